@@ -1,0 +1,151 @@
+//! Cursors: how far each consumer has read.
+//!
+//! A cursor is a position in the queue: everything below it the consumer has. A handle is a slot and a generation, so
+//! that one kept too long can't touch the cursor that came after. The table always knows the lowest position.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use slab::Slab;
+
+use crate::Seqno;
+
+/// A registered cursor, as its owner holds it. Copying it does not make a second cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cursor {
+    slot: usize,
+    generation: u64,
+}
+
+/// What a consumer learns when it registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The new cursor.
+    pub cursor: Cursor,
+    /// The first seqno it can get from memory.
+    pub next: Seqno,
+    /// Whether something between the seqno it has and `next` must be fetched from disk first.
+    pub backfill: bool,
+}
+
+/// One cursor's figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CursorInfo {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The last seqno it has processed.
+    pub seqno: Seqno,
+    /// Whether memory recovery may drop it.
+    pub droppable: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct CursorState {
+    pub(crate) name: Arc<str>,
+    pub(crate) position: u64,
+    pub(crate) seqno: Seqno,
+    pub(crate) droppable: bool,
+    generation: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Cursors {
+    slots: Slab<CursorState>,
+    by_name: BTreeMap<Arc<str>, usize>,
+    by_position: BTreeSet<(u64, usize)>,
+    generations: u64,
+}
+
+impl Cursors {
+    /// Registers a cursor under `name`; one that had the name is gone in the same step.
+    pub(crate) fn insert(&mut self, name: &str, position: u64, seqno: Seqno, droppable: bool) -> Cursor {
+        if let Some(&slot) = self.by_name.get(name) {
+            self.remove_slot(slot);
+        }
+        self.generations += 1;
+        let (name, generation) = (Arc::<str>::from(name), self.generations);
+        let slot = self.slots.insert(CursorState {
+            name: Arc::clone(&name),
+            position,
+            seqno,
+            droppable,
+            generation,
+        });
+        self.by_name.insert(name, slot);
+        self.by_position.insert((position, slot));
+        Cursor { slot, generation }
+    }
+
+    /// Forgets a cursor. Returns whether it was still registered.
+    pub(crate) fn remove(&mut self, cursor: Cursor) -> bool {
+        let live = self.get(cursor).is_some();
+        if live {
+            self.remove_slot(cursor.slot);
+        }
+        live
+    }
+
+    pub(crate) fn get(&self, cursor: Cursor) -> Option<&CursorState> {
+        self.slots.get(cursor.slot).filter(|state| state.generation == cursor.generation)
+    }
+
+    pub(crate) fn by_name(&self, name: &str) -> Option<Cursor> {
+        let &slot = self.by_name.get(name)?;
+        self.slots.get(slot).map(|state| Cursor { slot, generation: state.generation })
+    }
+
+    /// Moves a cursor; O(log cursors).
+    pub(crate) fn set(&mut self, cursor: Cursor, position: u64, seqno: Seqno) {
+        let Some(state) =
+            self.slots.get_mut(cursor.slot).filter(|state| state.generation == cursor.generation)
+        else {
+            return;
+        };
+        self.by_position.remove(&(state.position, cursor.slot));
+        state.position = position;
+        state.seqno = seqno;
+        self.by_position.insert((position, cursor.slot));
+    }
+
+    /// Puts every cursor at one place.
+    pub(crate) fn set_all(&mut self, position: u64, seqno: Seqno) {
+        self.by_position.clear();
+        for (slot, state) in &mut self.slots {
+            state.position = position;
+            state.seqno = seqno;
+            self.by_position.insert((position, slot));
+        }
+    }
+
+    /// Position and seqno of the cursor that is furthest behind; O(log cursors).
+    pub(crate) fn lowest(&self) -> Option<(u64, Seqno)> {
+        let &(position, slot) = self.by_position.first()?;
+        self.slots.get(slot).map(|state| (position, state.seqno))
+    }
+
+    /// All of them, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &CursorState> {
+        self.by_name.values().filter_map(|&slot| self.slots.get(slot))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether its three tables agree.
+    pub(crate) fn is_consistent(&self) -> bool {
+        self.by_name.len() == self.slots.len()
+            && self.by_position.len() == self.slots.len()
+            && self.slots.iter().all(|(slot, state)| {
+                self.by_name.get(&state.name) == Some(&slot)
+                    && self.by_position.contains(&(state.position, slot))
+            })
+    }
+
+    fn remove_slot(&mut self, slot: usize) {
+        if let Some(state) = self.slots.try_remove(slot) {
+            self.by_name.remove(&state.name);
+            self.by_position.remove(&(state.position, slot));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Why the manager refused: nothing has changed then.
+
+use crate::Seqno;
+
+/// What a [`CheckpointManager`](crate::CheckpointManager) returns when it refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// Seqnos rise: this one is at or below the last.
+    #[error("seqno {seqno} is not above {high}, the last one queued")]
+    OutOfOrder {
+        /// The seqno that was offered.
+        seqno: Seqno,
+        /// The last one queued.
+        high: Seqno,
+    },
+    /// A replica takes only what the snapshot marker announced.
+    #[error("seqno {seqno} is outside the snapshot {start}-{end}")]
+    OutOfRange {
+        /// The seqno that was offered.
+        seqno: Seqno,
+        /// The snapshot's start.
+        start: Seqno,
+        /// The snapshot's end.
+        end: Seqno,
+    },
+    /// The cursor was unregistered, or its name was given to another.
+    #[error("the cursor is not registered here any more")]
+    UnknownCursor,
+    /// The manager was made without a persistence cursor.
+    #[error("there is no persistence cursor")]
+    NoPersistenceCursor,
+    /// One flush at a time.
+    #[error("a flush is in progress")]
+    FlushInProgress,
+    /// An option or a marker that makes no sense.
+    #[error("{0}")]
+    InvalidArgument(&'static str),
+}
+
+impl CheckpointError {
+    /// One short stable word for scripts and scenario files.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::OutOfOrder { .. } => "out-of-order",
+            Self::OutOfRange { .. } => "out-of-range",
+            Self::UnknownCursor | Self::NoPersistenceCursor => "unknown-cursor",
+            Self::FlushInProgress => "flush-in-progress",
+            Self::InvalidArgument(_) => "invalid-argument",
+        }
+    }
+}

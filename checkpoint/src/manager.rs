@@ -1,0 +1,208 @@
+//! The checkpoint manager: operations in, batches out, any number of cursors between.
+//!
+//! One mutex guards the queue, the checkpoints and the cursors. Every operation is one critical section that leaves
+//! all three consistent; what it frees is dropped after the lock is released. See `docs/invariants.md`, C1 to C12.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::batch::{Batch, ReadLimit};
+use crate::cursor::{Cursor, CursorInfo, Registration};
+use crate::sync::Mutex;
+use crate::{CheckpointError, Item, Seqno, SnapshotMarker, SnapshotRange};
+
+mod check;
+mod clear;
+mod close;
+mod config;
+mod dedup;
+mod expel;
+mod flush;
+mod inner;
+mod queue_item;
+mod read;
+mod register;
+mod show;
+mod stats;
+
+pub use config::{CheckpointConfig, Role};
+pub use flush::Flush;
+pub use queue_item::{Effect, Queued};
+pub use stats::CheckpointStats;
+
+use inner::Inner;
+
+/// The name of the cursor that feeds the flusher.
+pub const PERSISTENCE: &str = "persistence";
+
+/// Keeps one vBucket's recent changes in order, in memory, for any number of cursors.
+///
+/// Cloning gives another handle on the same manager.
+#[derive(Clone)]
+pub struct CheckpointManager {
+    inner: Arc<Mutex<Inner>>,
+}
+
+impl CheckpointManager {
+    /// A manager with one empty open checkpoint, whose last seqno is `high`.
+    #[must_use]
+    pub fn new(config: CheckpointConfig, high: Seqno) -> Self {
+        Self { inner: Arc::new(Mutex::new(Inner::new(config, high))) }
+    }
+
+    /// Queues an operation. An active assigns its seqno, a replica checks the one it came with.
+    ///
+    /// Amortised O(1).
+    ///
+    /// # Errors
+    /// [`CheckpointError::OutOfOrder`] or [`CheckpointError::OutOfRange`] for a replica's seqno,
+    /// [`CheckpointError::InvalidArgument`] for an active's item that has one already.
+    pub fn queue(&self, item: Item) -> Result<Queued, CheckpointError> {
+        self.with(|inner| inner.queue_item(item))
+    }
+
+    /// Closes the open checkpoint of an active and opens the next.
+    ///
+    /// # Errors
+    /// [`CheckpointError::InvalidArgument`] on a replica: its checkpoints are its active's snapshots.
+    pub fn close(&self) -> Result<(), CheckpointError> {
+        self.with(Inner::close)
+    }
+
+    /// Opens the checkpoint a received marker announces, or extends the open one.
+    ///
+    /// # Errors
+    /// [`CheckpointError::InvalidArgument`] for a marker that makes no sense here.
+    pub fn snapshot(&self, marker: SnapshotMarker) -> Result<(), CheckpointError> {
+        self.with(|inner| inner.snapshot(marker))
+    }
+
+    /// Changes who assigns seqnos; the open checkpoint is closed.
+    pub fn set_role(&self, role: Role) {
+        self.with(|inner| inner.set_role(role));
+    }
+
+    /// Registers a cursor for a consumer that has everything up to `after`, replacing one of that name. O(log n).
+    ///
+    /// Backfill is needed exactly if `after` is below the highest seqno that was live when it left memory.
+    ///
+    /// # Errors
+    /// [`CheckpointError::InvalidArgument`] if `after` is above the high seqno or the name is [`PERSISTENCE`].
+    pub fn register(
+        &self,
+        name: &str,
+        after: Seqno,
+        droppable: bool,
+    ) -> Result<Registration, CheckpointError> {
+        self.with(|inner| inner.register(name, after, droppable))
+    }
+
+    /// Forgets a cursor; checkpoints only it needed go.
+    ///
+    /// # Errors
+    /// [`CheckpointError::UnknownCursor`] if it was not registered any more.
+    pub fn unregister(&self, cursor: Cursor) -> Result<(), CheckpointError> {
+        self.with(|inner| inner.unregister(cursor))
+    }
+
+    /// The cursor with that name.
+    #[must_use]
+    pub fn cursor(&self, name: &str) -> Option<Cursor> {
+        self.inner.lock().cursors.by_name(name)
+    }
+
+    /// Reads a batch of whole checkpoints and moves the cursor behind it. O(chunks) under the lock.
+    ///
+    /// # Errors
+    /// [`CheckpointError::UnknownCursor`]; [`CheckpointError::InvalidArgument`] for a limit of 0 or for the
+    /// persistence cursor, which only [`CheckpointManager::begin_flush`] moves.
+    pub fn read(&self, cursor: Cursor, limit: ReadLimit) -> Result<Batch, CheckpointError> {
+        self.with(|inner| inner.read(cursor, limit))
+    }
+
+    /// How many items lie ahead of a cursor. O(chunks).
+    ///
+    /// # Errors
+    /// [`CheckpointError::UnknownCursor`].
+    pub fn remaining(&self, cursor: Cursor) -> Result<usize, CheckpointError> {
+        self.inner.lock().remaining(cursor)
+    }
+
+    /// Reads the persistence cursor's batch. It counts as flushed only when [`Flush::commit`] is called; if the flush
+    /// fails, or is dropped, the next one starts at the same place.
+    ///
+    /// # Errors
+    /// [`CheckpointError::FlushInProgress`], [`CheckpointError::NoPersistenceCursor`], or
+    /// [`CheckpointError::InvalidArgument`] for a limit of 0.
+    pub fn begin_flush(&self, limit: ReadLimit) -> Result<Flush, CheckpointError> {
+        let (token, batch) = self.with(|inner| inner.begin_flush(limit))?;
+        Ok(Flush::new(self.clone(), token, batch))
+    }
+
+    /// Gives up what every cursor has passed in the oldest checkpoint. Returns how many items that were.
+    /// O(chunks) under the lock.
+    pub fn expel(&self) -> usize {
+        self.with(Inner::expel)
+    }
+
+    /// Rollback: drops everything and restarts at `high`. Cursors stay and stand there; a flush in progress is void.
+    pub fn clear(&self, high: Seqno) {
+        self.with(|inner| inner.clear(high));
+    }
+
+    /// The last seqno queued.
+    #[must_use]
+    pub fn high_seqno(&self) -> Seqno {
+        self.inner.lock().high
+    }
+
+    /// The range of the open checkpoint, as it is now.
+    #[must_use]
+    pub fn open_range(&self) -> SnapshotRange {
+        self.inner.lock().open.snapshot_range()
+    }
+
+    /// Every cursor, by name.
+    #[must_use]
+    pub fn cursors(&self) -> Vec<CursorInfo> {
+        self.inner.lock().cursor_infos()
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub fn stats(&self) -> CheckpointStats {
+        self.inner.lock().stats()
+    }
+
+    /// Walks everything and says what is not as it must be; O(items). Empty when all is well.
+    #[must_use]
+    pub fn check(&self) -> Vec<String> {
+        self.inner.lock().check()
+    }
+
+    /// One critical section; what it frees is dropped after it.
+    fn with<T>(&self, step: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.inner.lock();
+        let result = step(&mut inner);
+        let garbage = inner.take_garbage();
+        drop(inner);
+        drop(garbage);
+        result
+    }
+}
+
+impl fmt::Debug for CheckpointManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckpointManager").field("stats", &self.stats()).finish()
+    }
+}
+
+impl fmt::Display for CheckpointManager {
+    /// The queue as a diagram: a line per checkpoint, oldest first, then a line per cursor, by name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.lock().show(f)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,21 @@
+//! Rollback of the memory: everything goes, cursors stay.
+
+use super::config::Role;
+use super::inner::Inner;
+use crate::Seqno;
+use crate::checkpoint::Checkpoint;
+
+impl Inner {
+    pub(super) fn clear(&mut self, high: Seqno) {
+        self.reset_queue();
+        self.reset_index();
+        self.closed.clear();
+        self.flush = None;
+        self.high = high;
+        self.visible = high;
+        self.highest_gone = high;
+        self.open = Checkpoint::assigned(1, high, high, self.queue.end());
+        self.cursors.set_all(self.queue.base(), high);
+        debug_assert!(self.role == Role::Active || self.open.snapshot_range().end == high);
+    }
+}

@@ -1,0 +1,90 @@
+//! Closing the open checkpoint and opening the next: on request, by size, by a repeat that may not replace, by a
+//! received marker, by a change of role.
+
+use super::config::Role;
+use super::inner::Inner;
+use crate::checkpoint::{Checkpoint, Range};
+use crate::{CheckpointError, SnapshotMarker, SnapshotType};
+
+impl Inner {
+    pub(super) fn close(&mut self) -> Result<(), CheckpointError> {
+        if self.role == Role::Replica {
+            return Err(CheckpointError::InvalidArgument(
+                "a replica's checkpoints are its active's snapshots",
+            ));
+        }
+        self.open_next();
+        Ok(())
+    }
+
+    pub(super) fn set_role(&mut self, role: Role) {
+        self.role = role;
+        let next = Checkpoint::assigned(self.open.id + 1, self.high, self.visible, self.queue.end());
+        self.replace_open(next);
+    }
+
+    /// Opens the next checkpoint with the open one's kind of range. A replica's then has the same snapshot: it goes on.
+    pub(super) fn open_next(&mut self) {
+        let (id, first) = (self.open.id + 1, self.queue.end());
+        let next = match self.open.range {
+            Range::Assigned { .. } => Checkpoint::assigned(id, self.high, self.visible, first),
+            Range::Received(marker) => Checkpoint::received(id, self.high, first, marker),
+        };
+        self.replace_open(next);
+    }
+
+    pub(super) fn snapshot(&mut self, marker: SnapshotMarker) -> Result<(), CheckpointError> {
+        self.verify_marker(&marker)?;
+        if marker.extend
+            && let Range::Received(open) = &mut self.open.range
+        {
+            // The first start decides an extended range.
+            *open = SnapshotMarker { start: open.start, extend: false, ..marker };
+            return Ok(());
+        }
+        let next = Checkpoint::received(self.open.id + 1, self.high, self.queue.end(), marker);
+        self.replace_open(next);
+        Ok(())
+    }
+
+    fn verify_marker(&self, marker: &SnapshotMarker) -> Result<(), CheckpointError> {
+        let refuse = |what| Err(CheckpointError::InvalidArgument(what));
+        if self.role == Role::Active {
+            return refuse("an active makes its own snapshots");
+        }
+        if marker.start > marker.end {
+            return refuse("a snapshot starts at or before its end");
+        }
+        if marker.end < self.high {
+            return refuse("a snapshot does not end below what is queued already");
+        }
+        if marker.visible.is_some_and(|visible| visible > marker.end) {
+            return refuse("a snapshot's visible seqno is not beyond its end");
+        }
+        if marker.snapshot_type.is_disk() && marker.high_completed_seqno.is_none() {
+            return refuse("a disk snapshot names its high completed seqno");
+        }
+        if marker.extend {
+            let Range::Received(open) = self.open.range else {
+                return refuse("there is no received snapshot to extend");
+            };
+            let both_memory =
+                open.snapshot_type == SnapshotType::Memory && marker.snapshot_type == SnapshotType::Memory;
+            if !both_memory || open.history != marker.history {
+                return refuse("only a memory snapshot is extended, and by one of its kind");
+            }
+            if self.high != open.end || marker.start != open.end.next() {
+                return refuse("a snapshot is extended when it is complete, from the seqno after its end");
+            }
+        }
+        Ok(())
+    }
+
+    fn replace_open(&mut self, next: Checkpoint) {
+        let mut closed = std::mem::replace(&mut self.open, next);
+        closed.open = false;
+        self.closed.push_back(closed);
+        self.reset_index();
+        self.remove_unreferenced();
+    }
+}

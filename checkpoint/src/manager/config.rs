@@ -1,0 +1,23 @@
+//! What a manager is told at its making.
+
+/// Who assigns a vBucket's seqnos.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// This manager does.
+    #[default]
+    Active,
+    /// Another node's; this one takes what its snapshots bring.
+    Replica,
+}
+
+/// How a manager behaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointConfig {
+    /// Who assigns seqnos at first.
+    pub role: Role,
+    /// An active's open checkpoint that holds an item and has come to so many bytes (keys, values and what the queue
+    /// adds) is closed before the next operation. `None` (the default): never by size.
+    pub max_bytes: Option<usize>,
+    /// Whether there is a persistence cursor. Without one, nothing waits for a disk. Default: no.
+    pub persistence: bool,
+}

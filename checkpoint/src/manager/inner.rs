@@ -1,0 +1,173 @@
+//! What the manager's lock guards.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::PERSISTENCE;
+use super::config::{CheckpointConfig, Role};
+use super::flush::FlushInProgress;
+use crate::Seqno;
+use crate::account::{Account, Charge};
+use crate::checkpoint::Checkpoint;
+use crate::cursor::{Cursor, CursorInfo, Cursors};
+use crate::index::KeyIndex;
+use crate::queue::{Chunk, Queue};
+
+/// What left the manager inside a critical section, to be dropped after it.
+#[derive(Debug, Default)]
+pub(super) struct Garbage {
+    chunks: Vec<Arc<Chunk>>,
+    indexes: Vec<KeyIndex>,
+    queues: Vec<Queue>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) config: CheckpointConfig,
+    pub(super) role: Role,
+    pub(super) queue: Queue,
+    /// Oldest first.
+    pub(super) closed: VecDeque<Checkpoint>,
+    /// The one that takes items; there always is one.
+    pub(super) open: Checkpoint,
+    pub(super) index: KeyIndex,
+    pub(super) cursors: Cursors,
+    pub(super) persistence: Option<Cursor>,
+    pub(super) flush: Option<FlushInProgress>,
+    pub(super) flushes: u64,
+    /// The last seqno queued.
+    pub(super) high: Seqno,
+    /// The highest visible seqno queued.
+    pub(super) visible: Seqno,
+    /// The highest seqno that was live when it was expelled or removed: below it memory has gaps.
+    pub(super) highest_gone: Seqno,
+    pub(super) deduplicated: u64,
+    pub(super) expelled: u64,
+    pub(super) removed: u64,
+    pub(super) account: Account,
+    index_charge: Charge,
+    garbage: Garbage,
+}
+
+impl Inner {
+    pub(super) fn new(config: CheckpointConfig, high: Seqno) -> Self {
+        let account = Account::new();
+        let queue = Queue::new(account.clone());
+        let mut cursors = Cursors::default();
+        let persistence = config.persistence.then(|| cursors.insert(PERSISTENCE, queue.base(), high, false));
+        Self {
+            role: config.role,
+            config,
+            closed: VecDeque::new(),
+            open: Checkpoint::assigned(1, high, high, queue.end()),
+            queue,
+            index: KeyIndex::new(),
+            cursors,
+            persistence,
+            flush: None,
+            flushes: 0,
+            high,
+            visible: high,
+            highest_gone: high,
+            deduplicated: 0,
+            expelled: 0,
+            removed: 0,
+            index_charge: account.charge(0),
+            account,
+            garbage: Garbage::default(),
+        }
+    }
+
+    /// All checkpoints, oldest first.
+    pub(super) fn checkpoints(&self) -> impl DoubleEndedIterator<Item = &Checkpoint> {
+        self.closed.iter().chain([&self.open])
+    }
+
+    /// The oldest checkpoint.
+    pub(super) fn front(&self) -> &Checkpoint {
+        self.closed.front().unwrap_or(&self.open)
+    }
+
+    pub(super) fn front_mut(&mut self) -> &mut Checkpoint {
+        self.closed.front_mut().unwrap_or(&mut self.open)
+    }
+
+    /// The position after the last item of the oldest checkpoint.
+    pub(super) fn front_end(&self) -> u64 {
+        match (self.closed.front(), self.closed.get(1)) {
+            (Some(_), Some(next)) => next.first,
+            (Some(_), None) => self.open.first,
+            (None, _) => self.queue.end(),
+        }
+    }
+
+    /// The lowest place anybody still needs: a cursor's, or where a flush in progress would start again.
+    pub(super) fn lowest(&self) -> Option<(u64, Seqno)> {
+        let backup = self.flush.as_ref().map(|flush| (flush.backup_position, flush.backup_seqno));
+        [self.cursors.lowest(), backup].into_iter().flatten().min_by_key(|&(position, _)| position)
+    }
+
+    /// The last seqno processed by whoever has read everything below `position`, having been at `before` so far.
+    pub(super) fn processed_at(&self, position: u64, before: Seqno) -> Seqno {
+        let last =
+            position.checked_sub(1).and_then(|last| self.queue.slot(last)).and_then(|slot| slot.item());
+        last.map_or(before, |item| match item.operation {
+            crate::Operation::SetVBucketState(_) => item.seqno.prev(),
+            _ => item.seqno,
+        })
+    }
+
+    /// Removes closed checkpoints at the front in which nobody stands.
+    pub(super) fn remove_unreferenced(&mut self) {
+        let lowest = self.lowest().map_or(u64::MAX, |(position, _)| position);
+        while !self.closed.is_empty() && self.front_end() <= lowest {
+            self.give_up(self.front_end());
+            if let Some(checkpoint) = self.closed.pop_front() {
+                self.removed += checkpoint.live.items as u64;
+            }
+        }
+    }
+
+    /// Gives up the queue below `to`, remembering what was live there.
+    pub(super) fn give_up(&mut self, to: u64) {
+        if let Some(seqno) = self.queue.last_live_seqno(self.queue.base(), to) {
+            self.highest_gone = self.highest_gone.max(seqno);
+        }
+        let freed = self.queue.advance_base(to);
+        self.garbage.chunks.extend(freed);
+    }
+
+    /// A fresh index for a checkpoint that has no item yet.
+    pub(super) fn reset_index(&mut self) {
+        let old = std::mem::replace(&mut self.index, KeyIndex::new());
+        self.garbage.indexes.push(old);
+        self.charge_index();
+    }
+
+    pub(super) fn charge_index(&mut self) {
+        self.index_charge.resize(self.index.bytes());
+    }
+
+    pub(super) fn index_bytes(&self) -> usize {
+        self.index_charge.bytes()
+    }
+
+    /// A fresh queue; positions start again at 0.
+    pub(super) fn reset_queue(&mut self) {
+        let old = std::mem::replace(&mut self.queue, Queue::new(self.account.clone()));
+        self.garbage.queues.push(old);
+    }
+
+    pub(super) fn take_garbage(&mut self) -> Garbage {
+        std::mem::take(&mut self.garbage)
+    }
+
+    pub(super) fn cursor_infos(&self) -> Vec<CursorInfo> {
+        let info = |state: &crate::cursor::CursorState| CursorInfo {
+            name: state.name.clone(),
+            seqno: state.seqno,
+            droppable: state.droppable,
+        };
+        self.cursors.iter().map(info).collect()
+    }
+}

@@ -1,0 +1,115 @@
+//! Queueing one operation: its seqno, its place, and what it replaces.
+
+use super::config::Role;
+use super::dedup::Verdict;
+use super::inner::Inner;
+use crate::{CheckpointError, Item, Operation, Seqno};
+
+/// What queueing an operation did to the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It stands beside everything that was there.
+    New,
+    /// An older revision left the queue; none of the persistence cursor's work was repeated.
+    Replaced,
+    /// The persistence cursor had passed the revision that left: the key must be persisted again.
+    ReplacedPersisted,
+}
+
+/// Where an operation was queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Its seqno; for a vBucket state the one the next operation will have.
+    pub seqno: Seqno,
+    /// What it did.
+    pub effect: Effect,
+}
+
+impl Inner {
+    pub(super) fn queue_item(&mut self, mut item: Item) -> Result<Queued, CheckpointError> {
+        self.assign_seqno(&mut item)?;
+        if self.role == Role::Active {
+            item.history |= item.operation == Operation::SystemEvent;
+            self.close_if_full();
+        }
+        let verdict = match self.verdict(&item) {
+            Verdict::NewCheckpoint => {
+                self.open_next();
+                Verdict::Append
+            }
+            verdict => verdict,
+        };
+        let effect = match verdict {
+            Verdict::Replace(position) => self.replace(position, item.seqno),
+            Verdict::Append | Verdict::NewCheckpoint => Effect::New,
+        };
+        let seqno = item.seqno;
+        self.append(item);
+        Ok(Queued { seqno, effect })
+    }
+
+    fn assign_seqno(&self, item: &mut Item) -> Result<(), CheckpointError> {
+        let is_state = matches!(item.operation, Operation::SetVBucketState(_));
+        if is_state || self.role == Role::Active {
+            if item.seqno != Seqno::ZERO {
+                return Err(CheckpointError::InvalidArgument(
+                    "the seqno is assigned when the item is queued",
+                ));
+            }
+            item.seqno = self.high.next();
+            return Ok(());
+        }
+        if item.seqno == Seqno::ZERO {
+            return Err(CheckpointError::InvalidArgument("a replica's item comes with its seqno"));
+        }
+        if item.seqno <= self.high {
+            return Err(CheckpointError::OutOfOrder { seqno: item.seqno, high: self.high });
+        }
+        let range = self.open.snapshot_range();
+        if item.seqno < range.start || item.seqno > range.end {
+            return Err(CheckpointError::OutOfRange {
+                seqno: item.seqno,
+                start: range.start,
+                end: range.end,
+            });
+        }
+        Ok(())
+    }
+
+    fn close_if_full(&mut self) {
+        if self.config.max_bytes.is_some_and(|max| self.open.live.items > 0 && self.open.live.bytes >= max) {
+            self.open_next();
+        }
+    }
+
+    fn replace(&mut self, position: u64, by: Seqno) -> Effect {
+        let Some(payload) = self.queue.live_item(position).map(Item::payload_bytes) else {
+            return Effect::New;
+        };
+        self.queue.supersede(position, by);
+        self.open.live.remove(payload);
+        self.deduplicated += 1;
+        let persisted = self.persistence.and_then(|cursor| self.cursors.get(cursor));
+        match persisted {
+            Some(cursor) if cursor.position > position => Effect::ReplacedPersisted,
+            _ => Effect::Replaced,
+        }
+    }
+
+    fn append(&mut self, item: Item) {
+        if let Some(namespace) = item.operation.namespace() {
+            let is_visible = item.operation.is_visible();
+            self.high = item.seqno;
+            if is_visible {
+                self.visible = item.seqno;
+            }
+            self.open.extend_to(item.seqno, is_visible);
+            if !self.open.snapshot_type().is_disk() {
+                self.index.insert(&self.queue, namespace, &item, self.queue.end());
+                self.charge_index();
+            }
+        }
+        self.open.live.add(item.payload_bytes());
+        self.queue.push(item);
+    }
+}

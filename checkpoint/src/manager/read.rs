@@ -1,0 +1,78 @@
+//! Reading: which checkpoints make up a cursor's next batch.
+
+use super::inner::Inner;
+use crate::CheckpointError;
+use crate::batch::{Batch, ReadLimit};
+use crate::checkpoint::Checkpoint;
+use crate::cursor::Cursor;
+use crate::queue::Totals;
+
+impl Inner {
+    pub(super) fn read(&mut self, cursor: Cursor, limit: ReadLimit) -> Result<Batch, CheckpointError> {
+        if Some(cursor) == self.persistence {
+            return Err(CheckpointError::InvalidArgument("the persistence cursor is the flusher's"));
+        }
+        self.read_any(cursor, limit)
+    }
+
+    pub(super) fn read_any(&mut self, cursor: Cursor, limit: ReadLimit) -> Result<Batch, CheckpointError> {
+        if limit.items == 0 || limit.bytes == 0 {
+            return Err(CheckpointError::InvalidArgument("a limit of 0 reads nothing"));
+        }
+        let state = self.cursors.get(cursor).ok_or(CheckpointError::UnknownCursor)?;
+        let (from, seqno) = (state.position, state.seqno);
+        let batch = self.batch_from(from, limit, Some(cursor) == self.persistence);
+        self.cursors.set(cursor, batch.to, self.processed_at(batch.to, seqno));
+        self.remove_unreferenced();
+        Ok(batch)
+    }
+
+    pub(super) fn remaining(&self, cursor: Cursor) -> Result<usize, CheckpointError> {
+        let state = self.cursors.get(cursor).ok_or(CheckpointError::UnknownCursor)?;
+        Ok(self.queue.live_between(state.position, self.queue.end()).items)
+    }
+
+    /// The batch that starts at `from`: whole checkpoints, until a limit is reached or the next is of another kind.
+    fn batch_from(&self, from: u64, limit: ReadLimit, is_persistence: bool) -> Batch {
+        let mut batch =
+            Batch { chunks: Vec::new(), from, to: from, end: self.high, ranges: Vec::new(), more: false };
+        let mut last: Option<&Checkpoint> = None;
+        let mut read = Totals::default();
+        for (checkpoint, mut end) in self.checkpoints_from(from) {
+            let start = from.max(checkpoint.first);
+            let held =
+                if start == checkpoint.first { checkpoint.live } else { self.queue.live_between(start, end) };
+            if held.items > 0 {
+                let is_full = read.items >= limit.items || read.bytes >= limit.bytes;
+                let is_other_kind = last.is_some_and(|last| !last.may_share_batch_with(checkpoint));
+                if last.is_some() && (is_full || is_other_kind) {
+                    break;
+                }
+                if is_persistence && checkpoint.snapshot_type().is_disk() {
+                    end = self.hard_limit(start, end, limit.items);
+                }
+                batch.ranges.push(checkpoint.snapshot_range());
+                last = Some(checkpoint);
+                read += held;
+            }
+            batch.to = end;
+        }
+        batch.chunks = self.queue.chunks(from, batch.to);
+        batch.more = self.queue.first_live(batch.to).is_some();
+        batch
+    }
+
+    /// The checkpoints that end behind `from`, each with the position after its last item.
+    fn checkpoints_from(&self, from: u64) -> impl Iterator<Item = (&Checkpoint, u64)> {
+        let ends = self.closed.iter().skip(1).chain([&self.open]).map(|next| next.first);
+        let ends = ends.take(self.closed.len()).chain([self.queue.end()]);
+        self.checkpoints().zip(ends).filter(move |&(_, end)| end > from)
+    }
+
+    /// Where a batch from `from` must end so that it has at most `items` items; a large snapshot from disk may
+    /// otherwise be more than one commit can hold.
+    fn hard_limit(&self, from: u64, to: u64, items: usize) -> u64 {
+        let last = self.queue.live_items(from, to).nth(items.saturating_sub(1));
+        last.map_or(to, |(position, _)| position + 1)
+    }
+}

@@ -1,0 +1,226 @@
+//! The queue: items at positions that never change, in chunks from oldest to newest.
+//!
+//! In go items at the end, out go whole chunks at the front. What always holds: positions in `base..end` are filled;
+//! what lies below `base` is gone for everyone but batches that already hold its chunk; seqnos never fall with the
+//! position; the totals of a segment count exactly its live slots, those below `base` included until it leaves.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::account::Account;
+use crate::{Item, Operation, Seqno};
+
+mod chunk;
+mod totals;
+
+pub(crate) use chunk::{Chunk, SLOT_BYTES, Slot};
+pub(crate) use totals::Totals;
+
+/// Few slots while the queue is short, so that an idle vBucket costs little; one model of loom tracks each of them.
+const CHUNK_SLOTS_MIN: u64 = if cfg!(checkpoint_loom) { 2 } else { 16 };
+/// Many when it is long, so that a million items are a few hundred chunks.
+const CHUNK_SLOTS_MAX: u64 = 4096;
+/// A new chunk holds at most this share of what is queued: so much can lie dead in the chunk at the front.
+const CHUNK_SHARE: u64 = 8;
+/// A chunk is closed early when its keys and values come to so much, for the same reason.
+const CHUNK_BYTES_MAX: usize = 256 * 1024;
+
+/// A chunk as the queue knows it.
+#[derive(Debug)]
+struct Segment {
+    chunk: Arc<Chunk>,
+    /// Live slots and their bytes, wherever the base is.
+    live: Totals,
+    /// Position after the last filled slot: a chunk may be closed before it is full.
+    filled: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    segments: VecDeque<Segment>,
+    base: u64,
+    end: u64,
+    /// Bytes of the chunks in `segments`.
+    bytes: usize,
+    account: Account,
+}
+
+impl Queue {
+    pub(crate) fn new(account: Account) -> Self {
+        Self { segments: VecDeque::new(), base: 0, end: 0, bytes: 0, account }
+    }
+
+    /// The lowest position that is still here.
+    pub(crate) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// The position the next item will get.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Bytes its chunks keep alive.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn push(&mut self, item: Item) -> u64 {
+        let position = self.end;
+        let payload = item.payload_bytes();
+        if self.needs_chunk() {
+            self.add_chunk();
+        }
+        if let Some(segment) = self.segments.back_mut() {
+            let filled = segment.chunk.fill(position, item);
+            debug_assert!(filled, "position {position} was filled before");
+            segment.live.add(payload);
+            segment.filled = position + 1;
+        }
+        self.bytes += payload;
+        self.end = position + 1;
+        position
+    }
+
+    /// Takes the item at `position` out of every later read; it stays where it is for batches read before.
+    /// Returns whether it was live.
+    pub(crate) fn supersede(&mut self, position: u64, by: Seqno) -> bool {
+        let Some(index) = self.segment_at(position) else { return false };
+        let Some(segment) = self.segments.get_mut(index) else { return false };
+        let Some(item) = segment.chunk.slot(position).filter(|slot| slot.is_live()).and_then(Slot::item)
+        else {
+            return false;
+        };
+        segment.live.remove(item.payload_bytes());
+        segment.chunk.supersede(position, by);
+        true
+    }
+
+    /// The slot at `position`, unless that is below the base or not filled.
+    pub(crate) fn slot(&self, position: u64) -> Option<&Slot> {
+        if position < self.base || position >= self.end {
+            return None;
+        }
+        self.segments.get(self.segment_at(position)?)?.chunk.slot(position)
+    }
+
+    /// The live item at `position`.
+    pub(crate) fn live_item(&self, position: u64) -> Option<&Item> {
+        self.slot(position).filter(|slot| slot.is_live()).and_then(Slot::item)
+    }
+
+    /// The first position whose seqno is greater than `after`; O(log n). A vBucket state item counts as the seqno of
+    /// the operation that will follow it.
+    pub(crate) fn seek(&self, after: Seqno) -> u64 {
+        let goes_before = |chunk: &Chunk| {
+            chunk
+                .slot(chunk.start().max(self.base))
+                .and_then(Slot::item)
+                .is_some_and(|item| item.seqno <= after)
+        };
+        let index = self.segments.partition_point(|segment| goes_before(&segment.chunk));
+        let Some(segment) = index.checked_sub(1).and_then(|index| self.segments.get(index)) else {
+            return self.base;
+        };
+        let from = segment.chunk.start().max(self.base);
+        let slots = segment.chunk.slots(from, segment.filled);
+        from + slots.partition_point(|slot| slot.item().is_some_and(|item| item.seqno <= after)) as u64
+    }
+
+    /// Live items and bytes in `from..to`; O(chunks), plus the slots of the two chunks at the ends.
+    pub(crate) fn live_between(&self, from: u64, to: u64) -> Totals {
+        let mut totals = Totals::default();
+        for segment in self.segments_between(from, to) {
+            if from <= segment.chunk.start() && segment.filled <= to {
+                totals += segment.live;
+            } else {
+                for slot in
+                    segment.chunk.slots(from, to.min(segment.filled)).iter().filter(|slot| slot.is_live())
+                {
+                    totals.add(slot.item().map_or(0, Item::payload_bytes));
+                }
+            }
+        }
+        totals
+    }
+
+    /// The first live item at or after `from`.
+    pub(crate) fn first_live(&self, from: u64) -> Option<&Item> {
+        self.segments_between(from, self.end)
+            .filter(|segment| segment.live.items > 0)
+            .flat_map(|segment| segment.chunk.slots(from, segment.filled))
+            .find(|slot| slot.is_live())
+            .and_then(Slot::item)
+    }
+
+    /// The highest live operation with a seqno of its own in `from..to`.
+    pub(crate) fn last_live_seqno(&self, from: u64, to: u64) -> Option<Seqno> {
+        self.segments_between(from, to)
+            .rev()
+            .filter(|segment| segment.live.items > 0)
+            .flat_map(|segment| segment.chunk.slots(from, to.min(segment.filled)).iter().rev())
+            .filter(|slot| slot.is_live())
+            .filter_map(Slot::item)
+            .find(|item| !matches!(item.operation, Operation::SetVBucketState(_)))
+            .map(|item| item.seqno)
+    }
+
+    /// The live items in `from..to`, in order.
+    pub(crate) fn live_items(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, &Item)> {
+        self.segments_between(from, to).flat_map(move |segment| {
+            let first = segment.chunk.start().max(from);
+            let slots = segment.chunk.slots(from, to.min(segment.filled));
+            (first..)
+                .zip(slots)
+                .filter(|(_, slot)| slot.is_live())
+                .filter_map(|(at, slot)| Some((at, slot.item()?)))
+        })
+    }
+
+    /// The chunks a batch over `from..to` must hold; O(chunks).
+    pub(crate) fn chunks(&self, from: u64, to: u64) -> Vec<Arc<Chunk>> {
+        self.segments_between(from, to).map(|segment| Arc::clone(&segment.chunk)).collect()
+    }
+
+    /// Gives up everything below `to`. Whole chunks leave, to be dropped outside the lock; O(chunks).
+    #[must_use = "drop it outside the lock"]
+    pub(crate) fn advance_base(&mut self, to: u64) -> Vec<Arc<Chunk>> {
+        self.base = self.base.max(to.min(self.end));
+        let whole = self.segments.partition_point(|segment| segment.filled <= self.base);
+        let freed: Vec<_> = self.segments.drain(..whole).map(|segment| segment.chunk).collect();
+        self.bytes -= freed.iter().map(|chunk| chunk.bytes()).sum::<usize>();
+        freed
+    }
+
+    fn needs_chunk(&self) -> bool {
+        self.segments.back().is_none_or(|segment| {
+            segment.chunk.end() <= self.end
+                || segment.chunk.bytes() >= CHUNK_BYTES_MAX + self.slot_bytes(segment)
+        })
+    }
+
+    fn slot_bytes(&self, segment: &Segment) -> usize {
+        (segment.chunk.end() - segment.chunk.start()) as usize * SLOT_BYTES
+    }
+
+    fn add_chunk(&mut self) {
+        let queued = self.end - self.base;
+        let slots = (queued / CHUNK_SHARE).next_power_of_two().clamp(CHUNK_SLOTS_MIN, CHUNK_SLOTS_MAX);
+        let chunk = Arc::new(Chunk::new(self.end, slots as usize, &self.account));
+        self.bytes += chunk.bytes();
+        self.segments.push_back(Segment { chunk, live: Totals::default(), filled: self.end });
+    }
+
+    fn segment_at(&self, position: u64) -> Option<usize> {
+        self.segments.partition_point(|segment| segment.chunk.start() <= position).checked_sub(1)
+    }
+
+    fn segments_between(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = &Segment> {
+        let first = self.segments.partition_point(|segment| segment.filled <= from);
+        let last = self.segments.partition_point(|segment| segment.chunk.start() < to);
+        self.segments.range(first..last.max(first))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! Counts of live items and what they cost, kept beside whatever holds them.
+
+use std::ops::{AddAssign, SubAssign};
+
+use super::SLOT_BYTES;
+use crate::index::ENTRY_BYTES;
+
+/// So many items of so many bytes: keys, values, slots and index entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) items: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Totals {
+    pub(crate) const fn cost(payload_bytes: usize) -> usize {
+        payload_bytes + SLOT_BYTES + ENTRY_BYTES
+    }
+
+    pub(crate) fn add(&mut self, payload_bytes: usize) {
+        self.items += 1;
+        self.bytes += Self::cost(payload_bytes);
+    }
+
+    pub(crate) fn remove(&mut self, payload_bytes: usize) {
+        self.items -= 1;
+        self.bytes -= Self::cost(payload_bytes);
+    }
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        self.items += other.items;
+        self.bytes += other.bytes;
+    }
+}
+
+impl SubAssign for Totals {
+    fn sub_assign(&mut self, other: Self) {
+        self.items -= other.items;
+        self.bytes -= other.bytes;
+    }
+}
