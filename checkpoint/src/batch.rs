@@ -9,7 +9,8 @@ use crate::queue::{Chunk, Slot};
 use crate::{Item, Seqno, SnapshotRange};
 
 /// How much a reader wants. A batch ends between checkpoints once it has reached either limit; it holds at least one
-/// checkpoint. Only the persistence cursor in a disk snapshot is stopped by `items` inside one.
+/// checkpoint. Only the persistence cursor in a disk snapshot is stopped inside one, by the item that
+/// reaches a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLimit {
     /// Items.

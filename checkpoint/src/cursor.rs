@@ -52,7 +52,8 @@ pub(crate) struct CursorState {
 pub(crate) struct Cursors {
     slots: Slab<CursorState>,
     by_name: BTreeMap<Arc<str>, usize>,
-    by_position: BTreeSet<(u64, usize)>,
+    /// Position, seqno, slot: of several at one place the one that has processed least comes first.
+    by_position: BTreeSet<(u64, Seqno, usize)>,
     generations: u64,
 }
 
@@ -72,7 +73,7 @@ impl Cursors {
             generation,
         });
         self.by_name.insert(name, slot);
-        self.by_position.insert((position, slot));
+        self.by_position.insert((position, seqno, slot));
         Cursor { slot, generation }
     }
 
@@ -101,10 +102,10 @@ impl Cursors {
         else {
             return;
         };
-        self.by_position.remove(&(state.position, cursor.slot));
+        self.by_position.remove(&(state.position, state.seqno, cursor.slot));
         state.position = position;
         state.seqno = seqno;
-        self.by_position.insert((position, cursor.slot));
+        self.by_position.insert((position, seqno, cursor.slot));
     }
 
     /// Puts every cursor at one place.
@@ -113,14 +114,13 @@ impl Cursors {
         for (slot, state) in &mut self.slots {
             state.position = position;
             state.seqno = seqno;
-            self.by_position.insert((position, slot));
+            self.by_position.insert((position, seqno, slot));
         }
     }
 
     /// Position and seqno of the cursor that is furthest behind; O(log cursors).
     pub(crate) fn lowest(&self) -> Option<(u64, Seqno)> {
-        let &(position, slot) = self.by_position.first()?;
-        self.slots.get(slot).map(|state| (position, state.seqno))
+        self.by_position.first().map(|&(position, seqno, _)| (position, seqno))
     }
 
     /// All of them, by name.
@@ -138,14 +138,14 @@ impl Cursors {
             && self.by_position.len() == self.slots.len()
             && self.slots.iter().all(|(slot, state)| {
                 self.by_name.get(&state.name) == Some(&slot)
-                    && self.by_position.contains(&(state.position, slot))
+                    && self.by_position.contains(&(state.position, state.seqno, slot))
             })
     }
 
     fn remove_slot(&mut self, slot: usize) {
         if let Some(state) = self.slots.try_remove(slot) {
             self.by_name.remove(&state.name);
-            self.by_position.remove(&(state.position, slot));
+            self.by_position.remove(&(state.position, state.seqno, slot));
         }
     }
 }

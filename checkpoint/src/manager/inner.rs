@@ -104,7 +104,7 @@ impl Inner {
     /// The lowest place anybody still needs: a cursor's, or where a flush in progress would start again.
     pub(super) fn lowest(&self) -> Option<(u64, Seqno)> {
         let backup = self.flush.as_ref().map(|flush| (flush.backup_position, flush.backup_seqno));
-        [self.cursors.lowest(), backup].into_iter().flatten().min_by_key(|&(position, _)| position)
+        [self.cursors.lowest(), backup].into_iter().flatten().min()
     }
 
     /// The last seqno processed by whoever has read everything below `position`, having been at `before` so far.

@@ -38,8 +38,8 @@ impl Inner {
             Batch { chunks: Vec::new(), from, to: from, end: self.high, ranges: Vec::new(), more: false };
         let mut last: Option<&Checkpoint> = None;
         let mut read = Totals::default();
-        for (checkpoint, mut end) in self.checkpoints_from(from) {
-            let start = from.max(checkpoint.first);
+        for (checkpoint, checkpoint_end) in self.checkpoints_from(from) {
+            let (start, mut end) = (from.max(checkpoint.first), checkpoint_end);
             let held =
                 if start == checkpoint.first { checkpoint.live } else { self.queue.live_between(start, end) };
             if held.items > 0 {
@@ -48,14 +48,19 @@ impl Inner {
                 if last.is_some() && (is_full || is_other_kind) {
                     break;
                 }
-                if is_persistence && checkpoint.snapshot_type().is_disk() {
-                    end = self.hard_limit(start, end, limit.items);
+                let is_too_much = held.items > limit.items || held.bytes > limit.bytes;
+                if is_persistence && is_too_much && checkpoint.snapshot_type().is_disk() {
+                    end = self.hard_limit(start, end, limit);
                 }
                 batch.ranges.push(checkpoint.snapshot_range());
                 last = Some(checkpoint);
                 read += held;
             }
             batch.to = end;
+            // Whatever follows a snapshot that was cut waits for its rest, an empty checkpoint too.
+            if end < checkpoint_end {
+                break;
+            }
         }
         batch.chunks = self.queue.chunks(from, batch.to);
         batch.more = self.queue.first_live(batch.to).is_some();
@@ -69,10 +74,14 @@ impl Inner {
         self.checkpoints().zip(ends).filter(move |&(_, end)| end > from)
     }
 
-    /// Where a batch from `from` must end so that it has at most `items` items; a large snapshot from disk may
-    /// otherwise be more than one commit can hold.
-    fn hard_limit(&self, from: u64, to: u64, items: usize) -> u64 {
-        let last = self.queue.live_items(from, to).nth(items.saturating_sub(1));
+    /// Where a batch from `from` must end so that it stops with the item that reaches a limit; a large snapshot from
+    /// disk may otherwise be more than one commit can hold.
+    fn hard_limit(&self, from: u64, to: u64, limit: ReadLimit) -> u64 {
+        let mut read = Totals::default();
+        let last = self.queue.live_items(from, to).find(|(_, item)| {
+            read.add(item.payload_bytes());
+            read.items >= limit.items || read.bytes >= limit.bytes
+        });
         last.map_or(to, |(position, _)| position + 1)
     }
 }

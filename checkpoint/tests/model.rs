@@ -1,0 +1,332 @@
+//! Random operation sequences on the manager and on a naive model of it, side by side: every answer must be the same,
+//! and after every step the manager's own audit must find nothing.
+//!
+//! Also after every step: diagram, counters, cursors, what remains for each; every batch still held delivers what it
+//! delivered when it was read; only what batches hold is charged to readers. `PROPTEST_CASES` sets how many sequences.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use checkpoint::{
+    Batch, Cas, CheckpointConfig, CheckpointError, CheckpointManager, Cursor, Flush, Item, Key, Operation,
+    PERSISTENCE, ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType,
+};
+use proptest::prelude::*;
+
+#[path = "model/answers.rs"]
+mod answers;
+#[path = "model/naive.rs"]
+mod naive;
+#[path = "model/ops.rs"]
+mod ops;
+
+use answers::Read;
+use naive::Naive;
+use ops::{At, Op, Setup};
+
+const CASES_DEFAULT: u32 = 400;
+/// So many batches are held at most, so that memory stays bounded.
+const BATCHES_MAX: usize = 4;
+static VALUE: [u8; 150_000] = [7; 150_000];
+
+struct World {
+    manager: CheckpointManager,
+    naive: Naive,
+    cursors: BTreeMap<String, Cursor>,
+    stale: Vec<Cursor>,
+    /// With what it must deliver and whether it was made void by `clear`.
+    flushes: Vec<(Flush, Vec<Item>, bool)>,
+    batches: Vec<(Batch, Vec<Item>)>,
+    steps: u64,
+}
+
+type Step = Result<(), TestCaseError>;
+
+impl World {
+    fn new(setup: &Setup, overhead_bytes: usize) -> Self {
+        let Setup { config, high } = setup;
+        let manager = CheckpointManager::new(config.clone(), *high);
+        let mut naive = Naive::new(config.role, *high, config.max_bytes, overhead_bytes);
+        if config.persistence {
+            let place = naive::Place { passed: 0, shown: *high, droppable: false };
+            naive.cursors.insert(PERSISTENCE.to_owned(), place);
+        }
+        Self {
+            manager,
+            naive,
+            cursors: BTreeMap::new(),
+            stale: Vec::new(),
+            flushes: Vec::new(),
+            batches: Vec::new(),
+            steps: 0,
+        }
+    }
+
+    fn step(&mut self, op: &Op) -> Step {
+        self.steps += 1;
+        match op {
+            Op::Queue { operation, key, size, history, at, disk } => {
+                let seqno = self.seqno(*at, *disk)?;
+                let item = Item {
+                    seqno,
+                    cas: Cas(self.steps),
+                    history: *history,
+                    value: (*size > 0).then(|| Bytes::from_static(&VALUE[..*size])),
+                    ..Item::new(*operation, Key::new(format!("k{key}").as_bytes()))
+                };
+                self.queue(item)
+            }
+            Op::VBucketState { state, with_seqno } => {
+                let seqno = if *with_seqno { self.above(1) } else { Seqno::ZERO };
+                let item = Item::new(Operation::SetVBucketState(*state), Key::new(b""));
+                self.queue(Item { seqno, ..item })
+            }
+            Op::Close => same(kind(self.manager.close()), self.naive.close()),
+            Op::Marker { kind, skip, length, visible, hcs, extend, history } => {
+                let start = self.above(*skip);
+                let at = |offset: i64| Seqno(start.0.saturating_add_signed(offset));
+                let end = at(*length);
+                self.marker(SnapshotMarker {
+                    visible: visible.map(|offset| Seqno(end.0.saturating_add_signed(offset))),
+                    high_completed_seqno: hcs.then_some(start),
+                    extend: *extend,
+                    history: *history,
+                    ..SnapshotMarker::new(*kind, start, end)
+                })
+            }
+            Op::Register { name, after, droppable } => self.register(&cursor_name(*name), *after, *droppable),
+            Op::Unregister { name } => self.unregister(&cursor_name(*name)),
+            Op::Read { name, limit, keep } => self.read(&cursor_name(*name), *limit, *keep),
+            Op::Stale => self.use_stale_handles(),
+            Op::FlushBegin { limit } => self.begin_flush(*limit),
+            Op::FlushEnd { which, success } => {
+                self.end_flush(*which, *success);
+                Ok(())
+            }
+            Op::Expel => same(self.manager.expel(), self.naive.expel()),
+            Op::Clear { to } => {
+                let high = self.above(*to);
+                self.manager.clear(high);
+                self.naive.clear(high);
+                self.flushes.iter_mut().for_each(|flush| flush.2 = true);
+                Ok(())
+            }
+            Op::Role(role) => {
+                self.manager.set_role(*role);
+                self.naive.set_role(*role);
+                Ok(())
+            }
+            Op::DropBatches => {
+                self.batches.clear();
+                Ok(())
+            }
+        }
+    }
+
+    fn above(&self, offset: i64) -> Seqno {
+        Seqno(self.naive.high.0.saturating_add_signed(offset))
+    }
+
+    /// The seqno to offer; on a replica whose snapshot has no room for it a marker comes first.
+    fn seqno(&mut self, at: At, disk: bool) -> Result<Seqno, TestCaseError> {
+        let is_active = self.naive.role == Role::Active;
+        match at {
+            At::Right(_) if is_active => Ok(Seqno::ZERO),
+            At::Right(gap) => {
+                let seqno = self.above(1 + gap as i64);
+                let range = self.naive.range(self.naive.open());
+                if seqno < range.start || seqno > range.end {
+                    let kind = if disk { SnapshotType::Disk } else { SnapshotType::Memory };
+                    let marker = SnapshotMarker::new(kind, self.above(1), Seqno(seqno.0 + 5));
+                    self.marker(SnapshotMarker { high_completed_seqno: Some(Seqno(1)), ..marker })?;
+                }
+                Ok(seqno)
+            }
+            At::Wrong if is_active => Ok(self.above(1)),
+            At::Wrong => Ok(Seqno::ZERO),
+            At::Below(by) => Ok(self.above(-(by as i64))),
+            At::Above(by) => Ok(self.above(by as i64)),
+        }
+    }
+
+    fn queue(&mut self, item: Item) -> Step {
+        same(kind(self.manager.queue(item.clone())), self.naive.queue(item))
+    }
+
+    fn marker(&mut self, marker: SnapshotMarker) -> Step {
+        same(kind(self.manager.snapshot(marker)), self.naive.snapshot(marker))
+    }
+
+    fn register(&mut self, name: &str, after: i64, droppable: bool) -> Step {
+        let after = self.above(after);
+        let got = self.manager.register(name, after, droppable);
+        let expected = self.naive.register(name, after, droppable);
+        same(kind(got.clone().map(|got| (got.next, got.backfill))), expected)?;
+        if let Ok(registration) = got {
+            self.stale.extend(self.cursors.insert(name.to_owned(), registration.cursor));
+        }
+        Ok(())
+    }
+
+    fn unregister(&mut self, name: &str) -> Step {
+        if let Some(cursor) = self.cursors.remove(name) {
+            same(kind(self.manager.unregister(cursor)), Ok(()))?;
+            self.naive.unregister(name);
+            self.stale.push(cursor);
+        } else if let Some(cursor) = self.manager.cursor(name) {
+            same(kind(self.manager.unregister(cursor)), Err("invalid-argument"))?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, name: &str, limit: ReadLimit, keep: bool) -> Step {
+        let Some(&cursor) = self.cursors.get(name) else { return Ok(()) };
+        match (kind(self.manager.read(cursor, limit)), self.naive.read(name, limit)) {
+            (Ok(batch), Ok(expected)) => {
+                same(&answer(&batch), &expected)?;
+                if keep {
+                    self.batches.push((batch, expected.items));
+                    self.batches.drain(..self.batches.len().saturating_sub(BATCHES_MAX));
+                }
+                Ok(())
+            }
+            (got, expected) => same(got.map(|batch| answer(&batch)), expected),
+        }
+    }
+
+    fn use_stale_handles(&mut self) -> Step {
+        for &cursor in &self.stale {
+            same(kind(self.manager.read(cursor, ReadLimit::NONE)).map(drop), Err("unknown-cursor"))?;
+            same(kind(self.manager.remaining(cursor)), Err("unknown-cursor"))?;
+            same(kind(self.manager.unregister(cursor)), Err("unknown-cursor"))?;
+        }
+        Ok(())
+    }
+
+    fn begin_flush(&mut self, limit: ReadLimit) -> Step {
+        match (kind(self.manager.begin_flush(limit)), self.naive.begin_flush(limit)) {
+            (Ok(flush), Ok(expected)) => {
+                same(&answer(flush.batch()), &expected)?;
+                self.flushes.push((flush, expected.items, false));
+                Ok(())
+            }
+            (got, expected) => same(got.map(|flush| answer(flush.batch())), expected),
+        }
+    }
+
+    fn end_flush(&mut self, which: usize, success: bool) {
+        if self.flushes.is_empty() {
+            return;
+        }
+        let (flush, _, void) = self.flushes.swap_remove(which % self.flushes.len());
+        match (success, which % 2) {
+            (true, _) => flush.commit(),
+            (false, 0) => flush.fail(),
+            (false, _) => drop(flush),
+        }
+        if !void {
+            self.naive.end_flush(success);
+        }
+    }
+
+    fn compare(&self) -> Step {
+        same(self.manager.check(), Vec::<String>::new())?;
+        same(self.manager.to_string(), self.naive.show())?;
+        let stats = self.manager.stats();
+        let (items, open_items) = self.naive.items();
+        same(
+            (stats.high_seqno, stats.checkpoints, stats.open_checkpoint_id, stats.items, stats.open_items),
+            (self.naive.high, self.naive.checkpoints.len(), self.naive.open().id, items, open_items),
+        )?;
+        same(
+            (stats.cursors, stats.deduplicated, stats.expelled, stats.removed),
+            (self.naive.cursors.len(), self.naive.deduplicated, self.naive.expelled, self.naive.removed),
+        )?;
+        same(self.manager.high_seqno(), self.naive.high)?;
+        same(self.manager.open_range(), self.naive.range(self.naive.open()))?;
+        let cursors = self.manager.cursors();
+        let cursors = cursors.iter().map(|info| (info.name.to_string(), info.seqno, info.droppable));
+        let expected = self.naive.cursors.iter();
+        same(
+            cursors.collect::<Vec<_>>(),
+            expected.map(|(name, place)| (name.clone(), place.shown, place.droppable)).collect(),
+        )?;
+        for name in self.naive.cursors.keys() {
+            let cursor = self.manager.cursor(name);
+            let remaining = cursor.map(|cursor| kind(self.manager.remaining(cursor)));
+            same(remaining, Some(Ok(self.naive.remaining(name))))?;
+        }
+        let held = self.batches.iter().map(|(batch, items)| (batch, items));
+        for (batch, items) in held.chain(self.flushes.iter().map(|(flush, items, _)| (flush.batch(), items))) {
+            same(batch.items().cloned().collect::<Vec<_>>(), items.clone())?;
+        }
+        if self.batches.is_empty() && self.flushes.is_empty() {
+            same(stats.reader_bytes, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Whatever happened: nothing is charged once nothing is held.
+    fn finish(mut self) -> Step {
+        self.batches.clear();
+        self.flushes.clear();
+        self.manager.clear(Seqno::ZERO);
+        same(self.manager.stats().memory_bytes(), 0)
+    }
+}
+
+fn cursor_name(number: u8) -> String {
+    ["indexer", "dcp", "b", PERSISTENCE][usize::from(number)].to_owned()
+}
+
+fn kind<T>(result: Result<T, CheckpointError>) -> Result<T, &'static str> {
+    result.map_err(|error| error.kind())
+}
+
+fn answer(batch: &Batch) -> Read {
+    Read { items: batch.items().cloned().collect(), ranges: batch.ranges().to_vec(), more: batch.more() }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(got: T, expected: T) -> Step {
+    // Values are long and say nothing.
+    let short = |value: &T| format!("{value:#?}").replace(r"\x07", "").chars().take(4000).collect::<String>();
+    prop_assert!(got == expected, "the manager gave\n{}\ninstead of\n{}", short(&got), short(&expected));
+    Ok(())
+}
+
+/// What an item costs beyond key and value, found out from outside: a limit up to its cost closes the checkpoint before
+/// the next operation, a higher one does not.
+fn overhead_bytes() -> usize {
+    let key = Key::new(b"a");
+    let closes_at = |max_bytes: usize| {
+        let config = CheckpointConfig { max_bytes: Some(max_bytes), ..CheckpointConfig::default() };
+        let manager = CheckpointManager::new(config, Seqno::ZERO);
+        for name in [&key, &Key::new(b"b")] {
+            manager.queue(Item::deletion(name.clone())).expect("an active takes anything");
+        }
+        manager.stats().open_checkpoint_id == 2
+    };
+    let cost = (1..10_000).take_while(|&max_bytes| closes_at(max_bytes)).count();
+    cost - key.encoded().len()
+}
+
+#[test]
+fn the_manager_answers_as_the_naive_model_does() {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    let config = ProptestConfig {
+        cases: cases.unwrap_or(CASES_DEFAULT),
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..ProptestConfig::default()
+    };
+    let overhead_bytes = overhead_bytes();
+    proptest!(config, |(setup in ops::setup(), ops in ops::ops())| {
+        let mut world = World::new(&setup, overhead_bytes);
+        world.compare()?;
+        for op in &ops {
+            world.step(op)?;
+            world.compare()?;
+        }
+        world.finish()?;
+    });
+}

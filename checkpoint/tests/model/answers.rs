@@ -1,0 +1,191 @@
+//! What the naive manager answers: batches, registrations, ranges, counters, the diagram.
+//!
+//! Everything is counted from the log; only cursors move.
+
+use std::fmt::Write as _;
+
+use checkpoint::{Item, Operation, PERSISTENCE, ReadLimit, Seqno, SnapshotRange, SnapshotType};
+
+use crate::naive::{Checkpoint, Naive, Place, Record, is_state};
+
+/// What a read must return.
+#[derive(Debug, PartialEq)]
+pub struct Read {
+    pub items: Vec<Item>,
+    pub ranges: Vec<SnapshotRange>,
+    pub more: bool,
+}
+
+impl Naive {
+    /// Returns `next` and whether backfill is needed.
+    pub fn register(
+        &mut self,
+        name: &str,
+        after: Seqno,
+        droppable: bool,
+    ) -> Result<(Seqno, bool), &'static str> {
+        if after > self.high || name == PERSISTENCE {
+            return Err("invalid-argument");
+        }
+        let backfill = after < self.highest_gone;
+        let (passed, shown) = if backfill {
+            (self.base(), self.checkpoints[0].dummy)
+        } else {
+            let ahead = |record: &Record| !record.gone && record.item.seqno > after;
+            (self.log.iter().position(ahead).unwrap_or(self.log.len()), after)
+        };
+        self.cursors.insert(name.to_owned(), Place { passed, shown, droppable });
+        self.remove();
+        let next = self.live_from(passed).next();
+        Ok((next.map_or(Seqno(self.high.0 + 1), |(_, record)| record.item.seqno), backfill))
+    }
+
+    pub fn unregister(&mut self, name: &str) {
+        self.cursors.remove(name);
+        self.remove();
+    }
+
+    pub fn read(&mut self, name: &str, limit: ReadLimit) -> Result<Read, &'static str> {
+        if limit.items == 0 || limit.bytes == 0 {
+            return Err("invalid-argument");
+        }
+        let mut place = self.cursors[name];
+        let (taken, ranges) = self.take(place.passed, limit, name == PERSISTENCE);
+        if let Some(&last) = taken.last() {
+            place = Place { passed: last + 1, shown: self.log[last].shown(), ..place };
+        }
+        let items = taken.iter().map(|&at| self.log[at].item.clone()).collect();
+        let more = self.live_from(place.passed).next().is_some();
+        self.cursors.insert(name.to_owned(), place);
+        self.remove();
+        Ok(Read { items, ranges, more })
+    }
+
+    fn take(&self, from: usize, limit: ReadLimit, hard_in_disk: bool) -> (Vec<usize>, Vec<SnapshotRange>) {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        let mut ranges = Vec::new();
+        let mut before: Option<&Checkpoint> = None;
+        for checkpoint in &self.checkpoints {
+            let ahead: Vec<_> =
+                self.live_from(from).filter(|(_, record)| record.checkpoint == checkpoint.id).collect();
+            if ahead.is_empty() {
+                continue;
+            }
+            if let Some(before) = before {
+                let history = |checkpoint: &Checkpoint| checkpoint.marker.is_some_and(|marker| marker.history);
+                let full = taken.len() >= limit.items || bytes >= limit.bytes;
+                if full
+                    || before.is_disk()
+                    || checkpoint.is_disk()
+                    || history(before) != history(checkpoint)
+                {
+                    break;
+                }
+            }
+            before = Some(checkpoint);
+            ranges.push(self.range(checkpoint));
+            for (at, record) in ahead {
+                let full = taken.len() >= limit.items || bytes >= limit.bytes;
+                if hard_in_disk && checkpoint.is_disk() && full {
+                    return (taken, ranges);
+                }
+                taken.push(at);
+                bytes += self.cost(&record.item);
+            }
+        }
+        (taken, ranges)
+    }
+
+    pub fn remaining(&self, name: &str) -> usize {
+        self.live_from(self.cursors[name].passed).count()
+    }
+
+    pub fn begin_flush(&mut self, limit: ReadLimit) -> Result<Read, &'static str> {
+        let &start = self.cursors.get(PERSISTENCE).ok_or("unknown-cursor")?;
+        if self.flush.is_some() {
+            return Err("flush-in-progress");
+        }
+        if limit.items == 0 || limit.bytes == 0 {
+            return Err("invalid-argument");
+        }
+        self.flush = Some(start);
+        self.read(PERSISTENCE, limit)
+    }
+
+    pub fn end_flush(&mut self, success: bool) {
+        if let (Some(start), false) = (self.flush.take(), success) {
+            self.cursors.insert(PERSISTENCE.to_owned(), start);
+        }
+        self.remove();
+    }
+
+    pub fn range(&self, checkpoint: &Checkpoint) -> SnapshotRange {
+        if let Some(marker) = checkpoint.marker {
+            return SnapshotRange {
+                start: marker.start,
+                end: marker.end,
+                visible: marker.visible.unwrap_or(marker.end),
+                snapshot_type: marker.snapshot_type,
+                history: marker.history,
+                high_completed_seqno: marker.high_completed_seqno,
+                high_prepared_seqno: marker.high_prepared_seqno,
+            };
+        }
+        let operations = || self.log.iter().filter(|record| !is_state(&record.item));
+        let last = operations().rfind(|record| record.checkpoint == checkpoint.id);
+        let visible = operations()
+            .filter(|record| !matches!(record.item.operation, Operation::Prepare | Operation::Abort))
+            .rfind(|record| record.checkpoint <= checkpoint.id);
+        SnapshotRange {
+            start: if last.is_some() { Seqno(checkpoint.before.0 + 1) } else { checkpoint.before },
+            end: last.map_or(checkpoint.before, |record| record.item.seqno),
+            visible: visible.map_or(self.floor, |record| record.item.seqno),
+            snapshot_type: SnapshotType::Memory,
+            history: false,
+            high_completed_seqno: None,
+            high_prepared_seqno: None,
+        }
+    }
+
+    /// Resident items, and those of the open checkpoint.
+    pub fn items(&self) -> (usize, usize) {
+        let live = || self.live_from(0);
+        (live().count(), live().filter(|(_, record)| record.checkpoint == self.open().id).count())
+    }
+
+    /// The diagram.
+    pub fn show(&self) -> String {
+        let mut text = String::new();
+        for checkpoint in &self.checkpoints {
+            let range = self.range(checkpoint);
+            let state = if checkpoint.id == self.open().id { "open  " } else { "closed" };
+            let kind = match range.snapshot_type {
+                SnapshotType::Memory => "memory",
+                SnapshotType::Disk => "disk",
+                SnapshotType::InitialDisk => "initial-disk",
+            };
+            let _ = write!(
+                text,
+                "{} {state} {kind} {}-{} | ({})",
+                checkpoint.id, range.start, range.end, checkpoint.dummy
+            );
+            for (_, record) in self.live_from(0).filter(|(_, record)| record.checkpoint == checkpoint.id) {
+                let Item { operation, key, seqno, .. } = &record.item;
+                let _ = match operation {
+                    Operation::SetVBucketState(state) => write!(text, " | vbucket-state {state} @{seqno}"),
+                    _ => write!(text, " | {} {key} @{seqno}", operation.name()),
+                };
+            }
+            text.push('\n');
+        }
+        let width = self.cursors.keys().map(String::len).max().unwrap_or(0);
+        for (name, place) in &self.cursors {
+            let _ = writeln!(text, "{name:<width$} -> {}", place.shown);
+        }
+        text
+    }
+
+    fn live_from(&self, from: usize) -> impl Iterator<Item = (usize, &Record)> {
+        self.log.iter().enumerate().skip(from).filter(|(_, record)| record.is_live())
+    }
+}

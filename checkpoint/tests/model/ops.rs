@@ -1,0 +1,146 @@
+//! Random operations. They name seqnos by their distance from the high seqno, so that a sequence still makes sense
+//! after some of it was taken out while shrinking.
+
+use checkpoint::{CheckpointConfig, Operation, ReadLimit, Role, Seqno, SnapshotType, State};
+use proptest::prelude::*;
+
+/// The manager a sequence starts with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub config: CheckpointConfig,
+    pub high: Seqno,
+}
+
+/// A seqno, from the high seqno.
+#[derive(Clone, Copy, Debug)]
+pub enum At {
+    /// As it is right for the role: assigned by an active, so far above the high seqno on a replica, whose snapshot
+    /// is announced first when there is none to take it.
+    Right(u64),
+    /// None on a replica; one of its own on an active.
+    Wrong,
+    /// So far below.
+    Below(u64),
+    /// So far above, announced or not.
+    Above(u64),
+}
+
+#[derive(Clone, Debug)]
+pub enum Op {
+    Queue { operation: Operation, key: u8, size: usize, history: bool, at: At, disk: bool },
+    VBucketState { state: State, with_seqno: bool },
+    Close,
+    Marker { kind: SnapshotType, skip: i64, length: i64, visible: Option<i64>, hcs: bool, extend: bool, history: bool },
+    Register { name: u8, after: i64, droppable: bool },
+    Unregister { name: u8 },
+    Read { name: u8, limit: ReadLimit, keep: bool },
+    Stale,
+    FlushBegin { limit: ReadLimit },
+    FlushEnd { which: usize, success: bool },
+    Expel,
+    Clear { to: i64 },
+    Role(Role),
+    DropBatches,
+}
+
+pub fn setup() -> impl Strategy<Value = Setup> {
+    let role = prop_oneof![3 => Just(Role::Active), 2 => Just(Role::Replica)];
+    let max_bytes = prop_oneof![
+        3 => Just(None),
+        1 => (1usize..5000).prop_map(Some),
+        1 => Just(Some(1)),
+    ];
+    let high = prop_oneof![Just(0), 1u64..2000];
+    (role, max_bytes, any::<bool>(), high).prop_map(|(role, max_bytes, persistence, high)| Setup {
+        config: CheckpointConfig { role, max_bytes, persistence },
+        high: Seqno(high),
+    })
+}
+
+pub fn ops() -> impl Strategy<Value = Vec<Op>> {
+    prop::collection::vec(op(), 1..120)
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        32 => queue(),
+        2 => (state(), prop::bool::weighted(0.1))
+            .prop_map(|(state, with_seqno)| Op::VBucketState { state, with_seqno }),
+        4 => Just(Op::Close),
+        5 => marker(),
+        6 => (name(), -12i64..3, any::<bool>())
+            .prop_map(|(name, after, droppable)| Op::Register { name, after: after.min(1), droppable }),
+        2 => name().prop_map(|name| Op::Unregister { name }),
+        12 => (name(), limit(), prop::bool::weighted(0.3))
+            .prop_map(|(name, limit, keep)| Op::Read { name, limit, keep }),
+        1 => Just(Op::Stale),
+        6 => limit().prop_map(|limit| Op::FlushBegin { limit }),
+        6 => (any::<usize>(), any::<bool>()).prop_map(|(which, success)| Op::FlushEnd { which, success }),
+        8 => Just(Op::Expel),
+        1 => (-12i64..3).prop_map(|to| Op::Clear { to }),
+        1 => prop_oneof![Just(Role::Active), Just(Role::Replica)].prop_map(Op::Role),
+        2 => Just(Op::DropBatches),
+    ]
+}
+
+fn queue() -> impl Strategy<Value = Op> {
+    let operation = prop_oneof![
+        12 => Just(Operation::Mutation),
+        3 => Just(Operation::Deletion),
+        1 => Just(Operation::Expiration),
+        3 => Just(Operation::Prepare),
+        2 => Just(Operation::Commit),
+        1 => Just(Operation::Abort),
+        1 => Just(Operation::SystemEvent),
+    ];
+    // The largest close a chunk early.
+    let size = prop_oneof![6 => Just(0usize), 4 => 1..200usize, 1 => Just(2000), 1 => Just(150_000)];
+    let at = prop_oneof![
+        30 => (0u64..3).prop_map(|gap| At::Right(gap / 2)),
+        1 => Just(At::Wrong),
+        1 => (0u64..4).prop_map(At::Below),
+        1 => (1u64..15).prop_map(At::Above),
+    ];
+    // Mostly the same few keys; sometimes many, so that the key index grows and is swept.
+    let key = prop_oneof![5 => 0u8..6, 2 => any::<u8>()];
+    (operation, key, size, prop::bool::weighted(0.08), at, prop::bool::weighted(0.3)).prop_map(
+        |(operation, key, size, history, at, disk)| Op::Queue { operation, key, size, history, at, disk },
+    )
+}
+
+fn marker() -> impl Strategy<Value = Op> {
+    let kind = prop_oneof![
+        4 => Just(SnapshotType::Memory),
+        2 => Just(SnapshotType::Disk),
+        1 => Just(SnapshotType::InitialDisk),
+    ];
+    let visible = prop_oneof![3 => Just(None), 1 => (-4i64..2).prop_map(Some)];
+    let skip = prop_oneof![6 => Just(1i64), 1 => -3i64..4];
+    let rare = || prop::bool::weighted(0.2);
+    (kind, skip, -1i64..9, visible, prop::bool::weighted(0.9), prop::bool::weighted(0.4), rare()).prop_map(
+        |(kind, skip, length, visible, hcs, extend, history)| Op::Marker {
+            kind,
+            skip,
+            length,
+            visible,
+            hcs,
+            extend,
+            history,
+        },
+    )
+}
+
+fn limit() -> impl Strategy<Value = ReadLimit> {
+    let items = || prop_oneof![20 => Just(usize::MAX), 10 => 1usize..6, 1 => Just(0)];
+    let bytes = prop_oneof![20 => Just(usize::MAX), 10 => 1usize..1500, 1 => Just(0)];
+    (items(), bytes).prop_map(|(items, bytes)| ReadLimit { items, bytes })
+}
+
+/// A few cursors, and rarely the persistence cursor's name.
+fn name() -> impl Strategy<Value = u8> {
+    prop_oneof![12 => 0u8..3, 1 => Just(3u8)]
+}
+
+fn state() -> impl Strategy<Value = State> {
+    prop_oneof![Just(State::Active), Just(State::Replica), Just(State::Pending), Just(State::Dead)]
+}

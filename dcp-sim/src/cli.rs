@@ -1,0 +1,114 @@
+//! The command line: arguments in, results on standard output, talk on standard error, an exit code out.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | all is well |
+//! | 1 | a violation or a difference was found |
+//! | 2 | the command makes no sense, or its input does not |
+//! | 3 | reading or writing failed |
+//! | 4 | a file is corrupt |
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+mod run;
+mod script;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Ok,
+    Violation,
+    Usage,
+    Io,
+    Corrupt,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Ok => 0,
+            Exit::Violation => 1,
+            Exit::Usage => 2,
+            Exit::Io => 3,
+            Exit::Corrupt => 4,
+        })
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) error: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, error: &dyn fmt::Display) -> Self {
+        Self { exit, error: error.to_string(), hint: None }
+    }
+
+    pub(crate) fn with_hint(self, hint: impl Into<Option<String>>) -> Self {
+        Self { hint: hint.into(), ..self }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(Exit::Io, &error)
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dcp-sim run --git .                        replicate this repository's history, prove every copy
+  dcp-sim run --git . --data /tmp/cluster    the same on real files
+  dcp-sim run --workload zipfian --ops 100000 --json
+  dcp-sim script tests/scenarios/*.scn       check scenario files
+";
+
+/// A replication simulator: vBuckets, flushers, disks and streams of a whole cluster, from one seed.
+#[derive(Debug, Parser)]
+#[command(name = "dcp-sim", version, before_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Simulate a cluster that takes in a source of writes, and prove that every copy is right.
+    Run(run::RunArguments),
+    /// Run scenario files and compare their outputs.
+    Script(script::ScriptArguments),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Parses the process's arguments, does what they say and returns its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Script(arguments) => script::script(&arguments),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "dcp-sim", &mut io::stdout());
+            Ok(Exit::Ok)
+        }
+    };
+    let exit = result.unwrap_or_else(|failure| {
+        eprintln!("error: {}", failure.error);
+        if let Some(hint) = failure.hint {
+            eprintln!("hint: {hint}");
+        }
+        failure.exit
+    });
+    exit.into()
+}

@@ -1,0 +1,201 @@
+//! `dcp-sim run`: from arguments to a world, and from its report to a terminal or to JSON.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use bytes::Bytes;
+use clap::{ArgGroup, Args, ValueEnum};
+
+use super::{Exit, Failure};
+use crate::input::{
+    Distribution, GeneratedSource, GitSource, InputError, JsonLines, Source, TreeEntry, verify_tree,
+};
+use crate::report::{ProgressLine, Times, json, summary};
+use crate::sim::{ClusterConfig, Proof, SimError, Storage, Trace, Verdict, World};
+
+const EXAMPLES: &str = "\
+Examples:
+  dcp-sim run --git .
+  dcp-sim run --git ~/linux --vbuckets 64 --data /tmp/cluster
+  dcp-sim run --input changes.jsonl --nodes 2 --replicas 1
+  dcp-sim run --workload latest --ops 50000 --keys 1000 --value-bytes 512 --seed 7 --json
+";
+
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+#[command(group = ArgGroup::new("source").args(["git", "input", "workload"]).required(true))]
+pub(super) struct RunArguments {
+    /// Take the history of this git repository: each commit is a batch, each path a key.
+    #[arg(long, value_name = "DIR", help_heading = "Source")]
+    git: Option<PathBuf>,
+    /// Take a file of JSON lines: {"op":"set"|"delete","key":...,"value":...}; `-` is standard input.
+    #[arg(long, value_name = "FILE", help_heading = "Source")]
+    input: Option<PathBuf>,
+    /// Make up writes.
+    #[arg(long, value_name = "NAME", help_heading = "Source")]
+    workload: Option<Workload>,
+    /// Writes of the workload [default: 100000].
+    #[arg(long, value_name = "N", requires = "workload", help_heading = "Source")]
+    ops: Option<u64>,
+    /// Distinct keys of the workload [default: 10000].
+    #[arg(long, value_name = "N", requires = "workload", help_heading = "Source")]
+    keys: Option<u64>,
+    /// Bytes of each value of the workload [default: 256].
+    #[arg(long, value_name = "N", requires = "workload", help_heading = "Source")]
+    value_bytes: Option<usize>,
+
+    /// Nodes of the cluster.
+    #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Cluster")]
+    nodes: usize,
+    /// Copies of each vBucket beside the active.
+    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Cluster")]
+    replicas: usize,
+    /// vBuckets the keys are spread over.
+    #[arg(long, value_name = "N", default_value_t = 16, help_heading = "Cluster")]
+    vbuckets: u16,
+    /// What every chance is drawn from: the same seed gives the same run.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Cluster")]
+    seed: u64,
+    /// Keep the nodes' stores in this new or empty directory instead of in memory.
+    #[arg(long, value_name = "DIR", help_heading = "Cluster")]
+    data: Option<PathBuf>,
+
+    /// Print one JSON object with every figure; what depends on this machine's clock is in its field `times`.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Write what happens to this file as it happens, one JSON object a line.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    trace: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Workload {
+    /// Each key as often as any other.
+    Uniform,
+    /// Few keys get most of the writes.
+    Zipfian,
+    /// The newest keys get most of the writes.
+    Latest,
+}
+
+impl From<Workload> for Distribution {
+    fn from(workload: Workload) -> Self {
+        match workload {
+            Workload::Uniform => Self::Uniform,
+            Workload::Zipfian => Self::Zipfian,
+            Workload::Latest => Self::Latest,
+        }
+    }
+}
+
+/// A source of writes, and the files a git commit must have in the end.
+struct Input {
+    source: Box<dyn Source>,
+    tree: Option<BTreeMap<Vec<u8>, TreeEntry>>,
+    note: Option<String>,
+}
+
+pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let Input { source, tree, note } = arguments.source()?;
+    if let Some(note) = note {
+        eprintln!("note: {note}");
+    }
+    let storage = arguments.data.clone().map_or(Storage::Memory, Storage::Directory);
+    let world = World::new(arguments.cluster(), &storage, source)?.with_trace(arguments.trace()?);
+    let mut proof = tree.map(git_proof);
+    let mut progress = ProgressLine::new(io::stderr().is_terminal());
+    let report = world.run(&mut progress, proof.as_mut().map(|proof| proof as &mut Proof<'_>))?;
+    progress.finish();
+
+    let times = Times::since(started, &report);
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        writeln!(out, "{}", json(&report, &times))?;
+    } else {
+        write!(out, "{}", summary(&report, &times))?;
+    }
+    Ok(if report.is_clean() { Exit::Ok } else { Exit::Violation })
+}
+
+impl RunArguments {
+    fn source(&self) -> Result<Input, Failure> {
+        if let Some(dir) = &self.git {
+            let source = GitSource::open(dir)?;
+            let tree = source.tree()?;
+            let note = source.is_empty_repository().then(|| format!("{} has no commit yet", dir.display()));
+            return Ok(Input { source: Box::new(source), tree: Some(tree), note });
+        }
+        let source: Box<dyn Source> = match (&self.input, self.workload) {
+            (Some(path), _) => Box::new(JsonLines::open(path)?),
+            (None, Some(workload)) => {
+                let (ops, keys) = (self.ops.unwrap_or(100_000), self.keys.unwrap_or(10_000));
+                let value_bytes = self.value_bytes.unwrap_or(256);
+                Box::new(GeneratedSource::new(workload.into(), ops, keys, value_bytes, self.seed)?)
+            }
+            (None, None) => return Err(Failure::new(Exit::Usage, &"no source of writes was named")),
+        };
+        Ok(Input { source, tree: None, note: None })
+    }
+
+    fn cluster(&self) -> ClusterConfig {
+        ClusterConfig {
+            nodes: self.nodes,
+            replicas: self.replicas,
+            vbuckets: self.vbuckets,
+            seed: self.seed,
+            ..ClusterConfig::default()
+        }
+    }
+
+    fn trace(&self) -> Result<Trace, Failure> {
+        let Some(path) = &self.trace else { return Ok(Trace::default()) };
+        let opened = OpenOptions::new().create(true).write(true).truncate(true).open(path);
+        let file = opened.map_err(|error| Failure::new(Exit::Io, &format!("{}: {error}", path.display())))?;
+        Ok(Trace::to(Box::new(file)))
+    }
+}
+
+/// W7: the independent proof for git histories.
+fn git_proof(
+    tree: BTreeMap<Vec<u8>, TreeEntry>,
+) -> impl FnMut(&BTreeMap<&[u8], &Bytes>) -> Result<Verdict, SimError> {
+    move |documents| {
+        let documents = documents.iter().map(|(&key, &value)| (key, &value[..]));
+        let found = verify_tree(&tree, documents);
+        let mut verdict = Verdict::new("W7", "the actives together hold exactly the files git lists for the commit");
+        verdict.checked = found.files;
+        verdict.violations = found.missing.count + found.extra.count + found.different.count;
+        if !found.is_equal() {
+            verdict.told.push(found.to_string());
+        }
+        Ok(verdict)
+    }
+}
+
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
+        let exit = if error.is_usage() { Exit::Usage } else { Exit::Io };
+        Self::new(exit, &error).with_hint(error.hint())
+    }
+}
+
+impl From<SimError> for Failure {
+    fn from(error: SimError) -> Self {
+        match error {
+            SimError::Input(error) => error.into(),
+            SimError::Config(_) => Self::new(Exit::Usage, &error),
+            SimError::DataNotEmpty { .. } => Self::new(Exit::Usage, &error)
+                .with_hint("a run starts from nothing: remove what is there, or name another directory".to_owned()),
+            SimError::Engine { source: persistence::EngineError::Corrupt { .. }, .. } => {
+                Self::new(Exit::Corrupt, &error)
+            }
+            SimError::Disk(_) | SimError::Engine { .. } | SimError::Trace(_) => Self::new(Exit::Io, &error),
+            SimError::Node { source: crate::node::NodeError::Engine(_), .. } => Self::new(Exit::Io, &error),
+            SimError::Node { .. } => Self::new(Exit::Violation, &error),
+        }
+    }
+}

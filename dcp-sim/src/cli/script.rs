@@ -1,0 +1,28 @@
+//! `dcp-sim script`: scenario files.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Exit, Failure};
+
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  dcp-sim script tests/scenarios/dedup.scn\n  dcp-sim script --rewrite my.scn\n")]
+pub(super) struct ScriptArguments {
+    /// Write the outputs seen into the files instead of comparing.
+    #[arg(long)]
+    rewrite: bool,
+    /// Scenario files.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+pub(super) fn script(arguments: &ScriptArguments) -> Result<Exit, Failure> {
+    let status = crate::script::run(&arguments.files, arguments.rewrite, &mut std::io::stdout().lock())?;
+    Ok(match status {
+        crate::script::ExitStatus::Ok => Exit::Ok,
+        crate::script::ExitStatus::Different => Exit::Violation,
+        crate::script::ExitStatus::Unparsable => Exit::Usage,
+        crate::script::ExitStatus::Io => Exit::Io,
+    })
+}

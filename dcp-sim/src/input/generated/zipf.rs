@@ -1,0 +1,107 @@
+//! Zipf's law with YCSB's exponent 0.99, the same to the last bit on every machine.
+//!
+//! In goes how many ranks there are, out comes a table that turns a uniform number into a rank. The usual samplers call
+//! `powf`, which is the platform's mathematics library and may differ in its last bit from one to the next; then so
+//! would which key an operation has, and everything after it. Here the shares are computed with `+ - * /` alone, which
+//! IEEE 754 defines exactly, and rounded to integers once; sampling compares integers.
+
+/// The first rank's share in units. The rarest of 2^26 ranks still has over 10,000 units.
+const UNIT: f64 = (1u64 << 40) as f64;
+
+/// Cumulative shares.
+pub(super) struct Zipf {
+    /// The shares of ranks 0 to n, summed, at index n. Strictly increasing.
+    sums: Vec<u64>,
+}
+
+impl Zipf {
+    pub(super) fn new(ranks: u64) -> Self {
+        let mut sum = 0u64;
+        let sums = (1..=ranks).map(|place| {
+            sum = sum.saturating_add(share(place));
+            sum
+        });
+        Self { sums: sums.collect() }
+    }
+
+    /// The sum of the shares of the first `ranks` ranks: a draw must be below it to be among them.
+    pub(super) fn total(&self, ranks: u64) -> u64 {
+        let last = ranks.checked_sub(1).and_then(|last| usize::try_from(last).ok());
+        last.and_then(|last| self.sums.get(last)).copied().unwrap_or(0)
+    }
+
+    /// The rank in whose share a draw lies.
+    pub(super) fn rank(&self, draw: u64) -> u64 {
+        self.sums.partition_point(|&sum| sum <= draw) as u64
+    }
+}
+
+/// place^-0.99, as place^0.01 / place, in units; never 0.
+fn share(place: u64) -> u64 {
+    let place = place as f64;
+    ((exp(0.01 * ln(place)) / place * UNIT) as u64).max(1)
+}
+
+/// The natural logarithm of a number of at least 1.
+fn ln(mut x: f64) -> f64 {
+    let mut halvings = 0.0;
+    // Division by two is exact.
+    while x > 2.0 {
+        x /= 2.0;
+        halvings += 1.0;
+    }
+    // ln x = 2 artanh z; z is at most 1/3, so each term is a ninth of the one before, and 20 exceed the precision.
+    let z = (x - 1.0) / (x + 1.0);
+    let square = z * z;
+    let (mut power, mut sum, mut odd) = (z, 0.0, 1.0);
+    for _ in 0..20 {
+        sum += power / odd;
+        power *= square;
+        odd += 2.0;
+    }
+    2.0 * sum + halvings * std::f64::consts::LN_2
+}
+
+/// e^x for x from 0 to 1: Taylor's series, where 20 terms exceed the precision.
+fn exp(x: f64) -> f64 {
+    let (mut term, mut sum, mut n) = (1.0, 1.0, 1.0);
+    for _ in 0..20 {
+        term *= x / n;
+        sum += term;
+        n += 1.0;
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_the_law_s() {
+        for place in [1u64, 2, 3, 4, 7, 10, 1000, 65_537, 1 << 26] {
+            let exact = (place as f64).powf(-0.99) * UNIT;
+            let error = (share(place) as f64 - exact).abs() / exact;
+            assert!(error < 1e-4, "place {place}: {} is not {exact}", share(place));
+        }
+    }
+
+    /// As `python3 -c 'print(int(2**40 * n**-0.99))'` has them.
+    #[test]
+    fn shares_are_the_same_everywhere() {
+        assert_eq!([1, 2, 10, 1000].map(share), [1 << 40, 553_579_667_970, 112_512_254_363, 1_178_147_935]);
+    }
+
+    #[test]
+    fn each_draw_has_the_rank_in_whose_share_it_lies() {
+        let zipf = Zipf::new(100);
+        let mut start = 0;
+        for rank in 0..100 {
+            let end = zipf.total(rank + 1);
+            assert!(end > start);
+            assert_eq!((zipf.rank(start), zipf.rank(end - 1)), (rank, rank));
+            start = end;
+        }
+        assert_eq!(zipf.total(0), 0);
+    }
+}

@@ -1,0 +1,91 @@
+//! A git process whose output is read while it runs.
+//!
+//! In goes a command, out come its pipes and, later, how it ended. What always holds: what it says on standard error is
+//! read all the time, so that it never waits for us there; dropping it ends it and leaves no zombie behind.
+
+use std::io::{self, Read};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
+
+use super::InputError;
+use super::command::{STDERR_BYTES_MAX, failed, start_error, words};
+
+pub(super) struct Process {
+    name: &'static str,
+    child: Child,
+    /// Gathers what the process says; taken when it is joined.
+    stderr: Option<JoinHandle<Vec<u8>>>,
+}
+
+/// The ends of a process's pipes, each for the thread that uses it.
+pub(super) struct Pipes {
+    pub(super) stdin: ChildStdin,
+    pub(super) stdout: ChildStdout,
+}
+
+impl Process {
+    pub(super) fn start(name: &'static str, mut command: Command) -> Result<(Self, Pipes), InputError> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(start_error)?;
+        // From here on dropping it ends the child.
+        let mut process = Self { name, child, stderr: None };
+        let child = &mut process.child;
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(io_error("talk to", name, io::ErrorKind::BrokenPipe.into()));
+        };
+        process.stderr = Some(spawn("git-stderr", move || gather(stderr))?);
+        Ok((process, Pipes { stdin, stdout }))
+    }
+
+    /// Waits for the process, whose pipes must have been dropped; anything but success is an error with its words.
+    pub(super) fn finish(&mut self) -> Result<(), InputError> {
+        let status = self.child.wait().map_err(|error| io_error("wait for", self.name, error))?;
+        let said = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        if status.success() { Ok(()) } else { Err(failed(self.name, status, words(&said))) }
+    }
+
+    /// Ends the process without waiting for it.
+    pub(super) fn kill(&mut self) {
+        // It fails only if the process has ended already.
+        let _ = self.child.kill();
+    }
+
+    #[cfg(test)]
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.child.wait();
+        if let Some(thread) = self.stderr.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts a thread with a name that shows in debuggers.
+pub(super) fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, InputError> {
+    let thread = std::thread::Builder::new().name(name.into()).spawn(work);
+    thread.map_err(|source| InputError::Io { what: "start a thread".into(), source })
+}
+
+/// Keeps the beginning of what is said and lets the rest go by.
+fn gather(mut stderr: ChildStderr) -> Vec<u8> {
+    let mut kept = Vec::new();
+    // Where it can't be read the process's status still tells of the failure.
+    let _ = stderr.by_ref().take(STDERR_BYTES_MAX as u64).read_to_end(&mut kept);
+    let _ = io::copy(&mut stderr, &mut io::sink());
+    kept
+}
+
+fn io_error(what: &str, name: &str, source: io::Error) -> InputError {
+    InputError::Io { what: format!("{what} {name}"), source }
+}

@@ -1,0 +1,137 @@
+//! Nobody's settings and nobody's environment change what is read.
+
+use super::*;
+
+/// Settings that each change what `git log` prints, in the repository's own configuration.
+const HOSTILE: [(&str, &str); 24] = [
+    ("color.diff", "always"),
+    ("color.ui", "always"),
+    ("core.abbrev", "7"),
+    ("core.pager", "cat >/dev/null"),
+    ("core.quotePath", "false"),
+    ("diff.algorithm", "patience"),
+    ("diff.external", "false"),
+    ("diff.ignoreSubmodules", "all"),
+    ("diff.mnemonicPrefix", "true"),
+    ("diff.noprefix", "true"),
+    ("diff.orderFile", "../order"),
+    ("diff.renames", "copies"),
+    ("diff.submodule", "log"),
+    ("format.notes", "*"),
+    ("format.pretty", "fuller"),
+    ("log.abbrevCommit", "true"),
+    ("log.decorate", "full"),
+    ("log.diffMerges", "combined"),
+    ("log.follow", "true"),
+    ("log.showRoot", "false"),
+    ("log.showSignature", "true"),
+    ("notes.displayRef", "refs/notes/*"),
+    ("pager.log", "true"),
+    ("submodule.module.ignore", "all"),
+];
+
+#[test]
+fn settings_change_nothing() {
+    let repository = everything(&[]);
+    // Something that is renamed and copied without another change, and a root with files.
+    let other = repository.git(&["commit-tree", "-m", "root", "HEAD^{tree}"]);
+    repository.git(&["checkout", "--quiet", "--force", "-B", "main", &other]);
+    repository.git(&["mv", "moved", "moved again"]);
+    repository.write(b"copy", b"one\n");
+    repository.git(&["add", "copy"]);
+    repository.commit_index("rename and copy");
+    let head = repository.git(&["rev-parse", "HEAD"]);
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{head},module")]);
+    repository.commit_index("a submodule");
+    merges(&repository, "more-");
+
+    let before = batches(&repository.dir);
+    play(&repository, &repository.dir);
+    for (name, value) in HOSTILE {
+        repository.git(&["config", name, value]);
+        assert_eq!(batches(&repository.dir), before, "{name} = {value}");
+    }
+    let order = repository.dir.with_file_name("order");
+    std::fs::write(order, "on-*\nz*\n").expect("written");
+    repository.git(&["notes", "add", "-m", "a note", "HEAD"]);
+    assert_eq!(batches(&repository.dir), before);
+}
+
+#[test]
+fn replaced_and_grafted_history_is_not_played() {
+    let repository = everything(&[]);
+    let before = batches(&repository.dir);
+    repository.git(&["replace", "HEAD~2", "HEAD~5"]);
+    let blob = repository.git(&["rev-parse", "HEAD:a"]);
+    repository.git(&["replace", "-f", &blob, &repository.git(&["rev-parse", "HEAD:moved"])]);
+    assert_eq!(batches(&repository.dir), before);
+    let (child, parent) =
+        (repository.git(&["rev-parse", "HEAD~1"]), repository.git(&["rev-parse", "HEAD~7"]));
+    std::fs::create_dir_all(repository.dir.join(".git/info")).expect("made");
+    std::fs::write(repository.dir.join(".git/info/grafts"), format!("{child} {parent}\n")).expect("written");
+    assert_ne!(repository.git(&["rev-list", "--count", "--first-parent", "HEAD"]), before.len().to_string());
+    assert_eq!(batches(&repository.dir), before);
+}
+
+/// Runs another test of this module in an environment of its own, since ours can't be changed safely.
+fn rerun(name: &str, variables: &[(&str, &str)]) {
+    let (_, module) = module_path!().split_once("::").expect("in a crate");
+    let program = std::env::current_exe().expect("this program");
+    let output = Command::new(program)
+        .args(["--exact", "--include-ignored", &format!("{module}::{name}")])
+        .envs(variables.iter().copied())
+        .output()
+        .expect("run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains(" 1 passed"), "{variables:?}: {said}");
+}
+
+#[test]
+#[ignore = "run by others, in another environment"]
+fn plays_everything() {
+    let repository = everything(&[]);
+    play(&repository, &repository.dir);
+    assert!(open(&Repository::new(&[]).dir).is_empty_repository());
+}
+
+#[test]
+fn what_hooks_leave_in_the_environment_changes_nothing() {
+    let other = everything(&[]);
+    let git_dir = other.dir.join(".git");
+    let git_dir = git_dir.to_str().expect("UTF-8");
+    let here = other.dir.to_str().expect("UTF-8");
+    rerun("plays_everything", &[("GIT_DIR", git_dir), ("GIT_WORK_TREE", here), ("GIT_PREFIX", "dir/")]);
+    rerun("plays_everything", &[("GIT_DIR", "/nonexistent"), ("GIT_INDEX_FILE", "/nonexistent")]);
+    rerun(
+        "plays_everything",
+        &[("GIT_OBJECT_DIRECTORY", "/nonexistent"), ("GIT_COMMON_DIR", "/nonexistent")],
+    );
+    rerun(
+        "plays_everything",
+        &[("GIT_SHALLOW_FILE", "/nonexistent"), ("GIT_NAMESPACE", "x"), ("GIT_TRACE", "1")],
+    );
+    rerun(
+        "plays_everything",
+        &[
+            ("GIT_CONFIG_COUNT", "1"),
+            ("GIT_CONFIG_KEY_0", "log.diffMerges"),
+            ("GIT_CONFIG_VALUE_0", "combined"),
+            ("GIT_EXTERNAL_DIFF", "false"),
+            ("GIT_PAGER", "false"),
+            ("LANG", "de_DE.UTF-8"),
+        ],
+    );
+}
+
+#[test]
+#[ignore = "run by another, where there is no git"]
+fn is_told_that_git_is_missing() {
+    let Err(error) = GitSource::open(Path::new("/")) else { panic!("there is no git") };
+    assert!(matches!(error, InputError::GitMissing), "{error}");
+    assert!(!error.is_usage() && error.hint().is_some());
+}
+
+#[test]
+fn without_git_the_error_says_so() {
+    rerun("is_told_that_git_is_missing", &[("PATH", "/nonexistent")]);
+}

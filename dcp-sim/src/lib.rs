@@ -1,0 +1,12 @@
+//! Lowtide's replication simulator: a whole cluster of vBuckets, flushers, disks and streams, from one seed.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+pub mod cli;
+pub mod consumer;
+pub mod input;
+pub mod node;
+pub mod producer;
+pub mod report;
+pub mod script;
+pub mod sim;
+pub mod wire;

@@ -1,0 +1,7 @@
+//! `dcp-sim`: the command line of the replication simulator.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dcp_sim::cli::main()
+}

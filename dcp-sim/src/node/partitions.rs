@@ -1,0 +1,82 @@
+//! A node's vBuckets, and how a producer reads them and a consumer applies to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use checkpoint::{FailoverLog, Item, Seqno, SnapshotMarker, State, VBucket, VBucketError, Vbid};
+
+use super::Documents;
+use crate::{consumer, producer};
+
+/// A vBucket and its documents.
+#[derive(Debug)]
+pub struct Partition {
+    /// Order, memory and state.
+    pub vbucket: VBucket,
+    /// What its keys are worth now.
+    pub documents: Documents,
+}
+
+/// vBuckets by number, and which of them have taken something since they were last asked.
+#[derive(Debug, Default)]
+pub(super) struct PartitionTable {
+    partitions: BTreeMap<Vbid, Partition>,
+    changed: BTreeSet<Vbid>,
+}
+
+impl PartitionTable {
+    pub(super) fn insert(&mut self, vb: Vbid, partition: Partition) {
+        self.partitions.insert(vb, partition);
+    }
+
+    pub(super) fn get(&self, vb: Vbid) -> Option<&Partition> {
+        self.partitions.get(&vb)
+    }
+
+    pub(super) fn get_mut(&mut self, vb: Vbid) -> Option<&mut Partition> {
+        self.partitions.get_mut(&vb)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Partition> {
+        self.partitions.values()
+    }
+
+    /// The vBuckets that a stream brought something.
+    pub(super) fn take_changed(&mut self) -> BTreeSet<Vbid> {
+        std::mem::take(&mut self.changed)
+    }
+
+    fn require(&mut self, vb: Vbid) -> Result<&mut Partition, VBucketError> {
+        // One that is not here is as good as dead: nobody may send to it.
+        self.partitions.get_mut(&vb).ok_or(VBucketError::WrongState { vb, state: State::Dead })
+    }
+}
+
+impl producer::Partitions for PartitionTable {
+    fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
+        self.get(vb).map(|partition| &partition.vbucket)
+    }
+
+    fn purge_seqno(&self, _vb: Vbid) -> Seqno {
+        // No engine purges yet.
+        Seqno::ZERO
+    }
+}
+
+impl consumer::Replicas for PartitionTable {
+    fn adopt_failover_log(&mut self, vb: Vbid, log: FailoverLog) -> Result<(), VBucketError> {
+        self.require(vb)?.vbucket.set_failover_log(log);
+        Ok(())
+    }
+
+    fn apply_marker(&mut self, vb: Vbid, marker: SnapshotMarker) -> Result<(), VBucketError> {
+        self.require(vb)?.vbucket.receive_marker(marker)
+    }
+
+    fn apply_item(&mut self, vb: Vbid, item: Item) -> Result<(), VBucketError> {
+        let partition = self.require(vb)?;
+        partition.vbucket.receive(item.clone())?;
+        partition.documents.apply(&item);
+        self.changed.insert(vb);
+        Ok(())
+    }
+}

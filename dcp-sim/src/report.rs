@@ -1,0 +1,14 @@
+//! How a run is shown: progress while it goes on, a summary or one JSON object at its end.
+//!
+//! In go a report and the times of this machine; out comes text. Only here do figures meet the wall clock.
+
+mod json;
+mod progress;
+mod summary;
+mod times;
+mod units;
+
+pub use json::json;
+pub use progress::ProgressLine;
+pub use summary::summary;
+pub use times::Times;

@@ -1,0 +1,87 @@
+//! Progress while a run goes on: a bar on a terminal, a line now and then elsewhere. Both on standard error.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::units;
+use crate::sim::{Observer, Progress};
+
+/// Lines where there is no terminal: one each time so many per cent more are done.
+const LINE_PERCENT: u64 = 25;
+const BAR: &str = "{bar:32} {pos}/{len} batches  {msg}  {elapsed}";
+const SPINNER: &str = "{spinner} {pos} batches  {msg}  {elapsed}";
+
+/// Shows how far a run has come.
+#[derive(Debug)]
+pub struct ProgressLine {
+    bar: Option<ProgressBar>,
+    is_styled: bool,
+    percent_told: u64,
+}
+
+impl ProgressLine {
+    /// For a terminal, or not.
+    #[must_use]
+    pub fn new(is_terminal: bool) -> Self {
+        let bar = is_terminal.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
+        Self { bar, is_styled: false, percent_told: 0 }
+    }
+
+    /// The run is over: the bar goes.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for ProgressLine {
+    fn progress(&mut self, progress: &Progress) {
+        match &self.bar {
+            Some(bar) => {
+                if !self.is_styled {
+                    style(bar, progress.batches_total);
+                    self.is_styled = true;
+                }
+                bar.set_position(progress.batches);
+                bar.set_message(message(progress, bar.elapsed()));
+            }
+            None => self.line(progress),
+        }
+    }
+}
+
+impl ProgressLine {
+    fn line(&mut self, progress: &Progress) {
+        let Some(total) = progress.batches_total.filter(|&total| total > 0) else { return };
+        let percent = progress.batches * 100 / total;
+        if percent < self.percent_told + LINE_PERCENT {
+            return;
+        }
+        self.percent_told = percent - percent % LINE_PERCENT;
+        let (batches, seqnos) = (units::count(progress.batches), units::count(progress.seqnos));
+        let (total, memory) = (units::count(total), units::bytes(progress.checkpoint_bytes as u64));
+        eprintln!("{percent:>3} %  {batches}/{total} batches, {seqnos} seqnos, checkpoints {memory}");
+    }
+}
+
+fn style(bar: &ProgressBar, total: Option<u64>) {
+    if let Some(total) = total {
+        bar.set_length(total);
+    }
+    let template = if total.is_some() { BAR } else { SPINNER };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+}
+
+fn message(progress: &Progress, elapsed: Duration) -> String {
+    if progress.is_settling {
+        return "settling and checking every copy".to_owned();
+    }
+    let rate = (progress.seqnos as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
+    let (rate, lag) = (units::count(rate), units::count(progress.lag_seqnos));
+    let memory = units::bytes(progress.checkpoint_bytes as u64);
+    format!("{rate} seqnos/s  lag {lag}  checkpoints {memory}")
+}

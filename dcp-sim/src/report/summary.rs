@@ -1,0 +1,100 @@
+//! The report for people: what came in, what it took, and whether every copy is right.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::{Times, units};
+use crate::sim::{Report, Verdict};
+
+/// Several lines, the verdicts last.
+#[must_use]
+pub fn summary(report: &Report, times: &Times) -> String {
+    let mut text = String::new();
+    let figures = &report.figures;
+    let cluster = format!(
+        "{} nodes, {} replicas, {} vBuckets, seed {}",
+        report.nodes, report.replicas, report.vbuckets, report.seed
+    );
+    let writes = format!(
+        "{} ({} sets, {} deletes) in {} batches",
+        units::count(figures.mutations),
+        units::count(figures.sets),
+        units::count(figures.deletes),
+        units::count(figures.batches)
+    );
+    let documents =
+        format!("{}, {}", units::count(figures.documents), units::bytes(figures.document_bytes));
+    let memory = format!("{} at most on a node", units::bytes(figures.checkpoint_bytes_max as u64));
+    let took = format!(
+        "{} simulated, {:.2} s here ({} mutations/s)",
+        units::micros(figures.virtual_micros),
+        times.seconds,
+        units::count(times.mutations_per_second as u64)
+    );
+    for (name, value) in [
+        ("source", &report.source),
+        ("cluster", &cluster),
+        ("mutations", &writes),
+        ("documents", &documents),
+        ("checkpoints", &memory),
+        ("time", &took),
+    ] {
+        line(&mut text, name, value);
+    }
+    text.push('\n');
+    text.push_str(&nodes(report));
+    text.push('\n');
+    for verdict in &report.verdicts {
+        tell(&mut text, verdict);
+    }
+    let word = if report.is_clean() { "every copy is right" } else { "VIOLATIONS FOUND" };
+    line(&mut text, "\nverdict", word);
+    text
+}
+
+// Writing to a string can't fail.
+fn line(text: &mut String, name: &str, value: &str) {
+    let _ = writeln!(text, "{name:<12} {value}");
+}
+
+fn nodes(report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header([
+        "node", "queued", "deduplicated", "expelled", "removed", "flushes", "persisted", "syncs", "written", "store",
+        "documents",
+    ]);
+    for (number, node) in report.per_node.iter().enumerate() {
+        table.add_row([
+            number.to_string(),
+            units::count(node.queued),
+            units::count(node.deduplicated),
+            units::count(node.expelled),
+            units::count(node.removed),
+            units::count(node.flushes),
+            units::count(node.persisted),
+            units::count(node.disk_syncs),
+            units::bytes(node.disk_written_bytes),
+            units::bytes(node.store_bytes),
+            units::count(node.store_documents),
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{table}\n")
+}
+
+fn tell(text: &mut String, verdict: &Verdict) {
+    let word = if verdict.holds() { "holds" } else { "BROKEN" };
+    let checked = units::count(verdict.checked);
+    let _ = writeln!(text, "{} {word:<6} {} ({checked} checked)", verdict.invariant, verdict.what);
+    for told in &verdict.told {
+        let _ = writeln!(text, "          {told}");
+    }
+    let untold = verdict.violations.saturating_sub(verdict.told.len() as u64);
+    if untold > 0 {
+        let _ = writeln!(text, "          and {} more", units::count(untold));
+    }
+}

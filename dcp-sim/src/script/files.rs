@@ -1,0 +1,88 @@
+//! Scenario files on disk: names go in; outcomes are told, and files rewritten if asked; the worst outcome comes out.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::{ParseError, run_file};
+
+/// How a run of files ended. The worst of its files decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExitStatus {
+    /// Every command printed what was expected, or now is expected to print what it printed.
+    Ok,
+    /// A command printed something else.
+    Different,
+    /// A file is no scenario.
+    Unparsable,
+    /// A file could not be read or written.
+    Io,
+}
+
+impl ExitStatus {
+    /// The process's exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Different => 1,
+            Self::Unparsable => 2,
+            Self::Io => 3,
+        }
+    }
+}
+
+/// Runs all files, a line about each, and a line diff for each that differs, to `out`. With `rewrite`, outputs that
+/// differ are written into their files instead.
+///
+/// # Errors
+/// Whatever `out` returns. What goes wrong with a file is told there, and is part of the status.
+pub fn run<P: AsRef<Path>>(paths: &[P], rewrite: bool, out: &mut dyn Write) -> io::Result<ExitStatus> {
+    let mut worst = ExitStatus::Ok;
+    for path in paths {
+        worst = worst.max(run_one(path.as_ref(), rewrite, out)?);
+    }
+    Ok(worst)
+}
+
+fn run_one(path: &Path, rewrite: bool, out: &mut dyn Write) -> io::Result<ExitStatus> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return failed(out, format_args!("cannot read {}: {error}", path.display())),
+    };
+    let outcome = match text(path, &bytes).and_then(|text| run_file(path, text)) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            writeln!(out, "error: {error}")?;
+            return Ok(ExitStatus::Unparsable);
+        }
+    };
+    let (commands, different) =
+        (outcome.commands.len(), outcome.commands.iter().filter(|command| !command.matches()).count());
+    if different == 0 {
+        writeln!(out, "{}: {commands} commands, all as expected", path.display())?;
+        return Ok(ExitStatus::Ok);
+    }
+    if !rewrite {
+        write!(out, "{}", outcome.diff())?;
+        writeln!(out, "{}: {different} of {commands} commands differ", path.display())?;
+        return Ok(ExitStatus::Different);
+    }
+    if let Err(error) = fs::write(path, &outcome.rewritten) {
+        return failed(out, format_args!("cannot write {}: {error}", path.display()));
+    }
+    writeln!(out, "{}: {different} of {commands} commands rewritten", path.display())?;
+    Ok(ExitStatus::Ok)
+}
+
+fn failed(out: &mut dyn Write, what: std::fmt::Arguments<'_>) -> io::Result<ExitStatus> {
+    writeln!(out, "error: {what}")?;
+    Ok(ExitStatus::Io)
+}
+
+fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, ParseError> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.iter().take(error.valid_up_to()).filter(|&&byte| byte == b'\n').count();
+        ParseError { path: path.to_owned(), line: before + 1, what: "not UTF-8".to_owned() }
+    })
+}

@@ -1,0 +1,32 @@
+//! The simulator: a cluster of nodes in virtual time, from one seed, judged by an oracle.
+//!
+//! In go a configuration and a source of writes; out comes a [`Report`] with a verdict for every invariant. It is the
+//! host of the nodes' state machines: it owns time, chance, the network, the disks and the engine calls. What always
+//! holds: the same configuration and source give the same events in the same order, hence the same report.
+
+mod clock;
+mod cluster;
+mod disk_time;
+mod error;
+mod invariants;
+mod network;
+mod oracle;
+mod report;
+mod rng;
+mod storage;
+mod trace;
+mod verify;
+mod world;
+
+pub use clock::Clock;
+pub use cluster::{ClusterConfig, Topology};
+pub use error::SimError;
+pub use invariants::Verdict;
+pub use network::Network;
+pub use oracle::Oracle;
+pub use report::{Figures, NodeFigures, Report};
+pub use rng::SimRng;
+pub use storage::Storage;
+pub use trace::{Trace, TraceEvent};
+pub use verify::Proof;
+pub use world::{Observer, Progress, Silent, World};

@@ -1,0 +1,71 @@
+//! Virtual time: events in the order they are due.
+//!
+//! What always holds: time never goes back; of two events due at once the one scheduled first comes first. So the same
+//! schedule gives the same order on every machine.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::collections::BinaryHeap;
+
+/// The instant a simulation starts at, in nanoseconds since the epoch: 2023-11-14 22:13:20 UTC.
+const START_NANOS: u64 = 1_700_000_000_000_000_000;
+
+/// A queue of events in virtual time.
+#[derive(Debug)]
+pub struct Clock<E> {
+    now_micros: u64,
+    scheduled: u64,
+    due: BinaryHeap<Reverse<(u64, u64)>>,
+    events: BTreeMap<u64, E>,
+}
+
+impl<E> Default for Clock<E> {
+    fn default() -> Self {
+        Self { now_micros: 0, scheduled: 0, due: BinaryHeap::new(), events: BTreeMap::new() }
+    }
+}
+
+impl<E> Clock<E> {
+    /// Microseconds since the simulation started.
+    #[must_use]
+    pub fn now_micros(&self) -> u64 {
+        self.now_micros
+    }
+
+    /// Nanoseconds since the epoch, as the simulated nodes see them.
+    #[must_use]
+    pub fn now_nanos(&self) -> u64 {
+        START_NANOS + self.now_micros * 1_000
+    }
+
+    /// Schedules `event` for `delay_micros` from now.
+    pub fn schedule(&mut self, delay_micros: u64, event: E) {
+        self.scheduled += 1;
+        self.due.push(Reverse((self.now_micros + delay_micros, self.scheduled)));
+        self.events.insert(self.scheduled, event);
+    }
+
+    /// Advances to the next event.
+    pub fn advance(&mut self) -> Option<E> {
+        let Reverse((at, number)) = self.due.pop()?;
+        self.now_micros = at;
+        self.events.remove(&number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_by_time_then_by_schedule() {
+        let mut clock = Clock::default();
+        clock.schedule(5, "late");
+        clock.schedule(1, "first");
+        clock.schedule(1, "second");
+        assert_eq!(clock.advance(), Some("first"));
+        clock.schedule(0, "now");
+        let rest: Vec<_> = std::iter::from_fn(|| clock.advance().map(|event| (clock.now_micros(), event))).collect();
+        assert_eq!(rest, [(1, "second"), (1, "now"), (5, "late")]);
+    }
+}

@@ -1,0 +1,49 @@
+//! Why a simulation could not run to its end. Broken invariants are no errors: they are what a run is for.
+
+use persistence::EngineError;
+use persistence::disk::DiskError;
+
+use crate::input::InputError;
+use crate::node::{NodeError, NodeId};
+
+/// What kept a simulation from its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimError {
+    /// A cluster that can't be.
+    #[error("{0}")]
+    Config(String),
+    /// The source of writes failed.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The disk below a store failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A store could not be set up or reopened.
+    #[error("node {node}: {source}")]
+    Engine {
+        /// Whose store.
+        node: NodeId,
+        /// Why.
+        source: EngineError,
+    },
+    /// A node could not go on.
+    #[error("node {node} at {micros} us: {source}")]
+    Node {
+        /// Which.
+        node: NodeId,
+        /// When, in virtual time.
+        micros: u64,
+        /// Why.
+        source: NodeError,
+    },
+    /// The trace could not be written.
+    #[error("cannot write the trace: {0}")]
+    Trace(#[source] std::io::Error),
+    /// The data directory is in use.
+    #[error("{path} is not empty")]
+    DataNotEmpty {
+        /// The directory.
+        path: std::path::PathBuf,
+    },
+}

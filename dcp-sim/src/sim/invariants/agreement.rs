@@ -1,0 +1,24 @@
+//! W3: every replica has the documents of its active: keys, values, seqnos, revisions, CAS, tombstones.
+
+use super::Verdict;
+use crate::node::Node;
+use crate::sim::Topology;
+
+pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node]) -> Verdict {
+    let mut verdict = Verdict::new("W3", "every replica equals its active, document by document");
+    for vb in topology.vbuckets() {
+        let copy_on = |node: usize| nodes.get(node)?.partition(vb);
+        for replica in topology.replicas(vb) {
+            let (Some(active), Some(copy)) = (copy_on(topology.active(vb)), copy_on(replica)) else {
+                verdict.check(Some(format!("vBucket {vb} lacks a copy on node {replica}")));
+                continue;
+            };
+            let differing = active.documents.first_difference(&copy.documents);
+            verdict.check(differing.map(|key| {
+                let (active, copy) = (active.documents.get(key), copy.documents.get(key));
+                format!("vBucket {vb}, key {key}: active {active:?}, node {replica} {copy:?}")
+            }));
+        }
+    }
+    verdict
+}

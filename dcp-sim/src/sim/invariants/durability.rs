@@ -1,0 +1,72 @@
+//! W4: every store, opened anew from its disk, holds exactly its node's documents and state.
+
+use checkpoint::{Key, Seqno, Vbid};
+use persistence::{Engine, EngineError, ScanLimit};
+
+use super::Verdict;
+use crate::node::{Documents, Node, NodeId, Partition};
+
+/// A scan's slice.
+const SLICE: ScanLimit = ScanLimit { items: 4_096, bytes: 16 << 20 };
+
+/// Compares one node with its reopened store. Returns an error if the store can't be read.
+pub(in crate::sim) fn check(
+    verdict: &mut Verdict,
+    number: NodeId,
+    node: &Node,
+    reopened: &dyn Engine,
+) -> Result<(), EngineError> {
+    let expected: Vec<_> = node.partitions().map(|partition| partition.vbucket.id()).collect();
+    let found = reopened.vbuckets();
+    verdict.check((expected != found).then(|| format!("node {number}: store has {found:?}, not {expected:?}")));
+    for partition in node.partitions().filter(|partition| found.contains(&partition.vbucket.id())) {
+        let violation = compare(partition, reopened)?;
+        let vb = partition.vbucket.id();
+        verdict.check(violation.map(|what| format!("node {number}, vBucket {vb}: {what}")));
+    }
+    Ok(())
+}
+
+pub(in crate::sim) fn verdict() -> Verdict {
+    Verdict::new("W4", "every store reopened from its disk equals its node's memory")
+}
+
+fn compare(partition: &Partition, reopened: &dyn Engine) -> Result<Option<String>, EngineError> {
+    let vb = partition.vbucket.id();
+    let stored = read(reopened, vb)?;
+    if let Some(key) = partition.documents.first_difference(&stored) {
+        return Ok(Some(difference(key, &partition.documents, &stored)));
+    }
+    let high = partition.vbucket.high_seqno();
+    let info = reopened.info(vb)?;
+    if info.high != high {
+        return Ok(Some(format!("high seqno {high} in memory, {} on disk", info.high)));
+    }
+    let snapshot = reopened.snapshot(vb)?;
+    let log = partition.vbucket.failover_log();
+    let right_state = match snapshot.state() {
+        Some(state) => {
+            state.failover_log == log
+                && state.state == partition.vbucket.state()
+                && state.snapshot_end == high
+        }
+        // Nothing was ever written to it.
+        None => high == Seqno::ZERO,
+    };
+    Ok((!right_state).then(|| format!("state on disk {:?}, in memory {log:?} at {high}", snapshot.state())))
+}
+
+fn difference(key: &Key, memory: &Documents, disk: &Documents) -> String {
+    format!("key {key}: memory {:?}, disk {:?}", memory.get(key), disk.get(key))
+}
+
+fn read(engine: &dyn Engine, vb: Vbid) -> Result<Documents, EngineError> {
+    let snapshot = engine.snapshot(vb)?;
+    let (mut items, mut from) = (Vec::new(), Some(Seqno::ZERO));
+    while let Some(start) = from {
+        let slice = snapshot.scan(start, snapshot.high(), SLICE)?;
+        items.extend(slice.items);
+        from = slice.next;
+    }
+    Ok(items.into_iter().collect())
+}

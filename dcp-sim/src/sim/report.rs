@@ -1,0 +1,90 @@
+//! What a run found, in figures. Everything here is virtual: the same run gives the same report.
+
+use serde::Serialize;
+
+use super::Verdict;
+
+/// The whole report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What was written, and where from.
+    pub source: String,
+    /// The seed.
+    pub seed: u64,
+    /// Nodes.
+    pub nodes: usize,
+    /// Copies of each vBucket beside the active.
+    pub replicas: usize,
+    /// vBuckets.
+    pub vbuckets: u16,
+    /// What happened.
+    pub figures: Figures,
+    /// What happened on each node.
+    pub per_node: Vec<NodeFigures>,
+    /// One verdict per invariant.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Report {
+    /// Whether every invariant held.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.verdicts.iter().all(Verdict::holds)
+    }
+}
+
+/// Figures of the whole cluster.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Figures {
+    /// Batches the source had: commits of a history, lines of a file.
+    pub batches: u64,
+    /// Writes to actives.
+    pub mutations: u64,
+    /// Of these, sets.
+    pub sets: u64,
+    /// Of these, deletes.
+    pub deletes: u64,
+    /// Documents in the end.
+    pub documents: u64,
+    /// Bytes of their values.
+    pub document_bytes: u64,
+    /// Virtual time from the first write until everything was durable everywhere.
+    pub virtual_micros: u64,
+    /// Events simulated.
+    pub events: u64,
+    /// Most bytes any node's checkpoint managers held at once.
+    pub checkpoint_bytes_max: usize,
+    /// Most seqnos any replica was behind its active, when looked at after a batch.
+    pub lag_seqnos_max: u64,
+    /// Times a client had to wait for checkpoint memory.
+    pub client_waits: u64,
+    /// Bytes on the network.
+    pub network_bytes: u64,
+    /// Pieces of bytes on the network.
+    pub network_messages: u64,
+}
+
+/// Figures of one node.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct NodeFigures {
+    /// Operations that were queued in its checkpoint managers.
+    pub queued: u64,
+    /// Of these, replaced by a newer revision before anyone needed them.
+    pub deduplicated: u64,
+    /// Of these, expelled from open checkpoints.
+    pub expelled: u64,
+    /// Of these, gone with a closed checkpoint.
+    pub removed: u64,
+    /// Engine calls of its flusher.
+    pub flushes: u64,
+    /// Items those wrote.
+    pub persisted: u64,
+    /// Syncs of its disk.
+    pub disk_syncs: u64,
+    /// Bytes written to its disk.
+    pub disk_written_bytes: u64,
+    /// Live documents in its store.
+    pub store_documents: u64,
+    /// Bytes of its store's files.
+    pub store_bytes: u64,
+}

@@ -1,0 +1,75 @@
+//! Where the simulated nodes' stores are: in memory, or in a directory of real files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use checkpoint::Vbid;
+use persistence::couchstore::{Couchstore, CouchstoreConfig};
+use persistence::disk::{Disk, MemoryDisk, MeteredDisk, OsDisk};
+use persistence::{Engine, EngineError};
+
+use super::SimError;
+use crate::node::NodeId;
+
+/// Where stores are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// Each node has a disk in memory.
+    Memory,
+    /// Real files: node N's store is in the sub-directory `node-N`.
+    Directory(PathBuf),
+}
+
+/// One node's disk and the directory of its store on it.
+#[derive(Clone, Debug)]
+pub(super) struct NodeStorage {
+    pub(super) disk: MeteredDisk,
+    dir: PathBuf,
+}
+
+impl Storage {
+    /// The storage of every node, empty.
+    pub(super) fn nodes(&self, nodes: usize) -> Result<Vec<NodeStorage>, SimError> {
+        if let Self::Directory(root) = self {
+            require_empty(root)?;
+        }
+        (0..nodes).map(|node| self.node(node)).collect()
+    }
+
+    fn node(&self, node: NodeId) -> Result<NodeStorage, SimError> {
+        let name = format!("node-{node}");
+        let (disk, dir): (Arc<dyn Disk>, _) = match self {
+            Self::Memory => (Arc::new(MemoryDisk::new()), PathBuf::from("/").join(name)),
+            Self::Directory(root) => (Arc::new(OsDisk::new()), root.join(name)),
+        };
+        disk.create_dir(&dir)?;
+        Ok(NodeStorage { disk: MeteredDisk::new(disk), dir })
+    }
+}
+
+impl NodeStorage {
+    /// Opens the store as it is on the disk.
+    pub(super) fn open(&self) -> Result<Box<dyn Engine>, EngineError> {
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let (engine, _report) = Couchstore::open(disk, &self.dir, CouchstoreConfig::default())?;
+        Ok(Box::new(engine))
+    }
+
+    /// Opens it with these vBuckets, all empty.
+    pub(super) fn create(&self, vbuckets: &[Vbid]) -> Result<Box<dyn Engine>, EngineError> {
+        let engine = self.open()?;
+        for &vb in vbuckets {
+            engine.create(vb)?;
+        }
+        Ok(engine)
+    }
+}
+
+/// A directory that holds something is some earlier run's, or not ours at all.
+fn require_empty(root: &Path) -> Result<(), SimError> {
+    match std::fs::read_dir(root).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Err(SimError::DataNotEmpty { path: root.to_owned() }),
+        // What else is wrong with it, creating the nodes' directories will tell.
+        Ok(false) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,117 @@
+//! Fixed fields in and out of a frame's parts.
+//!
+//! A [`Reader`] gives one field after another and fails, naming command and part, when the part is too short; its
+//! [`finish`](Reader::finish) fails when bytes are left. [`Extras`] is the reverse, without allocation.
+
+use super::{Opcode, Part, WireError};
+
+/// Reads a part's fields in order.
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+    opcode: Opcode,
+    part: Part,
+    part_bytes: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(opcode: Opcode, part: Part, bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, opcode, part, part_bytes: bytes.len() }
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+        let (field, rest) = self.rest.split_first_chunk().ok_or_else(|| self.length_error())?;
+        self.rest = rest;
+        Ok(*field)
+    }
+
+    pub fn u8(&mut self) -> Result<u8, WireError> {
+        self.take().map(u8::from_be_bytes)
+    }
+
+    pub fn u16(&mut self) -> Result<u16, WireError> {
+        self.take().map(u16::from_be_bytes)
+    }
+
+    pub fn u32(&mut self) -> Result<u32, WireError> {
+        self.take().map(u32::from_be_bytes)
+    }
+
+    pub fn u64(&mut self) -> Result<u64, WireError> {
+        self.take().map(u64::from_be_bytes)
+    }
+
+    /// Passes over `count` bytes and gives them.
+    pub fn skip(&mut self, count: usize) -> Result<&'a [u8], WireError> {
+        let (skipped, rest) = self.rest.split_at_checked(count).ok_or_else(|| self.length_error())?;
+        self.rest = rest;
+        Ok(skipped)
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Bytes read so far.
+    pub const fn consumed(&self) -> usize {
+        self.part_bytes - self.rest.len()
+    }
+
+    /// The layout's end: fails when the part goes on.
+    pub fn finish(self) -> Result<(), WireError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(self.length_error()) }
+    }
+
+    fn length_error(&self) -> WireError {
+        WireError::Length { opcode: self.opcode, part: self.part, found: self.part_bytes }
+    }
+}
+
+/// Extras being written. Holds the longest layout, that of a stream request.
+#[derive(Clone, Copy)]
+pub(super) struct Extras {
+    bytes: [u8; Self::BYTES_MAX],
+    len: usize,
+}
+
+impl Extras {
+    const BYTES_MAX: usize = 48;
+
+    pub const fn new() -> Self {
+        Self { bytes: [0; Self::BYTES_MAX], len: 0 }
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn u8(self, field: u8) -> Self {
+        self.put([field])
+    }
+
+    #[must_use]
+    pub fn u16(self, field: u16) -> Self {
+        self.put(field.to_be_bytes())
+    }
+
+    #[must_use]
+    pub fn u32(self, field: u32) -> Self {
+        self.put(field.to_be_bytes())
+    }
+
+    #[must_use]
+    pub fn u64(self, field: u64) -> Self {
+        self.put(field.to_be_bytes())
+    }
+
+    fn put<const N: usize>(mut self, field: [u8; N]) -> Self {
+        let end = self.len + N;
+        let slot = self.bytes.get_mut(self.len..end);
+        debug_assert!(slot.is_some(), "no layout has extras of {end} bytes");
+        if let Some(slot) = slot {
+            slot.copy_from_slice(&field);
+            self.len = end;
+        }
+        self
+    }
+}

@@ -1,0 +1,95 @@
+//! Appending to a file: chunks and headers go in, positions come out; block type bytes are put in on the way.
+//!
+//! Bytes are collected and written in large pieces. A node appended in this commit can be read back before the commit
+//! is durable. Nothing below the position the appender was made at is ever written.
+
+use bytes::Bytes;
+
+use crate::EngineError;
+
+use super::block;
+use super::chunk::{self, Head};
+use super::node::Node;
+use super::source::Source;
+
+/// Collected bytes that are worth a write of their own.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// The end of a file that grows.
+#[derive(Debug)]
+pub(super) struct Appender {
+    source: Source,
+    /// Where the next byte goes.
+    position: u64,
+    /// The last bytes before `position`, not written yet.
+    buffer: Vec<u8>,
+    /// Bytes written since the appender was made.
+    written_bytes: u64,
+}
+
+impl Appender {
+    /// Appends from `position` on.
+    pub(super) const fn new(source: Source, position: u64) -> Self {
+        Self { source, position, buffer: Vec::new(), written_bytes: 0 }
+    }
+
+    pub(super) const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Bytes handed to the disk so far. Counted before the write: a failed one may have left any of them.
+    pub(super) const fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Appends a chunk; says where it is and what it takes on disk.
+    pub(super) fn chunk(&mut self, body: &[u8]) -> Result<(u64, u64), EngineError> {
+        let position = self.position;
+        let head = Head::encode(body, self.source.checksum);
+        block::append(&mut self.buffer, &mut self.position, &head);
+        block::append(&mut self.buffer, &mut self.position, body);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok((position, chunk::HEAD_BYTES + body.len() as u64))
+    }
+
+    /// Where the next header goes.
+    pub(super) const fn header_position(&self) -> u64 {
+        block::next_boundary(self.position)
+    }
+
+    /// Appends an encoded header at [`Appender::header_position`], zeros before it, and writes everything.
+    pub(super) fn header(&mut self, encoded: &[u8]) -> Result<(), EngineError> {
+        let position = self.header_position();
+        let gap = (position - self.position) as usize;
+        self.buffer.resize(self.buffer.len() + gap, 0);
+        self.buffer.extend_from_slice(encoded);
+        self.position = position + encoded.len() as u64;
+        self.flush()
+    }
+
+    /// Reads a node from anywhere below the end.
+    pub(super) fn node(&mut self, position: u64) -> Result<Node, EngineError> {
+        if position >= self.position - self.buffer.len() as u64 {
+            self.flush()?;
+        }
+        let body: Bytes = chunk::read(&self.source, position, chunk::NODE_HINT, self.position)?;
+        Node::decode(&body).map_err(|what| self.source.corrupt(position, what))
+    }
+
+    pub(super) const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    fn flush(&mut self) -> Result<(), EngineError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let length = self.buffer.len() as u64;
+        self.written_bytes += length;
+        self.source.file.write_at(&[&self.buffer], self.position - length)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! A store's directory: which file is which vBucket's, making and removing files, clearing what was left over.
+//!
+//! Always: a file has its name only once its first header is durable, and of two revisions the higher counts. So a
+//! vBucket is there as a whole or not at all, whenever the power fails.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use checkpoint::Vbid;
+
+use crate::disk::{Access, Disk, DiskErrorKind};
+use crate::{EngineError, RecoveryReport};
+
+use super::names::{self, Name};
+use super::recover;
+use super::shared::Shared;
+use super::vbucket::VBucket;
+use super::writer::Writer;
+
+/// The files of a store. One change at a time.
+#[derive(Debug)]
+pub(super) struct Directory {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    shared: Arc<Shared>,
+    /// The newest revision every vBucket has had since the store was opened.
+    revisions: BTreeMap<Vbid, u64>,
+}
+
+impl Directory {
+    pub(super) fn new(disk: Arc<dyn Disk>, path: &Path, shared: Arc<Shared>) -> Self {
+        Self { disk, path: path.to_path_buf(), shared, revisions: BTreeMap::new() }
+    }
+
+    /// Opens every vBucket and clears the directory of what can't be one.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`], or whatever is wrong with a file.
+    pub(super) fn open(&mut self) -> Result<(BTreeMap<Vbid, Arc<VBucket>>, RecoveryReport), EngineError> {
+        let mut report = RecoveryReport::default();
+        let mut leftovers = Vec::new();
+        for name in self.disk.list(&self.path)? {
+            match names::parse(&name) {
+                Name::File { vb, revision } => {
+                    if let Some(other) = self.revisions.insert(vb, revision) {
+                        self.revisions.insert(vb, revision.max(other));
+                        leftovers.push((
+                            names::file(vb, revision.min(other)),
+                            "a newer revision is there: removed",
+                        ));
+                    }
+                }
+                Name::Leftover => leftovers.push((name, "left over from an interrupted operation: removed")),
+                Name::Ignored => {}
+                Name::Other => {
+                    report.repairs.push((self.path.join(name), "not a file of this store: left alone".into()))
+                }
+            }
+        }
+        let mut vbuckets = BTreeMap::new();
+        for (&vb, &revision) in &self.revisions {
+            let path = self.path.join(names::file(vb, revision));
+            let (tip, repairs) = recover::open(self.disk.open(&path, Access::ReadWrite)?, &path)?;
+            report.repairs.extend(repairs.into_iter().map(|repair| (path.clone(), repair)));
+            let writer = Writer::new(tip, Arc::clone(&self.shared));
+            vbuckets.insert(vb, Arc::new(VBucket::new(vb, writer, Arc::clone(&self.shared))?));
+        }
+        // Only now: the newer revisions have proved readable.
+        for (name, why) in leftovers {
+            let path = self.path.join(name);
+            self.disk.remove(&path)?;
+            report.repairs.push((path, why.to_owned()));
+        }
+        // Names that were seen but not durable yet are from here on.
+        self.disk.sync_dir(&self.path)?;
+        report.vbuckets = vbuckets.len();
+        Ok((vbuckets, report))
+    }
+
+    /// Makes an empty vBucket.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    pub(super) fn create(&mut self, vb: Vbid) -> Result<Arc<VBucket>, EngineError> {
+        let revision = self.revisions.get(&vb).map_or(1, |revision| revision.saturating_add(1));
+        let path = self.path.join(names::file(vb, revision));
+        let boot = self.path.join(names::boot(vb));
+        match self.disk.remove(&boot) {
+            Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let made = self.bootstrap(&boot, &path);
+        let writer = made.inspect_err(|_| {
+            // Not there, or of no further use; opening the store removes it as well.
+            let _ = self.disk.remove(&boot);
+        })?;
+        self.sync()?;
+        self.revisions.insert(vb, revision);
+        Ok(Arc::new(VBucket::new(vb, writer, Arc::clone(&self.shared))?))
+    }
+
+    fn bootstrap(&self, boot: &Path, path: &Path) -> Result<Writer, EngineError> {
+        let writer = Writer::create(self.disk.create(boot)?, path, Arc::clone(&self.shared))?;
+        self.disk.rename(boot, path)?;
+        Ok(writer)
+    }
+
+    /// Removes a vBucket's file.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]: the file is still there, or the store is poisoned.
+    pub(super) fn remove(&self, vb: Vbid, vbucket: &VBucket) -> Result<(), EngineError> {
+        let name = names::file(vb, self.revisions.get(&vb).copied().unwrap_or_default());
+        let path = self.path.join(&name);
+        vbucket.drop_with(|| {
+            if let Err(error) = self.disk.remove(&path) {
+                // A failed call may have been done all the same; without a name, writes to the file would be lost.
+                match self.disk.list(&self.path) {
+                    Ok(names) if names.contains(&name) => return Err(error.into()),
+                    Ok(_) => {}
+                    Err(_) => {
+                        self.shared.poison(&path);
+                        return Err(error.into());
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        self.sync()
+    }
+
+    /// Makes names durable; poisons the store if that fails.
+    fn sync(&self) -> Result<(), EngineError> {
+        self.shared.syncs.add(1);
+        Ok(self.disk.sync_dir(&self.path).inspect_err(|_| self.shared.poison(&self.path))?)
+    }
+}

@@ -1,0 +1,125 @@
+//! Opening a file for writing: what was acknowledged is brought back, everything else is cut off, durably.
+//!
+//! An acknowledged commit may lack its block type: that is written after the sync, without one of its own. So after
+//! the newest activated header the file is parsed on, chunk by chunk, never searched, because bodies can imitate
+//! headers. A successor that is complete and matches every checksum is kept. Its bytes may be in the page cache only,
+//! of a commit whose sync failed, and no later sync would bring them to the disk: so they are written again.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::EngineError;
+use crate::disk::DiskFile;
+
+use super::block;
+use super::chunk::{self, HEAD_BYTES, Head};
+use super::find;
+use super::header::{Header, VERSION_PREVIOUS};
+use super::reduce::Tree;
+use super::tip::Tip;
+
+/// How much is copied at once.
+const COPY_BYTES: u64 = 1 << 20;
+
+/// The file's newest commit, durable and the last thing in it, and what was done to get there.
+///
+/// # Errors
+/// As [`find::newest`]; [`EngineError::Disk`] if a repair failed: opening again goes on from there.
+pub(super) fn open(file: Arc<dyn DiskFile>, path: &Path) -> Result<(Tip, Vec<String>), EngineError> {
+    let mut tip = find::newest(file, path)?;
+    let mut repairs = Vec::new();
+    // That byte may have been part of a failed sync as well.
+    write_type(&tip)?;
+    tip.source.file.sync_data()?;
+    while let Some(next) = successor(&tip)? {
+        rewrite(&tip, &next)?;
+        repairs.push(format!(
+            "header at {} was complete but not activated: activated, high seqno {}",
+            next.position, next.header.update_seq
+        ));
+        tip = next;
+    }
+    let len = tip.source.file.len()?;
+    if len > tip.end {
+        tip.source.file.set_len(tip.end)?;
+        tip.source.file.sync_data()?;
+        repairs.push(format!(
+            "{} bytes after the header at {} belong to no commit: cut off",
+            len - tip.end,
+            tip.position
+        ));
+    }
+    Ok((tip, repairs))
+}
+
+/// Marks a commit's block as that of a header.
+pub(super) fn write_type(tip: &Tip) -> Result<(), EngineError> {
+    Ok(tip.source.file.write_at(&[&[block::HEADER]], tip.position)?)
+}
+
+/// The commit right after `tip`, if all of it is there.
+fn successor(tip: &Tip) -> Result<Option<Tip>, EngineError> {
+    if tip.header.version < VERSION_PREVIOUS {
+        return Ok(None);
+    }
+    let Some((chunks, end)) = chunks_after(tip)? else { return Ok(None) };
+    let position = block::next_boundary(end);
+    if tip.source.read_raw(position, 1)?.first() != Some(&block::DATA) {
+        return Ok(None);
+    }
+    let Ok((header, length)) = find::header_at(&tip.source, position)? else { return Ok(None) };
+    let follows = follows(tip, &header, &chunks);
+    Ok(follows.then(|| Tip { source: tip.source.clone(), header, position, end: position + length }))
+}
+
+/// Whether a header continues from `tip`, its new roots are among the chunks between, and the last chunk is one of
+/// them, as it is in every commit. Were the last chunks lost, what looks like the header could be inside a body.
+fn follows(tip: &Tip, header: &Header, chunks: &BTreeSet<u64>) -> bool {
+    let trees = [Tree::BySeqno, Tree::ById, Tree::Local];
+    let last = chunks.last().copied();
+    header.version == tip.header.version
+        && !header.encrypted
+        && header.previous == tip.position
+        && header.update_seq >= tip.header.update_seq
+        && trees.into_iter().filter_map(|tree| header.root(tree)).any(|root| Some(root.position) == last)
+        && trees.into_iter().all(|tree| match header.root(tree) {
+            None => true,
+            root if root == tip.header.root(tree) => true,
+            Some(root) => chunks.contains(&root.position),
+        })
+}
+
+/// Positions of the chunks after a commit, and where the last one ends; `None` if one is damaged.
+fn chunks_after(tip: &Tip) -> Result<Option<(BTreeSet<u64>, u64)>, EngineError> {
+    let len = tip.source.file.len()?;
+    let mut chunks = BTreeSet::new();
+    let mut position = tip.end;
+    loop {
+        let start = block::data_start(position);
+        let raw = tip.source.read_raw(start, block::end_of(start, HEAD_BYTES) - start)?;
+        let Some(head) = Head::decode(&block::strip(raw, start)) else { break };
+        match chunk::read(&tip.source, position, head.body_bytes, len) {
+            Ok(_) => {}
+            Err(EngineError::Corrupt { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        chunks.insert(position);
+        position = block::end_of(start, HEAD_BYTES + head.body_bytes);
+    }
+    Ok(Some((chunks, position)))
+}
+
+/// Writes all of a commit again as it is, makes it durable, and activates it.
+fn rewrite(tip: &Tip, next: &Tip) -> Result<(), EngineError> {
+    let file = &tip.source.file;
+    let mut position = tip.end;
+    while position < next.end {
+        let bytes = tip.source.read_raw(position, COPY_BYTES.min(next.end - position))?;
+        file.write_at(&[&bytes], position)?;
+        position += bytes.len().max(1) as u64;
+    }
+    file.sync_data()?;
+    write_type(next)?;
+    Ok(file.sync_data()?)
+}

@@ -1,0 +1,63 @@
+//! What all files of a store share: its settings, its counters, and whether a sync has failed.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::EngineError;
+use crate::disk::DiskFile;
+
+use super::CouchstoreConfig;
+
+/// One per open store.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) config: CouchstoreConfig,
+    poison: OnceLock<PathBuf>,
+    pub(super) commits: Counter,
+    pub(super) syncs: Counter,
+    pub(super) documents: Counter,
+    pub(super) written_bytes: Counter,
+}
+
+impl Shared {
+    pub(super) fn new(config: CouchstoreConfig) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// From now on the store takes no writes. The first reason stays.
+    pub(super) fn poison(&self, path: &Path) {
+        // A second failure adds nothing.
+        let _ = self.poison.set(path.to_path_buf());
+    }
+
+    /// # Errors
+    /// [`EngineError::Poisoned`] once a sync has failed.
+    pub(super) fn check_poison(&self) -> Result<(), EngineError> {
+        match self.poison.get() {
+            Some(path) => Err(EngineError::Poisoned { path: path.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Syncs a file; poisons the store if that fails.
+    pub(super) fn sync(&self, file: &dyn DiskFile, path: &Path) -> Result<(), EngineError> {
+        self.syncs.add(1);
+        Ok(file.sync_data().inspect_err(|_| self.poison(path))?)
+    }
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,38 @@
+//! Raw snappy blocks: how nodes, and bodies marked so, are stored.
+//!
+//! Decoding never allocates more than the input could really expand to, whatever length it claims.
+
+/// No snappy element stands for more than 64 bytes, and such a copy takes three.
+const EXPANSION_MAX: usize = 22;
+
+/// The bytes `compressed` stands for; `None` if it is no snappy block.
+pub(super) fn decompress(compressed: &[u8]) -> Option<Vec<u8>> {
+    let claimed = snap::raw::decompress_len(compressed).ok()?;
+    if claimed > compressed.len().saturating_mul(EXPANSION_MAX) {
+        return None;
+    }
+    snap::raw::Decoder::new().decompress_vec(compressed).ok()
+}
+
+/// A snappy block for `bytes`; `None` beyond 4 GiB.
+pub(super) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
+    snap::raw::Encoder::new().compress_vec(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_case_still_decodes() {
+        let zeros = vec![0; 1 << 20];
+        let compressed = compress(&zeros).expect("small");
+        assert_eq!(decompress(&compressed), Some(zeros));
+    }
+
+    #[test]
+    fn an_impossible_length_is_refused_before_allocating() {
+        assert_eq!(decompress(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0x00]), None);
+        assert_eq!(decompress(&[]), None);
+    }
+}

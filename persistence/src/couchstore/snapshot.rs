@@ -1,0 +1,34 @@
+//! A pinned commit of one vBucket: later commits, and the vBucket's end, don't touch it.
+
+use std::sync::Arc;
+
+use checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
+
+use crate::{EngineError, ScanLimit, ScanSlice, Snapshot, VBucketInfo};
+
+use super::vbucket::Published;
+
+#[derive(Debug)]
+pub(super) struct CouchSnapshot(pub(super) Arc<Published>);
+
+impl Snapshot for CouchSnapshot {
+    fn high(&self) -> Seqno {
+        Seqno(self.0.tip.header.update_seq)
+    }
+
+    fn state(&self) -> Option<&VBucketState> {
+        self.0.state.as_ref()
+    }
+
+    fn info(&self) -> VBucketInfo {
+        self.0.tip.info()
+    }
+
+    fn get(&self, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
+        self.0.tip.get(namespace, key)
+    }
+
+    fn scan(&self, from: Seqno, to: Seqno, limit: ScanLimit) -> Result<ScanSlice, EngineError> {
+        self.0.tip.scan(from, to, limit)
+    }
+}

@@ -1,0 +1,7 @@
+//! The engine against the vendor's files, a model, and failing disks.
+
+mod crash;
+mod model;
+mod one_sync;
+mod replay;
+mod support;

@@ -1,0 +1,81 @@
+//! What the engine's tests share: stores on memory disks, batches, and what a store holds.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use checkpoint::{FailoverLog, Item, Key, Operation, Seqno, State, VBucketState, VbUuid, Vbid};
+
+use crate::couchstore::{Couchstore, CouchstoreConfig};
+use crate::disk::Disk;
+use crate::{Batch, Committed, Engine, EngineError, RecoveryReport, ScanLimit};
+
+pub(super) const VB: Vbid = Vbid(7);
+
+pub(super) fn dir() -> PathBuf {
+    PathBuf::from("/store")
+}
+
+pub(super) fn file() -> PathBuf {
+    dir().join("7.couch.1")
+}
+
+pub(super) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/couchstore").join(name)
+}
+
+pub(super) fn open_with(
+    disk: &(impl Disk + Clone + 'static),
+    config: CouchstoreConfig,
+) -> Result<(Couchstore, RecoveryReport), EngineError> {
+    Couchstore::open(Arc::new(disk.clone()), &dir(), config)
+}
+
+pub(super) fn open(
+    disk: &(impl Disk + Clone + 'static),
+) -> Result<(Couchstore, RecoveryReport), EngineError> {
+    open_with(disk, CouchstoreConfig::default())
+}
+
+pub(super) fn state(high: u64) -> VBucketState {
+    let log = FailoverLog::new(VbUuid(0xabcd));
+    VBucketState { snapshot_end: Seqno(high), ..VBucketState::new(State::Active, log) }
+}
+
+pub(super) fn set(seqno: u64, key: &str, value: &[u8]) -> Item {
+    let value = Bytes::copy_from_slice(value);
+    Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(key.as_bytes()), value) }
+}
+
+pub(super) fn delete(seqno: u64, key: &str) -> Item {
+    Item { seqno: Seqno(seqno), ..Item::deletion(Key::new(key.as_bytes())) }
+}
+
+pub(super) fn commit(engine: &dyn Engine, vb: Vbid, items: &[Item]) -> Result<Committed, EngineError> {
+    let refs: Vec<&Item> = items.iter().collect();
+    let state = state(items.last().map_or(0, |item| item.seqno.0));
+    let batch = Batch { vb, items: &refs, state: &state, timestamp: 1 };
+    engine.commit(&[batch]).pop().expect("one result a batch")
+}
+
+/// Every item of a vBucket by seqno. Also checks that the by-id index and the figures agree.
+pub(super) fn contents(engine: &dyn Engine, vb: Vbid) -> BTreeMap<u64, Item> {
+    let snapshot = engine.snapshot(vb).expect("there");
+    let slice = snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
+    assert_eq!(slice.next, None);
+    for item in &slice.items {
+        let namespace = item.operation.namespace().expect("stored");
+        assert_eq!(snapshot.get(namespace, &item.key).expect("readable").as_ref(), Some(item));
+    }
+    let info = snapshot.info();
+    assert_eq!(info.items + info.deleted, slice.items.len() as u64);
+    // In the index an abort is a deleted prepare.
+    let is_tombstone = |item: &&Item| match item.operation {
+        Operation::Prepare => false,
+        operation => item.deleted || operation == Operation::Abort,
+    };
+    assert_eq!(info.deleted, slice.items.iter().filter(is_tombstone).count() as u64);
+    assert!(slice.items.last().is_none_or(|item| item.seqno <= snapshot.high()));
+    slice.items.into_iter().map(|item| (item.seqno.0, item)).collect()
+}

@@ -1,0 +1,125 @@
+//! One vBucket of a store: a file, who writes it, and the commit that readers see.
+//!
+//! Readers take the published commit and go; they never wait for a write or a sync. A commit is published after its
+//! sync, as a whole.
+
+use std::sync::Arc;
+
+use checkpoint::{Datatype, Seqno, VBucketState, Vbid};
+use parking_lot::{Mutex, RwLock};
+
+use crate::{Batch, Committed, EngineError};
+
+use super::document;
+use super::shared::Shared;
+use super::tip::Tip;
+use super::vbstate::{self, StoreFigures};
+use super::writer::{Saved, Writer};
+
+/// An acknowledged commit as readers need it.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) tip: Tip,
+    pub(super) state: Option<VBucketState>,
+}
+
+/// A vBucket that is open for writing.
+#[derive(Debug)]
+pub(super) struct VBucket {
+    vb: Vbid,
+    shared: Arc<Shared>,
+    active: Mutex<Active>,
+    published: RwLock<Arc<Published>>,
+}
+
+#[derive(Debug)]
+struct Active {
+    writer: Writer,
+    figures: StoreFigures,
+    /// Its file has no name any more: what would be written is lost.
+    dropped: bool,
+}
+
+impl VBucket {
+    /// # Errors
+    /// [`EngineError::Corrupt`] if the state committed last can't be read; [`EngineError::Disk`].
+    pub(super) fn new(vb: Vbid, writer: Writer, shared: Arc<Shared>) -> Result<Self, EngineError> {
+        let tip = writer.tip().clone();
+        let (state, figures) = tip.state()?.unzip();
+        let active = Active { writer, figures: figures.unwrap_or_default(), dropped: false };
+        let published = RwLock::new(Arc::new(Published { tip, state }));
+        Ok(Self { vb, shared, active: Mutex::new(active), published })
+    }
+
+    /// The newest acknowledged commit.
+    pub(super) fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published.read())
+    }
+
+    /// Commits a batch; all refusals come before the first write.
+    pub(super) fn commit(&self, batch: &Batch<'_>) -> Result<Committed, EngineError> {
+        let mut active = self.active.lock();
+        if active.dropped {
+            return Err(EngineError::UnknownVBucket { vb: self.vb });
+        }
+        self.shared.check_poison()?;
+        let high = Seqno(active.writer.tip().header.update_seq);
+        let documents = document::from_items(self.vb, batch.items, high)?;
+        let items = documents.len();
+        let mut figures = active.figures;
+        figures.xattrs |= batch.items.iter().any(|item| item.datatype.contains(Datatype::XATTR));
+        if !documents.is_empty() {
+            let saved = active.writer.save(documents)?;
+            count_prepares(&mut figures, &saved);
+        }
+        let state = vbstate::encode(batch.state, &figures);
+        let state = state.inspect_err(|_| active.writer.abandon());
+        let state =
+            state.map_err(|error| EngineError::InvalidArgument(format!("vBucket {}: {error}", self.vb)))?;
+        active.writer.set_local(vbstate::NAME, Some(state.into()))?;
+        active.writer.commit(batch.timestamp)?;
+
+        active.figures = figures;
+        self.shared.documents.add(items as u64);
+        let tip = active.writer.tip().clone();
+        let high = Seqno(tip.header.update_seq);
+        *self.published.write() = Arc::new(Published { tip, state: Some(batch.state.clone()) });
+        Ok(Committed { high, items })
+    }
+
+    /// Removes its file by `remove`; after that commits find no vBucket.
+    pub(super) fn drop_with(
+        &self,
+        remove: impl FnOnce() -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        // Commits that wait for the lock must not find the file gone.
+        let mut active = self.active.lock();
+        remove()?;
+        active.dropped = true;
+        Ok(())
+    }
+
+    pub(super) fn is_dropped(&self) -> bool {
+        self.active.lock().dropped
+    }
+
+    /// Makes everything written durable; the vBucket takes no commits afterwards.
+    pub(super) fn close(&self) -> Result<(), EngineError> {
+        let mut active = self.active.lock();
+        active.dropped = true;
+        self.shared.check_poison()?;
+        active.writer.finish()
+    }
+}
+
+fn count_prepares(figures: &mut StoreFigures, saved: &Saved) {
+    let is_prepare = |info: &&super::doc_info::DocInfo| !info.deleted && document::is_prepared(&info.id);
+    for info in saved.written.iter().filter(is_prepare) {
+        figures.prepares = figures.prepares.saturating_add(1);
+        figures.prepare_bytes = figures.prepare_bytes.saturating_add(info.physical_bytes);
+    }
+    for info in saved.replaced.iter().filter(is_prepare) {
+        figures.prepares = figures.prepares.saturating_sub(1);
+        figures.prepare_bytes = figures.prepare_bytes.saturating_sub(info.physical_bytes);
+    }
+}

@@ -1,0 +1,229 @@
+//! Writing one file: documents and local documents are saved, then committed together.
+//!
+//! Always: the file up to the end of the last good commit is never written again, but for that commit's block type.
+//! Whatever fails before a commit's sync leaves the writer as after the last good commit; what the failed one left in
+//! the file is cut off, durably, before anything else is written. A failed sync, or a failed cut, poisons the store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::EngineError;
+use crate::disk::DiskFile;
+
+use super::appender::Appender;
+use super::block;
+use super::btree_modify::{self, Action};
+use super::checksum::Checksum;
+use super::doc_info::DocInfo;
+use super::document::Document;
+use super::header::{Header, VERSION, VERSION_PREVIOUS};
+use super::recover;
+use super::reduce::Tree;
+use super::shared::Shared;
+use super::source::Source;
+use super::tip::Tip;
+use super::{CommitMode, by_id, by_seqno, snappy};
+
+/// A larger commit takes two syncs: after a crash it would have to be written again as a whole.
+pub(super) const ONE_SYNC_BYTES_MAX: u64 = 4 << 20;
+
+/// What saving documents did to the indexes.
+#[derive(Debug, Default)]
+pub(super) struct Saved {
+    pub(super) written: Vec<DocInfo>,
+    /// The rows that are gone now.
+    pub(super) replaced: Vec<DocInfo>,
+}
+
+/// A file that is written to. One at a time per file.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    /// The last good commit.
+    tip: Tip,
+    /// The state the next commit will make durable.
+    header: Header,
+    out: Appender,
+    /// The tip's block type is not written yet: the write failed.
+    activation_due: bool,
+    /// A failed commit left something behind the tip.
+    cut_due: bool,
+}
+
+impl Writer {
+    /// Makes an empty file into one in which nothing was ever saved, durably. `path` is for messages.
+    pub(super) fn create(
+        file: Arc<dyn DiskFile>,
+        path: &Path,
+        shared: Arc<Shared>,
+    ) -> Result<Self, EngineError> {
+        let header = Header::new();
+        let encoded = header.encode(block::HEADER);
+        file.write_at(&[&encoded], 0)?;
+        shared.sync(&*file, path)?;
+        shared.written_bytes.add(encoded.len() as u64);
+        let source = Source::new(file, path, Checksum::of_version(VERSION));
+        Ok(Self::new(Tip { source, header, position: 0, end: encoded.len() as u64 }, shared))
+    }
+
+    /// Goes on after `tip`, which must be durable, activated, and the last thing in its file.
+    pub(super) fn new(tip: Tip, shared: Arc<Shared>) -> Self {
+        let out = Appender::new(tip.source.clone(), tip.end);
+        Self { shared, header: tip.header.clone(), tip, out, activation_due: false, cut_due: false }
+    }
+
+    /// The last good commit.
+    pub(super) const fn tip(&self) -> &Tip {
+        &self.tip
+    }
+
+    /// Saves documents of different keys. Those without body are tombstones.
+    pub(super) fn save(&mut self, documents: Vec<Document>) -> Result<Saved, EngineError> {
+        self.attempt(|writer| writer.save_documents(documents))
+    }
+
+    /// Sets a local document, or removes it.
+    pub(super) fn set_local(&mut self, name: &[u8], value: Option<Bytes>) -> Result<(), EngineError> {
+        let action = Action { key: Bytes::copy_from_slice(name), value };
+        self.attempt(|writer| writer.modify(Tree::Local, &[action], &mut |_, _| Ok(())))
+    }
+
+    /// Sets the highest tombstone ever purged.
+    #[cfg(test)]
+    pub(super) fn set_purge_seq(&mut self, purge_seq: u64) {
+        self.header.purge_seq = purge_seq;
+    }
+
+    /// Makes what was saved durable, all of it or, on an error, nothing.
+    pub(super) fn commit(&mut self, timestamp: u64) -> Result<(), EngineError> {
+        self.attempt(|writer| writer.commit_header(timestamp))
+    }
+
+    /// Forgets what was saved since the last commit.
+    pub(super) fn abandon(&mut self) {
+        self.cut_due |= self.out.written_bytes() > 0;
+        self.header = self.tip.header.clone();
+        self.out = Appender::new(self.tip.source.clone(), self.tip.end);
+    }
+
+    /// Makes everything durable that a commit does not have to wait for.
+    pub(super) fn finish(&mut self) -> Result<(), EngineError> {
+        self.abandon();
+        self.settle()?;
+        self.shared.sync(&*self.tip.source.file, &self.tip.source.path)
+    }
+
+    fn attempt<T>(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let result = self.settle().and_then(|()| step(self));
+        if result.is_err() {
+            self.abandon();
+        }
+        result
+    }
+
+    /// Catches up on what earlier failures left undone.
+    fn settle(&mut self) -> Result<(), EngineError> {
+        if self.cut_due {
+            let Source { file, path, .. } = &self.tip.source;
+            file.set_len(self.tip.end).inspect_err(|_| self.shared.poison(path))?;
+            // Otherwise a power loss could mix what was cut with what comes in its place.
+            self.shared.sync(&**file, path)?;
+            self.cut_due = false;
+        }
+        if self.activation_due {
+            recover::write_type(&self.tip)?;
+            self.activation_due = false;
+        }
+        Ok(())
+    }
+
+    fn modify(
+        &mut self,
+        tree: Tree,
+        actions: &[Action],
+        on_replaced: btree_modify::OnReplaced<'_>,
+    ) -> Result<(), EngineError> {
+        let root = btree_modify::modify(&mut self.out, tree, self.header.root(tree), actions, on_replaced)?;
+        self.header.set_root(tree, root);
+        Ok(())
+    }
+
+    fn save_documents(&mut self, documents: Vec<Document>) -> Result<Saved, EngineError> {
+        let mut saved = Saved::default();
+        for document in documents {
+            let info = self.body(document)?;
+            self.header.update_seq = self.header.update_seq.max(info.seqno.0);
+            saved.written.push(info);
+        }
+        let mut by_id: Vec<Action> = saved
+            .written
+            .iter()
+            .map(|info| Action { key: info.id.clone(), value: Some(by_id::encode(info)) })
+            .collect();
+        by_id.sort_by(|a, b| a.key.cmp(&b.key));
+        let source = self.tip.source.clone();
+        let end = self.out.position();
+        self.modify(Tree::ById, &by_id, &mut |key, value| {
+            let row = by_id::decode(key, value);
+            saved
+                .replaced
+                .push(row.ok_or_else(|| source.corrupt(end, "a row in the by-id tree is too short"))?);
+            Ok(())
+        })?;
+        let removed =
+            saved.replaced.iter().map(|info| Action { key: by_seqno::key(info.seqno), value: None });
+        let inserted = saved
+            .written
+            .iter()
+            .map(|info| Action { key: by_seqno::key(info.seqno), value: Some(by_seqno::encode(info)) });
+        let mut by_seqno: Vec<Action> = removed.chain(inserted).collect();
+        by_seqno.sort_by(|a, b| a.key.cmp(&b.key));
+        self.modify(Tree::BySeqno, &by_seqno, &mut |_, _| Ok(()))?;
+        Ok(saved)
+    }
+
+    /// Appends a document's body; returns the finished row.
+    fn body(&mut self, document: Document) -> Result<DocInfo, EngineError> {
+        let Document { mut info, body } = document;
+        match body {
+            None => info.deleted = true,
+            Some(body) => {
+                let compressed = if info.is_compressed() { snappy::compress(&body) } else { None };
+                (info.body_position, info.physical_bytes) =
+                    self.out.chunk(compressed.as_deref().unwrap_or(&body))?;
+            }
+        }
+        Ok(info)
+    }
+
+    fn commit_header(&mut self, timestamp: u64) -> Result<(), EngineError> {
+        let header = Header { timestamp, previous: self.tip.position, ..self.header.clone() };
+        let position = self.out.header_position();
+        let encoded = header.encode(block::DATA);
+        self.out.header(&encoded)?;
+        let source = self.tip.source.clone();
+        let next = Tip { source, header, position, end: position + encoded.len() as u64 };
+        self.shared.sync(&*next.source.file, &next.source.path)?;
+
+        let two_phase = self.shared.config.commit == CommitMode::TwoPhase
+            || next.end - self.tip.end > ONE_SYNC_BYTES_MAX
+            // Without the position of the one before, a header that isn't activated can't be told from garbage.
+            || next.header.version < VERSION_PREVIOUS;
+        if two_phase {
+            recover::write_type(&next)?;
+            self.shared.sync(&*next.source.file, &next.source.path)?;
+        }
+        self.shared.commits.add(1);
+        self.shared.written_bytes.add(self.out.written_bytes() + 1);
+        self.header = next.header.clone();
+        self.out = Appender::new(next.source.clone(), next.end);
+        self.tip = next;
+        self.activation_due = !two_phase && recover::write_type(&self.tip).is_err();
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! Handles of a memory disk's files: calls go in, bytes or a [`DiskError`](crate::disk::DiskError) come out.
+//!
+//! Always: a handle works until the power is lost, whatever became of the file's name; a call either happens before
+//! the power loss, as a whole, or is refused.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use super::contents::{Contents, Payload};
+use super::image::{Image, PAGE_BYTES};
+use crate::disk::failure::{failure, failure_at, power_lost};
+use crate::disk::{Access, DiskFile, DiskOperation, DiskResult};
+
+/// The largest length of a file, as on Linux.
+const FILE_BYTES_MAX: u64 = i64::MAX as u64;
+
+/// The time from one power loss to the next, and the space in use meanwhile.
+#[derive(Debug)]
+pub(super) struct Session {
+    alive: AtomicBool,
+    used_pages: AtomicU64,
+    capacity_pages: u64,
+}
+
+impl Session {
+    pub(super) fn new(capacity_pages: u64) -> Self {
+        Self { alive: AtomicBool::new(true), used_pages: AtomicU64::new(0), capacity_pages }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::SeqCst)
+    }
+
+    /// What comes later is refused; what holds a file's lock still happens.
+    pub(super) fn end(&self) {
+        self.alive.store(false, Ordering::SeqCst);
+    }
+
+    pub(super) fn capacity_pages(&self) -> u64 {
+        self.capacity_pages
+    }
+
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.used_pages.load(Ordering::SeqCst).saturating_mul(PAGE_BYTES)
+    }
+
+    fn reserve(&self, pages: u64) -> Result<(), io::Error> {
+        let take = |used: u64| used.checked_add(pages).filter(|&used| used <= self.capacity_pages);
+        match self.used_pages.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(io::Error::from(io::ErrorKind::StorageFull)),
+        }
+    }
+
+    fn release(&self, pages: u64) {
+        self.used_pages.fetch_sub(pages, Ordering::SeqCst);
+    }
+}
+
+/// A file, whatever its names.
+pub(super) struct Inode {
+    session: Arc<Session>,
+    contents: RwLock<Contents>,
+}
+
+impl Inode {
+    /// A file with durable bytes. They are there already, so their space is taken even if it exceeds the capacity.
+    pub(super) fn new(session: &Arc<Session>, image: Image) -> Self {
+        session.used_pages.fetch_add(image.pages(), Ordering::SeqCst);
+        Self { session: Arc::clone(session), contents: RwLock::new(Contents::new(image)) }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.contents.read().current().len()
+    }
+
+    /// What a power loss leaves.
+    pub(super) fn survivors(&self, choose: &mut dyn FnMut(usize) -> usize) -> Image {
+        self.contents.read().survivors(choose)
+    }
+}
+
+impl Drop for Inode {
+    fn drop(&mut self) {
+        self.session.release(self.contents.get_mut().current().pages());
+    }
+}
+
+impl fmt::Debug for Inode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inode").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// An open file of a [`MemoryDisk`](super::MemoryDisk).
+#[derive(Debug)]
+pub(in crate::disk) struct MemoryFile {
+    inode: Arc<Inode>,
+    /// As it was opened, for errors.
+    path: PathBuf,
+    access: Access,
+}
+
+impl MemoryFile {
+    pub(super) fn new(inode: Arc<Inode>, path: PathBuf, access: Access) -> Self {
+        Self { inode, path, access }
+    }
+
+    /// Does what a sync that fails does: the unsynced bytes are read as ever, but later syncs pass them by.
+    ///
+    /// # Errors
+    /// Only if the power was lost; the failure itself is the caller's to report.
+    pub(in crate::disk) fn fail_sync(&self) -> DiskResult<()> {
+        let mut contents = self.inode.contents.write();
+        self.check_power(DiskOperation::SyncData)?;
+        contents.fail_sync();
+        Ok(())
+    }
+
+    /// To be called with the file's lock held, so that no call outlives the power.
+    fn check_power(&self, operation: DiskOperation) -> DiskResult<()> {
+        if self.inode.session.is_alive() { Ok(()) } else { Err(power_lost(operation, &self.path)) }
+    }
+
+    fn check_writable(&self, operation: DiskOperation) -> DiskResult<()> {
+        match self.access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => {
+                let source = io::Error::new(io::ErrorKind::PermissionDenied, "the file was opened read-only");
+                Err(failure(operation, &self.path, source))
+            }
+        }
+    }
+
+    fn put(&self, operation: DiskOperation, offset: u64, len: u64, payload: Payload) -> DiskResult<()> {
+        let fail = |source| failure_at(operation, &self.path, offset, source);
+        let mut contents = self.inode.contents.write();
+        self.check_power(operation)?;
+        self.check_writable(operation)?;
+        let end = offset.checked_add(len).filter(|&end| end <= FILE_BYTES_MAX);
+        let end = end.ok_or_else(|| fail(io::ErrorKind::FileTooLarge.into()))?;
+        self.inode.session.reserve(contents.current().missing_pages(offset..end)).map_err(fail)?;
+        contents.write(offset, payload);
+        Ok(())
+    }
+}
+
+impl DiskFile for MemoryFile {
+    fn len(&self) -> DiskResult<u64> {
+        let contents = self.inode.contents.read();
+        self.check_power(DiskOperation::Len)?;
+        Ok(contents.current().len())
+    }
+
+    fn set_len(&self, len: u64) -> DiskResult<()> {
+        let mut contents = self.inode.contents.write();
+        self.check_power(DiskOperation::SetLen)?;
+        self.check_writable(DiskOperation::SetLen)?;
+        if len > FILE_BYTES_MAX {
+            return Err(failure(DiskOperation::SetLen, &self.path, io::ErrorKind::FileTooLarge.into()));
+        }
+        self.inode.session.release(contents.current().pages_beyond(len));
+        contents.set_len(len);
+        Ok(())
+    }
+
+    fn preallocate(&self, offset: u64, len: u64) -> DiskResult<()> {
+        self.put(DiskOperation::Preallocate, offset, len, Payload::Zeros(len))
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> DiskResult<usize> {
+        let contents = self.inode.contents.read();
+        self.check_power(DiskOperation::Read)?;
+        Ok(contents.current().read(buffer, offset))
+    }
+
+    fn write_at(&self, parts: &[&[u8]], offset: u64) -> DiskResult<()> {
+        let bytes = parts.concat();
+        self.put(DiskOperation::Write, offset, bytes.len() as u64, Payload::Bytes(bytes))
+    }
+
+    fn sync_data(&self) -> DiskResult<()> {
+        let mut contents = self.inode.contents.write();
+        self.check_power(DiskOperation::SyncData)?;
+        contents.sync();
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! What a power loss keeps of the unsynced: a [`Keep`] goes in, a chooser comes out.
+//!
+//! Always: the same `Keep` chooses the same from the same disk.
+
+/// What survives a power loss of what was not synced. What was synced always survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing.
+    None,
+    /// Everything.
+    All,
+    /// Any part of it, in any order: writes torn at 512-byte sectors, names in part.
+    Random {
+        /// The same seed keeps the same.
+        seed: u64,
+    },
+}
+
+impl Keep {
+    /// The chooser: given n, one of `0..n`; 0 keeps the least, n - 1 the most.
+    pub(super) fn chooser(self) -> Box<dyn FnMut(usize) -> usize> {
+        match self {
+            Self::None => Box::new(|_| 0),
+            Self::All => Box::new(|options| options.saturating_sub(1)),
+            Self::Random { seed } => {
+                let mut random = SplitMix64(seed);
+                // A fair coin per write would almost never keep, or lose, nearly all of a long list; so each crash
+                // has its own odds.
+                let odds = match random.next() % 4 {
+                    0 => 4,
+                    1 => 32,
+                    2 => 56,
+                    _ => 63,
+                };
+                Box::new(move |options| random.choose(options, odds))
+            }
+        }
+    }
+}
+
+/// Steele, Lea and Flood's generator: enough to choose by, and the same everywhere.
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// One of `0..options`: not 0 in `odds` of 64 cases, and then any of the others alike.
+    fn choose(&mut self, options: usize, odds: u64) -> usize {
+        let others = options.saturating_sub(1) as u64;
+        if others == 0 || self.next() % 64 >= odds {
+            return 0;
+        }
+        (self.next() % others) as usize + 1
+    }
+}
+
+/// Runs `crash` once with every sequence of choices there is.
+#[cfg(test)]
+pub(in crate::disk) fn for_all_choices(mut crash: impl FnMut(&mut dyn FnMut(usize) -> usize)) {
+    // The choices of the next run, and of how many each was chosen in the last one.
+    let mut path: Vec<(usize, usize)> = Vec::new();
+    loop {
+        let mut at = 0;
+        crash(&mut |options| {
+            if at == path.len() {
+                path.push((0, options));
+            }
+            at += 1;
+            assert_eq!(path[at - 1].1, options, "the same choices must lead to the same question");
+            path[at - 1].0
+        });
+        while path.last().is_some_and(|&(chosen, options)| chosen + 1 >= options) {
+            path.pop();
+        }
+        match path.last_mut() {
+            Some((chosen, _)) => *chosen += 1,
+            None => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_choices_repeat_and_reach_every_option() {
+        let draw = |seed| {
+            let mut choose = Keep::Random { seed }.chooser();
+            (0..64).map(|_| choose(3)).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = (0..16).map(draw).collect();
+        assert_eq!(all, (0..16).map(draw).collect::<Vec<_>>());
+        assert!((0..3).all(|option| all.iter().flatten().any(|&chosen| chosen == option)));
+        assert!(all.iter().flatten().all(|&chosen| chosen < 3));
+    }
+
+    #[test]
+    fn the_generator_is_the_published_one() {
+        let mut random = SplitMix64(1_234_567);
+        assert_eq!([random.next(), random.next()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
+    }
+}

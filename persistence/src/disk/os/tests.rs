@@ -1,0 +1,49 @@
+//! What only the real disk does.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::*;
+
+#[test]
+fn foreign_names_are_seen() {
+    let dir = tempfile::tempdir().expect("a place for temporary files");
+    File::create(dir.path().join(OsStr::from_bytes(b"a\xff"))).expect("new");
+    fs::create_dir(dir.path().join("dir")).expect("new");
+    std::os::unix::fs::symlink("dir", dir.path().join("link-to-dir")).expect("new");
+    std::os::unix::fs::symlink("nowhere", dir.path().join("link-to-nowhere")).expect("new");
+    assert_eq!(OsDisk.list(dir.path()).expect("there"), ["a\u{fffd}", "link-to-nowhere"]);
+}
+
+#[test]
+fn a_lock_is_left_by_who_held_it() {
+    let dir = tempfile::tempdir().expect("a place for temporary files");
+    drop(OsDisk.lock(dir.path()).expect("free"));
+    assert!(dir.path().join(LOCK_FILE).exists());
+    drop(OsDisk.lock(dir.path()).expect("the file alone is no lock"));
+}
+
+#[test]
+fn a_full_device_is_told_apart() {
+    let Ok(file) = OsDisk.open(Path::new("/dev/full"), crate::disk::Access::ReadWrite) else {
+        return; // Not Linux.
+    };
+    let error = file.write_at(&[b"x"], 7).expect_err("always full");
+    assert_eq!((error.kind, error.offset), (crate::disk::DiskErrorKind::NoSpace, Some(7)));
+}
+
+#[test]
+fn files_are_what_the_system_has() {
+    let dir = tempfile::tempdir().expect("a place for temporary files");
+    let path = dir.path().join("a");
+    let file = OsDisk.create(&path).expect("new");
+    file.write_at(&[b"by", b"tes"], 0).expect("space");
+    assert_eq!(fs::read(&path).expect("there"), b"bytes");
+}
+
+#[test]
+fn the_empty_path_is_the_working_directory() {
+    OsDisk.create_dir(Path::new("")).expect("there");
+    OsDisk.sync_dir(Path::new("")).expect("there");
+    assert!(OsDisk.list(Path::new("")).expect("there").contains(&"Cargo.toml".to_owned()));
+}

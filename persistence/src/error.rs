@@ -1,0 +1,102 @@
+//! Why an engine refused or failed: precise enough to act on, stable enough to test.
+
+use std::path::PathBuf;
+
+use checkpoint::{Seqno, Vbid};
+
+use crate::disk::{DiskError, DiskErrorKind};
+
+/// What engine operations return on failure. Nothing has changed then, but for [`EngineError::Poisoned`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A batch's seqnos must strictly increase and exceed the vBucket's high seqno.
+    #[error("vBucket {vb}: seqno {seqno} does not exceed {previous}")]
+    OutOfOrder {
+        /// The vBucket.
+        vb: Vbid,
+        /// The seqno that came too late.
+        seqno: Seqno,
+        /// The one before it.
+        previous: Seqno,
+    },
+    /// The store has no such vBucket.
+    #[error("no vBucket {vb} in this store")]
+    UnknownVBucket {
+        /// The vBucket.
+        vb: Vbid,
+    },
+    /// The vBucket is there already.
+    #[error("vBucket {vb} exists")]
+    VBucketExists {
+        /// The vBucket.
+        vb: Vbid,
+    },
+    /// A record the format can't represent.
+    #[error("vBucket {vb}, seqno {seqno}: {what} is {size}, over the format's {limit}")]
+    TooLarge {
+        /// The vBucket.
+        vb: Vbid,
+        /// The item's seqno.
+        seqno: Seqno,
+        /// Which part of it.
+        what: &'static str,
+        /// How large it is.
+        size: u64,
+        /// How large it may be.
+        limit: u64,
+    },
+    /// An argument that makes no sense.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// A sync failed earlier: what was written since the last good one may be gone, so no more is taken.
+    #[error("{path}: a sync failed; the store takes no writes until it is reopened")]
+    Poisoned {
+        /// The file whose sync failed.
+        path: PathBuf,
+    },
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Bytes that are not what was written.
+    #[error("{path} at offset {offset}: {what}")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// A file that is sound but not for us: a newer version, or one we lack the key for.
+    #[error("{path}: {what}")]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it needs.
+        what: String,
+    },
+}
+
+impl EngineError {
+    /// One short stable word for scripts and scenario files.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::OutOfOrder { .. } => "out-of-order",
+            Self::UnknownVBucket { .. } => "unknown-vbucket",
+            Self::VBucketExists { .. } => "vbucket-exists",
+            Self::TooLarge { .. } => "too-large",
+            Self::InvalidArgument(_) => "invalid-argument",
+            Self::Poisoned { .. } => "poisoned",
+            Self::Disk(error) => match error.kind {
+                DiskErrorKind::NoSpace => "no-space",
+                DiskErrorKind::PowerLost => "power-lost",
+                DiskErrorKind::Locked => "locked",
+                _ => "io",
+            },
+            Self::Corrupt { .. } => "corrupt",
+            Self::Unsupported { .. } => "unsupported",
+        }
+    }
+}

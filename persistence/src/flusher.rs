@@ -1,0 +1,182 @@
+//! The flusher: from a vBucket's persistence cursor to the engine, and the news back.
+//!
+//! A flush has three steps, so that a host may let time pass between them: [`Flusher::begin`] reads the batches,
+//! [`FlushGroup::commit`] hands them to the engine, [`Flusher::finish`] tells the managers and the host how each went.
+//! What always holds:
+//!
+//! - F1. A persisted seqno is reported only for what the engine acknowledged, and never falls.
+//! - F2. A failed flush loses nothing: the next one reads a superset of it, less what was replaced meanwhile.
+//! - F3. Of several revisions of a key in one batch the newest alone is written.
+//! - F4. The state committed with a batch is true of exactly that batch, whatever is queued while it is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use checkpoint::{CheckpointError, Flush, Item, ReadLimit, Seqno, VBucket, VBucketState, Vbid};
+
+use crate::{Batch, Committed, Engine, EngineError};
+
+/// Moves vBuckets' changes to disk and knows how far each has come. The host drives it: it owns no thread.
+#[derive(Debug)]
+pub struct Flusher {
+    limit: ReadLimit,
+    progress: BTreeMap<Vbid, Progress>,
+}
+
+/// What is durable of one vBucket.
+#[derive(Clone, Debug)]
+struct Progress {
+    state: VBucketState,
+    high: Seqno,
+}
+
+/// How one vBucket's flush went.
+#[derive(Debug)]
+pub struct Flushed {
+    /// The vBucket.
+    pub vb: Vbid,
+    /// What is durable now, or why nothing more is. After a failure the same changes, and newer ones, are flushed
+    /// again: with a delay if it was the disk's, and only once the store was reopened if the store is poisoned.
+    pub result: Result<Persisted, EngineError>,
+}
+
+/// What a flush made durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Persisted {
+    /// Everything up to this seqno is durable.
+    pub seqno: Seqno,
+    /// Items written: revisions that a newer one in the same batch replaced are not.
+    pub items: usize,
+    /// Whether the persistence cursor has more already.
+    pub more: bool,
+}
+
+impl Flusher {
+    /// A flusher that reads at most about `limit` from a vBucket at once.
+    #[must_use]
+    pub fn new(limit: ReadLimit) -> Self {
+        Self { limit, progress: BTreeMap::new() }
+    }
+
+    /// Takes a vBucket on, or anew after its store was reopened: `state` and `high` are what the engine has of it.
+    /// What the engine shows to be there is not written again.
+    pub fn attach(&mut self, vb: Vbid, state: VBucketState, high: Seqno) {
+        self.progress.insert(vb, Progress { state, high });
+    }
+
+    /// Forgets a vBucket.
+    pub fn detach(&mut self, vb: Vbid) {
+        self.progress.remove(&vb);
+    }
+
+    /// Everything up to this seqno is durable; `None` for a vBucket it does not have.
+    #[must_use]
+    pub fn persisted_seqno(&self, vb: Vbid) -> Option<Seqno> {
+        self.progress.get(&vb).map(|progress| progress.high)
+    }
+
+    /// Reads what is to be persisted of each vBucket. Those with nothing to persist take no part.
+    ///
+    /// # Errors
+    /// [`CheckpointError::FlushInProgress`] if one of them is being flushed,
+    /// [`CheckpointError::NoPersistenceCursor`] if one has none; no flush is in progress then that was not before.
+    pub fn begin<'a>(
+        &self,
+        vbuckets: impl IntoIterator<Item = &'a VBucket>,
+    ) -> Result<FlushGroup, CheckpointError> {
+        let mut flushes = Vec::new();
+        for vbucket in vbuckets {
+            let Some(before) = self.progress.get(&vbucket.id()) else { continue };
+            let flush = vbucket.manager().begin_flush(self.limit)?;
+            if flush.batch().is_empty() {
+                flush.commit();
+                continue;
+            }
+            let state = vbucket.state_with(flush.batch(), &before.state);
+            flushes.push(VBucketFlush { vb: vbucket.id(), flush, state, on_disk: before.high });
+        }
+        Ok(FlushGroup { flushes })
+    }
+
+    /// Takes note of what a commit did, and tells the managers.
+    pub fn finish(&mut self, group: CommittedGroup) -> Vec<Flushed> {
+        let flushed = group.0.into_iter().map(|(flush, result)| self.finish_one(flush, result));
+        flushed.collect()
+    }
+
+    fn finish_one(&mut self, done: VBucketFlush, result: Result<Committed, EngineError>) -> Flushed {
+        let VBucketFlush { vb, flush, state, .. } = done;
+        let result = result.map(|committed| {
+            let more = flush.batch().more();
+            flush.commit();
+            let progress = Progress { state, high: committed.high };
+            let persisted = Persisted { seqno: progress.high, items: committed.items, more };
+            self.progress.insert(vb, progress);
+            persisted
+        });
+        Flushed { vb, result }
+    }
+}
+
+/// One vBucket's part in a flush.
+#[derive(Debug)]
+struct VBucketFlush {
+    vb: Vbid,
+    flush: Flush,
+    state: VBucketState,
+    on_disk: Seqno,
+}
+
+impl VBucketFlush {
+    /// The newest revision of each key that is not on disk yet, ascending by seqno.
+    fn items(&self) -> Vec<&Item> {
+        let mut seen = BTreeSet::new();
+        let mut items: Vec<_> = self
+            .flush
+            .batch()
+            .items()
+            .filter(|item| item.operation.namespace().is_some() && item.seqno > self.on_disk)
+            .collect();
+        items.reverse();
+        items.retain(|item| seen.insert((item.operation.namespace(), &item.key)));
+        items.reverse();
+        items
+    }
+}
+
+/// Batches of one or more vBuckets, read and waiting to be committed. Dropped, they count as failed.
+#[derive(Debug)]
+#[must_use = "commit it; dropped, it counts as failed"]
+pub struct FlushGroup {
+    flushes: Vec<VBucketFlush>,
+}
+
+impl FlushGroup {
+    /// Whether there was nothing to persist.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.flushes.is_empty()
+    }
+
+    /// Commits all batches in one call; `timestamp` is the host's time in nanoseconds since the epoch.
+    pub fn commit(self, engine: &dyn Engine, timestamp: u64) -> CommittedGroup {
+        let items: Vec<_> = self.flushes.iter().map(VBucketFlush::items).collect();
+        let batches: Vec<_> = self
+            .flushes
+            .iter()
+            .zip(&items)
+            .map(|(flush, items)| Batch { vb: flush.vb, items, state: &flush.state, timestamp })
+            .collect();
+        let results = engine.commit(&batches);
+        drop(batches);
+        drop(items);
+        CommittedGroup(self.flushes.into_iter().zip(results).collect())
+    }
+}
+
+/// What the engine said of a group, not yet taken note of. Dropped, everything in it counts as failed.
+#[derive(Debug)]
+#[must_use = "hand it to Flusher::finish"]
+pub struct CommittedGroup(Vec<(VBucketFlush, Result<Committed, EngineError>)>);
+
+#[cfg(test)]
+mod tests;
