@@ -1,4 +1,37 @@
-//! Lowtide's checkpoint manager.
+//! An in-memory checkpoint manager: a partition's recent changes in order, for any number of cursors.
+//!
+//! ```text
+//!             queue                                                     read (whole checkpoints)
+//!  operation ------> | closed checkpoint | open checkpoint        | ------------> batch
+//!                    ^                ^                        ^
+//!                    base (dummy)     a cursor                 another cursor
+//! ```
+//!
+//! Writes go in at one end. Every consumer (a flusher, a replica's stream, an indexer) has a cursor and reads at its
+//! own pace; a newer revision of a key replaces an older one that is still in the open checkpoint; what every cursor
+//! has passed is expelled. A batch is a consistent snapshot that is walked without any lock.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use checkpoint::{CheckpointConfig, CheckpointManager, Item, Key, ReadLimit, Seqno};
+//!
+//! # fn main() -> Result<(), checkpoint::CheckpointError> {
+//! let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+//! let indexer = manager.register("indexer", Seqno::ZERO, true)?.cursor;
+//! for (key, value) in [("apple", "1"), ("pear", "2"), ("apple", "3")] {
+//!     manager.queue(Item::mutation(Key::new(key.as_bytes()), Bytes::from(value)))?;
+//! }
+//! let batch = manager.read(indexer, ReadLimit::NONE)?;
+//! let read: Vec<_> = batch.items().map(|item| (item.key.to_string(), item.seqno.0)).collect();
+//! assert_eq!(read, [("pear".to_owned(), 2), ("apple".to_owned(), 3)]); // apple @1 was replaced
+//! assert_eq!(manager.expel(), 2); // every cursor has passed both
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It has no files, sockets, clocks, threads or randomness: time and uuids are passed in, so that the same calls give
+//! the same results. It is not a log (replaced revisions are gone), not a channel (a late consumer may need a backfill
+//! from elsewhere, and is told so), and not durable by itself: that is what `lowtide-persistence` is for.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)

@@ -257,7 +257,8 @@ impl World {
             same(remaining, Some(Ok(self.naive.remaining(name))))?;
         }
         let held = self.batches.iter().map(|(batch, items)| (batch, items));
-        for (batch, items) in held.chain(self.flushes.iter().map(|(flush, items, _)| (flush.batch(), items))) {
+        for (batch, items) in held.chain(self.flushes.iter().map(|(flush, items, _)| (flush.batch(), items)))
+        {
             same(batch.items().cloned().collect::<Vec<_>>(), items.clone())?;
         }
         if self.batches.is_empty() && self.flushes.is_empty() {

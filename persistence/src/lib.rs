@@ -1,4 +1,12 @@
-//! Lowtide's storage engines and the flusher that feeds them.
+//! Storage engines behind a flusher: what a checkpoint manager holds becomes durable, and readable by key and by seqno.
+//!
+//! ```text
+//! checkpoint manager --persistence cursor--> Flusher --Batch--> dyn Engine --every byte--> dyn Disk
+//!                    <--persisted seqno-----         <--Committed--
+//! ```
+//!
+//! [`Engine`] is the contract, [`couchstore`] the first engine that keeps it, [`disk`] the only way to storage:
+//! real files, memory, or a disk that fails on command. Nothing here owns a thread or reads a clock.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod couchstore;

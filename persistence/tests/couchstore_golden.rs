@@ -167,6 +167,15 @@ fn files_of_older_releases_are_read() {
 }
 
 #[test]
+fn files_the_vendor_compacted_are_read() {
+    for case in ["k_compact_d_rich", "k_compact_drop_d_rich", "k_compact_h_boundary"] {
+        check(case);
+        assert_eq!(open(case).expect("opens").header().previous, None);
+    }
+    assert_eq!(open("d_rich").expect("opens").header().previous, Some(8192));
+}
+
+#[test]
 fn files_without_documents_are_read() {
     for (case, position, previous) in [("a_created", 0, None), ("a_empty", 4096, Some(0))] {
         let file = open(case).expect("opens");

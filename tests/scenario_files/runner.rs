@@ -236,3 +236,15 @@ fn a_world_ends_where_the_next_begins() {
     let outcome = outcome(text);
     assert!(outcome.matches(), "{}", outcome.diff());
 }
+
+#[test]
+fn an_engine_tells_its_counters_in_order() {
+    let outcome = outcome("engine couchstore\n----\n\ncommit\nset a b\n----\nhigh=1\n\nengine-stats\n----\n");
+    let lines = &outcome.commands.last().expect("three commands").actual;
+    assert!(lines.is_sorted(), "{lines:?}");
+    for name in ["file-bytes", "live-bytes"] {
+        let value = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let value: u64 = value.and_then(|value| value.parse().ok()).expect("a number");
+        assert!(value > 0, "{name}: {lines:?}");
+    }
+}

@@ -1,1 +1,229 @@
-//! Tests.
+use bytes::Bytes;
+
+use super::*;
+use crate::index::ENTRY_BYTES;
+use crate::{Batch, Key, State};
+
+fn item(seqno: u64, value_bytes: usize) -> Item {
+    Item {
+        seqno: Seqno(seqno),
+        ..Item::mutation(Key::new(format!("k{seqno:05}").as_bytes()), vec![0; value_bytes].into())
+    }
+}
+
+/// `k00001` with its prefix.
+const KEY_BYTES: usize = 7;
+
+fn queue_of(seqnos: impl IntoIterator<Item = u64>) -> (Queue, Account) {
+    let account = Account::new();
+    let mut queue = Queue::new(account.clone());
+    for seqno in seqnos {
+        queue.push(item(seqno, 0));
+    }
+    (queue, account)
+}
+
+fn seqnos(queue: &Queue) -> Vec<u64> {
+    queue.live_items(queue.base(), queue.end()).map(|(_, item)| item.seqno.0).collect()
+}
+
+fn capacities(queue: &Queue) -> Vec<u64> {
+    queue.segments.iter().map(|segment| segment.chunk.end() - segment.chunk.start()).collect()
+}
+
+#[test]
+fn a_position_names_one_item_for_ever() {
+    let (mut queue, _) = queue_of(1..=100);
+    let _ = queue.advance_base(37);
+    queue.push(item(101, 0));
+    assert_eq!((queue.base(), queue.end()), (37, 101));
+    for position in 37..101 {
+        assert_eq!(queue.live_item(position).map(|item| item.seqno), Some(Seqno(position + 1)));
+    }
+    for outside in [0, 36, 101, u64::MAX] {
+        assert!(queue.slot(outside).is_none(), "position {outside}");
+    }
+}
+
+#[test]
+fn a_superseded_slot_is_a_hole_that_keeps_its_place() {
+    let (mut queue, _) = queue_of(1..=40);
+    assert!(queue.supersede(20, Seqno(41)));
+    assert!(!queue.supersede(20, Seqno(42)), "once is enough");
+    assert!(!queue.supersede(40, Seqno(42)), "nothing is there");
+    assert_eq!(queue.live_item(20), None);
+    assert_eq!(queue.slot(20).and_then(Slot::item).map(|item| item.seqno), Some(Seqno(21)));
+    assert_eq!(queue.first_live(20).map(|item| item.seqno), Some(Seqno(22)));
+    assert_eq!(queue.last_live_seqno(0, 21), Some(Seqno(20)));
+}
+
+#[test]
+fn seek_finds_the_first_position_beyond_a_seqno() {
+    // Gaps, as a replica has them, over several chunks.
+    let (mut queue, _) = queue_of((1..=60).map(|n| n * 10));
+    let naive = |queue: &Queue, after: u64| {
+        (queue.base()..queue.end())
+            .find(|&at| queue.slot(at).and_then(Slot::item).is_some_and(|item| item.seqno.0 > after))
+            .unwrap_or(queue.end())
+    };
+    for base in [0, 1, 15, 16, 17, 59, 60] {
+        let _ = queue.advance_base(base);
+        for after in 0..=610 {
+            assert_eq!(queue.seek(Seqno(after)), naive(&queue, after), "base {base}, after {after}");
+        }
+    }
+}
+
+#[test]
+fn seek_stops_before_a_vbucket_state_that_follows_the_seqno() {
+    let (mut queue, _) = queue_of([1, 2]);
+    queue.push(Item {
+        seqno: Seqno(3),
+        ..Item::new(Operation::SetVBucketState(State::Replica), Key::new(b""))
+    });
+    queue.push(item(3, 0));
+    assert_eq!(queue.seek(Seqno(2)), 2);
+    assert_eq!(queue.seek(Seqno(3)), 4);
+    assert_eq!(queue.last_live_seqno(0, 3), Some(Seqno(2)), "a state has no seqno of its own");
+}
+
+#[test]
+fn live_between_counts_any_range_exactly() {
+    let (mut queue, _) = queue_of(1..=70);
+    for position in (0..70).filter(|position| position % 3 == 0) {
+        queue.supersede(position, Seqno(100 + position));
+    }
+    let _ = queue.advance_base(5);
+    for from in 5..=70 {
+        for to in from..=70 {
+            let mut expected = Totals::default();
+            queue.live_items(from, to).for_each(|(_, item)| expected.add(item.payload_bytes()));
+            assert_eq!(queue.live_between(from, to), expected, "{from}..{to}");
+        }
+    }
+    let one = queue.live_between(7, 8);
+    assert_eq!((one.items, one.bytes), (1, KEY_BYTES + SLOT_BYTES + ENTRY_BYTES));
+}
+
+#[test]
+fn the_base_never_goes_back_nor_beyond_the_end() {
+    let (mut queue, _) = queue_of(1..=20);
+    let _ = queue.advance_base(18);
+    let _ = queue.advance_base(3);
+    assert_eq!(queue.base(), 18);
+    let _ = queue.advance_base(1000);
+    assert_eq!((queue.base(), queue.end()), (20, 20));
+    assert_eq!(queue.push(item(21, 0)), 20, "positions go on");
+    assert_eq!(seqnos(&queue), [21]);
+}
+
+#[test]
+fn whole_chunks_leave_and_the_cut_one_stays() {
+    let (mut queue, _) = queue_of(1..=48);
+    assert_eq!(capacities(&queue), [16, 16, 16]);
+    let freed = queue.advance_base(31);
+    assert_eq!(freed.iter().map(|chunk| chunk.start()).collect::<Vec<_>>(), [0]);
+    let freed = queue.advance_base(32);
+    assert_eq!(freed.iter().map(|chunk| chunk.start()).collect::<Vec<_>>(), [16]);
+    // The last one leaves too when nothing of it is needed, full or not.
+    let freed = queue.advance_base(48);
+    assert_eq!((freed.len(), queue.bytes()), (1, 0));
+}
+
+#[test]
+fn chunks_grow_with_what_is_queued_and_stay_a_small_share_of_it() {
+    let (queue, _) = queue_of(1..=90_000);
+    let capacities = capacities(&queue);
+    assert!(capacities.is_sorted());
+    assert_eq!((capacities.first(), capacities.last()), (Some(&CHUNK_SLOTS_MIN), Some(&CHUNK_SLOTS_MAX)));
+    for segment in &queue.segments {
+        let (queued, slots) = (segment.chunk.start(), segment.chunk.end() - segment.chunk.start());
+        assert!(slots <= CHUNK_SLOTS_MIN.max(queued / CHUNK_SHARE * 2), "{slots} slots when {queued} queued");
+    }
+    // A queue that was long and is short again is cheap again.
+    let (mut queue, _) = queue_of(1..=90_000);
+    let _ = queue.advance_base(90_000);
+    queue.push(item(90_001, 0));
+    assert_eq!(queue.bytes(), CHUNK_SLOTS_MIN as usize * SLOT_BYTES + KEY_BYTES);
+}
+
+#[test]
+fn a_chunk_of_large_values_is_closed_early() {
+    let account = Account::new();
+    let mut queue = Queue::new(account);
+    for seqno in 1..=6 {
+        queue.push(item(seqno, CHUNK_BYTES_MAX / 2));
+    }
+    let filled: Vec<_> = queue.segments.iter().map(|segment| segment.filled).collect();
+    assert_eq!(filled, [2, 4, 6], "two of half the limit fill a chunk of 16");
+    // Nothing notices the slots that were never filled.
+    assert_eq!(seqnos(&queue), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(queue.seek(Seqno(3)), 3);
+    assert_eq!(queue.live_between(1, 5).items, 4);
+    assert!(queue.supersede(2, Seqno(7)));
+    assert_eq!(seqnos(&queue), [1, 2, 4, 5, 6]);
+    assert_eq!(queue.advance_base(4).len(), 2);
+    assert_eq!(seqnos(&queue), [5, 6]);
+}
+
+#[test]
+fn memory_is_charged_when_queued_and_discharged_when_dropped() {
+    let (mut queue, account) = queue_of([]);
+    assert_eq!((account.total(), queue.bytes()), (0, 0), "an idle vBucket costs nothing");
+    for seqno in 1..=40 {
+        queue.push(item(seqno, 100));
+    }
+    let expected = 3 * 16 * SLOT_BYTES + 40 * (100 + KEY_BYTES);
+    assert_eq!((account.total(), queue.bytes()), (expected, expected));
+
+    // A superseded item still is there for batches.
+    queue.supersede(0, Seqno(41));
+    assert_eq!(account.total(), expected);
+
+    let freed = queue.advance_base(20);
+    let chunk = 16 * SLOT_BYTES + 16 * (100 + KEY_BYTES);
+    assert_eq!((account.total(), queue.bytes()), (expected, expected - chunk));
+    drop(freed);
+    assert_eq!(account.total(), expected - chunk);
+
+    drop(queue);
+    assert_eq!(account.total(), 0);
+}
+
+#[test]
+fn a_batch_keeps_its_chunks_alive_and_charged() {
+    let (mut queue, account) = queue_of(1..=20);
+    let (from, to) = (3, 18);
+    let batch =
+        Batch { chunks: queue.chunks(from, to), from, to, end: Seqno(20), ranges: Vec::new(), more: false };
+    // After the batch was taken: items in it are replaced, then all that was there goes.
+    queue.push(item(21, 0));
+    assert!(queue.supersede(5, Seqno(21)));
+    drop(queue.advance_base(21));
+    assert_eq!(queue.bytes(), 0);
+    assert_eq!(account.total(), 32 * SLOT_BYTES + 21 * KEY_BYTES, "both chunks");
+    let read: Vec<_> = batch.items().map(|item| item.seqno.0).collect();
+    assert_eq!(read, (4..=18).collect::<Vec<_>>());
+    drop(batch);
+    assert_eq!(account.total(), 0);
+}
+
+#[test]
+fn a_batch_leaves_out_what_was_replaced_before_its_end() {
+    let (mut queue, _) = queue_of(1..=4);
+    queue.supersede(1, Seqno(4));
+    queue.supersede(2, Seqno(5));
+    let batch =
+        Batch { chunks: queue.chunks(0, 4), from: 0, to: 4, end: Seqno(4), ranges: Vec::new(), more: false };
+    let read: Vec<_> = batch.items().map(|item| item.seqno.0).collect();
+    assert_eq!(read, [1, 3, 4], "2 was replaced by 4, 3 by 5, which is not in the snapshot at 4");
+}
+
+#[test]
+fn values_are_shared_not_copied() {
+    let value = Bytes::from(vec![1; 1000]);
+    let mut queue = Queue::new(Account::new());
+    let at = queue.push(Item { seqno: Seqno(1), ..Item::mutation(Key::new(b"k"), value.clone()) });
+    let queued = queue.live_item(at).and_then(|item| item.value.clone());
+    assert_eq!(queued.map(|queued| queued.as_ptr()), Some(value.as_ptr()));
+}

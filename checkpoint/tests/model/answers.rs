@@ -72,12 +72,10 @@ impl Naive {
                 continue;
             }
             if let Some(before) = before {
-                let history = |checkpoint: &Checkpoint| checkpoint.marker.is_some_and(|marker| marker.history);
+                let history =
+                    |checkpoint: &Checkpoint| checkpoint.marker.is_some_and(|marker| marker.history);
                 let full = taken.len() >= limit.items || bytes >= limit.bytes;
-                if full
-                    || before.is_disk()
-                    || checkpoint.is_disk()
-                    || history(before) != history(checkpoint)
+                if full || before.is_disk() || checkpoint.is_disk() || history(before) != history(checkpoint)
                 {
                     break;
                 }

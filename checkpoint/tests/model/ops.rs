@@ -27,18 +27,53 @@ pub enum At {
 
 #[derive(Clone, Debug)]
 pub enum Op {
-    Queue { operation: Operation, key: u8, size: usize, history: bool, at: At, disk: bool },
-    VBucketState { state: State, with_seqno: bool },
+    Queue {
+        operation: Operation,
+        key: u8,
+        size: usize,
+        history: bool,
+        at: At,
+        disk: bool,
+    },
+    VBucketState {
+        state: State,
+        with_seqno: bool,
+    },
     Close,
-    Marker { kind: SnapshotType, skip: i64, length: i64, visible: Option<i64>, hcs: bool, extend: bool, history: bool },
-    Register { name: u8, after: i64, droppable: bool },
-    Unregister { name: u8 },
-    Read { name: u8, limit: ReadLimit, keep: bool },
+    Marker {
+        kind: SnapshotType,
+        skip: i64,
+        length: i64,
+        visible: Option<i64>,
+        hcs: bool,
+        extend: bool,
+        history: bool,
+    },
+    Register {
+        name: u8,
+        after: i64,
+        droppable: bool,
+    },
+    Unregister {
+        name: u8,
+    },
+    Read {
+        name: u8,
+        limit: ReadLimit,
+        keep: bool,
+    },
     Stale,
-    FlushBegin { limit: ReadLimit },
-    FlushEnd { which: usize, success: bool },
+    FlushBegin {
+        limit: ReadLimit,
+    },
+    FlushEnd {
+        which: usize,
+        success: bool,
+    },
     Expel,
-    Clear { to: i64 },
+    Clear {
+        to: i64,
+    },
     Role(Role),
     DropBatches,
 }

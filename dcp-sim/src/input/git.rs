@@ -156,10 +156,10 @@ fn is_unborn(git: &Git) -> Result<bool, InputError> {
     if !branch.status.success() || name.is_empty() {
         return Ok(false);
     }
-    // Also lists what is below that name; a broken branch is listed, or complained about.
+    // A broken branch did not get this far; one that names a missing commit is listed. So is what is below the name.
     let listed = git.run(&["for-each-ref", "--format=%(refname)", "--", name])?;
     let exists = listed.stdout.split(|&byte| byte == b'\n').any(|line| line == name.as_bytes());
-    Ok(listed.status.success() && listed.stderr.is_empty() && !exists)
+    Ok(listed.status.success() && !exists)
 }
 
 fn single_id(output: &[u8]) -> Result<ObjectId, InputError> {

@@ -1,1 +1,72 @@
-//! Tests.
+use checkpoint::{FailoverLog, VbUuid};
+
+use super::*;
+
+const VB: Vbid = Vbid(0);
+
+fn node(state: State) -> Node {
+    let mut node = Node::new(NodeConfig::default());
+    let persisted = VBucketState::new(state, FailoverLog::new(VbUuid(9)));
+    node.add_vbucket(VB, &persisted, Seqno::ZERO, Documents::default());
+    node
+}
+
+fn write(node: &mut Node, key: &str, value: Option<&'static str>) -> Vec<Action> {
+    let value = value.map(|value| Bytes::from_static(value.as_bytes()));
+    node.step(Event::Write { vb: VB, key: Key::new(key.as_bytes()), value }, 5_000_000_000).expect("active")
+}
+
+/// Carries bytes between an active on node 0 and a replica on node 1 until both are silent.
+fn exchange(active: &mut Node, replica: &mut Node, actions: Vec<Action>) {
+    let mut due: std::collections::VecDeque<_> = actions.into();
+    while let Some(action) = due.pop_front() {
+        let caused = match action {
+            Action::ToProducer(0, bytes) => active.step(Event::FromConsumer { peer: 1, bytes }, 1),
+            Action::ToConsumer(1, bytes) => replica.step(Event::FromProducer { peer: 0, bytes }, 1),
+            Action::WakeSender(peer) => active.step(Event::SendDue { peer }, 1),
+            Action::WakeFlusher => continue,
+            other => panic!("{other:?}"),
+        };
+        due.extend(caused.expect("both follow the rules"));
+    }
+}
+
+#[test]
+fn a_replica_takes_what_its_active_writes() {
+    let (mut active, mut replica) = (node(State::Active), node(State::Replica));
+    active.accept(1);
+    let actions = replica.follow(0, &[VB]).expect("it has it");
+    exchange(&mut active, &mut replica, actions);
+    for (key, value) in [("a", Some("one")), ("b", Some("two")), ("a", None), ("b", Some("three"))] {
+        let actions = write(&mut active, key, value);
+        exchange(&mut active, &mut replica, actions);
+    }
+    let (here, there) = (active.partition(VB).expect("there"), replica.partition(VB).expect("there"));
+    assert_eq!(here.documents.first_difference(&there.documents), None);
+    assert_eq!(there.vbucket.high_seqno(), Seqno(4));
+    assert_eq!(there.documents.live().count(), 1);
+    let b = there.documents.get(&Key::new(b"b")).expect("live");
+    assert_eq!((b.rev_seqno, b.seqno), (2, Seqno(4)));
+    assert_eq!(here.vbucket.manager().check(), [""; 0]);
+    assert_eq!(there.vbucket.manager().check(), [""; 0]);
+}
+
+#[test]
+fn the_flusher_is_woken_once_until_it_has_flushed() {
+    let mut active = node(State::Active);
+    assert!(matches!(write(&mut active, "a", Some("one"))[..], [Action::WakeFlusher]));
+    assert!(write(&mut active, "b", Some("two")).is_empty());
+    let due = active.step(Event::FlushDue, 1).expect("active");
+    assert!(matches!(due[..], [Action::Commit(_)]));
+    assert!(write(&mut active, "c", Some("three")).is_empty(), "it looks again when the flush is done");
+    assert!(!active.is_idle());
+}
+
+#[test]
+fn writes_for_a_vbucket_that_is_not_here_are_refused() {
+    let mut replica = node(State::Replica);
+    let write = |vb| Event::Write { vb, key: Key::new(b"a"), value: None };
+    assert!(matches!(replica.step(write(VB), 1), Err(NodeError::VBucket(_))));
+    assert!(matches!(replica.step(write(Vbid(7)), 1), Err(NodeError::NotHere { .. })));
+    assert!(replica.is_idle());
+}

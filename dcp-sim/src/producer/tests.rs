@@ -1,1 +1,268 @@
-//! Tests.
+use bytes::BytesMut;
+use checkpoint::{
+    CheckpointConfig, FailoverEntry, FailoverLog, Item, Key, ReadLimit, SnapshotType, State, VBucketState, VbUuid,
+};
+
+use super::*;
+use crate::wire::{Control, Marker, Open, OpenFlags, StreamRequest, StreamRequestFlags};
+
+const VB: Vbid = Vbid(5);
+const UUID: VbUuid = VbUuid(0xabc);
+
+/// One vBucket, and the consumer's end of a connection to it.
+struct Rig {
+    vbucket: VBucket,
+    producer: Producer,
+}
+
+impl Partitions for VBucket {
+    fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
+        (vb == VB).then_some(self)
+    }
+
+    fn purge_seqno(&self, _vb: Vbid) -> Seqno {
+        Seqno::ZERO
+    }
+}
+
+fn rig() -> Rig {
+    let state = VBucketState::new(State::Active, FailoverLog::new(UUID));
+    let vbucket = VBucket::new(VB, &state, Seqno::ZERO, CheckpointConfig::default());
+    let mut rig = Rig { vbucket, producer: Producer::new("test") };
+    let open = Open { flags: OpenFlags::PRODUCER, name: Bytes::from_static(b"consumer"), options: Bytes::new() };
+    assert_eq!(rig.ask(Vbid(0), Command::Open(open)), [Status::SUCCESS]);
+    rig
+}
+
+fn request(start: u64, end: u64, snapshot: (u64, u64)) -> StreamRequest {
+    StreamRequest {
+        flags: StreamRequestFlags::NONE,
+        start: Seqno(start),
+        end: Seqno(end),
+        uuid: UUID,
+        snapshot_start: Seqno(snapshot.0),
+        snapshot_end: Seqno(snapshot.1),
+        filter: Bytes::new(),
+    }
+}
+
+impl Rig {
+    fn set(&mut self, key: &str) {
+        let item = Item::mutation(Key::new(key.as_bytes()), Bytes::from_static(b"value"));
+        self.vbucket.write(item, 1).expect("active");
+        self.producer.notify(VB);
+    }
+
+    fn tell(&mut self, vb: Vbid, command: Command) -> Result<(), ProducerError> {
+        let mut bytes = Vec::new();
+        Request::new(vb, 77, command).encode(&mut bytes).expect("sendable");
+        self.producer.receive(&bytes, &self.vbucket)
+    }
+
+    /// Sends a request and returns the statuses of the answers.
+    fn ask(&mut self, vb: Vbid, command: Command) -> Vec<Status> {
+        self.tell(vb, command).expect("the connection stays");
+        let messages = self.poll(0);
+        messages
+            .iter()
+            .filter_map(|message| match message {
+                Message::Response(response) => Some(response.reply.status()),
+                Message::Request(_) => None,
+            })
+            .collect()
+    }
+
+    fn control(&mut self, key: &'static str, value: &'static str) -> Vec<Status> {
+        let control = Control { key: Bytes::from_static(key.as_bytes()), value: Bytes::from_static(value.as_bytes()) };
+        self.ask(Vbid(0), Command::Control(control))
+    }
+
+    fn poll(&mut self, budget_bytes: usize) -> Vec<Message> {
+        let bytes = self.producer.poll(&self.vbucket, budget_bytes).expect("the connection stays");
+        let mut bytes = BytesMut::from(&bytes[..]);
+        std::iter::from_fn(|| Frame::decode(&mut bytes).expect("sound"))
+            .map(|frame| Message::decode(&frame).expect("sound"))
+            .collect()
+    }
+
+    /// Everything that is sent, in short.
+    fn sent(&mut self) -> Vec<String> {
+        let mut sent = Vec::new();
+        while self.producer.has_more() {
+            sent.extend(self.poll(usize::MAX).iter().map(in_short));
+        }
+        sent
+    }
+}
+
+fn in_short(message: &Message) -> String {
+    match message {
+        Message::Response(response) => format!("response {:#04x}", response.reply.status().0),
+        Message::Request(request) => match &request.command {
+            Command::SnapshotMarker(marker) => {
+                let Marker { start, end, .. } = marker;
+                let goes_on = if marker.to_snapshot().extend { " on" } else { "" };
+                format!("marker {start}-{end}{goes_on}")
+            }
+            Command::Mutation(mutation) => format!("mutation @{}", mutation.seqno),
+            Command::StreamEnd(reason) => format!("end {}", reason.name()),
+            command => format!("{}", command.opcode()),
+        },
+    }
+}
+
+#[test]
+fn a_stream_begins_with_a_marker_and_goes_on_where_it_ended() {
+    let mut rig = rig();
+    rig.set("a");
+    rig.set("b");
+    assert_eq!(rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0)))), [Status::SUCCESS]);
+    assert_eq!(rig.sent(), ["marker 0-2", "mutation @1", "mutation @2"]);
+    rig.set("a");
+    assert_eq!(rig.sent(), ["marker 3-3 on", "mutation @3"], "the same checkpoint goes on");
+    rig.vbucket.manager().close().expect("active");
+    rig.set("c");
+    assert_eq!(rig.sent(), ["marker 4-4", "mutation @4"], "a new checkpoint begins");
+    assert_eq!(rig.producer.sent_seqno(VB), Some(Seqno(4)));
+}
+
+#[test]
+fn a_replaced_revision_is_not_sent_and_leaves_no_gap_in_the_markers() {
+    let mut rig = rig();
+    for key in ["a", "b", "a"] {
+        rig.set(key);
+    }
+    rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))));
+    assert_eq!(rig.sent(), ["marker 0-3", "mutation @2", "mutation @3"]);
+}
+
+#[test]
+fn the_first_marker_starts_where_the_clients_snapshot_does() {
+    let mut rig = rig();
+    for key in ["a", "b", "c", "d"] {
+        rig.set(key);
+    }
+    rig.ask(VB, Command::StreamRequest(request(2, u64::MAX, (1, 3))));
+    assert_eq!(rig.sent(), ["marker 1-4", "mutation @3", "mutation @4"]);
+}
+
+#[test]
+fn an_end_names_a_snapshots_end() {
+    let mut rig = rig();
+    // Without it the closed checkpoint would be gone at once.
+    let reader = rig.vbucket.manager().register("reader", Seqno::ZERO, true).expect("valid").cursor;
+    for key in ["a", "b", "c"] {
+        rig.set(key);
+    }
+    rig.vbucket.manager().close().expect("active");
+    rig.set("d");
+    rig.ask(VB, Command::StreamRequest(request(1, 2, (1, 1))));
+    assert_eq!(rig.sent(), ["marker 1-3", "mutation @2", "mutation @3", "end ok"]);
+    assert_eq!(rig.vbucket.manager().cursors().len(), 1, "its cursor is gone");
+    rig.vbucket.manager().unregister(reader).expect("registered");
+    rig.ask(VB, Command::StreamRequest(request(4, 4, (4, 4))));
+    assert_eq!(rig.sent(), ["end ok"], "nothing was wanted");
+}
+
+#[test]
+fn the_checks_of_a_stream_request_come_in_their_order() {
+    let mut rig = rig();
+    rig.set("a");
+    let mut status = |vb, wanted: StreamRequest| rig.ask(vb, Command::StreamRequest(wanted));
+    assert_eq!(status(Vbid(6), request(9, 1, (0, 0))), [Status::NOT_MY_VBUCKET]);
+    assert_eq!(status(VB, request(2, 1, (2, 2))), [Status::RANGE]);
+    assert_eq!(status(VB, request(1, 9, (2, 3))), [Status::RANGE]);
+    assert_eq!(status(VB, StreamRequest { uuid: VbUuid(1), ..request(1, 9, (1, 1)) }), [Status::ROLLBACK]);
+    assert_eq!(status(VB, request(7, 9, (7, 7))), [Status::ROLLBACK], "it has more than there is");
+    assert_eq!(status(VB, request(1, 9, (1, 1))), [Status::SUCCESS]);
+    assert_eq!(status(VB, request(1, 9, (1, 1))), [Status::EXISTS]);
+}
+
+#[test]
+fn an_accepted_stream_tells_the_failover_log() {
+    let mut rig = rig();
+    rig.tell(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0)))).expect("sound");
+    let expected = Reply::StreamAccepted(vec![FailoverEntry { uuid: UUID, seqno: Seqno::ZERO }]);
+    assert!(matches!(&rig.poll(0)[..], [Message::Response(response)] if response.reply == expected));
+}
+
+#[test]
+fn what_left_memory_is_refused_for_now() {
+    let mut rig = rig();
+    rig.set("a");
+    rig.vbucket.manager().expel();
+    assert_eq!(rig.ask(VB, Command::StreamRequest(request(0, 9, (0, 0)))), [Status::TEMPORARY_FAILURE]);
+    assert!(rig.vbucket.manager().cursors().is_empty());
+    assert_eq!(rig.ask(VB, Command::StreamRequest(request(1, 9, (1, 1)))), [Status::SUCCESS]);
+}
+
+#[test]
+fn flow_control_holds_messages_back_until_they_are_acknowledged() {
+    let mut rig = rig();
+    assert_eq!(rig.control("connection_buffer_size", "1"), [Status::SUCCESS]);
+    for key in ["a", "b"] {
+        rig.set(key);
+    }
+    rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))));
+    let mut sent = rig.sent();
+    assert_eq!(sent, ["marker 0-2"], "one message passes any buffer");
+    while sent.len() < 3 {
+        assert!(!rig.producer.has_more());
+        let bytes = u32::try_from(rig.producer.flow_control().unacknowledged_bytes()).expect("small");
+        rig.tell(Vbid(0), Command::BufferAck(bytes)).expect("sound");
+        sent.extend(rig.sent());
+    }
+    assert_eq!(sent, ["marker 0-2", "mutation @1", "mutation @2"]);
+}
+
+#[test]
+fn waking_is_told_once_per_change_from_idle_to_busy() {
+    let mut rig = rig();
+    rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))));
+    assert_eq!(rig.sent(), [""; 0]);
+    assert!(!rig.producer.has_more(), "a stream with nothing to send is idle");
+    assert!(rig.producer.notify(VB));
+    assert!(!rig.producer.notify(VB), "it is awake already");
+    assert!(!rig.producer.notify(Vbid(9)), "nobody streams that");
+}
+
+#[test]
+fn a_closed_stream_gives_up_its_cursor() {
+    let mut rig = rig();
+    assert_eq!(rig.control("send_stream_end_on_client_close_stream", "true"), [Status::SUCCESS]);
+    assert_eq!(rig.ask(VB, Command::CloseStream), [Status::NOT_FOUND]);
+    rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))));
+    assert_eq!(rig.vbucket.manager().cursors().len(), 1);
+    rig.tell(VB, Command::CloseStream).expect("sound");
+    assert_eq!(rig.sent(), ["response 0x00", "end closed"]);
+    assert!(rig.vbucket.manager().cursors().is_empty());
+}
+
+#[test]
+fn options_nobody_knows_are_refused_and_harmless() {
+    let mut rig = rig();
+    assert_eq!(rig.control("enable_ext_metadata", "true"), [Status::INVALID]);
+    assert_eq!(rig.control("connection_buffer_size", "many"), [Status::INVALID]);
+    assert_eq!(rig.control("max_marker_version", "2.1"), [Status::INVALID]);
+}
+
+#[test]
+fn a_connection_is_opened_once_and_first() {
+    let mut rig = rig();
+    let open = Open { flags: OpenFlags::PRODUCER, name: Bytes::from_static(b"again"), options: Bytes::new() };
+    assert_eq!(rig.ask(Vbid(0), Command::Open(open)), [Status::INVALID]);
+    rig.producer = Producer::new("other");
+    assert!(matches!(rig.tell(VB, Command::CloseStream), Err(ProducerError::Unexpected { .. })));
+}
+
+#[test]
+fn a_slow_stream_takes_nothing_from_the_others_cursors() {
+    let mut rig = rig();
+    let other = rig.vbucket.manager().register("other", Seqno::ZERO, true).expect("valid").cursor;
+    rig.set("a");
+    rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))));
+    assert_eq!(rig.sent().len(), 2);
+    let batch = rig.vbucket.manager().read(other, ReadLimit::NONE).expect("registered");
+    assert_eq!(batch.items().count(), 1);
+    assert_eq!(batch.ranges().first().map(|range| range.snapshot_type), Some(SnapshotType::Memory));
+}

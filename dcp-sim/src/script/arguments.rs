@@ -84,7 +84,7 @@ impl<'a> Arguments<'a> {
     /// The option `name`, one of a few words, with what the word means.
     pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, String> {
         let Some(text) = self.option(name) else { return Ok(None) };
-        one_of(&format!("`{name}=`"), text, choices).map(Some)
+        one_of(format!("`{name}=`"), text, choices).map(Some)
     }
 
     /// Refuses what nobody asked for.

@@ -25,9 +25,7 @@ impl CommandOutcome {
     /// Whether it printed what was expected; blanks at the end of a line don't count.
     #[must_use]
     pub fn matches(&self) -> bool {
-        let trimmed =
-            |lines: &[String]| lines.iter().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
-        trimmed(&self.expected) == trimmed(&self.actual)
+        trimmed(&self.expected).eq(trimmed(&self.actual))
     }
 }
 
@@ -70,12 +68,9 @@ impl Outcome {
         for command in self.commands.iter().filter(|command| !command.matches()) {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{}:{}: {}", self.path.display(), command.line, command.command);
-            let lines =
-                |lines: &'_ [String]| lines.iter().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
-            let (expected, actual) = (lines(&command.expected), lines(&command.actual));
-            let (old, new): (Vec<&str>, Vec<&str>) =
-                (expected.iter().map(String::as_str).collect(), actual.iter().map(String::as_str).collect());
-            for change in TextDiff::from_slices(&old, &new).iter_all_changes() {
+            let (expected, actual): (Vec<_>, Vec<_>) =
+                (trimmed(&command.expected).collect(), trimmed(&command.actual).collect());
+            for change in TextDiff::from_slices(&expected, &actual).iter_all_changes() {
                 let sign = match change.tag() {
                     ChangeTag::Equal => ' ',
                     ChangeTag::Delete => '-',
@@ -86,6 +81,11 @@ impl Outcome {
         }
         text
     }
+}
+
+/// Lines as they are compared.
+fn trimmed(lines: &[String]) -> impl Iterator<Item = &str> {
+    lines.iter().map(|line| line.trim_end())
 }
 
 fn rewrite(text: &str, blocks: &[Block<'_>], commands: &[CommandOutcome]) -> String {

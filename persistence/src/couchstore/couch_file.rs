@@ -12,7 +12,6 @@ use crate::{EngineError, ScanLimit, ScanSlice, VBucketInfo};
 use super::btree_read::{self, NodeShape};
 use super::doc_info::DocInfo;
 use super::find;
-use super::header::NO_PREVIOUS;
 use super::reduce::Tree;
 use super::tip::Tip;
 
@@ -43,6 +42,7 @@ pub struct HeaderInfo {
 #[derive(Debug)]
 pub struct CouchFile {
     tip: Tip,
+    previous: Option<u64>,
 }
 
 impl CouchFile {
@@ -52,7 +52,9 @@ impl CouchFile {
     /// [`EngineError::Corrupt`] if that header is damaged or there is none; [`EngineError::Unsupported`] if the file is
     /// encrypted or of another version than 11 to 14; [`EngineError::Disk`].
     pub fn open_read_only(disk: &dyn Disk, path: &Path) -> Result<Self, EngineError> {
-        Ok(Self { tip: find::newest(disk.open(path, Access::ReadOnly)?, path)? })
+        let tip = find::newest(disk.open(path, Access::ReadOnly)?, path)?;
+        let previous = find::previous(&tip)?;
+        Ok(Self { tip, previous })
     }
 
     /// The header it was opened at.
@@ -64,9 +66,7 @@ impl CouchFile {
             position: *position,
             version: header.version,
             timestamp: header.timestamp,
-            // Files that began without a header say 0, where none is.
-            previous: Some(header.previous)
-                .filter(|&previous| previous != NO_PREVIOUS && previous < *position),
+            previous: self.previous,
             info: self.tip.info(),
             live_bytes: self.tip.live_bytes(),
             by_seqno_bytes: bytes(Tree::BySeqno),

@@ -11,7 +11,7 @@ use crate::disk::DiskFile;
 
 use super::block::{self, BLOCK_BYTES};
 use super::checksum::Checksum;
-use super::header::{HEADER_BYTES_MAX, Header, HeaderError};
+use super::header::{HEADER_BYTES_MAX, Header, HeaderError, NO_PREVIOUS};
 use super::source::Source;
 use super::tip::Tip;
 
@@ -59,4 +59,15 @@ pub(super) fn newest(file: Arc<dyn DiskFile>, path: &Path) -> Result<Tip, Engine
             None => return Err(source.corrupt(0, "file has no header")),
         }
     }
+}
+
+/// Where the commit is that `tip` was derived from, if the version tells and there is one.
+pub(super) fn previous(tip: &Tip) -> Result<Option<u64>, EngineError> {
+    let position = tip.header.previous;
+    if position == NO_PREVIOUS || position >= tip.position {
+        return Ok(None);
+    }
+    // Files that began without a header say 0, where none is.
+    let block_type = tip.source.read_raw(position, 1)?;
+    Ok((block_type.first() == Some(&block::HEADER)).then_some(position))
 }

@@ -7,7 +7,6 @@ use crate::{EngineError, ScanLimit, ScanSlice};
 
 use super::doc_info::DocInfo;
 use super::document;
-use super::fields::U48_MAX;
 use super::tip::Tip;
 use super::vbstate::{self, StoreFigures};
 
@@ -21,9 +20,6 @@ impl Tip {
     /// Items with a seqno in `from..=to`, as many as `limit` allows.
     pub(super) fn scan(&self, from: Seqno, to: Seqno, limit: ScanLimit) -> Result<ScanSlice, EngineError> {
         let mut slice = ScanSlice::default();
-        if from > to || from.0 > U48_MAX {
-            return Ok(slice);
-        }
         let mut left_bytes = limit.bytes;
         for row in self.rows(from)? {
             let info = row?;

@@ -1,6 +1,7 @@
 //! The engine against the vendor's files, a model, and failing disks.
 
 mod crash;
+mod hostile;
 mod model;
 mod one_sync;
 mod replay;

@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use crate::{EngineError, VBucketInfo};
 
-use super::block;
 use super::btree_read;
 use super::chunk;
 use super::doc_info::DocInfo;
+use super::fields::U48_MAX;
 use super::header::Header;
 use super::node::Node;
 use super::pointer::Pointer;
@@ -52,7 +52,9 @@ impl Tip {
 
     /// The rows from a seqno on.
     pub(super) fn rows(&self, from: checkpoint::Seqno) -> Result<Rows<'_>, EngineError> {
-        Ok(Rows { tip: self, walk: btree_read::Walk::from(self, Tree::BySeqno, &by_seqno::key(from))? })
+        // What 48 bits can't hold comes after everything they can.
+        let from = if from.0 > U48_MAX { Bytes::from_static(&[0xff; 7]) } else { by_seqno::key(from) };
+        Ok(Rows { tip: self, walk: btree_read::Walk::from(self, Tree::BySeqno, &from)? })
     }
 
     /// A body, decompressed where the store compressed it; `None` where there is none.
@@ -103,8 +105,8 @@ impl Tip {
     }
 
     /// What the file takes up to here.
-    pub(super) fn file_bytes(&self) -> u64 {
-        self.end.max(block::data_start(self.position))
+    pub(super) const fn file_bytes(&self) -> u64 {
+        self.end
     }
 
     fn corrupt_row(&self, tree: Tree) -> EngineError {

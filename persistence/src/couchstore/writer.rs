@@ -19,6 +19,7 @@ use super::checksum::Checksum;
 use super::doc_info::DocInfo;
 use super::document::Document;
 use super::header::{Header, VERSION, VERSION_PREVIOUS};
+use super::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use super::recover;
 use super::reduce::Tree;
 use super::shared::Shared;
@@ -86,6 +87,12 @@ impl Writer {
 
     /// Sets a local document, or removes it.
     pub(super) fn set_local(&mut self, name: &[u8], value: Option<Bytes>) -> Result<(), EngineError> {
+        let value_bytes = value.as_ref().map_or(0, Bytes::len);
+        if name.len() > KEY_BYTES_MAX || value_bytes > VALUE_BYTES_MAX {
+            self.abandon();
+            let what = format!("local document {} of {value_bytes} bytes is too large", name.escape_ascii());
+            return Err(EngineError::InvalidArgument(what));
+        }
         let action = Action { key: Bytes::copy_from_slice(name), value };
         self.attempt(|writer| writer.modify(Tree::Local, &[action], &mut |_, _| Ok(())))
     }

@@ -237,7 +237,7 @@ fn long() -> Repository {
     let repository = Repository::new(&[]);
     let mut stream = Vec::new();
     for number in 0..600 {
-        let content = format!("{number}\n").repeat(if number % 50 == 0 { 1 << 19 } else { 2000 });
+        let content = format!("{number}\n").repeat(if number % 50 == 0 { 1 << 16 } else { 2000 });
         let (n, path) = (content.len(), long_path(number));
         stream.extend_from_slice(
             format!(

@@ -33,10 +33,8 @@ impl Prepared {
         now: &dyn Snapshot,
         clock: &mut Clock,
     ) -> Result<Self, &'static str> {
-        let mut state = now
-            .state()
-            .cloned()
-            .unwrap_or_else(|| VBucketState::new(State::Active, FailoverLog::new(UUID)));
+        let mut state =
+            now.state().cloned().unwrap_or_else(|| VBucketState::new(State::Active, FailoverLog::new(UUID)));
         let mut next = seqno.unwrap_or_else(|| now.high().next());
         let mut items = Vec::with_capacity(writes.len());
         let mut revisions = BTreeMap::new();

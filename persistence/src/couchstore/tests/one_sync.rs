@@ -107,6 +107,17 @@ fn the_vendors_unfinished_commits_are_finished_or_cut_off() {
 }
 
 #[test]
+fn a_header_derived_from_another_is_no_successor() {
+    let disk = store_with("e_header_not_activated");
+    let stored = disk.open(&file(), Access::ReadWrite).expect("there");
+    let (header, _) = Header::decode(&image(&*stored)[12288..], 12288).expect("complete");
+    let stranger = Header { previous: 0, ..header }.encode(DATA);
+    stored.write_at(&[&stranger], 12288).expect("written");
+    let (engine, report) = open(&disk).expect("opens");
+    assert_eq!(engine.info(VB).expect("there").high, Seqno(10), "{:?}", report.repairs);
+}
+
+#[test]
 fn damage_under_an_activated_header_is_an_error() {
     for case in ["e_torn_in_header", "f_bad_header", "f_bad_blocktype"] {
         let opened = open(&store_with(case));

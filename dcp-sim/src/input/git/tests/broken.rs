@@ -19,6 +19,7 @@ fn failure(source: &mut GitSource) -> InputError {
         }
     };
     assert!(source.next_batch().expect("at its end").is_none());
+    assert!(matches!(source.progress, Progress::Done), "its processes are gone");
     error
 }
 
@@ -97,7 +98,7 @@ fn when_git_fails_halfway_its_words_are_told() {
     let error = failure(&mut open(&repository.dir));
     let InputError::Git { command, stderr, .. } = &error else { panic!("{error}") };
     assert_eq!(command, history::COMMAND);
-    assert!(stderr.contains(&tree), "{stderr}");
+    assert!(stderr.contains(&tree) && !stderr.contains("hint:"), "{stderr}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ const HOSTILE: [(&str, &str); 24] = [
 fn settings_change_nothing() {
     let repository = everything(&[]);
     // Something that is renamed and copied without another change, and a root with files.
-    let other = repository.git(&["commit-tree", "-m", "root", "HEAD^{tree}"]);
+    let other = signed_root(&repository);
     repository.git(&["checkout", "--quiet", "--force", "-B", "main", &other]);
     repository.git(&["mv", "moved", "moved again"]);
     repository.write(b"copy", b"one\n");
@@ -55,6 +55,16 @@ fn settings_change_nothing() {
     std::fs::write(order, "on-*\nz*\n").expect("written");
     repository.git(&["notes", "add", "-m", "a note", "HEAD"]);
     assert_eq!(batches(&repository.dir), before);
+}
+
+/// A root commit of HEAD's files with something like a signature, which git tries to verify where it is set to.
+fn signed_root(repository: &Repository) -> String {
+    let tree = repository.git(&["rev-parse", "HEAD^{tree}"]);
+    let commit = format!(
+        "tree {tree}\nauthor A <a@example.org> 1700000000 +0000\ncommitter A <a@example.org> 1700000000 +0000\n\
+         gpgsig -----BEGIN PGP SIGNATURE-----\n \n none\n -----END PGP SIGNATURE-----\n\nsigned\n"
+    );
+    repository.git_with(&["hash-object", "-t", "commit", "-w", "--stdin"], commit.as_bytes())
 }
 
 #[test]
@@ -92,6 +102,12 @@ fn plays_everything() {
     let repository = everything(&[]);
     play(&repository, &repository.dir);
     assert!(open(&Repository::new(&[]).dir).is_empty_repository());
+    let none = tempfile::tempdir().expect("a directory");
+    let Err(error) = GitSource::open(none.path()) else { panic!("it is no repository") };
+    assert!(
+        matches!(&error, InputError::NotARepository { words, .. } if words.starts_with("fatal: ")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -106,10 +122,11 @@ fn what_hooks_leave_in_the_environment_changes_nothing() {
         "plays_everything",
         &[("GIT_OBJECT_DIRECTORY", "/nonexistent"), ("GIT_COMMON_DIR", "/nonexistent")],
     );
-    rerun(
-        "plays_everything",
-        &[("GIT_SHALLOW_FILE", "/nonexistent"), ("GIT_NAMESPACE", "x"), ("GIT_TRACE", "1")],
-    );
+    // The dates are fixed, so this is a commit of the repository under test too, which the file would make shallow.
+    let shallow = other.dir.join("shallow");
+    std::fs::write(&shallow, other.git(&["rev-parse", "HEAD~2"]) + "\n").expect("written");
+    let shallow = shallow.to_str().expect("UTF-8");
+    rerun("plays_everything", &[("GIT_SHALLOW_FILE", shallow), ("GIT_NAMESPACE", "x"), ("GIT_TRACE", "1")]);
     rerun(
         "plays_everything",
         &[
@@ -129,6 +146,41 @@ fn is_told_that_git_is_missing() {
     let Err(error) = GitSource::open(Path::new("/")) else { panic!("there is no git") };
     assert!(matches!(error, InputError::GitMissing), "{error}");
     assert!(!error.is_usage() && error.hint().is_some());
+}
+
+#[test]
+#[ignore = "run by another, where git is a script that fails when it is done"]
+fn is_told_of_a_late_failure() {
+    let repository = long();
+    let mut source = open(&repository.dir);
+    for _ in 0..600 {
+        assert!(source.next_batch().expect("readable").is_some());
+    }
+    let error = source.next_batch().expect_err("the script fails");
+    assert!(matches!(&error, InputError::Git { stderr, .. } if stderr == "too late"), "{error}");
+    // Killing the script leaves git itself running for a while.
+    let mut source = open(&repository.dir);
+    assert!(source.next_batch().expect("readable").is_some());
+    drop(source);
+}
+
+#[test]
+fn a_failure_after_the_last_byte_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let path = std::env::var("PATH").expect("a PATH");
+    for command in ["--raw", "--batch"] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let script = format!(
+            "#!/bin/sh\nPATH='{path}' git \"$@\" || exit\n\
+             case \"$*\" in *-C*{command}*) echo too late >&2; exit 3;; esac\n"
+        );
+        let file = dir.path().join("git");
+        std::fs::write(&file, script).expect("written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let path = format!("{}:{path}", dir.path().display());
+        rerun("is_told_of_a_late_failure", &[("PATH", &path)]);
+    }
 }
 
 #[test]

@@ -42,13 +42,13 @@ impl Repository {
 
     /// Runs git there; it must succeed. Returns what it prints, without the last line's end.
     pub(super) fn git(&self, arguments: &[&str]) -> String {
-        let output = run(command(&self.dir, arguments), b"");
-        String::from_utf8(output).expect("UTF-8").trim_end().to_owned()
+        self.git_with(arguments, b"")
     }
 
     /// Runs git there with something to read.
-    pub(super) fn git_with(&self, arguments: &[&str], input: &[u8]) {
-        run(command(&self.dir, arguments), input);
+    pub(super) fn git_with(&self, arguments: &[&str], input: &[u8]) -> String {
+        let output = run(command(&self.dir, arguments), input);
+        String::from_utf8(output).expect("UTF-8").trim_end().to_owned()
     }
 
     pub(super) fn write(&self, path: &[u8], content: &[u8]) {

@@ -1,0 +1,47 @@
+//! A batch is a consistent snapshot at the seqno it was read at, whatever is queued while it is walked.
+//!
+//! One thread queues newer revisions of both keys, the other reads and walks its batch without the lock. The range of a
+//! batch says at which seqno it was read, and there is one right answer for each. loom tries a store of
+//! `superseded_by` before, between and after the walker's relaxed loads, and lets a load return any value the memory
+//! model allows: a walker that took the mark of a later revision for its own, or missed one it was bound to see, would
+//! lose or repeat a key.
+#![cfg(checkpoint_loom)]
+
+use loom::thread;
+use lowtide_loom_tests::{active, assert_sound, cursor, end, every_order, held, read, set};
+
+#[test]
+fn append_against_read() {
+    every_order(|| {
+        let manager = active(false);
+        let reader = cursor(&manager, "reader");
+        set(&manager, "a");
+        set(&manager, "b");
+        let writer = {
+            let manager = manager.clone();
+            thread::spawn(move || {
+                set(&manager, "a");
+                set(&manager, "b");
+            })
+        };
+        let first = read(&manager, reader);
+        let at_first = match end(&first) {
+            2 => "a1 b2",
+            3 => "b2 a3",
+            4 => "a3 b4",
+            other => panic!("nobody queued {other}"),
+        };
+        assert_eq!(held(&first), at_first);
+        writer.join().expect("the writer asserts nothing");
+
+        // Walked again when all has happened: still the same.
+        assert_eq!(held(&first), at_first);
+        let rest = match end(&first) {
+            2 => "a3 b4",
+            3 => "b4",
+            _ => "",
+        };
+        assert_eq!(held(&read(&manager, reader)), rest);
+        assert_sound(&manager);
+    });
+}

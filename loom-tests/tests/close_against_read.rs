@@ -1,0 +1,50 @@
+//! Closing a checkpoint under a reader neither loses, repeats nor merges an item, and the closed one goes once read.
+//!
+//! A key is queued again behind the boundary, so both revisions must be delivered, in one batch or two, and each
+//! checkpoint with its own range. Had closing and opening been two critical sections, a reader could stand in no
+//! checkpoint; had the key index outlived the boundary, the newer revision would replace the older one and a reader
+//! that saw neither's batch would miss a1; had removal waited for the next operation, a closed checkpoint in which
+//! nobody stands would be left at the end, which `check` reports.
+#![cfg(checkpoint_loom)]
+
+use checkpoint::Effect;
+use loom::thread;
+use lowtide_loom_tests::{active, assert_sound, cursor, every_order, held, read, set};
+
+#[test]
+fn close_against_read() {
+    every_order(|| {
+        let manager = active(false);
+        let reader = cursor(&manager, "reader");
+        set(&manager, "a");
+        set(&manager, "b");
+        let writer = {
+            let manager = manager.clone();
+            thread::spawn(move || {
+                manager.close().expect("an active closes when it likes");
+                assert_eq!(set(&manager, "a"), (3, Effect::New));
+            })
+        };
+        let first = read(&manager, reader);
+        let ranges = |batch: &checkpoint::Batch| {
+            batch.ranges().iter().map(|range| (range.start.0, range.end.0)).collect::<Vec<_>>()
+        };
+        let rest = match held(&first).as_str() {
+            "a1 b2" => {
+                assert_eq!(ranges(&first), [(1, 2)]);
+                ("a3", vec![(3, 3)])
+            }
+            "a1 b2 a3" => {
+                assert_eq!(ranges(&first), [(1, 2), (3, 3)]);
+                ("", vec![])
+            }
+            other => panic!("read {other}"),
+        };
+        assert_sound(&manager);
+        writer.join().expect("its assertions hold");
+        let second = read(&manager, reader);
+        assert_eq!((held(&second).as_str(), ranges(&second)), rest);
+        assert_eq!((manager.stats().checkpoints, manager.stats().open_checkpoint_id), (1, 2));
+        assert_sound(&manager);
+    });
+}

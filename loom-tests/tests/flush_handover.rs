@@ -1,0 +1,48 @@
+//! A flush that fails while others write, replace and expel loses nothing: the next one has all that was not durable.
+//!
+//! A flush of a1 and b2 is in progress; one thread lets it fail, the other replaces a and expels. Whatever the order,
+//! the next flush must read b2 and a3. Only the place the flush began at holds b2 back, since the persistence cursor
+//! itself has passed it: if expelling did not count that place, or failing moved the cursor back in a second critical
+//! section, loom would expel in between and the next flush would read a3 alone. What queueing says must fit too: a1
+//! counts as persisted exactly while the flush is in progress.
+#![cfg(checkpoint_loom)]
+
+use checkpoint::{Effect, PERSISTENCE, ReadLimit};
+use loom::thread;
+use lowtide_loom_tests::{active, assert_sound, every_order, held, set};
+
+#[test]
+fn flush_handover() {
+    every_order(|| {
+        let manager = active(true);
+        set(&manager, "a");
+        set(&manager, "b");
+        let failing = manager.begin_flush(ReadLimit::NONE).expect("the first");
+        let writer = {
+            let manager = manager.clone();
+            thread::spawn(move || {
+                let (seqno, effect) = set(&manager, "a");
+                assert_eq!(seqno, 3);
+                assert!(matches!(effect, Effect::Replaced | Effect::ReplacedPersisted));
+                assert_eq!(manager.expel(), 0, "nothing is durable yet");
+                effect
+            })
+        };
+        // The failing flush walks its batch to the end first: it is the snapshot it was.
+        assert_eq!(held(failing.batch()), "a1 b2");
+        failing.fail();
+        let early = manager.begin_flush(ReadLimit::NONE).expect("the failed one has ended");
+        let in_early = held(early.batch());
+        assert!(["a1 b2", "b2 a3"].contains(&in_early.as_str()), "{in_early}");
+        drop(early);
+        writer.join().expect("its assertions hold");
+
+        let last = manager.begin_flush(ReadLimit::NONE).expect("no other is in progress");
+        assert_eq!(held(last.batch()), "b2 a3");
+        last.commit();
+        let persistence = manager.cursor(PERSISTENCE).expect("it is never unregistered");
+        assert_eq!(manager.remaining(persistence), Ok(0));
+        assert_eq!(manager.expel(), 2);
+        assert_sound(&manager);
+    });
+}

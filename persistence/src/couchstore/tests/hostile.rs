@@ -1,0 +1,115 @@
+//! Trees that no writer makes, with valid checksums: reading and changing them ends in an error, and ends.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use crate::EngineError;
+use crate::couchstore::appender::Appender;
+use crate::couchstore::block::DATA;
+use crate::couchstore::btree_modify::{Action, modify};
+use crate::couchstore::btree_read::{DEPTH_MAX, Walk, lookup, shape};
+use crate::couchstore::checksum::Checksum;
+use crate::couchstore::header::Header;
+use crate::couchstore::node::Entry;
+use crate::couchstore::pointer::Pointer;
+use crate::couchstore::reduce::{Reduction, Tree};
+use crate::couchstore::snappy;
+use crate::couchstore::source::Source;
+use crate::couchstore::tip::Tip;
+use crate::disk::{Disk, MemoryDisk};
+
+fn pointer(position: u64) -> Pointer {
+    Pointer { position, subtree_bytes: 0, reduction: Reduction::Nothing }
+}
+
+fn source() -> Source {
+    let path = Path::new("/0.couch.1");
+    Source::new(MemoryDisk::new().create(path).expect("new"), path, Checksum::Crc32c)
+}
+
+fn node(out: &mut Appender, kind: u8, entries: &[(&str, Bytes)]) -> u64 {
+    let mut raw = vec![kind];
+    for (key, value) in entries {
+        Entry { key: Bytes::copy_from_slice(key.as_bytes()), value: value.clone() }.encode(&mut raw);
+    }
+    out.chunk(&snappy::compress(&raw).expect("small")).expect("written").0
+}
+
+fn to(position: u64) -> Bytes {
+    pointer(position).encode_entry().into()
+}
+
+/// A file whose local tree is what `build` makes; `build` returns the root's position.
+fn file(build: impl FnOnce(&mut Appender) -> u64) -> Tip {
+    let source = source();
+    let mut out = Appender::new(source.clone(), 48);
+    let header = Header { local: Some(pointer(build(&mut out))), ..Header::new() };
+    let (position, encoded) = (out.header_position(), header.encode(DATA));
+    out.header(&encoded).expect("written");
+    Tip { source, header, position, end: position + encoded.len() as u64 }
+}
+
+fn is_corrupt<T>(result: Result<T, EngineError>) -> bool {
+    matches!(result, Err(EngineError::Corrupt { .. }))
+}
+
+fn walk(tip: &Tip) -> Result<usize, EngineError> {
+    Walk::from(tip, Tree::Local, b"")?.map(|entry| entry.map(|_| 1)).sum()
+}
+
+fn change(tip: &Tip, key: &'static str) -> Result<Option<Pointer>, EngineError> {
+    let mut out = Appender::new(tip.source.clone(), tip.end);
+    let action = Action { key: Bytes::from_static(key.as_bytes()), value: Some(Bytes::from_static(b"new")) };
+    modify(&mut out, Tree::Local, tip.header.local, &[action], &mut |_, _| Ok(()))
+}
+
+#[test]
+fn a_node_below_itself() {
+    let tip = file(|out| {
+        let position = out.position();
+        node(out, 0, &[("k", to(position))])
+    });
+    assert!(is_corrupt(lookup(&tip, Tree::Local, b"a")));
+    assert!(is_corrupt(walk(&tip)));
+    assert!(is_corrupt(shape(&tip, Tree::Local)));
+    assert!(is_corrupt(change(&tip, "a")));
+}
+
+#[test]
+fn a_tree_deeper_than_any_can_be() {
+    for (levels, sound) in [(DEPTH_MAX - 1, true), (DEPTH_MAX, false)] {
+        let tip = file(|out| {
+            let leaf = node(out, 1, &[("k", Bytes::from_static(b"v"))]);
+            (0..levels).fold(leaf, |below, _| node(out, 0, &[("k", to(below))]))
+        });
+        assert_eq!(lookup(&tip, Tree::Local, b"k").is_ok(), sound);
+        assert_eq!(walk(&tip).is_ok(), sound);
+        assert_eq!(shape(&tip, Tree::Local).is_ok(), sound);
+        assert_eq!(change(&tip, "k").is_ok(), sound);
+    }
+}
+
+#[test]
+fn the_same_nodes_again_and_again() {
+    // Forty levels of two pointers to the same node are a million million leaves.
+    let tip = file(|out| {
+        let leaf = node(out, 1, &[("a", Bytes::from_static(b"v"))]);
+        (0..40).fold(leaf, |below, _| node(out, 0, &[("a", to(below)), ("b", to(below))]))
+    });
+    assert!(is_corrupt(walk(&tip)));
+    assert!(is_corrupt(shape(&tip, Tree::Local)));
+}
+
+#[test]
+fn pointers_to_nothing() {
+    for position in [0, 1, 47, 4095, 1 << 40] {
+        let tip = file(|_| position);
+        assert!(is_corrupt(lookup(&tip, Tree::Local, b"k")), "{position}");
+        assert!(is_corrupt(change(&tip, "k")), "{position}");
+    }
+    let tip = file(|out| node(out, 0, &[("k", Bytes::from_static(b"no pointer"))]));
+    assert!(is_corrupt(lookup(&tip, Tree::Local, b"k")));
+    assert!(is_corrupt(walk(&tip)));
+    assert!(is_corrupt(change(&tip, "k")));
+}
