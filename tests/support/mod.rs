@@ -1,1 +1,7 @@
-//! Shared helpers of the tests.
+//! Shared helpers of the tests. They panic where something is not as it must be.
+
+pub mod cli;
+pub mod conformance;
+pub mod git;
+pub mod history;
+pub mod stores;

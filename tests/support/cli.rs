@@ -1,0 +1,135 @@
+//! Runs the command line as a process: arguments and standard input in, exit code and what it said out.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// A program to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Program(pub &'static str);
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code.
+    pub code: i32,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Program {
+    /// The program with these arguments, in an environment without any git settings.
+    #[must_use]
+    pub fn command<A: AsRef<OsStr>>(self, arguments: &[A]) -> Command {
+        let mut command = Command::new(self.0);
+        without_git_settings(&mut command).args(arguments);
+        command
+    }
+
+    /// Runs it to its end, with nothing on standard input.
+    ///
+    /// # Panics
+    /// If it can't be run or is killed.
+    #[must_use]
+    pub fn run<A: AsRef<OsStr>>(self, arguments: &[A]) -> Ended {
+        self.run_with(arguments, b"")
+    }
+
+    /// Runs it to its end, with something on standard input.
+    ///
+    /// # Panics
+    /// If it can't be run or is killed.
+    #[must_use]
+    pub fn run_with<A: AsRef<OsStr>>(self, arguments: &[A], input: &[u8]) -> Ended {
+        let mut command = self.command(arguments);
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("the program runs");
+        // One that ends without reading it all is judged by how it ended.
+        let _ = child.stdin.take().expect("piped").write_all(input);
+        let output = child.wait_with_output().expect("waited for");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        let code = output.status.code().expect("not killed");
+        Ended { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+impl Ended {
+    /// Checks the exit code.
+    ///
+    /// # Panics
+    /// If it is another.
+    #[must_use]
+    pub fn with_code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        self
+    }
+
+    /// The text of its `error:` line.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn error(&self) -> &str {
+        self.line("error: ")
+    }
+
+    /// The text of its `hint:` line.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        self.line("hint: ")
+    }
+
+    fn line(&self, name: &str) -> &str {
+        let found = self.stderr.lines().find_map(|line| line.strip_prefix(name));
+        found.unwrap_or_else(|| panic!("no line {name:?}: {self:#?}"))
+    }
+
+    /// What it printed, as one JSON object; nothing else may be there.
+    ///
+    /// # Panics
+    /// If it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        assert_eq!(self.stdout.lines().count(), 1, "{self:#?}");
+        serde_json::from_str(&self.stdout).expect("JSON")
+    }
+
+    /// The JSON it printed, byte for byte, less its field `times`, which must be the last.
+    ///
+    /// # Panics
+    /// If there is no such field.
+    #[must_use]
+    pub fn json_without_times(&self) -> String {
+        let (before, times) = self.stdout.split_once(r#","times":{"#).expect("a field `times`");
+        assert!(times.trim_end().ends_with("}}") && times.matches('}').count() == 2, "{times}");
+        format!("{before}}}")
+    }
+}
+
+/// Takes every git setting from a command's environment.
+pub(crate) fn without_git_settings(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        if name.as_bytes().starts_with(b"GIT_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").env("LC_ALL", "C")
+}
+
+/// A path as an argument.
+///
+/// # Panics
+/// If it is not UTF-8.
+#[must_use]
+pub fn argument(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
