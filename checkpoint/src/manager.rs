@@ -1,7 +1,7 @@
 //! The checkpoint manager: operations in, batches out, any number of cursors between.
 //!
 //! One mutex guards the queue, the checkpoints and the cursors. Every operation is one critical section that leaves
-//! all three consistent; what it frees is dropped after the lock is released. See `docs/invariants.md`, C1 to C12.
+//! all three consistent; what it frees is dropped after the lock is released. See `docs/invariants.md`, C1 to C16.
 
 use std::fmt;
 use std::sync::Arc;

@@ -38,13 +38,13 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "NAME", help_heading = "Source")]
     workload: Option<Workload>,
     /// Writes of the workload [default: 100000].
-    #[arg(long, value_name = "N", requires = "workload", help_heading = "Source")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     ops: Option<u64>,
     /// Distinct keys of the workload [default: 10000].
-    #[arg(long, value_name = "N", requires = "workload", help_heading = "Source")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     keys: Option<u64>,
     /// Bytes of each value of the workload [default: 256].
-    #[arg(long, value_name = "N", requires = "workload", help_heading = "Source")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     value_bytes: Option<usize>,
 
     /// Nodes of the cluster.
