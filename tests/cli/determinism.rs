@@ -10,7 +10,18 @@ use tempfile::TempDir;
 use super::DCP_SIM;
 
 const WORKLOAD: [&str; 12] = [
-    "run", "--json", "--vbuckets", "4", "--workload", "zipfian", "--ops", "400", "--keys", "60", "--value-bytes", "300",
+    "run",
+    "--json",
+    "--vbuckets",
+    "4",
+    "--workload",
+    "zipfian",
+    "--ops",
+    "400",
+    "--keys",
+    "60",
+    "--value-bytes",
+    "300",
 ];
 
 /// The report, less what this machine's clock decides.

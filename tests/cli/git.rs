@@ -58,7 +58,9 @@ fn prove(repository: &Repository, dir: &Path) -> Files {
 fn everything_git_can_hold_is_on_disk() {
     let repository = Repository::with_everything();
     let files = prove(&repository, repository.dir());
-    for path in [&b"caf\xe9 \xff"[..], b"binary", b"empty", b"link", b"run.sh", b"module", b"side", b"new name"] {
+    for path in
+        [&b"caf\xe9 \xff"[..], b"binary", b"empty", b"link", b"run.sh", b"module", b"side", b"new name"]
+    {
         assert!(files.contains_key(path), "{}", path.escape_ascii());
     }
     for path in [&b"doomed"[..], b"old name"] {

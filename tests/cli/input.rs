@@ -24,7 +24,8 @@ fn file(home: &TempDir, text: &str) -> PathBuf {
 fn figures(ended: &Ended) -> [u64; 4] {
     let report = ended.json();
     assert_eq!(report["clean"], true, "{report:#}");
-    ["batches", "sets", "deletes", "documents"].map(|name| report["figures"][name].as_u64().expect("a number"))
+    ["batches", "sets", "deletes", "documents"]
+        .map(|name| report["figures"][name].as_u64().expect("a number"))
 }
 
 /// Guards the input format, from a file and from standard input.
@@ -52,6 +53,16 @@ fn a_bad_line_is_named() {
     }
     let ended = DCP_SIM.run_with(&["run", "--input", "-"], b"\nbad\n").with_code(2);
     assert!(ended.error().contains("standard input:2: "), "{ended:#?}");
+}
+
+/// Guards that what no node can hold is the input's fault, with its place, and that what just fits runs.
+#[test]
+fn a_key_that_is_too_long_is_named() {
+    let line = |bytes: usize| format!("{{\"op\":\"set\",\"key\":\"{}\",\"value\":1}}\n", "k".repeat(bytes));
+    let fits = DCP_SIM.run_with(&["run", "--json", "--input", "-"], line(4_094).as_bytes()).with_code(0);
+    assert_eq!(figures(&fits), [1, 1, 0, 1]);
+    let ended = DCP_SIM.run_with(&["run", "--input", "-"], format!("\n{}", line(4_095)).as_bytes()).with_code(2);
+    assert!(ended.error().starts_with("line 2: the key of kkkk"), "{ended:#?}");
 }
 
 /// Guards that what can't be read is an I/O failure, not a usage error.

@@ -51,8 +51,12 @@ fn a_directory_with_something_in_it_is_not_touched() {
     let home = TempDir::new().expect("a directory");
     std::fs::write(home.path().join("precious"), b"mine").expect("written");
     let ended = DCP_SIM.run(&[&SMALL[..], &["--data", argument(home.path())]].concat()).with_code(2);
-    assert!(ended.error().contains("is not empty") && ended.hint().contains("another directory"), "{ended:#?}");
-    let names: Vec<_> = std::fs::read_dir(home.path()).expect("there").map(|entry| entry.expect("one").file_name()).collect();
+    assert!(
+        ended.error().contains("is not empty") && ended.hint().contains("another directory"),
+        "{ended:#?}"
+    );
+    let names: Vec<_> =
+        std::fs::read_dir(home.path()).expect("there").map(|entry| entry.expect("one").file_name()).collect();
     assert_eq!(names, ["precious"]);
     assert_eq!(std::fs::read(home.path().join("precious")).expect("there"), b"mine");
 

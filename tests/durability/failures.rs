@@ -93,7 +93,11 @@ fn a_failed_sync_poisons_the_store_until_it_is_reopened() {
     rig.open().expect("reopened");
     rig.run(&[Step::Flush]).expect("it takes writes again");
     rig.check("reopened");
-    assert_eq!(rig.acknowledged.values().map(|seqno| seqno.0).collect::<Vec<_>>(), [7], "the newer writes, too");
+    assert_eq!(
+        rig.acknowledged.values().map(|seqno| seqno.0).collect::<Vec<_>>(),
+        [7],
+        "the newer writes, too"
+    );
 }
 
 /// Guards F2 against a failure that is no sync's: the same store takes the flush again, with what came since.

@@ -44,8 +44,23 @@ fn start(kind: Distribution, data: &Path, trace: &Path) -> Run {
     let numbers = [OPS, KEYS, VALUE_BYTES as u64, u64::from(VBUCKETS), SEED].map(|number| number.to_string());
     let [ops, keys, value_bytes, vbuckets, seed] = numbers.each_ref().map(String::as_str);
     let mut command = DCP_SIM.command(&[
-        "run", "--workload", kind.name(), "--ops", ops, "--keys", keys, "--value-bytes", value_bytes, "--vbuckets",
-        vbuckets, "--seed", seed, "--data", argument(data), "--trace", argument(trace),
+        "run",
+        "--workload",
+        kind.name(),
+        "--ops",
+        ops,
+        "--keys",
+        keys,
+        "--value-bytes",
+        value_bytes,
+        "--vbuckets",
+        vbuckets,
+        "--seed",
+        seed,
+        "--data",
+        argument(data),
+        "--trace",
+        argument(trace),
     ]);
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     Run(child.expect("the program runs"))
@@ -95,7 +110,10 @@ fn check(kind: Distribution, trace: &Path, nodes: &[StoredNode]) {
     let acknowledged = acknowledged(trace);
     for (&(node, vb), &seqno) in &acknowledged {
         let high = nodes[node].get(&vb).map(|stored| stored.high);
-        assert!(high >= Some(seqno), "node {node}, vBucket {vb}: {seqno} was acknowledged, {high:?} is there");
+        assert!(
+            high >= Some(seqno),
+            "node {node}, vBucket {vb}: {seqno} was acknowledged, {high:?} is there"
+        );
     }
     let mut wanted: BTreeMap<Vbid, Seqno> = BTreeMap::new();
     for (&vb, stored) in nodes.iter().flatten() {
@@ -114,11 +132,17 @@ fn check(kind: Distribution, trace: &Path, nodes: &[StoredNode]) {
             let difference = histories.of(vb).expect("a vBucket").difference(stored);
             assert_eq!(difference, None, "node {number}, vBucket {vb}");
             if let (true, Some(state)) = (usize::from(vb.0) % NODES == number, &stored.state) {
-                assert_eq!(state.snapshot_end, stored.high, "an active has no half snapshots, so it was exact");
+                assert_eq!(
+                    state.snapshot_end, stored.high,
+                    "an active has no half snapshots, so it was exact"
+                );
             }
             for item in stored.items.values() {
                 let known = revisions.entry((vb, item.seqno)).or_insert_with(|| item.clone());
-                assert_eq!(known, item, "vBucket {vb}: one seqno is one revision, CAS and all, on every node");
+                assert_eq!(
+                    known, item,
+                    "vBucket {vb}: one seqno is one revision, CAS and all, on every node"
+                );
             }
         }
     }

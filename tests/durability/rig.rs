@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use checkpoint::{
-    CheckpointConfig, FailoverLog, Item, Key, ReadLimit, ResumePoint, Seqno, SnapshotMarker, SnapshotType, State, VBucket,
-    VBucketState, VbUuid, Vbid,
+    CheckpointConfig, FailoverLog, Item, Key, ReadLimit, ResumePoint, Seqno, SnapshotMarker, SnapshotType,
+    State, VBucket, VBucketState, VbUuid, Vbid,
 };
 use persistence::couchstore::{Couchstore, CouchstoreConfig};
 use persistence::disk::{FaultyDisk, MemoryDisk};
@@ -100,7 +100,8 @@ fn vbucket(vb: Vbid, state: &VBucketState, high: Seqno) -> VBucket {
 }
 
 pub(crate) fn open(disk: &FaultyDisk) -> Result<Couchstore, EngineError> {
-    Couchstore::open(Arc::new(disk.clone()), Path::new(DIR), CouchstoreConfig::default()).map(|(engine, _)| engine)
+    Couchstore::open(Arc::new(disk.clone()), Path::new(DIR), CouchstoreConfig::default())
+        .map(|(engine, _)| engine)
 }
 
 /// The storage path of one node.
@@ -199,7 +200,7 @@ impl Rig {
                     assert_eq!(written.queued.seqno, Seqno(seqno));
                 }
             }
-            Step::CloseCheckpoint => self.vbucket(ACTIVE).manager().close().expect("active"),
+            Step::CloseCheckpoint => self.vbucket(ACTIVE).manager().close(),
             Step::Announce(end) => self.announce(Seqno(end)),
             Step::Receive(upto) => {
                 let end = self.announced;
@@ -278,7 +279,10 @@ impl Rig {
             let stored = self.stored(vb);
             let acknowledged = self.acknowledged.get(&vb).copied().unwrap_or_default();
             let high = stored.high;
-            assert!(high >= acknowledged, "{when}, vBucket {vb}: {acknowledged} was acknowledged, {high} is there");
+            assert!(
+                high >= acknowledged,
+                "{when}, vBucket {vb}: {acknowledged} was acknowledged, {high} is there"
+            );
             assert_eq!(self.history.difference(&stored), None, "{when}, vBucket {vb}");
         }
     }

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use checkpoint::{Cas, Item, Key, Seqno};
 use dcp_sim::input::{Change, ChangeBatch, Distribution, GeneratedSource, InputError, Source};
 use dcp_sim::node::{Document, Documents, NodeConfig};
-use dcp_sim::sim::{ClusterConfig, Observer, Progress, Report, Silent, SimError, Storage, Trace, Verdict, World};
+use dcp_sim::sim::{
+    ClusterConfig, Observer, Progress, Report, Silent, SimError, Storage, Trace, Verdict, World,
+};
 use tempfile::TempDir;
 
 use super::pair::{Pair, write_some};
@@ -75,7 +77,8 @@ impl Observer for Damager {
     fn progress(&mut self, progress: &Progress) {
         if progress.is_settling {
             let mut bytes = std::fs::read(&self.file).expect("there");
-            let header = (0..bytes.len()).step_by(4_096).filter(|&at| bytes[at] == 1).next_back().expect("a header");
+            let header =
+                (0..bytes.len()).step_by(4_096).rfind(|&at| bytes[at] == 1).expect("a header");
             let before = bytes[..header].iter().rposition(|&byte| byte != 0).expect("a commit");
             bytes[if self.in_header { header + 20 } else { before }] ^= 0x40;
             std::fs::write(&self.file, bytes).expect("written");
@@ -154,10 +157,19 @@ fn what_cannot_go_on_is_an_error() {
         world.run(&mut Silent, None).expect_err("it can't go on")
     };
     assert!(matches!(run(None), SimError::Input(_)));
-    // A key longer than its length field: the protocol can't send it, the file format can't hold it.
-    let key = Bytes::from(vec![b'k'; 70_000]);
+    // A key longer than its length field: the file format can't hold it.
+    let key = Bytes::from(vec![b'k'; 4_095]);
     let error = run(Some(Change { key, value: Some(Bytes::new()) }));
-    assert!(matches!(error, SimError::Node { .. }), "{error}");
+    assert!(matches!(error, SimError::TooLarge { what: "key", .. }), "{error}");
+}
+
+/// Guards that a client which can never be served is told so, and does not wait for ever.
+#[test]
+fn a_quota_nobody_can_keep_is_an_error() {
+    let config = ClusterConfig { checkpoint_quota_bytes: 1, ..cluster() };
+    let world = World::new(config, &Storage::Memory, source()).expect("a cluster");
+    let error = world.run(&mut Silent, None).expect_err("memory is never below it");
+    assert!(matches!(error, SimError::Config(_)), "{error}");
 }
 
 /// Guards that a trace which can't be written ends the run: its readers take it for the truth.
@@ -181,17 +193,23 @@ fn a_trace_that_cannot_be_written_is_an_error() {
 /// Guards what W3 and W4 compare by: every field of a document counts, on both sides.
 #[test]
 fn every_difference_between_documents_counts() {
-    let item = |key: &[u8], seqno| Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(key), Bytes::from_static(b"v")) };
+    let item = |key: &[u8], seqno| Item {
+        seqno: Seqno(seqno),
+        ..Item::mutation(Key::new(key), Bytes::from_static(b"v"))
+    };
     let tombstone = Item { seqno: Seqno(3), ..Item::deletion(Key::new(b"gone")) };
     let items = [item(b"a", 1), item(b"b", 2), tombstone.clone()];
     let documents: Documents = items.iter().cloned().collect();
-    let changes: [(&[u8], fn(&mut Item)); 6] = [
+    type Change = (&'static [u8], fn(&mut Item));
+    let changes: [Change; 6] = [
         (b"b", |item| item.seqno = Seqno(9)),
         (b"b", |item| item.cas = Cas(9)),
         (b"b", |item| item.rev_seqno = 9),
         (b"b", |item| item.value = Some(Bytes::from_static(b"w"))),
         (b"b", |item| item.value = Some(Bytes::new())),
-        (b"gone", |item| *item = Item { seqno: item.seqno, ..Item::mutation(item.key.clone(), Bytes::new()) }),
+        (b"gone", |item| {
+            *item = Item { seqno: item.seqno, ..Item::mutation(item.key.clone(), Bytes::new()) }
+        }),
     ];
     for (key, change) in changes {
         let mut items = items.clone();
@@ -261,7 +279,9 @@ fn a_lost_item_is_seen_at_rest() {
     settled.expect("untouched");
     assert_eq!(pair.difference(), None);
     let mut items = 0;
-    on_the_way(|frames| items = frames.iter().filter(|frame| ITEMS.contains(&frame[1])).count()).1.expect("untouched");
+    on_the_way(|frames| items = frames.iter().filter(|frame| ITEMS.contains(&frame[1])).count())
+        .1
+        .expect("untouched");
     assert!(items >= 4, "{items} items");
     for lost in 0..items {
         let (pair, settled) = on_the_way(|frames| {

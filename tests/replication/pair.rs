@@ -87,7 +87,8 @@ impl Pair {
 
     /// Does one thing, if there is one: `choose` picks among so many, and how many bytes of so many arrive.
     pub(crate) fn step(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<bool, NodeError> {
-        let possible = [!self.to_replica.bytes.is_empty(), !self.to_active.bytes.is_empty(), self.is_sender_due];
+        let possible =
+            [!self.to_replica.bytes.is_empty(), !self.to_active.bytes.is_empty(), self.is_sender_due];
         let possible: Vec<_> = (0..3).filter(|&index| possible[index]).collect();
         if possible.is_empty() {
             return Ok(false);
@@ -132,7 +133,8 @@ impl Pair {
     /// What differs between the two nodes, if anything.
     pub(crate) fn difference(&self) -> Option<String> {
         self.vbs().into_iter().find_map(|vb| {
-            let [active, replica] = [&self.active, &self.replica].map(|node| node.partition(vb).expect("there"));
+            let [active, replica] =
+                [&self.active, &self.replica].map(|node| node.partition(vb).expect("there"));
             if let Some(key) = active.documents.first_difference(&replica.documents) {
                 let (active, replica) = (active.documents.get(key), replica.documents.get(key));
                 return Some(format!("vBucket {vb}, {key}: active {active:?}, replica {replica:?}"));

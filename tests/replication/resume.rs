@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use checkpoint::{
-    CheckpointConfig, FailoverLog, Item, Key, Seqno, SnapshotMarker, State, VBucket, VBucketError, VBucketState, VbUuid,
-    Vbid,
+    CheckpointConfig, FailoverLog, Item, Key, Seqno, SnapshotMarker, State, VBucket, VBucketError,
+    VBucketState, VbUuid, Vbid,
 };
 use dcp_sim::consumer::{Consumer, ConsumerEvent, Replicas};
 use dcp_sim::node::{Documents, NodeConfig};
@@ -87,7 +87,7 @@ fn fill(active: &mut Active) {
     for key in ["a", "b", "c", "a", "d", "e"] {
         active.set(key, "first");
     }
-    active.0.manager().close().expect("active");
+    active.0.manager().close();
     for key in ["b", "f", "b", "g"] {
         active.set(key, "second");
     }
@@ -123,7 +123,10 @@ fn lose_the_connection_after(bytes: usize) -> (usize, bool) {
     assert_eq!(recorder.documents, active.1, "cut at {bytes}, resumed from {point:?}");
     assert_eq!(recorder.vbucket.high_seqno(), active.0.high_seqno());
     let first = recorder.markers.get(markers_before).expect("a snapshot on the new connection");
-    assert!(first.start <= point.snapshot_end.next() && first.end >= point.snapshot_end, "{first:?} after {point:?}");
+    assert!(
+        first.start <= point.snapshot_end.next() && first.end >= point.snapshot_end,
+        "{first:?} after {point:?}"
+    );
     (total, point.snapshot_end > point.seqno)
 }
 
@@ -146,7 +149,9 @@ fn nodes_that_lose_every_connection_end_equal() {
             write_some(&mut pair, round);
             pair.connect();
             let until = pair.arrived() + every;
-            while pair.arrived() < until && pair.step(&mut |below| below.min(5) - 1).expect("rules are followed") {}
+            while pair.arrived() < until
+                && pair.step(&mut |below| below.min(5) - 1).expect("rules are followed")
+            {}
         }
         pair.connect();
         pair.settle(&mut |below| below - 1).expect("rules are followed");

@@ -91,7 +91,8 @@ impl History {
         }
         let to_come = self.changed(stored.high, end);
         let (now, before) = (self.fold(stored.high), self.fold(complete));
-        let found: BTreeMap<_, _> = stored.items.iter().map(|(key, item)| (key, Revision::of(item))).collect();
+        let found: BTreeMap<_, _> =
+            stored.items.iter().map(|(key, item)| (key, Revision::of(item))).collect();
         if let Some(key) = found.keys().find(|key| !now.contains_key(**key)) {
             return Some(format!("{key:?} was not written by {}", stored.high));
         }
@@ -101,7 +102,8 @@ impl History {
                 return None;
             }
             let is_kept = before.get(key).map(|before| before.seqno) <= found.map(|found| found.seqno);
-            let is_older = found.is_none_or(|found| found.seqno < wanted.seqno && self.is_revision(key, found));
+            let is_older =
+                found.is_none_or(|found| found.seqno < wanted.seqno && self.is_revision(key, found));
             (!to_come.contains(&key) || !is_kept || !is_older).then(|| {
                 format!("{key:?} at {} in {complete}..{end}: wanted {wanted:?}, found {found:?}", stored.high)
             })

@@ -15,7 +15,7 @@ pub enum Role {
 pub struct CheckpointConfig {
     /// Who assigns seqnos at first.
     pub role: Role,
-    /// An active's open checkpoint that holds an item and has come to so many bytes (keys, values and what the queue
+    /// An open checkpoint that holds an item and has come to so many bytes (keys, values and what the queue
     /// adds) is closed before the next operation. `None` (the default): never by size.
     pub max_bytes: Option<usize>,
     /// Whether there is a persistence cursor. Without one, nothing waits for a disk. Default: no.

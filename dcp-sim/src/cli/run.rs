@@ -166,7 +166,8 @@ fn git_proof(
     move |documents| {
         let documents = documents.iter().map(|(&key, &value)| (key, &value[..]));
         let found = verify_tree(&tree, documents);
-        let mut verdict = Verdict::new("W7", "the actives together hold exactly the files git lists for the commit");
+        let mut verdict =
+            Verdict::new("W7", "the actives together hold exactly the files git lists for the commit");
         verdict.checked = found.files;
         verdict.violations = found.missing.count + found.extra.count + found.different.count;
         if !found.is_equal() {
@@ -187,9 +188,10 @@ impl From<SimError> for Failure {
     fn from(error: SimError) -> Self {
         match error {
             SimError::Input(error) => error.into(),
-            SimError::Config(_) => Self::new(Exit::Usage, &error),
-            SimError::DataNotEmpty { .. } => Self::new(Exit::Usage, &error)
-                .with_hint("a run starts from nothing: remove what is there, or name another directory".to_owned()),
+            SimError::Config(_) | SimError::TooLarge { .. } => Self::new(Exit::Usage, &error),
+            SimError::DataNotEmpty { .. } => Self::new(Exit::Usage, &error).with_hint(
+                "a run starts from nothing: remove what is there, or name another directory".to_owned(),
+            ),
             SimError::Engine { source: persistence::EngineError::Corrupt { .. }, .. } => {
                 Self::new(Exit::Corrupt, &error)
             }
