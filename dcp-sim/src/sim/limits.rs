@@ -6,8 +6,9 @@
 use super::SimError;
 use crate::input::ChangeBatch;
 
-/// The store's files have 12 bits for a key's length, and the default collection's prefix takes a byte.
-pub(super) const KEY_BYTES_MAX: usize = (1 << 12) - 2;
+/// The files of stores have 12 bits for the length of a key with its prefixes: the default collection's byte, and one for
+/// prepares.
+pub(super) const KEY_BYTES_MAX: usize = (1 << 12) - 3;
 /// What the protocol's servers accept.
 pub(super) const VALUE_BYTES_MAX: usize = 20 << 20;
 
