@@ -9,8 +9,8 @@ use crate::sim::{Observer, Progress};
 
 /// Lines where there is no terminal: one each time so many per cent more are done.
 const LINE_PERCENT: u64 = 25;
-const BAR: &str = "{bar:32} {pos}/{len} batches  {msg}  {elapsed}";
-const SPINNER: &str = "{spinner} {pos} batches  {msg}  {elapsed}";
+const BAR: &str = "{bar:16} {pos}/{len}  {msg}  {elapsed}";
+const SPINNER: &str = "{spinner} {pos}  {msg}  {elapsed}";
 
 /// Shows how far a run has come.
 #[derive(Debug)]
