@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::batch::{Batch, ReadLimit};
 use crate::cursor::{Cursor, CursorInfo, Registration};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Signal};
 use crate::{CheckpointError, Item, Seqno, SnapshotMarker, SnapshotRange};
 
 mod check;
@@ -21,6 +21,7 @@ mod flush;
 mod inner;
 mod queue_item;
 mod read;
+mod recover;
 mod register;
 mod show;
 mod stats;
@@ -28,6 +29,7 @@ mod stats;
 pub use config::{CheckpointConfig, Role};
 pub use flush::Flush;
 pub use queue_item::{Effect, Queued};
+pub use recover::Recovered;
 pub use stats::CheckpointStats;
 
 use inner::Inner;
@@ -145,6 +147,30 @@ impl CheckpointManager {
         self.with(Inner::expel)
     }
 
+    /// Memory recovery: closes the open checkpoint, expels, and then drops droppable cursors, the ones furthest behind
+    /// first, until `bytes` are free or nothing more can be. Consumers whose cursor was dropped register again and are
+    /// told what to fetch from disk. O(chunks + cursors) a cursor dropped.
+    pub fn recover(&self, bytes: usize) -> Recovered {
+        self.with(|inner| inner.recover(bytes))
+    }
+
+    /// As [`CheckpointManager::read`]; if there is nothing to read, `signal` is raised once something is queued, or the
+    /// cursor is gone.
+    pub(crate) fn read_or_arm(
+        &self,
+        cursor: Cursor,
+        limit: ReadLimit,
+        signal: &Arc<Signal>,
+    ) -> Result<Batch, CheckpointError> {
+        self.with(|inner| {
+            let batch = inner.read(cursor, limit)?;
+            if batch.is_empty() {
+                inner.arm(signal);
+            }
+            Ok(batch)
+        })
+    }
+
     /// Rollback: drops everything and restarts at `high`. Cursors stay and stand there; a flush in progress is void.
     pub fn clear(&self, high: Seqno) {
         self.with(|inner| inner.clear(high));
@@ -186,7 +212,7 @@ impl CheckpointManager {
         let result = step(&mut inner);
         let garbage = inner.take_garbage();
         drop(inner);
-        drop(garbage);
+        garbage.dispose();
         result
     }
 }

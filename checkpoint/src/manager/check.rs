@@ -38,6 +38,11 @@ impl Inner {
                     .push(format!("C2: checkpoint {id} holds {held:?} and counts {:?}", checkpoint.live));
             }
         }
+        let counted: usize = self.checkpoints().map(|checkpoint| checkpoint.live.items).sum();
+        if self.queue.live_from(self.queue.base()) != counted {
+            let found = self.queue.live_from(self.queue.base());
+            violations.push(format!("C2: the queue counts {found} live items, its checkpoints {counted}"));
+        }
         if self.front().first > self.queue.base() {
             violations.push("C2: the oldest checkpoint begins behind the base".to_owned());
         }

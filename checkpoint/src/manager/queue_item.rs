@@ -3,7 +3,7 @@
 use super::config::Role;
 use super::dedup::Verdict;
 use super::inner::Inner;
-use crate::{CheckpointError, Item, Operation, Seqno};
+use crate::{CheckpointError, Item, MemoryState, Operation, Seqno};
 
 /// What queueing an operation did to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,7 @@ pub struct Queued {
 
 impl Inner {
     pub(super) fn queue_item(&mut self, mut item: Item) -> Result<Queued, CheckpointError> {
+        self.require_memory(&item)?;
         self.assign_seqno(&mut item)?;
         if self.role == Role::Active {
             item.history |= item.operation == Operation::SystemEvent;
@@ -77,8 +78,21 @@ impl Inner {
     }
 
     fn close_if_full(&mut self) {
-        if self.config.max_bytes.is_some_and(|max| self.open.live.items > 0 && self.open.live.bytes >= max) {
+        let by_quota = || self.membership.as_ref().map(|member| member.quota().checkpoint_bytes());
+        let max = self.config.max_bytes.or_else(by_quota);
+        if max.is_some_and(|max| self.open.live.items > 0 && self.open.live.bytes >= max) {
             self.open_next();
+        }
+    }
+
+    /// An active takes nothing more while the quota is used up; what a replica is sent it must take.
+    fn require_memory(&self, item: &Item) -> Result<(), CheckpointError> {
+        let is_write = self.role == Role::Active && item.operation.namespace().is_some();
+        match &self.membership {
+            Some(member) if is_write && member.quota().state() == MemoryState::Full => {
+                Err(CheckpointError::NoMemory { used_bytes: member.quota().used_bytes() })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -111,5 +125,6 @@ impl Inner {
         }
         self.open.live.add(item.payload_bytes());
         self.queue.push(item);
+        self.wake_idle();
     }
 }
