@@ -36,6 +36,8 @@ pub(crate) struct Forbids {
 pub(crate) struct KeyIndex {
     table: HashTable<Entry>,
     forbidden: HashMap<(Namespace, Key), Forbids, FixedState>,
+    /// Bytes of the keys in `forbidden`, which may outlive their items.
+    forbidden_key_bytes: usize,
     hasher: FixedState,
 }
 
@@ -43,7 +45,12 @@ impl KeyIndex {
     pub(crate) fn new() -> Self {
         // A fixed seed: the order of nothing depends on it, but equal runs must cost equal memory.
         let hasher = FixedState::default();
-        Self { table: HashTable::new(), forbidden: HashMap::with_hasher(hasher.clone()), hasher }
+        Self {
+            table: HashTable::new(),
+            forbidden: HashMap::with_hasher(hasher.clone()),
+            forbidden_key_bytes: 0,
+            hasher,
+        }
     }
 
     /// Where the resident revision of `key` stands.
@@ -85,7 +92,10 @@ impl KeyIndex {
         }
         let (prepared, history) = (item.operation == Operation::Prepare, item.history);
         if prepared || history {
-            let forbids = self.forbidden.entry((namespace, item.key.clone())).or_default();
+            let forbids = self.forbidden.entry((namespace, item.key.clone())).or_insert_with(|| {
+                self.forbidden_key_bytes += item.key.encoded().len();
+                Forbids::default()
+            });
             forbids.prepared |= prepared;
             forbids.history |= history;
         }
@@ -99,7 +109,7 @@ impl KeyIndex {
     /// Bytes of its tables, the keys of the side map included.
     pub(crate) fn bytes(&self) -> usize {
         let side = size_of::<(Namespace, Key, Forbids)>();
-        self.table.capacity() * ENTRY_BYTES + self.forbidden.capacity() * side
+        self.table.capacity() * ENTRY_BYTES + self.forbidden.capacity() * side + self.forbidden_key_bytes
     }
 
     /// Every position it names, in no order.

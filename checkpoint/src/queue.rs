@@ -44,6 +44,8 @@ struct Segment {
     slots: usize,
     /// Its place in the prefix counts.
     number: usize,
+    /// The next item may still go into it. At most the last one.
+    is_filling: bool,
 }
 
 #[derive(Debug)]
@@ -109,15 +111,14 @@ impl Queue {
     /// that outside the lock.
     pub(crate) fn supersede(&mut self, position: u64, by: Seqno) -> Option<(usize, Option<Arc<Chunk>>)> {
         let index = self.segment_at(position)?;
-        let is_last = index + 1 == self.segments.len();
+        let has_room = !self.needs_chunk();
         let segment = self.segments.get_mut(index)?;
         let item = segment.chunk.slot(position).filter(|slot| slot.is_live()).and_then(Slot::item)?;
         let payload = item.payload_bytes();
         segment.live.remove(payload);
         segment.chunk.supersede(position, by);
         self.prefix.add(segment.number, -1);
-        // The last chunk is still being filled.
-        let is_mostly_dead = segment.live.items * 2 <= segment.slots && !is_last;
+        let is_mostly_dead = segment.live.items * 2 <= segment.slots && !(segment.is_filling && has_room);
         Some((payload, is_mostly_dead.then(|| self.rewrite(index)).flatten()))
     }
 
@@ -130,6 +131,7 @@ impl Queue {
         } else {
             let sparse = Arc::new(segment.chunk.without_dead(segment.filled, &self.account));
             segment.slots = segment.live.items;
+            segment.is_filling = false;
             self.bytes += sparse.bytes();
             std::mem::replace(&mut segment.chunk, sparse)
         };
@@ -156,10 +158,8 @@ impl Queue {
     pub(crate) fn seek(&self, after: Seqno) -> u64 {
         // A sparse chunk may have nothing left above the base; it comes before everything that is there.
         let goes_before = |chunk: &Chunk| {
-            chunk
-                .slot(chunk.start().max(self.base))
-                .and_then(Slot::item)
-                .is_some_and(|item| item.seqno <= after)
+            let first = chunk.slots(self.base, u64::MAX).first().and_then(Slot::item);
+            first.is_none_or(|item| item.seqno <= after)
         };
         let index = self.segments.partition_point(|segment| goes_before(&segment.chunk));
         let Some(segment) = index.checked_sub(1).and_then(|index| self.segments.get(index)) else {
@@ -248,23 +248,23 @@ impl Queue {
     fn needs_chunk(&self) -> bool {
         self.segments.back().is_none_or(|segment| {
             let slot_bytes = segment.chunk.capacity() * SLOT_BYTES;
-            segment.chunk.dense_end() <= self.end || segment.chunk.bytes() >= CHUNK_BYTES_MAX + slot_bytes
+            !segment.is_filling
+                || segment.chunk.dense_end() <= self.end
+                || segment.chunk.bytes() >= CHUNK_BYTES_MAX + slot_bytes
         })
     }
 
     fn add_chunk(&mut self) {
-        let queued = self.end - self.base;
-        let slots = (queued / CHUNK_SHARE).next_power_of_two().clamp(CHUNK_SLOTS_MIN, CHUNK_SLOTS_MAX);
+        let live = self.prefix.before(self.prefix.len()) as u64;
+        let slots = (live / CHUNK_SHARE).next_power_of_two().clamp(CHUNK_SLOTS_MIN, CHUNK_SLOTS_MAX);
         let chunk = Arc::new(Chunk::new(self.end, slots as usize, &self.account));
         self.bytes += chunk.bytes();
         let number = self.prefix.append();
-        self.segments.push_back(Segment {
-            chunk,
-            live: Totals::default(),
-            filled: self.end,
-            slots: 0,
-            number,
-        });
+        if let Some(full) = self.segments.back_mut() {
+            full.is_filling = false;
+        }
+        let (live, filled) = (Totals::default(), self.end);
+        self.segments.push_back(Segment { chunk, live, filled, slots: 0, number, is_filling: true });
     }
 
     fn renumber_if_stale(&mut self) {

@@ -71,6 +71,12 @@ Examples:
   dcp-sim script tests/scenarios/*.scn       check scenario files
 ";
 
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  dcp-sim completions bash > ~/.local/share/bash-completion/completions/dcp-sim
+  dcp-sim completions zsh > ~/.zfunc/_dcp-sim
+";
+
 /// A replication simulator: vBuckets, flushers, disks and streams of a whole cluster, from one seed.
 #[derive(Debug, Parser)]
 #[command(name = "dcp-sim", version, before_help = EXAMPLES, max_term_width = 100)]
@@ -86,6 +92,7 @@ enum Command {
     /// Run scenario files and compare their outputs.
     Script(script::ScriptArguments),
     /// Print a completion script for a shell.
+    #[command(before_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,

@@ -9,10 +9,12 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{FailoverLog, FailoverLogError, Item, ResumePoint, Seqno, SnapshotMarker, VBucketError, Vbid};
+use checkpoint::{
+    FailoverLog, FailoverLogError, Item, ResumePoint, Seqno, SnapshotMarker, VBucketError, Vbid,
+};
 
 use crate::wire::{
-    Command, Control, Frame, KeyForm, Message, Open, OpenFlags, Opcode, Reply, Request, Response, Status,
+    Command, Control, Frame, KeyForm, Message, Opcode, Open, OpenFlags, Reply, Request, Response, Status,
     StreamEndReason, StreamRequest, StreamRequestFlags, WireError,
 };
 
@@ -228,7 +230,10 @@ impl Consumer {
                 self.streams.remove(&request.vb);
                 return Ok(Some(ConsumerEvent::StreamEnded { vb: request.vb, reason: *reason }));
             }
-            Command::Mutation(_) | Command::Deletion(_) | Command::Expiration(_) | Command::SystemEvent(_) => {
+            Command::Mutation(_)
+            | Command::Deletion(_)
+            | Command::Expiration(_)
+            | Command::SystemEvent(_) => {
                 self.require_stream(request)?;
                 replicas.apply_item(request.vb, request.to_item(KeyForm::Collections)?)?;
             }
@@ -250,7 +255,8 @@ impl Consumer {
         }
         let requested = PassiveStream::Requested { opaque: response.opaque };
         let stream = self.streams.iter().find(|(_, stream)| **stream == requested).map(|(&vb, _)| vb);
-        let vb = stream.ok_or(ConsumerError::NoSuchStream { opcode, vb: Vbid(0), opaque: response.opaque })?;
+        let vb =
+            stream.ok_or(ConsumerError::NoSuchStream { opcode, vb: Vbid(0), opaque: response.opaque })?;
         match &response.reply {
             Reply::StreamAccepted(entries) => {
                 let log = FailoverLog::from_entries(entries.clone());

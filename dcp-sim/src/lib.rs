@@ -1,5 +1,8 @@
 //! Lowtide's replication simulator: a whole cluster of vBuckets, flushers, disks and streams, from one seed.
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 pub mod cli;
 pub mod consumer;

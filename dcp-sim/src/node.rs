@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use checkpoint::{
-    CheckpointConfig, CheckpointError, CheckpointStats, Item, Key, ReadLimit, Seqno, State, VBucket, VBucketError,
-    VBucketState, Vbid,
+    CheckpointConfig, CheckpointError, CheckpointStats, Item, Key, ReadLimit, Seqno, State, VBucket,
+    VBucketError, VBucketState, Vbid,
 };
 use persistence::{CommittedGroup, EngineError, FlushGroup, Flushed, Flusher};
 
@@ -262,8 +262,8 @@ impl Node {
         let mut actions = Vec::new();
         match event {
             Event::Write { vb, key, value } => self.write(vb, key, value, now, &mut actions)?,
-            Event::FromConsumer { peer, bytes } => self.from_consumer(peer, &bytes, &mut actions)?,
-            Event::FromProducer { peer, bytes } => self.from_producer(peer, &bytes, &mut actions)?,
+            Event::FromConsumer { peer, bytes } => self.receive_from_consumer(peer, &bytes, &mut actions)?,
+            Event::FromProducer { peer, bytes } => self.receive_from_producer(peer, &bytes, &mut actions)?,
             Event::FlushDue => self.flush(&mut actions)?,
             Event::FlushDone(group) => self.flushed(group, &mut actions)?,
             Event::SendDue { peer } => self.send(peer, &mut actions)?,
@@ -309,7 +309,12 @@ impl Node {
         }
     }
 
-    fn from_consumer(&mut self, peer: NodeId, bytes: &[u8], actions: &mut Vec<Action>) -> Result<(), NodeError> {
+    fn receive_from_consumer(
+        &mut self,
+        peer: NodeId,
+        bytes: &[u8],
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
         let producer =
             self.producers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a consumer's connection" })?;
         let was_busy = producer.has_more();
@@ -321,7 +326,12 @@ impl Node {
         Ok(())
     }
 
-    fn from_producer(&mut self, peer: NodeId, bytes: &[u8], actions: &mut Vec<Action>) -> Result<(), NodeError> {
+    fn receive_from_producer(
+        &mut self,
+        peer: NodeId,
+        bytes: &[u8],
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
         let consumer =
             self.consumers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a producer's connection" })?;
         let received = consumer.receive(bytes, &mut self.partitions);
@@ -344,7 +354,8 @@ impl Node {
             return Ok(());
         }
         let due = std::mem::take(&mut self.dirty);
-        let vbuckets = due.iter().filter_map(|&vb| self.partitions.get(vb)).map(|partition| &partition.vbucket);
+        let vbuckets =
+            due.iter().filter_map(|&vb| self.partitions.get(vb)).map(|partition| &partition.vbucket);
         let group = self.flusher.begin(vbuckets)?;
         if !group.is_empty() {
             self.is_flushing = true;

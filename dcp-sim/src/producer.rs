@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use checkpoint::{CheckpointError, Seqno, VBucket, Vbid};
 
 use crate::wire::{
-    Command, Frame, Message, OpenFlags, Opcode, Reply, Request, Response, Status, StreamEndReason, WireError,
+    Command, Frame, Message, Opcode, OpenFlags, Reply, Request, Response, Status, StreamEndReason, WireError,
 };
 
 mod active_stream;
@@ -124,7 +124,11 @@ impl Producer {
     ///
     /// # Errors
     /// When the connection must be closed.
-    pub fn poll(&mut self, partitions: &impl Partitions, budget_bytes: usize) -> Result<Bytes, ProducerError> {
+    pub fn poll(
+        &mut self,
+        partitions: &impl Partitions,
+        budget_bytes: usize,
+    ) -> Result<Bytes, ProducerError> {
         while self.output.len() < budget_bytes && self.flow.may_send() {
             let Some(vb) = self.ready.pop_front() else { break };
             self.is_ready.remove(&vb);

@@ -9,6 +9,7 @@ mod cluster;
 mod disk_time;
 mod error;
 mod invariants;
+mod limits;
 mod network;
 mod oracle;
 mod report;

@@ -80,6 +80,38 @@ pub fn end(batch: &Batch) -> u64 {
     batch.ranges().last().map_or(0, |range| range.end.0)
 }
 
+/// The same, taking a turn before each item.
+pub fn held_in_turns(batch: &Batch, turn: &Turn) -> String {
+    let mut items = batch.items();
+    let mut walked = Vec::new();
+    loop {
+        turn.take();
+        let Some(item) = items.next() else { return walked.join(" ") };
+        walked.push(format!("{}{}", item.key, item.seqno));
+    }
+}
+
+/// A step that threads take between theirs, in every order, without synchronising anything.
+///
+/// loom keeps one last access for each object, and stops a walker at a slot only for a store that follows the walker's
+/// load directly; but the manager looks at a slot before it marks it, and that look hides the walker's. So walkers and
+/// writers both take turns here, which makes loom run whole writes between any two items of a walk.
+#[derive(Clone, Debug)]
+pub struct Turn(Arc<loom::sync::atomic::AtomicUsize>);
+
+impl Turn {
+    /// Nobody's turn yet.
+    #[expect(clippy::new_without_default, reason = "it makes sense only inside a model")]
+    pub fn new() -> Self {
+        Self(Arc::new(loom::sync::atomic::AtomicUsize::new(0)))
+    }
+
+    /// Takes a turn.
+    pub fn take(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// What must hold whenever nobody is inside.
 pub fn assert_sound(manager: &CheckpointManager) {
     assert_eq!(manager.check(), Vec::<String>::new());

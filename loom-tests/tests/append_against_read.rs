@@ -1,14 +1,16 @@
 //! A batch is a consistent snapshot at the seqno it was read at, whatever is queued while it is walked.
 //!
 //! One thread queues newer revisions of both keys, the other reads and walks its batch without the lock. The range of a
-//! batch says at which seqno it was read, and there is one right answer for each. loom tries a store of
-//! `superseded_by` before, between and after the walker's relaxed loads, and lets a load return any value the memory
-//! model allows: a walker that took the mark of a later revision for its own, or missed one it was bound to see, would
-//! lose or repeat a key.
+//! batch says at which seqno it was read, and there is one right answer for each. loom runs the writes before, between
+//! and after the items of the walk, and lets its relaxed loads of `superseded_by` return any value the memory model
+//! allows: a walker that took the mark of a later revision for its own, missed one it was bound to see, or saw one
+//! half made, would lose or repeat a key.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;
-use lowtide_loom_tests::{active, assert_sound, cursor, end, every_order, held, read, set};
+use lowtide_loom_tests::{
+    Turn, active, assert_sound, cursor, end, every_order, held, held_in_turns, read, set,
+};
 
 #[test]
 fn append_against_read() {
@@ -17,11 +19,15 @@ fn append_against_read() {
         let reader = cursor(&manager, "reader");
         set(&manager, "a");
         set(&manager, "b");
+        let turn = Turn::new();
         let writer = {
-            let manager = manager.clone();
+            let (manager, turn) = (manager.clone(), turn.clone());
             thread::spawn(move || {
+                turn.take();
                 set(&manager, "a");
+                turn.take();
                 set(&manager, "b");
+                turn.take();
             })
         };
         let first = read(&manager, reader);
@@ -31,7 +37,7 @@ fn append_against_read() {
             4 => "a3 b4",
             other => panic!("nobody queued {other}"),
         };
-        assert_eq!(held(&first), at_first);
+        assert_eq!(held_in_turns(&first, &turn), at_first);
         writer.join().expect("the writer asserts nothing");
 
         // Walked again when all has happened: still the same.

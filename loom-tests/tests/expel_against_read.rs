@@ -7,7 +7,7 @@
 #![cfg(checkpoint_loom)]
 
 use loom::thread;
-use lowtide_loom_tests::{active, assert_sound, cursor, every_order, held, read, set};
+use lowtide_loom_tests::{Turn, active, assert_sound, cursor, every_order, held, held_in_turns, read, set};
 
 #[test]
 fn expel_against_read() {
@@ -17,21 +17,28 @@ fn expel_against_read() {
         for key in ["a", "b", "c"] {
             set(&manager, key);
         }
+        let turn = Turn::new();
         let expeller = {
-            let manager = manager.clone();
+            let (manager, turn) = (manager.clone(), turn.clone());
             thread::spawn(move || {
                 let before = manager.expel();
                 assert_eq!(before, 0, "fast has read nothing");
                 assert_eq!(held(&read(&manager, fast)), "a1 b2 c3");
-                manager.expel()
+                turn.take();
+                let expelled = manager.expel();
+                turn.take();
+                expelled
             })
         };
         let batch = read(&manager, slow);
-        assert_eq!(held(&batch), "a1 b2 c3");
+        assert_eq!(held_in_turns(&batch, &turn), "a1 b2 c3");
         let expelled = expeller.join().expect("its assertions hold");
         assert!(expelled == 0 || expelled == 3, "a batch is read in one step: {expelled}");
         assert_eq!(held(&batch), "a1 b2 c3");
         assert_eq!(expelled + manager.expel(), 3);
+        assert!(manager.stats().reader_bytes > 0, "the batch is all that is left of them");
+        drop(batch);
+        assert_eq!(manager.stats().memory_bytes(), 0);
         assert_eq!((manager.stats().items, manager.stats().expelled), (0, 3));
         assert_sound(&manager);
     });

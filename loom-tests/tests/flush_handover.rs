@@ -9,7 +9,7 @@
 
 use checkpoint::{Effect, PERSISTENCE, ReadLimit};
 use loom::thread;
-use lowtide_loom_tests::{active, assert_sound, every_order, held, set};
+use lowtide_loom_tests::{Turn, active, assert_sound, every_order, held, held_in_turns, set};
 
 #[test]
 fn flush_handover() {
@@ -18,18 +18,21 @@ fn flush_handover() {
         set(&manager, "a");
         set(&manager, "b");
         let failing = manager.begin_flush(ReadLimit::NONE).expect("the first");
+        let turn = Turn::new();
         let writer = {
-            let manager = manager.clone();
+            let (manager, turn) = (manager.clone(), turn.clone());
             thread::spawn(move || {
+                turn.take();
                 let (seqno, effect) = set(&manager, "a");
                 assert_eq!(seqno, 3);
                 assert!(matches!(effect, Effect::Replaced | Effect::ReplacedPersisted));
+                turn.take();
                 assert_eq!(manager.expel(), 0, "nothing is durable yet");
                 effect
             })
         };
         // The failing flush walks its batch to the end first: it is the snapshot it was.
-        assert_eq!(held(failing.batch()), "a1 b2");
+        assert_eq!(held_in_turns(failing.batch(), &turn), "a1 b2");
         failing.fail();
         let early = manager.begin_flush(ReadLimit::NONE).expect("the failed one has ended");
         let in_early = held(early.batch());

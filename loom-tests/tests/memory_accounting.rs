@@ -8,7 +8,7 @@
 #![cfg(checkpoint_loom)]
 
 use loom::thread;
-use lowtide_loom_tests::{active, assert_sound, cursor, every_order, held, read, set};
+use lowtide_loom_tests::{Turn, active, assert_sound, cursor, every_order, held, held_in_turns, read, set};
 
 #[test]
 fn memory_accounting() {
@@ -23,19 +23,25 @@ fn memory_accounting() {
         assert_eq!(manager.stats().memory_bytes(), one_chunk, "what the batch holds");
         set(&manager, "b");
         let shared = read(&manager, reader);
+        let turn = Turn::new();
         let writer = {
-            let manager = manager.clone();
+            let (manager, turn) = (manager.clone(), turn.clone());
             thread::spawn(move || {
+                turn.take();
                 // The second slot of the chunk `shared` holds.
                 set(&manager, "c");
+                turn.take();
                 drop(read(&manager, other));
                 manager.expel();
+                turn.take();
             })
         };
         assert_eq!(held(&expelled), "a1");
+        turn.take();
         drop(expelled);
-        assert_eq!(held(&shared), "b2");
+        assert_eq!(held_in_turns(&shared, &turn), "b2");
         drop(shared);
+        turn.take();
         writer.join().expect("it asserts nothing");
 
         drop(read(&manager, reader));

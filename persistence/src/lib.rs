@@ -7,7 +7,10 @@
 //!
 //! [`Engine`] is the contract, [`couchstore`] the first engine that keeps it, [`disk`] the only way to storage:
 //! real files, memory, or a disk that fails on command. Nothing here owns a thread or reads a clock.
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 pub mod couchstore;
 pub mod disk;
@@ -15,8 +18,6 @@ mod engine;
 mod error;
 mod flusher;
 
-pub use engine::{
-    Batch, Committed, Engine, RecoveryReport, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
-};
+pub use engine::{Batch, Committed, Engine, RecoveryReport, ScanLimit, ScanSlice, Snapshot, VBucketInfo};
 pub use error::EngineError;
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};

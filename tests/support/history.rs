@@ -91,17 +91,20 @@ impl History {
         }
         let to_come = self.changed(stored.high, end);
         let (now, before) = (self.fold(stored.high), self.fold(complete));
-        let found: BTreeMap<_, _> = stored.items.iter().map(|(key, item)| (key, Revision::of(item))).collect();
+        let found: BTreeMap<_, _> =
+            stored.items.iter().map(|(key, item)| (key, Revision::of(item))).collect();
         if let Some(key) = found.keys().find(|key| !now.contains_key(**key)) {
             return Some(format!("{key:?} was not written by {}", stored.high));
         }
         now.iter().find_map(|(key, wanted)| {
             let found = found.get(key);
-            let is_older = found.is_none_or(|found| self.is_revision(key, found) && found.seqno < wanted.seqno);
-            let is_replaced = to_come.contains(&key)
-                && is_older
-                && before.get(key).map(|before| before.seqno) <= found.map(|found| found.seqno);
-            (found != Some(wanted) && !is_replaced).then(|| {
+            if found == Some(wanted) {
+                return None;
+            }
+            let is_kept = before.get(key).map(|before| before.seqno) <= found.map(|found| found.seqno);
+            let is_older =
+                found.is_none_or(|found| found.seqno < wanted.seqno && self.is_revision(key, found));
+            (!to_come.contains(&key) || !is_kept || !is_older).then(|| {
                 format!("{key:?} at {} in {complete}..{end}: wanted {wanted:?}, found {found:?}", stored.high)
             })
         })

@@ -42,9 +42,13 @@ pub fn read(engine: &dyn Engine, vb: Vbid) -> StoredVBucket {
     let mut items = BTreeMap::new();
     let (mut from, mut last) = (Some(Seqno::ZERO), Seqno::ZERO);
     while let Some(start) = from {
-        let slice = snapshot.scan(start, Seqno::MAX, ScanLimit { items: 100, bytes: 1 << 20 }).expect("readable");
+        let slice =
+            snapshot.scan(start, Seqno::MAX, ScanLimit { items: 100, bytes: 1 << 20 }).expect("readable");
         for item in slice.items {
-            assert!(item.seqno > last && item.seqno <= snapshot.high(), "vBucket {vb}: {item:?} after {last}");
+            assert!(
+                item.seqno > last && item.seqno <= snapshot.high(),
+                "vBucket {vb}: {item:?} after {last}"
+            );
             last = item.seqno;
             let namespace = item.operation.namespace().expect("states are no items");
             let found = snapshot.get(namespace, &item.key).expect("readable");

@@ -1,6 +1,5 @@
 //! Rollback of the memory: everything goes, cursors stay.
 
-use super::config::Role;
 use super::inner::Inner;
 use crate::Seqno;
 use crate::checkpoint::Checkpoint;
@@ -16,6 +15,5 @@ impl Inner {
         self.highest_gone = high;
         self.open = Checkpoint::assigned(1, high, high, self.queue.end());
         self.cursors.set_all(self.queue.base(), high);
-        debug_assert!(self.role == Role::Active || self.open.snapshot_range().end == high);
     }
 }

@@ -7,23 +7,13 @@ use crate::checkpoint::{Checkpoint, Range};
 use crate::{CheckpointError, SnapshotMarker, SnapshotType};
 
 impl Inner {
-    pub(super) fn close(&mut self) -> Result<(), CheckpointError> {
-        if self.role == Role::Replica {
-            return Err(CheckpointError::InvalidArgument(
-                "a replica's checkpoints are its active's snapshots",
-            ));
-        }
-        self.open_next();
-        Ok(())
-    }
-
     pub(super) fn set_role(&mut self, role: Role) {
         self.role = role;
         let next = Checkpoint::assigned(self.open.id + 1, self.high, self.visible, self.queue.end());
         self.replace_open(next);
     }
 
-    /// Opens the next checkpoint with the open one's kind of range. A replica's then has the same snapshot: it goes on.
+    /// Closes the open checkpoint and opens the next with the same kind of range: a received snapshot goes on in it.
     pub(super) fn open_next(&mut self) {
         let (id, first) = (self.open.id + 1, self.queue.end());
         let next = match self.open.range {

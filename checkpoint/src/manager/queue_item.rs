@@ -31,8 +31,8 @@ impl Inner {
         self.assign_seqno(&mut item)?;
         if self.role == Role::Active {
             item.history |= item.operation == Operation::SystemEvent;
-            self.close_if_full();
         }
+        self.close_if_full();
         let verdict = match self.verdict(&item) {
             Verdict::NewCheckpoint => {
                 self.open_next();

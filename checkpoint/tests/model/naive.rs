@@ -113,9 +113,9 @@ impl Naive {
         }
         if self.role == Role::Active {
             item.history |= item.operation == Operation::SystemEvent;
-            if self.open_is_full() {
-                self.open_next();
-            }
+        }
+        if self.open_is_full() {
+            self.open_next();
         }
         let mut effect = Effect::New;
         if !is_state(&item) {
@@ -175,12 +175,8 @@ impl Naive {
         item.key.encoded().len() + item.value.as_ref().map_or(0, |value| value.len()) + self.overhead_bytes
     }
 
-    pub fn close(&mut self) -> Result<(), &'static str> {
-        if self.role == Role::Replica {
-            return Err("invalid-argument");
-        }
+    pub fn close(&mut self) {
         self.open_next();
-        Ok(())
     }
 
     pub fn snapshot(&mut self, marker: SnapshotMarker) -> Result<(), &'static str> {

@@ -87,18 +87,36 @@ pub fn setup() -> impl Strategy<Value = Setup> {
     ];
     let high = prop_oneof![Just(0), 1u64..2000];
     (role, max_bytes, any::<bool>(), high).prop_map(|(role, max_bytes, persistence, high)| Setup {
-        config: CheckpointConfig { role, max_bytes, persistence },
+        config: CheckpointConfig { role, max_bytes, quota: None, persistence },
         high: Seqno(high),
     })
 }
 
+/// Mostly all of them mixed; sometimes only few keys, much history, and little that holds expelling back, since what an
+/// expelled item still forbids shows only when its key comes again in the same checkpoint.
 pub fn ops() -> impl Strategy<Value = Vec<Op>> {
-    prop::collection::vec(op(), 1..120)
+    prop_oneof![
+        4 => prop::collection::vec(op(), 1..120),
+        1 => prop::collection::vec(expelling_op(), 1..60),
+    ]
+}
+
+fn expelling_op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        10 => queue(0u8..2, 0.4),
+        1 => Just(Op::Register { name: 0, after: 0, droppable: true }),
+        3 => Just(Op::Read { name: 0, limit: ReadLimit::NONE, keep: false }),
+        2 => Just(Op::FlushBegin { limit: ReadLimit::NONE }),
+        3 => any::<usize>().prop_map(|which| Op::FlushEnd { which, success: true }),
+        6 => Just(Op::Expel),
+        1 => Just(Op::Close),
+    ]
 }
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        32 => queue(),
+        // Mostly the same few keys; sometimes many, so that the key index grows and is swept.
+        32 => queue(prop_oneof![5 => 0u8..6, 2 => any::<u8>()], 0.08),
         2 => (state(), prop::bool::weighted(0.1))
             .prop_map(|(state, with_seqno)| Op::VBucketState { state, with_seqno }),
         4 => Just(Op::Close),
@@ -118,7 +136,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn queue() -> impl Strategy<Value = Op> {
+fn queue(key: impl Strategy<Value = u8>, history: f64) -> impl Strategy<Value = Op> {
     let operation = prop_oneof![
         12 => Just(Operation::Mutation),
         3 => Just(Operation::Deletion),
@@ -136,9 +154,7 @@ fn queue() -> impl Strategy<Value = Op> {
         1 => (0u64..4).prop_map(At::Below),
         1 => (1u64..15).prop_map(At::Above),
     ];
-    // Mostly the same few keys; sometimes many, so that the key index grows and is swept.
-    let key = prop_oneof![5 => 0u8..6, 2 => any::<u8>()];
-    (operation, key, size, prop::bool::weighted(0.08), at, prop::bool::weighted(0.3)).prop_map(
+    (operation, key, size, prop::bool::weighted(history), at, prop::bool::weighted(0.3)).prop_map(
         |(operation, key, size, history, at, disk)| Op::Queue { operation, key, size, history, at, disk },
     )
 }

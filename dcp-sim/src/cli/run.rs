@@ -38,13 +38,13 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "NAME", help_heading = "Source")]
     workload: Option<Workload>,
     /// Writes of the workload [default: 100000].
-    #[arg(long, value_name = "N", requires = "workload", help_heading = "Source")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     ops: Option<u64>,
     /// Distinct keys of the workload [default: 10000].
-    #[arg(long, value_name = "N", requires = "workload", help_heading = "Source")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     keys: Option<u64>,
     /// Bytes of each value of the workload [default: 256].
-    #[arg(long, value_name = "N", requires = "workload", help_heading = "Source")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     value_bytes: Option<usize>,
 
     /// Nodes of the cluster.
@@ -166,7 +166,8 @@ fn git_proof(
     move |documents| {
         let documents = documents.iter().map(|(&key, &value)| (key, &value[..]));
         let found = verify_tree(&tree, documents);
-        let mut verdict = Verdict::new("W7", "the actives together hold exactly the files git lists for the commit");
+        let mut verdict =
+            Verdict::new("W7", "the actives together hold exactly the files git lists for the commit");
         verdict.checked = found.files;
         verdict.violations = found.missing.count + found.extra.count + found.different.count;
         if !found.is_equal() {
@@ -187,9 +188,10 @@ impl From<SimError> for Failure {
     fn from(error: SimError) -> Self {
         match error {
             SimError::Input(error) => error.into(),
-            SimError::Config(_) => Self::new(Exit::Usage, &error),
-            SimError::DataNotEmpty { .. } => Self::new(Exit::Usage, &error)
-                .with_hint("a run starts from nothing: remove what is there, or name another directory".to_owned()),
+            SimError::Config(_) | SimError::TooLarge { .. } => Self::new(Exit::Usage, &error),
+            SimError::DataNotEmpty { .. } => Self::new(Exit::Usage, &error).with_hint(
+                "a run starts from nothing: remove what is there, or name another directory".to_owned(),
+            ),
             SimError::Engine { source: persistence::EngineError::Corrupt { .. }, .. } => {
                 Self::new(Exit::Corrupt, &error)
             }

@@ -7,7 +7,9 @@ use clap::Args;
 use super::{Exit, Failure};
 
 #[derive(Debug, Args)]
-#[command(before_help = "Examples:\n  dcp-sim script tests/scenarios/dedup.scn\n  dcp-sim script --rewrite my.scn\n")]
+#[command(
+    before_help = "Examples:\n  dcp-sim script tests/scenarios/dedup.scn\n  dcp-sim script --rewrite my.scn\n"
+)]
 pub(super) struct ScriptArguments {
     /// Write the outputs seen into the files instead of comparing.
     #[arg(long)]

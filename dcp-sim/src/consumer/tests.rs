@@ -89,7 +89,10 @@ impl Rig {
 
     fn item(&mut self, seqno: u64, value: &'static [u8]) -> Result<Vec<ConsumerEvent>, ConsumerError> {
         let item = Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(b"k"), Bytes::from_static(value)) };
-        self.take(Request::from_item(VB, self.opaque, &item, &crate::wire::ItemFormat::default()).expect("sendable"))
+        self.take(
+            Request::from_item(VB, self.opaque, &item, &crate::wire::ItemFormat::default())
+                .expect("sendable"),
+        )
     }
 }
 
@@ -113,8 +116,10 @@ fn a_stream_brings_its_log_its_markers_and_its_items() {
     rig.marker(0, 2);
     rig.item(1, b"one").expect("sound");
     let gone = Item { seqno: Seqno(2), ..Item::new(Operation::Deletion, Key::new(b"k")) };
-    rig.take(Request::from_item(VB, rig.opaque, &gone, &crate::wire::ItemFormat::default()).expect("sendable"))
-        .expect("sound");
+    rig.take(
+        Request::from_item(VB, rig.opaque, &gone, &crate::wire::ItemFormat::default()).expect("sendable"),
+    )
+    .expect("sound");
     assert_eq!(rig.applied.0, ["5 log 0xabc", "5 marker 0-2", "5 mutation k @1", "5 deletion k @2"]);
 }
 
@@ -170,7 +175,10 @@ fn a_rollback_and_a_refusal_are_told_and_the_stream_can_be_asked_for_again() {
         rig.reply(Reply::Rollback(Seqno(7))).expect("sound"),
         [ConsumerEvent::Rollback { vb: VB, seqno: Seqno(7) }]
     );
-    assert!(matches!(rig.reply(Reply::Rollback(Seqno(7))), Err(ConsumerError::NoSuchStream { .. })), "answered once");
+    assert!(
+        matches!(rig.reply(Reply::Rollback(Seqno(7))), Err(ConsumerError::NoSuchStream { .. })),
+        "answered once"
+    );
     rig.consumer.request_stream(VB, from_zero()).expect("sendable");
     rig.opaque += 1;
     let refused = Response::status(Opcode::DCP_STREAM_REQ, rig.opaque, Status::TEMPORARY_FAILURE);

@@ -58,9 +58,8 @@ impl Documents {
     /// The first key on which two sets differ.
     #[must_use]
     pub fn first_difference<'a>(&'a self, other: &'a Self) -> Option<&'a Key> {
-        let differs = |(key, document): &(&'a Key, &'a Document), in_other: &Self| {
-            in_other.get(key) != Some(*document)
-        };
+        let differs =
+            |(key, document): &(&'a Key, &'a Document), in_other: &Self| in_other.get(key) != Some(*document);
         let here = self.iter().find(|entry| differs(entry, other));
         let there = other.iter().find(|entry| differs(entry, self));
         [here, there].into_iter().flatten().map(|(key, _)| key).min()

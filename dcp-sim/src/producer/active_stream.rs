@@ -106,6 +106,10 @@ impl ActiveStream {
     }
 
     fn announce(&mut self, range: &SnapshotRange, options: &Options) {
+        // A snapshot that this node receives itself may go on in another checkpoint: it was announced whole.
+        if range.end < self.next_start && self.checkpoint_start.is_some() {
+            return;
+        }
         let snapshot = SnapshotMarker {
             start: self.next_start,
             end: range.end,

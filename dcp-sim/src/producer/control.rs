@@ -24,7 +24,9 @@ impl Options {
             },
             (b"max_marker_version", "2.2") => self.marker_v2_2 = true,
             (b"enable_expiry_opcode", "true" | "false") => self.expirations = value == "true",
-            (b"send_stream_end_on_client_close_stream", "true" | "false") => self.end_on_close = value == "true",
+            (b"send_stream_end_on_client_close_stream", "true" | "false") => {
+                self.end_on_close = value == "true"
+            }
             _ => return Status::INVALID,
         }
         Status::SUCCESS

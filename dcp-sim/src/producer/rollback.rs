@@ -54,8 +54,7 @@ pub fn rollback_to(client: &ClientPosition, history: &History<'_>) -> Option<Seq
     let upper = newer.map_or(history.high, |entry| entry.seqno);
 
     // A marker was seen but none of its items: the client has what was before it, whole.
-    let snapshot_end =
-        if client.start == client.snapshot_start { client.start } else { client.snapshot_end };
+    let snapshot_end = if client.start == client.snapshot_start { client.start } else { client.snapshot_end };
     if snapshot_end <= upper {
         return None;
     }
@@ -83,7 +82,8 @@ mod tests {
             purge: Seqno::ZERO,
             ignore_purged: false,
         };
-        rollback_to(&client, &History { log: &log, high: Seqno(30), purge: Seqno(purge) }).map(|seqno| seqno.0)
+        rollback_to(&client, &History { log: &log, high: Seqno(30), purge: Seqno(purge) })
+            .map(|seqno| seqno.0)
     }
 
     #[test]

@@ -23,8 +23,7 @@ pub fn summary(report: &Report, times: &Times) -> String {
         units::count(figures.deletes),
         units::count(figures.batches)
     );
-    let documents =
-        format!("{}, {}", units::count(figures.documents), units::bytes(figures.document_bytes));
+    let documents = format!("{}, {}", units::count(figures.documents), units::bytes(figures.document_bytes));
     let memory = format!("{} at most on a node", units::bytes(figures.checkpoint_bytes_max as u64));
     let took = format!(
         "{} simulated, {:.2} s here ({} mutations/s)",
@@ -62,7 +61,16 @@ fn nodes(report: &Report) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([
-        "node", "queued", "deduplicated", "expelled", "removed", "flushes", "persisted", "syncs", "written", "store",
+        "node",
+        "queued",
+        "deduplicated",
+        "expelled",
+        "removed",
+        "flushes",
+        "persisted",
+        "syncs",
+        "written",
+        "store",
         "documents",
     ]);
     for (number, node) in report.per_node.iter().enumerate() {

@@ -43,7 +43,10 @@ impl CheckpointWorld {
             CheckpointCommand::VBucketState(state) => {
                 self.queue(Item::new(Operation::SetVBucketState(*state), Key::new(b"")))
             }
-            CheckpointCommand::Close => nothing(self.manager.close()),
+            CheckpointCommand::Close => {
+                self.manager.close();
+                nothing(Ok(()))
+            }
             CheckpointCommand::Snapshot(marker) => nothing(self.manager.snapshot(*marker)),
             CheckpointCommand::Register { name, after, droppable } => {
                 let registration = self.manager.register(name, *after, *droppable).map_err(kind)?;

@@ -38,6 +38,12 @@ impl<E> Clock<E> {
         START_NANOS + self.now_micros * 1_000
     }
 
+    /// Whether nothing is due any more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.due.is_empty()
+    }
+
     /// Schedules `event` for `delay_micros` from now.
     pub fn schedule(&mut self, delay_micros: u64, event: E) {
         self.scheduled += 1;
@@ -65,7 +71,8 @@ mod tests {
         clock.schedule(1, "second");
         assert_eq!(clock.advance(), Some("first"));
         clock.schedule(0, "now");
-        let rest: Vec<_> = std::iter::from_fn(|| clock.advance().map(|event| (clock.now_micros(), event))).collect();
+        let rest: Vec<_> =
+            std::iter::from_fn(|| clock.advance().map(|event| (clock.now_micros(), event))).collect();
         assert_eq!(rest, [(1, "second"), (1, "now"), (5, "late")]);
     }
 }

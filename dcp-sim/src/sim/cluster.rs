@@ -102,7 +102,8 @@ impl Topology {
     /// The vBuckets that `consumer` follows on `producer`.
     #[must_use]
     pub fn followed(&self, producer: NodeId, consumer: NodeId) -> Vec<Vbid> {
-        let follows = |vb: &Vbid| self.active(*vb) == producer && self.replicas(*vb).any(|node| node == consumer);
+        let follows =
+            |vb: &Vbid| self.active(*vb) == producer && self.replicas(*vb).any(|node| node == consumer);
         self.vbuckets().filter(follows).collect()
     }
 }

@@ -16,6 +16,20 @@ pub enum SimError {
     /// The source of writes failed.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// A write that nodes can't hold or send.
+    #[error("{label}: the {what} of {key} has {bytes} bytes; there may be {limit}")]
+    TooLarge {
+        /// Where it is from.
+        label: String,
+        /// The key, or its start.
+        key: String,
+        /// Which part of the write.
+        what: &'static str,
+        /// How large it is.
+        bytes: usize,
+        /// How large it may be.
+        limit: usize,
+    },
     /// The disk below a store failed.
     #[error(transparent)]
     Disk(#[from] DiskError),

@@ -17,7 +17,11 @@ impl World {
     ///
     /// # Errors
     /// When the run can't come to its end; broken invariants are in the report.
-    pub fn run(mut self, observer: &mut dyn Observer, proof: Option<&mut Proof<'_>>) -> Result<Report, SimError> {
+    pub fn run(
+        mut self,
+        observer: &mut dyn Observer,
+        proof: Option<&mut Proof<'_>>,
+    ) -> Result<Report, SimError> {
         self.run_events(observer)?;
         let nodes = self.nodes();
         let mut managers = self.managers.clone();

@@ -3,7 +3,6 @@
 //! What always holds: an event is carried out whole before the next; whatever an event causes is scheduled at or after
 //! it; when no event is left, nothing will ever happen again, and the cluster is judged.
 
-
 use bytes::Bytes;
 use checkpoint::{FailoverLog, Key, Seqno, State, VBucketState, VbUuid, Vbid};
 use persistence::{Engine, FlushGroup};
@@ -14,6 +13,7 @@ use super::disk_time;
 use super::error::SimError;
 use super::invariants::persistence_order::PersistenceOrder;
 use super::invariants::{Verdict, managers};
+use super::limits;
 use super::network::Network;
 use super::oracle::Oracle;
 use super::report::{Figures, NodeFigures};
@@ -179,7 +179,8 @@ impl World {
                 }
                 let Some(host) = self.hosts.get_mut(consumer) else { continue };
                 let followed = host.node.follow(producer, &vbs);
-                let actions = followed.map_err(|source| SimError::Node { node: consumer, micros: 0, source })?;
+                let actions =
+                    followed.map_err(|source| SimError::Node { node: consumer, micros: 0, source })?;
                 self.carry_out(consumer, actions)?;
             }
         }
@@ -188,11 +189,17 @@ impl World {
 
     fn client(&mut self, observer: &mut dyn Observer) -> Result<(), SimError> {
         if self.fullest_node_bytes() > self.config.checkpoint_quota_bytes {
+            if self.clock.is_empty() {
+                // Nobody has anything to do that could free some: the client would wait for ever.
+                let quota = self.config.checkpoint_quota_bytes;
+                return Err(SimError::Config(format!("a checkpoint quota of {quota} bytes is less than nodes need")));
+            }
             self.figures.client_waits += 1;
             self.clock.schedule(WAIT_MICROS, Due::Client);
             return Ok(());
         }
         let Some(batch) = self.source.next_batch()? else { return Ok(()) };
+        limits::check(&batch)?;
         self.figures.batches += 1;
         for change in &batch.changes {
             self.write(change)?;
@@ -268,7 +275,8 @@ impl World {
     fn persisted(&mut self, node: NodeId, vb: Vbid, seqno: Seqno, items: usize) -> Result<(), SimError> {
         if let Some(host) = self.hosts.get_mut(node) {
             host.figures.persisted += items as u64;
-            let high = host.node.partition(vb).map_or(Seqno::ZERO, |partition| partition.vbucket.high_seqno());
+            let high =
+                host.node.partition(vb).map_or(Seqno::ZERO, |partition| partition.vbucket.high_seqno());
             self.order.observe(node, vb, seqno, high);
         }
         let micros = self.clock.now_micros();
@@ -301,7 +309,10 @@ impl World {
 
 impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("World").field("config", &self.config).field("figures", &self.figures).finish_non_exhaustive()
+        f.debug_struct("World")
+            .field("config", &self.config)
+            .field("figures", &self.figures)
+            .finish_non_exhaustive()
     }
 }
 
@@ -316,7 +327,8 @@ fn set_up(
         true => Some(State::Active),
         false => topology.replicas(vb).any(|node| node == number).then_some(State::Replica),
     };
-    let copies: Vec<_> = topology.vbuckets().zip(logs).filter_map(|(vb, log)| Some((vb, role(vb)?, log))).collect();
+    let copies: Vec<_> =
+        topology.vbuckets().zip(logs).filter_map(|(vb, log)| Some((vb, role(vb)?, log))).collect();
     let vbs: Vec<_> = copies.iter().map(|&(vb, ..)| vb).collect();
     let engine = storage.create(&vbs).map_err(|source| SimError::Engine { node: number, source })?;
     let mut node = Node::new(config.node.clone());

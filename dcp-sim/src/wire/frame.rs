@@ -62,8 +62,9 @@ const RESPONSE_WITH_FRAMING: u8 = 0x18;
 impl Frame {
     /// Bytes of the header.
     pub const HEADER_BYTES: usize = 24;
-    /// Most bytes a body may have: the largest document (20 MiB) with attributes and key, and some to spare.
-    pub const BODY_BYTES_MAX: usize = 30 << 20;
+    /// Most bytes a body may have: what the couchstore format can hold of a document, so that whatever was stored can
+    /// be sent. Couchbase itself stops at 20 MiB.
+    pub const BODY_BYTES_MAX: usize = 256 << 20;
 
     /// Takes one frame off the front of `buffer`. `None`: it is not whole yet and nothing was taken.
     ///

@@ -264,6 +264,27 @@ fn long_histories_are_read_in_order() {
     }
 }
 
+/// More questions than a pipe holds, to which the answers are more than a pipe holds: who reads the answers only after
+/// all the questions would wait for ever.
+#[test]
+fn a_commit_of_many_files_is_read() {
+    let repository = Repository::new(&[]);
+    let mut stream =
+        String::from("commit refs/heads/main\ncommitter C <c@example.org> 1700000000 +0000\ndata 0\n");
+    for number in 0..5000 {
+        let content = format!("{number:0100}");
+        stream.push_str(&format!("M 100644 inline {number:04}\ndata 100\n{content}\n"));
+    }
+    repository.git_with(&["fast-import", "--quiet"], stream.as_bytes());
+    let batches = batches(&repository.dir);
+    let [batch] = batches.as_slice() else { panic!("{} batches", batches.len()) };
+    assert_eq!(batch.changes.len(), 5000);
+    for (number, change) in batch.changes.iter().enumerate() {
+        let value = format!("{number:0100}").into();
+        assert_eq!(change, &Change { key: format!("{number:04}").into(), value: Some(value) });
+    }
+}
+
 /// Sends a signal; whether there was a process to take it.
 fn signal(number: u8, process: u32) -> bool {
     let script = format!("kill -{number} {process}");

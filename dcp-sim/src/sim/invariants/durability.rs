@@ -18,7 +18,8 @@ pub(in crate::sim) fn check(
 ) -> Result<(), EngineError> {
     let expected: Vec<_> = node.partitions().map(|partition| partition.vbucket.id()).collect();
     let found = reopened.vbuckets();
-    verdict.check((expected != found).then(|| format!("node {number}: store has {found:?}, not {expected:?}")));
+    verdict
+        .check((expected != found).then(|| format!("node {number}: store has {found:?}, not {expected:?}")));
     for partition in node.partitions().filter(|partition| found.contains(&partition.vbucket.id())) {
         let violation = compare(partition, reopened)?;
         let vb = partition.vbucket.id();

@@ -153,15 +153,3 @@ fn a_file_of_an_older_version_keeps_it() {
         assert_eq!(rows(&file).last().expect("some").1, body);
     }
 }
-
-/// The vendor's file of 100,000 documents is too large to keep here: `COUCH_BIG=<directory>` with
-/// `c_big.couch.1.ops.jsonl` and `c_big.couch.1.shape.txt` unpacked compares the shape of ours.
-#[test]
-#[ignore = "needs a file that is not in the repository"]
-fn a_big_file_has_the_vendors_shape() {
-    let dir = PathBuf::from(std::env::var("COUCH_BIG").expect("COUCH_BIG is set"));
-    let (disk, path) = replay(&read(&dir.join("c_big.couch.1.ops.jsonl")), CommitMode::OneSync);
-    let ours = CouchFile::open_read_only(&disk, &path).expect("opens");
-    assert!(shape(&ours) == read(&dir.join("c_big.couch.1.shape.txt")), "shapes differ");
-    assert_eq!(ours.header().info.items, 96_008);
-}

@@ -101,6 +101,7 @@ fn rerun(name: &str, variables: &[(&str, &str)]) {
 fn plays_everything() {
     let repository = everything(&[]);
     play(&repository, &repository.dir);
+    assert_eq!(open(&repository.dir).batches_total(), Some(14), "the whole history");
     assert!(open(&Repository::new(&[]).dir).is_empty_repository());
     let none = tempfile::tempdir().expect("a directory");
     let Err(error) = GitSource::open(none.path()) else { panic!("it is no repository") };

@@ -1,0 +1,99 @@
+//! `run --input` and `run --workload`: good input runs clean, bad input is refused with its place.
+
+use std::path::PathBuf;
+
+use support::cli::{Ended, argument};
+use tempfile::TempDir;
+
+use super::DCP_SIM;
+
+const GOOD: &str = r#"
+{"op":"set","key":"a","value":{"n":1}}
+{"op":"set","key_hex":"00ff","value_hex":"fe"}
+
+{"op":"set","key":"b","value":"text"}
+{"op":"delete","key":"a"}
+"#;
+
+fn file(home: &TempDir, text: &str) -> PathBuf {
+    let path = home.path().join("changes.jsonl");
+    std::fs::write(&path, text).expect("written");
+    path
+}
+
+fn figures(ended: &Ended) -> [u64; 4] {
+    let report = ended.json();
+    assert_eq!(report["clean"], true, "{report:#}");
+    ["batches", "sets", "deletes", "documents"]
+        .map(|name| report["figures"][name].as_u64().expect("a number"))
+}
+
+/// Guards the input format, from a file and from standard input.
+#[test]
+fn lines_are_writes() {
+    let home = TempDir::new().expect("a directory");
+    let path = file(&home, GOOD);
+    let from_file = DCP_SIM.run(&["run", "--json", "--input", argument(&path)]).with_code(0);
+    assert_eq!(figures(&from_file), [4, 3, 1, 2]);
+    let from_stdin = DCP_SIM.run_with(&["run", "--json", "--input", "-"], GOOD.as_bytes()).with_code(0);
+    assert_eq!(figures(&from_stdin), [4, 3, 1, 2]);
+    let nothing = DCP_SIM.run_with(&["run", "--json", "--input", "-"], b"").with_code(0);
+    assert_eq!(figures(&nothing), [0, 0, 0, 0]);
+}
+
+/// Guards that a bad line is never guessed at, and can be found.
+#[test]
+fn a_bad_line_is_named() {
+    let home = TempDir::new().expect("a directory");
+    for bad in [r#"{"op":"get","key":"a"}"#, r#"{"op":"set","key":"a"}"#, "no JSON", "\u{feff}{}"] {
+        let path = file(&home, &format!("{GOOD}{bad}\n"));
+        let ended = DCP_SIM.run(&["run", "--input", argument(&path)]).with_code(2);
+        assert!(ended.error().starts_with(&format!("{}:7: ", path.display())), "{bad}: {ended:#?}");
+        assert!(ended.stdout.is_empty(), "no report of half a run: {ended:#?}");
+    }
+    let ended = DCP_SIM.run_with(&["run", "--input", "-"], b"\nbad\n").with_code(2);
+    assert!(ended.error().contains("standard input:2: "), "{ended:#?}");
+}
+
+/// Guards that what no node can hold is the input's fault, with its place, and that what just fits runs.
+#[test]
+fn a_key_that_is_too_long_is_named() {
+    let line = |bytes: usize| format!("{{\"op\":\"set\",\"key\":\"{}\",\"value\":1}}\n", "k".repeat(bytes));
+    let fits = DCP_SIM.run_with(&["run", "--json", "--input", "-"], line(4_094).as_bytes()).with_code(0);
+    assert_eq!(figures(&fits), [1, 1, 0, 1]);
+    let ended = DCP_SIM.run_with(&["run", "--input", "-"], format!("\n{}", line(4_095)).as_bytes()).with_code(2);
+    assert!(ended.error().starts_with("line 2: the key of kkkk"), "{ended:#?}");
+}
+
+/// Guards that what can't be read is an I/O failure, not a usage error.
+#[test]
+fn a_file_that_cannot_be_read_is_a_failure_of_io() {
+    let home = TempDir::new().expect("a directory");
+    for path in [home.path().join("missing"), home.path().to_owned()] {
+        let ended = DCP_SIM.run(&["run", "--input", argument(&path)]).with_code(3);
+        assert!(ended.error().contains(argument(&path)), "{ended:#?}");
+    }
+}
+
+/// Guards every generated workload.
+#[test]
+fn every_workload_runs_clean() {
+    for kind in ["uniform", "zipfian", "latest"] {
+        let workload = ["--workload", kind, "--ops", "300", "--keys", "50", "--value-bytes", "64"];
+        let ended = DCP_SIM.run(&[&["run", "--json"], &workload[..]].concat()).with_code(0);
+        let [batches, sets, deletes, documents] = figures(&ended);
+        assert_eq!((batches, sets + deletes), (300, 300), "{kind}");
+        assert!(deletes > 0 && (1..=50).contains(&documents), "{kind}: {deletes} {documents}");
+    }
+}
+
+/// Guards the summary for people: every invariant is told, and the verdict.
+#[test]
+fn the_summary_tells_every_invariant() {
+    let ended = DCP_SIM.run_with(&["run", "--input", "-"], GOOD.as_bytes()).with_code(0);
+    for invariant in ["W1", "W2", "W3", "W4", "W5", "W6"] {
+        let holds = format!("{invariant} holds ");
+        assert!(ended.stdout.lines().any(|line| line.starts_with(&holds)), "{invariant}: {}", ended.stdout);
+    }
+    assert!(ended.stdout.ends_with("every copy is right\n"), "{}", ended.stdout);
+}

@@ -1,0 +1,13 @@
+//! The command line as its users meet it: arguments and files in, exit codes, texts and stores out.
+
+use support::cli::Program;
+
+mod determinism;
+mod git;
+mod help;
+mod input;
+mod script;
+mod usage;
+
+/// The command line under test.
+const DCP_SIM: Program = Program(env!("CARGO_BIN_EXE_dcp-sim-under-test"));

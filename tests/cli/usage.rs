@@ -1,0 +1,80 @@
+//! Commands that make no sense are refused with exit code 2, before anything is touched.
+
+use support::cli::argument;
+use tempfile::TempDir;
+
+use super::DCP_SIM;
+
+const SMALL: [&str; 8] = ["run", "--workload", "uniform", "--ops", "10", "--keys", "5", "--json"];
+
+/// Guards the exit code of every usage error.
+#[test]
+fn nonsense_is_refused() {
+    for arguments in [
+        &[][..],
+        &["walk"],
+        &["run"],
+        &["run", "--git", ".", "--input", "-"],
+        &["run", "--workload", "uniform", "--git", "."],
+        &["run", "--input", "-", "--ops", "5"],
+        &["run", "--git", ".", "--keys", "5"],
+        &["run", "--workload", "gaussian"],
+        &["run", "--workload", "uniform", "--keys", "0"],
+        &["run", "--workload", "uniform", "--value-bytes", "20971521"],
+        &["run", "--workload", "uniform", "--ops", "-1"],
+        &["script"],
+        &["completions", "cmd"],
+    ] {
+        let ended = DCP_SIM.run(arguments).with_code(2);
+        assert!(ended.stdout.is_empty() && !ended.stderr.is_empty(), "{arguments:?}: {ended:#?}");
+    }
+}
+
+/// Guards the limits of a cluster, with a message that names both sides.
+#[test]
+fn clusters_that_cannot_be_are_refused() {
+    for (arguments, said) in [
+        (["--nodes", "2", "--replicas", "2"], "2 replicas need 3 nodes; there are 2"),
+        (["--nodes", "0", "--replicas", "0"], "1 to 100 nodes, not 0"),
+        (["--nodes", "101", "--replicas", "0"], "1 to 100 nodes, not 101"),
+        (["--nodes", "3", "--vbuckets", "0"], "1 to 1024 vBuckets, not 0"),
+        (["--nodes", "3", "--vbuckets", "1025"], "1 to 1024 vBuckets, not 1025"),
+    ] {
+        let ended = DCP_SIM.run(&[&SMALL[..], &arguments].concat()).with_code(2);
+        assert!(ended.error().contains(said), "{ended:#?}");
+    }
+}
+
+/// Guards what is in a directory already: a run starts from nothing and never mixes with, or removes, what is there.
+#[test]
+fn a_directory_with_something_in_it_is_not_touched() {
+    let home = TempDir::new().expect("a directory");
+    std::fs::write(home.path().join("precious"), b"mine").expect("written");
+    let ended = DCP_SIM.run(&[&SMALL[..], &["--data", argument(home.path())]].concat()).with_code(2);
+    assert!(
+        ended.error().contains("is not empty") && ended.hint().contains("another directory"),
+        "{ended:#?}"
+    );
+    let names: Vec<_> =
+        std::fs::read_dir(home.path()).expect("there").map(|entry| entry.expect("one").file_name()).collect();
+    assert_eq!(names, ["precious"]);
+    assert_eq!(std::fs::read(home.path().join("precious")).expect("there"), b"mine");
+
+    // A second run in a first one's directory is such a case, too.
+    let data = home.path().join("new/data");
+    let in_new = [&SMALL[..], &["--data", argument(&data)]].concat();
+    let _first = DCP_SIM.run(&in_new).with_code(0);
+    let _second = DCP_SIM.run(&in_new).with_code(2);
+}
+
+/// Guards that a directory or trace that can't be written is an I/O failure.
+#[test]
+fn what_cannot_be_written_is_a_failure_of_io() {
+    let home = TempDir::new().expect("a directory");
+    let file = home.path().join("file");
+    std::fs::write(&file, b"").expect("written");
+    for arguments in [["--data", argument(&file)], ["--trace", argument(home.path())]] {
+        let ended = DCP_SIM.run(&[&SMALL[..], &arguments].concat()).with_code(3);
+        assert!(ended.error().contains(arguments[1]), "{ended:#?}");
+    }
+}

@@ -1,0 +1,81 @@
+//! Power lost at every single I/O of a short life, with nothing, everything or any part of the unsynced left: nothing
+//! acknowledged is lost, what is there is a prefix, and it goes on from there.
+
+use persistence::disk::Keep;
+
+use super::rig::{EPILOGUE, Rig, SCRIPT};
+
+/// What becomes of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    /// The disk alone lost its power: the process flushes again what it has.
+    Stays,
+    /// All was lost: the process starts anew from the store, and its changes come again.
+    Goes,
+}
+
+/// I/Os of the script when nothing fails, the making of the store included.
+fn ios() -> u64 {
+    let mut rig = Rig::new();
+    rig.open().expect("an empty disk");
+    rig.run(&SCRIPT).expect("nothing fails");
+    rig.disk.io_count()
+}
+
+fn lose_power((io, ios): (u64, u64), keep: Keep, memory: Memory) {
+    let when = format!("power lost at I/O {io}, {keep:?} kept, memory {memory:?}");
+    let mut rig = Rig::new();
+    rig.disk.power_off_at_io(io);
+    let ended = rig.open().and_then(|()| rig.run(&SCRIPT));
+    // The very last write activates a header whose commit was acknowledged already: whether it fails concerns nobody.
+    let error = ended.err().map(|error| error.kind());
+    assert!(error == Some("power-lost") || error.is_none() && io == ios, "{when}: {error:?}");
+    assert!(rig.disk.is_off());
+    rig.engine = None;
+    rig.disk.crash(keep);
+
+    rig.open().expect("a store that lost its power opens");
+    rig.check(&when);
+    if memory == Memory::Goes {
+        rig.forget_memory();
+    }
+    rig.run_in_memory(&SCRIPT);
+    rig.run(&EPILOGUE).expect("all is well again");
+    rig.check_end(&when);
+
+    // What was flushed after the recovery is as durable as what was before it.
+    rig.engine = None;
+    rig.disk.crash(Keep::None);
+    rig.open().expect("opens again");
+    rig.check_end(&format!("{when}, and again"));
+}
+
+fn lose_power_everywhere(keeps: impl Iterator<Item = Keep> + Clone) {
+    let ios = ios();
+    assert!(ios > 30, "a script of {ios} I/Os shows little");
+    for io in 1..=ios {
+        for keep in keeps.clone() {
+            for memory in [Memory::Stays, Memory::Goes] {
+                lose_power((io, ios), keep, memory);
+            }
+        }
+    }
+}
+
+/// Guards E6 and F1 when the device keeps nothing it was not told to sync.
+#[test]
+fn nothing_unsynced_survives() {
+    lose_power_everywhere([Keep::None].into_iter());
+}
+
+/// Guards E2 when all that was written has reached the device, acknowledged or not.
+#[test]
+fn everything_unsynced_survives() {
+    lose_power_everywhere([Keep::All].into_iter());
+}
+
+/// Guards E2 and E6 when any part of what was unsynced survives, in any order and torn.
+#[test]
+fn any_part_of_the_unsynced_survives() {
+    lose_power_everywhere((0..8).map(|seed| Keep::Random { seed }));
+}

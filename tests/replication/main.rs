@@ -1,0 +1,8 @@
+//! Streams between nodes: however bytes are cut, held back or lost with a connection, a replica ends as its active is,
+//! and what would be wrong is noticed.
+
+mod broken;
+mod pair;
+mod resume;
+mod seeds;
+mod splits;

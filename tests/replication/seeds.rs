@@ -1,0 +1,73 @@
+//! Many seeds in the simulator, each with several shapes of cluster: every invariant holds, and has been looked at.
+
+use dcp_sim::input::{Distribution, GeneratedSource};
+use dcp_sim::node::NodeConfig;
+use dcp_sim::sim::{ClusterConfig, Report, Silent, Storage, World};
+
+const OPS: u64 = 250;
+
+fn run(cluster: ClusterConfig, kind: Distribution) -> Report {
+    let source = GeneratedSource::new(kind, OPS, 40, 120, cluster.seed).expect("valid");
+    let world = World::new(cluster, &Storage::Memory, Box::new(source)).expect("a cluster");
+    world.run(&mut Silent, None).expect("it comes to its end")
+}
+
+fn shapes(seed: u64) -> [ClusterConfig; 4] {
+    let cluster = |nodes, replicas, vbuckets, node: NodeConfig| ClusterConfig {
+        nodes,
+        replicas,
+        vbuckets,
+        seed,
+        node,
+        ..ClusterConfig::default()
+    };
+    let tight = NodeConfig {
+        checkpoint_bytes_max: 500,
+        buffer_bytes: 700,
+        flush_limit: checkpoint::ReadLimit { items: 3, bytes: 1_000 },
+    };
+    [
+        cluster(1, 0, 3, NodeConfig::default()),
+        cluster(2, 1, 1, tight.clone()),
+        cluster(3, 2, 7, NodeConfig::default()),
+        cluster(5, 3, 4, tight),
+    ]
+}
+
+fn check(report: &Report) {
+    let shape = format!("seed {}, {} nodes, {} replicas", report.seed, report.nodes, report.replicas);
+    assert!(report.is_clean(), "{shape}: {report:#?}");
+    let names: Vec<_> = report.verdicts.iter().map(|verdict| verdict.invariant).collect();
+    assert_eq!(names, ["W1", "W2", "W3", "W4", "W5", "W6"], "{shape}");
+    for verdict in &report.verdicts {
+        let has_a_subject = verdict.invariant != "W3" || report.replicas > 0;
+        assert_eq!(verdict.checked > 0, has_a_subject, "{shape}: {verdict:?} proves nothing");
+    }
+    assert_eq!(report.figures.mutations, OPS);
+    for node in &report.per_node {
+        assert!(node.persisted <= node.queued, "{shape}: {node:?}");
+    }
+}
+
+/// Guards all of it together.
+#[test]
+fn twenty_seeds_are_clean() {
+    for seed in 0..20 {
+        for (index, cluster) in shapes(seed).into_iter().enumerate() {
+            let kind = Distribution::ALL[(index + seed as usize) % Distribution::ALL.len()];
+            check(&run(cluster, kind));
+        }
+    }
+}
+
+/// Guards the client's back-pressure: with little memory it waits, and all comes through.
+#[test]
+fn a_client_waits_for_memory_and_goes_on() {
+    let [_, _, cluster, _] = shapes(3);
+    let roomy = run(cluster.clone(), Distribution::Uniform);
+    let report = run(ClusterConfig { checkpoint_quota_bytes: 40_000, ..cluster }, Distribution::Uniform);
+    check(&report);
+    assert_eq!(roomy.figures.client_waits, 0);
+    assert!(report.figures.client_waits > 0, "{:?}", report.figures);
+    assert!(report.figures.checkpoint_bytes_max < roomy.figures.checkpoint_bytes_max, "{:?}", report.figures);
+}

@@ -1,0 +1,73 @@
+//! What a file looks like: it says what it is for, stays short, and leaves nothing half done.
+
+use super::files;
+
+const LINES_MAX: usize = 400;
+
+/// Longer files, and why.
+const LONG: [(&str, &str); 2] = [
+    (
+        "persistence/src/disk/memory/tests.rs",
+        "one test per promise of a power loss, which share their helpers",
+    ),
+    ("tests/support/conformance.rs", "one suite, read from top to bottom: a check per promise of an engine"),
+];
+
+/// Guards that whoever opens a file is told what goes in, what comes out and what always holds. A file of tests is told
+/// by the file it tests.
+#[test]
+fn every_file_begins_with_what_it_is_for() {
+    let rust = files::all().into_iter().filter(|file| file.is_rust());
+    let silent: Vec<_> = rust
+        .filter(|file| !file.text.starts_with("//! ") && !file.path.ends_with("/tests.rs"))
+        .map(|file| file.path)
+        .collect();
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
+/// Guards files from growing until nobody reads them.
+#[test]
+fn files_are_short() {
+    let long: Vec<_> = files::all()
+        .into_iter()
+        .filter(|file| file.is_rust() && file.text.lines().count() > LINES_MAX)
+        .map(|file| (file.path, file.text.lines().count()))
+        .collect();
+    let unexplained: Vec<_> =
+        long.iter().filter(|(path, _)| !LONG.iter().any(|(known, _)| known == path)).collect();
+    assert!(unexplained.is_empty(), "{unexplained:#?}");
+    for (known, _) in LONG {
+        assert!(long.iter().any(|(path, _)| path == known), "{known} is short now: no exception is needed");
+    }
+}
+
+/// Guards that nothing is left half done, or leans on what others don't have.
+#[test]
+fn nothing_is_left_half_done() {
+    // Put together, so that this file has none of them.
+    let anywhere =
+        [concat!("/work/", "shared"), concat!("../", "shared"), concat!("FIX", "ME"), concat!("XX", "X")];
+    let in_code =
+        [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("TO", "DO"), concat!("dbg", "!(")];
+    let mut found = Vec::new();
+    for file in files::all() {
+        let words = anywhere.iter().chain(in_code.iter().filter(|_| file.is_rust()));
+        for word in words {
+            let lines = file.text.lines().enumerate().filter(|(_, line)| line.contains(word));
+            // What a fixture holds is data.
+            let is_data = file.path.contains("/fixtures/") || file.path == "Cargo.lock";
+            found.extend(
+                lines.filter(|_| !is_data).map(|(line, _)| format!("{}:{}: {word}", file.path, line + 1)),
+            );
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Guards against tests that pass or fail by the time they take.
+#[test]
+fn no_test_sleeps() {
+    let word = concat!("thread::", "sleep");
+    let sleeping = files::all().into_iter().filter(|file| file.is_rust() && file.text.contains(word));
+    assert_eq!(sleeping.map(|file| file.path).collect::<Vec<_>>(), [""; 0]);
+}
