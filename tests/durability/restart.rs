@@ -16,6 +16,9 @@ fn a_restarted_replica_knows_that_its_snapshot_is_half() {
     rig.open().expect("reopened");
     rig.forget_memory();
     let after = rig.resume_point(REPLICA);
-    assert_eq!((after.uuid, after.seqno, after.snapshot_end), (before.uuid, before.seqno, before.snapshot_end));
+    assert_eq!(
+        (after.uuid, after.seqno, after.snapshot_end),
+        (before.uuid, before.seqno, before.snapshot_end)
+    );
     assert!(after.snapshot_start <= before.snapshot_start, "{after:?}");
 }

@@ -77,8 +77,7 @@ impl Observer for Damager {
     fn progress(&mut self, progress: &Progress) {
         if progress.is_settling {
             let mut bytes = std::fs::read(&self.file).expect("there");
-            let header =
-                (0..bytes.len()).step_by(4_096).rfind(|&at| bytes[at] == 1).expect("a header");
+            let header = (0..bytes.len()).step_by(4_096).rfind(|&at| bytes[at] == 1).expect("a header");
             let before = bytes[..header].iter().rposition(|&byte| byte != 0).expect("a commit");
             bytes[if self.in_header { header + 20 } else { before }] ^= 0x40;
             std::fs::write(&self.file, bytes).expect("written");

@@ -192,7 +192,9 @@ impl World {
             if self.clock.is_empty() {
                 // Nobody has anything to do that could free some: the client would wait for ever.
                 let quota = self.config.checkpoint_quota_bytes;
-                return Err(SimError::Config(format!("a checkpoint quota of {quota} bytes is less than nodes need")));
+                return Err(SimError::Config(format!(
+                    "a checkpoint quota of {quota} bytes is less than nodes need"
+                )));
             }
             self.figures.client_waits += 1;
             self.clock.schedule(WAIT_MICROS, Due::Client);
