@@ -63,6 +63,24 @@ impl CheckpointManager {
         self.with(|inner| inner.queue_item(item))
     }
 
+    /// Queues operations in one critical section, as [`CheckpointManager::queue`] does each; what became of them is
+    /// appended to `queued`. The items are taken from their iterator under the lock, so it must not wait.
+    ///
+    /// # Errors
+    /// Of the first item that is refused: those before it are queued, those after it are not.
+    pub fn queue_all(
+        &self,
+        items: impl IntoIterator<Item = Item>,
+        queued: &mut Vec<Queued>,
+    ) -> Result<(), CheckpointError> {
+        self.with(|inner| {
+            for item in items {
+                queued.push(inner.queue_item(item)?);
+            }
+            Ok(())
+        })
+    }
+
     /// Closes the open checkpoint and opens the next. A snapshot being received goes on in the new one: both then have
     /// its range.
     pub fn close(&self) {

@@ -27,8 +27,8 @@ const CHUNK_SLOTS_MIN: u64 = if cfg!(checkpoint_loom) { 2 } else { 16 };
 const CHUNK_SLOTS_MAX: u64 = 4096;
 /// A new chunk holds at most this share of what is queued: so much can lie dead in the chunk at the front.
 const CHUNK_SHARE: u64 = 8;
-/// A chunk is closed early when its keys and values come to so much, for the same reason.
-const CHUNK_BYTES_MAX: usize = 256 * 1024;
+/// A chunk is closed early when its keys and values come to more than this and than such a share, for the same reason.
+const CHUNK_BYTES: usize = 256 * 1024;
 /// Segments that have gone may keep so many places in the prefix counts beyond those of the segments that are there.
 const STALE_NUMBERS_MAX: usize = 64;
 
@@ -247,10 +247,9 @@ impl Queue {
 
     fn needs_chunk(&self) -> bool {
         self.segments.back().is_none_or(|segment| {
-            let slot_bytes = segment.chunk.capacity() * SLOT_BYTES;
-            !segment.is_filling
-                || segment.chunk.dense_end() <= self.end
-                || segment.chunk.bytes() >= CHUNK_BYTES_MAX + slot_bytes
+            let payload = segment.chunk.bytes() - segment.chunk.capacity() * SLOT_BYTES;
+            let is_large = payload >= CHUNK_BYTES.max(self.bytes / CHUNK_SHARE as usize);
+            !segment.is_filling || segment.chunk.dense_end() <= self.end || is_large
         })
     }
 

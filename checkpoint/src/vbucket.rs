@@ -80,6 +80,7 @@ impl VBucket {
     pub fn new(id: Vbid, persisted: &VBucketState, high: Seqno, config: CheckpointConfig) -> Self {
         let manager =
             CheckpointManager::new(CheckpointConfig { role: role(persisted.state), ..config }, high);
+        resume_snapshot(&manager, persisted, high);
         let complete = if persisted.snapshot_end == high { high } else { persisted.snapshot_start };
         let inner =
             Inner { current: persisted.clone(), clock: Hlc::starting_at(persisted.max_cas), complete };
@@ -251,6 +252,20 @@ impl VBucket {
         let state = inner.current.state;
         if accepts(state) { Ok(()) } else { Err(VBucketError::WrongState { vb: self.id, state }) }
     }
+}
+
+/// A replica that has half of a snapshot on disk is still inside it.
+fn resume_snapshot(manager: &CheckpointManager, persisted: &VBucketState, high: Seqno) {
+    let is_half = persisted.snapshot_start <= high && high < persisted.snapshot_end;
+    if role(persisted.state) == Role::Active || !is_half {
+        return;
+    }
+    let marker = SnapshotMarker {
+        high_completed_seqno: Some(persisted.high_completed_seqno),
+        ..SnapshotMarker::new(persisted.snapshot_type, persisted.snapshot_start, persisted.snapshot_end)
+    };
+    let resumed = manager.snapshot(marker);
+    debug_assert_eq!(resumed, Ok(()), "it starts at or below the high seqno and ends above it");
 }
 
 /// Replicas and pending vBuckets take snapshots.

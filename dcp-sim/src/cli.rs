@@ -59,7 +59,9 @@ impl Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::new(Exit::Io, &error)
+        // Whoever read our output has enough of it: nobody is left to tell.
+        let error = if error.kind() == io::ErrorKind::BrokenPipe { String::new() } else { error.to_string() };
+        Self { exit: Exit::Io, error, hint: None }
     }
 }
 
@@ -111,7 +113,9 @@ pub fn main() -> ExitCode {
         }
     };
     let exit = result.unwrap_or_else(|failure| {
-        eprintln!("error: {}", failure.error);
+        if !failure.error.is_empty() {
+            eprintln!("error: {}", failure.error);
+        }
         if let Some(hint) = failure.hint {
             eprintln!("hint: {hint}");
         }

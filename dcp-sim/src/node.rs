@@ -3,24 +3,25 @@
 //! Events go in with the time they happen at, actions come out for the host to carry out: bytes to send, batches to
 //! commit. An engine call is one action, its result a later event, so that the host decides how long a disk takes and
 //! what happens meanwhile. What always holds: a node acts only inside [`Node::step`]; one flush is in progress at
-//! most; whoever must be woken is woken once per change from idle to busy.
+//! most; whoever must be woken is woken once per change from idle to busy (S8).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use checkpoint::{
-    CheckpointConfig, CheckpointError, CheckpointStats, Item, Key, ReadLimit, Seqno, State, VBucket,
-    VBucketError, VBucketState, Vbid,
+    CheckpointConfig, CheckpointStats, Item, Key, ReadLimit, Seqno, State, VBucket, VBucketState, Vbid,
 };
-use persistence::{CommittedGroup, EngineError, FlushGroup, Flushed, Flusher};
+use persistence::{CommittedGroup, FlushGroup, Flushed, Flusher};
 
-use crate::consumer::{Consumer, ConsumerError, ConsumerEvent};
-use crate::producer::{Producer, ProducerError};
+use crate::consumer::{Consumer, ConsumerEvent};
+use crate::producer::Producer;
 
 mod documents;
+mod error;
 mod partitions;
 
 pub use documents::{Document, Documents};
+pub use error::NodeError;
 pub use partitions::Partition;
 
 use partitions::PartitionTable;
@@ -89,51 +90,6 @@ pub enum Action {
         seqno: Seqno,
         /// Items written for it.
         items: usize,
-    },
-}
-
-/// Why a node can't go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NodeError {
-    /// A vBucket refused.
-    #[error(transparent)]
-    VBucket(#[from] VBucketError),
-    /// A flush could not be started.
-    #[error("a flush could not be started: {0}")]
-    Flush(#[from] CheckpointError),
-    /// The engine failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The connection to a consumer broke its rules.
-    #[error("connection to the consumer on node {peer}: {source}")]
-    Producer {
-        /// Where the consumer is.
-        peer: NodeId,
-        /// Why.
-        source: ProducerError,
-    },
-    /// The connection to a producer broke its rules.
-    #[error("connection to the producer on node {peer}: {source}")]
-    Consumer {
-        /// Where the producer is.
-        peer: NodeId,
-        /// Why.
-        source: ConsumerError,
-    },
-    /// A stream did not go on, and nothing here resumes it.
-    #[error("the stream from node {peer} stopped: {event:?}")]
-    StreamStopped {
-        /// Where the producer is.
-        peer: NodeId,
-        /// What it said.
-        event: ConsumerEvent,
-    },
-    /// An event for a vBucket or a connection that is not here.
-    #[error("an event for {what} that is not here")]
-    NotHere {
-        /// What it was for.
-        what: &'static str,
     },
 }
 

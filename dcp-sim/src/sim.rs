@@ -2,7 +2,7 @@
 //!
 //! In go a configuration and a source of writes; out comes a [`Report`] with a verdict for every invariant. It is the
 //! host of the nodes' state machines: it owns time, chance, the network, the disks and the engine calls. What always
-//! holds: the same configuration and source give the same events in the same order, hence the same report.
+//! holds (W8): the same configuration and source give the same events in the same order, hence the same report.
 
 mod clock;
 mod cluster;

@@ -65,9 +65,14 @@ fn twenty_seeds_are_clean() {
 fn a_client_waits_for_memory_and_goes_on() {
     let [_, _, cluster, _] = shapes(3);
     let roomy = run(cluster.clone(), Distribution::Uniform);
-    let report = run(ClusterConfig { checkpoint_quota_bytes: 40_000, ..cluster }, Distribution::Uniform);
+    let report =
+        run(ClusterConfig { checkpoint_quota_bytes: 40_000, ..cluster.clone() }, Distribution::Uniform);
     check(&report);
     assert_eq!(roomy.figures.client_waits, 0);
     assert!(report.figures.client_waits > 0, "{:?}", report.figures);
+    // At rest nothing is held, so that even the smallest memory lets one write after the other through.
+    let smallest = run(ClusterConfig { checkpoint_quota_bytes: 0, ..cluster.clone() }, Distribution::Uniform);
+    check(&smallest);
+    assert!(smallest.figures.client_waits > report.figures.client_waits, "{:?}", smallest.figures);
     assert!(report.figures.checkpoint_bytes_max < roomy.figures.checkpoint_bytes_max, "{:?}", report.figures);
 }

@@ -5,3 +5,8 @@ pub mod conformance;
 pub mod git;
 pub mod history;
 pub mod stores;
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -98,7 +98,9 @@ impl Inner {
             if !seen.insert((namespace, item.key.clone())) {
                 violations.push(format!("C6: {:?} is twice in the open checkpoint", item.key));
             }
-            if self.index.find(&self.queue, namespace, &item.key) != Some(position) {
+            let hash = self.index.hash(namespace, &item.key);
+            let found = self.index.find(&self.queue, hash, namespace, &item.key);
+            if found.map(|(at, _)| at) != Some(position) {
                 violations.push(format!("C6: the index does not find {:?} at {position}", item.key));
             }
         }

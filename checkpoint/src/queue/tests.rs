@@ -153,7 +153,7 @@ fn a_chunk_of_large_values_is_closed_early() {
     let account = Account::new(None);
     let mut queue = Queue::new(account);
     for seqno in 1..=6 {
-        queue.push(item(seqno, CHUNK_BYTES_MAX / 2));
+        queue.push(item(seqno, CHUNK_BYTES / 2));
     }
     let filled: Vec<_> = queue.segments.iter().map(|segment| segment.filled).collect();
     assert_eq!(filled, [2, 4, 6], "two of half the limit fill a chunk of 16");

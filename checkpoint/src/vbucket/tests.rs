@@ -134,3 +134,17 @@ fn after_a_rollback_the_lost_branch_is_gone_and_a_promotion_starts_at_its_end() 
     replica.set_state(State::Active, Some(VbUuid(9)));
     assert_eq!(replica.failover_log().newest(), FailoverEntry { uuid: VbUuid(9), seqno: Seqno(2) });
 }
+
+#[test]
+fn a_replica_with_half_a_snapshot_on_disk_is_still_inside_it() {
+    let persisted = VBucketState {
+        snapshot_start: Seqno(4),
+        snapshot_end: Seqno(9),
+        ..VBucketState::new(State::Replica, FailoverLog::new(VbUuid(7)))
+    };
+    let vbucket = VBucket::new(Vbid(0), &persisted, Seqno(6), PERSISTING);
+    let resume = vbucket.resume_point();
+    assert_eq!((resume.seqno, resume.snapshot_start, resume.snapshot_end), (Seqno(6), Seqno(4), Seqno(9)));
+    vbucket.receive(at(9, "a")).expect("the snapshot goes on");
+    assert_eq!(vbucket.resume_point().snapshot_start, Seqno(9));
+}

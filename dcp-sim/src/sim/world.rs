@@ -189,13 +189,6 @@ impl World {
 
     fn client(&mut self, observer: &mut dyn Observer) -> Result<(), SimError> {
         if self.fullest_node_bytes() > self.config.checkpoint_quota_bytes {
-            if self.clock.is_empty() {
-                // Nobody has anything to do that could free some: the client would wait for ever.
-                let quota = self.config.checkpoint_quota_bytes;
-                return Err(SimError::Config(format!(
-                    "a checkpoint quota of {quota} bytes is less than nodes need"
-                )));
-            }
             self.figures.client_waits += 1;
             self.clock.schedule(WAIT_MICROS, Due::Client);
             return Ok(());

@@ -106,7 +106,7 @@ impl Disk for OsDisk {
         let path = dir.join(LOCK_FILE);
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(fail)?;
         match file.try_lock() {
-            Ok(()) => Ok(Box::new(OsLock { _file: file })),
+            Ok(()) => Ok(Box::new(OsLock { file })),
             Err(TryLockError::WouldBlock) => Err(locked(dir)),
             Err(TryLockError::Error(source)) => Err(fail(source)),
         }
@@ -126,10 +126,18 @@ fn sync_directory(dir: &Path) -> io::Result<()> {
     File::open(for_system(dir))?.sync_all()
 }
 
-/// Closing the file gives the lock back. The file stays: were it removed, two could hold "the" lock.
+/// The file stays: were it removed, two could hold "the" lock.
 #[derive(Debug)]
 struct OsLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for OsLock {
+    fn drop(&mut self) {
+        // Closing would not do: a process that another thread is just starting has the open file, too, for a moment,
+        // and the lock with it. Should this fail, closing gives the lock back a little later.
+        let _ = self.file.unlock();
+    }
 }
 
 impl DiskLock for OsLock {}

@@ -42,6 +42,21 @@ fn files_are_what_the_system_has() {
 }
 
 #[test]
+fn a_lock_is_given_back_also_by_those_who_share_its_file() {
+    let dir = tempfile::tempdir().expect("a place for temporary files");
+    let path = dir.path().join(LOCK_FILE);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).expect("new");
+    // What a process that is being started has for a moment.
+    let shared = file.try_clone().expect("a second descriptor of the same open file");
+    file.try_lock().expect("nobody has it");
+    let lock = OsLock { file };
+    assert!(OsDisk.lock(dir.path()).is_err());
+    drop(lock);
+    OsDisk.lock(dir.path()).expect("given back");
+    drop(shared);
+}
+
+#[test]
 fn the_empty_path_is_the_working_directory() {
     OsDisk.create_dir(Path::new("")).expect("there");
     OsDisk.sync_dir(Path::new("")).expect("there");
