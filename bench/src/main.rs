@@ -9,7 +9,10 @@ mod stall;
 mod table;
 
 #[derive(Parser)]
-#[command(name = "bench", before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench stall\n")]
+#[command(
+    name = "bench",
+    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench stall\n"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -44,7 +44,14 @@ pub struct Zipf(Vec<f64>);
 impl Zipf {
     pub fn new(keys: usize) -> Self {
         let mut sum = 0.0;
-        Self((1..=keys).map(|rank| { sum += (rank as f64).powf(-0.99); sum }).collect())
+        Self(
+            (1..=keys)
+                .map(|rank| {
+                    sum += (rank as f64).powf(-0.99);
+                    sum
+                })
+                .collect(),
+        )
     }
 
     pub fn key(&self, n: u64) -> u64 {

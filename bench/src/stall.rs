@@ -78,21 +78,35 @@ fn filled(items: u64) -> CheckpointManager {
 fn held(arguments: &Arguments) {
     let sizes = [1_000, 10_000, 100_000, 1_000_000];
     let columns = sizes.iter().map(|size| format!("{size} items")).collect();
-    let mut table = Table::new("microseconds of one call (an upper bound of the time the lock is held)", columns);
-    let mut rows = [("read", Vec::new()), ("remaining", Vec::new()), ("register", Vec::new()), ("expel", Vec::new())];
+    let mut table =
+        Table::new("microseconds of one call (an upper bound of the time the lock is held)", columns);
+    let mut rows =
+        [("read", Vec::new()), ("remaining", Vec::new()), ("register", Vec::new()), ("expel", Vec::new())];
     for size in sizes {
         let mut times: [Vec<_>; 4] = Default::default();
         for _ in 0..arguments.runs {
             let manager = filled(size);
             let cursor = manager.cursor("reader").expect("registered");
-            let timed = |step: &mut dyn FnMut()| { let started = Instant::now(); step(); started.elapsed() };
-            times[1].push(timed(&mut || { manager.remaining(cursor).expect("registered"); }));
-            times[2].push(timed(&mut || { manager.register("middle", Seqno(size / 2), true).expect("valid"); }));
+            let timed = |step: &mut dyn FnMut()| {
+                let started = Instant::now();
+                step();
+                started.elapsed()
+            };
+            times[1].push(timed(&mut || {
+                manager.remaining(cursor).expect("registered");
+            }));
+            times[2].push(timed(&mut || {
+                manager.register("middle", Seqno(size / 2), true).expect("valid");
+            }));
             manager.unregister(manager.cursor("middle").expect("registered")).expect("registered");
             let mut batch = None;
-            times[0].push(timed(&mut || batch = Some(manager.read(cursor, ReadLimit::NONE).expect("registered"))));
+            times[0].push(timed(&mut || {
+                batch = Some(manager.read(cursor, ReadLimit::NONE).expect("registered"))
+            }));
             // The batch keeps the chunks: what is freed is not counted, as it is not freed under the lock.
-            times[3].push(timed(&mut || { manager.expel(); }));
+            times[3].push(timed(&mut || {
+                manager.expel();
+            }));
         }
         for ((_, values), times) in rows.iter_mut().zip(times) {
             values.push(median(times).as_secs_f64() * 1e6);
@@ -110,7 +124,10 @@ fn costs(_: &Arguments) {
     let manager = filled(items);
     let stats = manager.stats();
     let payload = items as usize * (21 + 256);
-    let mut table = Table::new("bytes for each of a million queued items", vec!["beyond key and value".into(), "of which item".into()]);
+    let mut table = Table::new(
+        "bytes for each of a million queued items",
+        vec!["beyond key and value".into(), "of which item".into()],
+    );
     let beyond = (stats.memory_bytes() - payload) as f64 / items as f64;
     table.row("lowtide", vec![beyond, size_of::<Item>() as f64]);
     table.print();

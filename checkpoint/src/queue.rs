@@ -4,7 +4,7 @@
 //! what lies below `base` is gone for everyone but batches that already hold its chunk; seqnos never fall with the
 //! position; the totals of a segment count exactly its live slots, those below `base` included until it leaves. A full
 //! chunk of which half is superseded is rewritten without the dead, positions kept, so that a queue costs memory for
-//! what is live in it and not for what was written to it.
+//! what is live in it and not for what was written to it (C20).
 
 use std::collections::VecDeque;
 use std::sync::Arc;

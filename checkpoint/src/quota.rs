@@ -1,7 +1,7 @@
 //! A memory quota that any number of managers share: what it is, how much is used, and when to act.
 //!
 //! Managers charge every chunk and index to it when they allocate and discharge when that is dropped, wherever it is.
-//! So `used_bytes` is the truth at any moment, also about what slow readers keep alive. What always holds: used is the
+//! So `used_bytes` is the truth at any moment, also about what slow readers keep alive. What always holds (C18): used is the
 //! sum of what the managers' accounts hold; the lower mark is at or below the upper one, both at or below the limit.
 
 use std::sync::Arc;

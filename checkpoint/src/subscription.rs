@@ -1,7 +1,7 @@
 //! A subscription: a cursor that knows where it is, asks for backfill when it must, and can wait.
 //!
 //! In goes the seqno its reader has; out come batches, in order and without gap, and in between, when memory no longer
-//! has what comes next, the seqnos to fetch from disk. What always holds: a batch after [`Next::Backfill`] begins where
+//! has what comes next, the seqnos to fetch from disk. What always holds (C19): a batch after [`Next::Backfill`] begins where
 //! that ends; a waiting reader is woken once for each change from "nothing to read" to "something".
 
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub struct Subscription {
     /// Everything up to here has been delivered or was asked to be fetched.
     seqno: Seqno,
     backfill: Option<Backfill>,
+    /// The manager's changes before a read that found nothing: until there are more, nothing is there.
+    nothing_since: Option<u64>,
     signal: Arc<Signal>,
     is_stopped: Arc<AtomicUsize>,
 }
@@ -74,6 +76,7 @@ impl CheckpointManager {
             cursor: registration.cursor,
             seqno: after,
             backfill: None,
+            nothing_since: None,
             signal: Arc::new(Signal::new()),
             is_stopped: Arc::new(AtomicUsize::new(0)),
         };
@@ -89,6 +92,16 @@ impl Subscription {
     /// [`CheckpointError::UnknownCursor`] if its name was taken over; [`CheckpointError::InvalidArgument`] for a limit
     /// of 0, or if the vBucket was rolled back behind what was delivered.
     pub fn poll(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
+        let changes = self.manager.changes();
+        if self.is_stopped.load(Ordering::Acquire) == 0 && self.nothing_since == Some(changes) {
+            return Ok(Next::Idle);
+        }
+        self.poll_inside(changes, limit)
+    }
+
+    /// Polls under the manager's lock, whatever was found before.
+    fn poll_inside(&mut self, changes: u64, limit: ReadLimit) -> Result<Next, CheckpointError> {
+        self.nothing_since = None;
         if self.is_stopped.load(Ordering::Acquire) != 0 {
             return Ok(Next::Stopped);
         }
@@ -101,6 +114,7 @@ impl Subscription {
             batch => batch?,
         };
         if batch.is_empty() {
+            self.nothing_since = Some(changes);
             return Ok(Next::Idle);
         }
         self.seqno = batch.last_seqno();
@@ -113,7 +127,7 @@ impl Subscription {
     /// As [`Subscription::poll`].
     pub fn wait(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
         loop {
-            match self.poll(limit)? {
+            match self.poll_inside(self.manager.changes(), limit)? {
                 Next::Idle => self.sleep(),
                 next => return Ok(next),
             }

@@ -45,7 +45,8 @@ fn fan_out(work: &Work, channel: impl Fn() -> Channel) -> Duration {
 }
 
 pub fn kanal(work: &Work) -> Duration {
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..work.consumers).map(|_| kanal::bounded(CAPACITY)).unzip();
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        (0..work.consumers).map(|_| kanal::bounded(CAPACITY)).unzip();
     let mut parts: Vec<Part<'_>> = Vec::new();
     for receiver in receivers {
         parts.push(Box::new(move || {
@@ -56,7 +57,9 @@ pub fn kanal(work: &Work) -> Duration {
                 taken += 1;
                 if work.batch > 1 {
                     taken += receiver.drain_into(&mut items).expect("its senders live") as u64;
-                    items.drain(..).for_each(|item: Arc<Plain>| { black_box(item.touch()); });
+                    items.drain(..).for_each(|item: Arc<Plain>| {
+                        black_box(item.touch());
+                    });
                 }
             }
         }));

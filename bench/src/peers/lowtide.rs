@@ -11,6 +11,8 @@ use crate::race::{Part, Zipf, race};
 
 /// How often a producer looks whether the slowest consumer is too far behind, and expels.
 const LOOK_EVERY: u64 = 1_024;
+/// How often a consumer yields to others before it sleeps.
+const YIELDS: u32 = 16;
 const LIMIT: ReadLimit = ReadLimit { items: 256, bytes: usize::MAX };
 
 pub fn item(key: u64, n: u64) -> Item {
@@ -29,10 +31,23 @@ pub fn run(work: &Work) -> Duration {
     let make = |n| item(zipf.as_ref().map_or(n, |zipf| zipf.key(n)), n);
     let mut parts: Vec<Part<'_>> = Vec::new();
     for consumer in 0..work.consumers {
-        let mut subscription = manager.subscribe(&format!("consumer {consumer}"), Seqno::ZERO).expect("valid");
+        let mut subscription =
+            manager.subscribe(&format!("consumer {consumer}"), Seqno::ZERO).expect("valid");
         parts.push(Box::new(move || {
+            let mut idle = 0;
             while subscription.seqno().0 < work.items {
-                let Next::Batch(batch) = subscription.wait(LIMIT).expect("registered") else { panic!("no gaps") };
+                // As the channels do it: look a few times before going to sleep.
+                let next = if idle < YIELDS { subscription.poll(LIMIT) } else { subscription.wait(LIMIT) };
+                let batch = match next.expect("registered") {
+                    Next::Batch(batch) => batch,
+                    Next::Idle => {
+                        idle += 1;
+                        std::thread::yield_now();
+                        continue;
+                    }
+                    other => panic!("no gaps: {other:?}"),
+                };
+                idle = 0;
                 for item in batch.items() {
                     let value = item.value.as_ref().map_or(0, |value| value[255]);
                     black_box(item.seqno.0 ^ u64::from(value) ^ u64::from(item.key.encoded()[20]));

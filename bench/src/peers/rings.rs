@@ -53,7 +53,11 @@ fn produce(producer: &mut impl Producer<Slot>, work: &Work, number: u64) {
                 producer.try_publish(|slot| *slot = item).is_ok()
             } else {
                 let next = items.clone();
-                producer.try_batch_publish(items.len(), |slots| slots.zip(next).for_each(|(slot, item)| *slot = Some(item))).is_ok()
+                producer
+                    .try_batch_publish(items.len(), |slots| {
+                        slots.zip(next).for_each(|(slot, item)| *slot = Some(item))
+                    })
+                    .is_ok()
             };
             if published { items.clear() } else { std::thread::yield_now() }
         }

@@ -48,7 +48,9 @@ pub fn mutex_vecdeque(work: &Work) -> Duration {
                     emptied.notify_all();
                 }
                 seen += taken.len() as u64;
-                taken.drain(..).for_each(|item| { black_box(item.touch()); });
+                taken.drain(..).for_each(|item| {
+                    black_box(item.touch());
+                });
             }
         }));
     }

@@ -62,6 +62,8 @@ pub(super) struct Inner {
     /// Subscribers that found nothing to read; each is woken once when something comes.
     pub(super) idle: Vec<Arc<Signal>>,
     pub(super) wake_ups: u64,
+    /// Rises with everything that a reader may want to know.
+    pub(super) changes: u64,
     pub(super) dropped: u64,
     index_charge: Charge,
     garbage: Garbage,
@@ -92,6 +94,7 @@ impl Inner {
             membership: config.quota.as_ref().map(Quota::join),
             idle: Vec::new(),
             wake_ups: 0,
+            changes: 0,
             dropped: 0,
             index_charge: account.charge(0),
             account,
@@ -195,6 +198,7 @@ impl Inner {
 
     /// Wakes every idle subscriber, once.
     pub(super) fn wake_idle(&mut self) {
+        self.changes += 1;
         self.wake_ups += self.idle.len() as u64;
         self.garbage.wake.append(&mut self.idle);
     }

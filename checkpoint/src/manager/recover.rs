@@ -1,5 +1,5 @@
 //! Memory recovery of one manager, in order: close the open checkpoint, expel, drop cursors. Each step only while there
-//! is something left to recover.
+//! is something left to recover (C17).
 //!
 //! Dropping a cursor helps only if it is furthest behind, and sends its consumer to the disk; so cursors go from the
 //! lowest up, those that stand together together, never one at or above a cursor that must stay, and none at all
@@ -74,6 +74,7 @@ impl Inner {
             }
         }
         self.remove_unreferenced();
+        self.wake_idle();
         true
     }
 }
