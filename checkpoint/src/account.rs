@@ -1,28 +1,50 @@
 //! Memory accounts: what is charged when allocated and discharged when dropped, wherever that happens.
 //!
 //! A chunk that only a slow reader's batch still holds is charged until the batch goes; so the account tells the
-//! truth about memory, and the difference to what the queue itself holds is what readers keep alive.
+//! truth about memory, and the difference to what the queue itself holds is what readers keep alive. What is charged
+//! to an account is charged to its quota as well.
 
 use std::sync::Arc;
 
+use crate::Quota;
 use crate::sync::{AtomicUsize, Ordering};
 
 /// A running total of bytes. Cloning shares it.
 #[derive(Clone, Debug)]
-pub(crate) struct Account(Arc<AtomicUsize>);
+pub(crate) struct Account(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    total: AtomicUsize,
+    quota: Option<Quota>,
+}
 
 impl Account {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(AtomicUsize::new(0)))
+    pub(crate) fn new(quota: Option<Quota>) -> Self {
+        Self(Arc::new(Shared { total: AtomicUsize::new(0), quota }))
     }
 
     pub(crate) fn total(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.total.load(Ordering::Relaxed)
     }
 
     pub(crate) fn charge(&self, bytes: usize) -> Charge {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        self.add(bytes);
         Charge { account: self.clone(), bytes: AtomicUsize::new(bytes) }
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.total.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(quota) = &self.0.quota {
+            quota.charge(bytes);
+        }
+    }
+
+    fn sub(&self, bytes: usize) {
+        self.0.total.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(quota) = &self.0.quota {
+            quota.discharge(bytes);
+        }
     }
 }
 
@@ -37,20 +59,17 @@ impl Charge {
     /// Charges more to it. Only whoever holds the manager's lock does.
     pub(crate) fn add(&self, bytes: usize) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.account.0.fetch_add(bytes, Ordering::Relaxed);
+        self.account.add(bytes);
     }
 
     /// Sets it to another size.
     pub(crate) fn resize(&mut self, bytes: usize) {
         let before = self.bytes();
-        if bytes == before {
-            return;
-        }
         self.bytes.store(bytes, Ordering::Relaxed);
         if bytes > before {
-            self.account.0.fetch_add(bytes - before, Ordering::Relaxed);
-        } else {
-            self.account.0.fetch_sub(before - bytes, Ordering::Relaxed);
+            self.account.add(bytes - before);
+        } else if bytes < before {
+            self.account.sub(before - bytes);
         }
     }
 
@@ -61,6 +80,6 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.account.0.fetch_sub(self.bytes(), Ordering::Relaxed);
+        self.account.sub(self.bytes());
     }
 }

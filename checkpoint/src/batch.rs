@@ -33,6 +33,8 @@ pub struct Batch {
     pub(crate) end: Seqno,
     pub(crate) ranges: Vec<SnapshotRange>,
     pub(crate) more: bool,
+    /// The last seqno its reader has processed once it has read this.
+    pub(crate) last: Seqno,
 }
 
 impl Batch {
@@ -57,6 +59,12 @@ impl Batch {
     #[must_use]
     pub fn more(&self) -> bool {
         self.more
+    }
+
+    /// The last seqno its reader has come to.
+    #[must_use]
+    pub fn last_seqno(&self) -> Seqno {
+        self.last
     }
 
     /// Whether there was nothing to read.

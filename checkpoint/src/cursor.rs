@@ -102,6 +102,9 @@ impl Cursors {
         else {
             return;
         };
+        if (state.position, state.seqno) == (position, seqno) {
+            return;
+        }
         self.by_position.remove(&(state.position, state.seqno, cursor.slot));
         state.position = position;
         state.seqno = seqno;

@@ -33,6 +33,12 @@ pub enum CheckpointError {
     /// One flush at a time.
     #[error("a flush is in progress")]
     FlushInProgress,
+    /// The quota is used up, and recovery has not made room yet.
+    #[error("{used_bytes} bytes of checkpoint memory are used, no write is taken until some are recovered")]
+    NoMemory {
+        /// Bytes used of the quota.
+        used_bytes: usize,
+    },
     /// An option or a marker that makes no sense.
     #[error("{0}")]
     InvalidArgument(&'static str),
@@ -47,6 +53,7 @@ impl CheckpointError {
             Self::OutOfRange { .. } => "out-of-range",
             Self::UnknownCursor | Self::NoPersistenceCursor => "unknown-cursor",
             Self::FlushInProgress => "flush-in-progress",
+            Self::NoMemory { .. } => "no-memory",
             Self::InvalidArgument(_) => "invalid-argument",
         }
     }

@@ -53,14 +53,30 @@ impl KeyIndex {
         }
     }
 
-    /// Where the resident revision of `key` stands.
-    pub(crate) fn find(&self, queue: &Queue, namespace: Namespace, key: &Key) -> Option<u64> {
-        let hash = self.hash(namespace, key);
-        let same = |entry: &Entry| {
-            entry.hash == hash
-                && queue.live_item(entry.position).is_some_and(|item| is_revision_of(item, namespace, key))
-        };
-        self.table.find(hash, same).map(|entry| entry.position)
+    /// The hash under which revisions of `key` are filed; the same in every index.
+    pub(crate) fn hash(&self, namespace: Namespace, key: &Key) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u8(namespace as u8);
+        hasher.write(key.encoded());
+        hasher.finish()
+    }
+
+    /// The resident revision of `key`, whose hash that is, and where it stands.
+    pub(crate) fn find<'q>(
+        &self,
+        queue: &'q Queue,
+        hash: u64,
+        namespace: Namespace,
+        key: &Key,
+    ) -> Option<(u64, &'q Item)> {
+        let mut found = None;
+        self.table.find(hash, |entry| {
+            let item = if entry.hash == hash { queue.live_item(entry.position) } else { None };
+            let item = item.filter(|item| is_revision_of(item, namespace, key));
+            found = item.map(|item| (entry.position, item));
+            found.is_some()
+        });
+        found
     }
 
     /// What an item of that key, resident or not, forbids.
@@ -71,22 +87,26 @@ impl KeyIndex {
         self.forbidden.get(&(namespace, key.clone())).copied().unwrap_or_default()
     }
 
-    /// Notes that `item`, not queued yet, will stand at `position`.
-    pub(crate) fn insert(&mut self, queue: &Queue, namespace: Namespace, item: &Item, position: u64) {
-        let hash = self.hash(namespace, &item.key);
-        let base = queue.base();
-        let reusable = |entry: &Entry| {
-            entry.hash == hash
-                && (entry.position < base
-                    || queue
-                        .live_item(entry.position)
-                        .is_none_or(|old| is_revision_of(old, namespace, &item.key)))
+    /// Notes that `item`, not queued yet, will stand at `position`, in the place of the revision at `replaced`.
+    pub(crate) fn insert(
+        &mut self,
+        queue: &Queue,
+        hash: u64,
+        namespace: Namespace,
+        item: &Item,
+        position: u64,
+        replaced: Option<u64>,
+    ) {
+        // Where nothing is replaced, an entry with this hash is stale, or of another key: that one is live.
+        let reusable = |entry: &Entry| match replaced {
+            Some(replaced) => entry.position == replaced,
+            None => entry.hash == hash && queue.live_item(entry.position).is_none(),
         };
         if let Some(entry) = self.table.find_mut(hash, reusable) {
             entry.position = position;
         } else {
             if self.table.len() == self.table.capacity() {
-                self.sweep(base);
+                self.sweep(queue.base());
             }
             self.table.insert_unique(hash, Entry { hash, position }, |entry| entry.hash);
         }
@@ -106,10 +126,12 @@ impl KeyIndex {
         !self.forbidden.is_empty()
     }
 
-    /// Bytes of its tables, the keys of the side map included.
+    /// Bytes of its tables, of whose places an eighth stays free, and of the keys of the side map.
     pub(crate) fn bytes(&self) -> usize {
         let side = size_of::<(Namespace, Key, Forbids)>();
-        self.table.capacity() * ENTRY_BYTES + self.forbidden.capacity() * side + self.forbidden_key_bytes
+        self.table.capacity() * 8 / 7 * ENTRY_BYTES
+            + self.forbidden.capacity() * side
+            + self.forbidden_key_bytes
     }
 
     /// Every position it names, in no order.
@@ -122,13 +144,6 @@ impl KeyIndex {
         if self.table.len() < self.table.capacity() / 4 {
             self.table.shrink_to(self.table.len() * 2, |entry| entry.hash);
         }
-    }
-
-    fn hash(&self, namespace: Namespace, key: &Key) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_u8(namespace as u8);
-        hasher.write(key.encoded());
-        hasher.finish()
     }
 }
 

@@ -1,14 +1,26 @@
 //! A document key as it is stored and sent: the collection id as an unsigned LEB128 prefix, then the user's bytes.
 //!
-//! A `Key` always holds a whole, minimal prefix; the user's part may be any bytes, also none or not UTF-8.
+//! A `Key` always holds a whole, minimal prefix; the user's part may be any bytes, also none or not UTF-8. Short keys,
+//! which are most, lie in the `Key` itself: an item with one is one allocation less to make, walk to and free.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
-/// A key with its collection prefix. Cloning shares the bytes.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Bytes);
+/// Bytes that fit beside a length without making a `Key` larger than the `Bytes` of a long one.
+const INLINE_BYTES_MAX: usize = 23;
+
+/// A key with its collection prefix. Cloning copies a short one and shares a long one.
+#[derive(Clone)]
+pub struct Key(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Inline { len: u8, bytes: [u8; INLINE_BYTES_MAX] },
+    Shared(Bytes),
+}
 
 impl Key {
     /// The key `user` in the default collection (id 0, prefix byte 0x00).
@@ -20,39 +32,87 @@ impl Key {
     /// The key `user` in the collection with that id.
     #[must_use]
     pub fn in_collection(collection: u32, user: &[u8]) -> Self {
-        let mut encoded = Vec::with_capacity(5 + user.len());
-        let mut rest = collection;
-        while rest >= 0x80 {
-            encoded.push((rest & 0x7f) as u8 | 0x80);
+        let (mut prefix, mut prefix_len, mut rest) = ([0; PREFIX_BYTES_MAX], 0, collection);
+        for slot in &mut prefix {
+            prefix_len += 1;
+            *slot = (rest & 0x7f) as u8;
             rest >>= 7;
+            if rest == 0 {
+                break;
+            }
+            *slot |= 0x80;
         }
-        encoded.push(rest as u8);
-        encoded.extend_from_slice(user);
-        Self(Bytes::from(encoded))
+        let prefix = prefix.get(..prefix_len).unwrap_or(&[]);
+        inline(prefix, user).unwrap_or_else(|| {
+            let mut encoded = Vec::with_capacity(prefix.len() + user.len());
+            encoded.extend_from_slice(prefix);
+            encoded.extend_from_slice(user);
+            Self(Repr::Shared(encoded.into()))
+        })
     }
 
-    /// Takes bytes that already carry their prefix; `None` if the prefix is cut short or over 32 bits.
+    /// Takes bytes that already carry their prefix; `None` if the prefix is cut short, over 32 bits, or longer than it
+    /// need be, which would make two keys of one.
     #[must_use]
     pub fn from_encoded(encoded: Bytes) -> Option<Self> {
-        split(&encoded).map(|_| ()).map(|()| Self(encoded))
+        split(&encoded)?;
+        Some(inline(&[], &encoded).unwrap_or(Self(Repr::Shared(encoded))))
     }
 
     /// Prefix and user bytes, as stored and sent.
     #[must_use]
-    pub fn encoded(&self) -> &Bytes {
-        &self.0
+    pub fn encoded(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Inline { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or(bytes),
+            Repr::Shared(bytes) => bytes,
+        }
+    }
+
+    /// The same as bytes that others may keep: shared if the key is long.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        match &self.0 {
+            Repr::Inline { .. } => Bytes::copy_from_slice(self.encoded()),
+            Repr::Shared(bytes) => bytes.clone(),
+        }
     }
 
     /// The collection's id; 0 is the default one.
     #[must_use]
     pub fn collection(&self) -> u32 {
-        split(&self.0).map_or(0, |(id, _)| id)
+        split(self.encoded()).map_or(0, |(id, _)| id)
     }
 
     /// The key as its user wrote it.
     #[must_use]
     pub fn user(&self) -> &[u8] {
-        split(&self.0).map_or(&[], |(_, user)| user)
+        split(self.encoded()).map_or(&[], |(_, user)| user)
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.encoded() == other.encoded()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.encoded().cmp(other.encoded())
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.encoded().hash(state);
     }
 }
 
@@ -72,12 +132,25 @@ impl fmt::Display for Key {
     }
 }
 
+/// 32 bits, 7 in a byte.
+const PREFIX_BYTES_MAX: usize = 5;
+
+/// The two parts in one inline key, if they fit.
+fn inline(prefix: &[u8], user: &[u8]) -> Option<Key> {
+    let mut bytes = [0; INLINE_BYTES_MAX];
+    let len = prefix.len() + user.len();
+    bytes.get_mut(..prefix.len())?.copy_from_slice(prefix);
+    bytes.get_mut(prefix.len()..len)?.copy_from_slice(user);
+    Some(Key(Repr::Inline { len: len as u8, bytes }))
+}
+
 fn split(encoded: &[u8]) -> Option<(u32, &[u8])> {
     let mut id = 0u64;
-    for (index, &byte) in encoded.iter().enumerate().take(5) {
+    for (index, &byte) in encoded.iter().enumerate().take(PREFIX_BYTES_MAX) {
         id |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
-            let user = encoded.get(index + 1..)?;
+            let is_minimal = byte != 0 || index == 0;
+            let user = encoded.get(index + 1..).filter(|_| is_minimal)?;
             return u32::try_from(id).ok().map(|id| (id, user));
         }
     }
@@ -90,16 +163,41 @@ mod tests {
 
     #[test]
     fn prefix_is_leb128() {
-        assert_eq!(&Key::new(b"a").encoded()[..], b"\0a");
-        assert_eq!(&Key::in_collection(0x1f4, b"a").encoded()[..], b"\xf4\x03a");
+        assert_eq!(Key::new(b"a").encoded(), b"\0a");
+        assert_eq!(Key::in_collection(0x1f4, b"a").encoded(), b"\xf4\x03a");
+        assert_eq!(Key::in_collection(u32::MAX, b"").encoded(), b"\xff\xff\xff\xff\x0f");
         let key = Key::from_encoded(Bytes::from_static(b"\xf4\x03a")).expect("valid");
         assert_eq!((key.collection(), key.user()), (0x1f4, &b"a"[..]));
     }
 
     #[test]
-    fn cut_or_oversized_prefix_is_refused() {
-        for bad in [&b""[..], b"\x80", b"\xff\xff\xff\xff\xff", b"\xff\xff\xff\xff\x7f"] {
+    fn cut_oversized_or_padded_prefix_is_refused() {
+        for bad in
+            [&b""[..], b"\x80", b"\xff\xff\xff\xff\xff", b"\xff\xff\xff\xff\x7f", b"\x88\0a", b"\x80\0"]
+        {
             assert_eq!(Key::from_encoded(Bytes::copy_from_slice(bad)), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn short_and_long_keys_differ_in_nothing_but_where_they_are() {
+        assert_eq!(size_of::<Key>(), size_of::<Bytes>());
+        let long = [b'k'; 40];
+        let mut before = Key::new(b"");
+        for len in 0..long.len() {
+            let key = Key::new(&long[..len]);
+            let encoded = key.to_bytes();
+            assert_eq!((key.user(), key.encoded()), (&long[..len], &encoded[..]));
+            assert_eq!(Key::from_encoded(encoded), Some(key.clone()));
+            assert!(len == 0 || key > before, "{key:?}");
+            assert_eq!(matches!(key.0, Repr::Inline { .. }), len < INLINE_BYTES_MAX);
+            before = key;
+        }
+    }
+
+    #[test]
+    fn a_long_key_is_shared() {
+        let key = Key::new(&[b'k'; 40]);
+        assert_eq!(key.to_bytes().as_ptr(), key.clone().to_bytes().as_ptr());
     }
 }

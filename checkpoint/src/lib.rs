@@ -50,8 +50,10 @@ mod item;
 mod key;
 mod manager;
 mod queue;
+mod quota;
 mod snapshot;
 mod state;
+mod subscription;
 mod sync;
 mod vbucket;
 
@@ -63,8 +65,10 @@ pub use ids::{Cas, Seqno, VbUuid, Vbid};
 pub use item::{Datatype, DurabilityLevel, Item, Namespace, Operation};
 pub use key::Key;
 pub use manager::{
-    CheckpointConfig, CheckpointManager, CheckpointStats, Effect, Flush, PERSISTENCE, Queued, Role,
+    CheckpointConfig, CheckpointManager, CheckpointStats, Effect, Flush, PERSISTENCE, Queued, Recovered, Role,
 };
+pub use quota::{MemoryState, Quota, QuotaConfig};
 pub use snapshot::{SnapshotMarker, SnapshotRange, SnapshotType};
 pub use state::{State, VBucketState};
+pub use subscription::{Backfill, Next, Stopper, Subscription};
 pub use vbucket::{ResumePoint, VBucket, VBucketError, Written};

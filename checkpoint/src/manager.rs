@@ -1,14 +1,14 @@
 //! The checkpoint manager: operations in, batches out, any number of cursors between.
 //!
 //! One mutex guards the queue, the checkpoints and the cursors. Every operation is one critical section that leaves
-//! all three consistent; what it frees is dropped after the lock is released. See `docs/invariants.md`, C1 to C16.
+//! all three consistent; what it frees is dropped after the lock is released. See `docs/invariants.md`, C1 to C20.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::batch::{Batch, ReadLimit};
 use crate::cursor::{Cursor, CursorInfo, Registration};
-use crate::sync::Mutex;
+use crate::sync::{AtomicU64, Mutex, Ordering, Signal};
 use crate::{CheckpointError, Item, Seqno, SnapshotMarker, SnapshotRange};
 
 mod check;
@@ -21,6 +21,7 @@ mod flush;
 mod inner;
 mod queue_item;
 mod read;
+mod recover;
 mod register;
 mod show;
 mod stats;
@@ -28,6 +29,7 @@ mod stats;
 pub use config::{CheckpointConfig, Role};
 pub use flush::Flush;
 pub use queue_item::{Effect, Queued};
+pub use recover::Recovered;
 pub use stats::CheckpointStats;
 
 use inner::Inner;
@@ -40,14 +42,21 @@ pub const PERSISTENCE: &str = "persistence";
 /// Cloning gives another handle on the same manager.
 #[derive(Clone)]
 pub struct CheckpointManager {
-    inner: Arc<Mutex<Inner>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inner: Mutex<Inner>,
+    /// How often something came that a reader may want, as of the last critical section.
+    changes: AtomicU64,
 }
 
 impl CheckpointManager {
     /// A manager with one empty open checkpoint, whose last seqno is `high`.
     #[must_use]
     pub fn new(config: CheckpointConfig, high: Seqno) -> Self {
-        Self { inner: Arc::new(Mutex::new(Inner::new(config, high))) }
+        let inner = Mutex::new(Inner::new(config, high));
+        Self { shared: Arc::new(Shared { inner, changes: AtomicU64::new(0) }) }
     }
 
     /// Queues an operation. An active assigns its seqno, a replica checks the one it came with.
@@ -59,6 +68,24 @@ impl CheckpointManager {
     /// [`CheckpointError::InvalidArgument`] for an active's item that has one already.
     pub fn queue(&self, item: Item) -> Result<Queued, CheckpointError> {
         self.with(|inner| inner.queue_item(item))
+    }
+
+    /// Queues operations in one critical section, as [`CheckpointManager::queue`] does each; what became of them is
+    /// appended to `queued`. The items are taken from their iterator under the lock, so it must not wait.
+    ///
+    /// # Errors
+    /// Of the first item that is refused: those before it are queued, those after it are not.
+    pub fn queue_all(
+        &self,
+        items: impl IntoIterator<Item = Item>,
+        queued: &mut Vec<Queued>,
+    ) -> Result<(), CheckpointError> {
+        self.with(|inner| {
+            for item in items {
+                queued.push(inner.queue_item(item)?);
+            }
+            Ok(())
+        })
     }
 
     /// Closes the open checkpoint and opens the next. A snapshot being received goes on in the new one: both then have
@@ -106,7 +133,7 @@ impl CheckpointManager {
     /// The cursor with that name.
     #[must_use]
     pub fn cursor(&self, name: &str) -> Option<Cursor> {
-        self.inner.lock().cursors.by_name(name)
+        self.shared.inner.lock().cursors.by_name(name)
     }
 
     /// Reads a batch of whole checkpoints and moves the cursor behind it. O(chunks) under the lock.
@@ -123,7 +150,7 @@ impl CheckpointManager {
     /// # Errors
     /// [`CheckpointError::UnknownCursor`].
     pub fn remaining(&self, cursor: Cursor) -> Result<usize, CheckpointError> {
-        self.inner.lock().remaining(cursor)
+        self.shared.inner.lock().remaining(cursor)
     }
 
     /// Reads the persistence cursor's batch. It counts as flushed only when [`Flush::commit`] is called; if the flush
@@ -143,6 +170,36 @@ impl CheckpointManager {
         self.with(Inner::expel)
     }
 
+    /// Memory recovery: closes the open checkpoint, expels, and then drops droppable cursors, the ones furthest behind
+    /// first, until `bytes` are free or nothing more can be. Consumers whose cursor was dropped register again and are
+    /// told what to fetch from disk. O(chunks + cursors) a cursor dropped.
+    pub fn recover(&self, bytes: usize) -> Recovered {
+        self.with(|inner| inner.recover(bytes))
+    }
+
+    /// Rises whenever something comes that a reader may want: while it is what it was before a read that found nothing,
+    /// another would find nothing. Takes no lock.
+    pub(crate) fn changes(&self) -> u64 {
+        self.shared.changes.load(Ordering::Acquire)
+    }
+
+    /// As [`CheckpointManager::read`]; if there is nothing to read, `signal` is raised once something is queued, or the
+    /// cursor is gone.
+    pub(crate) fn read_or_arm(
+        &self,
+        cursor: Cursor,
+        limit: ReadLimit,
+        signal: &Arc<Signal>,
+    ) -> Result<Batch, CheckpointError> {
+        self.with(|inner| {
+            let batch = inner.read(cursor, limit)?;
+            if batch.is_empty() {
+                inner.arm(signal);
+            }
+            Ok(batch)
+        })
+    }
+
     /// Rollback: drops everything and restarts at `high`. Cursors stay and stand there; a flush in progress is void.
     pub fn clear(&self, high: Seqno) {
         self.with(|inner| inner.clear(high));
@@ -151,40 +208,45 @@ impl CheckpointManager {
     /// The last seqno queued.
     #[must_use]
     pub fn high_seqno(&self) -> Seqno {
-        self.inner.lock().high
+        self.shared.inner.lock().high
     }
 
     /// The range of the open checkpoint, as it is now.
     #[must_use]
     pub fn open_range(&self) -> SnapshotRange {
-        self.inner.lock().open.snapshot_range()
+        self.shared.inner.lock().open.snapshot_range()
     }
 
     /// Every cursor, by name.
     #[must_use]
     pub fn cursors(&self) -> Vec<CursorInfo> {
-        self.inner.lock().cursor_infos()
+        self.shared.inner.lock().cursor_infos()
     }
 
     /// Its counters.
     #[must_use]
     pub fn stats(&self) -> CheckpointStats {
-        self.inner.lock().stats()
+        self.shared.inner.lock().stats()
     }
 
     /// Walks everything and says what is not as it must be; O(items). Empty when all is well.
     #[must_use]
     pub fn check(&self) -> Vec<String> {
-        self.inner.lock().check()
+        self.shared.inner.lock().check()
     }
 
     /// One critical section; what it frees is dropped after it.
     fn with<T>(&self, step: impl FnOnce(&mut Inner) -> T) -> T {
-        let mut inner = self.inner.lock();
+        let mut inner = self.shared.inner.lock();
+        let before = inner.changes;
         let result = step(&mut inner);
         let garbage = inner.take_garbage();
+        if inner.changes != before {
+            // Stored under the lock, so it never goes back.
+            self.shared.changes.store(inner.changes, Ordering::Release);
+        }
         drop(inner);
-        drop(garbage);
+        garbage.dispose();
         result
     }
 }
@@ -198,7 +260,7 @@ impl fmt::Debug for CheckpointManager {
 impl fmt::Display for CheckpointManager {
     /// The queue as a diagram: a line per checkpoint, oldest first, then a line per cursor, by name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.lock().show(f)
+        self.shared.inner.lock().show(f)
     }
 }
 

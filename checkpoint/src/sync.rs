@@ -3,14 +3,52 @@
 //! Both have parking_lot's signatures here, so that the models run the very code that ships.
 
 #[cfg(not(checkpoint_loom))]
+use parking_lot::Condvar;
+#[cfg(not(checkpoint_loom))]
 pub(crate) use parking_lot::Mutex;
 #[cfg(not(checkpoint_loom))]
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 #[cfg(checkpoint_loom)]
+use self::model::Condvar;
+#[cfg(checkpoint_loom)]
 pub(crate) use self::model::Mutex;
 #[cfg(checkpoint_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// A flag one thread sleeps on until another raises it. A flag raised before the sleep ends it at once.
+#[derive(Debug)]
+pub(crate) struct Signal {
+    raised: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Signal {
+    pub(crate) fn new() -> Self {
+        Self { raised: Mutex::new(false), changed: Condvar::new() }
+    }
+
+    pub(crate) fn raise(&self) {
+        *self.raised.lock() = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn lower(&self) {
+        *self.raised.lock() = false;
+    }
+
+    pub(crate) fn wait(&self) {
+        let mut raised = self.raised.lock();
+        while !*raised {
+            #[cfg(not(checkpoint_loom))]
+            self.changed.wait(&mut raised);
+            #[cfg(checkpoint_loom)]
+            {
+                raised = self.changed.wait(raised);
+            }
+        }
+    }
+}
 
 #[cfg(checkpoint_loom)]
 mod model {
@@ -19,6 +57,27 @@ mod model {
     /// loom's mutex with parking_lot's signature: a panicking model ends the run, so poison means nothing here.
     #[derive(Debug)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    /// loom's condition variable, which hands the guard through.
+    #[derive(Debug)]
+    pub(crate) struct Condvar(loom::sync::Condvar);
+
+    impl Condvar {
+        pub(crate) fn new() -> Self {
+            Self(loom::sync::Condvar::new())
+        }
+
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+
+        pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+            match self.0.wait(guard) {
+                Ok(guard) => guard,
+                Err(poisoned) => poisoned.into_inner(),
+            }
+        }
+    }
 
     impl<T> Mutex<T> {
         pub(crate) fn new(value: T) -> Self {

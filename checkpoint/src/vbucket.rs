@@ -192,6 +192,17 @@ impl VBucket {
         inner.current.state = state;
     }
 
+    /// Gives up everything after `seqno`, in memory: `persisted` is what its store was rolled back to. Cursors stay and
+    /// stand at `seqno`; a flush in progress is void. The failover log keeps the branches that begin at or below.
+    pub fn rollback(&self, seqno: Seqno, persisted: &VBucketState) {
+        let mut inner = self.inner.lock();
+        let (state, mut failover_log) = (inner.current.state, inner.current.failover_log.clone());
+        failover_log.prune(seqno);
+        inner.current = VBucketState { state, failover_log, ..persisted.clone() };
+        inner.complete = seqno;
+        self.manager.clear(seqno);
+    }
+
     /// Where it stands, for the request that resumes its stream.
     #[must_use]
     pub fn resume_point(&self) -> ResumePoint {

@@ -38,6 +38,11 @@ impl Inner {
                     .push(format!("C2: checkpoint {id} holds {held:?} and counts {:?}", checkpoint.live));
             }
         }
+        let counted: usize = self.checkpoints().map(|checkpoint| checkpoint.live.items).sum();
+        if self.queue.live_from(self.queue.base()) != counted {
+            let found = self.queue.live_from(self.queue.base());
+            violations.push(format!("C2: the queue counts {found} live items, its checkpoints {counted}"));
+        }
         if self.front().first > self.queue.base() {
             violations.push("C2: the oldest checkpoint begins behind the base".to_owned());
         }
@@ -93,7 +98,9 @@ impl Inner {
             if !seen.insert((namespace, item.key.clone())) {
                 violations.push(format!("C6: {:?} is twice in the open checkpoint", item.key));
             }
-            if self.index.find(&self.queue, namespace, &item.key) != Some(position) {
+            let hash = self.index.hash(namespace, &item.key);
+            let found = self.index.find(&self.queue, hash, namespace, &item.key);
+            if found.map(|(at, _)| at) != Some(position) {
                 violations.push(format!("C6: the index does not find {:?} at {position}", item.key));
             }
         }

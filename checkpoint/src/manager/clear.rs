@@ -15,5 +15,6 @@ impl Inner {
         self.highest_gone = high;
         self.open = Checkpoint::assigned(1, high, high, self.queue.end());
         self.cursors.set_all(self.queue.base(), high);
+        self.wake_idle();
     }
 }

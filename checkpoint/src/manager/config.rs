@@ -1,5 +1,7 @@
 //! What a manager is told at its making.
 
+use crate::Quota;
+
 /// Who assigns a vBucket's seqnos.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
@@ -15,9 +17,12 @@ pub enum Role {
 pub struct CheckpointConfig {
     /// Who assigns seqnos at first.
     pub role: Role,
-    /// An open checkpoint that holds an item and has come to so many bytes (keys, values and what the queue
-    /// adds) is closed before the next operation. `None` (the default): never by size.
+    /// An open checkpoint that holds an item and has come to so many bytes (keys, values and what the queue adds) is
+    /// closed before the next operation. `None` (the default): at the size the quota finds right; never by size
+    /// where there is no quota.
     pub max_bytes: Option<usize>,
+    /// What the manager's memory is charged to, beside other managers'. Default: none, and no limit.
+    pub quota: Option<Quota>,
     /// Whether there is a persistence cursor. Without one, nothing waits for a disk. Default: no.
     pub persistence: bool,
 }

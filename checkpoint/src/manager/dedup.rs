@@ -2,7 +2,7 @@
 //! space, only where no reader must see both.
 
 use super::inner::Inner;
-use crate::Item;
+use crate::{Item, Namespace};
 
 /// What becomes of an item about to be queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +16,12 @@ pub(super) enum Verdict {
 }
 
 impl Inner {
-    pub(super) fn verdict(&self, item: &Item) -> Verdict {
-        let Some(namespace) = item.operation.namespace() else { return Verdict::Append };
+    /// `hash` is that of the item's key in its name space.
+    pub(super) fn verdict(&self, item: &Item, namespace: Namespace, hash: u64) -> Verdict {
         if self.open.snapshot_type().is_disk() {
             return Verdict::Append;
         }
-        let resident = self.index.find(&self.queue, namespace, &item.key);
-        if let Some((position, old)) = resident.and_then(|at| self.queue.live_item(at).map(|old| (at, old))) {
+        if let Some((position, old)) = self.index.find(&self.queue, hash, namespace, &item.key) {
             let sync_write = old.operation.is_sync_write() || item.operation.is_sync_write();
             let history = old.history || item.history;
             return if sync_write || history { Verdict::NewCheckpoint } else { Verdict::Replace(position) };

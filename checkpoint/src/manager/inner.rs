@@ -12,6 +12,8 @@ use crate::checkpoint::Checkpoint;
 use crate::cursor::{Cursor, CursorInfo, Cursors};
 use crate::index::KeyIndex;
 use crate::queue::{Chunk, Queue};
+use crate::quota::{Membership, Quota};
+use crate::sync::Signal;
 
 /// What left the manager inside a critical section, to be dropped after it.
 #[derive(Debug, Default)]
@@ -19,6 +21,17 @@ pub(super) struct Garbage {
     chunks: Vec<Arc<Chunk>>,
     indexes: Vec<KeyIndex>,
     queues: Vec<Queue>,
+    /// Whoever waited for something that has come.
+    wake: Vec<Arc<Signal>>,
+}
+
+impl Garbage {
+    /// Drops what it holds and wakes who is to be woken. Never under the manager's lock.
+    pub(super) fn dispose(self) {
+        for signal in &self.wake {
+            signal.raise();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -45,19 +58,25 @@ pub(super) struct Inner {
     pub(super) expelled: u64,
     pub(super) removed: u64,
     pub(super) account: Account,
+    pub(super) membership: Option<Membership>,
+    /// Subscribers that found nothing to read; each is woken once when something comes.
+    pub(super) idle: Vec<Arc<Signal>>,
+    pub(super) wake_ups: u64,
+    /// Rises with everything that a reader may want to know.
+    pub(super) changes: u64,
+    pub(super) dropped: u64,
     index_charge: Charge,
     garbage: Garbage,
 }
 
 impl Inner {
     pub(super) fn new(config: CheckpointConfig, high: Seqno) -> Self {
-        let account = Account::new();
+        let account = Account::new(config.quota.clone());
         let queue = Queue::new(account.clone());
         let mut cursors = Cursors::default();
         let persistence = config.persistence.then(|| cursors.insert(PERSISTENCE, queue.base(), high, false));
         Self {
             role: config.role,
-            config,
             closed: VecDeque::new(),
             open: Checkpoint::assigned(1, high, high, queue.end()),
             queue,
@@ -72,9 +91,15 @@ impl Inner {
             deduplicated: 0,
             expelled: 0,
             removed: 0,
+            membership: config.quota.as_ref().map(Quota::join),
+            idle: Vec::new(),
+            wake_ups: 0,
+            changes: 0,
+            dropped: 0,
             index_charge: account.charge(0),
             account,
             garbage: Garbage::default(),
+            config,
         }
     }
 
@@ -134,7 +159,12 @@ impl Inner {
             self.highest_gone = self.highest_gone.max(seqno);
         }
         let freed = self.queue.advance_base(to);
-        self.garbage.chunks.extend(freed);
+        self.discard(freed);
+    }
+
+    /// Keeps chunks that left the queue until the critical section is over.
+    pub(super) fn discard(&mut self, chunks: impl IntoIterator<Item = Arc<Chunk>>) {
+        self.garbage.chunks.extend(chunks);
     }
 
     /// A fresh index for a checkpoint that has no item yet.
@@ -156,6 +186,21 @@ impl Inner {
     pub(super) fn reset_queue(&mut self) {
         let old = std::mem::replace(&mut self.queue, Queue::new(self.account.clone()));
         self.garbage.queues.push(old);
+    }
+
+    /// Has `signal` raised when something is queued. It is lowered under the lock, so nothing queued later is missed.
+    pub(super) fn arm(&mut self, signal: &Arc<Signal>) {
+        signal.lower();
+        if !self.idle.iter().any(|armed| Arc::ptr_eq(armed, signal)) {
+            self.idle.push(Arc::clone(signal));
+        }
+    }
+
+    /// Wakes every idle subscriber, once.
+    pub(super) fn wake_idle(&mut self) {
+        self.changes += 1;
+        self.wake_ups += self.idle.len() as u64;
+        self.garbage.wake.append(&mut self.idle);
     }
 
     pub(super) fn take_garbage(&mut self) -> Garbage {

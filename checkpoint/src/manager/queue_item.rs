@@ -3,7 +3,7 @@
 use super::config::Role;
 use super::dedup::Verdict;
 use super::inner::Inner;
-use crate::{CheckpointError, Item, Operation, Seqno};
+use crate::{CheckpointError, Item, MemoryState, Namespace, Operation, Seqno};
 
 /// What queueing an operation did to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,25 +27,46 @@ pub struct Queued {
 
 impl Inner {
     pub(super) fn queue_item(&mut self, mut item: Item) -> Result<Queued, CheckpointError> {
+        self.require_memory(&item)?;
         self.assign_seqno(&mut item)?;
         if self.role == Role::Active {
             item.history |= item.operation == Operation::SystemEvent;
         }
         self.close_if_full();
-        let verdict = match self.verdict(&item) {
+        let seqno = item.seqno;
+        let effect = match item.operation.namespace() {
+            Some(namespace) => self.queue_operation(item, namespace),
+            None => {
+                self.append(item);
+                Effect::New
+            }
+        };
+        Ok(Queued { seqno, effect })
+    }
+
+    fn queue_operation(&mut self, item: Item, namespace: Namespace) -> Effect {
+        let hash = self.index.hash(namespace, &item.key);
+        let replaced = match self.verdict(&item, namespace, hash) {
+            Verdict::Append => None,
+            Verdict::Replace(position) => Some(position),
             Verdict::NewCheckpoint => {
                 self.open_next();
-                Verdict::Append
+                None
             }
-            verdict => verdict,
         };
-        let effect = match verdict {
-            Verdict::Replace(position) => self.replace(position, item.seqno),
-            Verdict::Append | Verdict::NewCheckpoint => Effect::New,
-        };
-        let seqno = item.seqno;
+        let effect = replaced.map_or(Effect::New, |position| self.replace(position, item.seqno));
+        let is_visible = item.operation.is_visible();
+        self.high = item.seqno;
+        if is_visible {
+            self.visible = item.seqno;
+        }
+        self.open.extend_to(item.seqno, is_visible);
+        if !self.open.snapshot_type().is_disk() {
+            self.index.insert(&self.queue, hash, namespace, &item, self.queue.end(), replaced);
+            self.charge_index();
+        }
         self.append(item);
-        Ok(Queued { seqno, effect })
+        effect
     }
 
     fn assign_seqno(&self, item: &mut Item) -> Result<(), CheckpointError> {
@@ -77,16 +98,27 @@ impl Inner {
     }
 
     fn close_if_full(&mut self) {
-        if self.config.max_bytes.is_some_and(|max| self.open.live.items > 0 && self.open.live.bytes >= max) {
+        let by_quota = || self.membership.as_ref().map(|member| member.quota().checkpoint_bytes());
+        let max = self.config.max_bytes.or_else(by_quota);
+        if max.is_some_and(|max| self.open.live.items > 0 && self.open.live.bytes >= max) {
             self.open_next();
         }
     }
 
+    /// An active takes nothing more while the quota is used up; what a replica is sent it must take.
+    fn require_memory(&self, item: &Item) -> Result<(), CheckpointError> {
+        let is_write = self.role == Role::Active && item.operation.namespace().is_some();
+        match &self.membership {
+            Some(member) if is_write && member.quota().state() == MemoryState::Full => {
+                Err(CheckpointError::NoMemory { used_bytes: member.quota().used_bytes() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn replace(&mut self, position: u64, by: Seqno) -> Effect {
-        let Some(payload) = self.queue.live_item(position).map(Item::payload_bytes) else {
-            return Effect::New;
-        };
-        self.queue.supersede(position, by);
+        let Some((payload, rewritten)) = self.queue.supersede(position, by) else { return Effect::New };
+        self.discard(rewritten);
         self.open.live.remove(payload);
         self.deduplicated += 1;
         let persisted = self.persistence.and_then(|cursor| self.cursors.get(cursor));
@@ -97,19 +129,8 @@ impl Inner {
     }
 
     fn append(&mut self, item: Item) {
-        if let Some(namespace) = item.operation.namespace() {
-            let is_visible = item.operation.is_visible();
-            self.high = item.seqno;
-            if is_visible {
-                self.visible = item.seqno;
-            }
-            self.open.extend_to(item.seqno, is_visible);
-            if !self.open.snapshot_type().is_disk() {
-                self.index.insert(&self.queue, namespace, &item, self.queue.end());
-                self.charge_index();
-            }
-        }
         self.open.live.add(item.payload_bytes());
         self.queue.push(item);
+        self.wake_idle();
     }
 }

@@ -1,11 +1,11 @@
 //! Reading: which checkpoints make up a cursor's next batch.
 
 use super::inner::Inner;
-use crate::CheckpointError;
 use crate::batch::{Batch, ReadLimit};
 use crate::checkpoint::Checkpoint;
 use crate::cursor::Cursor;
 use crate::queue::Totals;
+use crate::{CheckpointError, Seqno};
 
 impl Inner {
     pub(super) fn read(&mut self, cursor: Cursor, limit: ReadLimit) -> Result<Batch, CheckpointError> {
@@ -21,21 +21,29 @@ impl Inner {
         }
         let state = self.cursors.get(cursor).ok_or(CheckpointError::UnknownCursor)?;
         let (from, seqno) = (state.position, state.seqno);
-        let batch = self.batch_from(from, limit, Some(cursor) == self.persistence);
-        self.cursors.set(cursor, batch.to, self.processed_at(batch.to, seqno));
+        let mut batch = self.batch_from(from, limit, Some(cursor) == self.persistence);
+        batch.last = self.processed_at(batch.to, seqno);
+        self.cursors.set(cursor, batch.to, batch.last);
         self.remove_unreferenced();
         Ok(batch)
     }
 
     pub(super) fn remaining(&self, cursor: Cursor) -> Result<usize, CheckpointError> {
         let state = self.cursors.get(cursor).ok_or(CheckpointError::UnknownCursor)?;
-        Ok(self.queue.live_between(state.position, self.queue.end()).items)
+        Ok(self.queue.live_from(state.position))
     }
 
     /// The batch that starts at `from`: whole checkpoints, until a limit is reached or the next is of another kind.
     fn batch_from(&self, from: u64, limit: ReadLimit, is_persistence: bool) -> Batch {
-        let mut batch =
-            Batch { chunks: Vec::new(), from, to: from, end: self.high, ranges: Vec::new(), more: false };
+        let mut batch = Batch {
+            chunks: Vec::new(),
+            from,
+            to: from,
+            end: self.high,
+            ranges: Vec::new(),
+            more: false,
+            last: Seqno::ZERO,
+        };
         let mut last: Option<&Checkpoint> = None;
         let mut read = Totals::default();
         for (checkpoint, checkpoint_end) in self.checkpoints_from(from) {

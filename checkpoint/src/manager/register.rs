@@ -24,6 +24,10 @@ impl Inner {
         let (position, seqno) =
             if backfill { (self.queue.base(), self.front().dummy) } else { (self.queue.seek(after), after) };
         let next = self.queue.first_live(position).map_or(self.high.next(), |item| item.seqno);
+        if self.cursors.by_name(name).is_some() {
+            // Whoever waits with the cursor that had the name must learn that it is gone.
+            self.wake_idle();
+        }
         let cursor = self.cursors.insert(name, position, seqno, droppable);
         // The cursor whose name it took may have been the only one in the oldest checkpoint.
         self.remove_unreferenced();

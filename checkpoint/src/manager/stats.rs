@@ -26,6 +26,10 @@ pub struct CheckpointStats {
     pub expelled: u64,
     /// Items that left with a removed checkpoint, since the start.
     pub removed: u64,
+    /// Cursors dropped by memory recovery, since the start.
+    pub cursors_dropped: u64,
+    /// Times a subscriber that had nothing to read was woken, since the start.
+    pub wake_ups: u64,
     /// Bytes the queue keeps alive: slots, keys, values.
     pub queue_bytes: usize,
     /// Bytes of the key index.
@@ -55,6 +59,8 @@ impl Inner {
             deduplicated: self.deduplicated,
             expelled: self.expelled,
             removed: self.removed,
+            cursors_dropped: self.dropped,
+            wake_ups: self.wake_ups,
             queue_bytes,
             index_bytes,
             reader_bytes: self.account.total().saturating_sub(queue_bytes + index_bytes),

@@ -1,4 +1,7 @@
-//! A chunk: a run of slots with consecutive positions, shared by `Arc` between the queue and the batches read from it.
+//! A chunk: a run of slots with rising positions, shared by `Arc` between the queue and the batches read from it.
+//!
+//! A dense chunk has a slot for every position from its start on and is filled in order. When most of its items have
+//! been superseded the queue puts a sparse one in its place, which holds only those that are live, at their positions.
 //!
 //! What always holds: a slot's item is written once and never moves or changes; `superseded_by` goes once from 0 to the
 //! seqno of the revision that replaced it. Both are written only by whoever holds the manager's lock; both may be read
@@ -15,7 +18,7 @@ use crate::account::{Account, Charge};
 use crate::sync::{AtomicU64, Ordering};
 use crate::{Item, Seqno};
 
-/// Bytes a queued item costs beyond its key and value: its slot and its entry in the key index.
+/// Bytes a queued item costs beyond its key and value in a dense chunk.
 pub(crate) const SLOT_BYTES: usize = size_of::<Slot>();
 
 #[derive(Debug)]
@@ -27,6 +30,10 @@ pub(crate) struct Slot {
 impl Slot {
     fn empty() -> Self {
         Self { item: OnceLock::new(), superseded_by: AtomicU64::new(0) }
+    }
+
+    fn filled(item: Item) -> Self {
+        Self { item: OnceLock::from(item), superseded_by: AtomicU64::new(0) }
     }
 
     /// Whether no newer revision has taken its place. Exact under the lock.
@@ -48,23 +55,43 @@ impl Slot {
 #[derive(Debug)]
 pub(crate) struct Chunk {
     start: u64,
+    /// Of a sparse chunk: each slot's position, rising.
+    positions: Option<Box<[u64]>>,
     slots: Box<[Slot]>,
     charge: Charge,
 }
 
 impl Chunk {
+    /// An empty dense chunk.
     pub(crate) fn new(start: u64, capacity: usize, account: &Account) -> Self {
         let slots = (0..capacity).map(|_| Slot::empty()).collect();
-        Self { start, slots, charge: account.charge(capacity * SLOT_BYTES) }
+        Self { start, positions: None, slots, charge: account.charge(capacity * SLOT_BYTES) }
     }
 
-    /// Position of its first slot.
+    /// A sparse chunk with what is live in this one up to position `filled`. Keys and values are shared; they are
+    /// charged to both while both are there.
+    pub(crate) fn without_dead(&self, filled: u64, account: &Account) -> Self {
+        let live = || self.entries(self.start, filled).filter(|(_, slot)| slot.is_live());
+        let positions: Box<[u64]> = live().map(|(position, _)| position).collect();
+        let slots: Box<[Slot]> =
+            live().filter_map(|(_, slot)| slot.item()).cloned().map(Slot::filled).collect();
+        let payload: usize = slots.iter().filter_map(Slot::item).map(Item::payload_bytes).sum();
+        let charge = account.charge(slots.len() * (SLOT_BYTES + size_of::<u64>()) + payload);
+        Self { start: self.start, positions: Some(positions), slots, charge }
+    }
+
+    /// Where it starts: no slot has a lower position.
     pub(crate) fn start(&self) -> u64 {
         self.start
     }
 
-    /// Position after its last slot, filled or not.
-    pub(crate) fn end(&self) -> u64 {
+    /// How many slots it has, filled or not.
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Of a dense chunk: the position after its last slot.
+    pub(crate) fn dense_end(&self) -> u64 {
         self.start + self.slots.len() as u64
     }
 
@@ -92,13 +119,48 @@ impl Chunk {
     }
 
     pub(crate) fn slot(&self, position: u64) -> Option<&Slot> {
-        let index = position.checked_sub(self.start)?;
-        self.slots.get(usize::try_from(index).ok()?)
+        let index = match &self.positions {
+            None => usize::try_from(position.checked_sub(self.start)?).ok()?,
+            Some(positions) => positions.binary_search(&position).ok()?,
+        };
+        self.slots.get(index)
     }
 
     /// The slots with positions in `from..to`, in order.
     pub(crate) fn slots(&self, from: u64, to: u64) -> &[Slot] {
-        let clamp = |position: u64| (position.clamp(self.start, self.end()) - self.start) as usize;
-        self.slots.get(clamp(from)..clamp(to)).unwrap_or(&[])
+        self.slots.get(self.index(from)..self.index(to)).unwrap_or(&[])
+    }
+
+    /// The slots with positions in `from..to`, in order, each with its position.
+    pub(crate) fn entries(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = (u64, &Slot)> {
+        let first = self.index(from);
+        let slots = self.slots(from, to).iter().enumerate();
+        slots.map(move |(offset, slot)| (self.position(first + offset), slot))
+    }
+
+    /// The position after the last slot in `from..to` whose seqno is at most `after`, `from` or the chunk's start if
+    /// there is none.
+    pub(crate) fn seek(&self, from: u64, to: u64, after: Seqno) -> u64 {
+        let slots = self.slots(from, to);
+        let count = slots.partition_point(|slot| slot.item().is_some_and(|item| item.seqno <= after));
+        match count.checked_sub(1) {
+            Some(last) => self.position(self.index(from) + last) + 1,
+            None => from.max(self.start),
+        }
+    }
+
+    /// The index of the first slot at or after `position`.
+    fn index(&self, position: u64) -> usize {
+        match &self.positions {
+            None => (position.saturating_sub(self.start)).min(self.slots.len() as u64) as usize,
+            Some(positions) => positions.partition_point(|&at| at < position),
+        }
+    }
+
+    fn position(&self, index: usize) -> u64 {
+        match &self.positions {
+            None => self.start + index as u64,
+            Some(positions) => positions.get(index).copied().unwrap_or(u64::MAX),
+        }
     }
 }

@@ -15,7 +15,7 @@ fn item(seqno: u64, value_bytes: usize) -> Item {
 const KEY_BYTES: usize = 7;
 
 fn queue_of(seqnos: impl IntoIterator<Item = u64>) -> (Queue, Account) {
-    let account = Account::new();
+    let account = Account::new(None);
     let mut queue = Queue::new(account.clone());
     for seqno in seqnos {
         queue.push(item(seqno, 0));
@@ -28,7 +28,7 @@ fn seqnos(queue: &Queue) -> Vec<u64> {
 }
 
 fn capacities(queue: &Queue) -> Vec<u64> {
-    queue.segments.iter().map(|segment| segment.chunk.end() - segment.chunk.start()).collect()
+    queue.segments.iter().map(|segment| segment.chunk.capacity() as u64).collect()
 }
 
 #[test]
@@ -38,6 +38,7 @@ fn a_position_names_one_item_for_ever() {
     queue.push(item(101, 0));
     assert_eq!((queue.base(), queue.end()), (37, 101));
     for position in 37..101 {
+        assert_eq!(queue.live_from(position), 101 - position as usize);
         assert_eq!(queue.live_item(position).map(|item| item.seqno), Some(Seqno(position + 1)));
     }
     for outside in [0, 36, 101, u64::MAX] {
@@ -48,9 +49,9 @@ fn a_position_names_one_item_for_ever() {
 #[test]
 fn a_superseded_slot_is_a_hole_that_keeps_its_place() {
     let (mut queue, _) = queue_of(1..=40);
-    assert!(queue.supersede(20, Seqno(41)));
-    assert!(!queue.supersede(20, Seqno(42)), "once is enough");
-    assert!(!queue.supersede(40, Seqno(42)), "nothing is there");
+    assert!(queue.supersede(20, Seqno(41)).is_some());
+    assert!(queue.supersede(20, Seqno(42)).is_none(), "once is enough");
+    assert!(queue.supersede(40, Seqno(42)).is_none(), "nothing is there");
     assert_eq!(queue.live_item(20), None);
     assert_eq!(queue.slot(20).and_then(Slot::item).map(|item| item.seqno), Some(Seqno(21)));
     assert_eq!(queue.first_live(20).map(|item| item.seqno), Some(Seqno(22)));
@@ -137,7 +138,7 @@ fn chunks_grow_with_what_is_queued_and_stay_a_small_share_of_it() {
     assert!(capacities.is_sorted());
     assert_eq!((capacities.first(), capacities.last()), (Some(&CHUNK_SLOTS_MIN), Some(&CHUNK_SLOTS_MAX)));
     for segment in &queue.segments {
-        let (queued, slots) = (segment.chunk.start(), segment.chunk.end() - segment.chunk.start());
+        let (queued, slots) = (segment.chunk.start(), segment.chunk.capacity() as u64);
         assert!(slots <= CHUNK_SLOTS_MIN.max(queued / CHUNK_SHARE * 2), "{slots} slots when {queued} queued");
     }
     // A queue that was long and is short again is cheap again.
@@ -149,10 +150,10 @@ fn chunks_grow_with_what_is_queued_and_stay_a_small_share_of_it() {
 
 #[test]
 fn a_chunk_of_large_values_is_closed_early() {
-    let account = Account::new();
+    let account = Account::new(None);
     let mut queue = Queue::new(account);
     for seqno in 1..=6 {
-        queue.push(item(seqno, CHUNK_BYTES_MAX / 2));
+        queue.push(item(seqno, CHUNK_BYTES / 2));
     }
     let filled: Vec<_> = queue.segments.iter().map(|segment| segment.filled).collect();
     assert_eq!(filled, [2, 4, 6], "two of half the limit fill a chunk of 16");
@@ -160,7 +161,7 @@ fn a_chunk_of_large_values_is_closed_early() {
     assert_eq!(seqnos(&queue), [1, 2, 3, 4, 5, 6]);
     assert_eq!(queue.seek(Seqno(3)), 3);
     assert_eq!(queue.live_between(1, 5).items, 4);
-    assert!(queue.supersede(2, Seqno(7)));
+    assert!(queue.supersede(2, Seqno(7)).is_some());
     assert_eq!(seqnos(&queue), [1, 2, 4, 5, 6]);
     assert_eq!(queue.advance_base(4).len(), 2);
     assert_eq!(seqnos(&queue), [5, 6]);
@@ -194,11 +195,18 @@ fn memory_is_charged_when_queued_and_discharged_when_dropped() {
 fn a_batch_keeps_its_chunks_alive_and_charged() {
     let (mut queue, account) = queue_of(1..=20);
     let (from, to) = (3, 18);
-    let batch =
-        Batch { chunks: queue.chunks(from, to), from, to, end: Seqno(20), ranges: Vec::new(), more: false };
+    let batch = Batch {
+        chunks: queue.chunks(from, to),
+        from,
+        to,
+        end: Seqno(20),
+        ranges: Vec::new(),
+        more: false,
+        last: Seqno(0),
+    };
     // After the batch was taken: items in it are replaced, then all that was there goes.
     queue.push(item(21, 0));
-    assert!(queue.supersede(5, Seqno(21)));
+    assert!(queue.supersede(5, Seqno(21)).is_some());
     drop(queue.advance_base(21));
     assert_eq!(queue.bytes(), 0);
     assert_eq!(account.total(), 32 * SLOT_BYTES + 21 * KEY_BYTES, "both chunks");
@@ -213,8 +221,15 @@ fn a_batch_leaves_out_what_was_replaced_before_its_end() {
     let (mut queue, _) = queue_of(1..=4);
     queue.supersede(1, Seqno(4));
     queue.supersede(2, Seqno(5));
-    let batch =
-        Batch { chunks: queue.chunks(0, 4), from: 0, to: 4, end: Seqno(4), ranges: Vec::new(), more: false };
+    let batch = Batch {
+        chunks: queue.chunks(0, 4),
+        from: 0,
+        to: 4,
+        end: Seqno(4),
+        ranges: Vec::new(),
+        more: false,
+        last: Seqno(0),
+    };
     let read: Vec<_> = batch.items().map(|item| item.seqno.0).collect();
     assert_eq!(read, [1, 3, 4], "2 was replaced by 4, 3 by 5, which is not in the snapshot at 4");
 }
@@ -222,8 +237,70 @@ fn a_batch_leaves_out_what_was_replaced_before_its_end() {
 #[test]
 fn values_are_shared_not_copied() {
     let value = Bytes::from(vec![1; 1000]);
-    let mut queue = Queue::new(Account::new());
+    let mut queue = Queue::new(Account::new(None));
     let at = queue.push(Item { seqno: Seqno(1), ..Item::mutation(Key::new(b"k"), value.clone()) });
     let queued = queue.live_item(at).and_then(|item| item.value.clone());
     assert_eq!(queued.map(|queued| queued.as_ptr()), Some(value.as_ptr()));
+}
+
+#[test]
+fn a_queue_costs_memory_for_what_is_live_not_for_what_was_written() {
+    let (mut queue, account) = queue_of([]);
+    // One key that nobody replaces, then one that is replaced all the time.
+    queue.push(item(1, 100));
+    let mut hot = queue.push(item(2, 100));
+    for seqno in 3..=100_000 {
+        drop(queue.supersede(hot, Seqno(seqno)));
+        hot = queue.push(item(seqno, 100));
+    }
+    assert_eq!(seqnos(&queue), [1, 100_000]);
+    assert!(queue.segments.len() <= 3, "{} segments", queue.segments.len());
+    assert!(queue.prefix.len() <= 2 * 3 + STALE_NUMBERS_MAX, "{} numbers", queue.prefix.len());
+    let bytes = account.total();
+    assert!(
+        bytes < 4_096 * (SLOT_BYTES + 100 + KEY_BYTES) * 3 / 2,
+        "{bytes} bytes for two items and a chunk"
+    );
+    assert_eq!(bytes, queue.bytes());
+    assert_eq!((queue.live_from(0), queue.live_from(1), queue.live_from(hot)), (2, 1, 1));
+}
+
+#[test]
+fn a_rewritten_chunk_keeps_every_position() {
+    let (mut queue, _) = queue_of(1..=64);
+    let dead: Vec<u64> = (0..48).filter(|position| position % 8 != 3).collect();
+    let rewritten = dead.iter().filter_map(|&position| queue.supersede(position, Seqno(100))?.1).count();
+    assert!(rewritten >= 3, "{rewritten} chunks were rewritten");
+    let expected: Vec<u64> = (0..64).filter(|position| !dead.contains(position)).collect();
+    let live: Vec<u64> = queue.live_items(0, 64).map(|(position, _)| position).collect();
+    assert_eq!(live, expected);
+    for base in [0, 3, 4, 11, 12, 47] {
+        let _ = queue.advance_base(base);
+        for from in base..=64 {
+            let ahead = expected.iter().filter(|&&position| position >= from).count();
+            assert_eq!(queue.live_from(from), ahead, "base {base}, from {from}");
+            assert_eq!(queue.live_between(from, 64).items, ahead, "base {base}, from {from}");
+            let first = queue.first_live(from).map(|item| item.seqno.0 - 1);
+            assert_eq!(first, expected.iter().copied().find(|&position| position >= from));
+            // Between where it stands and where a dense chunk would have it there is nothing live.
+            let at = queue.seek(Seqno(from));
+            assert_eq!(queue.live_from(at), ahead, "base {base}, after {from}: {at}");
+        }
+    }
+}
+
+#[test]
+fn readers_of_a_rewritten_chunk_keep_the_old_one() {
+    let (mut queue, account) = queue_of(1..=32);
+    let chunks = queue.chunks(0, 16);
+    let batch =
+        Batch { chunks, from: 0, to: 16, end: Seqno(32), ranges: Vec::new(), more: false, last: Seqno(0) };
+    for position in 0..16 {
+        drop(queue.supersede(position, Seqno(33 + position)));
+    }
+    assert_eq!(queue.first_live(0).map(|item| item.seqno), Some(Seqno(17)));
+    assert_eq!(batch.items().count(), 16);
+    assert!(account.total() > queue.bytes());
+    drop(batch);
+    assert_eq!(account.total(), queue.bytes());
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{FailoverEntry, Key, ReadLimit, SnapshotType};
 
 const PERSISTING: CheckpointConfig =
-    CheckpointConfig { role: Role::Active, max_bytes: None, persistence: true };
+    CheckpointConfig { role: Role::Active, max_bytes: None, quota: None, persistence: true };
 
 fn vbucket(state: State) -> (VBucket, VBucketState) {
     let persisted = VBucketState::new(state, FailoverLog::new(VbUuid(7)));
@@ -116,6 +116,23 @@ fn what_was_persisted_is_where_it_goes_on() {
     let written = vbucket.write(set("a"), 1).expect("active");
     assert_eq!(written.queued.seqno, Seqno(7));
     assert!(written.cas > Cas(77 << 16));
+}
+
+#[test]
+fn after_a_rollback_the_lost_branch_is_gone_and_a_promotion_starts_at_its_end() {
+    let (replica, persisted) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 4)).expect("valid");
+    for seqno in 1..=4 {
+        replica.receive(at(seqno, "a")).expect("inside");
+    }
+    let entries =
+        [(8, 3), (7, 0)].map(|(uuid, seqno)| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) });
+    replica.set_failover_log(FailoverLog::from_entries(entries.to_vec()).expect("valid"));
+    replica.rollback(Seqno(2), &persisted);
+    assert_eq!((replica.high_seqno(), replica.manager().stats().items), (Seqno(2), 0));
+    assert_eq!(replica.failover_log().entries(), &entries[1..]);
+    replica.set_state(State::Active, Some(VbUuid(9)));
+    assert_eq!(replica.failover_log().newest(), FailoverEntry { uuid: VbUuid(9), seqno: Seqno(2) });
 }
 
 #[test]

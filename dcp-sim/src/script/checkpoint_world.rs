@@ -24,7 +24,7 @@ pub(super) struct CheckpointWorld {
 impl CheckpointWorld {
     pub(super) fn new(options: &ManagerOptions) -> Self {
         let ManagerOptions { high, role, max_bytes, persistence } = *options;
-        let config = CheckpointConfig { role, max_bytes, persistence };
+        let config = CheckpointConfig { role, max_bytes, quota: None, persistence };
         Self { manager: CheckpointManager::new(config, high), role, flush: None }
     }
 
@@ -72,6 +72,16 @@ impl CheckpointWorld {
             CheckpointCommand::FlushOk => self.end_flush(Flush::commit),
             CheckpointCommand::FlushFail => self.end_flush(Flush::fail),
             CheckpointCommand::Expel => Ok(vec![format!("expelled={}", self.manager.expel())]),
+            CheckpointCommand::Recover { bytes } => {
+                let recovered = self.manager.recover(*bytes);
+                let satisfied = print::yes_or_no(recovered.is_satisfied);
+                Ok(vec![format!(
+                    "checkpoints-created={} expelled={} cursors-dropped={} satisfied={satisfied}",
+                    recovered.checkpoints_created,
+                    recovered.expelled,
+                    recovered.cursors_dropped.join(","),
+                )])
+            }
             CheckpointCommand::Show => Ok(self.manager.to_string().lines().map(str::to_owned).collect()),
             CheckpointCommand::Stats => Ok(vec![self.stats()]),
             CheckpointCommand::Clear { high } => {

@@ -69,24 +69,21 @@ impl KeyForm {
     fn wire_key(self, item: &Item) -> Result<Bytes, WireError> {
         let refused = |what| WireError::NotSendable { operation: item.operation.name(), what };
         match self {
-            Self::Collections => Ok(item.key.encoded().clone()),
+            Self::Collections => Ok(item.key.to_bytes()),
             Self::Bare if item.key.collection() != 0 => {
                 Err(refused("the connection sees the default collection only"))
             }
             Self::Bare if item.key.user().is_empty() => Err(refused("the key is empty")),
-            Self::Bare => Ok(item.key.encoded().slice_ref(item.key.user())),
+            Self::Bare => {
+                let encoded = item.key.to_bytes();
+                Ok(encoded.slice(encoded.len() - item.key.user().len()..))
+            }
         }
     }
 
     fn item_key(self, opcode: Opcode, key: &Bytes) -> Result<Key, WireError> {
         match self {
-            // A prefix longer than need be would make two keys of one document.
-            Self::Collections => Key::from_encoded(key.clone())
-                .filter(|key| {
-                    Key::in_collection(key.collection(), &[]).encoded().len() + key.user().len()
-                        == key.encoded().len()
-                })
-                .ok_or(WireError::BadKey { opcode }),
+            Self::Collections => Key::from_encoded(key.clone()).ok_or(WireError::BadKey { opcode }),
             Self::Bare => Ok(Key::new(key)),
         }
     }

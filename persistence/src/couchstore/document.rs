@@ -38,7 +38,7 @@ pub(super) fn stored_key(namespace: Namespace, key: &Key) -> Option<Bytes> {
     let prefix = match namespace {
         Namespace::Committed => match encoded.first() {
             Some(&SYSTEM | &PREPARED) => return None,
-            _ => return Some(encoded.clone()),
+            _ => return Some(key.to_bytes()),
         },
         Namespace::System => SYSTEM,
         Namespace::Prepared => PREPARED,

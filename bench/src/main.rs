@@ -1,0 +1,34 @@
+//! Lowtide beside its peers, in one run: each row is the median of five, rows we lose included.
+
+use clap::{Parser, Subcommand};
+
+mod peers;
+mod queue;
+mod race;
+mod stall;
+mod table;
+
+#[derive(Parser)]
+#[command(
+    name = "bench",
+    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench stall\n"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Items a second through a queue, to every consumer.
+    Queue(queue::Arguments),
+    /// One consumer that stands still while hot keys are written, and how long the lock is held.
+    Stall(stall::Arguments),
+}
+
+fn main() {
+    match Cli::parse().command {
+        Command::Queue(arguments) => queue::run(&arguments),
+        Command::Stall(arguments) => stall::run(&arguments),
+    }
+}

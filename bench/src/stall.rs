@@ -1,0 +1,134 @@
+//! What one slow consumer costs, and how long our lock is held.
+
+use std::time::Instant;
+
+use checkpoint::{CheckpointConfig, CheckpointManager, Item, ReadLimit, Seqno};
+use clap::Args;
+
+use crate::peers::{item, new_item};
+use crate::race::{Zipf, median};
+use crate::table::Table;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Updates written while one consumer stands still.
+    #[arg(long, default_value_t = 2_000_000)]
+    updates: u64,
+    /// Runs of which the median counts.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+}
+
+pub fn run(arguments: &Arguments) {
+    stalled(arguments);
+    held(arguments);
+    costs(arguments);
+}
+
+/// One consumer reads nothing while hot keys are written; then it reads all, and must have every final value.
+fn stalled(arguments: &Arguments) {
+    let zipf = Zipf::new(10_000);
+    let columns = ["updates/s", "peak queue MiB", "items read", "wrong values"].map(str::to_owned).to_vec();
+    let title = format!("one stalled consumer, {} Zipf updates over 10,000 keys", arguments.updates);
+    let mut table = Table::new(&title, columns);
+    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    let cursor = manager.register("stalled", Seqno::ZERO, true).expect("valid").cursor;
+    let mut newest = vec![0; 10_000];
+    let (mut peak, started) = (0, Instant::now());
+    for n in 0..arguments.updates {
+        let key = zipf.key(n);
+        let seqno = manager.queue(item(key, n)).expect("active").seqno;
+        newest[key as usize] = seqno.0;
+        if n % 1_024 == 0 {
+            peak = peak.max(manager.stats().memory_bytes());
+        }
+    }
+    let rate = arguments.updates as f64 / started.elapsed().as_secs_f64();
+    let batch = manager.read(cursor, ReadLimit::NONE).expect("registered");
+    let key_of = |item: &Item| u64::from_be_bytes(item.key.user()[..8].try_into().expect("20 bytes"));
+    let wrong = batch.items().filter(|item| newest[key_of(item) as usize] != item.seqno.0).count();
+    let written = newest.iter().filter(|&&seqno| seqno > 0).count();
+    let read = batch.items().count();
+    let wrong = wrong + written.abs_diff(read);
+    table.row("lowtide", vec![rate, peak as f64 / f64::from(1 << 20), read as f64, wrong as f64]);
+
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    let started = Instant::now();
+    for n in 0..arguments.updates {
+        sender.send(crate::peers::Plain::new(zipf.key(n))).expect("its receiver lives");
+    }
+    let rate = arguments.updates as f64 / started.elapsed().as_secs_f64();
+    let bytes = receiver.len() * (size_of::<crate::peers::Plain>() + 16 + 16);
+    let items = receiver.len() as f64;
+    table.row("crossbeam-unbounded", vec![rate, bytes as f64 / f64::from(1 << 20), items, f64::NAN]);
+    table.print();
+}
+
+fn filled(items: u64) -> CheckpointManager {
+    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    // It holds everything until it reads.
+    manager.register("reader", Seqno::ZERO, true).expect("valid");
+    for n in 0..items {
+        manager.queue(new_item(n)).expect("active");
+    }
+    manager
+}
+
+/// The time of a whole call bounds the time its lock is held.
+fn held(arguments: &Arguments) {
+    let sizes = [1_000, 10_000, 100_000, 1_000_000];
+    let columns = sizes.iter().map(|size| format!("{size} items")).collect();
+    let mut table =
+        Table::new("microseconds of one call (an upper bound of the time the lock is held)", columns);
+    let mut rows =
+        [("read", Vec::new()), ("remaining", Vec::new()), ("register", Vec::new()), ("expel", Vec::new())];
+    for size in sizes {
+        let mut times: [Vec<_>; 4] = Default::default();
+        for _ in 0..arguments.runs {
+            let manager = filled(size);
+            let cursor = manager.cursor("reader").expect("registered");
+            let timed = |step: &mut dyn FnMut()| {
+                let started = Instant::now();
+                step();
+                started.elapsed()
+            };
+            times[1].push(timed(&mut || {
+                manager.remaining(cursor).expect("registered");
+            }));
+            times[2].push(timed(&mut || {
+                manager.register("middle", Seqno(size / 2), true).expect("valid");
+            }));
+            manager.unregister(manager.cursor("middle").expect("registered")).expect("registered");
+            let mut batch = None;
+            times[0].push(timed(&mut || {
+                batch = Some(manager.read(cursor, ReadLimit::NONE).expect("registered"))
+            }));
+            // The batch keeps the chunks: what is freed is not counted, as it is not freed under the lock.
+            times[3].push(timed(&mut || {
+                manager.expel();
+            }));
+        }
+        for ((_, values), times) in rows.iter_mut().zip(times) {
+            values.push(median(times).as_secs_f64() * 1e6);
+        }
+    }
+    for (name, values) in rows {
+        table.row(name, values);
+    }
+    table.print();
+}
+
+/// What an item costs beyond its key and value.
+fn costs(_: &Arguments) {
+    let items = 1_000_000;
+    let manager = filled(items);
+    let stats = manager.stats();
+    let payload = items as usize * (21 + 256);
+    let mut table = Table::new(
+        "bytes for each of a million queued items",
+        vec!["beyond key and value".into(), "of which item".into()],
+    );
+    let beyond = (stats.memory_bytes() - payload) as f64 / items as f64;
+    table.row("lowtide", vec![beyond, size_of::<Item>() as f64]);
+    table.print();
+}

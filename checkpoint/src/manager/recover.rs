@@ -1,0 +1,210 @@
+//! Memory recovery of one manager, in order: close the open checkpoint, expel, drop cursors. Each step only while there
+//! is something left to recover (C17).
+//!
+//! Dropping a cursor helps only if it is furthest behind, and sends its consumer to the disk; so cursors go from the
+//! lowest up, those that stand together together, never one at or above a cursor that must stay, and none at all
+//! where nothing would come free.
+
+use std::sync::Arc;
+
+use super::PERSISTENCE;
+use super::inner::Inner;
+
+/// What memory recovery did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Checkpoints opened in the place of one that was closed.
+    pub checkpoints_created: usize,
+    /// Items expelled.
+    pub expelled: usize,
+    /// Cursors dropped, in this order. Their consumers find their handles unknown, and register again.
+    pub cursors_dropped: Vec<Arc<str>>,
+    /// Bytes of keys, values and what the queue adds to them that nobody needs any more. Memory that readers' batches
+    /// hold comes back when these go.
+    pub freed_bytes: usize,
+    /// Whether that is as much as was asked for.
+    pub is_satisfied: bool,
+}
+
+impl Inner {
+    pub(super) fn recover(&mut self, bytes: usize) -> Recovered {
+        let mut done = Recovered::default();
+        let before = self.live_bytes();
+        let freed = |inner: &Self| before.saturating_sub(inner.live_bytes());
+        if bytes > 0 && self.open.live.items > 0 {
+            self.open_next();
+            done.checkpoints_created = 1;
+        }
+        if freed(self) < bytes {
+            done.expelled += self.expel();
+        }
+        while freed(self) < bytes && self.drop_lowest(&mut done.cursors_dropped) {
+            done.expelled += self.expel();
+        }
+        done.freed_bytes = freed(self);
+        done.is_satisfied = done.freed_bytes >= bytes;
+        done
+    }
+
+    fn live_bytes(&self) -> usize {
+        self.checkpoints().map(|checkpoint| checkpoint.live.bytes).sum()
+    }
+
+    /// Drops the lowest cursors that stand in one place, if all of them may go and something comes free by it.
+    fn drop_lowest(&mut self, dropped: &mut Vec<Arc<str>>) -> bool {
+        let Some((lowest, _)) = self.lowest() else { return false };
+        // Above the lowest ones stands the first that stays, or one that is dropped in a later step, or nobody.
+        let stays = self.cursors.iter().filter(|cursor| !cursor.droppable).map(|cursor| cursor.position);
+        let backup = self.flush.map(|flush| flush.backup_position);
+        let barrier = stays.chain(backup).min().unwrap_or(self.queue.end());
+        if self.queue.live_between(lowest, barrier).items == 0 {
+            return false;
+        }
+        let names: Vec<_> = self
+            .cursors
+            .iter()
+            .filter(|cursor| cursor.position == lowest && &*cursor.name != PERSISTENCE)
+            .map(|cursor| Arc::clone(&cursor.name))
+            .collect();
+        for name in names {
+            if let Some(cursor) = self.cursors.by_name(&name) {
+                self.cursors.remove(cursor);
+                self.dropped += 1;
+                dropped.push(name);
+            }
+        }
+        self.remove_unreferenced();
+        self.wake_idle();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use crate::{
+        CheckpointConfig, CheckpointError, CheckpointManager, Item, Key, MemoryState, Quota, QuotaConfig,
+        ReadLimit, Seqno,
+    };
+
+    fn manager(config: CheckpointConfig) -> CheckpointManager {
+        CheckpointManager::new(config, Seqno::ZERO)
+    }
+
+    fn set(manager: &CheckpointManager, key: usize) -> Result<(), CheckpointError> {
+        let item = Item::mutation(Key::new(format!("{key}").as_bytes()), Bytes::from(vec![0; 200]));
+        manager.queue(item).map(|_| ())
+    }
+
+    fn names(dropped: &[std::sync::Arc<str>]) -> Vec<&str> {
+        dropped.iter().map(|name| &**name).collect()
+    }
+
+    /// Cursors that have read so many of ten items, each in a checkpoint of its own.
+    fn with_cursors(cursors: &[(&str, usize, bool)]) -> CheckpointManager {
+        let manager = manager(CheckpointConfig::default());
+        let register = |&(name, _, droppable): &(&str, usize, bool)| {
+            manager.register(name, Seqno::ZERO, droppable).expect("valid").cursor
+        };
+        let handles: Vec<_> = cursors.iter().map(register).collect();
+        for key in 0..10 {
+            set(&manager, key).expect("no quota");
+            for (&(_, read, _), &handle) in cursors.iter().zip(&handles) {
+                if key < read {
+                    manager.read(handle, ReadLimit::NONE).expect("registered");
+                }
+            }
+            manager.close();
+        }
+        manager
+    }
+
+    #[test]
+    fn no_cursor_is_dropped_while_closing_and_expelling_are_enough() {
+        let manager = manager(CheckpointConfig::default());
+        let reader = manager.register("reader", Seqno::ZERO, true).expect("valid").cursor;
+        set(&manager, 1).expect("no quota");
+        manager.read(reader, ReadLimit::NONE).expect("registered");
+        set(&manager, 2).expect("no quota");
+        let recovered = manager.recover(100);
+        assert_eq!((recovered.checkpoints_created, recovered.expelled), (1, 1));
+        assert!(recovered.is_satisfied && recovered.cursors_dropped.is_empty(), "{recovered:?}");
+    }
+
+    #[test]
+    fn the_furthest_behind_go_first_and_only_as_many_as_must() {
+        let manager = with_cursors(&[("a", 2, true), ("b", 5, true), ("c", 8, true)]);
+        let recovered = manager.recover(3 * 200);
+        assert_eq!((names(&recovered.cursors_dropped), recovered.is_satisfied), (vec!["a"], true));
+        let recovered = manager.recover(usize::MAX);
+        assert_eq!((names(&recovered.cursors_dropped), recovered.is_satisfied), (vec!["b", "c"], false));
+        assert_eq!(manager.stats().items, 0);
+        assert_eq!(manager.check(), [""; 0]);
+    }
+
+    #[test]
+    fn cursors_that_stand_together_go_together() {
+        let manager = with_cursors(&[("a", 2, true), ("b", 2, true), ("c", 8, true)]);
+        assert_eq!(names(&manager.recover(200).cursors_dropped), ["a", "b"]);
+    }
+
+    #[test]
+    fn nobody_goes_for_nothing() {
+        let manager = with_cursors(&[("a", 2, true), ("stays", 2, false), ("c", 8, true)]);
+        let recovered = manager.recover(usize::MAX);
+        assert_eq!((names(&recovered.cursors_dropped), recovered.freed_bytes), (vec![], 0));
+        assert_eq!(
+            manager.recover(0),
+            super::Recovered { is_satisfied: true, ..super::Recovered::default() }
+        );
+    }
+
+    #[test]
+    fn a_flush_in_progress_keeps_what_it_may_need_again() {
+        let manager = manager(CheckpointConfig { persistence: true, ..CheckpointConfig::default() });
+        set(&manager, 1).expect("no quota");
+        let flush = manager.begin_flush(ReadLimit::NONE).expect("no other");
+        assert_eq!(manager.recover(usize::MAX).freed_bytes, 0);
+        flush.fail();
+        let again = manager.begin_flush(ReadLimit::NONE).expect("no other");
+        assert_eq!(again.batch().items().count(), 1);
+    }
+
+    #[test]
+    fn a_full_quota_refuses_writes_until_memory_is_recovered() {
+        let quota =
+            Quota::new(QuotaConfig { limit_bytes: 64 << 10, ..QuotaConfig::default() }).expect("valid");
+        let config = CheckpointConfig { quota: Some(quota.clone()), ..CheckpointConfig::default() };
+        let managers = [manager(config.clone()), manager(config)];
+        let reader = managers[0].register("reader", Seqno::ZERO, true).expect("valid").cursor;
+        let written = (0..).find(|&key| set(&managers[0], key).is_err()).expect("the quota is small");
+        assert!(written > 100, "{written}");
+        assert!(
+            matches!(set(&managers[1], 1), Err(CheckpointError::NoMemory { .. })),
+            "it is one quota for both"
+        );
+        assert_eq!(managers[0].high_seqno(), Seqno(written as u64), "a refused write uses up no seqno");
+
+        managers[0].read(reader, ReadLimit::NONE).expect("registered");
+        let recovered = managers[0].recover(quota.excess_bytes());
+        assert!(recovered.cursors_dropped.is_empty(), "{recovered:?}");
+        assert_eq!(quota.state(), MemoryState::Available);
+        set(&managers[1], 1).expect("there is room again");
+        drop(managers);
+        assert_eq!(quota.used_bytes(), 0);
+    }
+
+    #[test]
+    fn checkpoints_are_closed_at_their_share_of_the_quota() {
+        let quota =
+            Quota::new(QuotaConfig { limit_bytes: 100 << 10, ..QuotaConfig::default() }).expect("valid");
+        let manager = manager(CheckpointConfig { quota: Some(quota), ..CheckpointConfig::default() });
+        manager.register("reader", Seqno::ZERO, true).expect("valid");
+        for key in 0..100 {
+            set(&manager, key).expect("within the quota");
+        }
+        let checkpoints = manager.stats().checkpoints;
+        assert!((3..=5).contains(&checkpoints), "{checkpoints} for a third of the quota in tenths of it");
+    }
+}

@@ -1,0 +1,182 @@
+//! A subscription: a cursor that knows where it is, asks for backfill when it must, and can wait.
+//!
+//! In goes the seqno its reader has; out come batches, in order and without gap, and in between, when memory no longer
+//! has what comes next, the seqnos to fetch from disk. What always holds (C19): a batch after [`Next::Backfill`] begins where
+//! that ends; a waiting reader is woken once for each change from "nothing to read" to "something".
+
+use std::sync::Arc;
+
+use crate::batch::{Batch, ReadLimit};
+use crate::cursor::{Cursor, Registration};
+use crate::sync::{AtomicUsize, Ordering, Signal};
+use crate::{CheckpointError, CheckpointManager, Seqno};
+
+/// What a subscription has next.
+#[derive(Debug)]
+pub enum Next {
+    /// Items from memory.
+    Batch(Batch),
+    /// Memory no longer has what comes next: fetch this from disk, then go on.
+    Backfill(Backfill),
+    /// Nothing now.
+    Idle,
+    /// It was stopped.
+    Stopped,
+}
+
+/// Seqnos to fetch from disk, both ends included. Those that a newer revision replaced are not there, nor needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backfill {
+    /// The first that may be missing.
+    pub from: Seqno,
+    /// The last before memory goes on.
+    pub to: Seqno,
+}
+
+/// Ends a subscription's waiting from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    is_stopped: Arc<AtomicUsize>,
+    signal: Arc<Signal>,
+}
+
+impl Stopper {
+    /// Whoever waits for the subscription is woken, now and from now on.
+    pub fn stop(&self) {
+        self.is_stopped.store(1, Ordering::Release);
+        self.signal.raise();
+    }
+}
+
+/// A consumer's place in a vBucket's changes. Its cursor goes when it is dropped.
+#[derive(Debug)]
+pub struct Subscription {
+    manager: CheckpointManager,
+    name: String,
+    cursor: Cursor,
+    /// Everything up to here has been delivered or was asked to be fetched.
+    seqno: Seqno,
+    backfill: Option<Backfill>,
+    /// The manager's changes before a read that found nothing: until there are more, nothing is there.
+    nothing_since: Option<u64>,
+    signal: Arc<Signal>,
+    is_stopped: Arc<AtomicUsize>,
+}
+
+impl CheckpointManager {
+    /// Subscribes a consumer that has everything up to `after`; one of that name loses its cursor.
+    ///
+    /// # Errors
+    /// As [`CheckpointManager::register`].
+    pub fn subscribe(&self, name: &str, after: Seqno) -> Result<Subscription, CheckpointError> {
+        let registration = self.register(name, after, true)?;
+        let mut subscription = Subscription {
+            manager: self.clone(),
+            name: name.to_owned(),
+            cursor: registration.cursor,
+            seqno: after,
+            backfill: None,
+            nothing_since: None,
+            signal: Arc::new(Signal::new()),
+            is_stopped: Arc::new(AtomicUsize::new(0)),
+        };
+        subscription.stand(registration);
+        Ok(subscription)
+    }
+}
+
+impl Subscription {
+    /// The next batch within `limit`, what to fetch first, or [`Next::Idle`]. Never waits.
+    ///
+    /// # Errors
+    /// [`CheckpointError::UnknownCursor`] if its name was taken over; [`CheckpointError::InvalidArgument`] for a limit
+    /// of 0, or if the vBucket was rolled back behind what was delivered.
+    pub fn poll(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
+        let changes = self.manager.changes();
+        if self.is_stopped.load(Ordering::Acquire) == 0 && self.nothing_since == Some(changes) {
+            return Ok(Next::Idle);
+        }
+        self.poll_inside(changes, limit)
+    }
+
+    /// Polls under the manager's lock, whatever was found before.
+    fn poll_inside(&mut self, changes: u64, limit: ReadLimit) -> Result<Next, CheckpointError> {
+        self.nothing_since = None;
+        if self.is_stopped.load(Ordering::Acquire) != 0 {
+            return Ok(Next::Stopped);
+        }
+        if let Some(backfill) = self.backfill.take() {
+            self.seqno = backfill.to;
+            return Ok(Next::Backfill(backfill));
+        }
+        let batch = match self.manager.read_or_arm(self.cursor, limit, &self.signal) {
+            Err(CheckpointError::UnknownCursor) => return self.register_again(limit),
+            batch => batch?,
+        };
+        if batch.is_empty() {
+            self.nothing_since = Some(changes);
+            return Ok(Next::Idle);
+        }
+        self.seqno = batch.last_seqno();
+        Ok(Next::Batch(batch))
+    }
+
+    /// As [`Subscription::poll`], but waits while there is nothing. Never returns [`Next::Idle`].
+    ///
+    /// # Errors
+    /// As [`Subscription::poll`].
+    pub fn wait(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
+        loop {
+            match self.poll_inside(self.manager.changes(), limit)? {
+                Next::Idle => self.sleep(),
+                next => return Ok(next),
+            }
+        }
+    }
+
+    /// Everything up to this seqno was delivered, or named in a [`Next::Backfill`].
+    #[must_use]
+    pub fn seqno(&self) -> Seqno {
+        self.seqno
+    }
+
+    /// What ends its waiting from another thread.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper { is_stopped: Arc::clone(&self.is_stopped), signal: Arc::clone(&self.signal) }
+    }
+
+    /// The last poll found nothing and armed the signal under the manager's lock, so nothing queued since is missed;
+    /// a stop between raised it after it was lowered, or is seen here.
+    fn sleep(&self) {
+        if self.is_stopped.load(Ordering::Acquire) == 0 {
+            self.signal.wait();
+        }
+    }
+
+    /// Memory recovery took the cursor: stand where it was, or after what must come from disk.
+    fn register_again(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
+        if self.manager.cursor(&self.name).is_some() {
+            return Err(CheckpointError::UnknownCursor);
+        }
+        let registration = self.manager.register(&self.name, self.seqno, true)?;
+        self.stand(registration);
+        self.poll(limit)
+    }
+
+    fn stand(&mut self, registration: Registration) {
+        self.cursor = registration.cursor;
+        let missing = Backfill { from: self.seqno.next(), to: registration.next.prev() };
+        self.backfill = registration.backfill.then_some(missing);
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        // A cursor that is gone already needs nothing more.
+        let _gone = self.manager.unregister(self.cursor);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::{CheckpointConfig, Item, Key};
+
+fn manager() -> CheckpointManager {
+    CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO)
+}
+
+fn set(manager: &CheckpointManager, key: &str) -> Seqno {
+    let item = Item::mutation(Key::new(key.as_bytes()), Bytes::from_static(b"v"));
+    manager.queue(item).expect("active").seqno
+}
+
+/// What comes next, in short.
+fn short(next: Next) -> String {
+    match next {
+        Next::Batch(batch) => batch.items().map(|item| format!("{}@{} ", item.key, item.seqno)).collect(),
+        Next::Backfill(Backfill { from, to }) => format!("backfill {from}-{to}"),
+        Next::Idle => "idle".to_owned(),
+        Next::Stopped => "stopped".to_owned(),
+    }
+}
+
+fn poll(subscription: &mut Subscription) -> String {
+    short(subscription.poll(ReadLimit::NONE).expect("registered"))
+}
+
+#[test]
+fn batches_come_in_order_and_then_nothing() {
+    let manager = manager();
+    let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
+    assert_eq!(poll(&mut subscription), "idle");
+    set(&manager, "a");
+    set(&manager, "b");
+    assert_eq!(poll(&mut subscription), "a@1 b@2 ");
+    assert_eq!((poll(&mut subscription).as_str(), subscription.seqno()), ("idle", Seqno(2)));
+}
+
+#[test]
+fn what_left_memory_is_asked_for_before_the_rest_comes() {
+    let manager = manager();
+    for key in ["a", "b", "c"] {
+        set(&manager, key);
+    }
+    manager.expel();
+    set(&manager, "d");
+    let mut subscription = manager.subscribe("s", Seqno(1)).expect("valid");
+    assert_eq!(poll(&mut subscription), "backfill 2-3");
+    assert_eq!(poll(&mut subscription), "d@4 ");
+}
+
+#[test]
+fn a_dropped_cursor_comes_back_with_what_it_must_fetch() {
+    let manager = manager();
+    let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
+    set(&manager, "a");
+    assert_eq!(poll(&mut subscription), "a@1 ");
+    set(&manager, "b");
+    let recovered = manager.recover(1);
+    assert_eq!(recovered.cursors_dropped, [], "expelling a was enough");
+    let recovered = manager.recover(usize::MAX);
+    assert_eq!(recovered.cursors_dropped.iter().map(|name| &**name).collect::<Vec<_>>(), ["s"]);
+    set(&manager, "c");
+    assert_eq!(poll(&mut subscription), "backfill 2-2");
+    assert_eq!(poll(&mut subscription), "c@3 ");
+}
+
+#[test]
+fn a_name_taken_over_is_an_error() {
+    let manager = manager();
+    let mut first = manager.subscribe("s", Seqno::ZERO).expect("valid");
+    let _second = manager.subscribe("s", Seqno::ZERO).expect("valid");
+    assert_eq!(first.poll(ReadLimit::NONE).map(short), Err(CheckpointError::UnknownCursor));
+    drop(first);
+    assert!(manager.cursor("s").is_some(), "the second's cursor is not the first's to remove");
+}
+
+#[test]
+fn its_cursor_goes_with_it() {
+    let manager = manager();
+    drop(manager.subscribe("s", Seqno::ZERO).expect("valid"));
+    assert!(manager.cursors().is_empty());
+}
+
+#[test]
+fn a_waiting_reader_is_woken_once_for_many_writes() {
+    let manager = manager();
+    let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
+    assert_eq!(poll(&mut subscription), "idle");
+    assert_eq!(poll(&mut subscription), "idle", "asking again changes nothing");
+    for key in ["a", "b", "c"] {
+        set(&manager, key);
+    }
+    assert_eq!(manager.stats().wake_ups, 1);
+    assert_eq!(poll(&mut subscription), "a@1 b@2 c@3 ");
+}
+
+#[test]
+fn waiting_ends_with_a_write_or_a_stop() {
+    let manager = manager();
+    let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
+    let stopper = subscription.stopper();
+    let reader = std::thread::spawn(move || {
+        let first = short(subscription.wait(ReadLimit::NONE).expect("registered"));
+        (first, short(subscription.wait(ReadLimit::NONE).expect("registered")))
+    });
+    set(&manager, "a");
+    stopper.stop();
+    let (first, second) = reader.join().expect("it ends");
+    // The stop may come before the reader has looked; it never hangs, and reads the write or is stopped.
+    assert!(matches!((&*first, &*second), ("a@1 " | "stopped", "stopped")), "{first:?} {second:?}");
+}

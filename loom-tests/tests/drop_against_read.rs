@@ -1,0 +1,38 @@
+//! Dropping a cursor to recover memory never makes its reader miss an item without being told.
+//!
+//! One thread reads with a subscription while another recovers all memory, which may take the cursor. The reader gets the
+//! items, or is told to fetch them, or both for different ones; had the recovery dropped the cursor and freed what it
+//! held in two critical sections, the reader could register between and find a gap nobody names.
+#![cfg(checkpoint_loom)]
+
+use checkpoint::{Backfill, Next, ReadLimit, Seqno};
+use loom::thread;
+use lowtide_loom_tests::{active, assert_sound, every_order, set};
+
+#[test]
+fn drop_against_read() {
+    every_order(|| {
+        let manager = active(false);
+        let mut subscription = manager.subscribe("reader", Seqno::ZERO).expect("0 is below every seqno");
+        set(&manager, "a");
+        set(&manager, "b");
+        let recovering = {
+            let manager = manager.clone();
+            thread::spawn(move || {
+                manager.recover(usize::MAX);
+                set(&manager, "c");
+            })
+        };
+        let mut seen = Vec::new();
+        while subscription.seqno() < Seqno(3) {
+            match subscription.wait(ReadLimit::NONE).expect("nobody takes its name") {
+                Next::Batch(batch) => seen.extend(batch.items().map(|item| item.seqno.0)),
+                Next::Backfill(Backfill { from, to }) => seen.extend(from.0..=to.0),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(seen, [1, 2, 3]);
+        recovering.join().expect("it ends");
+        assert_sound(&manager);
+    });
+}
