@@ -349,6 +349,12 @@ impl Node {
         if producer.has_more() {
             actions.push(Action::WakeSender(peer));
         }
+        // The flusher may have been the faster one: whoever reads last expels.
+        for vb in producer.take_read() {
+            if let Some(partition) = self.partitions.get(vb) {
+                partition.vbucket.manager().expel();
+            }
+        }
         Ok(())
     }
 

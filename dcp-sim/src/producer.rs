@@ -70,6 +70,8 @@ pub struct Producer {
     /// Streams that may have something to send, each once, in the order they became so.
     ready: VecDeque<Vbid>,
     is_ready: BTreeSet<Vbid>,
+    /// vBuckets whose cursor has moved since somebody asked.
+    read: BTreeSet<Vbid>,
     input: BytesMut,
     output: Vec<u8>,
 }
@@ -86,6 +88,7 @@ impl Producer {
             streams: BTreeMap::new(),
             ready: VecDeque::new(),
             is_ready: BTreeSet::new(),
+            read: BTreeSet::new(),
             input: BytesMut::new(),
             output: Vec::new(),
         }
@@ -141,6 +144,11 @@ impl Producer {
     #[must_use]
     pub fn has_more(&self) -> bool {
         !self.output.is_empty() || (!self.ready.is_empty() && self.flow.may_send())
+    }
+
+    /// The vBuckets that were read from since the last call: what their cursors have passed may be expelled.
+    pub fn take_read(&mut self) -> BTreeSet<Vbid> {
+        std::mem::take(&mut self.read)
     }
 
     /// Gives up every stream's cursor. The connection is over.
@@ -221,6 +229,7 @@ impl Producer {
         let (Some(mut stream), Some(vbucket)) = (self.streams.remove(&vb), partitions.vbucket(vb)) else {
             return Ok(());
         };
+        self.read.insert(vb);
         let has_more = loop {
             if self.output.len() >= budget_bytes || !self.flow.may_send() {
                 break true;

@@ -197,7 +197,7 @@ impl From<SimError> for Failure {
             }
             SimError::Disk(_) | SimError::Engine { .. } | SimError::Trace(_) => Self::new(Exit::Io, &error),
             SimError::Node { source: crate::node::NodeError::Engine(_), .. } => Self::new(Exit::Io, &error),
-            SimError::Node { .. } => Self::new(Exit::Violation, &error),
+            SimError::Node { .. } | SimError::Stalled { .. } => Self::new(Exit::Violation, &error),
         }
     }
 }

@@ -70,3 +70,18 @@ fn writes_for_a_vbucket_that_is_not_here_are_refused() {
     assert!(matches!(replica.step(write(Vbid(7)), 1), Err(NodeError::NotHere { .. })));
     assert!(replica.is_idle());
 }
+
+#[test]
+fn whoever_reads_last_expels() {
+    let (mut active, mut replica) = (node(State::Active), node(State::Replica));
+    active.accept(1);
+    let actions = replica.follow(0, &[VB]).expect("it has it");
+    exchange(&mut active, &mut replica, actions);
+    let actions = write(&mut active, "a", Some("one"));
+    // The flusher's part first: it has read and persisted, the stream has not sent yet.
+    let manager = active.partition(VB).expect("there").vbucket.manager().clone();
+    manager.begin_flush(ReadLimit::NONE).expect("no other").commit();
+    assert_eq!((manager.expel(), manager.stats().items), (0, 1), "the stream's cursor holds it");
+    exchange(&mut active, &mut replica, actions);
+    assert_eq!((manager.stats().items, manager.stats().memory_bytes()), (0, 0));
+}

@@ -38,6 +38,12 @@ impl<E> Clock<E> {
         START_NANOS + self.now_micros * 1_000
     }
 
+    /// Whether nothing is due any more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.due.is_empty()
+    }
+
     /// Schedules `event` for `delay_micros` from now.
     pub fn schedule(&mut self, delay_micros: u64, event: E) {
         self.scheduled += 1;

@@ -51,6 +51,16 @@ pub enum SimError {
         /// Why.
         source: NodeError,
     },
+    /// A client waits for checkpoint memory, and nobody has anything to do that would free some.
+    #[error(
+        "{used_bytes} bytes of a node's checkpoint memory are used, {quota_bytes} may be, and nothing frees any"
+    )]
+    Stalled {
+        /// What the fullest node uses.
+        used_bytes: usize,
+        /// What it may.
+        quota_bytes: usize,
+    },
     /// The trace could not be written.
     #[error("cannot write the trace: {0}")]
     Trace(#[source] std::io::Error),

@@ -188,7 +188,11 @@ impl World {
     }
 
     fn client(&mut self, observer: &mut dyn Observer) -> Result<(), SimError> {
-        if self.fullest_node_bytes() > self.config.checkpoint_quota_bytes {
+        let (used_bytes, quota_bytes) = (self.fullest_node_bytes(), self.config.checkpoint_quota_bytes);
+        if used_bytes > quota_bytes {
+            if self.clock.is_empty() {
+                return Err(SimError::Stalled { used_bytes, quota_bytes });
+            }
             self.figures.client_waits += 1;
             self.clock.schedule(WAIT_MICROS, Due::Client);
             return Ok(());
