@@ -108,6 +108,7 @@ impl World {
                 Ok(())
             }
             Op::Expel => same(self.manager.expel(), self.naive.expel()),
+            Op::Recover { bytes } => self.recover(*bytes),
             Op::Clear { to } => {
                 let high = self.above(*to);
                 self.manager.clear(high);
@@ -196,6 +197,16 @@ impl World {
             }
             (got, expected) => same(got.map(|batch| answer(&batch)), expected),
         }
+    }
+
+    fn recover(&mut self, bytes: usize) -> Step {
+        let got = self.manager.recover(bytes);
+        let dropped: Vec<_> = got.cursors_dropped.iter().map(ToString::to_string).collect();
+        for name in &dropped {
+            self.stale.extend(self.cursors.remove(name));
+        }
+        let got = (got.checkpoints_created, got.expelled, dropped, got.freed_bytes);
+        same(got, self.naive.recover(bytes))
     }
 
     fn use_stale_handles(&mut self) -> Step {

@@ -2,12 +2,11 @@
 //! is something left to recover (C17).
 //!
 //! Dropping a cursor helps only if it is furthest behind, and sends its consumer to the disk; so cursors go from the
-//! lowest up, those that stand together together, never one at or above a cursor that must stay, and none at all
-//! where nothing would come free.
+//! lowest up, those that wait for the same item together, never one at or above a cursor that must stay, and none at
+//! all where nothing would come free.
 
 use std::sync::Arc;
 
-use super::PERSISTENCE;
 use super::inner::Inner;
 
 /// What memory recovery did.
@@ -35,11 +34,11 @@ impl Inner {
             self.open_next();
             done.checkpoints_created = 1;
         }
-        if freed(self) < bytes {
+        while freed(self) < bytes {
             done.expelled += self.expel();
-        }
-        while freed(self) < bytes && self.drop_lowest(&mut done.cursors_dropped) {
-            done.expelled += self.expel();
+            if freed(self) >= bytes || !self.drop_lowest(&mut done.cursors_dropped) {
+                break;
+            }
         }
         done.freed_bytes = freed(self);
         done.is_satisfied = done.freed_bytes >= bytes;
@@ -50,20 +49,17 @@ impl Inner {
         self.checkpoints().map(|checkpoint| checkpoint.live.bytes).sum()
     }
 
-    /// Drops the lowest cursors that stand in one place, if all of them may go and something comes free by it.
+    /// Drops the lowest cursors, all that wait for the same item, if something comes free by it.
     fn drop_lowest(&mut self, dropped: &mut Vec<Arc<str>>) -> bool {
         let Some((lowest, _)) = self.lowest() else { return false };
-        // Above the lowest ones stands the first that stays, or one that is dropped in a later step, or nobody.
         let stays = self.cursors.iter().filter(|cursor| !cursor.droppable).map(|cursor| cursor.position);
         let backup = self.flush.map(|flush| flush.backup_position);
         let barrier = stays.chain(backup).min().unwrap_or(self.queue.end());
-        if self.queue.live_between(lowest, barrier).items == 0 {
-            return false;
-        }
+        let Some((waited_for, _)) = self.queue.live_items(lowest, barrier).next() else { return false };
         let names: Vec<_> = self
             .cursors
             .iter()
-            .filter(|cursor| cursor.position == lowest && &*cursor.name != PERSISTENCE)
+            .filter(|cursor| cursor.position <= waited_for)
             .map(|cursor| Arc::clone(&cursor.name))
             .collect();
         for name in names {

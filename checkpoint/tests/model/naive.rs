@@ -258,6 +258,43 @@ impl Naive {
         count
     }
 
+    /// Checkpoints created, items expelled, cursors dropped, bytes freed.
+    pub fn recover(&mut self, bytes: usize) -> (usize, usize, Vec<String>, usize) {
+        let (mut created, mut expelled, mut dropped, before) = (0, 0, Vec::new(), self.live_bytes());
+        let open = self.open().id;
+        if bytes > 0 && self.log.iter().any(|record| record.checkpoint == open && record.is_live()) {
+            self.open_next();
+            created = 1;
+        }
+        while before - self.live_bytes() < bytes {
+            expelled += self.expel();
+            if before - self.live_bytes() >= bytes || !self.drop_lowest(&mut dropped) {
+                break;
+            }
+        }
+        (created, expelled, dropped, before - self.live_bytes())
+    }
+
+    fn live_bytes(&self) -> usize {
+        self.log.iter().filter(|record| record.is_live()).map(|record| self.cost(&record.item)).sum()
+    }
+
+    /// Drops whoever waits for the first item that anybody waits for, unless somebody who must stay does.
+    fn drop_lowest(&mut self, dropped: &mut Vec<String>) -> bool {
+        let Some(lowest) = self.places().map(|place| place.passed).min() else { return false };
+        let live = self.log.iter().skip(lowest).position(Record::is_live);
+        let Some(first) = live.map(|offset| lowest + offset) else { return false };
+        let waits = |place: &Place| place.passed <= first;
+        if self.flush.iter().any(waits) || self.cursors.values().any(|place| waits(place) && !place.droppable)
+        {
+            return false;
+        }
+        dropped.extend(self.cursors.iter().filter(|(_, place)| waits(place)).map(|(name, _)| name.clone()));
+        self.cursors.retain(|_, place| !waits(place));
+        self.remove();
+        true
+    }
+
     fn give_up(&mut self, to: usize) -> usize {
         let mut count = 0;
         for record in self.log.iter_mut().take(to) {

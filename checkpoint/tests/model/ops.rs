@@ -71,6 +71,9 @@ pub enum Op {
         success: bool,
     },
     Expel,
+    Recover {
+        bytes: usize,
+    },
     Clear {
         to: i64,
     },
@@ -130,6 +133,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => limit().prop_map(|limit| Op::FlushBegin { limit }),
         6 => (any::<usize>(), any::<bool>()).prop_map(|(which, success)| Op::FlushEnd { which, success }),
         8 => Just(Op::Expel),
+        2 => prop_oneof![1 => Just(0usize), 3 => 1..2000usize, 1 => Just(usize::MAX)]
+            .prop_map(|bytes| Op::Recover { bytes }),
         1 => (-12i64..3).prop_map(|to| Op::Clear { to }),
         1 => prop_oneof![Just(Role::Active), Just(Role::Replica)].prop_map(Op::Role),
         2 => Just(Op::DropBatches),
