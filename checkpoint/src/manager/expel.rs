@@ -7,16 +7,13 @@ use super::inner::Inner;
 
 impl Inner {
     pub(super) fn expel(&mut self) -> usize {
-        let end = self.front_end();
-        let (to, dummy) = self.lowest().unwrap_or_else(|| (end, self.processed_at(end, self.front().dummy)));
-        // Nobody stands behind the oldest checkpoint's end while it is here: it would have been removed.
-        if to <= self.queue.base() {
-            return 0;
-        }
+        let (end, lowest) = (self.front_end(), self.lowest());
+        let (to, dummy) = lowest.unwrap_or_else(|| (end, self.processed_at(end, self.front().dummy)));
         let gone = self.queue.live_between(self.queue.base(), to);
         self.give_up(to);
         let front = self.front_mut();
         front.live -= gone;
+        // Also where nothing stood between: a lowest cursor on a replaced item may have lost every slot below it.
         front.dummy = front.dummy.max(dummy);
         if self.closed.is_empty() && self.open.live.items == 0 && !self.index.forbids_anything() {
             self.reset_index();

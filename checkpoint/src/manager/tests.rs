@@ -379,3 +379,18 @@ fn the_dummy_is_the_least_of_those_who_stand_on_it() {
         assert!(replica.to_string().starts_with("2 open   memory 1-9 | (1) | "), "{replica}");
     }
 }
+
+#[test]
+fn what_expelling_shows_does_not_depend_on_what_was_rewritten() {
+    // The second chunk's first items are replaced, so the first chunk loses all of its own and leaves the queue.
+    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    for round in 0..2 {
+        for key in 0..16 {
+            manager.queue(mutation(&format!("k{key}"), round)).expect("active");
+        }
+    }
+    manager.register("reader", Seqno(9), true).expect("9 was replaced, not expelled");
+    assert_eq!(manager.expel(), 0);
+    let diagram = manager.to_string();
+    assert!(diagram.starts_with("1 open   memory 1-32 | (9) | mutation k0 @17"), "{diagram}");
+}

@@ -250,9 +250,10 @@ impl Naive {
         let end = self.end_of(self.checkpoints[0].id);
         let lowest = self.places().map(|place| (place.passed, place.shown)).min();
         let to = lowest.map_or(end, |(passed, _)| passed);
-        if to > self.base() {
-            self.checkpoints[0].dummy = lowest.map_or_else(|| self.log[to - 1].shown(), |(_, shown)| shown);
-        }
+        let last = to.checked_sub(1).map(|last| self.log[last].shown());
+        let shown = lowest.map(|(_, shown)| shown).or(last);
+        let dummy = &mut self.checkpoints[0].dummy;
+        *dummy = (*dummy).max(shown.unwrap_or_default());
         let count = self.give_up(to);
         self.expelled += count as u64;
         count
