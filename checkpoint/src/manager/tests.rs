@@ -394,3 +394,15 @@ fn what_expelling_shows_does_not_depend_on_what_was_rewritten() {
     let diagram = manager.to_string();
     assert!(diagram.starts_with("1 open   memory 1-32 | (9) | mutation k0 @17"), "{diagram}");
 }
+
+#[test]
+fn queue_all_stops_at_the_first_item_that_is_refused() {
+    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    let refused = Item { seqno: Seqno(7), ..mutation("c", 1) };
+    let mut queued = Vec::new();
+    let items = [mutation("a", 1), mutation("a", 2), refused, mutation("d", 1)];
+    assert!(matches!(manager.queue_all(items, &mut queued), Err(CheckpointError::InvalidArgument(_))));
+    let queued: Vec<_> = queued.iter().map(|queued| (queued.seqno.0, queued.effect)).collect();
+    assert_eq!(queued, [(1, Effect::New), (2, Effect::Replaced)]);
+    assert_eq!((manager.high_seqno(), manager.stats().items), (Seqno(2), 1));
+}
