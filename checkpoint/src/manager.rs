@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::batch::{Batch, ReadLimit};
 use crate::cursor::{Cursor, CursorInfo, Registration};
-use crate::sync::{AtomicU64, Mutex, Ordering, Signal};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, Signal};
 use crate::{CheckpointError, Item, Seqno, SnapshotMarker, SnapshotRange};
 
 mod check;
@@ -191,13 +191,18 @@ impl CheckpointManager {
         limit: ReadLimit,
         signal: &Arc<Signal>,
     ) -> Result<Batch, CheckpointError> {
-        self.with(|inner| {
-            let batch = inner.read(cursor, limit)?;
-            if batch.is_empty() {
-                inner.arm(signal);
-            }
-            Ok(batch)
-        })
+        self.with(|inner| inner.read_or_arm(cursor, limit, signal))
+    }
+
+    /// The same, or `None` if another thread is inside.
+    pub(crate) fn try_read_or_arm(
+        &self,
+        cursor: Cursor,
+        limit: ReadLimit,
+        signal: &Arc<Signal>,
+    ) -> Option<Result<Batch, CheckpointError>> {
+        let inner = self.shared.inner.try_lock()?;
+        Some(self.within(inner, |inner| inner.read_or_arm(cursor, limit, signal)))
     }
 
     /// Rollback: drops everything and restarts at `high`. Cursors stay and stand there; a flush in progress is void.
@@ -237,7 +242,10 @@ impl CheckpointManager {
 
     /// One critical section; what it frees is dropped after it.
     fn with<T>(&self, step: impl FnOnce(&mut Inner) -> T) -> T {
-        let mut inner = self.shared.inner.lock();
+        self.within(self.shared.inner.lock(), step)
+    }
+
+    fn within<T>(&self, mut inner: MutexGuard<'_, Inner>, step: impl FnOnce(&mut Inner) -> T) -> T {
         let before = inner.changes;
         let result = step(&mut inner);
         let garbage = inner.take_garbage();

@@ -18,7 +18,7 @@ pub enum Next {
     Batch(Batch),
     /// Memory no longer has what comes next: fetch this from disk, then go on.
     Backfill(Backfill),
-    /// Nothing now.
+    /// Nothing now, or the manager is busy.
     Idle,
     /// It was stopped.
     Stopped,
@@ -86,7 +86,8 @@ impl CheckpointManager {
 }
 
 impl Subscription {
-    /// The next batch within `limit`, what to fetch first, or [`Next::Idle`]. Never waits.
+    /// The next batch within `limit`, what to fetch first, or [`Next::Idle`], also while another thread is inside the
+    /// manager. Never waits, but to register again after its cursor was dropped.
     ///
     /// # Errors
     /// [`CheckpointError::UnknownCursor`] if its name was taken over; [`CheckpointError::InvalidArgument`] for a limit
@@ -96,11 +97,12 @@ impl Subscription {
         if self.is_stopped.load(Ordering::Acquire) == 0 && self.nothing_since == Some(changes) {
             return Ok(Next::Idle);
         }
-        self.poll_inside(changes, limit)
+        self.look(changes, limit, false)
     }
 
-    /// Polls under the manager's lock, whatever was found before.
-    fn poll_inside(&mut self, changes: u64, limit: ReadLimit) -> Result<Next, CheckpointError> {
+    /// Looks under the manager's lock, whatever was found before; gives up where it would have to wait for the lock and
+    /// `may_wait` is not set.
+    fn look(&mut self, changes: u64, limit: ReadLimit, may_wait: bool) -> Result<Next, CheckpointError> {
         self.nothing_since = None;
         if self.is_stopped.load(Ordering::Acquire) != 0 {
             return Ok(Next::Stopped);
@@ -109,8 +111,14 @@ impl Subscription {
             self.seqno = backfill.to;
             return Ok(Next::Backfill(backfill));
         }
-        let batch = match self.manager.read_or_arm(self.cursor, limit, &self.signal) {
-            Err(CheckpointError::UnknownCursor) => return self.register_again(limit),
+        let read = if may_wait {
+            Some(self.manager.read_or_arm(self.cursor, limit, &self.signal))
+        } else {
+            self.manager.try_read_or_arm(self.cursor, limit, &self.signal)
+        };
+        let Some(read) = read else { return Ok(Next::Idle) };
+        let batch = match read {
+            Err(CheckpointError::UnknownCursor) => return self.register_again(limit, may_wait),
             batch => batch?,
         };
         if batch.is_empty() {
@@ -127,7 +135,7 @@ impl Subscription {
     /// As [`Subscription::poll`].
     pub fn wait(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
         loop {
-            match self.poll_inside(self.manager.changes(), limit)? {
+            match self.look(self.manager.changes(), limit, true)? {
                 Next::Idle => self.sleep(),
                 next => return Ok(next),
             }
@@ -155,13 +163,13 @@ impl Subscription {
     }
 
     /// Memory recovery took the cursor: stand where it was, or after what must come from disk.
-    fn register_again(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
+    fn register_again(&mut self, limit: ReadLimit, may_wait: bool) -> Result<Next, CheckpointError> {
         if self.manager.cursor(&self.name).is_some() {
             return Err(CheckpointError::UnknownCursor);
         }
         let registration = self.manager.register(&self.name, self.seqno, true)?;
         self.stand(registration);
-        self.poll(limit)
+        self.look(self.manager.changes(), limit, may_wait)
     }
 
     fn stand(&mut self, registration: Registration) {

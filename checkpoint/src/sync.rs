@@ -5,14 +5,14 @@
 #[cfg(not(checkpoint_loom))]
 use parking_lot::Condvar;
 #[cfg(not(checkpoint_loom))]
-pub(crate) use parking_lot::Mutex;
+pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(checkpoint_loom))]
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 #[cfg(checkpoint_loom)]
 use self::model::Condvar;
 #[cfg(checkpoint_loom)]
-pub(crate) use self::model::Mutex;
+pub(crate) use self::model::{Mutex, MutexGuard};
 #[cfg(checkpoint_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -52,7 +52,7 @@ impl Signal {
 
 #[cfg(checkpoint_loom)]
 mod model {
-    use loom::sync::MutexGuard;
+    pub(crate) use loom::sync::MutexGuard;
 
     /// loom's mutex with parking_lot's signature: a panicking model ends the run, so poison means nothing here.
     #[derive(Debug)]
@@ -82,6 +82,10 @@ mod model {
     impl<T> Mutex<T> {
         pub(crate) fn new(value: T) -> Self {
             Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok()
         }
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {

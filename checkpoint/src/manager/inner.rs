@@ -6,14 +6,15 @@ use std::sync::Arc;
 use super::PERSISTENCE;
 use super::config::{CheckpointConfig, Role};
 use super::flush::FlushInProgress;
-use crate::Seqno;
 use crate::account::{Account, Charge};
+use crate::batch::{Batch, ReadLimit};
 use crate::checkpoint::Checkpoint;
 use crate::cursor::{Cursor, CursorInfo, Cursors};
 use crate::index::KeyIndex;
 use crate::queue::{Chunk, Queue};
 use crate::quota::{Membership, Quota};
 use crate::sync::Signal;
+use crate::{CheckpointError, Seqno};
 
 /// What left the manager inside a critical section, to be dropped after it.
 #[derive(Debug, Default)]
@@ -186,6 +187,20 @@ impl Inner {
     pub(super) fn reset_queue(&mut self) {
         let old = std::mem::replace(&mut self.queue, Queue::new(self.account.clone()));
         self.garbage.queues.push(old);
+    }
+
+    /// Reads; if there is nothing, `signal` is raised once something is queued, or the cursor is gone.
+    pub(super) fn read_or_arm(
+        &mut self,
+        cursor: Cursor,
+        limit: ReadLimit,
+        signal: &Arc<Signal>,
+    ) -> Result<Batch, CheckpointError> {
+        let batch = self.read(cursor, limit)?;
+        if batch.is_empty() {
+            self.arm(signal);
+        }
+        Ok(batch)
     }
 
     /// Has `signal` raised when something is queued. It is lowered under the lock, so nothing queued later is missed.
