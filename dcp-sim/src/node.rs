@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use checkpoint::{
-    CheckpointConfig, CheckpointStats, Item, Key, ReadLimit, Seqno, State, VBucket, VBucketState, Vbid,
+    CheckpointConfig, CheckpointStats, Item, Key, ReadLimit, Seqno, VBucket, VBucketState, Vbid,
 };
 use persistence::{CommittedGroup, FlushGroup, Flushed, Flusher};
 
@@ -356,12 +356,6 @@ impl Node {
             }
         }
         Ok(())
-    }
-
-    /// Whether a vBucket is served from here.
-    #[must_use]
-    pub fn is_active(&self, vb: Vbid) -> bool {
-        self.partition(vb).is_some_and(|partition| partition.vbucket.state() == State::Active)
     }
 }
 

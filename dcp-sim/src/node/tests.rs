@@ -1,4 +1,4 @@
-use checkpoint::{FailoverLog, VbUuid};
+use checkpoint::{FailoverLog, State, VbUuid};
 
 use super::*;
 

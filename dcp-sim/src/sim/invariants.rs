@@ -12,6 +12,9 @@ pub(super) mod persistence_order;
 pub(super) mod settled;
 pub(super) mod source;
 
+#[cfg(test)]
+mod tests;
+
 /// How many violations are told in full; more are only counted.
 const TOLD_MAX: usize = 5;
 

@@ -150,3 +150,13 @@ fn the_state_committed_is_that_of_the_batch_not_of_now() {
     let state = rig.engine.snapshot(VB).expect("there").state().cloned().expect("committed");
     assert_eq!((state.snapshot_end, state.max_visible_seqno), (Seqno(1), Seqno(1)));
 }
+
+#[test]
+fn a_vbucket_it_forgot_is_not_flushed() {
+    let mut rig = rig();
+    rig.set("a", "one");
+    rig.flusher.detach(VB);
+    assert_eq!(rig.flusher.persisted_seqno(VB), None);
+    assert!(rig.flush().is_empty());
+    assert_eq!(rig.stored("a"), None);
+}

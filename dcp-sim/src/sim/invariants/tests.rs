@@ -1,0 +1,70 @@
+use bytes::Bytes;
+use checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
+
+use super::*;
+use crate::input::Change;
+use crate::node::{Documents, Node, NodeConfig, NodeId};
+use crate::sim::{ClusterConfig, Oracle, Topology};
+
+const VB: Vbid = Vbid(0);
+
+/// One vBucket, its active on node 0, its replica on node 1.
+fn topology() -> Topology {
+    let config = ClusterConfig { nodes: 2, replicas: 1, vbuckets: 1, ..ClusterConfig::default() };
+    config.topology().expect("valid")
+}
+
+/// A node whose copy has come to `high` with that document.
+fn node(number: NodeId, high: u64, value: &'static str) -> Node {
+    let state = if number == 0 { State::Active } else { State::Replica };
+    let item =
+        Item { seqno: Seqno(high), ..Item::mutation(Key::new(b"k"), Bytes::from_static(value.as_bytes())) };
+    let documents: Documents = [item].into_iter().collect();
+    let mut node = Node::new(NodeConfig::default());
+    node.add_vbucket(VB, &VBucketState::new(state, FailoverLog::new(VbUuid(1))), Seqno(high), documents);
+    node
+}
+
+#[test]
+fn a_persisted_seqno_that_falls_stays_or_passes_the_high_one_is_told() {
+    let mut order = persistence_order::PersistenceOrder::default();
+    for (seqno, high) in [(3, 5), (5, 5), (5, 9), (4, 9), (10, 9)] {
+        order.observe(0, VB, Seqno(seqno), Seqno(high));
+    }
+    let verdict = order.verdict();
+    assert_eq!((verdict.checked, verdict.violations), (5, 3), "{:?}", verdict.told);
+}
+
+#[test]
+fn a_replica_that_is_behind_or_missing_is_told() {
+    let (active, same, behind) = (node(0, 7, "v"), node(1, 7, "v"), node(1, 6, "v"));
+    assert!(settled::check(&topology(), &[&active, &same]).holds());
+    assert_eq!(settled::check(&topology(), &[&active, &behind]).violations, 1);
+    assert_eq!(settled::check(&topology(), &[&active]).violations, 1);
+}
+
+#[test]
+fn a_replica_with_another_document_is_told() {
+    let (active, same, other) = (node(0, 7, "v"), node(1, 7, "v"), node(1, 7, "w"));
+    assert!(agreement::check(&topology(), &[&active, &same]).holds());
+    assert_eq!(agreement::check(&topology(), &[&active, &other]).violations, 1);
+    assert_eq!(agreement::check(&topology(), &[&active]).violations, 1);
+}
+
+#[test]
+fn documents_that_are_missing_changed_or_too_many_are_told() {
+    let active = node(0, 7, "v");
+    let union = source::union(&topology(), &[&active]);
+    let verdict = |writes: &[(&'static str, Option<&'static str>)]| {
+        let mut oracle = Oracle::default();
+        for &(key, value) in writes {
+            let value = value.map(|value| Bytes::from_static(value.as_bytes()));
+            oracle.apply(&Change { key: Bytes::from_static(key.as_bytes()), value });
+        }
+        source::check(&oracle, &union).violations
+    };
+    assert_eq!(verdict(&[("k", Some("v"))]), 0);
+    assert_eq!(verdict(&[("k", Some("w"))]), 1);
+    assert_eq!(verdict(&[("k", Some("v")), ("l", Some("v"))]), 1);
+    assert_eq!(verdict(&[("k", Some("v")), ("k", None)]), 1);
+}
