@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::Quota;
+use crate::fault::{self, Fault};
 use crate::sync::{AtomicUsize, Ordering};
 
 /// A running total of bytes. Cloning shares it.
@@ -33,8 +34,14 @@ impl Account {
         Charge { account: self.clone(), bytes: AtomicUsize::new(bytes) }
     }
 
-    fn add(&self, bytes: usize) {
-        self.0.total.fetch_add(bytes, Ordering::Relaxed);
+    /// Charges bytes that some [`Charge`] has noted.
+    pub(crate) fn add(&self, bytes: usize) {
+        if fault::is(Fault::ChargeByHalves) {
+            let total = self.0.total.load(Ordering::Relaxed);
+            self.0.total.store(total + bytes, Ordering::Relaxed);
+        } else {
+            self.0.total.fetch_add(bytes, Ordering::Relaxed);
+        }
         if let Some(quota) = &self.0.quota {
             quota.charge(bytes);
         }
@@ -56,10 +63,11 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// Charges more to it. Only whoever holds the manager's lock does.
-    pub(crate) fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.account.add(bytes);
+    /// Notes more bytes, which are to be charged to the account, together with others, before it can be dropped. Only
+    /// whoever holds the manager's lock does.
+    pub(crate) fn note(&self, bytes: usize) {
+        let noted = self.bytes.load(Ordering::Relaxed) + bytes;
+        self.bytes.store(noted, Ordering::Relaxed);
     }
 
     /// Sets it to another size.

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::queue::{Chunk, Slot};
 use crate::{Item, Seqno, SnapshotRange};
 
@@ -27,11 +29,11 @@ impl ReadLimit {
 /// Items of one or more checkpoints, in order, and the ranges of those checkpoints.
 #[derive(Debug)]
 pub struct Batch {
-    pub(crate) chunks: Vec<Arc<Chunk>>,
+    pub(crate) chunks: SmallVec<[Arc<Chunk>; 4]>,
     pub(crate) from: u64,
     pub(crate) to: u64,
     pub(crate) end: Seqno,
-    pub(crate) ranges: Vec<SnapshotRange>,
+    pub(crate) ranges: SmallVec<[SnapshotRange; 1]>,
     pub(crate) more: bool,
     /// The last seqno its reader has processed once it has read this.
     pub(crate) last: Seqno,
@@ -46,7 +48,7 @@ impl Batch {
             .zip(starts)
             .flat_map(|(chunk, next)| chunk.slots(self.from, next.min(self.to)))
             .filter(|slot| slot.is_live_at(self.end))
-            .filter_map(Slot::item)
+            .map(Slot::item)
     }
 
     /// One range per checkpoint it was read from.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::Seqno;
+use crate::fault::{self, Fault};
+use crate::sync::{AtomicU64, Ordering};
 
 /// A registered cursor, as its owner holds it. Copying it does not make a second cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +41,23 @@ pub struct CursorInfo {
     pub droppable: bool,
 }
 
+/// How far the owner of a cursor has read without the manager's lock. On a cache line of its own: it is written with
+/// every batch.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct Progress(AtomicU64);
+
+impl Progress {
+    /// The owner has everything below `position`. Only the owner says so, and positions only rise.
+    pub(crate) fn come_to(&self, position: u64) {
+        self.0.store(position + u64::from(fault::is(Fault::ProgressTooFar)), Ordering::Release);
+    }
+
+    fn position(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct CursorState {
     pub(crate) name: Arc<str>,
@@ -46,6 +65,18 @@ pub(crate) struct CursorState {
     pub(crate) seqno: Seqno,
     pub(crate) droppable: bool,
     generation: u64,
+    /// Of a cursor whose owner may read without the lock.
+    progress: Option<Arc<Progress>>,
+}
+
+impl CursorState {
+    /// Where its owner says it is, if that is further than the table knows.
+    pub(crate) fn ahead(&self) -> Option<u64> {
+        self.progress
+            .as_ref()
+            .map(|progress| progress.position())
+            .filter(|&position| position > self.position)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +102,7 @@ impl Cursors {
             seqno,
             droppable,
             generation,
+            progress: None,
         });
         self.by_name.insert(name, slot);
         self.by_position.insert((position, seqno, slot));
@@ -109,6 +141,26 @@ impl Cursors {
         state.position = position;
         state.seqno = seqno;
         self.by_position.insert((position, seqno, cursor.slot));
+    }
+
+    /// From now on the cursor's owner may read without the lock, and say in this how far.
+    pub(crate) fn follow(&mut self, cursor: Cursor) -> Option<Arc<Progress>> {
+        let state = self.slots.get_mut(cursor.slot).filter(|state| state.generation == cursor.generation)?;
+        let progress = Arc::new(Progress(AtomicU64::new(state.position)));
+        state.progress = Some(Arc::clone(&progress));
+        Some(progress)
+    }
+
+    /// The cursor that is furthest behind, as far as the table knows; O(1).
+    pub(crate) fn first(&self) -> Option<(Cursor, &CursorState)> {
+        let &(_, _, slot) = self.by_position.first()?;
+        self.slots.get(slot).map(|state| (Cursor { slot, generation: state.generation }, state))
+    }
+
+    /// Every cursor whose owner is further than the table knows.
+    pub(crate) fn all_ahead(&self) -> Vec<Cursor> {
+        let ahead = self.slots.iter().filter(|(_, state)| state.ahead().is_some());
+        ahead.map(|(slot, state)| Cursor { slot, generation: state.generation }).collect()
     }
 
     /// Puts every cursor at one place.

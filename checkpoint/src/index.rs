@@ -1,27 +1,31 @@
 //! The key index of the open checkpoint: where the newest revision of each key stands in the queue.
 //!
-//! It stores positions, not keys: an entry below the queue's base is stale and means "absent", so expelling touches no
-//! entry. Stale entries are re-used by the next key with their hash, and swept when the table would otherwise grow.
-//! What must still be known of a key after its item was expelled (that it was a prepare, or history) stands in a small
-//! side map from the moment it is queued.
+//! An open-addressed table with linear probing. It stores positions, not keys: an entry below the queue's base is stale
+//! and means "absent", so expelling touches no entry. Stale entries are taken by the next key that probes past them, and
+//! swept when the table would otherwise grow. What must still be known of a key after its item was expelled (that it was
+//! a prepare, or history) stands in a small side map from the moment it is queued.
+//!
+//! What always holds: of a key's entries at most one is not stale; a probe for it, from its home to the first empty
+//! entry, passes that one; at least a quarter of the entries is empty, so every probe ends.
 
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use hashbrown::hash_table::HashTable;
 
 use crate::queue::Queue;
-use crate::{Item, Key, Namespace, Operation};
+use crate::{Item, Key, Namespace};
 
-/// Bytes of one entry, control byte included.
-pub(crate) const ENTRY_BYTES: usize = size_of::<Entry>() + 1;
+/// What a key costs in a table that is half full.
+pub(crate) const ENTRY_BYTES: usize = 2 * size_of::<u64>();
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    hash: u64,
-    position: u64,
-}
+/// The smallest table.
+const ENTRIES_MIN: usize = 64;
+/// The largest that is kept for further keys when no entry is needed any more.
+const ENTRIES_KEPT_MAX: usize = if cfg!(checkpoint_loom) { 0 } else { 2048 };
+
+/// An entry nobody has taken.
+const EMPTY: u64 = 0;
 
 /// What an expelled item of a key still forbids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,9 +36,23 @@ pub(crate) struct Forbids {
     pub(crate) history: bool,
 }
 
+/// Where a key stands in the index, or would.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    hash: u32,
+    entry: usize,
+    /// The position of its resident revision.
+    pub(crate) resident: Option<u64>,
+}
+
 #[derive(Debug)]
 pub(crate) struct KeyIndex {
-    table: HashTable<Entry>,
+    /// A power of two of entries, or none: a hash above, and below it the position less `origin`, plus 1.
+    entries: Box<[u64]>,
+    /// Entries that are not empty.
+    taken: usize,
+    /// No entry names a position below.
+    origin: u64,
     forbidden: HashMap<(Namespace, Key), Forbids, FixedState>,
     /// Bytes of the keys in `forbidden`, which may outlive their items.
     forbidden_key_bytes: usize,
@@ -42,41 +60,52 @@ pub(crate) struct KeyIndex {
 }
 
 impl KeyIndex {
-    pub(crate) fn new() -> Self {
+    /// An index for items at or above position `origin`.
+    pub(crate) fn new(origin: u64) -> Self {
         // A fixed seed: the order of nothing depends on it, but equal runs must cost equal memory.
         let hasher = FixedState::default();
         Self {
-            table: HashTable::new(),
+            entries: Box::default(),
+            taken: 0,
+            origin,
             forbidden: HashMap::with_hasher(hasher.clone()),
             forbidden_key_bytes: 0,
             hasher,
         }
     }
 
-    /// The hash under which revisions of `key` are filed; the same in every index.
-    pub(crate) fn hash(&self, namespace: Namespace, key: &Key) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_u8(namespace as u8);
-        hasher.write(key.encoded());
-        hasher.finish()
+    /// Makes room for one more key. Amortised O(1). Returns a table it no longer needs, to be dropped outside the lock.
+    pub(crate) fn reserve(&mut self, queue: &Queue) -> Option<Box<[u64]>> {
+        let is_far = queue.end() - self.origin >= u64::from(u32::MAX);
+        let has_room = self.taken * 4 < self.entries.len() * 3;
+        if has_room && !is_far { None } else { Some(self.rebuild(queue.base())) }
     }
 
-    /// The resident revision of `key`, whose hash that is, and where it stands.
-    pub(crate) fn find<'q>(
-        &self,
-        queue: &'q Queue,
-        hash: u64,
-        namespace: Namespace,
-        key: &Key,
-    ) -> Option<(u64, &'q Item)> {
-        let mut found = None;
-        self.table.find(hash, |entry| {
-            let item = if entry.hash == hash { queue.live_item(entry.position) } else { None };
-            let item = item.filter(|item| is_revision_of(item, namespace, key));
-            found = item.map(|item| (entry.position, item));
-            found.is_some()
-        });
-        found
+    /// Whether a position is too far from the lowest one it names to be noted: once in four thousand million operations
+    /// with a reader that stands still, a checkpoint ends because of it.
+    pub(crate) fn is_exhausted(&self, position: u64) -> bool {
+        position - self.origin >= u64::from(u32::MAX)
+    }
+
+    /// Where `key` stands, or would. There must be room.
+    pub(crate) fn find(&self, queue: &Queue, namespace: Namespace, key: &Key) -> Place {
+        let hash = self.hash(namespace, key);
+        let mask = self.entries.len().wrapping_sub(1);
+        let (mut at, mut reusable) = (hash as usize & mask, None);
+        while let Some(&entry) = self.entries.get(at)
+            && entry != EMPTY
+        {
+            let position = self.position(entry);
+            if position < queue.base() {
+                reusable = reusable.or(Some(at));
+            } else if (entry >> 32) as u32 == hash
+                && queue.live_item(position).is_some_and(|item| is_revision_of(item, namespace, key))
+            {
+                return Place { hash, entry: at, resident: Some(position) };
+            }
+            at = (at + 1) & mask;
+        }
+        Place { hash, entry: reusable.unwrap_or(at), resident: None }
     }
 
     /// What an item of that key, resident or not, forbids.
@@ -87,38 +116,22 @@ impl KeyIndex {
         self.forbidden.get(&(namespace, key.clone())).copied().unwrap_or_default()
     }
 
-    /// Notes that `item`, not queued yet, will stand at `position`, in the place of the revision at `replaced`.
-    pub(crate) fn insert(
-        &mut self,
-        queue: &Queue,
-        hash: u64,
-        namespace: Namespace,
-        item: &Item,
-        position: u64,
-        replaced: Option<u64>,
-    ) {
-        // Where nothing is replaced, an entry with this hash is stale, or of another key: that one is live.
-        let reusable = |entry: &Entry| match replaced {
-            Some(replaced) => entry.position == replaced,
-            None => entry.hash == hash && queue.live_item(entry.position).is_none(),
-        };
-        if let Some(entry) = self.table.find_mut(hash, reusable) {
-            entry.position = position;
-        } else {
-            if self.table.len() == self.table.capacity() {
-                self.sweep(queue.base());
-            }
-            self.table.insert_unique(hash, Entry { hash, position }, |entry| entry.hash);
+    /// Notes that the revision at `position` is now the one of the key that was found at `place`.
+    pub(crate) fn put(&mut self, place: Place, position: u64) {
+        if let Some(entry) = self.entries.get_mut(place.entry) {
+            self.taken += usize::from(*entry == EMPTY);
+            *entry = u64::from(place.hash) << 32 | (position - self.origin + 1);
         }
-        let (prepared, history) = (item.operation == Operation::Prepare, item.history);
-        if prepared || history {
-            let forbids = self.forbidden.entry((namespace, item.key.clone())).or_insert_with(|| {
-                self.forbidden_key_bytes += item.key.encoded().len();
-                Forbids::default()
-            });
-            forbids.prepared |= prepared;
-            forbids.history |= history;
-        }
+    }
+
+    /// Notes what an item will still forbid when it has been expelled.
+    pub(crate) fn forbid(&mut self, namespace: Namespace, key: &Key, prepared: bool, history: bool) {
+        let forbids = self.forbidden.entry((namespace, key.clone())).or_insert_with(|| {
+            self.forbidden_key_bytes += key.encoded().len();
+            Forbids::default()
+        });
+        forbids.prepared |= prepared;
+        forbids.history |= history;
     }
 
     /// Whether any expelled item may still matter.
@@ -126,27 +139,65 @@ impl KeyIndex {
         !self.forbidden.is_empty()
     }
 
-    /// Bytes of its tables, of whose places an eighth stays free, and of the keys of the side map.
+    /// Forgets all entries, which must be stale. A small table stays if it was of use since the last time; any other is
+    /// returned, to be dropped outside the lock.
+    pub(crate) fn forget(&mut self, origin: u64) -> Option<Box<[u64]>> {
+        self.origin = origin;
+        let taken = std::mem::take(&mut self.taken);
+        if taken == 0 || self.entries.len() > ENTRIES_KEPT_MAX {
+            return Some(std::mem::take(&mut self.entries));
+        }
+        self.entries.fill(EMPTY);
+        None
+    }
+
+    /// Bytes of its tables, and of the keys of the side map.
     pub(crate) fn bytes(&self) -> usize {
         let side = size_of::<(Namespace, Key, Forbids)>();
-        self.table.capacity() * 8 / 7 * ENTRY_BYTES
-            + self.forbidden.capacity() * side
-            + self.forbidden_key_bytes
+        size_of_val(&*self.entries) + self.forbidden.capacity() * side + self.forbidden_key_bytes
     }
 
     /// Every position it names, in no order.
     pub(crate) fn positions(&self) -> impl Iterator<Item = u64> {
-        self.table.iter().map(|entry| entry.position)
+        self.entries.iter().filter(|&&entry| entry != EMPTY).map(|&entry| self.position(entry))
     }
 
-    fn sweep(&mut self, base: u64) {
-        self.table.retain(|entry| entry.position >= base);
-        if self.table.len() < self.table.capacity() / 4 {
-            self.table.shrink_to(self.table.len() * 2, |entry| entry.hash);
+    fn position(&self, entry: u64) -> u64 {
+        self.origin + u64::from(entry as u32) - 1
+    }
+
+    fn hash(&self, namespace: Namespace, key: &Key) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        key.hash_into(&mut hasher, namespace as u8);
+        (hasher.finish() >> 32) as u32
+    }
+
+    /// Leaves the stale entries behind, and at least twice as much room as the others need. Returns the old table.
+    fn rebuild(&mut self, base: u64) -> Box<[u64]> {
+        let live = self.positions().filter(|&position| position >= base).count();
+        // At most half are taken then: at least a quarter more comes before the next time.
+        let entries = (2 * live + 1).next_power_of_two().max(ENTRIES_MIN);
+        let old = std::mem::replace(&mut self.entries, vec![EMPTY; entries].into_boxed_slice());
+        let (origin, mask) = (self.origin, entries - 1);
+        self.origin = self.origin.max(base);
+        self.taken = live;
+        for entry in old.iter().copied().filter(|&entry| entry != EMPTY) {
+            let (hash, position) = (entry >> 32, origin + u64::from(entry as u32) - 1);
+            if position < base {
+                continue;
+            }
+            let mut at = hash as usize & mask;
+            while self.entries.get(at).is_some_and(|&entry| entry != EMPTY) {
+                at = (at + 1) & mask;
+            }
+            if let Some(free) = self.entries.get_mut(at) {
+                *free = hash << 32 | (position - self.origin + 1);
+            }
         }
+        old
     }
 }
 
 fn is_revision_of(item: &Item, namespace: Namespace, key: &Key) -> bool {
-    item.operation.namespace() == Some(namespace) && item.key == *key
+    item.key == *key && item.operation.namespace() == Some(namespace)
 }

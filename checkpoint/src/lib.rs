@@ -43,6 +43,11 @@ mod checkpoint;
 mod cursor;
 mod error;
 mod failover_log;
+#[cfg(checkpoint_loom)]
+#[doc(hidden)]
+pub mod fault;
+#[cfg(not(checkpoint_loom))]
+mod fault;
 mod hlc;
 mod ids;
 mod index;
@@ -55,6 +60,7 @@ mod snapshot;
 mod state;
 mod subscription;
 mod sync;
+mod tail;
 mod vbucket;
 
 pub use batch::{Batch, ReadLimit};

@@ -1,14 +1,16 @@
 //! The checkpoint manager: operations in, batches out, any number of cursors between.
 //!
 //! One mutex guards the queue, the checkpoints and the cursors. Every operation is one critical section that leaves
-//! all three consistent; what it frees is dropped after the lock is released. See `docs/invariants.md`, C1 to C20.
+//! all three consistent; what it frees is dropped after the lock is released. See `docs/invariants.md`, C1 to C30.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::batch::{Batch, ReadLimit};
-use crate::cursor::{Cursor, CursorInfo, Registration};
+use crate::cursor::{Cursor, CursorInfo, Progress, Registration};
+use crate::fault::{self, Fault};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, Signal};
+use crate::tail::Tail;
 use crate::{CheckpointError, Item, Seqno, SnapshotMarker, SnapshotRange};
 
 mod check;
@@ -47,16 +49,19 @@ pub struct CheckpointManager {
 
 struct Shared {
     inner: Mutex<Inner>,
-    /// How often something came that a reader may want, as of the last critical section.
-    changes: AtomicU64,
+    epoch: Epoch,
 }
+
+/// The epoch as of the last critical section, on a cache line of its own: readers look at it all the time.
+#[repr(align(64))]
+struct Epoch(AtomicU64);
 
 impl CheckpointManager {
     /// A manager with one empty open checkpoint, whose last seqno is `high`.
     #[must_use]
     pub fn new(config: CheckpointConfig, high: Seqno) -> Self {
         let inner = Mutex::new(Inner::new(config, high));
-        Self { shared: Arc::new(Shared { inner, changes: AtomicU64::new(0) }) }
+        Self { shared: Arc::new(Shared { inner, epoch: Epoch(AtomicU64::new(0)) }) }
     }
 
     /// Queues an operation. An active assigns its seqno, a replica checks the one it came with.
@@ -167,6 +172,10 @@ impl CheckpointManager {
     /// Gives up what every cursor has passed in the oldest checkpoint. Returns how many items that were.
     /// O(chunks) under the lock.
     pub fn expel(&self) -> usize {
+        if fault::is(Fault::ExpelInTwoSteps) {
+            let (to, dummy) = self.with(Inner::passed_by_all);
+            return self.with(|inner| inner.expel_to(to, dummy));
+        }
         self.with(Inner::expel)
     }
 
@@ -174,35 +183,52 @@ impl CheckpointManager {
     /// first, until `bytes` are free or nothing more can be. Consumers whose cursor was dropped register again and are
     /// told what to fetch from disk. O(chunks + cursors) a cursor dropped.
     pub fn recover(&self, bytes: usize) -> Recovered {
+        #[cfg(checkpoint_loom)]
+        if fault::is(Fault::DropInTwoSteps) {
+            let (to, dummy) = self.with(Inner::drop_all);
+            let expelled = self.with(|inner| inner.expel_to(to, dummy));
+            return Recovered { expelled, ..Recovered::default() };
+        }
         self.with(|inner| inner.recover(bytes))
     }
 
-    /// Rises whenever something comes that a reader may want: while it is what it was before a read that found nothing,
-    /// another would find nothing. Takes no lock.
-    pub(crate) fn changes(&self) -> u64 {
-        self.shared.changes.load(Ordering::Acquire)
+    /// The manager's epoch: it rises with every change that readers who have kept up must look at under the lock. Takes
+    /// none.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.shared.epoch.0.load(Ordering::Acquire)
     }
 
-    /// As [`CheckpointManager::read`]; if there is nothing to read, `signal` is raised once something is queued, or the
-    /// cursor is gone.
+    /// Where the cursor's owner says from now on how far it has read without the lock.
+    pub(crate) fn follow(&self, cursor: Cursor) -> Option<Arc<Progress>> {
+        self.with(|inner| inner.cursors.follow(cursor))
+    }
+
+    /// As [`CheckpointManager::read`], and where to go on without the lock; if there is nothing to read, `signal` is
+    /// raised once something is queued, or the cursor is gone.
     pub(crate) fn read_or_arm(
         &self,
         cursor: Cursor,
         limit: ReadLimit,
         signal: &Arc<Signal>,
-    ) -> Result<Batch, CheckpointError> {
-        self.with(|inner| inner.read_or_arm(cursor, limit, signal))
+    ) -> Result<(Batch, Option<Tail>), CheckpointError> {
+        if fault::is(Fault::ArmInTwoSteps) {
+            let read = self.with(|inner| inner.read_or_arm(cursor, limit, None))?;
+            if read.0.is_empty() {
+                self.with(|inner| inner.arm(signal));
+            }
+            return Ok(read);
+        }
+        self.with(|inner| inner.read_or_arm(cursor, limit, Some(signal)))
     }
 
-    /// The same, or `None` if another thread is inside.
-    pub(crate) fn try_read_or_arm(
+    /// The same without a signal, or `None` if another thread is inside.
+    pub(crate) fn try_read(
         &self,
         cursor: Cursor,
         limit: ReadLimit,
-        signal: &Arc<Signal>,
-    ) -> Option<Result<Batch, CheckpointError>> {
+    ) -> Option<Result<(Batch, Option<Tail>), CheckpointError>> {
         let inner = self.shared.inner.try_lock()?;
-        Some(self.within(inner, |inner| inner.read_or_arm(cursor, limit, signal)))
+        Some(self.within(inner, |inner| inner.read_or_arm(cursor, limit, None)))
     }
 
     /// Rollback: drops everything and restarts at `high`. Cursors stay and stand there; a flush in progress is void.
@@ -246,13 +272,18 @@ impl CheckpointManager {
     }
 
     fn within<T>(&self, mut inner: MutexGuard<'_, Inner>, step: impl FnOnce(&mut Inner) -> T) -> T {
-        let before = inner.changes;
         let result = step(&mut inner);
-        let garbage = inner.take_garbage();
-        if inner.changes != before {
-            // Stored under the lock, so it never goes back.
-            self.shared.changes.store(inner.changes, Ordering::Release);
+        let garbage = inner.settle();
+        // Before the items: whoever sees an item queued after a change sees the change. Stored under the lock, so it
+        // never goes back.
+        let epoch = inner.epoch();
+        if fault::is(Fault::ItemsBeforeEpoch) {
+            inner.queue.publish();
         }
+        if self.shared.epoch.0.load(Ordering::Relaxed) != epoch {
+            self.shared.epoch.0.store(epoch, Ordering::Release);
+        }
+        inner.queue.publish();
         drop(inner);
         garbage.dispose();
         result

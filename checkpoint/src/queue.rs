@@ -7,28 +7,38 @@
 //! what is live in it and not for what was written to it (C20).
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+
+use smallvec::SmallVec;
 
 use crate::account::Account;
 use crate::{Item, Operation, Seqno};
 
+mod append_only;
 mod chunk;
 mod prefix;
 mod totals;
 
-pub(crate) use chunk::{Chunk, SLOT_BYTES, Slot};
+pub(crate) use chunk::{Chunk, Following, Remains, SLOT_BYTES, Slot};
 pub(crate) use totals::Totals;
 
+use chunk::Filler;
 use prefix::PrefixCounts;
 
 /// Few slots while the queue is short, so that an idle vBucket costs little; one model of loom tracks each of them.
 const CHUNK_SLOTS_MIN: u64 = if cfg!(checkpoint_loom) { 2 } else { 16 };
+/// More when chunks fill up one after the other, however little of them is still needed: readers that keep up take the
+/// lock once a chunk.
+const CHUNK_SLOTS_BUSY: u64 = if cfg!(checkpoint_loom) { 2 } else { 64 };
 /// Many when it is long, so that a million items are a few hundred chunks.
 const CHUNK_SLOTS_MAX: u64 = 4096;
 /// A new chunk holds at most this share of what is queued: so much can lie dead in the chunk at the front.
 const CHUNK_SHARE: u64 = 8;
 /// A chunk is closed early when its keys and values come to more than this and than such a share, for the same reason.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// So many slots, and as many again as are live, may be dead before chunks are rewritten: most chunks leave soon, as
+/// readers move on, and then rewriting them was for nothing.
+const DEAD_SLOTS_MAX: usize = if cfg!(checkpoint_loom) { 0 } else { 2048 };
 /// Segments that have gone may keep so many places in the prefix counts beyond those of the segments that are there.
 const STALE_NUMBERS_MAX: usize = 64;
 
@@ -36,6 +46,10 @@ const STALE_NUMBERS_MAX: usize = 64;
 #[derive(Debug)]
 struct Segment {
     chunk: Arc<Chunk>,
+    /// The chunk's start, here so that a search does not visit the chunks.
+    start: u64,
+    /// The seqno of its first slot, for the same reason.
+    first: Seqno,
     /// Live slots and their bytes, wherever the base is.
     live: Totals,
     /// Position after the last filled slot: a chunk may be closed before it is full.
@@ -44,7 +58,7 @@ struct Segment {
     slots: usize,
     /// Its place in the prefix counts.
     number: usize,
-    /// The next item may still go into it. At most the last one.
+    /// The next item may still go into it, and it is not in the prefix counts yet. At most the last one.
     is_filling: bool,
 }
 
@@ -55,19 +69,51 @@ pub(crate) struct Queue {
     end: u64,
     /// Bytes of the chunks in `segments`.
     bytes: usize,
-    /// Live items before each segment.
+    /// Live items before each segment; the one that is being filled is not counted.
     prefix: PrefixCounts,
+    /// Fills the last segment, if that is being filled.
+    filler: Option<Filler>,
+    /// Keys and values in it.
+    filling_bytes: usize,
+    /// The position after its last slot; the end if there is none.
+    room_end: u64,
+    /// The end at the last [`Queue::publish`], and what the items queued since are to be charged.
+    published: u64,
+    uncharged: usize,
+    /// Closed since the last [`Queue::publish`], each with its end.
+    closing: SmallVec<[(Arc<Chunk>, u64); 2]>,
+    /// The chunk begun last, wherever it is now.
+    newest: Weak<Chunk>,
+    /// Live slots and dead ones, wherever the base is.
+    live: usize,
+    dead: usize,
+    /// The segment that is looked at next when too much is dead.
+    suspect: usize,
+    /// Rises when a chunk is rewritten, and when one is begun that no other leads to.
+    layout: u64,
     account: Account,
 }
 
 impl Queue {
-    pub(crate) fn new(account: Account) -> Self {
+    /// An empty queue whose next position is `end`.
+    pub(crate) fn new(account: Account, end: u64) -> Self {
         Self {
             segments: VecDeque::new(),
-            base: 0,
-            end: 0,
+            base: end,
+            end,
             bytes: 0,
             prefix: PrefixCounts::default(),
+            filler: None,
+            filling_bytes: 0,
+            room_end: end,
+            published: end,
+            uncharged: 0,
+            closing: SmallVec::new(),
+            newest: Weak::new(),
+            live: 0,
+            dead: 0,
+            suspect: 0,
+            layout: 0,
             account,
         }
     }
@@ -87,57 +133,108 @@ impl Queue {
         self.bytes
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, item: Item) -> u64 {
         let position = self.end;
         let payload = item.payload_bytes();
-        if self.needs_chunk() {
-            self.add_chunk();
+        if !self.has_room() {
+            self.add_chunk(item.seqno);
         }
-        if let Some(segment) = self.segments.back_mut() {
-            let filled = segment.chunk.fill(position, item);
-            debug_assert!(filled, "position {position} was filled before");
+        if let (Some(filler), Some(segment)) = (&mut self.filler, self.segments.back_mut()) {
+            filler.shared().note(payload);
+            let filled = filler.push(Slot::new(item));
+            debug_assert!(filled, "there is no room for position {position}");
             segment.live.add(payload);
             segment.slots += 1;
             segment.filled = position + 1;
-            self.prefix.add(segment.number, 1);
         }
+        self.live += 1;
+        self.uncharged += payload;
+        self.filling_bytes += payload;
         self.bytes += payload;
         self.end = position + 1;
         position
     }
 
-    /// Takes the item at `position` out of every later read; it stays where it is for batches read before. Returns the
-    /// bytes of its key and value if it was live, and the chunk that was rewritten without it, if it was time; drop
-    /// that outside the lock.
-    pub(crate) fn supersede(&mut self, position: u64, by: Seqno) -> Option<(usize, Option<Arc<Chunk>>)> {
-        let index = self.segment_at(position)?;
-        let has_room = !self.needs_chunk();
-        let segment = self.segments.get_mut(index)?;
-        let item = segment.chunk.slot(position).filter(|slot| slot.is_live()).and_then(Slot::item)?;
-        let payload = item.payload_bytes();
-        segment.live.remove(payload);
-        segment.chunk.supersede(position, by);
-        self.prefix.add(segment.number, -1);
-        let is_mostly_dead = segment.live.items * 2 <= segment.slots && !(segment.is_filling && has_room);
-        Some((payload, is_mostly_dead.then(|| self.rewrite(index)).flatten()))
+    /// Ends a critical section: charges what was queued in it, and lets readers without the lock see it.
+    pub(crate) fn publish(&mut self) {
+        if self.published == self.end {
+            return;
+        }
+        self.published = self.end;
+        self.account.add(std::mem::take(&mut self.uncharged));
+        for (chunk, end) in self.closing.drain(..) {
+            chunk.publish(end);
+        }
+        if let Some(filler) = &self.filler {
+            filler.shared().publish(self.end);
+        }
     }
 
-    /// Puts a chunk without the dead in the place of a segment's, or nothing if none is live. Each item is copied (its
-    /// key and value shared) at most once for every one that died, so this costs amortised O(1) a write.
-    fn rewrite(&mut self, index: usize) -> Option<Arc<Chunk>> {
+    /// While this is what it was, whoever has read everything published goes on in the chunk it is in, or in those that
+    /// this one leads to.
+    pub(crate) fn layout(&self) -> u64 {
+        self.layout
+    }
+
+    /// The chunk in which, or behind which, the next item will stand; none if nobody holds it any more.
+    pub(crate) fn newest(&self) -> Option<Arc<Chunk>> {
+        self.newest.upgrade()
+    }
+
+    /// Takes the item at `position` out of every later read; it stays where it is for batches read before. Returns the
+    /// bytes of its key and value if it was live, and what is left of chunks that were rewritten because too much is dead;
+    /// drop that outside the lock.
+    pub(crate) fn supersede(&mut self, position: u64, by: Seqno) -> Option<(usize, SmallVec<[Remains; 2]>)> {
+        let index = self.segment_at(position)?;
         let segment = self.segments.get_mut(index)?;
-        let rewritten = if segment.live.items == 0 {
-            self.segments.remove(index)?.chunk
-        } else {
-            let sparse = Arc::new(segment.chunk.without_dead(segment.filled, &self.account));
-            segment.slots = segment.live.items;
-            segment.is_filling = false;
-            self.bytes += sparse.bytes();
-            std::mem::replace(&mut segment.chunk, sparse)
-        };
-        self.bytes -= rewritten.bytes();
-        self.renumber_if_stale();
-        Some(rewritten)
+        let payload = segment.chunk.supersede(position, by)?;
+        segment.live.remove(payload);
+        if !segment.is_filling {
+            self.prefix.add(segment.number, -1);
+        }
+        self.live -= 1;
+        self.dead += 1;
+        let mut remains = SmallVec::new();
+        let is_empty = segment.live.items == 0;
+        let is_too_much = self.dead > self.live + DEAD_SLOTS_MAX;
+        if is_empty || is_too_much {
+            remains.extend(self.rewrite_if_dead(index));
+        }
+        if is_too_much {
+            // Those that are not written to any more have their turn, too.
+            self.suspect = if self.suspect < self.segments.len() { self.suspect + 1 } else { 0 };
+            remains.extend(self.rewrite_if_dead(self.suspect));
+        }
+        Some((payload, remains))
+    }
+
+    /// If at least half of a segment is dead and nothing more goes into it: puts a chunk without the dead in its chunk's
+    /// place, or nothing if none is live. Each item is moved at most once for every one that died, so this costs amortised
+    /// O(1) a write.
+    fn rewrite_if_dead(&mut self, index: usize) -> Option<Remains> {
+        let has_room = self.has_room();
+        let segment = self.segments.get(index)?;
+        if segment.live.items * 2 > segment.slots || (segment.is_filling && has_room) {
+            return None;
+        }
+        if segment.is_filling {
+            self.stop_filling();
+        }
+        self.layout += 1;
+        let segment = self.segments.remove(index)?;
+        self.bytes -= segment.chunk.bytes();
+        self.dead -= segment.slots - segment.live.items;
+        if segment.live.items == 0 {
+            self.renumber_if_stale();
+            return Some(Remains::Shared(segment.chunk));
+        }
+        let slots = segment.live.items;
+        let (chunk, remains) = Chunk::without_dead(segment.chunk, segment.filled, &self.account);
+        self.bytes += chunk.bytes();
+        let first = chunk.as_slice().first().map_or(segment.first, |slot| slot.item().seqno);
+        self.segments.insert(index, Segment { chunk, first, slots, ..segment });
+        Some(remains)
     }
 
     /// The slot at `position`, unless that is below the base or not filled.
@@ -150,18 +247,13 @@ impl Queue {
 
     /// The live item at `position`.
     pub(crate) fn live_item(&self, position: u64) -> Option<&Item> {
-        self.slot(position).filter(|slot| slot.is_live()).and_then(Slot::item)
+        self.slot(position).filter(|slot| slot.is_live()).map(Slot::item)
     }
 
     /// The first position whose seqno is greater than `after`; O(log n). A vBucket state item counts as the seqno of
     /// the operation that will follow it.
     pub(crate) fn seek(&self, after: Seqno) -> u64 {
-        // A sparse chunk may have nothing left above the base; it comes before everything that is there.
-        let goes_before = |chunk: &Chunk| {
-            let first = chunk.slots(self.base, u64::MAX).first().and_then(Slot::item);
-            first.is_none_or(|item| item.seqno <= after)
-        };
-        let index = self.segments.partition_point(|segment| goes_before(&segment.chunk));
+        let index = self.segments.partition_point(|segment| segment.first <= after);
         let Some(segment) = index.checked_sub(1).and_then(|index| self.segments.get(index)) else {
             return self.base;
         };
@@ -172,13 +264,13 @@ impl Queue {
     pub(crate) fn live_between(&self, from: u64, to: u64) -> Totals {
         let mut totals = Totals::default();
         for segment in self.segments_between(from, to) {
-            if from <= segment.chunk.start() && segment.filled <= to {
+            if from <= segment.start && segment.filled <= to {
                 totals += segment.live;
             } else {
                 for slot in
                     segment.chunk.slots(from, to.min(segment.filled)).iter().filter(|slot| slot.is_live())
                 {
-                    totals.add(slot.item().map_or(0, Item::payload_bytes));
+                    totals.add(slot.item().payload_bytes());
                 }
             }
         }
@@ -191,7 +283,7 @@ impl Queue {
             .filter(|segment| segment.live.items > 0)
             .flat_map(|segment| segment.chunk.slots(from, segment.filled))
             .find(|slot| slot.is_live())
-            .and_then(Slot::item)
+            .map(Slot::item)
     }
 
     /// The highest live operation with a seqno of its own in `from..to`.
@@ -201,7 +293,7 @@ impl Queue {
             .filter(|segment| segment.live.items > 0)
             .flat_map(|segment| segment.chunk.slots(from, to.min(segment.filled)).iter().rev())
             .filter(|slot| slot.is_live())
-            .filter_map(Slot::item)
+            .map(Slot::item)
             .find(|item| !matches!(item.operation, Operation::SetVBucketState(_)))
             .map(|item| item.seqno)
     }
@@ -211,22 +303,22 @@ impl Queue {
         self.segments_between(from, to)
             .flat_map(move |segment| segment.chunk.entries(from, to.min(segment.filled)))
             .filter(|(_, slot)| slot.is_live())
-            .filter_map(|(position, slot)| Some((position, slot.item()?)))
+            .map(|(position, slot)| (position, slot.item()))
     }
 
     /// How many live items there are from `position` on; O(log segments), plus the slots of one chunk.
     pub(crate) fn live_from(&self, position: u64) -> usize {
-        let total = self.prefix.before(self.prefix.len());
+        let total = self.live;
         let Some(segment) = self.segment_at(position).and_then(|index| self.segments.get(index)) else {
             return total;
         };
-        let in_segment = segment.chunk.slots(segment.chunk.start(), position.min(segment.filled));
+        let in_segment = segment.chunk.slots(segment.start, position.min(segment.filled));
         let before = in_segment.iter().filter(|slot| slot.is_live()).count();
         total - self.prefix.before(segment.number) - before
     }
 
     /// The chunks a batch over `from..to` must hold; O(chunks).
-    pub(crate) fn chunks(&self, from: u64, to: u64) -> Vec<Arc<Chunk>> {
+    pub(crate) fn chunks(&self, from: u64, to: u64) -> SmallVec<[Arc<Chunk>; 4]> {
         self.segments_between(from, to).map(|segment| Arc::clone(&segment.chunk)).collect()
     }
 
@@ -235,35 +327,71 @@ impl Queue {
     pub(crate) fn advance_base(&mut self, to: u64) -> Vec<Arc<Chunk>> {
         self.base = self.base.max(to.min(self.end));
         let whole = self.segments.partition_point(|segment| segment.filled <= self.base);
+        if whole == 0 {
+            return Vec::new();
+        }
+        if whole == self.segments.len() {
+            self.stop_filling();
+        }
         let mut freed = Vec::with_capacity(whole);
         for segment in self.segments.drain(..whole) {
             self.prefix.add(segment.number, -(segment.live.items as i64));
             self.bytes -= segment.chunk.bytes();
+            self.live -= segment.live.items;
+            self.dead -= segment.slots - segment.live.items;
             freed.push(segment.chunk);
         }
         self.renumber_if_stale();
         freed
     }
 
-    fn needs_chunk(&self) -> bool {
-        self.segments.back().is_none_or(|segment| {
-            let payload = segment.chunk.bytes() - segment.chunk.capacity() * SLOT_BYTES;
-            let is_large = payload >= CHUNK_BYTES.max(self.bytes / CHUNK_SHARE as usize);
-            !segment.is_filling || segment.chunk.dense_end() <= self.end || is_large
-        })
+    fn has_room(&self) -> bool {
+        let is_large =
+            self.filling_bytes >= CHUNK_BYTES && self.filling_bytes >= self.bytes / CHUNK_SHARE as usize;
+        self.end < self.room_end && !is_large
     }
 
-    fn add_chunk(&mut self) {
-        let live = self.prefix.before(self.prefix.len()) as u64;
-        let slots = (live / CHUNK_SHARE).next_power_of_two().clamp(CHUNK_SLOTS_MIN, CHUNK_SLOTS_MAX);
-        let chunk = Arc::new(Chunk::new(self.end, slots as usize, &self.account));
+    fn add_chunk(&mut self, first: Seqno) {
+        let share = self.live as u64 / CHUNK_SHARE;
+        let busy = self.stop_filling().min(CHUNK_SLOTS_BUSY);
+        let slots = share.max(busy).next_power_of_two().clamp(CHUNK_SLOTS_MIN, CHUNK_SLOTS_MAX);
+        let filler = Chunk::dense(self.end, slots as usize, &self.account);
+        let chunk = Arc::clone(filler.shared());
+        self.filler = Some(filler);
         self.bytes += chunk.bytes();
-        let number = self.prefix.append();
-        if let Some(full) = self.segments.back_mut() {
-            full.is_filling = false;
+        self.room_end = chunk.dense_end();
+        match self.newest.upgrade() {
+            Some(before) => before.link(&chunk),
+            None => self.layout += 1,
         }
-        let (live, filled) = (Totals::default(), self.end);
-        self.segments.push_back(Segment { chunk, live, filled, slots: 0, number, is_filling: true });
+        self.newest = Arc::downgrade(&chunk);
+        let number = self.prefix.append();
+        let (live, start, filled) = (Totals::default(), self.end, self.end);
+        self.segments.push_back(Segment {
+            chunk,
+            start,
+            first,
+            live,
+            filled,
+            slots: 0,
+            number,
+            is_filling: true,
+        });
+    }
+
+    /// Nothing more goes into the segment that is being filled. Returns how many slots were filled in it, twice.
+    fn stop_filling(&mut self) -> u64 {
+        self.filler = None;
+        self.filling_bytes = 0;
+        self.room_end = self.end;
+        let Some(segment) = self.segments.back_mut().filter(|segment| segment.is_filling) else { return 0 };
+        segment.is_filling = false;
+        segment.chunk.close(segment.filled);
+        if self.published < segment.filled {
+            self.closing.push((Arc::clone(&segment.chunk), segment.filled));
+        }
+        self.prefix.add(segment.number, segment.live.items as i64);
+        2 * segment.slots as u64
     }
 
     fn renumber_if_stale(&mut self) {
@@ -273,16 +401,21 @@ impl Queue {
         for (number, segment) in self.segments.iter_mut().enumerate() {
             segment.number = number;
         }
-        self.prefix = PrefixCounts::from_counts(self.segments.iter().map(|segment| segment.live.items));
+        let counted = |segment: &Segment| if segment.is_filling { 0 } else { segment.live.items };
+        self.prefix = PrefixCounts::from_counts(self.segments.iter().map(counted));
     }
 
     fn segment_at(&self, position: u64) -> Option<usize> {
-        self.segments.partition_point(|segment| segment.chunk.start() <= position).checked_sub(1)
+        // Most often the newest items are looked for.
+        match self.segments.back() {
+            Some(last) if last.start <= position => Some(self.segments.len() - 1),
+            _ => self.segments.partition_point(|segment| segment.start <= position).checked_sub(1),
+        }
     }
 
     fn segments_between(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = &Segment> {
         let first = self.segments.partition_point(|segment| segment.filled <= from);
-        let last = self.segments.partition_point(|segment| segment.chunk.start() < to);
+        let last = self.segments.partition_point(|segment| segment.start < to);
         self.segments.range(first..last.max(first))
     }
 }

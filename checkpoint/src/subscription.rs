@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use crate::batch::{Batch, ReadLimit};
-use crate::cursor::{Cursor, Registration};
+use crate::cursor::{Cursor, Progress, Registration};
 use crate::sync::{AtomicUsize, Ordering, Signal};
+use crate::tail::{Look, Tail};
 use crate::{CheckpointError, CheckpointManager, Seqno};
 
 /// What a subscription has next.
@@ -57,10 +58,23 @@ pub struct Subscription {
     /// Everything up to here has been delivered or was asked to be fetched.
     seqno: Seqno,
     backfill: Option<Backfill>,
-    /// The manager's changes before a read that found nothing: until there are more, nothing is there.
+    /// How far it has read without the manager's lock; `None` if its cursor was gone at once.
+    progress: Option<Arc<Progress>>,
+    /// Where it reads on without the lock, if it has kept up.
+    tail: Option<Tail>,
+    /// The manager's epoch before a read that found nothing, and no tail either: until it rises, nothing is there.
     nothing_since: Option<u64>,
     signal: Arc<Signal>,
     is_stopped: Arc<AtomicUsize>,
+}
+
+/// How a subscription comes by the manager's lock.
+#[derive(Clone, Copy, Debug)]
+enum Lock {
+    /// It waits for it.
+    Wait,
+    /// Not at all, if another thread has it.
+    IfFree,
 }
 
 impl CheckpointManager {
@@ -76,6 +90,8 @@ impl CheckpointManager {
             cursor: registration.cursor,
             seqno: after,
             backfill: None,
+            progress: None,
+            tail: None,
             nothing_since: None,
             signal: Arc::new(Signal::new()),
             is_stopped: Arc::new(AtomicUsize::new(0)),
@@ -93,40 +109,11 @@ impl Subscription {
     /// [`CheckpointError::UnknownCursor`] if its name was taken over; [`CheckpointError::InvalidArgument`] for a limit
     /// of 0, or if the vBucket was rolled back behind what was delivered.
     pub fn poll(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
-        let changes = self.manager.changes();
-        if self.is_stopped.load(Ordering::Acquire) == 0 && self.nothing_since == Some(changes) {
-            return Ok(Next::Idle);
+        match self.ready(limit)? {
+            Some(next) => Ok(next),
+            None if self.nothing_since == Some(self.manager.epoch()) => Ok(Next::Idle),
+            None => self.look(limit, Lock::IfFree),
         }
-        self.look(changes, limit, false)
-    }
-
-    /// Looks under the manager's lock, whatever was found before; gives up where it would have to wait for the lock and
-    /// `may_wait` is not set.
-    fn look(&mut self, changes: u64, limit: ReadLimit, may_wait: bool) -> Result<Next, CheckpointError> {
-        self.nothing_since = None;
-        if self.is_stopped.load(Ordering::Acquire) != 0 {
-            return Ok(Next::Stopped);
-        }
-        if let Some(backfill) = self.backfill.take() {
-            self.seqno = backfill.to;
-            return Ok(Next::Backfill(backfill));
-        }
-        let read = if may_wait {
-            Some(self.manager.read_or_arm(self.cursor, limit, &self.signal))
-        } else {
-            self.manager.try_read_or_arm(self.cursor, limit, &self.signal)
-        };
-        let Some(read) = read else { return Ok(Next::Idle) };
-        let batch = match read {
-            Err(CheckpointError::UnknownCursor) => return self.register_again(limit, may_wait),
-            batch => batch?,
-        };
-        if batch.is_empty() {
-            self.nothing_since = Some(changes);
-            return Ok(Next::Idle);
-        }
-        self.seqno = batch.last_seqno();
-        Ok(Next::Batch(batch))
     }
 
     /// As [`Subscription::poll`], but waits while there is nothing. Never returns [`Next::Idle`].
@@ -135,11 +122,61 @@ impl Subscription {
     /// As [`Subscription::poll`].
     pub fn wait(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
         loop {
-            match self.look(self.manager.changes(), limit, true)? {
+            if let Some(next) = self.ready(limit)?.filter(|next| !matches!(next, Next::Idle)) {
+                return Ok(next);
+            }
+            match self.look(limit, Lock::Wait)? {
                 Next::Idle => self.sleep(),
                 next => return Ok(next),
             }
         }
+    }
+
+    /// What can be said without the manager's lock; `None` if that takes a look under it.
+    fn ready(&mut self, limit: ReadLimit) -> Result<Option<Next>, CheckpointError> {
+        if limit.items == 0 || limit.bytes == 0 {
+            return Err(CheckpointError::InvalidArgument("a limit of 0 reads nothing"));
+        }
+        if self.is_stopped.load(Ordering::Acquire) != 0 {
+            return Ok(Some(Next::Stopped));
+        }
+        if let Some(backfill) = self.backfill.take() {
+            self.seqno = backfill.to;
+            return Ok(Some(Next::Backfill(backfill)));
+        }
+        let (Some(tail), Some(progress)) = (&mut self.tail, &self.progress) else { return Ok(None) };
+        match tail.look(|| self.manager.epoch(), progress) {
+            Look::Items(batch) => {
+                self.seqno = batch.last_seqno();
+                Ok(Some(Next::Batch(batch)))
+            }
+            Look::Nothing => Ok(Some(Next::Idle)),
+            Look::Changed => {
+                self.tail = None;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Looks under the manager's lock.
+    fn look(&mut self, limit: ReadLimit, lock: Lock) -> Result<Next, CheckpointError> {
+        let epoch = self.manager.epoch();
+        let read = match lock {
+            Lock::Wait => Some(self.manager.read_or_arm(self.cursor, limit, &self.signal)),
+            Lock::IfFree => self.manager.try_read(self.cursor, limit),
+        };
+        let Some(read) = read else { return Ok(Next::Idle) };
+        let (batch, tail) = match read {
+            Err(CheckpointError::UnknownCursor) => return self.register_again(limit, lock),
+            read => read?,
+        };
+        (self.tail, self.nothing_since) = (tail, None);
+        if batch.is_empty() {
+            self.nothing_since = Some(epoch);
+            return Ok(Next::Idle);
+        }
+        self.seqno = batch.last_seqno();
+        Ok(Next::Batch(batch))
     }
 
     /// Everything up to this seqno was delivered, or named in a [`Next::Backfill`].
@@ -163,17 +200,22 @@ impl Subscription {
     }
 
     /// Memory recovery took the cursor: stand where it was, or after what must come from disk.
-    fn register_again(&mut self, limit: ReadLimit, may_wait: bool) -> Result<Next, CheckpointError> {
+    fn register_again(&mut self, limit: ReadLimit, lock: Lock) -> Result<Next, CheckpointError> {
         if self.manager.cursor(&self.name).is_some() {
             return Err(CheckpointError::UnknownCursor);
         }
         let registration = self.manager.register(&self.name, self.seqno, true)?;
         self.stand(registration);
-        self.look(self.manager.changes(), limit, may_wait)
+        match self.ready(limit)? {
+            Some(next) => Ok(next),
+            None => self.look(limit, lock),
+        }
     }
 
     fn stand(&mut self, registration: Registration) {
         self.cursor = registration.cursor;
+        self.progress = self.manager.follow(self.cursor);
+        (self.tail, self.nothing_since) = (None, None);
         let missing = Backfill { from: self.seqno.next(), to: registration.next.prev() };
         self.backfill = registration.backfill.then_some(missing);
     }

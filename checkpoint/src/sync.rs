@@ -3,6 +3,10 @@
 //! Both have parking_lot's signatures here, so that the models run the very code that ships.
 
 #[cfg(not(checkpoint_loom))]
+use std::sync::OnceLock;
+use std::sync::{Arc, Weak};
+
+#[cfg(not(checkpoint_loom))]
 use parking_lot::Condvar;
 #[cfg(not(checkpoint_loom))]
 pub(crate) use parking_lot::{Mutex, MutexGuard};
@@ -47,6 +51,40 @@ impl Signal {
                 raised = self.changed.wait(raised);
             }
         }
+    }
+}
+
+/// A reference to the next of a chain, set once, that does not keep it alive.
+#[derive(Debug)]
+pub(crate) struct Link<T>(
+    #[cfg(not(checkpoint_loom))] OnceLock<Weak<T>>,
+    #[cfg(checkpoint_loom)] Mutex<Option<Weak<T>>>,
+);
+
+impl<T> Link<T> {
+    pub(crate) fn new() -> Self {
+        #[cfg(not(checkpoint_loom))]
+        let link = Self(OnceLock::new());
+        #[cfg(checkpoint_loom)]
+        let link = Self(Mutex::new(None));
+        link
+    }
+
+    /// Sets it, unless it is set.
+    pub(crate) fn set(&self, next: &Arc<T>) {
+        #[cfg(not(checkpoint_loom))]
+        self.0.get_or_init(|| Arc::downgrade(next));
+        #[cfg(checkpoint_loom)]
+        self.0.lock().get_or_insert_with(|| Arc::downgrade(next));
+    }
+
+    /// `None` if it is not set, the inner `None` if what it referred to is gone.
+    pub(crate) fn get(&self) -> Option<Option<Arc<T>>> {
+        #[cfg(not(checkpoint_loom))]
+        let next = self.0.get().map(Weak::upgrade);
+        #[cfg(checkpoint_loom)]
+        let next = self.0.lock().as_ref().map(Weak::upgrade);
+        next
     }
 }
 

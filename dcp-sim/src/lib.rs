@@ -1,4 +1,5 @@
 //! Lowtide's replication simulator: a whole cluster of vBuckets, flushers, disks and streams, from one seed.
+#![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)

@@ -10,17 +10,19 @@
 //! Preemptions are bounded at three for each run, unless `LOOM_MAX_PREEMPTIONS` says otherwise: the manager's
 //! critical sections are short, so a breach needs one or two, and every model ends within seconds.
 //!
-//! **What loom does not see**: a slot's item is in a `std::sync::OnceLock`. That is sound here, because loom is not
-//! needed for it. A slot is filled once, inside the manager's critical section; a batch is made in a later critical
-//! section and never looks at a slot that was empty then. So the mutex, which loom does see, orders every fill before
-//! every look, and a fill holds no loom object, so no thread can be stopped in the middle of one and block another. If
-//! a reader did look at a slot too early it would find it empty and miss an item, and every model counts its items.
+//! Every model also runs with a fault switched on in the code (`checkpoint::fault`), and must fail then: what a model can't
+//! see it does not prove. A faulty model may end its process, so it gets one of its own ([`assert_caught`]).
+//!
+//! Where a place of a chunk is written or read, loom is told, though the place itself is the one that ships: a read that
+//! nothing orders behind the write is reported.
 #![cfg(checkpoint_loom)]
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use checkpoint::fault::{self, Fault};
 use checkpoint::{Batch, CheckpointConfig, CheckpointManager, Cursor, Effect, Item, Key, ReadLimit, Seqno};
 
 /// More than any breach of these critical sections needs.
@@ -31,6 +33,9 @@ const PREEMPTIONS_MAX: usize = 3;
 /// # Panics
 /// If an assertion of `race` fails in one of them, or if there is only one: then the race is none.
 pub fn every_order(race: impl Fn() + Send + Sync + 'static) {
+    if let Some(fault) = chosen_fault() {
+        fault::switch_on(fault);
+    }
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(PREEMPTIONS_MAX);
     let runs = Arc::new(AtomicUsize::new(0));
@@ -42,6 +47,50 @@ pub fn every_order(race: impl Fn() + Send + Sync + 'static) {
     let runs = runs.load(Ordering::Relaxed);
     println!("{runs} orders");
     assert!(runs > 1, "nothing raced");
+}
+
+/// Which fault the process was started with.
+const FAULT: &str = "LOWTIDE_LOOM_FAULT";
+
+fn chosen_fault() -> Option<Fault> {
+    let name = std::env::var(FAULT).ok()?;
+    let fault = ALL_FAULTS.into_iter().find(|fault| format!("{fault:?}") == name);
+    Some(fault.unwrap_or_else(|| panic!("{FAULT}={name} is none of {ALL_FAULTS:?}")))
+}
+
+/// Every fault, so that one can be found by its name.
+const ALL_FAULTS: [Fault; 14] = [
+    Fault::BatchForgetsItsEnd,
+    Fault::ExpelToTheHighest,
+    Fault::ExpelInTwoSteps,
+    Fault::IndexOutlivesItsCheckpoint,
+    Fault::FlushHoldsNothing,
+    Fault::ClearKeepsTheFlush,
+    Fault::DropInTwoSteps,
+    Fault::ArmInTwoSteps,
+    Fault::ChargeByHalves,
+    Fault::QuotaByHalves,
+    Fault::LengthBeforeValue,
+    Fault::ItemsBeforeEpoch,
+    Fault::EpochLookedAtFirst,
+    Fault::ProgressTooFar,
+];
+
+/// Runs the model named `model` of the calling test program again with each of the faults, and sees it fail.
+///
+/// # Panics
+/// If it passes, or did not run.
+pub fn assert_caught(model: &str, faults: &[Fault]) {
+    let program = std::env::current_exe().expect("a running program has a path");
+    for fault in faults {
+        let mut command = Command::new(&program);
+        command.args([model, "--exact", "--nocapture", "--test-threads=1"]).env(FAULT, format!("{fault:?}"));
+        let output = command.output().expect("it ran a moment ago");
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("running 1 test"), "{model} is not there:\n{text}");
+        assert!(!output.status.success(), "{model} does not see {fault:?}");
+        assert!(text.contains("panicked at"), "{model} with {fault:?} failed otherwise:\n{text}");
+    }
 }
 
 /// An active at seqno 0, with the persistence cursor or without.
@@ -62,6 +111,12 @@ pub fn set(manager: &CheckpointManager, key: &str) -> (u64, Effect) {
     let item = Item::mutation(Key::new(key.as_bytes()), Bytes::from_static(b"value"));
     let queued = manager.queue(item).expect("an active takes anything");
     (queued.seqno.0, queued.effect)
+}
+
+/// Queues a mutation that every reader must see.
+pub fn set_history(manager: &CheckpointManager, key: &str) {
+    let item = Item::mutation(Key::new(key.as_bytes()), Bytes::from_static(b"value"));
+    manager.queue(Item { history: true, ..item }).expect("an active takes anything");
 }
 
 /// Reads everything.

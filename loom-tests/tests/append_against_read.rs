@@ -7,9 +7,10 @@
 //! half made, would lose or repeat a key.
 #![cfg(checkpoint_loom)]
 
+use checkpoint::fault::Fault;
 use loom::thread;
 use lowtide_loom_tests::{
-    Turn, active, assert_sound, cursor, end, every_order, held, held_in_turns, read, set,
+    Turn, active, assert_caught, assert_sound, cursor, end, every_order, held, held_in_turns, read, set,
 };
 
 #[test]
@@ -50,4 +51,9 @@ fn append_against_read() {
         assert_eq!(held(&read(&manager, reader)), rest);
         assert_sound(&manager);
     });
+}
+
+#[test]
+fn the_broken_variant_is_caught() {
+    assert_caught("append_against_read", &[Fault::BatchForgetsItsEnd]);
 }

@@ -8,8 +8,9 @@
 #![cfg(checkpoint_loom)]
 
 use checkpoint::Effect;
+use checkpoint::fault::Fault;
 use loom::thread;
-use lowtide_loom_tests::{active, assert_sound, cursor, every_order, held, read, set};
+use lowtide_loom_tests::{active, assert_caught, assert_sound, cursor, every_order, held, read, set};
 
 #[test]
 fn close_against_read() {
@@ -47,4 +48,9 @@ fn close_against_read() {
         assert_eq!((manager.stats().checkpoints, manager.stats().open_checkpoint_id), (1, 2));
         assert_sound(&manager);
     });
+}
+
+#[test]
+fn the_broken_variant_is_caught() {
+    assert_caught("close_against_read", &[Fault::IndexOutlivesItsCheckpoint]);
 }

@@ -5,9 +5,10 @@
 //! held in two critical sections, the reader could register between and find a gap nobody names.
 #![cfg(checkpoint_loom)]
 
+use checkpoint::fault::Fault;
 use checkpoint::{Backfill, Next, ReadLimit, Seqno};
 use loom::thread;
-use lowtide_loom_tests::{active, assert_sound, every_order, set};
+use lowtide_loom_tests::{active, assert_caught, assert_sound, every_order, set};
 
 #[test]
 fn drop_against_read() {
@@ -35,4 +36,9 @@ fn drop_against_read() {
         recovering.join().expect("it ends");
         assert_sound(&manager);
     });
+}
+
+#[test]
+fn the_broken_variant_is_caught() {
+    assert_caught("drop_against_read", &[Fault::DropInTwoSteps]);
 }

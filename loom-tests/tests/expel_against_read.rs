@@ -6,8 +6,11 @@
 //! counted wrongly, the counts would not add up to what was queued.
 #![cfg(checkpoint_loom)]
 
+use checkpoint::fault::Fault;
 use loom::thread;
-use lowtide_loom_tests::{Turn, active, assert_sound, cursor, every_order, held, held_in_turns, read, set};
+use lowtide_loom_tests::{
+    Turn, active, assert_caught, assert_sound, cursor, every_order, held, held_in_turns, read, set,
+};
 
 #[test]
 fn expel_against_read() {
@@ -42,4 +45,9 @@ fn expel_against_read() {
         assert_eq!((manager.stats().items, manager.stats().expelled), (0, 3));
         assert_sound(&manager);
     });
+}
+
+#[test]
+fn the_broken_variant_is_caught() {
+    assert_caught("expel_against_read", &[Fault::ExpelToTheHighest]);
 }

@@ -7,8 +7,9 @@
 #![cfg(checkpoint_loom)]
 
 use checkpoint::Seqno;
+use checkpoint::fault::Fault;
 use loom::thread;
-use lowtide_loom_tests::{active, assert_sound, cursor, every_order, held, read, set};
+use lowtide_loom_tests::{active, assert_caught, assert_sound, cursor, every_order, held, read, set};
 
 #[test]
 fn expel_against_register() {
@@ -38,4 +39,9 @@ fn expel_against_register() {
         }
         assert_sound(&manager);
     });
+}
+
+#[test]
+fn the_broken_variant_is_caught() {
+    assert_caught("expel_against_register", &[Fault::ExpelInTwoSteps]);
 }

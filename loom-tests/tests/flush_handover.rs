@@ -7,9 +7,10 @@
 //! counts as persisted exactly while the flush is in progress.
 #![cfg(checkpoint_loom)]
 
+use checkpoint::fault::Fault;
 use checkpoint::{Effect, PERSISTENCE, ReadLimit};
 use loom::thread;
-use lowtide_loom_tests::{Turn, active, assert_sound, every_order, held, held_in_turns, set};
+use lowtide_loom_tests::{Turn, active, assert_caught, assert_sound, every_order, held, held_in_turns, set};
 
 #[test]
 fn flush_handover() {
@@ -48,4 +49,9 @@ fn flush_handover() {
         assert_eq!(manager.expel(), 2);
         assert_sound(&manager);
     });
+}
+
+#[test]
+fn the_broken_variant_is_caught() {
+    assert_caught("flush_handover", &[Fault::FlushHoldsNothing]);
 }

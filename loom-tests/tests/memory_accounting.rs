@@ -1,19 +1,27 @@
-//! The account is exact at the end, whoever drops a chunk last and wherever.
+//! The account is exact, and so is the quota it is part of, at the end, whoever drops a chunk last and wherever.
 //!
 //! One batch is the last holder of a chunk that was expelled: dropping it discharges the account outside the lock while
 //! the other thread charges it inside. A second batch shares its chunk with the queue, and either may drop it last: the
 //! reader when it is done, or the other thread, which expels and drops what it expelled outside the lock. With an add
 //! that is a load and a store, or a chunk discharged when it leaves the queue instead of when it is dropped, bytes would
-//! be left or missing at the end.
+//! be left or missing at the end. While the second batch is walked the next place of its chunk is filled: had the chunk's
+//! length been raised before that, loom would report that the walk looks at a place being written.
 #![cfg(checkpoint_loom)]
 
+use checkpoint::fault::Fault;
+use checkpoint::{CheckpointConfig, CheckpointManager, Quota, QuotaConfig, Seqno};
 use loom::thread;
-use lowtide_loom_tests::{Turn, active, assert_sound, cursor, every_order, held, held_in_turns, read, set};
+use lowtide_loom_tests::{
+    Turn, assert_caught, assert_sound, cursor, every_order, held, held_in_turns, read, set,
+};
 
 #[test]
 fn memory_accounting() {
     every_order(|| {
-        let manager = active(false);
+        let quota = Quota::new(QuotaConfig { limit_bytes: 1 << 20, ..QuotaConfig::default() });
+        let quota = quota.expect("the marks are in order");
+        let config = CheckpointConfig { quota: Some(quota.clone()), ..CheckpointConfig::default() };
+        let manager = CheckpointManager::new(config, Seqno::ZERO);
         let (reader, other) = (cursor(&manager, "reader"), cursor(&manager, "other"));
         set(&manager, "a");
         let one_chunk = manager.stats().queue_bytes;
@@ -48,6 +56,15 @@ fn memory_accounting() {
         manager.expel();
         let stats = manager.stats();
         assert_eq!((stats.items, stats.expelled, stats.memory_bytes()), (0, 3, 0));
+        assert_eq!(quota.used_bytes(), 0);
         assert_sound(&manager);
     });
+}
+
+#[test]
+fn the_broken_variant_is_caught() {
+    assert_caught(
+        "memory_accounting",
+        &[Fault::ChargeByHalves, Fault::QuotaByHalves, Fault::LengthBeforeValue],
+    );
 }

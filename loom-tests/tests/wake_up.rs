@@ -5,9 +5,10 @@
 //! signal lowered after arming, an item queued between would wake nobody and loom would report the reader as deadlocked.
 #![cfg(checkpoint_loom)]
 
+use checkpoint::fault::Fault;
 use checkpoint::{Next, ReadLimit, Seqno, Subscription};
 use loom::thread;
-use lowtide_loom_tests::{active, assert_sound, every_order, held, set};
+use lowtide_loom_tests::{active, assert_caught, assert_sound, every_order, held, set};
 
 /// Waits for one batch: its items, or nothing if it was stopped.
 fn wait(subscription: &mut Subscription) -> Option<String> {
@@ -53,4 +54,9 @@ fn stop_wakes_the_reader() {
         assert_eq!(wait(&mut subscription), None);
         stopping.join().expect("it ends");
     });
+}
+
+#[test]
+fn the_broken_variant_is_caught() {
+    assert_caught("append_wakes_the_reader", &[Fault::ArmInTwoSteps]);
 }

@@ -7,6 +7,7 @@
 //!
 //! [`Engine`] is the contract, [`couchstore`] the first engine that keeps it, [`disk`] the only way to storage:
 //! real files, memory, or a disk that fails on command. Nothing here owns a thread or reads a clock.
+#![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)

@@ -10,7 +10,7 @@ use super::{CAPACITY, Work};
 use crate::race::{Part, Zipf, race};
 
 /// How often a producer looks whether the slowest consumer is too far behind, and expels.
-const LOOK_EVERY: u64 = 1_024;
+const LOOK_EVERY: u64 = 256;
 /// How often a consumer yields to others before it sleeps.
 const YIELDS: u32 = 16;
 const LIMIT: ReadLimit = ReadLimit { items: 256, bytes: usize::MAX };
@@ -27,8 +27,10 @@ pub fn new_item(n: u64) -> Item {
 
 pub fn run(work: &Work) -> Duration {
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    // Drawn beforehand: the peers draw none.
     let zipf = work.keys.map(Zipf::new);
-    let make = |n| item(zipf.as_ref().map_or(n, |zipf| zipf.key(n)), n);
+    let drawn: Option<Vec<u64>> = zipf.map(|zipf| (0..work.items).map(|n| zipf.key(n)).collect());
+    let make = |n: u64| item(drawn.as_ref().map_or(n, |drawn| drawn[n as usize]), n);
     let mut parts: Vec<Part<'_>> = Vec::new();
     for consumer in 0..work.consumers {
         let mut subscription =

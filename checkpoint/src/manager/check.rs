@@ -7,7 +7,8 @@ use crate::queue::Totals;
 use crate::{Operation, Seqno};
 
 impl Inner {
-    pub(super) fn check(&self) -> Vec<String> {
+    pub(super) fn check(&mut self) -> Vec<String> {
+        self.catch_up_all();
         let mut violations = Vec::new();
         self.check_checkpoints(&mut violations);
         self.check_order(&mut violations);
@@ -67,7 +68,7 @@ impl Inner {
     }
 
     /// C4: every cursor, and a flush in progress, stands in a live checkpoint; C5: no closed checkpoint lingers.
-    fn check_cursors(&self, violations: &mut Vec<String>) {
+    fn check_cursors(&mut self, violations: &mut Vec<String>) {
         if !self.cursors.is_consistent() {
             violations.push("C4: the cursor tables disagree".to_owned());
         }
@@ -98,9 +99,8 @@ impl Inner {
             if !seen.insert((namespace, item.key.clone())) {
                 violations.push(format!("C6: {:?} is twice in the open checkpoint", item.key));
             }
-            let hash = self.index.hash(namespace, &item.key);
-            let found = self.index.find(&self.queue, hash, namespace, &item.key);
-            if found.map(|(at, _)| at) != Some(position) {
+            let found = self.index.find(&self.queue, namespace, &item.key);
+            if found.resident != Some(position) {
                 violations.push(format!("C6: the index does not find {:?} at {position}", item.key));
             }
         }

@@ -3,18 +3,21 @@
 use super::inner::Inner;
 use crate::Seqno;
 use crate::checkpoint::Checkpoint;
+use crate::fault::{self, Fault};
 
 impl Inner {
     pub(super) fn clear(&mut self, high: Seqno) {
         self.reset_queue();
         self.reset_index();
         self.closed.clear();
-        self.flush = None;
+        if !fault::is(Fault::ClearKeepsTheFlush) {
+            self.flush = None;
+        }
         self.high = high;
         self.visible = high;
         self.highest_gone = high;
         self.open = Checkpoint::assigned(1, high, high, self.queue.end());
         self.cursors.set_all(self.queue.base(), high);
-        self.wake_idle();
+        self.note_change();
     }
 }

@@ -4,6 +4,7 @@
 use super::config::Role;
 use super::inner::Inner;
 use crate::checkpoint::{Checkpoint, Range};
+use crate::fault::{self, Fault};
 use crate::{CheckpointError, SnapshotMarker, SnapshotType};
 
 impl Inner {
@@ -30,6 +31,7 @@ impl Inner {
         {
             // The first start decides an extended range.
             *open = SnapshotMarker { start: open.start, extend: false, ..marker };
+            self.changes += 1;
             return Ok(());
         }
         let next = Checkpoint::received(self.open.id + 1, self.high, self.queue.end(), marker);
@@ -74,7 +76,11 @@ impl Inner {
         let mut closed = std::mem::replace(&mut self.open, next);
         closed.open = false;
         self.closed.push_back(closed);
-        self.reset_index();
+        if !fault::is(Fault::IndexOutlivesItsCheckpoint) {
+            self.reset_index();
+        }
         self.remove_unreferenced();
+        // Nobody is to be woken: there is nothing new to read.
+        self.changes += 1;
     }
 }

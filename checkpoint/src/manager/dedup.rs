@@ -2,6 +2,7 @@
 //! space, only where no reader must see both.
 
 use super::inner::Inner;
+use crate::index::Place;
 use crate::{Item, Namespace};
 
 /// What becomes of an item about to be queued.
@@ -9,29 +10,28 @@ use crate::{Item, Namespace};
 pub(super) enum Verdict {
     /// It stands beside what is there.
     Append,
-    /// It replaces the revision at this position.
-    Replace(u64),
+    /// It replaces the resident revision of its key.
+    Replace,
     /// It repeats a key that may not be replaced, so it needs a new checkpoint.
     NewCheckpoint,
 }
 
 impl Inner {
-    /// `hash` is that of the item's key in its name space.
-    pub(super) fn verdict(&self, item: &Item, namespace: Namespace, hash: u64) -> Verdict {
-        if self.open.snapshot_type().is_disk() {
-            return Verdict::Append;
+    /// `history` is whether the item must be seen by every reader, `place` where the item's key stands in the index of the open checkpoint, which is one of memory.
+    pub(super) fn verdict(&self, item: &Item, namespace: Namespace, history: bool, place: Place) -> Verdict {
+        if self.index.is_exhausted(self.queue.end()) {
+            return Verdict::NewCheckpoint;
         }
-        if let Some((position, old)) = self.index.find(&self.queue, hash, namespace, &item.key) {
+        let resident = place.resident.and_then(|position| self.queue.live_item(position));
+        if let Some(old) = resident {
             let sync_write = old.operation.is_sync_write() || item.operation.is_sync_write();
-            let history = old.history || item.history;
-            return if sync_write || history { Verdict::NewCheckpoint } else { Verdict::Replace(position) };
+            let history = old.history || history;
+            return if sync_write || history { Verdict::NewCheckpoint } else { Verdict::Replace };
         }
         // Every cursor has passed an expelled revision, so there is nothing to replace; but a prepare must not share
         // its checkpoint with the next, nor history with history.
         let expelled = self.index.forbids(namespace, &item.key);
-        if expelled.prepared || (expelled.history && item.history) {
-            return Verdict::NewCheckpoint;
-        }
-        Verdict::Append
+        let is_forbidden = expelled.prepared || (expelled.history && history);
+        if is_forbidden { Verdict::NewCheckpoint } else { Verdict::Append }
     }
 }

@@ -8,19 +8,23 @@ use super::config::{CheckpointConfig, Role};
 use super::flush::FlushInProgress;
 use crate::account::{Account, Charge};
 use crate::batch::{Batch, ReadLimit};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Range};
 use crate::cursor::{Cursor, CursorInfo, Cursors};
+use crate::fault::{self, Fault};
 use crate::index::KeyIndex;
-use crate::queue::{Chunk, Queue};
+use crate::queue::{Chunk, Queue, Remains};
 use crate::quota::{Membership, Quota};
 use crate::sync::Signal;
+use crate::tail::Tail;
 use crate::{CheckpointError, Seqno};
 
 /// What left the manager inside a critical section, to be dropped after it.
 #[derive(Debug, Default)]
 pub(super) struct Garbage {
     chunks: Vec<Arc<Chunk>>,
+    remains: Vec<Remains>,
     indexes: Vec<KeyIndex>,
+    tables: Vec<Box<[u64]>>,
     queues: Vec<Queue>,
     /// Whoever waited for something that has come.
     wake: Vec<Arc<Signal>>,
@@ -63,7 +67,7 @@ pub(super) struct Inner {
     /// Subscribers that found nothing to read; each is woken once when something comes.
     pub(super) idle: Vec<Arc<Signal>>,
     pub(super) wake_ups: u64,
-    /// Rises with everything that a reader may want to know.
+    /// Rises with every change that readers must look at under the lock, but for those of the queue's layout.
     pub(super) changes: u64,
     pub(super) dropped: u64,
     index_charge: Charge,
@@ -73,7 +77,7 @@ pub(super) struct Inner {
 impl Inner {
     pub(super) fn new(config: CheckpointConfig, high: Seqno) -> Self {
         let account = Account::new(config.quota.clone());
-        let queue = Queue::new(account.clone());
+        let queue = Queue::new(account.clone(), 0);
         let mut cursors = Cursors::default();
         let persistence = config.persistence.then(|| cursors.insert(PERSISTENCE, queue.base(), high, false));
         Self {
@@ -81,7 +85,7 @@ impl Inner {
             closed: VecDeque::new(),
             open: Checkpoint::assigned(1, high, high, queue.end()),
             queue,
-            index: KeyIndex::new(),
+            index: KeyIndex::new(0),
             cursors,
             persistence,
             flush: None,
@@ -127,16 +131,35 @@ impl Inner {
         }
     }
 
-    /// The lowest place anybody still needs: a cursor's, or where a flush in progress would start again.
-    pub(super) fn lowest(&self) -> Option<(u64, Seqno)> {
-        let backup = self.flush.as_ref().map(|flush| (flush.backup_position, flush.backup_seqno));
+    /// The lowest place anybody still needs: a cursor's, or where a flush in progress would start again. O(log cursors)
+    /// for each that has read on by itself and was lowest till now.
+    pub(super) fn lowest(&mut self) -> Option<(u64, Seqno)> {
+        while let Some((cursor, _)) = self.cursors.first().filter(|(_, state)| state.ahead().is_some()) {
+            self.catch_up(cursor);
+        }
+        let flush = self.flush.as_ref().filter(|_| !fault::is(Fault::FlushHoldsNothing));
+        let backup = flush.map(|flush| (flush.backup_position, flush.backup_seqno));
         [self.cursors.lowest(), backup].into_iter().flatten().min()
+    }
+
+    /// Takes notice of how far the cursor's owner has read by itself.
+    pub(super) fn catch_up(&mut self, cursor: Cursor) {
+        let Some(state) = self.cursors.get(cursor) else { return };
+        let Some(position) = state.ahead() else { return };
+        let seqno = self.processed_at(position, state.seqno);
+        self.cursors.set(cursor, position, seqno);
+    }
+
+    /// Takes notice of how far everybody has read.
+    pub(super) fn catch_up_all(&mut self) {
+        for cursor in self.cursors.all_ahead() {
+            self.catch_up(cursor);
+        }
     }
 
     /// The last seqno processed by whoever has read everything below `position`, having been at `before` so far.
     pub(super) fn processed_at(&self, position: u64, before: Seqno) -> Seqno {
-        let last =
-            position.checked_sub(1).and_then(|last| self.queue.slot(last)).and_then(|slot| slot.item());
+        let last = position.checked_sub(1).and_then(|last| self.queue.slot(last)).map(|slot| slot.item());
         last.map_or(before, |item| match item.operation {
             crate::Operation::SetVBucketState(_) => item.seqno.prev(),
             _ => item.seqno,
@@ -168,39 +191,61 @@ impl Inner {
         self.garbage.chunks.extend(chunks);
     }
 
-    /// A fresh index for a checkpoint that has no item yet.
-    pub(super) fn reset_index(&mut self) {
-        let old = std::mem::replace(&mut self.index, KeyIndex::new());
-        self.garbage.indexes.push(old);
-        self.charge_index();
+    /// The same for what is left of rewritten chunks.
+    pub(super) fn discard_remains(&mut self, remains: impl IntoIterator<Item = Remains>) {
+        self.garbage.remains.extend(remains);
     }
 
-    pub(super) fn charge_index(&mut self) {
-        self.index_charge.resize(self.index.bytes());
+    /// A fresh index for a checkpoint that has no item yet.
+    pub(super) fn reset_index(&mut self) {
+        let old = std::mem::replace(&mut self.index, KeyIndex::new(self.queue.end()));
+        self.garbage.indexes.push(old);
+    }
+
+    /// Forgets what the index knows, none of which is in the queue any more.
+    pub(super) fn forget_index(&mut self) {
+        let table = self.index.forget(self.queue.end());
+        self.discard_table(table);
+    }
+
+    /// Keeps a table the index no longer needs until the critical section is over.
+    pub(super) fn discard_table(&mut self, table: Option<Box<[u64]>>) {
+        self.garbage.tables.extend(table);
     }
 
     pub(super) fn index_bytes(&self) -> usize {
         self.index_charge.bytes()
     }
 
-    /// A fresh queue; positions start again at 0.
+    /// A fresh queue. Its positions go on after the old one's, so that whoever was still reading that is behind them.
     pub(super) fn reset_queue(&mut self) {
-        let old = std::mem::replace(&mut self.queue, Queue::new(self.account.clone()));
+        let fresh = Queue::new(self.account.clone(), self.queue.end());
+        let old = std::mem::replace(&mut self.queue, fresh);
+        self.changes += old.layout();
         self.garbage.queues.push(old);
     }
 
-    /// Reads; if there is nothing, `signal` is raised once something is queued, or the cursor is gone.
+    /// Reads; if there is nothing, `signal`, if given, is raised once something is queued, or the cursor is gone. The
+    /// tail is there if the cursor stands where its owner can read on without the lock.
     pub(super) fn read_or_arm(
         &mut self,
         cursor: Cursor,
         limit: ReadLimit,
-        signal: &Arc<Signal>,
-    ) -> Result<Batch, CheckpointError> {
+        signal: Option<&Arc<Signal>>,
+    ) -> Result<(Batch, Option<Tail>), CheckpointError> {
         let batch = self.read(cursor, limit)?;
-        if batch.is_empty() {
+        if let (true, Some(signal)) = (batch.is_empty(), signal) {
             self.arm(signal);
         }
-        Ok(batch)
+        Ok((batch, self.tail(cursor)))
+    }
+
+    fn tail(&self, cursor: Cursor) -> Option<Tail> {
+        let position = self.cursors.get(cursor)?.position;
+        let chunk = self.queue.newest().filter(|_| position == self.queue.end())?;
+        let grows_from = matches!(self.open.range, Range::Assigned { .. }).then(|| self.open.before.next());
+        let (range, epoch) = (self.open.snapshot_range(), self.epoch());
+        Some(Tail { chunk, position, epoch, range, grows_from })
     }
 
     /// Has `signal` raised when something is queued. It is lowered under the lock, so nothing queued later is missed.
@@ -211,18 +256,34 @@ impl Inner {
         }
     }
 
+    /// Something other than items at the end has changed that readers may want to know: they look under the lock.
+    pub(super) fn note_change(&mut self) {
+        self.changes += 1;
+        self.wake_idle();
+    }
+
     /// Wakes every idle subscriber, once.
     pub(super) fn wake_idle(&mut self) {
-        self.changes += 1;
+        if self.idle.is_empty() {
+            return;
+        }
         self.wake_ups += self.idle.len() as u64;
         self.garbage.wake.append(&mut self.idle);
     }
 
-    pub(super) fn take_garbage(&mut self) -> Garbage {
+    /// Rises with everything that readers must look at under the lock, in the order in which it happened.
+    pub(super) fn epoch(&self) -> u64 {
+        self.changes + self.queue.layout()
+    }
+
+    /// Ends the critical section, but for what readers without the lock will see of it.
+    pub(super) fn settle(&mut self) -> Garbage {
+        self.index_charge.resize(self.index.bytes());
         std::mem::take(&mut self.garbage)
     }
 
-    pub(super) fn cursor_infos(&self) -> Vec<CursorInfo> {
+    pub(super) fn cursor_infos(&mut self) -> Vec<CursorInfo> {
+        self.catch_up_all();
         let info = |state: &crate::cursor::CursorState| CursorInfo {
             name: state.name.clone(),
             seqno: state.seqno,

@@ -3,6 +3,7 @@
 use super::config::Role;
 use super::dedup::Verdict;
 use super::inner::Inner;
+use crate::index::Place;
 use crate::{CheckpointError, Item, MemoryState, Namespace, Operation, Seqno};
 
 /// What queueing an operation did to the queue.
@@ -26,50 +27,69 @@ pub struct Queued {
 }
 
 impl Inner {
-    pub(super) fn queue_item(&mut self, mut item: Item) -> Result<Queued, CheckpointError> {
+    #[inline]
+    pub(super) fn queue_item(&mut self, item: Item) -> Result<Queued, CheckpointError> {
         self.require_memory(&item)?;
-        self.assign_seqno(&mut item)?;
-        if self.role == Role::Active {
-            item.history |= item.operation == Operation::SystemEvent;
-        }
+        let seqno = self.seqno_of(&item)?;
+        let history = item.history || (self.role == Role::Active && item.operation == Operation::SystemEvent);
         self.close_if_full();
-        let seqno = item.seqno;
-        let effect = match item.operation.namespace() {
-            Some(namespace) => self.queue_operation(item, namespace),
-            None => {
-                self.append(item);
-                Effect::New
-            }
-        };
+        let namespace = item.operation.namespace();
+        let effect =
+            namespace.map_or(Effect::New, |namespace| self.make_way(&item, namespace, seqno, history));
+        // It is moved once, to its place in the queue: it is not small.
+        self.open.live.add(item.payload_bytes());
+        self.queue.push(Item { seqno, history, ..item });
+        self.wake_idle();
         Ok(Queued { seqno, effect })
     }
 
-    fn queue_operation(&mut self, item: Item, namespace: Namespace) -> Effect {
-        let hash = self.index.hash(namespace, &item.key);
-        let replaced = match self.verdict(&item, namespace, hash) {
-            Verdict::Append => None,
-            Verdict::Replace(position) => Some(position),
-            Verdict::NewCheckpoint => {
-                self.open_next();
-                None
-            }
+    /// Everything about queueing an operation but putting it at the end of the queue.
+    fn make_way(&mut self, item: &Item, namespace: Namespace, seqno: Seqno, history: bool) -> Effect {
+        let (verdict, place) = self.place(item, namespace, history);
+        let effect = match (verdict, place) {
+            (Verdict::Replace, Some(Place { resident: Some(position), .. })) => self.replace(position, seqno),
+            _ => Effect::New,
         };
-        let effect = replaced.map_or(Effect::New, |position| self.replace(position, item.seqno));
         let is_visible = item.operation.is_visible();
-        self.high = item.seqno;
+        self.high = seqno;
         if is_visible {
-            self.visible = item.seqno;
+            self.visible = seqno;
         }
-        self.open.extend_to(item.seqno, is_visible);
-        if !self.open.snapshot_type().is_disk() {
-            self.index.insert(&self.queue, hash, namespace, &item, self.queue.end(), replaced);
-            self.charge_index();
+        self.open.extend_to(seqno, is_visible);
+        if let Some(place) = place {
+            let position = self.queue.end();
+            self.index.put(place, position);
+            let is_prepare = item.operation == Operation::Prepare;
+            if is_prepare || history {
+                self.index.forbid(namespace, &item.key, is_prepare, history);
+            }
         }
-        self.append(item);
         effect
     }
 
-    fn assign_seqno(&self, item: &mut Item) -> Result<(), CheckpointError> {
+    /// What becomes of the item, and where its key stands in the index of the checkpoint it goes to; nowhere in a disk
+    /// checkpoint.
+    fn place(&mut self, item: &Item, namespace: Namespace, history: bool) -> (Verdict, Option<Place>) {
+        if self.open.snapshot_type().is_disk() {
+            return (Verdict::Append, None);
+        }
+        let place = self.look_up(item, namespace);
+        let verdict = self.verdict(item, namespace, history, place);
+        if verdict != Verdict::NewCheckpoint {
+            return (verdict, Some(place));
+        }
+        self.open_next();
+        (verdict, Some(self.look_up(item, namespace)))
+    }
+
+    fn look_up(&mut self, item: &Item, namespace: Namespace) -> Place {
+        let outgrown = self.index.reserve(&self.queue);
+        self.discard_table(outgrown);
+        self.index.find(&self.queue, namespace, &item.key)
+    }
+
+    /// The seqno it gets, or came with.
+    fn seqno_of(&self, item: &Item) -> Result<Seqno, CheckpointError> {
         let is_state = matches!(item.operation, Operation::SetVBucketState(_));
         if is_state || self.role == Role::Active {
             if item.seqno != Seqno::ZERO {
@@ -77,8 +97,7 @@ impl Inner {
                     "the seqno is assigned when the item is queued",
                 ));
             }
-            item.seqno = self.high.next();
-            return Ok(());
+            return Ok(self.high.next());
         }
         if item.seqno == Seqno::ZERO {
             return Err(CheckpointError::InvalidArgument("a replica's item comes with its seqno"));
@@ -94,7 +113,7 @@ impl Inner {
                 end: range.end,
             });
         }
-        Ok(())
+        Ok(item.seqno)
     }
 
     fn close_if_full(&mut self) {
@@ -117,8 +136,8 @@ impl Inner {
     }
 
     fn replace(&mut self, position: u64, by: Seqno) -> Effect {
-        let Some((payload, rewritten)) = self.queue.supersede(position, by) else { return Effect::New };
-        self.discard(rewritten);
+        let Some((payload, remains)) = self.queue.supersede(position, by) else { return Effect::New };
+        self.discard_remains(remains);
         self.open.live.remove(payload);
         self.deduplicated += 1;
         let persisted = self.persistence.and_then(|cursor| self.cursors.get(cursor));
@@ -126,11 +145,5 @@ impl Inner {
             Some(cursor) if cursor.position > position => Effect::ReplacedPersisted,
             _ => Effect::Replaced,
         }
-    }
-
-    fn append(&mut self, item: Item) {
-        self.open.live.add(item.payload_bytes());
-        self.queue.push(item);
-        self.wake_idle();
     }
 }

@@ -1,5 +1,7 @@
 //! Reading: which checkpoints make up a cursor's next batch.
 
+use smallvec::SmallVec;
+
 use super::inner::Inner;
 use crate::batch::{Batch, ReadLimit};
 use crate::checkpoint::Checkpoint;
@@ -19,6 +21,7 @@ impl Inner {
         if limit.items == 0 || limit.bytes == 0 {
             return Err(CheckpointError::InvalidArgument("a limit of 0 reads nothing"));
         }
+        self.catch_up(cursor);
         let state = self.cursors.get(cursor).ok_or(CheckpointError::UnknownCursor)?;
         let (from, seqno) = (state.position, state.seqno);
         let mut batch = self.batch_from(from, limit, Some(cursor) == self.persistence);
@@ -28,7 +31,8 @@ impl Inner {
         Ok(batch)
     }
 
-    pub(super) fn remaining(&self, cursor: Cursor) -> Result<usize, CheckpointError> {
+    pub(super) fn remaining(&mut self, cursor: Cursor) -> Result<usize, CheckpointError> {
+        self.catch_up(cursor);
         let state = self.cursors.get(cursor).ok_or(CheckpointError::UnknownCursor)?;
         Ok(self.queue.live_from(state.position))
     }
@@ -36,11 +40,11 @@ impl Inner {
     /// The batch that starts at `from`: whole checkpoints, until a limit is reached or the next is of another kind.
     fn batch_from(&self, from: u64, limit: ReadLimit, is_persistence: bool) -> Batch {
         let mut batch = Batch {
-            chunks: Vec::new(),
+            chunks: SmallVec::new(),
             from,
             to: from,
             end: self.high,
-            ranges: Vec::new(),
+            ranges: SmallVec::new(),
             more: false,
             last: Seqno::ZERO,
         };

@@ -8,6 +8,8 @@
 use std::sync::Arc;
 
 use super::inner::Inner;
+#[cfg(checkpoint_loom)]
+use crate::{Seqno, cursor::CursorState};
 
 /// What memory recovery did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +28,19 @@ pub struct Recovered {
 }
 
 impl Inner {
+    #[cfg(checkpoint_loom)]
+    /// The first of two steps of `Fault::DropInTwoSteps`: what the cursors that may be dropped held back.
+    pub(super) fn drop_all(&mut self) -> (u64, Seqno) {
+        let droppable = |cursor: &&CursorState| cursor.droppable;
+        let names: Vec<_> =
+            self.cursors.iter().filter(droppable).map(|cursor| Arc::clone(&cursor.name)).collect();
+        for name in names {
+            self.cursors.by_name(&name).map(|cursor| self.cursors.remove(cursor));
+        }
+        self.note_change();
+        self.passed_by_all()
+    }
+
     pub(super) fn recover(&mut self, bytes: usize) -> Recovered {
         let mut done = Recovered::default();
         let before = self.live_bytes();
@@ -51,6 +66,7 @@ impl Inner {
 
     /// Drops the lowest cursors, all that wait for the same item, if something comes free by it.
     fn drop_lowest(&mut self, dropped: &mut Vec<Arc<str>>) -> bool {
+        self.catch_up_all();
         let Some((lowest, _)) = self.lowest() else { return false };
         let stays = self.cursors.iter().filter(|cursor| !cursor.droppable).map(|cursor| cursor.position);
         let backup = self.flush.map(|flush| flush.backup_position);
@@ -70,7 +86,7 @@ impl Inner {
             }
         }
         self.remove_unreferenced();
-        self.wake_idle();
+        self.note_change();
         true
     }
 }

@@ -26,7 +26,7 @@ impl Inner {
         let next = self.queue.first_live(position).map_or(self.high.next(), |item| item.seqno);
         if self.cursors.by_name(name).is_some() {
             // Whoever waits with the cursor that had the name must learn that it is gone.
-            self.wake_idle();
+            self.note_change();
         }
         let cursor = self.cursors.insert(name, position, seqno, droppable);
         // The cursor whose name it took may have been the only one in the oldest checkpoint.
@@ -41,6 +41,8 @@ impl Inner {
         if !self.cursors.remove(cursor) {
             return Err(CheckpointError::UnknownCursor);
         }
+        // Its owner may be reading on without the lock.
+        self.changes += 1;
         self.remove_unreferenced();
         Ok(())
     }

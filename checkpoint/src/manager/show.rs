@@ -6,7 +6,8 @@ use super::inner::Inner;
 use crate::{Item, Operation};
 
 impl Inner {
-    pub(super) fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(super) fn show(&mut self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.catch_up_all();
         let ends = self.checkpoints().skip(1).map(|next| next.first).chain([self.queue.end()]);
         for (checkpoint, end) in self.checkpoints().zip(ends) {
             let (range, state) =

@@ -11,14 +11,21 @@ fn item(seqno: u64, value_bytes: usize) -> Item {
     }
 }
 
+/// One critical section that queues an item.
+fn push(queue: &mut Queue, item: Item) -> u64 {
+    let position = queue.push(item);
+    queue.publish();
+    position
+}
+
 /// `k00001` with its prefix.
 const KEY_BYTES: usize = 7;
 
 fn queue_of(seqnos: impl IntoIterator<Item = u64>) -> (Queue, Account) {
     let account = Account::new(None);
-    let mut queue = Queue::new(account.clone());
+    let mut queue = Queue::new(account.clone(), 0);
     for seqno in seqnos {
-        queue.push(item(seqno, 0));
+        push(&mut queue, item(seqno, 0));
     }
     (queue, account)
 }
@@ -35,7 +42,7 @@ fn capacities(queue: &Queue) -> Vec<u64> {
 fn a_position_names_one_item_for_ever() {
     let (mut queue, _) = queue_of(1..=100);
     let _ = queue.advance_base(37);
-    queue.push(item(101, 0));
+    push(&mut queue, item(101, 0));
     assert_eq!((queue.base(), queue.end()), (37, 101));
     for position in 37..101 {
         assert_eq!(queue.live_from(position), 101 - position as usize);
@@ -53,7 +60,7 @@ fn a_superseded_slot_is_a_hole_that_keeps_its_place() {
     assert!(queue.supersede(20, Seqno(42)).is_none(), "once is enough");
     assert!(queue.supersede(40, Seqno(42)).is_none(), "nothing is there");
     assert_eq!(queue.live_item(20), None);
-    assert_eq!(queue.slot(20).and_then(Slot::item).map(|item| item.seqno), Some(Seqno(21)));
+    assert_eq!(queue.slot(20).map(Slot::item).map(|item| item.seqno), Some(Seqno(21)));
     assert_eq!(queue.first_live(20).map(|item| item.seqno), Some(Seqno(22)));
     assert_eq!(queue.last_live_seqno(0, 21), Some(Seqno(20)));
 }
@@ -64,7 +71,7 @@ fn seek_finds_the_first_position_beyond_a_seqno() {
     let (mut queue, _) = queue_of((1..=60).map(|n| n * 10));
     let naive = |queue: &Queue, after: u64| {
         (queue.base()..queue.end())
-            .find(|&at| queue.slot(at).and_then(Slot::item).is_some_and(|item| item.seqno.0 > after))
+            .find(|&at| queue.slot(at).map(Slot::item).is_some_and(|item| item.seqno.0 > after))
             .unwrap_or(queue.end())
     };
     for base in [0, 1, 15, 16, 17, 59, 60] {
@@ -78,11 +85,11 @@ fn seek_finds_the_first_position_beyond_a_seqno() {
 #[test]
 fn seek_stops_before_a_vbucket_state_that_follows_the_seqno() {
     let (mut queue, _) = queue_of([1, 2]);
-    queue.push(Item {
-        seqno: Seqno(3),
-        ..Item::new(Operation::SetVBucketState(State::Replica), Key::new(b""))
-    });
-    queue.push(item(3, 0));
+    push(
+        &mut queue,
+        Item { seqno: Seqno(3), ..Item::new(Operation::SetVBucketState(State::Replica), Key::new(b"")) },
+    );
+    push(&mut queue, item(3, 0));
     assert_eq!(queue.seek(Seqno(2)), 2);
     assert_eq!(queue.seek(Seqno(3)), 4);
     assert_eq!(queue.last_live_seqno(0, 3), Some(Seqno(2)), "a state has no seqno of its own");
@@ -114,18 +121,17 @@ fn the_base_never_goes_back_nor_beyond_the_end() {
     assert_eq!(queue.base(), 18);
     let _ = queue.advance_base(1000);
     assert_eq!((queue.base(), queue.end()), (20, 20));
-    assert_eq!(queue.push(item(21, 0)), 20, "positions go on");
+    assert_eq!(push(&mut queue, item(21, 0)), 20, "positions go on");
     assert_eq!(seqnos(&queue), [21]);
 }
 
 #[test]
 fn whole_chunks_leave_and_the_cut_one_stays() {
     let (mut queue, _) = queue_of(1..=48);
-    assert_eq!(capacities(&queue), [16, 16, 16]);
+    assert_eq!(capacities(&queue), [16, 32], "the second twice the first, as that was filled");
     let freed = queue.advance_base(31);
     assert_eq!(freed.iter().map(|chunk| chunk.start()).collect::<Vec<_>>(), [0]);
-    let freed = queue.advance_base(32);
-    assert_eq!(freed.iter().map(|chunk| chunk.start()).collect::<Vec<_>>(), [16]);
+    assert_eq!(queue.advance_base(32).len(), 0);
     // The last one leaves too when nothing of it is needed, full or not.
     let freed = queue.advance_base(48);
     assert_eq!((freed.len(), queue.bytes()), (1, 0));
@@ -139,21 +145,24 @@ fn chunks_grow_with_what_is_queued_and_stay_a_small_share_of_it() {
     assert_eq!((capacities.first(), capacities.last()), (Some(&CHUNK_SLOTS_MIN), Some(&CHUNK_SLOTS_MAX)));
     for segment in &queue.segments {
         let (queued, slots) = (segment.chunk.start(), segment.chunk.capacity() as u64);
-        assert!(slots <= CHUNK_SLOTS_MIN.max(queued / CHUNK_SHARE * 2), "{slots} slots when {queued} queued");
+        assert!(
+            slots <= CHUNK_SLOTS_BUSY.max(queued / CHUNK_SHARE * 2),
+            "{slots} slots when {queued} queued"
+        );
     }
     // A queue that was long and is short again is cheap again.
     let (mut queue, _) = queue_of(1..=90_000);
     let _ = queue.advance_base(90_000);
-    queue.push(item(90_001, 0));
+    push(&mut queue, item(90_001, 0));
     assert_eq!(queue.bytes(), CHUNK_SLOTS_MIN as usize * SLOT_BYTES + KEY_BYTES);
 }
 
 #[test]
 fn a_chunk_of_large_values_is_closed_early() {
     let account = Account::new(None);
-    let mut queue = Queue::new(account);
+    let mut queue = Queue::new(account, 0);
     for seqno in 1..=6 {
-        queue.push(item(seqno, CHUNK_BYTES / 2));
+        push(&mut queue, item(seqno, CHUNK_BYTES / 2));
     }
     let filled: Vec<_> = queue.segments.iter().map(|segment| segment.filled).collect();
     assert_eq!(filled, [2, 4, 6], "two of half the limit fill a chunk of 16");
@@ -172,9 +181,9 @@ fn memory_is_charged_when_queued_and_discharged_when_dropped() {
     let (mut queue, account) = queue_of([]);
     assert_eq!((account.total(), queue.bytes()), (0, 0), "an idle vBucket costs nothing");
     for seqno in 1..=40 {
-        queue.push(item(seqno, 100));
+        push(&mut queue, item(seqno, 100));
     }
-    let expected = 3 * 16 * SLOT_BYTES + 40 * (100 + KEY_BYTES);
+    let expected = (16 + 32) * SLOT_BYTES + 40 * (100 + KEY_BYTES);
     assert_eq!((account.total(), queue.bytes()), (expected, expected));
 
     // A superseded item still is there for batches.
@@ -200,16 +209,16 @@ fn a_batch_keeps_its_chunks_alive_and_charged() {
         from,
         to,
         end: Seqno(20),
-        ranges: Vec::new(),
+        ranges: SmallVec::new(),
         more: false,
         last: Seqno(0),
     };
     // After the batch was taken: items in it are replaced, then all that was there goes.
-    queue.push(item(21, 0));
+    push(&mut queue, item(21, 0));
     assert!(queue.supersede(5, Seqno(21)).is_some());
     drop(queue.advance_base(21));
     assert_eq!(queue.bytes(), 0);
-    assert_eq!(account.total(), 32 * SLOT_BYTES + 21 * KEY_BYTES, "both chunks");
+    assert_eq!(account.total(), (16 + 32) * SLOT_BYTES + 21 * KEY_BYTES, "both chunks");
     let read: Vec<_> = batch.items().map(|item| item.seqno.0).collect();
     assert_eq!(read, (4..=18).collect::<Vec<_>>());
     drop(batch);
@@ -226,7 +235,7 @@ fn a_batch_leaves_out_what_was_replaced_before_its_end() {
         from: 0,
         to: 4,
         end: Seqno(4),
-        ranges: Vec::new(),
+        ranges: SmallVec::new(),
         more: false,
         last: Seqno(0),
     };
@@ -237,8 +246,8 @@ fn a_batch_leaves_out_what_was_replaced_before_its_end() {
 #[test]
 fn values_are_shared_not_copied() {
     let value = Bytes::from(vec![1; 1000]);
-    let mut queue = Queue::new(Account::new(None));
-    let at = queue.push(Item { seqno: Seqno(1), ..Item::mutation(Key::new(b"k"), value.clone()) });
+    let mut queue = Queue::new(Account::new(None), 0);
+    let at = push(&mut queue, Item { seqno: Seqno(1), ..Item::mutation(Key::new(b"k"), value.clone()) });
     let queued = queue.live_item(at).and_then(|item| item.value.clone());
     assert_eq!(queued.map(|queued| queued.as_ptr()), Some(value.as_ptr()));
 }
@@ -247,11 +256,11 @@ fn values_are_shared_not_copied() {
 fn a_queue_costs_memory_for_what_is_live_not_for_what_was_written() {
     let (mut queue, account) = queue_of([]);
     // One key that nobody replaces, then one that is replaced all the time.
-    queue.push(item(1, 100));
-    let mut hot = queue.push(item(2, 100));
+    push(&mut queue, item(1, 100));
+    let mut hot = push(&mut queue, item(2, 100));
     for seqno in 3..=100_000 {
         drop(queue.supersede(hot, Seqno(seqno)));
-        hot = queue.push(item(seqno, 100));
+        hot = push(&mut queue, item(seqno, 100));
     }
     assert_eq!(seqnos(&queue), [1, 100_000]);
     assert!(queue.segments.len() <= 3, "{} segments", queue.segments.len());
@@ -266,20 +275,55 @@ fn a_queue_costs_memory_for_what_is_live_not_for_what_was_written() {
 }
 
 #[test]
+fn what_is_dead_stays_within_what_is_live_and_a_bit() {
+    // Chunks that are left alone once most of each is dead, and a key that is written on and on.
+    let (mut queue, _) = queue_of(1..=20_000);
+    for position in (0..20_000).filter(|position| position % 100 != 0) {
+        drop(queue.supersede(position, Seqno(30_000)));
+    }
+    assert!(queue.dead > queue.live && queue.dead <= queue.live + DEAD_SLOTS_MAX + 4_096, "{}", queue.dead);
+    let mut hot = push(&mut queue, item(30_000, 0));
+    for seqno in 30_001..31_000 {
+        drop(queue.supersede(hot, Seqno(seqno)));
+        hot = push(&mut queue, item(seqno, 0));
+    }
+    assert!(queue.dead <= queue.live + DEAD_SLOTS_MAX + 64, "{} dead, {} live", queue.dead, queue.live);
+    assert_eq!((queue.live, queue.live_from(0)), (201, 201));
+}
+
+#[test]
 fn a_rewritten_chunk_keeps_every_position() {
-    let (mut queue, _) = queue_of(1..=64);
-    let dead: Vec<u64> = (0..48).filter(|position| position % 8 != 3).collect();
-    let rewritten = dead.iter().filter_map(|&position| queue.supersede(position, Seqno(100))?.1).count();
+    // Before them as many dead as may be, so that every chunk is rewritten when half of it is dead.
+    let (mut queue, _) = queue_of([]);
+    let before = DEAD_SLOTS_MAX as u64 * 3;
+    for seqno in 1..=before {
+        push(&mut queue, item(seqno, 0));
+    }
+    for position in (0..before).filter(|position| position % 2 == 0) {
+        drop(queue.supersede(position, Seqno(before)));
+    }
+    let end = before + 64;
+    for seqno in before + 1..=end {
+        push(&mut queue, item(seqno, 0));
+    }
+    let dead: Vec<u64> = (0..end).filter(|position| position % 8 != 3 && position % 2 == 1).collect();
+    let rewritten = dead.iter().filter_map(|&position| queue.supersede(position, Seqno(end + 1)));
+    let rewritten: usize = rewritten.map(|(_, remains)| remains.len()).sum();
     assert!(rewritten >= 3, "{rewritten} chunks were rewritten");
-    let expected: Vec<u64> = (0..64).filter(|position| !dead.contains(position)).collect();
-    let live: Vec<u64> = queue.live_items(0, 64).map(|(position, _)| position).collect();
+    let expected: Vec<u64> =
+        (0..end)
+            .filter(|position| {
+                if *position < before { position % 8 == 3 } else { position % 8 == 3 || position % 2 == 0 }
+            })
+            .collect();
+    let live: Vec<u64> = queue.live_items(0, end).map(|(position, _)| position).collect();
     assert_eq!(live, expected);
-    for base in [0, 3, 4, 11, 12, 47] {
+    for base in [0, 3, 4, 11, 12, 47, 500, before] {
         let _ = queue.advance_base(base);
-        for from in base..=64 {
+        for from in (base..=end).step_by(1 + base as usize % 7) {
             let ahead = expected.iter().filter(|&&position| position >= from).count();
             assert_eq!(queue.live_from(from), ahead, "base {base}, from {from}");
-            assert_eq!(queue.live_between(from, 64).items, ahead, "base {base}, from {from}");
+            assert_eq!(queue.live_between(from, end).items, ahead, "base {base}, from {from}");
             let first = queue.first_live(from).map(|item| item.seqno.0 - 1);
             assert_eq!(first, expected.iter().copied().find(|&position| position >= from));
             // Between where it stands and where a dense chunk would have it there is nothing live.
@@ -293,8 +337,15 @@ fn a_rewritten_chunk_keeps_every_position() {
 fn readers_of_a_rewritten_chunk_keep_the_old_one() {
     let (mut queue, account) = queue_of(1..=32);
     let chunks = queue.chunks(0, 16);
-    let batch =
-        Batch { chunks, from: 0, to: 16, end: Seqno(32), ranges: Vec::new(), more: false, last: Seqno(0) };
+    let batch = Batch {
+        chunks,
+        from: 0,
+        to: 16,
+        end: Seqno(32),
+        ranges: SmallVec::new(),
+        more: false,
+        last: Seqno(0),
+    };
     for position in 0..16 {
         drop(queue.supersede(position, Seqno(33 + position)));
     }

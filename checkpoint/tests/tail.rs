@@ -1,0 +1,153 @@
+//! A subscription, which reads on without the lock where it can, beside a cursor that always reads under it: asked at the
+//! same moments both must give the same items, in batches with the same ranges.
+
+use bytes::Bytes;
+use checkpoint::{
+    CheckpointConfig, CheckpointManager, Item, Key, Next, Operation, Quota, QuotaConfig, ReadLimit, Role,
+    Seqno, SnapshotMarker, SnapshotType, State, Subscription,
+};
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Operations queued in one critical section, as (kind, key).
+    Queue(Vec<(u8, u8)>),
+    Close,
+    Expel,
+    /// A change of role there and back, on a replica a marker that extends.
+    Turn,
+    Read,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let queue = prop::collection::vec((0..8_u8, 0..40_u8), 1..30).prop_map(Step::Queue);
+    let step = prop_oneof![
+        6 => queue,
+        1 => Just(Step::Close),
+        3 => Just(Step::Expel),
+        1 => Just(Step::Turn),
+        8 => Just(Step::Read),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+fn item(kind: u8, key: u8) -> Item {
+    let key = Key::new(&[key]);
+    let value = Bytes::from_static(b"value");
+    match kind {
+        0 => Item::new(Operation::SetVBucketState(State::Active), Key::new(b"")),
+        1 => Item { history: true, ..Item::mutation(key, value) },
+        2 => Item::new(Operation::Prepare, key),
+        3 => Item::deletion(key),
+        _ => Item::mutation(key, value),
+    }
+}
+
+/// Items as `operation key seqno`, ranges, and how far the reader is then; nothing if there was nothing.
+type Given = Option<(Vec<String>, Vec<String>, Seqno)>;
+
+fn given(batch: &checkpoint::Batch) -> Given {
+    let items = batch.items().map(|item| format!("{} {} {}", item.operation.name(), item.key, item.seqno));
+    let ranges = batch.ranges().iter().map(|range| format!("{range:?}"));
+    (!batch.is_empty()).then(|| (items.collect(), ranges.collect(), batch.last_seqno()))
+}
+
+fn poll(subscription: &mut Subscription) -> Given {
+    let (mut items, mut ranges, mut last) = (Vec::new(), Vec::new(), None);
+    // It may take several looks; what they give follows one another in one checkpoint.
+    loop {
+        match subscription.poll(ReadLimit::NONE).expect("nobody takes its name") {
+            Next::Batch(batch) => {
+                let (more_items, more_ranges, seqno) = given(&batch).expect("a batch is never empty");
+                items.extend(more_items);
+                if last.is_some() {
+                    ranges.pop();
+                }
+                ranges.extend(more_ranges);
+                last = Some(seqno);
+                if !batch.more() {
+                    return last.map(|last| (items, ranges, last));
+                }
+            }
+            Next::Idle => return last.map(|last| (items, ranges, last)),
+            other => panic!("nothing was dropped: {other:?}"),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_tail_gives_what_a_read_under_the_lock_gives(
+        steps in steps(),
+        max_bytes in prop_oneof![Just(None), (500..5_000_usize).prop_map(Some)],
+        replica in any::<bool>(),
+    ) {
+        let quota = Quota::new(QuotaConfig { limit_bytes: 1 << 30, ..QuotaConfig::default() }).expect("valid");
+        let role = if replica { Role::Replica } else { Role::Active };
+        let config = CheckpointConfig { role, max_bytes, quota: Some(quota.clone()), persistence: false };
+        let manager = CheckpointManager::new(config, Seqno::ZERO);
+        let mut end = 0;
+        if replica {
+            manager.snapshot(SnapshotMarker::new(SnapshotType::Memory, Seqno(1), Seqno(60))).expect("the first");
+            end = 60;
+        }
+        let mut subscription = manager.subscribe("subscriber", Seqno::ZERO).expect("valid");
+        let cursor = manager.register("cursor", Seqno::ZERO, true).expect("valid").cursor;
+        for step in steps {
+            match step {
+                Step::Queue(operations) => {
+                    let mut high = manager.high_seqno().0;
+                    let mut items = Vec::new();
+                    for (kind, key) in operations {
+                        let mut item = item(kind, key);
+                        if replica && kind != 0 {
+                            if high == end {
+                                break;
+                            }
+                            high += 1;
+                            item.seqno = Seqno(high);
+                        }
+                        items.push(item);
+                    }
+                    manager.queue_all(items, &mut Vec::new()).expect("all in order");
+                }
+                Step::Close => manager.close(),
+                Step::Expel => {
+                    manager.expel();
+                }
+                Step::Turn if replica => {
+                    if manager.high_seqno().0 == end {
+                        let marker = SnapshotMarker::new(SnapshotType::Memory, Seqno(end + 1), Seqno(end + 50));
+                        manager.snapshot(SnapshotMarker { extend: end % 100 == 60, ..marker }).expect("complete");
+                        end += 50;
+                    }
+                }
+                Step::Turn => {
+                    manager.set_role(Role::Replica);
+                    manager.set_role(Role::Active);
+                }
+                Step::Read => {
+                    let batch = manager.read(cursor, ReadLimit::NONE).expect("registered");
+                    let again = manager.read(cursor, ReadLimit::NONE).expect("registered");
+                    let expected = given(&batch);
+                    // Two reads where kinds do not mix; a poll of those stops there, too.
+                    prop_assert!(again.is_empty());
+                    prop_assert_eq!(poll(&mut subscription), expected);
+                }
+            }
+            prop_assert_eq!(manager.check(), Vec::<String>::new());
+        }
+        let cursors = manager.cursors();
+        let batch = manager.read(cursor, ReadLimit::NONE).expect("registered");
+        prop_assert_eq!(poll(&mut subscription), given(&batch));
+        prop_assert_eq!(manager.cursors().len(), cursors.len());
+        let places: Vec<_> = manager.cursors().iter().map(|cursor| cursor.seqno).collect();
+        prop_assert_eq!(places[0], places[1]);
+        drop((batch, subscription));
+        manager.expel();
+        manager.expel();
+        prop_assert_eq!(manager.stats().queue_bytes + manager.stats().reader_bytes, 0);
+        drop(manager);
+        prop_assert_eq!(quota.used_bytes(), 0);
+    }
+}

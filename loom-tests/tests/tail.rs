@@ -1,0 +1,121 @@
+//! A reader that has kept up reads on without the lock, and gets what a read under it would have given.
+//!
+//! In the first model the writer repeats a key that may not be replaced, so that one critical section closes the checkpoint
+//! and fills a place of the next chunk; in the second it replaces what the reader may have. Every batch must hold the
+//! items of its ranges and no others: had the reader taken items published after the checkpoint was closed for items of
+//! the old one, a range would hold the repeated key twice. In the third the writer expels what the reader says it has
+//! read: had it said so of an item too many, that one would be gone before it was read.
+#![cfg(checkpoint_loom)]
+
+use checkpoint::fault::Fault;
+use checkpoint::{CheckpointManager, Next, ReadLimit, Seqno, Subscription};
+use loom::thread;
+use lowtide_loom_tests::{active, assert_caught, assert_sound, every_order, held, set, set_history};
+
+/// Polls once: the items and the ranges they came with.
+fn poll(subscription: &mut Subscription) -> Option<(String, Vec<(u64, u64)>)> {
+    match subscription.poll(ReadLimit::NONE).expect("nobody takes its name") {
+        Next::Batch(batch) => {
+            let ranges = batch.ranges().iter().map(|range| (range.start.0, range.end.0)).collect();
+            Some((held(&batch), ranges))
+        }
+        Next::Idle => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A reader that has a1 and stands at the tail.
+fn at_the_tail(manager: &CheckpointManager) -> Subscription {
+    let mut subscription = manager.subscribe("reader", Seqno::ZERO).expect("0 is below every seqno");
+    set(manager, "a");
+    assert_eq!(poll(&mut subscription), Some(("a1".to_owned(), vec![(1, 1)])));
+    subscription
+}
+
+#[test]
+fn repeat_against_tail() {
+    every_order(|| {
+        let manager = active(false);
+        let mut reader = at_the_tail(&manager);
+        let writer = {
+            let manager = manager.clone();
+            thread::spawn(move || {
+                // The second may not replace the first: one critical section closes the checkpoint and queues it.
+                set_history(&manager, "b");
+                set_history(&manager, "b");
+            })
+        };
+        let mut seen: Vec<_> = (0..2).filter_map(|_| poll(&mut reader)).collect();
+        writer.join().expect("it asserts nothing");
+        while let Some(rest) = poll(&mut reader) {
+            seen.push(rest);
+        }
+        let seen: Vec<_> = seen.iter().map(|(items, ranges)| (items.as_str(), &ranges[..])).collect();
+        match seen[..] {
+            [("b2", [(1, 2)]), ("b3", [(3, 3)])] | [("b2 b3", [(1, 2), (3, 3)])] => {}
+            ref other => panic!("{other:?}"),
+        }
+        assert_sound(&manager);
+    });
+}
+
+#[test]
+fn append_against_tail() {
+    every_order(|| {
+        let manager = active(false);
+        let mut reader = at_the_tail(&manager);
+        let writer = {
+            let manager = manager.clone();
+            thread::spawn(move || {
+                set(&manager, "b");
+                // In the next chunk, and in the place of one the reader may have.
+                set(&manager, "b");
+            })
+        };
+        let mut seen: Vec<_> = (0..2).filter_map(|_| poll(&mut reader)).collect();
+        writer.join().expect("it asserts nothing");
+        while let Some(rest) = poll(&mut reader) {
+            seen.push(rest);
+        }
+        let seen: Vec<_> = seen.iter().map(|(items, ranges)| (items.as_str(), &ranges[..])).collect();
+        match seen[..] {
+            [("b2", [(1, 2)]), ("b3", [(1, 3)])] | [("b3", [(1, 3)])] => {}
+            ref other => panic!("{other:?}"),
+        }
+        assert_sound(&manager);
+    });
+}
+
+#[test]
+fn expel_against_tail() {
+    every_order(|| {
+        let manager = active(false);
+        let mut reader = at_the_tail(&manager);
+        let writer = {
+            let manager = manager.clone();
+            thread::spawn(move || {
+                set(&manager, "b");
+                set(&manager, "c");
+                manager.expel();
+                set(&manager, "d");
+            })
+        };
+        let mut seen = String::new();
+        while reader.seqno() < Seqno(4) {
+            match reader.wait(ReadLimit::NONE).expect("nobody takes its name") {
+                Next::Batch(batch) => seen += &held(&batch),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(seen.replace(' ', ""), "b2c3d4");
+        writer.join().expect("it asserts nothing");
+        assert_sound(&manager);
+    });
+}
+
+#[test]
+fn broken_variants_are_caught() {
+    let reordered = [Fault::ItemsBeforeEpoch, Fault::EpochLookedAtFirst];
+    assert_caught("repeat_against_tail", &reordered);
+    assert_caught("expel_against_tail", &[Fault::ProgressTooFar]);
+}
