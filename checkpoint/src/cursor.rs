@@ -37,6 +37,12 @@ pub struct CursorInfo {
     pub seqno: Seqno,
     /// Whether memory recovery may drop it.
     pub droppable: bool,
+    /// The checkpoint it stands in.
+    pub checkpoint_id: u64,
+    /// Items that lie ahead of it.
+    pub remaining: usize,
+    /// How often it was read, also where there was nothing to read.
+    pub reads: u64,
 }
 
 #[derive(Debug)]
@@ -45,6 +51,7 @@ pub(crate) struct CursorState {
     pub(crate) position: u64,
     pub(crate) seqno: Seqno,
     pub(crate) droppable: bool,
+    pub(crate) reads: u64,
     generation: u64,
 }
 
@@ -70,6 +77,7 @@ impl Cursors {
             position,
             seqno,
             droppable,
+            reads: 0,
             generation,
         });
         self.by_name.insert(name, slot);
@@ -95,13 +103,23 @@ impl Cursors {
         self.slots.get(slot).map(|state| Cursor { slot, generation: state.generation })
     }
 
-    /// Moves a cursor; O(log cursors).
+    /// Moves a cursor that was read; O(log cursors).
     pub(crate) fn set(&mut self, cursor: Cursor, position: u64, seqno: Seqno) {
+        self.move_to(cursor, position, seqno, 1);
+    }
+
+    /// Moves a cursor back to where it was; O(log cursors).
+    pub(crate) fn put_back(&mut self, cursor: Cursor, position: u64, seqno: Seqno) {
+        self.move_to(cursor, position, seqno, 0);
+    }
+
+    fn move_to(&mut self, cursor: Cursor, position: u64, seqno: Seqno, reads: u64) {
         let Some(state) =
             self.slots.get_mut(cursor.slot).filter(|state| state.generation == cursor.generation)
         else {
             return;
         };
+        state.reads += reads;
         if (state.position, state.seqno) == (position, seqno) {
             return;
         }

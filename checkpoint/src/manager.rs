@@ -23,6 +23,7 @@ mod queue_item;
 mod read;
 mod recover;
 mod register;
+mod rollbacks;
 mod show;
 mod stats;
 
@@ -30,7 +31,8 @@ pub use config::{CheckpointConfig, Role};
 pub use flush::Flush;
 pub use queue_item::{Effect, Queued};
 pub use recover::Recovered;
-pub use stats::CheckpointStats;
+pub(crate) use register::{Resumed, Subscriber};
+pub use stats::{CheckpointInfo, CheckpointStats};
 
 use inner::Inner;
 
@@ -49,6 +51,8 @@ struct Shared {
     inner: Mutex<Inner>,
     /// How often something came that a reader may want, as of the last critical section.
     changes: AtomicU64,
+    /// How often it was rolled back.
+    rollbacks: AtomicU64,
 }
 
 impl CheckpointManager {
@@ -56,7 +60,7 @@ impl CheckpointManager {
     #[must_use]
     pub fn new(config: CheckpointConfig, high: Seqno) -> Self {
         let inner = Mutex::new(Inner::new(config, high));
-        Self { shared: Arc::new(Shared { inner, changes: AtomicU64::new(0) }) }
+        Self { shared: Arc::new(Shared { inner, changes: AtomicU64::new(0), rollbacks: AtomicU64::new(0) }) }
     }
 
     /// Queues an operation. An active assigns its seqno, a replica checks the one it came with.
@@ -112,7 +116,8 @@ impl CheckpointManager {
     /// Backfill is needed exactly if `after` is below the highest seqno that was live when it left memory.
     ///
     /// # Errors
-    /// [`CheckpointError::InvalidArgument`] if `after` is above the high seqno or the name is [`PERSISTENCE`].
+    /// [`CheckpointError::NotQueuedYet`] if `after` is above the high seqno; [`CheckpointError::InvalidArgument`] if the
+    /// name is [`PERSISTENCE`].
     pub fn register(
         &self,
         name: &str,
@@ -207,7 +212,21 @@ impl CheckpointManager {
 
     /// Rollback: drops everything and restarts at `high`. Cursors stay and stand there; a flush in progress is void.
     pub fn clear(&self, high: Seqno) {
-        self.with(|inner| inner.clear(high));
+        self.with(|inner| {
+            inner.clear(high);
+            // Stored under the lock: whoever has read something queued later sees it.
+            self.shared.rollbacks.store(inner.rollbacks.count(), Ordering::Release);
+        });
+    }
+
+    /// Rises with every rollback. Takes no lock.
+    pub(crate) fn rollbacks(&self) -> u64 {
+        self.shared.rollbacks.load(Ordering::Acquire)
+    }
+
+    /// Registers a subscriber's cursor again.
+    pub(crate) fn resume(&self, subscriber: &Subscriber<'_>) -> Result<Resumed, CheckpointError> {
+        self.with(|inner| inner.resume(subscriber))
     }
 
     /// The last seqno queued.
@@ -226,6 +245,12 @@ impl CheckpointManager {
     #[must_use]
     pub fn cursors(&self) -> Vec<CursorInfo> {
         self.shared.inner.lock().cursor_infos()
+    }
+
+    /// Every checkpoint, oldest first. O(checkpoints x cursors).
+    #[must_use]
+    pub fn checkpoints(&self) -> Vec<CheckpointInfo> {
+        self.shared.inner.lock().checkpoint_infos()
     }
 
     /// Its counters.

@@ -2,14 +2,16 @@
 //!
 //! In goes the seqno its reader has; out come batches, in order and without gap, and in between, when memory no longer
 //! has what comes next, the seqnos to fetch from disk. What always holds (C19): a batch after [`Next::Backfill`] begins where
-//! that ends; a waiting reader is woken once for each change from "nothing to read" to "something".
+//! that ends; a waiting reader is woken once for each change from "nothing to read" to "something"; no batch of a history
+//! after a rollback comes before [`Next::RolledBack`], if something that was delivered was rolled back (C24).
 
 use std::sync::Arc;
 
 use crate::batch::{Batch, ReadLimit};
 use crate::cursor::{Cursor, Registration};
+use crate::manager::{Resumed, Subscriber};
 use crate::sync::{AtomicUsize, Ordering, Signal};
-use crate::{CheckpointError, CheckpointManager, Seqno};
+use crate::{CheckpointError, CheckpointManager, Seqno, State};
 
 /// What a subscription has next.
 #[derive(Debug)]
@@ -18,11 +20,23 @@ pub enum Next {
     Batch(Batch),
     /// Memory no longer has what comes next: fetch this from disk, then go on.
     Backfill(Backfill),
+    /// The vBucket was rolled back below what was delivered, or named in a [`Next::Backfill`]: give up everything after
+    /// this seqno, and further back to a place where you were whole (0, or the end of an earlier batch, since a batch
+    /// lacks what was replaced inside it). Say where with [`Subscription::go_back`]; until then nothing else comes.
+    RolledBack(Seqno),
     /// Nothing now, or the manager is busy.
     Idle,
     /// It was stopped.
     Stopped,
+    /// The vBucket serves no more: it became this.
+    Ended(State),
 }
+
+/// What `is_stopped` says.
+const RUNNING: usize = 0;
+const STOPPED: usize = 1;
+/// In this order they follow it.
+const ENDED: [State; 4] = [State::Active, State::Replica, State::Pending, State::Dead];
 
 /// Seqnos to fetch from disk, both ends included. Those that a newer revision replaced are not there, nor needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,14 +50,21 @@ pub struct Backfill {
 /// Ends a subscription's waiting from elsewhere.
 #[derive(Clone, Debug)]
 pub struct Stopper {
-    is_stopped: Arc<AtomicUsize>,
+    pub(crate) is_stopped: Arc<AtomicUsize>,
     signal: Arc<Signal>,
 }
 
 impl Stopper {
     /// Whoever waits for the subscription is woken, now and from now on.
     pub fn stop(&self) {
-        self.is_stopped.store(1, Ordering::Release);
+        self.is_stopped.store(STOPPED, Ordering::Release);
+        self.signal.raise();
+    }
+
+    /// The same, for the vBucket became `state`.
+    pub(crate) fn end(&self, state: State) {
+        let place = ENDED.iter().position(|&ended| ended == state).unwrap_or_default();
+        self.is_stopped.store(STOPPED + 1 + place, Ordering::Release);
         self.signal.raise();
     }
 }
@@ -57,6 +78,10 @@ pub struct Subscription {
     /// Everything up to here has been delivered or was asked to be fetched.
     seqno: Seqno,
     backfill: Option<Backfill>,
+    /// So many of the manager's rollbacks it has taken account of.
+    rollbacks: u64,
+    /// Its reader has to go back there or further, and has not said how far.
+    back_to: Option<Seqno>,
     /// The manager's changes before a read that found nothing: until there are more, nothing is there.
     nothing_since: Option<u64>,
     signal: Arc<Signal>,
@@ -69,6 +94,8 @@ impl CheckpointManager {
     /// # Errors
     /// As [`CheckpointManager::register`].
     pub fn subscribe(&self, name: &str, after: Seqno) -> Result<Subscription, CheckpointError> {
+        // Counted first: a rollback between is one it has not seen, and stands at the right place for.
+        let rollbacks = self.rollbacks();
         let registration = self.register(name, after, true)?;
         let mut subscription = Subscription {
             manager: self.clone(),
@@ -76,6 +103,8 @@ impl CheckpointManager {
             cursor: registration.cursor,
             seqno: after,
             backfill: None,
+            rollbacks,
+            back_to: None,
             nothing_since: None,
             signal: Arc::new(Signal::new()),
             is_stopped: Arc::new(AtomicUsize::new(0)),
@@ -91,10 +120,10 @@ impl Subscription {
     ///
     /// # Errors
     /// [`CheckpointError::UnknownCursor`] if its name was taken over; [`CheckpointError::InvalidArgument`] for a limit
-    /// of 0, or if the vBucket was rolled back behind what was delivered.
+    /// of 0.
     pub fn poll(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
         let changes = self.manager.changes();
-        if self.is_stopped.load(Ordering::Acquire) == 0 && self.nothing_since == Some(changes) {
+        if self.is_stopped.load(Ordering::Acquire) == RUNNING && self.nothing_since == Some(changes) {
             return Ok(Next::Idle);
         }
         self.look(changes, limit, false)
@@ -104,8 +133,19 @@ impl Subscription {
     /// `may_wait` is not set.
     fn look(&mut self, changes: u64, limit: ReadLimit, may_wait: bool) -> Result<Next, CheckpointError> {
         self.nothing_since = None;
-        if self.is_stopped.load(Ordering::Acquire) != 0 {
-            return Ok(Next::Stopped);
+        match self.is_stopped.load(Ordering::Acquire) {
+            RUNNING => {}
+            STOPPED => return Ok(Next::Stopped),
+            ended => {
+                let state = ended.checked_sub(STOPPED + 1).and_then(|place| ENDED.get(place));
+                return Ok(state.map_or(Next::Stopped, |&state| Next::Ended(state)));
+            }
+        }
+        if self.manager.rollbacks() != self.rollbacks {
+            return self.resume(limit, may_wait);
+        }
+        if let Some(seqno) = self.back_to {
+            return Ok(Next::RolledBack(seqno));
         }
         if let Some(backfill) = self.backfill.take() {
             self.seqno = backfill.to;
@@ -118,9 +158,14 @@ impl Subscription {
         };
         let Some(read) = read else { return Ok(Next::Idle) };
         let batch = match read {
-            Err(CheckpointError::UnknownCursor) => return self.register_again(limit, may_wait),
+            Err(CheckpointError::UnknownCursor) => return self.resume(limit, may_wait),
             batch => batch?,
         };
+        // A batch read after a rollback may be of the history that came instead. One read before it is delivered: it was
+        // read first.
+        if self.manager.rollbacks() != self.rollbacks {
+            return self.resume(limit, may_wait);
+        }
         if batch.is_empty() {
             self.nothing_since = Some(changes);
             return Ok(Next::Idle);
@@ -142,6 +187,22 @@ impl Subscription {
         }
     }
 
+    /// Its reader has given up everything after `seqno`, after [`Next::RolledBack`] or because it wants to; what comes next
+    /// follows that.
+    ///
+    /// # Errors
+    /// [`CheckpointError::InvalidArgument`] if `seqno` is above what it was told to go back to, or above what it had;
+    /// [`CheckpointError::UnknownCursor`] if its name was taken over.
+    pub fn go_back(&mut self, seqno: Seqno) -> Result<(), CheckpointError> {
+        if seqno > self.seqno {
+            return Err(CheckpointError::InvalidArgument("a subscription goes back, not forward"));
+        }
+        let resumed = self.manager.resume(&Subscriber { seqno, ..self.subscriber() })?;
+        (self.seqno, self.back_to) = (seqno, None);
+        self.follow(&resumed);
+        Ok(())
+    }
+
     /// Everything up to this seqno was delivered, or named in a [`Next::Backfill`].
     #[must_use]
     pub fn seqno(&self) -> Seqno {
@@ -157,19 +218,29 @@ impl Subscription {
     /// The last poll found nothing and armed the signal under the manager's lock, so nothing queued since is missed;
     /// a stop between raised it after it was lowered, or is seen here.
     fn sleep(&self) {
-        if self.is_stopped.load(Ordering::Acquire) == 0 {
+        if self.is_stopped.load(Ordering::Acquire) == RUNNING {
             self.signal.wait();
         }
     }
 
-    /// Memory recovery took the cursor: stand where it was, or after what must come from disk.
-    fn register_again(&mut self, limit: ReadLimit, may_wait: bool) -> Result<Next, CheckpointError> {
-        if self.manager.cursor(&self.name).is_some() {
-            return Err(CheckpointError::UnknownCursor);
-        }
-        let registration = self.manager.register(&self.name, self.seqno, true)?;
-        self.stand(registration);
+    /// Memory recovery took the cursor, or there was a rollback: stand where it was, or after what must come from disk, or
+    /// where the rollback went.
+    fn resume(&mut self, limit: ReadLimit, may_wait: bool) -> Result<Next, CheckpointError> {
+        let resumed = self.manager.resume(&self.subscriber())?;
+        self.follow(&resumed);
         self.look(self.manager.changes(), limit, may_wait)
+    }
+
+    fn subscriber(&self) -> Subscriber<'_> {
+        Subscriber { name: &self.name, cursor: self.cursor, seqno: self.seqno, rollbacks: self.rollbacks }
+    }
+
+    fn follow(&mut self, resumed: &Resumed) {
+        self.rollbacks = resumed.rollbacks;
+        self.seqno = resumed.back_to.unwrap_or(self.seqno);
+        self.back_to = resumed.back_to.or(self.back_to);
+        self.nothing_since = None;
+        self.stand(resumed.registration);
     }
 
     fn stand(&mut self, registration: Registration) {

@@ -19,6 +19,7 @@ impl Inner {
             self.reset_index();
         }
         self.expelled += gone.items as u64;
+        self.expelled_bytes += gone.bytes as u64;
         gone.items
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::PERSISTENCE;
 use super::config::{CheckpointConfig, Role};
 use super::flush::FlushInProgress;
+use super::rollbacks::Rollbacks;
 use crate::account::{Account, Charge};
 use crate::batch::{Batch, ReadLimit};
 use crate::checkpoint::Checkpoint;
-use crate::cursor::{Cursor, CursorInfo, Cursors};
+use crate::cursor::{Cursor, Cursors};
 use crate::index::KeyIndex;
 use crate::queue::{Chunk, Queue};
 use crate::quota::{Membership, Quota};
@@ -57,7 +58,11 @@ pub(super) struct Inner {
     pub(super) highest_gone: Seqno,
     pub(super) deduplicated: u64,
     pub(super) expelled: u64,
+    pub(super) expelled_bytes: u64,
     pub(super) removed: u64,
+    pub(super) removed_bytes: u64,
+    pub(super) cleared: u64,
+    pub(super) checkpoints_created: u64,
     pub(super) account: Account,
     pub(super) membership: Option<Membership>,
     /// Subscribers that found nothing to read; each is woken once when something comes.
@@ -66,6 +71,7 @@ pub(super) struct Inner {
     /// Rises with everything that a reader may want to know.
     pub(super) changes: u64,
     pub(super) dropped: u64,
+    pub(super) rollbacks: Rollbacks,
     index_charge: Charge,
     garbage: Garbage,
 }
@@ -91,12 +97,17 @@ impl Inner {
             highest_gone: high,
             deduplicated: 0,
             expelled: 0,
+            expelled_bytes: 0,
             removed: 0,
+            removed_bytes: 0,
+            cleared: 0,
+            checkpoints_created: 1,
             membership: config.quota.as_ref().map(Quota::join),
             idle: Vec::new(),
             wake_ups: 0,
             changes: 0,
             dropped: 0,
+            rollbacks: Rollbacks::default(),
             index_charge: account.charge(0),
             account,
             garbage: Garbage::default(),
@@ -150,6 +161,7 @@ impl Inner {
             self.give_up(self.front_end());
             if let Some(checkpoint) = self.closed.pop_front() {
                 self.removed += checkpoint.live.items as u64;
+                self.removed_bytes += checkpoint.live.bytes as u64;
             }
         }
     }
@@ -220,14 +232,5 @@ impl Inner {
 
     pub(super) fn take_garbage(&mut self) -> Garbage {
         std::mem::take(&mut self.garbage)
-    }
-
-    pub(super) fn cursor_infos(&self) -> Vec<CursorInfo> {
-        let info = |state: &crate::cursor::CursorState| CursorInfo {
-            name: state.name.clone(),
-            seqno: state.seqno,
-            droppable: state.droppable,
-        };
-        self.cursors.iter().map(info).collect()
     }
 }

@@ -61,6 +61,9 @@ impl Inner {
             self.visible = item.seqno;
         }
         self.open.extend_to(item.seqno, is_visible);
+        if item.operation.is_sync_write() {
+            self.open.take_note(&item);
+        }
         if !self.open.snapshot_type().is_disk() {
             self.index.insert(&self.queue, hash, namespace, &item, self.queue.end(), replaced);
             self.charge_index();
