@@ -6,6 +6,7 @@ use super::*;
 use crate::{Key, Operation, SnapshotType, State};
 
 mod dummy;
+mod lessons;
 
 const PERSISTING: CheckpointConfig =
     CheckpointConfig { role: Role::Active, max_bytes: None, quota: None, persistence: true };
