@@ -39,6 +39,12 @@ pub struct CursorInfo {
     pub seqno: Seqno,
     /// Whether memory recovery may drop it.
     pub droppable: bool,
+    /// The checkpoint it stands in.
+    pub checkpoint_id: u64,
+    /// Items that lie ahead of it.
+    pub remaining: usize,
+    /// How often it was read, also where there was nothing to read.
+    pub reads: u64,
 }
 
 /// How far the owner of a cursor has read without the manager's lock. On a cache line of its own: it is written with
@@ -64,6 +70,7 @@ pub(crate) struct CursorState {
     pub(crate) position: u64,
     pub(crate) seqno: Seqno,
     pub(crate) droppable: bool,
+    pub(crate) reads: u64,
     generation: u64,
     /// Of a cursor whose owner may read without the lock.
     progress: Option<Arc<Progress>>,
@@ -101,6 +108,7 @@ impl Cursors {
             position,
             seqno,
             droppable,
+            reads: 0,
             generation,
             progress: None,
         });
@@ -127,13 +135,23 @@ impl Cursors {
         self.slots.get(slot).map(|state| Cursor { slot, generation: state.generation })
     }
 
-    /// Moves a cursor; O(log cursors).
+    /// Moves a cursor that was read; O(log cursors).
     pub(crate) fn set(&mut self, cursor: Cursor, position: u64, seqno: Seqno) {
+        self.move_to(cursor, position, seqno, 1);
+    }
+
+    /// Moves a cursor back to where it was; O(log cursors).
+    pub(crate) fn put_back(&mut self, cursor: Cursor, position: u64, seqno: Seqno) {
+        self.move_to(cursor, position, seqno, 0);
+    }
+
+    fn move_to(&mut self, cursor: Cursor, position: u64, seqno: Seqno, reads: u64) {
         let Some(state) =
             self.slots.get_mut(cursor.slot).filter(|state| state.generation == cursor.generation)
         else {
             return;
         };
+        state.reads += reads;
         if (state.position, state.seqno) == (position, seqno) {
             return;
         }

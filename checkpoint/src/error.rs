@@ -24,6 +24,14 @@ pub enum CheckpointError {
         /// The snapshot's end.
         end: Seqno,
     },
+    /// Nobody can have a seqno that was not queued yet: it is of another history, or was rolled back.
+    #[error("seqno {seqno} was not queued yet, the last one is {high}: give up everything after it first")]
+    NotQueuedYet {
+        /// What the consumer claims to have.
+        seqno: Seqno,
+        /// The last one queued.
+        high: Seqno,
+    },
     /// The cursor was unregistered, or its name was given to another.
     #[error("the cursor is not registered here any more")]
     UnknownCursor,
@@ -54,7 +62,7 @@ impl CheckpointError {
             Self::UnknownCursor | Self::NoPersistenceCursor => "unknown-cursor",
             Self::FlushInProgress => "flush-in-progress",
             Self::NoMemory { .. } => "no-memory",
-            Self::InvalidArgument(_) => "invalid-argument",
+            Self::NotQueuedYet { .. } | Self::InvalidArgument(_) => "invalid-argument",
         }
     }
 }

@@ -24,6 +24,12 @@ pub enum FailoverLogError {
     /// 0 is the protocol's word for "no branch".
     #[error("a failover log's uuids are not 0")]
     ZeroUuid,
+    /// Two branches with one name could not be told apart.
+    #[error("{uuid} is the name of a branch already")]
+    Known {
+        /// The name.
+        uuid: VbUuid,
+    },
     /// An older branch can't begin later.
     #[error("failover entry {uuid} begins at {seqno}, after the newer one at {newer}")]
     OutOfOrder {
@@ -93,13 +99,19 @@ impl FailoverLog {
 
     /// Starts a branch at `seqno`: entries that begin later are of a history that did not happen and go.
     ///
-    /// # Panics
-    /// If `uuid` is 0.
-    pub fn branch(&mut self, uuid: VbUuid, seqno: Seqno) {
-        assert_ne!(uuid.0, 0, "a failover log's uuids are not 0");
+    /// # Errors
+    /// If `uuid` is 0 or names a branch already; nothing has changed then.
+    pub fn branch(&mut self, uuid: VbUuid, seqno: Seqno) -> Result<(), FailoverLogError> {
+        if uuid.0 == 0 {
+            return Err(FailoverLogError::ZeroUuid);
+        }
+        if self.0.iter().any(|entry| entry.uuid == uuid) {
+            return Err(FailoverLogError::Known { uuid });
+        }
         self.0.retain(|entry| entry.seqno <= seqno);
         self.0.insert(0, FailoverEntry { uuid, seqno });
         self.0.truncate(Self::ENTRIES_MAX);
+        Ok(())
     }
 
     /// Forgets branches that begin after `seqno`, as a rollback to there must; the oldest always stays.
@@ -126,7 +138,7 @@ mod tests {
     #[test]
     fn a_branch_drops_what_begins_after_it() {
         let mut failover = FailoverLog::from_entries(log(&[(3, 30), (2, 20), (1, 0)])).expect("valid");
-        failover.branch(VbUuid(4), Seqno(25));
+        failover.branch(VbUuid(4), Seqno(25)).expect("a new name");
         assert_eq!(failover.entries(), log(&[(4, 25), (2, 20), (1, 0)]));
     }
 
@@ -134,10 +146,35 @@ mod tests {
     fn only_so_many_branches_are_remembered() {
         let mut failover = FailoverLog::new(VbUuid(1));
         for n in 2..=40 {
-            failover.branch(VbUuid(n), Seqno(n));
+            failover.branch(VbUuid(n), Seqno(n)).expect("a new name");
         }
         assert_eq!(failover.entries().len(), FailoverLog::ENTRIES_MAX);
         assert_eq!(failover.newest().uuid, VbUuid(40));
+    }
+
+    #[test]
+    fn a_branch_needs_a_name_of_its_own() {
+        let mut failover = FailoverLog::from_entries(log(&[(3, 30), (2, 20), (1, 0)])).expect("valid");
+        let before = failover.clone();
+        assert_eq!(failover.branch(VbUuid(0), Seqno(40)), Err(FailoverLogError::ZeroUuid));
+        assert_eq!(failover.branch(VbUuid(2), Seqno(10)), Err(FailoverLogError::Known { uuid: VbUuid(2) }));
+        assert_eq!(failover, before);
+    }
+
+    #[test]
+    fn a_log_that_is_too_long_keeps_its_newest_branches() {
+        let entries: Vec<_> = (1..=30).rev().map(|n| (n, n)).collect();
+        let failover = FailoverLog::from_entries(log(&entries)).expect("valid");
+        assert_eq!(failover.entries(), log(&entries[..FailoverLog::ENTRIES_MAX]));
+    }
+
+    #[test]
+    fn pruning_keeps_what_begins_at_the_seqno() {
+        let mut failover = FailoverLog::from_entries(log(&[(3, 30), (2, 20), (1, 0)])).expect("valid");
+        failover.prune(Seqno(30));
+        assert_eq!(failover.entries().len(), 3);
+        failover.prune(Seqno(29));
+        assert_eq!(failover.entries(), log(&[(2, 20), (1, 0)]));
     }
 
     #[test]

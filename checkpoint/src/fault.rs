@@ -33,6 +33,8 @@ pub enum Fault {
     ItemsBeforeEpoch,
     /// A reader at the tail looks at the epoch before it looks at the items.
     EpochLookedAtFirst,
+    /// After a read nobody looks again whether there was a rollback.
+    RollbackLookedForFirst,
     /// A reader says that it has read one item more than it has.
     ProgressTooFar,
 }

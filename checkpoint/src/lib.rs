@@ -71,9 +71,10 @@ pub use ids::{Cas, Seqno, VbUuid, Vbid};
 pub use item::{Datatype, DurabilityLevel, Item, Namespace, Operation};
 pub use key::Key;
 pub use manager::{
-    CheckpointConfig, CheckpointManager, CheckpointStats, Effect, Flush, PERSISTENCE, Queued, Recovered, Role,
+    CheckpointConfig, CheckpointInfo, CheckpointManager, CheckpointStats, Effect, Flush, PERSISTENCE, Queued,
+    Recovered, Role,
 };
-pub use quota::{MemoryState, Quota, QuotaConfig};
+pub use quota::{MemoryState, Quota, QuotaConfig, QuotaStats};
 pub use snapshot::{SnapshotMarker, SnapshotRange, SnapshotType};
 pub use state::{State, VBucketState};
 pub use subscription::{Backfill, Next, Stopper, Subscription};

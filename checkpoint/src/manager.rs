@@ -1,7 +1,7 @@
 //! The checkpoint manager: operations in, batches out, any number of cursors between.
 //!
 //! One mutex guards the queue, the checkpoints and the cursors. Every operation is one critical section that leaves
-//! all three consistent; what it frees is dropped after the lock is released. See `docs/invariants.md`, C1 to C30.
+//! all three consistent; what it frees is dropped after the lock is released. See `docs/invariants.md`, C1 to C26.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ mod queue_item;
 mod read;
 mod recover;
 mod register;
+mod rollbacks;
 mod show;
 mod stats;
 
@@ -32,7 +33,8 @@ pub use config::{CheckpointConfig, Role};
 pub use flush::Flush;
 pub use queue_item::{Effect, Queued};
 pub use recover::Recovered;
-pub use stats::CheckpointStats;
+pub(crate) use register::{Resumed, Subscriber};
+pub use stats::{CheckpointInfo, CheckpointStats};
 
 use inner::Inner;
 
@@ -50,6 +52,8 @@ pub struct CheckpointManager {
 struct Shared {
     inner: Mutex<Inner>,
     epoch: Epoch,
+    /// How often it was rolled back.
+    rollbacks: AtomicU64,
 }
 
 /// The epoch as of the last critical section, on a cache line of its own: readers look at it all the time.
@@ -61,7 +65,8 @@ impl CheckpointManager {
     #[must_use]
     pub fn new(config: CheckpointConfig, high: Seqno) -> Self {
         let inner = Mutex::new(Inner::new(config, high));
-        Self { shared: Arc::new(Shared { inner, epoch: Epoch(AtomicU64::new(0)) }) }
+        let (epoch, rollbacks) = (Epoch(AtomicU64::new(0)), AtomicU64::new(0));
+        Self { shared: Arc::new(Shared { inner, epoch, rollbacks }) }
     }
 
     /// Queues an operation. An active assigns its seqno, a replica checks the one it came with.
@@ -117,7 +122,8 @@ impl CheckpointManager {
     /// Backfill is needed exactly if `after` is below the highest seqno that was live when it left memory.
     ///
     /// # Errors
-    /// [`CheckpointError::InvalidArgument`] if `after` is above the high seqno or the name is [`PERSISTENCE`].
+    /// [`CheckpointError::NotQueuedYet`] if `after` is above the high seqno; [`CheckpointError::InvalidArgument`] if the
+    /// name is [`PERSISTENCE`].
     pub fn register(
         &self,
         name: &str,
@@ -233,7 +239,21 @@ impl CheckpointManager {
 
     /// Rollback: drops everything and restarts at `high`. Cursors stay and stand there; a flush in progress is void.
     pub fn clear(&self, high: Seqno) {
-        self.with(|inner| inner.clear(high));
+        self.with(|inner| {
+            inner.clear(high);
+            // Stored under the lock: whoever has read something queued later sees it.
+            self.shared.rollbacks.store(inner.rollbacks.count(), Ordering::Release);
+        });
+    }
+
+    /// Rises with every rollback. Takes no lock.
+    pub(crate) fn rollbacks(&self) -> u64 {
+        self.shared.rollbacks.load(Ordering::Acquire)
+    }
+
+    /// Registers a subscriber's cursor again.
+    pub(crate) fn resume(&self, subscriber: &Subscriber<'_>) -> Result<Resumed, CheckpointError> {
+        self.with(|inner| inner.resume(subscriber))
     }
 
     /// The last seqno queued.
@@ -252,6 +272,12 @@ impl CheckpointManager {
     #[must_use]
     pub fn cursors(&self) -> Vec<CursorInfo> {
         self.shared.inner.lock().cursor_infos()
+    }
+
+    /// Every checkpoint, oldest first. O(checkpoints x cursors).
+    #[must_use]
+    pub fn checkpoints(&self) -> Vec<CheckpointInfo> {
+        self.shared.inner.lock().checkpoint_infos()
     }
 
     /// Its counters.

@@ -12,10 +12,11 @@ use std::sync::{Arc, Weak};
 use smallvec::SmallVec;
 
 use crate::account::Account;
-use crate::{Item, Operation, Seqno};
+use crate::{Item, Seqno};
 
 mod append_only;
 mod chunk;
+mod look;
 mod prefix;
 mod totals;
 
@@ -237,91 +238,6 @@ impl Queue {
         Some(remains)
     }
 
-    /// The slot at `position`, unless that is below the base or not filled.
-    pub(crate) fn slot(&self, position: u64) -> Option<&Slot> {
-        if position < self.base || position >= self.end {
-            return None;
-        }
-        self.segments.get(self.segment_at(position)?)?.chunk.slot(position)
-    }
-
-    /// The live item at `position`.
-    pub(crate) fn live_item(&self, position: u64) -> Option<&Item> {
-        self.slot(position).filter(|slot| slot.is_live()).map(Slot::item)
-    }
-
-    /// The first position whose seqno is greater than `after`; O(log n). A vBucket state item counts as the seqno of
-    /// the operation that will follow it.
-    pub(crate) fn seek(&self, after: Seqno) -> u64 {
-        let index = self.segments.partition_point(|segment| segment.first <= after);
-        let Some(segment) = index.checked_sub(1).and_then(|index| self.segments.get(index)) else {
-            return self.base;
-        };
-        segment.chunk.seek(self.base, segment.filled, after)
-    }
-
-    /// Live items and bytes in `from..to`; O(chunks), plus the slots of the two chunks at the ends.
-    pub(crate) fn live_between(&self, from: u64, to: u64) -> Totals {
-        let mut totals = Totals::default();
-        for segment in self.segments_between(from, to) {
-            if from <= segment.start && segment.filled <= to {
-                totals += segment.live;
-            } else {
-                for slot in
-                    segment.chunk.slots(from, to.min(segment.filled)).iter().filter(|slot| slot.is_live())
-                {
-                    totals.add(slot.item().payload_bytes());
-                }
-            }
-        }
-        totals
-    }
-
-    /// The first live item at or after `from`.
-    pub(crate) fn first_live(&self, from: u64) -> Option<&Item> {
-        self.segments_between(from, self.end)
-            .filter(|segment| segment.live.items > 0)
-            .flat_map(|segment| segment.chunk.slots(from, segment.filled))
-            .find(|slot| slot.is_live())
-            .map(Slot::item)
-    }
-
-    /// The highest live operation with a seqno of its own in `from..to`.
-    pub(crate) fn last_live_seqno(&self, from: u64, to: u64) -> Option<Seqno> {
-        self.segments_between(from, to)
-            .rev()
-            .filter(|segment| segment.live.items > 0)
-            .flat_map(|segment| segment.chunk.slots(from, to.min(segment.filled)).iter().rev())
-            .filter(|slot| slot.is_live())
-            .map(Slot::item)
-            .find(|item| !matches!(item.operation, Operation::SetVBucketState(_)))
-            .map(|item| item.seqno)
-    }
-
-    /// The live items in `from..to`, in order, each with its position.
-    pub(crate) fn live_items(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, &Item)> {
-        self.segments_between(from, to)
-            .flat_map(move |segment| segment.chunk.entries(from, to.min(segment.filled)))
-            .filter(|(_, slot)| slot.is_live())
-            .map(|(position, slot)| (position, slot.item()))
-    }
-
-    /// How many live items there are from `position` on; O(log segments), plus the slots of one chunk.
-    pub(crate) fn live_from(&self, position: u64) -> usize {
-        let total = self.live;
-        let Some(segment) = self.segment_at(position).and_then(|index| self.segments.get(index)) else {
-            return total;
-        };
-        let in_segment = segment.chunk.slots(segment.start, position.min(segment.filled));
-        let before = in_segment.iter().filter(|slot| slot.is_live()).count();
-        total - self.prefix.before(segment.number) - before
-    }
-
-    /// The chunks a batch over `from..to` must hold; O(chunks).
-    pub(crate) fn chunks(&self, from: u64, to: u64) -> SmallVec<[Arc<Chunk>; 4]> {
-        self.segments_between(from, to).map(|segment| Arc::clone(&segment.chunk)).collect()
-    }
-
     /// Gives up everything below `to`. Whole chunks leave, to be dropped outside the lock; O(chunks).
     #[must_use = "drop it outside the lock"]
     pub(crate) fn advance_base(&mut self, to: u64) -> Vec<Arc<Chunk>> {
@@ -403,20 +319,6 @@ impl Queue {
         }
         let counted = |segment: &Segment| if segment.is_filling { 0 } else { segment.live.items };
         self.prefix = PrefixCounts::from_counts(self.segments.iter().map(counted));
-    }
-
-    fn segment_at(&self, position: u64) -> Option<usize> {
-        // Most often the newest items are looked for.
-        match self.segments.back() {
-            Some(last) if last.start <= position => Some(self.segments.len() - 1),
-            _ => self.segments.partition_point(|segment| segment.start <= position).checked_sub(1),
-        }
-    }
-
-    fn segments_between(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = &Segment> {
-        let first = self.segments.partition_point(|segment| segment.filled <= from);
-        let last = self.segments.partition_point(|segment| segment.start < to);
-        self.segments.range(first..last.max(first))
     }
 }
 

@@ -38,6 +38,24 @@ impl Default for QuotaConfig {
     }
 }
 
+/// A quota's figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QuotaStats {
+    /// Bytes charged to it, by all managers and whatever readers of theirs still hold.
+    pub used_bytes: usize,
+    /// Actives take no write from here on.
+    pub limit_bytes: usize,
+    /// Memory is to be recovered from here on.
+    pub upper_mark_bytes: usize,
+    /// Down to here.
+    pub lower_mark_bytes: usize,
+    /// At which size a manager closes its open checkpoint by itself.
+    pub checkpoint_bytes: usize,
+    /// Managers that share it.
+    pub managers: usize,
+}
+
 /// How much memory there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MemoryState {
@@ -156,6 +174,19 @@ impl Quota {
         share.clamp(1, self.0.checkpoint_bytes_max.load(Ordering::Relaxed))
     }
 
+    /// Its figures. Read one by one, so they may be of different moments.
+    #[must_use]
+    pub fn stats(&self) -> QuotaStats {
+        QuotaStats {
+            used_bytes: self.used_bytes(),
+            limit_bytes: self.0.limit_bytes.load(Ordering::Relaxed),
+            upper_mark_bytes: self.0.upper_mark_bytes.load(Ordering::Relaxed),
+            lower_mark_bytes: self.0.lower_mark_bytes.load(Ordering::Relaxed),
+            checkpoint_bytes: self.checkpoint_bytes(),
+            managers: self.managers(),
+        }
+    }
+
     pub(crate) fn charge(&self, bytes: usize) {
         if fault::is(Fault::QuotaByHalves) {
             self.0.used_bytes.store(self.used_bytes() + bytes, Ordering::Relaxed);
@@ -212,6 +243,23 @@ mod tests {
             assert_eq!((quota.state(), quota.excess_bytes()), (state, excess), "{used}");
             quota.discharge(used);
         }
+    }
+
+    #[test]
+    fn its_figures_are_what_it_was_told_and_what_is_charged() {
+        let quota = quota(10_000);
+        let member = quota.join();
+        quota.charge(123);
+        let stats = QuotaStats {
+            used_bytes: 123,
+            limit_bytes: 10_000,
+            upper_mark_bytes: 9_000,
+            lower_mark_bytes: 6_000,
+            checkpoint_bytes: 1_000,
+            managers: 1,
+        };
+        assert_eq!(quota.stats(), stats);
+        drop(member);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct SnapshotMarker {
     pub high_completed_seqno: Option<Seqno>,
     /// Highest prepared seqno, where the sender knows it.
     pub high_prepared_seqno: Option<Seqno>,
+    /// Of a snapshot from disk: tombstones up to there may be gone from it.
+    pub purge_seqno: Option<Seqno>,
     /// Continues the open memory snapshot instead of starting a checkpoint.
     pub extend: bool,
     /// The sender kept every revision.
@@ -66,6 +68,7 @@ impl SnapshotMarker {
             visible: None,
             high_completed_seqno: None,
             high_prepared_seqno: None,
+            purge_seqno: None,
             extend: false,
             history: false,
         }
@@ -85,8 +88,14 @@ pub struct SnapshotRange {
     pub snapshot_type: SnapshotType,
     /// Every revision was kept.
     pub history: bool,
-    /// As its marker had it.
+    /// Of a snapshot from disk what its marker said; otherwise the highest prepare that something up to `end` committed
+    /// or aborted, if this manager has seen one.
     pub high_completed_seqno: Option<Seqno>,
-    /// As its marker had it.
+    /// The highest prepare up to `end` that its marker named or this manager has seen.
     pub high_prepared_seqno: Option<Seqno>,
+    /// As its marker had it.
+    pub purge_seqno: Option<Seqno>,
+    /// The last operation its checkpoint has had, read or not: equal to `end` when all of it is there. `None` where there
+    /// was none yet.
+    pub last: Option<Seqno>,
 }

@@ -61,7 +61,8 @@ pub struct VBucketState {
     pub max_visible_seqno: Seqno,
     /// All prepares up to this one are committed or aborted.
     pub high_completed_seqno: Seqno,
-    /// Highest prepare that met its own durability on this node.
+    /// Highest prepare that met its own durability on this node: with what is committed here, every prepare up to the end
+    /// of the last whole snapshot has.
     pub high_prepared_seqno: Seqno,
     /// Highest prepare seen.
     pub prepared_seqno: Seqno,
@@ -69,8 +70,11 @@ pub struct VBucketState {
     pub max_cas: Cas,
     /// From this seqno on every CAS comes from the hybrid logical clock.
     pub hlc_epoch: Seqno,
-    /// Highest revision number of any deleted document.
+    /// Highest revision number of any deleted document. A deletion that was replaced before it was read does not count:
+    /// what took its place has a higher revision, and counts if it is deleted itself.
     pub max_deleted_rev_seqno: u64,
+    /// Tombstones up to there were gone already from the snapshots from disk that it was made of.
+    pub purge_seqno: Seqno,
     /// Chains of node names that must acknowledge durable writes; empty when nobody said.
     pub replication_topology: Vec<Vec<String>>,
 }
@@ -92,6 +96,7 @@ impl VBucketState {
             max_cas: Cas(0),
             hlc_epoch: Seqno(1),
             max_deleted_rev_seqno: 0,
+            purge_seqno: Seqno::ZERO,
             replication_topology: Vec::new(),
         }
     }
@@ -100,9 +105,9 @@ impl VBucketState {
 /// What an item changes in its vBucket's state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Note {
-    operation: Operation,
+    pub(crate) operation: Operation,
     pub(crate) cas: Cas,
-    prepare_seqno: Seqno,
+    pub(crate) prepare_seqno: Seqno,
     deleted_rev_seqno: u64,
 }
 
@@ -115,19 +120,29 @@ impl Note {
             deleted_rev_seqno: if item.deleted { item.rev_seqno } else { 0 },
         }
     }
+
+    /// Whether it ends a prepare.
+    pub(crate) const fn is_completion(&self) -> bool {
+        matches!(self.operation, Operation::Commit | Operation::Abort)
+    }
 }
 
 impl VBucketState {
-    /// Takes note of an item with that seqno; none of the seqnos falls.
-    pub(crate) fn take_note(&mut self, note: Note, seqno: Seqno) {
+    /// Takes note of an item with that seqno; none of the seqnos falls. What a snapshot from disk has completed says its
+    /// marker, not its items.
+    pub(crate) fn take_note(&mut self, note: Note, seqno: Seqno, from: SnapshotType) {
+        if let Operation::SetVBucketState(_) = note.operation {
+            // The one thing that may take the clock back: somebody wanted that.
+            self.max_cas = if note.cas == Cas(0) { self.max_cas } else { note.cas };
+            return;
+        }
         self.max_cas = self.max_cas.max(note.cas);
         self.max_deleted_rev_seqno = self.max_deleted_rev_seqno.max(note.deleted_rev_seqno);
-        match note.operation {
-            Operation::Prepare => self.prepared_seqno = self.prepared_seqno.max(seqno),
-            Operation::Commit | Operation::Abort => {
-                self.high_completed_seqno = self.high_completed_seqno.max(note.prepare_seqno);
-            }
-            _ => {}
+        if note.operation == Operation::Prepare {
+            self.prepared_seqno = self.prepared_seqno.max(seqno);
+        }
+        if note.is_completion() && !from.is_disk() {
+            self.high_completed_seqno = self.high_completed_seqno.max(note.prepare_seqno);
         }
         if note.operation.is_visible() {
             self.max_visible_seqno = self.max_visible_seqno.max(seqno);

@@ -2,15 +2,18 @@
 //!
 //! In goes the seqno its reader has; out come batches, in order and without gap, and in between, when memory no longer
 //! has what comes next, the seqnos to fetch from disk. What always holds (C19): a batch after [`Next::Backfill`] begins where
-//! that ends; a waiting reader is woken once for each change from "nothing to read" to "something".
+//! that ends; a waiting reader is woken once for each change from "nothing to read" to "something"; no batch of a history
+//! after a rollback comes before [`Next::RolledBack`], if something that was delivered was rolled back (C24).
 
 use std::sync::Arc;
 
 use crate::batch::{Batch, ReadLimit};
 use crate::cursor::{Cursor, Progress, Registration};
+use crate::fault::{self, Fault};
+use crate::manager::{Resumed, Subscriber};
 use crate::sync::{AtomicUsize, Ordering, Signal};
 use crate::tail::{Look, Tail};
-use crate::{CheckpointError, CheckpointManager, Seqno};
+use crate::{CheckpointError, CheckpointManager, Seqno, State};
 
 /// What a subscription has next.
 #[derive(Debug)]
@@ -19,11 +22,23 @@ pub enum Next {
     Batch(Batch),
     /// Memory no longer has what comes next: fetch this from disk, then go on.
     Backfill(Backfill),
+    /// The vBucket was rolled back below what was delivered, or named in a [`Next::Backfill`]: give up everything after
+    /// this seqno, and further back to a place where you were whole (0, or the end of an earlier batch, since a batch
+    /// lacks what was replaced inside it). Say where with [`Subscription::go_back`]; until then nothing else comes.
+    RolledBack(Seqno),
     /// Nothing now, or the manager is busy.
     Idle,
     /// It was stopped.
     Stopped,
+    /// The vBucket serves no more: it became this.
+    Ended(State),
 }
+
+/// What `is_stopped` says.
+const RUNNING: usize = 0;
+const STOPPED: usize = 1;
+/// In this order they follow it.
+const ENDED: [State; 4] = [State::Active, State::Replica, State::Pending, State::Dead];
 
 /// Seqnos to fetch from disk, both ends included. Those that a newer revision replaced are not there, nor needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +52,21 @@ pub struct Backfill {
 /// Ends a subscription's waiting from elsewhere.
 #[derive(Clone, Debug)]
 pub struct Stopper {
-    is_stopped: Arc<AtomicUsize>,
+    pub(crate) is_stopped: Arc<AtomicUsize>,
     signal: Arc<Signal>,
 }
 
 impl Stopper {
     /// Whoever waits for the subscription is woken, now and from now on.
     pub fn stop(&self) {
-        self.is_stopped.store(1, Ordering::Release);
+        self.is_stopped.store(STOPPED, Ordering::Release);
+        self.signal.raise();
+    }
+
+    /// The same, for the vBucket became `state`.
+    pub(crate) fn end(&self, state: State) {
+        let place = ENDED.iter().position(|&ended| ended == state).unwrap_or_default();
+        self.is_stopped.store(STOPPED + 1 + place, Ordering::Release);
         self.signal.raise();
     }
 }
@@ -58,9 +80,13 @@ pub struct Subscription {
     /// Everything up to here has been delivered or was asked to be fetched.
     seqno: Seqno,
     backfill: Option<Backfill>,
+    /// So many of the manager's rollbacks it has taken account of.
+    rollbacks: u64,
+    /// Its reader has to go back there or further, and has not said how far.
+    back_to: Option<Seqno>,
     /// How far it has read without the manager's lock; `None` if its cursor was gone at once.
     progress: Option<Arc<Progress>>,
-    /// Where it reads on without the lock, if it has kept up.
+    /// Where it reads on without the lock, if it has kept up. Then there is nothing it has to be told first.
     tail: Option<Tail>,
     /// The manager's epoch before a read that found nothing, and no tail either: until it rises, nothing is there.
     nothing_since: Option<u64>,
@@ -83,6 +109,8 @@ impl CheckpointManager {
     /// # Errors
     /// As [`CheckpointManager::register`].
     pub fn subscribe(&self, name: &str, after: Seqno) -> Result<Subscription, CheckpointError> {
+        // Counted first: a rollback between is one it has not seen, and stands at the right place for.
+        let rollbacks = self.rollbacks();
         let registration = self.register(name, after, true)?;
         let mut subscription = Subscription {
             manager: self.clone(),
@@ -90,6 +118,8 @@ impl CheckpointManager {
             cursor: registration.cursor,
             seqno: after,
             backfill: None,
+            rollbacks,
+            back_to: None,
             progress: None,
             tail: None,
             nothing_since: None,
@@ -107,7 +137,7 @@ impl Subscription {
     ///
     /// # Errors
     /// [`CheckpointError::UnknownCursor`] if its name was taken over; [`CheckpointError::InvalidArgument`] for a limit
-    /// of 0, or if the vBucket was rolled back behind what was delivered.
+    /// of 0.
     pub fn poll(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
         match self.ready(limit)? {
             Some(next) => Ok(next),
@@ -137,29 +167,41 @@ impl Subscription {
         if limit.items == 0 || limit.bytes == 0 {
             return Err(CheckpointError::InvalidArgument("a limit of 0 reads nothing"));
         }
-        if self.is_stopped.load(Ordering::Acquire) != 0 {
-            return Ok(Some(Next::Stopped));
+        match self.is_stopped.load(Ordering::Acquire) {
+            RUNNING => {}
+            STOPPED => return Ok(Some(Next::Stopped)),
+            ended => {
+                let state = ended.checked_sub(STOPPED + 1).and_then(|place| ENDED.get(place));
+                return Ok(Some(state.map_or(Next::Stopped, |&state| Next::Ended(state))));
+            }
         }
-        if let Some(backfill) = self.backfill.take() {
+        if let (Some(tail), Some(progress)) = (&mut self.tail, &self.progress) {
+            match tail.look(|| self.manager.epoch(), progress) {
+                Look::Items(batch) => {
+                    self.seqno = batch.last_seqno();
+                    return Ok(Some(Next::Batch(batch)));
+                }
+                Look::Nothing => return Ok(Some(Next::Idle)),
+                Look::Changed => self.tail = None,
+            }
+        }
+        if self.manager.rollbacks() != self.rollbacks {
+            return Ok(None);
+        }
+        if let Some(seqno) = self.back_to {
+            return Ok(Some(Next::RolledBack(seqno)));
+        }
+        Ok(self.backfill.take().map(|backfill| {
             self.seqno = backfill.to;
-            return Ok(Some(Next::Backfill(backfill)));
-        }
-        let (Some(tail), Some(progress)) = (&mut self.tail, &self.progress) else { return Ok(None) };
-        match tail.look(|| self.manager.epoch(), progress) {
-            Look::Items(batch) => {
-                self.seqno = batch.last_seqno();
-                Ok(Some(Next::Batch(batch)))
-            }
-            Look::Nothing => Ok(Some(Next::Idle)),
-            Look::Changed => {
-                self.tail = None;
-                Ok(None)
-            }
-        }
+            Next::Backfill(backfill)
+        }))
     }
 
     /// Looks under the manager's lock.
     fn look(&mut self, limit: ReadLimit, lock: Lock) -> Result<Next, CheckpointError> {
+        if self.manager.rollbacks() != self.rollbacks {
+            return self.resume(limit, lock);
+        }
         let epoch = self.manager.epoch();
         let read = match lock {
             Lock::Wait => Some(self.manager.read_or_arm(self.cursor, limit, &self.signal)),
@@ -167,9 +209,14 @@ impl Subscription {
         };
         let Some(read) = read else { return Ok(Next::Idle) };
         let (batch, tail) = match read {
-            Err(CheckpointError::UnknownCursor) => return self.register_again(limit, lock),
+            Err(CheckpointError::UnknownCursor) => return self.resume(limit, lock),
             read => read?,
         };
+        // A batch read after a rollback may be of the history that came instead. One read before it is delivered: it was
+        // read first.
+        if self.manager.rollbacks() != self.rollbacks && !fault::is(Fault::RollbackLookedForFirst) {
+            return self.resume(limit, lock);
+        }
         (self.tail, self.nothing_since) = (tail, None);
         if batch.is_empty() {
             self.nothing_since = Some(epoch);
@@ -177,6 +224,22 @@ impl Subscription {
         }
         self.seqno = batch.last_seqno();
         Ok(Next::Batch(batch))
+    }
+
+    /// Its reader has given up everything after `seqno`, after [`Next::RolledBack`] or because it wants to; what comes next
+    /// follows that.
+    ///
+    /// # Errors
+    /// [`CheckpointError::InvalidArgument`] if `seqno` is above what it was told to go back to, or above what it had;
+    /// [`CheckpointError::UnknownCursor`] if its name was taken over.
+    pub fn go_back(&mut self, seqno: Seqno) -> Result<(), CheckpointError> {
+        if seqno > self.seqno {
+            return Err(CheckpointError::InvalidArgument("a subscription goes back, not forward"));
+        }
+        let resumed = self.manager.resume(&Subscriber { seqno, ..self.subscriber() })?;
+        (self.seqno, self.back_to) = (seqno, None);
+        self.follow(&resumed);
+        Ok(())
     }
 
     /// Everything up to this seqno was delivered, or named in a [`Next::Backfill`].
@@ -194,22 +257,31 @@ impl Subscription {
     /// The last poll found nothing and armed the signal under the manager's lock, so nothing queued since is missed;
     /// a stop between raised it after it was lowered, or is seen here.
     fn sleep(&self) {
-        if self.is_stopped.load(Ordering::Acquire) == 0 {
+        if self.is_stopped.load(Ordering::Acquire) == RUNNING {
             self.signal.wait();
         }
     }
 
-    /// Memory recovery took the cursor: stand where it was, or after what must come from disk.
-    fn register_again(&mut self, limit: ReadLimit, lock: Lock) -> Result<Next, CheckpointError> {
-        if self.manager.cursor(&self.name).is_some() {
-            return Err(CheckpointError::UnknownCursor);
-        }
-        let registration = self.manager.register(&self.name, self.seqno, true)?;
-        self.stand(registration);
+    /// Memory recovery took the cursor, or there was a rollback: stand where it was, or after what must come from disk, or
+    /// where the rollback went.
+    fn resume(&mut self, limit: ReadLimit, lock: Lock) -> Result<Next, CheckpointError> {
+        let resumed = self.manager.resume(&self.subscriber())?;
+        self.follow(&resumed);
         match self.ready(limit)? {
             Some(next) => Ok(next),
             None => self.look(limit, lock),
         }
+    }
+
+    fn subscriber(&self) -> Subscriber<'_> {
+        Subscriber { name: &self.name, cursor: self.cursor, seqno: self.seqno, rollbacks: self.rollbacks }
+    }
+
+    fn follow(&mut self, resumed: &Resumed) {
+        self.rollbacks = resumed.rollbacks;
+        self.seqno = resumed.back_to.unwrap_or(self.seqno);
+        self.back_to = resumed.back_to.or(self.back_to);
+        self.stand(resumed.registration);
     }
 
     fn stand(&mut self, registration: Registration) {

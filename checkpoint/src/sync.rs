@@ -88,6 +88,37 @@ impl<T> Link<T> {
     }
 }
 
+/// What loom is told of accesses to a run of places; nothing without it.
+#[derive(Debug)]
+pub(crate) struct Accesses(#[cfg(checkpoint_loom)] Box<[loom::cell::UnsafeCell<()>]>);
+
+#[cfg_attr(
+    not(checkpoint_loom),
+    expect(clippy::unused_self, reason = "under loom they have something to do")
+)]
+impl Accesses {
+    pub(crate) fn new(_places: usize) -> Self {
+        Self(
+            #[cfg(checkpoint_loom)]
+            (0.._places).map(|_| loom::cell::UnsafeCell::new(())).collect(),
+        )
+    }
+
+    /// The first so many places are looked at.
+    #[inline]
+    pub(crate) fn read(&self, _places: usize) {
+        #[cfg(checkpoint_loom)]
+        self.0.iter().take(_places).for_each(|place| place.with(|_| ()));
+    }
+
+    /// One place is written.
+    #[inline]
+    pub(crate) fn write(&self, _at: usize) {
+        #[cfg(checkpoint_loom)]
+        self.0.iter().skip(_at).take(1).for_each(|place| place.with_mut(|_| ()));
+    }
+}
+
 #[cfg(checkpoint_loom)]
 mod model {
     pub(crate) use loom::sync::MutexGuard;

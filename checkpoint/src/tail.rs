@@ -1,7 +1,7 @@
 //! The tail: how a reader that has kept up reads on without the manager's lock.
 //!
 //! In goes where it stands, at the end of the queue, and the chunk the next item will be put into, or behind; out come the
-//! items put there since, and into the chunks that followed, as a batch of the open checkpoint. What always holds (C29):
+//! items put there since, and into the chunks that followed, as a batch of the open checkpoint. What always holds (C25):
 //!
 //! 1. The manager ends each critical section by storing its epoch, and after that the ends up to which chunks are
 //!    published. A reader looks at those ends first and at the epoch then. So if the epoch is still the one it took under
@@ -16,10 +16,11 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 
 use crate::batch::Batch;
+use crate::checkpoint::Checkpoint;
 use crate::cursor::Progress;
 use crate::fault::{self, Fault};
 use crate::queue::{Chunk, Following};
-use crate::{Operation, Seqno, SnapshotRange};
+use crate::{Operation, Seqno};
 
 /// How many chunks a reader goes through in one look.
 const CHUNKS_MAX: usize = 4;
@@ -32,10 +33,8 @@ pub(crate) struct Tail {
     pub(crate) position: u64,
     /// The manager's epoch when this was true.
     pub(crate) epoch: u64,
-    /// The open checkpoint's range then.
-    pub(crate) range: SnapshotRange,
-    /// The first seqno its range has or will have, if it ends at its last operation: an active's.
-    pub(crate) grows_from: Option<Seqno>,
+    /// The open checkpoint as it was then, with every item noted that was read since.
+    pub(crate) open: Checkpoint,
 }
 
 /// What a look at the tail found.
@@ -72,26 +71,28 @@ impl Tail {
         if !first && epoch() != self.epoch {
             return Look::Changed;
         }
-        let Some(end) = self.grow(&chunks, from) else { return Look::Nothing };
+        let Some(end) = self.take_note(&chunks, from) else { return Look::Nothing };
         progress.come_to(self.position);
-        let (ranges, more) = (smallvec![self.range], self.chunk.published() > self.position);
+        let (ranges, more) = (smallvec![self.open.snapshot_range()], self.chunk.published() > self.position);
         Look::Items(Batch { chunks, from, to: self.position, end, ranges, more, last: end })
     }
 
-    /// Makes the range that of the open checkpoint at the last of these items. Returns what has been read then.
-    fn grow(&mut self, chunks: &[Arc<Chunk>], from: u64) -> Option<Seqno> {
-        let slots = || chunks.iter().rev().flat_map(|chunk| chunk.slots(from, self.position).iter().rev());
-        // The last one is live, as nothing later can have replaced it yet: such a batch is never empty.
-        let last = slots().next()?.item();
-        let end = match last.operation {
-            Operation::SetVBucketState(_) => last.seqno.prev(),
-            _ => last.seqno,
-        };
-        if let Some(start) = self.grows_from.filter(|&start| end >= start) {
-            let newest = slots().map(|slot| slot.item()).find(|item| item.operation.is_visible());
-            let visible = newest.map_or(self.range.visible, |item| item.seqno);
-            self.range = SnapshotRange { start, end, visible, ..self.range };
+    /// Takes note of the items from `from` on, as the manager did. Returns the seqno of the last one, which is live, as
+    /// nothing later can have replaced it yet: a batch that has it is never empty.
+    fn take_note(&mut self, chunks: &[Arc<Chunk>], from: u64) -> Option<Seqno> {
+        let mut end = None;
+        for slot in chunks.iter().flat_map(|chunk| chunk.slots(from, self.position)) {
+            let item = slot.item();
+            if let Operation::SetVBucketState(_) = item.operation {
+                end = Some(item.seqno.prev());
+                continue;
+            }
+            end = Some(item.seqno);
+            self.open.extend_to(item.seqno, item.operation.is_visible());
+            if item.operation.is_sync_write() {
+                self.open.take_note(item, item.seqno);
+            }
         }
-        Some(end)
+        end
     }
 }

@@ -2,37 +2,25 @@
 //!
 //! Writes of an active and received items of a replica go in; batches come out of the manager, and the state to commit
 //! with each of them. What always holds: on an active, CAS order is seqno order, because both are assigned inside one
-//! critical section; the state's seqnos never fall on one branch. Locks are taken in the order vBucket, manager.
+//! critical section; the state's seqnos never fall on one branch; prepares end in their order (C21). Locks are taken in
+//! the order vBucket, manager.
 
 use crate::hlc::Hlc;
 use crate::state::Note;
-use crate::sync::Mutex;
+use crate::subscription::Stopper;
+use crate::sync::{Mutex, MutexGuard};
 use crate::{
-    Batch, Cas, CheckpointConfig, CheckpointError, CheckpointManager, FailoverLog, Item, Queued, Role, Seqno,
-    SnapshotMarker, State, VBucketState, VbUuid, Vbid,
+    Cas, CheckpointConfig, CheckpointManager, FailoverLog, Item, Queued, Role, Seqno, SnapshotMarker,
+    SnapshotType, State, VBucketState, VbUuid, Vbid,
 };
 
-/// Why a vBucket refused. Nothing has changed then.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum VBucketError {
-    /// Writes go to the active, snapshots to replicas and pending ones.
-    #[error("vBucket {vb} is {state}")]
-    WrongState {
-        /// The vBucket.
-        vb: Vbid,
-        /// What it is.
-        state: State,
-    },
-    /// Its checkpoint manager refused.
-    #[error("vBucket {vb}: {source}")]
-    Checkpoint {
-        /// The vBucket.
-        vb: Vbid,
-        /// Why.
-        source: CheckpointError,
-    },
-}
+mod error;
+mod persist;
+mod rollback;
+mod subscribe;
+mod transition;
+
+pub use error::VBucketError;
 
 /// Where a replica stands: what it asks its active to go on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +29,7 @@ pub struct ResumePoint {
     pub uuid: VbUuid,
     /// The last seqno it has.
     pub seqno: Seqno,
-    /// Start of the snapshot that seqno belongs to.
+    /// Where that seqno's snapshot starts: the end of the last one it has all of.
     pub snapshot_start: Seqno,
     /// End of that snapshot; equal to `seqno` when it has all of it.
     pub snapshot_end: Seqno,
@@ -66,11 +54,36 @@ pub struct VBucket {
 
 #[derive(Debug)]
 struct Inner {
-    /// As it would be committed if everything queued were durable; the snapshot range is the manager's.
+    /// As it would be committed if everything queued were durable; the snapshot range is in `received`.
     current: VBucketState,
     clock: Hlc,
-    /// End of the last snapshot a replica has all of.
+    received: Received,
+    /// Ended when it stops serving.
+    subscribers: Vec<Stopper>,
+}
+
+/// How far a replica is in the snapshots it receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Received {
+    /// End of the last snapshot it has all of: the place to go back to without losing anything whole.
     complete: Seqno,
+    /// End of the snapshot its last item belongs to.
+    snapshot_end: Seqno,
+}
+
+impl Received {
+    /// Where one stands that has `high` on disk, committed with `state`.
+    fn on_disk(state: &VBucketState, high: Seqno) -> Self {
+        if is_half(state, high) {
+            Self { complete: state.snapshot_start, snapshot_end: state.snapshot_end }
+        } else {
+            Self::whole(high)
+        }
+    }
+
+    fn whole(high: Seqno) -> Self {
+        Self { complete: high, snapshot_end: high }
+    }
 }
 
 impl VBucket {
@@ -80,11 +93,15 @@ impl VBucket {
     pub fn new(id: Vbid, persisted: &VBucketState, high: Seqno, config: CheckpointConfig) -> Self {
         let manager =
             CheckpointManager::new(CheckpointConfig { role: role(persisted.state), ..config }, high);
-        resume_snapshot(&manager, persisted, high);
-        let complete = if persisted.snapshot_end == high { high } else { persisted.snapshot_start };
-        let inner =
-            Inner { current: persisted.clone(), clock: Hlc::starting_at(persisted.max_cas), complete };
-        Self { id, manager, inner: Mutex::new(inner) }
+        let inner = Inner {
+            current: persisted.clone(),
+            clock: Hlc::starting_at(persisted.max_cas),
+            received: Received::on_disk(persisted, high),
+            subscribers: Vec::new(),
+        };
+        let vbucket = Self { id, manager, inner: Mutex::new(inner) };
+        vbucket.resume_snapshot(persisted, high);
+        vbucket
     }
 
     /// Its number.
@@ -102,13 +119,13 @@ impl VBucket {
     /// Its role on this node.
     #[must_use]
     pub fn state(&self) -> State {
-        self.inner.lock().current.state
+        self.lock().current.state
     }
 
     /// The branches of its history.
     #[must_use]
     pub fn failover_log(&self) -> FailoverLog {
-        self.inner.lock().current.failover_log.clone()
+        self.lock().current.failover_log.clone()
     }
 
     /// The last seqno it has.
@@ -117,24 +134,34 @@ impl VBucket {
         self.manager.high_seqno()
     }
 
+    /// All prepares up to this one are committed or aborted.
+    #[must_use]
+    pub fn high_completed_seqno(&self) -> Seqno {
+        self.lock().current.high_completed_seqno
+    }
+
     /// Takes a write at `now` (nanoseconds since the epoch), assigning its seqno and CAS.
     ///
     /// # Errors
-    /// [`VBucketError::WrongState`] unless active; [`VBucketError::Checkpoint`] as the manager refuses.
+    /// [`VBucketError::WrongState`] unless active; [`VBucketError::CompletionOutOfOrder`] for a commit or abort of the
+    /// wrong prepare; [`VBucketError::ClockExhausted`]; [`VBucketError::Checkpoint`] as the manager refuses.
     pub fn write(&self, mut item: Item, now: u64) -> Result<Written, VBucketError> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         self.require(&inner, |state| state == State::Active)?;
+        if Note::of(&item).is_completion() {
+            self.require_next_completion(&inner, &item, self.manager.high_seqno().next())?;
+        }
         let clock_before = inner.clock;
-        item.cas = inner.clock.next(now);
+        item.cas = inner.clock.next(now).ok_or(VBucketError::ClockExhausted { vb: self.id })?;
         let (cas, note) = (item.cas, Note::of(&item));
         match self.manager.queue(item) {
             Ok(queued) => {
-                inner.current.take_note(note, queued.seqno);
+                inner.current.take_note(note, queued.seqno, SnapshotType::Memory);
                 Ok(Written { cas, queued })
             }
             Err(source) => {
                 inner.clock = clock_before;
-                Err(VBucketError::Checkpoint { vb: self.id, source })
+                Err(self.refused(source))
             }
         }
     }
@@ -142,18 +169,29 @@ impl VBucket {
     /// Takes an item of the snapshot being received.
     ///
     /// # Errors
-    /// [`VBucketError::WrongState`] on an active or dead vBucket; [`VBucketError::Checkpoint`] for a seqno that is
-    /// out of order or outside the snapshot.
+    /// [`VBucketError::WrongState`] on an active or dead vBucket; [`VBucketError::CompletionOutOfOrder`] for a commit or
+    /// abort of the wrong prepare, unless it comes from disk; [`VBucketError::Checkpoint`] for a seqno that is out of
+    /// order or outside the snapshot.
     pub fn receive(&self, item: Item) -> Result<Queued, VBucketError> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         self.require(&inner, follows)?;
         let note = Note::of(&item);
-        let queued =
-            self.manager.queue(item).map_err(|source| VBucketError::Checkpoint { vb: self.id, source })?;
-        inner.current.take_note(note, queued.seqno);
+        if note.is_completion() && !self.manager.open_range().snapshot_type.is_disk() {
+            self.require_next_completion(&inner, &item, item.seqno)?;
+        }
+        let queued = self.manager.queue(item).map_err(|source| self.refused(source))?;
+        let range = self.manager.open_range();
+        inner.current.take_note(note, queued.seqno, range.snapshot_type);
         inner.clock.observe(note.cas);
-        if queued.seqno == self.manager.open_range().end {
-            inner.complete = queued.seqno;
+        // A vBucket state uses up no seqno: it has not come to the one it carries.
+        if note.operation.namespace().is_none() {
+            return Ok(queued);
+        }
+        inner.received.snapshot_end = range.end;
+        if queued.seqno == range.end {
+            inner.received.complete = range.end;
+            let completed = range.high_completed_seqno.unwrap_or_default();
+            inner.current.high_completed_seqno = inner.current.high_completed_seqno.max(completed);
         }
         Ok(queued)
     }
@@ -161,111 +199,62 @@ impl VBucket {
     /// Takes the marker of the next snapshot.
     ///
     /// # Errors
-    /// [`VBucketError::WrongState`] on an active or dead vBucket; [`VBucketError::Checkpoint`] for a marker that
-    /// makes no sense.
+    /// [`VBucketError::WrongState`] on an active or dead vBucket; [`VBucketError::CompletedFalls`] if what it has
+    /// completed was completed here before; [`VBucketError::Checkpoint`] for a marker that makes no sense.
     pub fn receive_marker(&self, marker: SnapshotMarker) -> Result<(), VBucketError> {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         self.require(&inner, follows)?;
-        self.manager.snapshot(marker).map_err(|source| VBucketError::Checkpoint { vb: self.id, source })
+        let high_completed = inner.current.high_completed_seqno;
+        if let Some(offered) = marker.high_completed_seqno.filter(|&offered| offered < high_completed) {
+            return Err(VBucketError::CompletedFalls { vb: self.id, offered, high_completed });
+        }
+        self.manager.snapshot(marker).map_err(|source| self.refused(source))
     }
 
     /// Replaces the failover log by its active's.
     pub fn set_failover_log(&self, log: FailoverLog) {
-        self.inner.lock().current.failover_log = log;
+        self.lock().current.failover_log = log;
     }
 
-    /// Changes its role. One that becomes active starts a branch named `uuid` at the end of its last complete
-    /// snapshot; one that was active already, or `uuid` being `None` (a planned takeover), goes on with the branch.
-    ///
-    /// # Panics
-    /// If `uuid` is 0.
-    pub fn set_state(&self, state: State, uuid: Option<VbUuid>) {
-        let mut inner = self.inner.lock();
-        let before = inner.current.state;
-        if let (true, Some(uuid)) = (state == State::Active && before != State::Active, uuid) {
-            let complete = inner.complete;
-            inner.current.failover_log.branch(uuid, complete);
-        }
-        if role(before) != role(state) {
-            self.manager.set_role(role(state));
-        }
-        inner.current.state = state;
-    }
-
-    /// Gives up everything after `seqno`, in memory: `persisted` is what its store was rolled back to. Cursors stay and
-    /// stand at `seqno`; a flush in progress is void. The failover log keeps the branches that begin at or below.
-    pub fn rollback(&self, seqno: Seqno, persisted: &VBucketState) {
-        let mut inner = self.inner.lock();
-        let (state, mut failover_log) = (inner.current.state, inner.current.failover_log.clone());
-        failover_log.prune(seqno);
-        inner.current = VBucketState { state, failover_log, ..persisted.clone() };
-        inner.complete = seqno;
-        self.manager.clear(seqno);
-    }
-
-    /// Where it stands, for the request that resumes its stream.
+    /// Where it stands, for the request that resumes its stream. Half a snapshot is given up from its start on, which is
+    /// the end of the last whole one: what it lacks below its last seqno may have been replaced on a branch that was lost.
     #[must_use]
     pub fn resume_point(&self) -> ResumePoint {
-        let inner = self.inner.lock();
-        let (seqno, range) = (self.manager.high_seqno(), self.manager.open_range());
-        let uuid = inner.current.failover_log.newest().uuid;
-        if role(inner.current.state) == Role::Active || seqno >= range.end || seqno < range.start {
+        let inner = self.lock();
+        let (uuid, seqno) = (inner.current.failover_log.newest().uuid, self.manager.high_seqno());
+        let Received { complete, snapshot_end } = inner.received;
+        if role(inner.current.state) == Role::Active || complete == seqno {
             return ResumePoint { uuid, seqno, snapshot_start: seqno, snapshot_end: seqno };
         }
-        ResumePoint { uuid, seqno, snapshot_start: range.start.min(seqno), snapshot_end: range.end }
-    }
-
-    /// What to commit with `batch`, after which `previous` was committed.
-    #[must_use]
-    pub fn state_with(&self, batch: &Batch, previous: &VBucketState) -> VBucketState {
-        let current = self.inner.lock().current.clone();
-        let mut next = VBucketState {
-            state: current.state,
-            failover_log: current.failover_log,
-            replication_topology: current.replication_topology,
-            ..previous.clone()
-        };
-        let mut high = None;
-        for item in batch.items().filter(|item| item.operation.namespace().is_some()) {
-            high = Some(item.seqno);
-            next.take_note(Note::of(item), item.seqno);
-        }
-        let (Some(high), Some(last)) = (high, batch.ranges().last()) else { return next };
-        next.snapshot_type = last.snapshot_type;
-        next.high_prepared_seqno = next.high_prepared_seqno.max(last.high_prepared_seqno.unwrap_or_default());
-        if role(next.state) == Role::Active {
-            (next.snapshot_start, next.snapshot_end) = (high, high);
-            return next;
-        }
-        next.snapshot_end = last.end;
-        for complete in batch.ranges().iter().filter(|range| range.end <= high) {
-            next.snapshot_start = next.snapshot_start.max(complete.end);
-            if complete.snapshot_type.is_disk() {
-                let completed = complete.high_completed_seqno.unwrap_or_default();
-                next.high_completed_seqno = next.high_completed_seqno.max(completed);
-            }
-        }
-        next
+        ResumePoint { uuid, seqno, snapshot_start: complete, snapshot_end }
     }
 
     fn require(&self, inner: &Inner, accepts: impl Fn(State) -> bool) -> Result<(), VBucketError> {
         let state = inner.current.state;
         if accepts(state) { Ok(()) } else { Err(VBucketError::WrongState { vb: self.id, state }) }
     }
+
+    /// Durable writes end in the order they began: the next one to end lies above all that have, and below its end.
+    fn require_next_completion(&self, inner: &Inner, item: &Item, seqno: Seqno) -> Result<(), VBucketError> {
+        let (prepare_seqno, high_completed) = (item.prepare_seqno, inner.current.high_completed_seqno);
+        if prepare_seqno > high_completed && prepare_seqno < seqno {
+            return Ok(());
+        }
+        Err(VBucketError::CompletionOutOfOrder { vb: self.id, prepare_seqno, high_completed, seqno })
+    }
+
+    fn refused(&self, source: crate::CheckpointError) -> VBucketError {
+        VBucketError::Checkpoint { vb: self.id, source }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock()
+    }
 }
 
-/// A replica that has half of a snapshot on disk is still inside it.
-fn resume_snapshot(manager: &CheckpointManager, persisted: &VBucketState, high: Seqno) {
-    let is_half = persisted.snapshot_start <= high && high < persisted.snapshot_end;
-    if role(persisted.state) == Role::Active || !is_half {
-        return;
-    }
-    let marker = SnapshotMarker {
-        high_completed_seqno: Some(persisted.high_completed_seqno),
-        ..SnapshotMarker::new(persisted.snapshot_type, persisted.snapshot_start, persisted.snapshot_end)
-    };
-    let resumed = manager.snapshot(marker);
-    debug_assert_eq!(resumed, Ok(()), "it starts at or below the high seqno and ends above it");
+/// Whether a store that has `high`, committed with `state`, has only a part of its last snapshot.
+fn is_half(state: &VBucketState, high: Seqno) -> bool {
+    state.snapshot_start <= high && high < state.snapshot_end
 }
 
 /// Replicas and pending vBuckets take snapshots.

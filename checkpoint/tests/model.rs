@@ -65,12 +65,14 @@ impl World {
     fn step(&mut self, op: &Op) -> Step {
         self.steps += 1;
         match op {
-            Op::Queue { operation, key, size, history, at, disk } => {
+            Op::Queue { operation, key, size, history, at, disk, prepare } => {
                 let seqno = self.seqno(*at, *disk)?;
+                let ends = matches!(operation, Operation::Commit | Operation::Abort);
                 let item = Item {
                     seqno,
                     cas: Cas(self.steps),
                     history: *history,
+                    prepare_seqno: prepare.filter(|_| ends).map_or(Seqno::ZERO, |below| self.above(below)),
                     value: (*size > 0).then(|| Bytes::from_static(&VALUE[..*size])),
                     ..Item::new(*operation, Key::new(format!("k{key}").as_bytes()))
                 };
@@ -86,13 +88,15 @@ impl World {
                 self.naive.close();
                 Ok(())
             }
-            Op::Marker { kind, skip, length, visible, hcs, extend, history } => {
+            Op::Marker { kind, skip, length, visible, hcs, hps, purge, extend, history } => {
                 let start = self.above(*skip);
                 let at = |offset: i64| Seqno(start.0.saturating_add_signed(offset));
                 let end = at(*length);
                 self.marker(SnapshotMarker {
                     visible: visible.map(|offset| Seqno(end.0.saturating_add_signed(offset))),
                     high_completed_seqno: hcs.then_some(start),
+                    high_prepared_seqno: hps.map(|offset| Seqno(end.0.saturating_add_signed(offset))),
+                    purge_seqno: purge.then_some(start),
                     extend: *extend,
                     history: *history,
                     ..SnapshotMarker::new(*kind, start, end)
@@ -256,6 +260,20 @@ impl World {
         same(
             (stats.cursors, stats.deduplicated, stats.expelled, stats.removed),
             (self.naive.cursors.len(), self.naive.deduplicated, self.naive.expelled, self.naive.removed),
+        )?;
+        same(
+            (stats.enqueued, stats.cleared, stats.expelled_bytes, stats.removed_bytes),
+            (
+                self.naive.enqueued,
+                self.naive.cleared,
+                self.naive.expelled_bytes as u64,
+                self.naive.removed_bytes as u64,
+            ),
+        )?;
+        let created = self.naive.checkpoints_created;
+        same(
+            (stats.checkpoints_created, stats.checkpoints_removed),
+            (created, created - self.naive.checkpoints.len() as u64),
         )?;
         same(self.manager.high_seqno(), self.naive.high)?;
         same(self.manager.open_range(), self.naive.range(self.naive.open()))?;

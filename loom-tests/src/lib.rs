@@ -59,7 +59,7 @@ fn chosen_fault() -> Option<Fault> {
 }
 
 /// Every fault, so that one can be found by its name.
-const ALL_FAULTS: [Fault; 14] = [
+const ALL_FAULTS: [Fault; 15] = [
     Fault::BatchForgetsItsEnd,
     Fault::ExpelToTheHighest,
     Fault::ExpelInTwoSteps,
@@ -73,6 +73,7 @@ const ALL_FAULTS: [Fault; 14] = [
     Fault::LengthBeforeValue,
     Fault::ItemsBeforeEpoch,
     Fault::EpochLookedAtFirst,
+    Fault::RollbackLookedForFirst,
     Fault::ProgressTooFar,
 ];
 

@@ -29,8 +29,14 @@ impl Inner {
         if marker.extend
             && let Range::Received(open) = &mut self.open.range
         {
-            // The first start decides an extended range.
-            *open = SnapshotMarker { start: open.start, extend: false, ..marker };
+            // The first start decides an extended range; how far durable writes have come never falls.
+            *open = SnapshotMarker {
+                start: open.start,
+                high_completed_seqno: open.high_completed_seqno.max(marker.high_completed_seqno),
+                high_prepared_seqno: open.high_prepared_seqno.max(marker.high_prepared_seqno),
+                extend: false,
+                ..marker
+            };
             self.changes += 1;
             return Ok(());
         }
@@ -56,6 +62,9 @@ impl Inner {
         if marker.snapshot_type.is_disk() && marker.high_completed_seqno.is_none() {
             return refuse("a disk snapshot names its high completed seqno");
         }
+        if marker.purge_seqno.is_some() && !marker.snapshot_type.is_disk() {
+            return refuse("only a disk snapshot has a purge seqno");
+        }
         if marker.extend {
             let Range::Received(open) = self.open.range else {
                 return refuse("there is no received snapshot to extend");
@@ -73,8 +82,10 @@ impl Inner {
     }
 
     fn replace_open(&mut self, next: Checkpoint) {
+        let next = next.after(&self.open);
         let mut closed = std::mem::replace(&mut self.open, next);
         closed.open = false;
+        self.checkpoints_created += 1;
         self.closed.push_back(closed);
         if !fault::is(Fault::IndexOutlivesItsCheckpoint) {
             self.reset_index();

@@ -34,6 +34,7 @@ impl Inner {
             self.forget_index();
         }
         self.expelled += gone.items as u64;
+        self.expelled_bytes += gone.bytes as u64;
         gone.items
     }
 }

@@ -43,7 +43,7 @@ impl Inner {
     fn end_flush(&mut self, token: u64, success: bool) {
         let Some(flush) = self.flush.take_if(|flush| flush.token == token) else { return };
         if let (false, Some(cursor)) = (success, self.persistence) {
-            self.cursors.set(cursor, flush.backup_position, flush.backup_seqno);
+            self.cursors.put_back(cursor, flush.backup_position, flush.backup_seqno);
         }
         self.remove_unreferenced();
     }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::PERSISTENCE;
 use super::config::{CheckpointConfig, Role};
 use super::flush::FlushInProgress;
+use super::rollbacks::Rollbacks;
 use crate::account::{Account, Charge};
 use crate::batch::{Batch, ReadLimit};
-use crate::checkpoint::{Checkpoint, Range};
-use crate::cursor::{Cursor, CursorInfo, Cursors};
+use crate::checkpoint::Checkpoint;
+use crate::cursor::{Cursor, Cursors};
 use crate::fault::{self, Fault};
 use crate::index::KeyIndex;
 use crate::queue::{Chunk, Queue, Remains};
@@ -61,7 +62,11 @@ pub(super) struct Inner {
     pub(super) highest_gone: Seqno,
     pub(super) deduplicated: u64,
     pub(super) expelled: u64,
+    pub(super) expelled_bytes: u64,
     pub(super) removed: u64,
+    pub(super) removed_bytes: u64,
+    pub(super) cleared: u64,
+    pub(super) checkpoints_created: u64,
     pub(super) account: Account,
     pub(super) membership: Option<Membership>,
     /// Subscribers that found nothing to read; each is woken once when something comes.
@@ -70,6 +75,7 @@ pub(super) struct Inner {
     /// Rises with every change that readers must look at under the lock, but for those of the queue's layout.
     pub(super) changes: u64,
     pub(super) dropped: u64,
+    pub(super) rollbacks: Rollbacks,
     index_charge: Charge,
     garbage: Garbage,
 }
@@ -95,12 +101,17 @@ impl Inner {
             highest_gone: high,
             deduplicated: 0,
             expelled: 0,
+            expelled_bytes: 0,
             removed: 0,
+            removed_bytes: 0,
+            cleared: 0,
+            checkpoints_created: 1,
             membership: config.quota.as_ref().map(Quota::join),
             idle: Vec::new(),
             wake_ups: 0,
             changes: 0,
             dropped: 0,
+            rollbacks: Rollbacks::default(),
             index_charge: account.charge(0),
             account,
             garbage: Garbage::default(),
@@ -173,6 +184,7 @@ impl Inner {
             self.give_up(self.front_end());
             if let Some(checkpoint) = self.closed.pop_front() {
                 self.removed += checkpoint.live.items as u64;
+                self.removed_bytes += checkpoint.live.bytes as u64;
             }
         }
     }
@@ -243,9 +255,7 @@ impl Inner {
     fn tail(&self, cursor: Cursor) -> Option<Tail> {
         let position = self.cursors.get(cursor)?.position;
         let chunk = self.queue.newest().filter(|_| position == self.queue.end())?;
-        let grows_from = matches!(self.open.range, Range::Assigned { .. }).then(|| self.open.before.next());
-        let (range, epoch) = (self.open.snapshot_range(), self.epoch());
-        Some(Tail { chunk, position, epoch, range, grows_from })
+        Some(Tail { chunk, position, epoch: self.epoch(), open: self.open.clone() })
     }
 
     /// Has `signal` raised when something is queued. It is lowered under the lock, so nothing queued later is missed.
@@ -280,15 +290,5 @@ impl Inner {
     pub(super) fn settle(&mut self) -> Garbage {
         self.index_charge.resize(self.index.bytes());
         std::mem::take(&mut self.garbage)
-    }
-
-    pub(super) fn cursor_infos(&mut self) -> Vec<CursorInfo> {
-        self.catch_up_all();
-        let info = |state: &crate::cursor::CursorState| CursorInfo {
-            name: state.name.clone(),
-            seqno: state.seqno,
-            droppable: state.droppable,
-        };
-        self.cursors.iter().map(info).collect()
     }
 }

@@ -56,6 +56,9 @@ impl Inner {
             self.visible = seqno;
         }
         self.open.extend_to(seqno, is_visible);
+        if item.operation.is_sync_write() {
+            self.open.take_note(item, seqno);
+        }
         if let Some(place) = place {
             let position = self.queue.end();
             self.index.put(place, position);

@@ -6,6 +6,7 @@ use super::*;
 use crate::{Key, Operation, SnapshotType, State};
 
 mod dummy;
+mod lessons;
 
 const PERSISTING: CheckpointConfig =
     CheckpointConfig { role: Role::Active, max_bytes: None, quota: None, persistence: true };
@@ -289,6 +290,7 @@ fn a_batch_may_outlive_its_manager() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many steps")]
 fn index_memory_follows_what_is_resident() {
     let manager = active();
     let reader = cursor(&manager, "reader");

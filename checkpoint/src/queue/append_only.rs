@@ -3,7 +3,7 @@
 //! The only unsafe code of the project. It is here because a lock or a once-cell for each place cost a quarter of the
 //! time of queueing an item (`docs/performance.md`); its soundness needs nothing from outside this file.
 //!
-//! What always holds (C30):
+//! What always holds (C26):
 //! 1. The first `len` places are initialised; a place below `len` is neither written nor emptied while the run is shared.
 //! 2. There is one [`Appender`] at most, it can't be cloned, and only it raises `len`, through `&mut self`. While there is
 //!    one the run is shared.
@@ -21,15 +21,14 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use crate::fault::{self, Fault};
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{Accesses, AtomicUsize, Ordering};
 
 /// The run, shared by its appender and its readers, and what else they share about it.
 pub(crate) struct AppendOnly<H, T> {
     header: H,
     places: Box<[UnsafeCell<MaybeUninit<T>>]>,
     len: Len,
-    #[cfg(checkpoint_loom)]
-    accesses: Box<[loom::cell::UnsafeCell<()>]>,
+    accesses: Accesses,
 }
 
 /// On a cache line of its own: it changes with every value, what is beside it never does.
@@ -60,13 +59,7 @@ impl<H, T> AppendOnly<H, T> {
     }
 
     fn new(header: H, places: Box<[UnsafeCell<MaybeUninit<T>>]>, len: usize) -> Self {
-        Self {
-            header,
-            #[cfg(checkpoint_loom)]
-            accesses: places.iter().map(|_| loom::cell::UnsafeCell::new(())).collect(),
-            places,
-            len: Len(AtomicUsize::new(len)),
-        }
+        Self { header, accesses: Accesses::new(places.len()), places, len: Len(AtomicUsize::new(len)) }
     }
 
     pub(crate) fn header(&self) -> &H {
@@ -81,8 +74,7 @@ impl<H, T> AppendOnly<H, T> {
     /// Those that are filled.
     pub(crate) fn as_slice(&self) -> &[T] {
         let len = self.len.0.load(Ordering::Acquire);
-        #[cfg(checkpoint_loom)]
-        self.accesses.iter().take(len).for_each(|access| access.with(|_| ()));
+        self.accesses.read(len);
         // SAFETY: by rules 1 and 3 the first `len` places are initialised, their writes happened before, and they are
         // not written again while `self` is borrowed. `UnsafeCell` and `MaybeUninit` are transparent.
         unsafe { std::slice::from_raw_parts(self.places.as_ptr().cast::<T>(), len) }
@@ -116,10 +108,7 @@ impl<H, T> Appender<H, T> {
         if fault::is(Fault::LengthBeforeValue) {
             self.0.len.0.store(len + 1, Ordering::Release);
         }
-        #[cfg(checkpoint_loom)]
-        if let Some(access) = self.0.accesses.get(len) {
-            access.with_mut(|_| ());
-        }
+        self.0.accesses.write(len);
         // SAFETY: the place is at `len`, so by rule 1 no slice covers it, and by rule 2 nobody else writes to it.
         unsafe { (*place.get()).write(value) };
         self.0.len.0.store(len + 1, Ordering::Release);

@@ -138,6 +138,7 @@ fn whole_chunks_leave_and_the_cut_one_stays() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many steps")]
 fn chunks_grow_with_what_is_queued_and_stay_a_small_share_of_it() {
     let (queue, _) = queue_of(1..=90_000);
     let capacities = capacities(&queue);
@@ -253,6 +254,7 @@ fn values_are_shared_not_copied() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many steps")]
 fn a_queue_costs_memory_for_what_is_live_not_for_what_was_written() {
     let (mut queue, account) = queue_of([]);
     // One key that nobody replaces, then one that is replaced all the time.
@@ -275,6 +277,7 @@ fn a_queue_costs_memory_for_what_is_live_not_for_what_was_written() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many steps")]
 fn what_is_dead_stays_within_what_is_live_and_a_bit() {
     // Chunks that are left alone once most of each is dead, and a key that is written on and on.
     let (mut queue, _) = queue_of(1..=20_000);
@@ -292,6 +295,7 @@ fn what_is_dead_stays_within_what_is_live_and_a_bit() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many steps")]
 fn a_rewritten_chunk_keeps_every_position() {
     // Before them as many dead as may be, so that every chunk is rewritten when half of it is dead.
     let (mut queue, _) = queue_of([]);

@@ -17,6 +17,11 @@ impl Totals {
         payload_bytes + SLOT_BYTES + ENTRY_BYTES
     }
 
+    /// Of the bytes, those of keys and values.
+    pub(crate) const fn payload_bytes(&self) -> usize {
+        self.bytes - self.items * Self::cost(0)
+    }
+
     pub(crate) fn add(&mut self, payload_bytes: usize) {
         self.items += 1;
         self.bytes += Self::cost(payload_bytes);

@@ -17,8 +17,10 @@ fn short(next: Next) -> String {
     match next {
         Next::Batch(batch) => batch.items().map(|item| format!("{}@{} ", item.key, item.seqno)).collect(),
         Next::Backfill(Backfill { from, to }) => format!("backfill {from}-{to}"),
+        Next::RolledBack(seqno) => format!("rolled back to {seqno}"),
         Next::Idle => "idle".to_owned(),
         Next::Stopped => "stopped".to_owned(),
+        Next::Ended(state) => format!("ended: {state}"),
     }
 }
 

@@ -1,7 +1,12 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::{FailoverEntry, Key, ReadLimit, SnapshotType};
+use crate::{FailoverEntry, Key, Operation, ReadLimit, SnapshotType};
+
+mod durable;
+mod snapshots;
+mod subscribe;
+mod transitions;
 
 const PERSISTING: CheckpointConfig =
     CheckpointConfig { role: Role::Active, max_bytes: None, quota: None, persistence: true };
@@ -49,7 +54,7 @@ fn a_replica_resumes_inside_the_snapshot_it_has_half_of() {
     replica.receive_marker(marker(1, 4)).expect("valid");
     replica.receive(at(2, "a")).expect("inside");
     let expected =
-        ResumePoint { uuid: VbUuid(7), seqno: Seqno(2), snapshot_start: Seqno(1), snapshot_end: Seqno(4) };
+        ResumePoint { uuid: VbUuid(7), seqno: Seqno(2), snapshot_start: Seqno(0), snapshot_end: Seqno(4) };
     assert_eq!(replica.resume_point(), expected);
     replica.receive(at(4, "b")).expect("inside");
     assert_eq!(
@@ -66,7 +71,7 @@ fn a_promoted_replica_branches_at_its_last_complete_snapshot() {
         replica.receive(at(start, "a")).expect("inside");
         replica.receive(at(start + 1, "b")).expect("inside");
     }
-    replica.set_state(State::Active, Some(VbUuid(8)));
+    replica.set_state(State::Active, Some(VbUuid(8))).expect("a new branch");
     let newest = FailoverEntry { uuid: VbUuid(8), seqno: Seqno(2) };
     assert_eq!(replica.failover_log().newest(), newest, "the snapshot 3-6 ended at 4 only");
     assert_eq!(replica.write(set("c"), 1).expect("active").queued.seqno, Seqno(5));
@@ -111,7 +116,7 @@ fn what_was_persisted_is_where_it_goes_on() {
         ..VBucketState::new(State::Replica, FailoverLog::new(VbUuid(7)))
     };
     let vbucket = VBucket::new(Vbid(0), &persisted, Seqno(6), PERSISTING);
-    vbucket.set_state(State::Active, Some(VbUuid(9)));
+    vbucket.set_state(State::Active, Some(VbUuid(9))).expect("a new branch");
     assert_eq!(vbucket.failover_log().newest().seqno, Seqno(4), "5 and 6 are half a snapshot");
     let written = vbucket.write(set("a"), 1).expect("active");
     assert_eq!(written.queued.seqno, Seqno(7));
@@ -128,10 +133,10 @@ fn after_a_rollback_the_lost_branch_is_gone_and_a_promotion_starts_at_its_end() 
     let entries =
         [(8, 3), (7, 0)].map(|(uuid, seqno)| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) });
     replica.set_failover_log(FailoverLog::from_entries(entries.to_vec()).expect("valid"));
-    replica.rollback(Seqno(2), &persisted);
+    replica.rollback(Seqno(2), &persisted).expect("a replica, and below its last");
     assert_eq!((replica.high_seqno(), replica.manager().stats().items), (Seqno(2), 0));
     assert_eq!(replica.failover_log().entries(), &entries[1..]);
-    replica.set_state(State::Active, Some(VbUuid(9)));
+    replica.set_state(State::Active, Some(VbUuid(9))).expect("a new branch");
     assert_eq!(replica.failover_log().newest(), FailoverEntry { uuid: VbUuid(9), seqno: Seqno(2) });
 }
 

@@ -118,31 +118,77 @@ impl Naive {
     }
 
     pub fn range(&self, checkpoint: &Checkpoint) -> SnapshotRange {
+        let operations = || self.log.iter().filter(|record| !is_state(&record.item));
+        let last = self.last(checkpoint);
+        let (completed, prepared) = self.durable(checkpoint);
         if let Some(marker) = checkpoint.marker {
+            let is_disk = checkpoint.is_disk();
             return SnapshotRange {
                 start: marker.start,
                 end: marker.end,
                 visible: marker.visible.unwrap_or(marker.end),
                 snapshot_type: marker.snapshot_type,
                 history: marker.history,
-                high_completed_seqno: marker.high_completed_seqno,
-                high_prepared_seqno: marker.high_prepared_seqno,
+                high_completed_seqno: if is_disk {
+                    marker.high_completed_seqno
+                } else {
+                    marker.high_completed_seqno.max(completed)
+                },
+                high_prepared_seqno: marker.high_prepared_seqno.max(prepared),
+                purge_seqno: marker.purge_seqno,
+                last,
             };
         }
-        let operations = || self.log.iter().filter(|record| !is_state(&record.item));
-        let last = operations().rfind(|record| record.checkpoint == checkpoint.id);
         let visible = operations()
             .filter(|record| !matches!(record.item.operation, Operation::Prepare | Operation::Abort))
             .rfind(|record| record.checkpoint <= checkpoint.id);
         SnapshotRange {
             start: if last.is_some() { Seqno(checkpoint.before.0 + 1) } else { checkpoint.before },
-            end: last.map_or(checkpoint.before, |record| record.item.seqno),
+            end: last.unwrap_or(checkpoint.before),
             visible: visible.map_or(self.floor, |record| record.item.seqno),
             snapshot_type: SnapshotType::Memory,
             history: false,
-            high_completed_seqno: None,
-            high_prepared_seqno: None,
+            high_completed_seqno: completed,
+            high_prepared_seqno: prepared,
+            purge_seqno: None,
+            last,
         }
+    }
+
+    /// The last operation of a checkpoint.
+    fn last(&self, checkpoint: &Checkpoint) -> Option<Seqno> {
+        let operations = self.log.iter().filter(|record| !is_state(&record.item));
+        operations
+            .filter(|record| record.checkpoint == checkpoint.id)
+            .map(|record| record.item.seqno)
+            .next_back()
+    }
+
+    /// The highest prepare that was completed and the highest prepare, as of the end of a checkpoint: of what was queued,
+    /// and of what the markers of snapshots said that had come in whole before.
+    fn durable(&self, checkpoint: &Checkpoint) -> (Option<Seqno>, Option<Seqno>) {
+        let (mut completed, mut prepared) = (None, None);
+        let all = || self.past.iter().chain(&self.checkpoints);
+        let is_disk = |id| all().any(|checkpoint| checkpoint.id == id && checkpoint.is_disk());
+        for record in self.log.iter().filter(|record| record.checkpoint <= checkpoint.id) {
+            match record.item.operation {
+                Operation::Prepare => prepared = prepared.max(Some(record.item.seqno)),
+                Operation::Commit | Operation::Abort
+                    if record.item.prepare_seqno > Seqno::ZERO && !is_disk(record.checkpoint) =>
+                {
+                    completed = completed.max(Some(record.item.prepare_seqno));
+                }
+                _ => {}
+            }
+        }
+        for earlier in all().filter(|earlier| earlier.id < checkpoint.id) {
+            let Some(marker) = earlier.marker else { continue };
+            if self.last(earlier) == Some(marker.end) {
+                prepared = prepared.max(marker.high_prepared_seqno);
+                completed = completed.max(marker.high_completed_seqno);
+            }
+        }
+        (completed, prepared)
     }
 
     /// Resident items, and those of the open checkpoint.

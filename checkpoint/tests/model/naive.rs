@@ -64,6 +64,8 @@ pub struct Naive {
     pub log: Vec<Record>,
     /// Oldest first; the last is open.
     pub checkpoints: Vec<Checkpoint>,
+    /// Those that were removed, since the start or the last rollback.
+    pub past: Vec<Checkpoint>,
     pub cursors: BTreeMap<String, Place>,
     /// Where the flush in progress would start again.
     pub flush: Option<Place>,
@@ -74,6 +76,11 @@ pub struct Naive {
     pub deduplicated: u64,
     pub expelled: u64,
     pub removed: u64,
+    pub enqueued: u64,
+    pub cleared: u64,
+    pub checkpoints_created: u64,
+    pub expelled_bytes: usize,
+    pub removed_bytes: usize,
 }
 
 impl Naive {
@@ -84,6 +91,7 @@ impl Naive {
             overhead_bytes,
             log: Vec::new(),
             checkpoints: vec![Checkpoint { id: 1, marker: None, before: high, dummy: high }],
+            past: Vec::new(),
             cursors: BTreeMap::new(),
             flush: None,
             high,
@@ -92,6 +100,11 @@ impl Naive {
             deduplicated: 0,
             expelled: 0,
             removed: 0,
+            enqueued: 0,
+            cleared: 0,
+            checkpoints_created: 1,
+            expelled_bytes: 0,
+            removed_bytes: 0,
         }
     }
 
@@ -134,6 +147,7 @@ impl Naive {
         let seqno = item.seqno;
         let checkpoint = self.open().id;
         self.log.push(Record { item, checkpoint, replaced: false, gone: false });
+        self.enqueued += 1;
         Ok(Queued { seqno, effect })
     }
 
@@ -185,7 +199,8 @@ impl Naive {
             || marker.start > marker.end
             || marker.end < self.high
             || marker.visible.is_some_and(|visible| visible > marker.end)
-            || (is_disk && marker.high_completed_seqno.is_none());
+            || (is_disk && marker.high_completed_seqno.is_none())
+            || (!is_disk && marker.purge_seqno.is_some());
         if nonsense {
             return Err("invalid-argument");
         }
@@ -203,7 +218,12 @@ impl Naive {
                     && old.end == high
                     && marker.start == Seqno(old.end.0 + 1) =>
             {
-                *old = SnapshotMarker { start: old.start, ..marker };
+                *old = SnapshotMarker {
+                    start: old.start,
+                    high_completed_seqno: old.high_completed_seqno.max(marker.high_completed_seqno),
+                    high_prepared_seqno: old.high_prepared_seqno.max(marker.high_prepared_seqno),
+                    ..marker
+                };
                 Ok(())
             }
             _ => Err("invalid-argument"),
@@ -217,9 +237,12 @@ impl Naive {
 
     pub fn clear(&mut self, high: Seqno) {
         let cursors = std::mem::take(&mut self.cursors);
-        let counters = (self.deduplicated, self.expelled, self.removed);
-        *self = Self::new(self.role, high, self.max_bytes, self.overhead_bytes);
-        (self.deduplicated, self.expelled, self.removed) = counters;
+        let mut old = Self::new(self.role, high, self.max_bytes, self.overhead_bytes);
+        std::mem::swap(self, &mut old);
+        (self.deduplicated, self.expelled, self.removed) = (old.deduplicated, old.expelled, old.removed);
+        (self.expelled_bytes, self.removed_bytes) = (old.expelled_bytes, old.removed_bytes);
+        self.cleared = old.cleared + old.log.iter().filter(|record| record.is_live()).count() as u64;
+        (self.enqueued, self.checkpoints_created) = (old.enqueued, old.checkpoints_created + 1);
         self.cursors =
             cursors.into_iter().map(|(name, at)| (name, Place { passed: 0, shown: high, ..at })).collect();
     }
@@ -231,6 +254,7 @@ impl Naive {
     fn open_with(&mut self, marker: Option<SnapshotMarker>) {
         let id = self.open().id + 1;
         self.checkpoints.push(Checkpoint { id, marker, before: self.high, dummy: self.high });
+        self.checkpoints_created += 1;
         self.remove();
     }
 
@@ -241,8 +265,11 @@ impl Naive {
             if self.places().any(|place| place.passed < end) {
                 return;
             }
+            let before = self.live_bytes();
             self.removed += self.give_up(end) as u64;
-            self.checkpoints.remove(0);
+            self.removed_bytes += before - self.live_bytes();
+            let removed = self.checkpoints.remove(0);
+            self.past.push(removed);
         }
     }
 
@@ -254,8 +281,10 @@ impl Naive {
         let shown = lowest.map(|(_, shown)| shown).or(last);
         let dummy = &mut self.checkpoints[0].dummy;
         *dummy = (*dummy).max(shown.unwrap_or_default());
+        let before = self.live_bytes();
         let count = self.give_up(to);
         self.expelled += count as u64;
+        self.expelled_bytes += before - self.live_bytes();
         count
     }
 

@@ -34,6 +34,8 @@ pub enum Op {
         history: bool,
         at: At,
         disk: bool,
+        /// Of a commit or abort: how far its prepare is below the high seqno; `None` if it does not say.
+        prepare: Option<i64>,
     },
     VBucketState {
         state: State,
@@ -46,6 +48,8 @@ pub enum Op {
         length: i64,
         visible: Option<i64>,
         hcs: bool,
+        hps: Option<i64>,
+        purge: bool,
         extend: bool,
         history: bool,
     },
@@ -159,8 +163,17 @@ fn queue(key: impl Strategy<Value = u8>, history: f64) -> impl Strategy<Value = 
         1 => (0u64..4).prop_map(At::Below),
         1 => (1u64..15).prop_map(At::Above),
     ];
-    (operation, key, size, prop::bool::weighted(history), at, prop::bool::weighted(0.3)).prop_map(
-        |(operation, key, size, history, at, disk)| Op::Queue { operation, key, size, history, at, disk },
+    let prepare = prop_oneof![1 => Just(None), 3 => (-6i64..1).prop_map(Some)];
+    (operation, key, size, prop::bool::weighted(history), at, prop::bool::weighted(0.3), prepare).prop_map(
+        |(operation, key, size, history, at, disk, prepare)| Op::Queue {
+            operation,
+            key,
+            size,
+            history,
+            at,
+            disk,
+            prepare,
+        },
     )
 }
 
@@ -173,13 +186,17 @@ fn marker() -> impl Strategy<Value = Op> {
     let visible = prop_oneof![3 => Just(None), 1 => (-4i64..2).prop_map(Some)];
     let skip = prop_oneof![6 => Just(1i64), 1 => -3i64..4];
     let rare = || prop::bool::weighted(0.2);
-    (kind, skip, -1i64..9, visible, prop::bool::weighted(0.9), prop::bool::weighted(0.4), rare()).prop_map(
-        |(kind, skip, length, visible, hcs, extend, history)| Op::Marker {
+    let hps = prop_oneof![2 => Just(None), 1 => (-4i64..3).prop_map(Some)];
+    let durable = (prop::bool::weighted(0.9), hps, prop::bool::weighted(0.1));
+    (kind, skip, -1i64..9, visible, durable, prop::bool::weighted(0.4), rare()).prop_map(
+        |(kind, skip, length, visible, (hcs, hps, purge), extend, history)| Op::Marker {
             kind,
             skip,
             length,
             visible,
             hcs,
+            hps,
+            purge,
             extend,
             history,
         },

@@ -117,13 +117,14 @@ impl ActiveStream {
             visible: Some(range.visible),
             high_completed_seqno: range.high_completed_seqno,
             high_prepared_seqno: range.high_prepared_seqno,
+            purge_seqno: range.purge_seqno,
             extend: self.checkpoint_start == Some(range.start),
             history: range.history,
         };
         self.next_start = range.end.next();
         self.checkpoint_start = Some(range.start);
         let marker = if options.marker_v2_2 {
-            Marker::from_snapshot_v2_2(&snapshot, Seqno::ZERO)
+            Marker::from_snapshot_v2_2(&snapshot)
         } else {
             Marker::from_snapshot(&snapshot)
         };

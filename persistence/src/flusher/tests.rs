@@ -152,6 +152,18 @@ fn the_state_committed_is_that_of_the_batch_not_of_now() {
 }
 
 #[test]
+fn a_change_of_state_alone_is_committed() {
+    let mut rig = rig();
+    rig.set("a", "one");
+    rig.flush();
+    rig.vbucket.set_state(State::Replica, None).expect("allowed");
+    let flushed = rig.flush();
+    assert_eq!(persisted(&flushed), Some(Persisted { seqno: Seqno(1), items: 0, more: false }));
+    let state = rig.engine.snapshot(VB).expect("there").state().cloned().expect("committed");
+    assert_eq!((state.state, state.snapshot_end), (State::Replica, Seqno(1)));
+}
+
+#[test]
 fn a_vbucket_it_forgot_is_not_flushed() {
     let mut rig = rig();
     rig.set("a", "one");

@@ -112,11 +112,11 @@ impl Marker {
 
     /// That marker in form 2.2.
     #[must_use]
-    pub fn from_snapshot_v2_2(snapshot: &SnapshotMarker, purge_seqno: Seqno) -> Self {
+    pub fn from_snapshot_v2_2(snapshot: &SnapshotMarker) -> Self {
         let form = MarkerForm::V2_2 {
             max_visible: snapshot.visible.unwrap_or(snapshot.end),
             high_completed: snapshot.high_completed_seqno.unwrap_or_default(),
-            purge_seqno,
+            purge_seqno: snapshot.purge_seqno.unwrap_or_default(),
             high_prepared: snapshot.high_prepared_seqno.unwrap_or_default(),
         };
         Self { form, ..Self::from_snapshot(snapshot) }
@@ -126,13 +126,13 @@ impl Marker {
     #[must_use]
     pub fn to_snapshot(&self) -> SnapshotMarker {
         let disk = self.flags.contains(MarkerFlags::DISK);
-        let (visible, completed, prepared) = match self.form {
-            MarkerForm::V1 => (None, None, None),
+        let (visible, completed, prepared, purge) = match self.form {
+            MarkerForm::V1 => (None, None, None, None),
             MarkerForm::V2_0 { max_visible, high_completed } => {
-                (Some(max_visible), Some(high_completed), None)
+                (Some(max_visible), Some(high_completed), None, None)
             }
-            MarkerForm::V2_2 { max_visible, high_completed, high_prepared, .. } => {
-                (Some(max_visible), Some(high_completed), Some(high_prepared))
+            MarkerForm::V2_2 { max_visible, high_completed, high_prepared, purge_seqno } => {
+                (Some(max_visible), Some(high_completed), Some(high_prepared), Some(purge_seqno))
             }
         };
         SnapshotMarker {
@@ -142,6 +142,7 @@ impl Marker {
             visible,
             high_completed_seqno: completed.filter(|_| disk),
             high_prepared_seqno: prepared.filter(|_| disk),
+            purge_seqno: purge.filter(|_| disk),
             extend: !disk && !self.flags.contains(MarkerFlags::CHECKPOINT),
             history: self.flags.contains(MarkerFlags::HISTORY),
         }

@@ -179,6 +179,7 @@ fn snapshots_survive_their_markers() {
         visible: Some(Seqno(8)),
         high_completed_seqno: Some(Seqno(7)),
         high_prepared_seqno: Some(Seqno(6)),
+        purge_seqno: Some(Seqno(2)),
         ..SnapshotMarker::new(SnapshotType::Disk, Seqno(3), Seqno(9))
     };
     assert_eq!(Marker::from_snapshot(&memory).flags.0, 0x05);
@@ -195,14 +196,14 @@ fn snapshots_survive_their_markers() {
             "without a visible seqno the end is it; completed seqnos of memory say nothing",
         );
     }
-    assert_eq!(Marker::from_snapshot_v2_2(&disk, Seqno(2)).to_snapshot(), disk);
+    assert_eq!(Marker::from_snapshot_v2_2(&disk).to_snapshot(), disk);
     assert_eq!(
         Marker::from_snapshot_v2_0(&disk).to_snapshot(),
-        SnapshotMarker { high_prepared_seqno: None, ..disk }
+        SnapshotMarker { high_prepared_seqno: None, purge_seqno: None, ..disk }
     );
     let initial = SnapshotMarker { snapshot_type: SnapshotType::InitialDisk, ..disk };
-    assert_eq!(Marker::from_snapshot_v2_2(&initial, Seqno(2)).to_snapshot(), disk);
-    let form = Marker::from_snapshot_v2_2(&disk, Seqno(2)).form;
+    assert_eq!(Marker::from_snapshot_v2_2(&initial).to_snapshot(), disk);
+    let form = Marker::from_snapshot_v2_2(&disk).form;
     assert!(matches!(form, MarkerForm::V2_2 { purge_seqno: Seqno(2), .. }), "{form:?}");
 }
 

@@ -1,0 +1,63 @@
+//! What is committed with a batch: the state as it is once exactly that batch is durable.
+//!
+//! In goes what was committed before and the batch; out comes the next state. What always holds (C22): a snapshot counts
+//! as whole only once the item with its end is in a batch, whatever ranges follow it; until then the range says
+//! from where on it is half, and neither what it has completed (from disk) nor what it has prepared counts.
+
+use super::{VBucket, role};
+use crate::state::Note;
+use crate::{Batch, Role, Seqno, SnapshotRange, SnapshotType, VBucketState};
+
+impl VBucket {
+    /// What to commit with `batch`, after which `previous` was committed.
+    #[must_use]
+    pub fn state_with(&self, batch: &Batch, previous: &VBucketState) -> VBucketState {
+        let current = self.lock().current.clone();
+        let mut next = VBucketState {
+            state: current.state,
+            failover_log: current.failover_log,
+            replication_topology: current.replication_topology,
+            ..previous.clone()
+        };
+        // Batches do not mix snapshots from disk with any other.
+        let from = batch.ranges().first().map_or(SnapshotType::Memory, |range| range.snapshot_type);
+        let mut high = None;
+        for item in batch.items() {
+            next.take_note(Note::of(item), item.seqno, from);
+            if item.operation.namespace().is_some() {
+                high = Some(item.seqno);
+            }
+        }
+        let last = batch.ranges().iter().rfind(|range| range.last.is_some());
+        let (Some(high), Some(last)) = (high, last) else { return next };
+        next.snapshot_type = last.snapshot_type;
+        next.snapshot_end = last.end;
+        for whole in batch.ranges().iter().filter(|range| is_whole(range, high)) {
+            next.complete(whole, previous.prepared_seqno);
+        }
+        if role(next.state) == Role::Active {
+            (next.snapshot_start, next.snapshot_end) = (high, high);
+            next.high_prepared_seqno = next.high_prepared_seqno.max(next.prepared_seqno);
+        }
+        next
+    }
+}
+
+/// Whether the item with its end is in the batch or was in one before it. An empty range is never whole by itself, though
+/// its end may be the seqno of an item before it.
+fn is_whole(range: &SnapshotRange, high: Seqno) -> bool {
+    range.last == Some(range.end) && range.end <= high
+}
+
+impl VBucketState {
+    /// Everything up to the end of `whole` is durable, and so are its prepares, those of earlier batches included.
+    fn complete(&mut self, whole: &SnapshotRange, prepared_before: Seqno) {
+        self.snapshot_start = self.snapshot_start.max(whole.end);
+        let before = if prepared_before <= whole.end { prepared_before } else { Seqno::ZERO };
+        let prepared = whole.high_prepared_seqno.unwrap_or_default().max(before);
+        self.high_prepared_seqno = self.high_prepared_seqno.max(prepared);
+        let completed = whole.high_completed_seqno.unwrap_or_default();
+        self.high_completed_seqno = self.high_completed_seqno.max(completed);
+        self.purge_seqno = self.purge_seqno.max(whole.purge_seqno.unwrap_or_default());
+    }
+}

@@ -1,0 +1,113 @@
+//! Which snapshots count as whole: on disk, for a promotion, for a resuming stream, after a rollback.
+
+use super::*;
+
+fn flush(vbucket: &VBucket, before: &VBucketState) -> VBucketState {
+    let flush = vbucket.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
+    let state = vbucket.state_with(flush.batch(), before);
+    flush.commit();
+    state
+}
+
+fn range(state: &VBucketState) -> (u64, u64) {
+    (state.snapshot_start.0, state.snapshot_end.0)
+}
+
+#[test]
+fn half_a_snapshot_is_not_whole_because_the_next_has_passed_its_end() {
+    let (replica, state) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 4)).expect("valid");
+    replica.receive(at(1, "a")).expect("inside");
+    replica.receive(at(2, "b")).expect("inside");
+    // Another active announces what is to follow.
+    replica.receive_marker(marker(3, 9)).expect("valid");
+    assert_eq!(
+        replica.resume_point().snapshot_start,
+        Seqno(0),
+        "nothing of 3-9 is there, and 1-4 is not whole"
+    );
+    assert_eq!(replica.resume_point().snapshot_end, Seqno(4));
+    replica.receive(at(4, "c")).expect("inside");
+    let state = flush(&replica, &state);
+    assert_eq!(range(&state), (0, 9), "4 is there, but as a part of 3-9");
+    replica.receive(at(9, "d")).expect("the end");
+    assert_eq!(range(&flush(&replica, &state)), (9, 9));
+}
+
+#[test]
+fn an_empty_checkpoints_range_completes_nothing() {
+    // The vBucket state stands in a checkpoint without operations, whose range is the last seqno before it.
+    let (replica, state) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 3)).expect("valid");
+    replica.receive(at(1, "a")).expect("inside");
+    replica.receive(at(2, "b")).expect("inside");
+    replica.set_state(State::Pending, None).expect("allowed");
+    let state = flush(&replica, &state);
+    assert_eq!(range(&state), (0, 3));
+    // A state that is received carries the seqno of the item to come; that item is not there.
+    let item = Item::new(Operation::SetVBucketState(State::Pending), Key::new(b""));
+    assert_eq!(replica.receive(item).expect("a state").seqno, Seqno(3));
+    let resume = replica.resume_point();
+    assert_eq!((resume.seqno, resume.snapshot_start, resume.snapshot_end), (Seqno(2), Seqno(0), Seqno(3)));
+    assert_eq!(range(&flush(&replica, &state)), (0, 3));
+}
+
+#[test]
+fn a_promotion_after_a_rollback_branches_where_the_rollback_went() {
+    let (replica, persisted) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 6)).expect("valid");
+    for seqno in 1..=6 {
+        replica.receive(at(seqno, "a")).expect("inside");
+    }
+    let disk = VBucketState { snapshot_start: Seqno(3), snapshot_end: Seqno(3), ..persisted };
+    replica.rollback(Seqno(3), &disk).expect("a replica");
+    replica.set_state(State::Active, Some(VbUuid(9))).expect("a new branch");
+    assert_eq!(replica.failover_log().newest(), FailoverEntry { uuid: VbUuid(9), seqno: Seqno(3) });
+}
+
+#[test]
+fn a_rollback_into_a_snapshot_is_inside_it_again() {
+    let (replica, persisted) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 6)).expect("valid");
+    for seqno in 1..=6 {
+        replica.receive(at(seqno, "a")).expect("inside");
+    }
+    // The store went back to a batch that had only a part of 3-6.
+    let disk = VBucketState { snapshot_start: Seqno(2), snapshot_end: Seqno(6), ..persisted };
+    replica.rollback(Seqno(4), &disk).expect("a replica");
+    let resume = replica.resume_point();
+    assert_eq!((resume.seqno, resume.snapshot_start, resume.snapshot_end), (Seqno(4), Seqno(2), Seqno(6)));
+    replica.receive(at(5, "b")).expect("the snapshot goes on");
+    replica.set_state(State::Active, Some(VbUuid(9))).expect("a new branch");
+    assert_eq!(replica.failover_log().newest().seqno, Seqno(2), "3 to 5 are half a snapshot");
+}
+
+#[test]
+fn a_rollback_goes_back_only_and_on_followers_only() {
+    let (replica, persisted) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 2)).expect("valid");
+    replica.receive(at(2, "a")).expect("inside");
+    let ahead = VBucketError::RollbackAhead { vb: Vbid(3), to: Seqno(3), high: Seqno(2) };
+    assert_eq!(replica.rollback(Seqno(3), &persisted), Err(ahead));
+    assert_eq!((replica.high_seqno(), replica.manager().stats().items), (Seqno(2), 1));
+    for state in [State::Active, State::Dead] {
+        let (other, persisted) = vbucket(state);
+        let refused = other.rollback(Seqno(0), &persisted);
+        assert_eq!(refused, Err(VBucketError::WrongState { vb: Vbid(3), state }));
+    }
+}
+
+#[test]
+fn a_deletions_revision_counts_unless_a_higher_one_took_its_place() {
+    let (active, state) = vbucket(State::Active);
+    let deletion = |key: &str, rev_seqno| Item { rev_seqno, ..Item::deletion(Key::new(key.as_bytes())) };
+    active.write(deletion("a", 17), 1).expect("active");
+    let state = flush(&active, &state);
+    assert_eq!(state.max_deleted_rev_seqno, 17);
+    active.write(deletion("b", 20), 1).expect("active");
+    active.write(Item { rev_seqno: 21, ..set("b") }, 1).expect("active");
+    let state = flush(&active, &state);
+    assert_eq!(state.max_deleted_rev_seqno, 17, "b lives: its next deletion has at least 22");
+    active.write(deletion("b", 22), 1).expect("active");
+    assert_eq!(flush(&active, &state).max_deleted_rev_seqno, 22);
+}

@@ -1,0 +1,109 @@
+//! What may become what, where branches start, and the clock.
+
+use super::*;
+
+const STATES: [State; 4] = [State::Active, State::Replica, State::Pending, State::Dead];
+
+#[test]
+fn every_change_but_one_is_allowed_and_that_one_changes_nothing() {
+    for (from, to) in STATES.into_iter().flat_map(|from| STATES.map(|to| (from, to))) {
+        let (vbucket, _) = vbucket(from);
+        let shown = vbucket.manager().to_string();
+        let changed = vbucket.set_state(to, Some(VbUuid(8)));
+        if (from, to) == (State::Active, State::Pending) {
+            assert_eq!(changed, Err(VBucketError::NoTransition { vb: Vbid(3), from, to }));
+            assert_eq!((vbucket.state(), vbucket.manager().to_string()), (from, shown));
+            continue;
+        }
+        assert_eq!((changed, vbucket.state()), (Ok(()), to), "{from} to {to}");
+        // What it takes from now on.
+        assert_eq!(vbucket.write(set("a"), 1).is_ok(), to == State::Active, "{from} to {to}");
+        let follows = matches!(to, State::Replica | State::Pending);
+        assert_eq!(vbucket.receive_marker(marker(1, 2)).is_ok(), follows, "{from} to {to}");
+        let branches = if to == State::Active && from != to { 2 } else { 1 };
+        assert_eq!(vbucket.failover_log().entries().len(), branches, "{from} to {to}");
+    }
+}
+
+#[test]
+fn a_change_is_something_to_flush_and_staying_is_not() {
+    let (vbucket, persisted) = vbucket(State::Replica);
+    vbucket.set_state(State::Replica, None).expect("nothing happens");
+    assert_eq!(vbucket.manager().stats().items, 0);
+    vbucket.set_state(State::Active, Some(VbUuid(8))).expect("a new branch");
+    let flush = vbucket.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
+    let state = vbucket.state_with(flush.batch(), &persisted);
+    assert_eq!((state.state, state.failover_log.newest().uuid), (State::Active, VbUuid(8)));
+    assert_eq!((state.snapshot_start, state.snapshot_end), (Seqno(0), Seqno(0)));
+}
+
+#[test]
+fn a_takeover_needs_the_whole_snapshot_a_branch_does_not() {
+    let (replica, _) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 4)).expect("valid");
+    replica.receive(at(2, "a")).expect("inside");
+    let half = VBucketError::HalfSnapshot { vb: Vbid(3), high: Seqno(2), snapshot_end: Seqno(4) };
+    assert_eq!(replica.set_state(State::Active, None), Err(half));
+    assert_eq!(replica.state(), State::Replica);
+    replica.receive(at(4, "b")).expect("the snapshot goes on");
+    replica.set_state(State::Pending, None).expect("allowed");
+    replica.set_state(State::Active, None).expect("whole");
+    assert_eq!(replica.failover_log().entries().len(), 1, "the same branch");
+}
+
+#[test]
+fn a_branch_needs_a_name_of_its_own_or_nothing_happens() {
+    let (replica, _) = vbucket(State::Replica);
+    let shown = replica.manager().to_string();
+    for uuid in [0, 7] {
+        let refused = replica.set_state(State::Active, Some(VbUuid(uuid)));
+        assert!(matches!(refused, Err(VBucketError::Branch { .. })), "{refused:?}");
+    }
+    assert_eq!((replica.state(), replica.manager().to_string()), (State::Replica, shown));
+    assert_eq!(replica.failover_log().entries().len(), 1);
+}
+
+#[test]
+fn what_was_written_as_active_is_whole_when_it_is_promoted_again() {
+    let (vbucket, _) = vbucket(State::Active);
+    for key in ["a", "b", "c"] {
+        vbucket.write(set(key), 1).expect("active");
+    }
+    vbucket.set_state(State::Replica, None).expect("allowed");
+    assert_eq!(vbucket.resume_point().snapshot_start, Seqno(3));
+    vbucket.set_state(State::Active, Some(VbUuid(8))).expect("a new branch");
+    assert_eq!(vbucket.failover_log().newest(), FailoverEntry { uuid: VbUuid(8), seqno: Seqno(3) });
+}
+
+#[test]
+fn a_received_cas_moves_the_clock_of_the_next_active() {
+    let (replica, _) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 1)).expect("valid");
+    let ahead = Cas(99 << 16);
+    replica.receive(Item { cas: ahead, ..at(1, "a") }).expect("inside");
+    replica.set_state(State::Active, Some(VbUuid(8))).expect("a new branch");
+    assert_eq!(replica.write(set("b"), 1).expect("active").cas, Cas(ahead.0 + 1));
+}
+
+#[test]
+fn a_clock_without_a_next_value_refuses_writes_until_it_is_set_back() {
+    let (replica, persisted) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 1)).expect("valid");
+    replica.receive(Item { cas: Cas(u64::MAX), ..at(1, "a") }).expect("inside");
+    let replica_only = replica.force_max_cas(Cas(5));
+    assert_eq!(replica_only, Err(VBucketError::WrongState { vb: Vbid(3), state: State::Replica }));
+    replica.set_state(State::Active, Some(VbUuid(8))).expect("a new branch");
+    assert_eq!(replica.write(set("b"), 1), Err(VBucketError::ClockExhausted { vb: Vbid(3) }));
+    assert_eq!(replica.high_seqno(), Seqno(1));
+
+    replica.force_max_cas(Cas(5 << 16)).expect("active");
+    let written = replica.write(set("b"), 1).expect("there is a next one");
+    assert_eq!(written.cas, Cas((5 << 16) + 1));
+    let flush = replica.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
+    let state = replica.state_with(flush.batch(), &persisted);
+    assert_eq!(state.max_cas, written.cas, "the value set by hand counts, not the higher one before it");
+    flush.commit();
+    // And it stays: what was committed before was higher.
+    let quiet = replica.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
+    assert_eq!(replica.state_with(quiet.batch(), &state).max_cas, written.cas);
+}

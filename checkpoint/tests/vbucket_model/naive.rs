@@ -1,0 +1,211 @@
+//! The naive vBucket: everything it ever took, in one `Vec`, and what is on disk as a function of that.
+//!
+//! What always holds: `changes` begin behind `base`, which is what the store had when the vBucket was made or rolled back.
+
+use checkpoint::{Operation, Seqno, SnapshotMarker, SnapshotType, State};
+
+/// One operation it took.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    pub seqno: u64,
+    pub operation: Operation,
+    pub prepare: u64,
+    /// `None` if it was written here.
+    pub snapshot: Option<SnapshotMarker>,
+    /// The vBucket stopped being active with it: it is history, whatever snapshot it came in.
+    pub is_history: bool,
+}
+
+impl Taken {
+    fn is_from_disk(&self) -> bool {
+        self.snapshot.is_some_and(|marker| marker.snapshot_type != SnapshotType::Memory)
+    }
+
+    /// Whether everything up to here is whole with it.
+    fn completes(&self) -> bool {
+        self.snapshot.is_none_or(|marker| marker.end.0 == self.seqno)
+    }
+}
+
+/// What is committed with a batch, as far as it follows from what was taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OnDisk {
+    pub start: u64,
+    pub end: u64,
+    pub kind: SnapshotType,
+    pub visible: u64,
+    pub completed: u64,
+    pub prepared_here: u64,
+    pub prepared: u64,
+    pub purge: u64,
+}
+
+#[derive(Debug)]
+pub struct Naive {
+    pub state: State,
+    /// Newest first.
+    pub log: Vec<(u64, u64)>,
+    pub base: OnDisk,
+    pub high: u64,
+    pub changes: Vec<Taken>,
+    /// The snapshot being received.
+    pub snapshot: Option<SnapshotMarker>,
+    /// End of the last one it has all of, and of the one its last item belongs to.
+    pub whole: u64,
+    pub snapshot_end: u64,
+}
+
+impl Naive {
+    /// One that has `high` on disk with `base`.
+    pub fn on_disk(state: State, log: Vec<(u64, u64)>, base: OnDisk, high: u64) -> Self {
+        let is_half = base.start <= high && high < base.end;
+        let marker = SnapshotMarker {
+            high_completed_seqno: (base.kind != SnapshotType::Memory).then_some(Seqno(base.completed)),
+            ..SnapshotMarker::new(base.kind, Seqno(base.start), Seqno(base.end))
+        };
+        Self {
+            state,
+            log,
+            base,
+            high,
+            changes: Vec::new(),
+            snapshot: (is_half && state != State::Active).then_some(marker),
+            whole: if is_half { base.start } else { high },
+            snapshot_end: if is_half { base.end } else { high },
+        }
+    }
+
+    pub fn follows(&self) -> bool {
+        matches!(self.state, State::Replica | State::Pending)
+    }
+
+    /// The highest prepare that has ended.
+    pub fn completed(&self) -> u64 {
+        self.at(self.high, false, false).completed
+    }
+
+    /// What is committed with everything up to `upto`; `knows_history` if what was flushed meanwhile says how far this was
+    /// active itself.
+    pub fn at(&self, upto: u64, is_active: bool, knows_history: bool) -> OnDisk {
+        let taken: Vec<_> = self.changes.iter().filter(|taken| taken.seqno <= upto).collect();
+        let mut disk = self.base;
+        let Some(last) = taken.last() else { return disk };
+        for taken in &taken {
+            match taken.operation {
+                Operation::Prepare => disk.prepared = taken.seqno,
+                Operation::Commit | Operation::Abort if !taken.is_from_disk() => {
+                    disk.completed = disk.completed.max(taken.prepare);
+                }
+                _ => {}
+            }
+            if !matches!(taken.operation, Operation::Prepare | Operation::Abort) {
+                disk.visible = taken.seqno;
+            }
+            if taken.completes() || (taken.is_history && knows_history) {
+                disk.start = disk.start.max(taken.seqno);
+                if disk.prepared <= taken.seqno {
+                    disk.prepared_here = disk.prepared_here.max(disk.prepared);
+                }
+                if let Some(marker) = taken.snapshot.filter(|_| taken.completes()) {
+                    let said = |seqno: Option<Seqno>| seqno.unwrap_or_default().0;
+                    disk.completed = disk.completed.max(said(marker.high_completed_seqno));
+                    disk.prepared_here = disk.prepared_here.max(said(marker.high_prepared_seqno));
+                    disk.purge = disk.purge.max(said(marker.purge_seqno));
+                }
+            }
+        }
+        disk.end = last.snapshot.map_or(last.seqno, |marker| marker.end.0);
+        disk.kind = last.snapshot.map_or(SnapshotType::Memory, |marker| marker.snapshot_type);
+        if is_active {
+            (disk.start, disk.end) = (last.seqno, last.seqno);
+            disk.prepared_here = disk.prepared_here.max(disk.prepared);
+        }
+        disk
+    }
+
+    /// It was active when everything up to there was committed.
+    pub fn is_history_up_to(&mut self, seqno: u64) {
+        if let Some(taken) = self.changes.iter_mut().rfind(|taken| taken.seqno <= seqno) {
+            taken.is_history = true;
+        }
+    }
+
+    pub fn may_end(&self, operation: Operation, prepare: u64, seqno: u64) -> bool {
+        !matches!(operation, Operation::Commit | Operation::Abort)
+            || (prepare > self.completed() && prepare < seqno)
+    }
+
+    pub fn write(&mut self, operation: Operation, prepare: u64) -> bool {
+        let ok = self.state == State::Active && self.may_end(operation, prepare, self.high + 1);
+        if ok {
+            self.take(Taken { seqno: self.high + 1, operation, prepare, snapshot: None, is_history: false });
+        }
+        ok
+    }
+
+    pub fn receive(&mut self, seqno: u64, operation: Operation, prepare: u64) -> bool {
+        let Some(marker) = self.snapshot.filter(|_| self.follows()) else { return false };
+        let taken = Taken { seqno, operation, prepare, snapshot: Some(marker), is_history: false };
+        let fits = seqno > self.high && (marker.start.0..=marker.end.0).contains(&seqno);
+        let ok = fits && (taken.is_from_disk() || self.may_end(operation, prepare, seqno));
+        if ok {
+            self.take(taken);
+            self.snapshot_end = marker.end.0;
+            if taken.completes() {
+                self.whole = seqno;
+            }
+        }
+        ok
+    }
+
+    pub fn marker(&mut self, marker: SnapshotMarker) -> bool {
+        let is_memory = marker.snapshot_type == SnapshotType::Memory;
+        let completed = marker.high_completed_seqno.map(|seqno| seqno.0);
+        let ok = self.follows()
+            && marker.start <= marker.end
+            && marker.end.0 >= self.high
+            && completed.is_none_or(|completed| completed >= self.completed())
+            && (is_memory || completed.is_some())
+            && !(is_memory && marker.purge_seqno.is_some());
+        if ok {
+            self.snapshot = Some(marker);
+        }
+        ok
+    }
+
+    pub fn set_state(&mut self, state: State, uuid: Option<u64>) -> bool {
+        if state == self.state {
+            return true;
+        }
+        if (self.state, state) == (State::Active, State::Pending) {
+            return false;
+        }
+        if state == State::Active {
+            match uuid {
+                None if self.whole < self.high => return false,
+                None => {}
+                Some(uuid) if uuid == 0 || self.log.iter().any(|&(known, _)| known == uuid) => return false,
+                Some(uuid) => {
+                    let whole = self.whole;
+                    self.log.retain(|&(_, seqno)| seqno <= whole);
+                    self.log.insert(0, (uuid, whole));
+                    self.log.truncate(25);
+                }
+            }
+            self.snapshot = None;
+        }
+        if self.state == State::Active {
+            (self.whole, self.snapshot_end) = (self.high, self.high);
+            if let Some(last) = self.changes.last_mut() {
+                last.is_history = true;
+            }
+        }
+        self.state = state;
+        true
+    }
+
+    fn take(&mut self, taken: Taken) {
+        self.high = taken.seqno;
+        self.changes.push(taken);
+    }
+}

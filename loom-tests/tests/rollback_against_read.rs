@@ -1,0 +1,47 @@
+//! A rollback never lets a subscriber mix what was rolled back with what came instead.
+//!
+//! One thread reads with a subscription while another rolls back and queues a different item under the same seqno. The
+//! reader ends up with the second history, whatever it saw of the first; had it looked only before a read whether there
+//! was a rollback, it could deliver the second item after the first without a word.
+#![cfg(checkpoint_loom)]
+
+use checkpoint::fault::Fault;
+use checkpoint::{Next, ReadLimit, Seqno};
+use loom::thread;
+use lowtide_loom_tests::{active, assert_caught, assert_sound, every_order, set};
+
+#[test]
+fn rollback_against_read() {
+    every_order(|| {
+        let manager = active(false);
+        let mut subscription = manager.subscribe("reader", Seqno::ZERO).expect("0 is below every seqno");
+        set(&manager, "first");
+        let rolling_back = {
+            let manager = manager.clone();
+            thread::spawn(move || {
+                manager.clear(Seqno::ZERO);
+                set(&manager, "second");
+                set(&manager, "third");
+            })
+        };
+        let mut seen = Vec::new();
+        while seen.len() < 2 {
+            match subscription.wait(ReadLimit::NONE).expect("nobody takes its name") {
+                Next::Batch(batch) => seen.extend(batch.items().map(|item| item.key.to_string())),
+                Next::RolledBack(seqno) => {
+                    seen.truncate(seqno.0 as usize);
+                    subscription.go_back(seqno).expect("as told");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(seen, ["second", "third"]);
+        rolling_back.join().expect("it ends");
+        assert_sound(&manager);
+    });
+}
+
+#[test]
+fn the_broken_variant_is_caught() {
+    assert_caught("rollback_against_read", &[Fault::RollbackLookedForFirst]);
+}
