@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::index::ENTRY_BYTES;
-use crate::{Batch, Key, State};
+use crate::{Batch, Key, Operation, State};
 
 fn item(seqno: u64, value_bytes: usize) -> Item {
     Item {
