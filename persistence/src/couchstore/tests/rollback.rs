@@ -131,9 +131,12 @@ fn a_rollback_takes_two_syncs_and_to_where_it_is_none() {
     assert_eq!(syncs(), before, "nothing to do");
     engine.purge(VB, Seqno(2)).expect("purged");
     assert_eq!(syncs(), before + 1, "recovery knows a purge by its nodes");
+    let tip = find::newest(disk.open(&file(), Access::ReadOnly).expect("there"), &file()).expect("opens");
+    let Earlier::Found(target) = history::at_or_below(&tip, Seqno(2)).expect("sound") else { panic!() };
     assert_eq!(naive::rollback(&engine, 2), 2);
     assert_eq!(syncs(), before + 3);
     let header = CouchFile::open_read_only(&disk, &file()).expect("opens").header();
+    assert_eq!(header.previous, Some(target.position), "as the vendor's library does");
     assert_eq!(header.info.high, Seqno(2), "the vendor's tools see it at once");
 }
 
