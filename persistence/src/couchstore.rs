@@ -14,6 +14,9 @@
 //! | `btree_read` | damaged trees end in errors |
 //! | `vbucket` | readers see whole, durable commits and never wait |
 //! | `directory` | a vBucket is there as a whole or not at all |
+//! | `history` | what a rollback finds is a commit, and not one that was given up |
+//! | `vbucket/rollback`, `vbucket/purge` | what was rolled back or purged stays away |
+//! | `group` | batches of different vBuckets share nothing |
 //! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
 
 mod appender;
@@ -25,12 +28,15 @@ mod by_seqno;
 mod checksum;
 mod chunk;
 mod couch_file;
+mod count;
 mod directory;
 mod doc_info;
 mod document;
 mod fields;
 mod find;
+mod group;
 mod header;
+mod history;
 mod names;
 mod node;
 mod pointer;
@@ -38,11 +44,14 @@ mod read;
 mod recover;
 mod reduce;
 mod rev_meta;
+mod scan_keys;
 mod shared;
 mod snappy;
 mod snapshot;
 mod source;
 mod tip;
+mod tombstones;
+mod unreadable;
 mod vbstate;
 mod vbucket;
 mod writer;
@@ -54,18 +63,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::Vbid;
+use checkpoint::{Seqno, Vbid};
 use parking_lot::{Mutex, RwLock};
 
 use crate::disk::{Disk, DiskLock};
-use crate::{Batch, Committed, Engine, EngineError, RecoveryReport, Snapshot, VBucketInfo};
+use crate::{
+    Batch, Capabilities, Committed, Engine, EngineError, Executor, History, InOrder, RecoveryReport,
+    RolledBack, Snapshot, VBucketInfo,
+};
 
 pub use self::btree_read::NodeShape;
 pub use self::couch_file::{CouchFile, HeaderInfo};
 pub use self::doc_info::DocInfo;
 pub use self::reduce::Tree;
 
-use self::directory::Directory;
+use self::directory::{Directory, Slot};
 use self::shared::Shared;
 use self::snapshot::CouchSnapshot;
 use self::vbucket::VBucket;
@@ -93,7 +105,8 @@ pub struct CouchstoreConfig {
 #[derive(Debug)]
 pub struct Couchstore {
     shared: Arc<Shared>,
-    vbuckets: RwLock<BTreeMap<Vbid, Arc<VBucket>>>,
+    vbuckets: RwLock<BTreeMap<Vbid, Slot>>,
+    executor: Arc<dyn Executor>,
     /// `None` once the store is closed. Taken before `vbuckets`.
     open: Mutex<Option<Open>>,
 }
@@ -109,8 +122,8 @@ impl Couchstore {
     /// Opens the store in `dir`, which is made if need be, and repairs what a crash left behind.
     ///
     /// # Errors
-    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere; [`EngineError::Corrupt`] or
-    /// [`EngineError::Unsupported`] if a vBucket's file can't be read.
+    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere. A vBucket whose file can't be read is in the
+    /// report, and no error.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -122,12 +135,33 @@ impl Couchstore {
         let mut directory = Directory::new(disk, dir, Arc::clone(&shared));
         let (vbuckets, report) = directory.open()?;
         let open = Mutex::new(Some(Open { directory, _lock: lock }));
-        Ok((Self { shared, vbuckets: RwLock::new(vbuckets), open }, report))
+        Ok((Self { shared, vbuckets: RwLock::new(vbuckets), executor: Arc::new(InOrder), open }, report))
+    }
+
+    /// Lets the host's executor run commits of several vBuckets, so that their writes and syncs overlap. *Default*:
+    /// [`InOrder`].
+    #[must_use]
+    pub fn with_executor(self, executor: Arc<dyn Executor>) -> Self {
+        Self { executor, ..self }
+    }
+
+    fn slot(&self, vb: Vbid) -> Result<Slot, EngineError> {
+        self.vbuckets.read().get(&vb).cloned().ok_or(EngineError::UnknownVBucket { vb })
     }
 
     fn vbucket(&self, vb: Vbid) -> Result<Arc<VBucket>, EngineError> {
-        self.vbuckets.read().get(&vb).cloned().ok_or(EngineError::UnknownVBucket { vb })
+        match self.slot(vb)? {
+            Slot::Open(vbucket) => Ok(vbucket),
+            Slot::Unreadable(unreadable) => Err(unreadable.error()),
+        }
     }
+}
+
+fn open_ones(vbuckets: &BTreeMap<Vbid, Slot>) -> impl Iterator<Item = &VBucket> {
+    vbuckets.values().filter_map(|slot| match slot {
+        Slot::Open(vbucket) => Some(&**vbucket),
+        Slot::Unreadable(_) => None,
+    })
 }
 
 fn closed() -> EngineError {
@@ -139,6 +173,15 @@ impl Engine for Couchstore {
         "couchstore"
     }
 
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            // Prepares and system events have a byte before theirs.
+            key_bytes_max: document::STORED_KEY_BYTES_MAX - 1,
+            value_bytes_max: document::BODY_BYTES_MAX,
+            history: History::SinceCompaction,
+        }
+    }
+
     fn create(&self, vb: Vbid) -> Result<(), EngineError> {
         let mut open = self.open.lock();
         let open = open.as_mut().ok_or_else(closed)?;
@@ -147,7 +190,7 @@ impl Engine for Couchstore {
             return Err(EngineError::VBucketExists { vb });
         }
         let vbucket = open.directory.create(vb)?;
-        self.vbuckets.write().insert(vb, vbucket);
+        self.vbuckets.write().insert(vb, Slot::Open(vbucket));
         Ok(())
     }
 
@@ -155,9 +198,18 @@ impl Engine for Couchstore {
         let open = self.open.lock();
         let open = open.as_ref().ok_or_else(closed)?;
         self.shared.check_poison()?;
-        let vbucket = self.vbucket(vb)?;
-        let removed = open.directory.remove(vb, &vbucket);
-        if vbucket.is_dropped() {
+        let (removed, is_gone) = match self.slot(vb)? {
+            Slot::Open(vbucket) => {
+                let removed = open.directory.remove(vb, &vbucket);
+                (removed, vbucket.is_dropped())
+            }
+            Slot::Unreadable(_) => {
+                let removed = open.directory.remove_unreadable(vb);
+                let is_gone = removed.is_ok();
+                (removed, is_gone)
+            }
+        };
+        if is_gone {
             self.vbuckets.write().remove(&vb);
         }
         removed
@@ -168,7 +220,15 @@ impl Engine for Couchstore {
     }
 
     fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>> {
-        batches.iter().map(|batch| self.vbucket(batch.vb)?.commit(batch)).collect()
+        group::commit(&*self.executor, batches, &|batch| self.vbucket(batch.vb)?.commit(batch))
+    }
+
+    fn rollback(&self, vb: Vbid, to: Seqno) -> Result<RolledBack, EngineError> {
+        self.vbucket(vb)?.rollback(to)
+    }
+
+    fn purge(&self, vb: Vbid, upto: Seqno) -> Result<Seqno, EngineError> {
+        self.vbucket(vb)?.purge(upto)
     }
 
     fn snapshot(&self, vb: Vbid) -> Result<Box<dyn Snapshot>, EngineError> {
@@ -182,7 +242,8 @@ impl Engine for Couchstore {
     fn stats(&self) -> BTreeMap<&'static str, u64> {
         let vbuckets = self.vbuckets.read();
         let sum = |bytes: fn(&tip::Tip) -> u64| {
-            vbuckets.values().fold(0_u64, |sum, vbucket| sum.saturating_add(bytes(&vbucket.published().tip)))
+            open_ones(&vbuckets)
+                .fold(0_u64, |sum, vbucket| sum.saturating_add(bytes(&vbucket.published().tip)))
         };
         BTreeMap::from([
             ("bytes-written", self.shared.written_bytes.get()),
@@ -199,6 +260,6 @@ impl Engine for Couchstore {
         let Some(_open) = self.open.lock().take() else { return Ok(()) };
         let vbuckets = std::mem::take(&mut *self.vbuckets.write());
         // Every file gets its chance; the first failure is told.
-        vbuckets.values().map(|vbucket| vbucket.close()).fold(Ok(()), Result::and)
+        open_ones(&vbuckets).map(VBucket::close).fold(Ok(()), Result::and)
     }
 }

@@ -32,6 +32,12 @@ pub enum EngineError {
         /// The vBucket.
         vb: Vbid,
     },
+    /// An earlier batch of the same vBucket in the same call was not committed, so this one was not tried.
+    #[error("vBucket {vb}: the batch before this one in the same call was not committed")]
+    EarlierBatchFailed {
+        /// The vBucket.
+        vb: Vbid,
+    },
     /// A record the format can't represent.
     #[error("vBucket {vb}, seqno {seqno}: {what} is {size}, over the format's {limit}")]
     TooLarge {
@@ -86,6 +92,7 @@ impl EngineError {
             Self::OutOfOrder { .. } => "out-of-order",
             Self::UnknownVBucket { .. } => "unknown-vbucket",
             Self::VBucketExists { .. } => "vbucket-exists",
+            Self::EarlierBatchFailed { .. } => "earlier-batch-failed",
             Self::TooLarge { .. } => "too-large",
             Self::InvalidArgument(_) => "invalid-argument",
             Self::Poisoned { .. } => "poisoned",

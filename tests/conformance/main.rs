@@ -1,17 +1,17 @@
-//! Every storage engine keeps the promises of `persistence::Engine` (E1 to E6), on the same suite.
+//! Every storage engine keeps the promises of `persistence::Engine` (E1 to E10), on the same suite.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use persistence::Engine;
 use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
 use persistence::disk::Disk;
+use persistence::{Engine, Executor};
 use support::conformance;
 
 fn couchstore(commit: CommitMode) {
-    conformance::run(&|disk: Arc<dyn Disk>| {
+    conformance::run(&|disk: Arc<dyn Disk>, executor: Arc<dyn Executor>| {
         let (engine, _report) = Couchstore::open(disk, Path::new("/store"), CouchstoreConfig { commit })?;
-        Ok(Box::new(engine) as Box<dyn Engine>)
+        Ok(Box::new(engine.with_executor(executor)) as Box<dyn Engine>)
     });
 }
 

@@ -5,6 +5,7 @@ pub mod conformance;
 pub mod git;
 pub mod history;
 pub mod stores;
+pub mod threads;
 
 /// The README's example is a test.
 #[cfg(doctest)]

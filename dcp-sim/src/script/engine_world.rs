@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use checkpoint::{Seqno, Vbid};
 use persistence::disk::{FaultyDisk, Keep, MemoryDisk};
-use persistence::{Batch, Engine, EngineError, ScanLimit, Snapshot};
+use persistence::{Batch, Engine, EngineError, RolledBack, ScanLimit, Snapshot};
 
 use super::clock::Clock;
 use super::engine_command::{EngineCommand, Fill, View, Write};
@@ -85,6 +85,16 @@ impl EngineWorld {
             }
             EngineCommand::Drop(vb) => nothing(self.engine()?.drop_vbucket(*vb)),
             EngineCommand::Create(vb) => nothing(self.engine()?.create(*vb)),
+            EngineCommand::Rollback { vb, to } => {
+                Ok(vec![match self.engine()?.rollback(*vb, *to).map_err(kind)? {
+                    RolledBack::Done { high } => format!("high={high}"),
+                    RolledBack::NeedsReset { lowest } => format!("needs-reset lowest={lowest}"),
+                }])
+            }
+            EngineCommand::Purge { vb, upto } => {
+                let purged = self.engine()?.purge(*vb, *upto).map_err(kind)?;
+                Ok(vec![format!("purged={purged}")])
+            }
             EngineCommand::Info(vb) => {
                 let info = self.engine()?.info(*vb).map_err(kind)?;
                 let (high, purge, items, deleted) = (info.high, info.purge, info.items, info.deleted);

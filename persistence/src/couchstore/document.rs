@@ -16,8 +16,8 @@ use super::fields::U48_MAX;
 use super::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use super::rev_meta::{Durable, RevMeta};
 
-const SYSTEM: u8 = 0x01;
-const PREPARED: u8 = 0x02;
+pub(super) const SYSTEM: u8 = 0x01;
+pub(super) const PREPARED: u8 = 0x02;
 
 /// Stored keys leave room in a node's entry for one further prefix.
 pub(super) const STORED_KEY_BYTES_MAX: usize = KEY_BYTES_MAX - 1;
@@ -54,7 +54,8 @@ pub(super) fn is_prepared(id: &[u8]) -> bool {
     id.first() == Some(&PREPARED)
 }
 
-fn split_key(id: &Bytes) -> Option<(Namespace, Key)> {
+/// The name space and the key that a stored key means; `None` if it has no collection.
+pub(super) fn split_key(id: &Bytes) -> Option<(Namespace, Key)> {
     let (namespace, encoded) = match *id.first()? {
         SYSTEM => (Namespace::System, id.slice(1..)),
         PREPARED => (Namespace::Prepared, id.slice(1..)),

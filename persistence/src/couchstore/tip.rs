@@ -109,7 +109,7 @@ impl Tip {
         self.end
     }
 
-    fn corrupt_row(&self, tree: Tree) -> EngineError {
+    pub(super) fn corrupt_row(&self, tree: Tree) -> EngineError {
         let position = self.header.root(tree).map_or(self.position, |root| root.position);
         self.source.corrupt(position, format!("a row in the {} is too short", tree.name()))
     }

@@ -3,6 +3,9 @@
 //! Readers take the published commit and go; they never wait for a write or a sync. A commit is published after its
 //! sync, as a whole.
 
+mod purge;
+mod rollback;
+
 use std::sync::Arc;
 
 use checkpoint::{Datatype, Seqno, VBucketState, Vbid};
@@ -38,6 +41,9 @@ struct Active {
     figures: StoreFigures,
     /// Its file has no name any more: what would be written is lost.
     dropped: bool,
+    /// Raised by whatever makes the file go another way than by commits: rollback, purge, drop, close. What was begun in
+    /// another epoch, and copies the file, must not take its place.
+    epoch: u64,
 }
 
 impl VBucket {
@@ -46,7 +52,7 @@ impl VBucket {
     pub(super) fn new(vb: Vbid, writer: Writer, shared: Arc<Shared>) -> Result<Self, EngineError> {
         let tip = writer.tip().clone();
         let (state, figures) = tip.state()?.unzip();
-        let active = Active { writer, figures: figures.unwrap_or_default(), dropped: false };
+        let active = Active { writer, figures: figures.unwrap_or_default(), dropped: false, epoch: 0 };
         let published = RwLock::new(Arc::new(Published { tip, state }));
         Ok(Self { vb, shared, active: Mutex::new(active), published })
     }
@@ -59,10 +65,7 @@ impl VBucket {
     /// Commits a batch; all refusals come before the first write.
     pub(super) fn commit(&self, batch: &Batch<'_>) -> Result<Committed, EngineError> {
         let mut active = self.active.lock();
-        if active.dropped {
-            return Err(EngineError::UnknownVBucket { vb: self.vb });
-        }
-        self.shared.check_poison()?;
+        self.check_writable(&active)?;
         let high = Seqno(active.writer.tip().header.update_seq);
         let documents = document::from_items(self.vb, batch.items, high)?;
         let items = documents.len();
@@ -87,6 +90,13 @@ impl VBucket {
         Ok(Committed { high, items })
     }
 
+    fn check_writable(&self, active: &Active) -> Result<(), EngineError> {
+        if active.dropped {
+            return Err(EngineError::UnknownVBucket { vb: self.vb });
+        }
+        self.shared.check_poison()
+    }
+
     /// Removes its file by `remove`; after that commits find no vBucket.
     pub(super) fn drop_with(
         &self,
@@ -96,6 +106,7 @@ impl VBucket {
         let mut active = self.active.lock();
         remove()?;
         active.dropped = true;
+        active.epoch += 1;
         Ok(())
     }
 
@@ -107,6 +118,7 @@ impl VBucket {
     pub(super) fn close(&self) -> Result<(), EngineError> {
         let mut active = self.active.lock();
         active.dropped = true;
+        active.epoch += 1;
         self.shared.check_poison()?;
         active.writer.finish()
     }

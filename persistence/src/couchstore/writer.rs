@@ -3,6 +3,9 @@
 //! Always: the file up to the end of the last good commit is never written again, but for that commit's block type.
 //! Whatever fails before a commit's sync leaves the writer as after the last good commit; what the failed one left in
 //! the file is cut off, durably, before anything else is written. A failed sync, or a failed cut, poisons the store.
+//! A commit that opening the file could not tell from garbage before it is activated takes two syncs.
+
+mod amend;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,6 +49,8 @@ pub(super) struct Writer {
     tip: Tip,
     /// The state the next commit will make durable.
     header: Header,
+    /// The commit that state is derived from: the last good one, or an earlier one gone back to.
+    base: u64,
     out: Appender,
     /// The tip's block type is not written yet: the write failed.
     activation_due: bool,
@@ -72,7 +77,15 @@ impl Writer {
     /// Goes on after `tip`, which must be durable, activated, and the last thing in its file.
     pub(super) fn new(tip: Tip, shared: Arc<Shared>) -> Self {
         let out = Appender::new(tip.source.clone(), tip.end);
-        Self { shared, header: tip.header.clone(), tip, out, activation_due: false, cut_due: false }
+        Self {
+            shared,
+            header: tip.header.clone(),
+            base: tip.position,
+            tip,
+            out,
+            activation_due: false,
+            cut_due: false,
+        }
     }
 
     /// The last good commit.
@@ -97,12 +110,6 @@ impl Writer {
         self.attempt(|writer| writer.modify(Tree::Local, &[action], &mut |_, _| Ok(())))
     }
 
-    /// Sets the highest tombstone ever purged.
-    #[cfg(test)]
-    pub(super) fn set_purge_seq(&mut self, purge_seq: u64) {
-        self.header.purge_seq = purge_seq;
-    }
-
     /// Makes what was saved durable, all of it or, on an error, nothing.
     pub(super) fn commit(&mut self, timestamp: u64) -> Result<(), EngineError> {
         self.attempt(|writer| writer.commit_header(timestamp))
@@ -112,6 +119,7 @@ impl Writer {
     pub(super) fn abandon(&mut self) {
         self.cut_due |= self.out.written_bytes() > 0;
         self.header = self.tip.header.clone();
+        self.base = self.tip.position;
         self.out = Appender::new(self.tip.source.clone(), self.tip.end);
     }
 
@@ -208,8 +216,17 @@ impl Writer {
         Ok(info)
     }
 
+    /// Whether opening the file would know the next commit for what it is, were it not activated: it names the last
+    /// good one as the one before, and its last chunk is one of its roots.
+    fn is_recognizable(&self) -> bool {
+        self.header.version >= VERSION_PREVIOUS
+            && self.base == self.tip.position
+            && self.out.position() > self.tip.end
+    }
+
     fn commit_header(&mut self, timestamp: u64) -> Result<(), EngineError> {
-        let header = Header { timestamp, previous: self.tip.position, ..self.header.clone() };
+        let header = Header { timestamp, previous: self.base, ..self.header.clone() };
+        let recognizable = self.is_recognizable();
         let position = self.out.header_position();
         let encoded = header.encode(block::DATA);
         self.out.header(&encoded)?;
@@ -219,8 +236,7 @@ impl Writer {
 
         let two_phase = self.shared.config.commit == CommitMode::TwoPhase
             || next.end - self.tip.end > ONE_SYNC_BYTES_MAX
-            // Without the position of the one before, a header that isn't activated can't be told from garbage.
-            || next.header.version < VERSION_PREVIOUS;
+            || !recognizable;
         if two_phase {
             recover::write_type(&next)?;
             self.shared.sync(&*next.source.file, &next.source.path)?;
@@ -228,6 +244,7 @@ impl Writer {
         self.shared.commits.add(1);
         self.shared.written_bytes.add(self.out.written_bytes() + 1);
         self.header = next.header.clone();
+        self.base = next.position;
         self.out = Appender::new(next.source.clone(), next.end);
         self.tip = next;
         self.activation_due = !two_phase && recover::write_type(&self.tip).is_err();
