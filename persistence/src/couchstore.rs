@@ -14,6 +14,7 @@
 //! | `btree_read` | damaged trees end in errors |
 //! | `vbucket` | readers see whole, durable commits and never wait |
 //! | `directory` | a vBucket is there as a whole or not at all |
+//! | `compact` | a file is replaced by a smaller one with the same content, beside commits |
 //! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
 
 mod appender;
@@ -24,6 +25,7 @@ mod by_id;
 mod by_seqno;
 mod checksum;
 mod chunk;
+mod compact;
 mod couch_file;
 mod directory;
 mod doc_info;
@@ -31,8 +33,10 @@ mod document;
 mod fields;
 mod find;
 mod header;
+mod index;
 mod names;
 mod node;
+mod node_writer;
 mod pointer;
 mod read;
 mod recover;
@@ -58,13 +62,17 @@ use checkpoint::Vbid;
 use parking_lot::{Mutex, RwLock};
 
 use crate::disk::{Disk, DiskLock};
-use crate::{Batch, Committed, Engine, EngineError, RecoveryReport, Snapshot, VBucketInfo};
+use crate::{
+    Batch, Committed, CompactionRequest, Engine, EngineError, Job, RecoveryReport, Snapshot, VBucketInfo,
+};
 
 pub use self::btree_read::NodeShape;
+pub use self::compact::CompactionConfig;
 pub use self::couch_file::{CouchFile, HeaderInfo};
 pub use self::doc_info::DocInfo;
 pub use self::reduce::Tree;
 
+use self::compact::Compaction;
 use self::directory::Directory;
 use self::shared::Shared;
 use self::snapshot::CouchSnapshot;
@@ -87,6 +95,8 @@ pub enum CommitMode {
 pub struct CouchstoreConfig {
     /// How a commit becomes durable. *Default*: [`CommitMode::OneSync`].
     pub commit: CommitMode,
+    /// When files are compacted, and how.
+    pub compaction: CompactionConfig,
 }
 
 /// A store of many vBuckets, each in a file of its own.
@@ -95,7 +105,7 @@ pub struct Couchstore {
     shared: Arc<Shared>,
     vbuckets: RwLock<BTreeMap<Vbid, Arc<VBucket>>>,
     /// `None` once the store is closed. Taken before `vbuckets`.
-    open: Mutex<Option<Open>>,
+    open: Arc<Mutex<Option<Open>>>,
 }
 
 #[derive(Debug)]
@@ -121,7 +131,7 @@ impl Couchstore {
         let shared = Arc::new(Shared::new(config));
         let mut directory = Directory::new(disk, dir, Arc::clone(&shared));
         let (vbuckets, report) = directory.open()?;
-        let open = Mutex::new(Some(Open { directory, _lock: lock }));
+        let open = Arc::new(Mutex::new(Some(Open { directory, _lock: lock })));
         Ok((Self { shared, vbuckets: RwLock::new(vbuckets), open }, report))
     }
 
@@ -152,8 +162,8 @@ impl Engine for Couchstore {
     }
 
     fn drop_vbucket(&self, vb: Vbid) -> Result<(), EngineError> {
-        let open = self.open.lock();
-        let open = open.as_ref().ok_or_else(closed)?;
+        let mut open = self.open.lock();
+        let open = open.as_mut().ok_or_else(closed)?;
         self.shared.check_poison()?;
         let vbucket = self.vbucket(vb)?;
         let removed = open.directory.remove(vb, &vbucket);
@@ -179,6 +189,19 @@ impl Engine for Couchstore {
         Ok(self.vbucket(vb)?.published().tip.info())
     }
 
+    fn compact(&self, vb: Vbid, request: CompactionRequest) -> Result<Box<dyn Job>, EngineError> {
+        let store = Arc::downgrade(&self.open);
+        Ok(Box::new(Compaction::begin(store, self.vbucket(vb)?, Arc::clone(&self.shared), request)?))
+    }
+
+    fn maintenance(&self) -> Option<Box<dyn Job>> {
+        // Nobody is to wait for those who wait for a commit.
+        let vbuckets: Vec<_> = self.vbuckets.read().values().cloned().collect();
+        let vb = self.shared.config.compaction.choose(&vbuckets)?;
+        // Whoever was faster has begun it.
+        self.compact(vb, CompactionRequest::default()).ok()
+    }
+
     fn stats(&self) -> BTreeMap<&'static str, u64> {
         let vbuckets = self.vbuckets.read();
         let sum = |bytes: fn(&tip::Tip) -> u64| {
@@ -187,10 +210,12 @@ impl Engine for Couchstore {
         BTreeMap::from([
             ("bytes-written", self.shared.written_bytes.get()),
             ("commits", self.shared.commits.get()),
+            ("compactions", self.shared.compactions.get()),
             ("documents-written", self.shared.documents.get()),
             ("file-bytes", sum(tip::Tip::file_bytes)),
             ("live-bytes", sum(tip::Tip::live_bytes)),
             ("syncs", self.shared.syncs.get()),
+            ("tombstones-purged", self.shared.tombstones_purged.get()),
             ("vbuckets", vbuckets.len() as u64),
         ])
     }

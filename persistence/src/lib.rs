@@ -17,7 +17,9 @@ pub mod disk;
 mod engine;
 mod error;
 mod flusher;
+mod job;
 
 pub use engine::{Batch, Committed, Engine, RecoveryReport, ScanLimit, ScanSlice, Snapshot, VBucketInfo};
 pub use error::EngineError;
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
+pub use job::{Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, Progress, Verdict};

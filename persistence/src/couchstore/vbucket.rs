@@ -11,10 +11,15 @@ use parking_lot::{Mutex, RwLock};
 use crate::{Batch, Committed, EngineError};
 
 use super::document;
+use super::index::Saved;
 use super::shared::Shared;
 use super::tip::Tip;
 use super::vbstate::{self, StoreFigures};
-use super::writer::{Saved, Writer};
+use super::writer::Writer;
+
+mod exchange;
+
+pub(super) use exchange::Claim;
 
 /// An acknowledged commit as readers need it.
 #[derive(Debug)]
@@ -38,6 +43,10 @@ struct Active {
     figures: StoreFigures,
     /// Its file has no name any more: what would be written is lost.
     dropped: bool,
+    /// How often history was broken off: a commit of one epoch is not derived from all of another's.
+    epoch: u64,
+    /// A compaction has it.
+    compacting: bool,
 }
 
 impl VBucket {
@@ -46,7 +55,13 @@ impl VBucket {
     pub(super) fn new(vb: Vbid, writer: Writer, shared: Arc<Shared>) -> Result<Self, EngineError> {
         let tip = writer.tip().clone();
         let (state, figures) = tip.state()?.unzip();
-        let active = Active { writer, figures: figures.unwrap_or_default(), dropped: false };
+        let active = Active {
+            writer,
+            figures: figures.unwrap_or_default(),
+            dropped: false,
+            epoch: 0,
+            compacting: false,
+        };
         let published = RwLock::new(Arc::new(Published { tip, state }));
         Ok(Self { vb, shared, active: Mutex::new(active), published })
     }
@@ -96,6 +111,7 @@ impl VBucket {
         let mut active = self.active.lock();
         remove()?;
         active.dropped = true;
+        active.epoch += 1;
         Ok(())
     }
 
@@ -107,6 +123,7 @@ impl VBucket {
     pub(super) fn close(&self) -> Result<(), EngineError> {
         let mut active = self.active.lock();
         active.dropped = true;
+        active.epoch += 1;
         self.shared.check_poison()?;
         active.writer.finish()
     }
