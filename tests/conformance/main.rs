@@ -10,7 +10,11 @@ use support::conformance;
 
 fn couchstore(commit: CommitMode) {
     conformance::run(&|disk: Arc<dyn Disk>| {
-        let (engine, _report) = Couchstore::open(disk, Path::new("/store"), CouchstoreConfig { commit })?;
+        let (engine, _report) = Couchstore::open(
+            disk,
+            Path::new("/store"),
+            CouchstoreConfig { commit, ..CouchstoreConfig::default() },
+        )?;
         Ok(Box::new(engine) as Box<dyn Engine>)
     });
 }

@@ -1,16 +1,22 @@
 //! Compaction: what it keeps and what it gives up, beside commits, snapshots, drops and failures.
 
+mod failures;
 mod files;
+mod jobs;
 mod model;
 mod power;
 mod purge;
 mod shapes;
 
-use checkpoint::Vbid;
+use checkpoint::{Item, Vbid};
 
 use crate::{Budget, CompactionReport, CompactionRequest, Engine, EngineError, Job, Progress};
 
-use super::support::VB;
+use crate::couchstore::Couchstore;
+use crate::disk::Disk;
+
+use super::crash::noise;
+use super::support::{VB, commit, dir, open, set};
 
 /// Few enough items a step that every stage takes several.
 const SMALL: Budget = Budget { items: 3, bytes: 4096 };
@@ -52,3 +58,23 @@ fn begin(engine: &dyn Engine) -> Box<dyn Job> {
 fn compact(engine: &dyn Engine, vb: Vbid, request: CompactionRequest) -> CompactionReport {
     to_end(&mut *engine.compact(vb, request).expect("begun"), SMALL).expect("no failure")
 }
+
+fn names(disk: &dyn Disk) -> Vec<String> {
+    disk.list(&dir()).expect("listed")
+}
+
+fn batch(from: u64) -> Vec<Item> {
+    (from..from + 20).map(|seqno| set(seqno, &format!("key-{}", seqno % 30), &noise(200))).collect()
+}
+
+fn store(disk: &(impl Disk + Clone + 'static)) -> Couchstore {
+    let (engine, _) = open(disk).expect("opens");
+    engine.create(VB).expect("created");
+    for from in [1, 21, 41] {
+        commit(&engine, VB, &batch(from)).expect("committed");
+    }
+    engine
+}
+
+const POINTS: [&str; 4] =
+    ["compact-copied", "compact-caught-up", "compact-before-rename", "compact-after-rename"];

@@ -1,28 +1,26 @@
-//! Power loss and failures at every single I/O of commits before, beside and after compactions.
-
-use std::collections::BTreeMap;
+//! Power loss at every single I/O of commits before, beside and after compactions.
 
 use checkpoint::{Item, Seqno};
 
-use crate::couchstore::{CommitMode, CompactionConfig, Couchstore, CouchstoreConfig};
-use crate::disk::{Disk, DiskOperation, Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig};
+use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 use crate::{Budget, CompactionRequest, Engine, EngineError, Job, Progress};
 
 use super::super::crash::{Contents, apply, noise};
-use super::super::support::{VB, commit, contents, delete, dir, open_with, set};
-use super::compact;
+use super::super::support::{VB, commit, contents, delete, open_with, set};
+use super::{compact, names};
 
 /// Synced often and sorted in little memory, so that there is something to fail on the way.
-const CONFIG: CouchstoreConfig = CouchstoreConfig {
+pub(super) const CONFIG: CouchstoreConfig = CouchstoreConfig {
     commit: CommitMode::OneSync,
     compaction: CompactionConfig { sync_bytes: 1500, sort_bytes: 2000, ..CompactionConfig::DEFAULT },
 };
-const TWO_PHASE: CouchstoreConfig = CouchstoreConfig { commit: CommitMode::TwoPhase, ..CONFIG };
-const BUDGET: Budget = Budget { items: 5, bytes: 6000 };
+pub(super) const TWO_PHASE: CouchstoreConfig = CouchstoreConfig { commit: CommitMode::TwoPhase, ..CONFIG };
+pub(super) const BUDGET: Budget = Budget { items: 5, bytes: 6000 };
 
 /// What is done, in order. A compaction's steps are done with commits between them until it ends.
 #[derive(Clone, Debug)]
-enum Event {
+pub(super) enum Event {
     Commit(Vec<Item>),
     /// With all commits up to the next compaction beside it, one after every few steps.
     Compact {
@@ -32,7 +30,7 @@ enum Event {
     Until(&'static str),
 }
 
-fn script() -> Vec<Event> {
+pub(super) fn script() -> Vec<Event> {
     let many = |from: u64, to: u64| {
         let items =
             (from..to).map(|seqno| set(seqno, &format!("key-{}", seqno % 23), &noise(seqno as usize * 7)));
@@ -60,14 +58,14 @@ fn script() -> Vec<Event> {
 
 /// What the vBucket holds while something is done that may have been done already when it fails.
 #[derive(Clone, Debug, Default)]
-struct Expected {
-    contents: Contents,
+pub(super) struct Expected {
+    pub(super) contents: Contents,
     /// What a commit in flight would add.
     in_flight: Vec<Item>,
     /// What a compaction in flight would purge.
-    purging: Vec<u64>,
+    pub(super) purging: Vec<u64>,
     /// The point reached last, and rounds caught up with.
-    point: &'static str,
+    pub(super) point: &'static str,
     rounds: u64,
 }
 
@@ -86,13 +84,13 @@ impl Expected {
     }
 
     /// Purges what a job beginning now would.
-    fn begin_purge(&mut self) {
+    pub(super) fn begin_purge(&mut self) {
         let last = self.contents.keys().last().copied();
         let tombstones = self.contents.iter().filter(|(_, item)| item.deleted).map(|(&seqno, _)| seqno);
         self.purging = tombstones.filter(|seqno| Some(*seqno) != last).collect();
     }
 
-    fn end_purge(&mut self) {
+    pub(super) fn end_purge(&mut self) {
         let purging = std::mem::take(&mut self.purging);
         self.contents.retain(|seqno, _| !purging.contains(seqno));
     }
@@ -163,12 +161,13 @@ fn work(job: &mut Option<Box<dyn Job>>, expected: &mut Expected) -> Result<(), E
     Ok(())
 }
 
-fn names(disk: &FaultyDisk) -> Vec<String> {
-    disk.list(&dir()).expect("listed")
-}
-
 /// After any failure and reopening: only what may be there, in one file; and it stays so, and can be gone on with.
-fn check_after(disk: &FaultyDisk, config: CouchstoreConfig, expected: Option<&Expected>, what: &str) {
+pub(super) fn check_after(
+    disk: &FaultyDisk,
+    config: CouchstoreConfig,
+    expected: Option<&Expected>,
+    what: &str,
+) {
     let reopen = || open_with(disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
     let (engine, _) = reopen();
     let Some(expected) = expected else {
@@ -194,7 +193,7 @@ fn keeps() -> impl Iterator<Item = Keep> {
 }
 
 /// Without faults: how many I/Os there are, and that the script does what it is for.
-fn rehearse(config: CouchstoreConfig) -> u64 {
+pub(super) fn rehearse(config: CouchstoreConfig) -> u64 {
     let disk = FaultyDisk::new(MemoryDisk::new());
     let mut expected = None;
     run(&disk, config, &mut expected).expect("no failure");
@@ -239,181 +238,4 @@ fn power_loss_at_any_io_leaves_one_file_or_the_other_whole() {
 fn power_loss_at_any_io_leaves_one_file_or_the_other_whole_with_two_syncs() {
     let cases = power_loss(TWO_PHASE);
     assert!(cases >= 1500, "{cases}");
-}
-
-/// Runs the script to its end whatever fails: a failed commit is tried again, after reopening if need be; a compaction
-/// that failed is begun anew.
-struct Stubborn<'a> {
-    disk: &'a FaultyDisk,
-    config: CouchstoreConfig,
-    engine: Option<Couchstore>,
-    job: Option<(Box<dyn Job>, bool)>,
-    expected: Expected,
-    failed_jobs: usize,
-    what: &'a str,
-}
-
-impl Stubborn<'_> {
-    fn reopen(&mut self) {
-        self.job = None;
-        self.engine = None;
-        let engine = (0..3).find_map(|_| open_with(self.disk, self.config).ok());
-        self.engine = Some(engine.expect("opens at last").0);
-    }
-
-    fn engine(&self) -> &Couchstore {
-        self.engine.as_ref().expect("open")
-    }
-
-    fn is_poisoned(&self) -> bool {
-        matches!(self.engine().create(VB), Err(EngineError::Poisoned { .. }))
-    }
-
-    fn check(&self) {
-        assert_eq!(contents(self.engine(), VB), self.expected.contents, "{}", self.what);
-    }
-
-    fn commit(&mut self, items: &[Item]) {
-        while let Err(error) = commit(self.engine(), VB, items) {
-            self.check();
-            if matches!(error, EngineError::Poisoned { .. }) || self.is_poisoned() {
-                self.reopen();
-                if contents(self.engine(), VB) == apply(&self.expected.contents, items) {
-                    break;
-                }
-                self.check();
-            }
-        }
-        self.expected.contents = apply(&self.expected.contents, items);
-        self.check();
-    }
-
-    fn work(&mut self) {
-        let Some((mut job, purge)) = self.job.take() else { return };
-        match job.step(BUDGET) {
-            Ok(Progress::Reached(point)) => {
-                self.expected.point = point;
-                if point == "compact-after-rename" {
-                    self.expected.end_purge();
-                }
-                self.job = Some((job, purge));
-            }
-            Ok(Progress::Done(_)) => {}
-            Ok(_) => self.job = Some((job, purge)),
-            Err(error) => self.failed(purge, &error),
-        }
-        self.check();
-    }
-
-    fn failed(&mut self, purge: bool, error: &EngineError) {
-        self.failed_jobs += 1;
-        let what = self.what;
-        let leftovers = || names(self.disk).into_iter().filter(|name| name.contains("compact")).count();
-        if self.is_poisoned() {
-            let of_directory =
-                matches!(error, EngineError::Disk(error) if error.operation == DiskOperation::SyncDir);
-            assert!(of_directory, "{what}: {error}: the target's failures are not the store's");
-            self.check();
-            self.reopen();
-            // The rename was done: the new file is the one that is found.
-            self.expected.end_purge();
-            return;
-        }
-        assert_eq!(leftovers(), 0, "{what}: {error}");
-        if names(self.disk).len() > 1 {
-            // It was the old file that could not be removed.
-            self.check();
-            return;
-        }
-        self.expected.purging.clear();
-        self.begin(purge);
-    }
-
-    fn begin(&mut self, purge: bool) {
-        let purge_upto = purge.then_some(Seqno::MAX);
-        let request = CompactionRequest { purge_upto, ..CompactionRequest::default() };
-        self.job = Some((self.engine().compact(VB, request).expect("begun"), purge));
-        self.expected.point = "";
-        if purge {
-            self.expected.begin_purge();
-        }
-    }
-
-    fn run(&mut self) {
-        self.reopen();
-        while self.engine().vbuckets().is_empty() {
-            if let Err(EngineError::Poisoned { .. }) = self.engine().create(VB) {
-                self.reopen();
-            }
-        }
-        for event in script() {
-            match event {
-                Event::Commit(items) => {
-                    if self.expected.point.is_empty() {
-                        (0..4).for_each(|_| self.work());
-                    }
-                    self.commit(&items);
-                }
-                Event::Until(point) => {
-                    while self.job.is_some() && self.expected.point != point {
-                        self.work();
-                    }
-                }
-                Event::Compact { purge } => {
-                    while self.job.is_some() {
-                        self.work();
-                    }
-                    self.begin(purge);
-                }
-            }
-        }
-        while self.job.is_some() {
-            self.work();
-        }
-    }
-}
-
-fn any_failure(config: CouchstoreConfig) {
-    let faults = [
-        Fault::Eio,
-        Fault::Enospc,
-        Fault::Torn { bytes: 1 },
-        Fault::Torn { bytes: 5200 },
-        Fault::EioPersisted,
-    ];
-    let mut met: BTreeMap<bool, usize> = BTreeMap::new();
-    for (nth, fault) in (1..=rehearse(config)).flat_map(|nth| faults.map(|fault| (nth, fault))) {
-        for keep in [Keep::None, Keep::Random { seed: nth }] {
-            let what = format!("{fault:?} at {nth}, {keep:?}");
-            let disk = FaultyDisk::new(MemoryDisk::new());
-            disk.fail_io(nth, fault);
-            let mut stubborn = Stubborn {
-                disk: &disk,
-                config,
-                engine: None,
-                job: None,
-                expected: Expected::default(),
-                failed_jobs: 0,
-                what: &what,
-            };
-            stubborn.run();
-            *met.entry(stubborn.failed_jobs > 0).or_default() += 1;
-            let expected = stubborn.expected.clone();
-            drop(stubborn);
-            disk.clear_faults();
-            disk.crash(keep);
-            check_after(&disk, config, Some(&expected), &what);
-        }
-    }
-    assert!(met[&true] >= 300 && met.values().sum::<usize>() >= 700, "{met:?}");
-}
-
-#[test]
-fn any_failure_leaves_the_vbucket_serving() {
-    any_failure(CONFIG);
-}
-
-#[test]
-fn any_failure_leaves_the_vbucket_serving_with_two_syncs() {
-    any_failure(TWO_PHASE);
 }
