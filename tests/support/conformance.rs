@@ -14,6 +14,8 @@ use checkpoint::{
 use persistence::disk::{Disk, Fault, FaultyDisk, Keep, MemoryDisk};
 use persistence::{Batch, Committed, Engine, EngineError, ScanLimit, Snapshot};
 
+mod compaction;
+
 /// Opens the engine's store on that disk, always in the same directory.
 pub type Open<'a> = &'a dyn Fn(Arc<dyn Disk>) -> Result<Box<dyn Engine>, EngineError>;
 
@@ -34,6 +36,8 @@ pub fn run(open: Open<'_>) {
     power_loss_keeps_what_was_acknowledged(open);
     failures_leave_batches_in_or_out(open);
     a_failed_sync_poisons(open);
+    compaction::compacting_keeps_everything(open);
+    compaction::purged_tombstones_stay_away(open);
 }
 
 fn fresh(open: Open<'_>) -> (MemoryDisk, Box<dyn Engine>) {

@@ -124,7 +124,12 @@ impl Job for Compaction {
             claim: &claim,
             report: &mut self.report,
         };
-        match context.advance(stage, budget)? {
+        let advanced = context.advance(stage, budget).map_err(|error| {
+            // What was broken off under its feet may have looked like damage.
+            let aborted = claim.published().err();
+            aborted.filter(|aborted| matches!(aborted, EngineError::Aborted { .. })).unwrap_or(error)
+        });
+        match advanced? {
             Some((stage, progress)) => {
                 self.work = Some(Work { stage, revision, files, store, shared, claim });
                 Ok(progress)

@@ -72,7 +72,7 @@ impl Claim {
 
     fn check(&self, active: &Active) -> Result<(), EngineError> {
         if active.dropped || active.epoch != self.epoch {
-            let why = "the vBucket was dropped, closed or rolled back while it was compacted";
+            let why = "the vBucket was dropped, closed, purged or rolled back while it was compacted";
             return Err(EngineError::Aborted { vb: self.vbucket.vb, why });
         }
         self.vbucket.shared.check_poison()
@@ -92,5 +92,35 @@ impl VBucket {
 
     pub(in crate::couchstore) fn is_compacting(&self) -> bool {
         self.active.lock().compacting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use checkpoint::Vbid;
+
+    use super::*;
+    use crate::couchstore::CouchstoreConfig;
+    use crate::couchstore::shared::Shared;
+    use crate::disk::{Disk, MemoryDisk};
+
+    #[test]
+    fn a_break_in_history_ends_a_claim_and_the_next_one_is_good() {
+        let (disk, path) = (MemoryDisk::new(), Path::new("/7.couch.1"));
+        let shared = Arc::new(Shared::new(CouchstoreConfig::default()));
+        let file = disk.create(path).expect("new");
+        let writer = Writer::create(file, path, Arc::clone(&shared)).expect("created");
+        let vbucket = Arc::new(VBucket::new(Vbid(7), writer, shared).expect("empty"));
+        let claim = Claim::new(Arc::clone(&vbucket)).expect("free");
+        assert!(claim.exchange(|_| Ok(None)).is_ok_and(|exchanged| !exchanged));
+        vbucket.active.lock().epoch += 1;
+        assert!(matches!(claim.published(), Err(EngineError::Aborted { vb: Vbid(7), .. })));
+        let exchanged = claim.exchange(|_| panic!("nothing is made for what is no longer there"));
+        assert!(matches!(exchanged, Err(EngineError::Aborted { .. })));
+        assert!(Claim::new(Arc::clone(&vbucket)).is_err());
+        drop(claim);
+        assert!(Claim::new(vbucket).expect("free").published().is_ok());
     }
 }
