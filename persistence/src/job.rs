@@ -77,7 +77,8 @@ pub trait Job: Send + fmt::Debug + 'static {
     ///
     /// # Errors
     /// Whatever went wrong; [`EngineError::Aborted`] if the vBucket is no longer what the job began with. The job is
-    /// over then, has left nothing behind, and the vBucket is as it was, unless the store is poisoned.
+    /// over then, has left nothing behind, and the vBucket is as it was; unless the store is poisoned, or what it could
+    /// not do was the last thing of all, the removal of what the vBucket needs no more: that is tried again later.
     fn step(&mut self, budget: Budget) -> Result<Progress, EngineError>;
 }
 

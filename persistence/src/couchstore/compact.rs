@@ -29,6 +29,7 @@ mod swap;
 mod target;
 mod trigger;
 
+use std::fmt;
 use std::sync::Arc;
 
 use checkpoint::Seqno;
@@ -60,7 +61,6 @@ const BEFORE_RENAME: &str = "compact-before-rename";
 const AFTER_RENAME: &str = "compact-after-rename";
 
 /// A compaction of one vBucket.
-#[derive(Debug)]
 pub(super) struct Compaction {
     vb: checkpoint::Vbid,
     /// `None` once it is over.
@@ -68,7 +68,6 @@ pub(super) struct Compaction {
     report: CompactionReport,
 }
 
-#[derive(Debug)]
 struct Work {
     stage: Stage,
     revision: u64,
@@ -80,7 +79,6 @@ struct Work {
 }
 
 /// What is to be done next.
-#[derive(Debug)]
 enum Stage {
     Begin(CompactionRequest),
     Copy { tip: Tip, target: Target, copying: Copying },
@@ -139,6 +137,16 @@ impl Job for Compaction {
     }
 }
 
+impl fmt::Debug for Compaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The rest would be all rows it has in memory.
+        f.debug_struct("Compaction")
+            .field("vb", &self.vb)
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Compaction {
     fn drop(&mut self) {
         let Some(Work { stage: Stage::Clean, store, claim, .. }) = &self.work else { return };
@@ -161,10 +169,12 @@ impl Context<'_> {
     fn advance(&mut self, stage: Stage, budget: Budget) -> Result<Next, EngineError> {
         if let Stage::Clean = stage {
             // The new file is in place: what becomes of it now is no longer this job's concern.
-            with_directory(self.store, self.claim.vb(), |directory| {
-                directory.remove_superseded(self.claim.vb())
-            })?;
-            return Ok(None);
+            let vb = self.claim.vb();
+            return match with_directory(self.store, vb, |directory| directory.remove_superseded(vb)) {
+                // Whoever opens the store next removes the old file.
+                Ok(()) | Err(EngineError::Aborted { .. }) => Ok(None),
+                Err(error) => Err(error),
+            };
         }
         let published = self.claim.published()?;
         match stage {

@@ -235,3 +235,19 @@ fn leftovers_of_an_attempt_do_not_hinder_the_next() {
     compact(&engine, VB, CompactionRequest::default());
     assert_eq!(names(&disk), ["7.couch.2"]);
 }
+
+#[test]
+fn a_close_after_the_rename_leaves_the_old_file_to_the_next_opening() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let mut job = begin(&engine);
+    to_point(&mut *job, POINTS[3]);
+    let before = contents(&engine, VB);
+    engine.close().expect("closed");
+    assert!(matches!(job.step(SMALL), Ok(Progress::Done(_))), "all that counts is done");
+    assert_eq!(names(&disk), ["7.couch.1", "7.couch.2"]);
+    drop(engine);
+    let (engine, _) = open(&disk).expect("opens");
+    assert_eq!(names(&disk), ["7.couch.2"]);
+    assert_eq!(contents(&engine, VB), before);
+}
