@@ -230,12 +230,12 @@ fn power_loss(config: CouchstoreConfig, seeds: u64) -> usize {
 
 #[test]
 fn power_loss_at_any_io_leaves_one_file_or_the_other_whole() {
-    let cases = power_loss(CONFIG, 16);
-    assert!(cases >= 1500, "{cases}");
+    let cases = power_loss(CONFIG, 38);
+    assert!(cases >= 3000, "{cases}");
 }
 
 #[test]
 fn power_loss_at_any_io_leaves_one_file_or_the_other_whole_with_two_syncs() {
-    let cases = power_loss(TWO_PHASE, 8);
-    assert!(cases >= 900, "{cases}");
+    let cases = power_loss(TWO_PHASE, 18);
+    assert!(cases >= 1700, "{cases}");
 }
