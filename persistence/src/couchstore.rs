@@ -17,6 +17,7 @@
 //! | `history` | what a rollback finds is a commit, and not one that was given up |
 //! | `vbucket/rollback`, `vbucket/purge` | what was rolled back or purged stays away |
 //! | `group` | batches of different vBuckets share nothing |
+//! | `compact` | a file is replaced by a smaller one with the same content, beside commits |
 //! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
 
 mod appender;
@@ -27,6 +28,7 @@ mod by_id;
 mod by_seqno;
 mod checksum;
 mod chunk;
+mod compact;
 mod couch_file;
 mod count;
 mod directory;
@@ -37,8 +39,10 @@ mod find;
 mod group;
 mod header;
 mod history;
+mod index;
 mod names;
 mod node;
+mod node_writer;
 mod pointer;
 mod read;
 mod recover;
@@ -68,15 +72,17 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::disk::{Disk, DiskLock};
 use crate::{
-    Batch, Capabilities, Committed, Engine, EngineError, Executor, History, InOrder, RecoveryReport,
-    RolledBack, Snapshot, VBucketInfo,
+    Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History, InOrder, Job,
+    RecoveryReport, RolledBack, Snapshot, VBucketInfo,
 };
 
 pub use self::btree_read::NodeShape;
+pub use self::compact::CompactionConfig;
 pub use self::couch_file::{CouchFile, HeaderInfo};
 pub use self::doc_info::DocInfo;
 pub use self::reduce::Tree;
 
+use self::compact::Compaction;
 use self::directory::{Directory, Slot};
 use self::shared::Shared;
 use self::snapshot::CouchSnapshot;
@@ -99,6 +105,8 @@ pub enum CommitMode {
 pub struct CouchstoreConfig {
     /// How a commit becomes durable. *Default*: [`CommitMode::OneSync`].
     pub commit: CommitMode,
+    /// When files are compacted, and how.
+    pub compaction: CompactionConfig,
 }
 
 /// A store of many vBuckets, each in a file of its own.
@@ -108,7 +116,7 @@ pub struct Couchstore {
     vbuckets: RwLock<BTreeMap<Vbid, Slot>>,
     executor: Arc<dyn Executor>,
     /// `None` once the store is closed. Taken before `vbuckets`.
-    open: Mutex<Option<Open>>,
+    open: Arc<Mutex<Option<Open>>>,
 }
 
 #[derive(Debug)]
@@ -134,7 +142,7 @@ impl Couchstore {
         let shared = Arc::new(Shared::new(config));
         let mut directory = Directory::new(disk, dir, Arc::clone(&shared));
         let (vbuckets, report) = directory.open()?;
-        let open = Mutex::new(Some(Open { directory, _lock: lock }));
+        let open = Arc::new(Mutex::new(Some(Open { directory, _lock: lock })));
         Ok((Self { shared, vbuckets: RwLock::new(vbuckets), executor: Arc::new(InOrder), open }, report))
     }
 
@@ -157,9 +165,9 @@ impl Couchstore {
     }
 }
 
-fn open_ones(vbuckets: &BTreeMap<Vbid, Slot>) -> impl Iterator<Item = &VBucket> {
+fn open_ones(vbuckets: &BTreeMap<Vbid, Slot>) -> impl Iterator<Item = &Arc<VBucket>> {
     vbuckets.values().filter_map(|slot| match slot {
-        Slot::Open(vbucket) => Some(&**vbucket),
+        Slot::Open(vbucket) => Some(vbucket),
         Slot::Unreadable(_) => None,
     })
 }
@@ -195,8 +203,8 @@ impl Engine for Couchstore {
     }
 
     fn drop_vbucket(&self, vb: Vbid) -> Result<(), EngineError> {
-        let open = self.open.lock();
-        let open = open.as_ref().ok_or_else(closed)?;
+        let mut open = self.open.lock();
+        let open = open.as_mut().ok_or_else(closed)?;
         self.shared.check_poison()?;
         let (removed, is_gone) = match self.slot(vb)? {
             Slot::Open(vbucket) => {
@@ -239,6 +247,19 @@ impl Engine for Couchstore {
         Ok(self.vbucket(vb)?.published().tip.info())
     }
 
+    fn compact(&self, vb: Vbid, request: CompactionRequest) -> Result<Box<dyn Job>, EngineError> {
+        let store = Arc::downgrade(&self.open);
+        Ok(Box::new(Compaction::begin(store, self.vbucket(vb)?, Arc::clone(&self.shared), request)?))
+    }
+
+    fn maintenance(&self) -> Option<Box<dyn Job>> {
+        // Nobody is to wait for those who wait for a commit.
+        let vbuckets: Vec<_> = open_ones(&self.vbuckets.read()).cloned().collect();
+        let vb = self.shared.config.compaction.choose(&vbuckets)?;
+        // Whoever was faster has begun it.
+        self.compact(vb, CompactionRequest::default()).ok()
+    }
+
     fn stats(&self) -> BTreeMap<&'static str, u64> {
         let vbuckets = self.vbuckets.read();
         let sum = |bytes: fn(&tip::Tip) -> u64| {
@@ -248,10 +269,12 @@ impl Engine for Couchstore {
         BTreeMap::from([
             ("bytes-written", self.shared.written_bytes.get()),
             ("commits", self.shared.commits.get()),
+            ("compactions", self.shared.compactions.get()),
             ("documents-written", self.shared.documents.get()),
             ("file-bytes", sum(tip::Tip::file_bytes)),
             ("live-bytes", sum(tip::Tip::live_bytes)),
             ("syncs", self.shared.syncs.get()),
+            ("tombstones-purged", self.shared.tombstones_purged.get()),
             ("vbuckets", vbuckets.len() as u64),
         ])
     }
@@ -260,6 +283,6 @@ impl Engine for Couchstore {
         let Some(_open) = self.open.lock().take() else { return Ok(()) };
         let vbuckets = std::mem::take(&mut *self.vbuckets.write());
         // Every file gets its chance; the first failure is told.
-        open_ones(&vbuckets).map(VBucket::close).fold(Ok(()), Result::and)
+        open_ones(&vbuckets).map(|vbucket| vbucket.close()).fold(Ok(()), Result::and)
     }
 }

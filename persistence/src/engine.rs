@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 use checkpoint::{Item, Key, Namespace, Seqno, VBucketState, Vbid};
 
-use crate::EngineError;
+use crate::{CompactionRequest, EngineError, Job};
 
 /// The items of one vBucket that become durable together, and its state with them.
 #[derive(Clone, Debug)]
@@ -256,6 +256,18 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`EngineError::UnknownVBucket`].
     fn info(&self, vb: Vbid) -> Result<VBucketInfo, EngineError>;
+
+    /// Begins to give back the space of a vBucket's superseded revisions, and of what the request names. Readers keep
+    /// their snapshots, commits go on; see [`Job`].
+    ///
+    /// # Errors
+    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`], [`EngineError::Poisoned`] or
+    /// [`EngineError::Unsupported`].
+    fn compact(&self, vb: Vbid, request: CompactionRequest) -> Result<Box<dyn Job>, EngineError>;
+
+    /// Upkeep that the engine's configuration asks for now, if any; ask again when the job is done. After a job that
+    /// failed, some time should pass.
+    fn maintenance(&self) -> Option<Box<dyn Job>>;
 
     /// The engine's own counters, by name.
     fn stats(&self) -> BTreeMap<&'static str, u64>;

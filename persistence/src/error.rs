@@ -61,6 +61,20 @@ pub enum EngineError {
         /// The file whose sync failed.
         path: PathBuf,
     },
+    /// A compaction of the vBucket is running: one at a time.
+    #[error("vBucket {vb} is being compacted")]
+    CompactionInProgress {
+        /// The vBucket.
+        vb: Vbid,
+    },
+    /// A job's vBucket is no longer what the job began with. The job is over; begin another one if it is still wanted.
+    #[error("vBucket {vb}: {why}")]
+    Aborted {
+        /// The vBucket.
+        vb: Vbid,
+        /// What has happened to it.
+        why: &'static str,
+    },
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -96,6 +110,8 @@ impl EngineError {
             Self::TooLarge { .. } => "too-large",
             Self::InvalidArgument(_) => "invalid-argument",
             Self::Poisoned { .. } => "poisoned",
+            Self::CompactionInProgress { .. } => "compaction-in-progress",
+            Self::Aborted { .. } => "aborted",
             Self::Disk(error) => match error.kind {
                 DiskErrorKind::NoSpace => "no-space",
                 DiskErrorKind::PowerLost => "power-lost",

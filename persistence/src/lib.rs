@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod executor;
 mod flusher;
+mod job;
 
 pub use engine::{
     Batch, Capabilities, Committed, Engine, History, KeyRange, KeySlice, RecoveryReport, RolledBack,
@@ -27,3 +28,4 @@ pub use engine::{
 pub use error::EngineError;
 pub use executor::{Executor, InOrder, Task};
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
+pub use job::{Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, Progress, Verdict};

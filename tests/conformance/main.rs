@@ -9,8 +9,9 @@ use persistence::{Engine, Executor};
 use support::conformance;
 
 fn couchstore(commit: CommitMode) {
+    let config = CouchstoreConfig { commit, ..CouchstoreConfig::default() };
     conformance::run(&|disk: Arc<dyn Disk>, executor: Arc<dyn Executor>| {
-        let (engine, _report) = Couchstore::open(disk, Path::new("/store"), CouchstoreConfig { commit })?;
+        let (engine, _report) = Couchstore::open(disk, Path::new("/store"), config)?;
         Ok(Box::new(engine.with_executor(executor)) as Box<dyn Engine>)
     });
 }

@@ -3,6 +3,7 @@
 //!
 //! [`run`] checks all of them; each check starts on an empty disk of its own.
 
+mod compaction;
 mod contents;
 mod failures;
 mod groups;
@@ -45,6 +46,8 @@ pub fn run(open_with: OpenWith<'_>) {
     failures::failures_leave_batches_in_or_out(open);
     failures::a_failed_sync_poisons(open);
     groups::a_group_is_its_batches(open_with);
+    compaction::compacting_keeps_everything(open);
+    compaction::purged_tombstones_stay_away(open);
 }
 
 fn fresh(open: Open<'_>) -> (MemoryDisk, Box<dyn Engine>) {

@@ -42,6 +42,11 @@ impl Appender {
         self.written_bytes
     }
 
+    /// Bytes appended so far, whether they are written yet or not.
+    pub(super) const fn appended_bytes(&self) -> u64 {
+        self.written_bytes + self.buffer.len() as u64
+    }
+
     /// Appends a chunk; says where it is and what it takes on disk.
     pub(super) fn chunk(&mut self, body: &[u8]) -> Result<(u64, u64), EngineError> {
         let position = self.position;
@@ -82,7 +87,8 @@ impl Appender {
         &self.source
     }
 
-    fn flush(&mut self) -> Result<(), EngineError> {
+    /// Writes what is collected.
+    pub(super) fn flush(&mut self) -> Result<(), EngineError> {
         if self.buffer.is_empty() {
             return Ok(());
         }

@@ -4,6 +4,8 @@
 //! vBucket is there as a whole or not at all, whenever the power fails. A file that can't be read harms no other: its
 //! vBucket is there, and older revisions of it are kept until it is dropped, and go before it does.
 
+mod revisions;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,11 +37,13 @@ pub(super) struct Directory {
     shared: Arc<Shared>,
     /// The newest revision every vBucket has had since the store was opened.
     revisions: BTreeMap<Vbid, u64>,
+    /// Names of older revisions that may still be there.
+    superseded: Vec<revisions::Superseded>,
 }
 
 impl Directory {
     pub(super) fn new(disk: Arc<dyn Disk>, path: &Path, shared: Arc<Shared>) -> Self {
-        Self { disk, path: path.to_path_buf(), shared, revisions: BTreeMap::new() }
+        Self { disk, path: path.to_path_buf(), shared, revisions: BTreeMap::new(), superseded: Vec::new() }
     }
 
     /// Opens every vBucket and clears the directory of what can't be one.
@@ -107,7 +111,7 @@ impl Directory {
     /// # Errors
     /// [`EngineError::Disk`].
     pub(super) fn create(&mut self, vb: Vbid) -> Result<Arc<VBucket>, EngineError> {
-        let revision = self.revisions.get(&vb).map_or(1, |revision| revision.saturating_add(1));
+        let revision = self.next_revision(vb);
         let path = self.path.join(names::file(vb, revision));
         let boot = self.path.join(names::boot(vb));
         match self.disk.remove(&boot) {
@@ -134,7 +138,8 @@ impl Directory {
     ///
     /// # Errors
     /// [`EngineError::Disk`]: the file is still there, or the store is poisoned.
-    pub(super) fn remove(&self, vb: Vbid, vbucket: &VBucket) -> Result<(), EngineError> {
+    pub(super) fn remove(&mut self, vb: Vbid, vbucket: &VBucket) -> Result<(), EngineError> {
+        self.settle(vb)?;
         let name = names::file(vb, self.revisions.get(&vb).copied().unwrap_or_default());
         vbucket.drop_with(|| self.remove_name(&name))?;
         self.sync()

@@ -3,6 +3,7 @@
 //! Readers take the published commit and go; they never wait for a write or a sync. A commit is published after its
 //! sync, as a whole.
 
+mod exchange;
 mod purge;
 mod rollback;
 
@@ -14,10 +15,13 @@ use parking_lot::{Mutex, RwLock};
 use crate::{Batch, Committed, EngineError};
 
 use super::document;
+use super::index::Saved;
 use super::shared::Shared;
 use super::tip::Tip;
 use super::vbstate::{self, StoreFigures};
-use super::writer::{Saved, Writer};
+use super::writer::Writer;
+
+pub(super) use self::exchange::Claim;
 
 /// An acknowledged commit as readers need it.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ struct Active {
     /// Raised by whatever makes the file go another way than by commits: rollback, purge, drop, close. What was begun in
     /// another epoch, and copies the file, must not take its place.
     epoch: u64,
+    /// A compaction has it.
+    compacting: bool,
 }
 
 impl VBucket {
@@ -52,7 +58,13 @@ impl VBucket {
     pub(super) fn new(vb: Vbid, writer: Writer, shared: Arc<Shared>) -> Result<Self, EngineError> {
         let tip = writer.tip().clone();
         let (state, figures) = tip.state()?.unzip();
-        let active = Active { writer, figures: figures.unwrap_or_default(), dropped: false, epoch: 0 };
+        let active = Active {
+            writer,
+            figures: figures.unwrap_or_default(),
+            dropped: false,
+            epoch: 0,
+            compacting: false,
+        };
         let published = RwLock::new(Arc::new(Published { tip, state }));
         Ok(Self { vb, shared, active: Mutex::new(active), published })
     }

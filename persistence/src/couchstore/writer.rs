@@ -22,24 +22,17 @@ use super::checksum::Checksum;
 use super::doc_info::DocInfo;
 use super::document::Document;
 use super::header::{Header, VERSION, VERSION_PREVIOUS};
+use super::index::{self, Saved};
 use super::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use super::recover;
 use super::reduce::Tree;
 use super::shared::Shared;
 use super::source::Source;
 use super::tip::Tip;
-use super::{CommitMode, by_id, by_seqno, snappy};
+use super::{CommitMode, snappy};
 
 /// A larger commit takes two syncs: after a crash it would have to be written again as a whole.
 pub(super) const ONE_SYNC_BYTES_MAX: u64 = 4 << 20;
-
-/// What saving documents did to the indexes.
-#[derive(Debug, Default)]
-pub(super) struct Saved {
-    pub(super) written: Vec<DocInfo>,
-    /// The rows that are gone now.
-    pub(super) replaced: Vec<DocInfo>,
-}
 
 /// A file that is written to. One at a time per file.
 #[derive(Debug)]
@@ -169,37 +162,13 @@ impl Writer {
     }
 
     fn save_documents(&mut self, documents: Vec<Document>) -> Result<Saved, EngineError> {
-        let mut saved = Saved::default();
+        let mut written = Vec::with_capacity(documents.len());
         for document in documents {
             let info = self.body(document)?;
             self.header.update_seq = self.header.update_seq.max(info.seqno.0);
-            saved.written.push(info);
+            written.push(info);
         }
-        let mut by_id: Vec<Action> = saved
-            .written
-            .iter()
-            .map(|info| Action { key: info.id.clone(), value: Some(by_id::encode(info)) })
-            .collect();
-        by_id.sort_by(|a, b| a.key.cmp(&b.key));
-        let source = self.tip.source.clone();
-        let end = self.out.position();
-        self.modify(Tree::ById, &by_id, &mut |key, value| {
-            let row = by_id::decode(key, value);
-            saved
-                .replaced
-                .push(row.ok_or_else(|| source.corrupt(end, "a row in the by-id tree is too short"))?);
-            Ok(())
-        })?;
-        let removed =
-            saved.replaced.iter().map(|info| Action { key: by_seqno::key(info.seqno), value: None });
-        let inserted = saved
-            .written
-            .iter()
-            .map(|info| Action { key: by_seqno::key(info.seqno), value: Some(by_seqno::encode(info)) });
-        let mut by_seqno: Vec<Action> = removed.chain(inserted).collect();
-        by_seqno.sort_by(|a, b| a.key.cmp(&b.key));
-        self.modify(Tree::BySeqno, &by_seqno, &mut |_, _| Ok(()))?;
-        Ok(saved)
+        index::save(&mut self.out, &mut self.header, written)
     }
 
     /// Appends a document's body; returns the finished row.

@@ -52,9 +52,9 @@ pub(super) fn item(seqno: u64, change: &Change) -> Item {
     }
 }
 
-type Model = BTreeMap<(Namespace, Key), Item>;
+pub(super) type Model = BTreeMap<(Namespace, Key), Item>;
 
-fn by_seqno(model: &Model) -> BTreeMap<u64, Item> {
+pub(super) fn by_seqno(model: &Model) -> BTreeMap<u64, Item> {
     model.values().map(|item| (item.seqno.0, item.clone())).collect()
 }
 

@@ -8,13 +8,14 @@ use checkpoint::{Datatype, Item, Key, Namespace, Seqno, Vbid};
 
 use crate::couchstore::block::{BLOCK_BYTES, DATA};
 use crate::couchstore::header::Header;
-use crate::couchstore::{CommitMode, CouchFile, CouchstoreConfig, find};
+use crate::couchstore::{CommitMode, CompactionConfig, CouchFile, CouchstoreConfig, find};
 use crate::disk::{Access, Disk, DiskFile, FaultyDisk, Keep, MemoryDisk};
 use crate::{Batch, Engine, EngineError, ScanLimit};
 
 use super::support::{VB, commit, contents, delete, dir, file, fixture, open, open_with, set, state};
 
-const TWO_PHASE: CouchstoreConfig = CouchstoreConfig { commit: CommitMode::TwoPhase };
+const TWO_PHASE: CouchstoreConfig =
+    CouchstoreConfig { commit: CommitMode::TwoPhase, compaction: CompactionConfig::DEFAULT };
 
 fn syncs(engine: &dyn Engine) -> u64 {
     engine.stats()["syncs"]
@@ -73,7 +74,7 @@ fn closing_leaves_nothing_to_repair() {
 }
 
 /// Puts one of the vendor's files into a store.
-fn store_with(case: &str) -> MemoryDisk {
+pub(super) fn store_with(case: &str) -> MemoryDisk {
     let disk = MemoryDisk::new();
     disk.create_dir(&dir()).expect("made");
     let golden = std::fs::read(fixture(&format!("{case}.couch.1"))).expect("fixture");

@@ -45,7 +45,7 @@ fn document(doc: &Value) -> Document {
 /// Replays an operations log into a new file on a memory disk.
 fn replay(ops: &str, commit: CommitMode) -> (MemoryDisk, PathBuf) {
     let (disk, path) = (MemoryDisk::new(), PathBuf::from("/0.couch.1"));
-    let shared = Arc::new(Shared::new(CouchstoreConfig { commit }));
+    let shared = Arc::new(Shared::new(CouchstoreConfig { commit, ..CouchstoreConfig::default() }));
     let mut writer = Writer::create(disk.create(&path).expect("new"), &path, shared).expect("created");
     for line in ops.lines() {
         let op: Value = serde_json::from_str(line).expect("JSON");
@@ -68,7 +68,7 @@ fn replay(ops: &str, commit: CommitMode) -> (MemoryDisk, PathBuf) {
 }
 
 /// A file's trees as `*.shape.txt` has them.
-fn shape(file: &CouchFile) -> String {
+pub(super) fn shape(file: &CouchFile) -> String {
     let hex = |key: &[u8]| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mut text = String::new();
     for (name, tree) in [("seq", Tree::BySeqno), ("id", Tree::ById), ("local", Tree::Local)] {
@@ -83,7 +83,7 @@ fn shape(file: &CouchFile) -> String {
 }
 
 /// Rows without what depends on the snappy encoder, and bodies.
-fn rows(file: &CouchFile) -> Vec<(DocInfo, Option<Bytes>)> {
+pub(super) fn rows(file: &CouchFile) -> Vec<(DocInfo, Option<Bytes>)> {
     let rows = file.doc_infos(Seqno(0)).expect("readable").map(|row| row.expect("readable"));
     rows.map(|mut row| {
         let body = file.body(&row).expect("readable");

@@ -105,7 +105,8 @@ fn shown(engine: &Couchstore) -> Option<Commit> {
 }
 
 fn configs() -> [CouchstoreConfig; 2] {
-    [CommitMode::OneSync, CommitMode::TwoPhase].map(|commit| CouchstoreConfig { commit })
+    [CommitMode::OneSync, CommitMode::TwoPhase]
+        .map(|commit| CouchstoreConfig { commit, ..CouchstoreConfig::default() })
 }
 
 /// Opens what a crash left: everything acknowledged, and the step in flight as a whole or not at all; and it stays.

@@ -8,7 +8,7 @@ use checkpoint::{Item, Key, Operation, Seqno};
 use crate::couchstore::block::{DATA, HEADER};
 use crate::couchstore::header::Header;
 use crate::couchstore::history::{self, Earlier};
-use crate::couchstore::{CommitMode, CouchFile, CouchstoreConfig, find};
+use crate::couchstore::{CouchFile, CouchstoreConfig, find};
 use crate::disk::{Access, Disk, Keep, MemoryDisk};
 use crate::{Engine, EngineError, RolledBack, ScanLimit};
 
@@ -119,7 +119,7 @@ fn a_compacted_file_has_no_past() {
 #[test]
 fn a_rollback_takes_two_syncs_and_to_where_it_is_none() {
     let disk = MemoryDisk::new();
-    let (engine, _) = open_with(&disk, CouchstoreConfig { commit: CommitMode::OneSync }).expect("opens");
+    let (engine, _) = open_with(&disk, CouchstoreConfig::default()).expect("opens");
     engine.create(VB).expect("created");
     commit(&engine, VB, &[set(1, "a", b"1"), delete(2, "b")]).expect("committed");
     commit(&engine, VB, &[set(3, "a", b"3")]).expect("committed");
