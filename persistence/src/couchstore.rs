@@ -1,7 +1,7 @@
 //! The couchstore engine: one append-only file per vBucket, in the format of Couchbase's own library.
 //!
-//! In go batches, out come files that the vendor's tools read, and the other way round (format versions 11 to 14,
-//! unencrypted; new files are version 14). Two copy-on-write b-trees index documents by key and by seqno, a third
+//! In go batches, out come files that the vendor's tools read, and the other way round (format versions 11 to 14;
+//! encrypted files are read, not written). Two copy-on-write b-trees index documents by key and by seqno, a third
 //! holds local documents; a commit appends bodies, changed nodes and a header, and is durable after one sync. What
 //! always holds is said where it is kept:
 //!
@@ -14,6 +14,7 @@
 //! | `btree_read` | damaged trees end in errors |
 //! | `vbucket` | readers see whole, durable commits and never wait |
 //! | `directory` | a vBucket is there as a whole or not at all |
+//! | `encryption` | encrypted files open with their key only |
 //! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
 
 mod appender;
@@ -24,13 +25,16 @@ mod by_id;
 mod by_seqno;
 mod checksum;
 mod chunk;
+mod cipher;
 mod couch_file;
 mod directory;
 mod doc_info;
 mod document;
+mod encryption;
 mod fields;
 mod find;
 mod header;
+mod keyring;
 mod names;
 mod node;
 mod pointer;
@@ -63,6 +67,7 @@ use crate::{Batch, Committed, Engine, EngineError, RecoveryReport, Snapshot, VBu
 pub use self::btree_read::NodeShape;
 pub use self::couch_file::{CouchFile, HeaderInfo};
 pub use self::doc_info::DocInfo;
+pub use self::keyring::Keyring;
 pub use self::reduce::Tree;
 
 use self::directory::Directory;
