@@ -12,6 +12,7 @@
 //! | `find` | damage under an activated header is an error |
 //! | `btree_modify` | trees have the vendor's shape |
 //! | `btree_read` | damaged trees end in errors |
+//! | `version` | a file keeps its version, and each is as durable |
 //! | `vbucket` | readers see whole, durable commits and never wait |
 //! | `directory` | a vBucket is there as a whole or not at all |
 //! | `encryption` | encrypted files open with their key only |
@@ -49,6 +50,7 @@ mod source;
 mod tip;
 mod vbstate;
 mod vbucket;
+mod version;
 mod writer;
 
 #[cfg(test)]
@@ -69,6 +71,7 @@ pub use self::couch_file::{CouchFile, HeaderInfo};
 pub use self::doc_info::DocInfo;
 pub use self::keyring::Keyring;
 pub use self::reduce::Tree;
+pub use self::version::FormatVersion;
 
 use self::directory::Directory;
 use self::shared::Shared;
@@ -92,6 +95,8 @@ pub enum CommitMode {
 pub struct CouchstoreConfig {
     /// How a commit becomes durable. *Default*: [`CommitMode::OneSync`].
     pub commit: CommitMode,
+    /// The format's version of files that are made; those that are there keep theirs. *Default*: [`FormatVersion::V14`].
+    pub version: FormatVersion,
 }
 
 /// A store of many vBuckets, each in a file of its own.

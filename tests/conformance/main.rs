@@ -4,23 +4,30 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persistence::Engine;
-use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
+use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig, FormatVersion};
 use persistence::disk::Disk;
 use support::conformance;
 
-fn couchstore(commit: CommitMode) {
+fn couchstore(config: CouchstoreConfig) {
     conformance::run(&|disk: Arc<dyn Disk>| {
-        let (engine, _report) = Couchstore::open(disk, Path::new("/store"), CouchstoreConfig { commit })?;
+        let (engine, _report) = Couchstore::open(disk, Path::new("/store"), config)?;
         Ok(Box::new(engine) as Box<dyn Engine>)
     });
 }
 
 #[test]
 fn couchstore_with_one_sync() {
-    couchstore(CommitMode::OneSync);
+    couchstore(CouchstoreConfig { commit: CommitMode::OneSync, ..CouchstoreConfig::default() });
 }
 
 #[test]
 fn couchstore_with_two_syncs() {
-    couchstore(CommitMode::TwoPhase);
+    couchstore(CouchstoreConfig { commit: CommitMode::TwoPhase, ..CouchstoreConfig::default() });
+}
+
+#[test]
+fn couchstore_in_older_versions() {
+    for version in [FormatVersion::V12, FormatVersion::V13] {
+        couchstore(CouchstoreConfig { version, ..CouchstoreConfig::default() });
+    }
 }

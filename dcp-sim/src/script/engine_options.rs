@@ -43,5 +43,5 @@ impl EngineOptions {
 fn couchstore(arguments: &mut Arguments<'_>) -> Result<Choice, String> {
     let modes = [("one-sync", CommitMode::OneSync), ("two-phase", CommitMode::TwoPhase)];
     let commit = arguments.choice("commit", &modes)?.unwrap_or_default();
-    Ok(Choice::Couchstore(CouchstoreConfig { commit }))
+    Ok(Choice::Couchstore(CouchstoreConfig { commit, ..CouchstoreConfig::default() }))
 }

@@ -6,3 +6,4 @@ mod model;
 mod one_sync;
 mod replay;
 mod support;
+mod versions;

@@ -8,13 +8,16 @@ use checkpoint::{Datatype, Item, Key, Namespace, Seqno, Vbid};
 
 use crate::couchstore::block::{BLOCK_BYTES, DATA};
 use crate::couchstore::header::Header;
-use crate::couchstore::{CommitMode, CouchFile, CouchstoreConfig, find};
+use crate::couchstore::{CommitMode, CouchFile, CouchstoreConfig, FormatVersion, find};
 use crate::disk::{Access, Disk, DiskFile, FaultyDisk, Keep, MemoryDisk};
 use crate::{Batch, Engine, EngineError, ScanLimit};
 
-use super::support::{VB, commit, contents, delete, dir, file, fixture, open, open_with, set, state};
+use super::support::{
+    VB, commit, contents, delete, dir, file, fixture, open, open_with, set, state, store_with,
+};
 
-const TWO_PHASE: CouchstoreConfig = CouchstoreConfig { commit: CommitMode::TwoPhase };
+const TWO_PHASE: CouchstoreConfig =
+    CouchstoreConfig { commit: CommitMode::TwoPhase, version: FormatVersion::V14 };
 
 fn syncs(engine: &dyn Engine) -> u64 {
     engine.stats()["syncs"]
@@ -70,18 +73,6 @@ fn closing_leaves_nothing_to_repair() {
     assert_eq!(header.info.high, Seqno(1));
     drop(engine);
     assert_eq!(open(&disk).expect("opens").1.repairs, []);
-}
-
-/// Puts one of the vendor's files into a store.
-fn store_with(case: &str) -> MemoryDisk {
-    let disk = MemoryDisk::new();
-    disk.create_dir(&dir()).expect("made");
-    let golden = std::fs::read(fixture(&format!("{case}.couch.1"))).expect("fixture");
-    let stored = disk.create(&file()).expect("new");
-    stored.write_at(&[&golden], 0).expect("written");
-    stored.sync_data().expect("synced");
-    disk.sync_dir(&dir()).expect("synced");
-    disk
 }
 
 #[test]

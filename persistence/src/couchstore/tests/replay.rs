@@ -45,7 +45,7 @@ fn document(doc: &Value) -> Document {
 /// Replays an operations log into a new file on a memory disk.
 fn replay(ops: &str, commit: CommitMode) -> (MemoryDisk, PathBuf) {
     let (disk, path) = (MemoryDisk::new(), PathBuf::from("/0.couch.1"));
-    let shared = Arc::new(Shared::new(CouchstoreConfig { commit }));
+    let shared = Arc::new(Shared::new(CouchstoreConfig { commit, ..CouchstoreConfig::default() }));
     let mut writer = Writer::create(disk.create(&path).expect("new"), &path, shared).expect("created");
     for line in ops.lines() {
         let op: Value = serde_json::from_str(line).expect("JSON");
