@@ -3,6 +3,9 @@
 //! Stored keys begin with the collection's LEB128 prefix; before it, prepares and aborts have a byte 0x02 and system
 //! events a byte 0x01. So collections 1 and 2 can't have documents, as with the vendor.
 //!
+//! *E21.* What the format can't represent is refused before anything is written: a stored key over 4,094 bytes, a seqno,
+//! revision or prepare seqno beyond 48 bits, a body that with its chunk's head takes 256 MiB or more.
+//!
 //! What the format can't tell comes back so: a commit as the document it made; a live document without value with an
 //! empty one, but a prepared deletion without; `history` as false; a value the store compressed as it was given.
 
@@ -284,7 +287,11 @@ mod tests {
         assert_eq!(refused(&Item { seqno: Seqno(U48_MAX + 1), ..ok.clone() }), "seqno");
         assert_eq!(refused(&Item { rev_seqno: U48_MAX + 1, ..ok.clone() }), "revision");
         let value = Bytes::from(vec![0; 256 << 20]);
-        assert_eq!(refused(&Item { value: Some(value), ..ok }), "value");
+        let of_len = |len| Item { value: Some(value.slice(..len)), ..ok.clone() };
+        assert!(from_item(VB, &of_len(BODY_BYTES_MAX)).is_ok());
+        for len in [BODY_BYTES_MAX + 1, (256 << 20) - 1, 256 << 20] {
+            assert_eq!(refused(&of_len(len)), "value");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod crash;
 mod hostile;
+mod limits;
 mod model;
 mod one_sync;
 mod replay;
