@@ -15,6 +15,7 @@
 //! | `version` | a file keeps its version, and each is as durable |
 //! | `vbucket` | readers see whole, durable commits and never wait |
 //! | `directory` | a vBucket is there as a whole or not at all |
+//! | `fuzzing` | no bytes make it panic, hang or take memory without measure |
 //! | `encryption` | encrypted files open with their key only |
 //! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
 
@@ -34,6 +35,9 @@ mod document;
 mod encryption;
 mod fields;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod keyring;
 mod names;

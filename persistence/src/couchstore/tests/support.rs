@@ -21,7 +21,7 @@ pub(super) fn file() -> PathBuf {
     dir().join("7.couch.1")
 }
 
-pub(super) fn fixture(name: &str) -> PathBuf {
+pub(in crate::couchstore) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/couchstore").join(name)
 }
 
