@@ -80,6 +80,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_chunk_on_a_boundary_is_encrypted_for_the_byte_after_it() {
+        use crate::couchstore::{block, checksum::Checksum, chunk, source::Source};
+        use crate::disk::{Disk, MemoryDisk};
+
+        let cipher = Cipher::new(&KeyBytes::new([7; 32]), "id").expect("32 bytes");
+        let path = std::path::Path::new("/0.couch.1");
+        let file = MemoryDisk::new().create(path).expect("new");
+        let mut source = Source::new(file, path, Checksum::Crc32c);
+        // The second and third run over a boundary: within the length, and within the text.
+        for (position, data_start) in [(8192, 8193), (12_286, 12_286_u64), (20_400, 20_400)] {
+            let mut nonce = [0; NONCE_BYTES];
+            nonce[4..].copy_from_slice(&data_start.to_be_bytes());
+            let mut sealed = vec![b't'; 100];
+            cipher.aead.encrypt_in_place(&Nonce::from(nonce), b"", &mut sealed).expect("short");
+            let mut stored = (sealed.len() as u32).to_be_bytes().to_vec();
+            stored.extend(sealed);
+            let (mut raw, mut end) = (Vec::new(), position);
+            block::append(&mut raw, &mut end, &stored);
+            source.file.write_at(&[&raw], position).expect("written");
+            source.cipher = Some(cipher.clone().into());
+            let read = chunk::read(&source, position, 0, end).expect("readable");
+            assert_eq!(read, vec![b't'; 100]);
+            assert!(chunk::read(&source, position, 0, end - 1).is_err(), "beyond the bound");
+        }
+    }
+
+    #[test]
     fn a_chunk_opens_where_it_was_encrypted_and_unchanged() {
         let cipher = Cipher::new(&KeyBytes::new([7; 32]), "id").expect("32 bytes");
         let mut nonce = [0; NONCE_BYTES];

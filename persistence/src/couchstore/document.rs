@@ -139,6 +139,13 @@ pub(super) fn to_item(info: &DocInfo, body: Option<Bytes>) -> Result<Item, &'sta
     let (namespace, key) = split_key(&info.id).ok_or("key without a collection")?;
     let meta = RevMeta::decode(&info.rev_meta).ok_or("revision metadata of an unknown layout")?;
     let operation = match (namespace, meta.durable, info.deleted) {
+        (
+            Namespace::System | Namespace::Committed,
+            Some(Durable::Pending { .. } | Durable::Aborted { .. }),
+            _,
+        ) => {
+            return Err("prepare or abort outside its name space");
+        }
         (Namespace::System, ..) => Operation::SystemEvent,
         (Namespace::Committed, _, false) => Operation::Mutation,
         (Namespace::Committed, _, true) if meta.deleted_by_expiry => Operation::Expiration,
@@ -260,6 +267,27 @@ mod tests {
             let item = Item::mutation(Key::in_collection(collection, b"k"), Bytes::new());
             assert!(matches!(from_item(VB, &item), Err(EngineError::InvalidArgument(_))));
         }
+    }
+
+    /// Found by the fuzzer: what waits, or was aborted, was read as a document, with a level and a prepare's seqno.
+    #[test]
+    fn a_document_is_never_pending() {
+        let mutation = from_item(VB, &full(Operation::Mutation)).expect("fits").expect("a document");
+        for durable in [
+            Durable::Pending { is_delete: false, level: Some(DurabilityLevel::Majority) },
+            Durable::Aborted { prepare_seqno: Seqno(70) },
+        ] {
+            let meta = RevMeta { durable: Some(durable), ..RevMeta::default() };
+            for prefix in [&b""[..], &[SYSTEM]] {
+                let id = [prefix, &mutation.info.id[..]].concat().into();
+                let info = DocInfo { id, rev_meta: meta.encode(), ..mutation.info.clone() };
+                assert!(to_item(&info, mutation.body.clone()).is_err(), "{durable:?}");
+            }
+        }
+        // Early releases said of a document that it had been committed.
+        let meta = RevMeta { durable: Some(Durable::Committed), ..RevMeta::default() };
+        let info = DocInfo { rev_meta: meta.encode(), ..mutation.info };
+        assert!(to_item(&info, mutation.body).is_ok());
     }
 
     #[test]
