@@ -129,6 +129,20 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_a_structure_or_none(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        fuzzing::header(&bytes);
+        fuzzing::node(&bytes);
+        fuzzing::row(&bytes);
+        fuzzing::vbucket_state(&bytes);
+        fuzzing::key_file(&bytes);
+        fuzzing::file(&bytes);
+    }
+}
+
 #[test]
 fn unchanged_files_pass() {
     for case in CASES {
