@@ -1,7 +1,7 @@
 //! The couchstore engine: one append-only file per vBucket, in the format of Couchbase's own library.
 //!
-//! In go batches, out come files that the vendor's tools read, and the other way round (format versions 11 to 14,
-//! unencrypted; new files are version 14). Two copy-on-write b-trees index documents by key and by seqno, a third
+//! In go batches, out come files that the vendor's tools read, and the other way round (format versions 11 to 14;
+//! encrypted files are read, not written). Two copy-on-write b-trees index documents by key and by seqno, a third
 //! holds local documents; a commit appends bodies, changed nodes and a header, and is durable after one sync. What
 //! always holds is said where it is kept:
 //!
@@ -12,12 +12,15 @@
 //! | `find` | damage under an activated header is an error |
 //! | `btree_modify` | trees have the vendor's shape |
 //! | `btree_read` | damaged trees end in errors |
+//! | `version` | a file keeps its version, and each is as durable |
 //! | `vbucket` | readers see whole, durable commits and never wait |
 //! | `directory` | a vBucket is there as a whole or not at all |
 //! | `history` | what a rollback finds is a commit, and not one that was given up |
 //! | `vbucket/rollback`, `vbucket/purge` | what was rolled back or purged stays away |
 //! | `group` | batches of different vBuckets share nothing |
 //! | `compact` | a file is replaced by a smaller one with the same content, beside commits |
+//! | `fuzzing` | no bytes make it panic, hang or take memory without measure |
+//! | `encryption` | encrypted files open with their key only |
 //! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
 
 mod appender;
@@ -28,18 +31,24 @@ mod by_id;
 mod by_seqno;
 mod checksum;
 mod chunk;
+mod cipher;
 mod compact;
 mod couch_file;
 mod count;
 mod directory;
 mod doc_info;
 mod document;
+mod encryption;
 mod fields;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod header;
 mod history;
 mod index;
+mod keyring;
 mod names;
 mod node;
 mod node_writer;
@@ -58,6 +67,7 @@ mod tombstones;
 mod unreadable;
 mod vbstate;
 mod vbucket;
+mod version;
 mod writer;
 
 #[cfg(test)]
@@ -80,7 +90,9 @@ pub use self::btree_read::NodeShape;
 pub use self::compact::CompactionConfig;
 pub use self::couch_file::{CouchFile, HeaderInfo};
 pub use self::doc_info::DocInfo;
+pub use self::keyring::Keyring;
 pub use self::reduce::Tree;
+pub use self::version::FormatVersion;
 
 use self::compact::Compaction;
 use self::directory::{Directory, Slot};
@@ -107,6 +119,8 @@ pub struct CouchstoreConfig {
     pub commit: CommitMode,
     /// When files are compacted, and how.
     pub compaction: CompactionConfig,
+    /// The format's version of files that are made; those that are there keep theirs until a compaction makes them anew. *Default*: [`FormatVersion::V14`].
+    pub version: FormatVersion,
 }
 
 /// A store of many vBuckets, each in a file of its own.

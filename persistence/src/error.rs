@@ -88,7 +88,23 @@ pub enum EngineError {
         /// What is wrong.
         what: String,
     },
-    /// A file that is sound but not for us: a newer version, or one we lack the key for.
+    /// A file that is encrypted with a key that was not given.
+    #[error("{path}: encrypted with key {key_id}, which was not given")]
+    KeyMissing {
+        /// The file.
+        path: PathBuf,
+        /// The key's id.
+        key_id: String,
+    },
+    /// A file that is encrypted with another key than the one given under its id.
+    #[error("{path}: encrypted with key {key_id}, but the key given under this id does not open it")]
+    KeyWrong {
+        /// The file.
+        path: PathBuf,
+        /// The key's id.
+        key_id: String,
+    },
+    /// A file that is sound but not for us: a newer version, or encrypted and to be written.
     #[error("{path}: {what}")]
     Unsupported {
         /// The file.
@@ -119,6 +135,8 @@ impl EngineError {
                 _ => "io",
             },
             Self::Corrupt { .. } => "corrupt",
+            Self::KeyMissing { .. } => "key-missing",
+            Self::KeyWrong { .. } => "key-wrong",
             Self::Unsupported { .. } => "unsupported",
         }
     }

@@ -101,6 +101,11 @@ impl Modification<'_> {
             return Err(self.out.source().corrupt(pointer.position, what));
         }
         let node = self.out.node(pointer.position)?;
+        // Otherwise a change could end up where no reader looks for it.
+        if depth > 0 && node.last_key() != Some(&key[..]) {
+            let what = format!("a node of the {} does not end where its parent says", self.tree.name());
+            return Err(self.out.source().corrupt(pointer.position, what));
+        }
         let mut collector = Collector::new(self.tree, node.kind);
         match node.kind {
             NodeKind::Leaf => self.leaf(node.shared_entries(), actions, &mut collector)?,

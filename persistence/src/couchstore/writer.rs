@@ -21,7 +21,7 @@ use super::btree_modify::{self, Action};
 use super::checksum::Checksum;
 use super::doc_info::DocInfo;
 use super::document::Document;
-use super::header::{Header, VERSION, VERSION_PREVIOUS};
+use super::header::{Header, VERSION_PREVIOUS};
 use super::index::{self, Saved};
 use super::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use super::recover;
@@ -58,12 +58,12 @@ impl Writer {
         path: &Path,
         shared: Arc<Shared>,
     ) -> Result<Self, EngineError> {
-        let header = Header::new();
+        let header = Header::of_version(shared.config.version.number());
         let encoded = header.encode(block::HEADER);
         file.write_at(&[&encoded], 0)?;
         shared.sync(&*file, path)?;
         shared.written_bytes.add(encoded.len() as u64);
-        let source = Source::new(file, path, Checksum::of_version(VERSION));
+        let source = Source::new(file, path, Checksum::of_version(header.version));
         Ok(Self::new(Tip { source, header, position: 0, end: encoded.len() as u64 }, shared))
     }
 
@@ -194,7 +194,7 @@ impl Writer {
     }
 
     fn commit_header(&mut self, timestamp: u64) -> Result<(), EngineError> {
-        let header = Header { timestamp, previous: self.base, ..self.header.clone() };
+        let header = Header { timestamp, previous: self.base, ..self.header.clone() }.into_stored();
         let recognizable = self.is_recognizable();
         let position = self.out.header_position();
         let encoded = header.encode(block::DATA);

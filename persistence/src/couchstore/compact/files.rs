@@ -12,7 +12,6 @@ use crate::EngineError;
 use crate::couchstore::Open;
 use crate::couchstore::checksum::Checksum;
 use crate::couchstore::directory::Directory;
-use crate::couchstore::header::VERSION;
 use crate::couchstore::source::Source;
 
 /// A store, as long as it is open.
@@ -48,11 +47,12 @@ impl Files {
         Self { store, vb, names: Vec::new() }
     }
 
-    /// Makes an empty file; one of that name was left over, and goes.
+    /// Makes an empty file, with the checksum of all versions that new files can have; one of that name was left over,
+    /// and goes.
     pub(super) fn create(&mut self, name: &str) -> Result<Source, EngineError> {
         let source = with_directory(&self.store, self.vb, |directory| {
             let (file, path) = directory.create_anew(name)?;
-            Ok(Source::new(file, &path, Checksum::of_version(VERSION)))
+            Ok(Source::new(file, &path, Checksum::Crc32c))
         });
         // Also after a failure: the call may have been done all the same.
         self.names.push(name.to_owned());

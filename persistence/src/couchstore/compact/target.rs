@@ -51,7 +51,9 @@ impl Target {
     /// An empty one, for the vBucket as `tip` has it.
     pub(super) fn new(source: Source, shared: Arc<Shared>, tip: &Tip) -> Self {
         let Header { update_seq, purge_seq, timestamp, .. } = tip.header;
-        let header = Header { update_seq, purge_seq, timestamp, previous: 0, ..Header::new() };
+        // An older file becomes what new ones are; a newer one is not made older.
+        let version = tip.header.version.max(shared.config.version.number());
+        let header = Header { update_seq, purge_seq, timestamp, previous: 0, ..Header::of_version(version) };
         Self {
             shared,
             out: Appender::new(source, START),
@@ -139,7 +141,7 @@ impl Target {
     /// Makes what was appended so far durable as the vBucket's state at the header of `at`.
     pub(super) fn commit(&mut self, at: &Tip) -> Result<Tip, EngineError> {
         let timestamp = at.header.timestamp;
-        let header = Header { timestamp, previous: self.previous, ..self.header.clone() };
+        let header = Header { timestamp, previous: self.previous, ..self.header.clone() }.into_stored();
         let position = self.out.header_position();
         let encoded = header.encode(block::DATA);
         self.out.header(&encoded)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use checkpoint::{Datatype, Item};
 
-use crate::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
+use crate::couchstore::{CommitMode, Couchstore, CouchstoreConfig, FormatVersion};
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
 use crate::{Engine, EngineError};
 
@@ -131,6 +131,13 @@ fn power_loss_at_any_io_keeps_what_was_acknowledged_with_two_syncs() {
 }
 
 #[test]
+fn power_loss_at_any_io_keeps_what_was_acknowledged_in_older_versions() {
+    for version in [FormatVersion::V12, FormatVersion::V13] {
+        power_loss(CouchstoreConfig { version, ..CouchstoreConfig::default() });
+    }
+}
+
+#[test]
 fn power_loss_while_recovering_keeps_what_was_acknowledged() {
     let counting = FaultyDisk::new(MemoryDisk::new());
     let _ = run(&counting, CouchstoreConfig::default());
@@ -245,6 +252,13 @@ fn any_failure_leaves_the_batch_in_or_out() {
 #[test]
 fn any_failure_leaves_the_batch_in_or_out_with_two_syncs() {
     any_failure(CouchstoreConfig { commit: CommitMode::TwoPhase, ..CouchstoreConfig::default() });
+}
+
+#[test]
+fn any_failure_leaves_the_batch_in_or_out_in_older_versions() {
+    for version in [FormatVersion::V12, FormatVersion::V13] {
+        any_failure(CouchstoreConfig { version, ..CouchstoreConfig::default() });
+    }
 }
 
 #[test]

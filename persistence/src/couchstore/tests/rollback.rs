@@ -13,16 +13,7 @@ use crate::disk::{Access, Disk, Keep, MemoryDisk};
 use crate::{Engine, EngineError, RolledBack, ScanLimit};
 
 use super::naive;
-use super::support::{VB, commit, contents, delete, dir, file, fixture, open, open_with, set};
-
-/// Puts one of the vendor's files into a store.
-fn store_with(case: &str) -> MemoryDisk {
-    let disk = MemoryDisk::new();
-    disk.create_dir(&dir()).expect("made");
-    let golden = std::fs::read(fixture(&format!("{case}.couch.1"))).expect("fixture");
-    disk.create(&file()).expect("new").write_at(&[&golden], 0).expect("written");
-    disk
-}
+use super::support::{VB, commit, contents, delete, file, fixture, open, open_with, set, store_with};
 
 /// Positions and high seqnos of a file's headers, newest first, as the vendor's tool lists them; of several with one
 /// high seqno the newest.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use checkpoint::{FailoverLog, Item, Key, Operation, Seqno, State, VBucketState, VbUuid, Vbid};
 
 use crate::couchstore::{Couchstore, CouchstoreConfig};
-use crate::disk::Disk;
+use crate::disk::{Disk, MemoryDisk};
 use crate::{Batch, Committed, Engine, EngineError, RecoveryReport, ScanLimit};
 
 pub(super) const VB: Vbid = Vbid(7);
@@ -21,8 +21,20 @@ pub(super) fn file() -> PathBuf {
     dir().join("7.couch.1")
 }
 
-pub(super) fn fixture(name: &str) -> PathBuf {
+pub(in crate::couchstore) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/couchstore").join(name)
+}
+
+/// Puts one of the vendor's files into a store.
+pub(super) fn store_with(case: &str) -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    disk.create_dir(&dir()).expect("made");
+    let golden = std::fs::read(fixture(&format!("{case}.couch.1"))).expect("fixture");
+    let stored = disk.create(&file()).expect("new");
+    stored.write_at(&[&golden], 0).expect("written");
+    stored.sync_data().expect("synced");
+    disk.sync_dir(&dir()).expect("synced");
+    disk
 }
 
 pub(super) fn open_with(

@@ -13,9 +13,8 @@ use crate::couchstore::{CouchFile, Tree, block, by_id, by_seqno, find};
 use crate::disk::{Access, Disk, MemoryDisk};
 use crate::{CompactionReport, CompactionRequest, Engine, EngineError};
 
-use super::super::one_sync::store_with;
 use super::super::replay::{rows, shape};
-use super::super::support::{VB, commit, contents, dir, file, fixture, open, set};
+use super::super::support::{VB, commit, contents, dir, file, fixture, open, set, store_with};
 use super::{SMALL, compact, to_end};
 
 fn compacted(case: &str, request: CompactionRequest) -> (CouchFile, CouchFile, CompactionReport) {
