@@ -1,16 +1,18 @@
 //! Appending to a file: chunks and headers go in, positions come out; block type bytes are put in on the way.
 //!
 //! Bytes are collected and written in large pieces. A node appended in this commit can be read back before the commit
-//! is durable. Nothing below the position the appender was made at is ever written.
+//! is durable. Nothing below the position the appender was made at is ever written; whoever makes it for a file whose
+//! nodes are cached sees to it that what lies there is durable (E23).
 
-use bytes::Bytes;
+use std::sync::Arc;
 
 use crate::EngineError;
 
 use super::block;
 use super::chunk::{self, Head};
-use super::node::Node;
-use super::source::Source;
+use super::node::{Node, NodeKind};
+use super::snappy::Compressor;
+use super::source::{Leave, Source};
 
 /// Collected bytes that are worth a write of their own.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -22,18 +24,52 @@ const CHUNK_END_MAX: u64 = (1 << 47) - 2 * block::BLOCK_BYTES;
 #[derive(Debug)]
 pub(super) struct Appender {
     source: Source,
+    /// Where the first byte went.
+    start: u64,
     /// Where the next byte goes.
     position: u64,
     /// The last bytes before `position`, not written yet.
     buffer: Vec<u8>,
     /// Bytes written since the appender was made.
     written_bytes: u64,
+    compressor: Compressor,
+    /// Memory for a node to be, between two.
+    scratch: Vec<u8>,
+    changed: Changed,
+}
+
+/// What the cache is told once the commit is durable.
+#[derive(Debug, Default)]
+struct Changed {
+    written: Vec<(u64, Arc<Node>)>,
+    written_bytes: usize,
+    replaced: Vec<u64>,
+}
+
+impl Changed {
+    /// What no reader would take for a node is left for him to refuse.
+    fn keep(&mut self, position: u64, raw: &[u8]) {
+        if let Ok(node) = Node::of_raw(raw.to_vec()) {
+            let node = node.indexed();
+            self.written_bytes += node.memory_bytes();
+            self.written.push((position, Arc::new(node)));
+        }
+    }
 }
 
 impl Appender {
     /// Appends from `position` on.
-    pub(super) const fn new(source: Source, position: u64) -> Self {
-        Self { source, position, buffer: Vec::new(), written_bytes: 0 }
+    pub(super) fn new(source: Source, position: u64) -> Self {
+        Self {
+            source,
+            start: position,
+            position,
+            buffer: Vec::new(),
+            written_bytes: 0,
+            compressor: Compressor::default(),
+            scratch: Vec::new(),
+            changed: Changed::default(),
+        }
     }
 
     pub(super) const fn position(&self) -> u64 {
@@ -83,12 +119,64 @@ impl Appender {
     }
 
     /// Reads a node from anywhere below the end.
-    pub(super) fn node(&mut self, position: u64) -> Result<Node, EngineError> {
+    pub(super) fn node(&mut self, position: u64) -> Result<Arc<Node>, EngineError> {
+        if position < self.start {
+            return self.source.node(position, self.start, Leave::Nothing);
+        }
         if position >= self.position - self.buffer.len() as u64 {
             self.flush()?;
         }
-        let body: Bytes = chunk::read(&self.source, position, chunk::NODE_HINT, self.position)?;
-        Node::decode(&body).map_err(|what| self.source.corrupt(position, what))
+        self.source.uncached().node(position, self.position, Leave::Nothing)
+    }
+
+    /// Empty memory to encode a node in; to be given back by [`Appender::give_back`].
+    pub(super) fn take_scratch(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.scratch)
+    }
+
+    pub(super) fn give_back(&mut self, mut scratch: Vec<u8>) {
+        scratch.clear();
+        self.scratch = scratch;
+    }
+
+    /// Appends a node, not compressed yet; as [`Appender::compressed`].
+    pub(super) fn append_node(
+        &mut self,
+        kind: NodeKind,
+        raw: &[u8],
+    ) -> Result<Option<(u64, u64)>, EngineError> {
+        let appended = self.compressed(raw)?;
+        if let (Some((position, _)), Some(nodes), NodeKind::Interior) = (appended, &self.source.nodes, kind) {
+            // A commit of any size is not to take more memory than the cache. Its leaves would drive out what is used.
+            if self.changed.written_bytes + raw.len() <= nodes.budget_bytes() {
+                self.changed.keep(position, raw);
+            }
+        }
+        Ok(appended)
+    }
+
+    /// Appends a chunk of these bytes, compressed; says where it is and what it takes on disk. `None`, and nothing
+    /// appended, if they can't be compressed.
+    pub(super) fn compressed(&mut self, bytes: &[u8]) -> Result<Option<(u64, u64)>, EngineError> {
+        let mut compressor = std::mem::take(&mut self.compressor);
+        let appended = compressor.compress(bytes).map(|compressed| self.chunk(compressed)).transpose();
+        self.compressor = compressor;
+        appended
+    }
+
+    /// A node is not reachable any more from the commit to be.
+    pub(super) fn replaced(&mut self, position: u64) {
+        if self.source.nodes.is_some() {
+            self.changed.replaced.push(position);
+        }
+    }
+
+    /// Everything appended is durable now, and will stay: readers may find its nodes in memory.
+    pub(super) fn publish(&mut self) {
+        let Changed { written, replaced, .. } = std::mem::take(&mut self.changed);
+        if let Some(nodes) = &self.source.nodes {
+            nodes.publish(written, &replaced);
+        }
     }
 
     pub(super) const fn source(&self) -> &Source {

@@ -116,6 +116,7 @@ impl Modification<'_> {
         }
         collector.flush(self.out, usize::MAX)?;
         if collector.modified {
+            self.out.replaced(pointer.position);
             parent.take_over(self.out, collector.written)
         } else {
             parent.push(self.out, Entry { key, value: Bytes::from(pointer.encode_entry()) })

@@ -10,6 +10,7 @@ use crate::EngineError;
 use super::node::{Entry, Node, NodeKind};
 use super::pointer::Pointer;
 use super::reduce::Tree;
+use super::source::Leave;
 use super::tip::Tip;
 
 /// Interior nodes have two children but for rare chains; 48 levels would hold every seqno there is.
@@ -19,9 +20,8 @@ pub(super) const DEPTH_MAX: usize = 64;
 pub(super) fn lookup(tip: &Tip, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
     let Some(mut pointer) = tip.header.root(tree) else { return Ok(None) };
     for _ in 0..DEPTH_MAX {
-        let node = tip.node(pointer.position)?;
-        let found = node.entries().find(|&(last, _)| last >= key);
-        let Some((last, value)) = found else { return Ok(None) };
+        let node = tip.node(pointer.position, Leave::All)?;
+        let Some((last, value)) = node.at_or_after(key) else { return Ok(None) };
         match node.kind {
             NodeKind::Leaf => return Ok((last == key).then(|| node.share(value))),
             NodeKind::Interior => pointer = tip.child(tree, pointer.position, value)?,
@@ -68,7 +68,7 @@ impl<'a> Walk<'a> {
             if self.path.len() >= DEPTH_MAX {
                 return Err(too_deep(self.tip, self.tree));
             }
-            let node = self.tip.node(pointer.position)?;
+            let node = self.tip.node(pointer.position, Leave::Interior)?;
             let mut level = Level::new(&node, pointer.position, from);
             let next = match level.kind {
                 NodeKind::Leaf => None,
@@ -154,7 +154,7 @@ pub(super) fn shape(tip: &Tip, tree: Tree) -> Result<Vec<NodeShape>, EngineError
         if depth >= DEPTH_MAX {
             return Err(too_deep(tip, tree));
         }
-        let node = tip.node(pointer.position)?;
+        let node = tip.node(pointer.position, Leave::Interior)?;
         let entries: Vec<Entry> = node.shared_entries().collect();
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { continue };
         // Without this a damaged tree could lead to the same nodes again and again.

@@ -194,7 +194,8 @@ impl Context<'_> {
     }
 
     fn start(&mut self, published: &Published, request: CompactionRequest) -> Result<Next, EngineError> {
-        let tip = published.tip.clone();
+        // What is damaged is not to be copied, though it be sound in memory.
+        let tip = published.tip.uncached();
         if tip.header.encrypted {
             return Err(tip.source.unsupported("compacting would leave the content in the clear"));
         }

@@ -10,6 +10,7 @@ use super::fields::U48_MAX;
 use super::node::NodeKind;
 use super::pointer::Pointer;
 use super::reduce::{Reduction, Tree};
+use super::source::Leave;
 use super::tip::Tip;
 
 impl Tip {
@@ -30,7 +31,7 @@ impl Tip {
         let key = by_seqno::key(Seqno(seqno));
         let mut below = 0_u64;
         for _ in 0..DEPTH_MAX {
-            let node = self.node(pointer.position)?;
+            let node = self.node(pointer.position, Leave::Interior)?;
             if node.kind == NodeKind::Leaf {
                 let here = node.entries().take_while(|&(of, _)| of < &key[..]).count();
                 return Ok(below.saturating_add(here as u64));

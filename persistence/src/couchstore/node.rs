@@ -14,6 +14,8 @@ pub(super) const KEY_BYTES_MAX: usize = (1 << 12) - 1;
 pub(super) const VALUE_BYTES_MAX: usize = (1 << 28) - 1;
 
 const ENTRY_FIXED: usize = 5;
+/// Reference counts of a node and of its bytes.
+const SHARED_BYTES: usize = 5 * size_of::<usize>();
 
 /// What a node's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +74,8 @@ pub(super) struct Node {
     pub(super) kind: NodeKind,
     /// Uncompressed, type byte included.
     body: Bytes,
+    /// Where in it each entry begins; empty if nobody is to search it often.
+    starts: Box<[u32]>,
 }
 
 impl Node {
@@ -80,32 +84,39 @@ impl Node {
     /// # Errors
     /// What is wrong with it, in words.
     pub(super) fn decode(compressed: &[u8]) -> Result<Self, &'static str> {
-        let body = Bytes::from(snappy::decompress(compressed).ok_or("node is no snappy block")?);
-        let kind = match body.first() {
+        Self::of_raw(snappy::decompress(compressed).ok_or("node is no snappy block")?)
+    }
+
+    /// Checks a node that is not compressed.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub(super) fn of_raw(raw: Vec<u8>) -> Result<Self, &'static str> {
+        let kind = match raw.first() {
             Some(0) => NodeKind::Interior,
             Some(1) => NodeKind::Leaf,
             _ => return Err("node has an unknown type"),
         };
-        let node = Self { kind, body };
-        node.check()?;
-        Ok(node)
+        check(&raw)?;
+        // Without spare capacity a copy of the handle is all that `Bytes` adds.
+        Ok(Self { kind, body: Bytes::from(raw.into_boxed_slice()), starts: Box::default() })
     }
 
-    fn check(&self) -> Result<(), &'static str> {
+    /// The same node, to be searched often.
+    pub(super) fn indexed(self) -> Self {
+        let mut starts = Vec::with_capacity(self.entries().count());
         let mut end = 1;
-        let mut last: Option<&[u8]> = None;
         for (key, value) in self.entries() {
-            if last.is_some_and(|last| last >= key) {
-                return Err("node's keys don't ascend");
-            }
-            last = Some(key);
+            // Snappy's blocks are smaller than 4 GiB.
+            starts.push(end as u32);
             end += ENTRY_FIXED + key.len() + value.len();
         }
-        match last {
-            None => Err("node has no entry"),
-            Some(_) if end != self.body.len() => Err("node's last entry is cut short"),
-            Some(_) => Ok(()),
-        }
+        Self { starts: starts.into_boxed_slice(), ..self }
+    }
+
+    /// What it takes in memory.
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + SHARED_BYTES + self.body.len() + size_of_val(&*self.starts)
     }
 
     /// Bytes before compression, type byte included.
@@ -115,7 +126,28 @@ impl Node {
 
     /// The last of its keys.
     pub(super) fn last_key(&self) -> Option<&[u8]> {
-        self.entries().last().map(|(key, _)| key)
+        match self.starts.last() {
+            Some(&start) => self.entry(start).map(|(key, _)| key),
+            None => self.entries().last().map(|(key, _)| key),
+        }
+    }
+
+    /// The first entry whose key is at or after `key`. Where it is indexed, takes time as the logarithm of the number
+    /// of entries.
+    pub(super) fn at_or_after(&self, key: &[u8]) -> Option<(&[u8], &[u8])> {
+        if self.starts.is_empty() {
+            return self.entries().find(|&(of, _)| of >= key);
+        }
+        self.entry(*self.starts.get(self.place_of(key))?)
+    }
+
+    /// How many keys are before `key`.
+    fn place_of(&self, key: &[u8]) -> usize {
+        self.starts.partition_point(|&start| self.entry(start).is_some_and(|(of, _)| of < key))
+    }
+
+    fn entry(&self, start: u32) -> Option<(&[u8], &[u8])> {
+        Entries(Fields::new(self.body.get(start as usize..)?)).next()
     }
 
     /// Keys and values in order.
@@ -132,6 +164,23 @@ impl Node {
     /// A value of this node, sharing its bytes.
     pub(super) fn share(&self, part: &[u8]) -> Bytes {
         self.body.slice_ref(part)
+    }
+}
+
+fn check(raw: &[u8]) -> Result<(), &'static str> {
+    let mut end = 1;
+    let mut last: Option<&[u8]> = None;
+    for (key, value) in Entries(Fields::new(raw.get(1..).unwrap_or_default())) {
+        if last.is_some_and(|last| last >= key) {
+            return Err("node's keys don't ascend");
+        }
+        last = Some(key);
+        end += ENTRY_FIXED + key.len() + value.len();
+    }
+    match last {
+        None => Err("node has no entry"),
+        Some(_) if end != raw.len() => Err("node's last entry is cut short"),
+        Some(_) => Ok(()),
     }
 }
 

@@ -10,7 +10,6 @@ use super::appender::Appender;
 use super::node::{Entry, NodeKind};
 use super::pointer::Pointer;
 use super::reduce::{Reduction, Tree};
-use super::snappy;
 
 /// Appends a node; says its last key and where it is. `entries` are at least one.
 pub(super) fn write(
@@ -19,7 +18,8 @@ pub(super) fn write(
     kind: NodeKind,
     entries: impl IntoIterator<Item = Entry>,
 ) -> Result<(Bytes, Pointer), EngineError> {
-    let mut raw = vec![kind.type_byte()];
+    let mut raw = out.take_scratch();
+    raw.push(kind.type_byte());
     let mut pointer = Pointer { position: 0, subtree_bytes: 0, reduction: Reduction::empty(tree) };
     let mut last_key = Bytes::new();
     for entry in entries {
@@ -27,9 +27,11 @@ pub(super) fn write(
         sum_up(out, tree, kind, &mut pointer, &entry)?;
         last_key = entry.key;
     }
-    let compressed = snappy::compress(&raw)
-        .ok_or_else(|| EngineError::InvalidArgument(format!("a node of {} bytes is too large", raw.len())))?;
-    let (position, disk_bytes) = out.chunk(&compressed)?;
+    let raw_bytes = raw.len();
+    let appended = out.append_node(kind, &raw)?;
+    out.give_back(raw);
+    let (position, disk_bytes) = appended
+        .ok_or_else(|| EngineError::InvalidArgument(format!("a node of {raw_bytes} bytes is too large")))?;
     pointer.position = position;
     pointer.subtree_bytes = pointer.subtree_bytes.saturating_add(disk_bytes);
     Ok((last_key, pointer))

@@ -2,19 +2,21 @@
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::EngineError;
 use crate::disk::DiskFile;
 
 use super::CouchstoreConfig;
+use super::node_cache::NodeCache;
 
 /// One per open store.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) config: CouchstoreConfig,
     poison: OnceLock<PathBuf>,
+    pub(super) nodes: Arc<NodeCache>,
     pub(super) commits: Counter,
     pub(super) syncs: Counter,
     pub(super) documents: Counter,
@@ -25,7 +27,8 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(config: CouchstoreConfig) -> Self {
-        Self { config, ..Self::default() }
+        let nodes = Arc::new(NodeCache::new(config.cache_bytes));
+        Self { config, nodes, ..Self::default() }
     }
 
     /// From now on the store takes no writes. The first reason stays.

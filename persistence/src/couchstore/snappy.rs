@@ -15,8 +15,29 @@ pub(super) fn decompress(compressed: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A snappy block for `bytes`; `None` beyond 4 GiB.
+#[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
     snap::raw::Encoder::new().compress_vec(bytes).ok()
+}
+
+/// Compresses again and again without new memory each time.
+#[derive(Debug, Default)]
+pub(super) struct Compressor {
+    encoder: Option<Box<snap::raw::Encoder>>,
+    out: Vec<u8>,
+}
+
+impl Compressor {
+    /// A snappy block for `bytes`; `None` beyond 4 GiB.
+    pub(super) fn compress(&mut self, bytes: &[u8]) -> Option<&[u8]> {
+        let bytes_max = snap::raw::max_compress_len(bytes.len());
+        if self.out.len() < bytes_max {
+            self.out.resize(bytes_max, 0);
+        }
+        let encoder = self.encoder.get_or_insert_with(|| Box::new(snap::raw::Encoder::new()));
+        let length = encoder.compress(bytes, &mut self.out).ok()?;
+        self.out.get(..length)
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@ use crate::EngineError;
 use crate::disk::DiskFile;
 
 use super::checksum::Checksum;
+use super::chunk;
 use super::cipher::Cipher;
+use super::node::{Node, NodeKind};
+use super::node_cache::FileNodes;
 
 /// Where chunks are read from. Cloning shares the handle.
 #[derive(Clone, Debug)]
@@ -17,11 +20,24 @@ pub(super) struct Source {
     pub(super) checksum: Checksum,
     /// Set where chunks are encrypted: they have no checksum then.
     pub(super) cipher: Option<Arc<Cipher>>,
+    /// Nodes of this file that are in memory; set while a store has the file open.
+    pub(super) nodes: Option<Arc<FileNodes>>,
+}
+
+/// Which nodes a reader leaves in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// It will replace what it reads.
+    Nothing,
+    /// It comes by each leaf once.
+    Interior,
+    /// It may come again.
+    All,
 }
 
 impl Source {
     pub(super) fn new(file: Arc<dyn DiskFile>, path: &Path, checksum: Checksum) -> Self {
-        Self { file, path: Arc::from(path), checksum, cipher: None }
+        Self { file, path: Arc::from(path), checksum, cipher: None, nodes: None }
     }
 
     pub(super) fn path_buf(&self) -> PathBuf {
@@ -36,6 +52,33 @@ impl Source {
     /// Says that the file needs something this build has not.
     pub(super) fn unsupported(&self, what: impl Into<String>) -> EngineError {
         EngineError::Unsupported { path: self.path_buf(), what: what.into() }
+    }
+
+    /// The same file, read past the cache: what is damaged on the disk is noticed.
+    pub(super) fn uncached(&self) -> Self {
+        Self { nodes: None, ..self.clone() }
+    }
+
+    /// The node at `position`, which ends at or before `bound`, the end of durable data.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
+    pub(super) fn node(&self, position: u64, bound: u64, leave: Leave) -> Result<Arc<Node>, EngineError> {
+        let nodes = self.nodes.as_ref().filter(|_| position < bound);
+        if let Some(node) = nodes.and_then(|nodes| nodes.get(position)) {
+            return Ok(node);
+        }
+        let body = chunk::read(self, position, chunk::NODE_HINT, bound)?;
+        let node = Node::decode(&body).map_err(|what| self.corrupt(position, what))?;
+        let left = match leave {
+            Leave::Nothing => false,
+            Leave::Interior => node.kind == NodeKind::Interior,
+            Leave::All => true,
+        };
+        let Some(nodes) = nodes.filter(|_| left) else { return Ok(Arc::new(node)) };
+        let node = Arc::new(node.indexed());
+        nodes.insert(position, &node);
+        Ok(node)
     }
 
     /// Up to `len` raw bytes at `offset`, type bytes included; fewer only where the file ends.

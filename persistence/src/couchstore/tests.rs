@@ -1,5 +1,6 @@
 //! The engine against the vendor's files, a model, and failing disks.
 
+mod cached;
 mod compact;
 mod crash;
 mod group;

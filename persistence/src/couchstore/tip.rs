@@ -2,6 +2,8 @@
 //!
 //! A tip never changes. What its roots reach is never overwritten, so that reads of it go on beside any later commit.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::{EngineError, VBucketInfo};
@@ -15,7 +17,7 @@ use super::node::Node;
 use super::pointer::Pointer;
 use super::reduce::{Reduction, Tree};
 use super::snappy;
-use super::source::Source;
+use super::source::{Leave, Source};
 use super::{by_id, by_seqno};
 
 /// A commit to read from.
@@ -31,9 +33,13 @@ pub(super) struct Tip {
 
 impl Tip {
     /// Reads a node on the way down from a pointer.
-    pub(super) fn node(&self, position: u64) -> Result<Node, EngineError> {
-        let body = chunk::read(&self.source, position, chunk::NODE_HINT, self.position)?;
-        Node::decode(&body).map_err(|what| self.source.corrupt(position, what))
+    pub(super) fn node(&self, position: u64, leave: Leave) -> Result<Arc<Node>, EngineError> {
+        self.source.node(position, self.position, leave)
+    }
+
+    /// The same commit, read past the cache.
+    pub(super) fn uncached(&self) -> Self {
+        Self { source: self.source.uncached(), ..self.clone() }
     }
 
     /// Follows an interior entry of the node at `parent`. Nodes are written after those below them.

@@ -10,6 +10,7 @@ use super::doc_info::DocInfo;
 use super::node::NodeKind;
 use super::pointer::Pointer;
 use super::reduce::{Reduction, Tree};
+use super::source::Leave;
 use super::tip::Tip;
 
 /// The rows a purge up to `upto` removes, by key: tombstones at or below it, but for the commit's highest seqno.
@@ -27,7 +28,7 @@ pub(super) fn to_purge(tip: &Tip, upto: Seqno) -> Result<Vec<DocInfo>, EngineErr
         if !has_tombstones(&pointer) {
             continue;
         }
-        let node = tip.node(pointer.position)?;
+        let node = tip.node(pointer.position, Leave::Interior)?;
         match node.kind {
             NodeKind::Interior => {
                 let children =

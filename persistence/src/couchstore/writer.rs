@@ -3,6 +3,7 @@
 //! Always: the file up to the end of the last good commit is never written again, but for that commit's block type.
 //! Whatever fails before a commit's sync leaves the writer as after the last good commit; what the failed one left in
 //! the file is cut off, durably, before anything else is written. A failed sync, or a failed cut, poisons the store.
+//! Nodes go into the cache when their commit can't fail any more (E23): what is cut off never was in it.
 //! A commit that opening the file could not tell from garbage before it is activated takes two syncs.
 
 mod amend;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use crate::EngineError;
 use crate::disk::DiskFile;
 
+use super::CommitMode;
 use super::appender::Appender;
 use super::block;
 use super::btree_modify::{self, Action};
@@ -24,12 +26,12 @@ use super::document::Document;
 use super::header::{Header, VERSION_PREVIOUS};
 use super::index::{self, Saved};
 use super::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use super::node_cache::FileNodes;
 use super::recover;
 use super::reduce::Tree;
 use super::shared::Shared;
 use super::source::Source;
 use super::tip::Tip;
-use super::{CommitMode, snappy};
 
 /// A larger commit takes two syncs: after a crash it would have to be written again as a whole.
 pub(super) const ONE_SYNC_BYTES_MAX: u64 = 4 << 20;
@@ -68,7 +70,8 @@ impl Writer {
     }
 
     /// Goes on after `tip`, which must be durable, activated, and the last thing in its file.
-    pub(super) fn new(tip: Tip, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(mut tip: Tip, shared: Arc<Shared>) -> Self {
+        tip.source.nodes = FileNodes::new(&shared.nodes);
         let out = Appender::new(tip.source.clone(), tip.end);
         Self {
             shared,
@@ -177,9 +180,11 @@ impl Writer {
         match body {
             None => info.deleted = true,
             Some(body) => {
-                let compressed = if info.is_compressed() { snappy::compress(&body) } else { None };
-                (info.body_position, info.physical_bytes) =
-                    self.out.chunk(compressed.as_deref().unwrap_or(&body))?;
+                let compressed = if info.is_compressed() { self.out.compressed(&body)? } else { None };
+                (info.body_position, info.physical_bytes) = match compressed {
+                    Some(appended) => appended,
+                    None => self.out.chunk(&body)?,
+                };
             }
         }
         Ok(info)
@@ -210,6 +215,7 @@ impl Writer {
             recover::write_type(&next)?;
             self.shared.sync(&*next.source.file, &next.source.path)?;
         }
+        self.out.publish();
         self.shared.commits.add(1);
         self.shared.written_bytes.add(self.out.written_bytes() + 1);
         self.header = next.header.clone();

@@ -35,7 +35,7 @@ impl Round {
         if to.header.purge_seq != from.header.purge_seq {
             return Err(EngineError::Aborted { vb, why: "tombstones were purged while it was compacted" });
         }
-        Ok(Self { next: Seqno(from.header.update_seq).next(), to })
+        Ok(Self { next: Seqno(from.header.update_seq).next(), to: to.uncached() })
     }
 
     /// Seqnos done, as far as can be told.

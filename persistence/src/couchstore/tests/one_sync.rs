@@ -8,7 +8,7 @@ use checkpoint::{Datatype, Item, Key, Namespace, Seqno, Vbid};
 
 use crate::couchstore::block::{BLOCK_BYTES, DATA};
 use crate::couchstore::header::Header;
-use crate::couchstore::{CommitMode, CompactionConfig, CouchFile, CouchstoreConfig, FormatVersion, find};
+use crate::couchstore::{CommitMode, CouchFile, CouchstoreConfig, find};
 use crate::disk::{Access, Disk, DiskFile, FaultyDisk, Keep, MemoryDisk};
 use crate::{Batch, Engine, EngineError, ScanLimit};
 
@@ -16,11 +16,8 @@ use super::support::{
     VB, commit, contents, delete, dir, file, fixture, open, open_with, set, state, store_with,
 };
 
-const TWO_PHASE: CouchstoreConfig = CouchstoreConfig {
-    commit: CommitMode::TwoPhase,
-    version: FormatVersion::V14,
-    compaction: CompactionConfig::DEFAULT,
-};
+const TWO_PHASE: CouchstoreConfig =
+    CouchstoreConfig { commit: CommitMode::TwoPhase, ..CouchstoreConfig::DEFAULT };
 
 fn syncs(engine: &dyn Engine) -> u64 {
     engine.stats()["syncs"]

@@ -2,7 +2,7 @@
 
 use checkpoint::{Item, Seqno};
 
-use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion};
+use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 use crate::{Budget, CompactionRequest, Engine, EngineError, Job, Progress};
 
@@ -12,9 +12,8 @@ use super::{compact, names};
 
 /// Synced often and sorted in little memory, so that there is something to fail on the way.
 pub(super) const CONFIG: CouchstoreConfig = CouchstoreConfig {
-    commit: CommitMode::OneSync,
-    version: FormatVersion::V14,
     compaction: CompactionConfig { sync_bytes: 1500, sort_bytes: 2000, ..CompactionConfig::DEFAULT },
+    ..CouchstoreConfig::DEFAULT
 };
 pub(super) const TWO_PHASE: CouchstoreConfig = CouchstoreConfig { commit: CommitMode::TwoPhase, ..CONFIG };
 pub(super) const BUDGET: Budget = Budget { items: 5, bytes: 6000 };
