@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+mod paced;
 mod peers;
 mod queue;
 mod race;
@@ -11,7 +12,7 @@ mod table;
 #[derive(Parser)]
 #[command(
     name = "bench",
-    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench stall\n"
+    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench paced\n  bench stall\n"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -22,12 +23,15 @@ struct Cli {
 enum Command {
     /// Items a second through a queue, to every consumer.
     Queue(queue::Arguments),
+    /// How long one call takes at a steady rate, beside consumers that sleep.
+    Paced(paced::Arguments),
     /// One consumer that stands still while hot keys are written, and how long the lock is held.
     Stall(stall::Arguments),
 }
 
 fn main() {
     match Cli::parse().command {
+        Command::Paced(arguments) => paced::run(&arguments),
         Command::Queue(arguments) => queue::run(&arguments),
         Command::Stall(arguments) => stall::run(&arguments),
     }

@@ -22,6 +22,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) {
     stalled(arguments);
     held(arguments);
+    lookups();
     costs(arguments);
 }
 
@@ -116,6 +117,34 @@ fn held(arguments: &Arguments) {
         table.row(name, values);
     }
     table.print();
+}
+
+/// Calls whose cost must not grow with what they look for among, warm, each the median of a thousand.
+fn lookups() {
+    let manager = filled(1_000_000);
+    let registered = thousand(|n| {
+        let cursor = manager.register("other", Seqno(n * 999 + 1), true).expect("valid").cursor;
+        manager.unregister(cursor).expect("registered");
+    });
+    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    for n in 0..10_000 {
+        manager.register(&format!("cursor {n}"), Seqno::ZERO, true).expect("valid");
+    }
+    manager.queue(new_item(0)).expect("active");
+    let lowest = thousand(|_| assert_eq!(manager.expel(), 0, "nobody has read"));
+    let mut table = Table::new("microseconds of one call, warm", vec!["median".into()]);
+    table.row("register, and unregister, among a million items", vec![registered]);
+    table.row("expel nothing: the lowest of 10,000 cursors", vec![lowest]);
+    table.print();
+}
+
+fn thousand(mut step: impl FnMut(u64)) -> f64 {
+    let timed = |n| {
+        let started = Instant::now();
+        step(n);
+        started.elapsed()
+    };
+    median((0..1_000).map(timed).collect()).as_secs_f64() * 1e6
 }
 
 /// What an item costs beyond its key and value.

@@ -85,14 +85,23 @@ impl Header {
 #[derive(Debug)]
 pub(crate) enum Remains {
     /// Somebody still reads it.
-    Shared(#[expect(dead_code, reason = "it is held to be dropped")] Arc<Chunk>),
+    Shared(Arc<Chunk>),
     /// Nobody does.
     Owned {
         /// The places the items were in.
-        _emptied: Box<Chunk>,
+        emptied: Box<Chunk>,
         /// What was superseded.
         _dead: Vec<Slot>,
     },
+}
+
+impl Remains {
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Shared(chunk) => chunk.bytes(),
+            Self::Owned { emptied, .. } => emptied.bytes(),
+        }
+    }
 }
 
 /// Where readers who have come to the end of a chunk go on.
@@ -124,10 +133,7 @@ impl Chunk {
         match Arc::try_unwrap(chunk) {
             Ok(mut chunk) => {
                 let (live, dead): (Vec<_>, Vec<_>) = chunk.take().into_iter().partition(Slot::is_live);
-                (
-                    Arc::new(Self::full(header, live)),
-                    Remains::Owned { _emptied: Box::new(chunk), _dead: dead },
-                )
+                (Arc::new(Self::full(header, live)), Remains::Owned { emptied: Box::new(chunk), _dead: dead })
             }
             Err(chunk) => {
                 let live = chunk.as_slice().iter().filter(|slot| slot.is_live());
