@@ -66,6 +66,7 @@ fn paced(arguments: &Arguments, mut call: impl FnMut(u64) -> Duration) {
 
 /// The calls that woke nobody, and those that did.
 fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
+    let (mut quiet, mut loud) = (Vec::new(), Vec::new());
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
     let mut parts: Vec<Part<'_>> = Vec::new();
     for consumer in 0..CONSUMERS {
@@ -78,7 +79,6 @@ fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
             }
         }));
     }
-    let (mut quiet, mut loud) = (Vec::new(), Vec::new());
     let producer = &manager;
     let (calm, waking) = (&mut quiet, &mut loud);
     parts.push(Box::new(move || {
@@ -103,6 +103,7 @@ fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
 }
 
 fn crossbeam(arguments: &Arguments) -> Latencies {
+    let mut latencies = Vec::new();
     let (senders, receivers): (Vec<_>, Vec<_>) =
         (0..CONSUMERS).map(|_| crossbeam_channel::unbounded::<std::sync::Arc<Plain>>()).unzip();
     let mut parts: Vec<Part<'_>> = Vec::new();
@@ -113,7 +114,6 @@ fn crossbeam(arguments: &Arguments) -> Latencies {
             }
         }));
     }
-    let mut latencies = Vec::new();
     let all = &mut latencies;
     parts.push(Box::new(move || {
         paced(arguments, |n| {
