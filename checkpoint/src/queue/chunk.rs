@@ -195,21 +195,21 @@ impl Chunk {
         self.header().published.0.load(Ordering::Acquire)
     }
 
-    /// Marks the item at `position` as replaced by the revision with seqno `by`. Returns the bytes of its key and value
-    /// if it was live.
-    pub(crate) fn supersede(&self, position: u64, by: Seqno) -> Option<usize> {
-        let slot = self.slot(position).filter(|slot| slot.is_live())?;
-        slot.superseded_by.store(by.0, Ordering::Relaxed);
-        Some(slot.item().payload_bytes())
-    }
-
-    /// The slot at `position`, if it is filled.
-    pub(crate) fn slot(&self, position: u64) -> Option<&Slot> {
+    /// The filled slot at `position`, by its index.
+    pub(crate) fn find(&self, position: u64) -> Option<(usize, &Slot)> {
         let index = match &self.header().positions {
             None => usize::try_from(position.checked_sub(self.start())?).ok()?,
             Some(positions) => positions.binary_search(&position).ok()?,
         };
-        self.as_slice().get(index)
+        self.as_slice().get(index).map(|slot| (index, slot))
+    }
+
+    /// Marks the item in a slot as replaced by the revision with seqno `by`. Returns the bytes of its key and value if it
+    /// was live.
+    pub(crate) fn supersede(&self, index: usize, by: Seqno) -> Option<usize> {
+        let slot = self.as_slice().get(index).filter(|slot| slot.is_live())?;
+        slot.superseded_by.store(by.0, Ordering::Relaxed);
+        Some(slot.item().payload_bytes())
     }
 
     /// The filled slots with positions in `from..to`, in order.
