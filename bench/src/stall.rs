@@ -1,5 +1,6 @@
 //! What one slow consumer costs, and how long our lock is held.
 
+use std::process::Command;
 use std::time::Instant;
 
 use checkpoint::{CheckpointConfig, CheckpointManager, Item, ReadLimit, Seqno};
@@ -20,34 +21,53 @@ pub struct Arguments {
     /// Runs of which the median counts.
     #[arg(long, default_value_t = 5)]
     runs: usize,
+    /// One run of one peer, as the others are started.
+    #[arg(long, hide = true)]
+    only: Option<String>,
 }
 
 pub fn run(arguments: &Arguments) {
+    if let Some(peer) = &arguments.only {
+        return only(peer, arguments.updates);
+    }
     stalled(arguments);
     held(arguments);
     lookups();
     costs(arguments);
 }
 
-/// One consumer reads nothing while hot keys are written; then it reads all, and must have every final value.
+/// One consumer reads nothing while hot keys are written; then it reads all, and must have every final value. Each run is a
+/// process of its own: otherwise a peer that grows finds memory its last run has already got from the system.
 fn stalled(arguments: &Arguments) {
-    let zipf = Zipf::new(KEYS);
-    let keys: Vec<u64> = (0..arguments.updates).map(|n| zipf.key(n)).collect();
     let columns = ["updates/s", "peak queue MiB", "items read", "wrong values"].map(str::to_owned).to_vec();
-    let title = format!(
-        "one stalled consumer, {} Zipf updates over {KEYS} keys, median of {}",
-        keys.len(),
-        arguments.runs
-    );
+    let (updates, runs) = (arguments.updates, arguments.runs);
+    let title = format!("one stalled consumer, {updates} Zipf updates over {KEYS} keys, median of {runs}");
     let mut table = Table::new(&title, columns);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..arguments.runs {
-        ours.push(lowtide(&keys));
-        theirs.push(crossbeam(&keys));
+    for _ in 0..runs {
+        ours.push(in_process("lowtide", updates));
+        theirs.push(in_process("crossbeam-unbounded", updates));
     }
     table.row("lowtide", median_by_rate(ours));
     table.row("crossbeam-unbounded", median_by_rate(theirs));
     table.print();
+}
+
+fn in_process(peer: &str, updates: u64) -> [f64; 4] {
+    let program = std::env::current_exe().expect("a running program has a path");
+    let updates = updates.to_string();
+    let output = Command::new(program).args(["stall", "--updates", &updates, "--only", peer]).output();
+    let text = String::from_utf8(output.expect("it ran a moment ago").stdout).expect("figures");
+    serde_json::from_str::<[Option<f64>; 4]>(&text)
+        .expect("four figures")
+        .map(|figure| figure.unwrap_or(f64::NAN))
+}
+
+fn only(peer: &str, updates: u64) {
+    let zipf = Zipf::new(KEYS);
+    let keys: Vec<u64> = (0..updates).map(|n| zipf.key(n)).collect();
+    let figures = if peer == "lowtide" { lowtide(&keys) } else { crossbeam(&keys) };
+    println!("{}", serde_json::to_string(&figures).expect("numbers"));
 }
 
 /// The run of which the first figure is the middle one.
