@@ -29,13 +29,16 @@ pub struct Write {
     pub value: bytes::Bytes,
 }
 
+/// Is shown an item: its seqno, key and value.
+pub type See<'s> = &'s mut dyn FnMut(u64, &[u8], &[u8]);
+
 /// An open store. A failure ends the benchmark.
 pub trait Store {
     /// Writes items of different keys, ascending by seqno; all of it is durable when it returns.
     fn commit(&mut self, writes: &[Write]);
 
     /// Shows every item in the order of seqnos, from one snapshot.
-    fn scan(&self, see: &mut dyn FnMut(u64, &[u8], &[u8]));
+    fn scan(&self, see: See<'_>);
 
     /// Shows the value of each key, from one snapshot.
     fn gets(&self, keys: &[Key], see: &mut dyn FnMut(&[u8]));

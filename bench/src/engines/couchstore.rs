@@ -11,7 +11,7 @@ use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
 use persistence::disk::OsDisk;
 use persistence::{Batch, Engine, ScanLimit};
 
-use super::{Key, Store, Write};
+use super::{Key, See, Store, Write};
 
 const VB: Vbid = Vbid(0);
 const SLICE: ScanLimit = ScanLimit { items: usize::MAX, bytes: 1 << 20 };
@@ -56,7 +56,7 @@ impl Store for Ours {
         }
     }
 
-    fn scan(&self, see: &mut dyn FnMut(u64, &[u8], &[u8])) {
+    fn scan(&self, see: See<'_>) {
         let snapshot = self.engine.snapshot(VB).expect("known");
         let mut from = Some(Seqno::ZERO);
         while let Some(start) = from {

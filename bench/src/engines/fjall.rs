@@ -9,7 +9,7 @@ use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
-use super::{CACHE_BYTES, KEY_BYTES, Key, Store, Write, row, seqno_of};
+use super::{CACHE_BYTES, KEY_BYTES, Key, See, Store, Write, row, seqno_of};
 
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
     let database = Database::builder(dir.join("fjall")).cache_size(CACHE_BYTES as u64).open().expect("opens");
@@ -39,7 +39,7 @@ impl Store for Fjall {
         batch.commit().expect("commits");
     }
 
-    fn scan(&self, see: &mut dyn FnMut(u64, &[u8], &[u8])) {
+    fn scan(&self, see: See<'_>) {
         for guard in self.database.snapshot().iter(&self.seqnos) {
             let (seqno, row) = guard.into_inner().expect("sound");
             let (key, value) = row.split_at(KEY_BYTES);

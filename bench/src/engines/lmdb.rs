@@ -10,7 +10,7 @@ use heed::byteorder::BigEndian;
 use heed::types::{Bytes, U64};
 use heed::{CommitOrAbort, Database, Env, EnvOpenOptions, PutFlags};
 
-use super::{KEY_BYTES, Key, Store, Write, by_key, row};
+use super::{KEY_BYTES, Key, See, Store, Write, by_key, row};
 
 const MAP_BYTES: usize = 8 << 30;
 
@@ -58,7 +58,7 @@ impl Store for Lmdb<'_> {
         transaction.commit().expect("commits");
     }
 
-    fn scan(&self, see: &mut dyn FnMut(u64, &[u8], &[u8])) {
+    fn scan(&self, see: See<'_>) {
         let transaction = self.env.read_txn().expect("reads");
         for entry in self.seqnos.iter(&transaction).expect("reads") {
             let (seqno, row) = entry.expect("sound");

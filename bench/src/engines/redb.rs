@@ -8,7 +8,7 @@ use std::path::Path;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::{CACHE_BYTES, KEY_BYTES, Key, Store, Write, by_key, row};
+use super::{CACHE_BYTES, KEY_BYTES, Key, See, Store, Write, by_key, row};
 
 const BY_KEY: TableDefinition<'_, &[u8; KEY_BYTES], u64> = TableDefinition::new("by key");
 const BY_SEQNO: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("by seqno");
@@ -48,7 +48,7 @@ impl Store for Redb {
         transaction.commit().expect("commits");
     }
 
-    fn scan(&self, see: &mut dyn FnMut(u64, &[u8], &[u8])) {
+    fn scan(&self, see: See<'_>) {
         let transaction = self.database.begin_read().expect("reads");
         let seqnos = transaction.open_table(BY_SEQNO).expect("its types");
         for entry in seqnos.iter().expect("reads") {

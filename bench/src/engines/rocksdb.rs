@@ -11,7 +11,7 @@ use rocksdb::{
     Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use super::{CACHE_BYTES, KEY_BYTES, Key, Store, Write, row, seqno_of};
+use super::{CACHE_BYTES, KEY_BYTES, Key, See, Store, Write, row, seqno_of};
 
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
     let cache = Cache::new_lru_cache(CACHE_BYTES);
@@ -66,7 +66,7 @@ impl Store for Rocks {
         self.database.write_opt(&batch, &self.sync).expect("commits");
     }
 
-    fn scan(&self, see: &mut dyn FnMut(u64, &[u8], &[u8])) {
+    fn scan(&self, see: See<'_>) {
         let mut all = self.database.raw_iterator_cf_opt(self.seqnos(), ReadOptions::default());
         all.seek_to_first();
         while let Some((seqno, row)) = all.item() {

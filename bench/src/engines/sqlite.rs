@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use super::{CACHE_BYTES, Key, Store, Write};
+use super::{CACHE_BYTES, Key, See, Store, Write};
 
 const MAP_BYTES: usize = 8 << 30;
 
@@ -41,7 +41,7 @@ impl Store for Sqlite {
         transaction.commit().expect("commits");
     }
 
-    fn scan(&self, see: &mut dyn FnMut(u64, &[u8], &[u8])) {
+    fn scan(&self, see: See<'_>) {
         let all = "SELECT seqno, key, value FROM items ORDER BY seqno";
         let mut statement = self.connection.prepare_cached(all).expect("SQL");
         let mut rows = statement.query([]).expect("reads");
