@@ -63,7 +63,7 @@ impl Store for Rocks {
             batch.put_cf(keys, write.key, seqno);
             batch.put_cf(seqnos, seqno, row(write));
         }
-        self.database.write_opt(&batch, &self.sync).expect("commits");
+        self.database.write_opt(batch, &self.sync).expect("commits");
     }
 
     fn scan(&self, see: See<'_>) {
