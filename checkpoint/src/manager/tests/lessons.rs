@@ -103,6 +103,7 @@ fn a_change_of_state_does_not_count_as_the_item_it_shares_its_seqno_with() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many steps")]
 fn what_is_shown_while_others_write_is_of_one_moment() {
     let manager = active();
     let writer = {
