@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 mod engines;
+mod paced;
 mod peers;
 mod queue;
 mod race;
@@ -13,7 +14,7 @@ mod table;
 #[derive(Parser)]
 #[command(
     name = "bench",
-    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench stall\n  bench store --quick\n"
+    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench paced\n  bench stall\n  bench store --quick\n"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -24,6 +25,8 @@ struct Cli {
 enum Command {
     /// Items a second through a queue, to every consumer.
     Queue(queue::Arguments),
+    /// How long one call takes at a steady rate, beside consumers that sleep.
+    Paced(paced::Arguments),
     /// One consumer that stands still while hot keys are written, and how long the lock is held.
     Stall(stall::Arguments),
     /// Storage engines: commits, scans, gets, opening after a kill.
@@ -35,6 +38,7 @@ enum Command {
 
 fn main() {
     match Cli::parse().command {
+        Command::Paced(arguments) => paced::run(&arguments),
         Command::Queue(arguments) => queue::run(&arguments),
         Command::Stall(arguments) => stall::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),

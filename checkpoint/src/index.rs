@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::queue::Queue;
+use crate::queue::{At, Queue};
 use crate::{Item, Key, Namespace};
 
 /// What a key costs in a table that is half full.
@@ -41,8 +41,17 @@ pub(crate) struct Forbids {
 pub(crate) struct Place {
     hash: u32,
     entry: usize,
-    /// The position of its resident revision.
-    pub(crate) resident: Option<u64>,
+    pub(crate) resident: Option<Resident>,
+}
+
+/// The resident revision of a key, as far as it matters for what may replace it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resident {
+    pub(crate) position: u64,
+    pub(crate) at: At,
+    /// It is part of a durable write.
+    pub(crate) sync_write: bool,
+    pub(crate) history: bool,
 }
 
 #[derive(Debug)]
@@ -99,9 +108,12 @@ impl KeyIndex {
             if position < queue.base() {
                 reusable = reusable.or(Some(at));
             } else if (entry >> 32) as u32 == hash
-                && queue.live_item(position).is_some_and(|item| is_revision_of(item, namespace, key))
+                && let Some((found, item)) = queue.live_item(position)
+                && is_revision_of(item, namespace, key)
             {
-                return Place { hash, entry: at, resident: Some(position) };
+                let (sync_write, history) = (item.operation.is_sync_write(), item.history);
+                let resident = Some(Resident { position, at: found, sync_write, history });
+                return Place { hash, entry: at, resident };
             }
             at = (at + 1) & mask;
         }

@@ -59,7 +59,7 @@ fn chosen_fault() -> Option<Fault> {
 }
 
 /// Every fault, so that one can be found by its name.
-const ALL_FAULTS: [Fault; 15] = [
+const ALL_FAULTS: [Fault; 16] = [
     Fault::BatchForgetsItsEnd,
     Fault::ExpelToTheHighest,
     Fault::ExpelInTwoSteps,
@@ -74,6 +74,7 @@ const ALL_FAULTS: [Fault; 15] = [
     Fault::ItemsBeforeEpoch,
     Fault::EpochLookedAtFirst,
     Fault::RollbackLookedForFirst,
+    Fault::ReclaimerLowersLate,
     Fault::ProgressTooFar,
 ];
 

@@ -9,7 +9,7 @@ mod dummy;
 mod lessons;
 
 const PERSISTING: CheckpointConfig =
-    CheckpointConfig { role: Role::Active, max_bytes: None, quota: None, persistence: true };
+    CheckpointConfig { role: Role::Active, max_bytes: None, quota: None, reclaimer: None, persistence: true };
 
 fn active() -> CheckpointManager {
     CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO)
@@ -345,7 +345,13 @@ fn a_refused_item_changes_nothing() {
 
 #[test]
 fn a_cut_disk_snapshot_is_flushed_in_slices() {
-    let config = CheckpointConfig { role: Role::Replica, max_bytes: None, quota: None, persistence: true };
+    let config = CheckpointConfig {
+        role: Role::Replica,
+        max_bytes: None,
+        quota: None,
+        reclaimer: None,
+        persistence: true,
+    };
     let replica = CheckpointManager::new(config, Seqno::ZERO);
     let marker = SnapshotMarker {
         high_completed_seqno: Some(Seqno(1)),
