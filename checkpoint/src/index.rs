@@ -21,8 +21,8 @@ pub(crate) const ENTRY_BYTES: usize = 2 * size_of::<u64>();
 
 /// The smallest table.
 const ENTRIES_MIN: usize = 64;
-/// The largest that is kept for further keys when no entry is needed any more.
-const ENTRIES_KEPT_MAX: usize = if cfg!(checkpoint_loom) { 0 } else { 2048 };
+/// The largest that one begins with because the one before it was of use.
+const ENTRIES_AT_ONCE_MAX: usize = 2048;
 
 /// An entry nobody has taken.
 const EMPTY: u64 = 0;
@@ -60,6 +60,8 @@ pub(crate) struct KeyIndex {
     entries: Box<[u64]>,
     /// Entries that are not empty.
     taken: usize,
+    /// The least the first table has.
+    entries_at_once: usize,
     /// No entry names a position below.
     origin: u64,
     forbidden: HashMap<(Namespace, Key), Forbids, FixedState>,
@@ -76,6 +78,7 @@ impl KeyIndex {
         Self {
             entries: Box::default(),
             taken: 0,
+            entries_at_once: ENTRIES_MIN,
             origin,
             forbidden: HashMap::with_hasher(hasher.clone()),
             forbidden_key_bytes: 0,
@@ -151,16 +154,16 @@ impl KeyIndex {
         !self.forbidden.is_empty()
     }
 
-    /// Forgets all entries, which must be stale. A small table stays if it was of use since the last time; any other is
-    /// returned, to be dropped outside the lock.
-    pub(crate) fn forget(&mut self, origin: u64) -> Option<Box<[u64]>> {
-        self.origin = origin;
+    /// Forgets all entries, which must be stale. Returns the table, to be dropped outside the lock; the next one begins at
+    /// the size of which this one made use.
+    pub(crate) fn forget(&mut self, origin: u64) -> Box<[u64]> {
         let taken = std::mem::take(&mut self.taken);
-        if taken == 0 || self.entries.len() > ENTRIES_KEPT_MAX {
-            return Some(std::mem::take(&mut self.entries));
+        let used = if taken * 4 >= self.entries.len() { self.entries.len() } else { self.entries.len() / 2 };
+        if taken > 0 {
+            self.entries_at_once = used.min(ENTRIES_AT_ONCE_MAX);
         }
-        self.entries.fill(EMPTY);
-        None
+        self.origin = origin;
+        std::mem::take(&mut self.entries)
     }
 
     /// Bytes of its tables, and of the keys of the side map.
@@ -188,7 +191,8 @@ impl KeyIndex {
     fn rebuild(&mut self, base: u64) -> Box<[u64]> {
         let live = self.positions().filter(|&position| position >= base).count();
         // At most half are taken then: at least a quarter more comes before the next time.
-        let entries = (2 * live + 1).next_power_of_two().max(ENTRIES_MIN);
+        let least = if self.entries.is_empty() { self.entries_at_once.max(ENTRIES_MIN) } else { ENTRIES_MIN };
+        let entries = (2 * live + 1).next_power_of_two().max(least);
         let old = std::mem::replace(&mut self.entries, vec![EMPTY; entries].into_boxed_slice());
         let (origin, mask) = (self.origin, entries - 1);
         self.origin = self.origin.max(base);

@@ -218,7 +218,9 @@ impl Inner {
     /// Forgets what the index knows, none of which is in the queue any more.
     pub(super) fn forget_index(&mut self) {
         let table = self.index.forget(self.queue.end());
-        self.discard_table(table);
+        if !table.is_empty() {
+            self.discard_table(Some(table));
+        }
     }
 
     /// Keeps a table the index no longer needs until the critical section is over.
