@@ -14,6 +14,7 @@
 //! | `btree_read` | damaged trees end in errors |
 //! | `vbucket` | readers see whole, durable commits and never wait |
 //! | `directory` | a vBucket is there as a whole or not at all |
+//! | `check`, `survey` | damage anywhere is told, and the work goes on beside it |
 //! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
 
 mod appender;
@@ -22,15 +23,20 @@ mod btree_modify;
 mod btree_read;
 mod by_id;
 mod by_seqno;
+mod check;
 mod checksum;
 mod chunk;
 mod couch_file;
 mod directory;
 mod doc_info;
 mod document;
+mod extents;
 mod fields;
 mod find;
 mod header;
+mod headers;
+mod layout;
+mod listing;
 mod names;
 mod node;
 mod pointer;
@@ -42,6 +48,7 @@ mod shared;
 mod snappy;
 mod snapshot;
 mod source;
+mod survey;
 mod tip;
 mod vbstate;
 mod vbucket;
@@ -61,8 +68,11 @@ use crate::disk::{Disk, DiskLock};
 use crate::{Batch, Committed, Engine, EngineError, RecoveryReport, Snapshot, VBucketInfo};
 
 pub use self::btree_read::NodeShape;
+pub use self::check::{CheckObserver, CheckReport, Finding, FindingKind, Severity, check_file};
 pub use self::couch_file::{CouchFile, HeaderInfo};
 pub use self::doc_info::DocInfo;
+pub use self::layout::{Cell, Layout, TreeLayout, Use};
+pub use self::listing::{StoreFile, StoreListing, list_store, name_of_store_file};
 pub use self::reduce::Tree;
 
 use self::directory::Directory;
@@ -177,6 +187,12 @@ impl Engine for Couchstore {
 
     fn info(&self, vb: Vbid) -> Result<VBucketInfo, EngineError> {
         Ok(self.vbucket(vb)?.published().tip.info())
+    }
+
+    fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
+        let mut found: Vec<Finding> = Vec::new();
+        check::check_tip(&self.vbucket(vb)?.published().tip, &mut found)?;
+        Ok(found.iter().map(Finding::to_string).collect())
     }
 
     fn stats(&self) -> BTreeMap<&'static str, u64> {

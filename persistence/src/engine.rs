@@ -148,6 +148,13 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// [`EngineError::UnknownVBucket`].
     fn info(&self, vb: Vbid) -> Result<VBucketInfo, EngineError>;
 
+    /// Verifies everything that the vBucket's newest commit consists of; returns what is wrong, a line each. Reads all
+    /// of it: O(bytes).
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownVBucket`] or [`EngineError::Disk`].
+    fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError>;
+
     /// The engine's own counters, by name.
     fn stats(&self) -> BTreeMap<&'static str, u64>;
 

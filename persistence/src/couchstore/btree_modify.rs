@@ -19,7 +19,7 @@ use super::reduce::{Reduction, Tree};
 use super::snappy;
 
 /// A changed node longer than this is cut.
-const THRESHOLD_BYTES: usize = 1279;
+pub(super) const THRESHOLD_BYTES: usize = 1279;
 /// How much is cut off at once.
 const CUT_BYTES: usize = THRESHOLD_BYTES * 2 / 3;
 /// A node is never cut while it has so few entries.

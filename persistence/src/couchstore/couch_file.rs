@@ -10,8 +10,12 @@ use crate::disk::{Access, Disk};
 use crate::{EngineError, ScanLimit, ScanSlice, VBucketInfo};
 
 use super::btree_read::{self, NodeShape};
+use super::by_id;
 use super::doc_info::DocInfo;
 use super::find;
+use super::headers;
+use super::layout::{self, Layout};
+use super::node::Entry;
 use super::reduce::Tree;
 use super::tip::Tip;
 
@@ -55,6 +59,24 @@ impl CouchFile {
         let tip = find::newest(disk.open(path, Access::ReadOnly)?, path)?;
         let previous = find::previous(&tip)?;
         Ok(Self { tip, previous })
+    }
+
+    /// The same file at the commit before: the one this was derived from, or before version 14 the header below.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] if there is one and it is damaged; [`EngineError::Disk`].
+    pub fn older(&self) -> Result<Option<Self>, EngineError> {
+        let Some(tip) = headers::older(&self.tip)? else { return Ok(None) };
+        let previous = find::previous(&tip)?;
+        Ok(Some(Self { tip, previous }))
+    }
+
+    /// What the file's bytes are, in at most `cells_max` cells. Reads every node and no body; damage is left out.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    pub fn layout(&self, cells_max: u64) -> Result<Layout, EngineError> {
+        layout::layout(&self.tip, cells_max)
     }
 
     /// The header it was opened at.
@@ -116,6 +138,30 @@ impl CouchFile {
         from: Seqno,
     ) -> Result<impl Iterator<Item = Result<DocInfo, EngineError>> + '_, EngineError> {
         self.tip.rows(from)
+    }
+
+    /// Rows by key as stored, ascending. Ends after an error.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
+    pub fn doc_infos_by_key(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<DocInfo, EngineError>> + '_, EngineError> {
+        let walk = btree_read::Walk::from(&self.tip, Tree::ById, b"")?;
+        Ok(walk.map(|entry| {
+            let Entry { key, value } = entry?;
+            let position = self.tip.header.by_id.map_or(self.tip.position, |root| root.position);
+            by_id::decode(&key, &value)
+                .ok_or_else(|| self.tip.source.corrupt(position, "a row in the by-id tree is too short"))
+        }))
+    }
+
+    /// The item a row tells of, with its body.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
+    pub fn item(&self, info: &DocInfo) -> Result<Item, EngineError> {
+        self.tip.item(info)
     }
 
     /// A row's body, decompressed where the store compressed it; `None` where there is none.

@@ -54,7 +54,8 @@ pub(super) fn is_prepared(id: &[u8]) -> bool {
     id.first() == Some(&PREPARED)
 }
 
-fn split_key(id: &Bytes) -> Option<(Namespace, Key)> {
+/// The name space and key a stored key means; `None` if it has no collection.
+pub(super) fn split_key(id: &Bytes) -> Option<(Namespace, Key)> {
     let (namespace, encoded) = match *id.first()? {
         SYSTEM => (Namespace::System, id.slice(1..)),
         PREPARED => (Namespace::Prepared, id.slice(1..)),

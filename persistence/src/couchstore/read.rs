@@ -38,7 +38,7 @@ impl Tip {
     }
 
     /// The item a row tells of, with its body.
-    fn item(&self, info: &DocInfo) -> Result<Item, EngineError> {
+    pub(super) fn item(&self, info: &DocInfo) -> Result<Item, EngineError> {
         let body: Option<Bytes> = self.body(info)?;
         document::to_item(info, body).map_err(|what| {
             self.source.corrupt(self.position, format!("row of seqno {}: {what}", info.seqno))

@@ -2,6 +2,7 @@
 
 mod crash;
 mod hostile;
+mod layout;
 mod model;
 mod one_sync;
 mod replay;

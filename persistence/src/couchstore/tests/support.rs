@@ -59,8 +59,9 @@ pub(super) fn commit(engine: &dyn Engine, vb: Vbid, items: &[Item]) -> Result<Co
     engine.commit(&[batch]).pop().expect("one result a batch")
 }
 
-/// Every item of a vBucket by seqno. Also checks that the by-id index and the figures agree.
+/// Every item of a vBucket by seqno. Also checks that the by-id index and the figures agree, and the whole file.
 pub(super) fn contents(engine: &dyn Engine, vb: Vbid) -> BTreeMap<u64, Item> {
+    assert_eq!(engine.check(vb).expect("readable"), [""; 0]);
     let snapshot = engine.snapshot(vb).expect("there");
     let slice = snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
     assert_eq!(slice.next, None);
