@@ -44,6 +44,7 @@ mod read;
 mod recover;
 mod reduce;
 mod rev_meta;
+mod salvage;
 mod shared;
 mod snappy;
 mod snapshot;
@@ -74,6 +75,7 @@ pub use self::doc_info::DocInfo;
 pub use self::layout::{Cell, Layout, TreeLayout, Use};
 pub use self::listing::{StoreFile, StoreListing, list_store, name_of_store_file};
 pub use self::reduce::Tree;
+pub use self::salvage::{Loss, SalvageObserver, Salvaged, salvage};
 
 use self::directory::Directory;
 use self::shared::Shared;

@@ -112,7 +112,8 @@ impl VBucket {
     }
 }
 
-fn count_prepares(figures: &mut StoreFigures, saved: &Saved) {
+/// Takes what saving documents did into account.
+pub(super) fn count_prepares(figures: &mut StoreFigures, saved: &Saved) {
     let is_prepare = |info: &&super::doc_info::DocInfo| !info.deleted && document::is_prepared(&info.id);
     for info in saved.written.iter().filter(is_prepare) {
         figures.prepares = figures.prepares.saturating_add(1);

@@ -132,7 +132,10 @@ impl Finding {
     }
 
     /// Damage that reading met; other errors are given back.
-    pub(super) fn of_error(kind: FindingKind, error: EngineError) -> Result<Self, EngineError> {
+    pub(in crate::couchstore) fn of_error(
+        kind: FindingKind,
+        error: EngineError,
+    ) -> Result<Self, EngineError> {
         match error {
             EngineError::Corrupt { offset, what, .. } => Ok(Self::new(kind, offset, what)),
             error => Err(error),
