@@ -2,11 +2,16 @@
 
 use support::cli::Program;
 
+mod check;
 mod determinism;
+mod dump;
 mod git;
 mod help;
 mod input;
+mod inspect;
+mod recover;
 mod script;
+mod untouched;
 mod usage;
 
 /// The command line under test.

@@ -116,9 +116,9 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
         serde_json::to_writer(&mut out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else if targets.is_directory {
-        let count = units::count(checked.len() as u64);
+        let files = units::things(checked.len() as u64, "file", "files");
         let verdict = if damaged == 0 { "none damaged".to_owned() } else { format!("{damaged} DAMAGED") };
-        writeln!(out, "{count} files, {verdict}")?;
+        writeln!(out, "{files}, {verdict}")?;
     }
     Ok(match failed {
         _ if damaged > 0 => Exit::Corrupt,
@@ -148,12 +148,12 @@ fn look_at(target: &Target, json: bool) -> Result<Checked, Failure> {
         let word = if watch.damage > 0 { "DAMAGED" } else { "sound" };
         writeln!(
             io::stdout().lock(),
-            "{}: {word}: {} headers, {} nodes, {} rows, {} bodies of {} in {}",
+            "{}: {word}: {}, {}, {}, {} of {} in {}",
             target.path,
-            units::count(report.headers),
-            units::count(report.nodes),
-            units::count(report.rows),
-            units::count(report.bodies),
+            units::things(report.headers, "header", "headers"),
+            units::things(report.nodes, "node", "nodes"),
+            units::things(report.rows, "row", "rows"),
+            units::things(report.bodies, "body", "bodies"),
             units::bytes(report.body_bytes),
             units::bytes(report.file_bytes),
         )?;

@@ -20,7 +20,7 @@ Examples:
   dcp-sim dump 7.couch.1
   dcp-sim dump /tmp/cluster/node-0 --vb 3 --by key
   dcp-sim dump 7.couch.1 --headers-back 1        as it was one commit before
-  dcp-sim dump 7.couch.1 --local                 the vBucket's state and what else is beside the documents
+  dcp-sim dump 7.couch.1 --local                 the vBucket's state, and what else is kept beside
 ";
 
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ pub(super) struct DumpArguments {
 enum Order {
     /// As they were written.
     Seqno,
-    /// By collection and key, committed before prepared.
+    /// By key as it is stored, which begins with its name space and collection.
     Key,
 }
 

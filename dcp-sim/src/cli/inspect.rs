@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::store::{Other, SCHEMA, Target, Targets};
 use super::{Exit, Failure};
+use crate::report::units;
 
 mod picture;
 mod table;
@@ -204,7 +205,8 @@ fn look_at(target: &Target, headers_max: usize) -> Result<Inspected, Failure> {
     let mut damage = Vec::new();
     for (name, tree) in [("by-seqno", layout.by_seqno), ("by-id", layout.by_id), ("local", layout.local)] {
         if tree.unreadable > 0 {
-            damage.push(format!("{} nodes of the {name} tree, with all below them", tree.unreadable));
+            let nodes = units::things(tree.unreadable, "node", "nodes");
+            damage.push(format!("{nodes} of the {name} tree, with all below"));
         }
     }
     let state = unless_corrupt(file.state(), &mut damage)?.flatten();

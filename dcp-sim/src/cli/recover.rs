@@ -89,28 +89,23 @@ pub(super) fn recover(arguments: &RecoverArguments) -> Result<Exit, Failure> {
         serde_json::to_writer(&mut out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        let rows = units::count(salvaged.rows);
-        let locals = units::count(salvaged.locals);
-        writeln!(
-            out,
-            "{}: {rows} documents and tombstones, {locals} local documents, high seqno {}",
-            arguments.output.display(),
-            salvaged.high
-        )?;
+        let rows = units::things(salvaged.rows, "document or tombstone", "documents and tombstones");
+        let locals = units::things(salvaged.locals, "local document", "local documents");
+        writeln!(out, "{}: {rows}, {locals}, high seqno {}", arguments.output.display(), salvaged.high)?;
         writeln!(out, "from the header at {} of {}", salvaged.header, arguments.file.display())?;
         if salvaged.found_by_key > 0 {
-            writeln!(out, "{} of them were in the by-id index only", units::count(salvaged.found_by_key))?;
+            writeln!(
+                out,
+                "of which {} by key, the by-seqno index being damaged",
+                units::count(salvaged.found_by_key)
+            )?;
         }
         match salvaged.losses {
             0 => writeln!(out, "nothing was lost")?,
-            losses => writeln!(out, "LOST: {}, told above", things(losses))?,
+            losses => writeln!(out, "LOST: {}, told above", units::things(losses, "thing", "things"))?,
         }
     }
     Ok(if salvaged.losses == 0 { Exit::Ok } else { Exit::Violation })
-}
-
-fn things(count: u64) -> String {
-    if count == 1 { "one thing".to_owned() } else { format!("{} things", units::count(count)) }
 }
 
 fn failure(error: persistence::EngineError) -> Failure {

@@ -38,6 +38,11 @@ pub(crate) fn micros(micros: u64) -> String {
     }
 }
 
+/// A count of things.
+pub(crate) fn things(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
 /// A share of a whole.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 { "0.0 %".to_owned() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
@@ -69,6 +74,8 @@ mod tests {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([5, 1_536, 3 << 20].map(bytes), ["5 B", "1.5 KiB", "3.0 MiB"]);
         assert_eq!([7, 1_500, 2_000_000].map(micros), ["7 us", "1.5 ms", "2.00 s"]);
+        let things = |number| things(number, "body", "bodies");
+        assert_eq!([0, 1, 2_000].map(things), ["0 bodies", "1 body", "2,000 bodies"]);
         assert_eq!([percent(1, 3), percent(0, 0)], ["33.3 %", "0.0 %"]);
     }
 

@@ -79,7 +79,8 @@ pub(super) fn newest_whole(
 ) -> Result<(Option<Tip>, Vec<EngineError>), EngineError> {
     let source = Source::new(file, path, Checksum::Crc32c);
     let mut damage = Vec::new();
-    let mut position = source.file.len()?;
+    // As wherever a file is opened: a last byte by itself is no header.
+    let mut position = source.file.len()?.saturating_sub(1);
     while let Some(before) = position.checked_sub(1) {
         position = before / BLOCK_BYTES * BLOCK_BYTES;
         match source.read_raw(position, 1)?.first() {

@@ -10,8 +10,10 @@ use crate::EngineError;
 
 use super::block::BLOCK_BYTES;
 use super::btree_modify::THRESHOLD_BYTES;
+use super::by_id;
 use super::by_seqno;
 use super::check;
+use super::chunk::HEAD_BYTES;
 use super::extents::Extents;
 use super::node::NodeKind;
 use super::reduce::Tree;
@@ -160,6 +162,7 @@ pub(super) fn layout(tip: &Tip, cells_max: u64) -> Result<Layout, EngineError> {
         layout: Layout { cells: cells.collect(), ..Layout::default() },
         cell_bytes,
         tree: Tree::Local,
+        bodies: Extents::default(),
     };
     sketch.mark(Use::Header, tip.position, tip.end);
     let mut taken = Extents::default();
@@ -174,6 +177,8 @@ struct Sketch {
     layout: Layout,
     cell_bytes: u64,
     tree: Tree,
+    /// Where bodies begin.
+    bodies: Extents,
 }
 
 impl Sketch {
@@ -214,11 +219,16 @@ impl Surveyor for Sketch {
     }
 
     fn row(&mut self, _: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
-        if self.tree == Tree::BySeqno
-            && let Some(info) = by_seqno::decode(key, value)
-            && info.body_position != 0
-        {
-            let (start, end) = check::extent(info.body_position, info.physical_bytes);
+        let info = match self.tree {
+            Tree::BySeqno => by_seqno::decode(key, value),
+            // The bodies of rows that can't be read by seqno.
+            Tree::ById if self.layout.by_seqno.unreadable > 0 => by_id::decode(key, value),
+            Tree::ById | Tree::Local => None,
+        };
+        let Some(info) = info.filter(|info| info.body_position != 0) else { return Ok(()) };
+        let (start, end) = check::extent(info.body_position, info.physical_bytes);
+        // The chunk's head tells it apart: told sizes may be larger than the body.
+        if self.bodies.take(start, start + HEAD_BYTES) {
             self.mark(Use::Body, start, end);
             self.layout.bodies += 1;
         }

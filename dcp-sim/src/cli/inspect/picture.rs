@@ -57,7 +57,8 @@ pub(super) fn of_file(file: &Inspected) -> String {
     text.push('\n');
     text.push_str(&table::of_headers(&file.headers));
     if file.headers_left_out > 0 {
-        let _ = writeln!(text, "and {} older headers", units::count(file.headers_left_out));
+        let older = units::things(file.headers_left_out, "older header", "older headers");
+        let _ = writeln!(text, "and {older}");
     }
     text
 }
@@ -65,14 +66,15 @@ pub(super) fn of_file(file: &Inspected) -> String {
 fn header(text: &mut String, newest: &HeaderFigures) {
     line(text, "version", &newest.version.to_string());
     line(text, "high seqno", &format!("{}, purge seqno {}", newest.high_seqno, newest.purge_seqno));
-    let (documents, tombstones) = (units::count(newest.documents), units::count(newest.tombstones));
-    line(text, "documents", &format!("{documents}, {tombstones} tombstones"));
+    let tombstones = units::things(newest.tombstones, "tombstone", "tombstones");
+    line(text, "documents", &format!("{}, {tombstones}", units::count(newest.documents)));
     line(text, "committed", &table::committed(newest.timestamp));
 }
 
 fn bars(text: &mut String, file: &Inspected) {
     let (bytes, dead) = (units::bytes(file.file_bytes), units::percent(file.dead_bytes, file.file_bytes));
-    line(text, "bytes", &format!("{bytes}, of which {dead} dead"));
+    let word = if file.damage.is_empty() { "dead" } else { "dead or unreadable" };
+    line(text, "bytes", &format!("{bytes}, of which {dead} {word}"));
     let total = file.layout.total();
     for (of, _, colour) in MARKS {
         bar(text, of.name(), colour, total.live(of), file.file_bytes);

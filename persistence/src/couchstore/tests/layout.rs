@@ -74,7 +74,9 @@ fn trees_and_bodies_are_what_the_header_sums_up() {
 #[test]
 fn an_unreadable_root_is_counted() {
     let layout = open("f_bad_seq_root").layout(8).expect("readable");
-    assert_eq!((layout.by_seqno.unreadable, layout.by_id.unreadable, layout.bodies), (1, 0, 0));
+    assert_eq!((layout.by_seqno.unreadable, layout.by_id.unreadable, layout.bodies), (1, 0, 10));
+    let whole = open("e_base").layout(8).expect("readable").total();
+    assert_eq!(layout.total().live(Use::Body), whole.live(Use::Body), "bodies are found by key");
 }
 
 #[test]
