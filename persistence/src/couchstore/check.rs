@@ -3,7 +3,7 @@
 //! Looked at: every checksum; nodes, their keys, depth, sizes and sums; every row, its metadata and its body; that both
 //! indexes hold the same rows; that nothing lies where something else is; local documents and the vBucket's state; the
 //! headers before. Always (T1): what is wrong is told and the work goes on; nothing is written; memory is a node for
-//! each level of a tree, one body, and a 64th of the live part of the file, besides what the observer keeps.
+//! each level of a tree, one body, and at most a 32nd of the live part of the file, besides what the observer keeps.
 //!
 //! Bodies and rows may carry sizes as older releases counted them, which is no finding.
 
@@ -25,7 +25,7 @@ mod finding;
 mod rows;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use finding::{Finding, FindingKind, Severity};
 

@@ -8,25 +8,36 @@ use std::collections::BTreeMap;
 /// A bit stands for so many bytes.
 const CELL_BYTES: u64 = 8;
 const WORD_CELLS: u64 = 64;
+/// Words are kept by the page, so that a 64th is a 64th.
+const PAGE_WORDS: u64 = 512;
 
 /// A set of bytes of a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Extents {
-    /// Words that are not 0, by number.
-    words: BTreeMap<u64, u64>,
+    /// Pages in which a bit is set, by number.
+    pages: BTreeMap<u64, Box<[u64; PAGE_WORDS as usize]>>,
 }
 
 impl Extents {
     /// Takes `start..end`. Says whether all of it was free; if not, nothing changes.
     pub(super) fn take(&mut self, start: u64, end: u64) -> bool {
         let cells = || words(start.div_ceil(CELL_BYTES), end.div_ceil(CELL_BYTES));
-        if cells().any(|(word, mask)| self.words.get(&word).is_some_and(|taken| taken & mask != 0)) {
+        if cells().any(|(word, mask)| self.word(word) & mask != 0) {
             return false;
         }
         for (word, mask) in cells() {
-            *self.words.entry(word).or_default() |= mask;
+            let page =
+                self.pages.entry(word / PAGE_WORDS).or_insert_with(|| Box::new([0; PAGE_WORDS as usize]));
+            if let Some(slot) = page.get_mut((word % PAGE_WORDS) as usize) {
+                *slot |= mask;
+            }
         }
         true
+    }
+
+    fn word(&self, word: u64) -> u64 {
+        let page = self.pages.get(&(word / PAGE_WORDS));
+        page.and_then(|page| page.get((word % PAGE_WORDS) as usize)).copied().unwrap_or_default()
     }
 }
 

@@ -14,6 +14,7 @@ use super::by_id;
 use super::by_seqno;
 use super::check;
 use super::chunk::HEAD_BYTES;
+use super::doc_info::DocInfo;
 use super::extents::Extents;
 use super::node::NodeKind;
 use super::reduce::Tree;
@@ -225,7 +226,11 @@ impl Surveyor for Sketch {
             Tree::ById if self.layout.by_seqno.unreadable > 0 => by_id::decode(key, value),
             Tree::ById | Tree::Local => None,
         };
-        let Some(info) = info.filter(|info| info.body_position != 0) else { return Ok(()) };
+        let cells = self.layout.cells.len() as u64;
+        let is_inside = |info: &DocInfo| info.body_position / self.cell_bytes < cells;
+        let Some(info) = info.filter(|info| info.body_position != 0 && is_inside(info)) else {
+            return Ok(());
+        };
         let (start, end) = check::extent(info.body_position, info.physical_bytes);
         // The chunk's head tells it apart: told sizes may be larger than the body.
         if self.bodies.take(start, start + HEAD_BYTES) {

@@ -1,6 +1,6 @@
 //! The check against the vendor's files, files in which one thing is wrong, and files with one byte changed.
 
-mod crafted;
+pub(in crate::couchstore) mod crafted;
 mod golden;
 mod mutation;
 

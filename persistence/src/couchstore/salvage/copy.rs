@@ -154,13 +154,23 @@ impl<'a, 'o> Copy<'a, 'o> {
             self.lost_row(leaf, None, "row is too short");
             return Ok(());
         };
-        if info.seqno <= self.last {
+        // Out of order it counts if the other index agrees: two documents can't have one seqno.
+        if info.seqno <= self.last && !self.is_confirmed(&info)? {
             self.lost(leaf, &info, "its seqno is not above the one before".to_owned());
             return Ok(());
         }
-        self.last = info.seqno;
+        self.last = self.last.max(info.seqno);
         self.copy(leaf, info)?;
         Ok(())
+    }
+
+    /// Whether the by-id index has the same row.
+    fn is_confirmed(&self, info: &DocInfo) -> Result<bool, EngineError> {
+        match self.tip.doc_info(&info.id) {
+            Ok(found) => Ok(found.as_ref() == Some(info)),
+            Err(EngineError::Corrupt { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Rows of the by-id index count where the other one has a gap, or has nothing at that seqno.

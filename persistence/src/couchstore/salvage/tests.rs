@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use checkpoint::{Item, Seqno};
 
-use crate::couchstore::{CouchFile, Finding, check_file};
+use crate::couchstore::check::tests::crafted::Craft;
+use crate::couchstore::{CouchFile, DocInfo, Finding, check_file};
 use crate::disk::{Access, Disk, DiskErrorKind, MemoryDisk};
 use crate::{EngineError, ScanLimit};
 
@@ -191,4 +192,32 @@ fn what_neither_index_has_is_counted() {
     assert_eq!(lost.len(), 1, "{lost:?}");
     assert_eq!((lost[0].rows, lost[0].seqnos, lost[0].offset), (Some(10), Some((Seqno(1), Seqno(15))), 7610));
     assert_eq!((file.header().info.high, file.local_docs().expect("readable").len()), (Seqno(15), 1));
+}
+
+/// Files that contradict themselves under good checksums.
+#[test]
+fn contradictions_are_resolved_or_told() {
+    let of = |rows: &dyn Fn(&mut Vec<DocInfo>, &mut Vec<DocInfo>)| {
+        let (salvaged, lost, file) = saved(&disk_with(&Craft::of_rows(rows).image())).expect("readable");
+        (salvaged, lost, items(&file).into_keys().collect::<Vec<_>>())
+    };
+    let (_, lost, seqnos) = of(&|_, _| {});
+    assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]));
+    // A row that only one index has is a row.
+    let (salvaged, lost, seqnos) = of(&|by_seqno, _| _ = by_seqno.remove(2));
+    assert_eq!((salvaged.found_by_key, lost, seqnos), (1, vec![], vec![1, 2, 3, 4, 5, 6]));
+    let (_, lost, seqnos) = of(&|_, by_id| _ = by_id.remove(2));
+    assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]));
+    // Leaves that overlap lose nothing where the other index agrees.
+    let (_, lost, seqnos) = of(&|by_seqno, _| by_seqno.swap(1, 2));
+    assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]));
+    let (_, lost, seqnos) = of(&|by_seqno, _| by_seqno[2].seqno = Seqno(2));
+    assert_eq!((lost.len(), lost[0].seqnos, seqnos), (1, Some((Seqno(2), Seqno(2))), vec![1, 2, 4, 5, 6]));
+    // A document must not become a tombstone.
+    let (_, lost, seqnos) = of(&|by_seqno, by_id| {
+        let row = by_seqno.iter_mut().chain(by_id).filter(|row| row.seqno == Seqno(4));
+        row.for_each(|row| (row.body_position, row.physical_bytes) = (0, 0));
+    });
+    assert_eq!((lost.len(), lost[0].what.as_str()), (1, "a document without a body"));
+    assert_eq!(seqnos, [1, 2, 3, 5, 6]);
 }

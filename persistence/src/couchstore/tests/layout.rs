@@ -1,11 +1,12 @@
 //! T2: what a file's bytes are used for, against what its headers and the vendor's tools say.
 
 use std::fs;
+use std::path::Path;
 
 use checkpoint::Seqno;
 
 use crate::couchstore::{CouchFile, Use};
-use crate::disk::OsDisk;
+use crate::disk::{Disk, MemoryDisk, OsDisk};
 
 use super::support::fixture;
 
@@ -112,4 +113,28 @@ fn rows_by_key_are_those_by_seqno() {
             file.doc_infos(Seqno(0)).expect("readable").map(|row| row.expect("readable")).collect();
         assert_eq!(sorted, by_seqno, "{case}");
     }
+}
+
+#[test]
+fn bodies_found_twice_count_once() {
+    let whole = open("h_boundary").layout(1).expect("readable");
+    let bytes = fs::read(fixture("h_boundary.couch.1")).expect("fixture");
+    let path = Path::new("/7.couch.1");
+    // Somewhere behind the bodies is a leaf of the by-seqno tree.
+    let halves = (bytes.len() - 8000..bytes.len() - 200).step_by(20).filter(|&at| {
+        let disk = MemoryDisk::new();
+        let stored = disk.create(path).expect("new");
+        stored.write_at(&[&bytes], 0).expect("written");
+        stored.write_at(&[&[bytes[at] ^ 1]], at as u64).expect("written");
+        let opened = CouchFile::open_read_only(&disk, path);
+        let Ok(layout) = opened.and_then(|file| file.layout(1)) else { return false };
+        assert!(layout.bodies <= whole.bodies, "{at}");
+        let is_half = layout.by_seqno.leaves == 1 && layout.by_id.unreadable == 0;
+        if is_half {
+            assert_eq!(layout.bodies, whole.bodies);
+            assert_eq!(layout.total().live(Use::Body), whole.total().live(Use::Body));
+        }
+        is_half
+    });
+    assert!(halves.count() > 0);
 }

@@ -1,5 +1,6 @@
 //! Files in which one thing is wrong under good checksums: each verification is broken once, and notices.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use crate::disk::{Disk, MemoryDisk};
 use super::super::{Finding, FindingKind, Severity, check_tip};
 use super::kinds;
 
+const RAW: &[u8] = b"\xff\xff\xff\xff\xff\xff";
 const STATE: &[u8] = br#"{"failover_table":[{"id":7,"seq":0}],"max_cas":"5","state":"active"}"#;
 
 /// Where a tree is tampered with; a position counts the leaves.
@@ -36,7 +38,7 @@ type OnPointer<'a> = &'a dyn Fn(Tree, Place, &mut Bytes, &mut Pointer);
 
 /// A file of six rows, two a leaf, and what is done to it before its checksums are made.
 #[derive(Clone, Copy)]
-struct Craft<'a> {
+pub(in crate::couchstore) struct Craft<'a> {
     /// The rows of the by-seqno and of the by-id index.
     rows: OnRows<'a>,
     /// Interior key and pointer.
@@ -46,6 +48,8 @@ struct Craft<'a> {
     state: &'a [u8],
     /// The last leaf of the by-id tree lies a level deeper.
     uneven: bool,
+    /// Where the first body begins.
+    start: u64,
 }
 
 const SOUND: Craft<'static> = Craft {
@@ -55,6 +59,7 @@ const SOUND: Craft<'static> = Craft {
     first_header: &|_| {},
     state: STATE,
     uneven: false,
+    start: 60,
 };
 
 fn node(out: &mut Appender, kind: u8, entries: &[(Bytes, Bytes)]) -> (u64, u64) {
@@ -109,7 +114,9 @@ impl Craft<'_> {
         let mut first = Header::new();
         (self.first_header)(&mut first);
         source.file.write_at(&[&first.encode(HEADER)], 0).expect("written");
-        let mut out = Appender::new(source.clone(), 60);
+        let mut out = Appender::new(source.clone(), self.start);
+        // A body that is no snappy block.
+        out.chunk(RAW).expect("written");
         let mut rows: Vec<DocInfo> = (1..=6)
             .map(|seqno| {
                 let body = snappy::compress(format!("value {seqno}").as_bytes()).expect("small");
@@ -144,6 +151,20 @@ impl Craft<'_> {
         let (position, encoded) = (out.header_position(), header.encode(DATA));
         out.header(&encoded).expect("written");
         Tip { source, header, position, end: position + encoded.len() as u64 }
+    }
+
+    /// One of which only the rows are wrong.
+    pub(in crate::couchstore) fn of_rows(rows: OnRows<'_>) -> Craft<'_> {
+        Craft { rows, ..SOUND }
+    }
+
+    /// The file's bytes, its header activated.
+    pub(in crate::couchstore) fn image(&self) -> Vec<u8> {
+        let tip = self.build();
+        let mut bytes = vec![0; tip.end as usize];
+        tip.source.file.read_at(&mut bytes, 0).expect("readable");
+        bytes[tip.position as usize] = HEADER;
+        bytes
     }
 
     fn found(&self) -> Vec<Finding> {
@@ -208,6 +229,28 @@ fn every_sum_is_made_again() {
     finds(Craft { header: &local, ..SOUND }, &[FindingKind::SubtreeBytes]);
 }
 
+/// Up to version 12 a size may count the type bytes inside a chunk; writers of both kinds may have worked on a file.
+#[test]
+fn old_sizes_are_no_finding() {
+    let mut crossing = 0;
+    for start in (3600..4000).step_by(10) {
+        let crosses = Cell::new(false);
+        let pointer = |_, place, _: &mut Bytes, pointer: &mut Pointer| {
+            let end = pointer.position + pointer.subtree_bytes;
+            if place != Place::Root && pointer.position < 4096 && end > 4096 {
+                pointer.subtree_bytes += 1;
+                crosses.set(true);
+            }
+        };
+        let old = |header: &mut Header| header.version = 12;
+        finds(Craft { start, pointer: &pointer, header: &old, first_header: &old, ..SOUND }, &[]);
+        let new: &[_] = if crosses.get() { &[FindingKind::SubtreeBytes] } else { &[] };
+        finds(Craft { start, pointer: &pointer, ..SOUND }, new);
+        crossing += usize::from(crosses.get());
+    }
+    assert!(crossing > 0);
+}
+
 #[test]
 fn the_shape_of_trees_is_looked_at() {
     let key = |tree, place, key: &mut Bytes, _: &mut Pointer| {
@@ -231,6 +274,17 @@ fn nothing_lies_where_something_else_is() {
     };
     // A body is no node.
     finds(Craft { pointer: &twice, ..SOUND }, &[FindingKind::Node]);
+    // The same leaf again, under another key.
+    let first = Cell::new(None);
+    let again = |tree, place, _: &mut Bytes, pointer: &mut Pointer| {
+        if tree == Tree::BySeqno && place == Place::Leaf(1) {
+            first.set(Some(*pointer));
+        }
+        if tree == Tree::BySeqno && place == Place::Leaf(2) {
+            *pointer = first.get().expect("set before");
+        }
+    };
+    finds(Craft { pointer: &again, ..SOUND }, &[FindingKind::Overlap, FindingKind::Index]);
     let shared = |a: &mut Vec<DocInfo>, b: &mut Vec<DocInfo>| {
         let (position, bytes) = (a[0].body_position, a[0].physical_bytes);
         both(move |row| (row.body_position, row.physical_bytes) = (position, bytes), 4)(a, b);
@@ -294,6 +348,18 @@ fn bodies_are_read() {
     finds_in_rows(&both(|row| row.body_position = 1 << 40, 2), &[FindingKind::Body]);
     finds_in_rows(&both(|row| row.physical_bytes -= 1, 2), &[FindingKind::BodyBytes]);
     finds_in_rows(&both(|row| row.physical_bytes += 14, 2), &[FindingKind::BodyBytes]);
+    let raw = |row: &mut DocInfo| (row.body_position, row.physical_bytes) = (60, 8 + RAW.len() as u64);
+    finds_in_rows(&both(raw, 2), &[FindingKind::Body]);
+    finds_in_rows(
+        &both(
+            move |row| {
+                raw(row);
+                row.content_meta = 0;
+            },
+            2,
+        ),
+        &[],
+    );
     // A node of the tree below is a chunk, too, and even a snappy block.
     let found = finds_in_rows(&both(|row| row.body_position = 48, 2), &[FindingKind::Body]);
     assert_eq!((found[0].offset, found[0].severity()), (48, Severity::Damage));
