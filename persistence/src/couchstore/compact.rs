@@ -261,7 +261,7 @@ impl Context<'_> {
             None if newest.position == at.position => {
                 return Ok(Some((Stage::Commit { at, target }, Progress::Reached(CAUGHT_UP))));
             }
-            None => Round::new(self.claim.vb(), &at, newest)?,
+            None => Round::new(&at, newest),
         };
         if !round.step(&mut target, self.report, budget)? {
             let progress = working("catching-up", 0, round.left());
