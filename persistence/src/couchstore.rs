@@ -1,7 +1,7 @@
 //! The couchstore engine: one append-only file per vBucket, in the format of Couchbase's own library.
 //!
-//! In go batches, out come files that the vendor's tools read, and the other way round (format versions 11 to 14,
-//! unencrypted; new files are version 14). Two copy-on-write b-trees index documents by key and by seqno, a third
+//! In go batches, out come files that the vendor's tools read, and the other way round (format versions 11 to 14;
+//! encrypted files are read, not written). Two copy-on-write b-trees index documents by key and by seqno, a third
 //! holds local documents; a commit appends bodies, changed nodes and a header, and is durable after one sync. What
 //! always holds is said where it is kept:
 //!
@@ -12,8 +12,16 @@
 //! | `find` | damage under an activated header is an error |
 //! | `btree_modify` | trees have the vendor's shape |
 //! | `btree_read` | damaged trees end in errors |
+//! | `version` | a file keeps its version, and each is as durable |
 //! | `vbucket` | readers see whole, durable commits and never wait |
 //! | `directory` | a vBucket is there as a whole or not at all |
+//! | `history` | what a rollback finds is a commit, and not one that was given up |
+//! | `vbucket/rollback`, `vbucket/purge` | what was rolled back or purged stays away |
+//! | `group` | batches of different vBuckets share nothing |
+//! | `compact` | a file is replaced by a smaller one with the same content, beside commits |
+//! | `fuzzing` | no bytes make it panic, hang or take memory without measure |
+//! | `encryption` | encrypted files open with their key only |
+//! | `check`, `survey` | damage anywhere is told, and the work goes on beside it |
 //! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
 
 mod appender;
@@ -22,29 +30,51 @@ mod btree_modify;
 mod btree_read;
 mod by_id;
 mod by_seqno;
+mod check;
 mod checksum;
 mod chunk;
+mod cipher;
+mod compact;
 mod couch_file;
+mod count;
 mod directory;
 mod doc_info;
 mod document;
+mod encryption;
+mod extents;
 mod fields;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod group;
 mod header;
+mod history;
+mod index;
+mod keyring;
+mod layout;
+mod listing;
 mod names;
 mod node;
+mod node_writer;
 mod pointer;
 mod read;
 mod recover;
 mod reduce;
 mod rev_meta;
+mod salvage;
+mod scan_keys;
 mod shared;
 mod snappy;
 mod snapshot;
 mod source;
+mod survey;
 mod tip;
+mod tombstones;
+mod unreadable;
 mod vbstate;
 mod vbucket;
+mod version;
 mod writer;
 
 #[cfg(test)]
@@ -54,18 +84,29 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::Vbid;
+use checkpoint::{Seqno, Vbid};
 use parking_lot::{Mutex, RwLock};
 
 use crate::disk::{Disk, DiskLock};
-use crate::{Batch, Committed, Engine, EngineError, RecoveryReport, Snapshot, VBucketInfo};
+use crate::{
+    Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History, InOrder, Job,
+    RecoveryReport, RolledBack, Snapshot, VBucketInfo,
+};
 
 pub use self::btree_read::NodeShape;
+pub use self::check::{CheckObserver, CheckReport, Finding, FindingKind, Severity, check_file};
+pub use self::compact::CompactionConfig;
 pub use self::couch_file::{CouchFile, HeaderInfo};
 pub use self::doc_info::DocInfo;
+pub use self::keyring::Keyring;
+pub use self::layout::{Cell, Layout, TreeLayout, Use};
+pub use self::listing::{StoreFile, StoreListing, list_store, name_of_store_file};
 pub use self::reduce::Tree;
+pub use self::salvage::{Loss, SalvageObserver, Salvaged, salvage};
+pub use self::version::FormatVersion;
 
-use self::directory::Directory;
+use self::compact::Compaction;
+use self::directory::{Directory, Slot};
 use self::shared::Shared;
 use self::snapshot::CouchSnapshot;
 use self::vbucket::VBucket;
@@ -87,15 +128,20 @@ pub enum CommitMode {
 pub struct CouchstoreConfig {
     /// How a commit becomes durable. *Default*: [`CommitMode::OneSync`].
     pub commit: CommitMode,
+    /// When files are compacted, and how.
+    pub compaction: CompactionConfig,
+    /// The format's version of files that are made; those that are there keep theirs until a compaction makes them anew. *Default*: [`FormatVersion::V14`].
+    pub version: FormatVersion,
 }
 
 /// A store of many vBuckets, each in a file of its own.
 #[derive(Debug)]
 pub struct Couchstore {
     shared: Arc<Shared>,
-    vbuckets: RwLock<BTreeMap<Vbid, Arc<VBucket>>>,
+    vbuckets: RwLock<BTreeMap<Vbid, Slot>>,
+    executor: Arc<dyn Executor>,
     /// `None` once the store is closed. Taken before `vbuckets`.
-    open: Mutex<Option<Open>>,
+    open: Arc<Mutex<Option<Open>>>,
 }
 
 #[derive(Debug)]
@@ -109,8 +155,8 @@ impl Couchstore {
     /// Opens the store in `dir`, which is made if need be, and repairs what a crash left behind.
     ///
     /// # Errors
-    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere; [`EngineError::Corrupt`] or
-    /// [`EngineError::Unsupported`] if a vBucket's file can't be read.
+    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere. A vBucket whose file can't be read is in the
+    /// report, and no error.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -121,13 +167,34 @@ impl Couchstore {
         let shared = Arc::new(Shared::new(config));
         let mut directory = Directory::new(disk, dir, Arc::clone(&shared));
         let (vbuckets, report) = directory.open()?;
-        let open = Mutex::new(Some(Open { directory, _lock: lock }));
-        Ok((Self { shared, vbuckets: RwLock::new(vbuckets), open }, report))
+        let open = Arc::new(Mutex::new(Some(Open { directory, _lock: lock })));
+        Ok((Self { shared, vbuckets: RwLock::new(vbuckets), executor: Arc::new(InOrder), open }, report))
+    }
+
+    /// Lets the host's executor run commits of several vBuckets, so that their writes and syncs overlap. *Default*:
+    /// [`InOrder`].
+    #[must_use]
+    pub fn with_executor(self, executor: Arc<dyn Executor>) -> Self {
+        Self { executor, ..self }
+    }
+
+    fn slot(&self, vb: Vbid) -> Result<Slot, EngineError> {
+        self.vbuckets.read().get(&vb).cloned().ok_or(EngineError::UnknownVBucket { vb })
     }
 
     fn vbucket(&self, vb: Vbid) -> Result<Arc<VBucket>, EngineError> {
-        self.vbuckets.read().get(&vb).cloned().ok_or(EngineError::UnknownVBucket { vb })
+        match self.slot(vb)? {
+            Slot::Open(vbucket) => Ok(vbucket),
+            Slot::Unreadable(unreadable) => Err(unreadable.error()),
+        }
     }
+}
+
+fn open_ones(vbuckets: &BTreeMap<Vbid, Slot>) -> impl Iterator<Item = &Arc<VBucket>> {
+    vbuckets.values().filter_map(|slot| match slot {
+        Slot::Open(vbucket) => Some(vbucket),
+        Slot::Unreadable(_) => None,
+    })
 }
 
 fn closed() -> EngineError {
@@ -139,6 +206,15 @@ impl Engine for Couchstore {
         "couchstore"
     }
 
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            // Prepares and system events have a byte before theirs.
+            key_bytes_max: document::STORED_KEY_BYTES_MAX - 1,
+            value_bytes_max: document::BODY_BYTES_MAX,
+            history: History::SinceCompaction,
+        }
+    }
+
     fn create(&self, vb: Vbid) -> Result<(), EngineError> {
         let mut open = self.open.lock();
         let open = open.as_mut().ok_or_else(closed)?;
@@ -147,17 +223,26 @@ impl Engine for Couchstore {
             return Err(EngineError::VBucketExists { vb });
         }
         let vbucket = open.directory.create(vb)?;
-        self.vbuckets.write().insert(vb, vbucket);
+        self.vbuckets.write().insert(vb, Slot::Open(vbucket));
         Ok(())
     }
 
     fn drop_vbucket(&self, vb: Vbid) -> Result<(), EngineError> {
-        let open = self.open.lock();
-        let open = open.as_ref().ok_or_else(closed)?;
+        let mut open = self.open.lock();
+        let open = open.as_mut().ok_or_else(closed)?;
         self.shared.check_poison()?;
-        let vbucket = self.vbucket(vb)?;
-        let removed = open.directory.remove(vb, &vbucket);
-        if vbucket.is_dropped() {
+        let (removed, is_gone) = match self.slot(vb)? {
+            Slot::Open(vbucket) => {
+                let removed = open.directory.remove(vb, &vbucket);
+                (removed, vbucket.is_dropped())
+            }
+            Slot::Unreadable(_) => {
+                let removed = open.directory.remove_unreadable(vb);
+                let is_gone = removed.is_ok();
+                (removed, is_gone)
+            }
+        };
+        if is_gone {
             self.vbuckets.write().remove(&vb);
         }
         removed
@@ -168,7 +253,15 @@ impl Engine for Couchstore {
     }
 
     fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>> {
-        batches.iter().map(|batch| self.vbucket(batch.vb)?.commit(batch)).collect()
+        group::commit(&*self.executor, batches, &|batch| self.vbucket(batch.vb)?.commit(batch))
+    }
+
+    fn rollback(&self, vb: Vbid, to: Seqno) -> Result<RolledBack, EngineError> {
+        self.vbucket(vb)?.rollback(to)
+    }
+
+    fn purge(&self, vb: Vbid, upto: Seqno) -> Result<Seqno, EngineError> {
+        self.vbucket(vb)?.purge(upto)
     }
 
     fn snapshot(&self, vb: Vbid) -> Result<Box<dyn Snapshot>, EngineError> {
@@ -179,18 +272,40 @@ impl Engine for Couchstore {
         Ok(self.vbucket(vb)?.published().tip.info())
     }
 
+    fn compact(&self, vb: Vbid, request: CompactionRequest) -> Result<Box<dyn Job>, EngineError> {
+        let store = Arc::downgrade(&self.open);
+        Ok(Box::new(Compaction::begin(store, self.vbucket(vb)?, Arc::clone(&self.shared), request)?))
+    }
+
+    fn maintenance(&self) -> Option<Box<dyn Job>> {
+        // Nobody is to wait for those who wait for a commit.
+        let vbuckets: Vec<_> = open_ones(&self.vbuckets.read()).cloned().collect();
+        let vb = self.shared.config.compaction.choose(&vbuckets)?;
+        // Whoever was faster has begun it.
+        self.compact(vb, CompactionRequest::default()).ok()
+    }
+
+    fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
+        let mut found: Vec<Finding> = Vec::new();
+        check::check_tip(&self.vbucket(vb)?.published().tip, &mut found)?;
+        Ok(found.iter().map(Finding::to_string).collect())
+    }
+
     fn stats(&self) -> BTreeMap<&'static str, u64> {
         let vbuckets = self.vbuckets.read();
         let sum = |bytes: fn(&tip::Tip) -> u64| {
-            vbuckets.values().fold(0_u64, |sum, vbucket| sum.saturating_add(bytes(&vbucket.published().tip)))
+            open_ones(&vbuckets)
+                .fold(0_u64, |sum, vbucket| sum.saturating_add(bytes(&vbucket.published().tip)))
         };
         BTreeMap::from([
             ("bytes-written", self.shared.written_bytes.get()),
             ("commits", self.shared.commits.get()),
+            ("compactions", self.shared.compactions.get()),
             ("documents-written", self.shared.documents.get()),
             ("file-bytes", sum(tip::Tip::file_bytes)),
             ("live-bytes", sum(tip::Tip::live_bytes)),
             ("syncs", self.shared.syncs.get()),
+            ("tombstones-purged", self.shared.tombstones_purged.get()),
             ("vbuckets", vbuckets.len() as u64),
         ])
     }
@@ -199,6 +314,6 @@ impl Engine for Couchstore {
         let Some(_open) = self.open.lock().take() else { return Ok(()) };
         let vbuckets = std::mem::take(&mut *self.vbuckets.write());
         // Every file gets its chance; the first failure is told.
-        vbuckets.values().map(|vbucket| vbucket.close()).fold(Ok(()), Result::and)
+        open_ones(&vbuckets).map(|vbucket| vbucket.close()).fold(Ok(()), Result::and)
     }
 }

@@ -20,6 +20,8 @@ mod metered;
 mod os;
 
 pub use faulty::{Fault, FaultyDisk};
+#[cfg(test)]
+pub(crate) use memory::for_all_choices;
 pub use memory::{Keep, MemoryDisk, MemoryUsage};
 pub use metered::{DiskStats, MeteredDisk};
 pub use os::OsDisk;

@@ -12,6 +12,15 @@
 //! 4. *No return.* What was dropped, purged or rolled back never comes back.
 //! 5. *Poison.* After a failed sync the store refuses writes until it is reopened; reads go on.
 //! 6. *Durability.* What was acknowledged survives power loss at any instant.
+//! 7. *Rollback.* It restores exactly the newest committed state at or below what was asked that the engine still has,
+//!    less what was purged since, and says which; or it says that there is none, and changes nothing.
+//! 8. *Purge.* No tombstone at or below the purge seqno is shown any more but one that is the vBucket's highest seqno.
+//!    The high seqno does not change.
+//! 9. *Three views.* A scan by seqno, a scan by key and a count show the same rows.
+//! 10. *Groups.* A call that commits several batches gives the result each would have alone, in the batches' order,
+//!     whoever runs it; of one vBucket's batches none is committed after one that was not.
+//! 11. *One bad file.* A vBucket that can't be read is there and answers everything with what is wrong; the others serve.
+//!     It can be dropped.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +28,7 @@ use std::path::PathBuf;
 
 use checkpoint::{Item, Key, Namespace, Seqno, VBucketState, Vbid};
 
-use crate::EngineError;
+use crate::{CompactionRequest, EngineError, Job};
 
 /// The items of one vBucket that become durable together, and its state with them.
 #[derive(Clone, Debug)]
@@ -49,12 +58,46 @@ pub struct Committed {
 pub struct VBucketInfo {
     /// Highest seqno ever committed.
     pub high: Seqno,
-    /// Highest tombstone ever purged; 0 if none.
+    /// Highest tombstone that was purged from this history; 0 if none.
     pub purge: Seqno,
     /// Live documents and prepares.
     pub items: u64,
     /// Tombstones.
     pub deleted: u64,
+}
+
+/// What can be asked of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The longest key, with its collection's prefix, that can be stored in every name space.
+    pub key_bytes_max: usize,
+    /// The longest value.
+    pub value_bytes_max: usize,
+    /// How far back [`Engine::rollback`] can go.
+    pub history: History,
+}
+
+/// Which earlier states of a vBucket an engine still has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum History {
+    /// Every commit since the vBucket was created or last compacted; at first also the empty state.
+    SinceCompaction,
+}
+
+/// What a rollback did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolledBack {
+    /// The vBucket is as it was at a commit.
+    Done {
+        /// That commit's high seqno, and the vBucket's now: the next seqno exceeds it.
+        high: Seqno,
+    },
+    /// The engine has no state that old; nothing has changed. Whoever must go back so far drops the vBucket.
+    NeedsReset {
+        /// The high seqno of the oldest state it has.
+        lowest: Seqno,
+    },
 }
 
 /// How much of a scan is wanted at once. A slice ends at the first limit it reaches and holds at least one item.
@@ -80,6 +123,35 @@ pub struct ScanSlice {
     pub next: Option<Seqno>,
 }
 
+/// The keys of a scan by key: one name space, ascending by the keys' encoded bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// The name space.
+    pub namespace: Namespace,
+    /// The first key, or where it would be.
+    pub from: Key,
+    /// No key from here on; `None` for all to the last.
+    pub to: Option<Key>,
+}
+
+impl KeyRange {
+    /// All keys of a name space.
+    #[must_use]
+    pub fn all(namespace: Namespace) -> Self {
+        // The default collection's prefix is the lowest there is.
+        Self { namespace, from: Key::new(b""), to: None }
+    }
+}
+
+/// A part of a scan by key.
+#[derive(Clone, Debug, Default)]
+pub struct KeySlice {
+    /// Ascending by key.
+    pub items: Vec<Item>,
+    /// Where to go on, or `None` at the end.
+    pub next: Option<Key>,
+}
+
 /// A vBucket as it was at one commit, whatever has come since. Reads may run beside commits.
 pub trait Snapshot: Send + Sync + fmt::Debug {
     /// The high seqno it was taken at.
@@ -102,6 +174,18 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
     fn scan(&self, from: Seqno, to: Seqno, limit: ScanLimit) -> Result<ScanSlice, EngineError>;
+
+    /// The newest revision of every key in a range, ascending by key, tombstones included.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
+    fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError>;
+
+    /// How many items a scan of `from..=to` has, without scanning: O(log n).
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
+    fn count(&self, from: Seqno, to: Seqno) -> Result<u64, EngineError>;
 }
 
 /// A store of many vBuckets in one directory.
@@ -109,13 +193,16 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// Its name on command lines.
     fn name(&self) -> &'static str;
 
+    /// What can be asked of it.
+    fn capabilities(&self) -> Capabilities;
+
     /// Makes an empty vBucket, durably: after an error, or power loss, it is there as a whole or not at all.
     ///
     /// # Errors
     /// [`EngineError::VBucketExists`], [`EngineError::Poisoned`] or [`EngineError::Disk`].
     fn create(&self, vb: Vbid) -> Result<(), EngineError>;
 
-    /// Removes a vBucket, durably. Snapshots of it stay valid.
+    /// Removes a vBucket, durably, also one that can't be read. Snapshots of it stay valid.
     ///
     /// # Errors
     /// [`EngineError::UnknownVBucket`], [`EngineError::Poisoned`] or [`EngineError::Disk`].
@@ -124,9 +211,31 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// The vBuckets it has, ascending.
     fn vbuckets(&self) -> Vec<Vbid>;
 
-    /// Commits batches of different vBuckets; each is atomic by itself. Durable and visible where the result is `Ok`.
-    /// One result per batch, in their order.
+    /// Commits batches; each is atomic by itself. Durable and visible where the result is `Ok`. One result per batch, in
+    /// their order. Several batches of one vBucket are committed one after the other, as so many calls would, but that
+    /// after one that failed the rest get [`EngineError::EarlierBatchFailed`].
     fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>>;
+
+    /// Goes back to the newest committed state at or below `to` that the engine still has: its rows, its figures and the
+    /// vBucket state that was committed with it. Tombstones purged since stay away, so that the purge seqno may be higher
+    /// than it was. Durable when it returns; what came after is gone for good. Snapshots pinned before stay valid. At or
+    /// above the high seqno it changes nothing.
+    ///
+    /// What follows from it in the failover log is the caller's to commit: the restored state may name branches that
+    /// begin later.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownVBucket`], [`EngineError::Poisoned`], [`EngineError::Corrupt`] or [`EngineError::Disk`]:
+    /// nothing has changed; after a restart it is done as a whole or not at all.
+    fn rollback(&self, vb: Vbid, to: Seqno) -> Result<RolledBack, EngineError>;
+
+    /// Removes the tombstones (deletions, expirations, aborts) at or below `upto`, durably, but for one that is the
+    /// vBucket's highest seqno. Returns the highest tombstone ever purged, 0 if none. Snapshots pinned before keep theirs.
+    /// The space may come back later. Takes the memory of the rows it removes.
+    ///
+    /// # Errors
+    /// As [`Engine::rollback`].
+    fn purge(&self, vb: Vbid, upto: Seqno) -> Result<Seqno, EngineError>;
 
     /// The newest committed revision of a key, tombstones included.
     ///
@@ -148,6 +257,25 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// [`EngineError::UnknownVBucket`].
     fn info(&self, vb: Vbid) -> Result<VBucketInfo, EngineError>;
 
+    /// Begins to give back the space of a vBucket's superseded revisions, and of what the request names. Readers keep
+    /// their snapshots, commits go on; see [`Job`].
+    ///
+    /// # Errors
+    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`], [`EngineError::Poisoned`] or
+    /// [`EngineError::Unsupported`].
+    fn compact(&self, vb: Vbid, request: CompactionRequest) -> Result<Box<dyn Job>, EngineError>;
+
+    /// Upkeep that the engine's configuration asks for now, if any; ask again when the job is done. After a job that
+    /// failed, some time should pass.
+    fn maintenance(&self) -> Option<Box<dyn Job>>;
+
+    /// Verifies everything that the vBucket's newest commit consists of; returns what is wrong, a line each. Reads all
+    /// of it: O(bytes).
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownVBucket`] or [`EngineError::Disk`].
+    fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError>;
+
     /// The engine's own counters, by name.
     fn stats(&self) -> BTreeMap<&'static str, u64>;
 
@@ -161,8 +289,10 @@ pub trait Engine: Send + Sync + fmt::Debug {
 /// What opening a store found, and did about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
-    /// vBuckets found.
+    /// vBuckets found, those that can't be read included.
     pub vbuckets: usize,
+    /// vBuckets that can't be read, and why: file, offset, what is wrong there. The others serve.
+    pub unreadable: Vec<(Vbid, String)>,
     /// One line for each thing that was repaired, cut off or removed: which file, and what.
     pub repairs: Vec<(PathBuf, String)>,
 }

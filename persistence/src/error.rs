@@ -32,6 +32,12 @@ pub enum EngineError {
         /// The vBucket.
         vb: Vbid,
     },
+    /// An earlier batch of the same vBucket in the same call was not committed, so this one was not tried.
+    #[error("vBucket {vb}: the batch before this one in the same call was not committed")]
+    EarlierBatchFailed {
+        /// The vBucket.
+        vb: Vbid,
+    },
     /// A record the format can't represent.
     #[error("vBucket {vb}, seqno {seqno}: {what} is {size}, over the format's {limit}")]
     TooLarge {
@@ -55,6 +61,20 @@ pub enum EngineError {
         /// The file whose sync failed.
         path: PathBuf,
     },
+    /// A compaction of the vBucket is running: one at a time.
+    #[error("vBucket {vb} is being compacted")]
+    CompactionInProgress {
+        /// The vBucket.
+        vb: Vbid,
+    },
+    /// A job's vBucket is no longer what the job began with. The job is over; begin another one if it is still wanted.
+    #[error("vBucket {vb}: {why}")]
+    Aborted {
+        /// The vBucket.
+        vb: Vbid,
+        /// What has happened to it.
+        why: &'static str,
+    },
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -68,7 +88,23 @@ pub enum EngineError {
         /// What is wrong.
         what: String,
     },
-    /// A file that is sound but not for us: a newer version, or one we lack the key for.
+    /// A file that is encrypted with a key that was not given.
+    #[error("{path}: encrypted with key {key_id}, which was not given")]
+    KeyMissing {
+        /// The file.
+        path: PathBuf,
+        /// The key's id.
+        key_id: String,
+    },
+    /// A file that is encrypted with another key than the one given under its id.
+    #[error("{path}: encrypted with key {key_id}, but the key given under this id does not open it")]
+    KeyWrong {
+        /// The file.
+        path: PathBuf,
+        /// The key's id.
+        key_id: String,
+    },
+    /// A file that is sound but not for us: a newer version, or encrypted and to be written.
     #[error("{path}: {what}")]
     Unsupported {
         /// The file.
@@ -86,9 +122,12 @@ impl EngineError {
             Self::OutOfOrder { .. } => "out-of-order",
             Self::UnknownVBucket { .. } => "unknown-vbucket",
             Self::VBucketExists { .. } => "vbucket-exists",
+            Self::EarlierBatchFailed { .. } => "earlier-batch-failed",
             Self::TooLarge { .. } => "too-large",
             Self::InvalidArgument(_) => "invalid-argument",
             Self::Poisoned { .. } => "poisoned",
+            Self::CompactionInProgress { .. } => "compaction-in-progress",
+            Self::Aborted { .. } => "aborted",
             Self::Disk(error) => match error.kind {
                 DiskErrorKind::NoSpace => "no-space",
                 DiskErrorKind::PowerLost => "power-lost",
@@ -96,6 +135,8 @@ impl EngineError {
                 _ => "io",
             },
             Self::Corrupt { .. } => "corrupt",
+            Self::KeyMissing { .. } => "key-missing",
+            Self::KeyWrong { .. } => "key-wrong",
             Self::Unsupported { .. } => "unsupported",
         }
     }

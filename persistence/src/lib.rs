@@ -17,8 +17,15 @@ pub mod couchstore;
 pub mod disk;
 mod engine;
 mod error;
+mod executor;
 mod flusher;
+mod job;
 
-pub use engine::{Batch, Committed, Engine, RecoveryReport, ScanLimit, ScanSlice, Snapshot, VBucketInfo};
+pub use engine::{
+    Batch, Capabilities, Committed, Engine, History, KeyRange, KeySlice, RecoveryReport, RolledBack,
+    ScanLimit, ScanSlice, Snapshot, VBucketInfo,
+};
 pub use error::EngineError;
+pub use executor::{Executor, InOrder, Task};
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
+pub use job::{Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, Progress, Verdict};

@@ -1,26 +1,33 @@
-//! Every storage engine keeps the promises of `persistence::Engine` (E1 to E6), on the same suite.
+//! Every storage engine keeps the promises of `persistence::Engine` (E1 to E10), on the same suite.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use persistence::Engine;
-use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
+use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig, FormatVersion};
 use persistence::disk::Disk;
+use persistence::{Engine, Executor};
 use support::conformance;
 
-fn couchstore(commit: CommitMode) {
-    conformance::run(&|disk: Arc<dyn Disk>| {
-        let (engine, _report) = Couchstore::open(disk, Path::new("/store"), CouchstoreConfig { commit })?;
-        Ok(Box::new(engine) as Box<dyn Engine>)
+fn couchstore(config: CouchstoreConfig) {
+    conformance::run(&|disk: Arc<dyn Disk>, executor: Arc<dyn Executor>| {
+        let (engine, _report) = Couchstore::open(disk, Path::new("/store"), config)?;
+        Ok(Box::new(engine.with_executor(executor)) as Box<dyn Engine>)
     });
 }
 
 #[test]
 fn couchstore_with_one_sync() {
-    couchstore(CommitMode::OneSync);
+    couchstore(CouchstoreConfig { commit: CommitMode::OneSync, ..CouchstoreConfig::default() });
 }
 
 #[test]
 fn couchstore_with_two_syncs() {
-    couchstore(CommitMode::TwoPhase);
+    couchstore(CouchstoreConfig { commit: CommitMode::TwoPhase, ..CouchstoreConfig::default() });
+}
+
+#[test]
+fn couchstore_in_older_versions() {
+    for version in [FormatVersion::V12, FormatVersion::V13] {
+        couchstore(CouchstoreConfig { version, ..CouchstoreConfig::default() });
+    }
 }

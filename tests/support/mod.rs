@@ -2,9 +2,11 @@
 
 pub mod cli;
 pub mod conformance;
+pub mod fixtures;
 pub mod git;
 pub mod history;
 pub mod stores;
+pub mod threads;
 
 /// The README's example is a test.
 #[cfg(doctest)]

@@ -25,7 +25,7 @@ pub fn two_phase(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
 }
 
 fn with(dir: &Path, commit: CommitMode, then: &mut dyn FnMut(&mut dyn Store)) {
-    let config = CouchstoreConfig { commit };
+    let config = CouchstoreConfig { commit, ..CouchstoreConfig::default() };
     let (engine, _) = Couchstore::open(Arc::new(OsDisk::new()), dir, config).expect("opens");
     if engine.vbuckets().is_empty() {
         engine.create(VB).expect("new");

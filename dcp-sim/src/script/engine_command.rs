@@ -10,6 +10,14 @@ use super::key_format::KeyFormat;
 use super::parse::LineError;
 use super::value::Value;
 
+/// Where compactions can be paused.
+const POINTS: [(&str, &str); 4] = [
+    ("compact-copied", "compact-copied"),
+    ("compact-caught-up", "compact-caught-up"),
+    ("compact-before-rename", "compact-before-rename"),
+    ("compact-after-rename", "compact-after-rename"),
+];
+
 /// One line of a commit.
 #[derive(Clone, Debug)]
 pub(super) struct Write {
@@ -49,12 +57,17 @@ pub(super) enum EngineCommand {
     Release { name: String },
     Drop(Vbid),
     Create(Vbid),
+    Rollback { vb: Vbid, to: Seqno },
+    Purge { vb: Vbid, upto: Seqno },
     Info(Vbid),
     Stats,
     FailWrite { nth: u64, fault: Fault },
     FailSync { nth: u64 },
     Crash { keep: KeepChoice, seed: Option<u64> },
+    Compact { vb: Vbid, pause: Option<&'static str> },
+    Resume { pause: Option<&'static str> },
     CrashAtIo(u64),
+    CrashAtPoint(&'static str),
     Reopen,
 }
 
@@ -98,6 +111,8 @@ impl EngineCommand {
             "release" => Self::Release { name: word(arguments)? },
             "drop" => Self::Drop(Vbid(arguments.needed("vb")?)),
             "create" => Self::Create(Vbid(arguments.needed("vb")?)),
+            "rollback" => Self::Rollback { vb: vb(arguments)?, to: Seqno(arguments.needed("to")?) },
+            "purge" => Self::Purge { vb: vb(arguments)?, upto: Seqno(arguments.needed("upto")?) },
             "info" => Self::Info(vb(arguments)?),
             "engine-stats" => Self::Stats,
             "fail" => fail(arguments)?,
@@ -109,10 +124,13 @@ impl EngineCommand {
                 let seed = if keep == KeepChoice::Random { arguments.number("seed")? } else { None };
                 Self::Crash { keep, seed }
             }
-            "crash-at" => {
-                let io = arguments.positive("io")?.ok_or_else(|| "`io=` is missing".to_owned())?;
-                Self::CrashAtIo(io)
-            }
+            "compact" => Self::Compact { vb: vb(arguments)?, pause: arguments.choice("pause", &POINTS)? },
+            "resume" => Self::Resume { pause: arguments.choice("pause", &POINTS)? },
+            "crash-at" => match (arguments.positive("io")?, arguments.choice("point", &POINTS)?) {
+                (Some(io), None) => Self::CrashAtIo(io),
+                (None, Some(point)) => Self::CrashAtPoint(point),
+                _ => return Err("`io=` or `point=` is needed".to_owned()),
+            },
             "reopen" => Self::Reopen,
             _ => return Ok(None),
         }))

@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use checkpoint::{Seqno, Vbid};
 use persistence::disk::{FaultyDisk, Keep, MemoryDisk};
-use persistence::{Batch, Engine, EngineError, ScanLimit, Snapshot};
+use persistence::{Batch, CompactionRequest, Engine, EngineError, RolledBack, ScanLimit, Snapshot};
 
 use super::clock::Clock;
 use super::engine_command::{EngineCommand, Fill, View, Write};
 use super::engine_options::EngineOptions;
 use super::print::{self, Output, ScanDigest};
 
+mod jobs;
 mod prepared;
 
+use jobs::Jobs;
 use prepared::Prepared;
 
 /// How much of a scan is read at once: small enough that scenarios cross the seam between two slices.
@@ -29,6 +31,7 @@ pub(super) struct EngineWorld {
     engine: Opened,
     /// By name, each with its vBucket.
     snapshots: BTreeMap<String, (Vbid, Box<dyn Snapshot>)>,
+    jobs: Jobs,
     clock: Clock,
 }
 
@@ -44,6 +47,7 @@ impl EngineWorld {
             options: options.clone(),
             disk,
             snapshots: BTreeMap::new(),
+            jobs: Jobs::default(),
             clock: Clock::default(),
         };
         let opened = world.open().and_then(|()| world.engine()?.create(Vbid(0)).map_err(kind));
@@ -85,6 +89,16 @@ impl EngineWorld {
             }
             EngineCommand::Drop(vb) => nothing(self.engine()?.drop_vbucket(*vb)),
             EngineCommand::Create(vb) => nothing(self.engine()?.create(*vb)),
+            EngineCommand::Rollback { vb, to } => {
+                Ok(vec![match self.engine()?.rollback(*vb, *to).map_err(kind)? {
+                    RolledBack::Done { high } => format!("high={high}"),
+                    RolledBack::NeedsReset { lowest } => format!("needs-reset lowest={lowest}"),
+                }])
+            }
+            EngineCommand::Purge { vb, upto } => {
+                let purged = self.engine()?.purge(*vb, *upto).map_err(kind)?;
+                Ok(vec![format!("purged={purged}")])
+            }
             EngineCommand::Info(vb) => {
                 let info = self.engine()?.info(*vb).map_err(kind)?;
                 let (high, purge, items, deleted) = (info.high, info.purge, info.items, info.deleted);
@@ -100,6 +114,18 @@ impl EngineWorld {
             }
             EngineCommand::FailSync { nth } => {
                 self.disk.fail_sync(*nth);
+                Ok(Vec::new())
+            }
+            EngineCommand::Compact { vb, pause } => {
+                let job = self.engine()?.compact(*vb, CompactionRequest::default()).map_err(kind)?;
+                self.jobs.begin(job, *pause, &self.disk)
+            }
+            EngineCommand::Resume { pause } => {
+                self.engine()?;
+                self.jobs.resume(*pause, &self.disk)
+            }
+            EngineCommand::CrashAtPoint(point) => {
+                self.jobs.crash_at(point);
                 Ok(Vec::new())
             }
             EngineCommand::CrashAtIo(nth) => {
@@ -127,15 +153,18 @@ impl EngineWorld {
     }
 
     fn crash(&mut self, keep: Keep) {
-        // The power goes before the store does: what the store does when dropped must not reach the disk.
-        self.disk.crash(keep);
+        // The power goes before the store and its jobs do, and comes back after them: what they do when dropped must
+        // not reach the disk.
+        self.disk.power_off();
         self.close(POWER_LOST);
+        self.disk.crash(keep);
     }
 
     fn reopen(&mut self) -> Output {
         if self.disk.is_off() {
             self.crash(Keep::None);
         } else if let Ok(engine) = &self.engine {
+            self.jobs.abort();
             // A store that cannot close in good order is opened as after a crash; what it acknowledged is safe.
             let _ = engine.close();
             self.close(CLOSED);
@@ -149,6 +178,7 @@ impl EngineWorld {
     /// Lets go of the store and of what reads from it, so that its directory is free.
     fn close(&mut self, why: &'static str) {
         self.snapshots.clear();
+        self.jobs.abort();
         self.engine = Err(why);
     }
 

@@ -15,6 +15,9 @@ use super::source::Source;
 /// Collected bytes that are worth a write of their own.
 const BUFFER_BYTES: usize = 1 << 20;
 
+/// Rows and headers point with 47 bits; behind the last chunk there is room for a header.
+const CHUNK_END_MAX: u64 = (1 << 47) - 2 * block::BLOCK_BYTES;
+
 /// The end of a file that grows.
 #[derive(Debug)]
 pub(super) struct Appender {
@@ -42,9 +45,19 @@ impl Appender {
         self.written_bytes
     }
 
+    /// Bytes appended so far, whether they are written yet or not.
+    pub(super) const fn appended_bytes(&self) -> u64 {
+        self.written_bytes + self.buffer.len() as u64
+    }
+
     /// Appends a chunk; says where it is and what it takes on disk.
     pub(super) fn chunk(&mut self, body: &[u8]) -> Result<(u64, u64), EngineError> {
         let position = self.position;
+        if block::end_of(position, chunk::HEAD_BYTES + body.len() as u64) > CHUNK_END_MAX {
+            return Err(self
+                .source
+                .unsupported("the file would grow beyond the 128 TiB the format can point to"));
+        }
         let head = Head::encode(body, self.source.checksum);
         block::append(&mut self.buffer, &mut self.position, &head);
         block::append(&mut self.buffer, &mut self.position, body);
@@ -82,7 +95,8 @@ impl Appender {
         &self.source
     }
 
-    fn flush(&mut self) -> Result<(), EngineError> {
+    /// Writes what is collected.
+    pub(super) fn flush(&mut self) -> Result<(), EngineError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
@@ -91,5 +105,29 @@ impl Appender {
         self.source.file.write_at(&[&self.buffer], self.position - length)?;
         self.buffer.clear();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::couchstore::checksum::Checksum;
+    use crate::disk::{Disk, MemoryDisk};
+    use std::path::Path;
+
+    #[test]
+    fn a_file_grows_as_far_as_can_be_pointed_to() {
+        let path = Path::new("/0.couch.1");
+        let file = MemoryDisk::new().create(path).expect("new");
+        let mut out = Appender::new(Source::new(file, path, Checksum::Crc32c), CHUNK_END_MAX - 100);
+        out.chunk(&[7; 50]).expect("fits");
+        let position = out.position();
+        for bytes in [35, 50] {
+            assert!(matches!(out.chunk(&vec![7; bytes]), Err(EngineError::Unsupported { .. })));
+        }
+        assert_eq!((out.position(), out.written_bytes()), (position, 0));
+        out.chunk(&[7; 34]).expect("fits exactly");
+        assert_eq!(out.position(), CHUNK_END_MAX);
+        assert!(out.header_position() < super::super::header::NO_PREVIOUS);
     }
 }

@@ -14,18 +14,18 @@ use crate::EngineError;
 use super::appender::Appender;
 use super::btree_read::DEPTH_MAX;
 use super::node::{Entry, NodeKind};
+use super::node_writer::{self, decode_pointer};
 use super::pointer::Pointer;
-use super::reduce::{Reduction, Tree};
-use super::snappy;
+use super::reduce::Tree;
 
 /// A changed node longer than this is cut.
-const THRESHOLD_BYTES: usize = 1279;
+pub(super) const THRESHOLD_BYTES: usize = 1279;
 /// How much is cut off at once.
-const CUT_BYTES: usize = THRESHOLD_BYTES * 2 / 3;
+pub(super) const CUT_BYTES: usize = THRESHOLD_BYTES * 2 / 3;
 /// A node is never cut while it has so few entries.
 const UNCUT_ENTRIES: usize = 3;
 /// An interior node below this would make the tree higher for nothing.
-const INTERIOR_ENTRIES_MIN: usize = 2;
+pub(super) const INTERIOR_ENTRIES_MIN: usize = 2;
 
 /// One change of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,11 +80,6 @@ pub(super) fn modify(
     Ok(level.pop().map(|(_, pointer)| pointer))
 }
 
-fn decode_pointer(out: &Appender, tree: Tree, entry: &Entry) -> Result<Pointer, EngineError> {
-    let pointer = Pointer::decode_entry(tree, &entry.value);
-    pointer.ok_or_else(|| out.source().corrupt(out.position(), format!("bad pointer in the {}", tree.name())))
-}
-
 struct Modification<'a> {
     out: &'a mut Appender,
     tree: Tree,
@@ -106,6 +101,11 @@ impl Modification<'_> {
             return Err(self.out.source().corrupt(pointer.position, what));
         }
         let node = self.out.node(pointer.position)?;
+        // Otherwise a change could end up where no reader looks for it.
+        if depth > 0 && node.last_key() != Some(&key[..]) {
+            let what = format!("a node of the {} does not end where its parent says", self.tree.name());
+            return Err(self.out.source().corrupt(pointer.position, what));
+        }
         let mut collector = Collector::new(self.tree, node.kind);
         match node.kind {
             NodeKind::Leaf => self.leaf(node.shared_entries(), actions, &mut collector)?,
@@ -234,45 +234,17 @@ impl Collector {
         if self.entries.is_empty() || !self.modified {
             return Ok(());
         }
-        let mut raw = vec![self.kind.type_byte()];
-        let mut pointer = Pointer { position: 0, subtree_bytes: 0, reduction: Reduction::empty(self.tree) };
-        let (mut taken_bytes, mut taken, mut last_key) = (0, 0, Bytes::new());
-        while let Some(entry) = self.entries.pop_front() {
-            entry.encode(&mut raw);
+        let (mut taken_bytes, mut taken) = (0, 0);
+        for entry in &self.entries {
             taken_bytes += entry.encoded_bytes();
             taken += 1;
-            self.sum_up(out, &mut pointer, &entry)?;
-            last_key = entry.key;
             if taken_bytes >= quota && (self.kind == NodeKind::Leaf || taken >= INTERIOR_ENTRIES_MIN) {
                 break;
             }
         }
+        let node = node_writer::write(out, self.tree, self.kind, self.entries.drain(..taken))?;
         self.encoded_bytes -= taken_bytes;
-        let compressed = snappy::compress(&raw).ok_or_else(|| {
-            EngineError::InvalidArgument(format!("a node of {} bytes is too large", raw.len()))
-        })?;
-        let (position, disk_bytes) = out.chunk(&compressed)?;
-        pointer.position = position;
-        pointer.subtree_bytes = pointer.subtree_bytes.saturating_add(disk_bytes);
-        self.written.push((last_key, pointer));
-        Ok(())
-    }
-
-    fn sum_up(&self, out: &Appender, pointer: &mut Pointer, entry: &Entry) -> Result<(), EngineError> {
-        match self.kind {
-            NodeKind::Leaf => {
-                let reduction = pointer.reduction.with_row(&entry.value);
-                pointer.reduction = reduction.ok_or_else(|| {
-                    let what = format!("a row in the {} is too short", self.tree.name());
-                    out.source().corrupt(out.position(), what)
-                })?;
-            }
-            NodeKind::Interior => {
-                let child = decode_pointer(out, self.tree, entry)?;
-                pointer.reduction = pointer.reduction.with_subtree(child.reduction);
-                pointer.subtree_bytes = pointer.subtree_bytes.saturating_add(child.subtree_bytes);
-            }
-        }
+        self.written.push(node);
         Ok(())
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn lookup(tip: &Tip, tree: Tree, key: &[u8]) -> Result<Option<Bytes>,
     Err(too_deep(tip, tree))
 }
 
-fn too_deep(tip: &Tip, tree: Tree) -> EngineError {
+pub(super) fn too_deep(tip: &Tip, tree: Tree) -> EngineError {
     tip.source.corrupt(tip.position, format!("the {} is too deep", tree.name()))
 }
 

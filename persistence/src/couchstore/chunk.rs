@@ -1,7 +1,8 @@
 //! Chunks: bodies of documents and nodes of trees, each with its length and checksum, running over block boundaries.
 //!
 //! In goes a position, out come the bytes that were written there, or an error that names the position. Nothing tells
-//! what a chunk is but the pointer to it.
+//! what a chunk is but the pointer to it. In an encrypted file a chunk has a length without the chunk bit, and no
+//! checksum: the cipher's tag is one.
 
 use bytes::Bytes;
 
@@ -9,6 +10,7 @@ use crate::EngineError;
 
 use super::block;
 use super::checksum::Checksum;
+use super::cipher::TAG_BYTES;
 use super::fields::{Fields, put};
 use super::source::Source;
 
@@ -45,23 +47,42 @@ impl Head {
     }
 }
 
+/// Bytes before the body of an encrypted chunk: its length.
+const SEALED_HEAD_BYTES: u64 = 4;
+
+/// A body's length, out of the bytes at a chunk's beginning; `None` if none begins with them.
+fn body_length(source: &Source, data: &[u8]) -> Option<u64> {
+    if source.cipher.is_none() {
+        return Some(Head::decode(data)?.body_bytes);
+    }
+    let length = Fields::new(data).uint(SEALED_HEAD_BYTES as usize)?;
+    (length & CHUNK_BIT == 0 && length >= TAG_BYTES as u64).then_some(length)
+}
+
+/// What a chunk takes on disk, type bytes aside, of which [`read`] returned `body`.
+pub(super) fn disk_bytes(source: &Source, body: &[u8]) -> u64 {
+    let around = if source.cipher.is_some() { SEALED_HEAD_BYTES + TAG_BYTES as u64 } else { HEAD_BYTES };
+    around + body.len() as u64
+}
+
 /// Reads the chunk at `position`, which ends at or before `bound`. `hint` is a guess of the body's length.
 ///
 /// # Errors
 /// [`EngineError::Corrupt`] if there is no whole, matching chunk; [`EngineError::Disk`].
 pub(super) fn read(source: &Source, position: u64, hint: u64, bound: u64) -> Result<Bytes, EngineError> {
+    let head_bytes = if source.cipher.is_some() { SEALED_HEAD_BYTES } else { HEAD_BYTES };
     let start = block::data_start(position);
-    let guess = block::end_of(start, HEAD_BYTES.saturating_add(hint)).min(bound);
+    let guess = block::end_of(start, head_bytes.saturating_add(hint)).min(bound);
     if position == 0 || start >= guess {
         return Err(source.corrupt(position, "pointer beyond the end of the data"));
     }
     let mut data = block::strip(source.read_raw(start, guess - start)?, start);
-    let head = data.get(..HEAD_BYTES as usize).and_then(Head::decode);
-    let head = head.ok_or_else(|| source.corrupt(position, "no chunk begins here"))?;
-    let length = HEAD_BYTES + head.body_bytes;
+    let body_bytes = body_length(source, &data);
+    let body_bytes = body_bytes.ok_or_else(|| source.corrupt(position, "no chunk begins here"))?;
+    let length = head_bytes + body_bytes;
     let end = block::end_of(start, length);
     if end > bound {
-        return Err(source.corrupt(position, format!("chunk of {} bytes is too long", head.body_bytes)));
+        return Err(source.corrupt(position, format!("chunk of {body_bytes} bytes is too long")));
     }
     if end > guess {
         data = block::strip(source.read_raw(start, end - start)?, start);
@@ -70,11 +91,23 @@ pub(super) fn read(source: &Source, position: u64, hint: u64, bound: u64) -> Res
         return Err(source.corrupt(position, "chunk is cut short"));
     }
     data.truncate(length as usize);
-    let body = Bytes::from(data).slice(HEAD_BYTES as usize..);
-    if source.checksum.of(&body) != head.checksum {
-        return Err(source.corrupt(position, "checksum of chunk does not match"));
+    match &source.cipher {
+        None => {
+            let checksum = Head::decode(&data).map(|head| head.checksum);
+            let body = Bytes::from(data).slice(HEAD_BYTES as usize..);
+            if Some(source.checksum.of(&body)) != checksum {
+                return Err(source.corrupt(position, "checksum of chunk does not match"));
+            }
+            Ok(body)
+        }
+        Some(cipher) => {
+            data.drain(..SEALED_HEAD_BYTES as usize);
+            if !cipher.open(start, &mut data) {
+                return Err(source.corrupt(position, "chunk is not what was encrypted here"));
+            }
+            Ok(Bytes::from(data))
+        }
     }
-    Ok(body)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Looking at one file, also one that the vendor wrote: a path goes in; header, rows, items, local documents and the
-//! trees' shapes come out. Nothing is written, locked or repaired: the newest activated header counts.
+//! trees' shapes come out. Nothing is written, locked or repaired: the newest activated header counts. Encrypted files
+//! need their key.
 
 use std::path::Path;
 
@@ -12,6 +13,9 @@ use crate::{EngineError, ScanLimit, ScanSlice, VBucketInfo};
 use super::btree_read::{self, NodeShape};
 use super::doc_info::DocInfo;
 use super::find;
+use super::history;
+use super::keyring::Keyring;
+use super::layout::{self, Layout};
 use super::reduce::Tree;
 use super::tip::Tip;
 
@@ -26,6 +30,8 @@ pub struct HeaderInfo {
     pub timestamp: u64,
     /// Where the header before it is, if the version tells and there is one.
     pub previous: Option<u64>,
+    /// The id of the key it is encrypted with, if it is.
+    pub key_id: Option<String>,
     /// High seqno, purge seqno, documents and tombstones.
     pub info: VBucketInfo,
     /// What bodies and nodes take that can be reached from here.
@@ -46,15 +52,66 @@ pub struct CouchFile {
 }
 
 impl CouchFile {
-    /// Opens a file at its newest activated header.
+    /// Opens a file at its newest activated header; one that is encrypted needs [`CouchFile::open_with_keys`].
     ///
     /// # Errors
-    /// [`EngineError::Corrupt`] if that header is damaged or there is none; [`EngineError::Unsupported`] if the file is
-    /// encrypted or of another version than 11 to 14; [`EngineError::Disk`].
+    /// As [`CouchFile::open_with_keys`].
     pub fn open_read_only(disk: &dyn Disk, path: &Path) -> Result<Self, EngineError> {
-        let tip = find::newest(disk.open(path, Access::ReadOnly)?, path)?;
+        Self::open_with_keys(disk, path, &Keyring::new())
+    }
+
+    /// Opens a file at its newest activated header, with its key from `keys` if it is encrypted.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] if that header is damaged or there is none; [`EngineError::KeyMissing`] or
+    /// [`EngineError::KeyWrong`] if the file is encrypted, and not with one of `keys`; [`EngineError::Unsupported`] if
+    /// it is of another version than 11 to 14; [`EngineError::Disk`].
+    pub fn open_with_keys(disk: &dyn Disk, path: &Path, keys: &Keyring) -> Result<Self, EngineError> {
+        Self::at(find::newest_readable(disk.open(path, Access::ReadOnly)?, path, keys)?)
+    }
+
+    /// Opens a damaged file at the newest header that is whole. Says what damage above it was passed over: commits
+    /// that were acknowledged may be missing, so this is for rescue only.
+    ///
+    /// # Errors
+    /// As [`CouchFile::open_with_keys`], if no header is whole.
+    pub fn open_older(
+        disk: &dyn Disk,
+        path: &Path,
+        keys: &Keyring,
+    ) -> Result<(Self, Vec<EngineError>), EngineError> {
+        let (tip, mut passed) = find::newest_whole(disk.open(path, Access::ReadOnly)?, path, keys)?;
+        match (tip, passed.pop()) {
+            (Some(tip), last) => {
+                passed.extend(last);
+                Ok((Self::at(tip)?, passed))
+            }
+            (None, Some(last)) => Err(last),
+            (None, None) => {
+                Err(EngineError::Corrupt { path: path.into(), offset: 0, what: "no header".into() })
+            }
+        }
+    }
+
+    fn at(tip: Tip) -> Result<Self, EngineError> {
         let previous = find::previous(&tip)?;
         Ok(Self { tip, previous })
+    }
+
+    /// The same file at the commit before: the one this was derived from, or before version 14 the header below.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] if there is one and it is damaged; [`EngineError::Disk`].
+    pub fn older(&self) -> Result<Option<Self>, EngineError> {
+        history::before(&self.tip)?.map(Self::at).transpose()
+    }
+
+    /// What the file's bytes are, in at most `cells_max` cells. Reads every node and no body; damage is left out.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    pub fn layout(&self, cells_max: u64) -> Result<Layout, EngineError> {
+        layout::layout(&self.tip, cells_max)
     }
 
     /// The header it was opened at.
@@ -67,6 +124,7 @@ impl CouchFile {
             version: header.version,
             timestamp: header.timestamp,
             previous: self.previous,
+            key_id: self.tip.source.cipher.as_ref().map(|cipher| cipher.key_id.clone()),
             info: self.tip.info(),
             live_bytes: self.tip.live_bytes(),
             by_seqno_bytes: bytes(Tree::BySeqno),
@@ -116,6 +174,24 @@ impl CouchFile {
         from: Seqno,
     ) -> Result<impl Iterator<Item = Result<DocInfo, EngineError>> + '_, EngineError> {
         self.tip.rows(from)
+    }
+
+    /// Rows by key as stored, ascending. Ends after an error.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
+    pub fn doc_infos_by_key(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<DocInfo, EngineError>> + '_, EngineError> {
+        self.tip.rows_by_id(b"")
+    }
+
+    /// The item a row tells of, with its body.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
+    pub fn item(&self, info: &DocInfo) -> Result<Item, EngineError> {
+        self.tip.item(info)
     }
 
     /// A row's body, decompressed where the store compressed it; `None` where there is none.

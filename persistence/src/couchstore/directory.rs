@@ -1,7 +1,10 @@
 //! A store's directory: which file is which vBucket's, making and removing files, clearing what was left over.
 //!
 //! Always: a file has its name only once its first header is durable, and of two revisions the higher counts. So a
-//! vBucket is there as a whole or not at all, whenever the power fails.
+//! vBucket is there as a whole or not at all, whenever the power fails. A file that can't be read harms no other: its
+//! vBucket is there, and older revisions of it are kept until it is dropped, and go before it does.
+
+mod revisions;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,8 +18,16 @@ use crate::{EngineError, RecoveryReport};
 use super::names::{self, Name};
 use super::recover;
 use super::shared::Shared;
+use super::unreadable::Unreadable;
 use super::vbucket::VBucket;
 use super::writer::Writer;
+
+/// What a vBucket's file was found to be.
+#[derive(Clone, Debug)]
+pub(super) enum Slot {
+    Open(Arc<VBucket>),
+    Unreadable(Unreadable),
+}
 
 /// The files of a store. One change at a time.
 #[derive(Debug)]
@@ -26,29 +37,28 @@ pub(super) struct Directory {
     shared: Arc<Shared>,
     /// The newest revision every vBucket has had since the store was opened.
     revisions: BTreeMap<Vbid, u64>,
+    /// Names of older revisions that may still be there.
+    superseded: Vec<revisions::Superseded>,
 }
 
 impl Directory {
     pub(super) fn new(disk: Arc<dyn Disk>, path: &Path, shared: Arc<Shared>) -> Self {
-        Self { disk, path: path.to_path_buf(), shared, revisions: BTreeMap::new() }
+        Self { disk, path: path.to_path_buf(), shared, revisions: BTreeMap::new(), superseded: Vec::new() }
     }
 
     /// Opens every vBucket and clears the directory of what can't be one.
     ///
     /// # Errors
-    /// [`EngineError::Disk`], or whatever is wrong with a file.
-    pub(super) fn open(&mut self) -> Result<(BTreeMap<Vbid, Arc<VBucket>>, RecoveryReport), EngineError> {
+    /// [`EngineError::Disk`].
+    pub(super) fn open(&mut self) -> Result<(BTreeMap<Vbid, Slot>, RecoveryReport), EngineError> {
         let mut report = RecoveryReport::default();
-        let mut leftovers = Vec::new();
+        let (mut leftovers, mut older) = (Vec::new(), Vec::new());
         for name in self.disk.list(&self.path)? {
             match names::parse(&name) {
                 Name::File { vb, revision } => {
                     if let Some(other) = self.revisions.insert(vb, revision) {
                         self.revisions.insert(vb, revision.max(other));
-                        leftovers.push((
-                            names::file(vb, revision.min(other)),
-                            "a newer revision is there: removed",
-                        ));
+                        older.push((vb, names::file(vb, revision.min(other))));
                     }
                 }
                 Name::Leftover => leftovers.push((name, "left over from an interrupted operation: removed")),
@@ -61,12 +71,24 @@ impl Directory {
         let mut vbuckets = BTreeMap::new();
         for (&vb, &revision) in &self.revisions {
             let path = self.path.join(names::file(vb, revision));
-            let (tip, repairs) = recover::open(self.disk.open(&path, Access::ReadWrite)?, &path)?;
-            report.repairs.extend(repairs.into_iter().map(|repair| (path.clone(), repair)));
-            let writer = Writer::new(tip, Arc::clone(&self.shared));
-            vbuckets.insert(vb, Arc::new(VBucket::new(vb, writer, Arc::clone(&self.shared))?));
+            let slot = match self.open_file(vb, &path, &mut report) {
+                Ok(vbucket) => Slot::Open(Arc::new(vbucket)),
+                Err(error) => {
+                    report.unreadable.push((vb, error.to_string()));
+                    Slot::Unreadable(Unreadable::new(error)?)
+                }
+            };
+            vbuckets.insert(vb, slot);
         }
-        // Only now: the newer revisions have proved readable.
+        for (vb, name) in older {
+            match vbuckets.get(&vb) {
+                Some(Slot::Open(_)) => leftovers.push((name, "a newer revision is there: removed")),
+                _ => {
+                    let why = "a newer revision is there, but can't be read: kept";
+                    report.repairs.push((self.path.join(name), why.to_owned()));
+                }
+            }
+        }
         for (name, why) in leftovers {
             let path = self.path.join(name);
             self.disk.remove(&path)?;
@@ -78,12 +100,18 @@ impl Directory {
         Ok((vbuckets, report))
     }
 
+    fn open_file(&self, vb: Vbid, path: &Path, report: &mut RecoveryReport) -> Result<VBucket, EngineError> {
+        let (tip, repairs) = recover::open(self.disk.open(path, Access::ReadWrite)?, path)?;
+        report.repairs.extend(repairs.into_iter().map(|repair| (path.to_path_buf(), repair)));
+        VBucket::new(vb, Writer::new(tip, Arc::clone(&self.shared)), Arc::clone(&self.shared))
+    }
+
     /// Makes an empty vBucket.
     ///
     /// # Errors
     /// [`EngineError::Disk`].
     pub(super) fn create(&mut self, vb: Vbid) -> Result<Arc<VBucket>, EngineError> {
-        let revision = self.revisions.get(&vb).map_or(1, |revision| revision.saturating_add(1));
+        let revision = self.next_revision(vb);
         let path = self.path.join(names::file(vb, revision));
         let boot = self.path.join(names::boot(vb));
         match self.disk.remove(&boot) {
@@ -110,24 +138,43 @@ impl Directory {
     ///
     /// # Errors
     /// [`EngineError::Disk`]: the file is still there, or the store is poisoned.
-    pub(super) fn remove(&self, vb: Vbid, vbucket: &VBucket) -> Result<(), EngineError> {
+    pub(super) fn remove(&mut self, vb: Vbid, vbucket: &VBucket) -> Result<(), EngineError> {
+        self.settle(vb)?;
         let name = names::file(vb, self.revisions.get(&vb).copied().unwrap_or_default());
-        let path = self.path.join(&name);
-        vbucket.drop_with(|| {
-            if let Err(error) = self.disk.remove(&path) {
-                // A failed call may have been done all the same; without a name, writes to the file would be lost.
-                match self.disk.list(&self.path) {
-                    Ok(names) if names.contains(&name) => return Err(error.into()),
-                    Ok(_) => {}
-                    Err(_) => {
-                        self.shared.poison(&path);
-                        return Err(error.into());
-                    }
-                }
-            }
-            Ok(())
-        })?;
+        vbucket.drop_with(|| self.remove_name(&name))?;
         self.sync()
+    }
+
+    /// Removes all revisions of a vBucket that can't be read.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]: the newest revision is still there, or the store is poisoned.
+    pub(super) fn remove_unreadable(&self, vb: Vbid) -> Result<(), EngineError> {
+        let newest = self.revisions.get(&vb).copied().unwrap_or_default();
+        for name in self.disk.list(&self.path)? {
+            if matches!(names::parse(&name), Name::File { vb: of, revision } if of == vb && revision != newest)
+            {
+                self.remove_name(&name)?;
+            }
+        }
+        // Should the power fail, an older revision must not be what is left.
+        self.sync()?;
+        self.remove_name(&names::file(vb, newest))?;
+        self.sync()
+    }
+
+    fn remove_name(&self, name: &str) -> Result<(), EngineError> {
+        let path = self.path.join(name);
+        let Err(error) = self.disk.remove(&path) else { return Ok(()) };
+        // A failed call may have been done all the same; without a name, writes to the file would be lost.
+        match self.disk.list(&self.path) {
+            Ok(names) if names.iter().any(|other| other == name) => Err(error.into()),
+            Ok(_) => Ok(()),
+            Err(_) => {
+                self.shared.poison(&path);
+                Err(error.into())
+            }
+        }
     }
 
     /// Makes names durable; poisons the store if that fails.

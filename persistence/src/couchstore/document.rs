@@ -3,6 +3,9 @@
 //! Stored keys begin with the collection's LEB128 prefix; before it, prepares and aborts have a byte 0x02 and system
 //! events a byte 0x01. So collections 1 and 2 can't have documents, as with the vendor.
 //!
+//! *E20.* What the format can't represent is refused before anything is written: a stored key over 4,094 bytes, a seqno,
+//! revision or prepare seqno beyond 48 bits, a body that with its chunk's head takes 256 MiB or more.
+//!
 //! What the format can't tell comes back so: a commit as the document it made; a live document without value with an
 //! empty one, but a prepared deletion without; `history` as false; a value the store compressed as it was given.
 
@@ -16,8 +19,8 @@ use super::fields::U48_MAX;
 use super::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use super::rev_meta::{Durable, RevMeta};
 
-const SYSTEM: u8 = 0x01;
-const PREPARED: u8 = 0x02;
+pub(super) const SYSTEM: u8 = 0x01;
+pub(super) const PREPARED: u8 = 0x02;
 
 /// Stored keys leave room in a node's entry for one further prefix.
 pub(super) const STORED_KEY_BYTES_MAX: usize = KEY_BYTES_MAX - 1;
@@ -54,7 +57,8 @@ pub(super) fn is_prepared(id: &[u8]) -> bool {
     id.first() == Some(&PREPARED)
 }
 
-fn split_key(id: &Bytes) -> Option<(Namespace, Key)> {
+/// The name space and the key that a stored key means; `None` if it has no collection.
+pub(super) fn split_key(id: &Bytes) -> Option<(Namespace, Key)> {
     let (namespace, encoded) = match *id.first()? {
         SYSTEM => (Namespace::System, id.slice(1..)),
         PREPARED => (Namespace::Prepared, id.slice(1..)),
@@ -136,6 +140,13 @@ pub(super) fn to_item(info: &DocInfo, body: Option<Bytes>) -> Result<Item, &'sta
     let (namespace, key) = split_key(&info.id).ok_or("key without a collection")?;
     let meta = RevMeta::decode(&info.rev_meta).ok_or("revision metadata of an unknown layout")?;
     let operation = match (namespace, meta.durable, info.deleted) {
+        (
+            Namespace::System | Namespace::Committed,
+            Some(Durable::Pending { .. } | Durable::Aborted { .. }),
+            _,
+        ) => {
+            return Err("prepare or abort outside its name space");
+        }
         (Namespace::System, ..) => Operation::SystemEvent,
         (Namespace::Committed, _, false) => Operation::Mutation,
         (Namespace::Committed, _, true) if meta.deleted_by_expiry => Operation::Expiration,
@@ -259,6 +270,27 @@ mod tests {
         }
     }
 
+    /// Found by the fuzzer: what waits, or was aborted, was read as a document, with a level and a prepare's seqno.
+    #[test]
+    fn a_document_is_never_pending() {
+        let mutation = from_item(VB, &full(Operation::Mutation)).expect("fits").expect("a document");
+        for durable in [
+            Durable::Pending { is_delete: false, level: Some(DurabilityLevel::Majority) },
+            Durable::Aborted { prepare_seqno: Seqno(70) },
+        ] {
+            let meta = RevMeta { durable: Some(durable), ..RevMeta::default() };
+            for prefix in [&b""[..], &[SYSTEM]] {
+                let id = [prefix, &mutation.info.id[..]].concat().into();
+                let info = DocInfo { id, rev_meta: meta.encode(), ..mutation.info.clone() };
+                assert!(to_item(&info, mutation.body.clone()).is_err(), "{durable:?}");
+            }
+        }
+        // Early releases said of a document that it had been committed.
+        let meta = RevMeta { durable: Some(Durable::Committed), ..RevMeta::default() };
+        let info = DocInfo { rev_meta: meta.encode(), ..mutation.info };
+        assert!(to_item(&info, mutation.body).is_ok());
+    }
+
     #[test]
     fn content_meta_follows_the_vendor() {
         let meta = |datatype, len| content_meta(datatype, len);
@@ -284,7 +316,11 @@ mod tests {
         assert_eq!(refused(&Item { seqno: Seqno(U48_MAX + 1), ..ok.clone() }), "seqno");
         assert_eq!(refused(&Item { rev_seqno: U48_MAX + 1, ..ok.clone() }), "revision");
         let value = Bytes::from(vec![0; 256 << 20]);
-        assert_eq!(refused(&Item { value: Some(value), ..ok }), "value");
+        let of_len = |len| Item { value: Some(value.slice(..len)), ..ok.clone() };
+        assert!(from_item(VB, &of_len(BODY_BYTES_MAX)).is_ok());
+        for len in [BODY_BYTES_MAX + 1, (256 << 20) - 1, 256 << 20] {
+            assert_eq!(refused(&of_len(len)), "value");
+        }
     }
 
     #[test]

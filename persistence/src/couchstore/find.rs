@@ -1,7 +1,7 @@
 //! Finding the newest commit of a file: blocks are looked at from the end backwards.
 //!
 //! Under a block type of "header" everything is durable. So an invalid one is damage, and an error: falling back to an
-//! older header would silently lose what was acknowledged.
+//! older header would silently lose what was acknowledged. Only [`newest_whole`] does, and says so.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,9 @@ use crate::disk::DiskFile;
 
 use super::block::{self, BLOCK_BYTES};
 use super::checksum::Checksum;
+use super::encryption;
 use super::header::{HEADER_BYTES_MAX, Header, HeaderError, NO_PREVIOUS};
+use super::keyring::Keyring;
 use super::source::Source;
 use super::tip::Tip;
 
@@ -23,12 +25,64 @@ pub(super) fn header_at(
     Ok(Header::decode(&source.read_raw(position, HEADER_BYTES_MAX)?, position))
 }
 
-/// The newest activated commit.
+/// The newest activated commit of a file to write to.
 ///
 /// # Errors
-/// [`EngineError::Corrupt`] if there is none, or it is damaged; [`EngineError::Unsupported`] if it is of a version or
-/// encryption we can't read; [`EngineError::Disk`].
+/// [`EngineError::Corrupt`] if there is none, or it is damaged; [`EngineError::Unsupported`] if it is of a version we
+/// don't know, or encrypted; [`EngineError::Disk`].
 pub(super) fn newest(file: Arc<dyn DiskFile>, path: &Path) -> Result<Tip, EngineError> {
+    let tip = backwards(file, path, &mut Err)?;
+    if tip.header.encrypted { Err(encryption::refuse(&tip.source)) } else { Ok(tip) }
+}
+
+/// The newest activated commit of a file to read from.
+///
+/// # Errors
+/// As [`newest`], but for encrypted files as [`encryption::unlock`].
+pub(super) fn newest_readable(
+    file: Arc<dyn DiskFile>,
+    path: &Path,
+    keys: &Keyring,
+) -> Result<Tip, EngineError> {
+    unlocked(backwards(file, path, &mut Err)?, keys)
+}
+
+/// The newest commit whose header is whole, if one is, and the damage above it that was passed over.
+///
+/// # Errors
+/// As [`newest_readable`], but damage is none.
+pub(super) fn newest_whole(
+    file: Arc<dyn DiskFile>,
+    path: &Path,
+    keys: &Keyring,
+) -> Result<(Option<Tip>, Vec<EngineError>), EngineError> {
+    let mut passed = Vec::new();
+    let found = backwards(file, path, &mut |damage| {
+        passed.push(damage);
+        Ok(())
+    });
+    match found {
+        Ok(tip) => Ok((Some(unlocked(tip, keys)?), passed)),
+        Err(EngineError::Corrupt { path, offset, .. }) => {
+            let what = "file has no header that is whole".to_owned();
+            passed.push(EngineError::Corrupt { path, offset, what });
+            Ok((None, passed))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn unlocked(mut tip: Tip, keys: &Keyring) -> Result<Tip, EngineError> {
+    if tip.header.encrypted {
+        encryption::unlock(&mut tip, keys)?;
+    }
+    Ok(tip)
+}
+
+/// Decides whether damage ends the search.
+type OnDamage<'a> = &'a mut dyn FnMut(EngineError) -> Result<(), EngineError>;
+
+fn backwards(file: Arc<dyn DiskFile>, path: &Path, on_damage: OnDamage<'_>) -> Result<Tip, EngineError> {
     let mut source = Source::new(file, path, Checksum::Crc32c);
     let len = source.file.len()?;
     let mut position = len.saturating_sub(2) / BLOCK_BYTES * BLOCK_BYTES;
@@ -36,9 +90,6 @@ pub(super) fn newest(file: Arc<dyn DiskFile>, path: &Path) -> Result<Tip, Engine
         match source.read_raw(position, 1)?.first() {
             None | Some(&(block::DATA | block::ENCRYPTION)) => {}
             Some(&block::HEADER) => match header_at(&source, position)? {
-                Ok((header, _)) if header.encrypted => {
-                    return Err(source.unsupported("the file is encrypted, and there is no key for it"));
-                }
                 Ok((header, length)) => {
                     source.checksum = Checksum::of_version(header.version);
                     return Ok(Tip { source, header, position, end: position + length });
@@ -48,10 +99,10 @@ pub(super) fn newest(file: Arc<dyn DiskFile>, path: &Path) -> Result<Tip, Engine
                 }
                 // Old compactions leave this type on a first block that holds none.
                 Err(_) if position == 0 => {}
-                Err(error) => return Err(source.corrupt(position, error.to_string())),
+                Err(error) => on_damage(source.corrupt(position, error.to_string()))?,
             },
             Some(other) => {
-                return Err(source.corrupt(position, format!("block of unknown type {other:#04x}")));
+                on_damage(source.corrupt(position, format!("block of unknown type {other:#04x}")))?;
             }
         }
         match position.checked_sub(BLOCK_BYTES) {

@@ -9,8 +9,8 @@ use super::fields::{Fields, put};
 use super::pointer::Pointer;
 use super::reduce::Tree;
 
-/// The version new files have.
-pub(super) const VERSION: u8 = 14;
+/// The newest version there is.
+const VERSION: u8 = 14;
 const VERSION_OLDEST: u8 = 11;
 /// Since this version a header has a time.
 const VERSION_TIMESTAMP: u8 = 13;
@@ -74,10 +74,15 @@ impl std::fmt::Display for HeaderError {
 }
 
 impl Header {
-    /// That of a file in which nothing was ever saved.
+    /// That of a file of the newest version in which nothing was ever saved.
     pub(super) const fn new() -> Self {
+        Self::of_version(VERSION)
+    }
+
+    /// That of a file in which nothing was ever saved.
+    pub(super) const fn of_version(version: u8) -> Self {
         Self {
-            version: VERSION,
+            version,
             update_seq: 0,
             purge_seq: 0,
             timestamp: 0,
@@ -103,6 +108,17 @@ impl Header {
             Tree::ById => self.by_id = root,
             Tree::Local => self.local = root,
         }
+    }
+
+    /// What will be read back: without the fields its version has not.
+    pub(super) const fn into_stored(mut self) -> Self {
+        if self.version < VERSION_TIMESTAMP {
+            self.timestamp = 0;
+        }
+        if self.version < VERSION_PREVIOUS {
+            self.previous = NO_PREVIOUS;
+        }
+        self
     }
 
     /// Its bytes, beginning with `block_type`.

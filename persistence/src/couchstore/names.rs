@@ -1,5 +1,7 @@
 //! File names of a store's directory: `<vb>.couch.<revision>`, and what may be left over beside them.
 
+use std::path::Path;
+
 use checkpoint::Vbid;
 
 /// What a name in the directory means.
@@ -22,6 +24,17 @@ pub(super) fn file(vb: Vbid, revision: u64) -> String {
 /// A file that gets its name when its first header is durable.
 pub(super) fn boot(vb: Vbid) -> String {
     format!("{vb}.couch.boot")
+}
+
+/// What a compaction writes before it becomes the vBucket's file of that revision.
+pub(super) fn compact(vb: Vbid, revision: u64) -> String {
+    format!("{vb}.couch.{revision}.compact")
+}
+
+/// A run of rows that a compaction sorts, beside the file at `target`.
+pub(super) fn run(target: &Path, number: usize) -> String {
+    let target = target.file_name().unwrap_or_default().to_string_lossy();
+    format!("{target}.btree-tmp_{number}")
 }
 
 pub(super) fn parse(name: &str) -> Name {
@@ -60,7 +73,10 @@ mod tests {
     #[test]
     fn names_are_told_apart() {
         assert_eq!(parse(&file(Vbid(1023), 12)), Name::File { vb: Vbid(1023), revision: 12 });
-        for leftover in [&boot(Vbid(7)), "7.couch.2.compact", "7.couch.2.compact.btree-tmp_3"] {
+        assert_eq!(compact(Vbid(7), 2), "7.couch.2.compact");
+        let run = run(Path::new("/store/7.couch.2.compact"), 3);
+        assert_eq!(run, "7.couch.2.compact.btree-tmp_3");
+        for leftover in [&boot(Vbid(7)), &compact(Vbid(7), 2), &run] {
             assert_eq!(parse(leftover), Name::Leftover, "{leftover}");
         }
         assert_eq!(parse("master.couch.1"), Name::Ignored);

@@ -113,6 +113,11 @@ impl Node {
         self.body.len()
     }
 
+    /// The last of its keys.
+    pub(super) fn last_key(&self) -> Option<&[u8]> {
+        self.entries().last().map(|(key, _)| key)
+    }
+
     /// Keys and values in order.
     pub(super) fn entries(&self) -> Entries<'_> {
         Entries(Fields::new(self.body.get(1..).unwrap_or_default()))

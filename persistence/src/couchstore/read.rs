@@ -38,7 +38,7 @@ impl Tip {
     }
 
     /// The item a row tells of, with its body.
-    fn item(&self, info: &DocInfo) -> Result<Item, EngineError> {
+    pub(super) fn item(&self, info: &DocInfo) -> Result<Item, EngineError> {
         let body: Option<Bytes> = self.body(info)?;
         document::to_item(info, body).map_err(|what| {
             self.source.corrupt(self.position, format!("row of seqno {}: {what}", info.seqno))
@@ -48,7 +48,10 @@ impl Tip {
     /// The vBucket's state; `None` if none was committed yet.
     pub(super) fn state(&self) -> Result<Option<(VBucketState, StoreFigures)>, EngineError> {
         let Some(document) = self.local(vbstate::NAME)? else { return Ok(None) };
-        let state = vbstate::decode(&document);
+        let state = vbstate::decode(&document).map(|(mut state, figures)| {
+            state.purge_seqno = self.header.purge_seq.into();
+            (state, figures)
+        });
         state.map(Some).map_err(|what| self.source.corrupt(self.position, format!("_local/vbstate: {what}")))
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Shared {
     pub(super) syncs: Counter,
     pub(super) documents: Counter,
     pub(super) written_bytes: Counter,
+    pub(super) compactions: Counter,
+    pub(super) tombstones_purged: Counter,
 }
 
 impl Shared {

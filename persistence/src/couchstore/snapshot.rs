@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
-use crate::{EngineError, ScanLimit, ScanSlice, Snapshot, VBucketInfo};
+use crate::{EngineError, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo};
 
 use super::vbucket::Published;
 
@@ -30,5 +30,13 @@ impl Snapshot for CouchSnapshot {
 
     fn scan(&self, from: Seqno, to: Seqno, limit: ScanLimit) -> Result<ScanSlice, EngineError> {
         self.0.tip.scan(from, to, limit)
+    }
+
+    fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError> {
+        self.0.tip.scan_keys(range, limit)
+    }
+
+    fn count(&self, from: Seqno, to: Seqno) -> Result<u64, EngineError> {
+        self.0.tip.count(from, to)
     }
 }

@@ -1,4 +1,4 @@
-//! A file to read from: its handle, its name for messages, and its checksum.
+//! A file to read from: its handle, its name for messages, its checksum, and its cipher if it is encrypted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use crate::EngineError;
 use crate::disk::DiskFile;
 
 use super::checksum::Checksum;
+use super::cipher::Cipher;
 
 /// Where chunks are read from. Cloning shares the handle.
 #[derive(Clone, Debug)]
@@ -14,11 +15,13 @@ pub(super) struct Source {
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) path: Arc<Path>,
     pub(super) checksum: Checksum,
+    /// Set where chunks are encrypted: they have no checksum then.
+    pub(super) cipher: Option<Arc<Cipher>>,
 }
 
 impl Source {
     pub(super) fn new(file: Arc<dyn DiskFile>, path: &Path, checksum: Checksum) -> Self {
-        Self { file, path: Arc::from(path), checksum }
+        Self { file, path: Arc::from(path), checksum, cipher: None }
     }
 
     pub(super) fn path_buf(&self) -> PathBuf {

@@ -1,8 +1,19 @@
 //! The engine against the vendor's files, a model, and failing disks.
 
+mod compact;
 mod crash;
+mod group;
+mod history;
 mod hostile;
+mod layout;
+mod limits;
 mod model;
+mod mutated;
+mod naive;
 mod one_sync;
 mod replay;
-mod support;
+mod rewrites;
+mod rollback;
+pub(super) mod support;
+mod unreadable;
+mod versions;

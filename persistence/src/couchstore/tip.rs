@@ -57,13 +57,18 @@ impl Tip {
         Ok(Rows { tip: self, walk: btree_read::Walk::from(self, Tree::BySeqno, &from)? })
     }
 
-    /// A body, decompressed where the store compressed it; `None` where there is none.
-    pub(super) fn body(&self, info: &DocInfo) -> Result<Option<Bytes>, EngineError> {
+    /// A body as it is stored, its checksum verified; `None` where there is none.
+    pub(super) fn stored_body(&self, info: &DocInfo) -> Result<Option<Bytes>, EngineError> {
         if info.body_position == 0 {
             return Ok(None);
         }
         let hint = info.physical_bytes.saturating_sub(chunk::HEAD_BYTES);
-        let stored = chunk::read(&self.source, info.body_position, hint, self.position)?;
+        chunk::read(&self.source, info.body_position, hint, self.position).map(Some)
+    }
+
+    /// A body, decompressed where the store compressed it; `None` where there is none.
+    pub(super) fn body(&self, info: &DocInfo) -> Result<Option<Bytes>, EngineError> {
+        let Some(stored) = self.stored_body(info)? else { return Ok(None) };
         if !info.is_compressed() {
             return Ok(Some(stored));
         }
@@ -109,7 +114,7 @@ impl Tip {
         self.end
     }
 
-    fn corrupt_row(&self, tree: Tree) -> EngineError {
+    pub(super) fn corrupt_row(&self, tree: Tree) -> EngineError {
         let position = self.header.root(tree).map_or(self.position, |root| root.position);
         self.source.corrupt(position, format!("a row in the {} is too short", tree.name()))
     }

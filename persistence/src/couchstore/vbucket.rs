@@ -3,6 +3,10 @@
 //! Readers take the published commit and go; they never wait for a write or a sync. A commit is published after its
 //! sync, as a whole.
 
+mod exchange;
+mod purge;
+mod rollback;
+
 use std::sync::Arc;
 
 use checkpoint::{Datatype, Seqno, VBucketState, Vbid};
@@ -11,16 +15,28 @@ use parking_lot::{Mutex, RwLock};
 use crate::{Batch, Committed, EngineError};
 
 use super::document;
+use super::fields::U48_MAX;
+use super::index::Saved;
 use super::shared::Shared;
 use super::tip::Tip;
 use super::vbstate::{self, StoreFigures};
-use super::writer::{Saved, Writer};
+use super::writer::Writer;
+
+pub(super) use self::exchange::Claim;
 
 /// An acknowledged commit as readers need it.
 #[derive(Debug)]
 pub(super) struct Published {
     pub(super) tip: Tip,
     pub(super) state: Option<VBucketState>,
+}
+
+impl Published {
+    /// The purge seqno of a state is its commit's: of whatever raised it, a batch, a purge or a compaction.
+    fn new(tip: Tip, state: Option<VBucketState>) -> Self {
+        let purge_seqno = tip.header.purge_seq.into();
+        Self { tip, state: state.map(|state| VBucketState { purge_seqno, ..state }) }
+    }
 }
 
 /// A vBucket that is open for writing.
@@ -38,6 +54,11 @@ struct Active {
     figures: StoreFigures,
     /// Its file has no name any more: what would be written is lost.
     dropped: bool,
+    /// Raised by whatever makes the file go another way than by commits: rollback, purge, drop, close. What was begun in
+    /// another epoch, and copies the file, must not take its place.
+    epoch: u64,
+    /// A compaction has it.
+    compacting: bool,
 }
 
 impl VBucket {
@@ -46,7 +67,13 @@ impl VBucket {
     pub(super) fn new(vb: Vbid, writer: Writer, shared: Arc<Shared>) -> Result<Self, EngineError> {
         let tip = writer.tip().clone();
         let (state, figures) = tip.state()?.unzip();
-        let active = Active { writer, figures: figures.unwrap_or_default(), dropped: false };
+        let active = Active {
+            writer,
+            figures: figures.unwrap_or_default(),
+            dropped: false,
+            epoch: 0,
+            compacting: false,
+        };
         let published = RwLock::new(Arc::new(Published { tip, state }));
         Ok(Self { vb, shared, active: Mutex::new(active), published })
     }
@@ -59,11 +86,12 @@ impl VBucket {
     /// Commits a batch; all refusals come before the first write.
     pub(super) fn commit(&self, batch: &Batch<'_>) -> Result<Committed, EngineError> {
         let mut active = self.active.lock();
-        if active.dropped {
-            return Err(EngineError::UnknownVBucket { vb: self.vb });
-        }
-        self.shared.check_poison()?;
+        self.check_writable(&active)?;
         let high = Seqno(active.writer.tip().header.update_seq);
+        if batch.state.purge_seqno.0 > U48_MAX {
+            let what = format!("vBucket {}: its purge seqno is beyond 48 bits", self.vb);
+            return Err(EngineError::InvalidArgument(what));
+        }
         let documents = document::from_items(self.vb, batch.items, high)?;
         let items = documents.len();
         let mut figures = active.figures;
@@ -77,14 +105,22 @@ impl VBucket {
         let state =
             state.map_err(|error| EngineError::InvalidArgument(format!("vBucket {}: {error}", self.vb)))?;
         active.writer.set_local(vbstate::NAME, Some(state.into()))?;
+        active.writer.raise_purge_seq(batch.state.purge_seqno.0);
         active.writer.commit(batch.timestamp)?;
 
         active.figures = figures;
         self.shared.documents.add(items as u64);
         let tip = active.writer.tip().clone();
         let high = Seqno(tip.header.update_seq);
-        *self.published.write() = Arc::new(Published { tip, state: Some(batch.state.clone()) });
+        *self.published.write() = Arc::new(Published::new(tip, Some(batch.state.clone())));
         Ok(Committed { high, items })
+    }
+
+    fn check_writable(&self, active: &Active) -> Result<(), EngineError> {
+        if active.dropped {
+            return Err(EngineError::UnknownVBucket { vb: self.vb });
+        }
+        self.shared.check_poison()
     }
 
     /// Removes its file by `remove`; after that commits find no vBucket.
@@ -96,6 +132,7 @@ impl VBucket {
         let mut active = self.active.lock();
         remove()?;
         active.dropped = true;
+        active.epoch += 1;
         Ok(())
     }
 
@@ -107,12 +144,14 @@ impl VBucket {
     pub(super) fn close(&self) -> Result<(), EngineError> {
         let mut active = self.active.lock();
         active.dropped = true;
+        active.epoch += 1;
         self.shared.check_poison()?;
         active.writer.finish()
     }
 }
 
-fn count_prepares(figures: &mut StoreFigures, saved: &Saved) {
+/// Takes what saving documents did into account.
+pub(super) fn count_prepares(figures: &mut StoreFigures, saved: &Saved) {
     let is_prepare = |info: &&super::doc_info::DocInfo| !info.deleted && document::is_prepared(&info.id);
     for info in saved.written.iter().filter(is_prepare) {
         figures.prepares = figures.prepares.saturating_add(1);

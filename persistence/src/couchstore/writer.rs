@@ -3,6 +3,9 @@
 //! Always: the file up to the end of the last good commit is never written again, but for that commit's block type.
 //! Whatever fails before a commit's sync leaves the writer as after the last good commit; what the failed one left in
 //! the file is cut off, durably, before anything else is written. A failed sync, or a failed cut, poisons the store.
+//! A commit that opening the file could not tell from garbage before it is activated takes two syncs.
+
+mod amend;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,25 +21,18 @@ use super::btree_modify::{self, Action};
 use super::checksum::Checksum;
 use super::doc_info::DocInfo;
 use super::document::Document;
-use super::header::{Header, VERSION, VERSION_PREVIOUS};
+use super::header::{Header, VERSION_PREVIOUS};
+use super::index::{self, Saved};
 use super::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use super::recover;
 use super::reduce::Tree;
 use super::shared::Shared;
 use super::source::Source;
 use super::tip::Tip;
-use super::{CommitMode, by_id, by_seqno, snappy};
+use super::{CommitMode, snappy};
 
 /// A larger commit takes two syncs: after a crash it would have to be written again as a whole.
 pub(super) const ONE_SYNC_BYTES_MAX: u64 = 4 << 20;
-
-/// What saving documents did to the indexes.
-#[derive(Debug, Default)]
-pub(super) struct Saved {
-    pub(super) written: Vec<DocInfo>,
-    /// The rows that are gone now.
-    pub(super) replaced: Vec<DocInfo>,
-}
 
 /// A file that is written to. One at a time per file.
 #[derive(Debug)]
@@ -46,6 +42,8 @@ pub(super) struct Writer {
     tip: Tip,
     /// The state the next commit will make durable.
     header: Header,
+    /// The commit that state is derived from: the last good one, or an earlier one gone back to.
+    base: u64,
     out: Appender,
     /// The tip's block type is not written yet: the write failed.
     activation_due: bool,
@@ -60,19 +58,27 @@ impl Writer {
         path: &Path,
         shared: Arc<Shared>,
     ) -> Result<Self, EngineError> {
-        let header = Header::new();
+        let header = Header::of_version(shared.config.version.number());
         let encoded = header.encode(block::HEADER);
         file.write_at(&[&encoded], 0)?;
         shared.sync(&*file, path)?;
         shared.written_bytes.add(encoded.len() as u64);
-        let source = Source::new(file, path, Checksum::of_version(VERSION));
+        let source = Source::new(file, path, Checksum::of_version(header.version));
         Ok(Self::new(Tip { source, header, position: 0, end: encoded.len() as u64 }, shared))
     }
 
     /// Goes on after `tip`, which must be durable, activated, and the last thing in its file.
     pub(super) fn new(tip: Tip, shared: Arc<Shared>) -> Self {
         let out = Appender::new(tip.source.clone(), tip.end);
-        Self { shared, header: tip.header.clone(), tip, out, activation_due: false, cut_due: false }
+        Self {
+            shared,
+            header: tip.header.clone(),
+            base: tip.position,
+            tip,
+            out,
+            activation_due: false,
+            cut_due: false,
+        }
     }
 
     /// The last good commit.
@@ -97,9 +103,9 @@ impl Writer {
         self.attempt(|writer| writer.modify(Tree::Local, &[action], &mut |_, _| Ok(())))
     }
 
-    /// Sets the highest tombstone ever purged.
-    #[cfg(test)]
-    pub(super) fn set_purge_seq(&mut self, purge_seq: u64) {
+    /// Takes over the numbers of a file whose rows are copied: no seqno it has had is used again.
+    pub(super) fn set_seqnos(&mut self, update_seq: u64, purge_seq: u64) {
+        self.header.update_seq = self.header.update_seq.max(update_seq);
         self.header.purge_seq = purge_seq;
     }
 
@@ -112,6 +118,7 @@ impl Writer {
     pub(super) fn abandon(&mut self) {
         self.cut_due |= self.out.written_bytes() > 0;
         self.header = self.tip.header.clone();
+        self.base = self.tip.position;
         self.out = Appender::new(self.tip.source.clone(), self.tip.end);
     }
 
@@ -161,37 +168,13 @@ impl Writer {
     }
 
     fn save_documents(&mut self, documents: Vec<Document>) -> Result<Saved, EngineError> {
-        let mut saved = Saved::default();
+        let mut written = Vec::with_capacity(documents.len());
         for document in documents {
             let info = self.body(document)?;
             self.header.update_seq = self.header.update_seq.max(info.seqno.0);
-            saved.written.push(info);
+            written.push(info);
         }
-        let mut by_id: Vec<Action> = saved
-            .written
-            .iter()
-            .map(|info| Action { key: info.id.clone(), value: Some(by_id::encode(info)) })
-            .collect();
-        by_id.sort_by(|a, b| a.key.cmp(&b.key));
-        let source = self.tip.source.clone();
-        let end = self.out.position();
-        self.modify(Tree::ById, &by_id, &mut |key, value| {
-            let row = by_id::decode(key, value);
-            saved
-                .replaced
-                .push(row.ok_or_else(|| source.corrupt(end, "a row in the by-id tree is too short"))?);
-            Ok(())
-        })?;
-        let removed =
-            saved.replaced.iter().map(|info| Action { key: by_seqno::key(info.seqno), value: None });
-        let inserted = saved
-            .written
-            .iter()
-            .map(|info| Action { key: by_seqno::key(info.seqno), value: Some(by_seqno::encode(info)) });
-        let mut by_seqno: Vec<Action> = removed.chain(inserted).collect();
-        by_seqno.sort_by(|a, b| a.key.cmp(&b.key));
-        self.modify(Tree::BySeqno, &by_seqno, &mut |_, _| Ok(()))?;
-        Ok(saved)
+        index::save(&mut self.out, &mut self.header, written)
     }
 
     /// Appends a document's body; returns the finished row.
@@ -208,8 +191,17 @@ impl Writer {
         Ok(info)
     }
 
+    /// Whether opening the file would know the next commit for what it is, were it not activated: it names the last
+    /// good one as the one before, and its last chunk is one of its roots.
+    fn is_recognizable(&self) -> bool {
+        self.header.version >= VERSION_PREVIOUS
+            && self.base == self.tip.position
+            && self.out.position() > self.tip.end
+    }
+
     fn commit_header(&mut self, timestamp: u64) -> Result<(), EngineError> {
-        let header = Header { timestamp, previous: self.tip.position, ..self.header.clone() };
+        let header = Header { timestamp, previous: self.base, ..self.header.clone() }.into_stored();
+        let recognizable = self.is_recognizable();
         let position = self.out.header_position();
         let encoded = header.encode(block::DATA);
         self.out.header(&encoded)?;
@@ -219,8 +211,7 @@ impl Writer {
 
         let two_phase = self.shared.config.commit == CommitMode::TwoPhase
             || next.end - self.tip.end > ONE_SYNC_BYTES_MAX
-            // Without the position of the one before, a header that isn't activated can't be told from garbage.
-            || next.header.version < VERSION_PREVIOUS;
+            || !recognizable;
         if two_phase {
             recover::write_type(&next)?;
             self.shared.sync(&*next.source.file, &next.source.path)?;
@@ -228,6 +219,7 @@ impl Writer {
         self.shared.commits.add(1);
         self.shared.written_bytes.add(self.out.written_bytes() + 1);
         self.header = next.header.clone();
+        self.base = next.position;
         self.out = Appender::new(next.source.clone(), next.end);
         self.tip = next;
         self.activation_due = !two_phase && recover::write_type(&self.tip).is_err();

@@ -81,6 +81,11 @@ impl FaultyDisk {
         self.plan.lock().power_off_at_io(nth);
     }
 
+    /// Turns the power off now: all calls fail until [`FaultyDisk::crash`].
+    pub fn power_off(&self) {
+        self.plan.lock().power_off();
+    }
+
     /// Whether the power is off.
     #[must_use]
     pub fn is_off(&self) -> bool {

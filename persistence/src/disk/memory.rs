@@ -31,7 +31,7 @@ use self::file::{Inode, Session};
 use self::image::{Image, PAGE_BYTES};
 pub use self::keep::Keep;
 #[cfg(test)]
-pub(super) use self::keep::for_all_choices;
+pub(crate) use self::keep::for_all_choices;
 use self::names::Directory;
 use super::failure::{failure, locked};
 use super::{Access, Disk, DiskFile, DiskLock, DiskOperation, DiskResult};

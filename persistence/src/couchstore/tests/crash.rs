@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use checkpoint::{Datatype, Item};
 
-use crate::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
+use crate::couchstore::{CommitMode, Couchstore, CouchstoreConfig, FormatVersion};
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
 use crate::{Engine, EngineError};
 
 use super::support::{VB, commit, contents, delete, open, open_with, set};
 
 /// Bytes that snappy can't shorten.
-fn noise(len: usize) -> Vec<u8> {
+pub(super) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let next = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -31,9 +31,9 @@ fn history() -> Vec<Vec<Item>> {
     ]
 }
 
-type Contents = BTreeMap<u64, Item>;
+pub(super) type Contents = BTreeMap<u64, Item>;
 
-fn apply(contents: &Contents, batch: &[Item]) -> Contents {
+pub(super) fn apply(contents: &Contents, batch: &[Item]) -> Contents {
     let mut next = contents.clone();
     for item in batch {
         next.retain(|_, old| old.key != item.key);
@@ -127,7 +127,14 @@ fn power_loss_at_any_io_keeps_what_was_acknowledged() {
 
 #[test]
 fn power_loss_at_any_io_keeps_what_was_acknowledged_with_two_syncs() {
-    power_loss(CouchstoreConfig { commit: CommitMode::TwoPhase });
+    power_loss(CouchstoreConfig { commit: CommitMode::TwoPhase, ..CouchstoreConfig::default() });
+}
+
+#[test]
+fn power_loss_at_any_io_keeps_what_was_acknowledged_in_older_versions() {
+    for version in [FormatVersion::V12, FormatVersion::V13] {
+        power_loss(CouchstoreConfig { version, ..CouchstoreConfig::default() });
+    }
 }
 
 #[test]
@@ -244,7 +251,14 @@ fn any_failure_leaves_the_batch_in_or_out() {
 
 #[test]
 fn any_failure_leaves_the_batch_in_or_out_with_two_syncs() {
-    any_failure(CouchstoreConfig { commit: CommitMode::TwoPhase });
+    any_failure(CouchstoreConfig { commit: CommitMode::TwoPhase, ..CouchstoreConfig::default() });
+}
+
+#[test]
+fn any_failure_leaves_the_batch_in_or_out_in_older_versions() {
+    for version in [FormatVersion::V12, FormatVersion::V13] {
+        any_failure(CouchstoreConfig { version, ..CouchstoreConfig::default() });
+    }
 }
 
 #[test]

@@ -113,3 +113,20 @@ fn pointers_to_nothing() {
     assert!(is_corrupt(walk(&tip)));
     assert!(is_corrupt(change(&tip, "k")));
 }
+
+/// Found by mutating files: the change was acknowledged, and readers did not find it.
+#[test]
+fn a_node_that_does_not_end_where_its_parent_says() {
+    let value = || Bytes::from_static(b"v");
+    for last in ["k", "l", "z"] {
+        let tip = file(|out| {
+            let first = node(out, 1, &[("a", value()), (last, value())]);
+            let second = node(out, 1, &[("p", value()), ("q", value())]);
+            node(out, 0, &[("k", to(first)), ("q", to(second))])
+        });
+        for key in ["a", "b", "k"] {
+            assert_eq!(change(&tip, key).is_ok(), last == "k", "{last} {key}");
+        }
+        assert_eq!(walk(&tip).is_ok(), last != "z");
+    }
+}

@@ -13,13 +13,13 @@ use crate::{Engine, ScanLimit, Snapshot};
 use super::support::{VB, commit, contents, open};
 
 #[derive(Clone, Debug)]
-struct Change {
-    key: u16,
+pub(super) struct Change {
+    pub(super) key: u16,
     operation: u8,
     value: Option<Vec<u8>>,
 }
 
-fn change(keys: u16) -> impl Strategy<Value = Change> {
+pub(super) fn change(keys: u16) -> impl Strategy<Value = Change> {
     let value = prop_oneof![
         1 => Just(None),
         8 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Some),
@@ -29,7 +29,7 @@ fn change(keys: u16) -> impl Strategy<Value = Change> {
     (0..keys, 0_u8..10, value).prop_map(|(key, operation, value)| Change { key, operation, value })
 }
 
-fn item(seqno: u64, change: &Change) -> Item {
+pub(super) fn item(seqno: u64, change: &Change) -> Item {
     let key = Key::new(format!("key-{:05}", change.key).as_bytes());
     let value = change.value.clone().map(Bytes::from);
     let operation = match change.operation {
@@ -52,9 +52,9 @@ fn item(seqno: u64, change: &Change) -> Item {
     }
 }
 
-type Model = BTreeMap<(Namespace, Key), Item>;
+pub(super) type Model = BTreeMap<(Namespace, Key), Item>;
 
-fn by_seqno(model: &Model) -> BTreeMap<u64, Item> {
+pub(super) fn by_seqno(model: &Model) -> BTreeMap<u64, Item> {
     model.values().map(|item| (item.seqno.0, item.clone())).collect()
 }
 

@@ -8,13 +8,19 @@ use checkpoint::{Datatype, Item, Key, Namespace, Seqno, Vbid};
 
 use crate::couchstore::block::{BLOCK_BYTES, DATA};
 use crate::couchstore::header::Header;
-use crate::couchstore::{CommitMode, CouchFile, CouchstoreConfig, find};
+use crate::couchstore::{CommitMode, CompactionConfig, CouchFile, CouchstoreConfig, FormatVersion, find};
 use crate::disk::{Access, Disk, DiskFile, FaultyDisk, Keep, MemoryDisk};
 use crate::{Batch, Engine, EngineError, ScanLimit};
 
-use super::support::{VB, commit, contents, delete, dir, file, fixture, open, open_with, set, state};
+use super::support::{
+    VB, commit, contents, delete, dir, file, fixture, open, open_with, set, state, store_with,
+};
 
-const TWO_PHASE: CouchstoreConfig = CouchstoreConfig { commit: CommitMode::TwoPhase };
+const TWO_PHASE: CouchstoreConfig = CouchstoreConfig {
+    commit: CommitMode::TwoPhase,
+    version: FormatVersion::V14,
+    compaction: CompactionConfig::DEFAULT,
+};
 
 fn syncs(engine: &dyn Engine) -> u64 {
     engine.stats()["syncs"]
@@ -72,18 +78,6 @@ fn closing_leaves_nothing_to_repair() {
     assert_eq!(open(&disk).expect("opens").1.repairs, []);
 }
 
-/// Puts one of the vendor's files into a store.
-fn store_with(case: &str) -> MemoryDisk {
-    let disk = MemoryDisk::new();
-    disk.create_dir(&dir()).expect("made");
-    let golden = std::fs::read(fixture(&format!("{case}.couch.1"))).expect("fixture");
-    let stored = disk.create(&file()).expect("new");
-    stored.write_at(&[&golden], 0).expect("written");
-    stored.sync_data().expect("synced");
-    disk.sync_dir(&dir()).expect("synced");
-    disk
-}
-
 #[test]
 fn the_vendors_unfinished_commits_are_finished_or_cut_off() {
     for (case, high, repairs) in [
@@ -120,11 +114,15 @@ fn a_header_derived_from_another_is_no_successor() {
 #[test]
 fn damage_under_an_activated_header_is_an_error() {
     for case in ["e_torn_in_header", "f_bad_header", "f_bad_blocktype"] {
-        let opened = open(&store_with(case));
-        assert!(matches!(opened, Err(EngineError::Corrupt { offset: 12288, .. })), "{case}");
+        let (engine, _) = open(&store_with(case)).expect("opens");
+        assert!(matches!(engine.info(VB), Err(EngineError::Corrupt { offset: 12288, .. })), "{case}");
     }
     for case in ["i_encrypted_v0_wrapped", "i_encrypted_v1_derived"] {
-        assert!(matches!(open(&store_with(case)), Err(EngineError::Unsupported { .. })), "{case}");
+        let (engine, _) = open(&store_with(case)).expect("opens");
+        match engine.info(VB) {
+            Err(EngineError::Unsupported { what, .. }) => assert!(what.contains("key test-key-1"), "{what}"),
+            other => panic!("{case}: {other:?}"),
+        }
     }
 }
 
@@ -276,6 +274,7 @@ fn leftovers_go_and_strangers_stay() {
     disk.create(&dir().join("7.couch.10")).expect("new").write_at(&[&newer], 0).expect("written");
     let (engine, report) = open(&disk).expect("opens");
     assert_eq!(engine.vbuckets(), [VB]);
+    assert!(matches!(engine.check(Vbid(9)), Err(EngineError::UnknownVBucket { .. })));
     assert_eq!(engine.info(VB).expect("there").high, Seqno(15), "10 is newer than 1");
     assert_eq!(disk.list(&dir()).expect("listed"), ["7.couch.10", "master.couch.1", "notes.txt"]);
     let mut named: Vec<PathBuf> = report.repairs.into_iter().map(|(path, _)| path).collect();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use checkpoint::{FailoverLog, Item, Key, Operation, Seqno, State, VBucketState, VbUuid, Vbid};
 
 use crate::couchstore::{Couchstore, CouchstoreConfig};
-use crate::disk::Disk;
+use crate::disk::{Disk, MemoryDisk};
 use crate::{Batch, Committed, Engine, EngineError, RecoveryReport, ScanLimit};
 
 pub(super) const VB: Vbid = Vbid(7);
@@ -21,8 +21,20 @@ pub(super) fn file() -> PathBuf {
     dir().join("7.couch.1")
 }
 
-pub(super) fn fixture(name: &str) -> PathBuf {
+pub(in crate::couchstore) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/couchstore").join(name)
+}
+
+/// Puts one of the vendor's files into a store.
+pub(super) fn store_with(case: &str) -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    disk.create_dir(&dir()).expect("made");
+    let golden = std::fs::read(fixture(&format!("{case}.couch.1"))).expect("fixture");
+    let stored = disk.create(&file()).expect("new");
+    stored.write_at(&[&golden], 0).expect("written");
+    stored.sync_data().expect("synced");
+    disk.sync_dir(&dir()).expect("synced");
+    disk
 }
 
 pub(super) fn open_with(
@@ -59,8 +71,19 @@ pub(super) fn commit(engine: &dyn Engine, vb: Vbid, items: &[Item]) -> Result<Co
     engine.commit(&[batch]).pop().expect("one result a batch")
 }
 
-/// Every item of a vBucket by seqno. Also checks that the by-id index and the figures agree.
+/// What the engine's own check says of the vendor's `d_rich`, whose writer did not count its prepare, until it is compacted.
+const VENDORS_COUNT: &str = "the state tells of 0 prepares with 0 bytes, there are 1 with 24";
+
+/// Checks that a vBucket passes the engine's own check.
+pub(super) fn check(engine: &dyn Engine, vb: Vbid) {
+    let mut found = engine.check(vb).expect("readable");
+    found.retain(|finding| !finding.ends_with(VENDORS_COUNT));
+    assert_eq!(found, [""; 0]);
+}
+
+/// Every item of a vBucket by seqno. Also checks that the by-id index and the figures agree, and the whole file.
 pub(super) fn contents(engine: &dyn Engine, vb: Vbid) -> BTreeMap<u64, Item> {
+    check(engine, vb);
     let snapshot = engine.snapshot(vb).expect("there");
     let slice = snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
     assert_eq!(slice.next, None);

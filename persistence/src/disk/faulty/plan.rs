@@ -61,6 +61,10 @@ impl Plan {
         self.off
     }
 
+    pub(super) fn power_off(&mut self) {
+        self.off = true;
+    }
+
     pub(super) fn power_on(&mut self) {
         self.off = false;
     }

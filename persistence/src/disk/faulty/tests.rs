@@ -243,3 +243,16 @@ fn several_faults_wait_for_their_turn() {
     disk.create(Path::new("b")).expect("nothing planned");
     disk.sync_dir(Path::new("")).expect("nothing planned");
 }
+
+#[test]
+fn power_can_be_turned_off_between_two_calls() {
+    let disk = FaultyDisk::new(MemoryDisk::new());
+    let file = disk.create(Path::new("/a")).expect("new");
+    disk.power_off();
+    assert!(disk.is_off());
+    assert_eq!(file.write_at(&[b"x"], 0).expect_err("off").kind, DiskErrorKind::PowerLost);
+    assert_eq!(disk.io_count(), 1, "calls without power don't count");
+    disk.crash(Keep::All);
+    assert!(!disk.is_off());
+    assert_eq!(disk.list(Path::new("/")).expect("listed"), ["a"]);
+}

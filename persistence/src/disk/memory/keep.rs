@@ -62,7 +62,7 @@ impl SplitMix64 {
 
 /// Runs `crash` once with every sequence of choices there is.
 #[cfg(test)]
-pub(in crate::disk) fn for_all_choices(mut crash: impl FnMut(&mut dyn FnMut(usize) -> usize)) {
+pub(crate) fn for_all_choices(mut crash: impl FnMut(&mut dyn FnMut(usize) -> usize)) {
     // The choices of the next run, and of how many each was chosen in the last one.
     let mut path: Vec<(usize, usize)> = Vec::new();
     loop {

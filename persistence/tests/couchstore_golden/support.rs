@@ -1,31 +1,33 @@
-//! The vendor's files, read by us, against what the vendor's own tools say about them. `fixtures/couchstore/ORIGIN.md`
-//! tells where they come from.
+//! What the tests share: fixtures, and how a file is compared with what the vendor's tools print of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use checkpoint::{Datatype, DurabilityLevel, Item, Key, Namespace, Operation, Seqno};
 use persistence::couchstore::{CouchFile, DocInfo, Tree};
 use persistence::disk::OsDisk;
 use persistence::{EngineError, ScanLimit};
 use serde_json::Value;
 
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/couchstore").join(name)
 }
 
-fn open(case: &str) -> Result<CouchFile, EngineError> {
-    CouchFile::open_read_only(&OsDisk::new(), &fixture(&format!("{case}.couch.1")))
+pub(crate) fn path(case: &str) -> PathBuf {
+    fixture(&format!("{case}.couch.1"))
 }
 
-fn dump(case: &str) -> Vec<Value> {
-    let text = fs::read_to_string(fixture(&format!("{case}.byseq.jsonl"))).expect("fixture");
+pub(crate) fn open(case: &str) -> Result<CouchFile, EngineError> {
+    CouchFile::open_read_only(&OsDisk::new(), &path(case))
+}
+
+pub(crate) fn dump(case: &str, tree: &str) -> Vec<Value> {
+    let text = fs::read_to_string(fixture(&format!("{case}.{tree}.jsonl"))).expect("fixture");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 /// Undoes the dump's decoding: "(prepare:collection:0x8)user", "(collection:0x0:default)user".
-fn key(id: &str) -> (Namespace, Key) {
+pub(crate) fn key(id: &str) -> (Namespace, Key) {
     let (prefix, user) = id.strip_prefix('(').and_then(|id| id.split_once(')')).expect("a decoded key");
     let (namespace, prefix) = match prefix.strip_prefix("prepare:") {
         Some(rest) => (Namespace::Prepared, rest),
@@ -63,7 +65,6 @@ fn check_row(case: &str, row: &Value, info: &DocInfo) {
     assert_eq!(info.body_position, number(row, "file_offset"), "{case} {row}");
     assert_eq!(info.physical_bytes, number(row, "physical_size"), "{case} {row}");
     assert_eq!(format!("0x{:02x}", info.content_meta), row["content_meta"], "{case} {row}");
-    assert_eq!(info.is_compressed(), row["snappy"].as_bool().unwrap_or(false), "{case} {row}");
 }
 
 fn check_item(case: &str, row: &Value, item: &Item) {
@@ -98,7 +99,7 @@ fn check_item(case: &str, row: &Value, item: &Item) {
 }
 
 /// The header as `couch_dbinfo` prints its newest one.
-fn check_header(case: &str, file: &CouchFile) {
+pub(crate) fn check_header(case: &str, file: &CouchFile) {
     let text = fs::read_to_string(fixture(&format!("{case}.info.txt"))).expect("fixture");
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.trim_start_matches([' ', '└', '─']).strip_prefix(name));
@@ -121,141 +122,116 @@ fn check_header(case: &str, file: &CouchFile) {
         (header.local_bytes, "local size"),
     ] {
         // From a kilobyte on the tool rounds.
-        if !field(name).ends_with("kB") {
+        if field(name).parse::<u64>().is_ok() {
             assert_eq!(bytes.to_string(), field(name), "{case}");
         }
     }
 }
 
-fn check(case: &str) {
+/// Compares everything of a file with the vendor's dumps of it.
+pub(crate) fn check(case: &str) {
     let file = open(case).unwrap_or_else(|error| panic!("{case}: {error}"));
     check_header(case, &file);
-    let rows = dump(case);
+    check_file(case, &file);
+}
+
+/// Compares every row, item and local document, by each of the three trees.
+pub(crate) fn check_file(case: &str, file: &CouchFile) {
+    let rows = dump(case, "byseq");
     let infos: Vec<DocInfo> =
         file.doc_infos(Seqno(0)).expect("rows").map(|row| row.expect("readable")).collect();
     let slice = file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
     assert_eq!((rows.len(), rows.len()), (infos.len(), slice.items.len()), "{case}");
     for ((row, info), item) in rows.iter().zip(&infos).zip(&slice.items) {
         check_row(case, row, info);
+        assert_eq!(info.is_compressed(), row["snappy"].as_bool().unwrap_or(false), "{case} {row}");
         check_item(case, row, item);
         let namespace = item.operation.namespace().expect("stored");
         assert_eq!(file.get(namespace, &item.key).expect("readable").as_ref(), Some(item), "{case}");
         assert_eq!(file.doc_info(&info.id).expect("readable").as_ref(), Some(info), "{case}");
     }
     assert_eq!(file.get(Namespace::Committed, &Key::new(b"no such key")).expect("readable"), None);
-    for tree in [Tree::ById, Tree::BySeqno] {
-        let entries: usize =
-            file.shape(tree).expect("readable").iter().filter(|node| node.leaf).map(|n| n.entries).sum();
-        assert_eq!(entries, rows.len(), "{case}");
+    assert_eq!(leaf_entries(file, Tree::BySeqno), rows.len(), "{case}");
+    check_by_id(case, file);
+    check_locals(case, file);
+}
+
+fn leaf_entries(file: &CouchFile, tree: Tree) -> usize {
+    let nodes = file.shape(tree).expect("readable");
+    nodes.iter().filter(|node| node.leaf).map(|node| node.entries).sum()
+}
+
+/// A key as the by-id index has it.
+fn stored_key(id: &str) -> Vec<u8> {
+    let (namespace, key) = key(id);
+    let prefix: &[u8] = if namespace == Namespace::Prepared { &[2] } else { &[] };
+    [prefix, key.encoded()].concat()
+}
+
+pub(crate) fn check_by_id(case: &str, file: &CouchFile) {
+    let rows = dump(case, "byid");
+    assert_eq!(leaf_entries(file, Tree::ById), rows.len(), "{case}");
+    let mut last = Vec::new();
+    for row in &rows {
+        let id = stored_key(row["id"].as_str().expect("an id"));
+        assert!(id > last, "{case}: the dump is in the tree's order");
+        let info = file.doc_info(&id).expect("readable").unwrap_or_else(|| panic!("{case}: no {row}"));
+        check_row(case, row, &info);
+        assert_eq!(info.rev_seqno, number(row, "rev"), "{case} {row}");
+        assert_eq!(info.deleted, !row["deleted"].is_null(), "{case} {row}");
+        assert_eq!(
+            info.rev_meta[..8],
+            row["cas"].as_str().expect("text").parse::<u64>().expect("a number").to_be_bytes()
+        );
+        last = id;
     }
 }
 
-#[test]
-fn content_is_what_the_vendors_tools_print() {
-    for case in ["b_ten", "d_rich", "e_base", "h_boundary", "g_ten_v11", "g_ten_v12", "g_ten_v13"] {
-        check(case);
+/// Compares local documents with the dump: names, and those values that it does not show as something else.
+pub(crate) fn check_locals(case: &str, file: &CouchFile) {
+    let (shown, locals) = (dump(case, "local"), file.local_docs().expect("readable"));
+    assert_eq!(shown.len(), locals.len(), "{case}");
+    for (row, (name, value)) in shown.iter().zip(&locals) {
+        assert_eq!(row["id"].as_str().map(str::as_bytes), Some(&name[..]), "{case}");
+        if name.starts_with(b"|") {
+            let mut left = &value[..];
+            let stats = ["item_count", "high_seqno", "disk_size"].map(|field| (field, leb128(&mut left)));
+            assert!(left.is_empty(), "{case}");
+            assert!(stats.iter().all(|&(field, value)| number(&row["value"], field) == value), "{case}");
+        } else if &name[..] == b"_local/vbstate" {
+            assert_eq!(serde_json::from_slice::<Value>(value).expect("JSON"), row["value"], "{case}");
+        }
+    }
+    let Some(log) = operations(case) else { return };
+    for (name, value) in locals {
+        let of_name = |line: &&Value| line["key"] == hex(&name);
+        let set = log.iter().rev().find(of_name).unwrap_or_else(|| panic!("{case}: {name:?} was set"));
+        assert_eq!(set["value"], hex(&value), "{case}");
     }
 }
 
-#[test]
-fn files_of_older_releases_are_read() {
-    for release in ["6.6.5", "7.6.11"] {
-        for case in ["b_ten", "d_rich", "h_boundary"] {
-            check(&format!("j_v{release}_{case}"));
+fn leb128(bytes: &mut &[u8]) -> u64 {
+    let (mut value, mut shift) = (0, 0);
+    loop {
+        let (&byte, rest) = bytes.split_first().expect("a number");
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            return value;
         }
     }
 }
 
-#[test]
-fn files_the_vendor_compacted_are_read() {
-    for case in ["k_compact_d_rich", "k_compact_drop_d_rich", "k_compact_h_boundary"] {
-        check(case);
-        assert_eq!(open(case).expect("opens").header().previous, None);
-    }
-    assert_eq!(open("d_rich").expect("opens").header().previous, Some(8192));
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-#[test]
-fn files_without_documents_are_read() {
-    for (case, position, previous) in [("a_created", 0, None), ("a_empty", 4096, Some(0))] {
-        let file = open(case).expect("opens");
-        check_header(case, &file);
-        assert_eq!((file.header().position, file.header().previous), (position, previous));
-        assert!(file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable").items.is_empty());
-        assert_eq!(file.local_docs().expect("readable"), []);
-        assert_eq!(file.state().expect("readable"), None);
-    }
-}
-
-#[test]
-fn interrupted_commits_are_not_seen() {
-    for case in [
-        "e_torn_in_doc",
-        "e_torn_before_header",
-        "e_torn_header_type0",
-        "e_header_not_activated",
-        "e_zero_tail",
-    ] {
-        check(case);
-    }
-}
-
-#[test]
-fn local_documents_and_state_are_read() {
-    let file = open("d_rich").expect("opens");
-    let names: Vec<Bytes> = file.local_docs().expect("readable").into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["_local/collections/manifest", "_local/collections/open", "_local/vbstate", "|0x0|"]);
-    let state = file.state().expect("readable").expect("there");
-    assert_eq!(state.failover_log.newest().uuid.0, 223_141_296_423_145);
-    assert_eq!((state.snapshot_start, state.snapshot_end), (Seqno(18), Seqno(18)));
-    assert_eq!((state.prepared_seqno, state.max_deleted_rev_seqno), (Seqno(14), 17));
-    assert_eq!(state.replication_topology, [["n_0", "n_1"]]);
-}
-
-#[test]
-fn damage_under_the_newest_header_is_never_passed_over() {
-    for case in ["e_torn_in_header", "f_bad_header", "f_bad_blocktype"] {
-        assert!(matches!(open(case), Err(EngineError::Corrupt { offset: 12288, .. })), "{case}");
-    }
-}
-
-#[test]
-fn encrypted_files_are_refused_by_name() {
-    for case in ["i_encrypted_v0_wrapped", "i_encrypted_v1_derived"] {
-        match open(case) {
-            Err(EngineError::Unsupported { what, .. }) => assert!(what.contains("encrypted"), "{what}"),
-            other => panic!("{case}: {other:?}"),
-        }
-    }
-}
-
-#[test]
-fn one_damaged_body_is_one_error() {
-    for case in ["f_bad_doc", "f_bad_len"] {
-        let file = open(case).expect("opens");
-        let damaged = Key::new(b"key02");
-        for n in 0..10 {
-            let key = Key::new(format!("key{n:02}").as_bytes());
-            let got = file.get(Namespace::Committed, &key);
-            if key == damaged {
-                assert!(matches!(got, Err(EngineError::Corrupt { offset: 5459, .. })), "{case}: {got:?}");
-            } else {
-                assert!(got.expect("readable").is_some(), "{case}");
-            }
-        }
-        let scan = file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE);
-        assert!(matches!(scan, Err(EngineError::Corrupt { offset: 5459, .. })), "{case}");
-    }
-}
-
-#[test]
-fn a_damaged_root_costs_one_index() {
-    let (id, seqno) = (open("f_bad_id_root").expect("opens"), open("f_bad_seq_root").expect("opens"));
-    let scan =
-        |file: &CouchFile| file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).map(|slice| slice.items.len());
-    let get = |file: &CouchFile| file.get(Namespace::Committed, &Key::new(b"key02"));
-    assert_eq!(scan(&id).expect("readable"), 10);
-    assert!(matches!(get(&id), Err(EngineError::Corrupt { offset: 7346, .. })));
-    assert!(get(&seqno).expect("readable").is_some());
-    assert!(matches!(scan(&seqno), Err(EngineError::Corrupt { offset: 7610, .. })));
+/// The operations that set local documents of a case, or of the one it was made from.
+fn operations(case: &str) -> Option<Vec<Value>> {
+    let made_from =
+        ["d_rich", "e_base", "h_boundary", "b_ten"].into_iter().find(|name| case.ends_with(name))?;
+    let text = fs::read_to_string(fixture(&format!("{made_from}.ops.jsonl"))).expect("fixture");
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    Some(lines.filter(|line| !line["key"].is_null()).collect())
 }

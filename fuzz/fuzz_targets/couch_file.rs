@@ -1,0 +1,7 @@
+//! Fuzzes any bytes as a couchstore file: opened, read, rescued, opened for writing, committed to.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use persistence::couchstore::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::file(data));

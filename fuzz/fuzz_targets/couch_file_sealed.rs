@@ -1,0 +1,11 @@
+//! Fuzzes a couchstore file whose checksums are put right before it is opened.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use persistence::couchstore::fuzzing;
+
+fuzz_target!(|data: &[u8]| {
+    let mut bytes = data.to_vec();
+    fuzzing::seal(&mut bytes);
+    fuzzing::file(&bytes);
+});

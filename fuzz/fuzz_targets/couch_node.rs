@@ -1,0 +1,7 @@
+//! Fuzzes a couchstore b-tree node.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use persistence::couchstore::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::node(data));

@@ -1,0 +1,7 @@
+//! Fuzzes a couchstore file with sound checksums whose trees are made of the input.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use persistence::couchstore::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::trees(data));

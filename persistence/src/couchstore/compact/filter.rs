@@ -1,0 +1,90 @@
+//! What a compaction gives up: a row of the source goes in, whether it stays comes out.
+//!
+//! E12. The rules, in this order:
+//! 1. The row with the vBucket's highest seqno stays, whatever else is said of it.
+//! 2. A tombstone (an aborted prepare is one) goes if the request purges it: by age, by seqno, or where both are given
+//!    by both. One that does not tell its time is of no age. It raises the purge seqno; nothing else does.
+//! 3. A prepare that was completed goes.
+//! 4. Of what is left and alive the host's filter has the last word.
+
+use checkpoint::{Item, Seqno};
+
+use crate::EngineError;
+use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::document;
+use crate::couchstore::rev_meta::RevMeta;
+use crate::couchstore::source::Source;
+use crate::{CompactionFilter, CompactionReport, CompactionRequest, Verdict};
+
+/// What one compaction goes by.
+#[derive(Debug)]
+pub(super) struct Rules {
+    purge_before: Option<u32>,
+    purge_upto: Option<Seqno>,
+    filter: Option<Box<dyn CompactionFilter>>,
+    high: Seqno,
+    /// Prepares up to here are committed or aborted.
+    completed: Seqno,
+    /// The highest tombstone given up so far.
+    pub(super) purged: u64,
+}
+
+impl Rules {
+    /// The rules for a vBucket whose highest seqno and highest completed prepare these are.
+    pub(super) fn new(request: CompactionRequest, high: Seqno, completed: Seqno) -> Self {
+        let CompactionRequest { purge_before, purge_upto, filter } = request;
+        Self { purge_before, purge_upto, filter, high, completed, purged: 0 }
+    }
+
+    /// Whether a row is copied. Counts what is not.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] if the filter is to be asked about a row that can't be read.
+    pub(super) fn keeps(
+        &mut self,
+        source: &Source,
+        info: &DocInfo,
+        report: &mut CompactionReport,
+    ) -> Result<bool, EngineError> {
+        if info.seqno == self.high {
+            return Ok(true);
+        }
+        if info.deleted {
+            let purges = self.purges(info);
+            if purges {
+                self.purged = self.purged.max(info.seqno.0);
+                report.tombstones_purged += 1;
+            }
+            return Ok(!purges);
+        }
+        if document::is_prepared(&info.id) && info.seqno <= self.completed {
+            report.prepares_dropped += 1;
+            return Ok(false);
+        }
+        let Some(filter) = &mut self.filter else { return Ok(true) };
+        let item: Item = document::to_item(info, None).map_err(|what| {
+            source.corrupt(info.body_position, format!("row of seqno {}: {what}", info.seqno))
+        })?;
+        match filter.judge(&item) {
+            Verdict::Keep => Ok(true),
+            Verdict::Drop => {
+                report.items_filtered += 1;
+                Ok(false)
+            }
+            Verdict::Expire => {
+                report.items_expired += 1;
+                Ok(true)
+            }
+        }
+    }
+
+    fn purges(&self, info: &DocInfo) -> bool {
+        if self.purge_before.is_none() && self.purge_upto.is_none() {
+            return false;
+        }
+        let by_age = self.purge_before.is_none_or(|before| {
+            RevMeta::decode(&info.rev_meta).is_some_and(|meta| meta.time != 0 && meta.time < before)
+        });
+        by_age && self.purge_upto.is_none_or(|upto| info.seqno <= upto)
+    }
+}

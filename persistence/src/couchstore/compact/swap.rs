@@ -1,0 +1,70 @@
+//! The new file takes the old one's place.
+//!
+//! Commits are held up from the look at the last commit to the exchange of the writers: what they would add to the old
+//! file then would be lost. In between lie the rest to catch up with, if any, the two syncs of the target for that, the
+//! renaming and the directory's sync.
+
+use std::sync::Arc;
+
+use crate::couchstore::names;
+use crate::couchstore::shared::Shared;
+use crate::couchstore::source::Source;
+use crate::couchstore::tip::Tip;
+use crate::couchstore::vbucket::Claim;
+use crate::couchstore::writer::Writer;
+use crate::{Budget, CompactionReport, EngineError};
+
+use super::catch_up::{self, Round};
+use super::files::{Files, Store, with_directory};
+use super::target::Target;
+
+/// A target that is complete and durable for one commit.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) target: Target,
+    /// The commit of the old file that it has.
+    pub(super) at: Tip,
+    /// Its own commit of that.
+    pub(super) tip: Tip,
+}
+
+/// Makes the target the vBucket's file; gives it back if too much was committed meanwhile to hold up commits for it.
+///
+/// # Errors
+/// Whatever went wrong. The old file stays the vBucket's, or the store is poisoned.
+pub(super) fn swap(
+    mut ready: Ready,
+    revision: u64,
+    behind_bytes_max: u64,
+    (claim, store, shared): (&Claim, &Store, &Arc<Shared>),
+    files: &mut Files,
+    report: &mut CompactionReport,
+) -> Result<Option<Ready>, EngineError> {
+    let vb = claim.vb();
+    // Before the vBucket's lock, as everywhere.
+    let exchanged = with_directory(store, vb, |directory| {
+        claim.exchange(|last| {
+            if last.position != ready.at.position {
+                if catch_up::behind_bytes(&ready.at, last) > behind_bytes_max {
+                    return Ok(None);
+                }
+                let mut round = Round::new(&ready.at, last.clone());
+                round.step(&mut ready.target, report, Budget::NONE)?;
+                ready.at = round.finish(&ready.at, &mut ready.target)?;
+                ready.tip = ready.target.commit(&ready.at)?;
+                report.catch_up_rounds += 1;
+            }
+            let path = directory.install(vb, revision, &names::compact(vb, revision))?;
+            let Source { file, checksum, .. } = ready.tip.source.clone();
+            let tip = Tip { source: Source::new(file, &path, checksum), ..ready.tip.clone() };
+            report.bytes_after = tip.end;
+            Ok(Some((Writer::new(tip, Arc::clone(shared)), ready.target.figures)))
+        })
+    })?;
+    if !exchanged {
+        return Ok(Some(ready));
+    }
+    files.keep_first();
+    shared.written_bytes.add(ready.target.written_bytes());
+    Ok(None)
+}

@@ -1,0 +1,176 @@
+//! The file a compaction writes: bodies and nodes are appended, at the end a header makes it a vBucket's file.
+//!
+//! It is not the store's file yet: that a sync of it failed says nothing of the store, which goes on with the old one.
+//! Always: nothing of it counts before [`Target::commit`], which takes two syncs, as every compaction of the vendor
+//! does; then all of it is durable, under an activated header. It is synced now and then while it grows, so that the
+//! last sync, and the commits that share the device with it, don't wait for all of it at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::EngineError;
+use crate::couchstore::appender::Appender;
+use crate::couchstore::block;
+use crate::couchstore::btree_modify::{self, Action};
+use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::document;
+use crate::couchstore::header::Header;
+use crate::couchstore::index;
+use crate::couchstore::recover;
+use crate::couchstore::reduce::Tree;
+use crate::couchstore::shared::Shared;
+use crate::couchstore::source::Source;
+use crate::couchstore::tip::Tip;
+use crate::couchstore::vbstate::{self, StoreFigures};
+
+use super::build::Builder;
+
+/// Where the first byte goes. The file has no header at its beginning: block 0 begins with a type byte of 0, which is
+/// what a hole reads as, and no position of a body is 0.
+const START: u64 = 1;
+
+/// A vBucket's next file.
+#[derive(Debug)]
+pub(super) struct Target {
+    shared: Arc<Shared>,
+    pub(super) out: Appender,
+    /// What the next commit will say.
+    pub(super) header: Header,
+    /// The header before, 0 where there is none: the vendor's files say so, too.
+    previous: u64,
+    synced_bytes: u64,
+    /// Counted from what is in it; whether there are extended attributes is the vBucket's to know.
+    pub(super) figures: StoreFigures,
+    /// Its local documents.
+    locals: BTreeMap<Bytes, Bytes>,
+}
+
+impl Target {
+    /// An empty one, for the vBucket as `tip` has it.
+    pub(super) fn new(source: Source, shared: Arc<Shared>, tip: &Tip) -> Self {
+        let Header { update_seq, purge_seq, timestamp, .. } = tip.header;
+        // An older file becomes what new ones are; a newer one is not made older.
+        let version = tip.header.version.max(shared.config.version.number());
+        let header = Header { update_seq, purge_seq, timestamp, previous: 0, ..Header::of_version(version) };
+        Self {
+            shared,
+            out: Appender::new(source, START),
+            header,
+            previous: 0,
+            synced_bytes: 0,
+            figures: StoreFigures::default(),
+            locals: BTreeMap::new(),
+        }
+    }
+
+    /// Copies a body as it is stored; the row as it will be here.
+    pub(super) fn copy_body(&mut self, from: &Tip, mut info: DocInfo) -> Result<DocInfo, EngineError> {
+        (info.body_position, info.physical_bytes) = match from.stored_body(&info)? {
+            Some(body) => self.out.chunk(&body)?,
+            None => (0, 0),
+        };
+        self.sync_now_and_then()?;
+        Ok(info)
+    }
+
+    /// Counts a row that was added to an index that had none of its key.
+    pub(super) fn count(&mut self, info: &DocInfo) {
+        if !info.deleted && document::is_prepared(&info.id) {
+            self.figures.prepares = self.figures.prepares.saturating_add(1);
+            self.figures.prepare_bytes = self.figures.prepare_bytes.saturating_add(info.physical_bytes);
+        }
+    }
+
+    /// Puts copied rows in the place of those with their keys.
+    pub(super) fn replace(&mut self, rows: Vec<DocInfo>) -> Result<(), EngineError> {
+        let saved = index::save(&mut self.out, &mut self.header, rows)?;
+        saved.written.iter().for_each(|info| self.count(info));
+        for info in saved.replaced.iter().filter(|info| !info.deleted && document::is_prepared(&info.id)) {
+            self.figures.prepares = self.figures.prepares.saturating_sub(1);
+            self.figures.prepare_bytes = self.figures.prepare_bytes.saturating_sub(info.physical_bytes);
+        }
+        self.sync_now_and_then()
+    }
+
+    /// Builds the local tree: that of `from`, with the figures of this file in the vBucket's state.
+    pub(super) fn build_locals(&mut self, from: &Tip) -> Result<(), EngineError> {
+        self.locals = self.locals_of(from)?;
+        let mut builder = Builder::new(Tree::Local);
+        for (name, value) in &self.locals {
+            builder.push(&mut self.out, name.clone(), value.clone())?;
+        }
+        self.header.local = builder.finish(&mut self.out)?;
+        Ok(())
+    }
+
+    /// Brings the local tree up to that of `from`.
+    pub(super) fn update_locals(&mut self, from: &Tip) -> Result<(), EngineError> {
+        let wanted = self.locals_of(from)?;
+        let gone = self.locals.keys().filter(|name| !wanted.contains_key(*name));
+        let mut actions: Vec<Action> = gone.map(|name| Action { key: name.clone(), value: None }).collect();
+        let changed = wanted.iter().filter(|(name, value)| self.locals.get(*name) != Some(*value));
+        actions.extend(changed.map(|(name, value)| Action { key: name.clone(), value: Some(value.clone()) }));
+        actions.sort_by(|a, b| a.key.cmp(&b.key));
+        let root = btree_modify::modify(
+            &mut self.out,
+            Tree::Local,
+            self.header.local,
+            &actions,
+            &mut |_, _| Ok(()),
+        )?;
+        self.header.local = root;
+        self.locals = wanted;
+        Ok(())
+    }
+
+    fn locals_of(&self, from: &Tip) -> Result<BTreeMap<Bytes, Bytes>, EngineError> {
+        let mut locals: BTreeMap<Bytes, Bytes> = from.locals()?.into_iter().collect();
+        if let Some((state, figures)) = from.state()? {
+            let ours = StoreFigures { xattrs: figures.xattrs, ..self.figures };
+            if ours != figures {
+                let value = vbstate::encode(&state, &ours)
+                    .map_err(|error| from.source.corrupt(from.position, error.to_string()))?;
+                locals.insert(Bytes::from_static(vbstate::NAME), value.into());
+            }
+        }
+        Ok(locals)
+    }
+
+    /// Makes what was appended so far durable as the vBucket's state at the header of `at`.
+    pub(super) fn commit(&mut self, at: &Tip) -> Result<Tip, EngineError> {
+        let timestamp = at.header.timestamp;
+        let header = Header { timestamp, previous: self.previous, ..self.header.clone() }.into_stored();
+        let position = self.out.header_position();
+        let encoded = header.encode(block::DATA);
+        self.out.header(&encoded)?;
+        let source = self.out.source().clone();
+        let tip = Tip { source, header, position, end: position + encoded.len() as u64 };
+        self.sync()?;
+        recover::write_type(&tip)?;
+        self.sync()?;
+        self.previous = position;
+        Ok(tip)
+    }
+
+    /// Bytes handed to the disk so far.
+    pub(super) const fn written_bytes(&self) -> u64 {
+        self.out.written_bytes()
+    }
+
+    fn sync_now_and_then(&mut self) -> Result<(), EngineError> {
+        let limit = self.shared.config.compaction.sync_bytes;
+        if limit > 0 && self.out.appended_bytes() - self.synced_bytes >= limit {
+            self.out.flush()?;
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), EngineError> {
+        self.shared.syncs.add(1);
+        self.synced_bytes = self.out.appended_bytes();
+        Ok(self.out.source().file.sync_data()?)
+    }
+}

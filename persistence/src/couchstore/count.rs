@@ -1,0 +1,61 @@
+//! Counting rows without reading them: the by-seqno tree knows how many are below each of its pointers.
+
+use checkpoint::Seqno;
+
+use crate::EngineError;
+
+use super::btree_read::{DEPTH_MAX, too_deep};
+use super::by_seqno;
+use super::fields::U48_MAX;
+use super::node::NodeKind;
+use super::pointer::Pointer;
+use super::reduce::{Reduction, Tree};
+use super::tip::Tip;
+
+impl Tip {
+    /// How many rows have a seqno in `from..=to`. Reads two paths from the root.
+    pub(super) fn count(&self, from: Seqno, to: Seqno) -> Result<u64, EngineError> {
+        if from > to {
+            return Ok(0);
+        }
+        let upto = self.rows_below(to.0.saturating_add(1))?;
+        Ok(upto.saturating_sub(self.rows_below(from.0)?))
+    }
+
+    fn rows_below(&self, seqno: u64) -> Result<u64, EngineError> {
+        let Some(mut pointer) = self.header.by_seqno else { return Ok(0) };
+        if seqno > U48_MAX {
+            return Ok(rows(&pointer));
+        }
+        let key = by_seqno::key(Seqno(seqno));
+        let mut below = 0_u64;
+        for _ in 0..DEPTH_MAX {
+            let node = self.node(pointer.position)?;
+            if node.kind == NodeKind::Leaf {
+                let here = node.entries().take_while(|&(of, _)| of < &key[..]).count();
+                return Ok(below.saturating_add(here as u64));
+            }
+            let mut on_the_path = None;
+            for (last, value) in node.entries() {
+                let child = self.child(Tree::BySeqno, pointer.position, value)?;
+                if last >= &key[..] {
+                    on_the_path = Some(child);
+                    break;
+                }
+                below = below.saturating_add(rows(&child));
+            }
+            match on_the_path {
+                Some(child) => pointer = child,
+                None => return Ok(below),
+            }
+        }
+        Err(too_deep(self, Tree::BySeqno))
+    }
+}
+
+const fn rows(pointer: &Pointer) -> u64 {
+    match pointer.reduction {
+        Reduction::Rows(rows) => rows,
+        Reduction::Documents { .. } | Reduction::Nothing => 0,
+    }
+}

@@ -1,0 +1,66 @@
+//! Writing one node: entries in order go in, the node's chunk is appended, the pointer to it comes out.
+//!
+//! Always: a pointer's subtree size and reduction are the sums of what the node's entries say.
+
+use bytes::Bytes;
+
+use crate::EngineError;
+
+use super::appender::Appender;
+use super::node::{Entry, NodeKind};
+use super::pointer::Pointer;
+use super::reduce::{Reduction, Tree};
+use super::snappy;
+
+/// Appends a node; says its last key and where it is. `entries` are at least one.
+pub(super) fn write(
+    out: &mut Appender,
+    tree: Tree,
+    kind: NodeKind,
+    entries: impl IntoIterator<Item = Entry>,
+) -> Result<(Bytes, Pointer), EngineError> {
+    let mut raw = vec![kind.type_byte()];
+    let mut pointer = Pointer { position: 0, subtree_bytes: 0, reduction: Reduction::empty(tree) };
+    let mut last_key = Bytes::new();
+    for entry in entries {
+        entry.encode(&mut raw);
+        sum_up(out, tree, kind, &mut pointer, &entry)?;
+        last_key = entry.key;
+    }
+    let compressed = snappy::compress(&raw)
+        .ok_or_else(|| EngineError::InvalidArgument(format!("a node of {} bytes is too large", raw.len())))?;
+    let (position, disk_bytes) = out.chunk(&compressed)?;
+    pointer.position = position;
+    pointer.subtree_bytes = pointer.subtree_bytes.saturating_add(disk_bytes);
+    Ok((last_key, pointer))
+}
+
+/// Reads an interior entry's value while a tree is being changed.
+pub(super) fn decode_pointer(out: &Appender, tree: Tree, entry: &Entry) -> Result<Pointer, EngineError> {
+    let pointer = Pointer::decode_entry(tree, &entry.value);
+    pointer.ok_or_else(|| out.source().corrupt(out.position(), format!("bad pointer in the {}", tree.name())))
+}
+
+fn sum_up(
+    out: &Appender,
+    tree: Tree,
+    kind: NodeKind,
+    pointer: &mut Pointer,
+    entry: &Entry,
+) -> Result<(), EngineError> {
+    match kind {
+        NodeKind::Leaf => {
+            let reduction = pointer.reduction.with_row(&entry.value);
+            pointer.reduction = reduction.ok_or_else(|| {
+                let what = format!("a row in the {} is too short", tree.name());
+                out.source().corrupt(out.position(), what)
+            })?;
+        }
+        NodeKind::Interior => {
+            let child = decode_pointer(out, tree, entry)?;
+            pointer.reduction = pointer.reduction.with_subtree(child.reduction);
+            pointer.subtree_bytes = pointer.subtree_bytes.saturating_add(child.subtree_bytes);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! Items out of a commit by key: a range of one name space goes in, slices of it come out.
+//!
+//! Name spaces are told apart by the first byte of a stored key (`document`), so that each is one range of the by-id
+//! tree, or two: the committed one lies around the others.
+
+use bytes::Bytes;
+use checkpoint::{Key, Namespace};
+
+use crate::{EngineError, KeyRange, KeySlice, ScanLimit};
+
+use super::btree_read::Walk;
+use super::by_id;
+use super::doc_info::DocInfo;
+use super::document::{self, PREPARED, SYSTEM};
+use super::reduce::Tree;
+use super::tip::Tip;
+
+/// The first stored key above those of system events and prepares.
+const ABOVE_PREPARED: &[u8] = &[PREPARED + 1];
+
+/// Stored keys from the first on, before the second.
+type StoredRange = (Bytes, Option<Bytes>);
+
+impl Tip {
+    /// Items with a key in the range, as many as `limit` allows.
+    pub(super) fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError> {
+        let mut slice = KeySlice::default();
+        let mut left_bytes = limit.bytes;
+        for (from, to) in stored_ranges(range) {
+            for row in self.rows_by_id(&from)? {
+                let info = row?;
+                if to.as_ref().is_some_and(|to| info.id >= to) {
+                    break;
+                }
+                if !slice.items.is_empty() && (slice.items.len() >= limit.items || left_bytes == 0) {
+                    slice.next = Some(self.key(&info)?);
+                    return Ok(slice);
+                }
+                let item = self.item(&info)?;
+                left_bytes = left_bytes.saturating_sub(item.payload_bytes());
+                slice.items.push(item);
+            }
+        }
+        Ok(slice)
+    }
+
+    /// Rows by stored key, from one on.
+    pub(super) fn rows_by_id(
+        &self,
+        from: &[u8],
+    ) -> Result<impl Iterator<Item = Result<DocInfo, EngineError>> + '_, EngineError> {
+        let walk = Walk::from(self, Tree::ById, from)?;
+        Ok(walk.map(|entry| {
+            let entry = entry?;
+            by_id::decode(&entry.key, &entry.value).ok_or_else(|| self.corrupt_row(Tree::ById))
+        }))
+    }
+
+    fn key(&self, info: &DocInfo) -> Result<Key, EngineError> {
+        let split = document::split_key(&info.id);
+        split.map(|(_, key)| key).ok_or_else(|| {
+            let what = format!("row of seqno {}: key without a collection", info.seqno);
+            self.source.corrupt(self.position, what)
+        })
+    }
+}
+
+fn stored_ranges(range: &KeyRange) -> Vec<StoredRange> {
+    let from = range.from.to_bytes();
+    let to = range.to.as_ref().map(Key::to_bytes);
+    let prefixed = |prefix: u8, key: &[u8]| Bytes::from([&[prefix], key].concat());
+    match range.namespace {
+        Namespace::Committed => {
+            let (low, high) = (Bytes::from_static(&[SYSTEM]), Bytes::from_static(ABOVE_PREPARED));
+            let before = to.clone().map_or(low.clone(), |to| to.min(low));
+            vec![(from.clone(), Some(before)), (from.max(high), to)]
+        }
+        Namespace::System | Namespace::Prepared => {
+            let prefix = if range.namespace == Namespace::System { SYSTEM } else { PREPARED };
+            let end = to.map_or(Bytes::from(vec![prefix + 1]), |to| prefixed(prefix, &to));
+            vec![(prefixed(prefix, &from), Some(end))]
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Compaction: what it keeps and what it gives up, beside commits, snapshots, drops and failures.
+
+mod failures;
+mod files;
+mod jobs;
+mod model;
+mod past;
+mod power;
+mod purge;
+mod shapes;
+mod versions;
+
+use checkpoint::{Item, Vbid};
+
+use crate::{Budget, CompactionReport, CompactionRequest, Engine, EngineError, Job, Progress};
+
+use crate::couchstore::Couchstore;
+use crate::disk::Disk;
+
+use super::crash::noise;
+use super::support::{VB, commit, dir, open, set};
+
+/// Few enough items a step that every stage takes several.
+const SMALL: Budget = Budget { items: 3, bytes: 4096 };
+
+/// Goes on to the next named point, or to the end.
+fn to_next_point(job: &mut dyn Job, budget: Budget) -> Result<Progress, EngineError> {
+    loop {
+        match job.step(budget)? {
+            Progress::Working { .. } => {}
+            progress => return Ok(progress),
+        }
+    }
+}
+
+/// Goes on to a point.
+fn to_point(job: &mut dyn Job, point: &str) {
+    loop {
+        match to_next_point(job, SMALL).expect("no failure") {
+            Progress::Reached(reached) if reached == point => return,
+            Progress::Reached(_) => {}
+            progress => panic!("no {point}: {progress:?}"),
+        }
+    }
+}
+
+/// Goes on to the end.
+fn to_end(job: &mut dyn Job, budget: Budget) -> Result<CompactionReport, EngineError> {
+    loop {
+        if let Progress::Done(report) = to_next_point(job, budget)? {
+            return Ok(report);
+        }
+    }
+}
+
+fn begin(engine: &dyn Engine) -> Box<dyn Job> {
+    engine.compact(VB, CompactionRequest::default()).expect("begun")
+}
+
+fn compact(engine: &dyn Engine, vb: Vbid, request: CompactionRequest) -> CompactionReport {
+    to_end(&mut *engine.compact(vb, request).expect("begun"), SMALL).expect("no failure")
+}
+
+fn names(disk: &dyn Disk) -> Vec<String> {
+    disk.list(&dir()).expect("listed")
+}
+
+fn batch(from: u64) -> Vec<Item> {
+    (from..from + 20).map(|seqno| set(seqno, &format!("key-{}", seqno % 30), &noise(200))).collect()
+}
+
+fn store(disk: &(impl Disk + Clone + 'static)) -> Couchstore {
+    let (engine, _) = open(disk).expect("opens");
+    engine.create(VB).expect("created");
+    for from in [1, 21, 41] {
+        commit(&engine, VB, &batch(from)).expect("committed");
+    }
+    engine
+}
+
+const POINTS: [&str; 4] =
+    ["compact-copied", "compact-caught-up", "compact-before-rename", "compact-after-rename"];

@@ -1,0 +1,224 @@
+//! Jobs: points and steps, commits and reads beside them, one at a time, and when one is due by itself.
+
+use std::sync::Arc;
+
+use checkpoint::{Datatype, Item, Namespace, Seqno, Vbid};
+
+use crate::couchstore::{CompactionConfig, CouchstoreConfig};
+use crate::disk::{Keep, MemoryDisk};
+use crate::{Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit};
+
+use super::super::crash::noise;
+use super::super::support::{VB, commit, contents, open, open_with, set};
+use super::{POINTS, SMALL, batch, begin, compact, names, store, to_end, to_next_point, to_point};
+
+#[test]
+fn commits_at_every_point_are_in_the_new_file() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let mut job = begin(&engine);
+    let mut next = 61;
+    for point in POINTS {
+        to_point(&mut *job, point);
+        commit(&engine, VB, &batch(next)).expect("committed");
+        next += 20;
+    }
+    let pinned = contents(&engine, VB);
+    let report = to_end(&mut *job, SMALL).expect("no failure");
+    assert_eq!(
+        report.catch_up_rounds, 2,
+        "one for each commit before the rename that came alone, or with another"
+    );
+    assert_eq!(names(&disk), ["7.couch.2"]);
+    assert_eq!(contents(&engine, VB), pinned);
+    drop(engine);
+    disk.crash(Keep::None);
+    let (engine, _) = open(&disk).expect("opens");
+    assert_eq!(contents(&engine, VB), pinned);
+}
+
+#[test]
+fn a_snapshot_keeps_the_file_it_was_taken_of() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let before = contents(&engine, VB);
+    let pinned = engine.snapshot(VB).expect("there");
+    compact(&engine, VB, CompactionRequest { purge_upto: Some(Seqno::MAX), ..CompactionRequest::default() });
+    commit(&engine, VB, &batch(61)).expect("committed");
+    compact(&engine, VB, CompactionRequest::default());
+    assert_eq!(names(&disk), ["7.couch.3"]);
+    let slice = pinned.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
+    assert!(slice.items.iter().eq(before.values()));
+    let item = before.values().next().expect("some");
+    assert_eq!(pinned.get(Namespace::Committed, &item.key).expect("readable").as_ref(), Some(item));
+}
+
+#[test]
+fn one_compaction_of_a_vbucket_at_a_time() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    engine.create(Vbid(8)).expect("created");
+    let mut job = begin(&engine);
+    let refused = engine.compact(VB, CompactionRequest::default());
+    assert!(matches!(refused, Err(EngineError::CompactionInProgress { vb: VB })));
+    compact(&engine, Vbid(8), CompactionRequest::default());
+    to_end(&mut *job, SMALL).expect("no failure");
+    let mut again = begin(&engine);
+    to_point(&mut *again, "compact-caught-up");
+    drop(again);
+    compact(&engine, VB, CompactionRequest::default());
+    assert_eq!(names(&disk), ["7.couch.3", "8.couch.2"]);
+    assert!(matches!(
+        engine.compact(Vbid(9), CompactionRequest::default()),
+        Err(EngineError::UnknownVBucket { .. })
+    ));
+}
+
+#[test]
+fn fragmented_files_are_compacted_by_themselves() {
+    let config = |fragmentation_percent| CouchstoreConfig {
+        compaction: CompactionConfig {
+            fragmentation_percent,
+            file_bytes_min: 30_000,
+            ..CompactionConfig::DEFAULT
+        },
+        ..CouchstoreConfig::default()
+    };
+    let disk = MemoryDisk::new();
+    let (engine, _) = open_with(&disk, config(Some(50))).expect("opens");
+    for vb in [VB, Vbid(8), Vbid(9)] {
+        engine.create(vb).expect("created");
+    }
+    assert!(engine.maintenance().is_none(), "small files are let be");
+    let rewrite = |vb, times: u64| {
+        let high = engine.info(vb).expect("there").high.0;
+        for seqno in high + 1..=high + times {
+            commit(&engine, vb, &[set(seqno, "key", &noise(2000))]).expect("committed");
+        }
+    };
+    commit(&engine, Vbid(9), &[set(1, "large", &noise(60_000))]).expect("committed");
+    assert!(engine.maintenance().is_none(), "all of it lives");
+    rewrite(VB, 20);
+    rewrite(Vbid(8), 30);
+    let mut first = engine.maintenance().expect("two are due");
+    let mut second = engine.maintenance().expect("one is being compacted, the other is due");
+    assert!(engine.maintenance().is_none(), "both are being compacted");
+    to_end(&mut *first, SMALL).expect("no failure");
+    assert_eq!(names(&disk), ["7.couch.1", "8.couch.2", "9.couch.1"], "the one that gains most comes first");
+    to_end(&mut *second, SMALL).expect("no failure");
+    assert!(engine.maintenance().is_none());
+    assert_eq!(engine.stats()["compactions"], 2);
+    drop((first, second));
+    engine.close().expect("closed");
+    let (engine, _) = open_with(&disk, config(None)).expect("opens");
+    for seqno in 100..130 {
+        commit(&engine, VB, &[set(seqno, "key", &noise(2000))]).expect("committed");
+    }
+    assert!(engine.maintenance().is_none(), "it is off");
+}
+
+#[test]
+fn a_step_is_bounded() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let steps = |items| {
+        let mut job = begin(&engine);
+        let mut steps = 0;
+        while !matches!(job.step(Budget { items, bytes: u64::MAX }).expect("no failure"), Progress::Done(_)) {
+            steps += 1;
+        }
+        steps
+    };
+    // Thirty items are copied and indexed; what else there is takes a few steps.
+    assert!(steps(1) >= 60);
+    assert!((18..30).contains(&steps(4)));
+    assert!(steps(usize::MAX) < 10);
+}
+
+#[test]
+fn what_is_far_behind_is_caught_up_with_in_rounds_and_an_end_comes() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let mut job = begin(&engine);
+    to_point(&mut *job, POINTS[0]);
+    let large =
+        |seqno| Item { datatype: Datatype::SNAPPY, ..set(seqno, "large", &vec![seqno as u8; 1500 << 10]) };
+    let (mut seqno, mut rounds) = (61, 0);
+    // More comes in with every round than the last one may have: held up at last, commits don't keep it from ending.
+    let report = loop {
+        commit(&engine, VB, &[large(seqno)]).expect("committed");
+        seqno += 1;
+        match job.step(Budget::NONE).expect("no failure") {
+            Progress::Done(report) => break report,
+            _ => rounds += 1,
+        }
+    };
+    assert!((10..14).contains(&report.catch_up_rounds), "{report:?}");
+    assert!(rounds < 40);
+    assert_eq!(engine.info(VB).expect("there").high, Seqno(seqno - 1));
+    let expected = contents(&engine, VB);
+    drop(engine);
+    let (engine, _) = open(&disk).expect("opens");
+    assert_eq!(contents(&engine, VB), expected);
+}
+
+#[test]
+fn threads_commit_read_and_compact_at_once() {
+    let disk = MemoryDisk::new();
+    let engine = Arc::new(store(&disk));
+    let writer = {
+        let engine = Arc::clone(&engine);
+        std::thread::spawn(move || {
+            for seqno in 100..400 {
+                commit(&*engine, VB, &[set(2 * seqno, "a", b"x"), set(2 * seqno + 1, "b", b"y")])
+                    .expect("committed");
+            }
+        })
+    };
+    let compactor = {
+        let engine = Arc::clone(&engine);
+        std::thread::spawn(move || {
+            for _ in 0..10 {
+                to_end(&mut *begin(&*engine), SMALL).expect("no failure");
+            }
+        })
+    };
+    while !(writer.is_finished() && compactor.is_finished()) {
+        let found: Vec<u64> = contents(&*engine, VB).into_keys().filter(|&seqno| seqno >= 200).collect();
+        assert!(
+            matches!(found[..], []) || matches!(found[..], [a, b] if a % 2 == 0 && b == a + 1),
+            "{found:?}"
+        );
+    }
+    writer.join().expect("no panic");
+    compactor.join().expect("no panic");
+    assert_eq!(engine.info(VB).expect("there").high, Seqno(799));
+    assert_eq!(engine.stats()["compactions"], 10);
+    let expected = contents(&*engine, VB);
+    drop(engine);
+    let (engine, _) = open(&disk).expect("opens");
+    assert_eq!(contents(&engine, VB), expected);
+}
+
+#[test]
+fn a_job_says_how_far_it_is() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let mut job = begin(&engine);
+    let mut stages = Vec::new();
+    let report = loop {
+        match job.step(SMALL).expect("no failure") {
+            Progress::Working { stage, done, of } => {
+                assert!(done <= of, "{stage} {done} {of}");
+                stages.push(stage);
+            }
+            Progress::Reached(point) => stages.push(point),
+            Progress::Done(report) => break report,
+        }
+    };
+    stages.dedup();
+    assert_eq!(stages, [&["copying", "indexing"][..], &POINTS].concat());
+    assert_eq!((report.items_copied, report.catch_up_rounds), (30, 0));
+    assert!(report.bytes_after < report.bytes_before, "{report:?}");
+    assert!(matches!(to_next_point(&mut *job, SMALL), Err(EngineError::Aborted { .. })), "it is over");
+}

@@ -1,0 +1,226 @@
+//! Random batches between the steps of a compaction, against a plain map: contents, figures, pinned snapshots, and
+//! what reopening shows.
+
+use std::collections::BTreeMap;
+
+use checkpoint::{Item, Operation, Seqno, VBucketState};
+use proptest::prelude::*;
+
+use crate::couchstore::{CommitMode, CompactionConfig, Couchstore, CouchstoreConfig, FormatVersion};
+use crate::disk::{Disk, MemoryDisk};
+use crate::{Batch, Budget, CompactionRequest, Engine, Job, Progress, ScanLimit, Snapshot};
+
+use super::super::model::{Change, Model, by_seqno, change, item};
+use super::super::support::{VB, contents, dir, open_with, state};
+
+/// Little memory to sort in, so that rows go through temporary files.
+const CONFIG: CouchstoreConfig = CouchstoreConfig {
+    commit: CommitMode::OneSync,
+    version: FormatVersion::V14,
+    compaction: CompactionConfig { sort_bytes: 5000, ..CompactionConfig::DEFAULT },
+};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Commit(Vec<Change>),
+    /// Purges up to so many hundredths of the high seqno.
+    Begin(Option<u64>),
+    Work(usize),
+    Abort,
+    Pin,
+    Reopen,
+}
+
+fn step(keys: u16) -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => prop::collection::vec(change(keys), 0..12).prop_map(Step::Commit),
+        3 => prop::option::of(0_u64..130).prop_map(Step::Begin),
+        12 => prop_oneof![Just(1), 1_usize..20, Just(usize::MAX)].prop_map(Step::Work),
+        1 => Just(Step::Abort),
+        1 => Just(Step::Pin),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+/// The store and what it should hold.
+struct World {
+    disk: MemoryDisk,
+    engine: Option<Couchstore>,
+    seqno: u64,
+    completed: u64,
+    purge: u64,
+    model: Model,
+    job: Option<Running>,
+    pinned: Vec<(Box<dyn Snapshot>, BTreeMap<u64, Item>)>,
+    compactions: u64,
+}
+
+struct Running {
+    job: Box<dyn Job>,
+    /// What it gives up, by seqno; and the highest tombstone of those.
+    gives_up: Vec<u64>,
+    purged: u64,
+}
+
+/// In the indexes an abort is a deleted prepare.
+fn is_tombstone(item: &Item) -> bool {
+    item.deleted || item.operation == Operation::Abort
+}
+
+impl World {
+    fn engine(&self) -> &Couchstore {
+        self.engine.as_ref().expect("open")
+    }
+
+    fn commit(&mut self, batch: &[Change]) {
+        let items: Vec<Item> = batch
+            .iter()
+            .map(|change| {
+                self.seqno += 1;
+                item(self.seqno, change)
+            })
+            .collect();
+        // What was prepared some time ago is complete.
+        self.completed = self.seqno / 2;
+        let refs: Vec<&Item> = items.iter().collect();
+        let state = VBucketState { high_completed_seqno: Seqno(self.completed), ..state(self.seqno) };
+        let batch = Batch { vb: VB, items: &refs, state: &state, timestamp: self.seqno };
+        let committed = self.engine().commit(&[batch]).pop().expect("one").expect("committed");
+        assert_eq!(committed.high, Seqno(self.seqno));
+        for item in items {
+            self.model.insert((item.operation.namespace().expect("stored"), item.key.clone()), item);
+        }
+    }
+
+    fn begin(&mut self, upto: Option<u64>) {
+        let upto = upto.map(|hundredths| self.seqno * hundredths / 100);
+        let request = CompactionRequest { purge_upto: upto.map(Seqno), ..CompactionRequest::default() };
+        let job = self.engine().compact(VB, request);
+        if self.job.is_some() {
+            assert_eq!(job.expect_err("one at a time").kind(), "compaction-in-progress");
+            return;
+        }
+        let mut running = Running { job: job.expect("begun"), gives_up: Vec::new(), purged: 0 };
+        // What the first step finds is what counts.
+        self.work_on(&mut running, 0);
+        for item in self.model.values().filter(|item| item.seqno.0 != self.seqno) {
+            let seqno = item.seqno.0;
+            if is_tombstone(item) {
+                if upto.is_some_and(|upto| seqno <= upto) {
+                    running.purged = running.purged.max(seqno);
+                    running.gives_up.push(seqno);
+                }
+            } else if item.operation == Operation::Prepare && seqno <= self.completed {
+                running.gives_up.push(seqno);
+            }
+        }
+        self.job = Some(running);
+    }
+
+    /// One step; whether there is more to do.
+    fn work_on(&mut self, running: &mut Running, items: usize) -> bool {
+        match running.job.step(Budget { items, bytes: u64::MAX }).expect("no failure") {
+            Progress::Reached("compact-after-rename") => {
+                self.model.retain(|_, item| !running.gives_up.contains(&item.seqno.0));
+                self.purge = self.purge.max(running.purged);
+                self.compactions += 1;
+                true
+            }
+            Progress::Done(_) => false,
+            _ => true,
+        }
+    }
+
+    fn run(&mut self, step: &Step) {
+        match step {
+            Step::Commit(batch) => self.commit(batch),
+            Step::Begin(upto) => self.begin(*upto),
+            Step::Work(items) => {
+                if let Some(mut running) = self.job.take() {
+                    self.job = self.work_on(&mut running, *items).then_some(running);
+                }
+            }
+            Step::Abort => self.job = None,
+            Step::Pin => {
+                let snapshot = self.engine().snapshot(VB).expect("there");
+                self.pinned.push((snapshot, by_seqno(&self.model)));
+            }
+            Step::Reopen => self.reopen(),
+        }
+        self.check();
+    }
+
+    /// Without closing: what an acknowledged commit needs must be in the file.
+    fn reopen(&mut self) {
+        self.engine = None;
+        self.engine = Some(open_with(&self.disk, CONFIG).expect("opens").0);
+        self.job = None;
+        assert_eq!(self.disk.list(&dir()).expect("listed").len(), 1);
+    }
+
+    fn check(&self) {
+        let expected = by_seqno(&self.model);
+        assert_eq!(contents(self.engine(), VB), expected);
+        let info = self.engine().info(VB).expect("there");
+        assert_eq!((info.high, info.purge), (Seqno(self.seqno), Seqno(self.purge)));
+        let snapshot = self.engine().snapshot(VB).expect("there");
+        let completed = snapshot.state().map_or(Seqno(0), |state| state.high_completed_seqno);
+        assert_eq!(completed, Seqno(self.completed));
+    }
+}
+
+fn check(steps: &[Step]) -> u64 {
+    let disk = MemoryDisk::new();
+    let (engine, _) = open_with(&disk, CONFIG).expect("opens");
+    engine.create(VB).expect("created");
+    let mut world = World {
+        disk,
+        engine: Some(engine),
+        seqno: 0,
+        completed: 0,
+        purge: 0,
+        model: Model::new(),
+        job: None,
+        pinned: Vec::new(),
+        compactions: 0,
+    };
+    steps.iter().for_each(|step| world.run(step));
+    world.reopen();
+    world.check();
+    for (snapshot, expected) in &world.pinned {
+        let slice = snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
+        assert!(slice.items.iter().eq(expected.values()), "a pinned snapshot has changed");
+    }
+    world.compactions
+}
+
+#[test]
+fn few_keys_beside_a_compaction() {
+    let compactions = std::cell::Cell::new(0);
+    let config = ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() };
+    proptest::test_runner::TestRunner::new(config)
+        .run(&prop::collection::vec(step(12), 1..80), |steps| {
+            compactions.set(compactions.get() + check(&steps));
+            Ok(())
+        })
+        .expect("no counterexample");
+    assert!(compactions.get() > 50, "{compactions:?}");
+}
+
+#[test]
+fn many_keys_beside_a_compaction() {
+    let strategy = prop::collection::vec(
+        prop_oneof![
+            3 => prop::collection::vec(change(3000), 0..300).prop_map(Step::Commit),
+            4 => step(3000),
+        ],
+        1..20,
+    );
+    let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
+    proptest::test_runner::TestRunner::new(config)
+        .run(&strategy, |steps| {
+            check(&steps);
+            Ok(())
+        })
+        .expect("no counterexample");
+}

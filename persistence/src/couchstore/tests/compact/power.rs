@@ -1,0 +1,242 @@
+//! Power loss at every single I/O of commits before, beside and after compactions.
+
+use checkpoint::{Item, Seqno};
+
+use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion};
+use crate::disk::{FaultyDisk, Keep, MemoryDisk};
+use crate::{Budget, CompactionRequest, Engine, EngineError, Job, Progress};
+
+use super::super::crash::{Contents, apply, noise};
+use super::super::support::{VB, commit, contents, delete, open_with, set};
+use super::{compact, names};
+
+/// Synced often and sorted in little memory, so that there is something to fail on the way.
+pub(super) const CONFIG: CouchstoreConfig = CouchstoreConfig {
+    commit: CommitMode::OneSync,
+    version: FormatVersion::V14,
+    compaction: CompactionConfig { sync_bytes: 1500, sort_bytes: 2000, ..CompactionConfig::DEFAULT },
+};
+pub(super) const TWO_PHASE: CouchstoreConfig = CouchstoreConfig { commit: CommitMode::TwoPhase, ..CONFIG };
+pub(super) const BUDGET: Budget = Budget { items: 5, bytes: 6000 };
+
+/// What is done, in order. A compaction's steps are done with commits between them until it ends.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    Commit(Vec<Item>),
+    /// With all commits up to the next compaction beside it, one after every few steps.
+    Compact {
+        purge: bool,
+    },
+    /// Steps of the compaction up to a point.
+    Until(&'static str),
+}
+
+pub(super) fn script() -> Vec<Event> {
+    let many = |from: u64, to: u64| {
+        let items =
+            (from..to).map(|seqno| set(seqno, &format!("key-{}", seqno % 23), &noise(seqno as usize * 7)));
+        Event::Commit(items.collect())
+    };
+    vec![
+        Event::Commit(vec![set(1, "a", b"1"), set(2, "b", b"2"), set(3, "c", &noise(5000))]),
+        Event::Commit(vec![set(4, "a", b"4"), delete(5, "b")]),
+        many(6, 30),
+        Event::Compact { purge: false },
+        Event::Commit(vec![set(30, "b", b"back"), delete(31, "key-7"), set(32, "a", &noise(4000))]),
+        many(33, 37),
+        Event::Commit(vec![delete(40, "a")]),
+        Event::Compact { purge: true },
+        Event::Until("compact-copied"),
+        Event::Commit(vec![set(45, "z", b""), set(46, "c", b"{}")]),
+        Event::Until("compact-caught-up"),
+        Event::Commit(vec![delete(47, "z")]),
+        Event::Until("compact-before-rename"),
+        many(48, 51),
+        Event::Until("compact-after-rename"),
+        Event::Commit(vec![set(51, "last", b"1"), delete(52, "key-3")]),
+    ]
+}
+
+/// What the vBucket holds while something is done that may have been done already when it fails.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Expected {
+    pub(super) contents: Contents,
+    /// What a commit in flight would add.
+    in_flight: Vec<Item>,
+    /// What a compaction in flight would purge.
+    pub(super) purging: Vec<u64>,
+    /// The point reached last, and rounds caught up with.
+    pub(super) point: &'static str,
+    rounds: u64,
+}
+
+impl Expected {
+    /// Whether the vBucket holds what it may.
+    fn allows(&self, found: &Contents) -> bool {
+        let purged = |contents: &Contents| -> Contents {
+            contents
+                .iter()
+                .filter(|(seqno, _)| !self.purging.contains(seqno))
+                .map(|(&seqno, item)| (seqno, item.clone()))
+                .collect()
+        };
+        let with = apply(&self.contents, &self.in_flight);
+        [&self.contents, &with, &purged(&self.contents), &purged(&with)].contains(&found)
+    }
+
+    /// Purges what a job beginning now would.
+    pub(super) fn begin_purge(&mut self) {
+        let last = self.contents.keys().last().copied();
+        let tombstones = self.contents.iter().filter(|(_, item)| item.deleted).map(|(&seqno, _)| seqno);
+        self.purging = tombstones.filter(|seqno| Some(*seqno) != last).collect();
+    }
+
+    pub(super) fn end_purge(&mut self) {
+        let purging = std::mem::take(&mut self.purging);
+        self.contents.retain(|seqno, _| !purging.contains(seqno));
+    }
+}
+
+/// Runs the script until something fails, telling what may be there then.
+fn run(
+    disk: &FaultyDisk,
+    config: CouchstoreConfig,
+    expected: &mut Option<Expected>,
+) -> Result<(), EngineError> {
+    let (engine, _) = open_with(disk, config)?;
+    engine.create(VB)?;
+    let expected = expected.insert(Expected::default());
+    let mut job: Option<Box<dyn Job>> = None;
+    for event in script() {
+        match event {
+            Event::Until(point) => {
+                while job.is_some() && expected.point != point {
+                    work(&mut job, expected)?;
+                }
+            }
+            Event::Commit(items) => {
+                if expected.point.is_empty() {
+                    (0..4).try_for_each(|_| work(&mut job, expected))?;
+                }
+                expected.in_flight = items;
+                commit(&engine, VB, &expected.in_flight)?;
+                expected.contents = apply(&expected.contents, &std::mem::take(&mut expected.in_flight));
+            }
+            Event::Compact { purge } => {
+                while job.is_some() {
+                    work(&mut job, expected)?;
+                }
+                expected.point = "";
+                let purge_upto = purge.then_some(Seqno::MAX);
+                job = Some(
+                    engine.compact(VB, CompactionRequest { purge_upto, ..CompactionRequest::default() })?,
+                );
+                if purge {
+                    expected.begin_purge();
+                }
+            }
+        }
+    }
+    while job.is_some() {
+        work(&mut job, expected)?;
+    }
+    engine.close()
+}
+
+/// One step of a job, if there is one.
+fn work(job: &mut Option<Box<dyn Job>>, expected: &mut Expected) -> Result<(), EngineError> {
+    let Some(running) = job else { return Ok(()) };
+    match running.step(BUDGET)? {
+        Progress::Working { .. } => {}
+        Progress::Reached(point) => {
+            expected.point = point;
+            if point == "compact-after-rename" {
+                expected.end_purge();
+            }
+        }
+        Progress::Done(report) => {
+            expected.rounds += report.catch_up_rounds;
+            *job = None;
+        }
+    }
+    Ok(())
+}
+
+/// After any failure and reopening: only what may be there, in one file; and it stays so, and can be gone on with.
+pub(super) fn check_after(
+    disk: &FaultyDisk,
+    config: CouchstoreConfig,
+    expected: Option<&Expected>,
+    what: &str,
+) {
+    let reopen = || open_with(disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let (engine, _) = reopen();
+    let Some(expected) = expected else {
+        assert!(engine.vbuckets().is_empty() || contents(&engine, VB).is_empty(), "{what}");
+        return;
+    };
+    let found = contents(&engine, VB);
+    assert!(expected.allows(&found), "{what}: found {:?}, expected {expected:?}", found.keys());
+    assert_eq!(names(disk).len(), 1, "{what}: {:?}", names(disk));
+    drop(engine);
+    disk.crash(Keep::None);
+    let (engine, report) = reopen();
+    assert_eq!(report.repairs, [], "{what}: repaired once");
+    assert_eq!(contents(&engine, VB), found, "{what}: what was shown is durable");
+    commit(&engine, VB, &[set(1000, "more", b"1")]).expect("committed");
+    let found = contents(&engine, VB);
+    compact(&engine, VB, CompactionRequest::default());
+    assert_eq!(contents(&engine, VB), found, "{what}: compacted again");
+}
+
+fn keeps(seeds: u64) -> impl Iterator<Item = Keep> {
+    [Keep::None, Keep::All].into_iter().chain((0..seeds).map(|seed| Keep::Random { seed }))
+}
+
+/// Without faults: how many I/Os there are, and that the script does what it is for.
+pub(super) fn rehearse(config: CouchstoreConfig) -> u64 {
+    let disk = FaultyDisk::new(MemoryDisk::new());
+    let mut expected = None;
+    run(&disk, config, &mut expected).expect("no failure");
+    let ios = disk.io_count();
+    assert_eq!(names(&disk), ["7.couch.3"], "two compactions");
+    let (engine, _) = open_with(&disk, config).expect("opens");
+    let found = contents(&engine, VB);
+    let expected = expected.expect("it ran");
+    assert_eq!(found, expected.contents);
+    assert!(expected.rounds >= 3, "one held up commits: {}", expected.rounds);
+    assert!(
+        !found.contains_key(&31) && found.contains_key(&40),
+        "a tombstone was purged, the highest was not"
+    );
+    ios
+}
+
+fn power_loss(config: CouchstoreConfig, seeds: u64) -> usize {
+    let mut cases = 0;
+    for nth in 1..=rehearse(config) {
+        for keep in keeps(seeds) {
+            let what = format!("power off at {nth}, {keep:?}");
+            let disk = FaultyDisk::new(MemoryDisk::new());
+            disk.power_off_at_io(nth);
+            let mut expected = None;
+            assert!(run(&disk, config, &mut expected).is_err(), "{what}");
+            disk.crash(keep);
+            check_after(&disk, config, expected.as_ref(), &what);
+            cases += 1;
+        }
+    }
+    cases
+}
+
+#[test]
+fn power_loss_at_any_io_leaves_one_file_or_the_other_whole() {
+    let cases = power_loss(CONFIG, 38);
+    assert!(cases >= 3000, "{cases}");
+}
+
+#[test]
+fn power_loss_at_any_io_leaves_one_file_or_the_other_whole_with_two_syncs() {
+    let cases = power_loss(TWO_PHASE, 18);
+    assert!(cases >= 1700, "{cases}");
+}

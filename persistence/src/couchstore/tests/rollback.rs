@@ -1,0 +1,247 @@
+//! What is particular to this engine's rollbacks and purges: which headers are commits, files of every version, syncs.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use checkpoint::{Item, Key, Operation, Seqno};
+
+use crate::couchstore::block::{DATA, HEADER};
+use crate::couchstore::header::Header;
+use crate::couchstore::history::{self, Earlier};
+use crate::couchstore::{CouchFile, CouchstoreConfig, find};
+use crate::disk::{Access, Disk, Keep, MemoryDisk};
+use crate::{Engine, EngineError, RolledBack, ScanLimit};
+
+use super::naive;
+use super::support::{VB, commit, contents, delete, file, fixture, open, open_with, set, store_with};
+
+/// Positions and high seqnos of a file's headers, newest first, as the vendor's tool lists them; of several with one
+/// high seqno the newest.
+fn headers_of(case: &str) -> Vec<(u64, u64)> {
+    let text = std::fs::read_to_string(fixture(&format!("{case}.info.txt"))).expect("fixture");
+    let number = |line: &str, name: &str| -> Option<u64> {
+        line.trim().strip_prefix(name)?.trim().split(' ').next()?.parse().ok()
+    };
+    let mut headers = Vec::new();
+    let mut position = None;
+    for line in text.lines() {
+        position = number(line, "Header at file offset").or(position);
+        if let (Some(at), Some(high)) = (position, number(line, "update_seq:")) {
+            headers.push((at, high));
+        }
+    }
+    headers.dedup_by_key(|&mut (_, high)| high);
+    headers
+}
+
+#[test]
+fn the_commits_found_are_those_the_vendor_lists() {
+    let mut compared = 0;
+    for case in
+        ["d_rich", "h_boundary", "j_v6.6.5_d_rich", "j_v7.6.11_d_rich", "j_v6.6.5_h_boundary", "g_ten_v11"]
+    {
+        let disk = store_with(case);
+        let newest =
+            find::newest(disk.open(&file(), Access::ReadOnly).expect("there"), &file()).expect("opens");
+        let headers = headers_of(case);
+        assert!(!headers.is_empty(), "{case}");
+        for &(position, high) in &headers {
+            let Earlier::Found(tip) = history::at_or_below(&newest, Seqno(high)).expect("sound") else {
+                panic!("{case}: {high}");
+            };
+            assert_eq!((tip.position, tip.header.update_seq), (position, high), "{case}");
+            tip.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 10, "{compared}");
+}
+
+#[test]
+fn older_versions_roll_back_too_and_stay_what_they_are() {
+    for (case, version) in [("j_v6.6.5_d_rich", 12), ("j_v7.6.11_d_rich", 13)] {
+        let disk = store_with(case);
+        let (engine, report) = open(&disk).expect("opens");
+        assert_eq!(report.unreadable, [], "{case}");
+        let before: Vec<u64> = headers_of(case).into_iter().map(|(_, high)| high).collect();
+        let [newest, middle, ..] = before[..] else { panic!("{before:?}") };
+        let whole = naive::now(&engine);
+        assert_eq!(whole.high, newest);
+        let pinned = engine.snapshot(VB).expect("there");
+        assert_eq!(naive::rollback(&engine, newest - 1), middle);
+        let restored = naive::now(&engine);
+        assert_ne!(restored.rows, whole.rows);
+        commit(&engine, VB, &[set(middle + 1, "again", b"1")]).expect("committed");
+        // The header that was given up lies between, and is not met.
+        assert_eq!(naive::rollback(&engine, middle), middle);
+        assert_eq!(naive::now(&engine), restored);
+        assert_eq!(naive::of(&*pinned), whole);
+        drop(engine);
+        disk.crash(Keep::None);
+        let (engine, _) = open(&disk).expect("opens");
+        assert_eq!(naive::now(&engine), restored);
+        let header = CouchFile::open_read_only(&disk, &file()).expect("opens").header();
+        assert_eq!(header.version, version);
+    }
+}
+
+#[test]
+fn a_compacted_file_has_no_past() {
+    let disk = store_with("k_compact_d_rich");
+    let (engine, _) = open(&disk).expect("opens");
+    let before = naive::now(&engine);
+    let image =
+        || std::iter::once(disk.open(&file(), Access::ReadOnly).expect("there").len().expect("known"));
+    let len: Vec<u64> = image().collect();
+    for to in [0, before.high - 1] {
+        let reset = engine.rollback(VB, Seqno(to)).expect("answered");
+        assert_eq!(reset, RolledBack::NeedsReset { lowest: Seqno(before.high) });
+    }
+    assert_eq!(
+        (naive::now(&engine), image().collect::<Vec<_>>()),
+        (before.clone(), len),
+        "nothing has changed"
+    );
+    commit(&engine, VB, &[set(before.high + 5, "new", b"1")]).expect("committed");
+    assert_eq!(naive::rollback(&engine, before.high + 4), before.high);
+    assert_eq!(naive::now(&engine), before);
+}
+
+#[test]
+fn a_rollback_takes_two_syncs_and_to_where_it_is_none() {
+    let disk = MemoryDisk::new();
+    let (engine, _) = open_with(&disk, CouchstoreConfig::default()).expect("opens");
+    engine.create(VB).expect("created");
+    commit(&engine, VB, &[set(1, "a", b"1"), delete(2, "b")]).expect("committed");
+    commit(&engine, VB, &[set(3, "a", b"3")]).expect("committed");
+    let syncs = || engine.stats()["syncs"];
+    let before = syncs();
+    assert_eq!(naive::rollback(&engine, 3), 3);
+    assert_eq!(naive::rollback(&engine, u64::MAX), 3);
+    assert_eq!(engine.purge(VB, Seqno(1)).expect("purged"), Seqno(0));
+    assert_eq!(syncs(), before, "nothing to do");
+    engine.purge(VB, Seqno(2)).expect("purged");
+    assert_eq!(syncs(), before + 1, "recovery knows a purge by its nodes");
+    let tip = find::newest(disk.open(&file(), Access::ReadOnly).expect("there"), &file()).expect("opens");
+    let Earlier::Found(target) = history::at_or_below(&tip, Seqno(2)).expect("sound") else { panic!() };
+    assert_eq!(naive::rollback(&engine, 2), 2);
+    assert_eq!(syncs(), before + 3);
+    let header = CouchFile::open_read_only(&disk, &file()).expect("opens").header();
+    assert_eq!(header.previous, Some(target.position), "as the vendor's library does");
+    assert_eq!(header.info.high, Seqno(2), "the vendor's tools see it at once");
+}
+
+/// Purging all rows writes no node: such a commit would not be told from garbage.
+#[test]
+fn a_purge_that_leaves_nothing_is_durable() {
+    let disk = MemoryDisk::new();
+    let (engine, _) = open(&disk).expect("opens");
+    engine.create(VB).expect("created");
+    commit(&engine, VB, &[delete(1, "a"), delete(2, "b")]).expect("committed");
+    engine.purge(VB, Seqno(1)).expect("purged");
+    let tip = find::newest(disk.open(&file(), Access::ReadOnly).expect("there"), &file()).expect("opens");
+    drop(engine);
+    // As a vendor's compaction leaves it: the highest seqno is no row's.
+    let higher = Header { update_seq: 9, ..tip.header.clone() }.encode(HEADER);
+    disk.open(&file(), Access::ReadWrite)
+        .expect("there")
+        .write_at(&[&higher], tip.position)
+        .expect("written");
+    let (engine, _) = open(&disk).expect("opens");
+    assert_eq!(engine.purge(VB, Seqno(9)).expect("purged"), Seqno(2));
+    assert!(contents(&engine, VB).is_empty());
+    disk.crash(Keep::None);
+    drop(engine);
+    let (engine, report) = open(&disk).expect("opens");
+    assert_eq!(report.repairs, []);
+    let now = naive::now(&engine);
+    assert_eq!((now.high, now.purge, now.rows.len()), (9, 2, 0));
+}
+
+#[test]
+fn what_was_purged_stays_away_after_any_rollback() {
+    let disk = MemoryDisk::new();
+    let (engine, _) = open(&disk).expect("opens");
+    engine.create(VB).expect("created");
+    commit(&engine, VB, &[delete(1, "a"), set(2, "b", b"2")]).expect("committed");
+    commit(&engine, VB, &[delete(3, "c"), delete(4, "d")]).expect("committed");
+    commit(&engine, VB, &[set(5, "e", b"5")]).expect("committed");
+    assert_eq!(engine.purge(VB, Seqno(5)).expect("purged"), Seqno(4));
+    let rows = || contents(&engine, VB).into_keys().collect::<Vec<_>>();
+    assert_eq!(rows(), [2, 5]);
+    // The highest seqno of what is restored stays, as it would have then.
+    assert_eq!((naive::rollback(&engine, 4), rows()), (4, vec![2, 4]));
+    assert_eq!(engine.info(VB).expect("there").purge, Seqno(3));
+    assert_eq!((naive::rollback(&engine, 2), rows()), (2, vec![2]));
+    assert_eq!(engine.info(VB).expect("there").purge, Seqno(1));
+    // Above the restored seqno nothing was purged from this history.
+    commit(&engine, VB, &[delete(3, "x"), set(4, "y", b"4")]).expect("committed");
+    assert_eq!((naive::rollback(&engine, 4), rows()), (4, vec![2, 3, 4]));
+}
+
+#[test]
+fn figures_of_prepares_are_restored() {
+    let prepare = |seqno, key: &[u8]| Item {
+        seqno: Seqno(seqno),
+        value: Some(Bytes::from_static(b"x")),
+        ..Item::new(Operation::Prepare, Key::new(key))
+    };
+    let disk = MemoryDisk::new();
+    let (engine, _) = open(&disk).expect("opens");
+    engine.create(VB).expect("created");
+    let counted = || {
+        let file = CouchFile::open_read_only(&disk, &file()).expect("opens");
+        let state = file.local_docs().expect("readable").pop().expect("the state").1;
+        let json: serde_json::Value = serde_json::from_slice(&state).expect("JSON");
+        json["on_disk_prepares"].as_str().expect("a string").to_owned()
+    };
+    commit(&engine, VB, &[prepare(1, b"a")]).expect("committed");
+    commit(&engine, VB, &[prepare(2, b"b"), prepare(3, b"c")]).expect("committed");
+    assert_eq!(counted(), "3");
+    naive::rollback(&engine, 1);
+    assert_eq!(counted(), "1");
+    commit(&engine, VB, &[prepare(2, b"d")]).expect("committed");
+    assert_eq!(counted(), "2");
+}
+
+/// A body that holds a header's bytes is not on the way back, nor is a header that was given up.
+#[test]
+fn damage_on_the_way_back_is_an_error_and_changes_nothing() {
+    let disk = MemoryDisk::new();
+    let (engine, _) = open(&disk).expect("opens");
+    engine.create(VB).expect("created");
+    for seqno in 1..5 {
+        commit(&engine, VB, &[set(seqno, "a", b"1")]).expect("committed");
+    }
+    let raw: Arc<_> = disk.open(&file(), Access::ReadWrite).expect("there");
+    let tip = find::newest(Arc::clone(&raw), &file()).expect("opens");
+    let Earlier::Found(second) = history::at_or_below(&tip, Seqno(2)).expect("sound") else { panic!() };
+    let before = naive::now(&engine);
+    for (at, byte) in [(0, DATA), (0, 7), (20, 0xff)] {
+        let mut old = [0];
+        raw.read_at(&mut old, second.position + at).expect("read");
+        raw.write_at(&[&[byte]], second.position + at).expect("written");
+        let error = engine.rollback(VB, Seqno(1)).expect_err("damaged");
+        assert!(
+            matches!(&error, EngineError::Corrupt { offset, .. } if *offset == second.position),
+            "{error}"
+        );
+        assert_eq!(naive::rollback(&engine, 4), 4, "what is newer needs none of it");
+        raw.write_at(&[&old], second.position + at).expect("written");
+    }
+    assert_eq!(naive::now(&engine), before);
+    assert_eq!(naive::rollback(&engine, 1), 1);
+}
+
+#[test]
+fn a_closed_or_dropped_vbucket_is_not_rolled_back() {
+    let disk = MemoryDisk::new();
+    let (engine, _) = open(&disk).expect("opens");
+    for refused in [engine.rollback(VB, Seqno(0)).map(|_| ()), engine.purge(VB, Seqno(0)).map(|_| ())] {
+        assert_eq!(refused.expect_err("unknown").kind(), "unknown-vbucket");
+    }
+    engine.create(VB).expect("created");
+    engine.close().expect("closed");
+    assert!(engine.rollback(VB, Seqno(0)).is_err());
+    assert!(engine.purge(VB, Seqno(0)).is_err());
+}

@@ -1,0 +1,126 @@
+//! A vBucket gets another file while it is open: who may do that, and how the new writer takes the old one's place.
+//!
+//! E14. One compaction of a vBucket at a time; and nothing but the vBucket it began with, undisturbed by a drop, a close
+//! or a break in its history, gets the file it made. Readers see the old file or the new one, both whole.
+
+use std::sync::Arc;
+
+use crate::EngineError;
+
+use super::{Active, Published, StoreFigures, Tip, VBucket, Writer};
+
+/// The right to compact a vBucket, until dropped.
+#[derive(Debug)]
+pub(in crate::couchstore) struct Claim {
+    vbucket: Arc<VBucket>,
+    epoch: u64,
+}
+
+impl Claim {
+    /// # Errors
+    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`] or [`EngineError::Poisoned`].
+    pub(in crate::couchstore) fn new(vbucket: Arc<VBucket>) -> Result<Self, EngineError> {
+        vbucket.shared.check_poison()?;
+        let mut active = vbucket.active.lock();
+        let vb = vbucket.vb;
+        if active.dropped {
+            return Err(EngineError::UnknownVBucket { vb });
+        }
+        if active.compacting {
+            return Err(EngineError::CompactionInProgress { vb });
+        }
+        active.compacting = true;
+        let epoch = active.epoch;
+        drop(active);
+        Ok(Self { vbucket, epoch })
+    }
+
+    pub(in crate::couchstore) fn vb(&self) -> checkpoint::Vbid {
+        self.vbucket.vb
+    }
+
+    /// The newest acknowledged commit, if it still continues what was there when the claim was made.
+    ///
+    /// # Errors
+    /// [`EngineError::Aborted`] if it does not; [`EngineError::Poisoned`].
+    pub(in crate::couchstore) fn published(&self) -> Result<Arc<Published>, EngineError> {
+        let active = self.vbucket.active.lock();
+        self.check(&active)?;
+        Ok(self.vbucket.published())
+    }
+
+    /// Holds up commits while `make` makes the next writer out of the last commit; `false` if it made none. The writer
+    /// is to have all of that commit, durably, under the vBucket's newest name.
+    ///
+    /// # Errors
+    /// As [`Claim::published`], and whatever `make` returns; the old writer stays.
+    pub(in crate::couchstore) fn exchange(
+        &self,
+        make: impl FnOnce(&Tip) -> Result<Option<(Writer, StoreFigures)>, EngineError>,
+    ) -> Result<bool, EngineError> {
+        let mut active = self.vbucket.active.lock();
+        self.check(&active)?;
+        let Some((writer, figures)) = make(active.writer.tip())? else { return Ok(false) };
+        active.figures = StoreFigures { xattrs: active.figures.xattrs, ..figures };
+        active.writer = writer;
+        let tip = active.writer.tip().clone();
+        let mut published = self.vbucket.published.write();
+        let state = published.state.clone();
+        *published = Arc::new(Published::new(tip, state));
+        Ok(true)
+    }
+
+    fn check(&self, active: &Active) -> Result<(), EngineError> {
+        if active.dropped || active.epoch != self.epoch {
+            let why = "the vBucket was dropped, closed, purged or rolled back while it was compacted";
+            return Err(EngineError::Aborted { vb: self.vbucket.vb, why });
+        }
+        self.vbucket.shared.check_poison()
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.vbucket.active.lock().compacting = false;
+    }
+}
+
+impl VBucket {
+    pub(in crate::couchstore) fn vb(&self) -> checkpoint::Vbid {
+        self.vb
+    }
+
+    pub(in crate::couchstore) fn is_compacting(&self) -> bool {
+        self.active.lock().compacting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use checkpoint::Vbid;
+
+    use super::*;
+    use crate::couchstore::CouchstoreConfig;
+    use crate::couchstore::shared::Shared;
+    use crate::disk::{Disk, MemoryDisk};
+
+    #[test]
+    fn a_break_in_history_ends_a_claim_and_the_next_one_is_good() {
+        let (disk, path) = (MemoryDisk::new(), Path::new("/7.couch.1"));
+        let shared = Arc::new(Shared::new(CouchstoreConfig::default()));
+        let file = disk.create(path).expect("new");
+        let writer = Writer::create(file, path, Arc::clone(&shared)).expect("created");
+        let vbucket = Arc::new(VBucket::new(Vbid(7), writer, shared).expect("empty"));
+        let claim = Claim::new(Arc::clone(&vbucket)).expect("free");
+        assert!(claim.exchange(|_| Ok(None)).is_ok_and(|exchanged| !exchanged));
+        vbucket.active.lock().epoch += 1;
+        assert!(matches!(claim.published(), Err(EngineError::Aborted { vb: Vbid(7), .. })));
+        let exchanged = claim.exchange(|_| panic!("nothing is made for what is no longer there"));
+        assert!(matches!(exchanged, Err(EngineError::Aborted { .. })));
+        assert!(Claim::new(Arc::clone(&vbucket)).is_err());
+        drop(claim);
+        assert!(Claim::new(vbucket).expect("free").published().is_ok());
+    }
+}

@@ -1,0 +1,38 @@
+//! Purging tombstones: a seqno goes in, the tombstones at or below it are gone from the next commit on.
+//!
+//! Always (E8): the vBucket's highest seqno stays, though it be a tombstone, so that a reader of everything reaches it;
+//! the header's purge seqno is the highest tombstone that was ever taken out of this history. Rows, purge seqno and the
+//! vBucket's state are one commit.
+
+use std::sync::Arc;
+
+use checkpoint::Seqno;
+
+use crate::EngineError;
+use crate::couchstore::tombstones;
+
+use super::{Published, VBucket};
+
+impl VBucket {
+    /// Removes tombstones; returns the highest one ever purged.
+    pub(in crate::couchstore) fn purge(&self, upto: Seqno) -> Result<Seqno, EngineError> {
+        let mut active = self.active.lock();
+        self.check_writable(&active)?;
+        let tip = active.writer.tip().clone();
+        let rows = tombstones::to_purge(&tip, upto)?;
+        let Some(highest) = rows.iter().map(|row| row.seqno.0).max() else {
+            return Ok(Seqno(tip.header.purge_seq));
+        };
+        let purged = highest.max(tip.header.purge_seq);
+        active.writer.remove(&rows)?;
+        active.writer.set_purge_seq(purged);
+        // An engine has no clock: the time stays that of the last batch.
+        active.writer.commit(tip.header.timestamp)?;
+
+        active.epoch += 1;
+        let tip = active.writer.tip().clone();
+        let state = self.published().state.clone();
+        *self.published.write() = Arc::new(Published::new(tip, state));
+        Ok(Seqno(purged))
+    }
+}

@@ -1,0 +1,52 @@
+//! Rollback: a seqno goes in; the vBucket is as it was at its newest commit at or below it, or nothing has changed.
+//!
+//! Always (E7): the restored trees, figures and vBucket state are those of one commit, in a new header at the end of the
+//! file that names that commit as the one before it; nothing is overwritten, so pinned snapshots and a crash find all
+//! they need. What was purged since that commit is purged from it again (E8): its purge seqno is then the highest
+//! tombstone that this took out. The new header is not derived from the newest, so recovery would not know it: it takes
+//! two syncs (`writer`).
+
+use std::sync::Arc;
+
+use checkpoint::Seqno;
+
+use crate::couchstore::history::{self, Earlier};
+use crate::couchstore::tombstones;
+use crate::{EngineError, RolledBack};
+
+use super::{Published, VBucket};
+
+impl VBucket {
+    /// Goes back to the newest commit at or below `to`.
+    pub(in crate::couchstore) fn rollback(&self, to: Seqno) -> Result<RolledBack, EngineError> {
+        let mut active = self.active.lock();
+        self.check_writable(&active)?;
+        let tip = active.writer.tip().clone();
+        let target = match history::at_or_below(&tip, to)? {
+            Earlier::Found(target) => target,
+            Earlier::OnlyAbove(lowest) => return Ok(RolledBack::NeedsReset { lowest }),
+        };
+        let high = Seqno(target.header.update_seq);
+        if target.position == tip.position {
+            return Ok(RolledBack::Done { high });
+        }
+        let (state, figures) = target.state()?.unzip();
+        let purged_since = match tip.header.purge_seq > target.header.purge_seq {
+            true => tombstones::to_purge(&target, Seqno(tip.header.purge_seq))?,
+            false => Vec::new(),
+        };
+        active.writer.rewind(&target);
+        if let Some(highest) = purged_since.iter().map(|row| row.seqno.0).max() {
+            active.writer.remove(&purged_since)?;
+            active.writer.set_purge_seq(highest.max(target.header.purge_seq));
+        }
+        // Times in a file never fall, and an engine has no clock.
+        active.writer.commit(tip.header.timestamp)?;
+
+        active.figures = figures.unwrap_or_default();
+        active.epoch += 1;
+        let tip = active.writer.tip().clone();
+        *self.published.write() = Arc::new(Published::new(tip, state));
+        Ok(RolledBack::Done { high })
+    }
+}

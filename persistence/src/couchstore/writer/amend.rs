@@ -1,0 +1,42 @@
+//! What changes a file other than by saving: rows are taken out, an earlier commit is gone back to.
+
+use crate::EngineError;
+use crate::couchstore::btree_modify::Action;
+use crate::couchstore::by_seqno;
+use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::reduce::Tree;
+use crate::couchstore::tip::Tip;
+
+use super::Writer;
+
+impl Writer {
+    /// The next commit is derived from `commit`, an earlier one of this file, and begins with its trees and figures.
+    pub(in crate::couchstore) fn rewind(&mut self, commit: &Tip) {
+        self.header = commit.header.clone();
+        self.base = commit.position;
+    }
+
+    /// Takes rows out of both indexes. The highest seqno ever saved stays.
+    pub(in crate::couchstore) fn remove(&mut self, rows: &[DocInfo]) -> Result<(), EngineError> {
+        let mut by_id: Vec<Action> =
+            rows.iter().map(|info| Action { key: info.id.clone(), value: None }).collect();
+        by_id.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut by_seqno: Vec<Action> =
+            rows.iter().map(|info| Action { key: by_seqno::key(info.seqno), value: None }).collect();
+        by_seqno.sort_by(|a, b| a.key.cmp(&b.key));
+        self.attempt(|writer| {
+            writer.modify(Tree::ById, &by_id, &mut |_, _| Ok(()))?;
+            writer.modify(Tree::BySeqno, &by_seqno, &mut |_, _| Ok(()))
+        })
+    }
+
+    /// Sets the purge seqno, unless it is higher already.
+    pub(in crate::couchstore) fn raise_purge_seq(&mut self, purge_seq: u64) {
+        self.header.purge_seq = self.header.purge_seq.max(purge_seq);
+    }
+
+    /// Sets the highest tombstone ever purged.
+    pub(in crate::couchstore) fn set_purge_seq(&mut self, purge_seq: u64) {
+        self.header.purge_seq = purge_seq;
+    }
+}

@@ -1,0 +1,60 @@
+//! Who runs work that can be done side by side: an engine hands in independent tasks, a host decides where they run.
+//!
+//! Engines own no threads. Always: no task waits for another, and what an engine makes of their results does not depend
+//! on their order. So every executor that runs each task once, to its end, is as good as any other.
+
+use std::fmt;
+
+/// One piece of work.
+pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
+
+/// Runs independent tasks. A host that has threads gives an engine one that uses them; [`InOrder`] needs none.
+///
+/// ```
+/// use persistence::{Executor, Task};
+///
+/// /// A thread for each task.
+/// #[derive(Debug)]
+/// struct Threads;
+///
+/// impl Executor for Threads {
+///     fn run(&self, tasks: Vec<Task<'_>>) {
+///         std::thread::scope(|scope| {
+///             for task in tasks {
+///                 scope.spawn(task);
+///             }
+///         });
+///     }
+/// }
+/// ```
+pub trait Executor: Send + Sync + fmt::Debug {
+    /// Runs each task once, in any order, on any threads; returns when all have ended.
+    fn run(&self, tasks: Vec<Task<'_>>);
+}
+
+/// Runs tasks one after the other, where it is called: the same run every time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InOrder;
+
+impl Executor for InOrder {
+    fn run(&self, tasks: Vec<Task<'_>>) {
+        tasks.into_iter().for_each(|task| task());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parking_lot::Mutex;
+
+    #[test]
+    fn tasks_run_in_order() {
+        let ran = Mutex::new(Vec::new());
+        let tasks = (0..5).map(|number| -> Task<'_> {
+            let ran = &ran;
+            Box::new(move || ran.lock().push(number))
+        });
+        InOrder.run(tasks.collect());
+        assert_eq!(ran.into_inner(), [0, 1, 2, 3, 4]);
+    }
+}

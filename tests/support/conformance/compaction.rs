@@ -1,0 +1,77 @@
+//! Compacting: nothing is lost, nothing comes back, whatever is committed beside it.
+
+use std::sync::Arc;
+
+use checkpoint::Seqno;
+use persistence::disk::{Disk, Keep, MemoryDisk};
+use persistence::{Budget, CompactionRequest, Job, Progress};
+
+use super::{Contents, Open, VBS, apply, commit, contents, contents_of, delete, fresh, history, set};
+
+const STEP: Budget = Budget { items: 4, bytes: 4096 };
+
+fn to_end(mut job: Box<dyn Job>) {
+    while !matches!(job.step(STEP).expect("no failure"), Progress::Done(_)) {}
+}
+
+/// A compaction with commits between its steps, and one that is dropped half-way: contents stay, snapshots stay.
+pub fn compacting_keeps_everything(open: Open<'_>) {
+    let (disk, engine) = fresh(open);
+    let mut expected = Contents::new();
+    for batch in history() {
+        let mut job = engine.compact(VBS[0], CompactionRequest::default()).expect("begun");
+        job.step(STEP).expect("no failure");
+        commit(&*engine, VBS[0], &batch).expect("committed");
+        expected = apply(&expected, &batch);
+        job.step(STEP).expect("no failure");
+        drop(job);
+        assert_eq!(contents(&*engine, VBS[0]), expected, "a job that was dropped changed something");
+    }
+    let (pinned, before) = (engine.snapshot(VBS[0]).expect("there"), expected.clone());
+    let mut job = engine.compact(VBS[0], CompactionRequest::default()).expect("begun");
+    for seqno in 100.. {
+        let is_over = matches!(job.step(STEP).expect("no failure"), Progress::Done(_));
+        let batch = [set(seqno, &format!("beside-{}", seqno % 7), b"x")];
+        commit(&*engine, VBS[0], &batch).expect("committed");
+        expected = apply(&expected, &batch);
+        assert_eq!(contents(&*engine, VBS[0]), expected, "at {seqno}");
+        if is_over {
+            break;
+        }
+    }
+    assert_eq!(contents_of(&*pinned), before, "a pinned snapshot has changed");
+    drop((pinned, job, engine));
+    reopened(open, &disk, &expected);
+}
+
+/// Purged tombstones stay away, the highest seqno stays, and the purge seqno is told.
+pub fn purged_tombstones_stay_away(open: Open<'_>) {
+    let (disk, engine) = fresh(open);
+    let batches = [
+        vec![set(1, "a", b"1"), delete(2, "b")],
+        vec![delete(3, "c"), set(4, "d", b"4")],
+        vec![delete(5, "a")],
+    ];
+    for batch in &batches {
+        commit(&*engine, VBS[0], batch).expect("committed");
+    }
+    let request = CompactionRequest { purge_upto: Some(Seqno(2)), ..CompactionRequest::default() };
+    to_end(engine.compact(VBS[0], request).expect("begun"));
+    let mut expected = batches.iter().fold(Contents::new(), |contents, batch| apply(&contents, batch));
+    expected.remove(&2);
+    assert_eq!(contents(&*engine, VBS[0]), expected);
+    let request = CompactionRequest { purge_upto: Some(Seqno::MAX), ..CompactionRequest::default() };
+    to_end(engine.compact(VBS[0], request).expect("begun"));
+    expected.remove(&3);
+    assert_eq!(contents(&*engine, VBS[0]), expected, "the highest seqno stays");
+    let info = engine.info(VBS[0]).expect("there");
+    assert_eq!((info.high, info.purge), (Seqno(5), Seqno(3)));
+    drop(engine);
+    reopened(open, &disk, &expected);
+}
+
+fn reopened(open: Open<'_>, disk: &MemoryDisk, expected: &Contents) {
+    disk.crash(Keep::None);
+    let engine = open(Arc::new(disk.clone()) as Arc<dyn Disk>).expect("opens");
+    assert_eq!(contents(&*engine, VBS[0]), *expected, "after a loss of power");
+}
