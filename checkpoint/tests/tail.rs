@@ -77,6 +77,7 @@ fn poll(subscription: &mut Subscription) -> Given {
 
 proptest! {
     #[test]
+    #[cfg_attr(miri, ignore = "too many steps")]
     fn the_tail_gives_what_a_read_under_the_lock_gives(
         steps in steps(),
         max_bytes in prop_oneof![Just(None), (500..5_000_usize).prop_map(Some)],
