@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod check;
+mod compact;
 mod dump;
 mod inspect;
 mod recover;
@@ -108,6 +109,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Save what can be read of a damaged file into a new one.
     Recover(recover::RecoverArguments),
+    /// Make a store's files smaller: without what nobody can reach.
+    Compact(compact::CompactArguments),
     /// Print a completion script for a shell.
     #[command(before_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -126,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Dump(arguments) => dump::dump(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Recover(arguments) => recover::recover(&arguments),
+        Command::Compact(arguments) => compact::compact(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "dcp-sim", &mut io::stdout());
             Ok(Exit::Ok)

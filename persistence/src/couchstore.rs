@@ -19,6 +19,7 @@
 //! | `vbucket/rollback`, `vbucket/purge` | what was rolled back or purged stays away |
 //! | `group` | batches of different vBuckets share nothing |
 //! | `compact` | a file is replaced by a smaller one with the same content, beside commits |
+//! | `compact/single` | the same to another file, without a store; the old one is only read |
 //! | `fuzzing` | no bytes make it panic, hang or take memory without measure |
 //! | `encryption` | encrypted files open with their key only |
 //! | `check`, `survey` | damage anywhere is told, and the work goes on beside it |
@@ -95,7 +96,7 @@ use crate::{
 
 pub use self::btree_read::NodeShape;
 pub use self::check::{CheckObserver, CheckReport, Finding, FindingKind, Severity, check_file};
-pub use self::compact::CompactionConfig;
+pub use self::compact::{CompactionConfig, compact_file};
 pub use self::couch_file::{CouchFile, HeaderInfo};
 pub use self::doc_info::DocInfo;
 pub use self::keyring::Keyring;

@@ -6,13 +6,22 @@ use support::git::Repository;
 
 use super::DCP_SIM;
 
-const COMMANDS: [&[&str]; 8] =
-    [&[], &["run"], &["script"], &["inspect"], &["dump"], &["check"], &["recover"], &["completions"]];
+const COMMANDS: [&[&str]; 9] = [
+    &[],
+    &["run"],
+    &["script"],
+    &["inspect"],
+    &["dump"],
+    &["check"],
+    &["recover"],
+    &["compact"],
+    &["completions"],
+];
 
 /// Guards what users of the tools are told.
 #[test]
 fn the_tools_help_reads_well() {
-    for command in ["inspect", "dump", "check", "recover"] {
+    for command in ["inspect", "dump", "check", "recover", "compact"] {
         let help = DCP_SIM.run(&[command, "--help"]).with_code(0).stdout;
         insta::assert_snapshot!(format!("help_{command}"), help);
     }
@@ -63,7 +72,9 @@ fn examples_are_understood() {
 fn completions_are_scripts() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ended = DCP_SIM.run(&["completions", shell]).with_code(0);
-        for word in ["dcp-sim", "run", "script", "workload", "vbuckets", "recover", "headers-back"] {
+        for word in
+            ["dcp-sim", "run", "script", "workload", "vbuckets", "recover", "headers-back", "purge-upto"]
+        {
             assert!(ended.stdout.contains(word), "{shell}: {word}");
         }
     }

@@ -3,6 +3,7 @@
 use support::cli::Program;
 
 mod check;
+mod compact;
 mod determinism;
 mod dump;
 mod encrypted;

@@ -57,6 +57,9 @@ fn tools_leave_a_store_as_it_is() {
         let saved = elsewhere.path().join(number.to_string());
         let ended = DCP_SIM.run(&["recover", argument(&path), "--output", argument(&saved)]);
         assert!(ended.code <= 1 && saved.exists(), "{name}: {ended:#?}");
+        let small = elsewhere.path().join(format!("small-{number}"));
+        let ended = DCP_SIM.run(&["compact", argument(&path), "--output", argument(&small)]);
+        assert_eq!(small.exists(), ended.code == 0, "{name}: {ended:#?}");
     }
     for command in [&["inspect"][..], &["dump"], &["dump", "--local"], &["dump", "--by", "key"], &["check"]] {
         let _ended = DCP_SIM.run(&[command, &[argument(home.path())]].concat());
