@@ -1,5 +1,6 @@
 //! What one slow consumer costs, and how long our lock is held.
 
+use std::process::Command;
 use std::time::Instant;
 
 use checkpoint::{CheckpointConfig, CheckpointManager, Item, ReadLimit, Seqno};
@@ -9,6 +10,9 @@ use crate::peers::{item, new_item};
 use crate::race::{Zipf, median};
 use crate::table::Table;
 
+/// Keys that are written.
+const KEYS: usize = 10_000;
+
 #[derive(Args)]
 pub struct Arguments {
     /// Updates written while one consumer stands still.
@@ -17,51 +21,95 @@ pub struct Arguments {
     /// Runs of which the median counts.
     #[arg(long, default_value_t = 5)]
     runs: usize,
+    /// One run of one peer, as the others are started.
+    #[arg(long, hide = true)]
+    only: Option<String>,
 }
 
 pub fn run(arguments: &Arguments) {
+    if let Some(peer) = &arguments.only {
+        return only(peer, arguments.updates);
+    }
     stalled(arguments);
     held(arguments);
+    lookups();
     costs(arguments);
 }
 
-/// One consumer reads nothing while hot keys are written; then it reads all, and must have every final value.
+/// One consumer reads nothing while hot keys are written; then it reads all, and must have every final value. Each run is a
+/// process of its own: otherwise a peer that grows finds memory its last run has already got from the system.
 fn stalled(arguments: &Arguments) {
-    let zipf = Zipf::new(10_000);
     let columns = ["updates/s", "peak queue MiB", "items read", "wrong values"].map(str::to_owned).to_vec();
-    let title = format!("one stalled consumer, {} Zipf updates over 10,000 keys", arguments.updates);
+    let (updates, runs) = (arguments.updates, arguments.runs);
+    let title = format!("one stalled consumer, {updates} Zipf updates over {KEYS} keys, median of {runs}");
     let mut table = Table::new(&title, columns);
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        ours.push(in_process("lowtide", updates));
+        theirs.push(in_process("crossbeam-unbounded", updates));
+    }
+    table.row("lowtide", median_by_rate(ours));
+    table.row("crossbeam-unbounded", median_by_rate(theirs));
+    table.print();
+}
+
+fn in_process(peer: &str, updates: u64) -> [f64; 4] {
+    let program = std::env::current_exe().expect("a running program has a path");
+    let updates = updates.to_string();
+    let output = Command::new(program).args(["stall", "--updates", &updates, "--only", peer]).output();
+    let text = String::from_utf8(output.expect("it ran a moment ago").stdout).expect("figures");
+    serde_json::from_str::<[Option<f64>; 4]>(&text)
+        .expect("four figures")
+        .map(|figure| figure.unwrap_or(f64::NAN))
+}
+
+fn only(peer: &str, updates: u64) {
+    let zipf = Zipf::new(KEYS);
+    let keys: Vec<u64> = (0..updates).map(|n| zipf.key(n)).collect();
+    let figures = if peer == "lowtide" { lowtide(&keys) } else { crossbeam(&keys) };
+    println!("{}", serde_json::to_string(&figures).expect("numbers"));
+}
+
+/// The run of which the first figure is the middle one.
+fn median_by_rate(mut runs: Vec<[f64; 4]>) -> Vec<f64> {
+    runs.sort_unstable_by(|a, b| a[0].total_cmp(&b[0]));
+    runs[runs.len() / 2].to_vec()
+}
+
+fn lowtide(keys: &[u64]) -> [f64; 4] {
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
     let cursor = manager.register("stalled", Seqno::ZERO, true).expect("valid").cursor;
-    let mut newest = vec![0; 10_000];
+    let mut newest = vec![0; KEYS];
     let (mut peak, started) = (0, Instant::now());
-    for n in 0..arguments.updates {
-        let key = zipf.key(n);
-        let seqno = manager.queue(item(key, n)).expect("active").seqno;
+    for (n, &key) in keys.iter().enumerate() {
+        let seqno = manager.queue(item(key, n as u64)).expect("active").seqno;
         newest[key as usize] = seqno.0;
         if n % 1_024 == 0 {
             peak = peak.max(manager.stats().memory_bytes());
         }
     }
-    let rate = arguments.updates as f64 / started.elapsed().as_secs_f64();
+    let rate = keys.len() as f64 / started.elapsed().as_secs_f64();
     let batch = manager.read(cursor, ReadLimit::NONE).expect("registered");
     let key_of = |item: &Item| u64::from_be_bytes(item.key.user()[..8].try_into().expect("20 bytes"));
     let wrong = batch.items().filter(|item| newest[key_of(item) as usize] != item.seqno.0).count();
     let written = newest.iter().filter(|&&seqno| seqno > 0).count();
     let read = batch.items().count();
-    let wrong = wrong + written.abs_diff(read);
-    table.row("lowtide", vec![rate, peak as f64 / f64::from(1 << 20), read as f64, wrong as f64]);
+    [rate, mebibytes(peak), read as f64, (wrong + written.abs_diff(read)) as f64]
+}
 
+fn crossbeam(keys: &[u64]) -> [f64; 4] {
     let (sender, receiver) = crossbeam_channel::unbounded();
     let started = Instant::now();
-    for n in 0..arguments.updates {
-        sender.send(crate::peers::Plain::new(zipf.key(n))).expect("its receiver lives");
+    for &key in keys {
+        sender.send(crate::peers::Plain::new(key)).expect("its receiver lives");
     }
-    let rate = arguments.updates as f64 / started.elapsed().as_secs_f64();
+    let rate = keys.len() as f64 / started.elapsed().as_secs_f64();
     let bytes = receiver.len() * (size_of::<crate::peers::Plain>() + 16 + 16);
-    let items = receiver.len() as f64;
-    table.row("crossbeam-unbounded", vec![rate, bytes as f64 / f64::from(1 << 20), items, f64::NAN]);
-    table.print();
+    [rate, mebibytes(bytes), receiver.len() as f64, f64::NAN]
+}
+
+fn mebibytes(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 fn filled(items: u64) -> CheckpointManager {
@@ -116,6 +164,34 @@ fn held(arguments: &Arguments) {
         table.row(name, values);
     }
     table.print();
+}
+
+/// Calls whose cost must not grow with what they look for among, warm, each the median of a thousand.
+fn lookups() {
+    let manager = filled(1_000_000);
+    let registered = thousand(|n| {
+        let cursor = manager.register("other", Seqno(n * 999 + 1), true).expect("valid").cursor;
+        manager.unregister(cursor).expect("registered");
+    });
+    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    for n in 0..10_000 {
+        manager.register(&format!("cursor {n}"), Seqno::ZERO, true).expect("valid");
+    }
+    manager.queue(new_item(0)).expect("active");
+    let lowest = thousand(|_| assert_eq!(manager.expel(), 0, "nobody has read"));
+    let mut table = Table::new("microseconds of one call, warm", vec!["median".into()]);
+    table.row("register, and unregister, among a million items", vec![registered]);
+    table.row("expel nothing: the lowest of 10,000 cursors", vec![lowest]);
+    table.print();
+}
+
+fn thousand(mut step: impl FnMut(u64)) -> f64 {
+    let timed = |n| {
+        let started = Instant::now();
+        step(n);
+        started.elapsed()
+    };
+    median((0..1_000).map(timed).collect()).as_secs_f64() * 1e6
 }
 
 /// What an item costs beyond its key and value.

@@ -35,6 +35,8 @@ pub enum Fault {
     EpochLookedAtFirst,
     /// After a read nobody looks again whether there was a rollback.
     RollbackLookedForFirst,
+    /// A reclaimer that found nothing gets ready to be woken after it has let go of the lock.
+    ReclaimerLowersLate,
     /// A reader says that it has read one item more than it has.
     ProgressTooFar,
 }

@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::queue::Queue;
+use crate::queue::{At, Queue};
 use crate::{Item, Key, Namespace};
 
 /// What a key costs in a table that is half full.
@@ -21,8 +21,8 @@ pub(crate) const ENTRY_BYTES: usize = 2 * size_of::<u64>();
 
 /// The smallest table.
 const ENTRIES_MIN: usize = 64;
-/// The largest that is kept for further keys when no entry is needed any more.
-const ENTRIES_KEPT_MAX: usize = if cfg!(checkpoint_loom) { 0 } else { 2048 };
+/// The largest that one begins with because the one before it was of use.
+const ENTRIES_AT_ONCE_MAX: usize = 2048;
 
 /// An entry nobody has taken.
 const EMPTY: u64 = 0;
@@ -41,8 +41,17 @@ pub(crate) struct Forbids {
 pub(crate) struct Place {
     hash: u32,
     entry: usize,
-    /// The position of its resident revision.
-    pub(crate) resident: Option<u64>,
+    pub(crate) resident: Option<Resident>,
+}
+
+/// The resident revision of a key, as far as it matters for what may replace it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resident {
+    pub(crate) position: u64,
+    pub(crate) at: At,
+    /// It is part of a durable write.
+    pub(crate) sync_write: bool,
+    pub(crate) history: bool,
 }
 
 #[derive(Debug)]
@@ -51,6 +60,8 @@ pub(crate) struct KeyIndex {
     entries: Box<[u64]>,
     /// Entries that are not empty.
     taken: usize,
+    /// The least the first table has.
+    entries_at_once: usize,
     /// No entry names a position below.
     origin: u64,
     forbidden: HashMap<(Namespace, Key), Forbids, FixedState>,
@@ -67,6 +78,7 @@ impl KeyIndex {
         Self {
             entries: Box::default(),
             taken: 0,
+            entries_at_once: ENTRIES_MIN,
             origin,
             forbidden: HashMap::with_hasher(hasher.clone()),
             forbidden_key_bytes: 0,
@@ -99,9 +111,12 @@ impl KeyIndex {
             if position < queue.base() {
                 reusable = reusable.or(Some(at));
             } else if (entry >> 32) as u32 == hash
-                && queue.live_item(position).is_some_and(|item| is_revision_of(item, namespace, key))
+                && let Some((found, item)) = queue.live_item(position)
+                && is_revision_of(item, namespace, key)
             {
-                return Place { hash, entry: at, resident: Some(position) };
+                let (sync_write, history) = (item.operation.is_sync_write(), item.history);
+                let resident = Some(Resident { position, at: found, sync_write, history });
+                return Place { hash, entry: at, resident };
             }
             at = (at + 1) & mask;
         }
@@ -139,16 +154,16 @@ impl KeyIndex {
         !self.forbidden.is_empty()
     }
 
-    /// Forgets all entries, which must be stale. A small table stays if it was of use since the last time; any other is
-    /// returned, to be dropped outside the lock.
-    pub(crate) fn forget(&mut self, origin: u64) -> Option<Box<[u64]>> {
-        self.origin = origin;
+    /// Forgets all entries, which must be stale. Returns the table, to be dropped outside the lock; the next one begins at
+    /// the size of which this one made use.
+    pub(crate) fn forget(&mut self, origin: u64) -> Box<[u64]> {
         let taken = std::mem::take(&mut self.taken);
-        if taken == 0 || self.entries.len() > ENTRIES_KEPT_MAX {
-            return Some(std::mem::take(&mut self.entries));
+        let used = if taken * 4 >= self.entries.len() { self.entries.len() } else { self.entries.len() / 2 };
+        if taken > 0 {
+            self.entries_at_once = used.min(ENTRIES_AT_ONCE_MAX);
         }
-        self.entries.fill(EMPTY);
-        None
+        self.origin = origin;
+        std::mem::take(&mut self.entries)
     }
 
     /// Bytes of its tables, and of the keys of the side map.
@@ -176,7 +191,8 @@ impl KeyIndex {
     fn rebuild(&mut self, base: u64) -> Box<[u64]> {
         let live = self.positions().filter(|&position| position >= base).count();
         // At most half are taken then: at least a quarter more comes before the next time.
-        let entries = (2 * live + 1).next_power_of_two().max(ENTRIES_MIN);
+        let least = if self.entries.is_empty() { self.entries_at_once.max(ENTRIES_MIN) } else { ENTRIES_MIN };
+        let entries = (2 * live + 1).next_power_of_two().max(least);
         let old = std::mem::replace(&mut self.entries, vec![EMPTY; entries].into_boxed_slice());
         let (origin, mask) = (self.origin, entries - 1);
         self.origin = self.origin.max(base);

@@ -48,6 +48,7 @@ mod failover_log;
 pub mod fault;
 #[cfg(not(checkpoint_loom))]
 mod fault;
+mod garbage;
 mod hlc;
 mod ids;
 mod index;
@@ -56,6 +57,7 @@ mod key;
 mod manager;
 mod queue;
 mod quota;
+mod reclaimer;
 mod snapshot;
 mod state;
 mod subscription;
@@ -75,6 +77,7 @@ pub use manager::{
     Recovered, Role,
 };
 pub use quota::{MemoryState, Quota, QuotaConfig, QuotaStats};
+pub use reclaimer::Reclaimer;
 pub use snapshot::{SnapshotMarker, SnapshotRange, SnapshotType};
 pub use state::{State, VBucketState};
 pub use subscription::{Backfill, Next, Stopper, Subscription};

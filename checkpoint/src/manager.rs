@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::batch::{Batch, ReadLimit};
 use crate::cursor::{Cursor, CursorInfo, Progress, Registration};
 use crate::fault::{self, Fault};
+use crate::reclaimer::Reclaimer;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, Signal};
 use crate::tail::Tail;
 use crate::{CheckpointError, Item, Seqno, SnapshotMarker, SnapshotRange};
@@ -51,6 +52,7 @@ pub struct CheckpointManager {
 
 struct Shared {
     inner: Mutex<Inner>,
+    reclaimer: Option<Reclaimer>,
     epoch: Epoch,
     /// How often it was rolled back.
     rollbacks: AtomicU64,
@@ -64,9 +66,10 @@ impl CheckpointManager {
     /// A manager with one empty open checkpoint, whose last seqno is `high`.
     #[must_use]
     pub fn new(config: CheckpointConfig, high: Seqno) -> Self {
+        let reclaimer = config.reclaimer.clone();
         let inner = Mutex::new(Inner::new(config, high));
         let (epoch, rollbacks) = (Epoch(AtomicU64::new(0)), AtomicU64::new(0));
-        Self { shared: Arc::new(Shared { inner, epoch, rollbacks }) }
+        Self { shared: Arc::new(Shared { inner, reclaimer, epoch, rollbacks }) }
     }
 
     /// Queues an operation. An active assigns its seqno, a replica checks the one it came with.
@@ -299,7 +302,7 @@ impl CheckpointManager {
 
     fn within<T>(&self, mut inner: MutexGuard<'_, Inner>, step: impl FnOnce(&mut Inner) -> T) -> T {
         let result = step(&mut inner);
-        let garbage = inner.settle();
+        let aftermath = inner.settle();
         // Before the items: whoever sees an item queued after a change sees the change. Stored under the lock, so it
         // never goes back.
         let epoch = inner.epoch();
@@ -311,7 +314,7 @@ impl CheckpointManager {
         }
         inner.queue.publish();
         drop(inner);
-        garbage.dispose();
+        aftermath.settle(self.shared.reclaimer.as_ref());
         result
     }
 }

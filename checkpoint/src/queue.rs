@@ -43,6 +43,13 @@ const DEAD_SLOTS_MAX: usize = if cfg!(checkpoint_loom) { 0 } else { 2048 };
 /// Segments that have gone may keep so many places in the prefix counts beyond those of the segments that are there.
 const STALE_NUMBERS_MAX: usize = 64;
 
+/// Where an item is, until the queue changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    segment: usize,
+    slot: usize,
+}
+
 /// A chunk as the queue knows it.
 #[derive(Debug)]
 struct Segment {
@@ -183,13 +190,13 @@ impl Queue {
         self.newest.upgrade()
     }
 
-    /// Takes the item at `position` out of every later read; it stays where it is for batches read before. Returns the
+    /// Takes an item out of every later read; it stays where it is for batches read before. Returns the
     /// bytes of its key and value if it was live, and what is left of chunks that were rewritten because too much is dead;
     /// drop that outside the lock.
-    pub(crate) fn supersede(&mut self, position: u64, by: Seqno) -> Option<(usize, SmallVec<[Remains; 2]>)> {
-        let index = self.segment_at(position)?;
+    pub(crate) fn supersede(&mut self, at: At, by: Seqno) -> Option<(usize, SmallVec<[Remains; 2]>)> {
+        let index = at.segment;
         let segment = self.segments.get_mut(index)?;
-        let payload = segment.chunk.supersede(position, by)?;
+        let payload = segment.chunk.supersede(at.slot, by)?;
         segment.live.remove(payload);
         if !segment.is_filling {
             self.prefix.add(segment.number, -1);

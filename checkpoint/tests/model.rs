@@ -345,6 +345,7 @@ fn overhead_bytes() -> usize {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many steps")]
 fn the_manager_answers_as_the_naive_model_does() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
     let config = ProptestConfig {

@@ -333,6 +333,7 @@ fn same<T: PartialEq + std::fmt::Debug>(got: T, expected: T) -> Step {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many steps")]
 fn the_vbucket_answers_as_the_naive_model_does() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
     let config = ProptestConfig {

@@ -14,8 +14,14 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod check;
+mod compact;
+mod dump;
+mod inspect;
+mod recover;
 mod run;
 mod script;
+mod store;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +77,8 @@ Examples:
   dcp-sim run --git . --data /tmp/cluster    the same on real files
   dcp-sim run --workload zipfian --ops 100000 --json
   dcp-sim script tests/scenarios/*.scn       check scenario files
+  dcp-sim inspect /tmp/cluster/node-0        what a store's files hold
+  dcp-sim check /tmp/cluster/node-0          verify every byte of them
 ";
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -93,6 +101,16 @@ enum Command {
     Run(run::RunArguments),
     /// Run scenario files and compare their outputs.
     Script(script::ScriptArguments),
+    /// Show what a store's files hold and how much of them is live.
+    Inspect(inspect::InspectArguments),
+    /// Print a store's documents as JSON lines.
+    Dump(dump::DumpArguments),
+    /// Verify a store's files and tell what is wrong.
+    Check(check::CheckArguments),
+    /// Save what can be read of a damaged file into a new one.
+    Recover(recover::RecoverArguments),
+    /// Make a store's files smaller: without what nobody can reach.
+    Compact(compact::CompactArguments),
     /// Print a completion script for a shell.
     #[command(before_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -107,6 +125,11 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Script(arguments) => script::script(&arguments),
+        Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Dump(arguments) => dump::dump(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Recover(arguments) => recover::recover(&arguments),
+        Command::Compact(arguments) => compact::compact(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "dcp-sim", &mut io::stdout());
             Ok(Exit::Ok)

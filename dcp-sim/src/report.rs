@@ -6,7 +6,7 @@ mod json;
 mod progress;
 mod summary;
 mod times;
-mod units;
+pub(crate) mod units;
 
 pub use json::json;
 pub use progress::ProgressLine;

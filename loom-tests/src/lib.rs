@@ -11,7 +11,7 @@
 //! critical sections are short, so a breach needs one or two, and every model ends within seconds.
 //!
 //! Every model also runs with a fault switched on in the code (`checkpoint::fault`), and must fail then: what a model can't
-//! see it does not prove. A faulty model may end its process, so it gets one of its own ([`assert_caught`]).
+//! see it does not prove. A faulty model may end its process, so it gets one of its own (`assert_caught`).
 //!
 //! Where a place of a chunk is written or read, loom is told, though the place itself is the one that ships: a read that
 //! nothing orders behind the write is reported.
@@ -59,7 +59,7 @@ fn chosen_fault() -> Option<Fault> {
 }
 
 /// Every fault, so that one can be found by its name.
-const ALL_FAULTS: [Fault; 15] = [
+const ALL_FAULTS: [Fault; 16] = [
     Fault::BatchForgetsItsEnd,
     Fault::ExpelToTheHighest,
     Fault::ExpelInTwoSteps,
@@ -74,6 +74,7 @@ const ALL_FAULTS: [Fault; 15] = [
     Fault::ItemsBeforeEpoch,
     Fault::EpochLookedAtFirst,
     Fault::RollbackLookedForFirst,
+    Fault::ReclaimerLowersLate,
     Fault::ProgressTooFar,
 ];
 

@@ -32,57 +32,54 @@ fn at_the_tail(manager: &CheckpointManager) -> Subscription {
     subscription
 }
 
+/// What a reader that has a1 polls while and after another thread writes.
+fn polled_beside(writes: fn(&CheckpointManager)) -> Vec<(String, Vec<(u64, u64)>)> {
+    let manager = active(false);
+    let mut reader = at_the_tail(&manager);
+    let writer = {
+        let manager = manager.clone();
+        thread::spawn(move || writes(&manager))
+    };
+    let mut seen: Vec<_> = (0..2).filter_map(|_| poll(&mut reader)).collect();
+    writer.join().expect("it asserts nothing");
+    while let Some(rest) = poll(&mut reader) {
+        seen.push(rest);
+    }
+    assert_sound(&manager);
+    seen
+}
+
+fn in_short(seen: &[(String, Vec<(u64, u64)>)]) -> Vec<(&str, &[(u64, u64)])> {
+    seen.iter().map(|(items, ranges)| (items.as_str(), &ranges[..])).collect()
+}
+
 #[test]
 fn repeat_against_tail() {
     every_order(|| {
-        let manager = active(false);
-        let mut reader = at_the_tail(&manager);
-        let writer = {
-            let manager = manager.clone();
-            thread::spawn(move || {
-                // The second may not replace the first: one critical section closes the checkpoint and queues it.
-                set_history(&manager, "b");
-                set_history(&manager, "b");
-            })
-        };
-        let mut seen: Vec<_> = (0..2).filter_map(|_| poll(&mut reader)).collect();
-        writer.join().expect("it asserts nothing");
-        while let Some(rest) = poll(&mut reader) {
-            seen.push(rest);
-        }
-        let seen: Vec<_> = seen.iter().map(|(items, ranges)| (items.as_str(), &ranges[..])).collect();
-        match seen[..] {
+        let seen = polled_beside(|manager| {
+            // The second may not replace the first: one critical section closes the checkpoint and queues it.
+            set_history(manager, "b");
+            set_history(manager, "b");
+        });
+        match in_short(&seen)[..] {
             [("b2", [(1, 2)]), ("b3", [(3, 3)])] | [("b2 b3", [(1, 2), (3, 3)])] => {}
             ref other => panic!("{other:?}"),
         }
-        assert_sound(&manager);
     });
 }
 
 #[test]
 fn append_against_tail() {
     every_order(|| {
-        let manager = active(false);
-        let mut reader = at_the_tail(&manager);
-        let writer = {
-            let manager = manager.clone();
-            thread::spawn(move || {
-                set(&manager, "b");
-                // In the next chunk, and in the place of one the reader may have.
-                set(&manager, "b");
-            })
-        };
-        let mut seen: Vec<_> = (0..2).filter_map(|_| poll(&mut reader)).collect();
-        writer.join().expect("it asserts nothing");
-        while let Some(rest) = poll(&mut reader) {
-            seen.push(rest);
-        }
-        let seen: Vec<_> = seen.iter().map(|(items, ranges)| (items.as_str(), &ranges[..])).collect();
-        match seen[..] {
+        let seen = polled_beside(|manager| {
+            set(manager, "b");
+            // In the next chunk, and in the place of one the reader may have.
+            set(manager, "b");
+        });
+        match in_short(&seen)[..] {
             [("b2", [(1, 2)]), ("b3", [(1, 3)])] | [("b3", [(1, 3)])] => {}
             ref other => panic!("{other:?}"),
         }
-        assert_sound(&manager);
     });
 }
 

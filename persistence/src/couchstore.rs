@@ -20,8 +20,10 @@
 //! | `vbucket/rollback`, `vbucket/purge` | what was rolled back or purged stays away |
 //! | `group` | batches of different vBuckets share nothing |
 //! | `compact` | a file is replaced by a smaller one with the same content, beside commits |
+//! | `compact/single` | the same to another file, without a store; the old one is only read |
 //! | `fuzzing` | no bytes make it panic, hang or take memory without measure |
 //! | `encryption` | encrypted files open with their key only |
+//! | `check`, `survey` | damage anywhere is told, and the work goes on beside it |
 //! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
 
 mod appender;
@@ -30,6 +32,7 @@ mod btree_modify;
 mod btree_read;
 mod by_id;
 mod by_seqno;
+mod check;
 mod checksum;
 mod chunk;
 mod cipher;
@@ -40,6 +43,7 @@ mod directory;
 mod doc_info;
 mod document;
 mod encryption;
+mod extents;
 mod fields;
 mod find;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -50,6 +54,8 @@ mod header;
 mod history;
 mod index;
 mod keyring;
+mod layout;
+mod listing;
 mod names;
 mod node;
 mod node_cache;
@@ -59,11 +65,13 @@ mod read;
 mod recover;
 mod reduce;
 mod rev_meta;
+mod salvage;
 mod scan_keys;
 mod shared;
 mod snappy;
 mod snapshot;
 mod source;
+mod survey;
 mod tip;
 mod tombstones;
 mod unreadable;
@@ -89,11 +97,15 @@ use crate::{
 };
 
 pub use self::btree_read::NodeShape;
-pub use self::compact::CompactionConfig;
+pub use self::check::{CheckObserver, CheckReport, Finding, FindingKind, Severity, check_file};
+pub use self::compact::{CompactionConfig, compact_file};
 pub use self::couch_file::{CouchFile, HeaderInfo};
 pub use self::doc_info::DocInfo;
 pub use self::keyring::Keyring;
+pub use self::layout::{Cell, Layout, TreeLayout, Use};
+pub use self::listing::{StoreFile, StoreListing, list_store, name_of_store_file};
 pub use self::reduce::Tree;
+pub use self::salvage::{Loss, SalvageObserver, Salvaged, salvage};
 pub use self::version::FormatVersion;
 
 use self::compact::Compaction;
@@ -294,6 +306,12 @@ impl Engine for Couchstore {
         let vb = self.shared.config.compaction.choose(&vbuckets)?;
         // Whoever was faster has begun it.
         self.compact(vb, CompactionRequest::default()).ok()
+    }
+
+    fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
+        let mut found: Vec<Finding> = Vec::new();
+        check::check_tip(&self.vbucket(vb)?.published().tip, &mut found)?;
+        Ok(found.iter().map(Finding::to_string).collect())
     }
 
     fn stats(&self) -> BTreeMap<&'static str, u64> {

@@ -269,6 +269,13 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// failed, some time should pass.
     fn maintenance(&self) -> Option<Box<dyn Job>>;
 
+    /// Verifies everything that the vBucket's newest commit consists of; returns what is wrong, a line each. Reads all
+    /// of it: O(bytes).
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownVBucket`] or [`EngineError::Disk`].
+    fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError>;
+
     /// The engine's own counters, by name.
     fn stats(&self) -> BTreeMap<&'static str, u64>;
 

@@ -6,10 +6,31 @@ use support::git::Repository;
 
 use super::DCP_SIM;
 
+const COMMANDS: [&[&str]; 9] = [
+    &[],
+    &["run"],
+    &["script"],
+    &["inspect"],
+    &["dump"],
+    &["check"],
+    &["recover"],
+    &["compact"],
+    &["completions"],
+];
+
+/// Guards what users of the tools are told.
+#[test]
+fn the_tools_help_reads_well() {
+    for command in ["inspect", "dump", "check", "recover", "compact"] {
+        let help = DCP_SIM.run(&[command, "--help"]).with_code(0).stdout;
+        insta::assert_snapshot!(format!("help_{command}"), help);
+    }
+}
+
 /// Guards the order of help: who asks for it wants to see how it is done first.
 #[test]
 fn help_begins_with_examples() {
-    for command in [&[][..], &["run"], &["script"], &["completions"]] {
+    for command in COMMANDS {
         for flag in ["--help", "-h"] {
             let ended = DCP_SIM.run(&[command, &[flag]].concat()).with_code(0);
             let (examples, usage) = (ended.stdout.find("Examples:"), ended.stdout.find("Usage:"));
@@ -25,7 +46,7 @@ fn help_begins_with_examples() {
 fn examples_are_understood() {
     let repository = Repository::with_everything();
     let mut seen = 0;
-    for command in [&[][..], &["run"], &["script"], &["completions"]] {
+    for command in COMMANDS {
         let help = DCP_SIM.run(&[command, &["--help"]].concat()).stdout;
         for example in help.lines().filter_map(|line| line.strip_prefix("  dcp-sim ")) {
             seen += 1;
@@ -43,7 +64,7 @@ fn examples_are_understood() {
             assert_eq!(ended, Some(0), "{example}");
         }
     }
-    assert!(seen >= 8, "{seen} examples");
+    assert!(seen >= 20, "{seen} examples");
 }
 
 /// Guards that each shell gets a script, and bash one it can read.
@@ -51,7 +72,9 @@ fn examples_are_understood() {
 fn completions_are_scripts() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ended = DCP_SIM.run(&["completions", shell]).with_code(0);
-        for word in ["dcp-sim", "run", "script", "workload", "vbuckets"] {
+        for word in
+            ["dcp-sim", "run", "script", "workload", "vbuckets", "recover", "headers-back", "purge-upto"]
+        {
             assert!(ended.stdout.contains(word), "{shell}: {word}");
         }
     }

@@ -2,11 +2,18 @@
 
 use support::cli::Program;
 
+mod check;
+mod compact;
 mod determinism;
+mod dump;
+mod encrypted;
 mod git;
 mod help;
 mod input;
+mod inspect;
+mod recover;
 mod script;
+mod untouched;
 mod usage;
 
 /// The command line under test.

@@ -276,6 +276,8 @@ impl Rig {
     /// Checks that nothing acknowledged is lost and that what is there is whole.
     pub(crate) fn check(&self, when: &str) {
         for vb in VBS {
+            let engine = self.engine.as_ref().expect("open");
+            assert_eq!(engine.check(vb).expect("readable"), [""; 0], "{when}, vBucket {vb}");
             let stored = self.stored(vb);
             let acknowledged = self.acknowledged.get(&vb).copied().unwrap_or_default();
             let high = stored.high;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -41,6 +41,16 @@ impl Program {
         self.run_with(arguments, b"")
     }
 
+    /// Runs it to its end in a directory, with nothing on standard input.
+    ///
+    /// # Panics
+    /// If it can't be run or is killed.
+    #[must_use]
+    pub fn run_in<A: AsRef<OsStr>>(self, dir: &Path, arguments: &[A]) -> Ended {
+        let output = self.command(arguments).current_dir(dir).stdin(Stdio::null()).output();
+        Ended::new(output.expect("the program runs"))
+    }
+
     /// Runs it to its end, with something on standard input.
     ///
     /// # Panics
@@ -52,14 +62,17 @@ impl Program {
         let mut child = child.expect("the program runs");
         // One that ends without reading it all is judged by how it ended.
         let _ = child.stdin.take().expect("piped").write_all(input);
-        let output = child.wait_with_output().expect("waited for");
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        let code = output.status.code().expect("not killed");
-        Ended { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+        Ended::new(child.wait_with_output().expect("waited for"))
     }
 }
 
 impl Ended {
+    fn new(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        let code = output.status.code().expect("not killed");
+        Self { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
     /// Checks the exit code.
     ///
     /// # Panics

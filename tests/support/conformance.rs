@@ -109,6 +109,7 @@ fn contents_of(snapshot: &dyn Snapshot) -> Contents {
 }
 
 fn contents(engine: &dyn Engine, vb: Vbid) -> Contents {
+    assert_eq!(engine.check(vb).expect("readable"), [""; 0]);
     contents_of(&*engine.snapshot(vb).expect("there"))
 }
 

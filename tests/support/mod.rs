@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod conformance;
+pub mod fixtures;
 pub mod git;
 pub mod history;
 pub mod stores;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::files::{self, SourceFile};
 
 const DOCUMENT: &str = "docs/invariants.md";
-/// Checkpoints, flusher, streams, worlds, engines.
-const LETTERS: [char; 5] = ['C', 'F', 'S', 'W', 'E'];
+/// Checkpoints, flusher, streams, tools, worlds, engines.
+const LETTERS: [char; 6] = ['C', 'F', 'S', 'T', 'W', 'E'];
 
 /// What looks like an invariant's number: one of the letters and one or two digits, by themselves.
 fn numbers(text: &str) -> Vec<(char, u32, usize)> {

@@ -100,7 +100,7 @@ impl Inner {
                 violations.push(format!("C6: {:?} is twice in the open checkpoint", item.key));
             }
             let found = self.index.find(&self.queue, namespace, &item.key);
-            if found.resident != Some(position) {
+            if found.resident.map(|found| found.position) != Some(position) {
                 violations.push(format!("C6: the index does not find {:?} at {position}", item.key));
             }
         }

@@ -1,6 +1,6 @@
 //! What a manager is told at its making.
 
-use crate::Quota;
+use crate::{Quota, Reclaimer};
 
 /// Who assigns a vBucket's seqnos.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct CheckpointConfig {
     pub max_bytes: Option<usize>,
     /// What the manager's memory is charged to, beside other managers'. Default: none, and no limit.
     pub quota: Option<Quota>,
+    /// Who frees what is no longer needed. Default: none; then whoever made it free does, after the lock was released.
+    pub reclaimer: Option<Reclaimer>,
     /// Whether there is a persistence cursor. Without one, nothing waits for a disk. Default: no.
     pub persistence: bool,
 }

@@ -22,9 +22,8 @@ impl Inner {
         if self.index.is_exhausted(self.queue.end()) {
             return Verdict::NewCheckpoint;
         }
-        let resident = place.resident.and_then(|position| self.queue.live_item(position));
-        if let Some(old) = resident {
-            let sync_write = old.operation.is_sync_write() || item.operation.is_sync_write();
+        if let Some(old) = place.resident {
+            let sync_write = old.sync_write || item.operation.is_sync_write();
             let history = old.history || history;
             return if sync_write || history { Verdict::NewCheckpoint } else { Verdict::Replace };
         }

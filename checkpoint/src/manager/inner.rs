@@ -12,30 +12,31 @@ use crate::batch::{Batch, ReadLimit};
 use crate::checkpoint::Checkpoint;
 use crate::cursor::{Cursor, Cursors};
 use crate::fault::{self, Fault};
+use crate::garbage::Garbage;
 use crate::index::KeyIndex;
 use crate::queue::{Chunk, Queue, Remains};
 use crate::quota::{Membership, Quota};
+use crate::reclaimer::Reclaimer;
 use crate::sync::Signal;
 use crate::tail::Tail;
 use crate::{CheckpointError, Seqno};
 
-/// What left the manager inside a critical section, to be dropped after it.
+/// What is to be done once the lock is released.
 #[derive(Debug, Default)]
-pub(super) struct Garbage {
-    chunks: Vec<Arc<Chunk>>,
-    remains: Vec<Remains>,
-    indexes: Vec<KeyIndex>,
-    tables: Vec<Box<[u64]>>,
-    queues: Vec<Queue>,
+pub(super) struct Aftermath {
+    garbage: Garbage,
     /// Whoever waited for something that has come.
     wake: Vec<Arc<Signal>>,
 }
 
-impl Garbage {
-    /// Drops what it holds and wakes who is to be woken. Never under the manager's lock.
-    pub(super) fn dispose(self) {
+impl Aftermath {
+    /// Wakes who is to be woken, and frees what is to be freed, or has the reclaimer do it. Never under the manager's lock.
+    pub(super) fn settle(self, reclaimer: Option<&Reclaimer>) {
         for signal in &self.wake {
             signal.raise();
+        }
+        if let Some(reclaimer) = reclaimer.filter(|_| !self.garbage.is_empty()) {
+            reclaimer.give(self.garbage);
         }
     }
 }
@@ -77,7 +78,7 @@ pub(super) struct Inner {
     pub(super) dropped: u64,
     pub(super) rollbacks: Rollbacks,
     index_charge: Charge,
-    garbage: Garbage,
+    aftermath: Aftermath,
 }
 
 impl Inner {
@@ -114,7 +115,7 @@ impl Inner {
             rollbacks: Rollbacks::default(),
             index_charge: account.charge(0),
             account,
-            garbage: Garbage::default(),
+            aftermath: Aftermath::default(),
             config,
         }
     }
@@ -200,29 +201,31 @@ impl Inner {
 
     /// Keeps chunks that left the queue until the critical section is over.
     pub(super) fn discard(&mut self, chunks: impl IntoIterator<Item = Arc<Chunk>>) {
-        self.garbage.chunks.extend(chunks);
+        self.aftermath.garbage.chunks.extend(chunks);
     }
 
     /// The same for what is left of rewritten chunks.
     pub(super) fn discard_remains(&mut self, remains: impl IntoIterator<Item = Remains>) {
-        self.garbage.remains.extend(remains);
+        self.aftermath.garbage.remains.extend(remains);
     }
 
     /// A fresh index for a checkpoint that has no item yet.
     pub(super) fn reset_index(&mut self) {
         let old = std::mem::replace(&mut self.index, KeyIndex::new(self.queue.end()));
-        self.garbage.indexes.push(old);
+        self.aftermath.garbage.indexes.push(old);
     }
 
     /// Forgets what the index knows, none of which is in the queue any more.
     pub(super) fn forget_index(&mut self) {
         let table = self.index.forget(self.queue.end());
-        self.discard_table(table);
+        if !table.is_empty() {
+            self.discard_table(Some(table));
+        }
     }
 
     /// Keeps a table the index no longer needs until the critical section is over.
     pub(super) fn discard_table(&mut self, table: Option<Box<[u64]>>) {
-        self.garbage.tables.extend(table);
+        self.aftermath.garbage.tables.extend(table);
     }
 
     pub(super) fn index_bytes(&self) -> usize {
@@ -234,7 +237,7 @@ impl Inner {
         let fresh = Queue::new(self.account.clone(), self.queue.end());
         let old = std::mem::replace(&mut self.queue, fresh);
         self.changes += old.layout();
-        self.garbage.queues.push(old);
+        self.aftermath.garbage.queues.push(old);
     }
 
     /// Reads; if there is nothing, `signal`, if given, is raised once something is queued, or the cursor is gone. The
@@ -278,7 +281,7 @@ impl Inner {
             return;
         }
         self.wake_ups += self.idle.len() as u64;
-        self.garbage.wake.append(&mut self.idle);
+        self.aftermath.wake.append(&mut self.idle);
     }
 
     /// Rises with everything that readers must look at under the lock, in the order in which it happened.
@@ -287,8 +290,8 @@ impl Inner {
     }
 
     /// Ends the critical section, but for what readers without the lock will see of it.
-    pub(super) fn settle(&mut self) -> Garbage {
+    pub(super) fn settle(&mut self) -> Aftermath {
         self.index_charge.resize(self.index.bytes());
-        std::mem::take(&mut self.garbage)
+        std::mem::take(&mut self.aftermath)
     }
 }

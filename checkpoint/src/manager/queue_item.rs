@@ -3,7 +3,7 @@
 use super::config::Role;
 use super::dedup::Verdict;
 use super::inner::Inner;
-use crate::index::Place;
+use crate::index::{Place, Resident};
 use crate::{CheckpointError, Item, MemoryState, Namespace, Operation, Seqno};
 
 /// What queueing an operation did to the queue.
@@ -47,7 +47,7 @@ impl Inner {
     fn make_way(&mut self, item: &Item, namespace: Namespace, seqno: Seqno, history: bool) -> Effect {
         let (verdict, place) = self.place(item, namespace, history);
         let effect = match (verdict, place) {
-            (Verdict::Replace, Some(Place { resident: Some(position), .. })) => self.replace(position, seqno),
+            (Verdict::Replace, Some(Place { resident: Some(old), .. })) => self.replace(old, seqno),
             _ => Effect::New,
         };
         let is_visible = item.operation.is_visible();
@@ -138,14 +138,14 @@ impl Inner {
         }
     }
 
-    fn replace(&mut self, position: u64, by: Seqno) -> Effect {
-        let Some((payload, remains)) = self.queue.supersede(position, by) else { return Effect::New };
+    fn replace(&mut self, old: Resident, by: Seqno) -> Effect {
+        let Some((payload, remains)) = self.queue.supersede(old.at, by) else { return Effect::New };
         self.discard_remains(remains);
         self.open.live.remove(payload);
         self.deduplicated += 1;
         let persisted = self.persistence.and_then(|cursor| self.cursors.get(cursor));
         match persisted {
-            Some(cursor) if cursor.position > position => Effect::ReplacedPersisted,
+            Some(cursor) if cursor.position > old.position => Effect::ReplacedPersisted,
             _ => Effect::Replaced,
         }
     }

@@ -85,14 +85,23 @@ impl Header {
 #[derive(Debug)]
 pub(crate) enum Remains {
     /// Somebody still reads it.
-    Shared(#[expect(dead_code, reason = "it is held to be dropped")] Arc<Chunk>),
+    Shared(Arc<Chunk>),
     /// Nobody does.
     Owned {
         /// The places the items were in.
-        _emptied: Box<Chunk>,
+        emptied: Box<Chunk>,
         /// What was superseded.
         _dead: Vec<Slot>,
     },
+}
+
+impl Remains {
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Shared(chunk) => chunk.bytes(),
+            Self::Owned { emptied, .. } => emptied.bytes(),
+        }
+    }
 }
 
 /// Where readers who have come to the end of a chunk go on.
@@ -124,10 +133,7 @@ impl Chunk {
         match Arc::try_unwrap(chunk) {
             Ok(mut chunk) => {
                 let (live, dead): (Vec<_>, Vec<_>) = chunk.take().into_iter().partition(Slot::is_live);
-                (
-                    Arc::new(Self::full(header, live)),
-                    Remains::Owned { _emptied: Box::new(chunk), _dead: dead },
-                )
+                (Arc::new(Self::full(header, live)), Remains::Owned { emptied: Box::new(chunk), _dead: dead })
             }
             Err(chunk) => {
                 let live = chunk.as_slice().iter().filter(|slot| slot.is_live());
@@ -189,21 +195,21 @@ impl Chunk {
         self.header().published.0.load(Ordering::Acquire)
     }
 
-    /// Marks the item at `position` as replaced by the revision with seqno `by`. Returns the bytes of its key and value
-    /// if it was live.
-    pub(crate) fn supersede(&self, position: u64, by: Seqno) -> Option<usize> {
-        let slot = self.slot(position).filter(|slot| slot.is_live())?;
-        slot.superseded_by.store(by.0, Ordering::Relaxed);
-        Some(slot.item().payload_bytes())
-    }
-
-    /// The slot at `position`, if it is filled.
-    pub(crate) fn slot(&self, position: u64) -> Option<&Slot> {
+    /// The filled slot at `position`, by its index.
+    pub(crate) fn find(&self, position: u64) -> Option<(usize, &Slot)> {
         let index = match &self.header().positions {
             None => usize::try_from(position.checked_sub(self.start())?).ok()?,
             Some(positions) => positions.binary_search(&position).ok()?,
         };
-        self.as_slice().get(index)
+        self.as_slice().get(index).map(|slot| (index, slot))
+    }
+
+    /// Marks the item in a slot as replaced by the revision with seqno `by`. Returns the bytes of its key and value if it
+    /// was live.
+    pub(crate) fn supersede(&self, index: usize, by: Seqno) -> Option<usize> {
+        let slot = self.as_slice().get(index).filter(|slot| slot.is_live())?;
+        slot.superseded_by.store(by.0, Ordering::Relaxed);
+        Some(slot.item().payload_bytes())
     }
 
     /// The filled slots with positions in `from..to`, in order.

@@ -4,21 +4,28 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Chunk, Queue, Segment, Slot, Totals};
+use super::{At, Chunk, Queue, Segment, Slot, Totals};
 use crate::{Item, Operation, Seqno};
 
 impl Queue {
     /// The slot at `position`, unless that is below the base or not filled.
     pub(crate) fn slot(&self, position: u64) -> Option<&Slot> {
+        self.find(position).map(|(_, slot)| slot)
+    }
+
+    /// The same, and where it is.
+    fn find(&self, position: u64) -> Option<(At, &Slot)> {
         if position < self.base || position >= self.end {
             return None;
         }
-        self.segments.get(self.segment_at(position)?)?.chunk.slot(position)
+        let segment = self.segment_at(position)?;
+        let (slot, found) = self.segments.get(segment)?.chunk.find(position)?;
+        Some((At { segment, slot }, found))
     }
 
-    /// The live item at `position`.
-    pub(crate) fn live_item(&self, position: u64) -> Option<&Item> {
-        self.slot(position).filter(|slot| slot.is_live()).map(Slot::item)
+    /// The live item at `position`, and where it is.
+    pub(crate) fn live_item(&self, position: u64) -> Option<(At, &Item)> {
+        self.find(position).filter(|(_, slot)| slot.is_live()).map(|(at, slot)| (at, slot.item()))
     }
 
     /// The first position whose seqno is greater than `after`; O(log n). A vBucket state item counts as the seqno of

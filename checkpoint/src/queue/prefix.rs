@@ -64,6 +64,7 @@ mod tests {
 
     proptest! {
         #[test]
+        #[cfg_attr(miri, ignore = "too many steps")]
         fn it_counts_as_a_plain_list_does(steps in prop::collection::vec((0..500_usize, 0..50_i64), 1..200)) {
             let (mut counts, mut list) = (PrefixCounts::default(), Vec::<i64>::new());
             for (which, count) in steps {

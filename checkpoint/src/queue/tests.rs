@@ -18,6 +18,12 @@ fn push(queue: &mut Queue, item: Item) -> u64 {
     position
 }
 
+/// Takes out what is live at a position.
+fn supersede(queue: &mut Queue, position: u64, by: Seqno) -> Option<(usize, SmallVec<[Remains; 2]>)> {
+    let (at, _) = queue.live_item(position)?;
+    queue.supersede(at, by)
+}
+
 /// `k00001` with its prefix.
 const KEY_BYTES: usize = 7;
 
@@ -46,7 +52,7 @@ fn a_position_names_one_item_for_ever() {
     assert_eq!((queue.base(), queue.end()), (37, 101));
     for position in 37..101 {
         assert_eq!(queue.live_from(position), 101 - position as usize);
-        assert_eq!(queue.live_item(position).map(|item| item.seqno), Some(Seqno(position + 1)));
+        assert_eq!(queue.live_item(position).map(|(_, item)| item.seqno), Some(Seqno(position + 1)));
     }
     for outside in [0, 36, 101, u64::MAX] {
         assert!(queue.slot(outside).is_none(), "position {outside}");
@@ -56,10 +62,10 @@ fn a_position_names_one_item_for_ever() {
 #[test]
 fn a_superseded_slot_is_a_hole_that_keeps_its_place() {
     let (mut queue, _) = queue_of(1..=40);
-    assert!(queue.supersede(20, Seqno(41)).is_some());
-    assert!(queue.supersede(20, Seqno(42)).is_none(), "once is enough");
-    assert!(queue.supersede(40, Seqno(42)).is_none(), "nothing is there");
-    assert_eq!(queue.live_item(20), None);
+    assert!(supersede(&mut queue, 20, Seqno(41)).is_some());
+    assert!(supersede(&mut queue, 20, Seqno(42)).is_none(), "once is enough");
+    assert!(supersede(&mut queue, 40, Seqno(42)).is_none(), "nothing is there");
+    assert!(queue.live_item(20).is_none());
     assert_eq!(queue.slot(20).map(Slot::item).map(|item| item.seqno), Some(Seqno(21)));
     assert_eq!(queue.first_live(20).map(|item| item.seqno), Some(Seqno(22)));
     assert_eq!(queue.last_live_seqno(0, 21), Some(Seqno(20)));
@@ -99,7 +105,7 @@ fn seek_stops_before_a_vbucket_state_that_follows_the_seqno() {
 fn live_between_counts_any_range_exactly() {
     let (mut queue, _) = queue_of(1..=70);
     for position in (0..70).filter(|position| position % 3 == 0) {
-        queue.supersede(position, Seqno(100 + position));
+        supersede(&mut queue, position, Seqno(100 + position));
     }
     let _ = queue.advance_base(5);
     for from in 5..=70 {
@@ -171,7 +177,7 @@ fn a_chunk_of_large_values_is_closed_early() {
     assert_eq!(seqnos(&queue), [1, 2, 3, 4, 5, 6]);
     assert_eq!(queue.seek(Seqno(3)), 3);
     assert_eq!(queue.live_between(1, 5).items, 4);
-    assert!(queue.supersede(2, Seqno(7)).is_some());
+    assert!(supersede(&mut queue, 2, Seqno(7)).is_some());
     assert_eq!(seqnos(&queue), [1, 2, 4, 5, 6]);
     assert_eq!(queue.advance_base(4).len(), 2);
     assert_eq!(seqnos(&queue), [5, 6]);
@@ -188,7 +194,7 @@ fn memory_is_charged_when_queued_and_discharged_when_dropped() {
     assert_eq!((account.total(), queue.bytes()), (expected, expected));
 
     // A superseded item still is there for batches.
-    queue.supersede(0, Seqno(41));
+    supersede(&mut queue, 0, Seqno(41));
     assert_eq!(account.total(), expected);
 
     let freed = queue.advance_base(20);
@@ -216,7 +222,7 @@ fn a_batch_keeps_its_chunks_alive_and_charged() {
     };
     // After the batch was taken: items in it are replaced, then all that was there goes.
     push(&mut queue, item(21, 0));
-    assert!(queue.supersede(5, Seqno(21)).is_some());
+    assert!(supersede(&mut queue, 5, Seqno(21)).is_some());
     drop(queue.advance_base(21));
     assert_eq!(queue.bytes(), 0);
     assert_eq!(account.total(), (16 + 32) * SLOT_BYTES + 21 * KEY_BYTES, "both chunks");
@@ -229,8 +235,8 @@ fn a_batch_keeps_its_chunks_alive_and_charged() {
 #[test]
 fn a_batch_leaves_out_what_was_replaced_before_its_end() {
     let (mut queue, _) = queue_of(1..=4);
-    queue.supersede(1, Seqno(4));
-    queue.supersede(2, Seqno(5));
+    supersede(&mut queue, 1, Seqno(4));
+    supersede(&mut queue, 2, Seqno(5));
     let batch = Batch {
         chunks: queue.chunks(0, 4),
         from: 0,
@@ -249,7 +255,7 @@ fn values_are_shared_not_copied() {
     let value = Bytes::from(vec![1; 1000]);
     let mut queue = Queue::new(Account::new(None), 0);
     let at = push(&mut queue, Item { seqno: Seqno(1), ..Item::mutation(Key::new(b"k"), value.clone()) });
-    let queued = queue.live_item(at).and_then(|item| item.value.clone());
+    let queued = queue.live_item(at).and_then(|(_, item)| item.value.clone());
     assert_eq!(queued.map(|queued| queued.as_ptr()), Some(value.as_ptr()));
 }
 
@@ -261,7 +267,7 @@ fn a_queue_costs_memory_for_what_is_live_not_for_what_was_written() {
     push(&mut queue, item(1, 100));
     let mut hot = push(&mut queue, item(2, 100));
     for seqno in 3..=100_000 {
-        drop(queue.supersede(hot, Seqno(seqno)));
+        drop(supersede(&mut queue, hot, Seqno(seqno)));
         hot = push(&mut queue, item(seqno, 100));
     }
     assert_eq!(seqnos(&queue), [1, 100_000]);
@@ -282,12 +288,12 @@ fn what_is_dead_stays_within_what_is_live_and_a_bit() {
     // Chunks that are left alone once most of each is dead, and a key that is written on and on.
     let (mut queue, _) = queue_of(1..=20_000);
     for position in (0..20_000).filter(|position| position % 100 != 0) {
-        drop(queue.supersede(position, Seqno(30_000)));
+        drop(supersede(&mut queue, position, Seqno(30_000)));
     }
     assert!(queue.dead > queue.live && queue.dead <= queue.live + DEAD_SLOTS_MAX + 4_096, "{}", queue.dead);
     let mut hot = push(&mut queue, item(30_000, 0));
     for seqno in 30_001..31_000 {
-        drop(queue.supersede(hot, Seqno(seqno)));
+        drop(supersede(&mut queue, hot, Seqno(seqno)));
         hot = push(&mut queue, item(seqno, 0));
     }
     assert!(queue.dead <= queue.live + DEAD_SLOTS_MAX + 64, "{} dead, {} live", queue.dead, queue.live);
@@ -304,14 +310,14 @@ fn a_rewritten_chunk_keeps_every_position() {
         push(&mut queue, item(seqno, 0));
     }
     for position in (0..before).filter(|position| position % 2 == 0) {
-        drop(queue.supersede(position, Seqno(before)));
+        drop(supersede(&mut queue, position, Seqno(before)));
     }
     let end = before + 64;
     for seqno in before + 1..=end {
         push(&mut queue, item(seqno, 0));
     }
     let dead: Vec<u64> = (0..end).filter(|position| position % 8 != 3 && position % 2 == 1).collect();
-    let rewritten = dead.iter().filter_map(|&position| queue.supersede(position, Seqno(end + 1)));
+    let rewritten = dead.iter().filter_map(|&position| supersede(&mut queue, position, Seqno(end + 1)));
     let rewritten: usize = rewritten.map(|(_, remains)| remains.len()).sum();
     assert!(rewritten >= 3, "{rewritten} chunks were rewritten");
     let expected: Vec<u64> =
@@ -351,7 +357,7 @@ fn readers_of_a_rewritten_chunk_keep_the_old_one() {
         last: Seqno(0),
     };
     for position in 0..16 {
-        drop(queue.supersede(position, Seqno(33 + position)));
+        drop(supersede(&mut queue, position, Seqno(33 + position)));
     }
     assert_eq!(queue.first_live(0).map(|item| item.seqno), Some(Seqno(17)));
     assert_eq!(batch.items().count(), 16);

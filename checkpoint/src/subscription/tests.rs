@@ -117,3 +117,30 @@ fn waiting_ends_with_a_write_or_a_stop() {
     // The stop may come before the reader has looked; it never hangs, and reads the write or is stopped.
     assert!(matches!((&*first, &*second), ("a@1 " | "stopped", "stopped")), "{first:?} {second:?}");
 }
+
+#[test]
+#[cfg_attr(miri, ignore = "too many steps")]
+fn a_reader_at_the_tail_misses_no_replacement_in_a_chunk_that_was_rewritten() {
+    let manager = manager();
+    let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
+    set(&manager, "first");
+    assert_eq!(poll(&mut subscription), "first@1 ");
+    let cursor = manager.register("cursor", Seqno(1), true).expect("valid").cursor;
+    // More than may be dead without being rewritten, while the reader stands in the first of these chunks; then what is left
+    // of the first chunks is replaced in the chunks that took their place.
+    let all = 0..6_000;
+    let (most, rest): (Vec<_>, Vec<_>) = all.clone().partition(|key| key % 8 != 0);
+    for key in all.chain(most).chain(rest) {
+        set(&manager, &key.to_string());
+    }
+    let expected: Vec<_> = {
+        let batch = manager.read(cursor, ReadLimit::NONE).expect("registered");
+        batch.items().map(|item| item.seqno).collect()
+    };
+    assert_eq!(expected.len(), 6_000);
+    let mut seen = Vec::new();
+    while let Next::Batch(batch) = subscription.poll(ReadLimit::NONE).expect("registered") {
+        seen.extend(batch.items().map(|item| item.seqno));
+    }
+    assert_eq!(seen, expected);
+}

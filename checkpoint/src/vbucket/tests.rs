@@ -9,7 +9,7 @@ mod subscribe;
 mod transitions;
 
 const PERSISTING: CheckpointConfig =
-    CheckpointConfig { role: Role::Active, max_bytes: None, quota: None, persistence: true };
+    CheckpointConfig { role: Role::Active, max_bytes: None, quota: None, reclaimer: None, persistence: true };
 
 fn vbucket(state: State) -> (VBucket, VBucketState) {
     let persisted = VBucketState::new(state, FailoverLog::new(VbUuid(7)));

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
+use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig, FormatVersion};
 use persistence::disk::Disk;
 use persistence::{Engine, EngineError};
 
@@ -42,6 +42,8 @@ impl EngineOptions {
 
 fn couchstore(arguments: &mut Arguments<'_>) -> Result<Choice, String> {
     let modes = [("one-sync", CommitMode::OneSync), ("two-phase", CommitMode::TwoPhase)];
+    let versions = [("12", FormatVersion::V12), ("13", FormatVersion::V13), ("14", FormatVersion::V14)];
     let commit = arguments.choice("commit", &modes)?.unwrap_or_default();
-    Ok(Choice::Couchstore(CouchstoreConfig { commit, ..CouchstoreConfig::default() }))
+    let version = arguments.choice("version", &versions)?.unwrap_or_default();
+    Ok(Choice::Couchstore(CouchstoreConfig { commit, version, ..CouchstoreConfig::default() }))
 }

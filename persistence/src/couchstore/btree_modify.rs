@@ -19,7 +19,7 @@ use super::pointer::Pointer;
 use super::reduce::Tree;
 
 /// A changed node longer than this is cut.
-const THRESHOLD_BYTES: usize = 1279;
+pub(super) const THRESHOLD_BYTES: usize = 1279;
 /// How much is cut off at once.
 pub(super) const CUT_BYTES: usize = THRESHOLD_BYTES * 2 / 3;
 /// A node is never cut while it has so few entries.

@@ -59,6 +59,12 @@ fn body_length(source: &Source, data: &[u8]) -> Option<u64> {
     (length & CHUNK_BIT == 0 && length >= TAG_BYTES as u64).then_some(length)
 }
 
+/// What a chunk takes on disk, type bytes aside, of which [`read`] returned `body`.
+pub(super) fn disk_bytes(source: &Source, body: &[u8]) -> u64 {
+    let around = if source.cipher.is_some() { SEALED_HEAD_BYTES + TAG_BYTES as u64 } else { HEAD_BYTES };
+    around + body.len() as u64
+}
+
 /// Reads the chunk at `position`, which ends at or before `bound`. `hint` is a guess of the body's length.
 ///
 /// # Errors

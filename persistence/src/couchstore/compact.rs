@@ -24,6 +24,7 @@ mod catch_up;
 mod copy;
 mod files;
 mod filter;
+pub(super) mod single;
 mod sort;
 mod swap;
 mod target;
@@ -49,6 +50,7 @@ use self::filter::Rules;
 use self::swap::Ready;
 use self::target::Target;
 
+pub use self::single::compact_file;
 pub use self::trigger::CompactionConfig;
 
 /// The first pass and its index are done.
@@ -222,7 +224,8 @@ impl Context<'_> {
         mut copying: Copying,
         budget: Budget,
     ) -> Result<Next, EngineError> {
-        let is_over = copying.step(&tip, &mut target, self.files, self.report, budget)?;
+        let mut create = |name: &str| self.files.create(name);
+        let is_over = copying.step(&tip, &mut target, &mut create, self.report, budget)?;
         let progress = working("copying", copying.done(), rows(&tip));
         let next = if is_over {
             let indexing = copying.finish(&tip, &mut target)?;
@@ -262,7 +265,7 @@ impl Context<'_> {
             None if newest.position == at.position => {
                 return Ok(Some((Stage::Commit { at, target }, Progress::Reached(CAUGHT_UP))));
             }
-            None => Round::new(self.claim.vb(), &at, newest)?,
+            None => Round::new(&at, newest),
         };
         if !round.step(&mut target, self.report, budget)? {
             let progress = working("catching-up", 0, round.left());

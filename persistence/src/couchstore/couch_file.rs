@@ -13,7 +13,9 @@ use crate::{EngineError, ScanLimit, ScanSlice, VBucketInfo};
 use super::btree_read::{self, NodeShape};
 use super::doc_info::DocInfo;
 use super::find;
+use super::history;
 use super::keyring::Keyring;
+use super::layout::{self, Layout};
 use super::reduce::Tree;
 use super::tip::Tip;
 
@@ -78,13 +80,38 @@ impl CouchFile {
         path: &Path,
         keys: &Keyring,
     ) -> Result<(Self, Vec<EngineError>), EngineError> {
-        let (tip, passed) = find::newest_whole(disk.open(path, Access::ReadOnly)?, path, keys)?;
-        Ok((Self::at(tip)?, passed))
+        let (tip, mut passed) = find::newest_whole(disk.open(path, Access::ReadOnly)?, path, keys)?;
+        match (tip, passed.pop()) {
+            (Some(tip), last) => {
+                passed.extend(last);
+                Ok((Self::at(tip)?, passed))
+            }
+            (None, Some(last)) => Err(last),
+            (None, None) => {
+                Err(EngineError::Corrupt { path: path.into(), offset: 0, what: "no header".into() })
+            }
+        }
     }
 
     fn at(tip: Tip) -> Result<Self, EngineError> {
         let previous = find::previous(&tip)?;
         Ok(Self { tip, previous })
+    }
+
+    /// The same file at the commit before: the one this was derived from, or before version 14 the header below.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] if there is one and it is damaged; [`EngineError::Disk`].
+    pub fn older(&self) -> Result<Option<Self>, EngineError> {
+        history::before(&self.tip)?.map(Self::at).transpose()
+    }
+
+    /// What the file's bytes are, in at most `cells_max` cells. Reads every node and no body; damage is left out.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    pub fn layout(&self, cells_max: u64) -> Result<Layout, EngineError> {
+        layout::layout(&self.tip, cells_max)
     }
 
     /// The header it was opened at.
@@ -147,6 +174,24 @@ impl CouchFile {
         from: Seqno,
     ) -> Result<impl Iterator<Item = Result<DocInfo, EngineError>> + '_, EngineError> {
         self.tip.rows(from)
+    }
+
+    /// Rows by key as stored, ascending. Ends after an error.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
+    pub fn doc_infos_by_key(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<DocInfo, EngineError>> + '_, EngineError> {
+        self.tip.rows_by_id(b"")
+    }
+
+    /// The item a row tells of, with its body.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
+    pub fn item(&self, info: &DocInfo) -> Result<Item, EngineError> {
+        self.tip.item(info)
     }
 
     /// A row's body, decompressed where the store compressed it; `None` where there is none.

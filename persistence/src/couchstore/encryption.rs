@@ -64,6 +64,19 @@ impl KeyBlock {
     }
 }
 
+/// What block 0 of an encrypted file takes; nothing of others.
+///
+/// # Errors
+/// [`EngineError::Corrupt`] or [`EngineError::Disk`].
+pub(super) fn block_bytes(tip: &Tip) -> Result<u64, EngineError> {
+    if !tip.header.encrypted {
+        return Ok(0);
+    }
+    let KeyBlock { key_id, context, .. } = KeyBlock::read(&tip.source)?;
+    // Type, length, checksum, version, and the lengths of the two.
+    Ok(1 + 4 + 4 + 1 + 1 + 1 + (key_id.len() + context.len()) as u64)
+}
+
 /// Says that a file can't be written to because it is encrypted.
 pub(super) fn refuse(source: &Source) -> EngineError {
     match KeyBlock::read(source) {

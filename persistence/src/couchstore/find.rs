@@ -47,21 +47,29 @@ pub(super) fn newest_readable(
     unlocked(backwards(file, path, &mut Err)?, keys)
 }
 
-/// The newest commit whose header is whole, and the damage above it that was passed over.
+/// The newest commit whose header is whole, if one is, and the damage above it that was passed over.
 ///
 /// # Errors
-/// As [`newest_readable`], if no header is whole.
+/// As [`newest_readable`], but damage is none.
 pub(super) fn newest_whole(
     file: Arc<dyn DiskFile>,
     path: &Path,
     keys: &Keyring,
-) -> Result<(Tip, Vec<EngineError>), EngineError> {
+) -> Result<(Option<Tip>, Vec<EngineError>), EngineError> {
     let mut passed = Vec::new();
-    let tip = backwards(file, path, &mut |damage| {
+    let found = backwards(file, path, &mut |damage| {
         passed.push(damage);
         Ok(())
-    })?;
-    Ok((unlocked(tip, keys)?, passed))
+    });
+    match found {
+        Ok(tip) => Ok((Some(unlocked(tip, keys)?), passed)),
+        Err(EngineError::Corrupt { path, offset, .. }) => {
+            let what = "file has no header that is whole".to_owned();
+            passed.push(EngineError::Corrupt { path, offset, what });
+            Ok((None, passed))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn unlocked(mut tip: Tip, keys: &Keyring) -> Result<Tip, EngineError> {

@@ -39,8 +39,11 @@ pub(super) fn at_or_below(tip: &Tip, to: Seqno) -> Result<Earlier, EngineError> 
     Ok(Earlier::Found(Box::new(commit)))
 }
 
-/// The commit before this one.
-fn before(tip: &Tip) -> Result<Option<Tip>, EngineError> {
+/// The commit before this one: the one it was derived from, or before version 14 the next one below.
+///
+/// # Errors
+/// [`EngineError::Corrupt`] if there is one and it is damaged; [`EngineError::Disk`].
+pub(super) fn before(tip: &Tip) -> Result<Option<Tip>, EngineError> {
     if tip.header.version >= VERSION_PREVIOUS { named(tip) } else { below(tip) }
 }
 

@@ -48,7 +48,10 @@ impl Tip {
     /// The vBucket's state; `None` if none was committed yet.
     pub(super) fn state(&self) -> Result<Option<(VBucketState, StoreFigures)>, EngineError> {
         let Some(document) = self.local(vbstate::NAME)? else { return Ok(None) };
-        let state = vbstate::decode(&document);
+        let state = vbstate::decode(&document).map(|(mut state, figures)| {
+            state.purge_seqno = self.header.purge_seq.into();
+            (state, figures)
+        });
         state.map(Some).map_err(|what| self.source.corrupt(self.position, format!("_local/vbstate: {what}")))
     }
 }

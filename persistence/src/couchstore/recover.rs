@@ -59,7 +59,7 @@ pub(super) fn write_type(tip: &Tip) -> Result<(), EngineError> {
 }
 
 /// The commit right after `tip`, if all of it is there.
-fn successor(tip: &Tip) -> Result<Option<Tip>, EngineError> {
+pub(super) fn successor(tip: &Tip) -> Result<Option<Tip>, EngineError> {
     if tip.header.version < VERSION_PREVIOUS {
         return Ok(None);
     }

@@ -1,5 +1,7 @@
 //! Reductions: what each tree sums up below every pointer, so that counts and sizes cost nothing to ask.
 
+use std::fmt;
+
 use super::by_id;
 use super::fields::{Fields, put};
 
@@ -35,6 +37,18 @@ pub(super) enum Reduction {
     Documents { live: u64, deleted: u64, body_bytes: u64 },
     /// The local tree sums up nothing.
     Nothing,
+}
+
+impl fmt::Display for Reduction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows(rows) => write!(f, "{rows} rows"),
+            Self::Documents { live, deleted, body_bytes } => {
+                write!(f, "{live} documents, {deleted} tombstones, {body_bytes} bytes of bodies")
+            }
+            Self::Nothing => f.write_str("nothing"),
+        }
+    }
 }
 
 impl Reduction {

@@ -44,7 +44,8 @@ impl Tip {
         Ok(slice)
     }
 
-    fn rows_by_id(
+    /// Rows by stored key, from one on.
+    pub(super) fn rows_by_id(
         &self,
         from: &[u8],
     ) -> Result<impl Iterator<Item = Result<DocInfo, EngineError>> + '_, EngineError> {

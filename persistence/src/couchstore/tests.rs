@@ -6,6 +6,7 @@ mod crash;
 mod group;
 mod history;
 mod hostile;
+mod layout;
 mod limits;
 mod model;
 mod mutated;

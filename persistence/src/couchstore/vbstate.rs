@@ -151,6 +151,15 @@ pub(super) fn decode(document: &[u8]) -> Result<(VBucketState, StoreFigures), St
     Ok((state, figures))
 }
 
+/// Whether a document says that the keys beside it carry no collection prefix, as those before release 7.
+pub(super) fn lacks_namespaces(document: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Flag {
+        namespaces_supported: Option<bool>,
+    }
+    serde_json::from_slice(document).is_ok_and(|flag: Flag| flag.namespaces_supported == Some(false))
+}
+
 const fn type_name(snapshot_type: SnapshotType) -> &'static str {
     match snapshot_type {
         SnapshotType::Memory => "Memory",

@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::{Batch, Committed, EngineError};
 
 use super::document;
+use super::fields::U48_MAX;
 use super::index::Saved;
 use super::shared::Shared;
 use super::tip::Tip;
@@ -28,6 +29,14 @@ pub(super) use self::exchange::Claim;
 pub(super) struct Published {
     pub(super) tip: Tip,
     pub(super) state: Option<VBucketState>,
+}
+
+impl Published {
+    /// The purge seqno of a state is its commit's: of whatever raised it, a batch, a purge or a compaction.
+    fn new(tip: Tip, state: Option<VBucketState>) -> Self {
+        let purge_seqno = tip.header.purge_seq.into();
+        Self { tip, state: state.map(|state| VBucketState { purge_seqno, ..state }) }
+    }
 }
 
 /// A vBucket that is open for writing.
@@ -79,6 +88,10 @@ impl VBucket {
         let mut active = self.active.lock();
         self.check_writable(&active)?;
         let high = Seqno(active.writer.tip().header.update_seq);
+        if batch.state.purge_seqno.0 > U48_MAX {
+            let what = format!("vBucket {}: its purge seqno is beyond 48 bits", self.vb);
+            return Err(EngineError::InvalidArgument(what));
+        }
         let documents = document::from_items(self.vb, batch.items, high)?;
         let items = documents.len();
         let mut figures = active.figures;
@@ -92,13 +105,14 @@ impl VBucket {
         let state =
             state.map_err(|error| EngineError::InvalidArgument(format!("vBucket {}: {error}", self.vb)))?;
         active.writer.set_local(vbstate::NAME, Some(state.into()))?;
+        active.writer.raise_purge_seq(batch.state.purge_seqno.0);
         active.writer.commit(batch.timestamp)?;
 
         active.figures = figures;
         self.shared.documents.add(items as u64);
         let tip = active.writer.tip().clone();
         let high = Seqno(tip.header.update_seq);
-        *self.published.write() = Arc::new(Published { tip, state: Some(batch.state.clone()) });
+        *self.published.write() = Arc::new(Published::new(tip, Some(batch.state.clone())));
         Ok(Committed { high, items })
     }
 
@@ -136,7 +150,8 @@ impl VBucket {
     }
 }
 
-fn count_prepares(figures: &mut StoreFigures, saved: &Saved) {
+/// Takes what saving documents did into account.
+pub(super) fn count_prepares(figures: &mut StoreFigures, saved: &Saved) {
     let is_prepare = |info: &&super::doc_info::DocInfo| !info.deleted && document::is_prepared(&info.id);
     for info in saved.written.iter().filter(is_prepare) {
         figures.prepares = figures.prepares.saturating_add(1);

@@ -106,6 +106,12 @@ impl Writer {
         self.attempt(|writer| writer.modify(Tree::Local, &[action], &mut |_, _| Ok(())))
     }
 
+    /// Takes over the numbers of a file whose rows are copied: no seqno it has had is used again.
+    pub(super) fn set_seqnos(&mut self, update_seq: u64, purge_seq: u64) {
+        self.header.update_seq = self.header.update_seq.max(update_seq);
+        self.header.purge_seq = purge_seq;
+    }
+
     /// Makes what was saved durable, all of it or, on an error, nothing.
     pub(super) fn commit(&mut self, timestamp: u64) -> Result<(), EngineError> {
         self.attempt(|writer| writer.commit_header(timestamp))

@@ -2,7 +2,7 @@
 //!
 //! A commit's rows with a seqno above the last one's are exactly what has changed between the two, because seqnos only
 //! rise, and a key's newer row takes the place of its older one. Local documents are compared as a whole: they are few.
-//! What was removed without a new seqno, by a purge, would be missed: so a purge ends the compaction.
+//! What was removed without a new seqno, by a purge or a rollback, would be missed: so both end the compaction (`Claim`).
 //! E16. A round brings the target from one acknowledged commit to another. Nothing that was committed meanwhile is asked
 //! of the filter or purged: the next compaction does.
 
@@ -29,13 +29,8 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// # Errors
-    /// [`EngineError::Aborted`] if tombstones were purged between the two.
-    pub(super) fn new(vb: checkpoint::Vbid, from: &Tip, to: Tip) -> Result<Self, EngineError> {
-        if to.header.purge_seq != from.header.purge_seq {
-            return Err(EngineError::Aborted { vb, why: "tombstones were purged while it was compacted" });
-        }
-        Ok(Self { next: Seqno(from.header.update_seq).next(), to: to.uncached() })
+    pub(super) fn new(from: &Tip, to: Tip) -> Self {
+        Self { next: Seqno(from.header.update_seq).next(), to: to.uncached() }
     }
 
     /// Seqnos done, as far as can be told.
@@ -77,6 +72,7 @@ impl Round {
             target.update_locals(&self.to)?;
         }
         target.header.update_seq = self.to.header.update_seq;
+        target.header.purge_seq = target.header.purge_seq.max(self.to.header.purge_seq);
         Ok(self.to)
     }
 }
@@ -84,32 +80,4 @@ impl Round {
 /// What of the old file was written since the target's commit.
 pub(super) const fn behind_bytes(from: &Tip, to: &Tip) -> u64 {
     to.end.saturating_sub(from.end)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::sync::Arc;
-
-    use checkpoint::Vbid;
-
-    use super::*;
-    use crate::couchstore::CouchstoreConfig;
-    use crate::couchstore::shared::Shared;
-    use crate::couchstore::writer::Writer;
-    use crate::disk::{Disk, MemoryDisk};
-
-    #[test]
-    fn a_purge_beside_a_compaction_ends_it() {
-        // Its tombstones are gone without a new seqno: the new file would keep them.
-        let (disk, path) = (MemoryDisk::new(), Path::new("/7.couch.1"));
-        let shared = Arc::new(Shared::new(CouchstoreConfig::default()));
-        let mut writer = Writer::create(disk.create(path).expect("new"), path, shared).expect("created");
-        let from = writer.tip().clone();
-        writer.set_purge_seq(9);
-        writer.commit(1).expect("committed");
-        let round = Round::new(Vbid(7), &from, writer.tip().clone());
-        assert!(matches!(round, Err(EngineError::Aborted { vb: Vbid(7), .. })));
-        assert!(Round::new(Vbid(7), &from, from.clone()).is_ok());
-    }
 }

@@ -16,7 +16,7 @@ use crate::couchstore::{by_id, by_seqno};
 use crate::{Budget, CompactionReport, EngineError};
 
 use super::build::Builder;
-use super::files::Files;
+use super::files::Create;
 use super::filter::Rules;
 use super::sort::{Sorted, Sorter};
 use super::target::Target;
@@ -56,7 +56,7 @@ impl Copying {
         &mut self,
         tip: &Tip,
         target: &mut Target,
-        files: &mut Files,
+        create: Create<'_>,
         report: &mut CompactionReport,
         mut budget: Budget,
     ) -> Result<bool, EngineError> {
@@ -68,7 +68,7 @@ impl Copying {
             if self.rules.keeps(&tip.source, &info, report)? {
                 let info = target.copy_body(tip, info)?;
                 bytes = bytes.saturating_add(info.physical_bytes);
-                self.add(tip, target, files, info)?;
+                self.add(tip, target, create, info)?;
                 report.items_copied += 1;
             }
             if !budget.spend(bytes) {
@@ -82,7 +82,7 @@ impl Copying {
         &mut self,
         tip: &Tip,
         target: &mut Target,
-        files: &mut Files,
+        create: Create<'_>,
         info: DocInfo,
     ) -> Result<(), EngineError> {
         target.count(&info);
@@ -91,7 +91,7 @@ impl Copying {
             return Err(tip.source.corrupt(tip.position, format!("seqno {} out of order", info.seqno)));
         }
         self.by_id.push(info.id.clone(), by_id::encode(&info), &mut |run| {
-            files.create(&names::run(&target.out.source().path, run))
+            create(&names::run(&target.out.source().path, run))
         })
     }
 

@@ -17,6 +17,9 @@ use crate::couchstore::source::Source;
 /// A store, as long as it is open.
 pub(super) type Store = Weak<Mutex<Option<Open>>>;
 
+/// Makes an empty file of that name beside the target.
+pub(super) type Create<'a> = &'a mut dyn FnMut(&str) -> Result<Source, EngineError>;
+
 /// Calls `with` on the store's directory.
 ///
 /// # Errors

@@ -48,7 +48,7 @@ pub(super) fn swap(
                 if catch_up::behind_bytes(&ready.at, last) > behind_bytes_max {
                     return Ok(None);
                 }
-                let mut round = Round::new(vb, &ready.at, last.clone())?;
+                let mut round = Round::new(&ready.at, last.clone());
                 round.step(&mut ready.target, report, Budget::NONE)?;
                 ready.at = round.finish(&ready.at, &mut ready.target)?;
                 ready.tip = ready.target.commit(&ready.at)?;

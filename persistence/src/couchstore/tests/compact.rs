@@ -8,6 +8,7 @@ mod past;
 mod power;
 mod purge;
 mod shapes;
+mod single;
 mod versions;
 
 use checkpoint::{Item, Vbid};

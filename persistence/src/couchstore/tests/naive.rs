@@ -6,7 +6,7 @@ use checkpoint::{Item, Operation, Seqno, VBucketState};
 
 use crate::{Engine, RolledBack, ScanLimit, Snapshot, VBucketInfo};
 
-use super::support::VB;
+use super::support::{VB, check};
 
 /// A vBucket as of one commit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -105,14 +105,20 @@ pub(super) fn of(snapshot: &dyn Snapshot) -> Commit {
         high: snapshot.high().0,
         purge: info.purge.0,
         rows: slice.items.into_iter().map(|item| (item.seqno.0, item)).collect(),
-        state: snapshot.state().cloned(),
+        // The model has it in `purge`.
+        state: snapshot.state().map(|state| {
+            assert_eq!(state.purge_seqno, info.purge);
+            VBucketState { purge_seqno: Seqno::ZERO, ..state.clone() }
+        }),
     };
     assert_eq!(commit.info(), info);
     assert_eq!(snapshot.count(Seqno(0), Seqno::MAX).expect("readable"), commit.rows.len() as u64);
     commit
 }
 
+/// The newest commit, which must pass the engine's own check.
 pub(super) fn now(engine: &dyn Engine) -> Commit {
+    check(engine, VB);
     of(&*engine.snapshot(VB).expect("there"))
 }
 

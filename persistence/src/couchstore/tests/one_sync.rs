@@ -271,6 +271,7 @@ fn leftovers_go_and_strangers_stay() {
     disk.create(&dir().join("7.couch.10")).expect("new").write_at(&[&newer], 0).expect("written");
     let (engine, report) = open(&disk).expect("opens");
     assert_eq!(engine.vbuckets(), [VB]);
+    assert!(matches!(engine.check(Vbid(9)), Err(EngineError::UnknownVBucket { .. })));
     assert_eq!(engine.info(VB).expect("there").high, Seqno(15), "10 is newer than 1");
     assert_eq!(disk.list(&dir()).expect("listed"), ["7.couch.10", "master.couch.1", "notes.txt"]);
     let mut named: Vec<PathBuf> = report.repairs.into_iter().map(|(path, _)| path).collect();

@@ -71,8 +71,19 @@ pub(super) fn commit(engine: &dyn Engine, vb: Vbid, items: &[Item]) -> Result<Co
     engine.commit(&[batch]).pop().expect("one result a batch")
 }
 
-/// Every item of a vBucket by seqno. Also checks that the by-id index and the figures agree.
+/// What the engine's own check says of the vendor's `d_rich`, whose writer did not count its prepare, until it is compacted.
+const VENDORS_COUNT: &str = "the state tells of 0 prepares with 0 bytes, there are 1 with 24";
+
+/// Checks that a vBucket passes the engine's own check.
+pub(super) fn check(engine: &dyn Engine, vb: Vbid) {
+    let mut found = engine.check(vb).expect("readable");
+    found.retain(|finding| !finding.ends_with(VENDORS_COUNT));
+    assert_eq!(found, [""; 0]);
+}
+
+/// Every item of a vBucket by seqno. Also checks that the by-id index and the figures agree, and the whole file.
 pub(super) fn contents(engine: &dyn Engine, vb: Vbid) -> BTreeMap<u64, Item> {
+    check(engine, vb);
     let snapshot = engine.snapshot(vb).expect("there");
     let slice = snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
     assert_eq!(slice.next, None);

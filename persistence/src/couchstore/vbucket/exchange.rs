@@ -66,7 +66,7 @@ impl Claim {
         let tip = active.writer.tip().clone();
         let mut published = self.vbucket.published.write();
         let state = published.state.clone();
-        *published = Arc::new(Published { tip, state });
+        *published = Arc::new(Published::new(tip, state));
         Ok(true)
     }
 

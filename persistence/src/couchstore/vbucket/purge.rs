@@ -32,7 +32,7 @@ impl VBucket {
         active.epoch += 1;
         let tip = active.writer.tip().clone();
         let state = self.published().state.clone();
-        *self.published.write() = Arc::new(Published { tip, state });
+        *self.published.write() = Arc::new(Published::new(tip, state));
         Ok(Seqno(purged))
     }
 }

@@ -46,7 +46,7 @@ impl VBucket {
         active.figures = figures.unwrap_or_default();
         active.epoch += 1;
         let tip = active.writer.tip().clone();
-        *self.published.write() = Arc::new(Published { tip, state });
+        *self.published.write() = Arc::new(Published::new(tip, state));
         Ok(RolledBack::Done { high })
     }
 }

@@ -30,6 +30,11 @@ impl Writer {
         })
     }
 
+    /// Sets the purge seqno, unless it is higher already.
+    pub(in crate::couchstore) fn raise_purge_seq(&mut self, purge_seq: u64) {
+        self.header.purge_seq = self.header.purge_seq.max(purge_seq);
+    }
+
     /// Sets the highest tombstone ever purged.
     pub(in crate::couchstore) fn set_purge_seq(&mut self, purge_seq: u64) {
         self.header.purge_seq = purge_seq;

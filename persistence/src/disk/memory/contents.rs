@@ -6,8 +6,9 @@
 //! every other sector. Lengths change in order, but a write may extend the file also where earlier ones were lost.
 //!
 //! A failed sync puts unsynced writes into limbo: read as ever, but later syncs pass them by (where they extended the
-//! file these make the length durable, over zeros). What is written and synced over them afterwards is durable.
-//! Lengths are no bytes, and the next sync makes them durable.
+//! file these make the length durable, over zeros). Of several writes of a byte in limbo the disk may have any, also
+//! one that reads no longer see. What is written and synced over them afterwards is durable. Lengths are no bytes, and
+//! the next sync makes them durable.
 
 use std::ops::Range;
 

@@ -196,14 +196,14 @@ fn check(steps: &[Step]) -> u64 {
 #[test]
 fn few_keys_beside_a_compaction() {
     let compactions = std::cell::Cell::new(0);
-    let config = ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() };
     proptest::test_runner::TestRunner::new(config)
         .run(&prop::collection::vec(step(12), 1..80), |steps| {
             compactions.set(compactions.get() + check(&steps));
             Ok(())
         })
         .expect("no counterexample");
-    assert!(compactions.get() > 20, "{compactions:?}");
+    assert!(compactions.get() > 50, "{compactions:?}");
 }
 
 #[test]

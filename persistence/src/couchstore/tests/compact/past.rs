@@ -1,13 +1,13 @@
 //! Rollbacks and purges beside compactions, and after them: a job of a past that was given up ends, and what a rollback
 //! finds in a new file was committed.
 
-use checkpoint::Seqno;
+use checkpoint::{Seqno, VBucketState};
 
 use crate::disk::{Keep, MemoryDisk};
-use crate::{Engine, EngineError, Progress, RolledBack};
+use crate::{Batch, Engine, EngineError, Progress, RolledBack};
 
 use super::super::naive;
-use super::super::support::{VB, commit, delete, open, set};
+use super::super::support::{VB, commit, delete, open, set, state};
 use super::{POINTS, SMALL, batch, begin, names, store, to_end, to_point};
 
 /// Breaks off the history of a vBucket whose commits are at 20, 40, 60 and 62.
@@ -88,4 +88,44 @@ fn a_new_file_of_two_headers_goes_back_to_what_was_committed_and_no_further() {
     drop((job, engine));
     disk.crash(Keep::None);
     assert_eq!(naive::now(&open(&disk).expect("opens").0), committed);
+}
+
+/// A replica learns it from its active: without a purge of its own, and in the middle of a compaction.
+#[test]
+fn a_purge_seqno_that_a_batch_brings_is_kept() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let bring = |seqno: u64, purge_seqno: u64| {
+        let item = set(seqno, "brings", b"1");
+        let state = VBucketState { purge_seqno: Seqno(purge_seqno), ..state(seqno) };
+        let batch = Batch { vb: VB, items: &[&item], state: &state, timestamp: 1 };
+        engine.commit(&[batch]).pop().expect("one result a batch")
+    };
+    let purge_seqno = |engine: &dyn Engine| {
+        let snapshot = engine.snapshot(VB).expect("there");
+        let purge_seqno = engine.info(VB).expect("there").purge;
+        assert_eq!(snapshot.state().expect("committed").purge_seqno, purge_seqno);
+        purge_seqno.0
+    };
+    bring(61, 30).expect("committed");
+    assert_eq!(purge_seqno(&engine), 30);
+    bring(62, 20).expect("committed");
+    assert_eq!(purge_seqno(&engine), 30, "it never falls");
+    for beyond in [1 << 48, u64::MAX] {
+        assert!(matches!(bring(63, beyond), Err(EngineError::InvalidArgument(_))));
+    }
+    assert_eq!((purge_seqno(&engine), engine.info(VB).expect("there").high), (30, Seqno(62)));
+    let mut job = begin(&engine);
+    to_point(&mut *job, "compact-copied");
+    bring(63, 40).expect("committed");
+    to_point(&mut *job, "compact-before-rename");
+    bring(64, 50).expect("committed");
+    to_end(&mut *job, SMALL).expect("no failure");
+    assert_eq!((names(&disk), purge_seqno(&engine)), (vec!["7.couch.2".to_owned()], 50));
+    drop((job, engine));
+    disk.crash(Keep::None);
+    let (engine, _) = open(&disk).expect("opens");
+    assert_eq!(purge_seqno(&engine), 50);
+    assert_eq!(naive::rollback(&engine, 63), 63);
+    assert_eq!(purge_seqno(&engine), 40, "that of the commit gone back to");
 }

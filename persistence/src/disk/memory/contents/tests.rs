@@ -171,6 +171,21 @@ fn bytes_in_limbo_are_saved_by_writing_them_again() {
 }
 
 #[test]
+fn in_limbo_a_sector_may_be_as_after_any_of_its_writes() {
+    let mut contents = durable(0, 512);
+    write(&mut contents, 0, b'b', 100);
+    contents.write(0, Payload::Zeros(60));
+    contents.fail_sync();
+    contents.sync();
+    assert_eq!(runs(&bytes(contents.current())), ".60 b40 .412");
+    let expected = set(&[".512", "b100 .412", ".60 b40 .412"]);
+    assert_eq!(outcomes(&contents), expected, "b may have reached the disk before it was written over");
+    contents.write(0, Payload::Zeros(100));
+    contents.sync();
+    assert_eq!(outcomes(&contents), set(&[".512"]), "written again and synced, it is gone for good");
+}
+
+#[test]
 fn limbo_does_not_split_sectors() {
     let mut contents = durable(b'a', 1024);
     write(&mut contents, 0, b'b', 1024);

@@ -1,0 +1,86 @@
+//! Storage engines behind one face. In go commits of items, out come points by key and scans by seqno.
+//!
+//! Every engine keeps both indexes and changes them in one atomic commit, with the entry of the superseded seqno
+//! removed. The peers keep key -> seqno and seqno -> (key, value): a scan reads one table in order, a get looks up
+//! twice. Ours keeps the body apart, and both trees point to it. A commit has been synced when it returns.
+
+use std::path::Path;
+
+mod couchstore;
+mod fjall;
+mod lmdb;
+mod redb;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
+mod sqlite;
+
+pub const KEY_BYTES: usize = 20;
+pub const VALUE_BYTES: usize = 256;
+
+/// What an engine may keep of its data in memory, where it asks; the page cache comes on top.
+const CACHE_BYTES: usize = 256 << 20;
+
+pub type Key = [u8; KEY_BYTES];
+
+/// One item to be written.
+pub struct Write {
+    pub seqno: u64,
+    pub key: Key,
+    pub value: bytes::Bytes,
+}
+
+/// Is shown an item: its seqno, key and value.
+pub type See<'s> = &'s mut dyn FnMut(u64, &[u8], &[u8]);
+
+/// An open store. A failure ends the benchmark.
+pub trait Store {
+    /// Writes items of different keys, ascending by seqno; all of it is durable when it returns.
+    fn commit(&mut self, writes: &[Write]);
+
+    /// Shows every item in the order of seqnos, from one snapshot.
+    fn scan(&self, see: See<'_>);
+
+    /// Shows the value of each key, from one snapshot.
+    fn gets(&self, keys: &[Key], see: &mut dyn FnMut(&[u8]));
+
+    /// The highest seqno there is; 0 if none.
+    fn high(&self) -> u64;
+}
+
+/// Opens the store in a directory, made if need be; calls back with it; lets go of it in an orderly way.
+pub type With = fn(&Path, &mut dyn FnMut(&mut dyn Store));
+
+pub const ALL: &[(&str, With)] = &[
+    ("couchstore one-sync", couchstore::one_sync),
+    ("couchstore two-phase", couchstore::two_phase),
+    ("redb", redb::with),
+    ("fjall", fjall::with),
+    ("lmdb", lmdb::with),
+    ("sqlite", sqlite::with),
+    #[cfg(feature = "rocksdb")]
+    ("rocksdb", rocksdb::with),
+];
+
+/// The engine of that name.
+pub fn named(name: &str) -> Option<With> {
+    ALL.iter().find(|(known, _)| *known == name).map(|&(_, with)| with)
+}
+
+/// The items in the order of their keys: what b-trees like best.
+fn by_key(writes: &[Write]) -> Vec<&Write> {
+    let mut sorted: Vec<_> = writes.iter().collect();
+    sorted.sort_unstable_by_key(|write| write.key);
+    sorted
+}
+
+/// The value of the table by seqno: key, then value.
+fn row(write: &Write) -> Vec<u8> {
+    let mut row = Vec::with_capacity(KEY_BYTES + VALUE_BYTES);
+    row.extend_from_slice(&write.key);
+    row.extend_from_slice(&write.value);
+    row
+}
+
+fn seqno_of(bytes: &[u8]) -> u64 {
+    u64::from_be_bytes(bytes.try_into().expect("eight bytes"))
+}

@@ -1,0 +1,83 @@
+//! Opening after a kill: a process that writes is killed in the middle of it; then its store is opened here.
+//!
+//! Everything the process was told to be durable must be there. The files' pages are dropped from the system's cache
+//! before, so that what is read to open is read from disk. (Nothing that was written is lost by a kill: torn writes
+//! are not what this measures.)
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::storage;
+use super::work::Work;
+use crate::engines::{self, With};
+
+/// Items in a commit.
+const BATCH: u64 = 1_000;
+/// How many commits of overwrites are seen before the kill.
+const COMMITS: usize = 20;
+
+#[derive(Args)]
+pub struct ChildArguments {
+    #[arg(long)]
+    peer: String,
+    #[arg(long)]
+    dir: PathBuf,
+    #[arg(long)]
+    items: u64,
+}
+
+/// What the process does that will be killed: says the highest durable seqno after each commit.
+pub fn child(arguments: &ChildArguments) {
+    let with = engines::named(&arguments.peer).expect("its parent knows the names");
+    with(&arguments.dir, &mut |store| {
+        let mut work = Work::new(arguments.items);
+        let mut out = std::io::stdout();
+        loop {
+            let writes = work.next(BATCH);
+            store.commit(&writes);
+            let high = writes.last().expect("a batch").seqno;
+            if writeln!(out, "{high}").is_err() {
+                // The parent is gone.
+                return;
+            }
+        }
+    });
+}
+
+/// How long it takes until the store of a killed process has told its highest seqno.
+pub fn after_kill(peer: &str, with: With, dir: &Path, items: u64) -> Duration {
+    let mut child = Command::new(std::env::current_exe().expect("running"))
+        .args(["store-child", "--peer", peer, "--items", &items.to_string(), "--dir"])
+        .arg(dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let durable = |lines: usize, mut high: u64, of: &mut dyn Iterator<Item = std::io::Result<String>>| {
+        for line in of.take(lines) {
+            high = line.expect("text").parse().unwrap_or(high);
+        }
+        high
+    };
+    let high = durable(items.div_ceil(BATCH) as usize + COMMITS, 0, &mut lines);
+    child.kill().expect("runs until it is killed");
+    let high = durable(usize::MAX, high, &mut lines);
+    child.wait().expect("killed");
+
+    storage::forget_cached(dir);
+    let mut took = Duration::ZERO;
+    let started = Instant::now();
+    with(dir, &mut |store| {
+        let found = store.high();
+        took = started.elapsed();
+        assert!(found >= high, "{peer} lost what it had acknowledged: {found} is below {high}");
+        let mut count = 0;
+        store.scan(&mut |_, _, _| count += 1);
+        assert_eq!(count, items, "{peer} has not each key once");
+    });
+    took
+}

@@ -1,0 +1,74 @@
+//! What a directory's storage is and did: its file system, bytes written, sizes; and how to forget what it cached.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Advice, fadvise};
+
+/// Bytes of a sector in the kernel's statistics, whatever the device has.
+const SECTOR_BYTES: u64 = 512;
+
+/// Bytes written so far.
+#[derive(Clone, Copy)]
+pub struct Written {
+    /// By this process, as the kernel accounts it: whole pages that were dirtied.
+    accounted: f64,
+    /// To the device, by everyone; NaN if it has no statistics.
+    device: f64,
+}
+
+impl Written {
+    pub fn now(dir: &Path) -> Self {
+        let io = fs::read_to_string("/proc/self/io").expect("Linux has it");
+        let accounted = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        let accounted = accounted.and_then(|bytes| bytes.parse().ok()).expect("a number");
+        Self { accounted, device: device_bytes(dir).unwrap_or(f64::NAN) }
+    }
+
+    /// Accounted and device bytes since then, for each of `bytes`.
+    pub fn since(self, before: Self, bytes: u64) -> [f64; 2] {
+        [(self.accounted - before.accounted) / bytes as f64, (self.device - before.device) / bytes as f64]
+    }
+}
+
+fn device_bytes(dir: &Path) -> Option<f64> {
+    let device = fs::metadata(dir).ok()?.dev();
+    let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xfff00);
+    let statistics = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
+    let sectors: u64 = statistics.split_whitespace().nth(6)?.parse().ok()?;
+    Some((sectors * SECTOR_BYTES) as f64)
+}
+
+/// The file system of a directory, and what it is on.
+pub fn file_system(dir: &Path) -> String {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let above = fields.filter(|fields| fields.len() > 2 && dir.starts_with(fields[1]));
+    let nearest = above.max_by_key(|fields| fields[1].len());
+    nearest.map_or_else(|| "unknown".to_owned(), |fields| format!("{} on {}", fields[2], fields[0]))
+}
+
+/// What the files in a directory take on disk, in bytes.
+pub fn allocated_bytes(dir: &Path) -> u64 {
+    files(dir).iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.blocks() * 512).sum()
+}
+
+/// Makes the system forget what it has cached of the files in a directory.
+pub fn forget_cached(dir: &Path) {
+    for path in files(dir) {
+        let file = File::open(path).expect("listed");
+        // Only what is on disk can be forgotten.
+        file.sync_all().expect("syncs");
+        fadvise(&file, 0, None, Advice::DontNeed).expect("a hint");
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).expect("a directory").flatten() {
+        let path = entry.path();
+        if path.is_dir() { files.extend(self::files(&path)) } else { files.push(path) }
+    }
+    files
+}

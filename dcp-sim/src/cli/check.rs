@@ -1,0 +1,234 @@
+//! `dcp-sim check`: verifies the files of a store and tells what is wrong, with file and offset.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use persistence::couchstore::{CheckObserver, CheckReport, Finding, Keyring, Severity, Tree, check_file};
+use persistence::disk::OsDisk;
+use serde::Serialize;
+
+use super::store::{KeyArguments, Other, SCHEMA, Target, Targets, text_or_hex};
+use super::{Exit, Failure};
+use crate::report::units;
+
+const EXAMPLES: &str = "\
+Examples:
+  dcp-sim check 7.couch.1
+  dcp-sim check /tmp/cluster/node-0
+  dcp-sim check /opt/couchbase/var/lib/couchbase/data/travel-sample --json
+";
+
+/// So many findings of a file are kept for JSON; the rest is counted.
+const FINDINGS_MAX: usize = 1_000;
+
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(super) struct CheckArguments {
+    /// A couchstore file, or a store's directory.
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    #[command(flatten)]
+    keys: KeyArguments,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: u32,
+    command: &'static str,
+    sound: bool,
+    files: &'a [Checked],
+    others: &'a [Other],
+}
+
+/// One file, looked at.
+#[derive(Serialize)]
+struct Checked {
+    #[serde(flatten)]
+    target: Target,
+    sound: bool,
+    /// Why it could not be looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    headers: u64,
+    nodes: u64,
+    rows: u64,
+    bodies: u64,
+    body_bytes: u64,
+    file_bytes: u64,
+    findings: Vec<JsonFinding>,
+    findings_left_out: u64,
+    #[serde(skip)]
+    exit: Exit,
+}
+
+#[derive(Serialize)]
+struct JsonFinding {
+    severity: &'static str,
+    kind: &'static str,
+    offset: u64,
+    tree: Option<&'static str>,
+    seqno: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored_key_hex: Option<String>,
+    what: String,
+}
+
+impl From<&Finding> for JsonFinding {
+    fn from(finding: &Finding) -> Self {
+        let (stored_key, stored_key_hex) = match finding.key.as_deref().map(text_or_hex) {
+            Some((text, hex)) => (text.map(str::to_owned), hex),
+            None => (None, None),
+        };
+        Self {
+            severity: finding.severity().name(),
+            kind: finding.kind.name(),
+            offset: finding.offset,
+            tree: finding.tree.map(|tree| match tree {
+                Tree::BySeqno => "by-seqno",
+                Tree::ById => "by-id",
+                Tree::Local => "local",
+            }),
+            seqno: finding.seqno.map(|seqno| seqno.0),
+            stored_key,
+            stored_key_hex,
+            what: finding.what.clone(),
+        }
+    }
+}
+
+pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
+    let keys = arguments.keys.read()?;
+    let targets = Targets::find(&arguments.path, None)?;
+    targets.note_others();
+    let checked: Vec<Checked> = targets
+        .files
+        .iter()
+        .map(|target| look_at(target, &keys, arguments.json))
+        .collect::<Result<_, _>>()?;
+    let damaged = checked.iter().filter(|file| file.exit == Exit::Corrupt).count();
+    let failed = checked.iter().find(|file| file.error.is_some());
+    let sound = damaged == 0 && failed.is_none();
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        let document =
+            Document { schema: SCHEMA, command: "check", sound, files: &checked, others: &targets.others };
+        serde_json::to_writer(&mut out, &document).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else if targets.is_directory {
+        let files = units::things(checked.len() as u64, "file", "files");
+        let verdict = if damaged == 0 { "none damaged".to_owned() } else { format!("{damaged} DAMAGED") };
+        writeln!(out, "{files}, {verdict}")?;
+    }
+    Ok(match failed {
+        _ if damaged > 0 => Exit::Corrupt,
+        Some(file) => file.exit,
+        None => Exit::Ok,
+    })
+}
+
+/// Checks a file. One that can't be opened is told, and does not keep the others from being looked at.
+fn look_at(target: &Target, keys: &Keyring, json: bool) -> Result<Checked, Failure> {
+    let mut watch = Watch::new(target, json);
+    let result = check_file(&OsDisk::new(), target.path(), keys, &mut watch);
+    watch.bar.finish_and_clear();
+    if let Some(error) = watch.failed {
+        return Err(error.into());
+    }
+    let (report, error, failed) = match result {
+        Ok(report) => (report, None, Exit::Ok),
+        Err(error) => {
+            let failure = Failure::from(error);
+            eprintln!("error: {}", failure.error);
+            (CheckReport::default(), Some(failure.error), failure.exit)
+        }
+    };
+    let exit = if watch.damage > 0 { Exit::Corrupt } else { failed };
+    if !json && error.is_none() {
+        let word = if watch.damage > 0 { "DAMAGED" } else { "sound" };
+        writeln!(
+            io::stdout().lock(),
+            "{}: {word}: {}, {}, {}, {} of {} in {}",
+            target.path,
+            units::things(report.headers, "header", "headers"),
+            units::things(report.nodes, "node", "nodes"),
+            units::things(report.rows, "row", "rows"),
+            units::things(report.bodies, "body", "bodies"),
+            units::bytes(report.body_bytes),
+            units::bytes(report.file_bytes),
+        )?;
+    }
+    Ok(Checked {
+        target: target.clone(),
+        sound: exit == Exit::Ok,
+        error,
+        headers: report.headers,
+        nodes: report.nodes,
+        rows: report.rows,
+        bodies: report.bodies,
+        body_bytes: report.body_bytes,
+        file_bytes: report.file_bytes,
+        findings: watch.kept,
+        findings_left_out: watch.left_out,
+        exit,
+    })
+}
+
+/// Prints findings as they come, or keeps them.
+struct Watch<'a> {
+    target: &'a Target,
+    json: bool,
+    bar: ProgressBar,
+    damage: u64,
+    kept: Vec<JsonFinding>,
+    left_out: u64,
+    failed: Option<io::Error>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(target: &'a Target, json: bool) -> Self {
+        Self { target, json, bar: progress_bar(), damage: 0, kept: Vec::new(), left_out: 0, failed: None }
+    }
+}
+
+/// Rows on a terminal, nothing elsewhere.
+pub(super) fn progress_bar() -> ProgressBar {
+    let is_terminal = io::stderr().is_terminal();
+    let target = if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(None, target);
+    match ProgressStyle::with_template("{bar:30} {pos}/{len} rows  {elapsed}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// A bar is moved once in so many rows.
+pub(super) const PROGRESS_ROWS: u64 = 1_024;
+
+impl CheckObserver for Watch<'_> {
+    fn found(&mut self, finding: Finding) {
+        self.damage += u64::from(finding.severity() == Severity::Damage);
+        if !self.json {
+            let (path, word) = (&self.target.path, finding.severity().name());
+            let printed = self.bar.suspend(|| writeln!(io::stdout().lock(), "{path}: {word}: {finding}"));
+            self.failed = self.failed.take().or(printed.err());
+        } else if self.kept.len() < FINDINGS_MAX {
+            self.kept.push(JsonFinding::from(&finding));
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    fn progress(&mut self, done: u64, total: u64) {
+        if done.is_multiple_of(PROGRESS_ROWS) {
+            self.bar.set_length(total);
+            self.bar.set_position(done);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Compacting a store where it is: a directory goes in, each vBucket's newest file is replaced by a smaller one.
+//!
+//! Always: the store is taken for as long as it lasts, so that no other of ours has it open; a vBucket that can't be
+//! compacted keeps its file and keeps no other from being compacted.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use checkpoint::Vbid;
+use indicatif::ProgressBar;
+use persistence::couchstore::{Couchstore, CouchstoreConfig, FormatVersion, list_store};
+use persistence::disk::{DiskErrorKind, OsDisk};
+use persistence::{Budget, CompactionReport, CompactionRequest, Engine, EngineError, Progress};
+
+use super::super::check::progress_bar;
+use super::super::store::{Target, Targets};
+use super::super::{Exit, Failure};
+use super::{Compacted, Purge};
+
+/// Progress is shown once in so many items.
+const STEP: Budget = Budget { items: 4_096, bytes: u64::MAX };
+
+/// Files keep their version, so that whoever could read them still can.
+const CONFIG: CouchstoreConfig = CouchstoreConfig {
+    commit: persistence::couchstore::CommitMode::TwoPhase,
+    version: FormatVersion::V12,
+    compaction: persistence::couchstore::CompactionConfig::DEFAULT,
+};
+
+pub(super) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Failure> {
+    let metadata = fs::metadata(path)
+        .map_err(|error| Failure::new(Exit::Io, &format!("{}: {error}", path.display())))?;
+    if !metadata.is_dir() {
+        let error = format!("{} is no directory", path.display());
+        return Err(Failure::new(Exit::Usage, &error)
+            .with_hint("--in-place takes a store's directory; for one file use --output".to_owned()));
+    }
+    // What is no store is not made one by opening it.
+    let targets = Targets::find(path, None)?;
+    let (store, recovered) = Couchstore::open(Arc::new(OsDisk::new()), path, CONFIG).map_err(in_use)?;
+    for (file, what) in &recovered.repairs {
+        eprintln!("note: {}: {what}", file.display());
+    }
+    let bar = progress_bar();
+    let mut results = Vec::new();
+    for target in targets.files {
+        let Some(vb) = target.vb.map(Vbid) else { continue };
+        let result = one(&store, vb, purge.request(), &bar);
+        let is_over = matches!(result, Err(EngineError::Poisoned { .. }));
+        results.push((target, vb, result));
+        if is_over {
+            // Every other vBucket would say the same.
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    let closed = store.close();
+    let now = newest(path)?;
+    let files = results.into_iter().map(|(target, vb, result)| told(&target, now.get(&vb), result)).collect();
+    closed?;
+    Ok(files)
+}
+
+fn one(
+    store: &Couchstore,
+    vb: Vbid,
+    request: CompactionRequest,
+    bar: &ProgressBar,
+) -> Result<CompactionReport, EngineError> {
+    let mut job = store.compact(vb, request)?;
+    loop {
+        match job.step(STEP)? {
+            Progress::Working { done, of, .. } => {
+                bar.set_length(of);
+                bar.set_position(done);
+            }
+            Progress::Reached(_) => {}
+            Progress::Done(report) => return Ok(report),
+        }
+    }
+}
+
+fn told(target: &Target, now: Option<&PathBuf>, result: Result<CompactionReport, EngineError>) -> Compacted {
+    match (result, now) {
+        (Ok(report), now) => Compacted::done(target, now.map_or(target.path(), PathBuf::as_path), &report),
+        (Err(error), _) => {
+            let failure = Failure::from(error);
+            eprintln!("error: {}", failure.error);
+            if let Some(hint) = &failure.hint {
+                eprintln!("hint: {hint}");
+            }
+            Compacted::failed(target, failure)
+        }
+    }
+}
+
+fn newest(dir: &Path) -> Result<BTreeMap<Vbid, PathBuf>, Failure> {
+    let listing = list_store(&OsDisk::new(), dir)?;
+    Ok(listing.files.into_iter().map(|file| (file.vb, file.path)).collect())
+}
+
+fn in_use(error: EngineError) -> Failure {
+    let is_locked = matches!(&error, EngineError::Disk(disk) if disk.kind == DiskErrorKind::Locked);
+    let failure = Failure::from(error);
+    if is_locked {
+        failure.with_hint("the store is open elsewhere: close it first".to_owned())
+    } else {
+        failure
+    }
+}

@@ -1,0 +1,37 @@
+//! Everything given to a reclaimer is freed, and its thread neither sleeps through something given nor through a stop.
+//!
+//! One thread frees; another fills a manager, expels and stops it. Finding nothing and getting ready to be woken are one
+//! step of the reclaimer's lock: were it ready only after that, something given or a stop in between would wake nobody,
+//! and loom would report the thread as deadlocked.
+#![cfg(checkpoint_loom)]
+
+use checkpoint::fault::Fault;
+use checkpoint::{CheckpointConfig, CheckpointManager, Quota, QuotaConfig, Reclaimer, Seqno};
+use loom::thread;
+use lowtide_loom_tests::{assert_caught, every_order, set};
+
+#[test]
+fn reclaimer() {
+    every_order(|| {
+        let quota = Quota::new(QuotaConfig { limit_bytes: 1 << 20, ..QuotaConfig::default() });
+        let (quota, reclaimer) = (quota.expect("the marks are in order"), Reclaimer::new());
+        let freeing = {
+            let reclaimer = reclaimer.clone();
+            thread::spawn(move || reclaimer.run())
+        };
+        let (quota_of, reclaimer_of) = (Some(quota.clone()), Some(reclaimer.clone()));
+        let config =
+            CheckpointConfig { quota: quota_of, reclaimer: reclaimer_of, ..CheckpointConfig::default() };
+        let manager = CheckpointManager::new(config, Seqno::ZERO);
+        set(&manager, "a");
+        manager.expel();
+        reclaimer.stop();
+        freeing.join().expect("it ends");
+        assert_eq!((quota.used_bytes(), reclaimer.pending_bytes()), (0, 0));
+    });
+}
+
+#[test]
+fn the_broken_variant_is_caught() {
+    assert_caught("reclaimer", &[Fault::ReclaimerLowersLate]);
+}

@@ -1,0 +1,189 @@
+//! Verifying one file at a header, byte by byte of what it reaches: a file goes in, findings come out.
+//!
+//! Looked at: every checksum; nodes, their keys, depth, sizes and sums; every row, its metadata and its body; that both
+//! indexes hold the same rows; that nothing lies where something else is; local documents and the vBucket's state; the
+//! headers before. Always (T1): what is wrong is told and the work goes on; nothing is written; memory is a node for
+//! each level of a tree, one body, and at most a 32nd of the live part of the file, besides what the observer keeps.
+//!
+//! Bodies and rows may carry sizes as older releases counted them, which is no finding.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::EngineError;
+use crate::disk::{Access, Disk};
+
+use super::extents::Extents;
+use super::header::VERSION_PREVIOUS;
+use super::keyring::Keyring;
+use super::recover;
+use super::reduce::Tree;
+use super::survey;
+use super::tip::Tip;
+use super::{block, encryption, find, history};
+
+mod cross;
+mod finding;
+mod rows;
+mod state;
+#[cfg(test)]
+pub(super) mod tests;
+
+pub use finding::{Finding, FindingKind, Severity};
+
+use cross::Digest;
+use rows::RowCheck;
+use state::StateCheck;
+
+/// Who is told what a check finds, as it finds it.
+pub trait CheckObserver {
+    /// Something is wrong, or worth knowing.
+    fn found(&mut self, finding: Finding);
+
+    /// So many rows of so many have been looked at.
+    fn progress(&mut self, done: u64, total: u64) {
+        let _ = (done, total);
+    }
+}
+
+impl CheckObserver for Vec<Finding> {
+    fn found(&mut self, finding: Finding) {
+        self.push(finding);
+    }
+}
+
+/// What a check has looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Headers, from the newest back.
+    pub headers: u64,
+    /// Nodes of the three trees.
+    pub nodes: u64,
+    /// Rows of the by-seqno index.
+    pub rows: u64,
+    /// Bodies.
+    pub bodies: u64,
+    /// What they take on disk.
+    pub body_bytes: u64,
+    /// The file's length.
+    pub file_bytes: u64,
+}
+
+/// Verifies the file at its newest header; if that is damaged, at the newest that is not. An encrypted one needs its key.
+///
+/// # Errors
+/// [`EngineError::KeyMissing`] or [`EngineError::KeyWrong`]; [`EngineError::Unsupported`] if the file is of another
+/// version than 11 to 14; [`EngineError::Disk`].
+pub fn check_file(
+    disk: &dyn Disk,
+    path: &Path,
+    keys: &Keyring,
+    observer: &mut dyn CheckObserver,
+) -> Result<CheckReport, EngineError> {
+    let file = disk.open(path, Access::ReadOnly)?;
+    let (tip, damage) = find::newest_whole(Arc::clone(&file), path, keys)?;
+    for error in damage {
+        observer.found(Finding::of_error(FindingKind::Header, error)?);
+    }
+    let Some(tip) = tip else {
+        return Ok(CheckReport { file_bytes: file.len()?, ..CheckReport::default() });
+    };
+    tail(&tip, observer)?;
+    check_tip(&tip, observer)
+}
+
+/// Verifies everything a commit reaches.
+///
+/// # Errors
+/// [`EngineError::Disk`].
+pub(super) fn check_tip(tip: &Tip, observer: &mut dyn CheckObserver) -> Result<CheckReport, EngineError> {
+    let mut taken = Extents::default();
+    taken.take(0, encryption::block_bytes(tip)?);
+    let mut report = CheckReport { file_bytes: tip.source.file.len()?, ..CheckReport::default() };
+    report.headers = header_chain(tip, observer)?;
+
+    let mut digests = [Digest::default(); 2];
+    let mut prepares = rows::Prepares::default();
+    for (tree, digest) in [Tree::BySeqno, Tree::ById].into_iter().zip(&mut digests) {
+        let mut check = RowCheck::new(tip, tree, observer);
+        survey::survey(tip, tree, &mut taken, &mut check)?;
+        let seen = check.finish();
+        *digest = seen.digest;
+        report.nodes += seen.nodes;
+        if tree == Tree::BySeqno {
+            report.rows = seen.digest.rows;
+            prepares = seen.prepares;
+        }
+    }
+    let bodies = rows::bodies(tip, &mut taken, observer)?;
+    (report.bodies, report.body_bytes) = (bodies.count, bodies.bytes);
+    let [by_seqno, by_id] = digests;
+    if by_seqno != by_id {
+        cross::compare(tip, observer)?;
+    }
+    let mut check = StateCheck::new(tip, observer);
+    survey::survey(tip, Tree::Local, &mut taken, &mut check)?;
+    report.nodes += check.finish(prepares);
+    purge_seqno(tip, observer);
+    Ok(report)
+}
+
+/// Follows the headers back to the first; says how many there are.
+fn header_chain(tip: &Tip, observer: &mut dyn CheckObserver) -> Result<u64, EngineError> {
+    let mut count = 1;
+    let mut current = tip.clone();
+    loop {
+        match history::before(&current) {
+            Ok(None) => return Ok(count),
+            Ok(Some(older)) => {
+                count += 1;
+                // Before version 14 what a rollback gave up lies between, and nothing tells.
+                if older.header.version >= VERSION_PREVIOUS
+                    && older.header.update_seq > current.header.update_seq
+                {
+                    let what = format!(
+                        "header's high seqno {} is above {}, that of the header after it",
+                        older.header.update_seq, current.header.update_seq
+                    );
+                    observer.found(Finding::new(FindingKind::Chain, older.position, what));
+                }
+                current = older;
+            }
+            Err(error) => {
+                observer.found(Finding::of_error(FindingKind::Chain, error)?);
+                return Ok(count);
+            }
+        }
+    }
+}
+
+/// What lies behind the commit: opening the file for writing finishes it, or cuts it off.
+fn tail(tip: &Tip, observer: &mut dyn CheckObserver) -> Result<(), EngineError> {
+    let len = tip.source.file.len()?;
+    if len <= tip.end {
+        return Ok(());
+    }
+    let what = match recover::successor(tip)? {
+        Some(next) => format!(
+            "a complete commit with high seqno {} is not activated: opening the store for writing does that",
+            next.header.update_seq
+        ),
+        None => format!("{} bytes after the newest header belong to no commit", len - tip.end),
+    };
+    observer.found(Finding::new(FindingKind::Tail, tip.end, what));
+    Ok(())
+}
+
+fn purge_seqno(tip: &Tip, observer: &mut dyn CheckObserver) {
+    let (high, purge) = (tip.header.update_seq, tip.header.purge_seq);
+    if purge > high {
+        let what = format!("purge seqno {purge} is above the high seqno {high}");
+        observer.found(Finding::new(FindingKind::PurgeSeqno, tip.position, what));
+    }
+}
+
+/// The first byte of data of a chunk at `position`, and the one after its last.
+pub(super) fn extent(position: u64, disk_bytes: u64) -> (u64, u64) {
+    let start = block::data_start(position);
+    (start, block::end_of(start, disk_bytes))
+}

@@ -1,0 +1,104 @@
+//! Whether both indexes hold the same rows. Each is summed up in an order that doesn't matter; only if the sums differ
+//! is every row looked up in the other index, to say which it is.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use bytes::Bytes;
+
+use crate::EngineError;
+use crate::couchstore::by_seqno;
+use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::extents::Extents;
+use crate::couchstore::reduce::Tree;
+use crate::couchstore::survey::{self, Flaw, Surveyed, Surveyor};
+use crate::couchstore::tip::Tip;
+use crate::couchstore::{btree_read, by_id};
+
+use super::{CheckObserver, Finding, FindingKind, rows};
+
+/// The sum of an index's rows: two 64-bit hashes of each. Damage does not make two differ alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Digest {
+    pub(super) rows: u64,
+    sums: [u64; 2],
+}
+
+impl Digest {
+    pub(super) fn add(&mut self, info: &DocInfo) {
+        let row = by_id::encode(info);
+        self.rows = self.rows.saturating_add(1);
+        for (salt, sum) in (0..).zip(&mut self.sums) {
+            let mut hasher = DefaultHasher::new();
+            hasher.write_u8(salt);
+            hasher.write_usize(info.id.len());
+            hasher.write(&info.id);
+            hasher.write(&row);
+            *sum = sum.wrapping_add(hasher.finish());
+        }
+    }
+}
+
+/// Tells each row that is not the same in both indexes.
+pub(super) fn compare(tip: &Tip, observer: &mut dyn CheckObserver) -> Result<(), EngineError> {
+    for tree in [Tree::BySeqno, Tree::ById] {
+        let mut lookup = Lookup { tip, tree, observer };
+        survey::survey(tip, tree, &mut Extents::default(), &mut lookup)?;
+    }
+    Ok(())
+}
+
+/// Looks each row of one index up in the other.
+struct Lookup<'a> {
+    tip: &'a Tip,
+    tree: Tree,
+    observer: &'a mut dyn CheckObserver,
+}
+
+impl Lookup<'_> {
+    /// What the other index says of a document, or of a seqno.
+    fn other(&self, info: &DocInfo) -> Result<Option<DocInfo>, EngineError> {
+        let (tree, key) = match self.tree {
+            Tree::BySeqno => (Tree::ById, info.id.clone()),
+            _ => (Tree::BySeqno, by_seqno::key(info.seqno)),
+        };
+        let value = btree_read::lookup(self.tip, tree, &key)?;
+        Ok(value.and_then(|value| rows::decode(tree, &key, &value)))
+    }
+
+    fn difference(&self, info: &DocInfo) -> Result<Option<&'static str>, EngineError> {
+        let other = match self.other(info) {
+            Ok(other) => other,
+            // What is damaged there was told already.
+            Err(EngineError::Corrupt { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(match (self.tree, other) {
+            (_, Some(other)) if other == *info => None,
+            (Tree::BySeqno, None) => Some("the by-id index has no row for it"),
+            (Tree::BySeqno, Some(other)) if other.seqno != info.seqno => {
+                Some("the by-id index has another revision of it")
+            }
+            (Tree::BySeqno, Some(_)) => Some("the by-id index says other things of it"),
+            (_, None) => Some("the by-seqno index has no row for it"),
+            (_, Some(other)) if other.id != info.id => Some("the by-seqno index has another document there"),
+            // Told when looked at from the other side.
+            (_, Some(_)) => None,
+        })
+    }
+}
+
+impl Surveyor for Lookup<'_> {
+    fn node(&mut self, _: Surveyed) {}
+
+    fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
+        let Some(info) = rows::decode(self.tree, key, value) else { return Ok(()) };
+        if let Some(what) = self.difference(&info)? {
+            let finding = Finding::new(FindingKind::Index, leaf, what.to_owned());
+            self.observer.found(finding.in_tree(self.tree).of_row(info.seqno, &info.id));
+        }
+        Ok(())
+    }
+
+    // Told when the rows were looked at.
+    fn flaw(&mut self, _: Flaw) {}
+}

@@ -1,0 +1,121 @@
+//! Compacting one file into another, without a store: a source and a request go in, a smaller file with the same content
+//! comes out.
+//!
+//! Always (T6): the source is only read; a target that exists is refused; a compaction that fails leaves no file behind,
+//! and one that ends leaves a target that is whole and durable. A last commit that is whole but not activated is taken
+//! over: it may have been acknowledged, and opening the source as a store would bring it back.
+//!
+//! The target keeps the source's version of the format, so that whoever reads the one can read the other; only version
+//! 11, which nothing writes any more, becomes 12.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use checkpoint::Seqno;
+
+use crate::disk::{Access, Disk};
+use crate::{Budget, CompactionReport, CompactionRequest, EngineError};
+
+use super::copy::Copying;
+use super::filter::Rules;
+use super::rows;
+use super::target::Target;
+use crate::couchstore::checksum::Checksum;
+use crate::couchstore::shared::Shared;
+use crate::couchstore::source::Source;
+use crate::couchstore::tip::Tip;
+use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, find, recover};
+
+const CONFIG: CouchstoreConfig = CouchstoreConfig {
+    commit: CommitMode::TwoPhase,
+    version: FormatVersion::V12,
+    compaction: CompactionConfig::DEFAULT,
+};
+
+/// Progress is told once for so many items.
+const STEP: Budget = Budget { items: 1_024, bytes: u64::MAX };
+
+/// Compacts the file `source` into a new file `target` on the same disk. `progress` is told how many items of how many
+/// have been copied or indexed: first all are copied, then they are indexed, counted from 0 again. O(file); memory as
+/// any compaction.
+///
+/// # Errors
+/// [`EngineError::Corrupt`] if the source is damaged; [`EngineError::Unsupported`] if it is encrypted, or of another
+/// version than 11 to 14; [`EngineError::Disk`], of kind `AlreadyExists` if there is a `target`, or a file of its name
+/// and `.btree-tmp_` with a number.
+pub fn compact_file(
+    disk: &dyn Disk,
+    source: &Path,
+    target: &Path,
+    request: CompactionRequest,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<CompactionReport, EngineError> {
+    compact_with(disk, source, target, request, CONFIG, progress)
+}
+
+pub(in crate::couchstore) fn compact_with(
+    disk: &dyn Disk,
+    source: &Path,
+    target: &Path,
+    request: CompactionRequest,
+    config: CouchstoreConfig,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<CompactionReport, EngineError> {
+    let tip = newest(disk, source)?;
+    let completed = tip.state()?.map_or(Seqno::ZERO, |(state, _)| state.high_completed_seqno);
+    let rules = Rules::new(request, Seqno(tip.header.update_seq), completed);
+    let mut report = CompactionReport { bytes_before: tip.source.file.len()?, ..CompactionReport::default() };
+
+    let mut files = Made { disk, paths: Vec::new() };
+    let mut out = Target::new(files.create(target)?, Arc::new(Shared::new(config)), &tip);
+    let mut create = |name: &str| files.create(&target.with_file_name(name));
+    let mut copying = Copying::new(rules, config.compaction.sort_bytes);
+    while !copying.step(&tip, &mut out, &mut create, &mut report, STEP)? {
+        progress(copying.done(), rows(&tip));
+    }
+    let mut indexing = copying.finish(&tip, &mut out)?;
+    while !indexing.step(&tip, &mut out, STEP)? {
+        progress(indexing.done, indexing.of);
+    }
+    indexing.finish(&tip, &mut out)?;
+    report.bytes_after = out.commit(&tip)?.end;
+    disk.sync_dir(target.parent().unwrap_or(Path::new("")))?;
+    files.keep_first();
+    Ok(report)
+}
+
+/// What opening the file for writing would come to, without a write.
+fn newest(disk: &dyn Disk, path: &Path) -> Result<Tip, EngineError> {
+    let mut tip = find::newest(disk.open(path, Access::ReadOnly)?, path)?;
+    while let Some(next) = recover::successor(&tip)? {
+        tip = next;
+    }
+    Ok(tip)
+}
+
+/// The files made so far. Dropped, they are removed.
+struct Made<'a> {
+    disk: &'a dyn Disk,
+    paths: Vec<PathBuf>,
+}
+
+impl Made<'_> {
+    fn create(&mut self, path: &Path) -> Result<Source, EngineError> {
+        let file = self.disk.create(path)?;
+        self.paths.push(path.to_path_buf());
+        Ok(Source::new(file, path, Checksum::Crc32c))
+    }
+
+    fn keep_first(&mut self) {
+        self.paths.drain(..self.paths.len().min(1));
+    }
+}
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        for path in &self.paths {
+            // Without its header it is no couchstore file; that it can't be removed either is the lesser news.
+            let _ = self.disk.remove(path);
+        }
+    }
+}

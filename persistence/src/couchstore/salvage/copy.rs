@@ -1,0 +1,218 @@
+//! The rows and bodies of a damaged file, into a writer: by seqno first, then by key for what is missing.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use checkpoint::Seqno;
+
+use crate::EngineError;
+use crate::couchstore::btree_read;
+use crate::couchstore::by_id;
+use crate::couchstore::by_seqno;
+use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::document::{self, Document};
+use crate::couchstore::extents::Extents;
+use crate::couchstore::reduce::Tree;
+use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
+use crate::couchstore::tip::Tip;
+use crate::couchstore::vbstate::StoreFigures;
+use crate::couchstore::vbucket;
+use crate::couchstore::writer::Writer;
+
+use super::gaps::Gaps;
+use super::{Counted, Loss, SalvageObserver, rows_of};
+
+/// A batch is saved when it has so many rows, or bodies of so many bytes.
+const BATCH_ROWS: usize = 20_000;
+const BATCH_BYTES: usize = 32 << 20;
+
+/// What was copied.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rows {
+    pub(super) found_by_key: u64,
+    /// As the vBucket's state tells of them.
+    pub(super) figures: StoreFigures,
+}
+
+/// One copy in progress.
+pub(super) struct Copy<'a, 'o> {
+    tip: &'a Tip,
+    writer: Writer,
+    observer: &'a mut Counted<'o>,
+    /// By stored key: a key may be in a batch only once.
+    batch: BTreeMap<Bytes, Document>,
+    batch_bytes: usize,
+    rows: Rows,
+    /// Rows of the by-seqno index, readable or not.
+    seen: u64,
+    last: Seqno,
+    gaps: Gaps,
+    /// The by-id index can't be read everywhere.
+    by_id_damaged: bool,
+    tree: Tree,
+}
+
+impl<'a, 'o> Copy<'a, 'o> {
+    pub(super) fn new(tip: &'a Tip, writer: Writer, observer: &'a mut Counted<'o>) -> Self {
+        Self {
+            tip,
+            writer,
+            observer,
+            batch: BTreeMap::new(),
+            batch_bytes: 0,
+            rows: Rows::default(),
+            seen: 0,
+            last: Seqno::ZERO,
+            gaps: Gaps::default(),
+            by_id_damaged: false,
+            tree: Tree::BySeqno,
+        }
+    }
+
+    /// Copies every row that one of the indexes has.
+    pub(super) fn rows(&mut self) -> Result<(), EngineError> {
+        let tip = self.tip;
+        survey::survey(tip, Tree::BySeqno, &mut Extents::default(), self)?;
+        let info = tip.info();
+        if !self.gaps.is_empty() || info.items.saturating_add(info.deleted) != self.seen {
+            self.tree = Tree::ById;
+            survey::survey(tip, Tree::ById, &mut Extents::default(), self)?;
+        }
+        Ok(())
+    }
+
+    /// Tells what was found nowhere, and gives back the writer with everything saved.
+    pub(super) fn finish(mut self) -> Result<(Writer, Rows), EngineError> {
+        self.save()?;
+        for gap in std::mem::take(&mut self.gaps).into_iter() {
+            let rows = gap.rows.map(|rows| rows.saturating_sub(gap.found));
+            // A by-id index without damage has all there is.
+            if rows == Some(0) || rows.is_none() && !self.by_id_damaged {
+                continue;
+            }
+            let what = format!("{}: {} found by key", gap.what, gap.found);
+            let seqnos = Some((gap.first, gap.last.min(Seqno(self.tip.header.update_seq)).max(gap.first)));
+            self.observer.lost(Loss { offset: gap.position, seqnos, key: None, rows, what });
+        }
+        Ok((self.writer, self.rows))
+    }
+
+    fn save(&mut self) -> Result<(), EngineError> {
+        let mut documents: Vec<Document> = std::mem::take(&mut self.batch).into_values().collect();
+        self.batch_bytes = 0;
+        if documents.is_empty() {
+            return Ok(());
+        }
+        documents.sort_by_key(|document| document.info.seqno);
+        let saved = self.writer.save(documents)?;
+        vbucket::count_prepares(&mut self.rows.figures, &saved);
+        Ok(())
+    }
+
+    /// Copies one row, or tells why it can't be; says whether it did.
+    fn copy(&mut self, leaf: u64, info: DocInfo) -> Result<bool, EngineError> {
+        let body = match self.tip.body(&info) {
+            Ok(body) => body,
+            Err(EngineError::Corrupt { offset, what, .. }) => {
+                self.lost(offset, &info, what);
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        // Saved without a body it would become a tombstone.
+        if body.is_none() && !info.deleted {
+            self.lost(leaf, &info, "a document without a body".to_owned());
+            return Ok(false);
+        }
+        if let Err(what) = document::to_item(&info, None) {
+            self.lost(leaf, &info, what.to_owned());
+            return Ok(false);
+        }
+        self.batch_bytes += body.as_ref().map_or(0, Bytes::len);
+        let info = DocInfo { body_position: 0, physical_bytes: 0, ..info };
+        self.batch.insert(info.id.clone(), Document { info, body });
+        if self.batch.len() >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES {
+            self.save()?;
+        }
+        Ok(true)
+    }
+
+    fn lost(&mut self, offset: u64, info: &DocInfo, what: String) {
+        let (seqnos, key) = (Some((info.seqno, info.seqno)), Some(info.id.clone()));
+        self.observer.lost(Loss { offset, seqnos, key, rows: Some(1), what });
+    }
+
+    fn lost_row(&mut self, leaf: u64, key: Option<Bytes>, what: &str) {
+        self.observer.lost(Loss { offset: leaf, seqnos: None, key, rows: Some(1), what: what.to_owned() });
+    }
+
+    fn row_by_seqno(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
+        self.seen += 1;
+        let info = self.tip.info();
+        self.observer.progress(self.seen, info.items.saturating_add(info.deleted));
+        let Some(info) = by_seqno::decode(key, value) else {
+            self.lost_row(leaf, None, "row is too short");
+            return Ok(());
+        };
+        // Out of order it counts if the other index agrees: two documents can't have one seqno.
+        if info.seqno <= self.last && !self.is_confirmed(&info)? {
+            self.lost(leaf, &info, "its seqno is not above the one before".to_owned());
+            return Ok(());
+        }
+        self.last = self.last.max(info.seqno);
+        self.copy(leaf, info)?;
+        Ok(())
+    }
+
+    /// Whether the by-id index has the same row.
+    fn is_confirmed(&self, info: &DocInfo) -> Result<bool, EngineError> {
+        match self.tip.doc_info(&info.id) {
+            Ok(found) => Ok(found.as_ref() == Some(info)),
+            Err(EngineError::Corrupt { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Rows of the by-id index count where the other one has a gap, or has nothing at that seqno.
+    fn row_by_id(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
+        let Some(info) = by_id::decode(key, value) else { return Ok(()) };
+        let seqno = info.seqno;
+        if self.gaps.of(seqno).is_none() {
+            match btree_read::lookup(self.tip, Tree::BySeqno, &by_seqno::key(seqno)) {
+                Ok(Some(_)) | Err(EngineError::Corrupt { .. }) => return Ok(()),
+                Ok(None) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // A row whose body is lost was told by itself.
+        let copied = self.copy(leaf, info)?;
+        self.rows.found_by_key += u64::from(copied);
+        if let Some(gap) = self.gaps.of(seqno) {
+            gap.found += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Surveyor for Copy<'_, '_> {
+    fn node(&mut self, _: Surveyed) {}
+
+    fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
+        match self.tree {
+            Tree::BySeqno => self.row_by_seqno(leaf, key, value),
+            _ => self.row_by_id(leaf, key, value),
+        }
+    }
+
+    fn flaw(&mut self, flaw: Flaw) {
+        // What else is wrong with a tree does not keep its rows from being read.
+        let (FlawKind::Lost(lost) | FlawKind::Overlap(lost)) = flaw.kind else { return };
+        match self.tree {
+            Tree::BySeqno => {
+                let what = format!("{} of the by-seqno tree: {}", rows_of(self.tree), flaw.what);
+                self.gaps.add(&lost, flaw.position, what);
+            }
+            _ => self.by_id_damaged = true,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Walking a tree that may be damaged: every node and row that can be read is told, and so is everything that is
+//! wrong; what lies below an unreadable node is left out, and the walk goes on beside it.
+//!
+//! Always: no node is read twice and none below [`DEPTH_MAX`], so a walk ends, whatever the bytes say; memory is one
+//! node for each level. Each node is compared with its pointer alone, and its pointer's sums with those of the
+//! pointers in it: one wrong sum is one finding, not one for each level above.
+
+use bytes::Bytes;
+
+use crate::EngineError;
+
+use super::block;
+use super::btree_read::DEPTH_MAX;
+use super::chunk;
+use super::extents::Extents;
+use super::node::{Node, NodeKind};
+use super::pointer::Pointer;
+use super::reduce::{Reduction, Tree};
+use super::tip::Tip;
+
+/// Versions whose sizes count the type bytes inside a chunk, too.
+const VERSION_COUNTS_TYPE_BYTES: u8 = 12;
+
+/// A node that could be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surveyed {
+    pub(super) tree: Tree,
+    /// 0 at the root.
+    pub(super) depth: usize,
+    pub(super) kind: NodeKind,
+    /// Where its chunk is in the file.
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// What it takes on disk, as sizes are counted.
+    pub(super) disk_bytes: u64,
+    /// Its size before compression.
+    pub(super) raw_bytes: usize,
+    pub(super) entries: usize,
+}
+
+/// What is wrong with a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Flaw {
+    pub(super) kind: FlawKind,
+    /// The node's position.
+    pub(super) position: u64,
+    /// The key of the entry that is meant.
+    pub(super) key: Option<Bytes>,
+    pub(super) what: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum FlawKind {
+    /// The node can't be read: its rows are lost, so many as its pointer says.
+    Lost(Lost),
+    /// Keys, depth or kind are not as they must be; rows are told all the same.
+    Structure,
+    /// The pointer's size is not what is below it.
+    Size,
+    /// The pointer's reduction is not what is below it.
+    Reduction,
+    /// Its bytes are those of something else, too.
+    Overlap(Lost),
+}
+
+/// The rows below a pointer that can't be followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// Their keys come after this one; `None`: no key is before them.
+    pub(super) after: Option<Bytes>,
+    /// Their last key; `None` below a root.
+    pub(super) last: Option<Bytes>,
+    /// What they sum up to, if that can be told.
+    pub(super) reduction: Option<Reduction>,
+}
+
+/// Who is told.
+pub(super) trait Surveyor {
+    /// A node, before what is below it.
+    fn node(&mut self, node: Surveyed);
+
+    /// A row of the leaf at `leaf`, in key order.
+    fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError>;
+
+    /// Something wrong.
+    fn flaw(&mut self, flaw: Flaw);
+}
+
+/// Walks a tree; `taken` gets its nodes.
+///
+/// # Errors
+/// Whatever is not about the tree: [`EngineError::Disk`], or what the surveyor returns.
+pub(super) fn survey(
+    tip: &Tip,
+    tree: Tree,
+    taken: &mut Extents,
+    surveyor: &mut dyn Surveyor,
+) -> Result<(), EngineError> {
+    let Some(root) = tip.header.root(tree) else { return Ok(()) };
+    Survey { tip, tree, taken, surveyor, leaf_depth: None }.node(root, None, None, 0)
+}
+
+struct Survey<'a> {
+    tip: &'a Tip,
+    tree: Tree,
+    taken: &'a mut Extents,
+    surveyor: &'a mut dyn Surveyor,
+    /// That of the first leaf: all others must have it.
+    leaf_depth: Option<usize>,
+}
+
+impl Survey<'_> {
+    /// Looks at a node, whose keys come after `after` and end with `last`, and at what is below it.
+    fn node(
+        &mut self,
+        pointer: Pointer,
+        after: Option<Bytes>,
+        last: Option<Bytes>,
+        depth: usize,
+    ) -> Result<(), EngineError> {
+        let position = pointer.position;
+        let lost = Lost { after: after.clone(), last: last.clone(), reduction: Some(pointer.reduction) };
+        if depth >= DEPTH_MAX {
+            self.flaw(FlawKind::Lost(lost), position, last, format!("the {} is too deep", self.tree.name()));
+            return Ok(());
+        }
+        let (node, disk_bytes) = match self.read(position) {
+            Ok(read) => read,
+            Err(EngineError::Corrupt { what, .. }) => {
+                self.flaw(FlawKind::Lost(lost), position, last, what);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let start = block::data_start(position);
+        let end = block::end_of(start, disk_bytes);
+        if !self.taken.take(start, end) {
+            let what = "node lies where something else is".to_owned();
+            self.flaw(FlawKind::Overlap(lost), position, last, what);
+            return Ok(());
+        }
+        let entries: Vec<_> = node.shared_entries().collect();
+        let (kind, raw_bytes, tree) = (node.kind, node.len(), self.tree);
+        let surveyed =
+            Surveyed { tree, depth, kind, start, end, disk_bytes, raw_bytes, entries: entries.len() };
+        self.surveyor.node(surveyed);
+        self.check_keys(&node, position, after.as_ref(), last.as_ref());
+        self.check_sums(&node, pointer, &surveyed);
+        if node.kind == NodeKind::Leaf {
+            self.check_depth(position, depth);
+            return entries
+                .into_iter()
+                .try_for_each(|entry| self.surveyor.row(position, &entry.key, &entry.value));
+        }
+        let mut after = after;
+        for entry in entries {
+            match Pointer::decode_entry(self.tree, &entry.value) {
+                Some(child) if child.position < position => {
+                    self.node(child, after, Some(entry.key.clone()), depth + 1)?;
+                }
+                child => {
+                    let reduction = child.map(|child| child.reduction);
+                    let lost = Lost { after, last: Some(entry.key.clone()), reduction };
+                    let what = format!("bad pointer in the {}", self.tree.name());
+                    self.flaw(FlawKind::Lost(lost), position, Some(entry.key.clone()), what);
+                }
+            }
+            after = Some(entry.key);
+        }
+        Ok(())
+    }
+
+    /// A node and what its chunk takes.
+    fn read(&self, position: u64) -> Result<(Node, u64), EngineError> {
+        let source = &self.tip.source;
+        let body = chunk::read(source, position, chunk::NODE_HINT, self.tip.position)?;
+        let node = Node::decode(&body).map_err(|what| source.corrupt(position, what))?;
+        Ok((node, chunk::disk_bytes(source, &body)))
+    }
+
+    /// The node itself has checked that its keys ascend.
+    fn check_keys(&mut self, node: &Node, position: u64, after: Option<&Bytes>, last: Option<&Bytes>) {
+        let first = node.entries().next().map(|(key, _)| key);
+        if let (Some(first), Some(after)) = (first, after)
+            && first <= after.as_ref()
+        {
+            let (key, what) = (node.share(first), format!("keys of the {} don't ascend", self.tree.name()));
+            self.flaw(FlawKind::Structure, position, Some(key), what);
+        }
+        let found = node.entries().last().map(|(key, _)| key);
+        if let (Some(found), Some(last)) = (found, last)
+            && found != last.as_ref()
+        {
+            let what = format!("an interior key of the {} is not the last one below it", self.tree.name());
+            self.flaw(FlawKind::Structure, position, Some(last.clone()), what);
+        }
+    }
+
+    fn check_depth(&mut self, position: u64, depth: usize) {
+        let expected = *self.leaf_depth.get_or_insert(depth);
+        if expected != depth {
+            let what = format!("leaf at depth {depth}, others are at {expected}");
+            self.flaw(FlawKind::Structure, position, None, what);
+        }
+    }
+
+    /// Compares a pointer's size and reduction with the node it points to.
+    fn check_sums(&mut self, node: &Node, pointer: Pointer, surveyed: &Surveyed) {
+        let children = || node.entries().filter_map(|(_, value)| Pointer::decode_entry(self.tree, value));
+        let (mut bytes, mut reduction) = (0_u64, Some(Reduction::empty(self.tree)));
+        match node.kind {
+            NodeKind::Leaf => {
+                reduction = node
+                    .entries()
+                    .try_fold(Reduction::empty(self.tree), |sum, (_, value)| sum.with_row(value));
+            }
+            // A bad pointer is told as such.
+            NodeKind::Interior if children().count() != node.entries().count() => return,
+            NodeKind::Interior => {
+                for child in children() {
+                    bytes = bytes.saturating_add(child.subtree_bytes);
+                    reduction = reduction.map(|sum| sum.with_subtree(child.reduction));
+                }
+            }
+        }
+        let own = surveyed.disk_bytes;
+        let with_type_bytes = [surveyed.end - surveyed.start, surveyed.end - pointer.position];
+        let is_old = self.tip.header.version <= VERSION_COUNTS_TYPE_BYTES;
+        let claimed = pointer.subtree_bytes;
+        if claimed != bytes.saturating_add(own)
+            && !(is_old && with_type_bytes.contains(&claimed.saturating_sub(bytes)))
+        {
+            let found = bytes.saturating_add(own);
+            let what = format!("pointer says {claimed} bytes, {found} are below it");
+            self.flaw(FlawKind::Size, pointer.position, None, what);
+        }
+        if let Some(found) = reduction
+            && found != pointer.reduction
+        {
+            let what = format!("pointer says {}, there are {found}", pointer.reduction);
+            self.flaw(FlawKind::Reduction, pointer.position, None, what);
+        }
+    }
+
+    fn flaw(&mut self, kind: FlawKind, position: u64, key: Option<Bytes>, what: String) {
+        self.surveyor.flaw(Flaw { kind, position, key, what });
+    }
+}
