@@ -14,7 +14,7 @@ mod table;
 #[derive(Parser)]
 #[command(
     name = "bench",
-    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench paced\n  bench stall\n  bench store --quick\n"
+    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench paced\n  bench stall\n  bench store --quick\n  bench compaction\n"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -31,6 +31,8 @@ enum Command {
     Stall(stall::Arguments),
     /// Storage engines: commits, scans, gets, opening after a kill.
     Store(store::Arguments),
+    /// Commits beside a compaction of ours.
+    Compaction(store::compacting::Arguments),
     /// The process that `store` kills.
     #[command(hide = true)]
     StoreChild(store::reopen::ChildArguments),
@@ -38,6 +40,7 @@ enum Command {
 
 fn main() {
     match Cli::parse().command {
+        Command::Compaction(arguments) => store::compacting::run(&arguments),
         Command::Paced(arguments) => paced::run(&arguments),
         Command::Queue(arguments) => queue::run(&arguments),
         Command::Stall(arguments) => stall::run(&arguments),

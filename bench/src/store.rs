@@ -13,6 +13,7 @@ use clap::Args;
 use crate::engines::{self, KEY_BYTES, Store, VALUE_BYTES, With};
 use crate::table::Table;
 
+pub mod compacting;
 pub mod reopen;
 mod storage;
 mod work;

@@ -1,0 +1,139 @@
+//! A compaction beside commits: how much longer commits take while a store's file is written anew.
+//!
+//! Ours only. Every key is written once and overwritten once, so that half of the file is dead. Then commits of 100
+//! random overwrites are timed, first alone, then while another thread steps the compaction, as long as that takes.
+//! Neither thread waits between its calls: both want the device all the time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
+use clap::Args;
+use persistence::couchstore::{Couchstore, CouchstoreConfig};
+use persistence::disk::OsDisk;
+use persistence::{Batch, Budget, CompactionReport, CompactionRequest, Engine, Progress};
+
+use super::storage;
+use super::work::Work;
+use crate::engines::{KEY_BYTES, VALUE_BYTES, Write};
+use crate::table::Table;
+
+const VB: Vbid = Vbid(0);
+/// Items in a commit that fills the store.
+const FILL: u64 = 1_000;
+/// Items in a commit that is timed.
+const BATCH: u64 = 100;
+/// What a step of the compaction may do for each item it may do.
+const STEP_BYTES: u64 = 1 << 10;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Distinct keys; a multiple of 1,000.
+    #[arg(long, default_value_t = 200_000)]
+    items: u64,
+    /// Commits that are timed without a compaction.
+    #[arg(long, default_value_t = 500)]
+    commits: u64,
+    /// Items that the compaction may do in a step, and as many KiB.
+    #[arg(long, default_value_t = 64)]
+    step_items: usize,
+    /// Where the data go, for as long as it takes.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target"))]
+    dir: PathBuf,
+}
+
+pub fn run(arguments: &Arguments) {
+    let &Arguments { items, commits, step_items, ref dir } = arguments;
+    let step = Budget { items: step_items, bytes: step_items as u64 * STEP_BYTES };
+    std::fs::create_dir_all(dir).expect("can be made");
+    let dir = dir.canonicalize().expect("made");
+    println!(
+        "{items} keys of {KEY_BYTES} B, random values of {VALUE_BYTES} B, one run, {step_items} items a step; {}",
+        storage::file_system(&dir)
+    );
+    let dir = tempfile::Builder::new().prefix("compaction-").tempdir_in(dir).expect("can be made");
+    let config = CouchstoreConfig::default();
+    let (engine, _) = Couchstore::open(Arc::new(OsDisk::new()), dir.path(), config).expect("opens");
+    engine.create(VB).expect("new");
+    let mut work = Work::new(items);
+    for _ in 0..2 * items / FILL {
+        let _took = commit(&engine, &work.next(FILL));
+    }
+
+    let idle: Vec<Duration> = (0..commits).map(|_| commit(&engine, &work.next(BATCH))).collect();
+    let mut beside = Vec::new();
+    let (report, took) = std::thread::scope(|scope| {
+        let compaction = scope.spawn(|| compact(&engine, step));
+        while !compaction.is_finished() {
+            beside.push(commit(&engine, &work.next(BATCH)));
+        }
+        compaction.join().expect("compacts")
+    });
+    engine.close().expect("closes");
+
+    let columns = ["items/s", "p50 us", "p99 us", "max us", "commits"];
+    let title = "commits of 100 random overwrites, alone and beside a compaction";
+    let mut table = Table::new(title, columns.map(str::to_owned).to_vec());
+    let (alone, beside) = (figures(idle), figures(beside));
+    let throughput = beside[0] / alone[0];
+    table.row("alone", alone);
+    table.row("beside", beside);
+    table.print();
+
+    let columns = ["throughput beside", "seconds", "catch-up rounds", "before, per byte", "after, per byte"];
+    let mut table = Table::new("the compaction", columns.map(str::to_owned).to_vec());
+    let user_bytes = (items * (KEY_BYTES + VALUE_BYTES) as u64) as f64;
+    let per_byte = |bytes: u64| bytes as f64 / user_bytes;
+    let CompactionReport { catch_up_rounds, bytes_before, bytes_after, .. } = report;
+    table.row(
+        "couchstore",
+        vec![
+            throughput,
+            took.as_secs_f64(),
+            catch_up_rounds as f64,
+            per_byte(bytes_before),
+            per_byte(bytes_after),
+        ],
+    );
+    table.print();
+}
+
+fn compact(engine: &Couchstore, step: Budget) -> (CompactionReport, Duration) {
+    let started = Instant::now();
+    let mut job = engine.compact(VB, CompactionRequest::default()).expect("begins");
+    loop {
+        if let Progress::Done(report) = job.step(step).expect("works") {
+            return (report, started.elapsed());
+        }
+    }
+}
+
+/// How long the commit took, without the making of items.
+fn commit(engine: &Couchstore, writes: &[Write]) -> Duration {
+    let item = |write: &Write| Item {
+        seqno: Seqno(write.seqno),
+        ..Item::mutation(Key::new(&write.key), write.value.clone())
+    };
+    let items: Vec<Item> = writes.iter().map(item).collect();
+    let items: Vec<&Item> = items.iter().collect();
+    let snapshot_end = items.last().expect("not empty").seqno;
+    let log = FailoverLog::new(VbUuid(1));
+    let state = VBucketState { snapshot_end, ..VBucketState::new(State::Active, log) };
+    let batch = Batch { vb: VB, items: &items, state: &state, timestamp: 1 };
+    let started = Instant::now();
+    for result in engine.commit(&[batch]) {
+        result.expect("commits");
+    }
+    started.elapsed()
+}
+
+/// Items a second; median, 99th percentile and longest of a commit in microseconds; how many commits.
+fn figures(mut times: Vec<Duration>) -> Vec<f64> {
+    let sum: Duration = times.iter().sum();
+    times.sort_unstable();
+    let micros = |at: usize| times[at].as_secs_f64() * 1e6;
+    let last = times.len() - 1;
+    let rate = (times.len() as u64 * BATCH) as f64 / sum.as_secs_f64();
+    vec![rate, micros(last / 2), micros(last * 99 / 100), micros(last), times.len() as f64]
+}
