@@ -133,6 +133,8 @@ pub fn salvage(
 
 /// What the new file is must be durable when it is told.
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
+    // Nothing is read twice.
+    cache_bytes: 0,
     commit: CommitMode::TwoPhase,
     version: FormatVersion::V14,
     compaction: CompactionConfig::DEFAULT,

@@ -24,6 +24,8 @@ const STEP: Budget = Budget { items: 4_096, bytes: u64::MAX };
 
 /// Files keep their version, so that whoever could read them still can.
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
+    // Nothing is read twice.
+    cache_bytes: 0,
     commit: persistence::couchstore::CommitMode::TwoPhase,
     version: FormatVersion::V12,
     compaction: persistence::couchstore::CompactionConfig::DEFAULT,

@@ -27,6 +27,8 @@ use crate::couchstore::tip::Tip;
 use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, find, recover};
 
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
+    // Nothing is read twice.
+    cache_bytes: 0,
     commit: CommitMode::TwoPhase,
     version: FormatVersion::V12,
     compaction: CompactionConfig::DEFAULT,
