@@ -2,7 +2,7 @@
 //!
 //! Bytes are collected and written in large pieces. A node appended in this commit can be read back before the commit
 //! is durable. Nothing below the position the appender was made at is ever written; whoever makes it for a file whose
-//! nodes are cached sees to it that what lies there is durable (E23).
+//! nodes are cached sees to it that what lies there is durable (E22).
 
 use std::sync::Arc;
 

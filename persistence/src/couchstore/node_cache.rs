@@ -1,6 +1,6 @@
 //! Decoded nodes in memory, within a budget that all files of a store share.
 //!
-//! E23. What the cache answers is what the file holds, and it never holds more bytes than its budget. Three things see
+//! E22. What the cache answers is what the file holds, and it never holds more bytes than its budget. Three things see
 //! to the first. A node is known by its file's number, which no other file gets while the store is open, and its
 //! position. Only what lies below the end of a durable commit is put in: what a commit writes goes in once it is
 //! durable, and a commit that fails is cut off at that end, so that no position in the cache is ever written again. And

@@ -3,7 +3,7 @@
 //! Always: the file up to the end of the last good commit is never written again, but for that commit's block type.
 //! Whatever fails before a commit's sync leaves the writer as after the last good commit; what the failed one left in
 //! the file is cut off, durably, before anything else is written. A failed sync, or a failed cut, poisons the store.
-//! Nodes go into the cache when their commit can't fail any more (E23): what is cut off never was in it.
+//! Nodes go into the cache when their commit can't fail any more (E22): what is cut off never was in it.
 //! A commit that opening the file could not tell from garbage before it is activated takes two syncs.
 
 mod amend;
