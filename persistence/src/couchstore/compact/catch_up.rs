@@ -8,6 +8,7 @@
 
 use checkpoint::Seqno;
 
+use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::tip::Tip;
 use crate::{Budget, CompactionReport, EngineError};
 
@@ -26,11 +27,15 @@ const ROWS_TOGETHER: usize = 4096;
 pub(super) struct Round {
     to: Tip,
     next: Seqno,
+    /// Whose bodies are copied and which the trees have yet to take in. They take them in together, however small the
+    /// steps are: each time costs new nodes from the leaves to the roots, and those of many small times would make the new
+    /// file larger than the old one.
+    rows: Vec<DocInfo>,
 }
 
 impl Round {
     pub(super) fn new(from: &Tip, to: Tip) -> Self {
-        Self { next: Seqno(from.header.update_seq).next(), to: to.uncached() }
+        Self { next: Seqno(from.header.update_seq).next(), to: to.uncached(), rows: Vec::new() }
     }
 
     /// Seqnos done, as far as can be told.
@@ -46,20 +51,21 @@ impl Round {
         mut budget: Budget,
     ) -> Result<bool, EngineError> {
         loop {
-            let mut rows = Vec::new();
             let mut is_over = true;
             for row in self.to.rows(self.next)? {
                 let info = target.copy_body(&self.to, row?)?;
                 self.next = info.seqno.next();
+                report.items_copied += 1;
                 let bytes = info.physical_bytes + (info.id.len() + info.rev_meta.len()) as u64;
-                rows.push(info);
-                if !budget.spend(bytes) || rows.len() >= ROWS_TOGETHER {
+                self.rows.push(info);
+                if !budget.spend(bytes) || self.rows.len() >= ROWS_TOGETHER {
                     is_over = false;
                     break;
                 }
             }
-            report.items_copied += rows.len() as u64;
-            target.replace(rows)?;
+            if is_over || self.rows.len() >= ROWS_TOGETHER {
+                target.replace(std::mem::take(&mut self.rows))?;
+            }
             if is_over || budget.items == 0 || budget.bytes == 0 {
                 return Ok(is_over);
             }

@@ -38,6 +38,23 @@ fn commits_at_every_point_are_in_the_new_file() {
 }
 
 #[test]
+fn small_steps_of_a_catch_up_make_no_larger_file() {
+    let file_bytes = |budget| {
+        let engine = store(&MemoryDisk::new());
+        let mut job = begin(&engine);
+        to_point(&mut *job, "compact-copied");
+        // One commit, so that there is one round.
+        let items: Vec<Item> =
+            (61..1_061).map(|seqno| set(seqno, &format!("key-{}", seqno % 500), &noise(200))).collect();
+        commit(&engine, VB, &items).expect("committed");
+        to_end(&mut *job, budget).expect("no failure");
+        engine.stats()["file-bytes"]
+    };
+    let (small, large) = (file_bytes(Budget { items: 1, bytes: u64::MAX }), file_bytes(Budget::NONE));
+    assert!(small <= large + large / 10, "{small} bytes in small steps, {large} in large ones");
+}
+
+#[test]
 fn a_snapshot_keeps_the_file_it_was_taken_of() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
