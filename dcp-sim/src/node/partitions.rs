@@ -57,7 +57,7 @@ impl producer::Partitions for PartitionTable {
     }
 
     fn purge_seqno(&self, _vb: Vbid) -> Seqno {
-        // No engine purges yet.
+        // No node purges yet: nothing calls compaction or purge here.
         Seqno::ZERO
     }
 }
