@@ -10,8 +10,9 @@
 //! Preemptions are bounded at three for each run, unless `LOOM_MAX_PREEMPTIONS` says otherwise: the manager's
 //! critical sections are short, so a breach needs one or two, and every model ends within seconds.
 //!
-//! Every model also runs with a fault switched on in the code (`checkpoint::fault`), and must fail then: what a model can't
-//! see it does not prove. A faulty model may end its process, so it gets one of its own (`assert_caught`).
+//! The models (but the one of a stop) also run with a fault switched on in the code (`checkpoint::fault`), and must fail
+//! then: what a model can't see it does not prove. A faulty model may end its process, so it gets one of its own
+//! (`assert_caught`).
 //!
 //! Where a place of a chunk is written or read, loom is told, though the place itself is the one that ships: a read that
 //! nothing orders behind the write is reported.

@@ -114,5 +114,6 @@ fn expel_against_tail() {
 fn broken_variants_are_caught() {
     let reordered = [Fault::ItemsBeforeEpoch, Fault::EpochLookedAtFirst];
     assert_caught("repeat_against_tail", &reordered);
+    assert_caught("append_against_tail", &[Fault::BatchForgetsItsEnd]);
     assert_caught("expel_against_tail", &[Fault::ProgressTooFar]);
 }
