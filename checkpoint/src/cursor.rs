@@ -43,7 +43,8 @@ pub struct CursorInfo {
     pub checkpoint_id: u64,
     /// Items that lie ahead of it.
     pub remaining: usize,
-    /// How often it was read, also where there was nothing to read.
+    /// How often it was read under the manager's lock, also where there was nothing to read. A subscription that keeps up
+    /// reads most of its items without it.
     pub reads: u64,
 }
 

@@ -2,9 +2,9 @@
 //!
 //! In go items at the end, out go whole chunks at the front. What always holds: positions in `base..end` are filled;
 //! what lies below `base` is gone for everyone but batches that already hold its chunk; seqnos never fall with the
-//! position; the totals of a segment count exactly its live slots, those below `base` included until it leaves. A full
-//! chunk of which half is superseded is rewritten without the dead, positions kept, so that a queue costs memory for
-//! what is live in it and not for what was written to it (C20).
+//! position; the totals of a segment count exactly its live slots, those below `base` included until it leaves. When
+//! more is dead than live, full chunks of which half is superseded are rewritten without the dead, positions kept, so that a
+//! queue costs memory for what is live in it and not for what was written to it (C20).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};

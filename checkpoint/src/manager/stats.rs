@@ -51,7 +51,8 @@ pub struct CheckpointStats {
     pub queue_bytes: usize,
     /// Bytes of the key index.
     pub index_bytes: usize,
-    /// Bytes that left the queue and that only batches still being read keep alive.
+    /// Bytes that left the queue and that only batches still being read keep alive, subscriptions that stand at the tail
+    /// (a chunk each), or a reclaimer that has not freed them yet.
     pub reader_bytes: usize,
 }
 

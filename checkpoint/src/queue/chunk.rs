@@ -7,10 +7,11 @@
 //! seqno of the revision that replaced it. Both are written only by whoever holds the manager's lock; both may be read
 //! without it.
 //!
-//! Why a reader outside the lock sees a consistent snapshot: it took E, the high seqno, under the lock. Every slot
-//! below its batch's end was filled under the same lock before, so the item is there. A slot is part of the snapshot at
-//! E exactly if nothing superseded it up to E: if `superseded_by` is at most E it was stored before E was read, hence is
-//! visible; if it is greater, the reader may see 0 or that value, and delivers the slot either way.
+//! Why a reader outside the lock sees a consistent snapshot: it took E, the high seqno, under the lock, or looked at an end
+//! that was published when E was. Every slot below its batch's end was filled before that, so the item is there. A slot is
+//! part of the snapshot at E exactly if nothing superseded it up to E: if `superseded_by` is at most E it was stored before
+//! E was taken or published, hence is visible; if it is greater, the reader may see 0 or that value, and delivers the slot
+//! either way.
 
 use std::sync::Arc;
 
