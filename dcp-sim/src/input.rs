@@ -13,7 +13,7 @@ mod json_lines;
 mod vbucket;
 
 pub use error::InputError;
-pub use generated::{Distribution, GeneratedSource};
+pub use generated::{Distribution, GeneratedSource, Preset, PresetSource};
 pub use git::{EntryKind, GitSource, ObjectId, Paths, TreeEntry, TreeReport, verify_tree};
 pub use json_lines::JsonLines;
 pub use vbucket::vbucket_of;

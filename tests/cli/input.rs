@@ -88,6 +88,17 @@ fn every_workload_runs_clean() {
     }
 }
 
+/// Guards the workloads after measurements, which leave no choice of sizes.
+#[test]
+fn every_measured_workload_runs_clean() {
+    for workload in [&["--workload", "etc", "--keys", "50"][..], &["--workload", "zippydb"]] {
+        let ended = DCP_SIM.run(&[&["run", "--json", "--ops", "300"], workload].concat()).with_code(0);
+        let [batches, sets, deletes, documents] = figures(&ended);
+        assert_eq!((batches, sets + deletes), (300, 300), "{workload:?}");
+        assert!(deletes > 0 && documents > 0, "{workload:?}: {deletes} {documents}");
+    }
+}
+
 /// Guards the summary for people: every invariant is told, and the verdict.
 #[test]
 fn the_summary_tells_every_invariant() {

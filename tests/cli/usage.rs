@@ -22,6 +22,9 @@ fn nonsense_is_refused() {
         &["run", "--workload", "uniform", "--keys", "0"],
         &["run", "--workload", "uniform", "--value-bytes", "20971521"],
         &["run", "--workload", "uniform", "--ops", "-1"],
+        &["run", "--workload", "etc", "--value-bytes", "5"],
+        &["run", "--workload", "zippydb", "--keys", "5"],
+        &["run", "--workload", "zippydb", "--ops", "67108865"],
         &["script"],
         &["completions", "cmd"],
     ] {

@@ -11,7 +11,8 @@ use clap::{ArgGroup, Args, ValueEnum};
 
 use super::{Exit, Failure};
 use crate::input::{
-    Distribution, GeneratedSource, GitSource, InputError, JsonLines, Source, TreeEntry, verify_tree,
+    Distribution, GeneratedSource, GitSource, InputError, JsonLines, Preset, PresetSource, Source, TreeEntry,
+    verify_tree,
 };
 use crate::report::{ProgressLine, Times, json, summary};
 use crate::sim::{ClusterConfig, Proof, SimError, Storage, Trace, Verdict, World};
@@ -34,16 +35,16 @@ pub(super) struct RunArguments {
     /// Take a file of JSON lines: {"op":"set"|"delete","key":...,"value":...}; `-` is standard input.
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     input: Option<PathBuf>,
-    /// Make up writes.
+    /// Make up writes: by a plain law, or after measurements of production systems (docs/workloads.md).
     #[arg(long, value_name = "NAME", help_heading = "Source")]
     workload: Option<Workload>,
     /// Writes of the workload [default: 100000].
     #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     ops: Option<u64>,
-    /// Distinct keys of the workload [default: 10000].
+    /// Distinct keys of the workload, unless they follow from it [default: 10000].
     #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     keys: Option<u64>,
-    /// Bytes of each value of the workload [default: 256].
+    /// Bytes of each value of the workload, unless they follow from it [default: 256].
     #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     value_bytes: Option<usize>,
 
@@ -79,16 +80,11 @@ enum Workload {
     Zipfian,
     /// The newest keys get most of the writes.
     Latest,
-}
-
-impl From<Workload> for Distribution {
-    fn from(workload: Workload) -> Self {
-        match workload {
-            Workload::Uniform => Self::Uniform,
-            Workload::Zipfian => Self::Zipfian,
-            Workload::Latest => Self::Latest,
-        }
-    }
+    /// A general-purpose memcached pool: keys and values of many sizes.
+    Etc,
+    /// Metadata of objects: short values, most keys written once, a third of the writes are deletes.
+    #[value(name = "zippydb")]
+    ZippyDb,
 }
 
 /// A source of writes, and the files a git commit must have in the end.
@@ -131,14 +127,30 @@ impl RunArguments {
         }
         let source: Box<dyn Source> = match (&self.input, self.workload) {
             (Some(path), _) => Box::new(JsonLines::open(path)?),
-            (None, Some(workload)) => {
-                let (ops, keys) = (self.ops.unwrap_or(100_000), self.keys.unwrap_or(10_000));
-                let value_bytes = self.value_bytes.unwrap_or(256);
-                Box::new(GeneratedSource::new(workload.into(), ops, keys, value_bytes, self.seed)?)
-            }
+            (None, Some(workload)) => self.workload(workload)?,
             (None, None) => return Err(Failure::new(Exit::Usage, &"no source of writes was named")),
         };
         Ok(Input { source, tree: None, note: None })
+    }
+
+    fn workload(&self, workload: Workload) -> Result<Box<dyn Source>, Failure> {
+        let (ops, keys) = (self.ops.unwrap_or(100_000), self.keys.unwrap_or(10_000));
+        let distribution = match workload {
+            Workload::Uniform => Distribution::Uniform,
+            Workload::Zipfian => Distribution::Zipfian,
+            Workload::Latest => Distribution::Latest,
+            Workload::Etc => {
+                follows_from("--value-bytes", self.value_bytes.is_some(), "etc")?;
+                return Ok(Box::new(PresetSource::new(Preset::Etc { keys }, ops, self.seed)?));
+            }
+            Workload::ZippyDb => {
+                follows_from("--value-bytes", self.value_bytes.is_some(), "zippydb")?;
+                follows_from("--keys", self.keys.is_some(), "zippydb")?;
+                return Ok(Box::new(PresetSource::new(Preset::ZippyDb, ops, self.seed)?));
+            }
+        };
+        let value_bytes = self.value_bytes.unwrap_or(256);
+        Ok(Box::new(GeneratedSource::new(distribution, ops, keys, value_bytes, self.seed)?))
     }
 
     fn cluster(&self) -> ClusterConfig {
@@ -157,6 +169,15 @@ impl RunArguments {
         let file = opened.map_err(|error| Failure::new(Exit::Io, &format!("{}: {error}", path.display())))?;
         Ok(Trace::to(Box::new(file)))
     }
+}
+
+/// Refuses an option that a workload leaves no choice in.
+fn follows_from(option: &str, is_given: bool, workload: &str) -> Result<(), Failure> {
+    if !is_given {
+        return Ok(());
+    }
+    let what = format!("{option} has no meaning with --workload {workload}: it follows from the workload");
+    Err(Failure::new(Exit::Usage, &what))
 }
 
 /// W7: the independent proof for git histories.

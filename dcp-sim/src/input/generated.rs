@@ -2,11 +2,13 @@
 //!
 //! In go a distribution, sizes and a seed; out come batches of one write each. What always holds: the same arguments
 //! give the same bytes on every machine. Randomness is ChaCha8's stream, whose output is specified; sampling is ours, and
-//! no arithmetic is used whose last bit depends on the platform (see [`zipf`]).
+//! no arithmetic is used whose last bit depends on the platform (see [`exact`]).
 //!
 //! YCSB reads, updates and inserts; here only writes count, so every operation is one. YCSB never deletes, but
 //! tombstones are half of what a replication system is about: one in [`DELETE_ONE_IN`] operations deletes its key, if
 //! the key is there.
+//!
+//! Workloads after published measurements are beside it ([`preset`]).
 
 use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
@@ -15,7 +17,12 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::{Change, ChangeBatch, InputError, Source};
 use zipf::Zipf;
 
+mod exact;
+mod preset;
+mod sizes;
 mod zipf;
+
+pub use preset::{Preset, PresetSource};
 
 /// How rare deletes are: 5 %.
 const DELETE_ONE_IN: u64 = 20;
@@ -100,13 +107,7 @@ impl GeneratedSource {
         }
         let zipf = (kind != Distribution::Uniform).then(|| Zipf::new(keys));
         let live = (0..keys).map(|_| false).collect();
-        // Not `seed_from_u64`, whose expansion is the library's to change.
-        let mut rng_seed = [0; 32];
-        for (slot, byte) in rng_seed.iter_mut().zip(seed.to_be_bytes()) {
-            *slot = byte;
-        }
-        let rng = ChaCha8Rng::from_seed(rng_seed);
-        Ok(Self { kind, ops, value_bytes, seed, rng, zipf, live, made: 0, inserted: 0 })
+        Ok(Self { kind, ops, value_bytes, seed, rng: seeded(seed), zipf, live, made: 0, inserted: 0 })
     }
 
     fn keys(&self) -> u64 {
@@ -171,6 +172,16 @@ impl Source for GeneratedSource {
             self.seed
         )
     }
+}
+
+/// The generator of a seed.
+fn seeded(seed: u64) -> ChaCha8Rng {
+    // Not `seed_from_u64`, whose expansion is the library's to change.
+    let mut bytes = [0; 32];
+    for (slot, byte) in bytes.iter_mut().zip(seed.to_be_bytes()) {
+        *slot = byte;
+    }
+    ChaCha8Rng::from_seed(bytes)
 }
 
 /// A number below `below`, each as likely; 0 if `below` is 0.

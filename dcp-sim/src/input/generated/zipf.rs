@@ -1,9 +1,9 @@
 //! Zipf's law with YCSB's exponent 0.99, the same to the last bit on every machine.
 //!
-//! In goes how many ranks there are, out comes a table that turns a uniform number into a rank. The usual samplers call
-//! `powf`, which is the platform's mathematics library and may differ in its last bit from one to the next; then so
-//! would which key an operation has, and everything after it. Here the shares are computed with `+ - * /` alone, which
-//! IEEE 754 defines exactly, and rounded to integers once; sampling compares integers.
+//! In goes how many ranks there are, out comes a table that turns a uniform number into a rank. Shares are computed with
+//! [`exact`](super::exact)'s functions and rounded to integers once; sampling compares integers.
+
+use super::exact::{exp, ln};
 
 /// The first rank's share in units. The rarest of 2^26 ranks still has over 10,000 units.
 const UNIT: f64 = (1u64 << 40) as f64;
@@ -40,37 +40,6 @@ impl Zipf {
 fn share(place: u64) -> u64 {
     let place = place as f64;
     ((exp(0.01 * ln(place)) / place * UNIT) as u64).max(1)
-}
-
-/// The natural logarithm of a number of at least 1.
-fn ln(mut x: f64) -> f64 {
-    let mut halvings = 0.0;
-    // Division by two is exact.
-    while x > 2.0 {
-        x /= 2.0;
-        halvings += 1.0;
-    }
-    // ln x = 2 artanh z; z is at most 1/3, so each term is a ninth of the one before, and 20 exceed the precision.
-    let z = (x - 1.0) / (x + 1.0);
-    let square = z * z;
-    let (mut power, mut sum, mut odd) = (z, 0.0, 1.0);
-    for _ in 0..20 {
-        sum += power / odd;
-        power *= square;
-        odd += 2.0;
-    }
-    2.0 * sum + halvings * std::f64::consts::LN_2
-}
-
-/// e^x for x from 0 to 1: Taylor's series, where 20 terms exceed the precision.
-fn exp(x: f64) -> f64 {
-    let (mut term, mut sum, mut n) = (1.0, 1.0, 1.0);
-    for _ in 0..20 {
-        term *= x / n;
-        sum += term;
-        n += 1.0;
-    }
-    sum
 }
 
 #[cfg(test)]
