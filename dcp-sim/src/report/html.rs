@@ -1,0 +1,226 @@
+//! The report as one page for a browser: offline, in a single file.
+//!
+//! In go a run's report, its timeline and the command that repeats it; out comes HTML. What always holds: the page asks the
+//! network for nothing; whatever a source or a violation is called stays text; the same run gives the same bytes, because
+//! no clock of this machine is in it. The charts are drawn by uPlot (MIT), which lies beside this file with its licence.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde::Serialize;
+
+use super::units;
+use crate::sim::{Report, Timeline, Verdict};
+
+const CHARTS: &str = include_str!("assets/uPlot.iife.min.js");
+const CHARTS_STYLE: &str = include_str!("assets/uPlot.min.css");
+const SCRIPT: &str = include_str!("assets/report.js");
+const STYLE: &str = include_str!("assets/report.css");
+
+/// What a page shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// The command that gives this run again.
+    pub command: &'a str,
+    /// Its figures and verdicts.
+    pub report: &'a Report,
+    /// What it looked like over time.
+    pub timeline: &'a Timeline,
+    /// Levels of a node's checkpoint memory that mean something, by name: drawn as lines.
+    pub memory_marks_bytes: &'a [(&'static str, u64)],
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    timeline: &'a Timeline,
+    marks: &'a [(&'static str, u64)],
+}
+
+/// The page.
+#[must_use]
+pub fn page(page: &Page<'_>) -> String {
+    let report = page.report;
+    let word = if report.is_clean() { "every copy is right" } else { "violations found" };
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "dcp-sim: seed " (report.seed) ", " (word) }
+                style { (PreEscaped(CHARTS_STYLE)) (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { "dcp-sim run" }
+                    p.verdict.broken[!report.is_clean()] { (word) }
+                }
+                p { (report.source) }
+                pre.command { code { (page.command) } }
+                (cards(report))
+                h2 { "Invariants" }
+                (verdicts(&report.verdicts))
+                h2 { "Over virtual time" }
+                p.hint { "Drag to look closer at a stretch of time, double-click to see all of it. Every chart has the same time." }
+                noscript { p { "The charts are drawn by a script that is in this file; scripts are switched off." } }
+                div #charts {}
+                h2 { "Nodes" }
+                (nodes(report))
+                script type="application/json" id="data" { (PreEscaped(data(page))) }
+                script { (PreEscaped(CHARTS)) }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    markup.into_string()
+}
+
+/// JSON that can't end the element it stands in.
+fn data(page: &Page<'_>) -> String {
+    let data = Data { timeline: page.timeline, marks: page.memory_marks_bytes };
+    // Numbers and texts only: nothing in it can fail to be JSON.
+    serde_json::to_string(&data).unwrap_or_default().replace('<', "\\u003c")
+}
+
+fn cards(report: &Report) -> Markup {
+    let figures = &report.figures;
+    let cards = [
+        ("seed", report.seed.to_string()),
+        ("cluster", format!("{} nodes, {} replicas", report.nodes, report.replicas)),
+        ("vBuckets", report.vbuckets.to_string()),
+        ("mutations", units::count(figures.mutations)),
+        ("documents", units::count(figures.documents)),
+        ("virtual time", units::micros(figures.virtual_micros)),
+        ("events", units::count(figures.events)),
+        ("checkpoints at most", units::bytes(figures.checkpoint_bytes_max as u64)),
+        ("furthest behind", format!("{} seqnos", units::count(figures.lag_seqnos_max))),
+        ("network", units::bytes(figures.network_bytes)),
+    ];
+    html! {
+        dl.cards {
+            @for (name, value) in &cards {
+                div { dt { (name) } dd { (value) } }
+            }
+        }
+    }
+}
+
+fn verdicts(verdicts: &[Verdict]) -> Markup {
+    html! {
+        table.verdicts {
+            thead { tr { th { "" } th { "invariant" } th.number { "checked" } th { "verdict" } } }
+            tbody {
+                @for verdict in verdicts {
+                    tr.broken[!verdict.holds()] {
+                        td { (verdict.invariant) }
+                        td {
+                            (verdict.what)
+                            @if !verdict.told.is_empty() {
+                                ul { @for told in &verdict.told { li { (told) } } }
+                            }
+                        }
+                        td.number { (units::count(verdict.checked)) }
+                        td {
+                            @if verdict.holds() { "holds" } @else { "broken (" (units::count(verdict.violations)) ")" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn nodes(report: &Report) -> Markup {
+    let titles = [
+        "node",
+        "queued",
+        "deduplicated",
+        "expelled",
+        "removed",
+        "flushes",
+        "persisted",
+        "syncs",
+        "written",
+        "store",
+        "documents",
+    ];
+    html! {
+        table {
+            thead { tr { @for title in titles { th.number { (title) } } } }
+            tbody {
+                @for (number, node) in report.per_node.iter().enumerate() {
+                    tr {
+                        @for cell in [
+                            number.to_string(), units::count(node.queued), units::count(node.deduplicated),
+                            units::count(node.expelled), units::count(node.removed), units::count(node.flushes),
+                            units::count(node.persisted), units::count(node.disk_syncs),
+                            units::bytes(node.disk_written_bytes), units::bytes(node.store_bytes),
+                            units::count(node.store_documents),
+                        ] { td.number { (cell) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{Figures, NodeFigures, Sample, Span};
+
+    fn report(source: &str) -> Report {
+        let mut broken = Verdict::new("W3", "copies are equal");
+        broken.check(Some("key <b>&\"x\" differs".to_owned()));
+        Report {
+            source: source.to_owned(),
+            seed: 7,
+            nodes: 1,
+            replicas: 0,
+            vbuckets: 4,
+            figures: Figures::default(),
+            per_node: vec![NodeFigures::default()],
+            verdicts: vec![broken],
+        }
+    }
+
+    fn made(source: &str) -> String {
+        let mut timeline = Timeline::default();
+        timeline.record(Sample {
+            micros: 5,
+            nodes: vec![Default::default()],
+            lags: [("0→1".to_owned(), 3)].into(),
+        });
+        timeline.span(Span {
+            kind: "crash",
+            from_micros: 1,
+            to_micros: 2,
+            what: "</script><script>alert(1)".to_owned(),
+        });
+        let report = report(source);
+        page(&Page {
+            command: "dcp-sim run --seed 7",
+            report: &report,
+            timeline: &timeline,
+            memory_marks_bytes: &[("quota", 64)],
+        })
+    }
+
+    #[test]
+    fn what_the_run_says_stays_text() {
+        let page = made("<img src=x onerror=alert(1)>");
+        assert!(!page.contains("<img") && page.contains("&lt;img src=x"));
+        assert!(!page.contains("<b>&") && page.contains("key &lt;b&gt;&amp;&quot;x&quot; differs"));
+        assert!(page.contains("\\u003c/script>\\u003cscript>alert(1)"), "inside the data");
+        assert_eq!(page.matches("<script").count(), 3, "data, library, our own");
+        assert_eq!(page.matches("</script>").count(), 3);
+    }
+
+    #[test]
+    fn the_page_needs_no_network() {
+        let page = made("x");
+        for asks in ["src=", "<link", "@import", "url(", "fetch(", "XMLHttpRequest"] {
+            assert!(!page.contains(asks), "{asks}");
+        }
+        assert_eq!(page, made("x"), "and is the same each time");
+    }
+}

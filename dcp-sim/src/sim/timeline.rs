@@ -1,0 +1,219 @@
+//! What a run looked like over its virtual time: gauges at regular instants, and what lasted from one instant to another.
+//!
+//! In go samples of the nodes and spans of faults and jobs; out comes a bounded record of them for a report. What always
+//! holds: it never has more than [`SAMPLES_MAX`] samples, however long the run was; when there are too many, neighbours are
+//! merged, keeping the higher of each gauge, so that no peak is lost; spans beyond [`SPANS_MAX`] are counted, not kept.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::node::NodeId;
+
+/// A screen has not many more columns.
+const SAMPLES_MAX: usize = 2_048;
+const SPANS_MAX: usize = 4_096;
+/// The first interval. It doubles whenever neighbours are merged.
+const FIRST_INTERVAL_MICROS: u64 = 100;
+
+/// One node at an instant, and what it did since the sample before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NodeSample {
+    /// Bytes of its checkpoint managers.
+    pub checkpoint_bytes: u64,
+    /// Items expelled or removed with their checkpoint, since the run began.
+    pub expelled: u64,
+    /// Cursors dropped by memory recovery, since the run began.
+    pub cursors_dropped: u64,
+    /// Flushes that ended since the last sample.
+    pub flushes: u64,
+    /// Items those wrote.
+    pub flushed_items: u64,
+    /// The longest of them.
+    pub flush_micros_max: u64,
+}
+
+impl NodeSample {
+    fn merge(&mut self, later: &Self) {
+        self.checkpoint_bytes = self.checkpoint_bytes.max(later.checkpoint_bytes);
+        self.expelled = later.expelled;
+        self.cursors_dropped = later.cursors_dropped;
+        self.flushes += later.flushes;
+        self.flushed_items += later.flushed_items;
+        self.flush_micros_max = self.flush_micros_max.max(later.flush_micros_max);
+    }
+}
+
+/// The cluster at an instant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// When, in virtual microseconds.
+    pub micros: u64,
+    /// Every node, by number. One that is down has what it had.
+    pub nodes: Vec<NodeSample>,
+    /// Seqnos that the furthest vBucket of a stream connection is behind; by the connection's name, `producer→consumer`.
+    pub lags: BTreeMap<String, u64>,
+}
+
+impl Sample {
+    fn merge(&mut self, later: Self) {
+        self.micros = later.micros;
+        for (node, later) in self.nodes.iter_mut().zip(&later.nodes) {
+            node.merge(later);
+        }
+        for (name, lag) in later.lags {
+            let known = self.lags.entry(name).or_default();
+            *known = lag.max(*known);
+        }
+    }
+}
+
+/// Something that lasted: a fault, a compaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Span {
+    /// What kind of thing it is: one row of the picture each.
+    pub kind: &'static str,
+    /// When it began, in virtual microseconds.
+    pub from_micros: u64,
+    /// When it was over; the same instant for what does not last.
+    pub to_micros: u64,
+    /// Where, and whatever else is to be said.
+    pub what: String,
+}
+
+/// The record of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Timeline {
+    /// Virtual time between samples.
+    pub interval_micros: u64,
+    /// Ascending by time.
+    pub samples: Vec<Sample>,
+    /// In the order they ended.
+    pub spans: Vec<Span>,
+    /// Spans that found no room.
+    pub spans_left_out: u64,
+    #[serde(skip)]
+    due_micros: u64,
+    /// What the nodes' flushers did since the last sample.
+    #[serde(skip)]
+    flushed: BTreeMap<NodeId, NodeSample>,
+}
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Self {
+            interval_micros: FIRST_INTERVAL_MICROS,
+            samples: Vec::new(),
+            spans: Vec::new(),
+            spans_left_out: 0,
+            due_micros: 0,
+            flushed: BTreeMap::new(),
+        }
+    }
+}
+
+impl Timeline {
+    /// Whether it is time for a sample.
+    #[must_use]
+    pub fn is_due(&self, now_micros: u64) -> bool {
+        now_micros >= self.due_micros
+    }
+
+    /// Takes note of a flush that ended.
+    pub fn flushed(&mut self, node: NodeId, items: u64, micros: u64) {
+        let done = NodeSample {
+            flushes: 1,
+            flushed_items: items,
+            flush_micros_max: micros,
+            ..NodeSample::default()
+        };
+        self.flushed.entry(node).or_default().merge(&done);
+    }
+
+    /// Takes a sample, to which it adds what it was told of flushes. Its time must not be before the last one's.
+    pub fn record(&mut self, mut sample: Sample) {
+        for (node, flushed) in std::mem::take(&mut self.flushed) {
+            if let Some(sample) = sample.nodes.get_mut(node) {
+                sample.flushes += flushed.flushes;
+                sample.flushed_items += flushed.flushed_items;
+                sample.flush_micros_max = sample.flush_micros_max.max(flushed.flush_micros_max);
+            }
+        }
+        self.due_micros = sample.micros + self.interval_micros;
+        self.samples.push(sample);
+        if self.samples.len() > SAMPLES_MAX {
+            self.halve();
+        }
+    }
+
+    /// Takes note of something that is over.
+    pub fn span(&mut self, span: Span) {
+        if self.spans.len() < SPANS_MAX {
+            self.spans.push(span);
+        } else {
+            self.spans_left_out += 1;
+        }
+    }
+
+    fn halve(&mut self) {
+        let mut merged = Vec::with_capacity(SAMPLES_MAX);
+        let mut samples = std::mem::take(&mut self.samples).into_iter();
+        while let Some(mut sample) = samples.next() {
+            if let Some(later) = samples.next() {
+                sample.merge(later);
+            }
+            merged.push(sample);
+        }
+        self.samples = merged;
+        self.interval_micros *= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(micros: u64, bytes: u64, lag: u64) -> Sample {
+        let node = NodeSample { checkpoint_bytes: bytes, expelled: micros, ..NodeSample::default() };
+        Sample { micros, nodes: vec![node], lags: BTreeMap::from([("0→1".to_owned(), lag)]) }
+    }
+
+    #[test]
+    fn a_long_run_keeps_its_peaks_and_its_totals() {
+        let mut timeline = Timeline::default();
+        let mut taken = 0;
+        for micros in (0..4_000_000).step_by(50) {
+            timeline.flushed(0, 3, micros % 777);
+            if timeline.is_due(micros) {
+                let peak = u64::from(taken == 5_000);
+                timeline.record(sample(micros, 10 + 90 * peak, 1 + 99 * peak));
+                taken += 1;
+            }
+        }
+        assert!(taken > 5_000, "the peak was recorded: {taken}");
+        assert!(timeline.samples.len() <= SAMPLES_MAX && timeline.samples.len() > SAMPLES_MAX / 4);
+        assert!(timeline.samples.is_sorted_by_key(|sample| sample.micros));
+        let node =
+            |pick: fn(&NodeSample) -> u64| timeline.samples.iter().map(move |sample| pick(&sample.nodes[0]));
+        assert_eq!(node(|node| node.checkpoint_bytes).max(), Some(100));
+        assert_eq!(timeline.samples.iter().map(|sample| sample.lags["0→1"]).max(), Some(100));
+        assert!(node(|node| node.flush_micros_max).max() > Some(750));
+        let flushes: u64 = node(|node| node.flushes).sum();
+        assert_eq!(node(|node| node.flushed_items).sum::<u64>(), 3 * flushes);
+        assert!(flushes > 79_000, "only those after the last sample are missing: {flushes}");
+    }
+
+    #[test]
+    fn spans_without_room_are_counted() {
+        let mut timeline = Timeline::default();
+        for micros in 0..SPANS_MAX as u64 + 3 {
+            timeline.span(Span {
+                kind: "crash",
+                from_micros: micros,
+                to_micros: micros,
+                what: String::new(),
+            });
+        }
+        assert_eq!((timeline.spans.len(), timeline.spans_left_out), (SPANS_MAX, 3));
+    }
+}
