@@ -74,6 +74,12 @@ impl Flusher {
         self.progress.get(&vb).map(|progress| progress.high)
     }
 
+    /// What was committed with it; `None` for a vBucket it does not have.
+    #[must_use]
+    pub fn persisted_state(&self, vb: Vbid) -> Option<&VBucketState> {
+        self.progress.get(&vb).map(|progress| &progress.state)
+    }
+
     /// Reads what is to be persisted of each vBucket. Those with nothing to persist take no part.
     ///
     /// # Errors
