@@ -11,7 +11,7 @@ use bytes::Bytes;
 use checkpoint::{
     CheckpointConfig, CheckpointStats, Item, Key, ReadLimit, Seqno, VBucket, VBucketState, Vbid,
 };
-use persistence::{CommittedGroup, FlushGroup, Flushed, Flusher};
+use persistence::{BackfillOutcome, BackfillStep, CommittedGroup, FlushGroup, Flushed, Flusher};
 
 use crate::consumer::{Consumer, ConsumerEvent};
 use crate::producer::Producer;
@@ -19,6 +19,7 @@ use crate::producer::Producer;
 mod documents;
 mod error;
 mod partitions;
+mod streams;
 
 pub use documents::{Document, Documents};
 pub use error::NodeError;
@@ -67,6 +68,20 @@ pub enum Event {
         /// Where the consumer is.
         peer: NodeId,
     },
+    /// The engine has done a step of a backfill.
+    Backfilled {
+        /// Where the consumer is.
+        peer: NodeId,
+        /// What the step gave.
+        outcome: BackfillOutcome,
+    },
+    /// Tombstones up to there were purged from the vBucket's disk.
+    Purged {
+        /// The vBucket.
+        vb: Vbid,
+        /// The highest of them.
+        seqno: Seqno,
+    },
 }
 
 /// What a node wants done.
@@ -78,6 +93,13 @@ pub enum Action {
     ToConsumer(NodeId, Bytes),
     /// Commit, and come back with [`Event::FlushDone`].
     Commit(FlushGroup),
+    /// Run it on the engine, and come back with [`Event::Backfilled`].
+    Backfill {
+        /// Where the consumer is whose stream needs it.
+        peer: NodeId,
+        /// What to run.
+        step: BackfillStep,
+    },
     /// Come back with [`Event::FlushDue`].
     WakeFlusher,
     /// Come back with [`Event::SendDue`].
@@ -123,6 +145,8 @@ pub struct Node {
     /// vBuckets with something to persist.
     dirty: BTreeSet<Vbid>,
     is_flushing: bool,
+    /// Highest purged tombstones.
+    purged: BTreeMap<Vbid, Seqno>,
     producers: BTreeMap<NodeId, Producer>,
     consumers: BTreeMap<NodeId, Consumer>,
 }
@@ -137,6 +161,7 @@ impl Node {
             partitions: PartitionTable::default(),
             dirty: BTreeSet::new(),
             is_flushing: false,
+            purged: BTreeMap::new(),
             producers: BTreeMap::new(),
             consumers: BTreeMap::new(),
         }
@@ -223,6 +248,11 @@ impl Node {
             Event::FlushDue => self.flush(&mut actions)?,
             Event::FlushDone(group) => self.flushed(group, &mut actions)?,
             Event::SendDue { peer } => self.send(peer, &mut actions)?,
+            Event::Backfilled { peer, outcome } => self.backfilled(peer, outcome, &mut actions)?,
+            Event::Purged { vb, seqno } => {
+                let purged = self.purged.entry(vb).or_default();
+                *purged = seqno.max(*purged);
+            }
         }
         Ok(actions)
     }
@@ -263,23 +293,6 @@ impl Node {
                 actions.push(Action::WakeSender(peer));
             }
         }
-    }
-
-    fn receive_from_consumer(
-        &mut self,
-        peer: NodeId,
-        bytes: &[u8],
-        actions: &mut Vec<Action>,
-    ) -> Result<(), NodeError> {
-        let producer =
-            self.producers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a consumer's connection" })?;
-        let was_busy = producer.has_more();
-        let received = producer.receive(bytes, &self.partitions);
-        received.map_err(|source| NodeError::Producer { peer, source })?;
-        if !was_busy && producer.has_more() {
-            actions.push(Action::WakeSender(peer));
-        }
-        Ok(())
     }
 
     fn receive_from_producer(
@@ -334,26 +347,6 @@ impl Node {
         }
         if !self.dirty.is_empty() {
             actions.push(Action::WakeFlusher);
-        }
-        Ok(())
-    }
-
-    fn send(&mut self, peer: NodeId, actions: &mut Vec<Action>) -> Result<(), NodeError> {
-        let producer =
-            self.producers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a consumer's connection" })?;
-        let polled = producer.poll(&self.partitions, SEND_BYTES);
-        let bytes = polled.map_err(|source| NodeError::Producer { peer, source })?;
-        if !bytes.is_empty() {
-            actions.push(Action::ToConsumer(peer, bytes));
-        }
-        if producer.has_more() {
-            actions.push(Action::WakeSender(peer));
-        }
-        // The flusher may have been the faster one: whoever reads last expels.
-        for vb in producer.take_read() {
-            if let Some(partition) = self.partitions.get(vb) {
-                partition.vbucket.manager().expel();
-            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use checkpoint::{FailoverLog, Key, Seqno, State, VBucketState, VbUuid, Vbid};
-use persistence::{Engine, FlushGroup};
+use persistence::{BackfillStep, Engine, FlushGroup};
 
 use super::clock::Clock;
 use super::cluster::{ClusterConfig, Topology};
@@ -244,6 +244,7 @@ impl World {
                     self.transmit((node, peer), bytes, |bytes| Event::FromProducer { peer: node, bytes });
                 }
                 Action::Commit(group) => self.commit(node, group),
+                Action::Backfill { peer, step } => self.backfill(node, peer, step),
                 Action::WakeFlusher => self.clock.schedule(GATHER_MICROS, Due::Node(node, Event::FlushDue)),
                 Action::WakeSender(peer) => {
                     self.clock.schedule(GATHER_MICROS, Due::Node(node, Event::SendDue { peer }));
@@ -269,6 +270,16 @@ impl World {
         let micros = disk_time::micros(&host.storage.disk.stats().since(&before));
         host.figures.flushes += 1;
         self.clock.schedule(micros, Due::Node(node, Event::FlushDone(committed)));
+    }
+
+    /// As a commit.
+    fn backfill(&mut self, node: NodeId, peer: NodeId, step: BackfillStep) {
+        let Some(host) = self.hosts.get_mut(node) else { return };
+        let Some(engine) = &host.engine else { return };
+        let before = host.storage.disk.stats();
+        let outcome = step.run(engine.as_ref());
+        let micros = disk_time::micros(&host.storage.disk.stats().since(&before));
+        self.clock.schedule(micros, Due::Node(node, Event::Backfilled { peer, outcome }));
     }
 
     fn persisted(&mut self, node: NodeId, vb: Vbid, seqno: Seqno, items: usize) -> Result<(), SimError> {
