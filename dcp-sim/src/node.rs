@@ -33,6 +33,7 @@ mod memory;
 mod observation;
 mod partitions;
 mod stored;
+mod streams;
 mod write;
 
 pub use documents::{Document, Documents};
@@ -47,6 +48,9 @@ use partitions::PartitionTable;
 
 /// Names a node to its peers.
 pub type NodeId = usize;
+
+/// Bytes of stream messages handed to the network at once.
+const SEND_BYTES: usize = 256 * 1024;
 
 /// How a node is set up.
 #[derive(Clone, Debug)]
@@ -87,7 +91,11 @@ pub struct Node {
     is_engine_busy: bool,
     /// Engine operations that failed one after the other: how long to wait for the next.
     failures: u32,
-    producers: BTreeMap<NodeId, Producer>,
+    /// Highest purged tombstones.
+    purged: BTreeMap<Vbid, Seqno>,
+    /// Connections accepted so far: each has a number, so that what comes late for one is not taken for another's.
+    accepted: u64,
+    producers: BTreeMap<NodeId, (u64, Producer)>,
     consumers: BTreeMap<NodeId, Consumer>,
     /// Where the stream of a vBucket that follows comes from.
     followed: BTreeMap<Vbid, NodeId>,
@@ -110,6 +118,8 @@ impl Node {
             calls: VecDeque::new(),
             is_engine_busy: false,
             failures: 0,
+            purged: BTreeMap::new(),
+            accepted: 0,
             producers: BTreeMap::new(),
             consumers: BTreeMap::new(),
             followed: BTreeMap::new(),
@@ -157,7 +167,7 @@ impl Node {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let has_work = !self.dirty.is_empty() || !self.calls.is_empty() || self.is_engine_busy;
-        !has_work && !self.producers.values().any(Producer::has_more)
+        !has_work && !self.producers.values().any(|(_, producer)| producer.has_more())
     }
 
     /// Bytes of its checkpoint managers.
@@ -192,6 +202,10 @@ impl Node {
             Event::EngineDone(done) => self.engine_done(done, &mut actions)?,
             Event::Retry(call) => self.call(call, &mut actions),
             Event::SendDue { peer } => self.send(peer, &mut actions)?,
+            Event::Backfilled { peer, connection, outcome } => {
+                self.backfilled((peer, connection), outcome, &mut actions)?;
+            }
+            Event::Purged { vb, seqno } => self.purged(vb, seqno),
             Event::Create { vb, uuid } => self.create(vb, uuid, &mut actions)?,
             Event::Drop { vb } => self.drop_vbucket(vb, &mut actions)?,
             Event::SetState { vb, state, uuid } => self.set_state(vb, state, uuid, &mut actions)?,
@@ -205,12 +219,18 @@ impl Node {
             actions.push(Action::WakeFlusher);
         }
         self.dirty.insert(vb);
-        for (&peer, producer) in &mut self.producers {
+        for (&peer, (_, producer)) in &mut self.producers {
             let was_busy = producer.has_more();
             if producer.notify(vb) && !was_busy && producer.has_more() {
                 actions.push(Action::WakeSender(peer));
             }
         }
+    }
+
+    /// The purge seqno never falls but with a rollback.
+    fn purged(&mut self, vb: Vbid, seqno: Seqno) {
+        let purged = self.purged.entry(vb).or_default();
+        *purged = seqno.max(*purged);
     }
 
     fn require(&mut self, vb: Vbid) -> Result<&mut Partition, NodeError> {

@@ -3,21 +3,19 @@
 //! What always holds: a vBucket follows one producer at most; the cursors of a connection that is over are given up; a
 //! stream is asked for only for a vBucket that is settled (N3).
 
-use bytes::Bytes;
 use checkpoint::Vbid;
 
+use super::streams::Streamed;
 use super::{Action, Node, NodeError, NodeId, Observation};
 use crate::consumer::{Consumer, ConsumerEvent};
 use crate::producer::Producer;
-
-/// Bytes of stream messages handed to the network at once.
-const SEND_BYTES: usize = 256 * 1024;
 
 impl Node {
     /// Awaits the consumer on `peer`, whose streams are fed from here. An older connection of its is over.
     pub fn accept(&mut self, peer: NodeId) {
         self.consumer_gone(peer);
-        self.producers.insert(peer, Producer::new(&format!("replication:{peer}")));
+        self.accepted += 1;
+        self.producers.insert(peer, (self.accepted, Producer::new(&format!("replication:{peer}"))));
     }
 
     /// Connects to the producer on `peer` and asks for these vBuckets. An older connection to it is over.
@@ -66,29 +64,12 @@ impl Node {
     }
 
     pub(super) fn consumer_gone(&mut self, peer: NodeId) {
-        if let Some(mut producer) = self.producers.remove(&peer) {
-            producer.close(&self.partitions);
+        if let Some((_, mut producer)) = self.producers.remove(&peer) {
+            producer.close(&Streamed::of(&self.partitions, &self.flusher, &self.purged));
             for partition in self.partitions.iter() {
                 partition.vbucket.manager().expel();
             }
         }
-    }
-
-    pub(super) fn receive_from_consumer(
-        &mut self,
-        peer: NodeId,
-        bytes: &[u8],
-        actions: &mut Vec<Action>,
-    ) -> Result<(), NodeError> {
-        let producer =
-            self.producers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a consumer's connection" })?;
-        let was_busy = producer.has_more();
-        let received = producer.receive(bytes, &self.partitions);
-        received.map_err(|source| NodeError::Producer { peer, source })?;
-        if !was_busy && producer.has_more() {
-            actions.push(Action::WakeSender(peer));
-        }
-        Ok(())
     }
 
     pub(super) fn receive_from_producer(
@@ -124,24 +105,6 @@ impl Node {
                 actions.push(Action::StreamStopped { peer, event });
             }
         }
-    }
-
-    pub(super) fn send(&mut self, peer: NodeId, actions: &mut Vec<Action>) -> Result<(), NodeError> {
-        // A connection that is over needs nothing sent, though somebody was told to.
-        let Some(producer) = self.producers.get_mut(&peer) else { return Ok(()) };
-        let polled = producer.poll(&self.partitions, SEND_BYTES);
-        let bytes: Bytes = polled.map_err(|source| NodeError::Producer { peer, source })?;
-        if !bytes.is_empty() {
-            actions.push(Action::ToConsumer(peer, bytes));
-        }
-        if producer.has_more() {
-            actions.push(Action::WakeSender(peer));
-        }
-        // The flusher may have been the faster one: whoever reads last expels.
-        for vb in producer.take_read() {
-            self.expel(vb);
-        }
-        Ok(())
     }
 
     /// Starts or stops taking note of what streams bring.

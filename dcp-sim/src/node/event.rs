@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use checkpoint::{Cas, Key, Seqno, State, VbUuid, Vbid};
-use persistence::{CommittedGroup, EngineError, FlushGroup};
+use persistence::{BackfillOutcome, BackfillStep, CommittedGroup, EngineError, FlushGroup};
 
 use super::NodeId;
 use super::engine_call::{EngineCall, EngineDone};
@@ -57,6 +57,22 @@ pub enum Event {
         /// Where the consumer is.
         peer: NodeId,
     },
+    /// The engine has done a step of a backfill.
+    Backfilled {
+        /// Where the consumer is.
+        peer: NodeId,
+        /// Which of its connections.
+        connection: u64,
+        /// What the step gave.
+        outcome: BackfillOutcome,
+    },
+    /// Tombstones up to there were purged from the vBucket's disk.
+    Purged {
+        /// The vBucket.
+        vb: Vbid,
+        /// The highest of them.
+        seqno: Seqno,
+    },
     /// A vBucket is to be made, empty and following; `uuid` is what its history is called until its active says otherwise.
     Create {
         /// The vBucket.
@@ -89,6 +105,15 @@ pub enum Action {
     ToConsumer(NodeId, Bytes),
     /// Commit, and come back with [`Event::FlushDone`].
     Commit(FlushGroup),
+    /// Run it on the engine, and come back with [`Event::Backfilled`].
+    Backfill {
+        /// Where the consumer is whose stream needs it.
+        peer: NodeId,
+        /// Which of its connections.
+        connection: u64,
+        /// What to run.
+        step: BackfillStep,
+    },
     /// Call the engine, and come back with [`Event::EngineDone`].
     Call(EngineCall),
     /// Come back with [`Event::FlushDue`].

@@ -1,6 +1,6 @@
 //! The flusher's side of a node, and whatever else its engine does: one thing at a time (N1), again if it failed (N2).
 
-use checkpoint::Vbid;
+use checkpoint::{Seqno, Vbid};
 use persistence::{CommittedGroup, EngineError, Flushed};
 
 use super::stored::whole_seqno;
@@ -35,6 +35,9 @@ impl Node {
                 Ok(persisted) => {
                     let state = self.flusher.persisted_state(vb);
                     let whole = state.map_or(persisted.seqno, |state| whole_seqno(state, persisted.seqno));
+                    // A replica's store learns of its active's purges with what its stream brings.
+                    let purged = state.map_or(Seqno::ZERO, |state| state.purge_seqno);
+                    self.purged(vb, purged);
                     let (seqno, items) = (persisted.seqno, persisted.items);
                     actions.push(Action::Persisted { vb, seqno, whole, items });
                     if persisted.more {

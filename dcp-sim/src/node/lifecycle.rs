@@ -7,6 +7,7 @@
 use checkpoint::{FailoverLog, Seqno, State, VBucketState, VbUuid, Vbid};
 
 use super::{Action, EngineAnswer, EngineCall, EngineDone, Node, NodeError, Observation, Stored};
+use crate::wire::StreamEndReason;
 
 impl Node {
     /// Takes on a vBucket that its store has, in the role it now has. `branch` names the branch it starts if it becomes
@@ -22,7 +23,8 @@ impl Node {
         branch: Option<VbUuid>,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
-        let Stored { state, high, documents } = stored;
+        let Stored { state, high, purge, documents } = stored;
+        self.purged(vb, purge);
         let fresh = || branch.map(FailoverLog::new);
         let Some(mut persisted) = state.or_else(|| fresh().map(|log| VBucketState::new(State::Replica, log)))
         else {
@@ -54,7 +56,9 @@ impl Node {
 
     pub(super) fn drop_vbucket(&mut self, vb: Vbid, actions: &mut Vec<Action>) -> Result<(), NodeError> {
         self.require(vb)?;
+        self.end_streams(vb, StreamEndReason::StateChanged, actions);
         self.partitions.remove(vb);
+        self.purged.remove(&vb);
         self.flusher.detach(vb);
         self.dirty.remove(&vb);
         self.followed.remove(&vb);
@@ -74,6 +78,9 @@ impl Node {
         let before = partition.vbucket.state();
         partition.vbucket.set_state(state, uuid)?;
         if state != before {
+            if before == State::Active {
+                self.end_streams(vb, StreamEndReason::StateChanged, actions);
+            }
             self.queued(vb, actions);
         }
         Ok(())
@@ -120,7 +127,8 @@ impl Node {
         self.unsettled.remove(&vb);
         // Dropped meanwhile: then there is nothing to go back.
         let Some(partition) = self.partitions.get_mut(vb) else { return Ok(()) };
-        let Stored { state, high, documents } = stored;
+        let Stored { state, high, purge, documents } = stored;
+        self.purged.insert(vb, purge);
         let log = partition.vbucket.failover_log();
         let persisted = state.unwrap_or_else(|| VBucketState::new(partition.vbucket.state(), log));
         partition.vbucket.rollback(high, &persisted)?;
@@ -128,6 +136,7 @@ impl Node {
         // The store has the log of that time; the next flush brings it what is true now.
         partition.vbucket.queue_current_state()?;
         self.flusher.attach(vb, persisted, high);
+        self.end_streams(vb, StreamEndReason::Rollback, actions);
         self.partitions.observe(|| Observation::RolledBack { vb, seqno: high });
         actions.push(Action::RolledBack { vb, seqno: high });
         self.queued(vb, actions);

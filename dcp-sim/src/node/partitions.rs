@@ -1,11 +1,11 @@
-//! A node's vBuckets, and how a producer reads them and a consumer applies to them.
+//! A node's vBuckets, and how a consumer applies to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{FailoverLog, Item, Seqno, SnapshotMarker, State, VBucket, VBucketError, Vbid};
+use checkpoint::{FailoverLog, Item, SnapshotMarker, State, VBucket, VBucketError, Vbid};
 
 use super::{Document, Documents, Observation};
-use crate::{consumer, producer};
+use crate::consumer;
 
 /// A vBucket and its documents.
 #[derive(Debug)]
@@ -69,17 +69,6 @@ impl PartitionTable {
     fn require(&mut self, vb: Vbid) -> Result<&mut Partition, VBucketError> {
         // One that is not here is as good as dead: nobody may send to it.
         self.partitions.get_mut(&vb).ok_or(VBucketError::WrongState { vb, state: State::Dead })
-    }
-}
-
-impl producer::Partitions for PartitionTable {
-    fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
-        self.get(vb).map(|partition| &partition.vbucket)
-    }
-
-    fn purge_seqno(&self, _vb: Vbid) -> Seqno {
-        // No node purges yet: nothing calls compaction or purge here.
-        Seqno::ZERO
     }
 }
 

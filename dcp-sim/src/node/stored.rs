@@ -15,6 +15,8 @@ pub struct Stored {
     pub state: Option<VBucketState>,
     /// The last seqno.
     pub high: Seqno,
+    /// The highest tombstone that was purged.
+    pub purge: Seqno,
     /// Every key's newest revision.
     pub documents: Documents,
 }
@@ -32,7 +34,8 @@ impl Stored {
             slice.items.iter().for_each(|item| documents.apply(item));
             from = slice.next;
         }
-        Ok(Self { state: snapshot.state().cloned(), high: snapshot.high(), documents })
+        let (state, high) = (snapshot.state().cloned(), snapshot.high());
+        Ok(Self { state, high, purge: snapshot.info().purge, documents })
     }
 
     /// Up to here it has whole snapshots only.

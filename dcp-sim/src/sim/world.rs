@@ -218,6 +218,9 @@ impl World {
                 Action::ToProducer(peer, bytes) => self.transmit((peer, node), false, bytes),
                 Action::ToConsumer(peer, bytes) => self.transmit((node, peer), true, bytes),
                 Action::Commit(group) => self.commit(node, group)?,
+                Action::Backfill { peer, connection, step } => {
+                    self.backfill(node, (peer, connection), step)?;
+                }
                 Action::Call(call) => self.call(node, call)?,
                 Action::WakeFlusher => self.schedule(node, GATHER_MICROS, Event::FlushDue),
                 Action::WakeSender(peer) => self.schedule(node, GATHER_MICROS, Event::SendDue { peer }),

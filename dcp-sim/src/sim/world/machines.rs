@@ -5,7 +5,7 @@
 
 use checkpoint::{Seqno, State, Vbid};
 use persistence::disk::Keep;
-use persistence::{Budget, EngineError, FlushGroup, Progress};
+use persistence::{BackfillStep, Budget, CompactionRequest, EngineError, FlushGroup, Progress};
 
 use super::{Due, World};
 use crate::node::{EngineAnswer, EngineCall, EngineDone, Event, NodeId, Stored};
@@ -31,6 +31,25 @@ impl World {
         }
         if let Some(committed) = committed {
             self.schedule(node, micros, Event::FlushDone(committed));
+        }
+        Ok(())
+    }
+
+    /// As a commit. A store that is being opened anew answers nothing.
+    pub(super) fn backfill(
+        &mut self,
+        node: NodeId,
+        (peer, connection): (NodeId, u64),
+        step: BackfillStep,
+    ) -> Result<(), SimError> {
+        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let (outcome, micros) =
+            host.timed(|host| host.engine.as_ref().map(|engine| step.run(engine.as_ref())));
+        if host.has_lost_power() {
+            return self.lose_power(node);
+        }
+        if let Some(outcome) = outcome {
+            self.schedule(node, micros, Event::Backfilled { peer, connection, outcome });
         }
         Ok(())
     }
@@ -68,17 +87,18 @@ impl World {
         let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up && host.job.is_none()) else {
             return;
         };
-        let request = persistence::CompactionRequest { purge_upto, ..Default::default() };
+        let request = CompactionRequest { purge_upto, ..CompactionRequest::default() };
         let job = host.engine.as_ref().and_then(|engine| engine.compact(vb, request).ok());
-        if job.is_some() {
-            host.job = job;
+        if let Some(job) = job {
+            host.job = Some((vb, job));
             self.clock.schedule(0, Due::Compact(node, host.incarnation));
         }
     }
 
     pub(super) fn compact_on(&mut self, node: NodeId) -> Result<(), SimError> {
         let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
-        let (stepped, micros) = host.timed(|host| host.job.as_mut().map(|job| job.step(COMPACTION_STEP)));
+        let (stepped, micros) =
+            host.timed(|host| host.job.as_mut().map(|(_, job)| job.step(COMPACTION_STEP)));
         if host.has_lost_power() {
             return self.lose_power(node);
         }
@@ -88,10 +108,21 @@ impl World {
                 self.clock.schedule(delay, Due::Compact(node, host.incarnation));
             }
             // It is done, or over: then the vBucket has the file it had.
-            Some(_) => host.job = None,
+            Some(_) => return self.compacted(node),
             None => {}
         }
         Ok(())
+    }
+
+    /// The node learns at once what was purged: the next stream may read of it.
+    fn compacted(&mut self, node: NodeId) -> Result<(), SimError> {
+        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let Some((vb, _job)) = host.job.take() else { return Ok(()) };
+        let info = host.engine.as_ref().and_then(|engine| engine.info(vb).ok());
+        match info {
+            Some(info) => self.step(node, Event::Purged { vb, seqno: info.purge }),
+            None => Ok(()),
+        }
     }
 
     /// The power of a machine is gone.
