@@ -17,10 +17,12 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod check;
 mod compact;
 mod dump;
+mod faults;
 mod inspect;
 mod recover;
 mod run;
 mod script;
+mod seeds;
 mod store;
 
 /// How a command ended.
@@ -76,6 +78,8 @@ Examples:
   dcp-sim run --git .                        replicate this repository's history, prove every copy
   dcp-sim run --git . --data /tmp/cluster    the same on real files
   dcp-sim run --workload zipfian --ops 100000 --json
+  dcp-sim run --workload zipfian --profile hostile --seeds 20
+                                             crashes, partitions, fail-overs: twenty seeds
   dcp-sim script tests/scenarios/*.scn       check scenario files
   dcp-sim inspect /tmp/cluster/node-0        what a store's files hold
   dcp-sim check /tmp/cluster/node-0          verify every byte of them

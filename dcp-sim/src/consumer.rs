@@ -152,6 +152,8 @@ impl Consumer {
         consumer.ask(Vbid(0), Command::Open(open))?;
         let buffer = buffer_bytes.to_string();
         for (key, value) in [
+            ("enable_noop", "true"),
+            ("supports_cursor_dropping_vulcan", "true"),
             ("connection_buffer_size", buffer.as_str()),
             ("max_marker_version", "2.2"),
             ("enable_expiry_opcode", "true"),

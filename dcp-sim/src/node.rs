@@ -1,28 +1,48 @@
 //! One node: its vBuckets, their flusher, and both ends of its connections. No I/O, no clock.
 //!
 //! Events go in with the time they happen at, actions come out for the host to carry out: bytes to send, batches to
-//! commit. An engine call is one action, its result a later event, so that the host decides how long a disk takes and
-//! what happens meanwhile. What always holds: a node acts only inside [`Node::step`]; one flush is in progress at
-//! most; whoever must be woken is woken once per change from idle to busy (S8).
+//! commit, engine calls. An engine call is one action, its result a later event, so that the host decides how long a disk
+//! takes and what happens meanwhile. What always holds, beside what the parts say: a node acts only inside
+//! [`Node::step`]; whoever must be woken is woken once per change from idle to busy (S8).
+//!
+//! - N1. One engine operation is in progress at most: a flush or a call.
+//! - N2. An engine that fails ends nothing: what it did not do is tried again, after a pause, and on a store that was
+//!   reopened if it is poisoned.
+//! - N3. Memory and disk go back together: from the moment a rollback is asked for until the engine has done it, the
+//!   vBucket takes nothing.
+//! - N4. A write is refused for lack of memory only when nothing more could be recovered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytes::Bytes;
 use checkpoint::{
-    CheckpointConfig, CheckpointStats, Item, Key, ReadLimit, Seqno, VBucket, VBucketState, Vbid,
+    CheckpointConfig, CheckpointStats, Quota, QuotaConfig, ReadLimit, Seqno, VBucket, VBucketState, Vbid,
 };
-use persistence::{CommittedGroup, FlushGroup, Flushed, Flusher};
+use persistence::Flusher;
 
-use crate::consumer::{Consumer, ConsumerEvent};
+use crate::consumer::Consumer;
 use crate::producer::Producer;
 
+mod connections;
 mod documents;
+mod engine_call;
 mod error;
+mod event;
+mod flush;
+mod lifecycle;
+mod memory;
+mod observation;
 mod partitions;
+mod stored;
+mod streams;
+mod write;
 
 pub use documents::{Document, Documents};
+pub use engine_call::{Attached, EngineAnswer, EngineCall, EngineDone};
 pub use error::NodeError;
+pub use event::{Action, Event};
+pub use observation::Observation;
 pub use partitions::Partition;
+pub use stored::Stored;
 
 use partitions::PartitionTable;
 
@@ -31,67 +51,6 @@ pub type NodeId = usize;
 
 /// Bytes of stream messages handed to the network at once.
 const SEND_BYTES: usize = 256 * 1024;
-
-/// What happens to a node.
-#[derive(Debug)]
-pub enum Event {
-    /// A client writes to an active vBucket: `None` deletes.
-    Write {
-        /// The vBucket.
-        vb: Vbid,
-        /// The key.
-        key: Key,
-        /// The value.
-        value: Option<Bytes>,
-    },
-    /// Bytes came from the consumer on that node.
-    FromConsumer {
-        /// Where the consumer is.
-        peer: NodeId,
-        /// What it sent.
-        bytes: Bytes,
-    },
-    /// Bytes came from the producer on that node.
-    FromProducer {
-        /// Where the producer is.
-        peer: NodeId,
-        /// What it sent.
-        bytes: Bytes,
-    },
-    /// It is time to flush.
-    FlushDue,
-    /// The engine has answered.
-    FlushDone(CommittedGroup),
-    /// It is time to send to that node's consumer.
-    SendDue {
-        /// Where the consumer is.
-        peer: NodeId,
-    },
-}
-
-/// What a node wants done.
-#[derive(Debug)]
-pub enum Action {
-    /// Send bytes to the producer on that node.
-    ToProducer(NodeId, Bytes),
-    /// Send bytes to the consumer on that node.
-    ToConsumer(NodeId, Bytes),
-    /// Commit, and come back with [`Event::FlushDone`].
-    Commit(FlushGroup),
-    /// Come back with [`Event::FlushDue`].
-    WakeFlusher,
-    /// Come back with [`Event::SendDue`].
-    WakeSender(NodeId),
-    /// A vBucket is durable up to there.
-    Persisted {
-        /// The vBucket.
-        vb: Vbid,
-        /// Everything up to this seqno is on disk.
-        seqno: Seqno,
-        /// Items written for it.
-        items: usize,
-    },
-}
 
 /// How a node is set up.
 #[derive(Clone, Debug)]
@@ -102,6 +61,8 @@ pub struct NodeConfig {
     pub buffer_bytes: u32,
     /// What a flush reads from one vBucket at once.
     pub flush_limit: ReadLimit,
+    /// What all its checkpoint managers may take; `None` for no limit.
+    pub quota: Option<QuotaConfig>,
 }
 
 impl Default for NodeConfig {
@@ -110,6 +71,7 @@ impl Default for NodeConfig {
             checkpoint_bytes_max: 1 << 20,
             buffer_bytes: 10 << 20,
             flush_limit: ReadLimit { items: 10_000, bytes: 16 << 20 },
+            quota: None,
         }
     }
 }
@@ -118,27 +80,50 @@ impl Default for NodeConfig {
 #[derive(Debug)]
 pub struct Node {
     config: NodeConfig,
+    quota: Option<Quota>,
     partitions: PartitionTable,
     flusher: Flusher,
     /// vBuckets with something to persist.
     dirty: BTreeSet<Vbid>,
-    is_flushing: bool,
-    producers: BTreeMap<NodeId, Producer>,
+    /// What the engine is to do, one after the other.
+    calls: VecDeque<EngineCall>,
+    /// A flush or a call is under way.
+    is_engine_busy: bool,
+    /// Engine operations that failed one after the other: how long to wait for the next.
+    failures: u32,
+    /// Highest purged tombstones.
+    purged: BTreeMap<Vbid, Seqno>,
+    /// Connections accepted so far: each has a number, so that what comes late for one is not taken for another's.
+    accepted: u64,
+    producers: BTreeMap<NodeId, (u64, Producer)>,
     consumers: BTreeMap<NodeId, Consumer>,
+    /// Where the stream of a vBucket that follows comes from.
+    followed: BTreeMap<Vbid, NodeId>,
+    /// vBuckets that are being made, rolled back or removed.
+    unsettled: BTreeSet<Vbid>,
 }
 
 impl Node {
     /// A node without vBuckets.
     #[must_use]
     pub fn new(config: NodeConfig) -> Self {
+        // Marks out of order would be the only reason to refuse; then there is no quota.
+        let quota = config.quota.and_then(|quota| Quota::new(quota).ok());
         Self {
             flusher: Flusher::new(config.flush_limit),
             config,
+            quota,
             partitions: PartitionTable::default(),
             dirty: BTreeSet::new(),
-            is_flushing: false,
+            calls: VecDeque::new(),
+            is_engine_busy: false,
+            failures: 0,
+            purged: BTreeMap::new(),
+            accepted: 0,
             producers: BTreeMap::new(),
             consumers: BTreeMap::new(),
+            followed: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
         }
     }
 
@@ -147,33 +132,12 @@ impl Node {
         let config = CheckpointConfig {
             max_bytes: Some(self.config.checkpoint_bytes_max),
             persistence: true,
+            quota: self.quota.clone(),
             ..CheckpointConfig::default()
         };
         let vbucket = VBucket::new(vb, state, high, config);
         self.flusher.attach(vb, state.clone(), high);
         self.partitions.insert(vb, Partition { vbucket, documents });
-    }
-
-    /// Awaits the consumer on `peer`, whose streams are fed from here.
-    pub fn accept(&mut self, peer: NodeId) {
-        self.producers.insert(peer, Producer::new(&format!("replication:{peer}")));
-    }
-
-    /// Connects to the producer on `peer` and asks for these vBuckets.
-    ///
-    /// # Errors
-    /// If it lacks one of them.
-    pub fn follow(&mut self, peer: NodeId, vbs: &[Vbid]) -> Result<Vec<Action>, NodeError> {
-        let wrong = |source| NodeError::Consumer { peer, source };
-        let mut consumer =
-            Consumer::new(&format!("replication:{peer}"), self.config.buffer_bytes).map_err(wrong)?;
-        for &vb in vbs {
-            let partition = self.partitions.get(vb).ok_or(NodeError::NotHere { what: "a vBucket" })?;
-            consumer.request_stream(vb, partition.vbucket.resume_point()).map_err(wrong)?;
-        }
-        let bytes = consumer.take_output();
-        self.consumers.insert(peer, consumer);
-        Ok(vec![Action::ToProducer(peer, bytes)])
     }
 
     /// Its vBuckets, by number.
@@ -187,6 +151,12 @@ impl Node {
         self.partitions.get(vb)
     }
 
+    /// Whether a vBucket is here and neither being made, rolled back nor removed.
+    #[must_use]
+    pub fn is_settled(&self, vb: Vbid) -> bool {
+        self.partitions.get(vb).is_some() && !self.unsettled.contains(&vb)
+    }
+
     /// Everything up to this seqno is on disk here.
     #[must_use]
     pub fn persisted_seqno(&self, vb: Vbid) -> Option<Seqno> {
@@ -196,13 +166,17 @@ impl Node {
     /// Whether everything it has is on disk and it has nothing to send.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.dirty.is_empty() && !self.is_flushing && !self.producers.values().any(Producer::has_more)
+        let has_work = !self.dirty.is_empty() || !self.calls.is_empty() || self.is_engine_busy;
+        !has_work && !self.producers.values().any(|(_, producer)| producer.has_more())
     }
 
     /// Bytes of its checkpoint managers.
     #[must_use]
     pub fn checkpoint_bytes(&self) -> usize {
-        self.checkpoint_stats().map(|stats| stats.memory_bytes()).sum()
+        match &self.quota {
+            Some(quota) => quota.used_bytes(),
+            None => self.checkpoint_stats().map(|stats| stats.memory_bytes()).sum(),
+        }
     }
 
     /// The counters of its checkpoint managers.
@@ -213,51 +187,39 @@ impl Node {
     /// Takes one event at `now` (nanoseconds since the epoch).
     ///
     /// # Errors
-    /// When the node can't go on as it is.
+    /// When a client is refused, a peer breaks the protocol, or the host names what is not here. Of what failed nothing
+    /// has changed, but a connection whose peer broke the protocol is of no use any more.
     pub fn step(&mut self, event: Event, now: u64) -> Result<Vec<Action>, NodeError> {
         let mut actions = Vec::new();
         match event {
             Event::Write { vb, key, value } => self.write(vb, key, value, now, &mut actions)?,
             Event::FromConsumer { peer, bytes } => self.receive_from_consumer(peer, &bytes, &mut actions)?,
             Event::FromProducer { peer, bytes } => self.receive_from_producer(peer, &bytes, &mut actions)?,
+            Event::ConsumerGone { peer } => self.consumer_gone(peer),
+            Event::ProducerGone { peer } => self.producer_gone(peer),
             Event::FlushDue => self.flush(&mut actions)?,
-            Event::FlushDone(group) => self.flushed(group, &mut actions)?,
+            Event::FlushDone(group) => self.flushed(group, &mut actions),
+            Event::EngineDone(done) => self.engine_done(done, &mut actions)?,
+            Event::Retry(call) => self.call(call, &mut actions),
             Event::SendDue { peer } => self.send(peer, &mut actions)?,
+            Event::Backfilled { peer, connection, outcome } => {
+                self.backfilled((peer, connection), outcome, &mut actions)?;
+            }
+            Event::Purged { vb, seqno } => self.purged(vb, seqno),
+            Event::Create { vb, uuid } => self.create(vb, uuid, &mut actions)?,
+            Event::Drop { vb } => self.drop_vbucket(vb, &mut actions)?,
+            Event::SetState { vb, state, uuid } => self.set_state(vb, state, uuid, &mut actions)?,
         }
         Ok(actions)
     }
 
-    fn write(
-        &mut self,
-        vb: Vbid,
-        key: Key,
-        value: Option<Bytes>,
-        now: u64,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), NodeError> {
-        let partition = self.partitions.get_mut(vb).ok_or(NodeError::NotHere { what: "a vBucket" })?;
-        let previous = partition.documents.get(&key).map_or(0, |document| document.rev_seqno);
-        let mut item = match value {
-            Some(value) => Item::mutation(key, value),
-            // A deletion's time, in seconds.
-            None => Item { expiry: (now / 1_000_000_000) as u32, ..Item::deletion(key) },
-        };
-        item.rev_seqno = previous + 1;
-        let written = partition.vbucket.write(item.clone(), now)?;
-        item.seqno = written.queued.seqno;
-        item.cas = written.cas;
-        partition.documents.apply(&item);
-        self.queued(vb, actions);
-        Ok(())
-    }
-
     /// Something was queued in a vBucket: whoever reads from it and is idle is woken.
     fn queued(&mut self, vb: Vbid, actions: &mut Vec<Action>) {
-        if self.dirty.is_empty() && !self.is_flushing {
+        if self.dirty.is_empty() && !self.is_engine_busy {
             actions.push(Action::WakeFlusher);
         }
         self.dirty.insert(vb);
-        for (&peer, producer) in &mut self.producers {
+        for (&peer, (_, producer)) in &mut self.producers {
             let was_busy = producer.has_more();
             if producer.notify(vb) && !was_busy && producer.has_more() {
                 actions.push(Action::WakeSender(peer));
@@ -265,97 +227,14 @@ impl Node {
         }
     }
 
-    fn receive_from_consumer(
-        &mut self,
-        peer: NodeId,
-        bytes: &[u8],
-        actions: &mut Vec<Action>,
-    ) -> Result<(), NodeError> {
-        let producer =
-            self.producers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a consumer's connection" })?;
-        let was_busy = producer.has_more();
-        let received = producer.receive(bytes, &self.partitions);
-        received.map_err(|source| NodeError::Producer { peer, source })?;
-        if !was_busy && producer.has_more() {
-            actions.push(Action::WakeSender(peer));
-        }
-        Ok(())
+    /// The purge seqno never falls but with a rollback.
+    fn purged(&mut self, vb: Vbid, seqno: Seqno) {
+        let purged = self.purged.entry(vb).or_default();
+        *purged = seqno.max(*purged);
     }
 
-    fn receive_from_producer(
-        &mut self,
-        peer: NodeId,
-        bytes: &[u8],
-        actions: &mut Vec<Action>,
-    ) -> Result<(), NodeError> {
-        let consumer =
-            self.consumers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a producer's connection" })?;
-        let received = consumer.receive(bytes, &mut self.partitions);
-        let events = received.map_err(|source| NodeError::Consumer { peer, source })?;
-        let output = consumer.take_output();
-        if !output.is_empty() {
-            actions.push(Action::ToProducer(peer, output));
-        }
-        for vb in self.partitions.take_changed() {
-            self.queued(vb, actions);
-        }
-        match events.into_iter().find(|event| !matches!(event, ConsumerEvent::StreamOpened(_))) {
-            Some(event) => Err(NodeError::StreamStopped { peer, event }),
-            None => Ok(()),
-        }
-    }
-
-    fn flush(&mut self, actions: &mut Vec<Action>) -> Result<(), NodeError> {
-        if self.is_flushing {
-            return Ok(());
-        }
-        let due = std::mem::take(&mut self.dirty);
-        let vbuckets =
-            due.iter().filter_map(|&vb| self.partitions.get(vb)).map(|partition| &partition.vbucket);
-        let group = self.flusher.begin(vbuckets)?;
-        if !group.is_empty() {
-            self.is_flushing = true;
-            actions.push(Action::Commit(group));
-        }
-        Ok(())
-    }
-
-    fn flushed(&mut self, group: CommittedGroup, actions: &mut Vec<Action>) -> Result<(), NodeError> {
-        self.is_flushing = false;
-        for Flushed { vb, result } in self.flusher.finish(group) {
-            let persisted = result?;
-            actions.push(Action::Persisted { vb, seqno: persisted.seqno, items: persisted.items });
-            if persisted.more {
-                self.dirty.insert(vb);
-            }
-            if let Some(partition) = self.partitions.get(vb) {
-                partition.vbucket.manager().expel();
-            }
-        }
-        if !self.dirty.is_empty() {
-            actions.push(Action::WakeFlusher);
-        }
-        Ok(())
-    }
-
-    fn send(&mut self, peer: NodeId, actions: &mut Vec<Action>) -> Result<(), NodeError> {
-        let producer =
-            self.producers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a consumer's connection" })?;
-        let polled = producer.poll(&self.partitions, SEND_BYTES);
-        let bytes = polled.map_err(|source| NodeError::Producer { peer, source })?;
-        if !bytes.is_empty() {
-            actions.push(Action::ToConsumer(peer, bytes));
-        }
-        if producer.has_more() {
-            actions.push(Action::WakeSender(peer));
-        }
-        // The flusher may have been the faster one: whoever reads last expels.
-        for vb in producer.take_read() {
-            if let Some(partition) = self.partitions.get(vb) {
-                partition.vbucket.manager().expel();
-            }
-        }
-        Ok(())
+    fn require(&mut self, vb: Vbid) -> Result<&mut Partition, NodeError> {
+        self.partitions.get_mut(vb).ok_or(NodeError::NotHere { what: "a vBucket" })
     }
 }
 

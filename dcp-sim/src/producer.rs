@@ -1,30 +1,41 @@
 //! The sending side of a connection: a consumer's requests in, streams of snapshots out. No I/O, no clock.
 //!
 //! The host hands over the bytes that arrive ([`Producer::receive`]), says which vBuckets have something new
-//! ([`Producer::notify`]) and takes bytes to send ([`Producer::poll`]). What always holds (`docs/invariants.md`, S1
-//! to S4): a stream's first message is a marker; its snapshots follow one another without overlap; inside each the
-//! seqnos rise and stay within the marker's range; no more than one message passes the consumer's buffer.
+//! ([`Producer::notify`]) or changed ([`Producer::end_streams`]), takes bytes to send ([`Producer::poll`]) and steps to run
+//! on the engine ([`Producer::take_backfills`]), whose outcomes it brings back ([`Producer::backfilled`]). What always
+//! holds (`docs/invariants.md`, S1 to S4 and S9 to S14): a stream's first message is a marker; its snapshots follow one
+//! another without overlap; inside each the seqnos rise and stay within the marker's range; whether items come from disk
+//! or from memory, none is missing and none comes twice; no more than one message passes the consumer's buffer.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{CheckpointError, Seqno, VBucket, Vbid};
+use checkpoint::{Seqno, VBucket, Vbid};
 
-use crate::wire::{
-    Command, Frame, Message, Opcode, OpenFlags, Reply, Request, Response, Status, StreamEndReason, WireError,
-};
+use crate::wire::{Command, Frame, Message, Reply, Request, Response, Status, StreamEndReason};
 
 mod active_stream;
+mod backfill;
 mod control;
+mod error;
 mod flow_control;
 mod rollback;
+mod stream_key;
 mod stream_request;
+mod translate;
 
+pub use backfill::{BackfillOutcome, BackfillStep};
+pub use error::ProducerError;
 pub use flow_control::FlowControl;
 pub use rollback::{ClientPosition, History, rollback_to};
 
-use active_stream::ActiveStream;
+use active_stream::{ActiveStream, Turn};
+use backfill::Backfills;
 use control::Options;
+use stream_key::StreamKey;
+
+/// What a stream sends in its turn, when others wait for theirs.
+const TURN_BYTES: usize = 16 * 1024;
 
 /// The vBuckets a producer may stream from.
 pub trait Partitions {
@@ -33,29 +44,9 @@ pub trait Partitions {
 
     /// The highest tombstone that was purged from its disk.
     fn purge_seqno(&self, vb: Vbid) -> Seqno;
-}
 
-/// Why a connection must be closed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProducerError {
-    /// Bytes that are no frames, or no messages that can be answered.
-    #[error("the consumer's bytes make no sense: {0}")]
-    Wire(#[from] WireError),
-    /// A message that only producers send, or one before the connection was opened.
-    #[error("{opcode} is not what a consumer sends here")]
-    Unexpected {
-        /// The command.
-        opcode: Opcode,
-    },
-    /// The vBucket's memory refused, which it never does to a live stream.
-    #[error("vBucket {vb}: {source}")]
-    Checkpoint {
-        /// The vBucket.
-        vb: Vbid,
-        /// Why.
-        source: CheckpointError,
-    },
+    /// Everything up to this seqno is on its disk.
+    fn persisted_seqno(&self, vb: Vbid) -> Seqno;
 }
 
 /// The producer of one connection.
@@ -63,13 +54,16 @@ pub enum ProducerError {
 pub struct Producer {
     /// Distinguishes this connection's cursors from others'.
     name: String,
-    opened: Option<OpenFlags>,
+    /// The name its client gave it.
+    client_name: Bytes,
+    is_open: bool,
     options: Options,
     flow: FlowControl,
-    streams: BTreeMap<Vbid, ActiveStream>,
+    streams: BTreeMap<StreamKey, ActiveStream>,
+    backfills: Backfills,
     /// Streams that may have something to send, each once, in the order they became so.
-    ready: VecDeque<Vbid>,
-    is_ready: BTreeSet<Vbid>,
+    ready: VecDeque<StreamKey>,
+    is_ready: BTreeSet<StreamKey>,
     /// vBuckets whose cursor has moved since somebody asked.
     read: BTreeSet<Vbid>,
     input: BytesMut,
@@ -82,10 +76,12 @@ impl Producer {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            opened: None,
+            client_name: Bytes::new(),
+            is_open: false,
             options: Options::default(),
             flow: FlowControl::default(),
             streams: BTreeMap::new(),
+            backfills: Backfills::default(),
             ready: VecDeque::new(),
             is_ready: BTreeSet::new(),
             read: BTreeSet::new(),
@@ -119,7 +115,52 @@ impl Producer {
     /// Says that a vBucket has something new. Returns whether a stream was idle and is not any more: only then does
     /// the host need to call [`Producer::poll`].
     pub fn notify(&mut self, vb: Vbid) -> bool {
-        self.streams.contains_key(&vb) && self.make_ready(vb)
+        let waits = |(_, stream): &(&StreamKey, &ActiveStream)| !stream.waits_for_disk();
+        let woken: Vec<_> = self.streams_of(vb).filter(waits).map(|(&key, _)| key).collect();
+        woken.into_iter().filter(|&key| self.make_ready(key)).count() > 0
+    }
+
+    /// Ends every stream of a vBucket: its state changed, it was rolled back, or the host knows another reason. What was
+    /// not sent yet is not sent any more. Returns as [`Producer::notify`].
+    pub fn end_streams(&mut self, vb: Vbid, reason: StreamEndReason, partitions: &impl Partitions) -> bool {
+        let ended: Vec<_> = self.streams_of(vb).map(|(&key, _)| key).collect();
+        ended.into_iter().filter(|&key| self.end_stream(key, reason, partitions)).count() > 0
+    }
+
+    /// Ends every stream: the host is about to close the connection, once what [`Producer::poll`] gives is sent.
+    pub fn end_all(&mut self, reason: StreamEndReason, partitions: &impl Partitions) {
+        let ended: Vec<_> = self.streams.keys().copied().collect();
+        for key in ended {
+            self.end_stream(key, reason, partitions);
+        }
+    }
+
+    /// What is to be run on the engine, each step once, in any order. The host brings the outcomes to
+    /// [`Producer::backfilled`]. Ask after whatever else was called.
+    pub fn take_backfills(&mut self) -> Vec<BackfillStep> {
+        self.backfills.take_steps()
+    }
+
+    /// Takes what a step gave. Returns as [`Producer::notify`]. The outcome of a stream that is gone is dropped.
+    ///
+    /// # Errors
+    /// When the connection must be closed. An engine that failed only ends the stream.
+    pub fn backfilled(
+        &mut self,
+        outcome: BackfillOutcome,
+        partitions: &impl Partitions,
+    ) -> Result<bool, ProducerError> {
+        let Some(key) = self.backfills.stream_of(outcome.id) else { return Ok(false) };
+        let (Some(stream), Some(vbucket)) = (self.streams.get_mut(&key), partitions.vbucket(key.vb)) else {
+            return Ok(self.end_stream(key, StreamEndReason::StateChanged, partitions));
+        };
+        let Ok(read) = outcome.result else {
+            return Ok(self.end_stream(key, StreamEndReason::BackfillFailed, partitions));
+        };
+        if !stream.take_read(read, vbucket, &self.options)? {
+            self.backfills.release(key, self.options.backfills_max());
+        }
+        Ok(self.make_ready(key))
     }
 
     /// Takes the bytes to send now: answers, and then stream messages while flow control lets them pass, until there
@@ -133,9 +174,9 @@ impl Producer {
         budget_bytes: usize,
     ) -> Result<Bytes, ProducerError> {
         while self.output.len() < budget_bytes && self.flow.may_send() {
-            let Some(vb) = self.ready.pop_front() else { break };
-            self.is_ready.remove(&vb);
-            self.send_from(vb, partitions, budget_bytes)?;
+            let Some(key) = self.ready.pop_front() else { break };
+            self.is_ready.remove(&key);
+            self.send_from(key, partitions, budget_bytes)?;
         }
         Ok(Bytes::from(std::mem::take(&mut self.output)))
     }
@@ -153,19 +194,20 @@ impl Producer {
 
     /// Gives up every stream's cursor. The connection is over.
     pub fn close(&mut self, partitions: &impl Partitions) {
-        for (vb, stream) in std::mem::take(&mut self.streams) {
-            if let Some(vbucket) = partitions.vbucket(vb) {
+        for (key, mut stream) in std::mem::take(&mut self.streams) {
+            if let Some(vbucket) = partitions.vbucket(key.vb) {
                 stream.close(vbucket);
             }
         }
+        self.backfills.clear();
         self.ready.clear();
         self.is_ready.clear();
     }
 
-    /// How far the stream of a vBucket has come: the last seqno sent.
+    /// How far the stream of a vBucket has come: the last seqno sent; of several streams the one furthest behind.
     #[must_use]
     pub fn sent_seqno(&self, vb: Vbid) -> Option<Seqno> {
-        self.streams.get(&vb).map(ActiveStream::sent_seqno)
+        self.streams_of(vb).map(|(_, stream)| stream.sent_seqno()).min()
     }
 
     /// Its flow control.
@@ -177,11 +219,15 @@ impl Producer {
     fn request(&mut self, request: &Request, partitions: &impl Partitions) -> Result<(), ProducerError> {
         match &request.command {
             Command::Open(open) => {
-                let is_first = self.opened.is_none() && open.flags.contains(OpenFlags::PRODUCER);
-                self.opened = self.opened.or(is_first.then_some(open.flags));
-                self.respond(&Response::to(request, if is_first { Status::SUCCESS } else { Status::INVALID }))
+                let options = Options::opened(open.flags).filter(|_| !self.is_open);
+                let status = if options.is_some() { Status::SUCCESS } else { Status::INVALID };
+                if let Some(options) = options {
+                    (self.is_open, self.options) = (true, options);
+                    self.client_name = open.name.clone();
+                }
+                self.respond(&Response::to(request, status))
             }
-            command if self.opened.is_none() => Err(ProducerError::Unexpected { opcode: command.opcode() }),
+            command if !self.is_open => Err(ProducerError::Unexpected { opcode: command.opcode() }),
             Command::Control(control) => {
                 let status = self.options.set(control, &mut self.flow);
                 self.respond(&Response::to(request, status))
@@ -205,49 +251,77 @@ impl Producer {
     }
 
     fn close_stream(&mut self, request: &Request, partitions: &impl Partitions) -> Result<(), ProducerError> {
-        let Some(stream) = self.streams.remove(&request.vb) else {
+        let key = StreamKey { vb: request.vb, id: None };
+        if !self.streams.contains_key(&key) {
             return self.respond(&Response::to(request, Status::NOT_FOUND));
-        };
-        self.respond(&Response::to(request, Status::SUCCESS))?;
-        if self.options.end_on_close {
-            let end = stream.message(Command::StreamEnd(StreamEndReason::Closed));
-            self.send(&end)?;
         }
-        if let Some(vbucket) = partitions.vbucket(request.vb) {
-            stream.close(vbucket);
+        self.respond(&Response::to(request, Status::SUCCESS))?;
+        self.end_stream(key, StreamEndReason::Closed, partitions);
+        if !self.options.end_on_close {
+            self.streams.remove(&key);
         }
         Ok(())
     }
 
-    /// Lets one stream send until it has nothing left, the budget is used up or flow control holds it back.
+    /// Lets one stream send until it has nothing left, its turn is over, the budget is used up or flow control holds it
+    /// back.
     fn send_from(
         &mut self,
-        vb: Vbid,
+        key: StreamKey,
         partitions: &impl Partitions,
         budget_bytes: usize,
     ) -> Result<(), ProducerError> {
-        let (Some(mut stream), Some(vbucket)) = (self.streams.remove(&vb), partitions.vbucket(vb)) else {
-            return Ok(());
+        let Some(mut stream) = self.streams.remove(&key) else { return Ok(()) };
+        let Some(vbucket) = partitions.vbucket(key.vb) else {
+            // It went without a word. Its cursor went with it.
+            return self.send(&stream.farewell(StreamEndReason::StateChanged));
         };
-        self.read.insert(vb);
+        self.read.insert(key.vb);
+        let turn_ends = self.output.len().saturating_add(TURN_BYTES);
         let has_more = loop {
-            if self.output.len() >= budget_bytes || !self.flow.may_send() {
+            let is_turn_over = self.output.len() >= turn_ends && !self.ready.is_empty();
+            if is_turn_over || self.output.len() >= budget_bytes || !self.flow.may_send() {
                 break true;
             }
             match stream.next(vbucket, &self.options)? {
-                Some(message) => self.send(&message)?,
-                None => break false,
+                Turn::Message(message) => self.send(&message)?,
+                Turn::Backfill => {
+                    self.backfills.want(key, stream.read_seqno(), self.options.backfills_max());
+                    break false;
+                }
+                Turn::ReadOn(scan) => {
+                    self.backfills.read_on(key, scan);
+                    break false;
+                }
+                Turn::Nothing => break false,
             }
         };
         if stream.is_over() {
             stream.close(vbucket);
+            self.backfills.release(key, self.options.backfills_max());
             return Ok(());
         }
-        self.streams.insert(vb, stream);
+        self.streams.insert(key, stream);
         if has_more {
-            self.make_ready(vb);
+            self.make_ready(key);
         }
         Ok(())
+    }
+
+    /// Its last message is its end; its cursor and its scan are given up at once.
+    fn end_stream(&mut self, key: StreamKey, reason: StreamEndReason, partitions: &impl Partitions) -> bool {
+        self.backfills.release(key, self.options.backfills_max());
+        let Some(stream) = self.streams.get_mut(&key) else { return false };
+        stream.end(reason);
+        if let Some(vbucket) = partitions.vbucket(key.vb) {
+            stream.close(vbucket);
+        }
+        self.make_ready(key)
+    }
+
+    fn streams_of(&self, vb: Vbid) -> impl Iterator<Item = (&StreamKey, &ActiveStream)> {
+        let first = StreamKey { vb, id: None };
+        self.streams.range(first..).take_while(move |(key, _)| key.vb == vb)
     }
 
     fn send(&mut self, request: &Request) -> Result<(), ProducerError> {
@@ -260,10 +334,10 @@ impl Producer {
         Ok(response.encode(&mut self.output)?)
     }
 
-    fn make_ready(&mut self, vb: Vbid) -> bool {
-        let became_ready = self.is_ready.insert(vb);
+    fn make_ready(&mut self, key: StreamKey) -> bool {
+        let became_ready = self.is_ready.insert(key);
         if became_ready {
-            self.ready.push_back(vb);
+            self.ready.push_back(key);
         }
         became_ready
     }

@@ -20,6 +20,8 @@ mod key_format;
 mod parse;
 mod print;
 mod report;
+mod stream_command;
+mod stream_world;
 mod value;
 mod world;
 

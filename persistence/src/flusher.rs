@@ -74,6 +74,12 @@ impl Flusher {
         self.progress.get(&vb).map(|progress| progress.high)
     }
 
+    /// What was committed with it; `None` for a vBucket it does not have.
+    #[must_use]
+    pub fn persisted_state(&self, vb: Vbid) -> Option<&VBucketState> {
+        self.progress.get(&vb).map(|progress| &progress.state)
+    }
+
     /// Reads what is to be persisted of each vBucket. Those with nothing to persist take no part.
     ///
     /// # Errors
@@ -177,6 +183,14 @@ impl FlushGroup {
 #[derive(Debug)]
 #[must_use = "hand it to Flusher::finish"]
 pub struct CommittedGroup(Vec<(VBucketFlush, Result<Committed, EngineError>)>);
+
+impl CommittedGroup {
+    /// How many items were committed.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.0.iter().filter_map(|(_, result)| result.as_ref().ok()).map(|committed| committed.items).sum()
+    }
+}
 
 #[cfg(test)]
 mod tests;

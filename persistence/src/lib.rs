@@ -13,6 +13,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod backfill;
 pub mod couchstore;
 pub mod disk;
 mod engine;
@@ -21,6 +22,7 @@ mod executor;
 mod flusher;
 mod job;
 
+pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
 pub use engine::{
     Batch, Capabilities, Committed, Engine, History, KeyRange, KeySlice, RecoveryReport, RolledBack,
     ScanLimit, ScanSlice, Snapshot, VBucketInfo,

@@ -12,6 +12,7 @@ mod help;
 mod input;
 mod inspect;
 mod recover;
+mod report;
 mod script;
 mod untouched;
 mod usage;

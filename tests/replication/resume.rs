@@ -31,6 +31,10 @@ impl Partitions for Active {
     fn purge_seqno(&self, _vb: Vbid) -> Seqno {
         Seqno::ZERO
     }
+
+    fn persisted_seqno(&self, _vb: Vbid) -> Seqno {
+        Seqno::ZERO
+    }
 }
 
 impl Active {

@@ -63,6 +63,16 @@ impl VBucket {
         self.queue_state(State::Active, cas)
     }
 
+    /// Queues the state as it is, so that the flusher commits it though nothing else was written: after a rollback, whose
+    /// failover log the store does not have yet, or when an active's log was adopted.
+    ///
+    /// # Errors
+    /// [`VBucketError::Checkpoint`] as the manager refuses.
+    pub fn queue_current_state(&self) -> Result<(), VBucketError> {
+        let inner = self.lock();
+        self.queue_state(inner.current.state, inner.clock.max())
+    }
+
     fn promote(&self, inner: &mut Inner, uuid: Option<VbUuid>) -> Result<(), VBucketError> {
         let (high, Received { complete, snapshot_end }) = (self.manager.high_seqno(), inner.received);
         match uuid {

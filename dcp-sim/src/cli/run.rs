@@ -1,20 +1,23 @@
 //! `dcp-sim run`: from arguments to a world, and from its report to a terminal or to JSON.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bytes::Bytes;
+use checkpoint::QuotaConfig;
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::{Exit, Failure};
+use super::faults::FaultArguments;
+use super::{Exit, Failure, seeds};
 use crate::input::{
     Distribution, GeneratedSource, GitSource, InputError, JsonLines, Preset, PresetSource, Source, TreeEntry,
     verify_tree,
 };
-use crate::report::{ProgressLine, Times, json, summary};
+use crate::node::NodeConfig;
+use crate::report::{self, Page, ProgressLine, Times, json, summary};
 use crate::sim::{ClusterConfig, Proof, SimError, Storage, Trace, Verdict, World};
 
 const EXAMPLES: &str = "\
@@ -23,9 +26,11 @@ Examples:
   dcp-sim run --git ~/linux --vbuckets 64 --data /tmp/cluster
   dcp-sim run --input changes.jsonl --nodes 2 --replicas 1
   dcp-sim run --workload latest --ops 50000 --keys 1000 --value-bytes 512 --seed 7 --json
+  dcp-sim run --workload zipfian --profile hostile --seeds 20
+  dcp-sim run --workload uniform --faults crash,partition --duration 10s
 ";
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(before_help = EXAMPLES)]
 #[command(group = ArgGroup::new("source").args(["git", "input", "workload"]).required(true))]
 pub(super) struct RunArguments {
@@ -38,10 +43,10 @@ pub(super) struct RunArguments {
     /// Make up writes: by a plain law, or after measurements of production systems (docs/workloads.md).
     #[arg(long, value_name = "NAME", help_heading = "Source")]
     workload: Option<Workload>,
-    /// Writes of the workload [default: 100000].
+    /// Writes of the workload [default: 100000; 5000 where things go wrong].
     #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     ops: Option<u64>,
-    /// Distinct keys of the workload, unless they follow from it [default: 10000].
+    /// Distinct keys of the workload, unless they follow from it [default: 10000; 500 where things go wrong].
     #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     keys: Option<u64>,
     /// Bytes of each value of the workload, unless they follow from it [default: 256].
@@ -59,10 +64,22 @@ pub(super) struct RunArguments {
     vbuckets: u16,
     /// What every chance is drawn from: the same seed gives the same run.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Cluster")]
-    seed: u64,
+    pub(super) seed: u64,
+    /// Run so many seeds, one after the other, from --seed on.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with_all = ["git", "input", "json", "trace", "data", "report"],
+        help_heading = "Cluster"
+    )]
+    seeds: Option<u64>,
     /// Keep the nodes' stores in this new or empty directory instead of in memory.
     #[arg(long, value_name = "DIR", help_heading = "Cluster")]
     data: Option<PathBuf>,
+
+    #[command(flatten)]
+    faults: FaultArguments,
 
     /// Print one JSON object with every figure; what depends on this machine's clock is in its field `times`.
     #[arg(long, help_heading = "Output")]
@@ -70,6 +87,9 @@ pub(super) struct RunArguments {
     /// Write what happens to this file as it happens, one JSON object a line.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     trace: Option<PathBuf>,
+    /// Write the run as a page for a browser: what happened over virtual time, and the verdicts.
+    #[arg(long, value_name = "FILE.html", help_heading = "Output")]
+    report: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -95,29 +115,80 @@ struct Input {
 }
 
 pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
+    if let Some(count) = arguments.seeds {
+        return seeds::run(arguments, count);
+    }
     let started = Instant::now();
     let Input { source, tree, note } = arguments.source()?;
     if let Some(note) = note {
         eprintln!("note: {note}");
     }
     let storage = arguments.data.clone().map_or(Storage::Memory, Storage::Directory);
-    let world = World::new(arguments.cluster(), &storage, source)?.with_trace(arguments.trace()?);
+    let page = arguments.page()?;
+    let mut world = World::new(arguments.cluster()?, &storage, source)?.with_trace(arguments.trace()?);
+    if page.is_some() {
+        world = world.with_timeline();
+    }
     let mut proof = tree.map(git_proof);
     let mut progress = ProgressLine::new(io::stderr().is_terminal());
     let report = world.run(&mut progress, proof.as_mut().map(|proof| proof as &mut Proof<'_>))?;
     progress.finish();
 
     let times = Times::since(started, &report);
+    if let (Some(mut file), Some(timeline)) = (page, &report.timeline) {
+        let command = arguments.command();
+        let marks = arguments.memory_marks()?;
+        let page = Page { command: &command, report: &report, timeline, memory_marks_bytes: &marks };
+        file.write_all(report::page(&page).as_bytes())?;
+    }
     let mut out = io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", json(&report, &times))?;
     } else {
         write!(out, "{}", summary(&report, &times))?;
     }
-    Ok(if report.is_clean() { Exit::Ok } else { Exit::Violation })
+    if report.is_clean() {
+        return Ok(Exit::Ok);
+    }
+    if report.faults.is_some() {
+        eprintln!("replay: {}", arguments.command());
+    }
+    Ok(Exit::Violation)
 }
 
 impl RunArguments {
+    /// The same run from another seed.
+    pub(super) fn with_seed(&self, seed: u64) -> Self {
+        Self { seed, seeds: None, ..self.clone() }
+    }
+
+    /// A cluster in memory that is about to run.
+    pub(super) fn world(&self) -> Result<World, Failure> {
+        Ok(World::new(self.cluster()?, &Storage::Memory, self.source()?.source)?)
+    }
+
+    /// The command that gives this run again.
+    pub(super) fn command(&self) -> String {
+        let mut words = vec!["dcp-sim".to_owned(), "run".to_owned()];
+        let mut add = |name: &str, value: Option<String>| {
+            words.extend(value.into_iter().flat_map(|value| [format!("--{name}"), value]));
+        };
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        add("git", path(&self.git));
+        add("input", path(&self.input));
+        let workload = self.workload.and_then(|workload| workload.to_possible_value());
+        add("workload", workload.map(|name| name.get_name().to_owned()));
+        add("ops", self.ops.map(|ops| ops.to_string()));
+        add("keys", self.keys.map(|keys| keys.to_string()));
+        add("value-bytes", self.value_bytes.map(|bytes| bytes.to_string()));
+        add("nodes", Some(self.nodes.to_string()));
+        add("replicas", Some(self.replicas.to_string()));
+        add("vbuckets", Some(self.vbuckets.to_string()));
+        add("seed", Some(self.seed.to_string()));
+        words.extend(self.faults.words());
+        words.join(" ")
+    }
+
     fn source(&self) -> Result<Input, Failure> {
         if let Some(dir) = &self.git {
             let source = GitSource::open(dir)?;
@@ -134,7 +205,8 @@ impl RunArguments {
     }
 
     fn workload(&self, workload: Workload) -> Result<Box<dyn Source>, Failure> {
-        let (ops, keys) = (self.ops.unwrap_or(100_000), self.keys.unwrap_or(10_000));
+        let defaults = if self.faults.is_given() { (5_000, 500) } else { (100_000, 10_000) };
+        let (ops, keys) = (self.ops.unwrap_or(defaults.0), self.keys.unwrap_or(defaults.1));
         let distribution = match workload {
             Workload::Uniform => Distribution::Uniform,
             Workload::Zipfian => Distribution::Zipfian,
@@ -153,22 +225,51 @@ impl RunArguments {
         Ok(Box::new(GeneratedSource::new(distribution, ops, keys, value_bytes, self.seed)?))
     }
 
-    fn cluster(&self) -> ClusterConfig {
-        ClusterConfig {
+    fn cluster(&self) -> Result<ClusterConfig, Failure> {
+        let faults = self.faults.config()?;
+        let mut node = NodeConfig::default();
+        if faults.is_some() {
+            node.quota = Some(QuotaConfig::default());
+        }
+        Ok(ClusterConfig {
+            faults,
+            node,
             nodes: self.nodes,
             replicas: self.replicas,
             vbuckets: self.vbuckets,
             seed: self.seed,
             ..ClusterConfig::default()
-        }
+        })
     }
 
     fn trace(&self) -> Result<Trace, Failure> {
         let Some(path) = &self.trace else { return Ok(Trace::default()) };
-        let opened = OpenOptions::new().create(true).write(true).truncate(true).open(path);
-        let file = opened.map_err(|error| Failure::new(Exit::Io, &format!("{}: {error}", path.display())))?;
-        Ok(Trace::to(Box::new(file)))
+        Ok(Trace::to(Box::new(created(path)?)))
     }
+
+    /// The file of the report. It is made before the run: who can't have it is told at once.
+    fn page(&self) -> Result<Option<File>, Failure> {
+        self.report.as_deref().map(created).transpose()
+    }
+
+    /// Where something changes in how a node treats its checkpoint memory.
+    fn memory_marks(&self) -> Result<Vec<(&'static str, u64)>, Failure> {
+        let cluster = self.cluster()?;
+        let Some(quota) = cluster.node.quota else {
+            return Ok(vec![("quota", cluster.checkpoint_quota_bytes as u64)]);
+        };
+        let permille = |mark: usize| (quota.limit_bytes / 1_000 * mark) as u64;
+        Ok(vec![
+            ("quota", quota.limit_bytes as u64),
+            ("upper mark", permille(quota.upper_mark_permille)),
+            ("lower mark", permille(quota.lower_mark_permille)),
+        ])
+    }
+}
+
+fn created(path: &Path) -> Result<File, Failure> {
+    let opened = OpenOptions::new().create(true).write(true).truncate(true).open(path);
+    opened.map_err(|error| Failure::new(Exit::Io, &format!("{}: {error}", path.display())))
 }
 
 /// Refuses an option that a workload leaves no choice in.
@@ -217,8 +318,9 @@ impl From<SimError> for Failure {
                 Self::new(Exit::Corrupt, &error)
             }
             SimError::Disk(_) | SimError::Engine { .. } | SimError::Trace(_) => Self::new(Exit::Io, &error),
-            SimError::Node { source: crate::node::NodeError::Engine(_), .. } => Self::new(Exit::Io, &error),
-            SimError::Node { .. } | SimError::Stalled { .. } => Self::new(Exit::Violation, &error),
+            SimError::Node { .. } | SimError::StreamStopped { .. } | SimError::Stalled { .. } => {
+                Self::new(Exit::Violation, &error)
+            }
         }
     }
 }

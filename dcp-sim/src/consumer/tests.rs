@@ -107,7 +107,7 @@ fn it_opens_the_connection_and_negotiates_before_anything_else() {
         })
         .collect();
     let control = Opcode::DCP_CONTROL;
-    assert_eq!(opcodes, [Opcode::DCP_OPEN, control, control, control]);
+    assert_eq!(opcodes, [Opcode::DCP_OPEN, control, control, control, control, control]);
 }
 
 #[test]

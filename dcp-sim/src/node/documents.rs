@@ -1,4 +1,7 @@
 //! The documents of one vBucket as its node's memory has them: the newest revision of every key, tombstones included.
+//!
+//! What always holds: [`Documents::content`] is the sum of its live documents' digests, so that two sets can be compared
+//! at any moment without being walked.
 
 use std::collections::BTreeMap;
 
@@ -27,43 +30,96 @@ impl Document {
     }
 }
 
+impl Document {
+    /// A number that tells this revision of `key` from any other, as good as surely: 64 bits of key, value, seqno, CAS
+    /// and revision. Tombstones have one as well.
+    #[must_use]
+    pub fn digest(&self, key: &Key) -> u64 {
+        let value = self.value.as_ref().map_or(0, |value| u64::from(crc32fast::hash(value)) + 1);
+        let bytes = (u64::from(crc32fast::hash(key.user())) << 32) | u64::from(key.user().len() as u32);
+        [bytes, value, self.seqno.0, self.cas.0, self.rev_seqno]
+            .into_iter()
+            .fold(0, |sum, part| mix(sum ^ part))
+    }
+}
+
+/// Steele, Lea and Flood's finalizer: each bit of the input changes each of the output as often as not.
+const fn mix(number: u64) -> u64 {
+    let z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
 /// Documents by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Documents(BTreeMap<Key, Document>);
+pub struct Documents {
+    by_key: BTreeMap<Key, Document>,
+    content: u64,
+}
 
 impl Documents {
     /// Takes an item of the committed name space; others change no document.
     pub fn apply(&mut self, item: &Item) {
         if item.operation.namespace() == Some(Namespace::Committed) {
-            self.0.insert(item.key.clone(), Document::of(item));
+            let document = Document::of(item);
+            self.content = self.content.wrapping_add(live_digest(&item.key, &document));
+            if let Some(before) = self.by_key.insert(item.key.clone(), document) {
+                self.content = self.content.wrapping_sub(live_digest(&item.key, &before));
+            }
         }
+    }
+
+    /// The sum of the digests of the documents that are no tombstones.
+    #[must_use]
+    pub fn content(&self) -> u64 {
+        self.content
     }
 
     /// The newest revision of a key.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Document> {
-        self.0.get(key)
+        self.by_key.get(key)
     }
 
     /// All of them, by key, tombstones included.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Document)> {
-        self.0.iter()
+        self.by_key.iter()
     }
 
     /// Those that are no tombstones, by key.
     pub fn live(&self) -> impl Iterator<Item = (&Key, &Bytes)> {
-        self.0.iter().filter_map(|(key, document)| Some((key, document.value.as_ref()?)))
+        self.by_key.iter().filter_map(|(key, document)| Some((key, document.value.as_ref()?)))
     }
 
     /// The first key on which two sets differ.
     #[must_use]
     pub fn first_difference<'a>(&'a self, other: &'a Self) -> Option<&'a Key> {
-        let differs =
-            |(key, document): &(&'a Key, &'a Document), in_other: &Self| in_other.get(key) != Some(*document);
+        self.first_difference_among(other, |_| true)
+    }
+
+    /// The first key on which two sets differ, a tombstone being as good as nothing: one may have been purged.
+    #[must_use]
+    pub fn first_live_difference<'a>(&'a self, other: &'a Self) -> Option<&'a Key> {
+        self.first_difference_among(other, |document| document.value.is_some())
+    }
+
+    fn first_difference_among<'a>(
+        &'a self,
+        other: &'a Self,
+        counts: impl Fn(&Document) -> bool,
+    ) -> Option<&'a Key> {
+        let differs = |(key, document): &(&'a Key, &'a Document), in_other: &Self| {
+            counts(document) && in_other.get(key).filter(|found| counts(found)) != Some(*document)
+        };
         let here = self.iter().find(|entry| differs(entry, other));
         let there = other.iter().find(|entry| differs(entry, self));
         [here, there].into_iter().flatten().map(|(key, _)| key).min()
     }
+}
+
+fn live_digest(key: &Key, document: &Document) -> u64 {
+    if document.value.is_some() { document.digest(key) } else { 0 }
 }
 
 impl FromIterator<Item> for Documents {

@@ -1,10 +1,9 @@
 //! Why a node can't go on: which of its parts failed, and on which connection.
 
 use checkpoint::{CheckpointError, VBucketError};
-use persistence::EngineError;
 
 use super::NodeId;
-use crate::consumer::{ConsumerError, ConsumerEvent};
+use crate::consumer::ConsumerError;
 use crate::producer::ProducerError;
 
 /// Why a node can't go on.
@@ -17,9 +16,6 @@ pub enum NodeError {
     /// A flush could not be started.
     #[error("a flush could not be started: {0}")]
     Flush(#[from] CheckpointError),
-    /// The engine failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
     /// The connection to a consumer broke its rules.
     #[error("connection to the consumer on node {peer}: {source}")]
     Producer {
@@ -35,14 +31,6 @@ pub enum NodeError {
         peer: NodeId,
         /// Why.
         source: ConsumerError,
-    },
-    /// A stream did not go on, and nothing here resumes it.
-    #[error("the stream from node {peer} stopped: {event:?}")]
-    StreamStopped {
-        /// Where the producer is.
-        peer: NodeId,
-        /// What it said.
-        event: ConsumerEvent,
     },
     /// An event for a vBucket or a connection that is not here.
     #[error("an event for {what} that is not here")]

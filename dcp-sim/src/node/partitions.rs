@@ -1,11 +1,11 @@
-//! A node's vBuckets, and how a producer reads them and a consumer applies to them.
+//! A node's vBuckets, and how a consumer applies to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{FailoverLog, Item, Seqno, SnapshotMarker, State, VBucket, VBucketError, Vbid};
+use checkpoint::{FailoverLog, Item, SnapshotMarker, State, VBucket, VBucketError, Vbid};
 
-use super::Documents;
-use crate::{consumer, producer};
+use super::{Document, Documents, Observation};
+use crate::consumer;
 
 /// A vBucket and its documents.
 #[derive(Debug)]
@@ -21,11 +21,17 @@ pub struct Partition {
 pub(super) struct PartitionTable {
     partitions: BTreeMap<Vbid, Partition>,
     changed: BTreeSet<Vbid>,
+    observations: Option<Vec<Observation>>,
 }
 
 impl PartitionTable {
     pub(super) fn insert(&mut self, vb: Vbid, partition: Partition) {
         self.partitions.insert(vb, partition);
+    }
+
+    pub(super) fn remove(&mut self, vb: Vbid) {
+        self.partitions.remove(&vb);
+        self.changed.remove(&vb);
     }
 
     pub(super) fn get(&self, vb: Vbid) -> Option<&Partition> {
@@ -45,38 +51,59 @@ impl PartitionTable {
         std::mem::take(&mut self.changed)
     }
 
+    pub(super) fn set_observed(&mut self, wanted: bool) {
+        self.observations = wanted.then(Vec::new);
+    }
+
+    /// Takes note of something, if anybody wants to know.
+    pub(super) fn observe(&mut self, note: impl FnOnce() -> Observation) {
+        if let Some(observations) = &mut self.observations {
+            observations.push(note());
+        }
+    }
+
+    pub(super) fn take_observations(&mut self) -> Vec<Observation> {
+        self.observations.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     fn require(&mut self, vb: Vbid) -> Result<&mut Partition, VBucketError> {
         // One that is not here is as good as dead: nobody may send to it.
         self.partitions.get_mut(&vb).ok_or(VBucketError::WrongState { vb, state: State::Dead })
     }
 }
 
-impl producer::Partitions for PartitionTable {
-    fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
-        self.get(vb).map(|partition| &partition.vbucket)
-    }
-
-    fn purge_seqno(&self, _vb: Vbid) -> Seqno {
-        // No node purges yet: nothing calls compaction or purge here.
-        Seqno::ZERO
-    }
-}
-
 impl consumer::Replicas for PartitionTable {
     fn adopt_failover_log(&mut self, vb: Vbid, log: FailoverLog) -> Result<(), VBucketError> {
-        self.require(vb)?.vbucket.set_failover_log(log);
+        let vbucket = &self.require(vb)?.vbucket;
+        let seqno = vbucket.high_seqno();
+        if vbucket.failover_log() != log {
+            vbucket.set_failover_log(log.clone());
+            // Nothing else may be written for long, and the store must know whose history it has.
+            vbucket.queue_current_state()?;
+            self.changed.insert(vb);
+        }
+        self.observe(|| Observation::Opened { vb, branch: log.newest().uuid, seqno });
         Ok(())
     }
 
     fn apply_marker(&mut self, vb: Vbid, marker: SnapshotMarker) -> Result<(), VBucketError> {
-        self.require(vb)?.vbucket.receive_marker(marker)
+        self.require(vb)?.vbucket.receive_marker(marker)?;
+        self.observe(|| Observation::Marker { vb, marker });
+        Ok(())
     }
 
     fn apply_item(&mut self, vb: Vbid, item: Item) -> Result<(), VBucketError> {
         let partition = self.require(vb)?;
         partition.vbucket.receive(item.clone())?;
         partition.documents.apply(&item);
+        let (seqno, content) = (item.seqno, partition.documents.content());
         self.changed.insert(vb);
+        self.observe(|| Observation::Item {
+            vb,
+            seqno,
+            revision: Document::of(&item).digest(&item.key),
+            content,
+        });
         Ok(())
     }
 }

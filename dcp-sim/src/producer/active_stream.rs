@@ -1,148 +1,206 @@
-//! One vBucket's stream to one consumer: from a cursor's batches to markers and items.
+//! One vBucket's stream to one consumer: from a cursor's batches, or from disk, to markers and items.
 //!
-//! What always holds: each marker starts after the one before ended (the first where the client's snapshot starts);
-//! every item announced by a marker is sent before the next marker; seqnos rise. The wanted end names a snapshot's
-//! end: the snapshot that contains it is sent whole, then the stream is over.
+//! ```text
+//!                 memory no longer has what comes next
+//!        memory ------------------------------------> disk ----> over
+//!           ^     the snapshot from disk was sent       |
+//!           +-------------------------------------------+
+//! ```
+//!
+//! What always holds: every message is read once, in order, from one of the two (S9); a cursor that is dropped takes the
+//! stream to the disk, not to its end (S10). The wanted end names a snapshot's end: the snapshot that contains it is sent
+//! whole, then the stream is over (S3). Every other end has its reason (S13).
 
-use std::collections::VecDeque;
-
-use checkpoint::{Cursor, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, VBucket, Vbid};
+use checkpoint::{CheckpointError, Cursor, Registration, Seqno, State, VBucket};
 
 use super::ProducerError;
+use super::backfill::BackfillScan;
 use super::control::Options;
-use crate::wire::{Command, Marker, Request, StreamEndReason, StreamRequest};
+use super::stream_key::StreamKey;
+use crate::wire::{Command, Request, StreamEndReason, StreamRequest, StreamRequestFlags};
 
-/// A read takes whole checkpoints; it goes on to another only below this.
-const READ_LIMIT: ReadLimit = ReadLimit { items: 1_000, bytes: 1 << 20 };
+mod disk;
+mod memory;
+mod outbox;
+
+use disk::Disk;
+use outbox::Outbox;
 
 #[derive(Debug)]
 pub(super) struct ActiveStream {
-    vb: Vbid,
-    opaque: u32,
-    cursor: Cursor,
+    key: StreamKey,
+    cursor_name: String,
+    is_droppable: bool,
+    flags: StreamRequestFlags,
+    /// What the vBucket was when the stream was opened: it serves this stream while it is that.
+    state: State,
+    start: Seqno,
     end: Seqno,
-    /// Where the first marker starts; afterwards the seqno after the last one's end.
-    next_start: Seqno,
-    /// Start of the checkpoint the last marker belonged to.
-    checkpoint_start: Option<Seqno>,
+    /// Tombstones up to there the client knows to be gone.
+    client_purge: Seqno,
+    source: Source,
+    cursor: Option<Cursor>,
+    /// Everything up to here is in the outbox or was sent, as far as the client is to see it.
+    read: Seqno,
     sent: Seqno,
-    queue: VecDeque<Request>,
-    is_over: bool,
+    outbox: Outbox,
+}
+
+/// Where the next items come from.
+#[derive(Debug)]
+enum Source {
+    Memory,
+    Disk(Disk),
+    /// The disk has been read, and that was all that was wanted.
+    Exhausted,
+    /// Nowhere: what is in the outbox is the last.
+    Over,
+}
+
+/// What a stream does next.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Send this.
+    Message(Request),
+    /// It needs the disk, from after the seqno it has read.
+    Backfill,
+    /// It has room for the next slice.
+    ReadOn(BackfillScan),
+    /// Nothing until something happens.
+    Nothing,
+}
+
+/// What a stream is opened with.
+#[derive(Debug)]
+pub(super) struct Opening<'a> {
+    pub(super) key: StreamKey,
+    pub(super) opaque: u32,
+    pub(super) wanted: &'a StreamRequest,
+    /// As the flags and the vBucket's history say.
+    pub(super) end: Seqno,
+    pub(super) client_purge: Seqno,
+    pub(super) cursor_name: String,
+    pub(super) is_droppable: bool,
 }
 
 impl ActiveStream {
-    pub(super) fn new(request: &Request, wanted: &StreamRequest, end: Seqno, cursor: Cursor) -> Self {
-        Self {
-            vb: request.vb,
-            opaque: request.opaque,
-            cursor,
+    /// A stream whose request was found good.
+    ///
+    /// # Errors
+    /// If there is no place for its cursor: the client claims to have what is not queued yet.
+    pub(super) fn open(opening: Opening<'_>, vbucket: &VBucket) -> Result<Self, CheckpointError> {
+        let Opening { key, opaque, wanted, end, client_purge, cursor_name, is_droppable } = opening;
+        let mut stream = Self {
+            key,
+            cursor_name,
+            is_droppable,
+            flags: wanted.flags,
+            state: vbucket.state(),
+            start: wanted.start,
             end,
-            next_start: wanted.snapshot_start,
-            checkpoint_start: None,
+            client_purge,
+            source: Source::Disk(Disk::Wanted),
+            cursor: None,
+            read: wanted.start,
             sent: wanted.start,
-            queue: VecDeque::new(),
-            is_over: false,
+            outbox: Outbox::new(key, opaque, wanted.snapshot_start, wanted.start),
+        };
+        if !stream.is_disk_only() {
+            let registration = stream.register(vbucket, wanted.start)?;
+            stream.source = Source::after(registration);
         }
+        Ok(stream)
     }
 
     pub(super) fn sent_seqno(&self) -> Seqno {
         self.sent
     }
 
+    pub(super) fn read_seqno(&self) -> Seqno {
+        self.read
+    }
+
     pub(super) fn is_over(&self) -> bool {
-        self.is_over
+        matches!(self.source, Source::Over) && self.outbox.is_empty()
     }
 
-    /// The next message; `None` when there is none now, or no more at all.
-    pub(super) fn next(
-        &mut self,
-        vbucket: &VBucket,
-        options: &Options,
-    ) -> Result<Option<Request>, ProducerError> {
-        if self.is_over {
-            return Ok(None);
+    /// Whether it waits for the disk and has nothing else to do: news in memory are none for it.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        matches!(self.source, Source::Disk(Disk::Asked)) && self.outbox.is_empty()
+    }
+
+    /// What comes next.
+    pub(super) fn next(&mut self, vbucket: &VBucket, options: &Options) -> Result<Turn, ProducerError> {
+        if self.outbox.is_empty() {
+            self.look_at_end(vbucket);
         }
-        if self.queue.is_empty() {
-            if self.sent >= self.end {
-                self.is_over = true;
-                return Ok(Some(self.message(Command::StreamEnd(StreamEndReason::Ok))));
+        if self.outbox.is_empty() {
+            match &mut self.source {
+                Source::Exhausted | Source::Over => return Ok(Turn::Nothing),
+                Source::Disk(disk) => return Ok(disk.next()),
+                Source::Memory => self.refill(vbucket, options)?,
             }
-            self.refill(vbucket, options)?;
         }
-        let Some(message) = self.queue.pop_front() else { return Ok(None) };
-        self.sent = self.sent.max(seqno_of(&message.command).unwrap_or_default());
-        Ok(Some(message))
+        // A refill may have found that the disk is needed.
+        let Some(message) = self.outbox.pop() else {
+            return Ok(match &mut self.source {
+                Source::Disk(disk) => disk.next(),
+                _ => Turn::Nothing,
+            });
+        };
+        self.sent = self.sent.max(message.command.seqno().unwrap_or_default());
+        Ok(Turn::Message(message))
     }
 
-    pub(super) fn message(&self, command: Command) -> Request {
-        Request::new(self.vb, self.opaque, command)
+    /// The stream is over, for that reason: what was not sent yet is not sent any more.
+    pub(super) fn end(&mut self, reason: StreamEndReason) {
+        if !matches!(self.source, Source::Over) {
+            self.outbox.end(reason);
+            self.source = Source::Over;
+        }
+    }
+
+    /// The message that ends it at once.
+    pub(super) fn farewell(&self, reason: StreamEndReason) -> Request {
+        self.outbox.message(Command::StreamEnd(reason))
     }
 
     /// Gives up its cursor.
-    pub(super) fn close(&self, vbucket: &VBucket) {
-        // A cursor that is gone already needs nothing more.
-        let _gone = vbucket.manager().unregister(self.cursor);
-    }
-
-    fn refill(&mut self, vbucket: &VBucket, options: &Options) -> Result<(), ProducerError> {
-        let read = vbucket.manager().read(self.cursor, READ_LIMIT);
-        let batch = read.map_err(|source| ProducerError::Checkpoint { vb: self.vb, source })?;
-        let mut items = batch.items().filter(|item| item.operation.namespace().is_some()).peekable();
-        for range in batch.ranges() {
-            let mut is_announced = false;
-            while let Some(item) = items.next_if(|item| item.seqno <= range.end) {
-                if !is_announced {
-                    self.announce(range, options);
-                    is_announced = true;
-                }
-                let message = Request::from_item(self.vb, self.opaque, item, &options.item_format())?;
-                self.queue.push_back(message);
-            }
-            if range.end >= self.end {
-                break;
-            }
+    pub(super) fn close(&mut self, vbucket: &VBucket) {
+        if let Some(cursor) = self.cursor.take() {
+            // One that memory recovery dropped needs nothing more.
+            let _gone = vbucket.manager().unregister(cursor);
         }
-        Ok(())
     }
 
-    fn announce(&mut self, range: &SnapshotRange, options: &Options) {
-        // A snapshot that this node receives itself may go on in another checkpoint: it was announced whole.
-        if range.end < self.next_start && self.checkpoint_start.is_some() {
+    /// Ends it where its client wanted, or when the vBucket no longer is what it was.
+    fn look_at_end(&mut self, vbucket: &VBucket) {
+        if matches!(self.source, Source::Over) {
             return;
         }
-        let snapshot = SnapshotMarker {
-            start: self.next_start,
-            end: range.end,
-            snapshot_type: range.snapshot_type,
-            visible: Some(range.visible),
-            high_completed_seqno: range.high_completed_seqno,
-            high_prepared_seqno: range.high_prepared_seqno,
-            purge_seqno: range.purge_seqno,
-            extend: self.checkpoint_start == Some(range.start),
-            history: range.history,
-        };
-        self.next_start = range.end.next();
-        self.checkpoint_start = Some(range.start);
-        let marker = if options.marker_v2_2 {
-            Marker::from_snapshot_v2_2(&snapshot)
-        } else {
-            Marker::from_snapshot(&snapshot)
-        };
-        self.queue.push_back(self.message(Command::SnapshotMarker(marker)));
+        if vbucket.state() != self.state {
+            self.end(StreamEndReason::StateChanged);
+        } else if matches!(self.source, Source::Exhausted)
+            || self.read >= self.end && self.outbox.is_whole(self.read)
+        {
+            self.end(StreamEndReason::Ok);
+        }
+    }
+
+    fn is_disk_only(&self) -> bool {
+        self.flags.contains(StreamRequestFlags::DISK_ONLY)
+    }
+
+    /// Stands its cursor after a seqno; one it had before is gone in the same step.
+    fn register(&mut self, vbucket: &VBucket, after: Seqno) -> Result<Registration, CheckpointError> {
+        let registration = vbucket.manager().register(&self.cursor_name, after, self.is_droppable)?;
+        self.cursor = Some(registration.cursor);
+        Ok(registration)
     }
 }
 
-/// The seqno a consumer has once it has this message.
-fn seqno_of(command: &Command) -> Option<Seqno> {
-    match command {
-        Command::Mutation(message) => Some(message.seqno),
-        Command::Deletion(message) => Some(message.seqno),
-        Command::Expiration(message) => Some(message.seqno),
-        Command::Prepare(message) => Some(message.seqno),
-        Command::Commit(message) => Some(message.seqno),
-        Command::Abort(message) => Some(message.seqno),
-        Command::SystemEvent(message) => Some(message.seqno),
-        Command::SeqnoAdvanced(seqno) => Some(*seqno),
-        _ => None,
+impl Source {
+    fn after(registration: Registration) -> Self {
+        if registration.backfill { Self::Disk(Disk::Wanted) } else { Self::Memory }
     }
 }

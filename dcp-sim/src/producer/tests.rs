@@ -1,38 +1,84 @@
+use std::path::Path;
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use checkpoint::{
     CheckpointConfig, FailoverEntry, FailoverLog, Item, Key, ReadLimit, SnapshotType, State, VBucketState,
     VbUuid,
 };
 
+use persistence::couchstore::{Couchstore, CouchstoreConfig};
+use persistence::disk::MemoryDisk;
+use persistence::{Engine, Flusher};
+
 use super::*;
-use crate::wire::{Control, Marker, Open, OpenFlags, StreamRequest, StreamRequestFlags};
+use crate::wire::{Control, Marker, MarkerFlags, Open, OpenFlags, StreamRequest, StreamRequestFlags};
+
+mod backfill;
 
 const VB: Vbid = Vbid(5);
 const UUID: VbUuid = VbUuid(0xabc);
 
-/// One vBucket, and the consumer's end of a connection to it.
+/// One vBucket with its store, and the consumer's end of a connection to it.
 struct Rig {
-    vbucket: VBucket,
+    node: Home,
     producer: Producer,
 }
 
-impl Partitions for VBucket {
+/// What a producer sees of its node.
+struct Home {
+    vbucket: VBucket,
+    engine: Couchstore,
+    flusher: Flusher,
+}
+
+impl Partitions for Home {
     fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
-        (vb == VB).then_some(self)
+        (vb == VB).then_some(&self.vbucket)
     }
 
     fn purge_seqno(&self, _vb: Vbid) -> Seqno {
-        Seqno::ZERO
+        self.engine.info(VB).expect("there").purge
+    }
+
+    fn persisted_seqno(&self, _vb: Vbid) -> Seqno {
+        self.flusher.persisted_seqno(VB).expect("attached")
+    }
+}
+
+impl Home {
+    fn new(state: State, flush_limit: ReadLimit) -> Self {
+        let disk = MemoryDisk::new();
+        persistence::disk::Disk::create_dir(&disk, Path::new("/store")).expect("an empty disk");
+        let opened = Couchstore::open(Arc::new(disk), Path::new("/store"), CouchstoreConfig::default());
+        let engine = opened.expect("a sound store").0;
+        engine.create(VB).expect("an empty store");
+        let state = VBucketState::new(state, FailoverLog::new(UUID));
+        let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+        let vbucket = VBucket::new(VB, &state, Seqno::ZERO, config);
+        let mut flusher = Flusher::new(flush_limit);
+        flusher.attach(VB, state, Seqno::ZERO);
+        Self { vbucket, engine, flusher }
+    }
+
+    /// One flush; whatever nobody needs in memory any more is given up.
+    fn flush(&mut self) {
+        let group = self.flusher.begin([&self.vbucket]).expect("no other flush");
+        let flushed = self.flusher.finish(group.commit(&self.engine, 1));
+        assert!(flushed.iter().all(|flushed| flushed.result.is_ok()));
+        self.vbucket.manager().expel();
     }
 }
 
 fn rig() -> Rig {
-    let state = VBucketState::new(State::Active, FailoverLog::new(UUID));
-    let vbucket = VBucket::new(VB, &state, Seqno::ZERO, CheckpointConfig::default());
-    let mut rig = Rig { vbucket, producer: Producer::new("test") };
-    let open =
-        Open { flags: OpenFlags::PRODUCER, name: Bytes::from_static(b"consumer"), options: Bytes::new() };
+    rig_of(State::Active, "consumer", OpenFlags::PRODUCER)
+}
+
+fn rig_of(state: State, name: &'static str, flags: OpenFlags) -> Rig {
+    let mut rig = Rig { node: Home::new(state, ReadLimit::NONE), producer: Producer::new("test") };
+    let open = Open { flags, name: Bytes::from_static(name.as_bytes()), options: Bytes::new() };
     assert_eq!(rig.ask(Vbid(0), Command::Open(open)), [Status::SUCCESS]);
+    assert_eq!(rig.control("enable_noop", "true"), [Status::SUCCESS]);
     rig
 }
 
@@ -51,14 +97,14 @@ fn request(start: u64, end: u64, snapshot: (u64, u64)) -> StreamRequest {
 impl Rig {
     fn set(&mut self, key: &str) {
         let item = Item::mutation(Key::new(key.as_bytes()), Bytes::from_static(b"value"));
-        self.vbucket.write(item, 1).expect("active");
+        self.node.vbucket.write(item, 1).expect("active");
         self.producer.notify(VB);
     }
 
     fn tell(&mut self, vb: Vbid, command: Command) -> Result<(), ProducerError> {
         let mut bytes = Vec::new();
         Request::new(vb, 77, command).encode(&mut bytes).expect("sendable");
-        self.producer.receive(&bytes, &self.vbucket)
+        self.producer.receive(&bytes, &self.node)
     }
 
     /// Sends a request and returns the statuses of the answers.
@@ -74,6 +120,11 @@ impl Rig {
             .collect()
     }
 
+    /// Cursors beside the flusher's.
+    fn cursors(&self) -> usize {
+        self.node.vbucket.manager().cursors().len() - 1
+    }
+
     fn control(&mut self, key: &'static str, value: &'static str) -> Vec<Status> {
         let control =
             Control { key: Bytes::from_static(key.as_bytes()), value: Bytes::from_static(value.as_bytes()) };
@@ -81,20 +132,33 @@ impl Rig {
     }
 
     fn poll(&mut self, budget_bytes: usize) -> Vec<Message> {
-        let bytes = self.producer.poll(&self.vbucket, budget_bytes).expect("the connection stays");
+        let bytes = self.producer.poll(&self.node, budget_bytes).expect("the connection stays");
         let mut bytes = BytesMut::from(&bytes[..]);
         std::iter::from_fn(|| Frame::decode(&mut bytes).expect("sound"))
             .map(|frame| Message::decode(&frame).expect("sound"))
             .collect()
     }
 
+    /// Runs what the producer wants of the engine.
+    fn run_backfills(&mut self) {
+        for step in self.producer.take_backfills() {
+            let outcome = step.run(&self.node.engine);
+            self.producer.backfilled(outcome, &self.node).expect("the connection stays");
+        }
+    }
+
     /// Everything that is sent, in short.
     fn sent(&mut self) -> Vec<String> {
         let mut sent = Vec::new();
-        while self.producer.has_more() {
-            sent.extend(self.poll(usize::MAX).iter().map(in_short));
+        loop {
+            while self.producer.has_more() {
+                sent.extend(self.poll(usize::MAX).iter().map(in_short));
+            }
+            self.run_backfills();
+            if !self.producer.has_more() {
+                return sent;
+            }
         }
-        sent
     }
 }
 
@@ -105,9 +169,14 @@ fn in_short(message: &Message) -> String {
             Command::SnapshotMarker(marker) => {
                 let Marker { start, end, .. } = marker;
                 let goes_on = if marker.to_snapshot().extend { " on" } else { "" };
-                format!("marker {start}-{end}{goes_on}")
+                let disk = if marker.flags.contains(MarkerFlags::DISK) { "disk " } else { "" };
+                let merged =
+                    if marker.flags.contains(MarkerFlags::MAY_DUPLICATE_KEYS) { "repeating " } else { "" };
+                format!("{disk}{merged}marker {start}-{end}{goes_on}")
             }
             Command::Mutation(mutation) => format!("mutation @{}", mutation.seqno),
+            Command::Deletion(deletion) => format!("deletion @{}", deletion.seqno),
+            Command::SeqnoAdvanced(seqno) => format!("advanced @{seqno}"),
             Command::StreamEnd(reason) => format!("end {}", reason.name()),
             command => format!("{}", command.opcode()),
         },
@@ -123,7 +192,7 @@ fn a_stream_begins_with_a_marker_and_goes_on_where_it_ended() {
     assert_eq!(rig.sent(), ["marker 0-2", "mutation @1", "mutation @2"]);
     rig.set("a");
     assert_eq!(rig.sent(), ["marker 3-3 on", "mutation @3"], "the same checkpoint goes on");
-    rig.vbucket.manager().close();
+    rig.node.vbucket.manager().close();
     rig.set("c");
     assert_eq!(rig.sent(), ["marker 4-4", "mutation @4"], "a new checkpoint begins");
     assert_eq!(rig.producer.sent_seqno(VB), Some(Seqno(4)));
@@ -153,16 +222,16 @@ fn the_first_marker_starts_where_the_clients_snapshot_does() {
 fn an_end_names_a_snapshots_end() {
     let mut rig = rig();
     // Without it the closed checkpoint would be gone at once.
-    let reader = rig.vbucket.manager().register("reader", Seqno::ZERO, true).expect("valid").cursor;
+    let reader = rig.node.vbucket.manager().register("reader", Seqno::ZERO, true).expect("valid").cursor;
     for key in ["a", "b", "c"] {
         rig.set(key);
     }
-    rig.vbucket.manager().close();
+    rig.node.vbucket.manager().close();
     rig.set("d");
     rig.ask(VB, Command::StreamRequest(request(1, 2, (1, 1))));
     assert_eq!(rig.sent(), ["marker 1-3", "mutation @2", "mutation @3", "end ok"]);
-    assert_eq!(rig.vbucket.manager().cursors().len(), 1, "its cursor is gone");
-    rig.vbucket.manager().unregister(reader).expect("registered");
+    assert_eq!(rig.cursors(), 1, "its cursor is gone");
+    rig.node.vbucket.manager().unregister(reader).expect("registered");
     rig.ask(VB, Command::StreamRequest(request(4, 4, (4, 4))));
     assert_eq!(rig.sent(), ["end ok"], "nothing was wanted");
 }
@@ -187,16 +256,6 @@ fn an_accepted_stream_tells_the_failover_log() {
     rig.tell(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0)))).expect("sound");
     let expected = Reply::StreamAccepted(vec![FailoverEntry { uuid: UUID, seqno: Seqno::ZERO }]);
     assert!(matches!(&rig.poll(0)[..], [Message::Response(response)] if response.reply == expected));
-}
-
-#[test]
-fn what_left_memory_is_refused_for_now() {
-    let mut rig = rig();
-    rig.set("a");
-    rig.vbucket.manager().expel();
-    assert_eq!(rig.ask(VB, Command::StreamRequest(request(0, 9, (0, 0)))), [Status::TEMPORARY_FAILURE]);
-    assert!(rig.vbucket.manager().cursors().is_empty());
-    assert_eq!(rig.ask(VB, Command::StreamRequest(request(1, 9, (1, 1)))), [Status::SUCCESS]);
 }
 
 #[test]
@@ -235,10 +294,10 @@ fn a_closed_stream_gives_up_its_cursor() {
     assert_eq!(rig.control("send_stream_end_on_client_close_stream", "true"), [Status::SUCCESS]);
     assert_eq!(rig.ask(VB, Command::CloseStream), [Status::NOT_FOUND]);
     rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))));
-    assert_eq!(rig.vbucket.manager().cursors().len(), 1);
+    assert_eq!(rig.cursors(), 1);
     rig.tell(VB, Command::CloseStream).expect("sound");
     assert_eq!(rig.sent(), ["response 0x00", "end closed"]);
-    assert!(rig.vbucket.manager().cursors().is_empty());
+    assert_eq!(rig.cursors(), 0);
 }
 
 #[test]
@@ -261,11 +320,11 @@ fn a_connection_is_opened_once_and_first() {
 #[test]
 fn a_slow_stream_takes_nothing_from_the_others_cursors() {
     let mut rig = rig();
-    let other = rig.vbucket.manager().register("other", Seqno::ZERO, true).expect("valid").cursor;
+    let other = rig.node.vbucket.manager().register("other", Seqno::ZERO, true).expect("valid").cursor;
     rig.set("a");
     rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))));
     assert_eq!(rig.sent().len(), 2);
-    let batch = rig.vbucket.manager().read(other, ReadLimit::NONE).expect("registered");
+    let batch = rig.node.vbucket.manager().read(other, ReadLimit::NONE).expect("registered");
     assert_eq!(batch.items().count(), 1);
     assert_eq!(batch.ranges().first().map(|range| range.snapshot_type), Some(SnapshotType::Memory));
 }

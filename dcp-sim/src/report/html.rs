@@ -180,6 +180,8 @@ mod tests {
             figures: Figures::default(),
             per_node: vec![NodeFigures::default()],
             verdicts: vec![broken],
+            faults: None,
+            timeline: None,
         }
     }
 

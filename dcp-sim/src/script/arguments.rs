@@ -97,6 +97,16 @@ impl<'a> Arguments<'a> {
     }
 }
 
+/// A number, decimal or with `0x`.
+pub(super) fn number(what: &str, text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    // A sign would be taken.
+    parsed.ok().filter(|_| !text.contains('+')).ok_or_else(|| format!("{what} is a number, not `{text}`"))
+}
+
 /// What `text` means among a few words.
 pub(super) fn one_of<T: Copy>(what: impl Display, text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     let found = choices.iter().find(|(word, _)| *word == text);
@@ -133,6 +143,14 @@ mod tests {
         let mut arguments = Arguments::new(r#"=a K=1 {"a":"b=c"} a1=2"#).unwrap();
         assert_eq!(arguments.positional.len(), 4);
         assert_eq!(arguments.option("a1"), None);
+    }
+
+    #[test]
+    fn numbers_are_decimal_or_hexadecimal() {
+        assert_eq!((number("x", "10"), number("x", "0x10")), (Ok(10), Ok(16)));
+        for bad in ["", "0x", "x1", "-1", "1g", "0x+1"] {
+            assert!(number("x", bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

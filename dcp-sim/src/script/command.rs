@@ -8,14 +8,17 @@ use super::checkpoint_command::{CheckpointCommand, ManagerOptions};
 use super::engine_command::EngineCommand;
 use super::engine_options::EngineOptions;
 use super::parse::{Block, LineError};
+use super::stream_command::{NodeOptions, StreamCommand};
 
 #[derive(Clone, Debug)]
 pub(super) enum Command {
     Manager(ManagerOptions),
     Engine(EngineOptions),
+    Node(NodeOptions),
     Reset,
     InCheckpoint(CheckpointCommand),
     InEngine(EngineCommand),
+    InStreams(StreamCommand),
 }
 
 /// Which world a line finds itself in.
@@ -24,6 +27,7 @@ enum Section {
     None,
     Checkpoint,
     Engine,
+    Streams,
 }
 
 /// Understands all blocks.
@@ -36,8 +40,9 @@ pub(super) fn commands(blocks: &[Block<'_>]) -> Result<Vec<Command>, LineError> 
         section = match command {
             Command::Manager(_) => Section::Checkpoint,
             Command::Engine(_) => Section::Engine,
+            Command::Node(_) => Section::Streams,
             Command::Reset => Section::None,
-            Command::InCheckpoint(_) | Command::InEngine(_) => section,
+            Command::InCheckpoint(_) | Command::InEngine(_) | Command::InStreams(_) => section,
         };
         commands.push(command);
     }
@@ -53,6 +58,9 @@ fn command(block: &Block<'_>, section: Section) -> Result<Command, LineError> {
     let command = match name {
         "commit" if in_engine => Command::InEngine(EngineCommand::commit(&mut arguments, &block.input)?),
         "commit-group" if in_engine => Command::InEngine(EngineCommand::commit_group(&block.input)?),
+        "failover-log" if section == Section::Streams => {
+            Command::InStreams(StreamCommand::failover_log(&mut arguments, &block.input)?)
+        }
         _ => {
             if let Some((line, _)) = block.input.first() {
                 return Err((*line, format!("`{name}` takes no input lines")));
@@ -69,17 +77,20 @@ fn plain(name: &str, arguments: &mut Arguments<'_>, section: Section) -> Result<
     match name {
         "manager" => return ManagerOptions::take(arguments).map(Command::Manager),
         "engine" => return EngineOptions::take(arguments).map(Command::Engine),
+        "node" => return NodeOptions::take(arguments).map(Command::Node),
         "reset" => return Ok(Command::Reset),
         _ => {}
     }
     let command = match section {
         Section::Checkpoint => CheckpointCommand::take(name, arguments)?.map(Command::InCheckpoint),
         Section::Engine => EngineCommand::take(name, arguments)?.map(Command::InEngine),
+        Section::Streams => StreamCommand::take(name, arguments)?.map(Command::InStreams),
         Section::None => None,
     };
     command.ok_or_else(|| match section {
-        Section::None => format!("no command `{name}` before a `manager` or an `engine`"),
+        Section::None => format!("no command `{name}` before a `manager`, an `engine` or a `node`"),
         Section::Checkpoint => format!("no command `{name}` of a checkpoint manager"),
         Section::Engine => format!("no command `{name}` of an engine"),
+        Section::Streams => format!("no command `{name}` of nodes and streams"),
     })
 }

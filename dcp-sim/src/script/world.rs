@@ -1,9 +1,11 @@
-//! What the commands act on: nothing yet, a checkpoint manager, or an engine on its disk.
+//! What the commands act on: nothing yet, a checkpoint manager, or an engine on its disk, or nodes with
+//! streams between them.
 
 use super::checkpoint_world::CheckpointWorld;
 use super::command::Command;
 use super::engine_world::EngineWorld;
 use super::print::Output;
+use super::stream_world::StreamWorld;
 
 #[derive(Debug, Default)]
 pub(super) enum World {
@@ -11,6 +13,7 @@ pub(super) enum World {
     Empty,
     Checkpoint(CheckpointWorld),
     Engine(EngineWorld),
+    Streams(StreamWorld),
 }
 
 impl World {
@@ -23,10 +26,20 @@ impl World {
                 *self = Self::Engine(world);
                 opened?;
             }
+            (Command::Node(options), Self::Streams(world)) => return world.add(options),
+            (Command::Node(options), _) => {
+                let mut world = StreamWorld::default();
+                let added = world.add(options);
+                *self = Self::Streams(world);
+                return added;
+            }
             (Command::Reset, _) => *self = Self::Empty,
             (Command::InCheckpoint(command), Self::Checkpoint(world)) => return world.run(command),
             (Command::InEngine(command), Self::Engine(world)) => return world.run(command),
-            (Command::InCheckpoint(_) | Command::InEngine(_), _) => return Err("no-world"),
+            (Command::InStreams(command), Self::Streams(world)) => return world.run(command),
+            (Command::InCheckpoint(_) | Command::InEngine(_) | Command::InStreams(_), _) => {
+                return Err("no-world");
+            }
         }
         Ok(Vec::new())
     }

@@ -1,8 +1,11 @@
 //! How a cluster is laid out: which node serves which vBucket, and which nodes follow it.
 
-use checkpoint::Vbid;
+use std::collections::BTreeMap;
+
+use checkpoint::{State, Vbid};
 
 use super::SimError;
+use super::faults::FaultConfig;
 use crate::node::{NodeConfig, NodeId};
 
 /// What a simulated cluster is made of.
@@ -20,6 +23,8 @@ pub struct ClusterConfig {
     pub checkpoint_quota_bytes: usize,
     /// How each node is set up.
     pub node: NodeConfig,
+    /// What goes wrong; `None` for a run in which nothing does.
+    pub faults: Option<FaultConfig>,
 }
 
 impl Default for ClusterConfig {
@@ -31,6 +36,7 @@ impl Default for ClusterConfig {
             seed: 1,
             checkpoint_quota_bytes: 64 << 20,
             node: NodeConfig::default(),
+            faults: None,
         }
     }
 }
@@ -58,22 +64,36 @@ impl ClusterConfig {
             let (max, vbuckets) = (Self::VBUCKETS_MAX, self.vbuckets);
             return refuse(format!("there are 1 to {max} vBuckets, not {vbuckets}"));
         }
-        Ok(Topology { nodes: self.nodes, replicas: self.replicas, vbuckets: self.vbuckets })
+        Ok(Topology::new(self.nodes, self.replicas, self.vbuckets))
     }
 }
 
-/// Which node has which vBucket: the active of vBucket `v` is node `v mod nodes`, its replicas the nodes after it.
-#[derive(Clone, Copy, Debug)]
+/// Which node has which vBucket. At first the active of vBucket `v` is node `v mod nodes`, its replicas the nodes after
+/// it; fail-overs and moves change that. Every vBucket has an active at any time, which need not be up.
+#[derive(Clone, Debug)]
 pub struct Topology {
     nodes: usize,
-    replicas: usize,
-    vbuckets: u16,
+    copies: Vec<Copies>,
+}
+
+#[derive(Clone, Debug)]
+struct Copies {
+    active: NodeId,
+    replicas: Vec<NodeId>,
 }
 
 impl Topology {
+    fn new(nodes: usize, replicas: usize, vbuckets: u16) -> Self {
+        let copies = (0..usize::from(vbuckets)).map(|vb| {
+            let active = vb % nodes;
+            Copies { active, replicas: (1..=replicas).map(|step| (active + step) % nodes).collect() }
+        });
+        Self { nodes, copies: copies.collect() }
+    }
+
     /// Every vBucket.
     pub fn vbuckets(&self) -> impl Iterator<Item = Vbid> + use<> {
-        (0..self.vbuckets).map(Vbid)
+        (0..self.copies.len() as u16).map(Vbid)
     }
 
     /// Every node.
@@ -84,27 +104,73 @@ impl Topology {
     /// The vBucket of a user's key.
     #[must_use]
     pub fn vbucket_of(&self, key: &[u8]) -> Vbid {
-        Vbid(crate::input::vbucket_of(key, self.vbuckets))
+        Vbid(crate::input::vbucket_of(key, self.copies.len() as u16))
     }
 
-    /// The node that serves a vBucket.
+    /// The node that serves a vBucket; node 0 for one that is none.
     #[must_use]
     pub fn active(&self, vb: Vbid) -> NodeId {
-        usize::from(vb.0) % self.nodes
+        self.copies(vb).map_or(0, |copies| copies.active)
     }
 
     /// The nodes that follow it.
-    pub fn replicas(&self, vb: Vbid) -> impl Iterator<Item = NodeId> + use<> {
-        let (active, nodes) = (self.active(vb), self.nodes);
-        (1..=self.replicas).map(move |step| (active + step) % nodes)
+    pub fn replicas(&self, vb: Vbid) -> impl Iterator<Item = NodeId> {
+        self.copies(vb).into_iter().flat_map(|copies| copies.replicas.iter().copied())
     }
 
-    /// The vBuckets that `consumer` follows on `producer`.
+    /// The nodes that have a copy of it, the active first.
+    pub fn copies_of(&self, vb: Vbid) -> impl Iterator<Item = NodeId> {
+        std::iter::once(self.active(vb)).chain(self.replicas(vb))
+    }
+
+    /// What a node is to a vBucket; `None` if it has no copy.
     #[must_use]
-    pub fn followed(&self, producer: NodeId, consumer: NodeId) -> Vec<Vbid> {
-        let follows =
-            |vb: &Vbid| self.active(*vb) == producer && self.replicas(*vb).any(|node| node == consumer);
-        self.vbuckets().filter(follows).collect()
+    pub fn role(&self, vb: Vbid, node: NodeId) -> Option<State> {
+        match self.active(vb) == node {
+            true => Some(State::Active),
+            false => self.replicas(vb).any(|replica| replica == node).then_some(State::Replica),
+        }
+    }
+
+    /// Every pair of a producer and a consumer with the vBuckets between them, by number of node.
+    #[must_use]
+    pub fn pairs(&self) -> BTreeMap<(NodeId, NodeId), Vec<Vbid>> {
+        let mut pairs: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (vb, copies) in self.vbuckets().zip(&self.copies) {
+            for &replica in &copies.replicas {
+                pairs.entry((copies.active, replica)).or_default().push(vb);
+            }
+        }
+        pairs
+    }
+
+    /// One of a vBucket's replicas becomes its active, and the active a replica.
+    pub(super) fn promote(&mut self, vb: Vbid, node: NodeId) {
+        if let Some(copies) = self.copies.get_mut(usize::from(vb.0)) {
+            if let Some(place) = copies.replicas.iter_mut().find(|replica| **replica == node) {
+                *place = std::mem::replace(&mut copies.active, node);
+            }
+        }
+    }
+
+    /// A node that has no copy of a vBucket becomes a replica.
+    pub(super) fn add_replica(&mut self, vb: Vbid, node: NodeId) {
+        if self.role(vb, node).is_none() {
+            if let Some(copies) = self.copies.get_mut(usize::from(vb.0)) {
+                copies.replicas.push(node);
+            }
+        }
+    }
+
+    /// A replica is no copy any more.
+    pub(super) fn remove_replica(&mut self, vb: Vbid, node: NodeId) {
+        if let Some(copies) = self.copies.get_mut(usize::from(vb.0)) {
+            copies.replicas.retain(|&replica| replica != node);
+        }
+    }
+
+    fn copies(&self, vb: Vbid) -> Option<&Copies> {
+        self.copies.get(usize::from(vb.0))
     }
 }
 
@@ -122,8 +188,25 @@ mod tests {
             copies.dedup();
             assert_eq!(copies.len(), 3, "{vb}");
         }
-        assert_eq!(topology.followed(0, 1), [Vbid(0), Vbid(4), Vbid(8)]);
-        assert_eq!(topology.followed(0, 3), []);
+        let pairs = topology.pairs();
+        assert_eq!(pairs.get(&(0, 1)), Some(&vec![Vbid(0), Vbid(4), Vbid(8)]));
+        assert_eq!(pairs.get(&(0, 3)), None);
+    }
+
+    #[test]
+    fn copies_change_their_roles_and_places() {
+        let config = ClusterConfig { nodes: 4, replicas: 1, vbuckets: 2, ..ClusterConfig::default() };
+        let mut topology = config.topology().expect("valid");
+        topology.promote(Vbid(1), 2);
+        assert_eq!(topology.copies_of(Vbid(1)).collect::<Vec<_>>(), [2, 1]);
+        topology.promote(Vbid(1), 3);
+        assert_eq!(topology.active(Vbid(1)), 2, "it has no copy");
+        topology.add_replica(Vbid(1), 3);
+        topology.add_replica(Vbid(1), 2);
+        topology.remove_replica(Vbid(1), 1);
+        assert_eq!(topology.copies_of(Vbid(1)).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(topology.role(Vbid(1), 1), None);
+        assert_eq!(topology.copies_of(Vbid(0)).collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]

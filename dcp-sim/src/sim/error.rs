@@ -3,6 +3,7 @@
 use persistence::EngineError;
 use persistence::disk::DiskError;
 
+use crate::consumer::ConsumerEvent;
 use crate::input::InputError;
 use crate::node::{NodeError, NodeId};
 
@@ -50,6 +51,18 @@ pub enum SimError {
         micros: u64,
         /// Why.
         source: NodeError,
+    },
+    /// A stream did not go on though nothing was to go wrong.
+    #[error("node {node} at {micros} us: the stream from node {peer} stopped: {event:?}")]
+    StreamStopped {
+        /// Where the consumer is.
+        node: NodeId,
+        /// When, in virtual time.
+        micros: u64,
+        /// Where the producer is.
+        peer: NodeId,
+        /// What it said.
+        event: ConsumerEvent,
     },
     /// A client waits for checkpoint memory, and nobody has anything to do that would free some.
     #[error(

@@ -6,11 +6,16 @@
 use serde::Serialize;
 
 pub(super) mod agreement;
+pub(super) mod branches;
+pub(super) mod contents;
 pub(super) mod durability;
+pub(super) mod liveness;
 pub(super) mod managers;
+pub(super) mod persisted;
 pub(super) mod persistence_order;
 pub(super) mod settled;
 pub(super) mod source;
+pub(super) mod streams;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +54,12 @@ impl Verdict {
                 self.told.push(violation);
             }
         }
+    }
+
+    /// The number in its name: W2 comes before W10.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.invariant.trim_start_matches('W').parse().unwrap_or(u32::MAX)
     }
 
     /// Whether it held wherever it was looked at.

@@ -21,6 +21,8 @@ pub type Direction = (usize, usize);
 #[derive(Debug, Default)]
 pub struct Network {
     arrived_micros: BTreeMap<Direction, u64>,
+    /// What slow directions take longer.
+    extra_micros: BTreeMap<Direction, u64>,
     /// Bytes sent so far.
     pub bytes: u64,
     /// Pieces sent so far.
@@ -28,10 +30,16 @@ pub struct Network {
 }
 
 impl Network {
+    /// From now on a direction takes so much longer; 0 for no longer than ever.
+    pub fn slow_down(&mut self, direction: Direction, extra_micros: u64) {
+        self.extra_micros.insert(direction, extra_micros);
+    }
+
     /// How many microseconds from `now_micros` `bytes` sent there arrive.
     pub fn delay(&mut self, direction: Direction, bytes: usize, now_micros: u64, rng: &mut SimRng) -> u64 {
         let transfer = bytes as u64 / BYTES_PER_MICRO;
-        let delay = rng.range(DELAY_MICROS_MIN, DELAY_MICROS_MAX) + transfer;
+        let extra = self.extra_micros.get(&direction).copied().unwrap_or(0);
+        let delay = rng.range(DELAY_MICROS_MIN, DELAY_MICROS_MAX) + transfer + extra;
         let last = self.arrived_micros.entry(direction).or_default();
         *last = (now_micros + delay).max(*last);
         self.bytes += bytes as u64;

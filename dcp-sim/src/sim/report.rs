@@ -1,8 +1,10 @@
 //! What a run found, in figures. Everything here is virtual: the same run gives the same report.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::Verdict;
+use super::{Timeline, Verdict};
 
 /// The whole report.
 #[derive(Clone, Debug, Serialize)]
@@ -19,10 +21,16 @@ pub struct Report {
     pub vbuckets: u16,
     /// What happened.
     pub figures: Figures,
+    /// What went wrong, in a run in which something was to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub faults: Option<FaultFigures>,
     /// What happened on each node.
     pub per_node: Vec<NodeFigures>,
     /// One verdict per invariant.
     pub verdicts: Vec<Verdict>,
+    /// What it looked like over time, if that was recorded.
+    #[serde(skip)]
+    pub timeline: Option<Timeline>,
 }
 
 impl Report {
@@ -87,4 +95,29 @@ pub struct NodeFigures {
     pub store_documents: u64,
     /// Bytes of its store's files.
     pub store_bytes: u64,
+}
+
+/// Figures of a run with faults.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FaultFigures {
+    /// How often each kind struck.
+    pub struck: BTreeMap<&'static str, u64>,
+    /// Writes whose client was told that they were taken.
+    pub acknowledged: u64,
+    /// Writes that were taken and whose client got no answer.
+    pub unknown: u64,
+    /// Writes that were refused, or could not be sent.
+    pub refused: u64,
+    /// Branches that began, at fail-overs and at starts of actives that had not stopped in order.
+    pub branches: u64,
+    /// Writes that were lost with the branch they were on.
+    pub lost_with_branch: u64,
+    /// Times a copy was rolled back.
+    pub rollbacks: u64,
+    /// Connections made.
+    pub connections: u64,
+    /// Flushes and other engine calls that failed.
+    pub engine_failures: u64,
+    /// Virtual time from the last fault until everything was at rest.
+    pub settling_micros: u64,
 }

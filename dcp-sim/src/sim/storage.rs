@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use checkpoint::Vbid;
 use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::{Disk, MemoryDisk, MeteredDisk, OsDisk};
+use persistence::disk::{Disk, FaultyDisk, MemoryDisk, MeteredDisk, OsDisk};
 use persistence::{Engine, EngineError};
 
 use super::SimError;
@@ -24,6 +24,8 @@ pub enum Storage {
 #[derive(Clone, Debug)]
 pub(super) struct NodeStorage {
     pub(super) disk: MeteredDisk,
+    /// The same disk, where it can be made to fail.
+    pub(super) faulty: Option<FaultyDisk>,
     dir: PathBuf,
 }
 
@@ -38,12 +40,15 @@ impl Storage {
 
     fn node(&self, node: NodeId) -> Result<NodeStorage, SimError> {
         let name = format!("node-{node}");
-        let (disk, dir): (Arc<dyn Disk>, _) = match self {
-            Self::Memory => (Arc::new(MemoryDisk::new()), PathBuf::from("/").join(name)),
-            Self::Directory(root) => (Arc::new(OsDisk::new()), root.join(name)),
+        let (disk, faulty, dir): (Arc<dyn Disk>, _, _) = match self {
+            Self::Memory => {
+                let faulty = FaultyDisk::new(MemoryDisk::new());
+                (Arc::new(faulty.clone()), Some(faulty), PathBuf::from("/").join(name))
+            }
+            Self::Directory(root) => (Arc::new(OsDisk::new()), None, root.join(name)),
         };
         disk.create_dir(&dir)?;
-        Ok(NodeStorage { disk: MeteredDisk::new(disk), dir })
+        Ok(NodeStorage { disk: MeteredDisk::new(disk), faulty, dir })
     }
 }
 

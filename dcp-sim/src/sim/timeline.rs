@@ -94,6 +94,9 @@ pub struct Timeline {
     pub spans_left_out: u64,
     #[serde(skip)]
     due_micros: u64,
+    /// What has begun and is not over: when.
+    #[serde(skip)]
+    open: BTreeMap<(&'static str, NodeId), u64>,
     /// What the nodes' flushers did since the last sample.
     #[serde(skip)]
     flushed: BTreeMap<NodeId, NodeSample>,
@@ -107,6 +110,7 @@ impl Default for Timeline {
             spans: Vec::new(),
             spans_left_out: 0,
             due_micros: 0,
+            open: BTreeMap::new(),
             flushed: BTreeMap::new(),
         }
     }
@@ -152,6 +156,25 @@ impl Timeline {
             self.spans.push(span);
         } else {
             self.spans_left_out += 1;
+        }
+    }
+
+    /// Something begins on a node; [`Timeline::end`] says when it is over.
+    pub fn begin(&mut self, kind: &'static str, node: NodeId, micros: u64) {
+        self.open.entry((kind, node)).or_insert(micros);
+    }
+
+    /// It is over; nothing if it never began.
+    pub fn end(&mut self, kind: &'static str, node: NodeId, micros: u64) {
+        if let Some(from_micros) = self.open.remove(&(kind, node)) {
+            self.span(Span { kind, from_micros, to_micros: micros, what: format!("node {node}") });
+        }
+    }
+
+    /// The run is over, and with it everything that was not.
+    pub fn finish(&mut self, micros: u64) {
+        for (kind, node) in self.open.keys().copied().collect::<Vec<_>>() {
+            self.end(kind, node, micros);
         }
     }
 
@@ -201,6 +224,23 @@ mod tests {
         let flushes: u64 = node(|node| node.flushes).sum();
         assert_eq!(node(|node| node.flushed_items).sum::<u64>(), 3 * flushes);
         assert!(flushes > 79_000, "only those after the last sample are missing: {flushes}");
+    }
+
+    #[test]
+    fn what_never_ended_ends_with_the_run() {
+        let mut timeline = Timeline::default();
+        timeline.begin("down", 1, 10);
+        timeline.begin("down", 2, 20);
+        timeline.begin("down", 1, 25);
+        timeline.end("down", 1, 30);
+        timeline.end("down", 3, 40);
+        timeline.finish(50);
+        let spans: Vec<_> = timeline
+            .spans
+            .iter()
+            .map(|span| (span.what.as_str(), span.from_micros, span.to_micros))
+            .collect();
+        assert_eq!(spans, [("node 1", 10, 30), ("node 2", 20, 50)]);
     }
 
     #[test]

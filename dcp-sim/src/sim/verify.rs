@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::error::SimError;
-use super::invariants::{Verdict, agreement, durability, managers, settled, source};
+use super::host::Host;
+use super::invariants::{Verdict, agreement, contents, durability, managers, settled, source};
 use super::report::Report;
-use super::world::{Host, Observer, World};
+use super::world::{Observer, World};
 
 /// A further proof of the end state, for sources that have one: the documents of all actives go in.
 pub type Proof<'a> = dyn FnMut(&BTreeMap<&[u8], &Bytes>) -> Result<Verdict, SimError> + 'a;
@@ -23,25 +24,41 @@ impl World {
         proof: Option<&mut Proof<'_>>,
     ) -> Result<Report, SimError> {
         self.run_events(observer)?;
+        let mut timeline = self.timeline.take();
+        if let Some(timeline) = &mut timeline {
+            timeline.finish(self.clock.now_micros());
+        }
         let nodes = self.nodes();
         let mut managers = self.managers.clone();
         managers::check(&mut managers, &nodes);
         let union = source::union(&self.topology, &nodes);
+        // What was purged from one copy's disk another one may have still.
+        let with_tombstones = self.chaos.is_none();
         let mut verdicts = vec![
             settled::check(&self.topology, &nodes),
-            agreement::check(&self.topology, &nodes),
-            source::check(&self.oracle, &union),
+            agreement::check(&self.topology, &nodes, with_tombstones),
             managers,
         ];
-        if let Some(proof) = proof {
-            verdicts.push(proof(&union)?);
+        if let Some(chaos) = &self.chaos {
+            verdicts.push(contents::check(&self.topology, &nodes, &chaos.history));
+        } else {
+            verdicts.push(source::check(&self.oracle, &union));
+            if let Some(proof) = proof {
+                verdicts.push(proof(&union)?);
+            }
         }
         let (documents, document_bytes) = (union.len(), union.values().map(|value| value.len() as u64).sum());
         (self.figures.documents, self.figures.document_bytes) = (documents as u64, document_bytes);
         (self.figures.sets, self.figures.deletes) = (self.oracle.sets, self.oracle.deletes);
-        verdicts.push(self.reopen_all()?);
+        verdicts.extend(self.settling());
+        verdicts.push(self.reopen_all(with_tombstones)?);
         verdicts.push(std::mem::take(&mut self.order).verdict());
-        verdicts.sort_by_key(|verdict| verdict.invariant);
+        let faults = self.chaos.take().map(|chaos| {
+            let (figures, of_faults) = chaos.verdicts();
+            verdicts.extend(of_faults);
+            figures
+        });
+        verdicts.sort_by_key(Verdict::number);
         Ok(Report {
             source: self.source.describe(),
             seed: self.config.seed,
@@ -49,16 +66,19 @@ impl World {
             replicas: self.config.replicas,
             vbuckets: self.config.vbuckets,
             figures: self.figures,
+            faults,
             per_node: self.hosts.iter().map(|host| host.figures).collect(),
             verdicts,
+            timeline,
         })
     }
 
-    fn reopen_all(&mut self) -> Result<Verdict, SimError> {
+    fn reopen_all(&mut self, with_tombstones: bool) -> Result<Verdict, SimError> {
         let mut verdict = durability::verdict();
         for (number, host) in self.hosts.iter_mut().enumerate() {
             host.take_figures();
-            host.reopen(&mut verdict, number).map_err(|source| SimError::Engine { node: number, source })?;
+            let reopened = host.reopen(&mut verdict, number, with_tombstones);
+            reopened.map_err(|source| SimError::Engine { node: number, source })?;
         }
         Ok(verdict)
     }
@@ -79,7 +99,13 @@ impl Host {
         self.figures.store_bytes = stats.get("file-bytes").copied().unwrap_or(0);
     }
 
-    fn reopen(&mut self, verdict: &mut Verdict, number: usize) -> Result<(), persistence::EngineError> {
+    fn reopen(
+        &mut self,
+        verdict: &mut Verdict,
+        number: usize,
+        with_tombstones: bool,
+    ) -> Result<(), persistence::EngineError> {
+        self.job = None;
         if let Some(engine) = self.engine.take() {
             engine.close()?;
         }
@@ -87,6 +113,6 @@ impl Host {
         for vb in reopened.vbuckets() {
             self.figures.store_documents += reopened.info(vb)?.items;
         }
-        durability::check(verdict, number, &self.node, reopened.as_ref())
+        durability::check(verdict, number, &self.node, reopened.as_ref(), with_tombstones)
     }
 }

@@ -4,83 +4,69 @@
 //! it; when no event is left, nothing will ever happen again, and the cluster is judged.
 
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Key, Seqno, State, VBucketState, VbUuid, Vbid};
-use persistence::{Engine, FlushGroup};
+use checkpoint::{FailoverLog, Seqno, VBucketState, VbUuid, Vbid};
 
 use super::clock::Clock;
 use super::cluster::{ClusterConfig, Topology};
-use super::disk_time;
 use super::error::SimError;
+use super::host::Host;
 use super::invariants::persistence_order::PersistenceOrder;
 use super::invariants::{Verdict, managers};
-use super::limits;
+use super::links::{LinkId, Links};
 use super::network::Network;
 use super::oracle::Oracle;
-use super::report::{Figures, NodeFigures};
+use super::report::Figures;
 use super::rng::SimRng;
 use super::storage::{NodeStorage, Storage};
+use super::timeline::Timeline;
 use super::trace::{Trace, TraceEvent};
-use crate::input::{Change, Source};
+use crate::input::Source;
 use crate::node::{Action, Documents, Event, Node, NodeId};
 
-/// Virtual time a client takes for a batch, and for each of its writes.
-const BATCH_MICROS: u64 = 20;
-const WRITE_MICROS: u64 = 5;
-/// How long a client waits that finds no checkpoint memory.
-const WAIT_MICROS: u64 = 1_000;
+mod chaos;
+mod client;
+mod connections;
+mod leadership;
+mod machines;
+mod moves;
+mod recording;
+mod strikes;
+
+pub use client::{Observer, Progress, Silent};
+
+pub(super) use chaos::Chaos;
+use strikes::Undo;
+
 /// Writes that come within this time are flushed, or sent, together.
 const GATHER_MICROS: u64 = 50;
-/// The managers audit themselves every so many batches.
-const AUDIT_BATCHES: u64 = 1_024;
 
 /// Something due at an instant.
 #[derive(Debug)]
 pub(super) enum Due {
     /// The client writes its next batch.
     Client,
-    /// Something happens to a node.
-    Node(NodeId, Event),
-}
-
-/// How far a run has come.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
-    /// Batches written so far.
-    pub batches: u64,
-    /// Batches there are, if known.
-    pub batches_total: Option<u64>,
-    /// Writes so far: seqnos assigned.
-    pub seqnos: u64,
-    /// Seqnos the furthest replica is behind its active.
-    pub lag_seqnos: u64,
-    /// Bytes of all checkpoint managers.
-    pub checkpoint_bytes: usize,
-    /// Everything was written; the cluster comes to rest or is being judged.
-    pub is_settling: bool,
-}
-
-/// Watches a run. It can't change anything.
-pub trait Observer {
-    /// Called after every batch.
-    fn progress(&mut self, progress: &Progress);
-}
-
-/// Watches nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Observer for Silent {
-    fn progress(&mut self, _progress: &Progress) {}
-}
-
-/// A node with its store.
-#[derive(Debug)]
-pub(super) struct Host {
-    pub(super) node: Node,
-    /// `None` only between closing and reopening.
-    pub(super) engine: Option<Box<dyn Engine>>,
-    pub(super) storage: NodeStorage,
-    pub(super) figures: NodeFigures,
+    /// Something happens to a node, if it is still of that incarnation.
+    Node(NodeId, u32, Event),
+    /// Bytes arrive at an end of a connection.
+    Arrive { link: LinkId, to_consumer: bool },
+    /// An end of a connection learns that it is lost.
+    Notice { link: LinkId, consumer: bool },
+    /// The client gets an answer from a node, if that is still of the incarnation it asked.
+    Answer(NodeId, u32, u64),
+    /// The cluster's manager looks whether everything is as it should be.
+    Reconcile,
+    /// A fault strikes.
+    Strike(super::faults::FaultKind),
+    /// A fault ends.
+    Undo(Undo),
+    /// A node that is down starts.
+    Start(NodeId),
+    /// A node's compaction goes on, if it is still of that incarnation.
+    Compact(NodeId, u32),
+    /// A vBucket that is being moved is looked at.
+    Move(moves::Move),
+    /// From here on nothing goes wrong any more.
+    Calm,
 }
 
 /// A cluster and its client.
@@ -93,10 +79,15 @@ pub struct World {
     pub(super) figures: Figures,
     pub(super) order: PersistenceOrder,
     pub(super) managers: Verdict,
-    clock: Clock<Due>,
+    /// `None` where nothing is to go wrong.
+    pub(super) chaos: Option<Chaos>,
+    pub(super) links: Links,
+    pub(super) clock: Clock<Due>,
     rng: SimRng,
     network: Network,
     trace: Trace,
+    /// While one is wanted.
+    pub(super) timeline: Option<Timeline>,
 }
 
 impl World {
@@ -106,12 +97,21 @@ impl World {
     /// For a cluster that can't be, or storage that fails.
     pub fn new(config: ClusterConfig, storage: &Storage, source: Box<dyn Source>) -> Result<Self, SimError> {
         let topology = config.topology()?;
+        if config.faults.is_some() && *storage != Storage::Memory {
+            return Err(SimError::Config(
+                "faults need disks in memory: they lose what real ones keep".into(),
+            ));
+        }
         let mut rng = SimRng::new(config.seed);
-        let logs: Vec<_> = topology.vbuckets().map(|_| FailoverLog::new(VbUuid(rng.uuid()))).collect();
+        let uuids: Vec<_> = topology.vbuckets().map(|_| VbUuid(rng.uuid())).collect();
         let mut hosts = Vec::new();
         for (number, storage) in storage.nodes(config.nodes)?.into_iter().enumerate() {
-            hosts.push(set_up(&config, &topology, &logs, number, storage)?);
+            hosts.push(set_up(&config, &topology, &uuids, number, storage)?);
         }
+        let chaos = config.faults.clone().map(|faults| {
+            let branches = topology.vbuckets().zip(uuids.iter().copied());
+            Chaos::new(faults, config.seed, branches)
+        });
         let mut world = Self {
             config,
             topology,
@@ -121,12 +121,15 @@ impl World {
             figures: Figures::default(),
             order: PersistenceOrder::default(),
             managers: managers::verdict(),
+            chaos,
+            links: Links::default(),
             clock: Clock::default(),
             rng,
             network: Network::default(),
             trace: Trace::default(),
+            timeline: None,
         };
-        world.connect()?;
+        world.reconcile()?;
         Ok(world)
     }
 
@@ -144,6 +147,7 @@ impl World {
         self.run_due(observer)?;
         let connected_micros = self.clock.now_micros();
         self.clock.schedule(0, Due::Client);
+        self.begin_faults();
         self.run_due(observer)?;
         self.figures.virtual_micros = self.clock.now_micros() - connected_micros;
         self.figures.network_bytes = self.network.bytes;
@@ -155,154 +159,117 @@ impl World {
     fn run_due(&mut self, observer: &mut dyn Observer) -> Result<(), SimError> {
         while let Some(due) = self.clock.advance() {
             self.figures.events += 1;
-            match due {
-                Due::Client => self.client(observer)?,
-                Due::Node(node, event) => self.step(node, event)?,
+            if self.is_out_of_time() {
+                break;
             }
+            self.happen(due, observer)?;
+            self.record();
         }
         Ok(())
+    }
+
+    fn happen(&mut self, due: Due, observer: &mut dyn Observer) -> Result<(), SimError> {
+        match due {
+            Due::Client => self.client(observer),
+            Due::Node(node, incarnation, event) if self.is_incarnation(node, incarnation) => {
+                self.step(node, event)
+            }
+            Due::Compact(node, incarnation) if self.is_incarnation(node, incarnation) => {
+                self.compact_on(node)
+            }
+            Due::Node(..) | Due::Compact(..) => Ok(()),
+            Due::Arrive { link, to_consumer } => self.arrive(link, to_consumer),
+            Due::Notice { link, consumer } => self.notice(link, consumer),
+            Due::Answer(node, incarnation, writes) => {
+                self.answer(node, incarnation, writes);
+                Ok(())
+            }
+            Due::Reconcile => self.reconcile(),
+            Due::Strike(kind) => self.strike(kind),
+            Due::Undo(undo) => self.undo(undo),
+            Due::Start(node) => self.start(node),
+            Due::Move(step) => self.go_on_moving(step),
+            Due::Calm => self.calm(),
+        }
     }
 
     pub(super) fn nodes(&self) -> Vec<&Node> {
         self.hosts.iter().map(|host| &host.node).collect()
     }
 
-    fn connect(&mut self) -> Result<(), SimError> {
-        for producer in self.topology.nodes() {
-            for consumer in self.topology.nodes() {
-                let vbs = self.topology.followed(producer, consumer);
-                if vbs.is_empty() {
-                    continue;
-                }
-                if let Some(host) = self.hosts.get_mut(producer) {
-                    host.node.accept(consumer);
-                }
-                let Some(host) = self.hosts.get_mut(consumer) else { continue };
-                let followed = host.node.follow(producer, &vbs);
-                let actions =
-                    followed.map_err(|source| SimError::Node { node: consumer, micros: 0, source })?;
-                self.carry_out(consumer, actions)?;
-            }
-        }
-        Ok(())
+    fn is_incarnation(&self, node: NodeId, incarnation: u32) -> bool {
+        self.hosts.get(node).is_some_and(|host| host.is_up && host.incarnation == incarnation)
     }
 
-    fn client(&mut self, observer: &mut dyn Observer) -> Result<(), SimError> {
-        let (used_bytes, quota_bytes) = (self.fullest_node_bytes(), self.config.checkpoint_quota_bytes);
-        if used_bytes > quota_bytes {
-            if self.clock.is_empty() {
-                return Err(SimError::Stalled { used_bytes, quota_bytes });
-            }
-            self.figures.client_waits += 1;
-            self.clock.schedule(WAIT_MICROS, Due::Client);
-            return Ok(());
+    /// Has something happen to a node later, unless it goes down before.
+    fn schedule(&mut self, node: NodeId, delay_micros: u64, event: Event) {
+        if let Some(host) = self.hosts.get(node) {
+            self.clock.schedule(delay_micros, Due::Node(node, host.incarnation, event));
         }
-        let Some(batch) = self.source.next_batch()? else { return Ok(()) };
-        limits::check(&batch)?;
-        self.figures.batches += 1;
-        for change in &batch.changes {
-            self.write(change)?;
-        }
-        let micros = self.clock.now_micros();
-        self.trace.write(&TraceEvent::Batch { micros, label: &batch.label, changes: batch.changes.len() })?;
-        if self.figures.batches.is_multiple_of(AUDIT_BATCHES) {
-            let nodes: Vec<_> = self.hosts.iter().map(|host| &host.node).collect();
-            managers::check(&mut self.managers, &nodes);
-        }
-        self.figures.checkpoint_bytes_max = self.figures.checkpoint_bytes_max.max(self.fullest_node_bytes());
-        let progress = self.progress();
-        self.figures.lag_seqnos_max = self.figures.lag_seqnos_max.max(progress.lag_seqnos);
-        observer.progress(&progress);
-        self.clock.schedule(BATCH_MICROS + WRITE_MICROS * batch.changes.len() as u64, Due::Client);
-        Ok(())
-    }
-
-    fn write(&mut self, change: &Change) -> Result<(), SimError> {
-        self.oracle.apply(change);
-        self.figures.mutations += 1;
-        let vb = self.topology.vbucket_of(&change.key);
-        let event = Event::Write { vb, key: Key::new(&change.key), value: change.value.clone() };
-        self.step(self.topology.active(vb), event)
     }
 
     fn step(&mut self, node: NodeId, event: Event) -> Result<(), SimError> {
         let now = self.clock.now_nanos();
-        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else { return Ok(()) };
         let stepped = host.node.step(event, now);
         let micros = self.clock.now_micros();
         let actions = stepped.map_err(|source| SimError::Node { node, micros, source })?;
+        self.watch(node);
         self.carry_out(node, actions)
     }
 
     fn carry_out(&mut self, node: NodeId, actions: Vec<Action>) -> Result<(), SimError> {
         for action in actions {
             match action {
-                Action::ToProducer(peer, bytes) => {
-                    self.transmit((node, peer), bytes, |bytes| Event::FromConsumer { peer: node, bytes });
+                Action::ToProducer(peer, bytes) => self.transmit((peer, node), false, bytes),
+                Action::ToConsumer(peer, bytes) => self.transmit((node, peer), true, bytes),
+                Action::Commit(group) => self.commit(node, group)?,
+                Action::Backfill { peer, connection, step } => {
+                    self.backfill(node, (peer, connection), step)?;
                 }
-                Action::ToConsumer(peer, bytes) => {
-                    self.transmit((node, peer), bytes, |bytes| Event::FromProducer { peer: node, bytes });
+                Action::Call(call) => self.call(node, call)?,
+                Action::WakeFlusher => self.schedule(node, GATHER_MICROS, Event::FlushDue),
+                Action::WakeSender(peer) => self.schedule(node, GATHER_MICROS, Event::SendDue { peer }),
+                Action::Later(micros, event) => self.schedule(node, micros, *event),
+                Action::Written { .. } => {}
+                Action::Persisted { vb, seqno, whole, items } => {
+                    self.persisted(node, vb, (seqno, whole), items)?;
                 }
-                Action::Commit(group) => self.commit(node, group),
-                Action::WakeFlusher => self.clock.schedule(GATHER_MICROS, Due::Node(node, Event::FlushDue)),
-                Action::WakeSender(peer) => {
-                    self.clock.schedule(GATHER_MICROS, Due::Node(node, Event::SendDue { peer }));
-                }
-                Action::Persisted { vb, seqno, items } => self.persisted(node, vb, seqno, items)?,
+                Action::EngineFailed { error, .. } => self.engine_failed(node, error)?,
+                Action::RolledBack { vb, seqno } => self.rolled_back(node, vb, seqno),
+                Action::StreamStopped { peer, event } => self.stream_stopped(node, peer, event)?,
             }
         }
         Ok(())
     }
 
-    fn transmit(&mut self, (from, to): (NodeId, NodeId), bytes: Bytes, event: impl FnOnce(Bytes) -> Event) {
-        let delay = self.network.delay((from, to), bytes.len(), self.clock.now_micros(), &mut self.rng);
-        self.clock.schedule(delay, Due::Node(to, event(bytes)));
+    fn transmit(&mut self, ends: (NodeId, NodeId), to_consumer: bool, bytes: Bytes) {
+        let Some(link) = self.links.current(ends) else { return };
+        let size = bytes.len();
+        if !self.links.send(link, to_consumer, bytes) {
+            return;
+        }
+        let direction = if to_consumer { ends } else { (ends.1, ends.0) };
+        let delay = self.network.delay(direction, size, self.clock.now_micros(), &mut self.rng);
+        self.clock.schedule(delay, Due::Arrive { link, to_consumer });
     }
 
-    /// The engine is called at once; its answer arrives when the disk would have been done.
-    fn commit(&mut self, node: NodeId, group: FlushGroup) {
-        let now = self.clock.now_nanos();
-        let Some(host) = self.hosts.get_mut(node) else { return };
-        let Some(engine) = &host.engine else { return };
-        let before = host.storage.disk.stats();
-        let committed = group.commit(engine.as_ref(), now);
-        let micros = disk_time::micros(&host.storage.disk.stats().since(&before));
-        host.figures.flushes += 1;
-        self.clock.schedule(micros, Due::Node(node, Event::FlushDone(committed)));
-    }
-
-    fn persisted(&mut self, node: NodeId, vb: Vbid, seqno: Seqno, items: usize) -> Result<(), SimError> {
+    fn persisted(
+        &mut self,
+        node: NodeId,
+        vb: Vbid,
+        (seqno, whole): (Seqno, Seqno),
+        items: usize,
+    ) -> Result<(), SimError> {
         if let Some(host) = self.hosts.get_mut(node) {
             host.figures.persisted += items as u64;
             let high =
                 host.node.partition(vb).map_or(Seqno::ZERO, |partition| partition.vbucket.high_seqno());
-            self.order.observe(node, vb, seqno, high);
+            self.order.observe(node, vb, seqno, high, items);
         }
+        self.acknowledged(node, vb, (seqno, whole));
         let micros = self.clock.now_micros();
         self.trace.write(&TraceEvent::Persisted { micros, node, vb: vb.0, seqno: seqno.0, items })
-    }
-
-    fn fullest_node_bytes(&self) -> usize {
-        self.hosts.iter().map(|host| host.node.checkpoint_bytes()).max().unwrap_or(0)
-    }
-
-    fn progress(&self) -> Progress {
-        let high_on = |node: NodeId, vb| {
-            let partition = self.hosts.get(node).and_then(|host| host.node.partition(vb));
-            partition.map_or(0, |partition| partition.vbucket.high_seqno().0)
-        };
-        let lag = |vb| {
-            let active = high_on(self.topology.active(vb), vb);
-            self.topology.replicas(vb).map(move |node| active.saturating_sub(high_on(node, vb))).max()
-        };
-        Progress {
-            batches: self.figures.batches,
-            batches_total: self.source.batches_total(),
-            seqnos: self.figures.mutations,
-            lag_seqnos: self.topology.vbuckets().filter_map(lag).max().unwrap_or(0),
-            checkpoint_bytes: self.hosts.iter().map(|host| host.node.checkpoint_bytes()).sum(),
-            is_settling: false,
-        }
     }
 }
 
@@ -318,21 +285,20 @@ impl std::fmt::Debug for World {
 fn set_up(
     config: &ClusterConfig,
     topology: &Topology,
-    logs: &[FailoverLog],
+    uuids: &[VbUuid],
     number: NodeId,
     storage: NodeStorage,
 ) -> Result<Host, SimError> {
-    let role = |vb: Vbid| match topology.active(vb) == number {
-        true => Some(State::Active),
-        false => topology.replicas(vb).any(|node| node == number).then_some(State::Replica),
-    };
+    let copies = topology.vbuckets().zip(uuids);
     let copies: Vec<_> =
-        topology.vbuckets().zip(logs).filter_map(|(vb, log)| Some((vb, role(vb)?, log))).collect();
+        copies.filter_map(|(vb, &uuid)| Some((vb, topology.role(vb, number)?, uuid))).collect();
     let vbs: Vec<_> = copies.iter().map(|&(vb, ..)| vb).collect();
     let engine = storage.create(&vbs).map_err(|source| SimError::Engine { node: number, source })?;
     let mut node = Node::new(config.node.clone());
-    for (vb, state, log) in copies {
-        node.add_vbucket(vb, &VBucketState::new(state, log.clone()), Seqno::ZERO, Documents::default());
+    node.observe(config.faults.is_some());
+    for (vb, state, uuid) in copies {
+        let state = VBucketState::new(state, FailoverLog::new(uuid));
+        node.add_vbucket(vb, &state, Seqno::ZERO, Documents::default());
     }
-    Ok(Host { node, engine: Some(engine), storage, figures: NodeFigures::default() })
+    Ok(Host::new(node, engine, storage))
 }

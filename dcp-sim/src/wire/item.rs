@@ -172,7 +172,11 @@ fn some_bytes(value: &Bytes) -> Option<Bytes> {
 }
 
 impl Command {
-    fn from_item(item: &Item, format: &ItemFormat) -> Result<Self, WireError> {
+    /// The command that tells `item`; see [`Request::from_item`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn from_item(item: &Item, format: &ItemFormat) -> Result<Self, WireError> {
         let refused = |what| WireError::NotSendable { operation: item.operation.name(), what };
         if item.seqno == Seqno::ZERO {
             return Err(refused("it has no seqno"));

@@ -143,9 +143,14 @@
     const names = [...new Set(timeline.samples.flatMap((sample) => Object.keys(sample.lags)))].sort();
     const lags = names.map((name) => ({ name, values: timeline.samples.map((sample) => sample.lags[name] ?? null) }));
     lines(...highest("Seqnos behind, by stream connection", lags), short);
-    const levels = marks.map(([name, level]) => ({ name, dash: [6, 4], values: seconds.map(() => level) }));
-    const [title, memory] = highest("Checkpoint memory, by node", byNode((node) => node.checkpoint_bytes));
-    lines(title, [...memory, ...levels], bytes);
+    const memory = byNode((node) => node.checkpoint_bytes);
+    const peak = most(memory.map(({ values }) => most(values)));
+    // A mark far above everything would press the rest into one line; the title names it all the same.
+    const levels = marks.filter(([, level]) => level <= 6 * peak)
+      .map(([name, level]) => ({ name, dash: [6, 4], values: seconds.map(() => level) }));
+    const [title, kept] = highest("Checkpoint memory, by node", memory);
+    const told = marks.map(([name, level]) => `${name} ${bytes(level)}`).join(", ");
+    lines(`${title}: at most ${bytes(peak)}; ${told}`, [...kept, ...levels], bytes);
     lines(...highest("Items expelled a second", byNode((node) => node.expelled).map(rate)), short);
     const dropped = byNode((node) => node.cursors_dropped).filter(({ values }) => most(values) > 0);
     if (dropped.length) lines(...highest("Cursors dropped so far", dropped), short);

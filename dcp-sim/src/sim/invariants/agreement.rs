@@ -4,7 +4,7 @@ use super::Verdict;
 use crate::node::Node;
 use crate::sim::Topology;
 
-pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node]) -> Verdict {
+pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node], with_tombstones: bool) -> Verdict {
     let mut verdict = Verdict::new("W3", "every replica equals its active, document by document");
     for vb in topology.vbuckets() {
         let copy_on = |node: usize| nodes.get(node)?.partition(vb);
@@ -13,7 +13,10 @@ pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node]) -> Verdict {
                 verdict.check(Some(format!("vBucket {vb} lacks a copy on node {replica}")));
                 continue;
             };
-            let differing = active.documents.first_difference(&copy.documents);
+            let differing = match with_tombstones {
+                true => active.documents.first_difference(&copy.documents),
+                false => active.documents.first_live_difference(&copy.documents),
+            };
             verdict.check(differing.map(|key| {
                 let (active, copy) = (active.documents.get(key), copy.documents.get(key));
                 format!("vBucket {vb}, key {key}: active {active:?}, node {replica} {copy:?}")

@@ -1,13 +1,10 @@
 //! W4: every store, opened anew from its disk, holds exactly its node's documents and state, and passes its own check.
 
-use checkpoint::{Key, Seqno, Vbid};
-use persistence::{Engine, EngineError, ScanLimit};
+use checkpoint::{Key, Seqno};
+use persistence::{Engine, EngineError};
 
 use super::Verdict;
-use crate::node::{Documents, Node, NodeId, Partition};
-
-/// A scan's slice.
-const SLICE: ScanLimit = ScanLimit { items: 4_096, bytes: 16 << 20 };
+use crate::node::{Documents, Node, NodeId, Partition, Stored};
 
 /// Compares one node with its reopened store. Returns an error if the store can't be read.
 pub(in crate::sim) fn check(
@@ -15,13 +12,14 @@ pub(in crate::sim) fn check(
     number: NodeId,
     node: &Node,
     reopened: &dyn Engine,
+    with_tombstones: bool,
 ) -> Result<(), EngineError> {
     let expected: Vec<_> = node.partitions().map(|partition| partition.vbucket.id()).collect();
     let found = reopened.vbuckets();
     verdict
         .check((expected != found).then(|| format!("node {number}: store has {found:?}, not {expected:?}")));
     for partition in node.partitions().filter(|partition| found.contains(&partition.vbucket.id())) {
-        let violation = compare(partition, reopened)?;
+        let violation = compare(partition, reopened, with_tombstones)?;
         let vb = partition.vbucket.id();
         verdict.check(violation.map(|what| format!("node {number}, vBucket {vb}: {what}")));
     }
@@ -32,10 +30,18 @@ pub(in crate::sim) fn verdict() -> Verdict {
     Verdict::new("W4", "every store reopened from its disk equals its node's memory")
 }
 
-fn compare(partition: &Partition, reopened: &dyn Engine) -> Result<Option<String>, EngineError> {
+fn compare(
+    partition: &Partition,
+    reopened: &dyn Engine,
+    with_tombstones: bool,
+) -> Result<Option<String>, EngineError> {
     let vb = partition.vbucket.id();
-    let stored = read(reopened, vb)?;
-    if let Some(key) = partition.documents.first_difference(&stored) {
+    let stored = Stored::read(reopened, vb)?.documents;
+    let differing = match with_tombstones {
+        true => partition.documents.first_difference(&stored),
+        false => partition.documents.first_live_difference(&stored),
+    };
+    if let Some(key) = differing {
         return Ok(Some(difference(key, &partition.documents, &stored)));
     }
     let high = partition.vbucket.high_seqno();
@@ -63,15 +69,4 @@ fn compare(partition: &Partition, reopened: &dyn Engine) -> Result<Option<String
 
 fn difference(key: &Key, memory: &Documents, disk: &Documents) -> String {
     format!("key {key}: memory {:?}, disk {:?}", memory.get(key), disk.get(key))
-}
-
-fn read(engine: &dyn Engine, vb: Vbid) -> Result<Documents, EngineError> {
-    let snapshot = engine.snapshot(vb)?;
-    let (mut items, mut from) = (Vec::new(), Some(Seqno::ZERO));
-    while let Some(start) = from {
-        let slice = snapshot.scan(start, snapshot.high(), SLICE)?;
-        items.extend(slice.items);
-        from = slice.next;
-    }
-    Ok(items.into_iter().collect())
 }

@@ -102,6 +102,22 @@ impl Command {
         }
     }
 
+    /// The seqno a consumer has come to once it has this message; `None` for what moves nobody on.
+    #[must_use]
+    pub const fn seqno(&self) -> Option<Seqno> {
+        match self {
+            Self::Mutation(message) => Some(message.seqno),
+            Self::Deletion(message) => Some(message.seqno),
+            Self::Expiration(message) => Some(message.seqno),
+            Self::Prepare(message) => Some(message.seqno),
+            Self::Commit(message) => Some(message.seqno),
+            Self::Abort(message) => Some(message.seqno),
+            Self::SystemEvent(message) => Some(message.seqno),
+            Self::SeqnoAdvanced(seqno) => Some(*seqno),
+            _ => None,
+        }
+    }
+
     fn read(frame: &Frame) -> Result<Self, WireError> {
         match frame.opcode {
             Open::OPCODE => Body::read(frame).map(Self::Open),

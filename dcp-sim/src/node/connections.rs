@@ -1,0 +1,119 @@
+//! Both ends of a node's connections: bytes in, streams and vBuckets moved on, bytes out.
+//!
+//! What always holds: a vBucket follows one producer at most; the cursors of a connection that is over are given up; a
+//! stream is asked for only for a vBucket that is settled (N3).
+
+use checkpoint::Vbid;
+
+use super::streams::Streamed;
+use super::{Action, Node, NodeError, NodeId, Observation};
+use crate::consumer::{Consumer, ConsumerEvent};
+use crate::producer::Producer;
+
+impl Node {
+    /// Awaits the consumer on `peer`, whose streams are fed from here. An older connection of its is over.
+    pub fn accept(&mut self, peer: NodeId) {
+        self.consumer_gone(peer);
+        self.accepted += 1;
+        self.producers.insert(peer, (self.accepted, Producer::new(&format!("replication:{peer}"))));
+    }
+
+    /// Connects to the producer on `peer` and asks for these vBuckets. An older connection to it is over.
+    ///
+    /// # Errors
+    /// If it lacks one of them.
+    pub fn follow(&mut self, peer: NodeId, vbs: &[Vbid]) -> Result<Vec<Action>, NodeError> {
+        self.producer_gone(peer);
+        let consumer = Consumer::new(&format!("replication:{peer}"), self.config.buffer_bytes)
+            .map_err(|source| NodeError::Consumer { peer, source })?;
+        self.consumers.insert(peer, consumer);
+        self.follow_more(peer, vbs)
+    }
+
+    /// Asks for further vBuckets on the connection to `peer`.
+    ///
+    /// # Errors
+    /// If there is no connection, or it lacks one of the vBuckets.
+    pub fn follow_more(&mut self, peer: NodeId, vbs: &[Vbid]) -> Result<Vec<Action>, NodeError> {
+        let consumer =
+            self.consumers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a producer's connection" })?;
+        for &vb in vbs {
+            let partition = self.partitions.get(vb).filter(|_| !self.unsettled.contains(&vb));
+            let partition = partition.ok_or(NodeError::NotHere { what: "a vBucket" })?;
+            let asked = consumer.request_stream(vb, partition.vbucket.resume_point());
+            asked.map_err(|source| NodeError::Consumer { peer, source })?;
+            self.followed.insert(vb, peer);
+        }
+        Ok(vec![Action::ToProducer(peer, consumer.take_output())])
+    }
+
+    /// Where a vBucket's stream comes from, if it has one or has asked for it.
+    #[must_use]
+    pub fn followed(&self, vb: Vbid) -> Option<NodeId> {
+        self.followed.get(&vb).copied()
+    }
+
+    /// The vBuckets that have a stream from `peer`, or have asked for one.
+    pub fn followed_from(&self, peer: NodeId) -> impl Iterator<Item = Vbid> {
+        self.followed.iter().filter(move |&(_, &from)| from == peer).map(|(&vb, _)| vb)
+    }
+
+    pub(super) fn producer_gone(&mut self, peer: NodeId) {
+        self.consumers.remove(&peer);
+        self.followed.retain(|_, from| *from != peer);
+    }
+
+    pub(super) fn consumer_gone(&mut self, peer: NodeId) {
+        if let Some((_, mut producer)) = self.producers.remove(&peer) {
+            producer.close(&Streamed::of(&self.partitions, &self.flusher, &self.purged));
+            for partition in self.partitions.iter() {
+                partition.vbucket.manager().expel();
+            }
+        }
+    }
+
+    pub(super) fn receive_from_producer(
+        &mut self,
+        peer: NodeId,
+        bytes: &[u8],
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        let consumer =
+            self.consumers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a producer's connection" })?;
+        let received = consumer.receive(bytes, &mut self.partitions);
+        let events = received.map_err(|source| NodeError::Consumer { peer, source })?;
+        let output = consumer.take_output();
+        if !output.is_empty() {
+            actions.push(Action::ToProducer(peer, output));
+        }
+        for vb in self.partitions.take_changed() {
+            self.queued(vb, actions);
+        }
+        for event in events {
+            self.heed(peer, event, actions);
+        }
+        self.recover_memory();
+        Ok(())
+    }
+
+    fn heed(&mut self, peer: NodeId, event: ConsumerEvent, actions: &mut Vec<Action>) {
+        match event {
+            ConsumerEvent::StreamOpened(_) => {}
+            ConsumerEvent::Rollback { vb, seqno } => self.roll_back(vb, seqno, actions),
+            ConsumerEvent::StreamRefused { vb, .. } | ConsumerEvent::StreamEnded { vb, .. } => {
+                self.followed.remove(&vb);
+                actions.push(Action::StreamStopped { peer, event });
+            }
+        }
+    }
+
+    /// Starts or stops taking note of what streams bring.
+    pub fn observe(&mut self, wanted: bool) {
+        self.partitions.set_observed(wanted);
+    }
+
+    /// What streams have brought since the last call, in order.
+    pub fn take_observations(&mut self) -> Vec<Observation> {
+        self.partitions.take_observations()
+    }
+}

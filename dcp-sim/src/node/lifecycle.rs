@@ -1,0 +1,149 @@
+//! vBuckets come, change their role, go back and go: on the host's command, or because an active says so.
+//!
+//! What always holds: memory never has a vBucket that the engine has not made; a rollback is done by the engine first and
+//! then in memory, and nothing is applied between (N3); a vBucket that was active when its node died goes on, if at all,
+//! on a branch of its own.
+
+use checkpoint::{FailoverLog, Seqno, State, VBucketState, VbUuid, Vbid};
+
+use super::{Action, EngineAnswer, EngineCall, EngineDone, Node, NodeError, Observation, Stored};
+use crate::wire::StreamEndReason;
+
+impl Node {
+    /// Takes on a vBucket that its store has, in the role it now has. `branch` names the branch it starts if it becomes
+    /// active: `None` only if the node was shut down in order.
+    ///
+    /// # Errors
+    /// As [`VBucket::set_state`](checkpoint::VBucket::set_state).
+    pub fn warm_up(
+        &mut self,
+        vb: Vbid,
+        stored: Stored,
+        role: State,
+        branch: Option<VbUuid>,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        let Stored { state, high, purge, documents } = stored;
+        self.purged(vb, purge);
+        let fresh = || branch.map(FailoverLog::new);
+        let Some(mut persisted) = state.or_else(|| fresh().map(|log| VBucketState::new(State::Replica, log)))
+        else {
+            return Err(NodeError::NotHere { what: "a vBucket's state" });
+        };
+        // Whoever was active may have told others of what is lost now: that is another history.
+        if role == State::Active && branch.is_some() {
+            persisted.state = State::Dead;
+        }
+        self.add_vbucket(vb, &persisted, high, documents);
+        self.set_state(vb, role, branch.filter(|uuid| !names(&persisted.failover_log, *uuid)), actions)
+    }
+
+    pub(super) fn create(
+        &mut self,
+        vb: Vbid,
+        uuid: VbUuid,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        if self.partitions.get(vb).is_some() {
+            return Ok(());
+        }
+        let state = VBucketState::new(State::Replica, FailoverLog::new(uuid));
+        self.add_vbucket(vb, &state, Seqno::ZERO, super::Documents::default());
+        self.unsettled.insert(vb);
+        self.call(EngineCall::Create(vb), actions);
+        Ok(())
+    }
+
+    pub(super) fn drop_vbucket(&mut self, vb: Vbid, actions: &mut Vec<Action>) -> Result<(), NodeError> {
+        self.require(vb)?;
+        self.end_streams(vb, StreamEndReason::StateChanged, actions);
+        self.partitions.remove(vb);
+        self.purged.remove(&vb);
+        self.flusher.detach(vb);
+        self.dirty.remove(&vb);
+        self.followed.remove(&vb);
+        self.unsettled.insert(vb);
+        self.call(EngineCall::Drop(vb), actions);
+        Ok(())
+    }
+
+    pub(super) fn set_state(
+        &mut self,
+        vb: Vbid,
+        state: State,
+        uuid: Option<VbUuid>,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        let partition = self.require(vb)?;
+        let before = partition.vbucket.state();
+        partition.vbucket.set_state(state, uuid)?;
+        if state != before {
+            if before == State::Active {
+                self.end_streams(vb, StreamEndReason::StateChanged, actions);
+            }
+            self.queued(vb, actions);
+        }
+        Ok(())
+    }
+
+    /// The active's history does not have what is here after `to`.
+    pub(super) fn roll_back(&mut self, vb: Vbid, to: Seqno, actions: &mut Vec<Action>) {
+        self.followed.remove(&vb);
+        if self.unsettled.insert(vb) {
+            self.call(EngineCall::Rollback(vb, to), actions);
+        }
+    }
+
+    pub(super) fn engine_done(
+        &mut self,
+        done: EngineDone,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        self.is_engine_busy = false;
+        let EngineDone { call, result } = done;
+        match (call, result) {
+            (call, Err(error)) => {
+                self.call_failed(call, error, actions);
+                return Ok(());
+            }
+            (EngineCall::Rollback(vb, _), Ok(EngineAnswer::NeedsReset)) => {
+                self.calls.push_front(EngineCall::Reset(vb));
+            }
+            (EngineCall::Rollback(vb, _) | EngineCall::Reset(vb), Ok(EngineAnswer::RolledBack(stored))) => {
+                self.rolled_back(vb, stored, actions)?;
+            }
+            (EngineCall::Reopen, Ok(EngineAnswer::Reopened(attached))) => self.reopened(attached),
+            (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(_)) => {
+                self.unsettled.remove(&vb);
+            }
+            (_, Ok(_)) => {}
+        }
+        self.failures = 0;
+        self.proceed(actions);
+        Ok(())
+    }
+
+    fn rolled_back(&mut self, vb: Vbid, stored: Stored, actions: &mut Vec<Action>) -> Result<(), NodeError> {
+        self.unsettled.remove(&vb);
+        // Dropped meanwhile: then there is nothing to go back.
+        let Some(partition) = self.partitions.get_mut(vb) else { return Ok(()) };
+        let Stored { state, high, purge, documents } = stored;
+        self.purged.insert(vb, purge);
+        let log = partition.vbucket.failover_log();
+        let persisted = state.unwrap_or_else(|| VBucketState::new(partition.vbucket.state(), log));
+        partition.vbucket.rollback(high, &persisted)?;
+        partition.documents = documents;
+        // The store has the log of that time; the next flush brings it what is true now.
+        partition.vbucket.queue_current_state()?;
+        self.flusher.attach(vb, persisted, high);
+        self.end_streams(vb, StreamEndReason::Rollback, actions);
+        self.partitions.observe(|| Observation::RolledBack { vb, seqno: high });
+        actions.push(Action::RolledBack { vb, seqno: high });
+        self.queued(vb, actions);
+        Ok(())
+    }
+}
+
+fn names(log: &FailoverLog, uuid: VbUuid) -> bool {
+    log.entries().iter().any(|entry| entry.uuid == uuid)
+}

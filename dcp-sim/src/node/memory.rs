@@ -1,0 +1,42 @@
+//! Memory recovery of a whole node: what goes in is the quota's state, what comes out is less memory used.
+//!
+//! The mildest step first, over all vBuckets before the next: close and expel everywhere, then drop cursors in the
+//! vBucket that takes most. Consumers whose cursor went fetch from disk.
+
+use checkpoint::{MemoryState, QuotaConfig};
+
+use super::Node;
+
+impl Node {
+    /// Changes how much its checkpoint managers may take; nothing for one that has no quota.
+    pub fn set_quota(&mut self, config: Option<QuotaConfig>) {
+        if let (Some(quota), Some(config)) = (&self.quota, config) {
+            // What makes no sense changes nothing.
+            let _ = quota.configure(config);
+        }
+    }
+
+    /// Brings the quota down to its lower mark if it is above its upper one, as far as it can.
+    pub(super) fn recover_memory(&mut self) {
+        let Some(quota) = self.quota.clone().filter(|quota| quota.state() > MemoryState::Available) else {
+            return;
+        };
+        for partition in self.partitions.iter() {
+            let manager = partition.vbucket.manager();
+            if manager.stats().open_items > 0 {
+                manager.close();
+            }
+            manager.expel();
+        }
+        let bytes = |partition: &super::Partition| partition.vbucket.manager().stats().memory_bytes();
+        let mut fullest: Vec<_> = self.partitions.iter().map(|one| (bytes(one), one)).collect();
+        fullest.sort_by_key(|(bytes, one)| (std::cmp::Reverse(*bytes), one.vbucket.id()));
+        for (_, partition) in fullest {
+            let excess_bytes = quota.excess_bytes();
+            if excess_bytes == 0 {
+                return;
+            }
+            partition.vbucket.manager().recover(excess_bytes);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What a store has of one vBucket, read whole: for warm-up, and after a rollback.
+
+use checkpoint::{Seqno, VBucketState, Vbid};
+use persistence::{Engine, EngineError, ScanLimit};
+
+use super::Documents;
+
+/// A scan's slice.
+const SLICE: ScanLimit = ScanLimit { items: 4_096, bytes: 16 << 20 };
+
+/// A vBucket as its store has it.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    /// What was committed with the last batch; `None` if there was none.
+    pub state: Option<VBucketState>,
+    /// The last seqno.
+    pub high: Seqno,
+    /// The highest tombstone that was purged.
+    pub purge: Seqno,
+    /// Every key's newest revision.
+    pub documents: Documents,
+}
+
+impl Stored {
+    /// Reads a vBucket. O(documents).
+    ///
+    /// # Errors
+    /// As the engine's reads.
+    pub fn read(engine: &dyn Engine, vb: Vbid) -> Result<Self, EngineError> {
+        let snapshot = engine.snapshot(vb)?;
+        let (mut documents, mut from) = (Documents::default(), Some(Seqno::ZERO));
+        while let Some(start) = from {
+            let slice = snapshot.scan(start, snapshot.high(), SLICE)?;
+            slice.items.iter().for_each(|item| documents.apply(item));
+            from = slice.next;
+        }
+        let (state, high) = (snapshot.state().cloned(), snapshot.high());
+        Ok(Self { state, high, purge: snapshot.info().purge, documents })
+    }
+
+    /// Up to here it has whole snapshots only.
+    #[must_use]
+    pub fn whole(&self) -> Seqno {
+        self.state.as_ref().map_or(Seqno::ZERO, |state| whole_seqno(state, self.high))
+    }
+}
+
+/// Up to where a store has whole snapshots only, that has `high`, committed with `state`.
+pub(super) fn whole_seqno(state: &VBucketState, high: Seqno) -> Seqno {
+    if state.snapshot_start <= high && high < state.snapshot_end { state.snapshot_start } else { high }
+}

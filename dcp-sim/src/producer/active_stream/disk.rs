@@ -1,0 +1,151 @@
+//! From a scan of the disk to a marker and items, and the hand-over to memory.
+//!
+//! The order that leaves neither gap nor repeat (S9): a cursor is registered first and holds in memory whatever is not on
+//! disk yet; then the snapshot is pinned; then, in one step, the cursor stands after the snapshot's highest seqno. What
+//! memory gave up before that is in the snapshot, since nothing leaves memory that is not on disk; what comes after it
+//! the cursor holds. If the cursor was dropped in between, memory may have given up more: then there is another round,
+//! from the end of this snapshot.
+
+use checkpoint::{CheckpointError, Seqno, SnapshotMarker, SnapshotType, State, VBucket, VBucketState};
+
+use super::outbox::Origin;
+use super::{ActiveStream, Source, Turn};
+use crate::producer::ProducerError;
+use crate::producer::backfill::{BackfillRead, BackfillScan};
+use crate::producer::control::Options;
+use crate::wire::{OpenFlags, StreamEndReason, StreamRequestFlags};
+
+/// How far a stream is with the disk.
+#[derive(Debug)]
+pub(super) enum Disk {
+    /// It needs a scan and has not said so yet.
+    Wanted,
+    /// The host has been asked for something.
+    Asked,
+    /// There is more to read, once what was read is sent.
+    Paused(BackfillScan),
+}
+
+impl Disk {
+    pub(super) fn next(&mut self) -> Turn {
+        match std::mem::replace(self, Self::Asked) {
+            Self::Wanted => Turn::Backfill,
+            Self::Paused(scan) => Turn::ReadOn(scan),
+            Self::Asked => Turn::Nothing,
+        }
+    }
+}
+
+impl ActiveStream {
+    /// The host has opened or read the scan. Returns whether the stream goes on with it.
+    pub(in crate::producer) fn take_read(
+        &mut self,
+        read: BackfillRead,
+        vbucket: &VBucket,
+        options: &Options,
+    ) -> Result<bool, ProducerError> {
+        let BackfillRead { scan, items } = read;
+        if !matches!(self.source, Source::Disk(_)) {
+            return Ok(false);
+        }
+        if items.is_empty() {
+            return self.opened(scan, vbucket, options);
+        }
+        let is_done = scan.is_done();
+        let (high, is_half) = (scan.high(), self.rest_in_memory(&scan).is_some());
+        if !is_done {
+            self.source = Source::Disk(Disk::Paused(scan));
+        }
+        let skips_deletes =
+            self.start == Seqno::ZERO && options.flags.contains(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL);
+        for item in items.iter().filter(|item| !(skips_deletes && item.deleted)) {
+            self.outbox.disk_item(item, options)?;
+        }
+        if is_done {
+            self.read = high;
+            if !is_half {
+                self.outbox.close_snapshot();
+            }
+            self.hand_over(vbucket)?;
+        }
+        Ok(!is_done)
+    }
+
+    /// The snapshot is pinned: it is announced, and the cursor stands behind it.
+    fn opened(
+        &mut self,
+        scan: BackfillScan,
+        vbucket: &VBucket,
+        options: &Options,
+    ) -> Result<bool, ProducerError> {
+        let (high, purge) = (scan.high(), scan.info().purge);
+        let ignores_purged = self.flags.contains(StreamRequestFlags::IGNORE_PURGED_TOMBSTONES);
+        let misses_tombstones = Seqno::ZERO < self.read && self.read < purge && !ignores_purged;
+        if misses_tombstones && self.client_purge != purge {
+            self.end(StreamEndReason::Rollback);
+            return Ok(false);
+        }
+        if high <= self.read {
+            self.nothing_on_disk(vbucket)?;
+            return Ok(false);
+        }
+        if !self.is_disk_only() {
+            match self.register(vbucket, high) {
+                // Its cursor was dropped, and memory gave up more than this snapshot has: another round follows.
+                Ok(registration) if registration.backfill => self.close(vbucket),
+                Ok(_) => {}
+                Err(CheckpointError::NotQueuedYet { .. }) => {
+                    self.end(StreamEndReason::Rollback);
+                    return Ok(false);
+                }
+                Err(source) => return Err(ProducerError::Checkpoint { vb: self.key.vb, source }),
+            }
+        }
+        if let Some(state) = scan.state() {
+            let rest = self.rest_in_memory(&scan);
+            let origin = if rest.is_some() { Origin::DiskAndMemory } else { Origin::Disk };
+            self.outbox.announce(&marker(state, rest.unwrap_or(high), purge), origin, options);
+        }
+        self.source = Source::Disk(Disk::Paused(scan));
+        Ok(true)
+    }
+
+    /// End of the snapshot that this node was receiving when it was committed in part: the rest of it comes from memory,
+    /// and only with that it is a whole (S14).
+    fn rest_in_memory(&self, scan: &BackfillScan) -> Option<Seqno> {
+        let (high, state) = (scan.high(), scan.state()?);
+        let is_half =
+            self.state != State::Active && state.snapshot_start <= high && high < state.snapshot_end;
+        is_half.then_some(state.snapshot_end)
+    }
+
+    /// The disk has nothing that was not sent. If memory has not got it either, nobody has.
+    fn nothing_on_disk(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
+        self.close(vbucket);
+        self.hand_over(vbucket)?;
+        if matches!(self.source, Source::Disk(_)) {
+            self.end(StreamEndReason::BackfillFailed);
+        }
+        Ok(())
+    }
+
+    /// All of the scan is in the outbox: memory goes on, if that was asked for.
+    fn hand_over(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
+        match self.cursor {
+            _ if self.is_disk_only() => self.source = Source::Exhausted,
+            Some(_) => self.source = Source::Memory,
+            None => self.stand_again(vbucket)?,
+        }
+        Ok(())
+    }
+}
+
+fn marker(state: &VBucketState, end: Seqno, purge: Seqno) -> SnapshotMarker {
+    SnapshotMarker {
+        visible: Some(state.max_visible_seqno.min(end)),
+        high_completed_seqno: Some(state.high_completed_seqno),
+        high_prepared_seqno: Some(state.high_prepared_seqno),
+        purge_seqno: Some(purge),
+        ..SnapshotMarker::new(SnapshotType::Disk, Seqno::ZERO, end)
+    }
+}

@@ -1,0 +1,145 @@
+//! What a stream has to send: markers and items in their order, and how far the last marker reaches.
+//!
+//! What always holds: the first message is a marker that starts where the client's snapshot does; each later one starts
+//! after the end of the one before (S1), or after the last item where that one was cut short: its sender was receiving
+//! the same snapshot, and lost its cursor in the middle of it. No item lies outside the last marker's range.
+
+use std::collections::VecDeque;
+
+use checkpoint::{Item, Seqno, SnapshotMarker};
+
+use crate::producer::control::Options;
+use crate::producer::stream_key::StreamKey;
+use crate::producer::translate;
+use crate::wire::{Command, Marker, MarkerFlags, Request, StreamEndReason, WireError};
+
+/// Where a snapshot's items come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The checkpoint that starts there.
+    Checkpoint(Seqno),
+    /// One commit.
+    Disk,
+    /// One commit, and then what this node is still receiving: a key may come from both.
+    DiskAndMemory,
+}
+
+#[derive(Debug)]
+pub(super) struct Outbox {
+    key: StreamKey,
+    opaque: u32,
+    messages: VecDeque<Request>,
+    /// Where the next marker starts: at first the client's snapshot, then the seqno after the last one's end.
+    next_start: Seqno,
+    /// End of the last marker.
+    announced: Option<Seqno>,
+    /// Start of the checkpoint the last marker belonged to; none for one from disk.
+    checkpoint_start: Option<Seqno>,
+    /// The last seqno the client is told of.
+    told: Seqno,
+}
+
+impl Outbox {
+    pub(super) fn new(key: StreamKey, opaque: u32, snapshot_start: Seqno, start: Seqno) -> Self {
+        Self {
+            key,
+            opaque,
+            messages: VecDeque::new(),
+            next_start: snapshot_start,
+            announced: None,
+            checkpoint_start: None,
+            told: start,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Request> {
+        self.messages.pop_front()
+    }
+
+    /// Whether a client that has come to `seqno` has all of the last snapshot.
+    pub(super) fn is_whole(&self, seqno: Seqno) -> bool {
+        self.announced.is_none_or(|end| end <= seqno)
+    }
+
+    /// Announces a snapshot, but for what of it was announced already. A second marker of one checkpoint goes on with it.
+    pub(super) fn announce(&mut self, snapshot: &SnapshotMarker, origin: Origin, options: &Options) {
+        // A snapshot that this node receives itself may go on in another checkpoint: it was announced whole.
+        if self.announced.is_some_and(|end| snapshot.end <= end) {
+            return;
+        }
+        let checkpoint_start = match origin {
+            Origin::Checkpoint(start) => Some(start),
+            Origin::Disk | Origin::DiskAndMemory => None,
+        };
+        let extend = checkpoint_start.is_some() && self.checkpoint_start == checkpoint_start;
+        let snapshot = SnapshotMarker { start: self.next_start, extend, ..*snapshot };
+        self.checkpoint_start = checkpoint_start;
+        self.next_start = snapshot.end.next();
+        self.announced = Some(snapshot.end);
+        let mut marker = match options {
+            Options { marker_v2_2: true, .. } => Marker::from_snapshot_v2_2(&snapshot),
+            Options { is_replica_link: true, .. } | Options { sync_writes: true, .. } => {
+                Marker::from_snapshot_v2_0(&snapshot)
+            }
+            _ => Marker::from_snapshot(&snapshot),
+        };
+        if origin == Origin::DiskAndMemory {
+            marker.flags = marker.flags.with(MarkerFlags::MAY_DUPLICATE_KEYS);
+        }
+        self.push(Command::SnapshotMarker(marker));
+    }
+
+    /// An item of the snapshot, if the client is to see it.
+    pub(super) fn item(&mut self, item: &Item, options: &Options) -> Result<(), WireError> {
+        if let Some(command) = translate::command(item, options)? {
+            self.told = item.seqno;
+            self.push(command);
+        }
+        Ok(())
+    }
+
+    /// The same for an item from disk.
+    pub(super) fn disk_item(&mut self, item: &Item, options: &Options) -> Result<(), WireError> {
+        if let Some(command) = translate::disk_command(item, options)? {
+            self.told = item.seqno;
+            self.push(command);
+        }
+        Ok(())
+    }
+
+    /// All of the snapshot was read: a client that does not see its last items learns that it has it whole.
+    pub(super) fn close_snapshot(&mut self) {
+        if let Some(end) = self.announced.filter(|&end| self.told < end) {
+            self.told = end;
+            self.push(Command::SeqnoAdvanced(end));
+        }
+    }
+
+    /// The snapshot was cut short after `seqno`: the next one begins there.
+    pub(super) fn go_on_after(&mut self, seqno: Seqno) {
+        if let Some(end) = self.announced.filter(|&end| end > seqno) {
+            debug_assert_eq!(self.next_start, end.next());
+            self.next_start = seqno.next();
+            self.announced = Some(seqno);
+        }
+    }
+
+    /// Nothing but the end is sent any more.
+    pub(super) fn end(&mut self, reason: StreamEndReason) {
+        self.messages.clear();
+        self.push(Command::StreamEnd(reason));
+    }
+
+    pub(super) fn message(&self, command: Command) -> Request {
+        Request { stream_id: self.key.id, ..Request::new(self.key.vb, self.opaque, command) }
+    }
+
+    fn push(&mut self, command: Command) {
+        let message = self.message(command);
+        self.messages.push_back(message);
+    }
+}

@@ -1,0 +1,22 @@
+//! What names a stream on its connection: the vBucket and, where the connection enabled stream ids, the client's id.
+
+use checkpoint::Vbid;
+
+use crate::wire::StreamId;
+
+/// One stream of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct StreamKey {
+    pub(super) vb: Vbid,
+    pub(super) id: Option<StreamId>,
+}
+
+impl StreamKey {
+    /// The name of its cursor; `connection` differs from those of the node's other connections.
+    pub(super) fn cursor_name(self, connection: &str) -> String {
+        match self.id {
+            None => format!("{connection}:{}", self.vb),
+            Some(id) => format!("{connection}:{}:{id}", self.vb),
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Streams that read from disk: the hand-over to memory, dropped cursors, and every way in which a backfill ends.
+
+use super::*;
+
+/// A rig whose first three items are on disk only, and the fourth in memory only.
+fn with_a_past() -> Rig {
+    let mut rig = rig();
+    for key in ["a", "b", "c"] {
+        rig.set(key);
+    }
+    rig.node.flush();
+    rig.set("d");
+    rig
+}
+
+fn open(rig: &mut Rig, wanted: StreamRequest) {
+    assert_eq!(rig.ask(VB, Command::StreamRequest(wanted)), [Status::SUCCESS]);
+}
+
+fn live(start: u64) -> StreamRequest {
+    request(start, u64::MAX, (start, start))
+}
+
+/// Guards S9: what left memory comes from disk, what is in memory follows, each once.
+#[test]
+fn memory_goes_on_where_the_disk_ends() {
+    let mut rig = with_a_past();
+    open(&mut rig, live(0));
+    let expected =
+        ["disk marker 0-3", "mutation @1", "mutation @2", "mutation @3", "marker 4-4", "mutation @4"];
+    assert_eq!(rig.sent(), expected);
+    rig.set("e");
+    assert_eq!(rig.sent(), ["marker 5-5 on", "mutation @5"]);
+}
+
+/// Guards S9 where everything moves between two steps: written, flushed and expelled before the snapshot is pinned, and
+/// after.
+#[test]
+fn whatever_happens_between_two_steps_nothing_is_missing_or_repeated() {
+    let mut rig = with_a_past();
+    open(&mut rig, live(1));
+    rig.poll(usize::MAX);
+    let [step] = <[_; 1]>::try_from(rig.producer.take_backfills()).expect("one step");
+    rig.set("a");
+    rig.node.flush();
+    rig.set("e");
+    let outcome = step.run(&rig.node.engine);
+    rig.set("f");
+    rig.node.flush();
+    rig.producer.backfilled(outcome, &rig.node).expect("the connection stays");
+    rig.node.flush();
+    let expected = [
+        "disk marker 1-5",
+        "mutation @2",
+        "mutation @3",
+        "mutation @4",
+        "mutation @5",
+        "marker 6-7",
+        "mutation @6",
+        "mutation @7",
+    ];
+    assert_eq!(rig.sent(), expected);
+}
+
+/// Guards S10: the client only sees a marker from disk.
+#[test]
+fn a_stream_whose_cursor_is_dropped_goes_on_from_disk() {
+    let mut rig = rig();
+    rig.set("a");
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["marker 0-1", "mutation @1"]);
+    for key in ["b", "c"] {
+        rig.set(key);
+        rig.node.flush();
+    }
+    let recovered = rig.node.vbucket.manager().recover(usize::MAX);
+    assert_eq!(recovered.cursors_dropped.len(), 1);
+    rig.set("d");
+    assert_eq!(rig.sent(), ["disk marker 2-3", "mutation @2", "mutation @3", "marker 4-4", "mutation @4"]);
+    assert_eq!(rig.cursors(), 1);
+}
+
+/// Guards S10 where the cursor goes while the disk is being read: there is another round.
+#[test]
+fn a_cursor_that_is_dropped_during_a_backfill_costs_another_one() {
+    let mut rig = with_a_past();
+    open(&mut rig, live(0));
+    rig.poll(usize::MAX);
+    let [step] = <[_; 1]>::try_from(rig.producer.take_backfills()).expect("one step");
+    let outcome = step.run(&rig.node.engine);
+    rig.node.flush();
+    rig.set("e");
+    rig.node.flush();
+    assert_eq!(rig.node.vbucket.manager().recover(usize::MAX).cursors_dropped.len(), 1);
+    rig.producer.backfilled(outcome, &rig.node).expect("the connection stays");
+    let expected = [
+        "disk marker 0-3",
+        "mutation @1",
+        "mutation @2",
+        "mutation @3",
+        "disk marker 4-5",
+        "mutation @4",
+        "mutation @5",
+    ];
+    assert_eq!(rig.sent(), expected);
+}
+
+#[test]
+fn a_connection_between_nodes_keeps_its_cursors_unless_it_says_otherwise() {
+    for (says, dropped) in [(false, 0), (true, 1)] {
+        let mut rig = rig_of(State::Active, "replication:a->b", OpenFlags::PRODUCER);
+        if says {
+            assert_eq!(rig.control("supports_cursor_dropping_vulcan", "true"), [Status::SUCCESS]);
+        }
+        open(&mut rig, live(0));
+        rig.set("a");
+        rig.node.flush();
+        assert_eq!(rig.node.vbucket.manager().recover(usize::MAX).cursors_dropped.len(), dropped);
+    }
+}
+
+/// Guards S3 on disk: the snapshot with the wanted end is sent whole.
+#[test]
+fn an_end_on_disk_names_a_snapshots_end_too() {
+    let mut rig = with_a_past();
+    open(&mut rig, request(1, 2, (1, 1)));
+    assert_eq!(rig.sent(), ["disk marker 1-3", "mutation @2", "mutation @3", "end ok"]);
+    assert_eq!(rig.cursors(), 0);
+}
+
+#[test]
+fn disk_only_ends_with_what_is_persisted_and_has_no_cursor() {
+    let mut rig = with_a_past();
+    let wanted = StreamRequest { flags: StreamRequestFlags::DISK_ONLY, ..live(0) };
+    open(&mut rig, wanted.clone());
+    assert_eq!(rig.cursors(), 0);
+    assert_eq!(rig.sent(), ["disk marker 0-3", "mutation @1", "mutation @2", "mutation @3", "end ok"]);
+    assert_eq!(
+        rig.ask(
+            VB,
+            Command::StreamRequest(StreamRequest {
+                start: Seqno(4),
+                snapshot_start: Seqno(4),
+                snapshot_end: Seqno(4),
+                ..wanted
+            })
+        ),
+        [Status::RANGE]
+    );
+}
+
+#[test]
+fn latest_is_what_there_is_now() {
+    let mut rig = with_a_past();
+    open(&mut rig, StreamRequest { flags: StreamRequestFlags::TO_LATEST, ..live(3) });
+    rig.node.vbucket.manager().close();
+    rig.set("e");
+    assert_eq!(rig.sent(), ["marker 3-4", "mutation @4", "end ok"]);
+    open(&mut rig, StreamRequest { flags: StreamRequestFlags::FROM_LATEST, uuid: VbUuid(0), ..live(0) });
+    rig.set("f");
+    assert_eq!(rig.sent(), ["marker 5-6", "mutation @6"]);
+}
+
+/// Guards S11: the next slice is read when the one before was sent, and only so many scans are open.
+#[test]
+fn a_slow_client_costs_one_slice() {
+    let mut rig = rig();
+    for number in 0..2_500 {
+        rig.set(&format!("{number}"));
+    }
+    rig.node.flush();
+    assert_eq!(rig.control("connection_buffer_size", "100"), [Status::SUCCESS]);
+    open(&mut rig, live(0));
+    let mut steps = 0;
+    let mut items = 0;
+    while items < 2_500 {
+        items +=
+            rig.poll(usize::MAX).iter().filter(|message| in_short(message).starts_with("mutation")).count();
+        for step in rig.producer.take_backfills() {
+            steps += 1;
+            let read = items;
+            assert!(
+                steps == 1 || read >= (steps - 2) * 1_000,
+                "slice {steps} was asked for after {read} items"
+            );
+            let outcome = step.run(&rig.node.engine);
+            rig.producer.backfilled(outcome, &rig.node).expect("the connection stays");
+        }
+        let bytes = u32::try_from(rig.producer.flow_control().unacknowledged_bytes()).expect("small");
+        rig.tell(Vbid(0), Command::BufferAck(bytes)).expect("sound");
+    }
+    assert_eq!(steps, 4, "the pin and three slices");
+}
+
+#[test]
+fn backfills_wait_for_their_turn() {
+    use super::super::backfill::{Backfills, RUNNING_MAX};
+    for running_max in [1, RUNNING_MAX] {
+        let mut backfills = Backfills::default();
+        let key = |number| StreamKey { vb: Vbid(number), id: None };
+        for number in 0..40 {
+            backfills.want(key(number), Seqno::ZERO, running_max);
+        }
+        let mut opened: Vec<_> = backfills.take_steps().iter().map(BackfillStep::vb).collect();
+        assert_eq!(opened.len(), running_max);
+        for number in 0..40 {
+            backfills.release(key(number), running_max);
+            let steps = backfills.take_steps();
+            assert!(steps.len() <= 1);
+            opened.extend(steps.iter().map(BackfillStep::vb));
+        }
+        assert_eq!(opened, (0..40).map(Vbid).collect::<Vec<_>>(), "who asked first comes first");
+    }
+}
+
+/// Guards S13: each cause has its reason, and gives up cursor and scan.
+#[test]
+fn a_stream_ends_for_its_reason() {
+    let after = |cause: &mut dyn FnMut(&mut Rig)| {
+        let mut rig = with_a_past();
+        open(&mut rig, live(1));
+        rig.poll(usize::MAX);
+        cause(&mut rig);
+        let sent = rig.sent();
+        assert_eq!(rig.cursors(), 0, "{sent:?}");
+        assert!(rig.producer.streams.is_empty());
+        sent.last().expect("an end").clone()
+    };
+    assert_eq!(
+        after(&mut |rig| {
+            rig.producer.end_streams(VB, StreamEndReason::Rollback, &rig.node);
+        }),
+        "end rollback"
+    );
+    assert_eq!(
+        after(&mut |rig| rig.producer.end_all(StreamEndReason::Disconnected, &rig.node)),
+        "end disconnected"
+    );
+    assert_eq!(
+        after(&mut |rig| rig.node.vbucket.set_state(State::Dead, None).expect("it may die")),
+        "end state-changed",
+        "also when nobody says so"
+    );
+    let failed = |rig: &mut Rig| {
+        let [step] = <[_; 1]>::try_from(rig.producer.take_backfills()).expect("one step");
+        let error = persistence::EngineError::UnknownVBucket { vb: VB };
+        rig.producer.backfilled(step.failed(error), &rig.node).expect("only the stream ends");
+    };
+    assert_eq!(after(&mut |rig| failed(rig)), "end backfill-failed");
+}
+
+/// Guards S13 for tombstones: who has a part and misses some that are gone must go back, who starts afresh or does not
+/// care need not.
+#[test]
+fn a_purge_that_passes_a_stream_in_backfill_ends_it() {
+    let ends = |wanted: StreamRequest| {
+        let mut rig = rig();
+        for key in ["a", "b"] {
+            rig.set(key);
+        }
+        let item = Item::deletion(Key::new(b"b"));
+        rig.node.vbucket.write(item, 1).expect("active");
+        rig.set("c");
+        rig.node.flush();
+        open(&mut rig, wanted);
+        rig.node.engine.purge(VB, Seqno(3)).expect("sound");
+        rig.sent().pop().expect("something is sent")
+    };
+    assert_eq!(ends(live(1)), "end rollback");
+    assert_eq!(ends(live(0)), "mutation @4");
+    let ignores = StreamRequestFlags::IGNORE_PURGED_TOMBSTONES;
+    assert_eq!(ends(StreamRequest { flags: ignores, ..live(1) }), "mutation @4");
+}
+
+/// Guards against going round for ever where neither disk nor memory has what is missing.
+#[test]
+fn what_is_nowhere_ends_the_stream() {
+    let mut rig = rig();
+    rig.set("a");
+    rig.node.vbucket.manager().begin_flush(ReadLimit::NONE).expect("no other").commit();
+    rig.node.vbucket.manager().expel();
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["end backfill-failed"]);
+}
+
+/// Guards S9 against a vBucket that went back without a word: nothing of the other history is sent.
+#[test]
+fn a_vbucket_that_went_back_ends_its_stream() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 4, &[1, 2, 3, 4]);
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent().len(), 5);
+    let back = VBucketState::new(State::Replica, FailoverLog::new(UUID));
+    rig.node.vbucket.rollback(Seqno(2), &back).expect("a replica");
+    rig.receive(3, 6, &[3]);
+    rig.producer.notify(VB);
+    assert_eq!(rig.sent(), ["end rollback"]);
+}
+
+impl Rig {
+    fn receive(&mut self, start: u64, end: u64, seqnos: &[u64]) {
+        let marker = checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
+        self.node.vbucket.receive_marker(marker).expect("sound");
+        self.receive_more(seqnos);
+    }
+
+    fn receive_more(&mut self, seqnos: &[u64]) {
+        for &seqno in seqnos {
+            let key = Key::new(format!("k{seqno}").as_bytes());
+            let item = Item { seqno: Seqno(seqno), ..Item::mutation(key, Bytes::from_static(b"v")) };
+            self.node.vbucket.receive(item).expect("in the snapshot");
+        }
+        self.producer.notify(VB);
+    }
+}
+
+/// Guards S14: half a snapshot on a replica's disk is announced whole, and memory brings the rest.
+#[test]
+fn half_a_snapshot_from_disk_is_completed_from_memory() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 5, &[1, 2]);
+    rig.node.flush();
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @1", "mutation @2"]);
+    rig.receive_more(&[4, 5]);
+    assert_eq!(rig.sent(), ["mutation @4", "mutation @5"]);
+    rig.receive(6, 6, &[6]);
+    assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
+}
+
+/// Guards S1 where a replica's stream loses its cursor in the middle of a snapshot: the next marker begins after the last
+/// item, since what was announced can't be completed from there.
+#[test]
+fn a_snapshot_cut_short_is_announced_anew() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 5, &[1, 2]);
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["marker 0-5", "mutation @1", "mutation @2"]);
+    rig.receive_more(&[3]);
+    rig.node.flush();
+    assert_eq!(rig.node.vbucket.manager().recover(usize::MAX).cursors_dropped.len(), 1);
+    rig.receive_more(&[5]);
+    assert_eq!(rig.sent(), ["disk repeating marker 3-5", "mutation @3", "mutation @5"]);
+}
+
+#[test]
+fn a_vbucket_that_receives_its_first_snapshot_has_nothing_to_say_yet() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    let marker = checkpoint::SnapshotMarker {
+        high_completed_seqno: Some(Seqno::ZERO),
+        ..checkpoint::SnapshotMarker::new(SnapshotType::InitialDisk, Seqno(0), Seqno(2))
+    };
+    rig.node.vbucket.receive_marker(marker).expect("sound");
+    rig.receive_more(&[1]);
+    assert_eq!(rig.ask(VB, Command::StreamRequest(live(0))), [Status::TEMPORARY_FAILURE]);
+    rig.receive_more(&[2]);
+    open(&mut rig, live(0));
+}
+
+#[test]
+fn a_first_backfill_leaves_deletions_out_if_asked_to() {
+    let flags = OpenFlags::PRODUCER.with(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL);
+    let mut rig = rig_of(State::Active, "consumer", flags);
+    rig.set("a");
+    rig.node.vbucket.write(Item::deletion(Key::new(b"b")), 1).expect("active");
+    rig.node.flush();
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["disk marker 0-2", "mutation @1", "advanced @2"]);
+    rig.tell(VB, Command::CloseStream).expect("sound");
+    rig.sent();
+    open(&mut rig, live(1));
+    assert_eq!(rig.sent(), ["disk marker 1-2", "deletion @2"], "it is not the first any more");
+}
+
+/// Guards a backfill whose stream is closed, or closed and opened again, while a step is under way.
+#[test]
+fn an_outcome_for_a_stream_that_is_gone_is_dropped() {
+    let mut rig = with_a_past();
+    open(&mut rig, live(0));
+    rig.poll(usize::MAX);
+    let [step] = <[_; 1]>::try_from(rig.producer.take_backfills()).expect("one step");
+    assert_eq!(rig.ask(VB, Command::CloseStream), [Status::SUCCESS]);
+    open(&mut rig, live(0));
+    let outcome = step.run(&rig.node.engine);
+    assert!(!rig.producer.backfilled(outcome, &rig.node).expect("the connection stays"));
+    assert_eq!(rig.sent().len(), 6);
+}

@@ -1,0 +1,63 @@
+//! Items as one connection is to see them: what it asked not to get is left out.
+//!
+//! | item | a connection with durable writes | any other |
+//! |---|---|---|
+//! | prepare, abort | as it is | nothing |
+//! | commit from memory | as it is | the mutation or deletion that it is |
+//! | commit from disk | the mutation or deletion that it is, since its prepare may be gone | the same |
+//! | vBucket state | nothing | nothing |
+//!
+//! A connection without values gets none (and, unless it asked for that, no datatype). One that did not ask for extended
+//! attributes gets the document without them; what remains of a deleted document is attributes only.
+
+use checkpoint::{Datatype, Item, Operation};
+
+use super::control::Options;
+use crate::wire::{Command, OpenFlags, WireError};
+
+mod xattrs;
+
+/// The message for an item from memory; `None` if this connection does not get it.
+pub(super) fn command(item: &Item, options: &Options) -> Result<Option<Command>, WireError> {
+    match item.operation {
+        Operation::SetVBucketState(_) => Ok(None),
+        Operation::Prepare | Operation::Abort if !options.sync_writes => Ok(None),
+        Operation::Commit if !options.sync_writes => disk_command(item, options),
+        _ => Command::from_item(&dressed(item.clone(), options), &options.item_format()).map(Some),
+    }
+}
+
+/// The message for an item from disk.
+pub(super) fn disk_command(item: &Item, options: &Options) -> Result<Option<Command>, WireError> {
+    if item.operation != Operation::Commit {
+        return command(item, options);
+    }
+    let operation = if item.deleted { Operation::Deletion } else { Operation::Mutation };
+    command(&Item { operation, ..item.clone() }, options)
+}
+
+/// The item with the value that this connection asked for.
+fn dressed(item: Item, options: &Options) -> Item {
+    let has = |flag| options.flags.contains(flag);
+    let Some(value) = &item.value else { return item };
+    if has(OpenFlags::NO_VALUE) || has(OpenFlags::NO_VALUE_WITH_DATATYPE) {
+        let datatype = if has(OpenFlags::NO_VALUE) { Datatype::RAW } else { item.datatype };
+        return Item { value: None, datatype, ..item };
+    }
+    if !item.datatype.contains(Datatype::XATTR) || item.operation == Operation::SystemEvent {
+        return item;
+    }
+    let is_tombstone = matches!(item.operation, Operation::Deletion | Operation::Expiration);
+    let value = match (has(OpenFlags::INCLUDE_XATTRS), is_tombstone) {
+        (true, true) if !options.deleted_user_xattrs && !options.sync_writes => xattrs::of_the_system(value),
+        (true, _) => return item,
+        (false, true) => None,
+        (false, false) => Some(xattrs::without(value)),
+    };
+    let datatype = match value {
+        None => Datatype::RAW,
+        Some(_) if has(OpenFlags::INCLUDE_XATTRS) => item.datatype,
+        Some(_) => item.datatype.without(Datatype::XATTR),
+    };
+    Item { value, datatype, ..item }
+}

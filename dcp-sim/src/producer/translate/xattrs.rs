@@ -1,0 +1,83 @@
+//! Extended attributes at the beginning of a value: a u32 length of them all, then for each a u32 length, the name, a
+//! zero byte, the text, a zero byte; then the document.
+//!
+//! In goes a value, out come parts of it. What is not laid out like that is taken for a document, whole: nothing is lost.
+//! A compressed value is not looked into.
+
+use bytes::{BufMut, Bytes};
+
+/// The document without its attributes.
+pub(super) fn without(value: &Bytes) -> Bytes {
+    split(value).map_or_else(|| value.clone(), |(_, document)| document)
+}
+
+/// The attributes whose name begins with `_`, which are the system's, laid out as a value; `None` if there are none.
+pub(super) fn of_the_system(value: &Bytes) -> Option<Bytes> {
+    let Some((attributes, _)) = split(value) else { return Some(value.clone()) };
+    let mut kept = Vec::new();
+    let mut rest = attributes;
+    while let Some((attribute, after)) = sized(&rest) {
+        if attribute.starts_with(b"_") {
+            kept.put_u32(attribute.len() as u32);
+            kept.extend_from_slice(&attribute);
+        }
+        rest = after;
+    }
+    let length = u32::try_from(kept.len()).ok().filter(|&length| length > 0)?;
+    let mut value = Vec::with_capacity(4 + kept.len());
+    value.put_u32(length);
+    value.extend_from_slice(&kept);
+    Some(value.into())
+}
+
+/// Attributes and document.
+fn split(value: &Bytes) -> Option<(Bytes, Bytes)> {
+    sized(value)
+}
+
+/// As many bytes as a u32 says, and what follows them.
+fn sized(bytes: &Bytes) -> Option<(Bytes, Bytes)> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok().filter(|&length| length <= rest.len())?;
+    Some((bytes.slice(4..4 + length), bytes.slice(4 + length..)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(attributes: &[&str], document: &str) -> Bytes {
+        let mut inner = Vec::new();
+        for attribute in attributes {
+            inner.put_u32(attribute.len() as u32);
+            inner.extend_from_slice(attribute.as_bytes());
+        }
+        let mut value = Vec::new();
+        value.put_u32(inner.len() as u32);
+        value.extend_from_slice(&inner);
+        value.extend_from_slice(document.as_bytes());
+        value.into()
+    }
+
+    #[test]
+    fn the_document_is_what_follows_the_attributes() {
+        assert_eq!(without(&value(&["a\0{}\0", "_b\0 1\0"], "{\"x\":1}")), "{\"x\":1}");
+        assert_eq!(without(&value(&[], "")), "");
+    }
+
+    #[test]
+    fn the_systems_attributes_are_kept_alone() {
+        let both = value(&["a\0{}\0", "_b\0 1\0"], "ignored");
+        assert_eq!(of_the_system(&both), Some(value(&["_b\0 1\0"], "")));
+        assert_eq!(of_the_system(&value(&["a\0{}\0"], "")), None);
+    }
+
+    #[test]
+    fn what_has_no_such_layout_stays_as_it_is() {
+        for odd in [&b""[..], b"abc", b"\0\0\0\x09short"] {
+            let odd = Bytes::copy_from_slice(odd);
+            assert_eq!(without(&odd), odd);
+            assert_eq!(of_the_system(&odd), Some(odd));
+        }
+    }
+}

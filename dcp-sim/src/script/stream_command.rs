@@ -1,0 +1,108 @@
+//! The commands of a world of nodes and streams: a line's words go in, a command whose arguments have types comes out.
+
+use bytes::Bytes;
+use checkpoint::{FailoverEntry, FailoverLog, Seqno, VbUuid, Vbid};
+
+use super::arguments::{Arguments, number};
+use super::parse::LineError;
+use crate::wire::{StreamRequest, StreamRequestFlags};
+
+/// `node`.
+#[derive(Clone, Debug)]
+pub(super) struct NodeOptions {
+    pub(super) name: String,
+    pub(super) vbuckets: u16,
+}
+
+impl NodeOptions {
+    pub(super) fn take(arguments: &mut Arguments<'_>) -> Result<Self, String> {
+        let vbuckets = arguments.positive("vbs")?.unwrap_or(1);
+        arguments.choice("engine", &[("couchstore", ())])?;
+        Ok(Self { name: name(arguments)?, vbuckets })
+    }
+}
+
+/// What a connection negotiates before it asks for a stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Negotiated {
+    pub(super) noop: bool,
+    pub(super) sync_writes: bool,
+    pub(super) stream_ids: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum StreamCommand {
+    FailoverLog { node: String, vb: Vbid, log: FailoverLog },
+    VBucket { node: String, vb: Vbid, high: Seqno, purge: Seqno },
+    StreamRequest { node: String, vb: Vbid, wanted: StreamRequest, negotiated: Negotiated },
+}
+
+impl StreamCommand {
+    /// The command called `name`; `None` if there is none.
+    pub(super) fn take(command: &str, arguments: &mut Arguments<'_>) -> Result<Option<Self>, String> {
+        Ok(Some(match command {
+            "vbucket" => Self::VBucket {
+                node: name(arguments)?,
+                vb: vb(arguments)?,
+                high: Seqno(arguments.needed("high")?),
+                purge: Seqno(arguments.number("purge")?.unwrap_or_default()),
+            },
+            "stream-request" => {
+                let negotiated = Negotiated {
+                    noop: arguments.choice("noop", &[("yes", true), ("no", false)])?.unwrap_or(true),
+                    sync_writes: arguments.choice("sync-writes", &[("yes", true)])?.is_some(),
+                    stream_ids: arguments.choice("stream-ids", &[("yes", true)])?.is_some(),
+                };
+                let (node, vb) = (name(arguments)?, vb(arguments)?);
+                Self::StreamRequest { node, vb, wanted: wanted(arguments)?, negotiated }
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// `failover-log`, with its input lines.
+    pub(super) fn failover_log(
+        arguments: &mut Arguments<'_>,
+        input: &[(usize, &str)],
+    ) -> Result<Self, LineError> {
+        let entries = input.iter().map(|&(line, text)| entry(text).map_err(|what| (line, what)));
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        let here = |what| (0, what);
+        let log = FailoverLog::from_entries(entries).map_err(|error| here(error.to_string()))?;
+        Ok(Self::FailoverLog { node: name(arguments).map_err(here)?, vb: vb(arguments).map_err(here)?, log })
+    }
+}
+
+/// `UUID SEQNO`.
+fn entry(text: &str) -> Result<FailoverEntry, String> {
+    let mut words = Arguments::new(text)?;
+    let uuid = VbUuid(number("UUID", words.required("UUID")?)?);
+    let seqno = Seqno(words.required_number("SEQNO")?);
+    words.finish().map(|()| FailoverEntry { uuid, seqno })
+}
+
+fn wanted(arguments: &mut Arguments<'_>) -> Result<StreamRequest, String> {
+    let snapshot = arguments.option("snap").ok_or_else(|| "`snap=` is missing".to_owned())?;
+    let (from, to) = snapshot.split_once('-').ok_or_else(|| "`snap=` takes A-B".to_owned())?;
+    let flags = arguments.option("flags").map_or(Ok(0), |flags| number("`flags=`", flags))?;
+    Ok(StreamRequest {
+        flags: StreamRequestFlags(u32::try_from(flags).map_err(|_| "`flags=` takes 32 bits".to_owned())?),
+        start: Seqno(arguments.needed("start")?),
+        end: Seqno(arguments.needed("end")?),
+        uuid: VbUuid(number(
+            "`uuid=`",
+            arguments.option("uuid").ok_or_else(|| "`uuid=` is missing".to_owned())?,
+        )?),
+        snapshot_start: Seqno(number("`snap=`", from)?),
+        snapshot_end: Seqno(number("`snap=`", to)?),
+        filter: Bytes::copy_from_slice(arguments.option("filter").unwrap_or_default().as_bytes()),
+    })
+}
+
+fn name(arguments: &mut Arguments<'_>) -> Result<String, String> {
+    arguments.required("NAME").map(str::to_owned)
+}
+
+fn vb(arguments: &mut Arguments<'_>) -> Result<Vbid, String> {
+    Ok(Vbid(arguments.number("vb")?.unwrap_or_default()))
+}

@@ -1,0 +1,89 @@
+//! What a producer answers to one stream request, on a connection of its own that is closed afterwards.
+
+use bytes::{Bytes, BytesMut};
+use checkpoint::Vbid;
+
+use super::node::StreamNode;
+use crate::producer::Producer;
+use crate::script::print::Output;
+use crate::script::stream_command::Negotiated;
+use crate::wire::{Command, Control, Frame, Message, Open, OpenFlags, Reply, Request, Status, StreamRequest};
+
+/// Bytes that are no answer.
+const BROKEN: &str = "broken-connection";
+
+pub(super) fn stream_request(
+    node: &StreamNode,
+    vb: Vbid,
+    wanted: &StreamRequest,
+    negotiated: Negotiated,
+) -> Output {
+    let mut producer = Producer::new("judged");
+    let reply = ask(&mut producer, node, vb, wanted, negotiated);
+    producer.close(node);
+    reply.map(|reply| vec![in_words(&reply)])
+}
+
+fn ask(
+    producer: &mut Producer,
+    node: &StreamNode,
+    vb: Vbid,
+    wanted: &StreamRequest,
+    negotiated: Negotiated,
+) -> Result<Reply, &'static str> {
+    let open =
+        Open { flags: OpenFlags::PRODUCER, name: Bytes::from_static(b"judged"), options: Bytes::new() };
+    let options = [
+        ("enable_noop", negotiated.noop),
+        ("enable_sync_writes", negotiated.sync_writes),
+        ("enable_stream_id", negotiated.stream_ids),
+    ];
+    let controls = options.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| {
+        let (key, value) = (Bytes::from_static(name.as_bytes()), Bytes::from_static(b"true"));
+        Command::Control(Control { key, value })
+    });
+    let mut bytes = Vec::new();
+    let mut count = 0;
+    for command in std::iter::once(Command::Open(open)).chain(controls) {
+        Request::new(Vbid(0), 0, command).encode(&mut bytes).map_err(|_| BROKEN)?;
+        count += 1;
+    }
+    Request::new(vb, 1, Command::StreamRequest(wanted.clone())).encode(&mut bytes).map_err(|_| BROKEN)?;
+    producer.receive(&bytes, node).map_err(|_| BROKEN)?;
+    let sent = producer.poll(node, 0).map_err(|_| BROKEN)?;
+    let mut sent = BytesMut::from(&sent[..]);
+    let mut replies = std::iter::from_fn(|| Frame::decode(&mut sent).ok().flatten()).skip(count);
+    match replies.next().and_then(|frame| Message::decode(&frame).ok()) {
+        Some(Message::Response(response)) => Ok(response.reply),
+        _ => Err(BROKEN),
+    }
+}
+
+fn in_words(reply: &Reply) -> String {
+    match (reply, reply.status()) {
+        (Reply::Rollback(seqno), _) => format!("rollback {seqno}"),
+        (_, Status::SUCCESS) => "ok".to_owned(),
+        (_, status) => format!("status {}", name(status)),
+    }
+}
+
+/// The protocol's name of a status, in lower case.
+fn name(status: Status) -> String {
+    let name = match status {
+        Status::NOT_FOUND => "key-enoent",
+        Status::EXISTS => "key-eexists",
+        Status::INVALID => "einval",
+        Status::NOT_MY_VBUCKET => "not-my-vbucket",
+        Status::RANGE => "erange",
+        Status::ACCESS => "eaccess",
+        Status::UNKNOWN_COMMAND => "unknown-command",
+        Status::OUT_OF_MEMORY => "enomem",
+        Status::NOT_SUPPORTED => "not-supported",
+        Status::TEMPORARY_FAILURE => "etmpfail",
+        Status::UNKNOWN_COLLECTION => "unknown-collection",
+        Status::UNKNOWN_SCOPE => "unknown-scope",
+        Status::STREAM_ID_INVALID => "dcp-streamid-invalid",
+        Status(code) => return format!("{code:#04x}"),
+    };
+    name.to_owned()
+}

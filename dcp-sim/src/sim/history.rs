@@ -1,0 +1,273 @@
+//! What the actives have written: every branch of every vBucket's history, as the clients saw it being made.
+//!
+//! In go the writes that actives took, and the branches that began; out comes what a copy on some branch must hold at some
+//! seqno. What always holds: a branch has everything of the one before it up to its start, and of what came there later
+//! only what the copy that began it had; contents are sums of digests, so that any prefix is compared at once.
+//!
+//! A write whose client got no answer is here if its active took it, and nowhere if not: either is right, as long as
+//! every copy agrees.
+
+use std::collections::BTreeMap;
+
+use checkpoint::{Key, Seqno, VbUuid, Vbid};
+
+use crate::node::Documents;
+
+/// One write.
+#[derive(Clone, Debug)]
+struct Write {
+    seqno: Seqno,
+    key: Key,
+    revision: u64,
+    is_live: bool,
+    /// Sum of the digests of the documents there are with it.
+    content: u64,
+}
+
+/// One branch, with all it shares with those before it.
+#[derive(Clone, Debug)]
+struct Branch {
+    parent: Option<VbUuid>,
+    start: Seqno,
+    writes: Vec<Write>,
+    live: BTreeMap<Key, u64>,
+}
+
+impl Branch {
+    fn new(parent: Option<VbUuid>, start: Seqno) -> Self {
+        Self { parent, start, writes: Vec::new(), live: BTreeMap::new() }
+    }
+
+    fn high(&self) -> Seqno {
+        self.writes.last().map_or(Seqno::ZERO, |write| write.seqno)
+    }
+
+    fn push(&mut self, seqno: Seqno, key: Key, revision: u64, is_live: bool) {
+        let before = self.writes.last().map_or(0, |write| write.content);
+        let replaced = match is_live {
+            true => self.live.insert(key.clone(), revision),
+            false => self.live.remove(&key),
+        };
+        let added = if is_live { revision } else { 0 };
+        let content = before.wrapping_add(added).wrapping_sub(replaced.unwrap_or(0));
+        self.writes.push(Write { seqno, key, revision, is_live, content });
+    }
+
+    fn at(&self, seqno: Seqno) -> Option<&Write> {
+        let index = self.writes.partition_point(|write| write.seqno <= seqno);
+        self.writes.get(index.checked_sub(1)?)
+    }
+}
+
+/// What a new branch carries on and what it gives up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Branched {
+    /// Writes of the branch before it that it does not have.
+    pub(super) lost: u64,
+    /// What is wrong with its beginning.
+    pub(super) violation: Option<String>,
+}
+
+/// All branches of all vBuckets.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    branches: BTreeMap<(Vbid, VbUuid), Branch>,
+    newest: BTreeMap<Vbid, VbUuid>,
+}
+
+impl History {
+    /// A vBucket's first branch.
+    pub(super) fn begin(&mut self, vb: Vbid, uuid: VbUuid) {
+        self.branches.insert((vb, uuid), Branch::new(None, Seqno::ZERO));
+        self.newest.insert(vb, uuid);
+    }
+
+    /// The branch that is being written.
+    pub(super) fn newest(&self, vb: Vbid) -> Option<VbUuid> {
+        self.newest.get(&vb).copied()
+    }
+
+    /// Whether there ever was such a branch.
+    pub(super) fn knows(&self, vb: Vbid, uuid: VbUuid) -> bool {
+        self.branches.contains_key(&(vb, uuid))
+    }
+
+    /// Takes note of a write; returns what is wrong with its seqno.
+    pub(super) fn record(
+        &mut self,
+        (vb, uuid): (Vbid, VbUuid),
+        seqno: Seqno,
+        key: Key,
+        revision: u64,
+        is_live: bool,
+    ) -> Option<String> {
+        let is_newest = self.newest(vb) == Some(uuid);
+        let Some(branch) = self.branches.get_mut(&(vb, uuid)).filter(|_| is_newest) else {
+            return Some(format!("vBucket {vb}: {seqno} was written on {uuid}, which is not its branch"));
+        };
+        let high = branch.high();
+        branch.push(seqno, key, revision, is_live);
+        (seqno != high.next()).then(|| format!("vBucket {vb}: {seqno} was written after {high}"))
+    }
+
+    /// A copy began a branch at `start`, after `parent`; `documents` is what it has, also beyond that.
+    pub(super) fn branch(
+        &mut self,
+        (vb, uuid): (Vbid, VbUuid),
+        parent: Option<VbUuid>,
+        start: Seqno,
+        documents: &Documents,
+    ) -> Branched {
+        let empty = Branch::new(None, Seqno::ZERO);
+        let before = parent.and_then(|parent| self.branches.get(&(vb, parent))).unwrap_or(&empty);
+        let mut branch = Branch::new(parent, start);
+        let mut later: BTreeMap<Seqno, u64> = BTreeMap::new();
+        for (key, document) in documents.iter().filter(|(_, document)| document.seqno > start) {
+            later.insert(document.seqno, document.digest(key));
+        }
+        let mut unknown = later.clone();
+        for write in &before.writes {
+            let carried = later.get(&write.seqno) == Some(&write.revision);
+            if write.seqno <= start || carried {
+                unknown.remove(&write.seqno);
+                branch.push(write.seqno, write.key.clone(), write.revision, write.is_live);
+            }
+        }
+        let lost = (before.writes.len() - branch.writes.len()) as u64;
+        let content = branch.writes.last().map_or(0, |write| write.content);
+        let violation = if let Some(seqno) = unknown.keys().next() {
+            Some(format!("vBucket {vb}: branch {uuid} has {seqno}, which its parent {parent:?} has not"))
+        } else if content != documents.content() {
+            Some(format!(
+                "vBucket {vb}: branch {uuid} begins at {start} with other documents than were written"
+            ))
+        } else {
+            None
+        };
+        self.branches.insert((vb, uuid), branch);
+        self.newest.insert(vb, uuid);
+        Branched { lost, violation }
+    }
+
+    /// What a copy on that branch must hold once it has come to `seqno`; `None` if the branch never came so far.
+    pub(super) fn content_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno) -> Option<u64> {
+        if seqno == Seqno::ZERO {
+            return Some(0);
+        }
+        let branch = self.branches.get(&(vb, uuid)).filter(|branch| seqno <= branch.high())?;
+        Some(branch.at(seqno).map_or(0, |write| write.content))
+    }
+
+    /// The digest of the write with exactly that seqno.
+    pub(super) fn revision_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno) -> Option<u64> {
+        let write = self.branches.get(&(vb, uuid))?.at(seqno).filter(|write| write.seqno == seqno)?;
+        Some(write.revision)
+    }
+
+    /// Up to where two branches are the same history.
+    pub(super) fn shared(&self, vb: Vbid, one: VbUuid, other: VbUuid) -> Seqno {
+        let ones: BTreeMap<_, _> = self.line(vb, one).collect();
+        let meeting = self.line(vb, other).find_map(|(uuid, bound)| Some(bound.min(*ones.get(&uuid)?)));
+        meeting.unwrap_or_default()
+    }
+
+    /// A branch and those before it, each with the seqno up to which the branch has what was written there.
+    fn line(&self, vb: Vbid, uuid: VbUuid) -> impl Iterator<Item = (VbUuid, Seqno)> {
+        std::iter::successors(Some((uuid, Seqno::MAX)), move |&(uuid, bound)| {
+            let branch = self.branches.get(&(vb, uuid))?;
+            Some((branch.parent?, bound.min(branch.start)))
+        })
+    }
+
+    /// The keys that are there on the newest branch, with their digests.
+    pub(super) fn live(&self, vb: Vbid) -> impl Iterator<Item = (&Key, u64)> {
+        let branch = self.newest(vb).and_then(|uuid| self.branches.get(&(vb, uuid)));
+        branch.into_iter().flat_map(|branch| branch.live.iter().map(|(key, &digest)| (key, digest)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use checkpoint::Item;
+
+    use super::*;
+    use crate::node::Document;
+
+    const VB: Vbid = Vbid(3);
+
+    fn item(seqno: u64, key: &str, value: Option<&'static str>) -> Item {
+        let key = Key::new(key.as_bytes());
+        let item = match value {
+            Some(value) => Item::mutation(key, Bytes::from_static(value.as_bytes())),
+            None => Item::deletion(key),
+        };
+        Item { seqno: Seqno(seqno), ..item }
+    }
+
+    fn write(history: &mut History, uuid: u64, item: &Item) -> Option<String> {
+        let document = Document::of(item);
+        let revision = document.digest(&item.key);
+        let is_live = document.value.is_some();
+        history.record((VB, VbUuid(uuid)), item.seqno, item.key.clone(), revision, is_live)
+    }
+
+    fn written() -> (History, Vec<Item>) {
+        let items = vec![
+            item(1, "a", Some("one")),
+            item(2, "b", Some("two")),
+            item(3, "a", Some("three")),
+            item(4, "b", None),
+            item(5, "c", Some("five")),
+        ];
+        let mut history = History::default();
+        history.begin(VB, VbUuid(1));
+        for item in &items {
+            assert_eq!(write(&mut history, 1, item), None);
+        }
+        (history, items)
+    }
+
+    #[test]
+    fn contents_are_those_of_any_prefix() {
+        let (history, items) = written();
+        for upto in 0..=5 {
+            let documents: Documents = items[..upto].iter().cloned().collect();
+            assert_eq!(history.content_at(VB, VbUuid(1), Seqno(upto as u64)), Some(documents.content()));
+        }
+        assert_eq!(history.content_at(VB, VbUuid(1), Seqno(6)), None);
+        assert_eq!(history.content_at(VB, VbUuid(2), Seqno(1)), None);
+    }
+
+    #[test]
+    fn a_seqno_that_stays_or_jumps_is_told() {
+        let (mut history, items) = written();
+        assert!(write(&mut history, 1, &items[4]).is_some());
+        assert!(write(&mut history, 1, &item(9, "z", None)).is_some());
+        assert!(write(&mut history, 7, &item(10, "z", None)).is_some());
+    }
+
+    #[test]
+    fn a_branch_has_what_its_copy_had() {
+        let (mut history, items) = written();
+        // All of the snapshot up to 3, and of the next one the last item only.
+        let documents: Documents = [&items[1], &items[2], &items[4]].into_iter().cloned().collect();
+        let branched = history.branch((VB, VbUuid(2)), Some(VbUuid(1)), Seqno(3), &documents);
+        assert_eq!(branched, Branched { lost: 1, violation: None });
+        assert_eq!(history.content_at(VB, VbUuid(2), Seqno(5)), Some(documents.content()));
+        assert_eq!(history.shared(VB, VbUuid(1), VbUuid(2)), Seqno(3));
+        assert_eq!(history.shared(VB, VbUuid(2), VbUuid(2)), Seqno::MAX);
+        assert_eq!(history.shared(VB, VbUuid(2), VbUuid(9)), Seqno::ZERO);
+        assert_eq!(write(&mut history, 2, &item(6, "d", None)), None);
+        assert!(write(&mut history, 1, &item(6, "d", None)).is_some(), "the old branch is over");
+    }
+
+    #[test]
+    fn a_branch_with_something_else_is_told() {
+        let (mut history, items) = written();
+        let short: Documents = items[..2].iter().cloned().collect();
+        assert!(history.branch((VB, VbUuid(2)), Some(VbUuid(1)), Seqno(3), &short).violation.is_some());
+        let foreign: Documents = items.iter().cloned().chain([item(6, "x", None)]).collect();
+        assert!(history.branch((VB, VbUuid(3)), Some(VbUuid(1)), Seqno(5), &foreign).violation.is_some());
+    }
+}

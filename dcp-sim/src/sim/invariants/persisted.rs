@@ -1,0 +1,106 @@
+//! W9: what was acknowledged as persisted is there afterwards: on the node that said so, when it starts again, and in
+//! every branch that begins, if all copies had said so.
+
+use std::collections::BTreeMap;
+
+use checkpoint::{Seqno, VbUuid, Vbid};
+
+use super::Verdict;
+use crate::node::NodeId;
+use crate::sim::history::History;
+
+/// What each copy last said.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    branch: Option<VbUuid>,
+    persisted: Seqno,
+    whole: Seqno,
+}
+
+/// Looks at every acknowledgement, every start of a node and every branch.
+#[derive(Debug)]
+pub(in crate::sim) struct Persisted {
+    said: BTreeMap<(NodeId, Vbid), Said>,
+    /// The highest seqno that all copies of a vBucket had persisted, and its branch.
+    everywhere: BTreeMap<Vbid, (VbUuid, Seqno)>,
+    verdict: Verdict,
+}
+
+impl Default for Persisted {
+    fn default() -> Self {
+        let verdict = Verdict::new("W9", "what was acknowledged as persisted is there afterwards");
+        Self { said: BTreeMap::new(), everywhere: BTreeMap::new(), verdict }
+    }
+}
+
+impl Persisted {
+    /// A node's engine acknowledged, the copy being on that branch.
+    pub(in crate::sim) fn acknowledged(
+        &mut self,
+        node: NodeId,
+        vb: Vbid,
+        branch: VbUuid,
+        (persisted, whole): (Seqno, Seqno),
+    ) {
+        self.said.insert((node, vb), Said { branch: Some(branch), persisted, whole });
+    }
+
+    /// These are all copies of a vBucket, of which that branch is being written: what all have is acknowledged to clients.
+    pub(in crate::sim) fn all_copies(
+        &mut self,
+        vb: Vbid,
+        branch: VbUuid,
+        copies: impl Iterator<Item = NodeId>,
+        history: &History,
+    ) {
+        let has = |node| {
+            let said = self.said.get(&(node, vb)).copied().unwrap_or_default();
+            said.branch.map_or(Seqno::ZERO, |of| said.whole.min(history.shared(vb, of, branch)))
+        };
+        let Some(least) = copies.map(has).min() else { return };
+        if least > self.everywhere(vb) {
+            self.everywhere.insert(vb, (branch, least));
+        }
+    }
+
+    /// What all copies of a vBucket were said to have.
+    pub(in crate::sim) fn everywhere(&self, vb: Vbid) -> Seqno {
+        self.everywhere.get(&vb).map_or(Seqno::ZERO, |&(_, seqno)| seqno)
+    }
+
+    /// A copy was rolled back, reset or dropped: it has no more than this.
+    pub(in crate::sim) fn given_up(&mut self, node: NodeId, vb: Vbid, to: Seqno) {
+        if let Some(said) = self.said.get_mut(&(node, vb)) {
+            (said.persisted, said.whole) = (said.persisted.min(to), said.whole.min(to));
+        }
+    }
+
+    /// A node started again and has that much on its disk.
+    pub(in crate::sim) fn started(&mut self, node: NodeId, vb: Vbid, (high, whole): (Seqno, Seqno)) {
+        let said = self.said.get(&(node, vb)).copied().unwrap_or_default();
+        self.verdict.check((high < said.persisted || whole < said.whole).then(|| {
+            format!("node {node}, vBucket {vb}: said {said:?}, after a restart has {high}, whole to {whole}")
+        }));
+        self.said.insert((node, vb), Said { persisted: high, whole, ..said });
+    }
+
+    /// A vBucket of which a copy acknowledged nothing: it was made anew.
+    pub(in crate::sim) fn made(&mut self, node: NodeId, vb: Vbid) {
+        self.said.remove(&(node, vb));
+    }
+
+    /// A branch began.
+    pub(in crate::sim) fn branched(&mut self, vb: Vbid, branch: VbUuid, history: &History) {
+        let Some(&(uuid, seqno)) = self.everywhere.get(&vb) else { return };
+        let shared = history.shared(vb, uuid, branch);
+        self.verdict.check((shared < seqno).then(|| {
+            format!(
+                "vBucket {vb}: every copy had {seqno} on disk, the branch {branch} has it to {shared} only"
+            )
+        }));
+    }
+
+    pub(in crate::sim) fn verdict(self) -> Verdict {
+        self.verdict
+    }
+}

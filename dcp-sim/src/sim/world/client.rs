@@ -1,0 +1,180 @@
+//! The client: it writes the source's batches to the actives, waits for memory, and looks how far the cluster is.
+//!
+//! Where faults happen a write may be refused, and its answer may be lost: then its client does not know whether it was
+//! taken. The client does not ask again, and no later write depends on it.
+
+use checkpoint::{CheckpointError, Key, VBucketError, Vbid};
+
+use super::{Due, World};
+use crate::input::Change;
+use crate::node::{Action, Document, Event, NodeError, NodeId};
+use crate::sim::error::SimError;
+use crate::sim::invariants::managers;
+use crate::sim::limits;
+use crate::sim::trace::TraceEvent;
+
+/// Virtual time a client takes for a batch, and for each of its writes.
+const BATCH_MICROS: u64 = 20;
+const WRITE_MICROS: u64 = 5;
+/// How long a client waits that finds no checkpoint memory.
+const WAIT_MICROS: u64 = 1_000;
+/// The managers audit themselves every so many batches.
+const AUDIT_BATCHES: u64 = 1_024;
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Batches written so far.
+    pub batches: u64,
+    /// Batches there are, if known.
+    pub batches_total: Option<u64>,
+    /// Writes so far: seqnos assigned.
+    pub seqnos: u64,
+    /// Seqnos the furthest replica is behind its active.
+    pub lag_seqnos: u64,
+    /// Bytes of all checkpoint managers.
+    pub checkpoint_bytes: usize,
+    /// Everything was written; the cluster comes to rest or is being judged.
+    pub is_settling: bool,
+}
+
+/// Watches a run. It can't change anything.
+pub trait Observer {
+    /// Called after every batch.
+    fn progress(&mut self, progress: &Progress);
+}
+
+/// Watches nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn progress(&mut self, _progress: &Progress) {}
+}
+
+impl World {
+    pub(super) fn client(&mut self, observer: &mut dyn Observer) -> Result<(), SimError> {
+        let Some(wait_micros) = self.think() else { return Ok(()) };
+        let (used_bytes, quota_bytes) = (self.fullest_node_bytes(), self.config.checkpoint_quota_bytes);
+        if used_bytes > quota_bytes {
+            if self.clock.is_empty() {
+                return Err(SimError::Stalled { used_bytes, quota_bytes });
+            }
+            self.figures.client_waits += 1;
+            self.clock.schedule(WAIT_MICROS, Due::Client);
+            return Ok(());
+        }
+        let Some(batch) = self.source.next_batch()? else { return Ok(()) };
+        limits::check(&batch)?;
+        self.figures.batches += 1;
+        for change in &batch.changes {
+            self.write(change)?;
+        }
+        let micros = self.clock.now_micros();
+        self.trace.write(&TraceEvent::Batch { micros, label: &batch.label, changes: batch.changes.len() })?;
+        if self.figures.batches.is_multiple_of(AUDIT_BATCHES) {
+            let nodes: Vec<_> = self.hosts.iter().map(|host| &host.node).collect();
+            managers::check(&mut self.managers, &nodes);
+        }
+        self.figures.checkpoint_bytes_max = self.figures.checkpoint_bytes_max.max(self.fullest_node_bytes());
+        let progress = self.progress();
+        self.figures.lag_seqnos_max = self.figures.lag_seqnos_max.max(progress.lag_seqnos);
+        observer.progress(&progress);
+        let busy_micros = BATCH_MICROS + WRITE_MICROS * batch.changes.len() as u64;
+        self.clock.schedule(busy_micros + wait_micros, Due::Client);
+        Ok(())
+    }
+
+    fn write(&mut self, change: &Change) -> Result<(), SimError> {
+        self.oracle.apply(change);
+        let vb = self.topology.vbucket_of(&change.key);
+        let key = Key::new(&change.key);
+        let event = Event::Write { vb, key: key.clone(), value: change.value.clone() };
+        let node = self.topology.active(vb);
+        if self.chaos.is_none() {
+            self.figures.mutations += 1;
+            return self.step(node, event);
+        }
+        let now = self.clock.now_nanos();
+        let reachable = self.is_reachable(node);
+        let Some(host) = self.hosts.get_mut(node).filter(|_| reachable) else {
+            self.refused();
+            return Ok(());
+        };
+        match host.node.step(event, now) {
+            Ok(actions) => {
+                self.figures.mutations += 1;
+                self.taken(node, vb, &key, &actions);
+                self.carry_out(node, actions)
+            }
+            Err(error) if is_refusal(&error) => {
+                self.refused();
+                Ok(())
+            }
+            Err(source) => Err(SimError::Node { node, micros: self.clock.now_micros(), source }),
+        }
+    }
+
+    /// An active took a write: it is history now, whether its client learns of it or not.
+    fn taken(&mut self, node: NodeId, vb: Vbid, key: &Key, actions: &[Action]) {
+        let Some(host) = self.hosts.get(node) else { return };
+        let Some(partition) = host.node.partition(vb) else { return };
+        let incarnation = host.incarnation;
+        let written = actions.iter().filter(|action| matches!(action, Action::Written { .. })).count() as u64;
+        let Some(document) = partition.documents.get(key) else { return };
+        let branch = partition.vbucket.failover_log().newest().uuid;
+        let Some(chaos) = &mut self.chaos else { return };
+        let Document { seqno, value, .. } = document;
+        let revision = document.digest(key);
+        chaos.record((vb, branch), *seqno, key.clone(), revision, value.is_some());
+        let delay = chaos.answer_micros();
+        self.clock.schedule(delay, Due::Answer(node, incarnation, written));
+    }
+
+    /// An answer arrives, if its node lives and can be reached.
+    pub(super) fn answer(&mut self, node: NodeId, incarnation: u32, writes: u64) {
+        let arrives = self.is_incarnation(node, incarnation) && self.is_reachable(node);
+        if let Some(chaos) = &mut self.chaos {
+            if arrives {
+                chaos.figures.acknowledged += writes;
+            } else {
+                chaos.figures.unknown += writes;
+            }
+        }
+    }
+
+    fn fullest_node_bytes(&self) -> usize {
+        self.hosts.iter().map(|host| host.node.checkpoint_bytes()).max().unwrap_or(0)
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let high_on = |node: NodeId, vb| {
+            let partition = self.hosts.get(node).and_then(|host| host.node.partition(vb));
+            partition.map_or(0, |partition| partition.vbucket.high_seqno().0)
+        };
+        let lag = |vb| {
+            let active = high_on(self.topology.active(vb), vb);
+            self.topology.replicas(vb).map(|node| active.saturating_sub(high_on(node, vb))).max()
+        };
+        Progress {
+            batches: self.figures.batches,
+            batches_total: self.source.batches_total(),
+            seqnos: self.figures.mutations,
+            lag_seqnos: self.topology.vbuckets().filter_map(lag).max().unwrap_or(0),
+            checkpoint_bytes: self.hosts.iter().map(|host| host.node.checkpoint_bytes()).sum(),
+            is_settling: false,
+        }
+    }
+}
+
+/// What a client is told when its node works as it should, but not for it.
+fn is_refusal(error: &NodeError) -> bool {
+    match error {
+        NodeError::NotHere { .. } => true,
+        NodeError::VBucket(VBucketError::WrongState { .. }) => true,
+        NodeError::VBucket(VBucketError::Checkpoint { source, .. }) => {
+            matches!(source, CheckpointError::NoMemory { .. })
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,220 @@
+//! Machines: engine calls and how long they take, nodes that go down and start again.
+//!
+//! An engine is called at once; its answer arrives when the disk would have been done. If the power failed in the middle of
+//! a call, the machine is down from then on, and nobody learns the answer.
+
+use checkpoint::{Seqno, State, Vbid};
+use persistence::disk::Keep;
+use persistence::{BackfillStep, Budget, CompactionRequest, EngineError, FlushGroup, Progress};
+
+use super::{Due, World};
+use crate::node::{EngineAnswer, EngineCall, EngineDone, Event, NodeId, Stored};
+use crate::sim::error::SimError;
+use crate::sim::host::Host;
+
+/// What a compaction does at once.
+const COMPACTION_STEP: Budget = Budget { items: 512, bytes: 1 << 20 };
+/// Between two steps of a compaction the disk serves others.
+const COMPACTION_PAUSE_MICROS: u64 = 500;
+/// A store that can't be opened is tried again after this time.
+const REOPEN_MICROS: u64 = 10_000;
+
+impl World {
+    pub(super) fn commit(&mut self, node: NodeId, group: FlushGroup) -> Result<(), SimError> {
+        let now = self.clock.now_nanos();
+        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        host.figures.flushes += 1;
+        let (committed, micros) =
+            host.timed(|host| host.engine.as_ref().map(|engine| group.commit(engine.as_ref(), now)));
+        if host.has_lost_power() {
+            return self.lose_power(node);
+        }
+        if let Some(committed) = committed {
+            if let Some(timeline) = &mut self.timeline {
+                timeline.flushed(node, committed.items() as u64, micros);
+            }
+            self.schedule(node, micros, Event::FlushDone(committed));
+        }
+        Ok(())
+    }
+
+    /// As a commit. A store that is being opened anew answers nothing.
+    pub(super) fn backfill(
+        &mut self,
+        node: NodeId,
+        (peer, connection): (NodeId, u64),
+        step: BackfillStep,
+    ) -> Result<(), SimError> {
+        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let (outcome, micros) =
+            host.timed(|host| host.engine.as_ref().map(|engine| step.run(engine.as_ref())));
+        if host.has_lost_power() {
+            return self.lose_power(node);
+        }
+        if let Some(outcome) = outcome {
+            self.schedule(node, micros, Event::Backfilled { peer, connection, outcome });
+        }
+        Ok(())
+    }
+
+    pub(super) fn call(&mut self, node: NodeId, call: EngineCall) -> Result<(), SimError> {
+        self.call_begins(node, call);
+        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let (done, micros) = host.timed(|host| host.carry_out(call));
+        if host.has_lost_power() {
+            return self.lose_power(node);
+        }
+        let Some(done) = done else {
+            // A process that can't open its store ends, and is started again.
+            return self.crash(node, Keep::All);
+        };
+        if let Ok(EngineAnswer::RolledBack(stored)) = &done.result {
+            self.call_gave_up(node, call, stored.high);
+        }
+        self.schedule(node, micros, Event::EngineDone(done));
+        Ok(())
+    }
+
+    pub(super) fn engine_failed(&mut self, node: NodeId, error: EngineError) -> Result<(), SimError> {
+        match &mut self.chaos {
+            Some(chaos) => {
+                chaos.figures.engine_failures += 1;
+                Ok(())
+            }
+            None => Err(SimError::Engine { node, source: error }),
+        }
+    }
+
+    /// Begins to compact a vBucket, unless something is being compacted already.
+    pub(super) fn compact(&mut self, node: NodeId, vb: Vbid, purge_upto: Option<Seqno>) {
+        let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up && host.job.is_none()) else {
+            return;
+        };
+        let request = CompactionRequest { purge_upto, ..CompactionRequest::default() };
+        let job = host.engine.as_ref().and_then(|engine| engine.compact(vb, request).ok());
+        if let Some(job) = job {
+            host.job = Some((vb, job));
+            self.clock.schedule(0, Due::Compact(node, host.incarnation));
+            self.note_begin("compacting", node);
+        }
+    }
+
+    pub(super) fn compact_on(&mut self, node: NodeId) -> Result<(), SimError> {
+        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let (stepped, micros) =
+            host.timed(|host| host.job.as_mut().map(|(_, job)| job.step(COMPACTION_STEP)));
+        if host.has_lost_power() {
+            return self.lose_power(node);
+        }
+        match stepped {
+            Some(Ok(Progress::Working { .. } | Progress::Reached(_))) => {
+                let delay = micros + COMPACTION_PAUSE_MICROS;
+                self.clock.schedule(delay, Due::Compact(node, host.incarnation));
+            }
+            // It is done, or over: then the vBucket has the file it had.
+            Some(_) => return self.compacted(node),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The node learns at once what was purged: the next stream may read of it.
+    fn compacted(&mut self, node: NodeId) -> Result<(), SimError> {
+        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let Some((vb, _job)) = host.job.take() else { return Ok(()) };
+        self.note_end("compacting", node);
+        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let info = host.engine.as_ref().and_then(|engine| engine.info(vb).ok());
+        match info {
+            Some(info) => self.step(node, Event::Purged { vb, seqno: info.purge }),
+            None => Ok(()),
+        }
+    }
+
+    /// The power of a machine is gone.
+    pub(super) fn lose_power(&mut self, node: NodeId) -> Result<(), SimError> {
+        let keep = match &mut self.chaos {
+            Some(chaos) => Keep::Random { seed: chaos.rng.range(0, u64::MAX - 1) },
+            None => Keep::None,
+        };
+        self.crash(node, keep)
+    }
+
+    /// A node dies. It will be started again.
+    pub(super) fn crash(&mut self, node: NodeId, keep: Keep) -> Result<(), SimError> {
+        self.lose_all(node)?;
+        let config = self.config.node.clone();
+        let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else { return Ok(()) };
+        host.crash(keep, &config);
+        self.note_end("compacting", node);
+        self.note_begin("down", node);
+        if let Some(chaos) = &mut self.chaos {
+            let delay = chaos.restart_micros();
+            self.clock.schedule(delay, Due::Start(node));
+        }
+        Ok(())
+    }
+
+    /// A node that is down starts: it takes on what its store has, in the roles it has now.
+    pub(super) fn start(&mut self, node: NodeId) -> Result<(), SimError> {
+        let Some(host) = self.hosts.get_mut(node).filter(|host| !host.is_up) else { return Ok(()) };
+        let (found, _micros) = host.timed(Host::read_store);
+        if host.has_lost_power() {
+            host.crash(Keep::All, &self.config.node);
+            self.clock.schedule(REOPEN_MICROS, Due::Start(node));
+            return Ok(());
+        }
+        let Ok(found) = found else {
+            host.engine = None;
+            self.clock.schedule(REOPEN_MICROS, Due::Start(node));
+            return Ok(());
+        };
+        host.is_up = true;
+        host.node.observe(true);
+        let in_order = std::mem::take(&mut host.was_stopped_in_order);
+        self.note_end("down", node);
+        for (vb, stored) in found {
+            self.take_on(node, vb, stored, in_order)?;
+        }
+        self.reconcile_soon();
+        Ok(())
+    }
+
+    fn take_on(&mut self, node: NodeId, vb: Vbid, stored: Stored, in_order: bool) -> Result<(), SimError> {
+        // What it has no role for it will be told to drop.
+        let role = self.topology.role(vb, node).unwrap_or(State::Replica);
+        self.started(node, vb, &stored);
+        let keeps_branch = in_order && stored.state.as_ref().is_some_and(|state| state.state == role);
+        let branch = match &mut self.chaos {
+            Some(chaos) if !keeps_branch => Some(chaos.uuid()),
+            _ => None,
+        };
+        let micros = self.clock.now_micros();
+        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let mut actions = Vec::new();
+        let taken = host.node.warm_up(vb, stored, role, branch, &mut actions);
+        taken.map_err(|source| SimError::Node { node, micros, source })?;
+        if role == State::Active && branch.is_some() {
+            self.branched(node, vb);
+        }
+        self.after(node, actions)
+    }
+}
+
+impl Host {
+    /// Carries a call out; `None` if the store can't be opened.
+    fn carry_out(&mut self, call: EngineCall) -> Option<EngineDone> {
+        if call == EngineCall::Reopen {
+            self.job = None;
+            // Whatever closing says: what is on the disk counts, and opening finds out.
+            let _ = self.engine.take().map(|engine| engine.close());
+            self.engine = self.storage.open().ok();
+        }
+        self.engine.as_ref().map(|engine| call.run(engine.as_ref()))
+    }
+
+    fn read_store(&mut self) -> Result<Vec<(Vbid, Stored)>, EngineError> {
+        let engine = self.engine.insert(self.storage.open()?);
+        engine.vbuckets().into_iter().map(|vb| Ok((vb, Stored::read(engine.as_ref(), vb)?))).collect()
+    }
+}

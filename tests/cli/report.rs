@@ -1,0 +1,74 @@
+//! `run --report`: the page of a run, as a file and in a browser.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::DCP_SIM;
+
+/// Small, and with faults, so that every chart has something to show.
+const RUN: [&str; 9] =
+    ["run", "--workload", "zipfian", "--profile", "stormy", "--duration", "300ms", "--ops", "400"];
+
+fn written(dir: &Path, name: &str) -> String {
+    let path = dir.join(name);
+    let path = path.to_str().expect("UTF-8");
+    let _ended = DCP_SIM.run(&[&RUN[..], &["--report", path]].concat()).with_code(0);
+    std::fs::read_to_string(path).expect("written")
+}
+
+/// Guards that a page tells what happened and only that: nothing in it is of this machine or this minute.
+#[test]
+fn the_same_run_gives_the_same_page() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let page = written(dir.path(), "one.html");
+    assert_eq!(page, written(dir.path(), "two.html"));
+    assert!(page.contains("<td>W3</td>") && page.contains("every copy is right"));
+    assert!(page.contains("dcp-sim run --workload zipfian --ops 400"), "the command that repeats it");
+}
+
+/// Guards that what a run is recorded for does not change it.
+#[test]
+fn a_recorded_run_is_the_same_run() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("page.html");
+    let recorded = [&RUN[..], &["--json", "--report", path.to_str().expect("UTF-8")]].concat();
+    let told = |arguments: &[&str]| DCP_SIM.run(arguments).with_code(0).json_without_times();
+    assert_eq!(told(&[&RUN[..], &["--json"]].concat()), told(&recorded));
+}
+
+/// Guards that a page that can't be written is told before the run.
+#[test]
+fn a_page_that_cannot_be_written_is_told_first() {
+    let ended = DCP_SIM.run(&[&RUN[..], &["--report", "/nowhere/page.html"]].concat()).with_code(3);
+    assert!(ended.stdout.is_empty() && ended.error().contains("/nowhere/page.html"), "{ended:#?}");
+}
+
+/// Guards that the charts are really drawn. Without a browser there is nothing to ask.
+#[test]
+fn a_browser_draws_the_charts() {
+    let names = ["chromium", "chromium-browser", "google-chrome", "headless_shell"];
+    let Some(browser) = names.into_iter().find(|name| runs(name)) else {
+        eprintln!("skipped: none of {names:?} is installed");
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let _page = written(dir.path(), "page.html");
+    let profile = format!("--user-data-dir={}", dir.path().join("profile").display());
+    let page = format!("file://{}", dir.path().join("page.html").display());
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", &profile, "--dump-dom", &page])
+        .stdin(Stdio::null())
+        .output()
+        .expect("it ran a moment ago");
+    let dom = String::from_utf8_lossy(&output.stdout);
+    let body = dom.split_once("<body").and_then(|(_, rest)| rest.split_once('>')).map(|(body, _)| body);
+    let body = body.unwrap_or_else(|| panic!("no page: {}", String::from_utf8_lossy(&output.stderr)));
+    assert!(body.contains("data-ready=\"true\"") && !body.contains("data-error"), "{body}");
+    assert!(dom.matches("<canvas").count() >= 5, "a canvas for each chart");
+}
+
+fn runs(name: &str) -> bool {
+    let mut command = Command::new(name);
+    let version = command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    version.status().is_ok_and(|status| status.success())
+}
