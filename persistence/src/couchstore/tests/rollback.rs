@@ -137,7 +137,13 @@ fn a_purge_that_leaves_nothing_is_durable() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
-    commit(&engine, VB, &[delete(1, "a"), delete(2, "b")]).expect("committed");
+    // In no collection, so that no collection's highest seqno keeps them.
+    let dropped = |seqno: u64, name: &[u8]| Item {
+        seqno: Seqno(seqno),
+        deleted: true,
+        ..Item::new(Operation::SystemEvent, Key::new(name))
+    };
+    commit(&engine, VB, &[dropped(1, b"a"), dropped(2, b"b")]).expect("committed");
     engine.purge(VB, Seqno(1)).expect("purged");
     let tip = find::newest(disk.open(&file(), Access::ReadOnly).expect("there"), &file()).expect("opens");
     drop(engine);
