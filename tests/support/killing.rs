@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
@@ -138,7 +139,8 @@ struct Stage {
     high: u64,
     /// The highest tombstone purged from this history.
     purge: u64,
-    contents: Contents,
+    /// Shared: there are many stages.
+    contents: Arc<Contents>,
 }
 
 impl Stage {
@@ -147,10 +149,13 @@ impl Stage {
         let high = self.high;
         let gone = |seqno: u64, item: &Item| item.deleted && seqno <= upto && seqno != high;
         let highest = self.contents.iter().filter(|&(&s, item)| gone(s, item)).map(|(&s, _)| s).max();
-        self.contents.retain(|&seqno, item| !gone(seqno, item));
+        Arc::make_mut(&mut self.contents).retain(|&seqno, item| !gone(seqno, item));
         self.purge = self.purge.max(highest.unwrap_or_default());
     }
 }
+
+/// A rollback goes back over fewer: by seqnos it asks for the last few, and files are compacted every some ten commits.
+const STAGES_MAX: usize = 400;
 
 /// What a vBucket must hold: its commits, the newest last.
 #[derive(Clone, Debug)]
@@ -178,10 +183,11 @@ impl Expected {
             Act::Commit { high, seed, .. } => {
                 let mut stage = self.now();
                 assert_eq!(stage.high, high, "it commits on top of what is there: {act}");
+                let contents = Arc::make_mut(&mut stage.contents);
                 for item in items(high, seed) {
-                    stage.contents.retain(|_, old| old.key != item.key);
+                    contents.retain(|_, old| old.key != item.key);
                     stage.high = item.seqno.0;
-                    stage.contents.insert(item.seqno.0, item);
+                    contents.insert(item.seqno.0, item);
                 }
                 assert_eq!(stage.high, result, "{act}");
                 next.0.push(stage);
@@ -203,6 +209,8 @@ impl Expected {
                 }
             }
         }
+        let old = next.0.len().saturating_sub(STAGES_MAX);
+        next.0.drain(..old);
         next
     }
 
@@ -232,7 +240,7 @@ impl Expected {
     #[must_use]
     pub fn is(&self, high: u64, contents: &Contents) -> bool {
         let now = self.now();
-        (now.high, &now.contents) == (high, contents)
+        (now.high, &*now.contents) == (high, contents)
     }
 }
 

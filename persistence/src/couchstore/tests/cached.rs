@@ -161,6 +161,9 @@ proptest! {
     #[test]
     fn with_any_cache_or_none_the_answers_are_the_same(steps in prop::collection::vec(step(), 1..24)) {
         let mut stores = BUDGETS.map(Store::new);
+        stores.iter().for_each(|store| drop(store.shown()));
+        // What is done later may leave nothing that is worth keeping.
+        prop_assert!(stores[2].engine().stats()["cache-bytes"] > 0);
         for step in &steps {
             let told = stores.each_mut().map(|store| store.run(step));
             prop_assert!(told.iter().all(|other| *other == told[0]), "{step:?}: {told:?}");
@@ -171,7 +174,6 @@ proptest! {
             prop_assert_eq!(&plain, &tiny);
             prop_assert_eq!(&plain, &large);
         }
-        prop_assert!(stores[2].engine().stats()["cache-bytes"] > 0 || stores[2].engine().stats()["cache-hits"] == 0);
     }
 }
 
