@@ -98,7 +98,10 @@ impl Naive {
         if found + 1 < self.0.len() {
             self.0.truncate(found + 1);
             let mut restored = self.now().clone();
-            restored.purge(purged);
+            // What the last purge before it spared, and spared only then, was not purged since.
+            if purged > restored.purge {
+                restored.purge(purged);
+            }
             self.0.push(restored);
         }
         self.now().high
