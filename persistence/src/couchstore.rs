@@ -303,9 +303,9 @@ impl Engine for Couchstore {
     fn maintenance(&self) -> Option<Box<dyn Job>> {
         // Nobody is to wait for those who wait for a commit.
         let vbuckets: Vec<_> = open_ones(&self.vbuckets.read()).cloned().collect();
-        let vb = self.shared.config.compaction.choose(&vbuckets)?;
+        let (vb, request) = self.shared.config.compaction.choose(&vbuckets)?;
         // Whoever was faster has begun it.
-        self.compact(vb, CompactionRequest::default()).ok()
+        self.compact(vb, request).ok()
     }
 
     fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {

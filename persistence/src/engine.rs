@@ -14,8 +14,9 @@
 //! 6. *Durability.* What was acknowledged survives power loss at any instant.
 //! 7. *Rollback.* It restores exactly the newest committed state at or below what was asked that the engine still has,
 //!    less what was purged since, and says which; or it says that there is none, and changes nothing.
-//! 8. *Purge.* No tombstone at or below the purge seqno is shown any more but one that is the vBucket's highest seqno.
-//!    The high seqno does not change.
+//! 8. *Purge.* No tombstone at or below the purge seqno is shown any more but one that was the vBucket's highest seqno,
+//!    or its collection's, when the others were purged: the next purge takes it if it no longer is. No high seqno
+//!    changes, neither the vBucket's nor a collection's. System events are in no collection.
 //! 9. *Three views.* A scan by seqno, a scan by key and a count show the same rows.
 //! 10. *Groups.* A call that commits several batches gives the result each would have alone, in the batches' order,
 //!     whoever runs it; of one vBucket's batches none is committed after one that was not.
@@ -229,8 +230,8 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// nothing has changed; after a restart it is done as a whole or not at all.
     fn rollback(&self, vb: Vbid, to: Seqno) -> Result<RolledBack, EngineError>;
 
-    /// Removes the tombstones (deletions, expirations, aborts) at or below `upto`, durably, but for one that is the
-    /// vBucket's highest seqno. Returns the highest tombstone ever purged, 0 if none. Snapshots pinned before keep theirs.
+    /// Removes the tombstones (deletions, expirations, aborts) at or below `upto`, durably, but for those that are
+    /// the vBucket's highest seqno or their collection's. Returns the highest tombstone ever purged, 0 if none. Snapshots pinned before keep theirs.
     /// The space may come back later. Takes the memory of the rows it removes.
     ///
     /// # Errors

@@ -82,7 +82,8 @@ pub trait Job: Send + fmt::Debug + 'static {
     fn step(&mut self, budget: Budget) -> Result<Progress, EngineError>;
 }
 
-/// What a compaction is to give up. The item with the vBucket's highest seqno always stays.
+/// What a compaction is to give up. The item with the vBucket's highest seqno always stays, and no tombstone goes that has
+/// its collection's.
 #[derive(Debug, Default)]
 pub struct CompactionRequest {
     /// Tombstones of deletions before this time, in seconds since the epoch. Those that don't say when stay.

@@ -5,6 +5,7 @@ use support::cli::Program;
 
 mod failures;
 mod kill;
+mod kill_loop;
 mod power_loss;
 mod restart;
 mod rig;

@@ -48,6 +48,7 @@ pub fn run(open_with: OpenWith<'_>) {
     groups::a_group_is_its_batches(open_with);
     compaction::compacting_keeps_everything(open);
     compaction::purged_tombstones_stay_away(open);
+    compaction::the_highest_seqno_of_a_collection_stays(open);
 }
 
 fn fresh(open: Open<'_>) -> (MemoryDisk, Box<dyn Engine>) {
@@ -63,6 +64,10 @@ fn set(seqno: u64, key: &str, value: &[u8]) -> Item {
 
 fn delete(seqno: u64, key: &str) -> Item {
     Item { seqno: Seqno(seqno), ..Item::deletion(Key::new(key.as_bytes())) }
+}
+
+fn delete_in(collection: u32, seqno: u64, key: &str) -> Item {
+    Item { seqno: Seqno(seqno), ..Item::deletion(Key::in_collection(collection, key.as_bytes())) }
 }
 
 fn state(high: u64) -> VBucketState {

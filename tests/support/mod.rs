@@ -5,6 +5,7 @@ pub mod conformance;
 pub mod fixtures;
 pub mod git;
 pub mod history;
+pub mod killing;
 pub mod stores;
 pub mod threads;
 

@@ -4,13 +4,13 @@
 //! random overwrites are timed, first alone, then while another thread steps the compaction, as long as that takes.
 //! Neither thread waits between its calls: both want the device all the time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
 use clap::Args;
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
+use persistence::couchstore::{CompactionConfig, CouchFile, Couchstore, CouchstoreConfig};
 use persistence::disk::OsDisk;
 use persistence::{Batch, Budget, CompactionReport, CompactionRequest, Engine, Progress};
 
@@ -38,13 +38,16 @@ pub struct Arguments {
     /// Items that the compaction may do in a step, and as many KiB.
     #[arg(long, default_value_t = 64)]
     step_items: usize,
+    /// After so many KiB the compaction syncs its new file.
+    #[arg(long, default_value_t = CompactionConfig::DEFAULT.sync_bytes >> 10)]
+    sync_kib: u64,
     /// Where the data go, for as long as it takes.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target"))]
     dir: PathBuf,
 }
 
 pub fn run(arguments: &Arguments) {
-    let &Arguments { items, commits, step_items, ref dir } = arguments;
+    let &Arguments { items, commits, step_items, sync_kib, ref dir } = arguments;
     let step = Budget { items: step_items, bytes: step_items as u64 * STEP_BYTES };
     std::fs::create_dir_all(dir).expect("can be made");
     let dir = dir.canonicalize().expect("made");
@@ -53,7 +56,8 @@ pub fn run(arguments: &Arguments) {
         storage::file_system(&dir)
     );
     let dir = tempfile::Builder::new().prefix("compaction-").tempdir_in(dir).expect("can be made");
-    let config = CouchstoreConfig::default();
+    let compaction = CompactionConfig { sync_bytes: sync_kib << 10, ..CompactionConfig::DEFAULT };
+    let config = CouchstoreConfig { compaction, ..CouchstoreConfig::DEFAULT };
     let (engine, _) = Couchstore::open(Arc::new(OsDisk::new()), dir.path(), config).expect("opens");
     engine.create(VB).expect("new");
     let mut work = Work::new(items);
@@ -63,7 +67,7 @@ pub fn run(arguments: &Arguments) {
 
     let idle: Vec<Duration> = (0..commits).map(|_| commit(&engine, &work.next(BATCH))).collect();
     let mut beside = Vec::new();
-    let (report, took) = std::thread::scope(|scope| {
+    let (report, took, longest) = std::thread::scope(|scope| {
         let compaction = scope.spawn(|| compact(&engine, step));
         while !compaction.is_finished() {
             beside.push(commit(&engine, &work.next(BATCH)));
@@ -71,6 +75,7 @@ pub fn run(arguments: &Arguments) {
         compaction.join().expect("compacts")
     });
     engine.close().expect("closes");
+    let made_of = made_of(dir.path(), items, &report);
 
     let columns = ["items/s", "p50 us", "p99 us", "max us", "commits"];
     let title = "commits of 100 random overwrites, alone and beside a compaction";
@@ -81,7 +86,15 @@ pub fn run(arguments: &Arguments) {
     table.row("beside", beside);
     table.print();
 
-    let columns = ["throughput beside", "seconds", "catch-up rounds", "before, per byte", "after, per byte"];
+    let columns = [
+        "throughput beside",
+        "seconds",
+        "longest step, us",
+        "removing the old file, us",
+        "catch-up rounds",
+        "before, per byte",
+        "after, per byte",
+    ];
     let mut table = Table::new("the compaction", columns.map(str::to_owned).to_vec());
     let user_bytes = (items * (KEY_BYTES + VALUE_BYTES) as u64) as f64;
     let per_byte = |bytes: u64| bytes as f64 / user_bytes;
@@ -91,20 +104,44 @@ pub fn run(arguments: &Arguments) {
         vec![
             throughput,
             took.as_secs_f64(),
+            longest[0].as_secs_f64() * 1e6,
+            longest[1].as_secs_f64() * 1e6,
             catch_up_rounds as f64,
             per_byte(bytes_before),
             per_byte(bytes_after),
         ],
     );
     table.print();
+
+    let columns = ["bodies", "trees", "superseded bodies", "superseded nodes"];
+    let mut table = Table::new("the new file, per byte", columns.map(str::to_owned).to_vec());
+    table.row("couchstore", made_of.map(per_byte).to_vec());
+    table.print();
 }
 
-fn compact(engine: &Couchstore, step: Budget) -> (CompactionReport, Duration) {
+/// Bytes of the new file as the compaction left it: what is reachable, and what came to be superseded while it ran. All
+/// bodies are of one size; what trees take is read off the file later, after a few more commits.
+fn made_of(dir: &Path, items: u64, report: &CompactionReport) -> [u64; 4] {
+    let entry = std::fs::read_dir(dir).expect("listed").map(|entry| entry.expect("listed").path());
+    let path = entry.into_iter().find(|path| path.to_string_lossy().contains(".couch.")).expect("one");
+    let header = CouchFile::open_read_only(&OsDisk::new(), &path).expect("readable").header();
+    let trees = header.by_seqno_bytes + header.by_id_bytes + header.local_bytes;
+    let bodies = header.live_bytes - trees;
+    let superseded = (report.items_copied - items) * (bodies / items);
+    let nodes = report.bytes_after.saturating_sub(bodies + trees + superseded);
+    [bodies, trees, superseded, nodes]
+}
+
+/// Compacts; how long that took, the longest step, and the last one, which removes the old file.
+fn compact(engine: &Couchstore, budget: Budget) -> (CompactionReport, Duration, [Duration; 2]) {
     let started = Instant::now();
     let mut job = engine.compact(VB, CompactionRequest::default()).expect("begins");
+    let mut longest = Duration::ZERO;
     loop {
-        if let Progress::Done(report) = job.step(step).expect("works") {
-            return (report, started.elapsed());
+        let began = Instant::now();
+        match job.step(budget).expect("works") {
+            Progress::Done(report) => return (report, started.elapsed(), [longest, began.elapsed()]),
+            _ => longest = longest.max(began.elapsed()),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Compaction: a vBucket's file is written anew, without what nobody can reach, while commits and reads go on.
 //!
 //! ```text
-//! copy by seqno -> index by id -> local docs   | of one commit of the old file, without any lock
+//! copy by seqno, until little comes            | of one commit of the old file after the other, without any lock
+//! index by id -> index by seqno -> local docs  | of the last of them
 //!   compact-copied
 //! catch-up rounds                              | from commit to commit, without any lock
 //!   compact-caught-up
@@ -24,6 +25,7 @@ mod catch_up;
 mod copy;
 mod files;
 mod filter;
+mod indexing;
 pub(super) mod single;
 mod sort;
 mod swap;
@@ -44,16 +46,17 @@ use super::tip::Tip;
 use super::vbucket::{Claim, Published, VBucket};
 
 use self::catch_up::{LAST_ROUND_BYTES_MAX, ROUNDS_MAX, Round};
-use self::copy::{Copying, Indexing};
+use self::copy::Copying;
 use self::files::{Files, Store, with_directory};
 use self::filter::Rules;
+use self::indexing::Indexing;
 use self::swap::Ready;
 use self::target::Target;
 
 pub use self::single::compact_file;
 pub use self::trigger::CompactionConfig;
 
-/// The first pass and its index are done.
+/// Everything up to some commit is copied, and both indexes of that are built.
 const COPIED: &str = "compact-copied";
 /// Nothing was committed that the target has not, or too little to go round again for.
 const CAUGHT_UP: &str = "compact-caught-up";
@@ -181,7 +184,7 @@ impl Context<'_> {
         let published = self.claim.published()?;
         match stage {
             Stage::Begin(request) => self.start(&published, request),
-            Stage::Copy { tip, target, copying } => self.copy(tip, target, copying, budget),
+            Stage::Copy { tip, target, copying } => self.copy(tip, target, copying, &published.tip, budget),
             Stage::Index { tip, target, indexing } => self.index(tip, target, indexing, budget),
             Stage::CatchUp { at, target, round } => {
                 self.catch_up(at, target, round, published.tip.clone(), budget)
@@ -212,7 +215,7 @@ impl Context<'_> {
         let completed = published.state.as_ref().map_or(Seqno::ZERO, |state| state.high_completed_seqno);
         let rules = Rules::new(request, Seqno(tip.header.update_seq), completed);
         let target = Target::new(source, Arc::clone(self.shared), &tip);
-        let copying = Copying::new(rules, self.shared.config.compaction.sort_bytes);
+        let copying = Copying::new(&tip, rules, self.shared.config.compaction.sort_bytes);
         let progress = working("copying", 0, rows(&tip));
         Ok(Some((Stage::Copy { tip, target, copying }, progress)))
     }
@@ -222,18 +225,19 @@ impl Context<'_> {
         tip: Tip,
         mut target: Target,
         mut copying: Copying,
+        newest: &Tip,
         budget: Budget,
     ) -> Result<Next, EngineError> {
         let mut create = |name: &str| self.files.create(name);
         let is_over = copying.step(&tip, &mut target, &mut create, self.report, budget)?;
-        let progress = working("copying", copying.done(), rows(&tip));
-        let next = if is_over {
-            let indexing = copying.finish(&tip, &mut target)?;
-            Stage::Index { tip, target, indexing }
-        } else {
-            Stage::Copy { tip, target, copying }
-        };
-        Ok(Some((next, progress)))
+        let progress = working("copying", copying.done(), rows(&tip).max(copying.done()));
+        if !is_over {
+            return Ok(Some((Stage::Copy { tip, target, copying }, progress)));
+        }
+        if copying.goes_on(&tip, newest) {
+            return Ok(Some((Stage::Copy { tip: newest.uncached(), target, copying }, progress)));
+        }
+        Ok(Some((Stage::Index { tip, target, indexing: copying.finish()? }, progress)))
     }
 
     fn index(
@@ -243,11 +247,11 @@ impl Context<'_> {
         mut indexing: Indexing,
         budget: Budget,
     ) -> Result<Next, EngineError> {
-        if !indexing.step(&tip, &mut target, budget)? {
+        let mut create = |name: &str| self.files.create(name);
+        if !indexing.step(&tip, &mut target, &mut create, budget)? {
             let progress = working("indexing", indexing.done, indexing.of);
             return Ok(Some((Stage::Index { tip, target, indexing }, progress)));
         }
-        indexing.finish(&tip, &mut target)?;
         self.files.remove_later_ones();
         Ok(Some((Stage::CatchUp { at: tip, target, round: None }, Progress::Reached(COPIED))))
     }
@@ -265,7 +269,7 @@ impl Context<'_> {
             None if newest.position == at.position => {
                 return Ok(Some((Stage::Commit { at, target }, Progress::Reached(CAUGHT_UP))));
             }
-            None => Round::new(&at, newest),
+            None => Round::new(&at, newest, self.shared.config.compaction.sort_bytes),
         };
         if !round.step(&mut target, self.report, budget)? {
             let progress = working("catching-up", 0, round.left());

@@ -1,19 +1,34 @@
 //! The tombstones of a commit: found by key, leaving out every subtree that has none, as the tree's sums tell.
+//!
+//! E28. A collection's highest seqno stays, though it be a tombstone's: whoever counts on a collection's seqnos, as a
+//! stream of it that is to end at its highest, finds them where they were. System events are nobody's last word: they
+//! are about collections, not in them.
 
-use checkpoint::Seqno;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use checkpoint::{Namespace, Seqno};
 
 use crate::EngineError;
 
 use super::btree_read::{DEPTH_MAX, too_deep};
 use super::by_id;
 use super::doc_info::DocInfo;
+use super::document;
 use super::node::NodeKind;
 use super::pointer::Pointer;
 use super::reduce::{Reduction, Tree};
 use super::source::Leave;
 use super::tip::Tip;
 
-/// The rows a purge up to `upto` removes, by key: tombstones at or below it, but for the commit's highest seqno.
+/// The collection a stored key is in; `None` of a system event.
+pub(super) fn collection(id: &Bytes) -> Option<u32> {
+    let (namespace, key) = document::split_key(id)?;
+    (namespace != Namespace::System).then(|| key.collection())
+}
+
+/// The rows a purge up to `upto` removes, by key: tombstones at or below it, but for the commit's highest seqno and those
+/// of its collections. O(tombstones), and rows that follow the last tombstone of a collection until one is in it.
 ///
 /// # Errors
 /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -53,7 +68,33 @@ pub(super) fn to_purge(tip: &Tip, upto: Seqno) -> Result<Vec<DocInfo>, EngineErr
             }
         }
     }
+    let highest = highest_of_collections(tip, &rows)?;
+    rows.retain(|row| collection(&row.id).and_then(|of| highest.get(&of)) != Some(&row.seqno));
     Ok(rows)
+}
+
+/// Those of these tombstones that have their collection's highest seqno.
+fn highest_of_collections(tip: &Tip, tombstones: &[DocInfo]) -> Result<BTreeMap<u32, Seqno>, EngineError> {
+    let mut highest: BTreeMap<u32, Seqno> = BTreeMap::new();
+    for row in tombstones {
+        if let Some(collection) = collection(&row.id) {
+            let seqno = highest.entry(collection).or_default();
+            *seqno = row.seqno.max(*seqno);
+        }
+    }
+    let Some(&lowest) = highest.values().min() else { return Ok(highest) };
+    for row in tip.rows(lowest.next())? {
+        let row = row?;
+        if let Some(collection) = collection(&row.id)
+            && highest.get(&collection).is_some_and(|&seqno| seqno < row.seqno)
+        {
+            highest.remove(&collection);
+        }
+        if highest.is_empty() {
+            break;
+        }
+    }
+    Ok(highest)
 }
 
 fn has_tombstones(pointer: &Pointer) -> bool {

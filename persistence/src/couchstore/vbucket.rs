@@ -8,6 +8,7 @@ mod purge;
 mod rollback;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use checkpoint::{Datatype, Seqno, VBucketState, Vbid};
 use parking_lot::{Mutex, RwLock};
@@ -46,6 +47,10 @@ pub(super) struct VBucket {
     shared: Arc<Shared>,
     active: Mutex<Active>,
     published: RwLock<Arc<Published>>,
+    /// Raised, under the lock of `active` and before anything of it is published, by whatever makes the file go another
+    /// way than by commits: rollback, purge, drop, close. What was begun in another epoch, and copies the file, must not
+    /// take its place.
+    epoch: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -54,9 +59,6 @@ struct Active {
     figures: StoreFigures,
     /// Its file has no name any more: what would be written is lost.
     dropped: bool,
-    /// Raised by whatever makes the file go another way than by commits: rollback, purge, drop, close. What was begun in
-    /// another epoch, and copies the file, must not take its place.
-    epoch: u64,
     /// A compaction has it.
     compacting: bool,
 }
@@ -67,15 +69,10 @@ impl VBucket {
     pub(super) fn new(vb: Vbid, writer: Writer, shared: Arc<Shared>) -> Result<Self, EngineError> {
         let tip = writer.tip().clone();
         let (state, figures) = tip.state()?.unzip();
-        let active = Active {
-            writer,
-            figures: figures.unwrap_or_default(),
-            dropped: false,
-            epoch: 0,
-            compacting: false,
-        };
+        let active =
+            Active { writer, figures: figures.unwrap_or_default(), dropped: false, compacting: false };
         let published = RwLock::new(Arc::new(Published { tip, state }));
-        Ok(Self { vb, shared, active: Mutex::new(active), published })
+        Ok(Self { vb, shared, active: Mutex::new(active), published, epoch: AtomicU64::new(0) })
     }
 
     /// The newest acknowledged commit.
@@ -132,8 +129,12 @@ impl VBucket {
         let mut active = self.active.lock();
         remove()?;
         active.dropped = true;
-        active.epoch += 1;
+        self.end_epoch();
         Ok(())
+    }
+
+    fn end_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::Release);
     }
 
     pub(super) fn is_dropped(&self) -> bool {
@@ -144,7 +145,7 @@ impl VBucket {
     pub(super) fn close(&self) -> Result<(), EngineError> {
         let mut active = self.active.lock();
         active.dropped = true;
-        active.epoch += 1;
+        self.end_epoch();
         self.shared.check_poison()?;
         active.writer.finish()
     }

@@ -1,11 +1,12 @@
 //! Encrypted files (E18): read with their key, refused by its name without.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use checkpoint::Seqno;
-use persistence::couchstore::{CouchFile, Keyring};
-use persistence::disk::{Disk, MemoryDisk, OsDisk};
-use persistence::{EngineError, ScanLimit};
+use checkpoint::{FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
+use persistence::couchstore::{CouchFile, Couchstore, CouchstoreConfig, Keyring, compact_file};
+use persistence::disk::{Access, Disk, MemoryDisk, OsDisk};
+use persistence::{Batch, CompactionRequest, Engine, EngineError, ScanLimit};
 
 use super::support::{check_file, check_header, open, path};
 
@@ -83,5 +84,62 @@ fn damage_is_told_from_a_missing_key() {
         let result = flipped(case, at);
         assert!(matches!(result, Err(EngineError::Corrupt { offset, .. }) if offset > 4096), "{result:?}");
         assert_eq!(flipped(case, 4000).expect("between the blocks' data"), 10);
+    }
+}
+
+const STORED: &str = "/store/7.couch.1";
+
+/// A store that has the case as a vBucket's file.
+fn store_with(case: &str) -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    disk.create_dir(Path::new("/store")).expect("made");
+    let bytes = std::fs::read(path(case)).expect("fixture");
+    disk.create(Path::new(STORED)).and_then(|file| file.write_at(&[&bytes], 0)).expect("written");
+    disk
+}
+
+fn stored(disk: &MemoryDisk) -> Vec<u8> {
+    let file = disk.open(Path::new(STORED), Access::ReadOnly).expect("there");
+    let mut bytes = vec![0; usize::try_from(file.len().expect("known")).expect("small")];
+    file.read_at(&mut bytes, 0).expect("readable");
+    bytes
+}
+
+fn assert_refused<T: std::fmt::Debug>(what: &str, result: Result<T, EngineError>) {
+    let error = result.expect_err(what);
+    assert_eq!(error.kind(), "unsupported", "{what}: {error}");
+    let said = error.to_string();
+    assert!(said.contains("encrypted with key test-key-1") && said.contains(STORED), "{what}: {said}");
+}
+
+/// Nothing is written to an encrypted file: not beside the encryption, and not in its place.
+#[test]
+fn whatever_would_write_to_one_is_refused_and_says_why() {
+    for case in CASES {
+        let disk = store_with(case);
+        let before = stored(&disk);
+        let config = CouchstoreConfig::default();
+        let (engine, report) =
+            Couchstore::open(Arc::new(disk.clone()), Path::new("/store"), config).expect("opens");
+        let vb = Vbid(7);
+        assert_eq!((report.unreadable.len(), report.repairs.len()), (1, 0), "{case}: {report:?}");
+        let item = Item { seqno: Seqno(1000), ..Item::deletion(Key::new(b"key")) };
+        let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
+        let batch = Batch { vb, items: &[&item], state: &state, timestamp: 1 };
+        assert_refused("commit", engine.commit(&[batch]).pop().expect("one"));
+        assert_refused("purge", engine.purge(vb, Seqno(1000)));
+        assert_refused("rollback", engine.rollback(vb, Seqno(1)));
+        assert_refused("compact", engine.compact(vb, CompactionRequest::default()));
+        assert_refused("get", engine.get(vb, Namespace::Committed, &Key::new(b"key")));
+        assert!(engine.maintenance().is_none(), "{case}");
+        engine.close().expect("closed");
+        let target = Path::new("/store/new");
+        let compacted =
+            compact_file(&disk, Path::new(STORED), target, CompactionRequest::default(), &mut |_, _| ());
+        assert_refused("compact_file", compacted);
+        assert_eq!(stored(&disk), before, "{case}: not a byte has changed");
+        let mut names = disk.list(Path::new("/store")).expect("listed");
+        names.retain(|name| name != "LOCK");
+        assert_eq!(names, ["7.couch.1"], "{case}: nothing is beside it");
     }
 }

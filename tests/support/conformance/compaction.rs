@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use checkpoint::Seqno;
+use checkpoint::{Item, Key, Operation, Seqno};
 use persistence::disk::{Disk, Keep, MemoryDisk};
 use persistence::{Budget, CompactionRequest, Job, Progress};
 
-use super::{Contents, Open, VBS, apply, commit, contents, contents_of, delete, fresh, history, set};
+use super::{
+    Contents, Open, VBS, apply, commit, contents, contents_of, delete, delete_in, fresh, history, set,
+};
 
 const STEP: Budget = Budget { items: 4, bytes: 4096 };
 
@@ -68,6 +70,52 @@ pub fn purged_tombstones_stay_away(open: Open<'_>) {
     assert_eq!((info.high, info.purge), (Seqno(5), Seqno(3)));
     drop(engine);
     reopened(open, &disk, &expected);
+}
+
+/// Promise 8: whatever is purged, and however, a collection's highest seqno stays where it was.
+pub fn the_highest_seqno_of_a_collection_stays(open: Open<'_>) {
+    let prepare = |operation, seqno| Item {
+        seqno: Seqno(seqno),
+        ..Item::new(operation, Key::in_collection(10, b"durable"))
+    };
+    let dropped = Item {
+        seqno: Seqno(8),
+        deleted: true,
+        ..Item::new(Operation::SystemEvent, Key::in_collection(11, b"name"))
+    };
+    let batches = [
+        // Of collection 8 the last one is a tombstone, of 9 it is not, of 10 it is an abort.
+        vec![delete_in(8, 1, "a"), delete_in(9, 2, "a"), delete_in(10, 3, "a"), delete_in(8, 4, "b")],
+        vec![prepare(Operation::Abort, 5), Item { key: Key::in_collection(9, b"b"), ..set(6, "", b"6") }],
+        // A system event is about a collection, not in it.
+        vec![delete(7, "a"), dropped, delete(9, "b")],
+    ];
+    let stays = [4, 5, 6, 9];
+    for by_compaction in [false, true] {
+        for upto in [3, 4, 8, 100] {
+            let (disk, engine) = fresh(open);
+            for batch in &batches {
+                commit(&*engine, VBS[0], batch).expect("committed");
+            }
+            if by_compaction {
+                let request =
+                    CompactionRequest { purge_upto: Some(Seqno(upto)), ..CompactionRequest::default() };
+                to_end(engine.compact(VBS[0], request).expect("begun"));
+            } else {
+                engine.purge(VBS[0], Seqno(upto)).expect("purged");
+            }
+            let all = batches.iter().fold(Contents::new(), |contents, batch| apply(&contents, batch));
+            let kept = |seqno: u64| seqno > upto || stays.contains(&seqno);
+            let expected: Contents = all.into_iter().filter(|&(seqno, _)| kept(seqno)).collect();
+            let what = format!("up to {upto}, by a compaction: {by_compaction}");
+            assert_eq!(contents(&*engine, VBS[0]), expected, "{what}");
+            let purged = (1..=9).filter(|&seqno| !kept(seqno)).max().unwrap_or_default();
+            let info = engine.info(VBS[0]).expect("there");
+            assert_eq!((info.high, info.purge), (Seqno(9), Seqno(purged)), "{what}");
+            drop(engine);
+            reopened(open, &disk, &expected);
+        }
+    }
 }
 
 fn reopened(open: Open<'_>, disk: &MemoryDisk, expected: &Contents) {

@@ -3,11 +3,15 @@
 //! A commit's rows with a seqno above the last one's are exactly what has changed between the two, because seqnos only
 //! rise, and a key's newer row takes the place of its older one. Local documents are compared as a whole: they are few.
 //! What was removed without a new seqno, by a purge or a rollback, would be missed: so both end the compaction (`Claim`).
+//! The rows of a round are sorted and change the trees from one end to the other, a part with each step: so each leaf is
+//! written anew once a round, however small the steps are.
+//!
 //! E16. A round brings the target from one acknowledged commit to another. Nothing that was committed meanwhile is asked
 //! of the filter or purged: the next compaction does.
 
 use checkpoint::Seqno;
 
+use crate::couchstore::btree_modify::{Action, THRESHOLD_BYTES};
 use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::tip::Tip;
 use crate::{Budget, CompactionReport, EngineError};
@@ -19,23 +23,41 @@ use super::target::Target;
 pub(super) const LAST_ROUND_BYTES_MAX: u64 = 1 << 20;
 /// So often it is tried to get there without holding up commits. The vendor does as many.
 pub(super) const ROUNDS_MAX: u64 = 10;
-/// Rows that change the trees together: what is in memory at once.
-const ROWS_TOGETHER: usize = 4096;
+/// Changes of a tree that are made together at least, and at most. They are neighbours, so that different ones change
+/// different leaves; with fewer the nodes above them would be written anew for each.
+const TOGETHER_MIN: usize = 256;
+const TOGETHER_MAX: usize = 4096;
+/// What a row takes in memory beside its bytes, and those of the changes it will make.
+const ROW_OVERHEAD_BYTES: usize = 384;
+/// What a change costs, if no other is in its leaf.
+const LEAF_BYTES: u64 = THRESHOLD_BYTES as u64;
 
 /// One round: from the commit the target has to `to`.
 #[derive(Debug)]
 pub(super) struct Round {
     to: Tip,
     next: Seqno,
-    /// Whose bodies are copied and which the trees have yet to take in. They take them in together, however small the
-    /// steps are: each time costs new nodes from the leaves to the roots, and those of many small times would make the new
-    /// file larger than the old one.
+    /// Whose bodies are copied and which the trees have yet to take in. They do when there are no more, or no more fit
+    /// into memory: each time costs new nodes from the leaves to the roots, and those before stay in the file.
     rows: Vec<DocInfo>,
+    rows_bytes: usize,
+    memory_bytes: usize,
+    is_copied: bool,
+    changes: Option<Changes>,
 }
 
 impl Round {
-    pub(super) fn new(from: &Tip, to: Tip) -> Self {
-        Self { next: Seqno(from.header.update_seq).next(), to: to.uncached(), rows: Vec::new() }
+    /// Collects rows in so much memory.
+    pub(super) fn new(from: &Tip, to: Tip, memory_bytes: usize) -> Self {
+        Self {
+            next: Seqno(from.header.update_seq).next(),
+            to: to.uncached(),
+            rows: Vec::new(),
+            rows_bytes: 0,
+            memory_bytes,
+            is_copied: false,
+            changes: None,
+        }
     }
 
     /// Seqnos done, as far as can be told.
@@ -43,7 +65,7 @@ impl Round {
         (self.to.header.update_seq + 1).saturating_sub(self.next.0)
     }
 
-    /// Copies as much as the budget allows; whether that was all.
+    /// Does as much as the budget allows; whether that was all.
     pub(super) fn step(
         &mut self,
         target: &mut Target,
@@ -51,25 +73,50 @@ impl Round {
         mut budget: Budget,
     ) -> Result<bool, EngineError> {
         loop {
-            let mut is_over = true;
-            for row in self.to.rows(self.next)? {
-                let info = target.copy_body(&self.to, row?)?;
-                self.next = info.seqno.next();
-                report.items_copied += 1;
-                let bytes = info.physical_bytes + (info.id.len() + info.rev_meta.len()) as u64;
-                self.rows.push(info);
-                if !budget.spend(bytes) || self.rows.len() >= ROWS_TOGETHER {
-                    is_over = false;
-                    break;
+            if let Some(changes) = &mut self.changes {
+                if !changes.step(target, &mut budget)? {
+                    return Ok(false);
                 }
+                self.changes = None;
             }
-            if is_over || self.rows.len() >= ROWS_TOGETHER {
-                target.replace(std::mem::take(&mut self.rows))?;
+            if self.is_copied {
+                return Ok(true);
             }
-            if is_over || budget.items == 0 || budget.bytes == 0 {
-                return Ok(is_over);
+            let is_spent = self.copy(target, report, &mut budget)?;
+            if self.is_copied || self.rows_bytes >= self.memory_bytes {
+                self.rows_bytes = 0;
+                self.changes = Some(Changes::new(std::mem::take(&mut self.rows)));
+            }
+            if is_spent {
+                return Ok(false);
             }
         }
+    }
+
+    /// Copies bodies until there are no more, the rows take too much memory, or the budget is spent, which it tells.
+    fn copy(
+        &mut self,
+        target: &mut Target,
+        report: &mut CompactionReport,
+        budget: &mut Budget,
+    ) -> Result<bool, EngineError> {
+        for row in self.to.rows(self.next)? {
+            let info = target.copy_body(&self.to, row?)?;
+            self.next = info.seqno.next();
+            report.items_copied += 1;
+            let row_bytes = info.id.len() + info.rev_meta.len();
+            let bytes = info.physical_bytes + row_bytes as u64;
+            self.rows_bytes += 2 * row_bytes + ROW_OVERHEAD_BYTES;
+            self.rows.push(info);
+            if !budget.spend(bytes) {
+                return Ok(true);
+            }
+            if self.rows_bytes >= self.memory_bytes {
+                return Ok(false);
+            }
+        }
+        self.is_copied = true;
+        Ok(false)
     }
 
     /// Ends the round: the target is at the commit this returns.
@@ -80,6 +127,56 @@ impl Round {
         target.header.update_seq = self.to.header.update_seq;
         target.header.purge_seq = target.header.purge_seq.max(self.to.header.purge_seq);
         Ok(self.to)
+    }
+}
+
+/// Rows of different keys on their way into the indexes: by id, in the order of keys, and then by seqno.
+#[derive(Debug)]
+enum Changes {
+    ById {
+        rows: std::vec::IntoIter<DocInfo>,
+        /// What they do to the other index.
+        by_seqno: Vec<Action>,
+    },
+    BySeqno(std::vec::IntoIter<Action>),
+}
+
+impl Changes {
+    fn new(mut rows: Vec<DocInfo>) -> Self {
+        rows.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        Self::ById { by_seqno: Vec::with_capacity(2 * rows.len()), rows: rows.into_iter() }
+    }
+
+    /// Makes as many changes as the budget allows; whether those were all.
+    fn step(&mut self, target: &mut Target, budget: &mut Budget) -> Result<bool, EngineError> {
+        loop {
+            let together = budget.items.clamp(TOGETHER_MIN, TOGETHER_MAX);
+            let changed = match self {
+                Self::ById { rows, by_seqno } => {
+                    let rows: Vec<DocInfo> = rows.by_ref().take(together).collect();
+                    if rows.is_empty() {
+                        by_seqno.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+                        *self = Self::BySeqno(std::mem::take(by_seqno).into_iter());
+                        continue;
+                    }
+                    target.change_by_id(&rows, by_seqno)?;
+                    rows.len()
+                }
+                Self::BySeqno(actions) => {
+                    let actions: Vec<Action> = actions.by_ref().take(together).collect();
+                    if actions.is_empty() {
+                        return Ok(true);
+                    }
+                    target.change_by_seqno(&actions)?;
+                    actions.len()
+                }
+            };
+            for _ in 0..changed {
+                if !budget.spend(LEAF_BYTES) {
+                    return Ok(false);
+                }
+            }
+        }
     }
 }
 

@@ -1,25 +1,31 @@
-//! The first pass: every row of one commit, in the order of seqnos, with its body; then the by-id index from the same
-//! rows, sorted.
+//! Copying: every row, in the order of seqnos, with its body; no index yet.
 //!
-//! The by-seqno tree is built on the way. Rows of the by-id tree are sorted through temporary files, because their
-//! order is another and they may be more than memory holds.
-//! E13. A source whose two indexes don't hold the same number of rows, or hold a key twice, is damaged: copying it would
-//! make the loss final and hide it, so it is refused.
+//! The first pass copies one commit, further passes what was committed since, as long as that is much. Indexes are built
+//! only then: a tree that had to take in all that was committed while a whole file was copied would leave itself behind
+//! as superseded nodes. Rows go into a sorter by key, because of a key that is copied again only the newest row counts.
+//!
+//! E13. A source whose two indexes don't hold the same number of rows, or whose rows are out of order, is damaged: copying
+//! it would make the loss final and hide it, so it is refused.
 
 use checkpoint::Seqno;
 
+use crate::couchstore::by_id;
 use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::names;
-use crate::couchstore::reduce::{Reduction, Tree};
+use crate::couchstore::reduce::Reduction;
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{by_id, by_seqno};
 use crate::{Budget, CompactionReport, EngineError};
 
-use super::build::Builder;
 use super::files::Create;
 use super::filter::Rules;
-use super::sort::{Sorted, Sorter};
+use super::indexing::Indexing;
+use super::sort::Sorter;
 use super::target::Target;
+
+/// Another pass is worth it while more than this part of the rows came since.
+const MUCH: u64 = 64;
+/// So many passes at most: whoever overwrites as fast as this copies is caught up with elsewhere.
+const PASSES_MAX: u32 = 6;
 
 /// Copying rows by seqno.
 #[derive(Debug)]
@@ -27,23 +33,19 @@ pub(super) struct Copying {
     next: Seqno,
     rows: u64,
     rules: Rules,
-    by_seqno: Builder,
     by_id: Sorter,
-}
-
-/// Building the by-id tree.
-#[derive(Debug)]
-pub(super) struct Indexing {
-    sorted: Sorted,
-    by_id: Builder,
-    pub(super) done: u64,
-    pub(super) of: u64,
+    sort_bytes: usize,
+    passes: u32,
+    /// The high seqno of the first pass: up to there a key is there once.
+    first_high: Seqno,
 }
 
 impl Copying {
-    pub(super) fn new(rules: Rules, sort_bytes: usize) -> Self {
-        let (by_seqno, by_id) = (Builder::new(Tree::BySeqno), Sorter::new(sort_bytes));
-        Self { next: Seqno(0), rows: 0, rules, by_seqno, by_id }
+    /// From `tip` on.
+    pub(super) fn new(tip: &Tip, rules: Rules, sort_bytes: usize) -> Self {
+        let first_high = Seqno(tip.header.update_seq);
+        let by_id = Sorter::new(sort_bytes, 0);
+        Self { next: Seqno(0), rows: 0, rules, by_id, sort_bytes, passes: 0, first_high }
     }
 
     /// Rows looked at so far.
@@ -51,7 +53,7 @@ impl Copying {
         self.rows
     }
 
-    /// Copies as much as the budget allows; whether that was all.
+    /// Copies as much as the budget allows; whether that was all of `tip`.
     pub(super) fn step(
         &mut self,
         tip: &Tip,
@@ -62,84 +64,76 @@ impl Copying {
     ) -> Result<bool, EngineError> {
         for row in tip.rows(self.next)? {
             let info = row?;
+            if info.seqno < self.next {
+                return Err(tip.source.corrupt(tip.position, format!("seqno {} out of order", info.seqno)));
+            }
             self.rows += 1;
             self.next = info.seqno.next();
             let mut bytes = (info.id.len() + info.rev_meta.len()) as u64;
-            if self.rules.keeps(&tip.source, &info, report)? {
-                let info = target.copy_body(tip, info)?;
+            // What came since the first pass began is not asked about.
+            if self.passes > 0 || self.rules.keeps(&tip.source, &info, report)? {
                 bytes = bytes.saturating_add(info.physical_bytes);
-                self.add(tip, target, create, info)?;
-                report.items_copied += 1;
+                self.copy(tip, target, create, report, info)?;
             }
             if !budget.spend(bytes) {
                 return Ok(false);
             }
         }
+        self.end_pass(tip, target, create, report)?;
         Ok(true)
     }
 
-    fn add(
+    /// Whether so much was committed since `tip` that it is copied before there are indexes.
+    pub(super) const fn goes_on(&self, tip: &Tip, newest: &Tip) -> bool {
+        let behind = newest.header.update_seq.saturating_sub(tip.header.update_seq);
+        behind > self.rows / MUCH && self.passes < PASSES_MAX
+    }
+
+    /// Everything is copied: the indexes can be built.
+    pub(super) fn finish(self) -> Result<Indexing, EngineError> {
+        Indexing::new(self.by_id, self.sort_bytes, self.first_high)
+    }
+
+    fn copy(
         &mut self,
         tip: &Tip,
         target: &mut Target,
         create: Create<'_>,
+        report: &mut CompactionReport,
         info: DocInfo,
     ) -> Result<(), EngineError> {
-        target.count(&info);
-        let (key, row) = (by_seqno::key(info.seqno), by_seqno::encode(&info));
-        if !self.by_seqno.push(&mut target.out, key, row)? {
-            return Err(tip.source.corrupt(tip.position, format!("seqno {} out of order", info.seqno)));
-        }
+        let info = target.copy_body(tip, info)?;
+        report.items_copied += 1;
         self.by_id.push(info.id.clone(), by_id::encode(&info), &mut |run| {
             create(&names::run(&target.out.source().path, run))
         })
     }
 
-    /// Ends the pass: the by-seqno tree is whole, and so is the new purge seqno.
-    pub(super) fn finish(self, tip: &Tip, target: &mut Target) -> Result<Indexing, EngineError> {
-        let indexed = match tip.header.by_id.map(|root| root.reduction) {
-            Some(Reduction::Documents { live, deleted, .. }) => live.saturating_add(deleted),
-            _ => 0,
-        };
-        if indexed != self.rows {
-            let what = format!("{} rows by seqno, but {indexed} by id: nothing was changed", self.rows);
-            return Err(tip.source.corrupt(tip.position, what));
-        }
-        target.header.purge_seq = target.header.purge_seq.max(self.rules.purged);
-        target.header.by_seqno = self.by_seqno.finish(&mut target.out)?;
-        let of = match target.header.by_seqno.map(|root| root.reduction) {
-            Some(Reduction::Rows(rows)) => rows,
-            _ => 0,
-        };
-        Ok(Indexing { sorted: self.by_id.finish()?, by_id: Builder::new(Tree::ById), done: 0, of })
-    }
-}
-
-impl Indexing {
-    /// Indexes as many rows as the budget allows; whether those were all.
-    pub(super) fn step(
+    /// The target's seqnos are those of `tip` now.
+    fn end_pass(
         &mut self,
         tip: &Tip,
         target: &mut Target,
-        mut budget: Budget,
-    ) -> Result<bool, EngineError> {
-        while let Some((key, row)) = self.sorted.next()? {
-            let bytes = (key.len() + row.len()) as u64;
-            self.done += 1;
-            if !self.by_id.push(&mut target.out, key.clone(), row)? {
-                let what = format!("key {} is there twice", key.escape_ascii());
+        create: Create<'_>,
+        report: &mut CompactionReport,
+    ) -> Result<(), EngineError> {
+        if self.passes == 0 {
+            let indexed = match tip.header.by_id.map(|root| root.reduction) {
+                Some(Reduction::Documents { live, deleted, .. }) => live.saturating_add(deleted),
+                _ => 0,
+            };
+            if indexed != self.rows {
+                let what = format!("{} rows by seqno, but {indexed} by id: nothing was changed", self.rows);
                 return Err(tip.source.corrupt(tip.position, what));
             }
-            if !budget.spend(bytes) {
-                return Ok(false);
+            for info in self.rules.take_kept() {
+                self.copy(tip, target, create, report, info)?;
             }
         }
-        Ok(true)
-    }
-
-    /// Ends the pass: both indexes and the local documents are those of `tip`.
-    pub(super) fn finish(self, tip: &Tip, target: &mut Target) -> Result<(), EngineError> {
-        target.header.by_id = self.by_id.finish(&mut target.out)?;
-        target.build_locals(tip)
+        self.passes += 1;
+        target.header.update_seq = tip.header.update_seq;
+        let purge_seq = tip.header.purge_seq.max(self.rules.purged);
+        target.header.purge_seq = target.header.purge_seq.max(purge_seq);
+        Ok(())
     }
 }

@@ -3,9 +3,12 @@
 //! E12. The rules, in this order:
 //! 1. The row with the vBucket's highest seqno stays, whatever else is said of it.
 //! 2. A tombstone (an aborted prepare is one) goes if the request purges it: by age, by seqno, or where both are given
-//!    by both. One that does not tell its time is of no age. It raises the purge seqno; nothing else does.
+//!    by both; but not if it has its collection's highest seqno (E28). One that does not tell its time is of no age. It
+//!    raises the purge seqno; nothing else does.
 //! 3. A prepare that was completed goes.
 //! 4. Of what is left and alive the host's filter has the last word.
+
+use std::collections::BTreeMap;
 
 use checkpoint::{Item, Seqno};
 
@@ -14,6 +17,7 @@ use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::document;
 use crate::couchstore::rev_meta::RevMeta;
 use crate::couchstore::source::Source;
+use crate::couchstore::tombstones;
 use crate::{CompactionFilter, CompactionReport, CompactionRequest, Verdict};
 
 /// What one compaction goes by.
@@ -27,16 +31,18 @@ pub(super) struct Rules {
     completed: Seqno,
     /// The highest tombstone given up so far.
     pub(super) purged: u64,
+    /// Of each collection the tombstone that goes if anything of the collection follows.
+    last: BTreeMap<u32, DocInfo>,
 }
 
 impl Rules {
     /// The rules for a vBucket whose highest seqno and highest completed prepare these are.
     pub(super) fn new(request: CompactionRequest, high: Seqno, completed: Seqno) -> Self {
         let CompactionRequest { purge_before, purge_upto, filter } = request;
-        Self { purge_before, purge_upto, filter, high, completed, purged: 0 }
+        Self { purge_before, purge_upto, filter, high, completed, purged: 0, last: BTreeMap::new() }
     }
 
-    /// Whether a row is copied. Counts what is not.
+    /// Whether a row is copied now; rows come in the order of their seqnos. Counts what is not.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] if the filter is to be asked about a row that can't be read.
@@ -46,14 +52,21 @@ impl Rules {
         info: &DocInfo,
         report: &mut CompactionReport,
     ) -> Result<bool, EngineError> {
+        let collection = tombstones::collection(&info.id);
+        if let Some(purged) = collection.and_then(|collection| self.last.remove(&collection)) {
+            self.give_up(&purged, report);
+        }
         if info.seqno == self.high {
             return Ok(true);
         }
         if info.deleted {
             let purges = self.purges(info);
-            if purges {
-                self.purged = self.purged.max(info.seqno.0);
-                report.tombstones_purged += 1;
+            match collection {
+                Some(collection) if purges => {
+                    self.last.insert(collection, info.clone());
+                }
+                None if purges => self.give_up(info, report),
+                _ => {}
             }
             return Ok(!purges);
         }
@@ -76,6 +89,16 @@ impl Rules {
                 Ok(true)
             }
         }
+    }
+
+    /// The tombstones that are copied after all: nothing of their collections followed.
+    pub(super) fn take_kept(&mut self) -> impl Iterator<Item = DocInfo> + use<> {
+        std::mem::take(&mut self.last).into_values()
+    }
+
+    fn give_up(&mut self, tombstone: &DocInfo, report: &mut CompactionReport) {
+        self.purged = self.purged.max(tombstone.seqno.0);
+        report.tombstones_purged += 1;
     }
 
     fn purges(&self, info: &DocInfo) -> bool {

@@ -38,7 +38,7 @@ const CONFIG: CouchstoreConfig = CouchstoreConfig {
 const STEP: Budget = Budget { items: 1_024, bytes: u64::MAX };
 
 /// Compacts the file `source` into a new file `target` on the same disk. `progress` is told how many items of how many
-/// have been copied or indexed: first all are copied, then they are indexed, counted from 0 again. O(file); memory as
+/// have been copied or indexed: first all are copied, then they are indexed twice, counted from 0 again. O(file); memory as
 /// any compaction.
 ///
 /// # Errors
@@ -71,15 +71,14 @@ pub(in crate::couchstore) fn compact_with(
     let mut files = Made { disk, paths: Vec::new() };
     let mut out = Target::new(files.create(target)?, Arc::new(Shared::new(config)), &tip);
     let mut create = |name: &str| files.create(&target.with_file_name(name));
-    let mut copying = Copying::new(rules, config.compaction.sort_bytes);
+    let mut copying = Copying::new(&tip, rules, config.compaction.sort_bytes);
     while !copying.step(&tip, &mut out, &mut create, &mut report, STEP)? {
         progress(copying.done(), rows(&tip));
     }
-    let mut indexing = copying.finish(&tip, &mut out)?;
-    while !indexing.step(&tip, &mut out, STEP)? {
+    let mut indexing = copying.finish()?;
+    while !indexing.step(&tip, &mut out, &mut create, STEP)? {
         progress(indexing.done, indexing.of);
     }
-    indexing.finish(&tip, &mut out)?;
     report.bytes_after = out.commit(&tip)?.end;
     disk.sync_dir(target.parent().unwrap_or(Path::new("")))?;
     files.keep_first();

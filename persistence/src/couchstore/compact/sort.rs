@@ -1,11 +1,15 @@
 //! Sorting rows by key in bounded memory: rows go in in any order, and come out in the order of their keys.
 //!
-//! Rows are collected until they take as much memory as they may; then they are sorted and written to a temporary file
-//! of their own, a run. At the end all runs are merged. What is in memory is one run, or one frame of every run: 16 MiB
-//! by default, or 16 KiB for each 16 MiB of rows. What fits one run never touches the disk.
+//! Rows are collected until they take half of what memory they may; then those are written to a temporary file of their
+//! own, a run, while the next ones are collected. At the end all runs are merged. What is in memory is one run and a
+//! half, or one frame of every run: 16 MiB by default, or 16 KiB for each 8 MiB of rows. What fits one run never
+//! touches the disk.
 //!
-//! A run is a sequence of frames: u32 length, u32 CRC-32C, rows (12 and 28 bits of lengths, key, value). Runs are not
-//! synced: after a crash they are removed, not read. A frame that is not what was written is an error.
+//! E30. No call does more than a bounded part. Rows are sorted a few thousand at a time and merged from there; of a
+//! run that is being written, each row that comes in moves on twice its bytes, so that it is written before the next
+//! is due. Rows of the same key all come out, next to one another, in no particular order.
+
+mod run;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,70 +18,137 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::EngineError;
-use crate::couchstore::checksum::Checksum;
-use crate::couchstore::fields::{Fields, put};
-use crate::couchstore::node::{Entry, take_lengths};
+use crate::couchstore::node::Entry;
 use crate::couchstore::source::Source;
 
-/// A frame is closed at this length.
-const FRAME_BYTES: usize = 16 << 10;
-const FRAME_HEAD_BYTES: u64 = 8;
-/// Collected frames that are worth a write of their own.
-const WRITE_BYTES: usize = 1 << 20;
+use self::run::{Run, RunWriter};
+
 /// What a row takes beside its bytes: two handles and their allocations.
 const ROW_OVERHEAD_BYTES: usize = 128;
+/// Rows that are sorted at once.
+const BATCH_ROWS: usize = 4096;
+
+/// Makes the file of the run with that number.
+pub(super) type CreateRun<'a> = &'a mut dyn FnMut(usize) -> Result<Source, EngineError>;
 
 /// Collects rows.
 #[derive(Debug)]
 pub(super) struct Sorter {
     run_bytes: usize,
+    next_run: usize,
+    /// Not sorted yet.
     rows: Vec<Entry>,
-    rows_bytes: usize,
+    /// Sorted, in memory.
+    batches: Vec<Run>,
+    /// Of both.
+    collected_bytes: usize,
+    spill: Option<Spill>,
+    /// In files.
     runs: Vec<Run>,
+    pushed: u64,
+}
+
+/// A run that is being written.
+#[derive(Debug)]
+struct Spill {
+    rows: Sorted,
+    out: RunWriter,
 }
 
 impl Sorter {
-    /// Rows take at most about `run_bytes` of memory.
-    pub(super) const fn new(run_bytes: usize) -> Self {
-        Self { run_bytes, rows: Vec::new(), rows_bytes: 0, runs: Vec::new() }
+    /// Rows take at most about `memory_bytes`; the first run's number is `next_run`.
+    pub(super) const fn new(memory_bytes: usize, next_run: usize) -> Self {
+        Self {
+            run_bytes: memory_bytes / 2,
+            next_run,
+            rows: Vec::new(),
+            batches: Vec::new(),
+            collected_bytes: 0,
+            spill: None,
+            runs: Vec::new(),
+            pushed: 0,
+        }
     }
 
-    /// Adds a row. `create` makes the file of the run with that number, should one be needed.
+    /// Rows that went in.
+    pub(super) const fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// A number that no run of this one has.
+    pub(super) const fn next_run(&self) -> usize {
+        self.next_run
+    }
+
+    /// Adds a row. `create` makes a run's file, should one be needed.
     pub(super) fn push(
         &mut self,
         key: Bytes,
         value: Bytes,
-        create: &mut dyn FnMut(usize) -> Result<Source, EngineError>,
+        create: CreateRun<'_>,
     ) -> Result<(), EngineError> {
         let row = Entry { key, value };
-        self.rows_bytes += row.encoded_bytes() + ROW_OVERHEAD_BYTES;
+        let row_bytes = memory_bytes(&row);
+        self.pushed += 1;
+        self.collected_bytes += row_bytes;
         self.rows.push(row);
-        if self.rows_bytes < self.run_bytes {
-            return Ok(());
+        if self.rows.len() >= BATCH_ROWS {
+            self.close_batch();
         }
-        let source = create(self.runs.len())?;
-        self.sort();
-        let rows = std::mem::take(&mut self.rows);
-        self.rows_bytes = 0;
-        self.runs.push(Run::write(source, rows)?);
+        self.write(2 * row_bytes)?;
+        if self.collected_bytes >= self.run_bytes {
+            self.write(usize::MAX)?;
+            self.close_batch();
+            let out = RunWriter::new(create(self.next_run)?);
+            self.next_run += 1;
+            self.spill = Some(Spill { rows: Sorted::of(std::mem::take(&mut self.batches))?, out });
+            self.collected_bytes = 0;
+        }
         Ok(())
     }
 
     /// Everything that was added, in order.
     pub(super) fn finish(mut self) -> Result<Sorted, EngineError> {
-        self.sort();
-        let mut sorted = Sorted { runs: self.runs, heads: BinaryHeap::new() };
-        let last = sorted.runs.len();
-        sorted.runs.push(Run::in_memory(self.rows));
-        for run in 0..=last {
-            sorted.advance(run)?;
+        self.close_batch();
+        let mut runs = self.runs;
+        if let Some(Spill { rows, out }) = self.spill.take() {
+            // What is written of it is in order, and so is the rest.
+            runs.push(out.finish()?);
+            runs.extend(rows.into_runs());
         }
-        Ok(sorted)
+        runs.extend(self.batches);
+        Sorted::of(runs)
     }
 
-    fn sort(&mut self) {
-        self.rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    /// Writes so much of the run that is to be written, if there is one.
+    fn write(&mut self, bytes: usize) -> Result<(), EngineError> {
+        let Some(mut spill) = self.spill.take() else { return Ok(()) };
+        let mut left_bytes = bytes;
+        while left_bytes > 0 {
+            let Some((key, value)) = spill.rows.next()? else {
+                self.runs.push(spill.out.finish()?);
+                return Ok(());
+            };
+            let row = Entry { key, value };
+            left_bytes = left_bytes.saturating_sub(memory_bytes(&row));
+            spill.out.push(&row)?;
+        }
+        self.spill = Some(spill);
+        Ok(())
     }
+
+    fn close_batch(&mut self) {
+        if self.rows.is_empty() {
+            return;
+        }
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        self.batches.push(Run::in_memory(rows));
+    }
+}
+
+fn memory_bytes(row: &Entry) -> usize {
+    row.encoded_bytes() + ROW_OVERHEAD_BYTES
 }
 
 /// Rows in order.
@@ -94,11 +165,25 @@ impl fmt::Debug for Sorted {
 }
 
 impl Sorted {
+    fn of(runs: Vec<Run>) -> Result<Self, EngineError> {
+        let mut sorted = Self { runs, heads: BinaryHeap::new() };
+        for run in 0..sorted.runs.len() {
+            sorted.advance(run)?;
+        }
+        Ok(sorted)
+    }
+
     /// The next row.
     pub(super) fn next(&mut self) -> Result<Option<(Bytes, Bytes)>, EngineError> {
         let Some(Reverse((key, run, value))) = self.heads.pop() else { return Ok(None) };
         self.advance(run)?;
         Ok(Some((key, value)))
+    }
+
+    /// What is left, as runs of its own.
+    fn into_runs(self) -> impl Iterator<Item = Run> {
+        let heads = self.heads.into_iter().map(|Reverse((key, _, value))| Entry { key, value });
+        heads.map(|head| Run::in_memory(vec![head])).chain(self.runs)
     }
 
     fn advance(&mut self, number: usize) -> Result<(), EngineError> {
@@ -110,109 +195,28 @@ impl Sorted {
     }
 }
 
-/// Rows in order, in a file or in memory.
-#[derive(Debug)]
-struct Run {
-    /// Where the rows come from that are not in memory.
-    file: Option<Source>,
-    position: u64,
-    end: u64,
-    rows: std::vec::IntoIter<Entry>,
-}
-
-impl Run {
-    fn in_memory(rows: Vec<Entry>) -> Self {
-        Self { file: None, position: 0, end: 0, rows: rows.into_iter() }
-    }
-
-    /// Writes sorted rows.
-    fn write(source: Source, rows: Vec<Entry>) -> Result<Self, EngineError> {
-        let (mut out, mut frame, mut end) = (Vec::new(), Vec::new(), 0);
-        let mut flush = |out: &mut Vec<u8>| {
-            source.file.write_at(&[out], end)?;
-            end += out.len() as u64;
-            out.clear();
-            Ok::<_, EngineError>(())
-        };
-        for row in rows {
-            row.encode(&mut frame);
-            if frame.len() >= FRAME_BYTES {
-                close_frame(&mut out, &mut frame);
-            }
-            if out.len() >= WRITE_BYTES {
-                flush(&mut out)?;
-            }
-        }
-        close_frame(&mut out, &mut frame);
-        flush(&mut out)?;
-        Ok(Self { file: Some(source), position: 0, end, rows: Vec::new().into_iter() })
-    }
-
-    fn next(&mut self) -> Result<Option<Entry>, EngineError> {
-        if let Some(row) = self.rows.next() {
-            return Ok(Some(row));
-        }
-        match &self.file {
-            Some(source) if self.position < self.end => {
-                let (rows, frame_bytes) = read_frame(source, self.position)?;
-                self.position += frame_bytes;
-                self.rows = rows.into_iter();
-                Ok(self.rows.next())
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
-fn close_frame(out: &mut Vec<u8>, frame: &mut Vec<u8>) {
-    if frame.is_empty() {
-        return;
-    }
-    put(out, frame.len() as u64, 4);
-    put(out, u64::from(Checksum::Crc32c.of(frame)), 4);
-    out.append(frame);
-}
-
-/// The rows of the frame at `position`, and how long it is.
-fn read_frame(source: &Source, position: u64) -> Result<(Vec<Entry>, u64), EngineError> {
-    let damaged = || source.corrupt(position, "a run of rows being sorted is not what was written");
-    let head = source.read_raw(position, FRAME_HEAD_BYTES)?;
-    let mut fields = Fields::new(&head);
-    let (Some(length), Some(checksum)) = (fields.uint(4), fields.uint(4)) else { return Err(damaged()) };
-    let body = Bytes::from(source.read_raw(position + FRAME_HEAD_BYTES, length)?);
-    if body.len() as u64 != length || u64::from(Checksum::Crc32c.of(&body)) != checksum {
-        return Err(damaged());
-    }
-    let mut fields = Fields::new(&body);
-    let mut rows = Vec::new();
-    while !fields.rest().is_empty() {
-        let (key, value) = take_lengths(&mut fields).ok_or_else(damaged)?;
-        let (Some(key), Some(value)) = (fields.bytes(key), fields.bytes(value)) else {
-            return Err(damaged());
-        };
-        rows.push(Entry { key: body.slice_ref(key), value: body.slice_ref(value) });
-    }
-    Ok((rows, FRAME_HEAD_BYTES + length))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::couchstore::checksum::Checksum;
     use crate::disk::{Disk, MemoryDisk};
 
-    fn sort(rows: &[(u32, usize)], run_bytes: usize) -> (Vec<(Bytes, Bytes)>, MemoryDisk) {
+    /// What comes out of a sorter that `rows` were put into.
+    fn sort(rows: &[(u32, usize)], memory_bytes: usize) -> (Vec<(Bytes, Bytes)>, MemoryDisk) {
         let disk = MemoryDisk::new();
         let mut create = |number: usize| {
             let name = format!("/run-{number}");
             let path = Path::new(&name);
             Ok(Source::new(disk.create(path)?, path, Checksum::Crc32c))
         };
-        let mut sorter = Sorter::new(run_bytes);
+        let mut sorter = Sorter::new(memory_bytes, 0);
         for &(key, len) in rows {
             let key = Bytes::from(key.to_string());
             sorter.push(key, vec![7; len].into(), &mut create).expect("written");
+            let in_memory = sorter.collected_bytes;
+            assert!(in_memory <= memory_bytes / 2, "{in_memory} of {memory_bytes} bytes");
         }
         let mut sorted = sorter.finish().expect("readable");
         let rows = std::iter::from_fn(|| sorted.next().expect("readable")).collect();
@@ -228,30 +232,31 @@ mod tests {
         let mut expected: Vec<(Bytes, Bytes)> =
             rows.iter().map(|&(key, len)| (Bytes::from(key.to_string()), vec![7; len].into())).collect();
         expected.sort();
-        for (run_bytes, files) in [(1, 5000), (200, 2600), (100_000, 17), (1 << 30, 0)] {
-            let (sorted, disk) = sort(&rows, run_bytes);
+        for (memory_bytes, files) in [(1, 5000), (400, 2600), (200_000, 17), (1 << 30, 0)] {
+            let (sorted, disk) = sort(&rows, memory_bytes);
             assert_eq!(sorted.len(), expected.len());
-            assert!(sorted == expected, "{run_bytes}");
+            assert!(sorted == expected, "{memory_bytes}");
             let found = disk.usage().files;
-            assert!(found >= files.min(1) && found <= files, "{run_bytes}: {found} runs");
+            assert!(found >= files.min(1) && found <= files, "{memory_bytes}: {found} runs");
         }
     }
 
     #[test]
-    fn a_damaged_run_is_an_error() {
+    fn no_row_makes_much_be_written() {
         let disk = MemoryDisk::new();
-        let path = Path::new("/run-0");
-        let source = Source::new(disk.create(path).expect("new"), path, Checksum::Crc32c);
-        let rows: Vec<Entry> =
-            (0..100_u8).map(|n| Entry { key: vec![n].into(), value: vec![n; 9].into() }).collect();
-        let run = Run::write(source.clone(), rows).expect("written");
-        for at in 0..run.end {
-            let byte = source.read_raw(at, 1).expect("readable");
-            source.file.write_at(&[&[byte[0] ^ 0x40]], at).expect("written");
-            let mut damaged =
-                Run { position: 0, rows: Vec::new().into_iter(), file: Some(source.clone()), end: run.end };
-            assert!(matches!(damaged.next(), Err(EngineError::Corrupt { .. })), "{at}");
-            source.file.write_at(&[&byte], at).expect("written");
+        let path = Path::new("/run");
+        let mut create = |_| Ok(Source::new(disk.create(path)?, path, Checksum::Crc32c));
+        let mut sorter = Sorter::new(4 << 20, 0);
+        let (mut before, mut most) = (0, 0);
+        // A run and most of the next.
+        for n in 0..14_000_u32 {
+            let key = Bytes::from((n * 701 % 5003).to_string());
+            sorter.push(key, vec![7; 100].into(), &mut create).expect("written");
+            let written = disk.usage().bytes;
+            most = most.max(written - before);
+            before = written;
         }
+        assert_eq!(sorter.runs.len(), 1, "one is written, and the next is not due");
+        assert!(most <= 300 << 10, "{most} bytes for one row");
     }
 }

@@ -48,7 +48,8 @@ pub(super) fn swap(
                 if catch_up::behind_bytes(&ready.at, last) > behind_bytes_max {
                     return Ok(None);
                 }
-                let mut round = Round::new(&ready.at, last.clone());
+                let memory_bytes = shared.config.compaction.sort_bytes;
+                let mut round = Round::new(&ready.at, last.clone(), memory_bytes);
                 round.step(&mut ready.target, report, Budget::NONE)?;
                 ready.at = round.finish(&ready.at, &mut ready.target)?;
                 ready.tip = ready.target.commit(&ready.at)?;

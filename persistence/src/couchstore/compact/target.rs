@@ -17,13 +17,13 @@ use crate::couchstore::btree_modify::{self, Action};
 use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::document;
 use crate::couchstore::header::Header;
-use crate::couchstore::index;
 use crate::couchstore::recover;
 use crate::couchstore::reduce::Tree;
 use crate::couchstore::shared::Shared;
 use crate::couchstore::source::Source;
 use crate::couchstore::tip::Tip;
 use crate::couchstore::vbstate::{self, StoreFigures};
+use crate::couchstore::{by_id, by_seqno};
 
 use super::build::Builder;
 
@@ -75,7 +75,7 @@ impl Target {
         Ok(info)
     }
 
-    /// Counts a row that was added to an index that had none of its key.
+    /// Counts a row that an index takes in.
     pub(super) fn count(&mut self, info: &DocInfo) {
         if !info.deleted && document::is_prepared(&info.id) {
             self.figures.prepares = self.figures.prepares.saturating_add(1);
@@ -83,14 +83,48 @@ impl Target {
         }
     }
 
-    /// Puts copied rows in the place of those with their keys.
-    pub(super) fn replace(&mut self, rows: Vec<DocInfo>) -> Result<(), EngineError> {
-        let saved = index::save(&mut self.out, &mut self.header, rows)?;
-        saved.written.iter().for_each(|info| self.count(info));
-        for info in saved.replaced.iter().filter(|info| !info.deleted && document::is_prepared(&info.id)) {
+    fn uncount(&mut self, info: &DocInfo) {
+        if !info.deleted && document::is_prepared(&info.id) {
             self.figures.prepares = self.figures.prepares.saturating_sub(1);
             self.figures.prepare_bytes = self.figures.prepare_bytes.saturating_sub(info.physical_bytes);
         }
+    }
+
+    /// Puts copied rows, sorted by key, in the place of those with their keys; `by_seqno` gets what that does to the other
+    /// index.
+    pub(super) fn change_by_id(
+        &mut self,
+        rows: &[DocInfo],
+        by_seqno: &mut Vec<Action>,
+    ) -> Result<(), EngineError> {
+        let action = |info: &DocInfo| Action { key: info.id.clone(), value: Some(by_id::encode(info)) };
+        let actions: Vec<Action> = rows.iter().map(action).collect();
+        let (source, end) = (self.out.source().clone(), self.out.position());
+        let mut replaced = Vec::new();
+        let mut on_replaced = |key: &[u8], value: &[u8]| {
+            let row = by_id::decode(key, value);
+            replaced.push(row.ok_or_else(|| source.corrupt(end, "a row in the by-id tree is too short"))?);
+            Ok(())
+        };
+        let root = self.header.by_id;
+        let root = btree_modify::modify(&mut self.out, Tree::ById, root, &actions, &mut on_replaced)?;
+        self.header.by_id = root;
+        for info in &replaced {
+            self.uncount(info);
+            by_seqno.push(Action { key: by_seqno::key(info.seqno), value: None });
+        }
+        for info in rows {
+            self.count(info);
+            by_seqno.push(Action { key: by_seqno::key(info.seqno), value: Some(by_seqno::encode(info)) });
+        }
+        self.sync_now_and_then()
+    }
+
+    /// Changes the by-seqno index.
+    pub(super) fn change_by_seqno(&mut self, actions: &[Action]) -> Result<(), EngineError> {
+        let root = self.header.by_seqno;
+        let root = btree_modify::modify(&mut self.out, Tree::BySeqno, root, actions, &mut |_, _| Ok(()))?;
+        self.header.by_seqno = root;
         self.sync_now_and_then()
     }
 

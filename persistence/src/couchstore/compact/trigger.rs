@@ -1,11 +1,19 @@
-//! When a file is worth compacting: sizes go in, the vBucket that has most to give back comes out.
+//! When a file is worth compacting: sizes go in, the vBucket that has most to give back comes out, with what to give up.
+//!
+//! E31. A host that runs whatever this asks for keeps its stores in bounds: a file of which more than the configured part is
+//! dead is due, and what is neither dead nor old enough to be purged is what the host has stored.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use checkpoint::Vbid;
 
+use crate::CompactionRequest;
 use crate::couchstore::tip::Tip;
 use crate::couchstore::vbucket::VBucket;
+
+/// Headers have the time in nanoseconds, tombstones in seconds.
+const NANOS_A_SECOND: u64 = 1_000_000_000;
 
 /// When files are compacted by themselves, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +26,14 @@ pub struct CompactionConfig {
     /// The new file is synced whenever so much of it was written, so that neither the last sync nor the commits beside
     /// it wait for all of it at once; 0: only at the end. *Default*: 1 MiB.
     pub sync_bytes: u64,
-    /// What rows may take in memory while they are sorted by key; more of them go through temporary files. *Default*:
-    /// 16 MiB.
+    /// What rows may take in memory while they are sorted; more of them go through temporary files. The second index
+    /// takes as much while the first is made. *Default*: 16 MiB.
     pub sort_bytes: usize,
+    /// A compaction that begins by itself purges tombstones this much older than the vBucket's last batch, by that
+    /// batch's timestamp: the engine has no clock, and a vBucket that takes no writes keeps its tombstones, as files
+    /// older than version 13 do, which have no timestamps. Who was away for longer must begin anew. `None`: they stay
+    /// until a request takes them. *Default*: 259,200 seconds, three days, as the vendor's.
+    pub purge_age_seconds: Option<u32>,
 }
 
 impl Default for CompactionConfig {
@@ -36,16 +49,29 @@ impl CompactionConfig {
         file_bytes_min: 4 << 20,
         sync_bytes: 1 << 20,
         sort_bytes: 16 << 20,
+        purge_age_seconds: Some(3 * 24 * 60 * 60),
     };
 
-    /// The vBucket to compact now, if one is fragmented enough.
-    pub(in crate::couchstore) fn choose(&self, vbuckets: &[Arc<VBucket>]) -> Option<Vbid> {
+    /// The vBucket to compact now, if one is fragmented enough, and what to give up.
+    pub(in crate::couchstore) fn choose(
+        &self,
+        vbuckets: &[Arc<VBucket>],
+    ) -> Option<(Vbid, CompactionRequest)> {
         let percent = self.fragmentation_percent?;
         let due = vbuckets.iter().filter_map(|vbucket| {
             let dead_bytes = self.dead_bytes(percent, &vbucket.published().tip)?;
-            (!vbucket.is_compacting()).then(|| (dead_bytes, vbucket.vb()))
+            (!vbucket.is_compacting()).then_some((dead_bytes, vbucket))
         });
-        due.max_by_key(|&(dead_bytes, vb)| (dead_bytes, std::cmp::Reverse(vb))).map(|(_, vb)| vb)
+        let (_, vbucket) = due.max_by_key(|(dead_bytes, vbucket)| (*dead_bytes, Reverse(vbucket.vb())))?;
+        let purge_before = self.purge_before(&vbucket.published().tip);
+        Some((vbucket.vb(), CompactionRequest { purge_before, ..CompactionRequest::default() }))
+    }
+
+    /// The time of the oldest tombstones to keep.
+    fn purge_before(&self, tip: &Tip) -> Option<u32> {
+        let seconds = u32::try_from(tip.header.timestamp / NANOS_A_SECOND).ok()?;
+        // Nothing is older than the beginning, when there is no time to tell it by.
+        self.purge_age_seconds.map(|age| seconds.saturating_sub(age)).filter(|&before| before > 0)
     }
 
     /// What compacting would give back, if it is enough.

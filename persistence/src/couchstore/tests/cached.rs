@@ -13,11 +13,16 @@ use super::naive::{self, Commit};
 use super::support::{self, VB, commit, contents, file, open_with, set};
 
 const BUDGETS: [usize; 3] = [0, 3000, 1 << 20];
+/// Enough that nodes of different seqnos compress to the same length now and then.
+const RETRIES: u64 = 12;
 
 #[derive(Clone, Debug)]
 enum Step {
     /// Seqnos begin so far behind the highest.
     Commit(u64, Vec<Change>),
+    /// The same, after several that differ in their seqnos only and can't be written: nodes of one of them may have been
+    /// where those of another come to lie.
+    CommitAtLast(u64, Vec<Change>),
     /// To so many hundredths of the high seqno.
     Rollback(u64),
     Purge(u64),
@@ -36,6 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         8 => (1_u64..900, prop::collection::vec(change(160), 0..60)).prop_map(|(gap, batch)| Step::Commit(gap, batch)),
+        2 => (1_u64..900, prop::collection::vec(change(160), 1..60)).prop_map(|(gap, batch)| Step::CommitAtLast(gap, batch)),
         2 => (0_u64..=100).prop_map(Step::Rollback),
         1 => (0_u64..=100).prop_map(Step::Purge),
         1 => Just(Step::Compact),
@@ -78,10 +84,16 @@ impl Store {
     fn run(&mut self, step: &Step) -> String {
         let now = naive::now(self.engine());
         match step {
-            Step::Commit(gap, batch) => {
-                let seqnos = now.high + gap..;
-                let items: Vec<Item> = seqnos.zip(batch).map(|(seqno, change)| item(seqno, change)).collect();
-                told(commit(self.engine(), VB, &items))
+            Step::Commit(gap, batch) => self.commit(now.high + gap, batch),
+            Step::CommitAtLast(gap, batch) => {
+                self.disk.clear_faults();
+                let first = now.high + gap;
+                let mut all = String::new();
+                for seqno in first..first + RETRIES {
+                    self.disk.fail_write(1, Fault::EioPersisted);
+                    all += &self.commit(seqno, batch);
+                }
+                all + &self.commit(first + RETRIES, batch)
             }
             Step::Rollback(hundredths) => {
                 told(self.engine().rollback(VB, Seqno(now.high * hundredths / 100)))
@@ -101,6 +113,11 @@ impl Store {
                 String::new()
             }
         }
+    }
+
+    fn commit(&self, first: u64, batch: &[Change]) -> String {
+        let items: Vec<Item> = (first..).zip(batch).map(|(seqno, change)| item(seqno, change)).collect();
+        told(commit(self.engine(), VB, &items))
     }
 
     fn compact(&self) -> String {
@@ -144,6 +161,9 @@ proptest! {
     #[test]
     fn with_any_cache_or_none_the_answers_are_the_same(steps in prop::collection::vec(step(), 1..24)) {
         let mut stores = BUDGETS.map(Store::new);
+        stores.iter().for_each(|store| drop(store.shown()));
+        // What is done later may leave nothing that is worth keeping.
+        prop_assert!(stores[2].engine().stats()["cache-bytes"] > 0);
         for step in &steps {
             let told = stores.each_mut().map(|store| store.run(step));
             prop_assert!(told.iter().all(|other| *other == told[0]), "{step:?}: {told:?}");
@@ -154,7 +174,6 @@ proptest! {
             prop_assert_eq!(&plain, &tiny);
             prop_assert_eq!(&plain, &large);
         }
-        prop_assert!(stores[2].engine().stats()["cache-bytes"] > 0 || stores[2].engine().stats()["cache-hits"] == 0);
     }
 }
 

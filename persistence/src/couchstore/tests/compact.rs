@@ -9,6 +9,7 @@ mod power;
 mod purge;
 mod shapes;
 mod single;
+mod upkeep;
 mod versions;
 
 use checkpoint::{Item, Vbid};

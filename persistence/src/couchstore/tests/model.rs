@@ -30,7 +30,8 @@ pub(super) fn change(keys: u16) -> impl Strategy<Value = Change> {
 }
 
 pub(super) fn item(seqno: u64, change: &Change) -> Item {
-    let key = Key::new(format!("key-{:05}", change.key).as_bytes());
+    let collection = [0, 8, 0x1f4][usize::from(change.key % 3)];
+    let key = Key::in_collection(collection, format!("key-{:05}", change.key).as_bytes());
     let value = change.value.clone().map(Bytes::from);
     let operation = match change.operation {
         0 | 1 => Operation::Deletion,

@@ -1,6 +1,6 @@
 //! The contract in its plainest form: a vBucket is the list of all its commits, each a map of rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use checkpoint::{Item, Operation, Seqno, VBucketState};
 
@@ -20,7 +20,10 @@ pub(super) struct Commit {
 impl Commit {
     fn purge(&mut self, upto: u64) -> bool {
         let high = self.high;
-        let gone = |seqno: u64, item: &Item| is_tombstone(item) && seqno <= upto && seqno != high;
+        let last = last_of_collections(self.rows.values());
+        let gone = |seqno: u64, item: &Item| {
+            is_tombstone(item) && seqno <= upto && seqno != high && !last.contains(&seqno)
+        };
         let highest =
             self.rows.iter().filter(|&(&seqno, item)| gone(seqno, item)).map(|(&seqno, _)| seqno).max();
         self.rows.retain(|&seqno, item| !gone(seqno, item));
@@ -37,6 +40,16 @@ impl Commit {
             deleted,
         }
     }
+}
+
+/// E28. The highest seqno of each collection; system events are in none.
+pub(super) fn last_of_collections<'a>(items: impl Iterator<Item = &'a Item>) -> BTreeSet<u64> {
+    let mut last: BTreeMap<u32, u64> = BTreeMap::new();
+    for item in items.filter(|item| item.operation != Operation::SystemEvent) {
+        let seqno = last.entry(item.key.collection()).or_default();
+        *seqno = item.seqno.0.max(*seqno);
+    }
+    last.into_values().collect()
 }
 
 /// In the index an abort is a deleted prepare.
@@ -85,7 +98,10 @@ impl Naive {
         if found + 1 < self.0.len() {
             self.0.truncate(found + 1);
             let mut restored = self.now().clone();
-            restored.purge(purged);
+            // What the last purge before it spared, and spared only then, was not purged since.
+            if purged > restored.purge {
+                restored.purge(purged);
+            }
             self.0.push(restored);
         }
         self.now().high

@@ -137,7 +137,13 @@ fn a_purge_that_leaves_nothing_is_durable() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
-    commit(&engine, VB, &[delete(1, "a"), delete(2, "b")]).expect("committed");
+    // In no collection, so that no collection's highest seqno keeps them.
+    let dropped = |seqno: u64, name: &[u8]| Item {
+        seqno: Seqno(seqno),
+        deleted: true,
+        ..Item::new(Operation::SystemEvent, Key::new(name))
+    };
+    commit(&engine, VB, &[dropped(1, b"a"), dropped(2, b"b")]).expect("committed");
     engine.purge(VB, Seqno(1)).expect("purged");
     let tip = find::newest(disk.open(&file(), Access::ReadOnly).expect("there"), &file()).expect("opens");
     drop(engine);
@@ -244,4 +250,25 @@ fn a_closed_or_dropped_vbucket_is_not_rolled_back() {
     engine.close().expect("closed");
     assert!(engine.rollback(VB, Seqno(0)).is_err());
     assert!(engine.purge(VB, Seqno(0)).is_err());
+}
+
+/// Found by the property test: what a purge spares as its collection's highest seqno lies below the purge seqno, and
+/// need not be the highest any more when a rollback comes back to it. It was not purged since, so it is there.
+#[test]
+fn a_rollback_keeps_what_the_last_purge_before_it_spared() {
+    let disk = MemoryDisk::new();
+    let (engine, _) = open(&disk).expect("opens");
+    engine.create(VB).expect("created");
+    let in_8 = |item: Item| Item { key: Key::in_collection(8, b"k"), ..item };
+    commit(&engine, VB, &[in_8(delete(1, "")), delete(2, "a"), set(3, "b", b"3")]).expect("committed");
+    assert_eq!(engine.purge(VB, Seqno(2)).expect("purged"), Seqno(2));
+    let more = Item { key: Key::in_collection(8, b"more"), ..set(4, "", b"4") };
+    commit(&engine, VB, &[more]).expect("committed");
+    let then = contents(&engine, VB);
+    assert_eq!(then.keys().copied().collect::<Vec<_>>(), [1, 3, 4]);
+    commit(&engine, VB, &[set(5, "b", b"5")]).expect("committed");
+    assert_eq!(naive::rollback(&engine, 4), 4);
+    assert_eq!(contents(&engine, VB), then);
+    assert_eq!(engine.purge(VB, Seqno(2)).expect("purged"), Seqno(2));
+    assert_eq!(contents(&engine, VB).into_keys().collect::<Vec<_>>(), [3, 4], "the next purge takes it");
 }

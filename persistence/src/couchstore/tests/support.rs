@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Item, Key, Operation, Seqno, State, VBucketState, VbUuid, Vbid};
+use checkpoint::{
+    Cas, FailoverLog, Item, Key, Namespace, Operation, Seqno, State, VBucketState, VbUuid, Vbid,
+};
 
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{Disk, MemoryDisk};
@@ -74,10 +76,18 @@ pub(super) fn commit(engine: &dyn Engine, vb: Vbid, items: &[Item]) -> Result<Co
 /// What the engine's own check says of the vendor's `d_rich`, whose writer did not count its prepare, until it is compacted.
 const VENDORS_COUNT: &str = "the state tells of 0 prepares with 0 bytes, there are 1 with 24";
 
+/// Whether a vBucket has the prepare of `d_rich`, which no other test's vBucket has.
+fn is_d_rich(engine: &dyn Engine, vb: Vbid) -> bool {
+    let prepare = engine.get(vb, Namespace::Prepared, &Key::new(b"prepared-doc")).expect("readable");
+    prepare.is_some_and(|prepare| prepare.cas == Cas(1_702_838_688_282_902_542))
+}
+
 /// Checks that a vBucket passes the engine's own check.
 pub(super) fn check(engine: &dyn Engine, vb: Vbid) {
     let mut found = engine.check(vb).expect("readable");
-    found.retain(|finding| !finding.ends_with(VENDORS_COUNT));
+    if is_d_rich(engine, vb) {
+        found.retain(|finding| !finding.ends_with(VENDORS_COUNT));
+    }
     assert_eq!(found, [""; 0]);
 }
 

@@ -4,10 +4,11 @@
 //! or a break in its history, gets the file it made. Readers see the old file or the new one, both whole.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::EngineError;
 
-use super::{Active, Published, StoreFigures, Tip, VBucket, Writer};
+use super::{Published, StoreFigures, Tip, VBucket, Writer};
 
 /// The right to compact a vBucket, until dropped.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Claim {
             return Err(EngineError::CompactionInProgress { vb });
         }
         active.compacting = true;
-        let epoch = active.epoch;
+        let epoch = vbucket.epoch.load(Ordering::Acquire);
         drop(active);
         Ok(Self { vbucket, epoch })
     }
@@ -44,9 +45,11 @@ impl Claim {
     /// # Errors
     /// [`EngineError::Aborted`] if it does not; [`EngineError::Poisoned`].
     pub(in crate::couchstore) fn published(&self) -> Result<Arc<Published>, EngineError> {
-        let active = self.vbucket.active.lock();
-        self.check(&active)?;
-        Ok(self.vbucket.published())
+        // Not under the lock, which commits hold while they wait for the disk: a step that waited for one each time would
+        // be as slow as they are. An epoch ends before anything of the next is published.
+        let published = self.vbucket.published();
+        self.check()?;
+        Ok(published)
     }
 
     /// Holds up commits while `make` makes the next writer out of the last commit; `false` if it made none. The writer
@@ -59,7 +62,7 @@ impl Claim {
         make: impl FnOnce(&Tip) -> Result<Option<(Writer, StoreFigures)>, EngineError>,
     ) -> Result<bool, EngineError> {
         let mut active = self.vbucket.active.lock();
-        self.check(&active)?;
+        self.check()?;
         let Some((writer, figures)) = make(active.writer.tip())? else { return Ok(false) };
         active.figures = StoreFigures { xattrs: active.figures.xattrs, ..figures };
         active.writer = writer;
@@ -70,8 +73,8 @@ impl Claim {
         Ok(true)
     }
 
-    fn check(&self, active: &Active) -> Result<(), EngineError> {
-        if active.dropped || active.epoch != self.epoch {
+    fn check(&self) -> Result<(), EngineError> {
+        if self.vbucket.epoch.load(Ordering::Acquire) != self.epoch {
             let why = "the vBucket was dropped, closed, purged or rolled back while it was compacted";
             return Err(EngineError::Aborted { vb: self.vbucket.vb, why });
         }
@@ -96,6 +99,14 @@ impl VBucket {
 }
 
 #[cfg(test)]
+impl VBucket {
+    /// As a commit does that waits for the disk; until dropped.
+    pub(in crate::couchstore) fn hold_up_commits(&self) -> impl Drop + '_ {
+        self.active.lock()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::path::Path;
 
@@ -115,7 +126,7 @@ mod tests {
         let vbucket = Arc::new(VBucket::new(Vbid(7), writer, shared).expect("empty"));
         let claim = Claim::new(Arc::clone(&vbucket)).expect("free");
         assert!(claim.exchange(|_| Ok(None)).is_ok_and(|exchanged| !exchanged));
-        vbucket.active.lock().epoch += 1;
+        vbucket.end_epoch();
         assert!(matches!(claim.published(), Err(EngineError::Aborted { vb: Vbid(7), .. })));
         let exchanged = claim.exchange(|_| panic!("nothing is made for what is no longer there"));
         assert!(matches!(exchanged, Err(EngineError::Aborted { .. })));

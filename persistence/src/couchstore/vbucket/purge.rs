@@ -29,7 +29,7 @@ impl VBucket {
         // An engine has no clock: the time stays that of the last batch.
         active.writer.commit(tip.header.timestamp)?;
 
-        active.epoch += 1;
+        self.end_epoch();
         let tip = active.writer.tip().clone();
         let state = self.published().state.clone();
         *self.published.write() = Arc::new(Published::new(tip, state));

@@ -44,7 +44,7 @@ impl VBucket {
         active.writer.commit(tip.header.timestamp)?;
 
         active.figures = figures.unwrap_or_default();
-        active.epoch += 1;
+        self.end_epoch();
         let tip = active.writer.tip().clone();
         *self.published.write() = Arc::new(Published::new(tip, state));
         Ok(RolledBack::Done { high })

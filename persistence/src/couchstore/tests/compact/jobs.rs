@@ -239,3 +239,33 @@ fn a_job_says_how_far_it_is() {
     assert!(report.bytes_after < report.bytes_before, "{report:?}");
     assert!(matches!(to_next_point(&mut *job, SMALL), Err(EngineError::Aborted { .. })), "it is over");
 }
+
+/// E29. A second pass copies what came during the first; of what was copied twice the newer counts.
+#[test]
+fn what_came_while_it_copied_is_copied_before_there_are_indexes() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let mut job = begin(&engine);
+    for from in [61, 81] {
+        job.step(SMALL).expect("no failure");
+        commit(&engine, VB, &batch(from)).expect("committed");
+    }
+    to_point(&mut *job, POINTS[0]);
+    let report = to_end(&mut *job, SMALL).expect("no failure");
+    assert_eq!((report.items_copied, report.catch_up_rounds), (30 + 30, 0), "no tree was changed");
+    let found = contents(&engine, VB);
+    assert_eq!(found.keys().copied().collect::<Vec<_>>(), (71..101).collect::<Vec<_>>());
+}
+
+/// E30. Found by measuring: each step waited for the commit that was on its way to the disk. It would hang here.
+#[test]
+fn a_step_does_not_wait_for_a_commit() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let mut job = begin(&engine);
+    let vbucket = engine.vbucket(VB).expect("there");
+    let held = vbucket.hold_up_commits();
+    to_point(&mut *job, "compact-before-rename");
+    drop(held);
+    to_end(&mut *job, SMALL).expect("no failure");
+}

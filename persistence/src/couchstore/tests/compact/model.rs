@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 
 use checkpoint::{Item, Operation, Seqno, VBucketState};
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig};
 use crate::disk::{Disk, MemoryDisk};
 use crate::{Batch, Budget, CompactionRequest, Engine, Job, Progress, ScanLimit, Snapshot};
 
 use super::super::model::{Change, Model, by_seqno, change, item};
+use super::super::naive::{is_tombstone, last_of_collections};
 use super::super::support::{VB, contents, dir, open_with, state};
 
 /// Little memory to sort in, so that rows go through temporary files.
@@ -61,11 +63,6 @@ struct Running {
     purged: u64,
 }
 
-/// In the indexes an abort is a deleted prepare.
-fn is_tombstone(item: &Item) -> bool {
-    item.deleted || item.operation == Operation::Abort
-}
-
 impl World {
     fn engine(&self) -> &Couchstore {
         self.engine.as_ref().expect("open")
@@ -102,10 +99,11 @@ impl World {
         let mut running = Running { job: job.expect("begun"), gives_up: Vec::new(), purged: 0 };
         // What the first step finds is what counts.
         self.work_on(&mut running, 0);
+        let last = last_of_collections(self.model.values());
         for item in self.model.values().filter(|item| item.seqno.0 != self.seqno) {
             let seqno = item.seqno.0;
             if is_tombstone(item) {
-                if upto.is_some_and(|upto| seqno <= upto) {
+                if upto.is_some_and(|upto| seqno <= upto) && !last.contains(&seqno) {
                     running.purged = running.purged.max(seqno);
                     running.gives_up.push(seqno);
                 }
@@ -193,11 +191,16 @@ fn check(steps: &[Step]) -> u64 {
     world.compactions
 }
 
+/// The same cases in every run: how many of them get to the end of a compaction is no matter of luck.
+fn runner(cases: u32) -> TestRunner {
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
 #[test]
 fn few_keys_beside_a_compaction() {
     let compactions = std::cell::Cell::new(0);
-    let config = ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() };
-    proptest::test_runner::TestRunner::new(config)
+    runner(160)
         .run(&prop::collection::vec(step(12), 1..80), |steps| {
             compactions.set(compactions.get() + check(&steps));
             Ok(())
@@ -215,8 +218,7 @@ fn many_keys_beside_a_compaction() {
         ],
         1..20,
     );
-    let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
-    proptest::test_runner::TestRunner::new(config)
+    runner(24)
         .run(&strategy, |steps| {
             check(&steps);
             Ok(())

@@ -1,0 +1,169 @@
+//! Building both indexes of what was copied: first by id, from the rows sorted by key; then by seqno, from those of them
+//! that count, sorted again.
+//!
+//! E29. Of a key that was copied more than once the newest row counts; the bodies of the others are in the file for nothing.
+//! E13. In what one commit held no key and no seqno is there twice: if one is, the source is damaged, and refused.
+
+use bytes::Bytes;
+use checkpoint::Seqno;
+
+use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::names;
+use crate::couchstore::reduce::Tree;
+use crate::couchstore::tip::Tip;
+use crate::couchstore::{by_id, by_seqno};
+use crate::{Budget, EngineError};
+
+use super::build::Builder;
+use super::files::Create;
+use super::sort::{Sorted, Sorter};
+use super::target::Target;
+
+/// Building the indexes.
+#[derive(Debug)]
+pub(super) struct Indexing {
+    pass: Pass,
+    builder: Builder,
+    /// Up to here a key is there once.
+    first_high: Seqno,
+    pub(super) done: u64,
+    pub(super) of: u64,
+}
+
+#[derive(Debug)]
+enum Pass {
+    ById {
+        rows: Sorted,
+        /// The newest row of its key so far, with its value in the index.
+        newest: Option<(DocInfo, Bytes)>,
+        by_seqno: Box<Sorter>,
+    },
+    BySeqno {
+        rows: Sorted,
+    },
+    Over,
+}
+
+impl Indexing {
+    /// Of the rows that went into a sorter by key.
+    pub(super) fn new(by_id: Sorter, sort_bytes: usize, first_high: Seqno) -> Result<Self, EngineError> {
+        // Each row is taken in by one index and then by the other.
+        let of = by_id.pushed().saturating_mul(2);
+        let by_seqno = Box::new(Sorter::new(sort_bytes, by_id.next_run()));
+        let pass = Pass::ById { rows: by_id.finish()?, newest: None, by_seqno };
+        Ok(Self { pass, builder: Builder::new(Tree::ById), first_high, done: 0, of })
+    }
+
+    /// Indexes as many rows as the budget allows; whether those were all. Then both indexes and the local documents are
+    /// those of `tip`.
+    pub(super) fn step(
+        &mut self,
+        tip: &Tip,
+        target: &mut Target,
+        create: Create<'_>,
+        mut budget: Budget,
+    ) -> Result<bool, EngineError> {
+        loop {
+            let row = match &mut self.pass {
+                Pass::ById { rows, .. } | Pass::BySeqno { rows } => rows.next()?,
+                Pass::Over => None,
+            };
+            let Some((key, value)) = row else {
+                if self.end_pass(target, create)? {
+                    target.build_locals(tip)?;
+                    return Ok(true);
+                }
+                continue;
+            };
+            let bytes = (key.len() + value.len()) as u64;
+            self.done += 1;
+            match self.pass {
+                Pass::ById { .. } => self.row_by_id(tip, target, create, &key, value)?,
+                Pass::BySeqno { .. } | Pass::Over => self.row_by_seqno(tip, target, key, value)?,
+            }
+            if !budget.spend(bytes) {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn row_by_id(
+        &mut self,
+        tip: &Tip,
+        target: &mut Target,
+        create: Create<'_>,
+        key: &Bytes,
+        value: Bytes,
+    ) -> Result<(), EngineError> {
+        let Pass::ById { newest, by_seqno, .. } = &mut self.pass else { return Ok(()) };
+        let info = by_id::decode(key, &value).ok_or_else(|| tip.corrupt_row(Tree::ById))?;
+        match newest {
+            Some((known, _)) if known.id == info.id => {
+                if known.seqno == info.seqno || known.seqno.max(info.seqno) <= self.first_high {
+                    let what = format!("key {} is there twice", key.escape_ascii());
+                    return Err(tip.source.corrupt(tip.position, what));
+                }
+                if info.seqno > known.seqno {
+                    *newest = Some((info, value));
+                }
+                // One row less by seqno.
+                self.of = self.of.saturating_sub(1);
+                Ok(())
+            }
+            _ => match newest.replace((info, value)) {
+                Some(row) => take_in(&mut self.builder, by_seqno, target, create, row),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn row_by_seqno(
+        &mut self,
+        tip: &Tip,
+        target: &mut Target,
+        key: Bytes,
+        value: Bytes,
+    ) -> Result<(), EngineError> {
+        if self.builder.push(&mut target.out, key, value)? {
+            return Ok(());
+        }
+        Err(tip.source.corrupt(tip.position, "a seqno is there twice"))
+    }
+
+    /// An index has all its rows: ends it; whether it was the last one.
+    fn end_pass(&mut self, target: &mut Target, create: Create<'_>) -> Result<bool, EngineError> {
+        match std::mem::replace(&mut self.pass, Pass::Over) {
+            Pass::ById { newest, mut by_seqno, .. } => {
+                if let Some(row) = newest {
+                    take_in(&mut self.builder, &mut by_seqno, target, create, row)?;
+                }
+                let builder = std::mem::replace(&mut self.builder, Builder::new(Tree::BySeqno));
+                target.header.by_id = builder.finish(&mut target.out)?;
+                self.pass = Pass::BySeqno { rows: by_seqno.finish()? };
+                Ok(false)
+            }
+            Pass::BySeqno { .. } => {
+                let builder = std::mem::replace(&mut self.builder, Builder::new(Tree::Local));
+                target.header.by_seqno = builder.finish(&mut target.out)?;
+                Ok(true)
+            }
+            Pass::Over => Ok(true),
+        }
+    }
+}
+
+/// Adds the newest row of a key to the one index, and to what will be in the other.
+fn take_in(
+    by_id: &mut Builder,
+    by_seqno: &mut Sorter,
+    target: &mut Target,
+    create: Create<'_>,
+    (info, value): (DocInfo, Bytes),
+) -> Result<(), EngineError> {
+    target.count(&info);
+    by_seqno.push(by_seqno::key(info.seqno), by_seqno::encode(&info), &mut |run| {
+        create(&names::run(&target.out.source().path, run))
+    })?;
+    // Rows come sorted, and of each key one.
+    by_id.push(&mut target.out, info.id, value).map(|_| ())
+}

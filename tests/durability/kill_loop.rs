@@ -1,0 +1,127 @@
+//! SIGKILL again and again, of a process that commits, compacts, purges and rolls back on real files: what it
+//! acknowledged is there, what was in flight is there as a whole or not at all, and the next process goes on from that.
+//!
+//! When it is killed is drawn by the number of things it has done: the moment is chance, but no clock. What it does
+//! follows from the seed, which a failure tells.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use checkpoint::{Seqno, Vbid};
+use persistence::couchstore::Couchstore;
+use persistence::disk::OsDisk;
+use persistence::{Engine, ScanLimit};
+use support::killing::{self, Act, CONFIG, Contents, Expected, VBS, read_lines};
+use tempfile::TempDir;
+
+/// Things done before the kill, at most.
+const DONE_MAX: u64 = 120;
+
+/// Runs the writer until it has said so often that something is done; all whole lines it said until it was dead.
+fn run_and_kill(dir: &Path, seed: u64, done: u64) -> Vec<String> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_store-writer"))
+        .args([dir.to_str().expect("a temporary directory"), &seed.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    let (mut lines, mut left) = (Vec::new(), done);
+    loop {
+        let mut line = String::new();
+        let read = out.read_line(&mut line).expect("readable");
+        if read == 0 || !line.ends_with('\n') {
+            break;
+        }
+        left -= u64::from(left > 0 && line.starts_with("did"));
+        lines.push(line.trim_end().to_owned());
+        if left == 0 {
+            // Again after the last line, when it is dead already: that is no error.
+            child.kill().expect("SIGKILL");
+        }
+    }
+    let status = child.wait().expect("waited for");
+    assert_eq!(status.signal(), Some(9), "it was killed, it did not end");
+    lines
+}
+
+fn open(dir: &Path) -> Couchstore {
+    let (engine, report) = Couchstore::open(Arc::new(OsDisk::new()), dir, CONFIG).expect("opens");
+    assert_eq!(report.unreadable, []);
+    engine
+}
+
+fn contents(engine: &Couchstore, vb: Vbid) -> (u64, Contents) {
+    assert_eq!(engine.check(vb).expect("readable"), [""; 0], "vBucket {vb}");
+    let snapshot = engine.snapshot(vb).expect("there");
+    let slice = snapshot.scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE).expect("readable");
+    let items = slice.items.into_iter().map(|item| (item.seqno.0, item));
+    (snapshot.high().0, items.collect())
+}
+
+/// What came of the rounds.
+#[derive(Debug, Default)]
+struct Tally {
+    done: usize,
+    in_flight: usize,
+    in_flight_and_there: usize,
+    rolled_back: usize,
+    purged: usize,
+    compacted: bool,
+}
+
+fn rounds(rounds: u64, seed: u64) -> Tally {
+    let home = TempDir::new().expect("a directory");
+    let dir = home.path().join("store");
+    let engine = open(&dir);
+    VBS.iter().for_each(|&vb| engine.create(vb).expect("new"));
+    drop(engine);
+    let mut expected: BTreeMap<Vbid, Expected> = VBS.map(|vb| (vb, Expected::default())).into();
+    let (mut state, mut tally) = (seed, Tally::default());
+    for round in 0..rounds {
+        let child_seed = killing::draw(&mut state, u64::MAX);
+        let lines = run_and_kill(&dir, child_seed, 1 + killing::draw(&mut state, DONE_MAX));
+        let (done, in_flight) = read_lines(&lines);
+        for &(act, result) in &done {
+            let vb = expected.get_mut(&act.vb()).expect("one of both");
+            *vb = vb.after(act, result);
+            tally.rolled_back += usize::from(matches!(act, Act::Rollback { .. }));
+            tally.purged += usize::from(matches!(act, Act::Purge { .. }));
+        }
+        tally.done += done.len();
+        tally.in_flight += usize::from(in_flight.is_some());
+        let engine = open(&dir);
+        for vb in VBS {
+            let (high, found) = contents(&engine, vb);
+            let possible = expected[&vb].possible(in_flight.filter(|act| act.vb() == vb));
+            let is = possible.iter().rposition(|possible| possible.is(high, &found));
+            let what = format!("seed {seed}, round {round}, vBucket {vb}, in flight {in_flight:?}");
+            let is = is.unwrap_or_else(|| panic!("{what}: {high} is nothing that was done"));
+            tally.in_flight_and_there += usize::from(is > 0);
+            expected.insert(vb, possible[is].clone());
+        }
+        // Files that were never compacted are all of revision 1.
+        tally.compacted |= !dir.join("0.couch.1").exists();
+    }
+    tally
+}
+
+/// Guards all that is acknowledged against the death of its process, whatever it is at.
+#[test]
+fn killed_again_and_again() {
+    let tally = rounds(12, 1);
+    assert!(tally.compacted && tally.rolled_back > 0 && tally.purged > 0, "{tally:?}");
+}
+
+/// The same for long.
+#[test]
+#[ignore = "takes minutes"]
+fn killed_five_hundred_times() {
+    let tally = rounds(500, 2);
+    println!("{tally:?}");
+    assert!(tally.in_flight_and_there > 0 && tally.in_flight_and_there < tally.in_flight, "{tally:?}");
+}

@@ -1,0 +1,264 @@
+//! What the process that is killed does, and what its store must hold then.
+//!
+//! The process says what it is about to do, a line each, and after it what came of it. So whoever has read all whole
+//! lines knows what was acknowledged, and the one thing that was in flight.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
+use persistence::couchstore::{CompactionConfig, CouchstoreConfig};
+
+/// The vBuckets written to.
+pub const VBS: [Vbid; 2] = [Vbid(0), Vbid(1)];
+
+/// Files are compacted often, with all that belongs to it.
+pub const CONFIG: CouchstoreConfig = CouchstoreConfig {
+    compaction: CompactionConfig {
+        fragmentation_percent: Some(40),
+        file_bytes_min: 64 << 10,
+        sync_bytes: 16 << 10,
+        sort_bytes: 2 << 10,
+        purge_age_seconds: None,
+    },
+    ..CouchstoreConfig::DEFAULT
+};
+
+/// A number that looks like chance: the next of a sequence that `state` is the place in.
+pub fn draw(state: &mut u64, below: u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)) % below
+}
+
+/// One thing done to a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// The batch of [`items`].
+    Commit {
+        /// Whose.
+        vb: Vbid,
+        /// The vBucket's high seqno before.
+        high: u64,
+        /// What the items are drawn from.
+        seed: u64,
+    },
+    /// Purges tombstones.
+    Purge {
+        /// Whose.
+        vb: Vbid,
+        /// Up to there.
+        upto: u64,
+    },
+    /// Rolls back.
+    Rollback {
+        /// Who.
+        vb: Vbid,
+        /// To there or before.
+        to: u64,
+    },
+}
+
+impl Act {
+    /// The next one, of a vBucket with that high seqno.
+    pub fn draw(state: &mut u64, vb: Vbid, high: u64) -> Self {
+        match draw(state, 24) {
+            0 | 1 => Self::Purge { vb, upto: high.saturating_sub(draw(state, 60)) },
+            2 => Self::Rollback { vb, to: high.saturating_sub(draw(state, 12)) },
+            _ => Self::Commit { vb, high, seed: draw(state, u64::MAX) },
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let name = words.next()?;
+        let vb = Vbid(words.next()?.parse().ok()?);
+        let number = words.next()?.parse().ok()?;
+        match name {
+            "commit" => Some(Self::Commit { vb, high: number, seed: words.next()?.parse().ok()? }),
+            "purge" => Some(Self::Purge { vb, upto: number }),
+            "rollback" => Some(Self::Rollback { vb, to: number }),
+            _ => None,
+        }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn vb(self) -> Vbid {
+        match self {
+            Self::Commit { vb, .. } | Self::Purge { vb, .. } | Self::Rollback { vb, .. } => vb,
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Commit { vb, high, seed } => write!(f, "commit {vb} {high} {seed}"),
+            Self::Purge { vb, upto } => write!(f, "purge {vb} {upto}"),
+            Self::Rollback { vb, to } => write!(f, "rollback {vb} {to}"),
+        }
+    }
+}
+
+/// The items of a commit on top of `high`.
+#[must_use]
+pub fn items(high: u64, seed: u64) -> Vec<Item> {
+    let mut state = seed;
+    let count = 1 + draw(&mut state, 12);
+    let item = |n| {
+        let key = Key::new(format!("key-{}", draw(&mut state, 60)).as_bytes());
+        let item = match draw(&mut state, 4) {
+            0 => Item::deletion(key),
+            _ => {
+                let length = draw(&mut state, 1500) as usize;
+                let noise = std::iter::repeat_with(|| draw(&mut state, 256) as u8);
+                Item::mutation(key, noise.take(length).collect::<Bytes>())
+            }
+        };
+        Item { seqno: Seqno(high + n), ..item }
+    };
+    (1..=count).map(item).collect()
+}
+
+/// What is committed with them.
+#[must_use]
+pub fn state(high: u64) -> VBucketState {
+    let log = FailoverLog::new(VbUuid(9));
+    VBucketState { snapshot_end: Seqno(high), ..VBucketState::new(State::Active, log) }
+}
+
+/// What a vBucket holds, by seqno.
+pub type Contents = BTreeMap<u64, Item>;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Stage {
+    high: u64,
+    /// The highest tombstone purged from this history.
+    purge: u64,
+    /// Shared: there are many stages.
+    contents: Arc<Contents>,
+}
+
+impl Stage {
+    /// Takes tombstones away.
+    fn purge(&mut self, upto: u64) {
+        let high = self.high;
+        let gone = |seqno: u64, item: &Item| item.deleted && seqno <= upto && seqno != high;
+        let highest = self.contents.iter().filter(|&(&s, item)| gone(s, item)).map(|(&s, _)| s).max();
+        Arc::make_mut(&mut self.contents).retain(|&seqno, item| !gone(seqno, item));
+        self.purge = self.purge.max(highest.unwrap_or_default());
+    }
+}
+
+/// A rollback goes back over fewer: by seqnos it asks for the last few, and files are compacted every some ten commits.
+const STAGES_MAX: usize = 400;
+
+/// What a vBucket must hold: its commits, the newest last.
+#[derive(Clone, Debug)]
+pub struct Expected(Vec<Stage>);
+
+impl Default for Expected {
+    fn default() -> Self {
+        Self(vec![Stage::default()])
+    }
+}
+
+impl Expected {
+    fn now(&self) -> Stage {
+        self.0.last().cloned().unwrap_or_default()
+    }
+
+    /// After a thing that was done, of which this came: a seqno.
+    ///
+    /// # Panics
+    /// If that can't have come of it.
+    #[must_use]
+    pub fn after(&self, act: Act, result: u64) -> Self {
+        let mut next = self.clone();
+        match act {
+            Act::Commit { high, seed, .. } => {
+                let mut stage = self.now();
+                assert_eq!(stage.high, high, "it commits on top of what is there: {act}");
+                let contents = Arc::make_mut(&mut stage.contents);
+                for item in items(high, seed) {
+                    contents.retain(|_, old| old.key != item.key);
+                    stage.high = item.seqno.0;
+                    contents.insert(item.seqno.0, item);
+                }
+                assert_eq!(stage.high, result, "{act}");
+                next.0.push(stage);
+            }
+            Act::Purge { upto, .. } => {
+                let mut stage = self.now();
+                stage.purge(upto);
+                assert_eq!(stage.purge, result, "{act}");
+                next.0.push(stage);
+            }
+            Act::Rollback { to, .. } => {
+                assert!(result <= to, "{act} went to {result}");
+                if result < self.now().high {
+                    let found = self.0.iter().rposition(|stage| stage.high == result);
+                    next.0.truncate(found.expect("a commit it had") + 1);
+                    let mut stage = next.now();
+                    stage.purge(self.now().purge);
+                    next.0.push(stage);
+                }
+            }
+        }
+        let old = next.0.len().saturating_sub(STAGES_MAX);
+        next.0.drain(..old);
+        next
+    }
+
+    /// All that a thing in flight may have come to, with what there is if nothing came of it.
+    #[must_use]
+    pub fn possible(&self, in_flight: Option<Act>) -> Vec<Self> {
+        let with = match in_flight {
+            None => Vec::new(),
+            Some(act @ Act::Commit { high, seed, .. }) => {
+                vec![self.after(act, high + items(high, seed).len() as u64)]
+            }
+            Some(act @ Act::Purge { upto, .. }) => {
+                let mut stage = self.now();
+                stage.purge(upto);
+                vec![self.after(act, stage.purge)]
+            }
+            // A compaction may have left out any of them.
+            Some(act @ Act::Rollback { to, .. }) => {
+                let highs = self.0.iter().map(|stage| stage.high).filter(|&high| high <= to);
+                highs.map(|high| self.after(act, high)).collect()
+            }
+        };
+        std::iter::once(self.clone()).chain(with).collect()
+    }
+
+    /// Whether the vBucket is as it must be.
+    #[must_use]
+    pub fn is(&self, high: u64, contents: &Contents) -> bool {
+        let now = self.now();
+        (now.high, &*now.contents) == (high, contents)
+    }
+}
+
+/// What was done, with what came of it, and what was in flight: of the whole lines a process wrote.
+///
+/// # Panics
+/// If they make no sense.
+#[must_use]
+pub fn read_lines(said: &[String]) -> (Vec<(Act, u64)>, Option<Act>) {
+    let (mut done, mut in_flight) = (Vec::new(), None);
+    for line in said {
+        match (line.split_once(' ').expect("two words at least"), in_flight.take()) {
+            (("do", act), None) => in_flight = Some(Act::parse(act).expect("an act")),
+            (("did", result), Some(act)) => done.push((act, result.parse().expect("a seqno"))),
+            // It could not be done, and nothing has changed.
+            (("not", _), Some(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    (done, in_flight)
+}
