@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{CheckpointError, Flush, Item, ReadLimit, Seqno, VBucket, VBucketState, Vbid};
+use checkpoint::{CheckpointError, Flush, Item, ReadLimit, Seqno, State, VBucket, VBucketState, Vbid};
 
 use crate::{Batch, Committed, Engine, EngineError};
 
@@ -97,7 +97,12 @@ impl Flusher {
                 flush.commit();
                 continue;
             }
-            let state = vbucket.state_with(flush.batch(), &before.state);
+            let mut state = vbucket.state_with(flush.batch(), &before.state);
+            let is_state_alone = flush.batch().items().all(|item| item.operation.namespace().is_none());
+            if is_state_alone && state.state == State::Active {
+                // Half a snapshot that a promoted copy had has become a part of its own history.
+                (state.snapshot_start, state.snapshot_end) = (before.high, before.high);
+            }
             flushes.push(VBucketFlush { vb: vbucket.id(), flush, state, on_disk: before.high });
         }
         Ok(FlushGroup { flushes })

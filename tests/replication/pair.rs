@@ -79,7 +79,7 @@ impl Pair {
                 Action::ToProducer(0, bytes) => self.to_active.send(&bytes),
                 Action::ToConsumer(1, bytes) => self.to_replica.send(&bytes),
                 Action::WakeSender(1) => self.is_sender_due = true,
-                Action::WakeFlusher => {}
+                Action::WakeFlusher | Action::Written { .. } => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -1,4 +1,5 @@
-use checkpoint::{FailoverLog, State, VbUuid};
+use bytes::Bytes;
+use checkpoint::{FailoverLog, Key, State, VbUuid};
 
 use super::*;
 

@@ -28,6 +28,7 @@ mod connections;
 mod leadership;
 mod machines;
 mod moves;
+mod picture;
 mod strikes;
 
 pub use client::{Observer, Progress, Silent};
@@ -79,6 +80,8 @@ pub struct World {
     pub(super) managers: Verdict,
     /// `None` where nothing is to go wrong.
     pub(super) chaos: Option<Chaos>,
+    /// The event after which nothing happens any more, where somebody wants to look.
+    stop_at: Option<u64>,
     pub(super) links: Links,
     pub(super) clock: Clock<Due>,
     rng: SimRng,
@@ -118,6 +121,7 @@ impl World {
             order: PersistenceOrder::default(),
             managers: managers::verdict(),
             chaos,
+            stop_at: None,
             links: Links::default(),
             clock: Clock::default(),
             rng,
@@ -152,7 +156,9 @@ impl World {
     }
 
     fn run_due(&mut self, observer: &mut dyn Observer) -> Result<(), SimError> {
-        while let Some(due) = self.clock.advance() {
+        while self.stop_at != Some(self.figures.events)
+            && let Some(due) = self.clock.advance()
+        {
             self.figures.events += 1;
             if self.is_out_of_time() {
                 break;

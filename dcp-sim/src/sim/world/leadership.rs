@@ -68,15 +68,17 @@ impl World {
         }
     }
 
-    /// Gives a vBucket to the best of its replicas; `false` if none may have it now.
-    pub(super) fn fail_over(&mut self, vb: Vbid) -> bool {
+    /// Gives a vBucket to the best of its replicas; `false` if none may have it now. It follows nobody from now on, so that
+    /// nothing takes from it what made it the best.
+    pub(super) fn fail_over(&mut self, vb: Vbid) -> Result<bool, SimError> {
         let candidates = self.topology.replicas(vb).filter_map(|node| Some((self.merit(node, vb)?, node)));
         // Of two that are as good the first.
         let best = candidates.max_by_key(|&(merit, node)| (merit, std::cmp::Reverse(node)));
-        let Some((_, node)) = best else { return false };
+        let Some((_, node)) = best else { return Ok(false) };
         self.topology.promote(vb, node);
+        self.assign_role(node, vb)?;
         self.reconcile_soon();
-        true
+        Ok(true)
     }
 
     /// How much of the vBucket's history a copy has whole; `None` if it must not become active.

@@ -38,11 +38,7 @@ pub(in crate::sim) enum Undo {
 impl World {
     /// A fault of that kind strikes, and the next one is drawn.
     pub(super) fn strike(&mut self, kind: FaultKind) -> Result<(), SimError> {
-        let Some(chaos) = self.chaos.as_mut().filter(|chaos| chaos.calm_micros.is_none()) else {
-            return Ok(());
-        };
-        let next = chaos.plan.next(kind);
-        self.clock.schedule(next, Due::Strike(kind));
+        self.strike_later(kind);
         let has_struck = match kind {
             FaultKind::Delay | FaultKind::SlowConsumer => self.slow_down(kind),
             FaultKind::Disconnect => self.disconnect()?,
@@ -243,8 +239,11 @@ impl World {
         }
         let served: Vec<_> =
             self.topology.vbuckets().filter(|&vb| self.topology.active(vb) == node).collect();
-        let given = served.into_iter().filter(|&vb| self.fail_over(vb)).count();
-        Ok(given > 0)
+        let mut is_given = false;
+        for vb in served {
+            is_given |= self.fail_over(vb)?;
+        }
+        Ok(is_given)
     }
 
     fn move_something(&mut self) -> bool {
