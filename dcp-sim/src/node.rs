@@ -15,10 +15,12 @@ use persistence::{BackfillOutcome, BackfillStep, CommittedGroup, FlushGroup, Flu
 
 use crate::consumer::{Consumer, ConsumerEvent};
 use crate::producer::Producer;
+use crate::wire::StreamEndReason;
 
 mod documents;
 mod error;
 mod partitions;
+mod prepares;
 mod streams;
 
 pub use documents::{Document, Documents};
@@ -75,6 +77,8 @@ pub enum Event {
         /// What the step gave.
         outcome: BackfillOutcome,
     },
+    /// Now and then, so that connections notice when nobody is there.
+    Tick,
     /// Tombstones up to there were purged from the vBucket's disk.
     Purged {
         /// The vBucket.
@@ -104,6 +108,15 @@ pub enum Action {
     WakeFlusher,
     /// Come back with [`Event::SendDue`].
     WakeSender(NodeId),
+    /// The consumer on that node has every prepare up to there, as durable as it must be.
+    Prepared {
+        /// Where the consumer is.
+        peer: NodeId,
+        /// The vBucket.
+        vb: Vbid,
+        /// The last of them.
+        seqno: Seqno,
+    },
     /// A vBucket is durable up to there.
     Persisted {
         /// The vBucket.
@@ -249,6 +262,7 @@ impl Node {
             Event::FlushDone(group) => self.flushed(group, &mut actions)?,
             Event::SendDue { peer } => self.send(peer, &mut actions)?,
             Event::Backfilled { peer, outcome } => self.backfilled(peer, outcome, &mut actions)?,
+            Event::Tick => self.tick(now, &mut actions)?,
             Event::Purged { vb, seqno } => {
                 let purged = self.purged.entry(vb).or_default();
                 *purged = seqno.max(*purged);
@@ -312,7 +326,17 @@ impl Node {
         for vb in self.partitions.take_changed() {
             self.queued(vb, actions);
         }
-        match events.into_iter().find(|event| !matches!(event, ConsumerEvent::StreamOpened(_))) {
+        // A message that was refused is the producer's to judge.
+        let goes_on = |event: &ConsumerEvent| {
+            matches!(
+                event,
+                ConsumerEvent::StreamOpened(_)
+                    | ConsumerEvent::StateSet { .. }
+                    | ConsumerEvent::Refused { .. }
+                    | ConsumerEvent::StreamEnded { reason: StreamEndReason::Ok, .. }
+            )
+        };
+        match events.into_iter().find(|event| !goes_on(event)) {
             Some(event) => Err(NodeError::StreamStopped { peer, event }),
             None => Ok(()),
         }
@@ -338,6 +362,7 @@ impl Node {
         for Flushed { vb, result } in self.flusher.finish(group) {
             let persisted = result?;
             actions.push(Action::Persisted { vb, seqno: persisted.seqno, items: persisted.items });
+            self.prepared(vb, persisted.prepared, actions)?;
             if persisted.more {
                 self.dirty.insert(vb);
             }

@@ -44,6 +44,8 @@ pub struct Flushed {
 pub struct Persisted {
     /// Everything up to this seqno is durable.
     pub seqno: Seqno,
+    /// Every prepare up to this one is as durable here as it must be.
+    pub prepared: Seqno,
     /// Items written: revisions that a newer one in the same batch replaced are not.
     pub items: usize,
     /// Whether the persistence cursor has more already.
@@ -109,7 +111,8 @@ impl Flusher {
             let more = flush.batch().more();
             flush.commit();
             let progress = Progress { state, high: committed.high };
-            let persisted = Persisted { seqno: progress.high, items: committed.items, more };
+            let prepared = progress.state.high_prepared_seqno;
+            let persisted = Persisted { seqno: progress.high, prepared, items: committed.items, more };
             self.progress.insert(vb, progress);
             persisted
         });

@@ -6,3 +6,4 @@ mod pair;
 mod resume;
 mod seeds;
 mod splits;
+mod takeover;

@@ -249,6 +249,8 @@ impl World {
                 Action::WakeSender(peer) => {
                     self.clock.schedule(GATHER_MICROS, Due::Node(node, Event::SendDue { peer }));
                 }
+                // No client here waits for a durable write.
+                Action::Prepared { .. } => {}
                 Action::Persisted { vb, seqno, items } => self.persisted(node, vb, seqno, items)?,
             }
         }

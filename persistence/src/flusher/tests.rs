@@ -68,7 +68,10 @@ fn a_key_is_written_once_with_its_newest_revision() {
     rig.set("b", "two");
     rig.set("a", "three");
     let flushed = rig.flush();
-    assert_eq!(persisted(&flushed), Some(Persisted { seqno: Seqno(3), items: 2, more: false }));
+    assert_eq!(
+        persisted(&flushed),
+        Some(Persisted { seqno: Seqno(3), prepared: Seqno::ZERO, items: 2, more: false })
+    );
     assert_eq!(rig.stored("a"), Some((3, Bytes::from_static(b"three"))));
     assert_eq!(rig.flusher.persisted_seqno(VB), Some(Seqno(3)));
 }
@@ -158,7 +161,10 @@ fn a_change_of_state_alone_is_committed() {
     rig.flush();
     rig.vbucket.set_state(State::Replica, None).expect("allowed");
     let flushed = rig.flush();
-    assert_eq!(persisted(&flushed), Some(Persisted { seqno: Seqno(1), items: 0, more: false }));
+    assert_eq!(
+        persisted(&flushed),
+        Some(Persisted { seqno: Seqno(1), prepared: Seqno::ZERO, items: 0, more: false })
+    );
     let state = rig.engine.snapshot(VB).expect("there").state().cloned().expect("committed");
     assert_eq!((state.state, state.snapshot_end), (State::Replica, Seqno(1)));
 }
