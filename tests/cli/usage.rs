@@ -22,6 +22,13 @@ fn nonsense_is_refused() {
         &["run", "--workload", "uniform", "--keys", "0"],
         &["run", "--workload", "uniform", "--value-bytes", "20971521"],
         &["run", "--workload", "uniform", "--ops", "-1"],
+        &["run", "--workload", "uniform", "--faults", "flood"],
+        &["run", "--workload", "uniform", "--duration", "1s"],
+        &["run", "--workload", "uniform", "--profile", "calm", "--duration", "1"],
+        &["run", "--workload", "uniform", "--profile", "calm", "--data", "/nowhere"],
+        &["run", "--git", ".", "--seeds", "2"],
+        &["run", "--workload", "uniform", "--seeds", "0"],
+        &["replay", "--workload", "uniform", "--shrink", "--until", "5"],
         &["script"],
         &["completions", "cmd"],
     ] {

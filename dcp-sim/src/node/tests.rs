@@ -3,6 +3,8 @@ use checkpoint::{FailoverLog, Key, State, VbUuid};
 
 use super::*;
 
+mod engine;
+
 const VB: Vbid = Vbid(0);
 
 fn node(state: State) -> Node {

@@ -45,7 +45,7 @@ pub(super) enum Due {
     /// The client writes its next batch.
     Client,
     /// Something happens to a node, if it is still of that incarnation.
-    Node(NodeId, u32, Event),
+    Node(NodeId, u32, Box<Event>),
     /// Bytes arrive at an end of a connection.
     Arrive { link: LinkId, to_consumer: bool },
     /// An end of a connection learns that it is lost.
@@ -172,7 +172,7 @@ impl World {
         match due {
             Due::Client => self.client(observer),
             Due::Node(node, incarnation, event) if self.is_incarnation(node, incarnation) => {
-                self.step(node, event)
+                self.step(node, *event)
             }
             Due::Compact(node, incarnation) if self.is_incarnation(node, incarnation) => {
                 self.compact_on(node)
@@ -204,7 +204,7 @@ impl World {
     /// Has something happen to a node later, unless it goes down before.
     fn schedule(&mut self, node: NodeId, delay_micros: u64, event: Event) {
         if let Some(host) = self.hosts.get(node) {
-            self.clock.schedule(delay_micros, Due::Node(node, host.incarnation, event));
+            self.clock.schedule(delay_micros, Due::Node(node, host.incarnation, Box::new(event)));
         }
     }
 
@@ -231,7 +231,9 @@ impl World {
                 Action::WakeFlusher => self.schedule(node, GATHER_MICROS, Event::FlushDue),
                 Action::WakeSender(peer) => self.schedule(node, GATHER_MICROS, Event::SendDue { peer }),
                 Action::Later(micros, event) => self.schedule(node, micros, *event),
-                Action::Written { .. } => {}
+                // No client here waits for a durable write.
+                Action::Written { .. } | Action::Prepared { .. } => {}
+                Action::StateSet { vb, state } => self.state_set(node, vb, state)?,
                 Action::Persisted { vb, seqno, whole, items } => {
                     self.persisted(node, vb, (seqno, whole), items)?;
                 }

@@ -38,6 +38,8 @@ pub(in crate::sim) struct Chaos {
     /// Nodes that nobody can reach, with how many reasons there are for each.
     pub(super) cut_off: BTreeMap<NodeId, usize>,
     pub(super) is_reconcile_due: bool,
+    /// vBuckets that are being taken over, and by whom.
+    pub(super) taking_over: BTreeMap<Vbid, NodeId>,
     /// Until then faults strike.
     ends_micros: u64,
     /// When the last fault was, once that is over.
@@ -65,6 +67,7 @@ impl Chaos {
             rng: SimRng::stream(seed, STREAM),
             cut_off: BTreeMap::new(),
             is_reconcile_due: false,
+            taking_over: BTreeMap::new(),
             ends_micros: 0,
             calm_micros: None,
             memory: memory::verdict(),
