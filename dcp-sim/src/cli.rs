@@ -20,9 +20,11 @@ mod dump;
 mod faults;
 mod inspect;
 mod recover;
+mod replay;
 mod run;
 mod script;
 mod seeds;
+mod shrink;
 mod store;
 
 /// How a command ended.
@@ -103,6 +105,8 @@ struct Cli {
 enum Command {
     /// Simulate a cluster that takes in a source of writes, and prove that every copy is right.
     Run(run::RunArguments),
+    /// Run a simulation again, up to an event, and show what is there then.
+    Replay(replay::ReplayArguments),
     /// Run scenario files and compare their outputs.
     Script(script::ScriptArguments),
     /// Show what a store's files hold and how much of them is live.
@@ -128,6 +132,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::Script(arguments) => script::script(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Dump(arguments) => dump::dump(&arguments),

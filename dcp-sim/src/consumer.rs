@@ -1,134 +1,56 @@
 //! The receiving side of a connection: a producer's streams in, snapshots applied to replica vBuckets. No I/O, no
 //! clock.
 //!
-//! The host hands over the bytes that arrive ([`Consumer::receive`]), asks for streams ([`Consumer::request_stream`])
-//! and takes bytes to send ([`Consumer::take_output`]). What always holds (`docs/invariants.md`, S5 to S7): an item is
-//! applied only to the stream it was requested for, inside the snapshot last announced; every byte that counts is
-//! acknowledged, at the latest when half the buffer is used up.
+//! The host hands over the bytes that arrive ([`Consumer::receive`]), asks for streams ([`Consumer::request_stream`],
+//! [`Consumer::take_over`]), says what became durable ([`Consumer::prepared`]) and how late it is ([`Consumer::tick`]), and
+//! takes bytes to send ([`Consumer::take_output`]). What always holds (`docs/invariants.md`, S5 to S7, S15): an item is applied
+//! only to the stream it was requested for, inside the snapshot last announced; what is not is answered with its status and
+//! changes nothing; every byte that counts is acknowledged, at the latest when half the buffer is used up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{
-    FailoverLog, FailoverLogError, Item, ResumePoint, Seqno, SnapshotMarker, VBucketError, Vbid,
-};
+use checkpoint::{FailoverLog, ResumePoint, Seqno, Vbid};
 
+use crate::silence::Silence;
 use crate::wire::{
-    Command, Control, Frame, KeyForm, Message, Opcode, Open, OpenFlags, Reply, Request, Response, Status,
-    StreamEndReason, StreamRequest, StreamRequestFlags, WireError,
+    Command, Frame, Head, KeyForm, MarkerFlags, Message, Opcode, Reply, Request, Response, Status,
+    StreamRequest, StreamRequestFlags,
 };
 
 mod ack;
+mod error;
+mod negotiation;
+mod replicas;
+
+pub use error::ConsumerError;
+pub use replicas::{ConsumerEvent, Replicas};
 
 use ack::Acknowledgements;
-
-/// Where what arrives is applied.
-pub trait Replicas {
-    /// A stream was opened: these are its vBucket's branches now.
-    ///
-    /// # Errors
-    /// If the node has no such vBucket.
-    fn adopt_failover_log(&mut self, vb: Vbid, log: FailoverLog) -> Result<(), VBucketError>;
-
-    /// A snapshot begins, or goes on.
-    ///
-    /// # Errors
-    /// If the vBucket refuses it.
-    fn apply_marker(&mut self, vb: Vbid, marker: SnapshotMarker) -> Result<(), VBucketError>;
-
-    /// An item of the snapshot.
-    ///
-    /// # Errors
-    /// If the vBucket refuses it.
-    fn apply_item(&mut self, vb: Vbid, item: Item) -> Result<(), VBucketError>;
-}
-
-/// What a host must act upon.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConsumerEvent {
-    /// A stream is open.
-    StreamOpened(Vbid),
-    /// The vBucket must give up everything after that seqno, and then ask again.
-    Rollback {
-        /// The vBucket.
-        vb: Vbid,
-        /// The last seqno it may keep.
-        seqno: Seqno,
-    },
-    /// A stream was refused.
-    StreamRefused {
-        /// The vBucket.
-        vb: Vbid,
-        /// Why.
-        status: Status,
-    },
-    /// A stream is over.
-    StreamEnded {
-        /// The vBucket.
-        vb: Vbid,
-        /// Why.
-        reason: StreamEndReason,
-    },
-}
-
-/// Why a connection must be closed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConsumerError {
-    /// Bytes that are no frames or no messages.
-    #[error("the producer's bytes make no sense: {0}")]
-    Wire(#[from] WireError),
-    /// A message that belongs to no stream of ours.
-    #[error("{opcode} for vBucket {vb} with opaque {opaque:#x} belongs to no stream")]
-    NoSuchStream {
-        /// The command.
-        opcode: Opcode,
-        /// The vBucket it names.
-        vb: Vbid,
-        /// The opaque it carries.
-        opaque: u32,
-    },
-    /// A message that only consumers send.
-    #[error("{opcode} is not what a producer sends")]
-    Unexpected {
-        /// The command.
-        opcode: Opcode,
-    },
-    /// The producer refused something no stream can go without.
-    #[error("{opcode} was refused: {status}")]
-    Refused {
-        /// What was asked.
-        opcode: Opcode,
-        /// The answer.
-        status: Status,
-    },
-    /// A branch list that is none.
-    #[error("vBucket {vb}: {source}")]
-    FailoverLog {
-        /// The vBucket.
-        vb: Vbid,
-        /// What is wrong with it.
-        source: FailoverLogError,
-    },
-    /// The replica refused what the stream brought: it breaks the snapshot.
-    #[error(transparent)]
-    Replica(#[from] VBucketError),
-}
+use negotiation::Granted;
+use replicas::status_of;
 
 /// One vBucket's stream, as its consumer knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PassiveStream {
-    Requested { opaque: u32 },
-    Open { opaque: u32 },
+#[derive(Clone, Copy, Debug)]
+struct PassiveStream {
+    opaque: u32,
+    is_open: bool,
+    /// End of the last snapshot, if its marker is to be answered once it is whole.
+    unanswered: Option<Seqno>,
+    /// The last prepare the producer was told to be durable here.
+    prepared: Seqno,
 }
 
 /// The consumer of one connection.
 #[derive(Debug)]
 pub struct Consumer {
     streams: BTreeMap<Vbid, PassiveStream>,
+    /// Requests in whose place others were made before they were answered.
+    given_up: BTreeSet<u32>,
     next_opaque: u32,
+    granted: Granted,
     acknowledgements: Acknowledgements,
+    silence: Silence,
     input: BytesMut,
     output: Vec<u8>,
 }
@@ -142,26 +64,15 @@ impl Consumer {
     pub fn new(name: &str, buffer_bytes: u32) -> Result<Self, ConsumerError> {
         let mut consumer = Self {
             streams: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             next_opaque: 1,
+            granted: Granted::default(),
             acknowledgements: Acknowledgements::new(buffer_bytes),
+            silence: Silence::default(),
             input: BytesMut::new(),
             output: Vec::new(),
         };
-        let flags = OpenFlags::PRODUCER.with(OpenFlags::INCLUDE_XATTRS).with(OpenFlags::INCLUDE_DELETE_TIMES);
-        let open = Open { flags, name: Bytes::copy_from_slice(name.as_bytes()), options: Bytes::new() };
-        consumer.ask(Vbid(0), Command::Open(open))?;
-        let buffer = buffer_bytes.to_string();
-        for (key, value) in [
-            ("enable_noop", "true"),
-            ("supports_cursor_dropping_vulcan", "true"),
-            ("connection_buffer_size", buffer.as_str()),
-            ("max_marker_version", "2.2"),
-            ("enable_expiry_opcode", "true"),
-        ] {
-            let (key, value) = (key.as_bytes(), value.as_bytes());
-            let control = Control { key: Bytes::copy_from_slice(key), value: Bytes::copy_from_slice(value) };
-            consumer.ask(Vbid(0), Command::Control(control))?;
-        }
+        consumer.negotiate(name, buffer_bytes)?;
         Ok(consumer)
     }
 
@@ -170,18 +81,48 @@ impl Consumer {
     /// # Errors
     /// If the request can't be sent.
     pub fn request_stream(&mut self, vb: Vbid, from: ResumePoint) -> Result<(), ConsumerError> {
-        let request = StreamRequest {
-            flags: StreamRequestFlags::NONE,
-            start: from.seqno,
-            end: Seqno::MAX,
-            uuid: from.uuid,
-            snapshot_start: from.snapshot_start,
-            snapshot_end: from.snapshot_end,
-            filter: Bytes::new(),
-        };
-        let opaque = self.ask(vb, Command::StreamRequest(request))?;
-        self.streams.insert(vb, PassiveStream::Requested { opaque });
+        self.request(vb, from, StreamRequestFlags::NONE)
+    }
+
+    /// The same, and to be handed the vBucket over in the end.
+    ///
+    /// # Errors
+    /// If the request can't be sent.
+    pub fn take_over(&mut self, vb: Vbid, from: ResumePoint) -> Result<(), ConsumerError> {
+        self.request(vb, from, StreamRequestFlags::TAKEOVER)
+    }
+
+    /// Asks for the end of a vBucket's stream, if there is one. What is under way until the answer is still applied.
+    ///
+    /// # Errors
+    /// If the request can't be sent.
+    pub fn close_stream(&mut self, vb: Vbid) -> Result<(), ConsumerError> {
+        if self.streams.contains_key(&vb) {
+            self.ask(vb, Command::CloseStream)?;
+        }
         Ok(())
+    }
+
+    /// Every prepare of the vBucket up to there is as durable here as it must be. The producer is told, once for each seqno,
+    /// if it wants to know.
+    ///
+    /// # Errors
+    /// If it can't be sent.
+    pub fn prepared(&mut self, vb: Vbid, seqno: Seqno) -> Result<(), ConsumerError> {
+        let Some(stream) = self.streams.get_mut(&vb).filter(|stream| stream.is_open) else { return Ok(()) };
+        if self.granted.sync_writes && seqno > stream.prepared {
+            stream.prepared = seqno;
+            self.ask(vb, Command::SeqnoAck(seqno))?;
+        }
+        Ok(())
+    }
+
+    /// Says how late it is, in nanoseconds; the host does so now and then.
+    ///
+    /// # Errors
+    /// [`ConsumerError::Silent`] when nothing came for so long that the connection must be dead.
+    pub fn tick(&mut self, now: u64) -> Result<(), ConsumerError> {
+        self.silence.tick(now).map_err(|nanos| ConsumerError::Silent { nanos })
     }
 
     /// Takes bytes from the producer and applies what they bring. Answers wait for [`Consumer::take_output`].
@@ -193,17 +134,22 @@ impl Consumer {
         bytes: &[u8],
         replicas: &mut impl Replicas,
     ) -> Result<Vec<ConsumerEvent>, ConsumerError> {
+        self.silence.broken();
         self.input.extend_from_slice(bytes);
         let mut events = Vec::new();
         while let Some(frame) = Frame::decode(&mut self.input)? {
-            match Message::decode(&frame)? {
-                Message::Request(request) => {
-                    let counted = request.flow_control_bytes();
-                    events.extend(self.request(&request, replicas)?);
-                    self.acknowledge(counted)?;
+            let counted = crate::wire::flow_control_bytes(&frame);
+            match (Message::decode(&frame), frame.head) {
+                (Ok(Message::Request(request)), _) => events.extend(self.take(&request, replicas)?),
+                (Ok(Message::Response(response)), _) => events.extend(self.response(&response, replicas)?),
+                // A command of another time, or one that only Couchbase's own nodes know: it is refused, the next is sound.
+                (Err(error), Head::Request(_)) => {
+                    let status = error.status().ok_or(error)?;
+                    self.respond(&Response::status(frame.opcode, frame.opaque, status))?;
                 }
-                Message::Response(response) => events.extend(self.response(&response, replicas)?),
+                (Err(error), Head::Response(_)) => return Err(error.into()),
             }
+            self.acknowledge(counted)?;
         }
         Ok(events)
     }
@@ -215,33 +161,93 @@ impl Consumer {
 
     fn request(
         &mut self,
+        vb: Vbid,
+        from: ResumePoint,
+        flags: StreamRequestFlags,
+    ) -> Result<(), ConsumerError> {
+        let request = StreamRequest {
+            flags,
+            start: from.seqno,
+            end: Seqno::MAX,
+            uuid: from.uuid,
+            snapshot_start: from.snapshot_start,
+            snapshot_end: from.snapshot_end,
+            filter: Bytes::new(),
+        };
+        let opaque = self.ask(vb, Command::StreamRequest(request))?;
+        let (is_open, prepared) = (false, Seqno::ZERO);
+        let before = self.streams.insert(vb, PassiveStream { opaque, is_open, unanswered: None, prepared });
+        self.given_up.extend(before.filter(|stream| !stream.is_open).map(|stream| stream.opaque));
+        Ok(())
+    }
+
+    /// A request of the producer: part of a stream, or about the connection.
+    fn take(
+        &mut self,
         request: &Request,
         replicas: &mut impl Replicas,
     ) -> Result<Option<ConsumerEvent>, ConsumerError> {
+        let vb = request.vb;
         match &request.command {
             Command::Noop => {
                 self.respond(&Response::to(request, Status::SUCCESS))?;
                 return Ok(None);
             }
+            command if !command.opcode().is_stream_message() => {
+                return Err(ConsumerError::Unexpected { opcode: command.opcode() });
+            }
+            _ => {}
+        }
+        let applied = self.require_stream(request).and_then(|()| match &request.command {
             Command::SnapshotMarker(marker) => {
-                self.require_stream(request)?;
-                replicas.apply_marker(request.vb, marker.to_snapshot())?;
+                replicas.apply_marker(vb, marker.to_snapshot()).map_err(|error| status_of(&error))
+            }
+            Command::StreamEnd(_) => Ok(()),
+            Command::SeqnoAdvanced(seqno) => replicas.advance(vb, *seqno).map_err(|error| status_of(&error)),
+            Command::SetVBucketState(state) => {
+                replicas.set_state(vb, *state).map_err(|error| status_of(&error))
+            }
+            _ => match request.to_item(KeyForm::Collections) {
+                Ok(item) => replicas.apply_item(vb, item).map_err(|error| status_of(&error)),
+                Err(error) => Err(error.status().unwrap_or(Status::INVALID)),
+            },
+        });
+        if let Err(status) = applied {
+            self.respond(&Response::to(request, status))?;
+            return Ok(Some(ConsumerEvent::Refused { vb, status }));
+        }
+        self.applied(request)
+    }
+
+    /// What follows from a message that was applied.
+    fn applied(&mut self, request: &Request) -> Result<Option<ConsumerEvent>, ConsumerError> {
+        let vb = request.vb;
+        match &request.command {
+            Command::SnapshotMarker(marker) => {
+                let end = Some(marker.end).filter(|_| marker.flags.contains(MarkerFlags::ACK));
+                if let Some(stream) = self.streams.get_mut(&vb) {
+                    stream.unanswered = end;
+                }
+                Ok(None)
             }
             Command::StreamEnd(reason) => {
-                self.require_stream(request)?;
-                self.streams.remove(&request.vb);
-                return Ok(Some(ConsumerEvent::StreamEnded { vb: request.vb, reason: *reason }));
+                self.streams.remove(&vb);
+                Ok(Some(ConsumerEvent::StreamEnded { vb, reason: *reason }))
             }
-            Command::Mutation(_)
-            | Command::Deletion(_)
-            | Command::Expiration(_)
-            | Command::SystemEvent(_) => {
-                self.require_stream(request)?;
-                replicas.apply_item(request.vb, request.to_item(KeyForm::Collections)?)?;
+            Command::SetVBucketState(state) => {
+                self.respond(&Response::to(request, Status::SUCCESS))?;
+                Ok(Some(ConsumerEvent::StateSet { vb, state: *state }))
             }
-            command => return Err(ConsumerError::Unexpected { opcode: command.opcode() }),
+            command => {
+                if let (Some(stream), Some(seqno)) = (self.streams.get_mut(&vb), command.seqno())
+                    && stream.unanswered.take_if(|end| *end <= seqno).is_some()
+                {
+                    let marker = Opcode::DCP_SNAPSHOT_MARKER;
+                    self.respond(&Response::status(marker, request.opaque, Status::SUCCESS))?;
+                }
+                Ok(None)
+            }
         }
-        Ok(None)
     }
 
     fn response(
@@ -249,22 +255,37 @@ impl Consumer {
         response: &Response,
         replicas: &mut impl Replicas,
     ) -> Result<Option<ConsumerEvent>, ConsumerError> {
-        let (opcode, status) = (response.reply.opcode(), response.reply.status());
-        if opcode != Opcode::DCP_STREAM_REQ {
-            // Options a producer does not know are options we can do without; an open it refuses is the end.
-            let is_fatal = opcode == Opcode::DCP_OPEN && !status.is_success();
-            return if is_fatal { Err(ConsumerError::Refused { opcode, status }) } else { Ok(None) };
+        let (opcode, status, opaque) = (response.reply.opcode(), response.reply.status(), response.opaque);
+        match opcode {
+            Opcode::DCP_STREAM_REQ => {}
+            Opcode::DCP_OPEN if !status.is_success() => {
+                return Err(ConsumerError::Refused { opcode, status });
+            }
+            Opcode::DCP_CONTROL => {
+                self.granted.take(response);
+                return Ok(None);
+            }
+            _ => return Ok(None),
         }
-        let requested = PassiveStream::Requested { opaque: response.opaque };
-        let stream = self.streams.iter().find(|(_, stream)| **stream == requested).map(|(&vb, _)| vb);
-        let vb =
-            stream.ok_or(ConsumerError::NoSuchStream { opcode, vb: Vbid(0), opaque: response.opaque })?;
+        if self.given_up.remove(&opaque) {
+            return Ok(None);
+        }
+        let asked = |(_, stream): &(&Vbid, &PassiveStream)| stream.opaque == opaque && !stream.is_open;
+        let vb = self.streams.iter().find(asked).map(|(&vb, _)| vb);
+        let vb = vb.ok_or(ConsumerError::NoSuchRequest { opaque })?;
         match &response.reply {
             Reply::StreamAccepted(entries) => {
                 let log = FailoverLog::from_entries(entries.clone());
                 let log = log.map_err(|source| ConsumerError::FailoverLog { vb, source })?;
-                replicas.adopt_failover_log(vb, log)?;
-                self.streams.insert(vb, PassiveStream::Open { opaque: response.opaque });
+                if let Err(error) = replicas.adopt_failover_log(vb, log) {
+                    // There is nothing to apply it to any more.
+                    self.streams.remove(&vb);
+                    self.ask(vb, Command::CloseStream)?;
+                    return Ok(Some(ConsumerEvent::StreamRefused { vb, status: status_of(&error) }));
+                }
+                if let Some(stream) = self.streams.get_mut(&vb) {
+                    stream.is_open = true;
+                }
                 Ok(Some(ConsumerEvent::StreamOpened(vb)))
             }
             Reply::Rollback(seqno) => {
@@ -278,13 +299,15 @@ impl Consumer {
         }
     }
 
-    fn require_stream(&self, request: &Request) -> Result<(), ConsumerError> {
-        let open = PassiveStream::Open { opaque: request.opaque };
-        if self.streams.get(&request.vb) == Some(&open) {
-            return Ok(());
+    /// The stream that a message says it belongs to, or what is wrong with that.
+    fn require_stream(&self, request: &Request) -> Result<(), Status> {
+        let no_stream = if self.granted.v7_statuses { Status::STREAM_NOT_FOUND } else { Status::NOT_FOUND };
+        let another = if self.granted.v7_statuses { Status::OPAQUE_MISMATCH } else { Status::EXISTS };
+        match self.streams.get(&request.vb).filter(|stream| stream.is_open) {
+            None => Err(no_stream),
+            Some(stream) if stream.opaque != request.opaque => Err(another),
+            Some(_) => Ok(()),
         }
-        let (opcode, vb, opaque) = (request.command.opcode(), request.vb, request.opaque);
-        Err(ConsumerError::NoSuchStream { opcode, vb, opaque })
     }
 
     fn acknowledge(&mut self, bytes: u32) -> Result<(), ConsumerError> {

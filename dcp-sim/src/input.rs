@@ -27,6 +27,14 @@ pub struct Change {
     pub value: Option<Bytes>,
 }
 
+impl Change {
+    /// Bytes of its key and value.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 /// Writes that belong together, in order. It may be empty: a commit need not change a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeBatch {

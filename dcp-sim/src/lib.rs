@@ -12,5 +12,6 @@ pub mod node;
 pub mod producer;
 pub mod report;
 pub mod script;
+mod silence;
 pub mod sim;
 pub mod wire;

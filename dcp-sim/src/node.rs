@@ -32,6 +32,7 @@ mod lifecycle;
 mod memory;
 mod observation;
 mod partitions;
+mod prepares;
 mod stored;
 mod streams;
 mod write;
@@ -198,13 +199,14 @@ impl Node {
             Event::ConsumerGone { peer } => self.consumer_gone(peer),
             Event::ProducerGone { peer } => self.producer_gone(peer),
             Event::FlushDue => self.flush(&mut actions)?,
-            Event::FlushDone(group) => self.flushed(group, &mut actions),
+            Event::FlushDone(group) => self.flushed(group, &mut actions)?,
             Event::EngineDone(done) => self.engine_done(done, &mut actions)?,
             Event::Retry(call) => self.call(call, &mut actions),
             Event::SendDue { peer } => self.send(peer, &mut actions)?,
             Event::Backfilled { peer, connection, outcome } => {
                 self.backfilled((peer, connection), outcome, &mut actions)?;
             }
+            Event::Tick => self.tick(now, &mut actions)?,
             Event::Purged { vb, seqno } => self.purged(vb, seqno),
             Event::Create { vb, uuid } => self.create(vb, uuid, &mut actions)?,
             Event::Drop { vb } => self.drop_vbucket(vb, &mut actions)?,

@@ -12,30 +12,32 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::{Bytes, BytesMut};
 use checkpoint::{Seqno, VBucket, Vbid};
 
-use crate::wire::{Command, Frame, Message, Reply, Request, Response, Status, StreamEndReason};
+use crate::wire::{Command, Frame, Message, Request, Response, StreamEndReason};
 
 mod active_stream;
 mod backfill;
 mod control;
 mod error;
+mod filter;
 mod flow_control;
+mod heartbeat;
+mod requests;
 mod rollback;
 mod stream_key;
 mod stream_request;
 mod translate;
+mod turns;
 
 pub use backfill::{BackfillOutcome, BackfillStep};
 pub use error::ProducerError;
 pub use flow_control::FlowControl;
 pub use rollback::{ClientPosition, History, rollback_to};
 
-use active_stream::{ActiveStream, Turn};
+use active_stream::ActiveStream;
 use backfill::Backfills;
 use control::Options;
+use heartbeat::Heartbeat;
 use stream_key::StreamKey;
-
-/// What a stream sends in its turn, when others wait for theirs.
-const TURN_BYTES: usize = 16 * 1024;
 
 /// The vBuckets a producer may stream from.
 pub trait Partitions {
@@ -47,6 +49,24 @@ pub trait Partitions {
 
     /// Everything up to this seqno is on its disk.
     fn persisted_seqno(&self, vb: Vbid) -> Seqno;
+}
+
+/// What a host must act upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProducerEvent {
+    /// The vBucket is being handed over: it must die here, and say so by [`Producer::notify`].
+    TakenOver {
+        /// The vBucket.
+        vb: Vbid,
+    },
+    /// The consumer has every prepare of the vBucket up to there, as durable as it must be.
+    Prepared {
+        /// The vBucket.
+        vb: Vbid,
+        /// The last of them.
+        seqno: Seqno,
+    },
 }
 
 /// The producer of one connection.
@@ -61,6 +81,10 @@ pub struct Producer {
     flow: FlowControl,
     streams: BTreeMap<StreamKey, ActiveStream>,
     backfills: Backfills,
+    /// The last messages of streams that were ended.
+    farewells: VecDeque<Request>,
+    heartbeat: Heartbeat,
+    events: Vec<ProducerEvent>,
     /// Streams that may have something to send, each once, in the order they became so.
     ready: VecDeque<StreamKey>,
     is_ready: BTreeSet<StreamKey>,
@@ -82,6 +106,9 @@ impl Producer {
             flow: FlowControl::default(),
             streams: BTreeMap::new(),
             backfills: Backfills::default(),
+            farewells: VecDeque::new(),
+            heartbeat: Heartbeat::default(),
+            events: Vec::new(),
             ready: VecDeque::new(),
             is_ready: BTreeSet::new(),
             read: BTreeSet::new(),
@@ -95,14 +122,12 @@ impl Producer {
     /// # Errors
     /// When the connection must be closed; call [`Producer::close`] then.
     pub fn receive(&mut self, bytes: &[u8], partitions: &impl Partitions) -> Result<(), ProducerError> {
+        self.heartbeat.silence.broken();
         self.input.extend_from_slice(bytes);
         while let Some(frame) = Frame::decode(&mut self.input)? {
             match Message::decode(&frame) {
                 Ok(Message::Request(request)) => self.request(&request, partitions)?,
-                // Nothing we send asks for an answer yet.
-                Ok(Message::Response(response)) => {
-                    return Err(ProducerError::Unexpected { opcode: response.reply.opcode() });
-                }
+                Ok(Message::Response(response)) => self.answered(&response)?,
                 Err(error) => {
                     let status = error.status().ok_or(error)?;
                     self.respond(&Response::status(frame.opcode, frame.opaque, status))?;
@@ -121,10 +146,15 @@ impl Producer {
     }
 
     /// Ends every stream of a vBucket: its state changed, it was rolled back, or the host knows another reason. What was
-    /// not sent yet is not sent any more. Returns as [`Producer::notify`].
+    /// not sent yet is not sent any more. A stream that hands the vBucket over goes on when that has died. Returns as
+    /// [`Producer::notify`].
     pub fn end_streams(&mut self, vb: Vbid, reason: StreamEndReason, partitions: &impl Partitions) -> bool {
-        let ended: Vec<_> = self.streams_of(vb).map(|(&key, _)| key).collect();
-        ended.into_iter().filter(|&key| self.end_stream(key, reason, partitions)).count() > 0
+        let vbucket = partitions.vbucket(vb).filter(|_| reason == StreamEndReason::StateChanged);
+        let is_expected = |stream: &ActiveStream| vbucket.is_some_and(|vbucket| stream.expects(vbucket));
+        let ended = self.streams_of(vb).filter(|(_, stream)| !is_expected(stream));
+        let ended: Vec<_> = ended.map(|(&key, _)| key).collect();
+        let has_ended = ended.into_iter().filter(|&key| self.end_stream(key, reason, partitions)).count() > 0;
+        self.notify(vb) || has_ended
     }
 
     /// Ends every stream: the host is about to close the connection, once what [`Producer::poll`] gives is sent.
@@ -133,6 +163,24 @@ impl Producer {
         for key in ended {
             self.end_stream(key, reason, partitions);
         }
+    }
+
+    /// What happened since the last call that the host must act upon, in order.
+    pub fn take_events(&mut self) -> Vec<ProducerEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Says how late it is, in nanoseconds; the host does so now and then, at least as often as no-operations are due. Ask
+    /// [`Producer::has_more`] afterwards.
+    ///
+    /// # Errors
+    /// [`ProducerError::Silent`] when nothing came for so long that the connection must be dead.
+    pub fn tick(&mut self, now: u64) -> Result<(), ProducerError> {
+        self.heartbeat.silence.tick(now).map_err(|nanos| ProducerError::Silent { nanos })?;
+        if let Some(opaque) = self.heartbeat.due(now, &self.options) {
+            Request::new(Vbid(0), opaque, Command::Noop).encode(&mut self.output)?;
+        }
+        Ok(())
     }
 
     /// What is to be run on the engine, each step once, in any order. The host brings the outcomes to
@@ -174,9 +222,14 @@ impl Producer {
         budget_bytes: usize,
     ) -> Result<Bytes, ProducerError> {
         while self.output.len() < budget_bytes && self.flow.may_send() {
-            let Some(key) = self.ready.pop_front() else { break };
-            self.is_ready.remove(&key);
-            self.send_from(key, partitions, budget_bytes)?;
+            if let Some(farewell) = self.farewells.pop_front() {
+                self.send(&farewell)?;
+            } else if let Some(key) = self.ready.pop_front() {
+                self.is_ready.remove(&key);
+                self.send_from(key, partitions, budget_bytes)?;
+            } else {
+                break;
+            }
         }
         Ok(Bytes::from(std::mem::take(&mut self.output)))
     }
@@ -184,7 +237,8 @@ impl Producer {
     /// Whether there is something to send that flow control lets pass.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        !self.output.is_empty() || (!self.ready.is_empty() && self.flow.may_send())
+        let is_waiting = !self.farewells.is_empty() || !self.ready.is_empty();
+        !self.output.is_empty() || (is_waiting && self.flow.may_send())
     }
 
     /// The vBuckets that were read from since the last call: what their cursors have passed may be expelled.
@@ -200,6 +254,7 @@ impl Producer {
             }
         }
         self.backfills.clear();
+        self.farewells.clear();
         self.ready.clear();
         self.is_ready.clear();
     }
@@ -216,114 +271,6 @@ impl Producer {
         self.flow
     }
 
-    fn request(&mut self, request: &Request, partitions: &impl Partitions) -> Result<(), ProducerError> {
-        match &request.command {
-            Command::Open(open) => {
-                let options = Options::opened(open.flags).filter(|_| !self.is_open);
-                let status = if options.is_some() { Status::SUCCESS } else { Status::INVALID };
-                if let Some(options) = options {
-                    (self.is_open, self.options) = (true, options);
-                    self.client_name = open.name.clone();
-                }
-                self.respond(&Response::to(request, status))
-            }
-            command if !self.is_open => Err(ProducerError::Unexpected { opcode: command.opcode() }),
-            Command::Control(control) => {
-                let status = self.options.set(control, &mut self.flow);
-                self.respond(&Response::to(request, status))
-            }
-            Command::StreamRequest(wanted) => self.open_stream(request, wanted, partitions),
-            Command::CloseStream => self.close_stream(request, partitions),
-            Command::GetFailoverLog => match partitions.vbucket(request.vb) {
-                Some(vbucket) => {
-                    let entries = vbucket.failover_log().entries().to_vec();
-                    let reply = Reply::FailoverLog { opcode: request.command.opcode(), entries };
-                    self.respond(&Response { opaque: request.opaque, reply })
-                }
-                None => self.respond(&Response::to(request, Status::NOT_MY_VBUCKET)),
-            },
-            Command::BufferAck(bytes) => {
-                self.flow.acknowledged(*bytes);
-                Ok(())
-            }
-            command => Err(ProducerError::Unexpected { opcode: command.opcode() }),
-        }
-    }
-
-    fn close_stream(&mut self, request: &Request, partitions: &impl Partitions) -> Result<(), ProducerError> {
-        let key = StreamKey { vb: request.vb, id: None };
-        if !self.streams.contains_key(&key) {
-            return self.respond(&Response::to(request, Status::NOT_FOUND));
-        }
-        self.respond(&Response::to(request, Status::SUCCESS))?;
-        self.end_stream(key, StreamEndReason::Closed, partitions);
-        if !self.options.end_on_close {
-            self.streams.remove(&key);
-        }
-        Ok(())
-    }
-
-    /// Lets one stream send until it has nothing left, its turn is over, the budget is used up or flow control holds it
-    /// back.
-    fn send_from(
-        &mut self,
-        key: StreamKey,
-        partitions: &impl Partitions,
-        budget_bytes: usize,
-    ) -> Result<(), ProducerError> {
-        let Some(mut stream) = self.streams.remove(&key) else { return Ok(()) };
-        let Some(vbucket) = partitions.vbucket(key.vb) else {
-            // It went without a word. Its cursor went with it.
-            return self.send(&stream.farewell(StreamEndReason::StateChanged));
-        };
-        self.read.insert(key.vb);
-        let turn_ends = self.output.len().saturating_add(TURN_BYTES);
-        let has_more = loop {
-            let is_turn_over = self.output.len() >= turn_ends && !self.ready.is_empty();
-            if is_turn_over || self.output.len() >= budget_bytes || !self.flow.may_send() {
-                break true;
-            }
-            match stream.next(vbucket, &self.options)? {
-                Turn::Message(message) => self.send(&message)?,
-                Turn::Backfill => {
-                    self.backfills.want(key, stream.read_seqno(), self.options.backfills_max());
-                    break false;
-                }
-                Turn::ReadOn(scan) => {
-                    self.backfills.read_on(key, scan);
-                    break false;
-                }
-                Turn::Nothing => break false,
-            }
-        };
-        if stream.is_over() {
-            stream.close(vbucket);
-            self.backfills.release(key, self.options.backfills_max());
-            return Ok(());
-        }
-        self.streams.insert(key, stream);
-        if has_more {
-            self.make_ready(key);
-        }
-        Ok(())
-    }
-
-    /// Its last message is its end; its cursor and its scan are given up at once.
-    fn end_stream(&mut self, key: StreamKey, reason: StreamEndReason, partitions: &impl Partitions) -> bool {
-        self.backfills.release(key, self.options.backfills_max());
-        let Some(stream) = self.streams.get_mut(&key) else { return false };
-        stream.end(reason);
-        if let Some(vbucket) = partitions.vbucket(key.vb) {
-            stream.close(vbucket);
-        }
-        self.make_ready(key)
-    }
-
-    fn streams_of(&self, vb: Vbid) -> impl Iterator<Item = (&StreamKey, &ActiveStream)> {
-        let first = StreamKey { vb, id: None };
-        self.streams.range(first..).take_while(move |(key, _)| key.vb == vb)
-    }
-
     fn send(&mut self, request: &Request) -> Result<(), ProducerError> {
         request.encode(&mut self.output)?;
         self.flow.sent(request.flow_control_bytes());
@@ -332,14 +279,6 @@ impl Producer {
 
     fn respond(&mut self, response: &Response) -> Result<(), ProducerError> {
         Ok(response.encode(&mut self.output)?)
-    }
-
-    fn make_ready(&mut self, key: StreamKey) -> bool {
-        let became_ready = self.is_ready.insert(key);
-        if became_ready {
-            self.ready.push_back(key);
-        }
-        became_ready
     }
 }
 

@@ -37,7 +37,7 @@ pub use error::{Part, WireError};
 pub use flow_control::flow_control_bytes;
 pub use frame::{Frame, Head};
 pub use framing::StreamId;
-pub use item::{DeletionForm, ItemFormat, KeyForm};
+pub use item::{DeletionForm, ItemFormat, KeyForm, system_event};
 pub use message::{
     Abort, Command, Commit, Control, Deletion, Event, Expiration, Marker, MarkerFlags, MarkerForm, Message,
     Mutation, Open, OpenFlags, Prepare, Reply, Request, Response, StreamEndReason, StreamRequest,

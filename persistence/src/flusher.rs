@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{CheckpointError, Flush, Item, ReadLimit, Seqno, VBucket, VBucketState, Vbid};
+use checkpoint::{CheckpointError, Flush, Item, ReadLimit, Seqno, State, VBucket, VBucketState, Vbid};
 
 use crate::{Batch, Committed, Engine, EngineError};
 
@@ -20,11 +20,14 @@ use crate::{Batch, Committed, Engine, EngineError};
 pub struct Flusher {
     limit: ReadLimit,
     progress: BTreeMap<Vbid, Progress>,
+    /// vBuckets attached so far: what was flushed for one is nothing to another of its number.
+    attached: u64,
 }
 
 /// What is durable of one vBucket.
 #[derive(Clone, Debug)]
 struct Progress {
+    attachment: u64,
     state: VBucketState,
     high: Seqno,
 }
@@ -44,6 +47,8 @@ pub struct Flushed {
 pub struct Persisted {
     /// Everything up to this seqno is durable.
     pub seqno: Seqno,
+    /// Every prepare up to this one is as durable here as it must be.
+    pub prepared: Seqno,
     /// Items written: revisions that a newer one in the same batch replaced are not.
     pub items: usize,
     /// Whether the persistence cursor has more already.
@@ -54,13 +59,14 @@ impl Flusher {
     /// A flusher that reads at most about `limit` from a vBucket at once.
     #[must_use]
     pub fn new(limit: ReadLimit) -> Self {
-        Self { limit, progress: BTreeMap::new() }
+        Self { limit, progress: BTreeMap::new(), attached: 0 }
     }
 
     /// Takes a vBucket on, or anew after its store was reopened: `state` and `high` are what the engine has of it.
     /// What the engine shows to be there is not written again.
     pub fn attach(&mut self, vb: Vbid, state: VBucketState, high: Seqno) {
-        self.progress.insert(vb, Progress { state, high });
+        self.attached += 1;
+        self.progress.insert(vb, Progress { attachment: self.attached, state, high });
     }
 
     /// Forgets a vBucket.
@@ -97,25 +103,38 @@ impl Flusher {
                 flush.commit();
                 continue;
             }
-            let state = vbucket.state_with(flush.batch(), &before.state);
-            flushes.push(VBucketFlush { vb: vbucket.id(), flush, state, on_disk: before.high });
+            let mut state = vbucket.state_with(flush.batch(), &before.state);
+            let is_state_alone = flush.batch().items().all(|item| item.operation.namespace().is_none());
+            if is_state_alone && state.state == State::Active {
+                // Half a snapshot that a promoted copy had has become a part of its own history.
+                (state.snapshot_start, state.snapshot_end) = (before.high, before.high);
+            }
+            let (attachment, on_disk) = (before.attachment, before.high);
+            flushes.push(VBucketFlush { vb: vbucket.id(), attachment, flush, state, on_disk });
         }
         Ok(FlushGroup { flushes })
     }
 
-    /// Takes note of what a commit did, and tells the managers.
+    /// Takes note of what a commit did, and tells the managers. A vBucket that was detached meanwhile, or attached anew,
+    /// is left out: what was written is not its own.
     pub fn finish(&mut self, group: CommittedGroup) -> Vec<Flushed> {
-        let flushed = group.0.into_iter().map(|(flush, result)| self.finish_one(flush, result));
-        flushed.collect()
+        let is_current = |flusher: &Self, flush: &VBucketFlush| {
+            let progress = flusher.progress.get(&flush.vb);
+            progress.is_some_and(|progress| progress.attachment == flush.attachment)
+        };
+        let flushed = group.0.into_iter();
+        let current = flushed.filter(|(flush, _)| is_current(self, flush)).collect::<Vec<_>>();
+        current.into_iter().map(|(flush, result)| self.finish_one(flush, result)).collect()
     }
 
     fn finish_one(&mut self, done: VBucketFlush, result: Result<Committed, EngineError>) -> Flushed {
-        let VBucketFlush { vb, flush, state, .. } = done;
+        let VBucketFlush { vb, attachment, flush, state, .. } = done;
         let result = result.map(|committed| {
             let more = flush.batch().more();
             flush.commit();
-            let progress = Progress { state, high: committed.high };
-            let persisted = Persisted { seqno: progress.high, items: committed.items, more };
+            let progress = Progress { attachment, state, high: committed.high };
+            let prepared = progress.state.high_prepared_seqno;
+            let persisted = Persisted { seqno: progress.high, prepared, items: committed.items, more };
             self.progress.insert(vb, progress);
             persisted
         });
@@ -127,6 +146,7 @@ impl Flusher {
 #[derive(Debug)]
 struct VBucketFlush {
     vb: Vbid,
+    attachment: u64,
     flush: Flush,
     state: VBucketState,
     on_disk: Seqno,

@@ -6,9 +6,10 @@ use support::git::Repository;
 
 use super::DCP_SIM;
 
-const COMMANDS: [&[&str]; 9] = [
+const COMMANDS: [&[&str]; 10] = [
     &[],
     &["run"],
+    &["replay"],
     &["script"],
     &["inspect"],
     &["dump"],

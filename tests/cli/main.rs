@@ -7,6 +7,7 @@ mod compact;
 mod determinism;
 mod dump;
 mod encrypted;
+mod faults;
 mod git;
 mod help;
 mod input;

@@ -25,6 +25,13 @@ fn nonsense_is_refused() {
         &["run", "--workload", "etc", "--value-bytes", "5"],
         &["run", "--workload", "zippydb", "--keys", "5"],
         &["run", "--workload", "zippydb", "--ops", "67108865"],
+        &["run", "--workload", "uniform", "--faults", "flood"],
+        &["run", "--workload", "uniform", "--duration", "1s"],
+        &["run", "--workload", "uniform", "--profile", "calm", "--duration", "1"],
+        &["run", "--workload", "uniform", "--profile", "calm", "--data", "/nowhere"],
+        &["run", "--git", ".", "--seeds", "2"],
+        &["run", "--workload", "uniform", "--seeds", "0"],
+        &["replay", "--workload", "uniform", "--shrink", "--until", "5"],
         &["script"],
         &["completions", "cmd"],
     ] {

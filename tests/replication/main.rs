@@ -2,7 +2,9 @@
 //! and what would be wrong is noticed.
 
 mod broken;
+mod faults;
 mod pair;
 mod resume;
 mod seeds;
 mod splits;
+mod takeover;

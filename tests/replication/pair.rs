@@ -67,6 +67,12 @@ impl Pair {
         self.carry_out(actions);
     }
 
+    /// The replica asks for the vBucket itself.
+    pub(crate) fn take_over(&mut self, vb: u16) {
+        let actions = self.replica.take_over(0, Vbid(vb)).expect("it follows");
+        self.carry_out(actions);
+    }
+
     pub(crate) fn write(&mut self, vb: u16, key: &[u8], value: Option<Bytes>) {
         let event = Event::Write { vb: Vbid(vb), key: Key::new(key), value };
         let actions = self.active.step(event, 1_000).expect("active");
@@ -79,7 +85,7 @@ impl Pair {
                 Action::ToProducer(0, bytes) => self.to_active.send(&bytes),
                 Action::ToConsumer(1, bytes) => self.to_replica.send(&bytes),
                 Action::WakeSender(1) => self.is_sender_due = true,
-                Action::WakeFlusher => {}
+                Action::WakeFlusher | Action::Written { .. } | Action::StateSet { .. } => {}
                 other => panic!("{other:?}"),
             }
         }

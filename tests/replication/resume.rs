@@ -71,6 +71,14 @@ impl Replicas for Recorder {
         self.documents.apply(&item);
         Ok(())
     }
+
+    fn advance(&mut self, vb: Vbid, _seqno: Seqno) -> Result<(), VBucketError> {
+        panic!("nothing is hidden from vBucket {vb}")
+    }
+
+    fn set_state(&mut self, vb: Vbid, _state: State) -> Result<(), VBucketError> {
+        panic!("nobody takes vBucket {vb} over")
+    }
 }
 
 /// A new connection: what the producer sends on it, as long as it has something.

@@ -25,6 +25,7 @@ fn shapes(seed: u64) -> [ClusterConfig; 4] {
         checkpoint_bytes_max: 500,
         buffer_bytes: 700,
         flush_limit: checkpoint::ReadLimit { items: 3, bytes: 1_000 },
+        quota: None,
     };
     [
         cluster(1, 0, 3, NodeConfig::default()),

@@ -67,13 +67,23 @@ impl FaultArguments {
         Ok(Some(FaultConfig {
             kinds,
             interval_micros: profile.interval_micros(),
-            duration_micros: self.duration.map_or(DURATION_MICROS_DEFAULT, |time| time.0),
+            duration_micros: self.duration_micros(),
         }))
     }
 
     /// Whether anything was asked for.
     pub(super) fn is_given(&self) -> bool {
         self.faults.is_some() || self.profile.is_some()
+    }
+
+    /// What may go wrong.
+    pub(super) fn kinds(&self) -> BTreeSet<FaultKind> {
+        self.config().ok().flatten().map(|config| config.kinds).unwrap_or_default()
+    }
+
+    /// For how long.
+    pub(super) fn duration_micros(&self) -> u64 {
+        self.duration.map_or(DURATION_MICROS_DEFAULT, |time| time.0)
     }
 
     /// The same arguments as somebody would type them.
@@ -86,7 +96,7 @@ impl FaultArguments {
             words.extend(["--profile".to_owned(), profile.get_name().to_owned()]);
         }
         if let Some(VirtualTime(micros)) = self.duration {
-            words.extend(["--duration".to_owned(), format!("{}us", micros)]);
+            words.extend(["--duration".to_owned(), format!("{micros}us")]);
         }
         words
     }

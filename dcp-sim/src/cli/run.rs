@@ -30,6 +30,9 @@ Examples:
   dcp-sim run --workload uniform --faults crash,partition --duration 10s
 ";
 
+/// What each node's checkpoint managers may take where things go wrong: little, so that it matters.
+const QUOTA_BYTES: usize = 4 << 20;
+
 #[derive(Clone, Debug, Args)]
 #[command(before_help = EXAMPLES)]
 #[command(group = ArgGroup::new("source").args(["git", "input", "workload"]).required(true))]
@@ -45,7 +48,7 @@ pub(super) struct RunArguments {
     workload: Option<Workload>,
     /// Writes of the workload [default: 100000; 5000 where things go wrong].
     #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
-    ops: Option<u64>,
+    pub(super) ops: Option<u64>,
     /// Distinct keys of the workload, unless they follow from it [default: 10000; 500 where things go wrong].
     #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     keys: Option<u64>,
@@ -55,13 +58,13 @@ pub(super) struct RunArguments {
 
     /// Nodes of the cluster.
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Cluster")]
-    nodes: usize,
+    pub(super) nodes: usize,
     /// Copies of each vBucket beside the active.
     #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Cluster")]
-    replicas: usize,
+    pub(super) replicas: usize,
     /// vBuckets the keys are spread over.
     #[arg(long, value_name = "N", default_value_t = 16, help_heading = "Cluster")]
-    vbuckets: u16,
+    pub(super) vbuckets: u16,
     /// What every chance is drawn from: the same seed gives the same run.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Cluster")]
     pub(super) seed: u64,
@@ -79,7 +82,7 @@ pub(super) struct RunArguments {
     data: Option<PathBuf>,
 
     #[command(flatten)]
-    faults: FaultArguments,
+    pub(super) faults: FaultArguments,
 
     /// Print one JSON object with every figure; what depends on this machine's clock is in its field `times`.
     #[arg(long, help_heading = "Output")]
@@ -167,6 +170,11 @@ impl RunArguments {
         Ok(World::new(self.cluster()?, &Storage::Memory, self.source()?.source)?)
     }
 
+    /// Writes of the workload.
+    pub(super) fn ops_or_default(&self) -> u64 {
+        self.ops.unwrap_or(if self.faults.is_given() { 5_000 } else { 100_000 })
+    }
+
     /// The command that gives this run again.
     pub(super) fn command(&self) -> String {
         let mut words = vec!["dcp-sim".to_owned(), "run".to_owned()];
@@ -205,8 +213,8 @@ impl RunArguments {
     }
 
     fn workload(&self, workload: Workload) -> Result<Box<dyn Source>, Failure> {
-        let defaults = if self.faults.is_given() { (5_000, 500) } else { (100_000, 10_000) };
-        let (ops, keys) = (self.ops.unwrap_or(defaults.0), self.keys.unwrap_or(defaults.1));
+        let keys_default = if self.faults.is_given() { 500 } else { 10_000 };
+        let (ops, keys) = (self.ops_or_default(), self.keys.unwrap_or(keys_default));
         let distribution = match workload {
             Workload::Uniform => Distribution::Uniform,
             Workload::Zipfian => Distribution::Zipfian,
@@ -229,7 +237,7 @@ impl RunArguments {
         let faults = self.faults.config()?;
         let mut node = NodeConfig::default();
         if faults.is_some() {
-            node.quota = Some(QuotaConfig::default());
+            node.quota = Some(QuotaConfig { limit_bytes: QUOTA_BYTES, ..QuotaConfig::default() });
         }
         Ok(ClusterConfig {
             faults,

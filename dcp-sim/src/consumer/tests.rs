@@ -1,7 +1,10 @@
-use checkpoint::{FailoverEntry, Key, Operation, SnapshotType, State, VbUuid};
+use checkpoint::{
+    CheckpointError, FailoverEntry, Item, Key, Operation, SnapshotMarker, SnapshotType, State, VBucketError,
+    VbUuid,
+};
 
 use super::*;
-use crate::wire::Marker;
+use crate::wire::{Marker, StreamEndReason};
 
 const VB: Vbid = Vbid(5);
 
@@ -24,7 +27,21 @@ impl Replicas for Applied {
         if item.value.as_deref() == Some(b"refuse") {
             return Err(VBucketError::WrongState { vb, state: State::Dead });
         }
+        if item.value.as_deref() == Some(b"old") {
+            let source = CheckpointError::OutOfOrder { seqno: item.seqno, high: item.seqno };
+            return Err(VBucketError::Checkpoint { vb, source });
+        }
         self.0.push(format!("{vb} {} {} @{}", item.operation.name(), item.key, item.seqno));
+        Ok(())
+    }
+
+    fn advance(&mut self, vb: Vbid, seqno: Seqno) -> Result<(), VBucketError> {
+        self.0.push(format!("{vb} advanced @{seqno}"));
+        Ok(())
+    }
+
+    fn set_state(&mut self, vb: Vbid, state: State) -> Result<(), VBucketError> {
+        self.0.push(format!("{vb} {state}"));
         Ok(())
     }
 }
@@ -106,8 +123,9 @@ fn it_opens_the_connection_and_negotiates_before_anything_else() {
             Message::Response(response) => response.reply.opcode(),
         })
         .collect();
-    let control = Opcode::DCP_CONTROL;
-    assert_eq!(opcodes, [Opcode::DCP_OPEN, control, control, control, control, control]);
+    let (first, rest) = opcodes.split_first().expect("something");
+    assert_eq!((*first, rest.len()), (Opcode::DCP_OPEN, 12));
+    assert!(rest.iter().all(|opcode| *opcode == Opcode::DCP_CONTROL), "{rest:?}");
 }
 
 #[test]
@@ -123,21 +141,121 @@ fn a_stream_brings_its_log_its_markers_and_its_items() {
     assert_eq!(rig.applied.0, ["5 log 0xabc", "5 marker 0-2", "5 mutation k @1", "5 deletion k @2"]);
 }
 
+/// What was answered with which status, acknowledged bytes left out.
+fn answers(rig: &mut Rig) -> Vec<(Opcode, Status)> {
+    let answer = |message| match message {
+        Message::Response(response) => Some((response.reply.opcode(), response.reply.status())),
+        Message::Request(_) => None,
+    };
+    sent(&mut rig.consumer).into_iter().filter_map(answer).collect()
+}
+
+/// Grants the option that makes statuses exact.
+fn grant_v7(rig: &mut Rig) {
+    let opaque = rig.consumer.granted.asked_v7_statuses();
+    rig.take(Response::status(Opcode::DCP_CONTROL, opaque, Status::SUCCESS)).expect("sound");
+}
+
+/// Guards S5 and S15.
 #[test]
-fn what_belongs_to_no_stream_ends_the_connection() {
-    let mut rig = requested(1_000);
-    assert!(matches!(rig.item(1, b"early"), Err(ConsumerError::NoSuchStream { .. })), "not accepted yet");
+fn what_belongs_to_no_stream_is_answered_and_left() {
+    for (v7, no_stream, another) in [
+        (false, Status::NOT_FOUND, Status::EXISTS),
+        (true, Status::STREAM_NOT_FOUND, Status::OPAQUE_MISMATCH),
+    ] {
+        let mut rig = requested(1_000);
+        if v7 {
+            grant_v7(&mut rig);
+        }
+        let refused = |status| vec![ConsumerEvent::Refused { vb: VB, status }];
+        assert_eq!(rig.item(1, b"early").expect("sound"), refused(no_stream), "not accepted yet");
+        let log = vec![FailoverEntry { uuid: VbUuid(0xabc), seqno: Seqno::ZERO }];
+        rig.reply(Reply::StreamAccepted(log)).expect("sound");
+        rig.opaque += 1;
+        assert_eq!(rig.item(1, b"strange").expect("sound"), refused(another));
+        let mutation = Opcode::DCP_MUTATION;
+        assert_eq!(answers(&mut rig), [(mutation, no_stream), (mutation, another)]);
+        assert_eq!(rig.applied.0, ["5 log 0xabc"], "nothing else was applied");
+    }
+}
+
+/// Guards S15: what breaks the snapshot is answered, and the stream goes on.
+#[test]
+fn what_the_replica_refuses_is_answered_and_the_stream_goes_on() {
     let mut rig = opened(1_000);
-    rig.opaque += 1;
-    assert!(matches!(rig.item(1, b"strange"), Err(ConsumerError::NoSuchStream { .. })));
-    assert_eq!(rig.applied.0.len(), 1, "nothing but the log was applied");
+    rig.marker(0, 2);
+    for (value, status) in [(&b"refuse"[..], Status::NOT_MY_VBUCKET), (b"old", Status::RANGE)] {
+        assert_eq!(rig.item(1, value).expect("sound"), [ConsumerEvent::Refused { vb: VB, status }]);
+        assert_eq!(answers(&mut rig), [(Opcode::DCP_MUTATION, status)]);
+    }
+    assert_eq!(rig.item(2, b"good").expect("sound"), []);
+    assert_eq!(rig.applied.0, ["5 log 0xabc", "5 marker 0-2", "5 mutation k @2"]);
+}
+
+/// Guards S15 against commands of other times: each is answered, and the next frame is sound.
+#[test]
+fn commands_nobody_knows_are_refused() {
+    let mut rig = opened(1_000);
+    let out_of_order = Frame {
+        head: Head::Request(VB),
+        opcode: Opcode::DCP_OSO_SNAPSHOT,
+        opaque: rig.opaque,
+        extras: Bytes::from_static(&[0, 0, 0, 1]),
+        ..Message::from(Request::new(VB, rig.opaque, Command::Noop)).to_frame()
+    };
+    let mut bytes = Vec::new();
+    out_of_order.encode(&mut bytes).expect("sendable");
+    rig.consumer.receive(&bytes, &mut rig.applied).expect("it is only refused");
+    assert_eq!(answers(&mut rig), [(Opcode::DCP_OSO_SNAPSHOT, Status::UNKNOWN_COMMAND)]);
+    rig.marker(0, 1);
+    let unexpected = rig.command(Command::CloseStream);
+    assert!(matches!(unexpected, Err(ConsumerError::Unexpected { .. })), "that is what consumers send");
+}
+
+/// Guards the consumer's part in a takeover: a marker is answered when its snapshot is whole, a state when it is set.
+#[test]
+fn a_takeover_is_answered_step_by_step() {
+    let mut rig = opened(1_000);
+    let snapshot = SnapshotMarker::new(SnapshotType::Memory, Seqno(0), Seqno(3));
+    let mut marker = Marker::from_snapshot(&snapshot);
+    marker.flags = marker.flags.with(MarkerFlags::ACK);
+    rig.command(Command::SnapshotMarker(marker)).expect("sound");
+    rig.item(2, b"v").expect("sound");
+    assert_eq!(answers(&mut rig), []);
+    rig.command(Command::SeqnoAdvanced(Seqno(3))).expect("sound");
+    assert_eq!(answers(&mut rig), [(Opcode::DCP_SNAPSHOT_MARKER, Status::SUCCESS)]);
+    for state in [State::Pending, State::Active] {
+        let events = rig.command(Command::SetVBucketState(state)).expect("sound");
+        assert_eq!(events, [ConsumerEvent::StateSet { vb: VB, state }]);
+        assert_eq!(answers(&mut rig), [(Opcode::DCP_SET_VBUCKET_STATE, Status::SUCCESS)]);
+    }
+    assert_eq!(rig.applied.0[3..], ["5 advanced @3", "5 pending", "5 active"]);
+}
+
+/// Guards S17: what is durable is told once, and only to who asked.
+#[test]
+fn durable_prepares_are_acknowledged_once() {
+    let mut rig = opened(1_000);
+    let acknowledged = |rig: &mut Rig, seqno| {
+        rig.consumer.prepared(VB, Seqno(seqno)).expect("sendable");
+        sent(&mut rig.consumer).len()
+    };
+    assert_eq!(acknowledged(&mut rig, 4), 0, "nobody wants to know");
+    let opaque = rig.consumer.granted.asked_sync_writes();
+    rig.take(Response::status(Opcode::DCP_CONTROL, opaque, Status::SUCCESS)).expect("sound");
+    let told: Vec<_> = [0, 4, 4, 3, 7].map(|seqno| acknowledged(&mut rig, seqno)).into();
+    assert_eq!(told, [0, 1, 0, 0, 1]);
 }
 
 #[test]
-fn what_the_replica_refuses_ends_the_connection() {
+fn a_dead_connection_is_noticed() {
     let mut rig = opened(1_000);
-    rig.marker(0, 2);
-    assert!(matches!(rig.item(1, b"refuse"), Err(ConsumerError::Replica(_))));
+    let minute = 60_000_000_000;
+    rig.consumer.tick(minute).expect("it counts from here");
+    rig.consumer.tick(6 * minute).expect("five minutes");
+    rig.take(Request::new(Vbid(0), 10_000_001, Command::Noop)).expect("sound");
+    rig.consumer.tick(8 * minute).expect("somebody is there");
+    assert!(matches!(rig.consumer.tick(14 * minute), Err(ConsumerError::Silent { .. })));
 }
 
 #[test]
@@ -176,7 +294,7 @@ fn a_rollback_and_a_refusal_are_told_and_the_stream_can_be_asked_for_again() {
         [ConsumerEvent::Rollback { vb: VB, seqno: Seqno(7) }]
     );
     assert!(
-        matches!(rig.reply(Reply::Rollback(Seqno(7))), Err(ConsumerError::NoSuchStream { .. })),
+        matches!(rig.reply(Reply::Rollback(Seqno(7))), Err(ConsumerError::NoSuchRequest { .. })),
         "answered once"
     );
     rig.consumer.request_stream(VB, from_zero()).expect("sendable");
@@ -188,12 +306,24 @@ fn a_rollback_and_a_refusal_are_told_and_the_stream_can_be_asked_for_again() {
     );
 }
 
+/// Found by a takeover that was asked for before the replica's stream was answered.
+#[test]
+fn the_answer_to_a_request_that_was_given_up_is_nothing() {
+    let mut rig = requested(1_000);
+    rig.consumer.close_stream(VB).expect("sendable");
+    rig.consumer.take_over(VB, from_zero()).expect("sendable");
+    let log = vec![FailoverEntry { uuid: VbUuid(0xabc), seqno: Seqno::ZERO }];
+    assert_eq!(rig.reply(Reply::StreamAccepted(log.clone())).expect("it was asked"), []);
+    assert!(rig.reply(Reply::StreamAccepted(log)).is_err(), "but once");
+}
+
 #[test]
 fn an_ended_stream_takes_nothing_more() {
     let mut rig = opened(1_000);
     let ended = rig.command(Command::StreamEnd(StreamEndReason::StateChanged)).expect("sound");
     assert_eq!(ended, [ConsumerEvent::StreamEnded { vb: VB, reason: StreamEndReason::StateChanged }]);
-    assert!(matches!(rig.item(1, b"late"), Err(ConsumerError::NoSuchStream { .. })));
+    let status = Status::NOT_FOUND;
+    assert_eq!(rig.item(1, b"late").expect("sound"), [ConsumerEvent::Refused { vb: VB, status }]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::streams::Streamed;
 use super::{Action, Node, NodeError, NodeId, Observation};
 use crate::consumer::{Consumer, ConsumerEvent};
 use crate::producer::Producer;
+use crate::wire::StreamEndReason;
 
 impl Node {
     /// Awaits the consumer on `peer`, whose streams are fed from here. An older connection of its is over.
@@ -98,7 +99,12 @@ impl Node {
 
     fn heed(&mut self, peer: NodeId, event: ConsumerEvent, actions: &mut Vec<Action>) {
         match event {
-            ConsumerEvent::StreamOpened(_) => {}
+            // A message that was refused is the producer's to judge.
+            ConsumerEvent::StreamOpened(_) | ConsumerEvent::Refused { .. } => {}
+            ConsumerEvent::StateSet { vb, state } => actions.push(Action::StateSet { vb, state }),
+            ConsumerEvent::StreamEnded { vb, reason: StreamEndReason::Ok } => {
+                self.followed.remove(&vb);
+            }
             ConsumerEvent::Rollback { vb, seqno } => self.roll_back(vb, seqno, actions),
             ConsumerEvent::StreamRefused { vb, .. } | ConsumerEvent::StreamEnded { vb, .. } => {
                 self.followed.remove(&vb);

@@ -66,6 +66,8 @@ pub enum Event {
         /// What the step gave.
         outcome: BackfillOutcome,
     },
+    /// Now and then, so that connections notice when nobody is there.
+    Tick,
     /// Tombstones up to there were purged from the vBucket's disk.
     Purged {
         /// The vBucket.
@@ -122,6 +124,22 @@ pub enum Action {
     WakeSender(NodeId),
     /// Come back with that event after so many microseconds.
     Later(u64, Box<Event>),
+    /// The consumer on that node has every prepare up to there, as durable as it must be.
+    Prepared {
+        /// Where the consumer is.
+        peer: NodeId,
+        /// The vBucket.
+        vb: Vbid,
+        /// The last of them.
+        seqno: Seqno,
+    },
+    /// A step of a takeover: the vBucket is this here now.
+    StateSet {
+        /// The vBucket.
+        vb: Vbid,
+        /// What it is.
+        state: State,
+    },
     /// A client's write was taken.
     Written {
         /// The vBucket.

@@ -27,9 +27,13 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn flushed(&mut self, group: CommittedGroup, actions: &mut Vec<Action>) {
+    pub(super) fn flushed(
+        &mut self,
+        group: CommittedGroup,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
         self.is_engine_busy = false;
-        let mut failure = None;
+        let (mut failure, mut prepared) = (None, Vec::new());
         for Flushed { vb, result } in self.flusher.finish(group) {
             match result {
                 Ok(persisted) => {
@@ -38,6 +42,7 @@ impl Node {
                     // A replica's store learns of its active's purges with what its stream brings.
                     let purged = state.map_or(Seqno::ZERO, |state| state.purge_seqno);
                     self.purged(vb, purged);
+                    prepared.push((vb, persisted.prepared));
                     let (seqno, items) = (persisted.seqno, persisted.items);
                     actions.push(Action::Persisted { vb, seqno, whole, items });
                     if persisted.more {
@@ -58,6 +63,7 @@ impl Node {
             }
             Some(error) => self.flush_failed(error, actions),
         }
+        prepared.into_iter().try_for_each(|(vb, seqno)| self.prepared(vb, seqno, actions))
     }
 
     fn flush_failed(&mut self, error: EngineError, actions: &mut Vec<Action>) {

@@ -23,7 +23,7 @@ impl Node {
         branch: Option<VbUuid>,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
-        let Stored { state, high, purge, documents } = stored;
+        let Stored { state, high, purge, prepares, documents } = stored;
         self.purged(vb, purge);
         let fresh = || branch.map(FailoverLog::new);
         let Some(mut persisted) = state.or_else(|| fresh().map(|log| VBucketState::new(State::Replica, log)))
@@ -35,6 +35,7 @@ impl Node {
             persisted.state = State::Dead;
         }
         self.add_vbucket(vb, &persisted, high, documents);
+        self.partitions.set_prepares(vb, &prepares);
         self.set_state(vb, role, branch.filter(|uuid| !names(&persisted.failover_log, *uuid)), actions)
     }
 
@@ -127,7 +128,7 @@ impl Node {
         self.unsettled.remove(&vb);
         // Dropped meanwhile: then there is nothing to go back.
         let Some(partition) = self.partitions.get_mut(vb) else { return Ok(()) };
-        let Stored { state, high, purge, documents } = stored;
+        let Stored { state, high, purge, prepares, documents } = stored;
         self.purged.insert(vb, purge);
         let log = partition.vbucket.failover_log();
         let persisted = state.unwrap_or_else(|| VBucketState::new(partition.vbucket.state(), log));
@@ -136,6 +137,7 @@ impl Node {
         // The store has the log of that time; the next flush brings it what is true now.
         partition.vbucket.queue_current_state()?;
         self.flusher.attach(vb, persisted, high);
+        self.partitions.set_prepares(vb, &prepares);
         self.end_streams(vb, StreamEndReason::Rollback, actions);
         self.partitions.observe(|| Observation::RolledBack { vb, seqno: high });
         actions.push(Action::RolledBack { vb, seqno: high });

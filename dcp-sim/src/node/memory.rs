@@ -3,7 +3,7 @@
 //! The mildest step first, over all vBuckets before the next: close and expel everywhere, then drop cursors in the
 //! vBucket that takes most. Consumers whose cursor went fetch from disk.
 
-use checkpoint::{MemoryState, QuotaConfig};
+use checkpoint::{MemoryState, Quota, QuotaConfig, QuotaStats};
 
 use super::Node;
 
@@ -14,6 +14,22 @@ impl Node {
             // What makes no sense changes nothing.
             let _ = quota.configure(config);
         }
+    }
+
+    /// Its quota's figures, if it has one.
+    #[must_use]
+    pub fn quota_stats(&self) -> Option<QuotaStats> {
+        self.quota.as_ref().map(Quota::stats)
+    }
+
+    /// Whether its memory is used up, whatever could be recovered: who can wait with what it brings, should.
+    pub fn is_memory_full(&mut self) -> bool {
+        let is_full =
+            |node: &Self| node.quota.as_ref().is_some_and(|quota| quota.state() == MemoryState::Full);
+        if is_full(self) {
+            self.recover_memory();
+        }
+        is_full(self)
     }
 
     /// Brings the quota down to its lower mark if it is above its upper one, as far as it can.

@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{FailoverLog, Item, SnapshotMarker, State, VBucket, VBucketError, Vbid};
+use checkpoint::{
+    CheckpointError, FailoverLog, Item, Seqno, SnapshotMarker, SnapshotType, State, VBucket, VBucketError,
+    Vbid,
+};
 
+use super::prepares::Prepares;
 use super::{Document, Documents, Observation};
 use crate::consumer;
 
@@ -22,10 +26,13 @@ pub(super) struct PartitionTable {
     partitions: BTreeMap<Vbid, Partition>,
     changed: BTreeSet<Vbid>,
     observations: Option<Vec<Observation>>,
+    /// Durable writes that have not ended.
+    prepares: BTreeMap<Vbid, Prepares>,
 }
 
 impl PartitionTable {
     pub(super) fn insert(&mut self, vb: Vbid, partition: Partition) {
+        self.prepares.remove(&vb);
         self.partitions.insert(vb, partition);
     }
 
@@ -51,6 +58,13 @@ impl PartitionTable {
         std::mem::take(&mut self.changed)
     }
 
+    /// The vBucket went back, or was loaded: these of its prepares have not ended.
+    pub(super) fn set_prepares<'a>(&mut self, vb: Vbid, prepares: impl IntoIterator<Item = &'a Item>) {
+        let mut open = Prepares::default();
+        prepares.into_iter().for_each(|prepare| open.take_note(prepare));
+        self.prepares.insert(vb, open);
+    }
+
     pub(super) fn set_observed(&mut self, wanted: bool) {
         self.observations = wanted.then(Vec::new);
     }
@@ -68,8 +82,12 @@ impl PartitionTable {
 
     fn require(&mut self, vb: Vbid) -> Result<&mut Partition, VBucketError> {
         // One that is not here is as good as dead: nobody may send to it.
-        self.partitions.get_mut(&vb).ok_or(VBucketError::WrongState { vb, state: State::Dead })
+        self.partitions.get_mut(&vb).ok_or(not_here(vb))
     }
+}
+
+fn not_here(vb: Vbid) -> VBucketError {
+    VBucketError::WrongState { vb, state: State::Dead }
 }
 
 impl consumer::Replicas for PartitionTable {
@@ -87,16 +105,24 @@ impl consumer::Replicas for PartitionTable {
     }
 
     fn apply_marker(&mut self, vb: Vbid, marker: SnapshotMarker) -> Result<(), VBucketError> {
-        self.require(vb)?.vbucket.receive_marker(marker)?;
+        let vbucket = &self.require(vb)?.vbucket;
+        // Who has nothing yet can take it without looking for what was there before.
+        let is_first = marker.snapshot_type.is_disk() && vbucket.high_seqno() == Seqno::ZERO;
+        let snapshot_type = if is_first { SnapshotType::InitialDisk } else { marker.snapshot_type };
+        vbucket.receive_marker(SnapshotMarker { snapshot_type, ..marker })?;
         self.observe(|| Observation::Marker { vb, marker });
         Ok(())
     }
 
     fn apply_item(&mut self, vb: Vbid, item: Item) -> Result<(), VBucketError> {
-        let partition = self.require(vb)?;
+        let high_completed = self.require(vb)?.vbucket.high_completed_seqno();
+        let prepares = self.prepares.entry(vb).or_default();
+        let item = prepares.complete(vb, item, high_completed)?;
+        let partition = self.partitions.get_mut(&vb).ok_or(not_here(vb))?;
         partition.vbucket.receive(item.clone())?;
         partition.documents.apply(&item);
         let (seqno, content) = (item.seqno, partition.documents.content());
+        prepares.take_note(&item);
         self.changed.insert(vb);
         self.observe(|| Observation::Item {
             vb,
@@ -104,6 +130,17 @@ impl consumer::Replicas for PartitionTable {
             revision: Document::of(&item).digest(&item.key),
             content,
         });
+        Ok(())
+    }
+    fn advance(&mut self, vb: Vbid, _seqno: Seqno) -> Result<(), VBucketError> {
+        // A replica is sent every item: nothing is hidden from it.
+        let source = CheckpointError::InvalidArgument("a replica's snapshot ends with its last item");
+        Err(VBucketError::Checkpoint { vb, source })
+    }
+
+    fn set_state(&mut self, vb: Vbid, state: State) -> Result<(), VBucketError> {
+        self.require(vb)?.vbucket.set_state(state, None)?;
+        self.changed.insert(vb);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What a store has of one vBucket, read whole: for warm-up, and after a rollback.
 
-use checkpoint::{Seqno, VBucketState, Vbid};
+use checkpoint::{Item, Operation, Seqno, VBucketState, Vbid};
 use persistence::{Engine, EngineError, ScanLimit};
 
 use super::Documents;
@@ -17,6 +17,8 @@ pub struct Stored {
     pub high: Seqno,
     /// The highest tombstone that was purged.
     pub purge: Seqno,
+    /// Prepares that have not ended.
+    pub prepares: Vec<Item>,
     /// Every key's newest revision.
     pub documents: Documents,
 }
@@ -28,14 +30,21 @@ impl Stored {
     /// As the engine's reads.
     pub fn read(engine: &dyn Engine, vb: Vbid) -> Result<Self, EngineError> {
         let snapshot = engine.snapshot(vb)?;
+        let completed = snapshot.state().map_or(Seqno::ZERO, |state| state.high_completed_seqno);
+        let mut prepares = Vec::new();
         let (mut documents, mut from) = (Documents::default(), Some(Seqno::ZERO));
         while let Some(start) = from {
             let slice = snapshot.scan(start, snapshot.high(), SLICE)?;
-            slice.items.iter().for_each(|item| documents.apply(item));
+            for item in slice.items {
+                documents.apply(&item);
+                if item.operation == Operation::Prepare && item.seqno > completed {
+                    prepares.push(item);
+                }
+            }
             from = slice.next;
         }
         let (state, high) = (snapshot.state().cloned(), snapshot.high());
-        Ok(Self { state, high, purge: snapshot.info().purge, documents })
+        Ok(Self { state, high, purge: snapshot.info().purge, prepares, documents })
     }
 
     /// Up to here it has whole snapshots only.

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Seqno, VBucket, Vbid};
+use checkpoint::{Seqno, State, VBucket, Vbid};
 use persistence::{BackfillOutcome, Flusher};
 
 use super::partitions::PartitionTable;
 use super::{Action, Node, NodeError, NodeId, SEND_BYTES};
-use crate::producer::{Partitions, Producer, ProducerError};
+use crate::producer::{Partitions, Producer, ProducerError, ProducerEvent};
 use crate::wire::StreamEndReason;
 
 /// What a producer may know of its node.
@@ -120,6 +120,68 @@ impl Node {
             actions.push(Action::WakeSender(peer));
         }
         take_backfills((peer, *connection), producer, actions);
+        for event in producer.take_events() {
+            match event {
+                ProducerEvent::TakenOver { vb } => self.die(vb, actions)?,
+                ProducerEvent::Prepared { vb, seqno } => actions.push(Action::Prepared { peer, vb, seqno }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a vBucket to another node: it takes no more writes, and every other stream of it ends.
+    fn die(&mut self, vb: Vbid, actions: &mut Vec<Action>) -> Result<(), NodeError> {
+        let partition = self.partitions.get(vb).ok_or(NodeError::NotHere { what: "a vBucket" })?;
+        partition.vbucket.set_state(State::Dead, None)?;
+        self.end_streams(vb, StreamEndReason::StateChanged, actions);
+        self.queued(vb, actions);
+        Ok(())
+    }
+
+    /// Asks the producer on `peer`, which this node is connected to, to hand a vBucket over.
+    ///
+    /// # Errors
+    /// If the vBucket or the connection is not here.
+    pub fn take_over(&mut self, peer: NodeId, vb: Vbid) -> Result<Vec<Action>, NodeError> {
+        let wrong = |source| NodeError::Consumer { peer, source };
+        let partition = self.partitions.get(vb).ok_or(NodeError::NotHere { what: "a vBucket" })?;
+        let consumer = self.consumers.get_mut(&peer);
+        let consumer = consumer.ok_or(NodeError::NotHere { what: "a producer's connection" })?;
+        consumer.close_stream(vb).map_err(wrong)?;
+        consumer.take_over(vb, partition.vbucket.resume_point()).map_err(wrong)?;
+        self.followed.insert(vb, peer);
+        Ok(vec![Action::ToProducer(peer, consumer.take_output())])
+    }
+
+    /// Everything up to the prepare `seqno` is as durable here as it must be: who sent it is told.
+    pub(super) fn prepared(
+        &mut self,
+        vb: Vbid,
+        seqno: Seqno,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        for (&peer, consumer) in &mut self.consumers {
+            consumer.prepared(vb, seqno).map_err(|source| NodeError::Consumer { peer, source })?;
+            let output = consumer.take_output();
+            if !output.is_empty() {
+                actions.push(Action::ToProducer(peer, output));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells every connection how late it is.
+    pub(super) fn tick(&mut self, now: u64, actions: &mut Vec<Action>) -> Result<(), NodeError> {
+        for (&peer, (_, producer)) in &mut self.producers {
+            let was_busy = producer.has_more();
+            producer.tick(now).map_err(|source| NodeError::Producer { peer, source })?;
+            if !was_busy && producer.has_more() {
+                actions.push(Action::WakeSender(peer));
+            }
+        }
+        for (&peer, consumer) in &mut self.consumers {
+            consumer.tick(now).map_err(|source| NodeError::Consumer { peer, source })?;
+        }
         Ok(())
     }
 }

@@ -1,6 +1,9 @@
-use checkpoint::{FailoverLog, State, VbUuid};
+use bytes::Bytes;
+use checkpoint::{FailoverLog, Key, State, VbUuid};
 
 use super::*;
+
+mod engine;
 
 const VB: Vbid = Vbid(0);
 

@@ -16,15 +16,18 @@ use checkpoint::{CheckpointError, Cursor, Registration, Seqno, State, VBucket};
 use super::ProducerError;
 use super::backfill::BackfillScan;
 use super::control::Options;
+use super::filter::Filter;
 use super::stream_key::StreamKey;
 use crate::wire::{Command, Request, StreamEndReason, StreamRequest, StreamRequestFlags};
 
 mod disk;
 mod memory;
 mod outbox;
+mod takeover;
 
 use disk::Disk;
 use outbox::Outbox;
+use takeover::Takeover;
 
 #[derive(Debug)]
 pub(super) struct ActiveStream {
@@ -43,6 +46,8 @@ pub(super) struct ActiveStream {
     /// Everything up to here is in the outbox or was sent, as far as the client is to see it.
     read: Seqno,
     sent: Seqno,
+    /// How far it is with handing the vBucket over, if that is wanted.
+    takeover: Option<Takeover>,
     outbox: Outbox,
 }
 
@@ -76,6 +81,7 @@ pub(super) struct Opening<'a> {
     pub(super) key: StreamKey,
     pub(super) opaque: u32,
     pub(super) wanted: &'a StreamRequest,
+    pub(super) filter: Filter,
     /// As the flags and the vBucket's history say.
     pub(super) end: Seqno,
     pub(super) client_purge: Seqno,
@@ -89,7 +95,9 @@ impl ActiveStream {
     /// # Errors
     /// If there is no place for its cursor: the client claims to have what is not queued yet.
     pub(super) fn open(opening: Opening<'_>, vbucket: &VBucket) -> Result<Self, CheckpointError> {
-        let Opening { key, opaque, wanted, end, client_purge, cursor_name, is_droppable } = opening;
+        let Opening { key, opaque, wanted, filter, end, client_purge, cursor_name, is_droppable } = opening;
+        let is_takeover = wanted.flags.contains(StreamRequestFlags::TAKEOVER);
+        let outbox = Outbox::new(key, opaque, (wanted.snapshot_start, wanted.start), filter, is_takeover);
         let mut stream = Self {
             key,
             cursor_name,
@@ -103,7 +111,8 @@ impl ActiveStream {
             cursor: None,
             read: wanted.start,
             sent: wanted.start,
-            outbox: Outbox::new(key, opaque, wanted.snapshot_start, wanted.start),
+            takeover: is_takeover.then_some(Takeover::Sending),
+            outbox,
         };
         if !stream.is_disk_only() {
             let registration = stream.register(vbucket, wanted.start)?;
@@ -129,27 +138,36 @@ impl ActiveStream {
         matches!(self.source, Source::Disk(Disk::Asked)) && self.outbox.is_empty()
     }
 
+    /// The opaque of its request, which all its messages carry.
+    pub(super) fn opaque(&self) -> u32 {
+        self.outbox.opaque()
+    }
+
     /// What comes next.
     pub(super) fn next(&mut self, vbucket: &VBucket, options: &Options) -> Result<Turn, ProducerError> {
-        if self.outbox.is_empty() {
+        while self.outbox.is_empty() {
             self.look_at_end(vbucket);
-        }
-        if self.outbox.is_empty() {
+            if !self.outbox.is_empty() {
+                break;
+            }
             match &mut self.source {
                 Source::Exhausted | Source::Over => return Ok(Turn::Nothing),
                 Source::Disk(disk) => return Ok(disk.next()),
-                Source::Memory => self.refill(vbucket, options)?,
+                Source::Memory => {}
+            }
+            let has_read = self.refill(vbucket, options)?;
+            if !has_read && !self.hand_on(vbucket) && self.outbox.is_empty() {
+                return Ok(Turn::Nothing);
             }
         }
-        // A refill may have found that the disk is needed.
-        let Some(message) = self.outbox.pop() else {
-            return Ok(match &mut self.source {
-                Source::Disk(disk) => disk.next(),
-                _ => Turn::Nothing,
-            });
-        };
+        let Some(message) = self.outbox.pop() else { return Ok(Turn::Nothing) };
         self.sent = self.sent.max(message.command.seqno().unwrap_or_default());
         Ok(Turn::Message(message))
+    }
+
+    /// Whether a change of its vBucket's state is what it waits for.
+    pub(super) fn expects(&self, vbucket: &VBucket) -> bool {
+        vbucket.state() == State::Dead && self.may_be_dead()
     }
 
     /// The stream is over, for that reason: what was not sent yet is not sent any more.
@@ -178,8 +196,10 @@ impl ActiveStream {
         if matches!(self.source, Source::Over) {
             return;
         }
-        if vbucket.state() != self.state {
+        if vbucket.state() != self.state && !self.expects(vbucket) {
             self.end(StreamEndReason::StateChanged);
+        } else if self.outbox.is_filter_empty() {
+            self.end(StreamEndReason::FilterEmpty);
         } else if matches!(self.source, Source::Exhausted)
             || self.read >= self.end && self.outbox.is_whole(self.read)
         {

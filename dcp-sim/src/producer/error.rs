@@ -2,7 +2,7 @@
 
 use checkpoint::{CheckpointError, Vbid};
 
-use crate::wire::{Opcode, WireError};
+use crate::wire::{Opcode, Status, WireError};
 
 /// Why a connection must be closed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +16,20 @@ pub enum ProducerError {
     Unexpected {
         /// The command.
         opcode: Opcode,
+    },
+    /// The consumer refused what a stream brought, and can't have the rest.
+    #[error("the consumer refused {opcode}: {status}")]
+    Refused {
+        /// The command.
+        opcode: Opcode,
+        /// Its answer.
+        status: Status,
+    },
+    /// Not a byte for so long that nobody can be there.
+    #[error("nothing came for {nanos} ns")]
+    Silent {
+        /// How long.
+        nanos: u64,
     },
     /// The vBucket's memory refused, which it never does to a live stream.
     #[error("vBucket {vb}: {source}")]

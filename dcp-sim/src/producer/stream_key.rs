@@ -1,4 +1,6 @@
 //! What names a stream on its connection: the vBucket and, where the connection enabled stream ids, the client's id.
+//!
+//! What always holds (S19): streams with different keys share nothing, so that each has a cursor under a name of its own.
 
 use checkpoint::Vbid;
 

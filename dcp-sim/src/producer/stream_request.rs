@@ -1,23 +1,17 @@
 //! Opening a stream: the checks, in the order a client may rely on, and the cursor that feeds it.
 //!
 //! What always holds (S12): of several things that are wrong with a request the first in this order is told: the vBucket,
-//! missing no-operations, the range, a filter, a stream that is open already, a history that is not the vBucket's, the
-//! range once more with the end that the flags say. What is refused leaves nothing behind.
+//! missing no-operations, the range, the filter, the stream's id, what can't be done together, a stream that is open
+//! already, a history that is not the vBucket's, the range once more with the end that the flags say. What is refused
+//! leaves nothing behind.
 
-use checkpoint::{Seqno, SnapshotType, State, VBucket, VbUuid};
+use checkpoint::{FailoverLog, Seqno, SnapshotType, State, VBucket, VbUuid};
 
 use super::active_stream::{ActiveStream, Opening};
+use super::filter::FilterRequest;
 use super::stream_key::StreamKey;
 use super::{ClientPosition, History, Partitions, Producer, ProducerError, rollback_to};
 use crate::wire::{Reply, Request, Response, Status, StreamRequest, StreamRequestFlags};
-
-/// What this producer can do; the other known flags are answered with "not supported".
-const SUPPORTED: StreamRequestFlags = StreamRequestFlags::DISK_ONLY
-    .with(StreamRequestFlags::TO_LATEST)
-    .with(StreamRequestFlags::ACTIVE_ONLY)
-    .with(StreamRequestFlags::STRICT_VB_UUID)
-    .with(StreamRequestFlags::FROM_LATEST)
-    .with(StreamRequestFlags::IGNORE_PURGED_TOMBSTONES);
 
 /// Connections between nodes begin with this; their cursors stay unless they say otherwise.
 const REPLICATION: &[u8] = b"replication";
@@ -29,27 +23,28 @@ impl Producer {
         wanted: &StreamRequest,
         partitions: &impl Partitions,
     ) -> Result<(), ProducerError> {
-        let key = StreamKey { vb: request.vb, id: None };
-        let reply = match self.try_open_stream(request, wanted, key, partitions) {
-            Ok(reply) => reply,
-            Err(status) => return self.respond(&Response::to(request, status)),
-        };
-        self.respond(&Response { opaque: request.opaque, reply })?;
-        if self.streams.contains_key(&key) {
-            self.make_ready(key);
+        match self.try_open_stream(request, wanted, partitions) {
+            Ok(Opened::Stream(key, log)) => {
+                let reply = Reply::StreamAccepted(log.entries().to_vec());
+                self.respond(&Response { opaque: request.opaque, reply })?;
+                self.make_ready(key);
+                Ok(())
+            }
+            Ok(Opened::Rollback(seqno)) => {
+                self.respond(&Response { opaque: request.opaque, reply: Reply::Rollback(seqno) })
+            }
+            Err(status) => self.respond(&Response::to(request, status)),
         }
-        Ok(())
     }
 
     fn try_open_stream(
         &mut self,
         request: &Request,
         wanted: &StreamRequest,
-        key: StreamKey,
         partitions: &impl Partitions,
-    ) -> Result<Reply, Status> {
+    ) -> Result<Opened, Status> {
         let has = |flag| wanted.flags.contains(flag);
-        let vbucket = partitions.vbucket(key.vb).ok_or(Status::NOT_MY_VBUCKET)?;
+        let vbucket = partitions.vbucket(request.vb).ok_or(Status::NOT_MY_VBUCKET)?;
         if has(StreamRequestFlags::ACTIVE_ONLY) && vbucket.state() != State::Active {
             return Err(Status::NOT_MY_VBUCKET);
         }
@@ -62,17 +57,24 @@ impl Producer {
         {
             return Err(Status::RANGE);
         }
-        if !SUPPORTED.contains(wanted.flags) || !wanted.filter.is_empty() {
+        let FilterRequest { filter, stream_id, purge } = FilterRequest::read(&wanted.filter)?;
+        if stream_id.is_some() != self.options.stream_ids {
+            return Err(Status::STREAM_ID_INVALID);
+        }
+        // There is no cache to transfer.
+        let is_filtered_replica = filter.is_restricting() && self.options.sync_writes;
+        if is_filtered_replica || has(StreamRequestFlags::CACHE_TRANSFER) {
             return Err(Status::NOT_SUPPORTED);
         }
+        let key = StreamKey { vb: request.vb, id: stream_id };
         if self.streams.contains_key(&key) {
             return Err(Status::EXISTS);
         }
         let (log, high) = (vbucket.failover_log(), vbucket.high_seqno());
         let history = History { log: &log, high, purge: partitions.purge_seqno(key.vb) };
-        let position = position(wanted);
+        let position = position(wanted, purge);
         if let Some(seqno) = rollback_to(&position, &history) {
-            return Ok(Reply::Rollback(seqno));
+            return Ok(Opened::Rollback(seqno));
         }
         let end = if has(StreamRequestFlags::DISK_ONLY) {
             partitions.persisted_seqno(key.vb)
@@ -91,15 +93,22 @@ impl Producer {
             key,
             opaque: request.opaque,
             wanted,
+            filter,
             end,
-            client_purge: position.purge,
+            client_purge: purge,
             cursor_name: key.cursor_name(&self.name),
             is_droppable: !self.client_name.starts_with(REPLICATION) || self.options.cursor_dropping,
         };
         let stream = ActiveStream::open(opening, vbucket).map_err(|_| Status::RANGE)?;
         self.streams.insert(key, stream);
-        Ok(Reply::StreamAccepted(log.entries().to_vec()))
+        Ok(Opened::Stream(key, log))
     }
+}
+
+/// How a good request ends.
+enum Opened {
+    Stream(StreamKey, FailoverLog),
+    Rollback(Seqno),
 }
 
 /// Until it has all of that there is nothing it could send that makes sense.
@@ -120,14 +129,14 @@ fn with_latest(wanted: &StreamRequest, vbucket: &VBucket) -> StreamRequest {
     wanted
 }
 
-fn position(wanted: &StreamRequest) -> ClientPosition {
+fn position(wanted: &StreamRequest, purge: Seqno) -> ClientPosition {
     ClientPosition {
         uuid: wanted.uuid,
         start: wanted.start,
         snapshot_start: wanted.snapshot_start,
         snapshot_end: wanted.snapshot_end,
         strict_uuid: wanted.flags.contains(StreamRequestFlags::STRICT_VB_UUID),
-        purge: Seqno::ZERO,
+        purge,
         ignore_purged: wanted.flags.contains(StreamRequestFlags::IGNORE_PURGED_TOMBSTONES),
     }
 }

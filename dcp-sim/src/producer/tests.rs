@@ -12,9 +12,15 @@ use persistence::disk::MemoryDisk;
 use persistence::{Engine, Flusher};
 
 use super::*;
-use crate::wire::{Control, Marker, MarkerFlags, Open, OpenFlags, StreamRequest, StreamRequestFlags};
+use crate::wire::{
+    Control, Marker, MarkerFlags, Open, OpenFlags, Reply, Status, StreamRequest, StreamRequestFlags,
+};
 
 mod backfill;
+mod connection;
+mod filters;
+mod takeover;
+mod visible;
 
 const VB: Vbid = Vbid(5);
 const UUID: VbUuid = VbUuid(0xabc);
@@ -176,6 +182,11 @@ fn in_short(message: &Message) -> String {
             }
             Command::Mutation(mutation) => format!("mutation @{}", mutation.seqno),
             Command::Deletion(deletion) => format!("deletion @{}", deletion.seqno),
+            Command::Prepare(prepare) => format!("prepare @{}", prepare.seqno),
+            Command::Commit(commit) => format!("commit @{}", commit.seqno),
+            Command::Abort(abort) => format!("abort @{}", abort.seqno),
+            Command::SystemEvent(event) => format!("system-event @{}", event.seqno),
+            Command::SetVBucketState(state) => format!("set {state}"),
             Command::SeqnoAdvanced(seqno) => format!("advanced @{seqno}"),
             Command::StreamEnd(reason) => format!("end {}", reason.name()),
             command => format!("{}", command.opcode()),

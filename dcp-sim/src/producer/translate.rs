@@ -7,6 +7,8 @@
 //! | commit from disk | the mutation or deletion that it is, since its prepare may be gone | the same |
 //! | vBucket state | nothing | nothing |
 //!
+//! So a client that knows nothing of durable writes sees what was committed, and when (S17).
+//!
 //! A connection without values gets none (and, unless it asked for that, no datatype). One that did not ask for extended
 //! attributes gets the document without them; what remains of a deleted document is attributes only.
 

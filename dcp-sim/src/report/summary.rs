@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{Times, units};
-use crate::sim::{Report, Verdict};
+use crate::sim::{FaultFigures, Report, Verdict};
 
 /// Several lines, the verdicts last.
 #[must_use]
@@ -41,6 +41,9 @@ pub fn summary(report: &Report, times: &Times) -> String {
     ] {
         line(&mut text, name, value);
     }
+    if let Some(faults) = &report.faults {
+        tell_faults(&mut text, faults);
+    }
     text.push('\n');
     text.push_str(&nodes(report));
     text.push('\n');
@@ -50,6 +53,31 @@ pub fn summary(report: &Report, times: &Times) -> String {
     let word = if report.is_clean() { "every copy is right" } else { "VIOLATIONS FOUND" };
     line(&mut text, "\nverdict", word);
     text
+}
+
+fn tell_faults(text: &mut String, faults: &FaultFigures) {
+    let struck = faults.struck.iter().map(|(kind, times)| format!("{kind} {}", units::count(*times)));
+    let struck = struck.collect::<Vec<_>>().join(", ");
+    let answers = format!(
+        "{} acknowledged, {} unknown, {} refused, {} lost with a branch",
+        units::count(faults.acknowledged),
+        units::count(faults.unknown),
+        units::count(faults.refused),
+        units::count(faults.lost_with_branch)
+    );
+    let cluster = format!(
+        "{} branches, {} rollbacks, {} connections, {} engine failures",
+        units::count(faults.branches),
+        units::count(faults.rollbacks),
+        units::count(faults.connections),
+        units::count(faults.engine_failures)
+    );
+    let settled = format!("{} after the last fault", units::micros(faults.settling_micros));
+    for (name, value) in
+        [("faults", &struck), ("answers", &answers), ("survived", &cluster), ("at rest", &settled)]
+    {
+        line(text, name, value);
+    }
 }
 
 // Writing to a string can't fail.

@@ -147,7 +147,7 @@ impl Topology {
     /// One of a vBucket's replicas becomes its active, and the active a replica.
     pub(super) fn promote(&mut self, vb: Vbid, node: NodeId) {
         if let Some(copies) = self.copies.get_mut(usize::from(vb.0)) {
-            if let Some(place) = copies.replicas.iter_mut().find(|replica| **replica == node) {
+            for place in copies.replicas.iter_mut().filter(|replica| **replica == node) {
                 *place = std::mem::replace(&mut copies.active, node);
             }
         }
@@ -155,10 +155,9 @@ impl Topology {
 
     /// A node that has no copy of a vBucket becomes a replica.
     pub(super) fn add_replica(&mut self, vb: Vbid, node: NodeId) {
-        if self.role(vb, node).is_none() {
-            if let Some(copies) = self.copies.get_mut(usize::from(vb.0)) {
-                copies.replicas.push(node);
-            }
+        let is_new = self.role(vb, node).is_none();
+        if let Some(copies) = self.copies.get_mut(usize::from(vb.0)).filter(|_| is_new) {
+            copies.replicas.push(node);
         }
     }
 

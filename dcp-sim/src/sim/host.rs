@@ -3,7 +3,6 @@
 //! What always holds: a machine that is down has a node without vBuckets and no engine; whatever was under way for a
 //! machine that went down since is of an earlier incarnation, and is dropped.
 
-use checkpoint::Vbid;
 use persistence::disk::Keep;
 use persistence::{Engine, Job};
 
@@ -24,7 +23,7 @@ pub(super) struct Host {
     /// How often it was started.
     pub(super) incarnation: u32,
     /// A compaction under way.
-    pub(super) job: Option<(Vbid, Box<dyn Job>)>,
+    pub(super) job: Option<Box<dyn Job>>,
     /// How many times longer than it should the disk takes.
     pub(super) slowness: u64,
     /// It shut down in order: nothing was lost.

@@ -11,6 +11,7 @@ pub(super) mod contents;
 pub(super) mod durability;
 pub(super) mod liveness;
 pub(super) mod managers;
+pub(super) mod memory;
 pub(super) mod persisted;
 pub(super) mod persistence_order;
 pub(super) mod settled;

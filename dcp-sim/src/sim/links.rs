@@ -38,6 +38,11 @@ impl Link {
         if to_consumer { &mut self.to_consumer } else { &mut self.to_producer }
     }
 
+    /// Bytes on their way to the consumer, and to the producer.
+    pub(super) fn in_flight(&self) -> [usize; 2] {
+        [&self.to_consumer, &self.to_producer].map(|way| way.in_flight.iter().map(Bytes::len).sum())
+    }
+
     /// From which node to which its bytes go.
     pub(super) fn direction(&self, to_consumer: bool) -> (NodeId, NodeId) {
         let (producer, consumer) = self.ends;
@@ -83,10 +88,9 @@ impl Links {
 
     /// Forgets a connection.
     pub(super) fn remove(&mut self, id: LinkId) {
-        if let Some(link) = self.links.remove(&id) {
-            if self.current.get(&link.ends) == Some(&id) {
-                self.current.remove(&link.ends);
-            }
+        let removed = self.links.remove(&id).filter(|link| self.current.get(&link.ends) == Some(&id));
+        if let Some(link) = removed {
+            self.current.remove(&link.ends);
         }
     }
 
@@ -138,6 +142,11 @@ impl Links {
     /// Closes a way.
     pub(super) fn close_way(&mut self, from: NodeId, to: NodeId) {
         *self.closed.entry((from, to)).or_default() += 1;
+    }
+
+    /// Every way that is closed.
+    pub(super) fn closed_ways(&self) -> impl Iterator<Item = (NodeId, NodeId)> {
+        self.closed.keys().copied()
     }
 
     /// Takes one reason for a way to be closed away. If it was the last, returns how many pieces now arrive, on which

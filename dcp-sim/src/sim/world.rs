@@ -29,6 +29,7 @@ mod connections;
 mod leadership;
 mod machines;
 mod moves;
+mod picture;
 mod recording;
 mod strikes;
 
@@ -46,7 +47,7 @@ pub(super) enum Due {
     /// The client writes its next batch.
     Client,
     /// Something happens to a node, if it is still of that incarnation.
-    Node(NodeId, u32, Event),
+    Node(NodeId, u32, Box<Event>),
     /// Bytes arrive at an end of a connection.
     Arrive { link: LinkId, to_consumer: bool },
     /// An end of a connection learns that it is lost.
@@ -81,6 +82,8 @@ pub struct World {
     pub(super) managers: Verdict,
     /// `None` where nothing is to go wrong.
     pub(super) chaos: Option<Chaos>,
+    /// The event after which nothing happens any more, where somebody wants to look.
+    stop_at: Option<u64>,
     pub(super) links: Links,
     pub(super) clock: Clock<Due>,
     rng: SimRng,
@@ -122,6 +125,7 @@ impl World {
             order: PersistenceOrder::default(),
             managers: managers::verdict(),
             chaos,
+            stop_at: None,
             links: Links::default(),
             clock: Clock::default(),
             rng,
@@ -157,7 +161,9 @@ impl World {
     }
 
     fn run_due(&mut self, observer: &mut dyn Observer) -> Result<(), SimError> {
-        while let Some(due) = self.clock.advance() {
+        while self.stop_at != Some(self.figures.events)
+            && let Some(due) = self.clock.advance()
+        {
             self.figures.events += 1;
             if self.is_out_of_time() {
                 break;
@@ -172,7 +178,7 @@ impl World {
         match due {
             Due::Client => self.client(observer),
             Due::Node(node, incarnation, event) if self.is_incarnation(node, incarnation) => {
-                self.step(node, event)
+                self.step(node, *event)
             }
             Due::Compact(node, incarnation) if self.is_incarnation(node, incarnation) => {
                 self.compact_on(node)
@@ -204,7 +210,7 @@ impl World {
     /// Has something happen to a node later, unless it goes down before.
     fn schedule(&mut self, node: NodeId, delay_micros: u64, event: Event) {
         if let Some(host) = self.hosts.get(node) {
-            self.clock.schedule(delay_micros, Due::Node(node, host.incarnation, event));
+            self.clock.schedule(delay_micros, Due::Node(node, host.incarnation, Box::new(event)));
         }
     }
 
@@ -231,7 +237,9 @@ impl World {
                 Action::WakeFlusher => self.schedule(node, GATHER_MICROS, Event::FlushDue),
                 Action::WakeSender(peer) => self.schedule(node, GATHER_MICROS, Event::SendDue { peer }),
                 Action::Later(micros, event) => self.schedule(node, micros, *event),
-                Action::Written { .. } => {}
+                // No client here waits for a durable write.
+                Action::Written { .. } | Action::Prepared { .. } => {}
+                Action::StateSet { vb, state } => self.state_set(node, vb, state)?,
                 Action::Persisted { vb, seqno, whole, items } => {
                     self.persisted(node, vb, (seqno, whole), items)?;
                 }

@@ -250,7 +250,7 @@ impl Command {
                 key: format.keys.wire_key(item)?,
             }),
             Operation::SystemEvent => {
-                let event = event_of(item).ok_or(refused("its value is no system event"))?;
+                let event = system_event(item).ok_or(refused("its value is no system event"))?;
                 Self::SystemEvent(SystemEvent { seqno: item.seqno, event })
             }
             Operation::SetVBucketState(_) => return Err(refused("it is no part of a stream")),
@@ -296,8 +296,12 @@ impl SystemEvent {
     }
 }
 
-/// The event in an item that [`SystemEvent::to_item`] made.
-fn event_of(item: &Item) -> Option<Event> {
+/// The event in an item that [`SystemEvent::to_item`] made; `None` in any other.
+#[must_use]
+pub fn system_event(item: &Item) -> Option<Event> {
+    if item.operation != Operation::SystemEvent {
+        return None;
+    }
     let value = item.value.as_ref()?;
     let mut fields = Reader::new(Opcode::DCP_SYSTEM_EVENT, Part::Value, value);
     let version = fields.u8().ok()?;

@@ -68,7 +68,10 @@ fn a_key_is_written_once_with_its_newest_revision() {
     rig.set("b", "two");
     rig.set("a", "three");
     let flushed = rig.flush();
-    assert_eq!(persisted(&flushed), Some(Persisted { seqno: Seqno(3), items: 2, more: false }));
+    assert_eq!(
+        persisted(&flushed),
+        Some(Persisted { seqno: Seqno(3), prepared: Seqno::ZERO, items: 2, more: false })
+    );
     assert_eq!(rig.stored("a"), Some((3, Bytes::from_static(b"three"))));
     assert_eq!(rig.flusher.persisted_seqno(VB), Some(Seqno(3)));
 }
@@ -158,7 +161,10 @@ fn a_change_of_state_alone_is_committed() {
     rig.flush();
     rig.vbucket.set_state(State::Replica, None).expect("allowed");
     let flushed = rig.flush();
-    assert_eq!(persisted(&flushed), Some(Persisted { seqno: Seqno(1), items: 0, more: false }));
+    assert_eq!(
+        persisted(&flushed),
+        Some(Persisted { seqno: Seqno(1), prepared: Seqno::ZERO, items: 0, more: false })
+    );
     let state = rig.engine.snapshot(VB).expect("there").state().cloned().expect("committed");
     assert_eq!((state.state, state.snapshot_end), (State::Replica, Seqno(1)));
 }
@@ -171,4 +177,45 @@ fn a_vbucket_it_forgot_is_not_flushed() {
     assert_eq!(rig.flusher.persisted_seqno(VB), None);
     assert!(rig.flush().is_empty());
     assert_eq!(rig.stored("a"), None);
+}
+
+#[test]
+fn half_a_snapshot_of_a_promoted_copy_is_its_own_history_on_disk_too() {
+    let mut rig = rig();
+    let half =
+        |seqno| Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(b"a"), Bytes::from_static(b"v")) };
+    rig.vbucket.set_state(State::Replica, None).expect("a replica");
+    let marker = checkpoint::SnapshotMarker::new(checkpoint::SnapshotType::Memory, Seqno::ZERO, Seqno(3));
+    rig.vbucket.receive_marker(marker).expect("the first");
+    rig.vbucket.receive(half(2)).expect("inside");
+    rig.flush();
+    let range = |rig: &Rig| {
+        let snapshot = rig.engine.snapshot(VB).expect("there");
+        let state = snapshot.state().expect("committed").clone();
+        (state.state, state.snapshot_start, state.snapshot_end)
+    };
+    assert_eq!(range(&rig), (State::Replica, Seqno::ZERO, Seqno(3)));
+    rig.vbucket.set_state(State::Active, Some(VbUuid(7))).expect("a branch");
+    rig.flush();
+    assert_eq!(range(&rig), (State::Active, Seqno(2), Seqno(2)), "nothing was written but its state");
+}
+
+#[test]
+fn what_was_detached_meanwhile_is_nothing_to_what_came_in_its_place() {
+    for is_new in [false, true] {
+        let mut rig = rig();
+        rig.set("a", "one");
+        let group = rig.flusher.begin([&rig.vbucket]).expect("no other flush");
+        let committed = group.commit(&rig.engine, 1);
+        rig.flusher.detach(VB);
+        if is_new {
+            rig.flusher.attach(
+                VB,
+                VBucketState::new(State::Replica, FailoverLog::new(VbUuid(2))),
+                Seqno::ZERO,
+            );
+        }
+        assert!(rig.flusher.finish(committed).is_empty());
+        assert_eq!(rig.flusher.persisted_seqno(VB), is_new.then_some(Seqno::ZERO));
+    }
 }

@@ -12,11 +12,15 @@ use crate::wire::{StreamEndReason, WireError};
 const READ_LIMIT: ReadLimit = ReadLimit { items: 1_000, bytes: 1 << 20 };
 
 impl ActiveStream {
-    pub(super) fn refill(&mut self, vbucket: &VBucket, options: &Options) -> Result<(), ProducerError> {
-        let Some(cursor) = self.cursor else { return Ok(()) };
+    /// Takes what the cursor has. Returns whether there was anything, or the stream stands elsewhere now.
+    pub(super) fn refill(&mut self, vbucket: &VBucket, options: &Options) -> Result<bool, ProducerError> {
+        let Some(cursor) = self.cursor else { return Ok(false) };
         match vbucket.manager().read(cursor, READ_LIMIT) {
-            Ok(batch) => Ok(self.take_batch(&batch, options)?),
-            Err(CheckpointError::UnknownCursor) => self.stand_again(vbucket),
+            Ok(batch) => {
+                self.take_batch(&batch, options)?;
+                Ok(!batch.is_empty())
+            }
+            Err(CheckpointError::UnknownCursor) => self.stand_again(vbucket).map(|()| true),
             Err(source) => Err(ProducerError::Checkpoint { vb: self.key.vb, source }),
         }
     }

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use checkpoint::{Item, Seqno, SnapshotMarker};
 
 use crate::producer::control::Options;
+use crate::producer::filter::Filter;
 use crate::producer::stream_key::StreamKey;
 use crate::producer::translate;
 use crate::wire::{Command, Marker, MarkerFlags, Request, StreamEndReason, WireError};
@@ -37,10 +38,21 @@ pub(super) struct Outbox {
     checkpoint_start: Option<Seqno>,
     /// The last seqno the client is told of.
     told: Seqno,
+    filter: Filter,
+    /// Markers ask to be answered.
+    asks_answers: bool,
+    unanswered_markers: usize,
 }
 
 impl Outbox {
-    pub(super) fn new(key: StreamKey, opaque: u32, snapshot_start: Seqno, start: Seqno) -> Self {
+    /// Of a client that stands at `start` in a snapshot that starts at `snapshot_start`.
+    pub(super) fn new(
+        key: StreamKey,
+        opaque: u32,
+        (snapshot_start, start): (Seqno, Seqno),
+        filter: Filter,
+        asks_answers: bool,
+    ) -> Self {
         Self {
             key,
             opaque,
@@ -49,7 +61,28 @@ impl Outbox {
             announced: None,
             checkpoint_start: None,
             told: start,
+            filter,
+            asks_answers,
+            unanswered_markers: 0,
         }
+    }
+
+    pub(super) fn opaque(&self) -> u32 {
+        self.opaque
+    }
+
+    /// Markers that were queued or sent and not answered yet.
+    pub(super) fn unanswered_markers(&self) -> usize {
+        self.unanswered_markers
+    }
+
+    pub(super) fn marker_answered(&mut self) {
+        self.unanswered_markers = self.unanswered_markers.saturating_sub(1);
+    }
+
+    /// Whether nothing can pass its filter any more.
+    pub(super) fn is_filter_empty(&self) -> bool {
+        self.filter.is_empty()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -90,25 +123,30 @@ impl Outbox {
         if origin == Origin::DiskAndMemory {
             marker.flags = marker.flags.with(MarkerFlags::MAY_DUPLICATE_KEYS);
         }
+        if self.asks_answers {
+            marker.flags = marker.flags.with(MarkerFlags::ACK);
+            self.unanswered_markers += 1;
+        }
         self.push(Command::SnapshotMarker(marker));
     }
 
     /// An item of the snapshot, if the client is to see it.
     pub(super) fn item(&mut self, item: &Item, options: &Options) -> Result<(), WireError> {
-        if let Some(command) = translate::command(item, options)? {
-            self.told = item.seqno;
-            self.push(command);
-        }
+        self.tell(item, translate::command(item, options)?);
         Ok(())
     }
 
     /// The same for an item from disk.
     pub(super) fn disk_item(&mut self, item: &Item, options: &Options) -> Result<(), WireError> {
-        if let Some(command) = translate::disk_command(item, options)? {
+        self.tell(item, translate::disk_command(item, options)?);
+        Ok(())
+    }
+
+    fn tell(&mut self, item: &Item, command: Option<Command>) {
+        if let Some(command) = command.filter(|_| self.filter.passes(item)) {
             self.told = item.seqno;
             self.push(command);
         }
-        Ok(())
     }
 
     /// All of the snapshot was read: a client that does not see its last items learns that it has it whole.
@@ -138,7 +176,7 @@ impl Outbox {
         Request { stream_id: self.key.id, ..Request::new(self.key.vb, self.opaque, command) }
     }
 
-    fn push(&mut self, command: Command) {
+    pub(super) fn push(&mut self, command: Command) {
         let message = self.message(command);
         self.messages.push_back(message);
     }

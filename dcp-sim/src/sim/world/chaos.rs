@@ -10,11 +10,11 @@ use checkpoint::{Key, Seqno, VbUuid, Vbid};
 use super::{Due, World};
 use crate::node::{EngineCall, NodeId, Stored};
 use crate::sim::error::SimError;
-use crate::sim::faults::{FaultConfig, FaultPlan};
+use crate::sim::faults::{FaultConfig, FaultKind, FaultPlan};
 use crate::sim::history::{Branched, History};
 use crate::sim::invariants::persisted::Persisted;
 use crate::sim::invariants::streams::Streams;
-use crate::sim::invariants::{Verdict, branches, liveness};
+use crate::sim::invariants::{Verdict, branches, liveness, memory};
 use crate::sim::report::FaultFigures;
 use crate::sim::rng::SimRng;
 
@@ -22,6 +22,8 @@ use crate::sim::rng::SimRng;
 pub(in crate::sim) const SETTLE_MICROS: u64 = 60_000_000;
 /// The stream of the seed that the cluster's manager and the clients draw from.
 const STREAM: u64 = 1;
+/// Batches that come one after the other without a pause, on average.
+const BURST: u64 = 24;
 /// Batches that are expected where their source does not say.
 const BATCHES_EXPECTED: u64 = 10_000;
 
@@ -36,8 +38,13 @@ pub(in crate::sim) struct Chaos {
     /// Nodes that nobody can reach, with how many reasons there are for each.
     pub(super) cut_off: BTreeMap<NodeId, usize>,
     pub(super) is_reconcile_due: bool,
+    /// vBuckets that are being taken over, and by whom.
+    pub(super) taking_over: BTreeMap<Vbid, NodeId>,
+    /// Until then faults strike.
+    ends_micros: u64,
     /// When the last fault was, once that is over.
     pub(super) calm_micros: Option<u64>,
+    memory: Verdict,
     streams: Streams,
     branches: Verdict,
 }
@@ -60,7 +67,10 @@ impl Chaos {
             rng: SimRng::stream(seed, STREAM),
             cut_off: BTreeMap::new(),
             is_reconcile_due: false,
+            taking_over: BTreeMap::new(),
+            ends_micros: 0,
             calm_micros: None,
+            memory: memory::verdict(),
             streams: Streams::default(),
             branches: branches::verdict(),
         }
@@ -108,7 +118,7 @@ impl Chaos {
             figures.struck.entry(kind.name()).or_default();
         }
         let mut verdicts: Vec<_> = self.streams.verdicts().into();
-        verdicts.extend([self.branches, self.persisted.verdict()]);
+        verdicts.extend([self.branches, self.persisted.verdict(), self.memory]);
         (figures, verdicts)
     }
 }
@@ -117,9 +127,20 @@ impl World {
     /// From here on things go wrong.
     pub(super) fn begin_faults(&mut self) {
         let Some(chaos) = &mut self.chaos else { return };
-        self.clock.schedule(chaos.plan.config.duration_micros, Due::Calm);
+        let duration_micros = chaos.plan.config.duration_micros;
+        chaos.ends_micros = self.clock.now_micros() + duration_micros;
+        self.clock.schedule(duration_micros, Due::Calm);
         for kind in chaos.plan.config.kinds.clone() {
-            self.clock.schedule(chaos.plan.next(kind), Due::Strike(kind));
+            self.strike_later(kind);
+        }
+    }
+
+    /// Schedules the next fault of a kind, if it comes in the time for faults.
+    pub(super) fn strike_later(&mut self, kind: FaultKind) {
+        let Some(chaos) = &mut self.chaos else { return };
+        let delay = chaos.plan.next(kind);
+        if self.clock.now_micros() + delay < chaos.ends_micros {
+            self.clock.schedule(delay, Due::Strike(kind));
         }
     }
 
@@ -161,14 +182,24 @@ impl World {
         if chaos.calm_micros.is_some() {
             return None;
         }
-        // The writes come over all of the time in which things go wrong.
+        // The writes come over all of the time in which things go wrong, most of them right after one another: so that
+        // faults meet a cluster that is busy, and one that is not.
         let mean = chaos.plan.config.duration_micros / batches.max(1);
-        Some(chaos.rng.range(0, mean * 2))
+        let pauses = chaos.rng.range(1, BURST) == 1;
+        Some(if pauses { chaos.rng.range(0, mean * BURST * 2) } else { 0 })
     }
 
     pub(super) fn refused(&mut self) {
         if let Some(chaos) = &mut self.chaos {
             chaos.figures.refused += 1;
+        }
+    }
+
+    /// A node has taken something in: W16.
+    pub(super) fn taken_in(&mut self, node: NodeId, before_bytes: usize, bytes: usize) {
+        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else { return };
+        if let Some(stats) = host.node.quota_stats() {
+            memory::check(&mut chaos.memory, node, &stats, before_bytes, bytes);
         }
     }
 

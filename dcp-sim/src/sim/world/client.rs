@@ -97,6 +97,7 @@ impl World {
         }
         let now = self.clock.now_nanos();
         let reachable = self.is_reachable(node);
+        let (before_bytes, size) = (self.memory_bytes(node), change.bytes());
         let Some(host) = self.hosts.get_mut(node).filter(|_| reachable) else {
             self.refused();
             return Ok(());
@@ -105,6 +106,7 @@ impl World {
             Ok(actions) => {
                 self.figures.mutations += 1;
                 self.taken(node, vb, &key, &actions);
+                self.taken_in(node, before_bytes, size);
                 self.carry_out(node, actions)
             }
             Err(error) if is_refusal(&error) => {

@@ -11,6 +11,8 @@ use crate::node::{Action, Event, NodeId};
 use crate::sim::error::SimError;
 use crate::sim::links::{Ends, LinkId};
 
+/// A consumer without memory looks again after this time whether it has some.
+const MEMORY_MICROS: u64 = 500;
 /// The manager looks again after this time.
 const RECONCILE_MICROS: u64 = 2_000;
 
@@ -171,12 +173,33 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, link: LinkId, to_consumer: bool) -> Result<(), SimError> {
+        if to_consumer && self.waits_for_memory(link) {
+            // It reads on when it has memory: the bytes stay where they are, and those behind them.
+            self.clock.schedule(MEMORY_MICROS, Due::Arrive { link, to_consumer });
+            return Ok(());
+        }
         let Some(((producer, consumer), bytes)) = self.links.arrive(link, to_consumer) else { return Ok(()) };
+        let (size, before_bytes) = (bytes.len(), self.memory_bytes(consumer));
         let (node, event) = match to_consumer {
             true => (consumer, Event::FromProducer { peer: producer, bytes }),
             false => (producer, Event::FromConsumer { peer: consumer, bytes }),
         };
-        self.step(node, event)
+        self.step(node, event)?;
+        if to_consumer {
+            self.taken_in(consumer, before_bytes, size);
+        }
+        Ok(())
+    }
+
+    fn waits_for_memory(&mut self, link: LinkId) -> bool {
+        let consumer = self.links.get(link).map(|link| link.ends.1);
+        let host = consumer.and_then(|node| self.hosts.get_mut(node));
+        self.chaos.is_some() && host.is_some_and(|host| host.node.is_memory_full())
+    }
+
+    pub(super) fn memory_bytes(&self, node: NodeId) -> usize {
+        let stats = self.hosts.get(node).and_then(|host| host.node.quota_stats());
+        stats.map_or(0, |stats| stats.used_bytes)
     }
 
     pub(super) fn stream_stopped(

@@ -27,6 +27,10 @@ impl World {
         let Some(host) = self.hosts.get(node) else { return Ok(()) };
         let is_settled = host.node.is_settled(vb);
         let state = host.node.partition(vb).map(|partition| partition.vbucket.state());
+        // What a takeover makes of it is between its two nodes.
+        if self.chaos.as_ref().is_some_and(|chaos| chaos.taking_over.contains_key(&vb)) {
+            return Ok(());
+        }
         match (self.topology.role(vb, node), state) {
             (None, Some(_)) if is_settled => {
                 self.leave(node, vb)?;
@@ -39,7 +43,7 @@ impl World {
                 self.order.restart(node, vb, Seqno::ZERO);
                 self.step(node, Event::Create { vb, uuid })
             }
-            (Some(State::Replica), Some(State::Active)) => {
+            (Some(State::Replica), Some(State::Active | State::Pending | State::Dead)) => {
                 self.step(node, Event::SetState { vb, state: State::Replica, uuid: None })
             }
             (Some(State::Active), Some(state)) if is_settled && state != State::Active => {
@@ -68,15 +72,20 @@ impl World {
         }
     }
 
-    /// Gives a vBucket to the best of its replicas; `false` if none may have it now.
-    pub(super) fn fail_over(&mut self, vb: Vbid) -> bool {
+    /// Gives a vBucket to the best of its replicas; `false` if none may have it now. It follows nobody from now on, so that
+    /// nothing takes from it what made it the best.
+    pub(super) fn fail_over(&mut self, vb: Vbid) -> Result<bool, SimError> {
         let candidates = self.topology.replicas(vb).filter_map(|node| Some((self.merit(node, vb)?, node)));
         // Of two that are as good the first.
+        if self.chaos.as_ref().is_some_and(|chaos| chaos.taking_over.contains_key(&vb)) {
+            return Ok(false);
+        }
         let best = candidates.max_by_key(|&(merit, node)| (merit, std::cmp::Reverse(node)));
-        let Some((_, node)) = best else { return false };
+        let Some((_, node)) = best else { return Ok(false) };
         self.topology.promote(vb, node);
+        self.assign_role(node, vb)?;
         self.reconcile_soon();
-        true
+        Ok(true)
     }
 
     /// How much of the vBucket's history a copy has whole; `None` if it must not become active.

@@ -14,6 +14,8 @@ use crate::sim::host::Host;
 
 /// What a compaction does at once.
 const COMPACTION_STEP: Budget = Budget { items: 512, bytes: 1 << 20 };
+/// Engines are asked every so many flushes whether they want upkeep.
+const MAINTENANCE_FLUSHES: u64 = 32;
 /// Between two steps of a compaction the disk serves others.
 const COMPACTION_PAUSE_MICROS: u64 = 500;
 /// A store that can't be opened is tried again after this time.
@@ -34,6 +36,9 @@ impl World {
                 timeline.flushed(node, committed.items() as u64, micros);
             }
             self.schedule(node, micros, Event::FlushDone(committed));
+        }
+        if self.chaos.is_some() {
+            self.maintain(node);
         }
         Ok(())
     }
@@ -92,8 +97,21 @@ impl World {
         };
         let request = CompactionRequest { purge_upto, ..CompactionRequest::default() };
         let job = host.engine.as_ref().and_then(|engine| engine.compact(vb, request).ok());
-        if let Some(job) = job {
-            host.job = Some((vb, job));
+        if job.is_some() {
+            host.job = job;
+            self.clock.schedule(0, Due::Compact(node, host.incarnation));
+            self.note_begin("compacting", node);
+        }
+    }
+
+    /// Does the upkeep that an engine wants done, if it has time for it.
+    fn maintain(&mut self, node: NodeId) {
+        let Some(host) = self.hosts.get_mut(node).filter(|host| host.job.is_none()) else { return };
+        if !host.figures.flushes.is_multiple_of(MAINTENANCE_FLUSHES) {
+            return;
+        }
+        host.job = host.engine.as_ref().and_then(|engine| engine.maintenance());
+        if host.job.is_some() {
             self.clock.schedule(0, Due::Compact(node, host.incarnation));
             self.note_begin("compacting", node);
         }
@@ -101,8 +119,7 @@ impl World {
 
     pub(super) fn compact_on(&mut self, node: NodeId) -> Result<(), SimError> {
         let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
-        let (stepped, micros) =
-            host.timed(|host| host.job.as_mut().map(|(_, job)| job.step(COMPACTION_STEP)));
+        let (stepped, micros) = host.timed(|host| host.job.as_mut().map(|job| job.step(COMPACTION_STEP)));
         if host.has_lost_power() {
             return self.lose_power(node);
         }
@@ -121,14 +138,15 @@ impl World {
     /// The node learns at once what was purged: the next stream may read of it.
     fn compacted(&mut self, node: NodeId) -> Result<(), SimError> {
         let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
-        let Some((vb, _job)) = host.job.take() else { return Ok(()) };
+        host.job = None;
         self.note_end("compacting", node);
-        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
-        let info = host.engine.as_ref().and_then(|engine| engine.info(vb).ok());
-        match info {
-            Some(info) => self.step(node, Event::Purged { vb, seqno: info.purge }),
-            None => Ok(()),
+        let Some(engine) = self.hosts.get(node).and_then(|host| host.engine.as_ref()) else { return Ok(()) };
+        // Of the engine's own upkeep nobody knows whose it was.
+        let infos = engine.vbuckets().into_iter().filter_map(|vb| Some((vb, engine.info(vb).ok()?.purge)));
+        for (vb, seqno) in infos.collect::<Vec<_>>() {
+            self.step(node, Event::Purged { vb, seqno })?;
         }
+        Ok(())
     }
 
     /// The power of a machine is gone.

@@ -20,6 +20,8 @@ const LOOKS_MAX: u32 = 200;
 pub(in crate::sim) enum Move {
     /// The active is to hand over to that replica.
     HandOver { vb: Vbid, to: NodeId, looks: u32 },
+    /// The active is handing over to that replica, as the stream between them has it.
+    TakeOver { vb: Vbid, to: NodeId, looks: u32 },
     /// A copy is being built on one node, to take the place of another's.
     Copy { vb: Vbid, from: NodeId, to: NodeId },
 }
@@ -41,6 +43,7 @@ impl World {
                     self.clock.schedule(LOOK_MICROS, Due::Move(next));
                 }
             }
+            Move::TakeOver { vb, to, looks } => self.look_at_takeover(vb, to, looks)?,
             Move::Copy { vb, from, to } => {
                 if self.topology.role(vb, to) == Some(State::Replica) && !self.has_caught_up(vb, to) {
                     self.clock.schedule(LOOK_MICROS * 10, Due::Move(step));
@@ -62,6 +65,64 @@ impl World {
         let persisted = self.hosts.get(node).and_then(|host| host.node.persisted_seqno(vb));
         let is_settled = self.hosts.get(node).is_some_and(|host| host.node.is_settled(vb));
         is_settled && high(active).is_some() && high(active) == high(node) && persisted == high(node)
+    }
+
+    /// A takeover's step was taken on the node that takes over. The last one makes it the active.
+    pub(super) fn state_set(&mut self, node: NodeId, vb: Vbid, state: State) -> Result<(), SimError> {
+        let is_wanted = self.chaos.as_ref().is_some_and(|chaos| chaos.taking_over.get(&vb) == Some(&node));
+        if state == State::Active && is_wanted {
+            self.topology.promote(vb, node);
+            self.end_taking_over(vb);
+        }
+        Ok(())
+    }
+
+    /// Has a replica ask its active to hand over, stream and all.
+    pub(super) fn take_over(&mut self, vb: Vbid, to: NodeId) -> Result<(), SimError> {
+        let from = self.topology.active(vb);
+        let is_ready = self
+            .hosts
+            .get(to)
+            .is_some_and(|host| host.node.followed(vb) == Some(from) && host.node.is_settled(vb));
+        let Some(chaos) =
+            self.chaos.as_mut().filter(|chaos| is_ready && !chaos.taking_over.contains_key(&vb))
+        else {
+            return Ok(());
+        };
+        chaos.taking_over.insert(vb, to);
+        self.clock.schedule(LOOK_MICROS, Due::Move(Move::TakeOver { vb, to, looks: 0 }));
+        let micros = self.clock.now_micros();
+        let Some(host) = self.hosts.get_mut(to) else { return Ok(()) };
+        let actions = host.node.take_over(from, vb);
+        let actions = actions.map_err(|source| SimError::Node { node: to, micros, source })?;
+        self.carry_out(to, actions)
+    }
+
+    /// Looks at a takeover: one whose nodes or connection failed, or that takes too long, is given up, and whoever is
+    /// to be active is so again. The connection is cut first, so that no step of it comes late.
+    fn look_at_takeover(&mut self, vb: Vbid, to: NodeId, looks: u32) -> Result<(), SimError> {
+        if self.chaos.as_ref().is_none_or(|chaos| chaos.taking_over.get(&vb) != Some(&to)) {
+            return Ok(());
+        }
+        let from = self.topology.active(vb);
+        let goes_on = looks < LOOKS_MAX
+            && self.is_reachable(from)
+            && self.is_reachable(to)
+            && self.hosts.get(to).is_some_and(|host| host.node.followed(vb) == Some(from));
+        if goes_on {
+            self.clock.schedule(LOOK_MICROS, Due::Move(Move::TakeOver { vb, to, looks: looks + 1 }));
+            return Ok(());
+        }
+        self.leave(to, vb)?;
+        self.end_taking_over(vb);
+        Ok(())
+    }
+
+    fn end_taking_over(&mut self, vb: Vbid) {
+        if let Some(chaos) = &mut self.chaos {
+            chaos.taking_over.remove(&vb);
+        }
+        self.reconcile_soon();
     }
 
     /// Hands a vBucket over if its replica has all of it now. Returns whether that is over, done or not.

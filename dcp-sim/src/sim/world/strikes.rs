@@ -52,12 +52,8 @@ impl Undo {
 impl World {
     /// A fault of that kind strikes, and the next one is drawn.
     pub(super) fn strike(&mut self, kind: FaultKind) -> Result<(), SimError> {
-        let Some(chaos) = self.chaos.as_mut().filter(|chaos| chaos.calm_micros.is_none()) else {
-            return Ok(());
-        };
-        let next = chaos.plan.next(kind);
-        self.clock.schedule(next, Due::Strike(kind));
         let noted = self.timeline.as_ref().map_or(0, |timeline| timeline.spans.len());
+        self.strike_later(kind);
         let has_struck = match kind {
             FaultKind::Delay | FaultKind::SlowConsumer => self.slow_down(kind),
             FaultKind::Disconnect => self.disconnect()?,
@@ -67,7 +63,7 @@ impl World {
             FaultKind::PowerLoss => self.power_loss()?,
             FaultKind::DiskError | FaultKind::DiskFull | FaultKind::SlowDisk => self.hurt_disk(kind),
             FaultKind::FailOver => self.fail_over_node()?,
-            FaultKind::Move => self.move_something(),
+            FaultKind::Move => self.move_something()?,
             FaultKind::Compaction => self.compact_something(),
             FaultKind::Memory => self.take_memory(),
         };
@@ -264,30 +260,37 @@ impl World {
         }
         let served: Vec<_> =
             self.topology.vbuckets().filter(|&vb| self.topology.active(vb) == node).collect();
-        let given = served.into_iter().filter(|&vb| self.fail_over(vb)).count();
-        Ok(given > 0)
+        let mut is_given = false;
+        for vb in served {
+            is_given |= self.fail_over(vb)?;
+        }
+        Ok(is_given)
     }
 
-    fn move_something(&mut self) -> bool {
+    fn move_something(&mut self) -> Result<bool, SimError> {
         let kind = FaultKind::Move;
-        let (vb, is_copy) = (self.any_vbucket(kind), self.draw(kind, 0, 1) == 0);
+        let (vb, how) = (self.any_vbucket(kind), self.draw(kind, 0, 2));
         let replicas: Vec<_> = self.topology.replicas(vb).collect();
         let index = self.draw(kind, 0, (replicas.len() as u64).saturating_sub(1)) as usize;
-        let Some(&replica) = replicas.get(index) else { return false };
-        if !is_copy {
-            self.clock.schedule(0, Due::Move(Move::HandOver { vb, to: replica, looks: 0 }));
-            return true;
+        let Some(&replica) = replicas.get(index) else { return Ok(false) };
+        match how {
+            0 => {
+                self.clock.schedule(0, Due::Move(Move::HandOver { vb, to: replica, looks: 0 }));
+                return Ok(true);
+            }
+            1 => return self.take_over(vb, replica).map(|()| true),
+            _ => {}
         }
         // One move of a copy at a time: the next one may need what this one gives up.
         if replicas.len() > self.config.replicas {
-            return false;
+            return Ok(false);
         }
         let free: Vec<_> =
             self.topology.nodes().filter(|&node| self.topology.role(vb, node).is_none()).collect();
         let index = self.draw(kind, 0, (free.len() as u64).saturating_sub(1)) as usize;
-        let Some(&to) = free.get(index) else { return false };
+        let Some(&to) = free.get(index) else { return Ok(false) };
         self.move_copy(vb, replica, to);
-        true
+        Ok(true)
     }
 
     fn compact_something(&mut self) -> bool {

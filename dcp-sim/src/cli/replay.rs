@@ -1,0 +1,38 @@
+//! `dcp-sim replay`: a run again, byte for byte, to its end or to an event, or to the smallest cluster that fails as well.
+
+use std::io::{self, Write};
+
+use clap::Args;
+
+use super::run::RunArguments;
+use super::{Exit, Failure, run, shrink};
+
+const EXAMPLES: &str = "\
+Examples:
+  dcp-sim replay --workload zipfian --profile hostile --seed 7
+  dcp-sim replay --workload zipfian --profile hostile --seed 7 --until 20000
+  dcp-sim replay --workload zipfian --profile hostile --seed 7 --shrink
+";
+
+#[derive(Clone, Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(super) struct ReplayArguments {
+    #[command(flatten)]
+    run: RunArguments,
+    /// Stop after so many events and show nodes, vBuckets, connections and disks.
+    #[arg(long, value_name = "EVENT", conflicts_with = "seeds", help_heading = "Replay")]
+    until: Option<u64>,
+    /// Look for the smallest run that still fails: fewer nodes, copies, vBuckets and faults, less time.
+    #[arg(long, conflicts_with_all = ["until", "seeds", "git", "input", "json", "trace", "data"], help_heading = "Replay")]
+    shrink: bool,
+}
+
+pub(super) fn replay(arguments: &ReplayArguments) -> Result<Exit, Failure> {
+    if arguments.shrink {
+        return shrink::shrink(&arguments.run);
+    }
+    let Some(event) = arguments.until else { return run::run(&arguments.run) };
+    let picture = arguments.run.world()?.picture_at(event)?;
+    write!(io::stdout().lock(), "{picture}")?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,70 @@
+//! What a consumer asks of its connection before anything else, in the order in which Couchbase's does.
+//!
+//! What always holds: options a producer does not know are options that can be done without; what was granted is known by
+//! the answer.
+
+use bytes::Bytes;
+
+use super::{Consumer, ConsumerError};
+use crate::wire::{Command, Control, Open, OpenFlags, Response};
+use checkpoint::Vbid;
+
+/// What the producer has granted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Granted {
+    /// Opaques of the two options that change what is sent.
+    sync_writes_asked: u32,
+    v7_statuses_asked: u32,
+    pub(super) sync_writes: bool,
+    pub(super) v7_statuses: bool,
+}
+
+impl Granted {
+    #[cfg(test)]
+    pub(super) fn asked_sync_writes(&self) -> u32 {
+        self.sync_writes_asked
+    }
+
+    #[cfg(test)]
+    pub(super) fn asked_v7_statuses(&self) -> u32 {
+        self.v7_statuses_asked
+    }
+
+    /// Takes the answer to an option.
+    pub(super) fn take(&mut self, response: &Response) {
+        let is_granted = response.reply.status().is_success();
+        self.sync_writes |= is_granted && response.opaque == self.sync_writes_asked;
+        self.v7_statuses |= is_granted && response.opaque == self.v7_statuses_asked;
+    }
+}
+
+impl Consumer {
+    pub(super) fn negotiate(&mut self, name: &str, buffer_bytes: u32) -> Result<(), ConsumerError> {
+        let flags = [
+            OpenFlags::INCLUDE_XATTRS,
+            OpenFlags::INCLUDE_DELETE_TIMES,
+            OpenFlags::INCLUDE_DELETED_USER_XATTRS,
+        ];
+        let flags = flags.into_iter().fold(OpenFlags::PRODUCER, OpenFlags::with);
+        let open = Open { flags, name: Bytes::copy_from_slice(name.as_bytes()), options: Bytes::new() };
+        self.ask(Vbid(0), Command::Open(open))?;
+        self.control("enable_noop", "true")?;
+        self.control("set_noop_interval", "20")?;
+        self.control("set_priority", "high")?;
+        self.control("supports_cursor_dropping_vulcan", "true")?;
+        self.control("send_stream_end_on_client_close_stream", "true")?;
+        self.control("enable_expiry_opcode", "true")?;
+        self.granted.sync_writes_asked = self.control("enable_sync_writes", "true")?;
+        self.control("consumer_name", name)?;
+        self.control("include_deleted_user_xattrs", "true")?;
+        self.granted.v7_statuses_asked = self.control("v7_dcp_status_codes", "true")?;
+        self.control("max_marker_version", "2.2")?;
+        self.control("connection_buffer_size", &buffer_bytes.to_string())?;
+        Ok(())
+    }
+
+    fn control(&mut self, key: &str, value: &str) -> Result<u32, ConsumerError> {
+        let [key, value] = [key, value].map(|text| Bytes::copy_from_slice(text.as_bytes()));
+        self.ask(Vbid(0), Command::Control(Control { key, value }))
+    }
+}

@@ -1,0 +1,163 @@
+//! Which items a client asked for: the JSON of a stream request in, yes or no for each item out.
+//!
+//! | member | meaning |
+//! |---|---|
+//! | `collections` | ids, hexadecimal text: only these |
+//! | `scope` | an id, hexadecimal text: only the collections of that scope |
+//! | `sid` | the stream's id, where the connection enabled them |
+//! | `uid` | the manifest the client knows, hexadecimal text; looked at for its form only |
+//! | `purge_seqno` | tombstones up to there the client knows to be gone, decimal text |
+//!
+//! A vBucket here has no manifest: it knows that the default collection and scope exist and that the ids 1 to 7 are
+//! reserved. What always holds (S18): an item the filter lets through is sent; of the others the client learns at most
+//! that a snapshot has come to its end; when the last collection it names is dropped, nothing can come any more.
+
+use std::collections::BTreeSet;
+
+use checkpoint::{Item, Operation, Seqno};
+use serde_json::{Map, Value};
+
+use crate::wire::{Event, Status, StreamId, system_event};
+
+/// Ids that no collection can have; 0 is the default one.
+const RESERVED: std::ops::RangeInclusive<u32> = 1..=7;
+
+/// The collections a stream is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Filter {
+    /// `None` for all.
+    collections: Option<BTreeSet<u32>>,
+}
+
+/// What a stream request's value says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct FilterRequest {
+    pub(super) filter: Filter,
+    pub(super) stream_id: Option<StreamId>,
+    pub(super) purge: Seqno,
+}
+
+impl FilterRequest {
+    /// Reads a request's value; an empty one asks for everything.
+    pub(super) fn read(value: &[u8]) -> Result<Self, Status> {
+        if value.is_empty() {
+            return Ok(Self::default());
+        }
+        let json: Map<String, Value> = serde_json::from_slice(value).map_err(|_| Status::INVALID)?;
+        let known = ["collections", "scope", "sid", "uid", "purge_seqno"];
+        if !known.iter().any(|name| json.contains_key(*name)) {
+            return Err(Status::INVALID);
+        }
+        if let Some(uid) = json.get("uid") {
+            hex(uid)?;
+        }
+        let purge = json.get("purge_seqno").map_or(Ok(0), decimal)?;
+        let collections = match (json.get("collections"), json.get("scope")) {
+            (None, None) => None,
+            (Some(ids), None) => Some(collections(ids)?),
+            (None, Some(scope)) if hex(scope)? == 0 => Some(BTreeSet::from([0])),
+            (None, Some(_)) => return Err(Status::UNKNOWN_SCOPE),
+            (Some(_), Some(_)) => return Err(Status::INVALID),
+        };
+        let stream_id = json.get("sid").map(stream_id).transpose()?;
+        Ok(Self { filter: Filter { collections }, stream_id, purge: Seqno(purge) })
+    }
+}
+
+fn collections(ids: &Value) -> Result<BTreeSet<u32>, Status> {
+    let ids = ids.as_array().filter(|ids| !ids.is_empty()).ok_or(Status::INVALID)?;
+    let ids = ids.iter().map(|id| u32::try_from(hex(id)?).map_err(|_| Status::INVALID));
+    let ids = ids.collect::<Result<BTreeSet<_>, _>>()?;
+    if ids.iter().any(|id| RESERVED.contains(id)) { Err(Status::UNKNOWN_COLLECTION) } else { Ok(ids) }
+}
+
+fn stream_id(value: &Value) -> Result<StreamId, Status> {
+    let id = value.as_u64().and_then(|id| u16::try_from(id).ok()).ok_or(Status::INVALID)?;
+    if id == 0 { Err(Status::STREAM_ID_INVALID) } else { Ok(StreamId(id)) }
+}
+
+fn hex(value: &Value) -> Result<u64, Status> {
+    let text = value.as_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    text.and_then(|text| u64::from_str_radix(text, 16).ok()).ok_or(Status::INVALID)
+}
+
+fn decimal(value: &Value) -> Result<u64, Status> {
+    let text = value.as_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    text.and_then(|text| text.parse().ok()).ok_or(Status::INVALID)
+}
+
+impl Filter {
+    /// Whether it leaves anything out.
+    pub(super) fn is_restricting(&self) -> bool {
+        self.collections.is_some()
+    }
+
+    /// Whether the client is to see the item. One that drops a collection takes it out of the filter.
+    pub(super) fn passes(&mut self, item: &Item) -> bool {
+        let Some(collections) = &mut self.collections else { return true };
+        if item.operation != Operation::SystemEvent {
+            return collections.contains(&item.key.collection());
+        }
+        match system_event(item) {
+            Some(Event::CollectionCreated { collection, .. }) => collections.contains(&collection),
+            Some(Event::CollectionDropped { collection, .. }) => collections.remove(&collection),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing can pass any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.collections.as_ref().is_some_and(BTreeSet::is_empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<FilterRequest, Status> {
+        FilterRequest::read(json.as_bytes())
+    }
+
+    #[test]
+    fn what_is_no_filter_is_invalid() {
+        for bad in [
+            "{}",
+            "x",
+            "[]",
+            "\"a\"",
+            "{\"other\":1}",
+            "{\"collections\":[]}",
+            "{\"collections\":[8]}",
+            "{\"collections\":\"8\"}",
+            "{\"collections\":[\"x\"]}",
+            "{\"collections\":[\"100000000\"]}",
+            "{\"collections\":[\"8\"],\"scope\":\"0\"}",
+            "{\"scope\":0}",
+            "{\"uid\":1}",
+            "{\"uid\":\"+1\"}",
+            "{\"sid\":\"1\"}",
+            "{\"sid\":65536}",
+            "{\"sid\":-1}",
+            "{\"purge_seqno\":5}",
+            "{\"purge_seqno\":\"a\"}",
+        ] {
+            assert_eq!(read(bad), Err(Status::INVALID), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_there_is_unknown() {
+        assert_eq!(read("{\"collections\":[\"0\",\"1\"]}"), Err(Status::UNKNOWN_COLLECTION));
+        assert_eq!(read("{\"scope\":\"8\"}"), Err(Status::UNKNOWN_SCOPE));
+        assert_eq!(read("{\"sid\":0}"), Err(Status::STREAM_ID_INVALID));
+    }
+
+    #[test]
+    fn all_members_are_read() {
+        assert_eq!(read(""), Ok(FilterRequest::default()));
+        let read = read("{\"uid\":\"1f\",\"collections\":[\"0\",\"1F4\"],\"sid\":7,\"purge_seqno\":\"12\"}");
+        let filter = Filter { collections: Some(BTreeSet::from([0, 0x1f4])) };
+        assert_eq!(read, Ok(FilterRequest { filter, stream_id: Some(StreamId(7)), purge: Seqno(12) }));
+    }
+}

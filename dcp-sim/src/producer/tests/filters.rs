@@ -1,0 +1,133 @@
+//! Filtered streams, and several streams of one vBucket.
+
+use super::*;
+use crate::wire::{Event, StreamId, SystemEvent};
+
+fn filtered(json: &'static str) -> StreamRequest {
+    StreamRequest { filter: Bytes::from_static(json.as_bytes()), ..request(0, u64::MAX, (0, 0)) }
+}
+
+impl Rig {
+    fn set_in(&mut self, collection: u32, key: &str) {
+        let key = Key::in_collection(collection, key.as_bytes());
+        self.node.vbucket.write(Item::mutation(key, Bytes::from_static(b"v")), 1).expect("active");
+        self.producer.notify(VB);
+    }
+}
+
+/// Guards S18: what is filtered out leaves no trace but the snapshot's end.
+#[test]
+fn a_filter_lets_through_what_was_asked_for() {
+    let mut rig = rig();
+    for (collection, key) in [(0, "a"), (8, "b"), (9, "c")] {
+        rig.set_in(collection, key);
+    }
+    assert_eq!(rig.ask(VB, Command::StreamRequest(filtered("{\"collections\":[\"8\"]}"))), [Status::SUCCESS]);
+    assert_eq!(rig.sent(), ["marker 0-3", "mutation @2", "advanced @3"]);
+    rig.set_in(9, "d");
+    assert_eq!(rig.sent(), ["marker 4-4 on", "advanced @4"]);
+    rig.set_in(8, "e");
+    assert_eq!(rig.sent(), ["marker 5-5 on", "mutation @5"]);
+}
+
+#[test]
+fn a_filter_works_on_what_comes_from_disk() {
+    let mut rig = rig();
+    for (collection, key) in [(0, "a"), (8, "b"), (9, "c")] {
+        rig.set_in(collection, key);
+    }
+    rig.node.flush();
+    rig.ask(VB, Command::StreamRequest(filtered("{\"scope\":\"0\"}")));
+    assert_eq!(rig.sent(), ["disk marker 0-3", "mutation @1", "advanced @3"]);
+}
+
+/// Guards S18: when the last collection is gone nothing can come any more.
+#[test]
+fn a_filter_without_collections_ends_the_stream() {
+    let mut rig = rig();
+    rig.ask(VB, Command::StreamRequest(filtered("{\"collections\":[\"8\"]}")));
+    rig.set_in(8, "a");
+    let event = Event::CollectionDropped { manifest_uid: 2, scope: 0, collection: 8 };
+    let item = SystemEvent { seqno: Seqno(2), event }.to_item().expect("no buffer");
+    rig.node.vbucket.write(Item { seqno: Seqno::ZERO, ..item }, 1).expect("active");
+    rig.producer.notify(VB);
+    let sent = rig.sent();
+    assert_eq!(sent.last().expect("an end"), "end filter-empty");
+    assert!(sent.contains(&"system-event @2".to_owned()), "{sent:?}");
+}
+
+#[test]
+fn what_a_request_may_not_name() {
+    let mut rig = rig();
+    let mut status = |json| rig.ask(VB, Command::StreamRequest(filtered(json)));
+    assert_eq!(status("{}"), [Status::INVALID]);
+    assert_eq!(status("{\"collections\":[\"1\"]}"), [Status::UNKNOWN_COLLECTION]);
+    assert_eq!(status("{\"scope\":\"9\"}"), [Status::UNKNOWN_SCOPE]);
+    assert_eq!(status("{\"sid\":1}"), [Status::STREAM_ID_INVALID], "they are not enabled");
+    assert_eq!(rig.control("enable_sync_writes", "true"), [Status::SUCCESS]);
+    let mut status = |json| rig.ask(VB, Command::StreamRequest(filtered(json)));
+    assert_eq!(
+        status("{\"collections\":[\"8\"]}"),
+        [Status::NOT_SUPPORTED],
+        "a replica must have everything"
+    );
+    assert_eq!(status("{\"uid\":\"0\"}"), [Status::SUCCESS]);
+}
+
+/// Guards S19: streams with ids are streams of their own.
+#[test]
+fn a_vbucket_has_a_stream_for_each_id() {
+    let mut rig = rig();
+    assert_eq!(rig.control("enable_stream_id", "true"), [Status::SUCCESS]);
+    assert_eq!(rig.ask(VB, Command::StreamRequest(request(0, 9, (0, 0)))), [Status::STREAM_ID_INVALID]);
+    assert_eq!(rig.ask(VB, Command::StreamRequest(filtered("{\"sid\":1}"))), [Status::SUCCESS]);
+    assert_eq!(rig.ask(VB, Command::StreamRequest(filtered("{\"sid\":1}"))), [Status::EXISTS]);
+    let second = filtered("{\"sid\":2,\"collections\":[\"8\"]}");
+    assert_eq!(rig.ask(VB, Command::StreamRequest(second)), [Status::SUCCESS]);
+    rig.set_in(0, "a");
+    rig.set_in(8, "b");
+    let mut seen = Vec::new();
+    while rig.producer.has_more() {
+        for message in rig.poll(usize::MAX) {
+            let Message::Request(request) = &message else { panic!("{message:?}") };
+            seen.push((request.stream_id.expect("each says whose it is").0, in_short(&message)));
+        }
+    }
+    seen.sort_by_key(|(id, _)| *id);
+    let seen: Vec<_> = seen.iter().map(|(id, what)| (*id, what.as_str())).collect();
+    let expected =
+        [(1, "marker 0-2"), (1, "mutation @1"), (1, "mutation @2"), (2, "marker 0-2"), (2, "mutation @2")];
+    assert_eq!(seen, expected);
+    assert_eq!(rig.cursors(), 2);
+
+    assert_eq!(rig.ask(VB, Command::CloseStream), [Status::STREAM_ID_INVALID]);
+    let close = Request::new(VB, 5, Command::CloseStream).with_stream_id(StreamId(1));
+    let mut bytes = Vec::new();
+    close.encode(&mut bytes).expect("sendable");
+    rig.producer.receive(&bytes, &rig.node).expect("sound");
+    assert_eq!(rig.sent(), ["response 0x00"]);
+    assert_eq!(rig.cursors(), 1);
+    rig.set_in(8, "c");
+    assert_eq!(rig.sent(), ["marker 3-3 on", "mutation @3"], "the other goes on");
+}
+
+/// Guards a purge against a client that says it knows: the tombstones that are gone it has seen.
+#[test]
+fn a_client_that_knows_the_purge_need_not_go_back() {
+    let mut rig = rig();
+    for key in ["a", "b"] {
+        rig.set(key);
+    }
+    rig.node.vbucket.write(Item::deletion(Key::new(b"b")), 1).expect("active");
+    rig.set("c");
+    rig.node.flush();
+    rig.node.engine.purge(VB, Seqno(3)).expect("sound");
+    let from = |json: &'static str| StreamRequest {
+        filter: Bytes::from_static(json.as_bytes()),
+        ..request(1, 9, (1, 1))
+    };
+    assert_eq!(rig.ask(VB, Command::StreamRequest(from(""))), [Status::ROLLBACK]);
+    assert_eq!(rig.ask(VB, Command::StreamRequest(from("{\"purge_seqno\":\"2\"}"))), [Status::ROLLBACK]);
+    assert_eq!(rig.ask(VB, Command::StreamRequest(from("{\"purge_seqno\":\"3\"}"))), [Status::SUCCESS]);
+    assert_eq!(rig.sent(), ["disk marker 1-4", "mutation @4"]);
+}

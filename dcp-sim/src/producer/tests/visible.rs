@@ -1,0 +1,117 @@
+//! What a connection gets to see of an item: durable writes, values, attributes, expirations.
+
+use checkpoint::{Datatype, DurabilityLevel, Operation};
+
+use super::*;
+use crate::wire::Mutation;
+
+fn live() -> StreamRequest {
+    request(0, u64::MAX, (0, 0))
+}
+
+/// Prepares a, commits it, prepares b; the last is hidden from most.
+fn durable_writes(rig: &Rig) {
+    let prepare = |key: &str| Item {
+        durability: Some(DurabilityLevel::Majority),
+        value: Some(Bytes::from_static(b"value")),
+        ..Item::new(Operation::Prepare, Key::new(key.as_bytes()))
+    };
+    let commit = Item {
+        prepare_seqno: Seqno(1),
+        value: Some(Bytes::from_static(b"value")),
+        ..Item::new(Operation::Commit, Key::new(b"a"))
+    };
+    for item in [prepare("a"), commit, prepare("b")] {
+        rig.node.vbucket.write(item, 1).expect("active");
+    }
+}
+
+/// Guards S17: a client sees what was committed and that the snapshot has come to its end, a replica everything.
+#[test]
+fn prepares_are_hidden_from_who_did_not_ask() {
+    for (sync_writes, expected) in [
+        (false, &["marker 0-3", "mutation @2", "advanced @3"][..]),
+        (true, &["marker 0-3", "prepare @1", "commit @2", "prepare @3"]),
+    ] {
+        let mut rig = rig();
+        if sync_writes {
+            assert_eq!(rig.control("enable_sync_writes", "true"), [Status::SUCCESS]);
+        }
+        durable_writes(&rig);
+        rig.ask(VB, Command::StreamRequest(live()));
+        assert_eq!(rig.sent(), expected);
+    }
+}
+
+/// Guards S17 from disk: a commit is the mutation that it is, since its prepare may be gone.
+#[test]
+fn from_disk_a_commit_is_a_mutation() {
+    for (sync_writes, expected) in [
+        (false, &["disk marker 0-3", "mutation @2", "advanced @3"][..]),
+        (true, &["disk marker 0-3", "prepare @1", "mutation @2", "prepare @3"]),
+    ] {
+        let mut rig = rig();
+        if sync_writes {
+            assert_eq!(rig.control("enable_sync_writes", "true"), [Status::SUCCESS]);
+        }
+        durable_writes(&rig);
+        rig.node.flush();
+        rig.ask(VB, Command::StreamRequest(live()));
+        assert_eq!(rig.sent(), expected);
+    }
+}
+
+#[test]
+fn what_a_replica_has_is_told_to_the_host() {
+    let mut rig = rig();
+    assert_eq!(rig.ask(VB, Command::SeqnoAck(Seqno(7))), [Status::SUCCESS]);
+    assert_eq!(rig.ask(Vbid(9), Command::SeqnoAck(Seqno(7))), [Status::NOT_MY_VBUCKET]);
+    assert_eq!(rig.producer.take_events(), [ProducerEvent::Prepared { vb: VB, seqno: Seqno(7) }]);
+}
+
+/// The one mutation a connection opened with these flags gets of a document with attributes.
+fn mutation(flags: OpenFlags) -> Mutation {
+    let mut rig = rig_of(State::Active, "consumer", OpenFlags::PRODUCER.with(flags));
+    let value = Bytes::from_static(b"\0\0\0\x09\0\0\0\x05_a\x001\0{}");
+    let item =
+        Item { datatype: Datatype::JSON.with(Datatype::XATTR), ..Item::mutation(Key::new(b"k"), value) };
+    rig.node.vbucket.write(item, 1).expect("active");
+    rig.ask(VB, Command::StreamRequest(live()));
+    let messages = rig.poll(usize::MAX);
+    let mutation = messages.into_iter().find_map(|message| match message {
+        Message::Request(Request { command: Command::Mutation(mutation), .. }) => Some(mutation),
+        _ => None,
+    });
+    mutation.expect("it is sent")
+}
+
+#[test]
+fn values_and_attributes_come_as_asked_for() {
+    let both = Datatype::JSON.with(Datatype::XATTR);
+    for (flags, datatype, value) in [
+        (OpenFlags::NONE, Datatype::JSON, &b"{}"[..]),
+        (OpenFlags::INCLUDE_XATTRS, both, b"\0\0\0\x09\0\0\0\x05_a\x001\0{}"),
+        (OpenFlags::NO_VALUE, Datatype::RAW, b""),
+        (OpenFlags::NO_VALUE_WITH_DATATYPE, both, b""),
+    ] {
+        let mutation = mutation(flags);
+        assert_eq!((mutation.datatype, &mutation.value[..]), (datatype, value), "{flags:?}");
+    }
+}
+
+#[test]
+fn expirations_are_told_apart_where_times_are() {
+    for (flags, option, expected) in [
+        (OpenFlags::NONE, true, "deletion @1"),
+        (OpenFlags::INCLUDE_DELETE_TIMES, false, "deletion @1"),
+        (OpenFlags::INCLUDE_DELETE_TIMES, true, "DCP_EXPIRATION"),
+    ] {
+        let mut rig = rig_of(State::Active, "consumer", OpenFlags::PRODUCER.with(flags));
+        if option {
+            assert_eq!(rig.control("enable_expiry_opcode", "true"), [Status::SUCCESS]);
+        }
+        rig.node.vbucket.write(Item::new(Operation::Expiration, Key::new(b"k")), 1).expect("active");
+        rig.ask(VB, Command::StreamRequest(live()));
+        assert_eq!(rig.sent(), ["marker 0-1", expected]);
+    }
+}

@@ -1,0 +1,57 @@
+//! Runs in which things go wrong, from the command line: many seeds, the same bytes again, a picture of any moment.
+
+use super::DCP_SIM;
+
+const FAULTS: [&str; 10] =
+    ["--workload", "zipfian", "--ops", "300", "--keys", "50", "--profile", "hostile", "--duration", "500ms"];
+
+fn run(command: &str, more: &[&str]) -> String {
+    DCP_SIM.run(&[&[command], &FAULTS[..], more].concat()).with_code(0).stdout
+}
+
+/// Guards what is printed of many seeds: one line each, a summary, and the same bytes again.
+#[test]
+fn many_seeds_are_told_in_a_line_each() {
+    let once = run("run", &["--seeds", "3", "--seed", "7"]);
+    assert_eq!(once, run("run", &["--seeds", "3", "--seed", "7"]));
+    let lines: Vec<_> = once.lines().collect();
+    assert_eq!(lines.len(), 4, "{once}");
+    for (line, seed) in lines.iter().zip(7..) {
+        assert!(line.starts_with(&format!("seed {seed} ")) && line.contains(" clean "), "{line}");
+    }
+    assert!(lines[3].starts_with("3 seeds, 0 broken, "), "{once}");
+}
+
+/// Guards the report of one seed: what struck, what clients were told, and the verdicts of such runs.
+#[test]
+fn a_report_says_what_struck_and_what_was_survived() {
+    let text = run("run", &[]);
+    for word in ["faults ", "power-loss ", "acknowledged", "lost with a branch", "rollbacks", "W14 holds"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let json = |seed: &str| {
+        let arguments = [&["run"], &FAULTS[..], &["--json", "--seed", seed]].concat();
+        DCP_SIM.run(&arguments).with_code(0).json_without_times()
+    };
+    assert_eq!(json("3"), json("3"));
+    assert_ne!(json("3"), json("4"));
+    assert!(json("3").contains(r#""faults":{"struck":{"compaction":"#), "{}", json("3"));
+}
+
+/// Guards the picture of a moment: the same at every look, and everything that is there is in it.
+#[test]
+fn a_replay_stops_where_it_is_told() {
+    let picture = run("replay", &["--until", "800"]);
+    assert_eq!(picture, run("replay", &["--until", "800"]));
+    assert!(picture.starts_with("event 800, "), "{picture}");
+    for word in ["node 0: ", "node 2: ", "vBucket 15: ", "branches: ", "persistence -> ", "connection "] {
+        assert!(picture.contains(word), "{word}: {picture}");
+    }
+    assert_ne!(picture, run("replay", &["--until", "801"]));
+}
+
+/// Guards that a run without a violation has nothing to shrink.
+#[test]
+fn a_clean_seed_is_not_shrunk() {
+    assert_eq!(run("replay", &["--shrink", "--seed", "2"]), "seed 2 is clean\n");
+}

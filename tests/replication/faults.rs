@@ -1,0 +1,114 @@
+//! Seeds in which things go wrong: a fixed set for every run of the tests, and what each kind of fault must have done.
+
+use std::collections::BTreeSet;
+
+use checkpoint::QuotaConfig;
+use dcp_sim::input::{Distribution, GeneratedSource};
+use dcp_sim::node::NodeConfig;
+use dcp_sim::sim::{ClusterConfig, FaultConfig, FaultKind, Profile, Report, Silent, Storage, World};
+
+fn cluster(seed: u64, kinds: impl IntoIterator<Item = FaultKind>, profile: Profile) -> ClusterConfig {
+    let quota = QuotaConfig { limit_bytes: 4 << 20, ..QuotaConfig::default() };
+    ClusterConfig {
+        seed,
+        vbuckets: 6,
+        node: NodeConfig { quota: Some(quota), ..NodeConfig::default() },
+        faults: Some(FaultConfig {
+            kinds: kinds.into_iter().collect(),
+            interval_micros: profile.interval_micros(),
+            duration_micros: 1_000_000,
+        }),
+        ..ClusterConfig::default()
+    }
+}
+
+fn world(cluster: ClusterConfig, ops: u64) -> World {
+    let kind = Distribution::ALL[cluster.seed as usize % Distribution::ALL.len()];
+    let source = GeneratedSource::new(kind, ops, 80, 100, cluster.seed).expect("valid");
+    World::new(cluster, &Storage::Memory, Box::new(source)).expect("a cluster")
+}
+
+fn run(cluster: ClusterConfig, ops: u64) -> Report {
+    let seed = cluster.seed;
+    let report = world(cluster, ops).run(&mut Silent, None);
+    report.unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+}
+
+fn check(report: &Report) {
+    let broken: Vec<_> = report.verdicts.iter().filter(|verdict| !verdict.holds()).collect();
+    assert!(broken.is_empty(), "seed {}: {broken:#?}", report.seed);
+    let names: Vec<_> = report.verdicts.iter().map(|verdict| verdict.invariant).collect();
+    let of_faults = ["W1", "W2", "W3", "W4", "W6", "W9", "W10", "W11", "W12", "W13", "W14", "W15", "W16"];
+    assert_eq!(names, of_faults, "seed {}", report.seed);
+}
+
+/// Guards all of it together: shapes of clusters in which everything goes wrong at once.
+#[test]
+fn hostile_seeds_are_clean() {
+    let (mut rollbacks, mut branches, mut lost) = (0, 0, 0);
+    for seed in 0..40 {
+        let mut cluster = cluster(seed, FaultKind::ALL, Profile::Hostile);
+        (cluster.nodes, cluster.replicas) = [(3, 2), (2, 1), (4, 1), (5, 3)][seed as usize % 4];
+        let report = run(cluster, 1_500);
+        check(&report);
+        let faults = report.faults.expect("there were some");
+        rollbacks += faults.rollbacks;
+        branches += faults.branches;
+        lost += faults.lost_with_branch;
+    }
+    assert!(
+        rollbacks > 40 && branches > 400 && lost > 400,
+        "{rollbacks} {branches} {lost}: they prove little"
+    );
+}
+
+/// Guards each kind of fault by itself: it strikes, and the cluster survives it.
+#[test]
+fn each_fault_strikes_and_is_survived() {
+    for kind in FaultKind::ALL {
+        let mut struck = 0;
+        for seed in 100..104 {
+            let mut cluster = cluster(seed, [kind], Profile::Hostile);
+            cluster.nodes = 4;
+            let report = run(cluster, 500);
+            check(&report);
+            struck += report.faults.expect("there were some").struck.values().sum::<u64>();
+        }
+        assert!(struck > 0, "{kind:?} never struck");
+    }
+}
+
+/// Guards that without faults nothing is refused or lost, though everything is checked as if there were some.
+#[test]
+fn a_calm_run_loses_nothing() {
+    let report = run(cluster(1, [], Profile::Calm), 800);
+    check(&report);
+    let faults = report.faults.expect("asked for");
+    assert_eq!((faults.refused, faults.unknown, faults.lost_with_branch, faults.branches), (0, 0, 0, 0));
+    assert_eq!(faults.acknowledged, report.figures.mutations);
+}
+
+/// Guards determinism where most of it could be lost: the same seed, the same report, whatever happened.
+#[test]
+fn a_seed_with_faults_is_a_promise() {
+    let once = || format!("{:?}", run(cluster(5, FaultKind::ALL, Profile::Hostile), 600));
+    assert_eq!(once(), once());
+    let picture = || {
+        let world = world(cluster(5, FaultKind::ALL, Profile::Hostile), 600);
+        world.picture_at(3_000).expect("it comes so far")
+    };
+    assert_eq!(picture(), picture());
+    assert!(picture().starts_with("event 3000, "), "{}", picture());
+}
+
+/// Guards that each kind has a stream of chance of its own: with one kind less the others' first strikes stay.
+#[test]
+fn fewer_kinds_leave_the_others_alone() {
+    let struck = |kinds: BTreeSet<FaultKind>| {
+        let report = run(cluster(9, kinds, Profile::Stormy), 200);
+        report.faults.expect("asked for").struck
+    };
+    let all = struck([FaultKind::Delay, FaultKind::SlowDisk].into());
+    let one = struck([FaultKind::Delay].into());
+    assert_eq!(all.get("delay"), one.get("delay"));
+}
