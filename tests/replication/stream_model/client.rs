@@ -206,7 +206,7 @@ impl Client {
             (None, _) => prop_assert_eq!(marker.start, self.seqno.next(), "S1"),
         }
         prop_assert!(marker.end > self.seqno, "a snapshot brings something");
-        self.marker = Some(marker.clone());
+        self.marker = Some(*marker);
         self.keys.clear();
         Ok(())
     }
