@@ -29,6 +29,8 @@ pub(crate) struct Client {
     whole: Seqno,
     /// The last seqno it has.
     seqno: Seqno,
+    /// End of the snapshot that seqno belongs to.
+    snapshot_end: Seqno,
     /// The snapshot it is in.
     marker: Option<Marker>,
     /// Keys it has had of that.
@@ -52,6 +54,7 @@ impl Client {
             documents: Contents::new(),
             whole: Seqno::ZERO,
             seqno: Seqno::ZERO,
+            snapshot_end: Seqno::ZERO,
             marker: None,
             keys: BTreeSet::new(),
             first_start: None,
@@ -93,9 +96,8 @@ impl Client {
 
     fn request(&mut self, source: &Source) {
         let is_inside = self.seqno > self.whole;
-        let end = self.marker.as_ref().map_or(self.seqno, |marker| marker.end);
         let (snapshot_start, snapshot_end) =
-            if is_inside { (self.whole, end) } else { (self.seqno, self.seqno) };
+            if is_inside { (self.whole, self.snapshot_end) } else { (self.seqno, self.seqno) };
         self.marker = None;
         self.first_start = Some(snapshot_start);
         let wanted = StreamRequest {
@@ -215,7 +217,7 @@ impl Client {
         let marker = self.marker.as_ref().expect("the first message is a marker: S1");
         prop_assert!(seqno > self.seqno, "S2: {} after {}", seqno, self.seqno);
         prop_assert!((marker.start..=marker.end).contains(&seqno), "S2: {} in {:?}", seqno, marker);
-        self.seqno = seqno;
+        (self.seqno, self.snapshot_end) = (seqno, marker.end);
         if seqno == marker.end {
             self.whole = seqno;
             prop_assert_eq!(&self.documents, &source.documents_at(seqno), "at {}", seqno);
