@@ -30,6 +30,9 @@ use ack::Acknowledgements;
 use negotiation::Granted;
 use replicas::status_of;
 
+/// Seconds between no-operations, as Couchbase's replicas ask for.
+const NOOP_SECONDS: u32 = 20;
+
 /// One vBucket's stream, as its consumer knows it.
 #[derive(Clone, Copy, Debug)]
 struct PassiveStream {
@@ -62,6 +65,18 @@ impl Consumer {
     /// # Errors
     /// If the name can't be sent.
     pub fn new(name: &str, buffer_bytes: u32) -> Result<Self, ConsumerError> {
+        Self::with_noop_interval(name, buffer_bytes, NOOP_SECONDS)
+    }
+
+    /// The same, with so many seconds between the producer's no-operations.
+    ///
+    /// # Errors
+    /// If the name can't be sent.
+    pub fn with_noop_interval(
+        name: &str,
+        buffer_bytes: u32,
+        noop_seconds: u32,
+    ) -> Result<Self, ConsumerError> {
         let mut consumer = Self {
             streams: BTreeMap::new(),
             given_up: BTreeSet::new(),
@@ -72,7 +87,7 @@ impl Consumer {
             input: BytesMut::new(),
             output: Vec::new(),
         };
-        consumer.negotiate(name, buffer_bytes)?;
+        consumer.negotiate(name, buffer_bytes, noop_seconds)?;
         Ok(consumer)
     }
 

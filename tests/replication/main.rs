@@ -7,4 +7,5 @@ mod pair;
 mod resume;
 mod seeds;
 mod splits;
+mod stream_model;
 mod takeover;

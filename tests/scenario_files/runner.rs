@@ -205,6 +205,34 @@ fn what_an_engine_does_not_understand_is_refused_with_its_line() {
 }
 
 #[test]
+fn what_nodes_and_streams_do_not_understand_is_refused_with_its_line() {
+    for (line, reason) in [
+        ("commit", "`commit`"),
+        ("node", "NAME"),
+        ("node b engine=logbook", "`logbook`"),
+        ("node b vbs=0", "`vbs=`"),
+        ("connect a b", "`->`"),
+        ("connect a ->", "NAME"),
+        ("connect a -> b buffer=0", "`buffer=`"),
+        ("run-until morning", "`morning`"),
+        ("set-state a asleep", "`asleep`"),
+        ("step x", "`x`"),
+        ("wait", "SECONDS"),
+        ("vbucket a", "`high=`"),
+        ("stream-request a start=1 end=2 snap=1-1", "`uuid=`"),
+        ("stream-request a uuid=0xg start=1 end=2 snap=1-1", "`0xg`"),
+        ("stream-request a uuid=1 start=1 end=2 snap=1", "A-B"),
+        ("stream-request a uuid=1 start=1 end=2 snap=1-1 flags=0x100000000", "32 bits"),
+    ] {
+        refused("node a", line, reason);
+    }
+    let line = |text: &str| refusal(text).line;
+    assert_eq!(line("node a\n----\n\nfailover-log a\n1 0\nx 0\n----\n"), 6);
+    assert_eq!(line("node a\n----\n\nfailover-log a\n1 0\n2 9\n----\n"), 4, "an older branch begins later");
+    assert_eq!(line("node a\n----\n\nwrite a\nset k 1\nput k 1\n----\n"), 6);
+}
+
+#[test]
 fn commands_need_their_world() {
     for text in ["\nset a\n----\n", "\nget a\n----\n", "\ncommit\n----\n"] {
         assert_eq!(refusal(text).line, 2, "{text}");

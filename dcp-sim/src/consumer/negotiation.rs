@@ -39,7 +39,12 @@ impl Granted {
 }
 
 impl Consumer {
-    pub(super) fn negotiate(&mut self, name: &str, buffer_bytes: u32) -> Result<(), ConsumerError> {
+    pub(super) fn negotiate(
+        &mut self,
+        name: &str,
+        buffer_bytes: u32,
+        noop_seconds: u32,
+    ) -> Result<(), ConsumerError> {
         let flags = [
             OpenFlags::INCLUDE_XATTRS,
             OpenFlags::INCLUDE_DELETE_TIMES,
@@ -49,7 +54,7 @@ impl Consumer {
         let open = Open { flags, name: Bytes::copy_from_slice(name.as_bytes()), options: Bytes::new() };
         self.ask(Vbid(0), Command::Open(open))?;
         self.control("enable_noop", "true")?;
-        self.control("set_noop_interval", "20")?;
+        self.control("set_noop_interval", &noop_seconds.to_string())?;
         self.control("set_priority", "high")?;
         self.control("supports_cursor_dropping_vulcan", "true")?;
         self.control("send_stream_end_on_client_close_stream", "true")?;

@@ -11,7 +11,7 @@
 //! stream to the disk, not to its end (S10). The wanted end names a snapshot's end: the snapshot that contains it is sent
 //! whole, then the stream is over (S3). Every other end has its reason (S13).
 
-use checkpoint::{CheckpointError, Cursor, Registration, Seqno, State, VBucket};
+use checkpoint::{Batch, CheckpointError, Cursor, Registration, Seqno, State, VBucket};
 
 use super::ProducerError;
 use super::backfill::BackfillScan;
@@ -46,6 +46,10 @@ pub(super) struct ActiveStream {
     /// Everything up to here is in the outbox or was sent, as far as the client is to see it.
     read: Seqno,
     sent: Seqno,
+    /// The client is inside a snapshot that ends there: it is whole only at the end of one that reaches as far.
+    reach: Option<Seqno>,
+    /// What was read from memory before the disk, to know where the snapshot ends.
+    gathered: Vec<Batch>,
     /// How far it is with handing the vBucket over, if that is wanted.
     takeover: Option<Takeover>,
     outbox: Outbox,
@@ -111,6 +115,9 @@ impl ActiveStream {
             cursor: None,
             read: wanted.start,
             sent: wanted.start,
+            reach: Some(wanted.snapshot_end)
+                .filter(|&end| wanted.snapshot_start < wanted.start && wanted.start < end),
+            gathered: Vec::new(),
             takeover: is_takeover.then_some(Takeover::Sending),
             outbox,
         };
@@ -135,7 +142,7 @@ impl ActiveStream {
 
     /// Whether it waits for the disk and has nothing else to do: news in memory are none for it.
     pub(super) fn waits_for_disk(&self) -> bool {
-        matches!(self.source, Source::Disk(Disk::Asked)) && self.outbox.is_empty()
+        matches!(&self.source, Source::Disk(disk) if disk.waits()) && self.outbox.is_empty()
     }
 
     /// The opaque of its request, which all its messages carry.
@@ -174,6 +181,7 @@ impl ActiveStream {
     pub(super) fn end(&mut self, reason: StreamEndReason) {
         if !matches!(self.source, Source::Over) {
             self.outbox.end(reason);
+            self.gathered.clear();
             self.source = Source::Over;
         }
     }

@@ -19,6 +19,7 @@ use crate::wire::{
 mod backfill;
 mod connection;
 mod filters;
+mod snapshots;
 mod takeover;
 mod visible;
 

@@ -58,6 +58,9 @@ fn command(block: &Block<'_>, section: Section) -> Result<Command, LineError> {
     let command = match name {
         "commit" if in_engine => Command::InEngine(EngineCommand::commit(&mut arguments, &block.input)?),
         "commit-group" if in_engine => Command::InEngine(EngineCommand::commit_group(&block.input)?),
+        "write" if section == Section::Streams => {
+            Command::InStreams(StreamCommand::write(&mut arguments, &block.input)?)
+        }
         "failover-log" if section == Section::Streams => {
             Command::InStreams(StreamCommand::failover_log(&mut arguments, &block.input)?)
         }

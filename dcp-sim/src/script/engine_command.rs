@@ -138,14 +138,9 @@ impl EngineCommand {
 
     /// `commit`, with its input lines.
     pub(super) fn commit(arguments: &mut Arguments<'_>, input: &[(usize, &str)]) -> Result<Self, LineError> {
-        let line = |&(number, text): &(usize, &str)| {
-            let mut words = Arguments::new(text).map_err(|what| (number, what))?;
-            let write = write(&mut words).and_then(|write| words.finish().map(|()| write));
-            write.map_err(|what| (number, what))
-        };
         // The command's own line is told by whoever calls.
         let vb = vb(arguments).map_err(|what| (0, what))?;
-        Ok(Self::Commit { vb, writes: input.iter().map(line).collect::<Result<_, _>>()? })
+        Ok(Self::Commit { vb, writes: writes(input)? })
     }
 
     /// `commit-group`, with its input lines.
@@ -164,6 +159,17 @@ impl EngineCommand {
     }
 }
 
+/// A write a line.
+pub(super) fn writes(input: &[(usize, &str)]) -> Result<Vec<Write>, LineError> {
+    let line = |&(number, text): &(usize, &str)| {
+        let mut words = Arguments::new(text).map_err(|what| (number, what))?;
+        let write = write(&mut words).and_then(|write| words.finish().map(|()| write));
+        write.map_err(|what| (number, what))
+    };
+    input.iter().map(line).collect()
+}
+
+/// `set KEY VALUE`, `set KEY size=N` or `delete KEY`.
 fn write(words: &mut Arguments<'_>) -> Result<Write, String> {
     let is_set =
         one_of("the write", words.required("`set` or `delete`")?, &[("set", true), ("delete", false)])?;

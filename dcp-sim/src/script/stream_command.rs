@@ -1,9 +1,10 @@
 //! The commands of a world of nodes and streams: a line's words go in, a command whose arguments have types comes out.
 
 use bytes::Bytes;
-use checkpoint::{FailoverEntry, FailoverLog, Seqno, VbUuid, Vbid};
+use checkpoint::{FailoverEntry, FailoverLog, Seqno, State, VbUuid, Vbid};
 
 use super::arguments::{Arguments, number};
+use super::engine_command::{Write, writes};
 use super::parse::LineError;
 use crate::wire::{StreamRequest, StreamRequestFlags};
 
@@ -32,10 +33,85 @@ pub(super) struct Negotiated {
 
 #[derive(Clone, Debug)]
 pub(super) enum StreamCommand {
-    FailoverLog { node: String, vb: Vbid, log: FailoverLog },
-    VBucket { node: String, vb: Vbid, high: Seqno, purge: Seqno },
-    StreamRequest { node: String, vb: Vbid, wanted: StreamRequest, negotiated: Negotiated },
+    FailoverLog {
+        node: String,
+        vb: Vbid,
+        log: FailoverLog,
+    },
+    VBucket {
+        node: String,
+        vb: Vbid,
+        high: Seqno,
+        purge: Seqno,
+    },
+    StreamRequest {
+        node: String,
+        vb: Vbid,
+        wanted: StreamRequest,
+        negotiated: Negotiated,
+    },
+    Write {
+        node: String,
+        vb: Vbid,
+        writes: Vec<Write>,
+    },
+    Close {
+        node: String,
+        vb: Vbid,
+    },
+    Flush {
+        node: String,
+    },
+    Recover {
+        node: String,
+        vb: Vbid,
+    },
+    Purge {
+        node: String,
+        vb: Vbid,
+        upto: Seqno,
+    },
+    SetState {
+        node: String,
+        vb: Vbid,
+        state: State,
+        uuid: Option<VbUuid>,
+    },
+    Show {
+        node: String,
+        vb: Vbid,
+    },
+    Connect {
+        link: Link,
+        buffer_bytes: u32,
+        noop_seconds: u32,
+    },
+    Disconnect(Link),
+    /// What the consumer sends waits, or goes on.
+    Hold(Link, bool),
+    TakeOver(Link, Vbid),
+    Step(usize),
+    RunUntilSettled,
+    Wait {
+        seconds: u64,
+    },
+    Compare {
+        nodes: [String; 2],
+        vb: Option<Vbid>,
+    },
 }
+
+/// `A -> B`: the producer's node and the consumer's.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) from: String,
+    pub(super) to: String,
+}
+
+/// Flow-control buffer of a connection that says nothing about it.
+const BUFFER_BYTES: u32 = 10 << 20;
+/// Seconds between no-operations of such a one.
+const NOOP_SECONDS: u32 = 20;
 
 impl StreamCommand {
     /// The command called `name`; `None` if there is none.
@@ -56,8 +132,52 @@ impl StreamCommand {
                 let (node, vb) = (name(arguments)?, vb(arguments)?);
                 Self::StreamRequest { node, vb, wanted: wanted(arguments)?, negotiated }
             }
+            "close" => Self::Close { node: name(arguments)?, vb: vb(arguments)? },
+            "flush" => Self::Flush { node: name(arguments)? },
+            "recover" => Self::Recover { node: name(arguments)?, vb: vb(arguments)? },
+            "purge" => Self::Purge {
+                node: name(arguments)?,
+                vb: vb(arguments)?,
+                upto: Seqno(arguments.needed("upto")?),
+            },
+            "set-state" => {
+                let (node, vb, state) = (name(arguments)?, vb(arguments)?, arguments.required("STATE")?);
+                let state = State::from_name(state).ok_or_else(|| format!("no state `{state}`"))?;
+                let uuid = arguments.option("uuid").map(|uuid| number("`uuid=`", uuid)).transpose()?;
+                Self::SetState { node, vb, state, uuid: uuid.map(VbUuid) }
+            }
+            "show" => Self::Show { node: name(arguments)?, vb: vb(arguments)? },
+            "connect" => Self::Connect {
+                link: link(arguments)?,
+                buffer_bytes: arguments.positive("buffer")?.unwrap_or(BUFFER_BYTES),
+                noop_seconds: arguments.positive("noop")?.unwrap_or(NOOP_SECONDS),
+            },
+            "disconnect" => Self::Disconnect(link(arguments)?),
+            "hold" => Self::Hold(link(arguments)?, true),
+            "release" => Self::Hold(link(arguments)?, false),
+            "take-over" => Self::TakeOver(link(arguments)?, vb(arguments)?),
+            "step" => {
+                let messages = arguments.positional().map_or(Ok(1), |count| number("N", count))?;
+                Self::Step(usize::try_from(messages).unwrap_or(usize::MAX))
+            }
+            "run-until" => match arguments.required("`settled`")? {
+                "settled" => Self::RunUntilSettled,
+                other => return Err(format!("nothing runs until `{other}`")),
+            },
+            "wait" => Self::Wait { seconds: arguments.required_number("SECONDS")? },
+            "compare" => Self::Compare {
+                nodes: [name(arguments)?, name(arguments)?],
+                vb: arguments.number("vb")?.map(Vbid),
+            },
             _ => return Ok(None),
         }))
+    }
+
+    /// `write`, with its input lines.
+    pub(super) fn write(arguments: &mut Arguments<'_>, input: &[(usize, &str)]) -> Result<Self, LineError> {
+        let here = |what| (0, what);
+        let (node, vb) = (name(arguments).map_err(here)?, vb(arguments).map_err(here)?);
+        Ok(Self::Write { node, vb, writes: writes(input)? })
     }
 
     /// `failover-log`, with its input lines.
@@ -97,6 +217,14 @@ fn wanted(arguments: &mut Arguments<'_>) -> Result<StreamRequest, String> {
         snapshot_end: Seqno(number("`snap=`", to)?),
         filter: Bytes::copy_from_slice(arguments.option("filter").unwrap_or_default().as_bytes()),
     })
+}
+
+fn link(arguments: &mut Arguments<'_>) -> Result<Link, String> {
+    let from = name(arguments)?;
+    match arguments.required("`->`")? {
+        "->" => Ok(Link { from, to: name(arguments)? }),
+        other => Err(format!("`->` stands between two nodes, not `{other}`")),
+    }
 }
 
 fn name(arguments: &mut Arguments<'_>) -> Result<String, String> {

@@ -4,10 +4,12 @@
 //! disk yet; then the snapshot is pinned; then, in one step, the cursor stands after the snapshot's highest seqno. What
 //! memory gave up before that is in the snapshot, since nothing leaves memory that is not on disk; what comes after it
 //! the cursor holds. If the cursor was dropped in between, memory may have given up more: then there is another round,
-//! from the end of this snapshot.
+//! from the end of this snapshot. A client inside a snapshot that reaches further than the disk gets the rest of it from
+//! memory in the same snapshot: what memory has is read before the snapshot is announced, so that its end is known (S20).
 
 use checkpoint::{CheckpointError, Seqno, SnapshotMarker, SnapshotType, State, VBucket, VBucketState};
 
+use super::memory::end_of;
 use super::outbox::Origin;
 use super::{ActiveStream, Source, Turn};
 use crate::producer::ProducerError;
@@ -20,19 +22,32 @@ use crate::wire::{OpenFlags, StreamEndReason, StreamRequestFlags};
 pub(super) enum Disk {
     /// It needs a scan and has not said so yet.
     Wanted,
-    /// The host has been asked for something.
-    Asked,
+    /// The host has been asked to pin a snapshot.
+    Opening,
+    /// The host has been asked for a slice.
+    Reading,
     /// There is more to read, once what was read is sent.
     Paused(BackfillScan),
 }
 
 impl Disk {
     pub(super) fn next(&mut self) -> Turn {
-        match std::mem::replace(self, Self::Asked) {
-            Self::Wanted => Turn::Backfill,
-            Self::Paused(scan) => Turn::ReadOn(scan),
-            Self::Asked => Turn::Nothing,
+        match self {
+            Self::Wanted => {
+                *self = Self::Opening;
+                Turn::Backfill
+            }
+            Self::Opening | Self::Reading => Turn::Nothing,
+            Self::Paused(_) => match std::mem::replace(self, Self::Reading) {
+                Self::Paused(scan) => Turn::ReadOn(scan),
+                _ => Turn::Nothing,
+            },
         }
+    }
+
+    /// Whether the host has something to do first.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self, Self::Opening | Self::Reading)
     }
 }
 
@@ -45,30 +60,27 @@ impl ActiveStream {
         options: &Options,
     ) -> Result<bool, ProducerError> {
         let BackfillRead { scan, items } = read;
-        if !matches!(self.source, Source::Disk(_)) {
-            return Ok(false);
-        }
-        if items.is_empty() {
-            return self.opened(scan, vbucket, options);
-        }
-        let is_done = scan.is_done();
-        let (high, is_half) = (scan.high(), self.rest_in_memory(&scan).is_some());
-        if !is_done {
-            self.source = Source::Disk(Disk::Paused(scan));
+        match self.source {
+            Source::Disk(Disk::Opening) => return self.opened(scan, vbucket, options),
+            Source::Disk(Disk::Reading) => {}
+            _ => return Ok(false),
         }
         let skips_deletes =
             self.start == Seqno::ZERO && options.flags.contains(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL);
         for item in items.iter().filter(|item| !(skips_deletes && item.deleted)) {
             self.outbox.disk_item(item, options)?;
         }
-        if is_done {
-            self.read = high;
-            if !is_half {
-                self.outbox.close_snapshot();
-            }
-            self.hand_over(vbucket)?;
+        if !scan.is_done() {
+            self.source = Source::Disk(Disk::Paused(scan));
+            return Ok(true);
         }
-        Ok(!is_done)
+        self.read = scan.high();
+        self.outbox.close_snapshot(scan.high());
+        for batch in std::mem::take(&mut self.gathered) {
+            self.take_batch(&batch, options)?;
+        }
+        self.hand_over(vbucket)?;
+        Ok(false)
     }
 
     /// The snapshot is pinned: it is announced, and the cursor stands behind it.
@@ -89,10 +101,18 @@ impl ActiveStream {
             self.nothing_on_disk(vbucket)?;
             return Ok(false);
         }
+        let rest = self.rest_in_memory(&scan);
+        let mut end = rest.unwrap_or(high);
         if !self.is_disk_only() {
             match self.register(vbucket, high) {
                 // Its cursor was dropped, and memory gave up more than this snapshot has: another round follows.
-                Ok(registration) if registration.backfill => self.close(vbucket),
+                Ok(registration) if registration.backfill => {
+                    self.close(vbucket);
+                    if self.reach.is_some_and(|reach| end < reach) {
+                        self.source = Source::Disk(Disk::Wanted);
+                        return Ok(false);
+                    }
+                }
                 Ok(_) => {}
                 Err(CheckpointError::NotQueuedYet { .. }) => {
                     self.end(StreamEndReason::Rollback);
@@ -101,10 +121,13 @@ impl ActiveStream {
                 Err(source) => return Err(ProducerError::Checkpoint { vb: self.key.vb, source }),
             }
         }
+        if let Some(reach) = self.reach.take().filter(|&reach| end < reach) {
+            self.gathered = self.gather(vbucket, reach)?;
+            end = end_of(&self.gathered, reach);
+        }
         if let Some(state) = scan.state() {
-            let rest = self.rest_in_memory(&scan);
-            let origin = if rest.is_some() { Origin::DiskAndMemory } else { Origin::Disk };
-            self.outbox.announce(&marker(state, rest.unwrap_or(high), purge), origin, options);
+            let origin = if end > high { Origin::Joined } else { Origin::Disk };
+            self.outbox.announce(&marker(state, end, purge), origin, options);
         }
         self.source = Source::Disk(Disk::Paused(scan));
         Ok(true)

@@ -1,6 +1,9 @@
 //! From a cursor's batches to markers and items.
+//!
+//! A client that is inside a snapshot lacks what was replaced in it, so it has nothing whole before that snapshot's end.
+//! What always holds (S20): the first snapshot it is sent reaches at least as far, to the end of a checkpoint.
 
-use checkpoint::{Batch, CheckpointError, Item, ReadLimit, SnapshotMarker, SnapshotRange, VBucket};
+use checkpoint::{Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, VBucket};
 
 use super::outbox::Origin;
 use super::{ActiveStream, Source};
@@ -14,14 +17,55 @@ const READ_LIMIT: ReadLimit = ReadLimit { items: 1_000, bytes: 1 << 20 };
 impl ActiveStream {
     /// Takes what the cursor has. Returns whether there was anything, or the stream stands elsewhere now.
     pub(super) fn refill(&mut self, vbucket: &VBucket, options: &Options) -> Result<bool, ProducerError> {
-        let Some(cursor) = self.cursor else { return Ok(false) };
-        match vbucket.manager().read(cursor, READ_LIMIT) {
-            Ok(batch) => {
-                self.take_batch(&batch, options)?;
-                Ok(!batch.is_empty())
+        let batches = match self.reach.take() {
+            Some(reach) => {
+                let batches = self.gather(vbucket, reach)?;
+                self.announce_joined(&batches, reach, options);
+                batches
             }
-            Err(CheckpointError::UnknownCursor) => self.stand_again(vbucket).map(|()| true),
+            None => Vec::from_iter(self.read_batch(vbucket)?),
+        };
+        let has_read = !batches.is_empty() || !matches!(self.source, Source::Memory);
+        for batch in batches {
+            self.take_batch(&batch, options)?;
+        }
+        Ok(has_read)
+    }
+
+    /// The cursor's next batch; `None` if there is none, or the stream stands elsewhere now.
+    fn read_batch(&mut self, vbucket: &VBucket) -> Result<Option<Batch>, ProducerError> {
+        let Some(cursor) = self.cursor else { return Ok(None) };
+        match vbucket.manager().read(cursor, READ_LIMIT) {
+            Ok(batch) => Ok(Some(batch).filter(|batch| !batch.is_empty())),
+            Err(CheckpointError::UnknownCursor) => self.stand_again(vbucket).map(|()| None),
             Err(source) => Err(ProducerError::Checkpoint { vb: self.key.vb, source }),
+        }
+    }
+
+    /// Batches until one has the checkpoint that `reach` is in, or there are no more. If the cursor is lost on the way
+    /// there are none: then the stream stands elsewhere, and gathers again.
+    pub(super) fn gather(&mut self, vbucket: &VBucket, reach: Seqno) -> Result<Vec<Batch>, ProducerError> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.read_batch(vbucket)? {
+            let is_last = batch.ranges().iter().any(|range| range.end >= reach);
+            batches.push(batch);
+            if is_last {
+                return Ok(batches);
+            }
+        }
+        if !matches!(self.source, Source::Memory) {
+            self.reach = Some(reach);
+            batches.clear();
+        }
+        Ok(batches)
+    }
+
+    /// Announces all checkpoints up to the one that `reach` is in as one snapshot, if it is not the first.
+    fn announce_joined(&mut self, batches: &[Batch], reach: Seqno, options: &Options) {
+        let ranges = || batches.iter().flat_map(Batch::ranges);
+        let last = ranges().find(|range| range.end >= reach);
+        if let Some(last) = last.filter(|last| ranges().next() != Some(*last)) {
+            self.outbox.announce(&marker(last), Origin::Joined, options);
         }
     }
 
@@ -31,7 +75,8 @@ impl ActiveStream {
         match self.register(vbucket, self.read) {
             Ok(registration) => {
                 self.source = Source::after(registration);
-                self.outbox.go_on_after(self.read);
+                // What it was promised up to there it does not get: the next snapshot must reach as far.
+                self.reach = self.outbox.go_on_after(self.read).max(self.reach);
                 Ok(())
             }
             Err(CheckpointError::NotQueuedYet { .. }) => {
@@ -42,7 +87,7 @@ impl ActiveStream {
         }
     }
 
-    fn take_batch(&mut self, batch: &Batch, options: &Options) -> Result<(), WireError> {
+    pub(super) fn take_batch(&mut self, batch: &Batch, options: &Options) -> Result<(), WireError> {
         let is_operation = |item: &&Item| item.operation.namespace().is_some();
         let mut items = batch.items().filter(is_operation).peekable();
         // Nothing rises from below what was sent, unless the vBucket went back.
@@ -61,14 +106,20 @@ impl ActiveStream {
             }
             self.read = self.read.max(last.unwrap_or_default());
             if last == Some(range.end) {
-                self.outbox.close_snapshot();
+                self.outbox.close_snapshot(range.end);
             }
-            if self.read >= self.end && range.end <= self.read {
+            if self.read >= self.end && self.outbox.is_whole(self.read) {
                 break;
             }
         }
         Ok(())
     }
+}
+
+/// End of the first checkpoint that `reach` is in; where there is none, of the last, and at least `reach`.
+pub(super) fn end_of(batches: &[Batch], reach: Seqno) -> Seqno {
+    let mut ends = batches.iter().flat_map(Batch::ranges).map(|range| range.end);
+    ends.find(|&end| end >= reach).unwrap_or(reach)
 }
 
 fn marker(range: &SnapshotRange) -> SnapshotMarker {

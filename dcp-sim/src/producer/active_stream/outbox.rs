@@ -21,8 +21,8 @@ pub(super) enum Origin {
     Checkpoint(Seqno),
     /// One commit.
     Disk,
-    /// One commit, and then what this node is still receiving: a key may come from both.
-    DiskAndMemory,
+    /// A commit and checkpoints, or several checkpoints: a key may come from each.
+    Joined,
 }
 
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Outbox {
         }
         let checkpoint_start = match origin {
             Origin::Checkpoint(start) => Some(start),
-            Origin::Disk | Origin::DiskAndMemory => None,
+            Origin::Disk | Origin::Joined => None,
         };
         let extend = checkpoint_start.is_some() && self.checkpoint_start == checkpoint_start;
         let snapshot = SnapshotMarker { start: self.next_start, extend, ..*snapshot };
@@ -120,7 +120,7 @@ impl Outbox {
             }
             _ => Marker::from_snapshot(&snapshot),
         };
-        if origin == Origin::DiskAndMemory {
+        if origin == Origin::Joined {
             marker.flags = marker.flags.with(MarkerFlags::MAY_DUPLICATE_KEYS);
         }
         if self.asks_answers {
@@ -149,21 +149,20 @@ impl Outbox {
         }
     }
 
-    /// All of the snapshot was read: a client that does not see its last items learns that it has it whole.
-    pub(super) fn close_snapshot(&mut self) {
-        if let Some(end) = self.announced.filter(|&end| self.told < end) {
+    /// All of the snapshot that ends there was read: a client that does not see its last items learns that it has it whole.
+    pub(super) fn close_snapshot(&mut self, end: Seqno) {
+        if self.announced == Some(end) && self.told < end {
             self.told = end;
             self.push(Command::SeqnoAdvanced(end));
         }
     }
 
-    /// The snapshot was cut short after `seqno`: the next one begins there.
-    pub(super) fn go_on_after(&mut self, seqno: Seqno) {
-        if let Some(end) = self.announced.filter(|&end| end > seqno) {
-            debug_assert_eq!(self.next_start, end.next());
-            self.next_start = seqno.next();
-            self.announced = Some(seqno);
-        }
+    /// The snapshot was cut short after `seqno`: the next one begins there. Returns where it would have ended.
+    pub(super) fn go_on_after(&mut self, seqno: Seqno) -> Option<Seqno> {
+        let end = self.announced.filter(|&end| end > seqno)?;
+        self.next_start = seqno.next();
+        self.announced = Some(seqno);
+        Some(end)
     }
 
     /// Nothing but the end is sent any more.

@@ -13,11 +13,11 @@ fn with_a_past() -> Rig {
     rig
 }
 
-fn open(rig: &mut Rig, wanted: StreamRequest) {
+pub(super) fn open(rig: &mut Rig, wanted: StreamRequest) {
     assert_eq!(rig.ask(VB, Command::StreamRequest(wanted)), [Status::SUCCESS]);
 }
 
-fn live(start: u64) -> StreamRequest {
+pub(super) fn live(start: u64) -> StreamRequest {
     request(start, u64::MAX, (start, start))
 }
 
@@ -295,52 +295,6 @@ fn a_vbucket_that_went_back_ends_its_stream() {
     rig.receive(3, 6, &[3]);
     rig.producer.notify(VB);
     assert_eq!(rig.sent(), ["end rollback"]);
-}
-
-impl Rig {
-    fn receive(&mut self, start: u64, end: u64, seqnos: &[u64]) {
-        let marker = checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
-        self.node.vbucket.receive_marker(marker).expect("sound");
-        self.receive_more(seqnos);
-    }
-
-    fn receive_more(&mut self, seqnos: &[u64]) {
-        for &seqno in seqnos {
-            let key = Key::new(format!("k{seqno}").as_bytes());
-            let item = Item { seqno: Seqno(seqno), ..Item::mutation(key, Bytes::from_static(b"v")) };
-            self.node.vbucket.receive(item).expect("in the snapshot");
-        }
-        self.producer.notify(VB);
-    }
-}
-
-/// Guards S14: half a snapshot on a replica's disk is announced whole, and memory brings the rest.
-#[test]
-fn half_a_snapshot_from_disk_is_completed_from_memory() {
-    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
-    rig.receive(1, 5, &[1, 2]);
-    rig.node.flush();
-    open(&mut rig, live(0));
-    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @1", "mutation @2"]);
-    rig.receive_more(&[4, 5]);
-    assert_eq!(rig.sent(), ["mutation @4", "mutation @5"]);
-    rig.receive(6, 6, &[6]);
-    assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
-}
-
-/// Guards S1 where a replica's stream loses its cursor in the middle of a snapshot: the next marker begins after the last
-/// item, since what was announced can't be completed from there.
-#[test]
-fn a_snapshot_cut_short_is_announced_anew() {
-    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
-    rig.receive(1, 5, &[1, 2]);
-    open(&mut rig, live(0));
-    assert_eq!(rig.sent(), ["marker 0-5", "mutation @1", "mutation @2"]);
-    rig.receive_more(&[3]);
-    rig.node.flush();
-    assert_eq!(rig.node.vbucket.manager().recover(usize::MAX).cursors_dropped.len(), 1);
-    rig.receive_more(&[5]);
-    assert_eq!(rig.sent(), ["disk repeating marker 3-5", "mutation @3", "mutation @5"]);
 }
 
 #[test]

@@ -3,14 +3,13 @@
 use bytes::{Bytes, BytesMut};
 use checkpoint::Vbid;
 
+use super::connection::BROKEN;
 use super::node::StreamNode;
+use super::words;
 use crate::producer::Producer;
 use crate::script::print::Output;
 use crate::script::stream_command::Negotiated;
 use crate::wire::{Command, Control, Frame, Message, Open, OpenFlags, Reply, Request, Status, StreamRequest};
-
-/// Bytes that are no answer.
-const BROKEN: &str = "broken-connection";
 
 pub(super) fn stream_request(
     node: &StreamNode,
@@ -63,27 +62,6 @@ fn in_words(reply: &Reply) -> String {
     match (reply, reply.status()) {
         (Reply::Rollback(seqno), _) => format!("rollback {seqno}"),
         (_, Status::SUCCESS) => "ok".to_owned(),
-        (_, status) => format!("status {}", name(status)),
+        (_, status) => format!("status {}", words::status(status)),
     }
-}
-
-/// The protocol's name of a status, in lower case.
-fn name(status: Status) -> String {
-    let name = match status {
-        Status::NOT_FOUND => "key-enoent",
-        Status::EXISTS => "key-eexists",
-        Status::INVALID => "einval",
-        Status::NOT_MY_VBUCKET => "not-my-vbucket",
-        Status::RANGE => "erange",
-        Status::ACCESS => "eaccess",
-        Status::UNKNOWN_COMMAND => "unknown-command",
-        Status::OUT_OF_MEMORY => "enomem",
-        Status::NOT_SUPPORTED => "not-supported",
-        Status::TEMPORARY_FAILURE => "etmpfail",
-        Status::UNKNOWN_COLLECTION => "unknown-collection",
-        Status::UNKNOWN_SCOPE => "unknown-scope",
-        Status::STREAM_ID_INVALID => "dcp-streamid-invalid",
-        Status(code) => return format!("{code:#04x}"),
-    };
-    name.to_owned()
 }

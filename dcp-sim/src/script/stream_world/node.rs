@@ -1,31 +1,39 @@
-//! A node of the scenarios: vBuckets, their store on a memory disk, and a flusher that runs when a command says so.
+//! A node of the scenarios: vBuckets, their documents, their store on a memory disk, and a flusher that runs when a
+//! command says so.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use checkpoint::{
-    CheckpointConfig, FailoverLog, ReadLimit, Seqno, State, VBucket, VBucketState, VbUuid, Vbid,
+    CheckpointConfig, CheckpointError, FailoverLog, Item, Key, Namespace, ReadLimit, Seqno, State, VBucket,
+    VBucketError, VBucketState, VbUuid, Vbid,
 };
 use persistence::couchstore::{Couchstore, CouchstoreConfig};
 use persistence::disk::{Disk, MemoryDisk};
-use persistence::{Engine, EngineError, Flusher};
+use persistence::{Engine, EngineError, Flusher, RolledBack, ScanLimit};
 
 use crate::producer::Partitions;
+use crate::script::engine_command::Write;
 
 /// The branch a vBucket is on until a command says otherwise.
 pub(super) const FIRST_BRANCH: VbUuid = VbUuid(1);
+
+/// Live documents by key.
+pub(super) type Documents = BTreeMap<Key, (Seqno, Bytes)>;
 
 #[derive(Debug)]
 pub(super) struct StreamPartition {
     pub(super) vbucket: VBucket,
     pub(super) purge: Seqno,
+    pub(super) documents: Documents,
 }
 
 #[derive(Debug)]
 pub(super) struct StreamNode {
     pub(super) engine: Couchstore,
-    pub(super) flusher: Flusher,
+    flusher: Flusher,
     pub(super) partitions: BTreeMap<Vbid, StreamPartition>,
 }
 
@@ -50,11 +58,109 @@ impl StreamNode {
         let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
         let vbucket = VBucket::new(vb, &state, high, config);
         self.flusher.attach(vb, state, high);
-        self.partitions.insert(vb, StreamPartition { vbucket, purge });
+        self.partitions.insert(vb, StreamPartition { vbucket, purge, documents: Documents::new() });
     }
 
     pub(super) fn partition(&self, vb: Vbid) -> Result<&StreamPartition, &'static str> {
         self.partitions.get(&vb).ok_or("unknown-vbucket")
+    }
+
+    fn partition_mut(&mut self, vb: Vbid) -> Result<&mut StreamPartition, &'static str> {
+        self.partitions.get_mut(&vb).ok_or("unknown-vbucket")
+    }
+
+    /// Clients' writes, in order, at `now`. Returns the high seqno.
+    pub(super) fn write(&mut self, vb: Vbid, writes: &[Write], now: u64) -> Result<Seqno, &'static str> {
+        let partition = self.partition_mut(vb)?;
+        for write in writes {
+            let next = partition.vbucket.high_seqno().next();
+            let mut item = match &write.value {
+                Some(value) => Item::mutation(write.key.clone(), value.bytes(write.key.user(), next.0)?),
+                None => Item::deletion(write.key.clone()),
+            };
+            let written = partition.vbucket.write(item.clone(), now).map_err(|error| kind(&error))?;
+            item.seqno = written.queued.seqno;
+            partition.apply(&item);
+        }
+        Ok(partition.vbucket.high_seqno())
+    }
+
+    /// Everything becomes durable, and what nobody needs in memory any more is given up.
+    pub(super) fn flush(&mut self, now: u64) -> Result<(), &'static str> {
+        loop {
+            let vbuckets = self.partitions.values().map(|partition| &partition.vbucket);
+            let group = self.flusher.begin(vbuckets).map_err(|error| error.kind())?;
+            if group.is_empty() {
+                break;
+            }
+            for flushed in self.flusher.finish(group.commit(&self.engine, now)) {
+                flushed.result.map_err(|error| error.kind())?;
+            }
+        }
+        self.expel();
+        Ok(())
+    }
+
+    pub(super) fn expel(&self) {
+        for partition in self.partitions.values() {
+            partition.vbucket.manager().expel();
+        }
+    }
+
+    /// Tombstones go, up to that seqno.
+    pub(super) fn purge(&mut self, vb: Vbid, upto: Seqno) -> Result<Seqno, &'static str> {
+        let purged = self.engine.purge(vb, upto).map_err(|error| error.kind())?;
+        self.partition_mut(vb)?.purge = purged;
+        Ok(purged)
+    }
+
+    /// Gives up what is after `seqno`, in memory and on disk. Returns where that ends: at or before it.
+    pub(super) fn roll_back(&mut self, vb: Vbid, seqno: Seqno) -> Result<Seqno, &'static str> {
+        let rolled_back = self.engine.rollback(vb, seqno).map_err(|error| error.kind())?;
+        if let RolledBack::NeedsReset { .. } = rolled_back {
+            self.engine
+                .drop_vbucket(vb)
+                .and_then(|()| self.engine.create(vb))
+                .map_err(|error| error.kind())?;
+        }
+        let snapshot = self.engine.snapshot(vb).map_err(|error| error.kind())?;
+        let high = snapshot.high();
+        let slice = snapshot.scan(Seqno::ZERO, high, ScanLimit::NONE).map_err(|error| error.kind())?;
+        let log = self.partition(vb)?.vbucket.failover_log();
+        let persisted = snapshot.state().cloned().unwrap_or_else(|| VBucketState::new(State::Replica, log));
+        let partition = self.partition_mut(vb)?;
+        partition.vbucket.rollback(high, &persisted).map_err(|error| kind(&error))?;
+        partition.documents.clear();
+        slice.items.iter().for_each(|item| partition.apply(item));
+        self.flusher.attach(vb, persisted, high);
+        Ok(high)
+    }
+
+    /// Whether both have the same documents; or the first keys that differ.
+    pub(super) fn compare(&self, other: &Self, vb: Vbid) -> Result<Result<usize, Vec<Key>>, &'static str> {
+        let (here, there) = (&self.partition(vb)?.documents, &other.partition(vb)?.documents);
+        let differs = |key: &&Key| here.get(*key) != there.get(*key);
+        let mut keys: Vec<_> = here.keys().chain(there.keys()).filter(differs).cloned().collect();
+        keys.sort();
+        keys.dedup();
+        Ok(if keys.is_empty() { Ok(here.len()) } else { Err(keys) })
+    }
+}
+
+impl StreamPartition {
+    /// What an item makes of its document.
+    pub(super) fn apply(&mut self, item: &Item) {
+        if item.operation.namespace() != Some(Namespace::Committed) {
+            return;
+        }
+        match &item.value {
+            Some(value) if !item.deleted => {
+                self.documents.insert(item.key.clone(), (item.seqno, value.clone()));
+            }
+            _ => {
+                self.documents.remove(&item.key);
+            }
+        }
     }
 }
 
@@ -69,5 +175,14 @@ impl Partitions for StreamNode {
 
     fn persisted_seqno(&self, vb: Vbid) -> Seqno {
         self.flusher.persisted_seqno(vb).unwrap_or_default()
+    }
+}
+
+/// One stable word for a refusal.
+pub(super) fn kind(error: &VBucketError) -> &'static str {
+    match error {
+        VBucketError::WrongState { .. } => "wrong-state",
+        VBucketError::Checkpoint { source, .. } => CheckpointError::kind(source),
+        _ => "invalid-argument",
     }
 }

@@ -1,0 +1,85 @@
+//! Where snapshots begin and end when a node has only a part of them, or a client is inside one.
+
+use super::backfill::{live, open};
+use super::*;
+
+impl Rig {
+    pub(super) fn receive(&mut self, start: u64, end: u64, seqnos: &[u64]) {
+        let marker = checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
+        self.node.vbucket.receive_marker(marker).expect("sound");
+        self.receive_more(seqnos);
+    }
+
+    pub(super) fn receive_more(&mut self, seqnos: &[u64]) {
+        for &seqno in seqnos {
+            let key = Key::new(format!("k{seqno}").as_bytes());
+            let item = Item { seqno: Seqno(seqno), ..Item::mutation(key, Bytes::from_static(b"v")) };
+            self.node.vbucket.receive(item).expect("in the snapshot");
+        }
+        self.producer.notify(VB);
+    }
+}
+
+/// Guards S14: half a snapshot on a replica's disk is announced whole, and memory brings the rest.
+#[test]
+fn half_a_snapshot_from_disk_is_completed_from_memory() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 5, &[1, 2]);
+    rig.node.flush();
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @1", "mutation @2"]);
+    rig.receive_more(&[4, 5]);
+    assert_eq!(rig.sent(), ["mutation @4", "mutation @5"]);
+    rig.receive(6, 6, &[6]);
+    assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
+}
+
+/// Guards S1 where a replica's stream loses its cursor in the middle of a snapshot: the next marker begins after the last
+/// item, since what was announced can't be completed from there.
+#[test]
+fn a_snapshot_cut_short_is_announced_anew() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 5, &[1, 2]);
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["marker 0-5", "mutation @1", "mutation @2"]);
+    rig.receive_more(&[3]);
+    rig.node.flush();
+    assert_eq!(rig.node.vbucket.manager().recover(usize::MAX).cursors_dropped.len(), 1);
+    rig.receive_more(&[5]);
+    assert_eq!(rig.sent(), ["disk repeating marker 3-5", "mutation @3", "mutation @5"]);
+}
+
+/// Found by the property test: a client inside a snapshot was told that it had everything at the disk's end, though what
+/// was replaced in its snapshot, and came later again, it lacked.
+#[test]
+fn a_client_inside_a_snapshot_is_whole_only_at_its_end() {
+    let mut rig = rig();
+    for key in ["a", "b", "c"] {
+        rig.set(key);
+    }
+    let flush = rig.node.flusher.begin([&rig.node.vbucket]).expect("no other");
+    rig.set("a");
+    let _done = rig.node.flusher.finish(flush.commit(&rig.node.engine, 1));
+    // The client has had b of a snapshot without the first a.
+    rig.node.vbucket.manager().expel();
+    open(&mut rig, request(2, u64::MAX, (0, 4)));
+    rig.set("d");
+    let expected = ["disk repeating marker 0-5", "mutation @3", "mutation @4", "mutation @5"];
+    assert_eq!(rig.sent(), expected, "the checkpoint goes on, and the snapshot with it");
+    rig.set("e");
+    assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
+}
+
+/// Guards S20 in memory, on a node whose checkpoints are not those of the node where the client was.
+#[test]
+fn checkpoints_inside_the_clients_snapshot_are_joined() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    for (start, end) in [(1, 2), (3, 4), (5, 8), (9, 9)] {
+        rig.receive(start, end, &(start..=end).collect::<Vec<_>>());
+    }
+    open(&mut rig, request(1, u64::MAX, (0, 6)));
+    let mut sent = rig.sent();
+    assert_eq!(sent.remove(0), "repeating marker 0-8");
+    assert_eq!(sent.split_off(7), ["marker 9-9", "mutation @9"]);
+    assert_eq!(sent, (2..=8).map(|seqno| format!("mutation @{seqno}")).collect::<Vec<_>>());
+}

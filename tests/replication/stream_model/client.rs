@@ -1,0 +1,243 @@
+//! The client's side: it believes nothing. Every rule a client may rely on is looked at as the bytes come in.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use checkpoint::{Key, Seqno, Vbid};
+use dcp_sim::producer::{BackfillOutcome, BackfillStep, Producer};
+use dcp_sim::wire::{
+    Command, Control, Frame, Marker, MarkerFlags, Message, Open, OpenFlags, Reply, Request, Status,
+    StreamRequest, StreamRequestFlags, flow_control_bytes,
+};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+use super::source::{Contents, Source, UUID, VB};
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    buffer_bytes: u32,
+    sync_writes: bool,
+    producer: Producer,
+    steps: VecDeque<BackfillStep>,
+    outcomes: VecDeque<BackfillOutcome>,
+    wire: VecDeque<u8>,
+    input: BytesMut,
+    connections: u32,
+    documents: Contents,
+    /// Everything up to here it has whole.
+    whole: Seqno,
+    /// The last seqno it has.
+    seqno: Seqno,
+    /// End of the snapshot that seqno belongs to.
+    snapshot_end: Seqno,
+    /// The snapshot it is in.
+    marker: Option<Marker>,
+    /// Keys it has had of that.
+    keys: BTreeSet<(Key, bool)>,
+    /// Where the first marker of this connection must start.
+    first_start: Option<Seqno>,
+    unacknowledged_bytes: u32,
+}
+
+impl Client {
+    pub(crate) fn new(buffer_bytes: u32, sync_writes: bool) -> Self {
+        Self {
+            buffer_bytes,
+            sync_writes,
+            producer: Producer::new("none"),
+            steps: VecDeque::new(),
+            outcomes: VecDeque::new(),
+            wire: VecDeque::new(),
+            input: BytesMut::new(),
+            connections: 0,
+            documents: Contents::new(),
+            whole: Seqno::ZERO,
+            seqno: Seqno::ZERO,
+            snapshot_end: Seqno::ZERO,
+            marker: None,
+            keys: BTreeSet::new(),
+            first_start: None,
+            unacknowledged_bytes: 0,
+        }
+    }
+
+    pub(crate) fn documents(&self) -> &Contents {
+        &self.documents
+    }
+
+    pub(crate) fn seqno(&self) -> Seqno {
+        self.seqno
+    }
+
+    /// A new connection, on which it goes on from where it is; what was under way on the old one is lost.
+    pub(crate) fn connect(&mut self, source: &mut Source) {
+        self.producer.close(source);
+        self.connections += 1;
+        self.producer = Producer::new(&format!("connection {}", self.connections));
+        (self.wire, self.input) = (VecDeque::new(), BytesMut::new());
+        // Steps of the lost connection may still be under way; their outcomes nobody takes.
+        (self.steps, self.outcomes) = (VecDeque::new(), VecDeque::new());
+        self.unacknowledged_bytes = 0;
+        let buffer = self.buffer_bytes.to_string();
+        let mut options = vec![("enable_noop", "true"), ("connection_buffer_size", buffer.as_str())];
+        options.extend(self.sync_writes.then_some(("enable_sync_writes", "true")));
+        let open =
+            Open { flags: OpenFlags::PRODUCER, name: Bytes::from_static(b"model"), options: Bytes::new() };
+        let controls = options.into_iter().map(|(key, value)| {
+            let [key, value] = [key, value].map(|text| Bytes::copy_from_slice(text.as_bytes()));
+            Command::Control(Control { key, value })
+        });
+        for command in [Command::Open(open)].into_iter().chain(controls) {
+            self.tell(command, source);
+        }
+        self.request(source);
+    }
+
+    fn request(&mut self, source: &Source) {
+        let is_inside = self.seqno > self.whole;
+        let (snapshot_start, snapshot_end) =
+            if is_inside { (self.whole, self.snapshot_end) } else { (self.seqno, self.seqno) };
+        self.marker = None;
+        self.first_start = Some(snapshot_start);
+        let wanted = StreamRequest {
+            flags: StreamRequestFlags::NONE,
+            start: self.seqno,
+            end: Seqno::MAX,
+            uuid: UUID,
+            snapshot_start,
+            snapshot_end,
+            filter: Bytes::new(),
+        };
+        self.tell(Command::StreamRequest(wanted), source);
+    }
+
+    fn tell(&mut self, command: Command, source: &Source) {
+        let vb = if matches!(command, Command::StreamRequest(_)) { VB } else { Vbid(0) };
+        let mut bytes = Vec::new();
+        Request::new(vb, self.connections, command).encode(&mut bytes).expect("sendable");
+        self.producer.receive(&bytes, source).expect("sound");
+    }
+
+    pub(crate) fn notify(&mut self) {
+        self.producer.notify(VB);
+    }
+
+    pub(crate) fn poll(&mut self, source: &Source, bytes: usize) {
+        self.wire.extend(self.producer.poll(source, bytes).expect("the connection stays"));
+        self.steps.extend(self.producer.take_backfills());
+    }
+
+    pub(crate) fn run_step(&mut self, source: &Source) {
+        if let Some(step) = self.steps.pop_front() {
+            self.outcomes.push_back(step.run(&source.engine));
+        }
+    }
+
+    pub(crate) fn outcome(&mut self, source: &Source) {
+        if let Some(outcome) = self.outcomes.pop_front() {
+            self.producer.backfilled(outcome, source).expect("the connection stays");
+            self.steps.extend(self.producer.take_backfills());
+        }
+    }
+
+    pub(crate) fn acknowledge(&mut self, source: &Source) {
+        let bytes = std::mem::take(&mut self.unacknowledged_bytes);
+        self.tell(Command::BufferAck(bytes), source);
+    }
+
+    pub(crate) fn deliver(&mut self, source: &Source, bytes: usize) -> Result<(), TestCaseError> {
+        let count = bytes.min(self.wire.len());
+        let piece: Vec<_> = self.wire.drain(..count).collect();
+        self.input.extend_from_slice(&piece);
+        while let Some(frame) = Frame::decode(&mut self.input).expect("sound") {
+            // At most one message passes the buffer.
+            let counted = flow_control_bytes(&frame);
+            prop_assert!(counted == 0 || self.unacknowledged_bytes < self.buffer_bytes, "S4");
+            self.unacknowledged_bytes += counted;
+            match Message::decode(&frame).expect("sound") {
+                Message::Response(response) => match response.reply {
+                    // A replica has not got the rest of the snapshot itself: the client gives its part up.
+                    Reply::Rollback(seqno) => {
+                        prop_assert!(!source.is_active() && seqno == self.whole && seqno < self.seqno);
+                        (self.seqno, self.documents) = (seqno, source.documents_at(seqno));
+                        self.request(source);
+                    }
+                    reply => prop_assert_eq!(reply.status(), Status::SUCCESS),
+                },
+                Message::Request(request) => {
+                    prop_assert_eq!((request.vb, request.opaque), (VB, self.connections));
+                    self.take(&request, source)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, request: &Request, source: &Source) -> Result<(), TestCaseError> {
+        match &request.command {
+            Command::SnapshotMarker(marker) => return self.begin(marker),
+            Command::SeqnoAdvanced(seqno) => return self.come_to(*seqno, source),
+            Command::StreamEnd(reason) => prop_assert!(false, "the stream ended: {}", reason.name()),
+            Command::Prepare(_) | Command::Commit(_) => prop_assert!(self.sync_writes, "S17"),
+            _ => {}
+        }
+        let item = request.to_item(dcp_sim::wire::KeyForm::Collections).expect("an item");
+        let is_prepare = matches!(request.command, Command::Prepare(_));
+        let is_new = self.keys.insert((item.key.clone(), is_prepare));
+        let marker = self.marker.as_ref().expect("the first message is a marker: S1");
+        prop_assert!(is_new || marker.flags.contains(MarkerFlags::MAY_DUPLICATE_KEYS), "{} twice", item.key);
+        if !is_prepare {
+            // A commit's value is that of its prepare, which this client does not keep: it takes it from the list.
+            let value = match &request.command {
+                Command::Commit(_) => {
+                    source.documents_at(item.seqno).get(&item.key).and_then(|(_, value)| value.clone())
+                }
+                _ => item.value.filter(|_| !item.deleted),
+            };
+            self.documents.insert(item.key, (item.seqno, value));
+        }
+        self.come_to(item.seqno, source)
+    }
+
+    fn begin(&mut self, marker: &Marker) -> Result<(), TestCaseError> {
+        match (self.first_start.take(), &self.marker) {
+            (Some(first), _) => prop_assert_eq!(marker.start, first, "S1"),
+            (None, Some(before)) if self.whole == before.end => prop_assert!(marker.start > before.end, "S1"),
+            // Its sender lost its cursor in the middle of a snapshot that it was receiving itself.
+            (None, _) => prop_assert_eq!(marker.start, self.seqno.next(), "S1"),
+        }
+        prop_assert!(marker.end > self.seqno, "a snapshot brings something");
+        self.marker = Some(*marker);
+        self.keys.clear();
+        Ok(())
+    }
+
+    fn come_to(&mut self, seqno: Seqno, source: &Source) -> Result<(), TestCaseError> {
+        let marker = self.marker.as_ref().expect("the first message is a marker: S1");
+        prop_assert!(seqno > self.seqno, "S2: {} after {}", seqno, self.seqno);
+        prop_assert!((marker.start..=marker.end).contains(&seqno), "S2: {} in {:?}", seqno, marker);
+        (self.seqno, self.snapshot_end) = (seqno, marker.end);
+        if seqno == marker.end {
+            self.whole = seqno;
+            prop_assert_eq!(&self.documents, &source.documents_at(seqno), "at {}", seqno);
+        }
+        Ok(())
+    }
+
+    /// Until nothing is left to do.
+    pub(crate) fn settle(&mut self, source: &Source) -> Result<(), TestCaseError> {
+        loop {
+            self.acknowledge(source);
+            self.poll(source, 1 << 20);
+            while !self.steps.is_empty() || !self.outcomes.is_empty() {
+                self.run_step(source);
+                self.outcome(source);
+            }
+            self.deliver(source, usize::MAX)?;
+            if !self.producer.has_more() && self.unacknowledged_bytes == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
