@@ -73,6 +73,13 @@ impl Key {
         Some(inline(&[], &encoded).unwrap_or(Self(Repr::Shared(encoded))))
     }
 
+    /// As [`Key::from_encoded`], of bytes that are copied.
+    #[must_use]
+    pub fn copy_from_encoded(encoded: &[u8]) -> Option<Self> {
+        split(encoded)?;
+        Some(inline(&[], encoded).unwrap_or_else(|| Self(Repr::Shared(Bytes::copy_from_slice(encoded)))))
+    }
+
     /// Prefix and user bytes, as stored and sent.
     #[must_use]
     pub fn encoded(&self) -> &[u8] {

@@ -13,6 +13,8 @@
 //! | `btree_modify` | trees have the vendor's shape |
 //! | `btree_read` | damaged trees end in errors |
 //! | `node_cache` | what is in memory is what the file holds, within a budget |
+//! | `window` | what is read ahead is checked like anything else |
+//! | `writer/room` | behind a commit lie zeros, few, and no commit fails for them |
 //! | `version` | a file keeps its version, and each is as durable |
 //! | `vbucket` | readers see whole, durable commits and never wait |
 //! | `directory` | a vBucket is there as a whole or not at all |
@@ -59,6 +61,7 @@ mod listing;
 mod names;
 mod node;
 mod node_cache;
+mod node_draft;
 mod node_writer;
 mod pointer;
 mod read;
@@ -68,6 +71,7 @@ mod rev_meta;
 mod salvage;
 mod scan_keys;
 mod shared;
+mod slab;
 mod snappy;
 mod snapshot;
 mod source;
@@ -78,6 +82,7 @@ mod unreadable;
 mod vbstate;
 mod vbucket;
 mod version;
+mod window;
 mod writer;
 
 #[cfg(test)]

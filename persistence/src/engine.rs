@@ -118,7 +118,7 @@ impl ScanLimit {
 /// A part of a scan.
 #[derive(Clone, Debug, Default)]
 pub struct ScanSlice {
-    /// Ascending by seqno.
+    /// Ascending by seqno. Small values may share memory: one that is kept alone keeps up to 4 KiB with it.
     pub items: Vec<Item>,
     /// Where to go on, or `None` at the end.
     pub next: Option<Seqno>,

@@ -33,8 +33,8 @@ pub(super) struct Appender {
     /// Bytes written since the appender was made.
     written_bytes: u64,
     compressor: Compressor,
-    /// Memory for a node to be, between two.
-    scratch: Vec<u8>,
+    /// Memory for nodes to be, between two.
+    scratch: Vec<Vec<u8>>,
     changed: Changed,
 }
 
@@ -49,8 +49,7 @@ struct Changed {
 impl Changed {
     /// What no reader would take for a node is left for him to refuse.
     fn keep(&mut self, position: u64, raw: &[u8]) {
-        if let Ok(node) = Node::of_raw(raw.to_vec()) {
-            let node = node.indexed();
+        if let Ok(node) = Node::indexed_copy(raw) {
             self.written_bytes += node.memory_bytes();
             self.written.push((position, Arc::new(node)));
         }
@@ -131,12 +130,12 @@ impl Appender {
 
     /// Empty memory to encode a node in; to be given back by [`Appender::give_back`].
     pub(super) fn take_scratch(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.scratch)
+        self.scratch.pop().unwrap_or_default()
     }
 
     pub(super) fn give_back(&mut self, mut scratch: Vec<u8>) {
         scratch.clear();
-        self.scratch = scratch;
+        self.scratch.push(scratch);
     }
 
     /// Appends a node, not compressed yet; as [`Appender::compressed`].
@@ -147,7 +146,8 @@ impl Appender {
     ) -> Result<Option<(u64, u64)>, EngineError> {
         let appended = self.compressed(raw)?;
         if let (Some((position, _)), Some(nodes), NodeKind::Interior) = (appended, &self.source.nodes, kind) {
-            // A commit of any size is not to take more memory than the cache. Its leaves would drive out what is used.
+            // A commit of any size is not to take more memory than the cache. Its leaves would drive out what is used,
+            // and to keep them costs more than to read them again when they are overwritten.
             if self.changed.written_bytes + raw.len() <= nodes.budget_bytes() {
                 self.changed.keep(position, raw);
             }

@@ -56,11 +56,27 @@ pub(super) fn append(out: &mut Vec<u8>, position: &mut u64, mut bytes: &[u8]) {
     }
 }
 
+/// How many data bytes fit behind `start`, which is no boundary, in its block.
+pub(super) const fn room(start: u64) -> u64 {
+    BLOCK_BYTES - start % BLOCK_BYTES
+}
+
 /// Takes the type bytes out of `raw`, which was read at `start` (not a boundary). Ends before a block that isn't data.
 pub(super) fn strip(raw: Vec<u8>, start: u64) -> Vec<u8> {
-    let room = (BLOCK_BYTES - start % BLOCK_BYTES) as usize;
-    let Some((first, rest)) = raw.split_at_checked(room) else { return raw };
+    if raw.len() as u64 <= room(start) {
+        return raw;
+    }
     let mut data = Vec::with_capacity(raw.len());
+    strip_into(&mut data, &raw, start);
+    data
+}
+
+/// As [`strip`], after what is in `data`.
+pub(super) fn strip_into(data: &mut Vec<u8>, raw: &[u8], start: u64) {
+    let Some((first, rest)) = raw.split_at_checked(room(start) as usize) else {
+        data.extend_from_slice(raw);
+        return;
+    };
     data.extend_from_slice(first);
     for block in rest.chunks(BLOCK_BYTES as usize) {
         match block.split_first() {
@@ -68,7 +84,6 @@ pub(super) fn strip(raw: Vec<u8>, start: u64) -> Vec<u8> {
             _ => break,
         }
     }
-    data
 }
 
 #[cfg(test)]

@@ -3,15 +3,19 @@
 //! Damaged trees give errors, never endless walks: a child lies before its parent in the file, no tree is deeper than
 //! [`DEPTH_MAX`], and a walk's keys ascend.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::EngineError;
 
+use super::chunk::ChunkReader;
 use super::node::{Entry, Node, NodeKind};
 use super::pointer::Pointer;
 use super::reduce::Tree;
 use super::source::Leave;
 use super::tip::Tip;
+use super::window::Window;
 
 /// Interior nodes have two children but for rare chains; 48 levels would hold every seqno there is.
 pub(super) const DEPTH_MAX: usize = 64;
@@ -34,32 +38,66 @@ pub(super) fn too_deep(tip: &Tip, tree: Tree) -> EngineError {
     tip.source.corrupt(tip.position, format!("the {} is too deep", tree.name()))
 }
 
-/// All entries of a tree from one key on, in order. Ends after an error.
+/// All entries of a tree from one key on, in order, one by one or a leaf at a time. Ends after an error.
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
     tip: &'a Tip,
     tree: Tree,
-    /// From the root down, each with what of it is left.
+    reader: ChunkReader<'a>,
+    /// Interior nodes from the root down, each with what of it is left.
     path: Vec<Level>,
+    /// What is left of the leaf below them.
+    leaf: Option<Level>,
+    /// The last key of the leaf before.
     last: Option<Bytes>,
+    /// The leaf whose entries are given one by one.
+    now: Option<Level>,
 }
 
-#[derive(Debug)]
-struct Level {
-    kind: NodeKind,
+/// A node, and where in it the next entry begins.
+#[derive(Clone, Debug)]
+pub(super) struct Level {
+    pub(super) node: Arc<Node>,
     position: u64,
-    /// Last first.
-    left: Vec<Entry>,
+    at: usize,
+}
+
+impl Level {
+    /// The next entry.
+    pub(super) fn advance(&mut self) -> Option<(&[u8], &[u8])> {
+        let (key, value, next) = self.node.entry_at(self.at)?;
+        self.at = next;
+        Some((key, value))
+    }
+
+    fn advance_shared(&mut self) -> Option<Entry> {
+        let (key, value, next) = self.node.entry_at(self.at)?;
+        self.at = next;
+        Some(Entry { key: self.node.share(key), value: self.node.share(value) })
+    }
 }
 
 impl<'a> Walk<'a> {
     /// A walk that begins at the first key at or after `from`.
     pub(super) fn from(tip: &'a Tip, tree: Tree, from: &[u8]) -> Result<Self, EngineError> {
-        let mut walk = Self { tip, tree, path: Vec::new(), last: None };
+        let reader = ChunkReader::new(Window::ahead(&tip.source, 0));
+        let mut walk = Self { tip, tree, reader, path: Vec::new(), leaf: None, last: None, now: None };
         if let Some(root) = tip.header.root(tree) {
             walk.descend(root, from)?;
         }
         Ok(walk)
+    }
+
+    /// The next leaf, or what is left of the one that was begun.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
+    pub(super) fn next_leaf(&mut self) -> Result<Option<Level>, EngineError> {
+        let leaf = self.ready_leaf();
+        if leaf.is_err() {
+            self.path.clear();
+        }
+        leaf
     }
 
     /// Goes down to the leaf where `from` would be, leaving out what lies before.
@@ -68,51 +106,48 @@ impl<'a> Walk<'a> {
             if self.path.len() >= DEPTH_MAX {
                 return Err(too_deep(self.tip, self.tree));
             }
-            let node = self.tip.node(pointer.position, Leave::Interior)?;
-            let mut level = Level::new(&node, pointer.position, from);
-            let next = match level.kind {
-                NodeKind::Leaf => None,
-                NodeKind::Interior => level.left.pop(),
-            };
+            let Tip { source, position: bound, .. } = self.tip;
+            let position = pointer.position;
+            let node = source.node_through(&mut self.reader, position, *bound, Leave::Interior)?;
+            let at = if from.is_empty() { Node::FIRST } else { node.start_of(from) };
+            let mut level = Level { node, position, at };
+            if level.node.kind == NodeKind::Leaf {
+                self.leaf = Some(level);
+                return Ok(());
+            }
+            let tree = self.tree;
+            let child =
+                level.advance().map(|(_, value)| self.tip.child(tree, position, value)).transpose()?;
             self.path.push(level);
-            match next {
-                Some(entry) => pointer = self.tip.child(self.tree, pointer.position, &entry.value)?,
+            match child {
+                Some(child) => pointer = child,
                 None => return Ok(()),
             }
         }
     }
 
-    fn step(&mut self) -> Result<Option<Entry>, EngineError> {
-        while let Some(level) = self.path.last_mut() {
-            let Some(entry) = level.left.pop() else {
-                self.path.pop();
-                continue;
-            };
-            let (kind, position) = (level.kind, level.position);
-            match kind {
-                NodeKind::Interior => {
-                    let child = self.tip.child(self.tree, position, &entry.value)?;
+    fn ready_leaf(&mut self) -> Result<Option<Level>, EngineError> {
+        loop {
+            if let Some(leaf) = self.leaf.take()
+                && let Some((first, ..)) = leaf.node.entry_at(leaf.at)
+            {
+                if self.last.as_ref().is_some_and(|last| &last[..] >= first) {
+                    let what = format!("keys of the {} don't ascend", self.tree.name());
+                    return Err(self.tip.source.corrupt(leaf.position, what));
+                }
+                self.last = leaf.node.last_key().map(|last| leaf.node.share(last));
+                return Ok(Some(leaf));
+            }
+            let Some(level) = self.path.last_mut() else { return Ok(None) };
+            let position = level.position;
+            match level.advance() {
+                Some((_, value)) => {
+                    let child = self.tip.child(self.tree, position, value)?;
                     self.descend(child, b"")?;
                 }
-                NodeKind::Leaf => {
-                    if self.last.as_ref().is_some_and(|last| *last >= entry.key) {
-                        let what = format!("keys of the {} don't ascend", self.tree.name());
-                        return Err(self.tip.source.corrupt(position, what));
-                    }
-                    self.last = Some(entry.key.clone());
-                    return Ok(Some(entry));
-                }
+                None => drop(self.path.pop()),
             }
         }
-        Ok(None)
-    }
-}
-
-impl Level {
-    fn new(node: &Node, position: u64, from: &[u8]) -> Self {
-        let mut left: Vec<Entry> = node.shared_entries().skip_while(|entry| entry.key < from).collect();
-        left.reverse();
-        Self { kind: node.kind, position, left }
     }
 }
 
@@ -120,11 +155,17 @@ impl Iterator for Walk<'_> {
     type Item = Result<Entry, EngineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let step = self.step();
-        if step.is_err() {
-            self.path.clear();
+        loop {
+            if let Some(now) = &mut self.now
+                && let Some(entry) = now.advance_shared()
+            {
+                return Some(Ok(entry));
+            }
+            match self.next_leaf() {
+                Ok(leaf) => self.now = Some(leaf?),
+                Err(error) => return Some(Err(error)),
+            }
         }
-        step.transpose()
     }
 }
 

@@ -3,38 +3,40 @@
 use bytes::Bytes;
 use checkpoint::Seqno;
 
-use super::doc_info::DocInfo;
+use super::doc_info::{DocInfo, Row};
 use super::fields::{Fields, put};
 
 pub(super) fn encode(info: &DocInfo) -> Bytes {
     let mut out = Vec::with_capacity(23 + info.rev_meta.len());
-    put(&mut out, info.seqno.0, 6);
-    put(&mut out, info.physical_bytes, 4);
-    put(&mut out, info.position_word(), 6);
-    put(&mut out, info.rev_seqno, 6);
-    out.push(info.content_meta);
-    out.extend_from_slice(&info.rev_meta);
+    encode_into(&mut out, info);
     Bytes::from(out)
 }
 
+/// Appends a row's value.
+pub(super) fn encode_into(out: &mut Vec<u8>, info: &DocInfo) {
+    put(out, info.seqno.0, 6);
+    put(out, info.physical_bytes, 4);
+    put(out, info.position_word(), 6);
+    put(out, info.rev_seqno, 6);
+    out.push(info.content_meta);
+    out.extend_from_slice(&info.rev_meta);
+}
+
 /// Reads a row; `None` if it is too short.
-pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<DocInfo> {
+pub(super) fn row<'a>(key: &'a [u8], value: &'a [u8]) -> Option<Row<'a>> {
     let mut fields = Fields::new(value);
     let seqno = Seqno(fields.uint(6)?);
     let physical_bytes = fields.uint(4)?;
     let (deleted, body_position) = DocInfo::split_position(fields.uint(6)?);
     let rev_seqno = fields.uint(6)?;
     let content_meta = fields.uint(1)? as u8;
-    Some(DocInfo {
-        id: Bytes::copy_from_slice(key),
-        seqno,
-        rev_seqno,
-        deleted,
-        body_position,
-        physical_bytes,
-        content_meta,
-        rev_meta: Bytes::copy_from_slice(fields.rest()),
-    })
+    let rev_meta = fields.rest();
+    Some(Row { id: key, seqno, rev_seqno, deleted, body_position, physical_bytes, content_meta, rev_meta })
+}
+
+/// As [`row`], with its own bytes.
+pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<DocInfo> {
+    row(key, value).map(Row::to_info)
 }
 
 /// What the reduction needs of a row: whether it is a tombstone, and what its body takes on disk.

@@ -3,15 +3,24 @@
 use bytes::Bytes;
 use checkpoint::Seqno;
 
-use super::doc_info::DocInfo;
-use super::fields::{Fields, put};
+use super::doc_info::{DocInfo, Row};
+use super::fields::{Fields, U48_MAX, put};
 use super::node::{put_lengths, take_lengths};
+
+/// What a key takes.
+const KEY_BYTES: usize = 6;
 
 /// The key of a seqno's row.
 pub(super) fn key(seqno: Seqno) -> Bytes {
-    let mut out = Vec::with_capacity(6);
-    put(&mut out, seqno.0, 6);
+    let mut out = Vec::with_capacity(KEY_BYTES);
+    key_into(&mut out, seqno);
     Bytes::from(out)
+}
+
+/// Where a walk begins that is to show a seqno's row and those behind it.
+pub(super) fn first_key(from: Seqno) -> Bytes {
+    // What 48 bits can't hold comes after everything they can.
+    if from.0 > U48_MAX { Bytes::from_static(&[0xff; 7]) } else { key(from) }
 }
 
 /// The seqno a key means; `None` if it has not six bytes.
@@ -23,33 +32,48 @@ pub(super) fn seqno(key: &[u8]) -> Option<Seqno> {
 
 pub(super) fn encode(info: &DocInfo) -> Bytes {
     let mut out = Vec::with_capacity(18 + info.id.len() + info.rev_meta.len());
-    put_lengths(&mut out, info.id.len(), info.physical_bytes as usize);
-    put(&mut out, info.position_word(), 6);
-    put(&mut out, info.rev_seqno, 6);
-    out.push(info.content_meta);
-    out.extend_from_slice(&info.id);
-    out.extend_from_slice(&info.rev_meta);
+    encode_into(&mut out, info);
     Bytes::from(out)
 }
 
+/// Appends a row's value.
+pub(super) fn encode_into(out: &mut Vec<u8>, info: &DocInfo) {
+    put_lengths(out, info.id.len(), info.physical_bytes as usize);
+    put(out, info.position_word(), 6);
+    put(out, info.rev_seqno, 6);
+    out.push(info.content_meta);
+    out.extend_from_slice(&info.id);
+    out.extend_from_slice(&info.rev_meta);
+}
+
+/// Appends the key of a seqno's row.
+pub(super) fn key_into(out: &mut Vec<u8>, seqno: Seqno) {
+    put(out, seqno.0, KEY_BYTES);
+}
+
 /// Reads a row; `None` if it or its key is too short.
-pub(super) fn decode(key: &[u8], value: &Bytes) -> Option<DocInfo> {
+pub(super) fn row<'a>(key: &[u8], value: &'a [u8]) -> Option<Row<'a>> {
     let mut fields = Fields::new(value);
     let (id_bytes, physical_bytes) = take_lengths(&mut fields)?;
     let (deleted, body_position) = DocInfo::split_position(fields.uint(6)?);
     let rev_seqno = fields.uint(6)?;
     let content_meta = fields.uint(1)? as u8;
     let id = fields.bytes(id_bytes)?;
-    Some(DocInfo {
-        id: Bytes::copy_from_slice(id),
+    Some(Row {
+        id,
         seqno: seqno(key)?,
         rev_seqno,
         deleted,
         body_position,
         physical_bytes: physical_bytes as u64,
         content_meta,
-        rev_meta: Bytes::copy_from_slice(fields.rest()),
+        rev_meta: fields.rest(),
     })
+}
+
+/// As [`row`], with its own bytes.
+pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<DocInfo> {
+    row(key, value).map(Row::to_info)
 }
 
 #[cfg(test)]

@@ -24,6 +24,19 @@ pub struct DocInfo {
     pub rev_meta: Bytes,
 }
 
+/// The same, out of a node that is in memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row<'a> {
+    pub(super) id: &'a [u8],
+    pub(super) seqno: Seqno,
+    pub(super) rev_seqno: u64,
+    pub(super) deleted: bool,
+    pub(super) body_position: u64,
+    pub(super) physical_bytes: u64,
+    pub(super) content_meta: u8,
+    pub(super) rev_meta: &'a [u8],
+}
+
 /// The body is stored compressed.
 pub(super) const BODY_COMPRESSED: u8 = 0x80;
 /// The body is not JSON.
@@ -43,9 +56,44 @@ impl DocInfo {
         (word >> DELETED_BIT != 0, word & ((1 << DELETED_BIT) - 1))
     }
 
+    /// As a row.
+    pub(super) fn row(&self) -> Row<'_> {
+        Row {
+            id: &self.id,
+            seqno: self.seqno,
+            rev_seqno: self.rev_seqno,
+            deleted: self.deleted,
+            body_position: self.body_position,
+            physical_bytes: self.physical_bytes,
+            content_meta: self.content_meta,
+            rev_meta: &self.rev_meta,
+        }
+    }
+
     /// Whether the body has to be decompressed.
     #[must_use]
     pub const fn is_compressed(&self) -> bool {
+        self.content_meta & BODY_COMPRESSED != 0
+    }
+}
+
+impl Row<'_> {
+    /// The same, with its own bytes.
+    pub(super) fn to_info(self) -> DocInfo {
+        DocInfo {
+            id: Bytes::copy_from_slice(self.id),
+            seqno: self.seqno,
+            rev_seqno: self.rev_seqno,
+            deleted: self.deleted,
+            body_position: self.body_position,
+            physical_bytes: self.physical_bytes,
+            content_meta: self.content_meta,
+            rev_meta: Bytes::copy_from_slice(self.rev_meta),
+        }
+    }
+
+    /// Whether the body has to be decompressed.
+    pub(super) const fn is_compressed(&self) -> bool {
         self.content_meta & BODY_COMPRESSED != 0
     }
 }

@@ -14,7 +14,7 @@ use checkpoint::{Cas, Datatype, Item, Key, Namespace, Operation, Seqno, Vbid};
 
 use crate::EngineError;
 
-use super::doc_info::{BODY_COMPRESSED, DocInfo, NOT_JSON};
+use super::doc_info::{BODY_COMPRESSED, DocInfo, NOT_JSON, Row};
 use super::fields::U48_MAX;
 use super::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use super::rev_meta::{Durable, RevMeta};
@@ -58,13 +58,13 @@ pub(super) fn is_prepared(id: &[u8]) -> bool {
 }
 
 /// The name space and the key that a stored key means; `None` if it has no collection.
-pub(super) fn split_key(id: &Bytes) -> Option<(Namespace, Key)> {
-    let (namespace, encoded) = match *id.first()? {
-        SYSTEM => (Namespace::System, id.slice(1..)),
-        PREPARED => (Namespace::Prepared, id.slice(1..)),
-        _ => (Namespace::Committed, id.clone()),
+pub(super) fn split_key(id: &[u8]) -> Option<(Namespace, Key)> {
+    let (namespace, encoded) = match id.split_first()? {
+        (&SYSTEM, encoded) => (Namespace::System, encoded),
+        (&PREPARED, encoded) => (Namespace::Prepared, encoded),
+        _ => (Namespace::Committed, id),
     };
-    Some((namespace, Key::from_encoded(encoded)?))
+    Some((namespace, Key::copy_from_encoded(encoded)?))
 }
 
 /// The document an item is stored as; `None` for a vBucket's state, which is no document.
@@ -137,9 +137,17 @@ fn content_meta(datatype: Datatype, value_bytes: usize) -> u8 {
 /// # Errors
 /// What can't be understood about it.
 pub(super) fn to_item(info: &DocInfo, body: Option<Bytes>) -> Result<Item, &'static str> {
-    let (namespace, key) = split_key(&info.id).ok_or("key without a collection")?;
-    let meta = RevMeta::decode(&info.rev_meta).ok_or("revision metadata of an unknown layout")?;
-    let operation = match (namespace, meta.durable, info.deleted) {
+    item_of(&info.row(), body)
+}
+
+/// As [`to_item`].
+///
+/// # Errors
+/// As there.
+pub(super) fn item_of(row: &Row<'_>, body: Option<Bytes>) -> Result<Item, &'static str> {
+    let (namespace, key) = split_key(row.id).ok_or("key without a collection")?;
+    let meta = RevMeta::decode(row.rev_meta).ok_or("revision metadata of an unknown layout")?;
+    let operation = match (namespace, meta.durable, row.deleted) {
         (
             Namespace::System | Namespace::Committed,
             Some(Durable::Pending { .. } | Durable::Aborted { .. }),
@@ -156,13 +164,13 @@ pub(super) fn to_item(info: &DocInfo, body: Option<Bytes>) -> Result<Item, &'sta
         (Namespace::Prepared, ..) => return Err("prepare in an unknown state"),
     };
     let mut item = Item {
-        seqno: info.seqno,
+        seqno: row.seqno,
         cas: Cas(meta.cas),
-        rev_seqno: info.rev_seqno,
+        rev_seqno: row.rev_seqno,
         flags: meta.flags,
         expiry: meta.time,
         datatype: Datatype(meta.datatype),
-        deleted: info.deleted && operation != Operation::Abort,
+        deleted: row.deleted && operation != Operation::Abort,
         value: body,
         ..Item::new(operation, key)
     };

@@ -2,11 +2,17 @@
 //!
 //! Always: both indexes hold the same rows, each key once and each seqno once.
 
+use std::ops::Range;
+
+use bytes::Bytes;
+use checkpoint::Seqno;
+
 use crate::EngineError;
 
 use super::appender::Appender;
 use super::btree_modify::{self, Action};
 use super::doc_info::DocInfo;
+use super::document;
 use super::header::Header;
 use super::reduce::Tree;
 use super::{by_id, by_seqno};
@@ -15,7 +21,7 @@ use super::{by_id, by_seqno};
 #[derive(Debug, Default)]
 pub(super) struct Saved {
     pub(super) written: Vec<DocInfo>,
-    /// The rows that are gone now.
+    /// Prepares and aborts whose rows are gone now: nobody asks for the others.
     pub(super) replaced: Vec<DocInfo>,
 }
 
@@ -25,27 +31,74 @@ pub(super) fn save(
     header: &mut Header,
     written: Vec<DocInfo>,
 ) -> Result<Saved, EngineError> {
-    let mut replaced = Vec::new();
-    let mut by_id: Vec<Action> = written
-        .iter()
-        .map(|info| Action { key: info.id.clone(), value: Some(by_id::encode(info)) })
-        .collect();
-    by_id.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut actions = Actions::default();
+    for info in &written {
+        let value = actions.put(|bytes| by_id::encode_into(bytes, info));
+        actions.list.push((Part::Given(info.id.clone()), Some(value)));
+    }
+    let (mut replaced, mut gone) = (Vec::new(), Vec::new());
     let (source, end) = (out.source().clone(), out.position());
-    let root = btree_modify::modify(out, Tree::ById, header.by_id, &by_id, &mut |key, value| {
-        let row = by_id::decode(key, value);
-        replaced.push(row.ok_or_else(|| source.corrupt(end, "a row in the by-id tree is too short"))?);
+    let root = btree_modify::modify(out, Tree::ById, header.by_id, &actions.sorted(), &mut |key, value| {
+        let row = by_id::row(key, value);
+        let row = row.ok_or_else(|| source.corrupt(end, "a row in the by-id tree is too short"))?;
+        gone.push(row.seqno);
+        if document::is_prepared(key) {
+            replaced.push(row.to_info());
+        }
         Ok(())
     })?;
     header.set_root(Tree::ById, root);
 
-    let removed = replaced.iter().map(|info| Action { key: by_seqno::key(info.seqno), value: None });
-    let inserted = written
-        .iter()
-        .map(|info| Action { key: by_seqno::key(info.seqno), value: Some(by_seqno::encode(info)) });
-    let mut by_seqno: Vec<Action> = removed.chain(inserted).collect();
-    by_seqno.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut actions = Actions::default();
+    for &seqno in &gone {
+        actions.push_seqno(seqno, None);
+    }
+    for info in &written {
+        actions.push_seqno(info.seqno, Some(info));
+    }
+    let by_seqno = actions.sorted();
     let root = btree_modify::modify(out, Tree::BySeqno, header.by_seqno, &by_seqno, &mut |_, _| Ok(()))?;
     header.set_root(Tree::BySeqno, root);
     Ok(Saved { written, replaced })
+}
+
+/// Actions to be, whose keys and values share one piece of memory.
+#[derive(Default)]
+struct Actions {
+    bytes: Vec<u8>,
+    list: Vec<(Part, Option<Range<usize>>)>,
+}
+
+enum Part {
+    Given(Bytes),
+    Put(Range<usize>),
+}
+
+impl Actions {
+    fn put(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
+        let start = self.bytes.len();
+        encode(&mut self.bytes);
+        start..self.bytes.len()
+    }
+
+    fn push_seqno(&mut self, seqno: Seqno, info: Option<&DocInfo>) {
+        let key = self.put(|bytes| by_seqno::key_into(bytes, seqno));
+        let value = info.map(|info| self.put(|bytes| by_seqno::encode_into(bytes, info)));
+        self.list.push((Part::Put(key), value));
+    }
+
+    /// By key; of one key in the order they came.
+    fn sorted(self) -> Vec<Action> {
+        let bytes = Bytes::from(self.bytes);
+        let action = |(key, value): (Part, Option<Range<usize>>)| Action {
+            key: match key {
+                Part::Given(key) => key,
+                Part::Put(key) => bytes.slice(key),
+            },
+            value: value.map(|value| bytes.slice(value)),
+        };
+        let mut actions: Vec<Action> = self.list.into_iter().map(action).collect();
+        actions.sort_by(|a, b| a.key.cmp(&b.key));
+        actions
+    }
 }

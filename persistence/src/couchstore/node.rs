@@ -33,6 +33,14 @@ impl NodeKind {
             Self::Leaf => 1,
         }
     }
+
+    const fn of_type_byte(byte: Option<u8>) -> Result<Self, &'static str> {
+        match byte {
+            Some(0) => Ok(Self::Interior),
+            Some(1) => Ok(Self::Leaf),
+            _ => Err("node has an unknown type"),
+        }
+    }
 }
 
 /// A key and its value, sharing the bytes of the node they were read from.
@@ -72,11 +80,14 @@ pub(super) fn take_lengths(fields: &mut Fields<'_>) -> Option<(usize, usize)> {
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) kind: NodeKind,
-    /// Uncompressed, type byte included.
+    /// Uncompressed, type byte included; behind it, if it is to be searched often, where in it each entry begins.
     body: Bytes,
-    /// Where in it each entry begins; empty if nobody is to search it often.
-    starts: Box<[u32]>,
+    /// Where the entries end.
+    end: usize,
 }
+
+/// What one of an index's places takes.
+const PLACE_BYTES: usize = 4;
 
 impl Node {
     /// Decodes a node's chunk.
@@ -92,42 +103,52 @@ impl Node {
     /// # Errors
     /// What is wrong with it, in words.
     pub(super) fn of_raw(raw: Vec<u8>) -> Result<Self, &'static str> {
-        let kind = match raw.first() {
-            Some(0) => NodeKind::Interior,
-            Some(1) => NodeKind::Leaf,
-            _ => return Err("node has an unknown type"),
-        };
+        let kind = NodeKind::of_type_byte(raw.first().copied())?;
         check(&raw)?;
+        let end = raw.len();
         // Without spare capacity a copy of the handle is all that `Bytes` adds.
-        Ok(Self { kind, body: Bytes::from(raw.into_boxed_slice()), starts: Box::default() })
+        Ok(Self { kind, body: Bytes::from(raw.into_boxed_slice()), end })
     }
 
     /// The same node, to be searched often.
     pub(super) fn indexed(self) -> Self {
-        let mut starts = Vec::with_capacity(self.entries().count());
-        let mut end = 1;
-        for (key, value) in self.entries() {
-            // Snappy's blocks are smaller than 4 GiB.
-            starts.push(end as u32);
-            end += ENTRY_FIXED + key.len() + value.len();
-        }
-        Self { starts: starts.into_boxed_slice(), ..self }
+        Self { body: with_places(self.raw()), ..self }
+    }
+
+    /// As [`Node::of_raw`], of bytes that are copied, and to be searched often.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn indexed_copy(raw: &[u8]) -> Result<Self, &'static str> {
+        let kind = NodeKind::of_type_byte(raw.first().copied())?;
+        check(raw)?;
+        Ok(Self { kind, body: with_places(raw), end: raw.len() })
+    }
+
+    /// Without its index.
+    fn raw(&self) -> &[u8] {
+        self.body.get(..self.end).unwrap_or(&self.body)
+    }
+
+    /// Where entries begin, [`PLACE_BYTES`] for each; none if it is not indexed.
+    fn places(&self) -> &[[u8; PLACE_BYTES]] {
+        self.body.get(self.end..).unwrap_or_default().as_chunks().0
     }
 
     /// What it takes in memory.
     pub(super) fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + SHARED_BYTES + self.body.len() + size_of_val(&*self.starts)
+        size_of::<Self>() + SHARED_BYTES + self.body.len()
     }
 
     /// Bytes before compression, type byte included.
-    pub(super) fn len(&self) -> usize {
-        self.body.len()
+    pub(super) const fn len(&self) -> usize {
+        self.end
     }
 
     /// The last of its keys.
     pub(super) fn last_key(&self) -> Option<&[u8]> {
-        match self.starts.last() {
-            Some(&start) => self.entry(start).map(|(key, _)| key),
+        match self.places().last() {
+            Some(&place) => self.entry(place).map(|(key, _)| key),
             None => self.entries().last().map(|(key, _)| key),
         }
     }
@@ -135,24 +156,25 @@ impl Node {
     /// The first entry whose key is at or after `key`. Where it is indexed, takes time as the logarithm of the number
     /// of entries.
     pub(super) fn at_or_after(&self, key: &[u8]) -> Option<(&[u8], &[u8])> {
-        if self.starts.is_empty() {
+        let places = self.places();
+        if places.is_empty() {
             return self.entries().find(|&(of, _)| of >= key);
         }
-        self.entry(*self.starts.get(self.place_of(key))?)
+        self.entry(*places.get(self.count_before(key))?)
     }
 
-    /// How many keys are before `key`.
-    fn place_of(&self, key: &[u8]) -> usize {
-        self.starts.partition_point(|&start| self.entry(start).is_some_and(|(of, _)| of < key))
+    /// How many keys are before `key`, of an indexed node.
+    fn count_before(&self, key: &[u8]) -> usize {
+        self.places().partition_point(|&place| self.entry(place).is_some_and(|(of, _)| of < key))
     }
 
-    fn entry(&self, start: u32) -> Option<(&[u8], &[u8])> {
-        Entries(Fields::new(self.body.get(start as usize..)?)).next()
+    fn entry(&self, place: [u8; PLACE_BYTES]) -> Option<(&[u8], &[u8])> {
+        Entries(Fields::new(self.raw().get(u32::from_be_bytes(place) as usize..)?)).next()
     }
 
     /// Keys and values in order.
     pub(super) fn entries(&self) -> Entries<'_> {
-        Entries(Fields::new(self.body.get(1..).unwrap_or_default()))
+        Entries::of_raw(self.raw())
     }
 
     /// Entries in order, sharing the node's bytes.
@@ -161,16 +183,60 @@ impl Node {
             .map(|(key, value)| Entry { key: self.body.slice_ref(key), value: self.body.slice_ref(value) })
     }
 
+    /// Where its first entry begins.
+    pub(super) const FIRST: usize = 1;
+
+    /// The entry that begins at an offset [`Node::FIRST`] or this gave, and where the next one does.
+    pub(super) fn entry_at(&self, start: usize) -> Option<(&[u8], &[u8], usize)> {
+        let mut entries = Entries(Fields::new(self.raw().get(start..)?));
+        let (key, value) = entries.next()?;
+        Some((key, value, start + ENTRY_FIXED + key.len() + value.len()))
+    }
+
+    /// Where the first entry begins whose key is at or after `key`; the node's end if there is none.
+    pub(super) fn start_of(&self, key: &[u8]) -> usize {
+        let places = self.places();
+        if places.is_empty() {
+            let before = self.entries().take_while(|&(of, _)| of < key);
+            return before.fold(Self::FIRST, |at, (key, value)| at + Entries::encoded_bytes(key, value));
+        }
+        places.get(self.count_before(key)).map_or(self.end, |&place| u32::from_be_bytes(place) as usize)
+    }
+
+    /// How many entries begin at `start`, where one does, or behind it.
+    pub(super) fn count_from(&self, start: usize) -> usize {
+        Entries::new(self.run(start, self.end)).count()
+    }
+
+    /// The bytes of the entries that begin at `start` or behind it, and before `end`, as they lie in it.
+    pub(super) fn run(&self, start: usize, end: usize) -> &[u8] {
+        self.raw().get(start..end).unwrap_or_default()
+    }
+
     /// A value of this node, sharing its bytes.
     pub(super) fn share(&self, part: &[u8]) -> Bytes {
         self.body.slice_ref(part)
     }
 }
 
+/// A node's bytes with its index behind.
+fn with_places(raw: &[u8]) -> Bytes {
+    let entries = Entries::of_raw(raw).count();
+    let mut body = Vec::with_capacity(raw.len() + entries * PLACE_BYTES);
+    body.extend_from_slice(raw);
+    let mut start = Node::FIRST;
+    for (key, value) in Entries::of_raw(raw) {
+        // Snappy's blocks are smaller than 4 GiB.
+        body.extend_from_slice(&(start as u32).to_be_bytes());
+        start += Entries::encoded_bytes(key, value);
+    }
+    Bytes::from(body)
+}
+
 fn check(raw: &[u8]) -> Result<(), &'static str> {
     let mut end = 1;
     let mut last: Option<&[u8]> = None;
-    for (key, value) in Entries(Fields::new(raw.get(1..).unwrap_or_default())) {
+    for (key, value) in Entries::of_raw(raw) {
         if last.is_some_and(|last| last >= key) {
             return Err("node's keys don't ascend");
         }
@@ -187,6 +253,23 @@ fn check(raw: &[u8]) -> Result<(), &'static str> {
 /// Walks a node's entries.
 #[derive(Clone, Debug)]
 pub(super) struct Entries<'a>(Fields<'a>);
+
+impl<'a> Entries<'a> {
+    /// Those of a part of a node.
+    pub(super) const fn new(part: &'a [u8]) -> Self {
+        Self(Fields::new(part))
+    }
+
+    /// Those of a node that is not compressed, type byte included.
+    pub(super) fn of_raw(raw: &'a [u8]) -> Self {
+        Self::new(raw.get(1..).unwrap_or_default())
+    }
+
+    /// What an entry takes.
+    pub(super) const fn encoded_bytes(key: &[u8], value: &[u8]) -> usize {
+        ENTRY_FIXED + key.len() + value.len()
+    }
+}
 
 impl<'a> Iterator for Entries<'a> {
     type Item = (&'a [u8], &'a [u8]);

@@ -8,17 +8,18 @@
 //!
 //! What was not asked for since the hand last came by goes first. Order and content depend on the calls alone.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use parking_lot::RwLock;
 
 use super::node::{Node, NodeKind};
 use super::shared::Counter;
 
 /// What the tables take for a node, beside the node's own bytes.
-const ENTRY_BYTES: usize = size_of::<Slot>() + 2 * size_of::<(Key, usize)>();
+const ENTRY_BYTES: usize = 2 * size_of::<(Key, Slot)>() + size_of::<Option<Key>>();
 
 /// A file's number and a position in it.
 type Key = (u64, u64);
@@ -35,18 +36,20 @@ pub(super) struct NodeCache {
 
 #[derive(Debug, Default)]
 struct Nodes {
-    places: BTreeMap<Key, usize>,
-    slots: Vec<Option<Slot>>,
-    /// Slots that are `None`.
+    /// Never walked: its order means nothing.
+    slots: HashMap<Key, Slot, FixedState>,
+    /// The same keys, for the hand to come by.
+    places: Vec<Option<Key>>,
+    /// Places that are `None`.
     free: Vec<usize>,
-    /// The slot that is looked at next when room is needed.
+    /// The place that is looked at next when room is needed.
     hand: usize,
     memory_bytes: usize,
 }
 
 #[derive(Debug)]
 struct Slot {
-    key: Key,
+    place: usize,
     node: Arc<Node>,
     /// Asked for since the hand last came by.
     used: AtomicBool,
@@ -64,8 +67,7 @@ impl NodeCache {
 
     fn get(&self, key: Key) -> Option<Arc<Node>> {
         let nodes = self.nodes.read();
-        let slot = nodes.places.get(&key).and_then(|&place| nodes.slots.get(place)?.as_ref());
-        let Some(slot) = slot else {
+        let Some(slot) = nodes.slots.get(&key) else {
             self.misses.add(1);
             return None;
         };
@@ -78,7 +80,7 @@ impl NodeCache {
 impl Nodes {
     fn insert(&mut self, key: Key, node: Arc<Node>, budget_bytes: usize) {
         let bytes = charge(&node);
-        if bytes > budget_bytes || self.places.contains_key(&key) {
+        if bytes > budget_bytes || self.slots.contains_key(&key) {
             return;
         }
         while self.memory_bytes > budget_bytes - bytes {
@@ -86,43 +88,36 @@ impl Nodes {
         }
         // Few, and every change of a leaf below needs them.
         let used = AtomicBool::new(node.kind == NodeKind::Interior);
-        let slot = Some(Slot { key, node, used });
-        let place = self.free.pop().unwrap_or(self.slots.len());
-        match self.slots.get_mut(place) {
-            Some(free) => *free = slot,
-            None => self.slots.push(slot),
+        let place = self.free.pop().unwrap_or(self.places.len());
+        match self.places.get_mut(place) {
+            Some(free) => *free = Some(key),
+            None => self.places.push(Some(key)),
         }
-        self.places.insert(key, place);
+        self.slots.insert(key, Slot { place, node, used });
         self.memory_bytes += bytes;
     }
 
     /// Takes out the first node at or after the hand that was not asked for; there is at least one node.
     fn evict_one(&mut self) {
         loop {
-            let slot = self.slots.get(self.hand);
-            let place = self.hand;
-            self.hand = if slot.is_some() { self.hand + 1 } else { 0 };
-            if let Some(Some(slot)) = slot
-                && !slot.used.swap(false, Ordering::Relaxed)
+            let place = self.places.get(self.hand).copied();
+            self.hand = if place.is_some() { self.hand + 1 } else { 0 };
+            if let Some(key) = place.flatten()
+                && self.slots.get(&key).is_some_and(|slot| !slot.used.swap(false, Ordering::Relaxed))
             {
-                self.vacate(place);
+                self.remove(key);
                 return;
             }
         }
     }
 
     fn remove(&mut self, key: Key) {
-        if let Some(&place) = self.places.get(&key) {
-            self.vacate(place);
+        let Some(slot) = self.slots.remove(&key) else { return };
+        if let Some(place) = self.places.get_mut(slot.place) {
+            *place = None;
         }
-    }
-
-    fn vacate(&mut self, place: usize) {
-        if let Some(slot) = self.slots.get_mut(place).and_then(Option::take) {
-            self.places.remove(&slot.key);
-            self.free.push(place);
-            self.memory_bytes -= charge(&slot.node);
-        }
+        self.free.push(slot.place);
+        self.memory_bytes -= charge(&slot.node);
     }
 }
 
@@ -173,9 +168,13 @@ impl FileNodes {
 impl Drop for FileNodes {
     fn drop(&mut self) {
         let mut nodes = self.cache.nodes.write();
-        let all = (self.file, 0)..=(self.file, u64::MAX);
-        let places: Vec<usize> = nodes.places.range(all).map(|(_, &place)| place).collect();
-        places.into_iter().for_each(|place| nodes.vacate(place));
+        for place in 0..nodes.places.len() {
+            if let Some(Some(key)) = nodes.places.get(place).copied()
+                && key.0 == self.file
+            {
+                nodes.remove(key);
+            }
+        }
     }
 }
 
@@ -192,7 +191,7 @@ mod tests {
 
     fn kept(file: &FileNodes, upto: u64) -> Vec<u64> {
         (0..upto)
-            .filter(|&position| file.cache.nodes.read().places.contains_key(&(file.file, position)))
+            .filter(|&position| file.cache.nodes.read().slots.contains_key(&(file.file, position)))
             .collect()
     }
 
@@ -204,8 +203,8 @@ mod tests {
         for n in 0..1000_u64 {
             file.insert(n, &leaf((n * 37 % 400) as usize));
             let nodes = cache.nodes.read();
-            let sum: usize = nodes.slots.iter().flatten().map(|slot| charge(&slot.node)).sum();
-            assert_eq!((nodes.memory_bytes, nodes.places.len()), (sum, nodes.slots.iter().flatten().count()));
+            let sum: usize = nodes.slots.values().map(|slot| charge(&slot.node)).sum();
+            assert_eq!((nodes.memory_bytes, nodes.slots.len()), (sum, nodes.places.iter().flatten().count()));
             assert!(sum <= cache.budget_bytes);
         }
         assert!(!kept(&file, 1000).is_empty());

@@ -46,13 +46,11 @@ impl Pointer {
     }
 
     pub(super) fn encode_entry(&self) -> Vec<u8> {
-        let mut reduction = Vec::with_capacity(16);
-        self.reduction.encode(&mut reduction);
-        let mut out = Vec::with_capacity(14 + reduction.len());
+        let mut out = Vec::with_capacity(Self::ROOT_FIXED + 2 + 16);
         put(&mut out, self.position, 6);
         put(&mut out, self.subtree_bytes, 6);
-        put(&mut out, reduction.len() as u64, 2);
-        out.extend_from_slice(&reduction);
+        put(&mut out, self.reduction.encoded_bytes(), 2);
+        self.reduction.encode(&mut out);
         out
     }
 }

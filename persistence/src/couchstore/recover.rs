@@ -18,6 +18,7 @@ use super::find;
 use super::header::{Header, VERSION_PREVIOUS};
 use super::reduce::Tree;
 use super::tip::Tip;
+use super::writer::ROOM_BYTES_MAX;
 
 /// How much is copied at once.
 const COPY_BYTES: u64 = 1 << 20;
@@ -42,15 +43,27 @@ pub(super) fn open(file: Arc<dyn DiskFile>, path: &Path) -> Result<(Tip, Vec<Str
     }
     let len = tip.source.file.len()?;
     if len > tip.end {
+        let is_room = is_room(&tip, len)?;
         tip.source.file.set_len(tip.end)?;
         tip.source.file.sync_data()?;
-        repairs.push(format!(
-            "{} bytes after the header at {} belong to no commit: cut off",
-            len - tip.end,
-            tip.position
-        ));
+        if !is_room {
+            repairs.push(format!(
+                "{} bytes after the header at {} belong to no commit: cut off",
+                len - tip.end,
+                tip.position
+            ));
+        }
     }
     Ok((tip, repairs))
+}
+
+/// Whether behind a commit is but the room that whoever wrote it had made for others (E25): no damage, and no news.
+fn is_room(tip: &Tip, len: u64) -> Result<bool, EngineError> {
+    let room_bytes = len - tip.end;
+    if room_bytes > ROOM_BYTES_MAX {
+        return Ok(false);
+    }
+    Ok(tip.source.read_raw(tip.end, room_bytes)?.iter().all(|&byte| byte == 0))
 }
 
 /// Marks a commit's block as that of a header.

@@ -76,6 +76,15 @@ impl Reduction {
         fields.rest().is_empty().then_some(reduction)
     }
 
+    /// What [`Reduction::encode`] appends.
+    pub(super) const fn encoded_bytes(self) -> u64 {
+        match self {
+            Self::Rows(_) => 5,
+            Self::Documents { .. } => 16,
+            Self::Nothing => 0,
+        }
+    }
+
     pub(super) fn encode(self, out: &mut Vec<u8>) {
         match self {
             Self::Rows(rows) => put(out, rows, 5),

@@ -42,7 +42,8 @@ pub(super) enum Durable {
 
 impl RevMeta {
     pub(super) fn encode(&self) -> Bytes {
-        let mut out = Vec::with_capacity(25);
+        // Exact, so that it becomes `Bytes` without further memory.
+        let mut out = Vec::with_capacity(if self.durable.is_some() { 25 } else { 18 });
         put(&mut out, self.cas, 8);
         put(&mut out, u64::from(self.time), 4);
         put(&mut out, u64::from(self.flags), 4);

@@ -10,8 +10,9 @@ use crate::{EngineError, KeyRange, KeySlice, ScanLimit};
 
 use super::btree_read::Walk;
 use super::by_id;
-use super::doc_info::DocInfo;
+use super::doc_info::{DocInfo, Row};
 use super::document::{self, PREPARED, SYSTEM};
+use super::read::Bodies;
 use super::reduce::Tree;
 use super::tip::Tip;
 
@@ -26,19 +27,23 @@ impl Tip {
     pub(super) fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError> {
         let mut slice = KeySlice::default();
         let mut left_bytes = limit.bytes;
+        let mut bodies = Bodies::ahead(self, limit);
         for (from, to) in stored_ranges(range) {
-            for row in self.rows_by_id(&from)? {
-                let info = row?;
-                if to.as_ref().is_some_and(|to| info.id >= to) {
-                    break;
+            let mut walk = Walk::from(self, Tree::ById, &from)?;
+            'range: while let Some(mut leaf) = walk.next_leaf()? {
+                while let Some((id, value)) = leaf.advance() {
+                    let row = by_id::row(id, value).ok_or_else(|| self.corrupt_row(Tree::ById))?;
+                    if to.as_ref().is_some_and(|to| row.id >= &to[..]) {
+                        break 'range;
+                    }
+                    if !slice.items.is_empty() && (slice.items.len() >= limit.items || left_bytes == 0) {
+                        slice.next = Some(self.key(&row)?);
+                        return Ok(slice);
+                    }
+                    let item = bodies.item(&row)?;
+                    left_bytes = left_bytes.saturating_sub(item.payload_bytes());
+                    slice.items.push(item);
                 }
-                if !slice.items.is_empty() && (slice.items.len() >= limit.items || left_bytes == 0) {
-                    slice.next = Some(self.key(&info)?);
-                    return Ok(slice);
-                }
-                let item = self.item(&info)?;
-                left_bytes = left_bytes.saturating_sub(item.payload_bytes());
-                slice.items.push(item);
             }
         }
         Ok(slice)
@@ -56,10 +61,10 @@ impl Tip {
         }))
     }
 
-    fn key(&self, info: &DocInfo) -> Result<Key, EngineError> {
-        let split = document::split_key(&info.id);
+    fn key(&self, row: &Row<'_>) -> Result<Key, EngineError> {
+        let split = document::split_key(row.id);
         split.map(|(_, key)| key).ok_or_else(|| {
-            let what = format!("row of seqno {}: key without a collection", info.seqno);
+            let what = format!("row of seqno {}: key without a collection", row.seqno);
             self.source.corrupt(self.position, what)
         })
     }

@@ -5,13 +5,22 @@
 /// No snappy element stands for more than 64 bytes, and such a copy takes three.
 const EXPANSION_MAX: usize = 22;
 
+/// How many bytes `compressed` claims to stand for; `None` if it can't be so many.
+pub(super) fn length(compressed: &[u8]) -> Option<usize> {
+    let claimed = snap::raw::decompress_len(compressed).ok()?;
+    (claimed <= compressed.len().saturating_mul(EXPANSION_MAX)).then_some(claimed)
+}
+
 /// The bytes `compressed` stands for; `None` if it is no snappy block.
 pub(super) fn decompress(compressed: &[u8]) -> Option<Vec<u8>> {
-    let claimed = snap::raw::decompress_len(compressed).ok()?;
-    if claimed > compressed.len().saturating_mul(EXPANSION_MAX) {
-        return None;
-    }
+    length(compressed)?;
     snap::raw::Decoder::new().decompress_vec(compressed).ok()
+}
+
+/// Puts the bytes `compressed` stands for where they fit exactly; `None` if they don't, or it is no snappy block.
+pub(super) fn decompress_into(compressed: &[u8], out: &mut [u8]) -> Option<()> {
+    let length = snap::raw::Decoder::new().decompress(compressed, out).ok()?;
+    (length == out.len()).then_some(())
 }
 
 /// A snappy block for `bytes`; `None` beyond 4 GiB.

@@ -7,10 +7,11 @@ use crate::EngineError;
 use crate::disk::DiskFile;
 
 use super::checksum::Checksum;
-use super::chunk;
+use super::chunk::{self, ChunkReader};
 use super::cipher::Cipher;
 use super::node::{Node, NodeKind};
 use super::node_cache::FileNodes;
+use super::window::Window;
 
 /// Where chunks are read from. Cloning shares the handle.
 #[derive(Clone, Debug)]
@@ -64,12 +65,26 @@ impl Source {
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
     pub(super) fn node(&self, position: u64, bound: u64, leave: Leave) -> Result<Arc<Node>, EngineError> {
+        self.node_through(&mut ChunkReader::new(Window::exact(self)), position, bound, leave)
+    }
+
+    /// As [`Source::node`], through a reader of this file.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn node_through(
+        &self,
+        reader: &mut ChunkReader<'_>,
+        position: u64,
+        bound: u64,
+        leave: Leave,
+    ) -> Result<Arc<Node>, EngineError> {
         let nodes = self.nodes.as_ref().filter(|_| position < bound);
         if let Some(node) = nodes.and_then(|nodes| nodes.get(position)) {
             return Ok(node);
         }
-        let body = chunk::read(self, position, chunk::NODE_HINT, bound)?;
-        let node = Node::decode(&body).map_err(|what| self.corrupt(position, what))?;
+        let body = reader.read(position, chunk::NODE_HINT, bound)?;
+        let node = Node::decode(body).map_err(|what| self.corrupt(position, what))?;
         let left = match leave {
             Leave::Nothing => false,
             Leave::Interior => node.kind == NodeKind::Interior,

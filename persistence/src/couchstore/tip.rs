@@ -11,12 +11,11 @@ use crate::{EngineError, VBucketInfo};
 use super::btree_read;
 use super::chunk;
 use super::doc_info::DocInfo;
-use super::fields::U48_MAX;
 use super::header::Header;
 use super::node::Node;
 use super::pointer::Pointer;
+use super::read::Bodies;
 use super::reduce::{Reduction, Tree};
-use super::snappy;
 use super::source::{Leave, Source};
 use super::{by_id, by_seqno};
 
@@ -58,9 +57,7 @@ impl Tip {
 
     /// The rows from a seqno on.
     pub(super) fn rows(&self, from: checkpoint::Seqno) -> Result<Rows<'_>, EngineError> {
-        // What 48 bits can't hold comes after everything they can.
-        let from = if from.0 > U48_MAX { Bytes::from_static(&[0xff; 7]) } else { by_seqno::key(from) };
-        Ok(Rows { tip: self, walk: btree_read::Walk::from(self, Tree::BySeqno, &from)? })
+        Ok(Rows { tip: self, walk: btree_read::Walk::from(self, Tree::BySeqno, &by_seqno::first_key(from))? })
     }
 
     /// A body as it is stored, its checksum verified; `None` where there is none.
@@ -74,14 +71,7 @@ impl Tip {
 
     /// A body, decompressed where the store compressed it; `None` where there is none.
     pub(super) fn body(&self, info: &DocInfo) -> Result<Option<Bytes>, EngineError> {
-        let Some(stored) = self.stored_body(info)? else { return Ok(None) };
-        if !info.is_compressed() {
-            return Ok(Some(stored));
-        }
-        match snappy::decompress(&stored) {
-            Some(body) => Ok(Some(Bytes::from(body))),
-            None => Err(self.source.corrupt(info.body_position, "body is no snappy block")),
-        }
+        Bodies::exact(self).body(&info.row())
     }
 
     /// The value of a local document.

@@ -1,6 +1,6 @@
 //! The tombstones of a commit: found by key, leaving out every subtree that has none, as the tree's sums tell.
 //!
-//! E28. A collection's highest seqno stays, though it be a tombstone's: whoever counts on a collection's seqnos, as a
+//! E27. A collection's highest seqno stays, though it be a tombstone's: whoever counts on a collection's seqnos, as a
 //! stream of it that is to end at its highest, finds them where they were. System events are nobody's last word: they
 //! are about collections, not in them.
 

@@ -7,6 +7,7 @@
 //! A commit that opening the file could not tell from garbage before it is activated takes two syncs.
 
 mod amend;
+mod room;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,10 @@ use super::shared::Shared;
 use super::source::Source;
 use super::tip::Tip;
 
+pub(super) use self::room::ROOM_BYTES_MAX;
+
+use self::room::Room;
+
 /// A larger commit takes two syncs: after a crash it would have to be written again as a whole.
 pub(super) const ONE_SYNC_BYTES_MAX: u64 = 4 << 20;
 
@@ -47,6 +52,7 @@ pub(super) struct Writer {
     /// The commit that state is derived from: the last good one, or an earlier one gone back to.
     base: u64,
     out: Appender,
+    room: Room,
     /// The tip's block type is not written yet: the write failed.
     activation_due: bool,
     /// A failed commit left something behind the tip.
@@ -77,6 +83,7 @@ impl Writer {
             shared,
             header: tip.header.clone(),
             base: tip.position,
+            room: Room::new(tip.end),
             tip,
             out,
             activation_due: false,
@@ -129,7 +136,11 @@ impl Writer {
     pub(super) fn finish(&mut self) -> Result<(), EngineError> {
         self.abandon();
         self.settle()?;
-        self.shared.sync(&*self.tip.source.file, &self.tip.source.path)
+        let Source { file, path, .. } = &self.tip.source;
+        if self.room.is_behind(&self.tip) {
+            self.room.cut(&**file, &self.tip)?;
+        }
+        self.shared.sync(&**file, path)
     }
 
     fn attempt<T>(
@@ -147,7 +158,7 @@ impl Writer {
     fn settle(&mut self) -> Result<(), EngineError> {
         if self.cut_due {
             let Source { file, path, .. } = &self.tip.source;
-            file.set_len(self.tip.end).inspect_err(|_| self.shared.poison(path))?;
+            self.room.cut(&**file, &self.tip).inspect_err(|_| self.shared.poison(path))?;
             // Otherwise a power loss could mix what was cut with what comes in its place.
             self.shared.sync(&**file, path)?;
             self.cut_due = false;
@@ -212,18 +223,18 @@ impl Writer {
         self.out.header(&encoded)?;
         let source = self.tip.source.clone();
         let next = Tip { source, header, position, end: position + encoded.len() as u64 };
-        self.shared.sync(&*next.source.file, &next.source.path)?;
-
         let two_phase = self.shared.config.commit == CommitMode::TwoPhase
             || next.end - self.tip.end > ONE_SYNC_BYTES_MAX
             || !recognizable;
+        let room_bytes = if two_phase { 0 } else { self.room.extend(&self.tip, &next) };
+        self.shared.sync(&*next.source.file, &next.source.path)?;
         if two_phase {
             recover::write_type(&next)?;
             self.shared.sync(&*next.source.file, &next.source.path)?;
         }
         self.out.publish();
         self.shared.commits.add(1);
-        self.shared.written_bytes.add(self.out.written_bytes() + 1);
+        self.shared.written_bytes.add(self.out.written_bytes() + room_bytes + 1);
         self.header = next.header.clone();
         self.base = next.position;
         self.out = Appender::new(next.source.clone(), next.end);

@@ -64,7 +64,7 @@ impl Builder {
         while let Some(level) = self.levels.get(at) {
             // The only node of the level below is the root; it waits here as the only entry.
             if let ([entry], 0, 1..) = (level.pending.as_slice(), level.nodes, at) {
-                root = Some(node_writer::decode_pointer(out, self.tree, entry)?);
+                root = Some(node_writer::decode_pointer(out, self.tree, &entry.value)?);
                 break;
             }
             self.cut(out, at)?;

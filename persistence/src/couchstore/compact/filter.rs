@@ -3,7 +3,7 @@
 //! E12. The rules, in this order:
 //! 1. The row with the vBucket's highest seqno stays, whatever else is said of it.
 //! 2. A tombstone (an aborted prepare is one) goes if the request purges it: by age, by seqno, or where both are given
-//!    by both; but not if it has its collection's highest seqno (E28). One that does not tell its time is of no age. It
+//!    by both; but not if it has its collection's highest seqno (E27). One that does not tell its time is of no age. It
 //!    raises the purge seqno; nothing else does.
 //! 3. A prepare that was completed goes.
 //! 4. Of what is left and alive the host's filter has the last word.

@@ -1,7 +1,7 @@
 //! Building both indexes of what was copied: first by id, from the rows sorted by key; then by seqno, from those of them
 //! that count, sorted again.
 //!
-//! E29. Of a key that was copied more than once the newest row counts; the bodies of the others are in the file for nothing.
+//! E28. Of a key that was copied more than once the newest row counts; the bodies of the others are in the file for nothing.
 //! E13. In what one commit held no key and no seqno is there twice: if one is, the source is damaged, and refused.
 
 use bytes::Bytes;

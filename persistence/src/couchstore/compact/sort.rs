@@ -5,7 +5,7 @@
 //! half, or one frame of every run: 16 MiB by default, or 16 KiB for each 8 MiB of rows. What fits one run never
 //! touches the disk.
 //!
-//! E30. No call does more than a bounded part. Rows are sorted a few thousand at a time and merged from there; of a
+//! E29. No call does more than a bounded part. Rows are sorted a few thousand at a time and merged from there; of a
 //! run that is being written, each row that comes in moves on twice its bytes, so that it is written before the next
 //! is due. Rows of the same key all come out, next to one another, in no particular order.
 

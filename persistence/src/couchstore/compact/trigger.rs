@@ -1,6 +1,6 @@
 //! When a file is worth compacting: sizes go in, the vBucket that has most to give back comes out, with what to give up.
 //!
-//! E31. A host that runs whatever this asks for keeps its stores in bounds: a file of which more than the configured part is
+//! E30. A host that runs whatever this asks for keeps its stores in bounds: a file of which more than the configured part is
 //! dead is due, and what is neither dead nor old enough to be purged is what the host has stored.
 
 use std::cmp::Reverse;

@@ -42,7 +42,7 @@ impl Commit {
     }
 }
 
-/// E28. The highest seqno of each collection; system events are in none.
+/// E27. The highest seqno of each collection; system events are in none.
 pub(super) fn last_of_collections<'a>(items: impl Iterator<Item = &'a Item>) -> BTreeSet<u64> {
     let mut last: BTreeMap<u32, u64> = BTreeMap::new();
     for item in items.filter(|item| item.operation != Operation::SystemEvent) {

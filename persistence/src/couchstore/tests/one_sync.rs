@@ -80,7 +80,7 @@ fn the_vendors_unfinished_commits_are_finished_or_cut_off() {
     for (case, high, repairs) in [
         ("e_base", 15, 0),
         ("e_header_not_activated", 15, 1),
-        ("e_zero_tail", 15, 1),
+        ("e_zero_tail", 15, 0),
         ("e_torn_in_doc", 10, 1),
         ("e_torn_before_header", 10, 1),
         ("e_torn_header_type0", 10, 1),

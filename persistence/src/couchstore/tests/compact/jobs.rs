@@ -240,7 +240,7 @@ fn a_job_says_how_far_it_is() {
     assert!(matches!(to_next_point(&mut *job, SMALL), Err(EngineError::Aborted { .. })), "it is over");
 }
 
-/// E29. A second pass copies what came during the first; of what was copied twice the newer counts.
+/// E28. A second pass copies what came during the first; of what was copied twice the newer counts.
 #[test]
 fn what_came_while_it_copied_is_copied_before_there_are_indexes() {
     let disk = MemoryDisk::new();
@@ -257,7 +257,7 @@ fn what_came_while_it_copied_is_copied_before_there_are_indexes() {
     assert_eq!(found.keys().copied().collect::<Vec<_>>(), (71..101).collect::<Vec<_>>());
 }
 
-/// E30. Found by measuring: each step waited for the commit that was on its way to the disk. It would hang here.
+/// E29. Found by measuring: each step waited for the commit that was on its way to the disk. It would hang here.
 #[test]
 fn a_step_does_not_wait_for_a_commit() {
     let disk = MemoryDisk::new();
