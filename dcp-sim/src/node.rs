@@ -108,8 +108,14 @@ impl Node {
     /// A node without vBuckets.
     #[must_use]
     pub fn new(config: NodeConfig) -> Self {
-        // Marks out of order would be the only reason to refuse; then there is no quota.
-        let quota = config.quota.and_then(|quota| Quota::new(quota).ok());
+        // Also without a limit: it is the sum of what the managers take, without asking each. Marks out of order would be
+        // the only reason to refuse.
+        let no_limit = QuotaConfig {
+            limit_bytes: usize::MAX,
+            checkpoint_bytes_max: usize::MAX,
+            ..QuotaConfig::default()
+        };
+        let quota = Quota::new(config.quota.unwrap_or(no_limit)).ok();
         Self {
             flusher: Flusher::new(config.flush_limit),
             config,

@@ -16,7 +16,7 @@ fn many_seeds_are_told_in_a_line_each() {
     assert_eq!(once, run("run", &["--seeds", "3", "--seed", "7"]));
     let lines: Vec<_> = once.lines().collect();
     assert_eq!(lines.len(), 4, "{once}");
-    for (line, seed) in lines.iter().zip(7..) {
+    for (line, seed) in lines[..3].iter().zip(7..) {
         assert!(line.starts_with(&format!("seed {seed} ")) && line.contains(" clean "), "{line}");
     }
     assert!(lines[3].starts_with("3 seeds, 0 broken, "), "{once}");

@@ -9,10 +9,12 @@ use dcp_sim::sim::{ClusterConfig, FaultConfig, FaultKind, Profile, Report, Silen
 
 fn cluster(seed: u64, kinds: impl IntoIterator<Item = FaultKind>, profile: Profile) -> ClusterConfig {
     let quota = QuotaConfig { limit_bytes: 4 << 20, ..QuotaConfig::default() };
+    // With a small buffer snapshots are often cut in the middle.
+    let buffer_bytes = if seed % 2 == 0 { 1_500 } else { 10 << 20 };
     ClusterConfig {
         seed,
         vbuckets: 6,
-        node: NodeConfig { quota: Some(quota), ..NodeConfig::default() },
+        node: NodeConfig { quota: Some(quota), buffer_bytes, ..NodeConfig::default() },
         faults: Some(FaultConfig {
             kinds: kinds.into_iter().collect(),
             interval_micros: profile.interval_micros(),
@@ -95,10 +97,10 @@ fn a_seed_with_faults_is_a_promise() {
     assert_eq!(once(), once());
     let picture = || {
         let world = world(cluster(5, FaultKind::ALL, Profile::Hostile), 600);
-        world.picture_at(3_000).expect("it comes so far")
+        world.picture_at(900).expect("it comes so far")
     };
     assert_eq!(picture(), picture());
-    assert!(picture().starts_with("event 3000, "), "{}", picture());
+    assert!(picture().starts_with("event 900, "), "{}", picture());
 }
 
 /// Guards that each kind has a stream of chance of its own: with one kind less the others' first strikes stay.

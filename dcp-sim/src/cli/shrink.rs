@@ -15,26 +15,48 @@ const TRIES_MAX: usize = 500;
 
 pub(super) fn shrink(arguments: &RunArguments) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
-    let mut smallest = arguments.with_seed(arguments.seed);
-    let Some(mut why) = fails(&smallest)? else {
+    let first = arguments.with_seed(arguments.seed);
+    let Some(why) = fails(&first)? else {
         writeln!(out, "seed {} is clean", arguments.seed)?;
         return Ok(Exit::Ok);
     };
+    let Smallest { run, why, tries } = smallest(first, why, |candidate| {
+        let failed = fails(candidate)?;
+        if failed.is_some() {
+            eprintln!("fails: {}", candidate.command());
+        }
+        Ok(failed)
+    })?;
+    writeln!(out, "{why}")?;
+    writeln!(out, "smallest of {tries} tried: {}", run.command())?;
+    Ok(Exit::Violation)
+}
+
+/// Where the search ended.
+struct Smallest {
+    run: RunArguments,
+    why: String,
+    tries: usize,
+}
+
+/// Goes from one failing run to a smaller one until none is left, or enough were tried.
+fn smallest(
+    mut run: RunArguments,
+    mut why: String,
+    mut fails: impl FnMut(&RunArguments) -> Result<Option<String>, Failure>,
+) -> Result<Smallest, Failure> {
     let mut tries = 0;
     'smaller: while tries < TRIES_MAX {
-        for candidate in smaller(&smallest) {
+        for candidate in smaller(&run) {
             tries += 1;
             if let Some(reason) = fails(&candidate)? {
-                eprintln!("fails: {}", candidate.command());
-                (smallest, why) = (candidate, reason);
+                (run, why) = (candidate, reason);
                 continue 'smaller;
             }
         }
         break;
     }
-    writeln!(out, "{why}")?;
-    writeln!(out, "smallest of {tries} tried: {}", smallest.command())?;
-    Ok(Exit::Violation)
+    Ok(Smallest { run, why, tries })
 }
 
 fn fails(arguments: &RunArguments) -> Result<Option<String>, Failure> {
@@ -77,4 +99,38 @@ fn smaller(from: &RunArguments) -> Vec<RunArguments> {
         add(&|run| run.replicas = from.replicas - 1);
     }
     candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::sim::FaultKind;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: RunArguments,
+    }
+
+    #[test]
+    fn what_a_failure_needs_is_all_that_stays() {
+        let line = "x --workload uniform --profile hostile --nodes 7 --replicas 2 --vbuckets 64 --seed 9";
+        let from = Line::parse_from(line.split(' ')).run;
+        let needs = |run: &RunArguments| {
+            let kinds = run.faults.kinds();
+            let fails = kinds.contains(&FaultKind::Crash)
+                && kinds.contains(&FaultKind::Move)
+                && run.vbuckets >= 5
+                && run.nodes >= 3
+                && run.ops_or_default() >= 40;
+            Ok(fails.then(|| "it broke".to_owned()))
+        };
+        let Ok(found) = smallest(from, String::new(), needs) else { panic!("nothing fails to run") };
+        assert_eq!((found.why.as_str(), found.tries < TRIES_MAX), ("it broke", true));
+        let words = "dcp-sim run --workload uniform --ops 78 --nodes 3 --replicas 0 --vbuckets 5 --seed 9 \
+                     --faults crash,move --profile hostile --duration 1220us";
+        assert_eq!(found.run.command(), words);
+    }
 }

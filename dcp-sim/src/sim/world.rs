@@ -82,6 +82,8 @@ pub struct World {
     pub(super) managers: Verdict,
     /// `None` where nothing is to go wrong.
     pub(super) chaos: Option<Chaos>,
+    /// How far behind replicas were when last looked at.
+    lag_seqnos: u64,
     /// The event after which nothing happens any more, where somebody wants to look.
     stop_at: Option<u64>,
     pub(super) links: Links,
@@ -125,6 +127,7 @@ impl World {
             order: PersistenceOrder::default(),
             managers: managers::verdict(),
             chaos,
+            lag_seqnos: 0,
             stop_at: None,
             links: Links::default(),
             clock: Clock::default(),
@@ -156,7 +159,8 @@ impl World {
         self.figures.virtual_micros = self.clock.now_micros() - connected_micros;
         self.figures.network_bytes = self.network.bytes;
         self.figures.network_messages = self.network.messages;
-        observer.progress(&Progress { is_settling: true, ..self.progress() });
+        let progress = self.progress();
+        observer.progress(&Progress { is_settling: true, ..progress });
         Ok(())
     }
 

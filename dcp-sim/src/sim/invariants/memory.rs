@@ -22,7 +22,7 @@ pub(in crate::sim) fn check(
     before_bytes: usize,
     bytes: usize,
 ) {
-    let allowed = before_bytes.max(stats.limit_bytes) + bytes * OVERHEAD_TIMES + SLACK_BYTES;
+    let allowed = before_bytes.max(stats.limit_bytes).saturating_add(bytes * OVERHEAD_TIMES + SLACK_BYTES);
     verdict.check(
         (stats.used_bytes > allowed)
             .then(|| format!("node {node}: {bytes} bytes came in at {before_bytes}, now it is {stats:?}")),
