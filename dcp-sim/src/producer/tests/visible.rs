@@ -3,7 +3,7 @@
 use checkpoint::{Datatype, DurabilityLevel, Operation};
 
 use super::*;
-use crate::wire::Mutation;
+use crate::wire::{Mutation, Opcode};
 
 fn live() -> StreamRequest {
     request(0, u64::MAX, (0, 0))
@@ -58,6 +58,24 @@ fn from_disk_a_commit_is_a_mutation() {
         rig.node.flush();
         rig.ask(VB, Command::StreamRequest(live()));
         assert_eq!(rig.sent(), expected);
+    }
+}
+
+/// Guards the same where an engine says that it was a commit, as couchstore's does not.
+#[test]
+fn a_commit_that_an_engine_knows_as_one_is_sent_as_what_it_is() {
+    use super::super::translate::disk_command;
+    let mut rig = rig();
+    assert_eq!(rig.control("enable_sync_writes", "true"), [Status::SUCCESS]);
+    for (deleted, expected) in [(false, Opcode::DCP_MUTATION), (true, Opcode::DCP_DELETION)] {
+        let item = Item {
+            seqno: Seqno(2),
+            prepare_seqno: Seqno(1),
+            deleted,
+            ..Item::new(Operation::Commit, Key::new(b"a"))
+        };
+        let command = disk_command(&item, &rig.producer.options).expect("sendable").expect("visible");
+        assert_eq!(command.opcode(), expected);
     }
 }
 
