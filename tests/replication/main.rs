@@ -2,6 +2,7 @@
 //! and what would be wrong is noticed.
 
 mod broken;
+mod hostile;
 mod pair;
 mod resume;
 mod seeds;

@@ -136,6 +136,12 @@ impl Pair {
         self.to_replica.bytes = change(bytes.into()).into();
     }
 
+    /// Changes what is on its way to the active.
+    pub(crate) fn tamper_back(&mut self, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+        let bytes = std::mem::take(&mut self.to_active.bytes);
+        self.to_active.bytes = change(bytes.into()).into();
+    }
+
     /// What differs between the two nodes, if anything.
     pub(crate) fn difference(&self) -> Option<String> {
         self.vbs().into_iter().find_map(|vb| {
