@@ -96,7 +96,20 @@ impl Consumer {
     /// # Errors
     /// If the request can't be sent.
     pub fn request_stream(&mut self, vb: Vbid, from: ResumePoint) -> Result<(), ConsumerError> {
-        self.request(vb, from, StreamRequestFlags::NONE)
+        self.request(vb, from, Seqno::MAX, StreamRequestFlags::NONE)
+    }
+
+    /// The same, up to the snapshot that has the seqno `end`.
+    ///
+    /// # Errors
+    /// If the request can't be sent.
+    pub fn request_stream_to(
+        &mut self,
+        vb: Vbid,
+        from: ResumePoint,
+        end: Seqno,
+    ) -> Result<(), ConsumerError> {
+        self.request(vb, from, end, StreamRequestFlags::NONE)
     }
 
     /// The same, and to be handed the vBucket over in the end.
@@ -104,7 +117,7 @@ impl Consumer {
     /// # Errors
     /// If the request can't be sent.
     pub fn take_over(&mut self, vb: Vbid, from: ResumePoint) -> Result<(), ConsumerError> {
-        self.request(vb, from, StreamRequestFlags::TAKEOVER)
+        self.request(vb, from, Seqno::MAX, StreamRequestFlags::TAKEOVER)
     }
 
     /// Asks for the end of a vBucket's stream, if there is one. What is under way until the answer is still applied.
@@ -178,12 +191,13 @@ impl Consumer {
         &mut self,
         vb: Vbid,
         from: ResumePoint,
+        end: Seqno,
         flags: StreamRequestFlags,
     ) -> Result<(), ConsumerError> {
         let request = StreamRequest {
             flags,
             start: from.seqno,
-            end: Seqno::MAX,
+            end,
             uuid: from.uuid,
             snapshot_start: from.snapshot_start,
             snapshot_end: from.snapshot_end,

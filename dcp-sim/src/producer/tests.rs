@@ -260,6 +260,8 @@ fn the_checks_of_a_stream_request_come_in_their_order() {
     assert_eq!(status(VB, request(7, 9, (7, 7))), [Status::ROLLBACK], "it has more than there is");
     assert_eq!(status(VB, request(1, 9, (1, 1))), [Status::SUCCESS]);
     assert_eq!(status(VB, request(1, 9, (1, 1))), [Status::EXISTS]);
+    let of_another = StreamRequest { uuid: VbUuid(1), ..request(1, 9, (1, 1)) };
+    assert_eq!(status(VB, of_another), [Status::EXISTS], "also where it would have to go back");
 }
 
 #[test]

@@ -10,7 +10,8 @@
 //! So a client that knows nothing of durable writes sees what was committed, and when (S17).
 //!
 //! A connection without values gets none (and, unless it asked for that, no datatype). One that did not ask for extended
-//! attributes gets the document without them; what remains of a deleted document is attributes only.
+//! attributes gets the document without them; what remains of a deleted document is attributes only. Compressed values are
+//! sent to nodes as they are, and expanded for everybody else; what does not expand is no such value, and stays.
 
 use checkpoint::{Datatype, Item, Operation};
 
@@ -41,11 +42,15 @@ pub(super) fn disk_command(item: &Item, options: &Options) -> Result<Option<Comm
 /// The item with the value that this connection asked for.
 fn dressed(item: Item, options: &Options) -> Item {
     let has = |flag| options.flags.contains(flag);
-    let Some(value) = &item.value else { return item };
+    if item.value.is_none() {
+        return item;
+    }
     if has(OpenFlags::NO_VALUE) || has(OpenFlags::NO_VALUE_WITH_DATATYPE) {
         let datatype = if has(OpenFlags::NO_VALUE) { Datatype::RAW } else { item.datatype };
         return Item { value: None, datatype, ..item };
     }
+    let item = inflated(item, options);
+    let Some(value) = &item.value else { return item };
     if !item.datatype.contains(Datatype::XATTR) || item.operation == Operation::SystemEvent {
         return item;
     }
@@ -62,4 +67,26 @@ fn dressed(item: Item, options: &Options) -> Item {
         Some(_) => item.datatype.without(Datatype::XATTR),
     };
     Item { value, datatype, ..item }
+}
+
+/// No snappy element stands for more than 64 bytes, and such a copy takes three.
+const EXPANSION_MAX: usize = 22;
+
+/// Nodes take values compressed as they are; nobody else has said so.
+fn inflated(item: Item, options: &Options) -> Item {
+    if !item.datatype.contains(Datatype::SNAPPY) || options.is_replica_link {
+        return item;
+    }
+    let compressed = item.value.as_deref().unwrap_or_default();
+    let claimed = snap::raw::decompress_len(compressed).unwrap_or(usize::MAX);
+    if claimed > compressed.len().saturating_mul(EXPANSION_MAX) {
+        return item;
+    }
+    match snap::raw::Decoder::new().decompress_vec(compressed) {
+        Ok(value) => {
+            let datatype = item.datatype.without(Datatype::SNAPPY);
+            Item { datatype, value: Some(value.into()), ..item }
+        }
+        Err(_) => item,
+    }
 }

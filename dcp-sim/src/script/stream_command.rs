@@ -83,8 +83,7 @@ pub(super) enum StreamCommand {
     },
     Connect {
         link: Link,
-        buffer_bytes: u32,
-        noop_seconds: u32,
+        options: ConnectOptions,
     },
     Disconnect(Link),
     /// What the consumer sends waits, or goes on.
@@ -106,6 +105,15 @@ pub(super) enum StreamCommand {
 pub(super) struct Link {
     pub(super) from: String,
     pub(super) to: String,
+}
+
+/// `connect`: how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConnectOptions {
+    pub(super) buffer_bytes: u32,
+    pub(super) noop_seconds: u32,
+    /// Streams end with the snapshot that has this seqno.
+    pub(super) end: Seqno,
 }
 
 /// Flow-control buffer of a connection that says nothing about it.
@@ -147,11 +155,14 @@ impl StreamCommand {
                 Self::SetState { node, vb, state, uuid: uuid.map(VbUuid) }
             }
             "show" => Self::Show { node: name(arguments)?, vb: vb(arguments)? },
-            "connect" => Self::Connect {
-                link: link(arguments)?,
-                buffer_bytes: arguments.positive("buffer")?.unwrap_or(BUFFER_BYTES),
-                noop_seconds: arguments.positive("noop")?.unwrap_or(NOOP_SECONDS),
-            },
+            "connect" => {
+                let options = ConnectOptions {
+                    buffer_bytes: arguments.positive("buffer")?.unwrap_or(BUFFER_BYTES),
+                    noop_seconds: arguments.positive("noop")?.unwrap_or(NOOP_SECONDS),
+                    end: arguments.number("end")?.map_or(Seqno::MAX, Seqno),
+                };
+                Self::Connect { link: link(arguments)?, options }
+            }
             "disconnect" => Self::Disconnect(link(arguments)?),
             "hold" => Self::Hold(link(arguments)?, true),
             "release" => Self::Hold(link(arguments)?, false),

@@ -9,7 +9,7 @@ use checkpoint::{FailoverLog, State, VbUuid, Vbid};
 
 use super::clock::Clock;
 use super::print::Output;
-use super::stream_command::{Link, NodeOptions, StreamCommand};
+use super::stream_command::{ConnectOptions, Link, NodeOptions, StreamCommand};
 
 mod connection;
 mod judge;
@@ -87,9 +87,7 @@ impl StreamWorld {
             }
             StreamCommand::SetState { node, vb, state, uuid } => self.set_state(node, *vb, *state, *uuid),
             StreamCommand::Show { node, vb } => self.show(node, *vb),
-            StreamCommand::Connect { link, buffer_bytes, noop_seconds } => {
-                self.connect(link, (*buffer_bytes, *noop_seconds))
-            }
+            StreamCommand::Connect { link, options } => self.connect(link, options),
             StreamCommand::Disconnect(link) => {
                 let at = self.place(link)?;
                 let mut connection = self.connections.remove(at);
@@ -126,7 +124,7 @@ impl StreamWorld {
         self.connections.iter().position(is_it).ok_or("not-connected")
     }
 
-    fn connect(&mut self, link: &Link, options: (u32, u32)) -> Output {
+    fn connect(&mut self, link: &Link, options: &ConnectOptions) -> Output {
         if self.place(link).is_ok() {
             return Err("connected");
         }

@@ -123,6 +123,9 @@ impl ActiveStream {
         }
         if let Some(reach) = self.reach.take().filter(|&reach| end < reach) {
             self.gathered = self.gather(vbucket, reach)?;
+            if self.reach.is_some() {
+                return Ok(false);
+            }
             end = end_of(&self.gathered, reach);
         }
         if let Some(state) = scan.state() {

@@ -25,7 +25,8 @@ impl ActiveStream {
             }
             None => Vec::from_iter(self.read_batch(vbucket)?),
         };
-        let has_read = !batches.is_empty() || !matches!(self.source, Source::Memory);
+        let stands_elsewhere = self.reach.is_some() || !matches!(self.source, Source::Memory);
+        let has_read = stands_elsewhere || !batches.is_empty();
         for batch in batches {
             self.take_batch(&batch, options)?;
         }
@@ -45,7 +46,7 @@ impl ActiveStream {
     /// Batches until one has the checkpoint that `reach` is in, or there are no more. If the cursor is lost on the way
     /// there are none: then the stream stands elsewhere, and gathers again.
     pub(super) fn gather(&mut self, vbucket: &VBucket, reach: Seqno) -> Result<Vec<Batch>, ProducerError> {
-        let mut batches = Vec::new();
+        let (mut batches, cursor) = (Vec::new(), self.cursor);
         while let Some(batch) = self.read_batch(vbucket)? {
             let is_last = batch.ranges().iter().any(|range| range.end >= reach);
             batches.push(batch);
@@ -53,7 +54,7 @@ impl ActiveStream {
                 return Ok(batches);
             }
         }
-        if !matches!(self.source, Source::Memory) {
+        if self.cursor != cursor {
             self.reach = Some(reach);
             batches.clear();
         }

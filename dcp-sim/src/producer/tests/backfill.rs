@@ -339,3 +339,16 @@ fn an_outcome_for_a_stream_that_is_gone_is_dropped() {
     assert!(!rig.producer.backfilled(outcome, &rig.node).expect("the connection stays"));
     assert_eq!(rig.sent().len(), 6);
 }
+
+/// Guards S8: what is new in memory is no news for a stream that waits for the disk, and the disk's answer is.
+#[test]
+fn a_stream_that_waits_for_the_disk_is_woken_by_the_disk() {
+    let mut rig = with_a_past();
+    open(&mut rig, live(0));
+    rig.poll(usize::MAX);
+    assert!(!rig.producer.notify(VB) && !rig.producer.has_more());
+    let [step] = <[_; 1]>::try_from(rig.producer.take_backfills()).expect("one step");
+    let outcome = step.run(&rig.node.engine);
+    assert!(rig.producer.backfilled(outcome, &rig.node).expect("the connection stays"));
+    assert!(rig.producer.has_more());
+}

@@ -3,7 +3,7 @@
 use checkpoint::{Datatype, DurabilityLevel, Operation};
 
 use super::*;
-use crate::wire::Mutation;
+use crate::wire::{Mutation, Opcode};
 
 fn live() -> StreamRequest {
     request(0, u64::MAX, (0, 0))
@@ -61,6 +61,24 @@ fn from_disk_a_commit_is_a_mutation() {
     }
 }
 
+/// Guards the same where an engine says that it was a commit, as couchstore's does not.
+#[test]
+fn a_commit_that_an_engine_knows_as_one_is_sent_as_what_it_is() {
+    use super::super::translate::disk_command;
+    let mut rig = rig();
+    assert_eq!(rig.control("enable_sync_writes", "true"), [Status::SUCCESS]);
+    for (deleted, expected) in [(false, Opcode::DCP_MUTATION), (true, Opcode::DCP_DELETION)] {
+        let item = Item {
+            seqno: Seqno(2),
+            prepare_seqno: Seqno(1),
+            deleted,
+            ..Item::new(Operation::Commit, Key::new(b"a"))
+        };
+        let command = disk_command(&item, &rig.producer.options).expect("sendable").expect("visible");
+        assert_eq!(command.opcode(), expected);
+    }
+}
+
 #[test]
 fn what_a_replica_has_is_told_to_the_host() {
     let mut rig = rig();
@@ -71,10 +89,18 @@ fn what_a_replica_has_is_told_to_the_host() {
 
 /// The one mutation a connection opened with these flags gets of a document with attributes.
 fn mutation(flags: OpenFlags) -> Mutation {
+    mutation_of(flags, Bytes::from_static(WITH_ATTRIBUTES), Datatype::JSON.with(Datatype::XATTR), false)
+}
+
+/// One attribute and an empty object.
+const WITH_ATTRIBUTES: &[u8] = b"\0\0\0\x09\0\0\0\x05_a\x001\0{}";
+
+fn mutation_of(flags: OpenFlags, value: Bytes, datatype: Datatype, is_replica: bool) -> Mutation {
     let mut rig = rig_of(State::Active, "consumer", OpenFlags::PRODUCER.with(flags));
-    let value = Bytes::from_static(b"\0\0\0\x09\0\0\0\x05_a\x001\0{}");
-    let item =
-        Item { datatype: Datatype::JSON.with(Datatype::XATTR), ..Item::mutation(Key::new(b"k"), value) };
+    if is_replica {
+        assert_eq!(rig.control("consumer_name", "node"), [Status::SUCCESS]);
+    }
+    let item = Item { datatype, ..Item::mutation(Key::new(b"k"), value) };
     rig.node.vbucket.write(item, 1).expect("active");
     rig.ask(VB, Command::StreamRequest(live()));
     let messages = rig.poll(usize::MAX);
@@ -97,6 +123,19 @@ fn values_and_attributes_come_as_asked_for() {
         let mutation = mutation(flags);
         assert_eq!((mutation.datatype, &mutation.value[..]), (datatype, value), "{flags:?}");
     }
+}
+
+#[test]
+fn compressed_values_are_expanded_for_all_but_nodes() {
+    let all = Datatype::JSON.with(Datatype::XATTR).with(Datatype::SNAPPY);
+    let compressed = Bytes::from(snap::raw::Encoder::new().compress_vec(WITH_ATTRIBUTES).expect("small"));
+    let plain = mutation_of(OpenFlags::NONE, compressed.clone(), all, false);
+    assert_eq!((plain.datatype, &plain.value[..]), (Datatype::JSON, &b"{}"[..]));
+    let node = mutation_of(OpenFlags::INCLUDE_XATTRS, compressed.clone(), all, true);
+    assert_eq!((node.datatype, node.value), (all, compressed));
+    let odd = Bytes::from_static(b"\xff\xff\xff\xff\x0fnot snappy");
+    let odd_one = mutation_of(OpenFlags::INCLUDE_XATTRS, odd.clone(), all, false);
+    assert_eq!((odd_one.datatype, odd_one.value), (all, odd), "nothing is lost");
 }
 
 #[test]

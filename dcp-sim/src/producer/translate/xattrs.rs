@@ -2,7 +2,6 @@
 //! zero byte, the text, a zero byte; then the document.
 //!
 //! In goes a value, out come parts of it. What is not laid out like that is taken for a document, whole: nothing is lost.
-//! A compressed value is not looked into.
 
 use bytes::{BufMut, Bytes};
 

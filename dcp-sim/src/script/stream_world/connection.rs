@@ -4,12 +4,13 @@
 //! but for what the consumer sends while it is held back.
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{State, Vbid};
+use checkpoint::{Seqno, State, Vbid};
 
 use super::node::StreamNode;
 use super::words;
 use crate::consumer::{Consumer, ConsumerEvent};
 use crate::producer::{Producer, ProducerEvent};
+use crate::script::stream_command::ConnectOptions;
 use crate::wire::{Command, Frame, Message, StreamEndReason};
 
 /// Neither side goes on.
@@ -21,6 +22,8 @@ pub(super) struct Connection {
     pub(super) to: String,
     producer: Producer,
     consumer: Consumer,
+    /// The last seqno that is wanted.
+    end: Seqno,
     /// What the consumer sends waits.
     pub(super) is_held: bool,
 }
@@ -30,14 +33,16 @@ impl Connection {
     pub(super) fn open(
         (from, to): (&str, &str),
         (source, follower): (&StreamNode, &StreamNode),
-        (buffer_bytes, noop_seconds): (u32, u32),
+        options: &ConnectOptions,
     ) -> Result<Self, &'static str> {
         let name = format!("replication:{from}->{to}");
         let mut connection = Self {
             from: from.to_owned(),
             to: to.to_owned(),
             producer: Producer::new(&name),
-            consumer: Consumer::with_noop_interval(&name, buffer_bytes, noop_seconds).map_err(|_| BROKEN)?,
+            consumer: Consumer::with_noop_interval(&name, options.buffer_bytes, options.noop_seconds)
+                .map_err(|_| BROKEN)?,
+            end: options.end,
             is_held: false,
         };
         for (&vb, partition) in
@@ -45,7 +50,7 @@ impl Connection {
         {
             partition.vbucket.set_state(State::Replica, None).map_err(|error| super::node::kind(&error))?;
             let from = partition.vbucket.resume_point();
-            connection.consumer.request_stream(vb, from).map_err(|_| BROKEN)?;
+            connection.consumer.request_stream_to(vb, from, options.end).map_err(|_| BROKEN)?;
         }
         Ok(connection)
     }
@@ -135,7 +140,7 @@ impl Connection {
                     lines.push(format!("{link} vb={vb} rollback {seqno}"));
                     follower.roll_back(vb, seqno)?;
                     let from = follower.partition(vb)?.vbucket.resume_point();
-                    self.consumer.request_stream(vb, from).map_err(|_| BROKEN)?;
+                    self.consumer.request_stream_to(vb, from, self.end).map_err(|_| BROKEN)?;
                 }
                 ConsumerEvent::StreamRefused { vb, status } => {
                     lines.push(format!("{link} vb={vb} status {}", words::status(status)));
