@@ -3,6 +3,7 @@
 
 mod broken;
 mod faults;
+mod known_bugs;
 mod pair;
 mod resume;
 mod seeds;
