@@ -1,7 +1,8 @@
-//! Faults that models of loom switch on, one at a time, to see that the model notices.
+//! Faults that loom's models and the simulator's tests switch on, one at a time, to see that they notice.
 //!
-//! Under `--cfg checkpoint_loom` only: without it [`is`] is `false` and nothing of this is compiled in. A model that
-//! passes with its fault switched on looks at the wrong thing; `loom-tests` runs each of them both ways.
+//! Under `--cfg checkpoint_loom` or the feature `faults` only: without them [`is`] is `false` and nothing of this is compiled
+//! in. A model that passes with its fault switched on looks at the wrong thing; `loom-tests` runs each of them both ways,
+//! and `tests/replication` looks for those that only a whole cluster shows.
 
 /// What can be made wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,26 +40,29 @@ pub enum Fault {
     ReclaimerLowersLate,
     /// A reader says that it has read one item more than it has.
     ProgressTooFar,
+    /// A promoted copy's branch begins with its last seqno, though it has half a snapshot.
+    BranchInsideASnapshot,
 }
 
-#[cfg(checkpoint_loom)]
+#[cfg(any(checkpoint_loom, feature = "faults"))]
 std::thread_local! {
     static ON: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
 }
 
-/// Switches a fault on for this thread, on which loom runs all threads of a model.
-#[cfg(checkpoint_loom)]
-pub fn switch_on(fault: Fault) {
-    ON.set(Some(fault));
+/// Switches a fault on for this thread, on which loom runs all threads of a model and the simulator all its nodes;
+/// `None` switches off what was on.
+#[cfg(any(checkpoint_loom, feature = "faults"))]
+pub fn switch(fault: Option<Fault>) {
+    ON.set(fault);
 }
 
 /// Whether it is switched on.
-#[cfg(checkpoint_loom)]
+#[cfg(any(checkpoint_loom, feature = "faults"))]
 pub(crate) fn is(fault: Fault) -> bool {
     ON.get() == Some(fault)
 }
 
-#[cfg(not(checkpoint_loom))]
+#[cfg(not(any(checkpoint_loom, feature = "faults")))]
 pub(crate) const fn is(_: Fault) -> bool {
     false
 }

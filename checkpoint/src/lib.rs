@@ -43,10 +43,10 @@ mod checkpoint;
 mod cursor;
 mod error;
 mod failover_log;
-#[cfg(checkpoint_loom)]
+#[cfg(any(checkpoint_loom, feature = "faults"))]
 #[doc(hidden)]
 pub mod fault;
-#[cfg(not(checkpoint_loom))]
+#[cfg(not(any(checkpoint_loom, feature = "faults")))]
 mod fault;
 mod garbage;
 mod hlc;

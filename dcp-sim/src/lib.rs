@@ -7,6 +7,11 @@
 
 pub mod cli;
 pub mod consumer;
+#[cfg(feature = "faults")]
+#[doc(hidden)]
+pub mod fault;
+#[cfg(not(feature = "faults"))]
+mod fault;
 pub mod input;
 pub mod node;
 pub mod producer;

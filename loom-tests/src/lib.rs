@@ -35,7 +35,7 @@ const PREEMPTIONS_MAX: usize = 3;
 /// If an assertion of `race` fails in one of them, or if there is only one: then the race is none.
 pub fn every_order(race: impl Fn() + Send + Sync + 'static) {
     if let Some(fault) = chosen_fault() {
-        fault::switch_on(fault);
+        fault::switch(Some(fault));
     }
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(PREEMPTIONS_MAX);

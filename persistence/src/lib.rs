@@ -19,6 +19,11 @@ pub mod disk;
 mod engine;
 mod error;
 mod executor;
+#[cfg(feature = "faults")]
+#[doc(hidden)]
+pub mod fault;
+#[cfg(not(feature = "faults"))]
+mod fault;
 mod flusher;
 mod job;
 

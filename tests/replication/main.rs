@@ -4,6 +4,7 @@
 mod broken;
 mod faults;
 mod hostile;
+mod known_bugs;
 mod pair;
 mod resume;
 mod seeds;

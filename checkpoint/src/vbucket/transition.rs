@@ -10,6 +10,7 @@
 //! active itself; what is refused leaves no trace.
 
 use super::{Inner, Received, VBucket, role};
+use crate::fault::{self, Fault};
 use crate::{Cas, Item, Key, Operation, State, VBucketError, VbUuid};
 
 impl VBucket {
@@ -74,7 +75,10 @@ impl VBucket {
     }
 
     fn promote(&self, inner: &mut Inner, uuid: Option<VbUuid>) -> Result<(), VBucketError> {
-        let (high, Received { complete, snapshot_end }) = (self.manager.high_seqno(), inner.received);
+        let (high, Received { mut complete, snapshot_end }) = (self.manager.high_seqno(), inner.received);
+        if fault::is(Fault::BranchInsideASnapshot) {
+            complete = high;
+        }
         match uuid {
             Some(uuid) => inner
                 .current

@@ -7,6 +7,7 @@ use checkpoint::{Seqno, VBucketState, Vbid};
 use persistence::{Engine, EngineError, RolledBack};
 
 use super::Stored;
+use crate::fault::{self, Fault};
 
 /// What a node asks its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,11 @@ impl EngineCall {
         match self {
             Self::Create(vb) => create(engine, vb).map(|()| EngineAnswer::Done),
             Self::Drop(vb) => drop_vbucket(engine, vb).map(|()| EngineAnswer::Done),
+            Self::Rollback(vb, to) if fault::is(Fault::RollbackForgetsTheDisk) => {
+                let mut stored = Stored::read(engine, vb)?;
+                stored.high = stored.high.min(to);
+                Ok(EngineAnswer::RolledBack(stored))
+            }
             Self::Rollback(vb, to) => match engine.rollback(vb, to)? {
                 RolledBack::Done { .. } => Ok(EngineAnswer::RolledBack(Stored::read(engine, vb)?)),
                 RolledBack::NeedsReset { .. } => Ok(EngineAnswer::NeedsReset),

@@ -7,6 +7,7 @@
 use checkpoint::{FailoverLog, Seqno, State, VBucketState, VbUuid, Vbid};
 
 use super::{Action, EngineAnswer, EngineCall, EngineDone, Node, NodeError, Observation, Stored};
+use crate::fault::{self, Fault};
 use crate::wire::StreamEndReason;
 
 impl Node {
@@ -31,7 +32,8 @@ impl Node {
             return Err(NodeError::NotHere { what: "a vBucket's state" });
         };
         // Whoever was active may have told others of what is lost now: that is another history.
-        if role == State::Active && branch.is_some() {
+        let keeps_branch = fault::is(Fault::CrashedActiveKeepsItsBranch);
+        if role == State::Active && branch.is_some() && !keeps_branch {
             persisted.state = State::Dead;
         }
         self.add_vbucket(vb, &persisted, high, documents);

@@ -11,6 +11,7 @@ use persistence::{BackfillOutcome, Flusher};
 
 use super::partitions::PartitionTable;
 use super::{Action, Node, NodeError, NodeId, SEND_BYTES};
+use crate::fault::{self, Fault};
 use crate::producer::{Partitions, Producer, ProducerError, ProducerEvent};
 use crate::wire::StreamEndReason;
 
@@ -37,6 +38,9 @@ impl Partitions for Streamed<'_> {
     }
 
     fn purge_seqno(&self, vb: Vbid) -> Seqno {
+        if fault::is(Fault::PurgeIsForgotten) {
+            return Seqno::ZERO;
+        }
         self.purged.get(&vb).copied().unwrap_or_default()
     }
 
@@ -67,7 +71,11 @@ impl Node {
         }
         self.with_producer(peer, actions, |producer, streamed| {
             producer.backfilled(outcome, streamed).map(drop)
-        })
+        })?;
+        if fault::is(Fault::WakeUpIsLost) {
+            actions.retain(|action| !matches!(action, Action::WakeSender(_)));
+        }
+        Ok(())
     }
 
     pub(super) fn send(&mut self, peer: NodeId, actions: &mut Vec<Action>) -> Result<(), NodeError> {

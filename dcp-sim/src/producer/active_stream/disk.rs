@@ -12,6 +12,7 @@ use checkpoint::{CheckpointError, Seqno, SnapshotMarker, SnapshotType, State, VB
 use super::memory::end_of;
 use super::outbox::Origin;
 use super::{ActiveStream, Source, Turn};
+use crate::fault::{self, Fault};
 use crate::producer::ProducerError;
 use crate::producer::backfill::{BackfillRead, BackfillScan};
 use crate::producer::control::Options;
@@ -104,7 +105,9 @@ impl ActiveStream {
         let rest = self.rest_in_memory(&scan);
         let mut end = rest.unwrap_or(high);
         if !self.is_disk_only() {
-            match self.register(vbucket, high) {
+            let after =
+                if fault::is(Fault::HandOverSkipsOne) { high.next().min(vbucket.high_seqno()) } else { high };
+            match self.register(vbucket, after) {
                 // Its cursor was dropped, and memory gave up more than this snapshot has: another round follows.
                 Ok(registration) if registration.backfill => {
                     self.close(vbucket);

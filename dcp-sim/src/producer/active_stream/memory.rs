@@ -7,6 +7,7 @@ use checkpoint::{Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker,
 
 use super::outbox::Origin;
 use super::{ActiveStream, Source};
+use crate::fault::{self, Fault};
 use crate::producer::ProducerError;
 use crate::producer::control::Options;
 use crate::wire::{StreamEndReason, WireError};
@@ -124,12 +125,14 @@ pub(super) fn end_of(batches: &[Batch], reach: Seqno) -> Seqno {
 }
 
 fn marker(range: &SnapshotRange) -> SnapshotMarker {
+    let is_cut = fault::is(Fault::MarkerEndsEarly) && range.start < range.end;
+    let end = if is_cut { Seqno(range.end.0 - 1) } else { range.end };
     SnapshotMarker {
         visible: Some(range.visible),
         high_completed_seqno: range.high_completed_seqno,
         high_prepared_seqno: range.high_prepared_seqno,
         purge_seqno: range.purge_seqno,
         history: range.history,
-        ..SnapshotMarker::new(range.snapshot_type, range.start, range.end)
+        ..SnapshotMarker::new(range.snapshot_type, range.start, end)
     }
 }

@@ -1,0 +1,42 @@
+//! Faults that tests switch on, one at a time, to see that the simulator notices.
+//!
+//! With the feature `faults` only: without it [`is`] is `false` and nothing of this is compiled in. Each is a bug that replication systems have had.
+
+/// What can be made wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// What was read from disk wakes nobody to send it.
+    WakeUpIsLost,
+    /// A rollback is one of memory alone.
+    RollbackForgetsTheDisk,
+    /// The cursor that goes on after a scan of the disk stands one seqno too far.
+    HandOverSkipsOne,
+    /// A snapshot is announced without its last seqno.
+    MarkerEndsEarly,
+    /// What was purged is not held against a client that may have missed it.
+    PurgeIsForgotten,
+    /// An active that died goes on as if nothing of its history could be lost.
+    CrashedActiveKeepsItsBranch,
+}
+
+#[cfg(feature = "faults")]
+std::thread_local! {
+    static ON: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
+}
+
+/// Switches a fault on for this thread, which runs a whole simulation; `None` switches off what was on.
+#[cfg(feature = "faults")]
+pub fn switch(fault: Option<Fault>) {
+    ON.set(fault);
+}
+
+/// Whether it is switched on.
+#[cfg(feature = "faults")]
+pub(crate) fn is(fault: Fault) -> bool {
+    ON.get() == Some(fault)
+}
+
+#[cfg(not(feature = "faults"))]
+pub(crate) const fn is(_: Fault) -> bool {
+    false
+}
