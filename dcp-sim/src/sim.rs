@@ -27,7 +27,7 @@ pub use network::Network;
 pub use oracle::Oracle;
 pub use report::{Figures, NodeFigures, Report};
 pub use rng::SimRng;
-pub use storage::Storage;
+pub use storage::{EngineKind, Storage};
 pub use trace::{Trace, TraceEvent};
 pub use verify::Proof;
 pub use world::{Observer, Progress, Silent, World};

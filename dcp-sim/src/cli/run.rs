@@ -14,7 +14,7 @@ use crate::input::{
     Distribution, GeneratedSource, GitSource, InputError, JsonLines, Source, TreeEntry, verify_tree,
 };
 use crate::report::{ProgressLine, Times, json, summary};
-use crate::sim::{ClusterConfig, Proof, SimError, Storage, Trace, Verdict, World};
+use crate::sim::{ClusterConfig, EngineKind, Proof, SimError, Storage, Trace, Verdict, World};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,6 +56,9 @@ pub(super) struct RunArguments {
     /// vBuckets the keys are spread over.
     #[arg(long, value_name = "N", default_value_t = 16, help_heading = "Cluster")]
     vbuckets: u16,
+    /// What the nodes store with.
+    #[arg(long, value_name = "NAME", default_value = "couchstore", help_heading = "Cluster")]
+    engine: Engine,
     /// What every chance is drawn from: the same seed gives the same run.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Cluster")]
     seed: u64,
@@ -69,6 +72,23 @@ pub(super) struct RunArguments {
     /// Write what happens to this file as it happens, one JSON object a line.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     trace: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Engine {
+    /// A file for each vBucket, in Couchbase's own format.
+    Couchstore,
+    /// One log for all vBuckets.
+    Logstor,
+}
+
+impl From<Engine> for EngineKind {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Couchstore => Self::Couchstore,
+            Engine::Logstor => Self::Logstor,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -147,6 +167,7 @@ impl RunArguments {
             replicas: self.replicas,
             vbuckets: self.vbuckets,
             seed: self.seed,
+            engine: self.engine.into(),
             ..ClusterConfig::default()
         }
     }

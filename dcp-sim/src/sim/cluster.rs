@@ -2,7 +2,7 @@
 
 use checkpoint::Vbid;
 
-use super::SimError;
+use super::{EngineKind, SimError};
 use crate::node::{NodeConfig, NodeId};
 
 /// What a simulated cluster is made of.
@@ -18,6 +18,8 @@ pub struct ClusterConfig {
     pub seed: u64,
     /// Clients wait while a node's checkpoint managers hold more than this.
     pub checkpoint_quota_bytes: usize,
+    /// What each node stores with.
+    pub engine: EngineKind,
     /// How each node is set up.
     pub node: NodeConfig,
 }
@@ -30,6 +32,7 @@ impl Default for ClusterConfig {
             vbuckets: 16,
             seed: 1,
             checkpoint_quota_bytes: 64 << 20,
+            engine: EngineKind::default(),
             node: NodeConfig::default(),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use checkpoint::Vbid;
 use persistence::couchstore::{Couchstore, CouchstoreConfig};
 use persistence::disk::{Disk, MemoryDisk, MeteredDisk, OsDisk};
+use persistence::logstor::{Logstor, LogstorConfig};
 use persistence::{Engine, EngineError};
 
 use super::SimError;
@@ -20,30 +21,44 @@ pub enum Storage {
     Directory(PathBuf),
 }
 
+/// Which engine the nodes' stores have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineKind {
+    /// A file for each vBucket.
+    #[default]
+    Couchstore,
+    /// One log for all.
+    Logstor,
+}
+
+/// Log files of simulated nodes: small, since there are many nodes and each has one at once.
+const LOG: LogstorConfig = LogstorConfig { file_bytes: 8 << 20, ..LogstorConfig::DEFAULT };
+
 /// One node's disk and the directory of its store on it.
 #[derive(Clone, Debug)]
 pub(super) struct NodeStorage {
     pub(super) disk: MeteredDisk,
     dir: PathBuf,
+    engine: EngineKind,
 }
 
 impl Storage {
     /// The storage of every node, empty.
-    pub(super) fn nodes(&self, nodes: usize) -> Result<Vec<NodeStorage>, SimError> {
+    pub(super) fn nodes(&self, nodes: usize, engine: EngineKind) -> Result<Vec<NodeStorage>, SimError> {
         if let Self::Directory(root) = self {
             require_empty(root)?;
         }
-        (0..nodes).map(|node| self.node(node)).collect()
+        (0..nodes).map(|node| self.node(node, engine)).collect()
     }
 
-    fn node(&self, node: NodeId) -> Result<NodeStorage, SimError> {
+    fn node(&self, node: NodeId, engine: EngineKind) -> Result<NodeStorage, SimError> {
         let name = format!("node-{node}");
         let (disk, dir): (Arc<dyn Disk>, _) = match self {
             Self::Memory => (Arc::new(MemoryDisk::new()), PathBuf::from("/").join(name)),
             Self::Directory(root) => (Arc::new(OsDisk::new()), root.join(name)),
         };
         disk.create_dir(&dir)?;
-        Ok(NodeStorage { disk: MeteredDisk::new(disk), dir })
+        Ok(NodeStorage { disk: MeteredDisk::new(disk), dir, engine })
     }
 }
 
@@ -51,8 +66,12 @@ impl NodeStorage {
     /// Opens the store as it is on the disk.
     pub(super) fn open(&self) -> Result<Box<dyn Engine>, EngineError> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let (engine, _report) = Couchstore::open(disk, &self.dir, CouchstoreConfig::default())?;
-        Ok(Box::new(engine))
+        Ok(match self.engine {
+            EngineKind::Couchstore => {
+                Box::new(Couchstore::open(disk, &self.dir, CouchstoreConfig::default())?.0)
+            }
+            EngineKind::Logstor => Box::new(Logstor::open(disk, &self.dir, LOG)?.0),
+        })
     }
 
     /// Opens it with these vBuckets, all empty.

@@ -109,7 +109,7 @@ impl World {
         let mut rng = SimRng::new(config.seed);
         let logs: Vec<_> = topology.vbuckets().map(|_| FailoverLog::new(VbUuid(rng.uuid()))).collect();
         let mut hosts = Vec::new();
-        for (number, storage) in storage.nodes(config.nodes)?.into_iter().enumerate() {
+        for (number, storage) in storage.nodes(config.nodes, config.engine)?.into_iter().enumerate() {
             hosts.push(set_up(&config, &topology, &logs, number, storage)?);
         }
         let mut world = Self {

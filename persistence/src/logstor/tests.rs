@@ -2,6 +2,7 @@ mod crash;
 mod damage;
 mod groups;
 mod life;
+mod manifest;
 mod model;
 mod rewriting;
 mod space;

@@ -141,12 +141,12 @@ fn write(
     let (keys, encoded): (Vec<_>, Vec<_>) = batches.into_iter().unzip();
     match write_group(active, log, host, encoded) {
         Ok(committed) => keys.into_iter().zip(committed).for_each(|(key, done)| results.done(key, done)),
-        Err((error, encoded)) if error.kind() == "no-space" && encoded.len() > 1 => {
+        Err(Failed { encoded, had_no_room: true, .. }) if encoded.len() > 1 => {
             for (key, one) in keys.into_iter().zip(encoded) {
                 let vb = one.branch.vb;
                 let result = match results.hopeless(key, vb) {
                     Some(error) => Err(error),
-                    None => write_group(active, log, host, vec![one]).map_err(|(error, _)| error),
+                    None => write_group(active, log, host, vec![one]).map_err(|failed| failed.error),
                 };
                 match result.map(|done| done.first().copied()) {
                     Ok(Some(done)) => results.done(key, done),
@@ -155,7 +155,7 @@ fn write(
                 }
             }
         }
-        Err((error, encoded)) => {
+        Err(Failed { error, encoded, .. }) => {
             for (key, one) in keys.into_iter().zip(&encoded) {
                 let vb = one.branch.vb;
                 let error = results.hopeless(key, vb).unwrap_or_else(|| repeat(&error));
@@ -165,7 +165,13 @@ fn write(
     }
 }
 
-type Failed = (EngineError, Vec<Encoded>);
+/// A group that was not written.
+struct Failed {
+    error: EngineError,
+    encoded: Vec<Encoded>,
+    /// Nothing was tried: there is no room for all of it.
+    had_no_room: bool,
+}
 
 /// One append.
 fn write_group(
@@ -180,8 +186,9 @@ fn write_group(
             Ok(places) => break (layout, places),
             Err(error) => {
                 layout.give_up();
-                if error.kind() != "no-space" || !host.reclaim() {
-                    return Err((error, encoded));
+                let had_no_room = error.kind() == "no-space";
+                if !had_no_room || !host.reclaim() {
+                    return Err(Failed { error, encoded, had_no_room });
                 }
             }
         }
@@ -189,7 +196,7 @@ fn write_group(
     if let Err(error) = log.append(&mut layout.frames) {
         layout.close_failed();
         *active = None;
-        return Err((error, encoded));
+        return Err(Failed { error, encoded, had_no_room: false });
     }
     host.reached("after-write-before-index");
     let counters = &log.shared.counters;

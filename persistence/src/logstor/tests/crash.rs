@@ -1,7 +1,9 @@
 //! Power loss and failures at every single I/O of a life with everything that writes.
 
+use checkpoint::Seqno;
+
 use super::life::{Pins, Shown, Step, life, shown, take};
-use super::support::{A, B, apply, audit, commit, open, run, set};
+use super::support::{A, B, STEP, apply, audit, commit, commit_all, contents, delete, open, run, set};
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::Logstor;
 use crate::{CompactionRequest, Engine, EngineError};
@@ -130,8 +132,7 @@ fn struggle(disk: &FaultyDisk, what: &str) -> (Shown, usize) {
             let found = shown(&engine);
             let is_known = found == before || found == expected;
             assert!(is_known, "{what}, step {number}: {error}: {:?}", engine.vbuckets());
-            let is_poisoned =
-                matches!(engine.purge(A, checkpoint::Seqno(0)), Err(EngineError::Poisoned { .. }));
+            let is_poisoned = matches!(engine.purge(A, Seqno(0)), Err(EngineError::Poisoned { .. }));
             if is_poisoned {
                 pins = Pins::default();
                 drop(engine);
@@ -187,7 +188,7 @@ fn a_failed_batch_never_comes_back() {
             drop(engine);
             disk.crash(keep);
             let (engine, _) = open(&disk).expect("opens");
-            let found = super::support::contents(&engine, A);
+            let found = contents(&engine, A);
             assert_eq!(
                 found.into_values().collect::<Vec<_>>(),
                 [set(2, "a", b"other")],
@@ -195,4 +196,42 @@ fn a_failed_batch_never_comes_back() {
             );
         }
     }
+}
+
+/// A segment was being freed when the sync failed. When the store is opened again it looks free, and is not: what was in
+/// it must not come back once what hid it is gone.
+#[test]
+fn a_segment_that_only_looks_free_brings_nothing_back() {
+    let disk = FaultyDisk::new(MemoryDisk::new());
+    let (engine, _) = open(&disk).expect("opens");
+    engine.create(A).expect("created");
+    engine.create(B).expect("created");
+    // Each but the last fills a segment.
+    let big = |seqno| set(seqno, "big", &[1; 62_000]);
+    let batches = [
+        vec![(A, vec![set(1, "gone", b"old")]), (B, vec![big(1)])],
+        vec![(A, vec![delete(2, "gone")]), (B, vec![big(2)])],
+        vec![(A, vec![set(3, "end", b"")]), (B, vec![big(3)])],
+    ];
+    for batch in &batches {
+        assert!(commit_all(&engine, batch).iter().all(Result::is_ok));
+    }
+    disk.fail_sync(1);
+    assert!(run(engine.compact(A, CompactionRequest::default()).expect("begun")).is_err());
+    assert_eq!(engine.create(A).expect_err("poisoned").kind(), "poisoned");
+    drop(engine);
+    let (engine, _) = open(&disk).expect("opens");
+    assert_eq!(engine.purge(A, Seqno(2)).expect("purged"), Seqno(2));
+    engine.drop_vbucket(B).expect("dropped");
+    // The tombstone's segment is freed; nothing is written to the first one.
+    let mut job = engine.compact(A, CompactionRequest::default()).expect("begun");
+    while engine.stats()["segments-compacted"] == 0 {
+        job.step(STEP).expect("no failure");
+    }
+    drop(job);
+    drop(engine);
+    disk.crash(Keep::None);
+    let (engine, _) = open(&disk).expect("opens");
+    assert_eq!(contents(&engine, A).into_keys().collect::<Vec<_>>(), [3]);
+    audit(&engine, true);
 }

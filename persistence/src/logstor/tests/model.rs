@@ -79,12 +79,10 @@ impl World {
 
     fn reopen(&mut self) {
         self.pinned.clear();
-        let (engine, report) = loop {
-            // The lock is free once the old one is gone.
-            let placeholder = open_with(&MemoryDisk::new(), SMALL).expect("opens").0;
-            drop(std::mem::replace(&mut self.engine, placeholder));
-            break open_with(&self.disk, self.config).expect("opens");
-        };
+        // The lock is free once the old one is gone.
+        let placeholder = open_with(&MemoryDisk::new(), SMALL).expect("opens").0;
+        drop(std::mem::replace(&mut self.engine, placeholder));
+        let (engine, report) = open_with(&self.disk, self.config).expect("opens");
         assert_eq!(report.repairs, []);
         self.engine = engine;
         self.exact = true;
@@ -124,7 +122,9 @@ impl World {
                 if *steps == 0 {
                     run(job).expect("done");
                 } else {
-                    (0..*steps).for_each(|_| drop(job.step(super::support::STEP).expect("no failure")));
+                    for _ in 0..*steps {
+                        job.step(super::support::STEP).expect("no failure");
+                    }
                 }
             }
             Act::Upkeep => {
