@@ -7,3 +7,4 @@ mod model;
 mod rewriting;
 mod space;
 mod support;
+mod threads;

@@ -1,6 +1,7 @@
 //! Making room when none is left: what is dead goes first, then whatever gives most is packed together. The caller waits.
 //!
-//! Always: it ends. It looks only at segments that were closed when it began, and each is rewritten at most once.
+//! Always: it ends. It looks only at segments that were closed when it began, and each is rewritten at most once. What a
+//! job has claimed is left to the job: whoever drives it has to let it end, or drop it, before its segments are free.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
