@@ -33,7 +33,7 @@ pub use network::Network;
 pub use oracle::Oracle;
 pub use report::{FaultFigures, Figures, NodeFigures, Report};
 pub use rng::SimRng;
-pub use storage::Storage;
+pub use storage::{EngineKind, Storage};
 pub use timeline::{NodeSample, Sample, Span, Timeline};
 pub use trace::{Trace, TraceEvent};
 pub use verify::Proof;

@@ -84,6 +84,9 @@ pub struct Capabilities {
 pub enum History {
     /// Every commit since the vBucket was created or last compacted; at first also the empty state.
     SinceCompaction,
+    /// The commits that a snapshot pins, as long as it does; at first also the empty state, if one was taken then. A
+    /// rollback elsewhere needs a reset.
+    Pinned,
 }
 
 /// What a rollback did.
@@ -182,7 +185,8 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
     fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError>;
 
-    /// How many items a scan of `from..=to` has, without scanning: O(log n).
+    /// How many items a scan of `from..=to` has, without reading them: O(log n) where the engine has sums by seqno, else a
+    /// walk over its index in memory.
     ///
     /// # Errors
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`].

@@ -5,8 +5,8 @@
 //!                    <--persisted seqno-----         <--Committed--
 //! ```
 //!
-//! [`Engine`] is the contract, [`couchstore`] the first engine that keeps it, [`disk`] the only way to storage:
-//! real files, memory, or a disk that fails on command. Nothing here owns a thread or reads a clock.
+//! [`Engine`] is the contract; [`couchstore`] (a file for each vBucket, as the vendor's) and [`logstor`] (one log for all)
+//! keep it; [`disk`] is the only way to storage: real files, memory, or a disk that fails on command. Nothing here owns a thread or reads a clock.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -26,6 +26,8 @@ pub mod fault;
 mod fault;
 mod flusher;
 mod job;
+pub mod logstor;
+mod record;
 
 pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
 pub use engine::{

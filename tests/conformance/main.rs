@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig, FormatVersion};
 use persistence::disk::Disk;
+use persistence::logstor::{Logstor, LogstorConfig};
 use persistence::{Engine, Executor};
 use support::conformance;
 
@@ -30,4 +31,13 @@ fn couchstore_in_older_versions() {
     for version in [FormatVersion::V12, FormatVersion::V13] {
         couchstore(CouchstoreConfig { version, ..CouchstoreConfig::default() });
     }
+}
+
+/// Segments small enough that a history needs several, and files that several need.
+#[test]
+fn logstor() {
+    let config = LogstorConfig { segment_bytes: 64 << 10, file_bytes: 128 << 10, ..LogstorConfig::DEFAULT };
+    conformance::run(&|disk: Arc<dyn Disk>, _executor: Arc<dyn Executor>| {
+        Ok(Box::new(Logstor::open(disk, Path::new("/store"), config)?.0) as Box<dyn Engine>)
+    });
 }

@@ -2,7 +2,7 @@
 
 use dcp_sim::input::{Distribution, GeneratedSource};
 use dcp_sim::node::NodeConfig;
-use dcp_sim::sim::{ClusterConfig, Report, Silent, Storage, World};
+use dcp_sim::sim::{ClusterConfig, EngineKind, Report, Silent, Storage, World};
 
 const OPS: u64 = 250;
 
@@ -57,6 +57,16 @@ fn twenty_seeds_are_clean() {
         for (index, cluster) in shapes(seed).into_iter().enumerate() {
             let kind = Distribution::ALL[(index + seed as usize) % Distribution::ALL.len()];
             check(&run(cluster, kind));
+        }
+    }
+}
+
+/// Guards that the nodes don't mind which engine they have: the same run, but for what the disks did.
+#[test]
+fn seeds_are_clean_on_a_log_too() {
+    for seed in 0..4 {
+        for (cluster, kind) in shapes(seed).into_iter().zip(Distribution::ALL) {
+            check(&run(ClusterConfig { engine: EngineKind::Logstor, ..cluster }, kind));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dcp_sim::script::{ExitStatus, Outcome, ParseError, run, run_file};
 
+mod engines;
 mod runner;
 
 fn scenarios() -> PathBuf {

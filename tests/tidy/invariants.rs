@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::files::{self, SourceFile};
 
 const DOCUMENT: &str = "docs/invariants.md";
-/// Checkpoints, flusher, streams, tools, worlds, engines, nodes.
-const LETTERS: [char; 7] = ['C', 'F', 'S', 'T', 'W', 'E', 'N'];
+/// Checkpoints, flusher, streams, tools, worlds, engines, the log store, nodes.
+const LETTERS: [char; 8] = ['C', 'F', 'S', 'T', 'W', 'E', 'L', 'N'];
 
 /// What looks like an invariant's number: one of the letters and one or two digits, by themselves.
 fn numbers(text: &str) -> Vec<(char, u32, usize)> {

@@ -57,14 +57,43 @@ const RULES: &[Rule] = &[
         ],
         but: &[],
     },
+    Rule {
+        place: "persistence/src/logstor",
+        never: &[
+            "crate::couchstore",
+            "crate::flusher",
+            "crate::Flusher",
+            "crate::FlushGroup",
+            "crate::CommittedGroup",
+            "crate::Flushed",
+            "crate::Persisted",
+        ],
+        but: &[],
+    },
+    Rule {
+        place: "persistence/src/couchstore",
+        never: &["crate::logstor", "crate::record", "bincode"],
+        but: &[],
+    },
+    // An unmaintained crate has one door.
+    Rule { place: "persistence/src/", never: &["bincode"], but: &["persistence/src/record.rs"] },
     // The flusher knows the trait and no engine; disks know neither.
-    Rule { place: "persistence/src/flusher", never: &["crate::couchstore", "crate::disk"], but: &[] },
-    Rule { place: "persistence/src/engine.rs", never: &["crate::couchstore", "crate::flusher"], but: &[] },
+    Rule {
+        place: "persistence/src/flusher",
+        never: &["crate::couchstore", "crate::logstor", "crate::disk"],
+        but: &[],
+    },
+    Rule {
+        place: "persistence/src/engine.rs",
+        never: &["crate::couchstore", "crate::logstor", "crate::flusher"],
+        but: &[],
+    },
     Rule {
         place: "persistence/src/disk",
         never: &[
             "checkpoint",
             "crate::couchstore",
+            "crate::logstor",
             "crate::flusher",
             "crate::engine",
             "crate::error",

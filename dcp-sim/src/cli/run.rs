@@ -18,7 +18,7 @@ use crate::input::{
 };
 use crate::node::NodeConfig;
 use crate::report::{self, Page, ProgressLine, Times, json, summary};
-use crate::sim::{ClusterConfig, Proof, SimError, Storage, Trace, Verdict, World};
+use crate::sim::{ClusterConfig, EngineKind, Proof, SimError, Storage, Trace, Verdict, World};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,6 +65,9 @@ pub(super) struct RunArguments {
     /// vBuckets the keys are spread over.
     #[arg(long, value_name = "N", default_value_t = 16, help_heading = "Cluster")]
     pub(super) vbuckets: u16,
+    /// What the nodes store with.
+    #[arg(long, value_name = "NAME", default_value = "couchstore", help_heading = "Cluster")]
+    engine: Engine,
     /// What every chance is drawn from: the same seed gives the same run.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Cluster")]
     pub(super) seed: u64,
@@ -93,6 +96,23 @@ pub(super) struct RunArguments {
     /// Write the run as a page for a browser: what happened over virtual time, and the verdicts.
     #[arg(long, value_name = "FILE.html", help_heading = "Output")]
     report: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Engine {
+    /// A file for each vBucket, in Couchbase's own format.
+    Couchstore,
+    /// One log for all vBuckets.
+    Logstor,
+}
+
+impl From<Engine> for EngineKind {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Couchstore => Self::Couchstore,
+            Engine::Logstor => Self::Logstor,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -192,6 +212,8 @@ impl RunArguments {
         add("nodes", Some(self.nodes.to_string()));
         add("replicas", Some(self.replicas.to_string()));
         add("vbuckets", Some(self.vbuckets.to_string()));
+        let engine = self.engine.to_possible_value();
+        add("engine", engine.map(|name| name.get_name().to_owned()));
         add("seed", Some(self.seed.to_string()));
         words.extend(self.faults.words());
         words.join(" ")
@@ -246,6 +268,7 @@ impl RunArguments {
             replicas: self.replicas,
             vbuckets: self.vbuckets,
             seed: self.seed,
+            engine: self.engine.into(),
             ..ClusterConfig::default()
         })
     }

@@ -10,12 +10,16 @@ use super::key_format::KeyFormat;
 use super::parse::LineError;
 use super::value::Value;
 
-/// Where compactions can be paused.
-const POINTS: [(&str, &str); 4] = [
+/// Where compactions can be paused: couchstore's points, then logstor's.
+const POINTS: [(&str, &str); 8] = [
     ("compact-copied", "compact-copied"),
     ("compact-caught-up", "compact-caught-up"),
     ("compact-before-rename", "compact-before-rename"),
     ("compact-after-rename", "compact-after-rename"),
+    ("after-write-before-index", "after-write-before-index"),
+    ("after-index-before-separate", "after-index-before-separate"),
+    ("compact-after-copy", "compact-after-copy"),
+    ("compact-before-free", "compact-before-free"),
 ];
 
 /// One line of a commit.
@@ -66,6 +70,7 @@ pub(super) enum EngineCommand {
     Crash { keep: KeepChoice, seed: Option<u64> },
     Compact { vb: Vbid, pause: Option<&'static str> },
     Resume { pause: Option<&'static str> },
+    Separate,
     CrashAtIo(u64),
     CrashAtPoint(&'static str),
     Reopen,
@@ -126,6 +131,7 @@ impl EngineCommand {
             }
             "compact" => Self::Compact { vb: vb(arguments)?, pause: arguments.choice("pause", &POINTS)? },
             "resume" => Self::Resume { pause: arguments.choice("pause", &POINTS)? },
+            "separate" => Self::Separate,
             "crash-at" => match (arguments.positive("io")?, arguments.choice("point", &POINTS)?) {
                 (Some(io), None) => Self::CrashAtIo(io),
                 (None, Some(point)) => Self::CrashAtPoint(point),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig, FormatVersion};
 use persistence::disk::Disk;
+use persistence::logstor::{CommitObserver, Logstor, LogstorConfig};
 use persistence::{Engine, EngineError};
 
 use super::arguments::{Arguments, one_of};
@@ -22,20 +23,51 @@ pub(super) struct EngineOptions {
 #[derive(Clone, Debug)]
 enum Choice {
     Couchstore(CouchstoreConfig),
+    Logstor(LogstorConfig),
+}
+
+/// Takes an engine's settings.
+type Take = fn(&mut Arguments<'_>) -> Result<Choice, String>;
+
+/// An open store, as every engine is driven and as only one can be.
+#[derive(Debug)]
+pub(super) enum Store {
+    Plain(Box<dyn Engine>),
+    Log(Logstor),
+}
+
+impl Store {
+    pub(super) fn engine(&self) -> &dyn Engine {
+        match self {
+            Self::Plain(engine) => &**engine,
+            Self::Log(store) => store,
+        }
+    }
 }
 
 impl EngineOptions {
     pub(super) fn take(arguments: &mut Arguments<'_>) -> Result<Self, String> {
-        let take =
-            one_of("the engine", arguments.required("the engine's name")?, &[("couchstore", couchstore)])?;
+        let engines: [(&str, Take); 2] = [("couchstore", couchstore), ("logstor", logstor)];
+        let take = one_of("the engine", arguments.required("the engine's name")?, &engines)?;
         Ok(Self { engine: take(arguments)?, seed: arguments.number("seed")?.unwrap_or(1) })
     }
 
-    /// Opens the store.
-    pub(super) fn open(&self, disk: Arc<dyn Disk>) -> Result<Box<dyn Engine>, EngineError> {
+    /// Opens the store. The observer is told of points inside commits, where an engine has them.
+    pub(super) fn open(
+        &self,
+        disk: Arc<dyn Disk>,
+        observer: &Arc<dyn CommitObserver>,
+    ) -> Result<Store, EngineError> {
         let directory = Path::new(DIRECTORY);
         match self.engine {
-            Choice::Couchstore(config) => Ok(Box::new(Couchstore::open(disk, directory, config)?.0)),
+            Choice::Couchstore(config) => {
+                Ok(Store::Plain(Box::new(Couchstore::open(disk, directory, config)?.0)))
+            }
+            Choice::Logstor(config) => {
+                let (store, _report) = Logstor::open(disk, directory, config)?;
+                store.observe(Arc::clone(observer));
+                Ok(Store::Log(store))
+            }
         }
     }
 }
@@ -46,4 +78,20 @@ fn couchstore(arguments: &mut Arguments<'_>) -> Result<Choice, String> {
     let commit = arguments.choice("commit", &modes)?.unwrap_or_default();
     let version = arguments.choice("version", &versions)?.unwrap_or_default();
     Ok(Choice::Couchstore(CouchstoreConfig { commit, version, ..CouchstoreConfig::default() }))
+}
+
+/// Sizes that make no sense are a mistake, where a library would take the nearest that does.
+fn logstor(arguments: &mut Arguments<'_>) -> Result<Choice, String> {
+    let default = LogstorConfig::DEFAULT;
+    let segment_bytes = arguments.number("segment-bytes")?.unwrap_or(default.segment_bytes);
+    let least = u64::from(segment_bytes);
+    let file_bytes = arguments.number("file-bytes")?.unwrap_or(default.file_bytes.max(least));
+    let disk_bytes = arguments.number("disk-bytes")?.unwrap_or(default.disk_bytes);
+    if !(65_536..=64 << 20).contains(&segment_bytes) {
+        return Err("`segment-bytes=` is from 65536 to 67108864".to_owned());
+    }
+    if file_bytes < least || disk_bytes < 32 * least {
+        return Err("a file has at least one segment, the disk at least 32".to_owned());
+    }
+    Ok(Choice::Logstor(LogstorConfig { segment_bytes, file_bytes, disk_bytes, ..default }))
 }

@@ -12,7 +12,7 @@ use persistence::{Batch, CompactionRequest, Engine, EngineError, RolledBack, Sca
 
 use super::clock::Clock;
 use super::engine_command::{EngineCommand, Fill, View, Write};
-use super::engine_options::EngineOptions;
+use super::engine_options::{EngineOptions, Store};
 use super::print::{self, Output, ScanDigest};
 
 mod jobs;
@@ -36,7 +36,7 @@ pub(super) struct EngineWorld {
 }
 
 /// The engine, or the kind of error everything gives until it is reopened.
-type Opened = Result<Box<dyn Engine>, &'static str>;
+type Opened = Result<Store, &'static str>;
 
 impl EngineWorld {
     /// An empty store with vBucket 0, and whether it could be opened.
@@ -124,6 +124,12 @@ impl EngineWorld {
                 self.engine()?;
                 self.jobs.resume(*pause, &self.disk)
             }
+            EngineCommand::Separate => {
+                self.engine()?;
+                let Ok(Store::Log(store)) = &self.engine else { return Err("unsupported") };
+                let job = store.separate().map_err(kind)?;
+                self.jobs.begin(job, None, &self.disk).map(|_done| Vec::new())
+            }
             EngineCommand::CrashAtPoint(point) => {
                 self.jobs.crash_at(point);
                 Ok(Vec::new())
@@ -144,11 +150,12 @@ impl EngineWorld {
         if self.disk.is_off() {
             return Err(POWER_LOST);
         }
-        self.engine.as_deref().map_err(|&why| why)
+        self.engine.as_ref().map(Store::engine).map_err(|&why| why)
     }
 
     fn open(&mut self) -> Result<(), &'static str> {
-        self.engine = self.options.open(Arc::new(self.disk.clone())).map_err(kind);
+        let observer = self.jobs.observer(&self.disk);
+        self.engine = self.options.open(Arc::new(self.disk.clone()), &observer).map_err(kind);
         self.engine().map(|_| ())
     }
 
@@ -166,7 +173,7 @@ impl EngineWorld {
         } else if let Ok(engine) = &self.engine {
             self.jobs.abort();
             // A store that cannot close in good order is opened as after a crash; what it acknowledged is safe.
-            let _ = engine.close();
+            let _ = engine.engine().close();
             self.close(CLOSED);
         }
         if self.disk.is_off() {
@@ -247,8 +254,12 @@ impl EngineWorld {
                 timestamp: *timestamp,
             })
             .collect();
-        let results = self.engine()?.commit(&batches).into_iter();
-        Ok(results.map(|result| result.map(|committed| committed.high).map_err(kind)).collect())
+        let results = self.engine()?.commit(&batches);
+        if self.disk.is_off() && results.iter().all(Result::is_ok) {
+            // It was committed, and nobody is there to be told.
+            return Err(POWER_LOST);
+        }
+        Ok(results.into_iter().map(|result| result.map(|committed| committed.high).map_err(kind)).collect())
     }
 
     fn scan(

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use checkpoint::{State, Vbid};
 
-use super::SimError;
 use super::faults::FaultConfig;
+use super::{EngineKind, SimError};
 use crate::node::{NodeConfig, NodeId};
 
 /// What a simulated cluster is made of.
@@ -21,6 +21,8 @@ pub struct ClusterConfig {
     pub seed: u64,
     /// Clients wait while a node's checkpoint managers hold more than this.
     pub checkpoint_quota_bytes: usize,
+    /// What each node stores with.
+    pub engine: EngineKind,
     /// How each node is set up.
     pub node: NodeConfig,
     /// What goes wrong; `None` for a run in which nothing does.
@@ -35,6 +37,7 @@ impl Default for ClusterConfig {
             vbuckets: 16,
             seed: 1,
             checkpoint_quota_bytes: 64 << 20,
+            engine: EngineKind::default(),
             node: NodeConfig::default(),
             faults: None,
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use checkpoint::Vbid;
 use persistence::couchstore::{Couchstore, CouchstoreConfig};
 use persistence::disk::{Disk, FaultyDisk, MemoryDisk, MeteredDisk, OsDisk};
+use persistence::logstor::{Logstor, LogstorConfig};
 use persistence::{Engine, EngineError};
 
 use super::SimError;
@@ -20,6 +21,19 @@ pub enum Storage {
     Directory(PathBuf),
 }
 
+/// Which engine the nodes' stores have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineKind {
+    /// A file for each vBucket.
+    #[default]
+    Couchstore,
+    /// One log for all.
+    Logstor,
+}
+
+/// Log files of simulated nodes: small, since there are many nodes and each has one at once.
+const LOG: LogstorConfig = LogstorConfig { file_bytes: 8 << 20, ..LogstorConfig::DEFAULT };
+
 /// One node's disk and the directory of its store on it.
 #[derive(Clone, Debug)]
 pub(super) struct NodeStorage {
@@ -27,18 +41,19 @@ pub(super) struct NodeStorage {
     /// The same disk, where it can be made to fail.
     pub(super) faulty: Option<FaultyDisk>,
     dir: PathBuf,
+    engine: EngineKind,
 }
 
 impl Storage {
     /// The storage of every node, empty.
-    pub(super) fn nodes(&self, nodes: usize) -> Result<Vec<NodeStorage>, SimError> {
+    pub(super) fn nodes(&self, nodes: usize, engine: EngineKind) -> Result<Vec<NodeStorage>, SimError> {
         if let Self::Directory(root) = self {
             require_empty(root)?;
         }
-        (0..nodes).map(|node| self.node(node)).collect()
+        (0..nodes).map(|node| self.node(node, engine)).collect()
     }
 
-    fn node(&self, node: NodeId) -> Result<NodeStorage, SimError> {
+    fn node(&self, node: NodeId, engine: EngineKind) -> Result<NodeStorage, SimError> {
         let name = format!("node-{node}");
         let (disk, faulty, dir): (Arc<dyn Disk>, _, _) = match self {
             Self::Memory => {
@@ -48,7 +63,7 @@ impl Storage {
             Self::Directory(root) => (Arc::new(OsDisk::new()), None, root.join(name)),
         };
         disk.create_dir(&dir)?;
-        Ok(NodeStorage { disk: MeteredDisk::new(disk), faulty, dir })
+        Ok(NodeStorage { disk: MeteredDisk::new(disk), faulty, dir, engine })
     }
 }
 
@@ -56,8 +71,12 @@ impl NodeStorage {
     /// Opens the store as it is on the disk.
     pub(super) fn open(&self) -> Result<Box<dyn Engine>, EngineError> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let (engine, _report) = Couchstore::open(disk, &self.dir, CouchstoreConfig::default())?;
-        Ok(Box::new(engine))
+        Ok(match self.engine {
+            EngineKind::Couchstore => {
+                Box::new(Couchstore::open(disk, &self.dir, CouchstoreConfig::default())?.0)
+            }
+            EngineKind::Logstor => Box::new(Logstor::open(disk, &self.dir, LOG)?.0),
+        })
     }
 
     /// Opens it with these vBuckets, all empty.

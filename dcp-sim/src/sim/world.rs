@@ -110,7 +110,7 @@ impl World {
         let mut rng = SimRng::new(config.seed);
         let uuids: Vec<_> = topology.vbuckets().map(|_| VbUuid(rng.uuid())).collect();
         let mut hosts = Vec::new();
-        for (number, storage) in storage.nodes(config.nodes)?.into_iter().enumerate() {
+        for (number, storage) in storage.nodes(config.nodes, config.engine)?.into_iter().enumerate() {
             hosts.push(set_up(&config, &topology, &uuids, number, storage)?);
         }
         let chaos = config.faults.clone().map(|faults| {

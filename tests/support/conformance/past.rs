@@ -56,9 +56,11 @@ pub(super) fn a_rollback_restores_exactly(open: Open<'_>) {
     let stages = stages();
     let highs: Vec<u64> =
         stages.iter().map(|stage| stage.keys().next_back().copied().unwrap_or_default()).collect();
-    for to in (0..=48).chain([u64::MAX]) {
+    for (to, hold) in (0..=48).chain([u64::MAX]).flat_map(|to| [(to, false), (to, true)]) {
         let (disk, engine) = fresh(open);
+        let mut held = Vec::new();
         for batch in history() {
+            held.extend(hold.then(|| engine.snapshot(VBS[0]).expect("there")));
             commit(&*engine, VBS[0], &batch).expect("committed");
         }
         let pinned = engine.snapshot(VBS[0]).expect("there");
@@ -74,8 +76,11 @@ pub(super) fn a_rollback_restores_exactly(open: Open<'_>) {
                 };
                 check(&*engine);
                 assert_eq!(contents_of(&*pinned), stages[5]);
+                for (snapshot, stage) in held.iter().zip(&stages) {
+                    assert_eq!(contents_of(&**snapshot), *stage, "held over a rollback to {to}");
+                }
                 disk.crash(Keep::None);
-                drop((engine, pinned));
+                drop((engine, pinned, held));
                 let engine = open(Arc::new(disk.clone())).expect("opens");
                 check(&*engine);
                 assert_eq!(
@@ -88,7 +93,7 @@ pub(super) fn a_rollback_restores_exactly(open: Open<'_>) {
             }
             RolledBack::NeedsReset { lowest } => {
                 let history = engine.capabilities().history;
-                assert!(lowest.0 > to && !matches!(history, History::SinceCompaction), "to {to}: {lowest}");
+                assert!(lowest.0 > to && !hold && history == History::Pinned, "to {to}: {lowest}");
                 assert_eq!(contents(&*engine, VBS[0]), stages[5], "nothing has changed");
             }
         }
@@ -172,12 +177,20 @@ fn live(open: Open<'_>, disk: &FaultyDisk) -> (usize, Result<(), EngineError>) {
     let mut done = 0;
     let mut go = || {
         let engine = open(Arc::new(disk.clone()))?;
+        // Engines that go back to what is pinned only must be able to, too.
+        let mut pinned = Vec::new();
         for (step, _) in life() {
             match step {
                 Step::Create => engine.create(VBS[0])?,
                 Step::Drop => engine.drop_vbucket(VBS[0])?,
-                Step::Commit(items) => drop(commit(&*engine, VBS[0], &items)?),
-                Step::Rollback(to) => drop(engine.rollback(VBS[0], Seqno(to))?),
+                Step::Commit(items) => {
+                    commit(&*engine, VBS[0], &items)?;
+                    pinned.push(engine.snapshot(VBS[0])?);
+                }
+                Step::Rollback(to) => {
+                    let done = engine.rollback(VBS[0], Seqno(to))?;
+                    assert_eq!(done, RolledBack::Done { high: Seqno(to) });
+                }
                 Step::Purge(upto) => drop(engine.purge(VBS[0], Seqno(upto))?),
             }
             done += 1;

@@ -1,9 +1,13 @@
-//! The compaction of an engine's world: begun, paused at a point, gone on with; or cut off there by a loss of power.
+//! The compaction of an engine's world: begun, paused at a point, gone on with; or cut off there by a loss of power, as
+//! a commit can be at points of its own.
 //!
 //! What always holds: one at a time, and it is driven by commands alone, in steps small enough that each stage takes
 //! several.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use persistence::disk::FaultyDisk;
+use persistence::logstor::CommitObserver;
 use persistence::{Budget, Job, Progress};
 
 use super::{POWER_LOST, kind};
@@ -17,13 +21,49 @@ const NO_JOB: &str = "no-job";
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
     paused: Option<Box<dyn Job>>,
-    /// The power goes when a job gets here.
-    crash_at: Option<&'static str>,
+    trap: Arc<Trap>,
+}
+
+/// The point at which the power goes, be it met by a job or inside a commit.
+#[derive(Debug, Default)]
+struct Trap {
+    point: Mutex<Option<&'static str>>,
+}
+
+impl Trap {
+    /// Takes the power if the point is this one.
+    fn springs(&self, point: &str, disk: &FaultyDisk) -> bool {
+        let mut set = self.point.lock().unwrap_or_else(PoisonError::into_inner);
+        let springs = *set == Some(point);
+        if springs {
+            *set = None;
+            disk.power_off();
+        }
+        springs
+    }
+}
+
+/// Tells a trap of the points inside commits.
+#[derive(Debug)]
+struct InCommits {
+    trap: Arc<Trap>,
+    disk: FaultyDisk,
+}
+
+impl CommitObserver for InCommits {
+    fn reached(&self, point: &'static str) {
+        self.trap.springs(point, &self.disk);
+    }
 }
 
 impl Jobs {
     pub(super) fn crash_at(&mut self, point: &'static str) {
-        self.crash_at = Some(point);
+        *self.trap.point.lock().unwrap_or_else(PoisonError::into_inner) = Some(point);
+    }
+
+    /// What is to be told of points inside commits.
+    pub(super) fn observer(&self, disk: &FaultyDisk) -> Arc<dyn CommitObserver> {
+        Arc::new(InCommits { trap: Arc::clone(&self.trap), disk: disk.clone() })
     }
 
     /// Ends a paused job; what was planned stays planned.
@@ -52,11 +92,7 @@ impl Jobs {
         loop {
             match job.step(STEP).map_err(kind)? {
                 Progress::Working { .. } => {}
-                Progress::Reached(point) if self.crash_at == Some(point) => {
-                    self.crash_at = None;
-                    disk.power_off();
-                    return Err(POWER_LOST);
-                }
+                Progress::Reached(point) if self.trap.springs(point, disk) => return Err(POWER_LOST),
                 Progress::Reached(point) if pause == Some(point) => {
                     self.paused = Some(job);
                     return Ok(vec![format!("paused {point}")]);

@@ -1,0 +1,198 @@
+//! The logstor engine: one log for all vBuckets, and an index of it in memory.
+//!
+//! In go batches of any number of vBuckets, in one append and one sync; out come items, by key and by seqno. The log is
+//! made of segments in preallocated files; what is dead in them is got rid of by rewriting the rest. What always holds is
+//! said where it is kept:
+//!
+//! | file | keeps |
+//! |---|---|
+//! | `frame`, `scan` | what a segment held before is never taken for what it holds |
+//! | `entry`, `state` | items and states come back as they were |
+//! | `log` | what failed to be written never comes back |
+//! | `manifest` | what was dropped, purged or rolled back is hidden for good |
+//! | `segments`, `segment` | a segment is freed when nobody needs it or reads it |
+//! | `writer` | groups are whole, and in the index before their segments are closed |
+//! | `index`, `branch` | views never change; tombstones outlive what they hide |
+//! | `rewrite` | a record is always somewhere, and named there |
+//! | `recover` | what was acknowledged comes back, nothing else does |
+
+mod branch;
+mod config;
+mod encode;
+mod entry;
+mod fingerprint;
+mod frame;
+mod index;
+mod log;
+mod manifest;
+mod read;
+mod recover;
+mod rewrite;
+mod rollback;
+mod scan;
+mod segment;
+mod segments;
+mod shared;
+mod snapshot;
+mod state;
+mod store;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use checkpoint::{Item, Key, Namespace, Seqno, Vbid};
+
+use crate::disk::Disk;
+use crate::{
+    Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, History, Job, RecoveryReport,
+    RolledBack, Snapshot, VBucketInfo,
+};
+
+pub use self::config::LogstorConfig;
+
+use self::encode::Encoded;
+use self::fingerprint::Fingerprint;
+use self::rewrite::Task;
+use self::snapshot::LogSnapshot;
+use self::store::Store;
+use self::writer::{Outcome, Request};
+
+/// Is told of named points inside commits: `after-write-before-index`, when a group is durable, and
+/// `after-index-before-separate`, when it can be read. Nothing waits for what it does.
+pub trait CommitObserver: Send + Sync + fmt::Debug {
+    /// A point has been reached.
+    fn reached(&self, point: &'static str);
+}
+
+/// A store of many vBuckets in one log.
+#[derive(Debug)]
+pub struct Logstor {
+    store: Arc<Store>,
+}
+
+impl Logstor {
+    /// Opens the store in `dir`, which is made if need be, and finds again what is in it. Reads all segments in use.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere; [`EngineError::Corrupt`] if something that
+    /// was acknowledged is damaged.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        config: LogstorConfig,
+    ) -> Result<(Self, RecoveryReport), EngineError> {
+        disk.create_dir(dir)?;
+        let lock = disk.lock(dir)?;
+        let (store, report) = recover::open(disk, dir, config, lock)?;
+        Ok((Self { store }, report))
+    }
+
+    /// Has an observer told of the points inside commits.
+    pub fn observe(&self, observer: Arc<dyn CommitObserver>) {
+        *self.store.observer.write() = Some(observer);
+    }
+
+    /// Takes apart every segment in which several vBuckets have records, the one being written included.
+    ///
+    /// # Errors
+    /// [`EngineError::CompactionInProgress`] while other upkeep of the whole store runs; [`EngineError::Poisoned`].
+    pub fn separate(&self) -> Result<Box<dyn Job>, EngineError> {
+        self.store.begin(Task::Separate).ok_or(EngineError::CompactionInProgress { vb: Vbid(0) })
+    }
+
+    fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, EngineError> {
+        let branch = self.store.branch(batch.vb)?;
+        Encoded::new(batch, branch, self.store.shared.hash_key)
+    }
+}
+
+impl Engine for Logstor {
+    fn name(&self) -> &'static str {
+        "logstor"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            key_bytes_max: entry::KEY_BYTES_MAX,
+            value_bytes_max: entry::VALUE_BYTES_MAX,
+            history: History::Pinned,
+        }
+    }
+
+    fn create(&self, vb: Vbid) -> Result<(), EngineError> {
+        self.store.create(vb)
+    }
+
+    fn drop_vbucket(&self, vb: Vbid) -> Result<(), EngineError> {
+        self.store.drop_vbucket(vb)
+    }
+
+    fn vbuckets(&self) -> Vec<Vbid> {
+        self.store.branches.read().keys().copied().collect()
+    }
+
+    fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>> {
+        loop {
+            let encoded = batches.iter().map(|batch| {
+                self.store.shared.check_writable()?;
+                self.encode(batch)
+            });
+            let request = Arc::new(Request::new(encoded.collect()));
+            match self.store.writer.commit(&self.store.log, &self.store, request) {
+                Outcome::Done(results) => return results,
+                // Somebody rolled back or dropped a vBucket meanwhile: its records belong elsewhere now.
+                Outcome::Stale => {}
+            }
+        }
+    }
+
+    fn rollback(&self, vb: Vbid, to: Seqno) -> Result<RolledBack, EngineError> {
+        self.store.rollback(vb, to.0)
+    }
+
+    fn purge(&self, vb: Vbid, upto: Seqno) -> Result<Seqno, EngineError> {
+        self.store.purge(vb, upto.0).map(|(purged, _)| Seqno(purged))
+    }
+
+    fn get(&self, vb: Vbid, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
+        let fingerprint = Fingerprint::of(self.store.shared.hash_key, namespace, key.encoded());
+        match self.store.branch(vb)?.find(fingerprint, None) {
+            Some((slot, segment)) => read::by_key(&slot, &segment, namespace, key).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn snapshot(&self, vb: Vbid) -> Result<Box<dyn Snapshot>, EngineError> {
+        Ok(Box::new(LogSnapshot::new(self.store.branch(vb)?, self.store.shared.hash_key)))
+    }
+
+    fn info(&self, vb: Vbid) -> Result<VBucketInfo, EngineError> {
+        Ok(self.store.branch(vb)?.view().info)
+    }
+
+    fn compact(&self, vb: Vbid, request: CompactionRequest) -> Result<Box<dyn Job>, EngineError> {
+        self.store.compact(vb, &request)
+    }
+
+    fn maintenance(&self) -> Option<Box<dyn Job>> {
+        self.store.begin(self.store.due()?)
+    }
+
+    fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
+        self.store.check(vb)
+    }
+
+    fn stats(&self) -> BTreeMap<&'static str, u64> {
+        self.store.stats()
+    }
+
+    fn close(&self) -> Result<(), EngineError> {
+        self.store.close()
+    }
+}

@@ -1,0 +1,328 @@
+//! One branch of a vBucket's history: its index, its figures, and who has pinned it. Commits go in, views come out.
+//!
+//! A vBucket has one branch that is written; a rollback makes another one of it, and a drop ends it. A branch nobody
+//! writes any more lives as long as a snapshot of it does, and lets go of its records then. What always holds:
+//!
+//! - What a view shows depends on its high seqno and its purge seqno alone, and never changes (L11): whatever a pinned
+//!   view shows is in the index or in its overlay.
+//! - A tombstone at or below the purge seqno is shown to no view taken after the purge, and not given up while a restart
+//!   could find an older record of its key, or a pinned view shows it (L12).
+//! - Figures count exactly what a view taken now shows.
+
+mod purge;
+mod relocate;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use checkpoint::{Seqno, VBucketState, Vbid};
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::VBucketInfo;
+
+use super::fingerprint::Fingerprint;
+use super::index::{Index, Live, Slot};
+use super::log::Log;
+use super::manifest::Lineage;
+use super::segment::{Location, Segment};
+
+pub(super) use self::relocate::Name;
+
+/// One branch.
+#[derive(Debug)]
+pub(super) struct Branch {
+    pub(super) vb: Vbid,
+    pub(super) lineage: Lineage,
+    log: Arc<Log>,
+    /// What it was rolled back from, and to which seqno.
+    parent: Option<(Weak<Branch>, u64)>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    index: Index,
+    pins: BTreeMap<u64, View>,
+    next_pin: u64,
+    high: u64,
+    /// Tombstones at or below are hidden.
+    purge: u64,
+    state: Option<Arc<VBucketState>>,
+    /// Where the state's record is; it may be in the manifest instead.
+    state_at: Option<Location>,
+    revision: u64,
+    items: u64,
+    deleted: u64,
+    /// Tombstones that are hidden and still have a slot, by seqno.
+    hidden: BTreeMap<u64, Fingerprint>,
+    /// Tombstones that were given up, by seqno, and how many records of each are still on the disk, counted by no slot.
+    given_up: BTreeMap<u64, u32>,
+}
+
+/// What is shown to a reader.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) info: VBucketInfo,
+    pub(super) state: Option<Arc<VBucketState>>,
+    /// Tombstones at or below are hidden.
+    purge: u64,
+}
+
+impl View {
+    fn shows(&self, slot: &Slot) -> bool {
+        !(slot.tombstone && slot.seqno <= self.purge)
+    }
+
+    pub(super) const fn high(&self) -> u64 {
+        self.info.high.0
+    }
+}
+
+/// A branch as it begins.
+#[derive(Debug, Default)]
+pub(super) struct Beginning {
+    pub(super) high: u64,
+    pub(super) purge: u64,
+    pub(super) state: Option<Arc<VBucketState>>,
+    pub(super) state_at: Option<Location>,
+    pub(super) revision: u64,
+    /// Ascending by seqno, each key once.
+    pub(super) slots: Vec<Slot>,
+    /// Tombstones that were given up before, with their records.
+    pub(super) given_up: BTreeMap<u64, u32>,
+}
+
+/// What a commit brings.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) high: u64,
+    pub(super) state: Arc<VBucketState>,
+    pub(super) state_at: Location,
+    pub(super) revision: u64,
+    /// Ascending by seqno, each key once.
+    pub(super) slots: Vec<Slot>,
+}
+
+/// Rows of a view, and the segments they are in, held so that they can be read.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) slots: Vec<Slot>,
+    pub(super) segments: BTreeMap<u32, Arc<Segment>>,
+}
+
+impl Branch {
+    pub(super) fn new(
+        vb: Vbid,
+        lineage: Lineage,
+        log: Arc<Log>,
+        parent: Option<(Weak<Self>, u64)>,
+        beginning: Beginning,
+    ) -> Self {
+        let Beginning { high, purge, state, state_at, revision, slots, given_up } = beginning;
+        let mut inner = Inner { high, purge, state, state_at, revision, given_up, ..Inner::default() };
+        {
+            let table = log.segments.table();
+            let live = Live(&table);
+            if let Some(location) = state_at {
+                live.add(location);
+            }
+            inner.index.reserve(slots.len());
+            for slot in slots {
+                inner.take_in(slot, live);
+            }
+            inner.give_up_hidden(live);
+        }
+        Self { vb, lineage, log, parent, inner: Mutex::new(inner) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock()
+    }
+
+    pub(super) fn epoch(&self) -> u32 {
+        self.lineage.epoch()
+    }
+
+    pub(super) fn high(&self) -> u64 {
+        self.lock().high
+    }
+
+    /// Of the state committed last.
+    pub(super) fn revision(&self) -> u64 {
+        self.lock().revision
+    }
+
+    /// Takes in what was made durable.
+    pub(super) fn apply(&self, change: Change) {
+        let Change { high, state, state_at, revision, slots } = change;
+        let mut inner = self.lock();
+        let table = self.log.segments.table();
+        let live = Live(&table);
+        inner.index.reserve(slots.len());
+        for slot in slots {
+            inner.take_in(slot, live);
+        }
+        live.add(state_at);
+        if let Some(before) = inner.state_at.replace(state_at) {
+            live.remove(before);
+        }
+        inner.high = high;
+        inner.state = Some(state);
+        inner.revision = revision;
+    }
+
+    /// What there is now.
+    pub(super) fn view(&self) -> View {
+        self.lock().view()
+    }
+
+    /// What there is now, kept until it is unpinned.
+    pub(super) fn pin(&self) -> (u64, View) {
+        let mut inner = self.lock();
+        let (number, view) = (inner.next_pin, inner.view());
+        inner.next_pin += 1;
+        inner.pins.insert(number, view.clone());
+        (number, view)
+    }
+
+    pub(super) fn unpin(&self, number: u64) {
+        let mut inner = self.lock();
+        inner.pins.remove(&number);
+        let table = self.log.segments.table();
+        let live = Live(&table);
+        if inner.index.history_len() > 0 {
+            let Inner { index, pins, .. } = &mut *inner;
+            index.trim_history(live, |from, to| {
+                pins.values().any(|pin| from <= pin.high() && pin.high() < to)
+            });
+        }
+        inner.give_up_hidden(live);
+    }
+
+    /// A key's newest revision in a view; of the newest view if none is given.
+    pub(super) fn find(&self, fingerprint: Fingerprint, view: Option<&View>) -> Option<(Slot, Arc<Segment>)> {
+        let inner = self.lock();
+        let slot = match view {
+            Some(view) => inner.index.get_at(fingerprint, view.high()).filter(|slot| view.shows(slot)),
+            None => {
+                inner.index.get(fingerprint).filter(|slot| !(slot.tombstone && slot.seqno <= inner.purge))
+            }
+        }?;
+        Some((slot, self.log.segments.get(slot.location.segment)?))
+    }
+
+    /// The first so many rows of a view with a seqno in `from..=to`, ascending.
+    pub(super) fn rows(&self, view: &View, from: u64, to: u64, count: usize) -> Rows {
+        let inner = self.lock();
+        let table = self.log.segments.table();
+        let mut rows = Rows::default();
+        let mut last = u32::MAX;
+        let shown = inner.index.iter_at(from, view.high());
+        for slot in shown.take_while(|slot| slot.seqno <= to).filter(|slot| view.shows(slot)).take(count) {
+            let id = slot.location.segment;
+            if id != last {
+                last = id;
+                if let Some(segment) = table.get(id as usize).and_then(Option::as_ref) {
+                    rows.segments.entry(id).or_insert_with(|| Arc::clone(segment));
+                }
+            }
+            rows.slots.push(slot);
+        }
+        rows
+    }
+
+    /// How many rows of a view have a seqno in `from..=to`: O(keys).
+    pub(super) fn count(&self, view: &View, from: u64, to: u64) -> u64 {
+        let inner = self.lock();
+        let shown = inner.index.iter_at(from, view.high());
+        shown.take_while(|slot| slot.seqno <= to).filter(|slot| view.shows(slot)).count() as u64
+    }
+
+    /// Bytes its index takes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.lock().index.memory_bytes()
+    }
+
+    /// Every slot, for tests that count themselves.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> Vec<Slot> {
+        self.lock().index.iter_at(0, u64::MAX).collect()
+    }
+
+    /// Every place it refers to, for tests that count themselves.
+    #[cfg(test)]
+    pub(super) fn references(&self) -> Vec<Location> {
+        let inner = self.lock();
+        inner.index.references().chain(inner.state_at).collect()
+    }
+
+    /// How many records there are of tombstones that were given up, for tests that count themselves.
+    #[cfg(test)]
+    pub(super) fn given_up(&self) -> BTreeMap<u64, u32> {
+        self.lock().given_up.clone()
+    }
+
+    /// What is wrong with it, a line each.
+    pub(super) fn check(&self) -> Vec<String> {
+        let inner = self.lock();
+        let mut wrong = inner.index.check();
+        let view = inner.view();
+        let (mut items, mut deleted) = (0, 0);
+        for slot in inner.index.iter_at(0, u64::MAX).filter(|slot| view.shows(slot)) {
+            *(if slot.tombstone { &mut deleted } else { &mut items }) += 1;
+        }
+        if (items, deleted) != (inner.items, inner.deleted) {
+            wrong.push(format!(
+                "{items} items and {deleted} tombstones, counted as {} and {}",
+                inner.items, inner.deleted
+            ));
+        }
+        if inner.items + inner.deleted + inner.hidden.len() as u64 != inner.index.len() as u64 {
+            wrong.push(format!("{} keys, {} of them hidden", inner.index.len(), inner.hidden.len()));
+        }
+        wrong
+    }
+}
+
+impl Inner {
+    /// The purge seqno of a state is what is told: of a purge here, or of one where the items came from.
+    fn view(&self) -> View {
+        let told = self.state.as_ref().map_or(0, |state| state.purge_seqno.0).max(self.purge);
+        let info = VBucketInfo {
+            high: Seqno(self.high),
+            purge: Seqno(told),
+            items: self.items,
+            deleted: self.deleted,
+        };
+        let state = self.state.as_ref().map(|state| match state.purge_seqno.0 == told {
+            true => Arc::clone(state),
+            false => Arc::new(VBucketState { purge_seqno: Seqno(told), ..(**state).clone() }),
+        });
+        View { info, state, purge: self.purge }
+    }
+
+    fn take_in(&mut self, slot: Slot, live: Live<'_>) {
+        let Self { index, pins, .. } = self;
+        // All pins are below the new seqno.
+        let old = index.insert(slot, live, |seqno| pins.values().any(|pin| seqno <= pin.high()));
+        if let Some(old) = old
+            && self.hidden.remove(&old.seqno).is_none()
+        {
+            *(if old.tombstone { &mut self.deleted } else { &mut self.items }) -= 1;
+        }
+        if slot.tombstone && slot.seqno <= self.purge {
+            self.hidden.insert(slot.seqno, slot.fingerprint);
+        } else {
+            *(if slot.tombstone { &mut self.deleted } else { &mut self.items }) += 1;
+        }
+    }
+}
+
+impl Drop for Branch {
+    fn drop(&mut self) {
+        let inner = self.inner.get_mut();
+        let table = self.log.segments.table();
+        let live = Live(&table);
+        inner.index.references().chain(inner.state_at).for_each(|location| live.remove(location));
+    }
+}

@@ -1,0 +1,127 @@
+//! A batch before it is anybody's turn to write: items go in, records and what the index will know of them come out. The
+//! caller's thread does it, beside others.
+//!
+//! Always: what can't be stored is refused here, before anything is written; of two items with one key and name space only
+//! the later is encoded.
+
+use std::sync::Arc;
+
+use checkpoint::{Item, Namespace, Operation, Seqno, VBucketState};
+use hashbrown::HashTable;
+
+use crate::{Batch, EngineError};
+
+use super::branch::Branch;
+use super::entry;
+use super::fingerprint::Fingerprint;
+use super::state::{self, STATE_BYTES_MAX};
+
+/// A record within its batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) fingerprint: Fingerprint,
+    pub(super) seqno: u64,
+    /// Where in the batch's bytes.
+    pub(super) at: usize,
+    /// Without padding.
+    pub(super) len: u32,
+    pub(super) tombstone: bool,
+}
+
+/// A batch that is ready to be written.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    pub(super) branch: Arc<Branch>,
+    pub(super) bytes: Vec<u8>,
+    pub(super) rows: Vec<Row>,
+    /// The first seqno, which must exceed the vBucket's high one; `None` for a batch without items.
+    pub(super) first: Option<Seqno>,
+    pub(super) last: Option<Seqno>,
+    pub(super) state: Arc<VBucketState>,
+    pub(super) state_bytes: Vec<u8>,
+}
+
+impl Encoded {
+    /// # Errors
+    /// [`EngineError::OutOfOrder`] if the seqnos don't rise; [`EngineError::TooLarge`].
+    pub(super) fn new(
+        batch: &Batch<'_>,
+        branch: Arc<Branch>,
+        hash_key: [u64; 2],
+    ) -> Result<Self, EngineError> {
+        let is_stored = |item: &&&Item| !matches!(item.operation, Operation::SetVBucketState(_));
+        let items: Vec<&Item> = batch.items.iter().filter(is_stored).copied().collect();
+        check(batch, &items)?;
+        let names: Vec<(Fingerprint, &Item)> =
+            items.iter().map(|item| (fingerprint(hash_key, item), *item)).collect();
+        let is_last = newest(&names);
+        let payload: usize = items.iter().map(|item| item.payload_bytes() + entry::FIXED_BYTES + 8).sum();
+        let (mut bytes, mut rows) = (Vec::with_capacity(payload), Vec::with_capacity(items.len()));
+        for ((fingerprint, item), _) in names.into_iter().zip(is_last).filter(|(_, is_last)| *is_last) {
+            let at = bytes.len();
+            let Some(len) = entry::put_item(&mut bytes, branch.epoch(), item) else { continue };
+            let tombstone = entry::is_tombstone(item.operation, item.deleted);
+            rows.push(Row { fingerprint, seqno: item.seqno.0, at, len, tombstone });
+        }
+        let state_bytes = state::encode(batch.state).ok_or_else(|| EngineError::TooLarge {
+            vb: batch.vb,
+            seqno: items.last().map_or(Seqno::ZERO, |item| item.seqno),
+            what: "the vBucket's state",
+            size: STATE_BYTES_MAX as u64 + 1,
+            limit: STATE_BYTES_MAX as u64,
+        })?;
+        Ok(Self {
+            branch,
+            bytes,
+            rows,
+            first: items.first().map(|item| item.seqno),
+            last: items.last().map(|item| item.seqno),
+            state: Arc::new(batch.state.clone()),
+            state_bytes,
+        })
+    }
+}
+
+fn fingerprint(hash_key: [u64; 2], item: &Item) -> Fingerprint {
+    let namespace = item.operation.namespace().unwrap_or(Namespace::System);
+    Fingerprint::of(hash_key, namespace, item.key.encoded())
+}
+
+fn check(batch: &Batch<'_>, items: &[&Item]) -> Result<(), EngineError> {
+    let mut previous = None;
+    for item in items {
+        let seqno = item.seqno;
+        if let Some(previous) = previous.filter(|previous| seqno <= *previous) {
+            return Err(EngineError::OutOfOrder { vb: batch.vb, seqno, previous });
+        }
+        previous = Some(seqno);
+        let value_bytes = item.value.as_ref().map_or(0, bytes::Bytes::len);
+        for (what, size, limit) in [
+            ("the key", item.key.encoded().len(), entry::KEY_BYTES_MAX),
+            ("the value", value_bytes, entry::VALUE_BYTES_MAX),
+        ] {
+            if size > limit {
+                let (size, limit) = (size as u64, limit as u64);
+                return Err(EngineError::TooLarge { vb: batch.vb, seqno, what, size, limit });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// For each item, whether no later one has its key.
+fn newest(names: &[(Fingerprint, &Item)]) -> Vec<bool> {
+    let mut is_last = vec![true; names.len()];
+    if names.len() < 2 {
+        return is_last;
+    }
+    let mut seen: HashTable<Fingerprint> = HashTable::with_capacity(names.len());
+    for ((fingerprint, _), is_last) in names.iter().zip(&mut is_last).rev() {
+        if seen.find(fingerprint.hash(), |known| known == fingerprint).is_some() {
+            *is_last = false;
+        } else {
+            seen.insert_unique(fingerprint.hash(), *fingerprint, |known| known.hash());
+        }
+    }
+    is_last
+}

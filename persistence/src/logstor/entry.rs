@@ -1,0 +1,232 @@
+//! A record of the log: an item goes in, bytes come out, and the other way round.
+//!
+//! ```text
+//! CRC-32C u32 of what follows | bytes u32 | seqno u64 | CAS u64 | epoch u32 | key bytes u16 | operation u8 | bits u8
+//! datatype u8 | 0 u8 | revision u16 | [revision u64] [flags u32] [expiry u32] [prepare's seqno u64] | key | value
+//! ```
+//!
+//! Padded with zeros to a multiple of 8, which `bytes` does not count. The operation's upper half is the durability
+//! level. Fields in brackets are there when their bit is set: where they say something. A vBucket's state is a record
+//! without a key; its CAS is which of the epoch's states it is, its seqno the high seqno.
+//!
+//! Always: an item comes back with every field as it was, and a record with any bit changed is none (L3).
+
+use bytes::Bytes;
+use checkpoint::{Cas, Datatype, DurabilityLevel, Item, Key, Operation, Seqno};
+
+/// What every record has before its optional fields.
+pub(super) const FIXED_BYTES: usize = 36;
+/// The longest key.
+pub(super) const KEY_BYTES_MAX: usize = 4096;
+/// The longest value.
+pub(super) const VALUE_BYTES_MAX: usize = 20 << 20;
+/// The longest record: with it no length overflows.
+const RECORD_BYTES_MAX: usize = FIXED_BYTES + 24 + KEY_BYTES_MAX + VALUE_BYTES_MAX;
+
+const DELETED: u8 = 1;
+const HISTORY: u8 = 2;
+const HAS_VALUE: u8 = 4;
+const LONG_REVISION: u8 = 8;
+const HAS_FLAGS: u8 = 16;
+const HAS_EXPIRY: u8 = 32;
+const HAS_PREPARE: u8 = 64;
+
+/// The operation of a vBucket's state.
+const STATE: u8 = 15;
+
+const OPERATIONS: [(Operation, u8); 7] = [
+    (Operation::Mutation, 1),
+    (Operation::Deletion, 2),
+    (Operation::Expiration, 3),
+    (Operation::Prepare, 4),
+    (Operation::Commit, 5),
+    (Operation::Abort, 6),
+    (Operation::SystemEvent, 7),
+];
+const LEVELS: [(DurabilityLevel, u8); 3] = [
+    (DurabilityLevel::Majority, 1),
+    (DurabilityLevel::MajorityAndPersistOnMaster, 2),
+    (DurabilityLevel::PersistToMajority, 3),
+];
+
+/// What is known of a record without taking it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Peek<'a> {
+    /// Without padding.
+    pub(super) len: u32,
+    pub(super) seqno: u64,
+    /// Of a state: which of its epoch's.
+    pub(super) cas: u64,
+    pub(super) epoch: u32,
+    /// `None` for a vBucket's state.
+    pub(super) operation: Option<Operation>,
+    /// Says that its key is gone.
+    pub(super) tombstone: bool,
+    pub(super) key: &'a [u8],
+    pub(super) value: &'a [u8],
+}
+
+/// Whether an item says that its key is gone. A prepare of a deletion does not: it has yet to happen.
+pub(super) fn is_tombstone(operation: Operation, deleted: bool) -> bool {
+    match operation {
+        Operation::Prepare => false,
+        Operation::Abort => true,
+        _ => deleted,
+    }
+}
+
+/// What a record takes in a frame.
+pub(super) const fn padded(len: u32) -> u32 {
+    len.saturating_add(7) & !7
+}
+
+/// Appends an item's record with its padding; its length without. Nothing if the item is none that is stored.
+pub(super) fn put_item(out: &mut Vec<u8>, epoch: u32, item: &Item) -> Option<u32> {
+    let code = OPERATIONS.iter().find(|(operation, _)| *operation == item.operation)?.1;
+    let level =
+        item.durability.and_then(|level| LEVELS.iter().find(|(of, _)| *of == level)).map_or(0, |(_, l)| *l);
+    let revision = u16::try_from(item.rev_seqno);
+    let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+    let bits = bit(item.deleted, DELETED)
+        | bit(item.history, HISTORY)
+        | bit(item.value.is_some(), HAS_VALUE)
+        | bit(revision.is_err(), LONG_REVISION)
+        | bit(item.flags != 0, HAS_FLAGS)
+        | bit(item.expiry != 0, HAS_EXPIRY)
+        | bit(item.prepare_seqno != Seqno::ZERO, HAS_PREPARE);
+    let key = item.key.encoded();
+    let start = begin(out, item.seqno.0, item.cas.0, epoch, key.len(), [level << 4 | code, bits]);
+    out.extend_from_slice(&[item.datatype.0, 0]);
+    out.extend_from_slice(&revision.unwrap_or(0).to_be_bytes());
+    if revision.is_err() {
+        out.extend_from_slice(&item.rev_seqno.to_be_bytes());
+    }
+    if item.flags != 0 {
+        out.extend_from_slice(&item.flags.to_be_bytes());
+    }
+    if item.expiry != 0 {
+        out.extend_from_slice(&item.expiry.to_be_bytes());
+    }
+    if item.prepare_seqno != Seqno::ZERO {
+        out.extend_from_slice(&item.prepare_seqno.0.to_be_bytes());
+    }
+    out.extend_from_slice(key);
+    out.extend_from_slice(item.value.as_deref().unwrap_or_default());
+    Some(end(out, start))
+}
+
+/// Appends the record of a vBucket's state with its padding; its length without.
+pub(super) fn put_state(out: &mut Vec<u8>, epoch: u32, high: Seqno, revision: u64, state: &[u8]) -> u32 {
+    let start = begin(out, high.0, revision, epoch, 0, [STATE, HAS_VALUE]);
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(state);
+    end(out, start)
+}
+
+fn begin(out: &mut Vec<u8>, seqno: u64, cas: u64, epoch: u32, key_bytes: usize, codes: [u8; 2]) -> usize {
+    let start = out.len();
+    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&seqno.to_be_bytes());
+    out.extend_from_slice(&cas.to_be_bytes());
+    out.extend_from_slice(&epoch.to_be_bytes());
+    // Longer keys are refused before anything is written.
+    out.extend_from_slice(&(key_bytes as u16).to_be_bytes());
+    out.extend_from_slice(&codes);
+    start
+}
+
+fn end(out: &mut Vec<u8>, start: usize) -> u32 {
+    let len = (out.len() - start) as u32;
+    if let Some(place) = out.get_mut(start + 4..start + 8) {
+        place.copy_from_slice(&len.to_be_bytes());
+    }
+    let crc = out.get(start + 4..).map_or(0, crc32c::crc32c);
+    if let Some(place) = out.get_mut(start..start + 4) {
+        place.copy_from_slice(&crc.to_be_bytes());
+    }
+    out.resize(start + padded(len) as usize, 0);
+    len
+}
+
+/// The record at the start of `bytes`, if it is whole and sound.
+pub(super) fn peek(bytes: &[u8]) -> Option<Peek<'_>> {
+    let len = u32_at(bytes, 4)? as usize;
+    let record = bytes.get(..len).filter(|_| (FIXED_BYTES..=RECORD_BYTES_MAX).contains(&len))?;
+    if crc32c::crc32c(record.get(4..)?) != u32_at(record, 0)? {
+        return None;
+    }
+    let [code, bits] = *record.get(30..)?.first_chunk()?;
+    let key_bytes = usize::from(u16_at(record, 28)?);
+    let (key, value) = record.get(FIXED_BYTES + optional_bytes(bits)..)?.split_at_checked(key_bytes)?;
+    let operation = match code & 15 {
+        STATE => None,
+        code => Some(OPERATIONS.iter().find(|(_, known)| *known == code)?.0),
+    };
+    Some(Peek {
+        len: len as u32,
+        seqno: u64_at(record, 8)?,
+        cas: u64_at(record, 16)?,
+        epoch: u32_at(record, 24)?,
+        operation,
+        tombstone: operation.is_some_and(|operation| is_tombstone(operation, bits & DELETED != 0)),
+        key,
+        value,
+    })
+}
+
+/// The item of the record at the start of `bytes`, sharing its value with them; `None` if there is no sound one.
+pub(super) fn item(bytes: &Bytes) -> Option<Item> {
+    let peek = peek(bytes)?;
+    let [code, bits, datatype] = *bytes.get(30..)?.first_chunk()?;
+    let mut at = FIXED_BYTES;
+    let mut take = |bit: u8, width: usize| {
+        let here = at;
+        (bits & bit != 0).then(|| {
+            at += width;
+            here
+        })
+    };
+    let [revision, flags, expiry, prepare] =
+        [take(LONG_REVISION, 8), take(HAS_FLAGS, 4), take(HAS_EXPIRY, 4), take(HAS_PREPARE, 8)];
+    let key_at = at;
+    let value_at = key_at + peek.key.len();
+    let value = (bits & HAS_VALUE != 0).then(|| bytes.slice(value_at..peek.len as usize));
+    Some(Item {
+        key: Key::from_encoded(bytes.slice(key_at..value_at))?,
+        operation: peek.operation?,
+        seqno: Seqno(peek.seqno),
+        cas: Cas(peek.cas),
+        rev_seqno: match revision {
+            Some(at) => u64_at(bytes, at)?,
+            None => u16_at(bytes, 34)?.into(),
+        },
+        flags: flags.map_or(Some(0), |at| u32_at(bytes, at))?,
+        expiry: expiry.map_or(Some(0), |at| u32_at(bytes, at))?,
+        datatype: Datatype(datatype),
+        deleted: bits & DELETED != 0,
+        history: bits & HISTORY != 0,
+        durability: LEVELS.iter().find(|(_, level)| *level == code >> 4).map(|(level, _)| *level),
+        prepare_seqno: Seqno(prepare.map_or(Some(0), |at| u64_at(bytes, at))?),
+        value,
+    })
+}
+
+fn optional_bytes(bits: u8) -> usize {
+    let width = |bit: u8, width: usize| if bits & bit != 0 { width } else { 0 };
+    width(LONG_REVISION, 8) + width(HAS_FLAGS, 4) + width(HAS_EXPIRY, 4) + width(HAS_PREPARE, 8)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! The name under which the index knows a key: name space and key go in, 128 keyed bits come out.
+//!
+//! Two keys with one fingerprint would take each other's place; without the store's key nobody can make such a pair, and
+//! by chance there is one in 2^64 keys. A read compares the whole key all the same, and tells of it.
+
+use std::hash::Hasher;
+
+use checkpoint::Namespace;
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Fingerprint([u64; 2]);
+
+impl Fingerprint {
+    pub(super) fn of(hash_key: [u64; 2], namespace: Namespace, key: &[u8]) -> Self {
+        let [first, second] = hash_key;
+        let mut hasher = SipHasher13::new_with_keys(first, second);
+        hasher.write(key);
+        hasher.write_u8(namespace as u8);
+        let hash = hasher.finish128();
+        Self([hash.h1, hash.h2])
+    }
+
+    /// Its place in a hash table.
+    pub(super) const fn hash(self) -> u64 {
+        let [first, _] = self.0;
+        first
+    }
+
+    pub(super) const MIN: Self = Self([0; 2]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_name_space_and_secret_all_count() {
+        let of = |secret, namespace, key: &[u8]| Fingerprint::of([secret, 0], namespace, key);
+        let all = [
+            of(1, Namespace::Committed, b"a"),
+            of(1, Namespace::Prepared, b"a"),
+            of(1, Namespace::System, b"a"),
+            of(1, Namespace::Committed, b"b"),
+            of(1, Namespace::Committed, b""),
+            of(2, Namespace::Committed, b"a"),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            assert!(all.iter().skip(at + 1).all(|other| other != one));
+        }
+        assert_eq!(of(1, Namespace::System, b"a"), of(1, Namespace::System, b"a"));
+    }
+}

@@ -1,0 +1,179 @@
+//! Slots in the order of their seqnos, in chunks: a slot goes in at the end, and keeps its number until its chunk is
+//! rewritten without its dead.
+//!
+//! Always: chunks, and slots in them, ascend by seqno; a chunk that is not the last has fewer dead than a quarter of its
+//! slots; a number names one slot.
+
+use super::super::fingerprint::Fingerprint;
+use super::super::segment::Location;
+
+/// Slots of a chunk; a power of two.
+const CHUNK: usize = 1024;
+const CHUNK_BITS: u32 = CHUNK.trailing_zeros();
+
+/// The newest revision of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::logstor) struct Slot {
+    pub(in crate::logstor) fingerprint: Fingerprint,
+    pub(in crate::logstor) seqno: u64,
+    pub(in crate::logstor) location: Location,
+    /// See [`super`].
+    pub(in crate::logstor) stale: u16,
+    pub(in crate::logstor) tombstone: bool,
+    /// Its key has another, newer slot, or none.
+    pub(super) dead: bool,
+}
+
+impl Slot {
+    pub(in crate::logstor) fn new(
+        fingerprint: Fingerprint,
+        seqno: u64,
+        location: Location,
+        tombstone: bool,
+    ) -> Self {
+        Self { fingerprint, seqno, location, stale: 0, tombstone, dead: false }
+    }
+}
+
+/// Stands for a slot that is not there.
+const NONE: Slot = Slot {
+    fingerprint: Fingerprint::MIN,
+    seqno: 0,
+    location: Location { segment: u32::MAX, offset: 0, len: 0 },
+    stale: 0,
+    tombstone: false,
+    dead: true,
+};
+
+#[derive(Debug, Default)]
+struct Chunk {
+    slots: Vec<Slot>,
+    dead: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Slots {
+    /// By number; some are empty.
+    chunks: Vec<Chunk>,
+    /// Numbers of chunks, in the order of their seqnos.
+    order: Vec<u32>,
+    empty: Vec<u32>,
+    /// What a number that names nothing leads to.
+    nowhere: Slot,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), order: Vec::new(), empty: Vec::new(), nowhere: NONE }
+    }
+}
+
+const fn chunk_of(id: u32) -> usize {
+    (id >> CHUNK_BITS) as usize
+}
+
+const fn place_of(id: u32) -> usize {
+    id as usize & (CHUNK - 1)
+}
+
+const fn id_of(chunk: u32, place: usize) -> u32 {
+    chunk << CHUNK_BITS | place as u32
+}
+
+impl Slots {
+    pub(super) fn get(&self, id: u32) -> &Slot {
+        let slot = self.chunks.get(chunk_of(id)).and_then(|chunk| chunk.slots.get(place_of(id)));
+        slot.unwrap_or(&self.nowhere)
+    }
+
+    pub(super) fn get_mut(&mut self, id: u32) -> &mut Slot {
+        let slot = self.chunks.get_mut(chunk_of(id)).and_then(|chunk| chunk.slots.get_mut(place_of(id)));
+        slot.unwrap_or(&mut self.nowhere)
+    }
+
+    /// Adds a slot with a higher seqno than any; its number.
+    pub(super) fn push(&mut self, slot: Slot) -> u32 {
+        let last = self.order.last().copied();
+        let room = last.filter(|&last| self.slots_of(last).len() < CHUNK);
+        let number = room.unwrap_or_else(|| self.new_chunk());
+        let place = self.slots_of(number).len();
+        if let Some(chunk) = self.chunks.get_mut(number as usize) {
+            chunk.slots.push(slot);
+        }
+        id_of(number, place)
+    }
+
+    fn slots_of(&self, number: u32) -> &[Slot] {
+        self.chunks.get(number as usize).map_or(&[], |chunk| &chunk.slots)
+    }
+
+    fn new_chunk(&mut self) -> u32 {
+        // What died in the one that was last waited for this.
+        if let Some(&last) = self.order.last()
+            && let Some(chunk) = self.chunks.get_mut(last as usize)
+        {
+            chunk.slots.shrink_to_fit();
+        }
+        let number = self.empty.pop().unwrap_or_else(|| {
+            self.chunks.push(Chunk::default());
+            self.chunks.len() as u32 - 1
+        });
+        self.order.push(number);
+        number
+    }
+
+    /// A slot's key has it no more. `moved` is told of slots that have another number now.
+    pub(super) fn kill(&mut self, id: u32, mut moved: impl FnMut(Fingerprint, u32, u32)) {
+        let is_last = self.order.last().is_some_and(|&last| last as usize == chunk_of(id));
+        let Some(chunk) = self.chunks.get_mut(chunk_of(id)) else { return };
+        if let Some(slot) = chunk.slots.get_mut(place_of(id)).filter(|slot| !slot.dead) {
+            slot.dead = true;
+            chunk.dead += 1;
+        }
+        if chunk.dead * 4 < chunk.slots.len() || (is_last && chunk.slots.len() < CHUNK) {
+            return;
+        }
+        let number = id >> CHUNK_BITS;
+        let mut kept = Vec::with_capacity(chunk.slots.len() - chunk.dead);
+        for (place, slot) in chunk.slots.iter().enumerate().filter(|(_, slot)| !slot.dead) {
+            moved(slot.fingerprint, id_of(number, place), id_of(number, kept.len()));
+            kept.push(*slot);
+        }
+        *chunk = Chunk { slots: kept, dead: 0 };
+        if chunk.slots.is_empty() {
+            self.order.retain(|&of| of != number);
+            self.empty.push(number);
+        }
+    }
+
+    /// Live slots from a seqno on, ascending.
+    pub(super) fn iter_from(&self, from: u64) -> impl Iterator<Item = &Slot> {
+        let ends_before = |number: &u32| self.slots_of(*number).last().is_none_or(|last| last.seqno < from);
+        let first = self.order.partition_point(ends_before);
+        let chunks = self.order.iter().skip(first).map(|&number| self.slots_of(number));
+        chunks.flat_map(move |slots| {
+            let start = slots.partition_point(|slot| slot.seqno < from);
+            slots.iter().skip(start).filter(|slot| !slot.dead)
+        })
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let slots: usize = self.chunks.iter().map(|chunk| chunk.slots.capacity()).sum();
+        slots * size_of::<Slot>() + self.chunks.capacity() * size_of::<Chunk>() + self.order.capacity() * 4
+    }
+
+    pub(super) fn check(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for &number in &self.order {
+            let Some(chunk) = self.chunks.get(number as usize) else {
+                wrong.push(format!("chunk {number} is not there"));
+                continue;
+            };
+            let dead = chunk.slots.iter().filter(|slot| slot.dead).count();
+            if dead != chunk.dead {
+                wrong.push(format!("chunk {number} has {dead} dead slots and counts {}", chunk.dead));
+            }
+        }
+        wrong
+    }
+}

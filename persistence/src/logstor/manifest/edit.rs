@@ -1,0 +1,202 @@
+//! What a manifest says, and what changes it: edits go in, one after the other; vBuckets, epochs and retired segments
+//! come out. An edit that makes no sense is refused and changes nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::logstor::config::Geometry;
+
+/// Says what kind of file it is.
+const KIND: [u8; 8] = *b"lowtide\x01";
+/// No cap.
+const ALL: u64 = u64::MAX;
+
+/// Which records are a vBucket's: epochs, each with the highest seqno that counts. The last is the one being written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::logstor) struct Lineage(Vec<(u32, u64)>);
+
+impl Lineage {
+    pub(in crate::logstor) fn contains(&self, epoch: u32, seqno: u64) -> bool {
+        self.0.iter().any(|&(of, cap)| of == epoch && seqno <= cap)
+    }
+
+    /// The epoch being written.
+    pub(in crate::logstor) fn epoch(&self) -> u32 {
+        self.0.last().map_or(0, |&(epoch, _)| epoch)
+    }
+
+    pub(in crate::logstor) fn epochs(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().map(|&(epoch, _)| epoch)
+    }
+}
+
+/// What a vBucket's epoch began with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::logstor) struct Base {
+    pub(in crate::logstor) high: u64,
+    /// Its state's bytes, if it had one.
+    pub(in crate::logstor) state: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::logstor) struct VBucketEntry {
+    pub(in crate::logstor) lineage: Lineage,
+    pub(in crate::logstor) base: Base,
+    /// Tombstones at or below are hidden.
+    pub(in crate::logstor) purge: u64,
+}
+
+/// Where a use of a segment ends: behind it is what was never acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::logstor) struct Retired {
+    pub(in crate::logstor) segment: u32,
+    pub(in crate::logstor) generation: u64,
+    pub(in crate::logstor) bytes: u32,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::logstor) enum Edit {
+    Create { vb: u16 },
+    Drop { vb: u16 },
+    Purge { vb: u16, upto: u64 },
+    RollBack { vb: u16, purge: u64, base: Base },
+    Retire(Vec<Retired>),
+}
+
+/// Everything a manifest says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::logstor) struct Sketch {
+    kind: [u8; 8],
+    pub(in crate::logstor) geometry: Geometry,
+    pub(in crate::logstor) hash_key: [u64; 2],
+    next_epoch: u32,
+    pub(in crate::logstor) vbuckets: BTreeMap<u16, VBucketEntry>,
+    /// By segment: generation and valid bytes.
+    retired: BTreeMap<u32, (u64, u32)>,
+}
+
+impl Sketch {
+    pub(in crate::logstor) fn new(geometry: Geometry, hash_key: [u64; 2]) -> Self {
+        Self {
+            kind: KIND,
+            geometry,
+            hash_key,
+            next_epoch: 1,
+            vbuckets: BTreeMap::new(),
+            retired: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        self.kind == KIND && self.geometry.is_sound()
+    }
+
+    /// How much of that use of a segment counts, if not all of it.
+    pub(in crate::logstor) fn valid_bytes(&self, segment: u32, generation: u64) -> Option<u32> {
+        self.retired.get(&segment).filter(|(of, _)| *of == generation).map(|&(_, bytes)| bytes)
+    }
+
+    /// Forgets what is said of uses that are over.
+    pub(in crate::logstor) fn keep_retired(&mut self, is_current: impl Fn(u32, u64) -> bool) {
+        self.retired.retain(|&segment, &mut (generation, _)| is_current(segment, generation));
+    }
+
+    /// # Errors
+    /// What is wrong with the edit; nothing has changed then.
+    pub(in crate::logstor) fn apply(&mut self, edit: &Edit) -> Result<(), &'static str> {
+        let unknown = "an edit of a vBucket that is not there";
+        match edit {
+            Edit::Create { vb } => {
+                if self.vbuckets.contains_key(vb) {
+                    return Err("a vBucket is made twice");
+                }
+                let epoch = self.take_epoch()?;
+                let lineage = Lineage(vec![(epoch, ALL)]);
+                self.vbuckets.insert(*vb, VBucketEntry { lineage, base: Base::default(), purge: 0 });
+            }
+            Edit::Drop { vb } => {
+                self.vbuckets.remove(vb).ok_or(unknown)?;
+            }
+            Edit::Purge { vb, upto } => {
+                let entry = self.vbuckets.get_mut(vb).ok_or(unknown)?;
+                entry.purge = entry.purge.max(*upto);
+            }
+            Edit::RollBack { vb, purge, base } => {
+                let mut entry = self.vbuckets.get(vb).cloned().ok_or(unknown)?;
+                let epoch = self.take_epoch()?;
+                entry.lineage.0.iter_mut().for_each(|(_, cap)| *cap = (*cap).min(base.high));
+                entry.lineage.0.push((epoch, ALL));
+                self.vbuckets.insert(*vb, VBucketEntry { purge: *purge, base: base.clone(), ..entry });
+            }
+            Edit::Retire(segments) => {
+                for retired in segments {
+                    self.retired.insert(retired.segment, (retired.generation, retired.bytes));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_epoch(&mut self) -> Result<u32, &'static str> {
+        let epoch = self.next_epoch;
+        self.next_epoch = epoch.checked_add(1).ok_or("no epoch is left")?;
+        Ok(epoch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sketch() -> Sketch {
+        Sketch::new(Geometry { segment_bytes: 65_536, segments_per_file: 4 }, [1, 2])
+    }
+
+    #[test]
+    fn an_epoch_is_never_used_again() {
+        let mut sketch = sketch();
+        sketch.apply(&Edit::Create { vb: 7 }).expect("new");
+        sketch.apply(&Edit::Drop { vb: 7 }).expect("there");
+        sketch.apply(&Edit::Create { vb: 7 }).expect("new");
+        let base = Base { high: 5, state: None };
+        sketch.apply(&Edit::RollBack { vb: 7, purge: 0, base }).expect("there");
+        let lineage = &sketch.vbuckets[&7].lineage;
+        assert_eq!(lineage.epochs().collect::<Vec<_>>(), [2, 3]);
+        let counts = [(1, 1), (2, 5), (2, 6), (3, 6)].map(|(epoch, seqno)| lineage.contains(epoch, seqno));
+        assert_eq!(counts, [false, true, false, true]);
+    }
+
+    #[test]
+    fn a_deeper_rollback_lowers_every_cap() {
+        let mut sketch = sketch();
+        sketch.apply(&Edit::Create { vb: 7 }).expect("new");
+        for high in [9, 4] {
+            let base = Base { high, state: None };
+            sketch.apply(&Edit::RollBack { vb: 7, purge: 0, base }).expect("there");
+        }
+        let lineage = &sketch.vbuckets[&7].lineage;
+        assert!(!lineage.contains(1, 5) && !lineage.contains(2, 5) && lineage.contains(1, 4));
+    }
+
+    #[test]
+    fn edits_that_make_no_sense_change_nothing() {
+        let mut sketch = sketch();
+        sketch.apply(&Edit::Create { vb: 7 }).expect("new");
+        let before = sketch.clone();
+        for edit in [Edit::Create { vb: 7 }, Edit::Drop { vb: 8 }, Edit::Purge { vb: 8, upto: 1 }] {
+            assert!(sketch.apply(&edit).is_err());
+            assert_eq!(sketch, before);
+        }
+    }
+
+    #[test]
+    fn a_segment_is_retired_for_one_use() {
+        let mut sketch = sketch();
+        sketch.apply(&Edit::Retire(vec![Retired { segment: 3, generation: 9, bytes: 4096 }])).expect("fine");
+        assert_eq!([sketch.valid_bytes(3, 9), sketch.valid_bytes(3, 10)], [Some(4096), None]);
+        sketch.keep_retired(|segment, generation| (segment, generation) == (3, 10));
+        assert_eq!(sketch.valid_bytes(3, 9), None);
+    }
+}

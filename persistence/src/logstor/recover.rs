@@ -1,0 +1,92 @@
+//! Opening: the directory goes in; the store as it was acknowledged, and a report of what was found beside that, come out.
+//!
+//! What always holds:
+//!
+//! - Everything acknowledged comes back (L18): a frame that is bad, below the number up to which nothing was in doubt, or
+//!   before another one of its segment's use, is damage, and told.
+//! - What is in doubt, the newest appends, is there as a whole or not at all: an append with all its frames is written
+//!   again and synced, since nobody knows whether it was; of any other every frame is cut off by the manifest. Both are
+//!   durable before the store serves (L19).
+//! - What wins is decided by epochs, caps and seqnos alone, not by where records lie or in which order they are read.
+
+mod files;
+mod rebuild;
+mod survey;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::disk::{Disk, DiskLock};
+use crate::{EngineError, RecoveryReport};
+
+use super::config::{Geometry, LogstorConfig};
+use super::log::Log;
+use super::manifest::{self, Edit, Manifest, Sketch};
+use super::rewrite::Outputs;
+use super::segments::Segments;
+use super::shared::Shared;
+use super::store::Store;
+use super::writer::Writer;
+
+use self::survey::Survey;
+
+/// Opens a store whose directory is there and locked.
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    config: LogstorConfig,
+    lock: Box<dyn DiskLock>,
+) -> Result<(Arc<Store>, RecoveryReport), EngineError> {
+    let mut report = RecoveryReport::default();
+    let found = manifest::read(&*disk, dir)?;
+    let is_new = found.is_none();
+    let mut sketch = match found {
+        None => Sketch::new(Geometry::new(&config), config.hash_key),
+        Some(found) => {
+            if found.torn_bytes > 0 {
+                report
+                    .repairs
+                    .push((found.path, format!("cut off {} bytes of a torn edit", found.torn_bytes)));
+            }
+            found.sketch
+        }
+    };
+    let shared = Arc::new(Shared::new(disk, dir, config, sketch.hash_key));
+    let (files, total) = files::open(&shared, sketch.geometry, is_new, &mut report)?;
+    let survey = Survey::of(&shared, sketch.geometry, &files, total, &sketch)?;
+    survey.confirm(&shared)?;
+    sketch.keep_retired(|segment, generation| survey.generation_of(segment) == Some(generation));
+    let torn = survey.torn();
+    for retired in &torn {
+        let path = shared.dir.join(Segments::file_name(sketch.geometry.place(retired.segment).0));
+        let what = format!(
+            "segment {}: what follows {} bytes was never acknowledged and is cut off",
+            retired.segment, retired.bytes
+        );
+        report.repairs.push((path, what));
+    }
+    // An edit of segments can't be refused.
+    let _ = sketch.apply(&Edit::Retire(torn));
+    let manifest = Manifest::create(&shared, sketch.clone())?;
+    let segments =
+        Segments::new(Arc::clone(&shared), sketch.geometry, files, total, survey.next_generation());
+    let log = Arc::new(Log::new(Arc::clone(&shared), segments, manifest, survey.next_number()));
+    let branches = rebuild::branches(&log, &sketch, survey)?;
+    report.vbuckets = branches.len();
+    let store = Store {
+        shared,
+        log,
+        writer: Writer::default(),
+        branches: RwLock::new(branches),
+        past: Mutex::default(),
+        outputs: Mutex::new(Outputs::default()),
+        relocating: RwLock::new(()),
+        rewriting: Mutex::default(),
+        looked_upto: Mutex::new(0),
+        observer: RwLock::new(None),
+        lock: Mutex::new(Some(lock)),
+    };
+    Ok((Arc::new(store), report))
+}

@@ -1,0 +1,58 @@
+//! The log files of a directory: opened, counted, and freed of what a crash left half made.
+
+use std::sync::Arc;
+
+use crate::disk::Access;
+use crate::logstor::config::Geometry;
+use crate::logstor::segment::LogFile;
+use crate::logstor::segments::Segments;
+use crate::logstor::shared::Shared;
+use crate::{EngineError, RecoveryReport};
+
+/// The files in order, and how many segments they have.
+///
+/// # Errors
+/// [`EngineError::Disk`]; [`EngineError::Corrupt`] if one is missing, or has a length no log file has.
+pub(super) fn open(
+    shared: &Shared,
+    geometry: Geometry,
+    is_new: bool,
+    report: &mut RecoveryReport,
+) -> Result<(Vec<Arc<LogFile>>, u32), EngineError> {
+    let names = shared.disk.list(&shared.dir)?;
+    for name in names.iter().filter(|name| name.starts_with("log-") && name.ends_with(".new")) {
+        let path = shared.dir.join(name);
+        shared.disk.remove(&path)?;
+        report.repairs.push((path, "removed a log file that was never finished".to_owned()));
+    }
+    let mut names: Vec<_> =
+        names.into_iter().filter(|name| name.starts_with("log-") && !name.ends_with(".new")).collect();
+    names.sort_unstable();
+    let corrupt = |name: &str, what: &str| EngineError::Corrupt {
+        path: shared.dir.join(name),
+        offset: 0,
+        what: what.to_owned(),
+    };
+    if let (true, Some(name)) = (is_new, names.first()) {
+        return Err(corrupt(name, "a log file without a manifest beside it"));
+    }
+    let (mut files, mut total) = (Vec::with_capacity(names.len()), 0_u32);
+    for (number, name) in (0_u32..).zip(&names) {
+        if *name != Segments::file_name(number) {
+            return Err(corrupt(name, "a log file before this one is missing"));
+        }
+        if total != number.saturating_mul(geometry.segments_per_file) {
+            return Err(corrupt(name, "the log file before this one is too short"));
+        }
+        let path = shared.dir.join(name);
+        let file = shared.disk.open(&path, Access::ReadWrite)?;
+        let (len, segment_bytes) = (file.len()?, u64::from(geometry.segment_bytes));
+        let segments = len / segment_bytes;
+        if len % segment_bytes != 0 || segments == 0 || segments > geometry.segments_per_file.into() {
+            return Err(corrupt(name, "the length is none of a log file"));
+        }
+        total += segments as u32;
+        files.push(Arc::new(LogFile { file, path }));
+    }
+    Ok((files, total))
+}

@@ -1,0 +1,38 @@
+//! Going back: to a view that somebody has pinned, with the state that was committed with it.
+//!
+//! Always (L17): the edit of the manifest makes the new epoch and caps the old ones, so that records above the cap don't
+//! exist any more, wherever they are; and what the view shows is on the disk, because it is pinned until the new branch
+//! names it.
+
+use checkpoint::{Seqno, Vbid};
+
+use crate::{EngineError, RolledBack};
+
+use super::manifest::{Base, Edit};
+use super::state;
+use super::store::Store;
+
+impl Store {
+    pub(super) fn rollback(&self, vb: Vbid, to: u64) -> Result<RolledBack, EngineError> {
+        let past = self.writer.alone(|| {
+            self.shared.check_writable()?;
+            let branch = self.branch(vb)?;
+            let now = branch.view();
+            if to >= now.high() {
+                return Ok((RolledBack::Done { high: Seqno(now.high()) }, None));
+            }
+            let _nothing_moves = self.relocating.write();
+            let Some(pinned) = branch.newest_pinned(to) else {
+                return Ok((RolledBack::NeedsReset { lowest: Seqno(branch.lowest_pinned()) }, None));
+            };
+            let high = pinned.view.high();
+            let beginning = pinned.branch.beginning_at(&pinned.view, now.hidden_upto());
+            let base = Base { high, state: beginning.state.as_deref().and_then(state::encode) };
+            self.log.edit(&Edit::RollBack { vb: vb.0, purge: beginning.purge, base })?;
+            self.install(vb, Some((&branch, high)), beginning);
+            // They let go of their records outside the locks.
+            Ok((RolledBack::Done { high: Seqno(high) }, Some((branch, pinned))))
+        });
+        past.map(|(done, _past)| done)
+    }
+}

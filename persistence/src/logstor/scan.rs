@@ -1,0 +1,89 @@
+//! What a segment holds: its bytes go in, frames and records come out, as far as they are sound.
+//!
+//! Always: frames are taken from the start, one after the other, as long as they carry the generation of the first (L1);
+//! no bytes make it panic or read beyond them.
+
+use super::config::BLOCK_BYTES;
+use super::entry::{self, Peek};
+use super::frame::{FrameKind, HEADER_BYTES, Header};
+
+/// A frame that was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    pub(super) offset: u32,
+    pub(super) header: Header,
+    /// Its payload is there, with its checksum right.
+    pub(super) is_whole: bool,
+}
+
+/// A segment's frames.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Frames {
+    /// Of this use of the segment; `None` if it was never used.
+    pub(super) generation: Option<u64>,
+    /// What says that the segment is free, if it is.
+    pub(super) free: Option<Header>,
+    pub(super) frames: Vec<Frame>,
+    /// A sound frame of this use behind one that is not: no torn end.
+    pub(super) beyond_damage: Option<u32>,
+}
+
+/// Finds the frames in a segment's bytes. `valid_bytes` tells, for a generation, how far they count.
+pub(super) fn frames(
+    bytes: &[u8],
+    segment: u32,
+    hash_key: [u64; 2],
+    valid_bytes: impl Fn(u64) -> Option<u32>,
+) -> Frames {
+    let header_at = |offset: u32| Header::decode(bytes.get(offset as usize..)?, segment, hash_key);
+    let mut found = Frames::default();
+    let Some(first) = header_at(0) else {
+        found.beyond_damage = behind(bytes, 0).find(|&at| header_at(at).is_some());
+        return found;
+    };
+    found.generation = Some(first.generation);
+    if first.kind == FrameKind::Free {
+        found.free = Some(first);
+        return found;
+    }
+    let limit = valid_bytes(first.generation);
+    let end = limit.map_or(bytes.len(), |limit| bytes.len().min(limit as usize)) as u32;
+    let is_ours = |header: &Header| header.generation == first.generation && header.kind != FrameKind::Free;
+    let mut at = 0;
+    while at < end
+        && let Some(header) = header_at(at).filter(is_ours)
+    {
+        let payload = payload(bytes, at, &header);
+        let is_whole = payload.is_some_and(|payload| crc32c::crc32c(payload) == header.payload_crc);
+        found.frames.push(Frame { offset: at, header, is_whole });
+        at = at.saturating_add(header.frame_bytes());
+    }
+    if limit.is_none() {
+        found.beyond_damage =
+            behind(bytes, at).find(|&at| header_at(at).is_some_and(|header| is_ours(&header)));
+    }
+    found
+}
+
+/// The blocks from there on.
+fn behind(bytes: &[u8], from: u32) -> impl Iterator<Item = u32> {
+    (from..bytes.len() as u32).step_by(BLOCK_BYTES as usize)
+}
+
+/// A frame's payload.
+pub(super) fn payload<'a>(bytes: &'a [u8], offset: u32, header: &Header) -> Option<&'a [u8]> {
+    let start = offset.saturating_add(HEADER_BYTES) as usize;
+    bytes.get(start..start.saturating_add(header.payload_bytes as usize))
+}
+
+/// The records of a frame, each with its offset in the segment; `None` at one that is not sound.
+pub(super) fn records(payload: &[u8], offset: u32) -> impl Iterator<Item = Option<(u32, Peek<'_>)>> {
+    let mut at = 0_usize;
+    std::iter::from_fn(move || {
+        let rest = payload.get(at..).filter(|rest| !rest.is_empty())?;
+        let record = entry::peek(rest);
+        let here = offset + HEADER_BYTES + at as u32;
+        at = record.map_or(payload.len(), |record| at + entry::padded(record.len) as usize);
+        Some(record.map(|record| (here, record)))
+    })
+}

@@ -1,0 +1,340 @@
+//! The table of segments: which are free, which are written to, which are closed. Requests for segments go in, uses of
+//! them come out, and come back when nothing in them is needed any more.
+//!
+//! Always (L8): a segment is free, in use by one writer, or closed; it is handed out only from the free ones, each time
+//! with a generation that was never used. The last [`RESERVE`] are handed out for rewriting only. A file's segments can
+//! be handed out once the file is written whole, synced, and durable under its name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use checkpoint::Vbid;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+
+use crate::EngineError;
+use crate::disk::{DiskError, DiskErrorKind, DiskOperation};
+
+use super::config::{Geometry, RESERVE};
+use super::frame::Header;
+use super::segment::{LogFile, Segment};
+use super::shared::Shared;
+
+/// What a closed segment was written by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Commits, in the order they came.
+    Commits,
+    /// Rewriting: as full as it gets.
+    Moved,
+    /// A large record, of which this is a piece.
+    Large { first: bool },
+}
+
+/// A closed segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closed {
+    /// Bytes of valid frames.
+    pub(super) used: u32,
+    pub(super) origin: Origin,
+    /// The vBucket that alone has records in it.
+    pub(super) owner: Option<Vbid>,
+    /// Somebody rewrites it.
+    pub(super) claimed: bool,
+}
+
+/// Indexed by segment; those in use.
+pub(super) type Table = Vec<Option<Arc<Segment>>>;
+
+#[derive(Debug)]
+pub(super) struct Segments {
+    shared: Arc<Shared>,
+    geometry: Geometry,
+    segments_max: u32,
+    table: RwLock<Table>,
+    inner: Mutex<Inner>,
+    /// Held while a file is made.
+    growth: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    files: Vec<Arc<LogFile>>,
+    total: u32,
+    free: BTreeSet<u32>,
+    closed: BTreeMap<u32, Closed>,
+    next_generation: u64,
+}
+
+/// How many segments there are of each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Census {
+    pub(super) total: u32,
+    pub(super) free: u32,
+    /// That may still be made.
+    pub(super) possible: u32,
+    pub(super) closed: u32,
+}
+
+impl Segments {
+    /// `files` are there and have `total` segments; those in use are told with [`Segments::adopt`].
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        geometry: Geometry,
+        files: Vec<Arc<LogFile>>,
+        total: u32,
+        next_generation: u64,
+    ) -> Self {
+        let segments_max = geometry.segments_max(shared.config.disk_bytes);
+        let inner = Inner { files, total, free: (0..total).collect(), next_generation, ..Inner::default() };
+        let table = RwLock::new(vec![None; total as usize]);
+        Self { shared, geometry, segments_max, table, inner: Mutex::new(inner), growth: Mutex::new(()) }
+    }
+
+    pub(super) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The segments in use, to count references by.
+    pub(super) fn table(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read()
+    }
+
+    pub(super) fn get(&self, id: u32) -> Option<Arc<Segment>> {
+        self.table.read().get(id as usize).cloned().flatten()
+    }
+
+    /// The name of a log file.
+    pub(super) fn file_name(number: u32) -> String {
+        format!("log-{number:08}")
+    }
+
+    /// A use that was found when the store was opened.
+    pub(super) fn adopt(&self, segment: &Arc<Segment>, closed: Closed) {
+        let mut inner = self.inner.lock();
+        inner.free.remove(&segment.id);
+        inner.closed.insert(segment.id, closed);
+        if let Some(slot) = self.table.write().get_mut(segment.id as usize) {
+            *slot = Some(Arc::clone(segment));
+        }
+    }
+
+    /// Takes segments; all or none.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]: of kind `NoSpace` if there are not enough and no more can be made.
+    pub(super) fn take(&self, count: u32, for_rewriting: bool) -> Result<Vec<Arc<Segment>>, EngineError> {
+        let wanted = if for_rewriting { count } else { count.saturating_add(RESERVE) };
+        self.ensure_free(wanted)?;
+        let mut inner = self.inner.lock();
+        if inner.free.len() < wanted as usize {
+            return Err(self.no_space().into());
+        }
+        let mut taken = Vec::with_capacity(count as usize);
+        let mut table = self.table.write();
+        while taken.len() < count as usize
+            && let Some(id) = inner.free.pop_first()
+        {
+            let (file, base) = self.geometry.place(id);
+            let Some(file) = inner.files.get(file as usize).cloned() else { continue };
+            let generation = inner.take_generation();
+            let segment = Arc::new(Segment::new(id, generation, file, base, self.geometry.segment_bytes));
+            if let Some(slot) = table.get_mut(id as usize) {
+                *slot = Some(Arc::clone(&segment));
+            }
+            taken.push(segment);
+        }
+        Ok(taken)
+    }
+
+    /// Makes files until so many segments are free, or nothing more can be made.
+    pub(super) fn ensure_free(&self, wanted: u32) -> Result<(), EngineError> {
+        let _growing = self.growth.lock();
+        loop {
+            let (free, files, total) = {
+                let inner = self.inner.lock();
+                (inner.free.len() as u32, inner.files.len() as u32, inner.total)
+            };
+            if free >= wanted || total >= self.segments_max {
+                return Ok(());
+            }
+            // A file with fewer segments than the others is the last there can be.
+            if total != files.saturating_mul(self.geometry.segments_per_file) {
+                return Ok(());
+            }
+            let count = self.geometry.segments_per_file.min(self.segments_max - total);
+            let file = self.make_file(files, u64::from(count) * u64::from(self.geometry.segment_bytes))?;
+            let mut inner = self.inner.lock();
+            inner.files.push(Arc::new(file));
+            inner.total += count;
+            inner.free.extend(total..total + count);
+            self.table.write().resize((total + count) as usize, None);
+        }
+    }
+
+    fn make_file(&self, number: u32, bytes: u64) -> Result<LogFile, EngineError> {
+        let path = self.shared.dir.join(Self::file_name(number));
+        let new_path = path.with_extension("new");
+        let make = || -> Result<LogFile, DiskError> {
+            // What could not be removed when it failed.
+            match self.shared.disk.remove(&new_path) {
+                Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let file = self.shared.disk.create(&new_path)?;
+            file.preallocate(0, bytes)?;
+            self.shared.sync(&*file, &new_path)?;
+            self.shared.disk.rename(&new_path, &path)?;
+            Ok(LogFile { file, path: path.clone() })
+        };
+        let made = make().and_then(|file| self.shared.sync_dir().map(|()| file));
+        if made.is_err() {
+            // What is left is without a use, and removed the next time.
+            for path in [&new_path, &path] {
+                let _ = self.shared.disk.remove(path);
+            }
+        }
+        Ok(made?)
+    }
+
+    /// A use that came to nothing: no byte of it was written.
+    pub(super) fn give_back(&self, segments: Vec<Arc<Segment>>) {
+        let mut inner = self.inner.lock();
+        for segment in segments {
+            self.forget(&mut inner, segment.id);
+        }
+    }
+
+    fn forget(&self, inner: &mut Inner, id: u32) {
+        if let Some(slot) = self.table.write().get_mut(id as usize) {
+            *slot = None;
+        }
+        inner.free.insert(id);
+    }
+
+    /// Nothing more is written to a segment, and all its records are in the index.
+    pub(super) fn close(&self, id: u32, used: u32, origin: Origin, owner: Option<Vbid>) {
+        let closed = Closed { used, origin, owner, claimed: false };
+        self.inner.lock().closed.insert(id, closed);
+    }
+
+    /// Closed segments and what is known of them, but for those somebody has claimed.
+    pub(super) fn closed(&self) -> Vec<(Arc<Segment>, Closed)> {
+        let inner = self.inner.lock();
+        let table = self.table.read();
+        let unclaimed = inner.closed.iter().filter(|(_, closed)| !closed.claimed);
+        unclaimed
+            .filter_map(|(&id, closed)| Some((table.get(id as usize).cloned().flatten()?, *closed)))
+            .collect()
+    }
+
+    /// Says whether a closed segment is somebody's to rewrite; whether it was not what is said now.
+    pub(super) fn claim(&self, id: u32, claimed: bool) -> bool {
+        let mut inner = self.inner.lock();
+        let closed = inner.closed.get_mut(&id).filter(|closed| closed.claimed != claimed);
+        closed.is_some_and(|closed| {
+            closed.claimed = claimed;
+            true
+        })
+    }
+
+    /// Frees closed segments nobody needs: the first sector of each says so, durably, before it returns. Those that
+    /// somebody still reads stay closed. Returns what was freed; [`Segments::reuse`] makes use of it. No rewriting may be
+    /// under way: were an append of it in doubt, so would be later commits, and a part of one might be freed here.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]; all are as they were.
+    pub(super) fn invalidate(
+        &self,
+        segments: &[Arc<Segment>],
+        number: u64,
+        stable: u64,
+    ) -> Result<Vec<Arc<Segment>>, EngineError> {
+        let mut unneeded: Vec<Arc<Segment>> = Vec::new();
+        {
+            let inner = self.inner.lock();
+            for segment in segments {
+                // One for the table, one for the caller.
+                let is_read = Arc::strong_count(segment) > 2
+                    || segment.rest().iter().any(|rest| Arc::strong_count(rest) > 2);
+                if inner.closed.contains_key(&segment.id) && segment.live_records() == 0 && !is_read {
+                    unneeded.push(Arc::clone(segment));
+                }
+            }
+        }
+        // A record whose first piece is gone is gone: then the others.
+        self.write_free(unneeded.iter(), number, stable)?;
+        self.write_free(unneeded.iter().flat_map(|segment| segment.rest()), number, stable)?;
+        Ok(unneeded)
+    }
+
+    fn write_free<'a>(
+        &self,
+        segments: impl Iterator<Item = &'a Arc<Segment>>,
+        number: u64,
+        stable: u64,
+    ) -> Result<(), EngineError> {
+        let mut touched: BTreeMap<PathBuf, Arc<LogFile>> = BTreeMap::new();
+        let mut written = Ok(());
+        for segment in segments {
+            let generation = self.inner.lock().take_generation();
+            let header = Header::free(segment.id, generation, number, stable);
+            touched.insert(segment.file.path.clone(), Arc::clone(&segment.file));
+            written = segment.write_free(&header, self.shared.hash_key);
+            if written.is_err() {
+                break;
+            }
+        }
+        // Also what was written before a failure, so that nothing is left that only looks durable.
+        for file in touched.values() {
+            self.shared.sync(&*file.file, &file.path)?;
+        }
+        Ok(written?)
+    }
+
+    /// Hands invalidated segments out again.
+    pub(super) fn reuse(&self, segments: Vec<Arc<Segment>>) {
+        let mut inner = self.inner.lock();
+        for segment in segments {
+            for id in std::iter::once(segment.id).chain(segment.rest().iter().map(|rest| rest.id)) {
+                inner.closed.remove(&id);
+                self.forget(&mut inner, id);
+            }
+        }
+    }
+
+    pub(super) fn census(&self) -> Census {
+        let inner = self.inner.lock();
+        let may_grow = inner.total == inner.files.len() as u32 * self.geometry.segments_per_file;
+        Census {
+            total: inner.total,
+            free: inner.free.len() as u32,
+            possible: if may_grow { self.segments_max.saturating_sub(inner.total) } else { 0 },
+            closed: inner.closed.len() as u32,
+        }
+    }
+
+    /// Uses that begin from now on have at least this generation.
+    pub(super) fn next_generation(&self) -> u64 {
+        self.inner.lock().next_generation
+    }
+
+    fn no_space(&self) -> DiskError {
+        DiskError {
+            operation: DiskOperation::Preallocate,
+            path: self.shared.dir.clone(),
+            offset: None,
+            kind: DiskErrorKind::NoSpace,
+            source: io::Error::new(io::ErrorKind::StorageFull, "all segments hold something that lives"),
+        }
+    }
+}
+
+impl Inner {
+    fn take_generation(&mut self) -> u64 {
+        let generation = self.next_generation;
+        self.next_generation += 1;
+        generation
+    }
+}

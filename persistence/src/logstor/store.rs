@@ -1,0 +1,200 @@
+//! An open store: its log, its vBuckets' branches, who writes and who rewrites.
+//!
+//! Locks are taken in this order: who commits, who rewrites, no rollback, the manifest, a branch, the table of segments.
+
+mod stats;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+
+use checkpoint::{Seqno, Vbid};
+use parking_lot::{Mutex, RwLock};
+
+use crate::disk::DiskLock;
+use crate::{CompactionReport, CompactionRequest, EngineError, Job, ScanLimit, Snapshot};
+
+use super::CommitObserver;
+use super::branch::{Beginning, Branch};
+use super::log::Log;
+use super::manifest::Edit;
+use super::rewrite::{Outputs, RewriteJob, Task, reclaim};
+use super::shared::Shared;
+use super::snapshot::LogSnapshot;
+use super::writer::{Host, Writer};
+
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) shared: Arc<Shared>,
+    pub(super) log: Arc<Log>,
+    pub(super) writer: Writer,
+    pub(super) branches: RwLock<BTreeMap<Vbid, Arc<Branch>>>,
+    /// Branches that nobody writes any more, and somebody may still read.
+    pub(super) past: Mutex<Vec<Weak<Branch>>>,
+    /// Who holds it copies.
+    pub(super) outputs: Mutex<Outputs>,
+    /// Held by a rollback, so that no record gets another place while it looks where they are.
+    pub(super) relocating: RwLock<()>,
+    /// Jobs there are: of vBuckets, and `None` for one of the whole store.
+    pub(super) rewriting: Mutex<BTreeSet<Option<Vbid>>>,
+    /// From which generation on it is worth looking for garbage again.
+    pub(super) looked_upto: Mutex<u64>,
+    pub(super) observer: RwLock<Option<Arc<dyn CommitObserver>>>,
+    /// `None` once the store is closed.
+    pub(super) lock: Mutex<Option<Box<dyn DiskLock>>>,
+}
+
+impl Store {
+    pub(super) fn branch(&self, vb: Vbid) -> Result<Arc<Branch>, EngineError> {
+        self.branches.read().get(&vb).cloned().ok_or(EngineError::UnknownVBucket { vb })
+    }
+
+    /// The branches there are, by the epochs of their records.
+    pub(super) fn by_epoch(&self) -> BTreeMap<u32, Vec<Arc<Branch>>> {
+        let mut by_epoch: BTreeMap<u32, Vec<Arc<Branch>>> = BTreeMap::new();
+        let current: Vec<_> = self.branches.read().values().cloned().collect();
+        let mut past = self.past.lock();
+        past.retain(|branch| branch.strong_count() > 0);
+        for branch in current.into_iter().chain(past.iter().filter_map(Weak::upgrade)) {
+            for epoch in branch.lineage.epochs() {
+                by_epoch.entry(epoch).or_default().push(Arc::clone(&branch));
+            }
+        }
+        by_epoch
+    }
+
+    pub(super) fn create(&self, vb: Vbid) -> Result<(), EngineError> {
+        self.writer.alone(|| {
+            self.shared.check_writable()?;
+            if self.branches.read().contains_key(&vb) {
+                return Err(EngineError::VBucketExists { vb });
+            }
+            self.log.edit(&Edit::Create { vb: vb.0 })?;
+            self.install(vb, None, Beginning::default());
+            Ok(())
+        })
+    }
+
+    /// The vBucket's branch is what the manifest says now.
+    pub(super) fn install(&self, vb: Vbid, before: Option<(&Arc<Branch>, u64)>, beginning: Beginning) {
+        let entry = self.log.manifest.lock().sketch().vbuckets.get(&vb.0).cloned();
+        let Some(entry) = entry else { return };
+        let parent = before.map(|(branch, high)| (Arc::downgrade(branch), high));
+        let branch = Branch::new(vb, entry.lineage, Arc::clone(&self.log), parent, beginning);
+        if let Some(old) = self.branches.write().insert(vb, Arc::new(branch)) {
+            self.past.lock().push(Arc::downgrade(&old));
+        }
+    }
+
+    pub(super) fn drop_vbucket(&self, vb: Vbid) -> Result<(), EngineError> {
+        let dropped = self.writer.alone(|| {
+            self.shared.check_writable()?;
+            let branch = self.branch(vb)?;
+            self.log.edit(&Edit::Drop { vb: vb.0 })?;
+            self.branches.write().remove(&vb);
+            self.past.lock().push(Arc::downgrade(&branch));
+            Ok::<_, EngineError>(branch)
+        });
+        // It lets go of its records outside the locks.
+        dropped.map(drop)
+    }
+
+    /// The purge seqno then, and how many tombstones were hidden.
+    pub(super) fn purge(&self, vb: Vbid, upto: u64) -> Result<(u64, u64), EngineError> {
+        self.writer.alone(|| {
+            self.shared.check_writable()?;
+            let branch = self.branch(vb)?;
+            let mut hidden = 0;
+            if let Some(upto) = branch.purgeable(upto) {
+                self.log.edit(&Edit::Purge { vb: vb.0, upto })?;
+                hidden = branch.hide(upto);
+                self.shared.counters.tombstones_purged.add(hidden);
+            }
+            Ok((branch.purge_seqno(), hidden))
+        })
+    }
+
+    pub(super) fn compact(
+        self: &Arc<Self>,
+        vb: Vbid,
+        request: &CompactionRequest,
+    ) -> Result<Box<dyn Job>, EngineError> {
+        self.shared.check_writable()?;
+        self.branch(vb)?;
+        if request.filter.is_some() || request.purge_before.is_some() {
+            // What is hidden is told by a seqno; nothing else can be hidden so that it stays hidden.
+            return Err(EngineError::Unsupported {
+                path: self.shared.dir.clone(),
+                what: "a log store's compaction purges up to a seqno only".to_owned(),
+            });
+        }
+        if !self.rewriting.lock().insert(Some(vb)) {
+            return Err(EngineError::CompactionInProgress { vb });
+        }
+        let mut report = CompactionReport::default();
+        if let Some(upto) = request.purge_upto {
+            match self.purge(vb, upto.0) {
+                Ok((_, hidden)) => report.tombstones_purged = hidden,
+                Err(error) => {
+                    self.rewriting.lock().remove(&Some(vb));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Box::new(RewriteJob::new(Arc::clone(self), Task::Compact(Some(vb)), report)))
+    }
+
+    /// Begins upkeep of the whole store, unless some is under way.
+    pub(super) fn begin(self: &Arc<Self>, task: Task) -> Option<Box<dyn Job>> {
+        let is_first = self.rewriting.lock().insert(None);
+        is_first.then(|| {
+            let job = RewriteJob::new(Arc::clone(self), task, CompactionReport::default());
+            Box::new(job) as Box<dyn Job>
+        })
+    }
+
+    /// Reads everything, and compares what it finds.
+    pub(super) fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
+        let branch = self.branch(vb)?;
+        let mut wrong = branch.check();
+        let snapshot = LogSnapshot::new(branch, self.shared.hash_key);
+        let mut next = Some(Seqno::ZERO);
+        while let Some(from) = next {
+            match snapshot.scan(from, Seqno::MAX, ScanLimit { items: 1024, bytes: 1 << 20 }) {
+                Ok(slice) => next = slice.next,
+                Err(error @ EngineError::Disk(_)) => return Err(error),
+                Err(error) => {
+                    wrong.push(error.to_string());
+                    break;
+                }
+            }
+        }
+        Ok(wrong)
+    }
+
+    pub(super) fn close(&self) -> Result<(), EngineError> {
+        let Some(_lock) = self.lock.lock().take() else { return Ok(()) };
+        let was_writable = self.shared.check_writable();
+        self.writer.alone(|| self.shared.close());
+        // Whoever copies has ended, and nobody begins.
+        drop(self.outputs.lock());
+        self.branches.write().clear();
+        was_writable
+    }
+}
+
+impl Host for Arc<Store> {
+    fn current(&self, vb: Vbid) -> Option<Arc<Branch>> {
+        self.branches.read().get(&vb).cloned()
+    }
+
+    fn reclaim(&self) -> bool {
+        // What went wrong will be told by whoever needs what is damaged; here there is no room, and that is told.
+        reclaim(self, &mut self.outputs.lock()).unwrap_or(false)
+    }
+
+    fn reached(&self, point: &'static str) {
+        if let Some(observer) = &*self.observer.read() {
+            observer.reached(point);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+mod crash;
+mod damage;
+mod groups;
+mod life;
+mod manifest;
+mod model;
+mod rewriting;
+mod space;
+mod support;
+mod threads;

@@ -1,0 +1,237 @@
+//! Power loss and failures at every single I/O of a life with everything that writes.
+
+use checkpoint::Seqno;
+
+use super::life::{Pins, Shown, Step, life, shown, take};
+use super::support::{A, B, STEP, apply, audit, commit, commit_all, contents, delete, open, run, set};
+use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::logstor::Logstor;
+use crate::{CompactionRequest, Engine, EngineError};
+
+/// Lives until something fails; how many steps were done.
+fn live(disk: &FaultyDisk) -> (usize, Result<(), EngineError>) {
+    let mut done = 0;
+    let mut go = || {
+        let (engine, _) = open(disk)?;
+        let mut pins = Pins::default();
+        for (step, _) in life() {
+            assert!(take(&engine, &mut pins, &step)?, "everything can be done in one life");
+            done += 1;
+        }
+        engine.close()
+    };
+    let result = go();
+    (done, result)
+}
+
+fn stages() -> Vec<Shown> {
+    std::iter::once(Shown::new()).chain(life().into_iter().map(|(_, shown)| shown)).collect()
+}
+
+fn keeps(nth: u64) -> Vec<Keep> {
+    let random = (0..4).map(|n| Keep::Random { seed: 4 * nth + n });
+    [Keep::None, Keep::All].into_iter().chain(random).collect()
+}
+
+/// The store goes on as if nothing had been: commits, and rewriting of all there is.
+fn goes_on(engine: &Logstor, before: &Shown, what: &str) {
+    let mut expected = before.clone();
+    for vb in engine.vbuckets() {
+        let high = engine.info(vb).expect("there").high.0;
+        let batch = [set(high + 1, "afterwards", &[7; 20_000]), set(high + 2, "key-1", b"")];
+        commit(engine, vb, &batch).unwrap_or_else(|error| panic!("{what}: {error}"));
+        expected.insert(vb.0, apply(&expected[&vb.0], &batch));
+        run(engine.compact(vb, CompactionRequest::default()).expect("begun")).expect("compacted");
+    }
+    assert_eq!(shown(engine), expected, "{what}: afterwards");
+    audit(engine, true);
+}
+
+#[test]
+fn power_loss_at_any_io_keeps_what_was_acknowledged() {
+    let counting = FaultyDisk::new(MemoryDisk::new());
+    assert!(live(&counting).1.is_ok());
+    let stages = stages();
+    for (nth, keep) in
+        (1..=counting.io_count()).flat_map(|nth| keeps(nth).into_iter().map(move |keep| (nth, keep)))
+    {
+        let what = format!("power off at {nth}, {keep:?}");
+        let disk = FaultyDisk::new(MemoryDisk::new());
+        disk.power_off_at_io(nth);
+        let (done, result) = live(&disk);
+        assert!(result.is_err(), "{what}");
+        disk.crash(keep);
+        let (engine, _) = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let found = shown(&engine);
+        let allowed = &stages[done..stages.len().min(done + 2)];
+        assert!(allowed.contains(&found), "{what}: {done} done");
+        audit(&engine, true);
+        drop(engine);
+        disk.crash(Keep::None);
+        let (engine, report) = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(report.repairs, [], "{what}: repaired once");
+        assert!(shown(&engine) == found, "{what}: shown, then gone");
+        goes_on(&engine, &found, &what);
+    }
+}
+
+#[test]
+fn power_loss_while_recovering_keeps_what_was_acknowledged() {
+    let counting = FaultyDisk::new(MemoryDisk::new());
+    assert!(live(&counting).1.is_ok());
+    let stages = stages();
+    for nth in (1..=counting.io_count()).step_by(3) {
+        let broken = || {
+            let disk = FaultyDisk::new(MemoryDisk::new());
+            disk.power_off_at_io(nth);
+            let (done, _) = live(&disk);
+            disk.crash(Keep::Random { seed: nth });
+            (disk, done)
+        };
+        let (counting, _) = broken();
+        let before = counting.io_count();
+        drop(open(&counting).expect("opens"));
+        for step in 1..=counting.io_count() - before {
+            let (disk, done) = broken();
+            disk.power_off_at_io(step);
+            assert!(open(&disk).is_err());
+            disk.crash(Keep::Random { seed: nth + step });
+            let (engine, _) = open(&disk).expect("opens");
+            let found = shown(&engine);
+            let allowed = &stages[done..stages.len().min(done + 2)];
+            assert!(allowed.contains(&found), "off at {nth}, again at {step}: {done} done");
+        }
+    }
+}
+
+const FAULTS: [Fault; 5] =
+    [Fault::Eio, Fault::Enospc, Fault::Torn { bytes: 600 }, Fault::Torn { bytes: 9000 }, Fault::EioPersisted];
+
+/// Lives to the end whatever fails: a step that failed is tried again. How many failures there were.
+fn struggle(disk: &FaultyDisk, what: &str) -> (Shown, usize) {
+    let reopen = || (0..2).find_map(|_| open(disk).ok()).unwrap_or_else(|| panic!("{what}: does not open")).0;
+    let (mut engine, mut pins) = (reopen(), Pins::default());
+    let (mut before, mut failures) = (Shown::new(), 0);
+    let mut rolled_back = true;
+    for (number, (step, after)) in life().into_iter().enumerate() {
+        // What follows a rollback that could not be done has other seqnos.
+        if !rolled_back && !matches!(step, Step::Separate | Step::Compact(_) | Step::Upkeep) {
+            continue;
+        }
+        let expected = if rolled_back { after } else { before.clone() };
+        loop {
+            let error = match take(&engine, &mut pins, &step) {
+                Ok(done) => {
+                    rolled_back &= done;
+                    break;
+                }
+                Err(error) => error,
+            };
+            failures += 1;
+            assert!(failures < 4, "{what}: {error}");
+            let found = shown(&engine);
+            let is_known = found == before || found == expected;
+            assert!(is_known, "{what}, step {number}: {error}: {:?}", engine.vbuckets());
+            let is_poisoned = matches!(engine.purge(A, Seqno(0)), Err(EngineError::Poisoned { .. }));
+            if is_poisoned {
+                pins = Pins::default();
+                drop(engine);
+                engine = reopen();
+            }
+            let found = shown(&engine);
+            if found == expected && found != before {
+                break;
+            }
+            assert!(found == before, "{what}, step {number}: a part of it, or it came back");
+        }
+        if rolled_back {
+            before = expected;
+        }
+        assert!(shown(&engine) == before, "{what}, step {number}");
+    }
+    audit(&engine, false);
+    (before, failures)
+}
+
+#[test]
+fn any_failure_leaves_each_step_done_or_not() {
+    let counting = FaultyDisk::new(MemoryDisk::new());
+    assert!(live(&counting).1.is_ok());
+    let mut struck = 0;
+    for (nth, fault) in (1..=counting.io_count()).flat_map(|nth| FAULTS.map(|fault| (nth, fault))) {
+        let what = format!("{fault:?} at {nth}");
+        let disk = FaultyDisk::new(MemoryDisk::new());
+        disk.fail_io(nth, fault);
+        let (expected, failures) = struggle(&disk, &what);
+        struck += usize::from(failures > 0);
+        disk.clear_faults();
+        disk.crash([Keep::None, Keep::All, Keep::Random { seed: nth }][nth as usize % 3]);
+        let (engine, _) = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(shown(&engine) == expected, "{what}: after a loss of power");
+        audit(&engine, true);
+    }
+    assert!(struck > 300, "{struck}");
+}
+
+#[test]
+fn a_failed_batch_never_comes_back() {
+    for fault in [Fault::EioPersisted, Fault::Torn { bytes: 4096 }, Fault::Eio] {
+        for keep in keeps(1) {
+            let disk = FaultyDisk::new(MemoryDisk::new());
+            let (engine, _) = open(&disk).expect("opens");
+            engine.create(A).expect("created");
+            engine.create(B).expect("created");
+            commit(&engine, A, &[set(1, "a", b"1")]).expect("committed");
+            disk.fail_write(1, fault);
+            assert!(commit(&engine, A, &[set(2, "a", b"failed"), set(3, "b", b"failed")]).is_err());
+            commit(&engine, A, &[set(2, "a", b"other")]).expect("committed");
+            drop(engine);
+            disk.crash(keep);
+            let (engine, _) = open(&disk).expect("opens");
+            let found = contents(&engine, A);
+            assert_eq!(
+                found.into_values().collect::<Vec<_>>(),
+                [set(2, "a", b"other")],
+                "{fault:?}, {keep:?}"
+            );
+        }
+    }
+}
+
+/// A segment was being freed when the sync failed. When the store is opened again it looks free, and is not: what was in
+/// it must not come back once what hid it is gone.
+#[test]
+fn a_segment_that_only_looks_free_brings_nothing_back() {
+    let disk = FaultyDisk::new(MemoryDisk::new());
+    let (engine, _) = open(&disk).expect("opens");
+    engine.create(A).expect("created");
+    engine.create(B).expect("created");
+    // Each but the last fills a segment.
+    let big = |seqno| set(seqno, "big", &[1; 62_000]);
+    let batches = [
+        vec![(A, vec![set(1, "gone", b"old")]), (B, vec![big(1)])],
+        vec![(A, vec![delete(2, "gone")]), (B, vec![big(2)])],
+        vec![(A, vec![set(3, "end", b"")]), (B, vec![big(3)])],
+    ];
+    for batch in &batches {
+        assert!(commit_all(&engine, batch).iter().all(Result::is_ok));
+    }
+    disk.fail_sync(1);
+    assert!(run(engine.compact(A, CompactionRequest::default()).expect("begun")).is_err());
+    assert_eq!(engine.create(A).expect_err("poisoned").kind(), "poisoned");
+    drop(engine);
+    let (engine, _) = open(&disk).expect("opens");
+    assert_eq!(engine.purge(A, Seqno(2)).expect("purged"), Seqno(2));
+    engine.drop_vbucket(B).expect("dropped");
+    // The tombstone's segment is freed; nothing is written to the first one.
+    let mut job = engine.compact(A, CompactionRequest::default()).expect("begun");
+    while engine.stats()["segments-compacted"] == 0 {
+        job.step(STEP).expect("no failure");
+    }
+    drop(job);
+    drop(engine);
+    disk.crash(Keep::None);
+    let (engine, _) = open(&disk).expect("opens");
+    assert_eq!(contents(&engine, A).into_keys().collect::<Vec<_>>(), [3]);
+    audit(&engine, true);
+}

@@ -1,0 +1,119 @@
+//! A store's life in steps, with everything that writes: what each step does, and what the vBuckets hold after it.
+
+use std::collections::BTreeMap;
+
+use checkpoint::{Item, Seqno, Vbid};
+
+use super::support::{A, B, Contents, apply, commit_all, contents, delete, noise, run, set};
+use crate::logstor::Logstor;
+use crate::{CompactionRequest, Engine, EngineError, RolledBack, Snapshot};
+
+pub(super) enum Step {
+    Create(Vbid),
+    Drop(Vbid),
+    Commit(Vec<(Vbid, Vec<Item>)>),
+    Pin(Vbid),
+    /// To the seqno that was pinned last.
+    RollBack(Vbid, u64),
+    Purge(Vbid, u64),
+    Separate,
+    Compact(Vbid),
+    Upkeep,
+}
+
+pub(super) type Shown = BTreeMap<u16, Contents>;
+
+/// Pins are held until the life ends.
+#[derive(Default)]
+pub(super) struct Pins(Vec<Box<dyn Snapshot>>);
+
+/// A step that is repeated after a rollback that could not be done, as after a restart without the pin, is none.
+pub(super) fn take(engine: &Logstor, pins: &mut Pins, step: &Step) -> Result<bool, EngineError> {
+    match step {
+        Step::Create(vb) => engine.create(*vb)?,
+        Step::Drop(vb) => engine.drop_vbucket(*vb)?,
+        Step::Commit(batches) => {
+            for result in commit_all(engine, batches) {
+                result?;
+            }
+        }
+        Step::Pin(vb) => pins.0.push(engine.snapshot(*vb)?),
+        Step::RollBack(vb, to) => {
+            return Ok(matches!(engine.rollback(*vb, Seqno(*to))?, RolledBack::Done { .. }));
+        }
+        Step::Purge(vb, upto) => drop(engine.purge(*vb, Seqno(*upto))?),
+        Step::Separate => drop(run(engine.separate()?)?),
+        Step::Compact(vb) => drop(run(engine.compact(*vb, CompactionRequest::default())?)?),
+        Step::Upkeep => {
+            while let Some(job) = engine.maintenance() {
+                run(job)?;
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Each step, with what is shown after it.
+pub(super) fn life() -> Vec<(Step, Shown)> {
+    let value = |seed: u64, len| noise(seed, len);
+    let many = |first: u64, key: &str, len: usize| -> Vec<Item> {
+        (0..30).map(|n| set(first + n, &format!("{key}-{n}"), &value(first + n, len))).collect()
+    };
+    let steps = vec![
+        Step::Create(A),
+        Step::Create(B),
+        Step::Commit(vec![
+            (A, vec![set(1, "a", b"1"), delete(2, "b"), set(3, "c", &value(3, 3000))]),
+            (B, vec![set(1, "a", b"one")]),
+        ]),
+        // Over the end of a segment.
+        Step::Commit(vec![(A, many(10, "key", 1500)), (B, many(10, "key", 1500))]),
+        Step::Commit(vec![(A, many(50, "key", 1700)), (B, vec![delete(50, "a"), set(51, "x", b"x")])]),
+        Step::Separate,
+        Step::Pin(A),
+        // Larger than a segment.
+        Step::Commit(vec![(A, vec![delete(80, "key-3"), set(81, "large", &value(81, 150_000))])]),
+        Step::Commit(vec![(A, many(90, "key", 900)), (B, many(90, "other", 1200))]),
+        Step::RollBack(A, 79),
+        Step::Commit(vec![(A, vec![set(80, "branch", b"2"), delete(81, "c")])]),
+        Step::Purge(A, 80),
+        Step::Compact(A),
+        Step::Commit(vec![(B, many(130, "other", 100)), (A, vec![set(85, "large", &value(85, 70_000))])]),
+        Step::Commit(vec![(A, vec![delete(86, "large"), set(87, "end", b"e")])]),
+        Step::Purge(A, 86),
+        Step::Upkeep,
+        Step::Compact(B),
+        Step::Drop(B),
+        Step::Create(B),
+        Step::Commit(vec![(B, vec![set(1, "new", b"n")]), (A, many(90, "key", 1800))]),
+        Step::Compact(B),
+    ];
+    let mut shown = Shown::new();
+    let (mut pinned, mut all) = (Contents::new(), Vec::new());
+    for step in steps {
+        match &step {
+            Step::Create(vb) => drop(shown.insert(vb.0, Contents::new())),
+            Step::Drop(vb) => drop(shown.remove(&vb.0)),
+            Step::Commit(batches) => {
+                for (vb, items) in batches {
+                    let next = apply(&shown[&vb.0], items);
+                    shown.insert(vb.0, next);
+                }
+            }
+            Step::Pin(vb) => pinned = shown[&vb.0].clone(),
+            Step::RollBack(vb, _) => drop(shown.insert(vb.0, pinned.clone())),
+            Step::Purge(vb, upto) => {
+                let contents = shown.get_mut(&vb.0).expect("there");
+                let high = *contents.keys().next_back().expect("some");
+                contents.retain(|&seqno, item| !item.deleted || seqno > *upto || seqno == high);
+            }
+            Step::Separate | Step::Compact(_) | Step::Upkeep => {}
+        }
+        all.push((step, shown.clone()));
+    }
+    all
+}
+
+pub(super) fn shown(engine: &Logstor) -> Shown {
+    engine.vbuckets().into_iter().map(|vb| (vb.0, contents(engine, vb))).collect()
+}

@@ -1,0 +1,216 @@
+//! Random lives against a plain map: contents, pinned snapshots, rollbacks and purges, with rewriting, power losses and
+//! reopenings in between; and after each the audit.
+
+use std::collections::BTreeMap;
+
+use checkpoint::Seqno;
+use proptest::prelude::*;
+
+use super::support::{
+    A, B, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, noise, open_with, run, set,
+};
+use crate::disk::{Keep, MemoryDisk};
+use crate::logstor::{Logstor, LogstorConfig};
+use crate::{CompactionRequest, Engine, RolledBack, Snapshot};
+
+#[derive(Clone, Debug)]
+enum Act {
+    Commit { vb: bool, keys: Vec<(u8, bool, u16)> },
+    Pin { vb: bool },
+    Release { which: usize },
+    RollBack { vb: bool, which: usize },
+    Purge { vb: bool, share: u8 },
+    Separate,
+    Compact { vb: bool, steps: usize },
+    Upkeep,
+    Recreate { vb: bool },
+    Crash { seed: u64 },
+    Close,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let bytes = prop_oneof![8 => 0_u16..300, 4 => 2000_u16..9000, 1 => Just(u16::MAX)];
+    let keys = prop::collection::vec((0_u8..24, any::<bool>(), bytes), 0..8);
+    let act = prop_oneof![
+        20 => (any::<bool>(), keys).prop_map(|(vb, keys)| Act::Commit { vb, keys }),
+        3 => any::<bool>().prop_map(|vb| Act::Pin { vb }),
+        2 => (0_usize..8).prop_map(|which| Act::Release { which }),
+        2 => (any::<bool>(), 0_usize..8).prop_map(|(vb, which)| Act::RollBack { vb, which }),
+        3 => (any::<bool>(), any::<u8>()).prop_map(|(vb, share)| Act::Purge { vb, share }),
+        2 => Just(Act::Separate),
+        4 => (any::<bool>(), 0_usize..12).prop_map(|(vb, steps)| Act::Compact { vb, steps }),
+        1 => Just(Act::Upkeep),
+        1 => any::<bool>().prop_map(|vb| Act::Recreate { vb }),
+        2 => any::<u64>().prop_map(|seed| Act::Crash { seed }),
+        1 => Just(Act::Close),
+    ];
+    prop::collection::vec(act, 1..60)
+}
+
+/// A pinned snapshot, and what it showed when it was taken; its vBucket's incarnation.
+type Pinned = (bool, u64, Box<dyn Snapshot>, Contents);
+
+struct World {
+    disk: MemoryDisk,
+    config: LogstorConfig,
+    engine: Logstor,
+    now: BTreeMap<bool, Contents>,
+    incarnations: BTreeMap<bool, u64>,
+    pinned: Vec<Pinned>,
+    /// A rollback makes counts larger than they need be, until the store is opened again.
+    exact: bool,
+}
+
+const fn id(vb: bool) -> checkpoint::Vbid {
+    if vb { A } else { B }
+}
+
+impl World {
+    fn new(config: LogstorConfig) -> Self {
+        let disk = MemoryDisk::new();
+        let (engine, _) = open_with(&disk, config).expect("opens");
+        let now = [true, false].map(|vb| {
+            engine.create(id(vb)).expect("created");
+            (vb, Contents::new())
+        });
+        let incarnations = [(true, 0), (false, 0)].into();
+        Self { disk, config, engine, now: now.into(), incarnations, pinned: Vec::new(), exact: true }
+    }
+
+    fn reopen(&mut self) {
+        self.pinned.clear();
+        // The lock is free once the old one is gone.
+        let placeholder = open_with(&MemoryDisk::new(), SMALL).expect("opens").0;
+        drop(std::mem::replace(&mut self.engine, placeholder));
+        let (engine, report) = open_with(&self.disk, self.config).expect("opens");
+        assert_eq!(report.repairs, []);
+        self.engine = engine;
+        self.exact = true;
+    }
+
+    fn act(&mut self, act: &Act) {
+        match act {
+            Act::Commit { vb, keys } => {
+                let high = self.engine.info(id(*vb)).expect("there").high.0;
+                let item = |(n, (key, is_deletion, len)): (u64, &(u8, bool, u16))| {
+                    let (seqno, key) = (high + 1 + n, format!("key-{key}"));
+                    // Some are larger than a segment.
+                    let len = if *len == u16::MAX { 70_000 } else { usize::from(*len) };
+                    if *is_deletion { delete(seqno, &key) } else { set(seqno, &key, &noise(seqno, len)) }
+                };
+                let batch: Vec<_> = (0..).zip(keys).map(item).collect();
+                commit(&self.engine, id(*vb), &batch).expect("committed");
+                let next = apply(&self.now[vb], &batch);
+                self.now.insert(*vb, next);
+            }
+            Act::Pin { vb } => {
+                let snapshot = self.engine.snapshot(id(*vb)).expect("there");
+                self.pinned.push((*vb, self.incarnations[vb], snapshot, self.now[vb].clone()));
+            }
+            Act::Release { which } if *which < self.pinned.len() => drop(self.pinned.swap_remove(*which)),
+            Act::RollBack { vb, which } if *which < self.pinned.len() => self.roll_back(*vb, *which),
+            Act::Purge { vb, share } => {
+                let high = self.engine.info(id(*vb)).expect("there").high.0;
+                let upto = high * u64::from(*share) / 200;
+                self.engine.purge(id(*vb), Seqno(upto)).expect("purged");
+                let contents = self.now.get_mut(vb).expect("there");
+                contents.retain(|&seqno, item| !item.deleted || seqno > upto || seqno == high);
+            }
+            Act::Separate => drop(run(self.engine.separate().expect("begun")).expect("done")),
+            Act::Compact { vb, steps } => {
+                let mut job = self.engine.compact(id(*vb), CompactionRequest::default()).expect("begun");
+                if *steps == 0 {
+                    run(job).expect("done");
+                } else {
+                    for _ in 0..*steps {
+                        job.step(super::support::STEP).expect("no failure");
+                    }
+                }
+            }
+            Act::Upkeep => {
+                if let Some(job) = self.engine.maintenance() {
+                    run(job).expect("done");
+                }
+            }
+            Act::Recreate { vb } => {
+                self.engine.drop_vbucket(id(*vb)).expect("dropped");
+                self.engine.create(id(*vb)).expect("created");
+                self.now.insert(*vb, Contents::new());
+                *self.incarnations.get_mut(vb).expect("there") += 1;
+            }
+            Act::Crash { seed } => {
+                self.disk.crash(Keep::Random { seed: *seed });
+                self.reopen();
+            }
+            Act::Close => {
+                self.engine.close().expect("closed");
+                self.reopen();
+            }
+            Act::Release { .. } | Act::RollBack { .. } => {}
+        }
+    }
+
+    fn roll_back(&mut self, vb: bool, which: usize) {
+        let (of, incarnation, snapshot, _) = &self.pinned[which];
+        if *of != vb || *incarnation != self.incarnations[&vb] {
+            return;
+        }
+        let to = snapshot.high();
+        let before = self.engine.info(id(vb)).expect("there");
+        match self.engine.rollback(id(vb), to).expect("answered") {
+            RolledBack::Done { high } if to >= before.high => assert_eq!(high, before.high),
+            RolledBack::Done { high } => {
+                assert_eq!(high, to);
+                // Several snapshots may have that seqno, of branches that differ: it is what one of them showed, less
+                // what was purged since.
+                let purge = before.purge.0;
+                let now = contents_of(&*self.engine.snapshot(id(vb)).expect("there"));
+                let fits = self.pinned.iter().any(|(of, incarnation, pinned, shown)| {
+                    let mut shown = shown.clone();
+                    shown.retain(|&seqno, item| !item.deleted || seqno > purge || seqno == high.0);
+                    *of == vb && *incarnation == self.incarnations[&vb] && pinned.high() == to && shown == now
+                });
+                assert!(fits, "back to {to}");
+                self.now.insert(vb, now);
+                self.exact = false;
+            }
+            // Its branch may have been given up before that.
+            RolledBack::NeedsReset { lowest } => assert!(lowest > to),
+        }
+    }
+
+    fn check(&self) {
+        for (&vb, expected) in &self.now {
+            assert_eq!(contents(&self.engine, id(vb)), *expected);
+        }
+        for (_, _, snapshot, expected) in &self.pinned {
+            assert_eq!(contents_of(&**snapshot), *expected, "a pinned snapshot");
+        }
+        audit(&self.engine, self.exact);
+    }
+}
+
+fn play(config: LogstorConfig, acts: &[Act]) {
+    let mut world = World::new(config);
+    for act in acts {
+        world.act(act);
+        world.check();
+    }
+    world.disk.crash(Keep::None);
+    world.reopen();
+    world.check();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn the_engine_is_a_map(acts in acts()) {
+        play(SMALL, &acts);
+    }
+
+    #[test]
+    fn the_engine_is_a_map_also_where_space_is_short(acts in acts()) {
+        play(LogstorConfig { file_bytes: 64 << 10, disk_bytes: 34 * (64 << 10), ..SMALL }, &acts);
+    }
+}

@@ -1,0 +1,217 @@
+//! What the engine's tests share: small stores on memory disks, batches, contents, and an audit that counts for itself
+//! what the index counts.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use checkpoint::{Cas, FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
+
+use crate::disk::Disk;
+use crate::logstor::fingerprint::Fingerprint;
+use crate::logstor::frame::FrameKind;
+use crate::logstor::segment::{Location, Segment};
+use crate::logstor::{Logstor, LogstorConfig, entry, scan};
+use crate::{
+    Batch, Budget, Committed, Engine, EngineError, Job, Progress, RecoveryReport, ScanLimit, Snapshot,
+};
+
+pub(super) const A: Vbid = Vbid(7);
+pub(super) const B: Vbid = Vbid(700);
+
+/// Small segments in small files, so that everything happens soon.
+pub(super) const SMALL: LogstorConfig = LogstorConfig {
+    segment_bytes: 64 << 10,
+    file_bytes: 256 << 10,
+    disk_bytes: 64 * (64 << 10),
+    mixed_segments_max: 2,
+    ..LogstorConfig::DEFAULT
+};
+
+pub(super) type Contents = BTreeMap<u64, Item>;
+
+pub(super) fn dir() -> PathBuf {
+    PathBuf::from("/store")
+}
+
+pub(super) fn open_with(
+    disk: &(impl Disk + Clone + 'static),
+    config: LogstorConfig,
+) -> Result<(Logstor, RecoveryReport), EngineError> {
+    Logstor::open(Arc::new(disk.clone()), &dir(), config)
+}
+
+pub(super) fn open(disk: &(impl Disk + Clone + 'static)) -> Result<(Logstor, RecoveryReport), EngineError> {
+    open_with(disk, SMALL)
+}
+
+pub(super) fn state(high: u64) -> VBucketState {
+    let log = FailoverLog::new(VbUuid(0xabcd));
+    VBucketState {
+        snapshot_end: Seqno(high),
+        max_cas: Cas(high * 1000),
+        ..VBucketState::new(State::Active, log)
+    }
+}
+
+pub(super) fn set(seqno: u64, key: &str, value: &[u8]) -> Item {
+    let value = Bytes::copy_from_slice(value);
+    Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(key.as_bytes()), value) }
+}
+
+pub(super) fn delete(seqno: u64, key: &str) -> Item {
+    Item { seqno: Seqno(seqno), ..Item::deletion(Key::new(key.as_bytes())) }
+}
+
+pub(super) fn commit_all(
+    engine: &dyn Engine,
+    batches: &[(Vbid, Vec<Item>)],
+) -> Vec<Result<Committed, EngineError>> {
+    let states: Vec<_> =
+        batches.iter().map(|(_, items)| state(items.last().map_or(0, |item| item.seqno.0))).collect();
+    let refs: Vec<Vec<&Item>> = batches.iter().map(|(_, items)| items.iter().collect()).collect();
+    let parts = batches.iter().zip(&refs).zip(&states);
+    let batches: Vec<Batch<'_>> =
+        parts.map(|((&(vb, _), items), state)| Batch { vb, items, state, timestamp: 1 }).collect();
+    engine.commit(&batches)
+}
+
+pub(super) fn commit(engine: &dyn Engine, vb: Vbid, items: &[Item]) -> Result<Committed, EngineError> {
+    commit_all(engine, &[(vb, items.to_vec())]).pop().expect("one")
+}
+
+pub(super) fn apply(contents: &Contents, batch: &[Item]) -> Contents {
+    let mut next = contents.clone();
+    for item in batch {
+        next.retain(|_, old| old.key != item.key);
+        next.insert(item.seqno.0, item.clone());
+    }
+    next
+}
+
+/// Everything a snapshot holds; reads by key and figures must agree.
+pub(super) fn contents_of(snapshot: &dyn Snapshot) -> Contents {
+    let slice = snapshot.scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE).expect("readable");
+    assert_eq!(slice.next, None);
+    for item in &slice.items {
+        let found = snapshot.get(Namespace::Committed, &item.key).expect("readable");
+        assert_eq!(found.as_ref(), Some(item));
+    }
+    let info = snapshot.info();
+    assert_eq!(info.items + info.deleted, slice.items.len() as u64);
+    slice.items.into_iter().map(|item| (item.seqno.0, item)).collect()
+}
+
+pub(super) fn contents(engine: &dyn Engine, vb: Vbid) -> Contents {
+    assert_eq!(engine.check(vb).expect("readable"), [""; 0]);
+    contents_of(&*engine.snapshot(vb).expect("there"))
+}
+
+pub(super) const STEP: Budget = Budget { items: 16, bytes: 16 << 10 };
+
+/// Runs a job to its end; the points it met.
+pub(super) fn run(mut job: Box<dyn Job>) -> Result<Vec<&'static str>, EngineError> {
+    let mut points = Vec::new();
+    loop {
+        match job.step(STEP)? {
+            Progress::Working { .. } => {}
+            Progress::Reached(point) => points.push(point),
+            Progress::Done(_) => return Ok(points),
+        }
+    }
+}
+
+/// Counts every record on the disk, and every reference, and compares with what the store believes. Only where nothing
+/// else is under way. `exact`: no rollback has made stale counts larger than they need be.
+pub(super) fn audit(engine: &Logstor, exact: bool) {
+    let store = &engine.store;
+    let segments: Vec<Arc<Segment>> = store.log.segments.table().iter().flatten().cloned().collect();
+    let mut live: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    let by_epoch = store.by_epoch();
+    let mut branches: BTreeMap<*const (), _> = BTreeMap::new();
+    for branch in by_epoch.values().flatten() {
+        branches.insert(Arc::as_ptr(branch).cast(), Arc::clone(branch));
+    }
+    for Location { segment, len, .. } in branches.values().flat_map(|branch| branch.references()) {
+        let (bytes, records) = live.entry(segment).or_default();
+        *bytes += u64::from(entry::padded(len));
+        *records += 1;
+    }
+    for segment in &segments {
+        let (bytes, records) = live.get(&segment.id).copied().unwrap_or_default();
+        assert_eq!(
+            (segment.live_bytes(), segment.live_records()),
+            (bytes, records),
+            "segment {}",
+            segment.id
+        );
+    }
+    for branch in store.branches.read().values() {
+        let mut records: BTreeMap<Fingerprint, (u64, BTreeMap<u64, u32>)> = BTreeMap::new();
+        let closed = store.log.segments.closed();
+        for segment in &segments {
+            let used = closed.iter().find(|(of, _)| of.id == segment.id).map(|(_, closed)| closed.used);
+            for (epoch, fingerprint, seqno) in items_in(engine, segment, used) {
+                if branch.lineage.contains(epoch, seqno) {
+                    let (count, seqnos) = records.entry(fingerprint).or_default();
+                    *count += 1;
+                    *seqnos.entry(seqno).or_default() += 1;
+                }
+            }
+        }
+        let mut given_up = branch.given_up();
+        for slot in branch.slots() {
+            let (count, seqnos) = records.remove(&slot.fingerprint).expect("its record is there");
+            let uncounted: u32 = seqnos.keys().filter_map(|seqno| given_up.remove(seqno)).sum();
+            let others = count - 1 - u64::from(uncounted);
+            assert!(u64::from(slot.stale) >= others, "{slot:?}: {others} other records: too few are counted");
+            assert!(!exact || u64::from(slot.stale) == others, "{slot:?}: {others} other records");
+        }
+        for (_, (count, seqnos)) in records {
+            let known: u32 = seqnos.keys().filter_map(|seqno| given_up.remove(seqno)).sum();
+            assert_eq!(u64::from(known), count, "records that would come back: {seqnos:?}");
+        }
+    }
+}
+
+fn items_in(engine: &Logstor, segment: &Segment, used: Option<u32>) -> Vec<(u32, Fingerprint, u64)> {
+    let bytes = segment.read(0, segment.bytes as usize).expect("readable");
+    let hash_key = engine.store.shared.hash_key;
+    let valid =
+        |generation| Some(if generation == segment.generation { used.unwrap_or(segment.bytes) } else { 0 });
+    let frames = scan::frames(&bytes, segment.id, hash_key, valid);
+    let mut items = Vec::new();
+    let mut push = |peek: &entry::Peek<'_>| {
+        let Some(operation) = peek.operation else { return };
+        let namespace = operation.namespace().expect("stored");
+        items.push((peek.epoch, Fingerprint::of(hash_key, namespace, peek.key), peek.seqno));
+    };
+    for frame in frames.frames {
+        if frame.header.kind == FrameKind::Large {
+            if frame.header.piece == 0 {
+                let len = u32::from_be_bytes(*bytes[68..].first_chunk().expect("4"));
+                let at = Location { segment: segment.id, offset: 64, len };
+                push(&entry::peek(&segment.read_record(at).expect("readable")).expect("sound"));
+            }
+            continue;
+        }
+        let payload = scan::payload(&bytes, frame.offset, &frame.header).expect("there");
+        scan::records(payload, frame.offset).for_each(|record| push(&record.expect("sound").1));
+    }
+    items
+}
+
+pub(super) fn log_path(number: u32) -> PathBuf {
+    Path::new("/store").join(format!("log-{number:08}"))
+}
+
+/// Bytes that are the same each time, and different for each seed.
+pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed as u32 ^ 0x9e37_79b9;
+    let next = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    next.take(len).collect()
+}
