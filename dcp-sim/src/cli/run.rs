@@ -31,8 +31,6 @@ Examples:
 
 /// What each node's checkpoint managers may take where things go wrong: little, so that it matters.
 const QUOTA_BYTES: usize = 4 << 20;
-/// And how much may be on its way to a consumer there: so little that connections are lost in the middle of snapshots.
-const BUFFER_BYTES: u32 = 16 << 10;
 
 #[derive(Clone, Debug, Args)]
 #[command(before_help = EXAMPLES)]
@@ -214,7 +212,6 @@ impl RunArguments {
         let faults = self.faults.config()?;
         let mut node = NodeConfig::default();
         if faults.is_some() {
-            node.buffer_bytes = BUFFER_BYTES;
             node.quota = Some(QuotaConfig { limit_bytes: QUOTA_BYTES, ..QuotaConfig::default() });
         }
         Ok(ClusterConfig {
