@@ -10,7 +10,7 @@ use dcp_sim::sim::{ClusterConfig, FaultConfig, FaultKind, Profile, Report, Silen
 fn cluster(seed: u64, kinds: impl IntoIterator<Item = FaultKind>, profile: Profile) -> ClusterConfig {
     let quota = QuotaConfig { limit_bytes: 4 << 20, ..QuotaConfig::default() };
     // With a small buffer snapshots are often cut in the middle.
-    let buffer_bytes = if seed % 2 == 0 { 1_500 } else { 10 << 20 };
+    let buffer_bytes = if seed.is_multiple_of(2) { 1_500 } else { 10 << 20 };
     ClusterConfig {
         seed,
         vbuckets: 6,

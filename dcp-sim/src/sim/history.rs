@@ -110,7 +110,7 @@ impl History {
         (seqno != high.next()).then(|| format!("vBucket {vb}: {seqno} was written after {high}"))
     }
 
-    /// A copy began a branch at `start`, after `parent`; `documents` is what it has, also beyond that.
+    /// A copy that was on `parent` began a branch at `start`; `documents` is what it has, also beyond that.
     pub(super) fn branch(
         &mut self,
         (vb, uuid): (Vbid, VbUuid),

@@ -254,15 +254,15 @@ impl World {
         chaos.streams.started(node, vb, stored, &chaos.history);
     }
 
-    /// A copy has begun a branch.
-    pub(super) fn branched(&mut self, node: NodeId, vb: Vbid) {
+    /// A copy has begun a branch; `before` is the one it was on.
+    pub(super) fn branched(&mut self, node: NodeId, vb: Vbid, before: Option<VbUuid>) {
         let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else { return };
         let Some(partition) = host.node.partition(vb) else { return };
         let log = partition.vbucket.failover_log();
-        let (newest, parent) = (log.newest(), log.entries().get(1).map(|entry| entry.uuid));
+        let newest = log.newest();
         let id = (vb, newest.uuid);
         let Branched { lost, violation } =
-            chaos.history.branch(id, parent, newest.seqno, &partition.documents);
+            chaos.history.branch(id, before, newest.seqno, &partition.documents);
         chaos.branches.check(violation);
         chaos.persisted.branched(vb, newest.uuid, &chaos.history);
         chaos.figures.branches += 1;

@@ -58,8 +58,10 @@ impl World {
         let Some(chaos) = &mut self.chaos else { return Ok(()) };
         let uuid = Some(chaos.uuid());
         self.leave(node, vb)?;
+        let copy = self.hosts.get(node).and_then(|host| host.node.partition(vb));
+        let before = copy.map(|copy| copy.vbucket.failover_log().newest().uuid);
         self.step(node, Event::SetState { vb, state: State::Active, uuid })?;
-        self.branched(node, vb);
+        self.branched(node, vb, before);
         Ok(())
     }
 

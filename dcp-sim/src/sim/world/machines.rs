@@ -202,6 +202,7 @@ impl World {
         // What it has no role for it will be told to drop.
         let role = self.topology.role(vb, node).unwrap_or(State::Replica);
         self.started(node, vb, &stored);
+        let before = stored.state.as_ref().map(|state| state.failover_log.newest().uuid);
         let keeps_branch = in_order && stored.state.as_ref().is_some_and(|state| state.state == role);
         let branch = match &mut self.chaos {
             Some(chaos) if !keeps_branch => Some(chaos.uuid()),
@@ -213,7 +214,7 @@ impl World {
         let taken = host.node.warm_up(vb, stored, role, branch, &mut actions);
         taken.map_err(|source| SimError::Node { node, micros, source })?;
         if role == State::Active && branch.is_some() {
-            self.branched(node, vb);
+            self.branched(node, vb, before);
         }
         self.after(node, actions)
     }
