@@ -240,6 +240,7 @@ impl Engine for Couchstore {
             key_bytes_max: document::STORED_KEY_BYTES_MAX - 1,
             value_bytes_max: document::BODY_BYTES_MAX,
             history: History::SinceCompaction,
+            keeps_collections_highest: true,
         }
     }
 

@@ -15,8 +15,8 @@
 //! 7. *Rollback.* It restores exactly the newest committed state at or below what was asked that the engine still has,
 //!    less what was purged since, and says which; or it says that there is none, and changes nothing.
 //! 8. *Purge.* No tombstone at or below the purge seqno is shown any more but one that was the vBucket's highest seqno,
-//!    or its collection's, when the others were purged: the next purge takes it if it no longer is. No high seqno
-//!    changes, neither the vBucket's nor a collection's. System events are in no collection.
+//!    or (where [`Capabilities::keeps_collections_highest`]) its collection's, when the others were purged: the next purge
+//!    takes it if it no longer is. So these high seqnos do not change. System events are in no collection.
 //! 9. *Three views.* A scan by seqno, a scan by key and a count show the same rows.
 //! 10. *Groups.* A call that commits several batches gives the result each would have alone, in the batches' order,
 //!     whoever runs it; of one vBucket's batches none is committed after one that was not.
@@ -76,6 +76,8 @@ pub struct Capabilities {
     pub value_bytes_max: usize,
     /// How far back [`Engine::rollback`] can go.
     pub history: History,
+    /// Whether a purge spares a tombstone that is its collection's highest seqno, so that this stays known.
+    pub keeps_collections_highest: bool,
 }
 
 /// Which earlier states of a vBucket an engine still has.

@@ -122,6 +122,8 @@ impl Engine for Logstor {
             key_bytes_max: entry::KEY_BYTES_MAX,
             value_bytes_max: entry::VALUE_BYTES_MAX,
             history: History::Pinned,
+            // The index knows no keys, and so no collections.
+            keeps_collections_highest: false,
         }
     }
 

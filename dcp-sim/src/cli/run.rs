@@ -212,8 +212,8 @@ impl RunArguments {
         add("nodes", Some(self.nodes.to_string()));
         add("replicas", Some(self.replicas.to_string()));
         add("vbuckets", Some(self.vbuckets.to_string()));
-        let engine = self.engine.to_possible_value();
-        add("engine", engine.map(|name| name.get_name().to_owned()));
+        let engine = matches!(self.engine, Engine::Logstor).then(|| "logstor".to_owned());
+        add("engine", engine);
         add("seed", Some(self.seed.to_string()));
         words.extend(self.faults.words());
         words.join(" ")

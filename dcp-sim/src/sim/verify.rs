@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use persistence::EngineError;
 
 use super::error::SimError;
 use super::host::Host;
@@ -107,7 +108,11 @@ impl Host {
     ) -> Result<(), persistence::EngineError> {
         self.job = None;
         if let Some(engine) = self.engine.take() {
-            engine.close()?;
+            match engine.close() {
+                // A sync failed, and nothing has had to be written since: opening finds out what is there.
+                Err(EngineError::Poisoned { .. }) if self.storage.faulty.is_some() => {}
+                closed => closed?,
+            }
         }
         let reopened = self.engine.insert(self.storage.open()?);
         for vb in reopened.vbuckets() {

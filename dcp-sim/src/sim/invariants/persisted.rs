@@ -53,14 +53,27 @@ impl Persisted {
         copies: impl Iterator<Item = NodeId>,
         history: &History,
     ) {
-        let has = |node| {
-            let said = self.said.get(&(node, vb)).copied().unwrap_or_default();
-            said.branch.map_or(Seqno::ZERO, |of| said.whole.min(history.shared(vb, of, branch)))
-        };
-        let Some(least) = copies.map(has).min() else { return };
+        let Some(least) = copies.map(|node| self.on_disk(node, vb, branch, history)).min() else { return };
         if least > self.everywhere(vb) {
             self.everywhere.insert(vb, (branch, least));
         }
+    }
+
+    /// How much of a branch a copy said to have on disk.
+    fn on_disk(&self, node: NodeId, vb: Vbid, branch: VbUuid, history: &History) -> Seqno {
+        let said = self.said.get(&(node, vb)).copied().unwrap_or_default();
+        said.branch.map_or(Seqno::ZERO, |of| said.whole.min(history.shared(vb, of, branch)))
+    }
+
+    /// Whether a copy has on disk what all copies were said to have: one that was built anew may not have it yet.
+    pub(in crate::sim) fn has_everything(
+        &self,
+        node: NodeId,
+        vb: Vbid,
+        branch: VbUuid,
+        history: &History,
+    ) -> bool {
+        self.on_disk(node, vb, branch, history) >= self.everywhere(vb)
     }
 
     /// What all copies of a vBucket were said to have.

@@ -1,7 +1,7 @@
 //! Who is what: the cluster's manager gives nodes the roles the topology says, and chooses new actives.
 //!
 //! What always holds: of a vBucket's copies at most one is told to be active; one is promoted only if it has everything
-//! that all copies were said to have; before a copy becomes active it follows nobody.
+//! that all copies were said to have, on its disk; before a copy becomes active it follows nobody.
 
 use checkpoint::{Seqno, State, Vbid};
 
@@ -98,7 +98,15 @@ impl World {
         let branch = partition.vbucket.failover_log().newest().uuid;
         let newest = chaos.history.newest(vb).filter(|_| chaos.history.knows(vb, branch))?;
         let has = whole(partition).min(chaos.history.shared(vb, branch, newest));
-        (has >= chaos.persisted.everywhere(vb)).then_some(has)
+        (has >= chaos.persisted.everywhere(vb) && self.is_safe_to_lead(node, vb)).then_some(has)
+    }
+
+    /// Whether a copy has on disk what clients were told is on every copy's: an active that has it in memory only would
+    /// lose it for all when it died.
+    pub(super) fn is_safe_to_lead(&self, node: NodeId, vb: Vbid) -> bool {
+        let Some(chaos) = &self.chaos else { return true };
+        let newest = chaos.history.newest(vb);
+        newest.is_some_and(|newest| chaos.persisted.has_everything(node, vb, newest, &chaos.history))
     }
 
     /// Whether clients and the manager can talk to a node.

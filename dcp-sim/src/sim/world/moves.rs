@@ -83,7 +83,8 @@ impl World {
         let is_ready = self
             .hosts
             .get(to)
-            .is_some_and(|host| host.node.followed(vb) == Some(from) && host.node.is_settled(vb));
+            .is_some_and(|host| host.node.followed(vb) == Some(from) && host.node.is_settled(vb))
+            && self.is_safe_to_lead(to, vb);
         let Some(chaos) =
             self.chaos.as_mut().filter(|chaos| is_ready && !chaos.taking_over.contains_key(&vb))
         else {
@@ -140,7 +141,8 @@ impl World {
         let is_ready = active.vbucket.state() == State::Active
             && replica.vbucket.failover_log().newest().uuid == uuid
             && whole(replica) == active.vbucket.high_seqno()
-            && self.hosts.get(to).is_some_and(|host| host.node.is_settled(vb));
+            && self.hosts.get(to).is_some_and(|host| host.node.is_settled(vb))
+            && self.is_safe_to_lead(to, vb);
         if !is_ready {
             return Ok(false);
         }
