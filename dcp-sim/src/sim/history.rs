@@ -118,6 +118,11 @@ impl History {
         start: Seqno,
         documents: &Documents,
     ) -> Branched {
+        if parent == Some(uuid) {
+            let violation =
+                Some(format!("vBucket {vb}: branch {uuid} began at {start}, and had begun before"));
+            return Branched { lost: 0, violation };
+        }
         let empty = Branch::new(None, Seqno::ZERO);
         let before = parent.and_then(|parent| self.branches.get(&(vb, parent))).unwrap_or(&empty);
         let mut branch = Branch::new(parent, start);
@@ -260,6 +265,16 @@ mod tests {
         assert_eq!(history.shared(VB, VbUuid(2), VbUuid(9)), Seqno::ZERO);
         assert_eq!(write(&mut history, 2, &item(6, "d", None)), None);
         assert!(write(&mut history, 1, &item(6, "d", None)).is_some(), "the old branch is over");
+    }
+
+    /// Found by a bug switched on: a branch that is its own parent has no end of those before it.
+    #[test]
+    fn a_branch_that_begins_twice_is_told() {
+        let (mut history, items) = written();
+        let documents: Documents = items.iter().cloned().collect();
+        let again = history.branch((VB, VbUuid(1)), Some(VbUuid(1)), Seqno(5), &documents);
+        assert!(again.violation.is_some());
+        assert_eq!(history.shared(VB, VbUuid(1), VbUuid(2)), Seqno::ZERO);
     }
 
     #[test]
