@@ -1,6 +1,7 @@
 //! Faults that tests switch on, one at a time, to see that the simulator notices.
 //!
-//! With the feature `faults` only: without it [`is`] is `false` and nothing of this is compiled in. Each is a bug that replication systems have had.
+//! With the feature `faults` only: without it [`is`] is `false` and nothing of this is compiled in.
+//! Each is a bug that replication systems have had.
 
 /// What can be made wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

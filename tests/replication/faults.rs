@@ -64,6 +64,30 @@ fn hostile_seeds_are_clean() {
     );
 }
 
+/// A run as `dcp-sim run --workload zipfian --profile hostile --seed N` has it.
+fn as_on_the_command_line(seed: u64) -> Report {
+    let all = cluster(seed, FaultKind::ALL, Profile::Hostile);
+    let faults = all.faults.map(|faults| FaultConfig { duration_micros: 5_000_000, ..faults });
+    let node = NodeConfig { quota: Some(QuotaConfig::default()), ..NodeConfig::default() };
+    let cluster = ClusterConfig { seed, faults, node, ..ClusterConfig::default() };
+    let source = GeneratedSource::new(Distribution::Zipfian, 5_000, 500, 256, seed).expect("valid");
+    let world = World::new(cluster, &Storage::Memory, Box::new(source)).expect("a cluster");
+    world.run(&mut Silent, None).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+}
+
+/// W9. Found by these seeds: a copy that had in memory only what every copy was said to have on disk became the active, died,
+/// and began a branch with less.
+#[test]
+fn who_leads_has_on_disk_what_clients_were_told_is_everywhere() {
+    [3, 13, 16].map(as_on_the_command_line).iter().for_each(check);
+}
+
+/// Found by this seed: a store that a failed sync had poisoned, with nothing to write since, made the whole run an error.
+#[test]
+fn a_store_that_is_poisoned_and_idle_at_the_end_is_opened_anew() {
+    check(&as_on_the_command_line(112));
+}
+
 /// Guards each kind of fault by itself: it strikes, and the cluster survives it.
 #[test]
 fn each_fault_strikes_and_is_survived() {

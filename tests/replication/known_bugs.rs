@@ -89,7 +89,7 @@ fn each_known_bug_is_found() {
 
 /// Prints the table of docs/simulation.md.
 #[test]
-#[ignore = "takes minutes, and asserts nothing"]
+#[ignore = "prints, and asserts nothing"]
 fn table_of_known_bugs() {
     for (bug, _) in bugs() {
         match find(bug, 300) {

@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_a_failure_needs_is_all_that_stays() {
-        let line = "x --workload uniform --profile hostile --nodes 7 --replicas 2 --vbuckets 64 --seed 9";
+        let line = "x --workload uniform --profile hostile --nodes 7 --replicas 2 --vbuckets 64 --seed 9 --engine logstor";
         let from = Line::parse_from(line.split(' ')).run;
         let needs = |run: &RunArguments| {
             let kinds = run.faults.kinds();
@@ -129,7 +129,7 @@ mod tests {
         };
         let Ok(found) = smallest(from, String::new(), needs) else { panic!("nothing fails to run") };
         assert_eq!((found.why.as_str(), found.tries < TRIES_MAX), ("it broke", true));
-        let words = "dcp-sim run --workload uniform --ops 78 --nodes 3 --replicas 0 --vbuckets 5 --seed 9 \
+        let words = "dcp-sim run --workload uniform --ops 78 --nodes 3 --replicas 0 --vbuckets 5 --engine logstor --seed 9 \
                      --faults crash,move --profile hostile --duration 1220us";
         assert_eq!(found.run.command(), words);
     }
