@@ -33,6 +33,7 @@ mod memory;
 mod observation;
 mod partitions;
 mod prepares;
+mod read;
 mod stored;
 mod streams;
 mod write;
@@ -43,6 +44,7 @@ pub use error::NodeError;
 pub use event::{Action, Event};
 pub use observation::Observation;
 pub use partitions::Partition;
+pub use read::{DiskReader, ReadError, Reader};
 pub use stored::Stored;
 
 use partitions::PartitionTable;

@@ -1,7 +1,7 @@
 //! What a store has of one vBucket, read whole: for warm-up, and after a rollback.
 
 use checkpoint::{Item, Operation, Seqno, VBucketState, Vbid};
-use persistence::{Engine, EngineError, ScanLimit};
+use persistence::{Engine, EngineError, ScanLimit, whole_seqno};
 
 use super::Documents;
 
@@ -52,9 +52,4 @@ impl Stored {
     pub fn whole(&self) -> Seqno {
         self.state.as_ref().map_or(Seqno::ZERO, |state| whole_seqno(state, self.high))
     }
-}
-
-/// Up to where a store has whole snapshots only, that has `high`, committed with `state`.
-pub(super) fn whole_seqno(state: &VBucketState, high: Seqno) -> Seqno {
-    if state.snapshot_start <= high && high < state.snapshot_end { state.snapshot_start } else { high }
 }

@@ -4,6 +4,7 @@ use checkpoint::{FailoverLog, Key, State, VbUuid};
 use super::*;
 
 mod engine;
+mod read;
 
 const VB: Vbid = Vbid(0);
 

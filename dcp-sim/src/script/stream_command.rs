@@ -1,10 +1,10 @@
 //! The commands of a world of nodes and streams: a line's words go in, a command whose arguments have types comes out.
 
 use bytes::Bytes;
-use checkpoint::{FailoverEntry, FailoverLog, Seqno, State, VbUuid, Vbid};
+use checkpoint::{FailoverEntry, FailoverLog, Key, Seqno, State, VbUuid, Vbid};
 
 use super::arguments::{Arguments, number};
-use super::engine_command::{Write, writes};
+use super::engine_command::{Write, key, writes};
 use super::parse::LineError;
 use crate::wire::{StreamRequest, StreamRequestFlags};
 
@@ -94,6 +94,11 @@ pub(super) enum StreamCommand {
     Wait {
         seconds: u64,
     },
+    Get {
+        node: String,
+        vb: Vbid,
+        key: Key,
+    },
     Compare {
         nodes: [String; 2],
         vb: Option<Vbid>,
@@ -176,6 +181,7 @@ impl StreamCommand {
                 other => return Err(format!("nothing runs until `{other}`")),
             },
             "wait" => Self::Wait { seconds: arguments.required_number("SECONDS")? },
+            "get" => Self::Get { node: name(arguments)?, vb: vb(arguments)?, key: key(arguments)? },
             "compare" => Self::Compare {
                 nodes: [name(arguments)?, name(arguments)?],
                 vb: arguments.number("vb")?.map(Vbid),

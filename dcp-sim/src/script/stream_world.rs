@@ -111,6 +111,7 @@ impl StreamWorld {
                 if lines.len() < MESSAGES_MAX { Ok(lines) } else { Err("not-settled") }
             }
             StreamCommand::Wait { seconds } => self.wait(*seconds),
+            StreamCommand::Get { node, vb, key } => Ok(vec![self.node(node)?.get(*vb, key)?]),
             StreamCommand::Compare { nodes: [one, other], vb } => self.compare(one, other, *vb),
         }
     }

@@ -30,6 +30,7 @@ mod leadership;
 mod machines;
 mod moves;
 mod picture;
+mod reads;
 mod recording;
 mod strikes;
 
@@ -66,6 +67,8 @@ pub(super) enum Due {
     Compact(NodeId, u32),
     /// A vBucket that is being moved is looked at.
     Move(moves::Move),
+    /// A client reads on a replica.
+    Read,
     /// From here on nothing goes wrong any more.
     Calm,
 }
@@ -199,6 +202,7 @@ impl World {
             Due::Undo(undo) => self.undo(undo),
             Due::Start(node) => self.start(node),
             Due::Move(step) => self.go_on_moving(step),
+            Due::Read => self.read_a_replica(),
             Due::Calm => self.calm(),
         }
     }

@@ -12,12 +12,12 @@ use persistence::disk::{Disk, FaultyDisk, MemoryDisk};
 use super::*;
 
 /// A node with one active vBucket, its engine and its disk; what the node wants of the engine waits in `wanted`.
-struct Rig {
-    node: Node,
-    disk: FaultyDisk,
+pub(super) struct Rig {
+    pub(super) node: Node,
+    pub(super) disk: FaultyDisk,
     /// Absent only while it is opened anew: two would not get the store's lock.
     engine: Option<Couchstore>,
-    wanted: Vec<Action>,
+    pub(super) wanted: Vec<Action>,
 }
 
 fn open(disk: &FaultyDisk) -> Couchstore {
@@ -25,7 +25,7 @@ fn open(disk: &FaultyDisk) -> Couchstore {
     Couchstore::open(Arc::new(disk.clone()), Path::new("/store"), config).expect("a sound store").0
 }
 
-fn rig(config: NodeConfig) -> Rig {
+pub(super) fn rig(config: NodeConfig) -> Rig {
     let disk = FaultyDisk::new(MemoryDisk::new());
     disk.create_dir(Path::new("/store")).expect("an empty disk");
     let engine = open(&disk);
@@ -37,12 +37,12 @@ fn rig(config: NodeConfig) -> Rig {
 }
 
 impl Rig {
-    fn engine(&self) -> &Couchstore {
+    pub(super) fn engine(&self) -> &Couchstore {
         self.engine.as_ref().expect("open")
     }
 
     /// Returns what is not the engine's to do.
-    fn step(&mut self, event: Event) -> Vec<Action> {
+    pub(super) fn step(&mut self, event: Event) -> Vec<Action> {
         let actions = self.node.step(event, 1).expect("nothing is refused");
         let (engines, others) =
             actions.into_iter().partition(|action| matches!(action, Action::Commit(_) | Action::Call(_)));
@@ -50,13 +50,13 @@ impl Rig {
         others
     }
 
-    fn set(&mut self, key: &str, bytes: usize) -> Result<Vec<Action>, NodeError> {
+    pub(super) fn set(&mut self, key: &str, bytes: usize) -> Result<Vec<Action>, NodeError> {
         let value = Some(Bytes::from(vec![b'v'; bytes]));
         self.node.step(Event::Write { vb: VB, key: Key::new(key.as_bytes()), value }, 1)
     }
 
     /// The engine does what it was asked first, and the node hears of it.
-    fn answer(&mut self) -> Vec<Action> {
+    pub(super) fn answer(&mut self) -> Vec<Action> {
         let done = match self.wanted.remove(0) {
             Action::Commit(group) => Event::FlushDone(group.commit(self.engine(), 1)),
             Action::Call(EngineCall::Reopen) => {
@@ -70,7 +70,7 @@ impl Rig {
         self.step(done)
     }
 
-    fn flush(&mut self) -> Vec<Action> {
+    pub(super) fn flush(&mut self) -> Vec<Action> {
         self.step(Event::FlushDue);
         self.answer()
     }

@@ -16,6 +16,7 @@ use persistence::{Engine, EngineError, Flusher, RolledBack, ScanLimit};
 
 use crate::producer::Partitions;
 use crate::script::engine_command::Write;
+use crate::script::print;
 
 /// The branch a vBucket is on until a command says otherwise.
 pub(super) const FIRST_BRANCH: VbUuid = VbUuid(1);
@@ -83,6 +84,24 @@ impl StreamNode {
             partition.apply(&item);
         }
         Ok(partition.vbucket.high_seqno())
+    }
+
+    /// What a client sees of a key: on an active what was written, on a replica what its disk has in whole snapshots.
+    pub(super) fn get(&self, vb: Vbid, key: &Key) -> Result<String, &'static str> {
+        let partition = self.partition(vb)?;
+        let item = match partition.vbucket.state() {
+            State::Active => partition
+                .documents
+                .get(key)
+                .map(|(seqno, value)| Item { seqno: *seqno, ..Item::mutation(key.clone(), value.clone()) }),
+            State::Replica | State::Pending => {
+                let view = self.flusher.views().view(&self.engine, vb).map_err(|error| error.kind())?;
+                let found = view.ok_or("unavailable")?.get(Namespace::Committed, key);
+                found.map_err(|error| error.kind())?.filter(|item| !item.deleted)
+            }
+            State::Dead => return Err("wrong-state"),
+        };
+        Ok(print::document(item.as_ref()))
     }
 
     /// Everything becomes durable, and what nobody needs in memory any more is given up.
