@@ -62,8 +62,8 @@ impl StreamWorld {
                 node.pretend(*vb, log, *high, *purge);
                 Ok(Vec::new())
             }
-            StreamCommand::StreamRequest { node, vb, wanted, negotiated } => {
-                judge::stream_request(self.node(node)?, *vb, wanted, *negotiated)
+            StreamCommand::StreamRequest { node, vb, wanted, negotiated, reads } => {
+                judge::stream_request(self.node(node)?, *vb, wanted, *negotiated, *reads)
             }
             StreamCommand::Write { node, vb, writes } => {
                 let now = self.clock.tick();

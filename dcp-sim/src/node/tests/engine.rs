@@ -208,3 +208,71 @@ fn memory_is_recovered_before_a_write_is_refused() {
     rig.flush();
     rig.set("a", 1_000).expect("there is room again");
 }
+
+/// Guards N6.
+#[test]
+fn a_stream_is_refused_when_memory_is_used_up() {
+    let quota = QuotaConfig { limit_bytes: 64 << 10, ..QuotaConfig::default() };
+    let mut rig = rig(NodeConfig { quota: Some(quota), ..NodeConfig::default() });
+    while rig.set("a", 1_000).is_ok() {
+        rig.node.partition(VB).expect("there").vbucket.manager().close();
+    }
+    let mut replica = node(State::Replica);
+    for is_refused in [true, false] {
+        rig.node.accept(1);
+        let asked = replica.follow(0, &[VB]).expect("it has it");
+        let mut stopped = Vec::new();
+        let mut due: std::collections::VecDeque<_> = asked.into();
+        while let Some(action) = due.pop_front() {
+            due.extend(match action {
+                Action::ToProducer(_, bytes) => rig.step(Event::FromConsumer { peer: 1, bytes }),
+                Action::WakeSender(_) => rig.step(Event::SendDue { peer: 1 }),
+                Action::ToConsumer(_, bytes) => {
+                    replica.step(Event::FromProducer { peer: 0, bytes }, 1).expect("sound")
+                }
+                Action::StreamStopped { event, .. } => {
+                    stopped.push(event);
+                    continue;
+                }
+                _ => continue,
+            });
+        }
+        let refusal = crate::consumer::ConsumerEvent::StreamRefused {
+            vb: VB,
+            status: crate::wire::Status::OUT_OF_MEMORY,
+        };
+        assert_eq!(stopped, if is_refused { vec![refusal] } else { vec![] });
+        if is_refused {
+            // What is on disk need not be in memory.
+            rig.flush();
+        }
+    }
+}
+
+/// Guards S23: what was written, received, loaded and rolled back to.
+#[test]
+fn a_node_knows_its_collections_whatever_became_of_it() {
+    let mut rig = rig(NodeConfig { keeps_collections_highest: true, ..NodeConfig::default() });
+    let highs = |node: &Node| {
+        let collections = &node.partition(VB).expect("there").collections;
+        [0, 8].map(|collection| collections.high(collection).0)
+    };
+    for (collection, key) in [(0, "a"), (8, "b"), (0, "c"), (8, "b")] {
+        let key = Key::in_collection(collection, key.as_bytes());
+        rig.step(Event::Write { vb: VB, key, value: None });
+        rig.flush();
+    }
+    assert_eq!(highs(&rig.node), [3, 4]);
+
+    let stored = Stored::read(rig.engine(), VB).expect("readable");
+    let mut loaded = Node::new(NodeConfig::default());
+    loaded.warm_up(VB, stored, State::Replica, None, &mut Vec::new()).expect("sound");
+    assert_eq!(highs(&loaded), [3, 4]);
+
+    rig.step(Event::SetState { vb: VB, state: State::Replica, uuid: None });
+    let mut actions = Vec::new();
+    rig.node.roll_back(VB, Seqno(2), &mut actions);
+    rig.wanted.extend(actions);
+    rig.answer();
+    assert_eq!(highs(&rig.node), [1, 2], "before the rollback 4 had taken the place of 2");
+}

@@ -14,7 +14,7 @@ use persistence::couchstore::{Couchstore, CouchstoreConfig};
 use persistence::disk::{Disk, MemoryDisk};
 use persistence::{Engine, EngineError, Flusher, RolledBack, ScanLimit};
 
-use crate::producer::Partitions;
+use crate::producer::{Collections, Partitions};
 use crate::script::engine_command::Write;
 use crate::script::print;
 
@@ -29,6 +29,8 @@ pub(super) struct StreamPartition {
     pub(super) vbucket: VBucket,
     pub(super) purge: Seqno,
     pub(super) documents: Documents,
+    /// `None` where a command pretends that there were items.
+    pub(super) collections: Option<Collections>,
 }
 
 #[derive(Debug)]
@@ -59,7 +61,9 @@ impl StreamNode {
         let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
         let vbucket = VBucket::new(vb, &state, high, config);
         self.flusher.attach(vb, state, high);
-        self.partitions.insert(vb, StreamPartition { vbucket, purge, documents: Documents::new() });
+        let collections = (high == Seqno::ZERO).then(Collections::default);
+        let documents = Documents::new();
+        self.partitions.insert(vb, StreamPartition { vbucket, purge, documents, collections });
     }
 
     pub(super) fn partition(&self, vb: Vbid) -> Result<&StreamPartition, &'static str> {
@@ -150,6 +154,7 @@ impl StreamNode {
         let partition = self.partition_mut(vb)?;
         partition.vbucket.rollback(high, &persisted).map_err(|error| kind(&error))?;
         partition.documents.clear();
+        partition.collections = Some(Collections::default());
         slice.items.iter().for_each(|item| partition.apply(item));
         self.flusher.attach(vb, persisted, high);
         Ok(high)
@@ -169,6 +174,9 @@ impl StreamNode {
 impl StreamPartition {
     /// What an item makes of its document.
     pub(super) fn apply(&mut self, item: &Item) {
+        if let Some(collections) = &mut self.collections {
+            collections.take_note(item);
+        }
         if item.operation.namespace() != Some(Namespace::Committed) {
             return;
         }
@@ -194,6 +202,10 @@ impl Partitions for StreamNode {
 
     fn persisted_seqno(&self, vb: Vbid) -> Seqno {
         self.flusher.persisted_seqno(vb).unwrap_or_default()
+    }
+
+    fn collections(&self, vb: Vbid) -> Option<&Collections> {
+        self.partitions.get(&vb).and_then(|partition| partition.collections.as_ref())
     }
 }
 
