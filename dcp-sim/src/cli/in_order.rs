@@ -49,6 +49,11 @@ pub(super) fn in_order<T: Send, E>(
     })
 }
 
+/// Threads that this machine runs at once.
+pub(super) fn cores() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
 fn next(begun: &AtomicU64, count: u64) -> Option<u64> {
     // No thread reads what another has written but for this number.
     begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next < count).then_some(next + 1)).ok()

@@ -5,7 +5,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use checkpoint::QuotaConfig;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use super::faults::FaultArguments;
+use super::in_order::cores;
 use super::{Exit, Failure, seeds};
 use crate::input::{
     Distribution, GeneratedSource, GitSource, InputError, JsonLines, Preset, PresetSource, Source, TreeEntry,
@@ -192,7 +192,7 @@ impl RunArguments {
 
     /// Seeds that run at once.
     pub(super) fn jobs(&self) -> NonZeroUsize {
-        self.jobs.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+        self.jobs.unwrap_or_else(cores)
     }
 
     /// A cluster in memory that is about to run.
