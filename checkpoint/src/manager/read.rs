@@ -79,7 +79,7 @@ impl Inner {
                     break;
                 }
                 let is_too_much = held.items > limit.items || held.bytes > limit.bytes;
-                let may_cut = reads_to != End::Checkpoint && checkpoint.snapshot_type().is_disk();
+                let may_cut = reads_to != End::Checkpoint && checkpoint.may_be_cut;
                 if may_cut && is_too_much {
                     end = self.hard_limit(start, end, limit);
                 }

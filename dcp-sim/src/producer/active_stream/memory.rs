@@ -119,6 +119,10 @@ impl ActiveStream {
             let (mut last, end) = (None, self.end_for_client(batch.items(), range, options));
             while let Some(item) = items.next_if(|item| item.seqno <= range.end) {
                 if let (None, Some(end)) = (last, end) {
+                    // This node was receiving the snapshot itself: its rest came in another one, which reaches further.
+                    if self.outbox.is_announced_below(end) {
+                        self.outbox.go_on_after(self.read);
+                    }
                     let snapshot = SnapshotMarker { end, ..marker(range) };
                     self.outbox.announce(&snapshot, Origin::Checkpoint(range.start), options);
                 }

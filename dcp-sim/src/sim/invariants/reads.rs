@@ -1,4 +1,4 @@
-//! W20: what a client reads on a replica is what its history has at a snapshot's end, and the next read there is of no
+//! W18: what a client reads on a replica is what its history has at a snapshot's end, and the next read there is of no
 //! earlier state, unless the copy went back.
 
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ impl Default for Reads {
     fn default() -> Self {
         let what =
             "a replica's read is of a snapshot's end in its history, and never of an earlier one than before";
-        Self { last: BTreeMap::new(), verdict: Verdict::new("W20", what) }
+        Self { last: BTreeMap::new(), verdict: Verdict::new("W18", what) }
     }
 }
 
