@@ -208,7 +208,7 @@ impl Node {
         match event {
             Event::Write { vb, key, value } => self.write(vb, key, value, now, &mut actions)?,
             Event::FromConsumer { peer, bytes } => self.receive_from_consumer(peer, &bytes, &mut actions)?,
-            Event::FromProducer { peer, bytes } => self.receive_from_producer(peer, &bytes, &mut actions)?,
+            Event::FromProducer { peer, bytes } => self.receive_from_producer(peer, bytes, &mut actions)?,
             Event::ConsumerGone { peer } => self.consumer_gone(peer),
             Event::ProducerGone { peer } => self.producer_gone(peer),
             Event::FlushDue => self.flush(&mut actions)?,

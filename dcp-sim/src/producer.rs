@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use checkpoint::{Seqno, VBucket, Vbid};
+use smallvec::SmallVec;
 
 use crate::wire::{Command, Frame, Message, Request, Response, StreamEndReason};
 
@@ -163,7 +164,7 @@ impl Producer {
     /// the host need to call [`Producer::poll`].
     pub fn notify(&mut self, vb: Vbid) -> bool {
         let waits = |(_, stream): &(&StreamKey, &ActiveStream)| !stream.waits_for_disk();
-        let woken: Vec<_> = self.streams_of(vb).filter(waits).map(|(&key, _)| key).collect();
+        let woken: SmallVec<[_; 2]> = self.streams_of(vb).filter(waits).map(|(&key, _)| key).collect();
         woken.into_iter().filter(|&key| self.make_ready(key)).count() > 0
     }
 
@@ -294,8 +295,9 @@ impl Producer {
     }
 
     fn send(&mut self, request: &Request) -> Result<(), ProducerError> {
+        let before = self.output.len();
         request.encode(&mut self.output)?;
-        self.flow.sent(request.flow_control_bytes());
+        self.flow.sent(request.flow_control_bytes_of(self.output.len() - before));
         Ok(())
     }
 

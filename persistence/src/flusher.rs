@@ -167,16 +167,18 @@ struct VBucketFlush {
 impl VBucketFlush {
     /// The newest revision of each key that is not on disk yet, ascending by seqno.
     fn items(&self) -> Vec<&Item> {
-        let mut seen = BTreeSet::new();
         let mut items: Vec<_> = self
             .flush
             .batch()
             .items()
             .filter(|item| item.operation.namespace().is_some() && item.seqno > self.on_disk)
             .collect();
-        items.reverse();
-        items.retain(|item| seen.insert((item.operation.namespace(), &item.key)));
-        items.reverse();
+        if items.len() > 1 {
+            let mut seen = BTreeSet::new();
+            items.reverse();
+            items.retain(|item| seen.insert((item.operation.namespace(), &item.key)));
+            items.reverse();
+        }
         items
     }
 

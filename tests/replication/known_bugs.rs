@@ -24,6 +24,7 @@ fn bugs() -> [(Bug, u64); 12] {
         (Bug::Memory(Memory::ExpelToTheHighest), 100),
         (Bug::Memory(Memory::FlushHoldsNothing), 100),
         (Bug::Memory(Memory::BranchInsideASnapshot), 100),
+        (Bug::Memory(Memory::FullQuotaIsIgnored), 100),
         (Bug::Store(Store::NamesAreNotSynced), 100),
         (Bug::Store(Store::AcknowledgedBeforeItIsDurable), 100),
         (Bug::Stream(Stream::WakeUpIsLost), 100),

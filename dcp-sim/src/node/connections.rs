@@ -3,6 +3,7 @@
 //! What always holds: a vBucket follows one producer at most; the cursors of a connection that is over are given up; a
 //! stream is asked for only for a vBucket that is settled (N3).
 
+use bytes::Bytes;
 use checkpoint::Vbid;
 
 use super::streams::streamed;
@@ -76,7 +77,7 @@ impl Node {
     pub(super) fn receive_from_producer(
         &mut self,
         peer: NodeId,
-        bytes: &[u8],
+        bytes: Bytes,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
         let consumer =

@@ -8,7 +8,7 @@ use checkpoint::{
 };
 
 use super::prepares::Prepares;
-use super::{Document, Documents, Observation};
+use super::{Documents, Observation};
 use crate::consumer;
 use crate::producer::Collections;
 
@@ -123,19 +123,15 @@ impl consumer::Replicas for PartitionTable {
         let item = prepares.complete(vb, item, high_completed)?;
         let partition = self.partitions.get_mut(&vb).ok_or(not_here(vb))?;
         partition.vbucket.receive(item.clone())?;
-        partition.documents.apply(&item);
+        let revision = partition.documents.apply(&item);
         partition.collections.take_note(&item);
         let (seqno, content) = (item.seqno, partition.documents.content());
         prepares.take_note(&item);
         self.changed.insert(vb);
-        self.observe(|| Observation::Item {
-            vb,
-            seqno,
-            revision: Document::of(&item).digest(&item.key),
-            content,
-        });
+        self.observe(|| Observation::Item { vb, seqno, revision, content });
         Ok(())
     }
+
     fn advance(&mut self, vb: Vbid, _seqno: Seqno) -> Result<(), VBucketError> {
         // A replica is sent every item: nothing is hidden from it.
         let source = CheckpointError::InvalidArgument("a replica's snapshot ends with its last item");

@@ -87,6 +87,8 @@ pub struct World {
     pub(super) chaos: Option<Chaos>,
     /// How far behind replicas were when last looked at.
     lag_seqnos: u64,
+    /// What was written since then.
+    written: Vec<Vbid>,
     /// The event after which nothing happens any more, where somebody wants to look.
     stop_at: Option<u64>,
     pub(super) links: Links,
@@ -138,6 +140,7 @@ impl World {
             managers: managers::verdict(),
             chaos,
             lag_seqnos: 0,
+            written: Vec::new(),
             stop_at: None,
             links: Links::default(),
             clock: Clock::default(),

@@ -134,7 +134,7 @@ impl Connection {
                 Message::Response(_) => {}
             }
         }
-        for event in self.consumer.receive(bytes, follower).map_err(|_| BROKEN)? {
+        for event in self.consumer.receive(bytes.clone(), follower).map_err(|_| BROKEN)? {
             match event {
                 ConsumerEvent::Rollback { vb, seqno } => {
                     lines.push(format!("{link} vb={vb} rollback {seqno}"));

@@ -12,6 +12,7 @@ use crate::node::{EngineCall, NodeId, Stored};
 use crate::sim::error::SimError;
 use crate::sim::faults::{FaultConfig, FaultKind, FaultPlan};
 use crate::sim::history::{Branched, History};
+use crate::sim::invariants::memory::TakenIn;
 use crate::sim::invariants::persisted::Persisted;
 use crate::sim::invariants::reads::Reads;
 use crate::sim::invariants::streams::Streams;
@@ -204,10 +205,10 @@ impl World {
     }
 
     /// A node has taken something in: W16.
-    pub(super) fn taken_in(&mut self, node: NodeId, before_bytes: usize, bytes: usize) {
+    pub(super) fn taken_in(&mut self, node: NodeId, taken: TakenIn) {
         let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else { return };
         if let Some(stats) = host.node.quota_stats() {
-            memory::check(&mut chaos.memory, node, &stats, before_bytes, bytes);
+            memory::check(&mut chaos.memory, node, &stats, taken);
         }
     }
 
