@@ -83,8 +83,14 @@ impl Home {
 /// What a client may rely on, looked at as the bytes come.
 #[derive(Default)]
 struct Client {
-    /// Of each stream the range of its last marker, and the last seqno in it.
-    streams: BTreeMap<(Vbid, Option<StreamId>), (Seqno, Seqno, Option<Seqno>)>,
+    streams: BTreeMap<(Vbid, Option<StreamId>), Snapshot>,
+}
+
+/// The one a stream is in.
+struct Snapshot {
+    start: Seqno,
+    end: Seqno,
+    last: Option<Seqno>,
 }
 
 impl Client {
@@ -93,7 +99,7 @@ impl Client {
         match &request.command {
             Command::SnapshotMarker(marker) => {
                 assert!(marker.start <= marker.end, "{marker:?}");
-                self.streams.insert(stream, (marker.start, marker.end, None));
+                self.streams.insert(stream, Snapshot { start: marker.start, end: marker.end, last: None });
             }
             Command::StreamEnd(_) => {
                 self.streams.remove(&stream);
@@ -102,7 +108,7 @@ impl Client {
                 let Some(seqno) = command.seqno() else { return };
                 let range = self.streams.get_mut(&stream);
                 assert!(range.is_some(), "{command:?} came without a marker");
-                let Some((start, end, last)) = range else { return };
+                let Some(Snapshot { start, end, last }) = range else { return };
                 assert!((*start..=*end).contains(&seqno), "{command:?} is outside {start}-{end}");
                 assert!(last.is_none_or(|last| last < seqno), "{command:?} came after {last:?}");
                 *last = Some(seqno);
@@ -205,7 +211,7 @@ fn poll(
     client: &mut Client,
     steps: &mut Vec<BackfillStep>,
 ) -> bool {
-    let (budget, is_patient) = (usize::from(input.byte()) * 16, input.byte() % 4 == 0);
+    let (budget, is_patient) = (usize::from(input.byte()) * 16, input.byte().is_multiple_of(4));
     for round in 0.. {
         assert!(round < POLLS_MAX, "there is always more");
         let before = producer.flow_control();

@@ -276,3 +276,17 @@ fn a_node_knows_its_collections_whatever_became_of_it() {
     rig.answer();
     assert_eq!(highs(&rig.node), [1, 2], "before the rollback 4 had taken the place of 2");
 }
+
+/// Guards S23: what an engine may have purged is not known.
+#[test]
+fn collections_are_unknown_where_a_purge_may_have_taken_their_newest() {
+    use crate::producer::Partitions;
+    for keeps_collections_highest in [false, true] {
+        let mut rig = rig(NodeConfig { keeps_collections_highest, ..NodeConfig::default() });
+        rig.set("a", 10).expect("active");
+        assert!(super::super::streams::streamed!(rig.node).collections(VB).is_some());
+        rig.step(Event::Purged { vb: VB, seqno: Seqno(1) });
+        let is_known = super::super::streams::streamed!(rig.node).collections(VB).is_some();
+        assert_eq!(is_known, keeps_collections_highest);
+    }
+}
