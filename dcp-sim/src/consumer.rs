@@ -254,9 +254,20 @@ impl Consumer {
         });
         if let Err(status) = applied {
             self.respond(&Response::to(request, status))?;
-            return Ok(Some(ConsumerEvent::Refused { vb, status }));
+            return match status {
+                Status::NOT_MY_VBUCKET => self.give_up(vb, status).map(Some),
+                _ => Ok(Some(ConsumerEvent::Refused { vb, status })),
+            };
         }
         self.applied(request)
+    }
+
+    /// The vBucket takes nothing now: what it is sent is lost to it, also when it follows again later, and a stream that went
+    /// on would leave a hole.
+    fn give_up(&mut self, vb: Vbid, status: Status) -> Result<ConsumerEvent, ConsumerError> {
+        self.streams.remove(&vb);
+        self.ask(vb, Command::CloseStream)?;
+        Ok(ConsumerEvent::StreamRefused { vb, status })
     }
 
     /// What follows from a message that was applied.
@@ -319,9 +330,7 @@ impl Consumer {
                 let log = log.map_err(|source| ConsumerError::FailoverLog { vb, source })?;
                 if let Err(error) = replicas.adopt_failover_log(vb, log) {
                     // There is nothing to apply it to any more.
-                    self.streams.remove(&vb);
-                    self.ask(vb, Command::CloseStream)?;
-                    return Ok(Some(ConsumerEvent::StreamRefused { vb, status: status_of(&error) }));
+                    return self.give_up(vb, status_of(&error)).map(Some);
                 }
                 if let Some(stream) = self.streams.get_mut(&vb) {
                     stream.is_open = true;

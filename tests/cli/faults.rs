@@ -43,13 +43,13 @@ fn a_report_says_what_struck_and_what_was_survived() {
 /// Guards the picture of a moment: the same at every look, and everything that is there is in it.
 #[test]
 fn a_replay_stops_where_it_is_told() {
-    let picture = run("replay", &["--until", "800"]);
-    assert_eq!(picture, run("replay", &["--until", "800"]));
-    assert!(picture.starts_with("event 800, "), "{picture}");
+    let picture = run("replay", &["--until", "2000"]);
+    assert_eq!(picture, run("replay", &["--until", "2000"]));
+    assert!(picture.starts_with("event 2000, "), "{picture}");
     for word in ["node 0: ", "node 2: ", "vBucket 15: ", "branches: ", "persistence -> ", "connection "] {
         assert!(picture.contains(word), "{word}: {picture}");
     }
-    assert_ne!(picture, run("replay", &["--until", "801"]));
+    assert_ne!(picture, run("replay", &["--until", "2001"]));
 }
 
 /// Guards that a run without a violation has nothing to shrink.

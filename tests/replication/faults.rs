@@ -111,6 +111,12 @@ fn who_leads_again_begins_a_branch() {
     [976, 995].map(as_on_the_command_line).iter().for_each(check);
 }
 
+/// W11. Found by this seed: a vBucket that was dead when a snapshot was announced to it took what came of it after.
+#[test]
+fn a_stream_that_lost_something_is_asked_for_anew() {
+    check(&as_on_the_command_line(2367));
+}
+
 /// Guards each kind of fault by itself: it strikes, and the cluster survives it.
 #[test]
 fn each_fault_strikes_and_is_survived() {
