@@ -17,6 +17,7 @@ use crate::wire::{Command, Frame, Message, Request, Response, StreamEndReason};
 
 mod active_stream;
 mod backfill;
+mod collections;
 mod control;
 mod error;
 mod filter;
@@ -30,6 +31,7 @@ mod translate;
 mod turns;
 
 pub use backfill::{BackfillOutcome, BackfillStep};
+pub use collections::Collections;
 pub use error::ProducerError;
 pub use flow_control::FlowControl;
 pub use rollback::{ClientPosition, History, rollback_to};
@@ -54,6 +56,17 @@ pub trait Partitions {
 
     /// Everything up to this seqno is on its disk.
     fn persisted_seqno(&self, vb: Vbid) -> Seqno;
+
+    /// How far each of its collections has come; `None` if that can't be told. Then a filtered stream to the latest goes to
+    /// the vBucket's high seqno, and a purge counts against every client.
+    fn collections(&self, _vb: Vbid) -> Option<&Collections> {
+        None
+    }
+
+    /// Whether there is memory for another stream, after whatever could be recovered was.
+    fn has_memory(&self) -> bool {
+        true
+    }
 }
 
 /// What a host must act upon.
@@ -120,6 +133,15 @@ impl Producer {
             input: BytesMut::new(),
             output: Vec::new(),
         }
+    }
+
+    /// The producer of a connection that did not negotiate Collections: its client sees the default collection only, by keys
+    /// without prefix, in markers of the first form, and hears nothing of what else there is.
+    #[must_use]
+    pub fn without_collections(name: &str) -> Self {
+        let mut producer = Self::new(name);
+        producer.options.collections = false;
+        producer
     }
 
     /// Takes bytes from the consumer. Answers wait for [`Producer::poll`].

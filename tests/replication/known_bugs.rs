@@ -16,7 +16,7 @@ enum Bug {
 }
 
 /// What can be switched on, and within how many seeds it must be found.
-fn bugs() -> [(Bug, u64); 12] {
+fn bugs() -> [(Bug, u64); 13] {
     use checkpoint::fault::Fault as Memory;
     use dcp_sim::fault::Fault as Stream;
     use persistence::fault::Fault as Store;
@@ -32,6 +32,7 @@ fn bugs() -> [(Bug, u64); 12] {
         (Bug::Stream(Stream::HandOverSkipsOne), 100),
         (Bug::Stream(Stream::MarkerEndsEarly), 100),
         (Bug::Stream(Stream::PurgeIsForgotten), 100),
+        (Bug::Stream(Stream::ReplicasShowMemory), 100),
         (Bug::Stream(Stream::CrashedActiveKeepsItsBranch), 100),
     ]
 }

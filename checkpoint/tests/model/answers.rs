@@ -47,11 +47,18 @@ impl Naive {
     }
 
     pub fn read(&mut self, name: &str, limit: ReadLimit) -> Result<Read, &'static str> {
+        self.read_to(name, limit, false)
+    }
+
+    fn read_to(&mut self, name: &str, limit: ReadLimit, to_boundary: bool) -> Result<Read, &'static str> {
         if limit.items == 0 || limit.bytes == 0 {
             return Err("invalid-argument");
         }
         let mut place = self.cursors[name];
-        let (taken, ranges) = self.take(place.passed, limit, name == PERSISTENCE);
+        let (mut taken, mut ranges) = self.take(place.passed, limit, name == PERSISTENCE);
+        if to_boundary {
+            self.cut(&mut taken, &mut ranges);
+        }
         if let Some(&last) = taken.last() {
             place = Place { passed: last + 1, shown: self.log[last].shown(), ..place };
         }
@@ -95,11 +102,32 @@ impl Naive {
         (taken, ranges)
     }
 
+    /// Leaves out what lies behind the last snapshot that is whole, if there is one.
+    fn cut(&self, taken: &mut Vec<usize>, ranges: &mut Vec<SnapshotRange>) {
+        let checkpoints: Vec<_> = self
+            .checkpoints
+            .iter()
+            .filter(|checkpoint| taken.iter().any(|&at| self.log[at].checkpoint == checkpoint.id))
+            .collect();
+        let is_whole = |checkpoint: &&Checkpoint| {
+            let end = self.range(checkpoint).end;
+            // All of it is taken: a snapshot from disk may have been cut short.
+            let unread = |(at, record): (usize, &Record)| {
+                record.checkpoint == checkpoint.id && taken.last().is_none_or(|&last| at > last)
+            };
+            self.last(checkpoint) == Some(end) && !self.live_from(0).any(unread)
+        };
+        if let Some(last) = checkpoints.iter().rposition(is_whole) {
+            taken.retain(|&at| self.log[at].checkpoint <= checkpoints[last].id);
+            ranges.truncate(last + 1);
+        }
+    }
+
     pub fn remaining(&self, name: &str) -> usize {
         self.live_from(self.cursors[name].passed).count()
     }
 
-    pub fn begin_flush(&mut self, limit: ReadLimit) -> Result<Read, &'static str> {
+    pub fn begin_flush(&mut self, limit: ReadLimit, to_boundary: bool) -> Result<Read, &'static str> {
         let &start = self.cursors.get(PERSISTENCE).ok_or("unknown-cursor")?;
         if self.flush.is_some() {
             return Err("flush-in-progress");
@@ -108,7 +136,7 @@ impl Naive {
             return Err("invalid-argument");
         }
         self.flush = Some(start);
-        self.read(PERSISTENCE, limit)
+        self.read_to(PERSISTENCE, limit, to_boundary)
     }
 
     pub fn end_flush(&mut self, success: bool) {

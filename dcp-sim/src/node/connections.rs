@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use checkpoint::Vbid;
 
-use super::streams::Streamed;
+use super::streams::streamed;
 use super::{Action, Node, NodeError, NodeId, Observation};
 use crate::consumer::{Consumer, ConsumerEvent};
 use crate::producer::Producer;
@@ -67,7 +67,7 @@ impl Node {
 
     pub(super) fn consumer_gone(&mut self, peer: NodeId) {
         if let Some((_, mut producer)) = self.producers.remove(&peer) {
-            producer.close(&Streamed::of(&self.partitions, &self.flusher, &self.purged));
+            producer.close(&streamed!(self));
             for partition in self.partitions.iter() {
                 partition.vbucket.manager().expel();
             }

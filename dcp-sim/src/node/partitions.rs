@@ -10,6 +10,7 @@ use checkpoint::{
 use super::prepares::Prepares;
 use super::{Documents, Observation};
 use crate::consumer;
+use crate::producer::Collections;
 
 /// A vBucket and its documents.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct Partition {
     pub vbucket: VBucket,
     /// What its keys are worth now.
     pub documents: Documents,
+    /// How far its collections have come.
+    pub collections: Collections,
 }
 
 /// vBuckets by number, and which of them have taken something since they were last asked.
@@ -121,6 +124,7 @@ impl consumer::Replicas for PartitionTable {
         let partition = self.partitions.get_mut(&vb).ok_or(not_here(vb))?;
         partition.vbucket.receive(item.clone())?;
         let revision = partition.documents.apply(&item);
+        partition.collections.take_note(&item);
         let (seqno, content) = (item.seqno, partition.documents.content());
         prepares.take_note(&item);
         self.changed.insert(vb);

@@ -11,6 +11,7 @@ use checkpoint::{CheckpointError, Seqno, SnapshotMarker, SnapshotType, State, VB
 
 use super::memory::end_of;
 use super::outbox::Origin;
+use super::survey::Survey;
 use super::{ActiveStream, Source, Turn};
 use crate::fault::{self, Fault};
 use crate::producer::ProducerError;
@@ -66,9 +67,11 @@ impl ActiveStream {
             Source::Disk(Disk::Reading) => {}
             _ => return Ok(false),
         }
-        let skips_deletes =
-            self.start == Seqno::ZERO && options.flags.contains(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL);
-        for item in items.iter().filter(|item| !(skips_deletes && item.deleted)) {
+        if self.survey.is_some() {
+            return self.surveyed(scan, &items, vbucket, options);
+        }
+        let spares_deletes = self.spares_deletes(options);
+        for item in items.iter().filter(|item| !(spares_deletes && item.deleted)) {
             self.outbox.disk_item(item, options)?;
         }
         if !scan.is_done() {
@@ -132,12 +135,27 @@ impl ActiveStream {
             }
             end = end_of(&self.gathered, reach);
         }
-        if let Some(state) = scan.state() {
-            let origin = if end > high { Origin::Joined } else { Origin::Disk };
-            self.outbox.announce(&marker(state, end, purge), origin, options);
+        // What of a half snapshot has yet to come, nobody knows: there is nothing to look for.
+        if !options.collections && rest.is_none() {
+            self.survey = Some(Survey::default());
+        } else {
+            self.announce_disk(&scan, end, options);
         }
         self.source = Source::Disk(Disk::Paused(scan));
         Ok(true)
+    }
+
+    /// Announces what the disk has, and memory as far as it is joined with that.
+    pub(super) fn announce_disk(&mut self, scan: &BackfillScan, end: Seqno, options: &Options) {
+        if let Some(state) = scan.state() {
+            let origin = if end > scan.high() { Origin::Joined } else { Origin::Disk };
+            self.outbox.announce(&marker(state, end, scan.info().purge), origin, options);
+        }
+    }
+
+    /// Whether the client asked to be spared deletions where it has nothing that could be deleted.
+    pub(super) fn spares_deletes(&self, options: &Options) -> bool {
+        self.start == Seqno::ZERO && options.flags.contains(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL)
     }
 
     /// End of the snapshot that this node was receiving when it was committed in part: the rest of it comes from memory,
@@ -164,7 +182,7 @@ impl ActiveStream {
     }
 
     /// All of the scan is in the outbox: memory goes on, if that was asked for.
-    fn hand_over(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
+    pub(super) fn hand_over(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
         match self.cursor {
             _ if self.is_disk_only() => self.source = Source::Exhausted,
             Some(_) => self.source = Source::Memory,

@@ -11,7 +11,7 @@ use super::words;
 use crate::consumer::{Consumer, ConsumerEvent};
 use crate::producer::{Producer, ProducerEvent};
 use crate::script::stream_command::ConnectOptions;
-use crate::wire::{Command, Frame, Message, StreamEndReason};
+use crate::wire::{Command, Frame, KeyForm, Message, StreamEndReason};
 
 /// Neither side goes on.
 pub(super) const BROKEN: &str = "broken-connection";
@@ -128,7 +128,7 @@ impl Connection {
                     lines.push(format!("{link} noop"));
                 }
                 Message::Request(request) => {
-                    let words = words::message(&request).ok_or(BROKEN)?;
+                    let words = words::message(&request, KeyForm::Collections).ok_or(BROKEN)?;
                     lines.push(format!("{link} vb={} {words}", request.vb));
                 }
                 Message::Response(_) => {}
