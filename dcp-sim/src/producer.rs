@@ -42,6 +42,10 @@ use control::Options;
 use heartbeat::Heartbeat;
 use stream_key::StreamKey;
 
+/// Up to here what is sent is copied into a buffer of its own size, and the one it was made in is kept: whoever takes a
+/// value out of it keeps all of it alive.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
+
 /// The vBuckets a producer may stream from.
 pub trait Partitions {
     /// The vBucket of that number, if this node has it.
@@ -254,7 +258,12 @@ impl Producer {
                 break;
             }
         }
-        Ok(Bytes::from(std::mem::take(&mut self.output)))
+        if self.output.len() > COPIED_BYTES_MAX {
+            return Ok(Bytes::from(std::mem::take(&mut self.output)));
+        }
+        let bytes = Bytes::copy_from_slice(&self.output);
+        self.output.clear();
+        Ok(bytes)
     }
 
     /// Whether there is something to send that flow control lets pass.

@@ -16,7 +16,7 @@ enum Bug {
 }
 
 /// What can be switched on, and within how many seeds it must be found.
-fn bugs() -> [(Bug, u64); 12] {
+fn bugs() -> [(Bug, u64); 13] {
     use checkpoint::fault::Fault as Memory;
     use dcp_sim::fault::Fault as Stream;
     use persistence::fault::Fault as Store;

@@ -50,14 +50,17 @@ impl Encoded {
         hash_key: [u64; 2],
     ) -> Result<Self, EngineError> {
         let is_stored = |item: &&&Item| !matches!(item.operation, Operation::SetVBucketState(_));
-        let items: Vec<&Item> = batch.items.iter().filter(is_stored).copied().collect();
-        check(batch, &items)?;
-        let names: Vec<(Fingerprint, &Item)> =
-            items.iter().map(|item| (fingerprint(hash_key, item), *item)).collect();
-        let is_last = newest(&names);
-        let payload: usize = items.iter().map(|item| item.payload_bytes() + entry::FIXED_BYTES + 8).sum();
-        let (mut bytes, mut rows) = (Vec::with_capacity(payload), Vec::with_capacity(items.len()));
-        for ((fingerprint, item), _) in names.into_iter().zip(is_last).filter(|(_, is_last)| *is_last) {
+        let items = batch.items.iter().filter(is_stored);
+        let mut names: Vec<(Fingerprint, &Item)> =
+            items.map(|item| (fingerprint(hash_key, item), *item)).collect();
+        check(batch, &names)?;
+        let ends = |item: Option<&(Fingerprint, &Item)>| item.map(|(_, item)| item.seqno);
+        let (first, last) = (ends(names.first()), ends(names.last()));
+        keep_newest(&mut names);
+        let record = |(_, item): &(Fingerprint, &Item)| item.payload_bytes() + entry::FIXED_BYTES + 8;
+        let payload: usize = names.iter().map(record).sum();
+        let (mut bytes, mut rows) = (Vec::with_capacity(payload), Vec::with_capacity(names.len()));
+        for (fingerprint, item) in names {
             let at = bytes.len();
             let Some(len) = entry::put_item(&mut bytes, branch.epoch(), item) else { continue };
             let tombstone = entry::is_tombstone(item.operation, item.deleted);
@@ -65,20 +68,12 @@ impl Encoded {
         }
         let state_bytes = state::encode(batch.state).ok_or_else(|| EngineError::TooLarge {
             vb: batch.vb,
-            seqno: items.last().map_or(Seqno::ZERO, |item| item.seqno),
+            seqno: last.unwrap_or(Seqno::ZERO),
             what: "the vBucket's state",
             size: STATE_BYTES_MAX as u64 + 1,
             limit: STATE_BYTES_MAX as u64,
         })?;
-        Ok(Self {
-            branch,
-            bytes,
-            rows,
-            first: items.first().map(|item| item.seqno),
-            last: items.last().map(|item| item.seqno),
-            state: Arc::new(batch.state.clone()),
-            state_bytes,
-        })
+        Ok(Self { branch, bytes, rows, first, last, state: Arc::new(batch.state.clone()), state_bytes })
     }
 }
 
@@ -87,9 +82,9 @@ fn fingerprint(hash_key: [u64; 2], item: &Item) -> Fingerprint {
     Fingerprint::of(hash_key, namespace, item.key.encoded())
 }
 
-fn check(batch: &Batch<'_>, items: &[&Item]) -> Result<(), EngineError> {
+fn check(batch: &Batch<'_>, items: &[(Fingerprint, &Item)]) -> Result<(), EngineError> {
     let mut previous = None;
-    for item in items {
+    for (_, item) in items {
         let seqno = item.seqno;
         if let Some(previous) = previous.filter(|previous| seqno <= *previous) {
             return Err(EngineError::OutOfOrder { vb: batch.vb, seqno, previous });
@@ -109,19 +104,19 @@ fn check(batch: &Batch<'_>, items: &[&Item]) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// For each item, whether no later one has its key.
-fn newest(names: &[(Fingerprint, &Item)]) -> Vec<bool> {
-    let mut is_last = vec![true; names.len()];
+/// Leaves out every item that a later one has the key of.
+fn keep_newest(names: &mut Vec<(Fingerprint, &Item)>) {
     if names.len() < 2 {
-        return is_last;
+        return;
     }
     let mut seen: HashTable<Fingerprint> = HashTable::with_capacity(names.len());
-    for ((fingerprint, _), is_last) in names.iter().zip(&mut is_last).rev() {
-        if seen.find(fingerprint.hash(), |known| known == fingerprint).is_some() {
-            *is_last = false;
-        } else {
+    names.reverse();
+    names.retain(|(fingerprint, _)| {
+        let is_newest = seen.find(fingerprint.hash(), |known| known == fingerprint).is_none();
+        if is_newest {
             seen.insert_unique(fingerprint.hash(), *fingerprint, |known| known.hash());
         }
-    }
-    is_last
+        is_newest
+    });
+    names.reverse();
 }
