@@ -93,7 +93,10 @@ impl Node {
     /// The active's history does not have what is here after `to`.
     pub(super) fn roll_back(&mut self, vb: Vbid, to: Seqno, actions: &mut Vec<Action>) {
         self.followed.remove(&vb);
-        if self.unsettled.insert(vb) {
+        // Of one that leads by now, or serves nobody, nobody takes anything back: its engine would, and its memory not.
+        let state = self.partitions.get(vb).map(|partition| partition.vbucket.state());
+        let follows = matches!(state, Some(State::Replica | State::Pending));
+        if follows && self.unsettled.insert(vb) {
             self.call(EngineCall::Rollback(vb, to), actions);
         }
     }

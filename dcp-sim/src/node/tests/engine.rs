@@ -161,6 +161,20 @@ fn a_rollback_is_the_engines_first_and_then_memorys() {
     );
 }
 
+/// Found by a producer that sent nonsense: the engine went back, and memory refused.
+#[test]
+fn what_leads_is_not_rolled_back() {
+    let mut rig = rig(NodeConfig::default());
+    rig.set("a", 10).expect("active");
+    rig.flush();
+    for state in [State::Active, State::Dead] {
+        rig.step(Event::SetState { vb: VB, state, uuid: None });
+        let mut actions = Vec::new();
+        rig.node.roll_back(VB, Seqno::ZERO, &mut actions);
+        assert!(actions.is_empty() && rig.node.is_settled(VB), "{state}: {actions:?}");
+    }
+}
+
 #[test]
 fn an_engine_that_cannot_go_back_so_far_starts_with_nothing() {
     let mut rig = rig(NodeConfig::default());
