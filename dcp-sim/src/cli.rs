@@ -19,6 +19,7 @@ mod compact;
 mod dump;
 mod faults;
 mod inspect;
+mod log_store;
 mod recover;
 mod replay;
 mod run;

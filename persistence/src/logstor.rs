@@ -15,14 +15,17 @@
 //! | `index`, `branch` | views never change; tombstones outlive what they hide |
 //! | `rewrite` | a record is always somewhere, and named there |
 //! | `recover` | what was acknowledged comes back, nothing else does |
+//! | `inspect`, `check` | looking changes nothing; damage anywhere is told, and the work goes on beside it |
 
 mod branch;
+mod check;
 mod config;
 mod encode;
 mod entry;
 mod fingerprint;
 mod frame;
 mod index;
+mod inspect;
 mod log;
 mod manifest;
 mod read;
@@ -54,7 +57,12 @@ use crate::{
     RolledBack, Snapshot, VBucketInfo,
 };
 
+pub use self::check::{LogCheckReport, check_store};
 pub use self::config::LogstorConfig;
+pub use self::inspect::{
+    LogDirectory, LogFinding, LogFindingKind, LogLayout, LogObserver, LogSeverity, SegmentKind,
+    SegmentLayout, VBucketLayout, is_log_store,
+};
 
 use self::encode::Encoded;
 use self::fingerprint::Fingerprint;

@@ -16,9 +16,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use checkpoint::{Seqno, VBucketState, Vbid};
-use parking_lot::{Mutex, MutexGuard};
 
 use crate::VBucketInfo;
+use crate::fault::{self, Fault};
+use crate::sync::{Mutex, MutexGuard};
 
 use super::fingerprint::Fingerprint;
 use super::index::{Index, Live, Slot};
@@ -208,6 +209,9 @@ impl Branch {
                 inner.index.get(fingerprint).filter(|slot| !(slot.tombstone && slot.seqno <= inner.purge))
             }
         }?;
+        if fault::is(Fault::SegmentTakenLate) {
+            drop(inner);
+        }
         Some((slot, self.log.segments.get(slot.location.segment)?))
     }
 
@@ -243,8 +247,7 @@ impl Branch {
         self.lock().index.memory_bytes()
     }
 
-    /// Every slot, for tests that count themselves.
-    #[cfg(test)]
+    /// Every slot, for who counts for himself.
     pub(super) fn slots(&self) -> Vec<Slot> {
         self.lock().index.iter_at(0, u64::MAX).collect()
     }

@@ -20,7 +20,7 @@ use super::config::BLOCK_BYTES;
 /// Bytes of a header.
 pub(super) const HEADER_BYTES: u32 = 64;
 const HEADER: usize = HEADER_BYTES as usize;
-const MAGIC: [u8; 4] = *b"LTLG";
+pub(super) const MAGIC: [u8; 4] = *b"LTLG";
 const VERSION: u8 = 1;
 
 /// What a frame holds.

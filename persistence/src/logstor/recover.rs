@@ -16,9 +16,8 @@ mod survey;
 use std::path::Path;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
-
 use crate::disk::{Disk, DiskLock};
+use crate::sync::{Mutex, RwLock};
 use crate::{EngineError, RecoveryReport};
 
 use super::config::{Geometry, LogstorConfig};

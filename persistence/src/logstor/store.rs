@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
 use checkpoint::{Seqno, Vbid};
-use parking_lot::{Mutex, RwLock};
 
 use crate::disk::DiskLock;
+use crate::sync::{Mutex, RwLock};
 use crate::{CompactionReport, CompactionRequest, EngineError, Job, ScanLimit, Snapshot};
 
 use super::CommitObserver;

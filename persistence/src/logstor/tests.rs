@@ -1,10 +1,10 @@
 mod crash;
 mod damage;
 mod groups;
-mod life;
+pub(super) mod life;
 mod manifest;
 mod model;
 mod rewriting;
 mod space;
-mod support;
+pub(super) mod support;
 mod threads;

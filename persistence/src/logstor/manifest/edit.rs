@@ -29,6 +29,11 @@ impl Lineage {
     pub(in crate::logstor) fn epochs(&self) -> impl Iterator<Item = u32> {
         self.0.iter().map(|&(epoch, _)| epoch)
     }
+
+    /// Each epoch with the highest seqno that counts, if that is bounded.
+    pub(in crate::logstor) fn caps(&self) -> impl Iterator<Item = (u32, Option<u64>)> {
+        self.0.iter().map(|&(epoch, cap)| (epoch, (cap != ALL).then_some(cap)))
+    }
 }
 
 /// What a vBucket's epoch began with.
@@ -96,6 +101,11 @@ impl Sketch {
     /// How much of that use of a segment counts, if not all of it.
     pub(in crate::logstor) fn valid_bytes(&self, segment: u32, generation: u64) -> Option<u32> {
         self.retired.get(&segment).filter(|(of, _)| *of == generation).map(|&(_, bytes)| bytes)
+    }
+
+    /// Whether an epoch was ever given to a vBucket.
+    pub(in crate::logstor) fn has_given(&self, epoch: u32) -> bool {
+        (1..self.next_epoch).contains(&epoch)
     }
 
     /// Forgets what is said of uses that are over.

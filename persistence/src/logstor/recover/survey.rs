@@ -94,7 +94,7 @@ impl Survey {
         let id = segment.id;
         let found = scan::frames(bytes, id, shared.hash_key, |generation| sketch.valid_bytes(id, generation));
         if let Some(at) = found.beyond_damage {
-            return Err(segment.corrupt(at, "a frame behind a damaged one"));
+            return Err(segment.corrupt(at, "a frame is damaged, here or before"));
         }
         let Some(generation) = found.generation else { return Ok(()) };
         self.generation_max = self.generation_max.max(generation);
