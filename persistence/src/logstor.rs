@@ -15,6 +15,8 @@
 //! | `index`, `branch` | views never change; tombstones outlive what they hide |
 //! | `rewrite` | a record is always somewhere, and named there |
 //! | `recover` | what was acknowledged comes back, nothing else does |
+//! | `export`, `import` | a vBucket moves as a whole, beside everything else, or not at all |
+//! | `fuzzing` | no bytes make it panic, hang or take memory without measure |
 //! | `inspect`, `check` | looking changes nothing; damage anywhere is told, and the work goes on beside it |
 
 mod branch;
@@ -22,8 +24,13 @@ mod check;
 mod config;
 mod encode;
 mod entry;
+mod export;
 mod fingerprint;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod import;
 mod index;
 mod inspect;
 mod log;
@@ -59,6 +66,7 @@ use crate::{
 
 pub use self::check::{LogCheckReport, check_store};
 pub use self::config::LogstorConfig;
+pub use self::export::Export;
 pub use self::inspect::{
     LogDirectory, LogFinding, LogFindingKind, LogLayout, LogObserver, LogSeverity, SegmentKind,
     SegmentLayout, VBucketLayout, is_log_store,

@@ -79,6 +79,7 @@ pub(super) fn open(
         log,
         writer: Writer::default(),
         branches: RwLock::new(branches),
+        importing: Mutex::default(),
         past: Mutex::default(),
         outputs: Mutex::new(Outputs::default()),
         relocating: RwLock::new(()),

@@ -4,6 +4,8 @@ mod groups;
 pub(super) mod life;
 mod manifest;
 mod model;
+mod moving;
+mod mutated;
 mod rewriting;
 mod space;
 pub(super) mod support;
