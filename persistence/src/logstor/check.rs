@@ -95,9 +95,7 @@ impl LogDirectory {
     /// # Errors
     /// As [`Logstor::open`].
     pub fn opening(&self) -> Result<RecoveryReport, EngineError> {
-        let (engine, report) = self.open_over()?;
-        engine.close()?;
-        Ok(report)
+        Ok(self.open_over()?.1)
     }
 
     fn open_over(&self) -> Result<(Logstor, RecoveryReport), EngineError> {
@@ -126,16 +124,17 @@ fn against_engine(
     if engine.vbuckets() != expected {
         told("opening the store shows other vBuckets".to_owned());
     }
-    let counted = engine.stats().get("live-bytes").copied();
-    if counted != Some(live_bytes) {
-        told(format!("{live_bytes} bytes live, and the opened store counts {}", counted.unwrap_or(0)));
-    }
     for (&vb, contents) in store.contents() {
         for what in vbucket(&engine, vb, contents)? {
             observer.found(LogFinding::of_file(LogFindingKind::Index, dir, 0, what).of_vbucket(vb));
         }
     }
-    engine.close()?;
+    // Now that all is loaded.
+    let counted = engine.stats().get("live-bytes").copied();
+    if counted != Some(live_bytes) {
+        let what = format!("{live_bytes} bytes live, and the opened store counts {}", counted.unwrap_or(0));
+        observer.found(LogFinding::of_file(LogFindingKind::Index, dir, 0, what));
+    }
     Ok(report.repairs.into_iter().map(|(path, what)| format!("{}: {what}", path.display())).collect())
 }
 

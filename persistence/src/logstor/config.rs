@@ -31,6 +31,11 @@ pub struct LogstorConfig {
     /// Upkeep compacts when so many percent of what is written can't be reached any more; `None`: only when space runs
     /// out, or on request. *Default*: 50.
     pub garbage_percent: Option<u8>,
+    /// Upkeep writes an image of the index when so many bytes were appended since the last one, so that opening reads that
+    /// and them, not everything. *Default*: 64 MiB.
+    pub image_bytes: u64,
+    /// ... and when the last image has at most so many percent of them: it is written beside all else. *Default*: 12.
+    pub image_percent: u32,
     /// Keys the fingerprints by which keys are found and the checksums by which frames are known, so that nobody can
     /// make up keys or values that collide. The host draws it at random; a store keeps the one it was made with.
     pub hash_key: [u64; 2],
@@ -44,6 +49,8 @@ impl LogstorConfig {
         disk_bytes: u64::MAX,
         mixed_segments_max: 8,
         garbage_percent: Some(50),
+        image_bytes: 64 << 20,
+        image_percent: 12,
         hash_key: [0x6c6f_7774_6964_6531, 0x6c6f_6773_746f_7232],
     };
 }

@@ -107,6 +107,7 @@ impl Store {
 enum Stage {
     Begin,
     Records { branch: Arc<Branch>, head: Head, state: Option<VBucketState> },
+    Adopt { branch: Arc<Branch>, purge: u64 },
     Over,
 }
 
@@ -115,6 +116,7 @@ impl fmt::Debug for Stage {
         f.write_str(match self {
             Self::Begin => "Begin",
             Self::Records { .. } => "Records",
+            Self::Adopt { .. } => "Adopt",
             Self::Over => "Over",
         })
     }
@@ -144,6 +146,10 @@ impl Import {
     fn advance(&mut self, mut budget: Budget) -> Result<Progress, EngineError> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Over => Ok(Progress::Done(self.report)),
+            Stage::Adopt { branch, purge } => {
+                self.store.adopt(&branch, purge)?;
+                Ok(Progress::Done(self.report))
+            }
             Stage::Begin => {
                 let head: Head = self.source.expect(PieceKind::Head)?;
                 let state =
@@ -157,7 +163,11 @@ impl Import {
                 let (kind, payload) = self.source.next()?;
                 match kind {
                     PieceKind::Records => self.take(&branch, &head, state.as_ref(), &payload)?,
-                    PieceKind::End => return self.finish(&branch, &head, state.as_ref(), &payload),
+                    PieceKind::End => {
+                        self.finish(&branch, &head, state.as_ref(), &payload)?;
+                        self.stage = Stage::Adopt { branch, purge: head.purge };
+                        return Ok(self.progress());
+                    }
                     PieceKind::Head => return Err(self.source.corrupt("a second head")),
                 }
                 if !budget.spend(payload.len() as u64) {
@@ -205,14 +215,14 @@ impl Import {
         Encoded::new(&batch, Arc::clone(branch), self.store.shared.hash_key)
     }
 
-    /// Everything is there: the state is committed once more, with the high seqno, and the vBucket appears.
+    /// Everything is there: the state is committed once more, with the high seqno.
     fn finish(
         &mut self,
         branch: &Arc<Branch>,
         head: &Head,
         state: Option<&VBucketState>,
         payload: &Bytes,
-    ) -> Result<Progress, EngineError> {
+    ) -> Result<(), EngineError> {
         let end: End = self.source.decode(payload)?;
         if end.records != self.report.items_copied {
             return Err(self.source.corrupt("records are missing"));
@@ -221,8 +231,7 @@ impl Import {
             let last = Encoded { last: Some(Seqno(head.high)), ..self.encoded(branch, &[], state)? };
             self.store.commit_hidden(last)?;
         }
-        self.store.adopt(branch, head.purge)?;
-        Ok(Progress::Done(self.report))
+        Ok(())
     }
 }
 

@@ -16,6 +16,13 @@ pub(super) struct Frame {
     pub(super) is_whole: bool,
 }
 
+impl Frame {
+    /// Where the next one would begin.
+    pub(super) fn end(&self) -> u32 {
+        self.offset.saturating_add(self.header.frame_bytes())
+    }
+}
+
 /// A segment's frames.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Frames {
@@ -64,8 +71,9 @@ pub(super) fn frames(
     }
     found.beyond_damage = match limit {
         None => behind(bytes, at).find(|&at| header_at(at).is_some_and(|header| is_ours(&header))),
-        // What was cut off began where a frame had ended.
-        Some(_) => (at < end).then_some(at),
+        // What was cut off began where a frame had ended. A piece of a large record may be shorter than its segment, which
+        // counts as full.
+        Some(_) => (at < end && first.kind != FrameKind::Large).then_some(at),
     };
     found
 }

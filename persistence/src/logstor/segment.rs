@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::EngineError;
 use crate::disk::{DiskFile, DiskResult};
@@ -21,7 +22,7 @@ use super::frame::{HEADER_BYTES, Header};
 const SECTOR_BYTES: usize = 512;
 
 /// Where a record lies: its first byte within a segment, and its length without padding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Location {
     pub(super) segment: u32,
     pub(super) offset: u32,
@@ -113,6 +114,12 @@ impl Segment {
         let count = self.file.file.read_at(&mut buffer, self.base + u64::from(offset))?;
         buffer.truncate(count);
         Ok(buffer)
+    }
+
+    /// As [`Segment::read`], into memory there is.
+    pub(super) fn read_into<'a>(&self, offset: u32, buffer: &'a mut [u8]) -> DiskResult<&'a [u8]> {
+        let count = self.file.file.read_at(buffer, self.base + u64::from(offset))?;
+        Ok(buffer.get(..count).unwrap_or_default())
     }
 
     /// A record's bytes, unchecked.

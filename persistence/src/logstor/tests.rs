@@ -1,6 +1,7 @@
 mod crash;
 mod damage;
 mod groups;
+mod images;
 pub(super) mod life;
 mod manifest;
 mod model;

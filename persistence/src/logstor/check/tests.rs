@@ -10,7 +10,9 @@ use crate::disk::{Access, Disk, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::Logstor;
 use crate::logstor::inspect::{LogDirectory, LogFinding, LogFindingKind, LogObserver, LogSeverity};
 use crate::logstor::tests::life::{Pins, Shown, life, shown, take};
-use crate::logstor::tests::support::{A, B, commit, delete, dir, log_path, noise, open, run, set};
+use crate::logstor::tests::support::{
+    A, B, IMAGES, commit, delete, dir, log_path, make_image, noise, open, open_with, run, set,
+};
 use crate::{CompactionRequest, Engine};
 
 fn check(disk: &(impl Disk + Clone + 'static)) -> (Vec<LogFinding>, Vec<String>) {
@@ -58,6 +60,34 @@ fn a_store_in_use_is_sound_at_every_moment_of_its_life() {
         assert!(take(&engine, &mut pins, &step).expect("done"));
         assert_eq!(check(&disk), (Vec::new(), Vec::new()), "after step {number}");
         assert!(seen(&disk) == Some(expected), "after step {number}");
+    }
+}
+
+/// The store is opened with its image then, and compared with all that is there.
+#[test]
+fn a_store_with_an_index_image_is_sound_and_a_damaged_image_harms_nothing() {
+    let disk = MemoryDisk::new();
+    let (engine, _) = open_with(&disk, IMAGES).expect("opens");
+    let mut pins = Pins::default();
+    for (number, (step, expected)) in life().into_iter().enumerate() {
+        assert!(take(&engine, &mut pins, &step).expect("done"));
+        if number % 2 == 0 {
+            make_image(&engine).expect("made");
+        }
+        assert_eq!(check(&disk), (Vec::new(), Vec::new()), "after step {number}");
+        assert!(seen(&disk) == Some(expected), "after step {number}");
+    }
+    let store = LogDirectory::read(Arc::new(disk.clone()), &dir(), &mut Vec::new()).expect("sound");
+    assert!(store.others().is_empty(), "an image is the store's own");
+    let before = seen(&disk);
+    let names = disk.list(&dir()).expect("there");
+    let image = dir().join(names.iter().find(|name| name.starts_with("index-")).expect("made"));
+    let bytes = disk.open(&image, Access::ReadOnly).and_then(|file| file.len()).expect("there");
+    for offset in (0..bytes).step_by(37) {
+        flip(&disk, &image, offset, 8);
+        assert_eq!(check(&disk), (Vec::new(), Vec::new()), "byte {offset}");
+        assert!(seen(&disk) == before);
+        flip(&disk, &image, offset, 8);
     }
 }
 

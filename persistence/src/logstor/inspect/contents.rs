@@ -58,7 +58,8 @@ pub(super) fn of(
     }
     let mut states: BTreeMap<u32, &StateRecord> = BTreeMap::new();
     for state in &survey.states {
-        if states.get(&state.epoch).is_none_or(|known| known.revision < state.revision) {
+        let order = |state: &StateRecord| (state.revision, state.number);
+        if states.get(&state.epoch).is_none_or(|known| order(known) < order(state)) {
             states.insert(state.epoch, state);
         }
     }
@@ -84,7 +85,7 @@ impl Reader<'_> {
     fn contents(&mut self, mut records: Vec<Record>, newest_state: Option<&StateRecord>) -> Contents {
         let found = records.len() as u64;
         records.retain(|record| self.entry.lineage.contains(record.epoch, record.seqno));
-        records.sort_unstable_by_key(|record| (record.fingerprint, record.seqno, record.generation));
+        records.sort_unstable_by_key(|record| (record.fingerprint, record.seqno, record.number));
         self.compare_copies(&records);
         let mut rows: Vec<Row> = Vec::new();
         for key in records.chunk_by(|a, b| a.fingerprint == b.fingerprint) {

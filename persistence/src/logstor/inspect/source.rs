@@ -13,6 +13,7 @@ use checkpoint::Vbid;
 use crate::EngineError;
 use crate::disk::{Access, Disk, DiskError};
 use crate::logstor::frame::HEADER_BYTES;
+use crate::logstor::image;
 use crate::logstor::manifest::{self, Sketch};
 use crate::logstor::segment::{LogFile, Segment};
 use crate::logstor::segments::Segments;
@@ -99,7 +100,10 @@ impl Source {
         let mut numbers: Vec<u32> = self.names.iter().filter_map(|name| number_of(name)).collect();
         // By name the hundred millionth would come before the second.
         numbers.sort_unstable();
-        let is_own = |name: &String| name == manifest::NAME || number_of(name).is_some();
+        // An index image says nothing that the log does not.
+        let is_own = |name: &String| {
+            name == manifest::NAME || number_of(name).is_some() || name.starts_with(image::PREFIX)
+        };
         self.others =
             self.names.iter().filter(|name| !is_own(name)).map(|name| self.dir.join(name)).collect();
         let last = numbers.last().copied();

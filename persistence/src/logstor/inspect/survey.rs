@@ -27,11 +27,12 @@ pub(super) struct Record {
     pub(super) epoch: u32,
     pub(super) fingerprint: Fingerprint,
     pub(super) seqno: u64,
-    pub(super) generation: u64,
     pub(super) at: Location,
     /// Its checksum: copies have the same but for their epoch.
     pub(super) crc: u32,
     pub(super) tombstone: bool,
+    /// Its append.
+    pub(super) number: u64,
 }
 
 /// A vBucket's state.
@@ -43,6 +44,8 @@ pub(super) struct StateRecord {
     pub(super) at: Location,
     /// `None` if it can't be read.
     pub(super) state: Option<VBucketState>,
+    /// Its append.
+    pub(super) number: u64,
 }
 
 /// A segment that is there.
@@ -221,7 +224,7 @@ impl Survey {
                 let at = Location { segment: segment.id, offset, len: peek.len };
                 let record =
                     payload.get((offset - frame.offset - HEADER_BYTES) as usize..).unwrap_or_default();
-                self.push(source, segment, at, (&peek, record), observer);
+                self.push(source, segment, (frame.header.number, at), (&peek, record), observer);
             }
         }
         Ok(())
@@ -231,7 +234,7 @@ impl Survey {
         &mut self,
         source: &Source,
         segment: &Arc<Segment>,
-        at: Location,
+        (number, at): (u64, Location),
         (peek, record): (&Peek<'_>, &[u8]),
         observer: &mut dyn LogObserver,
     ) {
@@ -252,7 +255,7 @@ impl Survey {
                 observer.found(told(LogFindingKind::State, "a vBucket's state can't be read"));
             }
             let (epoch, revision, high) = (peek.epoch, peek.cas, peek.seqno);
-            self.states.push(StateRecord { epoch, revision, high, at, state });
+            self.states.push(StateRecord { epoch, revision, high, at, state, number });
             return;
         };
         if entry::item(&bytes::Bytes::copy_from_slice(record.get(..peek.len as usize).unwrap_or_default()))
@@ -265,10 +268,10 @@ impl Survey {
             epoch: peek.epoch,
             fingerprint: Fingerprint::of(source.sketch.hash_key, namespace, peek.key),
             seqno: peek.seqno,
-            generation: segment.generation,
             at,
             crc: record.first_chunk().map_or(0, |crc| u32::from_be_bytes(*crc)),
             tombstone: peek.tombstone,
+            number,
         });
     }
 
@@ -304,7 +307,7 @@ impl Survey {
             match record.as_ref().and_then(|record| Some((record, entry::peek(record)?))) {
                 Some((record, peek)) if peek.operation.is_some() => {
                     let at = Location { segment: segment.id, offset: HEADER_BYTES, len: peek.len };
-                    self.push(source, segment, at, (&peek, record), observer);
+                    self.push(source, segment, (number, at), (&peek, record), observer);
                     for piece in segment.rest() {
                         if let Some(place) = self.segments.get_mut(&piece.id) {
                             place.epochs.insert(peek.epoch);

@@ -28,6 +28,12 @@ pub(in crate::logstor) enum Task {
     Prepare(u32),
 }
 
+impl Task {
+    const fn frees(self) -> bool {
+        !matches!(self, Self::Prepare(_))
+    }
+}
+
 #[derive(Debug)]
 enum Stage {
     Begin,
@@ -102,6 +108,7 @@ impl RewriteJob {
 
     fn advance(&mut self, budget: Budget) -> Result<(), EngineError> {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Begin if self.task.frees() && self.store.load_one()? => Stage::Begin,
             Stage::Begin => self.begin()?,
             Stage::Choose => {
                 let victims = self.victims();

@@ -1,6 +1,8 @@
 //! Moving a vBucket (L37, L38): what an export has is the vBucket at its pin; an import is there as a whole or leaves
 //! nothing, whatever fails, while both stores serve.
 
+mod failures;
+
 use std::io::Read;
 
 use checkpoint::{Item, Seqno};
@@ -8,12 +10,12 @@ use proptest::prelude::*;
 
 use super::life::{Pins, life, take};
 use super::support::{
-    A, B, C, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, noise, open, open_with,
-    run, set,
+    A, B, C, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, dump, hide_images,
+    make_image, noise, open, open_with, run, set,
 };
-use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::{Export, Logstor, LogstorConfig};
-use crate::{Budget, CompactionRequest, Engine, EngineError, Job, Progress, RolledBack, Snapshot};
+use crate::{Budget, CompactionRequest, Engine, EngineError, Progress, RolledBack, Snapshot};
 
 /// Every piece, one behind the other.
 fn bytes_of(engine: &Logstor, vb: checkpoint::Vbid) -> Vec<u8> {
@@ -201,156 +203,6 @@ fn exported() -> (Vec<u8>, Contents) {
     (bytes_of(&source, A), contents(&source, A))
 }
 
-fn is_absent(engine: &Logstor) {
-    assert_eq!(engine.vbuckets(), [B]);
-    assert!(engine.snapshot(A).is_err());
-    audit(engine, true);
-}
-
-fn ios_of_import(bytes: &[u8]) -> u64 {
-    let disk = FaultyDisk::new(MemoryDisk::new());
-    let engine = target(&disk);
-    let before = disk.io_count();
-    import(&engine, A, bytes).expect("imported");
-    disk.io_count() - before
-}
-
-#[test]
-fn power_loss_at_any_io_of_an_import_leaves_all_of_it_or_nothing() {
-    let (bytes, expected) = exported();
-    let ios = ios_of_import(&bytes);
-    let mut outcomes = [0, 0];
-    for nth in 1..=ios {
-        for keep in [Keep::None, Keep::All, Keep::Random { seed: nth }, Keep::Random { seed: nth + 1000 }] {
-            let disk = FaultyDisk::new(MemoryDisk::new());
-            let engine = target(&disk);
-            let others = contents(&engine, B);
-            disk.power_off_at_io(nth);
-            assert!(import(&engine, A, &bytes).is_err());
-            drop(engine);
-            disk.crash(keep);
-            let (engine, _) = open_with(&disk, OTHER).expect("opens");
-            assert!(contents(&engine, B) == others, "{nth}, {keep:?}");
-            let is_there = engine.vbuckets().contains(&A);
-            outcomes[usize::from(is_there)] += 1;
-            if is_there {
-                assert!(contents(&engine, A) == expected, "{nth}, {keep:?}");
-                engine.drop_vbucket(A).expect("dropped");
-            } else {
-                is_absent(&engine);
-            }
-            import(&engine, A, &bytes).expect("imported");
-            assert!(contents(&engine, A) == expected, "{nth}, {keep:?}: again");
-            audit(&engine, true);
-        }
-    }
-    assert!(outcomes[0] > 20 && outcomes[1] > 0, "{outcomes:?}");
-}
-
-#[test]
-fn any_failure_of_an_import_leaves_nothing_and_it_can_be_tried_again() {
-    let (bytes, expected) = exported();
-    let faults = [Fault::Eio, Fault::Enospc, Fault::Torn { bytes: 600 }, Fault::EioPersisted];
-    let (ios, mut failures) = (ios_of_import(&bytes), 0);
-    for fault in faults {
-        for nth in 1..=ios {
-            let disk = FaultyDisk::new(MemoryDisk::new());
-            let engine = target(&disk);
-            let others = contents(&engine, B);
-            disk.fail_io(nth, fault);
-            let what = format!("{fault:?} at {nth}");
-            if import(&engine, A, &bytes).is_ok() {
-                // It found room elsewhere, or the failure was of something that can wait.
-                assert!(contents(&engine, A) == expected && contents(&engine, B) == others, "{what}");
-                audit(&engine, true);
-                continue;
-            }
-            failures += 1;
-            is_absent(&engine);
-            disk.clear_faults();
-            let engine = match import(&engine, A, &bytes) {
-                Ok(()) => engine,
-                Err(EngineError::Poisoned { .. }) => {
-                    drop(engine);
-                    let (engine, _) = open_with(&disk, OTHER).expect("opens");
-                    // The edit that failed may have been made.
-                    if !engine.vbuckets().contains(&A) {
-                        import(&engine, A, &bytes).expect("imported");
-                    }
-                    engine
-                }
-                Err(error) => panic!("{what}: {error}"),
-            };
-            assert!(contents(&engine, A) == expected && contents(&engine, B) == others, "{what}");
-            audit(&engine, true);
-        }
-    }
-    assert!(failures > 3 * ios, "{failures} of {ios} each");
-}
-
-#[test]
-fn a_damaged_export_is_refused_and_leaves_nothing() {
-    let (bytes, _) = exported();
-    let disk = FaultyDisk::new(MemoryDisk::new());
-    let engine = target(&disk);
-    let mut damaged: Vec<Vec<u8>> = (0..bytes.len()).step_by(1009).map(|len| bytes[..len].to_vec()).collect();
-    damaged.extend((0..bytes.len()).step_by(997).chain(0..64).map(|at| {
-        let mut bytes = bytes.clone();
-        bytes[at] ^= 1 << (at % 8);
-        bytes
-    }));
-    // Pieces exchanged, left out, and twice.
-    let mut starts: Vec<usize> =
-        (0..bytes.len()).filter(|&at| bytes[at..].starts_with(b"LTEX\x01")).collect();
-    starts.push(bytes.len());
-    let piece = |n: usize| &bytes[starts[n]..starts[n + 1]];
-    let last = starts.len() - 2;
-    damaged.push([piece(0), piece(2), piece(1)].concat());
-    damaged.push([piece(0), piece(1), piece(last)].concat());
-    damaged.push([piece(0), piece(1), piece(1)].concat());
-    damaged.push(piece(1).to_vec());
-    for (number, bytes) in damaged.iter().enumerate() {
-        let error = import(&engine, A, bytes).expect_err("damaged");
-        assert_eq!(error.kind(), "corrupt", "{number}: {error}");
-        is_absent(&engine);
-    }
-    // The space comes back, and the number is free.
-    run(engine.separate().expect("begun")).expect("done");
-    run(engine.compact(B, CompactionRequest::default()).expect("begun")).expect("done");
-    let stats = engine.stats();
-    assert!(stats["segments"] - stats["free-segments"] <= 4, "{stats:?}");
-    engine.create(A).expect("free");
-}
-
-#[test]
-fn a_job_that_is_dropped_leaves_nothing_and_one_import_of_a_vbucket_runs_at_a_time() {
-    let (bytes, expected) = exported();
-    let disk = FaultyDisk::new(MemoryDisk::new());
-    let engine = target(&disk);
-    let begin = |vb| engine.import(vb, Box::new(std::io::Cursor::new(bytes.clone())));
-    assert_eq!(begin(B).expect_err("there").kind(), "vbucket-exists");
-    let small = Budget { items: 1, bytes: 1 };
-    for steps in 0..4 {
-        let mut job: Box<dyn Job> = begin(A).expect("new");
-        for _ in 0..steps {
-            job.step(small).expect("sound");
-        }
-        assert_eq!(begin(A).expect_err("under way").kind(), "vbucket-exists");
-        assert_eq!(engine.create(A).expect_err("under way").kind(), "vbucket-exists");
-        assert_eq!(engine.drop_vbucket(A).expect_err("not there").kind(), "unknown-vbucket");
-        assert!(commit(&engine, A, &[set(1, "a", b"")]).is_err());
-        is_absent(&engine);
-        // What was written is moved like anything else.
-        run(engine.separate().expect("begun")).expect("done");
-        is_absent(&engine);
-        drop(job);
-        is_absent(&engine);
-    }
-    import(&engine, A, &bytes).expect("imported");
-    assert!(contents(&engine, A) == expected);
-    assert_eq!(begin(A).expect_err("there").kind(), "vbucket-exists");
-}
-
 #[test]
 fn an_export_outlives_its_vbucket() {
     let disk = MemoryDisk::new();
@@ -369,4 +221,38 @@ fn an_export_outlives_its_vbucket() {
     }
     import(&source, C, &bytes).expect("imported");
     assert!(contents(&source, C) == expected);
+}
+
+/// The image was begun when everything had been written and nothing had been adopted: it covered the records, said nothing
+/// of the vBucket, and the vBucket's state was looked for in what it did not cover.
+#[test]
+fn an_image_made_while_a_vbucket_is_imported_does_not_lose_it() {
+    let (bytes, expected) = exported();
+    let config = LogstorConfig { image_bytes: 0, image_percent: u32::MAX, ..OTHER };
+    for steps in 0.. {
+        let disk = FaultyDisk::new(MemoryDisk::new());
+        let (engine, _) = open_with(&disk, config).expect("opens");
+        engine.create(B).expect("created");
+        commit(&engine, B, &[set(1, "other", b"1")]).expect("committed");
+        make_image(&engine).expect("made");
+        let mut job = engine.import(A, Box::new(std::io::Cursor::new(bytes.clone()))).expect("new");
+        let mut step = || job.step(Budget { items: 1, bytes: 1 }).expect("sound");
+        let is_over = (0..steps).any(|_| matches!(step(), Progress::Done(_)));
+        make_image(&engine).expect("made");
+        while !is_over && !matches!(step(), Progress::Done(_)) {}
+        let imported = whole(&engine, A);
+        assert!(imported.0 == expected);
+        drop((job, engine));
+        disk.crash(Keep::None);
+        let with_image = dump(&open_with(&disk, config).expect("opens").0);
+        assert!(hide_images(&disk, true) == 1, "it was made");
+        let (engine, _) = open_with(&disk, config).expect("opens");
+        assert_eq!(with_image, dump(&engine), "{steps} steps before the image");
+        assert!(whole(&engine, A) == imported, "{steps} steps before the image");
+        audit(&engine, true);
+        if is_over {
+            assert!(steps > 5);
+            break;
+        }
+    }
 }
