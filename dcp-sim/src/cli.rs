@@ -20,6 +20,7 @@ mod dump;
 mod faults;
 mod in_order;
 mod inspect;
+mod log_store;
 mod recover;
 mod replay;
 mod run;

@@ -4,15 +4,16 @@
 //! RUSTFLAGS="--cfg checkpoint_loom" cargo test -p lowtide-loom-tests --release
 //! ```
 //!
-//! Under that cfg the `checkpoint` crate takes its mutex and atomics from loom, nothing else changes; chunks have two
-//! slots, so that few items make several. Without the cfg there is nothing here.
+//! Under that cfg the `checkpoint` crate, and the log store of `persistence`, take their mutex and atomics from loom, nothing
+//! else changes; chunks have two slots and segments may be small, so that little makes several. Without the cfg there is
+//! nothing here.
 //!
 //! Preemptions are bounded at three for each run, unless `LOOM_MAX_PREEMPTIONS` says otherwise: the manager's
 //! critical sections are short, so a breach needs one or two, and every model ends within seconds.
 //!
 //! The models (but the one of a stop) also run with a fault switched on in the code (`checkpoint::fault`), and must fail
 //! then: what a model can't see it does not prove. A faulty model may end its process, so it gets one of its own
-//! (`assert_caught`).
+//! (`assert_caught`, `assert_log_caught`).
 //!
 //! Where a place of a chunk is written or read, loom is told, though the place itself is the one that ships: a read that
 //! nothing orders behind the write is reported.
@@ -22,9 +23,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub mod log_store;
+
 use bytes::Bytes;
 use checkpoint::fault::{self, Fault};
 use checkpoint::{Batch, CheckpointConfig, CheckpointManager, Cursor, Effect, Item, Key, ReadLimit, Seqno};
+use persistence::fault::Fault as StoreFault;
 
 /// More than any breach of these critical sections needs.
 const PREEMPTIONS_MAX: usize = 3;
@@ -34,11 +38,22 @@ const PREEMPTIONS_MAX: usize = 3;
 /// # Panics
 /// If an assertion of `race` fails in one of them, or if there is only one: then the race is none.
 pub fn every_order(race: impl Fn() + Send + Sync + 'static) {
-    if let Some(fault) = chosen_fault() {
-        fault::switch(Some(fault));
+    every_order_of(PREEMPTIONS_MAX, race);
+}
+
+/// The same with another bound on preemptions: a store's operations have dozens of critical sections each.
+///
+/// # Panics
+/// As [`every_order`].
+pub fn every_order_of(preemptions: usize, race: impl Fn() + Send + Sync + 'static) {
+    match chosen_fault() {
+        Some(Chosen::OfCheckpoint(fault)) => fault::switch(Some(fault)),
+        Some(Chosen::OfStore(fault)) => persistence::fault::switch(Some(fault)),
+        None => {}
     }
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(PREEMPTIONS_MAX);
+    builder.preemption_bound.get_or_insert(preemptions);
+    builder.max_branches = 20_000;
     let runs = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&runs);
     builder.check(move || {
@@ -53,10 +68,17 @@ pub fn every_order(race: impl Fn() + Send + Sync + 'static) {
 /// Which fault the process was started with.
 const FAULT: &str = "LOWTIDE_LOOM_FAULT";
 
-fn chosen_fault() -> Option<Fault> {
+enum Chosen {
+    OfCheckpoint(Fault),
+    OfStore(StoreFault),
+}
+
+fn chosen_fault() -> Option<Chosen> {
     let name = std::env::var(FAULT).ok()?;
-    let fault = ALL_FAULTS.into_iter().find(|fault| format!("{fault:?}") == name);
-    Some(fault.unwrap_or_else(|| panic!("{FAULT}={name} is none of {ALL_FAULTS:?}")))
+    let of_checkpoint = ALL_FAULTS.into_iter().find(|fault| format!("{fault:?}") == name);
+    let of_store = STORE_FAULTS.into_iter().find(|fault| format!("{fault:?}") == name);
+    let fault = of_checkpoint.map(Chosen::OfCheckpoint).or(of_store.map(Chosen::OfStore));
+    Some(fault.unwrap_or_else(|| panic!("{FAULT}={name} is none of {ALL_FAULTS:?}, {STORE_FAULTS:?}")))
 }
 
 /// Every fault, so that one can be found by its name.
@@ -79,21 +101,39 @@ const ALL_FAULTS: [Fault; 16] = [
     Fault::ProgressTooFar,
 ];
 
+/// Those of the log store.
+const STORE_FAULTS: [StoreFault; 4] = [
+    StoreFault::ClosedBeforeItIsIndexed,
+    StoreFault::RelocatedAnyway,
+    StoreFault::FreedWhileRead,
+    StoreFault::SegmentTakenLate,
+];
+
 /// Runs the model named `model` of the calling test program again with each of the faults, and sees it fail.
 ///
 /// # Panics
 /// If it passes, or did not run.
 pub fn assert_caught(model: &str, faults: &[Fault]) {
+    faults.iter().for_each(|fault| assert_fails(model, &format!("{fault:?}")));
+}
+
+/// The same for faults of the log store.
+///
+/// # Panics
+/// As [`assert_caught`].
+pub fn assert_log_caught(model: &str, faults: &[StoreFault]) {
+    faults.iter().for_each(|fault| assert_fails(model, &format!("{fault:?}")));
+}
+
+fn assert_fails(model: &str, fault: &str) {
     let program = std::env::current_exe().expect("a running program has a path");
-    for fault in faults {
-        let mut command = Command::new(&program);
-        command.args([model, "--exact", "--nocapture", "--test-threads=1"]).env(FAULT, format!("{fault:?}"));
-        let output = command.output().expect("it ran a moment ago");
-        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(text.contains("running 1 test"), "{model} is not there:\n{text}");
-        assert!(!output.status.success(), "{model} does not see {fault:?}");
-        assert!(text.contains("panicked at"), "{model} with {fault:?} failed otherwise:\n{text}");
-    }
+    let mut command = Command::new(&program);
+    command.args([model, "--exact", "--nocapture", "--test-threads=1"]).env(FAULT, fault);
+    let output = command.output().expect("it ran a moment ago");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("running 1 test"), "{model} is not there:\n{text}");
+    assert!(!output.status.success(), "{model} does not see {fault}");
+    assert!(text.contains("panicked at"), "{model} with {fault} failed otherwise:\n{text}");
 }
 
 /// An active at seqno 0, with the persistence cursor or without.

@@ -88,6 +88,12 @@ pub enum EngineError {
         /// What is wrong.
         what: String,
     },
+    /// A store that was written to while it was only looked at: what was seen of it is of no one time.
+    #[error("{path}: the store is in use: it was written to while it was read")]
+    InUse {
+        /// Its directory.
+        path: PathBuf,
+    },
     /// A file that is encrypted with a key that was not given.
     #[error("{path}: encrypted with key {key_id}, which was not given")]
     KeyMissing {
@@ -135,6 +141,7 @@ impl EngineError {
                 _ => "io",
             },
             Self::Corrupt { .. } => "corrupt",
+            Self::InUse { .. } => "in-use",
             Self::KeyMissing { .. } => "key-missing",
             Self::KeyWrong { .. } => "key-wrong",
             Self::Unsupported { .. } => "unsupported",

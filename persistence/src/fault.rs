@@ -1,6 +1,6 @@
-//! Faults that tests switch on, one at a time, to see that the simulator notices.
+//! Faults that loom's models and the simulator's tests switch on, one at a time, to see that they notice.
 //!
-//! With the feature `faults` only: without it [`is`] is `false` and nothing of this is compiled in.
+//! Under `--cfg checkpoint_loom` or with the feature `faults` only: without it [`is`] is `false` and nothing of this is compiled in.
 //! Each is a bug that stores have had.
 
 /// What can be made wrong.
@@ -10,26 +10,34 @@ pub enum Fault {
     NamesAreNotSynced,
     /// A commit is acknowledged without a sync of the file.
     AcknowledgedBeforeItIsDurable,
+    /// A log segment is closed before its records are in the index.
+    ClosedBeforeItIsIndexed,
+    /// A record that was moved takes the place of whatever the index names by now.
+    RelocatedAnyway,
+    /// A log segment is freed while somebody reads it.
+    FreedWhileRead,
+    /// A reader takes hold of the segment after it has let go of the index.
+    SegmentTakenLate,
 }
 
-#[cfg(feature = "faults")]
+#[cfg(any(checkpoint_loom, feature = "faults"))]
 std::thread_local! {
     static ON: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
 }
 
-/// Switches a fault on for this thread, which runs a whole simulation; `None` switches off what was on.
-#[cfg(feature = "faults")]
+/// Switches a fault on for this thread, on which loom runs all threads of a model and the simulator all its nodes; `None` switches off what was on.
+#[cfg(any(checkpoint_loom, feature = "faults"))]
 pub fn switch(fault: Option<Fault>) {
     ON.set(fault);
 }
 
 /// Whether it is switched on.
-#[cfg(feature = "faults")]
+#[cfg(any(checkpoint_loom, feature = "faults"))]
 pub(crate) fn is(fault: Fault) -> bool {
     ON.get() == Some(fault)
 }
 
-#[cfg(not(feature = "faults"))]
+#[cfg(not(any(checkpoint_loom, feature = "faults")))]
 pub(crate) const fn is(_: Fault) -> bool {
     false
 }

@@ -19,16 +19,17 @@ pub mod disk;
 mod engine;
 mod error;
 mod executor;
-#[cfg(feature = "faults")]
+#[cfg(any(checkpoint_loom, feature = "faults"))]
 #[doc(hidden)]
 pub mod fault;
-#[cfg(not(feature = "faults"))]
+#[cfg(not(any(checkpoint_loom, feature = "faults")))]
 mod fault;
 mod flusher;
 mod job;
 pub mod logstor;
 mod read_views;
 mod record;
+mod sync;
 
 pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
 pub use engine::{

@@ -16,16 +16,26 @@
 //! | `rewrite` | a record is always somewhere, and named there |
 //! | `image` | opening by an index image gives what reading everything gives |
 //! | `recover` | what was acknowledged comes back, nothing else does |
+//! | `export`, `import` | a vBucket moves as a whole, beside everything else, or not at all |
+//! | `fuzzing` | no bytes make it panic, hang or take memory without measure |
+//! | `inspect`, `check` | looking changes nothing; damage anywhere is told, and the work goes on beside it |
 
 mod branch;
+mod check;
 mod config;
 mod encode;
 mod entry;
+mod export;
 mod fingerprint;
 mod found;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod image;
+mod import;
 mod index;
+mod inspect;
 mod log;
 mod manifest;
 mod read;
@@ -57,7 +67,13 @@ use crate::{
     RecoveryReport, RolledBack, Snapshot, VBucketInfo,
 };
 
+pub use self::check::{LogCheckReport, check_store};
 pub use self::config::LogstorConfig;
+pub use self::export::Export;
+pub use self::inspect::{
+    LogDirectory, LogFinding, LogFindingKind, LogLayout, LogObserver, LogSeverity, SegmentKind,
+    SegmentLayout, VBucketLayout, is_log_store,
+};
 
 use self::encode::Encoded;
 use self::fingerprint::Fingerprint;

@@ -12,6 +12,7 @@ mod git;
 mod help;
 mod input;
 mod inspect;
+mod log_store;
 mod recover;
 mod report;
 mod script;

@@ -66,3 +66,25 @@ fn tools_leave_a_store_as_it_is() {
     }
     assert!(look(home.path()) == before, "something has changed");
 }
+
+/// Guards log stores: the engine's lock is left as it was too, and none where there was none.
+#[test]
+fn tools_leave_a_log_store_as_it_is() {
+    let home = TempDir::new().expect("a directory");
+    super::log_store::make(home.path());
+    for with_lock in [true, false] {
+        if !with_lock {
+            fs::remove_file(home.path().join("LOCK")).expect("removed");
+        }
+        for entry in fs::read_dir(home.path()).expect("there") {
+            let file = fs::File::options().write(true).open(entry.expect("an entry").path()).expect("there");
+            file.set_modified(SystemTime::UNIX_EPOCH).expect("set");
+        }
+        let before = look(home.path());
+        for command in [&["inspect"][..], &["dump"], &["dump", "--by", "key"], &["check"]] {
+            let _ended = DCP_SIM.run(&[command, &[argument(home.path())]].concat()).with_code(0);
+        }
+        let _refused = DCP_SIM.run(&["compact", argument(home.path()), "--output", "new"]).with_code(2);
+        assert!(look(home.path()) == before, "something has changed");
+    }
+}

@@ -38,6 +38,7 @@ const RULES: &[Rule] = &[
         never: &["parking_lot", "loom", "std::sync::Mutex", "std::sync::atomic"],
         but: &["checkpoint/src/sync.rs"],
     },
+    Rule { place: "persistence/src/logstor", never: &["parking_lot", "loom", "std::sync::Mutex"], but: &[] },
     // persistence: all I/O goes through `Disk`; threads and clocks are the host's.
     Rule {
         place: "persistence/src/",

@@ -10,8 +10,10 @@ use persistence::disk::OsDisk;
 use serde::Serialize;
 
 use super::store::{KeyArguments, Other, SCHEMA, Target, Targets, text_or_hex};
-use super::{Exit, Failure};
+use super::{Exit, Failure, log_store};
 use crate::report::units;
+
+mod log;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,7 +28,7 @@ const FINDINGS_MAX: usize = 1_000;
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(super) struct CheckArguments {
-    /// A couchstore file, or a store's directory.
+    /// A couchstore file, or the directory of either engine's store.
     #[arg(value_name = "PATH")]
     path: PathBuf,
     #[command(flatten)]
@@ -104,6 +106,9 @@ impl From<&Finding> for JsonFinding {
 }
 
 pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
+    if log_store::is_one(&arguments.path)? {
+        return log::check(&arguments.path, arguments.json);
+    }
     let keys = arguments.keys.read()?;
     let targets = Targets::find(&arguments.path, None)?;
     targets.note_others();

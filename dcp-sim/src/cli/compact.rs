@@ -12,10 +12,11 @@ use serde::Serialize;
 
 use super::check::{PROGRESS_ROWS, progress_bar};
 use super::store::{SCHEMA, Target, Targets};
-use super::{Exit, Failure};
+use super::{Exit, Failure, log_store};
 use crate::report::units;
 
 mod in_place;
+mod log;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +30,7 @@ With --output the file is only read. With --in-place every vBucket of a store is
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(super) struct CompactArguments {
-    /// A couchstore file; with --in-place a store's directory.
+    /// A couchstore file; with --in-place the directory of either engine's store.
     #[arg(value_name = "PATH")]
     path: PathBuf,
     #[command(flatten)]
@@ -146,6 +147,7 @@ impl Compacted {
 
 pub(super) fn compact(arguments: &CompactArguments) -> Result<Exit, Failure> {
     let files = match &arguments.destination.output {
+        _ if log_store::is_one(&arguments.path)? => log::compact(arguments)?,
         Some(output) => vec![one(&arguments.path, output, arguments.purge.request())?],
         None => in_place::compact(&arguments.path, &arguments.purge)?,
     };

@@ -13,7 +13,9 @@ use persistence::couchstore::{CouchFile, DocInfo, Keyring};
 use serde::Serialize;
 
 use super::store::{KeyArguments, Target, Targets, text_or_hex};
-use super::{Exit, Failure};
+use super::{Exit, Failure, log_store};
+
+mod log;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,7 +28,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(super) struct DumpArguments {
-    /// A couchstore file, or a store's directory.
+    /// A couchstore file, or the directory of either engine's store.
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// The order of the documents.
@@ -110,6 +112,9 @@ impl<'a> Value<'a> {
 }
 
 pub(super) fn dump(arguments: &DumpArguments) -> Result<Exit, Failure> {
+    if log_store::is_one(&arguments.path)? {
+        return log::dump(arguments);
+    }
     let keys = arguments.keys.read()?;
     let targets = Targets::find(&arguments.path, arguments.vb)?;
     targets.note_others();
@@ -198,7 +203,7 @@ impl Printer<'_> {
         rows.try_for_each(|row| {
             let info = row.map_err(Wrapped)?;
             match file.item(&info) {
-                Ok(item) => self.row(&info, &item),
+                Ok(item) => self.row(info.deleted, &item),
                 // The others can be read all the same.
                 Err(error @ EngineError::Corrupt { .. }) => {
                     self.unreadable += 1;
@@ -210,7 +215,7 @@ impl Printer<'_> {
         })
     }
 
-    fn row(&mut self, info: &DocInfo, item: &checkpoint::Item) -> Result<(), Stop> {
+    fn row(&mut self, deleted: bool, item: &checkpoint::Item) -> Result<(), Stop> {
         let (key, key_hex) = text_or_hex(item.key.user());
         self.line(&Line {
             vb: self.vb,
@@ -228,8 +233,8 @@ impl Printer<'_> {
             flags: item.flags,
             expiry: item.expiry,
             datatype: item.datatype.0,
-            // As the file has it: an abort is a deleted prepare.
-            deleted: info.deleted,
+            // As the store has it: an abort is a deleted prepare.
+            deleted,
             value: Value::new(item.value.as_deref()),
         })
     }

@@ -10,9 +10,11 @@ use persistence::couchstore::{CouchFile, HeaderInfo, Keyring, Layout, TreeLayout
 use serde::Serialize;
 
 use super::store::{KeyArguments, Other, SCHEMA, Target, Targets};
-use super::{Exit, Failure};
+use super::{Exit, Failure, log_store};
 use crate::report::units;
 
+mod log;
+mod log_picture;
 mod picture;
 mod table;
 
@@ -29,12 +31,15 @@ const CELLS_MAX: u64 = 1_024;
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(super) struct InspectArguments {
-    /// A couchstore file, or a store's directory.
+    /// A couchstore file, or the directory of either engine's store.
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// List at most so many headers, newest first.
     #[arg(long, value_name = "N", default_value_t = 10)]
     headers: usize,
+    /// List at most so many segments of a log store, those with the least that lives first.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    segments: usize,
     #[command(flatten)]
     keys: KeyArguments,
     /// Print one JSON object.
@@ -167,6 +172,9 @@ impl From<HeaderInfo> for HeaderFigures {
 }
 
 pub(super) fn inspect(arguments: &InspectArguments) -> Result<Exit, Failure> {
+    if log_store::is_one(&arguments.path)? {
+        return log::inspect(arguments);
+    }
     let keys = arguments.keys.read()?;
     let targets = Targets::find(&arguments.path, None)?;
     let mut files = Vec::new();

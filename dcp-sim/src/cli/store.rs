@@ -133,6 +133,9 @@ impl From<EngineError> for Failure {
                 Exit::Corrupt,
                 Some("`dcp-sim check` says what is wrong, `dcp-sim recover` saves what can be read"),
             ),
+            EngineError::InUse { .. } => {
+                (Exit::Io, Some("nothing can be told of a store while it is written to: try again"))
+            }
             EngineError::KeyMissing { .. } => (Exit::Usage, Some("--key-file names a file with keys")),
             EngineError::Unsupported { .. } | EngineError::KeyWrong { .. } => (Exit::Usage, None),
             _ => (Exit::Io, None),

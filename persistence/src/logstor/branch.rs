@@ -18,8 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use checkpoint::{Seqno, VBucketState, Vbid};
-use parking_lot::{Mutex, MutexGuard};
 
+use crate::fault::{self, Fault};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{EngineError, VBucketInfo};
 
 use super::fingerprint::Fingerprint;
@@ -237,6 +238,9 @@ impl Branch {
                 inner.index.get(fingerprint).filter(|slot| !(slot.tombstone && slot.seqno <= inner.purge))
             }
         }?;
+        if fault::is(Fault::SegmentTakenLate) {
+            drop(inner);
+        }
         Some((slot, self.log.segments.get(slot.location.segment)?))
     }
 
@@ -272,8 +276,7 @@ impl Branch {
         self.lock().index.memory_bytes()
     }
 
-    /// Every slot, for tests that count themselves.
-    #[cfg(test)]
+    /// Every slot, for who counts for himself.
     pub(super) fn slots(&self) -> Vec<Slot> {
         self.lock().index.iter_at(0, u64::MAX).collect()
     }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// What frames are aligned to and padded to.
 pub(super) const BLOCK_BYTES: u32 = 4096;
-const SEGMENT_BYTES_MIN: u32 = 64 << 10;
+/// loom's models have small ones, so that little fills them.
+const SEGMENT_BYTES_MIN: u32 = if cfg!(checkpoint_loom) { 8 << 10 } else { 64 << 10 };
 /// Offsets are counted in 32 bits with room to spare.
 const SEGMENT_BYTES_MAX: u32 = 64 << 20;
 /// The smallest budget.

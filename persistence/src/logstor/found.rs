@@ -69,7 +69,7 @@ pub(super) fn in_segment(
 ) -> Result<Found, EngineError> {
     let scanned = scan::frames(bytes, segment.id, hash_key, valid_bytes);
     if let Some(at) = scanned.beyond_damage {
-        return Err(segment.corrupt(at, "a frame behind a damaged one"));
+        return Err(segment.corrupt(at, "a frame is damaged, here or before"));
     }
     let mut found = Found {
         generation: scanned.generation,

@@ -20,7 +20,7 @@ use super::config::BLOCK_BYTES;
 /// Bytes of a header.
 pub(super) const HEADER_BYTES: u32 = 64;
 const HEADER: usize = HEADER_BYTES as usize;
-const MAGIC: [u8; 4] = *b"LTLG";
+pub(super) const MAGIC: [u8; 4] = *b"LTLG";
 const VERSION: u8 = 1;
 
 /// What a frame holds.
@@ -147,7 +147,7 @@ pub(super) fn frame_bytes(payload_bytes: u32) -> u32 {
 }
 
 /// A checksum nobody can foretell who does not know the key.
-fn keyed_crc(hash_key: [u64; 2], bytes: &[u8]) -> u32 {
+pub(super) fn keyed_crc(hash_key: [u64; 2], bytes: &[u8]) -> u32 {
     let [first, second] = hash_key.map(u64::to_be_bytes);
     crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(&first), bytes), &second)
 }

@@ -22,10 +22,9 @@ mod sections;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::EngineError;
 use crate::disk::{Access, DiskErrorKind, DiskFile};
+use crate::sync::Mutex;
 
 use super::shared::Shared;
 use super::store::Store;
@@ -36,7 +35,7 @@ pub(super) use self::job::ImageJob;
 pub(super) use self::merge::{Merge, sort};
 pub(super) use self::rows::Row;
 
-const PREFIX: &str = "index-";
+pub(super) const PREFIX: &str = "index-";
 const UNFINISHED: &str = ".new";
 
 /// An image that can be read.

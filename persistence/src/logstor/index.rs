@@ -16,6 +16,8 @@ mod slots;
 
 use hashbrown::HashTable;
 
+use crate::fault::{self, Fault};
+
 use super::fingerprint::Fingerprint;
 use super::segment::{Location, Segment};
 use super::segments::Table;
@@ -132,7 +134,7 @@ impl Index {
         newest || self.history.get(seqno).is_some_and(|old| old.slot.location == location)
     }
 
-    /// Names the copy of a record in its place, if the index still names the record where it was (L10). Either way one
+    /// Names the copy of a record in its place, if the index still names the record where it was (L10, L34). Either way one
     /// more record of the key is on the disk now. Returns whether the copy is what counts.
     pub(super) fn relocate(
         &mut self,
@@ -146,7 +148,8 @@ impl Index {
         if let Some(id) = self.find(fingerprint) {
             let slot = self.slots.get_mut(id);
             slot.stale = slot.stale.saturating_add(1);
-            if slot.seqno == seqno && slot.location == from {
+            let is_named = slot.seqno == seqno && slot.location == from;
+            if is_named || fault::is(Fault::RelocatedAnyway) {
                 live.add(to);
                 slot.location = to;
                 live.remove(from);

@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::EngineError;
+use crate::sync::Mutex;
 
 use super::frame::{FrameKind, HEADER_BYTES, Header, frame_bytes};
 use super::manifest::{Edit, Manifest, Retired};

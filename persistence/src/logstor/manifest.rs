@@ -24,7 +24,7 @@ use super::shared::Shared;
 
 pub(super) use self::edit::{Base, Edit, Lineage, Retired, Sketch, VBucketEntry};
 
-const NAME: &str = "MANIFEST";
+pub(super) const NAME: &str = "MANIFEST";
 const NEW_NAME: &str = "MANIFEST.new";
 /// The largest frame: that of a store with very many vBuckets.
 const FRAME_BYTES_MAX: usize = 64 << 20;

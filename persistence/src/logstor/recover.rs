@@ -18,9 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use parking_lot::{Mutex, RwLock};
-
 use crate::disk::{Disk, DiskLock};
+use crate::sync::{Mutex, RwLock};
 use crate::{EngineError, Executor, RecoveryReport};
 
 use super::config::{Geometry, LogstorConfig};
@@ -89,6 +88,7 @@ pub(super) fn open(
         log,
         writer: Writer::default(),
         branches: RwLock::new(branches),
+        importing: Mutex::default(),
         past: Mutex::default(),
         outputs: Mutex::new(Outputs::default()),
         relocating: RwLock::new(()),

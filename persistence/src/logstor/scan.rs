@@ -31,7 +31,8 @@ pub(super) struct Frames {
     /// What says that the segment is free, if it is.
     pub(super) free: Option<Header>,
     pub(super) frames: Vec<Frame>,
-    /// A sound frame of this use behind one that is not: no torn end.
+    /// Where it shows that a header is damaged: a sound frame of this use behind one that is not, so no torn end; bytes at
+    /// the segment's start that are none; or frames that end before they should.
     pub(super) beyond_damage: Option<u32>,
 }
 
@@ -45,7 +46,10 @@ pub(super) fn frames(
     let header_at = |offset: u32| Header::decode(bytes.get(offset as usize..)?, segment, hash_key);
     let mut found = Frames::default();
     let Some(first) = header_at(0) else {
-        found.beyond_damage = behind(bytes, 0).find(|&at| header_at(at).is_some());
+        // Headers are written as a whole: a segment begins with one, or was never used.
+        let is_blank = bytes.iter().take(HEADER_BYTES as usize).all(|byte| *byte == 0);
+        let lost = behind(bytes, 0).find(|&at| header_at(at).is_some());
+        found.beyond_damage = if is_blank { lost } else { Some(0) };
         return found;
     };
     found.generation = Some(first.generation);
@@ -65,10 +69,12 @@ pub(super) fn frames(
         found.frames.push(Frame { offset: at, header, is_whole });
         at = at.saturating_add(header.frame_bytes());
     }
-    if limit.is_none() {
-        found.beyond_damage =
-            behind(bytes, at).find(|&at| header_at(at).is_some_and(|header| is_ours(&header)));
-    }
+    found.beyond_damage = match limit {
+        None => behind(bytes, at).find(|&at| header_at(at).is_some_and(|header| is_ours(&header))),
+        // What was cut off began where a frame had ended. A piece of a large record may be shorter than its segment, which
+        // counts as full.
+        Some(_) => (at < end && first.kind != FrameKind::Large).then_some(at),
+    };
     found
 }
 

@@ -3,10 +3,9 @@
 //! Always (L5): `live` counts exactly the references to its records from indexes, the overlay of what snapshots pin
 //! included. A reference is counted before the index has it and taken off after the index has lost it, so that the count
 //! is never too low. A segment is freed only when it is 0 and nobody but the table holds the use: a reader takes the use
-//! under the lock under which it finds the location, so that whoever could still read holds it.
+//! under the lock under which it finds the location, so that whoever could still read holds it (L35).
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::EngineError;
 use crate::disk::{DiskFile, DiskResult};
+use crate::sync::{AtomicU64, Ordering};
 
 use super::entry;
 use super::frame::{HEADER_BYTES, Header};

@@ -11,10 +11,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use checkpoint::Vbid;
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use crate::EngineError;
 use crate::disk::{DiskError, DiskErrorKind, DiskOperation};
+use crate::fault::{self, Fault};
+use crate::sync::{Mutex, RwLock, RwLockReadGuard};
 
 use super::config::{Geometry, RESERVE};
 use super::frame::Header;
@@ -280,6 +281,7 @@ impl Segments {
                 // One for the table, one for the caller.
                 let is_read = Arc::strong_count(segment) > 2
                     || segment.rest().iter().any(|rest| Arc::strong_count(rest) > 2);
+                let is_read = is_read && !fault::is(Fault::FreedWhileRead);
                 if inner.closed.contains_key(&segment.id) && segment.live_records() == 0 && !is_read {
                     unneeded.push(Arc::clone(segment));
                 }

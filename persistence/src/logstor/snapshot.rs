@@ -31,6 +31,11 @@ impl LogSnapshot {
         Self { branch, pin, view, hash_key, by_key: OnceLock::new() }
     }
 
+    /// Tombstones up to there are hidden.
+    pub(super) fn hidden_upto(&self) -> u64 {
+        self.view.hidden_upto()
+    }
+
     /// Every key, sorted: O(bytes) once.
     fn keys(&self) -> Result<&[(Namespace, Key)], EngineError> {
         if let Some(keys) = self.by_key.get() {

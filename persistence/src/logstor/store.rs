@@ -1,6 +1,7 @@
 //! An open store: its log, its vBuckets' branches, who writes and who rewrites.
 //!
-//! Locks are taken in this order: who commits, who rewrites, no rollback, the manifest, a branch, the table of segments.
+//! Locks are taken in this order: who commits, who rewrites, no rollback, the branches there are, those being imported, the
+//! manifest, a branch, the table of segments.
 
 mod load;
 mod stats;
@@ -10,9 +11,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
 use checkpoint::{Seqno, Vbid};
-use parking_lot::{Mutex, RwLock};
 
 use crate::disk::DiskLock;
+use crate::sync::{Mutex, RwLock};
 use crate::{CompactionReport, CompactionRequest, EngineError, Job, ScanLimit, Snapshot};
 
 use super::CommitObserver;
@@ -31,6 +32,8 @@ pub(super) struct Store {
     pub(super) log: Arc<Log>,
     pub(super) writer: Writer,
     pub(super) branches: RwLock<BTreeMap<Vbid, Arc<Branch>>>,
+    /// vBuckets that are being imported; a branch once there is one.
+    pub(super) importing: Mutex<BTreeMap<Vbid, Option<Arc<Branch>>>>,
     /// Branches that nobody writes any more, and somebody may still read.
     pub(super) past: Mutex<Vec<Weak<Branch>>>,
     /// Who holds it copies.
@@ -64,7 +67,11 @@ impl Store {
     /// The branches there are, by the epochs of their records.
     pub(super) fn by_epoch(&self) -> BTreeMap<u32, Vec<Arc<Branch>>> {
         let mut by_epoch: BTreeMap<u32, Vec<Arc<Branch>>> = BTreeMap::new();
-        let current: Vec<_> = self.branches.read().values().cloned().collect();
+        let branches = self.branches.read();
+        let mut current: Vec<_> = branches.values().cloned().collect();
+        // Under the same lock: one that has come is in one of them.
+        current.extend(self.importing.lock().values().flatten().cloned());
+        drop(branches);
         let mut past = self.past.lock();
         past.retain(|branch| branch.strong_count() > 0);
         for branch in current.into_iter().chain(past.iter().filter_map(Weak::upgrade)) {
@@ -78,7 +85,7 @@ impl Store {
     pub(super) fn create(&self, vb: Vbid) -> Result<(), EngineError> {
         self.writer.alone(|| {
             self.shared.check_writable()?;
-            if self.branches.read().contains_key(&vb) {
+            if self.branches.read().contains_key(&vb) || self.importing.lock().contains_key(&vb) {
                 return Err(EngineError::VBucketExists { vb });
             }
             self.log.edit(&Edit::Create { vb: vb.0 })?;
@@ -197,7 +204,8 @@ impl Store {
 
 impl Host for Arc<Store> {
     fn current(&self, vb: Vbid) -> Option<Arc<Branch>> {
-        self.branches.read().get(&vb).cloned()
+        let branch = self.branches.read().get(&vb).cloned();
+        branch.or_else(|| self.importing.lock().get(&vb).cloned().flatten())
     }
 
     fn reclaim(&self) -> bool {

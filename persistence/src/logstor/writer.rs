@@ -5,7 +5,7 @@
 //!
 //! - A group is checked as a whole before a byte of it is written; what is out of order is left out of it (L13).
 //! - Its records are in the index, in order, before the next group begins; and a segment is closed only after that: so
-//!   what a closed segment has and no index names is dead (L14).
+//!   what a closed segment has and no index names is dead (L14, L33).
 //! - A group that failed changed nothing: its segments are closed where it began.
 
 mod layout;
@@ -14,8 +14,9 @@ mod results;
 use std::sync::Arc;
 
 use checkpoint::{Seqno, Vbid};
-use parking_lot::Mutex;
 
+use crate::fault::{self, Fault};
+use crate::sync::Mutex;
 use crate::{Committed, EngineError};
 
 use super::branch::{Branch, Change};
@@ -208,9 +209,18 @@ fn write_group(
     let counters = &log.shared.counters;
     counters.commits.add(encoded.len() as u64);
     layout.name_large();
-    let committed = encoded.into_iter().zip(places).map(|(encoded, places)| enter(encoded, &places));
-    let committed = committed.collect();
-    *active = layout.finish();
+    let enter_all = || {
+        let committed = encoded.into_iter().zip(places).map(|(encoded, places)| enter(encoded, &places));
+        committed.collect()
+    };
+    let committed = if fault::is(Fault::ClosedBeforeItIsIndexed) {
+        *active = layout.finish();
+        enter_all()
+    } else {
+        let committed = enter_all();
+        *active = layout.finish();
+        committed
+    };
     host.reached("after-index-before-separate");
     Ok(committed)
 }

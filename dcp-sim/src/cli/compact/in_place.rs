@@ -65,8 +65,8 @@ pub(super) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Fail
     Ok(files)
 }
 
-fn one(
-    store: &Couchstore,
+pub(super) fn one(
+    store: &dyn Engine,
     vb: Vbid,
     request: CompactionRequest,
     bar: &ProgressBar,
@@ -87,15 +87,18 @@ fn one(
 fn told(target: &Target, now: Option<&PathBuf>, result: Result<CompactionReport, EngineError>) -> Compacted {
     match (result, now) {
         (Ok(report), now) => Compacted::done(target, now.map_or(target.path(), PathBuf::as_path), &report),
-        (Err(error), _) => {
-            let failure = Failure::from(error);
-            eprintln!("error: {}", failure.error);
-            if let Some(hint) = &failure.hint {
-                eprintln!("hint: {hint}");
-            }
-            Compacted::failed(target, failure)
-        }
+        (Err(error), _) => tell(target, error),
     }
+}
+
+/// Tells why a vBucket could not be compacted.
+pub(super) fn tell(target: &Target, error: EngineError) -> Compacted {
+    let failure = Failure::from(error);
+    eprintln!("error: {}", failure.error);
+    if let Some(hint) = &failure.hint {
+        eprintln!("hint: {hint}");
+    }
+    Compacted::failed(target, failure)
 }
 
 fn newest(dir: &Path) -> Result<BTreeMap<Vbid, PathBuf>, Failure> {
@@ -103,7 +106,7 @@ fn newest(dir: &Path) -> Result<BTreeMap<Vbid, PathBuf>, Failure> {
     Ok(listing.files.into_iter().map(|file| (file.vb, file.path)).collect())
 }
 
-fn in_use(error: EngineError) -> Failure {
+pub(super) fn in_use(error: EngineError) -> Failure {
     let is_locked = matches!(&error, EngineError::Disk(disk) if disk.kind == DiskErrorKind::Locked);
     let failure = Failure::from(error);
     if is_locked {

@@ -21,11 +21,11 @@ const MARKS: [(Use, char, &str); 5] = [
     (Use::Header, 'H', "\x1b[33m"),
 ];
 const DEAD: (char, &str) = ('.', "\x1b[2m");
-const PLAIN: &str = "\x1b[0m";
-const BOLD: &str = "\x1b[1m";
+pub(super) const PLAIN: &str = "\x1b[0m";
+pub(super) const BOLD: &str = "\x1b[1m";
 
 // Writing to a string can't fail, here and below.
-fn line(text: &mut String, name: &str, value: &str) {
+pub(super) fn line(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "{name:<12} {value}");
 }
 
@@ -82,7 +82,7 @@ fn bars(text: &mut String, file: &Inspected) {
     bar(text, "dead", DEAD.1, file.dead_bytes, file.file_bytes);
 }
 
-fn bar(text: &mut String, name: &str, colour: &str, part: u64, whole: u64) {
+pub(super) fn bar(text: &mut String, name: &str, colour: &str, part: u64, whole: u64) {
     // What is there at all has at least one mark.
     let marks = (part * BAR_MARKS).div_ceil(whole.max(1)).min(BAR_MARKS) as usize;
     let (full, rest) = ("█".repeat(marks), "░".repeat(BAR_MARKS as usize - marks));

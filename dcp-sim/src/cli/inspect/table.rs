@@ -9,7 +9,7 @@ use crate::report::units;
 
 const BAR_MARKS: u64 = 12;
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     // Lines between rows would double what a store of a thousand vBuckets takes.
     let style = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -22,7 +22,7 @@ fn table(header: &[&str]) -> Table {
 }
 
 /// The table as text, without spaces at the ends of its lines.
-fn text(table: &Table) -> String {
+pub(super) fn text(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 

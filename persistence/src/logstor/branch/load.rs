@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::EngineError;
-use crate::logstor::found::{self, FoundItem, FoundState};
+use crate::logstor::found::{self, Found, FoundItem, FoundState};
 use crate::logstor::image::{Contents, Covered, Image, Merge, Row, Section, sort};
 use crate::logstor::index::Slot;
 use crate::logstor::manifest::Lineage;
@@ -53,18 +53,39 @@ impl Unloaded {
         (section.lineage == self.lineage).then_some((known, section))
     }
 
-    /// The newest state the image knows of, if its record is still there.
-    pub(in crate::logstor) fn state(&self) -> Option<FoundState> {
-        let (known, section) = self.section()?;
-        let state = section.state.as_ref().filter(|state| known.current.contains_key(&state.at.segment))?;
-        Some(FoundState {
+    /// The newest state in what the image covers, if its record is still there.
+    ///
+    /// # Errors
+    /// As for slots, if the image has no section of the vBucket: it was made while that was being imported.
+    pub(in crate::logstor) fn state(&self) -> Result<Option<FoundState>, EngineError> {
+        let Some((known, section)) = self.section() else { return self.scanned_state() };
+        let state = section.state.as_ref().filter(|state| known.current.contains_key(&state.at.segment));
+        Ok(state.map(|state| FoundState {
             epoch: self.lineage.epoch(),
             revision: state.revision,
             high: state.high,
             at: state.at,
             bytes: state.bytes.clone(),
             number: state.number,
-        })
+        }))
+    }
+
+    fn scanned_state(&self) -> Result<Option<FoundState>, EngineError> {
+        let epoch = self.lineage.epoch();
+        let mut newest: Option<FoundState> = None;
+        for (segment, covered) in self.known.iter().flat_map(|known| known.current.values()) {
+            let is_large = matches!(covered.contents, Contents::Large(_));
+            if is_large || covered.epochs.binary_search(&epoch).is_err() {
+                continue;
+            }
+            let states = self.covered(segment, covered)?.states.into_iter();
+            for state in states.filter(|state| state.epoch == epoch) {
+                if newest.as_ref().is_none_or(|known| state.is_after(known)) {
+                    newest = Some(state);
+                }
+            }
+        }
+        Ok(newest)
     }
 
     /// Every key's newest record, ascending by seqno; others are counted.
@@ -123,19 +144,22 @@ impl Unloaded {
             Contents::Large(piece) => {
                 vec![found::large(segment, piece.pieces, piece.number, self.hash_key)?]
             }
-            Contents::Commits | Contents::Moved => {
-                let bytes = segment.read(0, covered.bytes as usize)?;
-                let read = found::in_segment(segment, &bytes, self.hash_key, None, |_| Some(covered.bytes))?;
-                let end = read.frames.last().map_or(0, Frame::end);
-                let damaged = read.frames.iter().find(|frame| !frame.is_whole).map(|frame| frame.offset);
-                if let Some(at) = damaged.or((end != covered.bytes).then_some(end)) {
-                    return Err(segment.corrupt(at, "a frame that was acknowledged is damaged"));
-                }
-                read.items
-            }
+            Contents::Commits | Contents::Moved => self.covered(segment, covered)?.items,
         };
         items.retain(|item| self.lineage.contains(item.epoch, item.seqno));
         Ok(items)
+    }
+
+    /// What the image covers of a segment, read again.
+    fn covered(&self, segment: &Segment, covered: &Covered) -> Result<Found, EngineError> {
+        let bytes = segment.read(0, covered.bytes as usize)?;
+        let read = found::in_segment(segment, &bytes, self.hash_key, None, |_| Some(covered.bytes))?;
+        let end = read.frames.last().map_or(0, Frame::end);
+        let damaged = read.frames.iter().find(|frame| !frame.is_whole).map(|frame| frame.offset);
+        match damaged.or((end != covered.bytes).then_some(end)) {
+            Some(at) => Err(segment.corrupt(at, "a frame that was acknowledged is damaged")),
+            None => Ok(read),
+        }
     }
 }
 

@@ -17,6 +17,11 @@ const ALL: u64 = u64::MAX;
 pub(in crate::logstor) struct Lineage(Vec<(u32, u64)>);
 
 impl Lineage {
+    /// Of one epoch.
+    pub(in crate::logstor) fn of(epoch: u32) -> Self {
+        Self(vec![(epoch, ALL)])
+    }
+
     pub(in crate::logstor) fn contains(&self, epoch: u32, seqno: u64) -> bool {
         self.0.iter().any(|&(of, cap)| of == epoch && seqno <= cap)
     }
@@ -28,6 +33,11 @@ impl Lineage {
 
     pub(in crate::logstor) fn epochs(&self) -> impl Iterator<Item = u32> {
         self.0.iter().map(|&(epoch, _)| epoch)
+    }
+
+    /// Each epoch with the highest seqno that counts, if that is bounded.
+    pub(in crate::logstor) fn caps(&self) -> impl Iterator<Item = (u32, Option<u64>)> {
+        self.0.iter().map(|&(epoch, cap)| (epoch, (cap != ALL).then_some(cap)))
     }
 }
 
@@ -58,11 +68,32 @@ pub(in crate::logstor) struct Retired {
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::logstor) enum Edit {
-    Create { vb: u16 },
-    Drop { vb: u16 },
-    Purge { vb: u16, upto: u64 },
-    RollBack { vb: u16, purge: u64, base: Base },
+    Create {
+        vb: u16,
+    },
+    Drop {
+        vb: u16,
+    },
+    Purge {
+        vb: u16,
+        upto: u64,
+    },
+    RollBack {
+        vb: u16,
+        purge: u64,
+        base: Base,
+    },
     Retire(Vec<Retired>),
+    /// An epoch is nobody's, and will not be given to anybody else.
+    Reserve {
+        epoch: u32,
+    },
+    /// A vBucket is there, with a reserved epoch.
+    Adopt {
+        vb: u16,
+        epoch: u32,
+        purge: u64,
+    },
 }
 
 /// Everything a manifest says.
@@ -98,6 +129,15 @@ impl Sketch {
         self.retired.get(&segment).filter(|(of, _)| *of == generation).map(|&(_, bytes)| bytes)
     }
 
+    pub(in crate::logstor) fn next_epoch(&self) -> u32 {
+        self.next_epoch
+    }
+
+    /// Whether an epoch was ever given to a vBucket, or reserved for one.
+    pub(in crate::logstor) fn has_given(&self, epoch: u32) -> bool {
+        (1..self.next_epoch).contains(&epoch)
+    }
+
     /// Forgets what is said of uses that are over.
     pub(in crate::logstor) fn keep_retired(&mut self, is_current: impl Fn(u32, u64) -> bool) {
         self.retired.retain(|&segment, &mut (generation, _)| is_current(segment, generation));
@@ -113,7 +153,7 @@ impl Sketch {
                     return Err("a vBucket is made twice");
                 }
                 let epoch = self.take_epoch()?;
-                let lineage = Lineage(vec![(epoch, ALL)]);
+                let lineage = Lineage::of(epoch);
                 self.vbuckets.insert(*vb, VBucketEntry { lineage, base: Base::default(), purge: 0 });
             }
             Edit::Drop { vb } => {
@@ -129,6 +169,21 @@ impl Sketch {
                 entry.lineage.0.iter_mut().for_each(|(_, cap)| *cap = (*cap).min(base.high));
                 entry.lineage.0.push((epoch, ALL));
                 self.vbuckets.insert(*vb, VBucketEntry { purge: *purge, base: base.clone(), ..entry });
+            }
+            Edit::Reserve { epoch } => {
+                if *epoch != self.next_epoch {
+                    return Err("an epoch is reserved that is not the next one");
+                }
+                self.take_epoch()?;
+            }
+            Edit::Adopt { vb, epoch, purge } => {
+                let is_taken =
+                    self.vbuckets.values().any(|entry| entry.lineage.epochs().any(|of| of == *epoch));
+                if self.vbuckets.contains_key(vb) || is_taken || !self.has_given(*epoch) {
+                    return Err("a vBucket is adopted that is there, or whose epoch was not reserved");
+                }
+                let (lineage, base) = (Lineage::of(*epoch), Base::default());
+                self.vbuckets.insert(*vb, VBucketEntry { lineage, base, purge: *purge });
             }
             Edit::Retire(segments) => {
                 for retired in segments {
@@ -189,6 +244,22 @@ mod tests {
             assert!(sketch.apply(&edit).is_err());
             assert_eq!(sketch, before);
         }
+    }
+
+    #[test]
+    fn a_reserved_epoch_is_adopted_once() {
+        let mut sketch = sketch();
+        sketch.apply(&Edit::Create { vb: 7 }).expect("new");
+        assert!(sketch.apply(&Edit::Reserve { epoch: 1 }).is_err(), "given already");
+        sketch.apply(&Edit::Reserve { epoch: 2 }).expect("the next");
+        let before = sketch.clone();
+        for (vb, epoch) in [(7, 2), (8, 1), (8, 3), (8, 0)] {
+            assert!(sketch.apply(&Edit::Adopt { vb, epoch, purge: 0 }).is_err(), "{vb}, {epoch}");
+            assert_eq!(sketch, before);
+        }
+        sketch.apply(&Edit::Adopt { vb: 8, epoch: 2, purge: 5 }).expect("reserved");
+        assert!(sketch.vbuckets[&8].lineage.contains(2, u64::MAX) && sketch.vbuckets[&8].purge == 5);
+        assert!(sketch.apply(&Edit::Adopt { vb: 9, epoch: 2, purge: 0 }).is_err(), "twice");
     }
 
     #[test]

@@ -7,8 +7,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use parking_lot::Mutex;
-
 use crate::logstor::config::{BLOCK_BYTES, Geometry};
 use crate::logstor::found::{self, Found};
 use crate::logstor::frame::{FrameKind, Header};
@@ -16,6 +14,7 @@ use crate::logstor::image::{Covered, Directory};
 use crate::logstor::manifest::Sketch;
 use crate::logstor::segment::{LogFile, Segment};
 use crate::logstor::shared::Shared;
+use crate::sync::Mutex;
 use crate::{EngineError, Executor, Task};
 
 /// So many tasks are made of it: no host has more use for them.

@@ -138,7 +138,7 @@ fn beginning(
     unloaded: Unloaded,
     found: Option<FoundState>,
 ) -> Result<Beginning, EngineError> {
-    let known = unloaded.state().filter(|known| found.as_ref().is_none_or(|found| known.is_after(found)));
+    let known = unloaded.state()?.filter(|known| found.as_ref().is_none_or(|found| known.is_after(found)));
     let (bytes, high, revision, state_at) = match known.or(found) {
         Some(state) => (Some(state.bytes), state.high, state.revision, Some(state.at)),
         None => (entry.base.state.clone(), entry.base.high, 0, None),

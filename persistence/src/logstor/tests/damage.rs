@@ -4,7 +4,7 @@ use checkpoint::Seqno;
 
 use super::life::{Pins, life, shown, take};
 use super::support::{A, commit, log_path, open, set};
-use crate::disk::{Access, Disk, MemoryDisk};
+use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
 use crate::{Engine, EngineError, ScanLimit};
 
 fn store() -> MemoryDisk {
@@ -36,6 +36,45 @@ fn damage_in_an_acknowledged_frame_is_told() {
             assert_eq!(error.kind(), "corrupt", "block {block}, byte {at}: {error}");
         }
     }
+}
+
+/// A piece of a large record is alone in its segment: without its header the segment seemed never to have been used,
+/// and the record to have been freed.
+#[test]
+fn a_damaged_header_that_is_alone_in_its_segment_is_told() {
+    for at in [0, 5, 9, 30, 59, 63] {
+        let disk = MemoryDisk::new();
+        let (engine, _) = open(&disk).expect("opens");
+        engine.create(A).expect("created");
+        commit(&engine, A, &[set(1, "large", &[1; 100_000])]).expect("committed");
+        commit(&engine, A, &[set(2, "small", b"")]).expect("committed");
+        drop(engine);
+        change(&disk, &log_path(0), at, |byte| byte ^ 16);
+        let error = open(&disk).expect_err("damaged");
+        assert!(matches!(error, EngineError::Corrupt { offset: 0, .. }), "byte {at}: {error}");
+    }
+}
+
+/// Where a failed append was cut off nobody looked whether all that came before was there.
+#[test]
+fn a_damaged_header_before_what_was_cut_off_is_told() {
+    let disk = FaultyDisk::new(MemoryDisk::new());
+    let (engine, _) = open(&disk).expect("opens");
+    engine.create(A).expect("created");
+    for seqno in 1..=3 {
+        commit(&engine, A, &[set(seqno, "key", &[seqno as u8; 700])]).expect("committed");
+    }
+    disk.fail_write(1, Fault::EioPersisted);
+    assert!(commit(&engine, A, &[set(4, "failed", b"")]).is_err());
+    commit(&engine, A, &[set(4, "other", b"")]).expect("committed");
+    drop(engine);
+    for block in [1, 2] {
+        change(disk.memory(), &log_path(0), block * 4096 + 20, |byte| byte ^ 16);
+        let error = open(&disk).expect_err("damaged");
+        assert!(matches!(error, EngineError::Corrupt { .. }), "block {block}: {error}");
+        change(disk.memory(), &log_path(0), block * 4096 + 20, |byte| byte ^ 16);
+    }
+    assert_eq!(open(&disk).expect("sound").0.info(A).expect("there").high, Seqno(4));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::support::{A, B, Contents, apply, commit_all, contents, delete, make_i
 use crate::logstor::Logstor;
 use crate::{CompactionRequest, Engine, EngineError, RolledBack, Snapshot};
 
-pub(super) enum Step {
+pub(in crate::logstor) enum Step {
     Create(Vbid),
     Drop(Vbid),
     Commit(Vec<(Vbid, Vec<Item>)>),
@@ -22,14 +22,14 @@ pub(super) enum Step {
     Image,
 }
 
-pub(super) type Shown = BTreeMap<u16, Contents>;
+pub(in crate::logstor) type Shown = BTreeMap<u16, Contents>;
 
 /// Pins are held until the life ends.
 #[derive(Default)]
-pub(super) struct Pins(Vec<Box<dyn Snapshot>>);
+pub(in crate::logstor) struct Pins(Vec<Box<dyn Snapshot>>);
 
 /// A step that is repeated after a rollback that could not be done, as after a restart without the pin, is none.
-pub(super) fn take(engine: &Logstor, pins: &mut Pins, step: &Step) -> Result<bool, EngineError> {
+pub(in crate::logstor) fn take(engine: &Logstor, pins: &mut Pins, step: &Step) -> Result<bool, EngineError> {
     match step {
         Step::Create(vb) => engine.create(*vb)?,
         Step::Drop(vb) => engine.drop_vbucket(*vb)?,
@@ -56,7 +56,7 @@ pub(super) fn take(engine: &Logstor, pins: &mut Pins, step: &Step) -> Result<boo
 }
 
 /// Each step, with what is shown after it.
-pub(super) fn life() -> Vec<(Step, Shown)> {
+pub(in crate::logstor) fn life() -> Vec<(Step, Shown)> {
     let value = |seed: u64, len| noise(seed, len);
     let many = |first: u64, key: &str, len: usize| -> Vec<Item> {
         (0..30).map(|n| set(first + n, &format!("{key}-{n}"), &value(first + n, len))).collect()
@@ -120,6 +120,6 @@ pub(super) fn life() -> Vec<(Step, Shown)> {
     all
 }
 
-pub(super) fn shown(engine: &Logstor) -> Shown {
+pub(in crate::logstor) fn shown(engine: &Logstor) -> Shown {
     engine.vbuckets().into_iter().map(|vb| (vb.0, contents(engine, vb))).collect()
 }

@@ -17,11 +17,12 @@ use crate::{
     Batch, Budget, Committed, Engine, EngineError, Job, Progress, RecoveryReport, ScanLimit, Snapshot,
 };
 
-pub(super) const A: Vbid = Vbid(7);
-pub(super) const B: Vbid = Vbid(700);
+pub(in crate::logstor) const A: Vbid = Vbid(7);
+pub(in crate::logstor) const B: Vbid = Vbid(700);
+pub(in crate::logstor) const C: Vbid = Vbid(1000);
 
 /// Small segments in small files, so that everything happens soon.
-pub(super) const SMALL: LogstorConfig = LogstorConfig {
+pub(in crate::logstor) const SMALL: LogstorConfig = LogstorConfig {
     segment_bytes: 64 << 10,
     file_bytes: 256 << 10,
     disk_bytes: 64 * (64 << 10),
@@ -29,24 +30,26 @@ pub(super) const SMALL: LogstorConfig = LogstorConfig {
     ..LogstorConfig::DEFAULT
 };
 
-pub(super) type Contents = BTreeMap<u64, Item>;
+pub(in crate::logstor) type Contents = BTreeMap<u64, Item>;
 
-pub(super) fn dir() -> PathBuf {
+pub(in crate::logstor) fn dir() -> PathBuf {
     PathBuf::from("/store")
 }
 
-pub(super) fn open_with(
+pub(in crate::logstor) fn open_with(
     disk: &(impl Disk + Clone + 'static),
     config: LogstorConfig,
 ) -> Result<(Logstor, RecoveryReport), EngineError> {
     Logstor::open(Arc::new(disk.clone()), &dir(), config)
 }
 
-pub(super) fn open(disk: &(impl Disk + Clone + 'static)) -> Result<(Logstor, RecoveryReport), EngineError> {
+pub(in crate::logstor) fn open(
+    disk: &(impl Disk + Clone + 'static),
+) -> Result<(Logstor, RecoveryReport), EngineError> {
     open_with(disk, SMALL)
 }
 
-pub(super) fn state(high: u64) -> VBucketState {
+pub(in crate::logstor) fn state(high: u64) -> VBucketState {
     let log = FailoverLog::new(VbUuid(0xabcd));
     VBucketState {
         snapshot_end: Seqno(high),
@@ -55,16 +58,16 @@ pub(super) fn state(high: u64) -> VBucketState {
     }
 }
 
-pub(super) fn set(seqno: u64, key: &str, value: &[u8]) -> Item {
+pub(in crate::logstor) fn set(seqno: u64, key: &str, value: &[u8]) -> Item {
     let value = Bytes::copy_from_slice(value);
     Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(key.as_bytes()), value) }
 }
 
-pub(super) fn delete(seqno: u64, key: &str) -> Item {
+pub(in crate::logstor) fn delete(seqno: u64, key: &str) -> Item {
     Item { seqno: Seqno(seqno), ..Item::deletion(Key::new(key.as_bytes())) }
 }
 
-pub(super) fn commit_all(
+pub(in crate::logstor) fn commit_all(
     engine: &dyn Engine,
     batches: &[(Vbid, Vec<Item>)],
 ) -> Vec<Result<Committed, EngineError>> {
@@ -77,11 +80,15 @@ pub(super) fn commit_all(
     engine.commit(&batches)
 }
 
-pub(super) fn commit(engine: &dyn Engine, vb: Vbid, items: &[Item]) -> Result<Committed, EngineError> {
+pub(in crate::logstor) fn commit(
+    engine: &dyn Engine,
+    vb: Vbid,
+    items: &[Item],
+) -> Result<Committed, EngineError> {
     commit_all(engine, &[(vb, items.to_vec())]).pop().expect("one")
 }
 
-pub(super) fn apply(contents: &Contents, batch: &[Item]) -> Contents {
+pub(in crate::logstor) fn apply(contents: &Contents, batch: &[Item]) -> Contents {
     let mut next = contents.clone();
     for item in batch {
         next.retain(|_, old| old.key != item.key);
@@ -91,7 +98,7 @@ pub(super) fn apply(contents: &Contents, batch: &[Item]) -> Contents {
 }
 
 /// Everything a snapshot holds; reads by key and figures must agree.
-pub(super) fn contents_of(snapshot: &dyn Snapshot) -> Contents {
+pub(in crate::logstor) fn contents_of(snapshot: &dyn Snapshot) -> Contents {
     let slice = snapshot.scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE).expect("readable");
     assert_eq!(slice.next, None);
     for item in &slice.items {
@@ -103,15 +110,15 @@ pub(super) fn contents_of(snapshot: &dyn Snapshot) -> Contents {
     slice.items.into_iter().map(|item| (item.seqno.0, item)).collect()
 }
 
-pub(super) fn contents(engine: &dyn Engine, vb: Vbid) -> Contents {
+pub(in crate::logstor) fn contents(engine: &dyn Engine, vb: Vbid) -> Contents {
     assert_eq!(engine.check(vb).expect("readable"), [""; 0]);
     contents_of(&*engine.snapshot(vb).expect("there"))
 }
 
-pub(super) const STEP: Budget = Budget { items: 16, bytes: 16 << 10 };
+pub(in crate::logstor) const STEP: Budget = Budget { items: 16, bytes: 16 << 10 };
 
 /// Runs a job to its end; the points it met.
-pub(super) fn run(mut job: Box<dyn Job>) -> Result<Vec<&'static str>, EngineError> {
+pub(in crate::logstor) fn run(mut job: Box<dyn Job>) -> Result<Vec<&'static str>, EngineError> {
     let mut points = Vec::new();
     loop {
         match job.step(STEP)? {
@@ -123,17 +130,18 @@ pub(super) fn run(mut job: Box<dyn Job>) -> Result<Vec<&'static str>, EngineErro
 }
 
 /// As [`SMALL`], with an image whenever something was appended.
-pub(super) const IMAGES: LogstorConfig = LogstorConfig { image_bytes: 0, image_percent: u32::MAX, ..SMALL };
+pub(in crate::logstor) const IMAGES: LogstorConfig =
+    LogstorConfig { image_bytes: 0, image_percent: u32::MAX, ..SMALL };
 
 /// Everything a store knows when it was opened: for comparing, not for reading.
-pub(super) fn dump(engine: &Logstor) -> String {
+pub(in crate::logstor) fn dump(engine: &Logstor) -> String {
     engine.store.load_all().expect("readable");
     let branches: String = engine.store.branches.read().values().map(|branch| branch.dump()).collect();
     engine.store.log.segments.dump() + &branches
 }
 
 /// Gives a directory's images other names, or theirs again.
-pub(super) fn hide_images(disk: &impl Disk, is_hidden: bool) -> usize {
+pub(in crate::logstor) fn hide_images(disk: &impl Disk, is_hidden: bool) -> usize {
     let (from, to) = if is_hidden { ("index-", "hidden-") } else { ("hidden-", "index-") };
     let names = disk.list(&dir()).expect("there");
     let images: Vec<_> = names.iter().filter_map(|name| Some((name, name.strip_prefix(from)?))).collect();
@@ -145,13 +153,13 @@ pub(super) fn hide_images(disk: &impl Disk, is_hidden: bool) -> usize {
 }
 
 /// Makes an image, if anything was appended since the last one.
-pub(super) fn make_image(engine: &Logstor) -> Result<(), EngineError> {
+pub(in crate::logstor) fn make_image(engine: &Logstor) -> Result<(), EngineError> {
     engine.store.image_job().map_or(Ok(()), |job| run(job).map(drop))
 }
 
 /// Counts every record on the disk, and every reference, and compares with what the store believes. Only where nothing
 /// else is under way. `exact`: no rollback has made stale counts larger than they need be.
-pub(super) fn audit(engine: &Logstor, exact: bool) {
+pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
     let store = &engine.store;
     store.load_all().expect("readable");
     let segments: Vec<Arc<Segment>> = store.log.segments.table().iter().flatten().cloned().collect();
@@ -230,12 +238,12 @@ fn items_in(engine: &Logstor, segment: &Segment, used: Option<u32>) -> Vec<(u32,
     items
 }
 
-pub(super) fn log_path(number: u32) -> PathBuf {
+pub(in crate::logstor) fn log_path(number: u32) -> PathBuf {
     Path::new("/store").join(format!("log-{number:08}"))
 }
 
 /// Bytes that are the same each time, and different for each seed.
-pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
+pub(in crate::logstor) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed as u32 ^ 0x9e37_79b9;
     let next = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

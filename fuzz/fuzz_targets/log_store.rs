@@ -1,0 +1,7 @@
+//! Fuzzes a log store's directory: its files changed by the input, or made of it; checked, opened, read, committed to.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use persistence::logstor::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::store(data));

@@ -1,0 +1,189 @@
+//! What the models of the log store share: a small store on a disk in memory whose reads and writes take turns, so that
+//! loom runs others between a look at the index and the read that follows it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use checkpoint::{FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
+use persistence::disk::{Access, Disk, DiskFile, DiskLock, DiskResult, MemoryDisk};
+use persistence::logstor::{Logstor, LogstorConfig};
+use persistence::{Batch, Budget, Engine, Job, Progress};
+
+use crate::Turn;
+
+/// A segment has room for one record of [`BIG`] bytes, or a few small ones.
+const CONFIG: LogstorConfig =
+    LogstorConfig { segment_bytes: 8 << 10, file_bytes: 128 << 10, ..LogstorConfig::DEFAULT };
+
+/// A value that fills a segment.
+pub const BIG: usize = 7_000;
+
+/// A disk whose reads and writes take turns, once it is told to.
+#[derive(Clone, Debug)]
+pub struct TurnDisk {
+    memory: MemoryDisk,
+    turn: Turn,
+    on: Arc<AtomicBool>,
+}
+
+impl TurnDisk {
+    /// An empty disk.
+    #[expect(clippy::new_without_default, reason = "it makes sense only inside a model")]
+    pub fn new() -> Self {
+        Self { memory: MemoryDisk::new(), turn: Turn::new(), on: Arc::default() }
+    }
+
+    /// From now on there are turns, or none.
+    pub fn take_turns(&self, on: bool) {
+        self.on.store(on, Ordering::SeqCst);
+    }
+
+    fn file(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        Arc::new(TurnFile { file, disk: self.clone() })
+    }
+
+    fn turn(&self) {
+        if self.on.load(Ordering::SeqCst) {
+            self.turn.take();
+        }
+    }
+}
+
+impl Disk for TurnDisk {
+    fn open(&self, path: &Path, access: Access) -> DiskResult<Arc<dyn DiskFile>> {
+        Ok(self.file(self.memory.open(path, access)?))
+    }
+
+    fn create(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>> {
+        Ok(self.file(self.memory.create(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> DiskResult<()> {
+        self.memory.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> DiskResult<()> {
+        self.memory.remove(path)
+    }
+
+    fn list(&self, dir: &Path) -> DiskResult<Vec<String>> {
+        self.memory.list(dir)
+    }
+
+    fn create_dir(&self, dir: &Path) -> DiskResult<()> {
+        self.memory.create_dir(dir)
+    }
+
+    fn lock(&self, dir: &Path) -> DiskResult<Box<dyn DiskLock>> {
+        self.memory.lock(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
+        self.memory.sync_dir(dir)
+    }
+}
+
+#[derive(Debug)]
+struct TurnFile {
+    file: Arc<dyn DiskFile>,
+    disk: TurnDisk,
+}
+
+impl DiskFile for TurnFile {
+    fn len(&self) -> DiskResult<u64> {
+        self.file.len()
+    }
+
+    fn set_len(&self, len: u64) -> DiskResult<()> {
+        self.file.set_len(len)
+    }
+
+    fn preallocate(&self, offset: u64, len: u64) -> DiskResult<()> {
+        self.file.preallocate(offset, len)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> DiskResult<usize> {
+        self.disk.turn();
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, parts: &[&[u8]], offset: u64) -> DiskResult<()> {
+        self.disk.turn();
+        self.file.write_at(parts, offset)
+    }
+
+    fn sync_data(&self) -> DiskResult<()> {
+        self.file.sync_data()
+    }
+}
+
+/// Opens the store on a disk.
+///
+/// # Panics
+/// If it does not open.
+pub fn open(disk: &TurnDisk) -> Arc<Logstor> {
+    let (engine, report) =
+        Logstor::open(Arc::new(disk.clone()), Path::new("/store"), CONFIG).expect("it opens");
+    assert_eq!(report.repairs, []);
+    Arc::new(engine)
+}
+
+/// A commit of a key for each of several vBuckets, in one group, with values of so many bytes.
+///
+/// # Panics
+/// If one is refused.
+pub fn commit(engine: &Logstor, batches: &[(Vbid, u64, &str, usize)]) {
+    let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)));
+    let items: Vec<Item> = batches.iter().map(|&(_, seqno, key, bytes)| item(seqno, key, bytes)).collect();
+    let refs: Vec<[&Item; 1]> = items.iter().map(|item| [item]).collect();
+    let parts = batches.iter().zip(&refs);
+    let batches: Vec<Batch<'_>> =
+        parts.map(|(&(vb, ..), items)| Batch { vb, items, state: &state, timestamp: 1 }).collect();
+    for result in engine.commit(&batches) {
+        let _committed = result.expect("committed");
+    }
+}
+
+fn item(seqno: u64, key: &str, bytes: usize) -> Item {
+    let value = Bytes::from(vec![seqno as u8; bytes]);
+    Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(key.as_bytes()), value) }
+}
+
+/// The seqno and the value's length of a key.
+///
+/// # Panics
+/// If it can't be read, or its value is another's.
+pub fn get(engine: &Logstor, vb: Vbid, key: &str) -> Option<(u64, usize)> {
+    let found = engine.get(vb, Namespace::Committed, &Key::new(key.as_bytes())).expect("readable")?;
+    let value = found.value.unwrap_or_default();
+    assert!(value.iter().all(|byte| u64::from(*byte) == found.seqno.0), "another's value");
+    Some((found.seqno.0, value.len()))
+}
+
+/// Runs a job to its end.
+///
+/// # Panics
+/// If it fails.
+pub fn run(mut job: Box<dyn Job>) {
+    while !matches!(job.step(Budget::NONE).expect("nothing fails"), Progress::Done(_)) {}
+}
+
+/// What must hold whenever nobody is inside, also after opening again.
+///
+/// # Panics
+/// If it does not.
+pub fn assert_holds(disk: &TurnDisk, engine: Arc<Logstor>, expected: &[(Vbid, &str, (u64, usize))]) {
+    disk.take_turns(false);
+    let holds = |engine: &Logstor| {
+        for &(vb, key, value) in expected {
+            assert_eq!(get(engine, vb, key), Some(value), "vBucket {vb}, {key}");
+            assert_eq!(engine.check(vb).expect("readable"), [""; 0]);
+        }
+    };
+    holds(&engine);
+    engine.close().expect("closed");
+    drop(engine);
+    holds(&open(disk));
+}

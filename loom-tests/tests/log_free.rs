@@ -1,0 +1,43 @@
+//! A reader that has found where a record lies reads that record, whoever frees and reuses its segment meanwhile (L35).
+//!
+//! One thread reads a key. The other overwrites it, rewrites what is dead, and commits into the segment that came free.
+//! Had that been handed out while somebody read it, or had the reader taken hold of it after letting go of the index, it
+//! would read another's bytes.
+#![cfg(checkpoint_loom)]
+
+use checkpoint::Vbid;
+use loom::thread;
+use lowtide_loom_tests::log_store::{BIG, TurnDisk, assert_holds, commit, get, open, run};
+use lowtide_loom_tests::{assert_log_caught, every_order_of};
+use persistence::Engine;
+use persistence::fault::Fault;
+
+const VB: Vbid = Vbid(1);
+
+#[test]
+fn read_against_free() {
+    every_order_of(4, || {
+        let disk = TurnDisk::new();
+        let engine = open(&disk);
+        engine.create(VB).expect("new");
+        commit(&engine, &[(VB, 1, "a", BIG)]);
+        disk.take_turns(true);
+        let rewriter = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                commit(&engine, &[(VB, 2, "a", 10)]);
+                run(engine.separate().expect("nobody else does"));
+                commit(&engine, &[(VB, 3, "b", BIG)]);
+            })
+        };
+        let seen = get(&engine, VB, "a");
+        assert!(seen == Some((1, BIG)) || seen == Some((2, 10)), "{seen:?}");
+        rewriter.join().expect("its assertions hold");
+        assert_holds(&disk, engine, &[(VB, "a", (2, 10)), (VB, "b", (3, BIG))]);
+    });
+}
+
+#[test]
+fn broken_variants_are_caught() {
+    assert_log_caught("read_against_free", &[Fault::FreedWhileRead, Fault::SegmentTakenLate]);
+}

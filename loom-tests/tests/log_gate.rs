@@ -1,0 +1,36 @@
+//! A closed segment's records are all in the index (L33).
+//!
+//! A commit fills a segment, which is closed, while another thread begins to rewrite. Had the segment been closed before
+//! its records were in the index, the rewriter, which closes what is being written and then looks which segments there
+//! are, would take it for dead and free it; and the commit would be acknowledged and gone.
+#![cfg(checkpoint_loom)]
+
+use checkpoint::Vbid;
+use loom::thread;
+use lowtide_loom_tests::log_store::{BIG, TurnDisk, assert_holds, commit, open, run};
+use lowtide_loom_tests::{assert_log_caught, every_order_of};
+use persistence::Engine;
+use persistence::fault::Fault;
+
+const VB: Vbid = Vbid(1);
+
+#[test]
+fn commit_against_rewriting() {
+    every_order_of(4, || {
+        let disk = TurnDisk::new();
+        let engine = open(&disk);
+        engine.create(VB).expect("new");
+        let writer = {
+            let engine = engine.clone();
+            thread::spawn(move || commit(&engine, &[(VB, 1, "a", BIG)]))
+        };
+        run(engine.separate().expect("nobody else does"));
+        writer.join().expect("its assertions hold");
+        assert_holds(&disk, engine, &[(VB, "a", (1, BIG))]);
+    });
+}
+
+#[test]
+fn the_broken_variant_is_caught() {
+    assert_log_caught("commit_against_rewriting", &[Fault::ClosedBeforeItIsIndexed]);
+}

@@ -1,0 +1,39 @@
+//! Stores with bits flipped, blocks exchanged, files cut short, checksums put right again or not (L36): opening ends in a
+//! store or a typed error. `fuzzing` holds what is checked; what a fuzzer found is here by name.
+
+use proptest::prelude::*;
+
+use crate::logstor::fuzzing;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mutated_stores_end_in_a_store_or_a_typed_error(
+        mode in 1_u8..4,
+        changes in prop::collection::vec(prop::array::uniform8(any::<u8>()), 0..5),
+    ) {
+        let bytes: Vec<u8> = std::iter::once(mode).chain(changes.into_iter().flatten()).collect();
+        fuzzing::store(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_are_a_store(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fuzzing::store(&[&[0], &bytes[..]].concat());
+    }
+
+    #[test]
+    fn any_bytes_are_a_frame_or_a_record(mut bytes in prop::collection::vec(any::<u8>(), 0..300), len in 36_u32..300) {
+        fuzzing::frame(&bytes);
+        fuzzing::frame(&[b"LTLG\x01\x01\0\0", &bytes[..]].concat());
+        if let Some(place) = bytes.get_mut(4..8) {
+            place.copy_from_slice(&len.to_be_bytes());
+        }
+        fuzzing::record(&bytes);
+        // A short key, so that there is something behind it.
+        if let Some(place) = bytes.get_mut(28..30) {
+            place.copy_from_slice(&[0, 9]);
+        }
+        fuzzing::record(&bytes);
+    }
+}

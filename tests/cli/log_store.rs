@@ -1,0 +1,173 @@
+//! The tools over a log store's directory: what they show, find and leave alone (T7 to T9).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
+use persistence::disk::OsDisk;
+use persistence::logstor::{Logstor, LogstorConfig};
+use persistence::{Batch, Engine};
+use serde_json::Value;
+use support::cli::{Ended, argument};
+use tempfile::TempDir;
+
+use super::DCP_SIM;
+
+const SMALL: LogstorConfig =
+    LogstorConfig { segment_bytes: 64 << 10, file_bytes: 256 << 10, ..LogstorConfig::DEFAULT };
+
+fn open(dir: &Path) -> Logstor {
+    Logstor::open(Arc::new(OsDisk::new()), dir, SMALL).expect("a store that opens").0
+}
+
+fn commit(store: &Logstor, vb: u16, items: &[Item]) {
+    let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(0xabc)));
+    let items: Vec<&Item> = items.iter().collect();
+    let batch = Batch { vb: Vbid(vb), items: &items, state: &state, timestamp: 1 };
+    let _committed = store.commit(&[batch]).pop().expect("one").expect("committed");
+}
+
+fn set(seqno: u64, key: &[u8], value: Vec<u8>) -> Item {
+    Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(key), Bytes::from(value)) }
+}
+
+/// vBucket 3 is overwritten five times over, has a large value and a deletion; vBucket 9 has strange keys.
+pub(super) fn make(dir: &Path) {
+    let store = open(dir);
+    for vb in [3, 9] {
+        store.create(Vbid(vb)).expect("created");
+    }
+    commit(&store, 9, &[set(1, b"\xff\x01", b"\xfe".to_vec()), set(2, b"text", b"{\"a\":1}".to_vec())]);
+    for round in 0..5 {
+        let items: Vec<Item> = (1..=20)
+            .map(|n| set(round * 20 + n, format!("key-{n:02}").as_bytes(), vec![b'a' + round as u8; 2000]))
+            .collect();
+        commit(&store, 3, &items);
+    }
+    commit(&store, 3, &[set(101, b"large", vec![b'x'; 100_000])]);
+    commit(&store, 3, &[Item { seqno: Seqno(102), ..Item::deletion(Key::new(b"key-07")) }]);
+    store.close().expect("closed");
+}
+
+fn home() -> (TempDir, PathBuf) {
+    let home = TempDir::new().expect("a directory");
+    let dir = home.path().join("node-0");
+    make(&dir);
+    (home, dir)
+}
+
+fn run(command: &str, dir: &Path, options: &[&str]) -> Ended {
+    DCP_SIM.run(&[&[command, argument(dir)], options].concat())
+}
+
+fn flip(path: &Path, offset: usize) {
+    let mut bytes = fs::read(path).expect("there");
+    bytes[offset] ^= 4;
+    fs::write(path, bytes).expect("written");
+}
+
+/// Guards the picture: plain without a terminal, and the same each time.
+#[test]
+fn a_picture_reads_well() {
+    let (home, _) = home();
+    let ended = DCP_SIM.run_in(home.path(), &["inspect", "node-0"]).with_code(0);
+    assert!(!ended.stdout.contains('\u{1b}'), "no colours");
+    insta::assert_snapshot!("inspect_log_store", ended.stdout);
+}
+
+/// Guards the JSON: the parts come to the whole.
+#[test]
+fn json_has_every_figure_of_a_log_store() {
+    let (_home, dir) = home();
+    let document = run("inspect", &dir, &["--json"]).with_code(0).json();
+    let number = |of: &Value, name: &str| of[name].as_u64().expect("a number");
+    let parts = ["live_bytes", "dead_bytes", "free_bytes"].map(|name| number(&document, name));
+    assert_eq!(parts.iter().sum::<u64>(), number(&document, "file_bytes"));
+    assert_eq!(document["engine"], "logstor");
+    let segments = document["segments"].as_array().expect("segments");
+    assert_eq!(segments.iter().map(|segment| number(segment, "live_bytes")).sum::<u64>(), parts[0]);
+    let vbuckets = document["vbuckets"].as_array().expect("vBuckets");
+    assert_eq!(vbuckets.iter().map(|vb| number(vb, "live_bytes")).sum::<u64>(), parts[0]);
+    assert_eq!((&vbuckets[0]["high_seqno"], &vbuckets[0]["tombstones"]), (&102.into(), &1.into()));
+    assert_eq!((&vbuckets[0]["documents"], &vbuckets[0]["state"]["state"]), (&20.into(), &"active".into()));
+    assert_eq!((&document["repairs"], &document["refusal"]), (&Value::Array(Vec::new()), &Value::Null));
+}
+
+/// Guards T4 for log stores: each row once, in the order asked for, with the value as it was given.
+#[test]
+fn a_dump_is_what_the_store_holds() {
+    let (_home, dir) = home();
+    let lines = |options: &[&str]| -> Vec<Value> {
+        let text = run("dump", &dir, options).with_code(0).stdout;
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let all = lines(&[]);
+    assert_eq!(all.len(), 23);
+    let of_vb = |vb: u64| all.iter().filter(|line| line["vb"] == vb).collect::<Vec<_>>();
+    let seqnos: Vec<_> = of_vb(3).iter().map(|line| line["seqno"].as_u64().expect("one")).collect();
+    assert!(seqnos.is_sorted() && seqnos.len() == 21, "{seqnos:?}");
+    let [strange, text] = of_vb(9)[..] else { panic!("{all:?}") };
+    assert_eq!((&strange["key_hex"], &strange["value_hex"]), (&"ff01".into(), &"fe".into()));
+    assert_eq!((&text["key"], &text["value"]), (&"text".into(), &"{\"a\":1}".into()));
+    let last = of_vb(3)[20];
+    assert_eq!(
+        (&last["key"], &last["deleted"], &last["value"]),
+        (&"key-07".into(), &true.into(), &Value::Null)
+    );
+    let by_key = lines(&["--by", "key", "--vb", "3"]);
+    let keys: Vec<_> = by_key.iter().map(|line| line["key"].as_str().expect("text")).collect();
+    assert!(keys.is_sorted() && keys.len() == 21 && by_key[0]["vb"].is_null(), "{keys:?}");
+    assert_eq!(by_key[20]["value"].as_str().map(str::len), Some(100_000));
+    let _unknown = run("dump", &dir, &["--vb", "4"]).with_code(2);
+    let _local = run("dump", &dir, &["--local"]).with_code(2);
+    let _back = run("dump", &dir, &["--headers-back", "1"]).with_code(2);
+}
+
+/// Guards the verdict and its words.
+#[test]
+fn a_check_tells_sound_from_damaged() {
+    let (home, dir) = home();
+    let check = |options: &[&str]| DCP_SIM.run_in(home.path(), &[&["check", "node-0"], options].concat());
+    let sound = check(&[]).with_code(0);
+    insta::assert_snapshot!("check_log_store", sound.stdout);
+    flip(&dir.join("log-00000000"), 4096 + 100);
+    insta::assert_snapshot!("check_log_store_damaged", check(&[]).with_code(4).stdout);
+    let document = check(&["--json"]).with_code(4).json();
+    assert_eq!((&document["sound"], &document["findings"][0]["kind"]), (&false.into(), &"frame".into()));
+    assert_eq!(document["findings"][0]["offset"], 4096);
+    let _picture = run("inspect", &dir, &[]).with_code(4);
+    // Newer revisions of the same keys are elsewhere.
+    let dump = run("dump", &dir, &[]).with_code(4);
+    assert!(dump.stdout.lines().count() == 23 && dump.stderr.contains("acknowledged"), "{dump:#?}");
+    flip(&dir.join("MANIFEST"), 20);
+    for command in ["inspect", "dump", "check"] {
+        let ended = run(command, &dir, &[]).with_code(4);
+        assert!(ended.error().contains("MANIFEST"), "{ended:#?}");
+    }
+}
+
+/// Guards that segments are freed, and that content stays.
+#[test]
+fn a_log_store_is_compacted_in_place() {
+    let (_home, dir) = home();
+    let before = run("dump", &dir, &[]).with_code(0).stdout;
+    let dead = |dir: &Path| run("inspect", dir, &["--json"]).with_code(0).json()["dead_bytes"].as_u64();
+    let dead_before = dead(&dir);
+    let document = run("compact", &dir, &["--in-place", "--json"]).with_code(0).json();
+    assert_eq!(document["files"].as_array().map(Vec::len), Some(2));
+    assert!(document["files"][0]["bytes_after"].as_u64() < document["files"][0]["bytes_before"].as_u64());
+    assert!(run("dump", &dir, &[]).with_code(0).stdout == before, "the same content");
+    assert!(dead(&dir) < dead_before);
+    let purged = run("compact", &dir, &["--in-place", "--purge-upto", "103", "--json"]).with_code(0).json();
+    assert_eq!(purged["files"][0]["tombstones_purged"], 0, "the highest seqno stays");
+    let _sound = run("check", &dir, &[]).with_code(0);
+    for options in [&["--output", "elsewhere"][..], &["--in-place", "--purge-before", "1"]] {
+        let refused = run("compact", &dir, options).with_code(2);
+        assert!(refused.hint().contains("--"), "{refused:#?}");
+    }
+    let _open = open(&dir);
+    let refused = run("compact", &dir, &["--in-place"]).with_code(3);
+    assert!(refused.hint().contains("open elsewhere"), "{refused:#?}");
+}
