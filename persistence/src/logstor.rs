@@ -15,10 +15,12 @@
 //! | `index`, `branch` | views never change; tombstones outlive what they hide |
 //! | `rewrite` | a record is always somewhere, and named there |
 //! | `image` | opening by an index image gives what reading everything gives |
+//! | `damage` | what is damaged harms whose it is |
 //! | `recover` | what was acknowledged comes back, nothing else does |
 
 mod branch;
 mod config;
+mod damage;
 mod encode;
 mod entry;
 mod fingerprint;

@@ -20,12 +20,13 @@ use crate::{
 pub(super) const A: Vbid = Vbid(7);
 pub(super) const B: Vbid = Vbid(700);
 
-/// Small segments in small files, so that everything happens soon.
+/// Small segments in small files, so that everything happens soon; no images.
 pub(super) const SMALL: LogstorConfig = LogstorConfig {
     segment_bytes: 64 << 10,
     file_bytes: 256 << 10,
     disk_bytes: 64 * (64 << 10),
     mixed_segments_max: 2,
+    image_bytes: 1 << 40,
     ..LogstorConfig::DEFAULT
 };
 
