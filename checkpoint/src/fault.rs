@@ -42,6 +42,8 @@ pub enum Fault {
     ProgressTooFar,
     /// A promoted copy's branch begins with its last seqno, though it has half a snapshot.
     BranchInsideASnapshot,
+    /// An active takes writes though the quota is used up.
+    FullQuotaIsIgnored,
 }
 
 #[cfg(any(checkpoint_loom, feature = "faults"))]

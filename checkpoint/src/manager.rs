@@ -38,6 +38,7 @@ pub(crate) use register::{Resumed, Subscriber};
 pub use stats::{CheckpointInfo, CheckpointStats};
 
 use inner::Inner;
+use read::End;
 
 /// The name of the cursor that feeds the flusher.
 pub const PERSISTENCE: &str = "persistence";
@@ -174,7 +175,18 @@ impl CheckpointManager {
     /// [`CheckpointError::FlushInProgress`], [`CheckpointError::NoPersistenceCursor`], or
     /// [`CheckpointError::InvalidArgument`] for a limit of 0.
     pub fn begin_flush(&self, limit: ReadLimit) -> Result<Flush, CheckpointError> {
-        let (token, batch) = self.with(|inner| inner.begin_flush(limit))?;
+        let (token, batch) = self.with(|inner| inner.begin_flush(limit, End::Limit))?;
+        Ok(Flush::new(self.clone(), token, batch))
+    }
+
+    /// As [`CheckpointManager::begin_flush`], but a batch that has come to a snapshot's end ends with one: what has arrived
+    /// of the next snapshot is left for the next flush. So whoever commits batch by batch commits every checkpoint of
+    /// whole snapshots at a point where readers may look at the disk.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn begin_flush_to_boundary(&self, limit: ReadLimit) -> Result<Flush, CheckpointError> {
+        let (token, batch) = self.with(|inner| inner.begin_flush(limit, End::Boundary))?;
         Ok(Flush::new(self.clone(), token, batch))
     }
 

@@ -19,6 +19,8 @@ mod answers;
 mod naive;
 #[path = "model/ops.rs"]
 mod ops;
+#[path = "model/piece.rs"]
+mod piece;
 
 use answers::Read;
 use naive::Naive;
@@ -106,7 +108,7 @@ impl World {
             Op::Unregister { name } => self.unregister(&cursor_name(*name)),
             Op::Read { name, limit, keep } => self.read(&cursor_name(*name), *limit, *keep),
             Op::Stale => self.use_stale_handles(),
-            Op::FlushBegin { limit } => self.begin_flush(*limit),
+            Op::FlushBegin { limit, to_boundary } => self.begin_flush(*limit, *to_boundary),
             Op::FlushEnd { which, success } => {
                 self.end_flush(*which, *success);
                 Ok(())
@@ -222,8 +224,12 @@ impl World {
         Ok(())
     }
 
-    fn begin_flush(&mut self, limit: ReadLimit) -> Step {
-        match (kind(self.manager.begin_flush(limit)), self.naive.begin_flush(limit)) {
+    fn begin_flush(&mut self, limit: ReadLimit, to_boundary: bool) -> Step {
+        let begun = match to_boundary {
+            true => self.manager.begin_flush_to_boundary(limit),
+            false => self.manager.begin_flush(limit),
+        };
+        match (kind(begun), self.naive.begin_flush(limit, to_boundary)) {
             (Ok(flush), Ok(expected)) => {
                 same(&answer(flush.batch()), &expected)?;
                 self.flushes.push((flush, expected.items, false));

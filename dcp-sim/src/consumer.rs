@@ -15,7 +15,7 @@ use checkpoint::{FailoverLog, ResumePoint, Seqno, Vbid};
 use crate::silence::Silence;
 use crate::wire::{
     Command, Frame, Head, KeyForm, MarkerFlags, Message, Opcode, Reply, Request, Response, Status,
-    StreamRequest, StreamRequestFlags,
+    StreamRequest, StreamRequestFlags, WireError,
 };
 
 mod ack;
@@ -159,13 +159,12 @@ impl Consumer {
     /// When the connection must be closed. What came before the offending message is applied.
     pub fn receive(
         &mut self,
-        bytes: &[u8],
+        mut bytes: Bytes,
         replicas: &mut impl Replicas,
     ) -> Result<Vec<ConsumerEvent>, ConsumerError> {
         self.silence.broken();
-        self.input.extend_from_slice(bytes);
         let mut events = Vec::new();
-        while let Some(frame) = Frame::decode(&mut self.input)? {
+        while let Some(frame) = self.next_frame(&mut bytes)? {
             let counted = crate::wire::flow_control_bytes(&frame);
             match (Message::decode(&frame), frame.head) {
                 (Ok(Message::Request(request)), _) => events.extend(self.take(&request, replicas)?),
@@ -180,6 +179,18 @@ impl Consumer {
             self.acknowledge(counted)?;
         }
         Ok(events)
+    }
+
+    /// The next frame of what has arrived. Frames that came whole share its bytes; only the rest is copied, to wait for what
+    /// is to come.
+    fn next_frame(&mut self, arrived: &mut Bytes) -> Result<Option<Frame>, WireError> {
+        if self.input.is_empty()
+            && let Some(frame) = Frame::decode_bytes(arrived)?
+        {
+            return Ok(Some(frame));
+        }
+        self.input.extend_from_slice(&std::mem::take(arrived));
+        Frame::decode(&mut self.input)
     }
 
     /// Takes the bytes to send.

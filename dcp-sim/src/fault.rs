@@ -16,6 +16,8 @@ pub enum Fault {
     MarkerEndsEarly,
     /// What was purged is not held against a client that may have missed it.
     PurgeIsForgotten,
+    /// Readers of a replica are shown what is in its memory.
+    ReplicasShowMemory,
     /// An active that died goes on as if nothing of its history could be lost.
     CrashedActiveKeepsItsBranch,
 }

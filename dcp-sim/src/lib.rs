@@ -12,6 +12,9 @@ pub mod consumer;
 pub mod fault;
 #[cfg(not(feature = "faults"))]
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod input;
 pub mod node;
 pub mod producer;

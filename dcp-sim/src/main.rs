@@ -5,3 +5,6 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     dcp_sim::cli::main()
 }
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

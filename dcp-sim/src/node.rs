@@ -11,6 +11,7 @@
 //! - N3. Memory and disk go back together: from the moment a rollback is asked for until the engine has done it, the
 //!   vBucket takes nothing.
 //! - N4. A write is refused for lack of memory only when nothing more could be recovered.
+//! - N6. So is a stream.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,7 +21,7 @@ use checkpoint::{
 use persistence::Flusher;
 
 use crate::consumer::Consumer;
-use crate::producer::Producer;
+use crate::producer::{Collections, Producer};
 
 mod connections;
 mod documents;
@@ -33,6 +34,7 @@ mod memory;
 mod observation;
 mod partitions;
 mod prepares;
+mod read;
 mod stored;
 mod streams;
 mod write;
@@ -43,6 +45,7 @@ pub use error::NodeError;
 pub use event::{Action, Event};
 pub use observation::Observation;
 pub use partitions::Partition;
+pub use read::{DiskReader, ReadError, Reader};
 pub use stored::Stored;
 
 use partitions::PartitionTable;
@@ -64,6 +67,9 @@ pub struct NodeConfig {
     pub flush_limit: ReadLimit,
     /// What all its checkpoint managers may take; `None` for no limit.
     pub quota: Option<QuotaConfig>,
+    /// Whether its engine, and those of the nodes it follows, keep each collection's newest tombstone
+    /// ([`Capabilities::keeps_collections_highest`](persistence::Capabilities)).
+    pub keeps_collections_highest: bool,
 }
 
 impl Default for NodeConfig {
@@ -73,6 +79,7 @@ impl Default for NodeConfig {
             buffer_bytes: 10 << 20,
             flush_limit: ReadLimit { items: 10_000, bytes: 16 << 20 },
             quota: None,
+            keeps_collections_highest: false,
         }
     }
 }
@@ -144,7 +151,7 @@ impl Node {
         };
         let vbucket = VBucket::new(vb, state, high, config);
         self.flusher.attach(vb, state.clone(), high);
-        self.partitions.insert(vb, Partition { vbucket, documents });
+        self.partitions.insert(vb, Partition { vbucket, documents, collections: Collections::default() });
     }
 
     /// Its vBuckets, by number.
@@ -201,7 +208,7 @@ impl Node {
         match event {
             Event::Write { vb, key, value } => self.write(vb, key, value, now, &mut actions)?,
             Event::FromConsumer { peer, bytes } => self.receive_from_consumer(peer, &bytes, &mut actions)?,
-            Event::FromProducer { peer, bytes } => self.receive_from_producer(peer, &bytes, &mut actions)?,
+            Event::FromProducer { peer, bytes } => self.receive_from_producer(peer, bytes, &mut actions)?,
             Event::ConsumerGone { peer } => self.consumer_gone(peer),
             Event::ProducerGone { peer } => self.producer_gone(peer),
             Event::FlushDue => self.flush(&mut actions)?,

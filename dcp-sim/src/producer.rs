@@ -11,11 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use checkpoint::{Seqno, VBucket, Vbid};
+use smallvec::SmallVec;
 
 use crate::wire::{Command, Frame, Message, Request, Response, StreamEndReason};
 
 mod active_stream;
 mod backfill;
+mod collections;
 mod control;
 mod error;
 mod filter;
@@ -29,6 +31,7 @@ mod translate;
 mod turns;
 
 pub use backfill::{BackfillOutcome, BackfillStep};
+pub use collections::Collections;
 pub use error::ProducerError;
 pub use flow_control::FlowControl;
 pub use rollback::{ClientPosition, History, rollback_to};
@@ -49,6 +52,17 @@ pub trait Partitions {
 
     /// Everything up to this seqno is on its disk.
     fn persisted_seqno(&self, vb: Vbid) -> Seqno;
+
+    /// How far each of its collections has come; `None` if that can't be told. Then a filtered stream to the latest goes to
+    /// the vBucket's high seqno, and a purge counts against every client.
+    fn collections(&self, _vb: Vbid) -> Option<&Collections> {
+        None
+    }
+
+    /// Whether there is memory for another stream, after whatever could be recovered was.
+    fn has_memory(&self) -> bool {
+        true
+    }
 }
 
 /// What a host must act upon.
@@ -117,6 +131,15 @@ impl Producer {
         }
     }
 
+    /// The producer of a connection that did not negotiate Collections: its client sees the default collection only, by keys
+    /// without prefix, in markers of the first form, and hears nothing of what else there is.
+    #[must_use]
+    pub fn without_collections(name: &str) -> Self {
+        let mut producer = Self::new(name);
+        producer.options.collections = false;
+        producer
+    }
+
     /// Takes bytes from the consumer. Answers wait for [`Producer::poll`].
     ///
     /// # Errors
@@ -141,7 +164,7 @@ impl Producer {
     /// the host need to call [`Producer::poll`].
     pub fn notify(&mut self, vb: Vbid) -> bool {
         let waits = |(_, stream): &(&StreamKey, &ActiveStream)| !stream.waits_for_disk();
-        let woken: Vec<_> = self.streams_of(vb).filter(waits).map(|(&key, _)| key).collect();
+        let woken: SmallVec<[_; 2]> = self.streams_of(vb).filter(waits).map(|(&key, _)| key).collect();
         woken.into_iter().filter(|&key| self.make_ready(key)).count() > 0
     }
 
@@ -272,8 +295,9 @@ impl Producer {
     }
 
     fn send(&mut self, request: &Request) -> Result<(), ProducerError> {
+        let before = self.output.len();
         request.encode(&mut self.output)?;
-        self.flow.sent(request.flow_control_bytes());
+        self.flow.sent(request.flow_control_bytes_of(self.output.len() - before));
         Ok(())
     }
 

@@ -47,6 +47,11 @@ impl BackfillScan {
         self.next.is_none()
     }
 
+    /// Reads it again, from after a seqno on.
+    pub fn restart(&mut self, after: Seqno) {
+        self.next = Some(after.next()).filter(|&from| from <= self.snapshot.high());
+    }
+
     fn read(&mut self, limit: ScanLimit) -> Result<Vec<Item>, EngineError> {
         let Some(from) = self.next else { return Ok(Vec::new()) };
         let slice = self.snapshot.scan(from, self.snapshot.high(), limit)?;

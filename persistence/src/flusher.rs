@@ -8,12 +8,14 @@
 //! - F2. A failed flush loses nothing: the next one reads a superset of it, less what was replaced meanwhile.
 //! - F3. Of several revisions of a key in one batch the newest alone is written.
 //! - F4. The state committed with a batch is true of exactly that batch, whatever is queued while it is written.
+//! - S21. A commit that takes a vBucket to a snapshot's end ends with one: no commit has the end of one snapshot and a
+//!   part of the next. What readers may see between ends is kept in [`ReadViews`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use checkpoint::{CheckpointError, Flush, Item, ReadLimit, Seqno, State, VBucket, VBucketState, Vbid};
 
-use crate::{Batch, Committed, Engine, EngineError};
+use crate::{Batch, Committed, Engine, EngineError, ReadViews};
 
 /// Moves vBuckets' changes to disk and knows how far each has come. The host drives it: it owns no thread.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub struct Flusher {
     progress: BTreeMap<Vbid, Progress>,
     /// vBuckets attached so far: what was flushed for one is nothing to another of its number.
     attached: u64,
+    views: ReadViews,
 }
 
 /// What is durable of one vBucket.
@@ -59,19 +62,27 @@ impl Flusher {
     /// A flusher that reads at most about `limit` from a vBucket at once.
     #[must_use]
     pub fn new(limit: ReadLimit) -> Self {
-        Self { limit, progress: BTreeMap::new(), attached: 0 }
+        Self { limit, progress: BTreeMap::new(), attached: 0, views: ReadViews::default() }
     }
 
     /// Takes a vBucket on, or anew after its store was reopened: `state` and `high` are what the engine has of it.
-    /// What the engine shows to be there is not written again.
+    /// What the engine shows to be there is not written again; what was pinned of it for readers is forgotten.
     pub fn attach(&mut self, vb: Vbid, state: VBucketState, high: Seqno) {
         self.attached += 1;
+        self.views.forget(vb);
         self.progress.insert(vb, Progress { attachment: self.attached, state, high });
     }
 
     /// Forgets a vBucket.
     pub fn detach(&mut self, vb: Vbid) {
         self.progress.remove(&vb);
+        self.views.forget(vb);
+    }
+
+    /// What readers of its replicas may see.
+    #[must_use]
+    pub fn views(&self) -> &ReadViews {
+        &self.views
     }
 
     /// Everything up to this seqno is durable; `None` for a vBucket it does not have.
@@ -98,7 +109,7 @@ impl Flusher {
         let mut flushes = Vec::new();
         for vbucket in vbuckets {
             let Some(before) = self.progress.get(&vbucket.id()) else { continue };
-            let flush = vbucket.manager().begin_flush(self.limit)?;
+            let flush = vbucket.manager().begin_flush_to_boundary(self.limit)?;
             if flush.batch().is_empty() {
                 flush.commit();
                 continue;
@@ -112,7 +123,7 @@ impl Flusher {
             let (attachment, on_disk) = (before.attachment, before.high);
             flushes.push(VBucketFlush { vb: vbucket.id(), attachment, flush, state, on_disk });
         }
-        Ok(FlushGroup { flushes })
+        Ok(FlushGroup { flushes, views: self.views.clone() })
     }
 
     /// Takes note of what a commit did, and tells the managers. A vBucket that was detached meanwhile, or attached anew,
@@ -122,8 +133,9 @@ impl Flusher {
             let progress = flusher.progress.get(&flush.vb);
             progress.is_some_and(|progress| progress.attachment == flush.attachment)
         };
-        let flushed = group.0.into_iter();
-        let current = flushed.filter(|(flush, _)| is_current(self, flush)).collect::<Vec<_>>();
+        let (current, strangers): (Vec<_>, Vec<_>) =
+            group.0.into_iter().partition(|(flush, _)| is_current(self, flush));
+        strangers.iter().for_each(|(flush, _)| self.views.forget(flush.vb));
         current.into_iter().map(|(flush, result)| self.finish_one(flush, result)).collect()
     }
 
@@ -155,17 +167,24 @@ struct VBucketFlush {
 impl VBucketFlush {
     /// The newest revision of each key that is not on disk yet, ascending by seqno.
     fn items(&self) -> Vec<&Item> {
-        let mut seen = BTreeSet::new();
         let mut items: Vec<_> = self
             .flush
             .batch()
             .items()
             .filter(|item| item.operation.namespace().is_some() && item.seqno > self.on_disk)
             .collect();
-        items.reverse();
-        items.retain(|item| seen.insert((item.operation.namespace(), &item.key)));
-        items.reverse();
+        if items.len() > 1 {
+            let mut seen = BTreeSet::new();
+            items.reverse();
+            items.retain(|item| seen.insert((item.operation.namespace(), &item.key)));
+            items.reverse();
+        }
         items
+    }
+
+    /// The last seqno on disk once these are.
+    fn high_with(&self, items: &[&Item]) -> Seqno {
+        items.last().map_or(self.on_disk, |item| item.seqno)
     }
 }
 
@@ -174,6 +193,7 @@ impl VBucketFlush {
 #[must_use = "commit it; dropped, it counts as failed"]
 pub struct FlushGroup {
     flushes: Vec<VBucketFlush>,
+    views: ReadViews,
 }
 
 impl FlushGroup {
@@ -192,7 +212,15 @@ impl FlushGroup {
             .zip(&items)
             .map(|(flush, items)| Batch { vb: flush.vb, items, state: &flush.state, timestamp })
             .collect();
+        for (flush, items) in self.flushes.iter().zip(&items) {
+            self.views.before(engine, flush.vb, &flush.state, flush.high_with(items));
+        }
         let results = engine.commit(&batches);
+        for (flush, result) in self.flushes.iter().zip(&results) {
+            if let Ok(committed) = result {
+                self.views.after(flush.vb, &flush.state, committed.high);
+            }
+        }
         drop(batches);
         drop(items);
         CommittedGroup(self.flushes.into_iter().zip(results).collect())

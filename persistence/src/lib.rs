@@ -27,6 +27,7 @@ mod fault;
 mod flusher;
 mod job;
 pub mod logstor;
+mod read_views;
 mod record;
 
 pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
@@ -38,3 +39,4 @@ pub use error::EngineError;
 pub use executor::{Executor, InOrder, Task};
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
 pub use job::{Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, Progress, Verdict};
+pub use read_views::{ReadViews, whole_seqno};

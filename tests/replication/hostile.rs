@@ -2,8 +2,10 @@
 //! stay sound.
 
 use checkpoint::Vbid;
+use dcp_sim::fuzzing;
 use dcp_sim::node::NodeConfig;
 use dcp_sim::sim::SimRng;
+use proptest::prelude::*;
 
 use super::pair::{Pair, write_some};
 
@@ -41,4 +43,20 @@ fn changed_bytes_are_refused_or_end_the_connection() {
         }
     }
     assert!((20..400).contains(&ended), "{ended} of 400 connections ended");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    /// Guards S26, as the fuzz target `producer` does at length.
+    #[test]
+    fn a_producer_stands_whatever_its_client_sends(data in prop::collection::vec(any::<u8>(), 0..400)) {
+        fuzzing::producer(&data);
+    }
+
+    /// Guards S27, as the fuzz target `consumer` does at length.
+    #[test]
+    fn a_follower_stands_whatever_its_producer_sends(data in prop::collection::vec(any::<u8>(), 0..400)) {
+        fuzzing::consumer(&data);
+    }
 }

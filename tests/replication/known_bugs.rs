@@ -16,7 +16,7 @@ enum Bug {
 }
 
 /// What can be switched on, and within how many seeds it must be found.
-fn bugs() -> [(Bug, u64); 11] {
+fn bugs() -> [(Bug, u64); 12] {
     use checkpoint::fault::Fault as Memory;
     use dcp_sim::fault::Fault as Stream;
     use persistence::fault::Fault as Store;
@@ -24,6 +24,7 @@ fn bugs() -> [(Bug, u64); 11] {
         (Bug::Memory(Memory::ExpelToTheHighest), 100),
         (Bug::Memory(Memory::FlushHoldsNothing), 100),
         (Bug::Memory(Memory::BranchInsideASnapshot), 100),
+        (Bug::Memory(Memory::FullQuotaIsIgnored), 100),
         (Bug::Store(Store::NamesAreNotSynced), 100),
         (Bug::Store(Store::AcknowledgedBeforeItIsDurable), 100),
         (Bug::Stream(Stream::WakeUpIsLost), 100),
@@ -31,6 +32,7 @@ fn bugs() -> [(Bug, u64); 11] {
         (Bug::Stream(Stream::HandOverSkipsOne), 100),
         (Bug::Stream(Stream::MarkerEndsEarly), 100),
         (Bug::Stream(Stream::PurgeIsForgotten), 100),
+        (Bug::Stream(Stream::ReplicasShowMemory), 100),
         (Bug::Stream(Stream::CrashedActiveKeepsItsBranch), 100),
     ]
 }

@@ -117,7 +117,7 @@ fn lose_the_connection_after(bytes: usize) -> (usize, bool) {
     fill(&mut active);
     let (mut producer, mut consumer, sent) = connect(&active, &recorder);
     let total = sent.len();
-    let events = consumer.receive(&sent[..bytes.min(total)], &mut recorder).expect("a producer's bytes");
+    let events = consumer.receive(sent.slice(..bytes.min(total)), &mut recorder).expect("a producer's bytes");
     assert!(events.iter().all(|event| *event == ConsumerEvent::StreamOpened(VB)), "{events:?}");
     producer.close(&active);
 
@@ -127,7 +127,7 @@ fn lose_the_connection_after(bytes: usize) -> (usize, bool) {
     active.set("e", "third");
     active.set("g", "third");
     let (_producer, mut consumer, sent) = connect(&active, &recorder);
-    let events = consumer.receive(&sent, &mut recorder).expect("a producer's bytes");
+    let events = consumer.receive(sent, &mut recorder).expect("a producer's bytes");
     assert_eq!(events, [ConsumerEvent::StreamOpened(VB)], "cut at {bytes}");
 
     assert!(recorder.items.is_sorted_by(|a, b| a < b), "cut at {bytes}: {:?}", recorder.items);

@@ -26,6 +26,7 @@ fn shapes(seed: u64) -> [ClusterConfig; 4] {
         buffer_bytes: 700,
         flush_limit: checkpoint::ReadLimit { items: 3, bytes: 1_000 },
         quota: None,
+        ..NodeConfig::default()
     };
     [
         cluster(1, 0, 3, NodeConfig::default()),

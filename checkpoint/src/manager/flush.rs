@@ -6,6 +6,7 @@
 
 use super::CheckpointManager;
 use super::inner::Inner;
+use super::read::End;
 use crate::batch::{Batch, ReadLimit};
 use crate::{CheckpointError, Seqno};
 
@@ -18,7 +19,11 @@ pub(super) struct FlushInProgress {
 }
 
 impl Inner {
-    pub(super) fn begin_flush(&mut self, limit: ReadLimit) -> Result<(u64, Batch), CheckpointError> {
+    pub(super) fn begin_flush(
+        &mut self,
+        limit: ReadLimit,
+        end: End,
+    ) -> Result<(u64, Batch), CheckpointError> {
         let cursor = self.persistence.ok_or(CheckpointError::NoPersistenceCursor)?;
         if self.flush.is_some() {
             return Err(CheckpointError::FlushInProgress);
@@ -28,7 +33,7 @@ impl Inner {
         // Before the read: it may leave the oldest checkpoint, which must stay until the flush has ended.
         let token = self.flushes + 1;
         self.flush = Some(FlushInProgress { token, backup_position, backup_seqno });
-        match self.read_any(cursor, limit) {
+        match self.read_to(cursor, limit, end) {
             Ok(batch) => {
                 self.flushes = token;
                 Ok((token, batch))

@@ -3,6 +3,7 @@
 use super::config::Role;
 use super::dedup::Verdict;
 use super::inner::Inner;
+use crate::fault::{self, Fault};
 use crate::index::{Place, Resident};
 use crate::{CheckpointError, Item, MemoryState, Namespace, Operation, Seqno};
 
@@ -131,6 +132,7 @@ impl Inner {
     fn require_memory(&self, item: &Item) -> Result<(), CheckpointError> {
         let is_write = self.role == Role::Active && item.operation.namespace().is_some();
         match &self.membership {
+            _ if fault::is(Fault::FullQuotaIsIgnored) => Ok(()),
             Some(member) if is_write && member.quota().state() == MemoryState::Full => {
                 Err(CheckpointError::NoMemory { used_bytes: member.quota().used_bytes() })
             }

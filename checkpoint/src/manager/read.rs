@@ -9,22 +9,38 @@ use crate::cursor::Cursor;
 use crate::queue::Totals;
 use crate::{CheckpointError, Seqno};
 
+/// Where a read may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Between checkpoints.
+    Checkpoint,
+    /// Also inside a snapshot from disk, at a limit: the flusher's.
+    Limit,
+    /// As that; but with a snapshot's end if it has come to one.
+    Boundary,
+}
+
 impl Inner {
     pub(super) fn read(&mut self, cursor: Cursor, limit: ReadLimit) -> Result<Batch, CheckpointError> {
         if Some(cursor) == self.persistence {
             return Err(CheckpointError::InvalidArgument("the persistence cursor is the flusher's"));
         }
-        self.read_any(cursor, limit)
+        self.read_to(cursor, limit, End::Checkpoint)
     }
 
-    pub(super) fn read_any(&mut self, cursor: Cursor, limit: ReadLimit) -> Result<Batch, CheckpointError> {
+    pub(super) fn read_to(
+        &mut self,
+        cursor: Cursor,
+        limit: ReadLimit,
+        end: End,
+    ) -> Result<Batch, CheckpointError> {
         if limit.items == 0 || limit.bytes == 0 {
             return Err(CheckpointError::InvalidArgument("a limit of 0 reads nothing"));
         }
         self.catch_up(cursor);
         let state = self.cursors.get(cursor).ok_or(CheckpointError::UnknownCursor)?;
         let (from, seqno) = (state.position, state.seqno);
-        let mut batch = self.batch_from(from, limit, Some(cursor) == self.persistence);
+        let mut batch = self.batch_from(from, limit, end);
         batch.last = self.processed_at(batch.to, seqno);
         self.cursors.set(cursor, batch.to, batch.last);
         self.remove_unreferenced();
@@ -38,7 +54,7 @@ impl Inner {
     }
 
     /// The batch that starts at `from`: whole checkpoints, until a limit is reached or the next is of another kind.
-    fn batch_from(&self, from: u64, limit: ReadLimit, is_persistence: bool) -> Batch {
+    fn batch_from(&self, from: u64, limit: ReadLimit, reads_to: End) -> Batch {
         let mut batch = Batch {
             chunks: SmallVec::new(),
             from,
@@ -50,6 +66,8 @@ impl Inner {
         };
         let mut last: Option<&Checkpoint> = None;
         let mut read = Totals::default();
+        // Where the last whole snapshot ends, and how many ranges there are up to it.
+        let mut boundary = None;
         for (checkpoint, checkpoint_end) in self.checkpoints_from(from) {
             let (start, mut end) = (from.max(checkpoint.first), checkpoint_end);
             let held =
@@ -61,10 +79,15 @@ impl Inner {
                     break;
                 }
                 let is_too_much = held.items > limit.items || held.bytes > limit.bytes;
-                if is_persistence && is_too_much && checkpoint.snapshot_type().is_disk() {
+                let may_cut = reads_to != End::Checkpoint && checkpoint.may_be_cut;
+                if may_cut && is_too_much {
                     end = self.hard_limit(start, end, limit);
                 }
-                batch.ranges.push(checkpoint.snapshot_range());
+                let range = checkpoint.snapshot_range();
+                if range.last == Some(range.end) && end == checkpoint_end {
+                    boundary = Some((end, batch.ranges.len() + 1));
+                }
+                batch.ranges.push(range);
                 last = Some(checkpoint);
                 read += held;
             }
@@ -73,6 +96,12 @@ impl Inner {
             if end < checkpoint_end {
                 break;
             }
+        }
+        if let (End::Boundary, Some((to, ranges))) = (reads_to, boundary)
+            && ranges < batch.ranges.len()
+        {
+            batch.to = to;
+            batch.ranges.truncate(ranges);
         }
         batch.chunks = self.queue.chunks(from, batch.to);
         batch.more = self.queue.first_live(batch.to).is_some();

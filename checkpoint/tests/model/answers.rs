@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 
 use checkpoint::{Item, Operation, PERSISTENCE, ReadLimit, Seqno, SnapshotRange, SnapshotType};
 
-use crate::naive::{Checkpoint, Naive, Place, Record, is_state};
+use crate::naive::{Naive, Place, Record, is_state};
+use crate::piece::Checkpoint;
 
 /// What a read must return.
 #[derive(Debug, PartialEq)]
@@ -46,11 +47,18 @@ impl Naive {
     }
 
     pub fn read(&mut self, name: &str, limit: ReadLimit) -> Result<Read, &'static str> {
+        self.read_to(name, limit, false)
+    }
+
+    fn read_to(&mut self, name: &str, limit: ReadLimit, to_boundary: bool) -> Result<Read, &'static str> {
         if limit.items == 0 || limit.bytes == 0 {
             return Err("invalid-argument");
         }
         let mut place = self.cursors[name];
-        let (taken, ranges) = self.take(place.passed, limit, name == PERSISTENCE);
+        let (mut taken, mut ranges) = self.take(place.passed, limit, name == PERSISTENCE);
+        if to_boundary {
+            self.cut(&mut taken, &mut ranges);
+        }
         if let Some(&last) = taken.last() {
             place = Place { passed: last + 1, shown: self.log[last].shown(), ..place };
         }
@@ -84,7 +92,7 @@ impl Naive {
             ranges.push(self.range(checkpoint));
             for (at, record) in ahead {
                 let full = taken.len() >= limit.items || bytes >= limit.bytes;
-                if hard_in_disk && checkpoint.is_disk() && full {
+                if hard_in_disk && checkpoint.came_from_disk() && full {
                     return (taken, ranges);
                 }
                 taken.push(at);
@@ -94,11 +102,32 @@ impl Naive {
         (taken, ranges)
     }
 
+    /// Leaves out what lies behind the last snapshot that is whole, if there is one.
+    fn cut(&self, taken: &mut Vec<usize>, ranges: &mut Vec<SnapshotRange>) {
+        let checkpoints: Vec<_> = self
+            .checkpoints
+            .iter()
+            .filter(|checkpoint| taken.iter().any(|&at| self.log[at].checkpoint == checkpoint.id))
+            .collect();
+        let is_whole = |checkpoint: &&Checkpoint| {
+            let end = self.range(checkpoint).end;
+            // All of it is taken: a snapshot from disk may have been cut short.
+            let unread = |(at, record): (usize, &Record)| {
+                record.checkpoint == checkpoint.id && taken.last().is_none_or(|&last| at > last)
+            };
+            self.last(checkpoint) == Some(end) && !self.live_from(0).any(unread)
+        };
+        if let Some(last) = checkpoints.iter().rposition(is_whole) {
+            taken.retain(|&at| self.log[at].checkpoint <= checkpoints[last].id);
+            ranges.truncate(last + 1);
+        }
+    }
+
     pub fn remaining(&self, name: &str) -> usize {
         self.live_from(self.cursors[name].passed).count()
     }
 
-    pub fn begin_flush(&mut self, limit: ReadLimit) -> Result<Read, &'static str> {
+    pub fn begin_flush(&mut self, limit: ReadLimit, to_boundary: bool) -> Result<Read, &'static str> {
         let &start = self.cursors.get(PERSISTENCE).ok_or("unknown-cursor")?;
         if self.flush.is_some() {
             return Err("flush-in-progress");
@@ -107,7 +136,7 @@ impl Naive {
             return Err("invalid-argument");
         }
         self.flush = Some(start);
-        self.read(PERSISTENCE, limit)
+        self.read_to(PERSISTENCE, limit, to_boundary)
     }
 
     pub fn end_flush(&mut self, success: bool) {
@@ -156,7 +185,7 @@ impl Naive {
     }
 
     /// The last operation of a checkpoint.
-    fn last(&self, checkpoint: &Checkpoint) -> Option<Seqno> {
+    pub fn last(&self, checkpoint: &Checkpoint) -> Option<Seqno> {
         let operations = self.log.iter().filter(|record| !is_state(&record.item));
         operations
             .filter(|record| record.checkpoint == checkpoint.id)
@@ -166,10 +195,10 @@ impl Naive {
 
     /// The highest prepare that was completed and the highest prepare, as of the end of a checkpoint: of what was queued,
     /// and of what the markers of snapshots said that had come in whole before.
-    fn durable(&self, checkpoint: &Checkpoint) -> (Option<Seqno>, Option<Seqno>) {
+    pub fn durable(&self, checkpoint: &Checkpoint) -> (Option<Seqno>, Option<Seqno>) {
         let (mut completed, mut prepared) = (None, None);
         let all = || self.past.iter().chain(&self.checkpoints);
-        let is_disk = |id| all().any(|checkpoint| checkpoint.id == id && checkpoint.is_disk());
+        let is_disk = |id| all().any(|checkpoint| checkpoint.id == id && checkpoint.came_from_disk());
         for record in self.log.iter().filter(|record| record.checkpoint <= checkpoint.id) {
             match record.item.operation {
                 Operation::Prepare => prepared = prepared.max(Some(record.item.seqno)),
@@ -183,7 +212,7 @@ impl Naive {
         }
         for earlier in all().filter(|earlier| earlier.id < checkpoint.id) {
             let Some(marker) = earlier.marker else { continue };
-            if self.last(earlier) == Some(marker.end) {
+            if self.last(earlier) == Some(marker.end) && !earlier.is_cut {
                 prepared = prepared.max(marker.high_prepared_seqno);
                 completed = completed.max(marker.high_completed_seqno);
             }

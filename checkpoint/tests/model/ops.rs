@@ -69,6 +69,8 @@ pub enum Op {
     Stale,
     FlushBegin {
         limit: ReadLimit,
+        /// Not beyond the last whole snapshot.
+        to_boundary: bool,
     },
     FlushEnd {
         which: usize,
@@ -113,7 +115,7 @@ fn expelling_op() -> impl Strategy<Value = Op> {
         10 => queue(0u8..2, 0.4),
         1 => Just(Op::Register { name: 0, after: 0, droppable: true }),
         3 => Just(Op::Read { name: 0, limit: ReadLimit::NONE, keep: false }),
-        2 => Just(Op::FlushBegin { limit: ReadLimit::NONE }),
+        2 => Just(Op::FlushBegin { limit: ReadLimit::NONE, to_boundary: false }),
         3 => any::<usize>().prop_map(|which| Op::FlushEnd { which, success: true }),
         6 => Just(Op::Expel),
         1 => Just(Op::Close),
@@ -134,7 +136,7 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (name(), limit(), prop::bool::weighted(0.3))
             .prop_map(|(name, limit, keep)| Op::Read { name, limit, keep }),
         1 => Just(Op::Stale),
-        6 => limit().prop_map(|limit| Op::FlushBegin { limit }),
+        6 => (limit(), any::<bool>()).prop_map(|(limit, to_boundary)| Op::FlushBegin { limit, to_boundary }),
         6 => (any::<usize>(), any::<bool>()).prop_map(|(which, success)| Op::FlushEnd { which, success }),
         8 => Just(Op::Expel),
         2 => prop_oneof![1 => Just(0usize), 3 => 1..2000usize, 1 => Just(usize::MAX)]

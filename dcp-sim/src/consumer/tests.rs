@@ -88,7 +88,7 @@ impl Rig {
     fn take(&mut self, message: impl Into<Message>) -> Result<Vec<ConsumerEvent>, ConsumerError> {
         let mut bytes = Vec::new();
         message.into().encode(&mut bytes).expect("sendable");
-        self.consumer.receive(&bytes, &mut self.applied)
+        self.consumer.receive(bytes.into(), &mut self.applied)
     }
 
     fn reply(&mut self, reply: Reply) -> Result<Vec<ConsumerEvent>, ConsumerError> {
@@ -205,7 +205,7 @@ fn commands_nobody_knows_are_refused() {
     };
     let mut bytes = Vec::new();
     out_of_order.encode(&mut bytes).expect("sendable");
-    rig.consumer.receive(&bytes, &mut rig.applied).expect("it is only refused");
+    rig.consumer.receive(bytes.into(), &mut rig.applied).expect("it is only refused");
     assert_eq!(answers(&mut rig), [(Opcode::DCP_OSO_SNAPSHOT, Status::UNKNOWN_COMMAND)]);
     rig.marker(0, 1);
     let unexpected = rig.command(Command::CloseStream);
@@ -345,7 +345,7 @@ fn bytes_may_come_in_any_pieces() {
     let message = Request::from_item(VB, rig.opaque, &item, &crate::wire::ItemFormat::default());
     message.expect("sendable").encode(&mut bytes).expect("sendable");
     for byte in bytes {
-        rig.consumer.receive(&[byte], &mut rig.applied).expect("sound");
+        rig.consumer.receive(vec![byte].into(), &mut rig.applied).expect("sound");
     }
     assert_eq!(rig.applied.0, ["5 log 0xabc", "5 marker 0-1", "5 mutation k @1"]);
 }

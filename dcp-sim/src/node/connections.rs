@@ -3,9 +3,10 @@
 //! What always holds: a vBucket follows one producer at most; the cursors of a connection that is over are given up; a
 //! stream is asked for only for a vBucket that is settled (N3).
 
+use bytes::Bytes;
 use checkpoint::Vbid;
 
-use super::streams::Streamed;
+use super::streams::streamed;
 use super::{Action, Node, NodeError, NodeId, Observation};
 use crate::consumer::{Consumer, ConsumerEvent};
 use crate::producer::Producer;
@@ -66,7 +67,7 @@ impl Node {
 
     pub(super) fn consumer_gone(&mut self, peer: NodeId) {
         if let Some((_, mut producer)) = self.producers.remove(&peer) {
-            producer.close(&Streamed::of(&self.partitions, &self.flusher, &self.purged));
+            producer.close(&streamed!(self));
             for partition in self.partitions.iter() {
                 partition.vbucket.manager().expel();
             }
@@ -76,7 +77,7 @@ impl Node {
     pub(super) fn receive_from_producer(
         &mut self,
         peer: NodeId,
-        bytes: &[u8],
+        bytes: Bytes,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
         let consumer =

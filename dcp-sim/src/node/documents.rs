@@ -1,12 +1,13 @@
 //! The documents of one vBucket as its node's memory has them: the newest revision of every key, tombstones included.
 //!
 //! What always holds: [`Documents::content`] is the sum of its live documents' digests, so that two sets can be compared
-//! at any moment without being walked.
-
-use std::collections::BTreeMap;
+//! at any moment without being walked. A digest is computed once, when its document comes: to read an old value again only
+//! to take its digest away costs more than to keep eight bytes.
 
 use bytes::Bytes;
 use checkpoint::{Cas, Item, Key, Namespace, Seqno};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 /// The newest revision of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,20 +55,37 @@ const fn mix(number: u64) -> u64 {
 /// Documents by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Documents {
-    by_key: BTreeMap<Key, Document>,
+    by_key: HashMap<Key, Digested, FixedState>,
     content: u64,
 }
 
+/// A document and its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Digested {
+    document: Document,
+    digest: u64,
+}
+
+impl Digested {
+    fn live_digest(&self) -> u64 {
+        if self.document.value.is_some() { self.digest } else { 0 }
+    }
+}
+
 impl Documents {
-    /// Takes an item of the committed name space; others change no document.
-    pub fn apply(&mut self, item: &Item) {
+    /// Takes an item of the committed name space; others change no document. Returns the digest of what the item makes
+    /// of its key.
+    pub fn apply(&mut self, item: &Item) -> u64 {
+        let document = Document::of(item);
+        let digest = document.digest(&item.key);
         if item.operation.namespace() == Some(Namespace::Committed) {
-            let document = Document::of(item);
-            self.content = self.content.wrapping_add(live_digest(&item.key, &document));
-            if let Some(before) = self.by_key.insert(item.key.clone(), document) {
-                self.content = self.content.wrapping_sub(live_digest(&item.key, &before));
+            let digested = Digested { document, digest };
+            self.content = self.content.wrapping_add(digested.live_digest());
+            if let Some(before) = self.by_key.insert(item.key.clone(), digested) {
+                self.content = self.content.wrapping_sub(before.live_digest());
             }
         }
+        digest
     }
 
     /// The sum of the digests of the documents that are no tombstones.
@@ -79,17 +97,25 @@ impl Documents {
     /// The newest revision of a key.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Document> {
-        self.by_key.get(key)
+        self.by_key.get(key).map(|digested| &digested.document)
     }
 
-    /// All of them, by key, tombstones included.
+    /// The digest of the newest revision of a key.
+    #[must_use]
+    pub fn digest(&self, key: &Key) -> Option<u64> {
+        self.by_key.get(key).map(|digested| digested.digest)
+    }
+
+    /// All of them, by key, tombstones included. O(n log n).
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Document)> {
-        self.by_key.iter()
+        let mut entries: Vec<_> = self.entries().collect();
+        entries.sort_unstable_by_key(|&(key, _)| key);
+        entries.into_iter()
     }
 
-    /// Those that are no tombstones, by key.
+    /// Those that are no tombstones, by key. O(n log n).
     pub fn live(&self) -> impl Iterator<Item = (&Key, &Bytes)> {
-        self.by_key.iter().filter_map(|(key, document)| Some((key, document.value.as_ref()?)))
+        self.iter().filter_map(|(key, document)| Some((key, document.value.as_ref()?)))
     }
 
     /// The first key on which two sets differ.
@@ -112,14 +138,15 @@ impl Documents {
         let differs = |(key, document): &(&'a Key, &'a Document), in_other: &Self| {
             counts(document) && in_other.get(key).filter(|found| counts(found)) != Some(*document)
         };
-        let here = self.iter().find(|entry| differs(entry, other));
-        let there = other.iter().find(|entry| differs(entry, self));
-        [here, there].into_iter().flatten().map(|(key, _)| key).min()
+        let here = self.entries().filter(|entry| differs(entry, other));
+        let there = other.entries().filter(|entry| differs(entry, self));
+        here.chain(there).map(|(key, _)| key).min()
     }
-}
 
-fn live_digest(key: &Key, document: &Document) -> u64 {
-    if document.value.is_some() { document.digest(key) } else { 0 }
+    /// In no order that means anything: nothing may come of it.
+    fn entries(&self) -> impl Iterator<Item = (&Key, &Document)> {
+        self.by_key.iter().map(|(key, digested)| (key, &digested.document))
+    }
 }
 
 impl FromIterator<Item> for Documents {

@@ -41,7 +41,7 @@ pub enum EngineAnswer {
     /// It is done.
     Done,
     /// This is what is left after a rollback.
-    RolledBack(Stored),
+    RolledBack(Box<Stored>),
     /// It can't go back so far.
     NeedsReset,
     /// The store was reopened and has these.
@@ -83,16 +83,16 @@ impl EngineCall {
             Self::Rollback(vb, to) if fault::is(Fault::RollbackForgetsTheDisk) => {
                 let mut stored = Stored::read(engine, vb)?;
                 stored.high = stored.high.min(to);
-                Ok(EngineAnswer::RolledBack(stored))
+                Ok(EngineAnswer::RolledBack(Box::new(stored)))
             }
             Self::Rollback(vb, to) => match engine.rollback(vb, to)? {
-                RolledBack::Done { .. } => Ok(EngineAnswer::RolledBack(Stored::read(engine, vb)?)),
+                RolledBack::Done { .. } => Ok(EngineAnswer::RolledBack(Box::new(Stored::read(engine, vb)?))),
                 RolledBack::NeedsReset { .. } => Ok(EngineAnswer::NeedsReset),
             },
             Self::Reset(vb) => {
                 drop_vbucket(engine, vb)?;
                 create(engine, vb)?;
-                Ok(EngineAnswer::RolledBack(Stored::default()))
+                Ok(EngineAnswer::RolledBack(Box::default()))
             }
             Self::Reopen => {
                 let attached = engine.vbuckets().into_iter().map(|vb| {

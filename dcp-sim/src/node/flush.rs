@@ -1,9 +1,8 @@
 //! The flusher's side of a node, and whatever else its engine does: one thing at a time (N1), again if it failed (N2).
 
 use checkpoint::{Seqno, Vbid};
-use persistence::{CommittedGroup, EngineError, Flushed};
+use persistence::{CommittedGroup, EngineError, Flushed, whole_seqno};
 
-use super::stored::whole_seqno;
 use super::{Action, Attached, EngineCall, Event, Node, NodeError};
 
 /// The first pause after a failure; it doubles with each that follows.
@@ -91,6 +90,9 @@ impl Node {
             return;
         }
         if let Some(call) = self.calls.pop_front() {
+            if call == EngineCall::Reopen {
+                self.flusher.views().forget_all();
+            }
             self.is_engine_busy = true;
             actions.push(Action::Call(call));
         } else if !self.dirty.is_empty() {

@@ -24,7 +24,7 @@ impl Node {
         branch: Option<VbUuid>,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
-        let Stored { state, high, purge, prepares, documents } = stored;
+        let Stored { state, high, purge, prepares, documents, collections } = stored;
         self.purged(vb, purge);
         let fresh = || branch.map(FailoverLog::new);
         let Some(mut persisted) = state.or_else(|| fresh().map(|log| VBucketState::new(State::Replica, log)))
@@ -37,6 +37,7 @@ impl Node {
             persisted.state = State::Dead;
         }
         self.add_vbucket(vb, &persisted, high, documents);
+        self.require(vb)?.collections = collections;
         self.partitions.set_prepares(vb, &prepares);
         self.set_state(vb, role, branch.filter(|uuid| !names(&persisted.failover_log, *uuid)), actions)
     }
@@ -113,7 +114,7 @@ impl Node {
                 self.calls.push_front(EngineCall::Reset(vb));
             }
             (EngineCall::Rollback(vb, _) | EngineCall::Reset(vb), Ok(EngineAnswer::RolledBack(stored))) => {
-                self.rolled_back(vb, stored, actions)?;
+                self.rolled_back(vb, *stored, actions)?;
             }
             (EngineCall::Reopen, Ok(EngineAnswer::Reopened(attached))) => self.reopened(attached),
             (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(_)) => {
@@ -130,12 +131,12 @@ impl Node {
         self.unsettled.remove(&vb);
         // Dropped meanwhile: then there is nothing to go back.
         let Some(partition) = self.partitions.get_mut(vb) else { return Ok(()) };
-        let Stored { state, high, purge, prepares, documents } = stored;
+        let Stored { state, high, purge, prepares, documents, collections } = stored;
         self.purged.insert(vb, purge);
         let log = partition.vbucket.failover_log();
         let persisted = state.unwrap_or_else(|| VBucketState::new(partition.vbucket.state(), log));
         partition.vbucket.rollback(high, &persisted)?;
-        partition.documents = documents;
+        (partition.documents, partition.collections) = (documents, collections);
         // The store has the log of that time; the next flush brings it what is true now.
         partition.vbucket.queue_current_state()?;
         self.flusher.attach(vb, persisted, high);

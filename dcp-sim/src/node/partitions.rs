@@ -8,8 +8,9 @@ use checkpoint::{
 };
 
 use super::prepares::Prepares;
-use super::{Document, Documents, Observation};
+use super::{Documents, Observation};
 use crate::consumer;
+use crate::producer::Collections;
 
 /// A vBucket and its documents.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct Partition {
     pub vbucket: VBucket,
     /// What its keys are worth now.
     pub documents: Documents,
+    /// How far its collections have come.
+    pub collections: Collections,
 }
 
 /// vBuckets by number, and which of them have taken something since they were last asked.
@@ -120,18 +123,15 @@ impl consumer::Replicas for PartitionTable {
         let item = prepares.complete(vb, item, high_completed)?;
         let partition = self.partitions.get_mut(&vb).ok_or(not_here(vb))?;
         partition.vbucket.receive(item.clone())?;
-        partition.documents.apply(&item);
+        let revision = partition.documents.apply(&item);
+        partition.collections.take_note(&item);
         let (seqno, content) = (item.seqno, partition.documents.content());
         prepares.take_note(&item);
         self.changed.insert(vb);
-        self.observe(|| Observation::Item {
-            vb,
-            seqno,
-            revision: Document::of(&item).digest(&item.key),
-            content,
-        });
+        self.observe(|| Observation::Item { vb, seqno, revision, content });
         Ok(())
     }
+
     fn advance(&mut self, vb: Vbid, _seqno: Seqno) -> Result<(), VBucketError> {
         // A replica is sent every item: nothing is hidden from it.
         let source = CheckpointError::InvalidArgument("a replica's snapshot ends with its last item");

@@ -1,9 +1,10 @@
 //! What a store has of one vBucket, read whole: for warm-up, and after a rollback.
 
 use checkpoint::{Item, Operation, Seqno, VBucketState, Vbid};
-use persistence::{Engine, EngineError, ScanLimit};
+use persistence::{Engine, EngineError, ScanLimit, whole_seqno};
 
 use super::Documents;
+use crate::producer::Collections;
 
 /// A scan's slice.
 const SLICE: ScanLimit = ScanLimit { items: 4_096, bytes: 16 << 20 };
@@ -21,6 +22,8 @@ pub struct Stored {
     pub prepares: Vec<Item>,
     /// Every key's newest revision.
     pub documents: Documents,
+    /// How far each collection has come.
+    pub collections: Collections,
 }
 
 impl Stored {
@@ -32,11 +35,13 @@ impl Stored {
         let snapshot = engine.snapshot(vb)?;
         let completed = snapshot.state().map_or(Seqno::ZERO, |state| state.high_completed_seqno);
         let mut prepares = Vec::new();
-        let (mut documents, mut from) = (Documents::default(), Some(Seqno::ZERO));
+        let (mut documents, mut collections) = (Documents::default(), Collections::default());
+        let mut from = Some(Seqno::ZERO);
         while let Some(start) = from {
             let slice = snapshot.scan(start, snapshot.high(), SLICE)?;
             for item in slice.items {
                 documents.apply(&item);
+                collections.take_note(&item);
                 if item.operation == Operation::Prepare && item.seqno > completed {
                     prepares.push(item);
                 }
@@ -44,7 +49,7 @@ impl Stored {
             from = slice.next;
         }
         let (state, high) = (snapshot.state().cloned(), snapshot.high());
-        Ok(Self { state, high, purge: snapshot.info().purge, prepares, documents })
+        Ok(Self { state, high, purge: snapshot.info().purge, prepares, documents, collections })
     }
 
     /// Up to here it has whole snapshots only.
@@ -52,9 +57,4 @@ impl Stored {
     pub fn whole(&self) -> Seqno {
         self.state.as_ref().map_or(Seqno::ZERO, |state| whole_seqno(state, self.high))
     }
-}
-
-/// Up to where a store has whole snapshots only, that has `high`, committed with `state`.
-pub(super) fn whole_seqno(state: &VBucketState, high: Seqno) -> Seqno {
-    if state.snapshot_start <= high && high < state.snapshot_end { state.snapshot_start } else { high }
 }

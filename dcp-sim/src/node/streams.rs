@@ -6,31 +6,37 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Seqno, State, VBucket, Vbid};
+use checkpoint::{MemoryState, Quota, Seqno, State, VBucket, Vbid};
 use persistence::{BackfillOutcome, Flusher};
 
 use super::partitions::PartitionTable;
 use super::{Action, Node, NodeError, NodeId, SEND_BYTES};
 use crate::fault::{self, Fault};
-use crate::producer::{Partitions, Producer, ProducerError, ProducerEvent};
+use crate::producer::{Collections, Partitions, Producer, ProducerError, ProducerEvent};
 use crate::wire::StreamEndReason;
 
 /// What a producer may know of its node.
 pub(super) struct Streamed<'a> {
-    table: &'a PartitionTable,
-    flusher: &'a Flusher,
-    purged: &'a BTreeMap<Vbid, Seqno>,
+    pub(super) table: &'a PartitionTable,
+    pub(super) flusher: &'a Flusher,
+    pub(super) purged: &'a BTreeMap<Vbid, Seqno>,
+    pub(super) keeps_collections_highest: bool,
+    pub(super) quota: Option<&'a Quota>,
 }
 
-impl<'a> Streamed<'a> {
-    pub(super) fn of(
-        table: &'a PartitionTable,
-        flusher: &'a Flusher,
-        purged: &'a BTreeMap<Vbid, Seqno>,
-    ) -> Self {
-        Self { table, flusher, purged }
-    }
+/// What a producer may know of the node, beside which its producers can be changed.
+macro_rules! streamed {
+    ($node:expr) => {
+        $crate::node::streams::Streamed {
+            table: &$node.partitions,
+            flusher: &$node.flusher,
+            purged: &$node.purged,
+            keeps_collections_highest: $node.config.keeps_collections_highest,
+            quota: $node.quota.as_ref(),
+        }
+    };
 }
+pub(super) use streamed;
 
 impl Partitions for Streamed<'_> {
     fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
@@ -41,11 +47,23 @@ impl Partitions for Streamed<'_> {
         if fault::is(Fault::PurgeIsForgotten) {
             return Seqno::ZERO;
         }
-        self.purged.get(&vb).copied().unwrap_or_default()
+        let on_disk = self.purged.get(&vb).copied().unwrap_or_default();
+        // What came without them, and was not flushed yet.
+        self.vbucket(vb).map_or(on_disk, |vbucket| vbucket.purge_seqno().max(on_disk))
     }
 
     fn persisted_seqno(&self, vb: Vbid) -> Seqno {
         self.flusher.persisted_seqno(vb).unwrap_or_default()
+    }
+
+    fn collections(&self, vb: Vbid) -> Option<&Collections> {
+        // What a purge took away anywhere this node may never have heard of.
+        let is_known = self.keeps_collections_highest || self.purge_seqno(vb) == Seqno::ZERO;
+        self.table.get(vb).filter(|_| is_known).map(|partition| &partition.collections)
+    }
+
+    fn has_memory(&self) -> bool {
+        self.quota.is_none_or(|quota| quota.state() != MemoryState::Full)
     }
 }
 
@@ -56,6 +74,8 @@ impl Node {
         bytes: &[u8],
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
+        // It may ask for a stream, which is refused where there is no memory (N6).
+        self.recover_memory();
         self.with_producer(peer, actions, |producer, streamed| producer.receive(bytes, streamed))
     }
 
@@ -79,7 +99,7 @@ impl Node {
     }
 
     pub(super) fn send(&mut self, peer: NodeId, actions: &mut Vec<Action>) -> Result<(), NodeError> {
-        let streamed = Streamed { table: &self.partitions, flusher: &self.flusher, purged: &self.purged };
+        let streamed = streamed!(self);
         // A connection that is over needs nothing sent, though somebody was told to.
         let Some((connection, producer)) = self.producers.get_mut(&peer) else { return Ok(()) };
         let polled = producer.poll(&streamed, SEND_BYTES);
@@ -102,7 +122,7 @@ impl Node {
 
     /// A vBucket is not what its streams were opened on any more: they end.
     pub(super) fn end_streams(&mut self, vb: Vbid, reason: StreamEndReason, actions: &mut Vec<Action>) {
-        let streamed = Streamed { table: &self.partitions, flusher: &self.flusher, purged: &self.purged };
+        let streamed = streamed!(self);
         for (&peer, (_, producer)) in &mut self.producers {
             let was_busy = producer.has_more();
             producer.end_streams(vb, reason, &streamed);
@@ -119,7 +139,7 @@ impl Node {
         actions: &mut Vec<Action>,
         step: impl FnOnce(&mut Producer, &Streamed<'_>) -> Result<(), ProducerError>,
     ) -> Result<(), NodeError> {
-        let streamed = Streamed { table: &self.partitions, flusher: &self.flusher, purged: &self.purged };
+        let streamed = streamed!(self);
         let (connection, producer) =
             self.producers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a consumer's connection" })?;
         let was_busy = producer.has_more();

@@ -4,6 +4,7 @@ use checkpoint::{FailoverLog, Key, State, VbUuid};
 use super::*;
 
 mod engine;
+mod read;
 
 const VB: Vbid = Vbid(0);
 
@@ -50,6 +51,7 @@ fn a_replica_takes_what_its_active_writes() {
     assert_eq!(there.documents.live().count(), 1);
     let b = there.documents.get(&Key::new(b"b")).expect("live");
     assert_eq!((b.rev_seqno, b.seqno), (2, Seqno(4)));
+    assert_eq!(here.collections, there.collections);
     assert_eq!(here.vbucket.manager().check(), [""; 0]);
     assert_eq!(there.vbucket.manager().check(), [""; 0]);
 }

@@ -27,6 +27,7 @@ impl Node {
         item.seqno = written.queued.seqno;
         item.cas = written.cas;
         partition.documents.apply(&item);
+        partition.collections.take_note(&item);
         actions.push(Action::Written { vb, seqno: item.seqno, cas: item.cas });
         self.queued(vb, actions);
         Ok(())

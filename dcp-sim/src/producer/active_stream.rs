@@ -18,15 +18,17 @@ use super::backfill::BackfillScan;
 use super::control::Options;
 use super::filter::Filter;
 use super::stream_key::StreamKey;
-use crate::wire::{Command, Request, StreamEndReason, StreamRequest, StreamRequestFlags};
+use crate::wire::{Request, StreamEndReason, StreamRequest, StreamRequestFlags};
 
 mod disk;
 mod memory;
 mod outbox;
+mod survey;
 mod takeover;
 
 use disk::Disk;
 use outbox::Outbox;
+use survey::Survey;
 use takeover::Takeover;
 
 #[derive(Debug)]
@@ -50,6 +52,8 @@ pub(super) struct ActiveStream {
     reach: Option<Seqno>,
     /// What was read from memory before the disk, to know where the snapshot ends.
     gathered: Vec<Batch>,
+    /// What is found on disk that the client is to see, before any of it is sent.
+    survey: Option<Survey>,
     /// How far it is with handing the vBucket over, if that is wanted.
     takeover: Option<Takeover>,
     outbox: Outbox,
@@ -89,6 +93,8 @@ pub(super) struct Opening<'a> {
     /// As the flags and the vBucket's history say.
     pub(super) end: Seqno,
     pub(super) client_purge: Seqno,
+    /// Whether its client hears of what it does not see.
+    pub(super) knows_collections: bool,
     pub(super) cursor_name: String,
     pub(super) is_droppable: bool,
 }
@@ -99,13 +105,14 @@ impl ActiveStream {
     /// # Errors
     /// If there is no place for its cursor: the client claims to have what is not queued yet.
     pub(super) fn open(opening: Opening<'_>, vbucket: &VBucket) -> Result<Self, CheckpointError> {
-        let Opening { key, opaque, wanted, filter, end, client_purge, cursor_name, is_droppable } = opening;
+        let Opening { key, opaque, wanted, filter, end, client_purge, .. } = opening;
         let is_takeover = wanted.flags.contains(StreamRequestFlags::TAKEOVER);
-        let outbox = Outbox::new(key, opaque, (wanted.snapshot_start, wanted.start), filter, is_takeover);
+        let starts = (wanted.snapshot_start, wanted.start);
+        let outbox = Outbox::new(key, opaque, starts, filter, opening.knows_collections, is_takeover);
         let mut stream = Self {
             key,
-            cursor_name,
-            is_droppable,
+            cursor_name: opening.cursor_name,
+            is_droppable: opening.is_droppable,
             flags: wanted.flags,
             state: vbucket.state(),
             start: wanted.start,
@@ -118,6 +125,7 @@ impl ActiveStream {
             reach: Some(wanted.snapshot_end)
                 .filter(|&end| wanted.snapshot_start < wanted.start && wanted.start < end),
             gathered: Vec::new(),
+            survey: None,
             takeover: is_takeover.then_some(Takeover::Sending),
             outbox,
         };
@@ -188,7 +196,7 @@ impl ActiveStream {
 
     /// The message that ends it at once.
     pub(super) fn farewell(&self, reason: StreamEndReason) -> Request {
-        self.outbox.message(Command::StreamEnd(reason))
+        self.outbox.farewell(reason)
     }
 
     /// Gives up its cursor.

@@ -16,6 +16,8 @@ const NOOP_NANOS: u64 = 20_000_000_000;
 pub(super) struct Options {
     /// What the connection was opened with.
     pub(super) flags: OpenFlags,
+    /// The connection knows of collections.
+    pub(super) collections: bool,
     /// Markers in form 2.2, which says more.
     pub(super) marker_v2_2: bool,
     /// A stream the consumer closes ends with a message.
@@ -44,6 +46,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             flags: OpenFlags::NONE,
+            collections: true,
             marker_v2_2: false,
             end_on_close: false,
             sync_writes: false,
@@ -84,6 +87,7 @@ impl Options {
                 Some(nanos) => self.noop_nanos = nanos,
                 None => return Status::INVALID,
             },
+            (b"max_marker_version", "2.2") if !self.collections => return Status::NOT_SUPPORTED,
             (b"max_marker_version", "2.2") => self.marker_v2_2 = true,
             (b"enable_expiry_opcode", "true" | "false") => self.expirations = value == "true",
             (b"send_stream_end_on_client_close_stream", "true" | "false") => {
@@ -121,12 +125,21 @@ impl Options {
         if self.is_sequential { 1 } else { RUNNING_MAX }
     }
 
-    /// How items go to this consumer. Connections here have Collections.
+    /// Whether a client must have enabled no-operations before it asks for a stream: what it wants is newer than they are.
+    pub(super) fn needs_noop(&self) -> bool {
+        self.collections || self.flags.contains(OpenFlags::INCLUDE_XATTRS)
+    }
+
+    /// How items go to this consumer.
     pub(super) fn item_format(&self) -> ItemFormat {
         let has_times = self.flags.contains(OpenFlags::INCLUDE_DELETE_TIMES);
         ItemFormat {
-            keys: KeyForm::Collections,
-            deletions: if has_times { DeletionForm::V2WithTime } else { DeletionForm::V2 },
+            keys: if self.collections { KeyForm::Collections } else { KeyForm::Bare },
+            deletions: match (has_times, self.collections) {
+                (true, _) => DeletionForm::V2WithTime,
+                (false, true) => DeletionForm::V2,
+                (false, false) => DeletionForm::V1,
+            },
             expirations: self.expirations && has_times,
         }
     }

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use checkpoint::{Item, Operation, Seqno};
 use serde_json::{Map, Value};
 
+use super::Collections;
 use crate::wire::{Event, Status, StreamId, system_event};
 
 /// Ids that no collection can have; 0 is the default one.
@@ -27,6 +28,8 @@ const RESERVED: std::ops::RangeInclusive<u32> = 1..=7;
 pub(super) struct Filter {
     /// `None` for all.
     collections: Option<BTreeSet<u32>>,
+    /// The client knows of no collections: what happens to them it is not told.
+    is_bare: bool,
 }
 
 /// What a stream request's value says.
@@ -60,7 +63,14 @@ impl FilterRequest {
             (Some(_), Some(_)) => return Err(Status::INVALID),
         };
         let stream_id = json.get("sid").map(stream_id).transpose()?;
-        Ok(Self { filter: Filter { collections }, stream_id, purge: Seqno(purge) })
+        let filter = Filter { collections, is_bare: false };
+        Ok(Self { filter, stream_id, purge: Seqno(purge) })
+    }
+
+    /// Of a connection without Collections: the default collection.
+    pub(super) fn bare() -> Self {
+        let filter = Filter { collections: Some(BTreeSet::from([0])), is_bare: true };
+        Self { filter, ..Self::default() }
     }
 }
 
@@ -87,21 +97,42 @@ fn decimal(value: &Value) -> Result<u64, Status> {
 }
 
 impl Filter {
-    /// Whether it leaves anything out.
+    /// Whether the client asked to have anything left out.
     pub(super) fn is_restricting(&self) -> bool {
-        self.collections.is_some()
+        self.collections.is_some() && !self.is_bare
     }
 
-    /// Whether the client is to see the item. One that drops a collection takes it out of the filter.
-    pub(super) fn passes(&mut self, item: &Item) -> bool {
-        let Some(collections) = &mut self.collections else { return true };
+    /// Whether it names one that is gone.
+    pub(super) fn names_dropped(&self, known: &Collections) -> bool {
+        self.collections.iter().flatten().any(|&collection| known.is_dropped(collection))
+    }
+
+    /// The highest seqno of what it lets through; `None` if it lets everything through.
+    pub(super) fn high(&self, known: &Collections) -> Option<Seqno> {
+        let collections = self.collections.as_ref()?;
+        collections.iter().map(|&collection| known.high(collection)).max()
+    }
+
+    /// Whether the client is to see the item.
+    pub(super) fn passes(&self, item: &Item) -> bool {
+        let Some(collections) = &self.collections else { return true };
         if item.operation != Operation::SystemEvent {
             return collections.contains(&item.key.collection());
         }
         match system_event(item) {
-            Some(Event::CollectionCreated { collection, .. }) => collections.contains(&collection),
-            Some(Event::CollectionDropped { collection, .. }) => collections.remove(&collection),
+            Some(
+                Event::CollectionCreated { collection, .. } | Event::CollectionDropped { collection, .. },
+            ) => collections.contains(&collection) && !self.is_bare,
             _ => false,
+        }
+    }
+
+    /// The item was read: one that drops a collection takes it out of the filter.
+    pub(super) fn take_note(&mut self, item: &Item) {
+        if let (Some(collections), Operation::SystemEvent) = (&mut self.collections, item.operation)
+            && let Some(Event::CollectionDropped { collection, .. }) = system_event(item)
+        {
+            collections.remove(&collection);
         }
     }
 
@@ -157,7 +188,7 @@ mod tests {
     fn all_members_are_read() {
         assert_eq!(read(""), Ok(FilterRequest::default()));
         let read = read("{\"uid\":\"1f\",\"collections\":[\"0\",\"1F4\"],\"sid\":7,\"purge_seqno\":\"12\"}");
-        let filter = Filter { collections: Some(BTreeSet::from([0, 0x1f4])) };
+        let filter = Filter { collections: Some(BTreeSet::from([0, 0x1f4])), is_bare: false };
         assert_eq!(read, Ok(FilterRequest { filter, stream_id: Some(StreamId(7)), purge: Seqno(12) }));
     }
 }

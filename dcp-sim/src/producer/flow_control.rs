@@ -38,6 +38,12 @@ impl FlowControl {
         self.unacknowledged_bytes = self.unacknowledged_bytes.saturating_sub(u64::from(bytes));
     }
 
+    /// The consumer's buffer; `None` without flow control.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> Option<u64> {
+        self.buffer_bytes
+    }
+
     /// Bytes sent and not acknowledged.
     #[must_use]
     pub fn unacknowledged_bytes(&self) -> u64 {

@@ -19,7 +19,8 @@ impl Producer {
             Command::Open(open) => {
                 let options = Options::opened(open.flags).filter(|_| !self.is_open);
                 let status = if options.is_some() { Status::SUCCESS } else { Status::INVALID };
-                if let Some(options) = options {
+                if let Some(mut options) = options {
+                    options.collections = self.options.collections;
                     (self.is_open, self.options) = (true, options);
                     self.client_name = open.name.clone();
                 }

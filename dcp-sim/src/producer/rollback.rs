@@ -33,6 +33,8 @@ pub struct History<'a> {
     pub high: Seqno,
     /// Its highest purged tombstone.
     pub purge: Seqno,
+    /// The highest seqno of the collections that the client asked for, if it asked for some and that is known.
+    pub filtered_high: Option<Seqno>,
 }
 
 /// `None`: go on. `Some(seqno)`: the client must first drop everything after `seqno`.
@@ -42,7 +44,9 @@ pub fn rollback_to(client: &ClientPosition, history: &History<'_>) -> Option<Seq
         return None;
     }
     let purge = if client.ignore_purged { Seqno::ZERO } else { history.purge };
-    if client.start < purge && client.start != Seqno::ZERO && client.purge != purge {
+    // Who has all of its collections has missed nothing of them, whatever was purged from others.
+    let has_all = history.filtered_high.is_some_and(|high| client.start >= high && high <= purge);
+    if client.start < purge && client.start != Seqno::ZERO && client.purge != purge && !has_all {
         return Some(Seqno::ZERO);
     }
     // The oldest branch of that name counts; the branch after it ends it.
@@ -82,8 +86,11 @@ mod tests {
             purge: Seqno::ZERO,
             ignore_purged: false,
         };
-        rollback_to(&client, &History { log: &log, high: Seqno(30), purge: Seqno(purge) })
-            .map(|seqno| seqno.0)
+        rollback_to(
+            &client,
+            &History { log: &log, high: Seqno(30), purge: Seqno(purge), filtered_high: None },
+        )
+        .map(|seqno| seqno.0)
     }
 
     #[test]
@@ -107,6 +114,28 @@ mod tests {
     fn an_unknown_branch_starts_again() {
         assert_eq!(decide(0xd, 5, (5, 5), 0), Some(0));
         assert_eq!(decide(0xd, 0, (0, 0), 0), None, "there is nothing to give up at 0");
+    }
+
+    /// Guards S24.
+    #[test]
+    fn who_has_all_of_its_collections_goes_on_whatever_was_purged_from_others() {
+        let log = FailoverLog::new(VbUuid(0xa));
+        let decide = |start: u64, filtered_high| {
+            let client = ClientPosition {
+                uuid: VbUuid(0xa),
+                start: Seqno(start),
+                snapshot_start: Seqno(start),
+                snapshot_end: Seqno(start),
+                strict_uuid: false,
+                purge: Seqno::ZERO,
+                ignore_purged: false,
+            };
+            let filtered_high = Some(Seqno(filtered_high));
+            rollback_to(&client, &History { log: &log, high: Seqno(30), purge: Seqno(20), filtered_high })
+        };
+        assert_eq!(decide(10, 10), None);
+        assert_eq!(decide(9, 10), Some(Seqno::ZERO), "it may have missed that one");
+        assert_eq!(decide(15, 25), Some(Seqno::ZERO), "between them something may be gone");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Opening a stream: the checks, in the order a client may rely on, and the cursor that feeds it.
 //!
-//! What always holds (S12): of several things that are wrong with a request the first in this order is told: the vBucket,
-//! missing no-operations, the range, the filter, the stream's id, what can't be done together, a stream that is open
+//! What always holds (S12): of several things that are wrong with a request the first in this order is told: a filter on a
+//! connection that knows none, the vBucket, missing no-operations, the range, the filter, the stream's id, what can't be done together, a stream that is open
 //! already, a history that is not the vBucket's, the range once more with the end that the flags say. What is refused
 //! leaves nothing behind.
 
@@ -44,20 +44,31 @@ impl Producer {
         partitions: &impl Partitions,
     ) -> Result<Opened, Status> {
         let has = |flag| wanted.flags.contains(flag);
+        if !self.options.collections && !wanted.filter.is_empty() {
+            return Err(Status::INVALID);
+        }
         let vbucket = partitions.vbucket(request.vb).ok_or(Status::NOT_MY_VBUCKET)?;
         if has(StreamRequestFlags::ACTIVE_ONLY) && vbucket.state() != State::Active {
             return Err(Status::NOT_MY_VBUCKET);
         }
         let wanted = &with_latest(wanted, vbucket);
         // A client of collections must be one that notices a dead connection.
-        if !self.options.noop {
+        if self.options.needs_noop() && !self.options.noop {
             return Err(Status::NOT_SUPPORTED);
         }
         if wanted.start > wanted.end || !(wanted.snapshot_start..=wanted.snapshot_end).contains(&wanted.start)
         {
             return Err(Status::RANGE);
         }
-        let FilterRequest { filter, stream_id, purge } = FilterRequest::read(&wanted.filter)?;
+        let FilterRequest { filter, stream_id, purge } = match self.options.collections {
+            true => FilterRequest::read(&wanted.filter)?,
+            false => FilterRequest::bare(),
+        };
+        let collections = partitions.collections(request.vb);
+        if collections.is_some_and(|known| filter.names_dropped(known)) {
+            return Err(Status::UNKNOWN_COLLECTION);
+        }
+        let collections_high = collections.and_then(|known| filter.high(known));
         if stream_id.is_some() != self.options.stream_ids {
             return Err(Status::STREAM_ID_INVALID);
         }
@@ -71,7 +82,12 @@ impl Producer {
             return Err(Status::EXISTS);
         }
         let (log, high) = (vbucket.failover_log(), vbucket.high_seqno());
-        let history = History { log: &log, high, purge: partitions.purge_seqno(key.vb) };
+        let history = History {
+            log: &log,
+            high,
+            purge: partitions.purge_seqno(key.vb),
+            filtered_high: collections_high.filter(|_| filter.is_restricting()),
+        };
         let position = position(wanted, purge);
         if let Some(seqno) = rollback_to(&position, &history) {
             return Ok(Opened::Rollback(seqno));
@@ -79,12 +95,15 @@ impl Producer {
         let end = if has(StreamRequestFlags::DISK_ONLY) {
             partitions.persisted_seqno(key.vb)
         } else if has(StreamRequestFlags::TO_LATEST) {
-            high
+            collections_high.unwrap_or(high)
         } else {
             wanted.end
         };
         if wanted.start > end || wanted.start > high {
             return Err(Status::RANGE);
+        }
+        if !partitions.has_memory() {
+            return Err(Status::OUT_OF_MEMORY);
         }
         if is_receiving_first_snapshot(vbucket) {
             return Err(Status::TEMPORARY_FAILURE);
@@ -96,6 +115,7 @@ impl Producer {
             filter,
             end,
             client_purge: purge,
+            knows_collections: self.options.collections,
             cursor_name: key.cursor_name(&self.name),
             is_droppable: !self.client_name.starts_with(REPLICATION) || self.options.cursor_dropping,
         };

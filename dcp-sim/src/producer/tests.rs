@@ -17,6 +17,7 @@ use crate::wire::{
 };
 
 mod backfill;
+mod bare;
 mod connection;
 mod filters;
 mod snapshots;
@@ -37,6 +38,8 @@ struct Home {
     vbucket: VBucket,
     engine: Couchstore,
     flusher: Flusher,
+    collections: Option<Collections>,
+    is_full: bool,
 }
 
 impl Partitions for Home {
@@ -50,6 +53,14 @@ impl Partitions for Home {
 
     fn persisted_seqno(&self, _vb: Vbid) -> Seqno {
         self.flusher.persisted_seqno(VB).expect("attached")
+    }
+
+    fn collections(&self, _vb: Vbid) -> Option<&Collections> {
+        self.collections.as_ref()
+    }
+
+    fn has_memory(&self) -> bool {
+        !self.is_full
     }
 }
 
@@ -65,7 +76,7 @@ impl Home {
         let vbucket = VBucket::new(VB, &state, Seqno::ZERO, config);
         let mut flusher = Flusher::new(flush_limit);
         flusher.attach(VB, state, Seqno::ZERO);
-        Self { vbucket, engine, flusher }
+        Self { vbucket, engine, flusher, collections: None, is_full: false }
     }
 
     /// One flush; whatever nobody needs in memory any more is given up.
@@ -262,6 +273,22 @@ fn the_checks_of_a_stream_request_come_in_their_order() {
     assert_eq!(status(VB, request(1, 9, (1, 1))), [Status::EXISTS]);
     let of_another = StreamRequest { uuid: VbUuid(1), ..request(1, 9, (1, 1)) };
     assert_eq!(status(VB, of_another), [Status::EXISTS], "also where it would have to go back");
+}
+
+#[test]
+fn a_node_without_memory_opens_no_stream() {
+    let mut rig = rig();
+    rig.set("a");
+    rig.node.is_full = true;
+    assert_eq!(rig.ask(VB, Command::StreamRequest(request(0, 9, (0, 0)))), [Status::OUT_OF_MEMORY]);
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(request(5, 9, (5, 5)))),
+        [Status::ROLLBACK],
+        "that is first"
+    );
+    assert_eq!(rig.cursors(), 0, "nothing is left behind");
+    rig.node.is_full = false;
+    assert_eq!(rig.ask(VB, Command::StreamRequest(request(0, 9, (0, 0)))), [Status::SUCCESS]);
 }
 
 #[test]

@@ -23,10 +23,18 @@ mod xattrs;
 /// The message for an item from memory; `None` if this connection does not get it.
 pub(super) fn command(item: &Item, options: &Options) -> Result<Option<Command>, WireError> {
     match item.operation {
-        Operation::SetVBucketState(_) => Ok(None),
-        Operation::Prepare | Operation::Abort if !options.sync_writes => Ok(None),
+        _ if !is_shown(item, options) => Ok(None),
         Operation::Commit if !options.sync_writes => disk_command(item, options),
         _ => Command::from_item(&dressed(item.clone(), options), &options.item_format()).map(Some),
+    }
+}
+
+/// Whether there is one.
+pub(super) fn is_shown(item: &Item, options: &Options) -> bool {
+    match item.operation {
+        Operation::SetVBucketState(_) => false,
+        Operation::Prepare | Operation::Abort => options.sync_writes,
+        _ => true,
     }
 }
 

@@ -3,6 +3,8 @@
 //! What always holds: a stream that has something to send and may send it comes to its turn after each of the others has
 //! had one, however many there are; one that is over has no cursor, no scan and no place in the line.
 
+use std::collections::BTreeMap;
+
 use checkpoint::Vbid;
 
 use super::active_stream::{ActiveStream, Turn};
@@ -22,10 +24,26 @@ impl Producer {
         partitions: &impl Partitions,
         budget_bytes: usize,
     ) -> Result<(), ProducerError> {
-        let Some(mut stream) = self.streams.remove(&key) else { return Ok(()) };
+        // Taken out as a whole: a stream is large, and one that goes on would be moved out of the map and back.
+        let mut streams = std::mem::take(&mut self.streams);
+        let sent = self.send_from_one_of(&mut streams, key, partitions, budget_bytes);
+        self.streams = streams;
+        sent
+    }
+
+    fn send_from_one_of(
+        &mut self,
+        streams: &mut BTreeMap<StreamKey, ActiveStream>,
+        key: StreamKey,
+        partitions: &impl Partitions,
+        budget_bytes: usize,
+    ) -> Result<(), ProducerError> {
+        let Some(stream) = streams.get_mut(&key) else { return Ok(()) };
         let Some(vbucket) = partitions.vbucket(key.vb) else {
             // It went without a word. Its cursor went with it.
-            return self.send(&stream.farewell(StreamEndReason::StateChanged));
+            let farewell = stream.farewell(StreamEndReason::StateChanged);
+            streams.remove(&key);
+            return self.send(&farewell);
         };
         self.read.insert(key.vb);
         let turn_ends = self.output.len().saturating_add(TURN_BYTES);
@@ -50,9 +68,9 @@ impl Producer {
         if stream.is_over() {
             stream.close(vbucket);
             self.backfills.release(key, self.options.backfills_max());
+            streams.remove(&key);
             return Ok(());
         }
-        self.streams.insert(key, stream);
         if has_more {
             self.make_ready(key);
         }

@@ -65,6 +65,8 @@ fn tell_faults(text: &mut String, faults: &FaultFigures) {
         units::count(faults.refused),
         units::count(faults.lost_with_branch)
     );
+    let reads =
+        format!("{} on replicas, {} refused", units::count(faults.reads), units::count(faults.reads_refused));
     let cluster = format!(
         "{} branches, {} rollbacks, {} connections, {} engine failures",
         units::count(faults.branches),
@@ -73,9 +75,13 @@ fn tell_faults(text: &mut String, faults: &FaultFigures) {
         units::count(faults.engine_failures)
     );
     let settled = format!("{} after the last fault", units::micros(faults.settling_micros));
-    for (name, value) in
-        [("faults", &struck), ("answers", &answers), ("survived", &cluster), ("at rest", &settled)]
-    {
+    for (name, value) in [
+        ("faults", &struck),
+        ("answers", &answers),
+        ("reads", &reads),
+        ("survived", &cluster),
+        ("at rest", &settled),
+    ] {
         line(text, name, value);
     }
 }

@@ -234,7 +234,7 @@ fn vb(arguments: &mut Arguments<'_>) -> Result<Vbid, String> {
     Ok(Vbid(arguments.number("vb")?.unwrap_or_default()))
 }
 
-fn key(arguments: &mut Arguments<'_>) -> Result<Key, String> {
+pub(super) fn key(arguments: &mut Arguments<'_>) -> Result<Key, String> {
     arguments.required("KEY").map(|key| Key::new(key.as_bytes()))
 }
 

@@ -1,10 +1,10 @@
 //! The commands of a world of nodes and streams: a line's words go in, a command whose arguments have types comes out.
 
 use bytes::Bytes;
-use checkpoint::{FailoverEntry, FailoverLog, Seqno, State, VbUuid, Vbid};
+use checkpoint::{FailoverEntry, FailoverLog, Key, Seqno, State, VbUuid, Vbid};
 
 use super::arguments::{Arguments, number};
-use super::engine_command::{Write, writes};
+use super::engine_command::{Write, key, writes};
 use super::parse::LineError;
 use crate::wire::{StreamRequest, StreamRequestFlags};
 
@@ -29,6 +29,7 @@ pub(super) struct Negotiated {
     pub(super) noop: bool,
     pub(super) sync_writes: bool,
     pub(super) stream_ids: bool,
+    pub(super) collections: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +50,8 @@ pub(super) enum StreamCommand {
         vb: Vbid,
         wanted: StreamRequest,
         negotiated: Negotiated,
+        /// What the stream brings is wanted, too.
+        reads: bool,
     },
     Write {
         node: String,
@@ -94,6 +97,11 @@ pub(super) enum StreamCommand {
     Wait {
         seconds: u64,
     },
+    Get {
+        node: String,
+        vb: Vbid,
+        key: Key,
+    },
     Compare {
         nodes: [String; 2],
         vb: Option<Vbid>,
@@ -136,9 +144,11 @@ impl StreamCommand {
                     noop: arguments.choice("noop", &[("yes", true), ("no", false)])?.unwrap_or(true),
                     sync_writes: arguments.choice("sync-writes", &[("yes", true)])?.is_some(),
                     stream_ids: arguments.choice("stream-ids", &[("yes", true)])?.is_some(),
+                    collections: arguments.choice("collections", &[("no", false)])?.unwrap_or(true),
                 };
+                let reads = arguments.choice("read", &[("yes", true)])?.is_some();
                 let (node, vb) = (name(arguments)?, vb(arguments)?);
-                Self::StreamRequest { node, vb, wanted: wanted(arguments)?, negotiated }
+                Self::StreamRequest { node, vb, wanted: wanted(arguments)?, negotiated, reads }
             }
             "close" => Self::Close { node: name(arguments)?, vb: vb(arguments)? },
             "flush" => Self::Flush { node: name(arguments)? },
@@ -176,6 +186,7 @@ impl StreamCommand {
                 other => return Err(format!("nothing runs until `{other}`")),
             },
             "wait" => Self::Wait { seconds: arguments.required_number("SECONDS")? },
+            "get" => Self::Get { node: name(arguments)?, vb: vb(arguments)?, key: key(arguments)? },
             "compare" => Self::Compare {
                 nodes: [name(arguments)?, name(arguments)?],
                 vb: arguments.number("vb")?.map(Vbid),
@@ -188,7 +199,12 @@ impl StreamCommand {
     pub(super) fn write(arguments: &mut Arguments<'_>, input: &[(usize, &str)]) -> Result<Self, LineError> {
         let here = |what| (0, what);
         let (node, vb) = (name(arguments).map_err(here)?, vb(arguments).map_err(here)?);
-        Ok(Self::Write { node, vb, writes: writes(input)? })
+        let collection: u32 = arguments.number("collection").map_err(here)?.unwrap_or_default();
+        let mut writes = writes(input)?;
+        for write in &mut writes {
+            write.key = Key::in_collection(collection, write.key.user());
+        }
+        Ok(Self::Write { node, vb, writes })
     }
 
     /// `failover-log`, with its input lines.

@@ -62,8 +62,8 @@ impl StreamWorld {
                 node.pretend(*vb, log, *high, *purge);
                 Ok(Vec::new())
             }
-            StreamCommand::StreamRequest { node, vb, wanted, negotiated } => {
-                judge::stream_request(self.node(node)?, *vb, wanted, *negotiated)
+            StreamCommand::StreamRequest { node, vb, wanted, negotiated, reads } => {
+                judge::stream_request(self.node(node)?, *vb, wanted, *negotiated, *reads)
             }
             StreamCommand::Write { node, vb, writes } => {
                 let now = self.clock.tick();
@@ -111,6 +111,7 @@ impl StreamWorld {
                 if lines.len() < MESSAGES_MAX { Ok(lines) } else { Err("not-settled") }
             }
             StreamCommand::Wait { seconds } => self.wait(*seconds),
+            StreamCommand::Get { node, vb, key } => Ok(vec![self.node(node)?.get(*vb, key)?]),
             StreamCommand::Compare { nodes: [one, other], vb } => self.compare(one, other, *vb),
         }
     }

@@ -4,8 +4,9 @@
 //! schedule gives the same order on every machine.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::collections::BinaryHeap;
+
+use slab::Slab;
 
 /// The instant a simulation starts at, in nanoseconds since the epoch: 2023-11-14 22:13:20 UTC.
 const START_NANOS: u64 = 1_700_000_000_000_000_000;
@@ -15,13 +16,14 @@ const START_NANOS: u64 = 1_700_000_000_000_000_000;
 pub struct Clock<E> {
     now_micros: u64,
     scheduled: u64,
-    due: BinaryHeap<Reverse<(u64, u64)>>,
-    events: BTreeMap<u64, E>,
+    /// When, the how manieth it was to be scheduled, and where among the events it is.
+    due: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    events: Slab<E>,
 }
 
 impl<E> Default for Clock<E> {
     fn default() -> Self {
-        Self { now_micros: 0, scheduled: 0, due: BinaryHeap::new(), events: BTreeMap::new() }
+        Self { now_micros: 0, scheduled: 0, due: BinaryHeap::new(), events: Slab::new() }
     }
 }
 
@@ -47,15 +49,15 @@ impl<E> Clock<E> {
     /// Schedules `event` for `delay_micros` from now.
     pub fn schedule(&mut self, delay_micros: u64, event: E) {
         self.scheduled += 1;
-        self.due.push(Reverse((self.now_micros + delay_micros, self.scheduled)));
-        self.events.insert(self.scheduled, event);
+        let place = self.events.insert(event);
+        self.due.push(Reverse((self.now_micros + delay_micros, self.scheduled, place)));
     }
 
     /// Advances to the next event.
     pub fn advance(&mut self) -> Option<E> {
-        let Reverse((at, number)) = self.due.pop()?;
+        let Reverse((at, _, place)) = self.due.pop()?;
         self.now_micros = at;
-        self.events.remove(&number)
+        self.events.try_remove(place)
     }
 }
 

@@ -169,6 +169,22 @@ impl History {
         Some(write.revision)
     }
 
+    /// The digest of what a key is worth once the branch has come to `seqno`; `None` if it is not there. O(writes since it
+    /// was last written).
+    pub(super) fn live_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno, key: &Key) -> Option<u64> {
+        let branch = self.branches.get(&(vb, uuid))?;
+        let upto = branch.writes.partition_point(|write| write.seqno <= seqno);
+        let last = branch.writes.iter().take(upto).rfind(|write| write.key == *key)?;
+        last.is_live.then_some(last.revision)
+    }
+
+    /// Some key that was written on a branch, if there is one.
+    pub(super) fn some_key(&self, vb: Vbid, uuid: VbUuid, nth: u64) -> Option<Key> {
+        let writes = &self.branches.get(&(vb, uuid))?.writes;
+        let at = nth.checked_rem(writes.len() as u64)?;
+        writes.get(usize::try_from(at).ok()?).map(|write| write.key.clone())
+    }
+
     /// Up to where two branches are the same history.
     pub(super) fn shared(&self, vb: Vbid, one: VbUuid, other: VbUuid) -> Seqno {
         let ones: BTreeMap<_, _> = self.line(vb, one).collect();

@@ -50,6 +50,11 @@ impl Host {
         self.storage.faulty.as_ref().is_some_and(|disk| disk.is_off())
     }
 
+    /// Whether somebody who asks it gets an answer.
+    pub(super) fn serves(&self) -> bool {
+        self.is_up && !self.has_lost_power()
+    }
+
     /// It is gone, with its memory; of what it did not sync the disk keeps what `keep` says.
     pub(super) fn crash(&mut self, keep: Keep, config: &NodeConfig) {
         // First the power: nothing that is dropped may write any more.

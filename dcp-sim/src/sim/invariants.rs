@@ -14,6 +14,7 @@ pub(super) mod managers;
 pub(super) mod memory;
 pub(super) mod persisted;
 pub(super) mod persistence_order;
+pub(super) mod reads;
 pub(super) mod settled;
 pub(super) mod source;
 pub(super) mod streams;

@@ -1,15 +1,15 @@
 //! The oracle: what the documents must be, folded from the source's own words and nothing the cluster says.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::input::Change;
 
 /// The documents every copy must come to.
 #[derive(Clone, Debug, Default)]
 pub struct Oracle {
-    documents: BTreeMap<Bytes, Bytes>,
+    documents: HashMap<Bytes, Bytes, FixedState>,
     /// Sets seen.
     pub sets: u64,
     /// Deletes seen.
@@ -31,9 +31,16 @@ impl Oracle {
         }
     }
 
-    /// User key and value of each document, by key.
+    /// The document with that key, if there must be one.
     #[must_use]
-    pub fn documents(&self) -> &BTreeMap<Bytes, Bytes> {
-        &self.documents
+    pub fn document(&self, key: &[u8]) -> Option<&Bytes> {
+        self.documents.get(key)
+    }
+
+    /// User key and value of each document, by key. O(n log n).
+    pub fn documents(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        let mut documents: Vec<_> = self.documents.iter().collect();
+        documents.sort_unstable_by_key(|&(key, _)| key);
+        documents.into_iter()
     }
 }

@@ -114,6 +114,10 @@ pub struct FaultFigures {
     pub lost_with_branch: u64,
     /// Times a copy was rolled back.
     pub rollbacks: u64,
+    /// Reads on replicas.
+    pub reads: u64,
+    /// Of these, the ones that could not be answered: nobody there, or nothing to show.
+    pub reads_refused: u64,
     /// Connections made.
     pub connections: u64,
     /// Flushes and other engine calls that failed.

@@ -21,7 +21,7 @@ use super::storage::{NodeStorage, Storage};
 use super::timeline::Timeline;
 use super::trace::{Trace, TraceEvent};
 use crate::input::Source;
-use crate::node::{Action, Documents, Event, Node, NodeId};
+use crate::node::{Action, Documents, Event, Node, NodeConfig, NodeId};
 
 mod chaos;
 mod client;
@@ -30,6 +30,7 @@ mod leadership;
 mod machines;
 mod moves;
 mod picture;
+mod reads;
 mod recording;
 mod strikes;
 
@@ -66,6 +67,8 @@ pub(super) enum Due {
     Compact(NodeId, u32),
     /// A vBucket that is being moved is looked at.
     Move(moves::Move),
+    /// A client reads on a replica.
+    Read,
     /// From here on nothing goes wrong any more.
     Calm,
 }
@@ -84,6 +87,8 @@ pub struct World {
     pub(super) chaos: Option<Chaos>,
     /// How far behind replicas were when last looked at.
     lag_seqnos: u64,
+    /// What was written since then.
+    written: Vec<Vbid>,
     /// The event after which nothing happens any more, where somebody wants to look.
     stop_at: Option<u64>,
     pub(super) links: Links,
@@ -100,7 +105,11 @@ impl World {
     ///
     /// # Errors
     /// For a cluster that can't be, or storage that fails.
-    pub fn new(config: ClusterConfig, storage: &Storage, source: Box<dyn Source>) -> Result<Self, SimError> {
+    pub fn new(
+        mut config: ClusterConfig,
+        storage: &Storage,
+        source: Box<dyn Source>,
+    ) -> Result<Self, SimError> {
         let topology = config.topology()?;
         if config.faults.is_some() && *storage != Storage::Memory {
             return Err(SimError::Config(
@@ -112,6 +121,9 @@ impl World {
         let mut hosts = Vec::new();
         for (number, storage) in storage.nodes(config.nodes, config.engine)?.into_iter().enumerate() {
             hosts.push(set_up(&config, &topology, &uuids, number, storage)?);
+        }
+        if let Some(engine) = hosts.first().and_then(|host| host.engine.as_ref()) {
+            config.node.keeps_collections_highest = engine.capabilities().keeps_collections_highest;
         }
         let chaos = config.faults.clone().map(|faults| {
             let branches = topology.vbuckets().zip(uuids.iter().copied());
@@ -128,6 +140,7 @@ impl World {
             managers: managers::verdict(),
             chaos,
             lag_seqnos: 0,
+            written: Vec::new(),
             stop_at: None,
             links: Links::default(),
             clock: Clock::default(),
@@ -199,6 +212,7 @@ impl World {
             Due::Undo(undo) => self.undo(undo),
             Due::Start(node) => self.start(node),
             Due::Move(step) => self.go_on_moving(step),
+            Due::Read => self.read_a_replica(),
             Due::Calm => self.calm(),
         }
     }
@@ -306,7 +320,8 @@ fn set_up(
         copies.filter_map(|(vb, &uuid)| Some((vb, topology.role(vb, number)?, uuid))).collect();
     let vbs: Vec<_> = copies.iter().map(|&(vb, ..)| vb).collect();
     let engine = storage.create(&vbs).map_err(|source| SimError::Engine { node: number, source })?;
-    let mut node = Node::new(config.node.clone());
+    let keeps_collections_highest = engine.capabilities().keeps_collections_highest;
+    let mut node = Node::new(NodeConfig { keeps_collections_highest, ..config.node.clone() });
     node.observe(config.faults.is_some());
     for (vb, state, uuid) in copies {
         let state = VBucketState::new(state, FailoverLog::new(uuid));

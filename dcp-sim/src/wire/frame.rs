@@ -241,13 +241,12 @@ impl FrameParts<'_> {
             (Head::Response(status), true) => (RESPONSE_WITH_FRAMING, status.0),
         };
         out.reserve(Frame::HEADER_BYTES + self.body_bytes());
-        out.extend([magic, opcode.0]);
-        out.extend(lengths);
-        out.extend([extras, self.datatype.0]);
-        out.extend(vb_or_status.to_be_bytes());
-        out.extend(body.to_be_bytes());
-        out.extend(self.opaque.to_be_bytes());
-        out.extend(self.cas.0.to_be_bytes());
+        let [[length0, length1], [head0, head1]] = [lengths, vb_or_status.to_be_bytes()];
+        let head = [magic, opcode.0, length0, length1, extras, self.datatype.0, head0, head1];
+        out.extend_from_slice(&head);
+        out.extend_from_slice(&body.to_be_bytes());
+        out.extend_from_slice(&self.opaque.to_be_bytes());
+        out.extend_from_slice(&self.cas.0.to_be_bytes());
         for part in [self.framing, self.extras, self.key, self.value] {
             out.extend_from_slice(part);
         }

@@ -258,7 +258,10 @@ impl DiskFile for FaultyFile {
     }
 
     fn write_at(&self, parts: &[&[u8]], offset: u64) -> DiskResult<()> {
-        self.put(DiskOperation::Write, offset, |bytes| self.file.write_at(&first_bytes(parts, bytes), offset))
+        self.put(DiskOperation::Write, offset, |bytes| match bytes {
+            u64::MAX => self.file.write_at(parts, offset),
+            _ => self.file.write_at(&first_bytes(parts, bytes), offset),
+        })
     }
 
     fn sync_data(&self) -> DiskResult<()> {

@@ -11,6 +11,8 @@ use super::*;
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{Fault, FaultyDisk, MemoryDisk};
 
+mod views;
+
 const VB: Vbid = Vbid(0);
 
 struct Rig {

@@ -39,7 +39,10 @@ impl Outgoing {
 
     /// Makes room for so many bytes more.
     pub(super) fn expect(&mut self, bytes: usize) {
-        self.bytes.reserve(bytes.min((self.segment.bytes - self.offset) as usize));
+        // With its padding: it would be copied only to be padded.
+        let frame = frame_bytes(u32::try_from(bytes).unwrap_or(u32::MAX));
+        let more = frame.min(self.segment.bytes - self.offset) as usize;
+        self.bytes.reserve_exact(more.saturating_sub(self.bytes.len()));
     }
 
     /// Where the next record will lie in the segment.

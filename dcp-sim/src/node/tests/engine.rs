@@ -12,12 +12,12 @@ use persistence::disk::{Disk, FaultyDisk, MemoryDisk};
 use super::*;
 
 /// A node with one active vBucket, its engine and its disk; what the node wants of the engine waits in `wanted`.
-struct Rig {
-    node: Node,
-    disk: FaultyDisk,
+pub(super) struct Rig {
+    pub(super) node: Node,
+    pub(super) disk: FaultyDisk,
     /// Absent only while it is opened anew: two would not get the store's lock.
     engine: Option<Couchstore>,
-    wanted: Vec<Action>,
+    pub(super) wanted: Vec<Action>,
 }
 
 fn open(disk: &FaultyDisk) -> Couchstore {
@@ -25,7 +25,7 @@ fn open(disk: &FaultyDisk) -> Couchstore {
     Couchstore::open(Arc::new(disk.clone()), Path::new("/store"), config).expect("a sound store").0
 }
 
-fn rig(config: NodeConfig) -> Rig {
+pub(super) fn rig(config: NodeConfig) -> Rig {
     let disk = FaultyDisk::new(MemoryDisk::new());
     disk.create_dir(Path::new("/store")).expect("an empty disk");
     let engine = open(&disk);
@@ -37,12 +37,12 @@ fn rig(config: NodeConfig) -> Rig {
 }
 
 impl Rig {
-    fn engine(&self) -> &Couchstore {
+    pub(super) fn engine(&self) -> &Couchstore {
         self.engine.as_ref().expect("open")
     }
 
     /// Returns what is not the engine's to do.
-    fn step(&mut self, event: Event) -> Vec<Action> {
+    pub(super) fn step(&mut self, event: Event) -> Vec<Action> {
         let actions = self.node.step(event, 1).expect("nothing is refused");
         let (engines, others) =
             actions.into_iter().partition(|action| matches!(action, Action::Commit(_) | Action::Call(_)));
@@ -50,13 +50,13 @@ impl Rig {
         others
     }
 
-    fn set(&mut self, key: &str, bytes: usize) -> Result<Vec<Action>, NodeError> {
+    pub(super) fn set(&mut self, key: &str, bytes: usize) -> Result<Vec<Action>, NodeError> {
         let value = Some(Bytes::from(vec![b'v'; bytes]));
         self.node.step(Event::Write { vb: VB, key: Key::new(key.as_bytes()), value }, 1)
     }
 
     /// The engine does what it was asked first, and the node hears of it.
-    fn answer(&mut self) -> Vec<Action> {
+    pub(super) fn answer(&mut self) -> Vec<Action> {
         let done = match self.wanted.remove(0) {
             Action::Commit(group) => Event::FlushDone(group.commit(self.engine(), 1)),
             Action::Call(EngineCall::Reopen) => {
@@ -70,7 +70,7 @@ impl Rig {
         self.step(done)
     }
 
-    fn flush(&mut self) -> Vec<Action> {
+    pub(super) fn flush(&mut self) -> Vec<Action> {
         self.step(Event::FlushDue);
         self.answer()
     }
@@ -207,4 +207,86 @@ fn memory_is_recovered_before_a_write_is_refused() {
     assert_eq!(manager.recover(usize::MAX).freed_bytes, 0, "there was nothing else");
     rig.flush();
     rig.set("a", 1_000).expect("there is room again");
+}
+
+/// Guards N6.
+#[test]
+fn a_stream_is_refused_when_memory_is_used_up() {
+    let quota = QuotaConfig { limit_bytes: 64 << 10, ..QuotaConfig::default() };
+    let mut rig = rig(NodeConfig { quota: Some(quota), ..NodeConfig::default() });
+    while rig.set("a", 1_000).is_ok() {
+        rig.node.partition(VB).expect("there").vbucket.manager().close();
+    }
+    let mut replica = node(State::Replica);
+    for is_refused in [true, false] {
+        rig.node.accept(1);
+        let asked = replica.follow(0, &[VB]).expect("it has it");
+        let mut stopped = Vec::new();
+        let mut due: std::collections::VecDeque<_> = asked.into();
+        while let Some(action) = due.pop_front() {
+            due.extend(match action {
+                Action::ToProducer(_, bytes) => rig.step(Event::FromConsumer { peer: 1, bytes }),
+                Action::WakeSender(_) => rig.step(Event::SendDue { peer: 1 }),
+                Action::ToConsumer(_, bytes) => {
+                    replica.step(Event::FromProducer { peer: 0, bytes }, 1).expect("sound")
+                }
+                Action::StreamStopped { event, .. } => {
+                    stopped.push(event);
+                    continue;
+                }
+                _ => continue,
+            });
+        }
+        let refusal = crate::consumer::ConsumerEvent::StreamRefused {
+            vb: VB,
+            status: crate::wire::Status::OUT_OF_MEMORY,
+        };
+        assert_eq!(stopped, if is_refused { vec![refusal] } else { vec![] });
+        if is_refused {
+            // What is on disk need not be in memory.
+            rig.flush();
+        }
+    }
+}
+
+/// Guards S23: what was written, received, loaded and rolled back to.
+#[test]
+fn a_node_knows_its_collections_whatever_became_of_it() {
+    let mut rig = rig(NodeConfig { keeps_collections_highest: true, ..NodeConfig::default() });
+    let highs = |node: &Node| {
+        let collections = &node.partition(VB).expect("there").collections;
+        [0, 8].map(|collection| collections.high(collection).0)
+    };
+    for (collection, key) in [(0, "a"), (8, "b"), (0, "c"), (8, "b")] {
+        let key = Key::in_collection(collection, key.as_bytes());
+        rig.step(Event::Write { vb: VB, key, value: None });
+        rig.flush();
+    }
+    assert_eq!(highs(&rig.node), [3, 4]);
+
+    let stored = Stored::read(rig.engine(), VB).expect("readable");
+    let mut loaded = Node::new(NodeConfig::default());
+    loaded.warm_up(VB, stored, State::Replica, None, &mut Vec::new()).expect("sound");
+    assert_eq!(highs(&loaded), [3, 4]);
+
+    rig.step(Event::SetState { vb: VB, state: State::Replica, uuid: None });
+    let mut actions = Vec::new();
+    rig.node.roll_back(VB, Seqno(2), &mut actions);
+    rig.wanted.extend(actions);
+    rig.answer();
+    assert_eq!(highs(&rig.node), [1, 2], "before the rollback 4 had taken the place of 2");
+}
+
+/// Guards S23: what an engine may have purged is not known.
+#[test]
+fn collections_are_unknown_where_a_purge_may_have_taken_their_newest() {
+    use crate::producer::Partitions;
+    for keeps_collections_highest in [false, true] {
+        let mut rig = rig(NodeConfig { keeps_collections_highest, ..NodeConfig::default() });
+        rig.set("a", 10).expect("active");
+        assert!(super::super::streams::streamed!(rig.node).collections(VB).is_some());
+        rig.step(Event::Purged { vb: VB, seqno: Seqno(1) });
+        let is_known = super::super::streams::streamed!(rig.node).collections(VB).is_some();
+        assert_eq!(is_known, keeps_collections_highest);
+    }
 }

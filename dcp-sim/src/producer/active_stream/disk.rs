@@ -11,6 +11,7 @@ use checkpoint::{CheckpointError, Seqno, SnapshotMarker, SnapshotType, State, VB
 
 use super::memory::end_of;
 use super::outbox::Origin;
+use super::survey::Survey;
 use super::{ActiveStream, Source, Turn};
 use crate::fault::{self, Fault};
 use crate::producer::ProducerError;
@@ -66,9 +67,11 @@ impl ActiveStream {
             Source::Disk(Disk::Reading) => {}
             _ => return Ok(false),
         }
-        let skips_deletes =
-            self.start == Seqno::ZERO && options.flags.contains(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL);
-        for item in items.iter().filter(|item| !(skips_deletes && item.deleted)) {
+        if self.survey.is_some() {
+            return self.surveyed(scan, &items, vbucket, options);
+        }
+        let spares_deletes = self.spares_deletes(options);
+        for item in items.iter().filter(|item| !(spares_deletes && item.deleted)) {
             self.outbox.disk_item(item, options)?;
         }
         if !scan.is_done() {
@@ -103,6 +106,7 @@ impl ActiveStream {
             return Ok(false);
         }
         let rest = self.rest_in_memory(&scan);
+        self.reach = self.half_on_disk(&scan, vbucket).max(self.reach);
         let mut end = rest.unwrap_or(high);
         if !self.is_disk_only() {
             let after =
@@ -131,21 +135,40 @@ impl ActiveStream {
             }
             end = end_of(&self.gathered, reach);
         }
-        if let Some(state) = scan.state() {
-            let origin = if end > high { Origin::Joined } else { Origin::Disk };
-            self.outbox.announce(&marker(state, end, purge), origin, options);
+        // What of a half snapshot has yet to come, nobody knows: there is nothing to look for.
+        if !options.collections && rest.is_none() {
+            self.survey = Some(Survey::default());
+        } else {
+            self.announce_disk(&scan, end, options);
         }
         self.source = Source::Disk(Disk::Paused(scan));
         Ok(true)
     }
 
+    /// Announces what the disk has, and memory as far as it is joined with that.
+    pub(super) fn announce_disk(&mut self, scan: &BackfillScan, end: Seqno, options: &Options) {
+        if let Some(state) = scan.state() {
+            let origin = if end > scan.high() { Origin::Joined } else { Origin::Disk };
+            self.outbox.announce(&marker(state, end, scan.info().purge), origin, options);
+        }
+    }
+
+    /// Whether the client asked to be spared deletions where it has nothing that could be deleted.
+    pub(super) fn spares_deletes(&self, options: &Options) -> bool {
+        self.start == Seqno::ZERO && options.flags.contains(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL)
+    }
+
     /// End of the snapshot that this node was receiving when it was committed in part: the rest of it comes from memory,
     /// and only with that it is a whole (S14).
     fn rest_in_memory(&self, scan: &BackfillScan) -> Option<Seqno> {
-        let (high, state) = (scan.high(), scan.state()?);
-        let is_half =
-            self.state != State::Active && state.snapshot_start <= high && high < state.snapshot_end;
-        is_half.then_some(state.snapshot_end)
+        half(scan).filter(|_| self.state != State::Active)
+    }
+
+    /// The same of one that is active now: what it had of that snapshot when it was promoted is all there will be of it, and
+    /// may be in memory only.
+    fn half_on_disk(&self, scan: &BackfillScan, vbucket: &VBucket) -> Option<Seqno> {
+        let end = half(scan).filter(|_| self.state == State::Active)?.min(vbucket.high_seqno());
+        (end > scan.high() && !self.is_disk_only()).then_some(end)
     }
 
     /// The disk has nothing that was not sent. If memory has not got it either, nobody has.
@@ -159,7 +182,7 @@ impl ActiveStream {
     }
 
     /// All of the scan is in the outbox: memory goes on, if that was asked for.
-    fn hand_over(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
+    pub(super) fn hand_over(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
         match self.cursor {
             _ if self.is_disk_only() => self.source = Source::Exhausted,
             Some(_) => self.source = Source::Memory,
@@ -167,6 +190,12 @@ impl ActiveStream {
         }
         Ok(())
     }
+}
+
+/// Where the snapshot ends that was committed in part, if the scan ends inside one.
+fn half(scan: &BackfillScan) -> Option<Seqno> {
+    let (high, state) = (scan.high(), scan.state()?);
+    (state.snapshot_start <= high && high < state.snapshot_end).then_some(state.snapshot_end)
 }
 
 fn marker(state: &VBucketState, end: Seqno, purge: Seqno) -> SnapshotMarker {

@@ -66,9 +66,27 @@ impl ActiveStream {
     fn announce_joined(&mut self, batches: &[Batch], reach: Seqno, options: &Options) {
         let ranges = || batches.iter().flat_map(Batch::ranges);
         let last = ranges().find(|range| range.end >= reach);
-        if let Some(last) = last.filter(|last| ranges().next() != Some(*last)) {
-            self.outbox.announce(&marker(last), Origin::Joined, options);
+        let Some(last) = last.filter(|last| ranges().next() != Some(*last)) else { return };
+        let items = batches.iter().flat_map(Batch::items);
+        if let Some(end) = self.end_for_client(items, last, options) {
+            self.outbox.announce(&SnapshotMarker { end, ..marker(last) }, Origin::Joined, options);
         }
+    }
+
+    /// Where the client has a snapshot whole that ends with `range`: there, or, if it hears nothing of what it does not see,
+    /// at the last of `items` up to there that it does; `None` if there is none (S25).
+    fn end_for_client<'a>(
+        &self,
+        items: impl Iterator<Item = &'a Item>,
+        range: &SnapshotRange,
+        options: &Options,
+    ) -> Option<Seqno> {
+        // What of a snapshot has yet to come, nobody knows.
+        if options.collections || range.last != Some(range.end) {
+            return Some(marker(range).end);
+        }
+        let up_to_there = items.filter(|item| self.read < item.seqno && item.seqno <= range.end);
+        up_to_there.filter(|item| self.outbox.shows(item, options)).map(|item| item.seqno).max()
     }
 
     /// Memory recovery took the cursor: the disk has what it no longer holds. A vBucket that has less than was sent went
@@ -98,10 +116,15 @@ impl ActiveStream {
             return Ok(());
         }
         for range in batch.ranges() {
-            let mut last = None;
+            let (mut last, end) = (None, self.end_for_client(batch.items(), range, options));
             while let Some(item) = items.next_if(|item| item.seqno <= range.end) {
-                if last.is_none() {
-                    self.outbox.announce(&marker(range), Origin::Checkpoint(range.start), options);
+                if let (None, Some(end)) = (last, end) {
+                    // This node was receiving the snapshot itself: its rest came in another one, which reaches further.
+                    if self.outbox.is_announced_below(end) {
+                        self.outbox.go_on_after(self.read);
+                    }
+                    let snapshot = SnapshotMarker { end, ..marker(range) };
+                    self.outbox.announce(&snapshot, Origin::Checkpoint(range.start), options);
                 }
                 self.outbox.item(item, options)?;
                 last = Some(item.seqno);

@@ -2,7 +2,8 @@
 //!
 //! What always holds: the first message is a marker that starts where the client's snapshot does; each later one starts
 //! after the end of the one before (S1), or after the last item where that one was cut short: its sender was receiving
-//! the same snapshot, and lost its cursor in the middle of it. No item lies outside the last marker's range.
+//! the same snapshot, and lost its cursor in the middle of it or was sent the rest as a part of another. No item lies
+//! outside the last marker's range.
 
 use std::collections::VecDeque;
 
@@ -39,6 +40,8 @@ pub(super) struct Outbox {
     /// The last seqno the client is told of.
     told: Seqno,
     filter: Filter,
+    /// The client hears of what it does not see.
+    knows_collections: bool,
     /// Markers ask to be answered.
     asks_answers: bool,
     unanswered_markers: usize,
@@ -51,6 +54,7 @@ impl Outbox {
         opaque: u32,
         (snapshot_start, start): (Seqno, Seqno),
         filter: Filter,
+        knows_collections: bool,
         asks_answers: bool,
     ) -> Self {
         Self {
@@ -62,6 +66,7 @@ impl Outbox {
             checkpoint_start: None,
             told: start,
             filter,
+            knows_collections,
             asks_answers,
             unanswered_markers: 0,
         }
@@ -98,6 +103,11 @@ impl Outbox {
         self.announced.is_none_or(|end| end <= seqno)
     }
 
+    /// Whether the last marker reaches less far.
+    pub(super) fn is_announced_below(&self, end: Seqno) -> bool {
+        self.announced.is_some_and(|announced| announced < end)
+    }
+
     /// Announces a snapshot, but for what of it was announced already. A second marker of one checkpoint goes on with it.
     pub(super) fn announce(&mut self, snapshot: &SnapshotMarker, origin: Origin, options: &Options) {
         // A snapshot that this node receives itself may go on in another checkpoint: it was announced whole.
@@ -132,26 +142,39 @@ impl Outbox {
 
     /// An item of the snapshot, if the client is to see it.
     pub(super) fn item(&mut self, item: &Item, options: &Options) -> Result<(), WireError> {
-        self.tell(item, translate::command(item, options)?);
-        Ok(())
+        self.tell(item, options, translate::command)
     }
 
     /// The same for an item from disk.
     pub(super) fn disk_item(&mut self, item: &Item, options: &Options) -> Result<(), WireError> {
-        self.tell(item, translate::disk_command(item, options)?);
-        Ok(())
+        self.tell(item, options, translate::disk_command)
     }
 
-    fn tell(&mut self, item: &Item, command: Option<Command>) {
-        if let Some(command) = command.filter(|_| self.filter.passes(item)) {
+    fn tell(
+        &mut self,
+        item: &Item,
+        options: &Options,
+        command: impl FnOnce(&Item, &Options) -> Result<Option<Command>, WireError>,
+    ) -> Result<(), WireError> {
+        // First: a hidden item's key may be one that this connection can't be sent.
+        if self.filter.passes(item)
+            && let Some(command) = command(item, options)?
+        {
             self.told = item.seqno;
             self.push(command);
         }
+        self.filter.take_note(item);
+        Ok(())
+    }
+
+    /// Whether the client is to see an item.
+    pub(super) fn shows(&self, item: &Item, options: &Options) -> bool {
+        translate::is_shown(item, options) && self.filter.passes(item)
     }
 
     /// All of the snapshot that ends there was read: a client that does not see its last items learns that it has it whole.
     pub(super) fn close_snapshot(&mut self, end: Seqno) {
-        if self.announced == Some(end) && self.told < end {
+        if self.announced == Some(end) && self.told < end && self.knows_collections {
             self.told = end;
             self.push(Command::SeqnoAdvanced(end));
         }
@@ -162,13 +185,23 @@ impl Outbox {
         let end = self.announced.filter(|&end| end > seqno)?;
         self.next_start = seqno.next();
         self.announced = Some(seqno);
+        self.checkpoint_start = None;
         Some(end)
     }
 
     /// Nothing but the end is sent any more.
     pub(super) fn end(&mut self, reason: StreamEndReason) {
         self.messages.clear();
-        self.push(Command::StreamEnd(reason));
+        let farewell = self.farewell(reason);
+        self.messages.push_back(farewell);
+    }
+
+    /// The stream's last message. A client that knows nothing of collections does not know the reasons they give, either.
+    pub(super) fn farewell(&self, reason: StreamEndReason) -> Request {
+        let is_of_collections =
+            matches!(reason, StreamEndReason::FilterEmpty | StreamEndReason::LostPrivileges);
+        let reason = if is_of_collections && !self.knows_collections { StreamEndReason::Ok } else { reason };
+        self.message(Command::StreamEnd(reason))
     }
 
     pub(super) fn message(&self, command: Command) -> Request {

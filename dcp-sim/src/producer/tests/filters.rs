@@ -8,7 +8,7 @@ fn filtered(json: &'static str) -> StreamRequest {
 }
 
 impl Rig {
-    fn set_in(&mut self, collection: u32, key: &str) {
+    pub(super) fn set_in(&mut self, collection: u32, key: &str) {
         let key = Key::in_collection(collection, key.as_bytes());
         self.node.vbucket.write(Item::mutation(key, Bytes::from_static(b"v")), 1).expect("active");
         self.producer.notify(VB);

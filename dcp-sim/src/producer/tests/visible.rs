@@ -10,7 +10,7 @@ fn live() -> StreamRequest {
 }
 
 /// Prepares a, commits it, prepares b; the last is hidden from most.
-fn durable_writes(rig: &Rig) {
+pub(super) fn durable_writes(rig: &Rig) {
     let prepare = |key: &str| Item {
         durability: Some(DurabilityLevel::Majority),
         value: Some(Bytes::from_static(b"value")),

@@ -11,7 +11,7 @@ use super::words;
 use crate::consumer::{Consumer, ConsumerEvent};
 use crate::producer::{Producer, ProducerEvent};
 use crate::script::stream_command::ConnectOptions;
-use crate::wire::{Command, Frame, Message, StreamEndReason};
+use crate::wire::{Command, Frame, KeyForm, Message, StreamEndReason};
 
 /// Neither side goes on.
 pub(super) const BROKEN: &str = "broken-connection";
@@ -128,13 +128,13 @@ impl Connection {
                     lines.push(format!("{link} noop"));
                 }
                 Message::Request(request) => {
-                    let words = words::message(&request).ok_or(BROKEN)?;
+                    let words = words::message(&request, KeyForm::Collections).ok_or(BROKEN)?;
                     lines.push(format!("{link} vb={} {words}", request.vb));
                 }
                 Message::Response(_) => {}
             }
         }
-        for event in self.consumer.receive(bytes, follower).map_err(|_| BROKEN)? {
+        for event in self.consumer.receive(bytes.clone(), follower).map_err(|_| BROKEN)? {
             match event {
                 ConsumerEvent::Rollback { vb, seqno } => {
                     lines.push(format!("{link} vb={vb} rollback {seqno}"));

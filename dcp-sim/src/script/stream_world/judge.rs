@@ -1,4 +1,4 @@
-//! What a producer answers to one stream request, on a connection of its own that is closed afterwards.
+//! What a producer answers to one stream request, on a connection of its own that is closed afterwards, and what it sends then.
 
 use bytes::{Bytes, BytesMut};
 use checkpoint::Vbid;
@@ -9,18 +9,56 @@ use super::words;
 use crate::producer::Producer;
 use crate::script::print::Output;
 use crate::script::stream_command::Negotiated;
-use crate::wire::{Command, Control, Frame, Message, Open, OpenFlags, Reply, Request, Status, StreamRequest};
+use crate::wire::{
+    Command, Control, Frame, KeyForm, Message, Open, OpenFlags, Reply, Request, Status, StreamRequest,
+};
 
 pub(super) fn stream_request(
     node: &StreamNode,
     vb: Vbid,
     wanted: &StreamRequest,
     negotiated: Negotiated,
+    reads: bool,
 ) -> Output {
-    let mut producer = Producer::new("judged");
-    let reply = ask(&mut producer, node, vb, wanted, negotiated);
+    let mut producer = match negotiated.collections {
+        true => Producer::new("judged"),
+        false => Producer::without_collections("judged"),
+    };
+    let lines = ask(&mut producer, node, vb, wanted, negotiated).and_then(|reply| {
+        let mut lines = vec![in_words(&reply)];
+        if reads {
+            read(&mut producer, node, negotiated, &mut lines)?;
+        }
+        Ok(lines)
+    });
     producer.close(node);
-    reply.map(|reply| vec![in_words(&reply)])
+    lines
+}
+
+/// Everything that is sent until there is no more.
+fn read(
+    producer: &mut Producer,
+    node: &StreamNode,
+    negotiated: Negotiated,
+    lines: &mut Vec<String>,
+) -> Result<(), &'static str> {
+    let keys = if negotiated.collections { KeyForm::Collections } else { KeyForm::Bare };
+    loop {
+        let sent = producer.poll(node, 1 << 20).map_err(|_| BROKEN)?;
+        let steps = producer.take_backfills();
+        if sent.is_empty() && steps.is_empty() {
+            return Ok(());
+        }
+        for step in steps {
+            producer.backfilled(step.run(&node.engine), node).map_err(|_| BROKEN)?;
+        }
+        let mut sent = BytesMut::from(&sent[..]);
+        while let Some(frame) = Frame::decode(&mut sent).map_err(|_| BROKEN)? {
+            if let Message::Request(request) = Message::decode(&frame).map_err(|_| BROKEN)? {
+                lines.push(words::message(&request, keys).ok_or(BROKEN)?);
+            }
+        }
+    }
 }
 
 fn ask(

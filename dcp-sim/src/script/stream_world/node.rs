@@ -14,8 +14,9 @@ use persistence::couchstore::{Couchstore, CouchstoreConfig};
 use persistence::disk::{Disk, MemoryDisk};
 use persistence::{Engine, EngineError, Flusher, RolledBack, ScanLimit};
 
-use crate::producer::Partitions;
+use crate::producer::{Collections, Partitions};
 use crate::script::engine_command::Write;
+use crate::script::print;
 
 /// The branch a vBucket is on until a command says otherwise.
 pub(super) const FIRST_BRANCH: VbUuid = VbUuid(1);
@@ -28,6 +29,8 @@ pub(super) struct StreamPartition {
     pub(super) vbucket: VBucket,
     pub(super) purge: Seqno,
     pub(super) documents: Documents,
+    /// `None` where a command pretends that there were items.
+    pub(super) collections: Option<Collections>,
 }
 
 #[derive(Debug)]
@@ -58,7 +61,9 @@ impl StreamNode {
         let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
         let vbucket = VBucket::new(vb, &state, high, config);
         self.flusher.attach(vb, state, high);
-        self.partitions.insert(vb, StreamPartition { vbucket, purge, documents: Documents::new() });
+        let collections = (high == Seqno::ZERO).then(Collections::default);
+        let documents = Documents::new();
+        self.partitions.insert(vb, StreamPartition { vbucket, purge, documents, collections });
     }
 
     pub(super) fn partition(&self, vb: Vbid) -> Result<&StreamPartition, &'static str> {
@@ -83,6 +88,24 @@ impl StreamNode {
             partition.apply(&item);
         }
         Ok(partition.vbucket.high_seqno())
+    }
+
+    /// What a client sees of a key: on an active what was written, on a replica what its disk has in whole snapshots.
+    pub(super) fn get(&self, vb: Vbid, key: &Key) -> Result<String, &'static str> {
+        let partition = self.partition(vb)?;
+        let item = match partition.vbucket.state() {
+            State::Active => partition
+                .documents
+                .get(key)
+                .map(|(seqno, value)| Item { seqno: *seqno, ..Item::mutation(key.clone(), value.clone()) }),
+            State::Replica | State::Pending => {
+                let view = self.flusher.views().view(&self.engine, vb).map_err(|error| error.kind())?;
+                let found = view.ok_or("unavailable")?.get(Namespace::Committed, key);
+                found.map_err(|error| error.kind())?.filter(|item| !item.deleted)
+            }
+            State::Dead => return Err("wrong-state"),
+        };
+        Ok(print::document(item.as_ref()))
     }
 
     /// Everything becomes durable, and what nobody needs in memory any more is given up.
@@ -131,6 +154,7 @@ impl StreamNode {
         let partition = self.partition_mut(vb)?;
         partition.vbucket.rollback(high, &persisted).map_err(|error| kind(&error))?;
         partition.documents.clear();
+        partition.collections = Some(Collections::default());
         slice.items.iter().for_each(|item| partition.apply(item));
         self.flusher.attach(vb, persisted, high);
         Ok(high)
@@ -150,6 +174,9 @@ impl StreamNode {
 impl StreamPartition {
     /// What an item makes of its document.
     pub(super) fn apply(&mut self, item: &Item) {
+        if let Some(collections) = &mut self.collections {
+            collections.take_note(item);
+        }
         if item.operation.namespace() != Some(Namespace::Committed) {
             return;
         }
@@ -170,11 +197,16 @@ impl Partitions for StreamNode {
     }
 
     fn purge_seqno(&self, vb: Vbid) -> Seqno {
-        self.partitions.get(&vb).map_or(Seqno::ZERO, |partition| partition.purge)
+        let purged = |partition: &StreamPartition| partition.purge.max(partition.vbucket.purge_seqno());
+        self.partitions.get(&vb).map_or(Seqno::ZERO, purged)
     }
 
     fn persisted_seqno(&self, vb: Vbid) -> Seqno {
         self.flusher.persisted_seqno(vb).unwrap_or_default()
+    }
+
+    fn collections(&self, vb: Vbid) -> Option<&Collections> {
+        self.partitions.get(&vb).and_then(|partition| partition.collections.as_ref())
     }
 }
 

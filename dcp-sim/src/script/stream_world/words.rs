@@ -4,7 +4,7 @@ use crate::script::print;
 use crate::wire::{Command, KeyForm, MarkerFlags, Request, Status};
 
 /// What a message says, without who sent it; `None` for what no stream sends.
-pub(super) fn message(request: &Request) -> Option<String> {
+pub(super) fn message(request: &Request, keys: KeyForm) -> Option<String> {
     Some(match &request.command {
         Command::SnapshotMarker(marker) => {
             format!("snapshot {}-{} {}", marker.start, marker.end, flags(marker.flags))
@@ -12,7 +12,7 @@ pub(super) fn message(request: &Request) -> Option<String> {
         Command::StreamEnd(reason) => format!("stream-end {}", reason.name()),
         Command::SeqnoAdvanced(seqno) => format!("seqno-advanced @{seqno}"),
         Command::SetVBucketState(state) => format!("set-vbucket-state {state}"),
-        _ => print::item(&request.to_item(KeyForm::Collections).ok()?),
+        _ => print::item(&request.to_item(keys).ok()?),
     })
 }
 

@@ -1,4 +1,5 @@
-//! W16: a node is over its memory's limit by no more than what it took in at once: when it is used up, others wait.
+//! W16: a node is over its memory's limit by no more than what it took in at once: when it is used up, and nothing more of
+//! it can be recovered, others wait and writes are refused.
 
 use checkpoint::QuotaStats;
 
@@ -14,17 +15,22 @@ pub(in crate::sim) fn verdict() -> Verdict {
     Verdict::new("W16", "a node that has used up its memory takes nothing more in")
 }
 
-/// `before_bytes` were used when so many `bytes` came in.
-pub(in crate::sim) fn check(
-    verdict: &mut Verdict,
-    node: NodeId,
-    stats: &QuotaStats,
-    before_bytes: usize,
-    bytes: usize,
-) {
+/// What came in, and into what.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sim) struct TakenIn {
+    pub(in crate::sim) bytes: usize,
+    /// What was used before.
+    pub(in crate::sim) before_bytes: usize,
+    /// It was used up, and nothing more could be recovered.
+    pub(in crate::sim) was_full: bool,
+}
+
+/// A node that has taken something in, with its figures since.
+pub(in crate::sim) fn check(verdict: &mut Verdict, node: NodeId, stats: &QuotaStats, taken: TakenIn) {
+    let TakenIn { bytes, before_bytes, was_full } = taken;
     let allowed = before_bytes.max(stats.limit_bytes).saturating_add(bytes * OVERHEAD_TIMES + SLACK_BYTES);
-    verdict.check(
-        (stats.used_bytes > allowed)
-            .then(|| format!("node {node}: {bytes} bytes came in at {before_bytes}, now it is {stats:?}")),
-    );
+    verdict.check((was_full || stats.used_bytes > allowed).then(|| {
+        let full = if was_full { ", though it was full" } else { "" };
+        format!("node {node}: {bytes} bytes came in at {before_bytes}{full}, now it is {stats:?}")
+    }));
 }

@@ -28,7 +28,7 @@ pub(in crate::sim) fn check(oracle: &Oracle, union: &BTreeMap<&[u8], &Bytes>) ->
         };
         verdict.check(violation);
     }
-    for key in union.keys().filter(|key| !oracle.documents().contains_key(**key)) {
+    for key in union.keys().filter(|key| oracle.document(key).is_none()) {
         verdict.check(Some(format!("{} was deleted or never written", key.escape_ascii())));
     }
     verdict

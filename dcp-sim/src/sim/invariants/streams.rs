@@ -106,6 +106,16 @@ impl Streams {
         }));
     }
 
+    /// Start and end of the snapshot that a copy is receiving, or has received last.
+    pub(in crate::sim) fn received(&self, node: NodeId, vb: Vbid) -> Option<(Seqno, Seqno)> {
+        self.followers.get(&(node, vb)).map(|follower| (follower.start, follower.end))
+    }
+
+    /// A copy follows nobody any more: what it has of a snapshot is its own history.
+    pub(in crate::sim) fn leads(&mut self, node: NodeId, vb: Vbid) {
+        self.followers.remove(&(node, vb));
+    }
+
     fn item(
         &mut self,
         node: NodeId,

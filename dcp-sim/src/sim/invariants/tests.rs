@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
+use checkpoint::{FailoverLog, Item, Key, Quota, QuotaConfig, Seqno, State, VBucketState, VbUuid, Vbid};
 
 use super::*;
 use crate::input::Change;
@@ -67,4 +67,20 @@ fn documents_that_are_missing_changed_or_too_many_are_told() {
     assert_eq!(verdict(&[("k", Some("w"))]), 1);
     assert_eq!(verdict(&[("k", Some("v")), ("l", Some("v"))]), 1);
     assert_eq!(verdict(&[("k", Some("v")), ("k", None)]), 1);
+}
+
+#[test]
+fn a_node_over_its_limit_or_a_write_into_a_full_one_is_told() {
+    let quota = Quota::new(QuotaConfig { limit_bytes: 1 << 20, ..QuotaConfig::default() }).expect("valid");
+    let violations = |used_bytes, before_bytes, was_full| {
+        let (mut verdict, mut stats) = (memory::verdict(), quota.stats());
+        stats.used_bytes = used_bytes;
+        let taken = memory::TakenIn { bytes: 100, before_bytes, was_full };
+        memory::check(&mut verdict, 0, &stats, taken);
+        verdict.violations
+    };
+    assert_eq!(violations(1 << 20, 1 << 19, false), 0);
+    assert_eq!(violations(3 << 20, 3 << 20, false), 0, "its limit was lowered");
+    assert_eq!(violations(2 << 20, 1 << 19, false), 1);
+    assert_eq!(violations(1 << 19, 1 << 20, true), 1);
 }

@@ -12,7 +12,9 @@ use crate::node::{EngineCall, NodeId, Stored};
 use crate::sim::error::SimError;
 use crate::sim::faults::{FaultConfig, FaultKind, FaultPlan};
 use crate::sim::history::{Branched, History};
+use crate::sim::invariants::memory::TakenIn;
 use crate::sim::invariants::persisted::Persisted;
+use crate::sim::invariants::reads::Reads;
 use crate::sim::invariants::streams::Streams;
 use crate::sim::invariants::{Verdict, branches, liveness, memory};
 use crate::sim::report::FaultFigures;
@@ -22,6 +24,8 @@ use crate::sim::rng::SimRng;
 pub(in crate::sim) const SETTLE_MICROS: u64 = 60_000_000;
 /// The stream of the seed that the cluster's manager and the clients draw from.
 const STREAM: u64 = 1;
+/// The one that clients who read draw from.
+const READERS: u64 = 2;
 /// Batches that come one after the other without a pause, on average.
 const BURST: u64 = 24;
 /// Batches that are expected where their source does not say.
@@ -35,6 +39,7 @@ pub(in crate::sim) struct Chaos {
     pub(in crate::sim) persisted: Persisted,
     pub(in crate::sim) figures: FaultFigures,
     pub(super) rng: SimRng,
+    pub(super) readers: SimRng,
     /// Nodes that nobody can reach, with how many reasons there are for each.
     pub(super) cut_off: BTreeMap<NodeId, usize>,
     pub(super) is_reconcile_due: bool,
@@ -45,7 +50,8 @@ pub(in crate::sim) struct Chaos {
     /// When the last fault was, once that is over.
     pub(super) calm_micros: Option<u64>,
     memory: Verdict,
-    streams: Streams,
+    pub(super) reads: Reads,
+    pub(super) streams: Streams,
     branches: Verdict,
 }
 
@@ -65,12 +71,14 @@ impl Chaos {
             persisted: Persisted::default(),
             figures: FaultFigures::default(),
             rng: SimRng::stream(seed, STREAM),
+            readers: SimRng::stream(seed, READERS),
             cut_off: BTreeMap::new(),
             is_reconcile_due: false,
             taking_over: BTreeMap::new(),
             ends_micros: 0,
             calm_micros: None,
             memory: memory::verdict(),
+            reads: Reads::default(),
             streams: Streams::default(),
             branches: branches::verdict(),
         }
@@ -118,7 +126,7 @@ impl Chaos {
             figures.struck.entry(kind.name()).or_default();
         }
         let mut verdicts: Vec<_> = self.streams.verdicts().into();
-        verdicts.extend([self.branches, self.persisted.verdict(), self.memory]);
+        verdicts.extend([self.branches, self.persisted.verdict(), self.memory, self.reads.verdict()]);
         (figures, verdicts)
     }
 }
@@ -133,6 +141,7 @@ impl World {
         for kind in chaos.plan.config.kinds.clone() {
             self.strike_later(kind);
         }
+        self.read_later();
     }
 
     /// Schedules the next fault of a kind, if it comes in the time for faults.
@@ -196,10 +205,10 @@ impl World {
     }
 
     /// A node has taken something in: W16.
-    pub(super) fn taken_in(&mut self, node: NodeId, before_bytes: usize, bytes: usize) {
+    pub(super) fn taken_in(&mut self, node: NodeId, taken: TakenIn) {
         let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else { return };
         if let Some(stats) = host.node.quota_stats() {
-            memory::check(&mut chaos.memory, node, &stats, before_bytes, bytes);
+            memory::check(&mut chaos.memory, node, &stats, taken);
         }
     }
 
@@ -227,6 +236,7 @@ impl World {
         let Some(chaos) = &mut self.chaos else { return };
         if let EngineCall::Rollback(vb, _) | EngineCall::Reset(vb) | EngineCall::Drop(vb) = call {
             chaos.persisted.given_up(node, vb, Seqno::ZERO);
+            chaos.reads.given_up(node, vb);
         }
     }
 
@@ -264,6 +274,7 @@ impl World {
         let Branched { lost, violation } =
             chaos.history.branch(id, before, newest.seqno, &partition.documents);
         chaos.branches.check(violation);
+        chaos.streams.leads(node, vb);
         chaos.persisted.branched(vb, newest.uuid, &chaos.history);
         chaos.figures.branches += 1;
         chaos.figures.lost_with_branch += lost;

@@ -10,6 +10,7 @@ use crate::input::Change;
 use crate::node::{Action, Document, Event, NodeError, NodeId};
 use crate::sim::error::SimError;
 use crate::sim::invariants::managers;
+use crate::sim::invariants::memory::TakenIn;
 use crate::sim::limits;
 use crate::sim::trace::TraceEvent;
 
@@ -32,7 +33,7 @@ pub struct Progress {
     pub batches_total: Option<u64>,
     /// Writes so far: seqnos assigned.
     pub seqnos: u64,
-    /// Seqnos the furthest replica is behind its active.
+    /// Seqnos the furthest replica is behind its active, of the vBuckets that may have fallen behind since the last batches.
     pub lag_seqnos: u64,
     /// Bytes of all checkpoint managers.
     pub checkpoint_bytes: usize,
@@ -94,20 +95,23 @@ impl World {
         let node = self.topology.active(vb);
         if self.chaos.is_none() {
             self.figures.mutations += 1;
+            self.written.push(vb);
             return self.step(node, event);
         }
         let now = self.clock.now_nanos();
         let reachable = self.is_reachable(node);
-        let (before_bytes, size) = (self.memory_bytes(node), change.bytes());
+        let before_bytes = self.memory_bytes(node);
         let Some(host) = self.hosts.get_mut(node).filter(|_| reachable) else {
             self.refused();
             return Ok(());
         };
+        // It recovers what it can before it judges, and so does whoever judges it.
+        let was_full = host.node.is_memory_full();
         match host.node.step(event, now) {
             Ok(actions) => {
                 self.figures.mutations += 1;
                 self.taken(node, vb, &key, &actions);
-                self.taken_in(node, before_bytes, size);
+                self.taken_in(node, TakenIn { bytes: change.bytes(), before_bytes, was_full });
                 self.carry_out(node, actions)
             }
             Err(error) if is_refusal(&error) => {
@@ -124,11 +128,11 @@ impl World {
         let Some(partition) = host.node.partition(vb) else { return };
         let incarnation = host.incarnation;
         let written = actions.iter().filter(|action| matches!(action, Action::Written { .. })).count() as u64;
-        let Some(document) = partition.documents.get(key) else { return };
+        let documents = &partition.documents;
+        let (Some(document), Some(revision)) = (documents.get(key), documents.digest(key)) else { return };
         let branch = partition.vbucket.failover_log().newest().uuid;
         let Some(chaos) = &mut self.chaos else { return };
         let Document { seqno, value, .. } = document;
-        let revision = document.digest(key);
         chaos.record((vb, branch), *seqno, key.clone(), revision, value.is_some());
         let delay = chaos.answer_micros();
         self.clock.schedule(delay, Due::Answer(node, incarnation, written));
@@ -167,8 +171,10 @@ impl World {
         }
     }
 
-    /// Seqnos the furthest replica is behind its active.
-    fn lag(&self) -> u64 {
+    /// Seqnos the furthest replica is behind its active. Where nothing goes wrong none falls behind but by a write: only what
+    /// was written since the last look is looked at.
+    fn lag(&mut self) -> u64 {
+        let written = std::mem::take(&mut self.written);
         let high_on = |node: NodeId, vb| {
             let partition = self.hosts.get(node).and_then(|host| host.node.partition(vb));
             partition.map_or(0, |partition| partition.vbucket.high_seqno().0)
@@ -177,7 +183,11 @@ impl World {
             let active = high_on(self.topology.active(vb), vb);
             self.topology.replicas(vb).map(|node| active.saturating_sub(high_on(node, vb))).max()
         };
-        self.topology.vbuckets().filter_map(lag).max().unwrap_or(0)
+        let furthest = match self.chaos {
+            None => written.into_iter().filter_map(lag).max(),
+            Some(_) => self.topology.vbuckets().filter_map(lag).max(),
+        };
+        furthest.unwrap_or(0)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Due, World};
 use crate::consumer::ConsumerEvent;
 use crate::node::{Action, Event, NodeId};
 use crate::sim::error::SimError;
+use crate::sim::invariants::memory::TakenIn;
 use crate::sim::links::{Ends, LinkId};
 
 /// A consumer without memory looks again after this time whether it has some.
@@ -179,14 +180,16 @@ impl World {
             return Ok(());
         }
         let Some(((producer, consumer), bytes)) = self.links.arrive(link, to_consumer) else { return Ok(()) };
-        let (size, before_bytes) = (bytes.len(), self.memory_bytes(consumer));
+        // Were it full, they would have waited.
+        let taken =
+            TakenIn { bytes: bytes.len(), before_bytes: self.memory_bytes(consumer), was_full: false };
         let (node, event) = match to_consumer {
             true => (consumer, Event::FromProducer { peer: producer, bytes }),
             false => (producer, Event::FromConsumer { peer: consumer, bytes }),
         };
         self.step(node, event)?;
         if to_consumer {
-            self.taken_in(consumer, before_bytes, size);
+            self.taken_in(consumer, taken);
         }
         Ok(())
     }

@@ -219,7 +219,12 @@ impl Request {
     /// As [`flow_control_bytes`](crate::wire::flow_control_bytes) of its frame.
     #[must_use]
     pub fn flow_control_bytes(&self) -> u32 {
-        flow_control::request_bytes(self.command.opcode(), self.encoded_bytes())
+        self.flow_control_bytes_of(self.encoded_bytes())
+    }
+
+    /// The same where the frame's size is known already.
+    pub(crate) fn flow_control_bytes_of(&self, frame_bytes: usize) -> u32 {
+        flow_control::request_bytes(self.command.opcode(), frame_bytes)
     }
 
     fn parts(&self) -> Parts {

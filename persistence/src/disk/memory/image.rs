@@ -1,7 +1,9 @@
 //! A file's bytes at one moment, as sparse pages: bytes go in at offsets and come out again.
 //!
 //! Always: no page lies wholly at or beyond the length, every byte beyond the length within the last page is 0, and
-//! what has no page reads as zeros. Clones share pages until one of them is written.
+//! what has no page reads as zeros. Clones share pages until one of them is written. A page takes its space whatever it
+//! holds, and memory only for its sectors up to the last one that ever had a byte other than 0: files are padded, and
+//! made larger than what is in them, and memory that is never touched costs no time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,12 +15,16 @@ pub(super) const PAGE_BYTES: u64 = 4096;
 
 const PAGE: usize = PAGE_BYTES as usize;
 
-type Page = [u8; PAGE];
+/// What pages grow by.
+const GRAIN: usize = 512;
+
+/// The first bytes of a page, in whole grains; those behind them are 0.
+type Page = Arc<[u8]>;
 
 #[derive(Clone, Default)]
 pub(super) struct Image {
     len: u64,
-    pages: BTreeMap<u64, Arc<Page>>,
+    pages: BTreeMap<u64, Page>,
 }
 
 impl fmt::Debug for Image {
@@ -54,10 +60,8 @@ impl Image {
         if len < self.len {
             self.pages.split_off(&len.div_ceil(PAGE_BYTES));
             let (number, start) = split(len);
-            if let Some(tail) =
-                self.pages.get_mut(&number).and_then(|page| Arc::make_mut(page).get_mut(start..))
-            {
-                tail.fill(0);
+            if let Some(page) = self.pages.get_mut(&number) {
+                clear(page, start..PAGE);
             }
         }
         self.len = len;
@@ -72,10 +76,7 @@ impl Image {
         let mut rest = bytes;
         for (number, within) in pieces(offset, bytes.len() as u64) {
             let Some((now, later)) = rest.split_at_checked(within.len()) else { break };
-            let page = self.pages.entry(number).or_insert_with(|| Arc::new([0; PAGE]));
-            if let Some(target) = Arc::make_mut(page).get_mut(within) {
-                target.copy_from_slice(now);
-            }
+            put(self.pages.entry(number).or_default(), within.start, now);
             rest = later;
         }
         if !bytes.is_empty() {
@@ -83,15 +84,15 @@ impl Image {
         }
     }
 
-    /// Writes zeros; unlike a hole they take space. Whole pages of them share one page of memory.
+    /// Writes zeros; unlike a hole they take space.
     pub(super) fn write_zeros(&mut self, offset: u64, len: u64) {
-        let zeros: Arc<Page> = Arc::new([0; PAGE]);
+        let empty = Page::default();
         for (number, within) in pieces(offset, len) {
-            let page = self.pages.entry(number).or_insert_with(|| Arc::clone(&zeros));
+            let page = self.pages.entry(number).or_insert_with(|| Page::clone(&empty));
             if within.len() == PAGE {
-                *page = Arc::clone(&zeros);
-            } else if let Some(target) = Arc::make_mut(page).get_mut(within) {
-                target.fill(0);
+                *page = Page::clone(&empty);
+            } else {
+                clear(page, within);
             }
         }
         if len > 0 {
@@ -106,10 +107,12 @@ impl Image {
         let mut rest = buffer.get_mut(..count).unwrap_or_default();
         for (number, within) in pieces(offset, count as u64) {
             let Some((now, later)) = rest.split_at_mut_checked(within.len()) else { break };
-            match self.pages.get(&number).and_then(|page| page.get(within)) {
-                Some(source) => now.copy_from_slice(source),
-                None => now.fill(0),
-            }
+            let page = self.pages.get(&number).map_or(&[][..], |page| page);
+            let held = page.get(within.start..).unwrap_or_default();
+            let held = held.get(..within.len()).unwrap_or(held);
+            let (copied, zeros) = now.split_at_mut(held.len());
+            copied.copy_from_slice(held);
+            zeros.fill(0);
             rest = later;
         }
         count
@@ -120,6 +123,56 @@ impl Image {
         let pages = other.pages.range(page_numbers(bytes));
         self.pages.extend(pages.map(|(&number, page)| (number, Arc::clone(page))));
     }
+}
+
+/// Writes bytes into a page, from `start` on.
+fn put(page: &mut Page, start: usize, bytes: &[u8]) {
+    // Zeros behind what the page holds are there already.
+    let held = page.len().saturating_sub(start).min(bytes.len());
+    let (over, behind) = bytes.split_at(held);
+    let behind = without_zeros(behind);
+    let grown = start + held + behind.len();
+    if behind.is_empty() {
+        if let Some(target) = Arc::make_mut(page).get_mut(start..start + over.len()) {
+            target.copy_from_slice(over);
+        }
+        return;
+    }
+    let whole = grown.next_multiple_of(GRAIN);
+    if let (0, Some(all)) = (start, bytes.get(..whole)) {
+        *page = Page::from(all);
+        return;
+    }
+    let mut larger: Page = std::iter::repeat_n(0, whole).collect();
+    if let Some(larger) = Arc::get_mut(&mut larger) {
+        for (at, from) in [(0, &page[..]), (start, bytes.get(..grown - start).unwrap_or(bytes))] {
+            if let Some(target) = larger.get_mut(at..at + from.len()) {
+                target.copy_from_slice(from);
+            }
+        }
+    }
+    *page = larger;
+}
+
+/// The same with zeros.
+fn clear(page: &mut Page, within: Range<usize>) {
+    let end = within.end.min(page.len());
+    if within.start < end
+        && let Some(target) = Arc::make_mut(page).get_mut(within.start..end)
+    {
+        target.fill(0);
+    }
+}
+
+/// Without the zeros at its end, as far as whole grains of them go.
+fn without_zeros(bytes: &[u8]) -> &[u8] {
+    let mut rest = bytes;
+    while let Some((before, last)) = rest.split_last_chunk::<GRAIN>()
+        && *last == [0; GRAIN]
+    {
+        rest = before;
+    }
+    if rest.len() < GRAIN && rest.iter().all(|&byte| byte == 0) { &[] } else { rest }
 }
 
 fn page_numbers(bytes: Range<u64>) -> Range<u64> {
@@ -180,6 +233,32 @@ mod tests {
         let mut expected = vec![7; 50];
         expected.resize(3 * PAGE, 0);
         assert_eq!(bytes(&image), expected);
+    }
+
+    /// A page as bytes and the same as it is kept, after writes of all kinds.
+    #[test]
+    fn a_page_holds_what_was_written_and_no_more_than_it_must() {
+        let (mut image, mut expected) = (Image::default(), vec![0; PAGE]);
+        let mut write = |image: &mut Image, at: usize, bytes: &[u8], held: usize| {
+            image.write(at as u64, bytes);
+            expected[at..at + bytes.len()].copy_from_slice(bytes);
+            image.set_len(PAGE_BYTES);
+            let page = image.pages.get(&0).expect("written");
+            assert_eq!((page.len(), self::bytes(image) == expected), (held, true), "{at}");
+        };
+        write(&mut image, 100, &[0; 4], 0);
+        write(&mut image, 100, &[1; 10], 512);
+        write(&mut image, 500, &[2; 600], 1_536);
+        write(&mut image, 1_000, &[0; 3_000], 1_536);
+        write(&mut image, 0, &[3; 512], 1_536);
+        let mut padded = vec![4; 3_000];
+        padded.resize(PAGE, 0);
+        write(&mut image, 0, &padded, 3_072);
+        write(&mut image, 3_072, &[5; 1], 3_584);
+        write(&mut image, PAGE - 1, &[6; 1], PAGE);
+        image.set_len(700);
+        image.set_len(PAGE_BYTES);
+        assert!(self::bytes(&image)[700..].iter().all(|&byte| byte == 0));
     }
 
     #[test]

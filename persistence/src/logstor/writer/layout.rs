@@ -100,6 +100,7 @@ impl<'a> Layout<'a> {
             batches.iter().map(|batch| batch.bytes.len() + batch.state_bytes.len() + 64).sum::<usize>();
         let mut revisions: BTreeMap<Vbid, u64> = BTreeMap::new();
         let mut all = Vec::with_capacity(batches.len());
+        let mut record = Vec::new();
         for batch in batches {
             let vb = batch.branch.vb;
             let mut rows = Vec::with_capacity(batch.rows.len());
@@ -111,7 +112,7 @@ impl<'a> Layout<'a> {
             let revision = revisions.entry(vb).or_insert_with(|| batch.branch.revision());
             *revision += 1;
             let high = batch.last.unwrap_or_else(|| Seqno(batch.branch.high()));
-            let mut record = Vec::with_capacity(entry::FIXED_BYTES + batch.state_bytes.len() + 8);
+            record.clear();
             let len =
                 entry::put_state(&mut record, batch.branch.epoch(), high, *revision, &batch.state_bytes);
             let state = self.place(&record, len, vb)?;

@@ -1,0 +1,113 @@
+//! The highest seqno of each collection of a vBucket.
+//!
+//! A vBucket's items go in, in order; out comes how far each collection has come. Prepares, aborts and tombstones count, and
+//! so does the event that a collection was made or dropped.
+//!
+//! - S23. What it says of a collection is the seqno of the newest item that is in it: what was written, received, loaded or
+//!   rolled back to, whichever way the node came to have it. O(log collections) an item.
+//!
+//! Where a purge takes a collection's newest tombstone away, whoever loads what is left, or is sent it, can't know it: a host
+//! on such an engine says that it does not ([`Partitions::collections`](super::Partitions::collections)).
+
+use std::collections::BTreeMap;
+
+use checkpoint::{Item, Seqno};
+
+use crate::wire::{Event, system_event};
+
+/// One collection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Collection {
+    high: Seqno,
+    is_dropped: bool,
+}
+
+/// A vBucket's collections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collections(BTreeMap<u32, Collection>);
+
+impl Collections {
+    /// Takes note of the next item.
+    pub fn take_note(&mut self, item: &Item) {
+        if item.operation.namespace().is_none() {
+            return;
+        }
+        match system_event(item) {
+            Some(Event::CollectionCreated { collection, .. }) => self.event(collection, item.seqno, false),
+            Some(Event::CollectionDropped { collection, .. }) => self.event(collection, item.seqno, true),
+            Some(_) => {}
+            None => {
+                let collection = self.0.entry(item.key.collection()).or_default();
+                collection.high = collection.high.max(item.seqno);
+            }
+        }
+    }
+
+    /// Its highest seqno; 0 if nothing was ever in it.
+    #[must_use]
+    pub fn high(&self, collection: u32) -> Seqno {
+        self.0.get(&collection).map_or(Seqno::ZERO, |collection| collection.high)
+    }
+
+    /// Whether it is gone.
+    #[must_use]
+    pub fn is_dropped(&self, collection: u32) -> bool {
+        self.0.get(&collection).is_some_and(|collection| collection.is_dropped)
+    }
+
+    fn event(&mut self, collection: u32, seqno: Seqno, is_dropped: bool) {
+        let known = self.0.entry(collection).or_default();
+        *known = Collection { high: known.high.max(seqno), is_dropped };
+    }
+}
+
+impl<'a> FromIterator<&'a Item> for Collections {
+    fn from_iter<T: IntoIterator<Item = &'a Item>>(items: T) -> Self {
+        let mut collections = Self::default();
+        items.into_iter().for_each(|item| collections.take_note(item));
+        collections
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use checkpoint::{Key, Operation};
+
+    use super::*;
+    use crate::wire::SystemEvent;
+
+    fn item(operation: Operation, collection: u32, seqno: u64) -> Item {
+        let key = Key::in_collection(collection, b"k");
+        Item { seqno: Seqno(seqno), value: Some(Bytes::new()), ..Item::new(operation, key) }
+    }
+
+    fn event(event: Event, seqno: u64) -> Item {
+        SystemEvent { seqno: Seqno(seqno), event }.to_item().expect("no buffer")
+    }
+
+    #[test]
+    fn every_item_counts_in_its_collection() {
+        let created = Event::CollectionCreated {
+            manifest_uid: 1,
+            scope: 0,
+            collection: 9,
+            max_ttl: None,
+            name: "c".into(),
+        };
+        let dropped = Event::CollectionDropped { manifest_uid: 2, scope: 0, collection: 0 };
+        let items = [
+            item(Operation::Mutation, 0, 1),
+            item(Operation::Prepare, 8, 2),
+            item(Operation::Abort, 8, 3),
+            event(created, 4),
+            item(Operation::Deletion, 0, 5),
+            event(dropped, 6),
+            item(Operation::SetVBucketState(checkpoint::State::Dead), 0, 99),
+        ];
+        let collections: Collections = items.iter().collect();
+        let highs = [0, 8, 9, 10].map(|collection| collections.high(collection).0);
+        assert_eq!(highs, [6, 3, 4, 0]);
+        assert_eq!((collections.is_dropped(0), collections.is_dropped(9)), (true, false));
+    }
+}
