@@ -204,7 +204,9 @@ impl Engine for Logstor {
 
     fn maintenance(&self) -> Option<Box<dyn Job>> {
         let index = self.store.load_job().or_else(|| self.store.image_job());
-        index.or_else(|| self.store.begin(self.store.due()?))
+        let job = index.or_else(|| self.store.begin(self.store.due()?));
+        self.store.images.looked(&self.store.shared, job.is_some());
+        job
     }
 
     fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {

@@ -32,7 +32,7 @@ pub struct LogstorConfig {
     pub garbage_percent: Option<u8>,
     /// Upkeep writes an image of the index when so many bytes were appended since the last one, so that opening reads that
     /// and them, not everything; when nothing was appended between two looks at what is due, and when the store is closed,
-    /// already at a sixteenth of that. *Default*: 16 MiB.
+    /// already at an eighth of that. *Default*: 16 MiB.
     pub image_bytes: u64,
     /// ... and when the last image has at most so many percent of them: it is written beside all else. *Default*: 12.
     pub image_percent: u32,

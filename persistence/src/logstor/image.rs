@@ -101,7 +101,7 @@ struct Standing {
     /// Bytes this store had appended when the newest one was begun, or the last that came to nothing.
     begun_at_bytes: u64,
     is_being_made: bool,
-    /// Bytes this store had appended when somebody asked last.
+    /// Bytes this store had appended when somebody looked at what is due last, if nothing was.
     looked_at_bytes: Option<u64>,
 }
 
@@ -119,10 +119,14 @@ impl Images {
         Self { inner: Mutex::new(inner) }
     }
 
-    /// Whether nothing was appended since this was asked last.
+    /// Whether nothing was appended since the last look at what is due, and nothing was due then.
     pub(super) fn is_idle(&self, shared: &Shared) -> bool {
-        let now = Some(shared.counters.written_bytes.get());
-        std::mem::replace(&mut self.inner.lock().looked_at_bytes, now) == now
+        self.inner.lock().looked_at_bytes == Some(shared.counters.written_bytes.get())
+    }
+
+    /// Somebody looked at what is due.
+    pub(super) fn looked(&self, shared: &Shared, is_due: bool) {
+        self.inner.lock().looked_at_bytes = (!is_due).then(|| shared.counters.written_bytes.get());
     }
 
     /// Whether so much was appended since the newest image that another one is worth its bytes; at a `share`th of that

@@ -13,7 +13,7 @@ use crate::logstor::image::{Claim, ImageJob};
 use crate::{Budget, CompactionReport, EngineError, Job, Progress};
 
 /// When nobody writes, and when the store is closed, an image is due at this share of what makes one due otherwise.
-const IDLE_SHARE: u64 = 16;
+const IDLE_SHARE: u64 = 8;
 
 impl Store {
     pub(super) fn load(&self, branch: &Branch) -> Result<(), EngineError> {
