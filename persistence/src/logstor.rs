@@ -15,6 +15,7 @@
 //! | `index`, `branch` | views never change; tombstones outlive what they hide |
 //! | `rewrite` | a record is always somewhere, and named there |
 //! | `image` | opening by an index image gives what reading everything gives |
+//! | `damage` | what is damaged harms whose it is |
 //! | `recover` | what was acknowledged comes back, nothing else does |
 //! | `export`, `import` | a vBucket moves as a whole, beside everything else, or not at all |
 //! | `fuzzing` | no bytes make it panic, hang or take memory without measure |
@@ -23,6 +24,7 @@
 mod branch;
 mod check;
 mod config;
+mod damage;
 mod encode;
 mod entry;
 mod export;
@@ -218,7 +220,9 @@ impl Engine for Logstor {
 
     fn maintenance(&self) -> Option<Box<dyn Job>> {
         let index = self.store.load_job().or_else(|| self.store.image_job());
-        index.or_else(|| self.store.begin(self.store.due()?))
+        let job = index.or_else(|| self.store.begin(self.store.due()?));
+        self.store.images.looked(&self.store.shared, job.is_some());
+        job
     }
 
     fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {

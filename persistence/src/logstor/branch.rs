@@ -14,15 +14,16 @@ mod purge;
 mod relocate;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock, Weak};
 
 use checkpoint::{Seqno, VBucketState, Vbid};
 
+use crate::VBucketInfo;
 use crate::fault::{self, Fault};
 use crate::sync::{Mutex, MutexGuard};
-use crate::{EngineError, VBucketInfo};
 
+use super::damage::Damage;
 use super::fingerprint::Fingerprint;
 use super::index::{Index, Live, Slot};
 use super::log::Log;
@@ -41,6 +42,8 @@ pub(super) struct Branch {
     /// What it was rolled back from, and to which seqno.
     parent: Option<(Weak<Branch>, u64)>,
     is_loaded: AtomicBool,
+    /// Why it can't be read.
+    damage: OnceLock<Damage>,
     /// Where its index comes from, until it is loaded. Taken before `inner`.
     unloaded: Mutex<Option<Unloaded>>,
     inner: Mutex<Inner>,
@@ -97,6 +100,8 @@ pub(super) struct Beginning {
     pub(super) slots: Vec<Slot>,
     /// Where the slots come from when they are needed; then there are none here.
     pub(super) unloaded: Option<Unloaded>,
+    /// Why it can't be read; then there is nothing else.
+    pub(super) damage: Option<Damage>,
     /// Tombstones that were given up before, with their records.
     pub(super) given_up: BTreeMap<u64, u32>,
 }
@@ -127,7 +132,8 @@ impl Branch {
         parent: Option<(Weak<Self>, u64)>,
         beginning: Beginning,
     ) -> Self {
-        let Beginning { high, purge, state, state_at, revision, slots, unloaded, given_up } = beginning;
+        let Beginning { high, purge, state, state_at, revision, slots, unloaded, damage, given_up } =
+            beginning;
         let mut inner = Inner { high, purge, state, state_at, revision, given_up, ..Inner::default() };
         {
             let table = log.segments.table();
@@ -137,32 +143,18 @@ impl Branch {
             }
             inner.begin_with(slots, live);
         }
-        let is_loaded = AtomicBool::new(unloaded.is_none());
-        Self { vb, lineage, log, parent, is_loaded, unloaded: Mutex::new(unloaded), inner: Mutex::new(inner) }
-    }
-
-    /// Brings its index into memory, if it is not there. Whoever reads or writes the branch has done that.
-    ///
-    /// # Errors
-    /// [`EngineError::Disk`]; [`EngineError::Corrupt`]: it is not loaded then.
-    pub(super) fn load(&self) -> Result<(), EngineError> {
-        if self.is_loaded() {
-            return Ok(());
+        let is_loaded = AtomicBool::new(unloaded.is_none() && damage.is_none());
+        let (unloaded, inner) = (Mutex::new(unloaded), Mutex::new(inner));
+        Self {
+            vb,
+            lineage,
+            log,
+            parent,
+            is_loaded,
+            damage: damage.map_or_else(OnceLock::new, OnceLock::from),
+            unloaded,
+            inner,
         }
-        let mut unloaded = self.unloaded.lock();
-        if let Some(from) = &*unloaded {
-            let slots = from.slots()?;
-            let mut inner = self.lock();
-            let table = self.log.segments.table();
-            inner.begin_with(slots, Live(&table));
-            *unloaded = None;
-            self.is_loaded.store(true, Ordering::Release);
-        }
-        Ok(())
-    }
-
-    pub(super) fn is_loaded(&self) -> bool {
-        self.is_loaded.load(Ordering::Acquire)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -347,11 +339,12 @@ impl Inner {
         View { info, state, purge: self.purge }
     }
 
-    /// Its first slots.
+    /// Its first slots, each key once.
     fn begin_with(&mut self, slots: Vec<Slot>, live: Live<'_>) {
         self.index.reserve(slots.len());
         for slot in slots {
-            self.take_in(slot, live);
+            self.index.push(slot, live);
+            self.count_in(&slot);
         }
         self.give_up_hidden(live);
     }
@@ -365,6 +358,10 @@ impl Inner {
         {
             *(if old.tombstone { &mut self.deleted } else { &mut self.items }) -= 1;
         }
+        self.count_in(&slot);
+    }
+
+    fn count_in(&mut self, slot: &Slot) {
         if slot.tombstone && slot.seqno <= self.purge {
             self.hidden.insert(slot.seqno, slot.fingerprint);
         } else {

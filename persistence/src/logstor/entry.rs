@@ -152,9 +152,14 @@ fn end(out: &mut Vec<u8>, start: usize) -> u32 {
 pub(super) fn peek(bytes: &[u8]) -> Option<Peek<'_>> {
     let len = u32_at(bytes, 4)? as usize;
     let record = bytes.get(..len).filter(|_| (FIXED_BYTES..=RECORD_BYTES_MAX).contains(&len))?;
-    if crc32c::crc32c(record.get(4..)?) != u32_at(record, 0)? {
-        return None;
-    }
+    let is_sound = crc32c::crc32c(record.get(4..)?) == u32_at(record, 0)?;
+    is_sound.then(|| peek_sound(record)).flatten()
+}
+
+/// As [`peek`], where the checksum has been compared, or that of all around it.
+pub(super) fn peek_sound(bytes: &[u8]) -> Option<Peek<'_>> {
+    let len = u32_at(bytes, 4)? as usize;
+    let record = bytes.get(..len).filter(|_| (FIXED_BYTES..=RECORD_BYTES_MAX).contains(&len))?;
     let [code, bits] = *record.get(30..)?.first_chunk()?;
     let key_bytes = usize::from(u16_at(record, 28)?);
     let (key, value) = record.get(FIXED_BYTES + optional_bytes(bits)..)?.split_at_checked(key_bytes)?;
@@ -172,6 +177,17 @@ pub(super) fn peek(bytes: &[u8]) -> Option<Peek<'_>> {
         key,
         value,
     })
+}
+
+/// The lowest and the highest epoch of records that were put one after the other; zeros if there are none.
+pub(super) fn epochs(mut records: &[u8]) -> (u32, u32) {
+    let (mut lowest, mut highest) = (u32::MAX, 0);
+    while let (Some(len), Some(epoch)) = (u32_at(records, 4), u32_at(records, 24)) {
+        lowest = lowest.min(epoch);
+        highest = highest.max(epoch);
+        records = records.get(padded(len).max(8) as usize..).unwrap_or_default();
+    }
+    (lowest.min(highest), highest)
 }
 
 /// The item of the record at the start of `bytes`, sharing its value with them; `None` if there is no sound one.

@@ -85,7 +85,7 @@ pub(super) fn in_segment(
             continue;
         }
         let payload = scan::payload(bytes, frame.offset, &frame.header).unwrap_or_default();
-        for record in scan::records(payload, frame.offset) {
+        for record in scan::records_of_whole(payload, frame.offset) {
             let (offset, peek) = record.ok_or_else(|| segment.corrupt(frame.offset, "a damaged record"))?;
             let at = Location { segment: segment.id, offset, len: peek.len };
             let number = frame.header.number;

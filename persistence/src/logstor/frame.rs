@@ -12,8 +12,12 @@
 //! - *Number and stable* (L2). Each append has a number, which its frames carry; and every frame says below which number
 //!   all appends were durable, or given up for good, when it was written. So after a crash only what has a higher number
 //!   than the highest such word is in doubt; a bad frame below it is damage.
+//! - *Epochs.* The fields of pieces, in frames of whole records, are the lowest and the highest epoch of these. So where a
+//!   payload is damaged, it is known whose records may have been in it (L24).
 //! - A header lies in one sector: it is there as a whole or not at all. Its checksum is keyed, so that no value stored in
 //!   a record can look like one.
+
+use std::ops::RangeInclusive;
 
 use super::config::BLOCK_BYTES;
 
@@ -53,9 +57,9 @@ pub(super) struct Header {
     pub(super) part: u32,
     /// How many it has.
     pub(super) parts: u32,
-    /// Of a large record: which piece.
+    /// Of a large record: which piece. Of others: the lowest epoch.
     pub(super) piece: u32,
-    /// Of a large record: how many; otherwise 0.
+    /// Of a large record: how many. Of others: the highest epoch; 0 in a free frame.
     pub(super) pieces: u32,
     /// Bytes of records.
     pub(super) payload_bytes: u32,
@@ -80,6 +84,12 @@ impl Header {
             payload_crc: 0,
             segment,
         }
+    }
+
+    /// The epochs its records may have; `None` of a piece of a large one.
+    pub(super) fn epochs(&self) -> Option<RangeInclusive<u32>> {
+        let is_told = matches!(self.kind, FrameKind::Commit | FrameKind::Moved) && self.piece > 0;
+        is_told.then_some(self.piece..=self.pieces)
     }
 
     pub(super) fn encode(&self, hash_key: [u64; 2]) -> [u8; HEADER] {

@@ -93,17 +93,39 @@ pub(super) struct Images {
 #[derive(Debug)]
 struct Standing {
     newest: Option<Arc<Image>>,
+    /// Of the next file.
+    next_number: u64,
     /// Bytes that were appended before the store was opened and that no image covers.
     carried_bytes: u64,
     /// Bytes this store had appended when the newest one was begun, or the last that came to nothing.
     begun_at_bytes: u64,
     is_being_made: bool,
+    /// Bytes this store had appended when somebody looked at what is due last, if nothing was.
+    looked_at_bytes: Option<u64>,
 }
 
 impl Images {
     pub(super) fn new(newest: Option<Arc<Image>>, carried_bytes: u64) -> Self {
-        let inner = Standing { newest, carried_bytes, begun_at_bytes: 0, is_being_made: false };
+        let next_number = newest.as_ref().map_or(1, |newest| newest.number + 1);
+        let inner = Standing {
+            newest,
+            next_number,
+            carried_bytes,
+            begun_at_bytes: 0,
+            is_being_made: false,
+            looked_at_bytes: None,
+        };
         Self { inner: Mutex::new(inner) }
+    }
+
+    /// Whether nothing was appended since the last look at what is due, and nothing was due then.
+    pub(super) fn is_idle(&self, shared: &Shared) -> bool {
+        self.inner.lock().looked_at_bytes == Some(shared.counters.written_bytes.get())
+    }
+
+    /// Somebody looked at what is due.
+    pub(super) fn looked(&self, shared: &Shared, is_due: bool) {
+        self.inner.lock().looked_at_bytes = (!is_due).then(|| shared.counters.written_bytes.get());
     }
 
     /// Whether so much was appended since the newest image that another one is worth its bytes; at a `share`th of that
@@ -145,22 +167,31 @@ impl Claim {
 
     /// The number of the next file.
     fn number(&self) -> u64 {
-        self.newest().map_or(1, |newest| newest.number + 1)
+        self.store.images.inner.lock().next_number
     }
 
-    /// It came to nothing: the next one is tried when it would be due after this one.
-    fn failed(&mut self) {
+    /// It came to nothing: the next one is tried when it would be due after this one. If something is damaged that may be
+    /// the last image: the next one does without.
+    fn failed(&mut self, error: &EngineError) {
         self.before = None;
+        if matches!(error, EngineError::Corrupt { .. }) {
+            self.store.images.inner.lock().newest = None;
+        }
     }
 
-    /// It is there: the one before is of no use any more, and removed.
+    /// It is there: others are of no use any more, and removed.
     ///
     /// # Errors
-    /// [`EngineError::Disk`]: it was not removed; that is done when the store opens.
+    /// [`EngineError::Disk`]: they were not removed; that is done when the store opens.
     fn install(&mut self, image: Image) -> Result<(), EngineError> {
         self.before = None;
-        let last = self.store.images.inner.lock().newest.replace(Arc::new(image));
-        Ok(last.map_or(Ok(()), |last| self.store.shared.disk.remove(&last.path))?)
+        let image = Arc::new(image);
+        {
+            let mut inner = self.store.images.inner.lock();
+            inner.next_number = image.number + 1;
+            inner.newest = Some(Arc::clone(&image));
+        }
+        remove_others(&self.store.shared, Some(&image))
     }
 }
 

@@ -107,6 +107,14 @@ impl Index {
         old
     }
 
+    /// Takes in a key that it does not have, with a higher seqno than any.
+    pub(super) fn push(&mut self, slot: Slot, live: Live<'_>) {
+        live.add(slot.location);
+        let id = self.slots.push(slot);
+        let Self { table, slots, .. } = self;
+        table.insert_unique(slot.fingerprint.hash(), id, |&id| slots.get(id).fingerprint.hash());
+    }
+
     /// Gives up a key.
     pub(super) fn remove(&mut self, fingerprint: Fingerprint, live: Live<'_>) {
         let Some(id) = self.find(fingerprint) else { return };

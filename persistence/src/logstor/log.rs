@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::EngineError;
 use crate::sync::Mutex;
 
+use super::entry;
 use super::frame::{FrameKind, HEADER_BYTES, Header, frame_bytes};
 use super::manifest::{Edit, Manifest, Retired};
 use super::segment::{LogFile, Segment};
@@ -174,6 +175,10 @@ impl Outgoing {
     /// Fills in the header, and pads the frame.
     fn seal(&mut self, number: u64, stable: u64, part: u32, parts: u32, hash_key: [u64; 2]) {
         let payload = self.bytes.get(HEADER_BYTES as usize..).unwrap_or_default();
+        let (piece, pieces) = match self.kind {
+            FrameKind::Large => self.piece,
+            _ => entry::epochs(payload),
+        };
         let header = Header {
             kind: self.kind,
             generation: self.segment.generation,
@@ -181,8 +186,8 @@ impl Outgoing {
             stable,
             part,
             parts,
-            piece: self.piece.0,
-            pieces: self.piece.1,
+            piece,
+            pieces,
             payload_bytes: payload.len() as u32,
             payload_crc: crc32c::crc32c(payload),
             segment: self.segment.id,

@@ -3,7 +3,8 @@
 //! What always holds:
 //!
 //! - Everything acknowledged comes back (L18): a frame that is bad, below the number up to which nothing was in doubt, or
-//!   before another one of its segment's use, is damage, and told.
+//!   before another one of its segment's use, is damage, and told: by the vBuckets it harms, or, where nobody knows which
+//!   these are, by the opening.
 //! - What is in doubt, the newest appends, is there as a whole or not at all: an append with all its frames is written
 //!   again and synced, since nobody knows whether it was; of any other every frame is cut off by the manifest. Both are
 //!   durable before the store serves (L19).
@@ -33,6 +34,7 @@ use super::store::Store;
 use super::writer::Writer;
 
 use self::look::Place;
+use self::rebuild::Branches;
 use self::survey::Survey;
 
 /// Opens a store whose directory is there and locked.
@@ -81,8 +83,11 @@ pub(super) fn open(
         Segments::new(Arc::clone(&shared), sketch.geometry, files, total, survey.next_generation());
     let log = Arc::new(Log::new(Arc::clone(&shared), segments, manifest, survey.next_number()));
     let found_bytes = survey.found_bytes;
-    let branches = rebuild::branches(&log, &sketch, survey, image.as_ref())?;
+    let Branches { branches, aside } = rebuild::branches(&log, &sketch, survey, image.as_ref())?;
     report.vbuckets = branches.len();
+    let damages =
+        branches.iter().filter_map(|(vb, branch)| Some((*vb, branch.damage()?.error().to_string())));
+    report.unreadable = damages.collect();
     let store = Store {
         shared,
         log,
@@ -95,10 +100,12 @@ pub(super) fn open(
         rewriting: Mutex::default(),
         looked_upto: Mutex::new(0),
         images: Images::new(image, found_bytes),
+        aside: Mutex::default(),
         is_whole: AtomicBool::new(false),
         observer: RwLock::new(None),
         lock: Mutex::new(Some(lock)),
     };
+    aside.into_iter().for_each(|(vb, segments)| store.set_aside(vb, segments));
     Ok((Arc::new(store), report))
 }
 

@@ -89,12 +89,25 @@ pub(super) fn payload<'a>(bytes: &'a [u8], offset: u32, header: &Header) -> Opti
     bytes.get(start..start.saturating_add(header.payload_bytes as usize))
 }
 
+/// As [`records`], of a frame that is whole: its checksum speaks for theirs.
+pub(super) fn records_of_whole(payload: &[u8], offset: u32) -> impl Iterator<Item = Option<(u32, Peek<'_>)>> {
+    records_by(payload, offset, entry::peek_sound)
+}
+
 /// The records of a frame, each with its offset in the segment; `None` at one that is not sound.
 pub(super) fn records(payload: &[u8], offset: u32) -> impl Iterator<Item = Option<(u32, Peek<'_>)>> {
+    records_by(payload, offset, entry::peek)
+}
+
+fn records_by<'a>(
+    payload: &'a [u8],
+    offset: u32,
+    peek: impl Fn(&'a [u8]) -> Option<Peek<'a>>,
+) -> impl Iterator<Item = Option<(u32, Peek<'a>)>> {
     let mut at = 0_usize;
     std::iter::from_fn(move || {
         let rest = payload.get(at..).filter(|rest| !rest.is_empty())?;
-        let record = entry::peek(rest);
+        let record = peek(rest);
         let here = offset + HEADER_BYTES + at as u32;
         at = record.map_or(payload.len(), |record| at + entry::padded(record.len) as usize);
         Some(record.map(|record| (here, record)))

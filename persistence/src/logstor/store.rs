@@ -45,7 +45,9 @@ pub(super) struct Store {
     /// From which generation on it is worth looking for garbage again.
     pub(super) looked_upto: Mutex<u64>,
     pub(super) images: Images,
-    /// Every branch is loaded.
+    /// Segments that hold records of vBuckets that can't be read.
+    pub(super) aside: Mutex<BTreeMap<Vbid, BTreeSet<u32>>>,
+    /// Every branch is loaded that can be.
     pub(super) is_whole: AtomicBool,
     pub(super) observer: RwLock<Option<Arc<dyn CommitObserver>>>,
     /// `None` once the store is closed.
@@ -56,7 +58,7 @@ impl Store {
     /// A vBucket's branch, loaded.
     pub(super) fn branch(&self, vb: Vbid) -> Result<Arc<Branch>, EngineError> {
         let branch = self.branch_as_it_is(vb)?;
-        branch.load()?;
+        self.load(&branch)?;
         Ok(branch)
     }
 
@@ -112,6 +114,7 @@ impl Store {
             self.log.edit(&Edit::Drop { vb: vb.0 })?;
             self.branches.write().remove(&vb);
             self.past.lock().push(Arc::downgrade(&branch));
+            self.take_back(vb);
             Ok::<_, EngineError>(branch)
         });
         // It lets go of its records outside the locks.

@@ -5,16 +5,61 @@
 //! loaded; so whenever it is loaded, the index is the one it would have been when the store was opened. If the image's rows
 //! turn out to be damaged, the segments they speak of are read instead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use super::Branch;
 use crate::EngineError;
+use crate::logstor::damage::Damage;
 use crate::logstor::found::{self, Found, FoundItem, FoundState};
 use crate::logstor::image::{Contents, Covered, Image, Merge, Row, Section, sort};
-use crate::logstor::index::Slot;
+use crate::logstor::index::{Live, Slot};
 use crate::logstor::manifest::Lineage;
 use crate::logstor::scan::Frame;
 use crate::logstor::segment::Segment;
+
+impl Branch {
+    /// Brings its index into memory, if it is not there. Whoever reads or writes the branch has done that. If it turns out
+    /// that it can't be read, `set_aside` is told of its segments first.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]: it is not loaded then; [`EngineError::Corrupt`]: it will never be.
+    pub(in crate::logstor) fn load(&self, set_aside: impl FnOnce(BTreeSet<u32>)) -> Result<(), EngineError> {
+        if self.is_loaded() {
+            return Ok(());
+        }
+        let mut unloaded = self.unloaded.lock();
+        if let Some(damage) = self.damage() {
+            return Err(damage.error());
+        }
+        let Some(from) = &*unloaded else { return Ok(()) };
+        let slots = match from.slots().map_err(Damage::of) {
+            Ok(slots) => slots,
+            Err(Err(error)) => return Err(error),
+            Err(Ok(damage)) => {
+                set_aside(from.segments());
+                // Whoever sees it can rely on that.
+                return Err(self.damage.get_or_init(|| damage).error());
+            }
+        };
+        let mut inner = self.lock();
+        let table = self.log.segments.table();
+        inner.begin_with(slots, Live(&table));
+        *unloaded = None;
+        self.is_loaded.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Why it can't be read, if it can't.
+    pub(in crate::logstor) fn damage(&self) -> Option<&Damage> {
+        self.damage.get()
+    }
+
+    pub(in crate::logstor) fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::Acquire)
+    }
+}
 
 /// An image, and the segments it covers whose uses are not over.
 #[derive(Debug)]
@@ -39,10 +84,9 @@ impl Unloaded {
         known: Option<Arc<Known>>,
         vb: u16,
         lineage: Lineage,
-        mut found: Vec<FoundItem>,
+        found: Vec<FoundItem>,
         hash_key: [u64; 2],
     ) -> Self {
-        sort(&mut found);
         Self { known, vb, lineage, found, hash_key }
     }
 
@@ -88,24 +132,36 @@ impl Unloaded {
         Ok(newest)
     }
 
+    /// The segments that hold records of it.
+    pub(in crate::logstor) fn segments(&self) -> BTreeSet<u32> {
+        let known = self.known.iter().flat_map(|known| known.current.iter());
+        let holders = known.filter(|(_, (_, covered))| self.is_in(covered)).map(|(id, _)| *id);
+        holders.chain(self.found.iter().map(|item| item.at.segment)).collect()
+    }
+
+    fn is_in(&self, covered: &Covered) -> bool {
+        self.lineage.epochs().any(|epoch| covered.epochs.binary_search(&epoch).is_ok())
+    }
+
     /// Every key's newest record, ascending by seqno; others are counted.
     ///
     /// # Errors
     /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if image and log are damaged.
     pub(super) fn slots(&self) -> Result<Vec<Slot>, EngineError> {
-        let mut slots = match self.known_slots()? {
+        let mut found = self.found.clone();
+        sort(&mut found);
+        let mut slots = match self.known_slots(&found)? {
             Some(slots) => slots,
-            None => self.scanned_slots()?,
+            None => self.scanned_slots(found)?,
         };
         slots.sort_unstable_by_key(|slot| slot.seqno);
         Ok(slots)
     }
 
     /// `None` if the image can't be relied on.
-    fn known_slots(&self) -> Result<Option<Vec<Slot>>, EngineError> {
+    fn known_slots(&self, mut found: &[FoundItem]) -> Result<Option<Vec<Slot>>, EngineError> {
         let Some((known, section)) = self.section() else { return Ok(None) };
-        let mut slots = Vec::with_capacity(section.rows as usize + self.found.len());
-        let mut found = self.found.as_slice();
+        let mut slots = Vec::with_capacity(found.len());
         for block in &section.blocks {
             let rows = match known.image.rows(block) {
                 Err(EngineError::Corrupt { .. }) => return Ok(None),
@@ -126,10 +182,9 @@ impl Unloaded {
     }
 
     /// From the records themselves. Without an image they are all found already.
-    fn scanned_slots(&self) -> Result<Vec<Slot>, EngineError> {
-        let mut found = self.found.clone();
+    fn scanned_slots(&self, mut found: Vec<FoundItem>) -> Result<Vec<Slot>, EngineError> {
         for (segment, covered) in self.known.iter().flat_map(|known| known.current.values()) {
-            if self.lineage.epochs().any(|epoch| covered.epochs.binary_search(&epoch).is_ok()) {
+            if self.is_in(covered) {
                 found.extend(self.covered_items(segment, covered)?);
             }
         }
@@ -155,7 +210,12 @@ impl Unloaded {
         let bytes = segment.read(0, covered.bytes as usize)?;
         let read = found::in_segment(segment, &bytes, self.hash_key, None, |_| Some(covered.bytes))?;
         let end = read.frames.last().map_or(0, Frame::end);
-        let damaged = read.frames.iter().find(|frame| !frame.is_whole).map(|frame| frame.offset);
+        let is_ours = |frame: &&Frame| {
+            let told = frame.header.epochs();
+            told.is_none_or(|told| self.lineage.epochs().any(|epoch| told.contains(&epoch)))
+        };
+        let mut damaged = read.frames.iter().filter(|frame| !frame.is_whole);
+        let damaged = damaged.find(is_ours).map(|frame| frame.offset);
         match damaged.or((end != covered.bytes).then_some(end)) {
             Some(at) => Err(segment.corrupt(at, "a frame that was acknowledged is damaged")),
             None => Ok(read),

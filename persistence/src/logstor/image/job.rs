@@ -137,7 +137,13 @@ impl ImageJob {
         let contents = Contents::of(&first.header);
         let is_large = matches!(contents, Contents::Large(_));
         let found_end = found.frames.last().map_or(0, Frame::end);
-        let damaged = found.frames.iter().find(|frame| !frame.is_whole).map(|frame| frame.offset);
+        // What is damaged may be of vBuckets that were dropped.
+        let is_somebodys = |frame: &&Frame| {
+            let told = frame.header.epochs();
+            told.is_none_or(|told| self.of_epoch.range(told).next().is_some())
+        };
+        let mut damaged = found.frames.iter().filter(|frame| !frame.is_whole);
+        let damaged = damaged.find(is_somebodys).map(|frame| frame.offset);
         let is_short = end.is_some_and(|end| end != found_end) && !is_large;
         if let Some(at) = damaged.or(is_short.then_some(found_end)) {
             return Err(segment.corrupt(at, "a frame that was acknowledged is damaged"));
@@ -222,7 +228,7 @@ impl Job for ImageJob {
         let result = self.store.shared.check_writable().and_then(|()| self.advance(budget));
         if let Err(error) = result {
             self.unread.clear();
-            self.claim.failed();
+            self.claim.failed(&error);
             return Err(error);
         }
         let left = self.unread.len() as u64;

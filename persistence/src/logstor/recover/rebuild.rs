@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use checkpoint::Vbid;
 
-use super::survey::{Survey, Used};
+use super::survey::{Harm, Survey, Used};
 use crate::EngineError;
 use crate::logstor::branch::{Beginning, Branch, Known, Unloaded};
 use crate::logstor::found::{self, FoundItem, FoundState};
@@ -17,6 +17,13 @@ use crate::logstor::segment::Segment;
 use crate::logstor::segments::{Closed, Origin};
 use crate::logstor::state;
 
+/// vBuckets' branches, and the segments of those that can't be read.
+#[derive(Debug, Default)]
+pub(super) struct Branches {
+    pub(super) branches: BTreeMap<Vbid, Arc<Branch>>,
+    pub(super) aside: BTreeMap<Vbid, BTreeSet<u32>>,
+}
+
 /// Every vBucket's branch, and every segment that is in use in the table.
 ///
 /// # Errors
@@ -26,7 +33,7 @@ pub(super) fn branches(
     sketch: &Sketch,
     mut survey: Survey,
     image: Option<&Arc<Image>>,
-) -> Result<BTreeMap<Vbid, Arc<Branch>>, EngineError> {
+) -> Result<Branches, EngineError> {
     let of_epoch: BTreeMap<u32, u16> = sketch
         .vbuckets
         .iter()
@@ -48,17 +55,27 @@ pub(super) fn branches(
         }
     }
     let known = image.map(|image| Arc::new(known(image, &survey)));
-    let mut branches = BTreeMap::new();
+    let mut all = Branches::default();
     for (&vb, entry) in &sketch.vbuckets {
         let mut found = items.remove(&vb).unwrap_or_default();
         found.retain(|item| entry.lineage.contains(item.epoch, item.seqno));
         let state = states.remove(&entry.lineage.epoch());
         let unloaded = Unloaded::new(known.clone(), vb, entry.lineage.clone(), found, log.shared.hash_key);
-        let beginning = beginning(log, entry, unloaded, state)?;
+        let is_its = |harm: &&Harm| entry.lineage.epochs().any(|epoch| harm.epochs.contains(&epoch));
+        let harms: Vec<&Harm> = survey.harms.iter().filter(is_its).collect();
+        let beginning = match harms.first() {
+            Some(harm) => {
+                let segments = unloaded.segments().into_iter().chain(state.map(|state| state.at.segment));
+                let segments = segments.chain(harms.iter().map(|harm| harm.segment));
+                all.aside.insert(Vbid(vb), segments.collect());
+                Beginning { damage: Some(harm.damage.clone()), ..Beginning::default() }
+            }
+            None => beginning(log, entry, unloaded, state)?,
+        };
         let branch = Branch::new(Vbid(vb), entry.lineage.clone(), Arc::clone(log), None, beginning);
-        branches.insert(Vbid(vb), Arc::new(branch));
+        all.branches.insert(Vbid(vb), Arc::new(branch));
     }
-    Ok(branches)
+    Ok(all)
 }
 
 fn known(image: &Arc<Image>, survey: &Survey) -> Known {
@@ -119,8 +136,10 @@ fn adopt_large(log: &Log, survey: &Survey) -> Result<Vec<FoundItem>, EngineError
         if rest.len() as u32 + 1 != count {
             return Err(segment.corrupt(0, "a piece of a large record is missing"));
         }
+        let is_harmed =
+            survey.is_harmed(segment.id) || rest.iter().any(|segment| survey.is_harmed(segment.id));
         segment.set_rest(rest);
-        if used.covered.is_none() {
+        if used.covered.is_none() && !is_harmed {
             items.push(found::large(segment, count, number, log.shared.hash_key)?);
         }
     }

@@ -1,11 +1,14 @@
 //! What all segments hold: looks at each go in; what counts comes out, sorted into what is sure and what is in doubt.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::EngineError;
+use crate::logstor::damage::Damage;
+use crate::logstor::entry::{self, FIXED_BYTES};
 use crate::logstor::found::{FoundItem, FoundState};
-use crate::logstor::frame::Header;
+use crate::logstor::frame::{FrameKind, HEADER_BYTES, Header};
 use crate::logstor::image::{Contents, Covered, Directory, StateRow};
 use crate::logstor::manifest::{Retired, Sketch};
 use crate::logstor::scan::Frame;
@@ -24,6 +27,14 @@ pub(super) struct Used {
     pub(super) frames: Vec<Frame>,
 }
 
+/// Damage to records of some epochs.
+#[derive(Debug)]
+pub(super) struct Harm {
+    pub(super) segment: u32,
+    pub(super) epochs: RangeInclusive<u32>,
+    pub(super) damage: Damage,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     pub(super) used: BTreeMap<u32, Used>,
@@ -36,6 +47,8 @@ pub(super) struct Survey {
     stable: u64,
     /// Appends of which a part is missing or torn.
     incomplete: BTreeSet<u64>,
+    /// What was acknowledged and is damaged, where it is known whose it may be.
+    pub(super) harms: Vec<Harm>,
     segments: u64,
     /// Of which more than the head was read.
     segments_read: u64,
@@ -90,6 +103,7 @@ impl Survey {
     fn judge(&mut self) -> Result<(), EngineError> {
         // Of appends in doubt: how many frames are whole, of how many.
         let mut whole: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
+        let mut harms = Vec::new();
         for used in self.used.values() {
             for frame in &used.frames {
                 let number = frame.header.number;
@@ -98,12 +112,14 @@ impl Survey {
                     *count += u32::from(frame.is_whole);
                     *parts = frame.header.parts;
                 } else if !frame.is_whole {
-                    return Err(used
-                        .segment
-                        .corrupt(frame.offset, "a frame that was acknowledged is damaged"));
+                    let error =
+                        used.segment.corrupt(frame.offset, "a frame that was acknowledged is damaged");
+                    let Some(epochs) = self.epochs_of(&frame.header)? else { return Err(error) };
+                    harms.push(Harm { segment: used.segment.id, epochs, damage: Damage::of(error)? });
                 }
             }
         }
+        self.harms = harms;
         let incomplete = whole.into_iter().filter(|(_, (count, parts))| count != parts);
         self.incomplete = incomplete.map(|(number, _)| number).collect();
         for used in self.used.values() {
@@ -114,6 +130,29 @@ impl Survey {
             }
         }
         Ok(())
+    }
+
+    /// Whose a frame's records may be, as far as that can be told from its header, or, of a large record's pieces, from the
+    /// first one.
+    fn epochs_of(&self, header: &Header) -> Result<Option<RangeInclusive<u32>>, EngineError> {
+        if header.kind != FrameKind::Large {
+            return Ok(header.epochs());
+        }
+        let is_first = |frame: &&Frame| {
+            let first = &frame.header;
+            let is_of_record = first.kind == FrameKind::Large && first.number == header.number;
+            frame.is_whole && is_of_record && first.part + header.piece == header.part && first.piece == 0
+        };
+        let first = self.used.values().find(|used| used.frames.first().is_some_and(|frame| is_first(&frame)));
+        let Some(first) = first else { return Ok(None) };
+        let record = first.segment.read(HEADER_BYTES, FIXED_BYTES)?;
+        let (epoch, _) = entry::epochs(&record);
+        Ok((epoch > 0).then_some(epoch..=epoch))
+    }
+
+    /// Whether a segment has something damaged.
+    pub(super) fn is_harmed(&self, segment: u32) -> bool {
+        self.harms.iter().any(|harm| harm.segment == segment)
     }
 
     fn forget_incomplete(&mut self) {

@@ -1,28 +1,56 @@
 //! Bringing the index into memory, and onto the disk: what was put off when the store opened, and what will spare work when
 //! it opens again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use checkpoint::Vbid;
+
 use super::Store;
+use crate::logstor::branch::Branch;
 use crate::logstor::image::{Claim, ImageJob};
 use crate::{Budget, CompactionReport, EngineError, Job, Progress};
 
-/// Closing writes an image when this share of what makes one due was appended.
-const CLOSING_SHARE: u64 = 16;
+/// When nobody writes, and when the store is closed, an image is due at this share of what makes one due otherwise.
+const IDLE_SHARE: u64 = 8;
 
 impl Store {
-    /// Loads a branch that is not loaded; whether there was one.
+    pub(super) fn load(&self, branch: &Branch) -> Result<(), EngineError> {
+        branch.load(|segments| self.set_aside(branch.vb, segments))
+    }
+
+    /// Segments with records of a vBucket that can't be read are nobody's to rewrite or free (L25).
+    pub(in crate::logstor) fn set_aside(&self, vb: Vbid, segments: BTreeSet<u32>) {
+        for &id in &segments {
+            self.log.segments.claim(id, true);
+        }
+        self.aside.lock().insert(vb, segments);
+    }
+
+    /// The vBucket is no more.
+    pub(super) fn take_back(&self, vb: Vbid) {
+        let mut aside = self.aside.lock();
+        let segments = aside.remove(&vb).unwrap_or_default();
+        for id in segments {
+            if aside.values().all(|others| !others.contains(&id)) {
+                self.log.segments.claim(id, false);
+            }
+        }
+    }
+
+    /// Loads a branch that is not loaded; whether there was one. One that can't be read is none.
     ///
     /// # Errors
-    /// As [`Branch::load`](crate::logstor::branch::Branch::load).
+    /// [`EngineError::Disk`].
     pub(in crate::logstor) fn load_one(&self) -> Result<bool, EngineError> {
         if self.is_whole.load(Ordering::Acquire) {
             return Ok(false);
         }
-        let next = self.branches.read().values().find(|branch| !branch.is_loaded()).cloned();
-        match next {
-            Some(branch) => branch.load().map(|()| true),
+        let next = self.branches.read().values().find(|branch| is_loadable(branch)).cloned();
+        match next.map(|branch| self.load(&branch)) {
+            Some(Err(EngineError::Corrupt { .. }) | Ok(())) => Ok(true),
+            Some(Err(error)) => Err(error),
             None => {
                 self.is_whole.store(true, Ordering::Release);
                 Ok(false)
@@ -39,9 +67,9 @@ impl Store {
         Ok(())
     }
 
-    /// How many branches are not loaded.
+    /// How many branches are to be loaded.
     pub(in crate::logstor) fn unloaded(&self) -> usize {
-        self.branches.read().values().filter(|branch| !branch.is_loaded()).count()
+        self.branches.read().values().filter(|branch| is_loadable(branch)).count()
     }
 
     /// Loading all that is not loaded, as a job.
@@ -54,21 +82,32 @@ impl Store {
 
     /// Making an image, if it is worth it.
     pub(in crate::logstor) fn image_job(self: &Arc<Self>) -> Option<Box<dyn Job>> {
-        if self.shared.check_writable().is_err() || !self.images.is_due(&self.shared, 1) {
+        let share = if self.images.is_idle(&self.shared) { IDLE_SHARE } else { 1 };
+        if self.shared.check_writable().is_err() || !self.images.is_due(&self.shared, share) {
             return None;
         }
         Some(Box::new(ImageJob::new(Arc::clone(self), Claim::take(self)?)))
     }
 
     pub(super) fn make_last_image(self: &Arc<Self>) -> Result<(), EngineError> {
-        if !self.images.is_due(&self.shared, CLOSING_SHARE) {
+        if !self.images.is_due(&self.shared, IDLE_SHARE) {
             return Ok(());
         }
         let Some(claim) = Claim::take(self) else { return Ok(()) };
         let mut job = ImageJob::new(Arc::clone(self), claim);
-        while job.step(Budget::NONE)? != Progress::Done(CompactionReport::default()) {}
-        Ok(())
+        loop {
+            match job.step(Budget::NONE) {
+                // The last image stays; what is damaged is told by whoever needs it.
+                Ok(Progress::Done(_)) | Err(EngineError::Corrupt { .. }) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
+}
+
+fn is_loadable(branch: &Arc<Branch>) -> bool {
+    !branch.is_loaded() && branch.damage().is_none()
 }
 
 #[derive(Debug)]

@@ -71,6 +71,25 @@ fn closing_writes_an_image_when_enough_was_appended() {
 }
 
 #[test]
+fn a_store_that_nobody_writes_to_makes_an_image_sooner() {
+    let disk = MemoryDisk::new();
+    let config = LogstorConfig { image_bytes: 1 << 20, garbage_percent: None, ..SMALL };
+    let (engine, _) = open_with(&disk, config).expect("opens");
+    engine.create(A).expect("created");
+    for n in 1..60 {
+        commit(&engine, A, &[set(n, &format!("key-{n}"), &[0; 3000])]).expect("committed");
+        while let Some(job) = engine.maintenance() {
+            run(job).expect("done");
+        }
+        assert_eq!(engine.stats()["images"], 0);
+    }
+    // An eighth of a MiB was appended long ago; the last look found nothing due.
+    run(engine.maintenance().expect("nobody writes")).expect("made");
+    assert_eq!(engine.stats()["images"], 1);
+    assert!(engine.maintenance().is_none());
+}
+
+#[test]
 fn an_image_is_not_due_before_it_is_worth_its_bytes() {
     let disk = MemoryDisk::new();
     let config = LogstorConfig { image_bytes: 100_000, image_percent: 10, ..SMALL };
@@ -263,10 +282,23 @@ fn opening_finds_the_same_whoever_reads() {
             assert_eq!(open(executor).expect("opens"), expected);
         }
     }
-    // Of two that are damaged the first is told.
-    for offset in [4096 * 3 + 5, (64 << 10) * 2 + 4101] {
-        change(&disk, &super::support::log_path(0), offset, |byte| byte ^ 1);
+    // Of several that are damaged the first is told.
+    let told = |executor: &dyn Executor| {
+        open(executor).map_err(|error| error.to_string()).map(|(report, dump)| (report.unreadable, dump))
+    };
+    let flip = |blocks: [u64; 3]| {
+        for block in blocks {
+            change(&disk, &super::support::log_path(0), block * 4096 + 5, |byte| byte ^ 1);
+        }
+    };
+    let mut errors = 0;
+    for n in 0..40_u64 {
+        let blocks = [n * 7 % 61, n * 11 % 61, n * 17 % 61];
+        flip(blocks);
+        let expected = told(&InOrder);
+        assert_eq!([told(&Threads), told(&Backwards)], [expected.clone(), expected.clone()]);
+        errors += usize::from(expected.is_err());
+        flip(blocks);
     }
-    let told = |executor: &dyn Executor| open(executor).expect_err("damaged").to_string();
-    assert_eq!([told(&Threads), told(&Backwards)], [told(&InOrder), told(&InOrder)]);
+    assert!(errors > 5, "{errors}");
 }

@@ -21,12 +21,13 @@ pub(in crate::logstor) const A: Vbid = Vbid(7);
 pub(in crate::logstor) const B: Vbid = Vbid(700);
 pub(in crate::logstor) const C: Vbid = Vbid(1000);
 
-/// Small segments in small files, so that everything happens soon.
+/// Small segments in small files, so that everything happens soon; no images.
 pub(in crate::logstor) const SMALL: LogstorConfig = LogstorConfig {
     segment_bytes: 64 << 10,
     file_bytes: 256 << 10,
     disk_bytes: 64 * (64 << 10),
     mixed_segments_max: 2,
+    image_bytes: 1 << 40,
     ..LogstorConfig::DEFAULT
 };
 
