@@ -222,9 +222,10 @@ fn nothing_is_freed_before_everything_is_loaded() {
         drop(engine);
         let (engine, _) = open_with(&disk, IMAGES).expect("opens");
         if reclaims {
-            // Overwriting one vBucket until space is short.
+            // Overwriting all of one vBucket until space is short.
             for n in 30..700 {
-                commit(&engine, A, &[set(n, "a-1", &[0; 9000])]).expect("committed");
+                let key = format!("a-{}", n % 29 + 1);
+                commit(&engine, A, &[set(n, &key, &[0; 9000])]).expect("committed");
             }
         } else {
             run(engine.separate().expect("begun")).expect("separated");
