@@ -1,0 +1,15 @@
+//! Logstor, on the real disk, as it comes: segments of 1 MiB in files of 64 MiB. Its upkeep is done as long as the store is
+//! open, as the peers that compact do theirs: by a thread of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use persistence::disk::OsDisk;
+use persistence::logstor::{Logstor, LogstorConfig};
+
+use super::{Store, ours};
+
+pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
+    let (engine, _) = Logstor::open(Arc::new(OsDisk::new()), dir, LogstorConfig::default()).expect("opens");
+    ours::with(Arc::new(engine), true, then);
+}
