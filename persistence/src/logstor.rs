@@ -6,22 +6,25 @@
 //!
 //! | file | keeps |
 //! |---|---|
-//! | `frame`, `scan` | what a segment held before is never taken for what it holds |
+//! | `frame`, `frames`, `scan` | what a segment held before is never taken for what it holds |
 //! | `entry`, `state` | items and states come back as they were |
 //! | `log` | what failed to be written never comes back |
 //! | `manifest` | what was dropped, purged or rolled back is hidden for good |
 //! | `segments`, `segment` | a segment is freed when nobody needs it or reads it |
 //! | `writer` | groups are whole, and in the index before their segments are closed |
+//! | `cache` | what is kept in memory is what the disk has |
 //! | `index`, `branch` | views never change; tombstones outlive what they hide |
 //! | `rewrite` | a record is always somewhere, and named there |
 //! | `recover` | what was acknowledged comes back, nothing else does |
 
 mod branch;
+mod cache;
 mod config;
 mod encode;
 mod entry;
 mod fingerprint;
 mod frame;
+mod frames;
 mod index;
 mod log;
 mod manifest;
@@ -165,13 +168,15 @@ impl Engine for Logstor {
     fn get(&self, vb: Vbid, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
         let fingerprint = Fingerprint::of(self.store.shared.hash_key, namespace, key.encoded());
         match self.store.branch(vb)?.find(fingerprint, None) {
-            Some((slot, segment)) => read::by_key(&slot, &segment, namespace, key).map(Some),
+            Some((slot, segment)) => {
+                read::by_key(&self.store.shared.cache, &slot, &segment, namespace, key).map(Some)
+            }
             None => Ok(None),
         }
     }
 
     fn snapshot(&self, vb: Vbid) -> Result<Box<dyn Snapshot>, EngineError> {
-        Ok(Box::new(LogSnapshot::new(self.store.branch(vb)?, self.store.shared.hash_key)))
+        Ok(Box::new(LogSnapshot::new(self.store.branch(vb)?, Arc::clone(&self.store.shared))))
     }
 
     fn info(&self, vb: Vbid) -> Result<VBucketInfo, EngineError> {

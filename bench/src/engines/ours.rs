@@ -31,7 +31,7 @@ pub fn with(engine: Arc<dyn Engine>, has_upkeep: bool, then: &mut dyn FnMut(&mut
             while !is_over.load(Ordering::Relaxed) {
                 match engine.maintenance() {
                     Some(job) => run(job, &is_over),
-                    None => std::thread::sleep(PAUSE),
+                    None => std::thread::park_timeout(PAUSE),
                 }
             }
         };

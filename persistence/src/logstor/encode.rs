@@ -39,6 +39,8 @@ pub(super) struct Encoded {
     pub(super) last: Option<Seqno>,
     pub(super) state: Arc<VBucketState>,
     pub(super) state_bytes: Vec<u8>,
+    /// Of the batch.
+    pub(super) timestamp: u64,
 }
 
 impl Encoded {
@@ -78,6 +80,7 @@ impl Encoded {
             last: items.last().map(|item| item.seqno),
             state: Arc::new(batch.state.clone()),
             state_bytes,
+            timestamp: batch.timestamp,
         })
     }
 }

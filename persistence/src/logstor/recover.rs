@@ -84,6 +84,7 @@ pub(super) fn open(
         outputs: Mutex::new(Outputs::default()),
         relocating: RwLock::new(()),
         rewriting: Mutex::default(),
+        relief: Mutex::default(),
         looked_upto: Mutex::new(0),
         observer: RwLock::new(None),
         lock: Mutex::new(Some(lock)),

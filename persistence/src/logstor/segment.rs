@@ -14,8 +14,10 @@ use bytes::Bytes;
 use crate::EngineError;
 use crate::disk::{DiskFile, DiskResult};
 
+use super::cache::Blocks;
 use super::entry;
 use super::frame::{HEADER_BYTES, Header};
+use super::frames::Known;
 
 /// What a disk writes as a whole or not at all.
 const SECTOR_BYTES: usize = 512;
@@ -45,7 +47,13 @@ pub(super) struct Segment {
     pub(super) base: u64,
     pub(super) bytes: u32,
     live_bytes: AtomicU64,
+    /// When its first batch was committed, as the batch has it; 0 if that is not known.
+    since: AtomicU64,
     live_records: AtomicU64,
+    /// What gets have read of it.
+    pub(super) blocks: Blocks,
+    /// Which frames scans have found in it.
+    pub(super) frames: Known,
     /// Of the first segment of a large record: the others.
     rest: OnceLock<Vec<Arc<Segment>>>,
 }
@@ -59,7 +67,10 @@ impl Segment {
             base,
             bytes,
             live_bytes: AtomicU64::new(0),
+            since: AtomicU64::new(0),
             live_records: AtomicU64::new(0),
+            blocks: Blocks::default(),
+            frames: Known::default(),
             rest: OnceLock::new(),
         }
     }
@@ -67,6 +78,20 @@ impl Segment {
     /// The same, once it is known which use it is.
     pub(super) fn of_generation(self, generation: u64) -> Self {
         Self { generation, ..self }
+    }
+
+    /// A batch of that time goes into it. The first one counts.
+    pub(super) fn note_time(&self, timestamp: u64) {
+        // Which of several is taken for the first makes no difference.
+        if self.since.load(Ordering::Relaxed) == 0 {
+            self.since.store(timestamp, Ordering::Relaxed);
+        }
+    }
+
+    /// How long before `now` its first batch was committed. Where nobody knows it counts from now on.
+    pub(super) fn age(&self, now: u64) -> u64 {
+        self.note_time(now);
+        now.saturating_sub(self.since.load(Ordering::Relaxed))
     }
 
     /// One reference more.
@@ -113,6 +138,15 @@ impl Segment {
         let count = self.file.file.read_at(&mut buffer, self.base + u64::from(offset))?;
         buffer.truncate(count);
         Ok(buffer)
+    }
+
+    /// As [`Segment::read`], into a buffer, which is made longer if need be and never shorter: how many bytes there are.
+    pub(super) fn read_into(&self, buffer: &mut Vec<u8>, offset: u32, len: usize) -> DiskResult<usize> {
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        let place = buffer.get_mut(..len).unwrap_or_default();
+        self.file.file.read_at(place, self.base + u64::from(offset))
     }
 
     /// A record's bytes, unchecked.

@@ -4,6 +4,7 @@ mod groups;
 mod life;
 mod manifest;
 mod model;
+mod reads;
 mod rewriting;
 mod space;
 mod support;

@@ -12,6 +12,7 @@ mod layout;
 mod results;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use checkpoint::{Seqno, Vbid};
 use parking_lot::Mutex;
@@ -34,6 +35,9 @@ pub(super) trait Host {
 
     /// Makes segments free. Whether it did.
     fn reclaim(&self) -> bool;
+
+    /// Does its part so that segments stay free, after so many bytes were written.
+    fn relieve(&self, written: u64);
 
     /// A named point of a commit has been reached.
     fn reached(&self, point: &'static str);
@@ -88,6 +92,12 @@ impl Writer {
     pub(super) fn alone<T>(&self, work: impl FnOnce() -> T) -> T {
         let _active = self.active.lock();
         work()
+    }
+
+    /// How old the segment is that is being written, if several vBuckets have records in it; `None` also while somebody
+    /// commits.
+    pub(super) fn mixed_age(&self, now: u64) -> Option<u64> {
+        Some(self.active.try_lock()?.as_ref()?.mixed()?.age(now))
     }
 
     /// Closes the segment that is being written, so that it can be rewritten.
@@ -199,13 +209,17 @@ fn write_group(
         return Err(Failed { error, encoded, had_no_room: false });
     }
     host.reached("after-write-before-index");
+    let written = layout.frames.iter().map(|frame| frame.bytes.len() as u64).sum();
     let counters = &log.shared.counters;
     counters.commits.add(encoded.len() as u64);
+    let latest = encoded.iter().map(|encoded| encoded.timestamp).max().unwrap_or(0);
+    log.shared.latest.fetch_max(latest, Ordering::Relaxed);
     layout.name_large();
     let committed = encoded.into_iter().zip(places).map(|(encoded, places)| enter(encoded, &places));
     let committed = committed.collect();
     *active = layout.finish();
     host.reached("after-index-before-separate");
+    host.relieve(written);
     Ok(committed)
 }
 

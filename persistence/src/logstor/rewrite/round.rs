@@ -51,7 +51,7 @@ pub(super) enum Packing {
 }
 
 #[derive(Debug)]
-pub(super) struct Round {
+pub(in crate::logstor) struct Round {
     store: Arc<Store>,
     packing: Packing,
     victims: Vec<Arc<Segment>>,
@@ -172,6 +172,18 @@ impl Round {
             }
         };
         Some((peek.epoch, name))
+    }
+
+    /// How many bytes are moved for each hundred that come to be free.
+    pub(super) fn cost_percent(&self) -> u64 {
+        let all: u64 = self.victims.iter().map(|victim| u64::from(victim.bytes)).sum();
+        let moved: u64 = self.volumes.values().sum();
+        moved.saturating_mul(100) / all.saturating_sub(moved).max(1)
+    }
+
+    /// Of its victims.
+    pub(super) fn generations(&self) -> impl Iterator<Item = u64> {
+        self.victims.iter().map(|victim| victim.generation)
     }
 
     pub(super) fn has_copies_left(&self) -> bool {

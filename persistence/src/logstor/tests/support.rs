@@ -26,6 +26,8 @@ pub(super) const SMALL: LogstorConfig = LogstorConfig {
     file_bytes: 256 << 10,
     disk_bytes: 64 * (64 << 10),
     mixed_segments_max: 2,
+    // So little that blocks come and go.
+    cache_bytes: 8 << 12,
     ..LogstorConfig::DEFAULT
 };
 
