@@ -1,7 +1,8 @@
 //! One checkpoint: a run of the queue inside which de-duplication happens and which readers take as a whole.
 //!
 //! It knows its positions, its snapshot range and what it holds; the items are in the queue. What always holds: a
-//! closed checkpoint's positions, range and id never change, but for what is expelled from its front.
+//! closed checkpoint's positions and id never change, but for what is expelled from its front; its range changes only while
+//! the snapshot it belongs to is half received: then the next one takes it in, or it ends with what is here.
 
 use crate::queue::Totals;
 use crate::{Item, Operation, Seqno, SnapshotMarker, SnapshotRange, SnapshotType};
@@ -46,6 +47,8 @@ pub(crate) struct Checkpoint {
     pub(crate) id: u64,
     pub(crate) open: bool,
     pub(crate) range: Range,
+    /// All of it came from disk, each key once: a commit may end inside it.
+    pub(crate) may_be_cut: bool,
     /// The last seqno before it, whoever was its owner.
     pub(crate) before: Seqno,
     /// The dummy: everything up to this seqno is gone or was never here.
@@ -66,7 +69,8 @@ impl Checkpoint {
     }
 
     pub(crate) fn received(id: u64, before: Seqno, first: u64, marker: SnapshotMarker) -> Self {
-        Self::new(id, before, first, Range::Received(marker))
+        let may_be_cut = marker.snapshot_type.is_disk();
+        Self { may_be_cut, ..Self::new(id, before, first, Range::Received(marker)) }
     }
 
     fn new(id: u64, before: Seqno, first: u64, range: Range) -> Self {
@@ -74,12 +78,63 @@ impl Checkpoint {
             id,
             open: true,
             range,
+            may_be_cut: false,
             before,
             dummy: before,
             first,
             last: None,
             durable: Durable::default(),
             live: Totals::default(),
+        }
+    }
+
+    /// Nothing after `high` will come: a received snapshot that ends later ends there. What its marker said of all of it is
+    /// not said any more, and of what was purged only as far as it reaches now.
+    pub(crate) fn end_at(&mut self, high: Seqno) {
+        if let Range::Received(marker) = &mut self.range
+            && marker.start <= high
+            && high < marker.end
+        {
+            let completed = self.durable.completed.unwrap_or_default();
+            *marker = SnapshotMarker {
+                end: high,
+                visible: marker.visible.map(|visible| visible.min(high)),
+                high_completed_seqno: marker.snapshot_type.is_disk().then_some(completed),
+                high_prepared_seqno: None,
+                purge_seqno: marker.purge_seqno.map(|purged| purged.min(high)),
+                ..*marker
+            };
+        }
+    }
+
+    /// What is missing of a snapshot that has come to `high` arrives in another, if that begins inside it.
+    pub(crate) fn taken_in_by(&mut self, next: &SnapshotMarker, high: Seqno) {
+        if let Range::Received(marker) = self.range
+            && high < marker.end.min(next.end)
+            && next.start <= marker.end
+        {
+            self.ends_with(next);
+        }
+    }
+
+    /// Whether it has a part of the snapshot that ends there, and not its end.
+    pub(crate) fn is_half_of(&self, end: Seqno) -> bool {
+        matches!(self.range, Range::Received(marker) if marker.end == end) && self.last < Some(end)
+    }
+
+    /// It is whole where `next` is; what is from disk in one of the two makes the whole one from disk.
+    pub(crate) fn ends_with(&mut self, next: &SnapshotMarker) {
+        if let Range::Received(marker) = &mut self.range {
+            let is_disk = marker.snapshot_type.is_disk();
+            *marker = SnapshotMarker {
+                end: next.end,
+                visible: next.visible,
+                snapshot_type: if is_disk { marker.snapshot_type } else { next.snapshot_type },
+                high_completed_seqno: marker.high_completed_seqno.max(next.high_completed_seqno),
+                high_prepared_seqno: marker.high_prepared_seqno.max(next.high_prepared_seqno),
+                purge_seqno: marker.purge_seqno.max(next.purge_seqno),
+                ..*marker
+            };
         }
     }
 

@@ -140,6 +140,12 @@ impl VBucket {
         self.lock().current.high_completed_seqno
     }
 
+    /// Tombstones up to there were gone already from the snapshots from disk that it was made of.
+    #[must_use]
+    pub fn purge_seqno(&self) -> Seqno {
+        self.lock().current.purge_seqno
+    }
+
     /// Takes a write at `now` (nanoseconds since the epoch), assigning its seqno and CAS.
     ///
     /// # Errors
@@ -187,6 +193,9 @@ impl VBucket {
         if note.operation.namespace().is_none() {
             return Ok(queued);
         }
+        // Of a snapshot's part, too: what its sender had purged is missing in it, and the rest may never come.
+        let purged = range.purge_seqno.unwrap_or_default().min(queued.seqno);
+        inner.current.purge_seqno = inner.current.purge_seqno.max(purged);
         inner.received.snapshot_end = range.end;
         if queued.seqno == range.end {
             inner.received.complete = range.end;

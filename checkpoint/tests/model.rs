@@ -19,6 +19,8 @@ mod answers;
 mod naive;
 #[path = "model/ops.rs"]
 mod ops;
+#[path = "model/piece.rs"]
+mod piece;
 
 use answers::Read;
 use naive::Naive;

@@ -164,7 +164,13 @@ impl World {
         prop_assert!((least.start..=most.start).contains(&got.start), "{least:?} {got:?} {most:?}");
         let prepared_here = least.prepared_here..=most.prepared_here;
         prop_assert!(prepared_here.contains(&got.prepared_here), "{least:?} {got:?} {most:?}");
-        let expected = OnDisk { start: got.start, prepared_here: got.prepared_here, ..least };
+        prop_assert!(
+            (least.completed..=most.completed).contains(&got.completed),
+            "{least:?} {got:?} {most:?}"
+        );
+        prop_assert!((least.purge..=most.purge).contains(&got.purge), "{least:?} {got:?} {most:?}");
+        let OnDisk { start, prepared_here, completed, purge, .. } = got;
+        let expected = OnDisk { start, prepared_here, completed, purge, ..least };
         same(got, expected)?;
         same((state.state, log(&state.failover_log)), (self.naive.state, self.naive.log.clone()))?;
         if success {
@@ -273,6 +279,8 @@ impl World {
         same(self.vbucket.state(), self.naive.state)?;
         same(self.vbucket.high_seqno().0, self.naive.high)?;
         same(self.vbucket.high_completed_seqno().0, self.naive.completed())?;
+        let all = self.naive.at(self.naive.high, false, false);
+        same(self.vbucket.purge_seqno().0, all.purge)?;
         same(log(&self.vbucket.failover_log()), self.naive.log.clone())?;
         let Naive { high, whole, snapshot_end, .. } = self.naive;
         let is_whole = self.naive.state == State::Active || whole == high;

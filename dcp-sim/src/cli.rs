@@ -18,6 +18,7 @@ mod check;
 mod compact;
 mod dump;
 mod faults;
+mod in_order;
 mod inspect;
 mod recover;
 mod replay;

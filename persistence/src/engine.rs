@@ -302,4 +302,6 @@ pub struct RecoveryReport {
     pub unreadable: Vec<(Vbid, String)>,
     /// One line for each thing that was repaired, cut off or removed: which file, and what.
     pub repairs: Vec<(PathBuf, String)>,
+    /// What else is worth knowing, a line each: what was read, and what was not relied on.
+    pub notes: Vec<String>,
 }

@@ -15,6 +15,7 @@
 //! | `cache` | what is kept in memory is what the disk has |
 //! | `index`, `branch` | views never change; tombstones outlive what they hide |
 //! | `rewrite` | a record is always somewhere, and named there |
+//! | `image` | opening by an index image gives what reading everything gives |
 //! | `recover` | what was acknowledged comes back, nothing else does |
 
 mod branch;
@@ -23,8 +24,10 @@ mod config;
 mod encode;
 mod entry;
 mod fingerprint;
+mod found;
 mod frame;
 mod frames;
+mod image;
 mod index;
 mod log;
 mod manifest;
@@ -53,8 +56,8 @@ use checkpoint::{Item, Key, Namespace, Seqno, Vbid};
 
 use crate::disk::Disk;
 use crate::{
-    Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, History, Job, RecoveryReport,
-    RolledBack, Snapshot, VBucketInfo,
+    Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History, InOrder, Job,
+    RecoveryReport, RolledBack, Snapshot, VBucketInfo,
 };
 
 pub use self::config::LogstorConfig;
@@ -80,7 +83,9 @@ pub struct Logstor {
 }
 
 impl Logstor {
-    /// Opens the store in `dir`, which is made if need be, and finds again what is in it. Reads all segments in use.
+    /// Opens the store in `dir`, which is made if need be, and finds again what is in it: reads the newest index image and
+    /// what was appended since, or, without one, all segments in use. vBuckets come into memory when they are first used,
+    /// or by upkeep.
     ///
     /// # Errors
     /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere; [`EngineError::Corrupt`] if something that
@@ -90,9 +95,22 @@ impl Logstor {
         dir: &Path,
         config: LogstorConfig,
     ) -> Result<(Self, RecoveryReport), EngineError> {
+        Self::open_with(disk, dir, config, &InOrder)
+    }
+
+    /// As [`Logstor::open`]; segments are read on the host's executor.
+    ///
+    /// # Errors
+    /// As [`Logstor::open`].
+    pub fn open_with(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        config: LogstorConfig,
+        executor: &dyn Executor,
+    ) -> Result<(Self, RecoveryReport), EngineError> {
         disk.create_dir(dir)?;
         let lock = disk.lock(dir)?;
-        let (store, report) = recover::open(disk, dir, config, lock)?;
+        let (store, report) = recover::open(disk, dir, config, lock, executor)?;
         Ok((Self { store }, report))
     }
 
@@ -188,7 +206,8 @@ impl Engine for Logstor {
     }
 
     fn maintenance(&self) -> Option<Box<dyn Job>> {
-        self.store.begin(self.store.due()?)
+        let index = self.store.load_job().or_else(|| self.store.image_job());
+        index.or_else(|| self.store.begin(self.store.due()?))
     }
 
     fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {

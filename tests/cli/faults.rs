@@ -9,11 +9,13 @@ fn run(command: &str, more: &[&str]) -> String {
     DCP_SIM.run(&[&[command], &FAULTS[..], more].concat()).with_code(0).stdout
 }
 
-/// Guards what is printed of many seeds: one line each, a summary, and the same bytes again.
+/// W17. Guards what is printed of many seeds: one line each, a summary, and the same bytes however many run at once.
 #[test]
 fn many_seeds_are_told_in_a_line_each() {
     let once = run("run", &["--seeds", "3", "--seed", "7"]);
-    assert_eq!(once, run("run", &["--seeds", "3", "--seed", "7"]));
+    for jobs in ["1", "2", "8"] {
+        assert_eq!(once, run("run", &["--seeds", "3", "--seed", "7", "--jobs", jobs]), "{jobs}");
+    }
     let lines: Vec<_> = once.lines().collect();
     assert_eq!(lines.len(), 4, "{once}");
     for (line, seed) in lines[..3].iter().zip(7..) {

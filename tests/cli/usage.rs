@@ -31,6 +31,8 @@ fn nonsense_is_refused() {
         &["run", "--workload", "uniform", "--profile", "calm", "--data", "/nowhere"],
         &["run", "--git", ".", "--seeds", "2"],
         &["run", "--workload", "uniform", "--seeds", "0"],
+        &["run", "--workload", "uniform", "--jobs", "2"],
+        &["run", "--workload", "uniform", "--seeds", "2", "--jobs", "0"],
         &["replay", "--workload", "uniform", "--shrink", "--until", "5"],
         &["script"],
         &["completions", "cmd"],

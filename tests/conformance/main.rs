@@ -36,8 +36,19 @@ fn couchstore_in_older_versions() {
 /// Segments small enough that a history needs several, and files that several need.
 #[test]
 fn logstor() {
-    let config = LogstorConfig { segment_bytes: 64 << 10, file_bytes: 128 << 10, ..LogstorConfig::DEFAULT };
-    conformance::run(&|disk: Arc<dyn Disk>, _executor: Arc<dyn Executor>| {
-        Ok(Box::new(Logstor::open(disk, Path::new("/store"), config)?.0) as Box<dyn Engine>)
+    log(LogstorConfig { segment_bytes: 64 << 10, file_bytes: 128 << 10, ..LogstorConfig::DEFAULT });
+}
+
+/// Every closing leaves an image, and every opening goes by one.
+#[test]
+fn logstor_with_index_images() {
+    let image = LogstorConfig { image_bytes: 0, image_percent: u32::MAX, ..LogstorConfig::DEFAULT };
+    log(LogstorConfig { segment_bytes: 64 << 10, file_bytes: 128 << 10, ..image });
+}
+
+fn log(config: LogstorConfig) {
+    conformance::run(&|disk: Arc<dyn Disk>, executor: Arc<dyn Executor>| {
+        let (store, _report) = Logstor::open_with(disk, Path::new("/store"), config, &*executor)?;
+        Ok(Box::new(store) as Box<dyn Engine>)
     });
 }

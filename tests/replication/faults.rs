@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use checkpoint::QuotaConfig;
 use dcp_sim::input::{Distribution, GeneratedSource};
 use dcp_sim::node::NodeConfig;
-use dcp_sim::sim::{ClusterConfig, FaultConfig, FaultKind, Profile, Report, Silent, Storage, World};
+use dcp_sim::sim::{
+    ClusterConfig, EngineKind, FaultConfig, FaultKind, Profile, Report, Silent, Storage, World,
+};
 
 fn cluster(seed: u64, kinds: impl IntoIterator<Item = FaultKind>, profile: Profile) -> ClusterConfig {
     let quota = QuotaConfig { limit_bytes: 4 << 20, ..QuotaConfig::default() };
@@ -66,10 +68,15 @@ fn hostile_seeds_are_clean() {
 
 /// A run as `dcp-sim run --workload zipfian --profile hostile --seed N` has it.
 fn as_on_the_command_line(seed: u64) -> Report {
+    with_engine(seed, EngineKind::Couchstore)
+}
+
+/// The same with `--engine`.
+fn with_engine(seed: u64, engine: EngineKind) -> Report {
     let all = cluster(seed, FaultKind::ALL, Profile::Hostile);
     let faults = all.faults.map(|faults| FaultConfig { duration_micros: 5_000_000, ..faults });
     let node = NodeConfig { quota: Some(QuotaConfig::default()), ..NodeConfig::default() };
-    let cluster = ClusterConfig { seed, faults, node, ..ClusterConfig::default() };
+    let cluster = ClusterConfig { seed, faults, node, engine, ..ClusterConfig::default() };
     let source = GeneratedSource::new(Distribution::Zipfian, 5_000, 500, 256, seed).expect("valid");
     let world = World::new(cluster, &Storage::Memory, Box::new(source)).expect("a cluster");
     world.run(&mut Silent, None).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
@@ -86,6 +93,21 @@ fn who_leads_has_on_disk_what_clients_were_told_is_everywhere() {
 #[test]
 fn a_store_that_is_poisoned_and_idle_at_the_end_is_opened_anew() {
     check(&as_on_the_command_line(112));
+}
+
+/// W11 and W12. Found by these seeds: a copy that was promoted announced ends of snapshots that it had received in part, or as a
+/// part of others.
+#[test]
+fn half_a_snapshot_ends_with_the_one_that_brings_its_rest_or_with_a_promotion() {
+    [38, 361].map(as_on_the_command_line).iter().for_each(check);
+    [297, 1225].map(|seed| with_engine(seed, EngineKind::Logstor)).iter().for_each(check);
+}
+
+/// W10. Found by these seeds: one that had led, and never heard that another had been promoted, was chosen again and went on
+/// with the branch it had.
+#[test]
+fn who_leads_again_begins_a_branch() {
+    [976, 995].map(as_on_the_command_line).iter().for_each(check);
 }
 
 /// Guards each kind of fault by itself: it strikes, and the cluster survives it.

@@ -12,6 +12,11 @@ impl Inner {
         self.role = role;
         let next = Checkpoint::assigned(self.open.id + 1, self.high, self.visible, self.queue.end());
         self.replace_open(next);
+        if role == Role::Active {
+            // What is missing of a snapshot will never come: it ends with what is here.
+            let high = self.high;
+            self.closed.iter_mut().for_each(|checkpoint| checkpoint.end_at(high));
+        }
     }
 
     /// Closes the open checkpoint and opens the next with the same kind of range: a received snapshot goes on in it.
@@ -29,6 +34,7 @@ impl Inner {
         if marker.extend
             && let Range::Received(open) = &mut self.open.range
         {
+            let before = open.end;
             // The first start decides an extended range; how far durable writes have come never falls.
             *open = SnapshotMarker {
                 start: open.start,
@@ -37,11 +43,17 @@ impl Inner {
                 extend: false,
                 ..marker
             };
+            // Of a snapshot of several checkpoints only the last can be extended, and what came in the others is whole with it.
+            let extended = *open;
+            let halves = self.closed.iter_mut().filter(|checkpoint| checkpoint.is_half_of(before));
+            halves.for_each(|half| half.ends_with(&extended));
             self.changes += 1;
             return Ok(());
         }
         let next = Checkpoint::received(self.open.id + 1, self.high, self.queue.end(), marker);
         self.replace_open(next);
+        let high = self.high;
+        self.closed.iter_mut().for_each(|checkpoint| checkpoint.taken_in_by(&marker, high));
         Ok(())
     }
 

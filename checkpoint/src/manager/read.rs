@@ -61,7 +61,7 @@ impl Inner {
                     break;
                 }
                 let is_too_much = held.items > limit.items || held.bytes > limit.bytes;
-                if is_persistence && is_too_much && checkpoint.snapshot_type().is_disk() {
+                if is_persistence && is_too_much && checkpoint.may_be_cut {
                     end = self.hard_limit(start, end, limit);
                 }
                 batch.ranges.push(checkpoint.snapshot_range());

@@ -2,7 +2,8 @@
 //!
 //! In goes what was committed before and the batch; out comes the next state. What always holds (C22): a snapshot counts
 //! as whole only once the item with its end is in a batch, whatever ranges follow it; until then the range says
-//! from where on it is half, and neither what it has completed (from disk) nor what it has prepared counts.
+//! from where on it is half, and neither what it has completed (from disk) nor what it has prepared counts. What its sender
+//! had purged counts at once.
 
 use super::{VBucket, role};
 use crate::state::Note;
@@ -32,8 +33,11 @@ impl VBucket {
         let (Some(high), Some(last)) = (high, last) else { return next };
         next.snapshot_type = last.snapshot_type;
         next.snapshot_end = last.end;
-        for whole in batch.ranges().iter().filter(|range| is_whole(range, high)) {
-            next.complete(whole, previous.prepared_seqno);
+        for range in batch.ranges() {
+            next.lacks_what_was_purged(range, high);
+            if is_whole(range, high) {
+                next.complete(range, previous.prepared_seqno);
+            }
         }
         if role(next.state) == Role::Active {
             (next.snapshot_start, next.snapshot_end) = (high, high);
@@ -58,6 +62,13 @@ impl VBucketState {
         self.high_prepared_seqno = self.high_prepared_seqno.max(prepared);
         let completed = whole.high_completed_seqno.unwrap_or_default();
         self.high_completed_seqno = self.high_completed_seqno.max(completed);
-        self.purge_seqno = self.purge_seqno.max(whole.purge_seqno.unwrap_or_default());
+    }
+
+    /// Tombstones its sender had purged are missing in any part of a snapshot, as far as that part reaches: if the rest never
+    /// comes, a client of this copy must still be told.
+    fn lacks_what_was_purged(&mut self, part: &SnapshotRange, high: Seqno) {
+        if let (Some(purged), Some(last)) = (part.purge_seqno, part.last) {
+            self.purge_seqno = self.purge_seqno.max(purged.min(last).min(high));
+        }
     }
 }

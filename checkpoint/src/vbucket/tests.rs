@@ -28,6 +28,13 @@ fn marker(start: u64, end: u64) -> SnapshotMarker {
     SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end))
 }
 
+fn disk(start: u64, end: u64, completed: u64) -> SnapshotMarker {
+    SnapshotMarker {
+        high_completed_seqno: Some(Seqno(completed)),
+        ..SnapshotMarker::new(SnapshotType::Disk, Seqno(start), Seqno(end))
+    }
+}
+
 #[test]
 fn cas_order_is_seqno_order_even_when_the_clock_goes_back() {
     let (vbucket, _) = vbucket(State::Active);

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 
 use checkpoint::{Item, Operation, PERSISTENCE, ReadLimit, Seqno, SnapshotRange, SnapshotType};
 
-use crate::naive::{Checkpoint, Naive, Place, Record, is_state};
+use crate::naive::{Naive, Place, Record, is_state};
+use crate::piece::Checkpoint;
 
 /// What a read must return.
 #[derive(Debug, PartialEq)]
@@ -84,7 +85,7 @@ impl Naive {
             ranges.push(self.range(checkpoint));
             for (at, record) in ahead {
                 let full = taken.len() >= limit.items || bytes >= limit.bytes;
-                if hard_in_disk && checkpoint.is_disk() && full {
+                if hard_in_disk && checkpoint.came_from_disk() && full {
                     return (taken, ranges);
                 }
                 taken.push(at);
@@ -156,7 +157,7 @@ impl Naive {
     }
 
     /// The last operation of a checkpoint.
-    fn last(&self, checkpoint: &Checkpoint) -> Option<Seqno> {
+    pub fn last(&self, checkpoint: &Checkpoint) -> Option<Seqno> {
         let operations = self.log.iter().filter(|record| !is_state(&record.item));
         operations
             .filter(|record| record.checkpoint == checkpoint.id)
@@ -166,10 +167,10 @@ impl Naive {
 
     /// The highest prepare that was completed and the highest prepare, as of the end of a checkpoint: of what was queued,
     /// and of what the markers of snapshots said that had come in whole before.
-    fn durable(&self, checkpoint: &Checkpoint) -> (Option<Seqno>, Option<Seqno>) {
+    pub fn durable(&self, checkpoint: &Checkpoint) -> (Option<Seqno>, Option<Seqno>) {
         let (mut completed, mut prepared) = (None, None);
         let all = || self.past.iter().chain(&self.checkpoints);
-        let is_disk = |id| all().any(|checkpoint| checkpoint.id == id && checkpoint.is_disk());
+        let is_disk = |id| all().any(|checkpoint| checkpoint.id == id && checkpoint.came_from_disk());
         for record in self.log.iter().filter(|record| record.checkpoint <= checkpoint.id) {
             match record.item.operation {
                 Operation::Prepare => prepared = prepared.max(Some(record.item.seqno)),
@@ -183,7 +184,7 @@ impl Naive {
         }
         for earlier in all().filter(|earlier| earlier.id < checkpoint.id) {
             let Some(marker) = earlier.marker else { continue };
-            if self.last(earlier) == Some(marker.end) {
+            if self.last(earlier) == Some(marker.end) && !earlier.is_cut {
                 prepared = prepared.max(marker.high_prepared_seqno);
                 completed = completed.max(marker.high_completed_seqno);
             }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::piece::Checkpoint;
 use checkpoint::{Effect, Item, Operation, PERSISTENCE, Queued, Role, Seqno, SnapshotMarker, SnapshotType};
 
 /// One operation, for ever.
@@ -28,22 +29,6 @@ impl Record {
     /// What a cursor or a dummy that stands on it shows.
     pub fn shown(&self) -> Seqno {
         if is_state(&self.item) { Seqno(self.item.seqno.0 - 1) } else { self.item.seqno }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct Checkpoint {
-    pub id: u64,
-    /// `None` on an active.
-    pub marker: Option<SnapshotMarker>,
-    /// The last seqno before it.
-    pub before: Seqno,
-    pub dummy: Seqno,
-}
-
-impl Checkpoint {
-    pub fn is_disk(&self) -> bool {
-        self.marker.is_some_and(|marker| marker.snapshot_type != SnapshotType::Memory)
     }
 }
 
@@ -90,7 +75,14 @@ impl Naive {
             max_bytes,
             overhead_bytes,
             log: Vec::new(),
-            checkpoints: vec![Checkpoint { id: 1, marker: None, before: high, dummy: high }],
+            checkpoints: vec![Checkpoint {
+                id: 1,
+                marker: None,
+                before: high,
+                dummy: high,
+                is_cut: false,
+                was_memory: false,
+            }],
             past: Vec::new(),
             cursors: BTreeMap::new(),
             flush: None,
@@ -205,11 +197,18 @@ impl Naive {
             return Err("invalid-argument");
         }
         if !marker.extend {
+            let high = self.high;
+            let begins_inside = |half: &SnapshotMarker| marker.start <= half.end;
+            let is_half = |half: &&mut Checkpoint| {
+                half.marker.is_some_and(|half| high < half.end.min(marker.end) && begins_inside(&half))
+            };
+            self.checkpoints.iter_mut().filter(is_half).for_each(|half| half.ends_with(&marker));
             self.open_with(Some(marker));
             return Ok(());
         }
         let high = self.high;
-        let open = self.checkpoints.last_mut().expect("one is always open");
+        let lasts: Vec<_> = self.checkpoints.iter().map(|checkpoint| self.last(checkpoint)).collect();
+        let (open, closed) = self.checkpoints.split_last_mut().expect("one is always open");
         match &mut open.marker {
             Some(old)
                 if old.snapshot_type == SnapshotType::Memory
@@ -218,12 +217,18 @@ impl Naive {
                     && old.end == high
                     && marker.start == Seqno(old.end.0 + 1) =>
             {
+                let before = old.end;
                 *old = SnapshotMarker {
                     start: old.start,
                     high_completed_seqno: old.high_completed_seqno.max(marker.high_completed_seqno),
                     high_prepared_seqno: old.high_prepared_seqno.max(marker.high_prepared_seqno),
                     ..marker
                 };
+                for (half, last) in closed.iter_mut().zip(lasts) {
+                    if half.marker.is_some_and(|marker| marker.end == before) && last < Some(before) {
+                        half.ends_with(old);
+                    }
+                }
                 Ok(())
             }
             _ => Err("invalid-argument"),
@@ -232,6 +237,14 @@ impl Naive {
 
     pub fn set_role(&mut self, role: Role) {
         self.role = role;
+        if role == Role::Active {
+            let high = self.high;
+            let completed: Vec<_> =
+                self.checkpoints.iter().map(|checkpoint| self.durable(checkpoint).0).collect();
+            for (checkpoint, completed) in self.checkpoints.iter_mut().zip(completed) {
+                checkpoint.end_at(high, completed);
+            }
+        }
         self.open_with(None);
     }
 
@@ -253,7 +266,14 @@ impl Naive {
 
     fn open_with(&mut self, marker: Option<SnapshotMarker>) {
         let id = self.open().id + 1;
-        self.checkpoints.push(Checkpoint { id, marker, before: self.high, dummy: self.high });
+        self.checkpoints.push(Checkpoint {
+            id,
+            marker,
+            before: self.high,
+            dummy: self.high,
+            is_cut: false,
+            was_memory: false,
+        });
         self.checkpoints_created += 1;
         self.remove();
     }

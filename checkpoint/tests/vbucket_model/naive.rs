@@ -14,17 +14,37 @@ pub struct Taken {
     pub snapshot: Option<SnapshotMarker>,
     /// The vBucket stopped being active with it: it is history, whatever snapshot it came in.
     pub is_history: bool,
+    /// As its marker was when it came: another one may have brought the rest.
+    pub arrived: Option<SnapshotMarker>,
+    /// The vBucket became active inside its snapshot, which ended there: that it is whole is for its history to say.
+    pub is_cut: bool,
 }
 
 impl Taken {
     fn is_from_disk(&self) -> bool {
-        self.snapshot.is_some_and(|marker| marker.snapshot_type != SnapshotType::Memory)
+        is_from_disk(self.snapshot)
+    }
+
+    fn taken_in_by(&mut self, next: &SnapshotMarker, high: u64) {
+        let half = self.snapshot.as_mut();
+        let half = half.filter(|half| Seqno(high) < half.end.min(next.end) && next.start <= half.end);
+        if let Some(marker) = half {
+            marker.end = next.end;
+            if marker.snapshot_type == SnapshotType::Memory && next.snapshot_type != SnapshotType::Memory {
+                marker.snapshot_type = next.snapshot_type;
+            }
+            marker.purge_seqno = marker.purge_seqno.max(next.purge_seqno);
+        }
     }
 
     /// Whether everything up to here is whole with it.
     fn completes(&self) -> bool {
-        self.snapshot.is_none_or(|marker| marker.end.0 == self.seqno)
+        self.snapshot.is_none_or(|marker| !self.is_cut && marker.end.0 == self.seqno)
     }
+}
+
+fn is_from_disk(snapshot: Option<SnapshotMarker>) -> bool {
+    snapshot.is_some_and(|marker| marker.snapshot_type != SnapshotType::Memory)
 }
 
 /// What is committed with a batch, as far as it follows from what was taken.
@@ -81,11 +101,11 @@ impl Naive {
 
     /// The highest prepare that has ended.
     pub fn completed(&self) -> u64 {
-        self.at(self.high, false, false).completed
+        self.at(self.high, false, true).completed
     }
 
     /// What is committed with everything up to `upto`; `knows_history` if what was flushed meanwhile says how far this was
-    /// active itself.
+    /// active itself, and what a snapshot had completed before its rest came from disk.
     pub fn at(&self, upto: u64, is_active: bool, knows_history: bool) -> OnDisk {
         let taken: Vec<_> = self.changes.iter().filter(|taken| taken.seqno <= upto).collect();
         let mut disk = self.base;
@@ -93,7 +113,9 @@ impl Naive {
         for taken in &taken {
             match taken.operation {
                 Operation::Prepare => disk.prepared = taken.seqno,
-                Operation::Commit | Operation::Abort if !taken.is_from_disk() => {
+                Operation::Commit | Operation::Abort
+                    if !is_from_disk(if knows_history { taken.arrived } else { taken.snapshot }) =>
+                {
                     disk.completed = disk.completed.max(taken.prepare);
                 }
                 _ => {}
@@ -110,9 +132,11 @@ impl Naive {
                     let said = |seqno: Option<Seqno>| seqno.unwrap_or_default().0;
                     disk.completed = disk.completed.max(said(marker.high_completed_seqno));
                     disk.prepared_here = disk.prepared_here.max(said(marker.high_prepared_seqno));
-                    disk.purge = disk.purge.max(said(marker.purge_seqno));
                 }
             }
+            let snapshot = if knows_history { taken.snapshot } else { taken.arrived };
+            let purged = snapshot.and_then(|marker| marker.purge_seqno).unwrap_or_default().0;
+            disk.purge = disk.purge.max(purged.min(taken.seqno));
         }
         disk.end = last.snapshot.map_or(last.seqno, |marker| marker.end.0);
         disk.kind = last.snapshot.map_or(SnapshotType::Memory, |marker| marker.snapshot_type);
@@ -138,14 +162,30 @@ impl Naive {
     pub fn write(&mut self, operation: Operation, prepare: u64) -> bool {
         let ok = self.state == State::Active && self.may_end(operation, prepare, self.high + 1);
         if ok {
-            self.take(Taken { seqno: self.high + 1, operation, prepare, snapshot: None, is_history: false });
+            self.take(Taken {
+                seqno: self.high + 1,
+                operation,
+                prepare,
+                snapshot: None,
+                is_history: false,
+                is_cut: false,
+                arrived: None,
+            });
         }
         ok
     }
 
     pub fn receive(&mut self, seqno: u64, operation: Operation, prepare: u64) -> bool {
         let Some(marker) = self.snapshot.filter(|_| self.follows()) else { return false };
-        let taken = Taken { seqno, operation, prepare, snapshot: Some(marker), is_history: false };
+        let taken = Taken {
+            seqno,
+            operation,
+            prepare,
+            snapshot: Some(marker),
+            is_history: false,
+            is_cut: false,
+            arrived: Some(marker),
+        };
         let fits = seqno > self.high && (marker.start.0..=marker.end.0).contains(&seqno);
         let ok = fits && (taken.is_from_disk() || self.may_end(operation, prepare, seqno));
         if ok {
@@ -168,6 +208,9 @@ impl Naive {
             && (is_memory || completed.is_some())
             && !(is_memory && marker.purge_seqno.is_some());
         if ok {
+            for taken in &mut self.changes {
+                taken.taken_in_by(&marker, self.high);
+            }
             self.snapshot = Some(marker);
         }
         ok
@@ -193,6 +236,18 @@ impl Naive {
                 }
             }
             self.snapshot = None;
+            // What is missing of a snapshot will never come: it ends with what is here.
+            let high = Seqno(self.high);
+            for taken in &mut self.changes {
+                let half = taken.snapshot.as_mut().filter(|marker| marker.start <= high && high < marker.end);
+                if let Some(marker) = half {
+                    marker.end = high;
+                    marker.purge_seqno = marker.purge_seqno.map(|purged| purged.min(high));
+                    (marker.high_completed_seqno, marker.high_prepared_seqno) = (None, None);
+                    taken.is_cut = true;
+                    taken.is_history = Seqno(taken.seqno) == high;
+                }
+            }
         }
         if self.state == State::Active {
             (self.whole, self.snapshot_end) = (self.high, self.high);

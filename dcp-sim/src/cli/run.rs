@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use checkpoint::QuotaConfig;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use super::faults::FaultArguments;
+use super::in_order::cores;
 use super::{Exit, Failure, seeds};
 use crate::input::{
     Distribution, GeneratedSource, GitSource, InputError, JsonLines, Preset, PresetSource, Source, TreeEntry,
@@ -71,7 +73,7 @@ pub(super) struct RunArguments {
     /// What every chance is drawn from: the same seed gives the same run.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Cluster")]
     pub(super) seed: u64,
-    /// Run so many seeds, one after the other, from --seed on.
+    /// Run so many seeds, from --seed on.
     #[arg(
         long,
         value_name = "N",
@@ -80,6 +82,9 @@ pub(super) struct RunArguments {
         help_heading = "Cluster"
     )]
     seeds: Option<u64>,
+    /// Seeds that run at once; what is printed does not depend on it [default: this machine's cores].
+    #[arg(long, value_name = "N", requires = "seeds", help_heading = "Cluster")]
+    jobs: Option<NonZeroUsize>,
     /// Keep the nodes' stores in this new or empty directory instead of in memory.
     #[arg(long, value_name = "DIR", help_heading = "Cluster")]
     data: Option<PathBuf>,
@@ -183,6 +188,11 @@ impl RunArguments {
     /// The same run from another seed.
     pub(super) fn with_seed(&self, seed: u64) -> Self {
         Self { seed, seeds: None, ..self.clone() }
+    }
+
+    /// Seeds that run at once.
+    pub(super) fn jobs(&self) -> NonZeroUsize {
+        self.jobs.unwrap_or_else(cores)
     }
 
     /// A cluster in memory that is about to run.

@@ -41,7 +41,9 @@ impl Partitions for Streamed<'_> {
         if fault::is(Fault::PurgeIsForgotten) {
             return Seqno::ZERO;
         }
-        self.purged.get(&vb).copied().unwrap_or_default()
+        let on_disk = self.purged.get(&vb).copied().unwrap_or_default();
+        // What came without them, and was not flushed yet.
+        self.vbucket(vb).map_or(on_disk, |vbucket| vbucket.purge_seqno().max(on_disk))
     }
 
     fn persisted_seqno(&self, vb: Vbid) -> Seqno {

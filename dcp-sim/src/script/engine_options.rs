@@ -87,11 +87,12 @@ fn logstor(arguments: &mut Arguments<'_>) -> Result<Choice, String> {
     let least = u64::from(segment_bytes);
     let file_bytes = arguments.number("file-bytes")?.unwrap_or(default.file_bytes.max(least));
     let disk_bytes = arguments.number("disk-bytes")?.unwrap_or(default.disk_bytes);
+    let image_bytes = arguments.number("image-bytes")?.unwrap_or(default.image_bytes);
     if !(65_536..=64 << 20).contains(&segment_bytes) {
         return Err("`segment-bytes=` is from 65536 to 67108864".to_owned());
     }
     if file_bytes < least || disk_bytes < 32 * least {
         return Err("a file has at least one segment, the disk at least 32".to_owned());
     }
-    Ok(Choice::Logstor(LogstorConfig { segment_bytes, file_bytes, disk_bytes, ..default }))
+    Ok(Choice::Logstor(LogstorConfig { segment_bytes, file_bytes, disk_bytes, image_bytes, ..default }))
 }

@@ -9,16 +9,18 @@
 //!   could find an older record of its key, or a pinned view shows it (L12).
 //! - Figures count exactly what a view taken now shows.
 
+mod load;
 mod purge;
 mod relocate;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use checkpoint::{Seqno, VBucketState, Vbid};
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::VBucketInfo;
+use crate::{EngineError, VBucketInfo};
 
 use super::fingerprint::Fingerprint;
 use super::index::{Index, Live, Slot};
@@ -26,6 +28,7 @@ use super::log::Log;
 use super::manifest::Lineage;
 use super::segment::{Location, Segment};
 
+pub(super) use self::load::{Known, Unloaded};
 pub(super) use self::relocate::Name;
 
 /// One branch.
@@ -36,6 +39,9 @@ pub(super) struct Branch {
     log: Arc<Log>,
     /// What it was rolled back from, and to which seqno.
     parent: Option<(Weak<Branch>, u64)>,
+    is_loaded: AtomicBool,
+    /// Where its index comes from, until it is loaded. Taken before `inner`.
+    unloaded: Mutex<Option<Unloaded>>,
     inner: Mutex<Inner>,
 }
 
@@ -88,6 +94,8 @@ pub(super) struct Beginning {
     pub(super) revision: u64,
     /// Ascending by seqno, each key once.
     pub(super) slots: Vec<Slot>,
+    /// Where the slots come from when they are needed; then there are none here.
+    pub(super) unloaded: Option<Unloaded>,
     /// Tombstones that were given up before, with their records.
     pub(super) given_up: BTreeMap<u64, u32>,
 }
@@ -118,7 +126,7 @@ impl Branch {
         parent: Option<(Weak<Self>, u64)>,
         beginning: Beginning,
     ) -> Self {
-        let Beginning { high, purge, state, state_at, revision, slots, given_up } = beginning;
+        let Beginning { high, purge, state, state_at, revision, slots, unloaded, given_up } = beginning;
         let mut inner = Inner { high, purge, state, state_at, revision, given_up, ..Inner::default() };
         {
             let table = log.segments.table();
@@ -126,13 +134,34 @@ impl Branch {
             if let Some(location) = state_at {
                 live.add(location);
             }
-            inner.index.reserve(slots.len());
-            for slot in slots {
-                inner.take_in(slot, live);
-            }
-            inner.give_up_hidden(live);
+            inner.begin_with(slots, live);
         }
-        Self { vb, lineage, log, parent, inner: Mutex::new(inner) }
+        let is_loaded = AtomicBool::new(unloaded.is_none());
+        Self { vb, lineage, log, parent, is_loaded, unloaded: Mutex::new(unloaded), inner: Mutex::new(inner) }
+    }
+
+    /// Brings its index into memory, if it is not there. Whoever reads or writes the branch has done that.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]; [`EngineError::Corrupt`]: it is not loaded then.
+    pub(super) fn load(&self) -> Result<(), EngineError> {
+        if self.is_loaded() {
+            return Ok(());
+        }
+        let mut unloaded = self.unloaded.lock();
+        if let Some(from) = &*unloaded {
+            let slots = from.slots()?;
+            let mut inner = self.lock();
+            let table = self.log.segments.table();
+            inner.begin_with(slots, Live(&table));
+            *unloaded = None;
+            self.is_loaded.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::Acquire)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -262,6 +291,20 @@ impl Branch {
         self.lock().given_up.clone()
     }
 
+    /// Everything it knows, for tests that compare.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> String {
+        let inner = self.lock();
+        let mut dump = format!("{} {:?} high {} purge {}", self.vb, self.lineage, inner.high, inner.purge);
+        dump += &format!(" revision {} at {:?}: {:?}\n", inner.revision, inner.state_at, inner.state);
+        dump += &format!("{} items, {} deleted, hidden {:?}", inner.items, inner.deleted, inner.hidden);
+        dump += &format!(", given up {:?}\n", inner.given_up);
+        for slot in inner.index.iter_at(0, u64::MAX) {
+            dump += &format!("{slot:?}\n");
+        }
+        dump
+    }
+
     /// What is wrong with it, a line each.
     pub(super) fn check(&self) -> Vec<String> {
         let inner = self.lock();
@@ -299,6 +342,15 @@ impl Inner {
             false => Arc::new(VBucketState { purge_seqno: Seqno(told), ..(**state).clone() }),
         });
         View { info, state, purge: self.purge }
+    }
+
+    /// Its first slots.
+    fn begin_with(&mut self, slots: Vec<Slot>, live: Live<'_>) {
+        self.index.reserve(slots.len());
+        for slot in slots {
+            self.take_in(slot, live);
+        }
+        self.give_up_hidden(live);
     }
 
     fn take_in(&mut self, slot: Slot, live: Live<'_>) {

@@ -35,6 +35,11 @@ pub struct LogstorConfig {
     pub garbage_percent: Option<u8>,
     /// What gets have read stays in memory up to so many bytes, beside the index. *Default*: 16 MiB.
     pub cache_bytes: usize,
+    /// Upkeep writes an image of the index when so many bytes were appended since the last one, so that opening reads that
+    /// and them, not everything. *Default*: 64 MiB.
+    pub image_bytes: u64,
+    /// ... and when the last image has at most so many percent of them: it is written beside all else. *Default*: 12.
+    pub image_percent: u32,
     /// Keys the fingerprints by which keys are found and the checksums by which frames are known, so that nobody can
     /// make up keys or values that collide. The host draws it at random; a store keeps the one it was made with.
     pub hash_key: [u64; 2],
@@ -50,6 +55,8 @@ impl LogstorConfig {
         mixed_seconds_max: 600,
         garbage_percent: Some(50),
         cache_bytes: 16 << 20,
+        image_bytes: 64 << 20,
+        image_percent: 12,
         hash_key: [0x6c6f_7774_6964_6531, 0x6c6f_6773_746f_7232],
     };
 }

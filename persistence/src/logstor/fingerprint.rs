@@ -28,6 +28,18 @@ impl Fingerprint {
     }
 
     pub(super) const MIN: Self = Self([0; 2]);
+
+    /// As it is stored.
+    pub(super) fn to_bytes(self) -> [u8; 16] {
+        let [first, second] = self.0;
+        (u128::from(first) << 64 | u128::from(second)).to_be_bytes()
+    }
+
+    /// What [`Fingerprint::to_bytes`] gave.
+    pub(super) const fn from_bytes(bytes: &[u8; 16]) -> Self {
+        let both = u128::from_be_bytes(*bytes);
+        Self([(both >> 64) as u64, both as u64])
+    }
 }
 
 #[cfg(test)]

@@ -92,6 +92,11 @@ impl Log {
         freed
     }
 
+    /// The last append there was. Where nobody appends, all up to there are settled.
+    pub(super) fn last_number(&self) -> u64 {
+        self.sequence.lock().next - 1
+    }
+
     /// A number, and up to which one no append is in doubt.
     fn begin(&self) -> (u64, u64) {
         let mut sequence = self.sequence.lock();

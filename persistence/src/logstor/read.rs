@@ -60,6 +60,13 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        if self.bytes.len() < len {
+            self.bytes.resize(len, 0);
+        }
+        self.bytes.get_mut(..len).unwrap_or_default()
+    }
+
     /// A record that was read into it, if it is sound and the one that was looked for. What others keep of it is copied.
     fn item(&mut self, slot: &Slot, start: u32, is_verified: bool) -> Option<Item> {
         let at = (slot.location.offset - start) as usize;
@@ -144,16 +151,16 @@ fn extent(
             bytes = bytes.saturating_add(slot.location.len);
         }
         if count > 1 && bytes >= frame.payload_bytes / 2 {
-            let read = segment.read_into(&mut scratch.bytes, frame.start(), frame.payload_bytes as usize)?;
+            let payload = segment.read_into(frame.start(), scratch.room(frame.payload_bytes as usize))?;
             // Where it is damaged each record speaks for itself.
-            let is_verified = frame.is_whole(scratch.bytes.get(..read).unwrap_or_default());
+            let is_verified = frame.is_whole(payload);
             return Ok(Extent { rows: count, start: frame.start(), is_verified });
         }
     }
     let count = close_together(rows).max(1);
     let end = rows.get(count - 1).map_or(first.offset, |last| last.location.offset + last.location.len);
     let len = (end - first.offset) as usize;
-    let read = segment.read_into(&mut scratch.bytes, first.offset, len)?;
+    let read = segment.read_into(first.offset, scratch.room(len))?.len();
     // What is missing must not be taken for what was read before.
     scratch.bytes.get_mut(read..len).unwrap_or_default().fill(0);
     Ok(Extent { rows: count, start: first.offset, is_verified: false })

@@ -10,18 +10,21 @@
 //! - What wins is decided by epochs, caps and seqnos alone, not by where records lie or in which order they are read.
 
 mod files;
+mod look;
 mod rebuild;
 mod survey;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Mutex, RwLock};
 
 use crate::disk::{Disk, DiskLock};
-use crate::{EngineError, RecoveryReport};
+use crate::{EngineError, Executor, RecoveryReport};
 
 use super::config::{Geometry, LogstorConfig};
+use super::image::{self, Image, Images};
 use super::log::Log;
 use super::manifest::{self, Edit, Manifest, Sketch};
 use super::rewrite::Outputs;
@@ -30,6 +33,7 @@ use super::shared::Shared;
 use super::store::Store;
 use super::writer::Writer;
 
+use self::look::Place;
 use self::survey::Survey;
 
 /// Opens a store whose directory is there and locked.
@@ -38,6 +42,7 @@ pub(super) fn open(
     dir: &Path,
     config: LogstorConfig,
     lock: Box<dyn DiskLock>,
+    executor: &dyn Executor,
 ) -> Result<(Arc<Store>, RecoveryReport), EngineError> {
     let mut report = RecoveryReport::default();
     let found = manifest::read(&*disk, dir)?;
@@ -55,7 +60,10 @@ pub(super) fn open(
     };
     let shared = Arc::new(Shared::new(disk, dir, config, sketch.hash_key));
     let (files, total) = files::open(&shared, sketch.geometry, is_new, &mut report)?;
-    let survey = Survey::of(&shared, sketch.geometry, &files, total, &sketch)?;
+    let place =
+        Place { shared: &shared, geometry: sketch.geometry, files: &files, sketch: &sketch, image: None };
+    let (survey, image) = survey(place, total, executor, &mut report)?;
+    image::remove_others(&shared, image.as_deref())?;
     survey.confirm(&shared)?;
     sketch.keep_retired(|segment, generation| survey.generation_of(segment) == Some(generation));
     let torn = survey.torn();
@@ -73,7 +81,8 @@ pub(super) fn open(
     let segments =
         Segments::new(Arc::clone(&shared), sketch.geometry, files, total, survey.next_generation());
     let log = Arc::new(Log::new(Arc::clone(&shared), segments, manifest, survey.next_number()));
-    let branches = rebuild::branches(&log, &sketch, survey)?;
+    let found_bytes = survey.found_bytes;
+    let branches = rebuild::branches(&log, &sketch, survey, image.as_ref())?;
     report.vbuckets = branches.len();
     let store = Store {
         shared,
@@ -86,8 +95,34 @@ pub(super) fn open(
         rewriting: Mutex::default(),
         relief: Mutex::default(),
         looked_upto: Mutex::new(0),
+        images: Images::new(image, found_bytes),
+        is_whole: AtomicBool::new(false),
         observer: RwLock::new(None),
         lock: Mutex::new(Some(lock)),
     };
     Ok((Arc::new(store), report))
+}
+
+/// What the log holds beside what an image knows, and that image, if there is one to go by.
+fn survey(
+    place: Place<'_>,
+    total: u32,
+    executor: &dyn Executor,
+    report: &mut RecoveryReport,
+) -> Result<(Survey, Option<Arc<Image>>), EngineError> {
+    let why = match image::newest(place.shared)? {
+        Err(why) => why,
+        Ok(image) => {
+            let place = Place { image: Some(&image.directory), ..place };
+            let survey = Survey::of(look::at_all(place, total, executor)?, Some(&image.directory))?;
+            if survey.bears_out(&image.directory, place.sketch) {
+                report.notes.push(format!("{}, {}", survey.summary(), image.summary()));
+                return Ok((survey, Some(Arc::new(image))));
+            }
+            format!("{}: a state it names is gone", image.path.display())
+        }
+    };
+    let survey = Survey::of(look::at_all(place, total, executor)?, None)?;
+    report.notes.push(format!("{}, without an index image: {why}", survey.summary()));
+    Ok((survey, None))
 }

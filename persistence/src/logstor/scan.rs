@@ -16,6 +16,13 @@ pub(super) struct Frame {
     pub(super) is_whole: bool,
 }
 
+impl Frame {
+    /// Where the next one would begin.
+    pub(super) fn end(&self) -> u32 {
+        self.offset.saturating_add(self.header.frame_bytes())
+    }
+}
+
 /// A segment's frames.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Frames {

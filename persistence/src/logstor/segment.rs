@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::EngineError;
 use crate::disk::{DiskFile, DiskResult};
@@ -23,7 +24,7 @@ use super::frames::Known;
 const SECTOR_BYTES: usize = 512;
 
 /// Where a record lies: its first byte within a segment, and its length without padding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Location {
     pub(super) segment: u32,
     pub(super) offset: u32,
@@ -140,13 +141,10 @@ impl Segment {
         Ok(buffer)
     }
 
-    /// As [`Segment::read`], into a buffer, which is made longer if need be and never shorter: how many bytes there are.
-    pub(super) fn read_into(&self, buffer: &mut Vec<u8>, offset: u32, len: usize) -> DiskResult<usize> {
-        if buffer.len() < len {
-            buffer.resize(len, 0);
-        }
-        let place = buffer.get_mut(..len).unwrap_or_default();
-        self.file.file.read_at(place, self.base + u64::from(offset))
+    /// As [`Segment::read`], into memory there is.
+    pub(super) fn read_into<'a>(&self, offset: u32, buffer: &'a mut [u8]) -> DiskResult<&'a [u8]> {
+        let count = self.file.file.read_at(buffer, self.base + u64::from(offset))?;
+        Ok(buffer.get(..count).unwrap_or_default())
     }
 
     /// A record's bytes, unchecked.

@@ -241,6 +241,28 @@ impl Segments {
             .collect()
     }
 
+    /// Every use there is, and, of those that are closed, where it ends.
+    pub(super) fn in_use(&self) -> Vec<(Arc<Segment>, Option<u32>)> {
+        let inner = self.inner.lock();
+        let table = self.table.read();
+        let end = |id| inner.closed.get(&id).map(|closed| closed.used);
+        table.iter().flatten().map(|segment| (Arc::clone(segment), end(segment.id))).collect()
+    }
+
+    /// Everything it knows of uses, for tests that compare.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> String {
+        let mut dump = String::new();
+        let inner = self.inner.lock();
+        for segment in self.table.read().iter().flatten() {
+            let rest: Vec<u32> = segment.rest().iter().map(|rest| rest.id).collect();
+            let live = (segment.live_bytes(), segment.live_records());
+            let closed = inner.closed.get(&segment.id);
+            dump += &format!("{} {} live {live:?} {closed:?} {rest:?}\n", segment.id, segment.generation);
+        }
+        dump + &format!("free {:?} of {}, next {}\n", inner.free, inner.total, inner.next_generation)
+    }
+
     /// Says whether a closed segment is somebody's to rewrite; whether it was not what is said now.
     pub(super) fn claim(&self, id: u32, claimed: bool) -> bool {
         let mut inner = self.inner.lock();

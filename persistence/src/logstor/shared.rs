@@ -38,6 +38,8 @@ pub(super) struct Counters {
     pub(super) records_rewritten: Counter,
     pub(super) rewritten_bytes: Counter,
     pub(super) tombstones_purged: Counter,
+    pub(super) images: Counter,
+    pub(super) image_bytes: Counter,
 }
 
 impl Shared {

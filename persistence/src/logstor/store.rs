@@ -2,10 +2,12 @@
 //!
 //! Locks are taken in this order: who commits, who rewrites, no rollback, the manifest, a branch, the table of segments.
 
+mod load;
 mod stats;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
 use checkpoint::{Seqno, Vbid};
@@ -16,6 +18,7 @@ use crate::{CompactionReport, CompactionRequest, EngineError, Job, ScanLimit, Sn
 
 use super::CommitObserver;
 use super::branch::{Beginning, Branch};
+use super::image::Images;
 use super::log::Log;
 use super::manifest::Edit;
 use super::rewrite::{Current, MARK, Outputs, Relief, RewriteJob, Task, reclaim};
@@ -41,13 +44,23 @@ pub(super) struct Store {
     pub(super) relief: Mutex<Relief>,
     /// From which generation on it is worth looking for garbage again.
     pub(super) looked_upto: Mutex<u64>,
+    pub(super) images: Images,
+    /// Every branch is loaded.
+    pub(super) is_whole: AtomicBool,
     pub(super) observer: RwLock<Option<Arc<dyn CommitObserver>>>,
     /// `None` once the store is closed.
     pub(super) lock: Mutex<Option<Box<dyn DiskLock>>>,
 }
 
 impl Store {
+    /// A vBucket's branch, loaded.
     pub(super) fn branch(&self, vb: Vbid) -> Result<Arc<Branch>, EngineError> {
+        let branch = self.branch_as_it_is(vb)?;
+        branch.load()?;
+        Ok(branch)
+    }
+
+    fn branch_as_it_is(&self, vb: Vbid) -> Result<Arc<Branch>, EngineError> {
         self.branches.read().get(&vb).cloned().ok_or(EngineError::UnknownVBucket { vb })
     }
 
@@ -91,7 +104,7 @@ impl Store {
     pub(super) fn drop_vbucket(&self, vb: Vbid) -> Result<(), EngineError> {
         let dropped = self.writer.alone(|| {
             self.shared.check_writable()?;
-            let branch = self.branch(vb)?;
+            let branch = self.branch_as_it_is(vb)?;
             self.log.edit(&Edit::Drop { vb: vb.0 })?;
             self.branches.write().remove(&vb);
             self.past.lock().push(Arc::downgrade(&branch));
@@ -185,9 +198,9 @@ impl Store {
         Ok(wrong)
     }
 
-    pub(super) fn close(&self) -> Result<(), EngineError> {
+    pub(super) fn close(self: &Arc<Self>) -> Result<(), EngineError> {
         let Some(_lock) = self.lock.lock().take() else { return Ok(()) };
-        let was_writable = self.shared.check_writable();
+        let was_writable = self.shared.check_writable().and_then(|()| self.make_last_image());
         self.writer.alone(|| self.shared.close());
         self.relief.lock().let_go();
         self.log.segments.give_up_growth();

@@ -1,6 +1,7 @@
 mod crash;
 mod damage;
 mod groups;
+mod images;
 mod life;
 mod manifest;
 mod model;

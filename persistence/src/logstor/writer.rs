@@ -100,6 +100,12 @@ impl Writer {
         Some(self.active.try_lock()?.as_ref()?.mixed()?.age(now))
     }
 
+    /// Runs something while nobody commits; it is told which segment is being written, and up to where.
+    pub(super) fn at_rest<T>(&self, work: impl FnOnce(Option<(u32, u32)>) -> T) -> T {
+        let active = self.active.lock();
+        work(active.as_ref().map(Active::end))
+    }
+
     /// Closes the segment that is being written, so that it can be rewritten.
     pub(super) fn close_active(&self, log: &Log) {
         if let Some(active) = self.active.lock().take() {

@@ -29,13 +29,6 @@ fn flush_up_to(vbucket: &VBucket, before: &VBucketState, limit: ReadLimit) -> VB
     state
 }
 
-fn disk(start: u64, end: u64, completed: u64) -> SnapshotMarker {
-    SnapshotMarker {
-        high_completed_seqno: Some(Seqno(completed)),
-        ..SnapshotMarker::new(SnapshotType::Disk, Seqno(start), Seqno(end))
-    }
-}
-
 #[test]
 fn an_actives_prepares_and_their_ends_count_with_their_batch() {
     let (active, state) = vbucket(State::Active);
@@ -122,7 +115,8 @@ fn a_snapshot_from_disk_has_completed_and_prepared_what_its_marker_says_once_it_
     replica.receive(at(6, "c")).expect("the end");
     // The flusher stops inside it.
     let first = flush_up_to(&replica, &state, ReadLimit { items: 2, ..ReadLimit::NONE });
-    assert_eq!((durable(&first), first.purge_seqno), ((0, 0, 4), Seqno(0)));
+    // What is missing in it is so in its part.
+    assert_eq!((durable(&first), first.purge_seqno), ((0, 0, 4), Seqno(2)));
     assert_eq!((first.snapshot_start, first.snapshot_end), (Seqno(0), Seqno(6)));
     let second = flush(&replica, &first);
     assert_eq!((durable(&second), second.purge_seqno), ((3, 4, 4), Seqno(2)));

@@ -34,6 +34,61 @@ fn half_a_snapshot_is_not_whole_because_the_next_has_passed_its_end() {
     assert_eq!(range(&flush(&replica, &state)), (9, 9));
 }
 
+/// Where the snapshots of what a reader gets end.
+fn ends(vbucket: &VBucket) -> Vec<u64> {
+    let reader = vbucket.manager().register("reader", Seqno::ZERO, false).expect("a name").cursor;
+    let mut ends = Vec::new();
+    loop {
+        let batch = vbucket.manager().read(reader, ReadLimit::NONE).expect("registered");
+        if batch.is_empty() {
+            return ends;
+        }
+        ends.extend(batch.ranges().iter().map(|range| range.end.0));
+    }
+}
+
+/// Found by seed 1225 of the simulator: what lacks a revision that the next snapshot replaces is whole nowhere before that
+/// snapshot's end.
+#[test]
+fn half_a_snapshot_ends_where_the_next_does() {
+    let (replica, _) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 4)).expect("valid");
+    replica.receive(at(2, "b")).expect("inside");
+    let from_disk = SnapshotMarker { purge_seqno: Some(Seqno(1)), ..disk(0, 6, 0) };
+    replica.receive_marker(from_disk).expect("valid");
+    replica.receive(at(6, "c")).expect("the end");
+    assert_eq!(ends(&replica), [6, 6]);
+    replica.set_state(State::Active, Some(VbUuid(77))).expect("a branch");
+    assert_eq!(ends(&replica), [6, 6, 6], "the last has the state alone");
+}
+
+/// Found by seed 361: of a snapshot in several checkpoints only the last was extended.
+#[test]
+fn all_parts_of_a_snapshot_are_extended_with_its_last() {
+    let (replica, _) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 4)).expect("valid");
+    replica.receive(at(2, "b")).expect("inside");
+    replica.manager().close();
+    replica.receive(at(4, "c")).expect("the end");
+    replica.receive_marker(SnapshotMarker { extend: true, ..marker(5, 9) }).expect("from where it ended");
+    // This one replaces what was the end.
+    replica.receive(at(7, "c")).expect("inside");
+    assert_eq!(ends(&replica), [9, 9]);
+}
+
+/// Guards C22 where the rest never comes: a client of the copy that has a part must not miss what was purged from it.
+#[test]
+fn what_was_purged_counts_with_the_first_part() {
+    let (replica, state) = vbucket(State::Replica);
+    let announced = SnapshotMarker { purge_seqno: Some(Seqno(3)), ..disk(1, 6, 0) };
+    replica.receive_marker(announced).expect("valid");
+    replica.receive(at(2, "a")).expect("inside");
+    assert_eq!(replica.purge_seqno(), Seqno(2));
+    replica.receive(at(5, "b")).expect("inside");
+    replica.set_state(State::Active, Some(VbUuid(77))).expect("a branch");
+    assert_eq!((replica.purge_seqno(), flush(&replica, &state).purge_seqno), (Seqno(3), Seqno(3)));
+}
+
 #[test]
 fn an_empty_checkpoints_range_completes_nothing() {
     // The vBucket state stands in a checkpoint without operations, whose range is the last seqno before it.

@@ -107,3 +107,23 @@ fn a_clock_without_a_next_value_refuses_writes_until_it_is_set_back() {
     let quiet = replica.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
     assert_eq!(replica.state_with(quiet.batch(), &state).max_cas, written.cas);
 }
+
+#[test]
+fn half_a_snapshot_of_a_promoted_copy_ends_with_what_is_there() {
+    let (replica, _) = vbucket(State::Replica);
+    let marker = crate::SnapshotMarker::new(crate::SnapshotType::Memory, Seqno(1), Seqno(9));
+    replica.receive_marker(marker).expect("the first");
+    for seqno in [2, 5] {
+        let item = Item::mutation(Key::new(format!("{seqno}").as_bytes()), bytes::Bytes::new());
+        replica.receive(Item { seqno: Seqno(seqno), ..item }).expect("inside");
+        replica.manager().close();
+    }
+    let reader = replica.manager().register("reader", Seqno::ZERO, false).expect("a name").cursor;
+    replica.set_state(State::Active, Some(VbUuid(77))).expect("a branch");
+    let batch = replica.manager().read(reader, crate::ReadLimit::NONE).expect("registered");
+    let ends: Vec<_> = batch.ranges().iter().map(|range| range.end).collect();
+    assert!(
+        !ends.is_empty() && ends.iter().all(|end| *end <= Seqno(5)),
+        "{ends:?}: nobody will send the rest"
+    );
+}

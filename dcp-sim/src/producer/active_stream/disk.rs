@@ -103,6 +103,7 @@ impl ActiveStream {
             return Ok(false);
         }
         let rest = self.rest_in_memory(&scan);
+        self.reach = self.half_on_disk(&scan, vbucket).max(self.reach);
         let mut end = rest.unwrap_or(high);
         if !self.is_disk_only() {
             let after =
@@ -142,10 +143,14 @@ impl ActiveStream {
     /// End of the snapshot that this node was receiving when it was committed in part: the rest of it comes from memory,
     /// and only with that it is a whole (S14).
     fn rest_in_memory(&self, scan: &BackfillScan) -> Option<Seqno> {
-        let (high, state) = (scan.high(), scan.state()?);
-        let is_half =
-            self.state != State::Active && state.snapshot_start <= high && high < state.snapshot_end;
-        is_half.then_some(state.snapshot_end)
+        half(scan).filter(|_| self.state != State::Active)
+    }
+
+    /// The same of one that is active now: what it had of that snapshot when it was promoted is all there will be of it, and
+    /// may be in memory only.
+    fn half_on_disk(&self, scan: &BackfillScan, vbucket: &VBucket) -> Option<Seqno> {
+        let end = half(scan).filter(|_| self.state == State::Active)?.min(vbucket.high_seqno());
+        (end > scan.high() && !self.is_disk_only()).then_some(end)
     }
 
     /// The disk has nothing that was not sent. If memory has not got it either, nobody has.
@@ -167,6 +172,12 @@ impl ActiveStream {
         }
         Ok(())
     }
+}
+
+/// Where the snapshot ends that was committed in part, if the scan ends inside one.
+fn half(scan: &BackfillScan) -> Option<Seqno> {
+    let (high, state) = (scan.high(), scan.state()?);
+    (state.snapshot_start <= high && high < state.snapshot_end).then_some(state.snapshot_end)
 }
 
 fn marker(state: &VBucketState, end: Seqno, purge: Seqno) -> SnapshotMarker {

@@ -101,6 +101,10 @@ impl ActiveStream {
             let mut last = None;
             while let Some(item) = items.next_if(|item| item.seqno <= range.end) {
                 if last.is_none() {
+                    // This node was receiving the snapshot itself: its rest came in another one, which reaches further.
+                    if self.outbox.is_announced_below(range.end) {
+                        self.outbox.go_on_after(self.read);
+                    }
                     self.outbox.announce(&marker(range), Origin::Checkpoint(range.start), options);
                 }
                 self.outbox.item(item, options)?;

@@ -2,7 +2,8 @@
 //!
 //! What always holds: the first message is a marker that starts where the client's snapshot does; each later one starts
 //! after the end of the one before (S1), or after the last item where that one was cut short: its sender was receiving
-//! the same snapshot, and lost its cursor in the middle of it. No item lies outside the last marker's range.
+//! the same snapshot, and lost its cursor in the middle of it or was sent the rest as a part of another. No item lies
+//! outside the last marker's range.
 
 use std::collections::VecDeque;
 
@@ -98,6 +99,11 @@ impl Outbox {
         self.announced.is_none_or(|end| end <= seqno)
     }
 
+    /// Whether the last marker reaches less far.
+    pub(super) fn is_announced_below(&self, end: Seqno) -> bool {
+        self.announced.is_some_and(|announced| announced < end)
+    }
+
     /// Announces a snapshot, but for what of it was announced already. A second marker of one checkpoint goes on with it.
     pub(super) fn announce(&mut self, snapshot: &SnapshotMarker, origin: Origin, options: &Options) {
         // A snapshot that this node receives itself may go on in another checkpoint: it was announced whole.
@@ -162,6 +168,7 @@ impl Outbox {
         let end = self.announced.filter(|&end| end > seqno)?;
         self.next_start = seqno.next();
         self.announced = Some(seqno);
+        self.checkpoint_start = None;
         Some(end)
     }
 

@@ -83,3 +83,33 @@ fn checkpoints_inside_the_clients_snapshot_are_joined() {
     assert_eq!(sent.split_off(7), ["marker 9-9", "mutation @9"]);
     assert_eq!(sent, (2..=8).map(|seqno| format!("mutation @{seqno}")).collect::<Vec<_>>());
 }
+
+/// Guards S1 on a replica that was sent the rest of a snapshot as a part of another one.
+#[test]
+fn what_was_taken_in_by_another_snapshot_is_announced_to_its_end() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 5, &[1, 2]);
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["marker 0-5", "mutation @1", "mutation @2"]);
+    rig.receive(1, 8, &[4, 6, 8]);
+    assert_eq!(rig.sent(), ["marker 3-8", "mutation @4", "mutation @6", "mutation @8"]);
+    rig.receive(9, 9, &[9]);
+    assert_eq!(rig.sent(), ["marker 9-9", "mutation @9"]);
+}
+
+/// Guards S14 on a copy that was promoted: its disk still has half a snapshot, of which memory has the rest.
+#[test]
+fn half_a_snapshot_on_a_promoted_copys_disk_is_not_announced_as_a_whole() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 5, &[1, 2]);
+    rig.node.flush();
+    rig.node.vbucket.manager().expel();
+    rig.receive_more(&[4, 5]);
+    rig.receive(6, 6, &[6]);
+    rig.node.vbucket.set_state(State::Active, Some(VbUuid(77))).expect("a branch");
+    open(&mut rig, live(0));
+    let expected = ["disk repeating marker 0-5", "mutation @1", "mutation @2", "mutation @4", "mutation @5"];
+    let mut sent = rig.sent();
+    assert_eq!(sent.split_off(5), ["marker 6-6", "mutation @6"]);
+    assert_eq!(sent, expected);
+}

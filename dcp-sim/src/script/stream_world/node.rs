@@ -170,7 +170,8 @@ impl Partitions for StreamNode {
     }
 
     fn purge_seqno(&self, vb: Vbid) -> Seqno {
-        self.partitions.get(&vb).map_or(Seqno::ZERO, |partition| partition.purge)
+        let purged = |partition: &StreamPartition| partition.purge.max(partition.vbucket.purge_seqno());
+        self.partitions.get(&vb).map_or(Seqno::ZERO, purged)
     }
 
     fn persisted_seqno(&self, vb: Vbid) -> Seqno {

@@ -85,9 +85,20 @@ impl World {
         let best = candidates.max_by_key(|&(merit, node)| (merit, std::cmp::Reverse(node)));
         let Some((_, node)) = best else { return Ok(false) };
         self.topology.promote(vb, node);
+        self.depose(node, vb)?;
         self.assign_role(node, vb)?;
         self.reconcile_soon();
         Ok(true)
+    }
+
+    /// One that led before and never learned that it was replaced does so now: others began branches meanwhile, and it may not
+    /// go on as if nothing had happened.
+    fn depose(&mut self, node: NodeId, vb: Vbid) -> Result<(), SimError> {
+        let copy = self.hosts.get(node).and_then(|host| host.node.partition(vb));
+        match copy.map(|copy| copy.vbucket.state()) {
+            Some(State::Active) => self.step(node, Event::SetState { vb, state: State::Replica, uuid: None }),
+            _ => Ok(()),
+        }
     }
 
     /// How much of the vBucket's history a copy has whole; `None` if it must not become active.

@@ -1,48 +1,27 @@
-//! What all segments hold: files go in, frames and records come out, sorted into what is sure and what is in doubt.
+//! What all segments hold: looks at each go in; what counts comes out, sorted into what is sure and what is in doubt.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use checkpoint::Namespace;
-
 use crate::EngineError;
-use crate::logstor::config::Geometry;
-use crate::logstor::fingerprint::Fingerprint;
-use crate::logstor::frame::{FrameKind, Header};
+use crate::logstor::found::{FoundItem, FoundState};
+use crate::logstor::frame::Header;
+use crate::logstor::image::{Contents, Covered, Directory, StateRow};
 use crate::logstor::manifest::{Retired, Sketch};
-use crate::logstor::scan::{self, Frame};
-use crate::logstor::segment::{Location, LogFile, Segment};
+use crate::logstor::scan::Frame;
+use crate::logstor::segment::{LogFile, Segment};
 use crate::logstor::shared::Shared;
+
+use super::look::Look;
 
 /// A segment in use.
 #[derive(Debug)]
 pub(super) struct Used {
     pub(super) segment: Arc<Segment>,
+    /// What the image says of it, if it is still true.
+    pub(super) covered: Option<Covered>,
+    /// Frames that the image does not cover.
     pub(super) frames: Vec<Frame>,
-}
-
-/// An item's record.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FoundItem {
-    pub(super) epoch: u32,
-    pub(super) fingerprint: Fingerprint,
-    pub(super) seqno: u64,
-    pub(super) generation: u64,
-    pub(super) at: Location,
-    pub(super) tombstone: bool,
-    /// Its append.
-    pub(super) number: u64,
-}
-
-/// A vBucket's state.
-#[derive(Clone, Debug)]
-pub(super) struct FoundState {
-    pub(super) epoch: u32,
-    pub(super) revision: u64,
-    pub(super) high: u64,
-    pub(super) at: Location,
-    pub(super) bytes: Vec<u8>,
-    pub(super) number: u64,
 }
 
 #[derive(Debug, Default)]
@@ -57,98 +36,54 @@ pub(super) struct Survey {
     stable: u64,
     /// Appends of which a part is missing or torn.
     incomplete: BTreeSet<u64>,
+    segments: u64,
+    /// Of which more than the head was read.
+    segments_read: u64,
+    /// Bytes of the frames that were found.
+    pub(super) found_bytes: u64,
 }
 
 impl Survey {
-    /// Reads every segment.
+    /// Puts together what was found.
     ///
     /// # Errors
-    /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if something that was acknowledged is damaged.
-    pub(super) fn of(
-        shared: &Shared,
-        geometry: Geometry,
-        files: &[Arc<LogFile>],
-        total: u32,
-        sketch: &Sketch,
-    ) -> Result<Self, EngineError> {
+    /// [`EngineError::Corrupt`] if something that was acknowledged is damaged.
+    pub(super) fn of(looks: Vec<Look>, image: Option<&Directory>) -> Result<Self, EngineError> {
         let mut survey = Self::default();
-        for id in 0..total {
-            let (file, base) = geometry.place(id);
-            let Some(file) = files.get(file as usize) else { continue };
-            let segment = Segment::new(id, 0, Arc::clone(file), base, geometry.segment_bytes);
-            let bytes = segment.read(0, geometry.segment_bytes as usize)?;
-            survey.take(shared, segment, &bytes, sketch)?;
+        if let Some(image) = image {
+            // What the image covers was settled when it was made.
+            survey.stable = image.number;
+            survey.generation_max = image.next_generation.saturating_sub(1);
+        }
+        for look in looks {
+            let covered = image.and_then(|image| image.covered(look.segment.id)).cloned();
+            survey.take(look, covered);
         }
         survey.judge()?;
         survey.forget_incomplete();
         Ok(survey)
     }
 
-    fn take(
-        &mut self,
-        shared: &Shared,
-        segment: Segment,
-        bytes: &[u8],
-        sketch: &Sketch,
-    ) -> Result<(), EngineError> {
-        let id = segment.id;
-        let found = scan::frames(bytes, id, shared.hash_key, |generation| sketch.valid_bytes(id, generation));
-        if let Some(at) = found.beyond_damage {
-            return Err(segment.corrupt(at, "a frame behind a damaged one"));
-        }
-        let Some(generation) = found.generation else { return Ok(()) };
+    fn take(&mut self, look: Look, covered: Option<Covered>) {
+        let Look { segment, is_covered, mut found, is_read } = look;
+        self.segments += 1;
+        self.segments_read += u64::from(is_read);
+        self.found_bytes +=
+            found.frames.iter().map(|frame| u64::from(frame.header.frame_bytes())).sum::<u64>();
+        let Some(generation) = found.generation else { return };
         self.generation_max = self.generation_max.max(generation);
-        if let Some(header) = found.free {
+        for header in found.frames.iter().map(|frame| &frame.header).chain(&found.free) {
             self.number_max = self.number_max.max(header.number);
             self.stable = self.stable.max(header.stable);
+        }
+        if let Some(header) = found.free {
             self.free.push((segment, header));
-            return Ok(());
-        }
-        let segment = Arc::new(segment.of_generation(generation));
-        for frame in &found.frames {
-            self.number_max = self.number_max.max(frame.header.number);
-            self.stable = self.stable.max(frame.header.stable);
-            if frame.is_whole && frame.header.kind != FrameKind::Large {
-                let payload = scan::payload(bytes, frame.offset, &frame.header).unwrap_or_default();
-                self.take_records(shared, &segment, frame, payload)?;
-            }
-        }
-        self.used.insert(id, Used { segment, frames: found.frames });
-        Ok(())
-    }
-
-    fn take_records(
-        &mut self,
-        shared: &Shared,
-        segment: &Segment,
-        frame: &Frame,
-        payload: &[u8],
-    ) -> Result<(), EngineError> {
-        for record in scan::records(payload, frame.offset) {
-            let (offset, peek) = record.ok_or_else(|| segment.corrupt(frame.offset, "a damaged record"))?;
-            let at = Location { segment: segment.id, offset, len: peek.len };
-            self.push(shared, segment.generation, frame.header.number, at, &peek);
-        }
-        Ok(())
-    }
-
-    fn push(
-        &mut self,
-        shared: &Shared,
-        generation: u64,
-        number: u64,
-        at: Location,
-        peek: &crate::logstor::entry::Peek<'_>,
-    ) {
-        let Some(operation) = peek.operation else {
-            let (epoch, revision, high) = (peek.epoch, peek.cas, peek.seqno);
-            self.states.push(FoundState { epoch, revision, high, at, bytes: peek.value.to_vec(), number });
             return;
-        };
-        let namespace = operation.namespace().unwrap_or(Namespace::System);
-        let fingerprint = Fingerprint::of(shared.hash_key, namespace, peek.key);
-        let (epoch, seqno, tombstone) = (peek.epoch, peek.seqno, peek.tombstone);
-        self.items.push(FoundItem { epoch, fingerprint, seqno, generation, at, tombstone, number });
+        }
+        self.items.append(&mut found.items);
+        self.states.append(&mut found.states);
+        let covered = covered.filter(|_| is_covered);
+        self.used.insert(segment.id, Used { segment: Arc::new(segment), covered, frames: found.frames });
     }
 
     /// Tells which appends are whole; damage ends it.
@@ -197,9 +132,23 @@ impl Survey {
         self.used.values().filter_map(torn).collect()
     }
 
-    /// The frames of a segment that count.
-    pub(super) fn sound<'a>(&'a self, used: &'a Used) -> impl Iterator<Item = &'a Frame> {
+    /// The frames of a segment that count, but for those the image covers.
+    fn sound<'a>(&'a self, used: &'a Used) -> impl Iterator<Item = &'a Frame> {
         used.frames.iter().filter(|frame| !self.incomplete.contains(&frame.header.number))
+    }
+
+    /// Where what counts in a segment ends.
+    pub(super) fn end(&self, used: &Used) -> u32 {
+        let last = self.sound(used).last().map(Frame::end);
+        last.or(used.covered.as_ref().map(|covered| covered.bytes)).unwrap_or(0)
+    }
+
+    /// What wrote a segment; `None` if nothing in it counts.
+    pub(super) fn contents(&self, used: &Used) -> Option<Contents> {
+        if let Some(covered) = &used.covered {
+            return Some(covered.contents);
+        }
+        self.sound(used).next().map(|frame| Contents::of(&frame.header))
     }
 
     /// Writes again what is in doubt and whole, and syncs it.
@@ -224,8 +173,31 @@ impl Survey {
         Ok(())
     }
 
+    /// Whether what an image says of states fits what was found: each is where it was, or there is a later one.
+    pub(super) fn bears_out(&self, image: &Directory, sketch: &Sketch) -> bool {
+        let epochs: BTreeSet<u32> = self.states.iter().map(|state| state.epoch).collect();
+        image.sections.iter().all(|section| {
+            let is_used =
+                sketch.vbuckets.get(&section.vb).is_some_and(|entry| entry.lineage == section.lineage);
+            let is_there = |state: &StateRow| {
+                self.is_current(state.at.segment) || epochs.contains(&section.lineage.epoch())
+            };
+            !is_used || section.state.as_ref().is_none_or(is_there)
+        })
+    }
+
+    /// What was done, in words.
+    pub(super) fn summary(&self) -> String {
+        format!("read {} of {} segments, {} records", self.segments_read, self.segments, self.items.len())
+    }
+
     pub(super) fn generation_of(&self, segment: u32) -> Option<u64> {
         self.used.get(&segment).map(|used| used.segment.generation)
+    }
+
+    /// Whether the use of a segment that the image knows is not over.
+    fn is_current(&self, segment: u32) -> bool {
+        self.used.get(&segment).is_some_and(|used| used.covered.is_some())
     }
 
     pub(super) fn next_generation(&self) -> u64 {

@@ -29,6 +29,12 @@ pub(in crate::logstor) enum Task {
     Prepare(u32),
 }
 
+impl Task {
+    const fn frees(self) -> bool {
+        !matches!(self, Self::Prepare(_))
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Begin,
@@ -121,6 +127,9 @@ impl RewriteJob {
 
     fn advance(&mut self, budget: Budget) -> Result<Stage, EngineError> {
         if let Stage::Begin = self.stage {
+            if self.task.frees() && self.store.load_one()? {
+                return Ok(Stage::Begin);
+            }
             return self.begin(budget);
         }
         if let Stage::Over = self.stage {

@@ -61,6 +61,11 @@ impl Outputs {
         self.open.contains_key(&Some(vb))
     }
 
+    /// The open segments, and up to where each is written.
+    pub(in crate::logstor) fn ends(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.open.values().map(|output| (output.segment.id, output.used))
+    }
+
     /// Finds a place for a record.
     ///
     /// # Errors

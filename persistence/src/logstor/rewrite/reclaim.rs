@@ -18,6 +18,7 @@ use crate::{Budget, EngineError};
 /// # Errors
 /// [`EngineError::Disk`] or [`EngineError::Poisoned`]; nothing is lost.
 pub(in crate::logstor) fn reclaim(store: &Arc<Store>, outputs: &mut Outputs) -> Result<bool, EngineError> {
+    store.load_all()?;
     let segments = &store.log.segments;
     let before = segments.census();
     outputs.close_all(&store.log);

@@ -259,8 +259,13 @@ impl Round {
             let _no_rollback = self.store.relocating.read();
             let branches = self.store.by_epoch();
             for Pending { copy, to, .. } in std::mem::take(&mut self.pending) {
-                let all = branches.get(&copy.epoch).into_iter().flatten();
+                // A record above its epoch's cap does not exist for the branch that was rolled back.
+                let has = |branch: &&Arc<Branch>| match copy.name {
+                    Name::State => true,
+                    Name::Item { seqno, .. } => branch.lineage.contains(copy.epoch, seqno),
+                };
                 // Whoever names the record takes the copy; whoever doesn't counts it.
+                let all = branches.get(&copy.epoch).into_iter().flatten().filter(has);
                 all.for_each(|branch| branch.relocate(copy.name, copy.from, to));
             }
         }

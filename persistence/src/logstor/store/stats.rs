@@ -65,7 +65,9 @@ impl Store {
         })
     }
 
+    /// Loads what is not loaded: else what lives would not be counted. What can't be loaded is not.
     pub(in crate::logstor) fn stats(&self) -> BTreeMap<&'static str, u64> {
+        let _ = self.load_all();
         let census = self.log.segments.census();
         let table = self.log.segments.table();
         let in_use = || table.iter().flatten();
@@ -89,6 +91,8 @@ impl Store {
             ("file-bytes", u64::from(census.total) * u64::from(self.log.segments.geometry().segment_bytes)),
             ("free-segments", census.free.into()),
             ("groups", counters.groups.get()),
+            ("image-bytes", counters.image_bytes.get()),
+            ("images", counters.images.get()),
             ("index-bytes", branches.iter().map(|branch| branch.memory_bytes() as u64).sum()),
             ("live-bytes", live_bytes),
             ("live-records", live_records),

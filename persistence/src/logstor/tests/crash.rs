@@ -3,16 +3,19 @@
 use checkpoint::Seqno;
 
 use super::life::{Pins, Shown, Step, life, shown, take};
-use super::support::{A, B, STEP, apply, audit, commit, commit_all, contents, delete, open, run, set};
+use super::support::{
+    A, B, IMAGES, SMALL, STEP, apply, audit, commit, commit_all, contents, delete, dump, hide_images, open,
+    open_with, run, set,
+};
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
-use crate::logstor::Logstor;
+use crate::logstor::{Logstor, LogstorConfig};
 use crate::{CompactionRequest, Engine, EngineError};
 
 /// Lives until something fails; how many steps were done.
-fn live(disk: &FaultyDisk) -> (usize, Result<(), EngineError>) {
+fn live(disk: &FaultyDisk, config: LogstorConfig) -> (usize, Result<(), EngineError>) {
     let mut done = 0;
     let mut go = || {
-        let (engine, _) = open(disk)?;
+        let (engine, _) = open_with(disk, config)?;
         let mut pins = Pins::default();
         for (step, _) in life() {
             assert!(take(&engine, &mut pins, &step)?, "everything can be done in one life");
@@ -47,56 +50,72 @@ fn goes_on(engine: &Logstor, before: &Shown, what: &str) {
     audit(engine, true);
 }
 
-#[test]
-fn power_loss_at_any_io_keeps_what_was_acknowledged() {
+fn power_loss_at_any_io(config: LogstorConfig) {
     let counting = FaultyDisk::new(MemoryDisk::new());
-    assert!(live(&counting).1.is_ok());
+    assert!(live(&counting, config).1.is_ok());
     let stages = stages();
+    let mut with_images = 0;
     for (nth, keep) in
         (1..=counting.io_count()).flat_map(|nth| keeps(nth).into_iter().map(move |keep| (nth, keep)))
     {
         let what = format!("power off at {nth}, {keep:?}");
         let disk = FaultyDisk::new(MemoryDisk::new());
         disk.power_off_at_io(nth);
-        let (done, result) = live(&disk);
+        let (done, result) = live(&disk, config);
         assert!(result.is_err(), "{what}");
         disk.crash(keep);
-        let (engine, _) = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let open = || open_with(&disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let (engine, _) = open();
         let found = shown(&engine);
         let allowed = &stages[done..stages.len().min(done + 2)];
         assert!(allowed.contains(&found), "{what}: {done} done");
         audit(&engine, true);
         drop(engine);
         disk.crash(Keep::None);
-        let (engine, report) = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let (engine, report) = open();
         assert_eq!(report.repairs, [], "{what}: repaired once");
         assert!(shown(&engine) == found, "{what}: shown, then gone");
+        let with_image = dump(&engine);
+        drop(engine);
+        with_images += hide_images(&disk, true);
+        let (engine, _) = open();
+        assert_eq!(dump(&engine), with_image, "{what}: by a scan of everything");
         goes_on(&engine, &found, &what);
     }
+    assert!(with_images > 500 || config == SMALL, "{with_images}");
 }
 
 #[test]
-fn power_loss_while_recovering_keeps_what_was_acknowledged() {
+fn power_loss_at_any_io_keeps_what_was_acknowledged() {
+    power_loss_at_any_io(SMALL);
+}
+
+#[test]
+fn power_loss_at_any_io_of_images_keeps_what_was_acknowledged() {
+    power_loss_at_any_io(IMAGES);
+}
+
+fn power_loss_while_recovering(config: LogstorConfig, stride: usize) {
     let counting = FaultyDisk::new(MemoryDisk::new());
-    assert!(live(&counting).1.is_ok());
+    assert!(live(&counting, config).1.is_ok());
     let stages = stages();
-    for nth in (1..=counting.io_count()).step_by(3) {
+    for nth in (1..=counting.io_count()).step_by(stride) {
         let broken = || {
             let disk = FaultyDisk::new(MemoryDisk::new());
             disk.power_off_at_io(nth);
-            let (done, _) = live(&disk);
+            let (done, _) = live(&disk, config);
             disk.crash(Keep::Random { seed: nth });
             (disk, done)
         };
         let (counting, _) = broken();
         let before = counting.io_count();
-        drop(open(&counting).expect("opens"));
+        drop(open_with(&counting, config).expect("opens"));
         for step in 1..=counting.io_count() - before {
             let (disk, done) = broken();
             disk.power_off_at_io(step);
-            assert!(open(&disk).is_err());
+            assert!(open_with(&disk, config).is_err());
             disk.crash(Keep::Random { seed: nth + step });
-            let (engine, _) = open(&disk).expect("opens");
+            let (engine, _) = open_with(&disk, config).expect("opens");
             let found = shown(&engine);
             let allowed = &stages[done..stages.len().min(done + 2)];
             assert!(allowed.contains(&found), "off at {nth}, again at {step}: {done} done");
@@ -104,18 +123,26 @@ fn power_loss_while_recovering_keeps_what_was_acknowledged() {
     }
 }
 
+#[test]
+fn power_loss_while_recovering_keeps_what_was_acknowledged() {
+    power_loss_while_recovering(SMALL, 3);
+    power_loss_while_recovering(IMAGES, 11);
+}
+
 const FAULTS: [Fault; 5] =
     [Fault::Eio, Fault::Enospc, Fault::Torn { bytes: 600 }, Fault::Torn { bytes: 9000 }, Fault::EioPersisted];
 
 /// Lives to the end whatever fails: a step that failed is tried again. How many failures there were.
-fn struggle(disk: &FaultyDisk, what: &str) -> (Shown, usize) {
-    let reopen = || (0..2).find_map(|_| open(disk).ok()).unwrap_or_else(|| panic!("{what}: does not open")).0;
+fn struggle(disk: &FaultyDisk, config: LogstorConfig, what: &str) -> (Shown, usize) {
+    let reopen = || {
+        (0..2).find_map(|_| open_with(disk, config).ok()).unwrap_or_else(|| panic!("{what}: does not open")).0
+    };
     let (mut engine, mut pins) = (reopen(), Pins::default());
     let (mut before, mut failures) = (Shown::new(), 0);
     let mut rolled_back = true;
     for (number, (step, after)) in life().into_iter().enumerate() {
         // What follows a rollback that could not be done has other seqnos.
-        if !rolled_back && !matches!(step, Step::Separate | Step::Compact(_) | Step::Upkeep) {
+        if !rolled_back && !matches!(step, Step::Separate | Step::Compact(_) | Step::Upkeep | Step::Image) {
             continue;
         }
         let expected = if rolled_back { after } else { before.clone() };
@@ -153,24 +180,34 @@ fn struggle(disk: &FaultyDisk, what: &str) -> (Shown, usize) {
     (before, failures)
 }
 
-#[test]
-fn any_failure_leaves_each_step_done_or_not() {
+fn any_failure(config: LogstorConfig, faults: usize) {
     let counting = FaultyDisk::new(MemoryDisk::new());
-    assert!(live(&counting).1.is_ok());
+    assert!(live(&counting, config).1.is_ok());
     let mut struck = 0;
-    for (nth, fault) in (1..=counting.io_count()).flat_map(|nth| FAULTS.map(|fault| (nth, fault))) {
+    let some = |nth: u64| (0..faults).map(move |n| (nth, FAULTS[(nth as usize + 2 * n) % FAULTS.len()]));
+    for (nth, fault) in (1..=counting.io_count()).flat_map(some) {
         let what = format!("{fault:?} at {nth}");
         let disk = FaultyDisk::new(MemoryDisk::new());
         disk.fail_io(nth, fault);
-        let (expected, failures) = struggle(&disk, &what);
+        let (expected, failures) = struggle(&disk, config, &what);
         struck += usize::from(failures > 0);
         disk.clear_faults();
         disk.crash([Keep::None, Keep::All, Keep::Random { seed: nth }][nth as usize % 3]);
-        let (engine, _) = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let (engine, _) = open_with(&disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert!(shown(&engine) == expected, "{what}: after a loss of power");
         audit(&engine, true);
     }
-    assert!(struck > 300, "{struck}");
+    assert!(struck > 60 * faults, "{struck}");
+}
+
+#[test]
+fn any_failure_leaves_each_step_done_or_not() {
+    any_failure(SMALL, FAULTS.len());
+}
+
+#[test]
+fn any_failure_leaves_each_step_done_or_not_with_images() {
+    any_failure(IMAGES, 2);
 }
 
 #[test]

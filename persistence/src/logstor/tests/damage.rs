@@ -18,7 +18,7 @@ fn store() -> MemoryDisk {
     disk
 }
 
-fn change(disk: &MemoryDisk, name: &std::path::Path, offset: u64, to: impl Fn(u8) -> u8) {
+pub(super) fn change(disk: &MemoryDisk, name: &std::path::Path, offset: u64, to: impl Fn(u8) -> u8) {
     let file = disk.open(name, Access::ReadWrite).expect("there");
     let mut byte = [0];
     file.read_at(&mut byte, offset).expect("read");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use checkpoint::{Item, Seqno, Vbid};
 
-use super::support::{A, B, Contents, apply, commit_all, contents, delete, noise, run, set};
+use super::support::{A, B, Contents, apply, commit_all, contents, delete, make_image, noise, run, set};
 use crate::logstor::Logstor;
 use crate::{CompactionRequest, Engine, EngineError, RolledBack, Snapshot};
 
@@ -19,6 +19,7 @@ pub(super) enum Step {
     Separate,
     Compact(Vbid),
     Upkeep,
+    Image,
 }
 
 pub(super) type Shown = BTreeMap<u16, Contents>;
@@ -44,6 +45,7 @@ pub(super) fn take(engine: &Logstor, pins: &mut Pins, step: &Step) -> Result<boo
         Step::Purge(vb, upto) => drop(engine.purge(*vb, Seqno(*upto))?),
         Step::Separate => drop(run(engine.separate()?)?),
         Step::Compact(vb) => drop(run(engine.compact(*vb, CompactionRequest::default())?)?),
+        Step::Image => make_image(engine)?,
         Step::Upkeep => {
             while let Some(job) = engine.maintenance() {
                 run(job)?;
@@ -69,20 +71,24 @@ pub(super) fn life() -> Vec<(Step, Shown)> {
         // Over the end of a segment.
         Step::Commit(vec![(A, many(10, "key", 1500)), (B, many(10, "key", 1500))]),
         Step::Commit(vec![(A, many(50, "key", 1700)), (B, vec![delete(50, "a"), set(51, "x", b"x")])]),
+        Step::Image,
         Step::Separate,
         Step::Pin(A),
         // Larger than a segment.
         Step::Commit(vec![(A, vec![delete(80, "key-3"), set(81, "large", &value(81, 150_000))])]),
         Step::Commit(vec![(A, many(90, "key", 900)), (B, many(90, "other", 1200))]),
+        Step::Image,
         Step::RollBack(A, 79),
         Step::Commit(vec![(A, vec![set(80, "branch", b"2"), delete(81, "c")])]),
         Step::Purge(A, 80),
+        Step::Image,
         Step::Compact(A),
         Step::Commit(vec![(B, many(130, "other", 100)), (A, vec![set(85, "large", &value(85, 70_000))])]),
         Step::Commit(vec![(A, vec![delete(86, "large"), set(87, "end", b"e")])]),
         Step::Purge(A, 86),
         Step::Upkeep,
         Step::Compact(B),
+        Step::Image,
         Step::Drop(B),
         Step::Create(B),
         Step::Commit(vec![(B, vec![set(1, "new", b"n")]), (A, many(90, "key", 1800))]),
@@ -107,7 +113,7 @@ pub(super) fn life() -> Vec<(Step, Shown)> {
                 let high = *contents.keys().next_back().expect("some");
                 contents.retain(|&seqno, item| !item.deleted || seqno > *upto || seqno == high);
             }
-            Step::Separate | Step::Compact(_) | Step::Upkeep => {}
+            Step::Separate | Step::Compact(_) | Step::Upkeep | Step::Image => {}
         }
         all.push((step, shown.clone()));
     }

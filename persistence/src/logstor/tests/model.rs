@@ -7,7 +7,8 @@ use checkpoint::Seqno;
 use proptest::prelude::*;
 
 use super::support::{
-    A, B, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, noise, open_with, run, set,
+    A, B, Contents, IMAGES, SMALL, apply, audit, commit, contents, contents_of, delete, dump, hide_images,
+    noise, open_with, run, set,
 };
 use crate::disk::{Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
@@ -23,6 +24,7 @@ enum Act {
     Separate,
     Compact { vb: bool, steps: usize },
     Upkeep,
+    Image { steps: usize },
     Recreate { vb: bool },
     Crash { seed: u64 },
     Close,
@@ -40,6 +42,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => Just(Act::Separate),
         4 => (any::<bool>(), 0_usize..12).prop_map(|(vb, steps)| Act::Compact { vb, steps }),
         1 => Just(Act::Upkeep),
+        4 => (0_usize..6).prop_map(|steps| Act::Image { steps }),
         1 => any::<bool>().prop_map(|vb| Act::Recreate { vb }),
         2 => any::<u64>().prop_map(|seed| Act::Crash { seed }),
         1 => Just(Act::Close),
@@ -82,9 +85,25 @@ impl World {
         // The lock is free once the old one is gone.
         let placeholder = open_with(&MemoryDisk::new(), SMALL).expect("opens").0;
         drop(std::mem::replace(&mut self.engine, placeholder));
-        let (engine, report) = open_with(&self.disk, self.config).expect("opens");
+        let open = || {
+            let (engine, report) = open_with(&self.disk, self.config).expect("opens");
+            (engine, report)
+        };
+        let (engine, report) = open();
         assert_eq!(report.repairs, []);
-        self.engine = engine;
+        let with_image = dump(&engine);
+        drop(engine);
+        hide_images(&self.disk, true);
+        let (engine, report) = open();
+        assert!(report.notes[0].contains("there is none"), "{report:?}");
+        assert_eq!(
+            dump(&engine),
+            with_image,
+            "what a scan of everything finds, and what it finds with an image"
+        );
+        drop(engine);
+        hide_images(&self.disk, false);
+        self.engine = open().0;
         self.exact = true;
     }
 
@@ -130,6 +149,16 @@ impl World {
             Act::Upkeep => {
                 if let Some(job) = self.engine.maintenance() {
                     run(job).expect("done");
+                }
+            }
+            Act::Image { steps } => {
+                let Some(mut job) = self.engine.store.image_job() else { return };
+                if *steps == 0 {
+                    run(job).expect("done");
+                } else {
+                    for _ in 0..*steps {
+                        job.step(super::support::STEP).expect("no failure");
+                    }
                 }
             }
             Act::Recreate { vb } => {
@@ -212,5 +241,10 @@ proptest! {
     #[test]
     fn the_engine_is_a_map_also_where_space_is_short(acts in acts()) {
         play(LogstorConfig { file_bytes: 64 << 10, disk_bytes: 34 * (64 << 10), ..SMALL }, &acts);
+    }
+
+    #[test]
+    fn the_engine_is_a_map_with_images_at_every_opportunity(acts in acts()) {
+        play(IMAGES, &acts);
     }
 }

@@ -85,6 +85,26 @@ fn separating_makes_segments_of_single_vbuckets() {
 }
 
 #[test]
+fn a_record_that_was_rolled_back_is_not_counted_for_another_with_its_seqno() {
+    let (_, engine) = fresh();
+    let before = engine.snapshot(A).expect("there");
+    let first: Vec<_> = (0..4).map(|n| set(n + 1, &format!("key-{n}"), b"1")).collect();
+    commit(&engine, A, &first).expect("committed");
+    commit(&engine, B, &[set(1, "key", b"1")]).expect("committed");
+    // The branch that ends here is still somebody's: its records are copied.
+    let ended = engine.snapshot(A).expect("there");
+    engine.rollback(A, Seqno(0)).expect("pinned");
+    let second = [set(1, "key-3", b"2"), delete(2, "key-0"), delete(3, "key-10")];
+    commit(&engine, A, &second).expect("committed");
+    assert_eq!(engine.purge(A, Seqno(2)).expect("purged"), Seqno(2));
+    let mut job = compact(&engine, B);
+    assert!(to_point(&mut *job, "compact-before-free"));
+    drop(job);
+    audit(&engine, false);
+    drop((before, ended));
+}
+
+#[test]
 fn what_is_mixed_for_long_is_separated() {
     let disk = MemoryDisk::new();
     let config = LogstorConfig { mixed_segments_max: usize::MAX, garbage_percent: None, ..SMALL };

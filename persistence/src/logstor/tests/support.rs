@@ -124,10 +124,38 @@ pub(super) fn run(mut job: Box<dyn Job>) -> Result<Vec<&'static str>, EngineErro
     }
 }
 
+/// As [`SMALL`], with an image whenever something was appended.
+pub(super) const IMAGES: LogstorConfig = LogstorConfig { image_bytes: 0, image_percent: u32::MAX, ..SMALL };
+
+/// Everything a store knows when it was opened: for comparing, not for reading.
+pub(super) fn dump(engine: &Logstor) -> String {
+    engine.store.load_all().expect("readable");
+    let branches: String = engine.store.branches.read().values().map(|branch| branch.dump()).collect();
+    engine.store.log.segments.dump() + &branches
+}
+
+/// Gives a directory's images other names, or theirs again.
+pub(super) fn hide_images(disk: &impl Disk, is_hidden: bool) -> usize {
+    let (from, to) = if is_hidden { ("index-", "hidden-") } else { ("hidden-", "index-") };
+    let names = disk.list(&dir()).expect("there");
+    let images: Vec<_> = names.iter().filter_map(|name| Some((name, name.strip_prefix(from)?))).collect();
+    for (name, number) in &images {
+        disk.rename(&dir().join(name), &dir().join(format!("{to}{number}"))).expect("renamed");
+    }
+    disk.sync_dir(&dir()).expect("synced");
+    images.len()
+}
+
+/// Makes an image, if anything was appended since the last one.
+pub(super) fn make_image(engine: &Logstor) -> Result<(), EngineError> {
+    engine.store.image_job().map_or(Ok(()), |job| run(job).map(drop))
+}
+
 /// Counts every record on the disk, and every reference, and compares with what the store believes. Only where nothing
 /// else is under way. `exact`: no rollback has made stale counts larger than they need be.
 pub(super) fn audit(engine: &Logstor, exact: bool) {
     let store = &engine.store;
+    store.load_all().expect("readable");
     let segments: Vec<Arc<Segment>> = store.log.segments.table().iter().flatten().cloned().collect();
     let mut live: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     let by_epoch = store.by_epoch();

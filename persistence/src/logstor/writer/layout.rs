@@ -50,6 +50,11 @@ impl Active {
         (self.owner == Owner::Many).then_some(&*self.segment)
     }
 
+    /// Its segment, and up to where that is written.
+    pub(super) fn end(&self) -> (u32, u32) {
+        (self.segment.id, self.used)
+    }
+
     /// Nothing more is written to it. One with records of a single vBucket is that vBucket's: there is nothing to
     /// separate.
     pub(super) fn close(&self, log: &Log) {

@@ -1,0 +1,226 @@
+//! Index images: the index as a file, so that opening reads that and what was appended since, not the disk.
+//!
+//! What the log holds goes in, up to some append; files `index-00000001` ... come out, and are read when the store opens.
+//! An image is made from the one before and from what was appended since, read from the log: nobody who commits or reads
+//! is held up. What always holds:
+//!
+//! - Opening with an image gives what opening by reading everything gives (L20). For an image covers uses of segments,
+//!   each up to a byte. It says of every key which of the covered records wins and in which segments the others are; what
+//!   is not covered is read. A use that is over is known by its segment's first header: its records are taken off. So an
+//!   image is true for ever, whatever was written or freed since; it only becomes useless.
+//! - A vBucket that was rolled back since has other records than the image says: those that were hidden count again. Its
+//!   section is not used.
+//! - An image is there under its name only when it is whole and durable; one that is missing or damaged costs time, never
+//!   data (L21). Each block of it, and its directory, have checksums.
+
+mod directory;
+mod job;
+mod merge;
+mod rows;
+mod sections;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::EngineError;
+use crate::disk::{Access, DiskErrorKind, DiskFile};
+
+use super::shared::Shared;
+use super::store::Store;
+
+use self::directory::Block;
+pub(super) use self::directory::{Contents, Covered, Directory, Piece, Section, StateRow};
+pub(super) use self::job::ImageJob;
+pub(super) use self::merge::{Merge, sort};
+pub(super) use self::rows::Row;
+
+const PREFIX: &str = "index-";
+const UNFINISHED: &str = ".new";
+
+/// An image that can be read.
+#[derive(Debug)]
+pub(super) struct Image {
+    number: u64,
+    pub(super) path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    pub(super) directory: Directory,
+    pub(super) bytes: u64,
+}
+
+impl Image {
+    fn name(number: u64) -> String {
+        format!("{PREFIX}{number:08}")
+    }
+
+    fn open(shared: &Shared, name: &str, number: u64) -> Result<Result<Self, &'static str>, EngineError> {
+        let path = shared.dir.join(name);
+        let file = shared.disk.open(&path, Access::ReadOnly)?;
+        let bytes = file.len()?;
+        let read = Directory::read(&*file, directory::store_id(shared.hash_key))?;
+        Ok(read.map(|directory| Self { number, path, file, directory, bytes }))
+    }
+
+    /// What it is, in words.
+    pub(super) fn summary(&self) -> String {
+        let (name, number) = (Self::name(self.number), self.directory.number);
+        format!("{name} knows everything up to append {number}")
+    }
+
+    /// The rows of a block.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if they are not what was written.
+    pub(super) fn rows(&self, block: &Block) -> Result<Vec<Row>, EngineError> {
+        let mut bytes = vec![0; block.bytes as usize];
+        let count = self.file.read_at(&mut bytes, block.offset)?;
+        bytes.truncate(count);
+        let rows = (crc32c::crc32c(&bytes) == block.crc).then(|| rows::decode(&bytes)).flatten();
+        rows.ok_or_else(|| EngineError::Corrupt {
+            path: self.path.clone(),
+            offset: block.offset,
+            what: "damaged rows of an index image".to_owned(),
+        })
+    }
+}
+
+/// A store's newest image, and what was written since.
+#[derive(Debug)]
+pub(super) struct Images {
+    inner: Mutex<Standing>,
+}
+
+#[derive(Debug)]
+struct Standing {
+    newest: Option<Arc<Image>>,
+    /// Bytes that were appended before the store was opened and that no image covers.
+    carried_bytes: u64,
+    /// Bytes this store had appended when the newest one was begun, or the last that came to nothing.
+    begun_at_bytes: u64,
+    is_being_made: bool,
+}
+
+impl Images {
+    pub(super) fn new(newest: Option<Arc<Image>>, carried_bytes: u64) -> Self {
+        let inner = Standing { newest, carried_bytes, begun_at_bytes: 0, is_being_made: false };
+        Self { inner: Mutex::new(inner) }
+    }
+
+    /// Whether so much was appended since the newest image that another one is worth its bytes; at a `share`th of that
+    /// already.
+    pub(super) fn is_due(&self, shared: &Shared, share: u64) -> bool {
+        let inner = self.inner.lock();
+        let config = &shared.config;
+        let since = shared.counters.written_bytes.get() - inner.begun_at_bytes + inner.carried_bytes;
+        let last_bytes = inner.newest.as_ref().map_or(0, |image| image.bytes);
+        let by_size = last_bytes.saturating_mul(100) / u64::from(config.image_percent.max(1));
+        !inner.is_being_made && since.saturating_mul(share) > config.image_bytes.max(by_size)
+    }
+}
+
+/// An image is being made, and no other one meanwhile.
+#[derive(Debug)]
+pub(super) struct Claim {
+    store: Arc<Store>,
+    /// What was since the last image; `None` once it does not matter any more.
+    before: Option<(u64, u64)>,
+}
+
+impl Claim {
+    /// `None` if one is being made.
+    pub(super) fn take(store: &Arc<Store>) -> Option<Self> {
+        let mut inner = store.images.inner.lock();
+        if std::mem::replace(&mut inner.is_being_made, true) {
+            return None;
+        }
+        let before = Some((inner.carried_bytes, inner.begun_at_bytes));
+        inner.carried_bytes = 0;
+        inner.begun_at_bytes = store.shared.counters.written_bytes.get();
+        Some(Self { store: Arc::clone(store), before })
+    }
+
+    fn newest(&self) -> Option<Arc<Image>> {
+        self.store.images.inner.lock().newest.clone()
+    }
+
+    /// The number of the next file.
+    fn number(&self) -> u64 {
+        self.newest().map_or(1, |newest| newest.number + 1)
+    }
+
+    /// It came to nothing: the next one is tried when it would be due after this one.
+    fn failed(&mut self) {
+        self.before = None;
+    }
+
+    /// It is there: the one before is of no use any more, and removed.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]: it was not removed; that is done when the store opens.
+    fn install(&mut self, image: Image) -> Result<(), EngineError> {
+        self.before = None;
+        let last = self.store.images.inner.lock().newest.replace(Arc::new(image));
+        Ok(last.map_or(Ok(()), |last| self.store.shared.disk.remove(&last.path))?)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut inner = self.store.images.inner.lock();
+        inner.is_being_made = false;
+        if let Some((carried_bytes, begun_at_bytes)) = self.before {
+            inner.carried_bytes = carried_bytes;
+            inner.begun_at_bytes = begun_at_bytes;
+        }
+    }
+}
+
+/// The names of the files of a directory that are images, newest first, and of what was never finished.
+fn names(shared: &Shared) -> Result<Vec<(Option<u64>, String)>, EngineError> {
+    let names = shared.disk.list(&shared.dir)?;
+    let mut images: Vec<_> = names
+        .into_iter()
+        .filter_map(|name| {
+            let stem = name.strip_prefix(PREFIX)?;
+            let digits = stem.strip_suffix(UNFINISHED).unwrap_or(stem);
+            let number = digits.parse().ok()?;
+            Some(((stem == digits).then_some(number), name))
+        })
+        .collect();
+    images.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(images)
+}
+
+/// The newest sound image of a store; or, where there is none, why.
+///
+/// # Errors
+/// [`EngineError::Disk`].
+pub(super) fn newest(shared: &Shared) -> Result<Result<Image, String>, EngineError> {
+    let mut why = "there is none".to_owned();
+    for (number, name) in names(shared)? {
+        let Some(number) = number else { continue };
+        match Image::open(shared, &name, number)? {
+            Ok(image) => return Ok(Ok(image)),
+            Err(what) => why = format!("{name}: {what}"),
+        }
+    }
+    Ok(Err(why))
+}
+
+/// Removes all images but one, and what was never finished.
+///
+/// # Errors
+/// [`EngineError::Disk`].
+pub(super) fn remove_others(shared: &Shared, keep: Option<&Image>) -> Result<(), EngineError> {
+    for (number, name) in names(shared)? {
+        if number.is_some() && number == keep.map(|image| image.number) {
+            continue;
+        }
+        match shared.disk.remove(&shared.dir.join(name)) {
+            Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
