@@ -2,13 +2,15 @@
 //!
 //! Every engine keeps both indexes and changes them in one atomic commit, with the entry of the superseded seqno
 //! removed. The peers keep key -> seqno and seqno -> (key, value): a scan reads one table in order, a get looks up
-//! twice. Ours keeps the body apart, and both trees point to it. A commit has been synced when it returns.
+//! twice. Couchstore keeps the body apart, and both trees point to it; logstor has an index in memory. A commit has been synced when it returns.
 
 use std::path::Path;
 
-mod couchstore;
+pub mod couchstore;
 mod fjall;
 mod lmdb;
+pub mod logstor;
+pub mod ours;
 mod redb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
@@ -32,6 +34,9 @@ pub struct Write {
 /// Is shown an item: its seqno, key and value.
 pub type See<'s> = &'s mut dyn FnMut(u64, &[u8], &[u8]);
 
+/// A compaction, to be run to its end.
+pub type Compaction = Box<dyn FnOnce() + Send>;
+
 /// An open store. A failure ends the benchmark.
 pub trait Store {
     /// Writes items of different keys, ascending by seqno; all of it is durable when it returns.
@@ -45,12 +50,23 @@ pub trait Store {
 
     /// The highest seqno there is; 0 if none.
     fn high(&self) -> u64;
+
+    /// What rewrites everything that can be reached, beside commits; `None` where it is not measured.
+    fn compaction(&self) -> Option<Compaction> {
+        None
+    }
+
+    /// Bytes of its files that hold something, where it knows better than the file system.
+    fn used_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Opens the store in a directory, made if need be; calls back with it; lets go of it in an orderly way.
 pub type With = fn(&Path, &mut dyn FnMut(&mut dyn Store));
 
 pub const ALL: &[(&str, With)] = &[
+    ("logstor", logstor::with),
     ("couchstore one-sync", couchstore::one_sync),
     ("couchstore two-phase", couchstore::two_phase),
     ("redb", redb::with),
@@ -60,6 +76,12 @@ pub const ALL: &[(&str, With)] = &[
     #[cfg(feature = "rocksdb")]
     ("rocksdb", rocksdb::with),
 ];
+
+/// The engines of these names; all, if there are none.
+pub fn wanted(names: &[String]) -> impl Iterator<Item = (&'static str, With)> {
+    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    ALL.iter().copied().filter(move |(name, _)| is_wanted(name))
+}
 
 /// The engine of that name.
 pub fn named(name: &str) -> Option<With> {

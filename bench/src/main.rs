@@ -14,7 +14,7 @@ mod table;
 #[derive(Parser)]
 #[command(
     name = "bench",
-    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench paced\n  bench stall\n  bench store --quick\n  bench compaction\n"
+    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench paced\n  bench stall\n  bench store --quick\n  bench beside\n  bench many\n  bench open --items 2000000 --peers logstor\n  bench compaction\n"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -31,7 +31,13 @@ enum Command {
     Stall(stall::Arguments),
     /// Storage engines: commits, scans, gets, opening after a kill.
     Store(store::Arguments),
-    /// Commits beside a compaction of ours.
+    /// Commits beside a compaction, of the engines that can be asked for one, and the space it leaves.
+    Beside(store::beside::Arguments),
+    /// One item for each of many vBuckets: in one commit, and in one each. Ours.
+    Many(store::many::Arguments),
+    /// Opening after a kill alone.
+    Open(store::reopen::Arguments),
+    /// A compaction of couchstore taken apart: how it goes beside commits, and what the new file is made of.
     Compaction(store::compacting::Arguments),
     /// The process that `store` kills.
     #[command(hide = true)]
@@ -40,7 +46,10 @@ enum Command {
 
 fn main() {
     match Cli::parse().command {
+        Command::Beside(arguments) => store::beside::run(&arguments),
         Command::Compaction(arguments) => store::compacting::run(&arguments),
+        Command::Many(arguments) => store::many::run(&arguments),
+        Command::Open(arguments) => store::reopen::run(&arguments),
         Command::Paced(arguments) => paced::run(&arguments),
         Command::Queue(arguments) => queue::run(&arguments),
         Command::Stall(arguments) => stall::run(&arguments),

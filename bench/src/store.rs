@@ -1,8 +1,9 @@
 //! Storage engines side by side: one life of a store for each engine and run, and the median of each figure.
 //!
-//! A life: every key is written once, then overwritten in random order, in commits of 1,000; everything is scanned by
-//! seqno; random keys are got; single items are committed; and another process is killed while it writes. Only commits
-//! are timed, not the making of items. Engines take turns within a run, so that a disturbance meets them all.
+//! A life: every key is written once, then overwritten in random order five times over, in commits of 1,000; everything is
+//! scanned by seqno; random keys are got; items are committed one by one and by the hundred; and another process is killed
+//! while it writes. Only commits are timed, not the making of items. Engines take turns within a run, so that a disturbance
+//! meets them all.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,9 @@ use clap::Args;
 use crate::engines::{self, KEY_BYTES, Store, VALUE_BYTES, With};
 use crate::table::Table;
 
+pub mod beside;
 pub mod compacting;
+pub mod many;
 pub mod reopen;
 mod storage;
 mod work;
@@ -23,13 +26,17 @@ use work::Work;
 
 /// Items in a large commit.
 const BATCH: u64 = 1_000;
+/// Items in a middling one.
+const MIDDLING: u64 = 100;
+/// How often every key is overwritten.
+const ROUNDS: usize = 5;
 
 #[derive(Args)]
 pub struct Arguments {
     /// Distinct keys; a multiple of 1,000.
     #[arg(long, default_value_t = 200_000)]
     items: u64,
-    /// Commits of a single item.
+    /// Commits of a single item, and a tenth as many of 100.
     #[arg(long, default_value_t = 2_000)]
     commits: u64,
     /// Runs of which the median counts.
@@ -49,15 +56,19 @@ pub struct Arguments {
 /// Figures of one life, in the order of [`TABLES`]' columns.
 type Figures = Vec<f64>;
 
-const TABLES: [(&str, &[&str]); 7] = [
+const TABLES: [(&str, &[&str]); 8] = [
     ("commits of one item, over all keys", &["commits/s", "p50 us", "p99 us"]),
+    ("commits of 100 random overwrites", &["items/s", "p50 us", "p99 us"]),
     ("commits of 1,000 new keys", &["items/s", "p50 us", "p99 us"]),
-    ("commits of 1,000 random overwrites", &["items/s", "p50 us", "p99 us"]),
+    (
+        "commits of 1,000 random overwrites, five rounds of all keys",
+        &["first round, items/s", "last round, items/s", "last round, p50 us", "last round, p99 us"],
+    ),
     ("scan of everything by seqno, after the overwrites", &["items/s"]),
     ("random gets by key, warm", &["gets/s"]),
     (
         "bytes written for each byte of the overwrites' keys and values",
-        &["accounted", "device", "kept on disk"],
+        &["first round, accounted", "first round, device", "all, accounted", "all, device", "kept on disk"],
     ),
     ("open after a kill, files not cached", &["ms"]),
 ];
@@ -67,18 +78,16 @@ pub fn run(arguments: &Arguments) {
     if arguments.quick {
         (items, commits, runs) = (20_000, 200, 1);
     }
-    std::fs::create_dir_all(&arguments.dir).expect("can be made");
-    let dir = arguments.dir.canonicalize().expect("made");
+    let dir = storage::made(&arguments.dir);
     println!(
         "{items} keys of {KEY_BYTES} B, random values of {VALUE_BYTES} B, medians of {runs}; {}",
         storage::file_system(&dir)
     );
 
-    let wanted = |name: &str| arguments.peers.is_empty() || arguments.peers.iter().any(|peer| peer == name);
-    let engines: Vec<_> = engines::ALL.iter().filter(|(name, _)| wanted(name)).collect();
+    let engines: Vec<_> = engines::wanted(&arguments.peers).collect();
     let mut lives: Vec<Vec<Figures>> = engines.iter().map(|_| Vec::new()).collect();
     for run in 1..=runs {
-        for (&&(name, with), lives) in engines.iter().zip(&mut lives) {
+        for (&(name, with), lives) in engines.iter().zip(&mut lives) {
             eprintln!("run {run} of {runs}: {name}");
             lives.push(life(name, with, &dir, items, commits));
         }
@@ -86,7 +95,7 @@ pub fn run(arguments: &Arguments) {
     let mut first = 0;
     for (title, columns) in TABLES {
         let mut table = Table::new(title, columns.iter().map(|&column| column.to_owned()).collect());
-        for (&&(name, _), lives) in engines.iter().zip(&lives) {
+        for (&(name, _), lives) in engines.iter().zip(&lives) {
             let of = |column| median(lives.iter().map(|life| life[column]).collect());
             table.row(name, (first..first + columns.len()).map(of).collect());
         }
@@ -97,25 +106,31 @@ pub fn run(arguments: &Arguments) {
 
 /// One store from its first commit on.
 fn life(name: &str, with: With, dir: &Path, items: u64, commits: u64) -> Figures {
-    let new_dir = || tempfile::Builder::new().prefix("store-").tempdir_in(dir).expect("can be made");
     let mut figures = Vec::new();
-    let dir = new_dir();
+    let (dir, second) = (storage::new_dir(dir), storage::new_dir(dir));
     with(dir.path(), &mut |store| {
         let mut work = Work::new(items);
         let user_bytes = items * (KEY_BYTES + VALUE_BYTES) as u64;
         let new = committed(store, &mut work, items / BATCH, BATCH);
         let before = Written::now(dir.path());
-        let overwrites = committed(store, &mut work, items / BATCH, BATCH);
-        let written = Written::now(dir.path()).since(before, user_bytes);
+        let first = committed(store, &mut work, items / BATCH, BATCH);
+        let first_written = Written::now(dir.path()).since(before, user_bytes);
+        let mut last = first;
+        for _ in 1..ROUNDS {
+            last = committed(store, &mut work, items / BATCH, BATCH);
+        }
+        let written = Written::now(dir.path()).since(before, user_bytes * ROUNDS as u64);
         let kept = storage::allocated_bytes(dir.path()) as f64 / user_bytes as f64;
         let scan = scanned(store, items);
         let gets = got(store, &work, items);
+        let hundred = committed(store, &mut work, commits / 10, MIDDLING);
         let single = committed(store, &mut work, commits, 1);
-        figures = [&single[..], &new, &overwrites, &[scan, gets], &written, &[kept]].concat();
+        let rounds = [first[0], last[0], last[1], last[2]];
+        let reads = [scan, gets];
+        figures = [&single[..], &hundred, &new, &rounds, &reads, &first_written, &written, &[kept]].concat();
     });
     drop(dir);
-    let dir = new_dir();
-    let opened = reopen::after_kill(name, with, dir.path(), items);
+    let opened = reopen::after_kill(name, with, second.path(), items);
     figures.push(opened.as_secs_f64() * 1e3);
     figures
 }

@@ -1,4 +1,4 @@
-//! A reader that has found where a record lies reads that record, whoever frees and reuses its segment meanwhile (L35).
+//! A reader that has found where a record lies reads that record, whoever frees and reuses its segment meanwhile (L33).
 //!
 //! One thread reads a key. The other overwrites it, rewrites what is dead, and commits into the segment that came free.
 //! Had that been handed out while somebody read it, or had the reader taken hold of it after letting go of the index, it

@@ -1,4 +1,4 @@
-//! A closed segment's records are all in the index (L33).
+//! A closed segment's records are all in the index (L31).
 //!
 //! A commit fills a segment, which is closed, while another thread begins to rewrite. Had the segment been closed before
 //! its records were in the index, the rewriter, which closes what is being written and then looks which segments there

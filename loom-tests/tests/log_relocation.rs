@@ -1,4 +1,4 @@
-//! What was overwritten while it was moved stays overwritten (L34).
+//! What was overwritten while it was moved stays overwritten (L32).
 //!
 //! One thread takes a segment of two vBuckets apart, the other overwrites a key in it. Had the copy taken the place of
 //! whatever the index names, the old revision would be read as the new one.

@@ -6,12 +6,13 @@
 //!
 //! | file | keeps |
 //! |---|---|
-//! | `frame`, `scan` | what a segment held before is never taken for what it holds |
+//! | `frame`, `frames`, `scan` | what a segment held before is never taken for what it holds |
 //! | `entry`, `state` | items and states come back as they were |
 //! | `log` | what failed to be written never comes back |
 //! | `manifest` | what was dropped, purged or rolled back is hidden for good |
 //! | `segments`, `segment` | a segment is freed when nobody needs it or reads it |
 //! | `writer` | groups are whole, and in the index before their segments are closed |
+//! | `cache` | what is kept in memory is what the disk has |
 //! | `index`, `branch` | views never change; tombstones outlive what they hide |
 //! | `rewrite` | a record is always somewhere, and named there |
 //! | `image` | opening by an index image gives what reading everything gives |
@@ -22,6 +23,7 @@
 //! | `inspect`, `check` | looking changes nothing; damage anywhere is told, and the work goes on beside it |
 
 mod branch;
+mod cache;
 mod check;
 mod config;
 mod damage;
@@ -31,6 +33,7 @@ mod export;
 mod fingerprint;
 mod found;
 mod frame;
+mod frames;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -201,13 +204,15 @@ impl Engine for Logstor {
     fn get(&self, vb: Vbid, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
         let fingerprint = Fingerprint::of(self.store.shared.hash_key, namespace, key.encoded());
         match self.store.branch(vb)?.find(fingerprint, None) {
-            Some((slot, segment)) => read::by_key(&slot, &segment, namespace, key).map(Some),
+            Some((slot, segment)) => {
+                read::by_key(&self.store.shared.cache, &slot, &segment, namespace, key).map(Some)
+            }
             None => Ok(None),
         }
     }
 
     fn snapshot(&self, vb: Vbid) -> Result<Box<dyn Snapshot>, EngineError> {
-        Ok(Box::new(LogSnapshot::new(self.store.branch(vb)?, self.store.shared.hash_key)))
+        Ok(Box::new(LogSnapshot::new(self.store.branch(vb)?, Arc::clone(&self.store.shared))))
     }
 
     fn info(&self, vb: Vbid) -> Result<VBucketInfo, EngineError> {

@@ -5,16 +5,17 @@
 //! being random. Reads verify checksums, its default, when a block comes from disk, not from its cache.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, IteratorMode,
     Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use super::{CACHE_BYTES, KEY_BYTES, Key, See, Store, Write, row, seqno_of};
+use super::{CACHE_BYTES, Compaction, KEY_BYTES, Key, See, Store, Write, row, seqno_of};
 
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
-    let cache = Cache::new_lru_cache(CACHE_BYTES);
+    let cache = Cache::new_lru_cache(CACHE_BYTES).expect("made");
     let family = |name, bloom: bool| {
         let (mut options, mut blocks) = (Options::default(), BlockBasedOptions::default());
         blocks.set_block_cache(&cache);
@@ -30,14 +31,14 @@ pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
     options.create_missing_column_families(true);
     options.increase_parallelism(2);
     let families = [family("by key", true), family("by seqno", false)];
-    let database = DB::open_cf_descriptors(&options, dir.join("rocksdb"), families).expect("opens");
+    let database = Arc::new(DB::open_cf_descriptors(&options, dir.join("rocksdb"), families).expect("opens"));
     let mut sync = WriteOptions::default();
     sync.set_sync(true);
     then(&mut Rocks { database, sync });
 }
 
 struct Rocks {
-    database: DB,
+    database: Arc<DB>,
     sync: WriteOptions,
 }
 
@@ -89,5 +90,15 @@ impl Store for Rocks {
     fn high(&self) -> u64 {
         let mut last = self.database.iterator_cf(self.seqnos(), IteratorMode::End);
         last.next().map_or(0, |entry| seqno_of(&entry.expect("sound").0))
+    }
+
+    fn compaction(&self) -> Option<Compaction> {
+        let database = Arc::clone(&self.database);
+        Some(Box::new(move || {
+            for name in ["by key", "by seqno"] {
+                let family = database.cf_handle(name).expect("opened");
+                database.compact_range_cf::<&[u8], &[u8]>(family, None, None);
+            }
+        }))
     }
 }

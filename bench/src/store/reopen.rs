@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::storage;
 use super::work::Work;
+use super::{median, storage};
 use crate::engines::{self, With};
+use crate::table::Table;
 
 /// Items in a commit.
 const BATCH: u64 = 1_000;
@@ -28,6 +29,37 @@ pub struct ChildArguments {
     dir: PathBuf,
     #[arg(long)]
     items: u64,
+}
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Distinct keys; a multiple of 1,000.
+    #[arg(long, default_value_t = 200_000)]
+    items: u64,
+    /// Runs of which the median counts.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Only these engines.
+    #[arg(long, value_delimiter = ',')]
+    peers: Vec<String>,
+    /// Where the data go, for as long as it takes.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target"))]
+    dir: PathBuf,
+}
+
+pub fn run(arguments: &Arguments) {
+    let &Arguments { items, runs, ref peers, ref dir } = arguments;
+    let dir = storage::made(dir);
+    println!("{items} keys, medians of {runs}; {}", storage::file_system(&dir));
+    let mut table = Table::new("open after a kill, files not cached", vec!["ms".to_owned()]);
+    for (name, with) in engines::wanted(peers) {
+        let one = |_| {
+            let dir = storage::new_dir(&dir);
+            after_kill(name, with, dir.path(), items).as_secs_f64() * 1e3
+        };
+        table.row(name, vec![median((0..runs).map(one).collect())]);
+    }
+    table.print();
 }
 
 /// What the process does that will be killed: says the highest durable seqno after each commit.

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, fadvise};
+use tempfile::TempDir;
 
 /// Bytes of a sector in the kernel's statistics, whatever the device has.
 const SECTOR_BYTES: u64 = 512;
@@ -38,6 +39,17 @@ fn device_bytes(dir: &Path) -> Option<f64> {
     let statistics = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
     let sectors: u64 = statistics.split_whitespace().nth(6)?.parse().ok()?;
     Some((sectors * SECTOR_BYTES) as f64)
+}
+
+/// The directory, made if need be.
+pub fn made(dir: &Path) -> PathBuf {
+    fs::create_dir_all(dir).expect("can be made");
+    dir.canonicalize().expect("made")
+}
+
+/// A new directory in it, for one store.
+pub fn new_dir(dir: &Path) -> TempDir {
+    tempfile::Builder::new().prefix("store-").tempdir_in(dir).expect("can be made")
 }
 
 /// The file system of a directory, and what it is on.

@@ -28,9 +28,14 @@ pub struct LogstorConfig {
     pub disk_bytes: u64,
     /// So many segments with records of several vBuckets are let be before upkeep separates them. *Default*: 8.
     pub mixed_segments_max: usize,
+    /// A segment with records of several vBuckets is separated when its first batch is so many seconds older than the
+    /// newest one, as the batches' timestamps say. *Default*: 600.
+    pub mixed_seconds_max: u32,
     /// Upkeep compacts when so many percent of what is written can't be reached any more; `None`: only when space runs
     /// out, or on request. *Default*: 50.
     pub garbage_percent: Option<u8>,
+    /// What gets have read stays in memory up to so many bytes, beside the index. *Default*: 16 MiB.
+    pub cache_bytes: usize,
     /// Upkeep writes an image of the index when so many bytes were appended since the last one, so that opening reads that
     /// and them, not everything; when nothing was appended between two looks at what is due, and when the store is closed,
     /// already at an eighth of that. *Default*: 16 MiB.
@@ -49,7 +54,9 @@ impl LogstorConfig {
         file_bytes: 64 << 20,
         disk_bytes: u64::MAX,
         mixed_segments_max: 8,
+        mixed_seconds_max: 600,
         garbage_percent: Some(50),
+        cache_bytes: 16 << 20,
         image_bytes: 16 << 20,
         image_percent: 12,
         hash_key: [0x6c6f_7774_6964_6531, 0x6c6f_6773_746f_7232],

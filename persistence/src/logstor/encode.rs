@@ -39,6 +39,8 @@ pub(super) struct Encoded {
     pub(super) last: Option<Seqno>,
     pub(super) state: Arc<VBucketState>,
     pub(super) state_bytes: Vec<u8>,
+    /// Of the batch.
+    pub(super) timestamp: u64,
 }
 
 impl Encoded {
@@ -73,7 +75,16 @@ impl Encoded {
             size: STATE_BYTES_MAX as u64 + 1,
             limit: STATE_BYTES_MAX as u64,
         })?;
-        Ok(Self { branch, bytes, rows, first, last, state: Arc::new(batch.state.clone()), state_bytes })
+        Ok(Self {
+            branch,
+            bytes,
+            rows,
+            first,
+            last,
+            state: Arc::new(batch.state.clone()),
+            state_bytes,
+            timestamp: batch.timestamp,
+        })
     }
 }
 

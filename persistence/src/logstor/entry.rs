@@ -20,6 +20,8 @@ pub(super) const FIXED_BYTES: usize = 36;
 pub(super) const KEY_BYTES_MAX: usize = 4096;
 /// The longest value.
 pub(super) const VALUE_BYTES_MAX: usize = 20 << 20;
+/// Keys up to there are copied rather than shared: most of them need no memory of their own.
+const KEY_BYTES_COPIED: usize = 64;
 /// The longest record: with it no length overflows.
 const RECORD_BYTES_MAX: usize = FIXED_BYTES + 24 + KEY_BYTES_MAX + VALUE_BYTES_MAX;
 
@@ -150,16 +152,25 @@ fn end(out: &mut Vec<u8>, start: usize) -> u32 {
 
 /// The record at the start of `bytes`, if it is whole and sound.
 pub(super) fn peek(bytes: &[u8]) -> Option<Peek<'_>> {
-    let len = u32_at(bytes, 4)? as usize;
-    let record = bytes.get(..len).filter(|_| (FIXED_BYTES..=RECORD_BYTES_MAX).contains(&len))?;
-    let is_sound = crc32c::crc32c(record.get(4..)?) == u32_at(record, 0)?;
-    is_sound.then(|| peek_sound(record)).flatten()
+    let record = record(bytes)?;
+    if crc32c::crc32c(record.get(4..)?) != u32_at(record, 0)? {
+        return None;
+    }
+    parse(record)
 }
 
 /// As [`peek`], where the checksum has been compared, or that of all around it.
 pub(super) fn peek_sound(bytes: &[u8]) -> Option<Peek<'_>> {
+    parse(record(bytes)?)
+}
+
+fn record(bytes: &[u8]) -> Option<&[u8]> {
     let len = u32_at(bytes, 4)? as usize;
-    let record = bytes.get(..len).filter(|_| (FIXED_BYTES..=RECORD_BYTES_MAX).contains(&len))?;
+    bytes.get(..len).filter(|_| (FIXED_BYTES..=RECORD_BYTES_MAX).contains(&len))
+}
+
+/// What a record says, its checksum apart.
+fn parse(record: &[u8]) -> Option<Peek<'_>> {
     let [code, bits] = *record.get(30..)?.first_chunk()?;
     let key_bytes = usize::from(u16_at(record, 28)?);
     let (key, value) = record.get(FIXED_BYTES + optional_bytes(bits)..)?.split_at_checked(key_bytes)?;
@@ -168,7 +179,7 @@ pub(super) fn peek_sound(bytes: &[u8]) -> Option<Peek<'_>> {
         code => Some(OPERATIONS.iter().find(|(_, known)| *known == code)?.0),
     };
     Some(Peek {
-        len: len as u32,
+        len: record.len() as u32,
         seqno: u64_at(record, 8)?,
         cas: u64_at(record, 16)?,
         epoch: u32_at(record, 24)?,
@@ -192,7 +203,18 @@ pub(super) fn epochs(mut records: &[u8]) -> (u32, u32) {
 
 /// The item of the record at the start of `bytes`, sharing its value with them; `None` if there is no sound one.
 pub(super) fn item(bytes: &Bytes) -> Option<Item> {
-    let peek = peek(bytes)?;
+    build(bytes, &peek(bytes)?, |part| bytes.slice_ref(part))
+}
+
+/// As [`item`], of a record that was found sound already; `keep` is what its key and value are held by.
+#[inline]
+pub(super) fn verified_item(bytes: &[u8], keep: impl FnMut(&[u8]) -> Bytes) -> Option<Item> {
+    let record = record(bytes)?;
+    build(record, &parse(record)?, keep)
+}
+
+#[inline]
+fn build(bytes: &[u8], peek: &Peek<'_>, mut keep: impl FnMut(&[u8]) -> Bytes) -> Option<Item> {
     let [code, bits, datatype] = *bytes.get(30..)?.first_chunk()?;
     let mut at = FIXED_BYTES;
     let mut take = |bit: u8, width: usize| {
@@ -204,11 +226,12 @@ pub(super) fn item(bytes: &Bytes) -> Option<Item> {
     };
     let [revision, flags, expiry, prepare] =
         [take(LONG_REVISION, 8), take(HAS_FLAGS, 4), take(HAS_EXPIRY, 4), take(HAS_PREPARE, 8)];
-    let key_at = at;
-    let value_at = key_at + peek.key.len();
-    let value = (bits & HAS_VALUE != 0).then(|| bytes.slice(value_at..peek.len as usize));
+    let value = (bits & HAS_VALUE != 0).then(|| keep(peek.value));
     Some(Item {
-        key: Key::from_encoded(bytes.slice(key_at..value_at))?,
+        key: match peek.key.len() {
+            ..=KEY_BYTES_COPIED => Key::copy_from_encoded(peek.key),
+            _ => Key::from_encoded(keep(peek.key)),
+        }?,
         operation: peek.operation?,
         seqno: Seqno(peek.seqno),
         cas: Cas(peek.cas),

@@ -5,12 +5,14 @@
 //! kinds    head (1): what the vBucket is | records (2): as in the log, of epoch 0, ascending by seqno | end (3): sums
 //! ```
 //!
-//! Numbers are big-endian. Always (L37): an export is the vBucket as it was when it began, whatever is committed, rewritten
+//! Numbers are big-endian. Always (L35): an export is the vBucket as it was when it began, whatever is committed, rewritten
 //! or dropped meanwhile; a piece has at most [`PIECE_BYTES`] and a record. Of an export that lacks a piece, has one twice or
 //! one with any bit changed, nothing is taken. What came after the pin is the host's to bring, by a stream from
 //! [`Export::high`] on.
 
 use bytes::Bytes;
+use std::sync::Arc;
+
 use checkpoint::{Item, Seqno, VBucketState, Vbid};
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +126,7 @@ impl Logstor {
     /// # Errors
     /// [`EngineError::UnknownVBucket`].
     pub fn export(&self, vb: Vbid) -> Result<Export, EngineError> {
-        let snapshot = LogSnapshot::new(self.store.branch(vb)?, self.store.shared.hash_key);
+        let snapshot = LogSnapshot::new(self.store.branch(vb)?, Arc::clone(&self.store.shared));
         Ok(Export { vb, snapshot, stage: Stage::Head, number: 0, records: 0 })
     }
 }

@@ -1,6 +1,6 @@
 //! What the fuzz targets and the tests of mutated log stores run: any bytes go in, and nothing comes out.
 //!
-//! *L36.* Whatever a log store's directory holds, opening it ends in a store or in an error that says where the damage is;
+//! *L34.* Whatever a log store's directory holds, opening it ends in a store or in an error that says where the damage is;
 //! it does not panic, go round in circles, or take memory beyond a multiple of what is on the disk. What a check calls sound
 //! opens, and passes the engine's own check; what opens keeps what it acknowledges. A breach is a panic here.
 

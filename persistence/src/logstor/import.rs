@@ -1,7 +1,7 @@
 //! A vBucket on its way in: the pieces of an [`Export`](super::Export) go in, step by step, and the vBucket is there at the
 //! end, as a whole.
 //!
-//! What always holds (L38):
+//! What always holds (L36):
 //!
 //! - Records are committed under an epoch that no vBucket has, so they don't exist (L7), whatever is read and whenever the
 //!   power goes; the last step is the edit of the manifest that gives that epoch to the vBucket.

@@ -142,7 +142,7 @@ impl Index {
         newest || self.history.get(seqno).is_some_and(|old| old.slot.location == location)
     }
 
-    /// Names the copy of a record in its place, if the index still names the record where it was (L10, L34). Either way one
+    /// Names the copy of a record in its place, if the index still names the record where it was (L10, L32). Either way one
     /// more record of the key is on the disk now. Returns whether the copy is what counts.
     pub(super) fn relocate(
         &mut self,

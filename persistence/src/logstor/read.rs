@@ -2,18 +2,21 @@
 //!
 //! Always: what is given out is the record the index names, whole: checksum, seqno and, by key, the key are compared.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use checkpoint::{Item, Key, Namespace};
 
 use crate::EngineError;
 
 use super::branch::Rows;
+use super::cache::Cache;
 use super::entry;
 use super::index::Slot;
 use super::segment::Segment;
 
 /// The most that is read at once for several rows.
 const EXTENT_BYTES: u32 = 256 << 10;
+/// What small values of a scan share.
+const SHARED_BYTES: usize = 4 << 10;
 /// What may lie unused between two rows that are read together.
 const GAP_BYTES: u32 = 4 << 10;
 
@@ -31,48 +34,140 @@ pub(super) fn one(slot: &Slot, segment: &Segment) -> Result<Item, EngineError> {
 /// # Errors
 /// As [`one`].
 pub(super) fn by_key(
+    cache: &Cache,
     slot: &Slot,
     segment: &Segment,
     namespace: Namespace,
     key: &Key,
 ) -> Result<Item, EngineError> {
-    let item = one(slot, segment)?;
+    let item = if segment.rest().is_empty() {
+        let record = cache.read(segment, slot.location)?;
+        self::item(slot, segment, &record.into())?
+    } else {
+        one(slot, segment)?
+    };
     if item.key != *key || item.operation.namespace() != Some(namespace) {
         return Err(segment.corrupt(slot.location.offset, "another key with the same fingerprint"));
     }
     Ok(item)
 }
 
+/// Where what was read lies while it is looked at; used again for the next rows.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    bytes: Vec<u8>,
+    pool: BytesMut,
+}
+
+impl Scratch {
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        if self.bytes.len() < len {
+            self.bytes.resize(len, 0);
+        }
+        self.bytes.get_mut(..len).unwrap_or_default()
+    }
+
+    /// A record that was read into it, if it is sound and the one that was looked for. What others keep of it is copied.
+    fn item(&mut self, slot: &Slot, start: u32, is_verified: bool) -> Option<Item> {
+        let at = (slot.location.offset - start) as usize;
+        let record = self.bytes.get(at..at + slot.location.len as usize)?;
+        let pool = &mut self.pool;
+        let keep = |part: &[u8]| kept(pool, part);
+        let is_sound = is_verified || entry::peek(record).is_some();
+        let item = if is_sound { entry::verified_item(record, keep) } else { None };
+        item.filter(|item| item.seqno.0 == slot.seqno)
+    }
+}
+
+/// Small values share memory, so that each need not have its own.
+fn kept(pool: &mut BytesMut, part: &[u8]) -> Bytes {
+    if part.len() > SHARED_BYTES / 4 {
+        return Bytes::copy_from_slice(part);
+    }
+    if pool.capacity() < part.len() {
+        *pool = BytesMut::with_capacity(SHARED_BYTES);
+    }
+    pool.extend_from_slice(part);
+    pool.split().freeze()
+}
+
 /// All rows, in their order.
 ///
 /// # Errors
 /// As [`one`].
-pub(super) fn rows(rows: &Rows) -> Result<Vec<Item>, EngineError> {
-    let mut items = Vec::with_capacity(rows.slots.len());
+pub(super) fn rows(
+    rows: &Rows,
+    hash_key: [u64; 2],
+    scratch: &mut Scratch,
+    items: &mut Vec<Item>,
+) -> Result<(), EngineError> {
+    items.reserve(rows.slots.len());
     let mut rest = rows.slots.as_slice();
     while let Some(first) = rest.first() {
         let segment = rows.segments.get(&first.location.segment).ok_or_else(|| lost(first))?;
-        let (together, behind) = rest.split_at(extent(rest).max(1));
-        rest = behind;
         if !segment.rest().is_empty() {
             items.push(one(first, segment)?);
+            rest = rest.get(1..).unwrap_or_default();
             continue;
         }
-        let start = first.location.offset;
-        let end = together.last().map_or(start, |last| last.location.offset + last.location.len);
-        let bytes = Bytes::from(segment.read(start, (end - start) as usize)?);
+        let extent = extent(segment, rest, hash_key, scratch)?;
+        let (together, behind) = rest.split_at(extent.rows.max(1));
+        rest = behind;
         for slot in together {
-            let at = (slot.location.offset - start) as usize;
-            let end = (at + slot.location.len as usize).min(bytes.len());
-            let record = if at <= end { bytes.slice(at..end) } else { Bytes::new() };
-            items.push(item(slot, segment, &record)?);
+            let item = scratch.item(slot, extent.start, extent.is_verified);
+            items.push(item.ok_or_else(|| corrupt(slot, segment))?);
         }
     }
-    Ok(items)
+    Ok(())
+}
+
+/// Rows whose records were read together.
+struct Extent {
+    rows: usize,
+    /// Where in the segment it begins.
+    start: u32,
+    /// By its frame's checksum.
+    is_verified: bool,
+}
+
+/// Reads the first rows' records: with the whole of their frame where most of it is wanted, whose one checksum is cheaper
+/// than all of theirs; else what lies close together.
+fn extent(
+    segment: &Segment,
+    rows: &[Slot],
+    hash_key: [u64; 2],
+    scratch: &mut Scratch,
+) -> Result<Extent, EngineError> {
+    let Some(first) = rows.first().map(|slot| slot.location) else {
+        return Ok(Extent { rows: 0, start: 0, is_verified: false });
+    };
+    if let Some(frame) = segment.frame_of(first.offset, hash_key)? {
+        let range = frame.start()..frame.end();
+        let is_in =
+            |slot: &&Slot| slot.location.segment == first.segment && range.contains(&slot.location.offset);
+        let (mut count, mut bytes) = (0, 0_u32);
+        for slot in rows.iter().take_while(is_in) {
+            count += 1;
+            bytes = bytes.saturating_add(slot.location.len);
+        }
+        if count > 1 && bytes >= frame.payload_bytes / 2 {
+            let payload = segment.read_into(frame.start(), scratch.room(frame.payload_bytes as usize))?;
+            // Where it is damaged each record speaks for itself.
+            let is_verified = frame.is_whole(payload);
+            return Ok(Extent { rows: count, start: frame.start(), is_verified });
+        }
+    }
+    let count = close_together(rows).max(1);
+    let end = rows.get(count - 1).map_or(first.offset, |last| last.location.offset + last.location.len);
+    let len = (end - first.offset) as usize;
+    let read = segment.read_into(first.offset, scratch.room(len))?.len();
+    // What is missing must not be taken for what was read before.
+    scratch.bytes.get_mut(read..len).unwrap_or_default().fill(0);
+    Ok(Extent { rows: count, start: first.offset, is_verified: false })
 }
 
 /// How many of the first rows are read together.
-fn extent(rows: &[Slot]) -> usize {
+fn close_together(rows: &[Slot]) -> usize {
     let Some(first) = rows.first().map(|slot| slot.location) else { return 0 };
     let mut end = first.offset;
     let joins = |slot: &&Slot| {
@@ -89,7 +184,11 @@ fn extent(rows: &[Slot]) -> usize {
 
 fn item(slot: &Slot, segment: &Segment, record: &Bytes) -> Result<Item, EngineError> {
     let item = entry::item(record).filter(|item| item.seqno.0 == slot.seqno);
-    item.ok_or_else(|| segment.corrupt(slot.location.offset, "not the record that was written there"))
+    item.ok_or_else(|| corrupt(slot, segment))
+}
+
+fn corrupt(slot: &Slot, segment: &Segment) -> EngineError {
+    segment.corrupt(slot.location.offset, "not the record that was written there")
 }
 
 fn lost(slot: &Slot) -> EngineError {

@@ -98,6 +98,7 @@ pub(super) fn open(
         outputs: Mutex::new(Outputs::default()),
         relocating: RwLock::new(()),
         rewriting: Mutex::default(),
+        relief: Mutex::default(),
         looked_upto: Mutex::new(0),
         images: Images::new(image, found_bytes),
         aside: Mutex::default(),

@@ -19,8 +19,10 @@ mod choose;
 mod job;
 mod outputs;
 mod reclaim;
+mod relief;
 mod round;
 
-pub(super) use self::job::{RewriteJob, Task};
+pub(super) use self::job::{Current, RewriteJob, Task};
 pub(super) use self::outputs::Outputs;
 pub(super) use self::reclaim::reclaim;
+pub(super) use self::relief::{MARK, Relief};

@@ -3,7 +3,7 @@
 //! Always (L5): `live` counts exactly the references to its records from indexes, the overlay of what snapshots pin
 //! included. A reference is counted before the index has it and taken off after the index has lost it, so that the count
 //! is never too low. A segment is freed only when it is 0 and nobody but the table holds the use: a reader takes the use
-//! under the lock under which it finds the location, so that whoever could still read holds it (L35).
+//! under the lock under which it finds the location, so that whoever could still read holds it (L33).
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -15,8 +15,10 @@ use crate::EngineError;
 use crate::disk::{DiskFile, DiskResult};
 use crate::sync::{AtomicU64, Ordering};
 
+use super::cache::Blocks;
 use super::entry;
 use super::frame::{HEADER_BYTES, Header};
+use super::frames::Known;
 
 /// What a disk writes as a whole or not at all.
 const SECTOR_BYTES: usize = 512;
@@ -46,7 +48,13 @@ pub(super) struct Segment {
     pub(super) base: u64,
     pub(super) bytes: u32,
     live_bytes: AtomicU64,
+    /// When its first batch was committed, as the batch has it; 0 if that is not known.
+    since: AtomicU64,
     live_records: AtomicU64,
+    /// What gets have read of it.
+    pub(super) blocks: Blocks,
+    /// Which frames scans have found in it.
+    pub(super) frames: Known,
     /// Of the first segment of a large record: the others.
     rest: OnceLock<Vec<Arc<Segment>>>,
 }
@@ -60,7 +68,10 @@ impl Segment {
             base,
             bytes,
             live_bytes: AtomicU64::new(0),
+            since: AtomicU64::new(0),
             live_records: AtomicU64::new(0),
+            blocks: Blocks::default(),
+            frames: Known::default(),
             rest: OnceLock::new(),
         }
     }
@@ -68,6 +79,20 @@ impl Segment {
     /// The same, once it is known which use it is.
     pub(super) fn of_generation(self, generation: u64) -> Self {
         Self { generation, ..self }
+    }
+
+    /// A batch of that time goes into it. The first one counts.
+    pub(super) fn note_time(&self, timestamp: u64) {
+        // Which of several is taken for the first makes no difference.
+        if self.since.load(Ordering::Relaxed) == 0 {
+            self.since.store(timestamp, Ordering::Relaxed);
+        }
+    }
+
+    /// How long before `now` its first batch was committed. Where nobody knows it counts from now on.
+    pub(super) fn age(&self, now: u64) -> u64 {
+        self.note_time(now);
+        now.saturating_sub(self.since.load(Ordering::Relaxed))
     }
 
     /// One reference more.

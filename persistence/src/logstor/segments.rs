@@ -5,6 +5,8 @@
 //! with a generation that was never used. The last [`RESERVE`] are handed out for rewriting only. A file's segments can
 //! be handed out once the file is written whole, synced, and durable under its name.
 
+mod growing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ use super::config::{Geometry, RESERVE};
 use super::frame::Header;
 use super::segment::{LogFile, Segment};
 use super::shared::Shared;
+
+use self::growing::Growing;
 
 /// What a closed segment was written by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +59,8 @@ pub(super) struct Segments {
     segments_max: u32,
     table: RwLock<Table>,
     inner: Mutex<Inner>,
-    /// Held while a file is made.
-    growth: Mutex<()>,
+    /// The file that is being made.
+    growth: Mutex<Option<Growing>>,
 }
 
 #[derive(Debug, Default)]
@@ -90,7 +94,7 @@ impl Segments {
         let segments_max = geometry.segments_max(shared.config.disk_bytes);
         let inner = Inner { files, total, free: (0..total).collect(), next_generation, ..Inner::default() };
         let table = RwLock::new(vec![None; total as usize]);
-        Self { shared, geometry, segments_max, table, inner: Mutex::new(inner), growth: Mutex::new(()) }
+        Self { shared, geometry, segments_max, table, inner: Mutex::new(inner), growth: Mutex::default() }
     }
 
     pub(super) fn geometry(&self) -> Geometry {
@@ -127,7 +131,10 @@ impl Segments {
     /// [`EngineError::Disk`]: of kind `NoSpace` if there are not enough and no more can be made.
     pub(super) fn take(&self, count: u32, for_rewriting: bool) -> Result<Vec<Arc<Segment>>, EngineError> {
         let wanted = if for_rewriting { count } else { count.saturating_add(RESERVE) };
-        self.ensure_free(wanted)?;
+        // Whoever finds some need not wait for the file that is being made.
+        if self.inner.lock().free.len() < wanted as usize {
+            self.ensure_free(wanted)?;
+        }
         let mut inner = self.inner.lock();
         if inner.free.len() < wanted as usize {
             return Err(self.no_space().into());
@@ -151,52 +158,57 @@ impl Segments {
 
     /// Makes files until so many segments are free, or nothing more can be made.
     pub(super) fn ensure_free(&self, wanted: u32) -> Result<(), EngineError> {
-        let _growing = self.growth.lock();
-        loop {
-            let (free, files, total) = {
-                let inner = self.inner.lock();
-                (inner.free.len() as u32, inner.files.len() as u32, inner.total)
-            };
-            if free >= wanted || total >= self.segments_max {
-                return Ok(());
-            }
-            // A file with fewer segments than the others is the last there can be.
-            if total != files.saturating_mul(self.geometry.segments_per_file) {
-                return Ok(());
-            }
-            let count = self.geometry.segments_per_file.min(self.segments_max - total);
-            let file = self.make_file(files, u64::from(count) * u64::from(self.geometry.segment_bytes))?;
-            let mut inner = self.inner.lock();
-            inner.files.push(Arc::new(file));
-            inner.total += count;
-            inner.free.extend(total..total + count);
-            self.table.write().resize((total + count) as usize, None);
-        }
+        while !self.prepare(wanted, u64::MAX)? {}
+        Ok(())
     }
 
-    fn make_file(&self, number: u32, bytes: u64) -> Result<LogFile, EngineError> {
-        let path = self.shared.dir.join(Self::file_name(number));
-        let new_path = path.with_extension("new");
-        let make = || -> Result<LogFile, DiskError> {
-            // What could not be removed when it failed.
-            match self.shared.disk.remove(&new_path) {
-                Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let file = self.shared.disk.create(&new_path)?;
-            file.preallocate(0, bytes)?;
-            self.shared.sync(&*file, &new_path)?;
-            self.shared.disk.rename(&new_path, &path)?;
-            Ok(LogFile { file, path: path.clone() })
+    /// Makes a part of a file, of so many bytes, unless so many segments are free or nothing more can be made: whether that
+    /// is so. Whoever comes next goes on with the file.
+    pub(super) fn prepare(&self, wanted: u32, bytes: u64) -> Result<bool, EngineError> {
+        let mut growing = self.growth.lock();
+        let (free, files, total) = {
+            let inner = self.inner.lock();
+            (inner.free.len() as u32, inner.files.len() as u32, inner.total)
         };
-        let made = make().and_then(|file| self.shared.sync_dir().map(|()| file));
-        if made.is_err() {
-            // What is left is without a use, and removed the next time.
-            for path in [&new_path, &path] {
-                let _ = self.shared.disk.remove(path);
+        // A file with fewer segments than the others is the last there can be.
+        let is_last = total != files.saturating_mul(self.geometry.segments_per_file);
+        if free >= wanted || total >= self.segments_max || is_last {
+            return Ok(true);
+        }
+        let count = self.geometry.segments_per_file.min(self.segments_max - total);
+        let path = self.shared.dir.join(Self::file_name(files));
+        let begun = growing.take().map_or_else(|| Growing::begin(&self.shared, &path), Ok);
+        let grown = begun.and_then(|mut file| {
+            let len = u64::from(count) * u64::from(self.geometry.segment_bytes);
+            Ok((file.go_on(&self.shared, &path, len, bytes)?, file))
+        });
+        match grown {
+            Ok((false, file)) => *growing = Some(file),
+            Ok((true, Growing { file, .. })) => {
+                let mut inner = self.inner.lock();
+                inner.files.push(Arc::new(LogFile { file, path }));
+                inner.total += count;
+                inner.free.extend(total..total + count);
+                self.table.write().resize((total + count) as usize, None);
+            }
+            Err(error) => {
+                // What is left is without a use, and removed the next time.
+                for path in [path.with_extension("new"), path] {
+                    let _ = self.shared.disk.remove(&path);
+                }
+                return Err(error.into());
             }
         }
-        Ok(made?)
+        Ok(false)
+    }
+
+    /// Removes a file that is not finished; if that fails it is removed when the store is opened.
+    pub(super) fn give_up_growth(&self) {
+        if self.growth.lock().take().is_some() {
+            let files = self.inner.lock().files.len() as u32;
+            let path = self.shared.dir.join(Self::file_name(files)).with_extension("new");
+            let _ = self.shared.disk.remove(&path);
+        }
     }
 
     /// A use that came to nothing: no byte of it was written.

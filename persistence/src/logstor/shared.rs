@@ -8,6 +8,7 @@ use crate::EngineError;
 use crate::disk::{Disk, DiskError, DiskFile};
 
 use super::LogstorConfig;
+use super::cache::Cache;
 
 /// One per open store.
 #[derive(Debug)]
@@ -20,6 +21,9 @@ pub(super) struct Shared {
     poison: OnceLock<PathBuf>,
     closed: AtomicBool,
     pub(super) counters: Counters,
+    pub(super) cache: Cache,
+    /// The latest time a batch was of.
+    pub(super) latest: AtomicU64,
 }
 
 /// Numbers that only grow.
@@ -48,6 +52,8 @@ impl Shared {
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
             counters: Counters::default(),
+            cache: Cache::new(config.cache_bytes),
+            latest: AtomicU64::new(0),
         }
     }
 

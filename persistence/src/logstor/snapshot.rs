@@ -5,13 +5,15 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::sync::Mutex;
 use checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
 use crate::{EngineError, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo};
 
 use super::branch::{Branch, View};
 use super::fingerprint::Fingerprint;
-use super::read;
+use super::read::{self, Scratch};
+use super::shared::Shared;
 
 /// How many rows are looked up under the vBucket's lock at once.
 const ROWS: usize = 1024;
@@ -21,14 +23,16 @@ pub(super) struct LogSnapshot {
     branch: Arc<Branch>,
     pin: u64,
     view: View,
-    hash_key: [u64; 2],
+    shared: Arc<Shared>,
+    /// Kept from one slice to the next.
+    scratch: Mutex<Scratch>,
     by_key: OnceLock<Vec<(Namespace, Key)>>,
 }
 
 impl LogSnapshot {
-    pub(super) fn new(branch: Arc<Branch>, hash_key: [u64; 2]) -> Self {
+    pub(super) fn new(branch: Arc<Branch>, shared: Arc<Shared>) -> Self {
         let (pin, view) = branch.pin();
-        Self { branch, pin, view, hash_key, by_key: OnceLock::new() }
+        Self { branch, pin, view, shared, scratch: Mutex::default(), by_key: OnceLock::new() }
     }
 
     /// Tombstones up to there are hidden.
@@ -78,14 +82,15 @@ impl Snapshot for LogSnapshot {
     }
 
     fn get(&self, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
-        let fingerprint = Fingerprint::of(self.hash_key, namespace, key.encoded());
+        let fingerprint = Fingerprint::of(self.shared.hash_key, namespace, key.encoded());
         let Some((slot, segment)) = self.branch.find(fingerprint, Some(&self.view)) else { return Ok(None) };
-        read::by_key(&slot, &segment, namespace, key).map(Some)
+        read::by_key(&self.shared.cache, &slot, &segment, namespace, key).map(Some)
     }
 
     fn scan(&self, from: Seqno, to: Seqno, limit: ScanLimit) -> Result<ScanSlice, EngineError> {
         let mut items: Vec<Item> = Vec::new();
         let (mut next, mut bytes) = (Some(from.0), 0_usize);
+        let mut scratch = std::mem::take(&mut *self.scratch.lock());
         while let Some(at) = next {
             let room = limit.items.max(1) - items.len();
             // One more than is wanted tells whether there is more.
@@ -107,11 +112,12 @@ impl Snapshot for LogSnapshot {
             };
             let is_full = taken < found || items.len() + taken >= limit.items.max(1) || bytes >= limit.bytes;
             rows.slots.truncate(taken);
-            items.extend(read::rows(&rows)?);
+            read::rows(&rows, self.shared.hash_key, &mut scratch, &mut items)?;
             if is_full {
                 break;
             }
         }
+        *self.scratch.lock() = scratch;
         let next = next.and_then(|at| Some(self.branch.rows(&self.view, at, to.0, 1).slots.first()?.seqno));
         Ok(ScanSlice { items, next: next.map(Seqno) })
     }

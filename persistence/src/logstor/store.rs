@@ -6,6 +6,7 @@
 mod load;
 mod stats;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
@@ -21,7 +22,7 @@ use super::branch::{Beginning, Branch};
 use super::image::Images;
 use super::log::Log;
 use super::manifest::Edit;
-use super::rewrite::{Outputs, RewriteJob, Task, reclaim};
+use super::rewrite::{Current, MARK, Outputs, Relief, RewriteJob, Task, reclaim};
 use super::shared::Shared;
 use super::snapshot::LogSnapshot;
 use super::writer::{Host, Writer};
@@ -41,7 +42,9 @@ pub(super) struct Store {
     /// Held by a rollback, so that no record gets another place while it looks where they are.
     pub(super) relocating: RwLock<()>,
     /// Jobs there are: of vBuckets, and `None` for one of the whole store.
-    pub(super) rewriting: Mutex<BTreeSet<Option<Vbid>>>,
+    pub(super) rewriting: Mutex<BTreeMap<Option<Vbid>, Current>>,
+    /// What commits do themselves where room is short.
+    pub(super) relief: Mutex<Relief>,
     /// From which generation on it is worth looking for garbage again.
     pub(super) looked_upto: Mutex<u64>,
     pub(super) images: Images,
@@ -150,9 +153,7 @@ impl Store {
                 what: "a log store's compaction purges up to a seqno only".to_owned(),
             });
         }
-        if !self.rewriting.lock().insert(Some(vb)) {
-            return Err(EngineError::CompactionInProgress { vb });
-        }
+        let round = self.job(Some(vb)).ok_or(EngineError::CompactionInProgress { vb })?;
         let mut report = CompactionReport::default();
         if let Some(upto) = request.purge_upto {
             match self.purge(vb, upto.0) {
@@ -163,23 +164,36 @@ impl Store {
                 }
             }
         }
-        Ok(Box::new(RewriteJob::new(Arc::clone(self), Task::Compact(Some(vb)), report)))
+        Ok(Box::new(RewriteJob::new(Arc::clone(self), Task::Compact(Some(vb)), round, report)))
     }
 
     /// Begins upkeep of the whole store, unless some is under way.
     pub(super) fn begin(self: &Arc<Self>, task: Task) -> Option<Box<dyn Job>> {
-        let is_first = self.rewriting.lock().insert(None);
-        is_first.then(|| {
-            let job = RewriteJob::new(Arc::clone(self), task, CompactionReport::default());
-            Box::new(job) as Box<dyn Job>
-        })
+        let round = self.job(None)?;
+        Some(Box::new(RewriteJob::new(Arc::clone(self), task, round, CompactionReport::default())))
+    }
+
+    /// Notes a job of a vBucket, or of the whole store, unless there is one.
+    fn job(&self, key: Option<Vbid>) -> Option<Current> {
+        match self.rewriting.lock().entry(key) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(vacant) => Some(Arc::clone(vacant.insert(Current::default()))),
+        }
+    }
+
+    /// Takes away what jobs and commits have begun to rewrite; whether there was something.
+    fn let_go(&self) -> bool {
+        let rounds: Vec<Current> = self.rewriting.lock().values().cloned().collect();
+        // What was copied is named when a round is dropped.
+        let of_jobs = rounds.iter().filter(|round| round.lock().take().is_some()).count();
+        self.relief.lock().let_go() || of_jobs > 0
     }
 
     /// Reads everything, and compares what it finds.
     pub(super) fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
         let branch = self.branch(vb)?;
         let mut wrong = branch.check();
-        let snapshot = LogSnapshot::new(branch, self.shared.hash_key);
+        let snapshot = LogSnapshot::new(branch, Arc::clone(&self.shared));
         let mut next = Some(Seqno::ZERO);
         while let Some(from) = next {
             match snapshot.scan(from, Seqno::MAX, ScanLimit { items: 1024, bytes: 1 << 20 }) {
@@ -198,6 +212,8 @@ impl Store {
         let Some(_lock) = self.lock.lock().take() else { return Ok(()) };
         let was_writable = self.shared.check_writable().and_then(|()| self.make_last_image());
         self.writer.alone(|| self.shared.close());
+        self.relief.lock().let_go();
+        self.log.segments.give_up_growth();
         // Whoever copies has ended, and nobody begins.
         drop(self.outputs.lock());
         self.branches.write().clear();
@@ -213,7 +229,18 @@ impl Host for Arc<Store> {
 
     fn reclaim(&self) -> bool {
         // What went wrong will be told by whoever needs what is damaged; here there is no room, and that is told.
-        reclaim(self, &mut self.outputs.lock()).unwrap_or(false)
+        let reclaim = || reclaim(self, &mut self.outputs.lock()).unwrap_or(false);
+        reclaim() || (self.let_go() && reclaim())
+    }
+
+    fn relieve(&self, written: u64) {
+        let census = self.log.segments.census();
+        let available = census.free.saturating_add(census.possible);
+        if available < MARK {
+            let mut relief = self.relief.lock();
+            // As above: it is for whoever needs the room to tell.
+            let _ = relief.step(self, &mut self.outputs.lock(), written, available);
+        }
     }
 
     fn reached(&self, point: &'static str) {

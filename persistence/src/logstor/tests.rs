@@ -7,6 +7,7 @@ mod manifest;
 mod model;
 mod moving;
 mod mutated;
+mod reads;
 mod rewriting;
 mod space;
 pub(super) mod support;

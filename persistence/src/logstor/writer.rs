@@ -5,13 +5,14 @@
 //!
 //! - A group is checked as a whole before a byte of it is written; what is out of order is left out of it (L13).
 //! - Its records are in the index, in order, before the next group begins; and a segment is closed only after that: so
-//!   what a closed segment has and no index names is dead (L14, L33).
+//!   what a closed segment has and no index names is dead (L14, L31).
 //! - A group that failed changed nothing: its segments are closed where it began.
 
 mod layout;
 mod results;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use checkpoint::{Seqno, Vbid};
 
@@ -35,6 +36,9 @@ pub(super) trait Host {
 
     /// Makes segments free. Whether it did.
     fn reclaim(&self) -> bool;
+
+    /// Does its part so that segments stay free, after so many bytes were written.
+    fn relieve(&self, written: u64);
 
     /// A named point of a commit has been reached.
     fn reached(&self, point: &'static str);
@@ -89,6 +93,12 @@ impl Writer {
     pub(super) fn alone<T>(&self, work: impl FnOnce() -> T) -> T {
         let _active = self.active.lock();
         work()
+    }
+
+    /// How old the segment is that is being written, if several vBuckets have records in it; `None` also while somebody
+    /// commits.
+    pub(super) fn mixed_age(&self, now: u64) -> Option<u64> {
+        Some(self.active.try_lock()?.as_ref()?.mixed()?.age(now))
     }
 
     /// Runs something while nobody commits; it is told which segment is being written, and up to where.
@@ -206,8 +216,11 @@ fn write_group(
         return Err(Failed { error, encoded, had_no_room: false });
     }
     host.reached("after-write-before-index");
+    let written = layout.frames.iter().map(|frame| frame.bytes.len() as u64).sum();
     let counters = &log.shared.counters;
     counters.commits.add(encoded.len() as u64);
+    let latest = encoded.iter().map(|encoded| encoded.timestamp).max().unwrap_or(0);
+    log.shared.latest.fetch_max(latest, Ordering::Relaxed);
     layout.name_large();
     let enter_all = || {
         let committed = encoded.into_iter().zip(places).map(|(encoded, places)| enter(encoded, &places));
@@ -222,6 +235,7 @@ fn write_group(
         committed
     };
     host.reached("after-index-before-separate");
+    host.relieve(written);
     Ok(committed)
 }
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::sync::Mutex;
 use checkpoint::Vbid;
 
 use super::choose::{Candidate, VICTIMS_MAX, by_gain};
@@ -34,46 +35,64 @@ impl Task {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Stage {
     Begin,
     Choose,
-    Copy(Round),
-    Copied(Round),
-    Swap(Round),
-    Free(Round),
+    Copy,
+    Copied,
+    Swap,
+    Free,
     Over,
 }
 
+/// The round a job is at. Who is short of room may take it away: what was copied counts, the rest is anybody's again, and the
+/// job chooses anew (L28).
+pub(in crate::logstor) type Current = Arc<Mutex<Option<Round>>>;
+
 /// The most that is copied in one append: commits wait for the same device.
 const APPEND_BYTES_MAX: u64 = 256 << 10;
+/// What is made of a file in a step, whatever its budget is, at least: each has a sync.
+const GROWTH_BYTES_MIN: u64 = 256 << 10;
+/// ... and at most.
+const GROWTH_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(in crate::logstor) struct RewriteJob {
     store: Arc<Store>,
     task: Task,
     stage: Stage,
+    round: Current,
     /// Segments of later uses are not looked at.
     upto: u64,
     /// Generations of what was tried: what somebody still reads is not tried twice.
     tried: BTreeSet<u64>,
     /// Named points that have been reached, and are to be told.
     points: VecDeque<&'static str>,
+    /// Records of the round that are to be copied.
+    left: u64,
     report: CompactionReport,
 }
 
 impl RewriteJob {
     /// There must not be another one: the caller has seen to that.
-    pub(in crate::logstor) fn new(store: Arc<Store>, task: Task, report: CompactionReport) -> Self {
+    pub(in crate::logstor) fn new(
+        store: Arc<Store>,
+        task: Task,
+        round: Current,
+        report: CompactionReport,
+    ) -> Self {
         let bytes_before = store.used_bytes();
         let report = CompactionReport { bytes_before, ..report };
         Self {
             store,
             task,
             stage: Stage::Begin,
+            round,
             upto: 0,
             tried: BTreeSet::new(),
             points: VecDeque::new(),
+            left: 0,
             report,
         }
     }
@@ -106,54 +125,67 @@ impl RewriteJob {
         closed
     }
 
-    fn advance(&mut self, budget: Budget) -> Result<(), EngineError> {
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Begin if self.task.frees() && self.store.load_one()? => Stage::Begin,
-            Stage::Begin => self.begin()?,
-            Stage::Choose => {
-                let victims = self.victims();
-                let is_first = self.tried.is_empty();
-                self.tried.extend(victims.iter().map(|(segment, _)| segment.generation));
-                match Round::begin(&self.store, victims, Packing::Apart)? {
-                    None => self.end(),
-                    Some(round) => {
-                        self.points.extend(is_first.then_some("after-index-before-separate"));
-                        Stage::Copy(round)
-                    }
-                }
+    fn advance(&mut self, budget: Budget) -> Result<Stage, EngineError> {
+        if let Stage::Begin = self.stage {
+            if self.task.frees() && self.store.load_one()? {
+                return Ok(Stage::Begin);
             }
-            Stage::Copy(round) if !round.has_copies_left() => {
+            return self.begin(budget);
+        }
+        if let Stage::Over = self.stage {
+            return Ok(Stage::Over);
+        }
+        let current = Arc::clone(&self.round);
+        let mut current = current.lock();
+        if let Stage::Choose = self.stage {
+            let victims = self.victims();
+            let is_first = self.tried.is_empty();
+            self.tried.extend(victims.iter().map(|(segment, _)| segment.generation));
+            *current = Round::begin(&self.store, victims, Packing::Apart)?;
+            if current.is_none() {
+                return Ok(self.end());
+            }
+            self.points.extend(is_first.then_some("after-index-before-separate"));
+            return Ok(Stage::Copy);
+        }
+        // Gone if somebody needed room.
+        let Some(mut round) = current.take() else { return Ok(Stage::Choose) };
+        let next = match self.stage {
+            Stage::Copy if !round.has_copies_left() => {
                 self.points.push_back("compact-before-free");
-                Stage::Free(round)
+                Stage::Free
             }
-            Stage::Copy(mut round) => {
+            Stage::Copy => {
                 let bytes = budget.bytes.min(APPEND_BYTES_MAX);
                 round.copy(&mut self.store.outputs.lock(), Budget { bytes, ..budget })?;
                 self.points.push_back("after-write-before-index");
-                Stage::Copied(round)
+                Stage::Copied
             }
-            Stage::Copied(round) => {
+            Stage::Copied => {
                 self.points.push_back("compact-after-copy");
-                Stage::Swap(round)
+                Stage::Swap
             }
-            Stage::Swap(mut round) => {
+            Stage::Swap => {
                 round.swap();
-                Stage::Copy(round)
+                Stage::Copy
             }
-            Stage::Free(round) => {
+            Stage::Free => {
                 self.report.items_copied += round.records_copied;
                 round.free(&mut self.store.outputs.lock())?;
-                Stage::Choose
+                return Ok(Stage::Choose);
             }
-            Stage::Over => Stage::Over,
+            stage @ (Stage::Begin | Stage::Choose | Stage::Over) => stage,
         };
-        Ok(())
+        self.left = round.copies_left();
+        *current = Some(round);
+        Ok(next)
     }
 
-    fn begin(&mut self) -> Result<Stage, EngineError> {
+    fn begin(&mut self, budget: Budget) -> Result<Stage, EngineError> {
         if let Task::Prepare(segments) = self.task {
-            self.store.log.segments.ensure_free(segments)?;
-            return Ok(self.end());
+            let bytes = budget.bytes.clamp(GROWTH_BYTES_MIN, GROWTH_BYTES_MAX);
+            let is_done = self.store.log.segments.prepare(segments, bytes)?;
+            return Ok(if is_done { self.end() } else { Stage::Begin });
         }
         self.store.writer.close_active(&self.store.log);
         self.upto = self.store.log.segments.next_generation();
@@ -172,15 +204,21 @@ impl Job for RewriteJob {
             return Ok(Progress::Reached(point));
         }
         self.store.shared.check_writable()?;
-        self.advance(budget)?;
+        self.stage = match self.advance(budget) {
+            Ok(stage) => stage,
+            Err(error) => {
+                self.stage = Stage::Over;
+                return Err(error);
+            }
+        };
         if let Some(point) = self.points.pop_front() {
             return Ok(Progress::Reached(point));
         }
-        let (stage, left) = match &self.stage {
+        let (stage, left) = match self.stage {
             Stage::Over => return Ok(Progress::Done(self.report)),
             Stage::Begin | Stage::Choose => ("choose", 0),
-            Stage::Copy(round) | Stage::Copied(round) | Stage::Swap(round) => ("copy", round.copies_left()),
-            Stage::Free(_) => ("free", 0),
+            Stage::Copy | Stage::Copied | Stage::Swap => ("copy", self.left),
+            Stage::Free => ("free", 0),
         };
         let done = self.report.items_copied;
         Ok(Progress::Working { stage, done, of: done + left })
@@ -190,7 +228,7 @@ impl Job for RewriteJob {
 impl Drop for RewriteJob {
     fn drop(&mut self) {
         // What was written counts, and the victims are free again, before the next one begins.
-        self.stage = Stage::Over;
+        *self.round.lock() = None;
         self.store.rewriting.lock().remove(&self.key());
     }
 }

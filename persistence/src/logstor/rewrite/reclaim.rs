@@ -1,7 +1,7 @@
 //! Making room when none is left: what is dead goes first, then whatever gives most is packed together. The caller waits.
 //!
-//! Always: it ends. It looks only at segments that were closed when it began, and each is rewritten at most once. What a
-//! job has claimed is left to the job: whoever drives it has to let it end, or drop it, before its segments are free.
+//! Always: it ends. It looks only at segments that were closed when it began, and each is rewritten at most once. What
+//! a job has claimed is left to the job; if that is not enough, the caller takes it away from the job, and tries again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,10 +34,8 @@ pub(in crate::logstor) fn reclaim(store: &Arc<Store>, outputs: &mut Outputs) -> 
     // Those that are damaged, or that somebody reads.
     let mut left_out = BTreeSet::new();
     loop {
-        let movable = candidates().filter(|(_, closed)| !matches!(closed.origin, Origin::Large { .. }));
-        // What was packed before, and is full, gives nothing.
-        let wasteful = movable.filter(|(segment, _)| waste(segment) > u64::from(segment.bytes) / 32);
-        let wasteful = wasteful.filter(|(segment, _)| !left_out.contains(&segment.id));
+        let movable = candidates();
+        let wasteful = movable.filter(is_wasteful).filter(|(segment, _)| !left_out.contains(&segment.id));
         let Some(victim) = wasteful.min_by_key(|(segment, _)| (segment.live_bytes(), segment.id)) else {
             return Ok(false);
         };
@@ -63,6 +61,9 @@ pub(super) fn is_dead((segment, closed): &(Arc<Segment>, Closed)) -> bool {
     segment.live_records() == 0 && closed.origin != Origin::Large { first: false }
 }
 
-fn waste(segment: &Segment) -> u64 {
-    u64::from(segment.bytes).saturating_sub(segment.live_bytes())
+/// Whether rewriting gives anything. What was packed before, and is full, does not.
+pub(super) fn is_wasteful((segment, closed): &(Arc<Segment>, Closed)) -> bool {
+    let bytes = u64::from(segment.bytes);
+    let is_large = matches!(closed.origin, Origin::Large { .. });
+    !is_large && bytes.saturating_sub(segment.live_bytes()) > bytes / 32
 }

@@ -51,7 +51,7 @@ pub(super) enum Packing {
 }
 
 #[derive(Debug)]
-pub(super) struct Round {
+pub(in crate::logstor) struct Round {
     store: Arc<Store>,
     packing: Packing,
     victims: Vec<Arc<Segment>>,
@@ -174,6 +174,18 @@ impl Round {
         Some((peek.epoch, name))
     }
 
+    /// How many bytes are moved for each hundred that come to be free.
+    pub(super) fn cost_percent(&self) -> u64 {
+        let all: u64 = self.victims.iter().map(|victim| u64::from(victim.bytes)).sum();
+        let moved: u64 = self.volumes.values().sum();
+        moved.saturating_mul(100) / all.saturating_sub(moved).max(1)
+    }
+
+    /// Of its victims.
+    pub(super) fn generations(&self) -> impl Iterator<Item = u64> {
+        self.victims.iter().map(|victim| victim.generation)
+    }
+
     pub(super) fn has_copies_left(&self) -> bool {
         !self.copies.is_empty()
     }
@@ -247,8 +259,13 @@ impl Round {
             let _no_rollback = self.store.relocating.read();
             let branches = self.store.by_epoch();
             for Pending { copy, to, .. } in std::mem::take(&mut self.pending) {
-                let all = branches.get(&copy.epoch).into_iter().flatten();
+                // A record above its epoch's cap does not exist for the branch that was rolled back.
+                let has = |branch: &&Arc<Branch>| match copy.name {
+                    Name::State => true,
+                    Name::Item { seqno, .. } => branch.lineage.contains(copy.epoch, seqno),
+                };
                 // Whoever names the record takes the copy; whoever doesn't counts it.
+                let all = branches.get(&copy.epoch).into_iter().flatten().filter(has);
                 all.for_each(|branch| branch.relocate(copy.name, copy.from, to));
             }
         }

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Store;
-use crate::logstor::config::RESERVE;
-use crate::logstor::rewrite::Task;
+use crate::logstor::rewrite::{MARK, Task};
 use crate::logstor::segment::Segment;
 use crate::logstor::segments::{Closed, Origin};
 
+const NANOSECONDS: u64 = 1_000_000_000;
 /// Upkeep keeps so many segments free, so that commits need not make files.
-const AHEAD: u32 = RESERVE + 4;
+const AHEAD: u32 = MARK;
+/// ... and, where files have many, so much of a file: it takes its time to make the next one.
+const AHEAD_OF_FILE: u32 = 4;
 /// Fewer closed segments are not looked through for garbage.
 const SEGMENTS_WORTH: u64 = 8;
 
@@ -26,16 +29,22 @@ impl Store {
         self.shared.check_writable().ok()?;
         let segments = &self.log.segments;
         let census = segments.census();
-        if census.free < AHEAD && census.possible > 0 {
-            return Some(Task::Prepare(AHEAD));
+        let ahead = AHEAD.max(segments.geometry().segments_per_file / AHEAD_OF_FILE);
+        if census.free < ahead && census.possible > 0 {
+            return Some(Task::Prepare(ahead));
         }
         let closed = segments.closed();
         // One that somebody reads may have been taken apart already.
         let is_mixed = |(segment, closed): &&(Arc<Segment>, Closed)| {
             closed.owner.is_none() && closed.origin == Origin::Commits && segment.live_records() > 0
         };
-        let mixed = closed.iter().filter(is_mixed);
-        if mixed.count() > self.shared.config.mixed_segments_max {
+        let config = &self.shared.config;
+        let now = self.shared.latest.load(Ordering::Relaxed);
+        let age_max = u64::from(config.mixed_seconds_max) * NANOSECONDS;
+        let mixed = || closed.iter().filter(is_mixed);
+        let is_old = mixed().any(|(segment, _)| segment.age(now) >= age_max)
+            || self.writer.mixed_age(now).is_some_and(|age| age >= age_max);
+        if is_old || mixed().count() > config.mixed_segments_max {
             return Some(Task::Separate);
         }
         let bytes: u64 = closed.iter().map(|(segment, _)| u64::from(segment.bytes)).sum();
@@ -65,12 +74,20 @@ impl Store {
         let live_bytes = in_use().map(|segment| segment.live_bytes()).sum();
         let live_records = in_use().map(|segment| segment.live_records()).sum();
         drop(table);
+        let closed = self.log.segments.closed();
+        // What rewriting could give back, and would have to, were there no other room.
+        let dead = |(segment, _): &(Arc<Segment>, Closed)| {
+            u64::from(segment.bytes) - segment.live_bytes().min(segment.bytes.into())
+        };
+        let debt_bytes: u64 = closed.iter().map(dead).sum();
         let branches: Vec<_> = self.branches.read().values().cloned().collect();
         let counters = &self.shared.counters;
         BTreeMap::from([
             ("bytes-rewritten", counters.rewritten_bytes.get()),
             ("bytes-written", counters.written_bytes.get()),
+            ("cache-bytes", self.shared.cache.memory_bytes() as u64),
             ("commits", counters.commits.get()),
+            ("debt-bytes", debt_bytes),
             ("file-bytes", u64::from(census.total) * u64::from(self.log.segments.geometry().segment_bytes)),
             ("free-segments", census.free.into()),
             ("groups", counters.groups.get()),

@@ -1,4 +1,4 @@
-//! Moving a vBucket (L37, L38): what an export has is the vBucket at its pin; an import is there as a whole or leaves
+//! Moving a vBucket (L35, L36): what an export has is the vBucket at its pin; an import is there as a whole or leaves
 //! nothing, whatever fails, while both stores serve.
 
 mod failures;

@@ -1,4 +1,4 @@
-//! Stores with bits flipped, blocks exchanged, files cut short, checksums put right again or not (L36): opening ends in a
+//! Stores with bits flipped, blocks exchanged, files cut short, checksums put right again or not (L34): opening ends in a
 //! store or a typed error. `fuzzing` holds what is checked; what a fuzzer found is here by name.
 
 use proptest::prelude::*;

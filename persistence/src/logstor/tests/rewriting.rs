@@ -3,12 +3,13 @@
 use checkpoint::{Seqno, Vbid};
 
 use super::support::{
-    A, B, Contents, STEP, apply, audit, commit, commit_all, contents, contents_of, delete, noise, open, run,
-    set,
+    A, B, Contents, SMALL, STEP, apply, audit, commit, commit_all, contents, contents_of, delete, noise,
+    open, open_with, run, set, state,
 };
 use crate::disk::{Keep, MemoryDisk};
-use crate::logstor::Logstor;
-use crate::{CompactionRequest, Engine, Job, Progress};
+use crate::logstor::read::{self, Scratch};
+use crate::logstor::{Logstor, LogstorConfig};
+use crate::{Batch, CompactionRequest, Engine, Job, Progress};
 
 fn fresh() -> (MemoryDisk, Logstor) {
     let disk = MemoryDisk::new();
@@ -80,6 +81,61 @@ fn separating_makes_segments_of_single_vbuckets() {
     disk.crash(Keep::None);
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!([contents(&engine, A), contents(&engine, B)], expected);
+    audit(&engine, true);
+}
+
+#[test]
+fn a_record_that_was_rolled_back_is_not_counted_for_another_with_its_seqno() {
+    let (_, engine) = fresh();
+    let before = engine.snapshot(A).expect("there");
+    let first: Vec<_> = (0..4).map(|n| set(n + 1, &format!("key-{n}"), b"1")).collect();
+    commit(&engine, A, &first).expect("committed");
+    commit(&engine, B, &[set(1, "key", b"1")]).expect("committed");
+    // The branch that ends here is still somebody's: its records are copied.
+    let ended = engine.snapshot(A).expect("there");
+    engine.rollback(A, Seqno(0)).expect("pinned");
+    let second = [set(1, "key-3", b"2"), delete(2, "key-0"), delete(3, "key-10")];
+    commit(&engine, A, &second).expect("committed");
+    assert_eq!(engine.purge(A, Seqno(2)).expect("purged"), Seqno(2));
+    let mut job = compact(&engine, B);
+    assert!(to_point(&mut *job, "compact-before-free"));
+    drop(job);
+    audit(&engine, false);
+    drop((before, ended));
+}
+
+#[test]
+fn what_is_mixed_for_long_is_separated() {
+    let disk = MemoryDisk::new();
+    let config = LogstorConfig { mixed_segments_max: usize::MAX, garbage_percent: None, ..SMALL };
+    let (engine, _) = open_with(&disk, config).expect("opens");
+    engine.create(A).expect("created");
+    engine.create(B).expect("created");
+    let at = |vb, n: u64, seconds: u64| {
+        let item = set(n, &format!("key-{n}"), &noise(n, 3000));
+        let (state, timestamp) = (state(n), seconds * 1_000_000_000);
+        let batch = Batch { vb, items: &[&item], state: &state, timestamp };
+        assert!(engine.commit(&[batch]).iter().all(Result::is_ok));
+    };
+    for n in 1..=40 {
+        at(if n % 2 == 0 { A } else { B }, n, 1000 + n);
+    }
+    let separates = || {
+        let mut jobs = std::iter::from_fn(|| engine.maintenance());
+        jobs.any(|job| run(job).expect("done").contains(&"after-index-before-separate"))
+    };
+    assert!(!separates(), "all of it is young");
+    at(A, 41, 1600);
+    assert!(!separates(), "the oldest is not old enough yet");
+    at(A, 42, 1601);
+    assert!(separates(), "the oldest is 600 seconds old");
+    assert!(!separates(), "once is enough");
+    // A segment that never fills is no exception.
+    at(B, 43, 1700);
+    at(A, 44, 2299);
+    assert!(!separates());
+    at(A, 45, 2300);
+    assert!(separates());
     audit(&engine, true);
 }
 
@@ -177,7 +233,9 @@ fn a_reader_keeps_the_segment_it_reads() {
     for n in 0..40_u64 {
         commit(&engine, B, &[set(1000 + n, "filler", &noise(n, 50_000))]).expect("committed");
     }
-    let items = crate::logstor::read::rows(&rows).expect("readable");
+    let mut items = Vec::new();
+    let hash_key = engine.store.shared.hash_key;
+    read::rows(&rows, hash_key, &mut Scratch::default(), &mut items).expect("readable");
     assert_eq!(items, expected.into_values().collect::<Vec<_>>());
     let held = engine.stats()["free-segments"];
     drop(rows);

@@ -1,11 +1,15 @@
 //! A budget of segments: what lives fits, whatever was overwritten; what does not fit is refused, and loses nothing.
 
+use std::sync::Arc;
+
 use checkpoint::Item;
 
-use super::support::{A, B, Contents, SMALL, apply, audit, commit, contents, noise, open_with, set};
-use crate::Engine;
-use crate::disk::{Keep, MemoryDisk};
+use super::support::{
+    A, B, Contents, SMALL, STEP, apply, audit, commit, contents, noise, open_with, run, set,
+};
+use crate::disk::{Keep, MemoryDisk, MeteredDisk};
 use crate::logstor::{Logstor, LogstorConfig};
+use crate::{CompactionRequest, Engine, Progress};
 
 const TINY: LogstorConfig = LogstorConfig { disk_bytes: 32 * (64 << 10), file_bytes: 64 << 10, ..SMALL };
 
@@ -137,4 +141,131 @@ fn any_geometry_works() {
         let (engine, _) = open_with(&disk, SMALL).expect("opens");
         assert_eq!(contents(&engine, A), before);
     }
+}
+
+/// Device bytes of each commit while keys are overwritten at random, and nobody does any upkeep.
+fn bytes_of_commits(keys: u64, value_bytes: usize) -> Vec<u64> {
+    let disk = MeteredDisk::new(Arc::new(MemoryDisk::new()));
+    let (engine, _) = open_with(&disk, TINY).expect("opens");
+    engine.create(A).expect("created");
+    let commit = |n: u64| {
+        let before = disk.stats();
+        let key = (n * 2_654_435_761) % keys;
+        commit(&engine, A, &[set(n + 1, &format!("key-{key}"), &noise(n, value_bytes))]).expect("committed");
+        disk.stats().since(&before).written_bytes
+    };
+    (0..3000).map(commit).collect()
+}
+
+#[test]
+fn where_room_is_short_every_commit_pays_its_part() {
+    for (keys, value_bytes) in [(200, 3000), (120, 7000), (20, 40_000), (1000, 1000)] {
+        let bytes = bytes_of_commits(keys, value_bytes);
+        let steady = &bytes[1000..];
+        let sums = |of: usize| {
+            let mut sums: Vec<u64> = steady.chunks(of).map(|window| window.iter().sum()).collect();
+            sums.sort_unstable();
+            sums
+        };
+        let (one, many) = (sums(1), sums(32));
+        let (median, most) = (many[many.len() / 2], many[many.len() - 1]);
+        assert!(most <= 2 * median, "{keys} of {value_bytes}: {most} bytes of 32 commits, usually {median}");
+        // No commit has to make a whole segment free by itself.
+        let frame = (value_bytes as u64 + 200).next_multiple_of(4096);
+        let most = one[one.len() - 1];
+        assert!(most <= 4 * frame + (24 << 10), "{keys} of {value_bytes}: {most} bytes of a commit");
+    }
+}
+
+#[test]
+fn what_a_job_has_claimed_is_no_reason_to_refuse_a_commit() {
+    let (_, engine) = fresh();
+    let mut expected = Contents::new();
+    // Of each key two revisions, so that the store is full and half of it dead.
+    let mut n = 0;
+    while engine.stats()["free-segments"] > 6 || engine.stats()["segments"] < 32 {
+        let batch = [set(n + 1, &format!("key-{}", n / 2), &noise(n, 10_000))];
+        commit(&engine, A, &batch).expect("there is room");
+        expected = apply(&expected, &batch);
+        n += 1;
+    }
+    // It claims what is worth most, and then nobody drives it.
+    let mut job = engine.compact(A, CompactionRequest::default()).expect("begins");
+    let mut steps = 0;
+    while steps < 6 {
+        steps += u32::from(!matches!(job.step(STEP).expect("works"), Progress::Reached(_)));
+    }
+    for _ in 0..100 {
+        let batch = [set(n + 1, &format!("key-{}", n % 40), &noise(n, 10_000))];
+        commit(&engine, A, &batch).unwrap_or_else(|error| panic!("commit {n}: {error}"));
+        expected = apply(&expected, &batch);
+        n += 1;
+    }
+    assert_eq!(contents(&engine, A), expected);
+    // The job finds out, and ends.
+    run(job).expect("ends");
+    assert_eq!(contents(&engine, A), expected);
+    audit(&engine, true);
+}
+
+/// How many commits there is room for in a store of which a quarter is half dead, beside a job that has claimed that and
+/// does not go on.
+fn commits_until_refused(has_job: bool) -> u64 {
+    let (_, engine) = fresh();
+    for n in 0..120 {
+        // What comes first lives, of what follows each key has two revisions.
+        let key = if n < 80 { n } else { 80 + n / 2 };
+        commit(&engine, A, &[set(n + 1, &format!("key-{key}"), &noise(n, 10_000))]).expect("there is room");
+    }
+    let mut job = engine.compact(A, CompactionRequest::default()).expect("begins");
+    let mut points = 0;
+    while points < 2 {
+        points += u32::from(matches!(job.step(STEP).expect("works"), Progress::Reached(_)));
+    }
+    let _job = has_job.then_some(job);
+    let mut n = 120;
+    while let Ok(_committed) = commit(&engine, A, &[set(n + 1, &format!("more-{n}"), &noise(n, 10_000))]) {
+        n += 1;
+    }
+    n - 120
+}
+
+#[test]
+fn there_is_as_much_room_beside_a_job_that_stands_still() {
+    let (alone, beside) = (commits_until_refused(false), commits_until_refused(true));
+    // What it had copied lies elsewhere.
+    assert!(beside + 5 >= alone, "room for {alone} commits, {beside} beside a job");
+}
+
+#[test]
+fn a_commit_does_not_wait_for_a_file_that_is_being_made() {
+    let disk = MeteredDisk::new(Arc::new(MemoryDisk::new()));
+    let config = LogstorConfig { file_bytes: 4 << 20, disk_bytes: u64::MAX, ..SMALL };
+    let (engine, _) = open_with(&disk, config).expect("opens");
+    engine.create(A).expect("created");
+    let mut n = 0;
+    let job = loop {
+        n += 1;
+        commit(&engine, A, &[set(n, &format!("key-{n}"), &noise(n, 20_000))]).expect("committed");
+        if let Some(job) = engine.maintenance() {
+            break job;
+        }
+    };
+    let mut job = job;
+    let before = disk.stats();
+    assert!(matches!(job.step(STEP).expect("works"), Progress::Working { .. }));
+    let step = disk.stats().since(&before);
+    assert_eq!((step.written_bytes, step.syncs), (256 << 10, 1), "a slice of the file");
+    let before = disk.stats();
+    commit(&engine, A, &[set(n + 1, "meanwhile", b"")]).expect("committed");
+    assert_eq!(disk.stats().since(&before).written_bytes, 4096);
+    // Whoever needs it all at once goes on where the job is.
+    let large: Vec<Item> =
+        (0..60).map(|k| set(n + 2 + k, &format!("large-{k}"), &noise(k, 60_000))).collect();
+    commit(&engine, A, &large).expect("committed");
+    run(job).expect("nothing is left to do");
+    assert_eq!(contents(&engine, A).len() as u64, n + 61);
+    engine.close().expect("closed");
+    let (_, report) = open_with(&disk, config).expect("opens");
+    assert_eq!(report.repairs, []);
 }

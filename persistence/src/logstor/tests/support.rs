@@ -28,6 +28,8 @@ pub(in crate::logstor) const SMALL: LogstorConfig = LogstorConfig {
     disk_bytes: 64 * (64 << 10),
     mixed_segments_max: 2,
     image_bytes: 1 << 40,
+    // So little that blocks come and go.
+    cache_bytes: 8 << 12,
     ..LogstorConfig::DEFAULT
 };
 

@@ -45,6 +45,11 @@ pub(super) struct Active {
 }
 
 impl Active {
+    /// The segment, if several vBuckets have records in it.
+    pub(super) fn mixed(&self) -> Option<&Segment> {
+        (self.owner == Owner::Many).then_some(&*self.segment)
+    }
+
     /// Its segment, and up to where that is written.
     pub(super) fn end(&self) -> (u32, u32) {
         (self.segment.id, self.used)
@@ -80,6 +85,8 @@ pub(super) struct Layout<'a> {
     full: Vec<Active>,
     /// What there is to be written, about.
     expected_bytes: usize,
+    /// Of the batch that is placed.
+    timestamp: u64,
     /// Each large record's segments, and whose it is.
     large: Vec<(Vec<Arc<Segment>>, Vbid)>,
 }
@@ -88,7 +95,7 @@ impl<'a> Layout<'a> {
     pub(super) fn new(log: &'a Log, active: Option<&Active>) -> Self {
         let current = active.map(|active| (active.clone(), None));
         let (frames, taken, full, large) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { log, frames, taken, current, full, expected_bytes: 0, large }
+        Self { log, frames, taken, current, full, expected_bytes: 0, timestamp: 0, large }
     }
 
     /// Finds a place for every record, and each vBucket's state behind its items.
@@ -103,6 +110,7 @@ impl<'a> Layout<'a> {
         let mut record = Vec::new();
         for batch in batches {
             let vb = batch.branch.vb;
+            self.timestamp = batch.timestamp;
             let mut rows = Vec::with_capacity(batch.rows.len());
             for row in &batch.rows {
                 let padded = entry::padded(row.len) as usize;
@@ -135,6 +143,7 @@ impl<'a> Layout<'a> {
                 };
                 if at.saturating_add(record_bytes) <= segment_bytes {
                     active.owner = active.owner.with(vb);
+                    active.segment.note_time(self.timestamp);
                     let number = *frame.get_or_insert_with(|| {
                         let segment = Arc::clone(&active.segment);
                         let mut frame = Outgoing::new(segment, active.used, FrameKind::Commit);

@@ -1,0 +1,118 @@
+//! Ours, through the trait that the flusher uses, with one vBucket.
+//!
+//! Checksums are verified whenever something is read from a file. Making our items out of the benchmark's is counted. A
+//! scan takes slices of 1 MiB. Upkeep, where it is wanted, is done as a host does it, by a thread that takes whatever jobs
+//! the engine has.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use checkpoint::{FailoverLog, Item, Key as ItemKey, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
+use persistence::{Batch, Budget, CompactionRequest, Engine, Job, Progress, ScanLimit};
+
+use super::{Compaction, Key, See, Store, Write};
+
+const VB: Vbid = Vbid(0);
+const SLICE: ScanLimit = ScanLimit { items: usize::MAX, bytes: 1 << 20 };
+/// What a step of a job may do.
+const STEP: Budget = Budget { items: 1024, bytes: 256 << 10 };
+/// How long whoever does the upkeep waits when there is none.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Calls back with a store of one vBucket; closes it afterwards.
+pub fn with(engine: Arc<dyn Engine>, has_upkeep: bool, then: &mut dyn FnMut(&mut dyn Store)) {
+    if engine.vbuckets().is_empty() {
+        engine.create(VB).expect("new");
+    }
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let upkeep = || {
+            while !is_over.load(Ordering::Relaxed) {
+                match engine.maintenance() {
+                    Some(job) => run(job, &is_over),
+                    None => std::thread::park_timeout(PAUSE),
+                }
+            }
+        };
+        if has_upkeep {
+            scope.spawn(upkeep);
+        }
+        then(&mut Ours { engine: Arc::clone(&engine), state: state() });
+        is_over.store(true, Ordering::Relaxed);
+    });
+    engine.close().expect("closes");
+}
+
+/// A vBucket's state, as far as a store without nodes has one.
+pub fn state() -> VBucketState {
+    VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)))
+}
+
+fn run(mut job: Box<dyn Job>, is_over: &AtomicBool) {
+    while !is_over.load(Ordering::Relaxed) {
+        if let Progress::Done(_) = job.step(STEP).expect("works") {
+            return;
+        }
+    }
+}
+
+/// The benchmark's item as one of ours.
+pub fn item(write: &Write) -> Item {
+    Item { seqno: Seqno(write.seqno), ..Item::mutation(ItemKey::new(&write.key), write.value.clone()) }
+}
+
+struct Ours {
+    engine: Arc<dyn Engine>,
+    state: VBucketState,
+}
+
+impl Store for Ours {
+    fn commit(&mut self, writes: &[Write]) {
+        let items: Vec<Item> = writes.iter().map(item).collect();
+        let items: Vec<&Item> = items.iter().collect();
+        self.state.snapshot_end = items.last().expect("not empty").seqno;
+        let batch = Batch { vb: VB, items: &items, state: &self.state, timestamp: 1 };
+        for result in self.engine.commit(&[batch]) {
+            result.expect("commits");
+        }
+    }
+
+    fn scan(&self, see: See<'_>) {
+        let snapshot = self.engine.snapshot(VB).expect("known");
+        let mut from = Some(Seqno::ZERO);
+        while let Some(start) = from {
+            let slice = snapshot.scan(start, snapshot.high(), SLICE).expect("sound");
+            for item in &slice.items {
+                see(item.seqno.0, item.key.user(), item.value.as_deref().unwrap_or_default());
+            }
+            from = slice.next;
+        }
+    }
+
+    fn gets(&self, keys: &[Key], see: &mut dyn FnMut(&[u8])) {
+        let snapshot = self.engine.snapshot(VB).expect("known");
+        for key in keys {
+            let item = snapshot.get(Namespace::Committed, &ItemKey::new(key)).expect("sound");
+            see(item.expect("written").value.as_deref().unwrap_or_default());
+        }
+    }
+
+    fn high(&self) -> u64 {
+        self.engine.info(VB).expect("known").high.0
+    }
+
+    fn compaction(&self) -> Option<Compaction> {
+        let engine = Arc::clone(&self.engine);
+        Some(Box::new(move || {
+            let mut job = engine.compact(VB, CompactionRequest::default()).expect("begins");
+            while !matches!(job.step(STEP).expect("works"), Progress::Done(_)) {}
+        }))
+    }
+
+    fn used_bytes(&self) -> Option<u64> {
+        let stats = self.engine.stats();
+        let (free, all) = (stats.get("free-segments")?, stats.get("segments")?);
+        Some(stats.get("file-bytes")? / all * (all - free))
+    }
+}

@@ -1,0 +1,128 @@
+//! Blocks of segments that gets have read stay in memory: a record's place goes in, its bytes come out, unchecked.
+//!
+//! Always (L26): a block that is kept is what its segment has there. A block is written once in a segment's use, as a part of
+//! one frame, before anything names a record in it; and what is kept belongs to the use, and goes with it. Of all segments
+//! together no more is kept than was asked for.
+//!
+//! The first block to have been read goes first, unless it was read again since. What is read in order (scans, rewriting,
+//! opening) is not kept: most of it is read once.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock, Weak};
+
+use crate::sync::Mutex;
+
+use crate::disk::DiskResult;
+
+use super::config::BLOCK_BYTES;
+use super::segment::{Location, Segment};
+
+/// Longer records are not kept: reading them costs more than asking for them.
+const RECORD_BYTES_MAX: u32 = 4 * BLOCK_BYTES;
+
+/// What is kept of one use of a segment.
+#[derive(Debug, Default)]
+pub(super) struct Blocks(OnceLock<Arc<[Mutex<Block>]>>);
+
+#[derive(Debug, Default)]
+struct Block {
+    bytes: Option<Box<[u8]>>,
+    /// Read since it was last looked at.
+    touched: bool,
+}
+
+/// A block that is kept: of which use, and its number.
+type Noted = (Weak<[Mutex<Block>]>, usize);
+
+/// What is kept of all segments, first read first.
+#[derive(Debug)]
+pub(super) struct Cache {
+    blocks_max: usize,
+    queue: Mutex<VecDeque<Noted>>,
+}
+
+impl Cache {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self { blocks_max: bytes / BLOCK_BYTES as usize, queue: Mutex::default() }
+    }
+
+    /// A record's bytes, fewer where the file ends.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(super) fn read(&self, segment: &Segment, location: Location) -> DiskResult<Vec<u8>> {
+        if self.blocks_max == 0 || location.len > RECORD_BYTES_MAX {
+            return segment.read(location.offset, location.len as usize);
+        }
+        let mut record = Vec::with_capacity(location.len as usize);
+        let end = location.offset.saturating_add(location.len);
+        let mut at = location.offset;
+        while at < end {
+            let upto = end.min(at - at % BLOCK_BYTES + BLOCK_BYTES);
+            self.copy(segment, at, (upto - at) as usize, &mut record)?;
+            at = upto;
+        }
+        Ok(record)
+    }
+
+    /// Appends bytes that lie in one block.
+    fn copy(&self, segment: &Segment, at: u32, len: usize, out: &mut Vec<u8>) -> DiskResult<()> {
+        let (number, start) = ((at / BLOCK_BYTES) as usize, (at % BLOCK_BYTES) as usize);
+        let blocks = segment.blocks.of(segment);
+        let Some(block) = blocks.get(number) else { return Ok(()) };
+        let put = |bytes: &[u8], out: &mut Vec<u8>| {
+            let end = bytes.len().min(start.saturating_add(len));
+            out.extend_from_slice(bytes.get(start..end).unwrap_or_default());
+        };
+        let mut kept = block.lock();
+        if let Some(bytes) = &kept.bytes {
+            put(bytes, out);
+            kept.touched = true;
+            return Ok(());
+        }
+        let bytes = segment.read(at - at % BLOCK_BYTES, BLOCK_BYTES as usize)?;
+        put(&bytes, out);
+        kept.bytes = Some(bytes.into());
+        drop(kept);
+        self.make_room(blocks, number);
+        Ok(())
+    }
+
+    /// Notes a block that came in, and lets go of others.
+    fn make_room(&self, blocks: &Arc<[Mutex<Block>]>, number: usize) {
+        let mut queue = self.queue.lock();
+        queue.push_back((Arc::downgrade(blocks), number));
+        let mut looked_at = 0;
+        while queue.len() > self.blocks_max
+            && let Some((blocks, number)) = queue.pop_front()
+        {
+            looked_at += 1;
+            // Of a segment that was freed nothing is left.
+            let Some(block) = blocks.upgrade() else { continue };
+            let Some(block) = block.get(number) else { continue };
+            // Whoever holds it is reading it.
+            match block.try_lock() {
+                Some(mut kept) if !kept.touched || looked_at > self.blocks_max => *kept = Block::default(),
+                Some(mut kept) => {
+                    kept.touched = false;
+                    queue.push_back((blocks, number));
+                }
+                None => queue.push_back((blocks, number)),
+            }
+        }
+    }
+
+    /// Bytes that are kept, those of freed segments that are still noted included.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.queue.lock().len() * BLOCK_BYTES as usize
+    }
+}
+
+impl Blocks {
+    fn of(&self, segment: &Segment) -> &Arc<[Mutex<Block>]> {
+        self.0.get_or_init(|| {
+            let count = segment.bytes.div_ceil(BLOCK_BYTES);
+            (0..count).map(|_| Mutex::default()).collect()
+        })
+    }
+}
