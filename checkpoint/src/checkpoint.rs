@@ -57,6 +57,8 @@ pub(crate) struct Checkpoint {
     pub(crate) first: u64,
     /// The last operation in it; `None` while it has had none.
     last: Option<Seqno>,
+    /// Where the snapshot ended before it was extended.
+    extended_from: Option<Seqno>,
     /// As of its last item.
     pub(crate) durable: Durable,
     /// Its resident, live items.
@@ -83,6 +85,7 @@ impl Checkpoint {
             dummy: before,
             first,
             last: None,
+            extended_from: None,
             durable: Durable::default(),
             live: Totals::default(),
         }
@@ -177,6 +180,7 @@ impl Checkpoint {
                 high_prepared_seqno: self.durable.prepared,
                 purge_seqno: None,
                 last: self.last,
+                extended_from: self.extended_from,
             },
             Range::Received(marker) => SnapshotRange {
                 start: marker.start,
@@ -192,8 +196,14 @@ impl Checkpoint {
                 high_prepared_seqno: marker.high_prepared_seqno.max(self.durable.prepared),
                 purge_seqno: marker.purge_seqno,
                 last: self.last,
+                extended_from: self.extended_from,
             },
         }
+    }
+
+    /// All of its snapshot was here, and it goes on.
+    pub(crate) fn was_extended_from(&mut self, end: Seqno) {
+        self.extended_from = Some(end);
     }
 
     /// Takes note of a part of a durable write, which has that seqno.

@@ -111,6 +111,12 @@ fn who_leads_again_begins_a_branch() {
     [976, 995].map(as_on_the_command_line).iter().for_each(check);
 }
 
+/// W4. Found by this seed: the state on disk said half a snapshot where all of it was there, and was never said again.
+#[test]
+fn an_extension_of_which_nothing_came_leaves_what_was_whole() {
+    check(&as_on_the_command_line(3730));
+}
+
 /// W11. Found by this seed: a vBucket that was dead when a snapshot was announced to it took what came of it after.
 #[test]
 fn a_stream_that_lost_something_is_asked_for_anew() {

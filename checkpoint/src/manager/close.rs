@@ -45,6 +45,7 @@ impl Inner {
             };
             // Of a snapshot of several checkpoints only the last can be extended, and what came in the others is whole with it.
             let extended = *open;
+            self.open.was_extended_from(before);
             let halves = self.closed.iter_mut().filter(|checkpoint| checkpoint.is_half_of(before));
             halves.for_each(|half| half.ends_with(&extended));
             self.changes += 1;

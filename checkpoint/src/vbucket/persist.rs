@@ -32,11 +32,13 @@ impl VBucket {
         let last = batch.ranges().iter().rfind(|range| range.last.is_some());
         let (Some(high), Some(last)) = (high, last) else { return next };
         next.snapshot_type = last.snapshot_type;
-        next.snapshot_end = last.end;
+        next.snapshot_end = before_extension(last).map_or(last.end, |before| before.end);
         for range in batch.ranges() {
             next.lacks_what_was_purged(range, high);
-            if is_whole(range, high) {
-                next.complete(range, previous.prepared_seqno);
+            let before = before_extension(range);
+            let whole = before.as_ref().unwrap_or(range);
+            if is_whole(whole, high) {
+                next.complete(whole, previous.prepared_seqno);
             }
         }
         if role(next.state) == Role::Active {
@@ -51,6 +53,13 @@ impl VBucket {
 /// its end may be the seqno of an item before it.
 fn is_whole(range: &SnapshotRange, high: Seqno) -> bool {
     range.last == Some(range.end) && range.end <= high
+}
+
+/// The snapshot as it was before it was extended, if nothing more of it is there. What durable writes have come to is said of
+/// the whole one only.
+fn before_extension(range: &SnapshotRange) -> Option<SnapshotRange> {
+    let end = range.extended_from.filter(|end| range.last == Some(*end))?;
+    Some(SnapshotRange { end, high_completed_seqno: None, high_prepared_seqno: None, ..*range })
 }
 
 impl VBucketState {

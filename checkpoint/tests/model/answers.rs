@@ -166,6 +166,7 @@ impl Naive {
                 high_prepared_seqno: marker.high_prepared_seqno.max(prepared),
                 purge_seqno: marker.purge_seqno,
                 last,
+                extended_from: checkpoint.extended_from,
             };
         }
         let visible = operations()
@@ -181,6 +182,7 @@ impl Naive {
             high_prepared_seqno: prepared,
             purge_seqno: None,
             last,
+            extended_from: None,
         }
     }
 

@@ -82,6 +82,7 @@ impl Naive {
                 dummy: high,
                 is_cut: false,
                 was_memory: false,
+                extended_from: None,
             }],
             past: Vec::new(),
             cursors: BTreeMap::new(),
@@ -224,6 +225,7 @@ impl Naive {
                     high_prepared_seqno: old.high_prepared_seqno.max(marker.high_prepared_seqno),
                     ..marker
                 };
+                open.extended_from = Some(before);
                 for (half, last) in closed.iter_mut().zip(lasts) {
                     if half.marker.is_some_and(|marker| marker.end == before) && last < Some(before) {
                         half.ends_with(old);
@@ -273,6 +275,7 @@ impl Naive {
             dummy: self.high,
             is_cut: false,
             was_memory: false,
+            extended_from: None,
         });
         self.checkpoints_created += 1;
         self.remove();

@@ -12,6 +12,8 @@ pub struct Checkpoint {
     pub dummy: Seqno,
     /// The owner became active inside its snapshot, which ended there.
     pub is_cut: bool,
+    /// Where its snapshot ended before it was extended.
+    pub extended_from: Option<Seqno>,
     /// It came from memory, and its rest from disk.
     pub was_memory: bool,
 }

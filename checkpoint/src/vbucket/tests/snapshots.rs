@@ -76,6 +76,22 @@ fn all_parts_of_a_snapshot_are_extended_with_its_last() {
     assert_eq!(ends(&replica), [9, 9]);
 }
 
+/// Found by seed 3730: an extension of which nothing came made a whole snapshot on disk half, and nothing was written after it.
+#[test]
+fn what_was_whole_before_it_was_extended_is_whole_on_disk() {
+    let (replica, state) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 2)).expect("valid");
+    replica.receive(at(2, "b")).expect("the end");
+    replica.receive_marker(SnapshotMarker { extend: true, ..marker(3, 4) }).expect("from where it ended");
+    let state = flush(&replica, &state);
+    assert_eq!(range(&state), (2, 2));
+    replica.receive(at(3, "b")).expect("inside");
+    let state = flush(&replica, &state);
+    assert_eq!(range(&state), (2, 4));
+    replica.receive(at(4, "c")).expect("the end");
+    assert_eq!(range(&flush(&replica, &state)), (4, 4));
+}
+
 /// Guards C22 where the rest never comes: a client of the copy that has a part must not miss what was purged from it.
 #[test]
 fn what_was_purged_counts_with_the_first_part() {
