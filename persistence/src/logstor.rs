@@ -76,7 +76,7 @@ pub use self::check::{LogCheckReport, check_store};
 pub use self::config::LogstorConfig;
 pub use self::export::Export;
 pub use self::inspect::{
-    LogDirectory, LogFinding, LogFindingKind, LogLayout, LogObserver, LogSeverity, SegmentKind,
+    ImageLayout, LogDirectory, LogFinding, LogFindingKind, LogLayout, LogObserver, LogSeverity, SegmentKind,
     SegmentLayout, VBucketLayout, is_log_store,
 };
 

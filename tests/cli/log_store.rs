@@ -15,8 +15,13 @@ use tempfile::TempDir;
 
 use super::DCP_SIM;
 
-const SMALL: LogstorConfig =
-    LogstorConfig { segment_bytes: 64 << 10, file_bytes: 256 << 10, ..LogstorConfig::DEFAULT };
+/// Closing writes an image of the index when a sixteenth of `image_bytes` was appended.
+const SMALL: LogstorConfig = LogstorConfig {
+    segment_bytes: 64 << 10,
+    file_bytes: 256 << 10,
+    image_bytes: 1 << 20,
+    ..LogstorConfig::DEFAULT
+};
 
 fn open(dir: &Path) -> Logstor {
     Logstor::open(Arc::new(OsDisk::new()), dir, SMALL).expect("a store that opens").0
@@ -92,6 +97,11 @@ fn json_has_every_figure_of_a_log_store() {
     assert_eq!(vbuckets.iter().map(|vb| number(vb, "live_bytes")).sum::<u64>(), parts[0]);
     assert_eq!((&vbuckets[0]["high_seqno"], &vbuckets[0]["tombstones"]), (&102.into(), &1.into()));
     assert_eq!((&vbuckets[0]["documents"], &vbuckets[0]["state"]["state"]), (&20.into(), &"active".into()));
+    let image = &document["images"][0];
+    assert_eq!(document["images"].as_array().map(Vec::len), Some(1));
+    assert_eq!((number(image, "keys"), number(image, "segments_current")), (23, 6));
+    assert!(image["path"].as_str().is_some_and(|path| path.ends_with("index-00000001")), "{image}");
+    assert_eq!(document["others"], Value::Array(Vec::new()));
     assert_eq!((&document["repairs"], &document["refusal"]), (&Value::Array(Vec::new()), &Value::Null));
 }
 
@@ -146,6 +156,22 @@ fn a_check_tells_sound_from_damaged() {
         let ended = run(command, &dir, &[]).with_code(4);
         assert!(ended.error().contains("MANIFEST"), "{ended:#?}");
     }
+}
+
+/// Guards that an image is looked at, and that nothing but time depends on it.
+#[test]
+fn a_damaged_image_is_told_and_everything_is_shown() {
+    let (_home, dir) = home();
+    let dump = run("dump", &dir, &[]).with_code(0).stdout;
+    flip(&dir.join("index-00000001"), 100);
+    let document = run("check", &dir, &["--json"]).with_code(4).json();
+    assert_eq!((&document["images"], &document["findings"][0]["kind"]), (&1.into(), &"image".into()));
+    assert_eq!(document["findings"].as_array().map(Vec::len), Some(1), "{document}");
+    assert!(run("dump", &dir, &[]).stdout == dump, "the same content");
+    open(&dir).close().expect("closed");
+    fs::remove_file(dir.join("index-00000001")).expect("removed");
+    let _sound = run("check", &dir, &[]).with_code(0);
+    assert!(run("inspect", &dir, &[]).with_code(0).stdout.contains("image        none"));
 }
 
 /// Guards that segments are freed, and that content stays.

@@ -56,7 +56,7 @@ pub(super) struct Found {
 }
 
 /// Reads frames and records from a segment's bytes. Those before `from` are skipped if the segment's use is the one that
-/// is given with it. `valid_bytes` tells, for a generation, how far frames count.
+/// is given with it. `valid_bytes` tells, for a generation, where frames were cut off, as for [`scan::frames`].
 ///
 /// # Errors
 /// [`EngineError::Corrupt`] if a frame lies behind a damaged one, or a whole frame has a damaged record.

@@ -17,7 +17,7 @@ use crate::{Batch, Budget, CompactionRequest, Engine, EngineError, Progress, Sca
 
 use super::config::Geometry;
 use super::frame::Header;
-use super::inspect::{LogFinding, LogSeverity};
+use super::inspect::{LogFinding, LogFindingKind, LogSeverity};
 use super::{Logstor, check_store, entry, scan, state};
 
 use self::base::{CONFIG, directory};
@@ -30,7 +30,10 @@ pub fn store(bytes: &[u8]) {
     let Some(disk) = base::make(bytes) else { return };
     let mut findings: Vec<LogFinding> = Vec::new();
     let checked = check_store(Arc::new(disk.clone()), directory(), &mut findings);
-    let is_damage = |finding: &LogFinding| finding.severity() == LogSeverity::Damage;
+    // What a damaged image leads opening to is told beside it.
+    let is_damage = |finding: &LogFinding| {
+        finding.kind != LogFindingKind::Image && finding.severity() == LogSeverity::Damage
+    };
     let is_sound = checked.inspect_err(expect_typed).is_ok() && !findings.iter().any(is_damage);
     let Some(engine) = open(&disk) else {
         assert!(!is_sound, "it does not open, and a check says nothing: {findings:?}");

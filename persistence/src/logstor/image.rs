@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::EngineError;
-use crate::disk::{Access, DiskErrorKind, DiskFile};
+use crate::disk::{Access, Disk, DiskErrorKind, DiskFile};
 use crate::sync::Mutex;
 
 use super::shared::Shared;
@@ -35,7 +35,7 @@ pub(super) use self::job::ImageJob;
 pub(super) use self::merge::{Merge, sort};
 pub(super) use self::rows::Row;
 
-pub(super) const PREFIX: &str = "index-";
+const PREFIX: &str = "index-";
 const UNFINISHED: &str = ".new";
 
 /// An image that can be read.
@@ -53,11 +53,19 @@ impl Image {
         format!("{PREFIX}{number:08}")
     }
 
-    fn open(shared: &Shared, name: &str, number: u64) -> Result<Result<Self, &'static str>, EngineError> {
-        let path = shared.dir.join(name);
-        let file = shared.disk.open(&path, Access::ReadOnly)?;
+    /// The image in a file; or why there is none of this store.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    pub(super) fn open(
+        disk: &dyn Disk,
+        path: PathBuf,
+        hash_key: [u64; 2],
+        number: u64,
+    ) -> Result<Result<Self, &'static str>, EngineError> {
+        let file = disk.open(&path, Access::ReadOnly)?;
         let bytes = file.len()?;
-        let read = Directory::read(&*file, directory::store_id(shared.hash_key))?;
+        let read = Directory::read(&*file, directory::store_id(hash_key))?;
         Ok(read.map(|directory| Self { number, path, file, directory, bytes }))
     }
 
@@ -206,16 +214,20 @@ impl Drop for Claim {
     }
 }
 
+/// The number of a file that is an image by its name.
+pub(super) fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX)?.parse().ok()
+}
+
 /// The names of the files of a directory that are images, newest first, and of what was never finished.
 fn names(shared: &Shared) -> Result<Vec<(Option<u64>, String)>, EngineError> {
     let names = shared.disk.list(&shared.dir)?;
     let mut images: Vec<_> = names
         .into_iter()
         .filter_map(|name| {
-            let stem = name.strip_prefix(PREFIX)?;
-            let digits = stem.strip_suffix(UNFINISHED).unwrap_or(stem);
-            let number = digits.parse().ok()?;
-            Some(((stem == digits).then_some(number), name))
+            let finished = name.strip_suffix(UNFINISHED).unwrap_or(&name);
+            let number = number_of(finished)?;
+            Some(((finished == name).then_some(number), name))
         })
         .collect();
     images.sort_unstable_by(|a, b| b.cmp(a));
@@ -230,7 +242,7 @@ pub(super) fn newest(shared: &Shared) -> Result<Result<Image, String>, EngineErr
     let mut why = "there is none".to_owned();
     for (number, name) in names(shared)? {
         let Some(number) = number else { continue };
-        match Image::open(shared, &name, number)? {
+        match Image::open(&*shared.disk, shared.dir.join(&name), shared.hash_key, number)? {
             Ok(image) => return Ok(Ok(image)),
             Err(what) => why = format!("{name}: {what}"),
         }

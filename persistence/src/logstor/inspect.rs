@@ -8,6 +8,7 @@
 mod contents;
 mod finding;
 mod frames;
+mod images;
 mod layout;
 mod source;
 mod survey;
@@ -24,12 +25,13 @@ use crate::{EngineError, VBucketInfo};
 
 use super::entry;
 
+use self::images::ImageFile;
 use self::source::Source;
 use self::survey::Survey;
 
 pub(super) use self::contents::{Contents, Row};
 pub use self::finding::{LogFinding, LogFindingKind, LogObserver, LogSeverity};
-pub use self::layout::{LogLayout, SegmentKind, SegmentLayout, VBucketLayout};
+pub use self::layout::{ImageLayout, LogLayout, SegmentKind, SegmentLayout, VBucketLayout};
 pub use self::source::is_log_store;
 
 /// A store as it was found.
@@ -38,6 +40,7 @@ pub struct LogDirectory {
     source: Source,
     survey: Survey,
     contents: BTreeMap<Vbid, Contents>,
+    images: Vec<ImageFile>,
 }
 
 impl LogDirectory {
@@ -55,16 +58,32 @@ impl LogDirectory {
         let source = Source::open(disk, dir, observer)?;
         let survey = Survey::of(&source, observer)?;
         let contents = contents::of(&source, &survey, observer);
+        let images = images::open(&source, observer)?;
         if !(source.same_manifest()? && survey.is_unchanged()?) {
             return Err(EngineError::InUse { path: dir.to_path_buf() });
         }
-        Ok(Self { source, survey, contents })
+        Ok(Self { source, survey, contents, images })
     }
 
     /// What there is, for people and programs.
     #[must_use]
     pub fn layout(&self) -> LogLayout {
-        layout::of(&self.source, &self.survey, &self.contents)
+        layout::of(&self.source, &self.survey, &self.contents, &self.images)
+    }
+
+    /// Reads what index images say; and, if the records are sound, whether it is so. The observer is told what is wrong.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    pub(super) fn check_images(
+        &self,
+        against_records: bool,
+        observer: &mut dyn LogObserver,
+    ) -> Result<(), EngineError> {
+        for image in &self.images {
+            image.check(&self.source, against_records.then_some(&self.survey), observer)?;
+        }
+        Ok(())
     }
 
     /// Files beside the store's own.

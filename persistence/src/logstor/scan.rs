@@ -36,7 +36,8 @@ pub(super) struct Frames {
     pub(super) beyond_damage: Option<u32>,
 }
 
-/// Finds the frames in a segment's bytes. `valid_bytes` tells, for a generation, how far they count.
+/// Finds the frames in a segment's bytes. `valid_bytes` tells, for a use that was cut off, where its frames end: at that
+/// very byte, since what was cut off began where a frame had ended. Any other use ends where no more frames follow.
 pub(super) fn frames(
     bytes: &[u8],
     segment: u32,
@@ -71,9 +72,7 @@ pub(super) fn frames(
     }
     found.beyond_damage = match limit {
         None => behind(bytes, at).find(|&at| header_at(at).is_some_and(|header| is_ours(&header))),
-        // What was cut off began where a frame had ended. A piece of a large record may be shorter than its segment, which
-        // counts as full.
-        Some(_) => (at < end && first.kind != FrameKind::Large).then_some(at),
+        Some(_) => (at < end).then_some(at),
     };
     found
 }

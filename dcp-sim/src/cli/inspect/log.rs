@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use persistence::logstor::{LogLayout, SegmentLayout, VBucketLayout};
+use persistence::logstor::{ImageLayout, LogLayout, SegmentLayout, VBucketLayout};
 use serde::Serialize;
 
 use super::super::log_store::{self, JsonFinding, Watch};
@@ -27,6 +27,8 @@ pub(super) struct Document {
     settled_append: u64,
     pub(super) vbuckets: Vec<VBucketFigures>,
     segments: Vec<SegmentFigures>,
+    /// Newest first.
+    images: Vec<ImageFigures>,
     /// What opening the store would repair; nothing is known if it would fail.
     pub(super) repairs: Vec<String>,
     /// Why opening it would fail.
@@ -105,6 +107,30 @@ impl From<&SegmentLayout> for SegmentFigures {
     }
 }
 
+#[derive(Serialize)]
+struct ImageFigures {
+    path: String,
+    bytes: u64,
+    /// `null` if opening the store would not use it.
+    last_append: Option<u64>,
+    keys: u64,
+    segments: u64,
+    segments_current: u64,
+}
+
+impl From<&ImageLayout> for ImageFigures {
+    fn from(image: &ImageLayout) -> Self {
+        Self {
+            path: image.path.display().to_string(),
+            bytes: image.bytes,
+            last_append: image.last_append,
+            keys: image.keys,
+            segments: image.segments,
+            segments_current: image.segments_current,
+        }
+    }
+}
+
 pub(super) fn inspect(arguments: &InspectArguments) -> Result<Exit, Failure> {
     let mut watch = Watch::new();
     let store = log_store::read(&arguments.path, &mut watch)?;
@@ -132,6 +158,7 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<Exit, Failure> {
         settled_append: layout.settled_append,
         vbuckets: layout.vbuckets.iter().map(VBucketFigures::from).collect(),
         segments: layout.segments.iter().map(SegmentFigures::from).collect(),
+        images: layout.images.iter().map(ImageFigures::from).collect(),
         repairs,
         refusal,
         lines: watch.lines,

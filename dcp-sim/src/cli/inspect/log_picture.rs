@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use persistence::logstor::{LogLayout, SegmentKind, SegmentLayout};
+use persistence::logstor::{ImageLayout, LogLayout, SegmentKind, SegmentLayout};
 
 use super::log::{Document, VBucketFigures};
 use super::picture::{BOLD, PLAIN, bar, line};
@@ -37,6 +37,10 @@ pub(super) fn of_store(store: &Document, layout: &LogLayout, segments_max: usize
     line(&mut text, "log", &format!("{files} of {of} of {segment_bytes}"));
     let (last, settled) = (layout.last_append, layout.settled_append);
     line(&mut text, "appends", &format!("{last}, settled up to {settled} when the last was written"));
+    if layout.images.is_empty() {
+        line(&mut text, "image", "none: opening reads all segments in use");
+    }
+    layout.images.iter().for_each(|of| line(&mut text, "image", &image(of)));
     match &store.refusal {
         Some(why) => line(&mut text, "opening", &format!("fails: {why}")),
         None if store.repairs.is_empty() => line(&mut text, "opening", "repairs nothing"),
@@ -58,6 +62,16 @@ pub(super) fn of_store(store: &Document, layout: &LogLayout, segments_max: usize
         text.push_str(&segments(&layout.segments, segments_max));
     }
     text
+}
+
+fn image(image: &ImageLayout) -> String {
+    let name = image.path.file_name().unwrap_or_default().display();
+    let bytes = units::bytes(image.bytes);
+    let Some(last) = image.last_append else { return format!("{name}, {bytes}: can't be used") };
+    let keys = units::things(image.keys, "key", "keys");
+    let current = image.segments_current;
+    let segments = units::things(image.segments, "segment", "segments");
+    format!("{name}, {bytes}: up to append {last}, {keys}; {current} of its {segments} still in use")
 }
 
 fn bars(text: &mut String, store: &Document) {

@@ -208,7 +208,7 @@ impl Unloaded {
     /// What the image covers of a segment, read again.
     fn covered(&self, segment: &Segment, covered: &Covered) -> Result<Found, EngineError> {
         let bytes = segment.read(0, covered.bytes as usize)?;
-        let read = found::in_segment(segment, &bytes, self.hash_key, None, |_| Some(covered.bytes))?;
+        let read = found::in_segment(segment, &bytes, self.hash_key, None, |_| None)?;
         let end = read.frames.last().map_or(0, Frame::end);
         let is_ours = |frame: &&Frame| {
             let told = frame.header.epochs();

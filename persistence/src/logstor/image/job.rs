@@ -129,7 +129,8 @@ impl ImageJob {
         let Unread { segment, end, is_closed, covered } = unread;
         let hash_key = self.store.shared.hash_key;
         let bytes = segment.read(0, end.unwrap_or(segment.bytes) as usize)?;
-        let valid = |generation| end.or_else(|| self.sketch.valid_bytes(segment.id, generation));
+        // Where it ends is known but for a use that is over: it may have been cut off.
+        let valid = |generation| self.sketch.valid_bytes(segment.id, generation).filter(|_| end.is_none());
         let found = found::in_segment(segment, &bytes, hash_key, None, valid)?;
         // It was not written to yet, or its end is its beginning, or it was being freed when something failed.
         let is_free = found.free.is_some() || found.generation != Some(segment.generation);

@@ -40,6 +40,8 @@ pub(in crate::logstor) struct Contents {
     pub(in crate::logstor) state_at: Option<Location>,
     /// Ascending by seqno.
     pub(in crate::logstor) rows: Vec<Row>,
+    /// By seqno: where rewriting that was cut short left other copies of a row's very record.
+    pub(in crate::logstor) copies: BTreeMap<u64, Vec<Location>>,
     /// Records of it that nobody needs any more.
     pub(in crate::logstor) stale_records: u64,
 }
@@ -87,20 +89,27 @@ impl Reader<'_> {
         records.retain(|record| self.entry.lineage.contains(record.epoch, record.seqno));
         records.sort_unstable_by_key(|record| (record.fingerprint, record.seqno, record.number));
         self.compare_copies(&records);
-        let mut rows: Vec<Row> = Vec::new();
+        let (mut rows, mut copies) = (Vec::new(), BTreeMap::new());
         for key in records.chunk_by(|a, b| a.fingerprint == b.fingerprint) {
             let Some(newest) = key.last() else { continue };
             let stale = u16::try_from(key.len() - 1).unwrap_or(u16::MAX);
             let hidden = newest.tombstone && newest.seqno <= self.entry.purge;
+            let older = key.iter().take(key.len() - 1);
+            let is_copy =
+                |of: &&Record| (of.seqno, of.epoch, of.crc) == (newest.seqno, newest.epoch, newest.crc);
+            let places: Vec<Location> = older.filter(is_copy).map(|copy| copy.at).collect();
+            if !places.is_empty() {
+                copies.insert(newest.seqno, places);
+            }
             // A hidden one that is its key's last record is needed no more.
             if !hidden || stale > 0 {
                 let Record { fingerprint, seqno, at, tombstone, .. } = *newest;
                 rows.push(Row { fingerprint, seqno, at, tombstone, stale, hidden });
             }
         }
-        rows.sort_unstable_by_key(|row| row.seqno);
+        rows.sort_unstable_by_key(|row: &Row| row.seqno);
         let stale_records = found - rows.len() as u64;
-        let mut contents = Contents { rows, stale_records, ..Contents::default() };
+        let mut contents = Contents { rows, copies, stale_records, ..Contents::default() };
         self.take_state(&mut contents, newest_state);
         self.seqnos(&contents);
         contents
@@ -172,6 +181,11 @@ impl Reader<'_> {
 }
 
 impl Contents {
+    /// Whether a row's record, or a copy of it, is there.
+    pub(in crate::logstor) fn has_at(&self, row: &Row, at: Location) -> bool {
+        row.at == at || self.copies.get(&row.seqno).is_some_and(|copies| copies.contains(&at))
+    }
+
     /// Every record it needs.
     pub(in crate::logstor) fn references(&self) -> impl Iterator<Item = Location> {
         self.rows.iter().map(|row| row.at).chain(self.state_at)

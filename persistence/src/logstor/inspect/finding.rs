@@ -52,6 +52,8 @@ pub enum LogFindingKind {
     Copies,
     /// The index that opening the store makes is not what the records say.
     Index,
+    /// An index image that can't be used, or says of the log what is not so. Without the file everything is read.
+    Image,
     /// What opening the store finishes or cuts off.
     Tail,
 }
@@ -71,6 +73,7 @@ impl LogFindingKind {
             Self::State => "state",
             Self::Copies => "copies",
             Self::Index => "index",
+            Self::Image => "image",
             Self::Tail => "tail",
         }
     }

@@ -13,6 +13,7 @@ use crate::logstor::entry;
 use crate::logstor::frame::FrameKind;
 
 use super::contents::Contents;
+use super::images::ImageFile;
 use super::source::Source;
 use super::survey::{Found, Survey};
 
@@ -100,6 +101,23 @@ pub struct VBucketLayout {
     pub stale_records: u64,
 }
 
+/// An index image's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageLayout {
+    /// Which.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// Up to which append it knows everything; `None` if opening the store would not use it.
+    pub last_append: Option<u64>,
+    /// Keys it has.
+    pub keys: u64,
+    /// Uses of segments it knows.
+    pub segments: u64,
+    /// Of these, the ones that go on: opening the store need not read them.
+    pub segments_current: u64,
+}
+
 /// A store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogLayout {
@@ -125,9 +143,16 @@ pub struct LogLayout {
     pub segments: Vec<SegmentLayout>,
     /// By number.
     pub vbuckets: Vec<VBucketLayout>,
+    /// Newest first: opening the store goes by the first that it can use.
+    pub images: Vec<ImageLayout>,
 }
 
-pub(super) fn of(source: &Source, survey: &Survey, contents: &BTreeMap<Vbid, Contents>) -> LogLayout {
+pub(super) fn of(
+    source: &Source,
+    survey: &Survey,
+    contents: &BTreeMap<Vbid, Contents>,
+    images: &[ImageFile],
+) -> LogLayout {
     let mut live: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     for at in contents.values().flat_map(Contents::references) {
         // A large record's pieces live as long as it does.
@@ -164,6 +189,7 @@ pub(super) fn of(source: &Source, survey: &Survey, contents: &BTreeMap<Vbid, Con
         settled_append: survey.stable,
         segments,
         vbuckets: contents.iter().map(|(&vb, contents)| vbucket(source, vb, contents)).collect(),
+        images: images.iter().map(|image| image.layout(survey)).collect(),
     }
 }
 

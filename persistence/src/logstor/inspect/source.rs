@@ -1,4 +1,4 @@
-//! A store's directory, to be looked at: a path goes in; its manifest, its log files and what else is there come out.
+//! A store's directory, to be looked at: a path goes in; its manifest, its log files, index images and what else is there come out.
 //!
 //! Always (T7): nothing is written, and no lock taken. So the store may be in use: every write to it leaves a trace in its
 //! manifest, in its files' names, at a segment's start or behind its last frame, and [`Source::same_manifest`] and
@@ -40,6 +40,8 @@ pub(super) struct Source {
     torn_bytes: u64,
     names: Vec<String>,
     pub(super) files: Vec<SourceFile>,
+    /// Index images: number and path, newest first.
+    pub(super) images: Vec<(u64, PathBuf)>,
     /// What is there beside the store's own files.
     pub(super) others: Vec<PathBuf>,
 }
@@ -90,6 +92,7 @@ impl Source {
             torn_bytes: found.torn_bytes,
             names,
             files: Vec::new(),
+            images: Vec::new(),
             others: Vec::new(),
         };
         source.open_files(observer)?;
@@ -100,9 +103,12 @@ impl Source {
         let mut numbers: Vec<u32> = self.names.iter().filter_map(|name| number_of(name)).collect();
         // By name the hundred millionth would come before the second.
         numbers.sort_unstable();
-        // An index image says nothing that the log does not.
+        let images = self.names.iter();
+        self.images =
+            images.filter_map(|name| Some((image::number_of(name)?, self.dir.join(name)))).collect();
+        self.images.sort_unstable_by(|one, other| other.cmp(one));
         let is_own = |name: &String| {
-            name == manifest::NAME || number_of(name).is_some() || name.starts_with(image::PREFIX)
+            name == manifest::NAME || number_of(name).is_some() || image::number_of(name).is_some()
         };
         self.others =
             self.names.iter().filter(|name| !is_own(name)).map(|name| self.dir.join(name)).collect();

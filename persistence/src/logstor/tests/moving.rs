@@ -4,17 +4,18 @@
 mod failures;
 
 use std::io::Read;
+use std::sync::Arc;
 
 use checkpoint::{Item, Seqno};
 use proptest::prelude::*;
 
 use super::life::{Pins, life, take};
 use super::support::{
-    A, B, C, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, dump, hide_images,
+    A, B, C, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, dir, dump, hide_images,
     make_image, noise, open, open_with, run, set,
 };
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
-use crate::logstor::{Export, Logstor, LogstorConfig};
+use crate::logstor::{Export, Logstor, LogstorConfig, check_store};
 use crate::{Budget, CompactionRequest, Engine, EngineError, Progress, RolledBack, Snapshot};
 
 /// Every piece, one behind the other.
@@ -239,6 +240,9 @@ fn an_image_made_while_a_vbucket_is_imported_does_not_lose_it() {
         let mut step = || job.step(Budget { items: 1, bytes: 1 }).expect("sound");
         let is_over = (0..steps).any(|_| matches!(step(), Progress::Done(_)));
         make_image(&engine).expect("made");
+        let mut findings = Vec::new();
+        let _looked = check_store(Arc::new(disk.clone()), &dir(), &mut findings).expect("readable");
+        assert_eq!(findings, [], "{steps} steps before the image");
         while !is_over && !matches!(step(), Progress::Done(_)) {}
         let imported = whole(&engine, A);
         assert!(imported.0 == expected);
