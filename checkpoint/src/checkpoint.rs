@@ -180,7 +180,7 @@ impl Checkpoint {
                 high_prepared_seqno: self.durable.prepared,
                 purge_seqno: None,
                 last: self.last,
-                extended_from: self.extended_from,
+                awaits_extension: self.extended_from.is_some() && self.extended_from == self.last,
             },
             Range::Received(marker) => SnapshotRange {
                 start: marker.start,
@@ -196,7 +196,7 @@ impl Checkpoint {
                 high_prepared_seqno: marker.high_prepared_seqno.max(self.durable.prepared),
                 purge_seqno: marker.purge_seqno,
                 last: self.last,
-                extended_from: self.extended_from,
+                awaits_extension: self.extended_from.is_some() && self.extended_from == self.last,
             },
         }
     }

@@ -98,6 +98,6 @@ pub struct SnapshotRange {
     /// The last operation its checkpoint has had, read or not: equal to `end` when all of it is there. `None` where there
     /// was none yet.
     pub last: Option<Seqno>,
-    /// Where it ended before it was extended, if it was: if `last` is that, nothing of the rest is there yet.
-    pub extended_from: Option<Seqno>,
+    /// It was whole at `last` before it was extended, and nothing of the rest is there yet.
+    pub awaits_extension: bool,
 }

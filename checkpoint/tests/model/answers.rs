@@ -166,7 +166,7 @@ impl Naive {
                 high_prepared_seqno: marker.high_prepared_seqno.max(prepared),
                 purge_seqno: marker.purge_seqno,
                 last,
-                extended_from: checkpoint.extended_from,
+                awaits_extension: checkpoint.extended_from.is_some() && checkpoint.extended_from == last,
             };
         }
         let visible = operations()
@@ -182,7 +182,7 @@ impl Naive {
             high_prepared_seqno: prepared,
             purge_seqno: None,
             last,
-            extended_from: None,
+            awaits_extension: false,
         }
     }
 
