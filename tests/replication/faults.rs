@@ -117,6 +117,12 @@ fn an_extension_of_which_nothing_came_leaves_what_was_whole() {
     check(&as_on_the_command_line(3730));
 }
 
+/// W2. Found by these seeds: a vBucket that was dead when it was told to roll back asked for no stream again.
+#[test]
+fn who_is_told_to_roll_back_while_dead_is_not_forgotten() {
+    [3430, 4982].map(|seed| with_engine(seed, EngineKind::Logstor)).iter().for_each(check);
+}
+
 /// W11. Found by this seed: a vBucket that was dead when a snapshot was announced to it took what came of it after.
 #[test]
 fn a_stream_that_lost_something_is_asked_for_anew() {

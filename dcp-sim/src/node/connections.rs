@@ -106,7 +106,11 @@ impl Node {
             ConsumerEvent::StreamEnded { vb, reason: StreamEndReason::Ok } => {
                 self.followed.remove(&vb);
             }
-            ConsumerEvent::Rollback { vb, seqno } => self.roll_back(vb, seqno, actions),
+            ConsumerEvent::Rollback { vb, seqno } => {
+                if !self.roll_back(vb, seqno, actions) {
+                    actions.push(Action::StreamStopped { peer, event });
+                }
+            }
             ConsumerEvent::StreamRefused { vb, .. } | ConsumerEvent::StreamEnded { vb, .. } => {
                 self.followed.remove(&vb);
                 actions.push(Action::StreamStopped { peer, event });

@@ -90,8 +90,9 @@ impl Node {
         Ok(())
     }
 
-    /// The active's history does not have what is here after `to`.
-    pub(super) fn roll_back(&mut self, vb: Vbid, to: Seqno, actions: &mut Vec<Action>) {
+    /// The active's history does not have what is here after `to`. Returns whether the vBucket goes back there, and then asks
+    /// again; if not, that is for whoever asked for the stream.
+    pub(super) fn roll_back(&mut self, vb: Vbid, to: Seqno, actions: &mut Vec<Action>) -> bool {
         self.followed.remove(&vb);
         // Of one that leads by now, or serves nobody, nobody takes anything back: its engine would, and its memory not.
         let state = self.partitions.get(vb).map(|partition| partition.vbucket.state());
@@ -99,6 +100,7 @@ impl Node {
         if follows && self.unsettled.insert(vb) {
             self.call(EngineCall::Rollback(vb, to), actions);
         }
+        follows
     }
 
     pub(super) fn engine_done(
