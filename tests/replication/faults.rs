@@ -117,9 +117,9 @@ fn an_extension_of_which_nothing_came_leaves_what_was_whole() {
     check(&as_on_the_command_line(3730));
 }
 
-/// W2. Found by these seeds: a vBucket that was dead when it was told to roll back asked for no stream again.
+/// W2. Found by these seeds: a vBucket that its engine took long to make had no stream when it was there, and was given none.
 #[test]
-fn who_is_told_to_roll_back_while_dead_is_not_forgotten() {
+fn who_is_made_late_is_not_forgotten() {
     [3430, 4982].map(|seed| with_engine(seed, EngineKind::Logstor)).iter().for_each(check);
 }
 

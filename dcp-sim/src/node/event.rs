@@ -174,6 +174,11 @@ pub enum Action {
         /// The last seqno it has now.
         seqno: Seqno,
     },
+    /// The engine has made or dropped a vBucket: only now it can follow, or be made anew.
+    Settled {
+        /// The vBucket.
+        vb: Vbid,
+    },
     /// A stream did not open, or ended: somebody must decide where the vBucket goes on.
     StreamStopped {
         /// Where its producer is.

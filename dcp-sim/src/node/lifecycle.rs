@@ -124,6 +124,7 @@ impl Node {
             (EngineCall::Reopen, Ok(EngineAnswer::Reopened(attached))) => self.reopened(attached),
             (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(_)) => {
                 self.unsettled.remove(&vb);
+                actions.push(Action::Settled { vb });
             }
             (_, Ok(_)) => {}
         }

@@ -262,6 +262,8 @@ impl World {
                     self.persisted(node, vb, (seqno, whole), items)?;
                 }
                 Action::EngineFailed { error, .. } => self.engine_failed(node, error)?,
+                // Whoever looked meanwhile could not give it a stream.
+                Action::Settled { .. } => self.reconcile_soon(),
                 Action::RolledBack { vb, seqno } => self.rolled_back(node, vb, seqno),
                 Action::StreamStopped { peer, event } => self.stream_stopped(node, peer, event)?,
             }

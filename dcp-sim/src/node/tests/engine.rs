@@ -170,8 +170,8 @@ fn what_leads_is_not_rolled_back() {
     for state in [State::Active, State::Dead] {
         rig.step(Event::SetState { vb: VB, state, uuid: None });
         let mut actions = Vec::new();
-        rig.node.roll_back(VB, Seqno::ZERO, &mut actions);
-        assert!(actions.is_empty() && rig.node.is_settled(VB), "{state}: {actions:?}");
+        let goes_back = rig.node.roll_back(VB, Seqno::ZERO, &mut actions);
+        assert!(!goes_back && actions.is_empty() && rig.node.is_settled(VB), "{state}: {actions:?}");
     }
 }
 
