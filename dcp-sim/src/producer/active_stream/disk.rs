@@ -105,8 +105,9 @@ impl ActiveStream {
             self.nothing_on_disk(vbucket)?;
             return Ok(false);
         }
-        let rest = self.rest_in_memory(&scan);
-        self.reach = self.half_on_disk(&scan, vbucket).max(self.reach);
+        let half = self.half_on_disk(&scan, vbucket);
+        let rest = self.rest_in_memory(&scan).or(half.filter(|_| self.is_disk_only()));
+        self.reach = half.filter(|_| !self.is_disk_only()).max(self.reach);
         let mut end = rest.unwrap_or(high);
         if !self.is_disk_only() {
             let after =
@@ -165,10 +166,10 @@ impl ActiveStream {
     }
 
     /// The same of one that is active now: what it had of that snapshot when it was promoted is all there will be of it, and
-    /// may be in memory only.
+    /// may be in memory only. A stream of the disk alone leaves its client inside.
     fn half_on_disk(&self, scan: &BackfillScan, vbucket: &VBucket) -> Option<Seqno> {
         let end = half(scan).filter(|_| self.state == State::Active)?.min(vbucket.high_seqno());
-        (end > scan.high() && !self.is_disk_only()).then_some(end)
+        (end > scan.high()).then_some(end)
     }
 
     /// The disk has nothing that was not sent. If memory has not got it either, nobody has.

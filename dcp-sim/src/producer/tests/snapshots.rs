@@ -97,9 +97,8 @@ fn what_was_taken_in_by_another_snapshot_is_announced_to_its_end() {
     assert_eq!(rig.sent(), ["marker 9-9", "mutation @9"]);
 }
 
-/// Guards S14 on a copy that was promoted: its disk still has half a snapshot, of which memory has the rest.
-#[test]
-fn half_a_snapshot_on_a_promoted_copys_disk_is_not_announced_as_a_whole() {
+/// A promoted copy: of a snapshot of five its disk has two, its memory the rest.
+fn half_flushed_and_promoted() -> Rig {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 5, &[1, 2]);
     rig.node.flush();
@@ -107,6 +106,22 @@ fn half_a_snapshot_on_a_promoted_copys_disk_is_not_announced_as_a_whole() {
     rig.receive_more(&[4, 5]);
     rig.receive(6, 6, &[6]);
     rig.node.vbucket.set_state(State::Active, Some(VbUuid(77))).expect("a branch");
+    rig
+}
+
+/// Guards S14 where the client wants no memory: it is left inside the snapshot, not told that it has all of it.
+#[test]
+fn half_a_snapshot_on_a_promoted_copys_disk_is_no_whole_for_a_stream_of_the_disk_alone() {
+    let mut rig = half_flushed_and_promoted();
+    let flags = StreamRequestFlags::DISK_ONLY;
+    open(&mut rig, StreamRequest { flags, ..live(0) });
+    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @1", "mutation @2", "end ok"]);
+}
+
+/// Guards S14 on a copy that was promoted: its disk still has half a snapshot, of which memory has the rest.
+#[test]
+fn half_a_snapshot_on_a_promoted_copys_disk_is_not_announced_as_a_whole() {
+    let mut rig = half_flushed_and_promoted();
     open(&mut rig, live(0));
     let expected = ["disk repeating marker 0-5", "mutation @1", "mutation @2", "mutation @4", "mutation @5"];
     let mut sent = rig.sent();
