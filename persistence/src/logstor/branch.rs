@@ -14,6 +14,7 @@ mod purge;
 mod relocate;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -242,8 +243,16 @@ impl Branch {
         let table = self.log.segments.table();
         let mut rows = Rows::default();
         let mut last = u32::MAX;
-        let shown = inner.index.iter_at(from, view.high());
-        for slot in shown.take_while(|slot| slot.seqno <= to).filter(|slot| view.shows(slot)).take(count) {
+        let mut left = count;
+        rows.slots.reserve_exact(count.min(inner.index.len()));
+        inner.index.walk_at(from, view.high(), |slot| {
+            if left == 0 || slot.seqno > to {
+                return ControlFlow::Break(());
+            }
+            if !view.shows(slot) {
+                return ControlFlow::Continue(());
+            }
+            left -= 1;
             let id = slot.location.segment;
             if id != last {
                 last = id;
@@ -251,8 +260,9 @@ impl Branch {
                     rows.segments.entry(id).or_insert_with(|| Arc::clone(segment));
                 }
             }
-            rows.slots.push(slot);
-        }
+            rows.slots.push(*slot);
+            ControlFlow::Continue(())
+        });
         rows
     }
 

@@ -10,6 +10,7 @@ mod mutated;
 mod pacing;
 mod reads;
 mod rewriting;
+mod shown;
 mod space;
 pub(super) mod support;
 mod threads;

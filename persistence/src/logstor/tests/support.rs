@@ -174,7 +174,7 @@ pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
     }
     for Location { segment, len, .. } in branches.values().flat_map(|branch| branch.references()) {
         let (bytes, records) = live.entry(segment).or_default();
-        *bytes += u64::from(entry::padded(len));
+        *bytes += u64::from(len);
         *records += 1;
     }
     for segment in &segments {
