@@ -83,7 +83,7 @@ impl Index {
         live.add(slot.location);
         let before = self.find(slot.fingerprint);
         let old = before.map(|id| *self.slots.get(id));
-        slot.stale = old.map_or(slot.stale, |old| old.stale.saturating_add(1));
+        slot.stale = old.map_or(slot.stale, |old| old.stale.saturating_add(1).saturating_add(slot.stale));
         let id = self.slots.push(slot);
         match before {
             Some(before) => {

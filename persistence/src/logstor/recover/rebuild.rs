@@ -60,7 +60,10 @@ pub(super) fn branches(
         let mut found = items.remove(&vb).unwrap_or_default();
         found.retain(|item| entry.lineage.contains(item.epoch, item.seqno));
         let state = states.remove(&entry.lineage.epoch());
-        let unloaded = Unloaded::new(known.clone(), vb, entry.lineage.clone(), found, log.shared.hash_key);
+        let hash_key = log.shared.hash_key;
+        let table = log.segments.table();
+        let unloaded = Unloaded::new(known.clone(), vb, entry.lineage.clone(), found, &table, hash_key);
+        drop(table);
         let is_its = |harm: &&Harm| entry.lineage.epochs().any(|epoch| harm.epochs.contains(&epoch));
         let harms: Vec<&Harm> = survey.harms.iter().filter(is_its).collect();
         let beginning = match harms.first() {
