@@ -12,6 +12,7 @@
 mod load;
 mod purge;
 mod relocate;
+mod tail;
 mod unloaded;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use crate::sync::{Mutex, MutexGuard};
 
 use super::damage::Damage;
 use super::fingerprint::Fingerprint;
-use super::index::{Index, Live, Slot};
+use super::index::{Index, Live, Slot, Tally};
 use super::log::Log;
 use super::manifest::Lineage;
 use super::segment::{Location, Segment};
@@ -33,9 +34,6 @@ use super::segments::Segments;
 use self::load::Base;
 pub(super) use self::relocate::Name;
 pub(super) use self::unloaded::{Known, Lookup, Unloaded};
-
-/// Slots that go in while the table of segments is held: whoever needs a segment waits for them.
-const SLOTS_AT_ONCE: usize = 1024;
 
 /// One branch.
 #[derive(Debug)]
@@ -327,17 +325,18 @@ impl Inner {
     /// Its first slots, each key once. Nobody has pinned anything: what is hidden and the last record of its key is given up.
     fn begin_with(&mut self, slots: Vec<Slot>, segments: &Segments) {
         self.index.reserve(slots.len());
-        for slots in slots.chunks(SLOTS_AT_ONCE) {
-            let table = segments.table();
-            for slot in slots {
-                if slot.tombstone && slot.seqno <= self.purge && slot.stale == 0 {
-                    self.given_up.insert(slot.seqno, 1);
-                    continue;
-                }
-                self.index.push(*slot, Live(&table));
-                self.count_in(slot);
+        let mut tally = Tally::default();
+        for slot in slots {
+            if slot.tombstone && slot.seqno <= self.purge && slot.stale == 0 {
+                self.given_up.insert(slot.seqno, 1);
+                continue;
             }
+            tally.add(slot.location);
+            self.index.push(slot);
+            self.count_in(&slot);
         }
+        // Before anybody else has the index.
+        tally.count(Live(&segments.table()));
     }
 
     fn take_in(&mut self, slot: Slot, live: Live<'_>) {

@@ -28,6 +28,13 @@ impl Fingerprint {
         first
     }
 
+    /// The first so many bits, at most 63, as a number that rises with fingerprints.
+    pub(super) const fn first_bits(self, bits: u32) -> usize {
+        let [first, _] = self.0;
+        // Of none there is only 0.
+        (first >> 1 >> (63 - bits)) as usize
+    }
+
     pub(super) const MIN: Self = Self([0; 2]);
 
     /// As it is stored.

@@ -102,6 +102,12 @@ impl Segment {
         self.live_records.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// So many references more, to records of so many bytes, padding included.
+    pub(super) fn add_all(&self, bytes: u64, records: u64) {
+        self.live_bytes.fetch_add(bytes, Ordering::SeqCst);
+        self.live_records.fetch_add(records, Ordering::SeqCst);
+    }
+
     /// One reference less.
     pub(super) fn remove(&self, location: Location) {
         self.live_bytes.fetch_sub(entry::padded(location.len).into(), Ordering::SeqCst);

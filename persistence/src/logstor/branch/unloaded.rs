@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::tail::Tail;
 use crate::EngineError;
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::found::{self, Found, FoundItem, FoundState};
@@ -21,13 +22,33 @@ use crate::logstor::manifest::Lineage;
 use crate::logstor::scan::Frame;
 use crate::logstor::segment::Segment;
 use crate::logstor::segments::Table;
-use crate::sync::Mutex;
 
 /// An image, and which of the uses it covers were not over when the store was opened.
 #[derive(Debug)]
 pub(in crate::logstor) struct Known {
-    pub(in crate::logstor) image: Arc<Image>,
-    pub(in crate::logstor) current: BTreeMap<u32, (Arc<Segment>, Covered)>,
+    image: Arc<Image>,
+    current: BTreeMap<u32, (Arc<Segment>, Covered)>,
+    /// The same by segment: each row asks.
+    is_current: Vec<bool>,
+}
+
+impl Known {
+    pub(in crate::logstor) fn new(
+        image: Arc<Image>,
+        current: BTreeMap<u32, (Arc<Segment>, Covered)>,
+    ) -> Self {
+        let mut is_current = vec![false; current.last_key_value().map_or(0, |(&last, _)| last as usize + 1)];
+        for &id in current.keys() {
+            if let Some(is_current) = is_current.get_mut(id as usize) {
+                *is_current = true;
+            }
+        }
+        Self { image, current, is_current }
+    }
+
+    fn is_current(&self, segment: u32) -> bool {
+        self.is_current.get(segment as usize).copied().unwrap_or(false)
+    }
 }
 
 /// Where a branch's index comes from.
@@ -39,16 +60,8 @@ pub(in crate::logstor) struct Unloaded {
     /// The image covers records of the vBucket and has no section that says which of them count.
     is_unsaid: bool,
     /// What the image does not cover.
-    tail: Mutex<Tail>,
-    /// The segments that is in.
-    held: BTreeMap<u32, Arc<Segment>>,
+    tail: Tail,
     hash_key: [u64; 2],
-}
-
-#[derive(Debug)]
-struct Tail {
-    found: Arc<Vec<FoundItem>>,
-    is_sorted: bool,
 }
 
 /// What is known of a key.
@@ -71,18 +84,8 @@ impl Unloaded {
         table: &Table,
         hash_key: [u64; 2],
     ) -> Self {
-        let mut held: BTreeMap<u32, Arc<Segment>> = BTreeMap::new();
-        let mut last = None;
-        for id in found.iter().map(|item| item.at.segment) {
-            if last != Some(id)
-                && let Some(segment) = table.get(id as usize).and_then(Option::as_ref)
-            {
-                held.entry(id).or_insert_with(|| Arc::clone(segment));
-            }
-            last = Some(id);
-        }
-        let tail = Mutex::new(Tail { found: Arc::new(found), is_sorted: false });
-        let mut unloaded = Self { known, vb, lineage, is_unsaid: false, tail, held, hash_key };
+        let tail = Tail::new(found, table);
+        let mut unloaded = Self { known, vb, lineage, is_unsaid: false, tail, hash_key };
         unloaded.is_unsaid = unloaded.section().is_none() && unloaded.covering().next().is_some();
         unloaded
     }
@@ -103,16 +106,6 @@ impl Unloaded {
         known.filter(move |(_, covered)| is_in(covered)).map(|(segment, covered)| (segment, covered))
     }
 
-    /// What the image does not cover, sorted: when it is first asked for.
-    fn found(&self) -> Arc<Vec<FoundItem>> {
-        let mut tail = self.tail.lock();
-        if !tail.is_sorted {
-            sort(Arc::make_mut(&mut tail.found).as_mut_slice());
-            tail.is_sorted = true;
-        }
-        Arc::clone(&tail.found)
-    }
-
     /// A key's record: one read at most.
     ///
     /// # Errors
@@ -126,11 +119,8 @@ impl Unloaded {
             Err(EngineError::Corrupt { .. }) => return Ok(Lookup::Unknown),
             row => row?,
         };
-        let found = self.found();
-        let start = found.partition_point(|item| item.fingerprint < of);
-        let upto = found.partition_point(|item| item.fingerprint <= of);
-        let of_key = found.get(start..upto).unwrap_or_default();
-        Ok(match Merge::new(row, of_key, |segment| self.is_current(segment)).next() {
+        let found = self.tail.of_key(of);
+        Ok(match Merge::new(row, &found, |segment| self.is_current(segment)).next() {
             None => Lookup::Absent,
             Some(Err(_untrue)) => Lookup::Unknown,
             Some(Ok(row)) => match self.segment(row.at.segment) {
@@ -141,12 +131,12 @@ impl Unloaded {
     }
 
     fn is_current(&self, segment: u32) -> bool {
-        self.known.as_ref().is_some_and(|known| known.current.contains_key(&segment))
+        self.known.as_ref().is_some_and(|known| known.is_current(segment))
     }
 
     fn segment(&self, id: u32) -> Option<Arc<Segment>> {
         let known = self.known.as_ref().and_then(|known| known.current.get(&id));
-        known.map(|(segment, _)| segment).or_else(|| self.held.get(&id)).cloned()
+        known.map(|(segment, _)| segment).or_else(|| self.tail.held().get(&id)).cloned()
     }
 
     /// The newest state in what the image covers, if its record is still there.
@@ -155,7 +145,7 @@ impl Unloaded {
     /// As for slots, if the image has no section of the vBucket: it was made while that was being imported.
     pub(in crate::logstor) fn state(&self) -> Result<Option<FoundState>, EngineError> {
         let Some((known, section)) = self.section() else { return self.scanned_state() };
-        let state = section.state.as_ref().filter(|state| known.current.contains_key(&state.at.segment));
+        let state = section.state.as_ref().filter(|state| known.is_current(state.at.segment));
         Ok(state.map(|state| FoundState {
             epoch: self.lineage.epoch(),
             revision: state.revision,
@@ -186,7 +176,7 @@ impl Unloaded {
 
     /// The segments that hold records of it.
     pub(in crate::logstor) fn segments(&self) -> BTreeSet<u32> {
-        self.covering().map(|(segment, _)| segment.id).chain(self.held.keys().copied()).collect()
+        self.covering().map(|(segment, _)| segment.id).chain(self.tail.held().keys().copied()).collect()
     }
 
     /// Every key's newest record, ascending by seqno; others are counted.
@@ -194,10 +184,10 @@ impl Unloaded {
     /// # Errors
     /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if image and log are damaged.
     pub(super) fn slots(&self) -> Result<Vec<Slot>, EngineError> {
-        let found = self.found();
+        let found = self.tail.sorted();
         let mut slots = match self.known_slots(&found)? {
             Some(slots) => slots,
-            None => self.scanned_slots(found.to_vec())?,
+            None => self.scanned_slots(found)?,
         };
         slots.sort_unstable_by_key(|slot| slot.seqno);
         Ok(slots)
