@@ -1,5 +1,5 @@
 //! Gets and commits while an index is loaded: whoever got a record reads that record, and what was committed is on top of
-//! what was loaded (L37, L38).
+//! what was loaded (L38, L39).
 //!
 //! One thread loads the index of a store that was opened, as upkeep does. The other commits, or gets; then what it got is
 //! overwritten and its segment handed out again. Were what was committed beside the load not put on top, or had the reader

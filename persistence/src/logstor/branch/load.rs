@@ -5,14 +5,14 @@
 //!
 //! - The index has what was committed since the store was opened, and nothing else: a key that is in it was overwritten, and
 //!   any other one is what it was then. So whoever gets looks there, then at what was; both were true when he held the lock
-//!   (L37).
+//!   (L38).
 //! - Of its records those in the index and the state are counted as live, no others; items and tombstones are not counted.
 //!   Nobody goes by counts before every branch is whole, and nothing is freed or moved (L23); so a commit has nothing to take
 //!   off for the record it replaces, and loading makes all counts what they would have been.
 //! - Nobody has pinned it, purged it, or rolled it back: whoever does has loaded it.
 //!
 //! Loading makes an index of what was, beside the branch; then, under its lock, what was committed since goes on top in the
-//! order of seqnos, by the rule by which commits do (L38). The lock is held as long as that takes: it costs what was
+//! order of seqnos, by the rule by which commits do (L39). The lock is held as long as that takes: it costs what was
 //! committed, not what was there.
 
 use std::collections::BTreeSet;

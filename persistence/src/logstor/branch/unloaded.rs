@@ -6,7 +6,7 @@
 //! - It never changes, and it holds every segment its records are in: whoever has it can read what it names (L33), and no
 //!   such segment is freed (L23).
 //! - A key's record is what loading would make of that key, because it comes out of the same merge, of the one row the image
-//!   has of it and of what was found of it (L37).
+//!   has of it and of what was found of it (L38).
 //! - If the image's rows turn out to be damaged, the segments they speak of are read instead: for all keys together.
 
 use std::collections::{BTreeMap, BTreeSet};
