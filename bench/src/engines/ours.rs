@@ -98,6 +98,11 @@ impl Store for Ours {
         }
     }
 
+    fn get(&self, key: &Key, see: &mut dyn FnMut(&[u8])) {
+        let item = self.engine.get(VB, Namespace::Committed, &ItemKey::new(key)).expect("sound");
+        see(item.expect("written").value.as_deref().unwrap_or_default());
+    }
+
     fn high(&self) -> u64 {
         self.engine.info(VB).expect("known").high.0
     }

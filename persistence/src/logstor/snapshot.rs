@@ -86,7 +86,7 @@ impl Snapshot for LogSnapshot {
 
     fn get(&self, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
         let fingerprint = Fingerprint::of(self.shared.hash_key, namespace, key.encoded());
-        let Some((slot, segment)) = self.branch.find(fingerprint, Some(&self.view)) else { return Ok(None) };
+        let Some((slot, segment)) = self.branch.find(fingerprint, &self.view) else { return Ok(None) };
         read::by_key(&self.shared.cache, &slot, &segment, namespace, key).map(Some)
     }
 

@@ -1,7 +1,7 @@
 //! An open store: its log, its vBuckets' branches, who writes and who rewrites.
 //!
-//! Locks are taken in this order: who commits, who rewrites, no rollback, the branches there are, those being imported, the
-//! manifest, a branch, the table of segments.
+//! Locks are taken in this order: who commits, who rewrites, no rollback, who loads a branch, the branches there are, those
+//! being imported, the manifest, a branch, the table of segments.
 
 mod load;
 mod stats;
@@ -66,7 +66,8 @@ impl Store {
         Ok(branch)
     }
 
-    fn branch_as_it_is(&self, vb: Vbid) -> Result<Arc<Branch>, EngineError> {
+    /// A vBucket's branch, loaded or not.
+    pub(super) fn branch_as_it_is(&self, vb: Vbid) -> Result<Arc<Branch>, EngineError> {
         self.branches.read().get(&vb).cloned().ok_or(EngineError::UnknownVBucket { vb })
     }
 
@@ -127,6 +128,9 @@ impl Store {
 
     /// The purge seqno then, and how many tombstones were hidden.
     pub(super) fn purge(&self, vb: Vbid, upto: u64) -> Result<(u64, u64), EngineError> {
+        self.shared.check_writable()?;
+        // So that others can commit while it is loaded.
+        self.branch(vb)?;
         self.writer.alone(|| {
             self.shared.check_writable()?;
             let branch = self.branch(vb)?;

@@ -1,5 +1,6 @@
 mod crash;
 mod damage;
+mod early;
 mod groups;
 mod images;
 pub(super) mod life;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use checkpoint::{Cas, FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
 
-use crate::disk::Disk;
+use crate::disk::{Access, Disk, MemoryDisk};
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::frame::FrameKind;
 use crate::logstor::segment::{Location, Segment};
@@ -153,6 +153,23 @@ pub(in crate::logstor) fn hide_images(disk: &impl Disk, is_hidden: bool) -> usiz
     }
     disk.sync_dir(&dir()).expect("synced");
     images.len()
+}
+
+/// A disk with the same files, all of them durable.
+pub(in crate::logstor) fn fork(disk: &impl Disk) -> MemoryDisk {
+    let copy = MemoryDisk::new();
+    copy.create_dir(&dir()).expect("made");
+    for name in disk.list(&dir()).expect("there") {
+        let path = dir().join(name);
+        let from = disk.open(&path, Access::ReadOnly).expect("there");
+        let mut bytes = vec![0; from.len().expect("known") as usize];
+        from.read_at(&mut bytes, 0).expect("read");
+        let to = copy.create(&path).expect("made");
+        to.write_at(&[&bytes], 0).expect("written");
+        to.sync_data().expect("synced");
+    }
+    copy.sync_dir(&dir()).expect("synced");
+    copy
 }
 
 /// Makes an image, if anything was appended since the last one.
