@@ -20,7 +20,6 @@ use hashbrown::HashTable;
 
 use crate::fault::{self, Fault};
 
-use super::entry;
 use super::fingerprint::Fingerprint;
 use super::segment::{Location, Segment};
 use super::segments::Table;
@@ -63,7 +62,7 @@ impl Tally {
             self.0.resize(at + 1, (0, 0));
         }
         if let Some((bytes, records)) = self.0.get_mut(at) {
-            *bytes += u64::from(entry::padded(location.len));
+            *bytes += u64::from(location.len);
             *records += 1;
         }
     }
