@@ -14,6 +14,7 @@
 //! | `writer` | groups are whole, and in the index before their segments are closed |
 //! | `cache` | what is kept in memory is what the disk has |
 //! | `index`, `branch` | views never change; tombstones outlive what they hide |
+//! | `highs`, `purged` | a purge leaves each collection's highest seqno where it was |
 //! | `rewrite` | a record is always somewhere, and named there |
 //! | `image` | opening by an index image gives what reading everything gives |
 //! | `damage` | what is damaged harms whose it is |
@@ -37,12 +38,14 @@ mod frames;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod highs;
 mod image;
 mod import;
 mod index;
 mod inspect;
 mod log;
 mod manifest;
+mod purged;
 mod read;
 mod recover;
 mod rewrite;
@@ -161,8 +164,7 @@ impl Engine for Logstor {
             key_bytes_max: entry::KEY_BYTES_MAX,
             value_bytes_max: entry::VALUE_BYTES_MAX,
             history: History::Pinned,
-            // The index knows no keys, and so no collections.
-            keeps_collections_highest: false,
+            keeps_collections_highest: self.store.spares_collections_highest(),
         }
     }
 

@@ -172,6 +172,11 @@ fn vbucket(engine: &Logstor, vb: Vbid, contents: &Contents) -> Result<Vec<String
         }
     }
     wrong.extend(rows.keys().map(|seqno| format!("the index lacks seqno {seqno}")));
+    let highs = branch.highs();
+    if !highs.is_between(&contents.highs, &contents.highs, contents.unspared_upto) {
+        let found = &contents.highs;
+        wrong.push(format!("collections' highest seqnos are {found:?}, and the opened store has {highs:?}"));
+    }
     let snapshot = engine.snapshot(vb)?;
     if snapshot.state() != contents.state.as_ref() {
         wrong.push("the opened store has another state".to_owned());

@@ -1,3 +1,4 @@
+mod collections;
 mod crash;
 mod damage;
 mod groups;

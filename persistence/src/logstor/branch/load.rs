@@ -13,6 +13,7 @@ use super::Branch;
 use crate::EngineError;
 use crate::logstor::damage::Damage;
 use crate::logstor::found::{self, Found, FoundItem, FoundState};
+use crate::logstor::highs::CollectionHighs;
 use crate::logstor::image::{Contents, Covered, Image, Merge, Row, Section, sort};
 use crate::logstor::index::{Live, Slot};
 use crate::logstor::manifest::Lineage;
@@ -34,8 +35,8 @@ impl Branch {
             return Err(damage.error());
         }
         let Some(from) = &*unloaded else { return Ok(()) };
-        let slots = match from.slots().map_err(Damage::of) {
-            Ok(slots) => slots,
+        let (slots, highs) = match from.contents().map_err(Damage::of) {
+            Ok(contents) => contents,
             Err(Err(error)) => return Err(error),
             Err(Ok(damage)) => {
                 set_aside(from.segments());
@@ -46,6 +47,7 @@ impl Branch {
         let mut inner = self.lock();
         let table = self.log.segments.table();
         inner.begin_with(slots, Live(&table));
+        inner.take_in_highs(&highs);
         *unloaded = None;
         self.is_loaded.store(true, Ordering::Release);
         Ok(())
@@ -143,19 +145,29 @@ impl Unloaded {
         self.lineage.epochs().any(|epoch| covered.epochs.binary_search(&epoch).is_ok())
     }
 
-    /// Every key's newest record, ascending by seqno; others are counted.
+    /// Every key's newest record, ascending by seqno, where others are counted; and how far the collections have come.
     ///
     /// # Errors
     /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if image and log are damaged.
-    pub(super) fn slots(&self) -> Result<Vec<Slot>, EngineError> {
+    pub(super) fn contents(&self) -> Result<(Vec<Slot>, CollectionHighs), EngineError> {
         let mut found = self.found.clone();
         sort(&mut found);
-        let mut slots = match self.known_slots(&found)? {
-            Some(slots) => slots,
-            None => self.scanned_slots(found)?,
+        let (mut slots, highs) = match self.known_slots(&found)? {
+            Some(slots) => (slots, self.known_highs()),
+            None => {
+                let found = self.scanned(found)?;
+                (slots_of(&found), found::highs(&found))
+            }
         };
         slots.sort_unstable_by_key(|slot| slot.seqno);
-        Ok(slots)
+        Ok((slots, highs))
+    }
+
+    /// What the image knows of the same history, and what came since.
+    fn known_highs(&self) -> CollectionHighs {
+        let mut highs = found::highs(&self.found);
+        self.section().iter().for_each(|(_, section)| highs.merge(&section.highs));
+        highs
     }
 
     /// `None` if the image can't be relied on.
@@ -181,16 +193,15 @@ impl Unloaded {
         Ok(Some(slots))
     }
 
-    /// From the records themselves. Without an image they are all found already.
-    fn scanned_slots(&self, mut found: Vec<FoundItem>) -> Result<Vec<Slot>, EngineError> {
+    /// The records themselves. Without an image they are all found already.
+    fn scanned(&self, mut found: Vec<FoundItem>) -> Result<Vec<FoundItem>, EngineError> {
         for (segment, covered) in self.known.iter().flat_map(|known| known.current.values()) {
             if self.is_in(covered) {
                 found.extend(self.covered_items(segment, covered)?);
             }
         }
         sort(&mut found);
-        // Without an image nothing can be untrue.
-        Ok(Merge::new([], &found, |_| false).filter_map(Result::ok).map(|row| slot(&row)).collect())
+        Ok(found)
     }
 
     fn covered_items(&self, segment: &Segment, covered: &Covered) -> Result<Vec<FoundItem>, EngineError> {
@@ -221,6 +232,12 @@ impl Unloaded {
             None => Ok(read),
         }
     }
+}
+
+/// Of all records.
+fn slots_of(found: &[FoundItem]) -> Vec<Slot> {
+    // Without an image nothing can be untrue.
+    Merge::new([], found, |_| false).filter_map(Result::ok).map(|row| slot(&row)).collect()
 }
 
 fn slot(row: &Row) -> Slot {

@@ -17,12 +17,13 @@ use crate::disk::DiskFile;
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::found::FoundState;
 use crate::logstor::frame::{FrameKind, Header};
+use crate::logstor::highs::CollectionHighs;
 use crate::logstor::manifest::Lineage;
 use crate::logstor::segment::Location;
 use crate::record;
 
 const MAGIC: [u8; 4] = *b"LTIX";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Magic, version, offset, bytes.
 const TRAILER_BYTES: usize = 24;
 const DIRECTORY_BYTES_MAX: usize = 1 << 30;
@@ -95,6 +96,7 @@ pub(in crate::logstor) struct Section {
     pub(in crate::logstor) lineage: Lineage,
     /// The newest state of the epoch being written, if one was committed.
     pub(in crate::logstor) state: Option<StateRow>,
+    pub(in crate::logstor) highs: CollectionHighs,
     pub(in crate::logstor) rows: u64,
     /// In the order of their rows.
     pub(in crate::logstor) blocks: Vec<Block>,

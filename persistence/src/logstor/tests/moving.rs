@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::life::{Pins, life, take};
 use super::support::{
     A, B, C, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, dir, dump, hide_images,
-    make_image, noise, open, open_with, run, set,
+    make_image, noise, numbered, open, open_with, run, set,
 };
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::{Export, Logstor, LogstorConfig, check_store};
@@ -96,9 +96,10 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 
 fn batch(high: u64, keys: &[(u8, bool, u16)]) -> Vec<Item> {
     let item = |(n, (key, is_deletion, len)): (u64, &(u8, bool, u16))| {
-        let (seqno, key) = (high + 1 + n, format!("key-{key}"));
+        let seqno = high + 1 + n;
         let len = if *len == u16::MAX { 90_000 } else { usize::from(*len) };
-        if *is_deletion { delete(seqno, &key) } else { set(seqno, &key, &noise(seqno, len)) }
+        let item = if *is_deletion { delete(seqno, "") } else { set(seqno, "", &noise(seqno, len)) };
+        numbered(*key, item)
     };
     (0..).zip(keys).map(item).collect()
 }
