@@ -24,15 +24,20 @@ impl Store {
         u64::from(census.total - census.free) * u64::from(self.log.segments.geometry().segment_bytes)
     }
 
-    /// What upkeep is due.
-    pub(in crate::logstor) fn due(&self) -> Option<Task> {
+    /// Making room ahead of commits, if that is due.
+    pub(in crate::logstor) fn due_room(&self) -> Option<Task> {
         self.shared.check_writable().ok()?;
         let segments = &self.log.segments;
         let census = segments.census();
         let ahead = AHEAD.max(segments.geometry().segments_per_file / AHEAD_OF_FILE);
-        if census.free < ahead && census.possible > 0 {
-            return Some(Task::Prepare(ahead));
-        }
+        (census.free < ahead && census.possible > 0).then_some(Task::Prepare(ahead))
+    }
+
+    /// What other upkeep is due.
+    pub(in crate::logstor) fn due(&self) -> Option<Task> {
+        self.shared.check_writable().ok()?;
+        let segments = &self.log.segments;
+        let census = segments.census();
         let closed = segments.closed();
         // One that somebody reads may have been taken apart already.
         let is_mixed = |(segment, closed): &&(Arc<Segment>, Closed)| {
