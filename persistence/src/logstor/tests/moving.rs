@@ -193,6 +193,27 @@ proptest! {
     }
 }
 
+/// There are no records that would bring the state with them.
+#[test]
+fn a_vbucket_with_a_state_and_no_items_moves() {
+    let (source, _) = open(&MemoryDisk::new()).expect("opens");
+    for vb in [A, B] {
+        source.create(vb).expect("created");
+    }
+    commit(&source, A, &[]).expect("committed");
+    let disk = FaultyDisk::new(MemoryDisk::new());
+    let engine = target(&disk);
+    let expected = whole(&source, A);
+    assert!(expected.2.is_some() && whole(&source, B).2.is_none());
+    import(&engine, A, &bytes_of(&source, A)).expect("imported");
+    import(&engine, C, &bytes_of(&source, B)).expect("imported");
+    assert!(whole(&engine, A) == expected);
+    assert!(whole(&engine, C) == whole(&source, B), "nor is one made up");
+    drop(engine);
+    disk.crash(Keep::None);
+    assert!(whole(&open_with(&disk, OTHER).expect("opens").0, A) == expected);
+}
+
 /// A vBucket with a bit of everything, exported.
 fn exported() -> (Vec<u8>, Contents) {
     let (source, _) = open(&MemoryDisk::new()).expect("opens");
