@@ -20,6 +20,7 @@
 //! | `damage` | what is damaged harms whose it is |
 //! | `recover` | what was acknowledged comes back, nothing else does |
 //! | `export`, `import` | a vBucket moves as a whole, beside everything else, or not at all |
+//! | `copy` | a store that is copied is only read |
 //! | `fuzzing` | no bytes make it panic, hang or take memory without measure |
 //! | `inspect`, `check` | looking changes nothing; damage anywhere is told, and the work goes on beside it |
 
@@ -27,6 +28,7 @@ mod branch;
 mod cache;
 mod check;
 mod config;
+mod copy;
 mod damage;
 mod encode;
 mod entry;
@@ -77,6 +79,7 @@ use crate::{
 
 pub use self::check::{LogCheckReport, check_store};
 pub use self::config::LogstorConfig;
+pub use self::copy::compact_store;
 pub use self::export::Export;
 pub use self::inspect::{
     ImageLayout, LogDirectory, LogFinding, LogFindingKind, LogLayout, LogObserver, LogSeverity, SegmentKind,

@@ -106,7 +106,7 @@ impl LogDirectory {
         Ok(report)
     }
 
-    fn open_over(&self) -> Result<(Logstor, RecoveryReport), EngineError> {
+    pub(super) fn open_over(&self) -> Result<(Logstor, RecoveryReport), EngineError> {
         let overlay = Arc::new(Overlay::new(Arc::clone(self.disk())));
         // Closing would write an image of the index into memory.
         let config = LogstorConfig { image_bytes: u64::MAX, ..LogstorConfig::DEFAULT };

@@ -1,4 +1,5 @@
 mod collections;
+mod copying;
 mod crash;
 mod damage;
 mod groups;
