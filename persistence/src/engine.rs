@@ -77,7 +77,8 @@ pub struct Capabilities {
     pub value_bytes_max: usize,
     /// How far back [`Engine::rollback`] can go.
     pub history: History,
-    /// Whether a purge spares a tombstone that is its collection's highest seqno, so that this stays known.
+    /// Whether purges spared the tombstones that are their collections' highest seqnos, so that these stay known. Of a store as it is:
+    /// an earlier version may have purged it.
     pub keeps_collections_highest: bool,
 }
 

@@ -13,6 +13,7 @@ use crate::{EngineError, ItemRef, KeyRange, KeySlice, ScanLimit, ScanSlice, Snap
 
 use super::branch::{Branch, View};
 use super::fingerprint::Fingerprint;
+use super::purged::Purged;
 use super::read::{self, Scratch};
 use super::shared::Shared;
 
@@ -38,9 +39,9 @@ impl LogSnapshot {
         Self { branch, pin, view, shared, scratch: Mutex::default(), by_key: OnceLock::new() }
     }
 
-    /// Tombstones up to there are hidden.
-    pub(super) fn hidden_upto(&self) -> u64 {
-        self.view.hidden_upto()
+    /// What is hidden from it.
+    pub(super) fn purged(&self) -> &Purged {
+        self.view.purged()
     }
 
     /// Every key, sorted: O(bytes) once.

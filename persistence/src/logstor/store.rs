@@ -135,13 +135,19 @@ impl Store {
             self.shared.check_writable()?;
             let branch = self.branch(vb)?;
             let mut hidden = 0;
-            if let Some(upto) = branch.purgeable(upto) {
-                self.log.edit(&Edit::Purge { vb: vb.0, upto })?;
-                hidden = branch.hide(upto);
+            if let Some(due) = branch.due(upto) {
+                self.log.edit(&Edit::Purge { vb: vb.0, purged: due.purged.clone() })?;
+                hidden = branch.hide(due);
                 self.shared.counters.tombstones_purged.add(hidden);
             }
             Ok((branch.purge_seqno(), hidden))
         })
+    }
+
+    /// Whether no purge took a collection's highest seqno.
+    pub(super) fn spares_collections_highest(&self) -> bool {
+        let manifest = self.log.manifest.lock();
+        manifest.sketch().vbuckets.values().all(|entry| entry.purged.unspared_upto == 0)
     }
 
     pub(super) fn compact(

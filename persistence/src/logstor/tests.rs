@@ -1,3 +1,5 @@
+mod collections;
+mod copying;
 mod crash;
 mod damage;
 mod early;

@@ -92,6 +92,8 @@ pub struct VBucketLayout {
     /// The epochs its records have, with the highest seqno that counts where that is bounded. The last is the one that
     /// is written.
     pub epochs: Vec<(u32, Option<Seqno>)>,
+    /// The highest seqno of each collection, by its id.
+    pub collections: Vec<(u32, Seqno)>,
     /// Bytes of records that it needs.
     pub live_bytes: u64,
     /// Tombstones that were purged, and hide an older record until that is gone.
@@ -231,6 +233,7 @@ fn vbucket(source: &Source, vb: Vbid, contents: &Contents) -> VBucketLayout {
         info: contents.info,
         state: contents.state.clone(),
         epochs: epochs.map(|(epoch, cap)| (epoch, cap.map(Seqno))).collect(),
+        collections: contents.highs.iter().map(|(collection, seqno)| (collection, Seqno(seqno))).collect(),
         live_bytes: contents.live_bytes(),
         hidden: contents.rows.iter().filter(|row| row.hidden).count() as u64,
         stale_records: contents.stale_records,
