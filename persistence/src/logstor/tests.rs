@@ -9,6 +9,7 @@ mod moving;
 mod mutated;
 mod reads;
 mod rewriting;
+mod room;
 mod space;
 pub(super) mod support;
 mod threads;

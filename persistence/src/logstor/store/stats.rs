@@ -30,8 +30,8 @@ impl Store {
         let segments = &self.log.segments;
         let census = segments.census();
         let ahead = AHEAD.max(segments.geometry().segments_per_file / AHEAD_OF_FILE);
-        if census.free < ahead && census.possible > 0 {
-            return Some(Task::Prepare(ahead));
+        if let Some(room) = segments.due(ahead) {
+            return Some(Task::Prepare(room));
         }
         let closed = segments.closed();
         // One that somebody reads may have been taken apart already.
@@ -83,7 +83,9 @@ impl Store {
         let branches: Vec<_> = self.branches.read().values().cloned().collect();
         let counters = &self.shared.counters;
         BTreeMap::from([
+            ("bytes-prepared", counters.prepared_bytes.get()),
             ("bytes-rewritten", counters.rewritten_bytes.get()),
+            ("bytes-unprepared", self.log.segments.unprepared_bytes()),
             ("bytes-written", counters.written_bytes.get()),
             ("cache-bytes", self.shared.cache.memory_bytes() as u64),
             ("commits", counters.commits.get()),
