@@ -46,6 +46,9 @@ pub enum Progress {
     /// A named point, at which the host may pause: everything before it is done, nothing after it begun. There is more
     /// to do. The same point may be met again.
     Reached(&'static str),
+    /// It is ahead of the commits beside it, and did nothing now: whoever can wait does, a millisecond or so, for their
+    /// throughput's sake. If nothing is committed until the next step, that goes on.
+    Ahead,
     /// Nothing is left to do.
     Done(CompactionReport),
 }

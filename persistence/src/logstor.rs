@@ -224,8 +224,10 @@ impl Engine for Logstor {
     }
 
     fn maintenance(&self) -> Option<Box<dyn Job>> {
-        let index = self.store.load_job().or_else(|| self.store.image_job());
-        let job = index.or_else(|| self.store.begin(self.store.due()?));
+        let store = &self.store;
+        // Room first: commits wait where there is none.
+        let room = store.load_job().or_else(|| store.begin(store.due_room()?));
+        let job = room.or_else(|| store.image_job()).or_else(|| store.begin(store.due()?));
         self.store.images.looked(&self.store.shared, job.is_some());
         job
     }

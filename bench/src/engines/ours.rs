@@ -17,7 +17,7 @@ const VB: Vbid = Vbid(0);
 const SLICE: ScanLimit = ScanLimit { items: usize::MAX, bytes: 1 << 20 };
 /// What a step of a job may do.
 const STEP: Budget = Budget { items: 1024, bytes: 256 << 10 };
-/// How long whoever does the upkeep waits when there is none.
+/// How long whoever does the upkeep waits when there is none, or it is commits' turn.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Calls back with a store of one vBucket; closes it afterwards.
@@ -51,8 +51,10 @@ pub fn state() -> VBucketState {
 
 fn run(mut job: Box<dyn Job>, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
-        if let Progress::Done(_) = job.step(STEP).expect("works") {
-            return;
+        match job.step(STEP).expect("works") {
+            Progress::Done(_) => return,
+            Progress::Ahead => std::thread::park_timeout(PAUSE),
+            Progress::Working { .. } | Progress::Reached(_) => {}
         }
     }
 }
@@ -106,7 +108,13 @@ impl Store for Ours {
         let engine = Arc::clone(&self.engine);
         Some(Box::new(move || {
             let mut job = engine.compact(VB, CompactionRequest::default()).expect("begins");
-            while !matches!(job.step(STEP).expect("works"), Progress::Done(_)) {}
+            loop {
+                match job.step(STEP).expect("works") {
+                    Progress::Done(_) => return,
+                    Progress::Ahead => std::thread::park_timeout(PAUSE),
+                    Progress::Working { .. } | Progress::Reached(_) => {}
+                }
+            }
         }))
     }
 

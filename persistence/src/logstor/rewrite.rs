@@ -18,6 +18,7 @@
 mod choose;
 mod job;
 mod outputs;
+mod pace;
 mod reclaim;
 mod relief;
 mod round;

@@ -81,6 +81,12 @@ impl Shared {
         }
     }
 
+    /// Bytes that commits have written, padding included.
+    pub(super) fn committed_bytes(&self) -> u64 {
+        let Counters { written_bytes, rewritten_bytes, .. } = &self.counters;
+        written_bytes.get().saturating_sub(rewritten_bytes.get())
+    }
+
     /// Syncs a file; poisons the store if that fails (L4).
     pub(super) fn sync(&self, file: &dyn DiskFile, path: &Path) -> Result<(), DiskError> {
         self.counters.syncs.add(1);

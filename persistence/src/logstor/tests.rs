@@ -7,6 +7,7 @@ mod manifest;
 mod model;
 mod moving;
 mod mutated;
+mod pacing;
 mod reads;
 mod rewriting;
 mod room;

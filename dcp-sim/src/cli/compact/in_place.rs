@@ -78,7 +78,7 @@ pub(super) fn one(
                 bar.set_length(of);
                 bar.set_position(done);
             }
-            Progress::Reached(_) => {}
+            Progress::Reached(_) | Progress::Ahead => {}
             Progress::Done(report) => return Ok(report),
         }
     }

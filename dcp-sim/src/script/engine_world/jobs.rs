@@ -91,7 +91,7 @@ impl Jobs {
     fn run(&mut self, mut job: Box<dyn Job>, pause: Option<&'static str>, disk: &FaultyDisk) -> Output {
         loop {
             match job.step(STEP).map_err(kind)? {
-                Progress::Working { .. } => {}
+                Progress::Working { .. } | Progress::Ahead => {}
                 Progress::Reached(point) if self.trap.springs(point, disk) => return Err(POWER_LOST),
                 Progress::Reached(point) if pause == Some(point) => {
                     self.paused = Some(job);

@@ -124,7 +124,7 @@ impl World {
             return self.lose_power(node);
         }
         match stepped {
-            Some(Ok(Progress::Working { .. } | Progress::Reached(_))) => {
+            Some(Ok(Progress::Working { .. } | Progress::Ahead | Progress::Reached(_))) => {
                 let delay = micros + COMPACTION_PAUSE_MICROS;
                 self.clock.schedule(delay, Due::Compact(node, host.incarnation));
             }

@@ -52,10 +52,10 @@ impl Branch {
     }
 
     /// Records were durably taken off the disk: what waited for that is given up.
-    pub(in crate::logstor) fn freed(&self, records: impl Iterator<Item = Name>) {
+    pub(in crate::logstor) fn freed(&self, records: &[Name]) {
         let mut inner = self.lock();
         let mut may_go = false;
-        for record in records {
+        for &record in records {
             let Name::Item { fingerprint, seqno } = record else { continue };
             if inner.count_off_given_up(seqno) {
                 continue;

@@ -20,6 +20,8 @@ use super::{Image, UNFINISHED};
 
 /// Rows are written when they come to so many bytes.
 const BLOCK_BYTES: usize = 64 << 10;
+/// So much is synced at once: commits' syncs wait behind it.
+const SYNC_BYTES: u64 = 512 << 10;
 /// Without rows of a last image so many records are merged in a step.
 const RECORDS: usize = 4096;
 
@@ -31,6 +33,7 @@ pub(super) struct Sections {
     /// `None` once it has its name.
     file: Option<Arc<dyn DiskFile>>,
     written_bytes: u64,
+    synced_bytes: u64,
     directory: Directory,
     last: Option<Arc<Image>>,
     /// vBuckets to come, last first.
@@ -86,6 +89,7 @@ impl Sections {
             path,
             file: Some(file),
             written_bytes: 0,
+            synced_bytes: 0,
             directory,
             last,
             todo: sketch.vbuckets.iter().rev().map(section).collect(),
@@ -188,7 +192,18 @@ impl Sections {
             file.write_at(&[bytes], self.written_bytes)?;
         }
         self.written_bytes += bytes.len() as u64;
+        if self.written_bytes - self.synced_bytes >= SYNC_BYTES {
+            self.sync()?;
+        }
         self.shared.counters.image_bytes.add(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), EngineError> {
+        if let Some(file) = &self.file {
+            self.shared.sync(&**file, &self.path)?;
+        }
+        self.synced_bytes = self.written_bytes;
         Ok(())
     }
 
@@ -201,9 +216,9 @@ impl Sections {
             EngineError::InvalidArgument("the directory of the index image would be too large".to_owned())
         })?;
         self.append(&end)?;
+        self.sync()?;
         let path = shared.dir.join(Image::name(self.number));
         let Some(file) = &self.file else { return Err(untrue(&path)) };
-        shared.sync(&**file, &self.path)?;
         shared.disk.rename(&self.path, &path)?;
         shared.sync_dir()?;
         let file = Arc::clone(file);

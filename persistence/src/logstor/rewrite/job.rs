@@ -11,7 +11,9 @@ use crate::sync::Mutex;
 use checkpoint::Vbid;
 
 use super::choose::{Candidate, VICTIMS_MAX, by_gain};
+use super::pace::Pace;
 use super::reclaim::is_dead;
+use super::relief::MARK;
 use super::round::{Packing, Round};
 use crate::logstor::segment::Segment;
 use crate::logstor::segments::{Closed, Origin, Room};
@@ -40,6 +42,8 @@ enum Stage {
     Begin,
     Choose,
     Copy,
+    /// To be copied, once commits have had their share.
+    Ahead,
     Copied,
     Swap,
     Free,
@@ -71,6 +75,7 @@ pub(in crate::logstor) struct RewriteJob {
     points: VecDeque<&'static str>,
     /// Records of the round that are to be copied.
     left: u64,
+    pace: Pace,
     report: CompactionReport,
 }
 
@@ -93,6 +98,7 @@ impl RewriteJob {
             tried: BTreeSet::new(),
             points: VecDeque::new(),
             left: 0,
+            pace: Pace::default(),
             report,
         }
     }
@@ -150,14 +156,18 @@ impl RewriteJob {
         }
         // Gone if somebody needed room.
         let Some(mut round) = current.take() else { return Ok(Stage::Choose) };
+        let is_copying = matches!(self.stage, Stage::Copy | Stage::Ahead) && round.has_copies_left();
+        let is_ahead = is_copying && self.is_ahead();
         let next = match self.stage {
-            Stage::Copy if !round.has_copies_left() => {
+            Stage::Copy | Stage::Ahead if !round.has_copies_left() => {
                 self.points.push_back("compact-before-free");
                 Stage::Free
             }
-            Stage::Copy => {
+            Stage::Copy | Stage::Ahead if is_ahead => Stage::Ahead,
+            Stage::Copy | Stage::Ahead => {
                 let bytes = budget.bytes.min(APPEND_BYTES_MAX);
-                round.copy(&mut self.store.outputs.lock(), Budget { bytes, ..budget })?;
+                let moved = round.copy(&mut self.store.outputs.lock(), Budget { bytes, ..budget })?;
+                self.pace.moved(moved);
                 self.points.push_back("after-write-before-index");
                 Stage::Copied
             }
@@ -179,6 +189,12 @@ impl RewriteJob {
         self.left = round.copies_left();
         *current = Some(round);
         Ok(next)
+    }
+
+    fn is_ahead(&mut self) -> bool {
+        let census = self.store.log.segments.census();
+        let is_short = census.free.saturating_add(census.possible) < MARK;
+        !is_short && self.pace.is_ahead(self.store.shared.committed_bytes())
     }
 
     fn begin(&mut self, budget: Budget) -> Result<Stage, EngineError> {
@@ -216,6 +232,7 @@ impl Job for RewriteJob {
         }
         let (stage, left) = match self.stage {
             Stage::Over => return Ok(Progress::Done(self.report)),
+            Stage::Ahead => return Ok(Progress::Ahead),
             Stage::Begin | Stage::Choose => ("choose", 0),
             Stage::Copy | Stage::Copied | Stage::Swap => ("copy", self.left),
             Stage::Free => ("free", 0),

@@ -23,6 +23,9 @@ use crate::{Budget, EngineError};
 /// Branches whose records may have an epoch.
 pub(super) type ByEpoch = BTreeMap<u32, Vec<Arc<Branch>>>;
 
+/// So many records are counted off under a branch's lock at once.
+const FREED_TOGETHER: usize = 256;
+
 /// A record to be copied.
 #[derive(Clone, Copy, Debug)]
 struct Copy {
@@ -194,11 +197,11 @@ impl Round {
         self.copies.len() as u64
     }
 
-    /// Copies as much as the budget allows, durably. [`Round::swap`] makes it count.
+    /// Copies as much as the budget allows, durably; how many bytes that wrote. [`Round::swap`] makes it count.
     ///
     /// # Errors
     /// [`EngineError::Disk`] or [`EngineError::Poisoned`]: what was to be copied in this step is where it was.
-    pub(super) fn copy(&mut self, outputs: &mut Outputs, budget: Budget) -> Result<(), EngineError> {
+    pub(super) fn copy(&mut self, outputs: &mut Outputs, budget: Budget) -> Result<u64, EngineError> {
         let (mut draft, mut pending, mut left) = (Draft::default(), Vec::new(), budget);
         let placed = loop {
             let Some(copy) = self.copies.pop() else { break Ok(()) };
@@ -221,7 +224,8 @@ impl Round {
         }
         let counters = &self.store.shared.counters;
         counters.records_rewritten.add(pending.len() as u64);
-        counters.rewritten_bytes.add(draft.frames.iter().map(|frame| frame.bytes.len() as u64).sum());
+        let bytes = draft.frames.iter().map(|frame| frame.bytes.len() as u64).sum();
+        counters.rewritten_bytes.add(bytes);
         self.records_copied += pending.len() as u64;
         let segments: BTreeMap<u32, Arc<Segment>> =
             draft.frames.iter().map(|frame| (frame.segment.id, Arc::clone(&frame.segment))).collect();
@@ -229,7 +233,7 @@ impl Round {
             Some(Pending { copy, to, _segment: Arc::clone(segments.get(&to.segment)?) })
         }));
         self.full.extend(outputs.written(draft));
-        Ok(())
+        Ok(bytes)
     }
 
     fn place(&self, outputs: &mut Outputs, draft: &mut Draft, copy: Copy) -> Result<Location, EngineError> {
@@ -296,7 +300,9 @@ impl Round {
                     Name::State => false,
                     Name::Item { seqno, .. } => branch.lineage.contains(epoch, *seqno),
                 };
-                branch.freed(names.iter().filter(of_branch).copied());
+                let names: Vec<Name> = names.iter().filter(of_branch).copied().collect();
+                // Commits wait for the branch, too.
+                names.chunks(FREED_TOGETHER).for_each(|some| branch.freed(some));
             }
         }
         self.victims.retain(|victim| freed.iter().all(|freed| freed.id != victim.id));

@@ -38,7 +38,7 @@ impl Segments {
     /// What upkeep is to make: so many free segments, or the next file of what was to be there beforehand.
     pub(in crate::logstor) fn due(&self, free: u32) -> Option<Room> {
         let census = self.census();
-        // A job a file: what else is due has its turn between them.
+        // A job a file: whoever wants something else of the whole store has its turn between them.
         let next = census.total.saturating_add(self.geometry.segments_per_file);
         let room = Room { free, total: self.prepared_segments().min(next) };
         let is_due = census.free < room.free || census.total < room.total;

@@ -24,15 +24,19 @@ impl Store {
         u64::from(census.total - census.free) * u64::from(self.log.segments.geometry().segment_bytes)
     }
 
-    /// What upkeep is due.
+    /// Making room ahead of commits, if that is due.
+    pub(in crate::logstor) fn due_room(&self) -> Option<Task> {
+        self.shared.check_writable().ok()?;
+        let segments = &self.log.segments;
+        let ahead = AHEAD.max(segments.geometry().segments_per_file / AHEAD_OF_FILE);
+        segments.due(ahead).map(Task::Prepare)
+    }
+
+    /// What other upkeep is due.
     pub(in crate::logstor) fn due(&self) -> Option<Task> {
         self.shared.check_writable().ok()?;
         let segments = &self.log.segments;
         let census = segments.census();
-        let ahead = AHEAD.max(segments.geometry().segments_per_file / AHEAD_OF_FILE);
-        if let Some(room) = segments.due(ahead) {
-            return Some(Task::Prepare(room));
-        }
         let closed = segments.closed();
         // One that somebody reads may have been taken apart already.
         let is_mixed = |(segment, closed): &&(Arc<Segment>, Closed)| {

@@ -125,7 +125,7 @@ pub(in crate::logstor) fn run(mut job: Box<dyn Job>) -> Result<Vec<&'static str>
     let mut points = Vec::new();
     loop {
         match job.step(STEP)? {
-            Progress::Working { .. } => {}
+            Progress::Working { .. } | Progress::Ahead => {}
             Progress::Reached(point) => points.push(point),
             Progress::Done(_) => return Ok(points),
         }

@@ -72,7 +72,7 @@ impl Stubborn<'_> {
             }
             Ok(Progress::Done(_)) => {}
             // What such a step could break, the next commit shows.
-            Ok(Progress::Working { .. }) => return self.job = Some((job, purge)),
+            Ok(Progress::Working { .. } | Progress::Ahead) => return self.job = Some((job, purge)),
             Err(error) => self.failed(purge, &error),
         }
         self.check();

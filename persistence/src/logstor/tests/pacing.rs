@@ -1,0 +1,70 @@
+//! Rewriting beside commits: it takes turns with them by bytes, and waits for nobody who does not come.
+
+use super::support::{A, SMALL, STEP, commit, noise, open_with, set};
+use crate::disk::MemoryDisk;
+use crate::logstor::{Logstor, LogstorConfig};
+use crate::{CompactionRequest, Engine, Progress};
+
+/// Twice the same keys; more room than is used.
+fn overwritten() -> (Logstor, u64) {
+    let config = LogstorConfig { disk_bytes: 64 << 20, garbage_percent: None, ..SMALL };
+    let (engine, _) = open_with(&MemoryDisk::new(), config).expect("opens");
+    engine.create(A).expect("created");
+    let mut seqno = 0;
+    for round in 0..2 {
+        for n in 0..400 {
+            // Every other key of the first round lives.
+            seqno += 1;
+            let key = format!("key-{}", n * (1 + round));
+            commit(&engine, A, &[set(seqno, &key, &noise(seqno, 1400))]).expect("committed");
+        }
+    }
+    (engine, seqno)
+}
+
+fn stat(engine: &Logstor, name: &str) -> u64 {
+    engine.stats().get(name).copied().expect("known")
+}
+
+#[test]
+fn rewriting_moves_no_more_than_is_committed_beside_it() {
+    let (engine, mut seqno) = overwritten();
+    let mut job = engine.compact(A, CompactionRequest::default()).expect("begun");
+    let (mut turns, mut committed) = (0, 0);
+    loop {
+        match job.step(STEP).expect("works") {
+            Progress::Done(_) => break,
+            Progress::Ahead => turns += 1,
+            _ => {}
+        }
+        seqno += 1;
+        commit(&engine, A, &[set(seqno, "another", &noise(seqno, 100))]).expect("committed");
+        committed += 4096;
+        let moved = stat(&engine, "bytes-rewritten");
+        // A slice that was begun, and its padding.
+        assert!(moved <= committed + 2 * (STEP.bytes + 8192), "{moved} bytes beside {committed}");
+    }
+    assert!(turns > 0, "commits had turns");
+    assert!(stat(&engine, "segments-compacted") > 0);
+}
+
+#[test]
+fn rewriting_goes_on_where_nobody_commits() {
+    let (engine, mut seqno) = overwritten();
+    let mut job = engine.compact(A, CompactionRequest::default()).expect("begun");
+    let (mut turns, mut steps) = (0, 0);
+    loop {
+        match job.step(STEP).expect("works") {
+            Progress::Done(_) => break,
+            // Once for each commit at most: whoever goes on at once is not held up.
+            Progress::Ahead => turns += 1,
+            _ => {}
+        }
+        steps += 1;
+        if steps == 10 {
+            seqno += 1;
+            commit(&engine, A, &[set(seqno, "another", &noise(seqno, 100))]).expect("committed");
+        }
+    }
+    assert!(turns <= 1, "{turns} for one commit");
+}
