@@ -65,9 +65,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
     let dir = storage::made(&arguments.dir);
     println!(
-        "{} keys of {KEY_BYTES} B, random values of {VALUE_BYTES} B, one run; {}",
+        "{} keys of {KEY_BYTES} B, random values of {VALUE_BYTES} B, one run; {}, read-ahead up to {} KiB",
         arguments.items,
-        storage::file_system(&dir)
+        storage::file_system(&dir),
+        storage::read_ahead_kib(&dir)
     );
     let mut rows: Vec<(&str, Vec<f64>)> = Vec::new();
     for (name, _) in engines::wanted(&arguments.peers) {

@@ -55,10 +55,24 @@ fn own_io(field: &str) -> u64 {
     value.and_then(|bytes| bytes.parse().ok()).expect("a number")
 }
 
-fn device_bytes(dir: &Path) -> Option<f64> {
+/// How many KiB the kernel reads ahead of who reads on, at most; NaN if nobody says.
+pub fn read_ahead_kib(dir: &Path) -> f64 {
+    let Some(device) = device(dir) else { return f64::NAN };
+    // A part of a device has its device's.
+    let said =
+        ["queue/read_ahead_kb", "../queue/read_ahead_kb"].map(|name| fs::read_to_string(device.join(name)));
+    said.into_iter().flatten().find_map(|kib| kib.trim().parse().ok()).unwrap_or(f64::NAN)
+}
+
+/// What the kernel says of a directory's device.
+fn device(dir: &Path) -> Option<PathBuf> {
     let device = fs::metadata(dir).ok()?.dev();
     let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xfff00);
-    let statistics = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
+    Some(PathBuf::from(format!("/sys/dev/block/{major}:{minor}")))
+}
+
+fn device_bytes(dir: &Path) -> Option<f64> {
+    let statistics = fs::read_to_string(device(dir)?.join("stat")).ok()?;
     let sectors: u64 = statistics.split_whitespace().nth(6)?.parse().ok()?;
     Some((sectors * SECTOR_BYTES) as f64)
 }
