@@ -13,6 +13,7 @@ mod mutated;
 mod pacing;
 mod reads;
 mod rewriting;
+mod room;
 mod shown;
 mod space;
 pub(super) mod support;
