@@ -40,13 +40,13 @@ pub struct ItemRef<'a> {
 impl ItemRef<'_> {
     /// The item, with a key and a value of its own; `None` if the key's prefix is none.
     #[must_use]
-    pub fn to_item(&self) -> Option<Item> {
+    pub fn to_item(self) -> Option<Item> {
         self.to_item_with(Bytes::copy_from_slice)
     }
 
     /// As [`ItemRef::to_item`]; `keep` is what a long key and the value are held by.
     #[inline]
-    pub(crate) fn to_item_with(&self, mut keep: impl FnMut(&[u8]) -> Bytes) -> Option<Item> {
+    pub(crate) fn to_item_with(self, mut keep: impl FnMut(&[u8]) -> Bytes) -> Option<Item> {
         Some(Item {
             value: self.value.map(&mut keep),
             key: match self.key.len() {

@@ -168,7 +168,7 @@ impl Engine for Logstor {
             key_bytes_max: entry::KEY_BYTES_MAX,
             value_bytes_max: entry::VALUE_BYTES_MAX,
             history: History::Pinned,
-            keeps_collections_highest: self.store.spares_collections_highest(),
+            keeps_collections_highest: true,
         }
     }
 

@@ -138,7 +138,7 @@ fn begin(out: &mut Vec<u8>, seqno: u64, cas: u64, epoch: u32, key_bytes: usize, 
     start
 }
 
-fn end(out: &mut Vec<u8>, start: usize) -> u32 {
+fn end(out: &mut [u8], start: usize) -> u32 {
     let len = (out.len() - start) as u32;
     if let Some(place) = out.get_mut(start + 4..start + 8) {
         place.copy_from_slice(&len.to_be_bytes());

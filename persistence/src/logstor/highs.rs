@@ -34,12 +34,11 @@ impl CollectionHighs {
         self.0.iter().map(|(&collection, &seqno)| (collection, seqno))
     }
 
-    /// Whether it knows everything that the first of two others does, and nothing that the second one does not; but what lies
-    /// where nothing was spared may be gone.
-    pub(super) fn is_between(&self, least: &Self, most: &Self, unspared_upto: u64) -> bool {
+    /// Whether it knows everything that the first of two others does, and nothing that the second one does not.
+    pub(super) fn is_between(&self, least: &Self, most: &Self) -> bool {
         let get = |of: &Self, collection: u32| of.0.get(&collection).copied().unwrap_or(0);
         let is_known = |(collection, seqno)| seqno <= get(self, collection);
-        let is_there = |(collection, seqno)| seqno <= get(most, collection).max(unspared_upto);
+        let is_there = |(collection, seqno)| seqno <= get(most, collection);
         least.iter().all(is_known) && self.iter().all(is_there)
     }
 

@@ -12,7 +12,6 @@
 //!   seen is durable before anything is built on it. One of an earlier version is read as what it means.
 
 mod edit;
-mod version1;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,40 +71,36 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Found>, EngineE
         offset: offset as u64,
         what: what.to_owned(),
     };
-    let (mut sketch, mut at, read_edit) = beginning(&bytes).map_err(|what| corrupt(0, what))?;
+    let (mut sketch, mut at) = beginning(&bytes).map_err(|what| corrupt(0, what))?;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         match read_edit(rest) {
             Ok((edit, len)) => {
                 sketch.apply(&edit).map_err(|what| corrupt(at, what))?;
                 at += len;
             }
-            Err(NoRecord::Torn) if !has_frame_behind(rest, read_edit) => break,
+            Err(NoRecord::Torn) if !has_frame_behind(rest) => break,
             Err(_) => return Err(corrupt(at, "a damaged edit")),
         }
     }
     Ok(Some(Found { sketch, torn_bytes: (bytes.len() - at) as u64, path }))
 }
 
-/// Edits are of the version of what they stand behind.
-type ReadEdit = fn(&[u8]) -> Result<(Edit, usize), NoRecord>;
-
-/// What a manifest begins with, its length, and how edits behind it are read.
-fn beginning(bytes: &[u8]) -> Result<(Sketch, usize, ReadEdit), &'static str> {
-    if let Some((sketch, len)) = version1::sketch(bytes) {
-        return Ok((sketch, len, version1::edit));
-    }
+/// What a manifest begins with, and its length.
+fn beginning(bytes: &[u8]) -> Result<(Sketch, usize), &'static str> {
     match record::decode::<Sketch>(bytes, FRAME_BYTES_MAX) {
         // It was synced before it got its name.
         Err(_) => Err("not a log store's manifest"),
-        Ok((sketch, len)) if sketch.is_sound() => {
-            Ok((sketch, len, |bytes| record::decode(bytes, FRAME_BYTES_MAX)))
-        }
+        Ok((sketch, len)) if sketch.is_sound() => Ok((sketch, len)),
         Ok(_) => Err("the manifest is of another version"),
     }
 }
 
+fn read_edit(bytes: &[u8]) -> Result<(Edit, usize), NoRecord> {
+    record::decode(bytes, FRAME_BYTES_MAX)
+}
+
 /// Whether a sound edit follows where a damaged one claims to end: then it is no torn end.
-fn has_frame_behind(rest: &[u8], read_edit: ReadEdit) -> bool {
+fn has_frame_behind(rest: &[u8]) -> bool {
     let claimed = rest.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes)) as usize;
     let behind = rest.get(record::FRAME_BYTES.saturating_add(claimed)..).unwrap_or_default();
     read_edit(behind).is_ok()

@@ -15,16 +15,9 @@ pub(super) struct Purged {
     pub(super) upto: u64,
     /// Those below that are shown all the same.
     pub(super) spared: BTreeSet<u64>,
-    /// Up to there purges of version 1 went, which spared nothing: a collection's highest seqno may be among what they took.
-    pub(super) unspared_upto: u64,
 }
 
 impl Purged {
-    /// Everything up to a seqno, whatever it is.
-    pub(super) const fn of_version_1(upto: u64) -> Self {
-        Self { upto, spared: BTreeSet::new(), unspared_upto: upto }
-    }
-
     /// Whether the tombstone that has a seqno is hidden.
     pub(super) fn hides(&self, seqno: u64) -> bool {
         seqno <= self.upto && !self.spared.contains(&seqno)

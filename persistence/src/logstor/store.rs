@@ -144,12 +144,6 @@ impl Store {
         })
     }
 
-    /// Whether no purge took a collection's highest seqno.
-    pub(super) fn spares_collections_highest(&self) -> bool {
-        let manifest = self.log.manifest.lock();
-        manifest.sketch().vbuckets.values().all(|entry| entry.purged.unspared_upto == 0)
-    }
-
     pub(super) fn compact(
         self: &Arc<Self>,
         vb: Vbid,

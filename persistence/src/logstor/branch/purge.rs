@@ -40,11 +40,7 @@ impl Branch {
         let upto = tombstones.last().map(|slot| slot.seqno)?.max(purged.upto);
         let kept = kept.iter().map(|slot| slot.seqno);
         Some(Due {
-            purged: Purged {
-                upto,
-                spared: kept.filter(|&seqno| seqno <= upto).collect(),
-                unspared_upto: purged.unspared_upto,
-            },
+            purged: Purged { upto, spared: kept.filter(|&seqno| seqno <= upto).collect() },
             tombstones: tombstones.iter().map(|slot| (slot.seqno, slot.fingerprint)).collect(),
         })
     }
@@ -109,11 +105,7 @@ impl Branch {
         let (hidden, shown): (Vec<u64>, Vec<u64>) =
             tombstones.partition(|&seqno| view.purged.hides(seqno) || is_taken_out(seqno));
         let upto = hidden.last().copied().unwrap_or(0).max(view.purged.upto);
-        let purged = Purged {
-            upto,
-            spared: shown.into_iter().filter(|&seqno| seqno <= upto).collect(),
-            unspared_upto: purged.unspared_upto.min(upto),
-        };
+        let purged = Purged { upto, spared: shown.into_iter().filter(|&seqno| seqno <= upto).collect() };
         let given_up = inner.given_up.range(..=high).map(|(&seqno, &records)| (seqno, records)).collect();
         let (highs, state) = (Arc::clone(&view.highs), view.state.clone());
         Beginning { high, highs, purged: Arc::new(purged), state, slots, given_up, ..Beginning::default() }

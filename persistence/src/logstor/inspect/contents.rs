@@ -46,8 +46,6 @@ pub(in crate::logstor) struct Contents {
     pub(in crate::logstor) stale_records: u64,
     /// What the records say, those of hidden tombstones included.
     pub(in crate::logstor) highs: CollectionHighs,
-    /// See [`Purged`](crate::logstor::purged::Purged).
-    pub(in crate::logstor) unspared_upto: u64,
 }
 
 /// Each vBucket's.
@@ -114,9 +112,7 @@ impl Reader<'_> {
         rows.sort_unstable_by_key(|row: &Row| row.seqno);
         let stale_records = found - rows.len() as u64;
         let highs = survey::highs(&records);
-        let unspared_upto = self.entry.purged.unspared_upto;
-        let mut contents =
-            Contents { rows, copies, stale_records, highs, unspared_upto, ..Contents::default() };
+        let mut contents = Contents { rows, copies, stale_records, highs, ..Contents::default() };
         self.take_state(&mut contents, newest_state);
         self.seqnos(&contents);
         contents

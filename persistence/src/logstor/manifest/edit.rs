@@ -218,6 +218,10 @@ mod tests {
         Sketch::new(Geometry { segment_bytes: 65_536, segments_per_file: 4 }, [1, 2])
     }
 
+    fn purged(upto: u64) -> Purged {
+        Purged { upto, ..Purged::default() }
+    }
+
     #[test]
     fn an_epoch_is_never_used_again() {
         let mut sketch = sketch();
@@ -248,9 +252,9 @@ mod tests {
     fn edits_that_make_no_sense_change_nothing() {
         let mut sketch = sketch();
         sketch.apply(&Edit::Create { vb: 7 }).expect("new");
-        sketch.apply(&Edit::Purge { vb: 7, purged: Purged::of_version_1(5) }).expect("there");
+        sketch.apply(&Edit::Purge { vb: 7, purged: purged(5) }).expect("there");
         let before = sketch.clone();
-        let purge = |vb, upto| Edit::Purge { vb, purged: Purged::of_version_1(upto) };
+        let purge = |vb, upto| Edit::Purge { vb, purged: purged(upto) };
         for edit in [Edit::Create { vb: 7 }, Edit::Drop { vb: 8 }, purge(8, 9), purge(7, 4)] {
             assert!(sketch.apply(&edit).is_err());
             assert_eq!(sketch, before);
@@ -269,10 +273,10 @@ mod tests {
             assert!(sketch.apply(&Edit::Adopt { vb, epoch, purged }).is_err(), "{vb}, {epoch}");
             assert_eq!(sketch, before);
         }
-        let adopt = |vb| Edit::Adopt { vb, epoch: 2, purged: Purged::of_version_1(5) };
+        let adopt = |vb| Edit::Adopt { vb, epoch: 2, purged: purged(5) };
         sketch.apply(&adopt(8)).expect("reserved");
         assert!(sketch.vbuckets[&8].lineage.contains(2, u64::MAX));
-        assert_eq!(sketch.vbuckets[&8].purged, Purged::of_version_1(5));
+        assert_eq!(sketch.vbuckets[&8].purged, purged(5));
         assert!(sketch.apply(&adopt(9)).is_err(), "twice");
     }
 

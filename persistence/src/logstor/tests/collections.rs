@@ -1,16 +1,14 @@
 //! Collections' highest seqnos (L40, L41): known after whatever happened, and left where they were by every purge.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use checkpoint::{Item, Key, Operation, Seqno, Vbid};
+use std::collections::BTreeMap;
 
 use super::support::{
-    A, B, C, IMAGES, audit, commit, contents, contents_of, delete, dir, hide_images, in_collection,
-    make_image, open, open_with, run, set,
+    A, B, C, IMAGES, audit, commit, contents, contents_of, delete, hide_images, in_collection, make_image,
+    open_with, run, set,
 };
-use crate::disk::{Disk, Keep, MemoryDisk};
-use crate::logstor::{LogFinding, LogSeverity, Logstor, check_store};
+use crate::disk::{Keep, MemoryDisk};
+use crate::logstor::Logstor;
 use crate::{Engine, RolledBack};
 
 fn in_8(item: Item) -> Item {
@@ -188,67 +186,4 @@ fn what_was_spared_moves_with_its_vbucket() {
     commit(&engine, A, &[in_8(set(5, "d", b"5"))]).expect("committed");
     engine.purge(A, Seqno(9)).expect("purged");
     assert_eq!(seqnos(&engine), [4, 5]);
-}
-
-/// Written by the version before: vBucket 7 purged and rolled back, 700 made and dropped, 1000 imported.
-const VERSION_1: &[u8] = b"\
-    \0\0\0[x\xd6f\xealowtide\x01\0\x01\0\0\0\0\0\x04lowtide1logstor2\0\0\0\x02\0\0\0\0\0\0\0\x01\0\x07\0\
-    \0\0\0\0\0\0\x01\0\0\0\x01\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
-    \0\0\0\0\0\0\0\x06\x8f9\xf1}\0\0\0\0\x02\xbc\0\0\0\x0eho\xe3\x9b\0\0\0\x02\0\x07\0\0\0\0\0\0\0\x01\0\
-    \0\0\x99\x80\x8a\xe5\xd0\0\0\0\x03\0\x07\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x03\x01\0\0\0\0\0\0\0z\0\0\
-    \0r p\x19\xe0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\xab\xcd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
-    \x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x0b\xb8\0\0\0\0\0\
-    \0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x08\x93\xe6\xf4\x89\0\0\0\x05\0\0\0\
-    \x04\0\0\0\x12\xdc\xf5\x1bb\0\0\0\x06\x03\xe8\0\0\0\x04\0\0\0\0\0\0\0\x01\0\0\0\x06*xc\x03\0\0\0\x01\
-    \x02\xbc";
-
-/// What its manifest speaks of, step by step as then.
-fn as_version_1_left_it(disk: &MemoryDisk) {
-    let (engine, _) = open(disk).expect("opens");
-    engine.create(A).expect("created");
-    commit(&engine, A, &[delete(1, "a"), set(2, "b", b"2")]).expect("committed");
-    engine.close().expect("closed");
-    drop(engine);
-    let (engine, _) = open(disk).expect("opens");
-    engine.create(B).expect("created");
-    engine.purge(A, Seqno(9)).expect("purged");
-    commit(&engine, A, &[set(3, "b", b"2")]).expect("committed");
-    let pinned = engine.snapshot(A).expect("there");
-    commit(&engine, A, &[set(4, "b", b"2")]).expect("committed");
-    engine.rollback(A, Seqno(3)).expect("back");
-    drop(pinned);
-    let mut export = engine.export(A).expect("there");
-    let mut bytes = Vec::new();
-    while let Some(piece) = export.next_piece().expect("readable") {
-        bytes.extend(piece);
-    }
-    run(engine.import(C, Box::new(std::io::Cursor::new(bytes))).expect("begun")).expect("imported");
-    engine.drop_vbucket(B).expect("dropped");
-}
-
-#[test]
-fn a_store_of_version_1_opens() {
-    for cut_bytes in [0, 1] {
-        let disk = MemoryDisk::new();
-        as_version_1_left_it(&disk);
-        let path = dir().join("MANIFEST");
-        disk.remove(&path).expect("removed");
-        let file = disk.create(&path).expect("made");
-        file.write_at(&[&VERSION_1[..VERSION_1.len() - cut_bytes]], 0).expect("written");
-        let mut findings: Vec<LogFinding> = Vec::new();
-        check_store(Arc::new(disk.clone()), &dir(), &mut findings).expect("readable");
-        assert!(findings.iter().all(|finding| finding.severity() != LogSeverity::Damage), "{findings:?}");
-        for opening in 1..3 {
-            let (engine, report) = open(&disk).expect("opens");
-            assert_eq!(report.repairs.len(), cut_bytes % 2 * (opening % 2), "{report:?}");
-            // The last edit is the one that drops 700.
-            assert_eq!(engine.vbuckets().contains(&B), cut_bytes > 0);
-            assert!(!engine.capabilities().keeps_collections_highest, "it spared nothing");
-            for vb in [A, C] {
-                assert_eq!(contents(&engine, vb).into_keys().collect::<Vec<_>>(), [3]);
-                assert_eq!(engine.info(vb).expect("there").purge, Seqno(1));
-            }
-            audit(&engine, true);
-        }
-    }
 }

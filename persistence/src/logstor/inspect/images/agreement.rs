@@ -99,7 +99,7 @@ impl<'a> Agreement<'a> {
         }
         let records = self.records.remove(&section.vb).unwrap_or_default();
         let highs = self.highs.remove(&section.vb).unwrap_or_default();
-        if !section.highs.is_between(&survey::highs(&records), &highs, entry.purged.unspared_upto) {
+        if !section.highs.is_between(&survey::highs(&records), &highs) {
             return Some("it has other highest seqnos of collections".to_owned());
         }
         let mut left = records.as_slice();
