@@ -5,6 +5,7 @@
 //! twice. Couchstore keeps the body apart, and both trees point to it; logstor has an index in memory. A commit has been synced when it returns.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 pub mod couchstore;
 mod fjall;
@@ -19,8 +20,30 @@ mod sqlite;
 pub const KEY_BYTES: usize = 20;
 pub const VALUE_BYTES: usize = 256;
 
-/// What an engine may keep of its data in memory, where it asks; the page cache comes on top.
-const CACHE_BYTES: usize = 256 << 20;
+/// How this process's engines are to go about memory.
+#[derive(Clone, Copy)]
+pub struct Memory {
+    /// What an engine may keep of its data in memory, where it asks; the page cache comes on top.
+    pub cache_bytes: usize,
+    /// The data are much larger than the page cache: what is read beside what was asked for is waste.
+    pub is_short: bool,
+}
+
+static MEMORY: OnceLock<Memory> = OnceLock::new();
+
+/// Said once, before the first store is opened.
+pub fn set_memory(memory: Memory) {
+    MEMORY.set(memory).ok().expect("said once");
+}
+
+fn memory() -> Memory {
+    *MEMORY.get_or_init(|| Memory { cache_bytes: 256 << 20, is_short: false })
+}
+
+/// Whether an engine keeps a cache of its own, or leaves that to the page cache.
+pub fn has_cache(name: &str) -> bool {
+    name != "lmdb"
+}
 
 pub type Key = [u8; KEY_BYTES];
 

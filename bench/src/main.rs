@@ -1,5 +1,7 @@
 //! Lowtide beside its peers, in one run: each row is the median of five, rows we lose included.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 mod engines;
@@ -14,7 +16,7 @@ mod table;
 #[derive(Parser)]
 #[command(
     name = "bench",
-    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench paced\n  bench stall\n  bench store --quick\n  bench beside\n  bench many\n  bench open --items 2000000 --peers logstor\n  bench compaction\n"
+    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench paced\n  bench stall\n  bench store --quick\n  bench beside\n  bench many\n  bench cold --items 2000000 --peers logstor,lmdb\n  bench open --items 2000000 --peers logstor\n  bench compaction\n"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -37,6 +39,11 @@ enum Command {
     Many(store::many::Arguments),
     /// Opening after a kill alone.
     Open(store::reopen::Arguments),
+    /// Gets, scans and commits with data ten times as large as the page cache. It takes root, and control groups.
+    Cold(store::cold::Arguments),
+    /// A process that `cold` starts.
+    #[command(hide = true)]
+    ColdChild(store::cold::ChildArguments),
     /// A compaction of couchstore taken apart: how it goes beside commits, and what the new file is made of.
     Compaction(store::compacting::Arguments),
     /// The process that `store` kills.
@@ -44,8 +51,10 @@ enum Command {
     StoreChild(store::reopen::ChildArguments),
 }
 
-fn main() {
+fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Cold(arguments) => return store::cold::run(&arguments),
+        Command::ColdChild(arguments) => store::cold::child(&arguments),
         Command::Beside(arguments) => store::beside::run(&arguments),
         Command::Compaction(arguments) => store::compacting::run(&arguments),
         Command::Many(arguments) => store::many::run(&arguments),
@@ -56,4 +65,5 @@ fn main() {
         Command::Store(arguments) => store::run(&arguments),
         Command::StoreChild(arguments) => store::reopen::child(&arguments),
     }
+    ExitCode::SUCCESS
 }

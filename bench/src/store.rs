@@ -15,6 +15,7 @@ use crate::engines::{self, KEY_BYTES, Store, VALUE_BYTES, With};
 use crate::table::Table;
 
 pub mod beside;
+pub mod cold;
 pub mod compacting;
 pub mod many;
 pub mod reopen;
@@ -144,10 +145,15 @@ fn committed(store: &mut dyn Store, work: &mut Work, commits: u64, batch: u64) -
         store.commit(&writes);
         times.push(started.elapsed());
     }
+    quantiles(times, batch)
+}
+
+/// Items a second, median and 99th percentile in microseconds, of what took these times for so many items each.
+fn quantiles(mut times: Vec<Duration>, items: u64) -> [f64; 3] {
     let sum: Duration = times.iter().sum();
     times.sort_unstable();
     let quantile = |of: usize| times[(times.len() - 1) * of / 100].as_secs_f64() * 1e6;
-    [(commits * batch) as f64 / sum.as_secs_f64(), quantile(50), quantile(99)]
+    [(times.len() as u64 * items) as f64 / sum.as_secs_f64(), quantile(50), quantile(99)]
 }
 
 /// Items a second.

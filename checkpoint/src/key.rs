@@ -117,6 +117,12 @@ impl Key {
         }
     }
 
+    /// Collection id and user's bytes of an encoded key; `None` if its prefix is none.
+    #[must_use]
+    pub fn parts(encoded: &[u8]) -> Option<(u32, &[u8])> {
+        split(encoded)
+    }
+
     /// The collection's id; 0 is the default one.
     #[must_use]
     pub fn collection(&self) -> u32 {
@@ -215,6 +221,7 @@ mod tests {
         assert_eq!(Key::in_collection(u32::MAX, b"").encoded(), b"\xff\xff\xff\xff\x0f");
         let key = Key::from_encoded(Bytes::from_static(b"\xf4\x03a")).expect("valid");
         assert_eq!((key.collection(), key.user()), (0x1f4, &b"a"[..]));
+        assert_eq!(Key::parts(b"\xf4\x03a"), Some((0x1f4, &b"a"[..])));
     }
 
     #[test]
@@ -223,6 +230,7 @@ mod tests {
             [&b""[..], b"\x80", b"\xff\xff\xff\xff\xff", b"\xff\xff\xff\xff\x7f", b"\x88\0a", b"\x80\0"]
         {
             assert_eq!(Key::from_encoded(Bytes::copy_from_slice(bad)), None, "{bad:?}");
+            assert_eq!(Key::parts(bad), None, "{bad:?}");
         }
     }
 

@@ -14,11 +14,13 @@
 //! | `writer` | groups are whole, and in the index before their segments are closed |
 //! | `cache` | what is kept in memory is what the disk has |
 //! | `index`, `branch` | views never change; tombstones outlive what they hide |
+//! | `highs`, `purged` | a purge leaves each collection's highest seqno where it was |
 //! | `rewrite` | a record is always somewhere, and named there |
 //! | `image` | opening by an index image gives what reading everything gives |
 //! | `damage` | what is damaged harms whose it is |
 //! | `recover` | what was acknowledged comes back, nothing else does |
 //! | `export`, `import` | a vBucket moves as a whole, beside everything else, or not at all |
+//! | `copy` | a store that is copied is only read |
 //! | `fuzzing` | no bytes make it panic, hang or take memory without measure |
 //! | `inspect`, `check` | looking changes nothing; damage anywhere is told, and the work goes on beside it |
 
@@ -26,6 +28,7 @@ mod branch;
 mod cache;
 mod check;
 mod config;
+mod copy;
 mod damage;
 mod encode;
 mod entry;
@@ -37,12 +40,14 @@ mod frames;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod highs;
 mod image;
 mod import;
 mod index;
 mod inspect;
 mod log;
 mod manifest;
+mod purged;
 mod read;
 mod recover;
 mod rewrite;
@@ -74,6 +79,7 @@ use crate::{
 
 pub use self::check::{LogCheckReport, check_store};
 pub use self::config::LogstorConfig;
+pub use self::copy::compact_store;
 pub use self::export::Export;
 pub use self::inspect::{
     ImageLayout, LogDirectory, LogFinding, LogFindingKind, LogLayout, LogObserver, LogSeverity, SegmentKind,
@@ -162,8 +168,7 @@ impl Engine for Logstor {
             key_bytes_max: entry::KEY_BYTES_MAX,
             value_bytes_max: entry::VALUE_BYTES_MAX,
             history: History::Pinned,
-            // The index knows no keys, and so no collections.
-            keeps_collections_highest: false,
+            keeps_collections_highest: self.store.spares_collections_highest(),
         }
     }
 

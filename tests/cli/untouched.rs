@@ -84,7 +84,10 @@ fn tools_leave_a_log_store_as_it_is() {
         for command in [&["inspect"][..], &["dump"], &["dump", "--by", "key"], &["check"]] {
             let _ended = DCP_SIM.run(&[command, &[argument(home.path())]].concat()).with_code(0);
         }
-        let _refused = DCP_SIM.run(&["compact", argument(home.path()), "--output", "new"]).with_code(2);
+        let elsewhere = TempDir::new().expect("a directory");
+        let new = elsewhere.path().join("new");
+        let _copied =
+            DCP_SIM.run(&["compact", argument(home.path()), "--output", argument(&new)]).with_code(0);
         assert!(look(home.path()) == before, "something has changed");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
 use persistence::disk::OsDisk;
 
-use super::{CACHE_BYTES, Store, ours};
+use super::{Store, memory, ours};
 
 pub fn one_sync(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
     with(dir, CommitMode::OneSync, then);
@@ -18,7 +18,8 @@ pub fn two_phase(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
 }
 
 fn with(dir: &Path, commit: CommitMode, then: &mut dyn FnMut(&mut dyn Store)) {
-    let config = CouchstoreConfig { commit, cache_bytes: CACHE_BYTES, ..CouchstoreConfig::default() };
+    let config =
+        CouchstoreConfig { commit, cache_bytes: memory().cache_bytes, ..CouchstoreConfig::default() };
     let (engine, _) = Couchstore::open(Arc::new(OsDisk::new()), dir, config).expect("opens");
     ours::with(Arc::new(engine), false, then);
 }

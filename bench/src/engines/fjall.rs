@@ -9,10 +9,11 @@ use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
-use super::{CACHE_BYTES, KEY_BYTES, Key, See, Store, Write, row, seqno_of};
+use super::{KEY_BYTES, Key, See, Store, Write, memory, row, seqno_of};
 
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
-    let database = Database::builder(dir.join("fjall")).cache_size(CACHE_BYTES as u64).open().expect("opens");
+    let database =
+        Database::builder(dir.join("fjall")).cache_size(memory().cache_bytes as u64).open().expect("opens");
     let for_keys = || KeyspaceCreateOptions::default().expect_point_read_hits(true);
     let keys = database.keyspace("by-key", for_keys).expect("opens");
     let seqnos = database.keyspace("by-seqno", KeyspaceCreateOptions::default).expect("opens");

@@ -2,15 +2,15 @@
 //!
 //! No flag that trades durability: a commit is two device flushes, data and then the root page. The map is made large
 //! beforehand, as its documentation asks. One write transaction for a batch, keys in order; seqnos ascend and are
-//! appended. It has no checksums.
+//! appended. It has no checksums. No read-ahead where memory is short, as its documentation advises.
 
 use std::path::Path;
 
 use heed::byteorder::BigEndian;
 use heed::types::{Bytes, U64};
-use heed::{CommitOrAbort, Database, Env, EnvOpenOptions, PutFlags};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, PutFlags};
 
-use super::{KEY_BYTES, Key, See, Store, Write, by_key, row};
+use super::{KEY_BYTES, Key, See, Store, Write, by_key, memory, row};
 
 const MAP_BYTES: usize = 8 << 30;
 
@@ -19,6 +19,10 @@ type Seqno = U64<BigEndian>;
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
     let mut options = EnvOpenOptions::new();
     options.map_size(MAP_BYTES).max_dbs(2);
+    if memory().is_short {
+        // SAFETY: a hint for the kernel.
+        unsafe { options.flags(EnvFlags::NO_READ_AHEAD) };
+    }
     // SAFETY: the directory is this process's own; nobody else maps or changes the file.
     let env = unsafe { options.open(dir) }.expect("opens");
     let transaction = env.write_txn().expect("one writer");

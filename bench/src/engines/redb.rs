@@ -8,14 +8,14 @@ use std::path::Path;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::{CACHE_BYTES, KEY_BYTES, Key, See, Store, Write, by_key, row};
+use super::{KEY_BYTES, Key, See, Store, Write, by_key, memory, row};
 
 const BY_KEY: TableDefinition<'_, &[u8; KEY_BYTES], u64> = TableDefinition::new("by key");
 const BY_SEQNO: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("by seqno");
 
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
     let path = dir.join("redb");
-    let database = Builder::new().set_cache_size(CACHE_BYTES).create(path).expect("opens");
+    let database = Builder::new().set_cache_size(memory().cache_bytes).create(path).expect("opens");
     let mut store = Redb { database };
     // Readers need the tables.
     store.commit(&[]);

@@ -12,10 +12,10 @@ use rocksdb::{
     Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use super::{CACHE_BYTES, Compaction, KEY_BYTES, Key, See, Store, Write, row, seqno_of};
+use super::{Compaction, KEY_BYTES, Key, See, Store, Write, memory, row, seqno_of};
 
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
-    let cache = Cache::new_lru_cache(CACHE_BYTES).expect("made");
+    let cache = Cache::new_lru_cache(memory().cache_bytes).expect("made");
     let family = |name, bloom: bool| {
         let (mut options, mut blocks) = (Options::default(), BlockBasedOptions::default());
         blocks.set_block_cache(&cache);

@@ -2,22 +2,24 @@
 //!
 //! `journal_mode=WAL` and `synchronous=FULL`: the log is synced at each commit. REPLACE removes the superseded row by
 //! the unique index. Statements are prepared once. Memory-mapped reads and a page cache as large as everyone's are its
-//! documentation's advice for reading. It has no checksums of pages.
+//! documentation's advice for reading; where memory is short they are not mapped, which is its default: the kernel would
+//! read around every page. It has no checksums of pages.
 
 use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use super::{CACHE_BYTES, Key, See, Store, Write};
+use super::{Key, See, Store, Write, memory};
 
 const MAP_BYTES: usize = 8 << 30;
 
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
     let connection = Connection::open(dir.join("sqlite")).expect("opens");
     let settings = format!(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-{}; PRAGMA mmap_size={MAP_BYTES};
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-{}; PRAGMA mmap_size={};
          CREATE TABLE IF NOT EXISTS items (seqno INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL);",
-        CACHE_BYTES >> 10
+        memory().cache_bytes >> 10,
+        if memory().is_short { 0 } else { MAP_BYTES },
     );
     connection.execute_batch(&settings).expect("its own words");
     then(&mut Sqlite { connection });

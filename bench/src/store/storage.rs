@@ -1,8 +1,9 @@
-//! What a directory's storage is and did: its file system, bytes written, sizes; and how to forget what it cached.
+//! What a directory's storage is and did: its file system, bytes read and written, sizes; and how to forget what it cached.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{Advice, fadvise};
 use tempfile::TempDir;
@@ -21,9 +22,7 @@ pub struct Written {
 
 impl Written {
     pub fn now(dir: &Path) -> Self {
-        let io = fs::read_to_string("/proc/self/io").expect("Linux has it");
-        let accounted = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
-        let accounted = accounted.and_then(|bytes| bytes.parse().ok()).expect("a number");
+        let accounted = own_io("write_bytes: ") as f64;
         Self { accounted, device: device_bytes(dir).unwrap_or(f64::NAN) }
     }
 
@@ -33,10 +32,47 @@ impl Written {
     }
 }
 
-fn device_bytes(dir: &Path) -> Option<f64> {
+/// Bytes that this process had fetched from devices so far.
+pub fn fetched_bytes() -> u64 {
+    own_io("read_bytes: ")
+}
+
+/// Waits until this process has written nothing for a second: its background work is done. Gives up after a minute.
+pub fn settle() {
+    let mut before = own_io("write_bytes: ");
+    for _ in 0..60 {
+        std::thread::park_timeout(Duration::from_secs(1));
+        let now = own_io("write_bytes: ");
+        if std::mem::replace(&mut before, now) == now {
+            return;
+        }
+    }
+}
+
+fn own_io(field: &str) -> u64 {
+    let io = fs::read_to_string("/proc/self/io").expect("Linux has it");
+    let value = io.lines().find_map(|line| line.strip_prefix(field));
+    value.and_then(|bytes| bytes.parse().ok()).expect("a number")
+}
+
+/// How many KiB the kernel reads ahead of who reads on, at most; NaN if nobody says.
+pub fn read_ahead_kib(dir: &Path) -> f64 {
+    let Some(device) = device(dir) else { return f64::NAN };
+    // A part of a device has its device's.
+    let said =
+        ["queue/read_ahead_kb", "../queue/read_ahead_kb"].map(|name| fs::read_to_string(device.join(name)));
+    said.into_iter().flatten().find_map(|kib| kib.trim().parse().ok()).unwrap_or(f64::NAN)
+}
+
+/// What the kernel says of a directory's device.
+fn device(dir: &Path) -> Option<PathBuf> {
     let device = fs::metadata(dir).ok()?.dev();
     let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xfff00);
-    let statistics = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
+    Some(PathBuf::from(format!("/sys/dev/block/{major}:{minor}")))
+}
+
+fn device_bytes(dir: &Path) -> Option<f64> {
+    let statistics = fs::read_to_string(device(dir)?.join("stat")).ok()?;
     let sectors: u64 = statistics.split_whitespace().nth(6)?.parse().ok()?;
     Some((sectors * SECTOR_BYTES) as f64)
 }
@@ -69,7 +105,8 @@ pub fn allocated_bytes(dir: &Path) -> u64 {
 /// Makes the system forget what it has cached of the files in a directory.
 pub fn forget_cached(dir: &Path) {
     for path in files(dir) {
-        let file = File::open(path).expect("listed");
+        // An engine may have removed it meanwhile.
+        let Ok(file) = File::open(path) else { continue };
         // Only what is on disk can be forgotten.
         file.sync_all().expect("syncs");
         fadvise(&file, 0, None, Advice::DontNeed).expect("a hint");

@@ -3,10 +3,7 @@
 use bytes::Bytes;
 
 use crate::engines::{Key, VALUE_BYTES, Write};
-use crate::race::scramble;
-
-/// A prime, so that a walk in steps of it meets every key once.
-const STEP: u64 = 7_368_787;
+use crate::race::{Zipf, scramble};
 
 /// Writes items one commit after the other, seqnos ascending from 1.
 pub struct Work {
@@ -20,7 +17,12 @@ impl Work {
         Self { items, written: 0 }
     }
 
-    /// The next commit of so many items: first each key once, then overwrites of all keys in another random order.
+    /// Goes on where a store's highest seqno says that others ended.
+    pub const fn after(items: u64, high: u64) -> Self {
+        Self { items, written: high }
+    }
+
+    /// The next commit of so many items: first each key once, then overwrites of all keys in another random order each time.
     pub fn next(&mut self, items: u64) -> Vec<Write> {
         let numbers = self.written + 1..self.written + 1 + items;
         self.written += items;
@@ -32,10 +34,34 @@ impl Work {
         (0..count).map(|n| key(scramble(n) % self.items)).collect()
     }
 
+    /// As [`Work::present`], by Zipf's distribution: those that are drawn most lie anywhere.
+    pub fn present_by_zipf(&self, count: u64) -> Vec<Key> {
+        let zipf = Zipf::new(self.items as usize);
+        (0..count).map(|n| key(scramble(zipf.key(n)) % self.items)).collect()
+    }
+
     fn key(&self, seqno: u64) -> Key {
         let (round, n) = ((seqno - 1) / self.items, (seqno - 1) % self.items);
         // The order of the first round is the keys' own, which is random.
-        key(if round == 0 { n } else { (n * STEP + round) % self.items })
+        key(if round == 0 { n } else { shuffled(n, round, self.items) })
+    }
+}
+
+/// A number below `items` for each of them, another one in every round: a Feistel network over the next power of four, walked
+/// until it comes back below. So what is overwritten together was never written together.
+fn shuffled(n: u64, round: u64, items: u64) -> u64 {
+    let half = (u64::BITS - items.leading_zeros()).div_ceil(2);
+    let mask = (1 << half) - 1;
+    let mut at = n;
+    loop {
+        let (mut left, mut right) = (at >> half, at & mask);
+        for stage in 0..4 {
+            (left, right) = (right, left ^ scramble(right << 32 | round << 8 | stage) & mask);
+        }
+        at = left << half | right;
+        if at < items {
+            return at;
+        }
     }
 }
 

@@ -23,14 +23,15 @@ Examples:
   dcp-sim compact 7.couch.1 --output small/7.couch.2
   dcp-sim compact 7.couch.1 --output small/7.couch.2 --purge-upto 120000
   dcp-sim compact /tmp/cluster/node-0 --in-place
+  dcp-sim compact /tmp/log-store --output /tmp/small-log-store
 
-With --output the file is only read. With --in-place every vBucket of a store is compacted; no server may have it open.
+With --output the file, or log store, is only read. With --in-place every vBucket of a store is compacted; no server may have it open.
 ";
 
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(super) struct CompactArguments {
-    /// A couchstore file; with --in-place the directory of either engine's store.
+    /// A couchstore file, or a log store's directory; with --in-place the directory of either engine's store.
     #[arg(value_name = "PATH")]
     path: PathBuf,
     #[command(flatten)]
@@ -45,7 +46,7 @@ pub(super) struct CompactArguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Destination {
-    /// The new file; there must be none yet.
+    /// The new file, or log store's directory; there must be none yet.
     #[arg(long, value_name = "NEW")]
     output: Option<PathBuf>,
     /// Replace the files of a store's directory by smaller ones.

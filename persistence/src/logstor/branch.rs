@@ -3,10 +3,11 @@
 //! A vBucket has one branch that is written; a rollback makes another one of it, and a drop ends it. A branch nobody
 //! writes any more lives as long as a snapshot of it does, and lets go of its records then. What always holds:
 //!
-//! - What a view shows depends on its high seqno and its purge seqno alone, and never changes (L11): whatever a pinned
+//! - What a view shows depends on its high seqno and what was purged alone, and never changes (L11): whatever a pinned
 //!   view shows is in the index or in its overlay.
-//! - A tombstone at or below the purge seqno is shown to no view taken after the purge, and not given up while a restart
-//!   could find an older record of its key, or a pinned view shows it (L12).
+//! - A tombstone that is hidden is shown to no view taken after the purge, and not given up while a restart could find an
+//!   older record of its key, or a pinned view shows it (L12).
+//! - A collection's highest seqno is that of a slot (L40): neither a purge nor a rollback takes that away (L41).
 //! - Figures count exactly what a view taken now shows.
 
 mod load;
@@ -16,6 +17,7 @@ mod tail;
 mod unloaded;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 
 use checkpoint::{Seqno, VBucketState, Vbid};
@@ -25,9 +27,11 @@ use crate::sync::{Mutex, MutexGuard};
 
 use super::damage::Damage;
 use super::fingerprint::Fingerprint;
+use super::highs::CollectionHighs;
 use super::index::{Index, Live, Slot, Tally};
 use super::log::Log;
 use super::manifest::Lineage;
+use super::purged::Purged;
 use super::segment::{Location, Segment};
 use super::segments::Segments;
 
@@ -56,8 +60,8 @@ struct Inner {
     pins: BTreeMap<u64, View>,
     next_pin: u64,
     high: u64,
-    /// Tombstones at or below are hidden.
-    purge: u64,
+    highs: Arc<CollectionHighs>,
+    purged: Arc<Purged>,
     state: Option<Arc<VBucketState>>,
     /// Where the state's record is; it may be in the manifest instead.
     state_at: Option<Location>,
@@ -75,13 +79,14 @@ struct Inner {
 pub(super) struct View {
     pub(super) info: VBucketInfo,
     pub(super) state: Option<Arc<VBucketState>>,
-    /// Tombstones at or below are hidden.
-    purge: u64,
+    /// Of then.
+    highs: Arc<CollectionHighs>,
+    purged: Arc<Purged>,
 }
 
 impl View {
     fn shows(&self, slot: &Slot) -> bool {
-        !(slot.tombstone && slot.seqno <= self.purge)
+        !(slot.tombstone && self.purged.hides(slot.seqno))
     }
 
     pub(super) const fn high(&self) -> u64 {
@@ -93,7 +98,9 @@ impl View {
 #[derive(Debug, Default)]
 pub(super) struct Beginning {
     pub(super) high: u64,
-    pub(super) purge: u64,
+    /// Of what there is in `slots`.
+    pub(super) highs: Arc<CollectionHighs>,
+    pub(super) purged: Arc<Purged>,
     pub(super) state: Option<Arc<VBucketState>>,
     pub(super) state_at: Option<Location>,
     pub(super) revision: u64,
@@ -116,6 +123,7 @@ pub(super) struct Change {
     pub(super) revision: u64,
     /// Ascending by seqno, each key once.
     pub(super) slots: Vec<Slot>,
+    pub(super) highs: CollectionHighs,
 }
 
 /// Rows of a view, and the segments they are in, held so that they can be read.
@@ -133,14 +141,15 @@ impl Branch {
         parent: Option<(Weak<Self>, u64)>,
         beginning: Beginning,
     ) -> Self {
-        let Beginning { high, purge, state, state_at, revision, slots, unloaded, damage, given_up } =
-            beginning;
+        let Beginning { high, highs, purged, state, state_at, revision, .. } = beginning;
+        let Beginning { slots, unloaded, damage, given_up, .. } = beginning;
         let base = match (damage, unloaded) {
             (Some(damage), _) => Base::Lost(damage),
             (None, Some(unloaded)) => Base::Unloaded(Arc::new(unloaded)),
             (None, None) => Base::Whole,
         };
-        let mut inner = Inner { base, high, purge, state, state_at, revision, given_up, ..Inner::default() };
+        let mut inner =
+            Inner { base, high, highs, purged, state, state_at, revision, given_up, ..Inner::default() };
         if let Some(location) = state_at {
             Live(&log.segments.table()).add(location);
         }
@@ -167,7 +176,7 @@ impl Branch {
 
     /// Takes in what was made durable.
     pub(super) fn apply(&self, change: Change) {
-        let Change { high, state, state_at, revision, slots } = change;
+        let Change { high, state, state_at, revision, slots, highs } = change;
         let mut inner = self.lock();
         let table = self.log.segments.table();
         let live = Live(&table);
@@ -180,6 +189,7 @@ impl Branch {
             live.remove(before);
         }
         inner.high = high;
+        inner.take_in_highs(&highs);
         inner.state = Some(state);
         inner.revision = revision;
     }
@@ -225,8 +235,16 @@ impl Branch {
         let table = self.log.segments.table();
         let mut rows = Rows::default();
         let mut last = u32::MAX;
-        let shown = inner.index.iter_at(from, view.high());
-        for slot in shown.take_while(|slot| slot.seqno <= to).filter(|slot| view.shows(slot)).take(count) {
+        let mut left = count;
+        rows.slots.reserve_exact(count.min(inner.index.len()));
+        inner.index.walk_at(from, view.high(), |slot| {
+            if left == 0 || slot.seqno > to {
+                return ControlFlow::Break(());
+            }
+            if !view.shows(slot) {
+                return ControlFlow::Continue(());
+            }
+            left -= 1;
             let id = slot.location.segment;
             if id != last {
                 last = id;
@@ -234,8 +252,9 @@ impl Branch {
                     rows.segments.entry(id).or_insert_with(|| Arc::clone(segment));
                 }
             }
-            rows.slots.push(slot);
-        }
+            rows.slots.push(*slot);
+            ControlFlow::Continue(())
+        });
         rows
     }
 
@@ -273,7 +292,8 @@ impl Branch {
     #[cfg(test)]
     pub(super) fn dump(&self) -> String {
         let inner = self.lock();
-        let mut dump = format!("{} {:?} high {} purge {}", self.vb, self.lineage, inner.high, inner.purge);
+        let mut dump = format!("{} {:?} high {} of {:?}", self.vb, self.lineage, inner.high, inner.highs);
+        dump += &format!(" {:?}", inner.purged);
         dump += &format!(" revision {} at {:?}: {:?}\n", inner.revision, inner.state_at, inner.state);
         dump += &format!("{} items, {} deleted, hidden {:?}", inner.items, inner.deleted, inner.hidden);
         dump += &format!(", given up {:?}\n", inner.given_up);
@@ -308,7 +328,7 @@ impl Branch {
 impl Inner {
     /// The purge seqno of a state is what is told: of a purge here, or of one where the items came from.
     fn view(&self) -> View {
-        let told = self.state.as_ref().map_or(0, |state| state.purge_seqno.0).max(self.purge);
+        let told = self.state.as_ref().map_or(0, |state| state.purge_seqno.0).max(self.purged.upto);
         let info = VBucketInfo {
             high: Seqno(self.high),
             purge: Seqno(told),
@@ -319,7 +339,7 @@ impl Inner {
             true => Arc::clone(state),
             false => Arc::new(VBucketState { purge_seqno: Seqno(told), ..(**state).clone() }),
         });
-        View { info, state, purge: self.purge }
+        View { info, state, highs: Arc::clone(&self.highs), purged: Arc::clone(&self.purged) }
     }
 
     /// Its first slots, each key once. Nobody has pinned anything: what is hidden and the last record of its key is given up.
@@ -327,7 +347,7 @@ impl Inner {
         self.index.reserve(slots.len());
         let mut tally = Tally::default();
         for slot in slots {
-            if slot.tombstone && slot.seqno <= self.purge && slot.stale == 0 {
+            if slot.tombstone && self.purged.hides(slot.seqno) && slot.stale == 0 {
                 self.given_up.insert(slot.seqno, 1);
                 continue;
             }
@@ -352,7 +372,7 @@ impl Inner {
     }
 
     fn count_in(&mut self, slot: &Slot) {
-        if slot.tombstone && slot.seqno <= self.purge {
+        if slot.tombstone && self.purged.hides(slot.seqno) {
             self.hidden.insert(slot.seqno, slot.fingerprint);
         } else {
             *(if slot.tombstone { &mut self.deleted } else { &mut self.items }) += 1;

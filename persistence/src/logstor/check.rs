@@ -106,7 +106,7 @@ impl LogDirectory {
         Ok(report)
     }
 
-    fn open_over(&self) -> Result<(Logstor, RecoveryReport), EngineError> {
+    pub(super) fn open_over(&self) -> Result<(Logstor, RecoveryReport), EngineError> {
         let overlay = Arc::new(Overlay::new(Arc::clone(self.disk())));
         // Closing would write an image of the index into memory.
         let config = LogstorConfig { image_bytes: u64::MAX, ..LogstorConfig::DEFAULT };
@@ -172,6 +172,11 @@ fn vbucket(engine: &Logstor, vb: Vbid, contents: &Contents) -> Result<Vec<String
         }
     }
     wrong.extend(rows.keys().map(|seqno| format!("the index lacks seqno {seqno}")));
+    let highs = branch.highs();
+    if !highs.is_between(&contents.highs, &contents.highs, contents.unspared_upto) {
+        let found = &contents.highs;
+        wrong.push(format!("collections' highest seqnos are {found:?}, and the opened store has {highs:?}"));
+    }
     let snapshot = engine.snapshot(vb)?;
     if snapshot.state() != contents.state.as_ref() {
         wrong.push("the opened store has another state".to_owned());

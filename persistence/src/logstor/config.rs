@@ -26,6 +26,10 @@ pub struct LogstorConfig {
     /// What all log files together may have; at least 32 segments. The store reclaims by itself when that is used up.
     /// *Default*: no limit but the device.
     pub disk_bytes: u64,
+    /// So much of log files upkeep makes before anything else, within `disk_bytes`, though nothing needs it yet: commits write
+    /// over what is there, and the device's room is this store's from the beginning. Files are whole, so there may be a file
+    /// more. *Default*: 0; files are made a little ahead of need.
+    pub prepared_bytes: u64,
     /// So many segments with records of several vBuckets are let be before upkeep separates them. *Default*: 8.
     pub mixed_segments_max: usize,
     /// A segment with records of several vBuckets is separated when its first batch is so many seconds older than the
@@ -37,8 +41,8 @@ pub struct LogstorConfig {
     /// What gets have read stays in memory up to so many bytes, beside the index. *Default*: 16 MiB.
     pub cache_bytes: usize,
     /// Upkeep writes an image of the index when so many bytes were appended since the last one, so that opening reads that
-    /// and them, not everything; when nothing was appended between two looks at what is due, and when the store is closed,
-    /// already at an eighth of that. *Default*: 16 MiB.
+    /// and them, not everything; when nothing was appended in 64 looks at what is due, and when the store is closed, already
+    /// at an eighth of that. *Default*: 16 MiB.
     pub image_bytes: u64,
     /// ... and when the last image has at most so many percent of them: it is written beside all else. *Default*: 12.
     pub image_percent: u32,
@@ -53,6 +57,7 @@ impl LogstorConfig {
         segment_bytes: 1 << 20,
         file_bytes: 64 << 20,
         disk_bytes: u64::MAX,
+        prepared_bytes: 0,
         mixed_segments_max: 8,
         mixed_seconds_max: 600,
         garbage_percent: Some(50),

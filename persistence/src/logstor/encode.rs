@@ -14,6 +14,7 @@ use crate::{Batch, EngineError};
 use super::branch::Branch;
 use super::entry;
 use super::fingerprint::Fingerprint;
+use super::highs::{self, CollectionHighs};
 use super::state::{self, STATE_BYTES_MAX};
 
 /// A record within its batch.
@@ -23,7 +24,6 @@ pub(super) struct Row {
     pub(super) seqno: u64,
     /// Where in the batch's bytes.
     pub(super) at: usize,
-    /// Without padding.
     pub(super) len: u32,
     pub(super) tombstone: bool,
 }
@@ -37,6 +37,7 @@ pub(super) struct Encoded {
     /// The first seqno, which must exceed the vBucket's high one; `None` for a batch without items.
     pub(super) first: Option<Seqno>,
     pub(super) last: Option<Seqno>,
+    pub(super) highs: CollectionHighs,
     pub(super) state: Arc<VBucketState>,
     pub(super) state_bytes: Vec<u8>,
     /// Of the batch.
@@ -62,6 +63,8 @@ impl Encoded {
         let record = |(_, item): &(Fingerprint, &Item)| item.payload_bytes() + entry::FIXED_BYTES + 8;
         let payload: usize = names.iter().map(record).sum();
         let (mut bytes, mut rows) = (Vec::with_capacity(payload), Vec::with_capacity(names.len()));
+        let in_collections = names.iter().filter_map(|(_, item)| Some((highs::of_item(item)?, item.seqno.0)));
+        let highs: CollectionHighs = in_collections.collect();
         for (fingerprint, item) in names {
             let at = bytes.len();
             let Some(len) = entry::put_item(&mut bytes, branch.epoch(), item) else { continue };
@@ -81,6 +84,7 @@ impl Encoded {
             rows,
             first,
             last,
+            highs,
             state: Arc::new(batch.state.clone()),
             state_bytes,
             timestamp: batch.timestamp,

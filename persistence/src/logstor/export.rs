@@ -20,6 +20,7 @@ use crate::record;
 use crate::{EngineError, ScanLimit, Snapshot, VBucketInfo};
 
 use super::entry::{self, FIXED_BYTES, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use super::purged::Purged;
 use super::snapshot::LogSnapshot;
 use super::state::{self, STATE_BYTES_MAX};
 use super::{Logstor, config};
@@ -31,7 +32,7 @@ pub(super) const PAYLOAD_BYTES_MAX: usize =
     2 * PIECE_BYTES + FIXED_BYTES + 32 + KEY_BYTES_MAX + VALUE_BYTES_MAX;
 pub(super) const PREFIX_BYTES: usize = 20;
 const MAGIC: [u8; 4] = *b"LTEX";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Records are many: so few that a slice of small ones is bounded too.
 const ITEMS: usize = 1024;
 
@@ -40,8 +41,7 @@ const ITEMS: usize = 1024;
 pub(super) struct Head {
     pub(super) vb: u16,
     pub(super) high: u64,
-    /// Tombstones up to there were purged.
-    pub(super) purge: u64,
+    pub(super) purged: Purged,
     pub(super) state: Option<Vec<u8>>,
 }
 
@@ -179,8 +179,8 @@ impl Export {
 
     fn head(&self) -> Result<Vec<u8>, EngineError> {
         let state = self.snapshot.state().map(|state| state::encode(state).ok_or_else(too_large));
-        let (high, purge) = (self.high().0, self.snapshot.hidden_upto());
-        encoded(&Head { vb: self.vb.0, high, purge, state: state.transpose()? })
+        let (high, purged) = (self.high().0, self.snapshot.purged().clone());
+        encoded(&Head { vb: self.vb.0, high, purged, state: state.transpose()? })
     }
 }
 
@@ -200,7 +200,7 @@ pub(super) fn items(payload: &Bytes) -> impl Iterator<Item = Option<Item>> {
     let mut at = 0_usize;
     std::iter::from_fn(move || {
         let rest = payload.get(at..).filter(|rest| !rest.is_empty())?;
-        let len = entry::peek(rest).map(|peek| entry::padded(peek.len) as usize);
+        let len = entry::peek(rest).map(|peek| peek.len as usize);
         let item = len.and_then(|_| entry::item(&payload.slice(at..)));
         at = len.filter(|_| item.is_some()).map_or(payload.len(), |len| at.saturating_add(len));
         Some(item)

@@ -9,6 +9,7 @@ use crate::EngineError;
 use super::entry::{self, Peek};
 use super::fingerprint::Fingerprint;
 use super::frame::{FrameKind, HEADER_BYTES, Header};
+use super::highs::{self, CollectionHighs};
 use super::scan::{self, Frame};
 use super::segment::{Location, Segment};
 
@@ -20,8 +21,15 @@ pub(super) struct FoundItem {
     pub(super) seqno: u64,
     pub(super) at: Location,
     pub(super) tombstone: bool,
+    /// The one it is in, if it is in one.
+    pub(super) collection: Option<u32>,
     /// Its append.
     pub(super) number: u64,
+}
+
+/// The highest seqno of each collection that these are in.
+pub(super) fn highs(items: &[FoundItem]) -> CollectionHighs {
+    items.iter().filter_map(|item| Some((item.collection?, item.seqno))).collect()
 }
 
 /// A vBucket's state.
@@ -124,7 +132,8 @@ fn item(hash_key: [u64; 2], number: u64, at: Location, peek: &Peek<'_>) -> Optio
     let namespace = peek.operation?.namespace().unwrap_or(Namespace::System);
     let fingerprint = Fingerprint::of(hash_key, namespace, peek.key);
     let (epoch, seqno, tombstone) = (peek.epoch, peek.seqno, peek.tombstone);
-    Some(FoundItem { epoch, fingerprint, seqno, at, tombstone, number })
+    let collection = highs::of_record(peek);
+    Some(FoundItem { epoch, fingerprint, seqno, at, tombstone, collection, number })
 }
 
 fn state(number: u64, at: Location, peek: &Peek<'_>) -> FoundState {

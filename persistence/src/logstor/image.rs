@@ -40,6 +40,9 @@ pub(super) use self::rows::Row;
 
 const PREFIX: &str = "index-";
 const UNFINISHED: &str = ".new";
+/// A store that is written to now and then is not idle between two commits, however often its host looks: images made then
+/// would be most of what it writes.
+const IDLE_LOOKS: u32 = 64;
 
 /// An image that can be read.
 #[derive(Debug)]
@@ -121,8 +124,10 @@ struct Standing {
     /// Bytes this store had appended when the newest one was begun, or the last that came to nothing.
     begun_at_bytes: u64,
     is_being_made: bool,
-    /// Bytes this store had appended when somebody looked at what is due last, if nothing was.
-    looked_at_bytes: Option<u64>,
+    /// Bytes this store had appended when somebody looked at what is due last, and how many looks before that found as
+    /// many. A look that finds something due begins anew.
+    looked_at_bytes: u64,
+    idle_looks: u32,
 }
 
 impl Images {
@@ -134,19 +139,24 @@ impl Images {
             carried_bytes,
             begun_at_bytes: 0,
             is_being_made: false,
-            looked_at_bytes: None,
+            looked_at_bytes: 0,
+            idle_looks: 0,
         };
         Self { inner: Mutex::new(inner) }
     }
 
-    /// Whether nothing was appended since the last look at what is due, and nothing was due then.
+    /// Whether nothing was appended in many looks at what is due, and nothing was due.
     pub(super) fn is_idle(&self, shared: &Shared) -> bool {
-        self.inner.lock().looked_at_bytes == Some(shared.counters.written_bytes.get())
+        let inner = self.inner.lock();
+        inner.looked_at_bytes == shared.counters.written_bytes.get() && inner.idle_looks >= IDLE_LOOKS
     }
 
     /// Somebody looked at what is due.
     pub(super) fn looked(&self, shared: &Shared, is_due: bool) {
-        self.inner.lock().looked_at_bytes = (!is_due).then(|| shared.counters.written_bytes.get());
+        let mut inner = self.inner.lock();
+        let written_bytes = shared.counters.written_bytes.get();
+        let is_same = std::mem::replace(&mut inner.looked_at_bytes, written_bytes) == written_bytes;
+        inner.idle_looks = if is_same && !is_due { inner.idle_looks.saturating_add(1) } else { 0 };
     }
 
     /// Whether so much was appended since the newest image that another one is worth its bytes; at a `share`th of that

@@ -25,6 +25,7 @@ use super::branch::{Beginning, Branch};
 use super::encode::Encoded;
 use super::export::{self, End, HEAD_BYTES_MAX, Head, PREFIX_BYTES, PieceKind, Prefix};
 use super::manifest::{Edit, Lineage};
+use super::purged::Purged;
 use super::state;
 use super::store::Store;
 use super::writer::{Outcome, Request};
@@ -64,22 +65,22 @@ impl Store {
     }
 
     /// A branch under an epoch that is nobody's.
-    fn hidden_branch(&self, vb: Vbid, purge: u64) -> Result<Arc<Branch>, EngineError> {
+    fn hidden_branch(&self, vb: Vbid, purged: &Purged) -> Result<Arc<Branch>, EngineError> {
         let epoch = self.writer.alone(|| {
             let epoch = self.log.manifest.lock().sketch().next_epoch();
             self.log.edit(&Edit::Reserve { epoch }).map(|()| epoch)
         })?;
-        let beginning = Beginning { purge, ..Beginning::default() };
+        let beginning = Beginning { purged: Arc::new(purged.clone()), ..Beginning::default() };
         let branch = Arc::new(Branch::new(vb, Lineage::of(epoch), Arc::clone(&self.log), None, beginning));
         self.importing.lock().insert(vb, Some(Arc::clone(&branch)));
         Ok(branch)
     }
 
     /// The vBucket is there.
-    fn adopt(&self, branch: &Arc<Branch>, purge: u64) -> Result<(), EngineError> {
+    fn adopt(&self, branch: &Arc<Branch>, purged: &Purged) -> Result<(), EngineError> {
         let (vb, epoch) = (branch.vb, branch.epoch());
         self.writer.alone(|| {
-            self.log.edit(&Edit::Adopt { vb: vb.0, epoch, purge })?;
+            self.log.edit(&Edit::Adopt { vb: vb.0, epoch, purged: purged.clone() })?;
             // In one step, so that rewriting sees it here or there.
             let mut branches = self.branches.write();
             branches.insert(vb, Arc::clone(branch));
@@ -107,7 +108,7 @@ impl Store {
 enum Stage {
     Begin,
     Records { branch: Arc<Branch>, head: Head, state: Option<VBucketState> },
-    Adopt { branch: Arc<Branch>, purge: u64 },
+    Adopt { branch: Arc<Branch>, purged: Purged },
     Over,
 }
 
@@ -146,8 +147,8 @@ impl Import {
     fn advance(&mut self, mut budget: Budget) -> Result<Progress, EngineError> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Over => Ok(Progress::Done(self.report)),
-            Stage::Adopt { branch, purge } => {
-                self.store.adopt(&branch, purge)?;
+            Stage::Adopt { branch, purged } => {
+                self.store.adopt(&branch, &purged)?;
                 Ok(Progress::Done(self.report))
             }
             Stage::Begin => {
@@ -155,7 +156,7 @@ impl Import {
                 let state =
                     head.state.as_deref().map(|bytes| state::decode(bytes).ok_or("a state that is none"));
                 let state = state.transpose().map_err(|what| self.source.corrupt(what))?;
-                let branch = self.store.hidden_branch(self.vb, head.purge)?;
+                let branch = self.store.hidden_branch(self.vb, &head.purged)?;
                 self.stage = Stage::Records { branch, head, state };
                 Ok(self.progress())
             }
@@ -165,7 +166,7 @@ impl Import {
                     PieceKind::Records => self.take(&branch, &head, state.as_ref(), &payload)?,
                     PieceKind::End => {
                         self.finish(&branch, &head, state.as_ref(), &payload)?;
-                        self.stage = Stage::Adopt { branch, purge: head.purge };
+                        self.stage = Stage::Adopt { branch, purged: head.purged };
                         return Ok(self.progress());
                     }
                     PieceKind::Head => return Err(self.source.corrupt("a second head")),

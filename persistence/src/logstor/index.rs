@@ -14,11 +14,12 @@
 mod history;
 mod slots;
 
+use std::ops::ControlFlow;
+
 use hashbrown::HashTable;
 
 use crate::fault::{self, Fault};
 
-use super::entry;
 use super::fingerprint::Fingerprint;
 use super::segment::{Location, Segment};
 use super::segments::Table;
@@ -61,7 +62,7 @@ impl Tally {
             self.0.resize(at + 1, (0, 0));
         }
         if let Some((bytes, records)) = self.0.get_mut(at) {
-            *bytes += u64::from(entry::padded(location.len));
+            *bytes += u64::from(location.len);
             *records += 1;
         }
     }
@@ -224,6 +225,19 @@ impl Index {
             (Some(_), _) => newest.next().copied(),
             (None, _) => older.next(),
         })
+    }
+
+    /// As [`Index::iter_at`], shown until `see` breaks off: cheaper.
+    pub(super) fn walk_at(&self, from: u64, high: u64, mut see: impl FnMut(&Slot) -> ControlFlow<()>) {
+        // What broke it off knows.
+        let _ = if self.history.len() == 0 {
+            self.slots.walk_from(from, |slot| match slot.seqno <= high {
+                true => see(slot),
+                false => ControlFlow::Break(()),
+            })
+        } else {
+            self.iter_at(from, high).try_for_each(|slot| see(&slot))
+        };
     }
 
     /// Every reference it has.

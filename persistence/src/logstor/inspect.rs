@@ -23,7 +23,9 @@ use checkpoint::{Item, Key, Namespace, VBucketState, Vbid};
 use crate::disk::Disk;
 use crate::{EngineError, VBucketInfo};
 
+use super::config::LogstorConfig;
 use super::entry;
+use super::manifest::Sketch;
 
 use self::images::ImageFile;
 use self::source::Source;
@@ -59,10 +61,31 @@ impl LogDirectory {
         let survey = Survey::of(&source, observer)?;
         let contents = contents::of(&source, &survey, observer);
         let images = images::open(&source, observer)?;
-        if !(source.same_manifest()? && survey.is_unchanged()?) {
+        let directory = Self { source, survey, contents, images };
+        if !directory.is_unchanged()? {
             return Err(EngineError::InUse { path: dir.to_path_buf() });
         }
-        Ok(Self { source, survey, contents, images })
+        Ok(directory)
+    }
+
+    /// Whether nobody has written to it since.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    pub(super) fn is_unchanged(&self) -> Result<bool, EngineError> {
+        Ok(self.source.same_manifest()? && self.survey.is_unchanged()?)
+    }
+
+    /// Settings with which another store comes to be as this one is.
+    pub(super) fn config(&self) -> LogstorConfig {
+        let Sketch { geometry, hash_key, .. } = &self.source.sketch;
+        let file_bytes = u64::from(geometry.segment_bytes) * u64::from(geometry.segments_per_file);
+        LogstorConfig {
+            segment_bytes: geometry.segment_bytes,
+            file_bytes,
+            hash_key: *hash_key,
+            ..LogstorConfig::DEFAULT
+        }
     }
 
     /// What there is, for people and programs.

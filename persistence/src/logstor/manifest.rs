@@ -9,9 +9,10 @@
 //! - Epochs (L7). A vBucket made, and each branch of it after a rollback, has an epoch that was never used before, and its
 //!   records carry it. Records of an epoch that no vBucket has, or with a seqno above their epoch's cap, don't exist.
 //! - The file is made anew, under another name, synced and renamed, whenever the store is opened: so what opening has
-//!   seen is durable before anything is built on it.
+//!   seen is durable before anything is built on it. One of an earlier version is read as what it means.
 
 mod edit;
+mod version1;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,30 +72,43 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Found>, EngineE
         offset: offset as u64,
         what: what.to_owned(),
     };
-    let (mut sketch, mut at) = match record::decode::<Sketch>(&bytes, FRAME_BYTES_MAX) {
-        // It was synced before it got its name.
-        Err(_) => return Err(corrupt(0, "not a log store's manifest")),
-        Ok((sketch, len)) if sketch.is_sound() => (sketch, len),
-        Ok(_) => return Err(corrupt(0, "the manifest is of another version")),
-    };
+    let (mut sketch, mut at, read_edit) = beginning(&bytes).map_err(|what| corrupt(0, what))?;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        match record::decode::<Edit>(rest, FRAME_BYTES_MAX) {
+        match read_edit(rest) {
             Ok((edit, len)) => {
                 sketch.apply(&edit).map_err(|what| corrupt(at, what))?;
                 at += len;
             }
-            Err(NoRecord::Torn) if !has_frame_behind(rest) => break,
+            Err(NoRecord::Torn) if !has_frame_behind(rest, read_edit) => break,
             Err(_) => return Err(corrupt(at, "a damaged edit")),
         }
     }
     Ok(Some(Found { sketch, torn_bytes: (bytes.len() - at) as u64, path }))
 }
 
+/// Edits are of the version of what they stand behind.
+type ReadEdit = fn(&[u8]) -> Result<(Edit, usize), NoRecord>;
+
+/// What a manifest begins with, its length, and how edits behind it are read.
+fn beginning(bytes: &[u8]) -> Result<(Sketch, usize, ReadEdit), &'static str> {
+    if let Some((sketch, len)) = version1::sketch(bytes) {
+        return Ok((sketch, len, version1::edit));
+    }
+    match record::decode::<Sketch>(bytes, FRAME_BYTES_MAX) {
+        // It was synced before it got its name.
+        Err(_) => Err("not a log store's manifest"),
+        Ok((sketch, len)) if sketch.is_sound() => {
+            Ok((sketch, len, |bytes| record::decode(bytes, FRAME_BYTES_MAX)))
+        }
+        Ok(_) => Err("the manifest is of another version"),
+    }
+}
+
 /// Whether a sound edit follows where a damaged one claims to end: then it is no torn end.
-fn has_frame_behind(rest: &[u8]) -> bool {
+fn has_frame_behind(rest: &[u8], read_edit: ReadEdit) -> bool {
     let claimed = rest.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes)) as usize;
     let behind = rest.get(record::FRAME_BYTES.saturating_add(claimed)..).unwrap_or_default();
-    record::decode::<Edit>(behind, FRAME_BYTES_MAX).is_ok()
+    read_edit(behind).is_ok()
 }
 
 impl Manifest {

@@ -29,9 +29,10 @@ impl Store {
                 return Ok((RolledBack::NeedsReset { lowest: Seqno(branch.lowest_pinned()) }, None));
             };
             let high = pinned.view.high();
-            let beginning = pinned.branch.beginning_at(&pinned.view, now.hidden_upto());
+            let beginning = pinned.branch.beginning_at(&pinned.view, now.purged());
             let base = Base { high, state: beginning.state.as_deref().and_then(state::encode) };
-            self.log.edit(&Edit::RollBack { vb: vb.0, purge: beginning.purge, base })?;
+            let purged = (*beginning.purged).clone();
+            self.log.edit(&Edit::RollBack { vb: vb.0, purged, base })?;
             self.install(vb, Some((&branch, high)), beginning);
             // They let go of their records outside the locks.
             Ok((RolledBack::Done { high: Seqno(high) }, Some((branch, pinned))))

@@ -17,14 +17,13 @@ use crate::disk::{DiskFile, DiskResult};
 use crate::sync::{AtomicU64, Ordering};
 
 use super::cache::Blocks;
-use super::entry;
 use super::frame::{HEADER_BYTES, Header};
 use super::frames::Known;
 
 /// What a disk writes as a whole or not at all.
 const SECTOR_BYTES: usize = 512;
 
-/// Where a record lies: its first byte within a segment, and its length without padding.
+/// Where a record lies: its first byte within a segment, and its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Location {
     pub(super) segment: u32,
@@ -98,7 +97,7 @@ impl Segment {
 
     /// One reference more.
     pub(super) fn add(&self, location: Location) {
-        self.live_bytes.fetch_add(entry::padded(location.len).into(), Ordering::SeqCst);
+        self.live_bytes.fetch_add(location.len.into(), Ordering::SeqCst);
         self.live_records.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -110,7 +109,7 @@ impl Segment {
 
     /// One reference less.
     pub(super) fn remove(&self, location: Location) {
-        self.live_bytes.fetch_sub(entry::padded(location.len).into(), Ordering::SeqCst);
+        self.live_bytes.fetch_sub(location.len.into(), Ordering::SeqCst);
         self.live_records.fetch_sub(1, Ordering::SeqCst);
     }
 

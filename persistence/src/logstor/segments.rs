@@ -24,6 +24,8 @@ use super::frame::Header;
 use super::segment::{LogFile, Segment};
 use super::shared::Shared;
 
+pub(super) use self::growing::Room;
+
 use self::growing::Growing;
 
 /// What a closed segment was written by.
@@ -70,6 +72,8 @@ struct Inner {
     free: BTreeSet<u32>,
     closed: BTreeMap<u32, Closed>,
     next_generation: u64,
+    /// Until so many bytes were appended no more files are counted on (L44).
+    refused_upto_bytes: u64,
 }
 
 /// How many segments there are of each kind.
@@ -77,7 +81,7 @@ struct Inner {
 pub(super) struct Census {
     pub(super) total: u32,
     pub(super) free: u32,
-    /// That may still be made.
+    /// That may still be made, as far as is known.
     pub(super) possible: u32,
     pub(super) closed: u32,
 }
@@ -154,61 +158,6 @@ impl Segments {
             taken.push(segment);
         }
         Ok(taken)
-    }
-
-    /// Makes files until so many segments are free, or nothing more can be made.
-    pub(super) fn ensure_free(&self, wanted: u32) -> Result<(), EngineError> {
-        while !self.prepare(wanted, u64::MAX)? {}
-        Ok(())
-    }
-
-    /// Makes a part of a file, of so many bytes, unless so many segments are free or nothing more can be made: whether that
-    /// is so. Whoever comes next goes on with the file.
-    pub(super) fn prepare(&self, wanted: u32, bytes: u64) -> Result<bool, EngineError> {
-        let mut growing = self.growth.lock();
-        let (free, files, total) = {
-            let inner = self.inner.lock();
-            (inner.free.len() as u32, inner.files.len() as u32, inner.total)
-        };
-        // A file with fewer segments than the others is the last there can be.
-        let is_last = total != files.saturating_mul(self.geometry.segments_per_file);
-        if free >= wanted || total >= self.segments_max || is_last {
-            return Ok(true);
-        }
-        let count = self.geometry.segments_per_file.min(self.segments_max - total);
-        let path = self.shared.dir.join(Self::file_name(files));
-        let begun = growing.take().map_or_else(|| Growing::begin(&self.shared, &path), Ok);
-        let grown = begun.and_then(|mut file| {
-            let len = u64::from(count) * u64::from(self.geometry.segment_bytes);
-            Ok((file.go_on(&self.shared, &path, len, bytes)?, file))
-        });
-        match grown {
-            Ok((false, file)) => *growing = Some(file),
-            Ok((true, Growing { file, .. })) => {
-                let mut inner = self.inner.lock();
-                inner.files.push(Arc::new(LogFile { file, path }));
-                inner.total += count;
-                inner.free.extend(total..total + count);
-                self.table.write().resize((total + count) as usize, None);
-            }
-            Err(error) => {
-                // What is left is without a use, and removed the next time.
-                for path in [path.with_extension("new"), path] {
-                    let _ = self.shared.disk.remove(&path);
-                }
-                return Err(error.into());
-            }
-        }
-        Ok(false)
-    }
-
-    /// Removes a file that is not finished; if that fails it is removed when the store is opened.
-    pub(super) fn give_up_growth(&self) {
-        if self.growth.lock().take().is_some() {
-            let files = self.inner.lock().files.len() as u32;
-            let path = self.shared.dir.join(Self::file_name(files)).with_extension("new");
-            let _ = self.shared.disk.remove(&path);
-        }
     }
 
     /// A use that came to nothing: no byte of it was written.
@@ -345,7 +294,8 @@ impl Segments {
 
     pub(super) fn census(&self) -> Census {
         let inner = self.inner.lock();
-        let may_grow = inner.total == inner.files.len() as u32 * self.geometry.segments_per_file;
+        let may_grow = inner.total == inner.files.len() as u32 * self.geometry.segments_per_file
+            && self.shared.counters.written_bytes.get() >= inner.refused_upto_bytes;
         Census {
             total: inner.total,
             free: inner.free.len() as u32,

@@ -37,6 +37,8 @@ pub(super) struct Counters {
     pub(super) segments_adopted: Counter,
     pub(super) records_rewritten: Counter,
     pub(super) rewritten_bytes: Counter,
+    /// Zeros, to make files.
+    pub(super) prepared_bytes: Counter,
     pub(super) tombstones_purged: Counter,
     pub(super) images: Counter,
     pub(super) image_bytes: Counter,

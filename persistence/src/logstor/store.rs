@@ -8,6 +8,7 @@ mod stats;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
@@ -15,7 +16,7 @@ use checkpoint::{Seqno, Vbid};
 
 use crate::disk::DiskLock;
 use crate::sync::{Mutex, RwLock};
-use crate::{CompactionReport, CompactionRequest, EngineError, Job, ScanLimit, Snapshot};
+use crate::{CompactionReport, CompactionRequest, EngineError, Job, Snapshot};
 
 use super::CommitObserver;
 use super::branch::{Beginning, Branch};
@@ -134,13 +135,19 @@ impl Store {
             self.shared.check_writable()?;
             let branch = self.branch(vb)?;
             let mut hidden = 0;
-            if let Some(upto) = branch.purgeable(upto) {
-                self.log.edit(&Edit::Purge { vb: vb.0, upto })?;
-                hidden = branch.hide(upto);
+            if let Some(due) = branch.due(upto) {
+                self.log.edit(&Edit::Purge { vb: vb.0, purged: due.purged.clone() })?;
+                hidden = branch.hide(due);
                 self.shared.counters.tombstones_purged.add(hidden);
             }
             Ok((branch.purge_seqno(), hidden))
         })
+    }
+
+    /// Whether no purge took a collection's highest seqno.
+    pub(super) fn spares_collections_highest(&self) -> bool {
+        let manifest = self.log.manifest.lock();
+        manifest.sketch().vbuckets.values().all(|entry| entry.purged.unspared_upto == 0)
     }
 
     pub(super) fn compact(
@@ -198,16 +205,9 @@ impl Store {
         let branch = self.branch(vb)?;
         let mut wrong = branch.check();
         let snapshot = LogSnapshot::new(branch, Arc::clone(&self.shared));
-        let mut next = Some(Seqno::ZERO);
-        while let Some(from) = next {
-            match snapshot.scan(from, Seqno::MAX, ScanLimit { items: 1024, bytes: 1 << 20 }) {
-                Ok(slice) => next = slice.next,
-                Err(error @ EngineError::Disk(_)) => return Err(error),
-                Err(error) => {
-                    wrong.push(error.to_string());
-                    break;
-                }
-            }
+        match snapshot.visit(Seqno::ZERO, Seqno::MAX, &mut |_| ControlFlow::Continue(())) {
+            Err(error @ EngineError::Disk(_)) => return Err(error),
+            result => wrong.extend(result.err().map(|error| error.to_string())),
         }
         Ok(wrong)
     }

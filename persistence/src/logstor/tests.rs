@@ -1,3 +1,5 @@
+mod collections;
+mod copying;
 mod crash;
 mod damage;
 mod early;
@@ -11,6 +13,8 @@ mod mutated;
 mod pacing;
 mod reads;
 mod rewriting;
+mod room;
+mod shown;
 mod space;
 pub(super) mod support;
 mod threads;

@@ -251,6 +251,7 @@ fn enter(encoded: Encoded, places: &Places) -> Committed {
         state_at: places.state,
         revision: places.revision,
         slots: slots.collect(),
+        highs: encoded.highs,
     });
     Committed { high: Seqno(high), items }
 }

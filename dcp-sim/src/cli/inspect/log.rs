@@ -52,6 +52,8 @@ pub(super) struct VBucketFigures {
     pub(super) stale_records: u64,
     /// Each with the highest seqno that counts, if that is bounded.
     pub(super) epochs: Vec<(u32, Option<u64>)>,
+    /// Each with its highest seqno.
+    collections: Vec<(u32, u64)>,
     pub(super) state: Option<StateFigures>,
 }
 
@@ -67,6 +69,7 @@ impl From<&VBucketLayout> for VBucketFigures {
             live_bytes: vb.live_bytes,
             stale_records: vb.stale_records,
             epochs: vb.epochs.iter().map(|&(epoch, cap)| (epoch, cap.map(|cap| cap.0))).collect(),
+            collections: vb.collections.iter().map(|&(collection, seqno)| (collection, seqno.0)).collect(),
             state: vb.state.clone().map(StateFigures::from),
         }
     }

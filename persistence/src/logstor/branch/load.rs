@@ -64,8 +64,8 @@ impl Branch {
 
     fn load_alone(&self, set_aside: impl FnOnce(BTreeSet<u32>)) -> Result<(), EngineError> {
         let Some(from) = self.base()? else { return Ok(()) };
-        let slots = match from.slots().map_err(Damage::of) {
-            Ok(slots) => slots,
+        let (slots, highs) = match from.contents().map_err(Damage::of) {
+            Ok(contents) => contents,
             Err(Err(error)) => return Err(error),
             Err(Ok(damage)) => {
                 set_aside(from.segments());
@@ -76,8 +76,10 @@ impl Branch {
             }
         };
         let segments = &self.log.segments;
-        let mut whole = Inner { purge: self.lock().purge, ..Inner::default() };
+        let purged = Arc::clone(&self.lock().purged);
+        let mut whole = Inner { purged, ..Inner::default() };
         whole.begin_with(slots, segments);
+        whole.take_in_highs(&highs);
         // Under the lock it should not have to grow.
         whole.index.reserve(self.lock().index.len() * 2);
         let front = {
@@ -115,12 +117,12 @@ impl Branch {
     /// # Errors
     /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if it is known that the branch can't be read.
     pub(in crate::logstor) fn newest(&self, of: Fingerprint) -> Result<Lookup, EngineError> {
-        let (from, purge) = {
+        let (from, purged) = {
             let inner = self.lock();
             match (&inner.base, inner.index.get(of)) {
                 (Base::Lost(damage), _) => return Err(damage.error()),
                 (_, Some(slot)) => {
-                    let is_hidden = slot.tombstone && slot.seqno <= inner.purge;
+                    let is_hidden = slot.tombstone && inner.purged.hides(slot.seqno);
                     if fault::is(Fault::SegmentTakenLate) {
                         drop(inner);
                     }
@@ -128,7 +130,7 @@ impl Branch {
                     return Ok(segment.map_or(Lookup::Absent, |segment| Lookup::Found(slot, segment)));
                 }
                 (Base::Whole, None) => return Ok(Lookup::Absent),
-                (Base::Unloaded(from), None) => (Arc::clone(from), inner.purge),
+                (Base::Unloaded(from), None) => (Arc::clone(from), Arc::clone(&inner.purged)),
             }
         };
         let mut found = from.find(of)?;
@@ -138,7 +140,8 @@ impl Branch {
             let segment = self.log.segments.get(slot.location.segment);
             found = segment.map_or(Lookup::Absent, |segment| Lookup::Found(slot, segment));
         }
-        let is_hidden = matches!(&found, Lookup::Found(slot, _) if slot.tombstone && slot.seqno <= purge);
+        let is_hidden =
+            matches!(&found, Lookup::Found(slot, _) if slot.tombstone && purged.hides(slot.seqno));
         Ok(if is_hidden { Lookup::Absent } else { found })
     }
 
@@ -159,10 +162,12 @@ impl Branch {
 impl Inner {
     /// Takes over what was loaded.
     fn become_whole(&mut self, whole: Self) {
-        let Self { index, items, deleted, hidden, given_up, .. } = whole;
+        let Self { index, highs, items, deleted, hidden, given_up, .. } = whole;
         self.base = Base::Whole;
         self.index = index;
         (self.items, self.deleted) = (items, deleted);
         (self.hidden, self.given_up) = (hidden, given_up);
+        // Commits have told of theirs.
+        self.take_in_highs(&highs);
     }
 }

@@ -104,7 +104,8 @@ mod tests {
 
     fn item((key, seqno): (u16, u64)) -> FoundItem {
         let fingerprint = Fingerprint::of([1, 2], Namespace::Committed, &key.to_be_bytes());
-        FoundItem { epoch: 1, fingerprint, seqno, at: Location::default(), tombstone: false, number: seqno }
+        let (epoch, at, tombstone, collection, number) = (1, Location::default(), false, None, seqno);
+        FoundItem { epoch, fingerprint, seqno, at, tombstone, collection, number }
     }
 
     proptest! {

@@ -16,6 +16,7 @@ use super::tail::Tail;
 use crate::EngineError;
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::found::{self, Found, FoundItem, FoundState};
+use crate::logstor::highs::CollectionHighs;
 use crate::logstor::image::{Contents, Covered, Image, Merge, Row, Section, sort};
 use crate::logstor::index::Slot;
 use crate::logstor::manifest::Lineage;
@@ -179,18 +180,28 @@ impl Unloaded {
         self.covering().map(|(segment, _)| segment.id).chain(self.tail.held().keys().copied()).collect()
     }
 
-    /// Every key's newest record, ascending by seqno; others are counted.
+    /// Every key's newest record, ascending by seqno, where others are counted; and how far the collections have come.
     ///
     /// # Errors
     /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if image and log are damaged.
-    pub(super) fn slots(&self) -> Result<Vec<Slot>, EngineError> {
+    pub(super) fn contents(&self) -> Result<(Vec<Slot>, CollectionHighs), EngineError> {
         let found = self.tail.sorted();
-        let mut slots = match self.known_slots(&found)? {
-            Some(slots) => slots,
-            None => self.scanned_slots(found)?,
+        let (mut slots, highs) = match self.known_slots(&found)? {
+            Some(slots) => (slots, self.known_highs(&found)),
+            None => {
+                let found = self.scanned(found)?;
+                (slots_of(&found), found::highs(&found))
+            }
         };
         slots.sort_unstable_by_key(|slot| slot.seqno);
-        Ok(slots)
+        Ok((slots, highs))
+    }
+
+    /// What the image knows of the same history, and what came since.
+    fn known_highs(&self, found: &[FoundItem]) -> CollectionHighs {
+        let mut highs = found::highs(found);
+        self.section().iter().for_each(|(_, section)| highs.merge(&section.highs));
+        highs
     }
 
     /// `None` if the image can't be relied on.
@@ -220,14 +231,13 @@ impl Unloaded {
         Ok(Some(slots))
     }
 
-    /// From the records themselves. Without an image they are all found already.
-    fn scanned_slots(&self, mut found: Vec<FoundItem>) -> Result<Vec<Slot>, EngineError> {
+    /// The records themselves. Without an image they are all found already.
+    fn scanned(&self, mut found: Vec<FoundItem>) -> Result<Vec<FoundItem>, EngineError> {
         for (segment, covered) in self.covering() {
             found.extend(self.covered_items(segment, covered)?);
         }
         sort(&mut found);
-        // Without an image nothing can be untrue.
-        Ok(Merge::new([], &found, |_| false).filter_map(Result::ok).map(|row| slot(&row)).collect())
+        Ok(found)
     }
 
     fn covered_items(&self, segment: &Segment, covered: &Covered) -> Result<Vec<FoundItem>, EngineError> {
@@ -258,6 +268,12 @@ impl Unloaded {
             None => Ok(read),
         }
     }
+}
+
+/// Of all records.
+fn slots_of(found: &[FoundItem]) -> Vec<Slot> {
+    // Without an image nothing can be untrue.
+    Merge::new([], found, |_| false).filter_map(Result::ok).map(|row| slot(&row)).collect()
 }
 
 fn slot(row: &Row) -> Slot {

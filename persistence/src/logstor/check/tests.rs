@@ -354,3 +354,26 @@ fn an_image_that_says_otherwise_is_told() {
     let Some(first) = findings.first() else { panic!("nothing is told") };
     assert_eq!((first.kind, first.vb), (LogFindingKind::Image, Some(A)), "{findings:?}");
 }
+
+/// Guards that what an image says of collections is compared, too: too little, too much, and of one that is not there.
+#[test]
+fn an_image_that_knows_other_collections_is_told() {
+    // One collection: its number, its id, its highest seqno.
+    let highs = [&[0, 0, 0, 0, 0, 0, 0, 1][..], &[0; 4], &[0, 0, 0, 0, 0, 0, 0, 3]].concat();
+    for (place, value) in [(19, 2), (19, 9), (11, 8)] {
+        let disk = with_image("key");
+        let file = disk.open(&image_path(), Access::ReadWrite).expect("there");
+        let mut bytes = vec![0; file.len().expect("known") as usize];
+        file.read_at(&mut bytes, 0).expect("read");
+        let trailer = bytes.len() - 24;
+        let directory = u64::from_be_bytes(*bytes[trailer + 8..].first_chunk().expect("8")) as usize;
+        let at = (directory..trailer).find(|&at| bytes[at..].starts_with(&highs)).expect("there");
+        bytes[at + place] = value;
+        let crc = crc32c::crc32c(&bytes[directory + 8..trailer]);
+        bytes[directory + 4..directory + 8].copy_from_slice(&crc.to_be_bytes());
+        file.write_at(&[&bytes], 0).expect("written");
+        let (findings, _) = check(&disk);
+        let Some(first) = findings.first() else { panic!("{place}: nothing is told") };
+        assert_eq!((first.kind, first.vb), (LogFindingKind::Image, Some(A)), "{findings:?}");
+    }
+}

@@ -114,7 +114,7 @@ fn put(files: &Files) -> Result<MemoryDisk, DiskError> {
     Ok(disk)
 }
 
-/// A store that has everything: several vBuckets, large records, tombstones, a rollback, moved and free segments.
+/// A store that has everything: several vBuckets, large records, tombstones, also a spared one, a rollback, moved and free segments.
 fn life() -> &'static Files {
     static LIFE: OnceLock<Files> = OnceLock::new();
     LIFE.get_or_init(|| live().unwrap_or_default())
@@ -142,10 +142,12 @@ fn live() -> Result<Files, EngineError> {
         &engine,
         &[(a, vec![set(5, "large", 70_000), set(6, "key-2", 40)]), (b, vec![delete(3, "key-1")])],
     )?;
-    let _purged = engine.purge(a, Seqno(3))?;
+    let spared = Item { key: Key::in_collection(8, b"key"), ..delete(7, "") };
+    commit(&engine, &[(a, vec![spared, delete(8, "key-1"), set(9, "end", 0)])])?;
+    let _purged = engine.purge(a, Seqno(8))?;
     let mut job = engine.compact(a, CompactionRequest::default())?;
     while !matches!(job.step(Budget::NONE)?, Progress::Done(_)) {}
-    for n in 7..10 {
+    for n in 10..13 {
         commit(&engine, &[(a, vec![set(n, "key-4", 50)]), (b, vec![set(n, "key-5", 50)])])?;
     }
     engine.close()?;

@@ -18,6 +18,7 @@ use crate::disk::DiskFile;
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::found::FoundState;
 use crate::logstor::frame::{FrameKind, Header};
+use crate::logstor::highs::CollectionHighs;
 use crate::logstor::manifest::Lineage;
 use crate::logstor::segment::Location;
 use crate::record;
@@ -96,6 +97,7 @@ pub(in crate::logstor) struct Section {
     pub(in crate::logstor) lineage: Lineage,
     /// The newest state of the epoch being written, if one was committed.
     pub(in crate::logstor) state: Option<StateRow>,
+    pub(in crate::logstor) highs: CollectionHighs,
     pub(in crate::logstor) rows: u64,
     /// In the order of their rows.
     pub(in crate::logstor) blocks: Vec<Block>,

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::disk::{DiskErrorKind, DiskFile};
 use crate::logstor::fingerprint::Fingerprint;
-use crate::logstor::found::{FoundItem, FoundState};
+use crate::logstor::found::{self, FoundItem, FoundState};
+use crate::logstor::highs::CollectionHighs;
 use crate::logstor::manifest::{Sketch, VBucketEntry};
 use crate::logstor::shared::Shared;
 use crate::{Budget, EngineError};
@@ -84,6 +85,7 @@ impl Sections {
             vb,
             lineage: entry.lineage.clone(),
             state: None,
+            highs: CollectionHighs::default(),
             rows: 0,
             blocks: Vec::new(),
         };
@@ -138,6 +140,8 @@ impl Sections {
         let known = known.filter(|state| self.is_current(state.at.segment));
         let state = self.states.remove(&section.lineage.epoch()).map(StateRow::from);
         section.state = known.into_iter().chain(state).max_by_key(|state| (state.revision, state.number));
+        section.highs = found::highs(&found);
+        last.iter().for_each(|last| section.highs.merge(&last.highs));
         let blocks = last.map(|last| last.blocks.iter().rev().copied().collect()).unwrap_or_default();
         Current { section, blocks, found, merged: 0, bytes: Vec::new(), last: Fingerprint::MIN }
     }

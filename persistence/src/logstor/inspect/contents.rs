@@ -9,15 +9,15 @@ use std::sync::Arc;
 use checkpoint::{Seqno, VBucketState, Vbid};
 
 use crate::VBucketInfo;
-use crate::logstor::entry;
 use crate::logstor::fingerprint::Fingerprint;
+use crate::logstor::highs::CollectionHighs;
 use crate::logstor::manifest::VBucketEntry;
 use crate::logstor::segment::{Location, Segment};
 use crate::logstor::state;
 
 use super::finding::{LogFinding, LogFindingKind, LogObserver};
 use super::source::Source;
-use super::survey::{Record, StateRecord, Survey};
+use super::survey::{self, Record, StateRecord, Survey};
 
 /// A key's newest record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub(in crate::logstor) struct Contents {
     pub(in crate::logstor) copies: BTreeMap<u64, Vec<Location>>,
     /// Records of it that nobody needs any more.
     pub(in crate::logstor) stale_records: u64,
+    /// What the records say, those of hidden tombstones included.
+    pub(in crate::logstor) highs: CollectionHighs,
+    /// See [`Purged`](crate::logstor::purged::Purged).
+    pub(in crate::logstor) unspared_upto: u64,
 }
 
 /// Each vBucket's.
@@ -93,7 +97,7 @@ impl Reader<'_> {
         for key in records.chunk_by(|a, b| a.fingerprint == b.fingerprint) {
             let Some(newest) = key.last() else { continue };
             let stale = u16::try_from(key.len() - 1).unwrap_or(u16::MAX);
-            let hidden = newest.tombstone && newest.seqno <= self.entry.purge;
+            let hidden = newest.tombstone && self.entry.purged.hides(newest.seqno);
             let older = key.iter().take(key.len() - 1);
             let is_copy =
                 |of: &&Record| (of.seqno, of.epoch, of.crc) == (newest.seqno, newest.epoch, newest.crc);
@@ -109,7 +113,10 @@ impl Reader<'_> {
         }
         rows.sort_unstable_by_key(|row: &Row| row.seqno);
         let stale_records = found - rows.len() as u64;
-        let mut contents = Contents { rows, copies, stale_records, ..Contents::default() };
+        let highs = survey::highs(&records);
+        let unspared_upto = self.entry.purged.unspared_upto;
+        let mut contents =
+            Contents { rows, copies, stale_records, highs, unspared_upto, ..Contents::default() };
         self.take_state(&mut contents, newest_state);
         self.seqnos(&contents);
         contents
@@ -166,7 +173,7 @@ impl Reader<'_> {
             shown.count() as u64
         };
         let (items, deleted) = (count(false), count(true));
-        let told = contents.state.as_ref().map_or(0, |state| state.purge_seqno.0).max(self.entry.purge);
+        let told = contents.state.as_ref().map_or(0, |state| state.purge_seqno.0).max(self.entry.purged.upto);
         contents.info = VBucketInfo { high: Seqno(high), purge: Seqno(told), items, deleted };
         if let Some(state) = &mut contents.state {
             state.purge_seqno = Seqno(told);
@@ -193,7 +200,7 @@ impl Contents {
 
     /// Bytes of those records.
     pub(in crate::logstor) fn live_bytes(&self) -> u64 {
-        self.references().map(|at| u64::from(entry::padded(at.len))).sum()
+        self.references().map(|at| u64::from(at.len)).sum()
     }
 }
 

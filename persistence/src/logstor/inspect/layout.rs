@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use checkpoint::{Seqno, VBucketState, Vbid};
 
 use crate::VBucketInfo;
-use crate::logstor::entry;
 use crate::logstor::frame::FrameKind;
 
 use super::contents::Contents;
@@ -93,6 +92,8 @@ pub struct VBucketLayout {
     /// The epochs its records have, with the highest seqno that counts where that is bounded. The last is the one that
     /// is written.
     pub epochs: Vec<(u32, Option<Seqno>)>,
+    /// The highest seqno of each collection, by its id.
+    pub collections: Vec<(u32, Seqno)>,
     /// Bytes of records that it needs.
     pub live_bytes: u64,
     /// Tombstones that were purged, and hide an older record until that is gone.
@@ -157,7 +158,7 @@ pub(super) fn of(
     for at in contents.values().flat_map(Contents::references) {
         // A large record's pieces live as long as it does.
         let Some(found) = survey.segments.get(&at.segment) else { continue };
-        let mut left = u64::from(entry::padded(at.len));
+        let mut left = u64::from(at.len);
         let pieces = std::iter::once(&found.segment).chain(found.segment.rest());
         for piece in pieces {
             let room = u64::from(piece.bytes - crate::logstor::frame::HEADER_BYTES);
@@ -232,6 +233,7 @@ fn vbucket(source: &Source, vb: Vbid, contents: &Contents) -> VBucketLayout {
         info: contents.info,
         state: contents.state.clone(),
         epochs: epochs.map(|(epoch, cap)| (epoch, cap.map(Seqno))).collect(),
+        collections: contents.highs.iter().map(|(collection, seqno)| (collection, Seqno(seqno))).collect(),
         live_bytes: contents.live_bytes(),
         hidden: contents.rows.iter().filter(|row| row.hidden).count() as u64,
         stale_records: contents.stale_records,

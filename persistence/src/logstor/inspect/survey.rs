@@ -13,6 +13,7 @@ use crate::EngineError;
 use crate::logstor::entry::{self, Peek};
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::frame::{FrameKind, HEADER_BYTES};
+use crate::logstor::highs::{self, CollectionHighs};
 use crate::logstor::scan::{self, Frame};
 use crate::logstor::segment::{Location, Segment};
 use crate::logstor::state;
@@ -31,8 +32,15 @@ pub(super) struct Record {
     /// Its checksum: copies have the same but for their epoch.
     pub(super) crc: u32,
     pub(super) tombstone: bool,
+    /// The one it is in, if it is in one.
+    pub(super) collection: Option<u32>,
     /// Its append.
     pub(super) number: u64,
+}
+
+/// The highest seqno of each collection that these are in.
+pub(super) fn highs<'a>(records: impl IntoIterator<Item = &'a Record>) -> CollectionHighs {
+    records.into_iter().filter_map(|record| Some((record.collection?, record.seqno))).collect()
 }
 
 /// A vBucket's state.
@@ -271,6 +279,7 @@ impl Survey {
             at,
             crc: record.first_chunk().map_or(0, |crc| u32::from_be_bytes(*crc)),
             tombstone: peek.tombstone,
+            collection: highs::of_record(peek),
             number,
         });
     }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::logstor::config::Geometry;
+use crate::logstor::purged::Purged;
 
-/// Says what kind of file it is.
-const KIND: [u8; 8] = *b"lowtide\x01";
+/// Says what kind of file it is, and of which version.
+const KIND: [u8; 8] = *b"lowtide\x02";
 /// No cap.
 const ALL: u64 = u64::MAX;
 
@@ -53,8 +54,7 @@ pub(in crate::logstor) struct Base {
 pub(in crate::logstor) struct VBucketEntry {
     pub(in crate::logstor) lineage: Lineage,
     pub(in crate::logstor) base: Base,
-    /// Tombstones at or below are hidden.
-    pub(in crate::logstor) purge: u64,
+    pub(in crate::logstor) purged: Purged,
 }
 
 /// Where a use of a segment ends: behind it is what was never acknowledged.
@@ -74,13 +74,14 @@ pub(in crate::logstor) enum Edit {
     Drop {
         vb: u16,
     },
+    /// What is hidden now, in place of what was.
     Purge {
         vb: u16,
-        upto: u64,
+        purged: Purged,
     },
     RollBack {
         vb: u16,
-        purge: u64,
+        purged: Purged,
         base: Base,
     },
     Retire(Vec<Retired>),
@@ -92,20 +93,20 @@ pub(in crate::logstor) enum Edit {
     Adopt {
         vb: u16,
         epoch: u32,
-        purge: u64,
+        purged: Purged,
     },
 }
 
 /// Everything a manifest says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::logstor) struct Sketch {
-    kind: [u8; 8],
+    pub(super) kind: [u8; 8],
     pub(in crate::logstor) geometry: Geometry,
     pub(in crate::logstor) hash_key: [u64; 2],
-    next_epoch: u32,
+    pub(super) next_epoch: u32,
     pub(in crate::logstor) vbuckets: BTreeMap<u16, VBucketEntry>,
     /// By segment: generation and valid bytes.
-    retired: BTreeMap<u32, (u64, u32)>,
+    pub(super) retired: BTreeMap<u32, (u64, u32)>,
 }
 
 impl Sketch {
@@ -153,22 +154,30 @@ impl Sketch {
                     return Err("a vBucket is made twice");
                 }
                 let epoch = self.take_epoch()?;
-                let lineage = Lineage::of(epoch);
-                self.vbuckets.insert(*vb, VBucketEntry { lineage, base: Base::default(), purge: 0 });
+                let entry = VBucketEntry {
+                    lineage: Lineage::of(epoch),
+                    base: Base::default(),
+                    purged: Purged::default(),
+                };
+                self.vbuckets.insert(*vb, entry);
             }
             Edit::Drop { vb } => {
                 self.vbuckets.remove(vb).ok_or(unknown)?;
             }
-            Edit::Purge { vb, upto } => {
+            Edit::Purge { vb, purged } => {
                 let entry = self.vbuckets.get_mut(vb).ok_or(unknown)?;
-                entry.purge = entry.purge.max(*upto);
+                if purged.upto < entry.purged.upto {
+                    return Err("a purge shows what was hidden");
+                }
+                entry.purged.clone_from(purged);
             }
-            Edit::RollBack { vb, purge, base } => {
+            Edit::RollBack { vb, purged, base } => {
                 let mut entry = self.vbuckets.get(vb).cloned().ok_or(unknown)?;
                 let epoch = self.take_epoch()?;
                 entry.lineage.0.iter_mut().for_each(|(_, cap)| *cap = (*cap).min(base.high));
                 entry.lineage.0.push((epoch, ALL));
-                self.vbuckets.insert(*vb, VBucketEntry { purge: *purge, base: base.clone(), ..entry });
+                let (purged, base) = (purged.clone(), base.clone());
+                self.vbuckets.insert(*vb, VBucketEntry { purged, base, ..entry });
             }
             Edit::Reserve { epoch } => {
                 if *epoch != self.next_epoch {
@@ -176,14 +185,14 @@ impl Sketch {
                 }
                 self.take_epoch()?;
             }
-            Edit::Adopt { vb, epoch, purge } => {
+            Edit::Adopt { vb, epoch, purged } => {
                 let is_taken =
                     self.vbuckets.values().any(|entry| entry.lineage.epochs().any(|of| of == *epoch));
                 if self.vbuckets.contains_key(vb) || is_taken || !self.has_given(*epoch) {
                     return Err("a vBucket is adopted that is there, or whose epoch was not reserved");
                 }
-                let (lineage, base) = (Lineage::of(*epoch), Base::default());
-                self.vbuckets.insert(*vb, VBucketEntry { lineage, base, purge: *purge });
+                let (lineage, base, purged) = (Lineage::of(*epoch), Base::default(), purged.clone());
+                self.vbuckets.insert(*vb, VBucketEntry { lineage, base, purged });
             }
             Edit::Retire(segments) => {
                 for retired in segments {
@@ -216,7 +225,7 @@ mod tests {
         sketch.apply(&Edit::Drop { vb: 7 }).expect("there");
         sketch.apply(&Edit::Create { vb: 7 }).expect("new");
         let base = Base { high: 5, state: None };
-        sketch.apply(&Edit::RollBack { vb: 7, purge: 0, base }).expect("there");
+        sketch.apply(&Edit::RollBack { vb: 7, purged: Purged::default(), base }).expect("there");
         let lineage = &sketch.vbuckets[&7].lineage;
         assert_eq!(lineage.epochs().collect::<Vec<_>>(), [2, 3]);
         let counts = [(1, 1), (2, 5), (2, 6), (3, 6)].map(|(epoch, seqno)| lineage.contains(epoch, seqno));
@@ -229,7 +238,7 @@ mod tests {
         sketch.apply(&Edit::Create { vb: 7 }).expect("new");
         for high in [9, 4] {
             let base = Base { high, state: None };
-            sketch.apply(&Edit::RollBack { vb: 7, purge: 0, base }).expect("there");
+            sketch.apply(&Edit::RollBack { vb: 7, purged: Purged::default(), base }).expect("there");
         }
         let lineage = &sketch.vbuckets[&7].lineage;
         assert!(!lineage.contains(1, 5) && !lineage.contains(2, 5) && lineage.contains(1, 4));
@@ -239,8 +248,10 @@ mod tests {
     fn edits_that_make_no_sense_change_nothing() {
         let mut sketch = sketch();
         sketch.apply(&Edit::Create { vb: 7 }).expect("new");
+        sketch.apply(&Edit::Purge { vb: 7, purged: Purged::of_version_1(5) }).expect("there");
         let before = sketch.clone();
-        for edit in [Edit::Create { vb: 7 }, Edit::Drop { vb: 8 }, Edit::Purge { vb: 8, upto: 1 }] {
+        let purge = |vb, upto| Edit::Purge { vb, purged: Purged::of_version_1(upto) };
+        for edit in [Edit::Create { vb: 7 }, Edit::Drop { vb: 8 }, purge(8, 9), purge(7, 4)] {
             assert!(sketch.apply(&edit).is_err());
             assert_eq!(sketch, before);
         }
@@ -254,12 +265,15 @@ mod tests {
         sketch.apply(&Edit::Reserve { epoch: 2 }).expect("the next");
         let before = sketch.clone();
         for (vb, epoch) in [(7, 2), (8, 1), (8, 3), (8, 0)] {
-            assert!(sketch.apply(&Edit::Adopt { vb, epoch, purge: 0 }).is_err(), "{vb}, {epoch}");
+            let purged = Purged::default();
+            assert!(sketch.apply(&Edit::Adopt { vb, epoch, purged }).is_err(), "{vb}, {epoch}");
             assert_eq!(sketch, before);
         }
-        sketch.apply(&Edit::Adopt { vb: 8, epoch: 2, purge: 5 }).expect("reserved");
-        assert!(sketch.vbuckets[&8].lineage.contains(2, u64::MAX) && sketch.vbuckets[&8].purge == 5);
-        assert!(sketch.apply(&Edit::Adopt { vb: 9, epoch: 2, purge: 0 }).is_err(), "twice");
+        let adopt = |vb| Edit::Adopt { vb, epoch: 2, purged: Purged::of_version_1(5) };
+        sketch.apply(&adopt(8)).expect("reserved");
+        assert!(sketch.vbuckets[&8].lineage.contains(2, u64::MAX));
+        assert_eq!(sketch.vbuckets[&8].purged, Purged::of_version_1(5));
+        assert!(sketch.apply(&adopt(9)).is_err(), "twice");
     }
 
     #[test]

@@ -175,7 +175,7 @@ fn beginning(
         what: "a vBucket's state can't be read".to_owned(),
     };
     let state = bytes.map(|bytes| state::decode(&bytes).map(Arc::new).ok_or_else(corrupt)).transpose()?;
-    let purge = entry.purge;
+    let purged = Arc::new(entry.purged.clone());
     let unloaded = Some(unloaded);
-    Ok(Beginning { high, purge, state, state_at, revision, unloaded, ..Beginning::default() })
+    Ok(Beginning { high, purged, state, state_at, revision, unloaded, ..Beginning::default() })
 }

@@ -16,7 +16,7 @@ use super::reclaim::is_dead;
 use super::relief::MARK;
 use super::round::{Packing, Round};
 use crate::logstor::segment::Segment;
-use crate::logstor::segments::{Closed, Origin};
+use crate::logstor::segments::{Closed, Origin, Room};
 use crate::logstor::store::Store;
 use crate::{Budget, CompactionReport, EngineError, Job, Progress};
 
@@ -27,8 +27,8 @@ pub(in crate::logstor) enum Task {
     Separate,
     /// That, and whatever gives segments free: of one vBucket and of all together, or of everybody.
     Compact(Option<Vbid>),
-    /// So many segments are to be free.
-    Prepare(u32),
+    /// So much room is to be there.
+    Prepare(Room),
 }
 
 impl Task {
@@ -198,9 +198,9 @@ impl RewriteJob {
     }
 
     fn begin(&mut self, budget: Budget) -> Result<Stage, EngineError> {
-        if let Task::Prepare(segments) = self.task {
+        if let Task::Prepare(room) = self.task {
             let bytes = budget.bytes.clamp(GROWTH_BYTES_MIN, GROWTH_BYTES_MAX);
-            let is_done = self.store.log.segments.prepare(segments, bytes)?;
+            let is_done = self.store.log.segments.prepare(room, bytes)?;
             return Ok(if is_done { self.end() } else { Stage::Begin });
         }
         self.store.writer.close_active(&self.store.log);

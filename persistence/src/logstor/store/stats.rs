@@ -28,9 +28,8 @@ impl Store {
     pub(in crate::logstor) fn due_room(&self) -> Option<Task> {
         self.shared.check_writable().ok()?;
         let segments = &self.log.segments;
-        let census = segments.census();
         let ahead = AHEAD.max(segments.geometry().segments_per_file / AHEAD_OF_FILE);
-        (census.free < ahead && census.possible > 0).then_some(Task::Prepare(ahead))
+        segments.due(ahead).map(Task::Prepare)
     }
 
     /// What other upkeep is due.
@@ -88,7 +87,9 @@ impl Store {
         let branches: Vec<_> = self.branches.read().values().cloned().collect();
         let counters = &self.shared.counters;
         BTreeMap::from([
+            ("bytes-prepared", counters.prepared_bytes.get()),
             ("bytes-rewritten", counters.rewritten_bytes.get()),
+            ("bytes-unprepared", self.log.segments.unprepared_bytes()),
             ("bytes-written", counters.written_bytes.get()),
             ("cache-bytes", self.shared.cache.memory_bytes() as u64),
             ("commits", counters.commits.get()),

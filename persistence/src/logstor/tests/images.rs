@@ -11,6 +11,7 @@ use super::support::{
     set,
 };
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
+use crate::logstor::rewrite::reclaim;
 use crate::logstor::{Logstor, LogstorConfig};
 use crate::{Engine, EngineError, Executor, InOrder, Task};
 
@@ -83,8 +84,14 @@ fn a_store_that_nobody_writes_to_makes_an_image_sooner() {
         }
         assert_eq!(engine.stats()["images"], 0);
     }
-    // An eighth of a MiB was appended long ago; the last look found nothing due.
-    run(engine.maintenance().expect("nobody writes")).expect("made");
+    // An eighth of a MiB was appended long ago; but a host that looks often looks between two commits, too.
+    for _ in 0..63 {
+        assert!(engine.maintenance().is_none());
+    }
+    commit(&engine, A, &[set(60, "key-60", b"")]).expect("committed");
+    let (looks, job) = (0..100).find_map(|look| Some((look, engine.maintenance()?))).expect("nobody writes");
+    assert_eq!(looks, 65, "the first finds what was appended, and 64 nothing more");
+    run(job).expect("made");
     assert_eq!(engine.stats()["images"], 1);
     assert!(engine.maintenance().is_none());
 }
@@ -253,6 +260,32 @@ fn nothing_is_freed_before_everything_is_loaded() {
             }
         }
         assert_eq!(contents(&engine, B).len(), 29);
+    }
+}
+
+/// As a commit does that finds no room; mostly its part of the rewriting has made some before, and loaded everything. What
+/// is not loaded seems dead, or is held: it is to be neither freed nor left.
+#[test]
+fn reclaiming_loads_everything_first() {
+    for (config, is_overwritten) in [(SMALL, false), (SMALL, true), (IMAGES, false), (IMAGES, true)] {
+        let disk = MemoryDisk::new();
+        let (engine, _) = open_with(&disk, config).expect("opens");
+        engine.create(A).expect("created");
+        engine.create(B).expect("created");
+        for n in 1..30 {
+            let other = if is_overwritten { "b".to_owned() } else { format!("b-{n}") };
+            let item = |key: &str| vec![set(n, key, &[n as u8; 9000])];
+            let batches = [(A, item(&format!("a-{n}"))), (B, item(&other))];
+            assert!(commit_all(&engine, &batches).iter().all(Result::is_ok));
+        }
+        engine.close().expect("closed");
+        drop(engine);
+        let (engine, _) = open_with(&disk, config).expect("opens");
+        assert_eq!(engine.store.unloaded(), 2);
+        let is_freed = reclaim(&engine.store, &mut engine.store.outputs.lock()).expect("readable");
+        assert_eq!(is_freed, is_overwritten, "where something is dead");
+        let expected = if is_overwritten { [29, 1] } else { [29, 29] };
+        assert_eq!([contents(&engine, A).len(), contents(&engine, B).len()], expected);
     }
 }
 

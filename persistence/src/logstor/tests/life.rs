@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use checkpoint::{Item, Seqno, Vbid};
 
-use super::support::{A, B, Contents, apply, commit_all, contents, delete, make_image, noise, run, set};
+use super::support::{
+    A, B, Contents, apply, commit_all, contents, delete, due, in_collection, make_image, noise, run, set,
+};
 use crate::logstor::Logstor;
 use crate::{CompactionRequest, Engine, EngineError, RolledBack, Snapshot};
 
@@ -61,11 +63,22 @@ pub(in crate::logstor) fn life() -> Vec<(Step, Shown)> {
     let many = |first: u64, key: &str, len: usize| -> Vec<Item> {
         (0..30).map(|n| set(first + n, &format!("{key}-{n}"), &value(first + n, len))).collect()
     };
+    // Its first seqno is a tombstone's, spared by one purge and taken by the next.
+    let in_8 = |item: Item| in_collection(8, item);
     let steps = vec![
         Step::Create(A),
         Step::Create(B),
         Step::Commit(vec![
-            (A, vec![set(1, "a", b"1"), delete(2, "b"), set(3, "c", &value(3, 3000))]),
+            (
+                A,
+                vec![
+                    set(1, "a", b"1"),
+                    delete(2, "b"),
+                    set(3, "c", &value(3, 3000)),
+                    in_8(delete(4, "d")),
+                    delete(5, "e"),
+                ],
+            ),
             (B, vec![set(1, "a", b"one")]),
         ]),
         // Over the end of a segment.
@@ -84,7 +97,7 @@ pub(in crate::logstor) fn life() -> Vec<(Step, Shown)> {
         Step::Image,
         Step::Compact(A),
         Step::Commit(vec![(B, many(130, "other", 100)), (A, vec![set(85, "large", &value(85, 70_000))])]),
-        Step::Commit(vec![(A, vec![delete(86, "large"), set(87, "end", b"e")])]),
+        Step::Commit(vec![(A, vec![delete(86, "large"), in_8(set(87, "end", b"e"))])]),
         Step::Purge(A, 86),
         Step::Upkeep,
         Step::Compact(B),
@@ -111,7 +124,7 @@ pub(in crate::logstor) fn life() -> Vec<(Step, Shown)> {
             Step::Purge(vb, upto) => {
                 let contents = shown.get_mut(&vb.0).expect("there");
                 let high = *contents.keys().next_back().expect("some");
-                contents.retain(|&seqno, item| !item.deleted || seqno > *upto || seqno == high);
+                due(contents, *upto, high).iter().for_each(|seqno| drop(contents.remove(seqno)));
             }
             Step::Separate | Step::Compact(_) | Step::Upkeep | Step::Image => {}
         }

@@ -1,14 +1,14 @@
 //! Random lives against a plain map: contents, pinned snapshots, rollbacks and purges, with rewriting, power losses and
 //! reopenings in between; and after each the audit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{Item, Key, Namespace, Seqno};
+use checkpoint::{Item, Namespace, Seqno};
 use proptest::prelude::*;
 
 use super::support::{
-    A, B, Contents, IMAGES, SMALL, apply, audit, commit, contents, contents_of, delete, dump, fork,
-    hide_images, noise, open_with, run, set,
+    A, B, Contents, IMAGES, SMALL, apply, audit, commit, contents, contents_of, delete, due, dump, fork,
+    hide_images, highs, noise, numbered, open_with, run, set,
 };
 use crate::disk::{Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
@@ -104,10 +104,10 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 
 fn batch(high: u64, keys: &Keys) -> Vec<Item> {
     let item = |(n, (key, is_deletion, len)): (u64, &(u8, bool, u16))| {
-        let (seqno, key) = (high + 1 + n, format!("key-{key}"));
+        let seqno = high + 1 + n;
         // Some are larger than a segment.
         let len = if *len == u16::MAX { 70_000 } else { usize::from(*len) };
-        if *is_deletion { delete(seqno, &key) } else { set(seqno, &key, &noise(seqno, len)) }
+        numbered(*key, if *is_deletion { delete(seqno, "") } else { set(seqno, "", &noise(seqno, len)) })
     };
     (0..).zip(keys).map(item).collect()
 }
@@ -122,6 +122,8 @@ struct World {
     now: BTreeMap<bool, Contents>,
     incarnations: BTreeMap<bool, u64>,
     pinned: Vec<Pinned>,
+    /// Tombstones that were purged from what there is now.
+    purged: BTreeMap<bool, BTreeSet<u64>>,
     /// A rollback makes counts larger than they need be, until the store is opened again.
     exact: bool,
 }
@@ -139,7 +141,8 @@ impl World {
             (vb, Contents::new())
         });
         let incarnations = [(true, 0), (false, 0)].into();
-        Self { disk, config, engine, now: now.into(), incarnations, pinned: Vec::new(), exact: true }
+        let (pinned, purged) = (Vec::new(), BTreeMap::new());
+        Self { disk, config, engine, now: now.into(), incarnations, pinned, purged, exact: true }
     }
 
     fn reopen(&mut self) {
@@ -182,19 +185,19 @@ impl World {
         let other_disk = fork(&self.disk);
         let mut other = open_with(&other_disk, self.config).expect("opens").0;
         other.store.load_all().expect("readable");
-        let mut highs: BTreeMap<bool, u64> =
+        let mut ends: BTreeMap<bool, u64> =
             [true, false].map(|vb| (vb, other.info(id(vb)).expect("there").high.0)).into();
         let mut has_rewritten = false;
         for step in steps {
             match step {
                 Early::Get { vb, key } => {
-                    let key = Key::new(format!("key-{key}").as_bytes());
+                    let key = numbered(*key, delete(1, "")).key;
                     let found = self.engine.get(id(*vb), Namespace::Committed, &key).expect("readable");
                     assert_eq!(found.as_ref(), self.now[vb].values().find(|item| item.key == key));
                 }
                 Early::Commit { vb, keys } => {
-                    let batch = batch(highs[vb], keys);
-                    highs.entry(*vb).and_modify(|high| *high += batch.len() as u64);
+                    let batch = batch(ends[vb], keys);
+                    ends.entry(*vb).and_modify(|high| *high += batch.len() as u64);
                     for engine in [&self.engine, &other] {
                         commit(engine, id(*vb), &batch).expect("committed");
                         let counters = &engine.store.shared.counters;
@@ -238,9 +241,13 @@ impl World {
             Act::Purge { vb, share } => {
                 let high = self.engine.info(id(*vb)).expect("there").high.0;
                 let upto = high * u64::from(*share) / 200;
-                self.engine.purge(id(*vb), Seqno(upto)).expect("purged");
+                let before = self.engine.info(id(*vb)).expect("there").purge.0;
+                let purged = self.engine.purge(id(*vb), Seqno(upto)).expect("purged").0;
                 let contents = self.now.get_mut(vb).expect("there");
-                contents.retain(|&seqno, item| !item.deleted || seqno > upto || seqno == high);
+                let due = due(contents, upto, high);
+                due.iter().for_each(|seqno| drop(contents.remove(seqno)));
+                assert_eq!(purged, due.last().copied().unwrap_or(0).max(before));
+                self.purged.entry(*vb).or_default().extend(due);
             }
             Act::Separate => drop(run(self.engine.separate().expect("begun")).expect("done")),
             Act::Compact { vb, steps } => {
@@ -272,6 +279,7 @@ impl World {
                 self.engine.drop_vbucket(id(*vb)).expect("dropped");
                 self.engine.create(id(*vb)).expect("created");
                 self.now.insert(*vb, Contents::new());
+                self.purged.remove(vb);
                 *self.incarnations.get_mut(vb).expect("there") += 1;
             }
             Act::Crash { seed } => {
@@ -298,15 +306,23 @@ impl World {
             RolledBack::Done { high } => {
                 assert_eq!(high, to);
                 // Several snapshots may have that seqno, of branches that differ: it is what one of them showed, less
-                // what was purged since.
-                let purge = before.purge.0;
+                // what was purged since. A purge may have passed a tombstone whose key had come again by then.
                 let now = contents_of(&*self.engine.snapshot(id(vb)).expect("there"));
+                let purged = self.purged.remove(&vb).unwrap_or_default();
                 let fits = self.pinned.iter().any(|(of, incarnation, pinned, shown)| {
-                    let mut shown = shown.clone();
-                    shown.retain(|&seqno, item| !item.deleted || seqno > purge || seqno == high.0);
-                    *of == vb && *incarnation == self.incarnations[&vb] && pinned.high() == to && shown == now
+                    let passed = due(shown, before.purge.0, high.0);
+                    let is_gone = |seqno: &u64| !now.contains_key(seqno);
+                    let mut expected = shown.clone();
+                    expected.retain(|seqno, _| !passed.contains(seqno) || !is_gone(seqno));
+                    let is_purged = passed.intersection(&purged).all(is_gone);
+                    let is_of_life = *of == vb && *incarnation == self.incarnations[&vb];
+                    is_of_life && pinned.high() == to && is_purged && expected == now
                 });
                 assert!(fits, "back to {to}");
+                self.purged.insert(
+                    vb,
+                    purged.into_iter().filter(|seqno| *seqno < high.0 && !now.contains_key(seqno)).collect(),
+                );
                 self.now.insert(vb, now);
                 self.exact = false;
             }
@@ -318,6 +334,9 @@ impl World {
     fn check(&self) {
         for (&vb, expected) in &self.now {
             assert_eq!(contents(&self.engine, id(vb)), *expected);
+            let known: BTreeMap<u32, u64> =
+                self.engine.store.branch(id(vb)).expect("there").highs().iter().collect();
+            assert_eq!(known, highs(expected), "no purge takes a collection's highest seqno");
         }
         for (_, _, snapshot, expected) in &self.pinned {
             assert_eq!(contents_of(&**snapshot), *expected, "a pinned snapshot");

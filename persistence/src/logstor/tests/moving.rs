@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::life::{Pins, life, take};
 use super::support::{
     A, B, C, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, dir, dump, hide_images,
-    make_image, noise, open, open_with, run, set,
+    make_image, noise, numbered, open, open_with, run, set,
 };
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::{Export, Logstor, LogstorConfig, check_store};
@@ -96,9 +96,10 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 
 fn batch(high: u64, keys: &[(u8, bool, u16)]) -> Vec<Item> {
     let item = |(n, (key, is_deletion, len)): (u64, &(u8, bool, u16))| {
-        let (seqno, key) = (high + 1 + n, format!("key-{key}"));
+        let seqno = high + 1 + n;
         let len = if *len == u16::MAX { 90_000 } else { usize::from(*len) };
-        if *is_deletion { delete(seqno, &key) } else { set(seqno, &key, &noise(seqno, len)) }
+        let item = if *is_deletion { delete(seqno, "") } else { set(seqno, "", &noise(seqno, len)) };
+        numbered(*key, item)
     };
     (0..).zip(keys).map(item).collect()
 }
@@ -190,6 +191,27 @@ proptest! {
         assert!(whole(&engine, A) == lived);
         audit(&engine, true);
     }
+}
+
+/// There are no records that would bring the state with them.
+#[test]
+fn a_vbucket_with_a_state_and_no_items_moves() {
+    let (source, _) = open(&MemoryDisk::new()).expect("opens");
+    for vb in [A, B] {
+        source.create(vb).expect("created");
+    }
+    commit(&source, A, &[]).expect("committed");
+    let disk = FaultyDisk::new(MemoryDisk::new());
+    let engine = target(&disk);
+    let expected = whole(&source, A);
+    assert!(expected.2.is_some() && whole(&source, B).2.is_none());
+    import(&engine, A, &bytes_of(&source, A)).expect("imported");
+    import(&engine, C, &bytes_of(&source, B)).expect("imported");
+    assert!(whole(&engine, A) == expected);
+    assert!(whole(&engine, C) == whole(&source, B), "nor is one made up");
+    drop(engine);
+    disk.crash(Keep::None);
+    assert!(whole(&open_with(&disk, OTHER).expect("opens").0, A) == expected);
 }
 
 /// A vBucket with a bit of everything, exported.

@@ -1,7 +1,7 @@
 //! What the engine's tests share: small stores on memory disks, batches, contents, and an audit that counts for itself
 //! what the index counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use checkpoint::{Cas, FailoverLog, Item, Key, Namespace, Seqno, State, VBucketSt
 use crate::disk::{Access, Disk, MemoryDisk};
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::frame::FrameKind;
+use crate::logstor::highs::{self, CollectionHighs};
 use crate::logstor::segment::{Location, Segment};
 use crate::logstor::{Logstor, LogstorConfig, entry, scan};
 use crate::{
@@ -70,6 +71,10 @@ pub(in crate::logstor) fn delete(seqno: u64, key: &str) -> Item {
     Item { seqno: Seqno(seqno), ..Item::deletion(Key::new(key.as_bytes())) }
 }
 
+pub(in crate::logstor) fn in_collection(collection: u32, item: Item) -> Item {
+    Item { key: Key::in_collection(collection, item.key.user()), ..item }
+}
+
 pub(in crate::logstor) fn commit_all(
     engine: &dyn Engine,
     batches: &[(Vbid, Vec<Item>)],
@@ -98,6 +103,24 @@ pub(in crate::logstor) fn apply(contents: &Contents, batch: &[Item]) -> Contents
         next.insert(item.seqno.0, item.clone());
     }
     next
+}
+
+/// The key with a number: some collections have few, so that a tombstone is often their newest.
+pub(in crate::logstor) fn numbered(key: u8, item: Item) -> Item {
+    let collection = [8, 8, 9, 0x1f4].get(usize::from(key)).copied();
+    in_collection(collection.unwrap_or(0), Item { key: Key::new(format!("key-{key}").as_bytes()), ..item })
+}
+
+/// The newest seqno of each collection.
+pub(in crate::logstor) fn highs(contents: &Contents) -> BTreeMap<u32, u64> {
+    contents.iter().map(|(&seqno, item)| (item.key.collection(), seqno)).collect()
+}
+
+/// The tombstones that a purge takes.
+pub(in crate::logstor) fn due(contents: &Contents, upto: u64, high: u64) -> BTreeSet<u64> {
+    let highs: BTreeSet<u64> = highs(contents).into_values().chain([high]).collect();
+    let tombstones = contents.values().filter(|item| item.deleted).map(|item| item.seqno.0);
+    tombstones.filter(|&seqno| seqno <= upto && !highs.contains(&seqno)).collect()
 }
 
 /// Everything a snapshot holds; reads by key and figures must agree.
@@ -191,7 +214,7 @@ pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
     }
     for Location { segment, len, .. } in branches.values().flat_map(|branch| branch.references()) {
         let (bytes, records) = live.entry(segment).or_default();
-        *bytes += u64::from(entry::padded(len));
+        *bytes += u64::from(len);
         *records += 1;
     }
     for segment in &segments {
@@ -205,17 +228,22 @@ pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
     }
     for branch in store.branches.read().values() {
         let mut records: BTreeMap<Fingerprint, (u64, BTreeMap<u64, u32>)> = BTreeMap::new();
+        let mut highs = CollectionHighs::default();
         let closed = store.log.segments.closed();
         for segment in &segments {
             let used = closed.iter().find(|(of, _)| of.id == segment.id).map(|(_, closed)| closed.used);
-            for (epoch, fingerprint, seqno) in items_in(engine, segment, used) {
+            for (epoch, fingerprint, seqno, collection) in items_in(engine, segment, used) {
                 if branch.lineage.contains(epoch, seqno) {
+                    collection.into_iter().for_each(|collection| highs.take_in(collection, seqno));
                     let (count, seqnos) = records.entry(fingerprint).or_default();
                     *count += 1;
                     *seqnos.entry(seqno).or_default() += 1;
                 }
             }
         }
+        assert_eq!(*branch.highs(), highs, "what the records on the disk say");
+        let named: BTreeSet<u64> = branch.slots().iter().map(|slot| slot.seqno).collect();
+        assert!(highs.seqnos().is_subset(&named), "{highs:?} of {named:?}");
         let mut given_up = branch.given_up();
         for slot in branch.slots() {
             let (count, seqnos) = records.remove(&slot.fingerprint).expect("its record is there");
@@ -231,7 +259,10 @@ pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
     }
 }
 
-fn items_in(engine: &Logstor, segment: &Segment, used: Option<u32>) -> Vec<(u32, Fingerprint, u64)> {
+/// Of each record: epoch, fingerprint, seqno and collection.
+type Counted = (u32, Fingerprint, u64, Option<u32>);
+
+fn items_in(engine: &Logstor, segment: &Segment, used: Option<u32>) -> Vec<Counted> {
     let bytes = segment.read(0, segment.bytes as usize).expect("readable");
     let hash_key = engine.store.shared.hash_key;
     let valid =
@@ -241,7 +272,8 @@ fn items_in(engine: &Logstor, segment: &Segment, used: Option<u32>) -> Vec<(u32,
     let mut push = |peek: &entry::Peek<'_>| {
         let Some(operation) = peek.operation else { return };
         let namespace = operation.namespace().expect("stored");
-        items.push((peek.epoch, Fingerprint::of(hash_key, namespace, peek.key), peek.seqno));
+        let fingerprint = Fingerprint::of(hash_key, namespace, peek.key);
+        items.push((peek.epoch, fingerprint, peek.seqno, highs::of_record(peek)));
     };
     for frame in frames.frames {
         if frame.header.kind == FrameKind::Large {

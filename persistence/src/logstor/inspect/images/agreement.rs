@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::logstor::frame::FrameKind;
+use crate::logstor::highs::CollectionHighs;
 use crate::logstor::image::{Contents, Covered, Image, Row, Section};
 use crate::logstor::segment::Location;
 
 use super::super::source::Source;
-use super::super::survey::{Record, Survey};
+use super::super::survey::{self, Record, Survey};
 use super::is_current;
 
 pub(super) struct Agreement<'a> {
@@ -20,6 +21,8 @@ pub(super) struct Agreement<'a> {
     covered: BTreeMap<u32, &'a Covered>,
     /// By vBucket, ascending by fingerprint: what it covers and counts.
     records: BTreeMap<u16, Vec<Record>>,
+    /// By vBucket: what counts, covered or not.
+    highs: BTreeMap<u16, CollectionHighs>,
 }
 
 impl<'a> Agreement<'a> {
@@ -30,12 +33,19 @@ impl<'a> Agreement<'a> {
             survey,
             covered: covered.map(|covered| (covered.segment, covered)).collect(),
             records: BTreeMap::new(),
+            highs: BTreeMap::new(),
         };
         for record in &survey.records {
             let Some(vb) = source.vbucket_of(record.epoch) else { continue };
             let entry = source.sketch.vbuckets.get(&vb.0);
             let counts = entry.is_some_and(|entry| entry.lineage.contains(record.epoch, record.seqno));
-            if counts && agreement.covers(record.at).is_some() {
+            if !counts {
+                continue;
+            }
+            if let Some(collection) = record.collection {
+                agreement.highs.entry(vb.0).or_default().take_in(collection, record.seqno);
+            }
+            if agreement.covers(record.at).is_some() {
                 agreement.records.entry(vb.0).or_default().push(*record);
             }
         }
@@ -88,6 +98,10 @@ impl<'a> Agreement<'a> {
             return None;
         }
         let records = self.records.remove(&section.vb).unwrap_or_default();
+        let highs = self.highs.remove(&section.vb).unwrap_or_default();
+        if !section.highs.is_between(&survey::highs(&records), &highs, entry.purged.unspared_upto) {
+            return Some("it has other highest seqnos of collections".to_owned());
+        }
         let mut left = records.as_slice();
         for row in rows {
             let before = left.partition_point(|record| record.fingerprint < row.fingerprint);

@@ -107,7 +107,7 @@ fn a_damaged_export_is_refused_and_leaves_nothing() {
     }));
     // Pieces exchanged, left out, and twice.
     let mut starts: Vec<usize> =
-        (0..bytes.len()).filter(|&at| bytes[at..].starts_with(b"LTEX\x01")).collect();
+        (0..bytes.len()).filter(|&at| bytes[at..].starts_with(b"LTEX\x02")).collect();
     starts.push(bytes.len());
     let piece = |n: usize| &bytes[starts[n]..starts[n + 1]];
     let last = starts.len() - 2;

@@ -1,0 +1,50 @@
+//! `dcp-sim compact --in-place` of a log store: each vBucket's garbage, one after the other.
+//!
+//! Always: the store is taken for as long as it lasts. Its files keep their lengths: what becomes free is for later commits.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use persistence::disk::OsDisk;
+use persistence::logstor::{Logstor, LogstorConfig};
+use persistence::{Engine, EngineError};
+
+use super::super::super::Failure;
+use super::super::super::check::progress_bar;
+use super::super::super::store::Target;
+use super::super::in_place::{in_use, one, tell};
+use super::super::{Compacted, Purge};
+
+pub(super) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Failure> {
+    let (store, recovered) =
+        Logstor::open(Arc::new(OsDisk::new()), path, LogstorConfig::DEFAULT).map_err(in_use)?;
+    for (file, what) in &recovered.repairs {
+        eprintln!("note: {}: {what}", file.display());
+    }
+    let bar = progress_bar();
+    let mut files = Vec::new();
+    for vb in store.vbuckets() {
+        let target = Target { path: path.display().to_string(), vb: Some(vb.0), revision: None };
+        let result = one(&store, vb, purge.request(), &bar);
+        let is_over = matches!(result, Err(EngineError::Poisoned { .. }));
+        files.push(told(&target, path, result));
+        if is_over {
+            // Every other vBucket would say the same.
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    store.close()?;
+    Ok(files)
+}
+
+fn told(
+    target: &Target,
+    path: &Path,
+    result: Result<persistence::CompactionReport, EngineError>,
+) -> Compacted {
+    match result {
+        Ok(report) => Compacted::done(target, path, &report),
+        Err(error) => tell(target, error),
+    }
+}

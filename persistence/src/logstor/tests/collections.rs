@@ -1,0 +1,254 @@
+//! Collections' highest seqnos (L40, L41): known after whatever happened, and left where they were by every purge.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use checkpoint::{Item, Key, Operation, Seqno, Vbid};
+
+use super::support::{
+    A, B, C, IMAGES, audit, commit, contents, contents_of, delete, dir, hide_images, in_collection,
+    make_image, open, open_with, run, set,
+};
+use crate::disk::{Disk, Keep, MemoryDisk};
+use crate::logstor::{LogFinding, LogSeverity, Logstor, check_store};
+use crate::{Engine, RolledBack};
+
+fn in_8(item: Item) -> Item {
+    in_collection(8, item)
+}
+
+fn highs(engine: &Logstor, vb: Vbid) -> BTreeMap<u32, u64> {
+    engine.store.branch(vb).expect("there").highs().iter().collect()
+}
+
+fn seqnos(engine: &Logstor) -> Vec<u64> {
+    contents(engine, A).into_keys().collect()
+}
+
+/// One tombstone of collection 8 is spared, at 2, and one of the default collection is purged, at 3.
+fn spared(disk: &MemoryDisk) -> Logstor {
+    let (engine, _) = open_with(disk, IMAGES).expect("opens");
+    engine.create(A).expect("created");
+    let batch = [in_8(set(1, "a", b"1")), in_8(delete(2, "a")), delete(3, "b"), set(4, "c", b"4")];
+    commit(&engine, A, &batch).expect("committed");
+    assert_eq!(engine.purge(A, Seqno(9)).expect("purged"), Seqno(3));
+    assert_eq!(seqnos(&engine), [2, 4]);
+    engine
+}
+
+fn reopened(disk: &MemoryDisk, engine: Logstor) -> Logstor {
+    drop(engine);
+    disk.crash(Keep::None);
+    let (engine, _) = open_with(disk, IMAGES).expect("opens");
+    engine
+}
+
+#[test]
+fn what_one_purge_spared_the_next_takes_if_it_is_the_highest_no_more() {
+    let disk = MemoryDisk::new();
+    let engine = reopened(&disk, spared(&disk));
+    assert_eq!(seqnos(&engine), [2, 4]);
+    assert_eq!(engine.purge(A, Seqno(9)).expect("purged"), Seqno(3));
+    assert_eq!(engine.stats()["tombstones-purged"], 0, "nothing is due");
+    commit(&engine, A, &[in_8(set(5, "d", b"5"))]).expect("committed");
+    let pinned = engine.snapshot(A).expect("there");
+    assert_eq!(engine.purge(A, Seqno(1)).expect("purged"), Seqno(3));
+    assert_eq!(seqnos(&engine), [2, 4, 5], "it lies above");
+    assert_eq!(engine.purge(A, Seqno(2)).expect("purged"), Seqno(3));
+    assert_eq!(seqnos(&engine), [4, 5]);
+    assert_eq!(contents_of(&*pinned).into_keys().collect::<Vec<_>>(), [2, 4, 5], "a view never changes");
+    drop(pinned);
+    audit(&engine, true);
+    let engine = reopened(&disk, engine);
+    assert_eq!(seqnos(&engine), [4, 5]);
+    audit(&engine, true);
+}
+
+/// The tombstone's key comes again: it is not shown beside what took its place, also not to who goes back.
+#[test]
+fn what_was_spared_can_be_written_again() {
+    let disk = MemoryDisk::new();
+    let engine = spared(&disk);
+    commit(&engine, A, &[in_8(set(5, "a", b"5")), delete(6, "x"), set(7, "y", b"7")]).expect("committed");
+    assert_eq!(engine.purge(A, Seqno(9)).expect("purged"), Seqno(6));
+    assert_eq!(seqnos(&engine), [4, 5, 7]);
+    audit(&engine, true);
+    let engine = reopened(&disk, engine);
+    assert_eq!(seqnos(&engine), [4, 5, 7]);
+    assert_eq!(highs(&engine, A), [(0, 7), (8, 5)].into());
+}
+
+#[test]
+fn a_rollback_keeps_the_highest_seqnos_of_then() {
+    let disk = MemoryDisk::new();
+    let engine = spared(&disk);
+    let pinned = engine.snapshot(A).expect("there");
+    let then = contents_of(&*pinned);
+    commit(&engine, A, &[in_8(set(5, "d", b"5")), in_collection(9, set(6, "e", b"6"))]).expect("committed");
+    engine.purge(A, Seqno(9)).expect("purged");
+    assert_eq!(seqnos(&engine), [4, 5, 6], "2 is the highest of its collection no more");
+    assert_eq!(engine.rollback(A, Seqno(4)).expect("back"), RolledBack::Done { high: Seqno(4) });
+    drop(pinned);
+    let is_as_then = |engine: &Logstor| {
+        assert_eq!(contents(engine, A), then, "and is again");
+        assert_eq!(highs(engine, A), [(0, 4), (8, 2)].into());
+        assert_eq!(engine.purge(A, Seqno(9)).expect("purged"), Seqno(3));
+        assert_eq!(contents(engine, A), then);
+    };
+    is_as_then(&engine);
+    is_as_then(&reopened(&disk, engine));
+}
+
+/// Aborts and prepares are in their collection; system events are about one.
+#[test]
+fn what_counts_in_a_collection() {
+    let event = |seqno, deleted| Item {
+        seqno: Seqno(seqno),
+        deleted,
+        ..Item::new(Operation::SystemEvent, Key::in_collection(8, b"name"))
+    };
+    let durable = |operation, seqno| Item {
+        seqno: Seqno(seqno),
+        ..Item::new(operation, Key::in_collection(9, b"durable"))
+    };
+    let disk = MemoryDisk::new();
+    let (engine, _) = open_with(&disk, IMAGES).expect("opens");
+    engine.create(A).expect("created");
+    let items = [
+        in_8(delete(1, "a")),
+        event(2, true),
+        durable(Operation::Prepare, 3),
+        durable(Operation::Abort, 4),
+        set(5, "end", b"5"),
+    ];
+    commit(&engine, A, &items).expect("committed");
+    let known = [(0, 5), (8, 1), (9, 4)].into();
+    assert_eq!(highs(&engine, A), known);
+    assert_eq!(engine.purge(A, Seqno(9)).expect("purged"), Seqno(2), "the event");
+    assert_eq!(engine.info(A).expect("there").deleted, 2);
+    drop(engine);
+    for has_image in [false, true] {
+        let (engine, _) = open_with(&disk, IMAGES).expect("opens");
+        assert_eq!(highs(&engine, A), known, "with an image: {has_image}");
+        make_image(&engine).expect("made");
+    }
+}
+
+/// Guards that an image's word is merged with what came since, and that a vBucket it does not know is read.
+#[test]
+fn highest_seqnos_come_from_an_image_and_from_what_came_since() {
+    let disk = MemoryDisk::new();
+    let (engine, _) = open_with(&disk, IMAGES).expect("opens");
+    for vb in [A, B, C] {
+        engine.create(vb).expect("created");
+        commit(&engine, vb, &[in_8(set(1, "a", b"1")), in_collection(9, set(2, "b", b"2"))])
+            .expect("committed");
+    }
+    let pinned = engine.snapshot(C).expect("there");
+    commit(&engine, C, &[in_8(set(3, "a", b"3"))]).expect("committed");
+    make_image(&engine).expect("made");
+    commit(&engine, A, &[in_8(set(3, "c", b"3")), set(4, "d", b"4")]).expect("committed");
+    engine.rollback(C, Seqno(2)).expect("back");
+    drop(pinned);
+    drop(engine);
+    let expected = [(A, vec![(0, 4), (8, 3), (9, 2)]), (B, vec![(8, 1), (9, 2)]), (C, vec![(8, 1), (9, 2)])];
+    for is_hidden in [false, true] {
+        hide_images(&disk, is_hidden);
+        let (engine, report) = open_with(&disk, IMAGES).expect("opens");
+        assert_eq!(report.notes[0].contains("without an index image"), is_hidden, "{report:?}");
+        for (vb, expected) in &expected {
+            assert_eq!(highs(&engine, *vb), expected.iter().copied().collect(), "{vb}");
+        }
+        audit(&engine, true);
+    }
+    hide_images(&disk, false);
+    // The next image is made from that one.
+    let (engine, _) = open_with(&disk, IMAGES).expect("opens");
+    make_image(&engine).expect("made");
+    drop(engine);
+    let (engine, _) = open_with(&disk, IMAGES).expect("opens");
+    for (vb, expected) in &expected {
+        assert_eq!(highs(&engine, *vb), expected.iter().copied().collect(), "{vb}, of the next image");
+    }
+}
+
+#[test]
+fn what_was_spared_moves_with_its_vbucket() {
+    let (source, disk) = (spared(&MemoryDisk::new()), MemoryDisk::new());
+    let mut export = source.export(A).expect("there");
+    let mut bytes = Vec::new();
+    while let Some(piece) = export.next_piece().expect("readable") {
+        bytes.extend(piece);
+    }
+    let (engine, _) = open_with(&disk, IMAGES).expect("opens");
+    run(engine.import(A, Box::new(std::io::Cursor::new(bytes))).expect("begun")).expect("imported");
+    assert_eq!(seqnos(&engine), [2, 4]);
+    let engine = reopened(&disk, engine);
+    assert_eq!((seqnos(&engine), highs(&engine, A)), (vec![2, 4], [(0, 4), (8, 2)].into()));
+    commit(&engine, A, &[in_8(set(5, "d", b"5"))]).expect("committed");
+    engine.purge(A, Seqno(9)).expect("purged");
+    assert_eq!(seqnos(&engine), [4, 5]);
+}
+
+/// Written by the version before: vBucket 7 purged and rolled back, 700 made and dropped, 1000 imported.
+const VERSION_1: &[u8] = b"\
+    \0\0\0[x\xd6f\xealowtide\x01\0\x01\0\0\0\0\0\x04lowtide1logstor2\0\0\0\x02\0\0\0\0\0\0\0\x01\0\x07\0\
+    \0\0\0\0\0\0\x01\0\0\0\x01\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+    \0\0\0\0\0\0\0\x06\x8f9\xf1}\0\0\0\0\x02\xbc\0\0\0\x0eho\xe3\x9b\0\0\0\x02\0\x07\0\0\0\0\0\0\0\x01\0\
+    \0\0\x99\x80\x8a\xe5\xd0\0\0\0\x03\0\x07\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x03\x01\0\0\0\0\0\0\0z\0\0\
+    \0r p\x19\xe0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\xab\xcd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+    \x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x0b\xb8\0\0\0\0\0\
+    \0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x08\x93\xe6\xf4\x89\0\0\0\x05\0\0\0\
+    \x04\0\0\0\x12\xdc\xf5\x1bb\0\0\0\x06\x03\xe8\0\0\0\x04\0\0\0\0\0\0\0\x01\0\0\0\x06*xc\x03\0\0\0\x01\
+    \x02\xbc";
+
+/// What its manifest speaks of, step by step as then.
+fn as_version_1_left_it(disk: &MemoryDisk) {
+    let (engine, _) = open(disk).expect("opens");
+    engine.create(A).expect("created");
+    commit(&engine, A, &[delete(1, "a"), set(2, "b", b"2")]).expect("committed");
+    engine.close().expect("closed");
+    drop(engine);
+    let (engine, _) = open(disk).expect("opens");
+    engine.create(B).expect("created");
+    engine.purge(A, Seqno(9)).expect("purged");
+    commit(&engine, A, &[set(3, "b", b"2")]).expect("committed");
+    let pinned = engine.snapshot(A).expect("there");
+    commit(&engine, A, &[set(4, "b", b"2")]).expect("committed");
+    engine.rollback(A, Seqno(3)).expect("back");
+    drop(pinned);
+    let mut export = engine.export(A).expect("there");
+    let mut bytes = Vec::new();
+    while let Some(piece) = export.next_piece().expect("readable") {
+        bytes.extend(piece);
+    }
+    run(engine.import(C, Box::new(std::io::Cursor::new(bytes))).expect("begun")).expect("imported");
+    engine.drop_vbucket(B).expect("dropped");
+}
+
+#[test]
+fn a_store_of_version_1_opens() {
+    for cut_bytes in [0, 1] {
+        let disk = MemoryDisk::new();
+        as_version_1_left_it(&disk);
+        let path = dir().join("MANIFEST");
+        disk.remove(&path).expect("removed");
+        let file = disk.create(&path).expect("made");
+        file.write_at(&[&VERSION_1[..VERSION_1.len() - cut_bytes]], 0).expect("written");
+        let mut findings: Vec<LogFinding> = Vec::new();
+        check_store(Arc::new(disk.clone()), &dir(), &mut findings).expect("readable");
+        assert!(findings.iter().all(|finding| finding.severity() != LogSeverity::Damage), "{findings:?}");
+        for opening in 1..3 {
+            let (engine, report) = open(&disk).expect("opens");
+            assert_eq!(report.repairs.len(), cut_bytes % 2 * (opening % 2), "{report:?}");
+            // The last edit is the one that drops 700.
+            assert_eq!(engine.vbuckets().contains(&B), cut_bytes > 0);
+            assert!(!engine.capabilities().keeps_collections_highest, "it spared nothing");
+            for vb in [A, C] {
+                assert_eq!(contents(&engine, vb).into_keys().collect::<Vec<_>>(), [3]);
+                assert_eq!(engine.info(vb).expect("there").purge, Seqno(1));
+            }
+            audit(&engine, true);
+        }
+    }
+}
