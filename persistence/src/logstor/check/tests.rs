@@ -105,7 +105,7 @@ fn what_a_crash_leaves_is_no_damage_and_what_opening_does_is_foretold() {
 
 #[test]
 fn what_a_crash_leaves_of_images_is_no_damage() {
-    crash_at_any_io(IMAGES, 5);
+    crash_at_any_io(IMAGES, 3);
 }
 
 fn crash_at_any_io(config: LogstorConfig, stride: u64) {
