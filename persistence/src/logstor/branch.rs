@@ -57,6 +57,8 @@ struct Inner {
     /// What the index is to be seen with.
     base: Base,
     index: Index,
+    /// What was committed before that, while the branch is loaded; newest last.
+    frozen: Vec<Arc<Index>>,
     pins: BTreeMap<u64, View>,
     next_pin: u64,
     high: u64,

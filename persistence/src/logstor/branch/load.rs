@@ -3,17 +3,17 @@
 //! A branch is whole, or stands on what it was when the store was opened ([`Unloaded`]), or can't be read. What always holds
 //! while it is not whole:
 //!
-//! - The index has what was committed since the store was opened, and nothing else: a key that is in it was overwritten, and
-//!   any other one is what it was then. So whoever gets looks there, then at what was; both were true when he held the lock
+//! - The index, with those that are frozen, has what was committed since the store was opened, and nothing else: a key that is
+//!   in it was overwritten, and any other one is what it was then. So whoever gets looks there, then at what was; both were true when he held the lock
 //!   (L38).
-//! - Of its records those in the index and the state are counted as live, no others; items and tombstones are not counted.
+//! - Of its records those in these indexes and the state are counted as live, no others; items and tombstones are not counted.
 //!   Nobody goes by counts before every branch is whole, and nothing is freed or moved (L23); so a commit has nothing to take
 //!   off for the record it replaces, and loading makes all counts what they would have been.
 //! - Nobody has pinned it, purged it, or rolled it back: whoever does has loaded it.
 //!
-//! Loading makes an index of what was, beside the branch; then, under its lock, what was committed since goes on top in the
-//! order of seqnos, by the rule by which commits do (L39). The lock is held as long as that takes: it costs what was
-//! committed, not what was there.
+//! Loading makes an index of what was, beside the branch, and puts on top what was committed, in the order of seqnos, by the
+//! rule by which commits do (L39). That, too, is done beside it, in rounds: what is there is frozen, and commits go to an index
+//! of their own; gets look at all of them, newest first. Only what the last round has left goes on top under the lock.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,15 @@ use crate::EngineError;
 use crate::fault::{self, Fault};
 use crate::logstor::damage::Damage;
 use crate::logstor::fingerprint::Fingerprint;
-use crate::logstor::index::Live;
+use crate::logstor::index::{Index, Live, Slot};
+use crate::logstor::segments::Segments;
+
+/// So many slots may be put on top under the lock. Tests and models have few.
+const SLOTS_LOCKED: usize = if cfg!(any(test, checkpoint_loom)) { 0 } else { 512 };
+/// So often it is tried to have no more left: what is committed in one round is put on top in the next, in less time.
+const ROUNDS_MAX: u32 = 12;
+/// Slots that go in while the table of segments is held: whoever needs a segment waits for them.
+const SLOTS_AT_ONCE: usize = 512;
 
 /// What the index is to be seen with.
 #[derive(Debug, Default)]
@@ -80,26 +88,24 @@ impl Branch {
         let mut whole = Inner { purged, ..Inner::default() };
         whole.begin_with(slots, segments);
         whole.take_in_highs(&highs);
-        // Under the lock it should not have to grow.
-        whole.index.reserve(self.lock().index.len() * 2);
-        let front = {
-            let mut inner = self.lock();
-            let front = std::mem::take(&mut inner.index);
-            inner.become_whole(whole);
-            let table = segments.table();
-            let live = Live(&table);
-            for slot in front.iter_at(0, u64::MAX) {
-                if fault::is(Fault::CommitsBesideLoadLost) {
+        for round in 1.. {
+            whole.index.reserve(SLOTS_LOCKED * 2);
+            let frozen = {
+                let mut inner = self.lock();
+                if inner.index.len() <= SLOTS_LOCKED || round == ROUNDS_MAX {
+                    let left = inner.become_whole(whole, segments);
+                    drop(inner);
+                    // Its memory goes without the lock.
+                    drop((left, from));
                     break;
                 }
-                inner.take_in(slot, live);
-                // It was counted when it was committed.
-                live.remove(slot.location);
-            }
-            front
-        };
-        // Its memory goes without the lock.
-        drop((front, from));
+                let frozen = Arc::new(std::mem::take(&mut inner.index));
+                inner.frozen.push(Arc::clone(&frozen));
+                frozen
+            };
+            whole.index.reserve(frozen.len());
+            whole.put_on_top(&frozen, segments);
+        }
         Ok(())
     }
 
@@ -119,7 +125,7 @@ impl Branch {
     pub(in crate::logstor) fn newest(&self, of: Fingerprint) -> Result<Lookup, EngineError> {
         let (from, purged) = {
             let inner = self.lock();
-            match (&inner.base, inner.index.get(of)) {
+            match (&inner.base, inner.committed(of)) {
                 (Base::Lost(damage), _) => return Err(damage.error()),
                 (_, Some(slot)) => {
                     let is_hidden = slot.tombstone && inner.purged.hides(slot.seqno);
@@ -160,14 +166,40 @@ impl Branch {
 }
 
 impl Inner {
-    /// Takes over what was loaded.
-    fn become_whole(&mut self, whole: Self) {
+    /// Takes over what was loaded, and puts on top what was committed since it was looked at last. What is left of what that
+    /// was kept in.
+    fn become_whole(&mut self, whole: Self, segments: &Segments) -> (Index, Vec<Arc<Index>>) {
         let Self { index, highs, items, deleted, hidden, given_up, .. } = whole;
         self.base = Base::Whole;
-        self.index = index;
+        let front = std::mem::replace(&mut self.index, index);
         (self.items, self.deleted) = (items, deleted);
         (self.hidden, self.given_up) = (hidden, given_up);
+        self.put_on_top(&front, segments);
         // Commits have told of theirs.
         self.take_in_highs(&highs);
+        (front, std::mem::take(&mut self.frozen))
+    }
+
+    /// What was committed goes on top of what was there.
+    fn put_on_top(&mut self, front: &Index, segments: &Segments) {
+        let slots: Vec<Slot> = front.iter_at(0, u64::MAX).collect();
+        for slots in slots.chunks(SLOTS_AT_ONCE) {
+            let table = segments.table();
+            let live = Live(&table);
+            for slot in slots {
+                if fault::is(Fault::CommitsBesideLoadLost) {
+                    return;
+                }
+                self.take_in(*slot, live);
+                // It was counted when it was committed.
+                live.remove(slot.location);
+            }
+        }
+    }
+
+    /// The newest record that was committed of a key; of any key, if the branch is whole.
+    fn committed(&self, of: Fingerprint) -> Option<Slot> {
+        let frozen = || self.frozen.iter().rev().find_map(|index| index.get(of));
+        self.index.get(of).or_else(frozen)
     }
 }
