@@ -71,6 +71,11 @@ pub trait Store {
     /// Shows the value of each key, from one snapshot.
     fn gets(&self, keys: &[Key], see: &mut dyn FnMut(&[u8]));
 
+    /// Shows the value of one key, from no snapshot where that is another way.
+    fn get(&self, key: &Key, see: &mut dyn FnMut(&[u8])) {
+        self.gets(std::slice::from_ref(key), see);
+    }
+
     /// The highest seqno there is; 0 if none.
     fn high(&self) -> u64;
 

@@ -117,6 +117,12 @@ impl Key {
         }
     }
 
+    /// Collection id and user's bytes of an encoded key; `None` if its prefix is none.
+    #[must_use]
+    pub fn parts(encoded: &[u8]) -> Option<(u32, &[u8])> {
+        split(encoded)
+    }
+
     /// The collection's id; 0 is the default one.
     #[must_use]
     pub fn collection(&self) -> u32 {

@@ -102,11 +102,12 @@ const ALL_FAULTS: [Fault; 16] = [
 ];
 
 /// Those of the log store.
-const STORE_FAULTS: [StoreFault; 4] = [
+const STORE_FAULTS: [StoreFault; 5] = [
     StoreFault::ClosedBeforeItIsIndexed,
     StoreFault::RelocatedAnyway,
     StoreFault::FreedWhileRead,
     StoreFault::SegmentTakenLate,
+    StoreFault::CommitsBesideLoadLost,
 ];
 
 /// Runs the model named `model` of the calling test program again with each of the faults, and sees it fail.

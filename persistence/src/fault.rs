@@ -18,6 +18,8 @@ pub enum Fault {
     FreedWhileRead,
     /// A reader takes hold of the segment after it has let go of the index.
     SegmentTakenLate,
+    /// What was committed while an index was loaded is not put on top of it.
+    CommitsBesideLoadLost,
 }
 
 #[cfg(any(checkpoint_loom, feature = "faults"))]

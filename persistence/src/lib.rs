@@ -25,6 +25,7 @@ pub mod fault;
 #[cfg(not(any(checkpoint_loom, feature = "faults")))]
 mod fault;
 mod flusher;
+mod item_ref;
 mod job;
 pub mod logstor;
 mod read_views;
@@ -39,5 +40,6 @@ pub use engine::{
 pub use error::EngineError;
 pub use executor::{Executor, InOrder, Task};
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
+pub use item_ref::ItemRef;
 pub use job::{Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, Progress, Verdict};
 pub use read_views::{ReadViews, whole_seqno};

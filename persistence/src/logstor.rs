@@ -102,8 +102,8 @@ pub struct Logstor {
 
 impl Logstor {
     /// Opens the store in `dir`, which is made if need be, and finds again what is in it: reads the newest index image and
-    /// what was appended since, or, without one, all segments in use. vBuckets come into memory when they are first used,
-    /// or by upkeep.
+    /// what was appended since, or, without one, all segments in use. What the image knows comes into memory by upkeep, or
+    /// when a vBucket is first used for more than gets and commits: these don't wait for it.
     ///
     /// # Errors
     /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere; [`EngineError::Corrupt`] if something that
@@ -146,7 +146,8 @@ impl Logstor {
     }
 
     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, EngineError> {
-        let branch = self.store.branch(batch.vb)?;
+        let branch = self.store.branch_as_it_is(batch.vb)?;
+        branch.damage().map_or(Ok(()), |damage| Err(damage.error()))?;
         Encoded::new(batch, branch, self.store.shared.hash_key)
     }
 }
@@ -203,7 +204,7 @@ impl Engine for Logstor {
 
     fn get(&self, vb: Vbid, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
         let fingerprint = Fingerprint::of(self.store.shared.hash_key, namespace, key.encoded());
-        match self.store.branch(vb)?.find(fingerprint, None) {
+        match self.store.newest(vb, fingerprint)? {
             Some((slot, segment)) => {
                 read::by_key(&self.store.shared.cache, &slot, &segment, namespace, key).map(Some)
             }

@@ -1,5 +1,6 @@
 //! Logstor, on the real disk: segments of 1 MiB in files of 64 MiB, as it comes, and a cache as for everyone who asks. Its upkeep
-//! is done as long as the store is open, as the peers that compact do theirs: by a thread of its own.
+//! is done as long as the store is open, as the peers that compact do theirs: by a thread of its own. It is opened with threads
+//! to read on, which a host has: the device answers several at once.
 //!
 //! A new store has files of 256 MiB made before the first commit, as a deployment does that knows its budget: enough for 200,000
 //! items, however often they are overwritten. Otherwise upkeep makes a file of zeros now and then, a little ahead of need, and
@@ -11,16 +12,27 @@ use std::sync::Arc;
 
 use persistence::disk::OsDisk;
 use persistence::logstor::{Logstor, LogstorConfig};
-use persistence::{Budget, Engine, Progress};
+use persistence::{Budget, Engine, Executor, Progress, Task};
 
 use super::{Store, memory, ours};
 
 const PREPARED_BYTES: u64 = 256 << 20;
 
+/// A thread for each task.
+#[derive(Debug)]
+struct Threads;
+
+impl Executor for Threads {
+    fn run(&self, tasks: Vec<Task<'_>>) {
+        std::thread::scope(|scope| tasks.into_iter().for_each(|task| drop(scope.spawn(task))));
+    }
+}
+
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
     let cache_bytes = memory().cache_bytes;
     let config = LogstorConfig { cache_bytes, prepared_bytes: PREPARED_BYTES, ..LogstorConfig::default() };
-    let (engine, _) = Logstor::open(Arc::new(OsDisk::new()), dir, config).expect("opens");
+    let disk = Arc::new(OsDisk::new());
+    let (engine, _) = Logstor::open_with(disk, dir, config, &Threads).expect("opens");
     if engine.vbuckets().is_empty() {
         while let Some(mut job) = engine.maintenance() {
             while !matches!(job.step(Budget::NONE).expect("works"), Progress::Done(_)) {}

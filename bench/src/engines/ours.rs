@@ -1,20 +1,20 @@
 //! Ours, through the trait that the flusher uses, with one vBucket.
 //!
 //! Checksums are verified whenever something is read from a file. Making our items out of the benchmark's is counted. A
-//! scan takes slices of 1 MiB. Upkeep, where it is wanted, is done as a host does it, by a thread that takes whatever jobs
+//! scan shows what it reads, as those of the peers do that can; couchstore makes items for it, a MiB at a time. Upkeep, where it is wanted, is done as a host does it, by a thread that takes whatever jobs
 //! the engine has.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use checkpoint::{FailoverLog, Item, Key as ItemKey, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
-use persistence::{Batch, Budget, CompactionRequest, Engine, Job, Progress, ScanLimit};
+use persistence::{Batch, Budget, CompactionRequest, Engine, Job, Progress};
 
 use super::{Compaction, Key, See, Store, Write};
 
 const VB: Vbid = Vbid(0);
-const SLICE: ScanLimit = ScanLimit { items: usize::MAX, bytes: 1 << 20 };
 /// What a step of a job may do.
 const STEP: Budget = Budget { items: 1024, bytes: 256 << 10 };
 /// How long whoever does the upkeep waits when there is none, or it is commits' turn.
@@ -82,14 +82,12 @@ impl Store for Ours {
 
     fn scan(&self, see: See<'_>) {
         let snapshot = self.engine.snapshot(VB).expect("known");
-        let mut from = Some(Seqno::ZERO);
-        while let Some(start) = from {
-            let slice = snapshot.scan(start, snapshot.high(), SLICE).expect("sound");
-            for item in &slice.items {
-                see(item.seqno.0, item.key.user(), item.value.as_deref().unwrap_or_default());
-            }
-            from = slice.next;
-        }
+        let visited = snapshot.visit(Seqno::ZERO, snapshot.high(), &mut |item| {
+            let user = ItemKey::parts(item.key).map_or(&[][..], |(_, user)| user);
+            see(item.seqno.0, user, item.value.unwrap_or_default());
+            ControlFlow::Continue(())
+        });
+        visited.expect("sound");
     }
 
     fn gets(&self, keys: &[Key], see: &mut dyn FnMut(&[u8])) {
@@ -98,6 +96,11 @@ impl Store for Ours {
             let item = snapshot.get(Namespace::Committed, &ItemKey::new(key)).expect("sound");
             see(item.expect("written").value.as_deref().unwrap_or_default());
         }
+    }
+
+    fn get(&self, key: &Key, see: &mut dyn FnMut(&[u8])) {
+        let item = self.engine.get(VB, Namespace::Committed, &ItemKey::new(key)).expect("sound");
+        see(item.expect("written").value.as_deref().unwrap_or_default());
     }
 
     fn high(&self) -> u64 {

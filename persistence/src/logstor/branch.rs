@@ -12,26 +12,29 @@
 mod load;
 mod purge;
 mod relocate;
+mod tail;
+mod unloaded;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock, Weak};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Weak};
 
 use checkpoint::{Seqno, VBucketState, Vbid};
 
 use crate::VBucketInfo;
-use crate::fault::{self, Fault};
 use crate::sync::{Mutex, MutexGuard};
 
 use super::damage::Damage;
 use super::fingerprint::Fingerprint;
-use super::index::{Index, Live, Slot};
+use super::index::{Index, Live, Slot, Tally};
 use super::log::Log;
 use super::manifest::Lineage;
 use super::segment::{Location, Segment};
+use super::segments::Segments;
 
-pub(super) use self::load::{Known, Unloaded};
+use self::load::Base;
 pub(super) use self::relocate::Name;
+pub(super) use self::unloaded::{Known, Lookup, Unloaded};
 
 /// One branch.
 #[derive(Debug)]
@@ -41,16 +44,15 @@ pub(super) struct Branch {
     log: Arc<Log>,
     /// What it was rolled back from, and to which seqno.
     parent: Option<(Weak<Branch>, u64)>,
-    is_loaded: AtomicBool,
-    /// Why it can't be read.
-    damage: OnceLock<Damage>,
-    /// Where its index comes from, until it is loaded. Taken before `inner`.
-    unloaded: Mutex<Option<Unloaded>>,
+    /// Held by who loads it. Taken before `inner`.
+    loading: Mutex<()>,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// What the index is to be seen with.
+    base: Base,
     index: Index,
     pins: BTreeMap<u64, View>,
     next_pin: u64,
@@ -134,27 +136,17 @@ impl Branch {
     ) -> Self {
         let Beginning { high, purge, state, state_at, revision, slots, unloaded, damage, given_up } =
             beginning;
-        let mut inner = Inner { high, purge, state, state_at, revision, given_up, ..Inner::default() };
-        {
-            let table = log.segments.table();
-            let live = Live(&table);
-            if let Some(location) = state_at {
-                live.add(location);
-            }
-            inner.begin_with(slots, live);
+        let base = match (damage, unloaded) {
+            (Some(damage), _) => Base::Lost(damage),
+            (None, Some(unloaded)) => Base::Unloaded(Arc::new(unloaded)),
+            (None, None) => Base::Whole,
+        };
+        let mut inner = Inner { base, high, purge, state, state_at, revision, given_up, ..Inner::default() };
+        if let Some(location) = state_at {
+            Live(&log.segments.table()).add(location);
         }
-        let is_loaded = AtomicBool::new(unloaded.is_none() && damage.is_none());
-        let (unloaded, inner) = (Mutex::new(unloaded), Mutex::new(inner));
-        Self {
-            vb,
-            lineage,
-            log,
-            parent,
-            is_loaded,
-            damage: damage.map_or_else(OnceLock::new, OnceLock::from),
-            unloaded,
-            inner,
-        }
+        inner.begin_with(slots, &log.segments);
+        Self { vb, lineage, log, parent, loading: Mutex::default(), inner: Mutex::new(inner) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -221,18 +213,10 @@ impl Branch {
         inner.give_up_hidden(live);
     }
 
-    /// A key's newest revision in a view; of the newest view if none is given.
-    pub(super) fn find(&self, fingerprint: Fingerprint, view: Option<&View>) -> Option<(Slot, Arc<Segment>)> {
+    /// A key's newest revision in a view.
+    pub(super) fn find(&self, fingerprint: Fingerprint, view: &View) -> Option<(Slot, Arc<Segment>)> {
         let inner = self.lock();
-        let slot = match view {
-            Some(view) => inner.index.get_at(fingerprint, view.high()).filter(|slot| view.shows(slot)),
-            None => {
-                inner.index.get(fingerprint).filter(|slot| !(slot.tombstone && slot.seqno <= inner.purge))
-            }
-        }?;
-        if fault::is(Fault::SegmentTakenLate) {
-            drop(inner);
-        }
+        let slot = inner.index.get_at(fingerprint, view.high()).filter(|slot| view.shows(slot))?;
         Some((slot, self.log.segments.get(slot.location.segment)?))
     }
 
@@ -242,8 +226,16 @@ impl Branch {
         let table = self.log.segments.table();
         let mut rows = Rows::default();
         let mut last = u32::MAX;
-        let shown = inner.index.iter_at(from, view.high());
-        for slot in shown.take_while(|slot| slot.seqno <= to).filter(|slot| view.shows(slot)).take(count) {
+        let mut left = count;
+        rows.slots.reserve_exact(count.min(inner.index.len()));
+        inner.index.walk_at(from, view.high(), |slot| {
+            if left == 0 || slot.seqno > to {
+                return ControlFlow::Break(());
+            }
+            if !view.shows(slot) {
+                return ControlFlow::Continue(());
+            }
+            left -= 1;
             let id = slot.location.segment;
             if id != last {
                 last = id;
@@ -251,8 +243,9 @@ impl Branch {
                     rows.segments.entry(id).or_insert_with(|| Arc::clone(segment));
                 }
             }
-            rows.slots.push(slot);
-        }
+            rows.slots.push(*slot);
+            ControlFlow::Continue(())
+        });
         rows
     }
 
@@ -339,14 +332,21 @@ impl Inner {
         View { info, state, purge: self.purge }
     }
 
-    /// Its first slots, each key once.
-    fn begin_with(&mut self, slots: Vec<Slot>, live: Live<'_>) {
+    /// Its first slots, each key once. Nobody has pinned anything: what is hidden and the last record of its key is given up.
+    fn begin_with(&mut self, slots: Vec<Slot>, segments: &Segments) {
         self.index.reserve(slots.len());
+        let mut tally = Tally::default();
         for slot in slots {
-            self.index.push(slot, live);
+            if slot.tombstone && slot.seqno <= self.purge && slot.stale == 0 {
+                self.given_up.insert(slot.seqno, 1);
+                continue;
+            }
+            tally.add(slot.location);
+            self.index.push(slot);
             self.count_in(&slot);
         }
-        self.give_up_hidden(live);
+        // Before anybody else has the index.
+        tally.count(Live(&segments.table()));
     }
 
     fn take_in(&mut self, slot: Slot, live: Live<'_>) {

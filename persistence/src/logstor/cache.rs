@@ -1,4 +1,4 @@
-//! Blocks of segments that gets have read stay in memory: a record's place goes in, its bytes come out, unchecked.
+//! Blocks of segments that gets have read stay in memory: a record's place goes in, its bytes are shown, unchecked.
 //!
 //! Always (L26): a block that is kept is what its segment has there. A block is written once in a segment's use, as a part of
 //! one frame, before anything names a record in it; and what is kept belongs to the use, and goes with it. Of all segments
@@ -18,7 +18,7 @@ use super::config::BLOCK_BYTES;
 use super::segment::{Location, Segment};
 
 /// Longer records are not kept: reading them costs more than asking for them.
-const RECORD_BYTES_MAX: u32 = 4 * BLOCK_BYTES;
+pub(super) const RECORD_BYTES_MAX: u32 = 4 * BLOCK_BYTES;
 
 /// What is kept of one use of a segment.
 #[derive(Debug, Default)]
@@ -46,46 +46,56 @@ impl Cache {
         Self { blocks_max: bytes / BLOCK_BYTES as usize, queue: Mutex::default() }
     }
 
-    /// A record's bytes, fewer where the file ends.
+    /// Shows a record's bytes, fewer where the file ends: where they lie, if that is one block. Whoever sees them keeps
+    /// others from the block meanwhile.
     ///
     /// # Errors
     /// As [`Segment::read`].
-    pub(super) fn read(&self, segment: &Segment, location: Location) -> DiskResult<Vec<u8>> {
-        if self.blocks_max == 0 || location.len > RECORD_BYTES_MAX {
-            return segment.read(location.offset, location.len as usize);
+    pub(super) fn read<T>(
+        &self,
+        segment: &Segment,
+        location: Location,
+        see: impl FnOnce(&[u8]) -> T,
+    ) -> DiskResult<T> {
+        let Location { offset, len, .. } = location;
+        if self.blocks_max == 0 {
+            return Ok(see(&segment.read(offset, len as usize)?));
         }
-        let mut record = Vec::with_capacity(location.len as usize);
-        let end = location.offset.saturating_add(location.len);
-        let mut at = location.offset;
+        let end = offset.saturating_add(len);
+        if offset / BLOCK_BYTES == end.saturating_sub(1) / BLOCK_BYTES {
+            return self.part(segment, offset, len as usize, see);
+        }
+        let mut record = Vec::with_capacity(len as usize);
+        let mut at = offset;
         while at < end {
             let upto = end.min(at - at % BLOCK_BYTES + BLOCK_BYTES);
-            self.copy(segment, at, (upto - at) as usize, &mut record)?;
+            self.part(segment, at, (upto - at) as usize, |part| record.extend_from_slice(part))?;
             at = upto;
         }
-        Ok(record)
+        Ok(see(&record))
     }
 
-    /// Appends bytes that lie in one block.
-    fn copy(&self, segment: &Segment, at: u32, len: usize, out: &mut Vec<u8>) -> DiskResult<()> {
+    /// Shows bytes that lie in one block.
+    fn part<T>(&self, segment: &Segment, at: u32, len: usize, see: impl FnOnce(&[u8]) -> T) -> DiskResult<T> {
         let (number, start) = ((at / BLOCK_BYTES) as usize, (at % BLOCK_BYTES) as usize);
         let blocks = segment.blocks.of(segment);
-        let Some(block) = blocks.get(number) else { return Ok(()) };
-        let put = |bytes: &[u8], out: &mut Vec<u8>| {
+        let Some(block) = blocks.get(number) else { return Ok(see(&[])) };
+        let part = |bytes: &[u8]| {
             let end = bytes.len().min(start.saturating_add(len));
-            out.extend_from_slice(bytes.get(start..end).unwrap_or_default());
+            see(bytes.get(start..end).unwrap_or_default())
         };
         let mut kept = block.lock();
         if let Some(bytes) = &kept.bytes {
-            put(bytes, out);
+            let seen = part(bytes);
             kept.touched = true;
-            return Ok(());
+            return Ok(seen);
         }
         let bytes = segment.read(at - at % BLOCK_BYTES, BLOCK_BYTES as usize)?;
-        put(&bytes, out);
+        let seen = part(&bytes);
         kept.bytes = Some(bytes.into());
         drop(kept);
         self.make_room(blocks, number);
-        Ok(())
+        Ok(seen)
     }
 
     /// Notes a block that came in, and lets go of others.

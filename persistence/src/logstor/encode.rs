@@ -23,7 +23,6 @@ pub(super) struct Row {
     pub(super) seqno: u64,
     /// Where in the batch's bytes.
     pub(super) at: usize,
-    /// Without padding.
     pub(super) len: u32,
     pub(super) tombstone: bool,
 }

@@ -2,28 +2,28 @@
 //!
 //! ```text
 //! CRC-32C u32 of what follows | bytes u32 | seqno u64 | CAS u64 | epoch u32 | key bytes u16 | operation u8 | bits u8
-//! datatype u8 | 0 u8 | revision u16 | [revision u64] [flags u32] [expiry u32] [prepare's seqno u64] | key | value
+//! datatype u8 | [revision u16 or u64] [flags u32] [expiry u32] [prepare's seqno u64] | key | value
 //! ```
 //!
-//! Padded with zeros to a multiple of 8, which `bytes` does not count. The operation's upper half is the durability
-//! level. Fields in brackets are there when their bit is set: where they say something. A vBucket's state is a record
-//! without a key; its CAS is which of the epoch's states it is, its seqno the high seqno.
+//! One begins where the last one ends. The operation's upper half is the durability level. Fields in brackets are there when
+//! their bit is set: where they say something; a revision that is not there is 1. A vBucket's state is a record without a
+//! key; its CAS is which of the epoch's states it is, its seqno the high seqno.
 //!
 //! Always: an item comes back with every field as it was, and a record with any bit changed is none (L3).
 
 use bytes::Bytes;
-use checkpoint::{Cas, Datatype, DurabilityLevel, Item, Key, Operation, Seqno};
+use checkpoint::{Cas, Datatype, DurabilityLevel, Item, Operation, Seqno};
+
+use crate::ItemRef;
 
 /// What every record has before its optional fields.
-pub(super) const FIXED_BYTES: usize = 36;
+pub(super) const FIXED_BYTES: usize = 33;
 /// The longest key.
 pub(super) const KEY_BYTES_MAX: usize = 4096;
 /// The longest value.
 pub(super) const VALUE_BYTES_MAX: usize = 20 << 20;
-/// Keys up to there are copied rather than shared: most of them need no memory of their own.
-const KEY_BYTES_COPIED: usize = 64;
 /// The longest record: with it no length overflows.
-const RECORD_BYTES_MAX: usize = FIXED_BYTES + 24 + KEY_BYTES_MAX + VALUE_BYTES_MAX;
+const RECORD_BYTES_MAX: usize = FIXED_BYTES + 26 + KEY_BYTES_MAX + VALUE_BYTES_MAX;
 
 const DELETED: u8 = 1;
 const HISTORY: u8 = 2;
@@ -32,6 +32,11 @@ const LONG_REVISION: u8 = 8;
 const HAS_FLAGS: u8 = 16;
 const HAS_EXPIRY: u8 = 32;
 const HAS_PREPARE: u8 = 64;
+const SHORT_REVISION: u8 = 128;
+/// Says that some field is there that need not be.
+const OPTIONAL: u8 = LONG_REVISION | HAS_FLAGS | HAS_EXPIRY | HAS_PREPARE | SHORT_REVISION;
+/// What is not written: what most items have.
+const USUAL_REVISION: u64 = 1;
 
 /// The operation of a vBucket's state.
 const STATE: u8 = 15;
@@ -54,7 +59,6 @@ const LEVELS: [(DurabilityLevel, u8); 3] = [
 /// What is known of a record without taking it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Peek<'a> {
-    /// Without padding.
     pub(super) len: u32,
     pub(super) seqno: u64,
     /// Of a state: which of its epoch's.
@@ -77,31 +81,28 @@ pub(super) fn is_tombstone(operation: Operation, deleted: bool) -> bool {
     }
 }
 
-/// What a record takes in a frame.
-pub(super) const fn padded(len: u32) -> u32 {
-    len.saturating_add(7) & !7
-}
-
-/// Appends an item's record with its padding; its length without. Nothing if the item is none that is stored.
+/// Appends an item's record; its length. Nothing if the item is none that is stored.
 pub(super) fn put_item(out: &mut Vec<u8>, epoch: u32, item: &Item) -> Option<u32> {
     let code = OPERATIONS.iter().find(|(operation, _)| *operation == item.operation)?.1;
     let level =
         item.durability.and_then(|level| LEVELS.iter().find(|(of, _)| *of == level)).map_or(0, |(_, l)| *l);
-    let revision = u16::try_from(item.rev_seqno);
+    let revision = Revision::of(item.rev_seqno);
     let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
     let bits = bit(item.deleted, DELETED)
         | bit(item.history, HISTORY)
         | bit(item.value.is_some(), HAS_VALUE)
-        | bit(revision.is_err(), LONG_REVISION)
+        | bit(matches!(revision, Revision::Short(_)), SHORT_REVISION)
+        | bit(matches!(revision, Revision::Long(_)), LONG_REVISION)
         | bit(item.flags != 0, HAS_FLAGS)
         | bit(item.expiry != 0, HAS_EXPIRY)
         | bit(item.prepare_seqno != Seqno::ZERO, HAS_PREPARE);
     let key = item.key.encoded();
     let start = begin(out, item.seqno.0, item.cas.0, epoch, key.len(), [level << 4 | code, bits]);
-    out.extend_from_slice(&[item.datatype.0, 0]);
-    out.extend_from_slice(&revision.unwrap_or(0).to_be_bytes());
-    if revision.is_err() {
-        out.extend_from_slice(&item.rev_seqno.to_be_bytes());
+    out.push(item.datatype.0);
+    match revision {
+        Revision::Usual => {}
+        Revision::Short(revision) => out.extend_from_slice(&revision.to_be_bytes()),
+        Revision::Long(revision) => out.extend_from_slice(&revision.to_be_bytes()),
     }
     if item.flags != 0 {
         out.extend_from_slice(&item.flags.to_be_bytes());
@@ -117,10 +118,10 @@ pub(super) fn put_item(out: &mut Vec<u8>, epoch: u32, item: &Item) -> Option<u32
     Some(end(out, start))
 }
 
-/// Appends the record of a vBucket's state with its padding; its length without.
+/// Appends the record of a vBucket's state; its length.
 pub(super) fn put_state(out: &mut Vec<u8>, epoch: u32, high: Seqno, revision: u64, state: &[u8]) -> u32 {
     let start = begin(out, high.0, revision, epoch, 0, [STATE, HAS_VALUE]);
-    out.extend_from_slice(&[0; 4]);
+    out.push(0);
     out.extend_from_slice(state);
     end(out, start)
 }
@@ -146,7 +147,6 @@ fn end(out: &mut Vec<u8>, start: usize) -> u32 {
     if let Some(place) = out.get_mut(start..start + 4) {
         place.copy_from_slice(&crc.to_be_bytes());
     }
-    out.resize(start + padded(len) as usize, 0);
     len
 }
 
@@ -164,25 +164,29 @@ pub(super) fn peek_sound(bytes: &[u8]) -> Option<Peek<'_>> {
     parse(record(bytes)?)
 }
 
+#[inline]
 fn record(bytes: &[u8]) -> Option<&[u8]> {
     let len = u32_at(bytes, 4)? as usize;
     bytes.get(..len).filter(|_| (FIXED_BYTES..=RECORD_BYTES_MAX).contains(&len))
 }
 
 /// What a record says, its checksum apart.
+#[inline]
 fn parse(record: &[u8]) -> Option<Peek<'_>> {
-    let [code, bits] = *record.get(30..)?.first_chunk()?;
-    let key_bytes = usize::from(u16_at(record, 28)?);
+    let fixed: &[u8; FIXED_BYTES] = record.first_chunk()?;
+    let [code, bits] = *fixed.get(30..)?.first_chunk()?;
+    let key_bytes = usize::from(u16_at(fixed, 28)?);
     let (key, value) = record.get(FIXED_BYTES + optional_bytes(bits)..)?.split_at_checked(key_bytes)?;
     let operation = match code & 15 {
         STATE => None,
-        code => Some(OPERATIONS.iter().find(|(_, known)| *known == code)?.0),
+        // Their codes count up from 1.
+        code => Some(OPERATIONS.get(usize::from(code).checked_sub(1)?)?.0),
     };
     Some(Peek {
         len: record.len() as u32,
-        seqno: u64_at(record, 8)?,
-        cas: u64_at(record, 16)?,
-        epoch: u32_at(record, 24)?,
+        seqno: u64_at(fixed, 8)?,
+        cas: u64_at(fixed, 16)?,
+        epoch: u32_at(fixed, 24)?,
         operation,
         tombstone: operation.is_some_and(|operation| is_tombstone(operation, bits & DELETED != 0)),
         key,
@@ -196,25 +200,25 @@ pub(super) fn epochs(mut records: &[u8]) -> (u32, u32) {
     while let (Some(len), Some(epoch)) = (u32_at(records, 4), u32_at(records, 24)) {
         lowest = lowest.min(epoch);
         highest = highest.max(epoch);
-        records = records.get(padded(len).max(8) as usize..).unwrap_or_default();
+        records = records.get(len.max(8) as usize..).unwrap_or_default();
     }
     (lowest.min(highest), highest)
 }
 
 /// The item of the record at the start of `bytes`, sharing its value with them; `None` if there is no sound one.
 pub(super) fn item(bytes: &Bytes) -> Option<Item> {
-    build(bytes, &peek(bytes)?, |part| bytes.slice_ref(part))
+    show(bytes, &peek(bytes)?)?.to_item_with(|part| bytes.slice_ref(part))
 }
 
-/// As [`item`], of a record that was found sound already; `keep` is what its key and value are held by.
+/// The item of a record that was found sound already, as it lies there.
 #[inline]
-pub(super) fn verified_item(bytes: &[u8], keep: impl FnMut(&[u8]) -> Bytes) -> Option<Item> {
+pub(super) fn shown(bytes: &[u8]) -> Option<ItemRef<'_>> {
     let record = record(bytes)?;
-    build(record, &parse(record)?, keep)
+    show(record, &parse(record)?)
 }
 
 #[inline]
-fn build(bytes: &[u8], peek: &Peek<'_>, mut keep: impl FnMut(&[u8]) -> Bytes) -> Option<Item> {
+fn show<'a>(bytes: &[u8], peek: &Peek<'a>) -> Option<ItemRef<'a>> {
     let [code, bits, datatype] = *bytes.get(30..)?.first_chunk()?;
     let mut at = FIXED_BYTES;
     let mut take = |bit: u8, width: usize| {
@@ -224,45 +228,79 @@ fn build(bytes: &[u8], peek: &Peek<'_>, mut keep: impl FnMut(&[u8]) -> Bytes) ->
             here
         })
     };
-    let [revision, flags, expiry, prepare] =
-        [take(LONG_REVISION, 8), take(HAS_FLAGS, 4), take(HAS_EXPIRY, 4), take(HAS_PREPARE, 8)];
-    let value = (bits & HAS_VALUE != 0).then(|| keep(peek.value));
-    Some(Item {
-        key: match peek.key.len() {
-            ..=KEY_BYTES_COPIED => Key::copy_from_encoded(peek.key),
-            _ => Key::from_encoded(keep(peek.key)),
-        }?,
+    let [short, long, flags, expiry, prepare] = [
+        take(SHORT_REVISION, 2),
+        take(LONG_REVISION, 8),
+        take(HAS_FLAGS, 4),
+        take(HAS_EXPIRY, 4),
+        take(HAS_PREPARE, 8),
+    ];
+    Some(ItemRef {
+        key: peek.key,
         operation: peek.operation?,
         seqno: Seqno(peek.seqno),
         cas: Cas(peek.cas),
-        rev_seqno: match revision {
-            Some(at) => u64_at(bytes, at)?,
-            None => u16_at(bytes, 34)?.into(),
+        rev_seqno: match (short, long) {
+            (_, Some(at)) => u64_at(bytes, at)?,
+            (Some(at), None) => u16_at(bytes, at)?.into(),
+            (None, None) => USUAL_REVISION,
         },
         flags: flags.map_or(Some(0), |at| u32_at(bytes, at))?,
         expiry: expiry.map_or(Some(0), |at| u32_at(bytes, at))?,
         datatype: Datatype(datatype),
         deleted: bits & DELETED != 0,
         history: bits & HISTORY != 0,
-        durability: LEVELS.iter().find(|(_, level)| *level == code >> 4).map(|(level, _)| *level),
+        durability: match code >> 4 {
+            0 => None,
+            level => LEVELS.iter().find(|(_, known)| *known == level).map(|(level, _)| *level),
+        },
         prepare_seqno: Seqno(prepare.map_or(Some(0), |at| u64_at(bytes, at))?),
-        value,
+        value: (bits & HAS_VALUE != 0).then_some(peek.value),
     })
 }
 
-fn optional_bytes(bits: u8) -> usize {
-    let width = |bit: u8, width: usize| if bits & bit != 0 { width } else { 0 };
-    width(LONG_REVISION, 8) + width(HAS_FLAGS, 4) + width(HAS_EXPIRY, 4) + width(HAS_PREPARE, 8)
+/// A revision, as it is written.
+#[derive(Clone, Copy)]
+enum Revision {
+    Usual,
+    Short(u16),
+    Long(u64),
 }
 
+impl Revision {
+    fn of(revision: u64) -> Self {
+        match u16::try_from(revision) {
+            Ok(_) if revision == USUAL_REVISION => Self::Usual,
+            Ok(short) => Self::Short(short),
+            Err(_) => Self::Long(revision),
+        }
+    }
+}
+
+#[inline]
+fn optional_bytes(bits: u8) -> usize {
+    if bits & OPTIONAL == 0 {
+        return 0;
+    }
+    let width = |bit: u8, width: usize| if bits & bit != 0 { width } else { 0 };
+    width(SHORT_REVISION, 2)
+        + width(LONG_REVISION, 8)
+        + width(HAS_FLAGS, 4)
+        + width(HAS_EXPIRY, 4)
+        + width(HAS_PREPARE, 8)
+}
+
+#[inline]
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
+#[inline]
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
+#[inline]
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }

@@ -200,7 +200,7 @@ pub(super) fn items(payload: &Bytes) -> impl Iterator<Item = Option<Item>> {
     let mut at = 0_usize;
     std::iter::from_fn(move || {
         let rest = payload.get(at..).filter(|rest| !rest.is_empty())?;
-        let len = entry::peek(rest).map(|peek| entry::padded(peek.len) as usize);
+        let len = entry::peek(rest).map(|peek| peek.len as usize);
         let item = len.and_then(|_| entry::item(&payload.slice(at..)));
         at = len.filter(|_| item.is_some()).map_or(payload.len(), |len| at.saturating_add(len));
         Some(item)

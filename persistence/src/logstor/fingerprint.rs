@@ -6,9 +6,10 @@
 use std::hash::Hasher;
 
 use checkpoint::Namespace;
+use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Fingerprint([u64; 2]);
 
 impl Fingerprint {
@@ -25,6 +26,13 @@ impl Fingerprint {
     pub(super) const fn hash(self) -> u64 {
         let [first, _] = self.0;
         first
+    }
+
+    /// The first so many bits, at most 63, as a number that rises with fingerprints.
+    pub(super) const fn first_bits(self, bits: u32) -> usize {
+        let [first, _] = self.0;
+        // Of none there is only 0.
+        (first >> 1 >> (63 - bits)) as usize
     }
 
     pub(super) const MIN: Self = Self([0; 2]);

@@ -25,7 +25,7 @@ use super::config::BLOCK_BYTES;
 pub(super) const HEADER_BYTES: u32 = 64;
 const HEADER: usize = HEADER_BYTES as usize;
 pub(super) const MAGIC: [u8; 4] = *b"LTLG";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,6 +41,10 @@ pub fn store(bytes: &[u8]) {
     };
     let vbs = engine.vbuckets();
     for &vb in &vbs {
+        // Before anything is loaded.
+        let _found = checked_result(engine.get(vb, Namespace::Committed, &Key::new(b"key-3")));
+    }
+    for &vb in &vbs {
         // A large record may rot between.
         if let Some(wrong) = checked_result(engine.check(vb)) {
             assert!(wrong.is_empty() || !is_sound, "{wrong:?}");

@@ -12,6 +12,8 @@
 //!   section is not used.
 //! - An image is there under its name only when it is whole and durable; one that is missing or damaged costs time, never
 //!   data (L21). Each block of it, and its directory, have checksums.
+//! - A section's rows ascend by fingerprint, and the directory says where each block ends: so the row of a key is found
+//!   by reading one block, before the rest is in memory.
 
 mod directory;
 mod job;
@@ -26,6 +28,7 @@ use crate::EngineError;
 use crate::disk::{Access, Disk, DiskErrorKind, DiskFile};
 use crate::sync::Mutex;
 
+use super::fingerprint::Fingerprint;
 use super::shared::Shared;
 use super::store::Store;
 
@@ -87,11 +90,21 @@ impl Image {
         let count = self.file.read_at(&mut bytes, block.offset)?;
         bytes.truncate(count);
         let rows = (crc32c::crc32c(&bytes) == block.crc).then(|| rows::decode(&bytes)).flatten();
-        rows.ok_or_else(|| EngineError::Corrupt {
+        let is_its = |rows: &Vec<Row>| rows.last().is_some_and(|last| last.fingerprint == block.last);
+        rows.filter(is_its).ok_or_else(|| EngineError::Corrupt {
             path: self.path.clone(),
             offset: block.offset,
             what: "damaged rows of an index image".to_owned(),
         })
+    }
+
+    /// A key's row, if the section has one: one read.
+    ///
+    /// # Errors
+    /// As [`Image::rows`].
+    pub(super) fn row(&self, section: &Section, of: Fingerprint) -> Result<Option<Row>, EngineError> {
+        let Some(block) = section.block_of(of) else { return Ok(None) };
+        Ok(self.rows(block)?.into_iter().find(|row| row.fingerprint == of))
     }
 }
 

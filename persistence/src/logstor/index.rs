@@ -14,6 +14,8 @@
 mod history;
 mod slots;
 
+use std::ops::ControlFlow;
+
 use hashbrown::HashTable;
 
 use crate::fault::{self, Fault};
@@ -45,6 +47,31 @@ impl Live<'_> {
     pub(super) fn remove(&self, location: Location) {
         if let Some(segment) = self.segment(location.segment) {
             segment.remove(location);
+        }
+    }
+}
+
+/// References that are counted together: a counter has to be everybody's for each.
+#[derive(Debug, Default)]
+pub(super) struct Tally(Vec<(u64, u64)>);
+
+impl Tally {
+    pub(super) fn add(&mut self, location: Location) {
+        let at = location.segment as usize;
+        if self.0.len() <= at {
+            self.0.resize(at + 1, (0, 0));
+        }
+        if let Some((bytes, records)) = self.0.get_mut(at) {
+            *bytes += u64::from(location.len);
+            *records += 1;
+        }
+    }
+
+    pub(super) fn count(&self, live: Live<'_>) {
+        for (id, &(bytes, records)) in (0..).zip(&self.0) {
+            if let Some(segment) = live.segment(id).filter(|_| records > 0) {
+                segment.add_all(bytes, records);
+            }
         }
     }
 }
@@ -83,7 +110,7 @@ impl Index {
         live.add(slot.location);
         let before = self.find(slot.fingerprint);
         let old = before.map(|id| *self.slots.get(id));
-        slot.stale = old.map_or(slot.stale, |old| old.stale.saturating_add(1));
+        slot.stale = old.map_or(slot.stale, |old| old.stale.saturating_add(1).saturating_add(slot.stale));
         let id = self.slots.push(slot);
         match before {
             Some(before) => {
@@ -107,9 +134,8 @@ impl Index {
         old
     }
 
-    /// Takes in a key that it does not have, with a higher seqno than any.
-    pub(super) fn push(&mut self, slot: Slot, live: Live<'_>) {
-        live.add(slot.location);
+    /// Takes in a key that it does not have, with a higher seqno than any. Whoever calls counts the reference.
+    pub(super) fn push(&mut self, slot: Slot) {
         let id = self.slots.push(slot);
         let Self { table, slots, .. } = self;
         table.insert_unique(slot.fingerprint.hash(), id, |&id| slots.get(id).fingerprint.hash());
@@ -199,6 +225,19 @@ impl Index {
             (Some(_), _) => newest.next().copied(),
             (None, _) => older.next(),
         })
+    }
+
+    /// As [`Index::iter_at`], shown until `see` breaks off: cheaper.
+    pub(super) fn walk_at(&self, from: u64, high: u64, mut see: impl FnMut(&Slot) -> ControlFlow<()>) {
+        // What broke it off knows.
+        let _ = if self.history.len() == 0 {
+            self.slots.walk_from(from, |slot| match slot.seqno <= high {
+                true => see(slot),
+                false => ControlFlow::Break(()),
+            })
+        } else {
+            self.iter_at(from, high).try_for_each(|slot| see(&slot))
+        };
     }
 
     /// Every reference it has.

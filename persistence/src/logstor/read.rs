@@ -2,14 +2,17 @@
 //!
 //! Always: what is given out is the record the index names, whole: checksum, seqno and, by key, the key are compared.
 
+use std::ops::ControlFlow;
+
 use bytes::{Bytes, BytesMut};
 use checkpoint::{Item, Key, Namespace};
 
-use crate::EngineError;
+use crate::{EngineError, ItemRef};
 
 use super::branch::Rows;
-use super::cache::Cache;
+use super::cache::{self, Cache};
 use super::entry;
+use super::frames::FrameAt;
 use super::index::Slot;
 use super::segment::Segment;
 
@@ -40,9 +43,13 @@ pub(super) fn by_key(
     namespace: Namespace,
     key: &Key,
 ) -> Result<Item, EngineError> {
-    let item = if segment.rest().is_empty() {
-        let record = cache.read(segment, slot.location)?;
-        self::item(slot, segment, &record.into())?
+    let item = if segment.rest().is_empty() && slot.location.len <= cache::RECORD_BYTES_MAX {
+        let found = cache.read(segment, slot.location, |record| {
+            entry::peek(record)?;
+            entry::shown(record)?.to_item()
+        })?;
+        let item = found.filter(|item| item.seqno.0 == slot.seqno);
+        item.ok_or_else(|| corrupt(slot, segment))?
     } else {
         one(slot, segment)?
     };
@@ -67,16 +74,25 @@ impl Scratch {
         self.bytes.get_mut(..len).unwrap_or_default()
     }
 
-    /// A record that was read into it, if it is sound and the one that was looked for. What others keep of it is copied.
-    fn item(&mut self, slot: &Slot, start: u32, is_verified: bool) -> Option<Item> {
-        let at = (slot.location.offset - start) as usize;
-        let record = self.bytes.get(at..at + slot.location.len as usize)?;
-        let pool = &mut self.pool;
-        let keep = |part: &[u8]| kept(pool, part);
-        let is_sound = is_verified || entry::peek(record).is_some();
-        let item = if is_sound { entry::verified_item(record, keep) } else { None };
-        item.filter(|item| item.seqno.0 == slot.seqno)
+    /// A record that was read into it, if it is sound and the one that was looked for.
+    fn shown(&self, slot: &Slot, extent: &Extent) -> Option<ItemRef<'_>> {
+        shown(&self.bytes, slot, extent)
     }
+
+    /// As [`Scratch::shown`]; what others keep of it is copied.
+    fn item(&mut self, slot: &Slot, extent: &Extent) -> Option<Item> {
+        let Self { bytes, pool } = self;
+        shown(bytes, slot, extent)?.to_item_with(|part| kept(pool, part))
+    }
+}
+
+fn shown<'a>(bytes: &'a [u8], slot: &Slot, extent: &Extent) -> Option<ItemRef<'a>> {
+    let at = (slot.location.offset - extent.start) as usize;
+    let record = bytes.get(at..at + slot.location.len as usize)?;
+    if !extent.is_verified {
+        entry::peek(record)?;
+    }
+    entry::shown(record).filter(|item| item.seqno.0 == slot.seqno)
 }
 
 /// Small values share memory, so that each need not have its own.
@@ -114,11 +130,52 @@ pub(super) fn rows(
         let (together, behind) = rest.split_at(extent.rows.max(1));
         rest = behind;
         for slot in together {
-            let item = scratch.item(slot, extent.start, extent.is_verified);
+            let item = scratch.item(slot, &extent);
             items.push(item.ok_or_else(|| corrupt(slot, segment))?);
         }
     }
     Ok(())
+}
+
+/// Shows rows in their order, until `see` breaks off; where to go on, if not behind them. `are_all`: no rows follow these.
+/// If some do the last ones, whose frame may go on, are left to be read with them.
+///
+/// # Errors
+/// As [`one`].
+pub(super) fn show(
+    rows: &Rows,
+    are_all: bool,
+    hash_key: [u64; 2],
+    scratch: &mut Scratch,
+    see: &mut dyn FnMut(ItemRef<'_>) -> ControlFlow<()>,
+) -> Result<ControlFlow<(), Option<u64>>, EngineError> {
+    let mut rest = rows.slots.as_slice();
+    while let Some(first) = rest.first() {
+        let segment = rows.segments.get(&first.location.segment).ok_or_else(|| lost(first))?;
+        if !segment.rest().is_empty() {
+            let item = one(first, segment)?;
+            rest = rest.get(1..).unwrap_or_default();
+            if see((&item).into()).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            continue;
+        }
+        let is_cut = |count: usize| !are_all && count == rest.len() && count < rows.slots.len();
+        let planned = plan(segment, rest, hash_key)?;
+        if is_cut(planned.rows) {
+            return Ok(ControlFlow::Continue(Some(first.seqno)));
+        }
+        let extent = planned.read(segment, scratch)?;
+        let (together, behind) = rest.split_at(extent.rows.max(1));
+        rest = behind;
+        for slot in together {
+            let item = scratch.shown(slot, &extent).ok_or_else(|| corrupt(slot, segment))?;
+            if see(item).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+    }
+    Ok(ControlFlow::Continue(None))
 }
 
 /// Rows whose records were read together.
@@ -130,16 +187,20 @@ struct Extent {
     is_verified: bool,
 }
 
-/// Reads the first rows' records: with the whole of their frame where most of it is wanted, whose one checksum is cheaper
+/// What is to be read together.
+struct Plan {
+    rows: usize,
+    start: u32,
+    bytes: u32,
+    /// It is all of that frame.
+    frame: Option<FrameAt>,
+}
+
+/// Takes the first rows' records: with the whole of their frame where most of it is wanted, whose one checksum is cheaper
 /// than all of theirs; else what lies close together.
-fn extent(
-    segment: &Segment,
-    rows: &[Slot],
-    hash_key: [u64; 2],
-    scratch: &mut Scratch,
-) -> Result<Extent, EngineError> {
+fn plan(segment: &Segment, rows: &[Slot], hash_key: [u64; 2]) -> Result<Plan, EngineError> {
     let Some(first) = rows.first().map(|slot| slot.location) else {
-        return Ok(Extent { rows: 0, start: 0, is_verified: false });
+        return Ok(Plan { rows: 0, start: 0, bytes: 0, frame: None });
     };
     if let Some(frame) = segment.frame_of(first.offset, hash_key)? {
         let range = frame.start()..frame.end();
@@ -151,19 +212,36 @@ fn extent(
             bytes = bytes.saturating_add(slot.location.len);
         }
         if count > 1 && bytes >= frame.payload_bytes / 2 {
-            let payload = segment.read_into(frame.start(), scratch.room(frame.payload_bytes as usize))?;
-            // Where it is damaged each record speaks for itself.
-            let is_verified = frame.is_whole(payload);
-            return Ok(Extent { rows: count, start: frame.start(), is_verified });
+            let (start, bytes) = (frame.start(), frame.payload_bytes);
+            return Ok(Plan { rows: count, start, bytes, frame: Some(frame) });
         }
     }
     let count = close_together(rows).max(1);
     let end = rows.get(count - 1).map_or(first.offset, |last| last.location.offset + last.location.len);
-    let len = (end - first.offset) as usize;
-    let read = segment.read_into(first.offset, scratch.room(len))?.len();
-    // What is missing must not be taken for what was read before.
-    scratch.bytes.get_mut(read..len).unwrap_or_default().fill(0);
-    Ok(Extent { rows: count, start: first.offset, is_verified: false })
+    Ok(Plan { rows: count, start: first.offset, bytes: end - first.offset, frame: None })
+}
+
+impl Plan {
+    fn read(self, segment: &Segment, scratch: &mut Scratch) -> Result<Extent, EngineError> {
+        let Self { rows, start, bytes, frame } = self;
+        let len = bytes as usize;
+        let read = segment.read_into(start, scratch.room(len))?;
+        // Where it is damaged each record speaks for itself.
+        let is_verified = frame.is_some_and(|frame| frame.is_whole(read));
+        // What is missing must not be taken for what was read before.
+        let read = read.len();
+        scratch.bytes.get_mut(read..len).unwrap_or_default().fill(0);
+        Ok(Extent { rows, start, is_verified })
+    }
+}
+
+fn extent(
+    segment: &Segment,
+    rows: &[Slot],
+    hash_key: [u64; 2],
+    scratch: &mut Scratch,
+) -> Result<Extent, EngineError> {
+    plan(segment, rows, hash_key)?.read(segment, scratch)
 }
 
 /// How many of the first rows are read together.

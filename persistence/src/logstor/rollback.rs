@@ -14,6 +14,9 @@ use super::store::Store;
 
 impl Store {
     pub(super) fn rollback(&self, vb: Vbid, to: u64) -> Result<RolledBack, EngineError> {
+        self.shared.check_writable()?;
+        // So that others can commit while it is loaded.
+        self.branch(vb)?;
         let past = self.writer.alone(|| {
             self.shared.check_writable()?;
             let branch = self.branch(vb)?;

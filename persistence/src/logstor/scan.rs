@@ -108,7 +108,7 @@ fn records_by<'a>(
         let rest = payload.get(at..).filter(|rest| !rest.is_empty())?;
         let record = peek(rest);
         let here = offset + HEADER_BYTES + at as u32;
-        at = record.map_or(payload.len(), |record| at + entry::padded(record.len) as usize);
+        at = record.map_or(payload.len(), |record| at + record.len as usize);
         Some(record.map(|record| (here, record)))
     })
 }

@@ -2,8 +2,9 @@
 //!
 //! Always (L5): `live` counts exactly the references to its records from indexes, the overlay of what snapshots pin
 //! included. A reference is counted before the index has it and taken off after the index has lost it, so that the count
-//! is never too low. A segment is freed only when it is 0 and nobody but the table holds the use: a reader takes the use
-//! under the lock under which it finds the location, so that whoever could still read holds it (L33).
+//! is never too low. A segment is freed only when it is 0 and, looked at after that, nobody but the table holds the use: a
+//! reader takes the use under the lock under which it finds the location, so that whoever could still read holds it (L33).
+//! What was there when the store was opened, and is not in an index yet, is counted by nobody: it holds its segments.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -16,14 +17,13 @@ use crate::disk::{DiskFile, DiskResult};
 use crate::sync::{AtomicU64, Ordering};
 
 use super::cache::Blocks;
-use super::entry;
 use super::frame::{HEADER_BYTES, Header};
 use super::frames::Known;
 
 /// What a disk writes as a whole or not at all.
 const SECTOR_BYTES: usize = 512;
 
-/// Where a record lies: its first byte within a segment, and its length without padding.
+/// Where a record lies: its first byte within a segment, and its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Location {
     pub(super) segment: u32,
@@ -97,13 +97,19 @@ impl Segment {
 
     /// One reference more.
     pub(super) fn add(&self, location: Location) {
-        self.live_bytes.fetch_add(entry::padded(location.len).into(), Ordering::SeqCst);
+        self.live_bytes.fetch_add(location.len.into(), Ordering::SeqCst);
         self.live_records.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// So many references more, to records of so many bytes, padding included.
+    pub(super) fn add_all(&self, bytes: u64, records: u64) {
+        self.live_bytes.fetch_add(bytes, Ordering::SeqCst);
+        self.live_records.fetch_add(records, Ordering::SeqCst);
     }
 
     /// One reference less.
     pub(super) fn remove(&self, location: Location) {
-        self.live_bytes.fetch_sub(entry::padded(location.len).into(), Ordering::SeqCst);
+        self.live_bytes.fetch_sub(location.len.into(), Ordering::SeqCst);
         self.live_records.fetch_sub(1, Ordering::SeqCst);
     }
 

@@ -239,11 +239,14 @@ impl Segments {
         {
             let inner = self.inner.lock();
             for segment in segments {
-                // One for the table, one for the caller.
+                if !inner.closed.contains_key(&segment.id) || segment.live_records() > 0 {
+                    continue;
+                }
+                // After that: nobody finds it any more. One for the table, one for the caller.
                 let is_read = Arc::strong_count(segment) > 2
                     || segment.rest().iter().any(|rest| Arc::strong_count(rest) > 2);
                 let is_read = is_read && !fault::is(Fault::FreedWhileRead);
-                if inner.closed.contains_key(&segment.id) && segment.live_records() == 0 && !is_read {
+                if !is_read {
                     unneeded.push(Arc::clone(segment));
                 }
             }

@@ -3,12 +3,13 @@
 //! By key it reads every record once, when the first scan by key asks for the order; the keys stay in memory as long as
 //! the snapshot does.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use crate::sync::Mutex;
 use checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
-use crate::{EngineError, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo};
+use crate::{EngineError, ItemRef, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo};
 
 use super::branch::{Branch, View};
 use super::fingerprint::Fingerprint;
@@ -17,6 +18,8 @@ use super::shared::Shared;
 
 /// How many rows are looked up under the vBucket's lock at once.
 const ROWS: usize = 1024;
+/// ... where nothing is kept of them: several frames' rows.
+const ROWS_SHOWN: usize = 4096;
 
 #[derive(Debug)]
 pub(super) struct LogSnapshot {
@@ -83,7 +86,7 @@ impl Snapshot for LogSnapshot {
 
     fn get(&self, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
         let fingerprint = Fingerprint::of(self.shared.hash_key, namespace, key.encoded());
-        let Some((slot, segment)) = self.branch.find(fingerprint, Some(&self.view)) else { return Ok(None) };
+        let Some((slot, segment)) = self.branch.find(fingerprint, &self.view) else { return Ok(None) };
         read::by_key(&self.shared.cache, &slot, &segment, namespace, key).map(Some)
     }
 
@@ -120,6 +123,27 @@ impl Snapshot for LogSnapshot {
         *self.scratch.lock() = scratch;
         let next = next.and_then(|at| Some(self.branch.rows(&self.view, at, to.0, 1).slots.first()?.seqno));
         Ok(ScanSlice { items, next: next.map(Seqno) })
+    }
+
+    fn visit(
+        &self,
+        from: Seqno,
+        to: Seqno,
+        see: &mut dyn FnMut(ItemRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        let mut scratch = std::mem::take(&mut *self.scratch.lock());
+        let mut next = Some(from.0);
+        while let Some(at) = next {
+            let rows = self.branch.rows(&self.view, at, to.0, ROWS_SHOWN);
+            let are_all = rows.slots.len() < ROWS_SHOWN;
+            let behind = rows.slots.last().map(|last| last.seqno.saturating_add(1));
+            next = match read::show(&rows, are_all, self.shared.hash_key, &mut scratch, see)? {
+                ControlFlow::Continue(left) => left.or(behind).filter(|_| !are_all),
+                ControlFlow::Break(()) => None,
+            };
+        }
+        *self.scratch.lock() = scratch;
+        Ok(())
     }
 
     fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError> {

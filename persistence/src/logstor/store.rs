@@ -1,13 +1,14 @@
 //! An open store: its log, its vBuckets' branches, who writes and who rewrites.
 //!
-//! Locks are taken in this order: who commits, who rewrites, no rollback, the branches there are, those being imported, the
-//! manifest, a branch, the table of segments.
+//! Locks are taken in this order: who commits, who rewrites, no rollback, who loads a branch, the branches there are, those
+//! being imported, the manifest, a branch, the table of segments.
 
 mod load;
 mod stats;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
@@ -15,7 +16,7 @@ use checkpoint::{Seqno, Vbid};
 
 use crate::disk::DiskLock;
 use crate::sync::{Mutex, RwLock};
-use crate::{CompactionReport, CompactionRequest, EngineError, Job, ScanLimit, Snapshot};
+use crate::{CompactionReport, CompactionRequest, EngineError, Job, Snapshot};
 
 use super::CommitObserver;
 use super::branch::{Beginning, Branch};
@@ -65,7 +66,8 @@ impl Store {
         Ok(branch)
     }
 
-    fn branch_as_it_is(&self, vb: Vbid) -> Result<Arc<Branch>, EngineError> {
+    /// A vBucket's branch, loaded or not.
+    pub(super) fn branch_as_it_is(&self, vb: Vbid) -> Result<Arc<Branch>, EngineError> {
         self.branches.read().get(&vb).cloned().ok_or(EngineError::UnknownVBucket { vb })
     }
 
@@ -126,6 +128,9 @@ impl Store {
 
     /// The purge seqno then, and how many tombstones were hidden.
     pub(super) fn purge(&self, vb: Vbid, upto: u64) -> Result<(u64, u64), EngineError> {
+        self.shared.check_writable()?;
+        // So that others can commit while it is loaded.
+        self.branch(vb)?;
         self.writer.alone(|| {
             self.shared.check_writable()?;
             let branch = self.branch(vb)?;
@@ -194,16 +199,9 @@ impl Store {
         let branch = self.branch(vb)?;
         let mut wrong = branch.check();
         let snapshot = LogSnapshot::new(branch, Arc::clone(&self.shared));
-        let mut next = Some(Seqno::ZERO);
-        while let Some(from) = next {
-            match snapshot.scan(from, Seqno::MAX, ScanLimit { items: 1024, bytes: 1 << 20 }) {
-                Ok(slice) => next = slice.next,
-                Err(error @ EngineError::Disk(_)) => return Err(error),
-                Err(error) => {
-                    wrong.push(error.to_string());
-                    break;
-                }
-            }
+        match snapshot.visit(Seqno::ZERO, Seqno::MAX, &mut |_| ControlFlow::Continue(())) {
+            Err(error @ EngineError::Disk(_)) => return Err(error),
+            result => wrong.extend(result.err().map(|error| error.to_string())),
         }
         Ok(wrong)
     }

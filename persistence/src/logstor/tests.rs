@@ -1,5 +1,6 @@
 mod crash;
 mod damage;
+mod early;
 mod groups;
 mod images;
 pub(super) mod life;
@@ -11,6 +12,7 @@ mod pacing;
 mod reads;
 mod rewriting;
 mod room;
+mod shown;
 mod space;
 pub(super) mod support;
 mod threads;

@@ -1,5 +1,6 @@
 //! What goes in comes out: items of every kind, by key, by seqno and in slices; what may not go in is refused.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -53,6 +54,7 @@ pub(super) fn items_come_back(open: Open<'_>) {
         assert_eq!(found, items);
         let snapshot = engine.snapshot(VBS[0]).expect("there");
         slices_add_up(&*snapshot, &items);
+        visits_add_up(&*snapshot, &items);
         keys_add_up(&*snapshot, &items);
         counts_add_up(&*snapshot, &items);
         assert_eq!(snapshot.state(), Some(&state(0xffff_ffff_ffff)));
@@ -81,6 +83,24 @@ fn slices_add_up(snapshot: &dyn Snapshot, expected: &[Item]) {
     }
     let between = snapshot.scan(Seqno(2), Seqno(4), ScanLimit::NONE).expect("readable");
     assert_eq!(between.items, expected[1..4]);
+}
+
+/// Promise 9: what is shown is what is scanned, up to where whoever looks breaks off.
+fn visits_add_up(snapshot: &dyn Snapshot, expected: &[Item]) {
+    let seen = |from: u64, to: u64, most: usize| {
+        let mut seen: Vec<Item> = Vec::new();
+        let visited = snapshot.visit(Seqno(from), Seqno(to), &mut |item| {
+            seen.push(item.to_item().expect("a whole key"));
+            if seen.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        visited.expect("readable");
+        seen
+    };
+    for most in 1..=expected.len() + 1 {
+        assert_eq!(seen(0, u64::MAX, most), expected[..most.min(expected.len())]);
+    }
+    assert_eq!(seen(2, 4, usize::MAX), expected[1..4]);
+    assert!(seen(expected.last().expect("some").seqno.0 + 1, u64::MAX, 1).is_empty());
 }
 
 /// Promise 9: by key the same rows as by seqno, each name space by itself, in slices and ranges.

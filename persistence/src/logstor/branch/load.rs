@@ -1,231 +1,168 @@
-//! A branch as it is when the store was opened: its index comes into memory when it is first needed, from the image and
-//! from what was found beside it.
+//! Bringing a branch's index into memory, while others get and commit.
 //!
-//! Always (L23): a branch that is not loaded was neither read nor written, and no segment is freed before every branch is
-//! loaded; so whenever it is loaded, the index is the one it would have been when the store was opened. If the image's rows
-//! turn out to be damaged, the segments they speak of are read instead.
+//! A branch is whole, or stands on what it was when the store was opened ([`Unloaded`]), or can't be read. What always holds
+//! while it is not whole:
+//!
+//! - The index has what was committed since the store was opened, and nothing else: a key that is in it was overwritten, and
+//!   any other one is what it was then. So whoever gets looks there, then at what was; both were true when he held the lock
+//!   (L38).
+//! - Of its records those in the index and the state are counted as live, no others; items and tombstones are not counted.
+//!   Nobody goes by counts before every branch is whole, and nothing is freed or moved (L23); so a commit has nothing to take
+//!   off for the record it replaces, and loading makes all counts what they would have been.
+//! - Nobody has pinned it, purged it, or rolled it back: whoever does has loaded it.
+//!
+//! Loading makes an index of what was, beside the branch; then, under its lock, what was committed since goes on top in the
+//! order of seqnos, by the rule by which commits do (L39). The lock is held as long as that takes: it costs what was
+//! committed, not what was there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::Branch;
+use super::{Branch, Inner, Lookup, Unloaded};
 use crate::EngineError;
+use crate::fault::{self, Fault};
 use crate::logstor::damage::Damage;
-use crate::logstor::found::{self, Found, FoundItem, FoundState};
-use crate::logstor::image::{Contents, Covered, Image, Merge, Row, Section, sort};
-use crate::logstor::index::{Live, Slot};
-use crate::logstor::manifest::Lineage;
-use crate::logstor::scan::Frame;
-use crate::logstor::segment::Segment;
+use crate::logstor::fingerprint::Fingerprint;
+use crate::logstor::index::Live;
+
+/// What the index is to be seen with.
+#[derive(Debug, Default)]
+pub(super) enum Base {
+    /// Nothing: it has everything.
+    #[default]
+    Whole,
+    /// What was there when the store was opened.
+    Unloaded(Arc<Unloaded>),
+    /// Something that can't be read.
+    Lost(Damage),
+}
 
 impl Branch {
-    /// Brings its index into memory, if it is not there. Whoever reads or writes the branch has done that. If it turns out
-    /// that it can't be read, `set_aside` is told of its segments first.
+    /// Brings its index into memory, if it is not there: whoever needs all of it has done that. One at a time does it;
+    /// gets and commits don't wait. If it turns out that it can't be read, `set_aside` is told of its segments first.
     ///
     /// # Errors
     /// [`EngineError::Disk`]: it is not loaded then; [`EngineError::Corrupt`]: it will never be.
     pub(in crate::logstor) fn load(&self, set_aside: impl FnOnce(BTreeSet<u32>)) -> Result<(), EngineError> {
-        if self.is_loaded() {
+        if self.base()?.is_none() {
             return Ok(());
         }
-        let mut unloaded = self.unloaded.lock();
-        if let Some(damage) = self.damage() {
-            return Err(damage.error());
-        }
-        let Some(from) = &*unloaded else { return Ok(()) };
+        let _alone = self.loading.lock();
+        self.load_alone(set_aside)
+    }
+
+    /// As [`Branch::load`], unless somebody is at it: then it leaves that to him.
+    ///
+    /// # Errors
+    /// As there.
+    pub(in crate::logstor) fn load_beside(
+        &self,
+        set_aside: impl FnOnce(BTreeSet<u32>),
+    ) -> Result<(), EngineError> {
+        self.loading.try_lock().map_or(Ok(()), |_alone| self.load_alone(set_aside))
+    }
+
+    fn load_alone(&self, set_aside: impl FnOnce(BTreeSet<u32>)) -> Result<(), EngineError> {
+        let Some(from) = self.base()? else { return Ok(()) };
         let slots = match from.slots().map_err(Damage::of) {
             Ok(slots) => slots,
             Err(Err(error)) => return Err(error),
             Err(Ok(damage)) => {
                 set_aside(from.segments());
                 // Whoever sees it can rely on that.
-                return Err(self.damage.get_or_init(|| damage).error());
+                let error = damage.error();
+                self.lock().base = Base::Lost(damage);
+                return Err(error);
             }
         };
-        let mut inner = self.lock();
-        let table = self.log.segments.table();
-        inner.begin_with(slots, Live(&table));
-        *unloaded = None;
-        self.is_loaded.store(true, Ordering::Release);
+        let segments = &self.log.segments;
+        let mut whole = Inner { purge: self.lock().purge, ..Inner::default() };
+        whole.begin_with(slots, segments);
+        // Under the lock it should not have to grow.
+        whole.index.reserve(self.lock().index.len() * 2);
+        let front = {
+            let mut inner = self.lock();
+            let front = std::mem::take(&mut inner.index);
+            inner.become_whole(whole);
+            let table = segments.table();
+            let live = Live(&table);
+            for slot in front.iter_at(0, u64::MAX) {
+                if fault::is(Fault::CommitsBesideLoadLost) {
+                    break;
+                }
+                inner.take_in(slot, live);
+                // It was counted when it was committed.
+                live.remove(slot.location);
+            }
+            front
+        };
+        // Its memory goes without the lock.
+        drop((front, from));
         Ok(())
     }
 
-    /// Why it can't be read, if it can't.
-    pub(in crate::logstor) fn damage(&self) -> Option<&Damage> {
-        self.damage.get()
+    /// What it stands on, unless it is whole.
+    fn base(&self) -> Result<Option<Arc<Unloaded>>, EngineError> {
+        match &self.lock().base {
+            Base::Whole => Ok(None),
+            Base::Unloaded(from) => Ok(Some(Arc::clone(from))),
+            Base::Lost(damage) => Err(damage.error()),
+        }
     }
 
-    pub(in crate::logstor) fn is_loaded(&self) -> bool {
-        self.is_loaded.load(Ordering::Acquire)
-    }
-}
-
-/// An image, and the segments it covers whose uses are not over.
-#[derive(Debug)]
-pub(in crate::logstor) struct Known {
-    pub(in crate::logstor) image: Arc<Image>,
-    pub(in crate::logstor) current: BTreeMap<u32, (Arc<Segment>, Covered)>,
-}
-
-/// Where a branch's index comes from.
-#[derive(Debug)]
-pub(in crate::logstor) struct Unloaded {
-    known: Option<Arc<Known>>,
-    vb: u16,
-    lineage: Lineage,
-    /// What the image does not cover.
-    found: Vec<FoundItem>,
-    hash_key: [u64; 2],
-}
-
-impl Unloaded {
-    pub(in crate::logstor) fn new(
-        known: Option<Arc<Known>>,
-        vb: u16,
-        lineage: Lineage,
-        found: Vec<FoundItem>,
-        hash_key: [u64; 2],
-    ) -> Self {
-        Self { known, vb, lineage, found, hash_key }
-    }
-
-    /// What the image says of the vBucket, unless it was rolled back since.
-    fn section(&self) -> Option<(&Known, &Section)> {
-        let known = self.known.as_deref()?;
-        let section = known.image.directory.section(self.vb)?;
-        (section.lineage == self.lineage).then_some((known, section))
-    }
-
-    /// The newest state in what the image covers, if its record is still there.
+    /// A key's newest record, whether the branch is whole or not; tombstones that are hidden are none.
     ///
     /// # Errors
-    /// As for slots, if the image has no section of the vBucket: it was made while that was being imported.
-    pub(in crate::logstor) fn state(&self) -> Result<Option<FoundState>, EngineError> {
-        let Some((known, section)) = self.section() else { return self.scanned_state() };
-        let state = section.state.as_ref().filter(|state| known.current.contains_key(&state.at.segment));
-        Ok(state.map(|state| FoundState {
-            epoch: self.lineage.epoch(),
-            revision: state.revision,
-            high: state.high,
-            at: state.at,
-            bytes: state.bytes.clone(),
-            number: state.number,
-        }))
-    }
-
-    fn scanned_state(&self) -> Result<Option<FoundState>, EngineError> {
-        let epoch = self.lineage.epoch();
-        let mut newest: Option<FoundState> = None;
-        for (segment, covered) in self.known.iter().flat_map(|known| known.current.values()) {
-            let is_large = matches!(covered.contents, Contents::Large(_));
-            if is_large || covered.epochs.binary_search(&epoch).is_err() {
-                continue;
-            }
-            let states = self.covered(segment, covered)?.states.into_iter();
-            for state in states.filter(|state| state.epoch == epoch) {
-                if newest.as_ref().is_none_or(|known| state.is_after(known)) {
-                    newest = Some(state);
+    /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if it is known that the branch can't be read.
+    pub(in crate::logstor) fn newest(&self, of: Fingerprint) -> Result<Lookup, EngineError> {
+        let (from, purge) = {
+            let inner = self.lock();
+            match (&inner.base, inner.index.get(of)) {
+                (Base::Lost(damage), _) => return Err(damage.error()),
+                (_, Some(slot)) => {
+                    let is_hidden = slot.tombstone && slot.seqno <= inner.purge;
+                    if fault::is(Fault::SegmentTakenLate) {
+                        drop(inner);
+                    }
+                    let segment = self.log.segments.get(slot.location.segment).filter(|_| !is_hidden);
+                    return Ok(segment.map_or(Lookup::Absent, |segment| Lookup::Found(slot, segment)));
                 }
+                (Base::Whole, None) => return Ok(Lookup::Absent),
+                (Base::Unloaded(from), None) => (Arc::clone(from), inner.purge),
             }
-        }
-        Ok(newest)
-    }
-
-    /// The segments that hold records of it.
-    pub(in crate::logstor) fn segments(&self) -> BTreeSet<u32> {
-        let known = self.known.iter().flat_map(|known| known.current.iter());
-        let holders = known.filter(|(_, (_, covered))| self.is_in(covered)).map(|(id, _)| *id);
-        holders.chain(self.found.iter().map(|item| item.at.segment)).collect()
-    }
-
-    fn is_in(&self, covered: &Covered) -> bool {
-        self.lineage.epochs().any(|epoch| covered.epochs.binary_search(&epoch).is_ok())
-    }
-
-    /// Every key's newest record, ascending by seqno; others are counted.
-    ///
-    /// # Errors
-    /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if image and log are damaged.
-    pub(super) fn slots(&self) -> Result<Vec<Slot>, EngineError> {
-        let mut found = self.found.clone();
-        sort(&mut found);
-        let mut slots = match self.known_slots(&found)? {
-            Some(slots) => slots,
-            None => self.scanned_slots(found)?,
         };
-        slots.sort_unstable_by_key(|slot| slot.seqno);
-        Ok(slots)
-    }
-
-    /// `None` if the image can't be relied on.
-    fn known_slots(&self, mut found: &[FoundItem]) -> Result<Option<Vec<Slot>>, EngineError> {
-        let Some((known, section)) = self.section() else { return Ok(None) };
-        let mut slots = Vec::with_capacity(found.len());
-        for block in &section.blocks {
-            let rows = match known.image.rows(block) {
-                Err(EngineError::Corrupt { .. }) => return Ok(None),
-                rows => rows?,
-            };
-            let Some(last) = rows.last().map(|row| row.fingerprint) else { continue };
-            let upto = found.partition_point(|item| item.fingerprint <= last);
-            let (here, rest) = found.split_at(upto);
-            found = rest;
-            let merge = Merge::new(rows, here, |segment| known.current.contains_key(&segment));
-            for row in merge {
-                let Ok(row) = row else { return Ok(None) };
-                slots.push(slot(&row));
-            }
+        let mut found = from.find(of)?;
+        if let (true, Lookup::Found(slot, _)) = (fault::is(Fault::SegmentTakenLate), &found) {
+            let slot = *slot;
+            drop((from, found));
+            let segment = self.log.segments.get(slot.location.segment);
+            found = segment.map_or(Lookup::Absent, |segment| Lookup::Found(slot, segment));
         }
-        slots.extend(Merge::new([], found, |_| false).flatten().map(|row| slot(&row)));
-        Ok(Some(slots))
+        let is_hidden = matches!(&found, Lookup::Found(slot, _) if slot.tombstone && slot.seqno <= purge);
+        Ok(if is_hidden { Lookup::Absent } else { found })
     }
 
-    /// From the records themselves. Without an image they are all found already.
-    fn scanned_slots(&self, mut found: Vec<FoundItem>) -> Result<Vec<Slot>, EngineError> {
-        for (segment, covered) in self.known.iter().flat_map(|known| known.current.values()) {
-            if self.is_in(covered) {
-                found.extend(self.covered_items(segment, covered)?);
-            }
+    /// Why it can't be read, if it is known that it can't.
+    pub(in crate::logstor) fn damage(&self) -> Option<Damage> {
+        match &self.lock().base {
+            Base::Lost(damage) => Some(damage.clone()),
+            Base::Whole | Base::Unloaded(_) => None,
         }
-        sort(&mut found);
-        // Without an image nothing can be untrue.
-        Ok(Merge::new([], &found, |_| false).filter_map(Result::ok).map(|row| slot(&row)).collect())
     }
 
-    fn covered_items(&self, segment: &Segment, covered: &Covered) -> Result<Vec<FoundItem>, EngineError> {
-        let mut items = match covered.contents {
-            Contents::Large(piece) if piece.piece > 0 => Vec::new(),
-            Contents::Large(piece) => {
-                vec![found::large(segment, piece.pieces, piece.number, self.hash_key)?]
-            }
-            Contents::Commits | Contents::Moved => self.covered(segment, covered)?.items,
-        };
-        items.retain(|item| self.lineage.contains(item.epoch, item.seqno));
-        Ok(items)
-    }
-
-    /// What the image covers of a segment, read again.
-    fn covered(&self, segment: &Segment, covered: &Covered) -> Result<Found, EngineError> {
-        let bytes = segment.read(0, covered.bytes as usize)?;
-        let read = found::in_segment(segment, &bytes, self.hash_key, None, |_| None)?;
-        let end = read.frames.last().map_or(0, Frame::end);
-        let is_ours = |frame: &&Frame| {
-            let told = frame.header.epochs();
-            told.is_none_or(|told| self.lineage.epochs().any(|epoch| told.contains(&epoch)))
-        };
-        let mut damaged = read.frames.iter().filter(|frame| !frame.is_whole);
-        let damaged = damaged.find(is_ours).map(|frame| frame.offset);
-        match damaged.or((end != covered.bytes).then_some(end)) {
-            Some(at) => Err(segment.corrupt(at, "a frame that was acknowledged is damaged")),
-            None => Ok(read),
-        }
+    /// Whether there is something to load.
+    pub(in crate::logstor) fn is_unloaded(&self) -> bool {
+        matches!(self.lock().base, Base::Unloaded(_))
     }
 }
 
-fn slot(row: &Row) -> Slot {
-    let mut slot = Slot::new(row.fingerprint, row.seqno, row.at, row.tombstone);
-    let others: u64 = row.others.iter().map(|run| u64::from(run.records)).sum();
-    slot.stale = u16::try_from(others).unwrap_or(u16::MAX);
-    slot
+impl Inner {
+    /// Takes over what was loaded.
+    fn become_whole(&mut self, whole: Self) {
+        let Self { index, items, deleted, hidden, given_up, .. } = whole;
+        self.base = Base::Whole;
+        self.index = index;
+        (self.items, self.deleted) = (items, deleted);
+        (self.hidden, self.given_up) = (hidden, given_up);
+    }
 }

@@ -1,7 +1,6 @@
 //! Puts checksums right after bytes were changed, so that what is behind them is reached.
 
 use crate::logstor::config::BLOCK_BYTES;
-use crate::logstor::entry;
 use crate::logstor::frame::{self, HEADER_BYTES};
 use crate::record::FRAME_BYTES;
 
@@ -20,7 +19,7 @@ pub(super) fn record(bytes: &mut [u8]) -> Option<usize> {
     let len = u32_at(bytes, 4)?;
     let crc = crc32c::crc32c(bytes.get(4..len as usize)?);
     put(bytes, 0, crc);
-    Some(entry::padded(len) as usize)
+    Some(len as usize)
 }
 
 /// The header at the start.

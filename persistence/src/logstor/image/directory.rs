@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Always: a directory is taken whole, with its checksum right, and of the store it was made for; every block in it lies
-//! before it.
+//! before it. A section's blocks ascend, and each says which fingerprint is its last: so the one block that can have a key
+//! is found by that.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ use crate::logstor::segment::Location;
 use crate::record;
 
 const MAGIC: [u8; 4] = *b"LTIX";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Magic, version, offset, bytes.
 const TRAILER_BYTES: usize = 24;
 const DIRECTORY_BYTES_MAX: usize = 1 << 30;
@@ -124,6 +125,15 @@ pub(in crate::logstor) struct Block {
     pub(in crate::logstor) offset: u64,
     pub(in crate::logstor) bytes: u32,
     pub(in crate::logstor) crc: u32,
+    /// Of its last row.
+    pub(in crate::logstor) last: Fingerprint,
+}
+
+impl Section {
+    /// The block that has a key's row, if there is one.
+    pub(in crate::logstor) fn block_of(&self, fingerprint: Fingerprint) -> Option<&Block> {
+        self.blocks.get(self.blocks.partition_point(|block| block.last < fingerprint))
+    }
 }
 
 impl Directory {
@@ -191,7 +201,9 @@ impl Directory {
         let blocks = directory.sections.iter().flat_map(|section| &section.blocks);
         let ends = blocks.map(|block| block.offset.checked_add(block.bytes.into()));
         let are_inside = ends.into_iter().all(|end| end.is_some_and(|end| end <= offset));
-        Ok(if are_inside { Ok(directory) } else { Err("its directory is damaged") })
+        let mut sections = directory.sections.iter();
+        let ascend = sections.all(|section| section.blocks.is_sorted_by(|a, b| a.last < b.last));
+        Ok(if are_inside && ascend { Ok(directory) } else { Err("its directory is damaged") })
     }
 }
 

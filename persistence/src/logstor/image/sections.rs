@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::disk::{DiskErrorKind, DiskFile};
+use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::found::{FoundItem, FoundState};
 use crate::logstor::manifest::{Sketch, VBucketEntry};
 use crate::logstor::shared::Shared;
@@ -18,8 +19,9 @@ use super::merge::{Merge, sort};
 use super::rows::Row;
 use super::{Image, UNFINISHED};
 
-/// Rows are written when they come to so many bytes.
-const BLOCK_BYTES: usize = 64 << 10;
+/// Rows are written when they come to so many bytes: who gets a key before the index is in memory reads that much.
+/// Unit tests have few keys, and several blocks of them.
+const BLOCK_BYTES: usize = if cfg!(test) { 512 } else { 16 << 10 };
 /// So much is synced at once: commits' syncs wait behind it.
 const SYNC_BYTES: u64 = 512 << 10;
 /// Without rows of a last image so many records are merged in a step.
@@ -54,6 +56,8 @@ struct Current {
     merged: usize,
     /// Rows that are not written.
     bytes: Vec<u8>,
+    /// The last row there is.
+    last: Fingerprint,
 }
 
 impl Sections {
@@ -135,7 +139,7 @@ impl Sections {
         let state = self.states.remove(&section.lineage.epoch()).map(StateRow::from);
         section.state = known.into_iter().chain(state).max_by_key(|state| (state.revision, state.number));
         let blocks = last.map(|last| last.blocks.iter().rev().copied().collect()).unwrap_or_default();
-        Current { section, blocks, found, merged: 0, bytes: Vec::new() }
+        Current { section, blocks, found, merged: 0, bytes: Vec::new(), last: Fingerprint::MIN }
     }
 
     /// Merges a block of the last image, or, behind the last of them, some of what was found.
@@ -153,15 +157,19 @@ impl Sections {
             }
         }
         let here = current.found.get(current.merged..upto).unwrap_or_default();
-        let (bytes, section) = (&mut current.bytes, &mut current.section);
-        for row in Merge::new(old, here, |segment| self.is_current(segment)) {
-            let row: Row = row.map_err(|_| untrue(&self.path))?;
-            row.encode(bytes);
-            section.rows += 1;
+        let merge = Merge::new(old, here, |segment| self.is_current(segment));
+        let rows: Vec<Row> = merge.collect::<Result<_, _>>().map_err(|_| untrue(&self.path))?;
+        for row in rows {
+            row.encode(&mut current.bytes);
+            current.last = row.fingerprint;
+            current.section.rows += 1;
+            if current.bytes.len() >= BLOCK_BYTES {
+                self.put(&mut current)?;
+            }
         }
         current.merged = upto;
         let is_over = current.blocks.is_empty() && upto == current.found.len();
-        if current.bytes.len() >= BLOCK_BYTES || (is_over && !current.bytes.is_empty()) {
+        if is_over && !current.bytes.is_empty() {
             self.put(&mut current)?;
         }
         if is_over {
@@ -180,8 +188,8 @@ impl Sections {
 
     fn put(&mut self, current: &mut Current) -> Result<(), EngineError> {
         let bytes = std::mem::take(&mut current.bytes);
-        let block =
-            Block { offset: self.written_bytes, bytes: bytes.len() as u32, crc: crc32c::crc32c(&bytes) };
+        let (len, crc) = (bytes.len() as u32, crc32c::crc32c(&bytes));
+        let block = Block { offset: self.written_bytes, bytes: len, crc, last: current.last };
         self.append(&bytes)?;
         current.section.blocks.push(block);
         Ok(())

@@ -4,6 +4,8 @@
 //! Always: chunks, and slots in them, ascend by seqno; a chunk that is not the last has fewer dead than a quarter of its
 //! slots; a number names one slot.
 
+use std::ops::ControlFlow;
+
 use super::super::fingerprint::Fingerprint;
 use super::super::segment::Location;
 
@@ -148,13 +150,37 @@ impl Slots {
 
     /// Live slots from a seqno on, ascending.
     pub(super) fn iter_from(&self, from: u64) -> impl Iterator<Item = &Slot> {
-        let ends_before = |number: &u32| self.slots_of(*number).last().is_none_or(|last| last.seqno < from);
-        let first = self.order.partition_point(ends_before);
-        let chunks = self.order.iter().skip(first).map(|&number| self.slots_of(number));
+        let chunks = self.order.iter().skip(self.first_chunk(from)).map(|&number| self.slots_of(number));
         chunks.flat_map(move |slots| {
             let start = slots.partition_point(|slot| slot.seqno < from);
             slots.iter().skip(start).filter(|slot| !slot.dead)
         })
+    }
+
+    /// Shows live slots from a seqno on, ascending, until `see` breaks off.
+    pub(super) fn walk_from(
+        &self,
+        from: u64,
+        mut see: impl FnMut(&Slot) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        for &number in self.order.iter().skip(self.first_chunk(from)) {
+            let slots = self.slots_of(number);
+            let start = if slots.first().is_some_and(|first| first.seqno < from) {
+                slots.partition_point(|slot| slot.seqno < from)
+            } else {
+                0
+            };
+            for slot in slots.iter().skip(start).filter(|slot| !slot.dead) {
+                see(slot)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The first chunk, in their order, that has a slot from there on.
+    fn first_chunk(&self, from: u64) -> usize {
+        let ends_before = |number: &u32| self.slots_of(*number).last().is_none_or(|last| last.seqno < from);
+        self.order.partition_point(ends_before)
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

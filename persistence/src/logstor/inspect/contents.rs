@@ -9,7 +9,6 @@ use std::sync::Arc;
 use checkpoint::{Seqno, VBucketState, Vbid};
 
 use crate::VBucketInfo;
-use crate::logstor::entry;
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::manifest::VBucketEntry;
 use crate::logstor::segment::{Location, Segment};
@@ -193,7 +192,7 @@ impl Contents {
 
     /// Bytes of those records.
     pub(in crate::logstor) fn live_bytes(&self) -> u64 {
-        self.references().map(|at| u64::from(entry::padded(at.len))).sum()
+        self.references().map(|at| u64::from(at.len)).sum()
     }
 }
 

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use checkpoint::{Seqno, VBucketState, Vbid};
 
 use crate::VBucketInfo;
-use crate::logstor::entry;
 use crate::logstor::frame::FrameKind;
 
 use super::contents::Contents;
@@ -157,7 +156,7 @@ pub(super) fn of(
     for at in contents.values().flat_map(Contents::references) {
         // A large record's pieces live as long as it does.
         let Some(found) = survey.segments.get(&at.segment) else { continue };
-        let mut left = u64::from(entry::padded(at.len));
+        let mut left = u64::from(at.len);
         let pieces = std::iter::once(&found.segment).chain(found.segment.rest());
         for piece in pieces {
             let room = u64::from(piece.bytes - crate::logstor::frame::HEADER_BYTES);

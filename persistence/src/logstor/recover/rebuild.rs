@@ -43,9 +43,9 @@ pub(super) fn branches(
     let large = adopt_large(log, &survey)?;
     survey.items.extend(large);
     let mut items: BTreeMap<u16, Vec<FoundItem>> = BTreeMap::new();
-    for item in std::mem::take(&mut survey.items) {
-        if let Some(vb) = of_epoch.get(&item.epoch) {
-            items.entry(*vb).or_default().push(item);
+    for run in std::mem::take(&mut survey.items).chunk_by(|a, b| a.epoch == b.epoch) {
+        if let Some(vb) = run.first().and_then(|item| of_epoch.get(&item.epoch)) {
+            items.entry(*vb).or_default().extend_from_slice(run);
         }
     }
     let mut states: BTreeMap<u32, FoundState> = BTreeMap::new();
@@ -60,7 +60,10 @@ pub(super) fn branches(
         let mut found = items.remove(&vb).unwrap_or_default();
         found.retain(|item| entry.lineage.contains(item.epoch, item.seqno));
         let state = states.remove(&entry.lineage.epoch());
-        let unloaded = Unloaded::new(known.clone(), vb, entry.lineage.clone(), found, log.shared.hash_key);
+        let hash_key = log.shared.hash_key;
+        let table = log.segments.table();
+        let unloaded = Unloaded::new(known.clone(), vb, entry.lineage.clone(), found, &table, hash_key);
+        drop(table);
         let is_its = |harm: &&Harm| entry.lineage.epochs().any(|epoch| harm.epochs.contains(&epoch));
         let harms: Vec<&Harm> = survey.harms.iter().filter(is_its).collect();
         let beginning = match harms.first() {
@@ -83,14 +86,18 @@ fn known(image: &Arc<Image>, survey: &Survey) -> Known {
         let covered = used.covered.clone()?;
         Some((used.segment.id, (Arc::clone(&used.segment), covered)))
     });
-    Known { image: Arc::clone(image), current: covered.collect() }
+    Known::new(Arc::clone(image), covered.collect())
 }
 
 fn adopt_plain(log: &Log, survey: &Survey, of_epoch: &BTreeMap<u32, u16>) {
     let mut owners: BTreeMap<u32, BTreeSet<u16>> = BTreeMap::new();
     let places = survey.items.iter().map(|item| (item.epoch, item.at));
+    let mut last = None;
     for (epoch, at) in places.chain(survey.states.iter().map(|state| (state.epoch, state.at))) {
-        owners.entry(at.segment).or_default().extend(of_epoch.get(&epoch));
+        // Most are of whom the one before is of.
+        if last.replace((epoch, at.segment)) != Some((epoch, at.segment)) {
+            owners.entry(at.segment).or_default().extend(of_epoch.get(&epoch));
+        }
     }
     for used in survey.used.values() {
         let contents = survey.contents(used);

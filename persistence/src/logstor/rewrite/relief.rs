@@ -47,7 +47,7 @@ impl Relief {
         available: u32,
     ) -> Result<(), EngineError> {
         // Nothing is freed before everything is loaded (L23): that is a part of the work, too.
-        if store.load_one()? {
+        if store.load_one_beside()? {
             return Ok(());
         }
         let mut round = match self.round.take() {

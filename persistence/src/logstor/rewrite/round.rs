@@ -153,7 +153,7 @@ impl Round {
                 let lives = |branch: &&Arc<Branch>| branch.names(name, from);
                 if let Some(branch) = branches.get(&epoch).and_then(|all| all.iter().find(lives)) {
                     let (vb, seqno) = (branch.vb, peek.seqno);
-                    *self.volumes.entry(vb).or_default() += u64::from(entry::padded(peek.len));
+                    *self.volumes.entry(vb).or_default() += u64::from(peek.len);
                     self.copies.push(Copy { vb, seqno, name, epoch, from });
                 }
             }
@@ -240,7 +240,7 @@ impl Round {
         let Location { segment, offset, len } = copy.from;
         let start = offset as usize;
         let bytes = self.bytes.get(&segment).map(Vec::as_slice).unwrap_or_default();
-        let record = bytes.get(start..start + entry::padded(len) as usize).unwrap_or_default();
+        let record = bytes.get(start..start + len as usize).unwrap_or_default();
         let target = self.target(outputs, copy.vb);
         outputs.place(draft, &self.store.log, target, record, len)
     }

@@ -8,8 +8,11 @@ use std::sync::atomic::Ordering;
 use checkpoint::Vbid;
 
 use super::Store;
-use crate::logstor::branch::Branch;
+use crate::logstor::branch::{Branch, Lookup};
+use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::image::{Claim, ImageJob};
+use crate::logstor::index::Slot;
+use crate::logstor::segment::Segment;
 use crate::{Budget, CompactionReport, EngineError, Job, Progress};
 
 /// When nobody writes, and when the store is closed, an image is due at this share of what makes one due otherwise.
@@ -18,6 +21,28 @@ const IDLE_SHARE: u64 = 8;
 impl Store {
     pub(super) fn load(&self, branch: &Branch) -> Result<(), EngineError> {
         branch.load(|segments| self.set_aside(branch.vb, segments))
+    }
+
+    /// A key's newest record, and the segment that is in, held so that it can be read. A branch that is not loaded is only
+    /// loaded if nothing else can tell.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownVBucket`], [`EngineError::Disk`] or [`EngineError::Corrupt`].
+    pub(in crate::logstor) fn newest(
+        &self,
+        vb: Vbid,
+        of: Fingerprint,
+    ) -> Result<Option<(Slot, Arc<Segment>)>, EngineError> {
+        let branch = self.branch_as_it_is(vb)?;
+        let mut found = branch.newest(of)?;
+        while let Lookup::Unknown = found {
+            self.load(&branch)?;
+            found = branch.newest(of)?;
+        }
+        Ok(match found {
+            Lookup::Found(slot, segment) => Some((slot, segment)),
+            Lookup::Absent | Lookup::Unknown => None,
+        })
     }
 
     /// Segments with records of a vBucket that can't be read are nobody's to rewrite or free (L25).
@@ -44,11 +69,23 @@ impl Store {
     /// # Errors
     /// [`EngineError::Disk`].
     pub(in crate::logstor) fn load_one(&self) -> Result<bool, EngineError> {
+        self.load_next(|branch| self.load(branch))
+    }
+
+    /// As [`Store::load_one`], for a commit: if somebody is loading that branch it does not wait for him.
+    ///
+    /// # Errors
+    /// As there.
+    pub(in crate::logstor) fn load_one_beside(&self) -> Result<bool, EngineError> {
+        self.load_next(|branch| branch.load_beside(|segments| self.set_aside(branch.vb, segments)))
+    }
+
+    fn load_next(&self, load: impl FnOnce(&Branch) -> Result<(), EngineError>) -> Result<bool, EngineError> {
         if self.is_whole.load(Ordering::Acquire) {
             return Ok(false);
         }
-        let next = self.branches.read().values().find(|branch| is_loadable(branch)).cloned();
-        match next.map(|branch| self.load(&branch)) {
+        let next = self.branches.read().values().find(|branch| branch.is_unloaded()).cloned();
+        match next.map(|branch| load(&branch)) {
             Some(Err(EngineError::Corrupt { .. }) | Ok(())) => Ok(true),
             Some(Err(error)) => Err(error),
             None => {
@@ -69,7 +106,7 @@ impl Store {
 
     /// How many branches are to be loaded.
     pub(in crate::logstor) fn unloaded(&self) -> usize {
-        self.branches.read().values().filter(|branch| is_loadable(branch)).count()
+        self.branches.read().values().filter(|branch| branch.is_unloaded()).count()
     }
 
     /// Loading all that is not loaded, as a job.
@@ -104,10 +141,6 @@ impl Store {
             }
         }
     }
-}
-
-fn is_loadable(branch: &Arc<Branch>) -> bool {
-    !branch.is_loaded() && branch.damage().is_none()
 }
 
 #[derive(Debug)]

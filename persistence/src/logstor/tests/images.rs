@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use checkpoint::Vbid;
+use checkpoint::{Key, Namespace, Vbid};
 
 use super::damage::change;
 use super::life::{Pins, life, shown, take};
@@ -202,8 +202,13 @@ fn a_vbucket_is_loaded_when_it_is_used_and_not_before() {
     assert_eq!(engine.store.unloaded(), 20);
     assert_eq!(contents(&engine, vbs[3]).len(), 2);
     commit(&engine, vbs[4], &[set(3, "a", b"3")]).expect("committed");
+    let get = |key: &[u8]| {
+        let found = engine.get(vbs[4], Namespace::Committed, &Key::new(key)).expect("readable");
+        found.map(|item| item.seqno.0)
+    };
+    assert_eq!([get(b"a"), get(b"b"), get(b"c")], [Some(3), Some(2), None]);
     engine.drop_vbucket(vbs[5]).expect("dropped");
-    assert_eq!(engine.store.unloaded(), 17);
+    assert_eq!(engine.store.unloaded(), 18, "gets and commits need no more than they ask for");
     run(engine.maintenance().expect("there is something to load")).expect("loaded");
     assert_eq!(engine.store.unloaded(), 0);
     assert!(engine.store.load_job().is_none());
@@ -212,7 +217,7 @@ fn a_vbucket_is_loaded_when_it_is_used_and_not_before() {
 /// Rewriting must know every record that is needed, before it frees anything.
 #[test]
 fn nothing_is_freed_before_everything_is_loaded() {
-    for reclaims in [false, true] {
+    for by in ["separating", "relieving", "reclaiming"] {
         let disk = MemoryDisk::new();
         let (engine, _) = open_with(&disk, IMAGES).expect("opens");
         engine.create(A).expect("created");
@@ -224,17 +229,34 @@ fn nothing_is_freed_before_everything_is_loaded() {
         for n in 1..30 {
             assert!(commit_all(&engine, &both(n)).iter().all(Result::is_ok));
         }
+        // Until little is left, and much of the rest is dead.
+        let available = |engine: &Logstor| {
+            let census = engine.store.log.segments.census();
+            census.free + census.possible
+        };
+        let mut high = 29;
+        while by == "reclaiming" && available(&engine) > 8 {
+            high += 1;
+            let item = set(high, &format!("a-{}", high % 29 + 1), &[0; 9000]);
+            commit(&engine, A, &[item]).expect("committed");
+        }
         engine.close().expect("closed");
         drop(engine);
         let (engine, _) = open_with(&disk, IMAGES).expect("opens");
-        if reclaims {
-            // Overwriting all of one vBucket until space is short.
-            for n in 30..700 {
-                let key = format!("a-{}", n % 29 + 1);
-                commit(&engine, A, &[set(n, &key, &[0; 9000])]).expect("committed");
+        match by {
+            "separating" => drop(run(engine.separate().expect("begun")).expect("separated")),
+            "relieving" => {
+                // Overwriting all of one vBucket until space is short.
+                for n in 30..700 {
+                    let key = format!("a-{}", n % 29 + 1);
+                    commit(&engine, A, &[set(n, &key, &[0; 9000])]).expect("committed");
+                }
             }
-        } else {
-            run(engine.separate().expect("begun")).expect("separated");
+            _ => {
+                // One record for which there is not enough room before what is dead is known.
+                let large = vec![0; ((available(&engine) + 10) << 16) as usize];
+                commit(&engine, A, &[set(high + 1, "large", &large)]).expect("there is room");
+            }
         }
         assert_eq!(contents(&engine, B).len(), 29);
     }

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::Seqno;
+use checkpoint::{Item, Key, Namespace, Seqno};
 use proptest::prelude::*;
 
 use super::support::{
-    A, B, Contents, IMAGES, SMALL, apply, audit, commit, contents, contents_of, delete, dump, hide_images,
-    noise, open_with, run, set,
+    A, B, Contents, IMAGES, SMALL, apply, audit, commit, contents, contents_of, delete, dump, fork,
+    hide_images, noise, open_with, run, set,
 };
 use crate::disk::{Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
@@ -16,25 +16,76 @@ use crate::{CompactionRequest, Engine, RolledBack, Snapshot};
 
 #[derive(Clone, Debug)]
 enum Act {
-    Commit { vb: bool, keys: Vec<(u8, bool, u16)> },
-    Pin { vb: bool },
-    Release { which: usize },
-    RollBack { vb: bool, which: usize },
-    Purge { vb: bool, share: u8 },
+    Commit {
+        vb: bool,
+        keys: Keys,
+    },
+    Pin {
+        vb: bool,
+    },
+    Release {
+        which: usize,
+    },
+    RollBack {
+        vb: bool,
+        which: usize,
+    },
+    Purge {
+        vb: bool,
+        share: u8,
+    },
     Separate,
-    Compact { vb: bool, steps: usize },
+    Compact {
+        vb: bool,
+        steps: usize,
+    },
     Upkeep,
-    Image { steps: usize },
-    Recreate { vb: bool },
-    Crash { seed: u64 },
+    Image {
+        steps: usize,
+    },
+    Recreate {
+        vb: bool,
+    },
+    Crash {
+        seed: u64,
+    },
     Close,
+    /// A crash, and what is done before the index is in memory.
+    Early {
+        seed: u64,
+        steps: Vec<Early>,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum Early {
+    Get { vb: bool, key: u8 },
+    Commit { vb: bool, keys: Keys },
+    Load { vb: bool },
+    Crash { seed: u64 },
+}
+
+/// Key, whether it is deleted, and the value's length.
+type Keys = Vec<(u8, bool, u16)>;
+
+fn keys() -> impl Strategy<Value = Keys> {
+    let bytes = prop_oneof![8 => 0_u16..300, 4 => 2000_u16..9000, 1 => Just(u16::MAX)];
+    prop::collection::vec((0_u8..24, any::<bool>(), bytes), 0..8)
+}
+
+fn early() -> impl Strategy<Value = Vec<Early>> {
+    let step = prop_oneof![
+        6 => (any::<bool>(), 0_u8..24).prop_map(|(vb, key)| Early::Get { vb, key }),
+        4 => (any::<bool>(), keys()).prop_map(|(vb, keys)| Early::Commit { vb, keys }),
+        1 => any::<bool>().prop_map(|vb| Early::Load { vb }),
+        1 => any::<u64>().prop_map(|seed| Early::Crash { seed }),
+    ];
+    prop::collection::vec(step, 0..12)
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let bytes = prop_oneof![8 => 0_u16..300, 4 => 2000_u16..9000, 1 => Just(u16::MAX)];
-    let keys = prop::collection::vec((0_u8..24, any::<bool>(), bytes), 0..8);
     let act = prop_oneof![
-        20 => (any::<bool>(), keys).prop_map(|(vb, keys)| Act::Commit { vb, keys }),
+        20 => (any::<bool>(), keys()).prop_map(|(vb, keys)| Act::Commit { vb, keys }),
         3 => any::<bool>().prop_map(|vb| Act::Pin { vb }),
         2 => (0_usize..8).prop_map(|which| Act::Release { which }),
         2 => (any::<bool>(), 0_usize..8).prop_map(|(vb, which)| Act::RollBack { vb, which }),
@@ -46,8 +97,19 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => any::<bool>().prop_map(|vb| Act::Recreate { vb }),
         2 => any::<u64>().prop_map(|seed| Act::Crash { seed }),
         1 => Just(Act::Close),
+        3 => (any::<u64>(), early()).prop_map(|(seed, steps)| Act::Early { seed, steps }),
     ];
     prop::collection::vec(act, 1..60)
+}
+
+fn batch(high: u64, keys: &Keys) -> Vec<Item> {
+    let item = |(n, (key, is_deletion, len)): (u64, &(u8, bool, u16))| {
+        let (seqno, key) = (high + 1 + n, format!("key-{key}"));
+        // Some are larger than a segment.
+        let len = if *len == u16::MAX { 70_000 } else { usize::from(*len) };
+        if *is_deletion { delete(seqno, &key) } else { set(seqno, &key, &noise(seqno, len)) }
+    };
+    (0..).zip(keys).map(item).collect()
 }
 
 /// A pinned snapshot, and what it showed when it was taken; its vBucket's incarnation.
@@ -107,17 +169,62 @@ impl World {
         self.exact = true;
     }
 
+    /// What is done early, beside a store that has loaded everything first; in the end both are the same.
+    fn early(&mut self, seed: u64, steps: &[Early]) {
+        self.pinned.clear();
+        let kill = |disk: &MemoryDisk, engine: &mut Logstor, seed: u64| {
+            let placeholder = open_with(&MemoryDisk::new(), SMALL).expect("opens").0;
+            drop(std::mem::replace(engine, placeholder));
+            disk.crash(Keep::Random { seed });
+            *engine = open_with(disk, self.config).expect("opens").0;
+        };
+        kill(&self.disk, &mut self.engine, seed);
+        let other_disk = fork(&self.disk);
+        let mut other = open_with(&other_disk, self.config).expect("opens").0;
+        other.store.load_all().expect("readable");
+        let mut highs: BTreeMap<bool, u64> =
+            [true, false].map(|vb| (vb, other.info(id(vb)).expect("there").high.0)).into();
+        let mut has_rewritten = false;
+        for step in steps {
+            match step {
+                Early::Get { vb, key } => {
+                    let key = Key::new(format!("key-{key}").as_bytes());
+                    let found = self.engine.get(id(*vb), Namespace::Committed, &key).expect("readable");
+                    assert_eq!(found.as_ref(), self.now[vb].values().find(|item| item.key == key));
+                }
+                Early::Commit { vb, keys } => {
+                    let batch = batch(highs[vb], keys);
+                    highs.entry(*vb).and_modify(|high| *high += batch.len() as u64);
+                    for engine in [&self.engine, &other] {
+                        commit(engine, id(*vb), &batch).expect("committed");
+                        let counters = &engine.store.shared.counters;
+                        has_rewritten |= counters.records_rewritten.get() > 0;
+                        has_rewritten |= counters.segments_compacted.get() > 0;
+                    }
+                    let next = apply(&self.now[vb], &batch);
+                    self.now.insert(*vb, next);
+                }
+                Early::Load { vb } => drop(self.engine.info(id(*vb)).expect("readable")),
+                Early::Crash { seed } => {
+                    kill(&self.disk, &mut self.engine, *seed);
+                    kill(&other_disk, &mut other, *seed);
+                    other.store.load_all().expect("readable");
+                }
+            }
+        }
+        // Where room is short one has rewritten what the other has only loaded.
+        if !has_rewritten {
+            assert_eq!(dump(&self.engine), dump(&other), "early, and when everything was loaded");
+        }
+        self.exact = true;
+    }
+
     fn act(&mut self, act: &Act) {
         match act {
+            Act::Early { seed, steps } => self.early(*seed, steps),
             Act::Commit { vb, keys } => {
                 let high = self.engine.info(id(*vb)).expect("there").high.0;
-                let item = |(n, (key, is_deletion, len)): (u64, &(u8, bool, u16))| {
-                    let (seqno, key) = (high + 1 + n, format!("key-{key}"));
-                    // Some are larger than a segment.
-                    let len = if *len == u16::MAX { 70_000 } else { usize::from(*len) };
-                    if *is_deletion { delete(seqno, &key) } else { set(seqno, &key, &noise(seqno, len)) }
-                };
-                let batch: Vec<_> = (0..).zip(keys).map(item).collect();
+                let batch = batch(high, keys);
                 commit(&self.engine, id(*vb), &batch).expect("committed");
                 let next = apply(&self.now[vb], &batch);
                 self.now.insert(*vb, next);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use checkpoint::{Cas, FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
 
-use crate::disk::Disk;
+use crate::disk::{Access, Disk, MemoryDisk};
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::frame::FrameKind;
 use crate::logstor::segment::{Location, Segment};
@@ -155,6 +155,23 @@ pub(in crate::logstor) fn hide_images(disk: &impl Disk, is_hidden: bool) -> usiz
     images.len()
 }
 
+/// A disk with the same files, all of them durable.
+pub(in crate::logstor) fn fork(disk: &impl Disk) -> MemoryDisk {
+    let copy = MemoryDisk::new();
+    copy.create_dir(&dir()).expect("made");
+    for name in disk.list(&dir()).expect("there") {
+        let path = dir().join(name);
+        let from = disk.open(&path, Access::ReadOnly).expect("there");
+        let mut bytes = vec![0; from.len().expect("known") as usize];
+        from.read_at(&mut bytes, 0).expect("read");
+        let to = copy.create(&path).expect("made");
+        to.write_at(&[&bytes], 0).expect("written");
+        to.sync_data().expect("synced");
+    }
+    copy.sync_dir(&dir()).expect("synced");
+    copy
+}
+
 /// Makes an image, if anything was appended since the last one.
 pub(in crate::logstor) fn make_image(engine: &Logstor) -> Result<(), EngineError> {
     engine.store.image_job().map_or(Ok(()), |job| run(job).map(drop))
@@ -174,7 +191,7 @@ pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
     }
     for Location { segment, len, .. } in branches.values().flat_map(|branch| branch.references()) {
         let (bytes, records) = live.entry(segment).or_default();
-        *bytes += u64::from(entry::padded(len));
+        *bytes += u64::from(len);
         *records += 1;
     }
     for segment in &segments {

@@ -113,8 +113,7 @@ impl<'a> Layout<'a> {
             self.timestamp = batch.timestamp;
             let mut rows = Vec::with_capacity(batch.rows.len());
             for row in &batch.rows {
-                let padded = entry::padded(row.len) as usize;
-                let record = batch.bytes.get(row.at..row.at + padded).unwrap_or_default();
+                let record = batch.bytes.get(row.at..row.at + row.len as usize).unwrap_or_default();
                 rows.push(self.place(record, row.len, vb)?);
             }
             let revision = revisions.entry(vb).or_insert_with(|| batch.branch.revision());

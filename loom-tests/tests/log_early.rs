@@ -1,0 +1,73 @@
+//! Gets and commits while an index is loaded: whoever got a record reads that record, and what was committed is on top of
+//! what was loaded (L38, L39).
+//!
+//! One thread loads the index of a store that was opened, as upkeep does. The other commits, or gets; then what it got is
+//! overwritten and its segment handed out again. Were what was committed beside the load not put on top, or had the reader
+//! let go of what was there before it had the segment, it would be seen.
+#![cfg(checkpoint_loom)]
+
+use std::sync::Arc;
+
+use checkpoint::Vbid;
+use loom::thread;
+use lowtide_loom_tests::log_store::{BIG, TurnDisk, assert_holds, commit, get, open, run};
+use lowtide_loom_tests::{assert_log_caught, every_order_of};
+use persistence::Engine;
+use persistence::fault::Fault;
+use persistence::logstor::Logstor;
+
+const VB: Vbid = Vbid(1);
+
+/// A store that was closed with an image, and opened again.
+fn opened() -> (TurnDisk, Arc<Logstor>) {
+    let disk = TurnDisk::new();
+    let engine = open(&disk);
+    engine.create(VB).expect("new");
+    commit(&engine, &[(VB, 1, "a", BIG)]);
+    commit(&engine, &[(VB, 2, "b", 10)]);
+    engine.close().expect("closed");
+    drop(engine);
+    let engine = open(&disk);
+    disk.take_turns(true);
+    (disk, engine)
+}
+
+#[test]
+fn commit_beside_load() {
+    every_order_of(4, || {
+        let (disk, engine) = opened();
+        let loader = {
+            let engine = engine.clone();
+            thread::spawn(move || run(engine.maintenance().expect("something is to be loaded")))
+        };
+        commit(&engine, &[(VB, 3, "b", 20)]);
+        assert_eq!(get(&engine, VB, "b"), Some((3, 20)));
+        loader.join().expect("its assertions hold");
+        assert_holds(&disk, engine, &[(VB, "a", (1, BIG)), (VB, "b", (3, 20))]);
+    });
+}
+
+#[test]
+fn get_beside_load() {
+    every_order_of(3, || {
+        let (disk, engine) = opened();
+        let loader = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                commit(&engine, &[(VB, 3, "a", 10)]);
+                run(engine.separate().expect("nobody else does"));
+                commit(&engine, &[(VB, 4, "c", BIG)]);
+            })
+        };
+        let seen = get(&engine, VB, "a");
+        assert!(seen == Some((1, BIG)) || seen == Some((3, 10)), "{seen:?}");
+        loader.join().expect("its assertions hold");
+        assert_holds(&disk, engine, &[(VB, "a", (3, 10)), (VB, "c", (4, BIG))]);
+    });
+}
+
+#[test]
+fn broken_variants_are_caught() {
+    assert_log_caught("commit_beside_load", &[Fault::CommitsBesideLoadLost]);
+    assert_log_caught("get_beside_load", &[Fault::FreedWhileRead, Fault::SegmentTakenLate]);
+}
