@@ -7,6 +7,7 @@
 //!   rewriting wrote to a vBucket's own segments; in a group commit's frame also those vBuckets count whose epochs lie
 //!   between;
 //! - of a large record whose first piece is sound, from the epoch in that;
+//! - of a record above the high seqno that its vBucket's state says, from its epoch: the newest state is lost;
 //! - of rows of an index image that are damaged together with the log, from whose they are.
 //!
 //! Where a header is damaged and frames follow, nobody knows what was there: the store does not open. Segments that hold

@@ -9,6 +9,7 @@ use checkpoint::Vbid;
 use super::survey::{Harm, Survey, Used};
 use crate::EngineError;
 use crate::logstor::branch::{Beginning, Branch, Known, Unloaded};
+use crate::logstor::damage::Damage;
 use crate::logstor::found::{self, FoundItem, FoundState};
 use crate::logstor::image::{Contents, Image, Piece};
 use crate::logstor::log::Log;
@@ -60,6 +61,7 @@ pub(super) fn branches(
         let mut found = items.remove(&vb).unwrap_or_default();
         found.retain(|item| entry.lineage.contains(item.epoch, item.seqno));
         let state = states.remove(&entry.lineage.epoch());
+        let newest = found.iter().max_by_key(|item| item.seqno).copied();
         let hash_key = log.shared.hash_key;
         let table = log.segments.table();
         let unloaded = Unloaded::new(known.clone(), vb, entry.lineage.clone(), found, &table, hash_key);
@@ -73,7 +75,19 @@ pub(super) fn branches(
                 all.aside.insert(Vbid(vb), segments.collect());
                 Beginning { damage: Some(harm.damage.clone()), ..Beginning::default() }
             }
-            None => beginning(log, entry, unloaded, state)?,
+            None => {
+                let begins = beginning(log, entry, unloaded, state)?;
+                match lost_state(log, newest, begins.high)? {
+                    None => begins,
+                    Some(damage) => {
+                        let segments =
+                            begins.unloaded.map(|unloaded| unloaded.segments()).unwrap_or_default();
+                        let state = begins.state_at.map(|at| at.segment);
+                        all.aside.insert(Vbid(vb), segments.into_iter().chain(state).collect());
+                        Beginning { damage: Some(damage), ..Beginning::default() }
+                    }
+                }
+            }
         };
         let branch = Branch::new(Vbid(vb), entry.lineage.clone(), Arc::clone(log), None, beginning);
         all.branches.insert(Vbid(vb), Arc::new(branch));
@@ -155,6 +169,15 @@ fn adopt_large(log: &Log, survey: &Survey) -> Result<Vec<FoundItem>, EngineError
 
 const fn closed(origin: Origin, used: u32) -> Closed {
     Closed { used, origin, owner: None, claimed: false }
+}
+
+/// A record above the high seqno that its vBucket's state says: the state that was written with it is lost. Were seqnos given
+/// anew from there, the record would win over what is written then.
+fn lost_state(log: &Log, newest: Option<FoundItem>, high: u64) -> Result<Option<Damage>, EngineError> {
+    let Some(item) = newest.filter(|item| item.seqno > high) else { return Ok(None) };
+    let Some(segment) = log.segments.get(item.at.segment) else { return Ok(None) };
+    let what = format!("a record of seqno {} is above its vBucket's high seqno, {high}", item.seqno);
+    Damage::of(segment.corrupt(item.at.offset, &what)).map(Some)
 }
 
 /// How a vBucket's branch begins: with its state; its index is loaded when it is needed.

@@ -5,6 +5,18 @@ use proptest::prelude::*;
 
 use crate::logstor::fuzzing;
 
+/// Found by libFuzzer: a vBucket without its state began again at seqno 1, and what was there won over what was
+/// acknowledged then.
+#[test]
+fn a_vbucket_that_lost_its_state_takes_nothing() {
+    let changes = [
+        [0x06, 0xbb, 0x31, 0x06, 0x06, 0xae, 0x69, 0x02],
+        [0x80, 0x06, 0x31, 0xbb, 0xff, 0x01, 0x06, 0xae],
+        [0x69, 0x5b, 0x02, 0x00, 0x00, 0xae, 0xae, 0x01],
+    ];
+    fuzzing::store(&[&[0xff], changes.as_flattened()].concat());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
