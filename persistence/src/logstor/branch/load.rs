@@ -26,8 +26,8 @@ use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::index::{Index, Live, Slot};
 use crate::logstor::segments::Segments;
 
-/// So many slots may be put on top under the lock. Tests and models have few.
-const SLOTS_LOCKED: usize = if cfg!(any(test, checkpoint_loom)) { 0 } else { 512 };
+/// Fewer slots may be put on top under the lock. Tests and models have few.
+const SLOTS_LOCKED: usize = if cfg!(any(test, checkpoint_loom)) { 1 } else { 512 };
 /// So often it is tried to have no more left: what is committed in one round is put on top in the next, in less time.
 const ROUNDS_MAX: u32 = 12;
 /// Slots that go in while the table of segments is held: whoever needs a segment waits for them.
@@ -92,7 +92,7 @@ impl Branch {
             whole.index.reserve(SLOTS_LOCKED * 2);
             let frozen = {
                 let mut inner = self.lock();
-                if inner.index.len() <= SLOTS_LOCKED || round == ROUNDS_MAX {
+                if inner.index.len() < SLOTS_LOCKED || round == ROUNDS_MAX {
                     let left = inner.become_whole(whole, segments);
                     drop(inner);
                     // Its memory goes without the lock.
