@@ -6,6 +6,7 @@ use checkpoint::{Item, Seqno};
 
 use super::support::{A, SMALL, commit, contents_of, delete, noise, open_with, run, set};
 use crate::disk::MemoryDisk;
+use crate::logstor::read::{self, Scratch};
 use crate::logstor::{Logstor, LogstorConfig};
 use crate::{CompactionRequest, Engine, Snapshot};
 
@@ -57,4 +58,18 @@ fn what_is_shown_is_what_is_scanned_whatever_lies_between() {
     }
     let (from, to) = (expected[100].seqno.0, expected[4300].seqno.0);
     assert_eq!(shown(&*snapshot, from, to, usize::MAX), expected[100..=4300]);
+}
+
+#[test]
+fn a_row_that_names_another_record_is_told() {
+    let engine = store();
+    let branch = engine.store.branch(A).expect("there");
+    let mut rows = branch.rows(&branch.view(), 0, u64::MAX, 50);
+    rows.slots[7].seqno += 1_000_000;
+    let (hash_key, mut scratch) = (engine.store.shared.hash_key, Scratch::default());
+    let mut go_on = |_: crate::ItemRef<'_>| ControlFlow::Continue(());
+    let shown = read::show(&rows, true, hash_key, &mut scratch, &mut go_on);
+    assert_eq!(shown.expect_err("another record").kind(), "corrupt");
+    let read = read::rows(&rows, hash_key, &mut scratch, &mut Vec::new());
+    assert_eq!(read.expect_err("another record").kind(), "corrupt");
 }
