@@ -77,8 +77,7 @@ pub struct Capabilities {
     pub value_bytes_max: usize,
     /// How far back [`Engine::rollback`] can go.
     pub history: History,
-    /// Whether purges spared the tombstones that are their collections' highest seqnos, so that these stay known. Of a store as it is:
-    /// an earlier version may have purged it.
+    /// Whether a purge spares a tombstone that is its collection's highest seqno, so that this stays known.
     pub keeps_collections_highest: bool,
 }
 
@@ -187,7 +186,7 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     fn scan(&self, from: Seqno, to: Seqno, limit: ScanLimit) -> Result<ScanSlice, EngineError>;
 
     /// Shows what a scan of `from..=to` without limits has, in its order, to who keeps none of it, until `see` breaks off:
-    /// cheaper than [`Snapshot::scan`] where the engine need not make items for it.
+    /// cheaper than [`Snapshot::scan`] where the engine need not make items for it. O(rows shown and their bytes).
     ///
     /// # Errors
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`]: what was shown before is sound.

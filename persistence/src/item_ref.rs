@@ -11,29 +11,29 @@ use checkpoint::{Cas, Datatype, DurabilityLevel, Item, Key, Operation, Seqno};
 pub struct ItemRef<'a> {
     /// With its collection's prefix: [`Key::parts`] takes it apart.
     pub key: &'a [u8],
-    /// As in [`Item`], like all that follows.
+    /// What it is, as in [`Item`], like all that follows.
     pub operation: Operation,
-    /// The seqno.
+    /// Its place in the vBucket's history.
     pub seqno: Seqno,
-    /// The CAS.
+    /// The document's version, as clients compare it.
     pub cas: Cas,
-    /// The revision.
+    /// How many revisions the document has had, this one included.
     pub rev_seqno: u64,
-    /// The user's flags.
+    /// The client's, opaque.
     pub flags: u32,
-    /// When it expires.
+    /// Expiry of a document or time of a deletion, in seconds since the epoch; 0 is never or unknown.
     pub expiry: u32,
-    /// What the value is.
+    /// How the value is encoded, in bits.
     pub datatype: Datatype,
     /// Whether it is a deletion.
     pub deleted: bool,
     /// Whether it is kept in the history.
     pub history: bool,
-    /// Of a prepare.
+    /// Of a prepare: how durable it is to be.
     pub durability: Option<DurabilityLevel>,
-    /// Of a commit or an abort.
+    /// Of a commit or an abort: the seqno of its prepare; else 0.
     pub prepare_seqno: Seqno,
-    /// The value.
+    /// The value; `None` if it has none, which is not an empty one.
     pub value: Option<&'a [u8]>,
 }
 

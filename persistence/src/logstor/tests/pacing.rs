@@ -2,6 +2,7 @@
 
 use super::support::{A, SMALL, STEP, commit, noise, open_with, set};
 use crate::disk::MemoryDisk;
+use crate::logstor::rewrite::MARK;
 use crate::logstor::{Logstor, LogstorConfig};
 use crate::{CompactionRequest, Engine, Progress};
 
@@ -67,4 +68,37 @@ fn rewriting_goes_on_where_nobody_commits() {
         }
     }
     assert!(turns <= 1, "{turns} for one commit");
+}
+
+#[test]
+fn rewriting_waits_for_nobody_where_room_is_short() {
+    let config = LogstorConfig { disk_bytes: 36 * (64 << 10), garbage_percent: None, ..SMALL };
+    let (engine, _) = open_with(&MemoryDisk::new(), config).expect("opens");
+    engine.create(A).expect("created");
+    let mut seqno = 0;
+    // Until few segments are left; of each some lives.
+    while engine.stats()["free-segments"] > 3 || seqno < 600 {
+        seqno += 1;
+        let key = if seqno % 3 == 0 { seqno } else { seqno % 7 };
+        commit(&engine, A, &[set(seqno, &format!("key-{key}"), &noise(seqno, 1400))]).expect("committed");
+        assert!(seqno < 2000, "{:?}", engine.stats());
+    }
+    let is_short = |engine: &Logstor| {
+        let census = engine.store.log.segments.census();
+        census.free + census.possible < MARK
+    };
+    let mut job = engine.compact(A, CompactionRequest::default()).expect("begun");
+    let mut short_steps = 0;
+    loop {
+        let was_short = is_short(&engine);
+        match job.step(STEP).expect("works") {
+            Progress::Done(_) => break,
+            Progress::Ahead => assert!(!was_short, "after {short_steps} steps"),
+            _ => {}
+        }
+        short_steps += u32::from(was_short);
+        seqno += 1;
+        commit(&engine, A, &[set(seqno, "another", &noise(seqno, 100))]).expect("committed");
+    }
+    assert!(short_steps > 10, "{short_steps} steps with little room");
 }
