@@ -279,6 +279,7 @@ impl RunArguments {
             vbuckets: self.vbuckets,
             seed: self.seed,
             engine: self.engine.into(),
+            clients: self.faults.clients,
             ..ClusterConfig::default()
         })
     }

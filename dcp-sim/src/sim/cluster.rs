@@ -27,6 +27,8 @@ pub struct ClusterConfig {
     pub node: NodeConfig,
     /// What goes wrong; `None` for a run in which nothing does.
     pub faults: Option<FaultConfig>,
+    /// Foreign clients that follow its vBuckets, where something goes wrong; `None` for as many as the seed draws.
+    pub clients: Option<usize>,
 }
 
 impl Default for ClusterConfig {
@@ -40,6 +42,7 @@ impl Default for ClusterConfig {
             engine: EngineKind::default(),
             node: NodeConfig::default(),
             faults: None,
+            clients: None,
         }
     }
 }
