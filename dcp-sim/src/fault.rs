@@ -20,6 +20,8 @@ pub enum Fault {
     ReplicasShowMemory,
     /// An active that died goes on as if nothing of its history could be lost.
     CrashedActiveKeepsItsBranch,
+    /// A snapshot that was cut short goes on with a marker that starts after the last item sent.
+    CutSnapshotStartsAnew,
 }
 
 #[cfg(feature = "faults")]
