@@ -61,7 +61,9 @@ fn a_replica_that_follows_another_branch_ends_its_streams() {
     };
     assert_eq!(mutations(&told_first), 1);
 
-    second.step(Event::SetState { vb: VB, state: State::Active, uuid: Some(VbUuid(5)) }, 1).expect("a replica");
+    second
+        .step(Event::SetState { vb: VB, state: State::Active, uuid: Some(VbUuid(5)) }, 1)
+        .expect("a replica");
     let _woken = write(&mut second, "b", Some("two"));
     follow(&mut second, &mut replica);
     assert_eq!(replica.partition(VB).expect("there").vbucket.high_seqno(), Seqno(2));
@@ -69,5 +71,9 @@ fn a_replica_that_follows_another_branch_ends_its_streams() {
     let [Message::Request(Request { command: Command::StreamEnd(reason), .. })] = &told_then[..] else {
         panic!("{told_then:?}")
     };
-    assert_eq!(*reason, StreamEndReason::StateChanged, "what the new branch has it gets when it has heard of that");
+    assert_eq!(
+        *reason,
+        StreamEndReason::StateChanged,
+        "what the new branch has it gets when it has heard of that"
+    );
 }
