@@ -26,6 +26,7 @@ mod replay;
 mod run;
 mod script;
 mod seeds;
+mod shape;
 mod shrink;
 mod store;
 

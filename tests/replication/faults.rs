@@ -21,6 +21,7 @@ fn cluster(seed: u64, kinds: impl IntoIterator<Item = FaultKind>, profile: Profi
             kinds: kinds.into_iter().collect(),
             interval_micros: profile.interval_micros(),
             duration_micros: 1_000_000,
+            ..FaultConfig::default()
         }),
         ..ClusterConfig::default()
     }

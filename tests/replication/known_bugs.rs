@@ -58,6 +58,7 @@ fn broken(seed: u64) -> Option<String> {
         kinds: FaultKind::ALL.into_iter().collect(),
         interval_micros: Profile::Hostile.interval_micros(),
         duration_micros: 2_000_000,
+        ..FaultConfig::default()
     };
     let node = NodeConfig { quota: Some(QuotaConfig::default()), ..NodeConfig::default() };
     let config = ClusterConfig { seed, vbuckets: 4, faults: Some(faults), node, ..ClusterConfig::default() };

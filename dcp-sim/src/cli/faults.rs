@@ -47,6 +47,8 @@ pub(super) enum ProfileName {
     Stormy,
     /// All the time, several things at once.
     Hostile,
+    /// Each seed draws its whole cluster: nodes, stores, writes, limits, and which faults there are.
+    Swarm,
 }
 
 /// Microseconds of virtual time.
@@ -70,7 +72,8 @@ impl FaultArguments {
         let profile = match self.profile {
             Some(ProfileName::Calm) => Profile::Calm,
             Some(ProfileName::Hostile) => Profile::Hostile,
-            Some(ProfileName::Stormy) | None => Profile::Stormy,
+            // Swarm draws its faults itself.
+            Some(ProfileName::Stormy | ProfileName::Swarm) | None => Profile::Stormy,
         };
         let all = || FaultKind::ALL.into_iter().collect();
         let kinds = match profile {
@@ -83,6 +86,7 @@ impl FaultArguments {
             kinds,
             interval_micros: profile.interval_micros(),
             duration_micros: self.duration_micros(),
+            ..FaultConfig::default()
         }))
     }
 

@@ -18,7 +18,8 @@ impl Node {
     pub fn accept(&mut self, peer: NodeId) {
         self.consumer_gone(peer);
         self.accepted += 1;
-        self.producers.insert(peer, (self.accepted, Producer::new(&format!("replication:{peer}"))));
+        let producer = Producer::new(&format!("replication:{peer}")).with_limits(self.config.producer);
+        self.producers.insert(peer, (self.accepted, producer));
     }
 
     /// Awaits a client that is no node, whose streams are fed from here. `peer` is a number that no node has. An older

@@ -41,6 +41,9 @@ pub fn summary(report: &Report, times: &Times) -> String {
     ] {
         line(&mut text, name, value);
     }
+    if let Some(shape) = &report.shape {
+        line(&mut text, "drew", &shape.describe());
+    }
     if let Some(faults) = &report.faults {
         tell_faults(&mut text, faults);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Timeline, Verdict};
+use super::{Shape, Timeline, Verdict};
 
 /// The whole report.
 #[derive(Clone, Debug, Serialize)]
@@ -19,6 +19,9 @@ pub struct Report {
     pub replicas: usize,
     /// vBuckets.
     pub vbuckets: u16,
+    /// What was drawn, of a cluster that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
     /// What happened.
     pub figures: Figures,
     /// What went wrong, in a run in which something was to.

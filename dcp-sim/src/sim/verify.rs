@@ -69,6 +69,7 @@ impl World {
             nodes: self.config.nodes,
             replicas: self.config.replicas,
             vbuckets: self.config.vbuckets,
+            shape: None,
             figures: self.figures,
             faults,
             per_node: self.hosts.iter().map(|host| host.figures).collect(),

@@ -17,6 +17,7 @@ use super::network::Network;
 use super::oracle::Oracle;
 use super::report::Figures;
 use super::rng::SimRng;
+use super::skew::SkewedClocks;
 use super::storage::{NodeStorage, Storage};
 use super::timeline::Timeline;
 use super::trace::{Trace, TraceEvent};
@@ -99,6 +100,8 @@ pub struct World {
     pub(super) foreign: ForeignClients,
     pub(super) clock: Clock<Due>,
     rng: SimRng,
+    /// Draws how wrong the clock of a node that starts is.
+    clocks: SkewedClocks,
     network: Network,
     trace: Trace,
     /// While one is wanted.
@@ -124,11 +127,17 @@ impl World {
         let mut rng = SimRng::new(config.seed);
         let uuids: Vec<_> = topology.vbuckets().map(|_| VbUuid(rng.uuid())).collect();
         let mut hosts = Vec::new();
-        for (number, storage) in storage.nodes(config.nodes, config.engine)?.into_iter().enumerate() {
+        for (number, storage) in
+            storage.nodes(config.nodes, config.engine, config.store)?.into_iter().enumerate()
+        {
             hosts.push(set_up(&config, &topology, &uuids, number, storage)?);
         }
         if let Some(engine) = hosts.first().and_then(|host| host.engine.as_ref()) {
             config.node.keeps_collections_highest = engine.capabilities().keeps_collections_highest;
+        }
+        let mut clocks = SkewedClocks::new(config.seed, config.clock_skew_micros);
+        for host in &mut hosts {
+            host.clock_offset_nanos = clocks.offset_nanos();
         }
         let chaos = config.faults.clone().map(|faults| {
             let branches = topology.vbuckets().zip(uuids.iter().copied());
@@ -152,6 +161,7 @@ impl World {
             foreign,
             clock: Clock::default(),
             rng,
+            clocks,
             network: Network::default(),
             trace: Trace::default(),
             timeline: None,
@@ -243,6 +253,7 @@ impl World {
     fn step(&mut self, node: NodeId, event: Event) -> Result<(), SimError> {
         let now = self.clock.now_nanos();
         let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else { return Ok(()) };
+        let now = host.time(now);
         let stepped = host.node.step(event, now);
         let micros = self.clock.now_micros();
         let actions = stepped.map_err(|source| SimError::Node { node, micros, source })?;

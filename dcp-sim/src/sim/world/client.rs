@@ -107,6 +107,7 @@ impl World {
         };
         // It recovers what it can before it judges, and so does whoever judges it.
         let was_full = host.node.is_memory_full();
+        let now = host.time(now);
         match host.node.step(event, now) {
             Ok(actions) => {
                 self.figures.mutations += 1;
