@@ -22,6 +22,17 @@ pub(super) struct FaultArguments {
     /// Virtual time in which things go wrong, as 500ms, 10s or 2m; then everything must settle [default: 5s].
     #[arg(long, value_name = "TIME", help_heading = "Faults", conflicts_with = "data")]
     pub(super) duration: Option<VirtualTime>,
+    /// Foreign DCP clients that follow vBuckets while things go wrong [default: drawn from the seed, 1 to 3].
+    #[arg(long, value_name = "N", help_heading = "Faults", value_parser = clients)]
+    pub(super) clients: Option<usize>,
+}
+
+/// Most foreign clients that make sense.
+const CLIENTS_MAX: usize = 100;
+
+fn clients(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|&count| count <= CLIENTS_MAX);
+    count.ok_or_else(|| format!("a number from 0 to {CLIENTS_MAX}"))
 }
 
 /// Which faults.
@@ -50,6 +61,10 @@ impl FaultArguments {
         if !self.is_given() {
             if self.duration.is_some() {
                 let failure = Failure::new(Exit::Usage, &"--duration is for runs in which things go wrong");
+                return Err(failure.with_hint("add --faults LIST or --profile NAME".to_owned()));
+            }
+            if self.clients.is_some() {
+                let failure = Failure::new(Exit::Usage, &"--clients is for runs in which things go wrong");
                 return Err(failure.with_hint("add --faults LIST or --profile NAME".to_owned()));
             }
             return Ok(None);
@@ -101,6 +116,9 @@ impl FaultArguments {
         }
         if let Some(VirtualTime(micros)) = self.duration {
             words.extend(["--duration".to_owned(), format!("{micros}us")]);
+        }
+        if let Some(clients) = self.clients {
+            words.extend(["--clients".to_owned(), clients.to_string()]);
         }
         words
     }

@@ -93,6 +93,7 @@ impl RunArguments {
             vbuckets: self.vbuckets_or_default(),
             seed: self.seed,
             engine: self.engine.map(Into::into).unwrap_or_default(),
+            clients: self.faults.clients,
             ..ClusterConfig::default()
         })
     }

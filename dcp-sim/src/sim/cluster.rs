@@ -32,6 +32,8 @@ pub struct ClusterConfig {
     pub node: NodeConfig,
     /// What goes wrong; `None` for a run in which nothing does.
     pub faults: Option<FaultConfig>,
+    /// Foreign clients that follow its vBuckets, where something goes wrong; `None` for as many as the seed draws.
+    pub clients: Option<usize>,
 }
 
 impl Default for ClusterConfig {
@@ -47,6 +49,7 @@ impl Default for ClusterConfig {
             clock_skew_micros: 0,
             node: NodeConfig::default(),
             faults: None,
+            clients: None,
         }
     }
 }

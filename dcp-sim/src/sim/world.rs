@@ -27,6 +27,7 @@ use crate::node::{Action, Documents, Event, Node, NodeConfig, NodeId};
 mod chaos;
 mod client;
 mod connections;
+mod foreign;
 mod leadership;
 mod machines;
 mod moves;
@@ -38,6 +39,7 @@ mod strikes;
 pub use client::{Observer, Progress, Silent};
 
 pub(super) use chaos::Chaos;
+use foreign::ForeignClients;
 use strikes::Undo;
 
 /// Writes that come within this time are flushed, or sent, together.
@@ -70,6 +72,8 @@ pub(super) enum Due {
     Move(moves::Move),
     /// A client reads on a replica.
     Read,
+    /// Something happens to a foreign client.
+    Foreign(foreign::Turn),
     /// From here on nothing goes wrong any more.
     Calm,
 }
@@ -93,6 +97,7 @@ pub struct World {
     /// The event after which nothing happens any more, where somebody wants to look.
     stop_at: Option<u64>,
     pub(super) links: Links,
+    pub(super) foreign: ForeignClients,
     pub(super) clock: Clock<Due>,
     rng: SimRng,
     /// Draws how wrong the clock of a node that starts is.
@@ -138,6 +143,7 @@ impl World {
             let branches = topology.vbuckets().zip(uuids.iter().copied());
             Chaos::new(faults, config.seed, branches)
         });
+        let foreign = ForeignClients::new(&config);
         let mut world = Self {
             config,
             topology,
@@ -152,6 +158,7 @@ impl World {
             written: Vec::new(),
             stop_at: None,
             links: Links::default(),
+            foreign,
             clock: Clock::default(),
             rng,
             clocks,
@@ -223,6 +230,7 @@ impl World {
             Due::Start(node) => self.start(node),
             Due::Move(step) => self.go_on_moving(step),
             Due::Read => self.read_a_replica(),
+            Due::Foreign(turn) => self.foreign(turn),
             Due::Calm => self.calm(),
         }
     }
@@ -283,6 +291,9 @@ impl World {
     }
 
     fn transmit(&mut self, ends: (NodeId, NodeId), to_consumer: bool, bytes: Bytes) {
+        if ForeignClients::number(ends.1).is_some() {
+            return self.send_foreign(ends, to_consumer, bytes);
+        }
         let Some(link) = self.links.current(ends) else { return };
         let size = bytes.len();
         if !self.links.send(link, to_consumer, bytes) {
