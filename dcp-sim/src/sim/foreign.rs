@@ -26,3 +26,6 @@ mod temper;
 pub(super) use client::{Client, Follow, News};
 pub(super) use position::Seen;
 pub(super) use temper::{Prefers, Temper};
+
+#[cfg(test)]
+mod tests;

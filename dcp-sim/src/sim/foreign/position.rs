@@ -118,7 +118,7 @@ impl Position {
 
     /// A snapshot is announced.
     pub(super) fn begin(&mut self, marker: Marker) -> Option<Seen> {
-        self.marker = Some(marker);
+        let before = self.marker.replace(marker);
         self.keys.clear();
         let broken = |what: &str| {
             let (start, end, seqno) = (marker.start, marker.end, self.seqno);
@@ -137,7 +137,7 @@ impl Position {
             self.documents.mark_whole(self.seqno);
             return Some(Seen::Concluded { upto, content });
         }
-        if first.is_none() && self.is_whole() {
+        if first.is_none() && before.is_none_or(|before| before.end <= self.seqno) {
             return broken("the one before ended there");
         }
         if first.is_none() && marker.start > self.snapshot.0 {
