@@ -87,7 +87,8 @@ fn normal(run: RunArguments) -> Result<RunArguments, Failure> {
         let faults = shape.settings().filter(|setting| setting.dimension.is_fault());
         settings.extend(faults.map(|Setting { dimension, value }| (dimension, value)));
     }
-    let faults = FaultArguments { faults: None, duration: None, profile: Some(ProfileName::Swarm) };
+    let faults =
+        FaultArguments { faults: None, duration: None, clients: None, profile: Some(ProfileName::Swarm) };
     Ok(RunArguments {
         workload: None,
         ops: None,
@@ -223,7 +224,8 @@ mod tests {
     #[test]
     fn a_drawn_shape_shrinks_in_every_dimension() {
         let drawn = |run: &RunArguments| run.drawn().ok().flatten().expect("drawn");
-        let line = "x --profile swarm --seed 11 --engine logstor --nodes 6 --faults crash,move,delay";
+        let line =
+            "x --profile swarm --seed 11 --engine logstor --nodes 6 --replicas 2 --faults crash,move,delay";
         let Ok(first) = normal(parsed(line)) else { panic!("it is drawn") };
         assert_eq!(drawn(&first), drawn(&parsed(line)), "the same shape, by settings");
         let needs = |run: &RunArguments| {
@@ -242,7 +244,12 @@ mod tests {
         let left = [Dimension::NODES, Dimension::REPLICAS, Dimension::VBUCKETS].map(|left| shape.get(left));
         assert_eq!(left, [2, 1, 1]);
         assert!((7..14).contains(&shape.get(Dimension::OPS)), "{}", shape.describe());
-        assert_eq!(shape.smaller().len(), 1 + shape.get(Dimension::NODES) as usize, "{}", shape.describe());
+        // Everything else is at its usual value.
+        let needed =
+            [Dimension::NODES, Dimension::REPLICAS, Dimension::OPS, Dimension::Fault(FaultKind::Crash)];
+        for step in shape.smaller() {
+            assert!(step.iter().all(|setting| needed.contains(&setting.dimension)), "{step:?}");
+        }
         // The command gives the same shape.
         let command = run.command();
         let words = command.strip_prefix("dcp-sim run").expect("a command");

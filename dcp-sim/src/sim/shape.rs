@@ -37,11 +37,11 @@ pub use setting::Setting;
 use dimension::ROWS;
 
 /// The streams of the seed that the dimensions draw from, by their place.
-const STREAM: u64 = 1_000;
+const STREAM: u64 = 10_000;
 /// The same for kinds of faults, by their number.
-const FAULT_STREAM: u64 = 2_000;
+const FAULT_STREAM: u64 = 11_000;
 /// The one for how many kinds of faults there are.
-const PRESENCE_STREAM: u64 = 1_999;
+const PRESENCE_STREAM: u64 = 10_999;
 /// Kinds of faults that exist, in a thousand.
 const PRESENCE: law::Law = law::Law::OneOf(&[0, 150, 300, 500, 500, 500, 700, 1_000]);
 /// The shortest mean time between two faults of a kind, in microseconds.

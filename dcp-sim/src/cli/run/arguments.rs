@@ -197,6 +197,7 @@ impl RunArguments {
             (Dimension::VALUE_BYTES, self.value_bytes.map(|bytes| bytes.to_string())),
             (Dimension::VALUE_SPREAD, self.value_bytes.map(|_| "constant".to_owned())),
             (Dimension::DURATION, duration),
+            (Dimension::CLIENTS, self.faults.clients.map(|clients| clients.to_string())),
         ] {
             if let Some(text) = text {
                 let value = dimension.value(&text).map_err(|error| Failure::new(Exit::Usage, &error))?;

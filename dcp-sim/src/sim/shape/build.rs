@@ -41,6 +41,7 @@ impl Shape {
                 upkeep_step: Budget { items: self.size(d::UPKEEP_ITEMS), bytes: 1 << 20 },
             },
             clock_skew_micros: self.get(d::CLOCK_SKEW),
+            clients: Some(self.size(Dimension::CLIENTS)),
             node: self.node(),
             faults: Some(self.fault_config()),
             ..ClusterConfig::default()

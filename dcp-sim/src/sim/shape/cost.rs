@@ -28,12 +28,17 @@ const READ: u64 = 4;
 impl Shape {
     /// Makes it cheaper as far as the rule wants. `kinds` are the faults there are.
     pub(super) fn apply_cost_rule(&mut self, kinds: &BTreeSet<FaultKind>) {
-        // Each of the three may take a share of its own, so that none of them is starved by another.
+        // Each of them may take a share of its own, so that none is starved by another.
         let share = COST_MAX / 3;
-        let (writes, strikes, reads) = self.costs(kinds);
-        let scaled = |value: u64, cost: u64| (value.saturating_mul(share) / cost.max(1)).max(1);
-        if writes > share {
-            self.set(Dimension::OPS, scaled(self.get(Dimension::OPS), writes));
+        let scaled = |value: u64, cost: u64, share: u64| (value.saturating_mul(share) / cost.max(1)).max(1);
+        let large = self.cost_of_large_values();
+        if large > share / 2 {
+            self.set(d::LARGE_BYTES, scaled(self.get(d::LARGE_BYTES), large, share / 2));
+        }
+        let (writes, strikes, reads) =
+            (self.cost_of_writes(), self.cost_of_strikes(kinds), self.cost_of_reads());
+        if writes > share / 2 {
+            self.set(Dimension::OPS, scaled(self.get(Dimension::OPS), writes, share / 2));
         }
         if strikes > share {
             for kind in FaultKind::ALL {
@@ -42,28 +47,52 @@ impl Shape {
             }
         }
         if reads > share {
-            self.set(d::READS, scaled(self.get(d::READS), reads));
+            self.set(d::READS, scaled(self.get(d::READS), reads, share));
         }
     }
 
-    /// Estimated units of the writes, of the strikes and of the reads.
-    pub(super) fn costs(&self, kinds: &BTreeSet<FaultKind>) -> (u64, u64, u64) {
-        let of = |dimension| self.get(dimension);
-        let (nodes, vbuckets) = (of(Dimension::NODES), of(Dimension::VBUCKETS));
-        let copies = of(Dimension::REPLICAS).min(nodes - 1) + 1;
-        let commits = COMMIT / of(d::FLUSH_ITEMS).clamp(1, COMMIT);
-        let bytes = of(Dimension::VALUE_BYTES) + of(d::KEY_BYTES);
+    /// Everything it costs.
+    #[cfg(test)]
+    pub(super) fn cost(&self) -> u64 {
+        let strikes = self.cost_of_strikes(&self.faults().collect());
+        self.cost_of_large_values() + self.cost_of_writes() + strikes + self.cost_of_reads()
+    }
+
+    /// Copies of each vBucket.
+    fn copies(&self) -> u64 {
+        self.get(Dimension::REPLICAS).min(self.get(Dimension::NODES) - 1) + 1
+    }
+
+    /// Copies, and clients that follow: each follows half of the vBuckets or so.
+    fn followers(&self) -> u64 {
+        self.copies() + self.get(Dimension::CLIENTS).div_ceil(2)
+    }
+
+    fn cost_of_large_values(&self) -> u64 {
+        self.followers() * (self.get(d::LARGE_VALUES) * self.get(d::LARGE_BYTES) / BYTES)
+    }
+
+    fn cost_of_writes(&self) -> u64 {
+        let commits = COMMIT / self.get(d::FLUSH_ITEMS).clamp(1, COMMIT);
+        let bytes = self.get(Dimension::VALUE_BYTES) + self.get(d::KEY_BYTES);
         // A node's vBuckets share its disk: the more there are, the more commits the same writes make.
-        let write = WRITE + commits + vbuckets.ilog2() as u64 * 2 + bytes / BYTES / 4;
-        let large = of(d::LARGE_VALUES) * of(d::LARGE_BYTES) / BYTES;
-        let writes = copies * (of(Dimension::OPS) * write + large);
-        let per_node = vbuckets * copies / nodes + 1;
+        let spread = u64::from(self.get(Dimension::VBUCKETS).ilog2()) * 2;
+        let write = WRITE + commits + spread + bytes / BYTES / 4;
+        self.followers() * self.get(Dimension::OPS) * write
+    }
+
+    fn cost_of_strikes(&self, kinds: &BTreeSet<FaultKind>) -> u64 {
+        let (nodes, vbuckets) = (self.get(Dimension::NODES), self.get(Dimension::VBUCKETS));
+        let per_node = vbuckets * self.copies() / nodes + 1;
         // Afterwards the manager looks at all of them several times.
         let strike = STRIKE + per_node * VBUCKET * 4 + nodes * vbuckets / 10;
-        let duration = of(Dimension::DURATION);
-        let struck = kinds.iter().map(|&kind| duration / of(Dimension::Fault(kind)).max(1)).sum::<u64>();
-        let documents = of(Dimension::KEYS).min(of(Dimension::OPS)) / vbuckets + 1;
-        let reads = of(d::READS) * (READ + documents / 16);
-        (writes, struck * strike, reads)
+        let duration = self.get(Dimension::DURATION);
+        let struck = kinds.iter().map(|&kind| duration / self.get(Dimension::Fault(kind)).max(1));
+        struck.sum::<u64>() * strike
+    }
+
+    fn cost_of_reads(&self) -> u64 {
+        let documents = self.get(Dimension::KEYS).min(self.get(Dimension::OPS));
+        self.get(d::READS) * (READ + documents / self.get(Dimension::VBUCKETS) / 16)
     }
 }

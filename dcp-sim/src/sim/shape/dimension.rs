@@ -84,6 +84,8 @@ impl Dimension {
     pub const VALUE_BYTES: Self = VALUE_BYTES;
     /// How the sizes of values are spread.
     pub const VALUE_SPREAD: Self = VALUE_SPREAD;
+    /// Foreign clients.
+    pub const CLIENTS: Self = CLIENTS;
     /// Virtual time in which clients write and faults strike.
     pub const DURATION: Self = DURATION;
 }
@@ -110,6 +112,7 @@ rows! {
     LARGE_BYTES = row("large-bytes", Bytes, [0, 20 * MIB], 64 * KIB, Log { low: 64 * KIB, high: 8 * MIB });
     DURATION = row("duration", Time, [1, 1 << 50], 1_000, Log { low: SECOND / 20, high: 180 * SECOND });
     READS = row("reads", Count, [1, 1 << 26], 1, Log { low: 10, high: 3_000 });
+    CLIENTS = row("clients", Count, [0, 100], 0, OneOf(&[0, 0, 1, 1, 2, 3]));
     CLOCK_SKEW = row(
         "clock-skew",
         Time,
