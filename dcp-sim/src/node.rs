@@ -21,7 +21,7 @@ use checkpoint::{
 use persistence::Flusher;
 
 use crate::consumer::Consumer;
-use crate::producer::{Collections, Producer};
+use crate::producer::{Collections, Producer, ProducerConfig};
 
 mod connections;
 mod documents;
@@ -70,6 +70,8 @@ pub struct NodeConfig {
     /// Whether its engine, and those of the nodes it follows, keep each collection's newest tombstone
     /// ([`Capabilities::keeps_collections_highest`](persistence::Capabilities)).
     pub keeps_collections_highest: bool,
+    /// How its streams treat slow clients and long scans.
+    pub streams: ProducerConfig,
 }
 
 impl Default for NodeConfig {
@@ -80,6 +82,7 @@ impl Default for NodeConfig {
             flush_limit: ReadLimit { items: 10_000, bytes: 16 << 20 },
             quota: None,
             keeps_collections_highest: false,
+            streams: ProducerConfig::default(),
         }
     }
 }
@@ -141,15 +144,24 @@ impl Node {
         }
     }
 
-    /// Gives it a vBucket with what is on disk of it: `state`, the seqno `high` and those documents.
-    pub fn add_vbucket(&mut self, vb: Vbid, state: &VBucketState, high: Seqno, documents: Documents) {
-        let config = CheckpointConfig {
+    /// Gives it a vBucket that its store has made and nothing was ever committed of. One that the store has comes back by
+    /// [`Node::warm_up`].
+    pub fn add_vbucket(&mut self, vb: Vbid, state: &VBucketState) {
+        let vbucket = VBucket::new(vb, state, self.checkpoint_config());
+        self.insert(vbucket, state, Seqno::ZERO, Documents::default());
+    }
+
+    fn checkpoint_config(&self) -> CheckpointConfig {
+        CheckpointConfig {
             max_bytes: Some(self.config.checkpoint_bytes_max),
             persistence: true,
             quota: self.quota.clone(),
             ..CheckpointConfig::default()
-        };
-        let vbucket = VBucket::new(vb, state, high, config);
+        }
+    }
+
+    fn insert(&mut self, vbucket: VBucket, state: &VBucketState, high: Seqno, documents: Documents) {
+        let vb = vbucket.id();
         self.flusher.attach(vb, state.clone(), high);
         self.partitions.insert(vb, Partition { vbucket, documents, collections: Collections::default() });
     }

@@ -17,7 +17,8 @@ impl Node {
     pub fn accept(&mut self, peer: NodeId) {
         self.consumer_gone(peer);
         self.accepted += 1;
-        self.producers.insert(peer, (self.accepted, Producer::new(&format!("replication:{peer}"))));
+        let producer = Producer::new(&format!("replication:{peer}")).configured(self.config.streams);
+        self.producers.insert(peer, (self.accepted, producer));
     }
 
     /// Connects to the producer on `peer` and asks for these vBuckets. An older connection to it is over.

@@ -97,8 +97,10 @@ impl consumer::Replicas for PartitionTable {
     fn adopt_failover_log(&mut self, vb: Vbid, log: FailoverLog) -> Result<(), VBucketError> {
         let vbucket = &self.require(vb)?.vbucket;
         let seqno = vbucket.high_seqno();
-        if vbucket.failover_log() != log {
-            vbucket.set_failover_log(log.clone());
+        let is_known = vbucket.failover_log() == log;
+        // Also where it is: it follows another from here on.
+        vbucket.set_failover_log(log.clone());
+        if !is_known {
             // Nothing else may be written for long, and the store must know whose history it has.
             vbucket.queue_current_state()?;
             self.changed.insert(vb);
