@@ -18,12 +18,12 @@ use crate::wire::{Command, Frame, Message, Request, Response, StreamEndReason};
 mod active_stream;
 mod backfill;
 mod collections;
-mod config;
 mod control;
 mod error;
 mod filter;
 mod flow_control;
 mod heartbeat;
+mod limits;
 mod requests;
 mod stream_key;
 mod stream_request;
@@ -32,9 +32,9 @@ mod turns;
 
 pub use backfill::{BackfillOutcome, BackfillStep};
 pub use collections::Collections;
-pub use config::ProducerConfig;
 pub use error::ProducerError;
 pub use flow_control::FlowControl;
+pub use limits::{ProducerLimits, ScanLimit};
 
 use active_stream::{ActiveStream, Negotiated};
 use backfill::Backfills;
@@ -95,7 +95,7 @@ pub struct Producer {
     /// The name its client gave it.
     client_name: Bytes,
     is_open: bool,
-    config: ProducerConfig,
+    limits: ProducerLimits,
     options: Options,
     flow: FlowControl,
     streams: BTreeMap<StreamKey, ActiveStream>,
@@ -111,6 +111,8 @@ pub struct Producer {
     read: BTreeSet<Vbid>,
     input: BytesMut,
     output: Vec<u8>,
+    /// What a stream sends in its turn while others wait for theirs.
+    turn_bytes: usize,
 }
 
 impl Producer {
@@ -121,7 +123,7 @@ impl Producer {
             name: name.to_owned(),
             client_name: Bytes::new(),
             is_open: false,
-            config: ProducerConfig::default(),
+            limits: ProducerLimits::default(),
             options: Options::default(),
             flow: FlowControl::default(),
             streams: BTreeMap::new(),
@@ -134,6 +136,7 @@ impl Producer {
             read: BTreeSet::new(),
             input: BytesMut::new(),
             output: Vec::new(),
+            turn_bytes: ProducerLimits::default().turn_bytes,
         }
     }
 
@@ -144,13 +147,6 @@ impl Producer {
         let mut producer = Self::new(name);
         producer.options.collections = false;
         producer
-    }
-
-    /// The same with what the host decides about its streams.
-    #[must_use]
-    pub fn configured(mut self, config: ProducerConfig) -> Self {
-        self.config = config;
-        self
     }
 
     /// Takes bytes from the consumer. Answers wait for [`Producer::poll`].
@@ -216,11 +212,11 @@ impl Producer {
         if let Some(opaque) = self.heartbeat.due(now, &self.options) {
             Request::new(Vbid(0), opaque, Command::Noop).encode(&mut self.output)?;
         }
-        let config = &self.config;
+        let limits = &self.limits;
         let stand_still = self
             .streams
             .iter_mut()
-            .filter_map(|(&key, stream)| stream.stands_still(now, config).then_some(key));
+            .filter_map(|(&key, stream)| stream.stands_still(now, limits).then_some(key));
         let slow: Vec<_> = stand_still.collect();
         for key in slow {
             self.end_stream(key, StreamEndReason::TooSlow, partitions);
@@ -251,7 +247,7 @@ impl Producer {
             return Ok(self.end_stream(key, StreamEndReason::BackfillFailed, partitions));
         };
         let collections = partitions.collections(key.vb);
-        let at = Negotiated { options: &self.options, config: &self.config, collections };
+        let at = Negotiated { options: &self.options, limits: &self.limits, collections };
         if !stream.take_read(read, vbucket, at)? {
             self.backfills.release(key, self.options.backfills_max());
         }

@@ -16,6 +16,7 @@ mod log_store;
 mod recover;
 mod report;
 mod script;
+mod swarm;
 mod untouched;
 mod usage;
 

@@ -18,8 +18,8 @@ use super::survey::Survey;
 use super::{ActiveStream, Source, Turn};
 use crate::fault::{self, Fault};
 use crate::producer::backfill::{BackfillRead, BackfillScan};
-use crate::producer::config::ProducerConfig;
 use crate::producer::control::Options;
+use crate::producer::limits::ProducerLimits;
 use crate::producer::{Collections, ProducerError};
 use crate::wire::{OpenFlags, StreamEndReason, StreamRequestFlags};
 
@@ -27,7 +27,7 @@ use crate::wire::{OpenFlags, StreamEndReason, StreamRequestFlags};
 #[derive(Clone, Copy, Debug)]
 pub(in crate::producer) struct Negotiated<'a> {
     pub(in crate::producer) options: &'a Options,
-    pub(in crate::producer) config: &'a ProducerConfig,
+    pub(in crate::producer) limits: &'a ProducerLimits,
     /// How far the vBucket's collections have come.
     pub(in crate::producer) collections: Option<&'a Collections>,
 }
@@ -80,7 +80,7 @@ impl ActiveStream {
         at: Negotiated<'_>,
     ) -> Result<bool, ProducerError> {
         let BackfillRead { scan, items } = read;
-        let Negotiated { options, config, collections } = at;
+        let Negotiated { options, limits, collections } = at;
         self.moves += 1;
         match self.source {
             Source::Disk(Disk::Opening) => {
@@ -100,7 +100,7 @@ impl ActiveStream {
         for item in &items {
             let is_spared = spares_deletes && item.deleted;
             let is_shown = !is_spared && self.outbox.disk_item(item, options)?;
-            if self.hidden.note(item, is_shown, config) {
+            if self.hidden.note(item, is_shown, limits) {
                 self.tell_progress(item.seqno);
             }
         }

@@ -194,8 +194,8 @@ fn a_slow_client_costs_one_slice() {
 
 #[test]
 fn backfills_wait_for_their_turn() {
-    use super::super::backfill::{Backfills, RUNNING_MAX};
-    for running_max in [1, RUNNING_MAX] {
+    use super::super::backfill::Backfills;
+    for running_max in [1, 16] {
         let mut backfills = Backfills::default();
         let key = |number| StreamKey { vb: Vbid(number), id: None };
         for number in 0..40 {
@@ -353,12 +353,12 @@ fn a_stream_that_waits_for_the_disk_is_woken_by_the_disk() {
     assert!(rig.producer.has_more());
 }
 
-/// Guards S30: whoever takes nothing for long has its scan ended; time that the engine takes, or in which something moves, does
+/// Guards S31: whoever takes nothing for long has its scan ended; time that the engine takes, or in which something moves, does
 /// not count.
 #[test]
 fn a_backfill_whose_client_stands_still_ends() {
     let mut rig = rig();
-    rig.producer.config.standstill_nanos_max = 100;
+    rig.producer.limits.standstill_nanos = 100;
     for number in 0..2_500 {
         rig.set(&format!("{number}"));
     }

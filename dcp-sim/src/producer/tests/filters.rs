@@ -201,21 +201,21 @@ fn a_purge_of_its_own_collection_ends_a_filtered_stream() {
     assert_eq!(rig.sent(), ["end rollback"]);
 }
 
-/// Guards S29: a scan of much that is hidden says how far it is, inside its snapshot, which is whole at its end only.
+/// Guards S30: a scan of much that is hidden says how far it is, inside its snapshot, which is whole at its end only.
 #[test]
 fn a_backfill_over_much_that_is_hidden_says_how_far_it_is() {
-    let hidden = |config| {
+    let hidden = |limits| {
         let mut rig = rig();
-        rig.producer.config = config;
+        rig.producer.limits = limits;
         rig.set_in(8, "a");
         (0..9).for_each(|number| rig.set_in(9, &format!("{number}")));
         rig.node.flush();
         rig
     };
-    let few_items = ProducerConfig { hidden_items_max: 3, ..ProducerConfig::default() };
-    let few_bytes = ProducerConfig { hidden_bytes_max: 9, ..ProducerConfig::default() };
-    for config in [few_items, few_bytes] {
-        let mut rig = hidden(config);
+    let few_items = ProducerLimits { hidden_items: 3, ..ProducerLimits::default() };
+    let few_bytes = ProducerLimits { hidden_bytes: 9, ..ProducerLimits::default() };
+    for limits in [few_items, few_bytes] {
+        let mut rig = hidden(limits);
         rig.ask(VB, Command::StreamRequest(of_8(0)));
         assert_eq!(
             rig.sent(),

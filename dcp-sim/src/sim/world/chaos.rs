@@ -9,7 +9,7 @@ use checkpoint::{Key, Seqno, VbUuid, Vbid};
 
 use super::{Due, World};
 use crate::node::{EngineCall, Event, NodeId, Stored};
-use crate::producer::ProducerConfig;
+use crate::producer::ProducerLimits;
 use crate::sim::error::SimError;
 use crate::sim::faults::{FaultConfig, FaultKind, FaultPlan};
 use crate::sim::history::{Branched, History};
@@ -38,8 +38,8 @@ const TICK_MICROS: u64 = 20_000;
 const STANDSTILL_NANOS_MAX: u64 = 100_000_000;
 
 /// Faults last less than a second, and so must a backfill that stands still, for its limit to be met.
-pub(super) fn limit_standstill(streams: &mut ProducerConfig) {
-    streams.standstill_nanos_max = streams.standstill_nanos_max.min(STANDSTILL_NANOS_MAX);
+pub(super) fn limit_standstill(limits: &mut ProducerLimits) {
+    limits.standstill_nanos = limits.standstill_nanos.min(STANDSTILL_NANOS_MAX);
 }
 
 /// What a run with faults knows beside its nodes.
@@ -57,7 +57,7 @@ pub(in crate::sim) struct Chaos {
     /// vBuckets that are being taken over, and by whom.
     pub(super) taking_over: BTreeMap<Vbid, NodeId>,
     /// Until then faults strike.
-    ends_micros: u64,
+    pub(super) ends_micros: u64,
     /// When the last fault was, once that is over.
     pub(super) calm_micros: Option<u64>,
     memory: Verdict,
@@ -153,6 +153,7 @@ impl World {
             self.strike_later(kind);
         }
         self.read_later();
+        self.begin_foreign();
         self.clock.schedule(TICK_MICROS, Due::Tick);
     }
 
