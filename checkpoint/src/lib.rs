@@ -58,6 +58,7 @@ mod manager;
 mod queue;
 mod quota;
 mod reclaimer;
+mod resume;
 mod snapshot;
 mod state;
 mod subscription;
@@ -78,7 +79,8 @@ pub use manager::{
 };
 pub use quota::{MemoryState, Quota, QuotaConfig, QuotaStats};
 pub use reclaimer::Reclaimer;
+pub use resume::{History, ResumePoint, ResumeRequest, may_lack_purged};
 pub use snapshot::{SnapshotMarker, SnapshotRange, SnapshotType};
 pub use state::{State, VBucketState};
 pub use subscription::{Backfill, Next, Stopper, Subscription};
-pub use vbucket::{ResumePoint, VBucket, VBucketError, Written};
+pub use vbucket::{AfterStop, VBucket, VBucketError, Written};

@@ -144,15 +144,24 @@ impl Node {
         }
     }
 
-    /// Gives it a vBucket with what is on disk of it: `state`, the seqno `high` and those documents.
-    pub fn add_vbucket(&mut self, vb: Vbid, state: &VBucketState, high: Seqno, documents: Documents) {
-        let config = CheckpointConfig {
+    /// Gives it a vBucket that its store has made and nothing was ever committed of. One that the store has comes back by
+    /// [`Node::warm_up`].
+    pub fn add_vbucket(&mut self, vb: Vbid, state: &VBucketState) {
+        let vbucket = VBucket::new(vb, state, self.checkpoint_config());
+        self.insert(vbucket, state, Seqno::ZERO, Documents::default());
+    }
+
+    fn checkpoint_config(&self) -> CheckpointConfig {
+        CheckpointConfig {
             max_bytes: Some(self.config.checkpoint_bytes_max),
             persistence: true,
             quota: self.quota.clone(),
             ..CheckpointConfig::default()
-        };
-        let vbucket = VBucket::new(vb, state, high, config);
+        }
+    }
+
+    fn insert(&mut self, vbucket: VBucket, state: &VBucketState, high: Seqno, documents: Documents) {
+        let vb = vbucket.id();
         self.flusher.attach(vb, state.clone(), high);
         self.partitions.insert(vb, Partition { vbucket, documents, collections: Collections::default() });
     }

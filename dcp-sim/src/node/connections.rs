@@ -32,6 +32,7 @@ impl Node {
             true => Producer::new(&name),
             false => Producer::without_collections(&name),
         };
+        let producer = producer.with_limits(self.config.producer);
         self.producers.insert(peer, (self.accepted, producer));
     }
 

@@ -22,7 +22,7 @@ use super::storage::{NodeStorage, Storage};
 use super::timeline::Timeline;
 use super::trace::{Trace, TraceEvent};
 use crate::input::Source;
-use crate::node::{Action, Documents, Event, Node, NodeConfig, NodeId};
+use crate::node::{Action, Event, Node, NodeConfig, NodeId};
 
 mod chaos;
 mod client;
@@ -72,6 +72,8 @@ pub(super) enum Due {
     Move(moves::Move),
     /// A client reads on a replica.
     Read,
+    /// Nodes are told how late it is.
+    Tick,
     /// Something happens to a foreign client.
     Foreign(foreign::Turn),
     /// From here on nothing goes wrong any more.
@@ -123,6 +125,9 @@ impl World {
             return Err(SimError::Config(
                 "faults need disks in memory: they lose what real ones keep".into(),
             ));
+        }
+        if config.faults.is_some() {
+            chaos::limit_standstill(&mut config.node.producer);
         }
         let mut rng = SimRng::new(config.seed);
         let uuids: Vec<_> = topology.vbuckets().map(|_| VbUuid(rng.uuid())).collect();
@@ -230,6 +235,7 @@ impl World {
             Due::Start(node) => self.start(node),
             Due::Move(step) => self.go_on_moving(step),
             Due::Read => self.read_a_replica(),
+            Due::Tick => self.tick(),
             Due::Foreign(turn) => self.foreign(turn),
             Due::Calm => self.calm(),
         }
@@ -349,7 +355,7 @@ fn set_up(
     node.observe(config.faults.is_some());
     for (vb, state, uuid) in copies {
         let state = VBucketState::new(state, FailoverLog::new(uuid));
-        node.add_vbucket(vb, &state, Seqno::ZERO, Documents::default());
+        node.add_vbucket(vb, &state);
     }
     Ok(Host::new(node, engine, storage))
 }

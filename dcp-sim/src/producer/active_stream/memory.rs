@@ -126,7 +126,7 @@ impl ActiveStream {
                     let snapshot = SnapshotMarker { end, ..marker(range) };
                     self.outbox.announce(&snapshot, Origin::Checkpoint(range.start), options);
                 }
-                self.outbox.item(item, options)?;
+                let _told = self.outbox.item(item, options)?;
                 last = Some(item.seqno);
             }
             self.read = self.read.max(last.unwrap_or_default());

@@ -92,6 +92,7 @@ impl Shape {
                 scans: self.size(d::SCANS),
                 slice: ScanLimit { items: self.size(d::SLICE_ITEMS), bytes: self.size(d::SLICE_BYTES) },
                 turn_bytes: self.size(d::TURN_BYTES),
+                ..ProducerLimits::default()
             },
             flush_limit: ReadLimit { items: self.size(d::FLUSH_ITEMS), bytes: self.size(d::FLUSH_BYTES) },
             quota: Some(QuotaConfig {

@@ -3,7 +3,7 @@
 //! An engine is called at once; its answer arrives when the disk would have been done. If the power failed in the middle of
 //! a call, the machine is down from then on, and nobody learns the answer.
 
-use checkpoint::{Seqno, State, Vbid};
+use checkpoint::{AfterStop, Seqno, State, Vbid};
 use persistence::disk::Keep;
 use persistence::{BackfillStep, CompactionRequest, EngineError, FlushGroup, Progress};
 
@@ -204,16 +204,16 @@ impl World {
         self.started(node, vb, &stored);
         let before = stored.state.as_ref().map(|state| state.failover_log.newest().uuid);
         let keeps_branch = in_order && stored.state.as_ref().is_some_and(|state| state.state == role);
-        let branch = match &mut self.chaos {
-            Some(chaos) if !keeps_branch => Some(chaos.uuid()),
-            _ => None,
+        let after = match &mut self.chaos {
+            Some(chaos) if !keeps_branch => AfterStop::Unclean { uuid: chaos.uuid() },
+            _ => AfterStop::Orderly,
         };
         let micros = self.clock.now_micros();
         let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
         let mut actions = Vec::new();
-        let taken = host.node.warm_up(vb, stored, role, branch, &mut actions);
+        let taken = host.node.warm_up(vb, stored, role, after, &mut actions);
         taken.map_err(|source| SimError::Node { node, micros, source })?;
-        if role == State::Active && branch.is_some() {
+        if role == State::Active && after != AfterStop::Orderly {
             self.branched(node, vb, before);
         }
         self.after(node, actions)
