@@ -55,7 +55,9 @@ impl Rig {
         let mut bytes = BytesMut::from(&self.client.take_output(NODE)[..]);
         while let Some(frame) = Frame::decode(&mut bytes).expect("sound") {
             let message = Message::decode(&frame).expect("sound");
-            if let Message::Request(Request { command: Command::StreamRequest(wanted), opaque, .. }) = &message {
+            if let Message::Request(Request { command: Command::StreamRequest(wanted), opaque, .. }) =
+                &message
+            {
                 (self.opaque, self.asked) = (*opaque, Some(wanted.clone()));
             }
             self.sent.push(message);
