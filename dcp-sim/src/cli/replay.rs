@@ -23,7 +23,7 @@ pub(super) struct ReplayArguments {
     /// Stop after so many events and show nodes, vBuckets, connections and disks.
     #[arg(long, value_name = "EVENT", conflicts_with = "seeds", help_heading = "Replay")]
     until: Option<u64>,
-    /// Look for the smallest run that still fails: fewer nodes, copies, vBuckets and faults, less time, usual limits.
+    /// Look for the smallest run that still fails: fewer nodes, copies, vBuckets, clients and faults, less time, usual limits.
     #[arg(long, conflicts_with_all = ["until", "seeds", "git", "input", "json", "trace", "data"], help_heading = "Replay")]
     shrink: bool,
 }

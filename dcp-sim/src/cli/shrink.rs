@@ -87,8 +87,8 @@ fn normal(run: RunArguments) -> Result<RunArguments, Failure> {
         let faults = shape.settings().filter(|setting| setting.dimension.is_fault());
         settings.extend(faults.map(|Setting { dimension, value }| (dimension, value)));
     }
-    let faults =
-        FaultArguments { faults: None, duration: None, clients: None, profile: Some(ProfileName::Swarm) };
+    let clients = run.faults.clients;
+    let faults = FaultArguments { faults: None, duration: None, clients, profile: Some(ProfileName::Swarm) };
     Ok(RunArguments {
         workload: None,
         ops: None,
@@ -122,9 +122,21 @@ fn shortened(mut run: RunArguments) -> Result<RunArguments, Failure> {
 
 /// Each run that is one step smaller, the largest steps first.
 fn smaller(from: &RunArguments) -> Result<Vec<RunArguments>, Failure> {
-    Ok(match from.drawn()? {
+    let mut candidates = match from.drawn()? {
         Some(shape) => smaller_shapes(from, &shape),
         None => smaller_arguments(from),
+    };
+    candidates.extend(fewer_clients(from));
+    Ok(candidates)
+}
+
+/// Foreign clients that stay keep their chances, whatever their number; a seed draws three at most.
+fn fewer_clients(from: &RunArguments) -> impl Iterator<Item = RunArguments> {
+    let is_fewer = |clients: &usize| from.faults.clients.is_none_or(|count| *clients < count);
+    (0..3).filter(is_fewer).map(|clients| {
+        let mut run = from.clone();
+        run.faults.clients = Some(clients);
+        run
     })
 }
 
@@ -205,7 +217,7 @@ mod tests {
         let Ok(found) = smallest(parsed(line), String::new(), needs) else { panic!("nothing fails to run") };
         assert_eq!((found.why.as_str(), found.tries < TRIES_MAX), ("it broke", true));
         let words = "dcp-sim run --workload uniform --ops 78 --nodes 3 --replicas 0 --vbuckets 5 --engine logstor --seed 9 \
-                     --faults crash,move --profile hostile --duration 1220us";
+                     --faults crash,move --profile hostile --duration 1220us --clients 0";
         assert_eq!(found.run.command(), words);
     }
 

@@ -38,7 +38,7 @@ pub(super) struct ResumeAt {
 /// How a client says where it stands, where the protocol leaves it the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Manners {
-    /// It names the newest branch it heard of, not the one that had its seqno first.
+    /// It names the newest branch it heard of, not the oldest one that has all of its snapshot.
     pub(super) names_newest: bool,
     /// With a whole snapshot it names that snapshot's range, not its seqno three times.
     pub(super) names_range: bool,
@@ -104,9 +104,14 @@ impl Position {
         let may_name_range = manners.names_range && (at == start || at == end);
         let snapshot = if self.is_whole() && !may_name_range { (at, at) } else { (start, end) };
         self.first_start = Some(snapshot.0);
-        let of_seqno = self.log.iter().find(|entry| entry.seqno <= at).map_or(VbUuid(0), |entry| entry.uuid);
-        let uuid = if manners.names_newest { self.newest() } else { of_seqno };
+        let uuid = if manners.names_newest { self.newest() } else { self.branch_of(snapshot.1.max(at)) };
         ResumeAt { uuid, start: at, snapshot }
+    }
+
+    /// The branch that a seqno is on. What a client has of a snapshot is of the branch that the snapshot's end is on: what was
+    /// replaced there it lacks, though another branch may have it still.
+    fn branch_of(&self, seqno: Seqno) -> VbUuid {
+        self.log.iter().find(|entry| entry.seqno <= seqno).map_or(VbUuid(0), |entry| entry.uuid)
     }
 
     /// The stream was opened.

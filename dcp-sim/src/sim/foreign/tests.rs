@@ -152,6 +152,19 @@ fn a_client_resumes_with_what_the_stream_gave_it() {
     assert_eq!(rig.asked(), (9, (9, 9), 0xb), "at the end of one it names its seqno");
 }
 
+/// Found by hostile seeds 84, 227 and 242: what was replaced in the snapshot is missing, and a copy on the branch before has it.
+#[test]
+fn a_client_inside_a_snapshot_names_the_branch_of_its_end() {
+    let mut rig = Rig::new(temper());
+    rig.open(&[(0xb, 4), (0xa, 0)]);
+    rig.marker(0, 6);
+    rig.set(2, "a");
+    rig.tell(Command::StreamEnd(StreamEndReason::StateChanged));
+    assert_eq!(rig.asked(), (2, (0, 6), 0xb));
+    rig.reply(Reply::Rollback(Seqno(0)));
+    assert_eq!(rig.asked(), (0, (0, 0), 0));
+}
+
 #[test]
 fn a_client_that_names_its_range_does_so_where_it_is_whole_too() {
     let manners = Manners { names_newest: true, names_range: true };
