@@ -10,12 +10,14 @@ mod error;
 mod generated;
 mod git;
 mod json_lines;
+mod peeked;
 mod vbucket;
 
 pub use error::InputError;
 pub use generated::{Distribution, GeneratedSource, Preset, PresetSource};
 pub use git::{EntryKind, GitSource, ObjectId, Paths, TreeEntry, TreeReport, verify_tree};
 pub use json_lines::JsonLines;
+pub use peeked::Peeked;
 pub use vbucket::vbucket_of;
 
 /// One write.

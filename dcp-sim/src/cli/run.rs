@@ -1,10 +1,9 @@
 //! `dcp-sim run`: from arguments to a world, and from its report to a terminal or to JSON.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,10 +12,11 @@ use clap::{ArgGroup, Args, ValueEnum};
 
 use super::faults::FaultArguments;
 use super::in_order::cores;
-use super::{Exit, Failure, seeds};
+use super::output::{Output, SharedOutput, shows_progress, tell};
+use super::{Exit, Failure, new_file, quantity, seeds};
 use crate::input::{
-    Distribution, GeneratedSource, GitSource, InputError, JsonLines, Preset, PresetSource, Source, TreeEntry,
-    verify_tree,
+    Distribution, GeneratedSource, GitSource, InputError, JsonLines, Peeked, Preset, PresetSource, Source,
+    TreeEntry, verify_tree,
 };
 use crate::node::NodeConfig;
 use crate::report::{self, Page, ProgressLine, Times, json, summary};
@@ -49,35 +49,35 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "NAME", help_heading = "Source")]
     workload: Option<Workload>,
     /// Writes of the workload [default: 100000; 5000 where things go wrong].
-    #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
+    #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     pub(super) ops: Option<u64>,
     /// Distinct keys of the workload, unless they follow from it [default: 10000; 500 where things go wrong].
-    #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
+    #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     keys: Option<u64>,
     /// Bytes of each value of the workload, unless they follow from it [default: 256].
-    #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
+    #[arg(long, value_parser = quantity::bytes::<usize>, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     value_bytes: Option<usize>,
 
     /// Nodes of the cluster.
-    #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Cluster")]
+    #[arg(long, value_parser = quantity::count::<usize>, value_name = "N", default_value_t = 3, help_heading = "Cluster")]
     pub(super) nodes: usize,
     /// Copies of each vBucket beside the active.
-    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Cluster")]
+    #[arg(long, value_parser = quantity::count::<usize>, value_name = "N", default_value_t = 2, help_heading = "Cluster")]
     pub(super) replicas: usize,
     /// vBuckets the keys are spread over.
-    #[arg(long, value_name = "N", default_value_t = 16, help_heading = "Cluster")]
+    #[arg(long, value_parser = quantity::count::<u16>, value_name = "N", default_value_t = 16, help_heading = "Cluster")]
     pub(super) vbuckets: u16,
     /// What the nodes store with.
     #[arg(long, value_name = "NAME", default_value = "couchstore", help_heading = "Cluster")]
     engine: Engine,
     /// What every chance is drawn from: the same seed gives the same run.
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Cluster")]
+    #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", default_value_t = 1, help_heading = "Cluster")]
     pub(super) seed: u64,
     /// Run so many seeds, from --seed on.
     #[arg(
         long,
         value_name = "N",
-        value_parser = clap::value_parser!(u64).range(1..),
+        value_parser = quantity::positive,
         conflicts_with_all = ["git", "input", "json", "trace", "data", "report"],
         help_heading = "Cluster"
     )]
@@ -142,46 +142,51 @@ struct Input {
     note: Option<String>,
 }
 
-pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
+pub(super) fn run(arguments: &RunArguments, out: &mut Output) -> Result<Exit, Failure> {
     if let Some(count) = arguments.seeds {
-        return seeds::run(arguments, count);
+        return seeds::run(arguments, count, out);
     }
     let started = Instant::now();
     let Input { source, tree, note } = arguments.source()?;
     if let Some(note) = note {
-        eprintln!("note: {note}");
+        tell!("note: {note}");
     }
+    // Input that is wrong from the start leaves nothing behind.
+    let source = Box::new(Peeked::new(source)?);
     let storage = arguments.data.clone().map_or(Storage::Memory, Storage::Directory);
-    let page = arguments.page()?;
-    let mut world = World::new(arguments.cluster()?, &storage, source)?.with_trace(arguments.trace()?);
+    let (page, trace) = (arguments.page()?, arguments.trace()?);
+    let mut world = World::new(arguments.cluster()?, &storage, source)?.with_trace(trace_to(trace.as_ref()));
     if page.is_some() {
         world = world.with_timeline();
     }
     let mut proof = tree.map(git_proof);
-    let mut progress = ProgressLine::new(io::stderr().is_terminal());
+    let mut progress = ProgressLine::new(shows_progress());
     let report = world.run(&mut progress, proof.as_mut().map(|proof| proof as &mut Proof<'_>))?;
     progress.finish();
 
     let times = Times::since(started, &report);
-    if let (Some(mut file), Some(timeline)) = (page, &report.timeline) {
-        let command = arguments.command();
-        let marks = arguments.memory_marks()?;
-        let page = Page { command: &command, report: &report, timeline, memory_marks_bytes: &marks };
-        file.write_all(report::page(&page).as_bytes())?;
-    }
-    let mut out = io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", json(&report, &times))?;
     } else {
         write!(out, "{}", summary(&report, &times))?;
     }
-    if report.is_clean() {
-        return Ok(Exit::Ok);
+    let mut exit = if report.is_clean() { Exit::Ok } else { Exit::Violation };
+    if exit == Exit::Violation && report.faults.is_some() {
+        tell!("replay: {}", arguments.command());
     }
-    if report.faults.is_some() {
-        eprintln!("replay: {}", arguments.command());
+    // The verdict is out: what fails from here on can't hide it.
+    if let (Some(mut file), Some(timeline)) = (page, &report.timeline) {
+        let command = arguments.command();
+        let marks = arguments.memory_marks()?;
+        let page = Page { command: &command, report: &report, timeline, memory_marks_bytes: &marks };
+        file.write_all(report::page(&page).as_bytes())?;
+        exit = file.end(exit);
     }
-    Ok(Exit::Violation)
+    Ok(trace.map_or(exit, |trace| trace.end(exit)))
+}
+
+fn trace_to(output: Option<&SharedOutput>) -> Trace {
+    output.map_or_else(Trace::default, |output| Trace::to(Box::new(output.clone())))
 }
 
 impl RunArguments {
@@ -283,14 +288,13 @@ impl RunArguments {
         })
     }
 
-    fn trace(&self) -> Result<Trace, Failure> {
-        let Some(path) = &self.trace else { return Ok(Trace::default()) };
-        Ok(Trace::to(Box::new(created(path)?)))
+    fn trace(&self) -> Result<Option<SharedOutput>, Failure> {
+        Ok(self.trace.as_deref().map(new_file::open).transpose()?.map(SharedOutput::new))
     }
 
-    /// The file of the report. It is made before the run: who can't have it is told at once.
-    fn page(&self) -> Result<Option<File>, Failure> {
-        self.report.as_deref().map(created).transpose()
+    /// The file of the report. It is opened before the run, so that one that can't be written to is reported at once.
+    fn page(&self) -> Result<Option<Output>, Failure> {
+        self.report.as_deref().map(new_file::open).transpose()
     }
 
     /// Where something changes in how a node treats its checkpoint memory.
@@ -306,11 +310,6 @@ impl RunArguments {
             ("lower mark", permille(quota.lower_mark_permille)),
         ])
     }
-}
-
-fn created(path: &Path) -> Result<File, Failure> {
-    let opened = OpenOptions::new().create(true).write(true).truncate(true).open(path);
-    opened.map_err(|error| Failure::new(Exit::Io, &format!("{}: {error}", path.display())))
 }
 
 /// Refuses an option that a workload leaves no choice in.

@@ -3,11 +3,12 @@
 //! What always holds (W17): the lines are the same bytes, in the same order, whatever the number of seeds that run at once.
 
 use std::any::Any;
-use std::io::{self, Write};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::in_order::in_order;
+use super::output::{Output, tell};
 use super::run::RunArguments;
 use super::{Exit, Failure};
 use crate::report::units;
@@ -59,10 +60,9 @@ fn message(panic: &dyn Any) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
 }
 
-pub(super) fn run(arguments: &RunArguments, seeds: u64) -> Result<Exit, Failure> {
+pub(super) fn run(arguments: &RunArguments, seeds: u64, out: &mut Output) -> Result<Exit, Failure> {
     let started = Instant::now();
     let (mut broken, mut mutations) = (0_u64, 0);
-    let mut out = io::stdout().lock();
     let first = arguments.seed;
     let count = seeds.min((u64::MAX - first).saturating_add(1));
     let run = |number| run_seed(arguments, first + number);
@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &RunArguments, seeds: u64) -> Result<Exit, Failure>
     let (count, failed) = (units::count(count), units::count(broken));
     writeln!(out, "{count} seeds, {failed} broken, {} mutations", units::count(mutations))?;
     // What depends on this machine goes where no comparison looks.
-    eprintln!("{seconds:.1} s");
+    tell!("{seconds:.1} s");
     Ok(if broken == 0 { Exit::Ok } else { Exit::Violation })
 }
 

@@ -3,9 +3,10 @@
 //! What always holds: every run that is taken over failed; no single step from the one at the end does. Which invariant
 //! breaks may change on the way: any failure will do, for it is the smaller one that is looked at.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use super::faults::{FaultList, VirtualTime};
+use super::output::{Output, tell};
 use super::run::RunArguments;
 use super::seeds::{Ended, run_seed};
 use super::{Exit, Failure};
@@ -13,8 +14,7 @@ use super::{Exit, Failure};
 /// Steps tried at most.
 const TRIES_MAX: usize = 500;
 
-pub(super) fn shrink(arguments: &RunArguments) -> Result<Exit, Failure> {
-    let mut out = io::stdout().lock();
+pub(super) fn shrink(arguments: &RunArguments, out: &mut Output) -> Result<Exit, Failure> {
     let first = arguments.with_seed(arguments.seed);
     let Some(why) = fails(&first)? else {
         writeln!(out, "seed {} is clean", arguments.seed)?;
@@ -23,7 +23,7 @@ pub(super) fn shrink(arguments: &RunArguments) -> Result<Exit, Failure> {
     let Smallest { run, why, tries } = smallest(first, why, |candidate| {
         let failed = fails(candidate)?;
         if failed.is_some() {
-            eprintln!("fails: {}", candidate.command());
+            tell!("fails: {}", candidate.command());
         }
         Ok(failed)
     })?;
