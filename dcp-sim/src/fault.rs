@@ -20,6 +20,10 @@ pub enum Fault {
     ReplicasShowMemory,
     /// An active that died goes on as if nothing of its history could be lost.
     CrashedActiveKeepsItsBranch,
+    /// A replica that goes on with another branch keeps the streams that were opened on the old one.
+    BranchChangesUnderStreams,
+    /// A snapshot that was cut short goes on with a marker that starts after the last item sent.
+    CutSnapshotStartsAnew,
 }
 
 #[cfg(feature = "faults")]

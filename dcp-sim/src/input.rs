@@ -11,13 +11,15 @@ mod generated;
 mod git;
 mod json_lines;
 mod peeked;
+mod shared;
 mod vbucket;
 
 pub use error::InputError;
-pub use generated::{Distribution, GeneratedSource, Preset, PresetSource};
+pub use generated::{Distribution, GeneratedSource, Mix, MixSource, Preset, PresetSource, ValueSpread};
 pub use git::{EntryKind, GitSource, ObjectId, Paths, TreeEntry, TreeReport, verify_tree};
 pub use json_lines::JsonLines;
 pub use peeked::Peeked;
+pub use shared::SharedSource;
 pub use vbucket::vbucket_of;
 
 /// One write.

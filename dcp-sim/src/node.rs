@@ -21,7 +21,7 @@ use checkpoint::{
 use persistence::Flusher;
 
 use crate::consumer::Consumer;
-use crate::producer::{Collections, Producer};
+use crate::producer::{Collections, Producer, ProducerLimits};
 
 mod connections;
 mod documents;
@@ -53,9 +53,6 @@ use partitions::PartitionTable;
 /// Names a node to its peers.
 pub type NodeId = usize;
 
-/// Bytes of stream messages handed to the network at once.
-const SEND_BYTES: usize = 256 * 1024;
-
 /// How a node is set up.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -63,6 +60,10 @@ pub struct NodeConfig {
     pub checkpoint_bytes_max: usize,
     /// Flow-control buffer of each incoming stream connection.
     pub buffer_bytes: u32,
+    /// Bytes of stream messages handed to the network at once.
+    pub send_bytes: usize,
+    /// Limits of each outgoing stream connection.
+    pub producer: ProducerLimits,
     /// What a flush reads from one vBucket at once.
     pub flush_limit: ReadLimit,
     /// What all its checkpoint managers may take; `None` for no limit.
@@ -77,6 +78,8 @@ impl Default for NodeConfig {
         Self {
             checkpoint_bytes_max: 1 << 20,
             buffer_bytes: 10 << 20,
+            send_bytes: 256 * 1024,
+            producer: ProducerLimits::default(),
             flush_limit: ReadLimit { items: 10_000, bytes: 16 << 20 },
             quota: None,
             keeps_collections_highest: false,

@@ -23,6 +23,7 @@ mod error;
 mod filter;
 mod flow_control;
 mod heartbeat;
+mod limits;
 mod requests;
 mod rollback;
 mod stream_key;
@@ -34,6 +35,7 @@ pub use backfill::{BackfillOutcome, BackfillStep};
 pub use collections::Collections;
 pub use error::ProducerError;
 pub use flow_control::FlowControl;
+pub use limits::{ProducerLimits, ScanLimit};
 pub use rollback::{ClientPosition, History, rollback_to};
 
 use active_stream::ActiveStream;
@@ -110,6 +112,8 @@ pub struct Producer {
     read: BTreeSet<Vbid>,
     input: BytesMut,
     output: Vec<u8>,
+    /// What a stream sends in its turn while others wait for theirs.
+    turn_bytes: usize,
 }
 
 impl Producer {
@@ -132,6 +136,7 @@ impl Producer {
             read: BTreeSet::new(),
             input: BytesMut::new(),
             output: Vec::new(),
+            turn_bytes: ProducerLimits::default().turn_bytes,
         }
     }
 

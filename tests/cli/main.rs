@@ -17,6 +17,7 @@ mod output;
 mod recover;
 mod report;
 mod script;
+mod swarm;
 mod untouched;
 mod usage;
 

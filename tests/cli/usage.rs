@@ -29,10 +29,10 @@ fn nonsense_is_refused() {
         &["run", "--workload", "uniform", "--duration", "1s"],
         &["run", "--workload", "uniform", "--profile", "calm", "--duration", "1"],
         &["run", "--workload", "uniform", "--profile", "calm", "--data", "/nowhere"],
-        &["run", "--git", ".", "--seeds", "2"],
         &["run", "--workload", "uniform", "--seeds", "0"],
         &["run", "--workload", "uniform", "--jobs", "2"],
         &["run", "--workload", "uniform", "--seeds", "2", "--jobs", "0"],
+        &["run", "--workload", "uniform", "--seeds", "2", "--trace", "/nowhere"],
         &["replay", "--workload", "uniform", "--shrink", "--until", "5"],
         &["script"],
         &["completions", "cmd"],
@@ -89,4 +89,39 @@ fn what_cannot_be_written_is_a_failure_of_io() {
         let ended = DCP_SIM.run(&[&SMALL[..], &arguments].concat()).with_code(3);
         assert!(ended.error().contains(arguments[1]), "{ended:#?}");
     }
+}
+
+/// Guards what is said of drawn clusters that can't be: each refusal names the option and what is wrong with it.
+#[test]
+fn drawn_clusters_that_contradict_their_options_are_refused() {
+    let swarm = ["run", "--profile", "swarm", "--json"];
+    for (arguments, said) in [
+        (&["--shape", "nodes"][..], "expected NAME=VALUE, not \"nodes\""),
+        (&["--shape", "size=3"], "no dimension \"size\"; there are nodes, replicas, vbuckets"),
+        (&["--shape", "crash=5"], "crash: expected off, or a time such as 200ms"),
+        (&["--shape", "ops=5", "--ops", "6"], "ops is given twice: as an option and in --shape"),
+        (&["--shape", "crash=1s", "--faults", "crash"], "crash is given twice: by --faults and in --shape"),
+        (&["--nodes", "3", "--replicas", "3"], "3 replicas need 4 nodes; there are 3"),
+        (
+            &["--engine", "couchstore", "--shape", "log-cache-bytes=0"],
+            "log-cache-bytes has no meaning with engine=couchstore",
+        ),
+        (&["--workload", "zippydb", "--keys", "5"], "keys has no meaning with workload=zippydb"),
+        (&["--nodes", "0"], "nodes: expected a number from 1 to 100, not \"0\""),
+        (&["--data", "/nowhere"], "--data"),
+        (
+            &["--shape", "nodes=2", "--profile", "hostile", "--workload", "uniform"],
+            "cannot be used multiple times",
+        ),
+    ] {
+        let ended = DCP_SIM.run(&[&swarm[..], arguments].concat()).with_code(2);
+        assert!(ended.error().contains(said), "{arguments:?}: {ended:#?}");
+    }
+    let hostile = ["run", "--workload", "uniform", "--profile", "hostile", "--shape", "nodes=2"];
+    let ended = DCP_SIM.run(&hostile).with_code(2);
+    assert!(ended.error().contains("--shape fixes what --profile swarm draws"), "{ended:#?}");
+    assert_eq!(ended.hint(), "add --profile swarm");
+    let ended = DCP_SIM.run(&["run"]).with_code(2);
+    assert!(ended.error().contains("no source of writes was named"), "{ended:#?}");
+    assert!(ended.hint().contains("--profile swarm draws one"), "{ended:#?}");
 }

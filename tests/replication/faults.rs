@@ -21,6 +21,7 @@ fn cluster(seed: u64, kinds: impl IntoIterator<Item = FaultKind>, profile: Profi
             kinds: kinds.into_iter().collect(),
             interval_micros: profile.interval_micros(),
             duration_micros: 1_000_000,
+            ..FaultConfig::default()
         }),
         ..ClusterConfig::default()
     }
@@ -42,8 +43,10 @@ fn check(report: &Report) {
     let broken: Vec<_> = report.verdicts.iter().filter(|verdict| !verdict.holds()).collect();
     assert!(broken.is_empty(), "seed {}: {broken:#?}", report.seed);
     let names: Vec<_> = report.verdicts.iter().map(|verdict| verdict.invariant).collect();
-    let of_faults =
-        ["W1", "W2", "W3", "W4", "W6", "W9", "W10", "W11", "W12", "W13", "W14", "W15", "W16", "W18"];
+    let of_faults = [
+        "W1", "W2", "W3", "W4", "W6", "W9", "W10", "W11", "W12", "W13", "W14", "W15", "W16", "W18", "W19",
+        "W20",
+    ];
     assert_eq!(names, of_faults, "seed {}", report.seed);
 }
 

@@ -16,7 +16,7 @@ enum Bug {
 }
 
 /// What can be switched on, and within how many seeds it must be found.
-fn bugs() -> [(Bug, u64); 13] {
+fn bugs() -> [(Bug, u64); 15] {
     use checkpoint::fault::Fault as Memory;
     use dcp_sim::fault::Fault as Stream;
     use persistence::fault::Fault as Store;
@@ -34,6 +34,8 @@ fn bugs() -> [(Bug, u64); 13] {
         (Bug::Stream(Stream::PurgeIsForgotten), 100),
         (Bug::Stream(Stream::ReplicasShowMemory), 100),
         (Bug::Stream(Stream::CrashedActiveKeepsItsBranch), 100),
+        (Bug::Stream(Stream::BranchChangesUnderStreams), 100),
+        (Bug::Stream(Stream::CutSnapshotStartsAnew), 300),
     ]
 }
 
@@ -56,6 +58,7 @@ fn broken(seed: u64) -> Option<String> {
         kinds: FaultKind::ALL.into_iter().collect(),
         interval_micros: Profile::Hostile.interval_micros(),
         duration_micros: 2_000_000,
+        ..FaultConfig::default()
     };
     let node = NodeConfig { quota: Some(QuotaConfig::default()), ..NodeConfig::default() };
     let config = ClusterConfig { seed, vbuckets: 4, faults: Some(faults), node, ..ClusterConfig::default() };

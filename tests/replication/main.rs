@@ -10,4 +10,5 @@ mod resume;
 mod seeds;
 mod splits;
 mod stream_model;
+mod swarm;
 mod takeover;

@@ -22,6 +22,17 @@ pub(super) struct FaultArguments {
     /// Virtual time in which things go wrong, as 500ms, 10s or 2m; then everything must settle [default: 5s].
     #[arg(long, value_name = "TIME", help_heading = "Faults", conflicts_with = "data")]
     pub(super) duration: Option<VirtualTime>,
+    /// Foreign DCP clients that follow vBuckets while things go wrong [default: drawn from the seed, 1 to 3].
+    #[arg(long, value_name = "N", help_heading = "Faults", value_parser = clients)]
+    pub(super) clients: Option<usize>,
+}
+
+/// Most foreign clients that make sense.
+const CLIENTS_MAX: usize = 100;
+
+fn clients(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|&count| count <= CLIENTS_MAX);
+    count.ok_or_else(|| format!("a number from 0 to {CLIENTS_MAX}"))
 }
 
 /// Which faults.
@@ -36,6 +47,8 @@ pub(super) enum ProfileName {
     Stormy,
     /// All the time, several things at once.
     Hostile,
+    /// Each seed draws its whole cluster: nodes, stores, writes, limits, and which faults there are.
+    Swarm,
 }
 
 /// Microseconds of virtual time.
@@ -50,12 +63,17 @@ impl FaultArguments {
                 let failure = Failure::new(Exit::Usage, &"--duration is for runs in which things go wrong");
                 return Err(failure.with_hint("add --faults LIST or --profile NAME".to_owned()));
             }
+            if self.clients.is_some() {
+                let failure = Failure::new(Exit::Usage, &"--clients is for runs in which things go wrong");
+                return Err(failure.with_hint("add --faults LIST or --profile NAME".to_owned()));
+            }
             return Ok(None);
         }
         let profile = match self.profile {
             Some(ProfileName::Calm) => Profile::Calm,
             Some(ProfileName::Hostile) => Profile::Hostile,
-            Some(ProfileName::Stormy) | None => Profile::Stormy,
+            // Swarm draws its faults itself.
+            Some(ProfileName::Stormy | ProfileName::Swarm) | None => Profile::Stormy,
         };
         let all = || FaultKind::ALL.into_iter().collect();
         let kinds = match profile {
@@ -68,6 +86,7 @@ impl FaultArguments {
             kinds,
             interval_micros: profile.interval_micros(),
             duration_micros: self.duration_micros(),
+            ..FaultConfig::default()
         }))
     }
 
@@ -97,6 +116,9 @@ impl FaultArguments {
         }
         if let Some(VirtualTime(micros)) = self.duration {
             words.extend(["--duration".to_owned(), format!("{micros}us")]);
+        }
+        if let Some(clients) = self.clients {
+            words.extend(["--clients".to_owned(), clients.to_string()]);
         }
         words
     }

@@ -13,6 +13,7 @@ Examples:
   dcp-sim replay --workload zipfian --profile hostile --seed 7
   dcp-sim replay --workload zipfian --profile hostile --seed 7 --until 20000
   dcp-sim replay --workload zipfian --profile hostile --seed 7 --shrink
+  dcp-sim replay --profile swarm --seed 7 --shrink
 ";
 
 #[derive(Clone, Debug, Args)]
@@ -23,7 +24,7 @@ pub(super) struct ReplayArguments {
     /// Stop after so many events and show nodes, vBuckets, connections and disks.
     #[arg(long, value_parser = quantity::count::<u64>, value_name = "EVENT", conflicts_with = "seeds", help_heading = "Replay")]
     until: Option<u64>,
-    /// Look for the smallest run that still fails: fewer nodes, copies, vBuckets and faults, less time.
+    /// Look for the smallest run that still fails: fewer nodes, copies, vBuckets, clients and faults, less time, usual limits.
     #[arg(long, conflicts_with_all = ["until", "seeds", "git", "input", "json", "trace", "data"], help_heading = "Replay")]
     shrink: bool,
 }

@@ -9,40 +9,50 @@ use std::time::Instant;
 
 use super::in_order::in_order;
 use super::output::{Output, tell};
-use super::run::RunArguments;
+use super::run::{Input, Origin, RunArguments, git_proof};
 use super::{Exit, Failure};
-use crate::report::units;
-use crate::sim::{Report, Silent, SimError};
+use crate::report::{SeedResult, SeedsPage, seed_json, seed_text, units};
+use crate::sim::{Proof, Report, Silent, SimError, Storage, World};
 
 /// How one seed ended.
-pub(super) enum Ended {
-    Clean(Box<Report>),
-    Broken(String),
+pub(super) struct Ended {
+    /// What there is to say of a run that came to its end.
+    pub(super) report: Option<Box<Report>>,
+    /// What is broken.
+    pub(super) why: Option<String>,
 }
 
 /// Runs one seed to its end. Errors of the command or of this machine are no verdict on the seed; a panic is.
-pub(super) fn run_seed(arguments: &RunArguments, seed: u64) -> Result<Ended, Failure> {
-    let world = arguments.with_seed(seed).world()?;
-    ended(|| world.run(&mut Silent, None))
+pub(super) fn run_seed(arguments: &RunArguments, origin: &Origin, seed: u64) -> Result<Ended, Failure> {
+    let run = arguments.with_seed(seed);
+    let shape = run.drawn()?;
+    let Input { source, tree, .. } = origin.input(&run, shape.as_ref())?;
+    let cluster = run.cluster(shape.as_ref())?;
+    let world = World::new(cluster, &Storage::Memory, source)?;
+    let mut proof = tree.map(git_proof);
+    let mut ended = ended(|| world.run(&mut Silent, proof.as_mut().map(|proof| proof as &mut Proof<'_>)))?;
+    if let Some(report) = &mut ended.report {
+        report.shape = shape;
+    }
+    Ok(ended)
 }
 
 fn ended(run: impl FnOnce() -> Result<Report, SimError>) -> Result<Ended, Failure> {
+    let broken = |why| Ok(Ended { report: None, why: Some(why) });
     // Nothing of a world outlives its run.
     let report = match catch_unwind(AssertUnwindSafe(run)) {
-        Err(panic) => return Ok(Ended::Broken(format!("panicked: {}", message(panic.as_ref())))),
+        Err(panic) => return broken(format!("panicked: {}", message(panic.as_ref()))),
         Ok(Ok(report)) => report,
-        Ok(Err(error)) if is_of_the_seed(&error) => return Ok(Ended::Broken(error.to_string())),
+        Ok(Err(error)) if is_of_the_seed(&error) => return broken(error.to_string()),
         Ok(Err(error)) => return Err(error.into()),
     };
-    if report.is_clean() {
-        return Ok(Ended::Clean(Box::new(report)));
-    }
-    let broken = report.verdicts.iter().filter(|verdict| !verdict.holds());
-    let told = broken.map(|verdict| {
+    let verdicts = report.verdicts.iter().filter(|verdict| !verdict.holds());
+    let told = verdicts.map(|verdict| {
         let first = verdict.told.first().map_or("", String::as_str);
         format!("{} ({}): {first}", verdict.invariant, units::count(verdict.violations))
     });
-    Ok(Ended::Broken(told.collect::<Vec<_>>().join("; ")))
+    let why = told.collect::<Vec<_>>().join("; ");
+    Ok(Ended { why: (!report.is_clean()).then_some(why), report: Some(Box::new(report)) })
 }
 
 fn is_of_the_seed(error: &SimError) -> bool {
@@ -52,6 +62,7 @@ fn is_of_the_seed(error: &SimError) -> bool {
             | SimError::StreamStopped { .. }
             | SimError::Stalled { .. }
             | SimError::Engine { .. }
+            | SimError::Disk(_)
     )
 }
 
@@ -65,47 +76,54 @@ pub(super) fn run(arguments: &RunArguments, seeds: u64, out: &mut Output) -> Res
     let (mut broken, mut mutations) = (0_u64, 0);
     let first = arguments.seed;
     let count = seeds.min((u64::MAX - first).saturating_add(1));
-    let run = |number| run_seed(arguments, first + number);
+    let file = arguments.page()?;
+    let mut page = file.is_some().then(SeedsPage::default);
+    let origin = arguments.origin()?;
+    let run = |number| run_seed(arguments, &origin, first + number);
     in_order(arguments.jobs(), count, run, |number, ended| {
         let seed = first + number;
-        match ended? {
-            Ended::Clean(report) => {
-                mutations += report.figures.mutations;
-                writeln!(out, "seed {seed:<8} clean   {}", line(&report))?;
-            }
-            Ended::Broken(why) => {
-                broken += 1;
-                writeln!(out, "seed {seed:<8} BROKEN  {why}")?;
-                writeln!(out, "  replay: {}", arguments.with_seed(seed).command())?;
-            }
+        let Ended { report, why } = ended?;
+        broken += u64::from(why.is_some());
+        mutations += report.as_ref().map_or(0, |report| report.figures.mutations);
+        let replayed = arguments.with_seed(seed);
+        let shape = replayed.drawn()?;
+        let result = SeedResult {
+            seed,
+            report: report.as_deref(),
+            shape: shape.as_ref(),
+            why: why.as_deref(),
+            command: &replayed.command(),
+        };
+        match arguments.json {
+            true => writeln!(out, "{}", seed_json(&result))?,
+            false => write!(out, "{}", seed_text(&result))?,
+        }
+        if let Some(page) = &mut page {
+            page.add(&result);
         }
         Ok::<_, Failure>(())
     })?;
     let seconds = started.elapsed().as_secs_f64();
     let (count, failed) = (units::count(count), units::count(broken));
-    writeln!(out, "{count} seeds, {failed} broken, {} mutations", units::count(mutations))?;
-    // What depends on this machine goes where no comparison looks.
+    let summary = format!("{count} seeds, {failed} broken, {} mutations", units::count(mutations));
+    // Lines of JSON are all there is on standard output, and what depends on this machine goes where no comparison looks.
+    match arguments.json {
+        true => tell!("{summary}"),
+        false => writeln!(out, "{summary}")?,
+    }
     tell!("{seconds:.1} s");
-    Ok(if broken == 0 { Exit::Ok } else { Exit::Violation })
+    let exit = if broken == 0 { Exit::Ok } else { Exit::Violation };
+    let (Some(mut file), Some(page)) = (file, page) else { return Ok(exit) };
+    file.write_all(page.page(&arguments.command_of_seeds(), &summary).as_bytes())?;
+    Ok(file.end(exit))
 }
 
-fn line(report: &Report) -> String {
-    let figures = &report.figures;
-    let mut text =
-        format!("{} mutations, {}", units::count(figures.mutations), units::micros(figures.virtual_micros));
-    if let Some(faults) = &report.faults {
-        let struck: u64 = faults.struck.values().sum();
-        let counts = [
-            (struck, "faults"),
-            (faults.branches, "branches"),
-            (faults.rollbacks, "rollbacks"),
-            (faults.lost_with_branch, "writes lost with a branch"),
-        ];
-        for (count, what) in counts {
-            text.push_str(&format!(", {} {what}", units::count(count)));
-        }
+impl RunArguments {
+    /// The command that gives all of these seeds again.
+    fn command_of_seeds(&self) -> String {
+        let seeds = self.seeds.map(|seeds| format!(" --seeds {seeds}"));
+        self.command() + &seeds.unwrap_or_default()
     }
-    text
 }
 
 #[cfg(test)]
@@ -115,7 +133,7 @@ mod tests {
     #[test]
     fn a_seed_that_panics_is_broken() {
         for panic in [|| panic!("no such slot"), || panic!("{}", "no such slot".to_owned())] {
-            let Ok(Ended::Broken(why)) = ended(panic) else { panic!("it is not broken") };
+            let Ok(Ended { report: None, why: Some(why) }) = ended(panic) else { panic!("it is not broken") };
             assert_eq!(why, "panicked: no such slot");
         }
     }

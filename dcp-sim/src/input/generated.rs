@@ -15,13 +15,16 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::{Change, ChangeBatch, InputError, Source};
-use zipf::Zipf;
+use choice::KeyChoice;
 
+mod choice;
 mod exact;
+mod mix;
 mod preset;
 mod sizes;
 mod zipf;
 
+pub use mix::{Mix, MixSource, ValueSpread};
 pub use preset::{Preset, PresetSource};
 
 /// How rare deletes are: 5 %.
@@ -68,19 +71,15 @@ impl Distribution {
 
 /// A source that makes its writes up.
 pub struct GeneratedSource {
-    kind: Distribution,
     ops: u64,
     value_bytes: usize,
     seed: u64,
     rng: ChaCha8Rng,
-    /// Absent where every key is as likely.
-    zipf: Option<Zipf>,
+    choice: KeyChoice,
     /// Whether each key is there now.
     live: Vec<bool>,
     /// How many operations have been made.
     made: u64,
-    /// How many keys have been inserted, first to last; only [`Distribution::Latest`] counts them.
-    inserted: u64,
 }
 
 impl GeneratedSource {
@@ -105,38 +104,9 @@ impl GeneratedSource {
                 "generated values have at most {VALUE_BYTES_MAX} bytes, not {value_bytes}"
             )));
         }
-        let zipf = (kind != Distribution::Uniform).then(|| Zipf::new(keys));
+        let choice = KeyChoice::new(kind, ops, keys, zipf::YCSB);
         let live = (0..keys).map(|_| false).collect();
-        Ok(Self { kind, ops, value_bytes, seed, rng: seeded(seed), zipf, live, made: 0, inserted: 0 })
-    }
-
-    fn keys(&self) -> u64 {
-        self.live.len() as u64
-    }
-
-    /// The next operation's key, and whether it is inserted.
-    fn choose(&mut self) -> (u64, bool) {
-        let keys = self.keys();
-        match self.kind {
-            Distribution::Uniform => (range(&mut self.rng, keys), false),
-            Distribution::Zipfian => (self.rank(keys), false),
-            Distribution::Latest => {
-                // The first operation inserts, and the last has seen every key inserted, if there are enough operations.
-                let due = u128::from(keys) * u128::from(self.made) / u128::from(self.ops.max(1));
-                if self.inserted < keys && u128::from(self.inserted) <= due {
-                    self.inserted += 1;
-                    return (self.inserted - 1, true);
-                }
-                let age = self.rank(self.inserted);
-                (self.inserted - 1 - age, false)
-            }
-        }
-    }
-
-    fn rank(&mut self, among: u64) -> u64 {
-        let Some(zipf) = &self.zipf else { return 0 };
-        let draw = range(&mut self.rng, zipf.total(among));
-        zipf.rank(draw)
+        Ok(Self { ops, value_bytes, seed, rng: seeded(seed), choice, live, made: 0 })
     }
 }
 
@@ -145,7 +115,7 @@ impl Source for GeneratedSource {
         if self.made == self.ops {
             return Ok(None);
         }
-        let (key, inserts) = self.choose();
+        let (key, inserts) = self.choice.next(&mut self.rng);
         self.made += 1;
         let unlucky = range(&mut self.rng, DELETE_ONE_IN) == 0;
         let mut deletes = false;
@@ -166,8 +136,8 @@ impl Source for GeneratedSource {
         format!(
             "{} writes to {} keys ({}), values of {} bytes, seed {}",
             self.ops,
-            self.keys(),
-            self.kind.name(),
+            self.live.len(),
+            self.choice.kind().name(),
             self.value_bytes,
             self.seed
         )

@@ -9,6 +9,7 @@ use checkpoint::Vbid;
 use super::streams::streamed;
 use super::{Action, Node, NodeError, NodeId, Observation};
 use crate::consumer::{Consumer, ConsumerEvent};
+use crate::fault::{self, Fault};
 use crate::producer::Producer;
 use crate::wire::StreamEndReason;
 
@@ -17,7 +18,21 @@ impl Node {
     pub fn accept(&mut self, peer: NodeId) {
         self.consumer_gone(peer);
         self.accepted += 1;
-        self.producers.insert(peer, (self.accepted, Producer::new(&format!("replication:{peer}"))));
+        let producer = Producer::new(&format!("replication:{peer}")).with_limits(self.config.producer);
+        self.producers.insert(peer, (self.accepted, producer));
+    }
+
+    /// Awaits a client that is no node, whose streams are fed from here. `peer` is a number that no node has. An older
+    /// connection of its is over.
+    pub fn accept_client(&mut self, peer: NodeId, knows_collections: bool) {
+        self.consumer_gone(peer);
+        self.accepted += 1;
+        let name = format!("client:{peer}");
+        let producer = match knows_collections {
+            true => Producer::new(&name),
+            false => Producer::without_collections(&name),
+        };
+        self.producers.insert(peer, (self.accepted, producer));
     }
 
     /// Connects to the producer on `peer` and asks for these vBuckets. An older connection to it is over.
@@ -87,6 +102,12 @@ impl Node {
         let output = consumer.take_output();
         if !output.is_empty() {
             actions.push(Action::ToProducer(peer, output));
+        }
+        // Who follows this copy was told of the branch that it had, and must learn of the new one before its first item.
+        for vb in self.partitions.take_rebranched() {
+            if !fault::is(Fault::BranchChangesUnderStreams) {
+                self.end_streams(vb, StreamEndReason::StateChanged, actions);
+            }
         }
         for vb in self.partitions.take_changed() {
             self.queued(vb, actions);

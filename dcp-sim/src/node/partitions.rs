@@ -28,6 +28,8 @@ pub struct Partition {
 pub(super) struct PartitionTable {
     partitions: BTreeMap<Vbid, Partition>,
     changed: BTreeSet<Vbid>,
+    /// vBuckets that go on with another branch than they had.
+    rebranched: BTreeSet<Vbid>,
     observations: Option<Vec<Observation>>,
     /// Durable writes that have not ended.
     prepares: BTreeMap<Vbid, Prepares>,
@@ -59,6 +61,11 @@ impl PartitionTable {
     /// The vBuckets that a stream brought something.
     pub(super) fn take_changed(&mut self) -> BTreeSet<Vbid> {
         std::mem::take(&mut self.changed)
+    }
+
+    /// The vBuckets whose stream brought them another branch.
+    pub(super) fn take_rebranched(&mut self) -> BTreeSet<Vbid> {
+        std::mem::take(&mut self.rebranched)
     }
 
     /// The vBucket went back, or was loaded: these of its prepares have not ended.
@@ -97,11 +104,15 @@ impl consumer::Replicas for PartitionTable {
     fn adopt_failover_log(&mut self, vb: Vbid, log: FailoverLog) -> Result<(), VBucketError> {
         let vbucket = &self.require(vb)?.vbucket;
         let seqno = vbucket.high_seqno();
-        if vbucket.failover_log() != log {
+        let before = vbucket.failover_log();
+        if before != log {
             vbucket.set_failover_log(log.clone());
             // Nothing else may be written for long, and the store must know whose history it has.
             vbucket.queue_current_state()?;
             self.changed.insert(vb);
+            if before.newest().uuid != log.newest().uuid {
+                self.rebranched.insert(vb);
+            }
         }
         self.observe(|| Observation::Opened { vb, branch: log.newest().uuid, seqno });
         Ok(())

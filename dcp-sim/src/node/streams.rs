@@ -10,7 +10,7 @@ use checkpoint::{MemoryState, Quota, Seqno, State, VBucket, Vbid};
 use persistence::{BackfillOutcome, Flusher};
 
 use super::partitions::PartitionTable;
-use super::{Action, Node, NodeError, NodeId, SEND_BYTES};
+use super::{Action, Node, NodeError, NodeId};
 use crate::fault::{self, Fault};
 use crate::producer::{Collections, Partitions, Producer, ProducerError, ProducerEvent};
 use crate::wire::StreamEndReason;
@@ -102,7 +102,7 @@ impl Node {
         let streamed = streamed!(self);
         // A connection that is over needs nothing sent, though somebody was told to.
         let Some((connection, producer)) = self.producers.get_mut(&peer) else { return Ok(()) };
-        let polled = producer.poll(&streamed, SEND_BYTES);
+        let polled = producer.poll(&streamed, self.config.send_bytes);
         let bytes = polled.map_err(|source| NodeError::Producer { peer, source })?;
         if !bytes.is_empty() {
             actions.push(Action::ToConsumer(peer, bytes));

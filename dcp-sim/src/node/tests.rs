@@ -3,6 +3,7 @@ use checkpoint::{FailoverLog, Key, State, VbUuid};
 
 use super::*;
 
+mod branches;
 mod engine;
 mod read;
 

@@ -1,35 +1,48 @@
 //! Which of a connection's streams read from disk, and which wait for their turn.
 //!
 //! In go streams that need the disk; out come steps for the host. What always holds (S11): at most
-//! [`RUNNING_MAX`] scans of a connection are open at once, one if the client asked for them in sequence; each has at
+//! `running_max` scans of a connection are open at once, one if the client asked for them in sequence; each has at
 //! most one step under way, and the next slice of a scan is read only when the stream has sent the one before. So a
-//! connection holds at most [`RUNNING_MAX`] slices in memory, however slow its client is. Who asked first comes first.
+//! connection holds at most `running_max` slices in memory, however slow its client is. Who asked first comes first.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use checkpoint::Seqno;
-use persistence::ScanLimit;
 
-pub use persistence::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
+pub use persistence::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep, ScanLimit};
+
+use super::limits::ProducerLimits;
 
 use super::stream_key::StreamKey;
 
-/// Scans of one connection that are open at once.
-pub(super) const RUNNING_MAX: usize = 16;
-
-/// What a step reads.
-const SLICE: ScanLimit = ScanLimit { items: 1_000, bytes: 256 * 1024 };
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Backfills {
     last_id: u64,
     running: BTreeMap<u64, StreamKey>,
     /// Each with the last seqno its stream has.
     waiting: VecDeque<(StreamKey, Seqno)>,
     steps: Vec<BackfillStep>,
+    /// What a step reads.
+    slice: ScanLimit,
+}
+
+impl Default for Backfills {
+    fn default() -> Self {
+        Self {
+            last_id: 0,
+            running: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            steps: Vec::new(),
+            slice: ProducerLimits::default().slice,
+        }
+    }
 }
 
 impl Backfills {
+    pub(super) fn set_slice(&mut self, slice: ScanLimit) {
+        self.slice = slice;
+    }
+
     /// A stream that has everything up to `after` needs the disk. It waits until fewer than `running_max` others do.
     pub(super) fn want(&mut self, key: StreamKey, after: Seqno, running_max: usize) {
         self.waiting.push_back((key, after));
@@ -40,7 +53,7 @@ impl Backfills {
     pub(super) fn read_on(&mut self, key: StreamKey, scan: BackfillScan) {
         let found = self.running.iter().find(|(_, running)| **running == key);
         if let Some((&id, _)) = found {
-            self.steps.push(BackfillStep::read(id, scan, SLICE));
+            self.steps.push(BackfillStep::read(id, scan, self.slice));
         }
     }
 

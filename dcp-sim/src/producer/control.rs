@@ -3,8 +3,8 @@
 //! In goes what the client asks for; out comes a status, the one Couchbase's server gives. What always holds: what is
 //! refused changes nothing; options exclude one another in whichever order they come.
 
-use super::backfill::RUNNING_MAX;
 use super::flow_control::FlowControl;
+use super::limits::ProducerLimits;
 use crate::wire::{Control, DeletionForm, ItemFormat, KeyForm, OpenFlags, Status};
 
 /// The shortest interval between no-operations, and the one there is without a word from the client.
@@ -38,6 +38,8 @@ pub(super) struct Options {
     pub(super) noop_nanos: u64,
     /// Deletions come with attributes of the user's.
     pub(super) deleted_user_xattrs: bool,
+    /// Streams that read from disk at once, unless the client asked for one after the other.
+    pub(super) scans_max: usize,
     expirations: bool,
     is_sequential: bool,
 }
@@ -57,6 +59,7 @@ impl Default for Options {
             noop: false,
             noop_nanos: NOOP_NANOS,
             deleted_user_xattrs: false,
+            scans_max: ProducerLimits::default().scans,
             expirations: false,
             is_sequential: false,
         }
@@ -122,7 +125,7 @@ impl Options {
 
     /// How many streams may read from disk at once.
     pub(super) fn backfills_max(&self) -> usize {
-        if self.is_sequential { 1 } else { RUNNING_MAX }
+        if self.is_sequential { 1 } else { self.scans_max }
     }
 
     /// Whether a client must have enabled no-operations before it asks for a stream: what it wants is newer than they are.

@@ -12,9 +12,6 @@ use super::stream_key::StreamKey;
 use super::{Partitions, Producer, ProducerError};
 use crate::wire::StreamEndReason;
 
-/// What a stream sends in its turn, when others wait for theirs.
-const TURN_BYTES: usize = 16 * 1024;
-
 impl Producer {
     /// Lets one stream send until it has nothing left, its turn is over, the budget is used up or flow control holds it
     /// back.
@@ -46,7 +43,7 @@ impl Producer {
             return self.send(&farewell);
         };
         self.read.insert(key.vb);
-        let turn_ends = self.output.len().saturating_add(TURN_BYTES);
+        let turn_ends = self.output.len().saturating_add(self.turn_bytes);
         let has_more = loop {
             let is_turn_over = self.output.len() >= turn_ends && !self.ready.is_empty();
             if is_turn_over || self.output.len() >= budget_bytes || !self.flow.may_send() {

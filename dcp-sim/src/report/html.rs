@@ -55,6 +55,7 @@ pub fn page(page: &Page<'_>) -> String {
                     p.verdict.broken[!report.is_clean()] { (word) }
                 }
                 p { (report.source) }
+                @if let Some(shape) = &report.shape { p { "Drew: " (shape.describe()) } }
                 pre.command { code { (page.command) } }
                 (cards(report))
                 h2 { "Invariants" }
@@ -177,6 +178,7 @@ mod tests {
             nodes: 1,
             replicas: 0,
             vbuckets: 4,
+            shape: None,
             figures: Figures::default(),
             per_node: vec![NodeFigures::default()],
             verdicts: vec![broken],

@@ -6,7 +6,7 @@ use super::Times;
 use crate::sim::Report;
 
 /// Rises when a field changes its meaning or goes; new fields may come.
-const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 1;
 
 #[derive(Serialize)]
 struct Document<'a> {

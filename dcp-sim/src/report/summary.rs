@@ -41,6 +41,9 @@ pub fn summary(report: &Report, times: &Times) -> String {
     ] {
         line(&mut text, name, value);
     }
+    if let Some(shape) = &report.shape {
+        line(&mut text, "drew", &shape.describe());
+    }
     if let Some(faults) = &report.faults {
         tell_faults(&mut text, faults);
     }
@@ -74,11 +77,21 @@ fn tell_faults(text: &mut String, faults: &FaultFigures) {
         units::count(faults.connections),
         units::count(faults.engine_failures)
     );
+    let clients = format!(
+        "{} foreign: {} streams, {} items, {} connections lost, {} rollbacks, {} of them to the beginning",
+        units::count(faults.clients.clients),
+        units::count(faults.clients.streams),
+        units::count(faults.clients.items),
+        units::count(faults.clients.connections_lost),
+        units::count(faults.clients.rollbacks),
+        units::count(faults.clients.started_over)
+    );
     let settled = format!("{} after the last fault", units::micros(faults.settling_micros));
     for (name, value) in [
         ("faults", &struck),
         ("answers", &answers),
         ("reads", &reads),
+        ("clients", &clients),
         ("survived", &cluster),
         ("at rest", &settled),
     ] {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use checkpoint::{State, Vbid};
 
 use super::faults::FaultConfig;
-use super::{EngineKind, SimError};
+use super::{EngineKind, SimError, StoreConfig};
 use crate::node::{NodeConfig, NodeId};
 
 /// What a simulated cluster is made of.
@@ -23,10 +23,17 @@ pub struct ClusterConfig {
     pub checkpoint_quota_bytes: usize,
     /// What each node stores with.
     pub engine: EngineKind,
+    /// How that engine is run.
+    pub store: StoreConfig,
+    /// How far each node's clock may be from the true time, either way, in microseconds. It is drawn whenever a node
+    /// starts.
+    pub clock_skew_micros: u64,
     /// How each node is set up.
     pub node: NodeConfig,
     /// What goes wrong; `None` for a run in which nothing does.
     pub faults: Option<FaultConfig>,
+    /// Foreign clients that follow its vBuckets, where something goes wrong; `None` for as many as the seed draws.
+    pub clients: Option<usize>,
 }
 
 impl Default for ClusterConfig {
@@ -38,8 +45,11 @@ impl Default for ClusterConfig {
             seed: 1,
             checkpoint_quota_bytes: 64 << 20,
             engine: EngineKind::default(),
+            store: StoreConfig::default(),
+            clock_skew_micros: 0,
             node: NodeConfig::default(),
             faults: None,
+            clients: None,
         }
     }
 }

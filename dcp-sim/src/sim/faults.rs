@@ -142,8 +142,34 @@ pub struct FaultConfig {
     pub kinds: BTreeSet<FaultKind>,
     /// Virtual time between two faults of the commonest kinds, on average.
     pub interval_micros: u64,
+    /// Virtual time between two faults of a kind, on average, where it does not follow from `interval_micros`.
+    pub intervals_micros: BTreeMap<FaultKind, u64>,
     /// How long things go wrong, in virtual time; then everything must settle.
     pub duration_micros: u64,
+    /// Virtual time between two reads on replicas; at least 1.
+    pub read_every_micros: u64,
+}
+
+impl Default for FaultConfig {
+    /// Nothing goes wrong for five seconds, and a client reads every millisecond.
+    fn default() -> Self {
+        Self {
+            kinds: BTreeSet::new(),
+            interval_micros: Profile::Calm.interval_micros(),
+            intervals_micros: BTreeMap::new(),
+            duration_micros: 5_000_000,
+            read_every_micros: 1_000,
+        }
+    }
+}
+
+impl FaultConfig {
+    /// Virtual time between two faults of a kind, on average.
+    #[must_use]
+    pub fn interval_of(&self, kind: FaultKind) -> u64 {
+        let own = self.intervals_micros.get(&kind).copied();
+        own.unwrap_or_else(|| self.interval_micros.saturating_mul(kind.rarity()))
+    }
 }
 
 /// Draws when each kind strikes.
@@ -161,8 +187,8 @@ impl FaultPlan {
 
     /// Microseconds to the next fault of that kind.
     pub(super) fn next(&mut self, kind: FaultKind) -> u64 {
-        let mean = self.config.interval_micros * kind.rarity();
-        self.draw(kind, 1, mean * 2)
+        let mean = self.config.interval_of(kind);
+        self.draw(kind, 1, mean.saturating_mul(2))
     }
 
     /// A number in `low..=high` from that kind's stream.
@@ -179,7 +205,7 @@ mod tests {
     fn taking_a_kind_away_moves_no_other() {
         let drawn = |kinds: &[FaultKind]| {
             let kinds = kinds.iter().copied().collect();
-            let config = FaultConfig { kinds, interval_micros: 1_000, duration_micros: 1 };
+            let config = FaultConfig { kinds, interval_micros: 1_000, ..FaultConfig::default() };
             let mut plan = FaultPlan::new(config, 7);
             let _others = plan.next(FaultKind::Crash);
             [plan.next(FaultKind::Delay), plan.draw(FaultKind::Delay, 0, 1 << 40)]

@@ -21,7 +21,47 @@ struct Write {
     revision: u64,
     is_live: bool,
     /// Sum of the digests of the documents there are with it.
-    content: u64,
+    content: Content,
+}
+
+/// Sums of the digests of documents: those in the default collection, and all others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Content {
+    default: u64,
+    others: u64,
+}
+
+impl Content {
+    fn of(&mut self, key: &Key) -> &mut u64 {
+        if key.collection() == 0 { &mut self.default } else { &mut self.others }
+    }
+
+    fn seen_by(self, sees: Sees) -> u64 {
+        match sees {
+            Sees::Everything => self.default.wrapping_add(self.others),
+            Sees::Default => self.default,
+            Sees::Others => self.others,
+        }
+    }
+}
+
+/// Which collections somebody gets to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sees {
+    Everything,
+    Default,
+    Others,
+}
+
+impl Sees {
+    /// Whether a key is among them.
+    pub(super) fn key(self, key: &Key) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Default => key.collection() == 0,
+            Self::Others => key.collection() != 0,
+        }
+    }
 }
 
 /// One branch, with all it shares with those before it.
@@ -43,13 +83,14 @@ impl Branch {
     }
 
     fn push(&mut self, seqno: Seqno, key: Key, revision: u64, is_live: bool) {
-        let before = self.writes.last().map_or(0, |write| write.content);
+        let mut content = self.writes.last().map(|write| write.content).unwrap_or_default();
         let replaced = match is_live {
             true => self.live.insert(key.clone(), revision),
             false => self.live.remove(&key),
         };
         let added = if is_live { revision } else { 0 };
-        let content = before.wrapping_add(added).wrapping_sub(replaced.unwrap_or(0));
+        let sum = content.of(&key);
+        *sum = sum.wrapping_add(added).wrapping_sub(replaced.unwrap_or(0));
         self.writes.push(Write { seqno, key, revision, is_live, content });
     }
 
@@ -139,7 +180,7 @@ impl History {
             }
         }
         let lost = (before.writes.len() - branch.writes.len()) as u64;
-        let content = branch.writes.last().map_or(0, |write| write.content);
+        let content = branch.writes.last().map_or(0, |write| write.content.seen_by(Sees::Everything));
         let violation = if let Some(seqno) = unknown.keys().next() {
             Some(format!("vBucket {vb}: branch {uuid} has {seqno}, which its parent {parent:?} has not"))
         } else if content != documents.content() {
@@ -156,11 +197,16 @@ impl History {
 
     /// What a copy on that branch must hold once it has come to `seqno`; `None` if the branch never came so far.
     pub(super) fn content_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno) -> Option<u64> {
+        self.content_seen_at(vb, uuid, seqno, Sees::Everything)
+    }
+
+    /// The same of what somebody gets to see.
+    pub(super) fn content_seen_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno, sees: Sees) -> Option<u64> {
         if seqno == Seqno::ZERO {
             return Some(0);
         }
         let branch = self.branches.get(&(vb, uuid)).filter(|branch| seqno <= branch.high())?;
-        Some(branch.at(seqno).map_or(0, |write| write.content))
+        Some(branch.at(seqno).map_or(0, |write| write.content.seen_by(sees)))
     }
 
     /// The digest of the write with exactly that seqno.

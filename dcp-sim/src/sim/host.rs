@@ -26,6 +26,8 @@ pub(super) struct Host {
     pub(super) job: Option<Box<dyn Job>>,
     /// How many times longer than it should the disk takes.
     pub(super) slowness: u64,
+    /// How far its clock is ahead of the true time.
+    pub(super) clock_offset_nanos: i64,
     /// It shut down in order: nothing was lost.
     pub(super) was_stopped_in_order: bool,
 }
@@ -41,8 +43,14 @@ impl Host {
             incarnation: 0,
             job: None,
             slowness: 1,
+            clock_offset_nanos: 0,
             was_stopped_in_order: false,
         }
+    }
+
+    /// What its clock shows at a true time, in nanoseconds.
+    pub(super) fn time(&self, true_nanos: u64) -> u64 {
+        true_nanos.saturating_add_signed(self.clock_offset_nanos)
     }
 
     /// Whether the disk has lost its power, in the middle of whatever was done.

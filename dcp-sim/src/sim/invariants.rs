@@ -9,6 +9,7 @@ pub(super) mod agreement;
 pub(super) mod branches;
 pub(super) mod contents;
 pub(super) mod durability;
+pub(super) mod foreign;
 pub(super) mod liveness;
 pub(super) mod managers;
 pub(super) mod memory;

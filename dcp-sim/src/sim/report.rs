@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Timeline, Verdict};
+use super::{Shape, Timeline, Verdict};
 
 /// The whole report.
 #[derive(Clone, Debug, Serialize)]
@@ -19,6 +19,9 @@ pub struct Report {
     pub replicas: usize,
     /// vBuckets.
     pub vbuckets: u16,
+    /// What was drawn, of a cluster that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
     /// What happened.
     pub figures: Figures,
     /// What went wrong, in a run in which something was to.
@@ -124,4 +127,29 @@ pub struct FaultFigures {
     pub engine_failures: u64,
     /// Virtual time from the last fault until everything was at rest.
     pub settling_micros: u64,
+    /// What foreign clients did.
+    pub clients: ClientFigures,
+}
+
+/// Figures of the foreign clients of a run with faults.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ClientFigures {
+    /// Clients.
+    pub clients: u64,
+    /// Connections they made.
+    pub connections: u64,
+    /// Of these, lost.
+    pub connections_lost: u64,
+    /// Streams they asked for.
+    pub streams: u64,
+    /// Of these, refused.
+    pub refused: u64,
+    /// Items they got.
+    pub items: u64,
+    /// Times one was told to go back.
+    pub rollbacks: u64,
+    /// Of these, to the beginning.
+    pub started_over: u64,
+    /// Streams that ended, by reason.
+    pub ends: BTreeMap<&'static str, u64>,
 }

@@ -7,7 +7,7 @@ use checkpoint::Vbid;
 use persistence::couchstore::{Couchstore, CouchstoreConfig};
 use persistence::disk::{Disk, FaultyDisk, MemoryDisk, MeteredDisk, OsDisk};
 use persistence::logstor::{Logstor, LogstorConfig};
-use persistence::{Engine, EngineError};
+use persistence::{Budget, Engine, EngineError};
 
 use super::SimError;
 use crate::node::NodeId;
@@ -31,8 +31,30 @@ pub enum EngineKind {
     Logstor,
 }
 
-/// Log files of simulated nodes: small, since there are many nodes and each has one at once.
-const LOG: LogstorConfig = LogstorConfig { file_bytes: 8 << 20, ..LogstorConfig::DEFAULT };
+/// How each engine's stores are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Stores of [`EngineKind::Couchstore`].
+    pub couchstore: CouchstoreConfig,
+    /// Stores of [`EngineKind::Logstor`]. *Default*: log files of 8 MiB, since there are many nodes and each has one at
+    /// once; else as [`LogstorConfig::DEFAULT`].
+    pub logstor: LogstorConfig,
+    /// Flushes between two times that an engine is asked for upkeep; at least 1. *Default*: 32.
+    pub upkeep_flushes: u64,
+    /// What one step of upkeep or of a compaction may do. *Default*: 512 items, 1 MiB.
+    pub upkeep_step: Budget,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            couchstore: CouchstoreConfig::DEFAULT,
+            logstor: LogstorConfig { file_bytes: 8 << 20, ..LogstorConfig::DEFAULT },
+            upkeep_flushes: 32,
+            upkeep_step: Budget { items: 512, bytes: 1 << 20 },
+        }
+    }
+}
 
 /// One node's disk and the directory of its store on it.
 #[derive(Clone, Debug)]
@@ -42,18 +64,24 @@ pub(super) struct NodeStorage {
     pub(super) faulty: Option<FaultyDisk>,
     dir: PathBuf,
     engine: EngineKind,
+    config: StoreConfig,
 }
 
 impl Storage {
     /// The storage of every node, empty.
-    pub(super) fn nodes(&self, nodes: usize, engine: EngineKind) -> Result<Vec<NodeStorage>, SimError> {
+    pub(super) fn nodes(
+        &self,
+        nodes: usize,
+        engine: EngineKind,
+        config: StoreConfig,
+    ) -> Result<Vec<NodeStorage>, SimError> {
         if let Self::Directory(root) = self {
             require_empty(root)?;
         }
-        (0..nodes).map(|node| self.node(node, engine)).collect()
+        (0..nodes).map(|node| self.node(node, engine, config)).collect()
     }
 
-    fn node(&self, node: NodeId, engine: EngineKind) -> Result<NodeStorage, SimError> {
+    fn node(&self, node: NodeId, engine: EngineKind, config: StoreConfig) -> Result<NodeStorage, SimError> {
         let name = format!("node-{node}");
         let (disk, faulty, dir): (Arc<dyn Disk>, _, _) = match self {
             Self::Memory => {
@@ -63,7 +91,7 @@ impl Storage {
             Self::Directory(root) => (Arc::new(OsDisk::new()), None, root.join(name)),
         };
         disk.create_dir(&dir)?;
-        Ok(NodeStorage { disk: MeteredDisk::new(disk), faulty, dir, engine })
+        Ok(NodeStorage { disk: MeteredDisk::new(disk), faulty, dir, engine, config })
     }
 }
 
@@ -72,10 +100,8 @@ impl NodeStorage {
     pub(super) fn open(&self) -> Result<Box<dyn Engine>, EngineError> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         Ok(match self.engine {
-            EngineKind::Couchstore => {
-                Box::new(Couchstore::open(disk, &self.dir, CouchstoreConfig::default())?.0)
-            }
-            EngineKind::Logstor => Box::new(Logstor::open(disk, &self.dir, LOG)?.0),
+            EngineKind::Couchstore => Box::new(Couchstore::open(disk, &self.dir, self.config.couchstore)?.0),
+            EngineKind::Logstor => Box::new(Logstor::open(disk, &self.dir, self.config.logstor)?.0),
         })
     }
 

@@ -54,8 +54,11 @@ impl World {
         verdicts.extend(self.settling());
         verdicts.push(self.reopen_all(with_tombstones)?);
         verdicts.push(std::mem::take(&mut self.order).verdict());
+        verdicts.extend(self.foreign_verdicts());
+        let clients = self.foreign.figures().clone();
         let faults = self.chaos.take().map(|chaos| {
-            let (figures, of_faults) = chaos.verdicts();
+            let (mut figures, of_faults) = chaos.verdicts();
+            figures.clients = clients;
             verdicts.extend(of_faults);
             figures
         });
@@ -66,6 +69,7 @@ impl World {
             nodes: self.config.nodes,
             replicas: self.config.replicas,
             vbuckets: self.config.vbuckets,
+            shape: None,
             figures: self.figures,
             faults,
             per_node: self.hosts.iter().map(|host| host.figures).collect(),

@@ -17,6 +17,7 @@ use super::network::Network;
 use super::oracle::Oracle;
 use super::report::Figures;
 use super::rng::SimRng;
+use super::skew::SkewedClocks;
 use super::storage::{NodeStorage, Storage};
 use super::timeline::Timeline;
 use super::trace::{Trace, TraceEvent};
@@ -26,6 +27,7 @@ use crate::node::{Action, Documents, Event, Node, NodeConfig, NodeId};
 mod chaos;
 mod client;
 mod connections;
+mod foreign;
 mod leadership;
 mod machines;
 mod moves;
@@ -37,6 +39,7 @@ mod strikes;
 pub use client::{Observer, Progress, Silent};
 
 pub(super) use chaos::Chaos;
+use foreign::ForeignClients;
 use strikes::Undo;
 
 /// Writes that come within this time are flushed, or sent, together.
@@ -69,6 +72,8 @@ pub(super) enum Due {
     Move(moves::Move),
     /// A client reads on a replica.
     Read,
+    /// Something happens to a foreign client.
+    Foreign(foreign::Turn),
     /// From here on nothing goes wrong any more.
     Calm,
 }
@@ -92,8 +97,11 @@ pub struct World {
     /// The event after which nothing happens any more, where somebody wants to look.
     stop_at: Option<u64>,
     pub(super) links: Links,
+    pub(super) foreign: ForeignClients,
     pub(super) clock: Clock<Due>,
     rng: SimRng,
+    /// Draws how wrong the clock of a node that starts is.
+    clocks: SkewedClocks,
     network: Network,
     trace: Trace,
     /// While one is wanted.
@@ -119,16 +127,23 @@ impl World {
         let mut rng = SimRng::new(config.seed);
         let uuids: Vec<_> = topology.vbuckets().map(|_| VbUuid(rng.uuid())).collect();
         let mut hosts = Vec::new();
-        for (number, storage) in storage.nodes(config.nodes, config.engine)?.into_iter().enumerate() {
+        for (number, storage) in
+            storage.nodes(config.nodes, config.engine, config.store)?.into_iter().enumerate()
+        {
             hosts.push(set_up(&config, &topology, &uuids, number, storage)?);
         }
         if let Some(engine) = hosts.first().and_then(|host| host.engine.as_ref()) {
             config.node.keeps_collections_highest = engine.capabilities().keeps_collections_highest;
         }
+        let mut clocks = SkewedClocks::new(config.seed, config.clock_skew_micros);
+        for host in &mut hosts {
+            host.clock_offset_nanos = clocks.offset_nanos();
+        }
         let chaos = config.faults.clone().map(|faults| {
             let branches = topology.vbuckets().zip(uuids.iter().copied());
             Chaos::new(faults, config.seed, branches)
         });
+        let foreign = ForeignClients::new(&config);
         let mut world = Self {
             config,
             topology,
@@ -143,8 +158,10 @@ impl World {
             written: Vec::new(),
             stop_at: None,
             links: Links::default(),
+            foreign,
             clock: Clock::default(),
             rng,
+            clocks,
             network: Network::default(),
             trace: Trace::default(),
             timeline: None,
@@ -213,6 +230,7 @@ impl World {
             Due::Start(node) => self.start(node),
             Due::Move(step) => self.go_on_moving(step),
             Due::Read => self.read_a_replica(),
+            Due::Foreign(turn) => self.foreign(turn),
             Due::Calm => self.calm(),
         }
     }
@@ -235,6 +253,7 @@ impl World {
     fn step(&mut self, node: NodeId, event: Event) -> Result<(), SimError> {
         let now = self.clock.now_nanos();
         let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else { return Ok(()) };
+        let now = host.time(now);
         let stepped = host.node.step(event, now);
         let micros = self.clock.now_micros();
         let actions = stepped.map_err(|source| SimError::Node { node, micros, source })?;
@@ -272,6 +291,9 @@ impl World {
     }
 
     fn transmit(&mut self, ends: (NodeId, NodeId), to_consumer: bool, bytes: Bytes) {
+        if ForeignClients::number(ends.1).is_some() {
+            return self.send_foreign(ends, to_consumer, bytes);
+        }
         let Some(link) = self.links.current(ends) else { return };
         let size = bytes.len();
         if !self.links.send(link, to_consumer, bytes) {

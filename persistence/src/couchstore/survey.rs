@@ -13,7 +13,7 @@ use super::block;
 use super::btree_read::DEPTH_MAX;
 use super::chunk;
 use super::extents::Extents;
-use super::node::{Node, NodeKind};
+use super::node::{Entry, Node, NodeKind};
 use super::pointer::Pointer;
 use super::reduce::{Reduction, Tree};
 use super::tip::Tip;
@@ -96,48 +96,129 @@ pub(super) fn survey(
     taken: &mut Extents,
     surveyor: &mut dyn Surveyor,
 ) -> Result<(), EngineError> {
-    let Some(root) = tip.header.root(tree) else { return Ok(()) };
-    Survey { tip, tree, taken, surveyor, leaf_depth: None }.node(root, None, None, 0)
+    let mut survey = Survey::new(tip, tree);
+    while let Some(SurveyedRow { leaf, key, value }) = survey.next(tip, Some(taken), surveyor)? {
+        surveyor.row(leaf, &key, &value)?;
+    }
+    Ok(())
 }
 
-struct Survey<'a> {
-    tip: &'a Tip,
+/// A row of a leaf.
+#[derive(Clone, Debug)]
+pub(super) struct SurveyedRow {
+    /// The leaf's position.
+    pub(super) leaf: u64,
+    pub(super) key: Bytes,
+    pub(super) value: Bytes,
+}
+
+/// A walk that can be taken a row at a time. It holds one node for each level and no reference to the commit, which every
+/// call names again.
+#[derive(Debug)]
+pub(super) struct Survey {
     tree: Tree,
-    taken: &'a mut Extents,
-    surveyor: &'a mut dyn Surveyor,
+    root: Option<Pointer>,
+    path: Vec<Level>,
     /// That of the first leaf: all others must have it.
     leaf_depth: Option<usize>,
 }
 
-impl Survey<'_> {
-    /// Looks at a node, whose keys come after `after` and end with `last`, and at what is below it.
+/// A node on the way down, and what of it is left.
+#[derive(Debug)]
+struct Level {
+    position: u64,
+    kind: NodeKind,
+    entries: std::vec::IntoIter<Entry>,
+    /// The key before the next entry.
+    after: Option<Bytes>,
+}
+
+impl Survey {
+    /// Of a tree of `tip`.
+    pub(super) fn new(tip: &Tip, tree: Tree) -> Self {
+        Self { tree, root: tip.header.root(tree), path: Vec::new(), leaf_depth: None }
+    }
+
+    /// The next row; the surveyor is told of nodes and flaws on the way to it. `taken` gets the nodes, if their places are
+    /// to be compared.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    pub(super) fn next(
+        &mut self,
+        tip: &Tip,
+        taken: Option<&mut Extents>,
+        surveyor: &mut dyn Surveyor,
+    ) -> Result<Option<SurveyedRow>, EngineError> {
+        let mut visit = Visit { tip, tree: self.tree, taken, surveyor, leaf_depth: &mut self.leaf_depth };
+        if let Some(root) = self.root.take() {
+            self.path.extend(visit.node(root, None, None, 0)?);
+        }
+        loop {
+            let depth = self.path.len();
+            let Some(level) = self.path.last_mut() else { return Ok(None) };
+            let Some(entry) = level.entries.next() else {
+                self.path.pop();
+                continue;
+            };
+            if level.kind == NodeKind::Leaf {
+                return Ok(Some(SurveyedRow { leaf: level.position, key: entry.key, value: entry.value }));
+            }
+            let after = level.after.replace(entry.key.clone());
+            let parent = level.position;
+            match Pointer::decode_entry(self.tree, &entry.value) {
+                Some(child) if child.position < parent => {
+                    self.path.extend(visit.node(child, after, Some(entry.key), depth)?);
+                }
+                child => {
+                    let reduction = child.map(|child| child.reduction);
+                    let lost = Lost { after, last: Some(entry.key.clone()), reduction };
+                    let what = format!("bad pointer in the {}", self.tree.name());
+                    visit.flaw(FlawKind::Lost(lost), parent, Some(entry.key), what);
+                }
+            }
+        }
+    }
+}
+
+/// One call's part of a walk.
+struct Visit<'a> {
+    tip: &'a Tip,
+    tree: Tree,
+    taken: Option<&'a mut Extents>,
+    surveyor: &'a mut dyn Surveyor,
+    leaf_depth: &'a mut Option<usize>,
+}
+
+impl Visit<'_> {
+    /// Looks at a node, whose keys come after `after` and end with `last`; `None` if what is below it is lost.
     fn node(
         &mut self,
         pointer: Pointer,
         after: Option<Bytes>,
         last: Option<Bytes>,
         depth: usize,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<Level>, EngineError> {
         let position = pointer.position;
         let lost = Lost { after: after.clone(), last: last.clone(), reduction: Some(pointer.reduction) };
         if depth >= DEPTH_MAX {
             self.flaw(FlawKind::Lost(lost), position, last, format!("the {} is too deep", self.tree.name()));
-            return Ok(());
+            return Ok(None);
         }
         let (node, disk_bytes) = match self.read(position) {
             Ok(read) => read,
             Err(EngineError::Corrupt { what, .. }) => {
                 self.flaw(FlawKind::Lost(lost), position, last, what);
-                return Ok(());
+                return Ok(None);
             }
             Err(error) => return Err(error),
         };
         let start = block::data_start(position);
         let end = block::end_of(start, disk_bytes);
-        if !self.taken.take(start, end) {
+        if self.taken.as_mut().is_some_and(|taken| !taken.take(start, end)) {
             let what = "node lies where something else is".to_owned();
             self.flaw(FlawKind::Overlap(lost), position, last, what);
-            return Ok(());
+            return Ok(None);
         }
         let entries: Vec<_> = node.shared_entries().collect();
         let (kind, raw_bytes, tree) = (node.kind, node.len(), self.tree);
@@ -146,28 +227,10 @@ impl Survey<'_> {
         self.surveyor.node(surveyed);
         self.check_keys(&node, position, after.as_ref(), last.as_ref());
         self.check_sums(&node, pointer, &surveyed);
-        if node.kind == NodeKind::Leaf {
+        if kind == NodeKind::Leaf {
             self.check_depth(position, depth);
-            return entries
-                .into_iter()
-                .try_for_each(|entry| self.surveyor.row(position, &entry.key, &entry.value));
         }
-        let mut after = after;
-        for entry in entries {
-            match Pointer::decode_entry(self.tree, &entry.value) {
-                Some(child) if child.position < position => {
-                    self.node(child, after, Some(entry.key.clone()), depth + 1)?;
-                }
-                child => {
-                    let reduction = child.map(|child| child.reduction);
-                    let lost = Lost { after, last: Some(entry.key.clone()), reduction };
-                    let what = format!("bad pointer in the {}", self.tree.name());
-                    self.flaw(FlawKind::Lost(lost), position, Some(entry.key.clone()), what);
-                }
-            }
-            after = Some(entry.key);
-        }
-        Ok(())
+        Ok(Some(Level { position, kind, entries: entries.into_iter(), after }))
     }
 
     /// A node and what its chunk takes.

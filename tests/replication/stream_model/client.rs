@@ -29,8 +29,8 @@ pub(crate) struct Client {
     whole: Seqno,
     /// The last seqno it has.
     seqno: Seqno,
-    /// End of the snapshot that seqno belongs to.
-    snapshot_end: Seqno,
+    /// Range of the last marker that something came of.
+    snapshot: (Seqno, Seqno),
     /// The snapshot it is in.
     marker: Option<Marker>,
     /// Keys it has had of that.
@@ -54,7 +54,7 @@ impl Client {
             documents: Contents::new(),
             whole: Seqno::ZERO,
             seqno: Seqno::ZERO,
-            snapshot_end: Seqno::ZERO,
+            snapshot: (Seqno::ZERO, Seqno::ZERO),
             marker: None,
             keys: BTreeSet::new(),
             first_start: None,
@@ -95,9 +95,8 @@ impl Client {
     }
 
     fn request(&mut self, source: &Source) {
-        let is_inside = self.seqno > self.whole;
         let (snapshot_start, snapshot_end) =
-            if is_inside { (self.whole, self.snapshot_end) } else { (self.seqno, self.seqno) };
+            if self.seqno > self.whole { self.snapshot } else { (self.seqno, self.seqno) };
         self.marker = None;
         self.first_start = Some(snapshot_start);
         let wanted = StreamRequest {
@@ -159,8 +158,9 @@ impl Client {
                 Message::Response(response) => match response.reply {
                     // A replica has not got the rest of the snapshot itself: the client gives its part up.
                     Reply::Rollback(seqno) => {
-                        prop_assert!(!source.is_active() && seqno == self.whole && seqno < self.seqno);
-                        (self.seqno, self.documents) = (seqno, source.documents_at(seqno));
+                        prop_assert!(!source.is_active() && seqno == self.snapshot.0);
+                        prop_assert!(self.whole <= seqno && seqno <= self.whole.next(), "S28");
+                        (self.seqno, self.documents) = (self.whole, source.documents_at(self.whole));
                         self.request(source);
                     }
                     reply => prop_assert_eq!(reply.status(), Status::SUCCESS),
@@ -205,7 +205,8 @@ impl Client {
             (Some(first), _) => prop_assert_eq!(marker.start, first, "S1"),
             (None, Some(before)) if self.whole == before.end => prop_assert!(marker.start > before.end, "S1"),
             // Its sender lost its cursor in the middle of a snapshot that it was receiving itself.
-            (None, _) => prop_assert_eq!(marker.start, self.seqno.next(), "S1"),
+            (None, Some(before)) => prop_assert_eq!(marker.start, before.start, "S28"),
+            (None, None) => prop_assert!(false, "S1"),
         }
         prop_assert!(marker.end > self.seqno, "a snapshot brings something");
         self.marker = Some(*marker);
@@ -217,7 +218,7 @@ impl Client {
         let marker = self.marker.as_ref().expect("the first message is a marker: S1");
         prop_assert!(seqno > self.seqno, "S2: {} after {}", seqno, self.seqno);
         prop_assert!((marker.start..=marker.end).contains(&seqno), "S2: {} in {:?}", seqno, marker);
-        (self.seqno, self.snapshot_end) = (seqno, marker.end);
+        (self.seqno, self.snapshot) = (seqno, (marker.start, marker.end));
         if seqno == marker.end {
             self.whole = seqno;
             prop_assert_eq!(&self.documents, &source.documents_at(seqno), "at {}", seqno);

@@ -34,6 +34,32 @@ fn half_a_snapshot_is_not_whole_because_the_next_has_passed_its_end() {
     assert_eq!(range(&flush(&replica, &state)), (9, 9));
 }
 
+/// Guards C22 for a sender that cut a snapshot short and announces it again from its start: the two parts are one snapshot,
+/// in memory and on disk, also for a copy that starts between them.
+#[test]
+fn a_replica_is_half_until_the_rest_of_what_was_cut_short_is_there() {
+    for again in [disk(0, 4, 0), marker(0, 6)] {
+        let (replica, state) = vbucket(State::Replica);
+        replica.receive_marker(marker(0, 4)).expect("valid");
+        replica.receive(at(2, "b")).expect("inside");
+        let state = flush(&replica, &state);
+        assert_eq!(range(&state), (0, 4));
+        let started = VBucket::new(Vbid(3), &state, Seqno(2), CheckpointConfig::default());
+        for copy in [&replica, &started] {
+            copy.receive_marker(again).expect("it goes on");
+            copy.receive(at(3, "c")).expect("inside");
+            let ResumePoint { seqno, snapshot_start, snapshot_end, .. } = copy.resume_point();
+            assert_eq!((seqno, snapshot_start, snapshot_end), (Seqno(3), Seqno(0), again.end));
+        }
+        let state = flush(&replica, &state);
+        assert_eq!(range(&state), (0, again.end.0), "nothing of it is whole");
+        replica.receive(at(again.end.0, "a")).expect("the end");
+        let end = again.end;
+        assert_eq!(replica.resume_point().snapshot_start, end);
+        assert_eq!(range(&flush(&replica, &state)), (end.0, end.0));
+    }
+}
+
 /// Where the snapshots of what a reader gets end.
 fn ends(vbucket: &VBucket) -> Vec<u64> {
     let reader = vbucket.manager().register("reader", Seqno::ZERO, false).expect("a name").cursor;

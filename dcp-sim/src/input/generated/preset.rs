@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
 use super::sizes::Sizes;
-use super::zipf::Zipf;
+use super::zipf::{YCSB, Zipf};
 use super::{Change, ChangeBatch, DELETE_ONE_IN, InputError, KEYS_MAX, Source, mix, range, seeded, value_of};
 
 /// Memcached's limits, for [`Preset::Etc`]; a key's number needs 16 bytes.
@@ -100,7 +100,7 @@ impl PresetSource {
                 let sizes = Sizes::extreme_value(30.7984, 8.20449, 0.078688, ETC_KEY_BYTES);
                 let live = (0..keys).map(|_| false).collect();
                 let values = Sizes::pareto(214.476, 0.348238, ETC_VALUE_BYTES);
-                (Keys::Etc { zipf: Zipf::new(keys), sizes, live }, values)
+                (Keys::Etc { zipf: Zipf::new(keys, YCSB), sizes, live }, values)
             }
             Preset::ZippyDb if ops > KEYS_MAX => return refuse("operations", ops),
             Preset::ZippyDb => {

@@ -1,11 +1,14 @@
-//! Zipf's law with YCSB's exponent 0.99, the same to the last bit on every machine.
+//! Zipf's law, the same to the last bit on every machine.
 //!
 //! In goes how many ranks there are, out comes a table that turns a uniform number into a rank. Shares are computed with
 //! [`exact`](super::exact)'s functions and rounded to integers once; sampling compares integers.
 
 use super::exact::{exp, ln};
 
-/// The first rank's share in units. The rarest of 2^26 ranks still has over 10,000 units.
+/// YCSB's exponent, in hundredths.
+pub(super) const YCSB: u32 = 99;
+
+/// The first rank's share in units. With YCSB's exponent the rarest of 2^26 ranks still has over 10,000 units.
 const UNIT: f64 = (1u64 << 40) as f64;
 
 /// Cumulative shares.
@@ -15,10 +18,11 @@ pub(super) struct Zipf {
 }
 
 impl Zipf {
-    pub(super) fn new(ranks: u64) -> Self {
+    /// The law with an exponent in hundredths.
+    pub(super) fn new(ranks: u64, exponent: u32) -> Self {
         let mut sum = 0u64;
         let sums = (1..=ranks).map(|place| {
-            sum = sum.saturating_add(share(place));
+            sum = sum.saturating_add(share(place, exponent));
             sum
         });
         Self { sums: sums.collect() }
@@ -36,10 +40,12 @@ impl Zipf {
     }
 }
 
-/// place^-0.99, as place^0.01 / place, in units; never 0.
-fn share(place: u64) -> u64 {
+/// `place` to the power of minus `exponent` hundredths, in units; never 0.
+fn share(place: u64, exponent: u32) -> u64 {
     let place = place as f64;
-    ((exp(0.01 * ln(place)) / place * UNIT) as u64).max(1)
+    // What is left of the exponent beside the division is small, and the exponential of a small number exact.
+    let rest = (100.0 - f64::from(exponent)) / 100.0;
+    ((exp(rest * ln(place)) / place * UNIT) as u64).max(1)
 }
 
 #[cfg(test)]
@@ -50,20 +56,24 @@ mod tests {
     fn shares_are_the_law_s() {
         for place in [1u64, 2, 3, 4, 7, 10, 1000, 65_537, 1 << 26] {
             let exact = (place as f64).powf(-0.99) * UNIT;
-            let error = (share(place) as f64 - exact).abs() / exact;
-            assert!(error < 1e-4, "place {place}: {} is not {exact}", share(place));
+            let share = share(place, YCSB);
+            let error = (share as f64 - exact).abs() / exact;
+            assert!(error < 1e-4, "place {place}: {share} is not {exact}");
         }
     }
 
     /// As `python3 -c 'print(int(2**40 * n**-0.99))'` has them.
     #[test]
     fn shares_are_the_same_everywhere() {
-        assert_eq!([1, 2, 10, 1000].map(share), [1 << 40, 553_579_667_970, 112_512_254_363, 1_178_147_935]);
+        assert_eq!(
+            [1, 2, 10, 1000].map(|place| share(place, YCSB)),
+            [1 << 40, 553_579_667_970, 112_512_254_363, 1_178_147_935]
+        );
     }
 
     #[test]
     fn each_draw_has_the_rank_in_whose_share_it_lies() {
-        let zipf = Zipf::new(100);
+        let zipf = Zipf::new(100, YCSB);
         let mut start = 0;
         for rank in 0..100 {
             let end = zipf.total(rank + 1);

@@ -96,7 +96,7 @@ impl ActiveStream {
             Ok(registration) => {
                 self.source = Source::after(registration);
                 // What it was promised up to there it does not get: the next snapshot must reach as far.
-                self.reach = self.outbox.go_on_after(self.read).max(self.reach);
+                self.reach = self.outbox.cut_short(self.read).max(self.reach);
                 Ok(())
             }
             Err(CheckpointError::NotQueuedYet { .. }) => {
@@ -121,7 +121,7 @@ impl ActiveStream {
                 if let (None, Some(end)) = (last, end) {
                     // This node was receiving the snapshot itself: its rest came in another one, which reaches further.
                     if self.outbox.is_announced_below(end) {
-                        self.outbox.go_on_after(self.read);
+                        self.outbox.cut_short(self.read);
                     }
                     let snapshot = SnapshotMarker { end, ..marker(range) };
                     self.outbox.announce(&snapshot, Origin::Checkpoint(range.start), options);

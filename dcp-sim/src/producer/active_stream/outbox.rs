@@ -1,14 +1,15 @@
 //! What a stream has to send: markers and items in their order, and how far the last marker reaches.
 //!
 //! What always holds: the first message is a marker that starts where the client's snapshot does; each later one starts
-//! after the end of the one before (S1), or after the last item where that one was cut short: its sender was receiving
-//! the same snapshot, and lost its cursor in the middle of it or was sent the rest as a part of another. No item lies
-//! outside the last marker's range.
+//! after the end of the one before (S1). A marker's start says that the client has everything before it whole. So a snapshot
+//! that is cut short, because its sender receives it itself and lost its cursor inside it or was sent the rest as a part of
+//! another, goes on with a marker that starts where the cut one did (S28). No item lies outside the last marker's range.
 
 use std::collections::VecDeque;
 
 use checkpoint::{Item, Seqno, SnapshotMarker};
 
+use crate::fault::{self, Fault};
 use crate::producer::control::Options;
 use crate::producer::filter::Filter;
 use crate::producer::stream_key::StreamKey;
@@ -26,15 +27,25 @@ pub(super) enum Origin {
     Joined,
 }
 
+/// What a marker announced.
+#[derive(Clone, Copy, Debug)]
+struct Announced {
+    start: Seqno,
+    end: Seqno,
+}
+
 #[derive(Debug)]
 pub(super) struct Outbox {
     key: StreamKey,
     opaque: u32,
     messages: VecDeque<Request>,
-    /// Where the next marker starts: at first the client's snapshot, then the seqno after the last one's end.
+    /// Where the next marker starts: at first the client's snapshot, then the seqno after the last one's end; of a snapshot
+    /// that was cut short its start.
     next_start: Seqno,
-    /// End of the last marker.
-    announced: Option<Seqno>,
+    /// The last marker's range.
+    announced: Option<Announced>,
+    /// What is left of that range comes under another marker.
+    is_cut: bool,
     /// Start of the checkpoint the last marker belonged to; none for one from disk.
     checkpoint_start: Option<Seqno>,
     /// The last seqno the client is told of.
@@ -63,6 +74,7 @@ impl Outbox {
             messages: VecDeque::new(),
             next_start: snapshot_start,
             announced: None,
+            is_cut: false,
             checkpoint_start: None,
             told: start,
             filter,
@@ -100,18 +112,18 @@ impl Outbox {
 
     /// Whether a client that has come to `seqno` has all of the last snapshot.
     pub(super) fn is_whole(&self, seqno: Seqno) -> bool {
-        self.announced.is_none_or(|end| end <= seqno)
+        self.announced.is_none_or(|announced| announced.end <= seqno)
     }
 
     /// Whether the last marker reaches less far.
     pub(super) fn is_announced_below(&self, end: Seqno) -> bool {
-        self.announced.is_some_and(|announced| announced < end)
+        self.announced.is_some_and(|announced| announced.end < end)
     }
 
     /// Announces a snapshot, but for what of it was announced already. A second marker of one checkpoint goes on with it.
     pub(super) fn announce(&mut self, snapshot: &SnapshotMarker, origin: Origin, options: &Options) {
         // A snapshot that this node receives itself may go on in another checkpoint: it was announced whole.
-        if self.announced.is_some_and(|end| snapshot.end <= end) {
+        if !self.is_cut && self.announced.is_some_and(|announced| snapshot.end <= announced.end) {
             return;
         }
         let checkpoint_start = match origin {
@@ -122,7 +134,8 @@ impl Outbox {
         let snapshot = SnapshotMarker { start: self.next_start, extend, ..*snapshot };
         self.checkpoint_start = checkpoint_start;
         self.next_start = snapshot.end.next();
-        self.announced = Some(snapshot.end);
+        self.announced = Some(Announced { start: snapshot.start, end: snapshot.end });
+        let goes_on = std::mem::take(&mut self.is_cut);
         let mut marker = match options {
             Options { marker_v2_2: true, .. } => Marker::from_snapshot_v2_2(&snapshot),
             Options { is_replica_link: true, .. } | Options { sync_writes: true, .. } => {
@@ -130,12 +143,14 @@ impl Outbox {
             }
             _ => Marker::from_snapshot(&snapshot),
         };
-        if origin == Origin::Joined {
+        // What was sent of a snapshot before it was cut may have a key that comes again.
+        if origin == Origin::Joined || goes_on {
             marker.flags = marker.flags.with(MarkerFlags::MAY_DUPLICATE_KEYS);
         }
         if self.asks_answers {
             marker.flags = marker.flags.with(MarkerFlags::ACK);
-            self.unanswered_markers += 1;
+            // A client that answers when it has the snapshot whole answers one that was cut with the rest of it: once.
+            self.unanswered_markers += usize::from(!goes_on || self.unanswered_markers == 0);
         }
         self.push(Command::SnapshotMarker(marker));
     }
@@ -174,19 +189,21 @@ impl Outbox {
 
     /// All of the snapshot that ends there was read: a client that does not see its last items learns that it has it whole.
     pub(super) fn close_snapshot(&mut self, end: Seqno) {
-        if self.announced == Some(end) && self.told < end && self.knows_collections {
+        let is_end = self.announced.is_some_and(|announced| announced.end == end);
+        if is_end && self.told < end && self.knows_collections {
             self.told = end;
             self.push(Command::SeqnoAdvanced(end));
         }
     }
 
-    /// The snapshot was cut short after `seqno`: the next one begins there. Returns where it would have ended.
-    pub(super) fn go_on_after(&mut self, seqno: Seqno) -> Option<Seqno> {
-        let end = self.announced.filter(|&end| end > seqno)?;
-        self.next_start = seqno.next();
-        self.announced = Some(seqno);
+    /// Everything up to `seqno` was sent. If the last marker reaches further, its snapshot is cut short there: the next marker
+    /// starts where that one did, since the client has nothing of it whole (S28). Returns where it would have ended.
+    pub(super) fn cut_short(&mut self, seqno: Seqno) -> Option<Seqno> {
+        let cut = self.announced.filter(|announced| announced.end > seqno)?;
+        self.next_start = if fault::is(Fault::CutSnapshotStartsAnew) { seqno.next() } else { cut.start };
+        self.is_cut = true;
         self.checkpoint_start = None;
-        Some(end)
+        Some(cut.end)
     }
 
     /// Nothing but the end is sent any more.

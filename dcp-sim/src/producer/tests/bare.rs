@@ -5,7 +5,11 @@ use super::*;
 use crate::wire::{Event, KeyForm, MarkerForm, SystemEvent};
 
 fn bare_rig() -> Rig {
-    let mut rig = rig();
+    bare_rig_of(State::Active)
+}
+
+pub(super) fn bare_rig_of(state: State) -> Rig {
+    let mut rig = rig_of(state, "bare", OpenFlags::PRODUCER);
     rig.producer.close(&rig.node);
     rig.producer = Producer::without_collections("bare");
     let open = Open { flags: OpenFlags::PRODUCER, name: Bytes::from_static(b"bare"), options: Bytes::new() };

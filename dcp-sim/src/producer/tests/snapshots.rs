@@ -2,6 +2,7 @@
 
 use super::backfill::{live, open};
 use super::*;
+use crate::wire::Opcode;
 
 impl Rig {
     pub(super) fn receive(&mut self, start: u64, end: u64, seqnos: &[u64]) {
@@ -11,12 +12,24 @@ impl Rig {
     }
 
     pub(super) fn receive_more(&mut self, seqnos: &[u64]) {
+        self.receive_in(0, seqnos);
+    }
+
+    fn receive_in(&mut self, collection: u32, seqnos: &[u64]) {
         for &seqno in seqnos {
-            let key = Key::new(format!("k{seqno}").as_bytes());
+            let key = Key::in_collection(collection, format!("k{seqno}").as_bytes());
             let item = Item { seqno: Seqno(seqno), ..Item::mutation(key, Bytes::from_static(b"v")) };
             self.node.vbucket.receive(item).expect("in the snapshot");
         }
         self.producer.notify(VB);
+    }
+
+    /// Everything becomes durable, and memory recovery takes the stream's cursor.
+    fn lose_cursor(&mut self) {
+        while self.node.persisted_seqno(VB) < self.node.vbucket.high_seqno() {
+            self.node.flush();
+        }
+        assert_eq!(self.node.vbucket.manager().recover(usize::MAX).cursors_dropped.len(), 1);
     }
 }
 
@@ -34,8 +47,8 @@ fn half_a_snapshot_from_disk_is_completed_from_memory() {
     assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
 }
 
-/// Guards S1 where a replica's stream loses its cursor in the middle of a snapshot: the next marker begins after the last
-/// item, since what was announced can't be completed from there.
+/// Guards S28 where a replica's stream loses its cursor in the middle of a snapshot: of what was announced the client has
+/// nothing whole, so the next marker starts where that one did.
 #[test]
 fn a_snapshot_cut_short_is_announced_anew() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
@@ -43,10 +56,83 @@ fn a_snapshot_cut_short_is_announced_anew() {
     open(&mut rig, live(0));
     assert_eq!(rig.sent(), ["marker 0-5", "mutation @1", "mutation @2"]);
     rig.receive_more(&[3]);
-    rig.node.flush();
-    assert_eq!(rig.node.vbucket.manager().recover(usize::MAX).cursors_dropped.len(), 1);
+    rig.lose_cursor();
     rig.receive_more(&[5]);
-    assert_eq!(rig.sent(), ["disk repeating marker 3-5", "mutation @3", "mutation @5"]);
+    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @3", "mutation @5"]);
+    rig.receive(6, 6, &[6]);
+    assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"], "it is whole now");
+}
+
+/// Guards S28 where that happens more than once, at first before the disk has anything new.
+#[test]
+fn a_snapshot_cut_short_twice_keeps_its_start() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 3, &[1, 3]);
+    open(&mut rig, live(0));
+    rig.receive(4, 9, &[4]);
+    assert_eq!(rig.sent().last().map(String::as_str), Some("mutation @4"));
+    for seqno in [5, 7] {
+        rig.receive_more(&[seqno]);
+        rig.lose_cursor();
+        assert_eq!(rig.sent(), ["disk repeating marker 4-9".to_owned(), format!("mutation @{seqno}")]);
+    }
+    rig.receive_more(&[9]);
+    assert_eq!(rig.sent(), ["mutation @9"]);
+}
+
+/// Guards S3 where the snapshot that has the wanted end is cut short: it is sent whole all the same.
+#[test]
+fn a_stream_does_not_end_in_the_middle_of_a_snapshot_that_was_cut_short() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 5, &[1, 2]);
+    open(&mut rig, request(0, 2, (0, 0)));
+    assert_eq!(rig.sent(), ["marker 0-5", "mutation @1", "mutation @2"]);
+    rig.receive_more(&[3]);
+    rig.lose_cursor();
+    rig.receive_more(&[5]);
+    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @3", "mutation @5", "end ok"]);
+}
+
+/// Guards S28 for a filter that hides the rest of what was cut short, and for a client that is not told of what it hides.
+#[test]
+fn a_snapshot_cut_short_whose_rest_is_hidden_ends_with_the_next_thing_that_is_told() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 5, &[1, 2]);
+    let filter = Bytes::from_static(b"{\"collections\":[\"0\"]}");
+    open(&mut rig, StreamRequest { filter, ..live(0) });
+    assert_eq!(rig.sent(), ["marker 0-5", "mutation @1", "mutation @2"]);
+    rig.receive_in(8, &[4, 5]);
+    rig.lose_cursor();
+    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "advanced @5"]);
+
+    let mut rig = super::bare::bare_rig_of(State::Replica);
+    rig.receive(1, 5, &[1, 2]);
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["marker 0-5", "mutation @1", "mutation @2"]);
+    rig.receive_in(8, &[4, 5]);
+    rig.lose_cursor();
+    assert_eq!(rig.sent(), [""; 0]);
+    rig.receive(6, 7, &[6, 7]);
+    let expected = ["repeating marker 0-7", "mutation @6", "mutation @7"];
+    assert_eq!(rig.sent(), expected, "it never had the first snapshot whole");
+}
+
+/// Guards S16 where a snapshot is cut short: it is answered once, with the rest of it.
+#[test]
+fn a_takeover_waits_for_one_answer_to_a_snapshot_that_was_cut_short() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 5, &[1, 2]);
+    open(&mut rig, StreamRequest { flags: StreamRequestFlags::TAKEOVER, ..live(0) });
+    assert_eq!(rig.sent().len(), 3);
+    rig.receive_more(&[3]);
+    rig.lose_cursor();
+    rig.receive_more(&[5]);
+    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @3", "mutation @5"]);
+    let answered = Response::status(Opcode::DCP_SNAPSHOT_MARKER, 77, Status::SUCCESS);
+    let mut bytes = Vec::new();
+    answered.encode(&mut bytes).expect("sendable");
+    rig.producer.receive(&bytes, &rig.node).expect("sound");
+    assert_eq!(rig.sent(), ["set pending"]);
 }
 
 /// Found by the property test: a client inside a snapshot was told that it had everything at the disk's end, though what
@@ -84,7 +170,7 @@ fn checkpoints_inside_the_clients_snapshot_are_joined() {
     assert_eq!(sent, (2..=8).map(|seqno| format!("mutation @{seqno}")).collect::<Vec<_>>());
 }
 
-/// Guards S1 on a replica that was sent the rest of a snapshot as a part of another one.
+/// Guards S28 on a replica that was sent the rest of a snapshot as a part of another one.
 #[test]
 fn what_was_taken_in_by_another_snapshot_is_announced_to_its_end() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
@@ -92,7 +178,7 @@ fn what_was_taken_in_by_another_snapshot_is_announced_to_its_end() {
     open(&mut rig, live(0));
     assert_eq!(rig.sent(), ["marker 0-5", "mutation @1", "mutation @2"]);
     rig.receive(1, 8, &[4, 6, 8]);
-    assert_eq!(rig.sent(), ["marker 3-8", "mutation @4", "mutation @6", "mutation @8"]);
+    assert_eq!(rig.sent(), ["repeating marker 0-8", "mutation @4", "mutation @6", "mutation @8"]);
     rig.receive(9, 9, &[9]);
     assert_eq!(rig.sent(), ["marker 9-9", "mutation @9"]);
 }

@@ -6,6 +6,8 @@ use checkpoint::QuotaStats;
 use super::Verdict;
 use crate::node::NodeId;
 
+/// What each manager of a node allocates with the first item it is given: a chunk of slots and a table of keys.
+const FIRST_BYTES: usize = 4 << 10;
 /// What a queue allocates at once, beside what it was given: chunks of slots, and index tables that double.
 const SLACK_BYTES: usize = 256 << 10;
 /// What an item takes beside its bytes is at most so many times these.
@@ -28,7 +30,9 @@ pub(in crate::sim) struct TakenIn {
 /// A node that has taken something in, with its figures since.
 pub(in crate::sim) fn check(verdict: &mut Verdict, node: NodeId, stats: &QuotaStats, taken: TakenIn) {
     let TakenIn { bytes, before_bytes, was_full } = taken;
-    let allowed = before_bytes.max(stats.limit_bytes).saturating_add(bytes * OVERHEAD_TIMES + SLACK_BYTES);
+    // One piece may hold something for every vBucket.
+    let slack_bytes = SLACK_BYTES + stats.managers * FIRST_BYTES;
+    let allowed = before_bytes.max(stats.limit_bytes).saturating_add(bytes * OVERHEAD_TIMES + slack_bytes);
     verdict.check((was_full || stats.used_bytes > allowed).then(|| {
         let full = if was_full { ", though it was full" } else { "" };
         format!("node {node}: {bytes} bytes came in at {before_bytes}{full}, now it is {stats:?}")

@@ -46,7 +46,7 @@ pub(in crate::sim) struct Chaos {
     /// vBuckets that are being taken over, and by whom.
     pub(super) taking_over: BTreeMap<Vbid, NodeId>,
     /// Until then faults strike.
-    ends_micros: u64,
+    pub(super) ends_micros: u64,
     /// When the last fault was, once that is over.
     pub(super) calm_micros: Option<u64>,
     memory: Verdict,
@@ -142,6 +142,7 @@ impl World {
             self.strike_later(kind);
         }
         self.read_later();
+        self.begin_foreign();
     }
 
     /// Schedules the next fault of a kind, if it comes in the time for faults.

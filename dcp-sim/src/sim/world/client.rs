@@ -90,7 +90,7 @@ impl World {
     fn write(&mut self, change: &Change) -> Result<(), SimError> {
         self.oracle.apply(change);
         let vb = self.topology.vbucket_of(&change.key);
-        let key = Key::new(&change.key);
+        let key = self.foreign.key(&change.key);
         let event = Event::Write { vb, key: key.clone(), value: change.value.clone() };
         let node = self.topology.active(vb);
         if self.chaos.is_none() {
@@ -107,6 +107,7 @@ impl World {
         };
         // It recovers what it can before it judges, and so does whoever judges it.
         let was_full = host.node.is_memory_full();
+        let now = host.time(now);
         match host.node.step(event, now) {
             Ok(actions) => {
                 self.figures.mutations += 1;

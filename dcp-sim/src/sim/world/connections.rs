@@ -131,7 +131,7 @@ impl World {
         for link in lost {
             self.lose(link)?;
         }
-        Ok(())
+        self.lose_foreign_of(node)
     }
 
     /// Loses a connection: the first bytes of what was in flight arrive, and each end learns of it in its own time.

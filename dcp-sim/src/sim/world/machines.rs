@@ -5,17 +5,13 @@
 
 use checkpoint::{Seqno, State, Vbid};
 use persistence::disk::Keep;
-use persistence::{BackfillStep, Budget, CompactionRequest, EngineError, FlushGroup, Progress};
+use persistence::{BackfillStep, CompactionRequest, EngineError, FlushGroup, Progress};
 
 use super::{Due, World};
 use crate::node::{EngineAnswer, EngineCall, EngineDone, Event, NodeId, Stored};
 use crate::sim::error::SimError;
 use crate::sim::host::Host;
 
-/// What a compaction does at once.
-const COMPACTION_STEP: Budget = Budget { items: 512, bytes: 1 << 20 };
-/// Engines are asked every so many flushes whether they want upkeep.
-const MAINTENANCE_FLUSHES: u64 = 32;
 /// Between two steps of a compaction the disk serves others.
 const COMPACTION_PAUSE_MICROS: u64 = 500;
 /// A store that can't be opened is tried again after this time.
@@ -26,6 +22,7 @@ impl World {
         let now = self.clock.now_nanos();
         let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
         host.figures.flushes += 1;
+        let now = host.time(now);
         let (committed, micros) =
             host.timed(|host| host.engine.as_ref().map(|engine| group.commit(engine.as_ref(), now)));
         if host.has_lost_power() {
@@ -106,8 +103,9 @@ impl World {
 
     /// Does the upkeep that an engine wants done, if it has time for it.
     fn maintain(&mut self, node: NodeId) {
+        let every = self.config.store.upkeep_flushes.max(1);
         let Some(host) = self.hosts.get_mut(node).filter(|host| host.job.is_none()) else { return };
-        if !host.figures.flushes.is_multiple_of(MAINTENANCE_FLUSHES) {
+        if !host.figures.flushes.is_multiple_of(every) {
             return;
         }
         host.job = host.engine.as_ref().and_then(|engine| engine.maintenance());
@@ -118,8 +116,9 @@ impl World {
     }
 
     pub(super) fn compact_on(&mut self, node: NodeId) -> Result<(), SimError> {
+        let budget = self.config.store.upkeep_step;
         let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
-        let (stepped, micros) = host.timed(|host| host.job.as_mut().map(|job| job.step(COMPACTION_STEP)));
+        let (stepped, micros) = host.timed(|host| host.job.as_mut().map(|job| job.step(budget)));
         if host.has_lost_power() {
             return self.lose_power(node);
         }
@@ -188,6 +187,7 @@ impl World {
             return Ok(());
         };
         host.is_up = true;
+        host.clock_offset_nanos = self.clocks.offset_nanos();
         host.node.observe(true);
         let in_order = std::mem::take(&mut host.was_stopped_in_order);
         self.note_end("down", node);

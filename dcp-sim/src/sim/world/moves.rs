@@ -22,16 +22,16 @@ pub(in crate::sim) enum Move {
     HandOver { vb: Vbid, to: NodeId, looks: u32 },
     /// The active is handing over to that replica, as the stream between them has it.
     TakeOver { vb: Vbid, to: NodeId, looks: u32 },
-    /// A copy is being built on one node, to take the place of another's.
-    Copy { vb: Vbid, from: NodeId, to: NodeId },
+    /// A copy is being built on one node, to take the place of another's; if that is the active, it hands over first.
+    Copy { vb: Vbid, from: NodeId, to: NodeId, looks: u32 },
 }
 
 impl World {
-    /// Builds a copy of a vBucket on a node that has none, to take the place of a replica's.
+    /// Builds a copy of a vBucket on a node that has none, to take the place of another.
     pub(super) fn move_copy(&mut self, vb: Vbid, from: NodeId, to: NodeId) {
         self.topology.add_replica(vb, to);
         self.reconcile_soon();
-        self.clock.schedule(LOOK_MICROS, Due::Move(Move::Copy { vb, from, to }));
+        self.clock.schedule(LOOK_MICROS, Due::Move(Move::Copy { vb, from, to, looks: 0 }));
     }
 
     pub(super) fn go_on_moving(&mut self, step: Move) -> Result<(), SimError> {
@@ -44,9 +44,16 @@ impl World {
                 }
             }
             Move::TakeOver { vb, to, looks } => self.look_at_takeover(vb, to, looks)?,
-            Move::Copy { vb, from, to } => {
+            Move::Copy { vb, from, to, looks } => {
                 if self.topology.role(vb, to) == Some(State::Replica) && !self.has_caught_up(vb, to) {
                     self.clock.schedule(LOOK_MICROS * 10, Due::Move(step));
+                    return Ok(());
+                }
+                // A hand-over that is over need not be done: then the new copy goes.
+                let leads = self.topology.active(vb) == from && self.config.replicas == 0;
+                if leads && looks < LOOKS_MAX && !self.hand_over(vb, to)? {
+                    let next = Move::Copy { vb, from, to, looks: looks + 1 };
+                    self.clock.schedule(LOOK_MICROS, Due::Move(next));
                     return Ok(());
                 }
                 // Whichever of the two serves stays.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::World;
 use crate::node::{NodeId, Partition};
 use crate::sim::error::SimError;
+use crate::sim::foreign::Client;
 use crate::sim::host::Host;
 use crate::sim::world::Silent;
 
@@ -32,6 +33,9 @@ impl World {
         }
         for (from, to) in self.links.closed_ways() {
             put(&mut text, format_args!("closed: {from} -> {to}"));
+        }
+        for (number, client) in self.foreign.clients().enumerate() {
+            draw_client(&mut text, number, client);
         }
         if let Err(error) = ended {
             put(&mut text, format_args!("then: {error}"));
@@ -83,6 +87,27 @@ impl World {
         for line in vbucket.manager().to_string().lines() {
             put(text, format_args!("    {line}"));
         }
+    }
+}
+
+fn draw_client(text: &mut String, number: usize, client: &Client) {
+    put(text, format_args!("\nclient {number}: asks for {}", client.temper().asks.name()));
+    for vb in client.vbuckets() {
+        let Some(standing) = client.standing(vb) else { continue };
+        let stream = match (standing.at, standing.is_open) {
+            (Some(node), true) => format!("follows node {node}"),
+            (Some(node), false) => format!("asked node {node}"),
+            (None, _) => "follows nobody".to_owned(),
+        };
+        let (start, end) = standing.snapshot;
+        let whole = if standing.is_whole { "whole" } else { "inside" };
+        let (seqno, documents) = (standing.seqno, standing.documents);
+        put(
+            text,
+            format_args!(
+                "  vBucket {vb}: {stream}, at {seqno} of {start}-{end}, {whole}, {documents} documents"
+            ),
+        );
     }
 }
 

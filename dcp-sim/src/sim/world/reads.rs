@@ -12,14 +12,13 @@ use crate::node::{Documents, NodeId, ReadError, Reader};
 use crate::sim::error::SimError;
 use crate::sim::invariants::reads::Seen;
 
-/// Virtual time between two reads.
-const EVERY_MICROS: u64 = 1_000;
 /// One read in so many is of everything.
 const WHOLE: u64 = 16;
 
 impl World {
     pub(super) fn read_later(&mut self) {
-        self.clock.schedule(EVERY_MICROS, Due::Read);
+        let Some(chaos) = &self.chaos else { return };
+        self.clock.schedule(chaos.plan.config.read_every_micros.max(1), Due::Read);
     }
 
     pub(super) fn read_a_replica(&mut self) -> Result<(), SimError> {

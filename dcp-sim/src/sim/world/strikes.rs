@@ -164,16 +164,17 @@ impl World {
     fn partition(&mut self) -> bool {
         let kind = FaultKind::Partition;
         let Some(node) = self.any_node(kind, None) else { return false };
-        let Some(other) = self.any_node(kind, Some(node)) else { return false };
-        let ways: Vec<_> = match self.draw(kind, 0, 3) {
-            0 => vec![(node, other)],
-            1 => vec![(node, other), (other, node)],
+        let other = self.any_node(kind, Some(node));
+        let ways: Vec<_> = match (other, self.draw(kind, 0, 3)) {
+            (Some(other), 0) => vec![(node, other)],
+            (Some(other), 1) => vec![(node, other), (other, node)],
             _ => {
                 let others = self.topology.nodes().filter(|&other| other != node);
                 others.flat_map(|other| [(node, other), (other, node)]).collect()
             }
         };
-        let is_alone = ways.len() > 2 || self.config.nodes == 2 && ways.len() == 2;
+        // A cluster's only node has no ways, but clients and a manager.
+        let is_alone = ways.len() == 2 * (self.config.nodes - 1);
         for &(from, to) in &ways {
             self.links.close_way(from, to);
         }
@@ -272,7 +273,7 @@ impl World {
         let (vb, how) = (self.any_vbucket(kind), self.draw(kind, 0, 2));
         let replicas: Vec<_> = self.topology.replicas(vb).collect();
         let index = self.draw(kind, 0, (replicas.len() as u64).saturating_sub(1)) as usize;
-        let Some(&replica) = replicas.get(index) else { return Ok(false) };
+        let Some(&replica) = replicas.get(index) else { return Ok(self.move_only_copy(vb)) };
         match how {
             0 => {
                 self.clock.schedule(0, Due::Move(Move::HandOver { vb, to: replica, looks: 0 }));
@@ -285,12 +286,23 @@ impl World {
         if replicas.len() > self.config.replicas {
             return Ok(false);
         }
+        let Some(to) = self.any_node_without(kind, vb) else { return Ok(false) };
+        self.move_copy(vb, replica, to);
+        Ok(true)
+    }
+
+    /// A vBucket without replicas goes to another node: one is built there, which takes over.
+    fn move_only_copy(&mut self, vb: Vbid) -> bool {
+        let Some(to) = self.any_node_without(FaultKind::Move, vb) else { return false };
+        self.move_copy(vb, self.topology.active(vb), to);
+        true
+    }
+
+    fn any_node_without(&mut self, kind: FaultKind, vb: Vbid) -> Option<NodeId> {
         let free: Vec<_> =
             self.topology.nodes().filter(|&node| self.topology.role(vb, node).is_none()).collect();
         let index = self.draw(kind, 0, (free.len() as u64).saturating_sub(1)) as usize;
-        let Some(&to) = free.get(index) else { return Ok(false) };
-        self.move_copy(vb, replica, to);
-        Ok(true)
+        free.get(index).copied()
     }
 
     fn compact_something(&mut self) -> bool {

@@ -1,0 +1,57 @@
+//! Which key an operation of a generated workload has.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::zipf::Zipf;
+use super::{Distribution, range};
+
+/// Chooses the keys of one source's operations, by their numbers.
+pub(super) struct KeyChoice {
+    kind: Distribution,
+    ops: u64,
+    keys: u64,
+    /// Absent where every key is as likely.
+    zipf: Option<Zipf>,
+    /// How many keys were chosen.
+    made: u64,
+    /// How many keys were inserted, first to last; only [`Distribution::Latest`] counts them.
+    inserted: u64,
+}
+
+impl KeyChoice {
+    /// Choices for `ops` operations on `keys` keys; `exponent` is that of the skewed ones, in hundredths.
+    pub(super) fn new(kind: Distribution, ops: u64, keys: u64, exponent: u32) -> Self {
+        let zipf = (kind != Distribution::Uniform).then(|| Zipf::new(keys, exponent));
+        Self { kind, ops, keys, zipf, made: 0, inserted: 0 }
+    }
+
+    pub(super) fn kind(&self) -> Distribution {
+        self.kind
+    }
+
+    /// The next operation's key, and whether it is inserted.
+    pub(super) fn next(&mut self, rng: &mut ChaCha8Rng) -> (u64, bool) {
+        let before = self.made;
+        self.made += 1;
+        match self.kind {
+            Distribution::Uniform => (range(rng, self.keys), false),
+            Distribution::Zipfian => (self.rank(rng, self.keys), false),
+            Distribution::Latest => {
+                // The first operation inserts, and the last has seen every key inserted, if there are enough operations.
+                let due = u128::from(self.keys) * u128::from(before) / u128::from(self.ops.max(1));
+                if self.inserted < self.keys && u128::from(self.inserted) <= due {
+                    self.inserted += 1;
+                    return (self.inserted - 1, true);
+                }
+                let age = self.rank(rng, self.inserted);
+                (self.inserted - 1 - age, false)
+            }
+        }
+    }
+
+    fn rank(&self, rng: &mut ChaCha8Rng, among: u64) -> u64 {
+        let Some(zipf) = &self.zipf else { return 0 };
+        let draw = range(rng, zipf.total(among));
+        zipf.rank(draw)
+    }
+}

@@ -1,0 +1,232 @@
+//! Writes whose every measure is chosen: how keys are chosen, how many are deletes, how large keys and values are.
+//!
+//! [`GeneratedSource`](super::GeneratedSource) fixes most of these; simulations that draw their workload need all of them.
+//! The same mix and seed give the same bytes on every machine.
+
+use bytes::Bytes;
+use rand_chacha::ChaCha8Rng;
+
+use super::choice::KeyChoice;
+use super::{
+    Change, ChangeBatch, Distribution, InputError, KEYS_MAX, Source, VALUE_BYTES_MAX, mix, range, seeded,
+    value_of,
+};
+
+/// The largest key of a mix: what a store's files can hold, less prefixes.
+const KEY_BYTES_MAX: u64 = 4_000;
+
+/// How the sizes of values are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueSpread {
+    /// Every value has the largest size.
+    Constant,
+    /// From empty to the largest size: each power of two as often as any other.
+    Wide,
+}
+
+/// The measures of a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mix {
+    /// How keys are chosen.
+    pub kind: Distribution,
+    /// The exponent of the skewed choices, in hundredths; YCSB's is 99.
+    pub skew_hundredths: u32,
+    /// Operations.
+    pub ops: u64,
+    /// Distinct keys; 1 to 2^26.
+    pub keys: u64,
+    /// Deletes in a thousand operations on keys that are there.
+    pub deletes_permille: u64,
+    /// Bytes of the largest key; the others' sizes are spread as [`ValueSpread::Wide`]. A key has at least the digits of its
+    /// number. 1 to 4,000.
+    pub key_bytes: u64,
+    /// Bytes of the largest value, apart from large ones; up to 20 MiB.
+    pub value_bytes: u64,
+    /// How the sizes of the other values are spread.
+    pub value_spread: ValueSpread,
+    /// Values of the run that are large, on average.
+    pub large_values: u64,
+    /// Bytes of the largest of these: each has between half of it and all; up to 20 MiB.
+    pub large_bytes: u64,
+}
+
+/// A source that makes its writes up as a mix says.
+pub struct MixSource {
+    mix: Mix,
+    seed: u64,
+    rng: ChaCha8Rng,
+    choice: KeyChoice,
+    /// Whether each key is there now.
+    live: Vec<bool>,
+    made: u64,
+}
+
+impl MixSource {
+    /// A source of that mix.
+    ///
+    /// # Errors
+    /// [`InputError::InvalidArgument`] for a measure out of its bounds.
+    pub fn new(mix: Mix, seed: u64) -> Result<Self, InputError> {
+        let value_bytes_max = VALUE_BYTES_MAX as u64;
+        for (what, is, least, most) in [
+            ("keys", mix.keys, 1, KEYS_MAX),
+            ("deletes in a thousand", mix.deletes_permille, 0, 1_000),
+            ("bytes of a key", mix.key_bytes, 1, KEY_BYTES_MAX),
+            ("bytes of a value", mix.value_bytes, 0, value_bytes_max),
+            ("bytes of a large value", mix.large_bytes, 0, value_bytes_max),
+        ] {
+            if !(least..=most).contains(&is) {
+                let error = format!("a generated workload has {least} to {most} {what}, not {is}");
+                return Err(InputError::InvalidArgument(error));
+            }
+        }
+        let choice = KeyChoice::new(mix.kind, mix.ops, mix.keys, mix.skew_hundredths);
+        let live = (0..mix.keys).map(|_| false).collect();
+        Ok(Self { mix, seed, rng: seeded(seed), choice, live, made: 0 })
+    }
+
+    fn value_bytes(&mut self) -> usize {
+        let Mix { ops, value_bytes, value_spread, large_values, large_bytes, .. } = self.mix;
+        let bytes = if range(&mut self.rng, ops.max(1)) < large_values {
+            large_bytes - range(&mut self.rng, large_bytes / 2 + 1)
+        } else {
+            match value_spread {
+                ValueSpread::Constant => value_bytes,
+                ValueSpread::Wide => {
+                    let drawn = [range(&mut self.rng, 64), range(&mut self.rng, u64::MAX)];
+                    wide(drawn, value_bytes)
+                }
+            }
+        };
+        usize::try_from(bytes).unwrap_or(0)
+    }
+
+    /// A key keeps its size.
+    fn key(&self, number: u64) -> Bytes {
+        let (first, second) = (mix(mix(self.seed) ^ !number), mix(number ^ !mix(self.seed)));
+        let bytes = wide([first % 64, second], self.mix.key_bytes);
+        let bytes = usize::try_from(bytes).unwrap_or(0);
+        Bytes::from(format!("{number:0bytes$x}"))
+    }
+}
+
+/// A number in `0..=most` from a number below 64 and any number: each power of two as often as any other.
+fn wide([power, any]: [u64; 2], most: u64) -> u64 {
+    // 0, 1, 2 to 3, 4 to 7 and so on.
+    let ranges = u64::from(u64::BITS - most.leading_zeros()) + 1;
+    let Some(lowest) = (power % ranges).checked_sub(1).map(|power| 1 << power) else { return 0 };
+    lowest + any % (most.min(lowest * 2 - 1) - lowest + 1)
+}
+
+impl Source for MixSource {
+    fn next_batch(&mut self) -> Result<Option<ChangeBatch>, InputError> {
+        if self.made == self.mix.ops {
+            return Ok(None);
+        }
+        let (number, inserts) = self.choice.next(&mut self.rng);
+        self.made += 1;
+        let unlucky = range(&mut self.rng, 1_000) < self.mix.deletes_permille;
+        let mut deletes = false;
+        if let Some(live) = usize::try_from(number).ok().and_then(|index| self.live.get_mut(index)) {
+            deletes = unlucky && !inserts && *live;
+            *live = !deletes;
+        }
+        // Drawn for deletes, too: so the share of deletes moves no size.
+        let bytes = self.value_bytes();
+        let value = (!deletes).then(|| value_of(self.seed, number, self.made, bytes));
+        let change = Change { key: self.key(number), value };
+        Ok(Some(ChangeBatch { label: format!("operation {}", self.made), changes: vec![change] }))
+    }
+
+    fn batches_total(&self) -> Option<u64> {
+        Some(self.mix.ops)
+    }
+
+    fn describe(&self) -> String {
+        let Mix { kind, ops, keys, value_bytes, deletes_permille, .. } = self.mix;
+        format!(
+            "{ops} writes to {keys} keys ({}), {deletes_permille} in 1,000 deletes, values of up to {value_bytes} \
+             bytes, seed {}",
+            kind.name(),
+            self.seed
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const MIX: Mix = Mix {
+        kind: Distribution::Zipfian,
+        skew_hundredths: 120,
+        ops: 5_000,
+        keys: 300,
+        deletes_permille: 250,
+        key_bytes: 200,
+        value_bytes: 1_000,
+        value_spread: ValueSpread::Wide,
+        large_values: 5,
+        large_bytes: 1 << 20,
+    };
+
+    fn made(mix: Mix) -> Vec<Change> {
+        let mut source = MixSource::new(mix, 3).expect("in bounds");
+        std::iter::from_fn(|| source.next_batch().expect("made up")).flat_map(|batch| batch.changes).collect()
+    }
+
+    #[test]
+    fn a_mix_is_what_its_measures_say() {
+        for kind in Distribution::ALL {
+            let changes = made(Mix { kind, ..MIX });
+            assert_eq!(changes.len(), 5_000);
+            let keys: BTreeSet<_> = changes.iter().map(|change| change.key.clone()).collect();
+            assert!(keys.len() > 100 && keys.len() <= 300, "{}", keys.len());
+            let longest = keys.iter().map(Bytes::len).max().expect("some");
+            assert!((128..=200).contains(&longest) && keys.iter().any(|key| key.len() < 5), "{longest}");
+            let sizes: Vec<_> =
+                changes.iter().filter_map(|change| Some(change.value.as_ref()?.len())).collect();
+            let large = sizes.iter().filter(|&&bytes| bytes > 1_000).count();
+            assert!((1..15).contains(&large), "{large}");
+            assert!(sizes.iter().all(|&bytes| bytes <= 1_000 || (1 << 19..=1 << 20).contains(&bytes)));
+            assert!(sizes.contains(&0) && sizes.contains(&1) && sizes.iter().any(|&bytes| bytes > 900));
+            let deletes = changes.len() - sizes.len();
+            assert!((600..1_300).contains(&deletes), "{deletes}");
+        }
+        let constant =
+            Mix { value_spread: ValueSpread::Constant, large_values: 0, deletes_permille: 0, ..MIX };
+        assert!(made(constant).iter().all(|change| change.value.as_ref().is_some_and(|v| v.len() == 1_000)));
+    }
+
+    #[test]
+    fn a_key_of_few_bytes_still_differs_from_every_other() {
+        let keys: BTreeSet<_> = made(Mix { kind: Distribution::Latest, key_bytes: 1, ..MIX })
+            .into_iter()
+            .map(|change| change.key)
+            .collect();
+        assert_eq!(keys.len(), 300);
+    }
+
+    #[test]
+    fn wide_sizes_reach_from_none_to_the_most() {
+        for most in [0, 1, 2, 3, 7, 8, 100] {
+            let drawn: BTreeSet<_> =
+                (0..64).flat_map(|power| (0..200).map(move |any| wide([power, any], most))).collect();
+            assert!(drawn.into_iter().eq(0..=most), "{most}");
+        }
+    }
+
+    #[test]
+    fn measures_out_of_bounds_are_refused() {
+        for bad in [
+            Mix { keys: 0, ..MIX },
+            Mix { deletes_permille: 1_001, ..MIX },
+            Mix { key_bytes: 4_001, ..MIX },
+            Mix { value_bytes: (20 << 20) + 1, ..MIX },
+        ] {
+            assert!(MixSource::new(bad, 1).is_err(), "{bad:?}");
+        }
+    }
+}

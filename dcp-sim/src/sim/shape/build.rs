@@ -1,0 +1,178 @@
+//! A shape as a cluster's configuration and a source of writes.
+
+use checkpoint::{QuotaConfig, ReadLimit};
+use persistence::Budget;
+use persistence::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion};
+use persistence::logstor::LogstorConfig;
+
+use super::dimension::{self as d, Dimension};
+use super::meaning::{ETC, LATEST};
+use super::{Shape, meaning};
+use crate::input::{Distribution, InputError, Mix, MixSource, Preset, PresetSource, Source, ValueSpread};
+use crate::node::NodeConfig;
+use crate::producer::{ProducerLimits, ScanLimit};
+use crate::sim::cluster::ClusterConfig;
+use crate::sim::faults::{FaultConfig, FaultKind, Profile};
+use crate::sim::storage::{EngineKind, StoreConfig};
+
+/// The smallest disk of a log store, in segments, and how many more each vBucket needs.
+const SEGMENTS_MIN: u64 = 48;
+const SEGMENTS_PER_VBUCKET: u64 = 3;
+/// What a record takes beside its key and value, and what a vBucket's state does.
+const RECORD_BYTES: u64 = 128;
+
+impl Shape {
+    /// The cluster of that shape.
+    #[must_use]
+    pub fn cluster(&self, seed: u64) -> ClusterConfig {
+        ClusterConfig {
+            nodes: self.size(Dimension::NODES),
+            replicas: self.size(Dimension::REPLICAS),
+            vbuckets: u16::try_from(self.get(Dimension::VBUCKETS)).unwrap_or(u16::MAX),
+            seed,
+            engine: match self.get(Dimension::ENGINE) {
+                0 => EngineKind::Couchstore,
+                _ => EngineKind::Logstor,
+            },
+            store: StoreConfig {
+                couchstore: self.couchstore(),
+                logstor: self.logstor(),
+                upkeep_flushes: self.get(d::UPKEEP_FLUSHES),
+                upkeep_step: Budget { items: self.size(d::UPKEEP_ITEMS), bytes: 1 << 20 },
+            },
+            clock_skew_micros: self.get(d::CLOCK_SKEW),
+            clients: Some(self.size(Dimension::CLIENTS)),
+            node: self.node(),
+            faults: Some(self.fault_config()),
+            ..ClusterConfig::default()
+        }
+    }
+
+    /// The writes of that shape.
+    ///
+    /// # Errors
+    /// [`InputError::InvalidArgument`] for a measure that its workload refuses.
+    pub fn source(&self, seed: u64) -> Result<Box<dyn Source>, InputError> {
+        let (ops, keys) = (self.get(Dimension::OPS), self.get(Dimension::KEYS));
+        let kind = match self.get(Dimension::WORKLOAD) {
+            0 => Distribution::Uniform,
+            1 => Distribution::Zipfian,
+            LATEST => Distribution::Latest,
+            ETC => return Ok(Box::new(PresetSource::new(Preset::Etc { keys }, ops, seed)?)),
+            _ => return Ok(Box::new(PresetSource::new(Preset::ZippyDb, ops, seed)?)),
+        };
+        let mix = Mix {
+            kind,
+            skew_hundredths: u32::try_from(self.get(d::SKEW)).unwrap_or(u32::MAX),
+            ops,
+            keys,
+            deletes_permille: self.get(d::DELETES),
+            key_bytes: self.get(d::KEY_BYTES),
+            value_bytes: self.get(Dimension::VALUE_BYTES),
+            value_spread: match self.get(Dimension::VALUE_SPREAD) {
+                0 => ValueSpread::Constant,
+                _ => ValueSpread::Wide,
+            },
+            large_values: self.get(d::LARGE_VALUES),
+            large_bytes: self.get(d::LARGE_BYTES),
+        };
+        Ok(Box::new(MixSource::new(mix, seed)?))
+    }
+
+    fn size(&self, dimension: Dimension) -> usize {
+        usize::try_from(self.get(dimension)).unwrap_or(usize::MAX)
+    }
+
+    fn node(&self) -> NodeConfig {
+        NodeConfig {
+            checkpoint_bytes_max: self.size(d::CHECKPOINT_BYTES),
+            buffer_bytes: u32::try_from(self.get(d::BUFFER_BYTES)).unwrap_or(u32::MAX),
+            send_bytes: self.size(d::SEND_BYTES),
+            producer: ProducerLimits {
+                scans: self.size(d::SCANS),
+                slice: ScanLimit { items: self.size(d::SLICE_ITEMS), bytes: self.size(d::SLICE_BYTES) },
+                turn_bytes: self.size(d::TURN_BYTES),
+            },
+            flush_limit: ReadLimit { items: self.size(d::FLUSH_ITEMS), bytes: self.size(d::FLUSH_BYTES) },
+            quota: Some(QuotaConfig {
+                limit_bytes: self.size(d::QUOTA),
+                upper_mark_permille: self.size(d::UPPER_MARK),
+                lower_mark_permille: self.size(d::LOWER_MARK),
+                ..QuotaConfig::default()
+            }),
+            ..NodeConfig::default()
+        }
+    }
+
+    fn couchstore(&self) -> CouchstoreConfig {
+        let percent = self.get(d::COUCHSTORE_FRAGMENTATION);
+        CouchstoreConfig {
+            commit: match self.get(d::COUCHSTORE_COMMIT) {
+                0 => CommitMode::OneSync,
+                _ => CommitMode::TwoPhase,
+            },
+            compaction: CompactionConfig {
+                fragmentation_percent: u8::try_from(percent).ok().filter(|&percent| percent > 0),
+                file_bytes_min: self.get(d::COUCHSTORE_FILE_BYTES),
+                sync_bytes: self.get(d::COUCHSTORE_SYNC),
+                sort_bytes: self.size(d::COUCHSTORE_SORT),
+                purge_age_seconds: match self.get(d::COUCHSTORE_PURGE) {
+                    0 => Some(3 * 24 * 60 * 60),
+                    1 => Some(1),
+                    2 => Some(0),
+                    _ => None,
+                },
+            },
+            version: match self.get(d::COUCHSTORE_VERSION) {
+                12 => FormatVersion::V12,
+                13 => FormatVersion::V13,
+                _ => FormatVersion::V14,
+            },
+            cache_bytes: self.size(d::COUCHSTORE_CACHE),
+        }
+    }
+
+    fn logstor(&self) -> LogstorConfig {
+        let segment_bytes = self.get(d::LOG_SEGMENT);
+        let percent = self.get(d::LOG_GARBAGE);
+        LogstorConfig {
+            segment_bytes: u32::try_from(segment_bytes).unwrap_or(u32::MAX),
+            file_bytes: segment_bytes * self.get(d::LOG_FILE_SEGMENTS),
+            disk_bytes: self.log_disk_bytes(),
+            prepared_bytes: segment_bytes * self.get(d::LOG_PREPARED),
+            mixed_segments_max: self.size(d::LOG_MIXED),
+            mixed_seconds_max: u32::try_from(self.get(d::LOG_MIXED_SECONDS)).unwrap_or(u32::MAX),
+            garbage_percent: u8::try_from(percent).ok().filter(|&percent| percent > 0),
+            cache_bytes: self.size(d::LOG_CACHE),
+            image_bytes: self.get(d::LOG_IMAGE),
+            image_percent: u32::try_from(self.get(d::LOG_IMAGE_PERCENT)).unwrap_or(u32::MAX),
+            ..LogstorConfig::DEFAULT
+        }
+    }
+
+    /// The disk of a log store: so many percent of what may be live on it, and room to rewrite it in.
+    fn log_disk_bytes(&self) -> u64 {
+        let percent = self.get(d::LOG_DISK);
+        if percent == 0 || self.has_source || self.get(Dimension::WORKLOAD) > meaning::LATEST {
+            return u64::MAX;
+        }
+        let record = self.get(Dimension::VALUE_BYTES) + self.get(d::KEY_BYTES) + RECORD_BYTES;
+        let records = self.get(Dimension::KEYS).min(self.get(Dimension::OPS));
+        let large = self.get(d::LARGE_VALUES).saturating_mul(2 * self.get(d::LARGE_BYTES));
+        let live = records.saturating_mul(record).saturating_add(large).saturating_mul(percent) / 100;
+        let segments = SEGMENTS_MIN + self.get(Dimension::VBUCKETS) * SEGMENTS_PER_VBUCKET;
+        live.saturating_add(segments * self.get(d::LOG_SEGMENT))
+    }
+
+    fn fault_config(&self) -> FaultConfig {
+        let interval = |kind: FaultKind| (kind, self.get(Dimension::Fault(kind)));
+        let duration_micros = self.get(Dimension::DURATION);
+        FaultConfig {
+            kinds: self.faults().collect(),
+            interval_micros: Profile::Calm.interval_micros(),
+            intervals_micros: self.faults().map(interval).collect(),
+            duration_micros,
+            read_every_micros: (duration_micros / self.get(d::READS).max(1)).max(1),
+        }
+    }
+}

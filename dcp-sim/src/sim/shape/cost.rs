@@ -1,0 +1,98 @@
+//! The cost rule: a drawn shape that would take long has fewer writes, strikes and reads.
+//!
+//! A unit is about a microsecond of one core in a release build. The estimate is coarse: it is there to bound the mean and
+//! the tail, not to predict a run.
+
+use std::collections::BTreeSet;
+
+use super::dimension as d;
+use super::{Dimension, Shape};
+use crate::sim::faults::FaultKind;
+
+/// The most a drawn shape may cost.
+pub(super) const COST_MAX: u64 = 400_000;
+
+/// What a write costs on each copy: in memory, on the stream, on disk.
+const WRITE: u64 = 5;
+/// A commit: a batch of one vBucket.
+const COMMIT: u64 = 25;
+/// Bytes that are written, streamed and checked in a unit.
+const BYTES: u64 = 100;
+/// A strike, apart from what it has its node do with each vBucket.
+const STRIKE: u64 = 60;
+/// What a node that starts, a fail-over or a look of the manager does with a vBucket.
+const VBUCKET: u64 = 3;
+/// A read, now and then of everything there is.
+const READ: u64 = 4;
+
+impl Shape {
+    /// Makes it cheaper as far as the rule wants. `kinds` are the faults there are.
+    pub(super) fn apply_cost_rule(&mut self, kinds: &BTreeSet<FaultKind>) {
+        // Each of them may take a share of its own, so that none is starved by another.
+        let share = COST_MAX / 3;
+        let scaled = |value: u64, cost: u64, share: u64| (value.saturating_mul(share) / cost.max(1)).max(1);
+        let large = self.cost_of_large_values();
+        if large > share / 2 {
+            self.set(d::LARGE_BYTES, scaled(self.get(d::LARGE_BYTES), large, share / 2));
+        }
+        let (writes, strikes, reads) =
+            (self.cost_of_writes(), self.cost_of_strikes(kinds), self.cost_of_reads());
+        if writes > share / 2 {
+            self.set(Dimension::OPS, scaled(self.get(Dimension::OPS), writes, share / 2));
+        }
+        if strikes > share {
+            for kind in FaultKind::ALL {
+                let rarer = self.get(Dimension::Fault(kind)).saturating_mul(strikes) / share;
+                self.set(Dimension::Fault(kind), rarer);
+            }
+        }
+        if reads > share {
+            self.set(d::READS, scaled(self.get(d::READS), reads, share));
+        }
+    }
+
+    /// Everything it costs.
+    #[cfg(test)]
+    pub(super) fn cost(&self) -> u64 {
+        let strikes = self.cost_of_strikes(&self.faults().collect());
+        self.cost_of_large_values() + self.cost_of_writes() + strikes + self.cost_of_reads()
+    }
+
+    /// Copies of each vBucket.
+    fn copies(&self) -> u64 {
+        self.get(Dimension::REPLICAS).min(self.get(Dimension::NODES) - 1) + 1
+    }
+
+    /// Copies, and clients that follow: each follows half of the vBuckets or so.
+    fn followers(&self) -> u64 {
+        self.copies() + self.get(Dimension::CLIENTS).div_ceil(2)
+    }
+
+    fn cost_of_large_values(&self) -> u64 {
+        self.followers() * (self.get(d::LARGE_VALUES) * self.get(d::LARGE_BYTES) / BYTES)
+    }
+
+    fn cost_of_writes(&self) -> u64 {
+        let commits = COMMIT / self.get(d::FLUSH_ITEMS).clamp(1, COMMIT);
+        let bytes = self.get(Dimension::VALUE_BYTES) + self.get(d::KEY_BYTES);
+        // A node's vBuckets share its disk: the more there are, the more commits the same writes make.
+        let spread = u64::from(self.get(Dimension::VBUCKETS).ilog2()) * 2;
+        let write = WRITE + commits + spread + bytes / BYTES / 4;
+        self.followers() * self.get(Dimension::OPS) * write
+    }
+
+    fn cost_of_strikes(&self, kinds: &BTreeSet<FaultKind>) -> u64 {
+        let (nodes, vbuckets) = (self.get(Dimension::NODES), self.get(Dimension::VBUCKETS));
+        let per_node = vbuckets * self.copies() / nodes + 1;
+        // Afterwards the manager looks at all of them several times.
+        let strike = STRIKE + per_node * VBUCKET * 4 + nodes * vbuckets / 10;
+        let duration = self.get(Dimension::DURATION);
+        let struck = kinds.iter().map(|&kind| duration / self.get(Dimension::Fault(kind)).max(1));
+        struck.sum::<u64>() * strike
+    }
+
+    fn cost_of_reads(&self) -> u64 {
+        let documents = self.get(Dimension::KEYS).min(self.get(Dimension::OPS));
+        self.get(d::READS) * (READ + documents / self.get(Dimension::VBUCKETS) / 16)
+    }
+}

@@ -1,0 +1,49 @@
+//! How a dimension is drawn.
+
+use crate::sim::rng::SimRng;
+
+/// A law of chance over whole numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Law {
+    /// From `low` to `high`, where each doubling is as likely as any other.
+    Log { low: u64, high: u64 },
+    /// One of these; one that is named more often is more likely.
+    OneOf(&'static [u64]),
+}
+
+impl Law {
+    pub(super) fn draw(self, rng: &mut SimRng) -> u64 {
+        match self {
+            Self::Log { low, high } => log(rng, low, high),
+            Self::OneOf(values) => values.get(rng.below(values.len())).copied().unwrap_or(0),
+        }
+    }
+}
+
+/// A number from `low` to `high`, where each doubling is as likely as any other. `low` is at least 1.
+pub(super) fn log(rng: &mut SimRng, low: u64, high: u64) -> u64 {
+    let (low, high) = (low.max(1), high.max(low.max(1)));
+    let doublings = u64::from(high.ilog2() - low.ilog2());
+    // The last doubling may be cut short by `high`: then it is as likely as what is left of it.
+    let floor = low << rng.range(0, doublings);
+    rng.range(floor, (floor * 2 - 1).min(high)).clamp(low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doublings_are_equally_likely() {
+        let mut rng = SimRng::new(5);
+        let drawn: Vec<_> = (0..8_000).map(|_| log(&mut rng, 1, 255)).collect();
+        for power in 0..8 {
+            let count = drawn.iter().filter(|&&value| value >= 1 << power && value < 2 << power).count();
+            assert!((850..1_150).contains(&count), "{power}: {count}");
+        }
+        for (low, high) in [(1, 1), (20, 20_000), (50_000, 180_000_000), (3, 4)] {
+            let drawn: Vec<_> = (0..2_000).map(|_| log(&mut rng, low, high)).collect();
+            assert!(drawn.iter().all(|value| (low..=high).contains(value)), "{low} {high}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What goes wrong between foreign clients and nodes, and what clients do of their own accord.
+//!
+//! Each client draws from a stream of its own, at the pace of the run's faults. A kind of fault that the run leaves out
+//! does not happen to clients either, and is drawn all the same: so that leaving it out moves nothing else.
+
+use super::super::World;
+use super::{Turn, peer};
+use crate::sim::error::SimError;
+use crate::sim::faults::FaultKind;
+
+/// How much rarer a client's whims are than the commonest faults.
+const RARITY: u64 = 2;
+/// The longest that a client's trouble lasts.
+const LASTS_MICROS: u64 = 400_000;
+
+impl World {
+    /// Schedules a client's next whim, if it comes in the time for faults.
+    pub(super) fn whim_later(&mut self, client: usize) {
+        let Some(chaos) = self.chaos.as_ref().filter(|chaos| !chaos.plan.config.kinds.is_empty()) else {
+            return;
+        };
+        let (mean, ends_micros) = (chaos.plan.config.interval_micros * RARITY, chaos.ends_micros);
+        let Some(guest) = self.foreign.guests.get_mut(client) else { return };
+        let delay = guest.rng.range(1, mean * 2);
+        if self.clock.now_micros() + delay < ends_micros {
+            self.foreign_later(delay, Turn::Whim(client));
+        }
+    }
+
+    pub(super) fn whim(&mut self, client: usize) -> Result<(), SimError> {
+        self.whim_later(client);
+        let now = self.clock.now_micros();
+        let Some(guest) = self.foreign.guests.get_mut(client) else { return Ok(()) };
+        let (what, which) = (guest.rng.range(0, 6), guest.rng.range(0, u64::MAX - 1));
+        let lasts = guest.rng.range(LASTS_MICROS / 20, LASTS_MICROS);
+        let nodes: Vec<_> = guest.client.nodes().collect();
+        let Some(&node) = which.checked_rem(nodes.len() as u64).and_then(|nth| nodes.get(nth as usize))
+        else {
+            return Ok(());
+        };
+        let vbs: Vec<_> = guest.client.vbuckets().collect();
+        let kind = match what {
+            0 => FaultKind::Disconnect,
+            1 => FaultKind::SlowConsumer,
+            2 => FaultKind::StalledAcks,
+            3 => FaultKind::Partition,
+            4 => FaultKind::Delay,
+            // It goes elsewhere with some of its vBuckets.
+            _ => {
+                let closed = vbs.iter().enumerate().filter(|(nth, _)| which >> (nth % 60) & 1 == 1);
+                for (_, &vb) in closed {
+                    guest.client.close(vb);
+                }
+                nodes.into_iter().for_each(|node| self.speak_foreign(client, node));
+                return Ok(());
+            }
+        };
+        if !self.chaos.as_ref().is_some_and(|chaos| chaos.plan.config.kinds.contains(&kind)) {
+            return Ok(());
+        }
+        let (to_client, to_node) = ((node, peer(client)), (peer(client), node));
+        let slowed = if which % 2 == 0 { to_client } else { to_node };
+        match kind {
+            FaultKind::Disconnect => {
+                if let Some(link) = self.foreign.links.current(to_client) {
+                    self.lose_foreign(link)?;
+                }
+            }
+            FaultKind::SlowConsumer => guest.stalled_micros = now + lasts,
+            FaultKind::StalledAcks => self.close_foreign(to_node, lasts),
+            FaultKind::Partition => {
+                self.close_foreign(to_client, lasts);
+                self.close_foreign(to_node, lasts);
+            }
+            _ => {
+                self.foreign.network.slow_down(slowed, which % 50_000);
+                self.foreign_later(lasts, Turn::Speed { from: slowed.0, to: slowed.1 });
+            }
+        }
+        Ok(())
+    }
+
+    fn close_foreign(&mut self, (from, to): (usize, usize), lasts_micros: u64) {
+        self.foreign.links.close_way(from, to);
+        self.foreign_later(lasts_micros, Turn::Open { from, to });
+    }
+}

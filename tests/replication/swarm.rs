@@ -1,0 +1,100 @@
+//! Drawn clusters: shapes nobody thought of run clean, those that fail become smaller, and the page names what is drawn.
+
+use std::collections::BTreeSet;
+
+use dcp_sim::fault::{self, Fault};
+use dcp_sim::sim::{Dimension, FaultKind, Fixed, Shape, Silent, Storage, World};
+
+const SIMULATION: &str = include_str!("../../docs/simulation.md");
+
+fn fixed(settings: &[(Dimension, u64)]) -> Fixed {
+    Fixed { settings: settings.iter().copied().collect(), ..Fixed::default() }
+}
+
+/// What is wrong with a shape's run, if anything.
+fn broken(seed: u64, fixed: &Fixed) -> Option<String> {
+    let shape = Shape::draw(seed, fixed).expect("no contradiction");
+    let source = shape.source(seed).expect("valid");
+    let world = World::new(shape.cluster(seed), &Storage::Memory, source).expect("a cluster");
+    match world.run(&mut Silent, None) {
+        Ok(report) => {
+            let broken = report.verdicts.iter().filter(|verdict| !verdict.holds());
+            let told = broken.map(|verdict| format!("{}: {:?}", verdict.invariant, verdict.told));
+            (!report.is_clean()).then(|| told.collect::<Vec<_>>().join("; "))
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// Guards clusters of one node and vBuckets of one copy: each kind of fault alone, and all together.
+#[test]
+fn the_smallest_clusters_stand_every_kind_of_fault() {
+    let all: BTreeSet<_> = FaultKind::ALL.into_iter().collect();
+    let one = FaultKind::ALL.into_iter().map(|kind| BTreeSet::from([kind]));
+    for (number, kinds) in one.chain([all]).enumerate() {
+        for (nodes, engine) in [(1, 0), (1, 1), (3, 0), (3, 1)] {
+            let settings = [
+                (Dimension::NODES, nodes),
+                (Dimension::REPLICAS, 0),
+                (Dimension::VBUCKETS, 3),
+                (Dimension::ENGINE, engine),
+                (Dimension::OPS, 150),
+                (Dimension::DURATION, 1_000_000),
+            ];
+            let fixed = Fixed { faults: Some(kinds.clone()), ..fixed(&settings) };
+            let seed = number as u64;
+            assert_eq!(broken(seed, &fixed), None, "seed {seed}, {nodes} nodes, engine {engine}, {kinds:?}");
+        }
+    }
+}
+
+/// Guards shrinking: from a seed that a known bug breaks, steps lead to a smaller shape that it still breaks.
+#[test]
+fn a_shape_that_a_known_bug_breaks_becomes_smaller_and_stays_broken() {
+    let settings = [
+        (Dimension::NODES, 3),
+        (Dimension::REPLICAS, 2),
+        (Dimension::VBUCKETS, 8),
+        (Dimension::OPS, 400),
+        (Dimension::DURATION, 1_000_000),
+        (Dimension::CLIENTS, 0),
+    ];
+    let mut fixed = fixed(&settings);
+    fixed.faults = Some([FaultKind::Disconnect, FaultKind::Crash, FaultKind::Delay].into());
+    fault::switch(Some(Fault::MarkerEndsEarly));
+    let seed = (1..20).find(|&seed| broken(seed, &fixed).is_some()).expect("the bug is found");
+    let first = Shape::draw(seed, &fixed).expect("no contradiction");
+    let mut shape = first.clone();
+    fixed.faults = None;
+    fixed.settings = first.settings().map(|setting| (setting.dimension, setting.value)).collect();
+    let mut tries = 0;
+    'smaller: while tries < 60 {
+        for step in shape.smaller() {
+            tries += 1;
+            let mut next = fixed.clone();
+            next.settings.extend(step.into_iter().map(|setting| (setting.dimension, setting.value)));
+            if broken(seed, &next).is_some() {
+                (shape, fixed) = (Shape::draw(seed, &next).expect("a step"), next);
+                continue 'smaller;
+            }
+        }
+        break;
+    }
+    assert!(broken(seed, &fixed).is_some(), "{}", shape.describe());
+    fault::switch(None);
+    assert_eq!(broken(seed, &fixed), None, "without the bug it is clean");
+    // This bug needs a replica and a write, and none of the faults.
+    assert_eq!(shape.faults().count(), 0, "{}", shape.describe());
+    for (dimension, _) in settings {
+        assert!(shape.get(dimension) <= first.get(dimension), "{}", dimension.name());
+    }
+    assert!(shape.get(Dimension::OPS) < 100 && shape.get(Dimension::VBUCKETS) == 1, "{}", shape.describe());
+}
+
+/// Guards the page: everything that `--shape` takes is on it.
+#[test]
+fn every_dimension_is_documented() {
+    let names = Dimension::all().map(Dimension::name);
+    let missing: Vec<_> = names.filter(|name| !SIMULATION.contains(&format!("| `{name}` |"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
