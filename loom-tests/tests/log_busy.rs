@@ -2,7 +2,8 @@
 //!
 //! A commit that is short of room loads what is not loaded, unless upkeep is at it. Upkeep asks how old the segment is that
 //! is being written, unless a commit writes to it. A get makes room in the cache, and passes over a block that another get
-//! reads. loom by itself never explores these branches: see `TryMutex` in both `sync` modules.
+//! reads. loom by itself explores such a branch only if the critical section has a point at which loom switches threads; that of
+//! a block has none: see `TryMutex` in both `sync` modules.
 #![cfg(checkpoint_loom)]
 
 use checkpoint::Vbid;
