@@ -124,8 +124,20 @@ impl DiskFile for TurnFile {
 /// # Panics
 /// If it does not open.
 pub fn open(disk: &TurnDisk) -> Arc<Logstor> {
+    open_with(disk, CONFIG)
+}
+
+/// The same with a cache of one block.
+///
+/// # Panics
+/// As [`open`].
+pub fn open_with_small_cache(disk: &TurnDisk) -> Arc<Logstor> {
+    open_with(disk, LogstorConfig { cache_bytes: 4 << 10, ..CONFIG })
+}
+
+fn open_with(disk: &TurnDisk, config: LogstorConfig) -> Arc<Logstor> {
     let (engine, report) =
-        Logstor::open(Arc::new(disk.clone()), Path::new("/store"), CONFIG).expect("it opens");
+        Logstor::open(Arc::new(disk.clone()), Path::new("/store"), config).expect("it opens");
     assert_eq!(report.repairs, []);
     Arc::new(engine)
 }

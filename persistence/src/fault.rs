@@ -20,6 +20,12 @@ pub enum Fault {
     SegmentTakenLate,
     /// What was committed while an index was loaded is not put on top of it.
     CommitsBesideLoadLost,
+    /// A commit that finds another thread loading a branch takes it for loaded.
+    BusyTakenForLoaded,
+    /// A segment that is being written to counts as one that was written to long ago.
+    BusyTakenForOld,
+    /// A block that is being read when room is made is no longer counted among those that are kept.
+    BusyBlockForgotten,
 }
 
 #[cfg(any(checkpoint_loom, feature = "faults"))]

@@ -151,6 +151,23 @@ impl Logstor {
         self.store.begin(Task::Separate).ok_or(EngineError::CompactionInProgress { vb: Vbid(0) })
     }
 
+    /// As a commit that is short of room does: loads what is not loaded, unless another thread is loading it. For models.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    #[cfg(checkpoint_loom)]
+    #[doc(hidden)]
+    pub fn load_one_beside(&self) -> Result<bool, EngineError> {
+        self.store.load_one_beside()
+    }
+
+    /// Whether upkeep is due, but for making room and loading. For models.
+    #[cfg(checkpoint_loom)]
+    #[doc(hidden)]
+    pub fn is_upkeep_due(&self) -> bool {
+        self.store.due().is_some()
+    }
+
     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, EngineError> {
         let branch = self.store.branch_as_it_is(batch.vb)?;
         branch.damage().map_or(Ok(()), |damage| Err(damage.error()))?;

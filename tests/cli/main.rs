@@ -13,6 +13,7 @@ mod help;
 mod input;
 mod inspect;
 mod log_store;
+mod output;
 mod recover;
 mod report;
 mod script;

@@ -10,6 +10,7 @@ use persistence::disk::{DiskErrorKind, OsDisk};
 use serde::Serialize;
 
 use super::check::{PROGRESS_ROWS, progress_bar};
+use super::output::Output;
 use super::store::{KeyArguments, SCHEMA, text_or_hex};
 use super::{Exit, Failure};
 use crate::report::units;
@@ -77,19 +78,16 @@ impl From<Loss> for JsonLoss {
     }
 }
 
-pub(super) fn recover(arguments: &RecoverArguments) -> Result<Exit, Failure> {
+pub(super) fn recover(arguments: &RecoverArguments, out: &mut Output) -> Result<Exit, Failure> {
     let keys = arguments.keys.read()?;
-    let mut watch = Watch { bar: progress_bar(), json: arguments.json, losses: Vec::new(), failed: None };
+    let mut watch = Watch { out: &mut *out, bar: progress_bar(), json: arguments.json, losses: Vec::new() };
     let result = salvage(&OsDisk::new(), &arguments.file, &arguments.output, &keys, &mut watch);
     watch.bar.finish_and_clear();
+    let losses = watch.losses;
     let salvaged = result.map_err(failure)?;
-    if let Some(error) = watch.failed {
-        return Err(error.into());
-    }
-    let mut out = io::stdout().lock();
     if arguments.json {
-        let document = arguments.document(&salvaged, watch.losses);
-        serde_json::to_writer(&mut out, &document).map_err(io::Error::from)?;
+        let document = arguments.document(&salvaged, losses);
+        serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
         let rows = units::things(salvaged.rows, "document or tombstone", "documents and tombstones");
@@ -140,21 +138,22 @@ impl RecoverArguments {
 }
 
 /// Prints losses as they are met, or keeps them: each must be told.
-struct Watch {
+struct Watch<'a> {
+    out: &'a mut Output,
     bar: ProgressBar,
     json: bool,
     losses: Vec<JsonLoss>,
-    failed: Option<io::Error>,
 }
 
-impl SalvageObserver for Watch {
+impl SalvageObserver for Watch<'_> {
     fn lost(&mut self, loss: Loss) {
         if self.json {
             self.losses.push(loss.into());
             return;
         }
-        let printed = self.bar.suspend(|| writeln!(io::stdout().lock(), "{}", line(&loss)));
-        self.failed = self.failed.take().or(printed.err());
+        let out = &mut *self.out;
+        // Outputs never fail.
+        let _ = self.bar.suspend(|| writeln!(out, "{}", line(&loss)));
     }
 
     fn progress(&mut self, done: u64, total: u64) {

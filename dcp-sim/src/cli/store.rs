@@ -14,6 +14,7 @@ use persistence::disk::OsDisk;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::output::tell;
 use super::{Exit, Failure};
 
 /// Rises when a field of the tools' JSON changes its meaning or goes; new fields may come.
@@ -114,7 +115,7 @@ impl Targets {
     /// Tells of files that are left out.
     pub(super) fn note_others(&self) {
         for other in &self.others {
-            eprintln!("note: {} is left out: {}", other.path, other.why);
+            tell!("note: {} is left out: {}", other.path, other.why);
         }
     }
 }

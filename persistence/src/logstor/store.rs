@@ -198,6 +198,10 @@ impl Store {
     pub(super) fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
         let branch = self.branch(vb)?;
         let mut wrong = branch.check();
+        let unnoted = self.shared.cache.unnoted(self.log.segments.table().iter().flatten());
+        if unnoted > 0 {
+            wrong.push(format!("{unnoted} blocks are kept in memory and not counted"));
+        }
         let snapshot = LogSnapshot::new(branch, Arc::clone(&self.shared));
         match snapshot.visit(Seqno::ZERO, Seqno::MAX, &mut |_| ControlFlow::Continue(())) {
             Err(error @ EngineError::Disk(_)) => return Err(error),

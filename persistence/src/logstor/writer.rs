@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use checkpoint::{Seqno, Vbid};
 
 use crate::fault::{self, Fault};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, TryMutex};
 use crate::{Committed, EngineError};
 
 use super::branch::{Branch, Change};
@@ -70,7 +70,7 @@ impl Request {
 pub(super) struct Writer {
     queue: Mutex<Vec<Arc<Request>>>,
     /// Who holds it leads.
-    active: Mutex<Option<Active>>,
+    active: TryMutex<Option<Active>>,
 }
 
 impl Writer {
@@ -98,7 +98,10 @@ impl Writer {
     /// How old the segment is that is being written, if several vBuckets have records in it; `None` also while somebody
     /// commits.
     pub(super) fn mixed_age(&self, now: u64) -> Option<u64> {
-        Some(self.active.try_lock()?.as_ref()?.mixed()?.age(now))
+        let Some(active) = self.active.try_lock() else {
+            return fault::is(Fault::BusyTakenForOld).then_some(u64::MAX);
+        };
+        Some(active.as_ref()?.mixed()?.age(now))
     }
 
     /// Runs something while nobody commits; it is told which segment is being written, and up to where.

@@ -67,7 +67,15 @@ impl Branch {
         &self,
         set_aside: impl FnOnce(BTreeSet<u32>),
     ) -> Result<(), EngineError> {
-        self.loading.try_lock().map_or(Ok(()), |_alone| self.load_alone(set_aside))
+        match self.loading.try_lock() {
+            Some(_alone) => self.load_alone(set_aside),
+            None => {
+                if fault::is(Fault::BusyTakenForLoaded) {
+                    self.lock().base = Base::Whole;
+                }
+                Ok(())
+            }
+        }
     }
 
     fn load_alone(&self, set_aside: impl FnOnce(BTreeSet<u32>)) -> Result<(), EngineError> {
