@@ -26,6 +26,10 @@ pub enum Fault {
     DroppedCursorWakesNobody,
     /// A snapshot that was cut short goes on with a marker that starts after the last item sent.
     CutSnapshotStartsAnew,
+    /// An engine call that failed is tried again after whatever else was asked for.
+    FailedCallGoesLast,
+    /// What a store that was opened anew has of a vBucket that is going back is taken for what memory has.
+    ReopenedIsTakenAtItsWord,
 }
 
 #[cfg(feature = "faults")]

@@ -12,8 +12,9 @@
 //!   vBucket takes nothing.
 //! - N4. A write is refused for lack of memory only when nothing more could be recovered.
 //! - N6. So is a stream.
+//! - N7, N8. A vBucket's engine calls come in their order, and it is settled when all are done ([`calls`]).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use checkpoint::{
     CheckpointConfig, CheckpointStats, Quota, QuotaConfig, ReadLimit, Seqno, VBucket, VBucketState, Vbid,
@@ -23,6 +24,7 @@ use persistence::Flusher;
 use crate::consumer::Consumer;
 use crate::producer::{Collections, Producer, ProducerLimits};
 
+mod calls;
 mod connections;
 mod documents;
 mod engine_call;
@@ -48,6 +50,7 @@ pub use partitions::Partition;
 pub use read::{DiskReader, ReadError, Reader};
 pub use stored::Stored;
 
+use calls::Calls;
 use partitions::PartitionTable;
 
 /// Names a node to its peers.
@@ -96,8 +99,8 @@ pub struct Node {
     flusher: Flusher,
     /// vBuckets with something to persist.
     dirty: BTreeSet<Vbid>,
-    /// What the engine is to do, one after the other.
-    calls: VecDeque<EngineCall>,
+    /// What the engine is to do beside flushes.
+    calls: Calls,
     /// A flush or a call is under way.
     is_engine_busy: bool,
     /// Engine operations that failed one after the other: how long to wait for the next.
@@ -110,8 +113,6 @@ pub struct Node {
     consumers: BTreeMap<NodeId, Consumer>,
     /// Where the stream of a vBucket that follows comes from.
     followed: BTreeMap<Vbid, NodeId>,
-    /// vBuckets that are being made, rolled back or removed.
-    unsettled: BTreeSet<Vbid>,
 }
 
 impl Node {
@@ -132,7 +133,7 @@ impl Node {
             quota,
             partitions: PartitionTable::default(),
             dirty: BTreeSet::new(),
-            calls: VecDeque::new(),
+            calls: Calls::default(),
             is_engine_busy: false,
             failures: 0,
             purged: BTreeMap::new(),
@@ -140,7 +141,6 @@ impl Node {
             producers: BTreeMap::new(),
             consumers: BTreeMap::new(),
             followed: BTreeMap::new(),
-            unsettled: BTreeSet::new(),
         }
     }
 
@@ -180,7 +180,7 @@ impl Node {
     /// Whether a vBucket is here and neither being made, rolled back nor removed.
     #[must_use]
     pub fn is_settled(&self, vb: Vbid) -> bool {
-        self.partitions.get(vb).is_some() && !self.unsettled.contains(&vb)
+        self.partitions.get(vb).is_some() && !self.calls.is_unsettled(vb)
     }
 
     /// Everything up to this seqno is on disk here.
@@ -226,7 +226,7 @@ impl Node {
             Event::FlushDue => self.flush(&mut actions)?,
             Event::FlushDone(group) => self.flushed(group, &mut actions)?,
             Event::EngineDone(done) => self.engine_done(done, &mut actions)?,
-            Event::Retry(call) => self.call(call, &mut actions),
+            Event::Retry(call) => self.retry(call, &mut actions),
             Event::SendDue { peer } => self.send(peer, &mut actions)?,
             Event::Backfilled { peer, connection, outcome } => {
                 self.backfilled((peer, connection), outcome, &mut actions)?;
@@ -242,10 +242,11 @@ impl Node {
 
     /// Something was queued in a vBucket: whoever reads from it and is idle is woken.
     fn queued(&mut self, vb: Vbid, actions: &mut Vec<Action>) {
-        if self.dirty.is_empty() && !self.is_engine_busy {
+        let was_due = self.is_flush_due();
+        self.dirty.insert(vb);
+        if !was_due && self.is_flush_due() && !self.is_engine_busy {
             actions.push(Action::WakeFlusher);
         }
-        self.dirty.insert(vb);
         for (&peer, (_, producer)) in &mut self.producers {
             let was_busy = producer.has_more();
             if producer.notify(vb) && !was_busy && producer.has_more() {

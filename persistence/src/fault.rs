@@ -8,6 +8,10 @@
 pub enum Fault {
     /// A compacted file gets its name without a sync of the directory.
     NamesAreNotSynced,
+    /// Opening a store removes the older of a vBucket's files, and the name of the newer may not be durable.
+    NewRevisionIsNotMadeDurable,
+    /// Opening a file takes a commit whose last chunk was torn for whole.
+    TornCommitIsWhole,
     /// A commit is acknowledged without a sync of the file.
     AcknowledgedBeforeItIsDurable,
     /// A log segment is closed before its records are in the index.

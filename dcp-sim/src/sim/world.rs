@@ -208,6 +208,7 @@ impl World {
                 break;
             }
             self.happen(due, observer)?;
+            self.notice_lost_power()?;
             self.record();
         }
         Ok(())

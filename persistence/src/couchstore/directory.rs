@@ -1,8 +1,9 @@
 //! A store's directory: which file is which vBucket's, making and removing files, clearing what was left over.
 //!
-//! Always: a file has its name only once its first header is durable, and of two revisions the higher counts. So a
-//! vBucket is there as a whole or not at all, whenever the power fails. A file that can't be read harms no other: its
-//! vBucket is there, and older revisions of it are kept until it is dropped, and go before it does.
+//! Always: a file has its name only once its first header is durable, and of two revisions the higher counts; the lower goes
+//! once the name of the higher is durable. So a vBucket is there as a whole or not at all, whenever the power fails. A file
+//! that can't be read harms no other: its vBucket is there, and older revisions of it are kept until it is dropped, and go
+//! before it does.
 
 mod revisions;
 
@@ -80,6 +81,11 @@ impl Directory {
                 }
             };
             vbuckets.insert(vb, slot);
+        }
+        if !older.is_empty() && !fault::is(Fault::NewRevisionIsNotMadeDurable) {
+            // Whoever gave the newer its name may not have got as far: without a name that lasts it is nothing, and the older
+            // all there is.
+            self.sync()?;
         }
         for (vb, name) in older {
             match vbuckets.get(&vb) {

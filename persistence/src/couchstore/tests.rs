@@ -18,5 +18,6 @@ mod rewrites;
 mod rollback;
 mod room;
 pub(super) mod support;
+mod torn;
 mod unreadable;
 mod versions;

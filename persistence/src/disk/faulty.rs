@@ -103,6 +103,12 @@ impl FaultyDisk {
         self.plan.lock().power_on();
     }
 
+    /// Loses the process that uses it, as [`MemoryDisk::restart`] does. What was planned for later stays planned.
+    pub fn restart(&self) {
+        self.memory.restart();
+        self.plan.lock().power_on();
+    }
+
     /// As [`FaultyDisk::crash`], with the choices of [`MemoryDisk::crash_with`].
     pub fn crash_with(&self, choose: &mut dyn FnMut(usize) -> usize) {
         self.memory.crash_with(choose);

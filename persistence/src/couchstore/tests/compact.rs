@@ -7,6 +7,7 @@ mod model;
 mod past;
 mod power;
 mod purge;
+mod reopening;
 mod shapes;
 mod single;
 mod upkeep;
