@@ -127,3 +127,26 @@ fn half_a_snapshot_of_a_promoted_copy_ends_with_what_is_there() {
         "{ends:?}: nobody will send the rest"
     );
 }
+
+#[test]
+fn the_last_seqno_is_followed_by_none() {
+    let (replica, _) = vbucket(State::Replica);
+    let last = u64::MAX - 1;
+    let endless = replica.receive_marker(marker(1, u64::MAX));
+    assert!(
+        matches!(endless, Err(VBucketError::Checkpoint { .. })),
+        "no seqno is the highest number: {endless:?}"
+    );
+    replica.receive_marker(marker(1, last)).expect("valid");
+    replica.receive(at(last, "a")).expect("inside");
+    replica.set_state(State::Active, Some(VbUuid(8))).expect("a new branch");
+    let shown = replica.manager().to_string();
+    let refused = replica.write(set("b"), 1);
+    let source = crate::CheckpointError::SeqnosUsedUp { high: Seqno(last) };
+    assert_eq!(refused, Err(VBucketError::Checkpoint { vb: Vbid(3), source }));
+    assert_eq!(
+        (replica.high_seqno(), replica.manager().to_string()),
+        (Seqno(last), shown),
+        "nothing has changed"
+    );
+}
