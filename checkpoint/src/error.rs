@@ -47,6 +47,12 @@ pub enum CheckpointError {
         /// Bytes used of the quota.
         used_bytes: usize,
     },
+    /// The vBucket has had its last seqno: no operation can follow. Nothing was changed.
+    #[error("seqnos are used up: the last one is {high}")]
+    SeqnosUsedUp {
+        /// The last one queued.
+        high: Seqno,
+    },
     /// An option or a marker that makes no sense.
     #[error("{0}")]
     InvalidArgument(&'static str),
@@ -62,6 +68,7 @@ impl CheckpointError {
             Self::UnknownCursor | Self::NoPersistenceCursor => "unknown-cursor",
             Self::FlushInProgress => "flush-in-progress",
             Self::NoMemory { .. } => "no-memory",
+            Self::SeqnosUsedUp { .. } => "seqnos-used-up",
             Self::NotQueuedYet { .. } | Self::InvalidArgument(_) => "invalid-argument",
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use checkpoint::{FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
-use persistence::disk::{Access, Disk, DiskFile, DiskLock, DiskResult, MemoryDisk};
+use persistence::disk::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskResult, MemoryDisk};
 use persistence::logstor::{Logstor, LogstorConfig};
 use persistence::{Batch, Budget, Engine, Job, Progress};
 
@@ -82,6 +82,10 @@ impl Disk for TurnDisk {
 
     fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
         self.memory.sync_dir(dir)
+    }
+
+    fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
+        self.memory.open_dir(dir)
     }
 }
 

@@ -75,6 +75,26 @@ pub enum EngineError {
         /// What has happened to it.
         why: &'static str,
     },
+    /// A number that only grows has reached the highest there is: the operation needs the next one. Nothing was changed.
+    #[error("{}{what} are used up: the last one is {last}", of_vbucket(*vb))]
+    NumbersUsedUp {
+        /// Which numbers.
+        what: &'static str,
+        /// Of which vBucket; `None` for those of the whole store.
+        vb: Option<Vbid>,
+        /// The highest there is.
+        last: u64,
+    },
+    /// A directory in which another engine keeps its store. Nothing was written to it.
+    #[error("{path}: this is a {engine} store: {file} is in it")]
+    ForeignStore {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        engine: &'static str,
+        /// One of that engine's files.
+        file: String,
+    },
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -120,6 +140,10 @@ pub enum EngineError {
     },
 }
 
+fn of_vbucket(vb: Option<Vbid>) -> String {
+    vb.map_or_else(String::new, |vb| format!("vBucket {vb}: "))
+}
+
 impl EngineError {
     /// One short stable word for scripts and scenario files.
     #[must_use]
@@ -134,10 +158,13 @@ impl EngineError {
             Self::Poisoned { .. } => "poisoned",
             Self::CompactionInProgress { .. } => "compaction-in-progress",
             Self::Aborted { .. } => "aborted",
+            Self::NumbersUsedUp { .. } => "numbers-used-up",
+            Self::ForeignStore { .. } => "foreign-store",
             Self::Disk(error) => match error.kind {
                 DiskErrorKind::NoSpace => "no-space",
                 DiskErrorKind::PowerLost => "power-lost",
                 DiskErrorKind::Locked => "locked",
+                DiskErrorKind::TooManyFiles => "too-many-files",
                 _ => "io",
             },
             Self::Corrupt { .. } => "corrupt",

@@ -71,10 +71,10 @@ use std::sync::Arc;
 
 use checkpoint::{Item, Key, Namespace, Seqno, Vbid};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, KeptDirectory};
 use crate::{
     Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History, InOrder, Job,
-    RecoveryReport, RolledBack, Snapshot, VBucketInfo,
+    RecoveryReport, RolledBack, Snapshot, StoreOwner, VBucketInfo,
 };
 
 pub use self::check::{LogCheckReport, check_store};
@@ -112,8 +112,8 @@ impl Logstor {
     /// when a vBucket is first used for more than gets and commits: these don't wait for it.
     ///
     /// # Errors
-    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere; [`EngineError::Corrupt`] if something that
-    /// was acknowledged is damaged.
+    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere; [`EngineError::ForeignStore`] if another
+    /// engine's store is there, which is left as it is; [`EngineError::Corrupt`] if something that was acknowledged is damaged.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -133,7 +133,10 @@ impl Logstor {
         executor: &dyn Executor,
     ) -> Result<(Self, RecoveryReport), EngineError> {
         disk.create_dir(dir)?;
+        // Before the lock, which makes a file.
+        StoreOwner::Logstor.require(&*disk, dir)?;
         let lock = disk.lock(dir)?;
+        let disk = Arc::new(KeptDirectory::open(disk, dir)?);
         let (store, report) = recover::open(disk, dir, config, lock, executor)?;
         Ok((Self { store }, report))
     }

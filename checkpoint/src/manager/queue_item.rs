@@ -101,7 +101,11 @@ impl Inner {
                     "the seqno is assigned when the item is queued",
                 ));
             }
-            return Ok(self.high.next());
+            // The highest number is no seqno: it means "no end".
+            return match self.high.next() {
+                Seqno::MAX if !is_state => Err(CheckpointError::SeqnosUsedUp { high: self.high }),
+                next => Ok(next),
+            };
         }
         if item.seqno == Seqno::ZERO {
             return Err(CheckpointError::InvalidArgument("a replica's item comes with its seqno"));

@@ -44,6 +44,8 @@ struct Document<'a> {
     schema: u32,
     command: &'static str,
     sound: bool,
+    /// Files that could not be looked at.
+    not_looked_at: u64,
     files: &'a [Checked],
     others: &'a [Other],
 }
@@ -120,16 +122,19 @@ pub(super) fn check(arguments: &CheckArguments, out: &mut Output) -> Result<Exit
         .collect::<Result<_, _>>()?;
     let damaged = checked.iter().filter(|file| file.exit == Exit::Corrupt).count();
     let failed = checked.iter().find(|file| file.error.is_some());
+    let not_looked_at = checked.iter().filter(|file| file.error.is_some()).count() as u64;
     let sound = damaged == 0 && failed.is_none();
     if arguments.json {
-        let document =
-            Document { schema: SCHEMA, command: "check", sound, files: &checked, others: &targets.others };
+        let (files, others) = (&checked, &targets.others);
+        let document = Document { schema: SCHEMA, command: "check", sound, not_looked_at, files, others };
         serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else if targets.is_directory {
         let files = units::things(checked.len() as u64, "file", "files");
         let verdict = if damaged == 0 { "none damaged".to_owned() } else { format!("{damaged} DAMAGED") };
-        writeln!(out, "{files}, {verdict}")?;
+        let unknown =
+            if not_looked_at == 0 { String::new() } else { format!(", {not_looked_at} NOT LOOKED AT") };
+        writeln!(out, "{files}, {verdict}{unknown}")?;
     }
     Ok(match failed {
         _ if damaged > 0 => Exit::Corrupt,

@@ -250,7 +250,16 @@ impl Printer<'_> {
         mut rows: impl Iterator<Item = Result<DocInfo, EngineError>>,
     ) -> Result<(), Stop> {
         rows.try_for_each(|row| {
-            let info = row.map_err(Wrapped)?;
+            let info = match row {
+                Ok(info) => info,
+                // Behind a row that can't be read the next one is; behind a node that can't be, nothing is.
+                Err(error @ EngineError::Corrupt { .. }) => {
+                    self.unreadable += 1;
+                    eprintln!("error: left out: {error}");
+                    return Ok(());
+                }
+                Err(error) => return Err(Wrapped(error).into()),
+            };
             match file.item(&info) {
                 Ok(item) => self.row(info.deleted, &item),
                 // The others can be read all the same.

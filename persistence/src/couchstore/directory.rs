@@ -118,7 +118,7 @@ impl Directory {
     /// # Errors
     /// [`EngineError::Disk`].
     pub(super) fn create(&mut self, vb: Vbid) -> Result<Arc<VBucket>, EngineError> {
-        let revision = self.next_revision(vb);
+        let revision = self.next_revision(vb)?;
         let path = self.path.join(names::file(vb, revision));
         let boot = self.path.join(names::boot(vb));
         match self.disk.remove(&boot) {
@@ -173,6 +173,10 @@ impl Directory {
     fn remove_name(&self, name: &str) -> Result<(), EngineError> {
         let path = self.path.join(name);
         let Err(error) = self.disk.remove(&path) else { return Ok(()) };
+        if error.kind == DiskErrorKind::TooManyFiles {
+            // Its file could not be kept open, and has its name.
+            return Err(error.into());
+        }
         // A failed call may have been done all the same; without a name, writes to the file would be lost.
         match self.disk.list(&self.path) {
             Ok(names) if names.iter().any(|other| other == name) => Err(error.into()),
@@ -190,6 +194,7 @@ impl Directory {
             return Ok(());
         }
         self.shared.syncs.add(1);
-        Ok(self.disk.sync_dir(&self.path).inspect_err(|_| self.shared.poison(&self.path))?)
+        let synced = self.disk.sync_dir(&self.path);
+        Ok(synced.inspect_err(|error| self.shared.poison_after(error, &self.path))?)
     }
 }

@@ -27,6 +27,9 @@ pub(super) const STORED_KEY_BYTES_MAX: usize = KEY_BYTES_MAX - 1;
 /// With its chunk's head a body must fit the 28 bits that tell its size.
 pub(super) const BODY_BYTES_MAX: usize = VALUE_BYTES_MAX - super::chunk::HEAD_BYTES as usize;
 
+/// What is wrong with a row of a live document that names no body.
+pub(super) const NO_BODY: &str = "a document without a body";
+
 /// A revision to save: what its row will say, and its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Document {

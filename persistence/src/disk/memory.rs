@@ -34,8 +34,8 @@ pub use self::keep::Keep;
 #[cfg(test)]
 pub(crate) use self::keep::for_all_choices;
 use self::names::Directory;
-use super::failure::{failure, locked};
-use super::{Access, Disk, DiskFile, DiskLock, DiskOperation, DiskResult};
+use super::failure::{failure, locked, power_lost};
+use super::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskOperation, DiskResult};
 
 /// A disk in memory. Clones are handles of the same disk.
 #[derive(Clone, Debug)]
@@ -262,6 +262,32 @@ impl Disk for MemoryDisk {
         };
         directory.sync();
         Ok(())
+    }
+
+    fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
+        let tree = self.tree.lock();
+        if !tree.directories.contains_key(&clean(dir)) {
+            return Err(failure(DiskOperation::Open, dir, io::ErrorKind::NotFound.into()));
+        }
+        let session = Arc::clone(&tree.session);
+        Ok(Arc::new(MemoryDirectory { disk: self.clone(), path: dir.to_owned(), session }))
+    }
+}
+
+/// An open directory of a [`MemoryDisk`].
+#[derive(Debug)]
+struct MemoryDirectory {
+    disk: MemoryDisk,
+    path: PathBuf,
+    session: Arc<Session>,
+}
+
+impl DiskDirectory for MemoryDirectory {
+    fn sync(&self) -> DiskResult<()> {
+        if !self.session.is_alive() {
+            return Err(power_lost(DiskOperation::SyncDir, &self.path));
+        }
+        self.disk.sync_dir(&self.path)
     }
 }
 

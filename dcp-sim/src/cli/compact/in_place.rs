@@ -27,6 +27,7 @@ const STEP: Budget = Budget { items: 4_096, bytes: u64::MAX };
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     // Nothing is read twice.
     cache_bytes: 0,
+    open_files_max: CouchstoreConfig::DEFAULT.open_files_max,
     commit: persistence::couchstore::CommitMode::TwoPhase,
     version: FormatVersion::V12,
     compaction: persistence::couchstore::CompactionConfig::DEFAULT,

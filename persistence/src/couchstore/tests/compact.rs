@@ -64,6 +64,15 @@ fn compact(engine: &dyn Engine, vb: Vbid, request: CompactionRequest) -> Compact
     to_end(&mut *engine.compact(vb, request).expect("begun"), SMALL).expect("no failure")
 }
 
+/// Compacts a vBucket in one go.
+pub(super) fn compact_to_end(
+    engine: &dyn Engine,
+    vb: Vbid,
+    request: CompactionRequest,
+) -> Result<CompactionReport, EngineError> {
+    to_end(&mut *engine.compact(vb, request)?, Budget::NONE)
+}
+
 fn names(disk: &dyn Disk) -> Vec<String> {
     disk.list(&dir()).expect("listed")
 }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use checkpoint::Vbid;
 
-use crate::EngineError;
 use crate::disk::{Access, Disk, DiskError};
 use crate::logstor::frame::HEADER_BYTES;
 use crate::logstor::image;
 use crate::logstor::manifest::{self, Sketch};
 use crate::logstor::segment::{LogFile, Segment};
 use crate::logstor::segments::Segments;
+use crate::{EngineError, StoreOwner};
 
 use super::finding::{LogFinding, LogFindingKind, LogObserver};
 
@@ -69,6 +69,7 @@ impl Source {
         dir: &Path,
         observer: &mut dyn LogObserver,
     ) -> Result<Self, EngineError> {
+        StoreOwner::Logstor.require(&*disk, dir)?;
         let names = disk.list(dir)?;
         let Some(found) = manifest::read(&*disk, dir)? else {
             let what = "no manifest: nothing tells how to read the log files".to_owned();
