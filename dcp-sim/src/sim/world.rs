@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use checkpoint::{FailoverLog, Seqno, VBucketState, VbUuid, Vbid};
+use persistence::Capabilities;
 
 use super::clock::Clock;
 use super::cluster::{ClusterConfig, Topology};
@@ -123,7 +124,9 @@ impl World {
             hosts.push(set_up(&config, &topology, &uuids, number, storage)?);
         }
         if let Some(engine) = hosts.first().and_then(|host| host.engine.as_ref()) {
-            config.node.keeps_collections_highest = engine.capabilities().keeps_collections_highest;
+            let capabilities = engine.capabilities();
+            config.node.keeps_collections_highest = capabilities.keeps_collections_highest;
+            config.node.limits = capabilities.limits;
         }
         let chaos = config.faults.clone().map(|faults| {
             let branches = topology.vbuckets().zip(uuids.iter().copied());
@@ -322,8 +325,8 @@ fn set_up(
         copies.filter_map(|(vb, &uuid)| Some((vb, topology.role(vb, number)?, uuid))).collect();
     let vbs: Vec<_> = copies.iter().map(|&(vb, ..)| vb).collect();
     let engine = storage.create(&vbs).map_err(|source| SimError::Engine { node: number, source })?;
-    let keeps_collections_highest = engine.capabilities().keeps_collections_highest;
-    let mut node = Node::new(NodeConfig { keeps_collections_highest, ..config.node.clone() });
+    let Capabilities { keeps_collections_highest, limits, .. } = engine.capabilities();
+    let mut node = Node::new(NodeConfig { keeps_collections_highest, limits, ..config.node.clone() });
     node.observe(config.faults.is_some());
     for (vb, state, uuid) in copies {
         let state = VBucketState::new(state, FailoverLog::new(uuid));
