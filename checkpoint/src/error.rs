@@ -53,6 +53,22 @@ pub enum CheckpointError {
         /// The last one queued.
         high: Seqno,
     },
+    /// No engine that persists this vBucket could store it.
+    #[error("{what} is {size}, over the limit of {limit}")]
+    TooLarge {
+        /// Which part of the item.
+        what: &'static str,
+        /// How large it is, or which number.
+        size: u64,
+        /// How large it may be.
+        limit: u64,
+    },
+    /// What persists this vBucket keeps something else where documents of that collection would be.
+    #[error("collection {collection} is reserved: it can have no documents")]
+    ReservedCollection {
+        /// The key's collection.
+        collection: u32,
+    },
     /// An option or a marker that makes no sense.
     #[error("{0}")]
     InvalidArgument(&'static str),
@@ -69,7 +85,10 @@ impl CheckpointError {
             Self::FlushInProgress => "flush-in-progress",
             Self::NoMemory { .. } => "no-memory",
             Self::SeqnosUsedUp { .. } => "seqnos-used-up",
-            Self::NotQueuedYet { .. } | Self::InvalidArgument(_) => "invalid-argument",
+            Self::TooLarge { .. } => "too-large",
+            Self::NotQueuedYet { .. } | Self::ReservedCollection { .. } | Self::InvalidArgument(_) => {
+                "invalid-argument"
+            }
         }
     }
 }

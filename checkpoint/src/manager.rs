@@ -12,7 +12,7 @@ use crate::fault::{self, Fault};
 use crate::reclaimer::Reclaimer;
 use crate::sync::{AtomicU64, Ordering, Signal, TryMutex, TryMutexGuard};
 use crate::tail::Tail;
-use crate::{CheckpointError, Item, Seqno, SnapshotMarker, SnapshotRange};
+use crate::{CheckpointError, Item, ItemLimits, Seqno, SnapshotMarker, SnapshotRange};
 
 mod check;
 mod clear;
@@ -299,6 +299,12 @@ impl CheckpointManager {
     #[must_use]
     pub fn stats(&self) -> CheckpointStats {
         self.shared.inner.lock().stats()
+    }
+
+    /// What its items are at most.
+    #[must_use]
+    pub fn limits(&self) -> ItemLimits {
+        self.shared.inner.lock().config.limits
     }
 
     /// Walks everything and says what is not as it must be; O(items). Empty when all is well.

@@ -17,7 +17,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use checkpoint::{
-    CheckpointConfig, CheckpointStats, Quota, QuotaConfig, ReadLimit, Seqno, VBucket, VBucketState, Vbid,
+    CheckpointConfig, CheckpointStats, ItemLimits, Quota, QuotaConfig, ReadLimit, Seqno, VBucket,
+    VBucketState, Vbid,
 };
 use persistence::Flusher;
 
@@ -74,6 +75,8 @@ pub struct NodeConfig {
     /// Whether its engine, and those of the nodes it follows, keep each collection's newest tombstone
     /// ([`Capabilities::keeps_collections_highest`](persistence::Capabilities)).
     pub keeps_collections_highest: bool,
+    /// What its engine stores ([`Capabilities::limits`](persistence::Capabilities)): its vBuckets accept that and no more.
+    pub limits: ItemLimits,
 }
 
 impl Default for NodeConfig {
@@ -86,6 +89,7 @@ impl Default for NodeConfig {
             flush_limit: ReadLimit { items: 10_000, bytes: 16 << 20 },
             quota: None,
             keeps_collections_highest: false,
+            limits: ItemLimits::DEFAULT,
         }
     }
 }
@@ -156,6 +160,7 @@ impl Node {
             max_bytes: Some(self.config.checkpoint_bytes_max),
             persistence: true,
             quota: self.quota.clone(),
+            limits: self.config.limits,
             ..CheckpointConfig::default()
         }
     }

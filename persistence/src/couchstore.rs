@@ -252,9 +252,7 @@ impl Engine for Couchstore {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            // Prepares and system events have a byte before theirs.
-            key_bytes_max: document::STORED_KEY_BYTES_MAX - 1,
-            value_bytes_max: document::BODY_BYTES_MAX,
+            limits: document::LIMITS,
             history: History::SinceCompaction,
             keeps_collections_highest: true,
         }

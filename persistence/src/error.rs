@@ -55,11 +55,31 @@ pub enum EngineError {
     /// An argument that makes no sense.
     #[error("{0}")]
     InvalidArgument(String),
-    /// A sync failed earlier: what was written since the last good one may be gone, so no more is taken.
-    #[error("{path}: a sync failed; the store takes no writes until it is reopened")]
+    /// The store takes no more: a sync failed earlier, so that what was written since the last good one may be gone, or its memory
+    /// was found to contradict itself.
+    #[error(
+        "{path}: a sync failed, or the store was found inconsistent; it takes no writes until it is reopened"
+    )]
     Poisoned {
-        /// The file whose sync failed.
+        /// The file whose sync failed; the directory, if it is all of the store.
         path: PathBuf,
+    },
+    /// The store's memory contradicts itself: a fault of the engine, not of the files. What was to be done was not, and the store
+    /// takes no writes until it is reopened.
+    #[error("{path}: the store's memory contradicts itself: {what}; it takes no writes until it is reopened")]
+    Inconsistent {
+        /// The store's directory.
+        path: PathBuf,
+        /// What was found.
+        what: &'static str,
+    },
+    /// Every number of a kind was given out: generations, ids, revisions. Nothing was written.
+    #[error("{path}: there is no number left for {what}")]
+    Exhausted {
+        /// The file or directory whose numbers they are.
+        path: PathBuf,
+        /// What it was wanted for.
+        what: &'static str,
     },
     /// A compaction of the vBucket is running: one at a time.
     #[error("vBucket {vb} is being compacted")]
@@ -156,6 +176,8 @@ impl EngineError {
             Self::TooLarge { .. } => "too-large",
             Self::InvalidArgument(_) => "invalid-argument",
             Self::Poisoned { .. } => "poisoned",
+            Self::Exhausted { .. } => "exhausted",
+            Self::Inconsistent { .. } => "inconsistent",
             Self::CompactionInProgress { .. } => "compaction-in-progress",
             Self::Aborted { .. } => "aborted",
             Self::NumbersUsedUp { .. } => "numbers-used-up",

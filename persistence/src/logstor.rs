@@ -15,6 +15,7 @@
 //! | `cache` | what is kept in memory is what the disk has |
 //! | `index`, `branch` | views never change; tombstones outlive what they hide |
 //! | `highs`, `purged` | a purge leaves each collection's highest seqno where it was |
+//! | `registry`, `store/borrowed` | nothing that a store holds, or lends to a job, keeps the store |
 //! | `rewrite` | a record is always somewhere, and named there |
 //! | `image` | opening by an index image gives what reading everything gives |
 //! | `damage` | what is damaged harms whose it is |
@@ -50,6 +51,7 @@ mod manifest;
 mod purged;
 mod read;
 mod recover;
+mod registry;
 mod rewrite;
 mod rollback;
 mod scan;
@@ -69,7 +71,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::{Item, Key, Namespace, Seqno, Vbid};
+use checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, Vbid};
 
 use crate::disk::{Disk, KeptDirectory};
 use crate::{
@@ -185,8 +187,13 @@ impl Engine for Logstor {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            key_bytes_max: entry::KEY_BYTES_MAX,
-            value_bytes_max: entry::VALUE_BYTES_MAX,
+            limits: ItemLimits {
+                key_bytes_max: entry::KEY_BYTES_MAX,
+                value_bytes_max: entry::VALUE_BYTES_MAX,
+                seqno_max: Seqno(entry::SEQNO_MAX),
+                rev_seqno_max: u64::MAX,
+                reserved_collection_max: 0,
+            },
             history: History::Pinned,
             keeps_collections_highest: true,
         }
@@ -201,7 +208,7 @@ impl Engine for Logstor {
     }
 
     fn vbuckets(&self) -> Vec<Vbid> {
-        self.store.branches.read().keys().copied().collect()
+        self.store.registry.branches.read().keys().copied().collect()
     }
 
     fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>> {
@@ -211,7 +218,7 @@ impl Engine for Logstor {
                 self.encode(batch)
             });
             let request = Arc::new(Request::new(encoded.collect()));
-            match self.store.writer.commit(&self.store.log, &self.store, request) {
+            match self.store.writer.commit(&self.store.log, &*self.store, request) {
                 Outcome::Done(results) => return results,
                 // Somebody rolled back or dropped a vBucket meanwhile: its records belong elsewhere now.
                 Outcome::Stale => {}

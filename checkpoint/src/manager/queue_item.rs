@@ -32,6 +32,7 @@ impl Inner {
     pub(super) fn queue_item(&mut self, item: Item) -> Result<Queued, CheckpointError> {
         self.require_memory(&item)?;
         let seqno = self.seqno_of(&item)?;
+        self.config.limits.check(&item, seqno)?;
         let history = item.history || (self.role == Role::Active && item.operation == Operation::SystemEvent);
         self.close_if_full();
         let namespace = item.operation.namespace();

@@ -3,6 +3,7 @@
 mod cached;
 mod compact;
 mod crash;
+mod dropped;
 mod group;
 mod handles;
 mod history;

@@ -194,6 +194,7 @@ impl Branch {
         inner.take_in_highs(&highs);
         inner.state = Some(state);
         inner.revision = revision;
+        self.require_sound(&inner);
     }
 
     /// What there is now.

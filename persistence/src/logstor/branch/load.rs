@@ -159,6 +159,11 @@ impl Branch {
         Ok(if is_hidden { Lookup::Absent } else { found })
     }
 
+    /// Bytes of the record that a newer one of its key would make dead; 0 if there is none, or it is not in memory.
+    pub(in crate::logstor) fn newest_bytes(&self, of: Fingerprint) -> u32 {
+        self.lock().committed(of).map_or(0, |slot| slot.location.len)
+    }
+
     /// Why it can't be read, if it is known that it can't.
     pub(in crate::logstor) fn damage(&self) -> Option<Damage> {
         match &self.lock().base {

@@ -80,8 +80,7 @@ impl Source {
                 "the last {} bytes are no whole edit: opening the store cuts them off",
                 found.torn_bytes
             );
-            let offset = disk.open(&found.path, Access::ReadOnly)?.len()?.saturating_sub(found.torn_bytes);
-            observer.found(LogFinding::of_file(LogFindingKind::Tail, &found.path, offset, what));
+            observer.found(LogFinding::of_file(LogFindingKind::Tail, &found.path, found.torn_at, what));
         }
         let entries = found.sketch.vbuckets.iter();
         let of_epoch = entries.flat_map(|(&vb, entry)| entry.lineage.epochs().map(move |epoch| (epoch, vb)));
@@ -133,7 +132,7 @@ impl Source {
                 observer.found(LogFinding::of_file(LogFindingKind::File, &path, bytes, what));
             }
             let first = number.saturating_mul(geometry.segments_per_file);
-            let file = Arc::new(LogFile { file, path });
+            let file = Arc::new(LogFile { file, path, is_given_up: Arc::default() });
             self.files.push(SourceFile { file, bytes, first, segments: whole as u32 });
         }
         Ok(())
