@@ -130,6 +130,7 @@ impl Shape {
                 _ => FormatVersion::V14,
             },
             cache_bytes: self.size(d::COUCHSTORE_CACHE),
+            ..CouchstoreConfig::DEFAULT
         }
     }
 
