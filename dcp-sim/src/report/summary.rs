@@ -177,6 +177,7 @@ mod tests {
         };
         let report = Report {
             source: String::new(),
+            shape: None,
             seed: 1,
             nodes: 100,
             replicas: 2,

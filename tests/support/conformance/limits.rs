@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use checkpoint::{
-    CheckpointConfig, CheckpointError, FailoverLog, Item, ItemLimits, Key, Operation, ReadLimit, Seqno,
-    SnapshotMarker, SnapshotType, State, VBucket, VBucketError, VBucketState, VbUuid,
+    AfterStop, CheckpointConfig, CheckpointError, FailoverLog, Item, ItemLimits, Key, Operation, ReadLimit,
+    Seqno, SnapshotMarker, SnapshotType, State, VBucket, VBucketError, VBucketState, VbUuid,
 };
 use persistence::{Engine, Flusher};
 
@@ -18,7 +18,8 @@ fn vbucket(state: State, high: Seqno, limits: ItemLimits) -> (VBucket, Flusher) 
     let config = CheckpointConfig { persistence: true, limits, ..CheckpointConfig::default() };
     let mut flusher = Flusher::new(ReadLimit::NONE);
     flusher.attach(VBS[0], persisted.clone(), high);
-    (VBucket::new(VBS[0], &persisted, high, config), flusher)
+    let vbucket = VBucket::recover(VBS[0], &persisted, high, state, AfterStop::Orderly, config);
+    (vbucket.expect("it stopped in order"), flusher)
 }
 
 fn new_state(state: State) -> VBucketState {
