@@ -55,6 +55,8 @@ pub struct SnapshotMarker {
     pub extend: bool,
     /// The sender kept every revision.
     pub history: bool,
+    /// A key may come more than once in it.
+    pub may_repeat_keys: bool,
 }
 
 impl SnapshotMarker {
@@ -71,6 +73,7 @@ impl SnapshotMarker {
             purge_seqno: None,
             extend: false,
             history: false,
+            may_repeat_keys: false,
         }
     }
 }
@@ -78,6 +81,9 @@ impl SnapshotMarker {
 /// The range of one checkpoint, as a batch reports it: as it was when the batch was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotRange {
+    /// Names the snapshot in its manager. Checkpoints that were closed while one snapshot was received share it; a marker
+    /// that does not extend, and each checkpoint of an active, begins another.
+    pub snapshot_id: u64,
     /// First seqno it may hold.
     pub start: Seqno,
     /// Last seqno it holds or will hold.
@@ -88,6 +94,8 @@ pub struct SnapshotRange {
     pub snapshot_type: SnapshotType,
     /// Every revision was kept.
     pub history: bool,
+    /// A key may come more than once in it, as its marker said.
+    pub may_repeat_keys: bool,
     /// Of a snapshot from disk what its marker said; otherwise the highest prepare that something up to `end` committed
     /// or aborted, if this manager has seen one.
     pub high_completed_seqno: Option<Seqno>,

@@ -5,6 +5,8 @@ use checkpoint::{Seqno, SnapshotMarker, SnapshotType};
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     pub id: u64,
+    /// Id of the first checkpoint of its snapshot.
+    pub snapshot_id: u64,
     /// `None` on an active.
     pub marker: Option<SnapshotMarker>,
     /// The last seqno before it.

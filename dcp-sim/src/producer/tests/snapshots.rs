@@ -229,3 +229,44 @@ fn a_stream_whose_cursor_is_dropped_goes_on_at_once_where_memory_has_the_rest() 
     rig.node.vbucket.manager().register(&name, Seqno(2), true).expect("it is there");
     assert_eq!(rig.sent(), ["marker 3-4", "mutation @3", "mutation @4"]);
 }
+
+fn repeating(start: u64, end: u64, snapshot_type: SnapshotType) -> checkpoint::SnapshotMarker {
+    let high_completed_seqno = snapshot_type.is_disk().then_some(Seqno::ZERO);
+    checkpoint::SnapshotMarker {
+        may_repeat_keys: true,
+        high_completed_seqno,
+        ..checkpoint::SnapshotMarker::new(snapshot_type, Seqno(start), Seqno(end))
+    }
+}
+
+/// Guards S32 where what a replica receives was cut short itself, and goes on to the end that was announced before.
+#[test]
+fn a_snapshot_that_is_cut_short_on_its_way_to_a_replica_is_cut_short_for_the_replicas_client() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 5, &[1, 3]);
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["marker 0-5", "mutation @1", "mutation @3"]);
+    rig.node.vbucket.receive_marker(repeating(1, 5, SnapshotType::Memory)).expect("it goes on");
+    rig.receive_more(&[5]);
+    assert_eq!(rig.sent(), ["repeating marker 0-5", "mutation @5"]);
+    rig.receive(6, 6, &[6]);
+    assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
+}
+
+/// Guards S32 where one snapshot that may repeat keys lies in several checkpoints, and where it does not repeat any.
+#[test]
+fn a_snapshot_in_two_checkpoints_of_a_replica_is_one_for_its_client() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.node.vbucket.receive_marker(repeating(1, 5, SnapshotType::Disk)).expect("sound");
+    rig.receive_more(&[1, 3]);
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @1", "mutation @3"]);
+    rig.node.vbucket.manager().close_checkpoint();
+    rig.receive_more(&[4, 5]);
+    assert_eq!(rig.sent(), ["mutation @4", "mutation @5"]);
+    rig.receive(6, 9, &[6, 7]);
+    assert_eq!(rig.sent(), ["marker 6-9", "mutation @6", "mutation @7"]);
+    rig.node.vbucket.manager().close_checkpoint();
+    rig.receive_more(&[9]);
+    assert_eq!(rig.sent(), ["mutation @9"]);
+}
