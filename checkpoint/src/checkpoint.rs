@@ -190,7 +190,7 @@ impl Checkpoint {
                 high_prepared_seqno: self.durable.prepared,
                 purge_seqno: None,
                 last: self.last,
-                awaits_extension: self.extended_from.is_some() && self.extended_from == self.last,
+                extended_from: self.extended_from,
             },
             Range::Received(marker) => SnapshotRange {
                 snapshot_id: self.snapshot_id,
@@ -208,7 +208,7 @@ impl Checkpoint {
                 high_prepared_seqno: marker.high_prepared_seqno.max(self.durable.prepared),
                 purge_seqno: marker.purge_seqno,
                 last: self.last,
-                awaits_extension: self.extended_from.is_some() && self.extended_from == self.last,
+                extended_from: self.extended_from,
             },
         }
     }

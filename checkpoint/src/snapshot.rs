@@ -106,6 +106,22 @@ pub struct SnapshotRange {
     /// The last operation its checkpoint has had, read or not: equal to `end` when all of it is there. `None` where there
     /// was none yet.
     pub last: Option<Seqno>,
-    /// It was whole at `last` before it was extended, and nothing of the rest is there yet.
-    pub awaits_extension: bool,
+    /// Where its snapshot ended before it was extended, the last time.
+    pub extended_from: Option<Seqno>,
+}
+
+impl SnapshotRange {
+    /// Whether it was whole at `last` before it was extended, and nothing of the rest is there yet.
+    #[must_use]
+    pub fn awaits_extension(&self) -> bool {
+        self.extended_from.is_some() && self.extended_from == self.last
+    }
+
+    /// Whether a reader that has everything up to `read` may get a key of it twice: its marker said so, or the reader takes a
+    /// part of what it was before it was extended together with a part of the rest.
+    #[must_use]
+    pub fn may_repeat_keys_after(&self, read: Seqno) -> bool {
+        let is_partial = self.last != Some(self.end);
+        self.may_repeat_keys || is_partial && self.extended_from.is_some_and(|from| read < from)
+    }
 }

@@ -51,7 +51,10 @@ impl Inner {
             let extended = *open;
             self.open.was_extended_from(before);
             let halves = self.closed.iter_mut().filter(|checkpoint| checkpoint.is_half_of(before));
-            halves.for_each(|half| half.ends_with(&extended));
+            halves.for_each(|half| {
+                half.ends_with(&extended);
+                half.was_extended_from(before);
+            });
             self.changes += 1;
             return Ok(());
         }

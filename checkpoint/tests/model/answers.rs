@@ -168,7 +168,7 @@ impl Naive {
                 high_prepared_seqno: marker.high_prepared_seqno.max(prepared),
                 purge_seqno: marker.purge_seqno,
                 last,
-                awaits_extension: checkpoint.extended_from.is_some() && checkpoint.extended_from == last,
+                extended_from: checkpoint.extended_from,
             };
         }
         let visible = operations()
@@ -186,7 +186,7 @@ impl Naive {
             high_prepared_seqno: prepared,
             purge_seqno: None,
             last,
-            awaits_extension: false,
+            extended_from: None,
         }
     }
 

@@ -230,7 +230,7 @@ impl Naive {
                 open.extended_from = Some(before);
                 for (half, last) in closed.iter_mut().zip(lasts) {
                     if half.marker.is_some_and(|marker| marker.end == before) && last < Some(before) {
-                        half.ends_with(old);
+                        half.is_extended_with(old, before);
                     }
                 }
                 Ok(())

@@ -54,6 +54,12 @@ impl Checkpoint {
         }
     }
 
+    /// The snapshot that it has a part of ended at `before`, and goes on.
+    pub fn is_extended_with(&mut self, next: &SnapshotMarker, before: Seqno) {
+        self.ends_with(next);
+        self.extended_from = Some(before);
+    }
+
     pub fn is_disk(&self) -> bool {
         self.marker.is_some_and(|marker| marker.snapshot_type != SnapshotType::Memory)
     }

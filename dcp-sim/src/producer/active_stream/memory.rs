@@ -127,7 +127,8 @@ impl ActiveStream {
                     if self.outbox.is_announced_below(end) || self.outbox.is_of_another(range.snapshot_id) {
                         self.outbox.cut_short(self.read);
                     }
-                    let snapshot = SnapshotMarker { end, ..marker(range) };
+                    let may_repeat_keys = range.may_repeat_keys_after(self.read);
+                    let snapshot = SnapshotMarker { end, may_repeat_keys, ..marker(range) };
                     self.outbox.announce(&snapshot, Origin::Memory(range.snapshot_id), options);
                 }
                 let _told = self.outbox.item(item, options)?;
