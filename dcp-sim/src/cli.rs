@@ -85,7 +85,8 @@ Examples:
   dcp-sim run --workload zipfian --ops 100000 --json
   dcp-sim run --workload zipfian --profile hostile --seeds 20
                                              crashes, partitions, fail-overs: twenty seeds
-  dcp-sim run --profile swarm --seeds 1000   a thousand clusters of drawn shapes
+  dcp-sim run --profile swarm --seeds 1000
+                                             a thousand clusters, each of a shape of its own
   dcp-sim script tests/scenarios/*.scn       check scenario files
   dcp-sim inspect /tmp/cluster/node-0        what a store's files hold
   dcp-sim check /tmp/cluster/node-0          verify every byte of them

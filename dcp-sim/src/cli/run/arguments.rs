@@ -20,7 +20,7 @@ Examples:
   dcp-sim run --workload latest --ops 50000 --keys 1000 --value-bytes 512 --seed 7 --json
   dcp-sim run --workload zipfian --profile hostile --seeds 20
   dcp-sim run --workload uniform --faults crash,partition --duration 10s
-  dcp-sim run --profile swarm --seeds 1000   a thousand clusters, each of a shape of its own
+  dcp-sim run --profile swarm --seeds 1000
   dcp-sim run --profile swarm --seeds 1000 --engine logstor --shape crash=200ms,power-loss=off
 ";
 
