@@ -54,10 +54,12 @@ mod ids;
 mod index;
 mod item;
 mod key;
+mod limits;
 mod manager;
 mod queue;
 mod quota;
 mod reclaimer;
+mod resume;
 mod snapshot;
 mod state;
 mod subscription;
@@ -72,13 +74,15 @@ pub use failover_log::{FailoverEntry, FailoverLog, FailoverLogError};
 pub use ids::{Cas, Seqno, VbUuid, Vbid};
 pub use item::{Datatype, DurabilityLevel, Item, Namespace, Operation};
 pub use key::Key;
+pub use limits::ItemLimits;
 pub use manager::{
     CheckpointConfig, CheckpointInfo, CheckpointManager, CheckpointStats, Effect, Flush, PERSISTENCE, Queued,
     Recovered, Role,
 };
 pub use quota::{MemoryState, Quota, QuotaConfig, QuotaStats};
 pub use reclaimer::Reclaimer;
+pub use resume::{History, ResumePoint, ResumeRequest, may_lack_purged};
 pub use snapshot::{SnapshotMarker, SnapshotRange, SnapshotType};
 pub use state::{State, VBucketState};
 pub use subscription::{Backfill, Next, Stopper, Subscription};
-pub use vbucket::{ResumePoint, VBucket, VBucketError, Written};
+pub use vbucket::{AfterStop, VBucket, VBucketError, Written};

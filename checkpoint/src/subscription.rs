@@ -13,7 +13,11 @@ use crate::fault::{self, Fault};
 use crate::manager::{Resumed, Subscriber};
 use crate::sync::{AtomicUsize, Ordering, Signal};
 use crate::tail::{Look, Tail};
-use crate::{CheckpointError, CheckpointManager, Seqno, State};
+use crate::{CheckpointError, CheckpointManager, ResumePoint, Seqno, State, VbUuid};
+
+mod place;
+
+use place::Place;
 
 /// What a subscription has next.
 #[derive(Debug)]
@@ -80,6 +84,10 @@ pub struct Subscription {
     /// Everything up to here has been delivered or was asked to be fetched.
     seqno: Seqno,
     backfill: Option<Backfill>,
+    /// Which snapshot that belongs to.
+    place: Place,
+    /// It was asked to fetch something, and has not come back since.
+    fetches: bool,
     /// So many of the manager's rollbacks it has taken account of.
     rollbacks: u64,
     /// Its reader has to go back there or further, and has not said how far.
@@ -109,15 +117,26 @@ impl CheckpointManager {
     /// # Errors
     /// As [`CheckpointManager::register`].
     pub fn subscribe(&self, name: &str, after: Seqno) -> Result<Subscription, CheckpointError> {
+        self.subscribe_at(name, ResumePoint::whole(VbUuid(0), after))
+    }
+
+    /// The same for one that may be inside a snapshot.
+    pub(crate) fn subscribe_at(
+        &self,
+        name: &str,
+        from: ResumePoint,
+    ) -> Result<Subscription, CheckpointError> {
         // Counted first: a rollback between is one it has not seen, and stands at the right place for.
         let rollbacks = self.rollbacks();
-        let registration = self.register(name, after, true)?;
+        let registration = self.register(name, from.seqno, true)?;
         let mut subscription = Subscription {
             manager: self.clone(),
             name: name.to_owned(),
             cursor: registration.cursor,
-            seqno: after,
+            seqno: from.seqno,
             backfill: None,
+            place: Place::of(&from),
+            fetches: false,
             rollbacks,
             back_to: None,
             progress: None,
@@ -167,6 +186,7 @@ impl Subscription {
         if limit.items == 0 || limit.bytes == 0 {
             return Err(CheckpointError::InvalidArgument("a limit of 0 reads nothing"));
         }
+        self.has_fetched();
         match self.is_stopped.load(Ordering::Acquire) {
             RUNNING => {}
             STOPPED => return Ok(Some(Next::Stopped)),
@@ -178,7 +198,7 @@ impl Subscription {
         if let (Some(tail), Some(progress)) = (&mut self.tail, &self.progress) {
             match tail.look(|| self.manager.epoch(), progress) {
                 Look::Items(batch) => {
-                    self.seqno = batch.last_seqno();
+                    self.delivers(&batch);
                     return Ok(Some(Next::Batch(batch)));
                 }
                 Look::Nothing => return Ok(Some(Next::Idle)),
@@ -192,7 +212,7 @@ impl Subscription {
             return Ok(Some(Next::RolledBack(seqno)));
         }
         Ok(self.backfill.take().map(|backfill| {
-            self.seqno = backfill.to;
+            (self.seqno, self.fetches) = (backfill.to, true);
             Next::Backfill(backfill)
         }))
     }
@@ -207,7 +227,12 @@ impl Subscription {
             Lock::Wait => Some(self.manager.read_or_arm(self.cursor, limit, &self.signal)),
             Lock::IfFree => self.manager.try_read(self.cursor, limit),
         };
-        let Some(read) = read else { return Ok(Next::Idle) };
+        let Some(read) = read else {
+            if fault::is(Fault::BusyTakenForEmpty) {
+                self.nothing_since = Some(epoch);
+            }
+            return Ok(Next::Idle);
+        };
         let (batch, tail) = match read {
             Err(CheckpointError::UnknownCursor) => return self.resume(limit, lock),
             read => read?,
@@ -222,8 +247,34 @@ impl Subscription {
             self.nothing_since = Some(epoch);
             return Ok(Next::Idle);
         }
-        self.seqno = batch.last_seqno();
+        self.delivers(&batch);
         Ok(Next::Batch(batch))
+    }
+
+    fn delivers(&mut self, batch: &Batch) {
+        self.seqno = batch.last_seqno();
+        self.place.take(batch);
+    }
+
+    /// Its reader came back from the disk.
+    fn has_fetched(&mut self) {
+        if std::mem::take(&mut self.fetches) {
+            self.place = self.place.within(self.on_disk_at_most()).at(self.seqno);
+        }
+    }
+
+    /// What is on disk by now is part of a snapshot that ends there, or earlier.
+    fn on_disk_at_most(&self) -> Seqno {
+        self.manager.open_range().end.max(self.manager.high_seqno())
+    }
+
+    /// The snapshot that its reader is in; `None` while there is a rollback that it has not heard of, or not followed.
+    pub(crate) fn snapshot(&self) -> Option<(Seqno, Seqno)> {
+        if self.back_to.is_some() || self.manager.rollbacks() != self.rollbacks {
+            return None;
+        }
+        let end = if self.fetches { self.on_disk_at_most() } else { Seqno::ZERO };
+        Some(self.place.within(end).at(self.seqno).snapshot(self.seqno))
     }
 
     /// Its reader has given up everything after `seqno`, after [`Next::RolledBack`] or because it wants to; what comes next
@@ -238,6 +289,7 @@ impl Subscription {
         }
         let resumed = self.manager.resume(&Subscriber { seqno, ..self.subscriber() })?;
         (self.seqno, self.back_to) = (seqno, None);
+        (self.place, self.fetches) = (Place::whole(seqno), false);
         self.follow(&resumed);
         Ok(())
     }

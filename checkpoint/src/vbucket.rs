@@ -10,30 +10,19 @@ use crate::state::Note;
 use crate::subscription::Stopper;
 use crate::sync::{Mutex, MutexGuard};
 use crate::{
-    Cas, CheckpointConfig, CheckpointManager, FailoverLog, Item, Queued, Role, Seqno, SnapshotMarker,
-    SnapshotType, State, VBucketState, VbUuid, Vbid,
+    Cas, CheckpointConfig, CheckpointManager, FailoverLog, Item, Queued, ResumePoint, Role, Seqno,
+    SnapshotMarker, SnapshotType, State, VBucketState, Vbid,
 };
 
 mod error;
 mod persist;
+mod recover;
 mod rollback;
 mod subscribe;
 mod transition;
 
 pub use error::VBucketError;
-
-/// Where a replica stands: what it asks its active to go on from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResumePoint {
-    /// The branch it is on.
-    pub uuid: VbUuid,
-    /// The last seqno it has.
-    pub seqno: Seqno,
-    /// Where that seqno's snapshot starts: the end of the last one it has all of.
-    pub snapshot_start: Seqno,
-    /// End of that snapshot; equal to `seqno` when it has all of it.
-    pub snapshot_end: Seqno,
-}
+pub use recover::AfterStop;
 
 /// A write as its vBucket ordered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +47,9 @@ struct Inner {
     current: VBucketState,
     clock: Hlc,
     received: Received,
+    /// It was active when its process ended, and not in order: what it told others may be lost here. To lead again it must
+    /// begin a branch, unless it has followed another meanwhile.
+    must_branch: bool,
     /// Ended when it stops serving.
     subscribers: Vec<Stopper>,
 }
@@ -87,21 +79,11 @@ impl Received {
 }
 
 impl VBucket {
-    /// A vBucket with what was persisted of it, `high` being its highest seqno on disk; a new one has
-    /// [`VBucketState::new`] and 0. `config.role` is ignored: the state decides.
+    /// A vBucket of which nothing was ever persisted, in the state of [`VBucketState::new`]. One that a store has comes back by
+    /// [`VBucket::recover`]. `config.role` is ignored: the state decides.
     #[must_use]
-    pub fn new(id: Vbid, persisted: &VBucketState, high: Seqno, config: CheckpointConfig) -> Self {
-        let manager =
-            CheckpointManager::new(CheckpointConfig { role: role(persisted.state), ..config }, high);
-        let inner = Inner {
-            current: persisted.clone(),
-            clock: Hlc::starting_at(persisted.max_cas),
-            received: Received::on_disk(persisted, high),
-            subscribers: Vec::new(),
-        };
-        let vbucket = Self { id, manager, inner: Mutex::new(inner) };
-        vbucket.resume_snapshot(persisted, high);
-        vbucket
+    pub fn new(id: Vbid, state: &VBucketState, config: CheckpointConfig) -> Self {
+        Self::on_disk(id, state, Seqno::ZERO, config)
     }
 
     /// Its number.
@@ -222,7 +204,9 @@ impl VBucket {
 
     /// Replaces the failover log by its active's.
     pub fn set_failover_log(&self, log: FailoverLog) {
-        self.lock().current.failover_log = log;
+        let mut inner = self.lock();
+        inner.current.failover_log = log;
+        inner.must_branch = false;
     }
 
     /// Where it stands, for the request that resumes its stream. Half a snapshot is given up from its start on, which is
@@ -233,7 +217,7 @@ impl VBucket {
         let (uuid, seqno) = (inner.current.failover_log.newest().uuid, self.manager.high_seqno());
         let Received { complete, snapshot_end } = inner.received;
         if role(inner.current.state) == Role::Active || complete == seqno {
-            return ResumePoint { uuid, seqno, snapshot_start: seqno, snapshot_end: seqno };
+            return ResumePoint::whole(uuid, seqno);
         }
         ResumePoint { uuid, seqno, snapshot_start: complete, snapshot_end }
     }

@@ -2,14 +2,15 @@
 //! committed with each batch, where a stream would resume, the branches of its history (C21 to C23).
 //!
 //! A subscriber follows it all the while and does what it is told; whenever there is nothing more for it, it must have
-//! exactly what the vBucket has (C24). `PROPTEST_CASES` sets how many sequences.
+//! exactly what the vBucket has (C24), also when it comes back to another history than it left (C28, C29). `PROPTEST_CASES` sets how many sequences.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use checkpoint::{
-    Backfill, CheckpointConfig, FailoverLog, Flush, Item, Key, Next, Operation, ReadLimit, Seqno,
-    SnapshotMarker, SnapshotType, State, Subscription, VBucket, VBucketState, VbUuid, Vbid,
+    AfterStop, Backfill, CheckpointConfig, FailoverEntry, FailoverLog, Flush, Item, Key, Next, Operation,
+    ReadLimit, ResumePoint, Seqno, SnapshotMarker, SnapshotType, State, Subscription, VBucket, VBucketError,
+    VBucketState, VbUuid, Vbid,
 };
 use proptest::prelude::*;
 
@@ -39,6 +40,8 @@ struct World {
     /// What the subscriber has, and where it was whole.
     copy: History,
     places: Vec<u64>,
+    /// Where it would come back to, were its subscription lost.
+    stands: ResumePoint,
     last_uuid: u64,
     clock: u64,
 }
@@ -48,13 +51,14 @@ impl World {
         let persisted = VBucketState::new(state, FailoverLog::new(VbUuid(FIRST_UUID)));
         let base = on_disk(&persisted);
         Self {
-            vbucket: vbucket(&persisted, 0),
+            vbucket: vbucket(&persisted, 0, AfterStop::Orderly),
             naive: Naive::on_disk(state, vec![(FIRST_UUID, 0)], base, 0),
             disk: (persisted, base, 0),
             history: Vec::new(),
             subscription: None,
             copy: Vec::new(),
             places: Vec::new(),
+            stands: ResumePoint::START,
             last_uuid: FIRST_UUID,
             clock: 0,
         }
@@ -157,8 +161,12 @@ impl World {
         let items = flush.batch().items().filter(|item| item.operation.namespace().is_some());
         let high = items.last().map(|item| item.seqno.0);
         let is_active = self.naive.state == State::Active;
+        let before = self.disk.1;
+        // What one that is active now has prepared is its history, whole, though only the state is new.
+        let prepared = if is_active { before.prepared } else { 0 };
+        let with_state = OnDisk { prepared_here: before.prepared_here.max(prepared), ..before };
         let expected =
-            |knows_history| high.map_or(self.disk.1, |high| self.naive.at(high, is_active, knows_history));
+            |knows_history| high.map_or(with_state, |high| self.naive.at(high, is_active, knows_history));
         let (least, most, got) = (expected(false), expected(true), on_disk(&state));
         // How far a snapshot counts as whole for having been active depends on what was flushed then: never too far.
         prop_assert!((least.start..=most.start).contains(&got.start), "{least:?} {got:?} {most:?}");
@@ -200,10 +208,20 @@ impl World {
             self.naive = Naive::on_disk(self.naive.state, branches, base, to);
             self.history.retain(|&(seqno, _)| seqno <= to);
             self.disk = (persisted, base, to);
+            self.follow_another_branch();
         }
         let ahead = self.vbucket.rollback(Seqno(self.naive.high + 1), &self.disk.0);
         prop_assert!(ahead.is_err(), "there is nothing to go back to");
         Ok(())
+    }
+
+    /// What it is sent from here on is another history: that is why it went back, or what it lost when it stopped.
+    fn follow_another_branch(&mut self) {
+        self.last_uuid += 1;
+        self.naive.branch(self.last_uuid, self.naive.whole);
+        let entries = self.naive.log.iter();
+        let entries = entries.map(|&(uuid, seqno)| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) });
+        self.vbucket.set_failover_log(FailoverLog::from_entries(entries.collect()).expect("valid"));
     }
 
     fn base_high(&self) -> u64 {
@@ -218,11 +236,58 @@ impl World {
     fn restart(&mut self) -> Step {
         let (persisted, base, high) = self.disk.clone();
         self.subscription = None;
-        self.copy.clear();
-        self.places.clear();
-        self.vbucket = vbucket(&persisted, high);
+        self.last_uuid += 1;
+        let after = AfterStop::Unclean { uuid: VbUuid(self.last_uuid) };
+        self.vbucket = vbucket(&persisted, high, after);
         self.naive = Naive::on_disk(persisted.state, log(&persisted.failover_log), base, high);
         self.history.retain(|&(seqno, _)| seqno <= high);
+        if persisted.state == State::Active {
+            self.naive.branch(self.last_uuid, self.naive.whole);
+        } else {
+            self.follow_another_branch();
+        }
+        Ok(())
+    }
+
+    /// The subscriber comes back to where it was, or to where it must go back; `None` while nobody serves.
+    fn subscribe(&mut self) -> Result<Option<Subscription>, TestCaseError> {
+        loop {
+            match self.vbucket.subscribe("reader", self.stands, Seqno::ZERO) {
+                Ok(subscription) => return Ok(Some(subscription)),
+                Err(VBucketError::GoBack { to, .. }) => {
+                    prop_assert!(to < self.stands.seqno, "to {to} from {:?}", self.stands);
+                    let place = self.go_back(to.0);
+                    self.stands = ResumePoint::whole(self.stands.uuid, Seqno(place));
+                }
+                Err(error) => {
+                    return same(self.naive.state, State::Dead).map(|()| None).map_err(|_| fail(&error));
+                }
+            }
+        }
+    }
+
+    /// To the last place at or below where it had everything.
+    fn go_back(&mut self, to: u64) -> u64 {
+        self.places.retain(|&place| place <= to);
+        let place = self.places.last().copied().unwrap_or_default();
+        self.copy.retain(|&(seqno, _)| seqno <= place);
+        place
+    }
+
+    /// Where its subscription says that it stands, now that it has everything.
+    fn stands(&mut self, subscription: &Subscription) -> Step {
+        let stands = self.vbucket.resume_point_of(subscription);
+        let stands =
+            stands.ok_or_else(|| TestCaseError::fail("there is no rollback that it has not heard of"))?;
+        let Naive { high, whole, .. } = self.naive;
+        prop_assert!(stands.is_sound() && stands.seqno.0 == high, "{stands:?} of {high}");
+        same(Some(stands.uuid.0), self.naive.log.first().map(|&(uuid, _)| uuid))?;
+        if self.naive.state == State::Active {
+            same(stands.snapshot_end.0, high)?;
+        } else if whole < high {
+            prop_assert!(stands.snapshot_start.0 <= whole && high < stands.snapshot_end.0, "{stands:?}");
+        }
+        self.stands = stands;
         Ok(())
     }
 
@@ -231,13 +296,8 @@ impl World {
         let mut subscription = match self.subscription.take() {
             Some(subscription) => subscription,
             None => {
-                // What it had may be of another history by now: that is for failover logs to say.
-                self.copy.clear();
-                self.places.clear();
-                match self.vbucket.subscribe("reader", Seqno::ZERO) {
-                    Ok(subscription) => subscription,
-                    Err(error) => return same(self.naive.state, State::Dead).map_err(|_| fail(&error)),
-                }
+                let Some(subscription) = self.subscribe()? else { return Ok(()) };
+                subscription
             }
         };
         loop {
@@ -258,16 +318,21 @@ impl World {
                     self.places.push(to.0);
                 }
                 Next::RolledBack(to) => {
-                    self.places.retain(|&place| place <= to.0);
-                    let place = self.places.last().copied().unwrap_or_default();
-                    self.copy.retain(|&(seqno, _)| seqno <= place);
+                    let place = self.go_back(to.0);
+                    self.stands = ResumePoint::whole(self.stands.uuid, Seqno(place));
                     subscription.go_back(Seqno(place)).map_err(|error| fail(&error))?;
                 }
                 Next::Idle => {
+                    self.stands(&subscription)?;
                     self.subscription = Some(subscription);
                     return same(newest(&self.copy), newest(&self.history));
                 }
-                Next::Ended(state) => return same(state == State::Active, false),
+                Next::Ended(state) => {
+                    // What came since it last knew where it stood it has again from there.
+                    self.copy.retain(|&(seqno, _)| seqno <= self.stands.seqno.0);
+                    self.places.retain(|&place| place <= self.stands.seqno.0);
+                    return same(state == State::Active, false);
+                }
                 Next::Stopped => return Err(TestCaseError::fail("nobody stopped it")),
             }
         }
@@ -304,9 +369,10 @@ impl World {
     }
 }
 
-fn vbucket(persisted: &VBucketState, high: u64) -> VBucket {
+fn vbucket(persisted: &VBucketState, high: u64, after: AfterStop) -> VBucket {
     let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
-    VBucket::new(Vbid(0), persisted, Seqno(high), config)
+    let recovered = VBucket::recover(Vbid(0), persisted, Seqno(high), persisted.state, after, config);
+    recovered.expect("a name that nobody had")
 }
 
 fn on_disk(state: &VBucketState) -> OnDisk {

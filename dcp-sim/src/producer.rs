@@ -25,7 +25,6 @@ mod flow_control;
 mod heartbeat;
 mod limits;
 mod requests;
-mod rollback;
 mod stream_key;
 mod stream_request;
 mod translate;
@@ -36,9 +35,8 @@ pub use collections::Collections;
 pub use error::ProducerError;
 pub use flow_control::FlowControl;
 pub use limits::{ProducerLimits, ScanLimit};
-pub use rollback::{ClientPosition, History, rollback_to};
 
-use active_stream::ActiveStream;
+use active_stream::{ActiveStream, Negotiated};
 use backfill::Backfills;
 use control::Options;
 use heartbeat::Heartbeat;
@@ -97,6 +95,7 @@ pub struct Producer {
     /// The name its client gave it.
     client_name: Bytes,
     is_open: bool,
+    limits: ProducerLimits,
     options: Options,
     flow: FlowControl,
     streams: BTreeMap<StreamKey, ActiveStream>,
@@ -124,6 +123,7 @@ impl Producer {
             name: name.to_owned(),
             client_name: Bytes::new(),
             is_open: false,
+            limits: ProducerLimits::default(),
             options: Options::default(),
             flow: FlowControl::default(),
             streams: BTreeMap::new(),
@@ -202,15 +202,24 @@ impl Producer {
         std::mem::take(&mut self.events)
     }
 
-    /// Says how late it is, in nanoseconds; the host does so now and then, at least as often as no-operations are due. Ask
-    /// [`Producer::has_more`] afterwards.
+    /// Says how late it is, in nanoseconds; the host does so now and then, at least as often as no-operations are due. Backfills
+    /// whose client stands still end. Ask [`Producer::has_more`] afterwards.
     ///
     /// # Errors
     /// [`ProducerError::Silent`] when nothing came for so long that the connection must be dead.
-    pub fn tick(&mut self, now: u64) -> Result<(), ProducerError> {
+    pub fn tick(&mut self, now: u64, partitions: &impl Partitions) -> Result<(), ProducerError> {
         self.heartbeat.silence.tick(now).map_err(|nanos| ProducerError::Silent { nanos })?;
         if let Some(opaque) = self.heartbeat.due(now, &self.options) {
             Request::new(Vbid(0), opaque, Command::Noop).encode(&mut self.output)?;
+        }
+        let limits = &self.limits;
+        let stand_still = self
+            .streams
+            .iter_mut()
+            .filter_map(|(&key, stream)| stream.stands_still(now, limits).then_some(key));
+        let slow: Vec<_> = stand_still.collect();
+        for key in slow {
+            self.end_stream(key, StreamEndReason::TooSlow, partitions);
         }
         Ok(())
     }
@@ -237,7 +246,9 @@ impl Producer {
         let Ok(read) = outcome.result else {
             return Ok(self.end_stream(key, StreamEndReason::BackfillFailed, partitions));
         };
-        if !stream.take_read(read, vbucket, &self.options)? {
+        let collections = partitions.collections(key.vb);
+        let at = Negotiated { options: &self.options, limits: &self.limits, collections };
+        if !stream.take_read(read, vbucket, at)? {
             self.backfills.release(key, self.options.backfills_max());
         }
         Ok(self.make_ready(key))

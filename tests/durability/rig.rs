@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use checkpoint::{
-    CheckpointConfig, FailoverLog, Item, Key, ReadLimit, ResumePoint, Seqno, SnapshotMarker, SnapshotType,
-    State, VBucket, VBucketState, VbUuid, Vbid,
+    AfterStop, CheckpointConfig, FailoverLog, Item, Key, ReadLimit, ResumePoint, Seqno, SnapshotMarker,
+    SnapshotType, State, VBucket, VBucketState, VbUuid, Vbid,
 };
 use persistence::couchstore::{Couchstore, CouchstoreConfig};
 use persistence::disk::{FaultyDisk, MemoryDisk};
@@ -96,7 +96,9 @@ fn state(vb: Vbid) -> VBucketState {
 }
 
 fn vbucket(vb: Vbid, state: &VBucketState, high: Seqno) -> VBucket {
-    VBucket::new(vb, state, high, CheckpointConfig { persistence: true, ..CheckpointConfig::default() })
+    let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+    // What matters here is what is on disk: the active goes on with its branch.
+    VBucket::recover(vb, state, high, state.state, AfterStop::Orderly, config).expect("it stays what it was")
 }
 
 pub(crate) fn open(disk: &FaultyDisk) -> Result<Couchstore, EngineError> {

@@ -2,6 +2,7 @@
 //! and what would be wrong is noticed.
 
 mod broken;
+mod copies;
 mod faults;
 mod hostile;
 mod known_bugs;

@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Key, Seqno, State, VBucketState, VbUuid, Vbid};
-use dcp_sim::node::{Action, Documents, Event, Node, NodeConfig, NodeError};
+use checkpoint::{FailoverLog, Key, State, VBucketState, VbUuid, Vbid};
+use dcp_sim::node::{Action, Event, Node, NodeConfig, NodeError};
 
 /// One direction: bytes on their way.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ impl Pair {
             let log = FailoverLog::new(VbUuid(u64::from(vb) + 1));
             for (node, state) in [(&mut active, State::Active), (&mut replica, State::Replica)] {
                 let state = VBucketState::new(state, log.clone());
-                node.add_vbucket(Vbid(vb), &state, Seqno::ZERO, Documents::default());
+                node.add_vbucket(Vbid(vb), &state);
             }
         }
         let (to_replica, to_active) = (Wire::default(), Wire::default());

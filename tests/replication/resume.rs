@@ -17,7 +17,7 @@ fn vbucket(state: State) -> VBucket {
     let state = VBucketState::new(state, FailoverLog::new(VbUuid(5)));
     // A persistence cursor that never moves: everything stays in memory, so that a stream can be resumed anywhere.
     let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
-    VBucket::new(VB, &state, Seqno::ZERO, config)
+    VBucket::new(VB, &state, config)
 }
 
 /// The producer's side: one active.

@@ -5,7 +5,7 @@ use super::config::Role;
 use super::inner::Inner;
 use crate::checkpoint::{Checkpoint, Range};
 use crate::fault::{self, Fault};
-use crate::{CheckpointError, SnapshotMarker, SnapshotType};
+use crate::{CheckpointError, Seqno, SnapshotMarker, SnapshotType};
 
 impl Inner {
     pub(super) fn set_role(&mut self, role: Role) {
@@ -65,6 +65,9 @@ impl Inner {
         }
         if marker.start > marker.end {
             return refuse("a snapshot starts at or before its end");
+        }
+        if marker.end == Seqno::MAX {
+            return refuse("a snapshot ends at a seqno: the highest number means that there is no end");
         }
         if marker.end < self.high {
             return refuse("a snapshot does not end below what is queued already");

@@ -1,6 +1,6 @@
 //! Why a vBucket refused: nothing has changed then.
 
-use crate::{CheckpointError, FailoverLogError, Seqno, State, Vbid};
+use crate::{CheckpointError, FailoverLogError, Seqno, State, VbUuid, Vbid};
 
 /// What a [`VBucket`](crate::VBucket) returns when it refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,31 @@ pub enum VBucketError {
         high: Seqno,
         /// What would complete it.
         snapshot_end: Seqno,
+    },
+    /// It was active when its process ended, and not in order. What it told others may be lost here, so it can't go on with its
+    /// branch: give a uuid, or have it follow another first.
+    #[error("vBucket {vb} was active before an unclean stop: it leads again only on a branch of its own")]
+    NeedsBranch {
+        /// The vBucket.
+        vb: Vbid,
+    },
+    /// Only one that is or becomes active begins a branch: the name would be lost.
+    #[error("vBucket {vb} is to be {state}, which begins no branch, but was given the name {uuid} for one")]
+    NoBranch {
+        /// The vBucket.
+        vb: Vbid,
+        /// What it was to become.
+        state: State,
+        /// The name.
+        uuid: VbUuid,
+    },
+    /// The reader has what is not of this history, or lacks tombstones that were purged: it must go back first.
+    #[error("vBucket {vb}: the reader must give up everything after {to}")]
+    GoBack {
+        /// The vBucket.
+        vb: Vbid,
+        /// The last seqno that it may keep. It goes further back, to a place where it was whole.
+        to: Seqno,
     },
     /// The branch it was to start can't have that name.
     #[error("vBucket {vb}: {source}")]

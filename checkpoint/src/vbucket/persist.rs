@@ -29,6 +29,10 @@ impl VBucket {
                 high = Some(item.seqno);
             }
         }
+        if role(next.state) == Role::Active {
+            // Also where nothing but the state is new: what a promoted copy has of a snapshot is its own history, whole.
+            next.high_prepared_seqno = next.high_prepared_seqno.max(next.prepared_seqno);
+        }
         let last = batch.ranges().iter().rfind(|range| range.last.is_some());
         let (Some(high), Some(last)) = (high, last) else { return next };
         next.snapshot_type = last.snapshot_type;
@@ -43,7 +47,6 @@ impl VBucket {
         }
         if role(next.state) == Role::Active {
             (next.snapshot_start, next.snapshot_end) = (high, high);
-            next.high_prepared_seqno = next.high_prepared_seqno.max(next.prepared_seqno);
         }
         next
     }

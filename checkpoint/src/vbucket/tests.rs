@@ -1,19 +1,25 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::{FailoverEntry, Key, Operation, ReadLimit, SnapshotType};
+use crate::{AfterStop, FailoverEntry, Key, Operation, ReadLimit, SnapshotType, VbUuid};
 
 mod durable;
 mod snapshots;
 mod subscribe;
 mod transitions;
 
-const PERSISTING: CheckpointConfig =
-    CheckpointConfig { role: Role::Active, max_bytes: None, quota: None, reclaimer: None, persistence: true };
+const PERSISTING: CheckpointConfig = CheckpointConfig {
+    role: Role::Active,
+    max_bytes: None,
+    quota: None,
+    reclaimer: None,
+    limits: crate::ItemLimits::DEFAULT,
+    persistence: true,
+};
 
 fn vbucket(state: State) -> (VBucket, VBucketState) {
     let persisted = VBucketState::new(state, FailoverLog::new(VbUuid(7)));
-    (VBucket::new(Vbid(3), &persisted, Seqno::ZERO, PERSISTING), persisted)
+    (VBucket::new(Vbid(3), &persisted, PERSISTING), persisted)
 }
 
 fn set(key: &str) -> Item {
@@ -33,6 +39,12 @@ fn disk(start: u64, end: u64, completed: u64) -> SnapshotMarker {
         high_completed_seqno: Some(Seqno(completed)),
         ..SnapshotMarker::new(SnapshotType::Disk, Seqno(start), Seqno(end))
     }
+}
+
+/// What a store has up to `high`, after a stop in order.
+fn recovered(vb: Vbid, persisted: &VBucketState, high: u64) -> VBucket {
+    let high = Seqno(high);
+    VBucket::recover(vb, persisted, high, persisted.state, AfterStop::Orderly, PERSISTING).expect("it stays")
 }
 
 #[test]
@@ -122,7 +134,7 @@ fn what_was_persisted_is_where_it_goes_on() {
         max_cas: Cas(77 << 16),
         ..VBucketState::new(State::Replica, FailoverLog::new(VbUuid(7)))
     };
-    let vbucket = VBucket::new(Vbid(0), &persisted, Seqno(6), PERSISTING);
+    let vbucket = recovered(Vbid(0), &persisted, 6);
     vbucket.set_state(State::Active, Some(VbUuid(9))).expect("a new branch");
     assert_eq!(vbucket.failover_log().newest().seqno, Seqno(4), "5 and 6 are half a snapshot");
     let written = vbucket.write(set("a"), 1).expect("active");
@@ -154,7 +166,7 @@ fn a_replica_with_half_a_snapshot_on_disk_is_still_inside_it() {
         snapshot_end: Seqno(9),
         ..VBucketState::new(State::Replica, FailoverLog::new(VbUuid(7)))
     };
-    let vbucket = VBucket::new(Vbid(0), &persisted, Seqno(6), PERSISTING);
+    let vbucket = recovered(Vbid(0), &persisted, 6);
     let resume = vbucket.resume_point();
     assert_eq!((resume.seqno, resume.snapshot_start, resume.snapshot_end), (Seqno(6), Seqno(4), Seqno(9)));
     vbucket.receive(at(9, "a")).expect("the snapshot goes on");

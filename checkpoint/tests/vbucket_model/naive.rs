@@ -216,24 +216,40 @@ impl Naive {
         ok
     }
 
-    pub fn set_state(&mut self, state: State, uuid: Option<u64>) -> bool {
-        if state == self.state {
-            return true;
+    /// It begins one where it stands, unless it is on that branch.
+    fn begin_branch(&mut self, uuid: u64) -> bool {
+        let known = self.log.iter().position(|&(known, _)| known == uuid);
+        if uuid == 0 || known.is_some_and(|place| place > 0) {
+            return false;
         }
+        if known.is_none() {
+            self.branch(uuid, self.high);
+        }
+        true
+    }
+
+    pub fn branch(&mut self, uuid: u64, at: u64) {
+        self.log.retain(|&(_, seqno)| seqno <= at);
+        self.log.insert(0, (uuid, at));
+        self.log.truncate(25);
+    }
+
+    pub fn set_state(&mut self, state: State, uuid: Option<u64>) -> bool {
         if (self.state, state) == (State::Active, State::Pending) {
             return false;
+        }
+        if state != State::Active && uuid.is_some() {
+            return false;
+        }
+        if state == self.state {
+            return uuid.is_none_or(|uuid| self.begin_branch(uuid));
         }
         if state == State::Active {
             match uuid {
                 None if self.whole < self.high => return false,
                 None => {}
                 Some(uuid) if uuid == 0 || self.log.iter().any(|&(known, _)| known == uuid) => return false,
-                Some(uuid) => {
-                    let whole = self.whole;
-                    self.log.retain(|&(_, seqno)| seqno <= whole);
-                    self.log.insert(0, (uuid, whole));
-                    self.log.truncate(25);
-                }
+                Some(uuid) => self.branch(uuid, self.whole),
             }
             self.snapshot = None;
             // What is missing of a snapshot will never come: it ends with what is here.

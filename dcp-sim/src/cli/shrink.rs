@@ -4,9 +4,10 @@
 //! breaks may change on the way: any failure will do, for it is the smaller one that is looked at.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::Write;
 
 use super::faults::{FaultArguments, FaultList, ProfileName, VirtualTime};
+use super::output::{Output, tell};
 use super::run::{Origin, RunArguments};
 use super::seeds::run_seed;
 use super::shape::ShapeList;
@@ -16,8 +17,7 @@ use crate::sim::{Setting, Shape};
 /// Steps tried at most.
 const TRIES_MAX: usize = 1_000;
 
-pub(super) fn shrink(arguments: &RunArguments) -> Result<Exit, Failure> {
-    let mut out = io::stdout().lock();
+pub(super) fn shrink(arguments: &RunArguments, out: &mut Output) -> Result<Exit, Failure> {
     let first = normal(arguments.with_seed(arguments.seed))?;
     let Some(why) = fails(&first)? else {
         writeln!(out, "seed {} is clean", arguments.seed)?;
@@ -26,7 +26,7 @@ pub(super) fn shrink(arguments: &RunArguments) -> Result<Exit, Failure> {
     let Smallest { run, why, tries } = smallest(first, why, |candidate| {
         let failed = fails(candidate)?;
         if failed.is_some() {
-            eprintln!("fails: {}", candidate.command());
+            tell!("fails: {}", candidate.command());
         }
         Ok(failed)
     })?;
@@ -87,8 +87,8 @@ fn normal(run: RunArguments) -> Result<RunArguments, Failure> {
         let faults = shape.settings().filter(|setting| setting.dimension.is_fault());
         settings.extend(faults.map(|Setting { dimension, value }| (dimension, value)));
     }
-    let clients = run.faults.clients;
-    let faults = FaultArguments { faults: None, duration: None, clients, profile: Some(ProfileName::Swarm) };
+    let faults =
+        FaultArguments { faults: None, duration: None, clients: None, profile: Some(ProfileName::Swarm) };
     Ok(RunArguments {
         workload: None,
         ops: None,

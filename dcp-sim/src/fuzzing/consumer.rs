@@ -14,7 +14,7 @@ use persistence::couchstore::{Couchstore, CouchstoreConfig};
 use persistence::disk::{Disk, MemoryDisk};
 
 use super::input::Input;
-use crate::node::{Action, Documents, Event, Node, NodeConfig, Observation};
+use crate::node::{Action, Event, Node, NodeConfig, Observation};
 use crate::wire::{
     Command, Frame, ItemFormat, Marker, MarkerFlags, MarkerForm, Message, Opcode, Reply, Request, Response,
     Status, StreamEndReason,
@@ -44,7 +44,7 @@ impl Follower {
         for vb in VBS {
             engine.create(vb).ok()?;
             let state = VBucketState::new(State::Replica, FailoverLog::new(VbUuid(7)));
-            node.add_vbucket(vb, &state, Seqno::ZERO, Documents::default());
+            node.add_vbucket(vb, &state);
         }
         let mut follower =
             Self { node, engine, due: VecDeque::new(), requests: Vec::new(), snapshots: [None, None] };

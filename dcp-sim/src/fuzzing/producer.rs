@@ -58,7 +58,7 @@ impl Home {
         engine.create(VB).ok()?;
         let state = VBucketState::new(State::Active, FailoverLog::new(UUID));
         let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
-        let vbucket = VBucket::new(VB, &state, Seqno::ZERO, config);
+        let vbucket = VBucket::new(VB, &state, config);
         let mut flusher = Flusher::new(ReadLimit::NONE);
         flusher.attach(VB, state, Seqno::ZERO);
         Some(Self { vbucket, engine, flusher, collections: Collections::default() })
@@ -186,9 +186,11 @@ fn act(
             let reason = input.one_of(&[0_u8, 1, 2, 6]);
             let reason = match reason {
                 0 => {
-                    let uuid = Some(VbUuid(u64::from(input.byte()) + 100));
-                    let state =
-                        if home.vbucket.state() == State::Active { State::Dead } else { State::Active };
+                    let uuid = VbUuid(u64::from(input.byte()) + 100);
+                    let (state, uuid) = match home.vbucket.state() {
+                        State::Active => (State::Dead, None),
+                        _ => (State::Active, Some(uuid)),
+                    };
                     let _refused = home.vbucket.set_state(state, uuid);
                     StreamEndReason::StateChanged
                 }

@@ -32,6 +32,7 @@ impl Node {
             true => Producer::new(&name),
             false => Producer::without_collections(&name),
         };
+        let producer = producer.with_limits(self.config.producer);
         self.producers.insert(peer, (self.accepted, producer));
     }
 
@@ -55,7 +56,7 @@ impl Node {
         let consumer =
             self.consumers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a producer's connection" })?;
         for &vb in vbs {
-            let partition = self.partitions.get(vb).filter(|_| !self.unsettled.contains(&vb));
+            let partition = self.partitions.get(vb).filter(|_| !self.calls.is_unsettled(vb));
             let partition = partition.ok_or(NodeError::NotHere { what: "a vBucket" })?;
             let asked = consumer.request_stream(vb, partition.vbucket.resume_point());
             asked.map_err(|source| NodeError::Consumer { peer, source })?;

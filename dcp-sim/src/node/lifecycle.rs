@@ -4,42 +4,47 @@
 //! then in memory, and nothing is applied between (N3); a vBucket that was active when its node died goes on, if at all,
 //! on a branch of its own.
 
-use checkpoint::{FailoverLog, Seqno, State, VBucketState, VbUuid, Vbid};
+use checkpoint::{AfterStop, FailoverLog, Seqno, State, VBucket, VBucketState, VbUuid, Vbid};
 
 use super::{Action, EngineAnswer, EngineCall, EngineDone, Node, NodeError, Observation, Stored};
 use crate::fault::{self, Fault};
 use crate::wire::StreamEndReason;
 
 impl Node {
-    /// Takes on a vBucket that its store has, in the role it now has. `branch` names the branch it starts if it becomes
-    /// active: `None` only if the node was shut down in order.
+    /// Takes on a vBucket that its store has, in the role it now has. `after` says how the process ended that had it before.
     ///
     /// # Errors
-    /// As [`VBucket::set_state`](checkpoint::VBucket::set_state).
+    /// As [`VBucket::recover`].
     pub fn warm_up(
         &mut self,
         vb: Vbid,
         stored: Stored,
         role: State,
-        branch: Option<VbUuid>,
+        after: AfterStop,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
         let Stored { state, high, purge, prepares, documents, collections } = stored;
         self.purged(vb, purge);
-        let fresh = || branch.map(FailoverLog::new);
-        let Some(mut persisted) = state.or_else(|| fresh().map(|log| VBucketState::new(State::Replica, log)))
-        else {
-            return Err(NodeError::NotHere { what: "a vBucket's state" });
+        let (is_new, persisted) = match (state, after) {
+            (Some(state), _) => (false, state),
+            // Nothing was ever committed of it: its history begins here.
+            (None, AfterStop::Unclean { uuid }) => {
+                (true, VBucketState::new(State::Replica, FailoverLog::new(uuid)))
+            }
+            (None, AfterStop::Orderly) => return Err(NodeError::NotHere { what: "a vBucket's state" }),
         };
-        // Whoever was active may have told others of what is lost now: that is another history.
-        let keeps_branch = fault::is(Fault::CrashedActiveKeepsItsBranch);
-        if role == State::Active && branch.is_some() && !keeps_branch {
-            persisted.state = State::Dead;
-        }
-        self.add_vbucket(vb, &persisted, high, documents);
+        let was_active = persisted.state == State::Active;
+        let forgets = fault::is(Fault::CrashedActiveKeepsItsBranch) && was_active && role == State::Active;
+        let after = if is_new || forgets { AfterStop::Orderly } else { after };
+        let vbucket = VBucket::recover(vb, &persisted, high, role, after, self.checkpoint_config())?;
+        self.insert(vbucket, &persisted, high, documents);
         self.require(vb)?.collections = collections;
         self.partitions.set_prepares(vb, &prepares);
-        self.set_state(vb, role, branch.filter(|uuid| !names(&persisted.failover_log, *uuid)), actions)
+        let has_branched = role == State::Active && after != AfterStop::Orderly;
+        if role != persisted.state || has_branched {
+            self.queued(vb, actions);
+        }
+        Ok(())
     }
 
     pub(super) fn create(
@@ -52,8 +57,7 @@ impl Node {
             return Ok(());
         }
         let state = VBucketState::new(State::Replica, FailoverLog::new(uuid));
-        self.add_vbucket(vb, &state, Seqno::ZERO, super::Documents::default());
-        self.unsettled.insert(vb);
+        self.add_vbucket(vb, &state);
         self.call(EngineCall::Create(vb), actions);
         Ok(())
     }
@@ -66,7 +70,6 @@ impl Node {
         self.flusher.detach(vb);
         self.dirty.remove(&vb);
         self.followed.remove(&vb);
-        self.unsettled.insert(vb);
         self.call(EngineCall::Drop(vb), actions);
         Ok(())
     }
@@ -79,9 +82,10 @@ impl Node {
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
         let partition = self.require(vb)?;
-        let before = partition.vbucket.state();
+        let (before, log) = (partition.vbucket.state(), partition.vbucket.failover_log());
         partition.vbucket.set_state(state, uuid)?;
-        if state != before {
+        if state != before || partition.vbucket.failover_log() != log {
+            // Who follows an active must learn of its new branch as well.
             if before == State::Active {
                 self.end_streams(vb, StreamEndReason::StateChanged, actions);
             }
@@ -97,7 +101,7 @@ impl Node {
         // Of one that leads by now, or serves nobody, nobody takes anything back: its engine would, and its memory not.
         let state = self.partitions.get(vb).map(|partition| partition.vbucket.state());
         let follows = matches!(state, Some(State::Replica | State::Pending));
-        if follows && self.unsettled.insert(vb) {
+        if follows && !self.calls.is_unsettled(vb) {
             self.call(EngineCall::Rollback(vb, to), actions);
         }
         follows
@@ -110,20 +114,24 @@ impl Node {
     ) -> Result<(), NodeError> {
         self.is_engine_busy = false;
         let EngineDone { call, result } = done;
+        // The vBucket is to go, and perhaps to come anew: whatever became of the one before.
+        if !self.calls.end() {
+            self.proceed(actions);
+            return Ok(());
+        }
         match (call, result) {
             (call, Err(error)) => {
                 self.call_failed(call, error, actions);
                 return Ok(());
             }
             (EngineCall::Rollback(vb, _), Ok(EngineAnswer::NeedsReset)) => {
-                self.calls.push_front(EngineCall::Reset(vb));
+                self.calls.push_first(EngineCall::Reset(vb));
             }
             (EngineCall::Rollback(vb, _) | EngineCall::Reset(vb), Ok(EngineAnswer::RolledBack(stored))) => {
                 self.rolled_back(vb, *stored, actions)?;
             }
             (EngineCall::Reopen, Ok(EngineAnswer::Reopened(attached))) => self.reopened(attached),
-            (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(_)) => {
-                self.unsettled.remove(&vb);
+            (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(_)) if !self.calls.is_unsettled(vb) => {
                 actions.push(Action::Settled { vb });
             }
             (_, Ok(_)) => {}
@@ -134,7 +142,6 @@ impl Node {
     }
 
     fn rolled_back(&mut self, vb: Vbid, stored: Stored, actions: &mut Vec<Action>) -> Result<(), NodeError> {
-        self.unsettled.remove(&vb);
         // Dropped meanwhile: then there is nothing to go back.
         let Some(partition) = self.partitions.get_mut(vb) else { return Ok(()) };
         let Stored { state, high, purge, prepares, documents, collections } = stored;
@@ -153,8 +160,4 @@ impl Node {
         self.queued(vb, actions);
         Ok(())
     }
-}
-
-fn names(log: &FailoverLog, uuid: VbUuid) -> bool {
-    log.entries().iter().any(|entry| entry.uuid == uuid)
 }

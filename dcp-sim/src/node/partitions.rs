@@ -105,8 +105,9 @@ impl consumer::Replicas for PartitionTable {
         let vbucket = &self.require(vb)?.vbucket;
         let seqno = vbucket.high_seqno();
         let before = vbucket.failover_log();
+        // Also where it is known: it follows another from here on.
+        vbucket.set_failover_log(log.clone());
         if before != log {
-            vbucket.set_failover_log(log.clone());
             // Nothing else may be written for long, and the store must know whose history it has.
             vbucket.queue_current_state()?;
             self.changed.insert(vb);

@@ -200,9 +200,10 @@ impl Node {
 
     /// Tells every connection how late it is.
     pub(super) fn tick(&mut self, now: u64, actions: &mut Vec<Action>) -> Result<(), NodeError> {
+        let streamed = streamed!(self);
         for (&peer, (_, producer)) in &mut self.producers {
             let was_busy = producer.has_more();
-            producer.tick(now).map_err(|source| NodeError::Producer { peer, source })?;
+            producer.tick(now, &streamed).map_err(|source| NodeError::Producer { peer, source })?;
             if !was_busy && producer.has_more() {
                 actions.push(Action::WakeSender(peer));
             }

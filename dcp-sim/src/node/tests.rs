@@ -4,6 +4,7 @@ use checkpoint::{FailoverLog, Key, State, VbUuid};
 use super::*;
 
 mod branches;
+mod calls;
 mod engine;
 mod read;
 
@@ -12,7 +13,7 @@ const VB: Vbid = Vbid(0);
 fn node(state: State) -> Node {
     let mut node = Node::new(NodeConfig::default());
     let persisted = VBucketState::new(state, FailoverLog::new(VbUuid(9)));
-    node.add_vbucket(VB, &persisted, Seqno::ZERO, Documents::default());
+    node.add_vbucket(VB, &persisted);
     node
 }
 

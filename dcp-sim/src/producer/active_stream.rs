@@ -23,11 +23,14 @@ use crate::wire::{Request, StreamEndReason, StreamRequest, StreamRequestFlags};
 mod disk;
 mod memory;
 mod outbox;
+mod progress;
 mod survey;
 mod takeover;
 
 use disk::Disk;
+pub(super) use disk::Negotiated;
 use outbox::Outbox;
+use progress::{Hidden, Standstill};
 use survey::Survey;
 use takeover::Takeover;
 
@@ -43,6 +46,8 @@ pub(super) struct ActiveStream {
     end: Seqno,
     /// Tombstones up to there the client knows to be gone.
     client_purge: Seqno,
+    /// Of tombstones up to there it has missed none of its collections.
+    seen_purge: Seqno,
     source: Source,
     cursor: Option<Cursor>,
     /// Everything up to here is in the outbox or was sent, as far as the client is to see it.
@@ -56,6 +61,11 @@ pub(super) struct ActiveStream {
     survey: Option<Survey>,
     /// How far it is with handing the vBucket over, if that is wanted.
     takeover: Option<Takeover>,
+    /// What a scan has read since the client was last told anything.
+    hidden: Hidden,
+    /// Messages sent and slices read.
+    moves: u64,
+    standstill: Option<Standstill>,
     outbox: Outbox,
 }
 
@@ -93,6 +103,7 @@ pub(super) struct Opening<'a> {
     /// As the flags and the vBucket's history say.
     pub(super) end: Seqno,
     pub(super) client_purge: Seqno,
+    pub(super) seen_purge: Seqno,
     /// Whether its client hears of what it does not see.
     pub(super) knows_collections: bool,
     pub(super) cursor_name: String,
@@ -105,7 +116,7 @@ impl ActiveStream {
     /// # Errors
     /// If there is no place for its cursor: the client claims to have what is not queued yet.
     pub(super) fn open(opening: Opening<'_>, vbucket: &VBucket) -> Result<Self, CheckpointError> {
-        let Opening { key, opaque, wanted, filter, end, client_purge, .. } = opening;
+        let Opening { key, opaque, wanted, filter, end, client_purge, seen_purge, .. } = opening;
         let is_takeover = wanted.flags.contains(StreamRequestFlags::TAKEOVER);
         let starts = (wanted.snapshot_start, wanted.start);
         let outbox = Outbox::new(key, opaque, starts, filter, opening.knows_collections, is_takeover);
@@ -118,6 +129,7 @@ impl ActiveStream {
             start: wanted.start,
             end,
             client_purge,
+            seen_purge,
             source: Source::Disk(Disk::Wanted),
             cursor: None,
             read: wanted.start,
@@ -127,6 +139,9 @@ impl ActiveStream {
             gathered: Vec::new(),
             survey: None,
             takeover: is_takeover.then_some(Takeover::Sending),
+            hidden: Hidden::default(),
+            moves: 0,
+            standstill: None,
             outbox,
         };
         if !stream.is_disk_only() {
@@ -177,6 +192,7 @@ impl ActiveStream {
         }
         let Some(message) = self.outbox.pop() else { return Ok(Turn::Nothing) };
         self.sent = self.sent.max(message.command.seqno().unwrap_or_default());
+        self.moves += 1;
         Ok(Turn::Message(message))
     }
 

@@ -13,11 +13,27 @@ pub struct ProducerLimits {
     pub slice: ScanLimit,
     /// Bytes a stream sends in its turn while other streams wait for theirs. *Default*: 16 KiB.
     pub turn_bytes: usize,
+    /// A backfill that has read so many items, one after the other, which its client does not see, says how far it is; at
+    /// least 1. *Default*: 10,000.
+    pub hidden_items: usize,
+    /// The same for so many bytes of keys and values; at least 1. *Default*: 4 MiB.
+    pub hidden_bytes: usize,
+    /// A backfill whose client takes nothing for so many nanoseconds ends, since it pins its snapshot: the engine can't give up
+    /// what that has. The client may ask again. *Default*: five minutes, less than the six after which a silent connection is
+    /// given up.
+    pub standstill_nanos: u64,
 }
 
 impl Default for ProducerLimits {
     fn default() -> Self {
-        Self { scans: 16, slice: ScanLimit { items: 1_000, bytes: 256 * 1024 }, turn_bytes: 16 * 1024 }
+        Self {
+            scans: 16,
+            slice: ScanLimit { items: 1_000, bytes: 256 * 1024 },
+            turn_bytes: 16 * 1024,
+            hidden_items: 10_000,
+            hidden_bytes: 4 << 20,
+            standstill_nanos: 300_000_000_000,
+        }
     }
 }
 
@@ -28,6 +44,7 @@ impl Producer {
         self.options.scans_max = limits.scans.max(1);
         self.backfills.set_slice(limits.slice);
         self.turn_bytes = limits.turn_bytes;
+        self.limits = limits;
         self
     }
 }

@@ -5,12 +5,14 @@
 //! already, a history that is not the vBucket's, the range once more with the end that the flags say. What is refused
 //! leaves nothing behind.
 
-use checkpoint::{FailoverLog, Seqno, SnapshotType, State, VBucket, VbUuid};
+use checkpoint::{
+    FailoverLog, History, ResumePoint, ResumeRequest, Seqno, SnapshotType, State, VBucket, VbUuid,
+};
 
 use super::active_stream::{ActiveStream, Opening};
 use super::filter::FilterRequest;
 use super::stream_key::StreamKey;
-use super::{ClientPosition, History, Partitions, Producer, ProducerError, rollback_to};
+use super::{Partitions, Producer, ProducerError};
 use crate::wire::{Reply, Request, Response, Status, StreamRequest, StreamRequestFlags};
 
 /// Connections between nodes begin with this; their cursors stay unless they say otherwise.
@@ -86,10 +88,10 @@ impl Producer {
             log: &log,
             high,
             purge: partitions.purge_seqno(key.vb),
-            filtered_high: collections_high.filter(|_| filter.is_restricting()),
+            filtered_high: collections_high,
         };
         let position = position(wanted, purge);
-        if let Some(seqno) = rollback_to(&position, &history) {
+        if let Some(seqno) = history.rollback_to(&position) {
             return Ok(Opened::Rollback(seqno));
         }
         let end = if has(StreamRequestFlags::DISK_ONLY) {
@@ -115,6 +117,7 @@ impl Producer {
             filter,
             end,
             client_purge: purge,
+            seen_purge: if history.has_all_collections(wanted.start) { history.purge } else { Seqno::ZERO },
             knows_collections: self.options.collections,
             cursor_name: key.cursor_name(&self.name),
             is_droppable: !self.client_name.starts_with(REPLICATION) || self.options.cursor_dropping,
@@ -149,12 +152,14 @@ fn with_latest(wanted: &StreamRequest, vbucket: &VBucket) -> StreamRequest {
     wanted
 }
 
-fn position(wanted: &StreamRequest, purge: Seqno) -> ClientPosition {
-    ClientPosition {
-        uuid: wanted.uuid,
-        start: wanted.start,
-        snapshot_start: wanted.snapshot_start,
-        snapshot_end: wanted.snapshot_end,
+fn position(wanted: &StreamRequest, purge: Seqno) -> ResumeRequest {
+    ResumeRequest {
+        point: ResumePoint {
+            uuid: wanted.uuid,
+            seqno: wanted.start,
+            snapshot_start: wanted.snapshot_start,
+            snapshot_end: wanted.snapshot_end,
+        },
         strict_uuid: wanted.flags.contains(StreamRequestFlags::STRICT_VB_UUID),
         purge,
         ignore_purged: wanted.flags.contains(StreamRequestFlags::IGNORE_PURGED_TOMBSTONES),

@@ -73,7 +73,7 @@ impl Home {
         engine.create(VB).expect("an empty store");
         let state = VBucketState::new(state, FailoverLog::new(UUID));
         let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
-        let vbucket = VBucket::new(VB, &state, Seqno::ZERO, config);
+        let vbucket = VBucket::new(VB, &state, config);
         let mut flusher = Flusher::new(flush_limit);
         flusher.attach(VB, state, Seqno::ZERO);
         Self { vbucket, engine, flusher, collections: None, is_full: false }

@@ -49,8 +49,7 @@ impl StreamWorld {
             StreamCommand::FailoverLog { node, vb, log } => {
                 let node = self.node(node)?;
                 let (high, purge) = (node.partition(*vb)?.vbucket.high_seqno(), node.partition(*vb)?.purge);
-                node.pretend(*vb, log.clone(), high, purge);
-                Ok(Vec::new())
+                node.pretend(*vb, log.clone(), high, purge).map(|()| Vec::new())
             }
             StreamCommand::VBucket { node, vb, high, purge } => {
                 let node = self.node(node)?;
@@ -59,8 +58,7 @@ impl StreamWorld {
                     |_| FailoverLog::new(node::FIRST_BRANCH),
                     |partition| partition.vbucket.failover_log(),
                 );
-                node.pretend(*vb, log, *high, *purge);
-                Ok(Vec::new())
+                node.pretend(*vb, log, *high, *purge).map(|()| Vec::new())
             }
             StreamCommand::StreamRequest { node, vb, wanted, negotiated, reads } => {
                 judge::stream_request(self.node(node)?, *vb, wanted, *negotiated, *reads)
@@ -195,7 +193,8 @@ impl StreamWorld {
             let now = self.waited_seconds * NANOS;
             let mut silent = Vec::new();
             for (at, connection) in self.connections.iter_mut().enumerate() {
-                if connection.tick(now).is_err() {
+                let source = self.nodes.get(&connection.from).ok_or("unknown-node")?;
+                if connection.tick(now, source).is_err() {
                     silent.push(at);
                 }
             }

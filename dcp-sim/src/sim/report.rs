@@ -123,6 +123,8 @@ pub struct FaultFigures {
     pub reads_refused: u64,
     /// Connections made.
     pub connections: u64,
+    /// Streams that ended because their backfill stood still.
+    pub slow_streams: u64,
     /// Flushes and other engine calls that failed.
     pub engine_failures: u64,
     /// Virtual time from the last fault until everything was at rest.

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use checkpoint::{FailoverLog, Seqno, VBucketState, VbUuid, Vbid};
+use persistence::Capabilities;
 
 use super::clock::Clock;
 use super::cluster::{ClusterConfig, Topology};
@@ -22,7 +23,7 @@ use super::storage::{NodeStorage, Storage};
 use super::timeline::Timeline;
 use super::trace::{Trace, TraceEvent};
 use crate::input::Source;
-use crate::node::{Action, Documents, Event, Node, NodeConfig, NodeId};
+use crate::node::{Action, Event, Node, NodeConfig, NodeId};
 
 mod chaos;
 mod client;
@@ -72,6 +73,8 @@ pub(super) enum Due {
     Move(moves::Move),
     /// A client reads on a replica.
     Read,
+    /// Nodes are told how late it is.
+    Tick,
     /// Something happens to a foreign client.
     Foreign(foreign::Turn),
     /// From here on nothing goes wrong any more.
@@ -124,6 +127,9 @@ impl World {
                 "faults need disks in memory: they lose what real ones keep".into(),
             ));
         }
+        if config.faults.is_some() {
+            chaos::limit_standstill(&mut config.node.producer);
+        }
         let mut rng = SimRng::new(config.seed);
         let uuids: Vec<_> = topology.vbuckets().map(|_| VbUuid(rng.uuid())).collect();
         let mut hosts = Vec::new();
@@ -133,7 +139,9 @@ impl World {
             hosts.push(set_up(&config, &topology, &uuids, number, storage)?);
         }
         if let Some(engine) = hosts.first().and_then(|host| host.engine.as_ref()) {
-            config.node.keeps_collections_highest = engine.capabilities().keeps_collections_highest;
+            let capabilities = engine.capabilities();
+            config.node.keeps_collections_highest = capabilities.keeps_collections_highest;
+            config.node.limits = capabilities.limits;
         }
         let mut clocks = SkewedClocks::new(config.seed, config.clock_skew_micros);
         for host in &mut hosts {
@@ -203,6 +211,7 @@ impl World {
                 break;
             }
             self.happen(due, observer)?;
+            self.notice_lost_power()?;
             self.record();
         }
         Ok(())
@@ -230,6 +239,7 @@ impl World {
             Due::Start(node) => self.start(node),
             Due::Move(step) => self.go_on_moving(step),
             Due::Read => self.read_a_replica(),
+            Due::Tick => self.tick(),
             Due::Foreign(turn) => self.foreign(turn),
             Due::Calm => self.calm(),
         }
@@ -344,12 +354,12 @@ fn set_up(
         copies.filter_map(|(vb, &uuid)| Some((vb, topology.role(vb, number)?, uuid))).collect();
     let vbs: Vec<_> = copies.iter().map(|&(vb, ..)| vb).collect();
     let engine = storage.create(&vbs).map_err(|source| SimError::Engine { node: number, source })?;
-    let keeps_collections_highest = engine.capabilities().keeps_collections_highest;
-    let mut node = Node::new(NodeConfig { keeps_collections_highest, ..config.node.clone() });
+    let Capabilities { keeps_collections_highest, limits, .. } = engine.capabilities();
+    let mut node = Node::new(NodeConfig { keeps_collections_highest, limits, ..config.node.clone() });
     node.observe(config.faults.is_some());
     for (vb, state, uuid) in copies {
         let state = VBucketState::new(state, FailoverLog::new(uuid));
-        node.add_vbucket(vb, &state, Seqno::ZERO, Documents::default());
+        node.add_vbucket(vb, &state);
     }
     Ok(Host::new(node, engine, storage))
 }

@@ -34,7 +34,7 @@ fn rig() -> Rig {
     engine.create(VB).expect("an empty store");
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
     let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
-    let vbucket = VBucket::new(VB, &state, Seqno::ZERO, config);
+    let vbucket = VBucket::new(VB, &state, config);
     let mut flusher = Flusher::new(ReadLimit::NONE);
     flusher.attach(VB, state, Seqno::ZERO);
     Rig { disk, engine, vbucket, flusher }

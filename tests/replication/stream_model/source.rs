@@ -53,7 +53,7 @@ impl Source {
         engine.create(VB).expect("an empty store");
         let state = VBucketState::new(state, FailoverLog::new(UUID));
         let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
-        let vbucket = VBucket::new(VB, &state, Seqno::ZERO, config);
+        let vbucket = VBucket::new(VB, &state, config);
         let mut flusher = Flusher::new(ReadLimit { items: 5, bytes: 500 });
         flusher.attach(VB, state, Seqno::ZERO);
         Self {

@@ -152,3 +152,16 @@ fn a_checkpoint_goes_on_from_what_the_one_before_it_has_prepared() {
         assert_eq!(replica.manager().open_range().high_prepared_seqno, prepared, "{last}");
     }
 }
+
+/// Guards C22 for a copy that was promoted inside a snapshot: what it has prepared is whole with its state, before any write.
+#[test]
+fn a_promoted_copys_prepares_count_as_soon_as_its_state_is_committed() {
+    let (replica, state) = vbucket(State::Replica);
+    replica.receive_marker(marker(1, 6)).expect("valid");
+    replica.receive(prepare(2, "a")).expect("inside");
+    replica.receive(prepare(4, "b")).expect("inside");
+    let state = flush(&replica, &state);
+    assert_eq!(durable(&state), (0, 0, 4), "half a snapshot says nothing of its prepares");
+    replica.set_state(State::Active, Some(VbUuid(8))).expect("a branch");
+    assert_eq!(durable(&flush(&replica, &state)), (0, 4, 4));
+}

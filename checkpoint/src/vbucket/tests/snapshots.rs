@@ -44,7 +44,7 @@ fn a_replica_is_half_until_the_rest_of_what_was_cut_short_is_there() {
         replica.receive(at(2, "b")).expect("inside");
         let state = flush(&replica, &state);
         assert_eq!(range(&state), (0, 4));
-        let started = VBucket::new(Vbid(3), &state, Seqno(2), CheckpointConfig::default());
+        let started = recovered(Vbid(3), &state, 2);
         for copy in [&replica, &started] {
             copy.receive_marker(again).expect("it goes on");
             copy.receive(at(3, "c")).expect("inside");

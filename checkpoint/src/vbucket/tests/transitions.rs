@@ -9,7 +9,8 @@ fn every_change_but_one_is_allowed_and_that_one_changes_nothing() {
     for (from, to) in STATES.into_iter().flat_map(|from| STATES.map(|to| (from, to))) {
         let (vbucket, _) = vbucket(from);
         let shown = vbucket.manager().to_string();
-        let changed = vbucket.set_state(to, Some(VbUuid(8)));
+        let uuid = Some(VbUuid(8)).filter(|_| to == State::Active);
+        let changed = vbucket.set_state(to, uuid);
         if (from, to) == (State::Active, State::Pending) {
             assert_eq!(changed, Err(VBucketError::NoTransition { vb: Vbid(3), from, to }));
             assert_eq!((vbucket.state(), vbucket.manager().to_string()), (from, shown));
@@ -20,7 +21,7 @@ fn every_change_but_one_is_allowed_and_that_one_changes_nothing() {
         assert_eq!(vbucket.write(set("a"), 1).is_ok(), to == State::Active, "{from} to {to}");
         let follows = matches!(to, State::Replica | State::Pending);
         assert_eq!(vbucket.receive_marker(marker(1, 2)).is_ok(), follows, "{from} to {to}");
-        let branches = if to == State::Active && from != to { 2 } else { 1 };
+        let branches = if to == State::Active { 2 } else { 1 };
         assert_eq!(vbucket.failover_log().entries().len(), branches, "{from} to {to}");
     }
 }
@@ -125,5 +126,90 @@ fn half_a_snapshot_of_a_promoted_copy_ends_with_what_is_there() {
     assert!(
         !ends.is_empty() && ends.iter().all(|end| *end <= Seqno(5)),
         "{ends:?}: nobody will send the rest"
+    );
+}
+
+/// Guards C29: a name for a branch is used, or refused.
+#[test]
+fn a_branch_that_is_named_begins_or_its_name_is_refused() {
+    let (active, persisted) = vbucket(State::Active);
+    active.write(set("a"), 1).expect("active");
+    active.set_state(State::Active, Some(VbUuid(8))).expect("a new branch");
+    let newest = FailoverEntry { uuid: VbUuid(8), seqno: Seqno(1) };
+    assert_eq!(active.failover_log().newest(), newest, "what it has is history");
+    let flush = active.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
+    assert_eq!(active.state_with(flush.batch(), &persisted).failover_log.newest(), newest);
+    drop(flush);
+    active.set_state(State::Active, Some(VbUuid(8))).expect("it is on that branch");
+    assert_eq!(active.failover_log().entries().len(), 2);
+    let known = active.set_state(State::Active, Some(VbUuid(7)));
+    assert!(matches!(known, Err(VBucketError::Branch { .. })), "{known:?}");
+    for state in [State::Replica, State::Dead] {
+        let refused = active.set_state(state, Some(VbUuid(9)));
+        assert_eq!(refused, Err(VBucketError::NoBranch { vb: Vbid(3), state, uuid: VbUuid(9) }));
+    }
+    assert_eq!(active.state(), State::Active);
+}
+
+/// What a store has of an active with three items, and how the vBucket comes back from it.
+fn after(stop: AfterStop, becomes: State) -> Result<VBucket, VBucketError> {
+    let log = FailoverLog::new(VbUuid(7));
+    let state = VBucketState {
+        snapshot_start: Seqno(3),
+        snapshot_end: Seqno(3),
+        ..VBucketState::new(State::Active, log)
+    };
+    VBucket::recover(Vbid(3), &state, Seqno(3), becomes, stop, PERSISTING)
+}
+
+/// Guards C29.
+#[test]
+fn what_was_active_leads_again_on_a_branch_of_its_own_unless_it_stopped_in_order() {
+    let unclean = AfterStop::Unclean { uuid: VbUuid(8) };
+    let active = after(unclean, State::Active).expect("a new name");
+    assert_eq!(active.failover_log().newest(), FailoverEntry { uuid: VbUuid(8), seqno: Seqno(3) });
+    assert!(active.manager().stats().items > 0, "its log is to be flushed");
+    assert_eq!(active.write(set("a"), 1).expect("active").queued.seqno, Seqno(4));
+
+    let active = after(AfterStop::Orderly, State::Active).expect("it goes on");
+    assert_eq!((active.failover_log().entries().len(), active.manager().stats().items), (1, 0));
+
+    let known = after(AfterStop::Unclean { uuid: VbUuid(7) }, State::Active).map(drop);
+    assert!(matches!(known, Err(VBucketError::Branch { .. })), "{known:?}");
+
+    for becomes in [State::Replica, State::Dead] {
+        let copy = after(unclean, becomes).expect("it follows");
+        assert_eq!(copy.failover_log().entries().len(), 1, "whoever leads says which branch");
+        let refused = copy.set_state(State::Active, None);
+        assert_eq!(refused, Err(VBucketError::NeedsBranch { vb: Vbid(3) }));
+        copy.set_failover_log(FailoverLog::new(VbUuid(7)));
+        copy.set_state(State::Active, None).expect("it has followed another");
+    }
+    let copy = after(unclean, State::Dead).expect("it follows");
+    copy.set_state(State::Active, Some(VbUuid(9))).expect("a new branch");
+    copy.set_state(State::Dead, None).expect("allowed");
+    copy.set_state(State::Active, None).expect("it has its branch");
+}
+
+#[test]
+fn the_last_seqno_is_followed_by_none() {
+    let (replica, _) = vbucket(State::Replica);
+    let last = u64::MAX - 1;
+    let endless = replica.receive_marker(marker(1, u64::MAX));
+    assert!(
+        matches!(endless, Err(VBucketError::Checkpoint { .. })),
+        "no seqno is the highest number: {endless:?}"
+    );
+    replica.receive_marker(marker(1, last)).expect("valid");
+    replica.receive(at(last, "a")).expect("inside");
+    replica.set_state(State::Active, Some(VbUuid(8))).expect("a new branch");
+    let shown = replica.manager().to_string();
+    let refused = replica.write(set("b"), 1);
+    let source = crate::CheckpointError::SeqnosUsedUp { high: Seqno(last) };
+    assert_eq!(refused, Err(VBucketError::Checkpoint { vb: Vbid(3), source }));
+    assert_eq!(
+        (replica.high_seqno(), replica.manager().to_string()),
+        (Seqno(last), shown),
+        "nothing has changed"
     );
 }

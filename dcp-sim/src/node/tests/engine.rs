@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{Key, MemoryState, QuotaConfig, VBucketError};
+use checkpoint::{AfterStop, Key, MemoryState, QuotaConfig, VBucketError};
 use persistence::Engine;
 use persistence::couchstore::{Couchstore, CouchstoreConfig};
 use persistence::disk::{Disk, FaultyDisk, MemoryDisk};
@@ -32,7 +32,7 @@ pub(super) fn rig(config: NodeConfig) -> Rig {
     engine.create(VB).expect("an empty store");
     let mut node = Node::new(config);
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(9)));
-    node.add_vbucket(VB, &state, Seqno::ZERO, Documents::default());
+    node.add_vbucket(VB, &state);
     Rig { node, disk, engine: Some(engine), wanted: Vec::new() }
 }
 
@@ -280,7 +280,7 @@ fn a_node_knows_its_collections_whatever_became_of_it() {
 
     let stored = Stored::read(rig.engine(), VB).expect("readable");
     let mut loaded = Node::new(NodeConfig::default());
-    loaded.warm_up(VB, stored, State::Replica, None, &mut Vec::new()).expect("sound");
+    loaded.warm_up(VB, stored, State::Replica, AfterStop::Orderly, &mut Vec::new()).expect("sound");
     assert_eq!(highs(&loaded), [3, 4]);
 
     rig.step(Event::SetState { vb: VB, state: State::Replica, uuid: None });

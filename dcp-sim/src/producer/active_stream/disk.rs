@@ -7,17 +7,30 @@
 //! from the end of this snapshot. A client inside a snapshot that reaches further than the disk gets the rest of it from
 //! memory in the same snapshot: what memory has is read before the snapshot is announced, so that its end is known (S20).
 
-use checkpoint::{CheckpointError, Seqno, SnapshotMarker, SnapshotType, State, VBucket, VBucketState};
+use checkpoint::{
+    CheckpointError, ResumePoint, ResumeRequest, Seqno, SnapshotMarker, SnapshotType, State, VBucket,
+    VBucketState, VbUuid, may_lack_purged,
+};
 
 use super::memory::end_of;
 use super::outbox::Origin;
 use super::survey::Survey;
 use super::{ActiveStream, Source, Turn};
 use crate::fault::{self, Fault};
-use crate::producer::ProducerError;
 use crate::producer::backfill::{BackfillRead, BackfillScan};
 use crate::producer::control::Options;
+use crate::producer::limits::ProducerLimits;
+use crate::producer::{Collections, ProducerError};
 use crate::wire::{OpenFlags, StreamEndReason, StreamRequestFlags};
+
+/// What a connection negotiated, and what its host decided and knows.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::producer) struct Negotiated<'a> {
+    pub(in crate::producer) options: &'a Options,
+    pub(in crate::producer) limits: &'a ProducerLimits,
+    /// How far the vBucket's collections have come.
+    pub(in crate::producer) collections: Option<&'a Collections>,
+}
 
 /// How far a stream is with the disk.
 #[derive(Debug)]
@@ -47,6 +60,11 @@ impl Disk {
         }
     }
 
+    /// Whether the rest is read once what was read is sent.
+    pub(super) fn is_paused(&self) -> bool {
+        matches!(self, Self::Paused(_))
+    }
+
     /// Whether the host has something to do first.
     pub(super) fn waits(&self) -> bool {
         matches!(self, Self::Opening | Self::Reading)
@@ -59,11 +77,19 @@ impl ActiveStream {
         &mut self,
         read: BackfillRead,
         vbucket: &VBucket,
-        options: &Options,
+        at: Negotiated<'_>,
     ) -> Result<bool, ProducerError> {
         let BackfillRead { scan, items } = read;
+        let Negotiated { options, limits, collections } = at;
+        self.moves += 1;
         match self.source {
-            Source::Disk(Disk::Opening) => return self.opened(scan, vbucket, options),
+            Source::Disk(Disk::Opening) => {
+                if self.lacks_purged(scan.info().purge, collections) {
+                    self.end(StreamEndReason::Rollback);
+                    return Ok(false);
+                }
+                return self.opened(scan, vbucket, options);
+            }
             Source::Disk(Disk::Reading) => {}
             _ => return Ok(false),
         }
@@ -71,8 +97,12 @@ impl ActiveStream {
             return self.surveyed(scan, &items, vbucket, options);
         }
         let spares_deletes = self.spares_deletes(options);
-        for item in items.iter().filter(|item| !(spares_deletes && item.deleted)) {
-            self.outbox.disk_item(item, options)?;
+        for item in &items {
+            let is_spared = spares_deletes && item.deleted;
+            let is_shown = !is_spared && self.outbox.disk_item(item, options)?;
+            if self.hidden.note(item, is_shown, limits) {
+                self.tell_progress(item.seqno);
+            }
         }
         if !scan.is_done() {
             self.source = Source::Disk(Disk::Paused(scan));
@@ -87,6 +117,16 @@ impl ActiveStream {
         Ok(false)
     }
 
+    /// Whether tombstones are gone from the disk that the client has not seen and may need: the rule by which the stream was
+    /// opened, of the disk as it is now.
+    fn lacks_purged(&self, purge: Seqno, collections: Option<&Collections>) -> bool {
+        let point = ResumePoint::whole(VbUuid(0), self.read);
+        let ignore_purged = self.flags.contains(StreamRequestFlags::IGNORE_PURGED_TOMBSTONES);
+        let request = ResumeRequest { ignore_purged, purge: self.client_purge, ..point.into() };
+        let is_gone = self.seen_purge < purge && may_lack_purged(&request, purge);
+        is_gone && !collections.is_some_and(|known| self.outbox.has_all_collections(known, self.read))
+    }
+
     /// The snapshot is pinned: it is announced, and the cursor stands behind it.
     fn opened(
         &mut self,
@@ -94,13 +134,7 @@ impl ActiveStream {
         vbucket: &VBucket,
         options: &Options,
     ) -> Result<bool, ProducerError> {
-        let (high, purge) = (scan.high(), scan.info().purge);
-        let ignores_purged = self.flags.contains(StreamRequestFlags::IGNORE_PURGED_TOMBSTONES);
-        let misses_tombstones = Seqno::ZERO < self.read && self.read < purge && !ignores_purged;
-        if misses_tombstones && self.client_purge != purge {
-            self.end(StreamEndReason::Rollback);
-            return Ok(false);
-        }
+        let high = scan.high();
         if high <= self.read {
             self.nothing_on_disk(vbucket)?;
             return Ok(false);
@@ -150,7 +184,12 @@ impl ActiveStream {
     pub(super) fn announce_disk(&mut self, scan: &BackfillScan, end: Seqno, options: &Options) {
         if let Some(state) = scan.state() {
             let origin = if end > scan.high() { Origin::Joined } else { Origin::Disk };
-            self.outbox.announce(&marker(state, end, scan.info().purge), origin, options);
+            let mut marker = marker(state, end, scan.info().purge);
+            if self.state == State::Active {
+                // What a copy had when it was promoted is whole, though its last commit was made before.
+                marker.high_prepared_seqno = marker.high_prepared_seqno.max(Some(state.prepared_seqno));
+            }
+            self.outbox.announce(&marker, origin, options);
         }
     }
 

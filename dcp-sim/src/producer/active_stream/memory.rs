@@ -18,6 +18,7 @@ const READ_LIMIT: ReadLimit = ReadLimit { items: 1_000, bytes: 1 << 20 };
 impl ActiveStream {
     /// Takes what the cursor has. Returns whether there was anything, or the stream stands elsewhere now.
     pub(super) fn refill(&mut self, vbucket: &VBucket, options: &Options) -> Result<bool, ProducerError> {
+        let cursor = self.cursor;
         let batches = match self.reach.take() {
             Some(reach) => {
                 let batches = self.gather(vbucket, reach)?;
@@ -26,7 +27,9 @@ impl ActiveStream {
             }
             None => Vec::from_iter(self.read_batch(vbucket)?),
         };
-        let stands_elsewhere = self.reach.is_some() || !matches!(self.source, Source::Memory);
+        // With a new cursor it may stand in memory as before, with something to read that nobody wakes it for.
+        let is_elsewhere = self.cursor != cursor && !fault::is(Fault::DroppedCursorWakesNobody);
+        let stands_elsewhere = self.reach.is_some() || is_elsewhere || !matches!(self.source, Source::Memory);
         let has_read = stands_elsewhere || !batches.is_empty();
         for batch in batches {
             self.take_batch(&batch, options)?;
@@ -126,7 +129,7 @@ impl ActiveStream {
                     let snapshot = SnapshotMarker { end, ..marker(range) };
                     self.outbox.announce(&snapshot, Origin::Checkpoint(range.start), options);
                 }
-                self.outbox.item(item, options)?;
+                let _told = self.outbox.item(item, options)?;
                 last = Some(item.seqno);
             }
             self.read = self.read.max(last.unwrap_or_default());

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use checkpoint::{Item, Seqno, SnapshotMarker};
 
 use crate::fault::{self, Fault};
+use crate::producer::Collections;
 use crate::producer::control::Options;
 use crate::producer::filter::Filter;
 use crate::producer::stream_key::StreamKey;
@@ -156,12 +157,13 @@ impl Outbox {
     }
 
     /// An item of the snapshot, if the client is to see it.
-    pub(super) fn item(&mut self, item: &Item, options: &Options) -> Result<(), WireError> {
+    /// Returns whether it is.
+    pub(super) fn item(&mut self, item: &Item, options: &Options) -> Result<bool, WireError> {
         self.tell(item, options, translate::command)
     }
 
     /// The same for an item from disk.
-    pub(super) fn disk_item(&mut self, item: &Item, options: &Options) -> Result<(), WireError> {
+    pub(super) fn disk_item(&mut self, item: &Item, options: &Options) -> Result<bool, WireError> {
         self.tell(item, options, translate::disk_command)
     }
 
@@ -170,16 +172,17 @@ impl Outbox {
         item: &Item,
         options: &Options,
         command: impl FnOnce(&Item, &Options) -> Result<Option<Command>, WireError>,
-    ) -> Result<(), WireError> {
+    ) -> Result<bool, WireError> {
+        let mut is_told = false;
         // First: a hidden item's key may be one that this connection can't be sent.
         if self.filter.passes(item)
             && let Some(command) = command(item, options)?
         {
-            self.told = item.seqno;
+            (self.told, is_told) = (item.seqno, true);
             self.push(command);
         }
         self.filter.take_note(item);
-        Ok(())
+        Ok(is_told)
     }
 
     /// Whether the client is to see an item.
@@ -194,6 +197,20 @@ impl Outbox {
             self.told = end;
             self.push(Command::SeqnoAdvanced(end));
         }
+    }
+
+    /// The client has all of the snapshot that comes up to `seqno`, and sees nothing of the last part.
+    pub(super) fn advance_to(&mut self, seqno: Seqno) {
+        let is_inside = self.announced.is_some_and(|announced| seqno < announced.end);
+        if is_inside && self.told < seqno && self.knows_collections {
+            self.told = seqno;
+            self.push(Command::SeqnoAdvanced(seqno));
+        }
+    }
+
+    /// Whether everything its filter lets through of a vBucket came up to `seqno`.
+    pub(super) fn has_all_collections(&self, known: &Collections, seqno: Seqno) -> bool {
+        self.filter.high(known).is_some_and(|high| high <= seqno)
     }
 
     /// Everything up to `seqno` was sent. If the last marker reaches further, its snapshot is cut short there: the next marker

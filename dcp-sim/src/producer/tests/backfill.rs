@@ -352,3 +352,39 @@ fn a_stream_that_waits_for_the_disk_is_woken_by_the_disk() {
     assert!(rig.producer.backfilled(outcome, &rig.node).expect("the connection stays"));
     assert!(rig.producer.has_more());
 }
+
+/// Guards S31: whoever takes nothing for long has its scan ended; time that the engine takes, or in which something moves, does
+/// not count.
+#[test]
+fn a_backfill_whose_client_stands_still_ends() {
+    let mut rig = rig();
+    rig.producer.limits.standstill_nanos = 100;
+    for number in 0..2_500 {
+        rig.set(&format!("{number}"));
+    }
+    rig.node.flush();
+    assert_eq!(rig.control("connection_buffer_size", "100"), [Status::SUCCESS]);
+    open(&mut rig, live(0));
+    rig.poll(usize::MAX);
+    let [step] = <[_; 1]>::try_from(rig.producer.take_backfills()).expect("one step");
+    for now in [0, 200, 400] {
+        rig.producer.tick(now, &rig.node).expect("not silent for long");
+    }
+    let outcome = step.run(&rig.node.engine);
+    rig.producer.backfilled(outcome, &rig.node).expect("the engine took its time");
+    for now in [500, 599] {
+        rig.sent();
+        rig.producer.tick(now, &rig.node).expect("not silent for long");
+    }
+    rig.tell(Vbid(0), Command::BufferAck(60)).expect("sound");
+    assert!(!rig.sent().is_empty());
+    for now in [600, 699] {
+        rig.producer.tick(now, &rig.node).expect("not silent for long");
+        assert_eq!(rig.cursors(), 1, "it moves");
+    }
+    rig.producer.tick(700, &rig.node).expect("not silent for long");
+    assert_eq!((rig.cursors(), rig.producer.streams.len()), (0, 0));
+    rig.tell(Vbid(0), Command::BufferAck(1_000)).expect("sound");
+    assert_eq!(rig.sent(), ["end too-slow"]);
+    open(&mut rig, live(0));
+}

@@ -72,7 +72,7 @@ fn a_no_operation_is_sent_each_interval() {
     assert_eq!(rig.control("set_noop_interval", "2"), [Status::SUCCESS]);
     let mut opaques = Vec::new();
     for second in 0..=7 {
-        rig.producer.tick(second * SECOND).expect("not that long");
+        rig.producer.tick(second * SECOND, &rig.node).expect("not that long");
         for message in rig.poll(usize::MAX) {
             match message {
                 Message::Request(Request { opaque, command: Command::Noop, .. }) => {
@@ -85,19 +85,19 @@ fn a_no_operation_is_sent_each_interval() {
     assert_eq!(opaques, [(2, 10_000_001), (4, 10_000_002), (6, 10_000_003)]);
     assert_eq!(rig.producer.flow_control().unacknowledged_bytes(), 0, "they are free");
     assert_eq!(rig.control("enable_noop", "false"), [Status::SUCCESS]);
-    rig.producer.tick(60 * SECOND).expect("not that long");
+    rig.producer.tick(60 * SECOND, &rig.node).expect("not that long");
     assert!(!rig.producer.has_more());
 }
 
 #[test]
 fn a_consumer_that_says_nothing_is_given_up() {
     let mut rig = rig();
-    rig.producer.tick(0).expect("it counts from here");
-    rig.producer.tick(359 * SECOND).expect("not that long");
+    rig.producer.tick(0, &rig.node).expect("it counts from here");
+    rig.producer.tick(359 * SECOND, &rig.node).expect("not that long");
     let answer = Response::status(Opcode::DCP_NOOP, 10_000_001, Status::SUCCESS);
     rig.answer(&answer).expect("an answer");
-    rig.producer.tick(400 * SECOND).expect("somebody is there");
-    assert!(matches!(rig.producer.tick(760 * SECOND), Err(ProducerError::Silent { .. })));
+    rig.producer.tick(400 * SECOND, &rig.node).expect("somebody is there");
+    assert!(matches!(rig.producer.tick(760 * SECOND, &rig.node), Err(ProducerError::Silent { .. })));
 }
 
 /// Guards against serving on a consumer that has lost the thread.
@@ -142,7 +142,7 @@ fn a_thousand_streams_take_turns() {
     let vbucket = |number| {
         let state = VBucketState::new(State::Active, FailoverLog::new(UUID));
         let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
-        VBucket::new(Vbid(number), &state, Seqno::ZERO, config)
+        VBucket::new(Vbid(number), &state, config)
     };
     let many = Many((0..1_024).map(vbucket).collect());
     for (number, vbucket) in many.0.iter().enumerate() {

@@ -131,3 +131,103 @@ fn a_client_that_knows_the_purge_need_not_go_back() {
     assert_eq!(rig.ask(VB, Command::StreamRequest(from("{\"purge_seqno\":\"3\"}"))), [Status::SUCCESS]);
     assert_eq!(rig.sent(), ["disk marker 1-4", "mutation @4"]);
 }
+
+/// Three collections: k1 and k2 in 8, a deletion of k3 in 9 that is purged, and k4 in 9.
+fn purged_elsewhere() -> Rig {
+    let mut rig = rig();
+    for (collection, key) in [(8, "k1"), (8, "k2"), (9, "k3")] {
+        rig.set_in(collection, key);
+    }
+    rig.node.vbucket.write(Item::deletion(Key::in_collection(9, b"k3")), 1).expect("active");
+    rig.set_in(9, "k4");
+    rig.node.flush();
+    rig.node.engine.purge(VB, Seqno(4)).expect("sound");
+    rig.know_collections(&[(8, 2), (9, 5)]);
+    rig
+}
+
+impl Rig {
+    /// The host says how far each collection has come.
+    fn know_collections(&mut self, highs: &[(u32, u64)]) {
+        let item = |&(collection, high)| Item {
+            seqno: Seqno(high),
+            ..Item::mutation(Key::in_collection(collection, b"k"), Bytes::new())
+        };
+        let items: Vec<_> = highs.iter().map(item).collect();
+        self.node.collections = Some(items.iter().collect());
+    }
+}
+
+fn of_8(start: u64) -> StreamRequest {
+    StreamRequest {
+        start: Seqno(start),
+        snapshot_start: Seqno(start),
+        snapshot_end: Seqno(start),
+        ..filtered("{\"collections\":[\"8\"]}")
+    }
+}
+
+/// Guards S24 in the backfill: what the decision found good it finds good.
+#[test]
+fn a_filtered_client_that_has_all_of_its_collections_reads_on_below_the_purge() {
+    let mut rig = purged_elsewhere();
+    assert_eq!(rig.ask(VB, Command::StreamRequest(of_8(2))), [Status::SUCCESS]);
+    assert_eq!(rig.sent(), ["disk marker 2-5", "advanced @5"]);
+    rig.set_in(8, "k5");
+    assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
+}
+
+/// Guards S24 where its collection is written to before the snapshot is pinned: up to the purge it had everything.
+#[test]
+fn what_is_written_after_the_purge_is_no_reason_to_go_back() {
+    let mut rig = purged_elsewhere();
+    assert_eq!(rig.ask(VB, Command::StreamRequest(of_8(2))), [Status::SUCCESS]);
+    rig.set_in(8, "k5");
+    rig.node.flush();
+    rig.know_collections(&[(8, 6), (9, 5)]);
+    assert_eq!(rig.sent(), ["disk marker 2-6", "mutation @6"]);
+}
+
+/// Guards S24 where that may be purged, too, before the snapshot is pinned.
+#[test]
+fn a_purge_of_its_own_collection_ends_a_filtered_stream() {
+    let mut rig = purged_elsewhere();
+    assert_eq!(rig.ask(VB, Command::StreamRequest(of_8(2))), [Status::SUCCESS]);
+    rig.node.vbucket.write(Item::deletion(Key::in_collection(8, b"k1")), 1).expect("active");
+    rig.set_in(8, "k6");
+    rig.node.flush();
+    rig.node.engine.purge(VB, Seqno(6)).expect("sound");
+    rig.know_collections(&[(8, 7), (9, 5)]);
+    assert_eq!(rig.sent(), ["end rollback"]);
+}
+
+/// Guards S30: a scan of much that is hidden says how far it is, inside its snapshot, which is whole at its end only.
+#[test]
+fn a_backfill_over_much_that_is_hidden_says_how_far_it_is() {
+    let hidden = |limits| {
+        let mut rig = rig();
+        rig.producer.limits = limits;
+        rig.set_in(8, "a");
+        (0..9).for_each(|number| rig.set_in(9, &format!("{number}")));
+        rig.node.flush();
+        rig
+    };
+    let few_items = ProducerLimits { hidden_items: 3, ..ProducerLimits::default() };
+    let few_bytes = ProducerLimits { hidden_bytes: 9, ..ProducerLimits::default() };
+    for limits in [few_items, few_bytes] {
+        let mut rig = hidden(limits);
+        rig.ask(VB, Command::StreamRequest(of_8(0)));
+        assert_eq!(
+            rig.sent(),
+            ["disk marker 0-10", "mutation @1", "advanced @4", "advanced @7", "advanced @10"]
+        );
+    }
+    let mut rig = hidden(few_items);
+    let inside = StreamRequest { start: Seqno(4), snapshot_end: Seqno(12), ..of_8(0) };
+    rig.set_in(8, "b");
+    rig.set_in(8, "c");
+    rig.ask(VB, Command::StreamRequest(inside));
+    let expected =
+        ["disk repeating marker 0-12", "advanced @7", "advanced @10", "mutation @11", "mutation @12"];
+    assert_eq!(rig.sent(), expected, "who resumes there is inside it still");
+}

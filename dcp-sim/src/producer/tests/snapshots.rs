@@ -214,3 +214,18 @@ fn half_a_snapshot_on_a_promoted_copys_disk_is_not_announced_as_a_whole() {
     assert_eq!(sent.split_off(5), ["marker 6-6", "mutation @6"]);
     assert_eq!(sent, expected);
 }
+
+/// Found by a foreign client in hostile seed 164 on a log: memory recovery took the cursor of its stream while that read from
+/// disk, memory had the rest still, and the stream waited for a write that never came.
+#[test]
+fn a_stream_whose_cursor_is_dropped_goes_on_at_once_where_memory_has_the_rest() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 2, &[1, 2]);
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["marker 0-2", "mutation @1", "mutation @2"]);
+    rig.receive(3, 4, &[3, 4]);
+    // Whoever registers under a cursor's name takes its place.
+    let name = format!("test:{VB}");
+    rig.node.vbucket.manager().register(&name, Seqno(2), true).expect("it is there");
+    assert_eq!(rig.sent(), ["marker 3-4", "mutation @3", "mutation @4"]);
+}

@@ -70,8 +70,8 @@ impl Connection {
     }
 
     /// It is that late.
-    pub(super) fn tick(&mut self, now: u64) -> Result<(), &'static str> {
-        self.producer.tick(now).map_err(|_| BROKEN)?;
+    pub(super) fn tick(&mut self, now: u64, source: &StreamNode) -> Result<(), &'static str> {
+        self.producer.tick(now, source).map_err(|_| BROKEN)?;
         self.consumer.tick(now).map_err(|_| BROKEN)
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use checkpoint::{
-    CheckpointConfig, CheckpointError, FailoverLog, Item, Key, Namespace, ReadLimit, Seqno, State, VBucket,
-    VBucketError, VBucketState, VbUuid, Vbid,
+    AfterStop, CheckpointConfig, CheckpointError, FailoverLog, Item, Key, Namespace, ReadLimit, Seqno, State,
+    VBucket, VBucketError, VBucketState, VbUuid, Vbid,
 };
 use persistence::couchstore::{Couchstore, CouchstoreConfig};
 use persistence::disk::{Disk, MemoryDisk};
@@ -50,20 +50,28 @@ impl StreamNode {
         let mut node = Self { engine, flusher: Flusher::new(ReadLimit::NONE), partitions: BTreeMap::new() };
         for vb in (0..vbuckets).map(Vbid) {
             node.engine.create(vb).map_err(|error| error.kind())?;
-            node.pretend(vb, FailoverLog::new(FIRST_BRANCH), Seqno::ZERO, Seqno::ZERO);
+            node.pretend(vb, FailoverLog::new(FIRST_BRANCH), Seqno::ZERO, Seqno::ZERO)?;
         }
         Ok(node)
     }
 
     /// Gives it a vBucket that claims a history it has no items of.
-    pub(super) fn pretend(&mut self, vb: Vbid, log: FailoverLog, high: Seqno, purge: Seqno) {
+    pub(super) fn pretend(
+        &mut self,
+        vb: Vbid,
+        log: FailoverLog,
+        high: Seqno,
+        purge: Seqno,
+    ) -> Result<(), &'static str> {
         let state = VBucketState::new(State::Active, log);
         let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
-        let vbucket = VBucket::new(vb, &state, high, config);
+        let recovered = VBucket::recover(vb, &state, high, State::Active, AfterStop::Orderly, config);
+        let vbucket = recovered.map_err(|error| kind(&error))?;
         self.flusher.attach(vb, state, high);
         let collections = (high == Seqno::ZERO).then(Collections::default);
         let documents = Documents::new();
         self.partitions.insert(vb, StreamPartition { vbucket, purge, documents, collections });
+        Ok(())
     }
 
     pub(super) fn partition(&self, vb: Vbid) -> Result<&StreamPartition, &'static str> {

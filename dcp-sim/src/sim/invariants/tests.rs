@@ -1,9 +1,12 @@
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Item, Key, Quota, QuotaConfig, Seqno, State, VBucketState, VbUuid, Vbid};
+use checkpoint::{
+    AfterStop, FailoverLog, Item, Key, Quota, QuotaConfig, Seqno, State, VBucketState, VbUuid, Vbid,
+};
 
 use super::*;
 use crate::input::Change;
-use crate::node::{Documents, Node, NodeConfig, NodeId};
+use crate::node::{Documents, Node, NodeConfig, NodeId, Stored};
+use crate::producer::Collections;
 use crate::sim::{ClusterConfig, Oracle, Topology};
 
 const VB: Vbid = Vbid(0);
@@ -21,7 +24,15 @@ fn node(number: NodeId, high: u64, value: &'static str) -> Node {
         Item { seqno: Seqno(high), ..Item::mutation(Key::new(b"k"), Bytes::from_static(value.as_bytes())) };
     let documents: Documents = [item].into_iter().collect();
     let mut node = Node::new(NodeConfig::default());
-    node.add_vbucket(VB, &VBucketState::new(state, FailoverLog::new(VbUuid(1))), Seqno(high), documents);
+    let stored = Stored {
+        state: Some(VBucketState::new(state, FailoverLog::new(VbUuid(1)))),
+        high: Seqno(high),
+        purge: Seqno::ZERO,
+        prepares: Vec::new(),
+        documents,
+        collections: Collections::default(),
+    };
+    node.warm_up(VB, stored, state, AfterStop::Orderly, &mut Vec::new()).expect("it stays what it was");
     node
 }
 

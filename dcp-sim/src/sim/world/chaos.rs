@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use checkpoint::{Key, Seqno, VbUuid, Vbid};
 
 use super::{Due, World};
-use crate::node::{EngineCall, NodeId, Stored};
+use crate::node::{EngineCall, Event, NodeId, Stored};
+use crate::producer::ProducerLimits;
 use crate::sim::error::SimError;
 use crate::sim::faults::{FaultConfig, FaultKind, FaultPlan};
 use crate::sim::history::{Branched, History};
@@ -30,6 +31,16 @@ const READERS: u64 = 2;
 const BURST: u64 = 24;
 /// Batches that are expected where their source does not say.
 const BATCHES_EXPECTED: u64 = 10_000;
+
+/// Nodes are told how late it is this often, while faults strike.
+const TICK_MICROS: u64 = 20_000;
+/// A backfill may stand still for so long: less than most faults that hold acknowledgements back last.
+const STANDSTILL_NANOS_MAX: u64 = 100_000_000;
+
+/// Faults last less than a second, and so must a backfill that stands still, for its limit to be met.
+pub(super) fn limit_standstill(limits: &mut ProducerLimits) {
+    limits.standstill_nanos = limits.standstill_nanos.min(STANDSTILL_NANOS_MAX);
+}
 
 /// What a run with faults knows beside its nodes.
 #[derive(Debug)]
@@ -143,6 +154,15 @@ impl World {
         }
         self.read_later();
         self.begin_foreign();
+        self.clock.schedule(TICK_MICROS, Due::Tick);
+    }
+
+    /// Tells every node how late it is, as long as faults strike: what stands still after that moves on by itself.
+    pub(super) fn tick(&mut self) -> Result<(), SimError> {
+        if self.chaos.as_ref().is_some_and(|chaos| chaos.calm_micros.is_none()) {
+            self.clock.schedule(TICK_MICROS, Due::Tick);
+        }
+        (0..self.hosts.len()).try_for_each(|node| self.step(node, Event::Tick))
     }
 
     /// Schedules the next fault of a kind, if it comes in the time for faults.

@@ -11,6 +11,7 @@ use crate::node::{Action, Event, NodeId};
 use crate::sim::error::SimError;
 use crate::sim::invariants::memory::TakenIn;
 use crate::sim::links::{Ends, LinkId};
+use crate::wire::StreamEndReason;
 
 /// A consumer without memory looks again after this time whether it has some.
 const MEMORY_MICROS: u64 = 500;
@@ -213,6 +214,10 @@ impl World {
     ) -> Result<(), SimError> {
         if self.chaos.is_none() {
             return Err(SimError::StreamStopped { node, micros: self.clock.now_micros(), peer, event });
+        }
+        let is_slow = matches!(event, ConsumerEvent::StreamEnded { reason: StreamEndReason::TooSlow, .. });
+        if let Some(chaos) = self.chaos.as_mut().filter(|_| is_slow) {
+            chaos.figures.slow_streams += 1;
         }
         self.reconcile_soon();
         Ok(())

@@ -1,6 +1,6 @@
 //! S21 and S22: where a replica's commits end, and what its readers see between.
 
-use checkpoint::{SnapshotMarker, SnapshotType};
+use checkpoint::{AfterStop, SnapshotMarker, SnapshotType};
 
 use super::*;
 use crate::{Budget, CompactionRequest, Progress, Snapshot};
@@ -142,7 +142,8 @@ fn who_starts_inside_a_snapshot_has_nothing_to_show_before_its_end() {
     let engine = open(&disk);
     let state = engine.snapshot(VB).expect("there").state().cloned().expect("committed");
     let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
-    let vbucket = VBucket::new(VB, &state, Seqno(4), config);
+    let recovered = VBucket::recover(VB, &state, Seqno(4), State::Replica, AfterStop::Orderly, config);
+    let vbucket = recovered.expect("it stays a replica");
     let mut flusher = Flusher::new(ReadLimit::NONE);
     flusher.attach(VB, state, Seqno(4));
     let mut rig = Rig { disk, engine, vbucket, flusher };

@@ -1,0 +1,183 @@
+//! Several copies of one vBucket, any of which may be promoted or followed, and a client that knows nothing but what the protocol
+//! gives it: branch, last seqno, last marker's range.
+//!
+//! Guards S28: whichever copy the client follows, wherever its streams are lost and whichever copy is promoted, in the end it has
+//! the documents of the branch it is on.
+
+use proptest::prelude::*;
+
+mod client;
+mod copy;
+
+use client::Client;
+use copy::Copy;
+
+use checkpoint::{State, VbUuid};
+
+const COPIES: usize = 3;
+
+/// What happens.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Set(u8),
+    CloseCheckpoint,
+    Flush(usize),
+    Recover(usize),
+    /// A copy follows another, if that does not follow it.
+    Follow(usize, usize),
+    /// Messages of a copy's stream arrive.
+    Deliver(usize, u8),
+    Promote(usize),
+    /// The client comes back, to any copy.
+    Resume(usize),
+    /// Messages of its stream arrive.
+    Read(u8),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let copy = || 0..COPIES;
+    prop_oneof![
+        10 => (0..4u8).prop_map(Op::Set),
+        2 => Just(Op::CloseCheckpoint),
+        4 => copy().prop_map(Op::Flush),
+        3 => copy().prop_map(Op::Recover),
+        3 => (copy(), copy()).prop_map(|(from, to)| Op::Follow(from, to)),
+        12 => (copy(), 1..4u8).prop_map(|(copy, messages)| Op::Deliver(copy, messages)),
+        1 => copy().prop_map(Op::Promote),
+        2 => copy().prop_map(Op::Resume),
+        9 => (1..4u8).prop_map(Op::Read),
+    ]
+}
+
+/// The copies: the first is active to begin with.
+struct Cluster {
+    copies: Vec<Copy>,
+    active: usize,
+    last_uuid: u64,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let state = |number| if number == 0 { State::Active } else { State::Replica };
+        let copies = (0..COPIES).map(|number| Copy::new(number, state(number))).collect();
+        let mut cluster = Self { copies, active: 0, last_uuid: 1 };
+        (1..COPIES).for_each(|copy| cluster.follow(copy, 0));
+        cluster
+    }
+
+    /// Two of the copies, which differ.
+    fn pair(&mut self, one: usize, other: usize) -> Option<(&mut Copy, &mut Copy)> {
+        let [one, other] = self.copies.get_disjoint_mut([one, other]).ok()?;
+        Some((one, other))
+    }
+
+    fn follow(&mut self, copy: usize, source: usize) {
+        let mut at = Some(source);
+        while let Some(above) = at {
+            if above == copy {
+                return;
+            }
+            at = self.copies[above].follows();
+        }
+        if copy != self.active
+            && let Some((copy, from)) = self.pair(copy, source)
+        {
+            copy.follow(source, from);
+        }
+    }
+
+    fn deliver(&mut self, copy: usize, messages: usize) {
+        if let Some(source) = self.copies[copy].follows()
+            && let Some((copy, from)) = self.pair(copy, source)
+        {
+            copy.deliver(from, messages);
+        }
+    }
+
+    fn promote(&mut self, copy: usize) {
+        if copy == self.active {
+            return;
+        }
+        self.last_uuid += 1;
+        self.copies[self.active].step_down();
+        self.copies[copy].lead(VbUuid(self.last_uuid));
+        self.active = copy;
+    }
+
+    /// Everybody follows the active until nothing is left to do.
+    fn settle(&mut self) {
+        for round in 0..1_000 {
+            let mut is_idle = true;
+            for copy in (0..COPIES).filter(|&copy| copy != self.active).collect::<Vec<_>>() {
+                if self.copies[copy].follows() != Some(self.active) {
+                    self.follow(copy, self.active);
+                    is_idle = false;
+                }
+                let before = self.copies[copy].high();
+                self.deliver(copy, usize::MAX);
+                is_idle &=
+                    before == self.copies[copy].high() && self.copies[copy].follows() == Some(self.active);
+            }
+            if is_idle && round > 1 {
+                return;
+            }
+        }
+        panic!("it never comes to rest");
+    }
+}
+
+fn run(ops: &[Op]) -> Result<(), TestCaseError> {
+    let mut cluster = Cluster::new();
+    let mut client = Client::new();
+    for op in ops {
+        match *op {
+            Op::Set(key) => {
+                let active = cluster.active;
+                cluster.copies[active].write(key);
+            }
+            Op::CloseCheckpoint => cluster.copies[cluster.active].close_checkpoint(),
+            Op::Flush(copy) => cluster.copies[copy].flush(),
+            Op::Recover(copy) => cluster.copies[copy].recover(),
+            Op::Follow(copy, source) => cluster.follow(copy, source),
+            Op::Deliver(copy, messages) => cluster.deliver(copy, usize::from(messages)),
+            Op::Promote(copy) => cluster.promote(copy),
+            Op::Resume(copy) => client.resume(copy, &mut cluster.copies),
+            Op::Read(messages) => client.read(&mut cluster.copies, usize::from(messages))?,
+        }
+    }
+    cluster.settle();
+    let active = cluster.active;
+    client.settle(active, &mut cluster.copies)?;
+    for copy in &cluster.copies {
+        prop_assert_eq!(copy.documents(), cluster.copies[active].documents(), "a copy differs");
+    }
+    prop_assert_eq!(client.documents(), cluster.copies[active].documents(), "the client differs");
+    Ok(())
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 4_000, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config(ProptestConfig::default().cases))]
+
+    #[test]
+    fn a_client_that_resumes_anywhere_has_the_documents_of_its_branch(ops in prop::collection::vec(op(), 1..120)) {
+        run(&ops)?;
+    }
+}
+
+/// The same finds a marker that goes on after the last item of a snapshot that was cut short.
+#[test]
+fn a_cut_snapshot_that_starts_anew_is_noticed() {
+    dcp_sim::fault::switch(Some(dcp_sim::fault::Fault::CutSnapshotStartsAnew));
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let ops = prop::collection::vec(op(), 60..160);
+    let found = (0..6_000).any(|_| {
+        let tree = ops.new_tree(&mut runner).expect("a sequence");
+        run(&proptest::strategy::ValueTree::current(&tree)).is_err()
+    });
+    dcp_sim::fault::switch(None);
+    assert!(found);
+}
