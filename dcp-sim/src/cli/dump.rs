@@ -255,7 +255,7 @@ impl Printer<'_> {
                 // Behind a row that can't be read the next one is; behind a node that can't be, nothing is.
                 Err(error @ EngineError::Corrupt { .. }) => {
                     self.unreadable += 1;
-                    eprintln!("error: left out: {error}");
+                    tell!("error: left out: {error}");
                     return Ok(());
                 }
                 Err(error) => return Err(Wrapped(error).into()),

@@ -73,9 +73,8 @@ impl Encoded {
             let tombstone = entry::is_tombstone(item.operation, item.deleted);
             rows.push(Row { fingerprint, seqno: item.seqno.0, at, len, tombstone });
         }
-        let stored = batch.items.iter().filter(is_stored);
-        let deletes_only =
-            stored.fold(true, |only, item| only && (item.deleted || item.operation == Operation::Abort));
+        let mut stored = batch.items.iter().filter(is_stored);
+        let deletes_only = stored.all(|item| item.deleted || item.operation == Operation::Abort);
         let state_bytes = state::encode(batch.state).ok_or_else(|| EngineError::TooLarge {
             vb: batch.vb,
             seqno: last.unwrap_or(Seqno::ZERO),
