@@ -3,7 +3,9 @@
 //! A client that is inside a snapshot lacks what was replaced in it, so it has nothing whole before that snapshot's end.
 //! What always holds (S20): the first snapshot it is sent reaches at least as far, to the end of a checkpoint.
 
-use checkpoint::{Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, VBucket};
+use checkpoint::{
+    Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, State, VBucket,
+};
 
 use super::outbox::Origin;
 use super::{ActiveStream, Source};
@@ -18,6 +20,9 @@ const READ_LIMIT: ReadLimit = ReadLimit { items: 1_000, bytes: 1 << 20 };
 impl ActiveStream {
     /// Takes what the cursor has. Returns whether there was anything, or the stream stands elsewhere now.
     pub(super) fn refill(&mut self, vbucket: &VBucket, options: &Options) -> Result<bool, ProducerError> {
+        if !options.collections && self.is_inside_snapshot(vbucket) {
+            return Ok(false);
+        }
         let cursor = self.cursor;
         let batches = match self.reach.take() {
             Some(reach) => {
@@ -35,6 +40,13 @@ impl ActiveStream {
             self.take_batch(&batch, options)?;
         }
         Ok(has_read)
+    }
+
+    /// Whether this node has a snapshot in part that it receives. A client that hears nothing of what it does not see waits for
+    /// the rest: of the last items that it sees it could not know that they end the snapshot (S33).
+    fn is_inside_snapshot(&self, vbucket: &VBucket) -> bool {
+        let (open, high) = (vbucket.manager().open_range(), vbucket.high_seqno());
+        self.state != State::Active && high < open.end && open.extended_from != Some(high)
     }
 
     /// The cursor's next batch; `None` if there is none, or the stream stands elsewhere now.
@@ -85,7 +97,7 @@ impl ActiveStream {
         options: &Options,
     ) -> Option<Seqno> {
         // What of a snapshot has yet to come, nobody knows.
-        if options.collections || range.last != Some(range.end) {
+        if options.collections || range.last != Some(range.end) && !range.awaits_extension() {
             return Some(marker(range).end);
         }
         let up_to_there = items.filter(|item| self.read < item.seqno && item.seqno <= range.end);
