@@ -24,7 +24,10 @@ impl Inner {
         let (id, first) = (self.open.id + 1, self.queue.end());
         let next = match self.open.range {
             Range::Assigned { .. } => Checkpoint::assigned(id, self.high, self.visible, first),
-            Range::Received(marker) => Checkpoint::received(id, self.high, first, marker),
+            Range::Received(marker) => {
+                let snapshot_id = self.open.snapshot_id;
+                Checkpoint::received(id, self.high, first, marker).of_snapshot(snapshot_id)
+            }
         };
         self.replace_open(next);
     }
@@ -41,13 +44,17 @@ impl Inner {
                 high_completed_seqno: open.high_completed_seqno.max(marker.high_completed_seqno),
                 high_prepared_seqno: open.high_prepared_seqno.max(marker.high_prepared_seqno),
                 extend: false,
+                may_repeat_keys: open.may_repeat_keys || marker.may_repeat_keys,
                 ..marker
             };
             // Of a snapshot of several checkpoints only the last can be extended, and what came in the others is whole with it.
             let extended = *open;
             self.open.was_extended_from(before);
             let halves = self.closed.iter_mut().filter(|checkpoint| checkpoint.is_half_of(before));
-            halves.for_each(|half| half.ends_with(&extended));
+            halves.for_each(|half| {
+                half.ends_with(&extended);
+                half.was_extended_from(before);
+            });
             self.changes += 1;
             return Ok(());
         }

@@ -82,7 +82,7 @@ impl RunArguments {
     /// The cluster; `shape` is what was drawn, if anything was.
     pub(super) fn cluster(&self, shape: Option<&Shape>) -> Result<ClusterConfig, Failure> {
         if let Some(shape) = shape {
-            return Ok(ClusterConfig { clients: self.faults.clients, ..shape.cluster(self.seed) });
+            return Ok(shape.cluster(self.seed));
         }
         let faults = self.faults.config()?;
         let mut node = NodeConfig::default();

@@ -87,8 +87,8 @@ fn normal(run: RunArguments) -> Result<RunArguments, Failure> {
         let faults = shape.settings().filter(|setting| setting.dimension.is_fault());
         settings.extend(faults.map(|Setting { dimension, value }| (dimension, value)));
     }
-    let clients = run.faults.clients;
-    let faults = FaultArguments { faults: None, duration: None, clients, profile: Some(ProfileName::Swarm) };
+    let faults =
+        FaultArguments { faults: None, duration: None, clients: None, profile: Some(ProfileName::Swarm) };
     Ok(RunArguments {
         workload: None,
         ops: None,

@@ -156,7 +156,7 @@ mod tests {
             source("\u{feff}{\"op\":\"delete\",\"key\":\"a\"}\n\u{feff}{\"op\":\"delete\",\"key\":\"b\"}\n");
         assert_eq!(source.next_batch().expect("good").expect("a line").label, "line 1");
         assert!(source.next_batch().expect_err("in the middle").to_string().starts_with("in.jsonl:2: "));
-        let mut nothing = JsonLines::new("in.jsonl", &BYTE_ORDER_MARK[..]);
+        let mut nothing = JsonLines::new("in.jsonl", BYTE_ORDER_MARK);
         assert!(nothing.next_batch().expect("the end").is_none());
     }
 

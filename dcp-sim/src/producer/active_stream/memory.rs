@@ -122,12 +122,14 @@ impl ActiveStream {
             let (mut last, end) = (None, self.end_for_client(batch.items(), range, options));
             while let Some(item) = items.next_if(|item| item.seqno <= range.end) {
                 if let (None, Some(end)) = (last, end) {
-                    // This node was receiving the snapshot itself: its rest came in another one, which reaches further.
-                    if self.outbox.is_announced_below(end) {
+                    // This node was receiving the snapshot itself: its rest came in another one, which may reach further
+                    // and may bring a key again.
+                    if self.outbox.is_announced_below(end) || self.outbox.is_of_another(range.snapshot_id) {
                         self.outbox.cut_short(self.read);
                     }
-                    let snapshot = SnapshotMarker { end, ..marker(range) };
-                    self.outbox.announce(&snapshot, Origin::Checkpoint(range.start), options);
+                    let may_repeat_keys = range.may_repeat_keys_after(self.read);
+                    let snapshot = SnapshotMarker { end, may_repeat_keys, ..marker(range) };
+                    self.outbox.announce(&snapshot, Origin::Memory(range.snapshot_id), options);
                 }
                 let _told = self.outbox.item(item, options)?;
                 last = Some(item.seqno);
@@ -159,6 +161,7 @@ fn marker(range: &SnapshotRange) -> SnapshotMarker {
         high_prepared_seqno: range.high_prepared_seqno,
         purge_seqno: range.purge_seqno,
         history: range.history,
+        may_repeat_keys: range.may_repeat_keys,
         ..SnapshotMarker::new(range.snapshot_type, range.start, end)
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct PooledFile {
     changes: AtomicU64,
     /// So many of them are durable.
     synced: AtomicU64,
+    /// It was synced at least once: also what another process had written to it is durable.
+    was_synced: AtomicBool,
     /// So many have a reason that it stays open.
     kept: AtomicU64,
     /// A sync that made room failed, and nobody has been told.
@@ -48,6 +50,7 @@ impl PooledFile {
             used_at,
             changes: AtomicU64::new(0),
             synced: AtomicU64::new(0),
+            was_synced: AtomicBool::new(false),
             kept: AtomicU64::new(0),
             has_failed: AtomicBool::new(false),
         }
@@ -128,6 +131,7 @@ impl PooledFile {
     fn sync(&self, handle: &dyn DiskFile) -> DiskResult<()> {
         let changes = self.changes.load(Ordering::SeqCst);
         handle.sync_data()?;
+        self.was_synced.store(true, Ordering::SeqCst);
         self.synced.fetch_max(changes, Ordering::SeqCst);
         Ok(())
     }
@@ -167,8 +171,12 @@ impl DiskFile for PooledFile {
     }
 
     fn sync_data(&self) -> DiskResult<()> {
-        // It was closed when all of it was durable.
-        let Some(handle) = self.handle() else { return Ok(()) };
+        // It was closed when all that was written through it was durable; what another process wrote may not be yet.
+        let handle = match self.handle() {
+            Some(handle) => handle,
+            None if self.was_synced.load(Ordering::SeqCst) => return Ok(()),
+            None => self.acquire()?,
+        };
         if self.has_failed.load(Ordering::SeqCst) {
             let source = std::io::Error::other("an earlier sync of this file failed");
             return Err(failure(DiskOperation::SyncData, &self.path(), source));

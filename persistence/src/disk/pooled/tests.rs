@@ -91,3 +91,20 @@ fn want_of_handles_is_met_by_closing_and_then_told() {
     below.limit_handles(None);
     assert!(files.iter().all(|file| read(&**file).starts_with(b"!")));
 }
+
+/// What another process left in the page cache is durable only after a sync, and a file that was opened for that may have lost
+/// its handle before it is synced.
+#[test]
+fn the_first_sync_of_a_file_reaches_the_disk_though_its_handle_was_closed() {
+    let (below, disk) = pool(1);
+    made(&below, "/a");
+    let opened = disk.open(Path::new("/a"), Access::ReadWrite).expect("there");
+    made(&disk, "/b").sync_data().expect("power");
+    let before = below.io_count();
+    opened.sync_data().expect("power");
+    assert!(below.io_count() > before, "it was synced");
+    made(&disk, "/c").sync_data().expect("power");
+    let before = below.io_count();
+    opened.sync_data().expect("power");
+    assert_eq!(below.io_count(), before, "nothing has been written since");
+}
