@@ -9,6 +9,8 @@ mod known_bugs;
 mod pair;
 mod resume;
 mod seeds;
+mod shape;
+mod shapes;
 mod splits;
 mod stream_model;
 mod swarm;

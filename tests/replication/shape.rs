@@ -1,0 +1,82 @@
+//! Hostile runs of clusters of any shape, as `dcp-sim run --profile hostile` has them.
+
+use std::panic::catch_unwind;
+
+use checkpoint::QuotaConfig;
+use dcp_sim::input::{Distribution, GeneratedSource, Preset, PresetSource, Source};
+use dcp_sim::node::NodeConfig;
+use dcp_sim::sim::{
+    ClusterConfig, EngineKind, FaultConfig, FaultKind, Report, Silent, SimError, Storage, World,
+};
+
+/// Which writes there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Writes {
+    /// By a law, to so many keys, with values of so many bytes.
+    Made(Distribution, u64, usize),
+    /// After measurements.
+    Measured(Preset),
+}
+
+/// A cluster, its writes and how long faults strike.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) nodes: usize,
+    pub(crate) replicas: usize,
+    pub(crate) vbuckets: u16,
+    pub(crate) engine: EngineKind,
+    pub(crate) writes: Writes,
+    pub(crate) ops: u64,
+    pub(crate) seconds: u64,
+    /// What the checkpoint managers of a node may take.
+    pub(crate) quota_bytes: usize,
+    /// What goes wrong, and the virtual time between two faults of the commonest kinds, on average.
+    pub(crate) kinds: &'static [FaultKind],
+    pub(crate) interval_micros: u64,
+}
+
+impl Shape {
+    /// Runs a seed to its end.
+    ///
+    /// # Errors
+    /// As [`World::run`].
+    pub(crate) fn run(self, seed: u64) -> Result<Report, SimError> {
+        let faults = FaultConfig {
+            kinds: self.kinds.iter().copied().collect(),
+            interval_micros: self.interval_micros,
+            duration_micros: self.seconds * 1_000_000,
+            ..FaultConfig::default()
+        };
+        let quota = QuotaConfig { limit_bytes: self.quota_bytes, ..QuotaConfig::default() };
+        let cluster = ClusterConfig {
+            nodes: self.nodes,
+            replicas: self.replicas,
+            vbuckets: self.vbuckets,
+            seed,
+            engine: self.engine,
+            node: NodeConfig { quota: Some(quota), ..NodeConfig::default() },
+            faults: Some(faults),
+            ..ClusterConfig::default()
+        };
+        let source: Box<dyn Source> = match self.writes {
+            Writes::Made(law, keys, bytes) => {
+                Box::new(GeneratedSource::new(law, self.ops, keys, bytes, seed).expect("valid"))
+            }
+            Writes::Measured(preset) => Box::new(PresetSource::new(preset, self.ops, seed).expect("valid")),
+        };
+        World::new(cluster, &Storage::Memory, source)?.run(&mut Silent, None)
+    }
+
+    /// What is wrong with a seed's run, if anything: the broken invariants, or why it did not come to its end.
+    pub(crate) fn broken(self, seed: u64) -> Option<String> {
+        let Ok(run) = catch_unwind(|| self.run(seed)) else { return Some("it panics".to_owned()) };
+        match run {
+            Ok(report) if report.is_clean() => None,
+            Ok(report) => {
+                let broken = report.verdicts.iter().filter(|verdict| !verdict.holds());
+                Some(broken.map(|verdict| verdict.invariant).collect::<Vec<_>>().join(", "))
+            }
+            Err(error) => Some(error.to_string()),
+        }
+    }
+}
