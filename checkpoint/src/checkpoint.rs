@@ -45,6 +45,8 @@ impl Durable {
 #[derive(Clone, Debug)]
 pub(crate) struct Checkpoint {
     pub(crate) id: u64,
+    /// Names its snapshot: the id of the first checkpoint that has a part of it.
+    pub(crate) snapshot_id: u64,
     pub(crate) open: bool,
     pub(crate) range: Range,
     /// All of it came from disk, each key once: a commit may end inside it.
@@ -75,9 +77,15 @@ impl Checkpoint {
         Self { may_be_cut, ..Self::new(id, before, first, Range::Received(marker)) }
     }
 
+    /// The same as a further part of a snapshot of which an earlier checkpoint has a part.
+    pub(crate) fn of_snapshot(self, snapshot_id: u64) -> Self {
+        Self { snapshot_id, ..self }
+    }
+
     fn new(id: u64, before: Seqno, first: u64, range: Range) -> Self {
         Self {
             id,
+            snapshot_id: id,
             open: true,
             range,
             may_be_cut: false,
@@ -171,23 +179,27 @@ impl Checkpoint {
     pub(crate) fn snapshot_range(&self) -> SnapshotRange {
         match self.range {
             Range::Assigned { visible } => SnapshotRange {
+                snapshot_id: self.snapshot_id,
                 start: self.last.map_or(self.before, |_| self.before.next()),
                 end: self.last.unwrap_or(self.before),
                 visible,
                 snapshot_type: SnapshotType::Memory,
                 history: false,
+                may_repeat_keys: false,
                 high_completed_seqno: self.durable.completed,
                 high_prepared_seqno: self.durable.prepared,
                 purge_seqno: None,
                 last: self.last,
-                awaits_extension: self.extended_from.is_some() && self.extended_from == self.last,
+                extended_from: self.extended_from,
             },
             Range::Received(marker) => SnapshotRange {
+                snapshot_id: self.snapshot_id,
                 start: marker.start,
                 end: marker.end,
                 visible: marker.visible.unwrap_or(marker.end),
                 snapshot_type: marker.snapshot_type,
                 history: marker.history,
+                may_repeat_keys: marker.may_repeat_keys,
                 high_completed_seqno: match marker.snapshot_type {
                     SnapshotType::Memory => marker.high_completed_seqno.max(self.durable.completed),
                     // Its items need not hold every commit and abort up to its end; its marker does.
@@ -196,7 +208,7 @@ impl Checkpoint {
                 high_prepared_seqno: marker.high_prepared_seqno.max(self.durable.prepared),
                 purge_seqno: marker.purge_seqno,
                 last: self.last,
-                awaits_extension: self.extended_from.is_some() && self.extended_from == self.last,
+                extended_from: self.extended_from,
             },
         }
     }

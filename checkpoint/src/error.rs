@@ -47,6 +47,28 @@ pub enum CheckpointError {
         /// Bytes used of the quota.
         used_bytes: usize,
     },
+    /// The vBucket has had its last seqno: no operation can follow. Nothing was changed.
+    #[error("seqnos are used up: the last one is {high}")]
+    SeqnosUsedUp {
+        /// The last one queued.
+        high: Seqno,
+    },
+    /// No engine that persists this vBucket could store it.
+    #[error("{what} is {size}, over the limit of {limit}")]
+    TooLarge {
+        /// Which part of the item.
+        what: &'static str,
+        /// How large it is, or which number.
+        size: u64,
+        /// How large it may be.
+        limit: u64,
+    },
+    /// What persists this vBucket keeps something else where documents of that collection would be.
+    #[error("collection {collection} is reserved: it can have no documents")]
+    ReservedCollection {
+        /// The key's collection.
+        collection: u32,
+    },
     /// An option or a marker that makes no sense.
     #[error("{0}")]
     InvalidArgument(&'static str),
@@ -62,7 +84,11 @@ impl CheckpointError {
             Self::UnknownCursor | Self::NoPersistenceCursor => "unknown-cursor",
             Self::FlushInProgress => "flush-in-progress",
             Self::NoMemory { .. } => "no-memory",
-            Self::NotQueuedYet { .. } | Self::InvalidArgument(_) => "invalid-argument",
+            Self::SeqnosUsedUp { .. } => "seqnos-used-up",
+            Self::TooLarge { .. } => "too-large",
+            Self::NotQueuedYet { .. } | Self::ReservedCollection { .. } | Self::InvalidArgument(_) => {
+                "invalid-argument"
+            }
         }
     }
 }

@@ -40,6 +40,8 @@ pub enum Fault {
     ReclaimerLowersLate,
     /// A reader says that it has read one item more than it has.
     ProgressTooFar,
+    /// A poll that finds another thread inside the manager takes it for having nothing to read.
+    BusyTakenForEmpty,
     /// A promoted copy's branch begins with its last seqno, though it has half a snapshot.
     BranchInsideASnapshot,
     /// An active takes writes though the quota is used up.

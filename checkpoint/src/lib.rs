@@ -54,6 +54,7 @@ mod ids;
 mod index;
 mod item;
 mod key;
+mod limits;
 mod manager;
 mod queue;
 mod quota;
@@ -73,6 +74,7 @@ pub use failover_log::{FailoverEntry, FailoverLog, FailoverLogError};
 pub use ids::{Cas, Seqno, VbUuid, Vbid};
 pub use item::{Datatype, DurabilityLevel, Item, Namespace, Operation};
 pub use key::Key;
+pub use limits::ItemLimits;
 pub use manager::{
     CheckpointConfig, CheckpointInfo, CheckpointManager, CheckpointStats, Effect, Flush, PERSISTENCE, Queued,
     Recovered, Role,

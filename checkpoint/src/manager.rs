@@ -10,9 +10,9 @@ use crate::batch::{Batch, ReadLimit};
 use crate::cursor::{Cursor, CursorInfo, Progress, Registration};
 use crate::fault::{self, Fault};
 use crate::reclaimer::Reclaimer;
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, Signal};
+use crate::sync::{AtomicU64, Ordering, Signal, TryMutex, TryMutexGuard};
 use crate::tail::Tail;
-use crate::{CheckpointError, Item, Seqno, SnapshotMarker, SnapshotRange};
+use crate::{CheckpointError, Item, ItemLimits, Seqno, SnapshotMarker, SnapshotRange};
 
 mod check;
 mod clear;
@@ -52,7 +52,7 @@ pub struct CheckpointManager {
 }
 
 struct Shared {
-    inner: Mutex<Inner>,
+    inner: TryMutex<Inner>,
     reclaimer: Option<Reclaimer>,
     epoch: Epoch,
     /// How often it was rolled back.
@@ -68,7 +68,7 @@ impl CheckpointManager {
     #[must_use]
     pub fn new(config: CheckpointConfig, high: Seqno) -> Self {
         let reclaimer = config.reclaimer.clone();
-        let inner = Mutex::new(Inner::new(config, high));
+        let inner = TryMutex::new(Inner::new(config, high));
         let (epoch, rollbacks) = (Epoch(AtomicU64::new(0)), AtomicU64::new(0));
         Self { shared: Arc::new(Shared { inner, reclaimer, epoch, rollbacks }) }
     }
@@ -301,6 +301,12 @@ impl CheckpointManager {
         self.shared.inner.lock().stats()
     }
 
+    /// What its items are at most.
+    #[must_use]
+    pub fn limits(&self) -> ItemLimits {
+        self.shared.inner.lock().config.limits
+    }
+
     /// Walks everything and says what is not as it must be; O(items). Empty when all is well.
     #[must_use]
     pub fn check(&self) -> Vec<String> {
@@ -312,7 +318,7 @@ impl CheckpointManager {
         self.within(self.shared.inner.lock(), step)
     }
 
-    fn within<T>(&self, mut inner: MutexGuard<'_, Inner>, step: impl FnOnce(&mut Inner) -> T) -> T {
+    fn within<T>(&self, mut inner: TryMutexGuard<'_, Inner>, step: impl FnOnce(&mut Inner) -> T) -> T {
         let result = step(&mut inner);
         let aftermath = inner.settle();
         // Before the items: whoever sees an item queued after a change sees the change. Stored under the lock, so it

@@ -55,6 +55,8 @@ pub struct SnapshotMarker {
     pub extend: bool,
     /// The sender kept every revision.
     pub history: bool,
+    /// A key may come more than once in it.
+    pub may_repeat_keys: bool,
 }
 
 impl SnapshotMarker {
@@ -71,6 +73,7 @@ impl SnapshotMarker {
             purge_seqno: None,
             extend: false,
             history: false,
+            may_repeat_keys: false,
         }
     }
 }
@@ -78,6 +81,9 @@ impl SnapshotMarker {
 /// The range of one checkpoint, as a batch reports it: as it was when the batch was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotRange {
+    /// Names the snapshot in its manager. Checkpoints that were closed while one snapshot was received share it; a marker
+    /// that does not extend, and each checkpoint of an active, begins another.
+    pub snapshot_id: u64,
     /// First seqno it may hold.
     pub start: Seqno,
     /// Last seqno it holds or will hold.
@@ -88,6 +94,8 @@ pub struct SnapshotRange {
     pub snapshot_type: SnapshotType,
     /// Every revision was kept.
     pub history: bool,
+    /// A key may come more than once in it, as its marker said.
+    pub may_repeat_keys: bool,
     /// Of a snapshot from disk what its marker said; otherwise the highest prepare that something up to `end` committed
     /// or aborted, if this manager has seen one.
     pub high_completed_seqno: Option<Seqno>,
@@ -98,6 +106,22 @@ pub struct SnapshotRange {
     /// The last operation its checkpoint has had, read or not: equal to `end` when all of it is there. `None` where there
     /// was none yet.
     pub last: Option<Seqno>,
-    /// It was whole at `last` before it was extended, and nothing of the rest is there yet.
-    pub awaits_extension: bool,
+    /// Where its snapshot ended before it was extended, the last time.
+    pub extended_from: Option<Seqno>,
+}
+
+impl SnapshotRange {
+    /// Whether it was whole at `last` before it was extended, and nothing of the rest is there yet.
+    #[must_use]
+    pub fn awaits_extension(&self) -> bool {
+        self.extended_from.is_some() && self.extended_from == self.last
+    }
+
+    /// Whether a reader that has everything up to `read` may get a key of it twice: its marker said so, or the reader takes a
+    /// part of what it was before it was extended together with a part of the rest.
+    #[must_use]
+    pub fn may_repeat_keys_after(&self, read: Seqno) -> bool {
+        let is_partial = self.last != Some(self.end);
+        self.may_repeat_keys || is_partial && self.extended_from.is_some_and(|from| read < from)
+    }
 }

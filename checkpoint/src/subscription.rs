@@ -227,7 +227,12 @@ impl Subscription {
             Lock::Wait => Some(self.manager.read_or_arm(self.cursor, limit, &self.signal)),
             Lock::IfFree => self.manager.try_read(self.cursor, limit),
         };
-        let Some(read) = read else { return Ok(Next::Idle) };
+        let Some(read) = read else {
+            if fault::is(Fault::BusyTakenForEmpty) {
+                self.nothing_since = Some(epoch);
+            }
+            return Ok(Next::Idle);
+        };
         let (batch, tail) = match read {
             Err(CheckpointError::UnknownCursor) => return self.resume(limit, lock),
             read => read?,

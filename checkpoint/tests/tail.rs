@@ -85,7 +85,7 @@ proptest! {
     ) {
         let quota = Quota::new(QuotaConfig { limit_bytes: 1 << 30, ..QuotaConfig::default() }).expect("valid");
         let role = if replica { Role::Replica } else { Role::Active };
-        let config = CheckpointConfig { role, max_bytes, quota: Some(quota.clone()), reclaimer: None, persistence: false };
+        let config = CheckpointConfig { role, max_bytes, quota: Some(quota.clone()), ..CheckpointConfig::default() };
         let manager = CheckpointManager::new(config, Seqno::ZERO);
         let mut end = 0;
         if replica {

@@ -13,6 +13,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use output::{Output, tell};
 
 mod check;
 mod compact;
@@ -21,6 +22,9 @@ mod faults;
 mod in_order;
 mod inspect;
 mod log_store;
+mod new_file;
+mod output;
+mod quantity;
 mod recover;
 mod replay;
 mod run;
@@ -38,6 +42,13 @@ pub(crate) enum Exit {
     Usage,
     Io,
     Corrupt,
+}
+
+impl Exit {
+    /// Of a command whose results could not all be written: what it found out counts for more than that.
+    pub(crate) fn or_io(self) -> Self {
+        if self == Self::Ok { Self::Io } else { self }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -65,16 +76,23 @@ impl Failure {
         Self { exit, error: error.to_string(), hint: None }
     }
 
+    /// Reports it on standard error.
+    pub(crate) fn tell(&self) {
+        tell!("error: {}", self.error);
+        if let Some(hint) = &self.hint {
+            tell!("hint: {hint}");
+        }
+    }
+
     pub(crate) fn with_hint(self, hint: impl Into<Option<String>>) -> Self {
         Self { hint: hint.into(), ..self }
     }
 }
 
+/// Outputs never fail: this is what their writers' signatures ask for.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        // Whoever read our output has enough of it: nobody is left to tell.
-        let error = if error.kind() == io::ErrorKind::BrokenPipe { String::new() } else { error.to_string() };
-        Self { exit: Exit::Io, error, hint: None }
+        Self::new(Exit::Io, &format!("writing the output: {error}"))
     }
 }
 
@@ -85,7 +103,8 @@ Examples:
   dcp-sim run --workload zipfian --ops 100000 --json
   dcp-sim run --workload zipfian --profile hostile --seeds 20
                                              crashes, partitions, fail-overs: twenty seeds
-  dcp-sim run --profile swarm --seeds 1000   a thousand clusters of drawn shapes
+  dcp-sim run --profile swarm --seeds 1000
+                                             a thousand clusters of drawn shapes
   dcp-sim script tests/scenarios/*.scn       check scenario files
   dcp-sim inspect /tmp/cluster/node-0        what a store's files hold
   dcp-sim check /tmp/cluster/node-0          verify every byte of them
@@ -134,28 +153,44 @@ enum Command {
 /// Parses the process's arguments, does what they say and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Run(arguments) => run::run(&arguments),
-        Command::Replay(arguments) => replay::replay(&arguments),
-        Command::Script(arguments) => script::script(&arguments),
-        Command::Inspect(arguments) => inspect::inspect(&arguments),
-        Command::Dump(arguments) => dump::dump(&arguments),
-        Command::Check(arguments) => check::check(&arguments),
-        Command::Recover(arguments) => recover::recover(&arguments),
-        Command::Compact(arguments) => compact::compact(&arguments),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "dcp-sim", &mut io::stdout());
-            Ok(Exit::Ok)
-        }
+    let mut out = Output::standard();
+    let result = match Cli::try_parse() {
+        Ok(cli) => cli.command.run(&mut out),
+        Err(refusal) => refused(&refusal, &mut out),
     };
     let exit = result.unwrap_or_else(|failure| {
-        if !failure.error.is_empty() {
-            eprintln!("error: {}", failure.error);
-        }
-        if let Some(hint) = failure.hint {
-            eprintln!("hint: {hint}");
-        }
+        failure.tell();
         failure.exit
     });
-    exit.into()
+    out.end(exit).into()
+}
+
+impl Command {
+    fn run(self, out: &mut Output) -> Result<Exit, Failure> {
+        match self {
+            Self::Run(arguments) => run::run(&arguments, out),
+            Self::Replay(arguments) => replay::replay(&arguments, out),
+            Self::Script(arguments) => script::script(&arguments, out),
+            Self::Inspect(arguments) => inspect::inspect(&arguments, out),
+            Self::Dump(arguments) => dump::dump(&arguments, out),
+            Self::Check(arguments) => check::check(&arguments, out),
+            Self::Recover(arguments) => recover::recover(&arguments, out),
+            Self::Compact(arguments) => compact::compact(&arguments, out),
+            Self::Completions { shell } => {
+                clap_complete::generate(shell, &mut Cli::command(), "dcp-sim", out);
+                Ok(Exit::Ok)
+            }
+        }
+    }
+}
+
+/// What is no command: a request for help, which is a result, or a mistake.
+fn refused(refusal: &clap::Error, out: &mut Output) -> Result<Exit, Failure> {
+    if refusal.use_stderr() {
+        // There is no other place to say so.
+        let _ = refusal.print();
+        return Ok(Exit::Usage);
+    }
+    out.styled(&refusal.render().ansi().to_string())?;
+    Ok(Exit::Ok)
 }

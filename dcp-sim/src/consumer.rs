@@ -255,14 +255,17 @@ impl Consumer {
         if let Err(status) = applied {
             self.respond(&Response::to(request, status))?;
             return match status {
-                Status::NOT_MY_VBUCKET => self.give_up(vb, status).map(Some),
+                // What follows would leave a hole.
+                Status::NOT_MY_VBUCKET | Status::TOO_BIG | Status::UNKNOWN_COLLECTION => {
+                    self.give_up(vb, status).map(Some)
+                }
                 _ => Ok(Some(ConsumerEvent::Refused { vb, status })),
             };
         }
         self.applied(request)
     }
 
-    /// The vBucket takes nothing now: what it is sent is lost to it, also when it follows again later, and a stream that went
+    /// The vBucket takes nothing now, or can't store what it was sent: what it is sent is lost to it, also when it follows again later, and a stream that went
     /// on would leave a hole.
     fn give_up(&mut self, vb: Vbid, status: Status) -> Result<ConsumerEvent, ConsumerError> {
         self.streams.remove(&vb);

@@ -22,8 +22,14 @@ pub enum Fault {
     CrashedActiveKeepsItsBranch,
     /// A replica that goes on with another branch keeps the streams that were opened on the old one.
     BranchChangesUnderStreams,
+    /// A stream whose cursor was dropped, and that memory can go on with, waits for the next write.
+    DroppedCursorWakesNobody,
     /// A snapshot that was cut short goes on with a marker that starts after the last item sent.
     CutSnapshotStartsAnew,
+    /// An engine call that failed is tried again after whatever else was asked for.
+    FailedCallGoesLast,
+    /// What a store that was opened anew has of a vBucket that is going back is taken for what memory has.
+    ReopenedIsTakenAtItsWord,
 }
 
 #[cfg(feature = "faults")]

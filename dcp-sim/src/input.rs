@@ -10,6 +10,7 @@ mod error;
 mod generated;
 mod git;
 mod json_lines;
+mod peeked;
 mod shared;
 mod vbucket;
 
@@ -17,6 +18,7 @@ pub use error::InputError;
 pub use generated::{Distribution, GeneratedSource, Mix, MixSource, Preset, PresetSource, ValueSpread};
 pub use git::{EntryKind, GitSource, ObjectId, Paths, TreeEntry, TreeReport, verify_tree};
 pub use json_lines::JsonLines;
+pub use peeked::Peeked;
 pub use shared::SharedSource;
 pub use vbucket::vbucket_of;
 

@@ -2,7 +2,15 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        // They panic where nothing can be written: results go to `cli::output`.
+        clippy::print_stdout,
+        clippy::print_stderr
+    )
 )]
 
 pub mod cli;

@@ -12,17 +12,20 @@
 //!   vBucket takes nothing.
 //! - N4. A write is refused for lack of memory only when nothing more could be recovered.
 //! - N6. So is a stream.
+//! - N7, N8. A vBucket's engine calls come in their order, and it is settled when all are done ([`calls`]).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use checkpoint::{
-    CheckpointConfig, CheckpointStats, Quota, QuotaConfig, ReadLimit, Seqno, VBucket, VBucketState, Vbid,
+    CheckpointConfig, CheckpointStats, ItemLimits, Quota, QuotaConfig, ReadLimit, Seqno, VBucket,
+    VBucketState, Vbid,
 };
 use persistence::Flusher;
 
 use crate::consumer::Consumer;
 use crate::producer::{Collections, Producer, ProducerLimits};
 
+mod calls;
 mod connections;
 mod documents;
 mod engine_call;
@@ -48,6 +51,7 @@ pub use partitions::Partition;
 pub use read::{DiskReader, ReadError, Reader};
 pub use stored::Stored;
 
+use calls::Calls;
 use partitions::PartitionTable;
 
 /// Names a node to its peers.
@@ -71,6 +75,8 @@ pub struct NodeConfig {
     /// Whether its engine, and those of the nodes it follows, keep each collection's newest tombstone
     /// ([`Capabilities::keeps_collections_highest`](persistence::Capabilities)).
     pub keeps_collections_highest: bool,
+    /// What its engine stores ([`Capabilities::limits`](persistence::Capabilities)): its vBuckets accept that and no more.
+    pub limits: ItemLimits,
 }
 
 impl Default for NodeConfig {
@@ -83,6 +89,7 @@ impl Default for NodeConfig {
             flush_limit: ReadLimit { items: 10_000, bytes: 16 << 20 },
             quota: None,
             keeps_collections_highest: false,
+            limits: ItemLimits::DEFAULT,
         }
     }
 }
@@ -96,8 +103,8 @@ pub struct Node {
     flusher: Flusher,
     /// vBuckets with something to persist.
     dirty: BTreeSet<Vbid>,
-    /// What the engine is to do, one after the other.
-    calls: VecDeque<EngineCall>,
+    /// What the engine is to do beside flushes.
+    calls: Calls,
     /// A flush or a call is under way.
     is_engine_busy: bool,
     /// Engine operations that failed one after the other: how long to wait for the next.
@@ -110,8 +117,6 @@ pub struct Node {
     consumers: BTreeMap<NodeId, Consumer>,
     /// Where the stream of a vBucket that follows comes from.
     followed: BTreeMap<Vbid, NodeId>,
-    /// vBuckets that are being made, rolled back or removed.
-    unsettled: BTreeSet<Vbid>,
 }
 
 impl Node {
@@ -132,7 +137,7 @@ impl Node {
             quota,
             partitions: PartitionTable::default(),
             dirty: BTreeSet::new(),
-            calls: VecDeque::new(),
+            calls: Calls::default(),
             is_engine_busy: false,
             failures: 0,
             purged: BTreeMap::new(),
@@ -140,7 +145,6 @@ impl Node {
             producers: BTreeMap::new(),
             consumers: BTreeMap::new(),
             followed: BTreeMap::new(),
-            unsettled: BTreeSet::new(),
         }
     }
 
@@ -156,6 +160,7 @@ impl Node {
             max_bytes: Some(self.config.checkpoint_bytes_max),
             persistence: true,
             quota: self.quota.clone(),
+            limits: self.config.limits,
             ..CheckpointConfig::default()
         }
     }
@@ -180,7 +185,7 @@ impl Node {
     /// Whether a vBucket is here and neither being made, rolled back nor removed.
     #[must_use]
     pub fn is_settled(&self, vb: Vbid) -> bool {
-        self.partitions.get(vb).is_some() && !self.unsettled.contains(&vb)
+        self.partitions.get(vb).is_some() && !self.calls.is_unsettled(vb)
     }
 
     /// Everything up to this seqno is on disk here.
@@ -226,7 +231,7 @@ impl Node {
             Event::FlushDue => self.flush(&mut actions)?,
             Event::FlushDone(group) => self.flushed(group, &mut actions)?,
             Event::EngineDone(done) => self.engine_done(done, &mut actions)?,
-            Event::Retry(call) => self.call(call, &mut actions),
+            Event::Retry(call) => self.retry(call, &mut actions),
             Event::SendDue { peer } => self.send(peer, &mut actions)?,
             Event::Backfilled { peer, connection, outcome } => {
                 self.backfilled((peer, connection), outcome, &mut actions)?;
@@ -242,10 +247,11 @@ impl Node {
 
     /// Something was queued in a vBucket: whoever reads from it and is idle is woken.
     fn queued(&mut self, vb: Vbid, actions: &mut Vec<Action>) {
-        if self.dirty.is_empty() && !self.is_engine_busy {
+        let was_due = self.is_flush_due();
+        self.dirty.insert(vb);
+        if !was_due && self.is_flush_due() && !self.is_engine_busy {
             actions.push(Action::WakeFlusher);
         }
-        self.dirty.insert(vb);
         for (&peer, (_, producer)) in &mut self.producers {
             let was_busy = producer.has_more();
             if producer.notify(vb) && !was_busy && producer.has_more() {

@@ -82,7 +82,7 @@ fn chosen_fault() -> Option<Chosen> {
 }
 
 /// Every fault, so that one can be found by its name.
-const ALL_FAULTS: [Fault; 16] = [
+const ALL_FAULTS: [Fault; 17] = [
     Fault::BatchForgetsItsEnd,
     Fault::ExpelToTheHighest,
     Fault::ExpelInTwoSteps,
@@ -99,15 +99,19 @@ const ALL_FAULTS: [Fault; 16] = [
     Fault::RollbackLookedForFirst,
     Fault::ReclaimerLowersLate,
     Fault::ProgressTooFar,
+    Fault::BusyTakenForEmpty,
 ];
 
 /// Those of the log store.
-const STORE_FAULTS: [StoreFault; 5] = [
+const STORE_FAULTS: [StoreFault; 8] = [
     StoreFault::ClosedBeforeItIsIndexed,
     StoreFault::RelocatedAnyway,
     StoreFault::FreedWhileRead,
     StoreFault::SegmentTakenLate,
     StoreFault::CommitsBesideLoadLost,
+    StoreFault::BusyTakenForLoaded,
+    StoreFault::BusyTakenForOld,
+    StoreFault::BusyBlockForgotten,
 ];
 
 /// Runs the model named `model` of the calling test program again with each of the faults, and sees it fail.

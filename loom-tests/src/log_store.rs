@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use checkpoint::{FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
-use persistence::disk::{Access, Disk, DiskFile, DiskLock, DiskResult, MemoryDisk};
+use persistence::disk::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskResult, MemoryDisk};
 use persistence::logstor::{Logstor, LogstorConfig};
 use persistence::{Batch, Budget, Engine, Job, Progress};
 
@@ -83,6 +83,10 @@ impl Disk for TurnDisk {
     fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
         self.memory.sync_dir(dir)
     }
+
+    fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
+        self.memory.open_dir(dir)
+    }
 }
 
 #[derive(Debug)]
@@ -124,8 +128,20 @@ impl DiskFile for TurnFile {
 /// # Panics
 /// If it does not open.
 pub fn open(disk: &TurnDisk) -> Arc<Logstor> {
+    open_with(disk, CONFIG)
+}
+
+/// The same with a cache of one block.
+///
+/// # Panics
+/// As [`open`].
+pub fn open_with_small_cache(disk: &TurnDisk) -> Arc<Logstor> {
+    open_with(disk, LogstorConfig { cache_bytes: 4 << 10, ..CONFIG })
+}
+
+fn open_with(disk: &TurnDisk, config: LogstorConfig) -> Arc<Logstor> {
     let (engine, report) =
-        Logstor::open(Arc::new(disk.clone()), Path::new("/store"), CONFIG).expect("it opens");
+        Logstor::open(Arc::new(disk.clone()), Path::new("/store"), config).expect("it opens");
     assert_eq!(report.repairs, []);
     Arc::new(engine)
 }

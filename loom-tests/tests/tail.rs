@@ -116,4 +116,6 @@ fn broken_variants_are_caught() {
     assert_caught("repeat_against_tail", &reordered);
     assert_caught("append_against_tail", &[Fault::BatchForgetsItsEnd]);
     assert_caught("expel_against_tail", &[Fault::ProgressTooFar]);
+    // A poll that finds the manager's lock taken.
+    assert_caught("repeat_against_tail", &[Fault::BusyTakenForEmpty]);
 }

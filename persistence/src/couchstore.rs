@@ -22,6 +22,7 @@
 //! | `vbucket/rollback`, `vbucket/purge` | what was rolled back or purged stays away |
 //! | `group` | batches of different vBuckets share nothing |
 //! | `compact` | a file is replaced by a smaller one with the same content, beside commits |
+//! | `compact/audit` | what is compacted is verified, so that no damage is hidden and no sound copy removed |
 //! | `compact/single` | the same to another file, without a store; the old one is only read |
 //! | `fuzzing` | no bytes make it panic, hang or take memory without measure |
 //! | `encryption` | encrypted files open with their key only |
@@ -95,10 +96,10 @@ use std::sync::Arc;
 use checkpoint::{Seqno, Vbid};
 use parking_lot::{Mutex, RwLock};
 
-use crate::disk::{Disk, DiskLock};
+use crate::disk::{Disk, DiskLock, KeptDirectory, PooledDisk};
 use crate::{
     Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History, InOrder, Job,
-    RecoveryReport, RolledBack, Snapshot, VBucketInfo,
+    RecoveryReport, RolledBack, Snapshot, StoreOwner, VBucketInfo,
 };
 
 pub use self::btree_read::NodeShape;
@@ -144,6 +145,11 @@ pub struct CouchstoreConfig {
     /// for the interior nodes, some 6 bytes a document, spares most reads; leaves take what is left, up to some 150
     /// bytes a document. *Default*: 16 MiB.
     pub cache_bytes: usize,
+    /// How many of the store's files may be open at once; at least one is. Further ones are opened when they are used, and
+    /// the one that was not used for longest is closed for each, synced first if need be. Snapshots of files that a
+    /// compaction or a drop has removed come on top, and the directory, its lock and a file each for compactions that
+    /// sort. Fewer than there are vBuckets in use cost an opening, and often a sync, for many operations. *Default*: 512.
+    pub open_files_max: usize,
 }
 
 impl CouchstoreConfig {
@@ -153,6 +159,7 @@ impl CouchstoreConfig {
         compaction: CompactionConfig::DEFAULT,
         version: FormatVersion::V14,
         cache_bytes: 16 << 20,
+        open_files_max: 512,
     };
 }
 
@@ -170,6 +177,7 @@ pub struct Couchstore {
     executor: Arc<dyn Executor>,
     /// `None` once the store is closed. Taken before `vbuckets`.
     open: Arc<Mutex<Option<Open>>>,
+    files: PooledDisk,
 }
 
 #[derive(Debug)]
@@ -183,20 +191,28 @@ impl Couchstore {
     /// Opens the store in `dir`, which is made if need be, and repairs what a crash left behind.
     ///
     /// # Errors
-    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere. A vBucket whose file can't be read is in the
-    /// report, and no error.
+    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere; [`EngineError::ForeignStore`] if another
+    /// engine's store is there, which is left as it is. A vBucket whose file can't be opened or read is in the report, and no
+    /// error.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
         config: CouchstoreConfig,
     ) -> Result<(Self, RecoveryReport), EngineError> {
         disk.create_dir(dir)?;
+        // Before the lock, which makes a file.
+        StoreOwner::Couchstore.require(&*disk, dir)?;
         let lock = disk.lock(dir)?;
         let shared = Arc::new(Shared::new(config));
-        let mut directory = Directory::new(disk, dir, Arc::clone(&shared));
+        let kept = KeptDirectory::open(disk, dir)?;
+        let files = PooledDisk::new(Arc::new(kept), config.open_files_max);
+        let mut directory = Directory::new(Arc::new(files.clone()), dir, Arc::clone(&shared));
         let (vbuckets, report) = directory.open()?;
         let open = Arc::new(Mutex::new(Some(Open { directory, _lock: lock })));
-        Ok((Self { shared, vbuckets: RwLock::new(vbuckets), executor: Arc::new(InOrder), open }, report))
+        Ok((
+            Self { shared, vbuckets: RwLock::new(vbuckets), executor: Arc::new(InOrder), open, files },
+            report,
+        ))
     }
 
     /// Lets the host's executor run commits of several vBuckets, so that their writes and syncs overlap. *Default*:
@@ -236,9 +252,7 @@ impl Engine for Couchstore {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            // Prepares and system events have a byte before theirs.
-            key_bytes_max: document::STORED_KEY_BYTES_MAX - 1,
-            value_bytes_max: document::BODY_BYTES_MAX,
+            limits: document::LIMITS,
             history: History::SinceCompaction,
             keeps_collections_highest: true,
         }
@@ -336,6 +350,7 @@ impl Engine for Couchstore {
             ("documents-written", self.shared.documents.get()),
             ("file-bytes", sum(tip::Tip::file_bytes)),
             ("live-bytes", sum(tip::Tip::live_bytes)),
+            ("open-files", self.files.open_files() as u64),
             ("syncs", self.shared.syncs.get()),
             ("tombstones-purged", self.shared.tombstones_purged.get()),
             ("vbuckets", vbuckets.len() as u64),

@@ -15,9 +15,11 @@ use std::sync::Arc;
 mod contract;
 mod failure;
 mod faulty;
+mod kept_directory;
 mod memory;
 mod metered;
 mod os;
+mod pooled;
 
 pub use faulty::{Fault, FaultyDisk};
 #[cfg(test)]
@@ -25,6 +27,9 @@ pub(crate) use memory::for_all_choices;
 pub use memory::{Keep, MemoryDisk, MemoryUsage};
 pub use metered::{DiskStats, MeteredDisk};
 pub use os::OsDisk;
+
+pub(crate) use kept_directory::KeptDirectory;
+pub(crate) use pooled::PooledDisk;
 
 /// What was being done when a disk failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +98,8 @@ pub enum DiskErrorKind {
     Locked,
     /// The device or the budget is full.
     NoSpace,
+    /// The process, or the system, has as many files open as it may. Nothing was done; it passes when some are closed.
+    TooManyFiles,
     /// Power was lost (simulated disks): nothing works until it is back.
     PowerLost,
     /// Anything else the device or the system reports.
@@ -189,8 +196,24 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Makes the names in a directory durable.
     ///
     /// # Errors
-    /// Whatever the device reports; the names may then be lost at the next power loss.
+    /// Whatever the device reports; the names may then be lost at the next power loss. A failure of kind
+    /// [`DiskErrorKind::TooManyFiles`] comes before anything was synced.
     fn sync_dir(&self, dir: &Path) -> DiskResult<()>;
+
+    /// Opens a directory, so that its names can be made durable also when no more files can be opened.
+    ///
+    /// # Errors
+    /// [`DiskErrorKind::NotFound`] if there is none; whatever the device reports.
+    fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>>;
+}
+
+/// An open directory.
+pub trait DiskDirectory: Send + Sync + fmt::Debug {
+    /// Makes the names in it durable.
+    ///
+    /// # Errors
+    /// Whatever the device reports; the names may then be lost at the next power loss.
+    fn sync(&self) -> DiskResult<()>;
 }
 
 /// Holds a directory for one store until dropped.

@@ -28,7 +28,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use checkpoint::{Item, Key, Namespace, Seqno, VBucketState, Vbid};
+use checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, VBucketState, Vbid};
 
 use crate::{CompactionRequest, EngineError, ItemRef, Job};
 
@@ -71,10 +71,9 @@ pub struct VBucketInfo {
 /// What can be asked of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The longest key, with its collection's prefix, that can be stored in every name space.
-    pub key_bytes_max: usize,
-    /// The longest value.
-    pub value_bytes_max: usize,
+    /// What an item may be: every one within these limits is stored, whatever its name space. A vBucket that this engine persists
+    /// is to be made with them, so that what can't be stored is refused when it is written.
+    pub limits: ItemLimits,
     /// How far back [`Engine::rollback`] can go.
     pub history: History,
     /// Whether a purge spares a tombstone that is its collection's highest seqno, so that this stays known.

@@ -55,11 +55,31 @@ pub enum EngineError {
     /// An argument that makes no sense.
     #[error("{0}")]
     InvalidArgument(String),
-    /// A sync failed earlier: what was written since the last good one may be gone, so no more is taken.
-    #[error("{path}: a sync failed; the store takes no writes until it is reopened")]
+    /// The store takes no more: a sync failed earlier, so that what was written since the last good one may be gone, or its memory
+    /// was found to contradict itself.
+    #[error(
+        "{path}: a sync failed, or the store was found inconsistent; it takes no writes until it is reopened"
+    )]
     Poisoned {
-        /// The file whose sync failed.
+        /// The file whose sync failed; the directory, if it is all of the store.
         path: PathBuf,
+    },
+    /// The store's memory contradicts itself: a fault of the engine, not of the files. What was to be done was not, and the store
+    /// takes no writes until it is reopened.
+    #[error("{path}: the store's memory contradicts itself: {what}; it takes no writes until it is reopened")]
+    Inconsistent {
+        /// The store's directory.
+        path: PathBuf,
+        /// What was found.
+        what: &'static str,
+    },
+    /// Every number of a kind was given out: generations, ids, revisions. Nothing was written.
+    #[error("{path}: there is no number left for {what}")]
+    Exhausted {
+        /// The file or directory whose numbers they are.
+        path: PathBuf,
+        /// What it was wanted for.
+        what: &'static str,
     },
     /// A compaction of the vBucket is running: one at a time.
     #[error("vBucket {vb} is being compacted")]
@@ -74,6 +94,26 @@ pub enum EngineError {
         vb: Vbid,
         /// What has happened to it.
         why: &'static str,
+    },
+    /// A number that only grows has reached the highest there is: the operation needs the next one. Nothing was changed.
+    #[error("{}{what} are used up: the last one is {last}", of_vbucket(*vb))]
+    NumbersUsedUp {
+        /// Which numbers.
+        what: &'static str,
+        /// Of which vBucket; `None` for those of the whole store.
+        vb: Option<Vbid>,
+        /// The highest there is.
+        last: u64,
+    },
+    /// A directory in which another engine keeps its store. Nothing was written to it.
+    #[error("{path}: this is a {engine} store: {file} is in it")]
+    ForeignStore {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        engine: &'static str,
+        /// One of that engine's files.
+        file: String,
     },
     /// The disk failed.
     #[error(transparent)]
@@ -120,6 +160,10 @@ pub enum EngineError {
     },
 }
 
+fn of_vbucket(vb: Option<Vbid>) -> String {
+    vb.map_or_else(String::new, |vb| format!("vBucket {vb}: "))
+}
+
 impl EngineError {
     /// One short stable word for scripts and scenario files.
     #[must_use]
@@ -132,12 +176,17 @@ impl EngineError {
             Self::TooLarge { .. } => "too-large",
             Self::InvalidArgument(_) => "invalid-argument",
             Self::Poisoned { .. } => "poisoned",
+            Self::Exhausted { .. } => "exhausted",
+            Self::Inconsistent { .. } => "inconsistent",
             Self::CompactionInProgress { .. } => "compaction-in-progress",
             Self::Aborted { .. } => "aborted",
+            Self::NumbersUsedUp { .. } => "numbers-used-up",
+            Self::ForeignStore { .. } => "foreign-store",
             Self::Disk(error) => match error.kind {
                 DiskErrorKind::NoSpace => "no-space",
                 DiskErrorKind::PowerLost => "power-lost",
                 DiskErrorKind::Locked => "locked",
+                DiskErrorKind::TooManyFiles => "too-many-files",
                 _ => "io",
             },
             Self::Corrupt { .. } => "corrupt",

@@ -8,6 +8,10 @@
 pub enum Fault {
     /// A compacted file gets its name without a sync of the directory.
     NamesAreNotSynced,
+    /// Opening a store removes the older of a vBucket's files, and the name of the newer may not be durable.
+    NewRevisionIsNotMadeDurable,
+    /// Opening a file takes a commit whose last chunk was torn for whole.
+    TornCommitIsWhole,
     /// A commit is acknowledged without a sync of the file.
     AcknowledgedBeforeItIsDurable,
     /// A log segment is closed before its records are in the index.
@@ -20,6 +24,12 @@ pub enum Fault {
     SegmentTakenLate,
     /// What was committed while an index was loaded is not put on top of it.
     CommitsBesideLoadLost,
+    /// A commit that finds another thread loading a branch takes it for loaded.
+    BusyTakenForLoaded,
+    /// A segment that is being written to counts as one that was written to long ago.
+    BusyTakenForOld,
+    /// A block that is being read when room is made is no longer counted among those that are kept.
+    BusyBlockForgotten,
 }
 
 #[cfg(any(checkpoint_loom, feature = "faults"))]

@@ -8,12 +8,16 @@
 //! - F2. A failed flush loses nothing: the next one reads a superset of it, less what was replaced meanwhile.
 //! - F3. Of several revisions of a key in one batch the newest alone is written.
 //! - F4. The state committed with a batch is true of exactly that batch, whatever is queued while it is written.
+//! - F5. No item stops a vBucket's flushing: what the engine can't store its vBucket does not accept. One that was made with
+//!   wider limits is told so at its first flush.
 //! - S21. A commit that takes a vBucket to a snapshot's end ends with one: no commit has the end of one snapshot and a
 //!   part of the next. What readers may see between ends is kept in [`ReadViews`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{CheckpointError, Flush, Item, ReadLimit, Seqno, State, VBucket, VBucketState, Vbid};
+use checkpoint::{
+    CheckpointError, Flush, Item, ItemLimits, ReadLimit, Seqno, State, VBucket, VBucketState, Vbid,
+};
 
 use crate::{Batch, Committed, Engine, EngineError, ReadViews};
 
@@ -121,7 +125,8 @@ impl Flusher {
                 (state.snapshot_start, state.snapshot_end) = (before.high, before.high);
             }
             let (attachment, on_disk) = (before.attachment, before.high);
-            flushes.push(VBucketFlush { vb: vbucket.id(), attachment, flush, state, on_disk });
+            let limits = vbucket.manager().limits();
+            flushes.push(VBucketFlush { vb: vbucket.id(), attachment, flush, state, on_disk, limits });
         }
         Ok(FlushGroup { flushes, views: self.views.clone() })
     }
@@ -162,9 +167,22 @@ struct VBucketFlush {
     flush: Flush,
     state: VBucketState,
     on_disk: Seqno,
+    limits: ItemLimits,
 }
 
 impl VBucketFlush {
+    /// A vBucket that accepts what the engine can't store comes to a halt sooner or later: that is told before it does.
+    fn require_limits_within(&self, engine: &dyn Engine) -> Result<(), EngineError> {
+        let (limits, stored) = (self.limits, engine.capabilities().limits);
+        if limits.are_within(&stored) {
+            return Ok(());
+        }
+        let (vb, engine) = (self.vb, engine.name());
+        Err(EngineError::InvalidArgument(format!(
+            "vBucket {vb} accepts more than {engine} stores: {limits:?} is not within {stored:?}; make it with the engine's limits"
+        )))
+    }
+
     /// The newest revision of each key that is not on disk yet, ascending by seqno.
     fn items(&self) -> Vec<&Item> {
         let mut items: Vec<_> = self
@@ -205,25 +223,32 @@ impl FlushGroup {
 
     /// Commits all batches in one call; `timestamp` is the host's time in nanoseconds since the epoch.
     pub fn commit(self, engine: &dyn Engine, timestamp: u64) -> CommittedGroup {
-        let items: Vec<_> = self.flushes.iter().map(VBucketFlush::items).collect();
-        let batches: Vec<_> = self
+        let (sound, refused): (Vec<_>, Vec<_>) = self
             .flushes
+            .into_iter()
+            .map(|flush| (flush.require_limits_within(engine), flush))
+            .partition(|(within, _)| within.is_ok());
+        let refused = refused.into_iter().filter_map(|(within, flush)| Some((flush, Err(within.err()?))));
+        let refused: Vec<_> = refused.collect();
+        let flushes: Vec<VBucketFlush> = sound.into_iter().map(|(_, flush)| flush).collect();
+        let items: Vec<_> = flushes.iter().map(VBucketFlush::items).collect();
+        let batches: Vec<_> = flushes
             .iter()
             .zip(&items)
             .map(|(flush, items)| Batch { vb: flush.vb, items, state: &flush.state, timestamp })
             .collect();
-        for (flush, items) in self.flushes.iter().zip(&items) {
+        for (flush, items) in flushes.iter().zip(&items) {
             self.views.before(engine, flush.vb, &flush.state, flush.high_with(items));
         }
         let results = engine.commit(&batches);
-        for (flush, result) in self.flushes.iter().zip(&results) {
+        for (flush, result) in flushes.iter().zip(&results) {
             if let Ok(committed) = result {
                 self.views.after(flush.vb, &flush.state, committed.high);
             }
         }
         drop(batches);
         drop(items);
-        CommittedGroup(self.flushes.into_iter().zip(results).collect())
+        CommittedGroup(flushes.into_iter().zip(results).chain(refused).collect())
     }
 }
 

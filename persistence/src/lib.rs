@@ -30,6 +30,7 @@ mod job;
 pub mod logstor;
 mod read_views;
 mod record;
+mod store_owner;
 mod sync;
 
 pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
@@ -43,3 +44,4 @@ pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
 pub use item_ref::ItemRef;
 pub use job::{Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, Progress, Verdict};
 pub use read_views::{ReadViews, whole_seqno};
+pub use store_owner::{StoreOwner, store_owners};

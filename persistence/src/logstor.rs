@@ -15,6 +15,7 @@
 //! | `cache` | what is kept in memory is what the disk has |
 //! | `index`, `branch` | views never change; tombstones outlive what they hide |
 //! | `highs`, `purged` | a purge leaves each collection's highest seqno where it was |
+//! | `registry`, `store/borrowed` | nothing that a store holds, or lends to a job, keeps the store |
 //! | `rewrite` | a record is always somewhere, and named there |
 //! | `image` | opening by an index image gives what reading everything gives |
 //! | `damage` | what is damaged harms whose it is |
@@ -50,6 +51,7 @@ mod manifest;
 mod purged;
 mod read;
 mod recover;
+mod registry;
 mod rewrite;
 mod rollback;
 mod scan;
@@ -69,12 +71,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::{Item, Key, Namespace, Seqno, Vbid};
+use checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, Vbid};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, KeptDirectory};
 use crate::{
     Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History, InOrder, Job,
-    RecoveryReport, RolledBack, Snapshot, VBucketInfo,
+    RecoveryReport, RolledBack, Snapshot, StoreOwner, VBucketInfo,
 };
 
 pub use self::check::{LogCheckReport, check_store};
@@ -112,8 +114,8 @@ impl Logstor {
     /// when a vBucket is first used for more than gets and commits: these don't wait for it.
     ///
     /// # Errors
-    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere; [`EngineError::Corrupt`] if something that
-    /// was acknowledged is damaged.
+    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere; [`EngineError::ForeignStore`] if another
+    /// engine's store is there, which is left as it is; [`EngineError::Corrupt`] if something that was acknowledged is damaged.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -133,7 +135,10 @@ impl Logstor {
         executor: &dyn Executor,
     ) -> Result<(Self, RecoveryReport), EngineError> {
         disk.create_dir(dir)?;
+        // Before the lock, which makes a file.
+        StoreOwner::Logstor.require(&*disk, dir)?;
         let lock = disk.lock(dir)?;
+        let disk = Arc::new(KeptDirectory::open(disk, dir)?);
         let (store, report) = recover::open(disk, dir, config, lock, executor)?;
         Ok((Self { store }, report))
     }
@@ -151,6 +156,23 @@ impl Logstor {
         self.store.begin(Task::Separate).ok_or(EngineError::CompactionInProgress { vb: Vbid(0) })
     }
 
+    /// As a commit that is short of room does: loads what is not loaded, unless another thread is loading it. For models.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    #[cfg(checkpoint_loom)]
+    #[doc(hidden)]
+    pub fn load_one_beside(&self) -> Result<bool, EngineError> {
+        self.store.load_one_beside()
+    }
+
+    /// Whether upkeep is due, but for making room and loading. For models.
+    #[cfg(checkpoint_loom)]
+    #[doc(hidden)]
+    pub fn is_upkeep_due(&self) -> bool {
+        self.store.due().is_some()
+    }
+
     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, EngineError> {
         let branch = self.store.branch_as_it_is(batch.vb)?;
         branch.damage().map_or(Ok(()), |damage| Err(damage.error()))?;
@@ -165,8 +187,13 @@ impl Engine for Logstor {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            key_bytes_max: entry::KEY_BYTES_MAX,
-            value_bytes_max: entry::VALUE_BYTES_MAX,
+            limits: ItemLimits {
+                key_bytes_max: entry::KEY_BYTES_MAX,
+                value_bytes_max: entry::VALUE_BYTES_MAX,
+                seqno_max: Seqno(entry::SEQNO_MAX),
+                rev_seqno_max: u64::MAX,
+                reserved_collection_max: 0,
+            },
             history: History::Pinned,
             keeps_collections_highest: true,
         }
@@ -181,7 +208,7 @@ impl Engine for Logstor {
     }
 
     fn vbuckets(&self) -> Vec<Vbid> {
-        self.store.branches.read().keys().copied().collect()
+        self.store.registry.branches.read().keys().copied().collect()
     }
 
     fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>> {
@@ -191,7 +218,7 @@ impl Engine for Logstor {
                 self.encode(batch)
             });
             let request = Arc::new(Request::new(encoded.collect()));
-            match self.store.writer.commit(&self.store.log, &self.store, request) {
+            match self.store.writer.commit(&self.store.log, &*self.store, request) {
                 Outcome::Done(results) => return results,
                 // Somebody rolled back or dropped a vBucket meanwhile: its records belong elsewhere now.
                 Outcome::Stale => {}

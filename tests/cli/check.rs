@@ -79,7 +79,7 @@ fn a_directory_is_looked_at_file_by_file() {
     fs::write(home.path().join("notes.txt"), b"mine").expect("written");
     let ended = DCP_SIM.run(&["check", argument(home.path())]).with_code(2);
     assert!(ended.error().contains("9.couch.1: encrypted with key test-key-1"), "{ended:#?}");
-    assert!(ended.stdout.ends_with("3 files, none damaged\n"), "{ended:#?}");
+    assert!(ended.stdout.ends_with("3 files, none damaged, 1 NOT LOOKED AT\n"), "{ended:#?}");
     for note in ["notes.txt is left out: not a vBucket's file", "7.couch.1 is left out: an older revision"] {
         assert!(ended.stderr.contains(note), "{ended:#?}");
     }
@@ -101,4 +101,17 @@ fn any_bytes_are_a_file() {
         fs::write(&path, bytes).expect("written");
         let _ended = DCP_SIM.run(&["check", argument(&path)]).with_code(code);
     }
+}
+
+/// Guards what a check says of files that it could not look at: how many they are, and the exit code of I/O errors.
+#[test]
+fn files_that_cannot_be_opened_are_counted() {
+    let home = TempDir::new().expect("a directory");
+    copy_couchstore("b_ten", &home.path().join("3.couch.1"));
+    std::os::unix::fs::symlink(home.path().join("nowhere"), home.path().join("4.couch.1")).expect("made");
+    std::os::unix::fs::symlink(home.path().join("5.couch.1"), home.path().join("5.couch.1")).expect("made");
+    let ended = DCP_SIM.run(&["check", argument(home.path())]).with_code(3);
+    assert_eq!(ended.stdout.lines().last(), Some("3 files, none damaged, 2 NOT LOOKED AT"), "{ended:#?}");
+    let document = DCP_SIM.run(&["check", "--json", argument(home.path())]).with_code(3).json();
+    assert_eq!((&document["not_looked_at"], &document["sound"]), (&2.into(), &false.into()));
 }

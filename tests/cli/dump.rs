@@ -2,7 +2,15 @@
 
 use std::io::Read;
 use std::process::Stdio;
+use std::sync::Arc;
 
+use checkpoint::{
+    DurabilityLevel, FailoverLog, Item, Key, Operation, Seqno, State, VBucketState, VbUuid, Vbid,
+};
+use persistence::couchstore::{Couchstore, CouchstoreConfig};
+use persistence::disk::OsDisk;
+use persistence::logstor::{Logstor, LogstorConfig};
+use persistence::{Batch, Engine};
 use serde_json::Value;
 use support::cli::argument;
 use support::fixtures::{copy_couchstore, couchstore_dir, couchstore_file};
@@ -48,6 +56,21 @@ fn check_line(case: &str, ours: &Value, theirs: &Value) {
     ] {
         assert_eq!(&ours[name], expected, "{case} {id}: {name}");
     }
+    let source = match theirs["deleted"].as_str() {
+        // An abort deletes no document.
+        _ if theirs["sync_write"] == "abort" => Value::Null,
+        Some("TTL") => "ttl".into(),
+        Some(source) => source.into(),
+        None => Value::Null,
+    };
+    for (name, expected) in [
+        ("delete_source", &source),
+        ("durability_level", &theirs["level"]),
+        ("prepare_is_delete", &theirs["isDelete"]),
+        ("prepare_seqno", &theirs["prepareSeqno"]),
+    ] {
+        assert_eq!(&ours[name], expected, "{case} {id}: {name}");
+    }
     let datatype = theirs["datatype"].as_u64().expect("a number");
     let value = &ours["value"];
     match datatype {
@@ -88,6 +111,57 @@ fn documents_are_those_the_vendors_tool_prints() {
         seen += ours.len();
     }
     assert!(seen > 100, "{seen}");
+}
+
+/// Guards what only durable writes and deletions have, which both engines store.
+#[test]
+fn durable_writes_and_deletions_are_told_apart_in_both_engines() {
+    let home = TempDir::new().expect("a directory");
+    let dirs = ["couchstore", "logstor"].map(|name| home.path().join(name));
+    let disk = || Arc::new(OsDisk::new());
+    let couchstore = Couchstore::open(disk(), &dirs[0], CouchstoreConfig::default()).expect("open").0;
+    let logstor = Logstor::open(disk(), &dirs[1], LogstorConfig::DEFAULT).expect("open").0;
+    let engines: [&dyn Engine; 2] = [&couchstore, &logstor];
+    let new = |seqno: u64, operation, key: &str| Item {
+        seqno: Seqno(seqno),
+        ..Item::new(operation, Key::new(key.as_bytes()))
+    };
+    let durability = Some(DurabilityLevel::PersistToMajority);
+    let items = [
+        new(1, Operation::Deletion, "deleted"),
+        new(2, Operation::Expiration, "expired"),
+        Item { durability, value: Some("v".into()), ..new(3, Operation::Prepare, "set") },
+        Item {
+            deleted: true,
+            durability: Some(DurabilityLevel::Majority),
+            ..new(4, Operation::Prepare, "gone")
+        },
+        Item { prepare_seqno: Seqno(3), ..new(5, Operation::Abort, "aborted") },
+        Item { value: Some("v".into()), ..new(6, Operation::Mutation, "plain") },
+    ];
+    let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)));
+    for engine in engines {
+        engine.create(Vbid(0)).expect("created");
+        let batch = Batch { vb: Vbid(0), items: &items.each_ref(), state: &state, timestamp: 1 };
+        let _ = engine.commit(&[batch]).pop().expect("one").expect("committed");
+    }
+    couchstore.close().expect("closed");
+    logstor.close().expect("closed");
+    let null = || Value::Null;
+    let wanted = [
+        ["explicit".into(), null(), null(), null()],
+        ["ttl".into(), null(), null(), null()],
+        [null(), "persistToMajority".into(), false.into(), null()],
+        [null(), "majority".into(), true.into(), null()],
+        [null(), null(), null(), 3.into()],
+        [null(), null(), null(), null()],
+    ];
+    for dir in &dirs {
+        let found = lines(&DCP_SIM.run(&["dump", argument(dir)]).with_code(0).stdout);
+        let fields = ["delete_source", "durability_level", "prepare_is_delete", "prepare_seqno"];
+        let found: Vec<_> = found.iter().map(|line| fields.map(|field| line[field].clone())).collect();
+        assert_eq!(found, wanted, "{}", dir.display());
+    }
 }
 
 /// Guards the exact text of the lines: other programs read them.

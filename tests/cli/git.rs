@@ -80,6 +80,30 @@ fn bare_shallow_and_inner_directories_are_read() {
     assert!(prove(&repository, &repository.dir().join("dir/below")) == repository.files());
 }
 
+/// Guards that a partial clone is refused before anything is made, by a hint that works; one that lacks nothing is read.
+#[test]
+fn partial_clone_is_refused_with_a_hint_that_works() {
+    let repository = Repository::with_everything();
+    let _ = repository.ask(&["config", "uploadpack.allowFilter", "true"]);
+    for arguments in [
+        &["--filter=blob:none"][..],
+        &["--filter=tree:0"],
+        &["--filter=blob:none", "--depth=2"],
+        &["--filter=blob:none", "--bare"],
+    ] {
+        let bare = if arguments.contains(&"--bare") { &[][..] } else { &["--no-checkout"][..] };
+        let partial = repository.cloned(&[arguments, bare].concat());
+        let home = TempDir::new().expect("a directory");
+        let data = home.path().join("data");
+        let ended = run(partial.dir(), &data).with_code(2);
+        assert!(ended.error().contains("partial clone"), "{ended:#?}");
+        assert!(ended.hint().contains("git fetch --refetch --no-filter"), "{ended:#?}");
+        assert!(!data.exists() && ended.stdout.is_empty(), "{arguments:?}");
+        let _ = partial.ask(&["fetch", "--quiet", "--refetch", "--no-filter"]);
+        assert!(prove(&partial, partial.dir()) == repository.files(), "{arguments:?}");
+    }
+}
+
 /// Guards that no commit is no error.
 #[test]
 fn an_empty_repository_is_said_to_be_empty() {

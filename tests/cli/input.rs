@@ -66,6 +66,51 @@ fn a_key_that_is_too_long_is_named() {
     assert!(ended.error().starts_with("line 2: the key of kkkk"), "{ended:#?}");
 }
 
+/// Guards that what is often taken for JSON lines is called by its name, and that input which is wrong from the start
+/// leaves nothing behind.
+#[test]
+fn other_files_get_a_hint_and_leave_no_data() {
+    let home = TempDir::new().expect("a directory");
+    let (path, data) = (home.path().join("changes.jsonl"), home.path().join("data"));
+    for (bytes, what, hint) in [
+        (&b"\x1f\x8b\x08\0"[..], "compressed with gzip", "gzip -dc"),
+        (b"[{\"op\":\"delete\",\"key\":\"a\"}]\n", "a JSON array", "jq -c '.[]'"),
+        (b"no JSON\n", "not JSON", ""),
+    ] {
+        std::fs::write(&path, bytes).expect("written");
+        let run = ["run", "--input", argument(&path), "--data", argument(&data)];
+        let ended = DCP_SIM.run(&run).with_code(2);
+        assert!(ended.error().contains(what), "{ended:#?}");
+        assert!(hint.is_empty() || ended.hint().contains(hint), "{ended:#?}");
+        assert!(!data.exists(), "{what}");
+    }
+    let marked = format!("\u{feff}{}", GOOD.trim_start());
+    let ended = DCP_SIM.run_with(&["run", "--json", "--input", "-"], marked.as_bytes()).with_code(0);
+    assert_eq!(figures(&ended), [4, 3, 1, 2]);
+}
+
+/// Guards counts and sizes as people type them.
+#[test]
+fn counts_and_sizes_are_read_as_people_type_them() {
+    let run = |ops: &str, bytes: &str| {
+        let workload = ["run", "--json", "--workload", "uniform", "--keys", "1e1"];
+        DCP_SIM.run(&[&workload[..], &["--ops", ops, "--value-bytes", bytes]].concat())
+    };
+    let plain = run("1000", "2048").with_code(0).json_without_times();
+    for (ops, bytes) in [("1e3", "2KiB"), ("1k", "2048B"), ("1_000", "2.048kB"), ("0.001M", "2048")] {
+        assert_eq!(run(ops, bytes).with_code(0).json_without_times(), plain, "{ops} {bytes}");
+    }
+    for (ops, bytes, said) in [
+        ("1.5", "1", "not a whole number"),
+        ("ten", "1", "250k"),
+        ("1e99", "1", "too large"),
+        ("1", "2k", "2KiB"),
+    ] {
+        let ended = run(ops, bytes).with_code(2);
+        assert!(ended.stderr.contains(said), "{ended:#?}");
+    }
+}
+
 /// Guards that what can't be read is an I/O failure, not a usage error.
 #[test]
 fn a_file_that_cannot_be_read_is_a_failure_of_io() {

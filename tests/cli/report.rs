@@ -46,25 +46,64 @@ fn a_page_that_cannot_be_written_is_told_first() {
 /// Guards that the charts are really drawn. Without a browser there is nothing to ask.
 #[test]
 fn a_browser_draws_the_charts() {
-    let names = ["chromium", "chromium-browser", "google-chrome", "headless_shell"];
-    let Some(browser) = names.into_iter().find(|name| runs(name)) else {
-        eprintln!("skipped: none of {names:?} is installed");
-        return;
-    };
+    let Some(browser) = browser() else { return };
     let dir = tempfile::tempdir().expect("a directory");
-    let _page = written(dir.path(), "page.html");
-    let profile = format!("--user-data-dir={}", dir.path().join("profile").display());
-    let page = format!("file://{}", dir.path().join("page.html").display());
+    let page = written(dir.path(), "page.html");
+    let dom = shown(browser, dir.path(), &page);
+    assert!(dom.matches("<canvas").count() >= 5, "a canvas for each chart");
+}
+
+/// Guards that flushes far apart are seen: each is a sample between two gaps, which no line goes through.
+#[test]
+fn no_chart_of_a_short_run_is_empty() {
+    let Some(browser) = browser() else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("page.html");
+    let run = ["run", "--workload", "uniform", "--ops", "3000", "--report", path.to_str().expect("UTF-8")];
+    let _ended = DCP_SIM.run(&run).with_code(0);
+    let page = std::fs::read_to_string(&path).expect("written");
+    // Lines and points have colours, grids and names are grey.
+    let count = "<script>setTimeout(() => { document.body.dataset.ink = [...document.querySelectorAll('canvas')].map((canvas) => {
+        const bytes = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        let coloured = 0;
+        for (let at = 0; at < bytes.length; at += 4) {
+            const [red, green, blue] = bytes.slice(at, at + 3);
+            coloured += bytes[at + 3] > 128 && Math.max(red, green, blue) - Math.min(red, green, blue) > 80;
+        }
+        return coloured;
+    }).join(','); }, 300);</script></body>";
+    let dom = shown(browser, dir.path(), &page.replace("</body>", count));
+    let counts = dom.split_once("data-ink=\"").and_then(|(_, rest)| rest.split_once('"')).expect("counted").0;
+    let counts: Vec<u32> = counts.split(',').map(|count| count.parse().expect("a number")).collect();
+    assert!(counts.len() >= 5 && counts.iter().all(|&count| count > 0), "{counts:?}");
+}
+
+fn browser() -> Option<&'static str> {
+    let names = ["chromium", "chromium-browser", "google-chrome", "headless_shell"];
+    let found = names.into_iter().find(|name| runs(name));
+    if found.is_none() {
+        eprintln!("skipped: none of {names:?} is installed");
+    }
+    found
+}
+
+/// What a browser makes of a page.
+fn shown(browser: &str, dir: &Path, page: &str) -> String {
+    let path = dir.join("shown.html");
+    std::fs::write(&path, page).expect("written");
+    let profile = format!("--user-data-dir={}", dir.join("profile").display());
+    let address = format!("file://{}", path.display());
     let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", &profile, "--dump-dom", &page])
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000"])
+        .args([&profile, "--dump-dom", &address])
         .stdin(Stdio::null())
         .output()
         .expect("it ran a moment ago");
-    let dom = String::from_utf8_lossy(&output.stdout);
+    let dom = String::from_utf8_lossy(&output.stdout).into_owned();
     let body = dom.split_once("<body").and_then(|(_, rest)| rest.split_once('>')).map(|(body, _)| body);
     let body = body.unwrap_or_else(|| panic!("no page: {}", String::from_utf8_lossy(&output.stderr)));
     assert!(body.contains("data-ready=\"true\"") && !body.contains("data-error"), "{body}");
-    assert!(dom.matches("<canvas").count() >= 5, "a canvas for each chart");
+    dom
 }
 
 fn runs(name: &str) -> bool {

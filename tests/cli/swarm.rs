@@ -43,6 +43,8 @@ fn swarm_seeds_are_told_alike_whatever_runs_at_once() {
     for line in &told {
         assert_eq!((&line["clean"], &line["shape"]["vbuckets"]), (&true.into(), &4.into()), "{line}");
         assert!(line["verdicts"].is_array() && line.get("times").is_none(), "{line}");
+        let clients = &line["faults"]["clients"]["clients"];
+        assert_eq!(clients, &line["shape"]["clients"], "what was drawn is what ran");
         let replay = line["replay"].as_str().expect("a command").strip_prefix("dcp-sim ").expect("of ours");
         let words: Vec<_> = replay.split(' ').chain(["--json"]).collect();
         let again = DCP_SIM.run(&words).with_code(0).json();

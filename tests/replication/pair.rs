@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Key, Seqno, State, VBucketState, VbUuid, Vbid};
-use dcp_sim::node::{Action, Documents, Event, Node, NodeConfig, NodeError};
+use checkpoint::{FailoverLog, Key, State, VBucketState, VbUuid, Vbid};
+use dcp_sim::node::{Action, Event, Node, NodeConfig, NodeError};
 
 /// One direction: bytes on their way.
 #[derive(Debug, Default)]

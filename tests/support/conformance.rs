@@ -7,6 +7,7 @@ mod compaction;
 mod contents;
 mod failures;
 mod groups;
+mod limits;
 mod past;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ pub fn run(open_with: OpenWith<'_>) {
     contents::seqnos_rise(open);
     contents::the_last_of_a_key_wins(open);
     contents::keys_up_to_the_limit_are_taken(open);
+    limits::what_a_vbucket_accepts_is_flushed(open);
     past::snapshots_stay(open);
     past::what_was_dropped_stays_away(open);
     past::a_rollback_restores_exactly(open);

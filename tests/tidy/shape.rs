@@ -77,6 +77,17 @@ fn nothing_is_left_half_done() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// The one file of the command line that writes to the process's streams.
+const STREAMS: &str = "dcp-sim/src/cli/output.rs";
+
+/// Guards that results can't be lost without being noticed: macros are clippy's to find, handles are found here.
+#[test]
+fn standard_output_has_one_writer() {
+    let word = concat!("stdout", "()");
+    let writes = |file: &files::SourceFile| file.path.starts_with("dcp-sim/src/") && file.text.contains(word);
+    assert_eq!(files::all().into_iter().filter(writes).map(|file| file.path).collect::<Vec<_>>(), [STREAMS]);
+}
+
 /// Guards against tests that pass or fail by the time they take.
 #[test]
 fn no_test_sleeps() {

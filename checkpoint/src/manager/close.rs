@@ -5,7 +5,7 @@ use super::config::Role;
 use super::inner::Inner;
 use crate::checkpoint::{Checkpoint, Range};
 use crate::fault::{self, Fault};
-use crate::{CheckpointError, SnapshotMarker, SnapshotType};
+use crate::{CheckpointError, Seqno, SnapshotMarker, SnapshotType};
 
 impl Inner {
     pub(super) fn set_role(&mut self, role: Role) {
@@ -24,7 +24,10 @@ impl Inner {
         let (id, first) = (self.open.id + 1, self.queue.end());
         let next = match self.open.range {
             Range::Assigned { .. } => Checkpoint::assigned(id, self.high, self.visible, first),
-            Range::Received(marker) => Checkpoint::received(id, self.high, first, marker),
+            Range::Received(marker) => {
+                let snapshot_id = self.open.snapshot_id;
+                Checkpoint::received(id, self.high, first, marker).of_snapshot(snapshot_id)
+            }
         };
         self.replace_open(next);
     }
@@ -41,13 +44,17 @@ impl Inner {
                 high_completed_seqno: open.high_completed_seqno.max(marker.high_completed_seqno),
                 high_prepared_seqno: open.high_prepared_seqno.max(marker.high_prepared_seqno),
                 extend: false,
+                may_repeat_keys: open.may_repeat_keys || marker.may_repeat_keys,
                 ..marker
             };
             // Of a snapshot of several checkpoints only the last can be extended, and what came in the others is whole with it.
             let extended = *open;
             self.open.was_extended_from(before);
             let halves = self.closed.iter_mut().filter(|checkpoint| checkpoint.is_half_of(before));
-            halves.for_each(|half| half.ends_with(&extended));
+            halves.for_each(|half| {
+                half.ends_with(&extended);
+                half.was_extended_from(before);
+            });
             self.changes += 1;
             return Ok(());
         }
@@ -65,6 +72,9 @@ impl Inner {
         }
         if marker.start > marker.end {
             return refuse("a snapshot starts at or before its end");
+        }
+        if marker.end == Seqno::MAX {
+            return refuse("a snapshot ends at a seqno: the highest number means that there is no end");
         }
         if marker.end < self.high {
             return refuse("a snapshot does not end below what is queued already");

@@ -1,6 +1,6 @@
 //! What a manager is told at its making.
 
-use crate::{Quota, Reclaimer};
+use crate::{ItemLimits, Quota, Reclaimer};
 
 /// Who assigns a vBucket's seqnos.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct CheckpointConfig {
     pub quota: Option<Quota>,
     /// Who frees what is no longer needed. Default: none; then whoever made it free does, after the lock was released.
     pub reclaimer: Option<Reclaimer>,
+    /// What items may be at most: give it what the engine that persists them stores. Default: what every engine does.
+    pub limits: ItemLimits,
     /// Whether there is a persistence cursor. Without one, nothing waits for a disk. Default: no.
     pub persistence: bool,
 }

@@ -32,6 +32,7 @@ impl Inner {
     pub(super) fn queue_item(&mut self, item: Item) -> Result<Queued, CheckpointError> {
         self.require_memory(&item)?;
         let seqno = self.seqno_of(&item)?;
+        self.config.limits.check(&item, seqno)?;
         let history = item.history || (self.role == Role::Active && item.operation == Operation::SystemEvent);
         self.close_if_full();
         let namespace = item.operation.namespace();
@@ -101,7 +102,11 @@ impl Inner {
                     "the seqno is assigned when the item is queued",
                 ));
             }
-            return Ok(self.high.next());
+            // The highest number is no seqno: it means "no end".
+            return match self.high.next() {
+                Seqno::MAX if !is_state => Err(CheckpointError::SeqnosUsedUp { high: self.high }),
+                next => Ok(next),
+            };
         }
         if item.seqno == Seqno::ZERO {
             return Err(CheckpointError::InvalidArgument("a replica's item comes with its seqno"));

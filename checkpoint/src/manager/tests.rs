@@ -8,8 +8,14 @@ use crate::{Key, Operation, SnapshotType, State};
 mod dummy;
 mod lessons;
 
-const PERSISTING: CheckpointConfig =
-    CheckpointConfig { role: Role::Active, max_bytes: None, quota: None, reclaimer: None, persistence: true };
+const PERSISTING: CheckpointConfig = CheckpointConfig {
+    role: Role::Active,
+    max_bytes: None,
+    quota: None,
+    reclaimer: None,
+    limits: crate::ItemLimits::DEFAULT,
+    persistence: true,
+};
 
 fn active() -> CheckpointManager {
     CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO)
@@ -343,6 +349,7 @@ fn a_refused_item_changes_nothing() {
 #[test]
 fn a_cut_disk_snapshot_is_flushed_in_slices() {
     let config = CheckpointConfig {
+        limits: crate::ItemLimits::DEFAULT,
         role: Role::Replica,
         max_bytes: None,
         quota: None,

@@ -61,7 +61,7 @@ fn is_whole(range: &SnapshotRange, high: Seqno) -> bool {
 /// The snapshot as it was before it was extended, if nothing more of it is there. What durable writes have come to is said of
 /// the whole one only.
 fn before_extension(range: &SnapshotRange) -> Option<SnapshotRange> {
-    let end = range.last.filter(|_| range.awaits_extension)?;
+    let end = range.last.filter(|_| range.awaits_extension())?;
     Some(SnapshotRange { end, high_completed_seqno: None, high_prepared_seqno: None, ..*range })
 }
 

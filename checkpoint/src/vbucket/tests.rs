@@ -8,8 +8,14 @@ mod snapshots;
 mod subscribe;
 mod transitions;
 
-const PERSISTING: CheckpointConfig =
-    CheckpointConfig { role: Role::Active, max_bytes: None, quota: None, reclaimer: None, persistence: true };
+const PERSISTING: CheckpointConfig = CheckpointConfig {
+    role: Role::Active,
+    max_bytes: None,
+    quota: None,
+    reclaimer: None,
+    limits: crate::ItemLimits::DEFAULT,
+    persistence: true,
+};
 
 fn vbucket(state: State) -> (VBucket, VBucketState) {
     let persisted = VBucketState::new(state, FailoverLog::new(VbUuid(7)));

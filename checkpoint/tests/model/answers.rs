@@ -153,11 +153,13 @@ impl Naive {
         if let Some(marker) = checkpoint.marker {
             let is_disk = checkpoint.is_disk();
             return SnapshotRange {
+                snapshot_id: checkpoint.snapshot_id,
                 start: marker.start,
                 end: marker.end,
                 visible: marker.visible.unwrap_or(marker.end),
                 snapshot_type: marker.snapshot_type,
                 history: marker.history,
+                may_repeat_keys: marker.may_repeat_keys,
                 high_completed_seqno: if is_disk {
                     marker.high_completed_seqno
                 } else {
@@ -166,23 +168,25 @@ impl Naive {
                 high_prepared_seqno: marker.high_prepared_seqno.max(prepared),
                 purge_seqno: marker.purge_seqno,
                 last,
-                awaits_extension: checkpoint.extended_from.is_some() && checkpoint.extended_from == last,
+                extended_from: checkpoint.extended_from,
             };
         }
         let visible = operations()
             .filter(|record| !matches!(record.item.operation, Operation::Prepare | Operation::Abort))
             .rfind(|record| record.checkpoint <= checkpoint.id);
         SnapshotRange {
+            snapshot_id: checkpoint.snapshot_id,
             start: if last.is_some() { Seqno(checkpoint.before.0 + 1) } else { checkpoint.before },
             end: last.unwrap_or(checkpoint.before),
             visible: visible.map_or(self.floor, |record| record.item.seqno),
             snapshot_type: SnapshotType::Memory,
             history: false,
+            may_repeat_keys: false,
             high_completed_seqno: completed,
             high_prepared_seqno: prepared,
             purge_seqno: None,
             last,
-            awaits_extension: false,
+            extended_from: None,
         }
     }
 

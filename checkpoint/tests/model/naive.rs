@@ -77,6 +77,7 @@ impl Naive {
             log: Vec::new(),
             checkpoints: vec![Checkpoint {
                 id: 1,
+                snapshot_id: 1,
                 marker: None,
                 before: high,
                 dummy: high,
@@ -204,7 +205,7 @@ impl Naive {
                 half.marker.is_some_and(|half| high < half.end.min(marker.end) && begins_inside(&half))
             };
             self.checkpoints.iter_mut().filter(is_half).for_each(|half| half.ends_with(&marker));
-            self.open_with(Some(marker));
+            self.open_with(Some(marker), None);
             return Ok(());
         }
         let high = self.high;
@@ -223,12 +224,13 @@ impl Naive {
                     start: old.start,
                     high_completed_seqno: old.high_completed_seqno.max(marker.high_completed_seqno),
                     high_prepared_seqno: old.high_prepared_seqno.max(marker.high_prepared_seqno),
+                    may_repeat_keys: old.may_repeat_keys || marker.may_repeat_keys,
                     ..marker
                 };
                 open.extended_from = Some(before);
                 for (half, last) in closed.iter_mut().zip(lasts) {
                     if half.marker.is_some_and(|marker| marker.end == before) && last < Some(before) {
-                        half.ends_with(old);
+                        half.is_extended_with(old, before);
                     }
                 }
                 Ok(())
@@ -247,7 +249,7 @@ impl Naive {
                 checkpoint.end_at(high, completed);
             }
         }
-        self.open_with(None);
+        self.open_with(None, None);
     }
 
     pub fn clear(&mut self, high: Seqno) {
@@ -263,13 +265,15 @@ impl Naive {
     }
 
     fn open_next(&mut self) {
-        self.open_with(self.open().marker);
+        let (marker, id) = (self.open().marker, self.open().snapshot_id);
+        self.open_with(marker, marker.map(|_| id));
     }
 
-    fn open_with(&mut self, marker: Option<SnapshotMarker>) {
+    fn open_with(&mut self, marker: Option<SnapshotMarker>, snapshot_id: Option<u64>) {
         let id = self.open().id + 1;
         self.checkpoints.push(Checkpoint {
             id,
+            snapshot_id: snapshot_id.unwrap_or(id),
             marker,
             before: self.high,
             dummy: self.high,

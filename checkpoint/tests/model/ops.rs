@@ -96,7 +96,7 @@ pub fn setup() -> impl Strategy<Value = Setup> {
     ];
     let high = prop_oneof![Just(0), 1u64..2000];
     (role, max_bytes, any::<bool>(), high).prop_map(|(role, max_bytes, persistence, high)| Setup {
-        config: CheckpointConfig { role, max_bytes, quota: None, reclaimer: None, persistence },
+        config: CheckpointConfig { role, max_bytes, persistence, ..CheckpointConfig::default() },
         high: Seqno(high),
     })
 }

@@ -5,6 +5,8 @@ use checkpoint::{Seqno, SnapshotMarker, SnapshotType};
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     pub id: u64,
+    /// Id of the first checkpoint of its snapshot.
+    pub snapshot_id: u64,
     /// `None` on an active.
     pub marker: Option<SnapshotMarker>,
     /// The last seqno before it.
@@ -50,6 +52,12 @@ impl Checkpoint {
             marker.high_prepared_seqno = marker.high_prepared_seqno.max(next.high_prepared_seqno);
             marker.purge_seqno = marker.purge_seqno.max(next.purge_seqno);
         }
+    }
+
+    /// The snapshot that it has a part of ended at `before`, and goes on.
+    pub fn is_extended_with(&mut self, next: &SnapshotMarker, before: Seqno) {
+        self.ends_with(next);
+        self.extended_from = Some(before);
     }
 
     pub fn is_disk(&self) -> bool {

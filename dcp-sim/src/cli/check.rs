@@ -1,6 +1,6 @@
 //! `dcp-sim check`: verifies the files of a store and tells what is wrong, with file and offset.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,6 +9,7 @@ use persistence::couchstore::{CheckObserver, CheckReport, Finding, Keyring, Seve
 use persistence::disk::OsDisk;
 use serde::Serialize;
 
+use super::output::{Output, shows_progress, tell};
 use super::store::{KeyArguments, Other, SCHEMA, Target, Targets, text_or_hex};
 use super::{Exit, Failure, log_store};
 use crate::report::units;
@@ -43,6 +44,8 @@ struct Document<'a> {
     schema: u32,
     command: &'static str,
     sound: bool,
+    /// Files that could not be looked at.
+    not_looked_at: u64,
     files: &'a [Checked],
     others: &'a [Other],
 }
@@ -105,9 +108,9 @@ impl From<&Finding> for JsonFinding {
     }
 }
 
-pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
+pub(super) fn check(arguments: &CheckArguments, out: &mut Output) -> Result<Exit, Failure> {
     if log_store::is_one(&arguments.path)? {
-        return log::check(&arguments.path, arguments.json);
+        return log::check(&arguments.path, arguments.json, out);
     }
     let keys = arguments.keys.read()?;
     let targets = Targets::find(&arguments.path, None)?;
@@ -115,21 +118,23 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
     let checked: Vec<Checked> = targets
         .files
         .iter()
-        .map(|target| look_at(target, &keys, arguments.json))
+        .map(|target| look_at(target, &keys, arguments.json, out))
         .collect::<Result<_, _>>()?;
     let damaged = checked.iter().filter(|file| file.exit == Exit::Corrupt).count();
     let failed = checked.iter().find(|file| file.error.is_some());
+    let not_looked_at = checked.iter().filter(|file| file.error.is_some()).count() as u64;
     let sound = damaged == 0 && failed.is_none();
-    let mut out = io::stdout().lock();
     if arguments.json {
-        let document =
-            Document { schema: SCHEMA, command: "check", sound, files: &checked, others: &targets.others };
-        serde_json::to_writer(&mut out, &document).map_err(io::Error::from)?;
+        let (files, others) = (&checked, &targets.others);
+        let document = Document { schema: SCHEMA, command: "check", sound, not_looked_at, files, others };
+        serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else if targets.is_directory {
         let files = units::things(checked.len() as u64, "file", "files");
         let verdict = if damaged == 0 { "none damaged".to_owned() } else { format!("{damaged} DAMAGED") };
-        writeln!(out, "{files}, {verdict}")?;
+        let unknown =
+            if not_looked_at == 0 { String::new() } else { format!(", {not_looked_at} NOT LOOKED AT") };
+        writeln!(out, "{files}, {verdict}{unknown}")?;
     }
     Ok(match failed {
         _ if damaged > 0 => Exit::Corrupt,
@@ -139,18 +144,15 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
 }
 
 /// Checks a file. One that can't be opened is told, and does not keep the others from being looked at.
-fn look_at(target: &Target, keys: &Keyring, json: bool) -> Result<Checked, Failure> {
-    let mut watch = Watch::new(target, json);
+fn look_at(target: &Target, keys: &Keyring, json: bool, out: &mut Output) -> Result<Checked, Failure> {
+    let mut watch = Watch::new(target, json, out);
     let result = check_file(&OsDisk::new(), target.path(), keys, &mut watch);
     watch.bar.finish_and_clear();
-    if let Some(error) = watch.failed {
-        return Err(error.into());
-    }
     let (report, error, failed) = match result {
         Ok(report) => (report, None, Exit::Ok),
         Err(error) => {
             let failure = Failure::from(error);
-            eprintln!("error: {}", failure.error);
+            tell!("error: {}", failure.error);
             (CheckReport::default(), Some(failure.error), failure.exit)
         }
     };
@@ -158,7 +160,7 @@ fn look_at(target: &Target, keys: &Keyring, json: bool) -> Result<Checked, Failu
     if !json && error.is_none() {
         let word = if watch.damage > 0 { "DAMAGED" } else { "sound" };
         writeln!(
-            io::stdout().lock(),
+            watch.out,
             "{}: {word}: {}, {}, {}, {} of {} in {}",
             target.path,
             units::things(report.headers, "header", "headers"),
@@ -189,23 +191,22 @@ fn look_at(target: &Target, keys: &Keyring, json: bool) -> Result<Checked, Failu
 struct Watch<'a> {
     target: &'a Target,
     json: bool,
+    out: &'a mut Output,
     bar: ProgressBar,
     damage: u64,
     kept: Vec<JsonFinding>,
     left_out: u64,
-    failed: Option<io::Error>,
 }
 
 impl<'a> Watch<'a> {
-    fn new(target: &'a Target, json: bool) -> Self {
-        Self { target, json, bar: progress_bar(), damage: 0, kept: Vec::new(), left_out: 0, failed: None }
+    fn new(target: &'a Target, json: bool, out: &'a mut Output) -> Self {
+        Self { target, json, out, bar: progress_bar(), damage: 0, kept: Vec::new(), left_out: 0 }
     }
 }
 
 /// Rows on a terminal, nothing elsewhere.
 pub(super) fn progress_bar() -> ProgressBar {
-    let is_terminal = io::stderr().is_terminal();
-    let target = if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if shows_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(None, target);
     match ProgressStyle::with_template("{bar:30} {pos}/{len} rows  {elapsed}") {
         Ok(style) => bar.with_style(style),
@@ -221,8 +222,9 @@ impl CheckObserver for Watch<'_> {
         self.damage += u64::from(finding.severity() == Severity::Damage);
         if !self.json {
             let (path, word) = (&self.target.path, finding.severity().name());
-            let printed = self.bar.suspend(|| writeln!(io::stdout().lock(), "{path}: {word}: {finding}"));
-            self.failed = self.failed.take().or(printed.err());
+            let out = &mut *self.out;
+            // Outputs never fail.
+            let _ = self.bar.suspend(|| writeln!(out, "{path}: {word}: {finding}"));
         } else if self.kept.len() < FINDINGS_MAX {
             self.kept.push(JsonFinding::from(&finding));
         } else {

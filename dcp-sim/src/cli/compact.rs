@@ -11,8 +11,9 @@ use persistence::{CompactionReport, CompactionRequest, EngineError};
 use serde::Serialize;
 
 use super::check::{PROGRESS_ROWS, progress_bar};
+use super::output::Output;
 use super::store::{SCHEMA, Target, Targets};
-use super::{Exit, Failure, log_store};
+use super::{Exit, Failure, log_store, quantity};
 use crate::report::units;
 
 mod in_place;
@@ -61,7 +62,7 @@ struct Purge {
     #[arg(long, value_name = "SECONDS")]
     purge_before: Option<u32>,
     /// Purge tombstones up to this seqno; with --purge-before those to which both apply.
-    #[arg(long, value_name = "SEQNO")]
+    #[arg(long, value_parser = quantity::count::<u64>, value_name = "SEQNO")]
     purge_upto: Option<u64>,
 }
 
@@ -146,17 +147,16 @@ impl Compacted {
     }
 }
 
-pub(super) fn compact(arguments: &CompactArguments) -> Result<Exit, Failure> {
+pub(super) fn compact(arguments: &CompactArguments, out: &mut Output) -> Result<Exit, Failure> {
     let files = match &arguments.destination.output {
         _ if log_store::is_one(&arguments.path)? => log::compact(arguments)?,
         Some(output) => vec![one(&arguments.path, output, arguments.purge.request())?],
         None => in_place::compact(&arguments.path, &arguments.purge)?,
     };
-    let mut out = io::stdout().lock();
     if arguments.json {
         let in_place = arguments.destination.in_place;
         let document = Document { schema: SCHEMA, command: "compact", in_place, files: &files };
-        serde_json::to_writer(&mut out, &document).map_err(io::Error::from)?;
+        serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
         for line in files.iter().filter_map(Compacted::line) {

@@ -3,17 +3,18 @@
 //! T4: each row of a commit comes once, in the order asked for. Keys come without the vendor's prefixes; values as they
 //! were given, so those that a client compressed are still compressed.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use checkpoint::{Namespace, Seqno};
+use checkpoint::{DurabilityLevel, Item, Namespace, Operation, Seqno};
 use clap::{Args, ValueEnum};
 use persistence::EngineError;
 use persistence::couchstore::{CouchFile, DocInfo, Keyring};
 use serde::Serialize;
 
+use super::output::{Output, tell};
 use super::store::{KeyArguments, Target, Targets, text_or_hex};
-use super::{Exit, Failure, log_store};
+use super::{Exit, Failure, log_store, quantity};
 
 mod log;
 
@@ -38,7 +39,7 @@ pub(super) struct DumpArguments {
     #[arg(long, conflicts_with = "by")]
     local: bool,
     /// Print what was there so many commits before the newest.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", default_value_t = 0)]
     headers_back: u64,
     /// Print one vBucket of a directory; else all of them, each line with its vBucket.
     #[arg(long, value_name = "N")]
@@ -76,7 +77,56 @@ struct Line<'a> {
     datatype: u8,
     deleted: bool,
     #[serde(flatten)]
+    durable: Durable,
+    #[serde(flatten)]
     value: Value<'a>,
+}
+
+/// What only some revisions have: how a deletion came about, and what a durable write waits for.
+#[derive(Default, Serialize)]
+struct Durable {
+    /// Of a tombstone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delete_source: Option<&'static str>,
+    /// Of a prepare, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    durability_level: Option<&'static str>,
+    /// Of a prepare: whether its commit deletes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prepare_is_delete: Option<bool>,
+    /// Of an abort, and of a commit where it is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prepare_seqno: Option<u64>,
+}
+
+impl Durable {
+    fn new(item: &Item) -> Self {
+        let prepare_seqno = Some(item.prepare_seqno.0).filter(|&seqno| seqno > 0);
+        match item.operation {
+            Operation::Prepare => Self {
+                durability_level: item.durability.map(level),
+                prepare_is_delete: Some(item.deleted),
+                ..Self::default()
+            },
+            Operation::Abort => Self { prepare_seqno: Some(item.prepare_seqno.0), ..Self::default() },
+            Operation::Expiration => Self { delete_source: Some("ttl"), ..Self::default() },
+            Operation::Deletion => Self { delete_source: Some("explicit"), ..Self::default() },
+            Operation::Commit => {
+                let delete_source = item.deleted.then_some("explicit");
+                Self { delete_source, prepare_seqno, ..Self::default() }
+            }
+            _ => Self::default(),
+        }
+    }
+}
+
+/// As clients write it.
+const fn level(level: DurabilityLevel) -> &'static str {
+    match level {
+        DurabilityLevel::Majority => "majority",
+        DurabilityLevel::MajorityAndPersistOnMaster => "majorityAndPersistOnMaster",
+        DurabilityLevel::PersistToMajority => "persistToMajority",
+    }
 }
 
 /// A local document as a line.
@@ -111,28 +161,30 @@ impl<'a> Value<'a> {
     }
 }
 
-pub(super) fn dump(arguments: &DumpArguments) -> Result<Exit, Failure> {
+pub(super) fn dump(arguments: &DumpArguments, out: &mut Output) -> Result<Exit, Failure> {
     if log_store::is_one(&arguments.path)? {
-        return log::dump(arguments);
+        return log::dump(arguments, out);
     }
     let keys = arguments.keys.read()?;
     let targets = Targets::find(&arguments.path, arguments.vb)?;
     targets.note_others();
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = out.rows();
     let mut exit = Exit::Ok;
     for target in &targets.files {
         let vb = target.vb.filter(|_| targets.is_directory && arguments.vb.is_none());
         let mut printer = Printer { out: &mut out, vb, unreadable: 0 };
         let printed = arguments.dump(target, &keys, &mut printer);
-        if let Err(Stop::Pipe) = printed {
-            return Ok(Exit::Ok);
-        }
         if printer.unreadable > 0 {
             exit = Exit::Corrupt;
         }
-        out.flush().or_else(quiet_end)?;
-        if let Err(Stop::Failed(failure)) = printed {
-            return Err(failure);
+        let printed = printed.and_then(|()| Ok(out.flush()?));
+        match printed {
+            Ok(()) => {}
+            Err(Stop::Lost) => break,
+            Err(Stop::Failed(failure)) => {
+                let _ = out.flush();
+                return Err(failure);
+            }
         }
     }
     Ok(exit)
@@ -140,14 +192,15 @@ pub(super) fn dump(arguments: &DumpArguments) -> Result<Exit, Failure> {
 
 /// Why a dump ends before its end.
 enum Stop {
-    /// Whoever read it has enough.
-    Pipe,
+    /// Nothing arrives any more.
+    Lost,
     Failed(Failure),
 }
 
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe { Self::Pipe } else { Self::Failed(error.into()) }
+        // Rows fail in no other way.
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::Lost } else { Self::Failed(error.into()) }
     }
 }
 
@@ -158,10 +211,6 @@ impl<E: Into<Failure>> From<Wrapped<E>> for Stop {
 }
 
 struct Wrapped<E>(E);
-
-fn quiet_end(error: io::Error) -> Result<(), Failure> {
-    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error.into()) }
-}
 
 impl DumpArguments {
     fn dump(&self, target: &Target, keys: &Keyring, printer: &mut Printer<'_>) -> Result<(), Stop> {
@@ -201,13 +250,22 @@ impl Printer<'_> {
         mut rows: impl Iterator<Item = Result<DocInfo, EngineError>>,
     ) -> Result<(), Stop> {
         rows.try_for_each(|row| {
-            let info = row.map_err(Wrapped)?;
+            let info = match row {
+                Ok(info) => info,
+                // Behind a row that can't be read the next one is; behind a node that can't be, nothing is.
+                Err(error @ EngineError::Corrupt { .. }) => {
+                    self.unreadable += 1;
+                    tell!("error: left out: {error}");
+                    return Ok(());
+                }
+                Err(error) => return Err(Wrapped(error).into()),
+            };
             match file.item(&info) {
                 Ok(item) => self.row(info.deleted, &item),
                 // The others can be read all the same.
                 Err(error @ EngineError::Corrupt { .. }) => {
                     self.unreadable += 1;
-                    eprintln!("error: seqno {} is left out: {error}", info.seqno);
+                    tell!("error: seqno {} is left out: {error}", info.seqno);
                     Ok(())
                 }
                 Err(error) => Err(Wrapped(error).into()),
@@ -215,7 +273,7 @@ impl Printer<'_> {
         })
     }
 
-    fn row(&mut self, deleted: bool, item: &checkpoint::Item) -> Result<(), Stop> {
+    fn row(&mut self, deleted: bool, item: &Item) -> Result<(), Stop> {
         let (key, key_hex) = text_or_hex(item.key.user());
         self.line(&Line {
             vb: self.vb,
@@ -235,6 +293,7 @@ impl Printer<'_> {
             datatype: item.datatype.0,
             // As the store has it: an abort is a deleted prepare.
             deleted,
+            durable: Durable::new(item),
             value: Value::new(item.value.as_deref()),
         })
     }

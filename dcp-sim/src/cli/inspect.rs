@@ -9,8 +9,9 @@ use persistence::EngineError;
 use persistence::couchstore::{CouchFile, HeaderInfo, Keyring, Layout, TreeLayout, Use};
 use serde::Serialize;
 
+use super::output::{Output, tell};
 use super::store::{KeyArguments, Other, SCHEMA, Target, Targets};
-use super::{Exit, Failure, log_store};
+use super::{Exit, Failure, log_store, quantity};
 use crate::report::units;
 
 mod log;
@@ -35,10 +36,10 @@ pub(super) struct InspectArguments {
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// List at most so many headers, newest first.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_parser = quantity::count::<usize>, value_name = "N", default_value_t = 10)]
     headers: usize,
     /// List at most so many segments of a log store, those with the least that lives first.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_parser = quantity::count::<usize>, value_name = "N", default_value_t = 10)]
     segments: usize,
     #[command(flatten)]
     keys: KeyArguments,
@@ -171,9 +172,9 @@ impl From<HeaderInfo> for HeaderFigures {
     }
 }
 
-pub(super) fn inspect(arguments: &InspectArguments) -> Result<Exit, Failure> {
+pub(super) fn inspect(arguments: &InspectArguments, out: &mut Output) -> Result<Exit, Failure> {
     if log_store::is_one(&arguments.path)? {
-        return log::inspect(arguments);
+        return log::inspect(arguments, out);
     }
     let keys = arguments.keys.read()?;
     let targets = Targets::find(&arguments.path, None)?;
@@ -184,26 +185,23 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<Exit, Failure> {
             Ok(file) => files.push(file),
             // The others can be looked at all the same.
             Err(failure) if targets.is_directory => {
-                eprintln!("error: {}", failure.error);
+                tell!("error: {}", failure.error);
                 failed = failed.or(Some(failure));
             }
             Err(failure) => return Err(failure),
         }
     }
     if arguments.json {
-        let mut out = io::stdout().lock();
         let document =
             Document { schema: SCHEMA, command: "inspect", files: &files, others: &targets.others };
-        serde_json::to_writer(&mut out, &document).map_err(io::Error::from)?;
+        serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        // Colours go where they are wanted: to a terminal, unless NO_COLOR says otherwise.
-        let mut out = anstream::stdout().lock();
         let text = match files.as_slice() {
             [file] if !targets.is_directory => picture::of_file(file),
             files => table::of_store(files),
         };
-        out.write_all(text.as_bytes())?;
+        out.styled(&text)?;
         targets.note_others();
     }
     let is_damaged = files.iter().any(|file| !file.damage.is_empty());

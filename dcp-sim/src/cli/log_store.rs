@@ -10,6 +10,7 @@ use persistence::disk::OsDisk;
 use persistence::logstor::{LogDirectory, LogFinding, LogObserver, LogSeverity, is_log_store};
 use serde::Serialize;
 
+use super::output::{shows_progress, tell};
 use super::store::{Other, text_or_hex};
 use super::{Exit, Failure};
 
@@ -82,9 +83,8 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new() -> Self {
-        use std::io::IsTerminal;
-        let is_terminal = std::io::stderr().is_terminal();
-        let target = if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target =
+            if shows_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
         let bar = match ProgressStyle::with_template("{bar:30} {percent} %  {elapsed}") {
             Ok(style) => bar.with_style(style),
@@ -127,6 +127,6 @@ pub(super) fn others(paths: &[PathBuf]) -> Vec<Other> {
 /// Tells of files that are left out.
 pub(super) fn note(others: &[Other]) {
     for other in others {
-        eprintln!("note: {} is left out: {}", other.path, other.why);
+        tell!("note: {} is left out: {}", other.path, other.why);
     }
 }

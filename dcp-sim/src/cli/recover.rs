@@ -1,7 +1,7 @@
 //! `dcp-sim recover`: what can be read of a damaged file, in a new one; what can't, told.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::ProgressBar;
@@ -10,8 +10,9 @@ use persistence::disk::{DiskErrorKind, OsDisk};
 use serde::Serialize;
 
 use super::check::{PROGRESS_ROWS, progress_bar};
-use super::store::{KeyArguments, SCHEMA, text_or_hex};
-use super::{Exit, Failure};
+use super::output::Output;
+use super::store::{KeyArguments, SCHEMA, refuse_log_file, text_or_hex};
+use super::{Exit, Failure, log_store};
 use crate::report::units;
 
 const EXAMPLES: &str = "\
@@ -77,19 +78,20 @@ impl From<Loss> for JsonLoss {
     }
 }
 
-pub(super) fn recover(arguments: &RecoverArguments) -> Result<Exit, Failure> {
+pub(super) fn recover(arguments: &RecoverArguments, out: &mut Output) -> Result<Exit, Failure> {
+    if arguments.file.is_dir() {
+        return Err(directory(&arguments.file));
+    }
+    refuse_log_file(&arguments.file)?;
     let keys = arguments.keys.read()?;
-    let mut watch = Watch { bar: progress_bar(), json: arguments.json, losses: Vec::new(), failed: None };
+    let mut watch = Watch { out: &mut *out, bar: progress_bar(), json: arguments.json, losses: Vec::new() };
     let result = salvage(&OsDisk::new(), &arguments.file, &arguments.output, &keys, &mut watch);
     watch.bar.finish_and_clear();
+    let losses = watch.losses;
     let salvaged = result.map_err(failure)?;
-    if let Some(error) = watch.failed {
-        return Err(error.into());
-    }
-    let mut out = io::stdout().lock();
     if arguments.json {
-        let document = arguments.document(&salvaged, watch.losses);
-        serde_json::to_writer(&mut out, &document).map_err(io::Error::from)?;
+        let document = arguments.document(&salvaged, losses);
+        serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
         let rows = units::things(salvaged.rows, "document or tombstone", "documents and tombstones");
@@ -109,6 +111,16 @@ pub(super) fn recover(arguments: &RecoverArguments) -> Result<Exit, Failure> {
         }
     }
     Ok(if salvaged.losses == 0 { Exit::Ok } else { Exit::Violation })
+}
+
+fn directory(path: &Path) -> Failure {
+    let is_log_store = log_store::is_one(path).unwrap_or(false);
+    let (what, hint) = if is_log_store {
+        ("a log store", "of a log store `dcp-sim dump` prints what can be read")
+    } else {
+        ("a directory", "one file is recovered at a time: name it")
+    };
+    Failure::new(Exit::Usage, &format!("{} is {what}", path.display())).with_hint(hint.to_owned())
 }
 
 fn failure(error: persistence::EngineError) -> Failure {
@@ -140,21 +152,22 @@ impl RecoverArguments {
 }
 
 /// Prints losses as they are met, or keeps them: each must be told.
-struct Watch {
+struct Watch<'a> {
+    out: &'a mut Output,
     bar: ProgressBar,
     json: bool,
     losses: Vec<JsonLoss>,
-    failed: Option<io::Error>,
 }
 
-impl SalvageObserver for Watch {
+impl SalvageObserver for Watch<'_> {
     fn lost(&mut self, loss: Loss) {
         if self.json {
             self.losses.push(loss.into());
             return;
         }
-        let printed = self.bar.suspend(|| writeln!(io::stdout().lock(), "{}", line(&loss)));
-        self.failed = self.failed.take().or(printed.err());
+        let out = &mut *self.out;
+        // Outputs never fail.
+        let _ = self.bar.suspend(|| writeln!(out, "{}", line(&loss)));
     }
 
     fn progress(&mut self, done: u64, total: u64) {
@@ -166,7 +179,8 @@ impl SalvageObserver for Watch {
 }
 
 fn line(loss: &Loss) -> String {
-    let mut text = format!("lost: offset {}", loss.offset);
+    let word = if loss.rows == Some(0) { "doubtful" } else { "lost" };
+    let mut text = format!("{word}: offset {}", loss.offset);
     if let Some((first, last)) = loss.seqnos {
         text +=
             &if first == last { format!(", seqno {first}") } else { format!(", seqnos {first} to {last}") };
@@ -175,7 +189,7 @@ fn line(loss: &Loss) -> String {
         text += &format!(", key {key}");
     }
     match loss.rows {
-        Some(1) | None => {}
+        Some(0 | 1) | None => {}
         Some(rows) => text += &format!(", {} rows", units::count(rows)),
     }
     format!("{text}: {}", loss.what)

@@ -1,11 +1,12 @@
 //! `dcp-sim replay`: a run again, byte for byte, to its end or to an event, or to the smallest cluster that fails as well.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use clap::Args;
 
+use super::output::Output;
 use super::run::RunArguments;
-use super::{Exit, Failure, run, shrink};
+use super::{Exit, Failure, quantity, run, shrink};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,19 +22,19 @@ pub(super) struct ReplayArguments {
     #[command(flatten)]
     run: RunArguments,
     /// Stop after so many events and show nodes, vBuckets, connections and disks.
-    #[arg(long, value_name = "EVENT", conflicts_with = "seeds", help_heading = "Replay")]
+    #[arg(long, value_parser = quantity::count::<u64>, value_name = "EVENT", conflicts_with = "seeds", help_heading = "Replay")]
     until: Option<u64>,
     /// Look for the smallest run that still fails: fewer nodes, copies, vBuckets, clients and faults, less time, usual limits.
     #[arg(long, conflicts_with_all = ["until", "seeds", "git", "input", "json", "trace", "data"], help_heading = "Replay")]
     shrink: bool,
 }
 
-pub(super) fn replay(arguments: &ReplayArguments) -> Result<Exit, Failure> {
+pub(super) fn replay(arguments: &ReplayArguments, out: &mut Output) -> Result<Exit, Failure> {
     if arguments.shrink {
-        return shrink::shrink(&arguments.run);
+        return shrink::shrink(&arguments.run, out);
     }
-    let Some(event) = arguments.until else { return run::run(&arguments.run) };
+    let Some(event) = arguments.until else { return run::run(&arguments.run, out) };
     let picture = arguments.run.world()?.picture_at(event)?;
-    write!(io::stdout().lock(), "{picture}")?;
+    write!(out, "{picture}")?;
     Ok(Exit::Ok)
 }

@@ -1,14 +1,13 @@
 //! `dcp-sim run`: from arguments to a world, and from its report to a terminal or to JSON.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::io::Write;
 use std::time::Instant;
 
 use checkpoint::QuotaConfig;
 
-use super::{Exit, Failure, seeds};
-use crate::input::InputError;
+use super::output::{Output, SharedOutput, shows_progress, tell};
+use super::{Exit, Failure, new_file, seeds};
+use crate::input::{InputError, Peeked};
 use crate::node::NodeConfig;
 use crate::report::{self, Page, ProgressLine, Times, json, summary};
 use crate::sim::{ClusterConfig, Proof, Shape, SimError, Storage, Trace, World};
@@ -22,49 +21,54 @@ pub(super) use source::{Input, Origin, git_proof};
 /// What each node's checkpoint managers may take where things go wrong: little, so that it matters.
 const QUOTA_BYTES: usize = 4 << 20;
 
-pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
+pub(super) fn run(arguments: &RunArguments, out: &mut Output) -> Result<Exit, Failure> {
     if let Some(count) = arguments.seeds {
-        return seeds::run(arguments, count);
+        return seeds::run(arguments, count, out);
     }
     let started = Instant::now();
     let shape = arguments.drawn()?;
     let Input { source, tree, note } = arguments.input(shape.as_ref())?;
     if let Some(note) = note {
-        eprintln!("note: {note}");
+        tell!("note: {note}");
     }
+    // Input that is wrong from the start leaves nothing behind.
+    let source = Box::new(Peeked::new(source)?);
     let storage = arguments.data.clone().map_or(Storage::Memory, Storage::Directory);
-    let page = arguments.page()?;
+    let (page, trace) = (arguments.page()?, arguments.trace()?);
     let cluster = arguments.cluster(shape.as_ref())?;
     let marks = memory_marks(&cluster);
-    let mut world = World::new(cluster, &storage, source)?.with_trace(arguments.trace()?);
+    let mut world = World::new(cluster, &storage, source)?.with_trace(trace_to(trace.as_ref()));
     if page.is_some() {
         world = world.with_timeline();
     }
     let mut proof = tree.map(git_proof);
-    let mut progress = ProgressLine::new(io::stderr().is_terminal());
+    let mut progress = ProgressLine::new(shows_progress());
     let mut report = world.run(&mut progress, proof.as_mut().map(|proof| proof as &mut Proof<'_>))?;
     progress.finish();
     report.shape = shape;
 
     let times = Times::since(started, &report);
-    if let (Some(mut file), Some(timeline)) = (page, &report.timeline) {
-        let command = arguments.command();
-        let page = Page { command: &command, report: &report, timeline, memory_marks_bytes: &marks };
-        file.write_all(report::page(&page).as_bytes())?;
-    }
-    let mut out = io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", json(&report, &times))?;
     } else {
         write!(out, "{}", summary(&report, &times))?;
     }
-    if report.is_clean() {
-        return Ok(Exit::Ok);
+    let mut exit = if report.is_clean() { Exit::Ok } else { Exit::Violation };
+    if exit == Exit::Violation && report.faults.is_some() {
+        tell!("replay: {}", arguments.command());
     }
-    if report.faults.is_some() {
-        eprintln!("replay: {}", arguments.command());
+    // The verdict is out: what fails from here on can't hide it.
+    if let (Some(mut file), Some(timeline)) = (page, &report.timeline) {
+        let command = arguments.command();
+        let page = Page { command: &command, report: &report, timeline, memory_marks_bytes: &marks };
+        file.write_all(report::page(&page).as_bytes())?;
+        exit = file.end(exit);
     }
-    Ok(Exit::Violation)
+    Ok(trace.map_or(exit, |trace| trace.end(exit)))
+}
+
+fn trace_to(output: Option<&SharedOutput>) -> Trace {
+    output.map_or_else(Trace::default, |output| Trace::to(Box::new(output.clone())))
 }
 
 impl RunArguments {
@@ -78,7 +82,7 @@ impl RunArguments {
     /// The cluster; `shape` is what was drawn, if anything was.
     pub(super) fn cluster(&self, shape: Option<&Shape>) -> Result<ClusterConfig, Failure> {
         if let Some(shape) = shape {
-            return Ok(ClusterConfig { clients: self.faults.clients, ..shape.cluster(self.seed) });
+            return Ok(shape.cluster(self.seed));
         }
         let faults = self.faults.config()?;
         let mut node = NodeConfig::default();
@@ -98,14 +102,13 @@ impl RunArguments {
         })
     }
 
-    fn trace(&self) -> Result<Trace, Failure> {
-        let Some(path) = &self.trace else { return Ok(Trace::default()) };
-        Ok(Trace::to(Box::new(created(path)?)))
+    fn trace(&self) -> Result<Option<SharedOutput>, Failure> {
+        Ok(self.trace.as_deref().map(new_file::open).transpose()?.map(SharedOutput::new))
     }
 
-    /// The file of the report. It is made before the run: who can't have it is told at once.
-    pub(super) fn page(&self) -> Result<Option<File>, Failure> {
-        self.report.as_deref().map(created).transpose()
+    /// The file of the report. It is opened before the run, so that one that can't be written to is reported at once.
+    pub(super) fn page(&self) -> Result<Option<Output>, Failure> {
+        self.report.as_deref().map(new_file::open).transpose()
     }
 }
 
@@ -120,11 +123,6 @@ fn memory_marks(cluster: &ClusterConfig) -> Vec<(&'static str, u64)> {
         ("upper mark", permille(quota.upper_mark_permille)),
         ("lower mark", permille(quota.lower_mark_permille)),
     ]
-}
-
-fn created(path: &Path) -> Result<File, Failure> {
-    let opened = OpenOptions::new().create(true).write(true).truncate(true).open(path);
-    opened.map_err(|error| Failure::new(Exit::Io, &format!("{}: {error}", path.display())))
 }
 
 impl From<InputError> for Failure {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::output::Output;
 use super::{Exit, Failure};
 
 #[derive(Debug, Args)]
@@ -19,8 +20,8 @@ pub(super) struct ScriptArguments {
     files: Vec<PathBuf>,
 }
 
-pub(super) fn script(arguments: &ScriptArguments) -> Result<Exit, Failure> {
-    let status = crate::script::run(&arguments.files, arguments.rewrite, &mut std::io::stdout().lock())?;
+pub(super) fn script(arguments: &ScriptArguments, out: &mut Output) -> Result<Exit, Failure> {
+    let status = crate::script::run(&arguments.files, arguments.rewrite, out)?;
     Ok(match status {
         crate::script::ExitStatus::Ok => Exit::Ok,
         crate::script::ExitStatus::Different => Exit::Violation,

@@ -3,11 +3,12 @@
 //! What always holds (W17): the lines are the same bytes, in the same order, whatever the number of seeds that run at once.
 
 use std::any::Any;
-use std::io::{self, Write};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::in_order::in_order;
+use super::output::{Output, tell};
 use super::run::{Input, Origin, RunArguments, git_proof};
 use super::{Exit, Failure};
 use crate::report::{SeedResult, SeedsPage, seed_json, seed_text, units};
@@ -70,10 +71,9 @@ fn message(panic: &dyn Any) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
 }
 
-pub(super) fn run(arguments: &RunArguments, seeds: u64) -> Result<Exit, Failure> {
+pub(super) fn run(arguments: &RunArguments, seeds: u64, out: &mut Output) -> Result<Exit, Failure> {
     let started = Instant::now();
     let (mut broken, mut mutations) = (0_u64, 0);
-    let mut out = io::stdout().lock();
     let first = arguments.seed;
     let count = seeds.min((u64::MAX - first).saturating_add(1));
     let file = arguments.page()?;
@@ -108,14 +108,14 @@ pub(super) fn run(arguments: &RunArguments, seeds: u64) -> Result<Exit, Failure>
     let summary = format!("{count} seeds, {failed} broken, {} mutations", units::count(mutations));
     // Lines of JSON are all there is on standard output, and what depends on this machine goes where no comparison looks.
     match arguments.json {
-        true => eprintln!("{summary}"),
+        true => tell!("{summary}"),
         false => writeln!(out, "{summary}")?,
     }
-    if let (Some(mut file), Some(page)) = (file, page) {
-        file.write_all(page.page(&arguments.command_of_seeds(), &summary).as_bytes())?;
-    }
-    eprintln!("{seconds:.1} s");
-    Ok(if broken == 0 { Exit::Ok } else { Exit::Violation })
+    tell!("{seconds:.1} s");
+    let exit = if broken == 0 { Exit::Ok } else { Exit::Violation };
+    let (Some(mut file), Some(page)) = (file, page) else { return Ok(exit) };
+    file.write_all(page.page(&arguments.command_of_seeds(), &summary).as_bytes())?;
+    Ok(file.end(exit))
 }
 
 impl RunArguments {

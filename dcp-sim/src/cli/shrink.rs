@@ -4,9 +4,10 @@
 //! breaks may change on the way: any failure will do, for it is the smaller one that is looked at.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::Write;
 
 use super::faults::{FaultArguments, FaultList, ProfileName, VirtualTime};
+use super::output::{Output, tell};
 use super::run::{Origin, RunArguments};
 use super::seeds::run_seed;
 use super::shape::ShapeList;
@@ -16,8 +17,7 @@ use crate::sim::{Setting, Shape};
 /// Steps tried at most.
 const TRIES_MAX: usize = 1_000;
 
-pub(super) fn shrink(arguments: &RunArguments) -> Result<Exit, Failure> {
-    let mut out = io::stdout().lock();
+pub(super) fn shrink(arguments: &RunArguments, out: &mut Output) -> Result<Exit, Failure> {
     let first = normal(arguments.with_seed(arguments.seed))?;
     let Some(why) = fails(&first)? else {
         writeln!(out, "seed {} is clean", arguments.seed)?;
@@ -26,7 +26,7 @@ pub(super) fn shrink(arguments: &RunArguments) -> Result<Exit, Failure> {
     let Smallest { run, why, tries } = smallest(first, why, |candidate| {
         let failed = fails(candidate)?;
         if failed.is_some() {
-            eprintln!("fails: {}", candidate.command());
+            tell!("fails: {}", candidate.command());
         }
         Ok(failed)
     })?;
@@ -122,9 +122,21 @@ fn shortened(mut run: RunArguments) -> Result<RunArguments, Failure> {
 
 /// Each run that is one step smaller, the largest steps first.
 fn smaller(from: &RunArguments) -> Result<Vec<RunArguments>, Failure> {
-    Ok(match from.drawn()? {
+    let mut candidates = match from.drawn()? {
         Some(shape) => smaller_shapes(from, &shape),
         None => smaller_arguments(from),
+    };
+    candidates.extend(fewer_clients(from));
+    Ok(candidates)
+}
+
+/// Foreign clients that stay keep their chances, whatever their number; a seed draws three at most.
+fn fewer_clients(from: &RunArguments) -> impl Iterator<Item = RunArguments> {
+    let is_fewer = |clients: &usize| from.faults.clients.is_none_or(|count| *clients < count);
+    (0..3).filter(is_fewer).map(|clients| {
+        let mut run = from.clone();
+        run.faults.clients = Some(clients);
+        run
     })
 }
 
@@ -205,7 +217,7 @@ mod tests {
         let Ok(found) = smallest(parsed(line), String::new(), needs) else { panic!("nothing fails to run") };
         assert_eq!((found.why.as_str(), found.tries < TRIES_MAX), ("it broke", true));
         let words = "dcp-sim run --workload uniform --ops 78 --nodes 3 --replicas 0 --vbuckets 5 --engine logstor --seed 9 \
-                     --faults crash,move --profile hostile --duration 1220us";
+                     --faults crash,move --profile hostile --duration 1220us --clients 0";
         assert_eq!(found.run.command(), words);
     }
 

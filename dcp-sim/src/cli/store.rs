@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use checkpoint::Vbid;
 use clap::Args;
-use persistence::EngineError;
 use persistence::couchstore::{CouchFile, Keyring, list_store, name_of_store_file};
-use persistence::disk::OsDisk;
+use persistence::disk::{DiskErrorKind, OsDisk};
+use persistence::{EngineError, StoreOwner};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::output::tell;
 use super::{Exit, Failure};
 
 /// Rises when a field of the tools' JSON changes its meaning or goes; new fields may come.
@@ -83,6 +84,7 @@ impl Targets {
     /// Looks a path up. `vb` leaves one vBucket of a directory.
     pub(super) fn find(path: &Path, vb: Option<u16>) -> Result<Self, Failure> {
         if !fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+            refuse_log_file(path)?;
             let target = Target::new(path, name_of_store_file(path));
             if vb.is_some_and(|vb| target.vb != Some(vb)) {
                 let error =
@@ -114,9 +116,19 @@ impl Targets {
     /// Tells of files that are left out.
     pub(super) fn note_others(&self) {
         for other in &self.others {
-            eprintln!("note: {} is left out: {}", other.path, other.why);
+            tell!("note: {} is left out: {}", other.path, other.why);
         }
     }
+}
+
+/// Refuses a single file of a log store: only the directory can be understood.
+pub(super) fn refuse_log_file(path: &Path) -> Result<(), Failure> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if StoreOwner::of_name(name) != Some(StoreOwner::Logstor) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, &format!("{} is a file of a log store", path.display()))
+        .with_hint("a log store is looked at as a whole: name its directory".to_owned()))
 }
 
 /// A simulated cluster keeps each node's store in a directory of its own.
@@ -135,6 +147,18 @@ impl From<EngineError> for Failure {
             ),
             EngineError::InUse { .. } => {
                 (Exit::Io, Some("nothing can be told of a store while it is written to: try again"))
+            }
+            EngineError::ForeignStore { .. } => {
+                (Exit::Usage, Some("a directory holds the store of one engine; nothing was written to it"))
+            }
+            EngineError::NumbersUsedUp { .. } => (
+                Exit::Usage,
+                Some(
+                    "`dcp-sim compact FILE --output` makes a file of any name; no store may have the old one open",
+                ),
+            ),
+            EngineError::Disk(error) if error.kind == DiskErrorKind::TooManyFiles => {
+                (Exit::Io, Some("`ulimit -n` says how many files may be open"))
             }
             EngineError::KeyMissing { .. } => (Exit::Usage, Some("--key-file names a file with keys")),
             EngineError::Unsupported { .. } | EngineError::KeyWrong { .. } => (Exit::Usage, None),

@@ -87,6 +87,8 @@ pub(super) fn status_of(error: &VBucketError) -> Status {
         VBucketError::Checkpoint { source, .. } => match source {
             CheckpointError::OutOfOrder { .. } | CheckpointError::OutOfRange { .. } => Status::RANGE,
             CheckpointError::NoMemory { .. } => Status::OUT_OF_MEMORY,
+            CheckpointError::TooLarge { .. } => Status::TOO_BIG,
+            CheckpointError::ReservedCollection { .. } => Status::UNKNOWN_COLLECTION,
             _ => Status::INVALID,
         },
         _ => Status::INVALID,

@@ -15,6 +15,14 @@ pub enum InputError {
         /// What git says about it.
         words: String,
     },
+    /// A partial clone that lacks contents of the history.
+    #[error("{}: a partial clone, which lacks contents of its history, such as object {object}", path.display())]
+    PartialClone {
+        /// What was to be opened.
+        path: PathBuf,
+        /// The id of one that is missing.
+        object: String,
+    },
     /// There is no `git` to run.
     #[error("git is not installed, or not on the PATH")]
     GitMissing,
@@ -48,6 +56,16 @@ pub enum InputError {
         /// The object's id.
         object: String,
     },
+    /// A file that holds something else than JSON lines.
+    #[error("{}: {what}", path.display())]
+    NotJsonLines {
+        /// The file, or `standard input`.
+        path: PathBuf,
+        /// What it holds.
+        what: &'static str,
+        /// The command that makes JSON lines of it, without the file.
+        converter: &'static str,
+    },
     /// A line that is not a change.
     #[error("{}:{line}: {what}", path.display())]
     BadLine {
@@ -75,7 +93,14 @@ impl InputError {
     /// Whether what the user asked for is at fault (exit code 2), not what happened while doing it.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::NotARepository { .. } | Self::BadLine { .. } | Self::InvalidArgument(_))
+        matches!(
+            self,
+            Self::NotARepository { .. }
+                | Self::PartialClone { .. }
+                | Self::NotJsonLines { .. }
+                | Self::BadLine { .. }
+                | Self::InvalidArgument(_)
+        )
     }
 
     /// What the user can do about it, where that is known.
@@ -84,12 +109,17 @@ impl InputError {
         match self {
             Self::NotARepository { path, words } => Some(repository_hint(path, words)),
             Self::GitMissing => Some("install git (https://git-scm.com), or read changes from a file of JSON lines".into()),
-            Self::MissingObject { .. } => Some(
-                "a partial clone lacks old contents: fetch them with `git fetch --refetch --no-filter`, or clone \
-                 again without --filter; otherwise `git fsck` tells what is broken"
+            Self::PartialClone { .. } => Some(
+                "nothing is fetched while a history is read: fetch first with `git fetch --refetch --no-filter`, or clone \
+                 again without --filter (--depth is fine: a shallow clone has every content of its commits)"
                     .into(),
             ),
-            Self::Git { .. } => Some("`git fsck` in the repository tells what is broken".into()),
+            Self::NotJsonLines { path, converter, .. } => Some(if path.is_file() {
+                format!("{converter} {} | dcp-sim run --input -", path.display())
+            } else {
+                format!("{converter} | dcp-sim run --input -")
+            }),
+            Self::MissingObject { .. } | Self::Git { .. } => Some("`git fsck` in the repository tells what is broken".into()),
             Self::UnexpectedOutput { .. }
             | Self::BadLine { .. }
             | Self::InvalidArgument(_)

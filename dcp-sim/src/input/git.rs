@@ -18,6 +18,7 @@ mod command;
 mod history;
 mod object_id;
 mod output;
+mod partial;
 mod pipeline;
 mod process;
 #[cfg(test)]
@@ -52,7 +53,8 @@ impl GitSource {
     /// Opens the repository that `dir` is, or is inside of; bare and shallow ones too.
     ///
     /// # Errors
-    /// [`InputError::NotARepository`] with git's words, [`InputError::GitMissing`], or what git fails with.
+    /// [`InputError::NotARepository`] with git's words, [`InputError::PartialClone`] if contents are missing,
+    /// [`InputError::GitMissing`], or what git fails with.
     pub fn open(dir: &Path) -> Result<Self, InputError> {
         let not_a_repository = |words: String| InputError::NotARepository { path: dir.to_owned(), words };
         if dir.as_os_str().is_empty() {
@@ -68,6 +70,11 @@ impl GitSource {
             Some(commit) => Some(Head { commits: count(&git, &commit)?, commit }),
             None => None,
         };
+        if let Some(Head { commit, .. }) = &head
+            && let Some(object) = partial::missing_object(&git, commit)?
+        {
+            return Err(InputError::PartialClone { path: dir.to_owned(), object });
+        }
         Ok(Self { dir: dir.to_owned(), git, head, progress: Progress::Ready })
     }
 

@@ -8,8 +8,8 @@
 //!
 //! In goes text, out come changes. A string is stored as its bytes, any other value as its JSON text without the space
 //! between tokens; numbers, the order of members and escapes stay as they are written. `key_hex` and `value_hex` give
-//! bytes that are not UTF-8. Blank lines are skipped; whatever else is not exactly such an object is an error that names
-//! its line.
+//! bytes that are not UTF-8. Blank lines are skipped, and so is a byte order mark at the beginning; whatever else is not
+//! exactly such an object is an error that names its line. What is known to be another kind of file is called by its name.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -17,11 +17,15 @@ use std::path::{Path, PathBuf};
 
 use super::{ChangeBatch, InputError, Source};
 
+mod foreign;
 mod line;
 
 /// Longer than any document the protocol's servers accept, escaped or in hex; keeps a file that is none from filling
 /// the memory.
 const LINE_BYTES_MAX: u64 = 128 << 20;
+
+/// What some editors and exports put before UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A source that reads JSON lines.
 pub struct JsonLines {
@@ -30,6 +34,8 @@ pub struct JsonLines {
     input: Option<Box<dyn BufRead + Send>>,
     /// The line last read; the first is 1.
     line: u64,
+    /// Whether a line that is not blank was read.
+    is_begun: bool,
 }
 
 impl JsonLines {
@@ -48,7 +54,7 @@ impl JsonLines {
 
     /// Reads from anywhere; errors call it `name`.
     pub fn new(name: impl Into<PathBuf>, input: impl BufRead + Send + 'static) -> Self {
-        Self { name: name.into(), input: Some(Box::new(input)), line: 0 }
+        Self { name: name.into(), input: Some(Box::new(input)), line: 0, is_begun: false }
     }
 
     fn advance(&mut self) -> Result<Option<ChangeBatch>, InputError> {
@@ -63,6 +69,15 @@ impl JsonLines {
                 return Ok(None);
             }
             self.line += 1;
+            if self.line == 1 && text.starts_with(BYTE_ORDER_MARK) {
+                text.drain(..BYTE_ORDER_MARK.len());
+            }
+            if !self.is_begun && !text.trim_ascii().is_empty() {
+                self.is_begun = true;
+                if let Some(foreign) = foreign::recognized(&text) {
+                    return Err(foreign.error(&self.name));
+                }
+            }
             let bad = |what| InputError::BadLine { path: self.name.clone(), line: self.line, what };
             if read as u64 == LINE_BYTES_MAX && text.last() != Some(&b'\n') {
                 return Err(bad(format!("a line of over {LINE_BYTES_MAX} bytes")));
@@ -133,6 +148,39 @@ mod tests {
         assert!(error.to_string().starts_with("in.jsonl:3: "), "{error}");
         assert!(error.is_usage());
         assert!(source.next_batch().expect("the end").is_none());
+    }
+
+    #[test]
+    fn byte_order_mark_is_skipped_at_the_beginning_alone() {
+        let mut source =
+            source("\u{feff}{\"op\":\"delete\",\"key\":\"a\"}\n\u{feff}{\"op\":\"delete\",\"key\":\"b\"}\n");
+        assert_eq!(source.next_batch().expect("good").expect("a line").label, "line 1");
+        assert!(source.next_batch().expect_err("in the middle").to_string().starts_with("in.jsonl:2: "));
+        let mut nothing = JsonLines::new("in.jsonl", BYTE_ORDER_MARK);
+        assert!(nothing.next_batch().expect("the end").is_none());
+    }
+
+    #[test]
+    fn other_kinds_of_files_are_called_by_their_names() {
+        let line = b"{\"op\":\"delete\",\"key\":\"a\"}\n";
+        let utf16: Vec<u8> =
+            [0xff, 0xfe].into_iter().chain(line.iter().flat_map(|&byte| [byte, 0])).collect();
+        for (bytes, what, hint) in [
+            (&b"\x1f\x8b\x08\0rest\nof it"[..], "gzip", "gzip -dc"),
+            (b"\x28\xb5\x2f\xfdrest", "zstd", "zstd -dc"),
+            (b"BZh91AY&SY", "bzip2", "bzip2 -dc"),
+            (b"\xfd7zXZ\0rest", "xz", "xz -dc"),
+            (b"\n  [\n{\"op\":\"delete\",\"key\":\"a\"}]", "array", "jq -c '.[]'"),
+            (b"[{\"op\":\"delete\",\"key\":\"a\"}]", "array", "jq -c '.[]'"),
+            (b"{\n  \"op\": \"delete\",\n \"key\": \"a\"\n}\n", "several lines", "jq -c ."),
+            (&utf16, "UTF-16", "iconv -f UTF-16 -t UTF-8"),
+        ] {
+            let mut source = JsonLines::new("in.jsonl", io::Cursor::new(bytes.to_vec()));
+            let error = source.next_batch().expect_err("no JSON lines");
+            assert!(error.to_string().contains(what) && error.is_usage(), "{error}");
+            let found = error.hint().expect("a hint");
+            assert!(found.starts_with(hint) && found.ends_with(" | dcp-sim run --input -"), "{found}");
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Node {
         let consumer =
             self.consumers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a producer's connection" })?;
         for &vb in vbs {
-            let partition = self.partitions.get(vb).filter(|_| !self.unsettled.contains(&vb));
+            let partition = self.partitions.get(vb).filter(|_| !self.calls.is_unsettled(vb));
             let partition = partition.ok_or(NodeError::NotHere { what: "a vBucket" })?;
             let asked = consumer.request_stream(vb, partition.vbucket.resume_point());
             asked.map_err(|source| NodeError::Consumer { peer, source })?;

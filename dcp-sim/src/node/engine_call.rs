@@ -58,6 +58,15 @@ pub struct EngineDone {
 }
 
 impl EngineCall {
+    /// The vBucket it is about; `None` for one about the store as a whole.
+    #[must_use]
+    pub const fn vbucket(&self) -> Option<Vbid> {
+        match *self {
+            Self::Create(vb) | Self::Drop(vb) | Self::Rollback(vb, _) | Self::Reset(vb) => Some(vb),
+            Self::Reopen => None,
+        }
+    }
+
     /// Its name, for reports.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -1,9 +1,12 @@
 //! The flusher's side of a node, and whatever else its engine does: one thing at a time (N1), again if it failed (N2).
 
+use std::collections::BTreeSet;
+
 use checkpoint::{Seqno, Vbid};
 use persistence::{CommittedGroup, EngineError, Flushed, whole_seqno};
 
 use super::{Action, Attached, EngineCall, Event, Node, NodeError};
+use crate::fault::{self, Fault};
 
 /// The first pause after a failure; it doubles with each that follows.
 const PAUSE_MICROS: u64 = 1_000;
@@ -12,10 +15,13 @@ const DOUBLINGS_MAX: u32 = 8;
 
 impl Node {
     pub(super) fn flush(&mut self, actions: &mut Vec<Action>) -> Result<(), NodeError> {
-        if self.is_engine_busy {
+        if self.is_engine_busy || self.calls.is_reopen_due() {
             return Ok(());
         }
-        let due = std::mem::take(&mut self.dirty);
+        // One that the engine has not made yet can't be flushed, and of one that goes back nothing may be added.
+        let (waiting, due): (BTreeSet<_>, BTreeSet<_>) =
+            std::mem::take(&mut self.dirty).into_iter().partition(|&vb| !self.can_be_flushed(vb));
+        self.dirty = waiting;
         let vbuckets =
             due.iter().filter_map(|&vb| self.partitions.get(vb)).map(|partition| &partition.vbucket);
         let group = self.flusher.begin(vbuckets)?;
@@ -67,20 +73,18 @@ impl Node {
 
     fn flush_failed(&mut self, error: EngineError, actions: &mut Vec<Action>) {
         if matches!(error, EngineError::Poisoned { .. }) {
-            self.calls.push_front(EngineCall::Reopen);
+            self.calls.reopen();
         }
         actions.push(Action::EngineFailed { what: "flush", error });
-        if self.calls.is_empty() {
+        if !self.begin_call(actions) {
             let pause = self.pause_micros();
             actions.push(Action::Later(pause, Box::new(Event::FlushDue)));
-        } else {
-            self.proceed(actions);
         }
     }
 
     /// Has the engine do something as soon as it can.
     pub(super) fn call(&mut self, call: EngineCall, actions: &mut Vec<Action>) {
-        self.calls.push_back(call);
+        self.calls.push(call);
         self.proceed(actions);
     }
 
@@ -89,15 +93,29 @@ impl Node {
         if self.is_engine_busy {
             return;
         }
-        if let Some(call) = self.calls.pop_front() {
-            if call == EngineCall::Reopen {
-                self.flusher.views().forget_all();
-            }
-            self.is_engine_busy = true;
-            actions.push(Action::Call(call));
-        } else if !self.dirty.is_empty() {
+        if !self.begin_call(actions) && self.is_flush_due() {
             actions.push(Action::WakeFlusher);
         }
+    }
+
+    /// Has the engine, which is free, carry out the next call; `false` if there is none that may be.
+    fn begin_call(&mut self, actions: &mut Vec<Action>) -> bool {
+        let Some(call) = self.calls.begin() else { return false };
+        if call == EngineCall::Reopen {
+            self.flusher.views().forget_all();
+        }
+        self.is_engine_busy = true;
+        actions.push(Action::Call(call));
+        true
+    }
+
+    /// Whether there is something to persist that can be persisted now.
+    pub(super) fn is_flush_due(&self) -> bool {
+        !self.calls.is_reopen_due() && self.dirty.iter().any(|&vb| self.can_be_flushed(vb))
+    }
+
+    fn can_be_flushed(&self, vb: Vbid) -> bool {
+        !self.calls.is_unsettled(vb) || fault::is(Fault::ReopenedIsTakenAtItsWord)
     }
 
     /// A call failed: it comes again after a pause. A poisoned store is reopened first.
@@ -105,12 +123,19 @@ impl Node {
         let is_poisoned = matches!(error, EngineError::Poisoned { .. });
         actions.push(Action::EngineFailed { what: call.name(), error });
         if is_poisoned {
-            self.calls.push_front(call);
-            self.calls.push_front(EngineCall::Reopen);
+            self.calls.push_first(call);
+            self.calls.reopen();
         } else {
+            self.calls.pause(call);
             let pause = self.pause_micros();
             actions.push(Action::Later(pause, Box::new(Event::Retry(call))));
         }
+        self.proceed(actions);
+    }
+
+    /// A call that failed is tried again: its pause is over.
+    pub(super) fn retry(&mut self, call: EngineCall, actions: &mut Vec<Action>) {
+        self.calls.resume(call);
         self.proceed(actions);
     }
 
@@ -123,7 +148,10 @@ impl Node {
     /// The store was opened anew: what it has may be more than was acknowledged, and never less.
     pub(super) fn reopened(&mut self, attached: Vec<Attached>) {
         for Attached { vb, state, high } in attached {
-            let Some(partition) = self.partitions.get(vb) else { continue };
+            // What the store has of one that is to go, or to go back, is not what its calls will leave.
+            let is_settled = !self.calls.is_unsettled(vb) || fault::is(Fault::ReopenedIsTakenAtItsWord);
+            let settled = self.partitions.get(vb).filter(|_| is_settled);
+            let Some(partition) = settled else { continue };
             // Nothing was ever committed: it is as it was when it was made.
             if let Some(state) = state {
                 self.flusher.attach(vb, state, high);

@@ -58,7 +58,6 @@ impl Node {
         }
         let state = VBucketState::new(State::Replica, FailoverLog::new(uuid));
         self.add_vbucket(vb, &state);
-        self.unsettled.insert(vb);
         self.call(EngineCall::Create(vb), actions);
         Ok(())
     }
@@ -71,7 +70,6 @@ impl Node {
         self.flusher.detach(vb);
         self.dirty.remove(&vb);
         self.followed.remove(&vb);
-        self.unsettled.insert(vb);
         self.call(EngineCall::Drop(vb), actions);
         Ok(())
     }
@@ -103,7 +101,7 @@ impl Node {
         // Of one that leads by now, or serves nobody, nobody takes anything back: its engine would, and its memory not.
         let state = self.partitions.get(vb).map(|partition| partition.vbucket.state());
         let follows = matches!(state, Some(State::Replica | State::Pending));
-        if follows && self.unsettled.insert(vb) {
+        if follows && !self.calls.is_unsettled(vb) {
             self.call(EngineCall::Rollback(vb, to), actions);
         }
         follows
@@ -116,20 +114,24 @@ impl Node {
     ) -> Result<(), NodeError> {
         self.is_engine_busy = false;
         let EngineDone { call, result } = done;
+        // The vBucket is to go, and perhaps to come anew: whatever became of the one before.
+        if !self.calls.end() {
+            self.proceed(actions);
+            return Ok(());
+        }
         match (call, result) {
             (call, Err(error)) => {
                 self.call_failed(call, error, actions);
                 return Ok(());
             }
             (EngineCall::Rollback(vb, _), Ok(EngineAnswer::NeedsReset)) => {
-                self.calls.push_front(EngineCall::Reset(vb));
+                self.calls.push_first(EngineCall::Reset(vb));
             }
             (EngineCall::Rollback(vb, _) | EngineCall::Reset(vb), Ok(EngineAnswer::RolledBack(stored))) => {
                 self.rolled_back(vb, *stored, actions)?;
             }
             (EngineCall::Reopen, Ok(EngineAnswer::Reopened(attached))) => self.reopened(attached),
-            (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(_)) => {
-                self.unsettled.remove(&vb);
+            (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(_)) if !self.calls.is_unsettled(vb) => {
                 actions.push(Action::Settled { vb });
             }
             (_, Ok(_)) => {}
@@ -140,7 +142,6 @@ impl Node {
     }
 
     fn rolled_back(&mut self, vb: Vbid, stored: Stored, actions: &mut Vec<Action>) -> Result<(), NodeError> {
-        self.unsettled.remove(&vb);
         // Dropped meanwhile: then there is nothing to go back.
         let Some(partition) = self.partitions.get_mut(vb) else { return Ok(()) };
         let Stored { state, high, purge, prepares, documents, collections } = stored;

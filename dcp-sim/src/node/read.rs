@@ -58,7 +58,7 @@ impl Node {
     /// [`ReadError::Node`] for one that is not here or dead; [`ReadError::Unavailable`] while it is between two states.
     pub fn reader(&self, vb: Vbid) -> Result<Reader<'_>, ReadError> {
         let partition = self.partitions.get(vb).ok_or(NodeError::NotHere { what: "a vBucket" })?;
-        if self.unsettled.contains(&vb) {
+        if self.calls.is_unsettled(vb) {
             return Err(ReadError::Unavailable { vb, why: "it is being made or rolled back" });
         }
         match partition.vbucket.state() {

@@ -4,6 +4,7 @@ use checkpoint::{FailoverLog, Key, State, VbUuid};
 use super::*;
 
 mod branches;
+mod calls;
 mod engine;
 mod read;
 

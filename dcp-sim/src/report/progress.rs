@@ -1,5 +1,6 @@
 //! Progress while a run goes on: a bar on a terminal, a line now and then elsewhere. Both on standard error.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -62,7 +63,10 @@ impl ProgressLine {
         self.percent_told = percent - percent % LINE_PERCENT;
         let (batches, seqnos) = (units::count(progress.batches), units::count(progress.seqnos));
         let (total, memory) = (units::count(total), units::bytes(progress.checkpoint_bytes as u64));
-        eprintln!("{percent:>3} %  {batches}/{total} batches, {seqnos} seqnos, checkpoints {memory}");
+        let line =
+            format!("{percent:>3} %  {batches}/{total} batches, {seqnos} seqnos, checkpoints {memory}");
+        // Who can't see progress misses nothing else.
+        let _ = writeln!(io::stderr(), "{line}");
     }
 }
 

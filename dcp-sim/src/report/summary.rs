@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{Times, units};
-use crate::sim::{FaultFigures, Report, Verdict};
+use crate::sim::{FaultFigures, NodeFigures, Report, Verdict};
 
 /// Several lines, the verdicts last.
 #[must_use]
@@ -104,39 +104,41 @@ fn line(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "{name:<12} {value}");
 }
 
+/// Figures of every node, fewer columns than a terminal has: where they are many, one table under the other.
 fn nodes(report: &Report) -> String {
+    let number = |pick: fn(&NodeFigures) -> u64| {
+        report.per_node.iter().map(|node| units::count(pick(node))).collect::<Vec<_>>()
+    };
+    let bytes = |pick: fn(&NodeFigures) -> u64| {
+        report.per_node.iter().map(|node| units::bytes(pick(node))).collect::<Vec<_>>()
+    };
+    let columns = [
+        ("queued", number(|node| node.queued)),
+        ("deduplicated", number(|node| node.deduplicated)),
+        ("expelled", number(|node| node.expelled)),
+        ("removed", number(|node| node.removed)),
+        ("flushes", number(|node| node.flushes)),
+        ("persisted", number(|node| node.persisted)),
+        ("syncs", number(|node| node.disk_syncs)),
+        ("written", bytes(|node| node.disk_written_bytes)),
+        ("store", bytes(|node| node.store_bytes)),
+        ("documents", number(|node| node.store_documents)),
+    ];
+    let (memory, disk) = columns.split_at(4);
+    format!("{}\n{}", table(memory), table(disk))
+}
+
+fn table(columns: &[(&str, Vec<String>)]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header([
-        "node",
-        "queued",
-        "deduplicated",
-        "expelled",
-        "removed",
-        "flushes",
-        "persisted",
-        "syncs",
-        "written",
-        "store",
-        "documents",
-    ]);
-    for (number, node) in report.per_node.iter().enumerate() {
-        table.add_row([
-            number.to_string(),
-            units::count(node.queued),
-            units::count(node.deduplicated),
-            units::count(node.expelled),
-            units::count(node.removed),
-            units::count(node.flushes),
-            units::count(node.persisted),
-            units::count(node.disk_syncs),
-            units::bytes(node.disk_written_bytes),
-            units::bytes(node.store_bytes),
-            units::count(node.store_documents),
-        ]);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["node"].into_iter().chain(columns.iter().map(|(title, _)| *title)));
+    let rows = columns.iter().map(|(_, cells)| cells.len()).max().unwrap_or_default();
+    for row in 0..rows {
+        let cells = columns.iter().map(|(_, cells)| cells.get(row).cloned().unwrap_or_default());
+        table.add_row([row.to_string()].into_iter().chain(cells));
     }
     for column in table.column_iter_mut() {
-        column.set_cell_alignment(CellAlignment::Right);
+        column.set_padding((1, 0)).set_cell_alignment(CellAlignment::Right);
     }
     format!("{table}\n")
 }
@@ -151,5 +153,48 @@ fn tell(text: &mut String, verdict: &Verdict) {
     let untold = verdict.violations.saturating_sub(verdict.told.len() as u64);
     if untold > 0 {
         let _ = writeln!(text, "          and {} more", units::count(untold));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::Figures;
+
+    #[test]
+    fn node_tables_fit_a_terminal_of_80_columns() {
+        let many = NodeFigures {
+            queued: 1_000_000_000,
+            deduplicated: 1_000_000_000,
+            expelled: 1_000_000_000,
+            removed: 1_000_000_000,
+            flushes: 10_000_000,
+            persisted: 1_000_000_000,
+            disk_syncs: 10_000_000,
+            disk_written_bytes: 999 << 30,
+            store_documents: 1_000_000_000,
+            store_bytes: 999 << 30,
+        };
+        let report = Report {
+            source: String::new(),
+            shape: None,
+            seed: 1,
+            nodes: 100,
+            replicas: 2,
+            vbuckets: 1_024,
+            figures: Figures::default(),
+            per_node: vec![many; 100],
+            verdicts: Vec::new(),
+            faults: None,
+            timeline: None,
+        };
+        let text = nodes(&report);
+        assert_eq!(text.lines().filter(|line| line.trim_start().starts_with("99 ")).count(), 2, "{text}");
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        let titles = ["queued", "deduplicated", "expelled", "removed", "flushes"];
+        let more = ["persisted", "syncs", "written", "store", "documents"];
+        assert!(titles.iter().chain(&more).all(|title| text.matches(title).count() == 1), "{text}");
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct CheckpointWorld {
 impl CheckpointWorld {
     pub(super) fn new(options: &ManagerOptions) -> Self {
         let ManagerOptions { high, role, max_bytes, persistence } = *options;
-        let config = CheckpointConfig { role, max_bytes, quota: None, reclaimer: None, persistence };
+        let config = CheckpointConfig { role, max_bytes, persistence, ..CheckpointConfig::default() };
         Self { manager: CheckpointManager::new(config, high), role, flush: None }
     }
 

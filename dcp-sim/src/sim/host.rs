@@ -11,6 +11,15 @@ use super::report::NodeFigures;
 use super::storage::NodeStorage;
 use crate::node::{Node, NodeConfig};
 
+/// What a machine that goes down loses beside the memory of its node.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Loss {
+    /// Nothing: its process died, and what that wrote is there. What was not synced may still be lost with the power.
+    Process,
+    /// The power, and of what was not synced all but that.
+    Power(Keep),
+}
+
 /// A node with its store.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -63,8 +72,8 @@ impl Host {
         self.is_up && !self.has_lost_power()
     }
 
-    /// It is gone, with its memory; of what it did not sync the disk keeps what `keep` says.
-    pub(super) fn crash(&mut self, keep: Keep, config: &NodeConfig) {
+    /// It is gone, with its memory and whatever else it loses.
+    pub(super) fn crash(&mut self, loss: Loss, config: &NodeConfig) {
         // First the power: nothing that is dropped may write any more.
         if let Some(disk) = &self.storage.faulty {
             disk.power_off();
@@ -73,7 +82,10 @@ impl Host {
         self.engine = None;
         if let Some(disk) = &self.storage.faulty {
             disk.clear_faults();
-            disk.crash(keep);
+            match loss {
+                Loss::Process => disk.restart(),
+                Loss::Power(keep) => disk.crash(keep),
+            }
         }
         self.node = Node::new(config.clone());
         self.is_up = false;

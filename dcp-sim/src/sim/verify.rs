@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use persistence::EngineError;
+use persistence::disk::DiskOperation;
 
 use super::error::SimError;
 use super::host::Host;
@@ -115,6 +116,9 @@ impl Host {
             match engine.close() {
                 // A sync failed, and nothing has had to be written since: opening finds out what is there.
                 Err(EngineError::Poisoned { .. }) if self.storage.faulty.is_some() => {}
+                // One that made room for another file's handle had failed: this close is the first to report it.
+                Err(EngineError::Disk(error))
+                    if self.storage.faulty.is_some() && error.operation == DiskOperation::SyncData => {}
                 closed => closed?,
             }
         }

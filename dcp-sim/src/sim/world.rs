@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use checkpoint::{FailoverLog, Seqno, VBucketState, VbUuid, Vbid};
+use persistence::Capabilities;
 
 use super::clock::Clock;
 use super::cluster::{ClusterConfig, Topology};
@@ -138,7 +139,9 @@ impl World {
             hosts.push(set_up(&config, &topology, &uuids, number, storage)?);
         }
         if let Some(engine) = hosts.first().and_then(|host| host.engine.as_ref()) {
-            config.node.keeps_collections_highest = engine.capabilities().keeps_collections_highest;
+            let capabilities = engine.capabilities();
+            config.node.keeps_collections_highest = capabilities.keeps_collections_highest;
+            config.node.limits = capabilities.limits;
         }
         let mut clocks = SkewedClocks::new(config.seed, config.clock_skew_micros);
         for host in &mut hosts {
@@ -208,6 +211,7 @@ impl World {
                 break;
             }
             self.happen(due, observer)?;
+            self.notice_lost_power()?;
             self.record();
         }
         Ok(())
@@ -350,8 +354,8 @@ fn set_up(
         copies.filter_map(|(vb, &uuid)| Some((vb, topology.role(vb, number)?, uuid))).collect();
     let vbs: Vec<_> = copies.iter().map(|&(vb, ..)| vb).collect();
     let engine = storage.create(&vbs).map_err(|source| SimError::Engine { node: number, source })?;
-    let keeps_collections_highest = engine.capabilities().keeps_collections_highest;
-    let mut node = Node::new(NodeConfig { keeps_collections_highest, ..config.node.clone() });
+    let Capabilities { keeps_collections_highest, limits, .. } = engine.capabilities();
+    let mut node = Node::new(NodeConfig { keeps_collections_highest, limits, ..config.node.clone() });
     node.observe(config.faults.is_some());
     for (vb, state, uuid) in copies {
         let state = VBucketState::new(state, FailoverLog::new(uuid));

@@ -30,6 +30,8 @@ statuses! {
     NOT_FOUND = 0x01 "not found",
     /// The stream is open already; from a consumer: the opaque is another stream's.
     EXISTS = 0x02 "exists",
+    /// A key, a value or a number beyond what can be stored.
+    TOO_BIG = 0x03 "too big",
     /// Malformed or not allowed as it stands.
     INVALID = 0x04 "invalid arguments",
     /// This node does not serve the vBucket.

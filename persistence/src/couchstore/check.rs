@@ -22,9 +22,9 @@ use super::survey;
 use super::tip::Tip;
 use super::{block, encryption, find, history};
 
-mod cross;
+pub(super) mod cross;
 mod finding;
-mod rows;
+pub(super) mod rows;
 mod state;
 #[cfg(test)]
 pub(super) mod tests;

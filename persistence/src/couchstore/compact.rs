@@ -20,6 +20,7 @@
 //!   that was acknowledged: `directory::revisions`.
 //! - What is in memory does not grow with the file: `build`, `sort`.
 
+mod audit;
 mod build;
 mod catch_up;
 mod copy;
@@ -132,7 +133,7 @@ impl Job for Compaction {
             let aborted = claim.published().err();
             aborted.filter(|aborted| matches!(aborted, EngineError::Aborted { .. })).unwrap_or(error)
         });
-        match advanced? {
+        match advanced.inspect_err(|error| claim.note_refusal(error))? {
             Some((stage, progress)) => {
                 self.work = Some(Work { stage, revision, files, store, shared, claim });
                 Ok(progress)
@@ -208,7 +209,7 @@ impl Context<'_> {
         *self.revision = with_directory(self.store, vb, |directory| {
             // An earlier compaction may have failed to.
             let _ = directory.remove_superseded(vb);
-            Ok(directory.next_revision(vb))
+            directory.next_revision(vb)
         })?;
         let source = self.files.create(&names::compact(vb, *self.revision))?;
         self.report.bytes_before = tip.file_bytes();

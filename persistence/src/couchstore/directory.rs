@@ -1,8 +1,9 @@
 //! A store's directory: which file is which vBucket's, making and removing files, clearing what was left over.
 //!
-//! Always: a file has its name only once its first header is durable, and of two revisions the higher counts. So a
-//! vBucket is there as a whole or not at all, whenever the power fails. A file that can't be read harms no other: its
-//! vBucket is there, and older revisions of it are kept until it is dropped, and go before it does.
+//! Always: a file has its name only once its first header is durable, and of two revisions the higher counts; the lower goes
+//! once the name of the higher is durable. So a vBucket is there as a whole or not at all, whenever the power fails. A file
+//! that can't be read harms no other: its vBucket is there, and older revisions of it are kept until it is dropped, and go
+//! before it does.
 
 mod revisions;
 
@@ -81,6 +82,11 @@ impl Directory {
             };
             vbuckets.insert(vb, slot);
         }
+        if !older.is_empty() && !fault::is(Fault::NewRevisionIsNotMadeDurable) {
+            // Whoever gave the newer its name may not have got as far: without a name that lasts it is nothing, and the older
+            // all there is.
+            self.sync()?;
+        }
         for (vb, name) in older {
             match vbuckets.get(&vb) {
                 Some(Slot::Open(_)) => leftovers.push((name, "a newer revision is there: removed")),
@@ -112,7 +118,7 @@ impl Directory {
     /// # Errors
     /// [`EngineError::Disk`].
     pub(super) fn create(&mut self, vb: Vbid) -> Result<Arc<VBucket>, EngineError> {
-        let revision = self.next_revision(vb);
+        let revision = self.next_revision(vb)?;
         let path = self.path.join(names::file(vb, revision));
         let boot = self.path.join(names::boot(vb));
         match self.disk.remove(&boot) {
@@ -167,6 +173,10 @@ impl Directory {
     fn remove_name(&self, name: &str) -> Result<(), EngineError> {
         let path = self.path.join(name);
         let Err(error) = self.disk.remove(&path) else { return Ok(()) };
+        if error.kind == DiskErrorKind::TooManyFiles {
+            // Its file could not be kept open, and has its name.
+            return Err(error.into());
+        }
         // A failed call may have been done all the same; without a name, writes to the file would be lost.
         match self.disk.list(&self.path) {
             Ok(names) if names.iter().any(|other| other == name) => Err(error.into()),
@@ -184,6 +194,7 @@ impl Directory {
             return Ok(());
         }
         self.shared.syncs.add(1);
-        Ok(self.disk.sync_dir(&self.path).inspect_err(|_| self.shared.poison(&self.path))?)
+        let synced = self.disk.sync_dir(&self.path);
+        Ok(synced.inspect_err(|error| self.shared.poison_after(error, &self.path))?)
     }
 }

@@ -10,7 +10,7 @@
 //! empty one, but a prepared deletion without; `history` as false; a value the store compressed as it was given.
 
 use bytes::Bytes;
-use checkpoint::{Cas, Datatype, Item, Key, Namespace, Operation, Seqno, Vbid};
+use checkpoint::{Cas, Datatype, Item, ItemLimits, Key, Namespace, Operation, Seqno, Vbid};
 
 use crate::EngineError;
 
@@ -26,6 +26,18 @@ pub(super) const PREPARED: u8 = 0x02;
 pub(super) const STORED_KEY_BYTES_MAX: usize = KEY_BYTES_MAX - 1;
 /// With its chunk's head a body must fit the 28 bits that tell its size.
 pub(super) const BODY_BYTES_MAX: usize = VALUE_BYTES_MAX - super::chunk::HEAD_BYTES as usize;
+
+/// What is wrong with a row of a live document that names no body.
+pub(super) const NO_BODY: &str = "a document without a body";
+
+/// What [`from_item`] takes in every name space: prepares and system events have a byte before their keys.
+pub(super) const LIMITS: ItemLimits = ItemLimits {
+    key_bytes_max: STORED_KEY_BYTES_MAX - 1,
+    value_bytes_max: BODY_BYTES_MAX,
+    seqno_max: Seqno(U48_MAX),
+    rev_seqno_max: U48_MAX,
+    reserved_collection_max: PREPARED as u32,
+};
 
 /// A revision to save: what its row will say, and its body.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,10 +21,10 @@ pub(super) struct Extents {
 impl Extents {
     /// Takes `start..end`. Says whether all of it was free; if not, nothing changes.
     pub(super) fn take(&mut self, start: u64, end: u64) -> bool {
-        let cells = || words(start.div_ceil(CELL_BYTES), end.div_ceil(CELL_BYTES));
-        if cells().any(|(word, mask)| self.word(word) & mask != 0) {
+        if !self.is_free(start, end) {
             return false;
         }
+        let cells = || words(start.div_ceil(CELL_BYTES), end.div_ceil(CELL_BYTES));
         for (word, mask) in cells() {
             let page =
                 self.pages.entry(word / PAGE_WORDS).or_insert_with(|| Box::new([0; PAGE_WORDS as usize]));
@@ -33,6 +33,12 @@ impl Extents {
             }
         }
         true
+    }
+
+    /// Whether all of `start..end` is free.
+    pub(super) fn is_free(&self, start: u64, end: u64) -> bool {
+        let mut cells = words(start.div_ceil(CELL_BYTES), end.div_ceil(CELL_BYTES));
+        cells.all(|(word, mask)| self.word(word) & mask == 0)
     }
 
     fn word(&self, word: u64) -> u64 {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use checkpoint::Vbid;
 
-use crate::EngineError;
 use crate::disk::Disk;
+use crate::{EngineError, StoreOwner};
 
 use super::names::{self, Name};
 
@@ -33,8 +33,9 @@ pub struct StoreListing {
 /// Lists a store's directory, ours or a real server's.
 ///
 /// # Errors
-/// [`EngineError::Disk`].
+/// [`EngineError::ForeignStore`] if another engine's files are there; [`EngineError::Disk`].
 pub fn list_store(disk: &dyn Disk, dir: &Path) -> Result<StoreListing, EngineError> {
+    StoreOwner::Couchstore.require(disk, dir)?;
     let mut newest: BTreeMap<Vbid, u64> = BTreeMap::new();
     let mut others = Vec::new();
     for name in disk.list(dir)? {

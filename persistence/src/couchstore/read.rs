@@ -130,7 +130,12 @@ impl<'a> Bodies<'a> {
     /// The item a row tells of, with its body.
     pub(super) fn item(&mut self, row: &Row<'_>) -> Result<Item, EngineError> {
         let body = self.body(row)?;
-        document::item_of(row, body).map_err(|what| {
+        let item = match &body {
+            // Every live document has a body, be it empty: this row is not what was written.
+            None if !row.deleted => Err(document::NO_BODY),
+            _ => document::item_of(row, body),
+        };
+        item.map_err(|what| {
             let what = format!("row of seqno {}: {what}", row.seqno);
             self.tip.source.corrupt(self.tip.position, what)
         })

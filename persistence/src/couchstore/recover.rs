@@ -2,8 +2,10 @@
 //!
 //! An acknowledged commit may lack its block type: that is written after the sync, without one of its own. So after
 //! the newest activated header the file is parsed on, chunk by chunk, never searched, because bodies can imitate
-//! headers. A successor that is complete and matches every checksum is kept. Its bytes may be in the page cache only,
-//! of a commit whose sync failed, and no later sync would bring them to the disk: so they are written again.
+//! headers. A successor that is complete and matches every checksum is kept, if its new roots are nodes: of a chunk that
+//! lost all but its first bytes the rest reads as zeros, which say that it is empty and has the right checksum. The bytes
+//! of a successor may be in the page cache only, of a commit whose sync failed, and no later sync would bring them to the
+//! disk: so they are written again.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,12 +13,14 @@ use std::sync::Arc;
 
 use crate::EngineError;
 use crate::disk::DiskFile;
+use crate::fault::{self, Fault};
 
 use super::block;
 use super::chunk::{self, HEAD_BYTES, Head};
 use super::find;
 use super::header::{Header, VERSION_PREVIOUS};
 use super::reduce::Tree;
+use super::source::Leave;
 use super::tip::Tip;
 use super::writer::ROOM_BYTES_MAX;
 
@@ -82,8 +86,30 @@ pub(super) fn successor(tip: &Tip) -> Result<Option<Tip>, EngineError> {
         return Ok(None);
     }
     let Ok((header, length)) = find::header_at(&tip.source, position)? else { return Ok(None) };
-    let follows = follows(tip, &header, &chunks);
-    Ok(follows.then(|| Tip { source: tip.source.clone(), header, position, end: position + length }))
+    if !follows(tip, &header, &chunks) {
+        return Ok(None);
+    }
+    let next = Tip { source: tip.source.clone(), header, position, end: position + length };
+    Ok(has_roots(tip, &next)?.then_some(next))
+}
+
+/// Whether the roots that a commit does not have from `tip` are nodes.
+fn has_roots(tip: &Tip, next: &Tip) -> Result<bool, EngineError> {
+    if fault::is(Fault::TornCommitIsWhole) {
+        return Ok(true);
+    }
+    for tree in [Tree::BySeqno, Tree::ById, Tree::Local] {
+        let Some(root) = next.header.root(tree) else { continue };
+        if Some(root) == tip.header.root(tree) {
+            continue;
+        }
+        match next.node(root.position, Leave::Nothing) {
+            Ok(_) => {}
+            Err(EngineError::Corrupt { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a header continues from `tip`, its new roots are among the chunks between, and the last chunk is one of

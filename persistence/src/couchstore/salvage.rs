@@ -1,7 +1,7 @@
 //! Making a sound file of a damaged one: everything that can be read goes into a new file, and what can't is told.
 //!
-//! The newest header that is whole counts. Rows are taken by seqno; those below nodes that can't be read, and those
-//! that the by-seqno index lacks, are looked for by key. Always (T5): the source is only read; the new file passes
+//! The newest header that is whole counts. Rows are taken by seqno; those below nodes that can't be read, those that the
+//! by-seqno index lacks, and those it tells wrongly, are looked for by key (`claims`). Always (T5): the source is only read; the new file passes
 //! the check before it is handed over, else it is removed; a row is in it, or told as lost. High seqno, purge seqno and
 //! time are the source's: no seqno is used twice, though what is lost leaves gaps.
 
@@ -24,6 +24,7 @@ use super::tip::Tip;
 use super::writer::Writer;
 use super::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion};
 
+mod claims;
 mod copy;
 mod gaps;
 mod local;
@@ -41,7 +42,8 @@ pub struct Loss {
     pub seqnos: Option<(Seqno, Seqno)>,
     /// Which document, with its prefixes as stored, or which local document.
     pub key: Option<Bytes>,
-    /// How many documents and tombstones; `None` if that can't be told.
+    /// How many documents and tombstones; `None` if that can't be told; 0 where the two indexes tell different things of
+    /// one and nothing shows which is right: what the by-id index tells is in the new file.
     pub rows: Option<u64>,
     /// Why.
     pub what: String,
@@ -135,6 +137,7 @@ pub fn salvage(
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     // Nothing is read twice.
     cache_bytes: 0,
+    open_files_max: CouchstoreConfig::DEFAULT.open_files_max,
     commit: CommitMode::TwoPhase,
     version: FormatVersion::V14,
     compaction: CompactionConfig::DEFAULT,

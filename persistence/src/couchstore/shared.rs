@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::EngineError;
-use crate::disk::DiskFile;
+use crate::disk::{DiskError, DiskErrorKind, DiskFile};
 use crate::fault::{self, Fault};
 
 use super::CouchstoreConfig;
@@ -38,6 +38,13 @@ impl Shared {
         let _ = self.poison.set(path.to_path_buf());
     }
 
+    /// Poisons the store after a failure that may have lost something. Want of file handles has not: nothing was done.
+    pub(super) fn poison_after(&self, error: &DiskError, path: &Path) {
+        if error.kind != DiskErrorKind::TooManyFiles {
+            self.poison(path);
+        }
+    }
+
     /// # Errors
     /// [`EngineError::Poisoned`] once a sync has failed.
     pub(super) fn check_poison(&self) -> Result<(), EngineError> {
@@ -53,7 +60,7 @@ impl Shared {
             return Ok(());
         }
         self.syncs.add(1);
-        Ok(file.sync_data().inspect_err(|_| self.poison(path))?)
+        Ok(file.sync_data().inspect_err(|error| self.poison_after(error, path))?)
     }
 }
 

@@ -8,7 +8,7 @@ mod purge;
 mod rollback;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use checkpoint::{Datatype, Seqno, VBucketState, Vbid};
 use parking_lot::{Mutex, RwLock};
@@ -51,6 +51,8 @@ pub(super) struct VBucket {
     /// way than by commits: rollback, purge, drop, close. What was begun in another epoch, and copies the file, must not
     /// take its place.
     epoch: AtomicU64,
+    /// A compaction found the file damaged: upkeep leaves it alone until it is opened again.
+    refused: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -72,7 +74,14 @@ impl VBucket {
         let active =
             Active { writer, figures: figures.unwrap_or_default(), dropped: false, compacting: false };
         let published = RwLock::new(Arc::new(Published { tip, state }));
-        Ok(Self { vb, shared, active: Mutex::new(active), published, epoch: AtomicU64::new(0) })
+        Ok(Self {
+            vb,
+            shared,
+            active: Mutex::new(active),
+            published,
+            epoch: AtomicU64::new(0),
+            refused: AtomicBool::new(false),
+        })
     }
 
     /// The newest acknowledged commit.

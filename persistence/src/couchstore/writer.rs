@@ -158,7 +158,8 @@ impl Writer {
     fn settle(&mut self) -> Result<(), EngineError> {
         if self.cut_due {
             let Source { file, path, .. } = &self.tip.source;
-            self.room.cut(&**file, &self.tip).inspect_err(|_| self.shared.poison(path))?;
+            let cut = self.room.cut(&**file, &self.tip);
+            cut.inspect_err(|error| self.shared.poison_after(error, path))?;
             // Otherwise a power loss could mix what was cut with what comes in its place.
             self.shared.sync(&**file, path)?;
             self.cut_due = false;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Access, Disk, DiskErrorKind, DiskFile, DiskOperation, DiskResult};
-use super::{FaultyDisk, MemoryDisk, MeteredDisk, OsDisk};
+use super::{FaultyDisk, KeptDirectory, MemoryDisk, MeteredDisk, OsDisk, PooledDisk};
 
 fn kind<T>(result: DiskResult<T>) -> Option<DiskErrorKind> {
     result.err().map(|error| error.kind)
@@ -100,6 +100,8 @@ fn directories_are_no_files(disk: &dyn Disk, dir: &Path) {
     let nowhere = dir.join("nowhere");
     assert_eq!(kind(disk.list(&nowhere)), Some(DiskErrorKind::NotFound));
     assert_eq!(kind(disk.sync_dir(&nowhere)), Some(DiskErrorKind::NotFound));
+    assert_eq!(kind(disk.open_dir(&nowhere)), Some(DiskErrorKind::NotFound));
+    disk.open_dir(dir).expect("there").sync().expect("power");
     assert_eq!(kind(disk.lock(&nowhere)), Some(DiskErrorKind::NotFound));
     assert_eq!(kind(disk.create(&nowhere.join("a"))), Some(DiskErrorKind::NotFound));
     assert_eq!(kind(disk.rename(&nowhere.join("a"), &nowhere.join("b"))), Some(DiskErrorKind::NotFound));
@@ -172,6 +174,17 @@ fn the_memory_disk_keeps_the_contract() {
 fn a_faulty_disk_without_faults_keeps_the_contract() {
     let disk = FaultyDisk::new(MemoryDisk::new());
     all(&disk, Path::new("/"));
+}
+
+#[test]
+fn a_pooled_disk_keeps_the_contract() {
+    let disk = MemoryDisk::new();
+    for open_max in [1, 100] {
+        let dir = Path::new("here").join(open_max.to_string());
+        disk.create_dir(&dir).expect("space");
+        let kept = KeptDirectory::open(Arc::new(disk.clone()), &dir).expect("there");
+        all(&PooledDisk::new(Arc::new(kept), open_max), &dir);
+    }
 }
 
 #[test]

@@ -30,7 +30,20 @@ pub(super) fn locked(path: &Path) -> DiskError {
     DiskError { kind: DiskErrorKind::Locked, ..failure(DiskOperation::Lock, path, source) }
 }
 
+/// The system's numbers for "no more open files in this process" and "in the system": `io::ErrorKind` names neither. They
+/// are the same on Linux, macOS and the BSDs.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
+/// No more files can be open.
+pub(super) fn too_many_files(operation: DiskOperation, path: &Path) -> DiskError {
+    failure(operation, path, io::Error::from_raw_os_error(EMFILE))
+}
+
 fn kind_of(source: &io::Error) -> DiskErrorKind {
+    if matches!(source.raw_os_error(), Some(EMFILE | ENFILE)) {
+        return DiskErrorKind::TooManyFiles;
+    }
     match source.kind() {
         io::ErrorKind::NotFound => DiskErrorKind::NotFound,
         io::ErrorKind::AlreadyExists => DiskErrorKind::AlreadyExists,

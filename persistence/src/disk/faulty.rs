@@ -6,6 +6,7 @@
 //! `preallocate`; *syncs* are `sync_data` and `sync_dir`. Reads, opens, lists and locks are not counted and fail only
 //! without power. So a workload that counts n I/Os without faults can be tried with each of them failing in turn.
 
+mod handles;
 mod plan;
 
 use std::io;
@@ -14,11 +15,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use self::handles::{Handle, Handles};
 pub use self::plan::Fault;
 use self::plan::{Kind, Plan, Verdict};
-use super::failure::{failure, failure_at, power_lost};
+use super::failure::{failure, failure_at, power_lost, too_many_files};
 use super::memory::MemoryFile;
-use super::{Access, Disk, DiskFile, DiskLock, DiskOperation, DiskResult, Keep, MemoryDisk};
+use super::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskOperation, DiskResult, Keep, MemoryDisk};
 
 /// A [`MemoryDisk`] that fails on demand. Clones are handles of the same disk.
 ///
@@ -34,23 +36,50 @@ use super::{Access, Disk, DiskFile, DiskLock, DiskOperation, DiskResult, Keep, M
 /// Bytes in limbo are read as ever, but no later sync makes them durable; writing and syncing them again does. A
 /// directory whose sync failed is as it was: the next sync makes its names durable. Where several faults meet in one
 /// call, the loss of power comes first, then what was planned for writes and syncs, then what was for any I/O.
+///
+/// Handles can be limited ([`FaultyDisk::limit_handles`]), as a process's are: files, directories and locks that are open
+/// count, and a list or a sync by name takes one for its duration.
 #[derive(Clone, Debug, Default)]
 pub struct FaultyDisk {
     memory: MemoryDisk,
     plan: Arc<Mutex<Plan>>,
+    handles: Arc<Handles>,
 }
 
 impl FaultyDisk {
     /// Wraps a disk; nothing fails until it is planned.
     #[must_use]
     pub fn new(memory: MemoryDisk) -> Self {
-        Self { memory, plan: Arc::default() }
+        Self { memory, plan: Arc::default(), handles: Arc::default() }
     }
 
     /// The disk below, for its usage, and for looking at it without being counted.
     #[must_use]
     pub fn memory(&self) -> &MemoryDisk {
         &self.memory
+    }
+
+    /// Lets so many handles be open at once from now on, those that are open included; `None` ends the limit.
+    pub fn limit_handles(&self, limit: Option<u64>) {
+        self.handles.limit(limit);
+    }
+
+    /// Handles that are open.
+    #[must_use]
+    pub fn open_handles(&self) -> u64 {
+        self.handles.open()
+    }
+
+    /// The most handles that have been open at once.
+    #[must_use]
+    pub fn open_handles_max(&self) -> u64 {
+        self.handles.most()
+    }
+
+    /// Makes each opening of a file fail from now on, as one does whose owner is another or whose sector is bad; `None`
+    /// ends that.
+    pub fn refuse_open(&self, path: &Path, kind: Option<io::ErrorKind>) {
+        self.plan.lock().refuse_open(path, kind);
     }
 
     /// I/Os so far.
@@ -103,6 +132,12 @@ impl FaultyDisk {
         self.plan.lock().power_on();
     }
 
+    /// Loses the process that uses it, as [`MemoryDisk::restart`] does. What was planned for later stays planned.
+    pub fn restart(&self) {
+        self.memory.restart();
+        self.plan.lock().power_on();
+    }
+
     /// As [`FaultyDisk::crash`], with the choices of [`MemoryDisk::crash_with`].
     pub fn crash_with(&self, choose: &mut dyn FnMut(usize) -> usize) {
         self.memory.crash_with(choose);
@@ -134,8 +169,12 @@ impl FaultyDisk {
         }
     }
 
-    fn file(&self, path: &Path, file: Arc<MemoryFile>) -> Arc<dyn DiskFile> {
-        Arc::new(FaultyFile { disk: self.clone(), path: path.to_owned(), file })
+    fn handle(&self, operation: DiskOperation, path: &Path) -> DiskResult<Handle> {
+        Handle::take(&self.handles).ok_or_else(|| too_many_files(operation, path))
+    }
+
+    fn file(&self, path: &Path, file: Arc<MemoryFile>, handle: Handle) -> Arc<dyn DiskFile> {
+        Arc::new(FaultyFile { disk: self.clone(), path: path.to_owned(), file, _handle: handle })
     }
 }
 
@@ -151,12 +190,17 @@ fn fault_error(fault: Fault) -> io::Error {
 impl Disk for FaultyDisk {
     fn open(&self, path: &Path, access: Access) -> DiskResult<Arc<dyn DiskFile>> {
         self.check_power(DiskOperation::Open, path)?;
-        Ok(self.file(path, self.memory.open_file(path, access)?))
+        let handle = self.handle(DiskOperation::Open, path)?;
+        if let Some(kind) = self.plan.lock().refused(path) {
+            return Err(failure(DiskOperation::Open, path, kind.into()));
+        }
+        Ok(self.file(path, self.memory.open_file(path, access)?, handle))
     }
 
     fn create(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>> {
+        let handle = self.handle(DiskOperation::Create, path)?;
         let create = || self.memory.create_file(path);
-        Ok(self.file(path, self.change(Kind::Other, DiskOperation::Create, path, create)?))
+        Ok(self.file(path, self.change(Kind::Other, DiskOperation::Create, path, create)?, handle))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> DiskResult<()> {
@@ -169,6 +213,7 @@ impl Disk for FaultyDisk {
 
     fn list(&self, dir: &Path) -> DiskResult<Vec<String>> {
         self.check_power(DiskOperation::List, dir)?;
+        let _handle = self.handle(DiskOperation::List, dir)?;
         self.memory.list(dir)
     }
 
@@ -178,11 +223,44 @@ impl Disk for FaultyDisk {
 
     fn lock(&self, dir: &Path) -> DiskResult<Box<dyn DiskLock>> {
         self.check_power(DiskOperation::Lock, dir)?;
-        self.memory.lock(dir)
+        let handle = self.handle(DiskOperation::Lock, dir)?;
+        Ok(Box::new(FaultyLock { _lock: self.memory.lock(dir)?, _handle: handle }))
     }
 
     fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
+        let _handle = self.handle(DiskOperation::SyncDir, dir)?;
         self.change(Kind::Sync, DiskOperation::SyncDir, dir, || self.memory.sync_dir(dir))
+    }
+
+    fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
+        self.check_power(DiskOperation::Open, dir)?;
+        let handle = self.handle(DiskOperation::Open, dir)?;
+        let directory = self.memory.open_dir(dir)?;
+        Ok(Arc::new(FaultyDirectory { disk: self.clone(), path: dir.to_owned(), directory, _handle: handle }))
+    }
+}
+
+/// A directory's lock of a [`FaultyDisk`].
+#[derive(Debug)]
+struct FaultyLock {
+    _lock: Box<dyn DiskLock>,
+    _handle: Handle,
+}
+
+impl DiskLock for FaultyLock {}
+
+/// An open directory of a [`FaultyDisk`].
+#[derive(Debug)]
+struct FaultyDirectory {
+    disk: FaultyDisk,
+    path: PathBuf,
+    directory: Arc<dyn DiskDirectory>,
+    _handle: Handle,
+}
+
+impl DiskDirectory for FaultyDirectory {
+    fn sync(&self) -> DiskResult<()> {
+        self.disk.change(Kind::Sync, DiskOperation::SyncDir, &self.path, || self.directory.sync())
     }
 }
 
@@ -192,6 +270,7 @@ struct FaultyFile {
     disk: FaultyDisk,
     path: PathBuf,
     file: Arc<MemoryFile>,
+    _handle: Handle,
 }
 
 impl FaultyFile {

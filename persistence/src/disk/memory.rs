@@ -6,7 +6,8 @@
 //! - of the rest any part may survive: each 512-byte sector as it was after some number of the unsynced changes to
 //!   it, each pending name change as a whole, those of one name in order (see `contents` and `names`);
 //! - after a power loss all there is is durable, locks are free, and older handles answer
-//!   [`DiskErrorKind::PowerLost`](super::DiskErrorKind::PowerLost);
+//!   [`DiskErrorKind::PowerLost`](super::DiskErrorKind::PowerLost); after the loss of a process the same, but what was not
+//!   synced still is not ([`MemoryDisk::restart`]);
 //! - the same calls and the same choices give the same disk.
 //!
 //! Paths are taken as they are, but for `.`; there are no links. `/` and the empty path exist from the start.
@@ -33,8 +34,8 @@ pub use self::keep::Keep;
 #[cfg(test)]
 pub(crate) use self::keep::for_all_choices;
 use self::names::Directory;
-use super::failure::{failure, locked};
-use super::{Access, Disk, DiskFile, DiskLock, DiskOperation, DiskResult};
+use super::failure::{failure, locked, power_lost};
+use super::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskOperation, DiskResult};
 
 /// A disk in memory. Clones are handles of the same disk.
 #[derive(Clone, Debug)]
@@ -128,6 +129,25 @@ impl MemoryDisk {
                 .into_iter()
                 .map(|(name, inode)| (name, Arc::new(Inode::new(&session, inode.survivors(&mut choose)))));
             tree.directories.insert(path, Directory::new(files.collect()));
+        }
+        tree.session = session;
+        tree.locks.clear();
+    }
+
+    /// Loses the process that uses it, and no power: handles answer as after a power loss and locks are free, but files and
+    /// names are as they were, and what was not synced still is not.
+    pub fn restart(&self) {
+        let mut tree = self.tree.lock();
+        tree.session.end();
+        let session = Arc::new(Session::new(tree.session.capacity_pages()));
+        // A file may have several names, some of them of the past: by its address, each is the same file afterwards.
+        let mut files: BTreeMap<*const Inode, Arc<Inode>> = BTreeMap::new();
+        let mut taken = |inode: &Arc<Inode>| {
+            let file = files.entry(Arc::as_ptr(inode)).or_insert_with(|| Arc::new(inode.taken_by(&session)));
+            Arc::clone(file)
+        };
+        for directory in tree.directories.values_mut() {
+            *directory = directory.map(&mut taken);
         }
         tree.session = session;
         tree.locks.clear();
@@ -242,6 +262,32 @@ impl Disk for MemoryDisk {
         };
         directory.sync();
         Ok(())
+    }
+
+    fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
+        let tree = self.tree.lock();
+        if !tree.directories.contains_key(&clean(dir)) {
+            return Err(failure(DiskOperation::Open, dir, io::ErrorKind::NotFound.into()));
+        }
+        let session = Arc::clone(&tree.session);
+        Ok(Arc::new(MemoryDirectory { disk: self.clone(), path: dir.to_owned(), session }))
+    }
+}
+
+/// An open directory of a [`MemoryDisk`].
+#[derive(Debug)]
+struct MemoryDirectory {
+    disk: MemoryDisk,
+    path: PathBuf,
+    session: Arc<Session>,
+}
+
+impl DiskDirectory for MemoryDirectory {
+    fn sync(&self) -> DiskResult<()> {
+        if !self.session.is_alive() {
+            return Err(power_lost(DiskOperation::SyncDir, &self.path));
+        }
+        self.disk.sync_dir(&self.path)
     }
 }
 

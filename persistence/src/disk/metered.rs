@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Access, Disk, DiskFile, DiskLock, DiskResult};
+use super::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskResult};
 
 /// What a disk has been asked since it was wrapped. The difference of two says what something cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,6 +145,25 @@ impl Disk for MeteredDisk {
     fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
         add(&self.counters.dir_syncs, 1);
         self.disk.sync_dir(dir)
+    }
+
+    fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
+        let (directory, counters) = (self.disk.open_dir(dir)?, Arc::clone(&self.counters));
+        Ok(Arc::new(MeteredDirectory { directory, counters }))
+    }
+}
+
+/// An open directory of a [`MeteredDisk`].
+#[derive(Debug)]
+struct MeteredDirectory {
+    directory: Arc<dyn DiskDirectory>,
+    counters: Arc<Counters>,
+}
+
+impl DiskDirectory for MeteredDirectory {
+    fn sync(&self) -> DiskResult<()> {
+        add(&self.counters.dir_syncs, 1);
+        self.directory.sync()
     }
 }
 

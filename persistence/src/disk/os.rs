@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::failure::{failure, failure_at, locked};
-use super::{Access, Disk, DiskFile, DiskLock, DiskOperation, DiskResult};
+use super::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskOperation, DiskResult};
 
 const LOCK_FILE: &str = "LOCK";
 
@@ -114,6 +114,24 @@ impl Disk for OsDisk {
 
     fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
         sync_directory(dir).map_err(|source| failure(DiskOperation::SyncDir, dir, source))
+    }
+
+    fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
+        let file = File::open(for_system(dir)).map_err(|source| failure(DiskOperation::Open, dir, source))?;
+        Ok(Arc::new(OsDirectory { file, path: dir.to_owned() }))
+    }
+}
+
+/// An open directory of an [`OsDisk`].
+#[derive(Debug)]
+struct OsDirectory {
+    file: File,
+    path: PathBuf,
+}
+
+impl DiskDirectory for OsDirectory {
+    fn sync(&self) -> DiskResult<()> {
+        self.file.sync_all().map_err(|source| failure(DiskOperation::SyncDir, &self.path, source))
     }
 }
 

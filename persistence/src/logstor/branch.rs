@@ -23,7 +23,7 @@ use std::sync::{Arc, Weak};
 use checkpoint::{Seqno, VBucketState, Vbid};
 
 use crate::VBucketInfo;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, TryMutex};
 
 use super::damage::Damage;
 use super::fingerprint::Fingerprint;
@@ -48,7 +48,7 @@ pub(super) struct Branch {
     /// What it was rolled back from, and to which seqno.
     parent: Option<(Weak<Branch>, u64)>,
     /// Held by who loads it. Taken before `inner`.
-    loading: Mutex<()>,
+    loading: TryMutex<()>,
     inner: Mutex<Inner>,
 }
 
@@ -156,7 +156,7 @@ impl Branch {
             Live(&log.segments.table()).add(location);
         }
         inner.begin_with(slots, &log.segments);
-        Self { vb, lineage, log, parent, loading: Mutex::default(), inner: Mutex::new(inner) }
+        Self { vb, lineage, log, parent, loading: TryMutex::default(), inner: Mutex::new(inner) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -194,6 +194,7 @@ impl Branch {
         inner.take_in_highs(&highs);
         inner.state = Some(state);
         inner.revision = revision;
+        self.require_sound(&inner);
     }
 
     /// What there is now.

@@ -10,9 +10,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 
-use crate::sync::Mutex;
+use crate::sync::{Mutex, TryMutex};
 
 use crate::disk::DiskResult;
+use crate::fault::{self, Fault};
 
 use super::config::BLOCK_BYTES;
 use super::segment::{Location, Segment};
@@ -22,7 +23,7 @@ pub(super) const RECORD_BYTES_MAX: u32 = 4 * BLOCK_BYTES;
 
 /// What is kept of one use of a segment.
 #[derive(Debug, Default)]
-pub(super) struct Blocks(OnceLock<Arc<[Mutex<Block>]>>);
+pub(super) struct Blocks(OnceLock<Arc<[TryMutex<Block>]>>);
 
 #[derive(Debug, Default)]
 struct Block {
@@ -32,7 +33,7 @@ struct Block {
 }
 
 /// A block that is kept: of which use, and its number.
-type Noted = (Weak<[Mutex<Block>]>, usize);
+type Noted = (Weak<[TryMutex<Block>]>, usize);
 
 /// What is kept of all segments, first read first.
 #[derive(Debug)]
@@ -99,7 +100,7 @@ impl Cache {
     }
 
     /// Notes a block that came in, and lets go of others.
-    fn make_room(&self, blocks: &Arc<[Mutex<Block>]>, number: usize) {
+    fn make_room(&self, blocks: &Arc<[TryMutex<Block>]>, number: usize) {
         let mut queue = self.queue.lock();
         queue.push_back((Arc::downgrade(blocks), number));
         let mut looked_at = 0;
@@ -117,9 +118,27 @@ impl Cache {
                     kept.touched = false;
                     queue.push_back((blocks, number));
                 }
+                None if fault::is(Fault::BusyBlockForgotten) => {}
                 None => queue.push_back((blocks, number)),
             }
         }
+    }
+
+    /// Blocks that are kept of these segments and not noted, so that nothing would ever let go of them. Only while no
+    /// thread reads.
+    pub(super) fn unnoted<'a>(&self, segments: impl Iterator<Item = &'a Arc<Segment>>) -> usize {
+        let queue = self.queue.lock();
+        let is_noted = |blocks: &Arc<[TryMutex<Block>]>, number: usize| {
+            let same = |noted: &Noted| {
+                noted.1 == number && noted.0.upgrade().is_some_and(|of| Arc::ptr_eq(&of, blocks))
+            };
+            queue.iter().any(same)
+        };
+        let of_segment = |blocks: &Arc<[TryMutex<Block>]>| {
+            let kept = blocks.iter().enumerate().filter(|(_, block)| block.lock().bytes.is_some());
+            kept.filter(|&(number, _)| !is_noted(blocks, number)).count()
+        };
+        segments.filter_map(|segment| segment.blocks.0.get()).map(of_segment).sum()
     }
 
     /// Bytes that are kept, those of freed segments that are still noted included.
@@ -129,10 +148,10 @@ impl Cache {
 }
 
 impl Blocks {
-    fn of(&self, segment: &Segment) -> &Arc<[Mutex<Block>]> {
+    fn of(&self, segment: &Segment) -> &Arc<[TryMutex<Block>]> {
         self.0.get_or_init(|| {
             let count = segment.bytes.div_ceil(BLOCK_BYTES);
-            (0..count).map(|_| Mutex::default()).collect()
+            (0..count).map(|_| TryMutex::default()).collect()
         })
     }
 }

@@ -15,6 +15,10 @@ const SEGMENT_BYTES_MAX: u32 = 64 << 20;
 pub(super) const SEGMENTS_MIN: u32 = 32;
 /// Free segments that only rewriting may take: from them it makes others free.
 pub(super) const RESERVE: u32 = 2;
+/// Free segments beyond these that are kept for commits that make room (L47).
+const RESERVE_FOR_DELETES: u32 = 2;
+/// What commits that take room leave free.
+pub(super) const KEPT: u32 = RESERVE + RESERVE_FOR_DELETES;
 
 /// How a store is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,6 +34,8 @@ pub(super) struct Encoded {
     pub(super) branch: Arc<Branch>,
     pub(super) bytes: Vec<u8>,
     pub(super) rows: Vec<Row>,
+    /// Every item deletes, or ends or begins a deletion.
+    pub(super) deletes_only: bool,
     /// The first seqno, which must exceed the vBucket's high one; `None` for a batch without items.
     pub(super) first: Option<Seqno>,
     pub(super) last: Option<Seqno>,
@@ -71,6 +73,8 @@ impl Encoded {
             let tombstone = entry::is_tombstone(item.operation, item.deleted);
             rows.push(Row { fingerprint, seqno: item.seqno.0, at, len, tombstone });
         }
+        let mut stored = batch.items.iter().filter(is_stored);
+        let deletes_only = stored.all(|item| item.deleted || item.operation == Operation::Abort);
         let state_bytes = state::encode(batch.state).ok_or_else(|| EngineError::TooLarge {
             vb: batch.vb,
             seqno: last.unwrap_or(Seqno::ZERO),
@@ -82,6 +86,7 @@ impl Encoded {
             branch,
             bytes,
             rows,
+            deletes_only,
             first,
             last,
             highs,
@@ -107,11 +112,11 @@ fn check(batch: &Batch<'_>, items: &[(Fingerprint, &Item)]) -> Result<(), Engine
         previous = Some(seqno);
         let value_bytes = item.value.as_ref().map_or(0, bytes::Bytes::len);
         for (what, size, limit) in [
-            ("the key", item.key.encoded().len(), entry::KEY_BYTES_MAX),
-            ("the value", value_bytes, entry::VALUE_BYTES_MAX),
+            ("the key", item.key.encoded().len() as u64, entry::KEY_BYTES_MAX as u64),
+            ("the value", value_bytes as u64, entry::VALUE_BYTES_MAX as u64),
+            ("the seqno", seqno.0, entry::SEQNO_MAX),
         ] {
             if size > limit {
-                let (size, limit) = (size as u64, limit as u64);
                 return Err(EngineError::TooLarge { vb: batch.vb, seqno, what, size, limit });
             }
         }

@@ -22,6 +22,8 @@ pub(super) const FIXED_BYTES: usize = 33;
 pub(super) const KEY_BYTES_MAX: usize = 4096;
 /// The longest value.
 pub(super) const VALUE_BYTES_MAX: usize = 20 << 20;
+/// The highest seqno: one more stands for no end.
+pub(super) const SEQNO_MAX: u64 = u64::MAX - 1;
 /// The longest record: with it no length overflows.
 const RECORD_BYTES_MAX: usize = FIXED_BYTES + 26 + KEY_BYTES_MAX + VALUE_BYTES_MAX;
 

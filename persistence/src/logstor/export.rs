@@ -11,6 +11,7 @@
 //! [`Export::high`] on.
 
 use bytes::Bytes;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use checkpoint::{Item, Seqno, VBucketState, Vbid};
@@ -172,8 +173,10 @@ impl Export {
             Stage::End => (PieceKind::End, encoded(&End { records: self.records })?, Stage::Over),
             Stage::Over => return Ok(None),
         };
+        let exhausted = || EngineError::Exhausted { path: exported(self.vb), what: "a piece of an export" };
+        let following = self.number.checked_add(1).ok_or_else(exhausted)?;
         let piece = piece(kind, self.number, &payload);
-        (self.stage, self.number) = (next, self.number + 1);
+        (self.stage, self.number) = (next, following);
         Ok(Some(piece))
     }
 
@@ -182,6 +185,11 @@ impl Export {
         let (high, purged) = (self.high().0, self.snapshot.purged().clone());
         encoded(&Head { vb: self.vb.0, high, purged, state: state.transpose()? })
     }
+}
+
+/// What an export is called in errors.
+pub(super) fn exported(vb: Vbid) -> PathBuf {
+    PathBuf::from(format!("export of vBucket {vb}"))
 }
 
 /// The longest head: a state, and little else.

@@ -92,6 +92,12 @@ impl Header {
         is_told.then_some(self.piece..=self.pieces)
     }
 
+    /// The generation that a header's bytes carry, unchecked.
+    pub(super) fn generation_in(bytes: &[u8; HEADER]) -> Option<u64> {
+        let generation = bytes.get(8..)?.first_chunk()?;
+        bytes.starts_with(&MAGIC).then_some(u64::from_be_bytes(*generation))
+    }
+
     pub(super) fn encode(&self, hash_key: [u64; 2]) -> [u8; HEADER] {
         let kind = KINDS.iter().find(|(kind, _)| *kind == self.kind).map_or(0, |(_, code)| *code);
         let mut bytes = Vec::with_capacity(HEADER);

@@ -30,7 +30,7 @@ use crate::sync::Mutex;
 
 use super::fingerprint::Fingerprint;
 use super::shared::Shared;
-use super::store::Store;
+use super::store::{BorrowedStore, Store};
 
 use self::directory::Block;
 pub(super) use self::directory::{Contents, Covered, Directory, Piece, Section, StateRow};
@@ -117,8 +117,8 @@ pub(super) struct Images {
 #[derive(Debug)]
 struct Standing {
     newest: Option<Arc<Image>>,
-    /// Of the next file.
-    next_number: u64,
+    /// Of the next file; `None` if there is no number left.
+    next_number: Option<u64>,
     /// Bytes that were appended before the store was opened and that no image covers.
     carried_bytes: u64,
     /// Bytes this store had appended when the newest one was begun, or the last that came to nothing.
@@ -132,7 +132,7 @@ struct Standing {
 
 impl Images {
     pub(super) fn new(newest: Option<Arc<Image>>, carried_bytes: u64) -> Self {
-        let next_number = newest.as_ref().map_or(1, |newest| newest.number + 1);
+        let next_number = newest.as_ref().map_or(Some(1), |newest| newest.number.checked_add(1));
         let inner = Standing {
             newest,
             next_number,
@@ -164,7 +164,8 @@ impl Images {
     pub(super) fn is_due(&self, shared: &Shared, share: u64) -> bool {
         let inner = self.inner.lock();
         let config = &shared.config;
-        let since = shared.counters.written_bytes.get() - inner.begun_at_bytes + inner.carried_bytes;
+        let since = shared.counters.written_bytes.get().saturating_sub(inner.begun_at_bytes);
+        let since = since.saturating_add(inner.carried_bytes);
         let last_bytes = inner.newest.as_ref().map_or(0, |image| image.bytes);
         let by_size = last_bytes.saturating_mul(100) / u64::from(config.image_percent.max(1));
         !inner.is_being_made && since.saturating_mul(share) > config.image_bytes.max(by_size)
@@ -174,7 +175,7 @@ impl Images {
 /// An image is being made, and no other one meanwhile.
 #[derive(Debug)]
 pub(super) struct Claim {
-    store: Arc<Store>,
+    store: BorrowedStore,
     /// What was since the last image; `None` once it does not matter any more.
     before: Option<(u64, u64)>,
 }
@@ -189,24 +190,29 @@ impl Claim {
         let before = Some((inner.carried_bytes, inner.begun_at_bytes));
         inner.carried_bytes = 0;
         inner.begun_at_bytes = store.shared.counters.written_bytes.get();
-        Some(Self { store: Arc::clone(store), before })
+        Some(Self { store: BorrowedStore::of(store), before })
     }
 
-    fn newest(&self) -> Option<Arc<Image>> {
-        self.store.images.inner.lock().newest.clone()
+    fn newest(store: &Store) -> Option<Arc<Image>> {
+        store.images.inner.lock().newest.clone()
     }
 
     /// The number of the next file.
-    fn number(&self) -> u64 {
-        self.store.images.inner.lock().next_number
+    ///
+    /// # Errors
+    /// [`EngineError::Exhausted`].
+    fn number(store: &Store) -> Result<u64, EngineError> {
+        let number = store.images.inner.lock().next_number;
+        number
+            .ok_or_else(|| EngineError::Exhausted { path: store.shared.dir.clone(), what: "an index image" })
     }
 
     /// It came to nothing: the next one is tried when it would be due after this one. If something is damaged that may be
     /// the last image: the next one does without.
-    fn failed(&mut self, error: &EngineError) {
+    fn failed(&mut self, store: &Store, error: &EngineError) {
         self.before = None;
         if matches!(error, EngineError::Corrupt { .. }) {
-            self.store.images.inner.lock().newest = None;
+            store.images.inner.lock().newest = None;
         }
     }
 
@@ -214,21 +220,22 @@ impl Claim {
     ///
     /// # Errors
     /// [`EngineError::Disk`]: they were not removed; that is done when the store opens.
-    fn install(&mut self, image: Image) -> Result<(), EngineError> {
+    fn install(&mut self, store: &Store, image: Image) -> Result<(), EngineError> {
         self.before = None;
         let image = Arc::new(image);
         {
-            let mut inner = self.store.images.inner.lock();
-            inner.next_number = image.number + 1;
+            let mut inner = store.images.inner.lock();
+            inner.next_number = image.number.checked_add(1);
             inner.newest = Some(Arc::clone(&image));
         }
-        remove_others(&self.store.shared, Some(&image))
+        remove_others(&store.shared, Some(&image))
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut inner = self.store.images.inner.lock();
+        let Some(store) = self.store.in_memory() else { return };
+        let mut inner = store.images.inner.lock();
         inner.is_being_made = false;
         if let Some((carried_bytes, begun_at_bytes)) = self.before {
             inner.carried_bytes = carried_bytes;

@@ -11,7 +11,6 @@
 
 use std::fmt;
 use std::io::{self, Read};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,7 +26,7 @@ use super::export::{self, End, HEAD_BYTES_MAX, Head, PREFIX_BYTES, PieceKind, Pr
 use super::manifest::{Edit, Lineage};
 use super::purged::Purged;
 use super::state;
-use super::store::Store;
+use super::store::{BorrowedStore, Store};
 use super::writer::{Outcome, Request};
 
 impl Logstor {
@@ -43,7 +42,7 @@ impl Logstor {
     pub fn import(&self, vb: Vbid, pieces: Box<dyn Read + Send>) -> Result<Box<dyn Job>, EngineError> {
         self.store.begin_import(vb)?;
         Ok(Box::new(Import {
-            store: Arc::clone(&self.store),
+            store: BorrowedStore::of(&self.store),
             vb,
             source: Source { pieces, offset: 0, number: 0, vb },
             stage: Stage::Begin,
@@ -55,8 +54,8 @@ impl Logstor {
 impl Store {
     fn begin_import(&self, vb: Vbid) -> Result<(), EngineError> {
         self.shared.check_writable()?;
-        let branches = self.branches.read();
-        let mut importing = self.importing.lock();
+        let branches = self.registry.branches.read();
+        let mut importing = self.registry.importing.lock();
         if branches.contains_key(&vb) || importing.contains_key(&vb) {
             return Err(EngineError::VBucketExists { vb });
         }
@@ -72,7 +71,7 @@ impl Store {
         })?;
         let beginning = Beginning { purged: Arc::new(purged.clone()), ..Beginning::default() };
         let branch = Arc::new(Branch::new(vb, Lineage::of(epoch), Arc::clone(&self.log), None, beginning));
-        self.importing.lock().insert(vb, Some(Arc::clone(&branch)));
+        self.registry.importing.lock().insert(vb, Some(Arc::clone(&branch)));
         Ok(branch)
     }
 
@@ -82,20 +81,20 @@ impl Store {
         self.writer.alone(|| {
             self.log.edit(&Edit::Adopt { vb: vb.0, epoch, purged: purged.clone() })?;
             // In one step, so that rewriting sees it here or there.
-            let mut branches = self.branches.write();
+            let mut branches = self.registry.branches.write();
             branches.insert(vb, Arc::clone(branch));
-            self.importing.lock().remove(&vb);
+            self.registry.importing.lock().remove(&vb);
             Ok(())
         })
     }
 
     fn end_import(&self, vb: Vbid) {
         // It lets go of its records outside the lock.
-        let branch = self.importing.lock().remove(&vb);
+        let branch = self.registry.importing.lock().remove(&vb);
         drop(branch);
     }
 
-    fn commit_hidden(self: &Arc<Self>, encoded: Encoded) -> Result<(), EngineError> {
+    fn commit_hidden(&self, encoded: Encoded) -> Result<(), EngineError> {
         let vb = encoded.branch.vb;
         let request = Arc::new(Request::new(vec![Ok(encoded)]));
         match self.writer.commit(&self.log, self, request) {
@@ -125,7 +124,7 @@ impl fmt::Debug for Stage {
 
 #[derive(Debug)]
 struct Import {
-    store: Arc<Store>,
+    store: BorrowedStore,
     vb: Vbid,
     source: Source,
     stage: Stage,
@@ -134,21 +133,28 @@ struct Import {
 
 impl Job for Import {
     fn step(&mut self, budget: Budget) -> Result<Progress, EngineError> {
-        let result = self.store.shared.check_writable().and_then(|()| self.advance(budget));
+        let borrowed = self.store.clone();
+        let result = borrowed.step(|store| self.advance(store, budget));
         if result.is_err() {
-            self.stage = Stage::Over;
-            self.store.end_import(self.vb);
+            self.give_up();
         }
         result
     }
 }
 
 impl Import {
-    fn advance(&mut self, mut budget: Budget) -> Result<Progress, EngineError> {
+    fn give_up(&mut self) {
+        self.stage = Stage::Over;
+        if let Some(store) = self.store.in_memory() {
+            store.end_import(self.vb);
+        }
+    }
+
+    fn advance(&mut self, store: &Store, mut budget: Budget) -> Result<Progress, EngineError> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Over => Ok(Progress::Done(self.report)),
             Stage::Adopt { branch, purged } => {
-                self.store.adopt(&branch, &purged)?;
+                store.adopt(&branch, &purged)?;
                 Ok(Progress::Done(self.report))
             }
             Stage::Begin => {
@@ -156,16 +162,16 @@ impl Import {
                 let state =
                     head.state.as_deref().map(|bytes| state::decode(bytes).ok_or("a state that is none"));
                 let state = state.transpose().map_err(|what| self.source.corrupt(what))?;
-                let branch = self.store.hidden_branch(self.vb, &head.purged)?;
+                let branch = store.hidden_branch(self.vb, &head.purged)?;
                 self.stage = Stage::Records { branch, head, state };
                 Ok(self.progress())
             }
             Stage::Records { branch, head, state } => loop {
                 let (kind, payload) = self.source.next()?;
                 match kind {
-                    PieceKind::Records => self.take(&branch, &head, state.as_ref(), &payload)?,
+                    PieceKind::Records => self.take(store, &branch, &head, state.as_ref(), &payload)?,
                     PieceKind::End => {
-                        self.finish(&branch, &head, state.as_ref(), &payload)?;
+                        self.finish(store, &branch, &head, state.as_ref(), &payload)?;
                         self.stage = Stage::Adopt { branch, purged: head.purged };
                         return Ok(self.progress());
                     }
@@ -186,6 +192,7 @@ impl Import {
 
     fn take(
         &mut self,
+        store: &Store,
         branch: &Arc<Branch>,
         head: &Head,
         state: Option<&VBucketState>,
@@ -201,24 +208,25 @@ impl Import {
             return Err(self.source.corrupt("a seqno above the high seqno"));
         }
         let refs: Vec<&Item> = items.iter().collect();
-        self.store.commit_hidden(self.encoded(branch, &refs, state)?)?;
+        store.commit_hidden(Self::encoded(store, branch, &refs, state)?)?;
         self.report.items_copied += items.len() as u64;
         Ok(())
     }
 
     fn encoded(
-        &self,
+        store: &Store,
         branch: &Arc<Branch>,
         items: &[&Item],
         state: &VBucketState,
     ) -> Result<Encoded, EngineError> {
-        let batch = Batch { vb: self.vb, items, state, timestamp: 0 };
-        Encoded::new(&batch, Arc::clone(branch), self.store.shared.hash_key)
+        let batch = Batch { vb: branch.vb, items, state, timestamp: 0 };
+        Encoded::new(&batch, Arc::clone(branch), store.shared.hash_key)
     }
 
     /// Everything is there: the state is committed once more, with the high seqno.
     fn finish(
         &mut self,
+        store: &Store,
         branch: &Arc<Branch>,
         head: &Head,
         state: Option<&VBucketState>,
@@ -229,8 +237,8 @@ impl Import {
             return Err(self.source.corrupt("records are missing"));
         }
         if let Some(state) = state {
-            let last = Encoded { last: Some(Seqno(head.high)), ..self.encoded(branch, &[], state)? };
-            self.store.commit_hidden(last)?;
+            let last = Encoded { last: Some(Seqno(head.high)), ..Self::encoded(store, branch, &[], state)? };
+            store.commit_hidden(last)?;
         }
         Ok(())
     }
@@ -239,7 +247,7 @@ impl Import {
 impl Drop for Import {
     fn drop(&mut self) {
         if !matches!(self.stage, Stage::Over) {
-            self.store.end_import(self.vb);
+            self.give_up();
         }
     }
 }
@@ -274,7 +282,9 @@ impl Source {
             return Err(self.corrupt("a damaged piece, or a part of one"));
         }
         self.offset += (PREFIX_BYTES + payload.len()) as u64;
-        self.number += 1;
+        // None has the number after the last: it would be no next one.
+        self.number =
+            self.number.checked_add(1).ok_or_else(|| self.corrupt("more pieces than there are numbers"))?;
         Ok((prefix.kind, payload.into()))
     }
 
@@ -300,7 +310,7 @@ impl Source {
     }
 
     fn corrupt(&self, what: &str) -> EngineError {
-        let path = PathBuf::from(format!("export of vBucket {}", self.vb));
+        let path = export::exported(self.vb);
         EngineError::Corrupt { path, offset: self.offset, what: what.to_owned() }
     }
 }

@@ -161,6 +161,17 @@ impl Index {
         });
     }
 
+    /// Whether it contradicts itself: nothing may be built on it.
+    pub(super) fn is_broken(&self) -> bool {
+        self.slots.is_broken()
+    }
+
+    /// Makes it so, for tests.
+    #[cfg(test)]
+    pub(super) fn break_it(&self) {
+        self.slots.break_it();
+    }
+
     /// Whether a record is what the index names, as the newest or in the overlay.
     pub(super) fn names(&self, fingerprint: Fingerprint, seqno: u64, location: Location) -> bool {
         let newest =

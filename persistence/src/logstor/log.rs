@@ -88,7 +88,7 @@ impl Log {
     /// As there.
     pub(super) fn invalidate(&self, segments: &[Arc<Segment>]) -> Result<Vec<Arc<Segment>>, EngineError> {
         self.shared.check_writable()?;
-        let (number, stable) = self.begin();
+        let (number, stable) = self.begin()?;
         let freed = self.segments.invalidate(segments, number, stable);
         // What of it failed has no effect, and what was written is durable, or the store poisoned.
         self.settle(number);
@@ -97,17 +97,24 @@ impl Log {
 
     /// The last append there was. Where nobody appends, all up to there are settled.
     pub(super) fn last_number(&self) -> u64 {
-        self.sequence.lock().next - 1
+        self.sequence.lock().next.saturating_sub(1)
+    }
+
+    /// Leaves so many numbers, for tests.
+    #[cfg(test)]
+    pub(super) fn leave_numbers(&self, count: u64) {
+        self.sequence.lock().next = u64::MAX - count;
     }
 
     /// A number, and up to which one no append is in doubt.
-    fn begin(&self) -> (u64, u64) {
+    fn begin(&self) -> Result<(u64, u64), EngineError> {
         let mut sequence = self.sequence.lock();
         let stable = sequence.stable();
         let number = sequence.next;
-        sequence.next += 1;
+        let exhausted = || EngineError::Exhausted { path: self.shared.dir.clone(), what: "an append" };
+        sequence.next = number.checked_add(1).ok_or_else(exhausted)?;
         sequence.in_flight.insert(number);
-        (number, stable)
+        Ok((number, stable))
     }
 
     /// An append is durable, or given up for good.
@@ -131,7 +138,7 @@ impl Log {
     /// more.
     pub(super) fn append(&self, frames: &mut [Outgoing]) -> Result<(), EngineError> {
         self.shared.check_writable()?;
-        let (number, stable) = self.begin();
+        let (number, stable) = self.begin()?;
         let parts = frames.len() as u32;
         for part in 0..frames.len() {
             let Some(frame) = frames.get_mut(part) else { continue };

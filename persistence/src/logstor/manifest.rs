@@ -1,180 +1,214 @@
 //! `MANIFEST`: what the log itself can't say. Edits go in, each durable before it is acted on; after a crash what they
 //! come to comes out.
 //!
-//! The file is a sequence of frames ([`record`]): first everything as it was when the file was made, then an edit each.
-//! What always holds:
+//! ```text
+//! file   slot | slot                                        each half of the file, written full of zeros when it is made
+//! slot   frame (sketch, generation) | frame (generation, edit) | ... | zeros
+//! ```
+//!
+//! Frames are those of [`record`]. One slot counts: the valid one with the higher generation. What always holds:
 //!
 //! - An edit that was acknowledged is there after any crash; one that was not is there as a whole or not at all, and never
 //!   once a later one was acknowledged: it is cut off first (L6).
 //! - Epochs (L7). A vBucket made, and each branch of it after a rollback, has an epoch that was never used before, and its
 //!   records carry it. Records of an epoch that no vBucket has, or with a seqno above their epoch's cap, don't exist.
-//! - The file is made anew, under another name, synced and renamed, whenever the store is opened: so what opening has
-//!   seen is durable before anything is built on it. One of an earlier version is read as what it means.
+//! - Opening writes what it has seen into the other slot, so that it is durable before anything is built on it. That and every
+//!   edit take place in the file's own bytes: no new space is needed, unless what is to be said has outgrown a slot (L46).
+//! - A slot that counts is the only valid one before an edit is acknowledged in it: the first sector of the other one is
+//!   cleared. So a slot that is damaged is never mistaken for one that was being written.
 
 mod edit;
+mod read;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::EngineError;
-use crate::disk::{Access, Disk, DiskErrorKind, DiskFile};
-use crate::record::{self, NoRecord};
+use crate::disk::{Access, DiskErrorKind, DiskFile};
+use crate::record;
 
 use super::shared::Shared;
 
 pub(super) use self::edit::{Base, Edit, Lineage, Retired, Sketch, VBucketEntry};
+pub(super) use self::read::{Place, read};
 
 pub(super) const NAME: &str = "MANIFEST";
 const NEW_NAME: &str = "MANIFEST.new";
 /// The largest frame: that of a store with very many vBuckets.
 const FRAME_BYTES_MAX: usize = 64 << 20;
-/// The file is made anew when its edits are this many times what they come to...
-const GROWTH: u64 = 4;
-/// ... and more than this.
-const EDITS_BYTES_MIN: u64 = 64 << 10;
+/// A slot's least size. Tests and models fill one with few edits.
+const SLOT_BYTES_MIN: u64 = if cfg!(any(test, checkpoint_loom)) { 8 << 10 } else { 64 << 10 };
+/// A slot is a multiple of this, so that no sector is in both.
+const SLOT_BYTES_STEP: u64 = 4096;
+/// What a disk writes as a whole or not at all.
+const SECTOR_BYTES: usize = 512;
+/// A slot without content begins with this.
+const CLEARED: [u8; SECTOR_BYTES] = [0; SECTOR_BYTES];
 
 /// The open manifest.
 #[derive(Debug)]
 pub(super) struct Manifest {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
-    /// Bytes of acknowledged edits.
+    place: Place,
+    /// Where in the slot the next edit goes.
     end: u64,
-    /// Bytes when it was made anew.
-    start: u64,
     sketch: Sketch,
 }
 
-/// What a manifest that was found says, and what was cut off behind it.
-pub(super) struct Found {
-    pub(super) sketch: Sketch,
-    pub(super) torn_bytes: u64,
-    pub(super) path: PathBuf,
-}
-
-/// Reads a store's manifest; `None` if there is no store yet.
-///
-/// # Errors
-/// [`EngineError::Disk`]; [`EngineError::Corrupt`] if it is damaged elsewhere than at its end.
-pub(super) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Found>, EngineError> {
-    let path = dir.join(NAME);
-    let file = match disk.open(&path, Access::ReadOnly) {
-        Ok(file) => file,
-        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX).min(2 * FRAME_BYTES_MAX)];
-    let count = file.read_at(&mut bytes, 0)?;
-    bytes.truncate(count);
-    let corrupt = |offset: usize, what: &str| EngineError::Corrupt {
-        path: path.clone(),
-        offset: offset as u64,
-        what: what.to_owned(),
-    };
-    let (mut sketch, mut at) = beginning(&bytes).map_err(|what| corrupt(0, what))?;
-    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        match read_edit(rest) {
-            Ok((edit, len)) => {
-                sketch.apply(&edit).map_err(|what| corrupt(at, what))?;
-                at += len;
-            }
-            Err(NoRecord::Torn) if !has_frame_behind(rest) => break,
-            Err(_) => return Err(corrupt(at, "a damaged edit")),
-        }
-    }
-    Ok(Some(Found { sketch, torn_bytes: (bytes.len() - at) as u64, path }))
-}
-
-/// What a manifest begins with, and its length.
-fn beginning(bytes: &[u8]) -> Result<(Sketch, usize), &'static str> {
-    match record::decode::<Sketch>(bytes, FRAME_BYTES_MAX) {
-        // It was synced before it got its name.
-        Err(_) => Err("not a log store's manifest"),
-        Ok((sketch, len)) if sketch.is_sound() => Ok((sketch, len)),
-        Ok(_) => Err("the manifest is of another version"),
-    }
-}
-
-fn read_edit(bytes: &[u8]) -> Result<(Edit, usize), NoRecord> {
-    record::decode(bytes, FRAME_BYTES_MAX)
-}
-
-/// Whether a sound edit follows where a damaged one claims to end: then it is no torn end.
-fn has_frame_behind(rest: &[u8]) -> bool {
-    let claimed = rest.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes)) as usize;
-    let behind = rest.get(record::FRAME_BYTES.saturating_add(claimed)..).unwrap_or_default();
-    read_edit(behind).is_ok()
-}
-
 impl Manifest {
-    /// Makes the file anew with that content, durably.
-    pub(super) fn create(shared: &Shared, sketch: Sketch) -> Result<Self, EngineError> {
-        let (new_path, manifest) = Self::prepare(shared, sketch)?;
-        manifest.install(shared, &new_path)?;
+    /// Writes `sketch`, durably: over what was found, or as a new file.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]: what was found is still there; [`EngineError::Exhausted`] if no generation is left.
+    pub(super) fn create(shared: &Shared, found: Option<Place>, sketch: Sketch) -> Result<Self, EngineError> {
+        let path = shared.dir.join(NAME);
+        remove_unfinished(shared)?;
+        let Some(place) = found else { return Self::make_file(shared, sketch, 1) };
+        let file = shared.disk.open(&path, Access::ReadWrite)?;
+        let mut manifest = Self { path, file, place, end: 0, sketch: sketch.clone() };
+        // What opening has removed stays away.
+        shared.sync_dir()?;
+        manifest.write_anew(shared, sketch)?;
         Ok(manifest)
-    }
-
-    /// The file is there under another name.
-    fn prepare(shared: &Shared, sketch: Sketch) -> Result<(PathBuf, Self), EngineError> {
-        let (path, new_path) = (shared.dir.join(NAME), shared.dir.join(NEW_NAME));
-        let frame = record::encode(&sketch, FRAME_BYTES_MAX).ok_or_else(too_large)?;
-        match shared.disk.remove(&new_path) {
-            Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        let file = shared.disk.create(&new_path)?;
-        file.write_at(&[&frame], 0)?;
-        shared.sync(&*file, &new_path)?;
-        let end = frame.len() as u64;
-        Ok((new_path, Self { path, file, end, start: end, sketch }))
-    }
-
-    fn install(&self, shared: &Shared, new_path: &Path) -> Result<(), EngineError> {
-        shared.disk.rename(new_path, &self.path)?;
-        Ok(shared.sync_dir()?)
     }
 
     pub(super) fn sketch(&self) -> &Sketch {
         &self.sketch
     }
 
+    /// Which sketch of all that were ever written counts.
+    #[cfg(test)]
+    pub(super) fn generation(&self) -> u64 {
+        self.place.generation
+    }
+
     /// Makes an edit durable.
     ///
     /// # Errors
     /// [`EngineError::Disk`]: it was not made. If that could not be made sure of, the store is poisoned.
+    /// [`EngineError::Exhausted`] if there is no number left for what it would make.
     pub(super) fn append(&mut self, shared: &Shared, edit: &Edit) -> Result<(), EngineError> {
         let mut next = self.sketch.clone();
-        next.apply(edit).map_err(|what| EngineError::InvalidArgument(what.to_owned()))?;
-        let frame = record::encode(edit, FRAME_BYTES_MAX).ok_or_else(too_large)?;
-        if let Err(error) = self.file.write_at(&[&frame], self.end) {
+        next.apply(edit).map_err(|refused| refused.error(&self.path))?;
+        let frame = record::encode(&(self.place.generation, edit), FRAME_BYTES_MAX).ok_or_else(too_large)?;
+        let behind = self.end.saturating_add(frame.len() as u64);
+        // What it comes to must fit, too: then an edit that makes it less can always be made.
+        let anew = first_frame(&next, self.place.generation)?;
+        if behind.max(anew.len() as u64) > self.place.slot_bytes {
+            return self.write_anew(shared, next);
+        }
+        let at = self.place.start().saturating_add(self.end);
+        if let Err(error) = self.file.write_at(&[&frame], at) {
             // A part of it may be there, or all of it.
-            let cut = self.file.set_len(self.end).and_then(|()| self.file.sync_data());
-            if cut.is_err() {
-                shared.poison(&self.path);
-            }
+            self.clear(shared, at, &vec![0; frame.len()]);
             return Err(error.into());
         }
         shared.sync(&*self.file, &self.path)?;
-        self.end += frame.len() as u64;
-        self.sketch = next;
-        self.shorten(shared);
+        (self.end, self.sketch) = (behind, next);
         Ok(())
     }
 
-    /// Makes the file anew when most of it is past. The edit is in the old one, so that a failure can wait; once the name
-    /// may have moved there is no way back, and the store is poisoned.
-    fn shorten(&mut self, shared: &Shared) {
-        if self.end - self.start < EDITS_BYTES_MIN.max(GROWTH * self.start) {
-            return;
-        }
-        let Ok((new_path, manifest)) = Self::prepare(shared, self.sketch.clone()) else { return };
-        match manifest.install(shared, &new_path) {
-            Ok(()) => *self = manifest,
-            Err(_) => shared.poison(&self.path),
+    /// Takes back what a failed write may have left, durably; if that fails, too, the store is poisoned.
+    fn clear(&self, shared: &Shared, at: u64, zeros: &[u8]) {
+        let cleared = self.file.write_at(&[zeros], at).and_then(|()| self.file.sync_data());
+        if cleared.is_err() {
+            shared.poison(&self.path);
         }
     }
+
+    /// Writes everything anew: into the other slot, or, where it has outgrown that, into a file with larger ones.
+    fn write_anew(&mut self, shared: &Shared, sketch: Sketch) -> Result<(), EngineError> {
+        let generation = self.place.generation.checked_add(1);
+        let generation = generation.ok_or_else(|| exhausted(&self.path, "a generation of the manifest"))?;
+        let frame = first_frame(&sketch, generation)?;
+        let (bytes, slot_bytes) = (frame.len() as u64, self.place.slot_bytes);
+        if bytes > slot_bytes / 2 {
+            match Self::make_file(shared, sketch.clone(), generation) {
+                Ok(manifest) => {
+                    *self = manifest;
+                    return Ok(());
+                }
+                // It can wait for a larger one, if nothing is in doubt.
+                Err(_) if bytes <= slot_bytes && shared.check_writable().is_ok() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.turn(shared, sketch, generation, frame)
+    }
+
+    /// Writes the other slot, and clears the one that counted until then.
+    fn turn(
+        &mut self,
+        shared: &Shared,
+        sketch: Sketch,
+        generation: u64,
+        mut slot: Vec<u8>,
+    ) -> Result<(), EngineError> {
+        let end = slot.len() as u64;
+        let next = Place { slot: 1 - self.place.slot.min(1), generation, ..self.place };
+        slot.resize(usize::try_from(next.slot_bytes).map_err(|_| too_large())?, 0);
+        if let Err(error) = self.file.write_at(&[&slot], next.start()) {
+            // Were it whole, it would win over what comes after it here.
+            self.clear(shared, next.start(), &CLEARED);
+            return Err(error.into());
+        }
+        shared.sync(&*self.file, &self.path)?;
+        // From here on either slot may be the one that is found: there is no way back.
+        let cleared = self.file.write_at(&[&CLEARED], self.place.start());
+        cleared.inspect_err(|_| shared.poison(&self.path))?;
+        shared.sync(&*self.file, &self.path)?;
+        (self.place, self.end, self.sketch) = (next, end, sketch);
+        Ok(())
+    }
+
+    /// Makes the file, under another name first.
+    fn make_file(shared: &Shared, sketch: Sketch, generation: u64) -> Result<Self, EngineError> {
+        let (path, new_path) = (shared.dir.join(NAME), shared.dir.join(NEW_NAME));
+        let frame = first_frame(&sketch, generation)?;
+        let end = frame.len() as u64;
+        let slot_bytes = end.saturating_mul(4).next_multiple_of(SLOT_BYTES_STEP).max(SLOT_BYTES_MIN);
+        remove_unfinished(shared)?;
+        let made = shared.disk.create(&new_path).and_then(|file| {
+            file.preallocate(0, slot_bytes.saturating_mul(2))?;
+            file.write_at(&[&frame], 0)?;
+            shared.sync(&*file, &new_path)?;
+            Ok(file)
+        });
+        let file = match made {
+            Ok(file) => file,
+            Err(error) => {
+                // What can't be removed now is removed when the store opens.
+                let _ = shared.disk.remove(&new_path);
+                return Err(error.into());
+            }
+        };
+        // The name may have moved, whatever is reported.
+        shared.disk.rename(&new_path, &path).inspect_err(|_| shared.poison(&path))?;
+        shared.sync_dir()?;
+        Ok(Self { path, file, place: Place { slot: 0, slot_bytes, generation }, end, sketch })
+    }
+}
+
+fn first_frame(sketch: &Sketch, generation: u64) -> Result<Vec<u8>, EngineError> {
+    record::encode(&(sketch, generation), FRAME_BYTES_MAX).ok_or_else(too_large)
+}
+
+/// A file that was being made when something failed.
+fn remove_unfinished(shared: &Shared) -> Result<(), EngineError> {
+    match shared.disk.remove(&shared.dir.join(NEW_NAME)) {
+        Err(error) if error.kind != DiskErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn exhausted(path: &Path, what: &'static str) -> EngineError {
+    EngineError::Exhausted { path: path.to_path_buf(), what }
 }
 
 fn too_large() -> EngineError {
     EngineError::InvalidArgument("the manifest would be too large".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

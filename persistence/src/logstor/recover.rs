@@ -27,6 +27,7 @@ use super::config::{Geometry, LogstorConfig};
 use super::image::{self, Image, Images};
 use super::log::Log;
 use super::manifest::{self, Edit, Manifest, Sketch};
+use super::registry::Registry;
 use super::rewrite::Outputs;
 use super::segments::Segments;
 use super::shared::Shared;
@@ -47,7 +48,7 @@ pub(super) fn open(
 ) -> Result<(Arc<Store>, RecoveryReport), EngineError> {
     let mut report = RecoveryReport::default();
     let found = manifest::read(&*disk, dir)?;
-    let is_new = found.is_none();
+    let (is_new, place) = (found.is_none(), found.as_ref().and_then(|found| found.place));
     let mut sketch = match found {
         None => Sketch::new(Geometry::new(&config), config.hash_key),
         Some(found) => {
@@ -61,9 +62,12 @@ pub(super) fn open(
     };
     let shared = Arc::new(Shared::new(disk, dir, config, sketch.hash_key));
     let (files, total) = files::open(&shared, sketch.geometry, is_new, &mut report)?;
-    let place =
+    let looked_at =
         Place { shared: &shared, geometry: sketch.geometry, files: &files, sketch: &sketch, image: None };
-    let (survey, image) = survey(place, total, executor, &mut report)?;
+    let (survey, image) = survey(looked_at, total, executor, &mut report)?;
+    let exhausted = |what| EngineError::Exhausted { path: shared.dir.clone(), what };
+    let next_generation = survey.next_generation().ok_or_else(|| exhausted("a segment's generation"))?;
+    let next_number = survey.next_number().ok_or_else(|| exhausted("an append"))?;
     image::remove_others(&shared, image.as_deref())?;
     survey.confirm(&shared)?;
     sketch.keep_retired(|segment, generation| survey.generation_of(segment) == Some(generation));
@@ -78,10 +82,9 @@ pub(super) fn open(
     }
     // An edit of segments can't be refused.
     let _ = sketch.apply(&Edit::Retire(torn));
-    let manifest = Manifest::create(&shared, sketch.clone())?;
-    let segments =
-        Segments::new(Arc::clone(&shared), sketch.geometry, files, total, survey.next_generation());
-    let log = Arc::new(Log::new(Arc::clone(&shared), segments, manifest, survey.next_number()));
+    let manifest = Manifest::create(&shared, place, sketch.clone())?;
+    let segments = Segments::new(Arc::clone(&shared), sketch.geometry, files, total, next_generation);
+    let log = Arc::new(Log::new(Arc::clone(&shared), segments, manifest, next_number));
     let found_bytes = survey.found_bytes;
     let Branches { branches, aside } = rebuild::branches(&log, &sketch, survey, image.as_ref())?;
     report.vbuckets = branches.len();
@@ -90,13 +93,10 @@ pub(super) fn open(
     report.unreadable = damages.collect();
     let store = Store {
         shared,
+        registry: Arc::new(Registry::new(Arc::clone(&log), branches)),
         log,
         writer: Writer::default(),
-        branches: RwLock::new(branches),
-        importing: Mutex::default(),
-        past: Mutex::default(),
         outputs: Mutex::new(Outputs::default()),
-        relocating: RwLock::new(()),
         rewriting: Mutex::default(),
         relief: Mutex::default(),
         looked_upto: Mutex::new(0),
@@ -104,6 +104,7 @@ pub(super) fn open(
         aside: Mutex::default(),
         is_whole: AtomicBool::new(false),
         observer: RwLock::new(None),
+        steps: RwLock::new(()),
         lock: Mutex::new(Some(lock)),
     };
     aside.into_iter().for_each(|(vb, segments)| store.set_aside(vb, segments));

@@ -24,7 +24,7 @@ impl Store {
             if to >= now.high() {
                 return Ok((RolledBack::Done { high: Seqno(now.high()) }, None));
             }
-            let _nothing_moves = self.relocating.write();
+            let _nothing_moves = self.registry.relocating.write();
             let Some(pinned) = branch.newest_pinned(to) else {
                 return Ok((RolledBack::NeedsReset { lowest: Seqno(branch.lowest_pinned()) }, None));
             };

@@ -4,16 +4,20 @@
 //! included. A reference is counted before the index has it and taken off after the index has lost it, so that the count
 //! is never too low. A segment is freed only when it is 0 and, looked at after that, nobody but the table holds the use: a
 //! reader takes the use under the lock under which it finds the location, so that whoever could still read holds it (L33).
+//! What a snapshot reads after its store was closed is checked against the segment's generation: another store may have reused
+//! the segment (L45).
 //! What was there when the store was opened, and is not in an index yet, is counted by nobody: it holds its segments.
 
+use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::EngineError;
-use crate::disk::{DiskFile, DiskResult};
+use crate::disk::{DiskError, DiskErrorKind, DiskFile, DiskOperation, DiskResult};
 use crate::sync::{AtomicU64, Ordering};
 
 use super::cache::Blocks;
@@ -36,6 +40,8 @@ pub(super) struct Location {
 pub(super) struct LogFile {
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) path: PathBuf,
+    /// The store was closed: from then on others may write the file.
+    pub(super) is_given_up: Arc<AtomicBool>,
 }
 
 /// One use of a segment, from when it was taken to when it is freed.
@@ -144,13 +150,36 @@ impl Segment {
         let mut buffer = vec![0; len];
         let count = self.file.file.read_at(&mut buffer, self.base + u64::from(offset))?;
         buffer.truncate(count);
+        self.require_use()?;
         Ok(buffer)
     }
 
     /// As [`Segment::read`], into memory there is.
     pub(super) fn read_into<'a>(&self, offset: u32, buffer: &'a mut [u8]) -> DiskResult<&'a [u8]> {
         let count = self.file.file.read_at(buffer, self.base + u64::from(offset))?;
+        self.require_use()?;
         Ok(buffer.get(..count).unwrap_or_default())
+    }
+
+    /// Checks, after a read, that the store was open then or that the use has not ended since. The header of the next use is
+    /// written before any of its records, so that a record of another store never comes with this use's header.
+    fn require_use(&self) -> DiskResult<()> {
+        if !self.file.is_given_up.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let mut head = [0; HEADER_BYTES as usize];
+        self.file.file.read_at(&mut head, self.base)?;
+        if Header::generation_in(&head) == Some(self.generation) {
+            return Ok(());
+        }
+        let what = "the store was closed, and another one has reused the segment since";
+        Err(DiskError {
+            operation: DiskOperation::Read,
+            path: self.file.path.clone(),
+            offset: Some(self.base),
+            kind: DiskErrorKind::Io,
+            source: io::Error::other(what),
+        })
     }
 
     /// A record's bytes, unchecked.

@@ -2,13 +2,15 @@
 //! them come out, and come back when nothing in them is needed any more.
 //!
 //! Always (L8): a segment is free, in use by one writer, or closed; it is handed out only from the free ones, each time
-//! with a generation that was never used. The last [`RESERVE`] are handed out for rewriting only. A file's segments can
+//! with a generation that was never used. The last [`RESERVE`] are handed out for rewriting only, and the [`KEPT`] last for
+//! that and for commits that make room (L47). A file's segments can
 //! be handed out once the file is written whole, synced, and durable under its name.
 
 mod growing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ use crate::disk::{DiskError, DiskErrorKind, DiskOperation};
 use crate::fault::{self, Fault};
 use crate::sync::{Mutex, RwLock, RwLockReadGuard};
 
-use super::config::{Geometry, RESERVE};
+use super::config::{Geometry, KEPT, RESERVE};
 use super::frame::Header;
 use super::segment::{LogFile, Segment};
 use super::shared::Shared;
@@ -37,6 +39,28 @@ pub(super) enum Origin {
     Moved,
     /// A large record, of which this is a piece.
     Large { first: bool },
+}
+
+/// What segments are taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A commit as any other.
+    Commit,
+    /// A commit that makes more room than it takes, or only deletes.
+    MakingRoom,
+    /// Copies of what lives, so that other segments come to be free.
+    Rewriting,
+}
+
+impl Purpose {
+    /// How many free segments it leaves.
+    const fn leaves(self) -> u32 {
+        match self {
+            Self::Commit => KEPT,
+            Self::MakingRoom => RESERVE,
+            Self::Rewriting => 0,
+        }
+    }
 }
 
 /// A closed segment.
@@ -133,8 +157,8 @@ impl Segments {
     ///
     /// # Errors
     /// [`EngineError::Disk`]: of kind `NoSpace` if there are not enough and no more can be made.
-    pub(super) fn take(&self, count: u32, for_rewriting: bool) -> Result<Vec<Arc<Segment>>, EngineError> {
-        let wanted = if for_rewriting { count } else { count.saturating_add(RESERVE) };
+    pub(super) fn take(&self, count: u32, purpose: Purpose) -> Result<Vec<Arc<Segment>>, EngineError> {
+        let wanted = count.saturating_add(purpose.leaves());
         // Whoever finds some need not wait for the file that is being made.
         if self.inner.lock().free.len() < wanted as usize {
             self.ensure_free(wanted)?;
@@ -143,14 +167,16 @@ impl Segments {
         if inner.free.len() < wanted as usize {
             return Err(self.no_space().into());
         }
+        let generations = inner.take_generations(u64::from(count)).ok_or_else(|| self.no_generation())?;
         let mut taken = Vec::with_capacity(count as usize);
         let mut table = self.table.write();
+        let mut generations = generations.into_iter();
         while taken.len() < count as usize
             && let Some(id) = inner.free.pop_first()
         {
             let (file, base) = self.geometry.place(id);
             let Some(file) = inner.files.get(file as usize).cloned() else { continue };
-            let generation = inner.take_generation();
+            let Some(generation) = generations.next() else { break };
             let segment = Arc::new(Segment::new(id, generation, file, base, self.geometry.segment_bytes));
             if let Some(slot) = table.get_mut(id as usize) {
                 *slot = Some(Arc::clone(&segment));
@@ -213,6 +239,12 @@ impl Segments {
         dump + &format!("free {:?} of {}, next {}\n", inner.free, inner.total, inner.next_generation)
     }
 
+    /// Leaves so many generations, for tests.
+    #[cfg(test)]
+    pub(super) fn leave_generations(&self, count: u64) {
+        self.inner.lock().next_generation = u64::MAX - count;
+    }
+
     /// Says whether a closed segment is somebody's to rewrite; whether it was not what is said now.
     pub(super) fn claim(&self, id: u32, claimed: bool) -> bool {
         let mut inner = self.inner.lock();
@@ -263,10 +295,12 @@ impl Segments {
         number: u64,
         stable: u64,
     ) -> Result<(), EngineError> {
+        let segments: Vec<_> = segments.collect();
+        let generations = self.inner.lock().take_generations(segments.len() as u64);
+        let generations = generations.ok_or_else(|| self.no_generation())?;
         let mut touched: BTreeMap<PathBuf, Arc<LogFile>> = BTreeMap::new();
         let mut written = Ok(());
-        for segment in segments {
-            let generation = self.inner.lock().take_generation();
+        for (segment, generation) in segments.into_iter().zip(generations) {
             let header = Header::free(segment.id, generation, number, stable);
             touched.insert(segment.file.path.clone(), Arc::clone(&segment.file));
             written = segment.write_free(&header, self.shared.hash_key);
@@ -309,6 +343,10 @@ impl Segments {
         self.inner.lock().next_generation
     }
 
+    fn no_generation(&self) -> EngineError {
+        EngineError::Exhausted { path: self.shared.dir.clone(), what: "a segment's generation" }
+    }
+
     fn no_space(&self) -> DiskError {
         DiskError {
             operation: DiskOperation::Preallocate,
@@ -321,9 +359,10 @@ impl Segments {
 }
 
 impl Inner {
-    fn take_generation(&mut self) -> u64 {
-        let generation = self.next_generation;
-        self.next_generation += 1;
-        generation
+    /// So many generations, or none if there are not as many left.
+    fn take_generations(&mut self, count: u64) -> Option<Range<u64>> {
+        let first = self.next_generation;
+        self.next_generation = first.checked_add(count)?;
+        Some(first..self.next_generation)
     }
 }

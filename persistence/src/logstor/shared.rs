@@ -9,6 +9,7 @@ use crate::disk::{Disk, DiskError, DiskFile};
 
 use super::LogstorConfig;
 use super::cache::Cache;
+use super::segment::LogFile;
 
 /// One per open store.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(super) struct Shared {
     /// The store's own, which may differ from the configured one.
     pub(super) hash_key: [u64; 2],
     poison: OnceLock<PathBuf>,
-    closed: AtomicBool,
+    closed: Arc<AtomicBool>,
     pub(super) counters: Counters,
     pub(super) cache: Cache,
     /// The latest time a batch was of.
@@ -52,7 +53,7 @@ impl Shared {
             config,
             hash_key,
             poison: OnceLock::new(),
-            closed: AtomicBool::new(false),
+            closed: Arc::default(),
             counters: Counters::default(),
             cache: Cache::new(config.cache_bytes),
             latest: AtomicU64::new(0),
@@ -65,15 +66,31 @@ impl Shared {
         let _ = self.poison.set(path.to_path_buf());
     }
 
+    /// Something that can't be was found in memory: what was to be done is not, and from now on the store takes no writes.
+    pub(super) fn inconsistent(&self, what: &'static str) -> EngineError {
+        self.poison(&self.dir);
+        EngineError::Inconsistent { path: self.dir.clone(), what }
+    }
+
+    /// From now on the directory may be another store's.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// A log file of this store.
+    pub(super) fn log_file(&self, file: Arc<dyn DiskFile>, path: PathBuf) -> LogFile {
+        LogFile { file, path, is_given_up: Arc::clone(&self.closed) }
+    }
+
     /// # Errors
-    /// [`EngineError::Poisoned`] once a sync has failed; [`EngineError::InvalidArgument`] once the store is closed.
+    /// [`EngineError::Poisoned`] once a sync has failed or something that can't be was found; [`EngineError::InvalidArgument`] once the store is closed.
     pub(super) fn check_writable(&self) -> Result<(), EngineError> {
         if self.closed.load(Ordering::SeqCst) {
-            return Err(EngineError::InvalidArgument("the store is closed".to_owned()));
+            return Err(closed());
         }
         match self.poison.get() {
             Some(path) => Err(EngineError::Poisoned { path: path.clone() }),
@@ -98,6 +115,11 @@ impl Shared {
         self.counters.syncs.add(1);
         self.disk.sync_dir(&self.dir).inspect_err(|_| self.poison(&self.dir))
     }
+}
+
+/// What is asked of a store that was closed.
+pub(super) fn closed() -> EngineError {
+    EngineError::InvalidArgument("the store is closed".to_owned())
 }
 
 /// A number that only grows.

@@ -111,7 +111,7 @@ impl Snapshot for LogSnapshot {
             }
             next = match rows.slots.get(taken) {
                 Some(slot) => Some(slot.seqno),
-                None if found == ROWS => rows.slots.last().map(|last| last.seqno.saturating_add(1)),
+                None if found == ROWS => rows.slots.last().and_then(|last| last.seqno.checked_add(1)),
                 None => None,
             };
             let is_full = taken < found || items.len() + taken >= limit.items.max(1) || bytes >= limit.bytes;
@@ -137,7 +137,7 @@ impl Snapshot for LogSnapshot {
         while let Some(at) = next {
             let rows = self.branch.rows(&self.view, at, to.0, ROWS_SHOWN);
             let are_all = rows.slots.len() < ROWS_SHOWN;
-            let behind = rows.slots.last().map(|last| last.seqno.saturating_add(1));
+            let behind = rows.slots.last().and_then(|last| last.seqno.checked_add(1));
             next = match read::show(&rows, are_all, self.shared.hash_key, &mut scratch, see)? {
                 ControlFlow::Continue(left) => left.or(behind).filter(|_| !are_all),
                 ControlFlow::Break(()) => None,

@@ -3,14 +3,15 @@
 //! Locks are taken in this order: who commits, who rewrites, no rollback, who loads a branch, the branches there are, those
 //! being imported, the manifest, a branch, the table of segments.
 
+mod borrowed;
 mod load;
 mod stats;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
 
 use checkpoint::{Seqno, Vbid};
 
@@ -23,26 +24,24 @@ use super::branch::{Beginning, Branch};
 use super::image::Images;
 use super::log::Log;
 use super::manifest::Edit;
+use super::registry::Registry;
 use super::rewrite::{Current, MARK, Outputs, Relief, RewriteJob, Task, reclaim};
 use super::shared::Shared;
 use super::snapshot::LogSnapshot;
 use super::writer::{Host, Writer};
+
+pub(super) use self::borrowed::BorrowedStore;
 
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) shared: Arc<Shared>,
     pub(super) log: Arc<Log>,
     pub(super) writer: Writer,
-    pub(super) branches: RwLock<BTreeMap<Vbid, Arc<Branch>>>,
-    /// vBuckets that are being imported; a branch once there is one.
-    pub(super) importing: Mutex<BTreeMap<Vbid, Option<Arc<Branch>>>>,
-    /// Branches that nobody writes any more, and somebody may still read.
-    pub(super) past: Mutex<Vec<Weak<Branch>>>,
+    pub(super) registry: Arc<Registry>,
     /// Who holds it copies.
     pub(super) outputs: Mutex<Outputs>,
-    /// Held by a rollback, so that no record gets another place while it looks where they are.
-    pub(super) relocating: RwLock<()>,
-    /// Jobs there are: of vBuckets, and `None` for one of the whole store.
+    /// Jobs there are: of vBuckets, and `None` for one of the whole store. Their rounds are the store's: a job borrows its own
+    /// for a step.
     pub(super) rewriting: Mutex<BTreeMap<Option<Vbid>, Current>>,
     /// What commits do themselves where room is short.
     pub(super) relief: Mutex<Relief>,
@@ -54,6 +53,8 @@ pub(super) struct Store {
     /// Every branch is loaded that can be.
     pub(super) is_whole: AtomicBool,
     pub(super) observer: RwLock<Option<Arc<dyn CommitObserver>>>,
+    /// Read by a step of a job, written by who closes: a step ends before the directory is given up.
+    pub(super) steps: RwLock<()>,
     /// `None` once the store is closed.
     pub(super) lock: Mutex<Option<Box<dyn DiskLock>>>,
 }
@@ -68,31 +69,15 @@ impl Store {
 
     /// A vBucket's branch, loaded or not.
     pub(super) fn branch_as_it_is(&self, vb: Vbid) -> Result<Arc<Branch>, EngineError> {
-        self.branches.read().get(&vb).cloned().ok_or(EngineError::UnknownVBucket { vb })
-    }
-
-    /// The branches there are, by the epochs of their records.
-    pub(super) fn by_epoch(&self) -> BTreeMap<u32, Vec<Arc<Branch>>> {
-        let mut by_epoch: BTreeMap<u32, Vec<Arc<Branch>>> = BTreeMap::new();
-        let branches = self.branches.read();
-        let mut current: Vec<_> = branches.values().cloned().collect();
-        // Under the same lock: one that has come is in one of them.
-        current.extend(self.importing.lock().values().flatten().cloned());
-        drop(branches);
-        let mut past = self.past.lock();
-        past.retain(|branch| branch.strong_count() > 0);
-        for branch in current.into_iter().chain(past.iter().filter_map(Weak::upgrade)) {
-            for epoch in branch.lineage.epochs() {
-                by_epoch.entry(epoch).or_default().push(Arc::clone(&branch));
-            }
-        }
-        by_epoch
+        self.registry.branches.read().get(&vb).cloned().ok_or(EngineError::UnknownVBucket { vb })
     }
 
     pub(super) fn create(&self, vb: Vbid) -> Result<(), EngineError> {
         self.writer.alone(|| {
             self.shared.check_writable()?;
-            if self.branches.read().contains_key(&vb) || self.importing.lock().contains_key(&vb) {
+            if self.registry.branches.read().contains_key(&vb)
+                || self.registry.importing.lock().contains_key(&vb)
+            {
                 return Err(EngineError::VBucketExists { vb });
             }
             self.log.edit(&Edit::Create { vb: vb.0 })?;
@@ -107,8 +92,8 @@ impl Store {
         let Some(entry) = entry else { return };
         let parent = before.map(|(branch, high)| (Arc::downgrade(branch), high));
         let branch = Branch::new(vb, entry.lineage, Arc::clone(&self.log), parent, beginning);
-        if let Some(old) = self.branches.write().insert(vb, Arc::new(branch)) {
-            self.past.lock().push(Arc::downgrade(&old));
+        if let Some(old) = self.registry.branches.write().insert(vb, Arc::new(branch)) {
+            self.registry.is_past(&old);
         }
     }
 
@@ -117,8 +102,8 @@ impl Store {
             self.shared.check_writable()?;
             let branch = self.branch_as_it_is(vb)?;
             self.log.edit(&Edit::Drop { vb: vb.0 })?;
-            self.branches.write().remove(&vb);
-            self.past.lock().push(Arc::downgrade(&branch));
+            self.registry.branches.write().remove(&vb);
+            self.registry.is_past(&branch);
             self.take_back(vb);
             Ok::<_, EngineError>(branch)
         });
@@ -158,7 +143,7 @@ impl Store {
                 what: "a log store's compaction purges up to a seqno only".to_owned(),
             });
         }
-        let round = self.job(Some(vb)).ok_or(EngineError::CompactionInProgress { vb })?;
+        self.note_job(Some(vb)).ok_or(EngineError::CompactionInProgress { vb })?;
         let mut report = CompactionReport::default();
         if let Some(upto) = request.purge_upto {
             match self.purge(vb, upto.0) {
@@ -169,20 +154,23 @@ impl Store {
                 }
             }
         }
-        Ok(Box::new(RewriteJob::new(Arc::clone(self), Task::Compact(Some(vb)), round, report)))
+        Ok(Box::new(RewriteJob::new(self, Task::Compact(Some(vb)), report)))
     }
 
     /// Begins upkeep of the whole store, unless some is under way.
     pub(super) fn begin(self: &Arc<Self>, task: Task) -> Option<Box<dyn Job>> {
-        let round = self.job(None)?;
-        Some(Box::new(RewriteJob::new(Arc::clone(self), task, round, CompactionReport::default())))
+        self.note_job(None)?;
+        Some(Box::new(RewriteJob::new(self, task, CompactionReport::default())))
     }
 
     /// Notes a job of a vBucket, or of the whole store, unless there is one.
-    fn job(&self, key: Option<Vbid>) -> Option<Current> {
+    fn note_job(&self, key: Option<Vbid>) -> Option<()> {
         match self.rewriting.lock().entry(key) {
             Entry::Occupied(_) => None,
-            Entry::Vacant(vacant) => Some(Arc::clone(vacant.insert(Current::default()))),
+            Entry::Vacant(vacant) => {
+                vacant.insert(Current::default());
+                Some(())
+            }
         }
     }
 
@@ -198,6 +186,10 @@ impl Store {
     pub(super) fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
         let branch = self.branch(vb)?;
         let mut wrong = branch.check();
+        let unnoted = self.shared.cache.unnoted(self.log.segments.table().iter().flatten());
+        if unnoted > 0 {
+            wrong.push(format!("{unnoted} blocks are kept in memory and not counted"));
+        }
         let snapshot = LogSnapshot::new(branch, Arc::clone(&self.shared));
         match snapshot.visit(Seqno::ZERO, Seqno::MAX, &mut |_| ControlFlow::Continue(())) {
             Err(error @ EngineError::Disk(_)) => return Err(error),
@@ -207,6 +199,7 @@ impl Store {
     }
 
     pub(super) fn close(self: &Arc<Self>) -> Result<(), EngineError> {
+        let _no_step = self.steps.write();
         let Some(_lock) = self.lock.lock().take() else { return Ok(()) };
         let was_writable = self.shared.check_writable().and_then(|()| self.make_last_image());
         self.writer.alone(|| self.shared.close());
@@ -214,15 +207,22 @@ impl Store {
         self.log.segments.give_up_growth();
         // Whoever copies has ended, and nobody begins.
         drop(self.outputs.lock());
-        self.branches.write().clear();
+        self.registry.branches.write().clear();
         was_writable
     }
 }
 
-impl Host for Arc<Store> {
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Who still holds a part of it is told so. The lock goes with the last field.
+        self.shared.close();
+    }
+}
+
+impl Host for Store {
     fn current(&self, vb: Vbid) -> Option<Arc<Branch>> {
-        let branch = self.branches.read().get(&vb).cloned();
-        branch.or_else(|| self.importing.lock().get(&vb).cloned().flatten())
+        let branch = self.registry.branches.read().get(&vb).cloned();
+        branch.or_else(|| self.registry.importing.lock().get(&vb).cloned().flatten())
     }
 
     fn reclaim(&self) -> bool {

@@ -7,6 +7,7 @@
 //! - Its records are in the index, in order, before the next group begins; and a segment is closed only after that: so
 //!   what a closed segment has and no index names is dead (L14, L31).
 //! - A group that failed changed nothing: its segments are closed where it began.
+//! - Where there is no room for more, there is for a batch that makes some, a deletion above all (L47).
 
 mod layout;
 mod results;
@@ -17,13 +18,14 @@ use std::sync::atomic::Ordering;
 use checkpoint::{Seqno, Vbid};
 
 use crate::fault::{self, Fault};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, TryMutex};
 use crate::{Committed, EngineError};
 
 use super::branch::{Branch, Change};
 use super::encode::Encoded;
 use super::index::Slot;
 use super::log::Log;
+use super::segments::Purpose;
 
 use self::layout::{Active, Layout, Places};
 pub(super) use self::results::CommitResult;
@@ -70,7 +72,7 @@ impl Request {
 pub(super) struct Writer {
     queue: Mutex<Vec<Arc<Request>>>,
     /// Who holds it leads.
-    active: Mutex<Option<Active>>,
+    active: TryMutex<Option<Active>>,
 }
 
 impl Writer {
@@ -98,7 +100,10 @@ impl Writer {
     /// How old the segment is that is being written, if several vBuckets have records in it; `None` also while somebody
     /// commits.
     pub(super) fn mixed_age(&self, now: u64) -> Option<u64> {
-        Some(self.active.try_lock()?.as_ref()?.mixed()?.age(now))
+        let Some(active) = self.active.try_lock() else {
+            return fault::is(Fault::BusyTakenForOld).then_some(u64::MAX);
+        };
+        Some(active.as_ref()?.mixed()?.age(now))
     }
 
     /// Runs something while nobody commits; it is told which segment is being written, and up to where.
@@ -190,6 +195,17 @@ struct Failed {
     had_no_room: bool,
 }
 
+/// Whether a batch makes more room than it takes, or takes a tombstone's: it may be the one that people who want room send.
+/// Several are tried one by one.
+fn makes_room(encoded: &[Encoded]) -> bool {
+    let [one] = encoded else { return false };
+    let replaced = || {
+        let rows = one.rows.iter();
+        rows.map(|row| u64::from(one.branch.newest_bytes(row.fingerprint))).sum::<u64>()
+    };
+    one.deletes_only || replaced() >= one.bytes.len() as u64
+}
+
 /// One append.
 fn write_group(
     active: &mut Option<Active>,
@@ -197,16 +213,21 @@ fn write_group(
     host: &dyn Host,
     encoded: Vec<Encoded>,
 ) -> Result<Vec<Committed>, Failed> {
+    let mut purpose = Purpose::Commit;
     let (mut layout, places) = loop {
-        let mut layout = Layout::new(log, active.as_ref());
+        let mut layout = Layout::new(log, active.as_ref(), purpose);
         match layout.place_all(&encoded) {
             Ok(places) => break (layout, places),
             Err(error) => {
                 layout.give_up();
                 let had_no_room = error.kind() == "no-space";
-                if !had_no_room || !host.reclaim() {
+                if had_no_room && host.reclaim() {
+                    continue;
+                }
+                if !had_no_room || purpose == Purpose::MakingRoom || !makes_room(&encoded) {
                     return Err(Failed { error, encoded, had_no_room });
                 }
+                purpose = Purpose::MakingRoom;
             }
         }
     };

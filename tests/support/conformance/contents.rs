@@ -178,7 +178,7 @@ pub(super) fn the_last_of_a_key_wins(open: Open<'_>) {
 /// What the capabilities promise fits, in every name space; what does not is refused, and nothing has changed.
 pub(super) fn keys_up_to_the_limit_are_taken(open: Open<'_>) {
     let (_, engine) = fresh(open);
-    let limits = engine.capabilities();
+    let limits = engine.capabilities().limits;
     let key =
         |bytes: usize| Key::from_encoded([&[0][..], &vec![b'k'; bytes - 1]].concat().into()).expect("sound");
     let operations = [Operation::Mutation, Operation::Prepare, Operation::SystemEvent];

@@ -190,3 +190,26 @@ fn what_was_active_leads_again_on_a_branch_of_its_own_unless_it_stopped_in_order
     copy.set_state(State::Dead, None).expect("allowed");
     copy.set_state(State::Active, None).expect("it has its branch");
 }
+
+#[test]
+fn the_last_seqno_is_followed_by_none() {
+    let (replica, _) = vbucket(State::Replica);
+    let last = u64::MAX - 1;
+    let endless = replica.receive_marker(marker(1, u64::MAX));
+    assert!(
+        matches!(endless, Err(VBucketError::Checkpoint { .. })),
+        "no seqno is the highest number: {endless:?}"
+    );
+    replica.receive_marker(marker(1, last)).expect("valid");
+    replica.receive(at(last, "a")).expect("inside");
+    replica.set_state(State::Active, Some(VbUuid(8))).expect("a new branch");
+    let shown = replica.manager().to_string();
+    let refused = replica.write(set("b"), 1);
+    let source = crate::CheckpointError::SeqnosUsedUp { high: Seqno(last) };
+    assert_eq!(refused, Err(VBucketError::Checkpoint { vb: Vbid(3), source }));
+    assert_eq!(
+        (replica.high_seqno(), replica.manager().to_string()),
+        (Seqno(last), shown),
+        "nothing has changed"
+    );
+}

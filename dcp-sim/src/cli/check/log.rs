@@ -9,6 +9,7 @@ use persistence::logstor::{LogCheckReport, check_store};
 use serde::Serialize;
 
 use super::super::log_store::{JsonFinding, Watch};
+use super::super::output::Output;
 use super::super::store::SCHEMA;
 use super::super::{Exit, Failure};
 use crate::report::units;
@@ -32,13 +33,12 @@ struct Document<'a> {
     findings_left_out: u64,
 }
 
-pub(super) fn check(path: &Path, json: bool) -> Result<Exit, Failure> {
+pub(super) fn check(path: &Path, json: bool, out: &mut Output) -> Result<Exit, Failure> {
     let mut watch = Watch::new();
     let result = check_store(Arc::new(OsDisk::new()), path, &mut watch);
     watch.bar.finish_and_clear();
     let report = result?;
     let sound = watch.damage == 0;
-    let mut out = io::stdout().lock();
     if json {
         let document = Document {
             schema: SCHEMA,
@@ -57,7 +57,7 @@ pub(super) fn check(path: &Path, json: bool) -> Result<Exit, Failure> {
             findings: &watch.kept,
             findings_left_out: watch.left_out,
         };
-        serde_json::to_writer(&mut out, &document).map_err(io::Error::from)?;
+        serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
         for line in &watch.lines {

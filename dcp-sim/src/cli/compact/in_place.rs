@@ -15,6 +15,7 @@ use persistence::disk::{DiskErrorKind, OsDisk};
 use persistence::{Budget, CompactionReport, CompactionRequest, Engine, EngineError, Progress};
 
 use super::super::check::progress_bar;
+use super::super::output::tell;
 use super::super::store::{Target, Targets};
 use super::super::{Exit, Failure};
 use super::{Compacted, Purge};
@@ -26,6 +27,7 @@ const STEP: Budget = Budget { items: 4_096, bytes: u64::MAX };
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     // Nothing is read twice.
     cache_bytes: 0,
+    open_files_max: CouchstoreConfig::DEFAULT.open_files_max,
     commit: persistence::couchstore::CommitMode::TwoPhase,
     version: FormatVersion::V12,
     compaction: persistence::couchstore::CompactionConfig::DEFAULT,
@@ -43,7 +45,7 @@ pub(super) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Fail
     let targets = Targets::find(path, None)?;
     let (store, recovered) = Couchstore::open(Arc::new(OsDisk::new()), path, CONFIG).map_err(in_use)?;
     for (file, what) in &recovered.repairs {
-        eprintln!("note: {}: {what}", file.display());
+        tell!("note: {}: {what}", file.display());
     }
     let bar = progress_bar();
     let mut results = Vec::new();
@@ -94,10 +96,7 @@ fn told(target: &Target, now: Option<&PathBuf>, result: Result<CompactionReport,
 /// Tells why a vBucket could not be compacted.
 pub(super) fn tell(target: &Target, error: EngineError) -> Compacted {
     let failure = Failure::from(error);
-    eprintln!("error: {}", failure.error);
-    if let Some(hint) = &failure.hint {
-        eprintln!("hint: {hint}");
-    }
+    failure.tell();
     Compacted::failed(target, failure)
 }
 

@@ -1,31 +1,32 @@
 //! `dcp-sim dump` of a log store's directory: its vBuckets one after the other.
 
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 
 use checkpoint::{Item, Operation, Vbid};
 use persistence::EngineError;
 
 use super::super::log_store::{self, Watch};
+use super::super::output::{Output, tell};
 use super::super::{Exit, Failure};
-use super::{DumpArguments, Order, Printer, Stop, Wrapped, quiet_end};
+use super::{DumpArguments, Order, Printer, Stop, Wrapped};
 
-pub(super) fn dump(arguments: &DumpArguments) -> Result<Exit, Failure> {
+pub(super) fn dump(arguments: &DumpArguments, out: &mut Output) -> Result<Exit, Failure> {
     log_store::refuse(arguments.local, "--local", "`dcp-sim inspect` shows the states of its vBuckets")?;
     log_store::refuse(arguments.headers_back > 0, "--headers-back", "it has no older headers")?;
     let mut watch = Watch::new();
     let store = log_store::read(&arguments.path, &mut watch)?;
     for line in &watch.lines {
-        eprintln!("error: {line}");
+        tell!("error: {line}");
     }
     if watch.damage > 0 {
-        eprintln!("hint: of what is damaged, older revisions may be shown, and deleted documents");
+        tell!("hint: of what is damaged, older revisions may be shown, and deleted documents");
     }
     let vbs: Vec<Vbid> = store.vbuckets().filter(|vb| arguments.vb.is_none_or(|only| only == vb.0)).collect();
     if let (Some(vb), true) = (arguments.vb, vbs.is_empty()) {
         let error = format!("{}: no vBucket {vb} in this store", arguments.path.display());
         return Err(Failure::new(Exit::Usage, &error));
     }
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = out.rows();
     let mut exit = if watch.damage > 0 { Exit::Corrupt } else { Exit::Ok };
     for vb in vbs {
         let shown = Some(vb.0).filter(|_| arguments.vb.is_none());
@@ -39,14 +40,14 @@ pub(super) fn dump(arguments: &DumpArguments) -> Result<Exit, Failure> {
         }
         match printed {
             Ok(()) => {}
-            Err(Stop::Pipe) => return Ok(Exit::Ok),
+            Err(Stop::Lost) => break,
             Err(Stop::Failed(failure)) => {
-                out.flush().or_else(quiet_end)?;
+                let _ = out.flush();
                 return Err(failure);
             }
         }
     }
-    out.flush().or_else(quiet_end)?;
+    let _ = out.flush();
     Ok(exit)
 }
 
@@ -59,7 +60,7 @@ fn print(
         // The others can be read all the same.
         Err(error @ EngineError::Corrupt { .. }) => {
             printer.unreadable += 1;
-            eprintln!("error: left out: {error}");
+            tell!("error: left out: {error}");
             Ok(())
         }
         Err(error) => Err(Wrapped(error).into()),

@@ -6,6 +6,7 @@ use persistence::logstor::{ImageLayout, LogLayout, SegmentLayout, VBucketLayout}
 use serde::Serialize;
 
 use super::super::log_store::{self, JsonFinding, Watch};
+use super::super::output::Output;
 use super::super::store::{Other, SCHEMA};
 use super::super::{Exit, Failure};
 use super::{InspectArguments, StateFigures, log_picture};
@@ -134,7 +135,7 @@ impl From<&ImageLayout> for ImageFigures {
     }
 }
 
-pub(super) fn inspect(arguments: &InspectArguments) -> Result<Exit, Failure> {
+pub(super) fn inspect(arguments: &InspectArguments, out: &mut Output) -> Result<Exit, Failure> {
     let mut watch = Watch::new();
     let store = log_store::read(&arguments.path, &mut watch)?;
     let (repairs, refusal) = match store.opening() {
@@ -170,12 +171,11 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<Exit, Failure> {
         others: log_store::others(store.others()),
     };
     if arguments.json {
-        let mut out = io::stdout().lock();
-        serde_json::to_writer(&mut out, &document).map_err(io::Error::from)?;
+        serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
         let text = log_picture::of_store(&document, &layout, arguments.segments);
-        anstream::stdout().lock().write_all(text.as_bytes())?;
+        out.styled(&text)?;
         log_store::note(&document.others);
     }
     Ok(if watch.damage > 0 || document.refusal.is_some() { Exit::Corrupt } else { Exit::Ok })

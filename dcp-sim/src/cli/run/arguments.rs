@@ -9,7 +9,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use super::super::faults::{FaultArguments, FaultList, ProfileName, VirtualTime};
 use super::super::in_order::cores;
 use super::super::shape::ShapeList;
-use super::super::{Exit, Failure};
+use super::super::{Exit, Failure, quantity};
 use crate::sim::{Dimension, EngineKind, Fixed, Shape};
 
 const EXAMPLES: &str = "\
@@ -20,7 +20,7 @@ Examples:
   dcp-sim run --workload latest --ops 50000 --keys 1000 --value-bytes 512 --seed 7 --json
   dcp-sim run --workload zipfian --profile hostile --seeds 20
   dcp-sim run --workload uniform --faults crash,partition --duration 10s
-  dcp-sim run --profile swarm --seeds 1000   a thousand clusters, each of a shape of its own
+  dcp-sim run --profile swarm --seeds 1000    a thousand clusters, each of a shape of its own
   dcp-sim run --profile swarm --seeds 1000 --engine logstor --shape crash=200ms,power-loss=off
 ";
 
@@ -43,23 +43,23 @@ pub(in crate::cli) struct RunArguments {
     #[arg(long, value_name = "NAME", help_heading = "Source")]
     pub(in crate::cli) workload: Option<Workload>,
     /// Writes of the workload [default: 100000; 5000 where things go wrong].
-    #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
+    #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     pub(in crate::cli) ops: Option<u64>,
     /// Distinct keys of the workload, unless they follow from it [default: 10000; 500 where things go wrong].
-    #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
+    #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     pub(in crate::cli) keys: Option<u64>,
     /// Bytes of each value of the workload, unless they follow from it [default: 256].
-    #[arg(long, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
+    #[arg(long, value_parser = quantity::bytes::<usize>, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     pub(in crate::cli) value_bytes: Option<usize>,
 
     /// Nodes of the cluster [default: 3].
-    #[arg(long, value_name = "N", help_heading = "Cluster")]
+    #[arg(long, value_parser = quantity::count::<usize>, value_name = "N", help_heading = "Cluster")]
     pub(in crate::cli) nodes: Option<usize>,
     /// Copies of each vBucket beside the active [default: 2].
-    #[arg(long, value_name = "N", help_heading = "Cluster")]
+    #[arg(long, value_parser = quantity::count::<usize>, value_name = "N", help_heading = "Cluster")]
     pub(in crate::cli) replicas: Option<usize>,
     /// vBuckets the keys are spread over [default: 16].
-    #[arg(long, value_name = "N", help_heading = "Cluster")]
+    #[arg(long, value_parser = quantity::count::<u16>, value_name = "N", help_heading = "Cluster")]
     pub(in crate::cli) vbuckets: Option<u16>,
     /// What the nodes store with [default: couchstore].
     #[arg(long, value_name = "NAME", help_heading = "Cluster")]
@@ -69,13 +69,13 @@ pub(in crate::cli) struct RunArguments {
     #[arg(long, value_name = "NAME=VALUE,...", conflicts_with = "data", help_heading = "Cluster")]
     pub(in crate::cli) shape: Option<ShapeList>,
     /// What every chance is drawn from: the same seed gives the same run.
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Cluster")]
+    #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", default_value_t = 1, help_heading = "Cluster")]
     pub(in crate::cli) seed: u64,
     /// Run so many seeds, from --seed on. A source that is read is read once and kept in memory.
     #[arg(
         long,
         value_name = "N",
-        value_parser = clap::value_parser!(u64).range(1..),
+        value_parser = quantity::positive,
         conflicts_with_all = ["trace", "data"],
         help_heading = "Cluster"
     )]

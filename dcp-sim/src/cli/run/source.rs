@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::super::output::tell;
 use super::super::{Exit, Failure};
 use super::arguments::{RunArguments, Workload};
 use crate::input::{
@@ -51,7 +52,7 @@ impl RunArguments {
         }
         let Input { mut source, tree, note } = self.input(None)?;
         if let Some(note) = note {
-            eprintln!("note: {note}");
+            tell!("note: {note}");
         }
         Ok(Origin::Loaded { source: SharedSource::load(source.as_mut())?, tree })
     }

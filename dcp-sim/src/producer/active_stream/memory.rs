@@ -18,6 +18,7 @@ const READ_LIMIT: ReadLimit = ReadLimit { items: 1_000, bytes: 1 << 20 };
 impl ActiveStream {
     /// Takes what the cursor has. Returns whether there was anything, or the stream stands elsewhere now.
     pub(super) fn refill(&mut self, vbucket: &VBucket, options: &Options) -> Result<bool, ProducerError> {
+        let cursor = self.cursor;
         let batches = match self.reach.take() {
             Some(reach) => {
                 let batches = self.gather(vbucket, reach)?;
@@ -26,7 +27,9 @@ impl ActiveStream {
             }
             None => Vec::from_iter(self.read_batch(vbucket)?),
         };
-        let stands_elsewhere = self.reach.is_some() || !matches!(self.source, Source::Memory);
+        // With a new cursor it may stand in memory as before, with something to read that nobody wakes it for.
+        let is_elsewhere = self.cursor != cursor && !fault::is(Fault::DroppedCursorWakesNobody);
+        let stands_elsewhere = self.reach.is_some() || is_elsewhere || !matches!(self.source, Source::Memory);
         let has_read = stands_elsewhere || !batches.is_empty();
         for batch in batches {
             self.take_batch(&batch, options)?;
@@ -119,12 +122,14 @@ impl ActiveStream {
             let (mut last, end) = (None, self.end_for_client(batch.items(), range, options));
             while let Some(item) = items.next_if(|item| item.seqno <= range.end) {
                 if let (None, Some(end)) = (last, end) {
-                    // This node was receiving the snapshot itself: its rest came in another one, which reaches further.
-                    if self.outbox.is_announced_below(end) {
+                    // This node was receiving the snapshot itself: its rest came in another one, which may reach further
+                    // and may bring a key again.
+                    if self.outbox.is_announced_below(end) || self.outbox.is_of_another(range.snapshot_id) {
                         self.outbox.cut_short(self.read);
                     }
-                    let snapshot = SnapshotMarker { end, ..marker(range) };
-                    self.outbox.announce(&snapshot, Origin::Checkpoint(range.start), options);
+                    let may_repeat_keys = range.may_repeat_keys_after(self.read);
+                    let snapshot = SnapshotMarker { end, may_repeat_keys, ..marker(range) };
+                    self.outbox.announce(&snapshot, Origin::Memory(range.snapshot_id), options);
                 }
                 let _told = self.outbox.item(item, options)?;
                 last = Some(item.seqno);
@@ -156,6 +161,7 @@ fn marker(range: &SnapshotRange) -> SnapshotMarker {
         high_prepared_seqno: range.high_prepared_seqno,
         purge_seqno: range.purge_seqno,
         history: range.history,
+        may_repeat_keys: range.may_repeat_keys,
         ..SnapshotMarker::new(range.snapshot_type, range.start, end)
     }
 }

@@ -20,8 +20,8 @@ use crate::wire::{Command, Marker, MarkerFlags, Request, StreamEndReason, WireEr
 /// Where a snapshot's items come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The checkpoint that starts there.
-    Checkpoint(Seqno),
+    /// The snapshot in memory with that id.
+    Memory(u64),
     /// One commit.
     Disk,
     /// A commit and checkpoints, or several checkpoints: a key may come from each.
@@ -47,8 +47,8 @@ pub(super) struct Outbox {
     announced: Option<Announced>,
     /// What is left of that range comes under another marker.
     is_cut: bool,
-    /// Start of the checkpoint the last marker belonged to; none for one from disk.
-    checkpoint_start: Option<Seqno>,
+    /// The snapshot in memory that the last marker belonged to; none for one from disk.
+    snapshot_id: Option<u64>,
     /// The last seqno the client is told of.
     told: Seqno,
     filter: Filter,
@@ -76,7 +76,7 @@ impl Outbox {
             next_start: snapshot_start,
             announced: None,
             is_cut: false,
-            checkpoint_start: None,
+            snapshot_id: None,
             told: start,
             filter,
             knows_collections,
@@ -121,22 +121,29 @@ impl Outbox {
         self.announced.is_some_and(|announced| announced.end < end)
     }
 
+    /// Whether the last marker was of another snapshot in memory than that one.
+    pub(super) fn is_of_another(&self, snapshot_id: u64) -> bool {
+        self.snapshot_id.is_some_and(|last| last != snapshot_id)
+    }
+
     /// Announces a snapshot, but for what of it was announced already. A second marker of one checkpoint goes on with it.
     pub(super) fn announce(&mut self, snapshot: &SnapshotMarker, origin: Origin, options: &Options) {
         // A snapshot that this node receives itself may go on in another checkpoint: it was announced whole.
         if !self.is_cut && self.announced.is_some_and(|announced| snapshot.end <= announced.end) {
             return;
         }
-        let checkpoint_start = match origin {
-            Origin::Checkpoint(start) => Some(start),
+        let snapshot_id = match origin {
+            Origin::Memory(id) => Some(id),
             Origin::Disk | Origin::Joined => None,
         };
-        let extend = checkpoint_start.is_some() && self.checkpoint_start == checkpoint_start;
-        let snapshot = SnapshotMarker { start: self.next_start, extend, ..*snapshot };
-        self.checkpoint_start = checkpoint_start;
+        let extend = snapshot_id.is_some() && self.snapshot_id == snapshot_id;
+        // What was sent of a snapshot before it was cut may have a key that comes again.
+        let goes_on = std::mem::take(&mut self.is_cut);
+        let may_repeat_keys = snapshot.may_repeat_keys || origin == Origin::Joined || goes_on;
+        let snapshot = SnapshotMarker { start: self.next_start, extend, may_repeat_keys, ..*snapshot };
+        self.snapshot_id = snapshot_id;
         self.next_start = snapshot.end.next();
         self.announced = Some(Announced { start: snapshot.start, end: snapshot.end });
-        let goes_on = std::mem::take(&mut self.is_cut);
         let mut marker = match options {
             Options { marker_v2_2: true, .. } => Marker::from_snapshot_v2_2(&snapshot),
             Options { is_replica_link: true, .. } | Options { sync_writes: true, .. } => {
@@ -144,10 +151,6 @@ impl Outbox {
             }
             _ => Marker::from_snapshot(&snapshot),
         };
-        // What was sent of a snapshot before it was cut may have a key that comes again.
-        if origin == Origin::Joined || goes_on {
-            marker.flags = marker.flags.with(MarkerFlags::MAY_DUPLICATE_KEYS);
-        }
         if self.asks_answers {
             marker.flags = marker.flags.with(MarkerFlags::ACK);
             // A client that answers when it has the snapshot whole answers one that was cut with the rest of it: once.
@@ -219,7 +222,7 @@ impl Outbox {
         let cut = self.announced.filter(|announced| announced.end > seqno)?;
         self.next_start = if fault::is(Fault::CutSnapshotStartsAnew) { seqno.next() } else { cut.start };
         self.is_cut = true;
-        self.checkpoint_start = None;
+        self.snapshot_id = None;
         Some(cut.end)
     }
 

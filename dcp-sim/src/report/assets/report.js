@@ -48,25 +48,47 @@
 
   // One width for all, or an instant would stand at another place in each chart.
   const NAMES_WIDTH = 130;
+  // The unit of time that the stretch in view is told in, and the decimals that tell two neighbouring ticks apart.
+  const timeUnit = (from, to) => [[1, "s"], [1e-3, "ms"]].find(([size]) => to - from >= size) ?? [1e-6, "µs"];
+  const timeNames = (splits, from, to, step) => {
+    const [size, name] = timeUnit(from, to);
+    const decimals = Math.max(0, Math.ceil(-Math.log10(step / size) - 1e-9));
+    return splits.map((value) => value == null ? "" : `${(value / size).toFixed(decimals)} ${name}`);
+  };
+  // Names of times must have room beside one another: so many pixels for the widest of them.
+  const CHARACTER_WIDTH = 8;
+  const room = (chart, _axis, from, to, width) => {
+    const step = (to - from) / Math.max(1, width / 60);
+    const widest = Math.max(...timeNames([from, to], from, to, step).map((name) => name.length));
+    return CHARACTER_WIDTH * (widest + 2);
+  };
   const axes = (unit) => [
-    { stroke: ink("--faint"), grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line") },
-      values: (_, splits) => splits.map((value) => +value.toPrecision(6) + " s") },
+    { stroke: ink("--faint"), grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line") }, space: room,
+      values: (chart, splits, _axis, _space, step) => timeNames(splits, chart.scales.x.min, chart.scales.x.max, step) },
     { stroke: ink("--faint"), grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line") }, size: NAMES_WIDTH,
       ...(unit === bytes && { incrs: Array.from({ length: 40 }, (_, power) => 2 ** power) }),
       values: (_, splits) => splits.map(unit) },
   ];
 
   const options = (height, series, unit, hooks = {}) => ({
-    width: home.clientWidth, height, series: [{ label: "time", value: (_, value) => value == null ? "" : value.toFixed(4) + " s" }, ...series],
+    width: home.clientWidth, height, series: [{ label: "time", value: (_, value) => value == null ? "" : value.toFixed(6) + " s" }, ...series],
     axes: axes(unit), scales: { x: { time: false } },
     cursor: { sync: { key: "run" }, points: { size: 6 } },
     hooks: { ...hooks, setScale: [(chart, key) => { if (key === "x") follow(chart); }] },
   });
 
+  // A value between two gaps has no line: it is drawn as a point.
+  const alone = (chart, index) => {
+    const values = chart.data[index];
+    return values.flatMap((value, at) =>
+      value != null && values[at - 1] == null && values[at + 1] == null ? [at] : []);
+  };
+
   const lines = (title, named, unit) => {
     if (!seconds.length) return;
     const series = named.map(({ name, dash }, index) => ({
-      label: name, width: dash ? 1 : 1.5, dash, points: { show: false },
+      label: name, width: dash ? 1 : 1.5, dash,
+      points: { show: () => false, filter: alone, size: 5, fill: dash ? undefined : COLOURS[index % COLOURS.length] },
       stroke: dash ? ink("--faint") : COLOURS[index % COLOURS.length],
       value: (_, value) => value == null ? "" : unit(value),
     }));

@@ -97,6 +97,17 @@ impl Persisted {
         self.said.insert((node, vb), Said { persisted: high, whole, ..said });
     }
 
+    /// A node started again and has these vBuckets on its disk: of those it has not, it must have said nothing.
+    pub(in crate::sim) fn found(&mut self, node: NodeId, is_there: impl Fn(Vbid) -> bool) {
+        let of_node = (node, Vbid(0))..=(node, Vbid(u16::MAX));
+        for (&(_, vb), said) in self.said.range_mut(of_node).filter(|((_, vb), _)| !is_there(*vb)) {
+            let Said { persisted, .. } = std::mem::take(said);
+            self.verdict.check((persisted > Seqno::ZERO).then(|| {
+                format!("node {node}, vBucket {vb}: said {persisted}, after a restart has no such vBucket")
+            }));
+        }
+    }
+
     /// A vBucket of which a copy acknowledged nothing: it was made anew.
     pub(in crate::sim) fn made(&mut self, node: NodeId, vb: Vbid) {
         self.said.remove(&(node, vb));
@@ -115,5 +126,34 @@ impl Persisted {
 
     pub(in crate::sim) fn verdict(self) -> Verdict {
         self.verdict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VB: Vbid = Vbid(3);
+
+    fn said(node: NodeId, upto: u64) -> Persisted {
+        let mut persisted = Persisted::default();
+        persisted.acknowledged(node, VB, VbUuid(1), (Seqno(upto), Seqno(upto)));
+        persisted
+    }
+
+    /// Found by a seed: a node whose disk had lost a whole vBucket was given an empty one, and nothing was told until the copy led.
+    #[test]
+    fn a_vbucket_that_is_not_there_after_a_restart_is_told() {
+        let told = |mut persisted: Persisted, is_there: bool| {
+            persisted.found(1, |_| is_there);
+            persisted.verdict().violations
+        };
+        assert_eq!(told(said(1, 7), false), 1);
+        assert_eq!(told(said(1, 7), true), 0);
+        assert_eq!(told(said(1, 0), false), 0, "it was empty");
+        assert_eq!(told(said(2, 7), false), 0, "that is another node's");
+        let mut dropped = said(1, 7);
+        dropped.given_up(1, VB, Seqno::ZERO);
+        assert_eq!(told(dropped, false), 0);
     }
 }

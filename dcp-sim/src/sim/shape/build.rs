@@ -92,6 +92,8 @@ impl Shape {
                 scans: self.size(d::SCANS),
                 slice: ScanLimit { items: self.size(d::SLICE_ITEMS), bytes: self.size(d::SLICE_BYTES) },
                 turn_bytes: self.size(d::TURN_BYTES),
+                hidden_items: self.size(d::HIDDEN_ITEMS),
+                standstill_nanos: self.get(d::STANDSTILL).saturating_mul(1_000),
                 ..ProducerLimits::default()
             },
             flush_limit: ReadLimit { items: self.size(d::FLUSH_ITEMS), bytes: self.size(d::FLUSH_BYTES) },
@@ -130,6 +132,7 @@ impl Shape {
                 _ => FormatVersion::V14,
             },
             cache_bytes: self.size(d::COUCHSTORE_CACHE),
+            open_files_max: self.size(d::COUCHSTORE_FILES),
         }
     }
 

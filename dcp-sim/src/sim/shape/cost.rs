@@ -37,8 +37,9 @@ impl Shape {
         }
         let (writes, strikes, reads) =
             (self.cost_of_writes(), self.cost_of_strikes(kinds), self.cost_of_reads());
-        if writes > share / 2 {
-            self.set(Dimension::OPS, scaled(self.get(Dimension::OPS), writes, share / 2));
+        let left = share - self.cost_of_large_values();
+        if writes > left {
+            self.set(Dimension::OPS, scaled(self.get(Dimension::OPS), writes, left));
         }
         if strikes > share {
             for kind in FaultKind::ALL {

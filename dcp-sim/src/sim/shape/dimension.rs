@@ -171,4 +171,13 @@ rows! {
     LOG_IMAGE = row("log-image-bytes", Bytes, [1, 1 << 40], 16 * MIB, OneOf(&[16 * KIB, 256 * KIB, 16 * MIB, 16 * MIB]));
     LOG_IMAGE_PERCENT = row("log-image-percent", Count, [0, 1_000], 12, OneOf(&[12, 12, 100]));
     LOG_PREPARED = row("log-prepared-segments", Count, [0, 1_024], 0, OneOf(&[0, 0, 0, 0, 4, 16]));
+    COUCHSTORE_FILES = row("couchstore-open-files", Count, [1, 1 << 20], 512, OneOf(&[512, 512, 512, 1, 2, 16]));
+    HIDDEN_ITEMS = row("hidden-items", Count, [1, 1 << 20], 10_000, OneOf(&[10_000, 10_000, 1, 50]));
+    STANDSTILL = row(
+        "standstill",
+        Time,
+        [1, 1 << 50],
+        300 * SECOND,
+        OneOf(&[300 * SECOND, 300 * SECOND, 300 * SECOND, 100_000, SECOND]),
+    );
 }

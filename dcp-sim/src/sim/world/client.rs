@@ -68,7 +68,7 @@ impl World {
             return Ok(());
         }
         let Some(batch) = self.source.next_batch()? else { return Ok(()) };
-        limits::check(&batch)?;
+        limits::check(&batch, &self.config.node.limits)?;
         self.figures.batches += 1;
         for change in &batch.changes {
             self.write(change)?;

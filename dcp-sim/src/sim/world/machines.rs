@@ -10,7 +10,7 @@ use persistence::{BackfillStep, CompactionRequest, EngineError, FlushGroup, Prog
 use super::{Due, World};
 use crate::node::{EngineAnswer, EngineCall, EngineDone, Event, NodeId, Stored};
 use crate::sim::error::SimError;
-use crate::sim::host::Host;
+use crate::sim::host::{Host, Loss};
 
 /// Between two steps of a compaction the disk serves others.
 const COMPACTION_PAUSE_MICROS: u64 = 500;
@@ -68,7 +68,7 @@ impl World {
         }
         let Some(done) = done else {
             // A process that can't open its store ends, and is started again.
-            return self.crash(node, Keep::All);
+            return self.crash(node, Loss::Process);
         };
         if let Ok(EngineAnswer::RolledBack(stored)) = &done.result {
             self.call_gave_up(node, call, stored.high);
@@ -148,21 +148,37 @@ impl World {
         Ok(())
     }
 
+    /// Machines whose power was lost in the middle of something that nobody waits for, as when a compaction begins or is given
+    /// up, go down.
+    pub(super) fn notice_lost_power(&mut self) -> Result<(), SimError> {
+        if self.chaos.is_none() {
+            return Ok(());
+        }
+        let is_off = |host: &Host| host.is_up && host.has_lost_power();
+        let off: Vec<_> =
+            self.topology.nodes().filter(|&node| self.hosts.get(node).is_some_and(is_off)).collect();
+        off.into_iter().try_for_each(|node| self.lose_power(node))
+    }
+
     /// The power of a machine is gone.
     pub(super) fn lose_power(&mut self, node: NodeId) -> Result<(), SimError> {
-        let keep = match &mut self.chaos {
+        let loss = self.loss_of_power();
+        self.crash(node, loss)
+    }
+
+    fn loss_of_power(&mut self) -> Loss {
+        Loss::Power(match &mut self.chaos {
             Some(chaos) => Keep::Random { seed: chaos.rng.range(0, u64::MAX - 1) },
             None => Keep::None,
-        };
-        self.crash(node, keep)
+        })
     }
 
     /// A node dies. It will be started again.
-    pub(super) fn crash(&mut self, node: NodeId, keep: Keep) -> Result<(), SimError> {
+    pub(super) fn crash(&mut self, node: NodeId, loss: Loss) -> Result<(), SimError> {
         self.lose_all(node)?;
         let config = self.config.node.clone();
         let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else { return Ok(()) };
-        host.crash(keep, &config);
+        host.crash(loss, &config);
         self.note_end("compacting", node);
         self.note_begin("down", node);
         if let Some(chaos) = &mut self.chaos {
@@ -177,7 +193,11 @@ impl World {
         let Some(host) = self.hosts.get_mut(node).filter(|host| !host.is_up) else { return Ok(()) };
         let (found, _micros) = host.timed(Host::read_store);
         if host.has_lost_power() {
-            host.crash(Keep::All, &self.config.node);
+            // What opening did is no safer than anything else.
+            let loss = self.loss_of_power();
+            if let Some(host) = self.hosts.get_mut(node) {
+                host.crash(loss, &self.config.node);
+            }
             self.clock.schedule(REOPEN_MICROS, Due::Start(node));
             return Ok(());
         }
@@ -191,6 +211,9 @@ impl World {
         host.node.observe(true);
         let in_order = std::mem::take(&mut host.was_stopped_in_order);
         self.note_end("down", node);
+        if let Some(chaos) = &mut self.chaos {
+            chaos.persisted.found(node, |vb| found.iter().any(|&(of, _)| of == vb));
+        }
         for (vb, stored) in found {
             self.take_on(node, vb, stored, in_order)?;
         }

@@ -4,13 +4,14 @@
 //! faults none strikes.
 
 use checkpoint::{Seqno, Vbid};
-use persistence::disk::{Fault, Keep};
+use persistence::disk::Fault;
 
 use super::moves::Move;
 use super::{Due, World};
 use crate::node::NodeId;
 use crate::sim::error::SimError;
 use crate::sim::faults::FaultKind;
+use crate::sim::host::Loss;
 use crate::sim::links::LinkId;
 
 /// The longest a fault lasts.
@@ -211,7 +212,7 @@ impl World {
             let closed = host.engine.take().map(|engine| engine.close());
             host.was_stopped_in_order = matches!(closed, Some(Ok(())));
         }
-        self.crash(node, Keep::All)?;
+        self.crash(node, Loss::Process)?;
         Ok(true)
     }
 
@@ -257,7 +258,7 @@ impl World {
         let kind = FaultKind::FailOver;
         let Some(node) = self.any_node(kind, None) else { return Ok(false) };
         if self.draw(kind, 0, 1) == 0 {
-            self.crash(node, Keep::All)?;
+            self.crash(node, Loss::Process)?;
         }
         let served: Vec<_> =
             self.topology.vbuckets().filter(|&vb| self.topology.active(vb) == node).collect();

@@ -95,7 +95,10 @@ impl Marker {
             flags = flags.with(MarkerFlags::CHECKPOINT);
         }
         if snapshot.history {
-            flags = flags.with(MarkerFlags::HISTORY).with(MarkerFlags::MAY_DUPLICATE_KEYS);
+            flags = flags.with(MarkerFlags::HISTORY);
+        }
+        if snapshot.history || snapshot.may_repeat_keys {
+            flags = flags.with(MarkerFlags::MAY_DUPLICATE_KEYS);
         }
         Self { start: snapshot.start, end: snapshot.end, flags, form: MarkerForm::V1 }
     }
@@ -145,6 +148,7 @@ impl Marker {
             purge_seqno: purge.filter(|_| disk),
             extend: !disk && !self.flags.contains(MarkerFlags::CHECKPOINT),
             history: self.flags.contains(MarkerFlags::HISTORY),
+            may_repeat_keys: self.flags.contains(MarkerFlags::MAY_DUPLICATE_KEYS),
         }
     }
 

@@ -187,7 +187,12 @@ fn snapshots_survive_their_markers() {
     assert_eq!(Marker::from_snapshot(&disk).flags.0, 0x06);
     assert_eq!(Marker::from_snapshot(&SnapshotMarker { history: true, ..disk }).flags.0, 0x36);
 
-    for snapshot in [memory, SnapshotMarker { extend: true, history: true, ..memory }] {
+    let repeating = SnapshotMarker { may_repeat_keys: true, ..disk };
+    assert_eq!(Marker::from_snapshot(&repeating).flags.0, 0x26);
+    assert_eq!(Marker::from_snapshot_v2_2(&repeating).to_snapshot(), repeating);
+
+    let history = SnapshotMarker { extend: true, history: true, may_repeat_keys: true, ..memory };
+    for snapshot in [memory, history] {
         assert_eq!(Marker::from_snapshot(&snapshot).to_snapshot(), snapshot);
         let visible = Some(snapshot.end);
         assert_eq!(

@@ -18,13 +18,13 @@ use super::{CheckObserver, Finding, FindingKind, rows};
 
 /// The sum of an index's rows: two 64-bit hashes of each. Damage does not make two differ alike.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Digest {
-    pub(super) rows: u64,
+pub(in crate::couchstore) struct Digest {
+    pub(in crate::couchstore) rows: u64,
     sums: [u64; 2],
 }
 
 impl Digest {
-    pub(super) fn add(&mut self, info: &DocInfo) {
+    pub(in crate::couchstore) fn add(&mut self, info: &DocInfo) {
         let row = by_id::encode(info);
         self.rows = self.rows.saturating_add(1);
         for (salt, sum) in (0..).zip(&mut self.sums) {
@@ -54,37 +54,44 @@ struct Lookup<'a> {
     observer: &'a mut dyn CheckObserver,
 }
 
-impl Lookup<'_> {
-    /// What the other index says of a document, or of a seqno.
-    fn other(&self, info: &DocInfo) -> Result<Option<DocInfo>, EngineError> {
-        let (tree, key) = match self.tree {
-            Tree::BySeqno => (Tree::ById, info.id.clone()),
-            _ => (Tree::BySeqno, by_seqno::key(info.seqno)),
-        };
-        let value = btree_read::lookup(self.tip, tree, &key)?;
-        Ok(value.and_then(|value| rows::decode(tree, &key, &value)))
-    }
+/// What the other index says of a row's document, or of its seqno.
+pub(in crate::couchstore) fn other(
+    tip: &Tip,
+    tree: Tree,
+    info: &DocInfo,
+) -> Result<Option<DocInfo>, EngineError> {
+    let (tree, key) = match tree {
+        Tree::BySeqno => (Tree::ById, info.id.clone()),
+        _ => (Tree::BySeqno, by_seqno::key(info.seqno)),
+    };
+    let value = btree_read::lookup(tip, tree, &key)?;
+    Ok(value.and_then(|value| rows::decode(tree, &key, &value)))
+}
 
-    fn difference(&self, info: &DocInfo) -> Result<Option<&'static str>, EngineError> {
-        let other = match self.other(info) {
-            Ok(other) => other,
-            // What is damaged there was told already.
-            Err(EngineError::Corrupt { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        Ok(match (self.tree, other) {
-            (_, Some(other)) if other == *info => None,
-            (Tree::BySeqno, None) => Some("the by-id index has no row for it"),
-            (Tree::BySeqno, Some(other)) if other.seqno != info.seqno => {
-                Some("the by-id index has another revision of it")
-            }
-            (Tree::BySeqno, Some(_)) => Some("the by-id index says other things of it"),
-            (_, None) => Some("the by-seqno index has no row for it"),
-            (_, Some(other)) if other.id != info.id => Some("the by-seqno index has another document there"),
-            // Told when looked at from the other side.
-            (_, Some(_)) => None,
-        })
-    }
+/// How the other index differs from a row of `tree`, if it does.
+pub(in crate::couchstore) fn difference(
+    tip: &Tip,
+    tree: Tree,
+    info: &DocInfo,
+) -> Result<Option<&'static str>, EngineError> {
+    let other = match other(tip, tree, info) {
+        Ok(other) => other,
+        // What is damaged there was told already.
+        Err(EngineError::Corrupt { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(match (tree, other) {
+        (_, Some(other)) if other == *info => None,
+        (Tree::BySeqno, None) => Some("the by-id index has no row for it"),
+        (Tree::BySeqno, Some(other)) if other.seqno != info.seqno => {
+            Some("the by-id index has another revision of it")
+        }
+        (Tree::BySeqno, Some(_)) => Some("the by-id index says other things of it"),
+        (_, None) => Some("the by-seqno index has no row for it"),
+        (_, Some(other)) if other.id != info.id => Some("the by-seqno index has another document there"),
+        // Told when looked at from the other side.
+        (_, Some(_)) => None,
+    })
 }
 
 impl Surveyor for Lookup<'_> {
@@ -92,7 +99,7 @@ impl Surveyor for Lookup<'_> {
 
     fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
         let Some(info) = rows::decode(self.tree, key, value) else { return Ok(()) };
-        if let Some(what) = self.difference(&info)? {
+        if let Some(what) = difference(self.tip, self.tree, &info)? {
             let finding = Finding::new(FindingKind::Index, leaf, what.to_owned());
             self.observer.found(finding.in_tree(self.tree).of_row(info.seqno, &info.id));
         }

@@ -127,7 +127,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) const fn new(kind: FindingKind, offset: u64, what: String) -> Self {
+    pub(in crate::couchstore) const fn new(kind: FindingKind, offset: u64, what: String) -> Self {
         Self { kind, offset, tree: None, seqno: None, key: None, what }
     }
 
@@ -142,11 +142,11 @@ impl Finding {
         }
     }
 
-    pub(super) fn in_tree(self, tree: Tree) -> Self {
+    pub(in crate::couchstore) fn in_tree(self, tree: Tree) -> Self {
         Self { tree: Some(tree), ..self }
     }
 
-    pub(super) fn of_row(self, seqno: Seqno, key: &Bytes) -> Self {
+    pub(in crate::couchstore) fn of_row(self, seqno: Seqno, key: &Bytes) -> Self {
         Self { seqno: Some(seqno), key: Some(key.clone()), ..self }
     }
 
@@ -157,22 +157,31 @@ impl Finding {
     }
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "offset {}", self.offset)?;
+impl Finding {
+    /// What is wrong, without the offset: for errors that name it themselves.
+    pub(in crate::couchstore) fn without_offset(&self) -> String {
+        let mut place = Vec::new();
         if let Some(tree) = self.tree {
-            write!(f, ", {}", tree.name())?;
+            place.push(tree.name().to_owned());
         }
         if let Some(seqno) = self.seqno {
-            write!(f, ", seqno {seqno}")?;
+            place.push(format!("seqno {seqno}"));
         }
         if let Some(key) = &self.key {
             let user = if self.tree == Some(Tree::Local) { None } else { document::split_key(key) };
-            match user {
-                Some((_, user)) => write!(f, ", key {user}")?,
-                None => write!(f, ", key {}", key.escape_ascii())?,
-            }
+            place.push(match user {
+                Some((_, user)) => format!("key {user}"),
+                None => format!("key {}", key.escape_ascii()),
+            });
         }
-        write!(f, ": {}", self.what)
+        if place.is_empty() { self.what.clone() } else { format!("{}: {}", place.join(", "), self.what) }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator =
+            if self.tree.is_none() && self.seqno.is_none() && self.key.is_none() { ":" } else { "," };
+        write!(f, "offset {}{separator} {}", self.offset, self.without_offset())
     }
 }

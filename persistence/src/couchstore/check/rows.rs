@@ -41,7 +41,7 @@ pub(super) struct RowCheck<'a> {
 }
 
 /// The row of an index; `None` if it is too short.
-pub(super) fn decode(tree: Tree, key: &Bytes, value: &Bytes) -> Option<DocInfo> {
+pub(in crate::couchstore) fn decode(tree: Tree, key: &Bytes, value: &Bytes) -> Option<DocInfo> {
     match tree {
         Tree::BySeqno => by_seqno::decode(key, value),
         Tree::ById => by_id::decode(key, value),
@@ -50,7 +50,7 @@ pub(super) fn decode(tree: Tree, key: &Bytes, value: &Bytes) -> Option<DocInfo> 
 }
 
 /// A tree's flaw as a finding.
-pub(super) fn finding(tree: Tree, flaw: Flaw) -> Finding {
+pub(in crate::couchstore) fn finding(tree: Tree, flaw: Flaw) -> Finding {
     let kind = match flaw.kind {
         FlawKind::Lost(_) => FindingKind::Node,
         FlawKind::Structure => FindingKind::Structure,
@@ -81,22 +81,34 @@ impl<'a> RowCheck<'a> {
     }
 
     fn check(&mut self, leaf: u64, info: &DocInfo) {
-        let high = self.tip.header.update_seq;
-        if info.seqno.0 == 0 || info.seqno.0 > high {
-            let what = format!("seqno {} is not one of 1 to {high}", info.seqno);
-            self.told(FindingKind::Seqno, leaf, info, what);
-        }
-        if let Err(what) = document::to_item(info, None) {
-            self.told(FindingKind::Meta, leaf, info, what.to_owned());
-        }
-        if info.body_position == 0 && !info.deleted {
-            self.told(FindingKind::Body, leaf, info, "a document without a body".to_owned());
-        }
-        if info.body_position == 0 && info.physical_bytes != 0 {
-            let what = format!("no body, yet it is said to take {} bytes", info.physical_bytes);
-            self.told(FindingKind::Body, leaf, info, what);
+        for (kind, what) in flaws(self.tip.header.update_seq, info) {
+            self.told(kind, leaf, info, what);
         }
     }
+}
+
+/// What is wrong with a row by itself, in a commit with this high seqno. Its body is not read.
+pub(in crate::couchstore) fn flaws(high: u64, info: &DocInfo) -> Vec<(FindingKind, String)> {
+    let mut flaws = Vec::new();
+    if info.seqno.0 == 0 || info.seqno.0 > high {
+        flaws.push((FindingKind::Seqno, format!("seqno {} is not one of 1 to {high}", info.seqno)));
+    }
+    if let Err(what) = document::to_item(info, None) {
+        flaws.push((FindingKind::Meta, what.to_owned()));
+    }
+    if info.body_position == 0 && !info.deleted {
+        flaws.push((FindingKind::Body, document::NO_BODY.to_owned()));
+    }
+    if info.body_position == 0 && info.physical_bytes != 0 {
+        let what = format!("no body, yet it is said to take {} bytes", info.physical_bytes);
+        flaws.push((FindingKind::Body, what));
+    }
+    flaws
+}
+
+/// What is wrong with a body whose checksum matches.
+pub(in crate::couchstore) fn body_flaw(info: &DocInfo, stored: &[u8]) -> Option<&'static str> {
+    (info.is_compressed() && snappy::decompress(stored).is_none()).then_some("body is no snappy block")
 }
 
 impl Surveyor for RowCheck<'_> {
@@ -178,8 +190,8 @@ impl BodyCheck<'_> {
         if !self.taken.take(start, end) {
             return Ok(Err((FindingKind::Overlap, "body lies where something else is".to_owned())));
         }
-        if info.is_compressed() && snappy::decompress(&stored).is_none() {
-            return Ok(Err((FindingKind::Body, "body is no snappy block".to_owned())));
+        if let Some(what) = body_flaw(info, &stored) {
+            return Ok(Err((FindingKind::Body, what.to_owned())));
         }
         if !is_plausible(info.physical_bytes, disk_bytes) {
             let what = format!("row says {} bytes, the body takes {disk_bytes}", info.physical_bytes);
@@ -189,8 +201,9 @@ impl BodyCheck<'_> {
     }
 }
 
-/// Compaction copies sizes as they were: with the type bytes inside the chunk, or as of an encrypted one.
-const fn is_plausible(told: u64, disk_bytes: u64) -> bool {
+/// Whether a row's size of a body can be right. Compaction copies sizes as they were: with the type bytes inside the
+/// chunk, or as of an encrypted one.
+pub(in crate::couchstore) const fn is_plausible(told: u64, disk_bytes: u64) -> bool {
     const ENCRYPTION_BYTES: u64 = 12;
     let most = disk_bytes + ENCRYPTION_BYTES;
     told >= disk_bytes && told <= most + most / 4095 + 1

@@ -1,6 +1,7 @@
 //! The check against the vendor's files, files in which one thing is wrong, and files with one byte changed.
 
-pub(in crate::couchstore) mod crafted;
+pub(in crate::couchstore) mod craft;
+mod crafted;
 mod golden;
 mod mutation;
 

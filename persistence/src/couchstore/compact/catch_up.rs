@@ -16,6 +16,7 @@ use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::tip::Tip;
 use crate::{Budget, CompactionReport, EngineError};
 
+use super::audit;
 use super::target::Target;
 
 /// The last round, which commits have to wait for, copies at most so much of the old file; unless
@@ -101,7 +102,9 @@ impl Round {
         budget: &mut Budget,
     ) -> Result<bool, EngineError> {
         for row in self.to.rows(self.next)? {
-            let info = target.copy_body(&self.to, row?)?;
+            let info = row?;
+            audit::check_row(&self.to, self.to.position, &info)?;
+            let info = target.copy_body(&self.to, info)?;
             self.next = info.seqno.next();
             report.items_copied += 1;
             let row_bytes = info.id.len() + info.rev_meta.len();

@@ -4,8 +4,10 @@
 //! only then: a tree that had to take in all that was committed while a whole file was copied would leave itself behind
 //! as superseded nodes. Rows go into a sorter by key, because of a key that is copied again only the newest row counts.
 //!
-//! E13. A source whose two indexes don't hold the same number of rows, or whose rows are out of order, is damaged: copying
-//! it would make the loss final and hide it, so it is refused.
+//! E13. The first pass verifies what it copies (`audit`): a source that contradicts itself is refused, because copying it
+//! would make the loss final and hide it.
+
+use std::sync::Arc;
 
 use checkpoint::Seqno;
 
@@ -16,6 +18,7 @@ use crate::couchstore::reduce::Reduction;
 use crate::couchstore::tip::Tip;
 use crate::{Budget, CompactionReport, EngineError};
 
+use super::audit::{self, Audit};
 use super::files::Create;
 use super::filter::Rules;
 use super::indexing::Indexing;
@@ -38,6 +41,8 @@ pub(super) struct Copying {
     passes: u32,
     /// The high seqno of the first pass: up to there a key is there once.
     first_high: Seqno,
+    /// What the first pass verifies.
+    audit: Option<Box<Audit>>,
 }
 
 impl Copying {
@@ -45,7 +50,7 @@ impl Copying {
     pub(super) fn new(tip: &Tip, rules: Rules, sort_bytes: usize) -> Self {
         let first_high = Seqno(tip.header.update_seq);
         let by_id = Sorter::new(sort_bytes, 0);
-        Self { next: Seqno(0), rows: 0, rules, by_id, sort_bytes, passes: 0, first_high }
+        Self { next: Seqno(0), rows: 0, rules, by_id, sort_bytes, passes: 0, first_high, audit: None }
     }
 
     /// Rows looked at so far.
@@ -62,24 +67,78 @@ impl Copying {
         report: &mut CompactionReport,
         mut budget: Budget,
     ) -> Result<bool, EngineError> {
-        for row in tip.rows(self.next)? {
-            let info = row?;
-            if info.seqno < self.next {
-                return Err(tip.source.corrupt(tip.position, format!("seqno {} out of order", info.seqno)));
+        if self.passes == 0 {
+            if !self.first_pass(tip, target, create, report, &mut budget)? {
+                return Ok(false);
             }
+        } else {
+            for row in tip.rows(self.next)? {
+                let info = row?;
+                audit::check_row(tip, tip.position, &info)?;
+                self.rows += 1;
+                self.next = info.seqno.next();
+                let bytes = size(&info);
+                self.copy(tip, target, create, report, info)?;
+                if !budget.spend(bytes) {
+                    return Ok(false);
+                }
+            }
+        }
+        self.end_pass(tip, target);
+        Ok(true)
+    }
+
+    /// Copies and verifies as much of the first commit as the budget allows; whether that was all.
+    fn first_pass(
+        &mut self,
+        tip: &Tip,
+        target: &mut Target,
+        create: Create<'_>,
+        report: &mut CompactionReport,
+        budget: &mut Budget,
+    ) -> Result<bool, EngineError> {
+        let path = Arc::clone(&target.out.source().path);
+        let first = || Box::new(Audit::new(tip, &path, self.sort_bytes));
+        let mut audit = self.audit.take().unwrap_or_else(first);
+        let is_over = self.first_rows(tip, target, create, report, &mut audit, budget)?
+            && audit.step(tip, create, budget)?;
+        self.audit = Some(audit).filter(|_| !is_over);
+        Ok(is_over)
+    }
+
+    fn first_rows(
+        &mut self,
+        tip: &Tip,
+        target: &mut Target,
+        create: Create<'_>,
+        report: &mut CompactionReport,
+        audit: &mut Audit,
+        budget: &mut Budget,
+    ) -> Result<bool, EngineError> {
+        while let Some(info) = audit.next_row(tip, create)? {
             self.rows += 1;
             self.next = info.seqno.next();
             let mut bytes = (info.id.len() + info.rev_meta.len()) as u64;
-            // What came since the first pass began is not asked about.
-            if self.passes > 0 || self.rules.keeps(&tip.source, &info, report)? {
-                bytes = bytes.saturating_add(info.physical_bytes);
-                self.copy(tip, target, create, report, info)?;
+            if self.rules.keeps(&tip.source, &info, report)? {
+                bytes = size(&info);
+                let position = info.body_position;
+                let disk_bytes = self.copy(tip, target, create, report, info)?;
+                if position != 0 {
+                    audit.body(position, disk_bytes, create)?;
+                }
             }
             if !budget.spend(bytes) {
                 return Ok(false);
             }
         }
-        self.end_pass(tip, target, create, report)?;
+        self.check_count(tip)?;
+        for info in self.rules.take_kept() {
+            let position = info.body_position;
+            let disk_bytes = self.copy(tip, target, create, report, info)?;
+            if position != 0 {
+                audit.body(position, disk_bytes, create)?;
+            }
+        }
         Ok(true)
     }
 
@@ -94,6 +153,7 @@ impl Copying {
         Indexing::new(self.by_id, self.sort_bytes, self.first_high)
     }
 
+    /// Copies a row and its body; says what the body takes on disk.
     fn copy(
         &mut self,
         tip: &Tip,
@@ -101,39 +161,38 @@ impl Copying {
         create: Create<'_>,
         report: &mut CompactionReport,
         info: DocInfo,
-    ) -> Result<(), EngineError> {
+    ) -> Result<u64, EngineError> {
         let info = target.copy_body(tip, info)?;
         report.items_copied += 1;
+        let disk_bytes = info.physical_bytes;
         self.by_id.push(info.id.clone(), by_id::encode(&info), &mut |run| {
             create(&names::run(&target.out.source().path, run))
-        })
+        })?;
+        Ok(disk_bytes)
+    }
+
+    fn check_count(&self, tip: &Tip) -> Result<(), EngineError> {
+        let indexed = match tip.header.by_id.map(|root| root.reduction) {
+            Some(Reduction::Documents { live, deleted, .. }) => live.saturating_add(deleted),
+            _ => 0,
+        };
+        if indexed == self.rows {
+            return Ok(());
+        }
+        let what = format!("{} rows by seqno, but {indexed} by id: nothing was changed", self.rows);
+        Err(tip.source.corrupt(tip.position, what))
     }
 
     /// The target's seqnos are those of `tip` now.
-    fn end_pass(
-        &mut self,
-        tip: &Tip,
-        target: &mut Target,
-        create: Create<'_>,
-        report: &mut CompactionReport,
-    ) -> Result<(), EngineError> {
-        if self.passes == 0 {
-            let indexed = match tip.header.by_id.map(|root| root.reduction) {
-                Some(Reduction::Documents { live, deleted, .. }) => live.saturating_add(deleted),
-                _ => 0,
-            };
-            if indexed != self.rows {
-                let what = format!("{} rows by seqno, but {indexed} by id: nothing was changed", self.rows);
-                return Err(tip.source.corrupt(tip.position, what));
-            }
-            for info in self.rules.take_kept() {
-                self.copy(tip, target, create, report, info)?;
-            }
-        }
+    fn end_pass(&mut self, tip: &Tip, target: &mut Target) {
         self.passes += 1;
         target.header.update_seq = tip.header.update_seq;
         let purge_seq = tip.header.purge_seq.max(self.rules.purged);
         target.header.purge_seq = target.header.purge_seq.max(purge_seq);
-        Ok(())
     }
+}
+
+/// What copying a row costs.
+fn size(info: &DocInfo) -> u64 {
+    (info.id.len() as u64 + info.rev_meta.len() as u64).saturating_add(info.physical_bytes)
 }

@@ -29,6 +29,7 @@ use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVe
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     // Nothing is read twice.
     cache_bytes: 0,
+    open_files_max: CouchstoreConfig::DEFAULT.open_files_max,
     commit: CommitMode::TwoPhase,
     version: FormatVersion::V12,
     compaction: CompactionConfig::DEFAULT,

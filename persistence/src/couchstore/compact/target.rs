@@ -25,6 +25,7 @@ use crate::couchstore::tip::Tip;
 use crate::couchstore::vbstate::{self, StoreFigures};
 use crate::couchstore::{by_id, by_seqno};
 
+use super::audit;
 use super::build::Builder;
 
 /// Where the first byte goes. The file has no header at its beginning: block 0 begins with a type byte of 0, which is
@@ -65,10 +66,13 @@ impl Target {
         }
     }
 
-    /// Copies a body as it is stored; the row as it will be here.
+    /// Copies a body as it is stored, once it is verified; the row as it will be here.
     pub(super) fn copy_body(&mut self, from: &Tip, mut info: DocInfo) -> Result<DocInfo, EngineError> {
         (info.body_position, info.physical_bytes) = match from.stored_body(&info)? {
-            Some(body) => self.out.chunk(&body)?,
+            Some(body) => {
+                audit::check_body(from, &info, &body)?;
+                self.out.chunk(&body)?
+            }
             None => (0, 0),
         };
         self.sync_now_and_then()?;

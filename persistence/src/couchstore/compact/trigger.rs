@@ -60,7 +60,8 @@ impl CompactionConfig {
         let percent = self.fragmentation_percent?;
         let due = vbuckets.iter().filter_map(|vbucket| {
             let dead_bytes = self.dead_bytes(percent, &vbucket.published().tip)?;
-            (!vbucket.is_compacting()).then_some((dead_bytes, vbucket))
+            // One that was refused would be refused again, and keep the others from their turn.
+            (!vbucket.is_compacting() && !vbucket.is_refused()).then_some((dead_bytes, vbucket))
         });
         let (_, vbucket) = due.max_by_key(|(dead_bytes, vbucket)| (*dead_bytes, Reverse(vbucket.vb())))?;
         let purge_before = self.purge_before(&vbucket.published().tip);

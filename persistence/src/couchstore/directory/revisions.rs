@@ -27,8 +27,17 @@ pub(super) struct Superseded {
 
 impl Directory {
     /// The revision a vBucket's next file will have.
-    pub(in crate::couchstore) fn next_revision(&self, vb: Vbid) -> u64 {
-        self.revisions.get(&vb).map_or(1, |revision| revision.saturating_add(1))
+    ///
+    /// # Errors
+    /// [`EngineError::NumbersUsedUp`] if the vBucket's file has the highest there is: under any other name a new file would
+    /// not count, or take the old one's place before it is whole.
+    pub(in crate::couchstore) fn next_revision(&self, vb: Vbid) -> Result<u64, EngineError> {
+        let Some(&revision) = self.revisions.get(&vb) else { return Ok(1) };
+        revision.checked_add(1).ok_or(EngineError::NumbersUsedUp {
+            what: "file revisions",
+            vb: Some(vb),
+            last: revision,
+        })
     }
 
     /// Makes an empty file; one of that name is removed before.
@@ -69,6 +78,9 @@ impl Directory {
         let name = names::file(vb, revision);
         let path = self.path.join(&name);
         if let Err(error) = self.disk.rename(&self.path.join(from), &path) {
+            if error.kind == DiskErrorKind::TooManyFiles {
+                return Err(error.into());
+            }
             // A failed call may have been done all the same.
             match self.disk.list(&self.path) {
                 Ok(names) if !names.contains(&name) => return Err(error.into()),

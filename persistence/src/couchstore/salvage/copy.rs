@@ -6,7 +6,6 @@ use bytes::Bytes;
 use checkpoint::Seqno;
 
 use crate::EngineError;
-use crate::couchstore::btree_read;
 use crate::couchstore::by_id;
 use crate::couchstore::by_seqno;
 use crate::couchstore::doc_info::DocInfo;
@@ -19,6 +18,7 @@ use crate::couchstore::vbstate::StoreFigures;
 use crate::couchstore::vbucket;
 use crate::couchstore::writer::Writer;
 
+use super::claims::{self, Claims, Grade};
 use super::gaps::Gaps;
 use super::{Counted, Loss, SalvageObserver, rows_of};
 
@@ -50,6 +50,17 @@ pub(super) struct Copy<'a, 'o> {
     /// The by-id index can't be read everywhere.
     by_id_damaged: bool,
     tree: Tree,
+    /// What the by-id index tells otherwise.
+    claims: Claims,
+    /// Rows that can't be saved, unless the by-id index has their documents elsewhere.
+    doubtful: Vec<Doubtful>,
+}
+
+/// A row of the by-seqno index that can't be saved.
+struct Doubtful {
+    offset: u64,
+    info: DocInfo,
+    what: String,
 }
 
 impl<'a, 'o> Copy<'a, 'o> {
@@ -66,17 +77,23 @@ impl<'a, 'o> Copy<'a, 'o> {
             gaps: Gaps::default(),
             by_id_damaged: false,
             tree: Tree::BySeqno,
+            claims: Claims::default(),
+            doubtful: Vec::new(),
         }
     }
 
     /// Copies every row that one of the indexes has.
     pub(super) fn rows(&mut self) -> Result<(), EngineError> {
         let tip = self.tip;
+        self.claims = Claims::of(tip)?;
         survey::survey(tip, Tree::BySeqno, &mut Extents::default(), self)?;
-        let info = tip.info();
-        if !self.gaps.is_empty() || info.items.saturating_add(info.deleted) != self.seen {
+        self.rest_of_claims()?;
+        if !self.gaps.is_empty() {
             self.tree = Tree::ById;
             survey::survey(tip, Tree::ById, &mut Extents::default(), self)?;
+        }
+        for Doubtful { offset, info, what } in std::mem::take(&mut self.doubtful) {
+            self.lost(offset, &info, what);
         }
         Ok(())
     }
@@ -111,35 +128,56 @@ impl<'a, 'o> Copy<'a, 'o> {
 
     /// Copies one row, or tells why it can't be; says whether it did.
     fn copy(&mut self, leaf: u64, info: DocInfo) -> Result<bool, EngineError> {
-        let body = match self.tip.body(&info) {
+        let Some((offset, what)) = self.put(leaf, &info)? else { return Ok(true) };
+        self.lost(offset, &info, what);
+        Ok(false)
+    }
+
+    /// Copies one row; says where what keeps it from being copied is, and what.
+    fn put(&mut self, leaf: u64, info: &DocInfo) -> Result<Option<(u64, String)>, EngineError> {
+        let body = match self.tip.body(info) {
             Ok(body) => body,
-            Err(EngineError::Corrupt { offset, what, .. }) => {
-                self.lost(offset, &info, what);
-                return Ok(false);
-            }
+            Err(EngineError::Corrupt { offset, what, .. }) => return Ok(Some((offset, what))),
             Err(error) => return Err(error),
         };
         // Saved without a body it would become a tombstone.
         if body.is_none() && !info.deleted {
-            self.lost(leaf, &info, "a document without a body".to_owned());
-            return Ok(false);
+            return Ok(Some((leaf, document::NO_BODY.to_owned())));
         }
-        if let Err(what) = document::to_item(&info, None) {
-            self.lost(leaf, &info, what.to_owned());
-            return Ok(false);
+        if let Err(what) = document::to_item(info, None) {
+            return Ok(Some((leaf, what.to_owned())));
+        }
+        if info.seqno == Seqno::ZERO {
+            return Ok(Some((leaf, "its seqno is 0".to_owned())));
         }
         self.batch_bytes += body.as_ref().map_or(0, Bytes::len);
-        let info = DocInfo { body_position: 0, physical_bytes: 0, ..info };
+        let info = DocInfo { body_position: 0, physical_bytes: 0, ..info.clone() };
         self.batch.insert(info.id.clone(), Document { info, body });
         if self.batch.len() >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES {
             self.save()?;
         }
-        Ok(true)
+        Ok(None)
+    }
+
+    /// Copies a row that the by-id index alone tells.
+    fn copy_claimed(&mut self, leaf: u64, info: DocInfo) -> Result<(), EngineError> {
+        let copied = self.copy(leaf, info.clone())?;
+        self.rows.found_by_key += u64::from(copied);
+        if copied {
+            self.doubtful.retain(|doubtful| doubtful.info.id != info.id);
+        }
+        Ok(())
     }
 
     fn lost(&mut self, offset: u64, info: &DocInfo, what: String) {
         let (seqnos, key) = (Some((info.seqno, info.seqno)), Some(info.id.clone()));
         self.observer.lost(Loss { offset, seqnos, key, rows: Some(1), what });
+    }
+
+    /// Tells what is in the new file otherwise than one of the indexes has it.
+    fn doubt(&mut self, offset: u64, info: &DocInfo, what: String) {
+        let (seqnos, key) = (Some((info.seqno, info.seqno)), Some(info.id.clone()));
+        self.observer.lost(Loss { offset, seqnos, key, rows: Some(0), what });
     }
 
     fn lost_row(&mut self, leaf: u64, key: Option<Bytes>, what: &str) {
@@ -151,16 +189,95 @@ impl<'a, 'o> Copy<'a, 'o> {
         let info = self.tip.info();
         self.observer.progress(self.seen, info.items.saturating_add(info.deleted));
         let Some(info) = by_seqno::decode(key, value) else {
-            self.lost_row(leaf, None, "row is too short");
+            match by_seqno::seqno(key).and_then(|seqno| self.claims.take(seqno, None)) {
+                Some(claim) => self.copy_claimed(leaf, claim)?,
+                None => self.lost_row(leaf, None, "row is too short"),
+            }
             return Ok(());
         };
+        self.resolve(leaf, info)
+    }
+
+    /// Copies a row of the by-seqno index, or what the by-id index tells in its place.
+    fn resolve(&mut self, leaf: u64, info: DocInfo) -> Result<(), EngineError> {
+        let is_late = info.seqno <= self.last;
+        if !self.claims.is_on() {
+            return self.as_told(leaf, info, is_late);
+        }
         // Out of order it counts if the other index agrees: two documents can't have one seqno.
-        if info.seqno <= self.last && !self.is_confirmed(&info)? {
+        if self.is_confirmed(&info)? {
+            return self.as_told(leaf, info, false);
+        }
+        let other = self.by_id_row(&info.id)?.filter(|other| other.seqno != info.seqno);
+        if let Some(other) = &other
+            && claims::is_agreed(self.tip, other)?
+        {
+            self.contradicted(leaf, &info);
+            return Ok(());
+        }
+        if is_late {
+            let what = "its seqno is not above the one before".to_owned();
+            self.doubtful.push(Doubtful { offset: leaf, info, what });
+            return Ok(());
+        }
+        let Some(claim) = self.claims.take(info.seqno, Some(&info.id)) else {
+            other.iter().for_each(|other| self.claims.forget(other));
+            return self.as_told(leaf, info, false);
+        };
+        self.last = info.seqno;
+        let ours = self.claims.grade(self.tip, &info)?;
+        let theirs = self.claims.grade(self.tip, &claim)?;
+        if ours > theirs || theirs == Grade::Unsound {
+            other.iter().for_each(|other| self.claims.forget(other));
+            return self.as_told(leaf, info, false);
+        }
+        if ours == theirs {
+            let what = "the by-id index tells other things of it, which were saved".to_owned();
+            self.doubt(leaf, &info, what);
+        }
+        self.copy_claimed(leaf, claim)
+    }
+
+    /// A row whose document both indexes have at another seqno: what the by-id index has at this one counts.
+    fn contradicted(&mut self, leaf: u64, info: &DocInfo) {
+        if !self.claims.has(info.seqno) {
+            self.doubt(leaf, info, "both indexes have its document at another seqno".to_owned());
+        }
+    }
+
+    fn as_told(&mut self, leaf: u64, info: DocInfo, is_late: bool) -> Result<(), EngineError> {
+        if is_late && !self.is_confirmed(&info)? {
             self.lost(leaf, &info, "its seqno is not above the one before".to_owned());
             return Ok(());
         }
         self.last = self.last.max(info.seqno);
-        self.copy(leaf, info)?;
+        if let Some((offset, what)) = self.put(leaf, &info)? {
+            self.doubtful.push(Doubtful { offset, info, what });
+        }
+        Ok(())
+    }
+
+    fn by_id_row(&self, id: &[u8]) -> Result<Option<DocInfo>, EngineError> {
+        match self.tip.doc_info(id) {
+            Err(EngineError::Corrupt { .. }) => Ok(None),
+            found => found,
+        }
+    }
+
+    /// What only the by-id index has, where the by-seqno index has nothing that counts.
+    fn rest_of_claims(&mut self) -> Result<(), EngineError> {
+        let leaf = self.tip.header.by_id.map_or(self.tip.position, |root| root.position);
+        for info in std::mem::take(&mut self.claims).into_rest() {
+            if self.gaps.of(info.seqno).is_some() {
+                continue;
+            }
+            match claims::at(self.tip, info.seqno)? {
+                Some(other) if claims::is_agreed(self.tip, &other)? => {
+                    self.lost(leaf, &info, "both indexes have another document at its seqno".to_owned());
+                }
+                _ => self.copy_claimed(leaf, info)?,
+            }
+        }
         Ok(())
     }
 
@@ -173,20 +290,15 @@ impl<'a, 'o> Copy<'a, 'o> {
         }
     }
 
-    /// Rows of the by-id index count where the other one has a gap, or has nothing at that seqno.
+    /// Rows of the by-id index count where the other one has a gap.
     fn row_by_id(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
         let Some(info) = by_id::decode(key, value) else { return Ok(()) };
         let seqno = info.seqno;
         if self.gaps.of(seqno).is_none() {
-            match btree_read::lookup(self.tip, Tree::BySeqno, &by_seqno::key(seqno)) {
-                Ok(Some(_)) | Err(EngineError::Corrupt { .. }) => return Ok(()),
-                Ok(None) => {}
-                Err(error) => return Err(error),
-            }
+            return Ok(());
         }
         // A row whose body is lost was told by itself.
-        let copied = self.copy(leaf, info)?;
-        self.rows.found_by_key += u64::from(copied);
+        self.copy_claimed(leaf, info)?;
         if let Some(gap) = self.gaps.of(seqno) {
             gap.found += 1;
         }

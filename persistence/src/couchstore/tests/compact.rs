@@ -7,6 +7,7 @@ mod model;
 mod past;
 mod power;
 mod purge;
+mod reopening;
 mod shapes;
 mod single;
 mod upkeep;
@@ -61,6 +62,15 @@ fn begin(engine: &dyn Engine) -> Box<dyn Job> {
 
 fn compact(engine: &dyn Engine, vb: Vbid, request: CompactionRequest) -> CompactionReport {
     to_end(&mut *engine.compact(vb, request).expect("begun"), SMALL).expect("no failure")
+}
+
+/// Compacts a vBucket in one go.
+pub(super) fn compact_to_end(
+    engine: &dyn Engine,
+    vb: Vbid,
+    request: CompactionRequest,
+) -> Result<CompactionReport, EngineError> {
+    to_end(&mut *engine.compact(vb, request)?, Budget::NONE)
 }
 
 fn names(disk: &dyn Disk) -> Vec<String> {

@@ -1,10 +1,13 @@
 //! One file that can't be read: its vBucket says why at every operation, the others serve, and dropping it works.
 
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use checkpoint::{Key, Namespace, Seqno, Vbid};
 
-use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::couchstore::{Couchstore, CouchstoreConfig};
+use crate::disk::{Access, Disk, DiskOperation, Fault, FaultyDisk, Keep, MemoryDisk, OsDisk};
 use crate::{Engine, EngineError};
 
 use super::support::{VB, commit, contents, dir, fixture, open, set};
@@ -143,4 +146,67 @@ fn a_disk_that_fails_still_fails_the_opening() {
     assert_eq!(open(&disk).expect_err("failed").kind(), "io");
     assert!(disk.open(&dir().join("7.couch.4"), Access::ReadOnly).is_ok());
     assert_eq!(open(&disk).expect("opens").1.unreadable.len(), 1);
+}
+
+/// Another owner, a bad sector, a link in a circle: that vBucket's trouble, and nobody else's.
+#[test]
+fn a_file_that_cannot_be_opened_harms_its_vbucket_only() {
+    for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::Other, io::ErrorKind::NotFound] {
+        let disk = store_with("b_ten");
+        let path = dir().join("7.couch.4");
+        disk.refuse_open(&path, Some(kind));
+        let (engine, report) = open(&disk).expect("opens");
+        assert_eq!((engine.vbuckets(), report.unreadable.len()), (vec![VB, OTHER], 1), "{report:?}");
+        assert!(report.unreadable[0].1.contains("cannot open /store/7.couch.4"), "{report:?}");
+        for error in refusals(&engine) {
+            let EngineError::Disk(error) = error else { panic!("{error}") };
+            assert_eq!(
+                (error.operation, &error.path, error.source.kind()),
+                (DiskOperation::Open, &path, kind)
+            );
+        }
+        assert_eq!(engine.create(VB).expect_err("there").kind(), "vbucket-exists");
+        assert!(disk.list(&dir()).expect("listed").contains(&"7.couch.4".to_owned()), "it is left alone");
+        assert_eq!(contents(&engine, OTHER).len(), 1);
+        commit(&engine, OTHER, &[set(2, "b", b"2")]).expect("committed");
+        engine.close().expect("closed");
+        drop(engine);
+
+        // What keeps it from being opened may pass: then all of it is there.
+        disk.refuse_open(&path, None);
+        let (engine, report) = open(&disk).expect("opens");
+        assert_eq!((report.unreadable.len(), contents(&engine, VB).len()), (0, 10));
+        engine.close().expect("closed");
+        drop(engine);
+        disk.refuse_open(&path, Some(kind));
+        let (engine, _) = open(&disk).expect("opens");
+        engine.drop_vbucket(VB).expect("dropped");
+        assert_eq!(disk.list(&dir()).expect("listed"), ["8.couch.1"]);
+    }
+}
+
+#[test]
+fn links_that_lead_nowhere_or_in_a_circle_harm_their_vbuckets_only() {
+    use std::os::unix::fs::symlink;
+    let place = tempfile::tempdir().expect("a place for temporary files");
+    let dir = place.path();
+    let open = || Couchstore::open(Arc::new(OsDisk::new()), dir, CouchstoreConfig::DEFAULT).expect("opens");
+    let (engine, _) = open();
+    engine.create(OTHER).expect("created");
+    commit(&engine, OTHER, &[set(1, "a", b"1")]).expect("committed");
+    engine.close().expect("closed");
+    drop(engine);
+    symlink(dir.join("nowhere"), dir.join("1.couch.1")).expect("made");
+    symlink(dir.join("2.couch.1"), dir.join("2.couch.1")).expect("made");
+    let (engine, report) = open();
+    let unreadable: Vec<u16> = report.unreadable.iter().map(|(vb, _)| vb.0).collect();
+    assert_eq!(unreadable, [1, 2], "{report:?}");
+    assert_eq!(contents(&engine, OTHER).len(), 1);
+    for vb in [Vbid(1), Vbid(2)] {
+        assert_eq!(engine.info(vb).expect_err("a link").kind(), "io");
+        assert_eq!(engine.create(vb).expect_err("there").kind(), "vbucket-exists");
+        engine.drop_vbucket(vb).expect("the link goes");
+    }
+    assert_eq!(engine.vbuckets(), [OTHER]);
+    engine.close().expect("closed");
 }

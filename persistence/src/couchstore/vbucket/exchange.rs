@@ -73,6 +73,13 @@ impl Claim {
         Ok(true)
     }
 
+    /// Takes note that the file is damaged, if that is why the compaction ends.
+    pub(in crate::couchstore) fn note_refusal(&self, error: &EngineError) {
+        if matches!(error, EngineError::Corrupt { .. }) {
+            self.vbucket.refused.store(true, Ordering::Release);
+        }
+    }
+
     fn check(&self) -> Result<(), EngineError> {
         if self.vbucket.epoch.load(Ordering::Acquire) != self.epoch {
             let why = "the vBucket was dropped, closed, purged or rolled back while it was compacted";
@@ -95,6 +102,11 @@ impl VBucket {
 
     pub(in crate::couchstore) fn is_compacting(&self) -> bool {
         self.active.lock().compacting
+    }
+
+    /// Whether a compaction has found the file damaged.
+    pub(in crate::couchstore) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
     }
 }
 

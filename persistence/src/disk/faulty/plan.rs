@@ -4,6 +4,8 @@
 //! once. Calls made without power are not counted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// What goes wrong with one call. What it means for each kind of call is said at [`FaultyDisk`](super::FaultyDisk).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +56,22 @@ pub(super) struct Plan {
     io_faults: BTreeMap<u64, Fault>,
     write_faults: BTreeMap<u64, Fault>,
     sync_faults: BTreeMap<u64, Fault>,
+    /// Files that can't be opened.
+    refused: BTreeMap<PathBuf, io::ErrorKind>,
 }
 
 impl Plan {
+    pub(super) fn refuse_open(&mut self, path: &Path, kind: Option<io::ErrorKind>) {
+        match kind {
+            Some(kind) => _ = self.refused.insert(path.to_owned(), kind),
+            None => _ = self.refused.remove(path),
+        }
+    }
+
+    pub(super) fn refused(&self, path: &Path) -> Option<io::ErrorKind> {
+        self.refused.get(path).copied()
+    }
+
     pub(super) fn is_off(&self) -> bool {
         self.off
     }

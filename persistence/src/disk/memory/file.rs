@@ -75,6 +75,13 @@ impl Inode {
         Self { session: Arc::clone(session), contents: RwLock::new(Contents::new(image)) }
     }
 
+    /// The same file in another session, with all that was not synced. This one is empty then.
+    pub(super) fn taken_by(&self, session: &Arc<Session>) -> Self {
+        let contents = std::mem::take(&mut *self.contents.write());
+        session.used_pages.fetch_add(contents.current().pages(), Ordering::SeqCst);
+        Self { session: Arc::clone(session), contents: RwLock::new(contents) }
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.contents.read().current().len()
     }

@@ -85,6 +85,19 @@ impl<T: Clone> Directory<T> {
         }
     }
 
+    /// The same names of other files.
+    pub(super) fn map(&self, other: &mut impl FnMut(&T) -> T) -> Self {
+        let mut of = |names: &BTreeMap<OsString, T>| -> BTreeMap<OsString, T> {
+            names.iter().map(|(name, file)| (name.clone(), other(file))).collect()
+        };
+        let (current, durable) = (of(&self.current), of(&self.durable));
+        let pending = self.pending.iter().map(|change| match change {
+            NameChange::Create { name, file } => NameChange::Create { name: name.clone(), file: other(file) },
+            rest => rest.clone(),
+        });
+        Self { current, durable, pending: pending.collect() }
+    }
+
     /// What a power loss leaves. `choose(2)` says of a change whether it is lost (0) or kept (1).
     pub(super) fn survivors(&self, choose: &mut dyn FnMut(usize) -> usize) -> BTreeMap<OsString, T> {
         let mut names = self.durable.clone();

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::disk::DiskErrorKind;
 
+mod restart;
+
 fn path(name: &str) -> PathBuf {
     Path::new("/data").join(name)
 }

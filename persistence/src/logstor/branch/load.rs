@@ -67,7 +67,15 @@ impl Branch {
         &self,
         set_aside: impl FnOnce(BTreeSet<u32>),
     ) -> Result<(), EngineError> {
-        self.loading.try_lock().map_or(Ok(()), |_alone| self.load_alone(set_aside))
+        match self.loading.try_lock() {
+            Some(_alone) => self.load_alone(set_aside),
+            None => {
+                if fault::is(Fault::BusyTakenForLoaded) {
+                    self.lock().base = Base::Whole;
+                }
+                Ok(())
+            }
+        }
     }
 
     fn load_alone(&self, set_aside: impl FnOnce(BTreeSet<u32>)) -> Result<(), EngineError> {
@@ -149,6 +157,11 @@ impl Branch {
         let is_hidden =
             matches!(&found, Lookup::Found(slot, _) if slot.tombstone && purged.hides(slot.seqno));
         Ok(if is_hidden { Lookup::Absent } else { found })
+    }
+
+    /// Bytes of the record that a newer one of its key would make dead; 0 if there is none, or it is not in memory.
+    pub(in crate::logstor) fn newest_bytes(&self, of: Fingerprint) -> u32 {
+        self.lock().committed(of).map_or(0, |slot| slot.location.len)
     }
 
     /// Why it can't be read, if it is known that it can't.

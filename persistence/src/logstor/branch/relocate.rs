@@ -43,12 +43,27 @@ impl Branch {
                 if index.get(fingerprint).is_none()
                     && let Some(records) = given_up.get_mut(&seqno)
                 {
-                    // It was given up while it was copied.
-                    *records += 1;
+                    // It was given up while it was copied. At the highest value nobody knows how many there are.
+                    *records = records.saturating_add(1);
                 }
                 index.relocate(fingerprint, seqno, from, to, live);
             }
         }
+        self.require_sound(&inner);
+    }
+
+    /// An index that contradicts itself ends all writing: what it does not name would be taken for dead.
+    pub(super) fn require_sound(&self, inner: &Inner) {
+        if inner.index.is_broken() {
+            // The next thing that is to be written is told.
+            let _ = self.log.shared.inconsistent("an index leads to a slot that is not there");
+        }
+    }
+
+    /// Breaks its index, for tests.
+    #[cfg(test)]
+    pub(in crate::logstor) fn break_index(&self) {
+        self.lock().index.break_it();
     }
 
     /// Records were durably taken off the disk: what waited for that is given up.
@@ -67,6 +82,7 @@ impl Branch {
             let table = self.log.segments.table();
             inner.give_up_hidden(Live(&table));
         }
+        self.require_sound(&inner);
     }
 }
 
@@ -74,7 +90,9 @@ impl Inner {
     /// Counts off a record of a tombstone that has no slot any more; whether it was one.
     fn count_off_given_up(&mut self, seqno: u64) -> bool {
         let Some(records) = self.given_up.get_mut(&seqno) else { return false };
-        *records = records.saturating_sub(1);
+        if *records != u32::MAX {
+            *records = records.saturating_sub(1);
+        }
         if *records == 0 {
             self.given_up.remove(&seqno);
         }

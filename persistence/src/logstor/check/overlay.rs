@@ -8,7 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{Access, Disk, DiskError, DiskErrorKind, DiskFile, DiskLock, DiskOperation, DiskResult};
+use crate::disk::{
+    Access, Disk, DiskDirectory, DiskError, DiskErrorKind, DiskFile, DiskLock, DiskOperation, DiskResult,
+};
 use crate::sync::Mutex;
 
 /// Names that are not as they are below: another file, or none.
@@ -122,6 +124,20 @@ impl Disk for Overlay {
     }
 
     fn sync_dir(&self, _dir: &Path) -> DiskResult<()> {
+        Ok(())
+    }
+
+    fn open_dir(&self, _dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
+        Ok(Arc::new(OverDirectory))
+    }
+}
+
+/// Nothing of it needs a sync.
+#[derive(Debug)]
+struct OverDirectory;
+
+impl DiskDirectory for OverDirectory {
+    fn sync(&self) -> DiskResult<()> {
         Ok(())
     }
 }

@@ -50,8 +50,14 @@ pub(super) fn segment(bytes: &mut [u8], hash_key: [u64; 2]) {
     }
 }
 
-/// Every frame of a manifest.
+/// Every frame of a manifest, slot by slot.
 pub(super) fn manifest(bytes: &mut [u8]) {
+    let (first, second) = bytes.split_at_mut(bytes.len() / 2);
+    slot(first);
+    slot(second);
+}
+
+fn slot(bytes: &mut [u8]) {
     let mut at = 0_usize;
     while let Some(len) = u32_at(bytes, at) {
         let start = at.saturating_add(FRAME_BYTES);

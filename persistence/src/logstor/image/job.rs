@@ -16,7 +16,7 @@ use crate::logstor::found::{self, FoundItem, FoundState};
 use crate::logstor::manifest::{Lineage, Sketch};
 use crate::logstor::scan::Frame;
 use crate::logstor::segment::Segment;
-use crate::logstor::store::Store;
+use crate::logstor::store::{BorrowedStore, Store};
 use crate::{Budget, CompactionReport, EngineError, Job, Progress};
 
 use super::directory::{Contents, Covered, Directory, store_id};
@@ -44,7 +44,7 @@ enum Stage {
 
 #[derive(Debug)]
 pub(in crate::logstor) struct ImageJob {
-    store: Arc<Store>,
+    store: BorrowedStore,
     claim: Claim,
     stage: Stage,
     sketch: Sketch,
@@ -62,12 +62,12 @@ pub(in crate::logstor) struct ImageJob {
 }
 
 impl ImageJob {
-    pub(in crate::logstor) fn new(store: Arc<Store>, claim: Claim) -> Self {
+    pub(in crate::logstor) fn new(store: &Arc<Store>, claim: Claim) -> Self {
         let sketch = store.log.manifest.lock().sketch().clone();
         let directory = Directory::new(store_id(store.shared.hash_key), 0, 0);
-        let last = claim.newest();
+        let last = Claim::newest(store);
         Self {
-            store,
+            store: BorrowedStore::of(store),
             claim,
             stage: Stage::Begin,
             sketch,
@@ -83,8 +83,7 @@ impl ImageJob {
     }
 
     /// Notes where every segment ends.
-    fn begin(&mut self) {
-        let store = Arc::clone(&self.store);
+    fn begin(&mut self, store: &Store) {
         let uses = store.writer.at_rest(|active| {
             // Nobody copies or frees, either: all appends are settled.
             let outputs = store.outputs.lock();
@@ -125,9 +124,9 @@ impl ImageJob {
         }
     }
 
-    fn read(&mut self, unread: &Unread) -> Result<(), EngineError> {
+    fn read(&mut self, store: &Store, unread: &Unread) -> Result<(), EngineError> {
         let Unread { segment, end, is_closed, covered } = unread;
-        let hash_key = self.store.shared.hash_key;
+        let hash_key = store.shared.hash_key;
         let bytes = segment.read(0, end.unwrap_or(segment.bytes) as usize)?;
         // Where it ends is known but for a use that is over: it may have been cut off.
         let valid = |generation| self.sketch.valid_bytes(segment.id, generation).filter(|_| end.is_none());
@@ -184,37 +183,37 @@ impl ImageJob {
         Ok(())
     }
 
-    fn write(&mut self) -> Result<Box<Sections>, EngineError> {
+    fn write(&mut self, store: &Store) -> Result<Box<Sections>, EngineError> {
+        let number = Claim::number(store)?;
         self.directory.segments.sort_unstable_by_key(|covered| covered.segment);
         let directory = std::mem::replace(&mut self.directory, Directory::new([0; 16], 0, 0));
         let (items, states) = (std::mem::take(&mut self.items), std::mem::take(&mut self.states));
         let last = self.last.take();
-        let number = self.claim.number();
-        let (shared, sketch) = (&self.store.shared, &self.sketch);
+        let (shared, sketch) = (&store.shared, &self.sketch);
         Ok(Box::new(Sections::create(shared, number, directory, last, sketch, items, states)?))
     }
 
-    fn advance(&mut self, budget: Budget) -> Result<(), EngineError> {
+    fn advance(&mut self, store: &Store, budget: Budget) -> Result<(), EngineError> {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Begin => {
-                self.begin();
+                self.begin(store);
                 Stage::Read
             }
             Stage::Read => match self.unread.pop() {
                 Some(unread) => {
-                    self.read(&unread)?;
+                    self.read(store, &unread)?;
                     self.done += 1;
                     Stage::Read
                 }
-                None => Stage::Write(self.write()?),
+                None => Stage::Write(self.write(store)?),
             },
             Stage::Write(mut sections) => {
                 if sections.step(budget)? {
                     Stage::Write(sections)
                 } else {
-                    let image = sections.finish(&self.store.shared)?;
-                    self.store.shared.counters.images.add(1);
-                    self.claim.install(image)?;
+                    let image = sections.finish(&store.shared)?;
+                    store.shared.counters.images.add(1);
+                    self.claim.install(store, image)?;
                     Stage::Over
                 }
             }
@@ -224,12 +223,19 @@ impl ImageJob {
     }
 }
 
-impl Job for ImageJob {
-    fn step(&mut self, budget: Budget) -> Result<Progress, EngineError> {
-        let result = self.store.shared.check_writable().and_then(|()| self.advance(budget));
-        if let Err(error) = result {
+impl ImageJob {
+    /// A step, for who has the store.
+    ///
+    /// # Errors
+    /// As [`Job::step`].
+    pub(in crate::logstor) fn step_of(
+        &mut self,
+        store: &Store,
+        budget: Budget,
+    ) -> Result<Progress, EngineError> {
+        if let Err(error) = self.advance(store, budget) {
             self.unread.clear();
-            self.claim.failed(&error);
+            self.claim.failed(store, &error);
             return Err(error);
         }
         let left = self.unread.len() as u64;
@@ -243,5 +249,25 @@ impl Job for ImageJob {
                 Progress::Working { stage: "write-image", done, of }
             }
         })
+    }
+}
+
+impl Job for ImageJob {
+    fn step(&mut self, budget: Budget) -> Result<Progress, EngineError> {
+        let borrowed = self.store.clone();
+        borrowed.step(|store| self.step_of(store, budget))
+    }
+}
+
+impl Drop for ImageJob {
+    fn drop(&mut self) {
+        let Stage::Write(mut sections) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        self.store.end(|store| {
+            if store.is_none() {
+                // The directory may be another store's, and a file of that name, too.
+                sections.leave_file();
+            }
+            drop(sections);
+        });
     }
 }

@@ -21,7 +21,8 @@ pub(in crate::logstor) struct Merge<'a, I: Iterator<Item = Row>, F: Fn(u32) -> b
     is_current: F,
 }
 
-/// The image does not say what it must: it names no record that is there, though others of its key are.
+/// The image does not say what it must: it names no record that is there, though others of its key are, or more of them than
+/// can be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::logstor) struct Untrue;
 
@@ -90,11 +91,21 @@ fn row(
     };
     if !found.is_empty() {
         others.sort_unstable_by_key(|run| run.segment);
+        // Fewer than there are, and a tombstone could be given up too early.
+        let mut are_counted = true;
         others.dedup_by(|run, before| {
             let joins = run.segment == before.segment;
-            before.records = if joins { before.records.saturating_add(run.records) } else { before.records };
+            if joins {
+                match before.records.checked_add(run.records) {
+                    Some(records) => before.records = records,
+                    None => are_counted = false,
+                }
+            }
             joins
         });
+        if !are_counted {
+            return Err(Untrue);
+        }
     }
     row.others = others;
     Ok(Some(row))

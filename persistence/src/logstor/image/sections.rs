@@ -240,6 +240,13 @@ impl Sections {
     }
 }
 
+impl Sections {
+    /// Leaves the unfinished file to who opens the store next.
+    pub(super) fn leave_file(&mut self) {
+        self.file = None;
+    }
+}
+
 impl Drop for Sections {
     fn drop(&mut self) {
         if self.file.is_some() {

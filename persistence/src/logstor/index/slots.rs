@@ -2,9 +2,11 @@
 //! rewritten without its dead.
 //!
 //! Always: chunks, and slots in them, ascend by seqno; a chunk that is not the last has fewer dead than a quarter of its
-//! slots; a number names one slot.
+//! slots; a number names one slot. Who asks for a number that names none is answered with a slot of no key, and what was found
+//! broken stays so: whoever changes the index looks (L48).
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::fingerprint::Fingerprint;
 use super::super::segment::Location;
@@ -62,11 +64,19 @@ pub(super) struct Slots {
     empty: Vec<u32>,
     /// What a number that names nothing leads to.
     nowhere: Slot,
+    /// A number that names nothing was used.
+    is_broken: AtomicBool,
 }
 
 impl Default for Slots {
     fn default() -> Self {
-        Self { chunks: Vec::new(), order: Vec::new(), empty: Vec::new(), nowhere: NONE }
+        Self {
+            chunks: Vec::new(),
+            order: Vec::new(),
+            empty: Vec::new(),
+            nowhere: NONE,
+            is_broken: AtomicBool::new(false),
+        }
     }
 }
 
@@ -85,12 +95,31 @@ const fn id_of(chunk: u32, place: usize) -> u32 {
 impl Slots {
     pub(super) fn get(&self, id: u32) -> &Slot {
         let slot = self.chunks.get(chunk_of(id)).and_then(|chunk| chunk.slots.get(place_of(id)));
-        slot.unwrap_or(&self.nowhere)
+        slot.unwrap_or_else(|| {
+            self.is_broken.store(true, Ordering::Relaxed);
+            &self.nowhere
+        })
+    }
+
+    /// Whether a number was used that names nothing.
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Relaxed)
+    }
+
+    /// Makes it so, for tests.
+    #[cfg(test)]
+    pub(super) fn break_it(&self) {
+        self.is_broken.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn get_mut(&mut self, id: u32) -> &mut Slot {
         let slot = self.chunks.get_mut(chunk_of(id)).and_then(|chunk| chunk.slots.get_mut(place_of(id)));
-        slot.unwrap_or(&mut self.nowhere)
+        slot.unwrap_or_else(|| {
+            *self.is_broken.get_mut() = true;
+            // What was written to it before is nobody's.
+            self.nowhere = NONE;
+            &mut self.nowhere
+        })
     }
 
     /// Adds a slot with a higher seqno than any; its number.
@@ -99,8 +128,9 @@ impl Slots {
         let room = last.filter(|&last| self.slots_of(last).len() < CHUNK);
         let number = room.unwrap_or_else(|| self.new_chunk());
         let place = self.slots_of(number).len();
-        if let Some(chunk) = self.chunks.get_mut(number as usize) {
-            chunk.slots.push(slot);
+        match self.chunks.get_mut(number as usize) {
+            Some(chunk) => chunk.slots.push(slot),
+            None => *self.is_broken.get_mut() = true,
         }
         id_of(number, place)
     }
@@ -127,7 +157,10 @@ impl Slots {
     /// A slot's key has it no more. `moved` is told of slots that have another number now.
     pub(super) fn kill(&mut self, id: u32, mut moved: impl FnMut(Fingerprint, u32, u32)) {
         let is_last = self.order.last().is_some_and(|&last| last as usize == chunk_of(id));
-        let Some(chunk) = self.chunks.get_mut(chunk_of(id)) else { return };
+        let Some(chunk) = self.chunks.get_mut(chunk_of(id)) else {
+            *self.is_broken.get_mut() = true;
+            return;
+        };
         if let Some(slot) = chunk.slots.get_mut(place_of(id)).filter(|slot| !slot.dead) {
             slot.dead = true;
             chunk.dead += 1;

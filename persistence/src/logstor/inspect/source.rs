@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use checkpoint::Vbid;
 
-use crate::EngineError;
 use crate::disk::{Access, Disk, DiskError};
 use crate::logstor::frame::HEADER_BYTES;
 use crate::logstor::image;
 use crate::logstor::manifest::{self, Sketch};
 use crate::logstor::segment::{LogFile, Segment};
 use crate::logstor::segments::Segments;
+use crate::{EngineError, StoreOwner};
 
 use super::finding::{LogFinding, LogFindingKind, LogObserver};
 
@@ -69,6 +69,7 @@ impl Source {
         dir: &Path,
         observer: &mut dyn LogObserver,
     ) -> Result<Self, EngineError> {
+        StoreOwner::Logstor.require(&*disk, dir)?;
         let names = disk.list(dir)?;
         let Some(found) = manifest::read(&*disk, dir)? else {
             let what = "no manifest: nothing tells how to read the log files".to_owned();
@@ -79,8 +80,7 @@ impl Source {
                 "the last {} bytes are no whole edit: opening the store cuts them off",
                 found.torn_bytes
             );
-            let offset = disk.open(&found.path, Access::ReadOnly)?.len()?.saturating_sub(found.torn_bytes);
-            observer.found(LogFinding::of_file(LogFindingKind::Tail, &found.path, offset, what));
+            observer.found(LogFinding::of_file(LogFindingKind::Tail, &found.path, found.torn_at, what));
         }
         let entries = found.sketch.vbuckets.iter();
         let of_epoch = entries.flat_map(|(&vb, entry)| entry.lineage.epochs().map(move |epoch| (epoch, vb)));
@@ -132,7 +132,7 @@ impl Source {
                 observer.found(LogFinding::of_file(LogFindingKind::File, &path, bytes, what));
             }
             let first = number.saturating_mul(geometry.segments_per_file);
-            let file = Arc::new(LogFile { file, path });
+            let file = Arc::new(LogFile { file, path, is_given_up: Arc::default() });
             self.files.push(SourceFile { file, bytes, first, segments: whole as u32 });
         }
         Ok(())

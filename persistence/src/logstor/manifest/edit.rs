@@ -2,14 +2,18 @@
 //! come out. An edit that makes no sense is refused and changes nothing.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::EngineError;
 use crate::logstor::config::Geometry;
 use crate::logstor::purged::Purged;
 
 /// Says what kind of file it is, and of which version.
-const KIND: [u8; 8] = *b"lowtide\x02";
+const KIND: [u8; 8] = *b"lowtide\x03";
+/// Of the version before, which had its edits behind one another in a file that grew.
+const KIND_2: [u8; 8] = *b"lowtide\x02";
 /// No cap.
 const ALL: u64 = u64::MAX;
 
@@ -97,6 +101,31 @@ pub(in crate::logstor) enum Edit {
     },
 }
 
+/// Why an edit is not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::logstor) enum Refused {
+    /// It does not fit what is there.
+    Senseless(&'static str),
+    /// It needs an epoch, and every number was given.
+    NoEpoch,
+}
+
+impl Refused {
+    pub(super) const fn what(self) -> &'static str {
+        match self {
+            Self::Senseless(what) => what,
+            Self::NoEpoch => "no epoch is left",
+        }
+    }
+
+    pub(super) fn error(self, path: &Path) -> EngineError {
+        match self {
+            Self::Senseless(what) => EngineError::InvalidArgument(what.to_owned()),
+            Self::NoEpoch => EngineError::Exhausted { path: path.to_path_buf(), what: "an epoch" },
+        }
+    }
+}
+
 /// Everything a manifest says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::logstor) struct Sketch {
@@ -119,6 +148,12 @@ impl Sketch {
             vbuckets: BTreeMap::new(),
             retired: BTreeMap::new(),
         }
+    }
+
+    /// What a manifest of the version before says.
+    pub(super) fn of_version_2(self) -> Option<Self> {
+        let is_sound = self.kind == KIND_2 && self.geometry.is_sound();
+        is_sound.then_some(Self { kind: KIND, ..self })
     }
 
     pub(super) fn is_sound(&self) -> bool {
@@ -146,12 +181,12 @@ impl Sketch {
 
     /// # Errors
     /// What is wrong with the edit; nothing has changed then.
-    pub(in crate::logstor) fn apply(&mut self, edit: &Edit) -> Result<(), &'static str> {
-        let unknown = "an edit of a vBucket that is not there";
+    pub(in crate::logstor) fn apply(&mut self, edit: &Edit) -> Result<(), Refused> {
+        let unknown = Refused::Senseless("an edit of a vBucket that is not there");
         match edit {
             Edit::Create { vb } => {
                 if self.vbuckets.contains_key(vb) {
-                    return Err("a vBucket is made twice");
+                    return Err(Refused::Senseless("a vBucket is made twice"));
                 }
                 let epoch = self.take_epoch()?;
                 let entry = VBucketEntry {
@@ -167,7 +202,7 @@ impl Sketch {
             Edit::Purge { vb, purged } => {
                 let entry = self.vbuckets.get_mut(vb).ok_or(unknown)?;
                 if purged.upto < entry.purged.upto {
-                    return Err("a purge shows what was hidden");
+                    return Err(Refused::Senseless("a purge shows what was hidden"));
                 }
                 entry.purged.clone_from(purged);
             }
@@ -181,7 +216,7 @@ impl Sketch {
             }
             Edit::Reserve { epoch } => {
                 if *epoch != self.next_epoch {
-                    return Err("an epoch is reserved that is not the next one");
+                    return Err(Refused::Senseless("an epoch is reserved that is not the next one"));
                 }
                 self.take_epoch()?;
             }
@@ -189,7 +224,8 @@ impl Sketch {
                 let is_taken =
                     self.vbuckets.values().any(|entry| entry.lineage.epochs().any(|of| of == *epoch));
                 if self.vbuckets.contains_key(vb) || is_taken || !self.has_given(*epoch) {
-                    return Err("a vBucket is adopted that is there, or whose epoch was not reserved");
+                    let what = "a vBucket is adopted that is there, or whose epoch was not reserved";
+                    return Err(Refused::Senseless(what));
                 }
                 let (lineage, base, purged) = (Lineage::of(*epoch), Base::default(), purged.clone());
                 self.vbuckets.insert(*vb, VBucketEntry { lineage, base, purged });
@@ -203,9 +239,9 @@ impl Sketch {
         Ok(())
     }
 
-    fn take_epoch(&mut self) -> Result<u32, &'static str> {
+    fn take_epoch(&mut self) -> Result<u32, Refused> {
         let epoch = self.next_epoch;
-        self.next_epoch = epoch.checked_add(1).ok_or("no epoch is left")?;
+        self.next_epoch = epoch.checked_add(1).ok_or(Refused::NoEpoch)?;
         Ok(epoch)
     }
 }

@@ -51,8 +51,11 @@ pub(super) fn open(
         if len % segment_bytes != 0 || segments == 0 || segments > geometry.segments_per_file.into() {
             return Err(corrupt(name, "the length is none of a log file"));
         }
-        total += segments as u32;
-        files.push(Arc::new(LogFile { file, path }));
+        // The length is that of no more segments than there are numbers.
+        total = total
+            .checked_add(segments as u32)
+            .ok_or_else(|| corrupt(name, "a segment beyond the last number"))?;
+        files.push(Arc::new(shared.log_file(file, path)));
     }
     Ok((files, total))
 }

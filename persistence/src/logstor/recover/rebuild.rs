@@ -142,7 +142,7 @@ fn adopt_large(log: &Log, survey: &Survey) -> Result<Vec<FoundItem>, EngineError
     let mut items = Vec::new();
     for &(used, Piece { number, part, piece, pieces: count }) in pieces.values() {
         let segment = &used.segment;
-        let of_record = |offset: u32| pieces.get(&(number, (part - piece).wrapping_add(offset)));
+        let of_record = |offset: u32| pieces.get(&(number, part.checked_sub(piece)?.checked_add(offset)?));
         if piece > part || of_record(0).is_none_or(|(_, first)| first.piece != 0) {
             // The record was freed, its first piece before this one.
             log.segments.adopt(segment, closed(Origin::Commits, 0));

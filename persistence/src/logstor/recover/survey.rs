@@ -141,7 +141,10 @@ impl Survey {
         let is_first = |frame: &&Frame| {
             let first = &frame.header;
             let is_of_record = first.kind == FrameKind::Large && first.number == header.number;
-            frame.is_whole && is_of_record && first.part + header.piece == header.part && first.piece == 0
+            frame.is_whole
+                && is_of_record
+                && first.part.checked_add(header.piece) == Some(header.part)
+                && first.piece == 0
         };
         let first = self.used.values().find(|used| used.frames.first().is_some_and(|frame| is_first(&frame)));
         let Some(first) = first else { return Ok(None) };
@@ -239,11 +242,13 @@ impl Survey {
         self.used.get(&segment).is_some_and(|used| used.covered.is_some())
     }
 
-    pub(super) fn next_generation(&self) -> u64 {
-        self.generation_max + 1
+    /// Above all that were used; `None` if that is the last number there is.
+    pub(super) fn next_generation(&self) -> Option<u64> {
+        self.generation_max.checked_add(1)
     }
 
-    pub(super) fn next_number(&self) -> u64 {
-        self.number_max.max(self.stable) + 1
+    /// Of the next append; `None` if there can be none.
+    pub(super) fn next_number(&self) -> Option<u64> {
+        self.number_max.max(self.stable).checked_add(1)
     }
 }

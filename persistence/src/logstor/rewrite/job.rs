@@ -17,7 +17,7 @@ use super::relief::MARK;
 use super::round::{Packing, Round};
 use crate::logstor::segment::Segment;
 use crate::logstor::segments::{Closed, Origin, Room};
-use crate::logstor::store::Store;
+use crate::logstor::store::{BorrowedStore, Store};
 use crate::{Budget, CompactionReport, EngineError, Job, Progress};
 
 /// What is wanted.
@@ -50,8 +50,8 @@ enum Stage {
     Over,
 }
 
-/// The round a job is at. Who is short of room may take it away: what was copied counts, the rest is anybody's again, and the
-/// job chooses anew (L28).
+/// The round a job is at. The store has it, and the job takes it for a step. Who is short of room may take it away: what was
+/// copied counts, the rest is anybody's again, and the job chooses anew (L28).
 pub(in crate::logstor) type Current = Arc<Mutex<Option<Round>>>;
 
 /// The most that is copied in one append: commits wait for the same device.
@@ -63,10 +63,9 @@ const GROWTH_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(in crate::logstor) struct RewriteJob {
-    store: Arc<Store>,
+    store: BorrowedStore,
     task: Task,
     stage: Stage,
-    round: Current,
     /// Segments of later uses are not looked at.
     upto: u64,
     /// Generations of what was tried: what somebody still reads is not tried twice.
@@ -81,19 +80,13 @@ pub(in crate::logstor) struct RewriteJob {
 
 impl RewriteJob {
     /// There must not be another one: the caller has seen to that.
-    pub(in crate::logstor) fn new(
-        store: Arc<Store>,
-        task: Task,
-        round: Current,
-        report: CompactionReport,
-    ) -> Self {
+    pub(in crate::logstor) fn new(store: &Arc<Store>, task: Task, report: CompactionReport) -> Self {
         let bytes_before = store.used_bytes();
         let report = CompactionReport { bytes_before, ..report };
         Self {
-            store,
+            store: BorrowedStore::of(store),
             task,
             stage: Stage::Begin,
-            round,
             upto: 0,
             tried: BTreeSet::new(),
             points: VecDeque::new(),
@@ -103,8 +96,8 @@ impl RewriteJob {
         }
     }
 
-    fn victims(&self) -> Vec<(Arc<Segment>, Closed)> {
-        let closed = self.store.log.segments.closed().into_iter();
+    fn victims(&self, store: &Store) -> Vec<(Arc<Segment>, Closed)> {
+        let closed = store.log.segments.closed().into_iter();
         let is_new =
             |segment: &Segment| segment.generation < self.upto && !self.tried.contains(&segment.generation);
         let mut closed: Vec<_> = closed.filter(|(segment, _)| is_new(segment)).collect();
@@ -126,30 +119,31 @@ impl RewriteJob {
         closed.retain(|(_, closed)| is_ours(closed) && !matches!(closed.origin, Origin::Large { .. }));
         let candidates =
             closed.iter().map(|(segment, _)| Candidate { id: segment.id, live_bytes: segment.live_bytes() });
-        let chosen = by_gain(candidates.collect(), self.store.log.segments.geometry().segment_bytes);
+        let chosen = by_gain(candidates.collect(), store.log.segments.geometry().segment_bytes);
         closed.retain(|(segment, _)| chosen.contains(&segment.id));
         closed
     }
 
-    fn advance(&mut self, budget: Budget) -> Result<Stage, EngineError> {
+    fn advance(&mut self, store: &Store, budget: Budget) -> Result<Stage, EngineError> {
         if let Stage::Begin = self.stage {
-            if self.task.frees() && self.store.load_one()? {
+            if self.task.frees() && store.load_one()? {
                 return Ok(Stage::Begin);
             }
-            return self.begin(budget);
+            return self.begin(store, budget);
         }
         if let Stage::Over = self.stage {
             return Ok(Stage::Over);
         }
-        let current = Arc::clone(&self.round);
+        // Its own is there until it is dropped.
+        let current = store.rewriting.lock().get(&self.key()).cloned().unwrap_or_default();
         let mut current = current.lock();
         if let Stage::Choose = self.stage {
-            let victims = self.victims();
+            let victims = self.victims(store);
             let is_first = self.tried.is_empty();
             self.tried.extend(victims.iter().map(|(segment, _)| segment.generation));
-            *current = Round::begin(&self.store, victims, Packing::Apart)?;
+            *current = Round::begin(&store.registry, victims, Packing::Apart)?;
             if current.is_none() {
-                return Ok(self.end());
+                return Ok(self.end(store));
             }
             self.points.extend(is_first.then_some("after-index-before-separate"));
             return Ok(Stage::Copy);
@@ -157,7 +151,7 @@ impl RewriteJob {
         // Gone if somebody needed room.
         let Some(mut round) = current.take() else { return Ok(Stage::Choose) };
         let is_copying = matches!(self.stage, Stage::Copy | Stage::Ahead) && round.has_copies_left();
-        let is_ahead = is_copying && self.is_ahead();
+        let is_ahead = is_copying && self.is_ahead(store);
         let next = match self.stage {
             Stage::Copy | Stage::Ahead if !round.has_copies_left() => {
                 self.points.push_back("compact-before-free");
@@ -166,7 +160,7 @@ impl RewriteJob {
             Stage::Copy | Stage::Ahead if is_ahead => Stage::Ahead,
             Stage::Copy | Stage::Ahead => {
                 let bytes = budget.bytes.min(APPEND_BYTES_MAX);
-                let moved = round.copy(&mut self.store.outputs.lock(), Budget { bytes, ..budget })?;
+                let moved = round.copy(&mut store.outputs.lock(), Budget { bytes, ..budget })?;
                 self.pace.moved(moved);
                 self.points.push_back("after-write-before-index");
                 Stage::Copied
@@ -181,7 +175,7 @@ impl RewriteJob {
             }
             Stage::Free => {
                 self.report.items_copied += round.records_copied;
-                round.free(&mut self.store.outputs.lock())?;
+                round.free(&mut store.outputs.lock())?;
                 return Ok(Stage::Choose);
             }
             stage @ (Stage::Begin | Stage::Choose | Stage::Over) => stage,
@@ -191,25 +185,25 @@ impl RewriteJob {
         Ok(next)
     }
 
-    fn is_ahead(&mut self) -> bool {
-        let census = self.store.log.segments.census();
+    fn is_ahead(&mut self, store: &Store) -> bool {
+        let census = store.log.segments.census();
         let is_short = census.free.saturating_add(census.possible) < MARK;
-        !is_short && self.pace.is_ahead(self.store.shared.committed_bytes())
+        !is_short && self.pace.is_ahead(store.shared.committed_bytes())
     }
 
-    fn begin(&mut self, budget: Budget) -> Result<Stage, EngineError> {
+    fn begin(&mut self, store: &Store, budget: Budget) -> Result<Stage, EngineError> {
         if let Task::Prepare(room) = self.task {
             let bytes = budget.bytes.clamp(GROWTH_BYTES_MIN, GROWTH_BYTES_MAX);
-            let is_done = self.store.log.segments.prepare(room, bytes)?;
-            return Ok(if is_done { self.end() } else { Stage::Begin });
+            let is_done = store.log.segments.prepare(room, bytes)?;
+            return Ok(if is_done { self.end(store) } else { Stage::Begin });
         }
-        self.store.writer.close_active(&self.store.log);
-        self.upto = self.store.log.segments.next_generation();
+        store.writer.close_active(&store.log);
+        self.upto = store.log.segments.next_generation();
         Ok(Stage::Choose)
     }
 
-    fn end(&mut self) -> Stage {
-        self.report.bytes_after = self.store.used_bytes();
+    fn end(&mut self, store: &Store) -> Stage {
+        self.report.bytes_after = store.used_bytes();
         Stage::Over
     }
 }
@@ -219,8 +213,8 @@ impl Job for RewriteJob {
         if let Some(point) = self.points.pop_front() {
             return Ok(Progress::Reached(point));
         }
-        self.store.shared.check_writable()?;
-        self.stage = match self.advance(budget) {
+        let borrowed = self.store.clone();
+        self.stage = match borrowed.step(|store| self.advance(store, budget)) {
             Ok(stage) => stage,
             Err(error) => {
                 self.stage = Stage::Over;
@@ -244,9 +238,13 @@ impl Job for RewriteJob {
 
 impl Drop for RewriteJob {
     fn drop(&mut self) {
+        let Some(store) = self.store.in_memory() else { return };
         // What was written counts, and the victims are free again, before the next one begins.
-        *self.round.lock() = None;
-        self.store.rewriting.lock().remove(&self.key());
+        let current = store.rewriting.lock().get(&self.key()).cloned();
+        if let Some(current) = current {
+            *current.lock() = None;
+        }
+        store.rewriting.lock().remove(&self.key());
     }
 }
 

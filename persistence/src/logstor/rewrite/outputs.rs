@@ -13,7 +13,7 @@ use crate::EngineError;
 use crate::logstor::frame::{FrameKind, HEADER_BYTES};
 use crate::logstor::log::{Log, Outgoing};
 use crate::logstor::segment::{Location, Segment};
-use crate::logstor::segments::Origin;
+use crate::logstor::segments::{Origin, Purpose};
 
 /// Whose segment: a vBucket's, or `None` for that of all others.
 pub(super) type Target = Option<Vbid>;
@@ -100,7 +100,7 @@ impl Outputs {
                     return Ok(Location { segment, offset: at, len });
                 }
             }
-            let segment = log.segments.take(1, true)?;
+            let segment = log.segments.take(1, Purpose::Rewriting)?;
             let frame = draft.filling.remove(&target);
             if let Some(output) = self.open.remove(&target) {
                 let used = frame.and_then(|frame| draft.frames.get(frame)).map_or(output.used, Outgoing::end);

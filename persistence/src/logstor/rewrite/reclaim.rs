@@ -17,7 +17,7 @@ use crate::{Budget, EngineError};
 ///
 /// # Errors
 /// [`EngineError::Disk`] or [`EngineError::Poisoned`]; nothing is lost.
-pub(in crate::logstor) fn reclaim(store: &Arc<Store>, outputs: &mut Outputs) -> Result<bool, EngineError> {
+pub(in crate::logstor) fn reclaim(store: &Store, outputs: &mut Outputs) -> Result<bool, EngineError> {
     store.load_all()?;
     let segments = &store.log.segments;
     let before = segments.census();
@@ -26,7 +26,7 @@ pub(in crate::logstor) fn reclaim(store: &Arc<Store>, outputs: &mut Outputs) -> 
     let candidates = || segments.closed().into_iter().filter(|(segment, _)| segment.generation < upto);
     let dead: Vec<_> = candidates().filter(is_dead).collect();
     if !dead.is_empty()
-        && let Some(round) = Round::begin(store, dead, Packing::Together)?
+        && let Some(round) = Round::begin(&store.registry, dead, Packing::Together)?
         && round.free(outputs)? > 0
     {
         return Ok(true);
@@ -40,7 +40,7 @@ pub(in crate::logstor) fn reclaim(store: &Arc<Store>, outputs: &mut Outputs) -> 
             return Ok(false);
         };
         left_out.insert(victim.0.id);
-        let mut round = match Round::begin(store, vec![victim], Packing::Together) {
+        let mut round = match Round::begin(&store.registry, vec![victim], Packing::Together) {
             Ok(Some(round)) => round,
             Ok(None) | Err(EngineError::Corrupt { .. }) => continue,
             Err(error) => return Err(error),

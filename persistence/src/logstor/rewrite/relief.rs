@@ -11,14 +11,14 @@ use std::sync::Arc;
 use super::outputs::Outputs;
 use super::reclaim::{is_dead, is_wasteful};
 use super::round::{Packing, Round};
-use crate::logstor::config::RESERVE;
+use crate::logstor::config::KEPT;
 use crate::logstor::segment::Segment;
 use crate::logstor::segments::Closed;
 use crate::logstor::store::Store;
 use crate::{Budget, EngineError};
 
 /// With fewer segments to be had commits begin to help.
-pub(in crate::logstor) const MARK: u32 = RESERVE + 4;
+pub(in crate::logstor) const MARK: u32 = KEPT + 4;
 /// Less is not moved at once: each append has a sync.
 const SLICE_BYTES: u64 = 16 << 10;
 /// So many that gave nothing are remembered.
@@ -41,7 +41,7 @@ impl Relief {
     /// As [`Round::copy`] and [`Round::free`]; what was begun is given up.
     pub(in crate::logstor) fn step(
         &mut self,
-        store: &Arc<Store>,
+        store: &Store,
         outputs: &mut Outputs,
         written: u64,
         available: u32,
@@ -58,7 +58,7 @@ impl Relief {
             },
         };
         self.owed = self.owed.saturating_add(written.saturating_mul(round.cost_percent()) / 100);
-        let is_urgent = available <= RESERVE + 1;
+        let is_urgent = available <= KEPT + 1;
         if round.has_copies_left() && (is_urgent || self.owed >= SLICE_BYTES) {
             let bytes = std::mem::take(&mut self.owed).max(SLICE_BYTES);
             round.copy(outputs, Budget { items: usize::MAX, bytes })?;
@@ -76,7 +76,7 @@ impl Relief {
     }
 
     /// What is dead already, else the one that has most of it.
-    fn choose(&mut self, store: &Arc<Store>) -> Result<Option<Round>, EngineError> {
+    fn choose(&mut self, store: &Store) -> Result<Option<Round>, EngineError> {
         if self.left_out.len() > LEFT_OUT_MAX {
             self.left_out.clear();
         }
@@ -89,13 +89,19 @@ impl Relief {
             victims.extend(wasteful.min_by_key(|(segment, _)| (segment.live_bytes(), segment.id)));
         }
         let generations: Vec<u64> = victims.iter().map(|(segment, _)| segment.generation).collect();
-        match Round::begin(store, victims, Packing::Together) {
+        match Round::begin(&store.registry, victims, Packing::Together) {
             Err(EngineError::Corrupt { .. }) => {
                 self.left_out.extend(generations);
                 Ok(None)
             }
             result => result,
         }
+    }
+
+    /// Whether something is begun.
+    #[cfg(test)]
+    pub(in crate::logstor) fn is_under_way(&self) -> bool {
+        self.round.is_some()
     }
 
     /// Leaves what was begun to others; whether there was something.

@@ -10,18 +10,15 @@ use checkpoint::{Namespace, Vbid};
 
 use super::outputs::{Draft, Full, Outputs, Target};
 use crate::logstor::branch::{Branch, Name};
-use crate::logstor::config::RESERVE;
+use crate::logstor::config::KEPT;
 use crate::logstor::entry::{self, Peek};
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::frame::HEADER_BYTES;
+use crate::logstor::registry::{ByEpoch, Registry};
 use crate::logstor::scan;
 use crate::logstor::segment::{Location, Segment};
 use crate::logstor::segments::{Closed, Origin};
-use crate::logstor::store::Store;
 use crate::{Budget, EngineError};
-
-/// Branches whose records may have an epoch.
-pub(super) type ByEpoch = BTreeMap<u32, Vec<Arc<Branch>>>;
 
 /// So many records are counted off under a branch's lock at once.
 const FREED_TOGETHER: usize = 256;
@@ -55,7 +52,7 @@ pub(super) enum Packing {
 
 #[derive(Debug)]
 pub(in crate::logstor) struct Round {
-    store: Arc<Store>,
+    registry: Arc<Registry>,
     packing: Packing,
     victims: Vec<Arc<Segment>>,
     /// By segment.
@@ -77,12 +74,12 @@ impl Round {
     /// # Errors
     /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if all are damaged.
     pub(super) fn begin(
-        store: &Arc<Store>,
+        registry: &Arc<Registry>,
         victims: Vec<(Arc<Segment>, Closed)>,
         packing: Packing,
     ) -> Result<Option<Self>, EngineError> {
         let mut round = Self {
-            store: Arc::clone(store),
+            registry: Arc::clone(registry),
             packing,
             victims: Vec::new(),
             bytes: BTreeMap::new(),
@@ -93,10 +90,10 @@ impl Round {
             full: Vec::new(),
             records_copied: 0,
         };
-        let branches = store.by_epoch();
+        let branches = registry.by_epoch();
         let mut damage = None;
         for (segment, closed) in victims {
-            if !store.log.segments.claim(segment.id, true) {
+            if !registry.log.segments.claim(segment.id, true) {
                 continue;
             }
             // From here on it is given back when the round is dropped.
@@ -123,7 +120,7 @@ impl Round {
         self.victims.retain(|victim| victim.id != id);
         self.copies.retain(|copy| copy.from.segment != id);
         self.names.remove(&id);
-        self.store.log.segments.claim(id, false);
+        self.registry.log.segments.claim(id, false);
     }
 
     fn read(&mut self, id: u32, closed: Closed, branches: &ByEpoch) -> Result<(), EngineError> {
@@ -132,19 +129,25 @@ impl Round {
             let len = segment.read(HEADER_BYTES, 8)?;
             let len =
                 len.get(4..).and_then(|len| len.first_chunk()).map_or(0, |len| u32::from_be_bytes(*len));
+            let room = (segment.rest().len() as u64 + 1) * u64::from(segment.bytes - HEADER_BYTES);
+            if u64::from(len) > room {
+                return Err(segment.corrupt(HEADER_BYTES, "a damaged large record"));
+            }
             let record = segment.read_record(Location { segment: id, offset: HEADER_BYTES, len })?;
             let name = entry::peek(&record).and_then(|peek| self.name(&peek));
             self.names.entry(id).or_default().extend(name);
             return Ok(());
         }
         let bytes = segment.read(0, closed.used as usize)?;
-        let hash_key = self.store.shared.hash_key;
+        let hash_key = self.registry.log.shared.hash_key;
         let frames = scan::frames(&bytes, id, hash_key, |_| Some(closed.used));
         let whole = frames.frames.iter().filter(|frame| frame.is_whole);
         let mut end = 0;
         for frame in whole {
             end = frame.offset + frame.header.frame_bytes();
-            let payload = scan::payload(&bytes, frame.offset, &frame.header).unwrap_or_default();
+            let payload = scan::payload(&bytes, frame.offset, &frame.header);
+            let payload =
+                payload.ok_or_else(|| segment.corrupt(frame.offset, "a frame without its records"))?;
             for record in scan::records(payload, frame.offset) {
                 let (at, peek) = record.ok_or_else(|| segment.corrupt(frame.offset, "a damaged record"))?;
                 let Some((epoch, name)) = self.name(&peek) else { continue };
@@ -170,11 +173,17 @@ impl Round {
             None => Name::State,
             Some(operation) => {
                 let namespace = operation.namespace().unwrap_or(Namespace::System);
-                let fingerprint = Fingerprint::of(self.store.shared.hash_key, namespace, peek.key);
+                let fingerprint = Fingerprint::of(self.registry.log.shared.hash_key, namespace, peek.key);
                 Name::Item { fingerprint, seqno: peek.seqno }
             }
         };
         Some((peek.epoch, name))
+    }
+
+    /// Loses what was read, for tests.
+    #[cfg(test)]
+    pub(in crate::logstor) fn lose_bytes(&mut self) {
+        self.bytes.values_mut().for_each(|bytes| bytes.fill(0));
     }
 
     /// How many bytes are moved for each hundred that come to be free.
@@ -216,13 +225,13 @@ impl Round {
                 break Ok(());
             }
         };
-        let log = &self.store.log;
+        let log = &self.registry.log;
         let written = placed.and_then(|()| log.append(&mut draft.frames));
         if let Err(error) = written {
             outputs.failed(draft, log);
             return Err(error);
         }
-        let counters = &self.store.shared.counters;
+        let counters = &self.registry.log.shared.counters;
         counters.records_rewritten.add(pending.len() as u64);
         let bytes = draft.frames.iter().map(|frame| frame.bytes.len() as u64).sum();
         counters.rewritten_bytes.add(bytes);
@@ -239,19 +248,25 @@ impl Round {
     fn place(&self, outputs: &mut Outputs, draft: &mut Draft, copy: Copy) -> Result<Location, EngineError> {
         let Location { segment, offset, len } = copy.from;
         let start = offset as usize;
-        let bytes = self.bytes.get(&segment).map(Vec::as_slice).unwrap_or_default();
-        let record = bytes.get(start..start + len as usize).unwrap_or_default();
+        let bytes = self.bytes.get(&segment);
+        let record = bytes.and_then(|bytes| bytes.get(start..start.checked_add(len as usize)?));
+        // It was verified when it was read. A copy of anything else would pass for the record, and that would be freed.
+        let is_it = |record: &&[u8]| {
+            entry::peek(record).is_some_and(|peek| self.name(&peek) == Some((copy.epoch, copy.name)))
+        };
+        let lost = || self.registry.log.shared.inconsistent("a record to be copied is not what was read");
+        let record = record.filter(is_it).ok_or_else(lost)?;
         let target = self.target(outputs, copy.vb);
-        outputs.place(draft, &self.store.log, target, record, len)
+        outputs.place(draft, &self.registry.log, target, record, len)
     }
 
     fn target(&self, outputs: &Outputs, vb: Vbid) -> Target {
-        let log = &self.store.log;
+        let log = &self.registry.log;
         if self.packing == Packing::Together {
             return None;
         }
         let census = log.segments.census();
-        let is_short = census.free.saturating_add(census.possible) <= RESERVE + 2;
+        let is_short = census.free.saturating_add(census.possible) <= KEPT + 2;
         let volume = self.volumes.get(&vb).copied().unwrap_or(0);
         let is_enough = volume >= u64::from(log.segments.geometry().segment_bytes / 8);
         (!is_short && (is_enough || outputs.has(vb))).then_some(vb)
@@ -260,8 +275,8 @@ impl Round {
     /// Names what was copied in its place.
     pub(super) fn swap(&mut self) {
         if !self.pending.is_empty() {
-            let _no_rollback = self.store.relocating.read();
-            let branches = self.store.by_epoch();
+            let _no_rollback = self.registry.relocating.read();
+            let branches = self.registry.by_epoch();
             for Pending { copy, to, .. } in std::mem::take(&mut self.pending) {
                 // A record above its epoch's cap does not exist for the branch that was rolled back.
                 let has = |branch: &&Arc<Branch>| match copy.name {
@@ -274,7 +289,7 @@ impl Round {
             }
         }
         for full in std::mem::take(&mut self.full) {
-            full.close(&self.store.log);
+            full.close(&self.registry.log);
         }
     }
 
@@ -284,10 +299,10 @@ impl Round {
     /// [`EngineError::Disk`]: they stay.
     pub(super) fn free(mut self, _outputs: &mut Outputs) -> Result<u64, EngineError> {
         self.swap();
-        let log = Arc::clone(&self.store.log);
+        let log = Arc::clone(&self.registry.log);
         let freed = log.invalidate(&self.victims)?;
-        let _no_rollback = self.store.relocating.read();
-        let branches = self.store.by_epoch();
+        let _no_rollback = self.registry.relocating.read();
+        let branches = self.registry.by_epoch();
         let mut by_branch: BTreeMap<u32, Vec<Name>> = BTreeMap::new();
         for segment in &freed {
             for (epoch, name) in self.names.remove(&segment.id).unwrap_or_default() {
@@ -307,7 +322,7 @@ impl Round {
         }
         self.victims.retain(|victim| freed.iter().all(|freed| freed.id != victim.id));
         let count = freed.iter().map(|segment| 1 + segment.rest().len() as u64).sum();
-        self.store.shared.counters.segments_compacted.add(count);
+        self.registry.log.shared.counters.segments_compacted.add(count);
         log.segments.reuse(freed);
         Ok(count)
     }
@@ -317,7 +332,7 @@ impl Drop for Round {
     fn drop(&mut self) {
         self.swap();
         for victim in &self.victims {
-            self.store.log.segments.claim(victim.id, false);
+            self.registry.log.segments.claim(victim.id, false);
         }
     }
 }

@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use crate::EngineError;
 use crate::disk::{DiskErrorKind, DiskFile, DiskResult};
-use crate::logstor::segment::LogFile;
 use crate::logstor::shared::Shared;
 
 use super::Segments;
@@ -95,7 +94,7 @@ impl Segments {
 
     fn add(&self, file: Growing, path: PathBuf, count: u32) {
         let mut inner = self.inner.lock();
-        inner.files.push(Arc::new(LogFile { file: file.file, path }));
+        inner.files.push(Arc::new(self.shared.log_file(file.file, path)));
         let (first, total) = (inner.total, inner.total + count);
         inner.total = total;
         inner.free.extend(first..total);

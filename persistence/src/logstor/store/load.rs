@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 
 use checkpoint::Vbid;
 
-use super::Store;
+use super::{BorrowedStore, Store};
+use crate::disk::DiskErrorKind;
 use crate::logstor::branch::{Branch, Lookup};
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::image::{Claim, ImageJob};
@@ -84,7 +85,7 @@ impl Store {
         if self.is_whole.load(Ordering::Acquire) {
             return Ok(false);
         }
-        let next = self.branches.read().values().find(|branch| branch.is_unloaded()).cloned();
+        let next = self.registry.branches.read().values().find(|branch| branch.is_unloaded()).cloned();
         match next.map(|branch| load(&branch)) {
             Some(Err(EngineError::Corrupt { .. }) | Ok(())) => Ok(true),
             Some(Err(error)) => Err(error),
@@ -106,7 +107,7 @@ impl Store {
 
     /// How many branches are to be loaded.
     pub(in crate::logstor) fn unloaded(&self) -> usize {
-        self.branches.read().values().filter(|branch| branch.is_unloaded()).count()
+        self.registry.branches.read().values().filter(|branch| branch.is_unloaded()).count()
     }
 
     /// Loading all that is not loaded, as a job.
@@ -114,7 +115,7 @@ impl Store {
         if self.is_whole.load(Ordering::Acquire) || self.unloaded() == 0 {
             return None;
         }
-        Some(Box::new(LoadJob { store: Arc::clone(self), done: 0 }))
+        Some(Box::new(LoadJob { store: BorrowedStore::of(self), done: 0 }))
     }
 
     /// Making an image, if it is worth it.
@@ -123,7 +124,7 @@ impl Store {
         if self.shared.check_writable().is_err() || !self.images.is_due(&self.shared, share) {
             return None;
         }
-        Some(Box::new(ImageJob::new(Arc::clone(self), Claim::take(self)?)))
+        Some(Box::new(ImageJob::new(self, Claim::take(self)?)))
     }
 
     pub(super) fn make_last_image(self: &Arc<Self>) -> Result<(), EngineError> {
@@ -131,11 +132,13 @@ impl Store {
             return Ok(());
         }
         let Some(claim) = Claim::take(self) else { return Ok(()) };
-        let mut job = ImageJob::new(Arc::clone(self), claim);
+        let mut job = ImageJob::new(self, claim);
         loop {
-            match job.step(Budget::NONE) {
+            match job.step_of(self, Budget::NONE) {
                 // The last image stays; what is damaged is told by whoever needs it.
                 Ok(Progress::Done(_)) | Err(EngineError::Corrupt { .. }) => return Ok(()),
+                // Nothing is lost without it: the next opening reads more.
+                Err(EngineError::Disk(error)) if error.kind == DiskErrorKind::NoSpace => return Ok(()),
                 Ok(_) => {}
                 Err(error) => return Err(error),
             }
@@ -145,17 +148,15 @@ impl Store {
 
 #[derive(Debug)]
 struct LoadJob {
-    store: Arc<Store>,
+    store: BorrowedStore,
     done: u64,
 }
 
 impl Job for LoadJob {
     fn step(&mut self, _budget: Budget) -> Result<Progress, EngineError> {
-        if !self.store.load_one()? {
-            return Ok(Progress::Done(CompactionReport::default()));
-        }
+        let loaded = self.store.step(|store| Ok(store.load_one()?.then(|| store.unloaded() as u64)))?;
+        let Some(left) = loaded else { return Ok(Progress::Done(CompactionReport::default())) };
         self.done += 1;
-        let left = self.store.unloaded() as u64;
         Ok(Progress::Working { stage: "load", done: self.done, of: self.done + left })
     }
 }

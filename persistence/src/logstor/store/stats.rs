@@ -64,7 +64,7 @@ impl Store {
         let next = segments.next_generation();
         let is_worth_it = closed.len() as u64 >= SEGMENTS_WORTH && next >= *looked_upto;
         ((is_garbage || is_short) && is_worth_it).then(|| {
-            *looked_upto = next + SEGMENTS_WORTH;
+            *looked_upto = next.saturating_add(SEGMENTS_WORTH);
             Task::Compact(None)
         })
     }
@@ -84,7 +84,7 @@ impl Store {
             u64::from(segment.bytes) - segment.live_bytes().min(segment.bytes.into())
         };
         let debt_bytes: u64 = closed.iter().map(dead).sum();
-        let branches: Vec<_> = self.branches.read().values().cloned().collect();
+        let branches: Vec<_> = self.registry.branches.read().values().cloned().collect();
         let counters = &self.shared.counters;
         BTreeMap::from([
             ("bytes-prepared", counters.prepared_bytes.get()),

@@ -51,7 +51,7 @@ fn opening_reads_the_image_and_what_came_after_it() {
     let (note, with_image) = opened(&disk);
     assert!(note.contains("knows everything up to append"), "{note}");
     // One that was being committed to and two that rewriting had open, with one batch's item.
-    assert!(note.starts_with("read 3 of 16 segments, 1 records"), "{note}");
+    assert!(note.starts_with("read 3 of 20 segments, 1 records"), "{note}");
     assert_eq!(hide_images(&disk, true), 1);
     let (note, without) = opened(&disk);
     assert!(note.contains("without an index image: there is none"), "{note}");

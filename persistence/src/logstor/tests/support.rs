@@ -162,7 +162,8 @@ pub(in crate::logstor) const IMAGES: LogstorConfig =
 /// Everything a store knows when it was opened: for comparing, not for reading.
 pub(in crate::logstor) fn dump(engine: &Logstor) -> String {
     engine.store.load_all().expect("readable");
-    let branches: String = engine.store.branches.read().values().map(|branch| branch.dump()).collect();
+    let branches: String =
+        engine.store.registry.branches.read().values().map(|branch| branch.dump()).collect();
     engine.store.log.segments.dump() + &branches
 }
 
@@ -207,7 +208,7 @@ pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
     store.load_all().expect("readable");
     let segments: Vec<Arc<Segment>> = store.log.segments.table().iter().flatten().cloned().collect();
     let mut live: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
-    let by_epoch = store.by_epoch();
+    let by_epoch = store.registry.by_epoch();
     let mut branches: BTreeMap<*const (), _> = BTreeMap::new();
     for branch in by_epoch.values().flatten() {
         branches.insert(Arc::as_ptr(branch).cast(), Arc::clone(branch));
@@ -226,7 +227,7 @@ pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
             segment.id
         );
     }
-    for branch in store.branches.read().values() {
+    for branch in store.registry.branches.read().values() {
         let mut records: BTreeMap<Fingerprint, (u64, BTreeMap<u64, u32>)> = BTreeMap::new();
         let mut highs = CollectionHighs::default();
         let closed = store.log.segments.closed();

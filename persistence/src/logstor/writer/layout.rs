@@ -16,7 +16,7 @@ use super::super::entry;
 use super::super::frame::{FrameKind, HEADER_BYTES};
 use super::super::log::{Log, Outgoing};
 use super::super::segment::{Location, Segment};
-use super::super::segments::Origin;
+use super::super::segments::{Origin, Purpose};
 
 /// Whose records a segment has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,7 @@ pub(super) struct Places {
 #[derive(Debug)]
 pub(super) struct Layout<'a> {
     log: &'a Log,
+    purpose: Purpose,
     pub(super) frames: Vec<Outgoing>,
     taken: Vec<Arc<Segment>>,
     /// The segment being filled; its frame, if this group has one in it, is the one at the index.
@@ -92,10 +93,10 @@ pub(super) struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    pub(super) fn new(log: &'a Log, active: Option<&Active>) -> Self {
+    pub(super) fn new(log: &'a Log, active: Option<&Active>, purpose: Purpose) -> Self {
         let current = active.map(|active| (active.clone(), None));
         let (frames, taken, full, large) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { log, frames, taken, current, full, expected_bytes: 0, timestamp: 0, large }
+        Self { log, purpose, frames, taken, current, full, expected_bytes: 0, timestamp: 0, large }
     }
 
     /// Finds a place for every record, and each vBucket's state behind its items.
@@ -113,11 +114,17 @@ impl<'a> Layout<'a> {
             self.timestamp = batch.timestamp;
             let mut rows = Vec::with_capacity(batch.rows.len());
             for row in &batch.rows {
-                let record = batch.bytes.get(row.at..row.at + row.len as usize).unwrap_or_default();
+                let end = row.at.saturating_add(row.len as usize);
+                // Anything else would be written as a record of nothing.
+                let record = batch.bytes.get(row.at..end);
+                let record =
+                    record.ok_or_else(|| self.log.shared.inconsistent("a record without its bytes"))?;
                 rows.push(self.place(record, row.len, vb)?);
             }
             let revision = revisions.entry(vb).or_insert_with(|| batch.branch.revision());
-            *revision += 1;
+            let path = || self.log.shared.dir.clone();
+            let exhausted = || EngineError::Exhausted { path: path(), what: "a state's revision" };
+            *revision = revision.checked_add(1).ok_or_else(exhausted)?;
             let high = batch.last.unwrap_or_else(|| Seqno(batch.branch.high()));
             record.clear();
             let len =
@@ -170,7 +177,7 @@ impl<'a> Layout<'a> {
     }
 
     fn take(&mut self, count: u32) -> Result<Vec<Arc<Segment>>, EngineError> {
-        let taken = self.log.segments.take(count, false)?;
+        let taken = self.log.segments.take(count, self.purpose)?;
         self.taken.extend(taken.iter().cloned());
         Ok(taken)
     }

@@ -11,6 +11,7 @@ use persistence::{Engine, EngineError};
 
 use super::super::super::Failure;
 use super::super::super::check::progress_bar;
+use super::super::super::output::tell;
 use super::super::super::store::Target;
 use super::super::in_place::{in_use, one, tell};
 use super::super::{Compacted, Purge};
@@ -19,7 +20,7 @@ pub(super) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Fail
     let (store, recovered) =
         Logstor::open(Arc::new(OsDisk::new()), path, LogstorConfig::DEFAULT).map_err(in_use)?;
     for (file, what) in &recovered.repairs {
-        eprintln!("note: {}: {what}", file.display());
+        tell!("note: {}: {what}", file.display());
     }
     let bar = progress_bar();
     let mut files = Vec::new();

@@ -85,9 +85,9 @@ fn a_partial_clone_is_not_filled_behind_the_users_back() {
     let origin = everything(&[]);
     origin.git(&["config", "uploadpack.allowFilter", "true"]);
     let partial = Repository::cloned(&origin, &["--no-checkout", "--filter=blob:none"]);
-    let error = failure(&mut open(&partial.dir));
-    assert!(matches!(error, InputError::MissingObject { .. }), "{error}");
-    assert!(error.hint().is_some_and(|hint| hint.contains("partial clone")));
+    let error = refused(&partial.dir);
+    assert!(matches!(error, InputError::PartialClone { .. }) && error.is_usage(), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("--no-filter")));
 }
 
 #[test]

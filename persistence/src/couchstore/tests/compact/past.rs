@@ -1,7 +1,7 @@
 //! Rollbacks and purges beside compactions, and after them: a job of a past that was given up ends, and what a rollback
 //! finds in a new file was committed.
 
-use checkpoint::{Seqno, VBucketState};
+use checkpoint::{Seqno, VBucketState, Vbid};
 
 use crate::disk::{Keep, MemoryDisk};
 use crate::{Batch, Engine, EngineError, Progress, RolledBack};
@@ -44,6 +44,29 @@ fn a_rollback_or_a_purge_ends_the_job_at_every_point_before_the_rename() {
             disk.crash(Keep::None);
             assert_eq!(naive::now(&open(&disk).expect("opens").0), expected, "{point:?}");
         }
+    }
+}
+
+/// E14: the job ends with a break in its own vBucket's history. Neither a purge that removes nothing nor one of another
+/// vBucket is such a break.
+#[test]
+fn purge_that_removes_nothing_or_is_of_another_vbucket_leaves_the_job_alone() {
+    const OTHER: Vbid = Vbid(8);
+    for point in [None, Some(POINTS[0]), Some(POINTS[1]), Some(POINTS[2])] {
+        let disk = MemoryDisk::new();
+        let engine = store(&disk);
+        commit(&engine, VB, &[delete(61, "key-1")]).expect("committed");
+        engine.create(OTHER).expect("created");
+        commit(&engine, OTHER, &[delete(1, "a"), set(2, "b", b"2")]).expect("committed");
+        let mut job = begin(&engine);
+        job.step(SMALL).expect("no failure");
+        point.inspect(|point| to_point(&mut *job, point));
+        // The highest seqno stays: there is nothing else to purge.
+        assert_eq!(engine.purge(VB, Seqno::MAX).expect("purged"), Seqno::ZERO);
+        assert_eq!(engine.purge(OTHER, Seqno::MAX).expect("purged"), Seqno(1));
+        let expected = naive::now(&engine);
+        to_end(&mut *job, SMALL).expect("not ended by either");
+        assert_eq!(naive::now(&engine), expected, "{point:?}");
     }
 }
 

@@ -97,7 +97,7 @@ impl Expected {
 }
 
 /// Runs the script until something fails, telling what may be there then.
-fn run(
+pub(super) fn run(
     disk: &FaultyDisk,
     config: CouchstoreConfig,
     expected: &mut Option<Expected>,
@@ -188,7 +188,7 @@ pub(super) fn check_after(
     assert_eq!(contents(&engine, VB), found, "{what}: compacted again");
 }
 
-fn keeps(seeds: u64) -> impl Iterator<Item = Keep> {
+pub(super) fn keeps(seeds: u64) -> impl Iterator<Item = Keep> {
     [Keep::None, Keep::All].into_iter().chain((0..seeds).map(|seed| Keep::Random { seed }))
 }
 

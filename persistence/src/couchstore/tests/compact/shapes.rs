@@ -155,7 +155,11 @@ fn sources_whose_indexes_disagree_are_refused() {
         let mut job = engine.compact(VB, CompactionRequest::default()).expect("begun");
         let error = to_end(&mut *job, SMALL).expect_err("damage").to_string();
         assert!(
-            error.contains(if twice { "there twice" } else { "3 rows by seqno, but 2 by id" }),
+            error.contains(if twice {
+                "the by-id index has another revision of it"
+            } else {
+                "3 rows by seqno, but 2 by id"
+            }),
             "{error}"
         );
         assert_eq!(names(&disk), ["7.couch.1"]);

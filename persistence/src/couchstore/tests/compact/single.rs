@@ -16,6 +16,7 @@ use super::{names, noise};
 /// So little memory for sorting that it takes several temporary files.
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     cache_bytes: 0,
+    open_files_max: CouchstoreConfig::DEFAULT.open_files_max,
     commit: crate::couchstore::CommitMode::TwoPhase,
     version: FormatVersion::V12,
     compaction: CompactionConfig { sort_bytes: 2_000, sync_bytes: 4_096, ..CompactionConfig::DEFAULT },

@@ -1,0 +1,52 @@
+//! A source whose first batch has been read, so that input which is wrong from the start is refused before anything is made.
+
+use super::{ChangeBatch, InputError, Source};
+
+/// Gives the batches of another source, all of them.
+pub struct Peeked {
+    first: Option<ChangeBatch>,
+    rest: Box<dyn Source>,
+}
+
+impl Peeked {
+    /// Reads the first batch of a source.
+    ///
+    /// # Errors
+    /// What keeps the source from reading it.
+    pub fn new(mut rest: Box<dyn Source>) -> Result<Self, InputError> {
+        Ok(Self { first: rest.next_batch()?, rest })
+    }
+}
+
+impl Source for Peeked {
+    fn next_batch(&mut self) -> Result<Option<ChangeBatch>, InputError> {
+        match self.first.take() {
+            Some(batch) => Ok(Some(batch)),
+            None => self.rest.next_batch(),
+        }
+    }
+
+    fn batches_total(&self) -> Option<u64> {
+        self.rest.batches_total()
+    }
+
+    fn describe(&self) -> String {
+        self.rest.describe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::JsonLines;
+    use super::*;
+
+    #[test]
+    fn peeked_source_gives_every_batch_once() {
+        let lines = "{\"op\":\"delete\",\"key\":\"a\"}\n{\"op\":\"delete\",\"key\":\"b\"}\n";
+        let source = || Box::new(JsonLines::new("in.jsonl", std::io::Cursor::new(lines)));
+        let (mut peeked, mut plain) = (Peeked::new(source()).expect("good"), source());
+        for _ in 0..4 {
+            assert_eq!(peeked.next_batch().expect("good"), plain.next_batch().expect("good"));
+        }
+    }
+}

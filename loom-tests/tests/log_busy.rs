@@ -1,0 +1,97 @@
+//! Locks of the log store that a thread only tries to take: what it does when another thread has them (L26, L39).
+//!
+//! A commit that is short of room loads what is not loaded, unless upkeep is at it. Upkeep asks how old the segment is that
+//! is being written, unless a commit writes to it. A get makes room in the cache, and passes over a block that another get
+//! reads. loom by itself explores such a branch only if the critical section has a point at which loom switches threads; that of
+//! a block has none: see `TryMutex` in both `sync` modules.
+#![cfg(checkpoint_loom)]
+
+use checkpoint::Vbid;
+use loom::thread;
+use lowtide_loom_tests::log_store::{
+    BIG, TurnDisk, assert_holds, commit, get, open, open_with_small_cache, run,
+};
+use lowtide_loom_tests::{assert_log_caught, every_order_of};
+use persistence::Engine;
+use persistence::fault::Fault;
+use persistence::logstor::Logstor;
+
+const VB: Vbid = Vbid(1);
+
+fn live_bytes(engine: &Logstor) -> u64 {
+    *engine.stats().get("live-bytes").expect("a figure of every log store")
+}
+
+#[test]
+fn load_beside_load() {
+    every_order_of(3, || {
+        let disk = TurnDisk::new();
+        let engine = open(&disk);
+        engine.create(VB).expect("new");
+        commit(&engine, &[(VB, 1, "a", BIG)]);
+        commit(&engine, &[(VB, 2, "b", 10)]);
+        let live = live_bytes(&engine);
+        engine.close().expect("closed");
+        drop(engine);
+        let engine = open(&disk);
+        let loader = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                // Unless the other thread has loaded it.
+                if let Some(job) = engine.maintenance() {
+                    run(job);
+                }
+            })
+        };
+        // Whether it finds something to load is the other thread's doing.
+        let _ = engine.load_one_beside().expect("nothing fails");
+        assert_eq!(get(&engine, VB, "a"), Some((1, BIG)), "loaded or not");
+        loader.join().expect("its assertions hold");
+        assert_eq!(live_bytes(&engine), live, "what lives is counted once");
+        assert_holds(&disk, engine, &[(VB, "a", (1, BIG)), (VB, "b", (2, 10))]);
+    });
+}
+
+#[test]
+fn upkeep_beside_commit() {
+    every_order_of(3, || {
+        let disk = TurnDisk::new();
+        let engine = open(&disk);
+        engine.create(VB).expect("new");
+        let writer = {
+            let engine = engine.clone();
+            thread::spawn(move || commit(&engine, &[(VB, 1, "a", 10)]))
+        };
+        assert!(!engine.is_upkeep_due(), "nothing is old, mixed or garbage");
+        writer.join().expect("its assertions hold");
+        assert!(!engine.is_upkeep_due());
+    });
+}
+
+#[test]
+fn room_beside_get() {
+    every_order_of(3, || {
+        let disk = TurnDisk::new();
+        let engine = open_with_small_cache(&disk);
+        engine.create(VB).expect("new");
+        commit(&engine, &[(VB, 1, "a", 10)]);
+        commit(&engine, &[(VB, 2, "b", BIG)]);
+        commit(&engine, &[(VB, 3, "c", 10)]);
+        // The one block that is kept.
+        assert_eq!(get(&engine, VB, "a"), Some((1, 10)));
+        let reader = {
+            let engine = engine.clone();
+            thread::spawn(move || assert_eq!(get(&engine, VB, "a"), Some((1, 10))))
+        };
+        assert_eq!(get(&engine, VB, "c"), Some((3, 10)));
+        reader.join().expect("its assertions hold");
+        assert_eq!(engine.check(VB).expect("readable"), [""; 0]);
+    });
+}
+
+#[test]
+fn broken_variants_are_caught() {
+    assert_log_caught("load_beside_load", &[Fault::BusyTakenForLoaded]);
+    assert_log_caught("upkeep_beside_commit", &[Fault::BusyTakenForOld]);
+    assert_log_caught("room_beside_get", &[Fault::BusyBlockForgotten]);
+}

@@ -1,0 +1,324 @@
+//! What a compaction verifies of its source while it copies: rows, nodes and places go in, the first contradiction comes out
+//! as an error.
+//!
+//! E13. A compaction removes the old file, so whatever of it lies under right checksums would be lost or made to look sound.
+//! It therefore verifies what `check` verifies of a commit's rows: each row by itself, each body under its checksum and its
+//! compression, the keys, depth and sums of both trees, that both indexes hold the same rows, and that no body lies where a
+//! node or another body is. A purged row's body is not read: it is given up. Headers before the newest are not followed:
+//! a compaction gives them up as well. Nodes of the by-id tree that can't be read are no obstacle: nothing is lost with
+//! them, and that index is made anew; each row of it that can be read must be the by-seqno index's.
+//!
+//! Memory does not grow with the source: an index is summed up in a digest, places are sorted like rows (`sort`).
+
+use bytes::Bytes;
+
+use crate::couchstore::by_seqno;
+use crate::couchstore::check::cross::{self, Digest};
+use crate::couchstore::check::{self, Finding, FindingKind, Severity, rows};
+use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::fields::{Fields, put};
+use crate::couchstore::names;
+use crate::couchstore::reduce::Tree;
+use crate::couchstore::survey::{Flaw, FlawKind, Survey, Surveyed, SurveyedRow, Surveyor};
+use crate::couchstore::tip::Tip;
+use crate::{Budget, EngineError};
+
+use super::files::Create;
+use super::sort::{Sorted, Sorter};
+
+/// Runs of places have numbers that no run of rows reaches.
+const FIRST_RUN: usize = 1 << 30;
+/// So many rows or places are verified for what one copied item counts in a step's budget.
+const THINGS_AN_ITEM: u64 = 8;
+/// What a place takes as a key: where it begins and where it ends.
+const PLACE_BYTES: u64 = 16;
+
+/// One verification in progress.
+#[derive(Debug)]
+pub(super) struct Audit {
+    phase: Phase,
+    notes: Notes,
+    by_seqno: Digest,
+    by_id: Digest,
+    /// A part of the by-id index can't be read.
+    by_id_damaged: bool,
+    /// Of bodies and nodes.
+    places: Option<Sorter>,
+    target: std::path::PathBuf,
+}
+
+/// What is looked at.
+#[derive(Debug)]
+enum Phase {
+    /// Rows go from here to the target.
+    BySeqno(Survey),
+    ById(Survey),
+    Local(Survey),
+    Places {
+        sorted: Sorted,
+        end: u64,
+    },
+    /// The digests differ: which row is it?
+    Search(Tree, Survey),
+    Over,
+}
+
+impl Audit {
+    /// Of `tip`, which is copied to `target`.
+    pub(super) fn new(tip: &Tip, target: &std::path::Path, sort_bytes: usize) -> Self {
+        Self {
+            phase: Phase::BySeqno(Survey::new(tip, Tree::BySeqno)),
+            notes: Notes::new(Tree::BySeqno),
+            by_seqno: Digest::default(),
+            by_id: Digest::default(),
+            by_id_damaged: false,
+            places: Some(Sorter::new(sort_bytes, FIRST_RUN)),
+            target: target.to_path_buf(),
+        }
+    }
+
+    /// The next row by seqno, which is sound by itself.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] for what is wrong with it or with a node before it; [`EngineError::Disk`].
+    pub(super) fn next_row(&mut self, tip: &Tip, create: Create<'_>) -> Result<Option<DocInfo>, EngineError> {
+        let Phase::BySeqno(survey) = &mut self.phase else { return Ok(None) };
+        let row = survey.next(tip, None, &mut self.notes)?;
+        self.take_notes(tip, create)?;
+        let Some(row) = row else {
+            self.turn_to(tip, Tree::ById);
+            return Ok(None);
+        };
+        let info = decoded(tip, Tree::BySeqno, &row)?;
+        check_row(tip, row.leaf, &info)?;
+        self.by_seqno.add(&info);
+        Ok(Some(info))
+    }
+
+    /// Takes note of where a copied body lies in the source.
+    pub(super) fn body(
+        &mut self,
+        position: u64,
+        disk_bytes: u64,
+        create: Create<'_>,
+    ) -> Result<(), EngineError> {
+        let (start, end) = check::extent(position, disk_bytes);
+        self.place(start, end, create)
+    }
+
+    /// Verifies as much as the budget allows of what is left when all rows have come; whether that was all.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`]: the source contradicts itself; [`EngineError::Disk`].
+    pub(super) fn step(
+        &mut self,
+        tip: &Tip,
+        create: Create<'_>,
+        budget: &mut Budget,
+    ) -> Result<bool, EngineError> {
+        loop {
+            let mut bytes = 0_u64;
+            for _ in 0..THINGS_AN_ITEM {
+                let Some(more) = self.advance(tip, create)? else { return Ok(true) };
+                bytes = bytes.saturating_add(more);
+            }
+            if !budget.spend(bytes) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Looks at one thing more; says what it took, `None` at the end.
+    fn advance(&mut self, tip: &Tip, create: Create<'_>) -> Result<Option<u64>, EngineError> {
+        match &mut self.phase {
+            Phase::BySeqno(_) | Phase::Over => Ok(None),
+            Phase::ById(survey) => {
+                let row = survey.next(tip, None, &mut self.notes)?;
+                self.take_notes(tip, create)?;
+                let Some(row) = row else {
+                    self.by_id_damaged = self.notes.lost;
+                    self.turn_to(tip, Tree::Local);
+                    return Ok(Some(0));
+                };
+                let info = decoded(tip, Tree::ById, &row)?;
+                self.by_id.add(&info);
+                Ok(Some((row.key.len() + row.value.len()) as u64))
+            }
+            Phase::Local(survey) => {
+                let row = survey.next(tip, None, &mut self.notes)?;
+                self.take_notes(tip, create)?;
+                match row {
+                    Some(row) => Ok(Some((row.key.len() + row.value.len()) as u64)),
+                    None => self.compare(tip),
+                }
+            }
+            Phase::Places { sorted, end } => {
+                let Some((place, _)) = sorted.next()? else {
+                    self.phase = Phase::Over;
+                    return Ok(None);
+                };
+                let mut fields = Fields::new(&place);
+                let (start, to) = (fields.uint(8).unwrap_or_default(), fields.uint(8).unwrap_or_default());
+                if start < *end {
+                    let what = "body or node lies where something else is".to_owned();
+                    return Err(refusal(tip, &Finding::new(FindingKind::Overlap, start, what)));
+                }
+                *end = to;
+                Ok(Some(PLACE_BYTES))
+            }
+            Phase::Search(tree, survey) => {
+                let tree = *tree;
+                let row = survey.next(tip, None, &mut self.notes)?;
+                // All of it was told before.
+                self.notes = Notes::new(tree);
+                match row {
+                    Some(row) => self.search(tip, tree, &row).map(Some),
+                    None if tree == Tree::BySeqno => {
+                        self.phase = Phase::Search(Tree::ById, Survey::new(tip, Tree::ById));
+                        Ok(Some(0))
+                    }
+                    None if self.by_id_damaged => self.turn_to_places(),
+                    None => {
+                        let what = "the indexes don't hold the same rows".to_owned();
+                        Err(refusal(tip, &Finding::new(FindingKind::Index, tip.position, what)))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Compares a row with the other index; says what it took.
+    fn search(&self, tip: &Tip, tree: Tree, row: &SurveyedRow) -> Result<u64, EngineError> {
+        let info = decoded(tip, tree, row)?;
+        let mut what = cross::difference(tip, tree, &info)?;
+        if what.is_none() && self.by_id_damaged && cross::other(tip, tree, &info)?.as_ref() != Some(&info) {
+            what = Some("the by-seqno index says other things of it");
+        }
+        what.map_or(Ok((row.key.len() + row.value.len()) as u64), |what| {
+            let finding = Finding::new(FindingKind::Index, row.leaf, what.to_owned());
+            Err(refusal(tip, &finding.in_tree(tree).of_row(info.seqno, &info.id)))
+        })
+    }
+
+    fn turn_to(&mut self, tip: &Tip, tree: Tree) {
+        self.notes = Notes::new(tree);
+        let survey = Survey::new(tip, tree);
+        self.phase = if tree == Tree::ById { Phase::ById(survey) } else { Phase::Local(survey) };
+    }
+
+    /// Both indexes have been summed up.
+    fn compare(&mut self, tip: &Tip) -> Result<Option<u64>, EngineError> {
+        if self.by_seqno == self.by_id {
+            return self.turn_to_places();
+        }
+        // Where not all of the by-id index is there, only what is there can be compared.
+        let first = if self.by_id_damaged { Tree::ById } else { Tree::BySeqno };
+        self.phase = Phase::Search(first, Survey::new(tip, first));
+        Ok(Some(0))
+    }
+
+    fn turn_to_places(&mut self) -> Result<Option<u64>, EngineError> {
+        let Some(places) = self.places.take() else { return Ok(None) };
+        self.phase = Phase::Places { sorted: places.finish()?, end: 0 };
+        Ok(Some(0))
+    }
+
+    /// Takes over what a survey has told: places of nodes, or what ends this.
+    fn take_notes(&mut self, tip: &Tip, create: Create<'_>) -> Result<(), EngineError> {
+        if let Some(finding) = self.notes.found.take() {
+            return Err(refusal(tip, &finding));
+        }
+        while let Some((start, end)) = self.notes.nodes.pop() {
+            self.place(start, end, create)?;
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, start: u64, end: u64, create: Create<'_>) -> Result<(), EngineError> {
+        let Some(places) = &mut self.places else { return Ok(()) };
+        let mut place = Vec::with_capacity(PLACE_BYTES as usize);
+        put(&mut place, start, 8);
+        put(&mut place, end, 8);
+        let target = &self.target;
+        places.push(place.into(), Bytes::new(), &mut |run| create(&names::run(target, run)))
+    }
+}
+
+fn decoded(tip: &Tip, tree: Tree, row: &SurveyedRow) -> Result<DocInfo, EngineError> {
+    rows::decode(tree, &row.key, &row.value).ok_or_else(|| {
+        let what = "row is too short".to_owned();
+        let mut finding = Finding::new(FindingKind::Row, row.leaf, what).in_tree(tree);
+        match tree {
+            Tree::BySeqno => finding.seqno = by_seqno::seqno(&row.key),
+            Tree::ById | Tree::Local => finding.key = Some(row.key.clone()),
+        }
+        refusal(tip, &finding)
+    })
+}
+
+/// Verifies a row by itself; its body is not read.
+///
+/// # Errors
+/// [`EngineError::Corrupt`].
+pub(super) fn check_row(tip: &Tip, leaf: u64, info: &DocInfo) -> Result<(), EngineError> {
+    match rows::flaws(tip.header.update_seq, info).into_iter().next() {
+        None => Ok(()),
+        Some((kind, what)) => {
+            let finding = Finding::new(kind, leaf, what).in_tree(Tree::BySeqno);
+            Err(refusal(tip, &finding.of_row(info.seqno, &info.id)))
+        }
+    }
+}
+
+/// Verifies a body whose checksum matches.
+///
+/// # Errors
+/// [`EngineError::Corrupt`].
+pub(super) fn check_body(tip: &Tip, info: &DocInfo, stored: &[u8]) -> Result<(), EngineError> {
+    rows::body_flaw(info, stored).map_or(Ok(()), |what| {
+        let finding = Finding::new(FindingKind::Body, info.body_position, what.to_owned());
+        Err(refusal(tip, &finding.of_row(info.seqno, &info.id)))
+    })
+}
+
+fn refusal(tip: &Tip, finding: &Finding) -> EngineError {
+    tip.source.corrupt(finding.offset, format!("{}; nothing was changed", finding.without_offset()))
+}
+
+/// What a survey tells between two rows.
+#[derive(Debug)]
+struct Notes {
+    tree: Tree,
+    nodes: Vec<(u64, u64)>,
+    found: Option<Finding>,
+    /// A part of the by-id index can't be read.
+    lost: bool,
+}
+
+impl Notes {
+    const fn new(tree: Tree) -> Self {
+        Self { tree, nodes: Vec::new(), found: None, lost: false }
+    }
+}
+
+impl Surveyor for Notes {
+    fn node(&mut self, node: Surveyed) {
+        self.nodes.push((node.start, node.end));
+    }
+
+    // Rows are taken one by one.
+    fn row(&mut self, _: u64, _: &Bytes, _: &Bytes) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn flaw(&mut self, flaw: Flaw) {
+        if self.tree == Tree::ById && matches!(flaw.kind, FlawKind::Lost(_)) {
+            self.lost = true;
+            return;
+        }
+        let finding = rows::finding(self.tree, flaw);
+        if self.found.is_none() && finding.severity() == Severity::Damage {
+            self.found = Some(finding);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Rows that the two indexes tell differently: which of them is right.
+//!
+//! Both indexes were made of the same rows, so a row that they tell differently lies in one of them. In this order:
+//! 1. A row that both have is right, and so are its key, its seqno and its body's place: who has one of these, too, lies.
+//! 2. Of two rows for one seqno the sounder counts ([`Grade`]).
+//! 3. Where nothing tells them apart, the by-id index counts, whose pointers sum up more of a row; the doubt is told.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use checkpoint::Seqno;
+
+use crate::EngineError;
+use crate::couchstore::btree_read;
+use crate::couchstore::check::cross::Digest;
+use crate::couchstore::check::rows;
+use crate::couchstore::chunk::{self, HEAD_BYTES};
+use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::extents::Extents;
+use crate::couchstore::reduce::Tree;
+use crate::couchstore::survey::{self, Flaw, Surveyed, Surveyor};
+use crate::couchstore::tip::Tip;
+use crate::couchstore::{by_id, by_seqno, check};
+
+/// How much speaks for a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Grade {
+    /// It can't be saved.
+    Unsound,
+    /// It can be saved, but its size is not its body's, or its body is another row's.
+    Odd,
+    Sound,
+}
+
+/// Rows of the by-id index that the by-seqno index does not have, or not so.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    by_seqno: BTreeMap<Seqno, Vec<DocInfo>>,
+    /// Where the bodies lie of the rows that both indexes have.
+    agreed: Extents,
+    /// The indexes differ.
+    is_on: bool,
+}
+
+impl Claims {
+    /// Those of a commit. O(1) memory if both indexes hold the same rows, else that of the rows they tell differently,
+    /// and a 64th of the file.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    pub(super) fn of(tip: &Tip) -> Result<Self, EngineError> {
+        let [by_seqno, by_id] = [digest(tip, Tree::BySeqno)?, digest(tip, Tree::ById)?];
+        if by_seqno == by_id {
+            return Ok(Self::default());
+        }
+        let mut collector = Collector { tip, claims: Self { is_on: true, ..Self::default() } };
+        survey::survey(tip, Tree::ById, &mut Extents::default(), &mut collector)?;
+        Ok(collector.claims)
+    }
+
+    /// Whether the indexes differ.
+    pub(super) const fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// Takes the row that the by-id index has for a seqno, that of `id` if there are several.
+    pub(super) fn take(&mut self, seqno: Seqno, id: Option<&Bytes>) -> Option<DocInfo> {
+        let rows = self.by_seqno.get_mut(&seqno)?;
+        let index = rows.iter().position(|row| Some(&row.id) == id).unwrap_or_default();
+        let row = (index < rows.len()).then(|| rows.swap_remove(index));
+        if rows.is_empty() {
+            self.by_seqno.remove(&seqno);
+        }
+        row
+    }
+
+    /// Whether the by-id index has a row for this seqno that the by-seqno index has not.
+    pub(super) fn has(&self, seqno: Seqno) -> bool {
+        self.by_seqno.get(&seqno).is_some_and(|rows| !rows.is_empty())
+    }
+
+    /// Gives up the claim of a row, which was saved otherwise.
+    pub(super) fn forget(&mut self, row: &DocInfo) {
+        if let Some(rows) = self.by_seqno.get_mut(&row.seqno) {
+            rows.retain(|other| other.id != row.id);
+        }
+    }
+
+    /// Those that are left.
+    pub(super) fn into_rest(self) -> impl Iterator<Item = DocInfo> {
+        self.by_seqno.into_values().flatten()
+    }
+
+    /// How much speaks for a row.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    pub(super) fn grade(&self, tip: &Tip, info: &DocInfo) -> Result<Grade, EngineError> {
+        if !rows::flaws(u64::MAX, info).is_empty() {
+            return Ok(Grade::Unsound);
+        }
+        if info.body_position == 0 {
+            return Ok(Grade::Sound);
+        }
+        let hint = info.physical_bytes.saturating_sub(HEAD_BYTES);
+        let stored = match chunk::read(&tip.source, info.body_position, hint, tip.position) {
+            Ok(stored) => stored,
+            Err(EngineError::Corrupt { .. }) => return Ok(Grade::Unsound),
+            Err(error) => return Err(error),
+        };
+        if rows::body_flaw(info, &stored).is_some() {
+            return Ok(Grade::Unsound);
+        }
+        let disk_bytes = chunk::disk_bytes(&tip.source, &stored);
+        let (start, end) = check::extent(info.body_position, disk_bytes);
+        let is_its_own = self.agreed.is_free(start, end);
+        let is_right = is_its_own && rows::is_plausible(info.physical_bytes, disk_bytes);
+        Ok(if is_right { Grade::Sound } else { Grade::Odd })
+    }
+}
+
+/// Whether both indexes have a row as this one is.
+///
+/// # Errors
+/// [`EngineError::Disk`].
+pub(super) fn is_agreed(tip: &Tip, info: &DocInfo) -> Result<bool, EngineError> {
+    let by_id = found(btree_read::lookup(tip, Tree::ById, &info.id))?;
+    if by_id.and_then(|value| by_id::decode(&info.id, &value)).as_ref() != Some(info) {
+        return Ok(false);
+    }
+    Ok(at(tip, info.seqno)?.as_ref() == Some(info))
+}
+
+/// The row of the by-seqno index for a seqno, if it can be read.
+///
+/// # Errors
+/// [`EngineError::Disk`].
+pub(super) fn at(tip: &Tip, seqno: Seqno) -> Result<Option<DocInfo>, EngineError> {
+    let key = by_seqno::key(seqno);
+    let value = found(btree_read::lookup(tip, Tree::BySeqno, &key))?;
+    Ok(value.and_then(|value| by_seqno::decode(&key, &value)))
+}
+
+/// What damage hides counts as not there.
+fn found(looked_up: Result<Option<Bytes>, EngineError>) -> Result<Option<Bytes>, EngineError> {
+    match looked_up {
+        Err(EngineError::Corrupt { .. }) => Ok(None),
+        looked_up => looked_up,
+    }
+}
+
+/// The sum of an index's rows; `None` if not all of it can be read.
+fn digest(tip: &Tip, tree: Tree) -> Result<Option<Digest>, EngineError> {
+    let mut sum = Sum { tree, digest: Digest::default(), is_whole: true };
+    survey::survey(tip, tree, &mut Extents::default(), &mut sum)?;
+    Ok(sum.is_whole.then_some(sum.digest))
+}
+
+struct Sum {
+    tree: Tree,
+    digest: Digest,
+    is_whole: bool,
+}
+
+impl Surveyor for Sum {
+    fn node(&mut self, _: Surveyed) {}
+
+    fn row(&mut self, _: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
+        match rows::decode(self.tree, key, value) {
+            Some(info) => self.digest.add(&info),
+            None => self.is_whole = false,
+        }
+        Ok(())
+    }
+
+    fn flaw(&mut self, _: Flaw) {
+        self.is_whole = false;
+    }
+}
+
+struct Collector<'a> {
+    tip: &'a Tip,
+    claims: Claims,
+}
+
+impl Surveyor for Collector<'_> {
+    fn node(&mut self, _: Surveyed) {}
+
+    fn row(&mut self, _: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
+        let Some(info) = by_id::decode(key, value) else { return Ok(()) };
+        let key = by_seqno::key(info.seqno);
+        let other = match btree_read::lookup(self.tip, Tree::BySeqno, &key) {
+            Ok(value) => value.and_then(|value| by_seqno::decode(&key, &value)),
+            // It lies in a gap, which is filled by key.
+            Err(EngineError::Corrupt { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if other.as_ref() != Some(&info) {
+            self.claims.by_seqno.entry(info.seqno).or_default().push(info);
+        } else if info.body_position != 0 {
+            let (start, end) = check::extent(info.body_position, info.physical_bytes.max(HEAD_BYTES));
+            // Where two agreed rows name one place, both are saved.
+            let _ = self.claims.agreed.take(start, end);
+        }
+        Ok(())
+    }
+
+    fn flaw(&mut self, _: Flaw) {}
+}

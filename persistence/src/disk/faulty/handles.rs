@@ -1,0 +1,56 @@
+//! How many handles are open, and whether one more may be.
+//!
+//! Always: a handle counts from when it was taken until it is dropped, whatever became of the power meanwhile.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// The handles of one disk.
+#[derive(Debug, Default)]
+pub(super) struct Handles(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    open: u64,
+    most: u64,
+    limit: Option<u64>,
+}
+
+impl Handles {
+    pub(super) fn limit(&self, limit: Option<u64>) {
+        self.0.lock().limit = limit;
+    }
+
+    pub(super) fn open(&self) -> u64 {
+        self.0.lock().open
+    }
+
+    pub(super) fn most(&self) -> u64 {
+        self.0.lock().most
+    }
+}
+
+/// One open handle.
+#[derive(Debug)]
+pub(super) struct Handle(Arc<Handles>);
+
+impl Handle {
+    /// `None` if there are as many as may be.
+    pub(super) fn take(handles: &Arc<Handles>) -> Option<Self> {
+        let mut counts = handles.0.lock();
+        if counts.limit.is_some_and(|limit| counts.open >= limit) {
+            return None;
+        }
+        counts.open += 1;
+        counts.most = counts.most.max(counts.open);
+        drop(counts);
+        Some(Self(Arc::clone(handles)))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.0.lock().open -= 1;
+    }
+}

@@ -1,0 +1,66 @@
+//! A disk whose store's directory stays open: its names can be made durable whatever number of files is open.
+//!
+//! Always: a sync of the directory takes no new handle, so that want of handles is never met between a name and its
+//! durability. Everything else passes through.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskResult};
+
+/// A disk, and one directory of it that is open.
+#[derive(Debug)]
+pub(crate) struct KeptDirectory {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    directory: Arc<dyn DiskDirectory>,
+}
+
+impl KeptDirectory {
+    /// Opens `dir`.
+    ///
+    /// # Errors
+    /// As [`Disk::open_dir`].
+    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> DiskResult<Self> {
+        let directory = disk.open_dir(dir)?;
+        Ok(Self { disk, path: dir.to_owned(), directory })
+    }
+}
+
+impl Disk for KeptDirectory {
+    fn open(&self, path: &Path, access: Access) -> DiskResult<Arc<dyn DiskFile>> {
+        self.disk.open(path, access)
+    }
+
+    fn create(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>> {
+        self.disk.create(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> DiskResult<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> DiskResult<()> {
+        self.disk.remove(path)
+    }
+
+    fn list(&self, dir: &Path) -> DiskResult<Vec<String>> {
+        self.disk.list(dir)
+    }
+
+    fn create_dir(&self, dir: &Path) -> DiskResult<()> {
+        self.disk.create_dir(dir)
+    }
+
+    fn lock(&self, dir: &Path) -> DiskResult<Box<dyn DiskLock>> {
+        self.disk.lock(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
+        if dir == self.path { self.directory.sync() } else { self.disk.sync_dir(dir) }
+    }
+
+    fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
+        if dir == self.path { Ok(Arc::clone(&self.directory)) } else { self.disk.open_dir(dir) }
+    }
+}

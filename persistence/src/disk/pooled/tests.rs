@@ -1,0 +1,110 @@
+//! The pool does what the disk below does, with few handles.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::disk::{Access, Disk, DiskErrorKind, DiskFile, FaultyDisk, MemoryDisk};
+
+use super::PooledDisk;
+
+fn pool(open_max: usize) -> (FaultyDisk, PooledDisk) {
+    let disk = FaultyDisk::new(MemoryDisk::new());
+    (disk.clone(), PooledDisk::new(Arc::new(disk), open_max))
+}
+
+fn read(file: &dyn DiskFile) -> Vec<u8> {
+    let mut buffer = [0; 16];
+    let count = file.read_at(&mut buffer, 0).expect("readable");
+    buffer[..count].to_vec()
+}
+
+fn made(disk: &dyn Disk, name: &str) -> Arc<dyn DiskFile> {
+    let file = disk.create(Path::new(name)).expect("new");
+    file.write_at(&[name.as_bytes()], 0).expect("written");
+    file
+}
+
+#[test]
+fn files_are_found_again_under_the_names_they_have_got() {
+    let (below, disk) = pool(1);
+    let (a, b) = (made(&disk, "/a"), made(&disk, "/b"));
+    disk.rename(Path::new("/a"), Path::new("/c")).expect("there");
+    made(&disk, "/a").write_at(&[b"other"], 0).expect("written");
+    assert_eq!((read(&*a), read(&*b), read(&*a)), (b"/a".to_vec(), b"/b".to_vec(), b"/a".to_vec()));
+    assert!(below.open_handles() <= 1 && disk.open_files() == 1);
+}
+
+#[test]
+fn a_file_without_a_name_stays_open_until_it_is_dropped() {
+    let (below, disk) = pool(1);
+    let (removed, replaced, other) = (made(&disk, "/a"), made(&disk, "/b"), made(&disk, "/c"));
+    disk.remove(Path::new("/a")).expect("there");
+    disk.rename(Path::new("/c"), Path::new("/b")).expect("there");
+    for _ in 0..3 {
+        let last = made(&disk, "/d");
+        assert_eq!(
+            (read(&*removed), read(&*replaced), read(&*other)),
+            (b"/a".to_vec(), b"/b".to_vec(), b"/c".to_vec())
+        );
+        disk.remove(Path::new("/d")).expect("there");
+        drop(last);
+    }
+    drop((removed, replaced));
+    assert_eq!(read(&*other), b"/c");
+    assert_eq!(below.open_handles(), 1);
+}
+
+#[test]
+fn nothing_unsynced_is_closed_and_clean_files_go_first() {
+    let (below, disk) = pool(2);
+    let (dirty, clean) = (made(&disk, "/a"), made(&disk, "/b"));
+    clean.sync_data().expect("power");
+    // The clean one was used later, and goes all the same.
+    let syncs = below.io_count();
+    let third = disk.create(Path::new("/c")).expect("new");
+    assert_eq!(below.io_count(), syncs + 1, "no sync was needed");
+    third.sync_data().expect("power");
+    third.write_at(&[b"x"], 0).expect("written");
+    below.fail_sync(1);
+    let error = clean.len();
+    assert!(error.is_ok(), "another one could be closed, or the bound gives way: {error:?}");
+    assert_eq!(dirty.sync_data().expect_err("its sync failed").kind, DiskErrorKind::Io);
+    assert_eq!(read(&*dirty), b"/a", "it is as readable as ever");
+}
+
+#[test]
+fn want_of_handles_is_met_by_closing_and_then_told() {
+    let (below, disk) = pool(100);
+    let files: Vec<_> = (0..10).map(|n| made(&disk, &format!("/{n}"))).collect();
+    below.limit_handles(Some(4));
+    for (n, file) in files.iter().enumerate() {
+        assert_eq!(read(&**file), format!("/{n}").into_bytes());
+        file.write_at(&[b"!"], 0).expect("written");
+    }
+    assert_eq!(disk.list(Path::new("/")).expect("a handle was found").len(), 10);
+    below.limit_handles(Some(0));
+    assert_eq!(
+        disk.open(Path::new("/0"), Access::ReadOnly).expect_err("none").kind,
+        DiskErrorKind::TooManyFiles
+    );
+    assert_eq!(disk.list(Path::new("/")).expect_err("none").kind, DiskErrorKind::TooManyFiles);
+    below.limit_handles(None);
+    assert!(files.iter().all(|file| read(&**file).starts_with(b"!")));
+}
+
+/// What another process left in the page cache is durable only after a sync, and a file that was opened for that may have lost
+/// its handle before it is synced.
+#[test]
+fn the_first_sync_of_a_file_reaches_the_disk_though_its_handle_was_closed() {
+    let (below, disk) = pool(1);
+    made(&below, "/a");
+    let opened = disk.open(Path::new("/a"), Access::ReadWrite).expect("there");
+    made(&disk, "/b").sync_data().expect("power");
+    let before = below.io_count();
+    opened.sync_data().expect("power");
+    assert!(below.io_count() > before, "it was synced");
+    made(&disk, "/c").sync_data().expect("power");
+    let before = below.io_count();
+    opened.sync_data().expect("power");
+    assert_eq!(below.io_count(), before, "nothing has been written since");
+}

@@ -1,0 +1,35 @@
+//! Want of file handles: an error of the operation that met it, which passes (E33).
+
+use crate::Engine;
+use crate::disk::{FaultyDisk, Keep, MemoryDisk};
+
+use super::support::{A, B, commit, contents, noise, open, set};
+
+/// The directory is open from the start: what was acknowledged has its name durably, and no sync of it wants a handle.
+#[test]
+fn a_full_table_of_handles_poisons_nothing() {
+    let disk = FaultyDisk::new(MemoryDisk::new());
+    let (engine, _) = open(&disk).expect("opens");
+    engine.create(A).expect("created");
+    disk.limit_handles(Some(disk.open_handles()));
+    engine.create(B).expect("an edit of the manifest");
+    let mut acknowledged = 0;
+    // Until a log file more would be needed.
+    for seqno in 1..=60 {
+        match commit(&engine, A, &[set(seqno, &format!("key-{seqno}"), &noise(seqno, 20_000))]) {
+            Ok(_) => acknowledged += 1,
+            Err(error) => {
+                assert_ne!(error.kind(), "poisoned", "{error}");
+                break;
+            }
+        }
+    }
+    disk.limit_handles(None);
+    commit(&engine, A, &[set(1000, "last", b"1")]).expect("it passes");
+    engine.drop_vbucket(B).expect("dropped");
+    assert_eq!(contents(&engine, A).len(), acknowledged + 1);
+    drop(engine);
+    disk.crash(Keep::None);
+    let (engine, _) = open(&disk).expect("opens");
+    assert_eq!((contents(&engine, A).len(), engine.vbuckets()), (acknowledged + 1, vec![A]));
+}

@@ -1,0 +1,138 @@
+//! Numbers at their last value, and memory that contradicts itself: each is refused by name, and nothing is lost.
+
+use super::support::{
+    A, B, IMAGES, SMALL, STEP, apply, commit, commit_all, contents, dir, noise, open, open_with, run, set,
+    state,
+};
+use crate::disk::{Disk, MemoryDisk};
+use crate::logstor::Logstor;
+use crate::{Batch, CompactionRequest, Engine, EngineError, Progress};
+
+fn store() -> (MemoryDisk, Logstor) {
+    let disk = MemoryDisk::new();
+    let (engine, _) = open(&disk).expect("opens");
+    for vb in [A, B] {
+        engine.create(vb).expect("created");
+    }
+    for n in 1..=8 {
+        let batch = vec![set(n, &format!("key-{}", n % 3), &noise(n, 20_000))];
+        assert!(commit_all(&engine, &[(A, batch.clone()), (B, batch)]).iter().all(Result::is_ok));
+    }
+    (disk, engine)
+}
+
+/// Commits until one is refused: why, and what is shown then.
+fn commit_until_refused(engine: &Logstor) -> EngineError {
+    let mut expected = contents(engine, A);
+    for _ in 0..200 {
+        let high = engine.info(A).expect("there").high.0;
+        let batch = [set(high + 1, "more", &noise(high, 20_000))];
+        match commit(engine, A, &batch) {
+            Ok(_) => expected = apply(&expected, &batch),
+            Err(error) => {
+                assert_eq!(contents(engine, A), expected);
+                return error;
+            }
+        }
+    }
+    panic!("nothing is refused")
+}
+
+/// L49.
+#[test]
+fn a_store_without_a_generation_or_an_append_left_refuses_writes_and_serves_reads() {
+    let spend: [fn(&Logstor); 2] =
+        [|engine| engine.store.log.segments.leave_generations(3), |engine| engine.store.log.leave_numbers(4)];
+    for spend in spend {
+        let (disk, engine) = store();
+        spend(&engine);
+        assert_eq!(commit_until_refused(&engine).kind(), "exhausted");
+        let compacted = run(engine.compact(B, CompactionRequest::default()).expect("begun"));
+        assert_eq!(compacted.expect_err("nothing can be freed").kind(), "exhausted");
+        let before = [A, B].map(|vb| contents(&engine, vb));
+        drop(engine);
+        // Opening writes no frame: it takes no number.
+        let (engine, _) = open(&disk).expect("opens");
+        assert_eq!([A, B].map(|vb| contents(&engine, vb)), before);
+        assert_eq!(commit_until_refused(&engine).kind(), "exhausted");
+    }
+}
+
+/// L49.
+#[test]
+fn an_image_without_a_number_left_is_not_made_and_the_store_goes_on() {
+    let disk = MemoryDisk::new();
+    let (engine, _) = open_with(&disk, IMAGES).expect("opens");
+    engine.create(A).expect("created");
+    commit(&engine, A, &[set(1, "a", b"1")]).expect("committed");
+    run(engine.store.image_job().expect("due")).expect("made");
+    drop(engine);
+    let last = dir().join(format!("index-{}", u64::MAX));
+    disk.rename(&dir().join("index-00000001"), &last).expect("renamed");
+    let (engine, _) = open_with(&disk, IMAGES).expect("opens");
+    commit(&engine, A, &[set(2, "b", b"2")]).expect("committed");
+    let made = run(engine.store.image_job().expect("due"));
+    assert_eq!(made.expect_err("no number").kind(), "exhausted");
+    commit(&engine, A, &[set(3, "c", b"3")]).expect("committed");
+    assert_eq!(contents(&engine, A).len(), 3);
+    assert!(disk.list(&dir()).expect("there").iter().any(|name| name.ends_with(&u64::MAX.to_string())));
+}
+
+/// L49.
+#[test]
+fn the_last_seqno_is_refused_and_the_one_before_is_taken() {
+    let (_, engine) = store();
+    let before = contents(&engine, A);
+    let state = state(1);
+    let commit = |seqno| {
+        let item = set(seqno, "a", b"");
+        engine.commit(&[Batch { vb: A, items: &[&item], state: &state, timestamp: 1 }]).pop().expect("one")
+    };
+    assert_eq!(commit(u64::MAX).expect_err("it stands for no end").kind(), "too-large");
+    assert_eq!(contents(&engine, A), before);
+    commit(u64::MAX - 1).expect("taken");
+    assert_eq!(contents(&engine, A).len(), before.len() + 1);
+}
+
+/// What a store shows that found itself inconsistent: it takes nothing more, and all is there when it is opened again.
+fn is_poisoned_and_whole(disk: &MemoryDisk, engine: Logstor, before: &super::support::Contents) {
+    assert_eq!(commit(&engine, A, &[set(100, "a", b"")]).expect_err("it takes nothing").kind(), "poisoned");
+    drop(engine);
+    let (engine, _) = open_with(disk, SMALL).expect("opens");
+    assert_eq!(contents(&engine, A), *before);
+    run(engine.compact(A, CompactionRequest::default()).expect("begun")).expect("done");
+    assert_eq!(contents(&engine, A), *before);
+}
+
+/// L48.
+#[test]
+fn a_record_that_is_not_what_was_read_is_not_copied_and_its_original_stays() {
+    let (disk, engine) = store();
+    let before = contents(&engine, A);
+    let mut job = engine.compact(A, CompactionRequest::default()).expect("begun");
+    let error = loop {
+        for round in engine.store.rewriting.lock().values() {
+            round.lock().iter_mut().for_each(|round| round.lose_bytes());
+        }
+        match job.step(STEP) {
+            Ok(Progress::Done(_)) => panic!("it copied something"),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), "inconsistent");
+    assert!(error.to_string().contains("a record to be copied is not what was read"), "{error}");
+    drop(job);
+    is_poisoned_and_whole(&disk, engine, &before);
+}
+
+/// L48.
+#[test]
+fn an_index_that_contradicts_itself_ends_rewriting_and_nothing_is_freed() {
+    let (disk, engine) = store();
+    let before = contents(&engine, A);
+    engine.store.branch(A).expect("there").break_index();
+    let compacted = run(engine.compact(A, CompactionRequest::default()).expect("begun"));
+    assert_eq!(compacted.expect_err("it is found").kind(), "poisoned");
+    is_poisoned_and_whole(&disk, engine, &before);
+}
