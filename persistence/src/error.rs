@@ -73,7 +73,7 @@ pub enum EngineError {
         /// What was found.
         what: &'static str,
     },
-    /// Every number of a kind was given out: generations, ids, revisions. Nothing was written.
+    /// Every number of a kind was given out (L49): generations, ids, revisions. Nothing was written.
     #[error("{path}: there is no number left for {what}")]
     Exhausted {
         /// The file or directory whose numbers they are.
@@ -95,7 +95,7 @@ pub enum EngineError {
         /// What has happened to it.
         why: &'static str,
     },
-    /// A number that only grows has reached the highest there is: the operation needs the next one. Nothing was changed.
+    /// A number that only grows has reached the highest there is (E31): the operation needs the next one. Nothing was changed.
     #[error("{}{what} are used up: the last one is {last}", of_vbucket(*vb))]
     NumbersUsedUp {
         /// Which numbers.

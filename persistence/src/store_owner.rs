@@ -1,4 +1,4 @@
-//! Whose store a directory is, by the names of its files: no engine opens, or writes to, another one's directory.
+//! Whose store a directory is, by the names of its files: no engine opens, or writes to, another one's directory (E32).
 //!
 //! Each engine's own module knows its names exactly; this one knows as much of both as it takes to tell them apart,
 //! because engines do not know one another.

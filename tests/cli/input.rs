@@ -59,10 +59,10 @@ fn a_bad_line_is_named() {
 #[test]
 fn a_key_that_is_too_long_is_named() {
     let line = |bytes: usize| format!("{{\"op\":\"set\",\"key\":\"{}\",\"value\":1}}\n", "k".repeat(bytes));
-    let fits = DCP_SIM.run_with(&["run", "--json", "--input", "-"], line(4_093).as_bytes()).with_code(0);
+    let fits = DCP_SIM.run_with(&["run", "--json", "--input", "-"], line(4_092).as_bytes()).with_code(0);
     assert_eq!(figures(&fits), [1, 1, 0, 1]);
     let ended =
-        DCP_SIM.run_with(&["run", "--input", "-"], format!("\n{}", line(4_094)).as_bytes()).with_code(2);
+        DCP_SIM.run_with(&["run", "--input", "-"], format!("\n{}", line(4_093)).as_bytes()).with_code(2);
     assert!(ended.error().starts_with("line 2: the key of kkkk"), "{ended:#?}");
 }
 

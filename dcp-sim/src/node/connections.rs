@@ -1,7 +1,7 @@
 //! Both ends of a node's connections: bytes in, streams and vBuckets moved on, bytes out.
 //!
 //! What always holds: a vBucket follows one producer at most; the cursors of a connection that is over are given up; a
-//! stream is asked for only for a vBucket that is settled (N3).
+//! stream is asked for only for a vBucket that is settled (N3); a stream is of one branch (S29).
 
 use bytes::Bytes;
 use checkpoint::Vbid;

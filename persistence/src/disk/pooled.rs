@@ -1,7 +1,7 @@
 //! A disk on which any number of files can be open while few handles are: a file is opened when it is used, and the one that
 //! was not used for longest is closed for it.
 //!
-//! Always:
+//! Always (E33):
 //! - A handle is closed only when everything written through it is durable: a failed sync is reported to the handle that
 //!   wrote, and to none that is opened later. What is not durable is synced first; if that fails, the handle stays, and so
 //!   does the failure: the file's own next sync reports it.

@@ -104,7 +104,11 @@ fn the_last_seqno_is_flushed(open: Open<'_>, limits: ItemLimits) {
     let (active, mut flusher) = vbucket(State::Active, before, limits);
     let seqno = write(&active, Item::deletion(key(9))).expect("the last");
     assert_eq!(seqno, limits.seqno_max);
-    assert!(is_over(&write(&active, Item::deletion(key(8))).expect_err("none is left"), "the seqno"));
+    let refused = write(&active, Item::deletion(key(8))).expect_err("none is left");
+    // Which of the two says so depends on whether the engine or the number itself ends first.
+    let is_used_up =
+        matches!(refused, VBucketError::Checkpoint { source: CheckpointError::SeqnosUsedUp { .. }, .. });
+    assert!(is_used_up || is_over(&refused, "the seqno"), "{refused}");
     assert_eq!(flush(&active, &mut flusher, &*engine), (1, seqno));
 }
 

@@ -193,7 +193,9 @@ fn what_was_active_leads_again_on_a_branch_of_its_own_unless_it_stopped_in_order
 
 #[test]
 fn the_last_seqno_is_followed_by_none() {
-    let (replica, _) = vbucket(State::Replica);
+    let persisted = VBucketState::new(State::Replica, FailoverLog::new(VbUuid(7)));
+    let config = CheckpointConfig { limits: crate::ItemLimits::NONE, ..PERSISTING };
+    let replica = VBucket::new(Vbid(3), &persisted, config);
     let last = u64::MAX - 1;
     let endless = replica.receive_marker(marker(1, u64::MAX));
     assert!(

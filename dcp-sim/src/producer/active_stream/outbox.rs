@@ -3,7 +3,7 @@
 //! What always holds: the first message is a marker that starts where the client's snapshot does; each later one starts
 //! after the end of the one before (S1). A marker's start says that the client has everything before it whole. So a snapshot
 //! that is cut short, because its sender receives it itself and lost its cursor inside it or was sent the rest as a part of
-//! another, goes on with a marker that starts where the cut one did (S28). No item lies outside the last marker's range.
+//! another, goes on with a marker that starts where the cut one did (S28), and says that a key may come again (S32). No item lies outside the last marker's range.
 
 use std::collections::VecDeque;
 
@@ -211,7 +211,7 @@ impl Outbox {
         }
     }
 
-    /// Whether everything its filter lets through of a vBucket came up to `seqno`.
+    /// Whether everything its filter lets through of a vBucket came up to `seqno` (S24).
     pub(super) fn has_all_collections(&self, known: &Collections, seqno: Seqno) -> bool {
         self.filter.high(known).is_some_and(|high| high <= seqno)
     }

@@ -276,7 +276,7 @@ fn an_extended_snapshot_that_is_half_there_may_repeat_keys_for_a_client_that_lac
     };
     extend(&mut rig, 3, 4, &[3, 4]);
     extend(&mut rig, 5, 9, &[5]);
-    assert_eq!(rig.sent(), ["repeating marker 3-9", "mutation @3", "mutation @4", "mutation @5"]);
+    assert_eq!(rig.sent(), ["repeating marker 3-9 on", "mutation @3", "mutation @4", "mutation @5"]);
     rig.receive_more(&[9]);
     extend(&mut rig, 10, 12, &[10]);
     assert_eq!(rig.sent(), ["repeating marker 3-12", "mutation @9", "mutation @10"]);

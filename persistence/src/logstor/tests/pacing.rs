@@ -77,7 +77,7 @@ fn rewriting_waits_for_nobody_where_room_is_short() {
     engine.create(A).expect("created");
     let mut seqno = 0;
     // Until few segments are left; of each some lives.
-    while engine.stats()["free-segments"] > 3 || seqno < 600 {
+    while engine.stats()["free-segments"] > 6 || seqno < 600 {
         seqno += 1;
         let key = if seqno % 3 == 0 { seqno } else { seqno % 7 };
         commit(&engine, A, &[set(seqno, &format!("key-{key}"), &noise(seqno, 1400))]).expect("committed");
