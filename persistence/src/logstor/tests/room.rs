@@ -62,7 +62,7 @@ fn room_that_was_asked_for_is_made_by_upkeep_and_nobody_waits_for_it() {
     assert_eq!(stat(&engine, "bytes-prepared"), 20 * SEGMENT_BYTES);
 
     // What is there is enough for these.
-    for seqno in 2..100 {
+    for seqno in 2..50 {
         commit(&engine, A, &some(seqno, 6000)).expect("committed");
     }
     assert_eq!(stat(&engine, "bytes-prepared"), 20 * SEGMENT_BYTES);
