@@ -21,6 +21,10 @@ use place::Place;
 
 /// What a subscription has next.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is moved once a read; a box would cost each read an allocation"
+)]
 pub enum Next {
     /// Items from memory.
     Batch(Batch),

@@ -39,6 +39,10 @@ pub(crate) struct Tail {
 
 /// What a look at the tail found.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is moved once a read; a box would cost each read an allocation"
+)]
 pub(crate) enum Look {
     /// Items, of which the reader's progress says now that it has them.
     Items(Batch),
