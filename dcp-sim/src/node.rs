@@ -12,7 +12,7 @@
 //!   vBucket takes nothing.
 //! - N4. A write is refused for lack of memory only when nothing more could be recovered.
 //! - N6. So is a stream.
-//! - N7, N8. A vBucket's engine calls come in their order, and it is settled when all are done ([`calls`]).
+//! - N7, N8. A vBucket's engine calls come in their order, and it is settled when all are done (`node/calls.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
