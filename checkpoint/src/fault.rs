@@ -44,6 +44,8 @@ pub enum Fault {
     BusyTakenForEmpty,
     /// A promoted copy's branch begins with its last seqno, though it has half a snapshot.
     BranchInsideASnapshot,
+    /// Whatever an active's commit ends with is whole, also in the middle of a snapshot that it received before.
+    WhatAnActiveFlushesIsWhole,
     /// An active takes writes though the quota is used up.
     FullQuotaIsIgnored,
 }

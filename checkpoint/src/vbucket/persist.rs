@@ -3,9 +3,11 @@
 //! In goes what was committed before and the batch; out comes the next state. What always holds (C22): a snapshot counts
 //! as whole only once the item with its end is in a batch, whatever ranges follow it; until then the range says
 //! from where on it is half, and neither what it has completed (from disk) nor what it has prepared counts. What its sender
-//! had purged counts at once.
+//! had purged counts at once. A copy that becomes active with a snapshot from disk in its memory flushes it in parts as before:
+//! to lead makes no part whole.
 
 use super::{VBucket, role};
+use crate::fault::{self, Fault};
 use crate::state::Note;
 use crate::{Batch, Role, Seqno, SnapshotRange, SnapshotType, VBucketState};
 
@@ -45,7 +47,7 @@ impl VBucket {
                 next.complete(whole, previous.prepared_seqno);
             }
         }
-        if role(next.state) == Role::Active {
+        if role(next.state) == Role::Active && fault::is(Fault::WhatAnActiveFlushesIsWhole) {
             (next.snapshot_start, next.snapshot_end) = (high, high);
         }
         next

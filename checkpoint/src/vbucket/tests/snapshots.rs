@@ -60,6 +60,30 @@ fn a_replica_is_half_until_the_rest_of_what_was_cut_short_is_there() {
     }
 }
 
+/// Found by seeds 861, 1616 and 1768 of drawn clusters: a copy that became active before it had flushed all of a snapshot from
+/// disk said of each part that it was whole. Its streams' backfills and its next start believed it.
+#[test]
+fn a_part_of_a_snapshot_that_an_active_flushes_is_not_whole() {
+    let (copy, mut state) = vbucket(State::Replica);
+    copy.receive_marker(disk(0, 4, 0)).expect("valid");
+    for (seqno, key) in [(1, "a"), (2, "b"), (4, "c")] {
+        copy.receive(at(seqno, key)).expect("inside");
+    }
+    copy.set_state(State::Active, Some(VbUuid(77))).expect("a branch");
+    copy.write(Item::mutation(Key::new(b"a"), Bytes::from_static(b"new")), 1).expect("active");
+    let mut ranges = Vec::new();
+    loop {
+        let flush = copy.manager().begin_flush(ReadLimit { items: 1, ..ReadLimit::NONE }).expect("no other");
+        if flush.batch().is_empty() {
+            break;
+        }
+        state = copy.state_with(flush.batch(), &state);
+        ranges.push(range(&state));
+        flush.commit();
+    }
+    assert_eq!(ranges, [(0, 4), (0, 4), (4, 4), (5, 5)]);
+}
+
 /// Where the snapshots of what a reader gets end.
 fn ends(vbucket: &VBucket) -> Vec<u64> {
     let reader = vbucket.manager().register("reader", Seqno::ZERO, false).expect("a name").cursor;

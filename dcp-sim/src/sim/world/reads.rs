@@ -57,6 +57,8 @@ impl World {
             Ok(reader @ Reader::Memory(_)) => (reader, None),
             Ok(Reader::Disk(disk)) => match disk.view(engine.as_ref()) {
                 Ok(view) => (Reader::Disk(disk), Some(view)),
+                // Who reads while the power fails gets no answer.
+                Err(ReadError::Engine(_)) if host.has_lost_power() => return false,
                 Err(ReadError::Engine(error)) => {
                     chaos.reads.failed(node, vb, &error);
                     return false;
@@ -77,6 +79,7 @@ impl World {
         if let Some(key) = chaos.history.some_key(vb, branch, nth) {
             match reader.get(engine.as_ref(), &key) {
                 Ok(found) => chaos.reads.key(seen, &key, found.as_ref(), &chaos.history),
+                Err(_) if host.has_lost_power() => return false,
                 Err(error) => chaos.reads.failed(node, vb, &error),
             }
         }
@@ -87,6 +90,7 @@ impl World {
             };
             match content {
                 Ok(content) => chaos.reads.whole(seen, content, &chaos.history),
+                Err(_) if host.has_lost_power() => return false,
                 Err(error) => chaos.reads.failed(node, vb, &error),
             }
         }
