@@ -209,6 +209,13 @@ impl VBucket {
         inner.must_branch = false;
     }
 
+    /// Whether it leads from now on only on a branch of its own: it was active before an unclean stop, and has not followed
+    /// anybody since ([`VBucketError::NeedsBranch`]).
+    #[must_use]
+    pub fn needs_branch(&self) -> bool {
+        self.lock().must_branch
+    }
+
     /// Where it stands, for the request that resumes its stream. Half a snapshot is given up from its start on, which is
     /// the end of the last whole one: what it lacks below its last seqno may have been replaced on a branch that was lost.
     #[must_use]

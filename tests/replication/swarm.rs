@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dcp_sim::fault::{self, Fault};
-use dcp_sim::sim::{Dimension, FaultKind, Fixed, Shape, Silent, Storage, World};
+use dcp_sim::sim::{Dimension, FaultKind, Fixed, Setting, Shape, Silent, Storage, World};
 
 const SIMULATION: &str = include_str!("../../docs/simulation.md");
 
@@ -12,7 +12,7 @@ fn fixed(settings: &[(Dimension, u64)]) -> Fixed {
 }
 
 /// What is wrong with a shape's run, if anything.
-fn broken(seed: u64, fixed: &Fixed) -> Option<String> {
+pub(crate) fn broken(seed: u64, fixed: &Fixed) -> Option<String> {
     let shape = Shape::draw(seed, fixed).expect("no contradiction");
     let source = shape.source(seed).expect("valid");
     let world = World::new(shape.cluster(seed), &Storage::Memory, source).expect("a cluster");
@@ -24,6 +24,46 @@ fn broken(seed: u64, fixed: &Fixed) -> Option<String> {
         }
         Err(error) => Some(error.to_string()),
     }
+}
+
+/// The settings of a `--shape`.
+pub(crate) fn shape(text: &str) -> Fixed {
+    let settings = text.split(',').map(|setting| setting.parse::<Setting>().expect(setting));
+    Fixed { settings: settings.map(|it| (it.dimension, it.value)).collect(), ..Fixed::default() }
+}
+
+/// W10, W11. Found by these seeds: a copy was promoted with a snapshot from disk in its memory, and said of each part of it that
+/// it flushed that it was whole.
+#[test]
+fn a_promoted_copy_says_of_no_part_of_a_snapshot_that_it_is_whole() {
+    for seed in [861, 1_768] {
+        assert_eq!(broken(seed, &Fixed::default()), None, "seed {seed}");
+    }
+}
+
+/// W18. Found by this seed: the power failed in the middle of a read, and the reader was said to have got an error.
+#[test]
+fn who_reads_while_the_power_fails_gets_no_answer() {
+    assert_eq!(broken(2_734, &Fixed::default()), None);
+}
+
+/// Found by this seed: a copy that had led before its machine went down, and followed nobody since, was told to go on with its
+/// active's branch, which it refuses.
+#[test]
+fn a_copy_that_led_before_it_went_down_is_handed_nothing_before_it_follows() {
+    let moving = "nodes=3,replicas=1,vbuckets=5,ops=600,keys=60,value-bytes=100,duration=20s,clients=0,engine=couchstore,\
+                  move=50ms,disk-error=50ms,disk-full=off,power-loss=off,fail-over=80ms,compaction=50ms,partition=100ms,\
+                  crash=off,delay=off,disconnect=off,slow-consumer=off,stalled-acks=off,slow-disk=off,memory=off";
+    assert_eq!(broken(77, &shape(moving)), None);
+}
+
+/// W16. Found by this seed: memory recovery gave up as many bytes of items as the quota had too many, and left the chunks in
+/// which others lay; asked once more, it gave up enough.
+#[test]
+fn memory_is_recovered_until_there_is_enough_or_nothing_left() {
+    let tight = "nodes=2,replicas=1,vbuckets=2,ops=600,keys=200,value-bytes=100,duration=1s,clients=0,memory=20ms,\
+                 slow-consumer=30ms,checkpoint-bytes=1K,quota-bytes=300K";
+    assert_eq!(broken(85, &shape(tight)), None);
 }
 
 /// Guards clusters of one node and vBuckets of one copy: each kind of fault alone, and all together.

@@ -44,15 +44,24 @@ impl Node {
             }
             manager.expel();
         }
+        // A manager says what its items came to. The quota counts what they lay in, which goes with the last of several: a round
+        // that gives up what was asked for may not be enough.
+        while self.recover_from_the_fullest(&quota) {}
+    }
+
+    /// A round over all vBuckets. Returns whether one gave up anything.
+    fn recover_from_the_fullest(&self, quota: &Quota) -> bool {
         let bytes = |partition: &super::Partition| partition.vbucket.manager().stats().memory_bytes();
         let mut fullest: Vec<_> = self.partitions.iter().map(|one| (bytes(one), one)).collect();
         fullest.sort_by_key(|(bytes, one)| (std::cmp::Reverse(*bytes), one.vbucket.id()));
+        let mut has_freed = false;
         for (_, partition) in fullest {
             let excess_bytes = quota.excess_bytes();
             if excess_bytes == 0 {
-                return;
+                return false;
             }
-            partition.vbucket.manager().recover(excess_bytes);
+            has_freed |= partition.vbucket.manager().recover(excess_bytes).freed_bytes > 0;
         }
+        has_freed
     }
 }

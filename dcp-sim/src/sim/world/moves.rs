@@ -147,6 +147,8 @@ impl World {
         let uuid = active.vbucket.failover_log().newest().uuid;
         let is_ready = active.vbucket.state() == State::Active
             && replica.vbucket.failover_log().newest().uuid == uuid
+            // One that led before it went down has to follow first.
+            && !replica.vbucket.needs_branch()
             && whole(replica) == active.vbucket.high_seqno()
             && self.hosts.get(to).is_some_and(|host| host.node.is_settled(vb))
             && self.is_safe_to_lead(to, vb);

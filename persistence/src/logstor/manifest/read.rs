@@ -134,9 +134,10 @@ fn with_edits(
         sketch.apply(&edit).map_err(|refused| (at, refused.what()))?;
         at += len;
     }
-    // Edits are made durable one by one: only the last can be torn.
+    // Edits are made durable one by one: only the last can be torn. No frame begins with zeros only, as the rest of a slot is.
     let is_followed = |from: usize| bytes.get(from..).and_then(&edit_in).is_some();
-    if (at + 1..bytes.len()).any(is_followed) {
+    let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if (at + 1..written).any(is_followed) {
         return Err((at, "a damaged edit"));
     }
     Ok((sketch, at))

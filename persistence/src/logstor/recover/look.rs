@@ -53,13 +53,15 @@ pub(super) fn at_all(
     let next = AtomicU32::new(0);
     let looks = Mutex::new(Vec::with_capacity(total as usize));
     let task = || {
-        let mut buffer = vec![0; place.geometry.segment_bytes as usize];
+        // Room for a segment, once there is one to look at: in order, the first task looks at all of them.
+        let mut buffer = Vec::new();
         let mut mine = Vec::new();
         loop {
             let id = next.fetch_add(1, Ordering::SeqCst);
             if id >= total {
                 break;
             }
+            buffer.resize(place.geometry.segment_bytes as usize, 0);
             mine.extend(place.look(id, &mut buffer).map(|look| (id, look)));
         }
         looks.lock().append(&mut mine);
