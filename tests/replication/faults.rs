@@ -132,6 +132,14 @@ fn a_stream_that_lost_something_is_asked_for_anew() {
     check(&as_on_the_command_line(2367));
 }
 
+/// W19. Found by this seed: a client that was inside another copy's snapshot was told by a replica that had not come to its end that
+/// it was whole there. The other two broke before that was looked for.
+#[test]
+fn a_foreign_client_is_whole_where_it_is_told_so() {
+    check(&as_on_the_command_line(826));
+    [262, 408].map(|seed| with_engine(seed, EngineKind::Logstor)).iter().for_each(check);
+}
+
 /// Guards each kind of fault by itself: it strikes, and the cluster survives it.
 #[test]
 fn each_fault_strikes_and_is_survived() {

@@ -89,10 +89,7 @@ fn run(source: Source, client: Client, ops: &[Op]) -> Result<(), TestCaseError> 
     source.finish();
     client.notify();
     client.settle(&source)?;
-    let high = source.high();
-    prop_assert_eq!(client.seqno(), high, "everything comes in the end");
-    prop_assert_eq!(client.documents(), &source.documents_at(high));
-    Ok(())
+    client.check_end(&source)
 }
 
 /// Half as many as usual: each is long.
@@ -121,5 +118,15 @@ proptest! {
         buffer in 1..2_000u32,
     ) {
         run(Source::replica(), Client::new(buffer, false), &ops)?;
+    }
+
+    /// Guards S25 and S33: whoever hears nothing of what it does not see is never left inside a snapshot.
+    #[test]
+    fn a_client_without_collections_has_its_history(
+        ops in prop::collection::vec(op(), 1..150),
+        buffer in 1..2_000u32,
+        is_active: bool,
+    ) {
+        run(if is_active { Source::active() } else { Source::replica() }, Client::bare(buffer), &ops)?;
     }
 }

@@ -88,6 +88,20 @@ fn the_smallest_clusters_stand_every_kind_of_fault() {
     }
 }
 
+/// W19. Found by this seed: memory recovery closed a replica's checkpoint that had its first snapshot whole, and its clients were
+/// told for ever to come again.
+#[test]
+fn a_replica_that_has_its_first_snapshot_whole_serves_its_clients() {
+    assert_eq!(broken(1015, &Fixed::default()), None);
+}
+
+/// W19. Found by this seed: a client without Collections was told that half a snapshot of a replica's disk ends with an item that it
+/// does not see, and stood inside it for ever.
+#[test]
+fn a_client_without_collections_is_promised_no_end_that_it_does_not_see() {
+    assert_eq!(broken(1324, &Fixed::default()), None);
+}
+
 /// Guards shrinking: from a seed that a known bug breaks, steps lead to a smaller shape that it still breaks.
 #[test]
 fn a_shape_that_a_known_bug_breaks_becomes_smaller_and_stays_broken() {

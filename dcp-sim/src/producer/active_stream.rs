@@ -180,6 +180,9 @@ impl ActiveStream {
             if !self.outbox.is_empty() {
                 break;
             }
+            if matches!(self.source, Source::Disk(Disk::Halved)) && self.awaits_rest(vbucket) {
+                return Ok(Turn::Nothing);
+            }
             match &mut self.source {
                 Source::Exhausted | Source::Over => return Ok(Turn::Nothing),
                 Source::Disk(disk) => return Ok(disk.next()),

@@ -134,10 +134,11 @@ enum Opened {
     Rollback(Seqno),
 }
 
-/// Until it has all of that there is nothing it could send that makes sense.
+/// Until it has all of that there is nothing it could send that makes sense. How far it is its high seqno says: the open checkpoint
+/// may be empty, and all of the snapshot in the one before.
 fn is_receiving_first_snapshot(vbucket: &VBucket) -> bool {
     let range = vbucket.manager().open_range();
-    range.snapshot_type == SnapshotType::InitialDisk && range.last != Some(range.end)
+    range.snapshot_type == SnapshotType::InitialDisk && vbucket.high_seqno() < range.end
 }
 
 fn with_latest(wanted: &StreamRequest, vbucket: &VBucket) -> StreamRequest {

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use checkpoint::{
-    CheckpointConfig, FailoverEntry, FailoverLog, Item, Key, ReadLimit, SnapshotType, State, VBucketState,
-    VbUuid,
+    AfterStop, CheckpointConfig, FailoverEntry, FailoverLog, Item, Key, ReadLimit, SnapshotType, State,
+    VBucketState, VbUuid,
 };
 
 use persistence::couchstore::{Couchstore, CouchstoreConfig};
@@ -22,6 +22,7 @@ mod connection;
 mod filters;
 mod snapshots;
 mod takeover;
+mod unseen;
 mod visible;
 
 const VB: Vbid = Vbid(5);
@@ -85,6 +86,17 @@ impl Home {
         let flushed = self.flusher.finish(group.commit(&self.engine, 1));
         assert!(flushed.iter().all(|flushed| flushed.result.is_ok()));
         self.vbucket.manager().expel();
+    }
+
+    /// What was not flushed is lost.
+    fn restart(&mut self) {
+        let (high, state) = (self.flusher.persisted_seqno(VB), self.flusher.persisted_state(VB).cloned());
+        let (high, state) = (high.expect("attached"), state.expect("attached"));
+        let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+        let after = AfterStop::Unclean { uuid: UUID };
+        let vbucket = VBucket::recover(VB, &state, high, state.state, after, config);
+        self.vbucket = vbucket.expect("in its role");
+        self.flusher.attach(VB, state, high);
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use checkpoint::{Key, Seqno, Vbid};
 use dcp_sim::producer::{BackfillOutcome, BackfillStep, Producer};
 use dcp_sim::wire::{
-    Command, Control, Frame, Marker, MarkerFlags, Message, Open, OpenFlags, Reply, Request, Status,
+    Command, Control, Frame, KeyForm, Marker, MarkerFlags, Message, Open, OpenFlags, Reply, Request, Status,
     StreamRequest, StreamRequestFlags, flow_control_bytes,
 };
 use proptest::prelude::*;
@@ -18,6 +18,8 @@ use super::source::{Contents, Source, UUID, VB};
 pub(crate) struct Client {
     buffer_bytes: u32,
     sync_writes: bool,
+    /// It knows no collections, and sees the default one alone.
+    is_bare: bool,
     producer: Producer,
     steps: VecDeque<BackfillStep>,
     outcomes: VecDeque<BackfillOutcome>,
@@ -45,6 +47,7 @@ impl Client {
         Self {
             buffer_bytes,
             sync_writes,
+            is_bare: false,
             producer: Producer::new("none"),
             steps: VecDeque::new(),
             outcomes: VecDeque::new(),
@@ -62,19 +65,38 @@ impl Client {
         }
     }
 
-    pub(crate) fn documents(&self) -> &Contents {
-        &self.documents
+    /// One that did not negotiate Collections.
+    pub(crate) fn bare(buffer_bytes: u32) -> Self {
+        Self { is_bare: true, ..Self::new(buffer_bytes, false) }
     }
 
-    pub(crate) fn seqno(&self) -> Seqno {
-        self.seqno
+    /// Whether it has all that it is to see of the history, whole.
+    pub(crate) fn check_end(&self, source: &Source) -> Result<(), TestCaseError> {
+        let high = source.high();
+        if self.is_bare {
+            // Nobody tells it of what it does not see.
+            prop_assert_eq!(self.seqno, self.whole, "it is left inside {:?}", self.snapshot);
+        } else {
+            prop_assert_eq!(self.seqno, high, "everything comes in the end");
+        }
+        prop_assert_eq!(&self.documents, &self.documents_at(high, source));
+        Ok(())
+    }
+
+    /// What it is to see of the history up to there.
+    fn documents_at(&self, seqno: Seqno, source: &Source) -> Contents {
+        let mut documents = source.documents_at(seqno);
+        documents.retain(|key, _| !self.is_bare || key.collection() == 0);
+        documents
     }
 
     /// A new connection, on which it goes on from where it is; what was under way on the old one is lost.
     pub(crate) fn connect(&mut self, source: &mut Source) {
         self.producer.close(source);
         self.connections += 1;
-        self.producer = Producer::new(&format!("connection {}", self.connections));
+        let name = format!("connection {}", self.connections);
+        self.producer =
+            if self.is_bare { Producer::without_collections(&name) } else { Producer::new(&name) };
         (self.wire, self.input) = (VecDeque::new(), BytesMut::new());
         // Steps of the lost connection may still be under way; their outcomes nobody takes.
         (self.steps, self.outcomes) = (VecDeque::new(), VecDeque::new());
@@ -160,7 +182,7 @@ impl Client {
                     Reply::Rollback(seqno) => {
                         prop_assert!(!source.is_active() && seqno == self.snapshot.0);
                         prop_assert!(self.whole <= seqno && seqno <= self.whole.next(), "S28");
-                        (self.seqno, self.documents) = (self.whole, source.documents_at(self.whole));
+                        (self.seqno, self.documents) = (self.whole, self.documents_at(self.whole, source));
                         self.request(source);
                     }
                     reply => prop_assert_eq!(reply.status(), Status::SUCCESS),
@@ -182,7 +204,8 @@ impl Client {
             Command::Prepare(_) | Command::Commit(_) => prop_assert!(self.sync_writes, "S17"),
             _ => {}
         }
-        let item = request.to_item(dcp_sim::wire::KeyForm::Collections).expect("an item");
+        let keys = if self.is_bare { KeyForm::Bare } else { KeyForm::Collections };
+        let item = request.to_item(keys).expect("an item");
         let is_prepare = matches!(request.command, Command::Prepare(_));
         let is_new = self.keys.insert((item.key.clone(), is_prepare));
         let marker = self.marker.as_ref().expect("the first message is a marker: S1");
@@ -221,7 +244,7 @@ impl Client {
         (self.seqno, self.snapshot) = (seqno, (marker.start, marker.end));
         if seqno == marker.end {
             self.whole = seqno;
-            prop_assert_eq!(&self.documents, &source.documents_at(seqno), "at {}", seqno);
+            prop_assert_eq!(&self.documents, &self.documents_at(seqno, source), "at {}", seqno);
         }
         Ok(())
     }

@@ -6,6 +6,8 @@
 //! the cursor holds. If the cursor was dropped in between, memory may have given up more: then there is another round,
 //! from the end of this snapshot. A client inside a snapshot that reaches further than the disk gets the rest of it from
 //! memory in the same snapshot: what memory has is read before the snapshot is announced, so that its end is known (S20).
+//! So does a client that hears nothing of what it does not see, of a snapshot that the disk has in part: once memory has
+//! all the rest of it, since only then is it known which is the last item that this client sees (S33).
 
 use checkpoint::{
     CheckpointError, ResumePoint, ResumeRequest, Seqno, SnapshotMarker, SnapshotType, State, VBucket,
@@ -41,6 +43,8 @@ pub(super) enum Disk {
     Opening,
     /// The host has been asked for a slice.
     Reading,
+    /// It ended inside a snapshot whose rest is yet to come. Its client waits for that, and then another scan is needed.
+    Halved,
     /// There is more to read, once what was read is sent.
     Paused(BackfillScan),
 }
@@ -48,7 +52,7 @@ pub(super) enum Disk {
 impl Disk {
     pub(super) fn next(&mut self) -> Turn {
         match self {
-            Self::Wanted => {
+            Self::Wanted | Self::Halved => {
                 *self = Self::Opening;
                 Turn::Backfill
             }
@@ -110,9 +114,8 @@ impl ActiveStream {
         }
         self.read = scan.high();
         self.outbox.close_snapshot(scan.high());
-        for batch in std::mem::take(&mut self.gathered) {
-            self.take_batch(&batch, options)?;
-        }
+        let gathered = std::mem::take(&mut self.gathered);
+        self.take_batches(&gathered, options)?;
         self.hand_over(vbucket)?;
         Ok(false)
     }
@@ -139,9 +142,17 @@ impl ActiveStream {
             self.nothing_on_disk(vbucket)?;
             return Ok(false);
         }
-        let half = self.half_on_disk(&scan, vbucket);
-        let rest = self.rest_in_memory(&scan).or(half.filter(|_| self.is_disk_only()));
-        self.reach = half.filter(|_| !self.is_disk_only()).max(self.reach);
+        let rest = if options.collections {
+            let half = self.half_on_disk(&scan, vbucket);
+            self.reach = half.filter(|_| !self.is_disk_only()).max(self.reach);
+            self.rest_in_memory(&scan).or(half.filter(|_| self.is_disk_only()))
+        } else {
+            self.reach = known_end(&scan, vbucket).max(self.reach);
+            if self.lacks_rest(&scan, vbucket) {
+                return Ok(false);
+            }
+            None
+        };
         let mut end = rest.unwrap_or(high);
         if !self.is_disk_only() {
             let after =
@@ -164,17 +175,16 @@ impl ActiveStream {
             }
         }
         if let Some(reach) = self.reach.take().filter(|&reach| end < reach) {
-            self.gathered = self.gather(vbucket, reach)?;
+            self.gathered = self.gather(vbucket, Some(reach), options)?;
             if self.reach.is_some() {
                 return Ok(false);
             }
             end = end_of(&self.gathered, reach);
         }
-        // What of a half snapshot has yet to come, nobody knows: there is nothing to look for.
-        if !options.collections && rest.is_none() {
-            self.survey = Some(Survey::default());
-        } else {
+        if options.collections {
             self.announce_disk(&scan, end, options);
+        } else {
+            self.survey = Some(Survey::default());
         }
         self.source = Source::Disk(Disk::Paused(scan));
         Ok(true)
@@ -207,8 +217,23 @@ impl ActiveStream {
     /// The same of one that is active now: what it had of that snapshot when it was promoted is all there will be of it, and
     /// may be in memory only. A stream of the disk alone leaves its client inside.
     fn half_on_disk(&self, scan: &BackfillScan, vbucket: &VBucket) -> Option<Seqno> {
-        let end = half(scan).filter(|_| self.state == State::Active)?.min(vbucket.high_seqno());
-        (end > scan.high()).then_some(end)
+        known_end(scan, vbucket).filter(|_| self.state == State::Active)
+    }
+
+    /// Whether the snapshot that the client needs is not there as a whole, in the scan and, unless the disk alone is wanted,
+    /// in memory. A client that hears nothing of what it does not see waits for the rest. It does not wait with a stream
+    /// of the disk alone, which ends.
+    fn lacks_rest(&mut self, scan: &BackfillScan, vbucket: &VBucket) -> bool {
+        let needs_memory = self.reach.is_some_and(|reach| scan.high() < reach);
+        let is_to_come = self.awaits_rest(vbucket) && (needs_memory || half(scan).is_some());
+        if self.is_disk_only() && (needs_memory || is_to_come) {
+            self.end(StreamEndReason::BackfillFailed);
+        } else if is_to_come {
+            self.source = Source::Disk(Disk::Halved);
+        } else {
+            return false;
+        }
+        true
     }
 
     /// The disk has nothing that was not sent. If memory has not got it either, nobody has.
@@ -236,6 +261,12 @@ impl ActiveStream {
 fn half(scan: &BackfillScan) -> Option<Seqno> {
     let (high, state) = (scan.high(), scan.state()?);
     (state.snapshot_start <= high && high < state.snapshot_end).then_some(state.snapshot_end)
+}
+
+/// The same, as far as memory has come, if that is further than the scan.
+fn known_end(scan: &BackfillScan, vbucket: &VBucket) -> Option<Seqno> {
+    let end = half(scan)?.min(vbucket.high_seqno());
+    (end > scan.high()).then_some(end)
 }
 
 fn marker(state: &VBucketState, end: Seqno, purge: Seqno) -> SnapshotMarker {

@@ -1,11 +1,11 @@
 //! From a cursor's batches to markers and items.
 //!
 //! A client that is inside a snapshot lacks what was replaced in it, so it has nothing whole before that snapshot's end.
-//! What always holds (S20): the first snapshot it is sent reaches at least as far, to the end of a checkpoint.
+//! What always holds (S20): the first snapshot it is sent reaches at least as far, to the end of a checkpoint. A client that
+//! hears nothing of what it does not see is sent whole snapshots only (S33): all checkpoints of one are read before it is
+//! announced, so that its last item for that client is known.
 
-use checkpoint::{
-    Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, State, VBucket,
-};
+use checkpoint::{Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, VBucket};
 
 use super::outbox::Origin;
 use super::{ActiveStream, Source};
@@ -20,33 +20,38 @@ const READ_LIMIT: ReadLimit = ReadLimit { items: 1_000, bytes: 1 << 20 };
 impl ActiveStream {
     /// Takes what the cursor has. Returns whether there was anything, or the stream stands elsewhere now.
     pub(super) fn refill(&mut self, vbucket: &VBucket, options: &Options) -> Result<bool, ProducerError> {
-        if !options.collections && self.is_inside_snapshot(vbucket) {
+        if !options.collections && self.awaits_rest(vbucket) {
             return Ok(false);
         }
         let cursor = self.cursor;
-        let batches = match self.reach.take() {
-            Some(reach) => {
-                let batches = self.gather(vbucket, reach)?;
-                self.announce_joined(&batches, reach, options);
-                batches
-            }
-            None => Vec::from_iter(self.read_batch(vbucket)?),
+        let reach = self.reach.take();
+        let batches = match reach {
+            None if options.collections => Vec::from_iter(self.read_batch(vbucket)?),
+            _ => self.gather(vbucket, reach, options)?,
         };
         // With a new cursor it may stand in memory as before, with something to read that nobody wakes it for.
         let is_elsewhere = self.cursor != cursor && !fault::is(Fault::DroppedCursorWakesNobody);
         let stands_elsewhere = self.reach.is_some() || is_elsewhere || !matches!(self.source, Source::Memory);
         let has_read = stands_elsewhere || !batches.is_empty();
-        for batch in batches {
-            self.take_batch(&batch, options)?;
+        let mut ranges = batches.iter().flat_map(Batch::ranges);
+        match reach {
+            Some(reach) if ranges.any(|range| range.last > Some(self.read)) => {
+                self.announce_joined(&batches, reach, options);
+            }
+            // There was nothing, or a change of state alone.
+            _ => self.reach = self.reach.max(reach),
         }
+        self.take_batches(&batches, options)?;
         Ok(has_read)
     }
 
-    /// Whether this node has a snapshot in part that it receives. A client that hears nothing of what it does not see waits for
-    /// the rest: of the last items that it sees it could not know that they end the snapshot (S33).
-    fn is_inside_snapshot(&self, vbucket: &VBucket) -> bool {
-        let (open, high) = (vbucket.manager().open_range(), vbucket.high_seqno());
-        self.state != State::Active && high < open.end && open.extended_from != Some(high)
+    /// Whether this node has a snapshot in part that it receives, or has yet to receive what ends the one that the client is in. A
+    /// client that hears nothing of what it does not see waits for the rest: of the last items that it sees it could not
+    /// know that they end the snapshot (S33).
+    pub(super) fn awaits_rest(&self, vbucket: &VBucket) -> bool {
+        let point = vbucket.resume_point();
+        let is_inside = point.snapshot_start < point.seqno && point.seqno < point.snapshot_end;
+        is_inside || self.reach.is_some_and(|reach| point.seqno < reach)
     }
 
     /// The cursor's next batch; `None` if there is none, or the stream stands elsewhere now.
@@ -59,45 +64,56 @@ impl ActiveStream {
         }
     }
 
-    /// Batches until one has the checkpoint that `reach` is in, or there are no more. If the cursor is lost on the way
-    /// there are none: then the stream stands elsewhere, and gathers again.
-    pub(super) fn gather(&mut self, vbucket: &VBucket, reach: Seqno) -> Result<Vec<Batch>, ProducerError> {
+    /// Batches until one has the checkpoint that `reach` is in, or there are no more; for a client that hears nothing of what it
+    /// does not see, also until the last snapshot is whole. If the cursor is lost on the way there are none: then the
+    /// stream stands elsewhere, and gathers again.
+    pub(super) fn gather(
+        &mut self,
+        vbucket: &VBucket,
+        reach: Option<Seqno>,
+        options: &Options,
+    ) -> Result<Vec<Batch>, ProducerError> {
         let (mut batches, cursor) = (Vec::new(), self.cursor);
         while let Some(batch) = self.read_batch(vbucket)? {
-            let is_last = batch.ranges().iter().any(|range| range.end >= reach);
+            let has_reached = batch.ranges().iter().any(|range| Some(range.end) >= reach);
+            let is_last = has_reached && (options.collections || ends_whole(&batch));
             batches.push(batch);
             if is_last {
                 return Ok(batches);
             }
         }
         if self.cursor != cursor {
-            self.reach = Some(reach);
+            self.reach = self.reach.max(reach);
             batches.clear();
         }
         Ok(batches)
     }
 
-    /// Announces all checkpoints up to the one that `reach` is in as one snapshot, if it is not the first.
+    /// Announces all checkpoints up to the one that `reach` is in as one snapshot, if it is not the first. A replica that has not
+    /// come so far yet, of a snapshot that its client has in part from another copy, announces what it has up to `reach`.
     fn announce_joined(&mut self, batches: &[Batch], reach: Seqno, options: &Options) {
         let ranges = || batches.iter().flat_map(Batch::ranges);
-        let last = ranges().find(|range| range.end >= reach);
-        let Some(last) = last.filter(|last| ranges().next() != Some(*last)) else { return };
+        let (first, last) = (ranges().next(), ranges().find(|range| range.end >= reach));
+        if last.is_some() && last == first {
+            return;
+        }
+        let Some(range) = last.or_else(|| ranges().last()) else { return };
         let items = batches.iter().flat_map(Batch::items);
-        if let Some(end) = self.end_for_client(items, last, options) {
-            self.outbox.announce(&SnapshotMarker { end, ..marker(last) }, Origin::Joined, options);
+        if let Some(end) = self.end_for_client(items, range, options) {
+            let end = if last.is_none() { end.max(reach) } else { end };
+            self.outbox.announce(&SnapshotMarker { end, ..marker(range) }, Origin::Joined, options);
         }
     }
 
     /// Where the client has a snapshot whole that ends with `range`: there, or, if it hears nothing of what it does not see,
-    /// at the last of `items` up to there that it does; `None` if there is none (S25).
+    /// at the last of `items`, which are all that is left of it, that it does; `None` if there is none (S25).
     fn end_for_client<'a>(
         &self,
         items: impl Iterator<Item = &'a Item>,
         range: &SnapshotRange,
         options: &Options,
     ) -> Option<Seqno> {
-        // What of a snapshot has yet to come, nobody knows.
-        if options.collections || range.last != Some(range.end) && !range.awaits_extension() {
+        if options.collections {
             return Some(marker(range).end);
         }
         let up_to_there = items.filter(|item| self.read < item.seqno && item.seqno <= range.end);
@@ -122,7 +138,13 @@ impl ActiveStream {
         }
     }
 
-    pub(super) fn take_batch(&mut self, batch: &Batch, options: &Options) -> Result<(), WireError> {
+    /// Takes what was read from memory in one go.
+    pub(super) fn take_batches(&mut self, batches: &[Batch], options: &Options) -> Result<(), WireError> {
+        batches.iter().try_for_each(|batch| self.take_batch(batch, batches, options))
+    }
+
+    /// Takes one of `batches`, in which the rest of its last snapshot may be, too.
+    fn take_batch(&mut self, batch: &Batch, batches: &[Batch], options: &Options) -> Result<(), WireError> {
         let is_operation = |item: &&Item| item.operation.namespace().is_some();
         let mut items = batch.items().filter(is_operation).peekable();
         // Nothing rises from below what was sent, unless the vBucket went back.
@@ -131,7 +153,8 @@ impl ActiveStream {
             return Ok(());
         }
         for range in batch.ranges() {
-            let (mut last, end) = (None, self.end_for_client(batch.items(), range, options));
+            let all = batches.iter().flat_map(Batch::items);
+            let (mut last, end) = (None, self.end_for_client(all, range, options));
             while let Some(item) = items.next_if(|item| item.seqno <= range.end) {
                 if let (None, Some(end)) = (last, end) {
                     // This node was receiving the snapshot itself: its rest came in another one, which may reach further
@@ -156,6 +179,12 @@ impl ActiveStream {
         }
         Ok(())
     }
+}
+
+/// Whether all of the snapshot is there that a batch ends with. Of one in several checkpoints only the last has its end.
+fn ends_whole(batch: &Batch) -> bool {
+    let last = batch.ranges().iter().rfind(|range| range.last.is_some());
+    last.is_none_or(|range| range.last == Some(range.end) || range.awaits_extension())
 }
 
 /// End of the first checkpoint that `reach` is in; where there is none, of the last, and at least `reach`.

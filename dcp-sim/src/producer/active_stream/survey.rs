@@ -44,9 +44,8 @@ impl ActiveStream {
         let Some(end) = last else {
             // Nothing to be seen: the client is as far as if it had been sent all of it.
             self.read = scan.high();
-            for batch in std::mem::take(&mut self.gathered) {
-                self.take_batch(&batch, options)?;
-            }
+            let gathered = std::mem::take(&mut self.gathered);
+            self.take_batches(&gathered, options)?;
             self.hand_over(vbucket)?;
             return Ok(false);
         };

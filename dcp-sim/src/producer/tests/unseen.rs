@@ -1,0 +1,131 @@
+//! Clients that hear nothing of what they do not see, and what a node has in part (S33).
+
+use super::backfill::{live, open};
+use super::bare::bare_rig_of;
+use super::snapshots::{behind_its_client, repeating};
+use super::*;
+
+/// Guards S33: a client without Collections gets a replica's snapshot when all of it is there, to the last item that it sees.
+#[test]
+fn a_client_that_hears_nothing_of_hidden_items_waits_for_a_replicas_snapshot() {
+    let mut rig = bare_rig_of(State::Replica);
+    rig.receive(1, 5, &[1, 2]);
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), [""; 0]);
+    rig.receive_in(8, &[4, 5]);
+    assert_eq!(rig.sent(), ["marker 0-2", "mutation @1", "mutation @2"]);
+    rig.receive(6, 7, &[6, 7]);
+    assert_eq!(rig.sent(), ["marker 3-7", "mutation @6", "mutation @7"]);
+}
+
+/// Guards S33 for what the disk has in part: found by the drawn cluster of seed 1324, whose client was promised an end that it
+/// does not see, and stood before it for ever.
+#[test]
+fn a_client_that_hears_nothing_of_hidden_items_waits_for_the_rest_of_what_the_disk_has_in_part() {
+    for (rest, expected) in [(None, "disk marker 0-2"), (Some(4), "disk repeating marker 0-4")] {
+        let mut rig = bare_rig_of(State::Replica);
+        rig.receive(1, 5, &[1, 2]);
+        rig.node.flush();
+        open(&mut rig, live(0));
+        assert_eq!(rig.sent(), [""; 0]);
+        rig.receive_in(8, &[3]);
+        assert_eq!(rig.sent(), [""; 0]);
+        rig.receive_more(rest.as_slice());
+        rig.receive_in(8, &[5]);
+        let sent = rig.sent();
+        assert_eq!(sent[..3], [expected, "mutation @1", "mutation @2"]);
+        assert_eq!(sent.get(3).map(String::as_str), rest.map(|_| "mutation @4"));
+        rig.receive(6, 7, &[6, 7]);
+        let next = rest.map_or("marker 3-7", |_| "marker 5-7");
+        assert_eq!(rig.sent(), [next, "mutation @6", "mutation @7"]);
+    }
+}
+
+/// Guards S33 where a scan is pinned anew and is half again, of the next snapshot.
+#[test]
+fn such_a_client_waits_again_where_the_disk_has_a_part_of_the_next_snapshot_by_then() {
+    let mut rig = bare_rig_of(State::Replica);
+    rig.receive(1, 5, &[1, 2]);
+    rig.node.flush();
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), [""; 0]);
+    rig.receive_in(8, &[5]);
+    rig.poll(usize::MAX);
+    let [step] = <[_; 1]>::try_from(rig.producer.take_backfills()).expect("one step");
+    rig.receive(6, 9, &[6]);
+    rig.node.flush();
+    rig.node.flush();
+    let outcome = step.run(&rig.node.engine);
+    rig.producer.backfilled(outcome, &rig.node).expect("the connection stays");
+    assert_eq!(rig.sent(), [""; 0]);
+    rig.receive_in(8, &[9]);
+    assert_eq!(rig.sent(), ["disk marker 0-6", "mutation @1", "mutation @2", "mutation @6"]);
+    assert_eq!(rig.cursors(), 1);
+}
+
+/// Guards S33 where the node was started anew with a part of a snapshot, and was not sent the rest yet.
+#[test]
+fn such_a_client_waits_where_a_node_came_back_with_half_a_snapshot() {
+    let mut rig = bare_rig_of(State::Replica);
+    rig.receive(1, 5, &[1, 2]);
+    rig.node.flush();
+    rig.node.restart();
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), [""; 0]);
+    rig.receive(1, 5, &[]);
+    rig.receive_in(8, &[5]);
+    assert_eq!(rig.sent(), ["disk marker 0-2", "mutation @1", "mutation @2"]);
+}
+
+/// Guards S33 where a replica's snapshot lies in several checkpoints: the last that is to be seen is in any of them.
+#[test]
+fn such_a_client_is_told_the_end_of_a_snapshot_that_lies_in_several_checkpoints() {
+    for (rest, expected) in [(None, "marker 0-2"), (Some(4), "marker 0-4")] {
+        let mut rig = bare_rig_of(State::Replica);
+        rig.node.vbucket.receive_marker(repeating(1, 5, SnapshotType::Disk)).expect("sound");
+        rig.receive_more(&[1, 2]);
+        open(&mut rig, live(0));
+        rig.node.vbucket.manager().close();
+        rig.receive_more(rest.as_slice());
+        rig.receive_in(8, &[5]);
+        let sent = rig.sent();
+        assert_eq!(sent[..3], [format!("disk repeating {expected}").as_str(), "mutation @1", "mutation @2"]);
+        assert_eq!(sent.get(3).map(String::as_str), rest.map(|_| "mutation @4"));
+    }
+}
+
+/// Guards S33 for streams of the disk alone: what that has in part is no snapshot for such a client.
+#[test]
+fn half_a_snapshot_on_disk_is_none_for_a_stream_of_the_disk_alone_whose_client_hears_nothing_of_hidden_items()
+{
+    let mut rig = bare_rig_of(State::Replica);
+    rig.receive(1, 5, &[1, 2]);
+    rig.node.flush();
+    let disk_only = |start| StreamRequest { flags: StreamRequestFlags::DISK_ONLY, ..live(start) };
+    open(&mut rig, disk_only(0));
+    assert_eq!(rig.sent(), ["end backfill-failed"]);
+    rig.receive_in(8, &[5]);
+    open(&mut rig, disk_only(0));
+    assert_eq!(rig.sent(), ["end backfill-failed"], "the rest is in memory only");
+    rig.node.flush();
+    open(&mut rig, disk_only(0));
+    assert_eq!(rig.sent(), ["disk marker 0-2", "mutation @1", "mutation @2", "end ok"]);
+    assert_eq!(rig.cursors(), 0);
+}
+
+/// Guards S33 where a replica has not come to the end of its client's snapshot.
+#[test]
+fn a_client_that_hears_nothing_of_hidden_items_waits_for_a_replica_that_is_behind_it() {
+    for is_on_disk in [false, true] {
+        let mut rig = behind_its_client(bare_rig_of(State::Replica), is_on_disk);
+        open(&mut rig, request(1, u64::MAX, (0, 5)));
+        assert_eq!(rig.sent(), [""; 0]);
+        rig.receive(3, 3, &[3]);
+        assert_eq!(rig.sent(), [""; 0]);
+        rig.receive(4, 6, &[4]);
+        rig.receive_in(8, &[6]);
+        let disk = if is_on_disk { "disk " } else { "" };
+        let marker = format!("{disk}repeating marker 0-4");
+        assert_eq!(rig.sent(), [&marker, "mutation @2", "mutation @3", "mutation @4"]);
+    }
+}
