@@ -212,7 +212,8 @@ impl Position {
     }
 
     fn look_at_end(&mut self, seen: &mut Vec<Seen>) {
-        if self.seqno == self.snapshot.1 {
+        // What lies before a snapshot's first seqno is whole, and with that one everything up to there.
+        if self.seqno == self.snapshot.1 || self.seqno == self.snapshot.0 {
             self.documents.mark_whole(self.seqno);
             seen.push(Seen::Whole { seqno: self.seqno, content: self.documents.content() });
         }

@@ -153,6 +153,23 @@ fn a_client_resumes_with_what_the_stream_gave_it() {
 }
 
 /// Found by hostile seeds 84, 227 and 242: what was replaced in the snapshot is missing, and a copy on the branch before has it.
+/// Found by the drawn cluster of seed 2317: an active lost the last item of a snapshot of two, and nothing was written afterwards.
+/// The client that had come to the first one was as far as it could be, and counted as half.
+#[test]
+fn a_client_that_has_a_snapshots_first_seqno_is_whole_there() {
+    let mut rig = Rig::new(temper());
+    rig.open(&[(0xabc, 0)]);
+    rig.marker(1, 2);
+    rig.set(1, "a");
+    rig.set(2, "b");
+    rig.marker(3, 5);
+    let seen = seen(rig.set(3, "a"));
+    assert!(matches!(seen.last(), Some(Seen::Whole { seqno: Seqno(3), .. })), "{seen:?}");
+    assert!(rig.client.standing(VB).is_some_and(|standing| standing.is_whole));
+    rig.set(4, "b");
+    assert!(rig.client.standing(VB).is_some_and(|standing| !standing.is_whole));
+}
+
 #[test]
 fn a_client_inside_a_snapshot_names_the_branch_of_its_end() {
     let mut rig = Rig::new(temper());
