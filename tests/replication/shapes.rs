@@ -20,9 +20,9 @@ pub(crate) const MOVING: Shape = Shape {
 };
 
 /// Many nodes, many vBuckets.
-const WIDE: Shape = Shape { nodes: 7, replicas: 2, vbuckets: 32, seconds: 5, ..MOVING };
+pub(crate) const WIDE: Shape = Shape { nodes: 7, replicas: 2, vbuckets: 32, seconds: 5, ..MOVING };
 
-const ETC: Writes = Writes::Measured(Preset::Etc { keys: 500 });
+pub(crate) const ETC: Writes = Writes::Measured(Preset::Etc { keys: 500 });
 const ZIPPYDB: Writes = Writes::Measured(Preset::ZippyDb);
 
 fn check(shape: Shape, seeds: &[u64]) {
