@@ -140,6 +140,12 @@ fn a_foreign_client_is_whole_where_it_is_told_so() {
     [262, 408].map(|seed| with_engine(seed, EngineKind::Logstor)).iter().for_each(check);
 }
 
+/// W12. Found by this seed: a copy that had received a snapshot in two parts, and led then, announced it twice to its replica.
+#[test]
+fn a_snapshot_that_was_received_in_parts_is_announced_once() {
+    check(&as_on_the_command_line(421));
+}
+
 /// Guards each kind of fault by itself: it strikes, and the cluster survives it.
 #[test]
 fn each_fault_strikes_and_is_survived() {

@@ -5,7 +5,9 @@
 //! hears nothing of what it does not see is sent whole snapshots only (S33): all checkpoints of one are read before it is
 //! announced, so that its last item for that client is known.
 
-use checkpoint::{Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, VBucket};
+use checkpoint::{
+    Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, State, VBucket,
+};
 
 use super::outbox::Origin;
 use super::{ActiveStream, Source};
@@ -138,6 +140,17 @@ impl ActiveStream {
         }
     }
 
+    /// Where the items of a snapshot come from that begins with `range`. A part of it may have come under another marker: who
+    /// leads has all of it, in the checkpoints that come next, and whoever has that in the same batch sends it along.
+    fn origin(&self, range: &SnapshotRange, batch: &Batch) -> Origin {
+        let is_part = range.last < Some(range.end);
+        let has_rest = || batch.ranges().iter().any(|next| next.snapshot_id > range.snapshot_id);
+        if is_part && (self.state == State::Active || has_rest()) {
+            return Origin::Joined;
+        }
+        Origin::Memory(range.snapshot_id)
+    }
+
     /// Takes what was read from memory in one go.
     pub(super) fn take_batches(&mut self, batches: &[Batch], options: &Options) -> Result<(), WireError> {
         batches.iter().try_for_each(|batch| self.take_batch(batch, batches, options))
@@ -164,7 +177,8 @@ impl ActiveStream {
                     }
                     let may_repeat_keys = range.may_repeat_keys_after(self.read);
                     let snapshot = SnapshotMarker { end, may_repeat_keys, ..marker(range) };
-                    self.outbox.announce(&snapshot, Origin::Memory(range.snapshot_id), options);
+                    let origin = self.origin(range, batch);
+                    self.outbox.announce(&snapshot, origin, options);
                 }
                 let _told = self.outbox.item(item, options)?;
                 last = Some(item.seqno);
