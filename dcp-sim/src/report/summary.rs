@@ -71,10 +71,11 @@ fn tell_faults(text: &mut String, faults: &FaultFigures) {
     let reads =
         format!("{} on replicas, {} refused", units::count(faults.reads), units::count(faults.reads_refused));
     let cluster = format!(
-        "{} branches, {} rollbacks, {} connections, {} engine failures",
+        "{} branches, {} rollbacks, {} connections, {} streams ended as too slow, {} engine failures",
         units::count(faults.branches),
         units::count(faults.rollbacks),
         units::count(faults.connections),
+        units::count(faults.slow_streams),
         units::count(faults.engine_failures)
     );
     let clients = format!(
