@@ -185,7 +185,7 @@ impl World {
         same((state.state, log(&state.failover_log)), (self.naive.state, self.naive.log.clone()))?;
         if success {
             flush.commit();
-            if let (Some(high), true) = (high, is_active) {
+            if let (Some(high), true) = (high, is_active && Some(expected.start) == high) {
                 self.naive.is_history_up_to(high);
             }
             self.disk = (state, expected, high.unwrap_or(self.disk.2));

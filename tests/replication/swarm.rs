@@ -41,6 +41,15 @@ fn a_promoted_copy_says_of_no_part_of_a_snapshot_that_it_is_whole() {
     }
 }
 
+/// W10, W11, W15. Found by this seed: a copy that had been promoted in the middle of flushing a snapshot went down and came back
+/// as a replica, counted what it had on disk as whole, and was promoted again.
+#[test]
+fn a_copy_that_led_inside_a_snapshot_comes_back_inside_it() {
+    let slow = "engine=couchstore,nodes=3,replicas=2,vbuckets=2,ops=600,keys=60,value-bytes=100,duration=2s,clients=0,\
+                flush-items=3,slow-disk=30ms,fail-over=60ms,crash=200ms,memory=80ms,move=80ms,checkpoint-bytes=2K";
+    assert_eq!(broken(1_111, &shape(slow)), None);
+}
+
 /// W18. Found by this seed: the power failed in the middle of a read, and the reader was said to have got an error.
 #[test]
 fn who_reads_while_the_power_fails_gets_no_answer() {

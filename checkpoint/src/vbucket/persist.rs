@@ -31,11 +31,15 @@ impl VBucket {
                 high = Some(item.seqno);
             }
         }
-        if role(next.state) == Role::Active {
+        let last = batch.ranges().iter().rfind(|range| range.last.is_some());
+        let is_cut = high.zip(last).is_some_and(|(high, last)| {
+            let before = before_extension(last);
+            !is_whole(before.as_ref().unwrap_or(last), high)
+        });
+        if role(next.state) == Role::Active && !is_cut {
             // Also where nothing but the state is new: what a promoted copy has of a snapshot is its own history, whole.
             next.high_prepared_seqno = next.high_prepared_seqno.max(next.prepared_seqno);
         }
-        let last = batch.ranges().iter().rfind(|range| range.last.is_some());
         let (Some(high), Some(last)) = (high, last) else { return next };
         next.snapshot_type = last.snapshot_type;
         next.snapshot_end = before_extension(last).map_or(last.end, |before| before.end);

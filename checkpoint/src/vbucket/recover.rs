@@ -4,7 +4,7 @@
 //! own. What it told its readers before may be lost here, and the branch is how they learn of it. It can't be forgotten:
 //! [`VBucket::recover`] asks how the process ended, and takes the branch's name where one may be needed.
 
-use super::{Inner, Received, VBucket, role};
+use super::{Inner, Received, VBucket, is_half, role};
 use crate::hlc::Hlc;
 use crate::sync::Mutex;
 use crate::{CheckpointConfig, CheckpointManager, Seqno, State, VBucketError, VBucketState, VbUuid, Vbid};
@@ -45,12 +45,21 @@ impl VBucket {
             AfterStop::Orderly => None,
             AfterStop::Unclean { uuid } => Some(uuid),
         };
+        if (persisted.state, becomes) == (State::Active, State::Pending) {
+            return Err(VBucketError::NoTransition { vb: id, from: persisted.state, to: becomes });
+        }
         let was_active = uuid.is_some() && persisted.state == State::Active;
-        // It does not lead until it has begun its branch.
-        let state = if was_active && becomes == State::Active { State::Dead } else { persisted.state };
+        // It does not lead until it has begun its branch. One that had not flushed all of the snapshot that it received before it
+        // led is inside that snapshot, as if it had never led.
+        let has_left = was_active && (becomes == State::Active || is_half(persisted, high));
+        let state = if has_left { State::Dead } else { persisted.state };
         let vbucket = Self::on_disk(id, &VBucketState { state, ..persisted.clone() }, high, config);
         vbucket.lock().must_branch = was_active;
         vbucket.set_state(becomes, uuid.filter(|_| becomes == State::Active))?;
+        if state == becomes && state != persisted.state {
+            // The store has yet to learn of it.
+            vbucket.queue_current_state()?;
+        }
         Ok(vbucket)
     }
 

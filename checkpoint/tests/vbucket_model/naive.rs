@@ -140,7 +140,8 @@ impl Naive {
         }
         disk.end = last.snapshot.map_or(last.seqno, |marker| marker.end.0);
         disk.kind = last.snapshot.map_or(SnapshotType::Memory, |marker| marker.snapshot_type);
-        if is_active {
+        // A part that a limit cuts out of a snapshot is not whole because its owner leads by now.
+        if is_active && (last.snapshot.is_none() || last.completes()) {
             (disk.start, disk.end) = (last.seqno, last.seqno);
             disk.prepared_here = disk.prepared_here.max(disk.prepared);
         }

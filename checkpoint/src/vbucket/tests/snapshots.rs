@@ -84,6 +84,28 @@ fn a_part_of_a_snapshot_that_an_active_flushes_is_not_whole() {
     assert_eq!(ranges, [(0, 4), (0, 4), (4, 4), (5, 5)]);
 }
 
+/// Found by seed 1111 of clusters that flush slowly: a copy that had led before it had flushed all of a snapshot, and came back as
+/// a replica, took what was on disk for whole, and its next branch began there.
+#[test]
+fn a_copy_that_led_inside_a_snapshot_comes_back_inside_it() {
+    let state = VBucketState {
+        snapshot_end: Seqno(9),
+        ..VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)))
+    };
+    for becomes in [State::Replica, State::Dead, State::Active] {
+        let after = AfterStop::Unclean { uuid: VbUuid(77) };
+        let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+        let copy = VBucket::recover(Vbid(3), &state, Seqno(7), becomes, after, config).expect("allowed");
+        if becomes != State::Active {
+            let ResumePoint { snapshot_start, snapshot_end, .. } = copy.resume_point();
+            assert_eq!((snapshot_start, snapshot_end), (Seqno(0), Seqno(9)), "{becomes:?}");
+            assert_eq!(flush(&copy, &state).state, becomes, "the store learns of it");
+            copy.set_state(State::Active, Some(VbUuid(77))).expect("a branch");
+        }
+        assert_eq!(copy.failover_log().newest(), FailoverEntry { uuid: VbUuid(77), seqno: Seqno(0) });
+    }
+}
+
 /// Where the snapshots of what a reader gets end.
 fn ends(vbucket: &VBucket) -> Vec<u64> {
     let reader = vbucket.manager().register("reader", Seqno::ZERO, false).expect("a name").cursor;
