@@ -109,7 +109,7 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use EngineCall::{Create, Drop, Reopen, Rollback};
+    use EngineCall::{Create, Drop, Reopen, Reset, Rollback};
     use checkpoint::Seqno;
 
     const ONE: Vbid = Vbid(1);
@@ -144,12 +144,16 @@ mod tests {
         let mut calls = calls(&[Create(ONE)]);
         calls.reopen();
         calls.reopen();
+        // Neither a call that goes before all others nor one that has failed.
+        calls.push_first(Reset(ONE));
         assert_eq!((calls.begin(), calls.is_reopen_due()), (Some(Reopen), false));
         assert!(calls.end());
         calls.pause(Reopen);
         assert_eq!((calls.begin(), calls.is_reopen_due()), (None, true));
         calls.resume(Reopen);
         assert_eq!(calls.begin(), Some(Reopen));
+        assert!(calls.end());
+        assert_eq!(calls.begin(), Some(Reset(ONE)));
         assert!(calls.end());
         assert_eq!(calls.begin(), Some(Create(ONE)));
     }

@@ -198,7 +198,8 @@ impl ActiveStream {
 /// Whether all of the snapshot is there that a batch ends with. Of one in several checkpoints only the last has its end.
 fn ends_whole(batch: &Batch) -> bool {
     let last = batch.ranges().iter().rfind(|range| range.last.is_some());
-    last.is_none_or(|range| range.last == Some(range.end) || range.awaits_extension())
+    // A change of state alone ends nothing, whichever snapshot it came in.
+    last.is_some_and(|range| range.last == Some(range.end) || range.awaits_extension())
 }
 
 /// End of the first checkpoint that `reach` is in; where there is none, of the last, and at least `reach`.

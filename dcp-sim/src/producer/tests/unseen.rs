@@ -77,6 +77,25 @@ fn such_a_client_waits_where_a_node_came_back_with_half_a_snapshot() {
     assert_eq!(rig.sent(), ["disk marker 0-2", "mutation @1", "mutation @2"]);
 }
 
+/// Guards S33 where the first that memory has of the rest is a change of state: found by seed 1100 of clusters whose copies are
+/// moved, whose client was told that half a snapshot was whole.
+#[test]
+fn a_change_of_state_is_not_taken_for_the_rest_of_what_the_disk_has_in_part() {
+    let mut rig = bare_rig_of(State::Replica);
+    let marker = repeating(1, 5, SnapshotType::Disk);
+    rig.node.vbucket.receive_marker(marker).expect("sound");
+    rig.receive_more(&[1, 2]);
+    rig.node.flush();
+    rig.node.restart();
+    rig.node.vbucket.queue_current_state().expect("it takes one");
+    rig.node.vbucket.receive_marker(marker).expect("sound");
+    rig.receive_more(&[4]);
+    rig.receive_in(8, &[5]);
+    open(&mut rig, live(0));
+    let expected = ["disk repeating marker 0-4", "mutation @1", "mutation @2", "mutation @4"];
+    assert_eq!(rig.sent(), expected);
+}
+
 /// Guards S33 where a replica's snapshot lies in several checkpoints: the last that is to be seen is in any of them.
 #[test]
 fn such_a_client_is_told_the_end_of_a_snapshot_that_lies_in_several_checkpoints() {
