@@ -69,13 +69,15 @@ impl Sees {
 struct Branch {
     parent: Option<VbUuid>,
     start: Seqno,
+    /// The last seqno that the copy had which began it.
+    inherited: Seqno,
     writes: Vec<Write>,
     live: BTreeMap<Key, u64>,
 }
 
 impl Branch {
     fn new(parent: Option<VbUuid>, start: Seqno) -> Self {
-        Self { parent, start, writes: Vec::new(), live: BTreeMap::new() }
+        Self { parent, start, inherited: start, writes: Vec::new(), live: BTreeMap::new() }
     }
 
     fn high(&self) -> Seqno {
@@ -179,6 +181,7 @@ impl History {
                 branch.push(write.seqno, write.key.clone(), write.revision, write.is_live);
             }
         }
+        branch.inherited = start.max(branch.high());
         let lost = (before.writes.len() - branch.writes.len()) as u64;
         let content = branch.writes.last().map_or(0, |write| write.content.seen_by(Sees::Everything));
         let violation = if let Some(seqno) = unknown.keys().next() {
@@ -209,10 +212,23 @@ impl History {
         Some(branch.at(seqno).map_or(0, |write| write.content.seen_by(sees)))
     }
 
-    /// The digest of the write with exactly that seqno.
+    /// The digest of the write with exactly that seqno. The disk of the copy that began the branch may have, of half a snapshot,
+    /// also what was replaced by the rest of it.
     pub(super) fn revision_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno) -> Option<u64> {
-        let write = self.branches.get(&(vb, uuid))?.at(seqno).filter(|write| write.seqno == seqno)?;
-        Some(write.revision)
+        self.write_at(vb, uuid, seqno).map(|write| write.revision)
+    }
+
+    fn write_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno) -> Option<&Write> {
+        let branch = self.branches.get(&(vb, uuid))?;
+        if let Some(write) = branch.at(seqno).filter(|write| write.seqno == seqno) {
+            return Some(write);
+        }
+        let is_replaced = |old: &&Write| {
+            let later = branch.writes.iter().skip_while(|write| write.seqno <= seqno);
+            later.take_while(|write| write.seqno <= branch.inherited).any(|write| write.key == old.key)
+        };
+        let may_be_there = branch.start < seqno && seqno < branch.inherited;
+        self.write_at(vb, branch.parent.filter(|_| may_be_there)?, seqno).filter(is_replaced)
     }
 
     /// The digest of what a key is worth once the branch has come to `seqno`; `None` if it is not there. O(writes since it
@@ -327,6 +343,24 @@ mod tests {
         assert_eq!(history.shared(VB, VbUuid(2), VbUuid(9)), Seqno::ZERO);
         assert_eq!(write(&mut history, 2, &item(6, "d", None)), None);
         assert!(write(&mut history, 1, &item(6, "d", None)).is_some(), "the old branch is over");
+    }
+
+    /// Found by seed 5156 of clusters that flush slowly: such a copy was promoted again, and the disk's part went to its replica
+    /// before memory's.
+    #[test]
+    fn what_the_rest_of_a_snapshot_replaced_may_still_be_on_the_disk_of_the_copy_that_began_the_branch() {
+        let (mut history, items) = written();
+        // In memory the copy has all; on its disk half a snapshot from 1 to 5, up to 3.
+        let documents: Documents = items.iter().cloned().collect();
+        history.branch((VB, VbUuid(2)), Some(VbUuid(1)), Seqno(0), &documents);
+        let revision = |uuid, seqno| history.revision_at(VB, VbUuid(uuid), Seqno(seqno));
+        assert_eq!(revision(2, 1), revision(1, 1), "3 replaced it");
+        assert!(revision(2, 1).is_some() && revision(2, 3).is_some());
+        let mut lost = written().0;
+        let short: Documents = [&items[1], &items[2]].into_iter().cloned().collect();
+        lost.branch((VB, VbUuid(2)), Some(VbUuid(1)), Seqno(0), &short);
+        assert_eq!(lost.revision_at(VB, VbUuid(2), Seqno(4)), None, "nothing that it has replaced it");
+        assert_eq!(lost.revision_at(VB, VbUuid(2), Seqno(5)), None, "it never had that");
     }
 
     /// Found by a bug switched on: a branch that is its own parent has no end of those before it.
