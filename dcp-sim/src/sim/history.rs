@@ -249,6 +249,10 @@ impl History {
 
     /// Up to where two branches are the same history.
     pub(super) fn shared(&self, vb: Vbid, one: VbUuid, other: VbUuid) -> Seqno {
+        // As good as always.
+        if one == other {
+            return Seqno::MAX;
+        }
         let ones: BTreeMap<_, _> = self.line(vb, one).collect();
         let meeting = self.line(vb, other).find_map(|(uuid, bound)| Some(bound.min(*ones.get(&uuid)?)));
         meeting.unwrap_or_default()
