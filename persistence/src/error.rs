@@ -73,14 +73,6 @@ pub enum EngineError {
         /// What was found.
         what: &'static str,
     },
-    /// Every number of a kind was given out (L49): generations, ids, revisions. Nothing was written.
-    #[error("{path}: there is no number left for {what}")]
-    Exhausted {
-        /// The file or directory whose numbers they are.
-        path: PathBuf,
-        /// What it was wanted for.
-        what: &'static str,
-    },
     /// A compaction of the vBucket is running: one at a time.
     #[error("vBucket {vb} is being compacted")]
     CompactionInProgress {
@@ -95,15 +87,14 @@ pub enum EngineError {
         /// What has happened to it.
         why: &'static str,
     },
-    /// A number that only grows has reached the highest there is (E31): the operation needs the next one. Nothing was changed.
-    #[error("{}{what} are used up: the last one is {last}", of_vbucket(*vb))]
+    /// Numbers that only grow have reached the highest there is (E31, L49), and the operation needs more of them. Nothing was
+    /// changed.
+    #[error("{path}: {what} are used up")]
     NumbersUsedUp {
+        /// Whose numbers they are: the file that has the highest one, or the store's directory.
+        path: PathBuf,
         /// Which numbers.
         what: &'static str,
-        /// Of which vBucket; `None` for those of the whole store.
-        vb: Option<Vbid>,
-        /// The highest there is.
-        last: u64,
     },
     /// A directory in which another engine keeps its store. Nothing was written to it.
     #[error("{path}: this is a {engine} store: {file} is in it")]
@@ -160,10 +151,6 @@ pub enum EngineError {
     },
 }
 
-fn of_vbucket(vb: Option<Vbid>) -> String {
-    vb.map_or_else(String::new, |vb| format!("vBucket {vb}: "))
-}
-
 impl EngineError {
     /// One short stable word for scripts and scenario files.
     #[must_use]
@@ -176,7 +163,6 @@ impl EngineError {
             Self::TooLarge { .. } => "too-large",
             Self::InvalidArgument(_) => "invalid-argument",
             Self::Poisoned { .. } => "poisoned",
-            Self::Exhausted { .. } => "exhausted",
             Self::Inconsistent { .. } => "inconsistent",
             Self::CompactionInProgress { .. } => "compaction-in-progress",
             Self::Aborted { .. } => "aborted",

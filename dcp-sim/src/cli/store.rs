@@ -154,7 +154,7 @@ impl From<EngineError> for Failure {
             EngineError::NumbersUsedUp { .. } => (
                 Exit::Usage,
                 Some(
-                    "`dcp-sim compact FILE --output` makes a file of any name; no store may have the old one open",
+                    "`dcp-sim compact PATH --output` makes a new file or store with numbers of its own; no store may have the old one open",
                 ),
             ),
             EngineError::Disk(error) if error.kind == DiskErrorKind::TooManyFiles => {

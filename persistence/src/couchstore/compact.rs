@@ -18,7 +18,8 @@
 //!   has, and only a rename that can't be made durable poisons the store.
 //! - At any moment a crash leaves the old file or the new one under the vBucket's newest name, each with everything
 //!   that was acknowledged: `directory::revisions`.
-//! - What is in memory does not grow with the file: `build`, `sort`.
+//! - What is in memory does not grow with the file: `build`, `sort`, `vbucket::taken_out`.
+//! - Commits and purges beside it go on, and are in the new file: `catch_up`.
 
 mod audit;
 mod build;
@@ -267,16 +268,20 @@ impl Context<'_> {
     ) -> Result<Next, EngineError> {
         let mut round = match round {
             Some(round) => round,
-            None if newest.position == at.position => {
-                return Ok(Some((Stage::Commit { at, target }, Progress::Reached(CAUGHT_UP))));
+            None => {
+                let taken_out = self.claim.taken_out(&newest);
+                // The commit that was copied last may have been a purge.
+                if newest.position == at.position && taken_out.is_empty() {
+                    return Ok(Some((Stage::Commit { at, target }, Progress::Reached(CAUGHT_UP))));
+                }
+                Round::new(&at, newest, taken_out, self.shared.config.compaction.sort_bytes)
             }
-            None => Round::new(&at, newest, self.shared.config.compaction.sort_bytes),
         };
         if !round.step(&mut target, self.report, budget)? {
             let progress = working("catching-up", 0, round.left());
             return Ok(Some((Stage::CatchUp { at, target, round: Some(round) }, progress)));
         }
-        let at = round.finish(&at, &mut target)?;
+        let at = round.finish(&mut target)?;
         self.report.catch_up_rounds += 1;
         let behind_bytes = catch_up::behind_bytes(&at, &self.claim.published()?.tip);
         if behind_bytes <= LAST_ROUND_BYTES_MAX || self.report.catch_up_rounds >= ROUNDS_MAX {

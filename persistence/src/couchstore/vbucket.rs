@@ -6,6 +6,7 @@
 mod exchange;
 mod purge;
 mod rollback;
+mod taken_out;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +25,9 @@ use super::vbstate::{self, StoreFigures};
 use super::writer::Writer;
 
 pub(super) use self::exchange::Claim;
+pub(super) use self::taken_out::TakenOut;
+
+use self::taken_out::Purges;
 
 /// An acknowledged commit as readers need it.
 #[derive(Debug)]
@@ -48,9 +52,12 @@ pub(super) struct VBucket {
     active: Mutex<Active>,
     published: RwLock<Arc<Published>>,
     /// Raised, under the lock of `active` and before anything of it is published, by whatever makes the file go another
-    /// way than by commits: rollback, purge, drop, close. What was begun in another epoch, and copies the file, must not
-    /// take its place.
+    /// way than by commits and purges that are remembered: rollback, drop, close. What was begun in another epoch, and
+    /// copies the file, must not take its place.
     epoch: AtomicU64,
+    /// Those beside a compaction, remembered under the lock of `active` and before they are published. Locked on its own: a
+    /// compaction does not wait for commits.
+    purges: Mutex<Purges>,
     /// A compaction found the file damaged: upkeep leaves it alone until it is opened again.
     refused: AtomicBool,
 }
@@ -80,6 +87,7 @@ impl VBucket {
             active: Mutex::new(active),
             published,
             epoch: AtomicU64::new(0),
+            purges: Mutex::default(),
             refused: AtomicBool::new(false),
         })
     }

@@ -86,6 +86,22 @@ fn nothing_to_persist_is_no_commit() {
     assert!(rig.vbucket.manager().begin_flush(ReadLimit::NONE).is_ok(), "no flush was left in progress");
 }
 
+/// F5.
+#[test]
+fn a_vbucket_with_wider_limits_than_the_engines_is_told_so_at_its_first_flush() {
+    let mut rig = rig();
+    let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
+    let limits = ItemLimits { value_bytes_max: usize::MAX, ..ItemLimits::DEFAULT };
+    let config = CheckpointConfig { persistence: true, limits, ..CheckpointConfig::default() };
+    rig.vbucket = VBucket::new(VB, &state, config);
+    rig.set("a", "small enough");
+    let flushed = rig.flush();
+    let refused = flushed[0].result.as_ref().expect_err("told before it matters");
+    assert_eq!(refused.kind(), "invalid-argument");
+    assert!(refused.to_string().contains("make it with the engine's limits"), "{refused}");
+    assert_eq!(rig.stored("a"), None);
+}
+
 #[test]
 fn a_failed_flush_is_read_again_with_what_came_since() {
     let mut rig = rig();

@@ -176,6 +176,12 @@ impl Branch {
         self.lock().revision
     }
 
+    /// Leaves so many revisions, for tests.
+    #[cfg(test)]
+    pub(super) fn leave_revisions(&self, count: u64) {
+        self.lock().revision = u64::MAX - count;
+    }
+
     /// Takes in what was made durable.
     pub(super) fn apply(&self, change: Change) {
         let Change { high, state, state_at, revision, slots, highs } = change;

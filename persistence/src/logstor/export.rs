@@ -133,6 +133,12 @@ impl Logstor {
 }
 
 impl Export {
+    /// Leaves so many numbers of pieces, for tests.
+    #[cfg(test)]
+    pub(super) fn leave_numbers(&mut self, count: u32) {
+        self.number = u32::MAX - count;
+    }
+
     /// Everything up to there is in it: a stream from there on brings what came since.
     #[must_use]
     pub fn high(&self) -> Seqno {
@@ -173,8 +179,9 @@ impl Export {
             Stage::End => (PieceKind::End, encoded(&End { records: self.records })?, Stage::Over),
             Stage::Over => return Ok(None),
         };
-        let exhausted = || EngineError::Exhausted { path: exported(self.vb), what: "a piece of an export" };
-        let following = self.number.checked_add(1).ok_or_else(exhausted)?;
+        let used_up =
+            || EngineError::NumbersUsedUp { path: exported(self.vb), what: "numbers of its pieces" };
+        let following = self.number.checked_add(1).ok_or_else(used_up)?;
         let piece = piece(kind, self.number, &payload);
         (self.stage, self.number) = (next, following);
         Ok(Some(piece))

@@ -200,11 +200,11 @@ impl Claim {
     /// The number of the next file.
     ///
     /// # Errors
-    /// [`EngineError::Exhausted`].
+    /// [`EngineError::NumbersUsedUp`].
     fn number(store: &Store) -> Result<u64, EngineError> {
         let number = store.images.inner.lock().next_number;
-        number
-            .ok_or_else(|| EngineError::Exhausted { path: store.shared.dir.clone(), what: "an index image" })
+        let path = || store.shared.dir.clone();
+        number.ok_or_else(|| EngineError::NumbersUsedUp { path: path(), what: "numbers of index images" })
     }
 
     /// It came to nothing: the next one is tried when it would be due after this one. If something is damaged that may be

@@ -111,8 +111,9 @@ impl Log {
         let mut sequence = self.sequence.lock();
         let stable = sequence.stable();
         let number = sequence.next;
-        let exhausted = || EngineError::Exhausted { path: self.shared.dir.clone(), what: "an append" };
-        sequence.next = number.checked_add(1).ok_or_else(exhausted)?;
+        let used_up =
+            || EngineError::NumbersUsedUp { path: self.shared.dir.clone(), what: "numbers of appends" };
+        sequence.next = number.checked_add(1).ok_or_else(used_up)?;
         sequence.in_flight.insert(number);
         Ok((number, stable))
     }

@@ -60,7 +60,7 @@ impl Manifest {
     /// Writes `sketch`, durably: over what was found, or as a new file.
     ///
     /// # Errors
-    /// [`EngineError::Disk`]: what was found is still there; [`EngineError::Exhausted`] if no generation is left.
+    /// [`EngineError::Disk`]: what was found is still there; [`EngineError::NumbersUsedUp`] if no generation is left.
     pub(super) fn create(shared: &Shared, found: Option<Place>, sketch: Sketch) -> Result<Self, EngineError> {
         let path = shared.dir.join(NAME);
         remove_unfinished(shared)?;
@@ -87,7 +87,7 @@ impl Manifest {
     ///
     /// # Errors
     /// [`EngineError::Disk`]: it was not made. If that could not be made sure of, the store is poisoned.
-    /// [`EngineError::Exhausted`] if there is no number left for what it would make.
+    /// [`EngineError::NumbersUsedUp`] if there is no number left for what it would make.
     pub(super) fn append(&mut self, shared: &Shared, edit: &Edit) -> Result<(), EngineError> {
         let mut next = self.sketch.clone();
         next.apply(edit).map_err(|refused| refused.error(&self.path))?;
@@ -120,7 +120,7 @@ impl Manifest {
     /// Writes everything anew: into the other slot, or, where it has outgrown that, into a file with larger ones.
     fn write_anew(&mut self, shared: &Shared, sketch: Sketch) -> Result<(), EngineError> {
         let generation = self.place.generation.checked_add(1);
-        let generation = generation.ok_or_else(|| exhausted(&self.path, "a generation of the manifest"))?;
+        let generation = generation.ok_or_else(|| used_up(&self.path, "generations of the manifest"))?;
         let frame = first_frame(&sketch, generation)?;
         let (bytes, slot_bytes) = (frame.len() as u64, self.place.slot_bytes);
         if bytes > slot_bytes / 2 {
@@ -202,8 +202,8 @@ fn remove_unfinished(shared: &Shared) -> Result<(), EngineError> {
     }
 }
 
-fn exhausted(path: &Path, what: &'static str) -> EngineError {
-    EngineError::Exhausted { path: path.to_path_buf(), what }
+fn used_up(path: &Path, what: &'static str) -> EngineError {
+    EngineError::NumbersUsedUp { path: path.to_path_buf(), what }
 }
 
 fn too_large() -> EngineError {

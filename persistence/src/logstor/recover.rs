@@ -65,9 +65,9 @@ pub(super) fn open(
     let looked_at =
         Place { shared: &shared, geometry: sketch.geometry, files: &files, sketch: &sketch, image: None };
     let (survey, image) = survey(looked_at, total, executor, &mut report)?;
-    let exhausted = |what| EngineError::Exhausted { path: shared.dir.clone(), what };
-    let next_generation = survey.next_generation().ok_or_else(|| exhausted("a segment's generation"))?;
-    let next_number = survey.next_number().ok_or_else(|| exhausted("an append"))?;
+    let used_up = |what| EngineError::NumbersUsedUp { path: shared.dir.clone(), what };
+    let next_generation = survey.next_generation().ok_or_else(|| used_up("generations of segments"))?;
+    let next_number = survey.next_number().ok_or_else(|| used_up("numbers of appends"))?;
     image::remove_others(&shared, image.as_deref())?;
     survey.confirm(&shared)?;
     sketch.keep_retired(|segment, generation| survey.generation_of(segment) == Some(generation));

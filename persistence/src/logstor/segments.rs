@@ -344,7 +344,7 @@ impl Segments {
     }
 
     fn no_generation(&self) -> EngineError {
-        EngineError::Exhausted { path: self.shared.dir.clone(), what: "a segment's generation" }
+        EngineError::NumbersUsedUp { path: self.shared.dir.clone(), what: "generations of segments" }
     }
 
     fn no_space(&self) -> DiskError {

@@ -322,3 +322,56 @@ impl Surveyor for Notes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use checkpoint::Seqno;
+
+    use super::super::catch_up::Round;
+    use super::super::copy::Copying;
+    use super::super::filter::Rules;
+    use super::super::target::Target;
+    use super::*;
+    use crate::couchstore::check::tests::craft::{Craft, both};
+    use crate::couchstore::source::Source;
+    use crate::couchstore::writer::Writer;
+    use crate::couchstore::{CouchstoreConfig, recover, shared::Shared};
+    use crate::disk::{Disk, MemoryDisk};
+    use crate::{CompactionReport, CompactionRequest};
+
+    /// A commit with a row that lies in both indexes, one without rows that it follows, and a file to be.
+    fn lying() -> (Tip, Tip, Target) {
+        let (disk, shared) = (MemoryDisk::new(), Arc::new(Shared::new(CouchstoreConfig::default())));
+        let make = |name: &str| disk.create(Path::new(name)).expect("new");
+        let image =
+            Craft::of_rows(&both(|row| row.rev_meta = Bytes::from_static(b"16 bytes, as of "), 3)).image();
+        let file = make("/7.couch.1");
+        file.write_at(&[&image], 0).expect("written");
+        let (tip, _) = recover::open(file, Path::new("/7.couch.1")).expect("opens");
+        let empty = Writer::create(make("/empty"), Path::new("/empty"), Arc::clone(&shared)).expect("made");
+        let source = Source::new(make("/target"), Path::new("/target"), tip.source.checksum);
+        let target = Target::new(source, shared, &tip);
+        (tip, empty.tip().clone(), target)
+    }
+
+    /// Rows that come after the first pass are verified one by one: nothing compares the indexes of what came beside.
+    #[test]
+    fn a_row_that_lies_is_refused_also_when_it_came_beside() {
+        let (tip, empty, mut target) = lying();
+        let mut report = CompactionReport::default();
+        let mut round = Round::new(&empty, tip.clone(), Vec::new(), 1 << 20);
+        let refused = round.step(&mut target, &mut report, Budget::NONE);
+        assert_eq!(refused.expect_err("while it catches up").kind(), "corrupt");
+
+        let rules = Rules::new(CompactionRequest::default(), Seqno::ZERO, Seqno::ZERO);
+        let mut copying = Copying::new(&empty, rules, 1 << 20);
+        let mut create = |_: &str| -> Result<Source, EngineError> { panic!("all of it fits into memory") };
+        while !copying.step(&empty, &mut target, &mut create, &mut report, Budget::NONE).expect("empty") {}
+        let refused = copying.step(&tip, &mut target, &mut create, &mut report, Budget::NONE);
+        assert_eq!(refused.expect_err("in a later pass").kind(), "corrupt");
+    }
+}

@@ -2,18 +2,21 @@
 //!
 //! A commit's rows with a seqno above the last one's are exactly what has changed between the two, because seqnos only
 //! rise, and a key's newer row takes the place of its older one. Local documents are compared as a whole: they are few.
-//! What was removed without a new seqno, by a purge or a rollback, would be missed: so both end the compaction (`Claim`).
+//! What was removed without a new seqno would be missed. What purges have taken out is told by the claim, and taken out
+//! here before anything is put in; a rollback ends the compaction.
 //! The rows of a round are sorted and change the trees from one end to the other, a part with each step: so each leaf is
 //! written anew once a round, however small the steps are.
 //!
-//! E16. A round brings the target from one acknowledged commit to another. Nothing that was committed meanwhile is asked
-//! of the filter or purged: the next compaction does.
+//! E16. A round brings the target from one acknowledged commit to another, a purge's among them: what was purged is gone
+//! with all earlier rows of its key, of which the target may be the only one to have any. Nothing that was committed
+//! meanwhile is asked of the filter, or purged by the compaction's own request: the next one does.
 
 use checkpoint::Seqno;
 
 use crate::couchstore::btree_modify::{Action, THRESHOLD_BYTES};
 use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::tip::Tip;
+use crate::couchstore::vbucket::TakenOut;
 use crate::{Budget, CompactionReport, EngineError};
 
 use super::audit;
@@ -38,6 +41,8 @@ const LEAF_BYTES: u64 = THRESHOLD_BYTES as u64;
 pub(super) struct Round {
     to: Tip,
     next: Seqno,
+    /// What was purged, by key, each once. It goes first: so a row that is put in later stays.
+    taken_out: std::vec::IntoIter<TakenOut>,
     /// Whose bodies are copied and which the trees have yet to take in. They do when there are no more, or no more fit
     /// into memory: each time costs new nodes from the leaves to the roots, and those before stay in the file.
     rows: Vec<DocInfo>,
@@ -48,9 +53,13 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Collects rows in so much memory.
-    pub(super) fn new(from: &Tip, to: Tip, memory_bytes: usize) -> Self {
+    /// Collects rows in so much memory. `taken_out` is what was purged with `to` and before.
+    pub(super) fn new(from: &Tip, to: Tip, mut taken_out: Vec<TakenOut>, memory_bytes: usize) -> Self {
+        // Of a key that was purged more than once the last one, which is the one that is kept, says all.
+        taken_out.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(b.seqno.cmp(&a.seqno)));
+        taken_out.dedup_by(|later, first| later.id == first.id);
         Self {
+            taken_out: taken_out.into_iter(),
             next: Seqno(from.header.update_seq).next(),
             to: to.uncached(),
             rows: Vec::new(),
@@ -83,15 +92,39 @@ impl Round {
             if self.is_copied {
                 return Ok(true);
             }
-            let is_spent = self.copy(target, report, &mut budget)?;
-            if self.is_copied || self.rows_bytes >= self.memory_bytes {
+            let change = if self.taken_out.as_slice().is_empty() { Change::Put } else { Change::TakeOut };
+            let (is_spent, is_over) = match change {
+                Change::TakeOut => (self.look_up(target, &mut budget)?, self.taken_out.as_slice().is_empty()),
+                Change::Put => (self.copy(target, report, &mut budget)?, self.is_copied),
+            };
+            if is_over || self.rows_bytes >= self.memory_bytes {
                 self.rows_bytes = 0;
-                self.changes = Some(Changes::new(std::mem::take(&mut self.rows)));
+                self.changes = Some(Changes::new(change, std::mem::take(&mut self.rows)));
             }
             if is_spent {
                 return Ok(false);
             }
         }
+    }
+
+    /// Looks for rows of the target that were purged, until there are no more, they take too much memory, or the budget is
+    /// spent, which it tells.
+    fn look_up(&mut self, target: &mut Target, budget: &mut Budget) -> Result<bool, EngineError> {
+        let made = target.as_it_is()?;
+        for TakenOut { id, seqno } in self.taken_out.by_ref() {
+            // What has a later seqno was committed after the purge.
+            if let Some(row) = made.doc_info(&id)?.filter(|row| row.seqno <= seqno) {
+                self.rows_bytes += row_bytes(&row);
+                self.rows.push(row);
+            }
+            if !budget.spend(LEAF_BYTES) {
+                return Ok(true);
+            }
+            if self.rows_bytes >= self.memory_bytes {
+                break;
+            }
+        }
+        Ok(false)
     }
 
     /// Copies bodies until there are no more, the rows take too much memory, or the budget is spent, which it tells.
@@ -107,9 +140,8 @@ impl Round {
             let info = target.copy_body(&self.to, info)?;
             self.next = info.seqno.next();
             report.items_copied += 1;
-            let row_bytes = info.id.len() + info.rev_meta.len();
-            let bytes = info.physical_bytes + row_bytes as u64;
-            self.rows_bytes += 2 * row_bytes + ROW_OVERHEAD_BYTES;
+            let bytes = info.physical_bytes + (info.id.len() + info.rev_meta.len()) as u64;
+            self.rows_bytes += row_bytes(&info);
             self.rows.push(info);
             if !budget.spend(bytes) {
                 return Ok(true);
@@ -123,20 +155,34 @@ impl Round {
     }
 
     /// Ends the round: the target is at the commit this returns.
-    pub(super) fn finish(self, from: &Tip, target: &mut Target) -> Result<Tip, EngineError> {
-        if self.to.header.local != from.header.local {
-            target.update_locals(&self.to)?;
-        }
+    pub(super) fn finish(self, target: &mut Target) -> Result<Tip, EngineError> {
+        // Though theirs may be the same: the figures in the state are the target's own.
+        target.update_locals(&self.to)?;
         target.header.update_seq = self.to.header.update_seq;
         target.header.purge_seq = target.header.purge_seq.max(self.to.header.purge_seq);
         Ok(self.to)
     }
 }
 
-/// Rows of different keys on their way into the indexes: by id, in the order of keys, and then by seqno.
+/// What a row takes in memory until both indexes have changed.
+fn row_bytes(info: &DocInfo) -> usize {
+    2 * (info.id.len() + info.rev_meta.len()) + ROW_OVERHEAD_BYTES
+}
+
+/// What becomes of rows.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    /// They take the places of those with their keys.
+    Put,
+    /// They are in the indexes, and go.
+    TakeOut,
+}
+
+/// Rows of different keys on their way into the indexes, or out of them: by id, in the order of keys, and then by seqno.
 #[derive(Debug)]
 enum Changes {
     ById {
+        change: Change,
         rows: std::vec::IntoIter<DocInfo>,
         /// What they do to the other index.
         by_seqno: Vec<Action>,
@@ -145,9 +191,9 @@ enum Changes {
 }
 
 impl Changes {
-    fn new(mut rows: Vec<DocInfo>) -> Self {
+    fn new(change: Change, mut rows: Vec<DocInfo>) -> Self {
         rows.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        Self::ById { by_seqno: Vec::with_capacity(2 * rows.len()), rows: rows.into_iter() }
+        Self::ById { change, by_seqno: Vec::with_capacity(2 * rows.len()), rows: rows.into_iter() }
     }
 
     /// Makes as many changes as the budget allows; whether those were all.
@@ -155,14 +201,17 @@ impl Changes {
         loop {
             let together = budget.items.clamp(TOGETHER_MIN, TOGETHER_MAX);
             let changed = match self {
-                Self::ById { rows, by_seqno } => {
+                Self::ById { change, rows, by_seqno } => {
                     let rows: Vec<DocInfo> = rows.by_ref().take(together).collect();
                     if rows.is_empty() {
                         by_seqno.sort_unstable_by(|a, b| a.key.cmp(&b.key));
                         *self = Self::BySeqno(std::mem::take(by_seqno).into_iter());
                         continue;
                     }
-                    target.change_by_id(&rows, by_seqno)?;
+                    match change {
+                        Change::Put => target.change_by_id(&rows, by_seqno)?,
+                        Change::TakeOut => target.take_out_by_id(&rows, by_seqno)?,
+                    }
                     rows.len()
                 }
                 Self::BySeqno(actions) => {

@@ -49,9 +49,9 @@ pub(super) fn swap(
                     return Ok(None);
                 }
                 let memory_bytes = shared.config.compaction.sort_bytes;
-                let mut round = Round::new(&ready.at, last.clone(), memory_bytes);
+                let mut round = Round::new(&ready.at, last.clone(), claim.taken_out(last), memory_bytes);
                 round.step(&mut ready.target, report, Budget::NONE)?;
-                ready.at = round.finish(&ready.at, &mut ready.target)?;
+                ready.at = round.finish(&mut ready.target)?;
                 ready.tip = ready.target.commit(&ready.at)?;
                 report.catch_up_rounds += 1;
             }

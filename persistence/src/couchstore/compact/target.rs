@@ -124,6 +124,32 @@ impl Target {
         self.sync_now_and_then()
     }
 
+    /// Takes rows, sorted by key, out of the by-id index; `by_seqno` gets what that does to the other one.
+    pub(super) fn take_out_by_id(
+        &mut self,
+        rows: &[DocInfo],
+        by_seqno: &mut Vec<Action>,
+    ) -> Result<(), EngineError> {
+        let actions: Vec<Action> =
+            rows.iter().map(|info| Action { key: info.id.clone(), value: None }).collect();
+        let root = self.header.by_id;
+        let root = btree_modify::modify(&mut self.out, Tree::ById, root, &actions, &mut |_, _| Ok(()))?;
+        self.header.by_id = root;
+        for info in rows {
+            self.uncount(info);
+            by_seqno.push(Action { key: by_seqno::key(info.seqno), value: None });
+        }
+        self.sync_now_and_then()
+    }
+
+    /// What it holds now, to read from: nothing of it is durable, or anybody else's to see.
+    pub(super) fn as_it_is(&mut self) -> Result<Tip, EngineError> {
+        self.out.flush()?;
+        let end = self.out.position();
+        let source = self.out.source().uncached();
+        Ok(Tip { source, header: self.header.clone(), position: end, end })
+    }
+
     /// Changes the by-seqno index.
     pub(super) fn change_by_seqno(&mut self, actions: &[Action]) -> Result<(), EngineError> {
         let root = self.header.by_seqno;

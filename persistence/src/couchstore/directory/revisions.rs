@@ -33,10 +33,9 @@ impl Directory {
     /// not count, or take the old one's place before it is whole.
     pub(in crate::couchstore) fn next_revision(&self, vb: Vbid) -> Result<u64, EngineError> {
         let Some(&revision) = self.revisions.get(&vb) else { return Ok(1) };
-        revision.checked_add(1).ok_or(EngineError::NumbersUsedUp {
+        revision.checked_add(1).ok_or_else(|| EngineError::NumbersUsedUp {
+            path: self.path.join(names::file(vb, revision)),
             what: "file revisions",
-            vb: Some(vb),
-            last: revision,
         })
     }
 

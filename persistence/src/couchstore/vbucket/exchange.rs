@@ -1,13 +1,15 @@
 //! A vBucket gets another file while it is open: who may do that, and how the new writer takes the old one's place.
 //!
 //! E14. One compaction of a vBucket at a time; and nothing but the vBucket it began with, undisturbed by a drop, a close
-//! or a break in its history, gets the file it made. Readers see the old file or the new one, both whole.
+//! or a break in its history, gets the file it made. A purge is no such break: the claim hands on what it took out
+//! (`taken_out`). Readers see the old file or the new one, both whole.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::EngineError;
 
+use super::taken_out::{Purges, TakenOut};
 use super::{Published, StoreFigures, Tip, VBucket, Writer};
 
 /// The right to compact a vBucket, until dropped.
@@ -31,6 +33,7 @@ impl Claim {
             return Err(EngineError::CompactionInProgress { vb });
         }
         active.compacting = true;
+        *vbucket.purges.lock() = Purges::default();
         let epoch = vbucket.epoch.load(Ordering::Acquire);
         drop(active);
         Ok(Self { vbucket, epoch })
@@ -50,6 +53,12 @@ impl Claim {
         let published = self.vbucket.published();
         self.check()?;
         Ok(published)
+    }
+
+    /// What was purged with the commits up to `tip`, which [`Claim::published`] or [`Claim::exchange`] gave, and was not
+    /// asked for yet.
+    pub(in crate::couchstore) fn taken_out(&self, tip: &Tip) -> Vec<TakenOut> {
+        self.vbucket.purges.lock().take(tip.position)
     }
 
     /// Holds up commits while `make` makes the next writer out of the last commit; `false` if it made none. The writer
@@ -82,7 +91,8 @@ impl Claim {
 
     fn check(&self) -> Result<(), EngineError> {
         if self.vbucket.epoch.load(Ordering::Acquire) != self.epoch {
-            let why = "the vBucket was dropped, closed, purged or rolled back while it was compacted";
+            let why =
+                "the vBucket was dropped, closed, rolled back, or purged of too much, while it was compacted";
             return Err(EngineError::Aborted { vb: self.vbucket.vb, why });
         }
         self.vbucket.shared.check_poison()
@@ -91,7 +101,9 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.vbucket.active.lock().compacting = false;
+        let mut active = self.vbucket.active.lock();
+        active.compacting = false;
+        *self.vbucket.purges.lock() = Purges::default();
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Always (E8): the vBucket's highest seqno stays, though it be a tombstone, so that a reader of everything reaches it;
 //! the header's purge seqno is the highest tombstone that was ever taken out of this history. Rows, purge seqno and the
-//! vBucket's state are one commit.
+//! vBucket's state are one commit. A compaction beside it is told what was taken out (`taken_out`), and goes on.
 
 use std::sync::Arc;
 
@@ -29,8 +29,10 @@ impl VBucket {
         // An engine has no clock: the time stays that of the last batch.
         active.writer.commit(tip.header.timestamp)?;
 
-        self.end_epoch();
         let tip = active.writer.tip().clone();
+        if active.compacting && !self.purges.lock().remember(tip.position, rows) {
+            self.end_epoch();
+        }
         let state = self.published().state.clone();
         *self.published.write() = Arc::new(Published::new(tip, state));
         Ok(Seqno(purged))

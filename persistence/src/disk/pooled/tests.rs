@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::{Access, Disk, DiskErrorKind, DiskFile, FaultyDisk, MemoryDisk};
+use crate::disk::{Access, Disk, DiskErrorKind, DiskFile, FaultyDisk, Keep, MemoryDisk};
 
 use super::PooledDisk;
 
@@ -90,6 +90,20 @@ fn want_of_handles_is_met_by_closing_and_then_told() {
     assert_eq!(disk.list(Path::new("/")).expect_err("none").kind, DiskErrorKind::TooManyFiles);
     below.limit_handles(None);
     assert!(files.iter().all(|file| read(&**file).starts_with(b"!")));
+}
+
+/// Found by leaving the sync out: those above notice a failed one, be it the file's own. Nothing else syncs here.
+#[test]
+fn what_was_written_through_a_handle_is_durable_once_that_is_closed() {
+    let (below, disk) = pool(1);
+    let written = made(&disk, "/a");
+    disk.sync_dir(Path::new("/")).expect("power");
+    let other = made(&disk, "/b");
+    assert_eq!(below.open_handles(), 1, "the other's");
+    drop((written, other));
+    below.crash(Keep::None);
+    let found = below.open(Path::new("/a"), Access::ReadOnly).expect("there");
+    assert_eq!(read(&*found), b"/a");
 }
 
 /// What another process left in the page cache is durable only after a sync, and a file that was opened for that may have lost

@@ -121,7 +121,7 @@ impl Refused {
     pub(super) fn error(self, path: &Path) -> EngineError {
         match self {
             Self::Senseless(what) => EngineError::InvalidArgument(what.to_owned()),
-            Self::NoEpoch => EngineError::Exhausted { path: path.to_path_buf(), what: "an epoch" },
+            Self::NoEpoch => EngineError::NumbersUsedUp { path: path.to_path_buf(), what: "epochs" },
         }
     }
 }

@@ -173,6 +173,20 @@ fn a_file_of_the_version_before_is_read_and_made_anew() {
     assert_eq!((found(&disk).sketch, found(&disk).torn_bytes), (old.sketch, 0));
 }
 
+/// A slot that no longer counts is cleared: were it not, a damaged one would be passed over for it, and what was
+/// acknowledged since be lost in silence.
+#[test]
+fn a_damaged_slot_is_told_and_the_one_before_does_not_stand_in_for_it() {
+    let (disk, shared, mut manifest) = fresh();
+    manifest.append(&shared, &Edit::Create { vb: 7 }).expect("new");
+    assert_eq!(edit_until_refused(&shared, &mut manifest, 1, 1000), 1000);
+    assert!(manifest.generation() > 4, "both slots have counted");
+    let file = disk.open(&Path::new(DIR).join(NAME), Access::ReadWrite).expect("there");
+    file.write_at(&[&[0xff; 64]], manifest.place.start()).expect("written");
+    let damaged = read(&disk, Path::new(DIR)).map(|found| found.map(|found| upto(&found.sketch)));
+    assert_eq!(damaged.expect_err("it is damaged").kind(), "corrupt");
+}
+
 #[test]
 fn a_manifest_without_a_number_left_refuses_and_stays_as_it_is() {
     let (disk, shared, manifest) = fresh();
@@ -183,12 +197,15 @@ fn a_manifest_without_a_number_left_refuses_and_stays_as_it_is() {
     last.append(&shared, &Edit::Create { vb: 7 }).expect("that needs no generation");
     let before = found(&disk);
     let refused = Manifest::create(&shared, before.place, before.sketch.clone()).expect_err("no generation");
-    assert_eq!(refused.kind(), "exhausted");
+    assert_eq!(refused.kind(), "numbers-used-up");
     assert_eq!(found(&disk).sketch, before.sketch);
     let one_left = Sketch { next_epoch: u32::MAX, ..sketch };
     let (disk, shared, manifest) = fresh();
     let place = Some(manifest.place);
     let mut manifest = Manifest::create(&shared, place, one_left).expect("written");
-    assert_eq!(manifest.append(&shared, &Edit::Create { vb: 7 }).expect_err("no epoch").kind(), "exhausted");
+    assert_eq!(
+        manifest.append(&shared, &Edit::Create { vb: 7 }).expect_err("no epoch").kind(),
+        "numbers-used-up"
+    );
     assert!(shared.check_writable().is_ok() && found(&disk).sketch.vbuckets.is_empty());
 }

@@ -46,36 +46,71 @@ fn a_store_without_a_generation_or_an_append_left_refuses_writes_and_serves_read
     for spend in spend {
         let (disk, engine) = store();
         spend(&engine);
-        assert_eq!(commit_until_refused(&engine).kind(), "exhausted");
+        assert_eq!(commit_until_refused(&engine).kind(), "numbers-used-up");
         let compacted = run(engine.compact(B, CompactionRequest::default()).expect("begun"));
-        assert_eq!(compacted.expect_err("nothing can be freed").kind(), "exhausted");
+        assert_eq!(compacted.expect_err("nothing can be freed").kind(), "numbers-used-up");
         let before = [A, B].map(|vb| contents(&engine, vb));
         drop(engine);
         // Opening writes no frame: it takes no number.
         let (engine, _) = open(&disk).expect("opens");
         assert_eq!([A, B].map(|vb| contents(&engine, vb)), before);
-        assert_eq!(commit_until_refused(&engine).kind(), "exhausted");
+        assert_eq!(commit_until_refused(&engine).kind(), "numbers-used-up");
     }
 }
 
 /// L49.
 #[test]
 fn an_image_without_a_number_left_is_not_made_and_the_store_goes_on() {
-    let disk = MemoryDisk::new();
-    let (engine, _) = open_with(&disk, IMAGES).expect("opens");
-    engine.create(A).expect("created");
-    commit(&engine, A, &[set(1, "a", b"1")]).expect("committed");
-    run(engine.store.image_job().expect("due")).expect("made");
+    for left in [0, 1] {
+        let disk = MemoryDisk::new();
+        let (engine, _) = open_with(&disk, IMAGES).expect("opens");
+        engine.create(A).expect("created");
+        commit(&engine, A, &[set(1, "a", b"1")]).expect("committed");
+        run(engine.store.image_job().expect("due")).expect("made");
+        drop(engine);
+        let last = dir().join(format!("index-{}", u64::MAX - left));
+        disk.rename(&dir().join("index-00000001"), &last).expect("renamed");
+        let (engine, _) = open_with(&disk, IMAGES).expect("opens");
+        for n in 0..=left {
+            commit(&engine, A, &[set(2 + n, "b", b"2")]).expect("committed");
+            let made = run(engine.store.image_job().expect("due"));
+            assert_eq!(made.err().map(|error| error.kind()), (n == left).then_some("numbers-used-up"));
+        }
+        commit(&engine, A, &[set(3 + left, "c", b"3")]).expect("committed");
+        assert_eq!(contents(&engine, A).len(), 3);
+        assert!(disk.list(&dir()).expect("there").iter().any(|name| name.ends_with(&u64::MAX.to_string())));
+    }
+}
+
+/// L49.
+#[test]
+fn a_vbucket_without_a_revision_left_takes_nothing_more_and_the_others_go_on() {
+    let (disk, engine) = store();
+    engine.store.branch(A).expect("there").leave_revisions(1);
+    commit(&engine, A, &[set(9, "last", b"9")]).expect("there is one left");
+    let before = contents(&engine, A);
+    let refused = |engine: &Logstor| {
+        let results = commit_all(engine, &[(A, vec![set(10, "more", b"")])]);
+        assert_eq!(results[0].as_ref().expect_err("none is left").kind(), "numbers-used-up");
+        assert_eq!(contents(engine, A), before);
+    };
+    refused(&engine);
+    commit(&engine, B, &[set(9, "other", b"9")]).expect("it has its own");
     drop(engine);
-    let last = dir().join(format!("index-{}", u64::MAX));
-    disk.rename(&dir().join("index-00000001"), &last).expect("renamed");
-    let (engine, _) = open_with(&disk, IMAGES).expect("opens");
-    commit(&engine, A, &[set(2, "b", b"2")]).expect("committed");
-    let made = run(engine.store.image_job().expect("due"));
-    assert_eq!(made.expect_err("no number").kind(), "exhausted");
-    commit(&engine, A, &[set(3, "c", b"3")]).expect("committed");
-    assert_eq!(contents(&engine, A).len(), 3);
-    assert!(disk.list(&dir()).expect("there").iter().any(|name| name.ends_with(&u64::MAX.to_string())));
+    let (engine, _) = open(&disk).expect("opens");
+    refused(&engine);
+}
+
+/// L49.
+#[test]
+fn an_export_without_a_number_left_for_its_next_piece_ends_there() {
+    let (_, engine) = store();
+    let mut export = engine.export(A).expect("there");
+    export.leave_numbers(1);
+    assert!(export.next_piece().expect("the last but one").is_some());
+    for _ in 0..2 {
+        assert_eq!(export.next_piece().expect_err("none is left").kind(), "numbers-used-up");
+    }
 }
 
 /// L49.

@@ -123,8 +123,8 @@ impl<'a> Layout<'a> {
             }
             let revision = revisions.entry(vb).or_insert_with(|| batch.branch.revision());
             let path = || self.log.shared.dir.clone();
-            let exhausted = || EngineError::Exhausted { path: path(), what: "a state's revision" };
-            *revision = revision.checked_add(1).ok_or_else(exhausted)?;
+            let used_up = || EngineError::NumbersUsedUp { path: path(), what: "revisions of a state" };
+            *revision = revision.checked_add(1).ok_or_else(used_up)?;
             let high = batch.last.unwrap_or_else(|| Seqno(batch.branch.high()));
             record.clear();
             let len =

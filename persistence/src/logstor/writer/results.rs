@@ -118,7 +118,7 @@ pub(super) fn repeat(error: &EngineError) -> EngineError {
             source: io::Error::new(error.source.kind(), error.source.to_string()),
         }),
         EngineError::Poisoned { path } => EngineError::Poisoned { path: path.clone() },
-        EngineError::Exhausted { path, what } => EngineError::Exhausted { path: path.clone(), what },
+        EngineError::NumbersUsedUp { path, what } => EngineError::NumbersUsedUp { path: path.clone(), what },
         EngineError::Inconsistent { path, what } => EngineError::Inconsistent { path: path.clone(), what },
         other => EngineError::InvalidArgument(other.to_string()),
     }

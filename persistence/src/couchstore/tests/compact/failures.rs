@@ -60,6 +60,21 @@ impl Stubborn<'_> {
         self.check();
     }
 
+    fn purge(&mut self, upto: u64) {
+        self.expected.begin_taking_out(upto);
+        while let Err(error) = self.engine().purge(VB, Seqno(upto)) {
+            if matches!(error, EngineError::Poisoned { .. }) || self.is_poisoned() {
+                self.reopen();
+                if !contents(self.engine(), VB).keys().any(|seqno| self.expected.taking_out.contains(seqno)) {
+                    break;
+                }
+            }
+            self.check();
+        }
+        self.expected.end_taking_out();
+        self.check();
+    }
+
     fn work(&mut self) {
         let Some((mut job, purge)) = self.job.take() else { return };
         match job.step(BUDGET) {
@@ -127,6 +142,12 @@ impl Stubborn<'_> {
                         (0..4).for_each(|_| self.work());
                     }
                     self.commit(&items);
+                }
+                Event::Purge(upto) => {
+                    if self.expected.point.is_empty() {
+                        (0..4).for_each(|_| self.work());
+                    }
+                    self.purge(upto);
                 }
                 Event::Until(point) => {
                     while self.job.is_some() && self.expected.point != point {

@@ -1,4 +1,4 @@
-//! Random batches between the steps of a compaction, against a plain map: contents, figures, pinned snapshots, and
+//! Random batches and purges between the steps of a compaction, against a plain map: contents, figures, pinned snapshots, and
 //! what reopening shows.
 
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ enum Step {
     /// Purges up to so many hundredths of the high seqno.
     Begin(Option<u64>),
     Work(usize),
+    /// Up to so many hundredths of the high seqno.
+    Purge(u64),
     Abort,
     Pin,
     Reopen,
@@ -37,6 +39,7 @@ fn step(keys: u16) -> impl Strategy<Value = Step> {
         6 => prop::collection::vec(change(keys), 0..12).prop_map(Step::Commit),
         3 => prop::option::of(0_u64..130).prop_map(Step::Begin),
         12 => prop_oneof![Just(1), 1_usize..20, Just(usize::MAX)].prop_map(Step::Work),
+        2 => (0_u64..130).prop_map(Step::Purge),
         1 => Just(Step::Abort),
         1 => Just(Step::Pin),
         1 => Just(Step::Reopen),
@@ -54,6 +57,8 @@ struct World {
     job: Option<Running>,
     pinned: Vec<(Box<dyn Snapshot>, BTreeMap<u64, Item>)>,
     compactions: u64,
+    /// Purges that took something out while a job was under way.
+    purged_beside: u64,
 }
 
 struct Running {
@@ -128,6 +133,22 @@ impl World {
         }
     }
 
+    fn purge(&mut self, upto: u64) {
+        let last = last_of_collections(self.model.values());
+        let (seqno, mut highest) = (self.seqno, 0);
+        self.model.retain(|_, item| {
+            let at = item.seqno.0;
+            let is_purged = is_tombstone(item) && at <= upto && at != seqno && !last.contains(&at);
+            if is_purged {
+                highest = highest.max(at);
+            }
+            !is_purged
+        });
+        self.purge = self.purge.max(highest);
+        assert_eq!(self.engine().purge(VB, Seqno(upto)).expect("purged"), Seqno(self.purge));
+        self.purged_beside += u64::from(highest > 0 && self.job.is_some());
+    }
+
     fn run(&mut self, step: &Step) {
         match step {
             Step::Commit(batch) => self.commit(batch),
@@ -137,6 +158,7 @@ impl World {
                     self.job = self.work_on(&mut running, *items).then_some(running);
                 }
             }
+            Step::Purge(hundredths) => self.purge(self.seqno * hundredths / 100),
             Step::Abort => self.job = None,
             Step::Pin => {
                 let snapshot = self.engine().snapshot(VB).expect("there");
@@ -166,7 +188,8 @@ impl World {
     }
 }
 
-fn check(steps: &[Step]) -> u64 {
+/// How often a compaction came to its end, and a purge beside one took something out.
+fn check(steps: &[Step]) -> (u64, u64) {
     let disk = MemoryDisk::new();
     let (engine, _) = open_with(&disk, CONFIG).expect("opens");
     engine.create(VB).expect("created");
@@ -180,6 +203,7 @@ fn check(steps: &[Step]) -> u64 {
         job: None,
         pinned: Vec::new(),
         compactions: 0,
+        purged_beside: 0,
     };
     steps.iter().for_each(|step| world.run(step));
     world.reopen();
@@ -188,7 +212,7 @@ fn check(steps: &[Step]) -> u64 {
         let slice = snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
         assert!(slice.items.iter().eq(expected.values()), "a pinned snapshot has changed");
     }
-    world.compactions
+    (world.compactions, world.purged_beside)
 }
 
 /// The same cases in every run: how many of them get to the end of a compaction is no matter of luck.
@@ -199,14 +223,16 @@ fn runner(cases: u32) -> TestRunner {
 
 #[test]
 fn few_keys_beside_a_compaction() {
-    let compactions = std::cell::Cell::new(0);
+    let (compactions, purged_beside) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     runner(160)
         .run(&prop::collection::vec(step(12), 1..80), |steps| {
-            compactions.set(compactions.get() + check(&steps));
+            let (ended, purged) = check(&steps);
+            compactions.set(compactions.get() + ended);
+            purged_beside.set(purged_beside.get() + purged);
             Ok(())
         })
         .expect("no counterexample");
-    assert!(compactions.get() > 50, "{compactions:?}");
+    assert!(compactions.get() > 50 && purged_beside.get() > 50, "{compactions:?}, {purged_beside:?}");
 }
 
 #[test]

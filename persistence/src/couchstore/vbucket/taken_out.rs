@@ -1,0 +1,62 @@
+//! What purges take out of a vBucket while it is compacted, remembered for the compaction to take out of its file, too.
+//!
+//! E14. A purge gives no row a new seqno, so nothing that comes after the compaction's last look tells of it. What is
+//! remembered belongs to the purge's commit, by its place in the file: a compaction that has come up to a commit has
+//! taken out what was purged with that one and before, and nothing else. There is room for [`BYTES_MAX`]; what a purge
+//! has taken out beyond that ends the compaction, which would otherwise hold in memory what grows with the file.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use bytes::Bytes;
+use checkpoint::Seqno;
+
+use crate::couchstore::doc_info::DocInfo;
+
+/// So much is remembered, over all purges that a compaction has not heard of.
+const BYTES_MAX: usize = 8 << 20;
+
+/// A row that was taken out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::couchstore) struct TakenOut {
+    pub(in crate::couchstore) id: Bytes,
+    /// No row of the key up to here is left.
+    pub(in crate::couchstore) seqno: Seqno,
+}
+
+impl TakenOut {
+    fn memory_bytes(&self) -> usize {
+        mem::size_of::<Self>() + self.id.len()
+    }
+}
+
+/// The purges beside a compaction.
+#[derive(Debug, Default)]
+pub(super) struct Purges {
+    /// By the place of their commits.
+    purges: BTreeMap<u64, Vec<TakenOut>>,
+    bytes: usize,
+}
+
+impl Purges {
+    /// Remembers what the commit at `position` has taken out; `false` if it is too much.
+    pub(super) fn remember(&mut self, position: u64, rows: Vec<DocInfo>) -> bool {
+        let rows: Vec<TakenOut> =
+            rows.into_iter().map(|row| TakenOut { id: row.id, seqno: row.seqno }).collect();
+        self.bytes += rows.iter().map(TakenOut::memory_bytes).sum::<usize>();
+        if self.bytes > BYTES_MAX {
+            *self = Self::default();
+            return false;
+        }
+        self.purges.insert(position, rows);
+        true
+    }
+
+    /// What was purged with the commits up to that at `position`; it is forgotten here.
+    pub(super) fn take(&mut self, position: u64) -> Vec<TakenOut> {
+        let later = self.purges.split_off(&position.saturating_add(1));
+        let taken: Vec<TakenOut> = mem::replace(&mut self.purges, later).into_values().flatten().collect();
+        self.bytes -= taken.iter().map(TakenOut::memory_bytes).sum::<usize>();
+        taken
+    }
+}
