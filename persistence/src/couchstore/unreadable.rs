@@ -54,3 +54,30 @@ fn is_of_the_file(error: &DiskError) -> bool {
     matches!(error.operation, DiskOperation::Open | DiskOperation::Len | DiskOperation::Read)
         && matches!(error.kind, DiskErrorKind::NotFound | DiskErrorKind::Io)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_the_files_fault_fails_the_opening() {
+        let is_taken = |operation, kind| {
+            let source = io::Error::other("it failed");
+            let error =
+                DiskError { operation, path: PathBuf::from("/7.couch.1"), offset: None, kind, source };
+            Unreadable::new(error.into()).is_ok()
+        };
+        for kind in [DiskErrorKind::Io, DiskErrorKind::NotFound] {
+            assert!(is_taken(DiskOperation::Open, kind) && is_taken(DiskOperation::Read, kind), "{kind:?}");
+            assert!(
+                !is_taken(DiskOperation::SyncData, kind) && !is_taken(DiskOperation::Write, kind),
+                "{kind:?}"
+            );
+        }
+        for kind in [DiskErrorKind::PowerLost, DiskErrorKind::TooManyFiles] {
+            assert!(!is_taken(DiskOperation::Open, kind) && !is_taken(DiskOperation::Read, kind), "{kind:?}");
+        }
+    }
+}

@@ -33,7 +33,6 @@ impl Claim {
             return Err(EngineError::CompactionInProgress { vb });
         }
         active.compacting = true;
-        *vbucket.purges.lock() = Purges::default();
         let epoch = vbucket.epoch.load(Ordering::Acquire);
         drop(active);
         Ok(Self { vbucket, epoch })

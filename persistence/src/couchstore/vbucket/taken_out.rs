@@ -60,3 +60,36 @@ impl Purges {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &[u8], seqno: u64) -> DocInfo {
+        DocInfo {
+            id: Bytes::copy_from_slice(id),
+            seqno: Seqno(seqno),
+            rev_seqno: 1,
+            deleted: true,
+            body_position: 0,
+            physical_bytes: 0,
+            content_meta: 0,
+            rev_meta: Bytes::new(),
+        }
+    }
+
+    /// A purge may be committed between a look at the newest commit and the question what was purged by then.
+    #[test]
+    fn what_was_purged_is_told_up_to_a_commit_and_once() {
+        let mut purges = Purges::default();
+        for (position, seqno) in [(4096, 1), (8192, 2), (12_288, 3)] {
+            assert!(purges.remember(position, vec![row(b"key", seqno)]));
+        }
+        let mut told = |position| -> Vec<u64> {
+            purges.take(position).into_iter().map(|taken_out| taken_out.seqno.0).collect()
+        };
+        assert_eq!((told(4095), told(8192), told(8192)), (vec![], vec![1, 2], vec![]));
+        assert_eq!(told(u64::MAX), [3]);
+        assert_eq!(purges.bytes, 0);
+    }
+}
