@@ -96,6 +96,11 @@ impl Branch {
         self.writes.push(Write { seqno, key, revision, is_live, content });
     }
 
+    /// Whether a seqno is inside the snapshot that the copy which began it had in part.
+    fn is_inside_its_beginning(&self, seqno: Seqno) -> bool {
+        self.start < seqno && seqno < self.inherited
+    }
+
     fn at(&self, seqno: Seqno) -> Option<&Write> {
         let index = self.writes.partition_point(|write| write.seqno <= seqno);
         self.writes.get(index.checked_sub(1)?)
@@ -209,6 +214,10 @@ impl History {
             return Some(0);
         }
         let branch = self.branches.get(&(vb, uuid)).filter(|branch| seqno <= branch.high())?;
+        if let Some(parent) = branch.parent.filter(|_| branch.is_inside_its_beginning(seqno)) {
+            // Of half a snapshot nothing is whole before its end but what its first seqno brings to what was before.
+            return self.content_seen_at(vb, parent, seqno, sees);
+        }
         Some(branch.at(seqno).map_or(0, |write| write.content.seen_by(sees)))
     }
 
@@ -227,8 +236,8 @@ impl History {
             let later = branch.writes.iter().skip_while(|write| write.seqno <= seqno);
             later.take_while(|write| write.seqno <= branch.inherited).any(|write| write.key == old.key)
         };
-        let may_be_there = branch.start < seqno && seqno < branch.inherited;
-        self.write_at(vb, branch.parent.filter(|_| may_be_there)?, seqno).filter(is_replaced)
+        let parent = branch.parent.filter(|_| branch.is_inside_its_beginning(seqno))?;
+        self.write_at(vb, parent, seqno).filter(is_replaced)
     }
 
     /// The digest of what a key is worth once the branch has come to `seqno`; `None` if it is not there. O(writes since it
@@ -360,6 +369,13 @@ mod tests {
         let revision = |uuid, seqno| history.revision_at(VB, VbUuid(uuid), Seqno(seqno));
         assert_eq!(revision(2, 1), revision(1, 1), "3 replaced it");
         assert!(revision(2, 1).is_some() && revision(2, 3).is_some());
+        let content = |uuid, seqno| history.content_at(VB, VbUuid(uuid), Seqno(seqno));
+        assert_eq!(
+            content(2, 1),
+            content(1, 1),
+            "whoever has the first of it, and all before, has what was there then"
+        );
+        assert_eq!(content(2, 5), content(1, 5));
         let mut lost = written().0;
         let short: Documents = [&items[1], &items[2]].into_iter().cloned().collect();
         lost.branch((VB, VbUuid(2)), Some(VbUuid(1)), Seqno(0), &short);
