@@ -50,6 +50,12 @@ fn a_copy_that_led_inside_a_snapshot_comes_back_inside_it() {
     assert_eq!(broken(1_111, &shape(slow)), None);
 }
 
+/// W19. Found by this seed: a replica promised its client the end of an extension that its active had lost.
+#[test]
+fn an_extension_of_which_nothing_came_is_promised_to_nobody() {
+    assert_eq!(broken(12_927, &Fixed::default()), None);
+}
+
 /// W18. Found by this seed: the power failed in the middle of a read, and the reader was said to have got an error.
 #[test]
 fn who_reads_while_the_power_fails_gets_no_answer() {

@@ -165,9 +165,9 @@ impl ActiveStream {
             self.end(StreamEndReason::Rollback);
             return Ok(());
         }
-        for range in batch.ranges() {
+        for range in batch.ranges().iter().map(as_it_is_whole) {
             let all = batches.iter().flat_map(Batch::items);
-            let (mut last, end) = (None, self.end_for_client(all, range, options));
+            let (mut last, end) = (None, self.end_for_client(all, &range, options));
             while let Some(item) = items.next_if(|item| item.seqno <= range.end) {
                 if let (None, Some(end)) = (last, end) {
                     // This node was receiving the snapshot itself: its rest came in another one, which may reach further
@@ -176,8 +176,8 @@ impl ActiveStream {
                         self.outbox.cut_short(self.read);
                     }
                     let may_repeat_keys = range.may_repeat_keys_after(self.read);
-                    let snapshot = SnapshotMarker { end, may_repeat_keys, ..marker(range) };
-                    let origin = self.origin(range, batch);
+                    let snapshot = SnapshotMarker { end, may_repeat_keys, ..marker(&range) };
+                    let origin = self.origin(&range, batch);
                     self.outbox.announce(&snapshot, origin, options);
                 }
                 let _told = self.outbox.item(item, options)?;
@@ -193,6 +193,13 @@ impl ActiveStream {
         }
         Ok(())
     }
+}
+
+/// A snapshot that was whole before it was extended is so still while nothing more of it is there; and the rest may never come,
+/// since its active may have lost it.
+fn as_it_is_whole(range: &SnapshotRange) -> SnapshotRange {
+    let end = range.last.filter(|_| range.awaits_extension()).unwrap_or(range.end);
+    SnapshotRange { end, visible: range.visible.min(end), ..*range }
 }
 
 /// Whether all of the snapshot is there that a batch ends with. Of one in several checkpoints only the last has its end.

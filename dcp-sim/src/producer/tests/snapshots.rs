@@ -359,3 +359,18 @@ fn what_was_received_in_parts_is_announced_once() {
         assert_eq!(rig.sent(), [&marker, "mutation @1", "mutation @3", "mutation @4", "mutation @5"]);
     }
 }
+
+/// Found by the drawn cluster of seed 12927: a replica was told that its snapshot goes on, and its active lost the rest. The replica
+/// was whole where it stood, and its clients were promised an end that never came.
+#[test]
+fn an_extension_of_which_nothing_came_is_promised_to_nobody() {
+    let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
+    rig.receive(1, 2, &[1, 2]);
+    let extension = checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(3), Seqno(4));
+    let extension = checkpoint::SnapshotMarker { extend: true, ..extension };
+    rig.node.vbucket.receive_marker(extension).expect("from where it ended");
+    open(&mut rig, live(0));
+    assert_eq!(rig.sent(), ["marker 0-2", "mutation @1", "mutation @2"]);
+    rig.receive_more(&[3, 4]);
+    assert_eq!(rig.sent(), ["marker 3-4 on", "mutation @3", "mutation @4"]);
+}
