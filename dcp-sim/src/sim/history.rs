@@ -214,11 +214,22 @@ impl History {
             return Some(0);
         }
         let branch = self.branches.get(&(vb, uuid)).filter(|branch| seqno <= branch.high())?;
-        if let Some(parent) = branch.parent.filter(|_| branch.is_inside_its_beginning(seqno)) {
-            // Of half a snapshot nothing is whole before its end but what its first seqno brings to what was before.
-            return self.content_seen_at(vb, parent, seqno, sees);
-        }
         Some(branch.at(seqno).map_or(0, |write| write.content.seen_by(sees)))
+    }
+
+    /// What somebody sees at a seqno inside the snapshot that the copy which began the branch had in part, if it was sent what that
+    /// copy's disk has: as much as on the branch before. `None` for any other seqno.
+    pub(super) fn content_before_branching(
+        &self,
+        vb: Vbid,
+        uuid: VbUuid,
+        seqno: Seqno,
+        sees: Sees,
+    ) -> Option<u64> {
+        let branch = self.branches.get(&(vb, uuid)).filter(|branch| branch.is_inside_its_beginning(seqno))?;
+        let parent = branch.parent?;
+        self.content_before_branching(vb, parent, seqno, sees)
+            .or_else(|| self.content_seen_at(vb, parent, seqno, sees))
     }
 
     /// The digest of the write with exactly that seqno. The disk of the copy that began the branch may have, of half a snapshot,
