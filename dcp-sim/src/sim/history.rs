@@ -217,8 +217,9 @@ impl History {
         Some(branch.at(seqno).map_or(0, |write| write.content.seen_by(sees)))
     }
 
-    /// What somebody sees at a seqno inside the snapshot that the copy which began the branch had in part, if it was sent what that
-    /// copy's disk has: as much as on the branch before. `None` for any other seqno.
+    /// The content at `seqno` on the branch before. The copy that began this branch may have had only a part of a snapshot, and its
+    /// disk still has what the rest replaced: a client that is sent the disk's items sees this content. `None` for a seqno
+    /// outside that snapshot.
     pub(super) fn content_before_branching(
         &self,
         vb: Vbid,

@@ -140,8 +140,9 @@ impl ActiveStream {
         }
     }
 
-    /// Where the items of a snapshot come from that begins with `range`. A part of it may have come under another marker: who
-    /// leads has all of it, in the checkpoints that come next, and whoever has that in the same batch sends it along.
+    /// Where the items of a snapshot come from that begins with `range`. This node may have received it in parts, under several
+    /// markers. The parts are announced as one snapshot if the node is active, which has all of them, or if the batch has the
+    /// next part.
     fn origin(&self, range: &SnapshotRange, batch: &Batch) -> Origin {
         let is_part = range.last < Some(range.end);
         let has_rest = || batch.ranges().iter().any(|next| next.snapshot_id > range.snapshot_id);

@@ -317,8 +317,8 @@ fn a_replica_that_is_behind_the_clients_snapshot_announces_it_to_its_end() {
     }
 }
 
-/// Found by the drawn cluster of seed 1015: memory recovery closed the checkpoint that had the first snapshot whole, and whoever
-/// asked for a stream was told for ever to come again.
+/// Found by the drawn cluster of seed 1015: memory recovery closed the checkpoint that held the whole first snapshot. From then on
+/// every stream request was refused as temporary failure.
 #[test]
 fn a_first_snapshot_is_whole_though_its_checkpoint_was_closed() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);

@@ -41,7 +41,7 @@ fn a_client_that_hears_nothing_of_hidden_items_waits_for_the_rest_of_what_the_di
     }
 }
 
-/// Guards S33 where a scan is pinned anew and is half again, of the next snapshot.
+/// Guards S33 where the second scan, too, ends inside a snapshot: the next one.
 #[test]
 fn such_a_client_waits_again_where_the_disk_has_a_part_of_the_next_snapshot_by_then() {
     let mut rig = bare_rig_of(State::Replica);
@@ -63,7 +63,7 @@ fn such_a_client_waits_again_where_the_disk_has_a_part_of_the_next_snapshot_by_t
     assert_eq!(rig.cursors(), 1);
 }
 
-/// Guards S33 where the node was started anew with a part of a snapshot, and was not sent the rest yet.
+/// Guards S33 where a node restarts with a part of a snapshot on disk and has not received the rest.
 #[test]
 fn such_a_client_waits_where_a_node_came_back_with_half_a_snapshot() {
     let mut rig = bare_rig_of(State::Replica);
