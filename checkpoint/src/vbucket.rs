@@ -50,6 +50,8 @@ struct Inner {
     /// It was active when its process ended, and not in order: what it told others may be lost here. To lead again it must
     /// begin a branch, unless it has followed another meanwhile.
     must_branch: bool,
+    /// Its high seqno when it last became active: what it had received up to there is its own history from then on.
+    leads_from: Seqno,
     /// Ended when it stops serving.
     subscribers: Vec<Stopper>,
 }

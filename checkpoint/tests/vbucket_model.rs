@@ -159,14 +159,19 @@ impl World {
     fn flush(&mut self, limit: ReadLimit, success: bool) -> Step {
         let flush = self.vbucket.manager().begin_flush(limit);
         let flush = flush.map_err(|error| TestCaseError::fail(error.to_string()))?;
-        let state = self.vbucket.state_with(flush.batch(), &self.disk.0);
+        let state = self.vbucket.state_with(flush.batch(), &self.disk.0, Seqno(self.disk.2));
         let items = flush.batch().items().filter(|item| item.operation.namespace().is_some());
         let high = items.last().map(|item| item.seqno.0);
         let is_active = self.naive.state == State::Active;
         let before = self.disk.1;
-        // What one that is active now has prepared is its history, whole, though only the state is new.
-        let prepared = if is_active { before.prepared } else { 0 };
-        let with_state = OnDisk { prepared_here: before.prepared_here.max(prepared), ..before };
+        let mut with_state = before;
+        // All it had received is there: half a snapshot and what it prepared are its history now.
+        let on_disk_now = self.disk.2;
+        let is_promoted = high.is_none() && is_active && on_disk_now >= self.naive.promoted_at;
+        if is_promoted {
+            with_state.prepared_here = before.prepared_here.max(before.prepared);
+            (with_state.start, with_state.end) = (on_disk_now, on_disk_now);
+        }
         let expected =
             |knows_history| high.map_or(with_state, |high| self.naive.at(high, is_active, knows_history));
         let (least, most, got) = (expected(false), expected(true), on_disk(&state));
@@ -185,10 +190,11 @@ impl World {
         same((state.state, log(&state.failover_log)), (self.naive.state, self.naive.log.clone()))?;
         if success {
             flush.commit();
-            if let (Some(high), true) = (high, is_active && Some(expected.start) == high) {
-                self.naive.is_history_up_to(high);
+            let flushed = high.unwrap_or(self.disk.2);
+            if is_promoted || is_active && Some(expected.start) == high {
+                self.naive.is_history_up_to(flushed);
             }
-            self.disk = (state, expected, high.unwrap_or(self.disk.2));
+            self.disk = (state, expected, flushed);
         } else {
             Flush::fail(flush);
         }

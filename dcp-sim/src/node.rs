@@ -260,6 +260,12 @@ impl Node {
         }
     }
 
+    /// Tombstones up to there may be missing in what it has of a vBucket.
+    #[must_use]
+    pub fn purge_seqno(&self, vb: Vbid) -> Seqno {
+        streams::purge_seqno(&self.purged, vb, self.partitions.get(vb).map(|partition| &partition.vbucket))
+    }
+
     /// The purge seqno never falls but with a rollback.
     fn purged(&mut self, vb: Vbid, seqno: Seqno) {
         let purged = self.purged.entry(vb).or_default();

@@ -15,9 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{
-    CheckpointError, Flush, Item, ItemLimits, ReadLimit, Seqno, State, VBucket, VBucketState, Vbid,
-};
+use checkpoint::{CheckpointError, Flush, Item, ItemLimits, ReadLimit, Seqno, VBucket, VBucketState, Vbid};
 
 use crate::{Batch, Committed, Engine, EngineError, ReadViews};
 
@@ -118,12 +116,7 @@ impl Flusher {
                 flush.commit();
                 continue;
             }
-            let mut state = vbucket.state_with(flush.batch(), &before.state);
-            let is_state_alone = flush.batch().items().all(|item| item.operation.namespace().is_none());
-            if is_state_alone && state.state == State::Active {
-                // Half a snapshot that a promoted copy had has become a part of its own history.
-                (state.snapshot_start, state.snapshot_end) = (before.high, before.high);
-            }
+            let state = vbucket.state_with(flush.batch(), &before.state, before.high);
             let (attachment, on_disk) = (before.attachment, before.high);
             let limits = vbucket.manager().limits();
             flushes.push(VBucketFlush { vb: vbucket.id(), attachment, flush, state, on_disk, limits });

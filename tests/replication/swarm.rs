@@ -50,6 +50,24 @@ fn a_copy_that_led_inside_a_snapshot_comes_back_inside_it() {
     assert_eq!(broken(1_111, &shape(slow)), None);
 }
 
+/// W10, W11, W19, W20. Found by this seed: a copy inside a snapshot was promoted while a change of its state was still to be
+/// flushed; that was flushed by itself, and the part of the snapshot on disk was taken for whole.
+#[test]
+fn a_state_that_was_queued_before_the_promotion_makes_no_part_whole() {
+    let slow = "nodes=3,replicas=2,vbuckets=3,engine=couchstore,ops=500,keys=30,value-bytes=300,duration=3s,clients=2,\
+                flush-items=4,power-loss=30ms,fail-over=100ms";
+    assert_eq!(broken(1_047, &shape(slow)), None);
+}
+
+/// Found by this seed: the judge took a deletion for lost whose tombstone the copy that began a branch had purged.
+#[test]
+fn a_branch_begins_without_what_was_deleted_though_the_tombstone_was_purged() {
+    let purging = "nodes=3,replicas=2,vbuckets=2,engine=couchstore,ops=600,keys=40,value-bytes=60,deletes-permille=500,\
+                   duration=3s,clients=3,compaction=20ms,slow-consumer=60ms,partition=80ms,fail-over=60ms,hidden-items=1,\
+                   standstill=100ms,slice-items=2";
+    assert_eq!(broken(1_034, &shape(purging)), None);
+}
+
 /// W19. Found by this seed: a replica promised its client the end of an extension that its active had lost.
 #[test]
 fn an_extension_of_which_nothing_came_is_promised_to_nobody() {

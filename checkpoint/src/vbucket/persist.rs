@@ -4,7 +4,8 @@
 //! as whole only once the item with its end is in a batch, whatever ranges follow it; until then the range says
 //! from where on it is half, and neither what it has completed (from disk) nor what it has prepared counts. What its sender
 //! had purged counts at once. A copy that becomes active with a snapshot from disk in its memory flushes it in parts as before:
-//! to lead makes no part whole.
+//! to lead makes no part whole. What it has of a snapshot whose rest never came is whole once all that it had received is durable,
+//! also where only a change of state is left to flush then: not while a part of it is still queued behind that change.
 
 use super::{VBucket, role};
 use crate::fault::{self, Fault};
@@ -12,10 +13,13 @@ use crate::state::Note;
 use crate::{Batch, Role, Seqno, SnapshotRange, SnapshotType, VBucketState};
 
 impl VBucket {
-    /// What to commit with `batch`, after which `previous` was committed.
+    /// What to commit with `batch`, where the store has everything up to `high`, committed with `previous`.
     #[must_use]
-    pub fn state_with(&self, batch: &Batch, previous: &VBucketState) -> VBucketState {
-        let current = self.lock().current.clone();
+    pub fn state_with(&self, batch: &Batch, previous: &VBucketState, high: Seqno) -> VBucketState {
+        let (current, leads_from) = {
+            let inner = self.lock();
+            (inner.current.clone(), inner.leads_from)
+        };
         let mut next = VBucketState {
             state: current.state,
             failover_log: current.failover_log,
@@ -24,25 +28,23 @@ impl VBucket {
         };
         // Batches do not mix snapshots from disk with any other.
         let from = batch.ranges().first().map_or(SnapshotType::Memory, |range| range.snapshot_type);
-        let mut high = None;
+        let mut last_seqno = None;
         for item in batch.items() {
             next.take_note(Note::of(item), item.seqno, from);
             if item.operation.namespace().is_some() {
-                high = Some(item.seqno);
+                last_seqno = Some(item.seqno);
             }
         }
         let last = batch.ranges().iter().rfind(|range| range.last.is_some());
-        let is_cut = high.zip(last).is_some_and(|(high, last)| {
-            let before = before_extension(last);
-            !is_whole(before.as_ref().unwrap_or(last), high)
-        });
-        if role(next.state) == Role::Active && !is_cut {
-            // Also where nothing but the state is new: what a promoted copy has of a snapshot is its own history, whole.
-            next.high_prepared_seqno = next.high_prepared_seqno.max(next.prepared_seqno);
-        }
-        let (Some(high), Some(last)) = (high, last) else { return next };
+        let Some((high, last)) = last_seqno.zip(last) else {
+            if role(next.state) == Role::Active && high >= leads_from {
+                next.is_history_up_to(high);
+            }
+            return next;
+        };
         next.snapshot_type = last.snapshot_type;
         next.snapshot_end = before_extension(last).map_or(last.end, |before| before.end);
+        let mut is_cut = true;
         for range in batch.ranges() {
             next.lacks_what_was_purged(range, high);
             let before = before_extension(range);
@@ -50,9 +52,17 @@ impl VBucket {
             if is_whole(whole, high) {
                 next.complete(whole, previous.prepared_seqno);
             }
+            if range.last.is_some() {
+                is_cut = !is_whole(whole, high);
+            }
         }
-        if role(next.state) == Role::Active && fault::is(Fault::WhatAnActiveFlushesIsWhole) {
-            (next.snapshot_start, next.snapshot_end) = (high, high);
+        if role(next.state) == Role::Active {
+            if !is_cut {
+                next.high_prepared_seqno = next.high_prepared_seqno.max(next.prepared_seqno);
+            }
+            if fault::is(Fault::WhatAnActiveFlushesIsWhole) {
+                (next.snapshot_start, next.snapshot_end) = (high, high);
+            }
         }
         next
     }
@@ -72,6 +82,12 @@ fn before_extension(range: &SnapshotRange) -> Option<SnapshotRange> {
 }
 
 impl VBucketState {
+    /// What a promoted copy had of a snapshot is its own history, whole, and so is what it prepared.
+    fn is_history_up_to(&mut self, high: Seqno) {
+        (self.snapshot_start, self.snapshot_end) = (high, high);
+        self.high_prepared_seqno = self.high_prepared_seqno.max(self.prepared_seqno);
+    }
+
     /// Everything up to the end of `whole` is durable, and so are its prepares, those of earlier batches included.
     fn complete(&mut self, whole: &SnapshotRange, prepared_before: Seqno) {
         self.snapshot_start = self.snapshot_start.max(whole.end);

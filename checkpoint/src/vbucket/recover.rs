@@ -71,6 +71,7 @@ impl VBucket {
             clock: Hlc::starting_at(persisted.max_cas),
             received: Received::on_disk(persisted, high),
             must_branch: false,
+            leads_from: high,
             subscribers: Vec::new(),
         };
         let vbucket = Self { id, manager, inner: Mutex::new(inner) };

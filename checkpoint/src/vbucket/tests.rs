@@ -102,7 +102,7 @@ fn the_state_committed_with_a_batch_says_how_much_of_the_snapshot_is_in_it() {
     replica.receive_marker(marker(1, 3)).expect("valid");
     replica.receive(at(1, "a")).expect("inside");
     let half = replica.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
-    let state = replica.state_with(half.batch(), &persisted);
+    let state = replica.state_with(half.batch(), &persisted, Seqno::ZERO);
     assert_eq!((state.snapshot_start, state.snapshot_end), (Seqno(0), Seqno(3)));
     half.commit();
 
@@ -110,7 +110,7 @@ fn the_state_committed_with_a_batch_says_how_much_of_the_snapshot_is_in_it() {
     replica.receive_marker(marker(4, 9)).expect("valid");
     replica.receive(at(5, "c")).expect("inside");
     let more = replica.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
-    let state = replica.state_with(more.batch(), &state);
+    let state = replica.state_with(more.batch(), &state, Seqno::ZERO);
     assert_eq!((state.snapshot_start, state.snapshot_end), (Seqno(3), Seqno(9)));
     assert_eq!(state.max_cas, Cas(5 << 20));
 }
@@ -121,7 +121,7 @@ fn an_active_is_always_at_the_end_of_a_snapshot() {
     active.write(set("a"), 1).expect("active");
     active.write(set("b"), 2).expect("active");
     let flush = active.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
-    let state = active.state_with(flush.batch(), &persisted);
+    let state = active.state_with(flush.batch(), &persisted, Seqno::ZERO);
     assert_eq!((state.snapshot_start, state.snapshot_end), (Seqno(2), Seqno(2)));
     assert_eq!(state.max_visible_seqno, Seqno(2));
 }

@@ -37,6 +37,7 @@ impl VBucket {
         }
         if state == State::Active {
             self.promote(&mut inner, uuid)?;
+            inner.leads_from = self.manager.high_seqno();
         }
         if before == State::Active {
             // What was written here is history, whatever snapshot it once began in.

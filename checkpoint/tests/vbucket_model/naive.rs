@@ -67,6 +67,8 @@ pub struct Naive {
     pub log: Vec<(u64, u64)>,
     pub base: OnDisk,
     pub high: u64,
+    /// How far it had come when it last became active.
+    pub promoted_at: u64,
     pub changes: Vec<Taken>,
     /// The snapshot being received.
     pub snapshot: Option<SnapshotMarker>,
@@ -88,6 +90,7 @@ impl Naive {
             log,
             base,
             high,
+            promoted_at: high,
             changes: Vec::new(),
             snapshot: (is_half && state != State::Active).then_some(marker),
             whole: if is_half { base.start } else { high },
@@ -150,8 +153,12 @@ impl Naive {
 
     /// It was active when everything up to there was committed.
     pub fn is_history_up_to(&mut self, seqno: u64) {
-        if let Some(taken) = self.changes.iter_mut().rfind(|taken| taken.seqno <= seqno) {
-            taken.is_history = true;
+        match self.changes.iter_mut().rfind(|taken| taken.seqno <= seqno) {
+            Some(taken) => taken.is_history = true,
+            None => {
+                (self.base.start, self.base.end) = (seqno, seqno);
+                self.base.prepared_here = self.base.prepared_here.max(self.base.prepared);
+            }
         }
     }
 
@@ -253,6 +260,7 @@ impl Naive {
                 Some(uuid) => self.branch(uuid, self.whole),
             }
             self.snapshot = None;
+            self.promoted_at = self.high;
             // What is missing of a snapshot will never come: it ends with what is here.
             let high = Seqno(self.high);
             for taken in &mut self.changes {

@@ -38,6 +38,13 @@ macro_rules! streamed {
 }
 pub(super) use streamed;
 
+/// Tombstones up to there may be missing in what a node has of a vBucket.
+pub(super) fn purge_seqno(purged: &BTreeMap<Vbid, Seqno>, vb: Vbid, vbucket: Option<&VBucket>) -> Seqno {
+    let on_disk = purged.get(&vb).copied().unwrap_or_default();
+    // What came without them, and was not flushed yet.
+    vbucket.map_or(on_disk, |vbucket| vbucket.purge_seqno().max(on_disk))
+}
+
 impl Partitions for Streamed<'_> {
     fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
         self.table.get(vb).map(|partition| &partition.vbucket)
@@ -47,9 +54,7 @@ impl Partitions for Streamed<'_> {
         if fault::is(Fault::PurgeIsForgotten) {
             return Seqno::ZERO;
         }
-        let on_disk = self.purged.get(&vb).copied().unwrap_or_default();
-        // What came without them, and was not flushed yet.
-        self.vbucket(vb).map_or(on_disk, |vbucket| vbucket.purge_seqno().max(on_disk))
+        purge_seqno(self.purged, vb, self.vbucket(vb))
     }
 
     fn persisted_seqno(&self, vb: Vbid) -> Seqno {

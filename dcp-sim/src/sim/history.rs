@@ -107,6 +107,23 @@ impl Branch {
     }
 }
 
+/// What the copy has that begins a branch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Copied<'a> {
+    pub(super) documents: &'a Documents,
+    pub(super) high: Seqno,
+    /// Tombstones up to there may be missing in it.
+    pub(super) purged: Seqno,
+}
+
+impl Copied<'_> {
+    /// Whether it is a deletion that nothing else is left of.
+    fn has_purged(self, write: &Write) -> bool {
+        let may_be_gone = write.seqno <= self.purged.min(self.high);
+        !write.is_live && may_be_gone && self.documents.get(&write.key).is_none()
+    }
+}
+
 /// What a new branch carries on and what it gives up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Branched {
@@ -158,14 +175,15 @@ impl History {
         (seqno != high.next()).then(|| format!("vBucket {vb}: {seqno} was written after {high}"))
     }
 
-    /// A copy that was on `parent` began a branch at `start`; `documents` is what it has, also beyond that.
+    /// A copy that was on `parent` began a branch at `start`; it has more than what is whole up to there.
     pub(super) fn branch(
         &mut self,
         (vb, uuid): (Vbid, VbUuid),
         parent: Option<VbUuid>,
         start: Seqno,
-        documents: &Documents,
+        copy: Copied<'_>,
     ) -> Branched {
+        let documents = copy.documents;
         if parent == Some(uuid) {
             let violation =
                 Some(format!("vBucket {vb}: branch {uuid} began at {start}, and had begun before"));
@@ -180,7 +198,7 @@ impl History {
         }
         let mut unknown = later.clone();
         for write in &before.writes {
-            let carried = later.get(&write.seqno) == Some(&write.revision);
+            let carried = later.get(&write.seqno) == Some(&write.revision) || copy.has_purged(write);
             if write.seqno <= start || carried {
                 unknown.remove(&write.seqno);
                 branch.push(write.seqno, write.key.clone(), write.revision, write.is_live);

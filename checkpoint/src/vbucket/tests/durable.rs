@@ -24,7 +24,8 @@ fn flush(vbucket: &VBucket, before: &VBucketState) -> VBucketState {
 
 fn flush_up_to(vbucket: &VBucket, before: &VBucketState, limit: ReadLimit) -> VBucketState {
     let flush = vbucket.manager().begin_flush(limit).expect("no other flush");
-    let state = vbucket.state_with(flush.batch(), before);
+    let on_disk = before.max_visible_seqno.max(before.prepared_seqno);
+    let state = vbucket.state_with(flush.batch(), before, on_disk);
     flush.commit();
     state
 }

@@ -4,7 +4,7 @@ use super::*;
 
 fn flush(vbucket: &VBucket, before: &VBucketState) -> VBucketState {
     let flush = vbucket.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
-    let state = vbucket.state_with(flush.batch(), before);
+    let state = vbucket.state_with(flush.batch(), before, Seqno::ZERO);
     flush.commit();
     state
 }
@@ -64,23 +64,14 @@ fn a_replica_is_half_until_the_rest_of_what_was_cut_short_is_there() {
 /// disk said of each part that it was whole. Its streams' backfills and its next start believed it.
 #[test]
 fn a_part_of_a_snapshot_that_an_active_flushes_is_not_whole() {
-    let (copy, mut state) = vbucket(State::Replica);
+    let (copy, state) = vbucket(State::Replica);
     copy.receive_marker(disk(0, 4, 0)).expect("valid");
     for (seqno, key) in [(1, "a"), (2, "b"), (4, "c")] {
         copy.receive(at(seqno, key)).expect("inside");
     }
     copy.set_state(State::Active, Some(VbUuid(77))).expect("a branch");
     copy.write(Item::mutation(Key::new(b"a"), Bytes::from_static(b"new")), 1).expect("active");
-    let mut ranges = Vec::new();
-    loop {
-        let flush = copy.manager().begin_flush(ReadLimit { items: 1, ..ReadLimit::NONE }).expect("no other");
-        if flush.batch().is_empty() {
-            break;
-        }
-        state = copy.state_with(flush.batch(), &state);
-        ranges.push(range(&state));
-        flush.commit();
-    }
+    let ranges: Vec<_> = flushed_one_by_one(&copy, &state, 0).into_iter().map(|(_, range)| range).collect();
     assert_eq!(ranges, [(0, 4), (0, 4), (4, 4), (5, 5)]);
 }
 
@@ -103,6 +94,55 @@ fn a_copy_that_led_inside_a_snapshot_comes_back_inside_it() {
             copy.set_state(State::Active, Some(VbUuid(77))).expect("a branch");
         }
         assert_eq!(copy.failover_log().newest(), FailoverEntry { uuid: VbUuid(77), seqno: Seqno(0) });
+    }
+}
+
+/// Found by seeds 1047 and 1034 of clusters that flush slowly: a change of state that was queued inside a snapshot was flushed by
+/// itself, after the promotion and before the rest of the snapshot, and what was on disk then was taken for whole.
+#[test]
+fn a_state_queued_before_the_promotion_makes_nothing_whole_and_the_promotion_does() {
+    let state = VBucketState {
+        snapshot_end: Seqno(9),
+        snapshot_type: SnapshotType::Disk,
+        ..VBucketState::new(State::Replica, FailoverLog::new(VbUuid(7)))
+    };
+    let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+    let copy = VBucket::recover(Vbid(3), &state, Seqno(5), State::Replica, AfterStop::Orderly, config);
+    let copy = copy.expect("as it was");
+    copy.queue_current_state().expect("room");
+    copy.receive_marker(disk(0, 9, 0)).expect("it goes on");
+    copy.receive(at(7, "a")).expect("inside");
+    copy.set_state(State::Active, Some(VbUuid(77))).expect("a branch");
+    assert_eq!(flushed_one_by_one(&copy, &state, 5), [(5, (0, 9)), (7, (7, 7)), (7, (7, 7))]);
+}
+
+/// The same where it had led before: the promotion that is flushed by itself is not the one that made it active.
+#[test]
+fn an_earlier_promotion_makes_nothing_whole() {
+    let (copy, state) = vbucket(State::Replica);
+    copy.set_state(State::Active, Some(VbUuid(77))).expect("a branch");
+    copy.set_state(State::Replica, None).expect("allowed");
+    copy.receive_marker(disk(0, 9, 0)).expect("valid");
+    copy.receive(at(7, "a")).expect("inside");
+    copy.set_state(State::Active, Some(VbUuid(78))).expect("a branch");
+    let flushed = flushed_one_by_one(&copy, &state, 0);
+    assert_eq!(flushed, [(0, (0, 0)), (0, (0, 0)), (7, (7, 7)), (7, (7, 7))]);
+}
+
+/// What is on disk after each batch of one item, and the range that is committed with it.
+fn flushed_one_by_one(vbucket: &VBucket, before: &VBucketState, high: u64) -> Vec<(u64, (u64, u64))> {
+    let (mut state, mut high, mut committed) = (before.clone(), Seqno(high), Vec::new());
+    loop {
+        let flush = vbucket.manager().begin_flush(ReadLimit { items: 1, ..ReadLimit::NONE });
+        let flush = flush.expect("no other");
+        if flush.batch().is_empty() {
+            return committed;
+        }
+        state = vbucket.state_with(flush.batch(), &state, high);
+        let operations = flush.batch().items().filter(|item| item.operation.namespace().is_some());
+        high = operations.last().map_or(high, |item| item.seqno);
+        committed.push((high.0, range(&state)));
+        flush.commit();
     }
 }
 

@@ -33,7 +33,7 @@ fn a_change_is_something_to_flush_and_staying_is_not() {
     assert_eq!(vbucket.manager().stats().items, 0);
     vbucket.set_state(State::Active, Some(VbUuid(8))).expect("a new branch");
     let flush = vbucket.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
-    let state = vbucket.state_with(flush.batch(), &persisted);
+    let state = vbucket.state_with(flush.batch(), &persisted, Seqno::ZERO);
     assert_eq!((state.state, state.failover_log.newest().uuid), (State::Active, VbUuid(8)));
     assert_eq!((state.snapshot_start, state.snapshot_end), (Seqno(0), Seqno(0)));
 }
@@ -101,12 +101,12 @@ fn a_clock_without_a_next_value_refuses_writes_until_it_is_set_back() {
     let written = replica.write(set("b"), 1).expect("there is a next one");
     assert_eq!(written.cas, Cas((5 << 16) + 1));
     let flush = replica.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
-    let state = replica.state_with(flush.batch(), &persisted);
+    let state = replica.state_with(flush.batch(), &persisted, Seqno::ZERO);
     assert_eq!(state.max_cas, written.cas, "the value set by hand counts, not the higher one before it");
     flush.commit();
     // And it stays: what was committed before was higher.
     let quiet = replica.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
-    assert_eq!(replica.state_with(quiet.batch(), &state).max_cas, written.cas);
+    assert_eq!(replica.state_with(quiet.batch(), &state, Seqno::ZERO).max_cas, written.cas);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_branch_that_is_named_begins_or_its_name_is_refused() {
     let newest = FailoverEntry { uuid: VbUuid(8), seqno: Seqno(1) };
     assert_eq!(active.failover_log().newest(), newest, "what it has is history");
     let flush = active.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
-    assert_eq!(active.state_with(flush.batch(), &persisted).failover_log.newest(), newest);
+    assert_eq!(active.state_with(flush.batch(), &persisted, Seqno::ZERO).failover_log.newest(), newest);
     drop(flush);
     active.set_state(State::Active, Some(VbUuid(8))).expect("it is on that branch");
     assert_eq!(active.failover_log().entries().len(), 2);

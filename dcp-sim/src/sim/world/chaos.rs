@@ -12,7 +12,7 @@ use crate::node::{EngineCall, Event, NodeId, Stored};
 use crate::producer::ProducerLimits;
 use crate::sim::error::SimError;
 use crate::sim::faults::{FaultConfig, FaultKind, FaultPlan};
-use crate::sim::history::{Branched, History};
+use crate::sim::history::{Branched, Copied, History};
 use crate::sim::invariants::memory::TakenIn;
 use crate::sim::invariants::persisted::Persisted;
 use crate::sim::invariants::reads::Reads;
@@ -292,8 +292,12 @@ impl World {
         let log = partition.vbucket.failover_log();
         let newest = log.newest();
         let id = (vb, newest.uuid);
-        let Branched { lost, violation } =
-            chaos.history.branch(id, before, newest.seqno, &partition.documents);
+        let copy = Copied {
+            documents: &partition.documents,
+            high: partition.vbucket.high_seqno(),
+            purged: host.node.purge_seqno(vb),
+        };
+        let Branched { lost, violation } = chaos.history.branch(id, before, newest.seqno, copy);
         chaos.branches.check(violation);
         chaos.streams.leads(node, vb);
         chaos.persisted.branched(vb, newest.uuid, &chaos.history);
