@@ -37,7 +37,10 @@ pub fn set_memory(memory: Memory) {
 }
 
 fn memory() -> Memory {
-    *MEMORY.get_or_init(|| Memory { cache_bytes: 256 << 20, is_short: false })
+    *MEMORY.get_or_init(|| Memory {
+        cache_bytes: 256 << 20,
+        is_short: false,
+    })
 }
 
 /// Whether an engine keeps a cache of its own, or leaves that to the page cache.
@@ -113,7 +116,9 @@ pub fn wanted(names: &[String]) -> impl Iterator<Item = (&'static str, With)> {
 
 /// The engine of that name.
 pub fn named(name: &str) -> Option<With> {
-    ALL.iter().find(|(known, _)| *known == name).map(|&(_, with)| with)
+    ALL.iter()
+        .find(|(known, _)| *known == name)
+        .map(|&(_, with)| with)
 }
 
 /// The items in the order of their keys: what b-trees like best.

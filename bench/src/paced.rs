@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use checkpoint::{CheckpointConfig, CheckpointManager, Next, ReadLimit, Seqno};
 use clap::Args;
+use lowtide_checkpoint::{CheckpointConfig, CheckpointManager, Next, ReadLimit, Seqno};
 
 use crate::peers::{Plain, new_item};
 use crate::race::{Part, race};
@@ -35,7 +35,9 @@ pub fn run(arguments: &Arguments) {
         "nanoseconds of a call, {} a second, {CONSUMERS} consumers that sleep, median of {}",
         arguments.rate, arguments.runs
     );
-    let columns = ["calls", "p50", "p99", "p99.9", "max"].map(str::to_owned).to_vec();
+    let columns = ["calls", "p50", "p99", "p99.9", "max"]
+        .map(str::to_owned)
+        .to_vec();
     let mut table = Table::new(&title, columns);
     let (mut calm, mut waking, mut sent) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..arguments.runs {
@@ -52,8 +54,8 @@ pub fn run(arguments: &Arguments) {
 
 /// Runs `call` for each item at its time, and times it.
 fn paced(arguments: &Arguments, mut call: impl FnMut(u64) -> Duration) {
-    let period =
-        Duration::from_secs(1) / u32::try_from(arguments.rate).expect("a rate of up to 4,000 million");
+    let period = Duration::from_secs(1)
+        / u32::try_from(arguments.rate).expect("a rate of up to 4,000 million");
     let started = Instant::now();
     for n in 0..arguments.items {
         let due = started + period * u32::try_from(n).expect("as many items");
@@ -70,11 +72,15 @@ fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
     let mut parts: Vec<Part<'_>> = Vec::new();
     for consumer in 0..CONSUMERS {
-        let mut subscription = manager.subscribe(&format!("{consumer}"), Seqno::ZERO).expect("valid");
+        let mut subscription = manager
+            .subscribe(&format!("{consumer}"), Seqno::ZERO)
+            .expect("valid");
         parts.push(Box::new(move || {
             while subscription.seqno().0 < arguments.items {
                 let next = subscription.wait(ReadLimit::NONE).expect("registered");
-                let Next::Batch(batch) = next else { panic!("no gaps: {next:?}") };
+                let Next::Batch(batch) = next else {
+                    panic!("no gaps: {next:?}")
+                };
                 std::hint::black_box(batch.items().count());
             }
         }));
@@ -89,7 +95,11 @@ fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
             producer.queue(item).expect("active");
             let took = started.elapsed();
             let now = producer.stats().wake_ups;
-            let latencies = if now == woken { &mut *calm } else { &mut *waking };
+            let latencies = if now == woken {
+                &mut *calm
+            } else {
+                &mut *waking
+            };
             latencies.push(took.as_nanos() as u64);
             woken = now;
             if n % 256 == 0 {
@@ -104,8 +114,9 @@ fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
 
 fn crossbeam(arguments: &Arguments) -> Latencies {
     let mut latencies = Vec::new();
-    let (senders, receivers): (Vec<_>, Vec<_>) =
-        (0..CONSUMERS).map(|_| crossbeam_channel::unbounded::<std::sync::Arc<Plain>>()).unzip();
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..CONSUMERS)
+        .map(|_| crossbeam_channel::unbounded::<std::sync::Arc<Plain>>())
+        .unzip();
     let mut parts: Vec<Part<'_>> = Vec::new();
     for receiver in receivers {
         parts.push(Box::new(move || {

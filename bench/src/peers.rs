@@ -27,7 +27,11 @@ impl Work {
     /// The numbers of the items a producer makes.
     pub fn share(&self, producer: u64) -> std::ops::Range<u64> {
         let each = self.items / self.producers;
-        producer * each..if producer + 1 == self.producers { self.items } else { (producer + 1) * each }
+        producer * each..if producer + 1 == self.producers {
+            self.items
+        } else {
+            (producer + 1) * each
+        }
     }
 }
 
@@ -42,7 +46,11 @@ impl Plain {
     pub fn new(seqno: u64) -> std::sync::Arc<Self> {
         let mut key = [b'k'; 20];
         key[..8].copy_from_slice(&seqno.to_be_bytes());
-        std::sync::Arc::new(Self { seqno, key, value: [seqno as u8; 256] })
+        std::sync::Arc::new(Self {
+            seqno,
+            key,
+            value: [seqno as u8; 256],
+        })
     }
 
     /// Looks at it as a consumer would.

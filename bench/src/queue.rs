@@ -23,8 +23,14 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) {
-    for (keys, what) in [(None, "every key new"), (Some(10_000), "Zipf 0.99 over 10,000 keys")] {
-        for batch in [1, 128].into_iter().filter(|batch| arguments.batch.is_none_or(|only| only == *batch)) {
+    for (keys, what) in [
+        (None, "every key new"),
+        (Some(10_000), "Zipf 0.99 over 10,000 keys"),
+    ] {
+        for batch in [1, 128]
+            .into_iter()
+            .filter(|batch| arguments.batch.is_none_or(|only| only == *batch))
+        {
             table(arguments, keys, what, batch);
         }
     }
@@ -32,13 +38,26 @@ pub fn run(arguments: &Arguments) {
 
 fn table(arguments: &Arguments, keys: Option<usize>, what: &str, batch: usize) {
     let shapes = [(1, 1), (1, 3), (1, 8), (2, 1), (2, 3), (2, 8)];
-    let columns = shapes.iter().map(|(producers, consumers)| format!("P{producers} C{consumers}")).collect();
-    let title = format!("items/s, {what}, batch {batch}, median of {}", arguments.runs);
+    let columns = shapes
+        .iter()
+        .map(|(producers, consumers)| format!("P{producers} C{consumers}"))
+        .collect();
+    let title = format!(
+        "items/s, {what}, batch {batch}, median of {}",
+        arguments.runs
+    );
     let mut table = Table::new(&title, columns);
-    let wanted = |name: &&str| arguments.peers.is_empty() || arguments.peers.iter().any(|peer| peer == name);
+    let wanted =
+        |name: &&str| arguments.peers.is_empty() || arguments.peers.iter().any(|peer| peer == name);
     for (name, run) in peers::ALL.into_iter().filter(|(name, _)| wanted(name)) {
         let values = shapes.iter().map(|&(producers, consumers)| {
-            let work = Work { producers, consumers, batch, items: arguments.items, keys };
+            let work = Work {
+                producers,
+                consumers,
+                batch,
+                items: arguments.items,
+                keys,
+            };
             let times = (0..arguments.runs).map(|_| run(&work)).collect();
             work.items as f64 / median(times).as_secs_f64()
         });

@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::Instant;
 
-use checkpoint::{CheckpointConfig, CheckpointManager, Item, ReadLimit, Seqno};
 use clap::Args;
+use lowtide_checkpoint::{CheckpointConfig, CheckpointManager, Item, ReadLimit, Seqno};
 
 use crate::peers::{item, new_item};
 use crate::race::{Zipf, median};
@@ -39,9 +39,12 @@ pub fn run(arguments: &Arguments) {
 /// One consumer reads nothing while hot keys are written; then it reads all, and must have every final value. Each run is a
 /// process of its own: otherwise a peer that grows finds memory its last run has already got from the system.
 fn stalled(arguments: &Arguments) {
-    let columns = ["updates/s", "peak queue MiB", "items read", "wrong values"].map(str::to_owned).to_vec();
+    let columns = ["updates/s", "peak queue MiB", "items read", "wrong values"]
+        .map(str::to_owned)
+        .to_vec();
     let (updates, runs) = (arguments.updates, arguments.runs);
-    let title = format!("one stalled consumer, {updates} Zipf updates over {KEYS} keys, median of {runs}");
+    let title =
+        format!("one stalled consumer, {updates} Zipf updates over {KEYS} keys, median of {runs}");
     let mut table = Table::new(&title, columns);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..runs {
@@ -56,7 +59,9 @@ fn stalled(arguments: &Arguments) {
 fn in_process(peer: &str, updates: u64) -> [f64; 4] {
     let program = std::env::current_exe().expect("a running program has a path");
     let updates = updates.to_string();
-    let output = Command::new(program).args(["stall", "--updates", &updates, "--only", peer]).output();
+    let output = Command::new(program)
+        .args(["stall", "--updates", &updates, "--only", peer])
+        .output();
     let text = String::from_utf8(output.expect("it ran a moment ago").stdout).expect("figures");
     serde_json::from_str::<[Option<f64>; 4]>(&text)
         .expect("four figures")
@@ -66,7 +71,11 @@ fn in_process(peer: &str, updates: u64) -> [f64; 4] {
 fn only(peer: &str, updates: u64) {
     let zipf = Zipf::new(KEYS);
     let keys: Vec<u64> = (0..updates).map(|n| zipf.key(n)).collect();
-    let figures = if peer == "lowtide" { lowtide(&keys) } else { crossbeam(&keys) };
+    let figures = if peer == "lowtide" {
+        lowtide(&keys)
+    } else {
+        crossbeam(&keys)
+    };
     println!("{}", serde_json::to_string(&figures).expect("numbers"));
 }
 
@@ -78,7 +87,10 @@ fn median_by_rate(mut runs: Vec<[f64; 4]>) -> Vec<f64> {
 
 fn lowtide(keys: &[u64]) -> [f64; 4] {
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
-    let cursor = manager.register("stalled", Seqno::ZERO, true).expect("valid").cursor;
+    let cursor = manager
+        .register("stalled", Seqno::ZERO, true)
+        .expect("valid")
+        .cursor;
     let mut newest = vec![0; KEYS];
     let (mut peak, started) = (0, Instant::now());
     for (n, &key) in keys.iter().enumerate() {
@@ -90,18 +102,29 @@ fn lowtide(keys: &[u64]) -> [f64; 4] {
     }
     let rate = keys.len() as f64 / started.elapsed().as_secs_f64();
     let batch = manager.read(cursor, ReadLimit::NONE).expect("registered");
-    let key_of = |item: &Item| u64::from_be_bytes(item.key.user()[..8].try_into().expect("20 bytes"));
-    let wrong = batch.items().filter(|item| newest[key_of(item) as usize] != item.seqno.0).count();
+    let key_of =
+        |item: &Item| u64::from_be_bytes(item.key.user()[..8].try_into().expect("20 bytes"));
+    let wrong = batch
+        .items()
+        .filter(|item| newest[key_of(item) as usize] != item.seqno.0)
+        .count();
     let written = newest.iter().filter(|&&seqno| seqno > 0).count();
     let read = batch.items().count();
-    [rate, mebibytes(peak), read as f64, (wrong + written.abs_diff(read)) as f64]
+    [
+        rate,
+        mebibytes(peak),
+        read as f64,
+        (wrong + written.abs_diff(read)) as f64,
+    ]
 }
 
 fn crossbeam(keys: &[u64]) -> [f64; 4] {
     let (sender, receiver) = crossbeam_channel::unbounded();
     let started = Instant::now();
     for &key in keys {
-        sender.send(crate::peers::Plain::new(key)).expect("its receiver lives");
+        sender
+            .send(crate::peers::Plain::new(key))
+            .expect("its receiver lives");
     }
     let rate = keys.len() as f64 / started.elapsed().as_secs_f64();
     let bytes = receiver.len() * (size_of::<crate::peers::Plain>() + 16 + 16);
@@ -115,7 +138,9 @@ fn mebibytes(bytes: usize) -> f64 {
 fn filled(items: u64) -> CheckpointManager {
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
     // It holds everything until it reads.
-    manager.register("reader", Seqno::ZERO, true).expect("valid");
+    manager
+        .register("reader", Seqno::ZERO, true)
+        .expect("valid");
     for n in 0..items {
         manager.queue(new_item(n)).expect("active");
     }
@@ -126,10 +151,16 @@ fn filled(items: u64) -> CheckpointManager {
 fn held(arguments: &Arguments) {
     let sizes = [1_000, 10_000, 100_000, 1_000_000];
     let columns = sizes.iter().map(|size| format!("{size} items")).collect();
-    let mut table =
-        Table::new("microseconds of one call (an upper bound of the time the lock is held)", columns);
-    let mut rows =
-        [("read", Vec::new()), ("remaining", Vec::new()), ("register", Vec::new()), ("expel", Vec::new())];
+    let mut table = Table::new(
+        "microseconds of one call (an upper bound of the time the lock is held)",
+        columns,
+    );
+    let mut rows = [
+        ("read", Vec::new()),
+        ("remaining", Vec::new()),
+        ("register", Vec::new()),
+        ("expel", Vec::new()),
+    ];
     for size in sizes {
         let mut times: [Vec<_>; 4] = Default::default();
         for _ in 0..arguments.runs {
@@ -144,9 +175,13 @@ fn held(arguments: &Arguments) {
                 manager.remaining(cursor).expect("registered");
             }));
             times[2].push(timed(&mut || {
-                manager.register("middle", Seqno(size / 2), true).expect("valid");
+                manager
+                    .register("middle", Seqno(size / 2), true)
+                    .expect("valid");
             }));
-            manager.unregister(manager.cursor("middle").expect("registered")).expect("registered");
+            manager
+                .unregister(manager.cursor("middle").expect("registered"))
+                .expect("registered");
             let mut batch = None;
             times[0].push(timed(&mut || {
                 batch = Some(manager.read(cursor, ReadLimit::NONE).expect("registered"))
@@ -170,17 +205,25 @@ fn held(arguments: &Arguments) {
 fn lookups() {
     let manager = filled(1_000_000);
     let registered = thousand(|n| {
-        let cursor = manager.register("other", Seqno(n * 999 + 1), true).expect("valid").cursor;
+        let cursor = manager
+            .register("other", Seqno(n * 999 + 1), true)
+            .expect("valid")
+            .cursor;
         manager.unregister(cursor).expect("registered");
     });
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
     for n in 0..10_000 {
-        manager.register(&format!("cursor {n}"), Seqno::ZERO, true).expect("valid");
+        manager
+            .register(&format!("cursor {n}"), Seqno::ZERO, true)
+            .expect("valid");
     }
     manager.queue(new_item(0)).expect("active");
     let lowest = thousand(|_| assert_eq!(manager.expel(), 0, "nobody has read"));
     let mut table = Table::new("microseconds of one call, warm", vec!["median".into()]);
-    table.row("register, and unregister, among a million items", vec![registered]);
+    table.row(
+        "register, and unregister, among a million items",
+        vec![registered],
+    );
     table.row("expel nothing: the lowest of 10,000 cursors", vec![lowest]);
     table.print();
 }

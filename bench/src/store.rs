@@ -58,24 +58,52 @@ pub struct Arguments {
 type Figures = Vec<f64>;
 
 const TABLES: [(&str, &[&str]); 8] = [
-    ("commits of one item, over all keys", &["commits/s", "p50 us", "p99 us"]),
-    ("commits of 100 random overwrites", &["items/s", "p50 us", "p99 us"]),
-    ("commits of 1,000 new keys", &["items/s", "p50 us", "p99 us"]),
+    (
+        "commits of one item, over all keys",
+        &["commits/s", "p50 us", "p99 us"],
+    ),
+    (
+        "commits of 100 random overwrites",
+        &["items/s", "p50 us", "p99 us"],
+    ),
+    (
+        "commits of 1,000 new keys",
+        &["items/s", "p50 us", "p99 us"],
+    ),
     (
         "commits of 1,000 random overwrites, five rounds of all keys",
-        &["first round, items/s", "last round, items/s", "last round, p50 us", "last round, p99 us"],
+        &[
+            "first round, items/s",
+            "last round, items/s",
+            "last round, p50 us",
+            "last round, p99 us",
+        ],
     ),
-    ("scan of everything by seqno, after the overwrites", &["items/s"]),
+    (
+        "scan of everything by seqno, after the overwrites",
+        &["items/s"],
+    ),
     ("random gets by key, warm", &["gets/s"]),
     (
         "bytes written for each byte of the overwrites' keys and values",
-        &["first round, accounted", "first round, device", "all, accounted", "all, device", "kept on disk"],
+        &[
+            "first round, accounted",
+            "first round, device",
+            "all, accounted",
+            "all, device",
+            "kept on disk",
+        ],
     ),
     ("open after a kill, files not cached", &["ms"]),
 ];
 
 pub fn run(arguments: &Arguments) {
-    let Arguments { mut items, mut commits, mut runs, .. } = *arguments;
+    let Arguments {
+        mut items,
+        mut commits,
+        mut runs,
+        ..
+    } = *arguments;
     if arguments.quick {
         (items, commits, runs) = (20_000, 200, 1);
     }
@@ -95,7 +123,10 @@ pub fn run(arguments: &Arguments) {
     }
     let mut first = 0;
     for (title, columns) in TABLES {
-        let mut table = Table::new(title, columns.iter().map(|&column| column.to_owned()).collect());
+        let mut table = Table::new(
+            title,
+            columns.iter().map(|&column| column.to_owned()).collect(),
+        );
         for (&(name, _), lives) in engines.iter().zip(&lives) {
             let of = |column| median(lives.iter().map(|life| life[column]).collect());
             table.row(name, (first..first + columns.len()).map(of).collect());
@@ -128,7 +159,17 @@ fn life(name: &str, with: With, dir: &Path, items: u64, commits: u64) -> Figures
         let single = committed(store, &mut work, commits, 1);
         let rounds = [first[0], last[0], last[1], last[2]];
         let reads = [scan, gets];
-        figures = [&single[..], &hundred, &new, &rounds, &reads, &first_written, &written, &[kept]].concat();
+        figures = [
+            &single[..],
+            &hundred,
+            &new,
+            &rounds,
+            &reads,
+            &first_written,
+            &written,
+            &[kept],
+        ]
+        .concat();
     });
     drop(dir);
     let opened = reopen::after_kill(name, with, second.path(), items);
@@ -153,7 +194,11 @@ fn quantiles(mut times: Vec<Duration>, items: u64) -> [f64; 3] {
     let sum: Duration = times.iter().sum();
     times.sort_unstable();
     let quantile = |of: usize| times[(times.len() - 1) * of / 100].as_secs_f64() * 1e6;
-    [(times.len() as u64 * items) as f64 / sum.as_secs_f64(), quantile(50), quantile(99)]
+    [
+        (times.len() as u64 * items) as f64 / sum.as_secs_f64(),
+        quantile(50),
+        quantile(99),
+    ]
 }
 
 /// Items a second.

@@ -18,7 +18,11 @@ struct Line<'a> {
 
 impl Table {
     pub fn new(title: &str, columns: Vec<String>) -> Self {
-        Self { title: title.to_owned(), columns, rows: Vec::new() }
+        Self {
+            title: title.to_owned(),
+            columns,
+            rows: Vec::new(),
+        }
     }
 
     pub fn row(&mut self, peer: &str, values: Vec<f64>) {
@@ -36,8 +40,16 @@ impl Table {
         println!();
         for (peer, values) in &self.rows {
             for (column, &value) in self.columns.iter().zip(values) {
-                let line = Line { bench: &self.title, peer, column, value };
-                println!("{}", serde_json::to_string(&line).expect("names and numbers"));
+                let line = Line {
+                    bench: &self.title,
+                    peer,
+                    column,
+                    value,
+                };
+                println!(
+                    "{}",
+                    serde_json::to_string(&line).expect("names and numbers")
+                );
             }
         }
     }

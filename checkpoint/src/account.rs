@@ -22,7 +22,10 @@ struct Shared {
 
 impl Account {
     pub(crate) fn new(quota: Option<Quota>) -> Self {
-        Self(Arc::new(Shared { total: AtomicUsize::new(0), quota }))
+        Self(Arc::new(Shared {
+            total: AtomicUsize::new(0),
+            quota,
+        }))
     }
 
     pub(crate) fn total(&self) -> usize {
@@ -31,7 +34,10 @@ impl Account {
 
     pub(crate) fn charge(&self, bytes: usize) -> Charge {
         self.add(bytes);
-        Charge { account: self.clone(), bytes: AtomicUsize::new(bytes) }
+        Charge {
+            account: self.clone(),
+            bytes: AtomicUsize::new(bytes),
+        }
     }
 
     /// Charges bytes that some [`Charge`] has noted.

@@ -23,7 +23,10 @@ pub struct ReadLimit {
 
 impl ReadLimit {
     /// Everything there is.
-    pub const NONE: Self = Self { items: usize::MAX, bytes: usize::MAX };
+    pub const NONE: Self = Self {
+        items: usize::MAX,
+        bytes: usize::MAX,
+    };
 }
 
 /// Items of one or more checkpoints, in order, and the ranges of those checkpoints.
@@ -42,7 +45,12 @@ pub struct Batch {
 impl Batch {
     /// The items, ascending by seqno; vBucket states carry the seqno of the operation that follows them.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
-        let starts = self.chunks.iter().skip(1).map(|chunk| chunk.start()).chain([self.to]);
+        let starts = self
+            .chunks
+            .iter()
+            .skip(1)
+            .map(|chunk| chunk.start())
+            .chain([self.to]);
         self.chunks
             .iter()
             .zip(starts)

@@ -34,7 +34,9 @@ impl Durable {
             Operation::Prepare => self.prepared = self.prepared.max(Some(seqno)),
             // 0 is no prepare: whoever queued it did not say which one it ends. What a snapshot from disk has completed
             // says its marker.
-            Operation::Commit | Operation::Abort if item.prepare_seqno != Seqno::ZERO && !is_disk => {
+            Operation::Commit | Operation::Abort
+                if item.prepare_seqno != Seqno::ZERO && !is_disk =>
+            {
                 self.completed = self.completed.max(Some(item.prepare_seqno));
             }
             _ => {}
@@ -74,12 +76,18 @@ impl Checkpoint {
 
     pub(crate) fn received(id: u64, before: Seqno, first: u64, marker: SnapshotMarker) -> Self {
         let may_be_cut = marker.snapshot_type.is_disk();
-        Self { may_be_cut, ..Self::new(id, before, first, Range::Received(marker)) }
+        Self {
+            may_be_cut,
+            ..Self::new(id, before, first, Range::Received(marker))
+        }
     }
 
     /// The same as a further part of a snapshot of which an earlier checkpoint has a part.
     pub(crate) fn of_snapshot(self, snapshot_id: u64) -> Self {
-        Self { snapshot_id, ..self }
+        Self {
+            snapshot_id,
+            ..self
+        }
     }
 
     fn new(id: u64, before: Seqno, first: u64, range: Range) -> Self {
@@ -140,7 +148,11 @@ impl Checkpoint {
             *marker = SnapshotMarker {
                 end: next.end,
                 visible: next.visible,
-                snapshot_type: if is_disk { marker.snapshot_type } else { next.snapshot_type },
+                snapshot_type: if is_disk {
+                    marker.snapshot_type
+                } else {
+                    next.snapshot_type
+                },
                 high_completed_seqno: marker.high_completed_seqno.max(next.high_completed_seqno),
                 high_prepared_seqno: marker.high_prepared_seqno.max(next.high_prepared_seqno),
                 purge_seqno: marker.purge_seqno.max(next.purge_seqno),
@@ -154,7 +166,10 @@ impl Checkpoint {
         let range = before.snapshot_range();
         let durable = if range.last == Some(range.end) {
             let completed = before.durable.completed.max(range.high_completed_seqno);
-            Durable { completed, prepared: range.high_prepared_seqno }
+            Durable {
+                completed,
+                prepared: range.high_prepared_seqno,
+            }
         } else {
             before.durable
         };
@@ -170,9 +185,10 @@ impl Checkpoint {
 
     /// Whether a batch may hold both its items and those of `next`.
     pub(crate) fn may_share_batch_with(&self, next: &Self) -> bool {
-        let history =
-            |checkpoint: &Self| matches!(checkpoint.range, Range::Received(marker) if marker.history);
-        !self.snapshot_type().is_disk() && !next.snapshot_type().is_disk() && history(self) == history(next)
+        let history = |checkpoint: &Self| matches!(checkpoint.range, Range::Received(marker) if marker.history);
+        !self.snapshot_type().is_disk()
+            && !next.snapshot_type().is_disk()
+            && history(self) == history(next)
     }
 
     /// Its range as it is now.
@@ -220,7 +236,8 @@ impl Checkpoint {
 
     /// Takes note of a part of a durable write, which has that seqno.
     pub(crate) fn take_note(&mut self, item: &Item, seqno: Seqno) {
-        self.durable.take_note(item, seqno, self.snapshot_type().is_disk());
+        self.durable
+            .take_note(item, seqno, self.snapshot_type().is_disk());
     }
 
     /// Takes note of an operation with a seqno of its own.

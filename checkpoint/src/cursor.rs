@@ -57,7 +57,10 @@ pub(crate) struct Progress(AtomicU64);
 impl Progress {
     /// The owner has everything below `position`. Only the owner says so, and positions only rise.
     pub(crate) fn come_to(&self, position: u64) {
-        self.0.store(position + u64::from(fault::is(Fault::ProgressTooFar)), Ordering::Release);
+        self.0.store(
+            position + u64::from(fault::is(Fault::ProgressTooFar)),
+            Ordering::Release,
+        );
     }
 
     fn position(&self) -> u64 {
@@ -98,7 +101,13 @@ pub(crate) struct Cursors {
 
 impl Cursors {
     /// Registers a cursor under `name`; one that had the name is gone in the same step.
-    pub(crate) fn insert(&mut self, name: &str, position: u64, seqno: Seqno, droppable: bool) -> Cursor {
+    pub(crate) fn insert(
+        &mut self,
+        name: &str,
+        position: u64,
+        seqno: Seqno,
+        droppable: bool,
+    ) -> Cursor {
         if let Some(&slot) = self.by_name.get(name) {
             self.remove_slot(slot);
         }
@@ -128,12 +137,17 @@ impl Cursors {
     }
 
     pub(crate) fn get(&self, cursor: Cursor) -> Option<&CursorState> {
-        self.slots.get(cursor.slot).filter(|state| state.generation == cursor.generation)
+        self.slots
+            .get(cursor.slot)
+            .filter(|state| state.generation == cursor.generation)
     }
 
     pub(crate) fn by_name(&self, name: &str) -> Option<Cursor> {
         let &slot = self.by_name.get(name)?;
-        self.slots.get(slot).map(|state| Cursor { slot, generation: state.generation })
+        self.slots.get(slot).map(|state| Cursor {
+            slot,
+            generation: state.generation,
+        })
     }
 
     /// Moves a cursor that was read; O(log cursors).
@@ -147,8 +161,10 @@ impl Cursors {
     }
 
     fn move_to(&mut self, cursor: Cursor, position: u64, seqno: Seqno, reads: u64) {
-        let Some(state) =
-            self.slots.get_mut(cursor.slot).filter(|state| state.generation == cursor.generation)
+        let Some(state) = self
+            .slots
+            .get_mut(cursor.slot)
+            .filter(|state| state.generation == cursor.generation)
         else {
             return;
         };
@@ -156,7 +172,8 @@ impl Cursors {
         if (state.position, state.seqno) == (position, seqno) {
             return;
         }
-        self.by_position.remove(&(state.position, state.seqno, cursor.slot));
+        self.by_position
+            .remove(&(state.position, state.seqno, cursor.slot));
         state.position = position;
         state.seqno = seqno;
         self.by_position.insert((position, seqno, cursor.slot));
@@ -164,7 +181,10 @@ impl Cursors {
 
     /// From now on the cursor's owner may read without the lock, and say in this how far.
     pub(crate) fn follow(&mut self, cursor: Cursor) -> Option<Arc<Progress>> {
-        let state = self.slots.get_mut(cursor.slot).filter(|state| state.generation == cursor.generation)?;
+        let state = self
+            .slots
+            .get_mut(cursor.slot)
+            .filter(|state| state.generation == cursor.generation)?;
         let progress = Arc::new(Progress(AtomicU64::new(state.position)));
         state.progress = Some(Arc::clone(&progress));
         Some(progress)
@@ -173,13 +193,29 @@ impl Cursors {
     /// The cursor that is furthest behind, as far as the table knows; O(1).
     pub(crate) fn first(&self) -> Option<(Cursor, &CursorState)> {
         let &(_, _, slot) = self.by_position.first()?;
-        self.slots.get(slot).map(|state| (Cursor { slot, generation: state.generation }, state))
+        self.slots.get(slot).map(|state| {
+            (
+                Cursor {
+                    slot,
+                    generation: state.generation,
+                },
+                state,
+            )
+        })
     }
 
     /// Every cursor whose owner is further than the table knows.
     pub(crate) fn all_ahead(&self) -> Vec<Cursor> {
-        let ahead = self.slots.iter().filter(|(_, state)| state.ahead().is_some());
-        ahead.map(|(slot, state)| Cursor { slot, generation: state.generation }).collect()
+        let ahead = self
+            .slots
+            .iter()
+            .filter(|(_, state)| state.ahead().is_some());
+        ahead
+            .map(|(slot, state)| Cursor {
+                slot,
+                generation: state.generation,
+            })
+            .collect()
     }
 
     /// Puts every cursor at one place.
@@ -194,12 +230,16 @@ impl Cursors {
 
     /// Position and seqno of the cursor that is furthest behind; O(log cursors).
     pub(crate) fn lowest(&self) -> Option<(u64, Seqno)> {
-        self.by_position.first().map(|&(position, seqno, _)| (position, seqno))
+        self.by_position
+            .first()
+            .map(|&(position, seqno, _)| (position, seqno))
     }
 
     /// All of them, by name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &CursorState> {
-        self.by_name.values().filter_map(|&slot| self.slots.get(slot))
+        self.by_name
+            .values()
+            .filter_map(|&slot| self.slots.get(slot))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -212,14 +252,17 @@ impl Cursors {
             && self.by_position.len() == self.slots.len()
             && self.slots.iter().all(|(slot, state)| {
                 self.by_name.get(&state.name) == Some(&slot)
-                    && self.by_position.contains(&(state.position, state.seqno, slot))
+                    && self
+                        .by_position
+                        .contains(&(state.position, state.seqno, slot))
             })
     }
 
     fn remove_slot(&mut self, slot: usize) {
         if let Some(state) = self.slots.try_remove(slot) {
             self.by_name.remove(&state.name);
-            self.by_position.remove(&(state.position, state.seqno, slot));
+            self.by_position
+                .remove(&(state.position, state.seqno, slot));
         }
     }
 }

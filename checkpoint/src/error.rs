@@ -25,7 +25,9 @@ pub enum CheckpointError {
         end: Seqno,
     },
     /// Nobody can have a seqno that was not queued yet: it is of another history, or was rolled back.
-    #[error("seqno {seqno} was not queued yet, the last one is {high}: give up everything after it first")]
+    #[error(
+        "seqno {seqno} was not queued yet, the last one is {high}: give up everything after it first"
+    )]
     NotQueuedYet {
         /// What the consumer claims to have.
         seqno: Seqno,
@@ -42,7 +44,9 @@ pub enum CheckpointError {
     #[error("a flush is in progress")]
     FlushInProgress,
     /// The quota is used up, and recovery has not made room yet.
-    #[error("{used_bytes} bytes of checkpoint memory are used, no write is taken until some are recovered")]
+    #[error(
+        "{used_bytes} bytes of checkpoint memory are used, no write is taken until some are recovered"
+    )]
     NoMemory {
         /// Bytes used of the quota.
         used_bytes: usize,
@@ -86,9 +90,9 @@ impl CheckpointError {
             Self::NoMemory { .. } => "no-memory",
             Self::SeqnosUsedUp { .. } => "seqnos-used-up",
             Self::TooLarge { .. } => "too-large",
-            Self::NotQueuedYet { .. } | Self::ReservedCollection { .. } | Self::InvalidArgument(_) => {
-                "invalid-argument"
-            }
+            Self::NotQueuedYet { .. }
+            | Self::ReservedCollection { .. }
+            | Self::InvalidArgument(_) => "invalid-argument",
         }
     }
 }

@@ -57,7 +57,10 @@ impl FailoverLog {
     #[must_use]
     pub fn new(uuid: VbUuid) -> Self {
         assert_ne!(uuid.0, 0, "a failover log's uuids are not 0");
-        Self(vec![FailoverEntry { uuid, seqno: Seqno::ZERO }])
+        Self(vec![FailoverEntry {
+            uuid,
+            seqno: Seqno::ZERO,
+        }])
     }
 
     /// Takes a log received from an active or read from disk, newest first.
@@ -94,7 +97,10 @@ impl FailoverLog {
     /// The branch that is being written.
     #[must_use]
     pub fn newest(&self) -> FailoverEntry {
-        self.0.first().copied().unwrap_or(FailoverEntry { uuid: VbUuid(0), seqno: Seqno::ZERO })
+        self.0.first().copied().unwrap_or(FailoverEntry {
+            uuid: VbUuid(0),
+            seqno: Seqno::ZERO,
+        })
     }
 
     /// Starts a branch at `seqno`: entries that begin later are of a history that did not happen and go.
@@ -119,7 +125,10 @@ impl FailoverLog {
         let oldest = self.0.last().copied();
         self.0.retain(|entry| entry.seqno <= seqno);
         if let (true, Some(oldest)) = (self.0.is_empty(), oldest) {
-            self.0.push(FailoverEntry { seqno: oldest.seqno.min(seqno), ..oldest });
+            self.0.push(FailoverEntry {
+                seqno: oldest.seqno.min(seqno),
+                ..oldest
+            });
         }
     }
 }
@@ -131,13 +140,17 @@ mod tests {
     fn log(entries: &[(u64, u64)]) -> Vec<FailoverEntry> {
         entries
             .iter()
-            .map(|&(uuid, seqno)| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) })
+            .map(|&(uuid, seqno)| FailoverEntry {
+                uuid: VbUuid(uuid),
+                seqno: Seqno(seqno),
+            })
             .collect()
     }
 
     #[test]
     fn a_branch_drops_what_begins_after_it() {
-        let mut failover = FailoverLog::from_entries(log(&[(3, 30), (2, 20), (1, 0)])).expect("valid");
+        let mut failover =
+            FailoverLog::from_entries(log(&[(3, 30), (2, 20), (1, 0)])).expect("valid");
         failover.branch(VbUuid(4), Seqno(25)).expect("a new name");
         assert_eq!(failover.entries(), log(&[(4, 25), (2, 20), (1, 0)]));
     }
@@ -154,10 +167,17 @@ mod tests {
 
     #[test]
     fn a_branch_needs_a_name_of_its_own() {
-        let mut failover = FailoverLog::from_entries(log(&[(3, 30), (2, 20), (1, 0)])).expect("valid");
+        let mut failover =
+            FailoverLog::from_entries(log(&[(3, 30), (2, 20), (1, 0)])).expect("valid");
         let before = failover.clone();
-        assert_eq!(failover.branch(VbUuid(0), Seqno(40)), Err(FailoverLogError::ZeroUuid));
-        assert_eq!(failover.branch(VbUuid(2), Seqno(10)), Err(FailoverLogError::Known { uuid: VbUuid(2) }));
+        assert_eq!(
+            failover.branch(VbUuid(0), Seqno(40)),
+            Err(FailoverLogError::ZeroUuid)
+        );
+        assert_eq!(
+            failover.branch(VbUuid(2), Seqno(10)),
+            Err(FailoverLogError::Known { uuid: VbUuid(2) })
+        );
         assert_eq!(failover, before);
     }
 
@@ -165,12 +185,16 @@ mod tests {
     fn a_log_that_is_too_long_keeps_its_newest_branches() {
         let entries: Vec<_> = (1..=30).rev().map(|n| (n, n)).collect();
         let failover = FailoverLog::from_entries(log(&entries)).expect("valid");
-        assert_eq!(failover.entries(), log(&entries[..FailoverLog::ENTRIES_MAX]));
+        assert_eq!(
+            failover.entries(),
+            log(&entries[..FailoverLog::ENTRIES_MAX])
+        );
     }
 
     #[test]
     fn pruning_keeps_what_begins_at_the_seqno() {
-        let mut failover = FailoverLog::from_entries(log(&[(3, 30), (2, 20), (1, 0)])).expect("valid");
+        let mut failover =
+            FailoverLog::from_entries(log(&[(3, 30), (2, 20), (1, 0)])).expect("valid");
         failover.prune(Seqno(30));
         assert_eq!(failover.entries().len(), 3);
         failover.prune(Seqno(29));
@@ -186,8 +210,14 @@ mod tests {
 
     #[test]
     fn what_is_no_log_is_refused() {
-        assert_eq!(FailoverLog::from_entries(vec![]), Err(FailoverLogError::Empty));
-        assert_eq!(FailoverLog::from_entries(log(&[(0, 1)])), Err(FailoverLogError::ZeroUuid));
+        assert_eq!(
+            FailoverLog::from_entries(vec![]),
+            Err(FailoverLogError::Empty)
+        );
+        assert_eq!(
+            FailoverLog::from_entries(log(&[(0, 1)])),
+            Err(FailoverLogError::ZeroUuid)
+        );
         assert!(matches!(
             FailoverLog::from_entries(log(&[(2, 5), (1, 9)])),
             Err(FailoverLogError::OutOfOrder { .. })

@@ -6,7 +6,10 @@
 
 /// What can be made wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(checkpoint_loom), allow(dead_code, reason = "some are looked for in the models' code only"))]
+#[cfg_attr(
+    not(checkpoint_loom),
+    allow(dead_code, reason = "some are looked for in the models' code only")
+)]
 pub enum Fault {
     /// A batch leaves out what was replaced at any time, not just up to its end.
     BatchForgetsItsEnd,

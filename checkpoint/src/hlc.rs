@@ -62,10 +62,18 @@ mod tests {
     fn a_clock_that_lags_catches_up_with_what_it_saw_and_then_tells_the_time_again() {
         let mut clock = Hlc::default();
         clock.observe(Cas(50 << 16));
-        assert_eq!(clock.next(40 << 16), Some(Cas((50 << 16) + 1)), "ahead of the caller's clock");
+        assert_eq!(
+            clock.next(40 << 16),
+            Some(Cas((50 << 16) + 1)),
+            "ahead of the caller's clock"
+        );
         clock.observe(Cas(7));
         assert_eq!(clock.next(60 << 16), Some(Cas(60 << 16)));
-        assert_eq!(clock.next((61 << 16) + 9), Some(Cas(61 << 16)), "the lower bits are not time");
+        assert_eq!(
+            clock.next((61 << 16) + 9),
+            Some(Cas(61 << 16)),
+            "the lower bits are not time"
+        );
     }
 
     #[test]

@@ -90,7 +90,11 @@ impl KeyIndex {
     pub(crate) fn reserve(&mut self, queue: &Queue) -> Option<Box<[u64]>> {
         let is_far = queue.end() - self.origin >= u64::from(u32::MAX);
         let has_room = self.taken * 4 < self.entries.len() * 3;
-        if has_room && !is_far { None } else { Some(self.rebuild(queue.base())) }
+        if has_room && !is_far {
+            None
+        } else {
+            Some(self.rebuild(queue.base()))
+        }
     }
 
     /// Whether a position is too far from the lowest one it names to be noted: once in four thousand million operations
@@ -115,12 +119,25 @@ impl KeyIndex {
                 && is_revision_of(item, namespace, key)
             {
                 let (sync_write, history) = (item.operation.is_sync_write(), item.history);
-                let resident = Some(Resident { position, at: found, sync_write, history });
-                return Place { hash, entry: at, resident };
+                let resident = Some(Resident {
+                    position,
+                    at: found,
+                    sync_write,
+                    history,
+                });
+                return Place {
+                    hash,
+                    entry: at,
+                    resident,
+                };
             }
             at = (at + 1) & mask;
         }
-        Place { hash, entry: reusable.unwrap_or(at), resident: None }
+        Place {
+            hash,
+            entry: reusable.unwrap_or(at),
+            resident: None,
+        }
     }
 
     /// What an item of that key, resident or not, forbids.
@@ -128,7 +145,10 @@ impl KeyIndex {
         if self.forbidden.is_empty() {
             return Forbids::default();
         }
-        self.forbidden.get(&(namespace, key.clone())).copied().unwrap_or_default()
+        self.forbidden
+            .get(&(namespace, key.clone()))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Notes that the revision at `position` is now the one of the key that was found at `place`.
@@ -140,11 +160,20 @@ impl KeyIndex {
     }
 
     /// Notes what an item will still forbid when it has been expelled.
-    pub(crate) fn forbid(&mut self, namespace: Namespace, key: &Key, prepared: bool, history: bool) {
-        let forbids = self.forbidden.entry((namespace, key.clone())).or_insert_with(|| {
-            self.forbidden_key_bytes += key.encoded().len();
-            Forbids::default()
-        });
+    pub(crate) fn forbid(
+        &mut self,
+        namespace: Namespace,
+        key: &Key,
+        prepared: bool,
+        history: bool,
+    ) {
+        let forbids = self
+            .forbidden
+            .entry((namespace, key.clone()))
+            .or_insert_with(|| {
+                self.forbidden_key_bytes += key.encoded().len();
+                Forbids::default()
+            });
         forbids.prepared |= prepared;
         forbids.history |= history;
     }
@@ -158,7 +187,11 @@ impl KeyIndex {
     /// the size of which this one made use.
     pub(crate) fn forget(&mut self, origin: u64) -> Box<[u64]> {
         let taken = std::mem::take(&mut self.taken);
-        let used = if taken * 4 >= self.entries.len() { self.entries.len() } else { self.entries.len() / 2 };
+        let used = if taken * 4 >= self.entries.len() {
+            self.entries.len()
+        } else {
+            self.entries.len() / 2
+        };
         if taken > 0 {
             self.entries_at_once = used.min(ENTRIES_AT_ONCE_MAX);
         }
@@ -174,7 +207,10 @@ impl KeyIndex {
 
     /// Every position it names, in no order.
     pub(crate) fn positions(&self) -> impl Iterator<Item = u64> {
-        self.entries.iter().filter(|&&entry| entry != EMPTY).map(|&entry| self.position(entry))
+        self.entries
+            .iter()
+            .filter(|&&entry| entry != EMPTY)
+            .map(|&entry| self.position(entry))
     }
 
     fn position(&self, entry: u64) -> u64 {
@@ -189,9 +225,16 @@ impl KeyIndex {
 
     /// Leaves the stale entries behind, and at least twice as much room as the others need. Returns the old table.
     fn rebuild(&mut self, base: u64) -> Box<[u64]> {
-        let live = self.positions().filter(|&position| position >= base).count();
+        let live = self
+            .positions()
+            .filter(|&position| position >= base)
+            .count();
         // At most half are taken then: at least a quarter more comes before the next time.
-        let least = if self.entries.is_empty() { self.entries_at_once.max(ENTRIES_MIN) } else { ENTRIES_MIN };
+        let least = if self.entries.is_empty() {
+            self.entries_at_once.max(ENTRIES_MIN)
+        } else {
+            ENTRIES_MIN
+        };
         let entries = (2 * live + 1).next_power_of_two().max(least);
         let old = std::mem::replace(&mut self.entries, vec![EMPTY; entries].into_boxed_slice());
         let (origin, mask) = (self.origin, entries - 1);

@@ -44,7 +44,9 @@ impl Operation {
     #[must_use]
     pub const fn namespace(self) -> Option<Namespace> {
         match self {
-            Self::Mutation | Self::Deletion | Self::Expiration | Self::Commit => Some(Namespace::Committed),
+            Self::Mutation | Self::Deletion | Self::Expiration | Self::Commit => {
+                Some(Namespace::Committed)
+            }
             Self::Prepare | Self::Abort => Some(Namespace::Prepared),
             Self::SystemEvent => Some(Namespace::System),
             Self::SetVBucketState(_) => None,
@@ -179,7 +181,10 @@ impl Item {
     /// A mutation of `key` to `value`.
     #[must_use]
     pub fn mutation(key: Key, value: Bytes) -> Self {
-        Self { value: Some(value), ..Self::new(Operation::Mutation, key) }
+        Self {
+            value: Some(value),
+            ..Self::new(Operation::Mutation, key)
+        }
     }
 
     /// A deletion of `key`.

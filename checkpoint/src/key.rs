@@ -37,7 +37,10 @@ impl Key {
         match bytes.get_mut(1..len) {
             Some(place) => {
                 place.copy_from_slice(user);
-                Self(Repr::Inline { len: len as u8, bytes })
+                Self(Repr::Inline {
+                    len: len as u8,
+                    bytes,
+                })
             }
             None => Self::in_collection(0, user),
         }
@@ -77,7 +80,10 @@ impl Key {
     #[must_use]
     pub fn copy_from_encoded(encoded: &[u8]) -> Option<Self> {
         split(encoded)?;
-        Some(inline(&[], encoded).unwrap_or_else(|| Self(Repr::Shared(Bytes::copy_from_slice(encoded)))))
+        Some(
+            inline(&[], encoded)
+                .unwrap_or_else(|| Self(Repr::Shared(Bytes::copy_from_slice(encoded)))),
+        )
     }
 
     /// Prefix and user bytes, as stored and sent.
@@ -105,9 +111,15 @@ impl Key {
         match &self.0 {
             Repr::Inline { len, bytes } => {
                 // Three words, the last of which begins with the last byte of the second.
-                let words =
-                    [bytes.first_chunk(), bytes.get(8..).and_then(<[u8]>::first_chunk), bytes.last_chunk()];
-                words.into_iter().flatten().for_each(|&word| hasher.write_u64(u64::from_be_bytes(word)));
+                let words = [
+                    bytes.first_chunk(),
+                    bytes.get(8..).and_then(<[u8]>::first_chunk),
+                    bytes.last_chunk(),
+                ];
+                words
+                    .into_iter()
+                    .flatten()
+                    .for_each(|&word| hasher.write_u64(u64::from_be_bytes(word)));
                 hasher.write_u64(u64::from(*len) << 8 | u64::from(salt));
             }
             Repr::Shared(bytes) => {
@@ -139,9 +151,13 @@ impl Key {
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
-            (Repr::Inline { len, bytes }, Repr::Inline { len: other_len, bytes: other_bytes }) => {
-                len == other_len && bytes == other_bytes
-            }
+            (
+                Repr::Inline { len, bytes },
+                Repr::Inline {
+                    len: other_len,
+                    bytes: other_bytes,
+                },
+            ) => len == other_len && bytes == other_bytes,
             (Repr::Shared(bytes), Repr::Shared(other)) => bytes == other,
             // The length decides which of the two a key is.
             _ => false,
@@ -171,7 +187,12 @@ impl Hash for Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({:#x}, \"{}\")", self.collection(), self.user().escape_ascii())
+        write!(
+            f,
+            "Key({:#x}, \"{}\")",
+            self.collection(),
+            self.user().escape_ascii()
+        )
     }
 }
 
@@ -194,7 +215,10 @@ fn inline(prefix: &[u8], user: &[u8]) -> Option<Key> {
     let len = prefix.len() + user.len();
     bytes.get_mut(..prefix.len())?.copy_from_slice(prefix);
     bytes.get_mut(prefix.len()..len)?.copy_from_slice(user);
-    Some(Key(Repr::Inline { len: len as u8, bytes }))
+    Some(Key(Repr::Inline {
+        len: len as u8,
+        bytes,
+    }))
 }
 
 fn split(encoded: &[u8]) -> Option<(u32, &[u8])> {
@@ -218,7 +242,10 @@ mod tests {
     fn prefix_is_leb128() {
         assert_eq!(Key::new(b"a").encoded(), b"\0a");
         assert_eq!(Key::in_collection(0x1f4, b"a").encoded(), b"\xf4\x03a");
-        assert_eq!(Key::in_collection(u32::MAX, b"").encoded(), b"\xff\xff\xff\xff\x0f");
+        assert_eq!(
+            Key::in_collection(u32::MAX, b"").encoded(),
+            b"\xff\xff\xff\xff\x0f"
+        );
         let key = Key::from_encoded(Bytes::from_static(b"\xf4\x03a")).expect("valid");
         assert_eq!((key.collection(), key.user()), (0x1f4, &b"a"[..]));
         assert_eq!(Key::parts(b"\xf4\x03a"), Some((0x1f4, &b"a"[..])));
@@ -226,10 +253,19 @@ mod tests {
 
     #[test]
     fn cut_oversized_or_padded_prefix_is_refused() {
-        for bad in
-            [&b""[..], b"\x80", b"\xff\xff\xff\xff\xff", b"\xff\xff\xff\xff\x7f", b"\x88\0a", b"\x80\0"]
-        {
-            assert_eq!(Key::from_encoded(Bytes::copy_from_slice(bad)), None, "{bad:?}");
+        for bad in [
+            &b""[..],
+            b"\x80",
+            b"\xff\xff\xff\xff\xff",
+            b"\xff\xff\xff\xff\x7f",
+            b"\x88\0a",
+            b"\x80\0",
+        ] {
+            assert_eq!(
+                Key::from_encoded(Bytes::copy_from_slice(bad)),
+                None,
+                "{bad:?}"
+            );
             assert_eq!(Key::parts(bad), None, "{bad:?}");
         }
     }

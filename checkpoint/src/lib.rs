@@ -13,9 +13,9 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use checkpoint::{CheckpointConfig, CheckpointManager, Item, Key, ReadLimit, Seqno};
+//! use lowtide_checkpoint::{CheckpointConfig, CheckpointManager, Item, Key, ReadLimit, Seqno};
 //!
-//! # fn main() -> Result<(), checkpoint::CheckpointError> {
+//! # fn main() -> Result<(), lowtide_checkpoint::CheckpointError> {
 //! let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
 //! let indexer = manager.register("indexer", Seqno::ZERO, true)?.cursor;
 //! for (key, value) in [("apple", "1"), ("pear", "2"), ("apple", "3")] {
@@ -34,7 +34,12 @@
 //! from elsewhere, and is told so), and not durable by itself: that is what `lowtide-persistence` is for.
 #![cfg_attr(
     not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
 )]
 
 mod account;
@@ -76,8 +81,8 @@ pub use item::{Datatype, DurabilityLevel, Item, Namespace, Operation};
 pub use key::Key;
 pub use limits::ItemLimits;
 pub use manager::{
-    CheckpointConfig, CheckpointInfo, CheckpointManager, CheckpointStats, Effect, Flush, PERSISTENCE, Queued,
-    Recovered, Role,
+    CheckpointConfig, CheckpointInfo, CheckpointManager, CheckpointStats, Effect, Flush,
+    PERSISTENCE, Queued, Recovered, Role,
 };
 pub use quota::{MemoryState, Quota, QuotaConfig, QuotaStats};
 pub use reclaimer::Reclaimer;

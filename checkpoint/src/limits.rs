@@ -58,21 +58,32 @@ impl ItemLimits {
     /// # Errors
     /// [`CheckpointError::TooLarge`] or [`CheckpointError::ReservedCollection`].
     pub fn check(&self, item: &Item, seqno: Seqno) -> Result<(), CheckpointError> {
-        let Some(namespace) = item.operation.namespace() else { return Ok(()) };
+        let Some(namespace) = item.operation.namespace() else {
+            return Ok(());
+        };
         let value_bytes = item.value.as_ref().map_or(0, bytes::Bytes::len);
         let sizes = [
-            ("the key", item.key.encoded().len() as u64, self.key_bytes_max as u64),
+            (
+                "the key",
+                item.key.encoded().len() as u64,
+                self.key_bytes_max as u64,
+            ),
             ("the value", value_bytes as u64, self.value_bytes_max as u64),
             ("the seqno", seqno.0, self.seqno_max.0),
             ("the revision", item.rev_seqno, self.rev_seqno_max),
-            ("the prepare's seqno", item.prepare_seqno.0, self.seqno_max.0),
+            (
+                "the prepare's seqno",
+                item.prepare_seqno.0,
+                self.seqno_max.0,
+            ),
         ];
         for (what, size, limit) in sizes {
             if size > limit {
                 return Err(CheckpointError::TooLarge { what, size, limit });
             }
         }
-        let is_reserved = |collection: u32| (1..=self.reserved_collection_max).contains(&collection);
+        let is_reserved =
+            |collection: u32| (1..=self.reserved_collection_max).contains(&collection);
         if self.reserved_collection_max > 0 && namespace != Namespace::System {
             let collection = item.key.collection();
             if is_reserved(collection) {
@@ -92,7 +103,9 @@ impl Default for ItemLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CheckpointConfig, CheckpointManager, Key, Operation, Role, SnapshotMarker, SnapshotType};
+    use crate::{
+        CheckpointConfig, CheckpointManager, Key, Operation, Role, SnapshotMarker, SnapshotType,
+    };
     use bytes::Bytes;
 
     fn key(bytes: usize) -> Key {
@@ -112,41 +125,101 @@ mod tests {
         let item = || Item::mutation(Key::new(b"k"), Bytes::new());
         vec![
             ("the key", Item::mutation(key(11), Bytes::new())),
-            ("the value", Item::mutation(Key::new(b"k"), Bytes::from(vec![0; 21]))),
-            ("the revision", Item { rev_seqno: 41, ..item() }),
-            ("the prepare's seqno", Item { prepare_seqno: Seqno(31), ..Item::new(Operation::Abort, key(3)) }),
+            (
+                "the value",
+                Item::mutation(Key::new(b"k"), Bytes::from(vec![0; 21])),
+            ),
+            (
+                "the revision",
+                Item {
+                    rev_seqno: 41,
+                    ..item()
+                },
+            ),
+            (
+                "the prepare's seqno",
+                Item {
+                    prepare_seqno: Seqno(31),
+                    ..Item::new(Operation::Abort, key(3))
+                },
+            ),
         ]
     }
 
     #[test]
     fn an_item_at_a_limit_is_taken_and_one_over_it_is_refused_on_every_role() {
         for role in [Role::Active, Role::Replica] {
-            let config = CheckpointConfig { role, limits: SMALL, ..CheckpointConfig::default() };
+            let config = CheckpointConfig {
+                role,
+                limits: SMALL,
+                ..CheckpointConfig::default()
+            };
             let manager = CheckpointManager::new(config, Seqno(28));
-            let seqno = |n: u64| if role == Role::Active { Seqno::ZERO } else { Seqno(n) };
+            let seqno = |n: u64| {
+                if role == Role::Active {
+                    Seqno::ZERO
+                } else {
+                    Seqno(n)
+                }
+            };
             if role == Role::Replica {
                 manager
-                    .snapshot(SnapshotMarker::new(SnapshotType::Memory, Seqno(29), Seqno(99)))
+                    .snapshot(SnapshotMarker::new(
+                        SnapshotType::Memory,
+                        Seqno(29),
+                        Seqno(99),
+                    ))
                     .expect("it follows");
             }
             let before = manager.stats();
             for (what, item) in over() {
-                let refused = manager.queue(Item { seqno: seqno(29), ..item }).expect_err(what);
+                let refused = manager
+                    .queue(Item {
+                        seqno: seqno(29),
+                        ..item
+                    })
+                    .expect_err(what);
                 assert!(
                     matches!(refused, CheckpointError::TooLarge { what: told, .. } if told == what),
                     "{refused}"
                 );
             }
-            let reserved = Item { seqno: seqno(29), ..Item::deletion(Key::in_collection(2, b"k")) };
+            let reserved = Item {
+                seqno: seqno(29),
+                ..Item::deletion(Key::in_collection(2, b"k"))
+            };
             let refused = manager.queue(reserved).expect_err("reserved");
-            assert_eq!(refused, CheckpointError::ReservedCollection { collection: 2 });
+            assert_eq!(
+                refused,
+                CheckpointError::ReservedCollection { collection: 2 }
+            );
             assert_eq!(manager.stats(), before, "what is refused changes nothing");
-            let full = Item { rev_seqno: 40, ..Item::mutation(key(10), Bytes::from(vec![0; 20])) };
+            let full = Item {
+                rev_seqno: 40,
+                ..Item::mutation(key(10), Bytes::from(vec![0; 20]))
+            };
             for n in [29, 30] {
-                manager.queue(Item { seqno: seqno(n), ..full.clone() }).expect("at the limits");
+                manager
+                    .queue(Item {
+                        seqno: seqno(n),
+                        ..full.clone()
+                    })
+                    .expect("at the limits");
             }
-            let refused = manager.queue(Item { seqno: seqno(31), ..full }).expect_err("the seqno");
-            assert_eq!(refused, CheckpointError::TooLarge { what: "the seqno", size: 31, limit: 30 });
+            let refused = manager
+                .queue(Item {
+                    seqno: seqno(31),
+                    ..full
+                })
+                .expect_err("the seqno");
+            assert_eq!(
+                refused,
+                CheckpointError::TooLarge {
+                    what: "the seqno",
+                    size: 31,
+                    limit: 30
+                }
+            );
         }
     }
 

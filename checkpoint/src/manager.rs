@@ -70,7 +70,14 @@ impl CheckpointManager {
         let reclaimer = config.reclaimer.clone();
         let inner = TryMutex::new(Inner::new(config, high));
         let (epoch, rollbacks) = (Epoch(AtomicU64::new(0)), AtomicU64::new(0));
-        Self { shared: Arc::new(Shared { inner, reclaimer, epoch, rollbacks }) }
+        Self {
+            shared: Arc::new(Shared {
+                inner,
+                reclaimer,
+                epoch,
+                rollbacks,
+            }),
+        }
     }
 
     /// Queues an operation. An active assigns its seqno, a replica checks the one it came with.
@@ -208,7 +215,10 @@ impl CheckpointManager {
         if fault::is(Fault::DropInTwoSteps) {
             let (to, dummy) = self.with(Inner::drop_all);
             let expelled = self.with(|inner| inner.expel_to(to, dummy));
-            return Recovered { expelled, ..Recovered::default() };
+            return Recovered {
+                expelled,
+                ..Recovered::default()
+            };
         }
         self.with(|inner| inner.recover(bytes))
     }
@@ -257,7 +267,9 @@ impl CheckpointManager {
         self.with(|inner| {
             inner.clear(high);
             // Stored under the lock: whoever has read something queued later sees it.
-            self.shared.rollbacks.store(inner.rollbacks.count(), Ordering::Release);
+            self.shared
+                .rollbacks
+                .store(inner.rollbacks.count(), Ordering::Release);
         });
     }
 
@@ -318,7 +330,11 @@ impl CheckpointManager {
         self.within(self.shared.inner.lock(), step)
     }
 
-    fn within<T>(&self, mut inner: TryMutexGuard<'_, Inner>, step: impl FnOnce(&mut Inner) -> T) -> T {
+    fn within<T>(
+        &self,
+        mut inner: TryMutexGuard<'_, Inner>,
+        step: impl FnOnce(&mut Inner) -> T,
+    ) -> T {
         let result = step(&mut inner);
         let aftermath = inner.settle();
         // Before the items: whoever sees an item queued after a change sees the change. Stored under the lock, so it
@@ -339,7 +355,9 @@ impl CheckpointManager {
 
 impl fmt::Debug for CheckpointManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CheckpointManager").field("stats", &self.stats()).finish()
+        f.debug_struct("CheckpointManager")
+            .field("stats", &self.stats())
+            .finish()
     }
 }
 

@@ -193,7 +193,11 @@ impl Queue {
     /// Takes an item out of every later read; it stays where it is for batches read before. Returns the
     /// bytes of its key and value if it was live, and what is left of chunks that were rewritten because too much is dead;
     /// drop that outside the lock.
-    pub(crate) fn supersede(&mut self, at: At, by: Seqno) -> Option<(usize, SmallVec<[Remains; 2]>)> {
+    pub(crate) fn supersede(
+        &mut self,
+        at: At,
+        by: Seqno,
+    ) -> Option<(usize, SmallVec<[Remains; 2]>)> {
         let index = at.segment;
         let segment = self.segments.get_mut(index)?;
         let payload = segment.chunk.supersede(at.slot, by)?;
@@ -211,7 +215,11 @@ impl Queue {
         }
         if is_too_much {
             // Those that are not written to any more have their turn, too.
-            self.suspect = if self.suspect < self.segments.len() { self.suspect + 1 } else { 0 };
+            self.suspect = if self.suspect < self.segments.len() {
+                self.suspect + 1
+            } else {
+                0
+            };
             remains.extend(self.rewrite_if_dead(self.suspect));
         }
         Some((payload, remains))
@@ -240,8 +248,19 @@ impl Queue {
         let slots = segment.live.items;
         let (chunk, remains) = Chunk::without_dead(segment.chunk, segment.filled, &self.account);
         self.bytes += chunk.bytes();
-        let first = chunk.as_slice().first().map_or(segment.first, |slot| slot.item().seqno);
-        self.segments.insert(index, Segment { chunk, first, slots, ..segment });
+        let first = chunk
+            .as_slice()
+            .first()
+            .map_or(segment.first, |slot| slot.item().seqno);
+        self.segments.insert(
+            index,
+            Segment {
+                chunk,
+                first,
+                slots,
+                ..segment
+            },
+        );
         Some(remains)
     }
 
@@ -249,7 +268,9 @@ impl Queue {
     #[must_use = "drop it outside the lock"]
     pub(crate) fn advance_base(&mut self, to: u64) -> Vec<Arc<Chunk>> {
         self.base = self.base.max(to.min(self.end));
-        let whole = self.segments.partition_point(|segment| segment.filled <= self.base);
+        let whole = self
+            .segments
+            .partition_point(|segment| segment.filled <= self.base);
         if whole == 0 {
             return Vec::new();
         }
@@ -258,7 +279,8 @@ impl Queue {
         }
         let mut freed = Vec::with_capacity(whole);
         for segment in self.segments.drain(..whole) {
-            self.prefix.add(segment.number, -(segment.live.items as i64));
+            self.prefix
+                .add(segment.number, -(segment.live.items as i64));
             self.bytes -= segment.chunk.bytes();
             self.live -= segment.live.items;
             self.dead -= segment.slots - segment.live.items;
@@ -269,15 +291,18 @@ impl Queue {
     }
 
     fn has_room(&self) -> bool {
-        let is_large =
-            self.filling_bytes >= CHUNK_BYTES && self.filling_bytes >= self.bytes / CHUNK_SHARE as usize;
+        let is_large = self.filling_bytes >= CHUNK_BYTES
+            && self.filling_bytes >= self.bytes / CHUNK_SHARE as usize;
         self.end < self.room_end && !is_large
     }
 
     fn add_chunk(&mut self, first: Seqno) {
         let share = self.live as u64 / CHUNK_SHARE;
         let busy = self.stop_filling().min(CHUNK_SLOTS_BUSY);
-        let slots = share.max(busy).next_power_of_two().clamp(CHUNK_SLOTS_MIN, CHUNK_SLOTS_MAX);
+        let slots = share
+            .max(busy)
+            .next_power_of_two()
+            .clamp(CHUNK_SLOTS_MIN, CHUNK_SLOTS_MAX);
         let filler = Chunk::dense(self.end, slots as usize, &self.account);
         let chunk = Arc::clone(filler.shared());
         self.filler = Some(filler);
@@ -307,11 +332,18 @@ impl Queue {
         self.filler = None;
         self.filling_bytes = 0;
         self.room_end = self.end;
-        let Some(segment) = self.segments.back_mut().filter(|segment| segment.is_filling) else { return 0 };
+        let Some(segment) = self
+            .segments
+            .back_mut()
+            .filter(|segment| segment.is_filling)
+        else {
+            return 0;
+        };
         segment.is_filling = false;
         segment.chunk.close(segment.filled);
         if self.published < segment.filled {
-            self.closing.push((Arc::clone(&segment.chunk), segment.filled));
+            self.closing
+                .push((Arc::clone(&segment.chunk), segment.filled));
         }
         self.prefix.add(segment.number, segment.live.items as i64);
         2 * segment.slots as u64
@@ -324,7 +356,13 @@ impl Queue {
         for (number, segment) in self.segments.iter_mut().enumerate() {
             segment.number = number;
         }
-        let counted = |segment: &Segment| if segment.is_filling { 0 } else { segment.live.items };
+        let counted = |segment: &Segment| {
+            if segment.is_filling {
+                0
+            } else {
+                segment.live.items
+            }
+        };
         self.prefix = PrefixCounts::from_counts(self.segments.iter().map(counted));
     }
 }

@@ -114,20 +114,42 @@ impl Quota {
     /// # Errors
     /// As [`Quota::new`]; then nothing changes.
     pub fn configure(&self, config: QuotaConfig) -> Result<(), CheckpointError> {
-        let QuotaConfig { limit_bytes, upper_mark_permille, lower_mark_permille, .. } = config;
+        let QuotaConfig {
+            limit_bytes,
+            upper_mark_permille,
+            lower_mark_permille,
+            ..
+        } = config;
         if lower_mark_permille > upper_mark_permille || upper_mark_permille > 1_000 {
-            return Err(CheckpointError::InvalidArgument("the marks are lower, upper, limit, in this order"));
+            return Err(CheckpointError::InvalidArgument(
+                "the marks are lower, upper, limit, in this order",
+            ));
         }
-        if limit_bytes == 0 || config.checkpoints_per_manager == 0 || config.checkpoint_bytes_max == 0 {
-            return Err(CheckpointError::InvalidArgument("a quota's limit and counts are at least 1"));
+        if limit_bytes == 0
+            || config.checkpoints_per_manager == 0
+            || config.checkpoint_bytes_max == 0
+        {
+            return Err(CheckpointError::InvalidArgument(
+                "a quota's limit and counts are at least 1",
+            ));
         }
         // Divided first: the limit may be as large as a number gets.
-        let share = |permille: usize| limit_bytes / 1_000 * permille + limit_bytes % 1_000 * permille / 1_000;
+        let share = |permille: usize| {
+            limit_bytes / 1_000 * permille + limit_bytes % 1_000 * permille / 1_000
+        };
         self.0.limit_bytes.store(limit_bytes, Ordering::Relaxed);
-        self.0.upper_mark_bytes.store(share(upper_mark_permille), Ordering::Relaxed);
-        self.0.lower_mark_bytes.store(share(lower_mark_permille), Ordering::Relaxed);
-        self.0.checkpoints_per_manager.store(config.checkpoints_per_manager, Ordering::Relaxed);
-        self.0.checkpoint_bytes_max.store(config.checkpoint_bytes_max, Ordering::Relaxed);
+        self.0
+            .upper_mark_bytes
+            .store(share(upper_mark_permille), Ordering::Relaxed);
+        self.0
+            .lower_mark_bytes
+            .store(share(lower_mark_permille), Ordering::Relaxed);
+        self.0
+            .checkpoints_per_manager
+            .store(config.checkpoints_per_manager, Ordering::Relaxed);
+        self.0
+            .checkpoint_bytes_max
+            .store(config.checkpoint_bytes_max, Ordering::Relaxed);
         Ok(())
     }
 
@@ -161,7 +183,9 @@ impl Quota {
     pub fn excess_bytes(&self) -> usize {
         match self.state() {
             MemoryState::Available => 0,
-            _ => self.used_bytes().saturating_sub(self.0.lower_mark_bytes.load(Ordering::Relaxed)),
+            _ => self
+                .used_bytes()
+                .saturating_sub(self.0.lower_mark_bytes.load(Ordering::Relaxed)),
         }
     }
 
@@ -169,7 +193,8 @@ impl Quota {
     /// it should fit into that.
     #[must_use]
     pub fn checkpoint_bytes(&self) -> usize {
-        let shares = self.managers().max(1) * self.0.checkpoints_per_manager.load(Ordering::Relaxed);
+        let shares =
+            self.managers().max(1) * self.0.checkpoints_per_manager.load(Ordering::Relaxed);
         let share = self.0.limit_bytes.load(Ordering::Relaxed) / shares;
         share.clamp(1, self.0.checkpoint_bytes_max.load(Ordering::Relaxed))
     }
@@ -189,7 +214,9 @@ impl Quota {
 
     pub(crate) fn charge(&self, bytes: usize) {
         if fault::is(Fault::QuotaByHalves) {
-            self.0.used_bytes.store(self.used_bytes() + bytes, Ordering::Relaxed);
+            self.0
+                .used_bytes
+                .store(self.used_bytes() + bytes, Ordering::Relaxed);
         } else {
             self.0.used_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
@@ -227,7 +254,11 @@ mod tests {
     use super::*;
 
     fn quota(limit_bytes: usize) -> Quota {
-        Quota::new(QuotaConfig { limit_bytes, ..QuotaConfig::default() }).expect("valid")
+        Quota::new(QuotaConfig {
+            limit_bytes,
+            ..QuotaConfig::default()
+        })
+        .expect("valid")
     }
 
     #[test]
@@ -240,7 +271,11 @@ mod tests {
             (1_000, MemoryState::Full, 400),
         ] {
             quota.charge(used);
-            assert_eq!((quota.state(), quota.excess_bytes()), (state, excess), "{used}");
+            assert_eq!(
+                (quota.state(), quota.excess_bytes()),
+                (state, excess),
+                "{used}"
+            );
             quota.discharge(used);
         }
     }
@@ -270,8 +305,16 @@ mod tests {
         assert_eq!(quota.checkpoint_bytes(), 400);
         drop(members);
         assert_eq!(quota.managers(), 0);
-        quota.configure(QuotaConfig { limit_bytes: usize::MAX, ..QuotaConfig::default() }).expect("valid");
-        assert_eq!(quota.checkpoint_bytes(), QuotaConfig::default().checkpoint_bytes_max);
+        quota
+            .configure(QuotaConfig {
+                limit_bytes: usize::MAX,
+                ..QuotaConfig::default()
+            })
+            .expect("valid");
+        assert_eq!(
+            quota.checkpoint_bytes(),
+            QuotaConfig::default().checkpoint_bytes_max
+        );
     }
 
     #[test]
@@ -279,11 +322,26 @@ mod tests {
         let quota = quota(1_000);
         let config = QuotaConfig::default;
         for bad in [
-            QuotaConfig { limit_bytes: 0, ..config() },
-            QuotaConfig { lower_mark_permille: 901, ..config() },
-            QuotaConfig { upper_mark_permille: 1_001, ..config() },
-            QuotaConfig { checkpoints_per_manager: 0, ..config() },
-            QuotaConfig { checkpoint_bytes_max: 0, ..config() },
+            QuotaConfig {
+                limit_bytes: 0,
+                ..config()
+            },
+            QuotaConfig {
+                lower_mark_permille: 901,
+                ..config()
+            },
+            QuotaConfig {
+                upper_mark_permille: 1_001,
+                ..config()
+            },
+            QuotaConfig {
+                checkpoints_per_manager: 0,
+                ..config()
+            },
+            QuotaConfig {
+                checkpoint_bytes_max: 0,
+                ..config()
+            },
         ] {
             assert!(quota.configure(bad).is_err(), "{bad:?}");
         }

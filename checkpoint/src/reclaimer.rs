@@ -51,7 +51,11 @@ impl Reclaimer {
     #[must_use]
     pub fn new() -> Self {
         let (pending, pending_bytes) = (Mutex::new(Pending::default()), AtomicUsize::new(0));
-        Self(Arc::new(Shared { pending, pending_bytes, signal: Signal::new() }))
+        Self(Arc::new(Shared {
+            pending,
+            pending_bytes,
+            signal: Signal::new(),
+        }))
     }
 
     /// Frees what there is now. Never waits. Returns whether there was anything.
@@ -101,7 +105,9 @@ impl Reclaimer {
     }
 
     pub(crate) fn give(&self, garbage: Garbage) {
-        self.0.pending_bytes.fetch_add(garbage.bytes(), Ordering::Relaxed);
+        self.0
+            .pending_bytes
+            .fetch_add(garbage.bytes(), Ordering::Relaxed);
         let mut pending = self.0.pending.lock();
         pending.garbage.push(garbage);
         let is_waited_for = std::mem::take(&mut pending.is_waited_for);
@@ -130,16 +136,28 @@ mod tests {
     use crate::{CheckpointConfig, CheckpointManager, Item, Key, Quota, QuotaConfig, Seqno};
 
     fn managed(reclaimer: &Reclaimer) -> (CheckpointManager, Quota) {
-        let quota =
-            Quota::new(QuotaConfig { limit_bytes: 1 << 20, ..QuotaConfig::default() }).expect("valid");
+        let quota = Quota::new(QuotaConfig {
+            limit_bytes: 1 << 20,
+            ..QuotaConfig::default()
+        })
+        .expect("valid");
         let (quota_of, reclaimer) = (Some(quota.clone()), Some(reclaimer.clone()));
-        let config = CheckpointConfig { quota: quota_of, reclaimer, ..CheckpointConfig::default() };
+        let config = CheckpointConfig {
+            quota: quota_of,
+            reclaimer,
+            ..CheckpointConfig::default()
+        };
         (CheckpointManager::new(config, Seqno::ZERO), quota)
     }
 
     fn fill_and_expel(manager: &CheckpointManager) {
         for key in 0..100_u8 {
-            manager.queue(Item::mutation(Key::new(&[key]), Bytes::from(vec![key; 100]))).expect("active");
+            manager
+                .queue(Item::mutation(
+                    Key::new(&[key]),
+                    Bytes::from(vec![key; 100]),
+                ))
+                .expect("active");
         }
         assert_eq!(manager.expel(), 100);
         manager.expel();
@@ -153,7 +171,11 @@ mod tests {
         fill_and_expel(&manager);
         let stats = manager.stats();
         assert_eq!((stats.items, stats.queue_bytes), (0, 0));
-        assert!(reclaimer.pending_bytes() > 100 * 100, "{}", reclaimer.pending_bytes());
+        assert!(
+            reclaimer.pending_bytes() > 100 * 100,
+            "{}",
+            reclaimer.pending_bytes()
+        );
         assert_eq!(quota.used_bytes(), reclaimer.pending_bytes());
         assert!(reclaimer.reclaim());
         assert_eq!((quota.used_bytes(), reclaimer.pending_bytes()), (0, 0));
@@ -167,12 +189,18 @@ mod tests {
             let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| reclaimer.run())).collect();
             (0..10).for_each(|_| fill_and_expel(&manager));
             reclaimer.stop();
-            threads.into_iter().for_each(|thread| thread.join().expect("it ends"));
+            threads
+                .into_iter()
+                .for_each(|thread| thread.join().expect("it ends"));
         });
         assert_eq!((quota.used_bytes(), reclaimer.pending_bytes()), (0, 0));
         fill_and_expel(&manager);
         reclaimer.run();
-        assert_eq!(quota.used_bytes(), 0, "stopped, it frees what there is and returns");
+        assert_eq!(
+            quota.used_bytes(),
+            0,
+            "stopped, it frees what there is and returns"
+        );
     }
 
     #[test]

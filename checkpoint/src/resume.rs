@@ -30,7 +30,12 @@ impl ResumePoint {
     /// Of a reader that has everything up to `seqno`.
     #[must_use]
     pub const fn whole(uuid: VbUuid, seqno: Seqno) -> Self {
-        Self { uuid, seqno, snapshot_start: seqno, snapshot_end: seqno }
+        Self {
+            uuid,
+            seqno,
+            snapshot_start: seqno,
+            snapshot_end: seqno,
+        }
     }
 
     /// Whether the seqno lies in its snapshot.
@@ -55,7 +60,12 @@ pub struct ResumeRequest {
 
 impl From<ResumePoint> for ResumeRequest {
     fn from(point: ResumePoint) -> Self {
-        Self { point, strict_uuid: false, purge: Seqno::ZERO, ignore_purged: false }
+        Self {
+            point,
+            strict_uuid: false,
+            purge: Seqno::ZERO,
+            ignore_purged: false,
+        }
     }
 }
 
@@ -93,12 +103,20 @@ impl History<'_> {
         let upper = newer.map_or(self.high, |entry| entry.seqno);
 
         // A marker was seen but none of its items: the reader has what was before it, whole.
-        let snapshot_end = if point.seqno == point.snapshot_start { point.seqno } else { point.snapshot_end };
+        let snapshot_end = if point.seqno == point.snapshot_start {
+            point.seqno
+        } else {
+            point.snapshot_end
+        };
         if snapshot_end <= upper {
             return None;
         }
         // All of the snapshot was seen: nothing before its end need be given up for its sake.
-        let snapshot_start = if point.seqno == snapshot_end { point.seqno } else { point.snapshot_start };
+        let snapshot_start = if point.seqno == snapshot_end {
+            point.seqno
+        } else {
+            point.snapshot_start
+        };
         Some(upper.min(snapshot_start))
     }
 

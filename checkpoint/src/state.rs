@@ -133,7 +133,11 @@ impl VBucketState {
     pub(crate) fn take_note(&mut self, note: Note, seqno: Seqno, from: SnapshotType) {
         if let Operation::SetVBucketState(_) = note.operation {
             // The one thing that may take the clock back: somebody wanted that.
-            self.max_cas = if note.cas == Cas(0) { self.max_cas } else { note.cas };
+            self.max_cas = if note.cas == Cas(0) {
+                self.max_cas
+            } else {
+                note.cas
+            };
             return;
         }
         self.max_cas = self.max_cas.max(note.cas);

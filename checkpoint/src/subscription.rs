@@ -73,8 +73,12 @@ impl Stopper {
 
     /// The same, for the vBucket became `state`.
     pub(crate) fn end(&self, state: State) {
-        let place = ENDED.iter().position(|&ended| ended == state).unwrap_or_default();
-        self.is_stopped.store(STOPPED + 1 + place, Ordering::Release);
+        let place = ENDED
+            .iter()
+            .position(|&ended| ended == state)
+            .unwrap_or_default();
+        self.is_stopped
+            .store(STOPPED + 1 + place, Ordering::Release);
         self.signal.raise();
     }
 }
@@ -175,7 +179,10 @@ impl Subscription {
     /// As [`Subscription::poll`].
     pub fn wait(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
         loop {
-            if let Some(next) = self.ready(limit)?.filter(|next| !matches!(next, Next::Idle)) {
+            if let Some(next) = self
+                .ready(limit)?
+                .filter(|next| !matches!(next, Next::Idle))
+            {
                 return Ok(next);
             }
             match self.look(limit, Lock::Wait)? {
@@ -188,15 +195,21 @@ impl Subscription {
     /// What can be said without the manager's lock; `None` if that takes a look under it.
     fn ready(&mut self, limit: ReadLimit) -> Result<Option<Next>, CheckpointError> {
         if limit.items == 0 || limit.bytes == 0 {
-            return Err(CheckpointError::InvalidArgument("a limit of 0 reads nothing"));
+            return Err(CheckpointError::InvalidArgument(
+                "a limit of 0 reads nothing",
+            ));
         }
         self.has_fetched();
         match self.is_stopped.load(Ordering::Acquire) {
             RUNNING => {}
             STOPPED => return Ok(Some(Next::Stopped)),
             ended => {
-                let state = ended.checked_sub(STOPPED + 1).and_then(|place| ENDED.get(place));
-                return Ok(Some(state.map_or(Next::Stopped, |&state| Next::Ended(state))));
+                let state = ended
+                    .checked_sub(STOPPED + 1)
+                    .and_then(|place| ENDED.get(place));
+                return Ok(Some(
+                    state.map_or(Next::Stopped, |&state| Next::Ended(state)),
+                ));
             }
         }
         if let (Some(tail), Some(progress)) = (&mut self.tail, &self.progress) {
@@ -277,7 +290,11 @@ impl Subscription {
         if self.back_to.is_some() || self.manager.rollbacks() != self.rollbacks {
             return None;
         }
-        let end = if self.fetches { self.on_disk_at_most() } else { Seqno::ZERO };
+        let end = if self.fetches {
+            self.on_disk_at_most()
+        } else {
+            Seqno::ZERO
+        };
         Some(self.place.within(end).at(self.seqno).snapshot(self.seqno))
     }
 
@@ -289,9 +306,14 @@ impl Subscription {
     /// [`CheckpointError::UnknownCursor`] if its name was taken over.
     pub fn go_back(&mut self, seqno: Seqno) -> Result<(), CheckpointError> {
         if seqno > self.seqno {
-            return Err(CheckpointError::InvalidArgument("a subscription goes back, not forward"));
+            return Err(CheckpointError::InvalidArgument(
+                "a subscription goes back, not forward",
+            ));
         }
-        let resumed = self.manager.resume(&Subscriber { seqno, ..self.subscriber() })?;
+        let resumed = self.manager.resume(&Subscriber {
+            seqno,
+            ..self.subscriber()
+        })?;
         (self.seqno, self.back_to) = (seqno, None);
         (self.place, self.fetches) = (Place::whole(seqno), false);
         self.follow(&resumed);
@@ -307,7 +329,10 @@ impl Subscription {
     /// What ends its waiting from another thread.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        Stopper { is_stopped: Arc::clone(&self.is_stopped), signal: Arc::clone(&self.signal) }
+        Stopper {
+            is_stopped: Arc::clone(&self.is_stopped),
+            signal: Arc::clone(&self.signal),
+        }
     }
 
     /// The last poll found nothing and armed the signal under the manager's lock, so nothing queued since is missed;
@@ -330,7 +355,12 @@ impl Subscription {
     }
 
     fn subscriber(&self) -> Subscriber<'_> {
-        Subscriber { name: &self.name, cursor: self.cursor, seqno: self.seqno, rollbacks: self.rollbacks }
+        Subscriber {
+            name: &self.name,
+            cursor: self.cursor,
+            seqno: self.seqno,
+            rollbacks: self.rollbacks,
+        }
     }
 
     fn follow(&mut self, resumed: &Resumed) {
@@ -344,7 +374,10 @@ impl Subscription {
         self.cursor = registration.cursor;
         self.progress = self.manager.follow(self.cursor);
         (self.tail, self.nothing_since) = (None, None);
-        let missing = Backfill { from: self.seqno.next(), to: registration.next.prev() };
+        let missing = Backfill {
+            from: self.seqno.next(),
+            to: registration.next.prev(),
+        };
         self.backfill = registration.backfill.then_some(missing);
     }
 }

@@ -30,7 +30,10 @@ pub(crate) struct Signal {
 
 impl Signal {
     pub(crate) fn new() -> Self {
-        Self { raised: Mutex::new(false), changed: Condvar::new() }
+        Self {
+            raised: Mutex::new(false),
+            changed: Condvar::new(),
+        }
     }
 
     pub(crate) fn raise(&self) {
@@ -101,7 +104,9 @@ impl Accesses {
     pub(crate) fn new(_places: usize) -> Self {
         Self(
             #[cfg(checkpoint_loom)]
-            (0.._places).map(|_| loom::cell::UnsafeCell::new(())).collect(),
+            (0.._places)
+                .map(|_| loom::cell::UnsafeCell::new(()))
+                .collect(),
         )
     }
 
@@ -109,14 +114,21 @@ impl Accesses {
     #[inline]
     pub(crate) fn read(&self, _places: usize) {
         #[cfg(checkpoint_loom)]
-        self.0.iter().take(_places).for_each(|place| place.with(|_| ()));
+        self.0
+            .iter()
+            .take(_places)
+            .for_each(|place| place.with(|_| ()));
     }
 
     /// One place is written.
     #[inline]
     pub(crate) fn write(&self, _at: usize) {
         #[cfg(checkpoint_loom)]
-        self.0.iter().skip(_at).take(1).for_each(|place| place.with_mut(|_| ()));
+        self.0
+            .iter()
+            .skip(_at)
+            .take(1)
+            .for_each(|place| place.with_mut(|_| ()));
     }
 }
 
@@ -185,7 +197,10 @@ mod model {
 
     impl<T> TryMutex<T> {
         pub(crate) fn new(value: T) -> Self {
-            Self { mutex: Mutex::new(value), is_held: AtomicBool::new(false) }
+            Self {
+                mutex: Mutex::new(value),
+                is_held: AtomicBool::new(false),
+            }
         }
 
         pub(crate) fn lock(&self) -> TryMutexGuard<'_, T> {
@@ -201,7 +216,10 @@ mod model {
 
         fn held<'a>(&'a self, guard: MutexGuard<'a, T>) -> TryMutexGuard<'a, T> {
             self.is_held.store(true, Ordering::Relaxed);
-            TryMutexGuard { guard, is_held: &self.is_held }
+            TryMutexGuard {
+                guard,
+                is_held: &self.is_held,
+            }
         }
     }
 

@@ -75,17 +75,33 @@ impl Tail {
         if !first && epoch() != self.epoch {
             return Look::Changed;
         }
-        let Some(end) = self.take_note(&chunks, from) else { return Look::Nothing };
+        let Some(end) = self.take_note(&chunks, from) else {
+            return Look::Nothing;
+        };
         progress.come_to(self.position);
-        let (ranges, more) = (smallvec![self.open.snapshot_range()], self.chunk.published() > self.position);
-        Look::Items(Batch { chunks, from, to: self.position, end, ranges, more, last: end })
+        let (ranges, more) = (
+            smallvec![self.open.snapshot_range()],
+            self.chunk.published() > self.position,
+        );
+        Look::Items(Batch {
+            chunks,
+            from,
+            to: self.position,
+            end,
+            ranges,
+            more,
+            last: end,
+        })
     }
 
     /// Takes note of the items from `from` on, as the manager did. Returns the seqno of the last one, which is live, as
     /// nothing later can have replaced it yet: a batch that has it is never empty.
     fn take_note(&mut self, chunks: &[Arc<Chunk>], from: u64) -> Option<Seqno> {
         let mut end = None;
-        for slot in chunks.iter().flat_map(|chunk| chunk.slots(from, self.position)) {
+        for slot in chunks
+            .iter()
+            .flat_map(|chunk| chunk.slots(from, self.position))
+        {
             let item = slot.item();
             if let Operation::SetVBucketState(_) = item.operation {
                 end = Some(item.seqno.prev());

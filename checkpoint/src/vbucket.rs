@@ -69,14 +69,20 @@ impl Received {
     /// Where one stands that has `high` on disk, committed with `state`.
     fn on_disk(state: &VBucketState, high: Seqno) -> Self {
         if is_half(state, high) {
-            Self { complete: state.snapshot_start, snapshot_end: state.snapshot_end }
+            Self {
+                complete: state.snapshot_start,
+                snapshot_end: state.snapshot_end,
+            }
         } else {
             Self::whole(high)
         }
     }
 
     fn whole(high: Seqno) -> Self {
-        Self { complete: high, snapshot_end: high }
+        Self {
+            complete: high,
+            snapshot_end: high,
+        }
     }
 }
 
@@ -142,11 +148,16 @@ impl VBucket {
             self.require_next_completion(&inner, &item, self.manager.high_seqno().next())?;
         }
         let clock_before = inner.clock;
-        item.cas = inner.clock.next(now).ok_or(VBucketError::ClockExhausted { vb: self.id })?;
+        item.cas = inner
+            .clock
+            .next(now)
+            .ok_or(VBucketError::ClockExhausted { vb: self.id })?;
         let (cas, note) = (item.cas, Note::of(&item));
         match self.manager.queue(item) {
             Ok(queued) => {
-                inner.current.take_note(note, queued.seqno, SnapshotType::Memory);
+                inner
+                    .current
+                    .take_note(note, queued.seqno, SnapshotType::Memory);
                 Ok(Written { cas, queued })
             }
             Err(source) => {
@@ -169,9 +180,14 @@ impl VBucket {
         if note.is_completion() && !self.manager.open_range().snapshot_type.is_disk() {
             self.require_next_completion(&inner, &item, item.seqno)?;
         }
-        let queued = self.manager.queue(item).map_err(|source| self.refused(source))?;
+        let queued = self
+            .manager
+            .queue(item)
+            .map_err(|source| self.refused(source))?;
         let range = self.manager.open_range();
-        inner.current.take_note(note, queued.seqno, range.snapshot_type);
+        inner
+            .current
+            .take_note(note, queued.seqno, range.snapshot_type);
         inner.clock.observe(note.cas);
         // A vBucket state uses up no seqno: it has not come to the one it carries.
         if note.operation.namespace().is_none() {
@@ -198,10 +214,19 @@ impl VBucket {
         let inner = self.lock();
         self.require(&inner, follows)?;
         let high_completed = inner.current.high_completed_seqno;
-        if let Some(offered) = marker.high_completed_seqno.filter(|&offered| offered < high_completed) {
-            return Err(VBucketError::CompletedFalls { vb: self.id, offered, high_completed });
+        if let Some(offered) = marker
+            .high_completed_seqno
+            .filter(|&offered| offered < high_completed)
+        {
+            return Err(VBucketError::CompletedFalls {
+                vb: self.id,
+                offered,
+                high_completed,
+            });
         }
-        self.manager.snapshot(marker).map_err(|source| self.refused(source))
+        self.manager
+            .snapshot(marker)
+            .map_err(|source| self.refused(source))
     }
 
     /// Replaces the failover log by its active's.
@@ -223,30 +248,59 @@ impl VBucket {
     #[must_use]
     pub fn resume_point(&self) -> ResumePoint {
         let inner = self.lock();
-        let (uuid, seqno) = (inner.current.failover_log.newest().uuid, self.manager.high_seqno());
-        let Received { complete, snapshot_end } = inner.received;
+        let (uuid, seqno) = (
+            inner.current.failover_log.newest().uuid,
+            self.manager.high_seqno(),
+        );
+        let Received {
+            complete,
+            snapshot_end,
+        } = inner.received;
         if role(inner.current.state) == Role::Active || complete == seqno {
             return ResumePoint::whole(uuid, seqno);
         }
-        ResumePoint { uuid, seqno, snapshot_start: complete, snapshot_end }
+        ResumePoint {
+            uuid,
+            seqno,
+            snapshot_start: complete,
+            snapshot_end,
+        }
     }
 
     fn require(&self, inner: &Inner, accepts: impl Fn(State) -> bool) -> Result<(), VBucketError> {
         let state = inner.current.state;
-        if accepts(state) { Ok(()) } else { Err(VBucketError::WrongState { vb: self.id, state }) }
+        if accepts(state) {
+            Ok(())
+        } else {
+            Err(VBucketError::WrongState { vb: self.id, state })
+        }
     }
 
     /// Durable writes end in the order they began: the next one to end lies above all that have, and below its end.
-    fn require_next_completion(&self, inner: &Inner, item: &Item, seqno: Seqno) -> Result<(), VBucketError> {
-        let (prepare_seqno, high_completed) = (item.prepare_seqno, inner.current.high_completed_seqno);
+    fn require_next_completion(
+        &self,
+        inner: &Inner,
+        item: &Item,
+        seqno: Seqno,
+    ) -> Result<(), VBucketError> {
+        let (prepare_seqno, high_completed) =
+            (item.prepare_seqno, inner.current.high_completed_seqno);
         if prepare_seqno > high_completed && prepare_seqno < seqno {
             return Ok(());
         }
-        Err(VBucketError::CompletionOutOfOrder { vb: self.id, prepare_seqno, high_completed, seqno })
+        Err(VBucketError::CompletionOutOfOrder {
+            vb: self.id,
+            prepare_seqno,
+            high_completed,
+            seqno,
+        })
     }
 
     fn refused(&self, source: crate::CheckpointError) -> VBucketError {
-        VBucketError::Checkpoint { vb: self.id, source }
+        VBucketError::Checkpoint {
+            vb: self.id,
+            source,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -265,7 +319,11 @@ fn follows(state: State) -> bool {
 }
 
 fn role(state: State) -> Role {
-    if state == State::Active { Role::Active } else { Role::Replica }
+    if state == State::Active {
+        Role::Active
+    } else {
+        Role::Replica
+    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use checkpoint::{
-    Batch, Cas, CheckpointConfig, CheckpointError, CheckpointManager, Cursor, Flush, Item, Key, Operation,
-    PERSISTENCE, ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType,
+use lowtide_checkpoint::{
+    Batch, Cas, CheckpointConfig, CheckpointError, CheckpointManager, Cursor, Flush, Item, Key,
+    Operation, PERSISTENCE, ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType,
 };
 use proptest::prelude::*;
 
@@ -50,7 +50,11 @@ impl World {
         let manager = CheckpointManager::new(config.clone(), *high);
         let mut naive = Naive::new(config.role, *high, config.max_bytes, overhead_bytes);
         if config.persistence {
-            let place = naive::Place { passed: 0, shown: *high, droppable: false };
+            let place = naive::Place {
+                passed: 0,
+                shown: *high,
+                droppable: false,
+            };
             naive.cursors.insert(PERSISTENCE.to_owned(), place);
         }
         Self {
@@ -67,21 +71,35 @@ impl World {
     fn step(&mut self, op: &Op) -> Step {
         self.steps += 1;
         match op {
-            Op::Queue { operation, key, size, history, at, disk, prepare } => {
+            Op::Queue {
+                operation,
+                key,
+                size,
+                history,
+                at,
+                disk,
+                prepare,
+            } => {
                 let seqno = self.seqno(*at, *disk)?;
                 let ends = matches!(operation, Operation::Commit | Operation::Abort);
                 let item = Item {
                     seqno,
                     cas: Cas(self.steps),
                     history: *history,
-                    prepare_seqno: prepare.filter(|_| ends).map_or(Seqno::ZERO, |below| self.above(below)),
+                    prepare_seqno: prepare
+                        .filter(|_| ends)
+                        .map_or(Seqno::ZERO, |below| self.above(below)),
                     value: (*size > 0).then(|| Bytes::from_static(&VALUE[..*size])),
                     ..Item::new(*operation, Key::new(format!("k{key}").as_bytes()))
                 };
                 self.queue(item)
             }
             Op::VBucketState { state, with_seqno } => {
-                let seqno = if *with_seqno { self.above(1) } else { Seqno::ZERO };
+                let seqno = if *with_seqno {
+                    self.above(1)
+                } else {
+                    Seqno::ZERO
+                };
                 let item = Item::new(Operation::SetVBucketState(*state), Key::new(b""));
                 self.queue(Item { seqno, ..item })
             }
@@ -90,21 +108,36 @@ impl World {
                 self.naive.close();
                 Ok(())
             }
-            Op::Marker { kind, skip, length, visible, hcs, hps, purge, extend, history } => {
+            Op::Marker {
+                kind,
+                skip,
+                length,
+                visible,
+                hcs,
+                hps,
+                purge,
+                extend,
+                history,
+            } => {
                 let start = self.above(*skip);
                 let at = |offset: i64| Seqno(start.0.saturating_add_signed(offset));
                 let end = at(*length);
                 self.marker(SnapshotMarker {
                     visible: visible.map(|offset| Seqno(end.0.saturating_add_signed(offset))),
                     high_completed_seqno: hcs.then_some(start),
-                    high_prepared_seqno: hps.map(|offset| Seqno(end.0.saturating_add_signed(offset))),
+                    high_prepared_seqno: hps
+                        .map(|offset| Seqno(end.0.saturating_add_signed(offset))),
                     purge_seqno: purge.then_some(start),
                     extend: *extend,
                     history: *history,
                     ..SnapshotMarker::new(*kind, start, end)
                 })
             }
-            Op::Register { name, after, droppable } => self.register(&cursor_name(*name), *after, *droppable),
+            Op::Register {
+                name,
+                after,
+                droppable,
+            } => self.register(&cursor_name(*name), *after, *droppable),
             Op::Unregister { name } => self.unregister(&cursor_name(*name)),
             Op::Read { name, limit, keep } => self.read(&cursor_name(*name), *limit, *keep),
             Op::Stale => self.use_stale_handles(),
@@ -147,9 +180,16 @@ impl World {
                 let seqno = self.above(1 + gap as i64);
                 let range = self.naive.range(self.naive.open());
                 if seqno < range.start || seqno > range.end {
-                    let kind = if disk { SnapshotType::Disk } else { SnapshotType::Memory };
+                    let kind = if disk {
+                        SnapshotType::Disk
+                    } else {
+                        SnapshotType::Memory
+                    };
                     let marker = SnapshotMarker::new(kind, self.above(1), Seqno(seqno.0 + 5));
-                    self.marker(SnapshotMarker { high_completed_seqno: Some(Seqno(1)), ..marker })?;
+                    self.marker(SnapshotMarker {
+                        high_completed_seqno: Some(Seqno(1)),
+                        ..marker
+                    })?;
                 }
                 Ok(seqno)
             }
@@ -161,20 +201,30 @@ impl World {
     }
 
     fn queue(&mut self, item: Item) -> Step {
-        same(kind(self.manager.queue(item.clone())), self.naive.queue(item))
+        same(
+            kind(self.manager.queue(item.clone())),
+            self.naive.queue(item),
+        )
     }
 
     fn marker(&mut self, marker: SnapshotMarker) -> Step {
-        same(kind(self.manager.snapshot(marker)), self.naive.snapshot(marker))
+        same(
+            kind(self.manager.snapshot(marker)),
+            self.naive.snapshot(marker),
+        )
     }
 
     fn register(&mut self, name: &str, after: i64, droppable: bool) -> Step {
         let after = self.above(after);
         let got = self.manager.register(name, after, droppable);
         let expected = self.naive.register(name, after, droppable);
-        same(kind(got.clone().map(|got| (got.next, got.backfill))), expected)?;
+        same(
+            kind(got.clone().map(|got| (got.next, got.backfill))),
+            expected,
+        )?;
         if let Ok(registration) = got {
-            self.stale.extend(self.cursors.insert(name.to_owned(), registration.cursor));
+            self.stale
+                .extend(self.cursors.insert(name.to_owned(), registration.cursor));
         }
         Ok(())
     }
@@ -185,19 +235,28 @@ impl World {
             self.naive.unregister(name);
             self.stale.push(cursor);
         } else if let Some(cursor) = self.manager.cursor(name) {
-            same(kind(self.manager.unregister(cursor)), Err("invalid-argument"))?;
+            same(
+                kind(self.manager.unregister(cursor)),
+                Err("invalid-argument"),
+            )?;
         }
         Ok(())
     }
 
     fn read(&mut self, name: &str, limit: ReadLimit, keep: bool) -> Step {
-        let Some(&cursor) = self.cursors.get(name) else { return Ok(()) };
-        match (kind(self.manager.read(cursor, limit)), self.naive.read(name, limit)) {
+        let Some(&cursor) = self.cursors.get(name) else {
+            return Ok(());
+        };
+        match (
+            kind(self.manager.read(cursor, limit)),
+            self.naive.read(name, limit),
+        ) {
             (Ok(batch), Ok(expected)) => {
                 same(&answer(&batch), &expected)?;
                 if keep {
                     self.batches.push((batch, expected.items));
-                    self.batches.drain(..self.batches.len().saturating_sub(BATCHES_MAX));
+                    self.batches
+                        .drain(..self.batches.len().saturating_sub(BATCHES_MAX));
                 }
                 Ok(())
             }
@@ -207,17 +266,29 @@ impl World {
 
     fn recover(&mut self, bytes: usize) -> Step {
         let got = self.manager.recover(bytes);
-        let dropped: Vec<_> = got.cursors_dropped.iter().map(ToString::to_string).collect();
+        let dropped: Vec<_> = got
+            .cursors_dropped
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         for name in &dropped {
             self.stale.extend(self.cursors.remove(name));
         }
-        let got = (got.checkpoints_created, got.expelled, dropped, got.freed_bytes);
+        let got = (
+            got.checkpoints_created,
+            got.expelled,
+            dropped,
+            got.freed_bytes,
+        );
         same(got, self.naive.recover(bytes))
     }
 
     fn use_stale_handles(&mut self) -> Step {
         for &cursor in &self.stale {
-            same(kind(self.manager.read(cursor, ReadLimit::NONE)).map(drop), Err("unknown-cursor"))?;
+            same(
+                kind(self.manager.read(cursor, ReadLimit::NONE)).map(drop),
+                Err("unknown-cursor"),
+            )?;
             same(kind(self.manager.remaining(cursor)), Err("unknown-cursor"))?;
             same(kind(self.manager.unregister(cursor)), Err("unknown-cursor"))?;
         }
@@ -260,15 +331,42 @@ impl World {
         let stats = self.manager.stats();
         let (items, open_items) = self.naive.items();
         same(
-            (stats.high_seqno, stats.checkpoints, stats.open_checkpoint_id, stats.items, stats.open_items),
-            (self.naive.high, self.naive.checkpoints.len(), self.naive.open().id, items, open_items),
+            (
+                stats.high_seqno,
+                stats.checkpoints,
+                stats.open_checkpoint_id,
+                stats.items,
+                stats.open_items,
+            ),
+            (
+                self.naive.high,
+                self.naive.checkpoints.len(),
+                self.naive.open().id,
+                items,
+                open_items,
+            ),
         )?;
         same(
-            (stats.cursors, stats.deduplicated, stats.expelled, stats.removed),
-            (self.naive.cursors.len(), self.naive.deduplicated, self.naive.expelled, self.naive.removed),
+            (
+                stats.cursors,
+                stats.deduplicated,
+                stats.expelled,
+                stats.removed,
+            ),
+            (
+                self.naive.cursors.len(),
+                self.naive.deduplicated,
+                self.naive.expelled,
+                self.naive.removed,
+            ),
         )?;
         same(
-            (stats.enqueued, stats.cleared, stats.expelled_bytes, stats.removed_bytes),
+            (
+                stats.enqueued,
+                stats.cleared,
+                stats.expelled_bytes,
+                stats.removed_bytes,
+            ),
             (
                 self.naive.enqueued,
                 self.naive.cleared,
@@ -282,13 +380,20 @@ impl World {
             (created, created - self.naive.checkpoints.len() as u64),
         )?;
         same(self.manager.high_seqno(), self.naive.high)?;
-        same(self.manager.open_range(), self.naive.range(self.naive.open()))?;
+        same(
+            self.manager.open_range(),
+            self.naive.range(self.naive.open()),
+        )?;
         let cursors = self.manager.cursors();
-        let cursors = cursors.iter().map(|info| (info.name.to_string(), info.seqno, info.droppable));
+        let cursors = cursors
+            .iter()
+            .map(|info| (info.name.to_string(), info.seqno, info.droppable));
         let expected = self.naive.cursors.iter();
         same(
             cursors.collect::<Vec<_>>(),
-            expected.map(|(name, place)| (name.clone(), place.shown, place.droppable)).collect(),
+            expected
+                .map(|(name, place)| (name.clone(), place.shown, place.droppable))
+                .collect(),
         )?;
         for name in self.naive.cursors.keys() {
             let cursor = self.manager.cursor(name);
@@ -296,8 +401,11 @@ impl World {
             same(remaining, Some(Ok(self.naive.remaining(name))))?;
         }
         let held = self.batches.iter().map(|(batch, items)| (batch, items));
-        for (batch, items) in held.chain(self.flushes.iter().map(|(flush, items, _)| (flush.batch(), items)))
-        {
+        for (batch, items) in held.chain(
+            self.flushes
+                .iter()
+                .map(|(flush, items, _)| (flush.batch(), items)),
+        ) {
             same(batch.items().cloned().collect::<Vec<_>>(), items.clone())?;
         }
         if self.batches.is_empty() && self.flushes.is_empty() {
@@ -324,13 +432,28 @@ fn kind<T>(result: Result<T, CheckpointError>) -> Result<T, &'static str> {
 }
 
 fn answer(batch: &Batch) -> Read {
-    Read { items: batch.items().cloned().collect(), ranges: batch.ranges().to_vec(), more: batch.more() }
+    Read {
+        items: batch.items().cloned().collect(),
+        ranges: batch.ranges().to_vec(),
+        more: batch.more(),
+    }
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(got: T, expected: T) -> Step {
     // Values are long and say nothing.
-    let short = |value: &T| format!("{value:#?}").replace(r"\x07", "").chars().take(4000).collect::<String>();
-    prop_assert!(got == expected, "the manager gave\n{}\ninstead of\n{}", short(&got), short(&expected));
+    let short = |value: &T| {
+        format!("{value:#?}")
+            .replace(r"\x07", "")
+            .chars()
+            .take(4000)
+            .collect::<String>()
+    };
+    prop_assert!(
+        got == expected,
+        "the manager gave\n{}\ninstead of\n{}",
+        short(&got),
+        short(&expected)
+    );
     Ok(())
 }
 
@@ -339,21 +462,30 @@ fn same<T: PartialEq + std::fmt::Debug>(got: T, expected: T) -> Step {
 fn overhead_bytes() -> usize {
     let key = Key::new(b"a");
     let closes_at = |max_bytes: usize| {
-        let config = CheckpointConfig { max_bytes: Some(max_bytes), ..CheckpointConfig::default() };
+        let config = CheckpointConfig {
+            max_bytes: Some(max_bytes),
+            ..CheckpointConfig::default()
+        };
         let manager = CheckpointManager::new(config, Seqno::ZERO);
         for name in [&key, &Key::new(b"b")] {
-            manager.queue(Item::deletion(name.clone())).expect("an active takes anything");
+            manager
+                .queue(Item::deletion(name.clone()))
+                .expect("an active takes anything");
         }
         manager.stats().open_checkpoint_id == 2
     };
-    let cost = (1..10_000).take_while(|&max_bytes| closes_at(max_bytes)).count();
+    let cost = (1..10_000)
+        .take_while(|&max_bytes| closes_at(max_bytes))
+        .count();
     cost - key.encoded().len()
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "too many steps")]
 fn the_manager_answers_as_the_naive_model_does() {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let config = ProptestConfig {
         cases: cases.unwrap_or(CASES_DEFAULT),
         failure_persistence: None,

@@ -2,9 +2,9 @@
 //! same moments both must give the same items, in batches with the same ranges.
 
 use bytes::Bytes;
-use checkpoint::{
-    CheckpointConfig, CheckpointManager, Item, Key, Next, Operation, Quota, QuotaConfig, ReadLimit, Role,
-    Seqno, SnapshotMarker, SnapshotType, State, Subscription,
+use lowtide_checkpoint::{
+    CheckpointConfig, CheckpointManager, Item, Key, Next, Operation, Quota, QuotaConfig, ReadLimit,
+    Role, Seqno, SnapshotMarker, SnapshotType, State, Subscription,
 };
 use proptest::prelude::*;
 
@@ -36,7 +36,10 @@ fn item(kind: u8, key: u8) -> Item {
     let value = Bytes::from_static(b"value");
     match kind {
         0 => Item::new(Operation::SetVBucketState(State::Active), Key::new(b"")),
-        1 => Item { history: true, ..Item::mutation(key, value) },
+        1 => Item {
+            history: true,
+            ..Item::mutation(key, value)
+        },
         2 => Item::new(Operation::Prepare, key),
         3 => Item::deletion(key),
         _ => Item::mutation(key, value),
@@ -46,8 +49,10 @@ fn item(kind: u8, key: u8) -> Item {
 /// Items as `operation key seqno`, ranges, and how far the reader is then; nothing if there was nothing.
 type Given = Option<(Vec<String>, Vec<String>, Seqno)>;
 
-fn given(batch: &checkpoint::Batch) -> Given {
-    let items = batch.items().map(|item| format!("{} {} {}", item.operation.name(), item.key, item.seqno));
+fn given(batch: &lowtide_checkpoint::Batch) -> Given {
+    let items = batch
+        .items()
+        .map(|item| format!("{} {} {}", item.operation.name(), item.key, item.seqno));
     let ranges = batch.ranges().iter().map(|range| format!("{range:?}"));
     (!batch.is_empty()).then(|| (items.collect(), ranges.collect(), batch.last_seqno()))
 }
@@ -56,9 +61,13 @@ fn poll(subscription: &mut Subscription) -> Given {
     let (mut items, mut ranges, mut last) = (Vec::new(), Vec::new(), None);
     // It may take several looks; what they give follows one another in one checkpoint.
     loop {
-        match subscription.poll(ReadLimit::NONE).expect("nobody takes its name") {
+        match subscription
+            .poll(ReadLimit::NONE)
+            .expect("nobody takes its name")
+        {
             Next::Batch(batch) => {
-                let (more_items, more_ranges, seqno) = given(&batch).expect("a batch is never empty");
+                let (more_items, more_ranges, seqno) =
+                    given(&batch).expect("a batch is never empty");
                 items.extend(more_items);
                 if last.is_some() {
                     ranges.pop();

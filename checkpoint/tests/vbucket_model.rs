@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use checkpoint::{
-    AfterStop, CheckpointConfig, FailoverEntry, FailoverLog, Flush, Item, Key, Operation, ReadLimit,
-    ResumePoint, Seqno, SnapshotMarker, SnapshotType, State, Subscription, VBucket, VBucketState, VbUuid,
-    Vbid,
+use lowtide_checkpoint::{
+    AfterStop, CheckpointConfig, FailoverEntry, FailoverLog, Flush, Item, Key, Operation,
+    ReadLimit, ResumePoint, Seqno, SnapshotMarker, SnapshotType, State, Subscription, VBucket,
+    VBucketState, VbUuid, Vbid,
 };
 use proptest::prelude::*;
 
@@ -70,18 +70,29 @@ impl World {
         match op {
             Op::Write(change) => self.write(change),
             Op::Receive(change, above) => self.receive(change, *above),
-            Op::Marker { kind, skip, length, completed, prepared, purge } => {
+            Op::Marker {
+                kind,
+                skip,
+                length,
+                completed,
+                prepared,
+                purge,
+            } => {
                 let start = self.naive.high.saturating_add_signed(*skip);
                 let end = start.saturating_add_signed(*length);
                 let is_disk = *kind != SnapshotType::Memory;
                 let completed = self.naive.completed().saturating_add_signed(*completed);
                 let marker = SnapshotMarker {
                     high_completed_seqno: is_disk.then_some(Seqno(completed)),
-                    high_prepared_seqno: prepared.map(|offset| Seqno(end.saturating_add_signed(offset))),
+                    high_prepared_seqno: prepared
+                        .map(|offset| Seqno(end.saturating_add_signed(offset))),
                     purge_seqno: (is_disk && *purge).then_some(Seqno(start)),
                     ..SnapshotMarker::new(*kind, Seqno(start), Seqno(end))
                 };
-                same(self.vbucket.receive_marker(marker).is_ok(), self.naive.marker(marker))
+                same(
+                    self.vbucket.receive_marker(marker).is_ok(),
+                    self.naive.marker(marker),
+                )
             }
             Op::SetState(state, uuid) => {
                 let uuid = match uuid {
@@ -117,9 +128,15 @@ impl World {
 
     fn item(&self, change: &Change, seqno: u64) -> Item {
         let key = Key::new(format!("k{}", change.key).as_bytes());
-        let item =
-            Item { seqno: Seqno(seqno), value: Some(Bytes::new()), ..Item::new(change.operation, key) };
-        Item { prepare_seqno: Seqno(self.prepare(change)), ..item }
+        let item = Item {
+            seqno: Seqno(seqno),
+            value: Some(Bytes::new()),
+            ..Item::new(change.operation, key)
+        };
+        Item {
+            prepare_seqno: Seqno(self.prepare(change)),
+            ..item
+        }
     }
 
     fn prepare(&self, change: &Change) -> u64 {
@@ -144,7 +161,10 @@ impl World {
         let seqno = self.naive.high.saturating_add_signed(above).max(1);
         let received = self.vbucket.receive(self.item(change, seqno));
         let prepare = self.prepare(change);
-        same(received.is_ok(), self.naive.receive(seqno, change.operation, prepare))?;
+        same(
+            received.is_ok(),
+            self.naive.receive(seqno, change.operation, prepare),
+        )?;
         if received.is_ok() {
             self.took(change);
         }
@@ -153,14 +173,20 @@ impl World {
 
     fn took(&mut self, change: &Change) {
         let space = matches!(change.operation, Operation::Prepare | Operation::Abort);
-        self.history.push((self.naive.high, format!("{space} k{}", change.key)));
+        self.history
+            .push((self.naive.high, format!("{space} k{}", change.key)));
     }
 
     fn flush(&mut self, limit: ReadLimit, success: bool) -> Step {
         let flush = self.vbucket.manager().begin_flush(limit);
         let flush = flush.map_err(|error| TestCaseError::fail(error.to_string()))?;
-        let state = self.vbucket.state_with(flush.batch(), &self.disk.0, Seqno(self.disk.2));
-        let items = flush.batch().items().filter(|item| item.operation.namespace().is_some());
+        let state = self
+            .vbucket
+            .state_with(flush.batch(), &self.disk.0, Seqno(self.disk.2));
+        let items = flush
+            .batch()
+            .items()
+            .filter(|item| item.operation.namespace().is_some());
         let high = items.last().map(|item| item.seqno.0);
         let is_active = self.naive.state == State::Active;
         let before = self.disk.1;
@@ -172,22 +198,49 @@ impl World {
             with_state.prepared_here = before.prepared_here.max(before.prepared);
             (with_state.start, with_state.end) = (on_disk_now, on_disk_now);
         }
-        let expected =
-            |knows_history| high.map_or(with_state, |high| self.naive.at(high, is_active, knows_history));
+        let expected = |knows_history| {
+            high.map_or(with_state, |high| {
+                self.naive.at(high, is_active, knows_history)
+            })
+        };
         let (least, most, got) = (expected(false), expected(true), on_disk(&state));
         // How far a snapshot counts as whole for having been active depends on what was flushed then: never too far.
-        prop_assert!((least.start..=most.start).contains(&got.start), "{least:?} {got:?} {most:?}");
+        prop_assert!(
+            (least.start..=most.start).contains(&got.start),
+            "{least:?} {got:?} {most:?}"
+        );
         let prepared_here = least.prepared_here..=most.prepared_here;
-        prop_assert!(prepared_here.contains(&got.prepared_here), "{least:?} {got:?} {most:?}");
+        prop_assert!(
+            prepared_here.contains(&got.prepared_here),
+            "{least:?} {got:?} {most:?}"
+        );
         prop_assert!(
             (least.completed..=most.completed).contains(&got.completed),
             "{least:?} {got:?} {most:?}"
         );
-        prop_assert!((least.purge..=most.purge).contains(&got.purge), "{least:?} {got:?} {most:?}");
-        let OnDisk { start, prepared_here, completed, purge, .. } = got;
-        let expected = OnDisk { start, prepared_here, completed, purge, ..least };
+        prop_assert!(
+            (least.purge..=most.purge).contains(&got.purge),
+            "{least:?} {got:?} {most:?}"
+        );
+        let OnDisk {
+            start,
+            prepared_here,
+            completed,
+            purge,
+            ..
+        } = got;
+        let expected = OnDisk {
+            start,
+            prepared_here,
+            completed,
+            purge,
+            ..least
+        };
         same(got, expected)?;
-        same((state.state, log(&state.failover_log)), (self.naive.state, self.naive.log.clone()))?;
+        same(
+            (state.state, log(&state.failover_log)),
+            (self.naive.state, self.naive.log.clone()),
+        )?;
         if success {
             flush.commit();
             let flushed = high.unwrap_or(self.disk.2);
@@ -203,9 +256,19 @@ impl World {
 
     /// The store goes back to some state it had, or could have had, of a follower.
     fn rollback(&mut self, below: u64) -> Step {
-        let lowest = self.naive.high - self.naive.changes.len().min(self.naive.high as usize) as u64;
-        let lowest = self.naive.changes.first().map_or(lowest, |_| self.base_high());
-        let to = self.disk.2.saturating_sub(below).max(lowest).min(self.disk.2);
+        let lowest =
+            self.naive.high - self.naive.changes.len().min(self.naive.high as usize) as u64;
+        let lowest = self
+            .naive
+            .changes
+            .first()
+            .map_or(lowest, |_| self.base_high());
+        let to = self
+            .disk
+            .2
+            .saturating_sub(below)
+            .max(lowest)
+            .min(self.disk.2);
         let base = self.naive.at(to, false, false);
         let persisted = self.state_of(&base);
         let done = self.vbucket.rollback(Seqno(to), &persisted);
@@ -218,7 +281,9 @@ impl World {
             self.disk = (persisted, base, to);
             self.follow_another_branch();
         }
-        let ahead = self.vbucket.rollback(Seqno(self.naive.high + 1), &self.disk.0);
+        let ahead = self
+            .vbucket
+            .rollback(Seqno(self.naive.high + 1), &self.disk.0);
         prop_assert!(ahead.is_err(), "there is nothing to go back to");
         Ok(())
     }
@@ -228,15 +293,23 @@ impl World {
         self.last_uuid += 1;
         self.naive.branch(self.last_uuid, self.naive.whole);
         let entries = self.naive.log.iter();
-        let entries = entries.map(|&(uuid, seqno)| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) });
-        self.vbucket.set_failover_log(FailoverLog::from_entries(entries.collect()).expect("valid"));
+        let entries = entries.map(|&(uuid, seqno)| FailoverEntry {
+            uuid: VbUuid(uuid),
+            seqno: Seqno(seqno),
+        });
+        self.vbucket
+            .set_failover_log(FailoverLog::from_entries(entries.collect()).expect("valid"));
     }
 
     fn base_high(&self) -> u64 {
         self.naive.changes.first().map_or(self.naive.high, |first| {
             // Nothing was taken between the base and the first change.
-            let before =
-                self.history.iter().rev().map(|&(seqno, _)| seqno).find(|&seqno| seqno < first.seqno);
+            let before = self
+                .history
+                .iter()
+                .rev()
+                .map(|&(seqno, _)| seqno)
+                .find(|&seqno| seqno < first.seqno);
             before.unwrap_or_default()
         })
     }
@@ -245,7 +318,9 @@ impl World {
         let (persisted, base, high) = self.disk.clone();
         self.subscription = None;
         self.last_uuid += 1;
-        let after = AfterStop::Unclean { uuid: VbUuid(self.last_uuid) };
+        let after = AfterStop::Unclean {
+            uuid: VbUuid(self.last_uuid),
+        };
         self.vbucket = vbucket(&persisted, high, after);
         self.naive = Naive::on_disk(persisted.state, log(&persisted.failover_log), base, high);
         self.history.retain(|&(seqno, _)| seqno <= high);
@@ -262,15 +337,34 @@ impl World {
         same(violations, Vec::<String>::new())?;
         same(self.vbucket.state(), self.naive.state)?;
         same(self.vbucket.high_seqno().0, self.naive.high)?;
-        same(self.vbucket.high_completed_seqno().0, self.naive.completed())?;
+        same(
+            self.vbucket.high_completed_seqno().0,
+            self.naive.completed(),
+        )?;
         let all = self.naive.at(self.naive.high, false, false);
         same(self.vbucket.purge_seqno().0, all.purge)?;
         same(log(&self.vbucket.failover_log()), self.naive.log.clone())?;
-        let Naive { high, whole, snapshot_end, .. } = self.naive;
+        let Naive {
+            high,
+            whole,
+            snapshot_end,
+            ..
+        } = self.naive;
         let is_whole = self.naive.state == State::Active || whole == high;
-        let expected = if is_whole { (high, high, high) } else { (high, whole, snapshot_end) };
+        let expected = if is_whole {
+            (high, high, high)
+        } else {
+            (high, whole, snapshot_end)
+        };
         let resume = self.vbucket.resume_point();
-        same((resume.seqno.0, resume.snapshot_start.0, resume.snapshot_end.0), expected)
+        same(
+            (
+                resume.seqno.0,
+                resume.snapshot_start.0,
+                resume.snapshot_end.0,
+            ),
+            expected,
+        )
     }
 
     fn state_of(&self, disk: &OnDisk) -> VBucketState {
@@ -289,8 +383,18 @@ impl World {
 }
 
 fn vbucket(persisted: &VBucketState, high: u64, after: AfterStop) -> VBucket {
-    let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
-    let recovered = VBucket::recover(Vbid(0), persisted, Seqno(high), persisted.state, after, config);
+    let config = CheckpointConfig {
+        persistence: true,
+        ..CheckpointConfig::default()
+    };
+    let recovered = VBucket::recover(
+        Vbid(0),
+        persisted,
+        Seqno(high),
+        persisted.state,
+        after,
+        config,
+    );
     recovered.expect("a name that nobody had")
 }
 
@@ -308,12 +412,18 @@ fn on_disk(state: &VBucketState) -> OnDisk {
 }
 
 fn log(log: &FailoverLog) -> Vec<(u64, u64)> {
-    log.entries().iter().map(|entry| (entry.uuid.0, entry.seqno.0)).collect()
+    log.entries()
+        .iter()
+        .map(|entry| (entry.uuid.0, entry.seqno.0))
+        .collect()
 }
 
 /// The newest operation of each key.
 fn newest(history: &History) -> BTreeMap<&str, u64> {
-    history.iter().map(|(seqno, key)| (key.as_str(), *seqno)).collect()
+    history
+        .iter()
+        .map(|(seqno, key)| (key.as_str(), *seqno))
+        .collect()
 }
 
 fn fail(error: &dyn std::error::Error) -> TestCaseError {
@@ -321,14 +431,19 @@ fn fail(error: &dyn std::error::Error) -> TestCaseError {
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(got: T, expected: T) -> Step {
-    prop_assert!(got == expected, "the vBucket gave\n{got:#?}\ninstead of\n{expected:#?}");
+    prop_assert!(
+        got == expected,
+        "the vBucket gave\n{got:#?}\ninstead of\n{expected:#?}"
+    );
     Ok(())
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "too many steps")]
 fn the_vbucket_answers_as_the_naive_model_does() {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let config = ProptestConfig {
         cases: cases.unwrap_or(CASES_DEFAULT),
         failure_persistence: None,

@@ -73,7 +73,11 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, error: &dyn fmt::Display) -> Self {
-        Self { exit, error: error.to_string(), hint: None }
+        Self {
+            exit,
+            error: error.to_string(),
+            hint: None,
+        }
     }
 
     /// Reports it on standard error.
@@ -85,7 +89,10 @@ impl Failure {
     }
 
     pub(crate) fn with_hint(self, hint: impl Into<Option<String>>) -> Self {
-        Self { hint: hint.into(), ..self }
+        Self {
+            hint: hint.into(),
+            ..self
+        }
     }
 }
 

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{FailoverLog, ResumePoint, Seqno, Vbid};
+use lowtide_checkpoint::{FailoverLog, ResumePoint, Seqno, Vbid};
 
 use crate::silence::Silence;
 use crate::wire::{
@@ -137,7 +137,9 @@ impl Consumer {
     /// # Errors
     /// If it can't be sent.
     pub fn prepared(&mut self, vb: Vbid, seqno: Seqno) -> Result<(), ConsumerError> {
-        let Some(stream) = self.streams.get_mut(&vb).filter(|stream| stream.is_open) else { return Ok(()) };
+        let Some(stream) = self.streams.get_mut(&vb).filter(|stream| stream.is_open) else {
+            return Ok(());
+        };
         if self.granted.sync_writes && seqno > stream.prepared {
             stream.prepared = seqno;
             self.ask(vb, Command::SeqnoAck(seqno))?;
@@ -150,7 +152,9 @@ impl Consumer {
     /// # Errors
     /// [`ConsumerError::Silent`] when nothing came for so long that the connection must be dead.
     pub fn tick(&mut self, now: u64) -> Result<(), ConsumerError> {
-        self.silence.tick(now).map_err(|nanos| ConsumerError::Silent { nanos })
+        self.silence
+            .tick(now)
+            .map_err(|nanos| ConsumerError::Silent { nanos })
     }
 
     /// Takes bytes from the producer and applies what they bring. Answers wait for [`Consumer::take_output`].
@@ -168,7 +172,9 @@ impl Consumer {
             let counted = crate::wire::flow_control_bytes(&frame);
             match (Message::decode(&frame), frame.head) {
                 (Ok(Message::Request(request)), _) => events.extend(self.take(&request, replicas)?),
-                (Ok(Message::Response(response)), _) => events.extend(self.response(&response, replicas)?),
+                (Ok(Message::Response(response)), _) => {
+                    events.extend(self.response(&response, replicas)?)
+                }
                 // A command of another time, or one that only Couchbase's own nodes know: it is refused, the next is sound.
                 (Err(error), Head::Request(_)) => {
                     let status = error.status().ok_or(error)?;
@@ -216,8 +222,20 @@ impl Consumer {
         };
         let opaque = self.ask(vb, Command::StreamRequest(request))?;
         let (is_open, prepared) = (false, Seqno::ZERO);
-        let before = self.streams.insert(vb, PassiveStream { opaque, is_open, unanswered: None, prepared });
-        self.given_up.extend(before.filter(|stream| !stream.is_open).map(|stream| stream.opaque));
+        let before = self.streams.insert(
+            vb,
+            PassiveStream {
+                opaque,
+                is_open,
+                unanswered: None,
+                prepared,
+            },
+        );
+        self.given_up.extend(
+            before
+                .filter(|stream| !stream.is_open)
+                .map(|stream| stream.opaque),
+        );
         Ok(())
     }
 
@@ -234,24 +252,32 @@ impl Consumer {
                 return Ok(None);
             }
             command if !command.opcode().is_stream_message() => {
-                return Err(ConsumerError::Unexpected { opcode: command.opcode() });
+                return Err(ConsumerError::Unexpected {
+                    opcode: command.opcode(),
+                });
             }
             _ => {}
         }
-        let applied = self.require_stream(request).and_then(|()| match &request.command {
-            Command::SnapshotMarker(marker) => {
-                replicas.apply_marker(vb, marker.to_snapshot()).map_err(|error| status_of(&error))
-            }
-            Command::StreamEnd(_) => Ok(()),
-            Command::SeqnoAdvanced(seqno) => replicas.advance(vb, *seqno).map_err(|error| status_of(&error)),
-            Command::SetVBucketState(state) => {
-                replicas.set_state(vb, *state).map_err(|error| status_of(&error))
-            }
-            _ => match request.to_item(KeyForm::Collections) {
-                Ok(item) => replicas.apply_item(vb, item).map_err(|error| status_of(&error)),
-                Err(error) => Err(error.status().unwrap_or(Status::INVALID)),
-            },
-        });
+        let applied = self
+            .require_stream(request)
+            .and_then(|()| match &request.command {
+                Command::SnapshotMarker(marker) => replicas
+                    .apply_marker(vb, marker.to_snapshot())
+                    .map_err(|error| status_of(&error)),
+                Command::StreamEnd(_) => Ok(()),
+                Command::SeqnoAdvanced(seqno) => replicas
+                    .advance(vb, *seqno)
+                    .map_err(|error| status_of(&error)),
+                Command::SetVBucketState(state) => replicas
+                    .set_state(vb, *state)
+                    .map_err(|error| status_of(&error)),
+                _ => match request.to_item(KeyForm::Collections) {
+                    Ok(item) => replicas
+                        .apply_item(vb, item)
+                        .map_err(|error| status_of(&error)),
+                    Err(error) => Err(error.status().unwrap_or(Status::INVALID)),
+                },
+            });
         if let Err(status) = applied {
             self.respond(&Response::to(request, status))?;
             return match status {
@@ -286,7 +312,10 @@ impl Consumer {
             }
             Command::StreamEnd(reason) => {
                 self.streams.remove(&vb);
-                Ok(Some(ConsumerEvent::StreamEnded { vb, reason: *reason }))
+                Ok(Some(ConsumerEvent::StreamEnded {
+                    vb,
+                    reason: *reason,
+                }))
             }
             Command::SetVBucketState(state) => {
                 self.respond(&Response::to(request, Status::SUCCESS))?;
@@ -309,7 +338,11 @@ impl Consumer {
         response: &Response,
         replicas: &mut impl Replicas,
     ) -> Result<Option<ConsumerEvent>, ConsumerError> {
-        let (opcode, status, opaque) = (response.reply.opcode(), response.reply.status(), response.opaque);
+        let (opcode, status, opaque) = (
+            response.reply.opcode(),
+            response.reply.status(),
+            response.opaque,
+        );
         match opcode {
             Opcode::DCP_STREAM_REQ => {}
             Opcode::DCP_OPEN if !status.is_success() => {
@@ -324,7 +357,8 @@ impl Consumer {
         if self.given_up.remove(&opaque) {
             return Ok(None);
         }
-        let asked = |(_, stream): &(&Vbid, &PassiveStream)| stream.opaque == opaque && !stream.is_open;
+        let asked =
+            |(_, stream): &(&Vbid, &PassiveStream)| stream.opaque == opaque && !stream.is_open;
         let vb = self.streams.iter().find(asked).map(|(&vb, _)| vb);
         let vb = vb.ok_or(ConsumerError::NoSuchRequest { opaque })?;
         match &response.reply {
@@ -353,9 +387,21 @@ impl Consumer {
 
     /// The stream that a message says it belongs to, or what is wrong with that.
     fn require_stream(&self, request: &Request) -> Result<(), Status> {
-        let no_stream = if self.granted.v7_statuses { Status::STREAM_NOT_FOUND } else { Status::NOT_FOUND };
-        let another = if self.granted.v7_statuses { Status::OPAQUE_MISMATCH } else { Status::EXISTS };
-        match self.streams.get(&request.vb).filter(|stream| stream.is_open) {
+        let no_stream = if self.granted.v7_statuses {
+            Status::STREAM_NOT_FOUND
+        } else {
+            Status::NOT_FOUND
+        };
+        let another = if self.granted.v7_statuses {
+            Status::OPAQUE_MISMATCH
+        } else {
+            Status::EXISTS
+        };
+        match self
+            .streams
+            .get(&request.vb)
+            .filter(|stream| stream.is_open)
+        {
             None => Err(no_stream),
             Some(stream) if stream.opaque != request.opaque => Err(another),
             Some(_) => Ok(()),

@@ -15,7 +15,9 @@ mod shared;
 mod vbucket;
 
 pub use error::InputError;
-pub use generated::{Distribution, GeneratedSource, Mix, MixSource, Preset, PresetSource, ValueSpread};
+pub use generated::{
+    Distribution, GeneratedSource, Mix, MixSource, Preset, PresetSource, ValueSpread,
+};
 pub use git::{EntryKind, GitSource, ObjectId, Paths, TreeEntry, TreeReport, verify_tree};
 pub use json_lines::JsonLines;
 pub use peeked::Peeked;

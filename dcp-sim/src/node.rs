@@ -16,11 +16,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{
+use lowtide_checkpoint::{
     CheckpointConfig, CheckpointStats, ItemLimits, Quota, QuotaConfig, ReadLimit, Seqno, VBucket,
     VBucketState, Vbid,
 };
-use persistence::Flusher;
+use lowtide_persistence::Flusher;
 
 use crate::consumer::Consumer;
 use crate::producer::{Collections, Producer, ProducerLimits};
@@ -73,9 +73,9 @@ pub struct NodeConfig {
     /// What all its checkpoint managers may take; `None` for no limit.
     pub quota: Option<QuotaConfig>,
     /// Whether its engine, and those of the nodes it follows, keep each collection's newest tombstone
-    /// ([`Capabilities::keeps_collections_highest`](persistence::Capabilities)).
+    /// ([`Capabilities::keeps_collections_highest`](lowtide_persistence::Capabilities)).
     pub keeps_collections_highest: bool,
-    /// What its engine stores ([`Capabilities::limits`](persistence::Capabilities)): its vBuckets accept that and no more.
+    /// What its engine stores ([`Capabilities::limits`](lowtide_persistence::Capabilities)): its vBuckets accept that and no more.
     pub limits: ItemLimits,
 }
 
@@ -86,7 +86,10 @@ impl Default for NodeConfig {
             buffer_bytes: 10 << 20,
             send_bytes: 256 * 1024,
             producer: ProducerLimits::default(),
-            flush_limit: ReadLimit { items: 10_000, bytes: 16 << 20 },
+            flush_limit: ReadLimit {
+                items: 10_000,
+                bytes: 16 << 20,
+            },
             quota: None,
             keeps_collections_highest: false,
             limits: ItemLimits::DEFAULT,
@@ -165,10 +168,23 @@ impl Node {
         }
     }
 
-    fn insert(&mut self, vbucket: VBucket, state: &VBucketState, high: Seqno, documents: Documents) {
+    fn insert(
+        &mut self,
+        vbucket: VBucket,
+        state: &VBucketState,
+        high: Seqno,
+        documents: Documents,
+    ) {
         let vb = vbucket.id();
         self.flusher.attach(vb, state.clone(), high);
-        self.partitions.insert(vb, Partition { vbucket, documents, collections: Collections::default() });
+        self.partitions.insert(
+            vb,
+            Partition {
+                vbucket,
+                documents,
+                collections: Collections::default(),
+            },
+        );
     }
 
     /// Its vBuckets, by number.
@@ -198,7 +214,11 @@ impl Node {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let has_work = !self.dirty.is_empty() || !self.calls.is_empty() || self.is_engine_busy;
-        !has_work && !self.producers.values().any(|(_, producer)| producer.has_more())
+        !has_work
+            && !self
+                .producers
+                .values()
+                .any(|(_, producer)| producer.has_more())
     }
 
     /// Bytes of its checkpoint managers.
@@ -206,13 +226,18 @@ impl Node {
     pub fn checkpoint_bytes(&self) -> usize {
         match &self.quota {
             Some(quota) => quota.used_bytes(),
-            None => self.checkpoint_stats().map(|stats| stats.memory_bytes()).sum(),
+            None => self
+                .checkpoint_stats()
+                .map(|stats| stats.memory_bytes())
+                .sum(),
         }
     }
 
     /// The counters of its checkpoint managers.
     pub fn checkpoint_stats(&self) -> impl Iterator<Item = CheckpointStats> {
-        self.partitions.iter().map(|partition| partition.vbucket.manager().stats())
+        self.partitions
+            .iter()
+            .map(|partition| partition.vbucket.manager().stats())
     }
 
     /// Takes one event at `now` (nanoseconds since the epoch).
@@ -224,8 +249,12 @@ impl Node {
         let mut actions = Vec::new();
         match event {
             Event::Write { vb, key, value } => self.write(vb, key, value, now, &mut actions)?,
-            Event::FromConsumer { peer, bytes } => self.receive_from_consumer(peer, &bytes, &mut actions)?,
-            Event::FromProducer { peer, bytes } => self.receive_from_producer(peer, bytes, &mut actions)?,
+            Event::FromConsumer { peer, bytes } => {
+                self.receive_from_consumer(peer, &bytes, &mut actions)?
+            }
+            Event::FromProducer { peer, bytes } => {
+                self.receive_from_producer(peer, bytes, &mut actions)?
+            }
             Event::ConsumerGone { peer } => self.consumer_gone(peer),
             Event::ProducerGone { peer } => self.producer_gone(peer),
             Event::FlushDue => self.flush(&mut actions)?,
@@ -233,7 +262,11 @@ impl Node {
             Event::EngineDone(done) => self.engine_done(done, &mut actions)?,
             Event::Retry(call) => self.retry(call, &mut actions),
             Event::SendDue { peer } => self.send(peer, &mut actions)?,
-            Event::Backfilled { peer, connection, outcome } => {
+            Event::Backfilled {
+                peer,
+                connection,
+                outcome,
+            } => {
                 self.backfilled((peer, connection), outcome, &mut actions)?;
             }
             Event::Tick => self.tick(now, &mut actions)?,
@@ -263,7 +296,11 @@ impl Node {
     /// Tombstones up to there may be missing in what it has of a vBucket.
     #[must_use]
     pub fn purge_seqno(&self, vb: Vbid) -> Seqno {
-        streams::purge_seqno(&self.purged, vb, self.partitions.get(vb).map(|partition| &partition.vbucket))
+        streams::purge_seqno(
+            &self.purged,
+            vb,
+            self.partitions.get(vb).map(|partition| &partition.vbucket),
+        )
     }
 
     /// The purge seqno never falls but with a rollback.
@@ -273,7 +310,9 @@ impl Node {
     }
 
     fn require(&mut self, vb: Vbid) -> Result<&mut Partition, NodeError> {
-        self.partitions.get_mut(vb).ok_or(NodeError::NotHere { what: "a vBucket" })
+        self.partitions
+            .get_mut(vb)
+            .ok_or(NodeError::NotHere { what: "a vBucket" })
     }
 }
 

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{Seqno, VBucket, Vbid};
+use lowtide_checkpoint::{Seqno, VBucket, Vbid};
 use smallvec::SmallVec;
 
 use crate::wire::{Command, Frame, Message, Request, Response, StreamEndReason};
@@ -153,7 +153,11 @@ impl Producer {
     ///
     /// # Errors
     /// When the connection must be closed; call [`Producer::close`] then.
-    pub fn receive(&mut self, bytes: &[u8], partitions: &impl Partitions) -> Result<(), ProducerError> {
+    pub fn receive(
+        &mut self,
+        bytes: &[u8],
+        partitions: &impl Partitions,
+    ) -> Result<(), ProducerError> {
         self.heartbeat.silence.broken();
         self.input.extend_from_slice(bytes);
         while let Some(frame) = Frame::decode(&mut self.input)? {
@@ -173,19 +177,41 @@ impl Producer {
     /// the host need to call [`Producer::poll`].
     pub fn notify(&mut self, vb: Vbid) -> bool {
         let waits = |(_, stream): &(&StreamKey, &ActiveStream)| !stream.waits_for_disk();
-        let woken: SmallVec<[_; 2]> = self.streams_of(vb).filter(waits).map(|(&key, _)| key).collect();
-        woken.into_iter().filter(|&key| self.make_ready(key)).count() > 0
+        let woken: SmallVec<[_; 2]> = self
+            .streams_of(vb)
+            .filter(waits)
+            .map(|(&key, _)| key)
+            .collect();
+        woken
+            .into_iter()
+            .filter(|&key| self.make_ready(key))
+            .count()
+            > 0
     }
 
     /// Ends every stream of a vBucket: its state changed, it was rolled back, or the host knows another reason. What was
     /// not sent yet is not sent any more. A stream that hands the vBucket over goes on when that has died. Returns as
     /// [`Producer::notify`].
-    pub fn end_streams(&mut self, vb: Vbid, reason: StreamEndReason, partitions: &impl Partitions) -> bool {
-        let vbucket = partitions.vbucket(vb).filter(|_| reason == StreamEndReason::StateChanged);
-        let is_expected = |stream: &ActiveStream| vbucket.is_some_and(|vbucket| stream.expects(vbucket));
-        let ended = self.streams_of(vb).filter(|(_, stream)| !is_expected(stream));
+    pub fn end_streams(
+        &mut self,
+        vb: Vbid,
+        reason: StreamEndReason,
+        partitions: &impl Partitions,
+    ) -> bool {
+        let vbucket = partitions
+            .vbucket(vb)
+            .filter(|_| reason == StreamEndReason::StateChanged);
+        let is_expected =
+            |stream: &ActiveStream| vbucket.is_some_and(|vbucket| stream.expects(vbucket));
+        let ended = self
+            .streams_of(vb)
+            .filter(|(_, stream)| !is_expected(stream));
         let ended: Vec<_> = ended.map(|(&key, _)| key).collect();
-        let has_ended = ended.into_iter().filter(|&key| self.end_stream(key, reason, partitions)).count() > 0;
+        let has_ended = ended
+            .into_iter()
+            .filter(|&key| self.end_stream(key, reason, partitions))
+            .count()
+            > 0;
         self.notify(vb) || has_ended
     }
 
@@ -208,7 +234,10 @@ impl Producer {
     /// # Errors
     /// [`ProducerError::Silent`] when nothing came for so long that the connection must be dead.
     pub fn tick(&mut self, now: u64, partitions: &impl Partitions) -> Result<(), ProducerError> {
-        self.heartbeat.silence.tick(now).map_err(|nanos| ProducerError::Silent { nanos })?;
+        self.heartbeat
+            .silence
+            .tick(now)
+            .map_err(|nanos| ProducerError::Silent { nanos })?;
         if let Some(opaque) = self.heartbeat.due(now, &self.options) {
             Request::new(Vbid(0), opaque, Command::Noop).encode(&mut self.output)?;
         }
@@ -239,15 +268,23 @@ impl Producer {
         outcome: BackfillOutcome,
         partitions: &impl Partitions,
     ) -> Result<bool, ProducerError> {
-        let Some(key) = self.backfills.stream_of(outcome.id) else { return Ok(false) };
-        let (Some(stream), Some(vbucket)) = (self.streams.get_mut(&key), partitions.vbucket(key.vb)) else {
+        let Some(key) = self.backfills.stream_of(outcome.id) else {
+            return Ok(false);
+        };
+        let (Some(stream), Some(vbucket)) =
+            (self.streams.get_mut(&key), partitions.vbucket(key.vb))
+        else {
             return Ok(self.end_stream(key, StreamEndReason::StateChanged, partitions));
         };
         let Ok(read) = outcome.result else {
             return Ok(self.end_stream(key, StreamEndReason::BackfillFailed, partitions));
         };
         let collections = partitions.collections(key.vb);
-        let at = Negotiated { options: &self.options, limits: &self.limits, collections };
+        let at = Negotiated {
+            options: &self.options,
+            limits: &self.limits,
+            collections,
+        };
         if !stream.take_read(read, vbucket, at)? {
             self.backfills.release(key, self.options.backfills_max());
         }
@@ -310,7 +347,9 @@ impl Producer {
     /// How far the stream of a vBucket has come: the last seqno sent; of several streams the one furthest behind.
     #[must_use]
     pub fn sent_seqno(&self, vb: Vbid) -> Option<Seqno> {
-        self.streams_of(vb).map(|(_, stream)| stream.sent_seqno()).min()
+        self.streams_of(vb)
+            .map(|(_, stream)| stream.sent_seqno())
+            .min()
     }
 
     /// Its flow control.
@@ -322,7 +361,8 @@ impl Producer {
     fn send(&mut self, request: &Request) -> Result<(), ProducerError> {
         let before = self.output.len();
         request.encode(&mut self.output)?;
-        self.flow.sent(request.flow_control_bytes_of(self.output.len() - before));
+        self.flow
+            .sent(request.flow_control_bytes_of(self.output.len() - before));
         Ok(())
     }
 

@@ -45,7 +45,11 @@ pub struct ParseError {
 /// # Errors
 /// [`ParseError`] if a line is not understood; then no command has run.
 pub fn run_file(path: &Path, text: &str) -> Result<Outcome, ParseError> {
-    let refuse = |(line, what)| ParseError { path: path.to_owned(), line, what };
+    let refuse = |(line, what)| ParseError {
+        path: path.to_owned(),
+        line,
+        what,
+    };
     let blocks = parse::blocks(text).map_err(refuse)?;
     let commands = command::commands(&blocks).map_err(refuse)?;
     let mut world = world::World::default();

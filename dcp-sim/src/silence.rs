@@ -25,7 +25,11 @@ impl Silence {
     pub(crate) fn tick(&mut self, now: u64) -> Result<(), u64> {
         let since = *self.since.get_or_insert(now);
         let nanos = now.saturating_sub(since);
-        if nanos >= SILENCE_NANOS_MAX { Err(nanos) } else { Ok(()) }
+        if nanos >= SILENCE_NANOS_MAX {
+            Err(nanos)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -39,7 +43,14 @@ mod tests {
         assert_eq!(silence.tick(5), Ok(()));
         assert_eq!(silence.tick(4 + SILENCE_NANOS_MAX), Ok(()));
         silence.broken();
-        assert_eq!(silence.tick(6 + SILENCE_NANOS_MAX), Ok(()), "it counts from here");
-        assert_eq!(silence.tick(6 + 2 * SILENCE_NANOS_MAX), Err(SILENCE_NANOS_MAX));
+        assert_eq!(
+            silence.tick(6 + SILENCE_NANOS_MAX),
+            Ok(()),
+            "it counts from here"
+        );
+        assert_eq!(
+            silence.tick(6 + 2 * SILENCE_NANOS_MAX),
+            Err(SILENCE_NANOS_MAX)
+        );
     }
 }

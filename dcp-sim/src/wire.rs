@@ -39,9 +39,9 @@ pub use frame::{Frame, Head};
 pub use framing::StreamId;
 pub use item::{DeletionForm, ItemFormat, KeyForm, system_event};
 pub use message::{
-    Abort, Command, Commit, Control, Deletion, Event, Expiration, Marker, MarkerFlags, MarkerForm, Message,
-    Mutation, Open, OpenFlags, Prepare, Reply, Request, Response, StreamEndReason, StreamRequest,
-    StreamRequestFlags, SystemEvent,
+    Abort, Command, Commit, Control, Deletion, Event, Expiration, Marker, MarkerFlags, MarkerForm,
+    Message, Mutation, Open, OpenFlags, Prepare, Reply, Request, Response, StreamEndReason,
+    StreamRequest, StreamRequestFlags, SystemEvent,
 };
 pub use opcode::Opcode;
 pub use status::Status;

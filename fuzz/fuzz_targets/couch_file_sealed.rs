@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use persistence::couchstore::fuzzing;
+use lowtide_persistence::couchstore::fuzzing;
 
 fuzz_target!(|data: &[u8]| {
     let mut bytes = data.to_vec();

@@ -2,6 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use persistence::couchstore::fuzzing;
+use lowtide_persistence::couchstore::fuzzing;
 
 fuzz_target!(|data: &[u8]| fuzzing::node(data));

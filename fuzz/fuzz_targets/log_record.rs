@@ -2,6 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use persistence::logstor::fuzzing;
+use lowtide_persistence::logstor::fuzzing;
 
 fuzz_target!(|data: &[u8]| fuzzing::record(data));

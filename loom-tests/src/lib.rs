@@ -11,7 +11,7 @@
 //! Preemptions are bounded at three for each run, unless `LOOM_MAX_PREEMPTIONS` says otherwise: the manager's
 //! critical sections are short, so a breach needs one or two, and every model ends within seconds.
 //!
-//! The models (but the one of a stop) also run with a fault switched on in the code (`checkpoint::fault`), and must fail
+//! The models (but the one of a stop) also run with a fault switched on in the code (`lowtide_checkpoint::fault`), and must fail
 //! then: what a model can't see it does not prove. A faulty model may end its process, so it gets one of its own
 //! (`assert_caught`, `assert_log_caught`).
 //!
@@ -26,9 +26,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub mod log_store;
 
 use bytes::Bytes;
-use checkpoint::fault::{self, Fault};
-use checkpoint::{Batch, CheckpointConfig, CheckpointManager, Cursor, Effect, Item, Key, ReadLimit, Seqno};
-use persistence::fault::Fault as StoreFault;
+use lowtide_checkpoint::fault::{self, Fault};
+use lowtide_checkpoint::{
+    Batch, CheckpointConfig, CheckpointManager, Cursor, Effect, Item, Key, ReadLimit, Seqno,
+};
+use lowtide_persistence::fault::Fault as StoreFault;
 
 /// More than any breach of these critical sections needs.
 const PREEMPTIONS_MAX: usize = 3;
@@ -48,7 +50,7 @@ pub fn every_order(race: impl Fn() + Send + Sync + 'static) {
 pub fn every_order_of(preemptions: usize, race: impl Fn() + Send + Sync + 'static) {
     match chosen_fault() {
         Some(Chosen::OfCheckpoint(fault)) => fault::switch(Some(fault)),
-        Some(Chosen::OfStore(fault)) => persistence::fault::switch(Some(fault)),
+        Some(Chosen::OfStore(fault)) => lowtide_persistence::fault::switch(Some(fault)),
         None => {}
     }
     let mut builder = loom::model::Builder::new();
@@ -75,10 +77,20 @@ enum Chosen {
 
 fn chosen_fault() -> Option<Chosen> {
     let name = std::env::var(FAULT).ok()?;
-    let of_checkpoint = ALL_FAULTS.into_iter().find(|fault| format!("{fault:?}") == name);
-    let of_store = STORE_FAULTS.into_iter().find(|fault| format!("{fault:?}") == name);
-    let fault = of_checkpoint.map(Chosen::OfCheckpoint).or(of_store.map(Chosen::OfStore));
-    Some(fault.unwrap_or_else(|| panic!("{FAULT}={name} is none of {ALL_FAULTS:?}, {STORE_FAULTS:?}")))
+    let of_checkpoint = ALL_FAULTS
+        .into_iter()
+        .find(|fault| format!("{fault:?}") == name);
+    let of_store = STORE_FAULTS
+        .into_iter()
+        .find(|fault| format!("{fault:?}") == name);
+    let fault = of_checkpoint
+        .map(Chosen::OfCheckpoint)
+        .or(of_store.map(Chosen::OfStore));
+    Some(
+        fault.unwrap_or_else(|| {
+            panic!("{FAULT}={name} is none of {ALL_FAULTS:?}, {STORE_FAULTS:?}")
+        }),
+    )
 }
 
 /// Every fault, so that one can be found by its name.
@@ -119,7 +131,9 @@ const STORE_FAULTS: [StoreFault; 8] = [
 /// # Panics
 /// If it passes, or did not run.
 pub fn assert_caught(model: &str, faults: &[Fault]) {
-    faults.iter().for_each(|fault| assert_fails(model, &format!("{fault:?}")));
+    faults
+        .iter()
+        .for_each(|fault| assert_fails(model, &format!("{fault:?}")));
 }
 
 /// The same for faults of the log store.
@@ -127,29 +141,44 @@ pub fn assert_caught(model: &str, faults: &[Fault]) {
 /// # Panics
 /// As [`assert_caught`].
 pub fn assert_log_caught(model: &str, faults: &[StoreFault]) {
-    faults.iter().for_each(|fault| assert_fails(model, &format!("{fault:?}")));
+    faults
+        .iter()
+        .for_each(|fault| assert_fails(model, &format!("{fault:?}")));
 }
 
 fn assert_fails(model: &str, fault: &str) {
     let program = std::env::current_exe().expect("a running program has a path");
     let mut command = Command::new(&program);
-    command.args([model, "--exact", "--nocapture", "--test-threads=1"]).env(FAULT, fault);
+    command
+        .args([model, "--exact", "--nocapture", "--test-threads=1"])
+        .env(FAULT, fault);
     let output = command.output().expect("it ran a moment ago");
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains("running 1 test"), "{model} is not there:\n{text}");
+    assert!(
+        text.contains("running 1 test"),
+        "{model} is not there:\n{text}"
+    );
     assert!(!output.status.success(), "{model} does not see {fault}");
-    assert!(text.contains("panicked at"), "{model} with {fault} failed otherwise:\n{text}");
+    assert!(
+        text.contains("panicked at"),
+        "{model} with {fault} failed otherwise:\n{text}"
+    );
 }
 
 /// An active at seqno 0, with the persistence cursor or without.
 pub fn active(persistence: bool) -> CheckpointManager {
-    let config = CheckpointConfig { persistence, ..CheckpointConfig::default() };
+    let config = CheckpointConfig {
+        persistence,
+        ..CheckpointConfig::default()
+    };
     CheckpointManager::new(config, Seqno::ZERO)
 }
 
 /// A cursor that has nothing yet.
 pub fn cursor(manager: &CheckpointManager, name: &str) -> Cursor {
-    let registration = manager.register(name, Seqno::ZERO, true).expect("0 is below every seqno");
+    let registration = manager
+        .register(name, Seqno::ZERO, true)
+        .expect("0 is below every seqno");
     assert!(!registration.backfill);
     registration.cursor
 }
@@ -164,17 +193,26 @@ pub fn set(manager: &CheckpointManager, key: &str) -> (u64, Effect) {
 /// Queues a mutation that every reader must see.
 pub fn set_history(manager: &CheckpointManager, key: &str) {
     let item = Item::mutation(Key::new(key.as_bytes()), Bytes::from_static(b"value"));
-    manager.queue(Item { history: true, ..item }).expect("an active takes anything");
+    manager
+        .queue(Item {
+            history: true,
+            ..item
+        })
+        .expect("an active takes anything");
 }
 
 /// Reads everything.
 pub fn read(manager: &CheckpointManager, cursor: Cursor) -> Batch {
-    manager.read(cursor, ReadLimit::NONE).expect("it is registered")
+    manager
+        .read(cursor, ReadLimit::NONE)
+        .expect("it is registered")
 }
 
 /// The items of a batch as `a1 b2`: walks it, outside any lock.
 pub fn held(batch: &Batch) -> String {
-    let items = batch.items().map(|item| format!("{}{}", item.key, item.seqno));
+    let items = batch
+        .items()
+        .map(|item| format!("{}{}", item.key, item.seqno));
     items.collect::<Vec<_>>().join(" ")
 }
 
@@ -189,7 +227,9 @@ pub fn held_in_turns(batch: &Batch, turn: &Turn) -> String {
     let mut walked = Vec::new();
     loop {
         turn.take();
-        let Some(item) = items.next() else { return walked.join(" ") };
+        let Some(item) = items.next() else {
+            return walked.join(" ");
+        };
         walked.push(format!("{}{}", item.key, item.seqno));
     }
 }
@@ -204,7 +244,10 @@ pub struct Turn(Arc<loom::sync::atomic::AtomicUsize>);
 
 impl Turn {
     /// Nobody's turn yet.
-    #[expect(clippy::new_without_default, reason = "it makes sense only inside a model")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "it makes sense only inside a model"
+    )]
     pub fn new() -> Self {
         Self(Arc::new(loom::sync::atomic::AtomicUsize::new(0)))
     }

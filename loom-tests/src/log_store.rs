@@ -6,16 +6,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
-use persistence::disk::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskResult, MemoryDisk};
-use persistence::logstor::{Logstor, LogstorConfig};
-use persistence::{Batch, Budget, Engine, Job, Progress};
+use lowtide_checkpoint::{
+    FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid,
+};
+use lowtide_persistence::disk::{
+    Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskResult, MemoryDisk,
+};
+use lowtide_persistence::logstor::{Logstor, LogstorConfig};
+use lowtide_persistence::{Batch, Budget, Engine, Job, Progress};
 
 use crate::Turn;
 
 /// A segment has room for one record of [`BIG`] bytes, or a few small ones.
-const CONFIG: LogstorConfig =
-    LogstorConfig { segment_bytes: 8 << 10, file_bytes: 128 << 10, ..LogstorConfig::DEFAULT };
+const CONFIG: LogstorConfig = LogstorConfig {
+    segment_bytes: 8 << 10,
+    file_bytes: 128 << 10,
+    ..LogstorConfig::DEFAULT
+};
 
 /// A value that fills a segment.
 pub const BIG: usize = 7_000;
@@ -30,9 +37,16 @@ pub struct TurnDisk {
 
 impl TurnDisk {
     /// An empty disk.
-    #[expect(clippy::new_without_default, reason = "it makes sense only inside a model")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "it makes sense only inside a model"
+    )]
     pub fn new() -> Self {
-        Self { memory: MemoryDisk::new(), turn: Turn::new(), on: Arc::default() }
+        Self {
+            memory: MemoryDisk::new(),
+            turn: Turn::new(),
+            on: Arc::default(),
+        }
     }
 
     /// From now on there are turns, or none.
@@ -41,7 +55,10 @@ impl TurnDisk {
     }
 
     fn file(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(TurnFile { file, disk: self.clone() })
+        Arc::new(TurnFile {
+            file,
+            disk: self.clone(),
+        })
     }
 
     fn turn(&self) {
@@ -136,7 +153,13 @@ pub fn open(disk: &TurnDisk) -> Arc<Logstor> {
 /// # Panics
 /// As [`open`].
 pub fn open_with_small_cache(disk: &TurnDisk) -> Arc<Logstor> {
-    open_with(disk, LogstorConfig { cache_bytes: 4 << 10, ..CONFIG })
+    open_with(
+        disk,
+        LogstorConfig {
+            cache_bytes: 4 << 10,
+            ..CONFIG
+        },
+    )
 }
 
 fn open_with(disk: &TurnDisk, config: LogstorConfig) -> Arc<Logstor> {
@@ -152,11 +175,20 @@ fn open_with(disk: &TurnDisk, config: LogstorConfig) -> Arc<Logstor> {
 /// If one is refused.
 pub fn commit(engine: &Logstor, batches: &[(Vbid, u64, &str, usize)]) {
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)));
-    let items: Vec<Item> = batches.iter().map(|&(_, seqno, key, bytes)| item(seqno, key, bytes)).collect();
+    let items: Vec<Item> = batches
+        .iter()
+        .map(|&(_, seqno, key, bytes)| item(seqno, key, bytes))
+        .collect();
     let refs: Vec<[&Item; 1]> = items.iter().map(|item| [item]).collect();
     let parts = batches.iter().zip(&refs);
-    let batches: Vec<Batch<'_>> =
-        parts.map(|(&(vb, ..), items)| Batch { vb, items, state: &state, timestamp: 1 }).collect();
+    let batches: Vec<Batch<'_>> = parts
+        .map(|(&(vb, ..), items)| Batch {
+            vb,
+            items,
+            state: &state,
+            timestamp: 1,
+        })
+        .collect();
     for result in engine.commit(&batches) {
         let _committed = result.expect("committed");
     }
@@ -164,7 +196,10 @@ pub fn commit(engine: &Logstor, batches: &[(Vbid, u64, &str, usize)]) {
 
 fn item(seqno: u64, key: &str, bytes: usize) -> Item {
     let value = Bytes::from(vec![seqno as u8; bytes]);
-    Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(key.as_bytes()), value) }
+    Item {
+        seqno: Seqno(seqno),
+        ..Item::mutation(Key::new(key.as_bytes()), value)
+    }
 }
 
 /// The seqno and the value's length of a key.
@@ -172,9 +207,14 @@ fn item(seqno: u64, key: &str, bytes: usize) -> Item {
 /// # Panics
 /// If it can't be read, or its value is another's.
 pub fn get(engine: &Logstor, vb: Vbid, key: &str) -> Option<(u64, usize)> {
-    let found = engine.get(vb, Namespace::Committed, &Key::new(key.as_bytes())).expect("readable")?;
+    let found = engine
+        .get(vb, Namespace::Committed, &Key::new(key.as_bytes()))
+        .expect("readable")?;
     let value = found.value.unwrap_or_default();
-    assert!(value.iter().all(|byte| u64::from(*byte) == found.seqno.0), "another's value");
+    assert!(
+        value.iter().all(|byte| u64::from(*byte) == found.seqno.0),
+        "another's value"
+    );
     Some((found.seqno.0, value.len()))
 }
 
@@ -183,14 +223,21 @@ pub fn get(engine: &Logstor, vb: Vbid, key: &str) -> Option<(u64, usize)> {
 /// # Panics
 /// If it fails.
 pub fn run(mut job: Box<dyn Job>) {
-    while !matches!(job.step(Budget::NONE).expect("nothing fails"), Progress::Done(_)) {}
+    while !matches!(
+        job.step(Budget::NONE).expect("nothing fails"),
+        Progress::Done(_)
+    ) {}
 }
 
 /// What must hold whenever nobody is inside, also after opening again.
 ///
 /// # Panics
 /// If it does not.
-pub fn assert_holds(disk: &TurnDisk, engine: Arc<Logstor>, expected: &[(Vbid, &str, (u64, usize))]) {
+pub fn assert_holds(
+    disk: &TurnDisk,
+    engine: Arc<Logstor>,
+    expected: &[(Vbid, &str, (u64, usize))],
+) {
     disk.take_turns(false);
     let holds = |engine: &Logstor| {
         for &(vb, key, value) in expected {

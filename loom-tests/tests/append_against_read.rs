@@ -7,10 +7,11 @@
 //! half made, would lose or repeat a key.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::fault::Fault;
 use loom::thread;
+use lowtide_checkpoint::fault::Fault;
 use lowtide_loom_tests::{
-    Turn, active, assert_caught, assert_sound, cursor, end, every_order, held, held_in_turns, read, set,
+    Turn, active, assert_caught, assert_sound, cursor, end, every_order, held, held_in_turns, read,
+    set,
 };
 
 #[test]

@@ -5,10 +5,12 @@
 //! queue would leave a cursor outside the new one, which `check` reports.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::fault::Fault;
-use checkpoint::{ReadLimit, Seqno};
 use loom::thread;
-use lowtide_loom_tests::{active, assert_caught, assert_sound, cursor, every_order, held, read, set};
+use lowtide_checkpoint::fault::Fault;
+use lowtide_checkpoint::{ReadLimit, Seqno};
+use lowtide_loom_tests::{
+    active, assert_caught, assert_sound, cursor, every_order, held, read, set,
+};
 
 #[test]
 fn clear_against_expel() {
@@ -19,14 +21,20 @@ fn clear_against_expel() {
             set(&manager, key);
         }
         read(&manager, dcp);
-        manager.begin_flush(ReadLimit::NONE).expect("the first").commit();
+        manager
+            .begin_flush(ReadLimit::NONE)
+            .expect("the first")
+            .commit();
         set(&manager, "d");
         let failing = manager.begin_flush(ReadLimit::NONE).expect("no other");
         let expeller = {
             let manager = manager.clone();
             thread::spawn(move || {
                 let expelled = manager.expel();
-                assert!(expelled == 0 || expelled == 3, "what dcp and the flush have passed: {expelled}");
+                assert!(
+                    expelled == 0 || expelled == 3,
+                    "what dcp and the flush have passed: {expelled}"
+                );
                 failing.fail();
                 expelled
             })
@@ -37,7 +45,9 @@ fn clear_against_expel() {
         let expelled = expeller.join().expect("its assertions hold");
 
         assert_eq!(held(&read(&manager, dcp)), "e2");
-        let flush = manager.begin_flush(ReadLimit::NONE).expect("the other one ended or is void");
+        let flush = manager
+            .begin_flush(ReadLimit::NONE)
+            .expect("the other one ended or is void");
         assert_eq!(held(flush.batch()), "e2");
         flush.commit();
         assert_eq!(manager.expel(), 1);

@@ -7,10 +7,12 @@
 //! nobody stands would be left at the end, which `check` reports.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::Effect;
-use checkpoint::fault::Fault;
 use loom::thread;
-use lowtide_loom_tests::{active, assert_caught, assert_sound, cursor, every_order, held, read, set};
+use lowtide_checkpoint::Effect;
+use lowtide_checkpoint::fault::Fault;
+use lowtide_loom_tests::{
+    active, assert_caught, assert_sound, cursor, every_order, held, read, set,
+};
 
 #[test]
 fn close_against_read() {
@@ -27,8 +29,12 @@ fn close_against_read() {
             })
         };
         let first = read(&manager, reader);
-        let ranges = |batch: &checkpoint::Batch| {
-            batch.ranges().iter().map(|range| (range.start.0, range.end.0)).collect::<Vec<_>>()
+        let ranges = |batch: &lowtide_checkpoint::Batch| {
+            batch
+                .ranges()
+                .iter()
+                .map(|range| (range.start.0, range.end.0))
+                .collect::<Vec<_>>()
         };
         let rest = match held(&first).as_str() {
             "a1 b2" => {
@@ -45,7 +51,13 @@ fn close_against_read() {
         writer.join().expect("its assertions hold");
         let second = read(&manager, reader);
         assert_eq!((held(&second).as_str(), ranges(&second)), rest);
-        assert_eq!((manager.stats().checkpoints, manager.stats().open_checkpoint_id), (1, 2));
+        assert_eq!(
+            (
+                manager.stats().checkpoints,
+                manager.stats().open_checkpoint_id
+            ),
+            (1, 2)
+        );
         assert_sound(&manager);
     });
 }

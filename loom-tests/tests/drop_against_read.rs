@@ -5,16 +5,18 @@
 //! held in two critical sections, the reader could register between and find a gap nobody names.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::fault::Fault;
-use checkpoint::{Backfill, Next, ReadLimit, Seqno};
 use loom::thread;
+use lowtide_checkpoint::fault::Fault;
+use lowtide_checkpoint::{Backfill, Next, ReadLimit, Seqno};
 use lowtide_loom_tests::{active, assert_caught, assert_sound, every_order, set};
 
 #[test]
 fn drop_against_read() {
     every_order(|| {
         let manager = active(false);
-        let mut subscription = manager.subscribe("reader", Seqno::ZERO).expect("0 is below every seqno");
+        let mut subscription = manager
+            .subscribe("reader", Seqno::ZERO)
+            .expect("0 is below every seqno");
         set(&manager, "a");
         set(&manager, "b");
         let recovering = {
@@ -26,7 +28,10 @@ fn drop_against_read() {
         };
         let mut seen = Vec::new();
         while subscription.seqno() < Seqno(3) {
-            match subscription.wait(ReadLimit::NONE).expect("nobody takes its name") {
+            match subscription
+                .wait(ReadLimit::NONE)
+                .expect("nobody takes its name")
+            {
                 Next::Batch(batch) => seen.extend(batch.items().map(|item| item.seqno.0)),
                 Next::Backfill(Backfill { from, to }) => seen.extend(from.0..=to.0),
                 other => panic!("{other:?}"),

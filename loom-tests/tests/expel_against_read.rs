@@ -6,8 +6,8 @@
 //! counted wrongly, the counts would not add up to what was queued.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::fault::Fault;
 use loom::thread;
+use lowtide_checkpoint::fault::Fault;
 use lowtide_loom_tests::{
     Turn, active, assert_caught, assert_sound, cursor, every_order, held, held_in_turns, read, set,
 };
@@ -36,10 +36,16 @@ fn expel_against_read() {
         let batch = read(&manager, slow);
         assert_eq!(held_in_turns(&batch, &turn), "a1 b2 c3");
         let expelled = expeller.join().expect("its assertions hold");
-        assert!(expelled == 0 || expelled == 3, "a batch is read in one step: {expelled}");
+        assert!(
+            expelled == 0 || expelled == 3,
+            "a batch is read in one step: {expelled}"
+        );
         assert_eq!(held(&batch), "a1 b2 c3");
         assert_eq!(expelled + manager.expel(), 3);
-        assert!(manager.stats().reader_bytes > 0, "the batch is all that is left of them");
+        assert!(
+            manager.stats().reader_bytes > 0,
+            "the batch is all that is left of them"
+        );
         drop(batch);
         assert_eq!(manager.stats().memory_bytes(), 0);
         assert_eq!((manager.stats().items, manager.stats().expelled), (0, 3));

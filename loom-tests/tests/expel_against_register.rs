@@ -6,10 +6,12 @@
 //! nothing is missing and read nothing.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::Seqno;
-use checkpoint::fault::Fault;
 use loom::thread;
-use lowtide_loom_tests::{active, assert_caught, assert_sound, cursor, every_order, held, read, set};
+use lowtide_checkpoint::Seqno;
+use lowtide_checkpoint::fault::Fault;
+use lowtide_loom_tests::{
+    active, assert_caught, assert_sound, cursor, every_order, held, read, set,
+};
 
 #[test]
 fn expel_against_register() {
@@ -28,7 +30,9 @@ fn expel_against_register() {
                 expelled
             })
         };
-        let late = manager.register("late", Seqno(1), true).expect("1 was queued");
+        let late = manager
+            .register("late", Seqno(1), true)
+            .expect("1 was queued");
         let first = held(&read(&manager, late.cursor));
         let expelled = expeller.join().expect("its assertions hold");
         let all = [first, held(&read(&manager, late.cursor))].join(" ");

@@ -7,10 +7,12 @@
 //! counts as persisted exactly while the flush is in progress.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::fault::Fault;
-use checkpoint::{Effect, PERSISTENCE, ReadLimit};
 use loom::thread;
-use lowtide_loom_tests::{Turn, active, assert_caught, assert_sound, every_order, held, held_in_turns, set};
+use lowtide_checkpoint::fault::Fault;
+use lowtide_checkpoint::{Effect, PERSISTENCE, ReadLimit};
+use lowtide_loom_tests::{
+    Turn, active, assert_caught, assert_sound, every_order, held, held_in_turns, set,
+};
 
 #[test]
 fn flush_handover() {
@@ -26,7 +28,10 @@ fn flush_handover() {
                 turn.take();
                 let (seqno, effect) = set(&manager, "a");
                 assert_eq!(seqno, 3);
-                assert!(matches!(effect, Effect::Replaced | Effect::ReplacedPersisted));
+                assert!(matches!(
+                    effect,
+                    Effect::Replaced | Effect::ReplacedPersisted
+                ));
                 turn.take();
                 assert_eq!(manager.expel(), 0, "nothing is durable yet");
                 effect
@@ -35,16 +40,25 @@ fn flush_handover() {
         // The failing flush walks its batch to the end first: it is the snapshot it was.
         assert_eq!(held_in_turns(failing.batch(), &turn), "a1 b2");
         failing.fail();
-        let early = manager.begin_flush(ReadLimit::NONE).expect("the failed one has ended");
+        let early = manager
+            .begin_flush(ReadLimit::NONE)
+            .expect("the failed one has ended");
         let in_early = held(early.batch());
-        assert!(["a1 b2", "b2 a3"].contains(&in_early.as_str()), "{in_early}");
+        assert!(
+            ["a1 b2", "b2 a3"].contains(&in_early.as_str()),
+            "{in_early}"
+        );
         drop(early);
         writer.join().expect("its assertions hold");
 
-        let last = manager.begin_flush(ReadLimit::NONE).expect("no other is in progress");
+        let last = manager
+            .begin_flush(ReadLimit::NONE)
+            .expect("no other is in progress");
         assert_eq!(held(last.batch()), "b2 a3");
         last.commit();
-        let persistence = manager.cursor(PERSISTENCE).expect("it is never unregistered");
+        let persistence = manager
+            .cursor(PERSISTENCE)
+            .expect("it is never unregistered");
         assert_eq!(manager.remaining(persistence), Ok(0));
         assert_eq!(manager.expel(), 2);
         assert_sound(&manager);

@@ -6,20 +6,23 @@
 //! a block has none: see `TryMutex` in both `sync` modules.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::Vbid;
 use loom::thread;
+use lowtide_checkpoint::Vbid;
 use lowtide_loom_tests::log_store::{
     BIG, TurnDisk, assert_holds, commit, get, open, open_with_small_cache, run,
 };
 use lowtide_loom_tests::{assert_log_caught, every_order_of};
-use persistence::Engine;
-use persistence::fault::Fault;
-use persistence::logstor::Logstor;
+use lowtide_persistence::Engine;
+use lowtide_persistence::fault::Fault;
+use lowtide_persistence::logstor::Logstor;
 
 const VB: Vbid = Vbid(1);
 
 fn live_bytes(engine: &Logstor) -> u64 {
-    *engine.stats().get("live-bytes").expect("a figure of every log store")
+    *engine
+        .stats()
+        .get("live-bytes")
+        .expect("a figure of every log store")
 }
 
 #[test]

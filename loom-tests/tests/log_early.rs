@@ -8,13 +8,13 @@
 
 use std::sync::Arc;
 
-use checkpoint::Vbid;
 use loom::thread;
+use lowtide_checkpoint::Vbid;
 use lowtide_loom_tests::log_store::{BIG, TurnDisk, assert_holds, commit, get, open, run};
 use lowtide_loom_tests::{assert_log_caught, every_order_of};
-use persistence::Engine;
-use persistence::fault::Fault;
-use persistence::logstor::Logstor;
+use lowtide_persistence::Engine;
+use lowtide_persistence::fault::Fault;
+use lowtide_persistence::logstor::Logstor;
 
 const VB: Vbid = Vbid(1);
 
@@ -69,5 +69,8 @@ fn get_beside_load() {
 #[test]
 fn broken_variants_are_caught() {
     assert_log_caught("commit_beside_load", &[Fault::CommitsBesideLoadLost]);
-    assert_log_caught("get_beside_load", &[Fault::FreedWhileRead, Fault::SegmentTakenLate]);
+    assert_log_caught(
+        "get_beside_load",
+        &[Fault::FreedWhileRead, Fault::SegmentTakenLate],
+    );
 }

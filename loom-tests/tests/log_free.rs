@@ -5,12 +5,12 @@
 //! would read another's bytes.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::Vbid;
 use loom::thread;
+use lowtide_checkpoint::Vbid;
 use lowtide_loom_tests::log_store::{BIG, TurnDisk, assert_holds, commit, get, open, run};
 use lowtide_loom_tests::{assert_log_caught, every_order_of};
-use persistence::Engine;
-use persistence::fault::Fault;
+use lowtide_persistence::Engine;
+use lowtide_persistence::fault::Fault;
 
 const VB: Vbid = Vbid(1);
 
@@ -39,5 +39,8 @@ fn read_against_free() {
 
 #[test]
 fn broken_variants_are_caught() {
-    assert_log_caught("read_against_free", &[Fault::FreedWhileRead, Fault::SegmentTakenLate]);
+    assert_log_caught(
+        "read_against_free",
+        &[Fault::FreedWhileRead, Fault::SegmentTakenLate],
+    );
 }

@@ -5,12 +5,12 @@
 //! are, would take it for dead and free it; and the commit would be acknowledged and gone.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::Vbid;
 use loom::thread;
+use lowtide_checkpoint::Vbid;
 use lowtide_loom_tests::log_store::{BIG, TurnDisk, assert_holds, commit, open, run};
 use lowtide_loom_tests::{assert_log_caught, every_order_of};
-use persistence::Engine;
-use persistence::fault::Fault;
+use lowtide_persistence::Engine;
+use lowtide_persistence::fault::Fault;
 
 const VB: Vbid = Vbid(1);
 
@@ -32,5 +32,8 @@ fn commit_against_rewriting() {
 
 #[test]
 fn the_broken_variant_is_caught() {
-    assert_log_caught("commit_against_rewriting", &[Fault::ClosedBeforeItIsIndexed]);
+    assert_log_caught(
+        "commit_against_rewriting",
+        &[Fault::ClosedBeforeItIsIndexed],
+    );
 }

@@ -4,12 +4,12 @@
 //! whatever the index names, the old revision would be read as the new one.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::Vbid;
 use loom::thread;
+use lowtide_checkpoint::Vbid;
 use lowtide_loom_tests::log_store::{TurnDisk, assert_holds, commit, open, run};
 use lowtide_loom_tests::{assert_log_caught, every_order};
-use persistence::Engine;
-use persistence::fault::Fault;
+use lowtide_persistence::Engine;
+use lowtide_persistence::fault::Fault;
 
 const A: Vbid = Vbid(1);
 const B: Vbid = Vbid(2);

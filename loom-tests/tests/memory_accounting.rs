@@ -8,9 +8,9 @@
 //! length been raised before that, loom would report that the walk looks at a place being written.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::fault::Fault;
-use checkpoint::{CheckpointConfig, CheckpointManager, Quota, QuotaConfig, Seqno};
 use loom::thread;
+use lowtide_checkpoint::fault::Fault;
+use lowtide_checkpoint::{CheckpointConfig, CheckpointManager, Quota, QuotaConfig, Seqno};
 use lowtide_loom_tests::{
     Turn, assert_caught, assert_sound, cursor, every_order, held, held_in_turns, read, set,
 };
@@ -18,9 +18,15 @@ use lowtide_loom_tests::{
 #[test]
 fn memory_accounting() {
     every_order(|| {
-        let quota = Quota::new(QuotaConfig { limit_bytes: 1 << 20, ..QuotaConfig::default() });
+        let quota = Quota::new(QuotaConfig {
+            limit_bytes: 1 << 20,
+            ..QuotaConfig::default()
+        });
         let quota = quota.expect("the marks are in order");
-        let config = CheckpointConfig { quota: Some(quota.clone()), ..CheckpointConfig::default() };
+        let config = CheckpointConfig {
+            quota: Some(quota.clone()),
+            ..CheckpointConfig::default()
+        };
         let manager = CheckpointManager::new(config, Seqno::ZERO);
         let (reader, other) = (cursor(&manager, "reader"), cursor(&manager, "other"));
         set(&manager, "a");
@@ -28,7 +34,11 @@ fn memory_accounting() {
         let expelled = read(&manager, reader);
         drop(read(&manager, other));
         assert_eq!(manager.expel(), 1);
-        assert_eq!(manager.stats().memory_bytes(), one_chunk, "what the batch holds");
+        assert_eq!(
+            manager.stats().memory_bytes(),
+            one_chunk,
+            "what the batch holds"
+        );
         set(&manager, "b");
         let shared = read(&manager, reader);
         let turn = Turn::new();
@@ -55,7 +65,10 @@ fn memory_accounting() {
         drop(read(&manager, reader));
         manager.expel();
         let stats = manager.stats();
-        assert_eq!((stats.items, stats.expelled, stats.memory_bytes()), (0, 3, 0));
+        assert_eq!(
+            (stats.items, stats.expelled, stats.memory_bytes()),
+            (0, 3, 0)
+        );
         assert_eq!(quota.used_bytes(), 0);
         assert_sound(&manager);
     });
@@ -65,6 +78,10 @@ fn memory_accounting() {
 fn the_broken_variant_is_caught() {
     assert_caught(
         "memory_accounting",
-        &[Fault::ChargeByHalves, Fault::QuotaByHalves, Fault::LengthBeforeValue],
+        &[
+            Fault::ChargeByHalves,
+            Fault::QuotaByHalves,
+            Fault::LengthBeforeValue,
+        ],
     );
 }

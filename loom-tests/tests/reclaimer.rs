@@ -5,23 +5,31 @@
 //! and loom would report the thread as deadlocked.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::fault::Fault;
-use checkpoint::{CheckpointConfig, CheckpointManager, Quota, QuotaConfig, Reclaimer, Seqno};
 use loom::thread;
+use lowtide_checkpoint::fault::Fault;
+use lowtide_checkpoint::{
+    CheckpointConfig, CheckpointManager, Quota, QuotaConfig, Reclaimer, Seqno,
+};
 use lowtide_loom_tests::{assert_caught, every_order, set};
 
 #[test]
 fn reclaimer() {
     every_order(|| {
-        let quota = Quota::new(QuotaConfig { limit_bytes: 1 << 20, ..QuotaConfig::default() });
+        let quota = Quota::new(QuotaConfig {
+            limit_bytes: 1 << 20,
+            ..QuotaConfig::default()
+        });
         let (quota, reclaimer) = (quota.expect("the marks are in order"), Reclaimer::new());
         let freeing = {
             let reclaimer = reclaimer.clone();
             thread::spawn(move || reclaimer.run())
         };
         let (quota_of, reclaimer_of) = (Some(quota.clone()), Some(reclaimer.clone()));
-        let config =
-            CheckpointConfig { quota: quota_of, reclaimer: reclaimer_of, ..CheckpointConfig::default() };
+        let config = CheckpointConfig {
+            quota: quota_of,
+            reclaimer: reclaimer_of,
+            ..CheckpointConfig::default()
+        };
         let manager = CheckpointManager::new(config, Seqno::ZERO);
         set(&manager, "a");
         manager.expel();

@@ -5,16 +5,18 @@
 //! was a rollback, it could deliver the second item after the first without a word.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::fault::Fault;
-use checkpoint::{Next, ReadLimit, Seqno};
 use loom::thread;
+use lowtide_checkpoint::fault::Fault;
+use lowtide_checkpoint::{Next, ReadLimit, Seqno};
 use lowtide_loom_tests::{active, assert_caught, assert_sound, every_order, set};
 
 #[test]
 fn rollback_against_read() {
     every_order(|| {
         let manager = active(false);
-        let mut subscription = manager.subscribe("reader", Seqno::ZERO).expect("0 is below every seqno");
+        let mut subscription = manager
+            .subscribe("reader", Seqno::ZERO)
+            .expect("0 is below every seqno");
         set(&manager, "first");
         let rolling_back = {
             let manager = manager.clone();
@@ -26,7 +28,10 @@ fn rollback_against_read() {
         };
         let mut seen = Vec::new();
         while seen.len() < 2 {
-            match subscription.wait(ReadLimit::NONE).expect("nobody takes its name") {
+            match subscription
+                .wait(ReadLimit::NONE)
+                .expect("nobody takes its name")
+            {
                 Next::Batch(batch) => seen.extend(batch.items().map(|item| item.key.to_string())),
                 Next::RolledBack(seqno) => {
                     seen.truncate(seqno.0 as usize);

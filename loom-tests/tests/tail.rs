@@ -7,16 +7,25 @@
 //! read: had it said so of an item too many, that one would be gone before it was read.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::fault::Fault;
-use checkpoint::{CheckpointManager, Next, ReadLimit, Seqno, Subscription};
 use loom::thread;
-use lowtide_loom_tests::{active, assert_caught, assert_sound, every_order, held, set, set_history};
+use lowtide_checkpoint::fault::Fault;
+use lowtide_checkpoint::{CheckpointManager, Next, ReadLimit, Seqno, Subscription};
+use lowtide_loom_tests::{
+    active, assert_caught, assert_sound, every_order, held, set, set_history,
+};
 
 /// Polls once: the items and the ranges they came with.
 fn poll(subscription: &mut Subscription) -> Option<(String, Vec<(u64, u64)>)> {
-    match subscription.poll(ReadLimit::NONE).expect("nobody takes its name") {
+    match subscription
+        .poll(ReadLimit::NONE)
+        .expect("nobody takes its name")
+    {
         Next::Batch(batch) => {
-            let ranges = batch.ranges().iter().map(|range| (range.start.0, range.end.0)).collect();
+            let ranges = batch
+                .ranges()
+                .iter()
+                .map(|range| (range.start.0, range.end.0))
+                .collect();
             Some((held(&batch), ranges))
         }
         Next::Idle => None,
@@ -26,9 +35,14 @@ fn poll(subscription: &mut Subscription) -> Option<(String, Vec<(u64, u64)>)> {
 
 /// A reader that has a1 and stands at the tail.
 fn at_the_tail(manager: &CheckpointManager) -> Subscription {
-    let mut subscription = manager.subscribe("reader", Seqno::ZERO).expect("0 is below every seqno");
+    let mut subscription = manager
+        .subscribe("reader", Seqno::ZERO)
+        .expect("0 is below every seqno");
     set(manager, "a");
-    assert_eq!(poll(&mut subscription), Some(("a1".to_owned(), vec![(1, 1)])));
+    assert_eq!(
+        poll(&mut subscription),
+        Some(("a1".to_owned(), vec![(1, 1)]))
+    );
     subscription
 }
 
@@ -50,7 +64,9 @@ fn polled_beside(writes: fn(&CheckpointManager)) -> Vec<(String, Vec<(u64, u64)>
 }
 
 fn in_short(seen: &[(String, Vec<(u64, u64)>)]) -> Vec<(&str, &[(u64, u64)])> {
-    seen.iter().map(|(items, ranges)| (items.as_str(), &ranges[..])).collect()
+    seen.iter()
+        .map(|(items, ranges)| (items.as_str(), &ranges[..]))
+        .collect()
 }
 
 #[test]

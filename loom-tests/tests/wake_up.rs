@@ -5,14 +5,17 @@
 //! signal lowered after arming, an item queued between would wake nobody and loom would report the reader as deadlocked.
 #![cfg(checkpoint_loom)]
 
-use checkpoint::fault::Fault;
-use checkpoint::{Next, ReadLimit, Seqno, Subscription};
 use loom::thread;
+use lowtide_checkpoint::fault::Fault;
+use lowtide_checkpoint::{Next, ReadLimit, Seqno, Subscription};
 use lowtide_loom_tests::{active, assert_caught, assert_sound, every_order, held, set};
 
 /// Waits for one batch: its items, or nothing if it was stopped.
 fn wait(subscription: &mut Subscription) -> Option<String> {
-    match subscription.wait(ReadLimit::NONE).expect("nobody takes its name") {
+    match subscription
+        .wait(ReadLimit::NONE)
+        .expect("nobody takes its name")
+    {
         Next::Batch(batch) => Some(held(&batch)),
         Next::Stopped => None,
         other => panic!("{other:?}"),
@@ -23,7 +26,9 @@ fn wait(subscription: &mut Subscription) -> Option<String> {
 fn append_wakes_the_reader() {
     every_order(|| {
         let manager = active(false);
-        let mut subscription = manager.subscribe("reader", Seqno::ZERO).expect("0 is below every seqno");
+        let mut subscription = manager
+            .subscribe("reader", Seqno::ZERO)
+            .expect("0 is below every seqno");
         let writer = {
             let manager = manager.clone();
             thread::spawn(move || {
@@ -39,7 +44,10 @@ fn append_wakes_the_reader() {
             assert_eq!(read, "a1 b2");
         }
         writer.join().expect("it ends");
-        assert!(manager.stats().wake_ups <= 2, "once for each time it had nothing");
+        assert!(
+            manager.stats().wake_ups <= 2,
+            "once for each time it had nothing"
+        );
         assert_sound(&manager);
     });
 }
@@ -48,7 +56,9 @@ fn append_wakes_the_reader() {
 fn stop_wakes_the_reader() {
     every_order(|| {
         let manager = active(false);
-        let mut subscription = manager.subscribe("reader", Seqno::ZERO).expect("0 is below every seqno");
+        let mut subscription = manager
+            .subscribe("reader", Seqno::ZERO)
+            .expect("0 is below every seqno");
         let stopper = subscription.stopper();
         let stopping = thread::spawn(move || stopper.stop());
         assert_eq!(wait(&mut subscription), None);

@@ -9,7 +9,7 @@
 //! commit, whatever is committed, compacted or dropped meanwhile; slices follow one another ascending, without gap or
 //! repeat; a step reads at most about its limit. Nothing here owns a thread: the host runs steps where and when it likes.
 
-use checkpoint::{Item, Seqno, VBucketState, Vbid};
+use lowtide_checkpoint::{Item, Seqno, VBucketState, Vbid};
 
 use crate::{Engine, EngineError, ScanLimit, Snapshot, VBucketInfo};
 
@@ -53,7 +53,9 @@ impl BackfillScan {
     }
 
     fn read(&mut self, limit: ScanLimit) -> Result<Vec<Item>, EngineError> {
-        let Some(from) = self.next else { return Ok(Vec::new()) };
+        let Some(from) = self.next else {
+            return Ok(Vec::new());
+        };
         let slice = self.snapshot.scan(from, self.snapshot.high(), limit)?;
         self.next = slice.next;
         Ok(slice.items)
@@ -70,20 +72,32 @@ pub struct BackfillStep {
 
 #[derive(Debug)]
 enum Work {
-    Open { vb: Vbid, after: Seqno },
-    Read { scan: BackfillScan, limit: ScanLimit },
+    Open {
+        vb: Vbid,
+        after: Seqno,
+    },
+    Read {
+        scan: BackfillScan,
+        limit: ScanLimit,
+    },
 }
 
 impl BackfillStep {
     /// Pins the vBucket as it is when the step runs, for a reader that has everything up to `after`. Nothing is read yet.
     /// `id` comes back with the outcome.
     pub fn open(id: u64, vb: Vbid, after: Seqno) -> Self {
-        Self { id, work: Work::Open { vb, after } }
+        Self {
+            id,
+            work: Work::Open { vb, after },
+        }
     }
 
     /// Reads the next slice of a scan.
     pub fn read(id: u64, scan: BackfillScan, limit: ScanLimit) -> Self {
-        Self { id, work: Work::Read { scan, limit } }
+        Self {
+            id,
+            work: Work::Read { scan, limit },
+        }
     }
 
     /// The vBucket it reads.
@@ -101,9 +115,14 @@ impl BackfillStep {
         let result = match self.work {
             Work::Open { vb, after } => engine.snapshot(vb).map(|snapshot| {
                 let next = Some(after.next()).filter(|&from| from <= snapshot.high());
-                BackfillRead { scan: BackfillScan { vb, snapshot, next }, items: Vec::new() }
+                BackfillRead {
+                    scan: BackfillScan { vb, snapshot, next },
+                    items: Vec::new(),
+                }
             }),
-            Work::Read { mut scan, limit } => scan.read(limit).map(|items| BackfillRead { scan, items }),
+            Work::Read { mut scan, limit } => {
+                scan.read(limit).map(|items| BackfillRead { scan, items })
+            }
         };
         BackfillOutcome { id, vb, result }
     }
@@ -111,7 +130,11 @@ impl BackfillStep {
     /// The outcome of a step that was not run, because the store is closed or gone.
     #[must_use]
     pub fn failed(self, error: EngineError) -> BackfillOutcome {
-        BackfillOutcome { id: self.id, vb: self.vb(), result: Err(error) }
+        BackfillOutcome {
+            id: self.id,
+            vb: self.vb(),
+            result: Err(error),
+        }
     }
 }
 

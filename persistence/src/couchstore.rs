@@ -93,13 +93,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Seqno, Vbid};
 use parking_lot::{Mutex, RwLock};
 
 use crate::disk::{Disk, DiskLock, KeptDirectory, PooledDisk};
 use crate::{
-    Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History, InOrder, Job,
-    RecoveryReport, RolledBack, Snapshot, StoreOwner, VBucketInfo,
+    Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History,
+    InOrder, Job, RecoveryReport, RolledBack, Snapshot, StoreOwner, VBucketInfo,
 };
 
 pub use self::btree_read::NodeShape;
@@ -208,9 +208,18 @@ impl Couchstore {
         let files = PooledDisk::new(Arc::new(kept), config.open_files_max);
         let mut directory = Directory::new(Arc::new(files.clone()), dir, Arc::clone(&shared));
         let (vbuckets, report) = directory.open()?;
-        let open = Arc::new(Mutex::new(Some(Open { directory, _lock: lock })));
+        let open = Arc::new(Mutex::new(Some(Open {
+            directory,
+            _lock: lock,
+        })));
         Ok((
-            Self { shared, vbuckets: RwLock::new(vbuckets), executor: Arc::new(InOrder), open, files },
+            Self {
+                shared,
+                vbuckets: RwLock::new(vbuckets),
+                executor: Arc::new(InOrder),
+                open,
+                files,
+            },
             report,
         ))
     }
@@ -223,7 +232,11 @@ impl Couchstore {
     }
 
     fn slot(&self, vb: Vbid) -> Result<Slot, EngineError> {
-        self.vbuckets.read().get(&vb).cloned().ok_or(EngineError::UnknownVBucket { vb })
+        self.vbuckets
+            .read()
+            .get(&vb)
+            .cloned()
+            .ok_or(EngineError::UnknownVBucket { vb })
     }
 
     fn vbucket(&self, vb: Vbid) -> Result<Arc<VBucket>, EngineError> {
@@ -296,7 +309,9 @@ impl Engine for Couchstore {
     }
 
     fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>> {
-        group::commit(&*self.executor, batches, &|batch| self.vbucket(batch.vb)?.commit(batch))
+        group::commit(&*self.executor, batches, &|batch| {
+            self.vbucket(batch.vb)?.commit(batch)
+        })
     }
 
     fn rollback(&self, vb: Vbid, to: Seqno) -> Result<RolledBack, EngineError> {
@@ -317,7 +332,12 @@ impl Engine for Couchstore {
 
     fn compact(&self, vb: Vbid, request: CompactionRequest) -> Result<Box<dyn Job>, EngineError> {
         let store = Arc::downgrade(&self.open);
-        Ok(Box::new(Compaction::begin(store, self.vbucket(vb)?, Arc::clone(&self.shared), request)?))
+        Ok(Box::new(Compaction::begin(
+            store,
+            self.vbucket(vb)?,
+            Arc::clone(&self.shared),
+            request,
+        )?))
     }
 
     fn maintenance(&self) -> Option<Box<dyn Job>> {
@@ -337,8 +357,9 @@ impl Engine for Couchstore {
     fn stats(&self) -> BTreeMap<&'static str, u64> {
         let vbuckets = self.vbuckets.read();
         let sum = |bytes: fn(&tip::Tip) -> u64| {
-            open_ones(&vbuckets)
-                .fold(0_u64, |sum, vbucket| sum.saturating_add(bytes(&vbucket.published().tip)))
+            open_ones(&vbuckets).fold(0_u64, |sum, vbucket| {
+                sum.saturating_add(bytes(&vbucket.published().tip))
+            })
         };
         BTreeMap::from([
             ("bytes-written", self.shared.written_bytes.get()),
@@ -358,9 +379,13 @@ impl Engine for Couchstore {
     }
 
     fn close(&self) -> Result<(), EngineError> {
-        let Some(_open) = self.open.lock().take() else { return Ok(()) };
+        let Some(_open) = self.open.lock().take() else {
+            return Ok(());
+        };
         let vbuckets = std::mem::take(&mut *self.vbuckets.write());
         // Every file gets its chance; the first failure is told.
-        open_ones(&vbuckets).map(|vbucket| vbucket.close()).fold(Ok(()), Result::and)
+        open_ones(&vbuckets)
+            .map(|vbucket| vbucket.close())
+            .fold(Ok(()), Result::and)
     }
 }

@@ -28,7 +28,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, VBucketState, Vbid};
+use lowtide_checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, VBucketState, Vbid};
 
 use crate::{CompactionRequest, EngineError, ItemRef, Job};
 
@@ -117,11 +117,17 @@ pub struct ScanLimit {
 
 impl ScanLimit {
     /// Everything at once.
-    pub const NONE: Self = Self { items: usize::MAX, bytes: usize::MAX };
+    pub const NONE: Self = Self {
+        items: usize::MAX,
+        bytes: usize::MAX,
+    };
 }
 
 /// What is read at once to be shown.
-const VISITED_TOGETHER: ScanLimit = ScanLimit { items: usize::MAX, bytes: 1 << 20 };
+const VISITED_TOGETHER: ScanLimit = ScanLimit {
+    items: usize::MAX,
+    bytes: 1 << 20,
+};
 
 /// A part of a scan.
 #[derive(Clone, Debug, Default)]
@@ -148,7 +154,11 @@ impl KeyRange {
     #[must_use]
     pub fn all(namespace: Namespace) -> Self {
         // The default collection's prefix is the lowest there is.
-        Self { namespace, from: Key::new(b""), to: None }
+        Self {
+            namespace,
+            from: Key::new(b""),
+            to: None,
+        }
     }
 }
 

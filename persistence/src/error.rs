@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Seqno, Vbid};
 
 use crate::disk::{DiskError, DiskErrorKind};
 
@@ -66,7 +66,9 @@ pub enum EngineError {
     },
     /// The store's memory contradicts itself: a fault of the engine, not of the files. What was to be done was not, and the store
     /// takes no writes until it is reopened.
-    #[error("{path}: the store's memory contradicts itself: {what}; it takes no writes until it is reopened")]
+    #[error(
+        "{path}: the store's memory contradicts itself: {what}; it takes no writes until it is reopened"
+    )]
     Inconsistent {
         /// The store's directory.
         path: PathBuf,
@@ -134,7 +136,9 @@ pub enum EngineError {
         key_id: String,
     },
     /// A file that is encrypted with another key than the one given under its id.
-    #[error("{path}: encrypted with key {key_id}, but the key given under this id does not open it")]
+    #[error(
+        "{path}: encrypted with key {key_id}, but the key given under this id does not open it"
+    )]
     KeyWrong {
         /// The file.
         path: PathBuf,

@@ -11,7 +11,7 @@ pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
 /// Runs independent tasks. A host that has threads gives an engine one that uses them; [`InOrder`] needs none.
 ///
 /// ```
-/// use persistence::{Executor, Task};
+/// use lowtide_persistence::{Executor, Task};
 ///
 /// /// A thread for each task.
 /// #[derive(Debug)]

@@ -15,7 +15,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{CheckpointError, Flush, Item, ItemLimits, ReadLimit, Seqno, VBucket, VBucketState, Vbid};
+use lowtide_checkpoint::{
+    CheckpointError, Flush, Item, ItemLimits, ReadLimit, Seqno, VBucket, VBucketState, Vbid,
+};
 
 use crate::{Batch, Committed, Engine, EngineError, ReadViews};
 
@@ -64,7 +66,12 @@ impl Flusher {
     /// A flusher that reads at most about `limit` from a vBucket at once.
     #[must_use]
     pub fn new(limit: ReadLimit) -> Self {
-        Self { limit, progress: BTreeMap::new(), attached: 0, views: ReadViews::default() }
+        Self {
+            limit,
+            progress: BTreeMap::new(),
+            attached: 0,
+            views: ReadViews::default(),
+        }
     }
 
     /// Takes a vBucket on, or anew after its store was reopened: `state` and `high` are what the engine has of it.
@@ -72,7 +79,14 @@ impl Flusher {
     pub fn attach(&mut self, vb: Vbid, state: VBucketState, high: Seqno) {
         self.attached += 1;
         self.views.forget(vb);
-        self.progress.insert(vb, Progress { attachment: self.attached, state, high });
+        self.progress.insert(
+            vb,
+            Progress {
+                attachment: self.attached,
+                state,
+                high,
+            },
+        );
     }
 
     /// Forgets a vBucket.
@@ -110,7 +124,9 @@ impl Flusher {
     ) -> Result<FlushGroup, CheckpointError> {
         let mut flushes = Vec::new();
         for vbucket in vbuckets {
-            let Some(before) = self.progress.get(&vbucket.id()) else { continue };
+            let Some(before) = self.progress.get(&vbucket.id()) else {
+                continue;
+            };
             let flush = vbucket.manager().begin_flush_to_boundary(self.limit)?;
             if flush.batch().is_empty() {
                 flush.commit();
@@ -119,9 +135,19 @@ impl Flusher {
             let state = vbucket.state_with(flush.batch(), &before.state, before.high);
             let (attachment, on_disk) = (before.attachment, before.high);
             let limits = vbucket.manager().limits();
-            flushes.push(VBucketFlush { vb: vbucket.id(), attachment, flush, state, on_disk, limits });
+            flushes.push(VBucketFlush {
+                vb: vbucket.id(),
+                attachment,
+                flush,
+                state,
+                on_disk,
+                limits,
+            });
         }
-        Ok(FlushGroup { flushes, views: self.views.clone() })
+        Ok(FlushGroup {
+            flushes,
+            views: self.views.clone(),
+        })
     }
 
     /// Takes note of what a commit did, and tells the managers. A vBucket that was detached meanwhile, or attached anew,
@@ -131,20 +157,46 @@ impl Flusher {
             let progress = flusher.progress.get(&flush.vb);
             progress.is_some_and(|progress| progress.attachment == flush.attachment)
         };
-        let (current, strangers): (Vec<_>, Vec<_>) =
-            group.0.into_iter().partition(|(flush, _)| is_current(self, flush));
-        strangers.iter().for_each(|(flush, _)| self.views.forget(flush.vb));
-        current.into_iter().map(|(flush, result)| self.finish_one(flush, result)).collect()
+        let (current, strangers): (Vec<_>, Vec<_>) = group
+            .0
+            .into_iter()
+            .partition(|(flush, _)| is_current(self, flush));
+        strangers
+            .iter()
+            .for_each(|(flush, _)| self.views.forget(flush.vb));
+        current
+            .into_iter()
+            .map(|(flush, result)| self.finish_one(flush, result))
+            .collect()
     }
 
-    fn finish_one(&mut self, done: VBucketFlush, result: Result<Committed, EngineError>) -> Flushed {
-        let VBucketFlush { vb, attachment, flush, state, .. } = done;
+    fn finish_one(
+        &mut self,
+        done: VBucketFlush,
+        result: Result<Committed, EngineError>,
+    ) -> Flushed {
+        let VBucketFlush {
+            vb,
+            attachment,
+            flush,
+            state,
+            ..
+        } = done;
         let result = result.map(|committed| {
             let more = flush.batch().more();
             flush.commit();
-            let progress = Progress { attachment, state, high: committed.high };
+            let progress = Progress {
+                attachment,
+                state,
+                high: committed.high,
+            };
             let prepared = progress.state.high_prepared_seqno;
-            let persisted = Persisted { seqno: progress.high, prepared, items: committed.items, more };
+            let persisted = Persisted {
+                seqno: progress.high,
+                prepared,
+                items: committed.items,
+                more,
+            };
             self.progress.insert(vb, progress);
             persisted
         });
@@ -221,17 +273,25 @@ impl FlushGroup {
             .into_iter()
             .map(|flush| (flush.require_limits_within(engine), flush))
             .partition(|(within, _)| within.is_ok());
-        let refused = refused.into_iter().filter_map(|(within, flush)| Some((flush, Err(within.err()?))));
+        let refused = refused
+            .into_iter()
+            .filter_map(|(within, flush)| Some((flush, Err(within.err()?))));
         let refused: Vec<_> = refused.collect();
         let flushes: Vec<VBucketFlush> = sound.into_iter().map(|(_, flush)| flush).collect();
         let items: Vec<_> = flushes.iter().map(VBucketFlush::items).collect();
         let batches: Vec<_> = flushes
             .iter()
             .zip(&items)
-            .map(|(flush, items)| Batch { vb: flush.vb, items, state: &flush.state, timestamp })
+            .map(|(flush, items)| Batch {
+                vb: flush.vb,
+                items,
+                state: &flush.state,
+                timestamp,
+            })
             .collect();
         for (flush, items) in flushes.iter().zip(&items) {
-            self.views.before(engine, flush.vb, &flush.state, flush.high_with(items));
+            self.views
+                .before(engine, flush.vb, &flush.state, flush.high_with(items));
         }
         let results = engine.commit(&batches);
         for (flush, result) in flushes.iter().zip(&results) {
@@ -254,7 +314,11 @@ impl CommittedGroup {
     /// How many items were committed.
     #[must_use]
     pub fn items(&self) -> usize {
-        self.0.iter().filter_map(|(_, result)| result.as_ref().ok()).map(|committed| committed.items).sum()
+        self.0
+            .iter()
+            .filter_map(|(_, result)| result.as_ref().ok())
+            .map(|committed| committed.items)
+            .sum()
     }
 }
 

@@ -4,7 +4,7 @@
 //! Always: it has every field of the item it stands for, and [`ItemRef::to_item`] gives that item.
 
 use bytes::Bytes;
-use checkpoint::{Cas, Datatype, DurabilityLevel, Item, Key, Operation, Seqno};
+use lowtide_checkpoint::{Cas, Datatype, DurabilityLevel, Item, Key, Operation, Seqno};
 
 /// A stored item, as it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

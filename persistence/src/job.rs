@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 
 use crate::EngineError;
 
@@ -21,7 +21,10 @@ pub struct Budget {
 
 impl Budget {
     /// No bound: each stage is one step.
-    pub const NONE: Self = Self { items: usize::MAX, bytes: u64::MAX };
+    pub const NONE: Self = Self {
+        items: usize::MAX,
+        bytes: u64::MAX,
+    };
 
     /// Takes one item off; says whether anything is left.
     pub(crate) const fn spend(&mut self, bytes: u64) -> bool {

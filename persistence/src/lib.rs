@@ -10,7 +10,12 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
 )]
 
 mod backfill;
@@ -35,13 +40,15 @@ mod sync;
 
 pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
 pub use engine::{
-    Batch, Capabilities, Committed, Engine, History, KeyRange, KeySlice, RecoveryReport, RolledBack,
-    ScanLimit, ScanSlice, Snapshot, VBucketInfo,
+    Batch, Capabilities, Committed, Engine, History, KeyRange, KeySlice, RecoveryReport,
+    RolledBack, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
 };
 pub use error::EngineError;
 pub use executor::{Executor, InOrder, Task};
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
 pub use item_ref::ItemRef;
-pub use job::{Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, Progress, Verdict};
+pub use job::{
+    Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, Progress, Verdict,
+};
 pub use read_views::{ReadViews, whole_seqno};
 pub use store_owner::{StoreOwner, store_owners};

@@ -71,12 +71,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, Vbid};
+use lowtide_checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, Vbid};
 
 use crate::disk::{Disk, KeptDirectory};
 use crate::{
-    Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History, InOrder, Job,
-    RecoveryReport, RolledBack, Snapshot, StoreOwner, VBucketInfo,
+    Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History,
+    InOrder, Job, RecoveryReport, RolledBack, Snapshot, StoreOwner, VBucketInfo,
 };
 
 pub use self::check::{LogCheckReport, check_store};
@@ -84,8 +84,8 @@ pub use self::config::LogstorConfig;
 pub use self::copy::compact_store;
 pub use self::export::Export;
 pub use self::inspect::{
-    ImageLayout, LogDirectory, LogFinding, LogFindingKind, LogLayout, LogObserver, LogSeverity, SegmentKind,
-    SegmentLayout, VBucketLayout, is_log_store,
+    ImageLayout, LogDirectory, LogFinding, LogFindingKind, LogLayout, LogObserver, LogSeverity,
+    SegmentKind, SegmentLayout, VBucketLayout, is_log_store,
 };
 
 use self::encode::Encoded;
@@ -153,7 +153,9 @@ impl Logstor {
     /// # Errors
     /// [`EngineError::CompactionInProgress`] while other upkeep of the whole store runs; [`EngineError::Poisoned`].
     pub fn separate(&self) -> Result<Box<dyn Job>, EngineError> {
-        self.store.begin(Task::Separate).ok_or(EngineError::CompactionInProgress { vb: Vbid(0) })
+        self.store
+            .begin(Task::Separate)
+            .ok_or(EngineError::CompactionInProgress { vb: Vbid(0) })
     }
 
     /// As a commit that is short of room does: loads what is not loaded, unless another thread is loading it. For models.
@@ -175,7 +177,9 @@ impl Logstor {
 
     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, EngineError> {
         let branch = self.store.branch_as_it_is(batch.vb)?;
-        branch.damage().map_or(Ok(()), |damage| Err(damage.error()))?;
+        branch
+            .damage()
+            .map_or(Ok(()), |damage| Err(damage.error()))?;
         Encoded::new(batch, branch, self.store.shared.hash_key)
     }
 }
@@ -208,7 +212,13 @@ impl Engine for Logstor {
     }
 
     fn vbuckets(&self) -> Vec<Vbid> {
-        self.store.registry.branches.read().keys().copied().collect()
+        self.store
+            .registry
+            .branches
+            .read()
+            .keys()
+            .copied()
+            .collect()
     }
 
     fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>> {
@@ -218,7 +228,11 @@ impl Engine for Logstor {
                 self.encode(batch)
             });
             let request = Arc::new(Request::new(encoded.collect()));
-            match self.store.writer.commit(&self.store.log, &*self.store, request) {
+            match self
+                .store
+                .writer
+                .commit(&self.store.log, &*self.store, request)
+            {
                 Outcome::Done(results) => return results,
                 // Somebody rolled back or dropped a vBucket meanwhile: its records belong elsewhere now.
                 Outcome::Stale => {}
@@ -231,7 +245,9 @@ impl Engine for Logstor {
     }
 
     fn purge(&self, vb: Vbid, upto: Seqno) -> Result<Seqno, EngineError> {
-        self.store.purge(vb, upto.0).map(|(purged, _)| Seqno(purged))
+        self.store
+            .purge(vb, upto.0)
+            .map(|(purged, _)| Seqno(purged))
     }
 
     fn get(&self, vb: Vbid, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
@@ -245,7 +261,10 @@ impl Engine for Logstor {
     }
 
     fn snapshot(&self, vb: Vbid) -> Result<Box<dyn Snapshot>, EngineError> {
-        Ok(Box::new(LogSnapshot::new(self.store.branch(vb)?, Arc::clone(&self.store.shared))))
+        Ok(Box::new(LogSnapshot::new(
+            self.store.branch(vb)?,
+            Arc::clone(&self.store.shared),
+        )))
     }
 
     fn info(&self, vb: Vbid) -> Result<VBucketInfo, EngineError> {
@@ -260,7 +279,9 @@ impl Engine for Logstor {
         let store = &self.store;
         // Room first: commits wait where there is none.
         let room = store.load_job().or_else(|| store.begin(store.due_room()?));
-        let job = room.or_else(|| store.image_job()).or_else(|| store.begin(store.due()?));
+        let job = room
+            .or_else(|| store.image_job())
+            .or_else(|| store.begin(store.due()?));
         self.store.images.looked(&self.store.shared, job.is_some());
         job
     }

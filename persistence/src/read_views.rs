@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use checkpoint::{Seqno, VBucketState, Vbid};
+use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
 use parking_lot::Mutex;
 
 use crate::{Engine, EngineError, Snapshot};
@@ -20,7 +20,11 @@ use crate::{Engine, EngineError, Snapshot};
 /// Up to where a store has whole snapshots only, that has `high`, committed with `state`.
 #[must_use]
 pub fn whole_seqno(state: &VBucketState, high: Seqno) -> Seqno {
-    if state.snapshot_start <= high && high < state.snapshot_end { state.snapshot_start } else { high }
+    if state.snapshot_start <= high && high < state.snapshot_end {
+        state.snapshot_start
+    } else {
+        high
+    }
 }
 
 /// The read views of a store's vBuckets. Clones are handles of the same.
@@ -33,11 +37,19 @@ impl ReadViews {
     ///
     /// # Errors
     /// As [`Engine::snapshot`].
-    pub fn view(&self, engine: &dyn Engine, vb: Vbid) -> Result<Option<Arc<dyn Snapshot>>, EngineError> {
+    pub fn view(
+        &self,
+        engine: &dyn Engine,
+        vb: Vbid,
+    ) -> Result<Option<Arc<dyn Snapshot>>, EngineError> {
         // The disk is looked at under the lock: a pin that is needed for what is there can't go in between.
         let pinned = self.0.lock();
         let on_disk: Arc<dyn Snapshot> = engine.snapshot(vb)?.into();
-        let shown = if is_whole(on_disk.as_ref()) { Some(on_disk) } else { pinned.get(&vb).cloned() };
+        let shown = if is_whole(on_disk.as_ref()) {
+            Some(on_disk)
+        } else {
+            pinned.get(&vb).cloned()
+        };
         Ok(shown)
     }
 
@@ -87,5 +99,7 @@ impl ReadViews {
 
 fn is_whole(snapshot: &dyn Snapshot) -> bool {
     let high = snapshot.high();
-    snapshot.state().is_none_or(|state| whole_seqno(state, high) == high)
+    snapshot
+        .state()
+        .is_none_or(|state| whole_seqno(state, high) == high)
 }

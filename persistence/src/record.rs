@@ -25,12 +25,18 @@ pub(crate) enum NoRecord {
 }
 
 fn options() -> impl Options {
-    bincode::DefaultOptions::new().with_big_endian().with_fixint_encoding().reject_trailing_bytes()
+    bincode::DefaultOptions::new()
+        .with_big_endian()
+        .with_fixint_encoding()
+        .reject_trailing_bytes()
 }
 
 /// A value's frame, or `None` if its bytes would be more than `bytes_max`.
 pub(crate) fn encode(value: &impl Serialize, bytes_max: usize) -> Option<Vec<u8>> {
-    let body = options().with_limit(bytes_max as u64).serialize(value).ok()?;
+    let body = options()
+        .with_limit(bytes_max as u64)
+        .serialize(value)
+        .ok()?;
     let mut frame = Vec::with_capacity(FRAME_BYTES + body.len());
     frame.extend_from_slice(&u32::try_from(body.len()).ok()?.to_be_bytes());
     frame.extend_from_slice(&crc32c::crc32c(&body).to_be_bytes());
@@ -39,16 +45,27 @@ pub(crate) fn encode(value: &impl Serialize, bytes_max: usize) -> Option<Vec<u8>
 }
 
 /// The value at the start of `bytes`, and how many bytes its frame has.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Result<(T, usize), NoRecord> {
-    let (head, rest) = bytes.split_first_chunk::<FRAME_BYTES>().ok_or(NoRecord::Torn)?;
+pub(crate) fn decode<T: DeserializeOwned>(
+    bytes: &[u8],
+    bytes_max: usize,
+) -> Result<(T, usize), NoRecord> {
+    let (head, rest) = bytes
+        .split_first_chunk::<FRAME_BYTES>()
+        .ok_or(NoRecord::Torn)?;
     let [l0, l1, l2, l3, c0, c1, c2, c3] = *head;
     let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-    let body = rest.get(..len).filter(|_| len <= bytes_max).ok_or(NoRecord::Torn)?;
+    let body = rest
+        .get(..len)
+        .filter(|_| len <= bytes_max)
+        .ok_or(NoRecord::Torn)?;
     // A frame of nothing is what zeros would be.
     if len == 0 || crc32c::crc32c(body) != u32::from_be_bytes([c0, c1, c2, c3]) {
         return Err(NoRecord::Torn);
     }
-    let value = options().with_limit(bytes_max as u64).deserialize(body).map_err(|_| NoRecord::Unexpected)?;
+    let value = options()
+        .with_limit(bytes_max as u64)
+        .deserialize(body)
+        .map_err(|_| NoRecord::Unexpected)?;
     Ok((value, FRAME_BYTES + len))
 }
 
@@ -60,16 +77,29 @@ mod tests {
     fn a_record_comes_back_and_no_other_bytes_are_one() {
         let value = (7_u32, vec!["a".to_owned(), String::new()]);
         let frame = encode(&value, 100).expect("small");
-        assert_eq!(decode(&[&frame[..], b"more"].concat(), 100), Ok((value.clone(), frame.len())));
+        assert_eq!(
+            decode(&[&frame[..], b"more"].concat(), 100),
+            Ok((value.clone(), frame.len()))
+        );
         for len in 0..frame.len() {
-            assert_eq!(decode::<(u32, Vec<String>)>(&frame[..len], 100), Err(NoRecord::Torn));
+            assert_eq!(
+                decode::<(u32, Vec<String>)>(&frame[..len], 100),
+                Err(NoRecord::Torn)
+            );
         }
         for bit in 0..frame.len() * 8 {
             let mut damaged = frame.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode::<(u32, Vec<String>)>(&damaged, 100).is_err(), "bit {bit}");
+            assert!(
+                decode::<(u32, Vec<String>)>(&damaged, 100).is_err(),
+                "bit {bit}"
+            );
         }
-        assert_eq!(decode::<u32>(&frame, 100), Err(NoRecord::Unexpected), "more than a number");
+        assert_eq!(
+            decode::<u32>(&frame, 100),
+            Err(NoRecord::Unexpected),
+            "more than a number"
+        );
     }
 
     #[test]

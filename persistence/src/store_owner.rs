@@ -48,9 +48,11 @@ impl StoreOwner {
     pub fn require(self, disk: &dyn Disk, dir: &Path) -> Result<(), EngineError> {
         match foreign_file(self, &disk.list(dir)?) {
             None => Ok(()),
-            Some((engine, file)) => {
-                Err(EngineError::ForeignStore { path: dir.to_path_buf(), engine: engine.name(), file })
-            }
+            Some((engine, file)) => Err(EngineError::ForeignStore {
+                path: dir.to_path_buf(),
+                engine: engine.name(),
+                file,
+            }),
         }
     }
 }
@@ -62,10 +64,15 @@ impl StoreOwner {
 pub fn store_owners(disk: &dyn Disk, dir: &Path) -> DiskResult<Vec<(StoreOwner, String)>> {
     let names = disk.list(dir)?;
     let first = |owner| {
-        let name = names.iter().find(|name| StoreOwner::of_name(name) == Some(owner))?;
+        let name = names
+            .iter()
+            .find(|name| StoreOwner::of_name(name) == Some(owner))?;
         Some((owner, name.clone()))
     };
-    Ok([StoreOwner::Couchstore, StoreOwner::Logstor].into_iter().filter_map(first).collect())
+    Ok([StoreOwner::Couchstore, StoreOwner::Logstor]
+        .into_iter()
+        .filter_map(first)
+        .collect())
 }
 
 fn foreign_file(own: StoreOwner, names: &[String]) -> Option<(StoreOwner, String)> {
@@ -86,10 +93,18 @@ mod tests {
     #[test]
     fn names_tell_whose_they_are() {
         for name in ["7.couch.1", "1023.couch.18446744073709551615"] {
-            assert_eq!(StoreOwner::of_name(name), Some(StoreOwner::Couchstore), "{name}");
+            assert_eq!(
+                StoreOwner::of_name(name),
+                Some(StoreOwner::Couchstore),
+                "{name}"
+            );
         }
         for name in ["MANIFEST", "log-00000000", "log-00000012"] {
-            assert_eq!(StoreOwner::of_name(name), Some(StoreOwner::Logstor), "{name}");
+            assert_eq!(
+                StoreOwner::of_name(name),
+                Some(StoreOwner::Logstor),
+                "{name}"
+            );
         }
         for name in [
             "notes.txt",

@@ -93,7 +93,10 @@ mod model {
 
         fn held<'a>(&'a self, guard: MutexGuard<'a, T>) -> TryMutexGuard<'a, T> {
             self.is_held.store(true, Ordering::Relaxed);
-            TryMutexGuard { guard, is_held: &self.is_held }
+            TryMutexGuard {
+                guard,
+                is_held: &self.is_held,
+            }
         }
     }
 

@@ -38,17 +38,30 @@ fn exit_codes_tell_sound_from_damaged() {
         ("i_encrypted_v1_derived", 2),
     ] {
         let ended = check(case).with_code(code);
-        assert_eq!(ended.stdout.contains(": DAMAGED: "), code == 4, "{ended:#?}");
+        assert_eq!(
+            ended.stdout.contains(": DAMAGED: "),
+            code == 4,
+            "{ended:#?}"
+        );
         assert_eq!(ended.stdout.contains(": sound: "), code == 0, "{ended:#?}");
     }
     let missing = DCP_SIM.run(&["check", "/nowhere/7.couch.1"]).with_code(3);
-    assert!(missing.error().contains("/nowhere/7.couch.1"), "{missing:#?}");
+    assert!(
+        missing.error().contains("/nowhere/7.couch.1"),
+        "{missing:#?}"
+    );
 }
 
 /// Guards the words: file, offset, document and what is wrong with it.
 #[test]
 fn findings_read_well() {
-    for case in ["d_rich", "e_header_not_activated", "e_torn_in_header", "f_bad_doc", "f_bad_seq_root"] {
+    for case in [
+        "d_rich",
+        "e_header_not_activated",
+        "e_torn_in_header",
+        "f_bad_doc",
+        "f_bad_seq_root",
+    ] {
         insta::assert_snapshot!(format!("check_{case}"), check(case).stdout);
     }
 }
@@ -56,14 +69,29 @@ fn findings_read_well() {
 /// Guards the JSON that scripts read.
 #[test]
 fn json_has_every_finding() {
-    let ended = DCP_SIM.run_in(&couchstore_dir(), &["check", "--json", &couchstore_file("f_bad_doc")]);
+    let ended = DCP_SIM.run_in(
+        &couchstore_dir(),
+        &["check", "--json", &couchstore_file("f_bad_doc")],
+    );
     let document = ended.with_code(4).json();
-    assert_eq!((&document["command"], &document["sound"]), (&"check".into(), &false.into()));
+    assert_eq!(
+        (&document["command"], &document["sound"]),
+        (&"check".into(), &false.into())
+    );
     let file = &document["files"][0];
-    assert_eq!((&file["rows"], &file["bodies"], &file["headers"]), (&10.into(), &9.into(), &3.into()));
+    assert_eq!(
+        (&file["rows"], &file["bodies"], &file["headers"]),
+        (&10.into(), &9.into(), &3.into())
+    );
     let finding = &file["findings"][0];
-    assert_eq!((&finding["severity"], &finding["kind"]), (&"damage".into(), &"body".into()));
-    assert_eq!((&finding["offset"], &finding["seqno"]), (&5459.into(), &13.into()));
+    assert_eq!(
+        (&finding["severity"], &finding["kind"]),
+        (&"damage".into(), &"body".into())
+    );
+    assert_eq!(
+        (&finding["offset"], &finding["seqno"]),
+        (&5459.into(), &13.into())
+    );
     assert_eq!(finding["stored_key"], "\0key02");
 }
 
@@ -78,16 +106,35 @@ fn a_directory_is_looked_at_file_by_file() {
     put("i_encrypted_v1_derived", "9.couch.1");
     fs::write(home.path().join("notes.txt"), b"mine").expect("written");
     let ended = DCP_SIM.run(&["check", argument(home.path())]).with_code(2);
-    assert!(ended.error().contains("9.couch.1: encrypted with key test-key-1"), "{ended:#?}");
-    assert!(ended.stdout.ends_with("3 files, none damaged, 1 NOT LOOKED AT\n"), "{ended:#?}");
-    for note in ["notes.txt is left out: not a vBucket's file", "7.couch.1 is left out: an older revision"] {
+    assert!(
+        ended
+            .error()
+            .contains("9.couch.1: encrypted with key test-key-1"),
+        "{ended:#?}"
+    );
+    assert!(
+        ended
+            .stdout
+            .ends_with("3 files, none damaged, 1 NOT LOOKED AT\n"),
+        "{ended:#?}"
+    );
+    for note in [
+        "notes.txt is left out: not a vBucket's file",
+        "7.couch.1 is left out: an older revision",
+    ] {
         assert!(ended.stderr.contains(note), "{ended:#?}");
     }
     put("f_bad_doc", "8.couch.1");
-    let ended = DCP_SIM.run(&["check", argument(home.path()), "--json"]).with_code(4);
+    let ended = DCP_SIM
+        .run(&["check", argument(home.path()), "--json"])
+        .with_code(4);
     let document = ended.json();
-    let sound: Vec<_> =
-        document["files"].as_array().expect("files").iter().map(|file| &file["sound"]).collect();
+    let sound: Vec<_> = document["files"]
+        .as_array()
+        .expect("files")
+        .iter()
+        .map(|file| &file["sound"])
+        .collect();
     assert_eq!(sound, [true, true, false, false]);
 }
 
@@ -96,8 +143,11 @@ fn a_directory_is_looked_at_file_by_file() {
 fn any_bytes_are_a_file() {
     let home = TempDir::new().expect("a directory");
     let path = home.path().join("7.couch.1");
-    for (bytes, code) in [(vec![], 4), (vec![1; 100_000], 4), (couchstore_bytes("b_ten")[..4097].to_vec(), 0)]
-    {
+    for (bytes, code) in [
+        (vec![], 4),
+        (vec![1; 100_000], 4),
+        (couchstore_bytes("b_ten")[..4097].to_vec(), 0),
+    ] {
         fs::write(&path, bytes).expect("written");
         let _ended = DCP_SIM.run(&["check", argument(&path)]).with_code(code);
     }
@@ -108,10 +158,22 @@ fn any_bytes_are_a_file() {
 fn files_that_cannot_be_opened_are_counted() {
     let home = TempDir::new().expect("a directory");
     copy_couchstore("b_ten", &home.path().join("3.couch.1"));
-    std::os::unix::fs::symlink(home.path().join("nowhere"), home.path().join("4.couch.1")).expect("made");
-    std::os::unix::fs::symlink(home.path().join("5.couch.1"), home.path().join("5.couch.1")).expect("made");
+    std::os::unix::fs::symlink(home.path().join("nowhere"), home.path().join("4.couch.1"))
+        .expect("made");
+    std::os::unix::fs::symlink(home.path().join("5.couch.1"), home.path().join("5.couch.1"))
+        .expect("made");
     let ended = DCP_SIM.run(&["check", argument(home.path())]).with_code(3);
-    assert_eq!(ended.stdout.lines().last(), Some("3 files, none damaged, 2 NOT LOOKED AT"), "{ended:#?}");
-    let document = DCP_SIM.run(&["check", "--json", argument(home.path())]).with_code(3).json();
-    assert_eq!((&document["not_looked_at"], &document["sound"]), (&2.into(), &false.into()));
+    assert_eq!(
+        ended.stdout.lines().last(),
+        Some("3 files, none damaged, 2 NOT LOOKED AT"),
+        "{ended:#?}"
+    );
+    let document = DCP_SIM
+        .run(&["check", "--json", argument(home.path())])
+        .with_code(3)
+        .json();
+    assert_eq!(
+        (&document["not_looked_at"], &document["sound"]),
+        (&2.into(), &false.into())
+    );
 }

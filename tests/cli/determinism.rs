@@ -36,7 +36,11 @@ fn files(data: &Path) -> BTreeMap<String, Vec<u8>> {
         let node = node.expect("an entry").path();
         for file in std::fs::read_dir(&node).expect("a directory") {
             let path = file.expect("an entry").path();
-            let name = path.strip_prefix(data).expect("below it").display().to_string();
+            let name = path
+                .strip_prefix(data)
+                .expect("below it")
+                .display()
+                .to_string();
             files.insert(name, std::fs::read(&path).expect("readable"));
         }
     }
@@ -46,7 +50,10 @@ fn files(data: &Path) -> BTreeMap<String, Vec<u8>> {
 /// Guards determinism where it costs most to lose it: in the report and in what is on disk.
 #[test]
 fn one_seed_gives_one_report_and_the_same_files() {
-    let homes = [TempDir::new().expect("a directory"), TempDir::new().expect("a directory")];
+    let homes = [
+        TempDir::new().expect("a directory"),
+        TempDir::new().expect("a directory"),
+    ];
     let on_memory = report(&WORKLOAD);
     for home in &homes {
         let on_disk = report(&[&WORKLOAD[..], &["--data", argument(home.path())]].concat());
@@ -54,7 +61,12 @@ fn one_seed_gives_one_report_and_the_same_files() {
     }
     let [first, second] = homes.map(|home| files(home.path()));
     assert!(first.len() >= 12, "{:?}", first.keys());
-    assert!(first.keys().eq(second.keys()), "{:?} {:?}", first.keys(), second.keys());
+    assert!(
+        first.keys().eq(second.keys()),
+        "{:?} {:?}",
+        first.keys(),
+        second.keys()
+    );
     for (name, bytes) in &first {
         assert!(second.get(name) == Some(bytes), "{name} differs");
     }
@@ -63,16 +75,31 @@ fn one_seed_gives_one_report_and_the_same_files() {
 /// Guards that the seed decides anything at all, in the workload and in the cluster.
 #[test]
 fn another_seed_gives_another_run() {
-    let (one, other) = (report(&WORKLOAD), report(&[&WORKLOAD[..], &["--seed", "2"]].concat()));
+    let (one, other) = (
+        report(&WORKLOAD),
+        report(&[&WORKLOAD[..], &["--seed", "2"]].concat()),
+    );
     assert_ne!(one, other);
-    assert_eq!(one, report(&[&WORKLOAD[..], &["--seed", "1"]].concat()), "1 is the default");
+    assert_eq!(
+        one,
+        report(&[&WORKLOAD[..], &["--seed", "1"]].concat()),
+        "1 is the default"
+    );
     // A source without chance: what differs is the network's. Two seeds may well take the same time, five do not.
     let repository = Repository::with_everything();
-    let git = ["run", "--json", "--git", argument(repository.dir()), "--seed"];
+    let git = [
+        "run",
+        "--json",
+        "--git",
+        argument(repository.dir()),
+        "--seed",
+    ];
     let micros = ["1", "2", "3", "4", "5"].map(|seed| {
         let report = report(&[&git[..], &[seed]].concat());
         let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
-        report["figures"]["virtual_micros"].as_u64().expect("a number")
+        report["figures"]["virtual_micros"]
+            .as_u64()
+            .expect("a number")
     });
     assert!(micros.iter().any(|&other| other != micros[0]), "{micros:?}");
 }
@@ -83,14 +110,33 @@ fn a_trace_changes_nothing() {
     let home = TempDir::new().expect("a directory");
     let [first, second] = ["first", "second"].map(|name| home.path().join(name));
     for trace in [&first, &second] {
-        assert_eq!(report(&[&WORKLOAD[..], &["--trace", argument(trace)]].concat()), report(&WORKLOAD));
+        assert_eq!(
+            report(&[&WORKLOAD[..], &["--trace", argument(trace)]].concat()),
+            report(&WORKLOAD)
+        );
     }
     let trace = std::fs::read_to_string(&first).expect("a trace");
     assert_eq!(trace, std::fs::read_to_string(&second).expect("a trace"));
-    let events: Vec<serde_json::Value> =
-        trace.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
-    assert_eq!(events.iter().filter(|event| event["event"] == "batch").count(), 400);
-    assert!(events.iter().filter(|event| event["event"] == "persisted").count() > 12);
-    let micros = events.iter().map(|event| event["micros"].as_u64().expect("a number"));
+    let events: Vec<serde_json::Value> = trace
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect();
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| event["event"] == "batch")
+            .count(),
+        400
+    );
+    assert!(
+        events
+            .iter()
+            .filter(|event| event["event"] == "persisted")
+            .count()
+            > 12
+    );
+    let micros = events
+        .iter()
+        .map(|event| event["micros"].as_u64().expect("a number"));
     assert!(micros.is_sorted(), "time goes on");
 }

@@ -4,13 +4,13 @@ use std::io::Read;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use checkpoint::{
+use lowtide_checkpoint::{
     DurabilityLevel, FailoverLog, Item, Key, Operation, Seqno, State, VBucketState, VbUuid, Vbid,
 };
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::OsDisk;
-use persistence::logstor::{Logstor, LogstorConfig};
-use persistence::{Batch, Engine};
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::OsDisk;
+use lowtide_persistence::logstor::{Logstor, LogstorConfig};
+use lowtide_persistence::{Batch, Engine};
 use serde_json::Value;
 use support::cli::argument;
 use support::fixtures::{copy_couchstore, couchstore_dir, couchstore_file};
@@ -19,32 +19,60 @@ use tempfile::TempDir;
 use super::DCP_SIM;
 
 fn lines(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
 }
 
 fn dump(case: &str, options: &[&str], code: i32) -> Vec<Value> {
     let file = couchstore_file(case);
-    lines(&DCP_SIM.run_in(&couchstore_dir(), &[&["dump", &file], options].concat()).with_code(code).stdout)
+    lines(
+        &DCP_SIM
+            .run_in(&couchstore_dir(), &[&["dump", &file], options].concat())
+            .with_code(code)
+            .stdout,
+    )
 }
 
 /// The vendor's "(prepare:collection:0x8)user" or "(collection:0x0:default)user" as our three fields.
 fn key(id: &str) -> (Value, Value, Value) {
-    let (prefix, user) = id.strip_prefix('(').and_then(|id| id.split_once(')')).expect("a decoded key");
+    let (prefix, user) = id
+        .strip_prefix('(')
+        .and_then(|id| id.split_once(')'))
+        .expect("a decoded key");
     let (namespace, prefix) = match prefix.strip_prefix("prepare:") {
         Some(rest) => ("prepared".into(), rest),
         None => (Value::Null, prefix),
     };
-    let number = prefix.strip_prefix("collection:0x").and_then(|rest| rest.split(':').next());
+    let number = prefix
+        .strip_prefix("collection:0x")
+        .and_then(|rest| rest.split(':').next());
     let collection = u32::from_str_radix(number.expect("a collection"), 16).expect("hexadecimal");
-    (user.into(), if collection == 0 { Value::Null } else { collection.into() }, namespace)
+    (
+        user.into(),
+        if collection == 0 {
+            Value::Null
+        } else {
+            collection.into()
+        },
+        namespace,
+    )
 }
 
 fn check_line(case: &str, ours: &Value, theirs: &Value) {
     let id = theirs["id"].as_str().expect("an id");
-    let fields = (ours["key"].clone(), ours["collection"].clone(), ours["namespace"].clone());
+    let fields = (
+        ours["key"].clone(),
+        ours["collection"].clone(),
+        ours["namespace"].clone(),
+    );
     assert_eq!(fields, key(id), "{case}");
     let is_deleted = !theirs["deleted"].is_null() || theirs["sync_write"] == "abort";
-    let time = if theirs["deleted"].is_null() { "expiry" } else { "delete_time" };
+    let time = if theirs["deleted"].is_null() {
+        "expiry"
+    } else {
+        "delete_time"
+    };
     for (name, expected) in [
         ("seqno", &theirs["seq"]),
         ("rev_seqno", &theirs["rev"]),
@@ -75,7 +103,10 @@ fn check_line(case: &str, ours: &Value, theirs: &Value) {
     let value = &ours["value"];
     match datatype {
         // Theirs are inflated, and without extended attributes.
-        2.. => assert!(ours["value_hex"].is_string() || value.is_string(), "{case} {id}"),
+        2.. => assert!(
+            ours["value_hex"].is_string() || value.is_string(),
+            "{case} {id}"
+        ),
         _ if theirs["body"].is_null() => assert_eq!(value, &Value::Null, "{case} {id}"),
         1 => {
             let json: Value = serde_json::from_str(value.as_str().expect("text")).expect("JSON");
@@ -104,7 +135,9 @@ fn documents_are_those_the_vendors_tool_prints() {
         let theirs = lines(&theirs.expect("a fixture"));
         let ours = dump(case, &[], 0);
         assert_eq!(ours.len(), theirs.len(), "{case}");
-        ours.iter().zip(&theirs).for_each(|(ours, theirs)| check_line(case, ours, theirs));
+        ours.iter()
+            .zip(&theirs)
+            .for_each(|(ours, theirs)| check_line(case, ours, theirs));
         let mut by_key = dump(case, &["--by", "key"], 0);
         by_key.sort_by_key(|line| line["seqno"].as_u64());
         assert_eq!(by_key, ours, "{case}");
@@ -119,8 +152,12 @@ fn durable_writes_and_deletions_are_told_apart_in_both_engines() {
     let home = TempDir::new().expect("a directory");
     let dirs = ["couchstore", "logstor"].map(|name| home.path().join(name));
     let disk = || Arc::new(OsDisk::new());
-    let couchstore = Couchstore::open(disk(), &dirs[0], CouchstoreConfig::default()).expect("open").0;
-    let logstor = Logstor::open(disk(), &dirs[1], LogstorConfig::DEFAULT).expect("open").0;
+    let couchstore = Couchstore::open(disk(), &dirs[0], CouchstoreConfig::default())
+        .expect("open")
+        .0;
+    let logstor = Logstor::open(disk(), &dirs[1], LogstorConfig::DEFAULT)
+        .expect("open")
+        .0;
     let engines: [&dyn Engine; 2] = [&couchstore, &logstor];
     let new = |seqno: u64, operation, key: &str| Item {
         seqno: Seqno(seqno),
@@ -130,20 +167,39 @@ fn durable_writes_and_deletions_are_told_apart_in_both_engines() {
     let items = [
         new(1, Operation::Deletion, "deleted"),
         new(2, Operation::Expiration, "expired"),
-        Item { durability, value: Some("v".into()), ..new(3, Operation::Prepare, "set") },
+        Item {
+            durability,
+            value: Some("v".into()),
+            ..new(3, Operation::Prepare, "set")
+        },
         Item {
             deleted: true,
             durability: Some(DurabilityLevel::Majority),
             ..new(4, Operation::Prepare, "gone")
         },
-        Item { prepare_seqno: Seqno(3), ..new(5, Operation::Abort, "aborted") },
-        Item { value: Some("v".into()), ..new(6, Operation::Mutation, "plain") },
+        Item {
+            prepare_seqno: Seqno(3),
+            ..new(5, Operation::Abort, "aborted")
+        },
+        Item {
+            value: Some("v".into()),
+            ..new(6, Operation::Mutation, "plain")
+        },
     ];
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)));
     for engine in engines {
         engine.create(Vbid(0)).expect("created");
-        let batch = Batch { vb: Vbid(0), items: &items.each_ref(), state: &state, timestamp: 1 };
-        let _ = engine.commit(&[batch]).pop().expect("one").expect("committed");
+        let batch = Batch {
+            vb: Vbid(0),
+            items: &items.each_ref(),
+            state: &state,
+            timestamp: 1,
+        };
+        let _ = engine
+            .commit(&[batch])
+            .pop()
+            .expect("one")
+            .expect("committed");
     }
     couchstore.close().expect("closed");
     logstor.close().expect("closed");
@@ -158,8 +214,16 @@ fn durable_writes_and_deletions_are_told_apart_in_both_engines() {
     ];
     for dir in &dirs {
         let found = lines(&DCP_SIM.run(&["dump", argument(dir)]).with_code(0).stdout);
-        let fields = ["delete_source", "durability_level", "prepare_is_delete", "prepare_seqno"];
-        let found: Vec<_> = found.iter().map(|line| fields.map(|field| line[field].clone())).collect();
+        let fields = [
+            "delete_source",
+            "durability_level",
+            "prepare_is_delete",
+            "prepare_seqno",
+        ];
+        let found: Vec<_> = found
+            .iter()
+            .map(|line| fields.map(|field| line[field].clone()))
+            .collect();
         assert_eq!(found, wanted, "{}", dir.display());
     }
 }
@@ -173,7 +237,9 @@ fn lines_are_as_documented() {
         ("dump_local", "d_rich", &["--local"]),
     ] {
         let file = couchstore_file(case);
-        let ended = DCP_SIM.run_in(&couchstore_dir(), &[&["dump", &file], options].concat()).with_code(0);
+        let ended = DCP_SIM
+            .run_in(&couchstore_dir(), &[&["dump", &file], options].concat())
+            .with_code(0);
         insta::assert_snapshot!(name, ended.stdout);
     }
 }
@@ -181,25 +247,43 @@ fn lines_are_as_documented() {
 /// Guards that an older header shows what was there then, and no further than the first.
 #[test]
 fn older_commits_can_be_seen() {
-    assert_eq!(dump("e_base", &["--headers-back", "1"], 0), dump("e_torn_in_doc", &[], 0));
-    assert_eq!(dump("e_base", &["--headers-back", "2"], 0), [Value::Null; 0]);
+    assert_eq!(
+        dump("e_base", &["--headers-back", "1"], 0),
+        dump("e_torn_in_doc", &[], 0)
+    );
+    assert_eq!(
+        dump("e_base", &["--headers-back", "2"], 0),
+        [Value::Null; 0]
+    );
     let file = couchstore_file("e_base");
-    let ended = DCP_SIM.run_in(&couchstore_dir(), &["dump", &file, "--headers-back", "3"]).with_code(2);
-    assert!(ended.error().contains("only 2 headers before"), "{ended:#?}");
+    let ended = DCP_SIM
+        .run_in(&couchstore_dir(), &["dump", &file, "--headers-back", "3"])
+        .with_code(2);
+    assert!(
+        ended.error().contains("only 2 headers before"),
+        "{ended:#?}"
+    );
 }
 
 /// Guards that damage to one document, or one index, costs what it must and is told.
 #[test]
 fn what_is_readable_is_printed() {
     let file = couchstore_file("f_bad_doc");
-    let ended = DCP_SIM.run_in(&couchstore_dir(), &["dump", &file]).with_code(4);
+    let ended = DCP_SIM
+        .run_in(&couchstore_dir(), &["dump", &file])
+        .with_code(4);
     assert_eq!(lines(&ended.stdout).len(), 9);
     assert!(ended.error().contains("seqno 13 is left out"), "{ended:#?}");
     assert_eq!(dump("f_bad_seq_root", &["--by", "key"], 0).len(), 10);
     assert_eq!(dump("f_bad_seq_root", &[], 4), [Value::Null; 0]);
     let file = couchstore_file("f_bad_header");
-    let ended = DCP_SIM.run_in(&couchstore_dir(), &["dump", &file]).with_code(4);
-    assert!(ended.error().contains("offset 12288") && ended.hint().contains("recover"), "{ended:#?}");
+    let ended = DCP_SIM
+        .run_in(&couchstore_dir(), &["dump", &file])
+        .with_code(4);
+    assert!(
+        ended.error().contains("offset 12288") && ended.hint().contains("recover"),
+        "{ended:#?}"
+    );
 }
 
 /// Guards directories: vBucket by vBucket, told apart, or one of them.
@@ -222,10 +306,19 @@ fn directories_are_printed_by_vbucket() {
 #[test]
 fn a_broken_pipe_is_a_quiet_end() {
     let mut command = DCP_SIM.command(&["dump", &couchstore_file("h_boundary")]);
-    let child = command.current_dir(couchstore_dir()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = command
+        .current_dir(couchstore_dir())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
     let mut child = child.expect("the program runs");
     let mut first = [0; 10];
-    child.stdout.take().expect("piped").read_exact(&mut first).expect("a line");
+    child
+        .stdout
+        .take()
+        .expect("piped")
+        .read_exact(&mut first)
+        .expect("a line");
     let ended = child.wait_with_output().expect("waited for");
     assert_eq!((ended.status.code(), ended.stderr), (Some(0), Vec::new()));
 }

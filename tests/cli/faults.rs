@@ -2,11 +2,24 @@
 
 use super::DCP_SIM;
 
-const FAULTS: [&str; 10] =
-    ["--workload", "zipfian", "--ops", "300", "--keys", "50", "--profile", "hostile", "--duration", "500ms"];
+const FAULTS: [&str; 10] = [
+    "--workload",
+    "zipfian",
+    "--ops",
+    "300",
+    "--keys",
+    "50",
+    "--profile",
+    "hostile",
+    "--duration",
+    "500ms",
+];
 
 fn run(command: &str, more: &[&str]) -> String {
-    DCP_SIM.run(&[&[command], &FAULTS[..], more].concat()).with_code(0).stdout
+    DCP_SIM
+        .run(&[&[command], &FAULTS[..], more].concat())
+        .with_code(0)
+        .stdout
 }
 
 /// W17. Guards what is printed of many seeds: one line each, a summary, and the same bytes however many run at once.
@@ -14,12 +27,19 @@ fn run(command: &str, more: &[&str]) -> String {
 fn many_seeds_are_told_in_a_line_each() {
     let once = run("run", &["--seeds", "3", "--seed", "7"]);
     for jobs in ["1", "2", "8"] {
-        assert_eq!(once, run("run", &["--seeds", "3", "--seed", "7", "--jobs", jobs]), "{jobs}");
+        assert_eq!(
+            once,
+            run("run", &["--seeds", "3", "--seed", "7", "--jobs", jobs]),
+            "{jobs}"
+        );
     }
     let lines: Vec<_> = once.lines().collect();
     assert_eq!(lines.len(), 4, "{once}");
     for (line, seed) in lines[..3].iter().zip(7..) {
-        assert!(line.starts_with(&format!("seed {seed} ")) && line.contains(" clean "), "{line}");
+        assert!(
+            line.starts_with(&format!("seed {seed} ")) && line.contains(" clean "),
+            "{line}"
+        );
     }
     assert!(lines[3].starts_with("3 seeds, 0 broken, "), "{once}");
 }
@@ -28,7 +48,14 @@ fn many_seeds_are_told_in_a_line_each() {
 #[test]
 fn a_report_says_what_struck_and_what_was_survived() {
     let text = run("run", &[]);
-    for word in ["faults ", "power-loss ", "acknowledged", "lost with a branch", "rollbacks", "W14 holds"] {
+    for word in [
+        "faults ",
+        "power-loss ",
+        "acknowledged",
+        "lost with a branch",
+        "rollbacks",
+        "W14 holds",
+    ] {
         assert!(text.contains(word), "{word}: {text}");
     }
     let json = |seed: &str| {
@@ -37,7 +64,11 @@ fn a_report_says_what_struck_and_what_was_survived() {
     };
     assert_eq!(json("3"), json("3"));
     assert_ne!(json("3"), json("4"));
-    assert!(json("3").contains(r#""faults":{"struck":{"compaction":"#), "{}", json("3"));
+    assert!(
+        json("3").contains(r#""faults":{"struck":{"compaction":"#),
+        "{}",
+        json("3")
+    );
 }
 
 /// Guards the picture of a moment: the same at every look, and everything that is there is in it.
@@ -46,12 +77,22 @@ fn a_replay_stops_where_it_is_told() {
     let pictures = ["100", "500", "1000"].map(|event| {
         let picture = run("replay", &["--until", event]);
         assert_eq!(picture, run("replay", &["--until", event]));
-        assert!(picture.starts_with(&format!("event {event}, ")), "{picture}");
+        assert!(
+            picture.starts_with(&format!("event {event}, ")),
+            "{picture}"
+        );
         picture
     });
     // At any one moment a node may be down, or cut off.
     let all = pictures.concat();
-    for word in ["node 0: ", "node 2: ", "vBucket 15: ", "branches: ", "persistence -> ", "connection "] {
+    for word in [
+        "node 0: ",
+        "node 2: ",
+        "vBucket 15: ",
+        "branches: ",
+        "persistence -> ",
+        "connection ",
+    ] {
         assert!(all.contains(word), "{word}: {all}");
     }
     assert_ne!(pictures[2], run("replay", &["--until", "1001"]));
@@ -60,5 +101,8 @@ fn a_replay_stops_where_it_is_told() {
 /// Guards that a run without a violation has nothing to shrink.
 #[test]
 fn a_clean_seed_is_not_shrunk() {
-    assert_eq!(run("replay", &["--shrink", "--seed", "2"]), "seed 2 is clean\n");
+    assert_eq!(
+        run("replay", &["--shrink", "--seed", "2"]),
+        "seed 2 is clean\n"
+    );
 }

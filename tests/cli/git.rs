@@ -15,15 +15,31 @@ const NODES: usize = 3;
 const VBUCKETS: u16 = 5;
 
 fn run(dir: &Path, data: &Path) -> Ended {
-    let cluster = ["--nodes", "3", "--replicas", "1", "--vbuckets", "5", "--json"];
-    DCP_SIM.run(&[&["run", "--git", argument(dir), "--data", argument(data)], &cluster[..]].concat())
+    let cluster = [
+        "--nodes",
+        "3",
+        "--replicas",
+        "1",
+        "--vbuckets",
+        "5",
+        "--json",
+    ];
+    DCP_SIM.run(
+        &[
+            &["run", "--git", argument(dir), "--data", argument(data)],
+            &cluster[..],
+        ]
+        .concat(),
+    )
 }
 
 /// The live documents of the actives' stores, each where its key's hash says.
 fn documents(nodes: &[StoredNode]) -> Files {
     let mut files = Files::new();
     for vb in 0..VBUCKETS {
-        let active = nodes[usize::from(vb) % NODES].get(&vb.into()).expect("the active's copy");
+        let active = nodes[usize::from(vb) % NODES]
+            .get(&vb.into())
+            .expect("the active's copy");
         for item in active.items.values().filter(|item| !item.deleted) {
             let key = item.key.user().to_vec();
             assert_eq!(vbucket_of(&key, VBUCKETS), vb, "{}", key.escape_ascii());
@@ -39,15 +55,35 @@ fn prove(repository: &Repository, dir: &Path) -> Files {
     let report = run(dir, data.path()).with_code(0).json();
     let nodes = read_cluster(data.path(), NODES);
     let (found, wanted) = (documents(&nodes), repository.files());
-    assert!(found == wanted, "found {:?}, wanted {:?}", found.keys(), wanted.keys());
-    assert_eq!(report["figures"]["documents"], wanted.len(), "the report says so, too");
+    assert!(
+        found == wanted,
+        "found {:?}, wanted {:?}",
+        found.keys(),
+        wanted.keys()
+    );
+    assert_eq!(
+        report["figures"]["documents"],
+        wanted.len(),
+        "the report says so, too"
+    );
     let verdicts = report["verdicts"].as_array().expect("verdicts");
-    let proof = verdicts.iter().find(|verdict| verdict["invariant"] == "W7").expect("the proof by git");
-    assert_eq!((&proof["checked"], &proof["violations"]), (&wanted.len().into(), &0.into()));
+    let proof = verdicts
+        .iter()
+        .find(|verdict| verdict["invariant"] == "W7")
+        .expect("the proof by git");
+    assert_eq!(
+        (&proof["checked"], &proof["violations"]),
+        (&wanted.len().into(), &0.into())
+    );
     for (number, node) in nodes.iter().enumerate() {
         for (&vb, copy) in node {
-            let active = nodes[usize::from(vb.0) % NODES].get(&vb).expect("the active's copy");
-            assert!(copy.items == active.items, "node {number}, vBucket {vb} differs from its active");
+            let active = nodes[usize::from(vb.0) % NODES]
+                .get(&vb)
+                .expect("the active's copy");
+            assert!(
+                copy.items == active.items,
+                "node {number}, vBucket {vb} differs from its active"
+            );
         }
     }
     found
@@ -58,15 +94,26 @@ fn prove(repository: &Repository, dir: &Path) -> Files {
 fn everything_git_can_hold_is_on_disk() {
     let repository = Repository::with_everything();
     let files = prove(&repository, repository.dir());
-    for path in
-        [&b"caf\xe9 \xff"[..], b"binary", b"empty", b"link", b"run.sh", b"module", b"side", b"new name"]
-    {
+    for path in [
+        &b"caf\xe9 \xff"[..],
+        b"binary",
+        b"empty",
+        b"link",
+        b"run.sh",
+        b"module",
+        b"side",
+        b"new name",
+    ] {
         assert!(files.contains_key(path), "{}", path.escape_ascii());
     }
     for path in [&b"doomed"[..], b"old name"] {
         assert!(!files.contains_key(path), "{}", path.escape_ascii());
     }
-    assert_eq!(files.get(&b"link"[..]).map(Vec::as_slice), Some(&b"dir/\xff"[..]), "a link is its target");
+    assert_eq!(
+        files.get(&b"link"[..]).map(Vec::as_slice),
+        Some(&b"dir/\xff"[..]),
+        "a link is its target"
+    );
 }
 
 /// Guards that a bare clone, a clone cut short and a directory inside one are the same repository.
@@ -91,16 +138,26 @@ fn partial_clone_is_refused_with_a_hint_that_works() {
         &["--filter=blob:none", "--depth=2"],
         &["--filter=blob:none", "--bare"],
     ] {
-        let bare = if arguments.contains(&"--bare") { &[][..] } else { &["--no-checkout"][..] };
+        let bare = if arguments.contains(&"--bare") {
+            &[][..]
+        } else {
+            &["--no-checkout"][..]
+        };
         let partial = repository.cloned(&[arguments, bare].concat());
         let home = TempDir::new().expect("a directory");
         let data = home.path().join("data");
         let ended = run(partial.dir(), &data).with_code(2);
         assert!(ended.error().contains("partial clone"), "{ended:#?}");
-        assert!(ended.hint().contains("git fetch --refetch --no-filter"), "{ended:#?}");
+        assert!(
+            ended.hint().contains("git fetch --refetch --no-filter"),
+            "{ended:#?}"
+        );
         assert!(!data.exists() && ended.stdout.is_empty(), "{arguments:?}");
         let _ = partial.ask(&["fetch", "--quiet", "--refetch", "--no-filter"]);
-        assert!(prove(&partial, partial.dir()) == repository.files(), "{arguments:?}");
+        assert!(
+            prove(&partial, partial.dir()) == repository.files(),
+            "{arguments:?}"
+        );
     }
 }
 
@@ -108,10 +165,15 @@ fn partial_clone_is_refused_with_a_hint_that_works() {
 #[test]
 fn an_empty_repository_is_said_to_be_empty() {
     let repository = Repository::new();
-    let ended = DCP_SIM.run(&["run", "--git", argument(repository.dir())]).with_code(0);
+    let ended = DCP_SIM
+        .run(&["run", "--git", argument(repository.dir())])
+        .with_code(0);
     assert!(ended.stderr.contains("has no commit yet"), "{ended:#?}");
     let data = TempDir::new().expect("a directory");
-    assert_eq!(run(repository.dir(), data.path()).with_code(0).json()["figures"]["documents"], 0);
+    assert_eq!(
+        run(repository.dir(), data.path()).with_code(0).json()["figures"]["documents"],
+        0
+    );
     assert_eq!(documents(&read_cluster(data.path(), NODES)), Files::new());
 }
 
@@ -123,7 +185,10 @@ fn what_is_no_repository_is_refused() {
     for dir in [home.path(), &missing] {
         let ended = DCP_SIM.run(&["run", "--git", argument(dir)]).with_code(2);
         assert!(ended.error().contains(argument(dir)), "{ended:#?}");
-        assert!(!ended.hint().is_empty() && ended.stdout.is_empty(), "{ended:#?}");
+        assert!(
+            !ended.hint().is_empty() && ended.stdout.is_empty(),
+            "{ended:#?}"
+        );
     }
     // Git would take an empty path for the current directory.
     let _nothing = DCP_SIM.run(&["run", "--git", ""]).with_code(2);

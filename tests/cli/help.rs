@@ -35,7 +35,11 @@ fn help_begins_with_examples() {
         for flag in ["--help", "-h"] {
             let ended = DCP_SIM.run(&[command, &[flag]].concat()).with_code(0);
             let (examples, usage) = (ended.stdout.find("Examples:"), ended.stdout.find("Usage:"));
-            assert!(examples.is_some() && examples < usage, "{command:?} {flag}: {}", ended.stdout);
+            assert!(
+                examples.is_some() && examples < usage,
+                "{command:?} {flag}: {}",
+                ended.stdout
+            );
         }
     }
     let version = DCP_SIM.run(&["--version"]).with_code(0);
@@ -49,16 +53,26 @@ fn examples_are_understood() {
     let mut seen = 0;
     for command in COMMANDS {
         let help = DCP_SIM.run(&[command, &["--help"]].concat()).stdout;
-        for example in help.lines().filter_map(|line| line.strip_prefix("  dcp-sim ")) {
+        for example in help
+            .lines()
+            .filter_map(|line| line.strip_prefix("  dcp-sim "))
+        {
             seen += 1;
             // Up to what it is said to do, or where its output goes.
-            let words = example.split("    ").next().and_then(|example| example.split(" >").next());
+            let words = example
+                .split("    ")
+                .next()
+                .and_then(|example| example.split(" >").next());
             let words: Vec<_> = words.expect("a command").split_whitespace().collect();
             // Understood or not is decided before files are looked for; only what names no file is run as it stands.
             let ended = match words.as_slice() {
-                ["run", "--git", ".", rest @ ..] if !rest.contains(&"--data") => {
-                    DCP_SIM.command(&words).current_dir(repository.dir()).output().expect("run").status.code()
-                }
+                ["run", "--git", ".", rest @ ..] if !rest.contains(&"--data") => DCP_SIM
+                    .command(&words)
+                    .current_dir(repository.dir())
+                    .output()
+                    .expect("run")
+                    .status
+                    .code(),
                 ["completions", ..] => Some(DCP_SIM.run(&words).code),
                 _ => Some(DCP_SIM.run(&[&words[..], &["--help"]].concat()).code),
             };
@@ -73,15 +87,29 @@ fn examples_are_understood() {
 fn completions_are_scripts() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ended = DCP_SIM.run(&["completions", shell]).with_code(0);
-        for word in
-            ["dcp-sim", "run", "script", "workload", "vbuckets", "recover", "headers-back", "purge-upto"]
-        {
+        for word in [
+            "dcp-sim",
+            "run",
+            "script",
+            "workload",
+            "vbuckets",
+            "recover",
+            "headers-back",
+            "purge-upto",
+        ] {
             assert!(ended.stdout.contains(word), "{shell}: {word}");
         }
     }
     let script = DCP_SIM.run(&["completions", "bash"]).stdout;
-    assert!(script.contains("uniform zipfian latest"), "values are completed, too");
+    assert!(
+        script.contains("uniform zipfian latest"),
+        "values are completed, too"
+    );
     if let Ok(checked) = Command::new("bash").args(["-n", "-c", &script]).output() {
-        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        assert!(
+            checked.status.success(),
+            "{}",
+            String::from_utf8_lossy(&checked.stderr)
+        );
     }
 }

@@ -33,11 +33,17 @@ fn figures(ended: &Ended) -> [u64; 4] {
 fn lines_are_writes() {
     let home = TempDir::new().expect("a directory");
     let path = file(&home, GOOD);
-    let from_file = DCP_SIM.run(&["run", "--json", "--input", argument(&path)]).with_code(0);
+    let from_file = DCP_SIM
+        .run(&["run", "--json", "--input", argument(&path)])
+        .with_code(0);
     assert_eq!(figures(&from_file), [4, 3, 1, 2]);
-    let from_stdin = DCP_SIM.run_with(&["run", "--json", "--input", "-"], GOOD.as_bytes()).with_code(0);
+    let from_stdin = DCP_SIM
+        .run_with(&["run", "--json", "--input", "-"], GOOD.as_bytes())
+        .with_code(0);
     assert_eq!(figures(&from_stdin), [4, 3, 1, 2]);
-    let nothing = DCP_SIM.run_with(&["run", "--json", "--input", "-"], b"").with_code(0);
+    let nothing = DCP_SIM
+        .run_with(&["run", "--json", "--input", "-"], b"")
+        .with_code(0);
     assert_eq!(figures(&nothing), [0, 0, 0, 0]);
 }
 
@@ -45,25 +51,56 @@ fn lines_are_writes() {
 #[test]
 fn a_bad_line_is_named() {
     let home = TempDir::new().expect("a directory");
-    for bad in [r#"{"op":"get","key":"a"}"#, r#"{"op":"set","key":"a"}"#, "no JSON", "\u{feff}{}"] {
+    for bad in [
+        r#"{"op":"get","key":"a"}"#,
+        r#"{"op":"set","key":"a"}"#,
+        "no JSON",
+        "\u{feff}{}",
+    ] {
         let path = file(&home, &format!("{GOOD}{bad}\n"));
-        let ended = DCP_SIM.run(&["run", "--input", argument(&path)]).with_code(2);
-        assert!(ended.error().starts_with(&format!("{}:7: ", path.display())), "{bad}: {ended:#?}");
-        assert!(ended.stdout.is_empty(), "no report of half a run: {ended:#?}");
+        let ended = DCP_SIM
+            .run(&["run", "--input", argument(&path)])
+            .with_code(2);
+        assert!(
+            ended
+                .error()
+                .starts_with(&format!("{}:7: ", path.display())),
+            "{bad}: {ended:#?}"
+        );
+        assert!(
+            ended.stdout.is_empty(),
+            "no report of half a run: {ended:#?}"
+        );
     }
-    let ended = DCP_SIM.run_with(&["run", "--input", "-"], b"\nbad\n").with_code(2);
+    let ended = DCP_SIM
+        .run_with(&["run", "--input", "-"], b"\nbad\n")
+        .with_code(2);
     assert!(ended.error().contains("standard input:2: "), "{ended:#?}");
 }
 
 /// Guards that what no node can hold is the input's fault, with its place, and that what just fits runs.
 #[test]
 fn a_key_that_is_too_long_is_named() {
-    let line = |bytes: usize| format!("{{\"op\":\"set\",\"key\":\"{}\",\"value\":1}}\n", "k".repeat(bytes));
-    let fits = DCP_SIM.run_with(&["run", "--json", "--input", "-"], line(4_092).as_bytes()).with_code(0);
+    let line = |bytes: usize| {
+        format!(
+            "{{\"op\":\"set\",\"key\":\"{}\",\"value\":1}}\n",
+            "k".repeat(bytes)
+        )
+    };
+    let fits = DCP_SIM
+        .run_with(&["run", "--json", "--input", "-"], line(4_092).as_bytes())
+        .with_code(0);
     assert_eq!(figures(&fits), [1, 1, 0, 1]);
-    let ended =
-        DCP_SIM.run_with(&["run", "--input", "-"], format!("\n{}", line(4_093)).as_bytes()).with_code(2);
-    assert!(ended.error().starts_with("line 2: the key of kkkk"), "{ended:#?}");
+    let ended = DCP_SIM
+        .run_with(
+            &["run", "--input", "-"],
+            format!("\n{}", line(4_093)).as_bytes(),
+        )
+        .with_code(2);
+    assert!(
+        ended.error().starts_with("line 2: the key of kkkk"),
+        "{ended:#?}"
+    );
 }
 
 /// Guards that what is often taken for JSON lines is called by its name, and that input which is wrong from the start
@@ -74,7 +111,11 @@ fn other_files_get_a_hint_and_leave_no_data() {
     let (path, data) = (home.path().join("changes.jsonl"), home.path().join("data"));
     for (bytes, what, hint) in [
         (&b"\x1f\x8b\x08\0"[..], "compressed with gzip", "gzip -dc"),
-        (b"[{\"op\":\"delete\",\"key\":\"a\"}]\n", "a JSON array", "jq -c '.[]'"),
+        (
+            b"[{\"op\":\"delete\",\"key\":\"a\"}]\n",
+            "a JSON array",
+            "jq -c '.[]'",
+        ),
         (b"no JSON\n", "not JSON", ""),
     ] {
         std::fs::write(&path, bytes).expect("written");
@@ -85,7 +126,9 @@ fn other_files_get_a_hint_and_leave_no_data() {
         assert!(!data.exists(), "{what}");
     }
     let marked = format!("\u{feff}{}", GOOD.trim_start());
-    let ended = DCP_SIM.run_with(&["run", "--json", "--input", "-"], marked.as_bytes()).with_code(0);
+    let ended = DCP_SIM
+        .run_with(&["run", "--json", "--input", "-"], marked.as_bytes())
+        .with_code(0);
     assert_eq!(figures(&ended), [4, 3, 1, 2]);
 }
 
@@ -97,8 +140,17 @@ fn counts_and_sizes_are_read_as_people_type_them() {
         DCP_SIM.run(&[&workload[..], &["--ops", ops, "--value-bytes", bytes]].concat())
     };
     let plain = run("1000", "2048").with_code(0).json_without_times();
-    for (ops, bytes) in [("1e3", "2KiB"), ("1k", "2048B"), ("1_000", "2.048kB"), ("0.001M", "2048")] {
-        assert_eq!(run(ops, bytes).with_code(0).json_without_times(), plain, "{ops} {bytes}");
+    for (ops, bytes) in [
+        ("1e3", "2KiB"),
+        ("1k", "2048B"),
+        ("1_000", "2.048kB"),
+        ("0.001M", "2048"),
+    ] {
+        assert_eq!(
+            run(ops, bytes).with_code(0).json_without_times(),
+            plain,
+            "{ops} {bytes}"
+        );
     }
     for (ops, bytes, said) in [
         ("1.5", "1", "not a whole number"),
@@ -116,7 +168,9 @@ fn counts_and_sizes_are_read_as_people_type_them() {
 fn a_file_that_cannot_be_read_is_a_failure_of_io() {
     let home = TempDir::new().expect("a directory");
     for path in [home.path().join("missing"), home.path().to_owned()] {
-        let ended = DCP_SIM.run(&["run", "--input", argument(&path)]).with_code(3);
+        let ended = DCP_SIM
+            .run(&["run", "--input", argument(&path)])
+            .with_code(3);
         assert!(ended.error().contains(argument(&path)), "{ended:#?}");
     }
 }
@@ -125,32 +179,64 @@ fn a_file_that_cannot_be_read_is_a_failure_of_io() {
 #[test]
 fn every_workload_runs_clean() {
     for kind in ["uniform", "zipfian", "latest"] {
-        let workload = ["--workload", kind, "--ops", "300", "--keys", "50", "--value-bytes", "64"];
-        let ended = DCP_SIM.run(&[&["run", "--json"], &workload[..]].concat()).with_code(0);
+        let workload = [
+            "--workload",
+            kind,
+            "--ops",
+            "300",
+            "--keys",
+            "50",
+            "--value-bytes",
+            "64",
+        ];
+        let ended = DCP_SIM
+            .run(&[&["run", "--json"], &workload[..]].concat())
+            .with_code(0);
         let [batches, sets, deletes, documents] = figures(&ended);
         assert_eq!((batches, sets + deletes), (300, 300), "{kind}");
-        assert!(deletes > 0 && (1..=50).contains(&documents), "{kind}: {deletes} {documents}");
+        assert!(
+            deletes > 0 && (1..=50).contains(&documents),
+            "{kind}: {deletes} {documents}"
+        );
     }
 }
 
 /// Guards the workloads after measurements, which leave no choice of sizes.
 #[test]
 fn every_measured_workload_runs_clean() {
-    for workload in [&["--workload", "etc", "--keys", "50"][..], &["--workload", "zippydb"]] {
-        let ended = DCP_SIM.run(&[&["run", "--json", "--ops", "300"], workload].concat()).with_code(0);
+    for workload in [
+        &["--workload", "etc", "--keys", "50"][..],
+        &["--workload", "zippydb"],
+    ] {
+        let ended = DCP_SIM
+            .run(&[&["run", "--json", "--ops", "300"], workload].concat())
+            .with_code(0);
         let [batches, sets, deletes, documents] = figures(&ended);
         assert_eq!((batches, sets + deletes), (300, 300), "{workload:?}");
-        assert!(deletes > 0 && documents > 0, "{workload:?}: {deletes} {documents}");
+        assert!(
+            deletes > 0 && documents > 0,
+            "{workload:?}: {deletes} {documents}"
+        );
     }
 }
 
 /// Guards the summary for people: every invariant is told, and the verdict.
 #[test]
 fn the_summary_tells_every_invariant() {
-    let ended = DCP_SIM.run_with(&["run", "--input", "-"], GOOD.as_bytes()).with_code(0);
+    let ended = DCP_SIM
+        .run_with(&["run", "--input", "-"], GOOD.as_bytes())
+        .with_code(0);
     for invariant in ["W1", "W2", "W3", "W4", "W5", "W6"] {
         let holds = format!("{invariant} holds ");
-        assert!(ended.stdout.lines().any(|line| line.starts_with(&holds)), "{invariant}: {}", ended.stdout);
+        assert!(
+            ended.stdout.lines().any(|line| line.starts_with(&holds)),
+            "{invariant}: {}",
+            ended.stdout
+        );
     }
-    assert!(ended.stdout.ends_with("every copy is right\n"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.ends_with("every copy is right\n"),
+        "{}",
+        ended.stdout
+    );
 }

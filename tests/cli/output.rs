@@ -18,9 +18,18 @@ const COMMANDS: [(&str, i32); 26] = [
     ("completions bash", 0),
     ("run --workload uniform --ops 200 --keys 20", 0),
     ("run --workload uniform --ops 200 --keys 20 --json", 0),
-    ("run --workload zipfian --profile stormy --ops 200 --duration 200ms --seeds 3", 0),
-    ("replay --workload zipfian --profile calm --ops 200 --until 50", 0),
-    ("replay --workload zipfian --profile calm --ops 200 --duration 100ms --shrink", 0),
+    (
+        "run --workload zipfian --profile stormy --ops 200 --duration 200ms --seeds 3",
+        0,
+    ),
+    (
+        "replay --workload zipfian --profile calm --ops 200 --until 50",
+        0,
+    ),
+    (
+        "replay --workload zipfian --profile calm --ops 200 --duration 100ms --shrink",
+        0,
+    ),
     ("inspect couch/node-0", 0),
     ("inspect whole.couch.1 --json", 0),
     ("inspect log/node-0", 0),
@@ -43,35 +52,66 @@ const COMMANDS: [(&str, i32); 26] = [
 /// Stores and scenario files for all of them.
 fn home() -> TempDir {
     let home = TempDir::new().expect("a directory");
-    let filled = ["run", "--workload", "uniform", "--ops", "300", "--keys", "40", "--vbuckets", "1"];
+    let filled = [
+        "run",
+        "--workload",
+        "uniform",
+        "--ops",
+        "300",
+        "--keys",
+        "40",
+        "--vbuckets",
+        "1",
+    ];
     for (engine, name) in [("couchstore", "couch"), ("logstor", "log")] {
         let data = home.path().join(name);
         let _ = DCP_SIM
-            .run(&[&filled[..], &["--engine", engine, "--data", argument(&data)]].concat())
+            .run(
+                &[
+                    &filled[..],
+                    &["--engine", engine, "--data", argument(&data)],
+                ]
+                .concat(),
+            )
             .with_code(0);
     }
     let bytes = fs::read(stored_file(home.path())).expect("read");
-    let write = |name: &str, bytes: &[u8]| fs::write(home.path().join(name), bytes).expect("written");
+    let write =
+        |name: &str, bytes: &[u8]| fs::write(home.path().join(name), bytes).expect("written");
     write("whole.couch.1", &bytes);
     // Much of a file is dead: a place is looked for where a document is lost.
     let is_lost = (0..bytes.len()).rev().step_by(500).any(|at| {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x5a;
         write("damaged.couch.1", &damaged);
-        run(home.path(), "recover damaged.couch.1 --output NEW", Stdio::null(), Stdio::null()).status.code()
+        run(
+            home.path(),
+            "recover damaged.couch.1 --output NEW",
+            Stdio::null(),
+            Stdio::null(),
+        )
+        .status
+        .code()
             == Some(1)
     });
     assert!(is_lost, "no byte of the file is a document's");
     let scenario = "manager\n----\n\nset a\n----\n1 new\n";
     write("good.scn", scenario.as_bytes());
-    write("different.scn", scenario.replace("1 new", "2 new").as_bytes());
+    write(
+        "different.scn",
+        scenario.replace("1 new", "2 new").as_bytes(),
+    );
     home
 }
 
 fn stored_file(home: &Path) -> PathBuf {
-    let entries =
-        fs::read_dir(home.join("couch/node-0")).expect("a store").map(|entry| entry.expect("one").path());
-    entries.filter(|path| path.to_string_lossy().contains(".couch.")).min().expect("a file")
+    let entries = fs::read_dir(home.join("couch/node-0"))
+        .expect("a store")
+        .map(|entry| entry.expect("one").path());
+    entries
+        .filter(|path| path.to_string_lossy().contains(".couch."))
+        .min()
+        .expect("a file")
 }
 
 fn run(home: &Path, line: &str, stdout: Stdio, stderr: Stdio) -> Output {
@@ -80,8 +120,16 @@ fn run(home: &Path, line: &str, stdout: Stdio, stderr: Stdio) -> Output {
     let _ = (fs::remove_file(&new), fs::remove_dir_all(&new));
     let line = line.replace("NEW", argument(&new));
     let mut command = DCP_SIM.command(&line.split(' ').collect::<Vec<_>>());
-    command.current_dir(home).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-    command.spawn().expect("it runs").wait_with_output().expect("waited for")
+    command
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr);
+    command
+        .spawn()
+        .expect("it runs")
+        .wait_with_output()
+        .expect("waited for")
 }
 
 /// A pipe that nobody reads.
@@ -91,7 +139,11 @@ fn closed() -> Stdio {
 }
 
 fn full() -> Stdio {
-    File::options().write(true).open("/dev/full").expect("a full device").into()
+    File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("a full device")
+        .into()
 }
 
 /// Guards T10 for `| head`: the exit code is that of the command, and nothing is said.
@@ -121,7 +173,11 @@ fn full_output_is_named_and_hides_no_verdict() {
         assert_eq!(ended.status.code(), Some(wanted), "{line}: {ended:?}");
         let said = String::from_utf8_lossy(&ended.stderr);
         let errors: Vec<_> = said.lines().filter(|line| line.contains(FULL)).collect();
-        assert_eq!(errors, [format!("error: standard output: {FULL} (os error 28)")], "{line}: {said}");
+        assert_eq!(
+            errors,
+            [format!("error: standard output: {FULL} (os error 28)")],
+            "{line}: {said}"
+        );
     }
 }
 
@@ -137,7 +193,12 @@ fn lost_messages_change_nothing() {
         }
     }
     for stderr in [closed(), full()] {
-        assert_eq!(run(home.path(), "run", Stdio::piped(), stderr).status.code(), Some(2));
+        assert_eq!(
+            run(home.path(), "run", Stdio::piped(), stderr)
+                .status
+                .code(),
+            Some(2)
+        );
     }
 }
 
@@ -148,8 +209,15 @@ fn closed_streams_are_taken_as_unwanted() {
     for (line, code) in COMMANDS {
         let new = home.path().join("new");
         let _ = (fs::remove_file(&new), fs::remove_dir_all(&new));
-        let script = format!("{} {} >&- 2>&-", DCP_SIM.0, line.replace("NEW", argument(&new)));
-        let ended = std::process::Command::new("sh").args(["-c", &script]).current_dir(home.path()).status();
+        let script = format!(
+            "{} {} >&- 2>&-",
+            DCP_SIM.0,
+            line.replace("NEW", argument(&new))
+        );
+        let ended = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(home.path())
+            .status();
         assert_eq!(ended.expect("a shell").code(), Some(code), "{line}");
     }
 }
@@ -162,7 +230,10 @@ fn full_files_are_named_and_the_verdict_is_printed() {
         let line = format!("run --workload uniform --ops 200 --keys 20 {option} {path}");
         let ended = run(home.path(), &line, Stdio::piped(), Stdio::piped());
         assert_eq!(ended.status.code(), Some(3), "{ended:?}");
-        assert!(String::from_utf8_lossy(&ended.stdout).ends_with("every copy is right\n"), "{ended:?}");
+        assert!(
+            String::from_utf8_lossy(&ended.stdout).ends_with("every copy is right\n"),
+            "{ended:?}"
+        );
         let said = String::from_utf8_lossy(&ended.stderr);
         assert!(said.contains(&format!("error: {path}: {FULL}")), "{said}");
     }
@@ -179,8 +250,14 @@ fn refused_run_leaves_named_files_as_they_were() {
         "run --workload uniform --report old.html --trace missing/new.jsonl",
     ] {
         let ended = run(home.path(), line, Stdio::piped(), Stdio::piped());
-        assert!(matches!(ended.status.code(), Some(2 | 3)), "{line}: {ended:?}");
-        assert_eq!(fs::read_to_string(home.path().join("old.html")).expect("kept"), "an older page");
+        assert!(
+            matches!(ended.status.code(), Some(2 | 3)),
+            "{line}: {ended:?}"
+        );
+        assert_eq!(
+            fs::read_to_string(home.path().join("old.html")).expect("kept"),
+            "an older page"
+        );
         assert!(!home.path().join("new.jsonl").exists(), "{line}");
     }
 }

@@ -10,8 +10,12 @@ use tempfile::TempDir;
 use super::DCP_SIM;
 
 fn names(dir: &Path) -> Vec<String> {
-    let names = fs::read_dir(dir).expect("there").map(|entry| entry.expect("an entry").file_name());
-    let mut names: Vec<_> = names.map(|name| name.into_string().expect("UTF-8")).collect();
+    let names = fs::read_dir(dir)
+        .expect("there")
+        .map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<_> = names
+        .map(|name| name.into_string().expect("UTF-8"))
+        .collect();
     names.sort();
     names
 }
@@ -32,7 +36,12 @@ fn a_directory_of_two_engines_files_is_refused_by_every_tool() {
         &["compact", argument(&dir), "--output", argument(&new)],
     ] {
         let ended = DCP_SIM.run(command).with_code(2);
-        assert!(ended.error().ends_with("this is a couchstore store: 3.couch.1 is in it"), "{ended:#?}");
+        assert!(
+            ended
+                .error()
+                .ends_with("this is a couchstore store: 3.couch.1 is in it"),
+            "{ended:#?}"
+        );
         assert_eq!(names(&dir), ["3.couch.1", "MANIFEST"], "{command:?}");
         assert!(!new.exists(), "{command:?}");
     }
@@ -51,10 +60,20 @@ fn a_single_file_of_a_log_store_is_told_for_what_it_is() {
         &["recover", argument(&file), "--output", argument(&new)],
     ] {
         let ended = DCP_SIM.run(command).with_code(2);
-        assert!(ended.error().ends_with("log-00000000 is a file of a log store"), "{ended:#?}");
-        assert_eq!(ended.hint(), "a log store is looked at as a whole: name its directory");
+        assert!(
+            ended
+                .error()
+                .ends_with("log-00000000 is a file of a log store"),
+            "{ended:#?}"
+        );
+        assert_eq!(
+            ended.hint(),
+            "a log store is looked at as a whole: name its directory"
+        );
     }
-    let ended = DCP_SIM.run(&["recover", argument(home.path()), "--output", argument(&new)]).with_code(2);
+    let ended = DCP_SIM
+        .run(&["recover", argument(home.path()), "--output", argument(&new)])
+        .with_code(2);
     assert!(ended.error().ends_with("is a log store"), "{ended:#?}");
     assert_eq!(names(home.path()), ["log-00000000"]);
 }

@@ -9,8 +9,17 @@ use tempfile::TempDir;
 use super::DCP_SIM;
 
 fn recover(home: &TempDir, case: &str, options: &[&str]) -> Ended {
-    let (source, target) = (couchstore_dir().join(couchstore_file(case)), home.path().join("saved"));
-    DCP_SIM.run(&[&["recover", argument(&source), "--output", argument(&target)], options].concat())
+    let (source, target) = (
+        couchstore_dir().join(couchstore_file(case)),
+        home.path().join("saved"),
+    );
+    DCP_SIM.run(
+        &[
+            &["recover", argument(&source), "--output", argument(&target)],
+            options,
+        ]
+        .concat(),
+    )
 }
 
 fn dump(path: &str) -> String {
@@ -35,10 +44,18 @@ fn what_is_saved_is_sound() {
     ] {
         let home = TempDir::new().expect("a directory");
         let ended = recover(&home, case, &[]).with_code(code);
-        assert_eq!(ended.stdout.contains("nothing was lost"), code == 0, "{case}: {ended:#?}");
+        assert_eq!(
+            ended.stdout.contains("nothing was lost"),
+            code == 0,
+            "{case}: {ended:#?}"
+        );
         let saved = home.path().join("saved");
         let checked = DCP_SIM.run(&["check", argument(&saved)]).with_code(0);
-        assert_eq!(checked.stdout.lines().count(), 1, "{case}: no finding: {checked:#?}");
+        assert_eq!(
+            checked.stdout.lines().count(),
+            1,
+            "{case}: no finding: {checked:#?}"
+        );
         let saved = dump(argument(&saved));
         assert_eq!(saved.lines().count(), rows, "{case}");
         let before = dump(&couchstore_file(case));
@@ -54,13 +71,18 @@ fn what_is_saved_is_sound() {
 fn losses_are_told() {
     let home = TempDir::new().expect("a directory");
     let document = recover(&home, "f_bad_doc", &["--json"]).with_code(1).json();
-    assert_eq!((&document["rows"], &document["high_seqno"]), (&9.into(), &15.into()));
+    assert_eq!(
+        (&document["rows"], &document["high_seqno"]),
+        (&9.into(), &15.into())
+    );
     let loss = &document["losses"][0];
-    assert_eq!((&loss["first_seqno"], &loss["stored_key"]), (&13.into(), &"\0key02".into()));
+    assert_eq!(
+        (&loss["first_seqno"], &loss["stored_key"]),
+        (&13.into(), &"\0key02".into())
+    );
     let home = TempDir::new().expect("a directory");
     let ended = recover(&home, "f_bad_header", &[]).with_code(1);
-    let told =
-        "lost: offset 12288: checksum of header does not match; the commit there, if there was one, is lost";
+    let told = "lost: offset 12288: checksum of header does not match; the commit there, if there was one, is lost";
     assert_eq!(ended.stdout.lines().next(), Some(told), "{ended:#?}");
 }
 
@@ -76,14 +98,29 @@ fn refusals_leave_nothing_behind() {
     let saved = home.path().join("saved");
     let arguments = ["recover", argument(&hopeless), "--output", argument(&saved)];
     let ended = DCP_SIM.run(&arguments).with_code(4);
-    assert!(ended.error().contains("no header that is whole"), "{ended:#?}");
-    let _missing = DCP_SIM.run(&["recover", "/nowhere/7.couch.1", "--output", argument(&saved)]).with_code(3);
+    assert!(
+        ended.error().contains("no header that is whole"),
+        "{ended:#?}"
+    );
+    let _missing = DCP_SIM
+        .run(&[
+            "recover",
+            "/nowhere/7.couch.1",
+            "--output",
+            argument(&saved),
+        ])
+        .with_code(3);
     assert_eq!(names(), 1);
     fs::write(&saved, b"precious").expect("written");
     let ended = recover(&home, "b_ten", &[]).with_code(2);
-    assert!(ended.hint().contains("nothing is overwritten"), "{ended:#?}");
+    assert!(
+        ended.hint().contains("nothing is overwritten"),
+        "{ended:#?}"
+    );
     assert_eq!(fs::read(&saved).expect("there"), b"precious");
     let source = couchstore_dir().join(couchstore_file("b_ten"));
-    let itself = DCP_SIM.run(&["recover", argument(&source), "--output", argument(&source)]).with_code(2);
+    let itself = DCP_SIM
+        .run(&["recover", argument(&source), "--output", argument(&source)])
+        .with_code(2);
     assert!(itself.error().contains("b_ten"), "{itself:#?}");
 }

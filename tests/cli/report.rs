@@ -6,13 +6,24 @@ use std::process::{Command, Stdio};
 use crate::DCP_SIM;
 
 /// Small, and with faults, so that every chart has something to show.
-const RUN: [&str; 9] =
-    ["run", "--workload", "zipfian", "--profile", "stormy", "--duration", "300ms", "--ops", "400"];
+const RUN: [&str; 9] = [
+    "run",
+    "--workload",
+    "zipfian",
+    "--profile",
+    "stormy",
+    "--duration",
+    "300ms",
+    "--ops",
+    "400",
+];
 
 fn written(dir: &Path, name: &str) -> String {
     let path = dir.join(name);
     let path = path.to_str().expect("UTF-8");
-    let _ended = DCP_SIM.run(&[&RUN[..], &["--report", path]].concat()).with_code(0);
+    let _ended = DCP_SIM
+        .run(&[&RUN[..], &["--report", path]].concat())
+        .with_code(0);
     std::fs::read_to_string(path).expect("written")
 }
 
@@ -23,7 +34,10 @@ fn the_same_run_gives_the_same_page() {
     let page = written(dir.path(), "one.html");
     assert_eq!(page, written(dir.path(), "two.html"));
     assert!(page.contains("<td>W3</td>") && page.contains("every copy is right"));
-    assert!(page.contains("dcp-sim run --workload zipfian --ops 400"), "the command that repeats it");
+    assert!(
+        page.contains("dcp-sim run --workload zipfian --ops 400"),
+        "the command that repeats it"
+    );
 }
 
 /// Guards that what a run is recorded for does not change it.
@@ -31,7 +45,11 @@ fn the_same_run_gives_the_same_page() {
 fn a_recorded_run_is_the_same_run() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("page.html");
-    let recorded = [&RUN[..], &["--json", "--report", path.to_str().expect("UTF-8")]].concat();
+    let recorded = [
+        &RUN[..],
+        &["--json", "--report", path.to_str().expect("UTF-8")],
+    ]
+    .concat();
     let told = |arguments: &[&str]| DCP_SIM.run(arguments).with_code(0).json_without_times();
     assert_eq!(told(&[&RUN[..], &["--json"]].concat()), told(&recorded));
 }
@@ -39,8 +57,13 @@ fn a_recorded_run_is_the_same_run() {
 /// Guards that a page that can't be written is told before the run.
 #[test]
 fn a_page_that_cannot_be_written_is_told_first() {
-    let ended = DCP_SIM.run(&[&RUN[..], &["--report", "/nowhere/page.html"]].concat()).with_code(3);
-    assert!(ended.stdout.is_empty() && ended.error().contains("/nowhere/page.html"), "{ended:#?}");
+    let ended = DCP_SIM
+        .run(&[&RUN[..], &["--report", "/nowhere/page.html"]].concat())
+        .with_code(3);
+    assert!(
+        ended.stdout.is_empty() && ended.error().contains("/nowhere/page.html"),
+        "{ended:#?}"
+    );
 }
 
 /// Guards that the charts are really drawn. Without a browser there is nothing to ask.
@@ -50,7 +73,10 @@ fn a_browser_draws_the_charts() {
     let dir = tempfile::tempdir().expect("a directory");
     let page = written(dir.path(), "page.html");
     let dom = shown(browser, dir.path(), &page);
-    assert!(dom.matches("<canvas").count() >= 5, "a canvas for each chart");
+    assert!(
+        dom.matches("<canvas").count() >= 5,
+        "a canvas for each chart"
+    );
 }
 
 /// Guards that flushes far apart are seen: each is a sample between two gaps, which no line goes through.
@@ -59,7 +85,15 @@ fn no_chart_of_a_short_run_is_empty() {
     let Some(browser) = browser() else { return };
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("page.html");
-    let run = ["run", "--workload", "uniform", "--ops", "3000", "--report", path.to_str().expect("UTF-8")];
+    let run = [
+        "run",
+        "--workload",
+        "uniform",
+        "--ops",
+        "3000",
+        "--report",
+        path.to_str().expect("UTF-8"),
+    ];
     let _ended = DCP_SIM.run(&run).with_code(0);
     let page = std::fs::read_to_string(&path).expect("written");
     // Lines and points have colours, grids and names are grey.
@@ -73,13 +107,28 @@ fn no_chart_of_a_short_run_is_empty() {
         return coloured;
     }).join(','); }, 300);</script></body>";
     let dom = shown(browser, dir.path(), &page.replace("</body>", count));
-    let counts = dom.split_once("data-ink=\"").and_then(|(_, rest)| rest.split_once('"')).expect("counted").0;
-    let counts: Vec<u32> = counts.split(',').map(|count| count.parse().expect("a number")).collect();
-    assert!(counts.len() >= 5 && counts.iter().all(|&count| count > 0), "{counts:?}");
+    let counts = dom
+        .split_once("data-ink=\"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .expect("counted")
+        .0;
+    let counts: Vec<u32> = counts
+        .split(',')
+        .map(|count| count.parse().expect("a number"))
+        .collect();
+    assert!(
+        counts.len() >= 5 && counts.iter().all(|&count| count > 0),
+        "{counts:?}"
+    );
 }
 
 fn browser() -> Option<&'static str> {
-    let names = ["chromium", "chromium-browser", "google-chrome", "headless_shell"];
+    let names = [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "headless_shell",
+    ];
     let found = names.into_iter().find(|name| runs(name));
     if found.is_none() {
         eprintln!("skipped: none of {names:?} is installed");
@@ -94,20 +143,36 @@ fn shown(browser: &str, dir: &Path, page: &str) -> String {
     let profile = format!("--user-data-dir={}", dir.join("profile").display());
     let address = format!("file://{}", path.display());
     let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--virtual-time-budget=2000",
+        ])
         .args([&profile, "--dump-dom", &address])
         .stdin(Stdio::null())
         .output()
         .expect("it ran a moment ago");
     let dom = String::from_utf8_lossy(&output.stdout).into_owned();
-    let body = dom.split_once("<body").and_then(|(_, rest)| rest.split_once('>')).map(|(body, _)| body);
-    let body = body.unwrap_or_else(|| panic!("no page: {}", String::from_utf8_lossy(&output.stderr)));
-    assert!(body.contains("data-ready=\"true\"") && !body.contains("data-error"), "{body}");
+    let body = dom
+        .split_once("<body")
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .map(|(body, _)| body);
+    let body =
+        body.unwrap_or_else(|| panic!("no page: {}", String::from_utf8_lossy(&output.stderr)));
+    assert!(
+        body.contains("data-ready=\"true\"") && !body.contains("data-error"),
+        "{body}"
+    );
     dom
 }
 
 fn runs(name: &str) -> bool {
     let mut command = Command::new(name);
-    let version = command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let version = command
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     version.status().is_ok_and(|status| status.success())
 }

@@ -17,7 +17,9 @@ fn file(home: &TempDir, name: &str, text: &str) -> PathBuf {
 
 fn code(paths: &[&Path]) -> i32 {
     let paths = paths.iter().map(|path| argument(path));
-    DCP_SIM.run(&["script"].into_iter().chain(paths).collect::<Vec<_>>()).code
+    DCP_SIM
+        .run(&["script"].into_iter().chain(paths).collect::<Vec<_>>())
+        .code
 }
 
 /// Guards what scripts that call us decide by: 0 equal, 1 different, 2 not understood, 3 not readable; the worst wins.
@@ -44,6 +46,8 @@ fn rewriting_is_asked_for() {
     let path = file(&home, "wrong.scn", &wrong);
     assert_eq!(code(&[&path]), 1);
     assert_eq!(std::fs::read_to_string(&path).expect("there"), wrong);
-    let _rewritten = DCP_SIM.run(&["script", "--rewrite", argument(&path)]).with_code(0);
+    let _rewritten = DCP_SIM
+        .run(&["script", "--rewrite", argument(&path)])
+        .with_code(0);
     assert_eq!(std::fs::read_to_string(&path).expect("there"), GOOD);
 }

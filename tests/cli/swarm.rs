@@ -8,22 +8,47 @@ use tempfile::TempDir;
 use super::DCP_SIM;
 
 /// Small clusters, whatever is drawn beside.
-const SMALL: [&str; 9] =
-    ["--profile", "swarm", "--ops", "60", "--vbuckets", "4", "--duration", "300ms", "--seed"];
+const SMALL: [&str; 9] = [
+    "--profile",
+    "swarm",
+    "--ops",
+    "60",
+    "--vbuckets",
+    "4",
+    "--duration",
+    "300ms",
+    "--seed",
+];
 
 fn run(arguments: &[&str]) -> String {
-    DCP_SIM.run(&[&["run"], arguments].concat()).with_code(0).stdout
+    DCP_SIM
+        .run(&[&["run"], arguments].concat())
+        .with_code(0)
+        .stdout
 }
 
 fn lines(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect()
 }
 
 /// W8. Guards that a seed is all that a replay needs.
 #[test]
 fn a_swarm_seed_replayed_gives_the_same_bytes() {
     for seed in ["3", "4"] {
-        let json = || DCP_SIM.run(&["run", "--profile", "swarm", "--ops", "200", "--json", "--seed", seed]);
+        let json = || {
+            DCP_SIM.run(&[
+                "run",
+                "--profile",
+                "swarm",
+                "--ops",
+                "200",
+                "--json",
+                "--seed",
+                seed,
+            ])
+        };
         let first = json().with_code(0).json_without_times();
         assert_eq!(first, json().with_code(0).json_without_times());
         assert!(first.contains(r#""shape":{"nodes":"#), "{first}");
@@ -35,20 +60,42 @@ fn a_swarm_seed_replayed_gives_the_same_bytes() {
 fn swarm_seeds_are_told_alike_whatever_runs_at_once() {
     for output in [&["--seeds", "6"][..], &["--seeds", "6", "--json"]] {
         let one = run(&[&SMALL[..], &["7"], output, &["--jobs", "1"]].concat());
-        assert_eq!(one, run(&[&SMALL[..], &["7"], output, &["--jobs", "4"]].concat()));
+        assert_eq!(
+            one,
+            run(&[&SMALL[..], &["7"], output, &["--jobs", "4"]].concat())
+        );
     }
-    let told = lines(&run(&[&SMALL[..], &["7", "--seeds", "3", "--json"]].concat()));
+    let told = lines(&run(
+        &[&SMALL[..], &["7", "--seeds", "3", "--json"]].concat()
+    ));
     let seeds: Vec<_> = told.iter().map(|line| line["seed"].as_u64()).collect();
     assert_eq!(seeds, [Some(7), Some(8), Some(9)]);
     for line in &told {
-        assert_eq!((&line["clean"], &line["shape"]["vbuckets"]), (&true.into(), &4.into()), "{line}");
-        assert!(line["verdicts"].is_array() && line.get("times").is_none(), "{line}");
+        assert_eq!(
+            (&line["clean"], &line["shape"]["vbuckets"]),
+            (&true.into(), &4.into()),
+            "{line}"
+        );
+        assert!(
+            line["verdicts"].is_array() && line.get("times").is_none(),
+            "{line}"
+        );
         let clients = &line["faults"]["clients"]["clients"];
-        assert_eq!(clients, &line["shape"]["clients"], "what was drawn is what ran");
-        let replay = line["replay"].as_str().expect("a command").strip_prefix("dcp-sim ").expect("of ours");
+        assert_eq!(
+            clients, &line["shape"]["clients"],
+            "what was drawn is what ran"
+        );
+        let replay = line["replay"]
+            .as_str()
+            .expect("a command")
+            .strip_prefix("dcp-sim ")
+            .expect("of ours");
         let words: Vec<_> = replay.split(' ').chain(["--json"]).collect();
         let again = DCP_SIM.run(&words).with_code(0).json();
-        assert_eq!((&again["shape"], &again["figures"]), (&line["shape"], &line["figures"]));
+        assert_eq!(
+            (&again["shape"], &again["figures"]),
+            (&line["shape"], &line["figures"])
+        );
     }
 }
 
@@ -56,40 +103,73 @@ fn swarm_seeds_are_told_alike_whatever_runs_at_once() {
 #[test]
 fn a_swarm_report_says_what_was_drawn() {
     let text = run(&[&SMALL[..], &["5", "--nodes", "2", "--engine", "logstor"]].concat());
-    let drew = text.lines().find(|line| line.starts_with("drew ")).expect("a line");
-    assert!(drew.contains("2 nodes, ") && drew.contains("4 vBuckets, logstor; 60 writes"), "{drew}");
+    let drew = text
+        .lines()
+        .find(|line| line.starts_with("drew "))
+        .expect("a line");
+    assert!(
+        drew.contains("2 nodes, ") && drew.contains("4 vBuckets, logstor; 60 writes"),
+        "{drew}"
+    );
 }
 
 /// Guards that a history is read once and proven for each seed, with faults and without.
 #[test]
 fn seeds_share_a_git_history() {
     let repository = Repository::with_everything();
-    let git = ["--git", argument(repository.dir()), "--seeds", "3", "--json"];
+    let git = [
+        "--git",
+        argument(repository.dir()),
+        "--seeds",
+        "3",
+        "--json",
+    ];
     let proven = lines(&run(&git));
     let w7 = |line: &Value| {
         let verdicts = line["verdicts"].as_array().expect("verdicts");
-        verdicts.iter().any(|verdict| verdict["invariant"] == "W7" && verdict["checked"].as_u64() > Some(0))
+        verdicts
+            .iter()
+            .any(|verdict| verdict["invariant"] == "W7" && verdict["checked"].as_u64() > Some(0))
     };
     assert!(proven.len() == 3 && proven.iter().all(w7), "{proven:#?}");
     for profile in ["hostile", "swarm"] {
-        let faulty = lines(&run(&[&git[..], &["--profile", profile, "--duration", "300ms"]].concat()));
+        let faulty = lines(&run(&[
+            &git[..],
+            &["--profile", profile, "--duration", "300ms"],
+        ]
+        .concat()));
         assert_eq!(faulty.len(), 3);
         let batches = |line: &Value| line["figures"]["batches"].as_u64();
-        assert!(faulty.iter().any(|line| batches(line) > Some(0)), "{faulty:#?}");
-        assert!(faulty.iter().all(|line| batches(line) <= batches(&proven[0])), "{faulty:#?}");
+        assert!(
+            faulty.iter().any(|line| batches(line) > Some(0)),
+            "{faulty:#?}"
+        );
+        assert!(
+            faulty
+                .iter()
+                .all(|line| batches(line) <= batches(&proven[0])),
+            "{faulty:#?}"
+        );
     }
 }
 
 /// Guards standard input, which can be read only once, and that a bad line is told before a seed runs.
 #[test]
 fn seeds_share_lines_of_json() {
-    let good = b"{\"op\":\"set\",\"key\":\"a\",\"value\":\"1\"}\n{\"op\":\"delete\",\"key\":\"a\"}\n";
+    let good =
+        b"{\"op\":\"set\",\"key\":\"a\",\"value\":\"1\"}\n{\"op\":\"delete\",\"key\":\"a\"}\n";
     let command = ["run", "--input", "-", "--seeds", "3", "--json"];
     let told = lines(&DCP_SIM.run_with(&command, good).with_code(0).stdout);
-    let deletes: Vec<_> = told.iter().map(|line| line["figures"]["deletes"].as_u64()).collect();
+    let deletes: Vec<_> = told
+        .iter()
+        .map(|line| line["figures"]["deletes"].as_u64())
+        .collect();
     assert_eq!(deletes, [Some(1); 3]);
     let ended = DCP_SIM.run_with(&command, b"nonsense\n").with_code(2);
-    assert!(ended.stdout.is_empty() && ended.error().starts_with("standard input:1: "), "{ended:#?}");
+    assert!(
+        ended.stdout.is_empty() && ended.error().starts_with("standard input:1: "),
+        "{ended:#?}"
+    );
 }
 
 /// Guards the page over many seeds: it tells each, asks nothing of the network, and is the same each time.
@@ -105,7 +185,16 @@ fn seeds_have_a_page() {
     let first = page("one.html");
     assert_eq!(first, page("two.html"));
     assert_eq!(first.matches("<td>clean</td>").count(), 4, "{first}");
-    assert!(first.contains("every seed is clean") && first.contains("4 vBuckets, "), "{first}");
-    assert!(first.contains("--seed 7 ") && first.contains("--seeds 4"), "the command: {first}");
-    assert!(!first.contains("http://") && !first.contains("https://"), "{first}");
+    assert!(
+        first.contains("every seed is clean") && first.contains("4 vBuckets, "),
+        "{first}"
+    );
+    assert!(
+        first.contains("--seed 7 ") && first.contains("--seeds 4"),
+        "the command: {first}"
+    );
+    assert!(
+        !first.contains("http://") && !first.contains("https://"),
+        "{first}"
+    );
 }

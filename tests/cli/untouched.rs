@@ -21,14 +21,23 @@ fn look(dir: &Path) -> (Seen, SystemTime) {
         let metadata = fs::metadata(&path).expect("there");
         let modified = metadata.modified().expect("known");
         let mode = metadata.permissions().mode();
-        (argument(&path).to_owned(), (fs::read(&path).expect("readable"), modified, mode))
+        (
+            argument(&path).to_owned(),
+            (fs::read(&path).expect("readable"), modified, mode),
+        )
     });
-    (seen.collect(), fs::metadata(dir).expect("there").modified().expect("known"))
+    (
+        seen.collect(),
+        fs::metadata(dir).expect("there").modified().expect("known"),
+    )
 }
 
 #[test]
 fn tools_leave_a_store_as_it_is() {
-    let (home, elsewhere) = (TempDir::new().expect("a directory"), TempDir::new().expect("a directory"));
+    let (home, elsewhere) = (
+        TempDir::new().expect("a directory"),
+        TempDir::new().expect("a directory"),
+    );
     let cases = [
         ("e_base", "0.couch.1"),
         // What opening for writing would finish, cut off or remove.
@@ -61,7 +70,13 @@ fn tools_leave_a_store_as_it_is() {
         let ended = DCP_SIM.run(&["compact", argument(&path), "--output", argument(&small)]);
         assert_eq!(small.exists(), ended.code == 0, "{name}: {ended:#?}");
     }
-    for command in [&["inspect"][..], &["dump"], &["dump", "--local"], &["dump", "--by", "key"], &["check"]] {
+    for command in [
+        &["inspect"][..],
+        &["dump"],
+        &["dump", "--local"],
+        &["dump", "--by", "key"],
+        &["check"],
+    ] {
         let _ended = DCP_SIM.run(&[command, &[argument(home.path())]].concat());
     }
     assert!(look(home.path()) == before, "something has changed");
@@ -77,17 +92,28 @@ fn tools_leave_a_log_store_as_it_is() {
             fs::remove_file(home.path().join("LOCK")).expect("removed");
         }
         for entry in fs::read_dir(home.path()).expect("there") {
-            let file = fs::File::options().write(true).open(entry.expect("an entry").path()).expect("there");
+            let file = fs::File::options()
+                .write(true)
+                .open(entry.expect("an entry").path())
+                .expect("there");
             file.set_modified(SystemTime::UNIX_EPOCH).expect("set");
         }
         let before = look(home.path());
-        for command in [&["inspect"][..], &["dump"], &["dump", "--by", "key"], &["check"]] {
-            let _ended = DCP_SIM.run(&[command, &[argument(home.path())]].concat()).with_code(0);
+        for command in [
+            &["inspect"][..],
+            &["dump"],
+            &["dump", "--by", "key"],
+            &["check"],
+        ] {
+            let _ended = DCP_SIM
+                .run(&[command, &[argument(home.path())]].concat())
+                .with_code(0);
         }
         let elsewhere = TempDir::new().expect("a directory");
         let new = elsewhere.path().join("new");
-        let _copied =
-            DCP_SIM.run(&["compact", argument(home.path()), "--output", argument(&new)]).with_code(0);
+        let _copied = DCP_SIM
+            .run(&["compact", argument(home.path()), "--output", argument(&new)])
+            .with_code(0);
         assert!(look(home.path()) == before, "something has changed");
     }
 }

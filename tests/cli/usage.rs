@@ -5,7 +5,16 @@ use tempfile::TempDir;
 
 use super::DCP_SIM;
 
-const SMALL: [&str; 8] = ["run", "--workload", "uniform", "--ops", "10", "--keys", "5", "--json"];
+const SMALL: [&str; 8] = [
+    "run",
+    "--workload",
+    "uniform",
+    "--ops",
+    "10",
+    "--keys",
+    "5",
+    "--json",
+];
 
 /// Guards the exit code of every usage error.
 #[test]
@@ -27,18 +36,60 @@ fn nonsense_is_refused() {
         &["run", "--workload", "zippydb", "--ops", "67108865"],
         &["run", "--workload", "uniform", "--faults", "flood"],
         &["run", "--workload", "uniform", "--duration", "1s"],
-        &["run", "--workload", "uniform", "--profile", "calm", "--duration", "1"],
-        &["run", "--workload", "uniform", "--profile", "calm", "--data", "/nowhere"],
+        &[
+            "run",
+            "--workload",
+            "uniform",
+            "--profile",
+            "calm",
+            "--duration",
+            "1",
+        ],
+        &[
+            "run",
+            "--workload",
+            "uniform",
+            "--profile",
+            "calm",
+            "--data",
+            "/nowhere",
+        ],
         &["run", "--workload", "uniform", "--seeds", "0"],
         &["run", "--workload", "uniform", "--jobs", "2"],
-        &["run", "--workload", "uniform", "--seeds", "2", "--jobs", "0"],
-        &["run", "--workload", "uniform", "--seeds", "2", "--trace", "/nowhere"],
-        &["replay", "--workload", "uniform", "--shrink", "--until", "5"],
+        &[
+            "run",
+            "--workload",
+            "uniform",
+            "--seeds",
+            "2",
+            "--jobs",
+            "0",
+        ],
+        &[
+            "run",
+            "--workload",
+            "uniform",
+            "--seeds",
+            "2",
+            "--trace",
+            "/nowhere",
+        ],
+        &[
+            "replay",
+            "--workload",
+            "uniform",
+            "--shrink",
+            "--until",
+            "5",
+        ],
         &["script"],
         &["completions", "cmd"],
     ] {
         let ended = DCP_SIM.run(arguments).with_code(2);
-        assert!(ended.stdout.is_empty() && !ended.stderr.is_empty(), "{arguments:?}: {ended:#?}");
+        assert!(
+            ended.stdout.is_empty() && !ended.stderr.is_empty(),
+            "{arguments:?}: {ended:#?}"
+        );
     }
 }
 
@@ -46,11 +97,23 @@ fn nonsense_is_refused() {
 #[test]
 fn clusters_that_cannot_be_are_refused() {
     for (arguments, said) in [
-        (["--nodes", "2", "--replicas", "2"], "2 replicas need 3 nodes; there are 2"),
+        (
+            ["--nodes", "2", "--replicas", "2"],
+            "2 replicas need 3 nodes; there are 2",
+        ),
         (["--nodes", "0", "--replicas", "0"], "1 to 100 nodes, not 0"),
-        (["--nodes", "101", "--replicas", "0"], "1 to 100 nodes, not 101"),
-        (["--nodes", "3", "--vbuckets", "0"], "1 to 1024 vBuckets, not 0"),
-        (["--nodes", "3", "--vbuckets", "1025"], "1 to 1024 vBuckets, not 1025"),
+        (
+            ["--nodes", "101", "--replicas", "0"],
+            "1 to 100 nodes, not 101",
+        ),
+        (
+            ["--nodes", "3", "--vbuckets", "0"],
+            "1 to 1024 vBuckets, not 0",
+        ),
+        (
+            ["--nodes", "3", "--vbuckets", "1025"],
+            "1 to 1024 vBuckets, not 1025",
+        ),
     ] {
         let ended = DCP_SIM.run(&[&SMALL[..], &arguments].concat()).with_code(2);
         assert!(ended.error().contains(said), "{ended:#?}");
@@ -62,15 +125,22 @@ fn clusters_that_cannot_be_are_refused() {
 fn a_directory_with_something_in_it_is_not_touched() {
     let home = TempDir::new().expect("a directory");
     std::fs::write(home.path().join("precious"), b"mine").expect("written");
-    let ended = DCP_SIM.run(&[&SMALL[..], &["--data", argument(home.path())]].concat()).with_code(2);
+    let ended = DCP_SIM
+        .run(&[&SMALL[..], &["--data", argument(home.path())]].concat())
+        .with_code(2);
     assert!(
         ended.error().contains("is not empty") && ended.hint().contains("another directory"),
         "{ended:#?}"
     );
-    let names: Vec<_> =
-        std::fs::read_dir(home.path()).expect("there").map(|entry| entry.expect("one").file_name()).collect();
+    let names: Vec<_> = std::fs::read_dir(home.path())
+        .expect("there")
+        .map(|entry| entry.expect("one").file_name())
+        .collect();
     assert_eq!(names, ["precious"]);
-    assert_eq!(std::fs::read(home.path().join("precious")).expect("there"), b"mine");
+    assert_eq!(
+        std::fs::read(home.path().join("precious")).expect("there"),
+        b"mine"
+    );
 
     // A second run in a first one's directory is such a case, too.
     let data = home.path().join("new/data");
@@ -85,7 +155,10 @@ fn what_cannot_be_written_is_a_failure_of_io() {
     let home = TempDir::new().expect("a directory");
     let file = home.path().join("file");
     std::fs::write(&file, b"").expect("written");
-    for arguments in [["--data", argument(&file)], ["--trace", argument(home.path())]] {
+    for arguments in [
+        ["--data", argument(&file)],
+        ["--trace", argument(home.path())],
+    ] {
         let ended = DCP_SIM.run(&[&SMALL[..], &arguments].concat()).with_code(3);
         assert!(ended.error().contains(arguments[1]), "{ended:#?}");
     }
@@ -96,32 +169,82 @@ fn what_cannot_be_written_is_a_failure_of_io() {
 fn drawn_clusters_that_contradict_their_options_are_refused() {
     let swarm = ["run", "--profile", "swarm", "--json"];
     for (arguments, said) in [
-        (&["--shape", "nodes"][..], "expected NAME=VALUE, not \"nodes\""),
-        (&["--shape", "size=3"], "no dimension \"size\"; there are nodes, replicas, vbuckets"),
-        (&["--shape", "crash=5"], "crash: expected off, or a time such as 200ms"),
-        (&["--shape", "ops=5", "--ops", "6"], "ops is given twice: as an option and in --shape"),
-        (&["--shape", "crash=1s", "--faults", "crash"], "crash is given twice: by --faults and in --shape"),
-        (&["--nodes", "3", "--replicas", "3"], "3 replicas need 4 nodes; there are 3"),
+        (
+            &["--shape", "nodes"][..],
+            "expected NAME=VALUE, not \"nodes\"",
+        ),
+        (
+            &["--shape", "size=3"],
+            "no dimension \"size\"; there are nodes, replicas, vbuckets",
+        ),
+        (
+            &["--shape", "crash=5"],
+            "crash: expected off, or a time such as 200ms",
+        ),
+        (
+            &["--shape", "ops=5", "--ops", "6"],
+            "ops is given twice: as an option and in --shape",
+        ),
+        (
+            &["--shape", "crash=1s", "--faults", "crash"],
+            "crash is given twice: by --faults and in --shape",
+        ),
+        (
+            &["--nodes", "3", "--replicas", "3"],
+            "3 replicas need 4 nodes; there are 3",
+        ),
         (
             &["--engine", "couchstore", "--shape", "log-cache-bytes=0"],
             "log-cache-bytes has no meaning with engine=couchstore",
         ),
-        (&["--workload", "zippydb", "--keys", "5"], "keys has no meaning with workload=zippydb"),
-        (&["--nodes", "0"], "nodes: expected a number from 1 to 100, not \"0\""),
+        (
+            &["--workload", "zippydb", "--keys", "5"],
+            "keys has no meaning with workload=zippydb",
+        ),
+        (
+            &["--nodes", "0"],
+            "nodes: expected a number from 1 to 100, not \"0\"",
+        ),
         (&["--data", "/nowhere"], "--data"),
         (
-            &["--shape", "nodes=2", "--profile", "hostile", "--workload", "uniform"],
+            &[
+                "--shape",
+                "nodes=2",
+                "--profile",
+                "hostile",
+                "--workload",
+                "uniform",
+            ],
             "cannot be used multiple times",
         ),
     ] {
         let ended = DCP_SIM.run(&[&swarm[..], arguments].concat()).with_code(2);
         assert!(ended.error().contains(said), "{arguments:?}: {ended:#?}");
     }
-    let hostile = ["run", "--workload", "uniform", "--profile", "hostile", "--shape", "nodes=2"];
+    let hostile = [
+        "run",
+        "--workload",
+        "uniform",
+        "--profile",
+        "hostile",
+        "--shape",
+        "nodes=2",
+    ];
     let ended = DCP_SIM.run(&hostile).with_code(2);
-    assert!(ended.error().contains("--shape fixes what --profile swarm draws"), "{ended:#?}");
+    assert!(
+        ended
+            .error()
+            .contains("--shape fixes what --profile swarm draws"),
+        "{ended:#?}"
+    );
     assert_eq!(ended.hint(), "add --profile swarm");
     let ended = DCP_SIM.run(&["run"]).with_code(2);
-    assert!(ended.error().contains("no source of writes was named"), "{ended:#?}");
-    assert!(ended.hint().contains("--profile swarm draws one"), "{ended:#?}");
+    assert!(
+        ended.error().contains("no source of writes was named"),
+        "{ended:#?}"
+    );
+    assert!(
+        ended.hint().contains("--profile swarm draws one"),
+        "{ended:#?}"
+    );
 }

@@ -1,12 +1,12 @@
-//! Every storage engine keeps the promises of `persistence::Engine` (E1 to E10), on the same suite.
+//! Every storage engine keeps the promises of `lowtide_persistence::Engine` (E1 to E10), on the same suite.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig, FormatVersion};
-use persistence::disk::Disk;
-use persistence::logstor::{Logstor, LogstorConfig};
-use persistence::{Engine, Executor};
+use lowtide_persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig, FormatVersion};
+use lowtide_persistence::disk::Disk;
+use lowtide_persistence::logstor::{Logstor, LogstorConfig};
+use lowtide_persistence::{Engine, Executor};
 use support::conformance;
 
 fn couchstore(config: CouchstoreConfig) {
@@ -18,32 +18,53 @@ fn couchstore(config: CouchstoreConfig) {
 
 #[test]
 fn couchstore_with_one_sync() {
-    couchstore(CouchstoreConfig { commit: CommitMode::OneSync, ..CouchstoreConfig::default() });
+    couchstore(CouchstoreConfig {
+        commit: CommitMode::OneSync,
+        ..CouchstoreConfig::default()
+    });
 }
 
 #[test]
 fn couchstore_with_two_syncs() {
-    couchstore(CouchstoreConfig { commit: CommitMode::TwoPhase, ..CouchstoreConfig::default() });
+    couchstore(CouchstoreConfig {
+        commit: CommitMode::TwoPhase,
+        ..CouchstoreConfig::default()
+    });
 }
 
 #[test]
 fn couchstore_in_older_versions() {
     for version in [FormatVersion::V12, FormatVersion::V13] {
-        couchstore(CouchstoreConfig { version, ..CouchstoreConfig::default() });
+        couchstore(CouchstoreConfig {
+            version,
+            ..CouchstoreConfig::default()
+        });
     }
 }
 
 /// Segments small enough that a history needs several, and files that several need.
 #[test]
 fn logstor() {
-    log(LogstorConfig { segment_bytes: 64 << 10, file_bytes: 128 << 10, ..LogstorConfig::DEFAULT });
+    log(LogstorConfig {
+        segment_bytes: 64 << 10,
+        file_bytes: 128 << 10,
+        ..LogstorConfig::DEFAULT
+    });
 }
 
 /// Every closing leaves an image, and every opening goes by one.
 #[test]
 fn logstor_with_index_images() {
-    let image = LogstorConfig { image_bytes: 0, image_percent: u32::MAX, ..LogstorConfig::DEFAULT };
-    log(LogstorConfig { segment_bytes: 64 << 10, file_bytes: 128 << 10, ..image });
+    let image = LogstorConfig {
+        image_bytes: 0,
+        image_percent: u32::MAX,
+        ..LogstorConfig::DEFAULT
+    };
+    log(LogstorConfig {
+        segment_bytes: 64 << 10,
+        file_bytes: 128 << 10,
+        ..image
+    });
 }
 
 fn log(config: LogstorConfig) {

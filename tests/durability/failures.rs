@@ -1,13 +1,18 @@
 //! A disk that fails once, at every I/O and in every way: a flush that failed is read again with what came since, a
 //! failed sync poisons the store until it is reopened, and nothing is lost either way.
 
-use persistence::EngineError;
-use persistence::disk::{Fault, Keep};
+use lowtide_persistence::EngineError;
+use lowtide_persistence::disk::{Fault, Keep};
 
 use super::rig::{EPILOGUE, Rig, SCRIPT, Step};
 
-const FAULTS: [Fault; 5] =
-    [Fault::Eio, Fault::Enospc, Fault::Torn { bytes: 1 }, Fault::Torn { bytes: 513 }, Fault::EioPersisted];
+const FAULTS: [Fault; 5] = [
+    Fault::Eio,
+    Fault::Enospc,
+    Fault::Torn { bytes: 1 },
+    Fault::Torn { bytes: 513 },
+    Fault::EioPersisted,
+];
 
 /// Does the steps, each until it succeeds, as a host would: on failure again, reopening a poisoned store first.
 /// Returns the failures.
@@ -15,7 +20,10 @@ fn persevere(rig: &mut Rig, steps: &[Step]) -> Vec<&'static str> {
     let mut failures = Vec::new();
     let mut told = |error: EngineError| {
         failures.push(error.kind());
-        assert!(failures.len() < 10, "one fault fails ten times: {failures:?}");
+        assert!(
+            failures.len() < 10,
+            "one fault fails ten times: {failures:?}"
+        );
         error.kind()
     };
     for &step in steps {
@@ -58,7 +66,8 @@ fn live(when: &str, plan: impl FnOnce(&Rig)) -> Vec<&'static str> {
 fn ios() -> u64 {
     let mut rig = Rig::new();
     rig.open().expect("an empty disk");
-    rig.run(&[&SCRIPT[..], &EPILOGUE].concat()).expect("nothing fails");
+    rig.run(&[&SCRIPT[..], &EPILOGUE].concat())
+        .expect("nothing fails");
     rig.disk.io_count()
 }
 
@@ -72,7 +81,10 @@ fn one_failure_anywhere_loses_nothing() {
             failed += u64::from(!live(&when, |rig| rig.disk.fail_io(nth, fault)).is_empty());
         }
     }
-    assert!(failed > ios * FAULTS.len() as u64 / 2, "{failed} failures of {ios} I/Os were noticed");
+    assert!(
+        failed > ios * FAULTS.len() as u64 / 2,
+        "{failed} failures of {ios} I/Os were noticed"
+    );
 }
 
 /// Guards E5: after a failed sync of a commit nothing is taken until the store was reopened.
@@ -94,7 +106,10 @@ fn a_failed_sync_poisons_the_store_until_it_is_reopened() {
     rig.run(&[Step::Flush]).expect("it takes writes again");
     rig.check("reopened");
     assert_eq!(
-        rig.acknowledged.values().map(|seqno| seqno.0).collect::<Vec<_>>(),
+        rig.acknowledged
+            .values()
+            .map(|seqno| seqno.0)
+            .collect::<Vec<_>>(),
         [7],
         "the newer writes, too"
     );
@@ -108,7 +123,14 @@ fn a_failed_write_is_tried_again_on_the_same_store() {
     rig.run(&[Step::Write(3)]).expect("memory only");
     rig.disk.fail_write(1, Fault::Enospc);
     assert_eq!(rig.flush().expect_err("no space").kind(), "no-space");
-    rig.run(&[Step::Write(9), Step::Flush]).expect("there is space again");
+    rig.run(&[Step::Write(9), Step::Flush])
+        .expect("there is space again");
     rig.check("after no space");
-    assert_eq!(rig.acknowledged.values().map(|seqno| seqno.0).collect::<Vec<_>>(), [9]);
+    assert_eq!(
+        rig.acknowledged
+            .values()
+            .map(|seqno| seqno.0)
+            .collect::<Vec<_>>(),
+        [9]
+    );
 }

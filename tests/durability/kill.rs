@@ -12,8 +12,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use checkpoint::{Item, Seqno, Vbid};
 use dcp_sim::input::{Distribution, GeneratedSource};
+use lowtide_checkpoint::{Item, Seqno, Vbid};
 use serde_json::Value;
 use support::cli::argument;
 use support::history::Histories;
@@ -41,7 +41,8 @@ impl Drop for Run {
 }
 
 fn start(kind: Distribution, data: &Path, trace: &Path) -> Run {
-    let numbers = [OPS, KEYS, VALUE_BYTES as u64, u64::from(VBUCKETS), SEED].map(|number| number.to_string());
+    let numbers =
+        [OPS, KEYS, VALUE_BYTES as u64, u64::from(VBUCKETS), SEED].map(|number| number.to_string());
     let [ops, keys, value_bytes, vbuckets, seed] = numbers.each_ref().map(String::as_str);
     let mut command = DCP_SIM.command(&[
         "run",
@@ -62,13 +63,18 @@ fn start(kind: Distribution, data: &Path, trace: &Path) -> Run {
         "--trace",
         argument(trace),
     ]);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
     Run(child.expect("the program runs"))
 }
 
 /// The lines of a trace that end.
 fn whole_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n"))
+    text.split_inclusive(|&byte| byte == b'\n')
+        .filter(|line| line.ends_with(b"\n"))
 }
 
 fn is_persisted(line: &[u8]) -> bool {
@@ -80,11 +86,16 @@ fn await_persisted(run: &mut Run, trace: &Path, lines: usize) {
     let mut text = Vec::new();
     let mut file = None;
     while whole_lines(&text).filter(|line| is_persisted(line)).count() < lines {
-        assert!(run.0.try_wait().expect("asked").is_none(), "the run has ended by itself");
+        assert!(
+            run.0.try_wait().expect("asked").is_none(),
+            "the run has ended by itself"
+        );
         if file.is_none() {
             file = File::open(trace).ok();
         }
-        let read = file.as_mut().map_or(0, |file| file.read_to_end(&mut text).expect("readable"));
+        let read = file
+            .as_mut()
+            .map_or(0, |file| file.read_to_end(&mut text).expect("readable"));
         if read == 0 {
             std::thread::yield_now();
         }
@@ -101,7 +112,10 @@ fn acknowledged(trace: &Path) -> BTreeMap<(usize, Vbid), Seqno> {
         let vb = Vbid(u16::try_from(number("vb")).expect("a vBucket"));
         let node = usize::try_from(number("node")).expect("a node");
         let before = acknowledged.insert((node, vb), Seqno(number("seqno")));
-        assert!(before < Some(Seqno(number("seqno"))), "acknowledged seqnos rise: {event}");
+        assert!(
+            before < Some(Seqno(number("seqno"))),
+            "acknowledged seqnos rise: {event}"
+        );
     }
     acknowledged
 }
@@ -118,7 +132,10 @@ fn check(kind: Distribution, trace: &Path, nodes: &[StoredNode]) {
     let mut wanted: BTreeMap<Vbid, Seqno> = BTreeMap::new();
     for (&vb, stored) in nodes.iter().flatten() {
         // A replica in the middle of a snapshot is judged by what the rest of it brings.
-        let end = stored.state.as_ref().map_or(stored.high, |state| state.snapshot_end);
+        let end = stored
+            .state
+            .as_ref()
+            .map_or(stored.high, |state| state.snapshot_end);
         let high = wanted.entry(vb).or_default();
         *high = end.max(*high);
     }
@@ -127,7 +144,11 @@ fn check(kind: Distribution, trace: &Path, nodes: &[StoredNode]) {
     histories.read_until(&mut source.expect("valid"), &wanted);
     let mut revisions: BTreeMap<(Vbid, Seqno), Item> = BTreeMap::new();
     for (number, node) in nodes.iter().enumerate() {
-        assert_eq!(node.len(), usize::from(VBUCKETS), "node {number} has a copy of every vBucket");
+        assert_eq!(
+            node.len(),
+            usize::from(VBUCKETS),
+            "node {number} has a copy of every vBucket"
+        );
         for (&vb, stored) in node {
             let difference = histories.of(vb).expect("a vBucket").difference(stored);
             assert_eq!(difference, None, "node {number}, vBucket {vb}");
@@ -138,7 +159,9 @@ fn check(kind: Distribution, trace: &Path, nodes: &[StoredNode]) {
                 );
             }
             for item in stored.items.values() {
-                let known = revisions.entry((vb, item.seqno)).or_insert_with(|| item.clone());
+                let known = revisions
+                    .entry((vb, item.seqno))
+                    .or_insert_with(|| item.clone());
                 assert_eq!(
                     known, item,
                     "vBucket {vb}: one seqno is one revision, CAS and all, on every node"
@@ -158,7 +181,10 @@ fn kill_after(kind: Distribution, persisted_lines: usize) {
     assert_eq!(status.signal(), Some(9), "it was killed, it did not end");
     let nodes = read_cluster(&data, NODES);
     check(kind, &trace, &nodes);
-    assert!(acknowledged(&trace).len() >= persisted_lines.min(NODES), "something was acknowledged");
+    assert!(
+        acknowledged(&trace).len() >= persisted_lines.min(NODES),
+        "something was acknowledged"
+    );
 }
 
 /// Guards durability at the very first acknowledgements, when most copies are still empty.

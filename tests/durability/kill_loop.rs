@@ -11,10 +11,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use checkpoint::{Seqno, Vbid};
-use persistence::couchstore::Couchstore;
-use persistence::disk::OsDisk;
-use persistence::{Engine, ScanLimit};
+use lowtide_checkpoint::{Seqno, Vbid};
+use lowtide_persistence::couchstore::Couchstore;
+use lowtide_persistence::disk::OsDisk;
+use lowtide_persistence::{Engine, ScanLimit};
 use support::killing::{self, Act, CONFIG, Contents, Expected, VBS, read_lines};
 use tempfile::TempDir;
 
@@ -24,7 +24,10 @@ const DONE_MAX: u64 = 120;
 /// Runs the writer until it has said so often that something is done; all whole lines it said until it was dead.
 fn run_and_kill(dir: &Path, seed: u64, done: u64) -> Vec<String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_store-writer"))
-        .args([dir.to_str().expect("a temporary directory"), &seed.to_string()])
+        .args([
+            dir.to_str().expect("a temporary directory"),
+            &seed.to_string(),
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -58,7 +61,9 @@ fn open(dir: &Path) -> Couchstore {
 fn contents(engine: &Couchstore, vb: Vbid) -> (u64, Contents) {
     assert_eq!(engine.check(vb).expect("readable"), [""; 0], "vBucket {vb}");
     let snapshot = engine.snapshot(vb).expect("there");
-    let slice = snapshot.scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE).expect("readable");
+    let slice = snapshot
+        .scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE)
+        .expect("readable");
     let items = slice.items.into_iter().map(|item| (item.seqno.0, item));
     (snapshot.high().0, items.collect())
 }
@@ -98,7 +103,9 @@ fn rounds(rounds: u64, seed: u64) -> Tally {
         for vb in VBS {
             let (high, found) = contents(&engine, vb);
             let possible = expected[&vb].possible(in_flight.filter(|act| act.vb() == vb));
-            let is = possible.iter().rposition(|possible| possible.is(high, &found));
+            let is = possible
+                .iter()
+                .rposition(|possible| possible.is(high, &found));
             let what = format!("seed {seed}, round {round}, vBucket {vb}, in flight {in_flight:?}");
             let is = is.unwrap_or_else(|| panic!("{what}: {high} is nothing that was done"));
             tally.in_flight_and_there += usize::from(is > 0);
@@ -114,7 +121,10 @@ fn rounds(rounds: u64, seed: u64) -> Tally {
 #[test]
 fn killed_again_and_again() {
     let tally = rounds(12, 1);
-    assert!(tally.compacted && tally.rolled_back > 0 && tally.purged > 0, "{tally:?}");
+    assert!(
+        tally.compacted && tally.rolled_back > 0 && tally.purged > 0,
+        "{tally:?}"
+    );
 }
 
 /// The same for long.
@@ -123,5 +133,8 @@ fn killed_again_and_again() {
 fn killed_five_hundred_times() {
     let tally = rounds(500, 2);
     println!("{tally:?}");
-    assert!(tally.in_flight_and_there > 0 && tally.in_flight_and_there < tally.in_flight, "{tally:?}");
+    assert!(
+        tally.in_flight_and_there > 0 && tally.in_flight_and_there < tally.in_flight,
+        "{tally:?}"
+    );
 }

@@ -1,7 +1,7 @@
 //! Power lost at every single I/O of a short life, with nothing, everything or any part of the unsynced left: nothing
 //! acknowledged is lost, what is there is a prefix, and it goes on from there.
 
-use persistence::disk::Keep;
+use lowtide_persistence::disk::Keep;
 
 use super::rig::{EPILOGUE, Rig, SCRIPT};
 
@@ -29,7 +29,10 @@ fn lose_power((io, ios): (u64, u64), keep: Keep, memory: Memory) {
     let ended = rig.open().and_then(|()| rig.run(&SCRIPT));
     // The very last write activates a header whose commit was acknowledged already: whether it fails concerns nobody.
     let error = ended.err().map(|error| error.kind());
-    assert!(error == Some("power-lost") || error.is_none() && io == ios, "{when}: {error:?}");
+    assert!(
+        error == Some("power-lost") || error.is_none() && io == ios,
+        "{when}: {error:?}"
+    );
     assert!(rig.disk.is_off());
     rig.engine = None;
     rig.disk.crash(keep);

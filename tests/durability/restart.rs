@@ -1,6 +1,6 @@
 //! What a replica knows of its snapshot after a restart.
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use super::rig::{REPLICA, Rig, Step};
 
@@ -10,7 +10,8 @@ use super::rig::{REPLICA, Rig, Step};
 fn a_restarted_replica_knows_that_its_snapshot_is_half() {
     let mut rig = Rig::new();
     rig.open().expect("an empty disk");
-    rig.run(&[Step::Announce(4), Step::Receive(3), Step::Flush]).expect("nothing fails");
+    rig.run(&[Step::Announce(4), Step::Receive(3), Step::Flush])
+        .expect("nothing fails");
     let before = rig.resume_point(REPLICA);
     assert_eq!((before.seqno, before.snapshot_end), (Seqno(3), Seqno(4)));
     rig.open().expect("reopened");

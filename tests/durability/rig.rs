@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{
-    AfterStop, CheckpointConfig, FailoverLog, Item, Key, ReadLimit, ResumePoint, Seqno, SnapshotMarker,
-    SnapshotType, State, VBucket, VBucketState, VbUuid, Vbid,
+use lowtide_checkpoint::{
+    AfterStop, CheckpointConfig, FailoverLog, Item, Key, ReadLimit, ResumePoint, Seqno,
+    SnapshotMarker, SnapshotType, State, VBucket, VBucketState, VbUuid, Vbid,
 };
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::{FaultyDisk, MemoryDisk};
-use persistence::{Engine, EngineError, Flushed, Flusher};
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::{FaultyDisk, MemoryDisk};
+use lowtide_persistence::{Engine, EngineError, Flushed, Flusher};
 use support::history::History;
 use support::stores::{self, StoredVBucket};
 
@@ -77,8 +77,13 @@ pub(crate) const SCRIPT: [Step; 15] = [
 ];
 
 /// What comes after [`SCRIPT`], to see whether it all goes on.
-pub(crate) const EPILOGUE: [Step; 5] =
-    [Step::Write(14), Step::Receive(10), Step::Announce(14), Step::Receive(14), Step::Flush];
+pub(crate) const EPILOGUE: [Step; 5] = [
+    Step::Write(14),
+    Step::Receive(10),
+    Step::Announce(14),
+    Step::Receive(14),
+    Step::Flush,
+];
 
 /// The recount of [`CHANGES`].
 pub(crate) fn history() -> History {
@@ -91,19 +96,31 @@ pub(crate) fn history() -> History {
 }
 
 fn state(vb: Vbid) -> VBucketState {
-    let state = if vb == ACTIVE { State::Active } else { State::Replica };
+    let state = if vb == ACTIVE {
+        State::Active
+    } else {
+        State::Replica
+    };
     VBucketState::new(state, FailoverLog::new(VbUuid(7)))
 }
 
 fn vbucket(vb: Vbid, state: &VBucketState, high: Seqno) -> VBucket {
-    let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+    let config = CheckpointConfig {
+        persistence: true,
+        ..CheckpointConfig::default()
+    };
     // What matters here is what is on disk: the active goes on with its branch.
-    VBucket::recover(vb, state, high, state.state, AfterStop::Orderly, config).expect("it stays what it was")
+    VBucket::recover(vb, state, high, state.state, AfterStop::Orderly, config)
+        .expect("it stays what it was")
 }
 
 pub(crate) fn open(disk: &FaultyDisk) -> Result<Couchstore, EngineError> {
-    Couchstore::open(Arc::new(disk.clone()), Path::new(DIR), CouchstoreConfig::default())
-        .map(|(engine, _)| engine)
+    Couchstore::open(
+        Arc::new(disk.clone()),
+        Path::new(DIR),
+        CouchstoreConfig::default(),
+    )
+    .map(|(engine, _)| engine)
 }
 
 /// The storage path of one node.
@@ -121,7 +138,10 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        let mut flusher = Flusher::new(ReadLimit { items: 3, bytes: usize::MAX });
+        let mut flusher = Flusher::new(ReadLimit {
+            items: 3,
+            bytes: usize::MAX,
+        });
         let mut vbuckets = BTreeMap::new();
         for vb in VBS {
             vbuckets.insert(vb, vbucket(vb, &state(vb), Seqno::ZERO));
@@ -149,7 +169,11 @@ impl Rig {
                 engine.create(vb)?;
             }
             let (info, snapshot) = (engine.info(vb)?, engine.snapshot(vb)?);
-            self.flusher.attach(vb, snapshot.state().cloned().unwrap_or_else(|| state(vb)), info.high);
+            self.flusher.attach(
+                vb,
+                snapshot.state().cloned().unwrap_or_else(|| state(vb)),
+                info.high,
+            );
         }
         Ok(())
     }
@@ -197,7 +221,10 @@ impl Rig {
         match step {
             Step::Write(upto) => {
                 for seqno in self.vbucket(ACTIVE).high_seqno().0 + 1..=upto {
-                    let item = Item { seqno: Seqno::ZERO, ..self.item(Seqno(seqno)) };
+                    let item = Item {
+                        seqno: Seqno::ZERO,
+                        ..self.item(Seqno(seqno))
+                    };
                     let written = self.vbucket(ACTIVE).write(item, seqno).expect("active");
                     assert_eq!(written.queued.seqno, Seqno(seqno));
                 }
@@ -209,7 +236,9 @@ impl Rig {
                 for seqno in self.vbucket(REPLICA).high_seqno().0 + 1..=upto.min(end.0) {
                     if !self.is_replaced(Seqno(seqno), end) {
                         let item = self.item(Seqno(seqno));
-                        self.vbucket(REPLICA).receive(item).expect("in its snapshot");
+                        self.vbucket(REPLICA)
+                            .receive(item)
+                            .expect("in its snapshot");
                     }
                 }
             }
@@ -223,9 +252,15 @@ impl Rig {
             return;
         }
         // A snapshot it has half of is announced again as a whole, as a producer does on resuming.
-        let start = if point.snapshot_end > point.seqno { point.snapshot_start } else { point.seqno.next() };
+        let start = if point.snapshot_end > point.seqno {
+            point.snapshot_start
+        } else {
+            point.seqno.next()
+        };
         let marker = SnapshotMarker::new(SnapshotType::Memory, start, end.max(point.snapshot_end));
-        self.vbucket(REPLICA).receive_marker(marker).expect("the next snapshot");
+        self.vbucket(REPLICA)
+            .receive_marker(marker)
+            .expect("the next snapshot");
         self.announced = marker.end;
     }
 
@@ -241,12 +276,20 @@ impl Rig {
             Some(value) => Item::mutation(key.clone(), value.clone()),
             None => Item::deletion(Key::clone(key)),
         };
-        Item { seqno, rev_seqno, cas: checkpoint::Cas(seqno.0 << 16), ..item }
+        Item {
+            seqno,
+            rev_seqno,
+            cas: lowtide_checkpoint::Cas(seqno.0 << 16),
+            ..item
+        }
     }
 
     /// Flushes both vBuckets once, in one group. Fails with the first failure, having taken note of both.
     pub(crate) fn flush(&mut self) -> Result<bool, EngineError> {
-        let group = self.flusher.begin(self.vbuckets.values()).expect("no other flush");
+        let group = self
+            .flusher
+            .begin(self.vbuckets.values())
+            .expect("no other flush");
         let engine = self.engine.as_ref().expect("open");
         let committed = group.commit(engine, 1);
         let (mut more, mut failed) = (false, None);
@@ -254,14 +297,23 @@ impl Rig {
             match result {
                 Ok(persisted) => {
                     more |= persisted.more;
-                    let before = self.acknowledged.insert(vb, persisted.seqno).unwrap_or_default();
-                    assert!(before <= persisted.seqno, "F1: a persisted seqno never falls");
+                    let before = self
+                        .acknowledged
+                        .insert(vb, persisted.seqno)
+                        .unwrap_or_default();
+                    assert!(
+                        before <= persisted.seqno,
+                        "F1: a persisted seqno never falls"
+                    );
                     self.vbucket(vb).manager().expel();
                 }
                 Err(error) => failed = failed.or(Some(error)),
             }
             let known = self.flusher.persisted_seqno(vb);
-            assert!(known >= self.acknowledged.get(&vb).copied(), "F1: {known:?}");
+            assert!(
+                known >= self.acknowledged.get(&vb).copied(),
+                "F1: {known:?}"
+            );
         }
         failed.map_or(Ok(more), Err)
     }
@@ -279,7 +331,11 @@ impl Rig {
     pub(crate) fn check(&self, when: &str) {
         for vb in VBS {
             let engine = self.engine.as_ref().expect("open");
-            assert_eq!(engine.check(vb).expect("readable"), [""; 0], "{when}, vBucket {vb}");
+            assert_eq!(
+                engine.check(vb).expect("readable"),
+                [""; 0],
+                "{when}, vBucket {vb}"
+            );
             let stored = self.stored(vb);
             let acknowledged = self.acknowledged.get(&vb).copied().unwrap_or_default();
             let high = stored.high;
@@ -287,7 +343,11 @@ impl Rig {
                 high >= acknowledged,
                 "{when}, vBucket {vb}: {acknowledged} was acknowledged, {high} is there"
             );
-            assert_eq!(self.history.difference(&stored), None, "{when}, vBucket {vb}");
+            assert_eq!(
+                self.history.difference(&stored),
+                None,
+                "{when}, vBucket {vb}"
+            );
         }
     }
 
@@ -298,9 +358,18 @@ impl Rig {
             let stored = self.stored(vb);
             let state = stored.state.as_ref().expect("committed");
             let vbucket = self.vbucket(vb);
-            let ends = [stored.high, state.snapshot_end, vbucket.high_seqno(), self.acknowledged[&vb]];
+            let ends = [
+                stored.high,
+                state.snapshot_end,
+                vbucket.high_seqno(),
+                self.acknowledged[&vb],
+            ];
             assert_eq!(ends, [self.history.high(); 4], "{when}, vBucket {vb}");
-            assert_eq!(vbucket.manager().check(), Vec::<String>::new(), "{when}, vBucket {vb}");
+            assert_eq!(
+                vbucket.manager().check(),
+                Vec::<String>::new(),
+                "{when}, vBucket {vb}"
+            );
         }
     }
 }

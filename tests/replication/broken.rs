@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use checkpoint::{Cas, Item, Key, Seqno};
 use dcp_sim::input::{Change, ChangeBatch, Distribution, GeneratedSource, InputError, Source};
 use dcp_sim::node::{Document, Documents, NodeConfig};
 use dcp_sim::sim::{
     ClusterConfig, Observer, Progress, Report, Silent, SimError, Storage, Trace, Verdict, World,
 };
+use lowtide_checkpoint::{Cas, Item, Key, Seqno};
 use tempfile::TempDir;
 
 use super::pair::{Pair, write_some};
@@ -18,7 +18,12 @@ fn source() -> Box<GeneratedSource> {
 }
 
 fn cluster() -> ClusterConfig {
-    ClusterConfig { nodes: 2, replicas: 1, vbuckets: 2, ..ClusterConfig::default() }
+    ClusterConfig {
+        nodes: 2,
+        replicas: 1,
+        vbuckets: 2,
+        ..ClusterConfig::default()
+    }
 }
 
 fn broken(report: &Report) -> Vec<&'static str> {
@@ -47,7 +52,11 @@ fn run_restoring(node: usize, copy_at: u64) -> Report {
     let home = TempDir::new().expect("a directory");
     let data = home.path().join("data");
     let file = data.join(format!("node-{node}")).join("0.couch.1");
-    let mut restorer = Restorer { file, copy: home.path().join("copy"), copy_at };
+    let mut restorer = Restorer {
+        file,
+        copy: home.path().join("copy"),
+        copy_at,
+    };
     let world = World::new(cluster(), &Storage::Directory(data), source()).expect("a cluster");
     world.run(&mut restorer, None).expect("it comes to its end")
 }
@@ -59,10 +68,20 @@ fn a_store_that_lost_commits_is_noticed() {
         let report = run_restoring(node, 60);
         assert!(!report.is_clean());
         assert_eq!(broken(&report), ["W4"]);
-        let verdict = report.verdicts.iter().find(|verdict| verdict.invariant == "W4").expect("judged");
-        assert_eq!(verdict.violations, 1, "one vBucket of one node: {verdict:?}");
+        let verdict = report
+            .verdicts
+            .iter()
+            .find(|verdict| verdict.invariant == "W4")
+            .expect("judged");
+        assert_eq!(
+            verdict.violations, 1,
+            "one vBucket of one node: {verdict:?}"
+        );
         let told = verdict.told.first().expect("told");
-        assert!(told.starts_with(&format!("node {node}, vBucket 0: key ")), "{told}");
+        assert!(
+            told.starts_with(&format!("node {node}, vBucket 0: key ")),
+            "{told}"
+        );
     }
 }
 
@@ -77,8 +96,14 @@ impl Observer for Damager {
     fn progress(&mut self, progress: &Progress) {
         if progress.is_settling {
             let mut bytes = std::fs::read(&self.file).expect("there");
-            let header = (0..bytes.len()).step_by(4_096).rfind(|&at| bytes[at] == 1).expect("a header");
-            let before = bytes[..header].iter().rposition(|&byte| byte != 0).expect("a commit");
+            let header = (0..bytes.len())
+                .step_by(4_096)
+                .rfind(|&at| bytes[at] == 1)
+                .expect("a header");
+            let before = bytes[..header]
+                .iter()
+                .rposition(|&byte| byte != 0)
+                .expect("a commit");
             bytes[if self.in_header { header + 20 } else { before }] ^= 0x40;
             std::fs::write(&self.file, bytes).expect("written");
         }
@@ -91,11 +116,20 @@ fn damage_on_disk_is_noticed() {
     for in_header in [true, false] {
         let home = TempDir::new().expect("a directory");
         let data = home.path().join("data");
-        let mut damager = Damager { file: data.join("node-1/0.couch.1"), in_header };
+        let mut damager = Damager {
+            file: data.join("node-1/0.couch.1"),
+            in_header,
+        };
         let world = World::new(cluster(), &Storage::Directory(data), source()).expect("a cluster");
         let error = world.run(&mut damager, None).expect_err("it can't be read");
-        let SimError::Engine { node: 1, source } = error else { panic!("{error}") };
-        assert_eq!(source.kind(), "corrupt", "in the header: {in_header}, {source}");
+        let SimError::Engine { node: 1, source } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(
+            source.kind(),
+            "corrupt",
+            "in the header: {in_header}, {source}"
+        );
     }
 }
 
@@ -111,7 +145,9 @@ fn a_proof_that_fails_is_a_violation() {
             Ok(verdict)
         };
         let world = World::new(cluster(), &Storage::Memory, source()).expect("a cluster");
-        let report = world.run(&mut Silent, Some(&mut proof)).expect("it comes to its end");
+        let report = world
+            .run(&mut Silent, Some(&mut proof))
+            .expect("it comes to its end");
         assert_eq!(seen, report.figures.documents);
         report
     };
@@ -132,10 +168,16 @@ impl Source for Faulty {
             (0, Some(change)) => change,
             (left, later) => {
                 (self.left, self.change) = (left - 1, later);
-                Change { key: Bytes::from(format!("{left}")), value: Some(Bytes::from_static(b"x")) }
+                Change {
+                    key: Bytes::from(format!("{left}")),
+                    value: Some(Bytes::from_static(b"x")),
+                }
             }
         };
-        Ok(Some(ChangeBatch { label: "made up".into(), changes: vec![change] }))
+        Ok(Some(ChangeBatch {
+            label: "made up".into(),
+            changes: vec![change],
+        }))
     }
 
     fn batches_total(&self) -> Option<u64> {
@@ -158,8 +200,14 @@ fn what_cannot_go_on_is_an_error() {
     assert!(matches!(run(None), SimError::Input(_)));
     // A key longer than its length field: the file format can't hold it.
     let key = Bytes::from(vec![b'k'; 4_094]);
-    let error = run(Some(Change { key, value: Some(Bytes::new()) }));
-    assert!(matches!(error, SimError::TooLarge { what: "key", .. }), "{error}");
+    let error = run(Some(Change {
+        key,
+        value: Some(Bytes::new()),
+    }));
+    assert!(
+        matches!(error, SimError::TooLarge { what: "key", .. }),
+        "{error}"
+    );
 }
 
 /// Guards that a trace which can't be written ends the run: its readers take it for the truth.
@@ -168,7 +216,10 @@ fn a_trace_that_cannot_be_written_is_an_error() {
     struct Full(usize);
     impl std::io::Write for Full {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 = self.0.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::StorageFull)?;
+            self.0 = self
+                .0
+                .checked_sub(bytes.len())
+                .ok_or(std::io::ErrorKind::StorageFull)?;
             Ok(bytes.len())
         }
         fn flush(&mut self) -> std::io::Result<()> {
@@ -177,7 +228,10 @@ fn a_trace_that_cannot_be_written_is_an_error() {
     }
     let world = World::new(cluster(), &Storage::Memory, source()).expect("a cluster");
     let world = world.with_trace(Trace::to(Box::new(Full(1_000))));
-    assert!(matches!(world.run(&mut Silent, None), Err(SimError::Trace(_))));
+    assert!(matches!(
+        world.run(&mut Silent, None),
+        Err(SimError::Trace(_))
+    ));
 }
 
 /// Guards what W3 and W4 compare by: every field of a document counts, on both sides.
@@ -187,7 +241,10 @@ fn every_difference_between_documents_counts() {
         seqno: Seqno(seqno),
         ..Item::mutation(Key::new(key), Bytes::from_static(b"v"))
     };
-    let tombstone = Item { seqno: Seqno(3), ..Item::deletion(Key::new(b"gone")) };
+    let tombstone = Item {
+        seqno: Seqno(3),
+        ..Item::deletion(Key::new(b"gone"))
+    };
     let items = [item(b"a", 1), item(b"b", 2), tombstone.clone()];
     let documents: Documents = items.iter().cloned().collect();
     type Change = (&'static [u8], fn(&mut Item));
@@ -198,19 +255,33 @@ fn every_difference_between_documents_counts() {
         (b"b", |item| item.value = Some(Bytes::from_static(b"w"))),
         (b"b", |item| item.value = Some(Bytes::new())),
         (b"gone", |item| {
-            *item = Item { seqno: item.seqno, ..Item::mutation(item.key.clone(), Bytes::new()) }
+            *item = Item {
+                seqno: item.seqno,
+                ..Item::mutation(item.key.clone(), Bytes::new())
+            }
         }),
     ];
     for (key, change) in changes {
         let mut items = items.clone();
-        change(items.iter_mut().find(|item| item.key.user() == key).expect("there"));
+        change(
+            items
+                .iter_mut()
+                .find(|item| item.key.user() == key)
+                .expect("there"),
+        );
         let changed: Documents = items.into_iter().collect();
         assert_eq!(documents.first_difference(&changed), Some(&Key::new(key)));
         assert_eq!(changed.first_difference(&documents), Some(&Key::new(key)));
     }
     let without_tombstone: Documents = items[..2].iter().cloned().collect();
-    assert_eq!(documents.first_difference(&without_tombstone), Some(&Key::new(b"gone")));
-    assert_eq!(without_tombstone.first_difference(&documents), Some(&Key::new(b"gone")));
+    assert_eq!(
+        documents.first_difference(&without_tombstone),
+        Some(&Key::new(b"gone"))
+    );
+    assert_eq!(
+        without_tombstone.first_difference(&documents),
+        Some(&Key::new(b"gone"))
+    );
     assert_eq!(documents.first_difference(&documents.clone()), None);
     assert_eq!(Document::of(&tombstone).value, None);
 }
@@ -222,7 +293,10 @@ fn a_verdict_counts_every_violation_and_tells_a_few() {
     for number in 0..20 {
         verdict.check((number % 2 == 1).then(|| format!("{number}")));
     }
-    assert_eq!((verdict.checked, verdict.violations, verdict.holds()), (20, 10, false));
+    assert_eq!(
+        (verdict.checked, verdict.violations, verdict.holds()),
+        (20, 10, false)
+    );
     assert_eq!(verdict.told, ["1", "3", "5", "7", "9"]);
 }
 
@@ -239,13 +313,18 @@ fn frames(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// A pair with one vBucket, everything the active wrote on its way to the replica.
-fn on_the_way(tamper: impl FnOnce(&mut Vec<Vec<u8>>)) -> (Pair, Result<(), dcp_sim::node::NodeError>) {
+fn on_the_way(
+    tamper: impl FnOnce(&mut Vec<Vec<u8>>),
+) -> (Pair, Result<(), dcp_sim::node::NodeError>) {
     let mut pair = Pair::new(1, &NodeConfig::default());
     pair.connect();
     pair.settle(&mut |below| below - 1).expect("connected");
     write_some(&mut pair, 1);
     pair.tamper(|bytes| {
-        assert!(bytes.is_empty(), "nothing is sent before the sender is called");
+        assert!(
+            bytes.is_empty(),
+            "nothing is sent before the sender is called"
+        );
         bytes
     });
     assert!(pair.step(&mut |below| below - 1).expect("sent"));
@@ -269,9 +348,14 @@ fn a_lost_item_is_seen_at_rest() {
     settled.expect("untouched");
     assert_eq!(pair.difference(), None);
     let mut items = 0;
-    on_the_way(|frames| items = frames.iter().filter(|frame| ITEMS.contains(&frame[1])).count())
-        .1
-        .expect("untouched");
+    on_the_way(|frames| {
+        items = frames
+            .iter()
+            .filter(|frame| ITEMS.contains(&frame[1]))
+            .count()
+    })
+    .1
+    .expect("untouched");
     assert!(items >= 4, "{items} items");
     for lost in 0..items {
         let (pair, settled) = on_the_way(|frames| {
@@ -281,7 +365,9 @@ fn a_lost_item_is_seen_at_rest() {
                 !(ITEMS.contains(&frame[1]) && seen == lost + 1)
             });
         });
-        settled.expect("a gap is no break of the rules: something newer may have replaced what is missing");
+        settled.expect(
+            "a gap is no break of the rules: something newer may have replaced what is missing",
+        );
         assert!(pair.difference().is_some(), "item {lost} of {items}");
     }
 }
@@ -301,10 +387,17 @@ fn broken_rules_end_the_connection() {
     });
     let unannounced = on_the_way(|frames| frames.retain(|frame| frame[1] != MARKER));
     let of_no_stream = on_the_way(|frames| {
-        let item = frames.iter_mut().find(|frame| is_item(frame)).expect("an item");
+        let item = frames
+            .iter_mut()
+            .find(|frame| is_item(frame))
+            .expect("an item");
         item[12] ^= 0xff;
     });
-    for (what, (_, settled)) in [("twice", twice), ("swapped", swapped), ("unannounced", unannounced)] {
+    for (what, (_, settled)) in [
+        ("twice", twice),
+        ("swapped", swapped),
+        ("unannounced", unannounced),
+    ] {
         assert!(settled.is_err(), "{what}");
     }
     let (pair, settled) = of_no_stream;

@@ -12,7 +12,7 @@ mod copy;
 use client::Client;
 use copy::Copy;
 
-use checkpoint::{State, VbUuid};
+use lowtide_checkpoint::{State, VbUuid};
 
 const COPIES: usize = 3;
 
@@ -58,9 +58,21 @@ struct Cluster {
 
 impl Cluster {
     fn new() -> Self {
-        let state = |number| if number == 0 { State::Active } else { State::Replica };
-        let copies = (0..COPIES).map(|number| Copy::new(number, state(number))).collect();
-        let mut cluster = Self { copies, active: 0, last_uuid: 1 };
+        let state = |number| {
+            if number == 0 {
+                State::Active
+            } else {
+                State::Replica
+            }
+        };
+        let copies = (0..COPIES)
+            .map(|number| Copy::new(number, state(number)))
+            .collect();
+        let mut cluster = Self {
+            copies,
+            active: 0,
+            last_uuid: 1,
+        };
         (1..COPIES).for_each(|copy| cluster.follow(copy, 0));
         cluster
     }
@@ -108,15 +120,18 @@ impl Cluster {
     fn settle(&mut self) {
         for round in 0..1_000 {
             let mut is_idle = true;
-            for copy in (0..COPIES).filter(|&copy| copy != self.active).collect::<Vec<_>>() {
+            for copy in (0..COPIES)
+                .filter(|&copy| copy != self.active)
+                .collect::<Vec<_>>()
+            {
                 if self.copies[copy].follows() != Some(self.active) {
                     self.follow(copy, self.active);
                     is_idle = false;
                 }
                 let before = self.copies[copy].high();
                 self.deliver(copy, usize::MAX);
-                is_idle &=
-                    before == self.copies[copy].high() && self.copies[copy].follows() == Some(self.active);
+                is_idle &= before == self.copies[copy].high()
+                    && self.copies[copy].follows() == Some(self.active);
             }
             if is_idle && round > 1 {
                 return;
@@ -149,14 +164,27 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
     let active = cluster.active;
     client.settle(active, &mut cluster.copies)?;
     for copy in &cluster.copies {
-        prop_assert_eq!(copy.documents(), cluster.copies[active].documents(), "a copy differs");
+        prop_assert_eq!(
+            copy.documents(),
+            cluster.copies[active].documents(),
+            "a copy differs"
+        );
     }
-    prop_assert_eq!(client.documents(), cluster.copies[active].documents(), "the client differs");
+    prop_assert_eq!(
+        client.documents(),
+        cluster.copies[active].documents(),
+        "the client differs"
+    );
     Ok(())
 }
 
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 4_000, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 4_000,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {

@@ -2,21 +2,36 @@
 
 use std::collections::BTreeSet;
 
-use checkpoint::QuotaConfig;
 use dcp_sim::input::{Distribution, GeneratedSource};
 use dcp_sim::node::NodeConfig;
 use dcp_sim::sim::{
     ClusterConfig, EngineKind, FaultConfig, FaultKind, Profile, Report, Silent, Storage, World,
 };
+use lowtide_checkpoint::QuotaConfig;
 
-fn cluster(seed: u64, kinds: impl IntoIterator<Item = FaultKind>, profile: Profile) -> ClusterConfig {
-    let quota = QuotaConfig { limit_bytes: 4 << 20, ..QuotaConfig::default() };
+fn cluster(
+    seed: u64,
+    kinds: impl IntoIterator<Item = FaultKind>,
+    profile: Profile,
+) -> ClusterConfig {
+    let quota = QuotaConfig {
+        limit_bytes: 4 << 20,
+        ..QuotaConfig::default()
+    };
     // With a small buffer snapshots are often cut in the middle.
-    let buffer_bytes = if seed.is_multiple_of(2) { 1_500 } else { 10 << 20 };
+    let buffer_bytes = if seed.is_multiple_of(2) {
+        1_500
+    } else {
+        10 << 20
+    };
     ClusterConfig {
         seed,
         vbuckets: 6,
-        node: NodeConfig { quota: Some(quota), buffer_bytes, ..NodeConfig::default() },
+        node: NodeConfig {
+            quota: Some(quota),
+            buffer_bytes,
+            ..NodeConfig::default()
+        },
         faults: Some(FaultConfig {
             kinds: kinds.into_iter().collect(),
             interval_micros: profile.interval_micros(),
@@ -40,12 +55,20 @@ fn run(cluster: ClusterConfig, ops: u64) -> Report {
 }
 
 fn check(report: &Report) {
-    let broken: Vec<_> = report.verdicts.iter().filter(|verdict| !verdict.holds()).collect();
+    let broken: Vec<_> = report
+        .verdicts
+        .iter()
+        .filter(|verdict| !verdict.holds())
+        .collect();
     assert!(broken.is_empty(), "seed {}: {broken:#?}", report.seed);
-    let names: Vec<_> = report.verdicts.iter().map(|verdict| verdict.invariant).collect();
+    let names: Vec<_> = report
+        .verdicts
+        .iter()
+        .map(|verdict| verdict.invariant)
+        .collect();
     let of_faults = [
-        "W1", "W2", "W3", "W4", "W6", "W9", "W10", "W11", "W12", "W13", "W14", "W15", "W16", "W18", "W19",
-        "W20",
+        "W1", "W2", "W3", "W4", "W6", "W9", "W10", "W11", "W12", "W13", "W14", "W15", "W16", "W18",
+        "W19", "W20",
     ];
     assert_eq!(names, of_faults, "seed {}", report.seed);
 }
@@ -78,19 +101,36 @@ fn as_on_the_command_line(seed: u64) -> Report {
 /// The same with `--engine`.
 fn with_engine(seed: u64, engine: EngineKind) -> Report {
     let all = cluster(seed, FaultKind::ALL, Profile::Hostile);
-    let faults = all.faults.map(|faults| FaultConfig { duration_micros: 5_000_000, ..faults });
-    let node = NodeConfig { quota: Some(QuotaConfig::default()), ..NodeConfig::default() };
-    let cluster = ClusterConfig { seed, faults, node, engine, ..ClusterConfig::default() };
+    let faults = all.faults.map(|faults| FaultConfig {
+        duration_micros: 5_000_000,
+        ..faults
+    });
+    let node = NodeConfig {
+        quota: Some(QuotaConfig::default()),
+        ..NodeConfig::default()
+    };
+    let cluster = ClusterConfig {
+        seed,
+        faults,
+        node,
+        engine,
+        ..ClusterConfig::default()
+    };
     let source = GeneratedSource::new(Distribution::Zipfian, 5_000, 500, 256, seed).expect("valid");
     let world = World::new(cluster, &Storage::Memory, Box::new(source)).expect("a cluster");
-    world.run(&mut Silent, None).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+    world
+        .run(&mut Silent, None)
+        .unwrap_or_else(|error| panic!("seed {seed}: {error}"))
 }
 
 /// W9. Found by these seeds: a copy that had in memory only what every copy was said to have on disk became the active, died,
 /// and began a branch with less.
 #[test]
 fn who_leads_has_on_disk_what_clients_were_told_is_everywhere() {
-    [3, 13, 16].map(as_on_the_command_line).iter().for_each(check);
+    [3, 13, 16]
+        .map(as_on_the_command_line)
+        .iter()
+        .for_each(check);
 }
 
 /// Found by this seed: a store that a failed sync had poisoned, with nothing to write since, made the whole run an error.
@@ -104,14 +144,20 @@ fn a_store_that_is_poisoned_and_idle_at_the_end_is_opened_anew() {
 #[test]
 fn half_a_snapshot_ends_with_the_one_that_brings_its_rest_or_with_a_promotion() {
     [38, 361].map(as_on_the_command_line).iter().for_each(check);
-    [297, 1225].map(|seed| with_engine(seed, EngineKind::Logstor)).iter().for_each(check);
+    [297, 1225]
+        .map(|seed| with_engine(seed, EngineKind::Logstor))
+        .iter()
+        .for_each(check);
 }
 
 /// W10. Found by these seeds: one that had led, and never heard that another had been promoted, was chosen again and went on
 /// with the branch it had.
 #[test]
 fn who_leads_again_begins_a_branch() {
-    [976, 995].map(as_on_the_command_line).iter().for_each(check);
+    [976, 995]
+        .map(as_on_the_command_line)
+        .iter()
+        .for_each(check);
 }
 
 /// W4. Found by this seed: the state on disk said half a snapshot where all of it was there, and was never said again.
@@ -123,7 +169,10 @@ fn an_extension_of_which_nothing_came_leaves_what_was_whole() {
 /// W2. Found by these seeds: a vBucket that its engine took long to make had no stream when it was there, and was given none.
 #[test]
 fn who_is_made_late_is_not_forgotten() {
-    [3430, 4982].map(|seed| with_engine(seed, EngineKind::Logstor)).iter().for_each(check);
+    [3430, 4982]
+        .map(|seed| with_engine(seed, EngineKind::Logstor))
+        .iter()
+        .for_each(check);
 }
 
 /// W11. Found by this seed: a vBucket that was dead when a snapshot was announced to it took what came of it after.
@@ -137,7 +186,10 @@ fn a_stream_that_lost_something_is_asked_for_anew() {
 #[test]
 fn a_foreign_client_is_whole_where_it_is_told_so() {
     check(&as_on_the_command_line(826));
-    [262, 408].map(|seed| with_engine(seed, EngineKind::Logstor)).iter().for_each(check);
+    [262, 408]
+        .map(|seed| with_engine(seed, EngineKind::Logstor))
+        .iter()
+        .for_each(check);
 }
 
 /// W12. Found by this seed: a copy that had received a snapshot in two parts, and led then, announced it twice to its replica.
@@ -156,7 +208,12 @@ fn each_fault_strikes_and_is_survived() {
             cluster.nodes = 4;
             let report = run(cluster, 500);
             check(&report);
-            struck += report.faults.expect("there were some").struck.values().sum::<u64>();
+            struck += report
+                .faults
+                .expect("there were some")
+                .struck
+                .values()
+                .sum::<u64>();
         }
         assert!(struck > 0, "{kind:?} never struck");
     }
@@ -168,14 +225,27 @@ fn a_calm_run_loses_nothing() {
     let report = run(cluster(1, [], Profile::Calm), 800);
     check(&report);
     let faults = report.faults.expect("asked for");
-    assert_eq!((faults.refused, faults.unknown, faults.lost_with_branch, faults.branches), (0, 0, 0, 0));
+    assert_eq!(
+        (
+            faults.refused,
+            faults.unknown,
+            faults.lost_with_branch,
+            faults.branches
+        ),
+        (0, 0, 0, 0)
+    );
     assert_eq!(faults.acknowledged, report.figures.mutations);
 }
 
 /// Guards determinism where most of it could be lost: the same seed, the same report, whatever happened.
 #[test]
 fn a_seed_with_faults_is_a_promise() {
-    let once = || format!("{:?}", run(cluster(5, FaultKind::ALL, Profile::Hostile), 600));
+    let once = || {
+        format!(
+            "{:?}",
+            run(cluster(5, FaultKind::ALL, Profile::Hostile), 600)
+        )
+    };
     assert_eq!(once(), once());
     let picture = || {
         let world = world(cluster(5, FaultKind::ALL, Profile::Hostile), 600);

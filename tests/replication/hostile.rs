@@ -1,10 +1,10 @@
 //! Peers that send nonsense: whatever bytes are changed on the way, a side refuses or ends the connection, and its vBuckets
 //! stay sound.
 
-use checkpoint::Vbid;
 use dcp_sim::fuzzing;
 use dcp_sim::node::NodeConfig;
 use dcp_sim::sim::SimRng;
+use lowtide_checkpoint::Vbid;
 use proptest::prelude::*;
 
 use super::pair::{Pair, write_some};
@@ -15,7 +15,13 @@ fn changed_bytes_are_refused_or_end_the_connection() {
     let mut ended = 0;
     for seed in 0..400 {
         let mut rng = SimRng::new(seed);
-        let mut pair = Pair::new(2, &NodeConfig { buffer_bytes: 500, ..NodeConfig::default() });
+        let mut pair = Pair::new(
+            2,
+            &NodeConfig {
+                buffer_bytes: 500,
+                ..NodeConfig::default()
+            },
+        );
         write_some(&mut pair, 0);
         pair.connect();
         for _ in 0..rng.range(0, 12) {
@@ -42,7 +48,10 @@ fn changed_bytes_are_refused_or_end_the_connection() {
             }
         }
     }
-    assert!((20..400).contains(&ended), "{ended} of 400 connections ended");
+    assert!(
+        (20..400).contains(&ended),
+        "{ended} of 400 connections ended"
+    );
 }
 
 proptest! {

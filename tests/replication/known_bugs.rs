@@ -4,9 +4,9 @@
 
 use std::ops::RangeInclusive;
 
-use checkpoint::QuotaConfig;
 use dcp_sim::input::Distribution;
 use dcp_sim::sim::{EngineKind, FaultKind, Profile};
+use lowtide_checkpoint::QuotaConfig;
 
 use crate::shape::{Shape, Writes};
 use crate::shapes;
@@ -15,8 +15,8 @@ use crate::swarm;
 /// A switch, and the crate it is in.
 #[derive(Clone, Copy, Debug)]
 enum Bug {
-    Memory(checkpoint::fault::Fault),
-    Store(persistence::fault::Fault),
+    Memory(lowtide_checkpoint::fault::Fault),
+    Store(lowtide_persistence::fault::Fault),
     Stream(dcp_sim::fault::Fault),
 }
 
@@ -46,31 +46,70 @@ const FOLLOWED: Clusters = Clusters::Drawn(
 /// What can be switched on, where it is looked for, and by which seeds it must be found.
 fn bugs() -> [(Bug, Clusters, RangeInclusive<u64>); 20] {
     use Clusters::{Of, Usual};
-    use checkpoint::fault::Fault as Memory;
     use dcp_sim::fault::Fault as Stream;
-    use persistence::fault::Fault as Store;
-    let etc = Shape { writes: shapes::ETC, ..shapes::MOVING };
+    use lowtide_checkpoint::fault::Fault as Memory;
+    use lowtide_persistence::fault::Fault as Store;
+    let etc = Shape {
+        writes: shapes::ETC,
+        ..shapes::MOVING
+    };
     [
         (Bug::Memory(Memory::ExpelToTheHighest), Usual, 1..=100),
         (Bug::Memory(Memory::FlushHoldsNothing), Usual, 1..=100),
         (Bug::Memory(Memory::BranchInsideASnapshot), Usual, 1..=100),
         (Bug::Memory(Memory::FullQuotaIsIgnored), Usual, 1..=100),
-        (Bug::Memory(Memory::WhatAnActiveFlushesIsWhole), SLOW, 1..=100),
+        (
+            Bug::Memory(Memory::WhatAnActiveFlushesIsWhole),
+            SLOW,
+            1..=100,
+        ),
         (Bug::Store(Store::NamesAreNotSynced), Usual, 1..=100),
-        (Bug::Store(Store::AcknowledgedBeforeItIsDurable), Usual, 1..=100),
-        (Bug::Store(Store::NewRevisionIsNotMadeDurable), Of(shapes::MOVING), 815_057..=815_057),
-        (Bug::Store(Store::TornCommitIsWhole), Of(shapes::WIDE), 814_025..=814_025),
+        (
+            Bug::Store(Store::AcknowledgedBeforeItIsDurable),
+            Usual,
+            1..=100,
+        ),
+        (
+            Bug::Store(Store::NewRevisionIsNotMadeDurable),
+            Of(shapes::MOVING),
+            815_057..=815_057,
+        ),
+        (
+            Bug::Store(Store::TornCommitIsWhole),
+            Of(shapes::WIDE),
+            814_025..=814_025,
+        ),
         (Bug::Stream(Stream::WakeUpIsLost), Usual, 1..=100),
         (Bug::Stream(Stream::RollbackForgetsTheDisk), Usual, 1..=100),
         (Bug::Stream(Stream::HandOverSkipsOne), Usual, 1..=100),
         (Bug::Stream(Stream::MarkerEndsEarly), Usual, 1..=100),
         (Bug::Stream(Stream::PurgeIsForgotten), Usual, 1..=100),
         (Bug::Stream(Stream::ReplicasShowMemory), Usual, 1..=100),
-        (Bug::Stream(Stream::CrashedActiveKeepsItsBranch), Usual, 1..=100),
-        (Bug::Stream(Stream::BranchChangesUnderStreams), Usual, 1..=100),
-        (Bug::Stream(Stream::FailedCallGoesLast), Of(etc), 805_173..=805_173),
-        (Bug::Stream(Stream::ReopenedIsTakenAtItsWord), Of(shapes::MOVING), 815_184..=815_184),
-        (Bug::Stream(Stream::CutSnapshotStartsAnew), FOLLOWED, 1..=100),
+        (
+            Bug::Stream(Stream::CrashedActiveKeepsItsBranch),
+            Usual,
+            1..=100,
+        ),
+        (
+            Bug::Stream(Stream::BranchChangesUnderStreams),
+            Usual,
+            1..=100,
+        ),
+        (
+            Bug::Stream(Stream::FailedCallGoesLast),
+            Of(etc),
+            805_173..=805_173,
+        ),
+        (
+            Bug::Stream(Stream::ReopenedIsTakenAtItsWord),
+            Of(shapes::MOVING),
+            815_184..=815_184,
+        ),
+        (
+            Bug::Stream(Stream::CutSnapshotStartsAnew),
+            FOLLOWED,
+            1..=100,
+        ),
     ]
 }
 
@@ -82,8 +121,8 @@ fn switch(bug: Option<Bug>) {
         Some(Bug::Stream(fault)) => stream = Some(fault),
         None => {}
     }
-    checkpoint::fault::switch(memory);
-    persistence::fault::switch(store);
+    lowtide_checkpoint::fault::switch(memory);
+    lowtide_persistence::fault::switch(store);
     dcp_sim::fault::switch(stream);
 }
 
@@ -118,7 +157,8 @@ fn find(bug: Bug, clusters: Clusters, mut seeds: RangeInclusive<u64>) -> Option<
         switch(Some(bug));
         let with = broken(clusters, seed);
         switch(None);
-        with.filter(|_| broken(clusters, seed).is_none()).map(|how| (seed, how))
+        with.filter(|_| broken(clusters, seed).is_none())
+            .map(|how| (seed, how))
     })
 }
 
@@ -126,7 +166,10 @@ fn find(bug: Bug, clusters: Clusters, mut seeds: RangeInclusive<u64>) -> Option<
 #[test]
 fn each_known_bug_is_found() {
     for (bug, clusters, seeds) in bugs() {
-        assert!(find(bug, clusters, seeds.clone()).is_some(), "{bug:?} was not found by {seeds:?}");
+        assert!(
+            find(bug, clusters, seeds.clone()).is_some(),
+            "{bug:?} was not found by {seeds:?}"
+        );
     }
 }
 

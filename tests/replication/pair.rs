@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Key, State, VBucketState, VbUuid, Vbid};
 use dcp_sim::node::{Action, Event, Node, NodeConfig, NodeError};
+use lowtide_checkpoint::{FailoverLog, Key, State, VBucketState, VbUuid, Vbid};
 
 /// One direction: bytes on their way.
 #[derive(Debug, Default)]
@@ -52,7 +52,15 @@ impl Pair {
             }
         }
         let (to_replica, to_active) = (Wire::default(), Wire::default());
-        Self { active, replica, to_replica, to_active, odd: Vec::new(), is_sender_due: false, vbuckets }
+        Self {
+            active,
+            replica,
+            to_replica,
+            to_active,
+            odd: Vec::new(),
+            is_sender_due: false,
+            vbuckets,
+        }
     }
 
     fn vbs(&self) -> Vec<Vbid> {
@@ -76,7 +84,11 @@ impl Pair {
     }
 
     pub(crate) fn write(&mut self, vb: u16, key: &[u8], value: Option<Bytes>) {
-        let event = Event::Write { vb: Vbid(vb), key: Key::new(key), value };
+        let event = Event::Write {
+            vb: Vbid(vb),
+            key: Key::new(key),
+            value,
+        };
         let actions = self.active.step(event, 1_000).expect("active");
         self.carry_out(actions);
     }
@@ -94,9 +106,15 @@ impl Pair {
     }
 
     /// Does one thing, if there is one: `choose` picks among so many, and how many bytes of so many arrive.
-    pub(crate) fn step(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<bool, NodeError> {
-        let possible =
-            [!self.to_replica.bytes.is_empty(), !self.to_active.bytes.is_empty(), self.is_sender_due];
+    pub(crate) fn step(
+        &mut self,
+        choose: &mut dyn FnMut(usize) -> usize,
+    ) -> Result<bool, NodeError> {
+        let possible = [
+            !self.to_replica.bytes.is_empty(),
+            !self.to_active.bytes.is_empty(),
+            self.is_sender_due,
+        ];
         let possible: Vec<_> = (0..3).filter(|&index| possible[index]).collect();
         if possible.is_empty() {
             return Ok(false);
@@ -105,12 +123,14 @@ impl Pair {
             0 => {
                 let count = 1 + choose(self.to_replica.bytes.len());
                 let bytes = self.to_replica.take(count);
-                self.replica.step(Event::FromProducer { peer: 0, bytes }, 2_000)?
+                self.replica
+                    .step(Event::FromProducer { peer: 0, bytes }, 2_000)?
             }
             1 => {
                 let count = 1 + choose(self.to_active.bytes.len());
                 let bytes = self.to_active.take(count);
-                self.active.step(Event::FromConsumer { peer: 1, bytes }, 2_000)?
+                self.active
+                    .step(Event::FromConsumer { peer: 1, bytes }, 2_000)?
             }
             _ => {
                 self.is_sender_due = false;
@@ -122,7 +142,10 @@ impl Pair {
     }
 
     /// Goes on until nothing is left to do.
-    pub(crate) fn settle(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), NodeError> {
+    pub(crate) fn settle(
+        &mut self,
+        choose: &mut dyn FnMut(usize) -> usize,
+    ) -> Result<(), NodeError> {
         while self.step(choose)? {}
         Ok(())
     }
@@ -154,7 +177,9 @@ impl Pair {
                 [&self.active, &self.replica].map(|node| node.partition(vb).expect("there"));
             if let Some(key) = active.documents.first_difference(&replica.documents) {
                 let (active, replica) = (active.documents.get(key), replica.documents.get(key));
-                return Some(format!("vBucket {vb}, {key}: active {active:?}, replica {replica:?}"));
+                return Some(format!(
+                    "vBucket {vb}, {key}: active {active:?}, replica {replica:?}"
+                ));
             }
             let (high, point) = (active.vbucket.high_seqno(), replica.vbucket.resume_point());
             let is_whole = point.seqno == high && point.snapshot_end == high;
@@ -168,7 +193,8 @@ pub(crate) fn write_some(pair: &mut Pair, round: usize) {
     for index in 0..12_usize {
         let vb = (index % usize::from(pair.vbuckets)) as u16;
         let key = format!("key {}", (index * 7 + round * 3) % 5);
-        let value = (!(index + round).is_multiple_of(4)).then(|| Bytes::from(vec![b'v'; index * 17 + round]));
+        let value = (!(index + round).is_multiple_of(4))
+            .then(|| Bytes::from(vec![b'v'; index * 17 + round]));
         pair.write(vb, key.as_bytes(), value);
     }
 }

@@ -1,13 +1,13 @@
 //! A connection that is lost at any byte: a new one, from where the replica stands, brings the rest, and nothing twice.
 
 use bytes::Bytes;
-use checkpoint::{
-    CheckpointConfig, FailoverLog, Item, Key, Seqno, SnapshotMarker, State, VBucket, VBucketError,
-    VBucketState, VbUuid, Vbid,
-};
 use dcp_sim::consumer::{Consumer, ConsumerEvent, Replicas};
 use dcp_sim::node::{Documents, NodeConfig};
 use dcp_sim::producer::{Partitions, Producer};
+use lowtide_checkpoint::{
+    CheckpointConfig, FailoverLog, Item, Key, Seqno, SnapshotMarker, State, VBucket, VBucketError,
+    VBucketState, VbUuid, Vbid,
+};
 
 use super::pair::{Pair, write_some};
 
@@ -16,7 +16,10 @@ const VB: Vbid = Vbid(9);
 fn vbucket(state: State) -> VBucket {
     let state = VBucketState::new(state, FailoverLog::new(VbUuid(5)));
     // A persistence cursor that never moves: everything stays in memory, so that a stream can be resumed anywhere.
-    let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+    let config = CheckpointConfig {
+        persistence: true,
+        ..CheckpointConfig::default()
+    };
     VBucket::new(VB, &state, config)
 }
 
@@ -39,7 +42,10 @@ impl Partitions for Active {
 
 impl Active {
     fn set(&mut self, key: &str, value: &str) {
-        let mut item = Item::mutation(Key::new(key.as_bytes()), Bytes::copy_from_slice(value.as_bytes()));
+        let mut item = Item::mutation(
+            Key::new(key.as_bytes()),
+            Bytes::copy_from_slice(value.as_bytes()),
+        );
         let written = self.0.write(item.clone(), 1).expect("active");
         (item.seqno, item.cas) = (written.queued.seqno, written.cas);
         self.1.apply(&item);
@@ -85,8 +91,12 @@ impl Replicas for Recorder {
 fn connect(active: &Active, recorder: &Recorder) -> (Producer, Consumer, Bytes) {
     let mut producer = Producer::new("resume");
     let mut consumer = Consumer::new("resume", 1 << 20).expect("a name");
-    consumer.request_stream(VB, recorder.vbucket.resume_point()).expect("a request");
-    producer.receive(&consumer.take_output(), active).expect("a consumer's bytes");
+    consumer
+        .request_stream(VB, recorder.vbucket.resume_point())
+        .expect("a request");
+    producer
+        .receive(&consumer.take_output(), active)
+        .expect("a consumer's bytes");
     let mut sent = Vec::new();
     while producer.has_more() {
         sent.extend_from_slice(&producer.poll(active, 1 << 20).expect("bytes"));
@@ -117,8 +127,15 @@ fn lose_the_connection_after(bytes: usize) -> (usize, bool) {
     fill(&mut active);
     let (mut producer, mut consumer, sent) = connect(&active, &recorder);
     let total = sent.len();
-    let events = consumer.receive(sent.slice(..bytes.min(total)), &mut recorder).expect("a producer's bytes");
-    assert!(events.iter().all(|event| *event == ConsumerEvent::StreamOpened(VB)), "{events:?}");
+    let events = consumer
+        .receive(sent.slice(..bytes.min(total)), &mut recorder)
+        .expect("a producer's bytes");
+    assert!(
+        events
+            .iter()
+            .all(|event| *event == ConsumerEvent::StreamOpened(VB)),
+        "{events:?}"
+    );
     producer.close(&active);
 
     let point = recorder.vbucket.resume_point();
@@ -127,14 +144,26 @@ fn lose_the_connection_after(bytes: usize) -> (usize, bool) {
     active.set("e", "third");
     active.set("g", "third");
     let (_producer, mut consumer, sent) = connect(&active, &recorder);
-    let events = consumer.receive(sent, &mut recorder).expect("a producer's bytes");
+    let events = consumer
+        .receive(sent, &mut recorder)
+        .expect("a producer's bytes");
     assert_eq!(events, [ConsumerEvent::StreamOpened(VB)], "cut at {bytes}");
 
-    assert!(recorder.items.is_sorted_by(|a, b| a < b), "cut at {bytes}: {:?}", recorder.items);
+    assert!(
+        recorder.items.is_sorted_by(|a, b| a < b),
+        "cut at {bytes}: {:?}",
+        recorder.items
+    );
     assert!(recorder.items[items_before] > point.seqno, "cut at {bytes}");
-    assert_eq!(recorder.documents, active.1, "cut at {bytes}, resumed from {point:?}");
+    assert_eq!(
+        recorder.documents, active.1,
+        "cut at {bytes}, resumed from {point:?}"
+    );
     assert_eq!(recorder.vbucket.high_seqno(), active.0.high_seqno());
-    let first = recorder.markers.get(markers_before).expect("a snapshot on the new connection");
+    let first = recorder
+        .markers
+        .get(markers_before)
+        .expect("a snapshot on the new connection");
     assert!(
         first.start <= point.snapshot_end.next() && first.end >= point.snapshot_end,
         "{first:?} after {point:?}"
@@ -147,26 +176,38 @@ fn lose_the_connection_after(bytes: usize) -> (usize, bool) {
 fn a_stream_resumed_at_any_byte_brings_everything_once() {
     let (total, _) = lose_the_connection_after(usize::MAX);
     assert!(total > 300, "{total} bytes show little");
-    let inside = (0..total).filter(|&bytes| lose_the_connection_after(bytes).1).count();
-    assert!(inside > total / 3, "{inside} of {total} were in the middle of a snapshot");
+    let inside = (0..total)
+        .filter(|&bytes| lose_the_connection_after(bytes).1)
+        .count();
+    assert!(
+        inside > total / 3,
+        "{inside} of {total} were in the middle of a snapshot"
+    );
 }
 
 /// Guards the same with whole nodes, several vBuckets, connections lost again and again, and writes all the while.
 #[test]
 fn nodes_that_lose_every_connection_end_equal() {
     for every in [1, 7, 40, 150, 333, 1_000] {
-        let config = NodeConfig { checkpoint_bytes_max: 400, buffer_bytes: 600, ..NodeConfig::default() };
+        let config = NodeConfig {
+            checkpoint_bytes_max: 400,
+            buffer_bytes: 600,
+            ..NodeConfig::default()
+        };
         let mut pair = Pair::new(2, &config);
         for round in 0..8 {
             write_some(&mut pair, round);
             pair.connect();
             let until = pair.arrived() + every;
             while pair.arrived() < until
-                && pair.step(&mut |below| below.min(5) - 1).expect("rules are followed")
+                && pair
+                    .step(&mut |below| below.min(5) - 1)
+                    .expect("rules are followed")
             {}
         }
         pair.connect();
-        pair.settle(&mut |below| below - 1).expect("rules are followed");
+        pair.settle(&mut |below| below - 1)
+            .expect("rules are followed");
         assert_eq!(pair.difference(), None, "lost after every {every} bytes");
     }
 }

@@ -24,7 +24,10 @@ fn shapes(seed: u64) -> [ClusterConfig; 4] {
     let tight = NodeConfig {
         checkpoint_bytes_max: 500,
         buffer_bytes: 700,
-        flush_limit: checkpoint::ReadLimit { items: 3, bytes: 1_000 },
+        flush_limit: lowtide_checkpoint::ReadLimit {
+            items: 3,
+            bytes: 1_000,
+        },
         quota: None,
         ..NodeConfig::default()
     };
@@ -37,13 +40,24 @@ fn shapes(seed: u64) -> [ClusterConfig; 4] {
 }
 
 fn check(report: &Report) {
-    let shape = format!("seed {}, {} nodes, {} replicas", report.seed, report.nodes, report.replicas);
+    let shape = format!(
+        "seed {}, {} nodes, {} replicas",
+        report.seed, report.nodes, report.replicas
+    );
     assert!(report.is_clean(), "{shape}: {report:#?}");
-    let names: Vec<_> = report.verdicts.iter().map(|verdict| verdict.invariant).collect();
+    let names: Vec<_> = report
+        .verdicts
+        .iter()
+        .map(|verdict| verdict.invariant)
+        .collect();
     assert_eq!(names, ["W1", "W2", "W3", "W4", "W5", "W6"], "{shape}");
     for verdict in &report.verdicts {
         let has_a_subject = verdict.invariant != "W3" || report.replicas > 0;
-        assert_eq!(verdict.checked > 0, has_a_subject, "{shape}: {verdict:?} proves nothing");
+        assert_eq!(
+            verdict.checked > 0,
+            has_a_subject,
+            "{shape}: {verdict:?} proves nothing"
+        );
     }
     assert_eq!(report.figures.mutations, OPS);
     for node in &report.per_node {
@@ -67,7 +81,13 @@ fn twenty_seeds_are_clean() {
 fn seeds_are_clean_on_a_log_too() {
     for seed in 0..4 {
         for (cluster, kind) in shapes(seed).into_iter().zip(Distribution::ALL) {
-            check(&run(ClusterConfig { engine: EngineKind::Logstor, ..cluster }, kind));
+            check(&run(
+                ClusterConfig {
+                    engine: EngineKind::Logstor,
+                    ..cluster
+                },
+                kind,
+            ));
         }
     }
 }
@@ -77,14 +97,33 @@ fn seeds_are_clean_on_a_log_too() {
 fn a_client_waits_for_memory_and_goes_on() {
     let [_, _, cluster, _] = shapes(3);
     let roomy = run(cluster.clone(), Distribution::Uniform);
-    let report =
-        run(ClusterConfig { checkpoint_quota_bytes: 40_000, ..cluster.clone() }, Distribution::Uniform);
+    let report = run(
+        ClusterConfig {
+            checkpoint_quota_bytes: 40_000,
+            ..cluster.clone()
+        },
+        Distribution::Uniform,
+    );
     check(&report);
     assert_eq!(roomy.figures.client_waits, 0);
     assert!(report.figures.client_waits > 0, "{:?}", report.figures);
     // At rest nothing is held, so that even the smallest memory lets one write after the other through.
-    let smallest = run(ClusterConfig { checkpoint_quota_bytes: 0, ..cluster.clone() }, Distribution::Uniform);
+    let smallest = run(
+        ClusterConfig {
+            checkpoint_quota_bytes: 0,
+            ..cluster.clone()
+        },
+        Distribution::Uniform,
+    );
     check(&smallest);
-    assert!(smallest.figures.client_waits > report.figures.client_waits, "{:?}", smallest.figures);
-    assert!(report.figures.checkpoint_bytes_max < roomy.figures.checkpoint_bytes_max, "{:?}", report.figures);
+    assert!(
+        smallest.figures.client_waits > report.figures.client_waits,
+        "{:?}",
+        smallest.figures
+    );
+    assert!(
+        report.figures.checkpoint_bytes_max < roomy.figures.checkpoint_bytes_max,
+        "{:?}",
+        report.figures
+    );
 }

@@ -2,12 +2,12 @@
 
 use std::panic::catch_unwind;
 
-use checkpoint::QuotaConfig;
 use dcp_sim::input::{Distribution, GeneratedSource, Preset, PresetSource, Source};
 use dcp_sim::node::NodeConfig;
 use dcp_sim::sim::{
     ClusterConfig, EngineKind, FaultConfig, FaultKind, Report, Silent, SimError, Storage, World,
 };
+use lowtide_checkpoint::QuotaConfig;
 
 /// Which writes there are.
 #[derive(Clone, Copy, Debug)]
@@ -47,14 +47,20 @@ impl Shape {
             duration_micros: self.seconds * 1_000_000,
             ..FaultConfig::default()
         };
-        let quota = QuotaConfig { limit_bytes: self.quota_bytes, ..QuotaConfig::default() };
+        let quota = QuotaConfig {
+            limit_bytes: self.quota_bytes,
+            ..QuotaConfig::default()
+        };
         let cluster = ClusterConfig {
             nodes: self.nodes,
             replicas: self.replicas,
             vbuckets: self.vbuckets,
             seed,
             engine: self.engine,
-            node: NodeConfig { quota: Some(quota), ..NodeConfig::default() },
+            node: NodeConfig {
+                quota: Some(quota),
+                ..NodeConfig::default()
+            },
             faults: Some(faults),
             ..ClusterConfig::default()
         };
@@ -62,19 +68,28 @@ impl Shape {
             Writes::Made(law, keys, bytes) => {
                 Box::new(GeneratedSource::new(law, self.ops, keys, bytes, seed).expect("valid"))
             }
-            Writes::Measured(preset) => Box::new(PresetSource::new(preset, self.ops, seed).expect("valid")),
+            Writes::Measured(preset) => {
+                Box::new(PresetSource::new(preset, self.ops, seed).expect("valid"))
+            }
         };
         World::new(cluster, &Storage::Memory, source)?.run(&mut Silent, None)
     }
 
     /// What is wrong with a seed's run, if anything: the broken invariants, or why it did not come to its end.
     pub(crate) fn broken(self, seed: u64) -> Option<String> {
-        let Ok(run) = catch_unwind(|| self.run(seed)) else { return Some("it panics".to_owned()) };
+        let Ok(run) = catch_unwind(|| self.run(seed)) else {
+            return Some("it panics".to_owned());
+        };
         match run {
             Ok(report) if report.is_clean() => None,
             Ok(report) => {
                 let broken = report.verdicts.iter().filter(|verdict| !verdict.holds());
-                Some(broken.map(|verdict| verdict.invariant).collect::<Vec<_>>().join(", "))
+                Some(
+                    broken
+                        .map(|verdict| verdict.invariant)
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                )
             }
             Err(error) => Some(error.to_string()),
         }

@@ -20,7 +20,13 @@ pub(crate) const MOVING: Shape = Shape {
 };
 
 /// Many nodes, many vBuckets.
-pub(crate) const WIDE: Shape = Shape { nodes: 7, replicas: 2, vbuckets: 32, seconds: 5, ..MOVING };
+pub(crate) const WIDE: Shape = Shape {
+    nodes: 7,
+    replicas: 2,
+    vbuckets: 32,
+    seconds: 5,
+    ..MOVING
+};
 
 pub(crate) const ETC: Writes = Writes::Measured(Preset::Etc { keys: 500 });
 const ZIPPYDB: Writes = Writes::Measured(Preset::ZippyDb);
@@ -36,14 +42,60 @@ fn check(shape: Shape, seeds: &[u64]) {
 #[test]
 fn a_copy_is_dropped_before_it_is_made_anew() {
     check(MOVING, &[815_005]);
-    check(Shape { writes: ETC, ..MOVING }, &[805_173]);
-    check(Shape { writes: ETC, engine: EngineKind::Logstor, ..MOVING }, &[820_027]);
-    check(Shape { nodes: 4, replicas: 2, vbuckets: 3, writes: ZIPPYDB, seconds: 5, ..MOVING }, &[808_118]);
-    let five = Shape { nodes: 5, replicas: 3, vbuckets: 7, engine: EngineKind::Logstor, ..MOVING };
+    check(
+        Shape {
+            writes: ETC,
+            ..MOVING
+        },
+        &[805_173],
+    );
+    check(
+        Shape {
+            writes: ETC,
+            engine: EngineKind::Logstor,
+            ..MOVING
+        },
+        &[820_027],
+    );
+    check(
+        Shape {
+            nodes: 4,
+            replicas: 2,
+            vbuckets: 3,
+            writes: ZIPPYDB,
+            seconds: 5,
+            ..MOVING
+        },
+        &[808_118],
+    );
+    let five = Shape {
+        nodes: 5,
+        replicas: 3,
+        vbuckets: 7,
+        engine: EngineKind::Logstor,
+        ..MOVING
+    };
     let writes = Writes::Made(Distribution::Latest, 400, 100);
-    check(Shape { writes, ops: 4_000, seconds: 5, ..five }, &[716_006]);
+    check(
+        Shape {
+            writes,
+            ops: 4_000,
+            seconds: 5,
+            ..five
+        },
+        &[716_006],
+    );
     let writes = Writes::Made(Distribution::Zipfian, 50, 256);
-    check(Shape { vbuckets: 2, writes, ops: 20_000, seconds: 60, ..MOVING }, &[900_006]);
+    check(
+        Shape {
+            vbuckets: 2,
+            writes,
+            ops: 20_000,
+            seconds: 60,
+            ..MOVING
+        },
+        &[900_006],
+    );
 }
 
 /// W1. Found by this seed: a store was opened anew after its vBucket had gone back and before its node knew.
@@ -69,5 +121,12 @@ fn a_commit_of_which_a_byte_is_left_is_none() {
 /// Found by this seed: the power had failed where the world did not look, and was off when the run was over.
 #[test]
 fn a_machine_without_power_goes_down() {
-    check(Shape { writes: ZIPPYDB, engine: EngineKind::Logstor, ..MOVING }, &[825_199]);
+    check(
+        Shape {
+            writes: ZIPPYDB,
+            engine: EngineKind::Logstor,
+            ..MOVING
+        },
+        &[825_199],
+    );
 }

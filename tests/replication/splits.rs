@@ -8,7 +8,11 @@ use super::pair::{Pair, write_some};
 const ROUNDS: usize = 4;
 
 fn config(buffer_bytes: u32, checkpoint_bytes_max: usize) -> NodeConfig {
-    NodeConfig { buffer_bytes, checkpoint_bytes_max, ..NodeConfig::default() }
+    NodeConfig {
+        buffer_bytes,
+        checkpoint_bytes_max,
+        ..NodeConfig::default()
+    }
 }
 
 /// Writes and settles several times; `between` is how many steps are done between a round's writes and the next's.
@@ -31,7 +35,11 @@ fn replicate(config: &NodeConfig, between: usize, choose: &mut dyn FnMut(usize) 
 fn byte_by_byte() {
     for checkpoint_bytes_max in [1, 300, 1 << 20] {
         let pair = replicate(&config(10 << 20, checkpoint_bytes_max), 50, &mut |_| 0);
-        assert_eq!(pair.difference(), None, "checkpoints of {checkpoint_bytes_max} bytes");
+        assert_eq!(
+            pair.difference(),
+            None,
+            "checkpoints of {checkpoint_bytes_max} bytes"
+        );
         assert!(pair.arrived() > 1_000);
     }
 }

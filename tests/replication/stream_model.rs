@@ -95,7 +95,11 @@ fn run(source: Source, client: Client, ops: &[Op]) -> Result<(), TestCaseError> 
 /// Half as many as usual: each is long.
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
-    ProptestConfig { cases: usual.cases / 2, failure_persistence: None, ..usual }
+    ProptestConfig {
+        cases: usual.cases / 2,
+        failure_persistence: None,
+        ..usual
+    }
 }
 
 proptest! {

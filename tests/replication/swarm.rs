@@ -8,7 +8,10 @@ use dcp_sim::sim::{Dimension, FaultKind, Fixed, Setting, Shape, Silent, Storage,
 const SIMULATION: &str = include_str!("../../docs/simulation.md");
 
 fn fixed(settings: &[(Dimension, u64)]) -> Fixed {
-    Fixed { settings: settings.iter().copied().collect(), ..Fixed::default() }
+    Fixed {
+        settings: settings.iter().copied().collect(),
+        ..Fixed::default()
+    }
 }
 
 /// What is wrong with a shape's run, if anything.
@@ -28,8 +31,13 @@ pub(crate) fn broken(seed: u64, fixed: &Fixed) -> Option<String> {
 
 /// The settings of a `--shape`.
 pub(crate) fn shape(text: &str) -> Fixed {
-    let settings = text.split(',').map(|setting| setting.parse::<Setting>().expect(setting));
-    Fixed { settings: settings.map(|it| (it.dimension, it.value)).collect(), ..Fixed::default() }
+    let settings = text
+        .split(',')
+        .map(|setting| setting.parse::<Setting>().expect(setting));
+    Fixed {
+        settings: settings.map(|it| (it.dimension, it.value)).collect(),
+        ..Fixed::default()
+    }
 }
 
 /// W10, W11. Found by these seeds: a copy was promoted with a snapshot from disk in its memory, and said of each part of it that
@@ -103,7 +111,9 @@ fn memory_is_recovered_until_there_is_enough_or_nothing_left() {
 #[test]
 fn the_smallest_clusters_stand_every_kind_of_fault() {
     let all: BTreeSet<_> = FaultKind::ALL.into_iter().collect();
-    let one = FaultKind::ALL.into_iter().map(|kind| BTreeSet::from([kind]));
+    let one = FaultKind::ALL
+        .into_iter()
+        .map(|kind| BTreeSet::from([kind]));
     for (number, kinds) in one.chain([all]).enumerate() {
         for (nodes, engine) in [(1, 0), (1, 1), (3, 0), (3, 1)] {
             let settings = [
@@ -114,9 +124,16 @@ fn the_smallest_clusters_stand_every_kind_of_fault() {
                 (Dimension::OPS, 150),
                 (Dimension::DURATION, 1_000_000),
             ];
-            let fixed = Fixed { faults: Some(kinds.clone()), ..fixed(&settings) };
+            let fixed = Fixed {
+                faults: Some(kinds.clone()),
+                ..fixed(&settings)
+            };
             let seed = number as u64;
-            assert_eq!(broken(seed, &fixed), None, "seed {seed}, {nodes} nodes, engine {engine}, {kinds:?}");
+            assert_eq!(
+                broken(seed, &fixed),
+                None,
+                "seed {seed}, {nodes} nodes, engine {engine}, {kinds:?}"
+            );
         }
     }
 }
@@ -149,17 +166,25 @@ fn a_shape_that_a_known_bug_breaks_becomes_smaller_and_stays_broken() {
     let mut fixed = fixed(&settings);
     fixed.faults = Some([FaultKind::Disconnect, FaultKind::Crash, FaultKind::Delay].into());
     fault::switch(Some(Fault::MarkerEndsEarly));
-    let seed = (1..20).find(|&seed| broken(seed, &fixed).is_some()).expect("the bug is found");
+    let seed = (1..20)
+        .find(|&seed| broken(seed, &fixed).is_some())
+        .expect("the bug is found");
     let first = Shape::draw(seed, &fixed).expect("no contradiction");
     let mut shape = first.clone();
     fixed.faults = None;
-    fixed.settings = first.settings().map(|setting| (setting.dimension, setting.value)).collect();
+    fixed.settings = first
+        .settings()
+        .map(|setting| (setting.dimension, setting.value))
+        .collect();
     let mut tries = 0;
     'smaller: while tries < 60 {
         for step in shape.smaller() {
             tries += 1;
             let mut next = fixed.clone();
-            next.settings.extend(step.into_iter().map(|setting| (setting.dimension, setting.value)));
+            next.settings.extend(
+                step.into_iter()
+                    .map(|setting| (setting.dimension, setting.value)),
+            );
             if broken(seed, &next).is_some() {
                 (shape, fixed) = (Shape::draw(seed, &next).expect("a step"), next);
                 continue 'smaller;
@@ -173,15 +198,25 @@ fn a_shape_that_a_known_bug_breaks_becomes_smaller_and_stays_broken() {
     // This bug needs a replica and a write, and none of the faults.
     assert_eq!(shape.faults().count(), 0, "{}", shape.describe());
     for (dimension, _) in settings {
-        assert!(shape.get(dimension) <= first.get(dimension), "{}", dimension.name());
+        assert!(
+            shape.get(dimension) <= first.get(dimension),
+            "{}",
+            dimension.name()
+        );
     }
-    assert!(shape.get(Dimension::OPS) < 100 && shape.get(Dimension::VBUCKETS) == 1, "{}", shape.describe());
+    assert!(
+        shape.get(Dimension::OPS) < 100 && shape.get(Dimension::VBUCKETS) == 1,
+        "{}",
+        shape.describe()
+    );
 }
 
 /// Guards the page: everything that `--shape` takes is on it.
 #[test]
 fn every_dimension_is_documented() {
     let names = Dimension::all().map(Dimension::name);
-    let missing: Vec<_> = names.filter(|name| !SIMULATION.contains(&format!("| `{name}` |"))).collect();
+    let missing: Vec<_> = names
+        .filter(|name| !SIMULATION.contains(&format!("| `{name}` |")))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

@@ -23,17 +23,23 @@ fn scenarios_of_the_contract_give_the_same_on_a_log() {
     let mut played = 0;
     for entry in fs::read_dir(directory).expect("a directory of scenarios") {
         let path = entry.expect("a readable entry").path();
-        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let name = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_owned();
         if path.is_dir() || OF_COUCHSTORE.contains(&name.as_str()) {
             continue;
         }
         let text = fs::read_to_string(&path).expect("a readable file");
-        let outcome = outcome(&text.replace("engine couchstore", "engine logstor file-bytes=1048576"));
+        let outcome =
+            outcome(&text.replace("engine couchstore", "engine logstor file-bytes=1048576"));
         assert!(outcome.matches(), "{name}: {}", outcome.diff());
         played += 1;
     }
     assert!(played >= 8, "{played}");
-    let basics = fs::read_to_string(scenarios().join("engine-basics.scn")).expect("a readable file");
+    let basics =
+        fs::read_to_string(scenarios().join("engine-basics.scn")).expect("a readable file");
     let outcome = outcome(&basics.replace("engine couchstore", "engine logstor"));
     assert!(outcome.matches(), "{}", outcome.diff());
 }

@@ -41,15 +41,29 @@ fn all_scenarios_give_what_they_promise() {
     assert!(files.len() >= 4, "found {files:?}");
     let mut told = Vec::new();
     let status = run(&files, false, &mut told).expect("a vector takes everything");
-    assert_eq!(status, ExitStatus::Ok, "\n{}", String::from_utf8_lossy(&told));
+    assert_eq!(
+        status,
+        ExitStatus::Ok,
+        "\n{}",
+        String::from_utf8_lossy(&told)
+    );
 }
 
 #[test]
 fn scenarios_say_what_they_show_and_give_the_same_twice() {
     for file in files_below(&scenarios()) {
         let text = fs::read_to_string(&file).expect("a readable file");
-        assert!(text.starts_with("# "), "{}: begins with a comment", file.display());
+        assert!(
+            text.starts_with("# "),
+            "{}: begins with a comment",
+            file.display()
+        );
         let first = run_file(&file, &text).expect("a scenario");
-        assert_eq!(first, run_file(&file, &text).expect("a scenario"), "{}", file.display());
+        assert_eq!(
+            first,
+            run_file(&file, &text).expect("a scenario"),
+            "{}",
+            file.display()
+        );
     }
 }

@@ -60,10 +60,18 @@ high=1 checkpoints=1 open-id=2 items=0 cursors=1 deduplicated=0 expelled=0
 fn a_wrong_expectation_is_noticed_and_told_line_by_line() {
     let outcome = outcome(WRONG);
     assert!(!outcome.matches());
-    let wrong: Vec<_> = outcome.commands.iter().filter(|command| !command.matches()).collect();
-    assert_eq!(wrong.iter().map(|command| command.line).collect::<Vec<_>>(), [5, 13, 19, 23]);
+    let wrong: Vec<_> = outcome
+        .commands
+        .iter()
+        .filter(|command| !command.matches())
+        .collect();
+    assert_eq!(
+        wrong.iter().map(|command| command.line).collect::<Vec<_>>(),
+        [5, 13, 19, 23]
+    );
     let diff = outcome.diff();
-    let read = "test.scn:13: read   persistence\n  - mutation b @1\n  + mutation a @1\n    snapshot 1-1 ";
+    let read =
+        "test.scn:13: read   persistence\n  - mutation b @1\n  + mutation a @1\n    snapshot 1-1 ";
     assert!(diff.contains(read), "{diff}");
     assert!(diff.contains("  - this is not printed\n"), "{diff}");
 }
@@ -87,7 +95,10 @@ fn line_ends_are_kept() {
 #[test]
 fn files_that_match_are_not_touched_and_others_only_when_asked() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (wrong, right) = (directory.path().join("wrong.scn"), directory.path().join("right.scn"));
+    let (wrong, right) = (
+        directory.path().join("wrong.scn"),
+        directory.path().join("right.scn"),
+    );
     fs::write(&wrong, WRONG).expect("written");
     fs::write(&right, RIGHT).expect("written");
     let run = |rewrite, paths: &[&std::path::PathBuf]| {
@@ -139,7 +150,10 @@ fn a_file_that_is_not_understood_is_not_rewritten() {
     let path = directory.path().join("broken.scn");
     let text = format!("{WRONG}\n\nset\n----\n");
     fs::write(&path, &text).expect("written");
-    assert_eq!(run(&[&path], true, &mut Vec::new()).expect("told"), ExitStatus::Unparsable);
+    assert_eq!(
+        run(&[&path], true, &mut Vec::new()).expect("told"),
+        ExitStatus::Unparsable
+    );
     assert_eq!(fs::read_to_string(&path).expect("read"), text);
 }
 
@@ -222,13 +236,20 @@ fn what_nodes_and_streams_do_not_understand_is_refused_with_its_line() {
         ("stream-request a start=1 end=2 snap=1-1", "`uuid=`"),
         ("stream-request a uuid=0xg start=1 end=2 snap=1-1", "`0xg`"),
         ("stream-request a uuid=1 start=1 end=2 snap=1", "A-B"),
-        ("stream-request a uuid=1 start=1 end=2 snap=1-1 flags=0x100000000", "32 bits"),
+        (
+            "stream-request a uuid=1 start=1 end=2 snap=1-1 flags=0x100000000",
+            "32 bits",
+        ),
     ] {
         refused("node a", line, reason);
     }
     let line = |text: &str| refusal(text).line;
     assert_eq!(line("node a\n----\n\nfailover-log a\n1 0\nx 0\n----\n"), 6);
-    assert_eq!(line("node a\n----\n\nfailover-log a\n1 0\n2 9\n----\n"), 4, "an older branch begins later");
+    assert_eq!(
+        line("node a\n----\n\nfailover-log a\n1 0\n2 9\n----\n"),
+        4,
+        "an older branch begins later"
+    );
     assert_eq!(line("node a\n----\n\nwrite a\nset k 1\nput k 1\n----\n"), 6);
 }
 
@@ -244,10 +265,19 @@ fn commands_need_their_world() {
 fn input_lines_are_refused_where_they_stand() {
     let line = |text: &str| refusal(text).line;
     assert_eq!(line("manager\n----\n\nset a\nset b\n----\n"), 5);
-    assert_eq!(line("engine couchstore\n----\n\ncommit\nset a b\nput c d\n----\n"), 6);
+    assert_eq!(
+        line("engine couchstore\n----\n\ncommit\nset a b\nput c d\n----\n"),
+        6
+    );
     assert_eq!(line("engine couchstore\n----\n\ncommit\nset a\n----\n"), 5);
-    assert_eq!(line("engine couchstore\n----\n\ncommit-group\nvb=1 delete a\nset a b\n----\n"), 6);
-    assert_eq!(line("engine couchstore\n----\n\ncommit\nset a b\n\nget a\n----\n"), 4);
+    assert_eq!(
+        line("engine couchstore\n----\n\ncommit-group\nvb=1 delete a\nset a b\n----\n"),
+        6
+    );
+    assert_eq!(
+        line("engine couchstore\n----\n\ncommit\nset a b\n\nget a\n----\n"),
+        4
+    );
 }
 
 #[test]
@@ -267,12 +297,17 @@ fn a_world_ends_where_the_next_begins() {
 
 #[test]
 fn an_engine_tells_its_counters_in_order() {
-    let outcome = outcome("engine couchstore\n----\n\ncommit\nset a b\n----\nhigh=1\n\nengine-stats\n----\n");
+    let outcome =
+        outcome("engine couchstore\n----\n\ncommit\nset a b\n----\nhigh=1\n\nengine-stats\n----\n");
     let lines = &outcome.commands.last().expect("three commands").actual;
     assert!(lines.is_sorted(), "{lines:?}");
     for name in ["file-bytes", "live-bytes"] {
-        let value = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        let value: u64 = value.and_then(|value| value.parse().ok()).expect("a number");
+        let value = lines
+            .iter()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let value: u64 = value
+            .and_then(|value| value.parse().ok())
+            .expect("a number");
         assert!(value > 0, "{name}: {lines:?}");
     }
 }

@@ -47,7 +47,11 @@ impl Program {
     /// If it can't be run or is killed.
     #[must_use]
     pub fn run_in<A: AsRef<OsStr>>(self, dir: &Path, arguments: &[A]) -> Ended {
-        let output = self.command(arguments).current_dir(dir).stdin(Stdio::null()).output();
+        let output = self
+            .command(arguments)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .output();
         Ended::new(output.expect("the program runs"))
     }
 
@@ -58,7 +62,11 @@ impl Program {
     #[must_use]
     pub fn run_with<A: AsRef<OsStr>>(self, arguments: &[A], input: &[u8]) -> Ended {
         let mut command = self.command(arguments);
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
         let mut child = child.expect("the program runs");
         // One that ends without reading it all is judged by how it ended.
         let _ = child.stdin.take().expect("piped").write_all(input);
@@ -70,7 +78,11 @@ impl Ended {
     fn new(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         let code = output.status.code().expect("not killed");
-        Self { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            code,
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     /// Checks the exit code.
@@ -122,8 +134,14 @@ impl Ended {
     /// If there is no such field.
     #[must_use]
     pub fn json_without_times(&self) -> String {
-        let (before, times) = self.stdout.split_once(r#","times":{"#).expect("a field `times`");
-        assert!(times.trim_end().ends_with("}}") && times.matches('}').count() == 2, "{times}");
+        let (before, times) = self
+            .stdout
+            .split_once(r#","times":{"#)
+            .expect("a field `times`");
+        assert!(
+            times.trim_end().ends_with("}}") && times.matches('}').count() == 2,
+            "{times}"
+        );
         format!("{before}}}")
     }
 }
@@ -135,7 +153,10 @@ pub(crate) fn without_git_settings(command: &mut Command) -> &mut Command {
             command.env_remove(name);
         }
     }
-    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").env("LC_ALL", "C")
+    command
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("LC_ALL", "C")
 }
 
 /// A path as an argument.

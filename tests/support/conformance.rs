@@ -1,5 +1,5 @@
 //! What every storage engine must keep, whatever its files look like: a way to open an engine goes in, a panic comes
-//! out if it breaks one of the promises of `persistence::Engine`.
+//! out if it breaks one of the promises of `lowtide_persistence::Engine`.
 //!
 //! [`run`] checks all of them; each check starts on an empty disk of its own.
 
@@ -14,12 +14,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{Cas, FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
-use persistence::disk::{Disk, Keep, MemoryDisk};
-use persistence::{Batch, Committed, Engine, EngineError, Executor, InOrder, ScanLimit, Snapshot};
+use lowtide_checkpoint::{Cas, FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
+use lowtide_persistence::disk::{Disk, Keep, MemoryDisk};
+use lowtide_persistence::{
+    Batch, Committed, Engine, EngineError, Executor, InOrder, ScanLimit, Snapshot,
+};
 
 /// Opens the engine's store on that disk, always in the same directory, with that executor.
-pub type OpenWith<'a> = &'a dyn Fn(Arc<dyn Disk>, Arc<dyn Executor>) -> Result<Box<dyn Engine>, EngineError>;
+pub type OpenWith<'a> =
+    &'a dyn Fn(Arc<dyn Disk>, Arc<dyn Executor>) -> Result<Box<dyn Engine>, EngineError>;
 
 /// The same, where nobody minds the executor.
 type Open<'a> = &'a dyn Fn(Arc<dyn Disk>) -> Result<Box<dyn Engine>, EngineError>;
@@ -61,15 +64,24 @@ fn fresh(open: Open<'_>) -> (MemoryDisk, Box<dyn Engine>) {
 }
 
 fn set(seqno: u64, key: &str, value: &[u8]) -> Item {
-    Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(key.as_bytes()), Bytes::copy_from_slice(value)) }
+    Item {
+        seqno: Seqno(seqno),
+        ..Item::mutation(Key::new(key.as_bytes()), Bytes::copy_from_slice(value))
+    }
 }
 
 fn delete(seqno: u64, key: &str) -> Item {
-    Item { seqno: Seqno(seqno), ..Item::deletion(Key::new(key.as_bytes())) }
+    Item {
+        seqno: Seqno(seqno),
+        ..Item::deletion(Key::new(key.as_bytes()))
+    }
 }
 
 fn delete_in(collection: u32, seqno: u64, key: &str) -> Item {
-    Item { seqno: Seqno(seqno), ..Item::deletion(Key::in_collection(collection, key.as_bytes())) }
+    Item {
+        seqno: Seqno(seqno),
+        ..Item::deletion(Key::in_collection(collection, key.as_bytes()))
+    }
 }
 
 fn state(high: u64) -> VBucketState {
@@ -83,36 +95,72 @@ fn state(high: u64) -> VBucketState {
 }
 
 /// Commits to several vBuckets at once.
-fn commit_all(engine: &dyn Engine, batches: &[(Vbid, Vec<Item>)]) -> Vec<Result<Committed, EngineError>> {
-    let states: Vec<_> =
-        batches.iter().map(|(_, items)| state(items.last().map_or(0, |item| item.seqno.0))).collect();
-    let refs: Vec<Vec<&Item>> = batches.iter().map(|(_, items)| items.iter().collect()).collect();
+fn commit_all(
+    engine: &dyn Engine,
+    batches: &[(Vbid, Vec<Item>)],
+) -> Vec<Result<Committed, EngineError>> {
+    let states: Vec<_> = batches
+        .iter()
+        .map(|(_, items)| state(items.last().map_or(0, |item| item.seqno.0)))
+        .collect();
+    let refs: Vec<Vec<&Item>> = batches
+        .iter()
+        .map(|(_, items)| items.iter().collect())
+        .collect();
     let parts = batches.iter().zip(&refs).zip(&states);
-    let batches: Vec<Batch<'_>> =
-        parts.map(|((&(vb, _), items), state)| Batch { vb, items, state, timestamp: 1 }).collect();
+    let batches: Vec<Batch<'_>> = parts
+        .map(|((&(vb, _), items), state)| Batch {
+            vb,
+            items,
+            state,
+            timestamp: 1,
+        })
+        .collect();
     let results = engine.commit(&batches);
     assert_eq!(results.len(), batches.len(), "one result a batch");
     results
 }
 
 fn commit(engine: &dyn Engine, vb: Vbid, items: &[Item]) -> Result<Committed, EngineError> {
-    commit_all(engine, &[(vb, items.to_vec())]).pop().expect("one")
+    commit_all(engine, &[(vb, items.to_vec())])
+        .pop()
+        .expect("one")
 }
 
 /// Everything a snapshot holds; checks that reads by key and figures agree.
 fn contents_of(snapshot: &dyn Snapshot) -> Contents {
-    let slice = snapshot.scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE).expect("readable");
+    let slice = snapshot
+        .scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE)
+        .expect("readable");
     assert_eq!(slice.next, None);
-    assert!(slice.items.is_sorted_by(|a, b| a.seqno < b.seqno), "ascending");
+    assert!(
+        slice.items.is_sorted_by(|a, b| a.seqno < b.seqno),
+        "ascending"
+    );
     for item in &slice.items {
         let namespace = item.operation.namespace().expect("only items are stored");
-        assert_eq!(snapshot.get(namespace, &item.key).expect("readable").as_ref(), Some(item));
+        assert_eq!(
+            snapshot
+                .get(namespace, &item.key)
+                .expect("readable")
+                .as_ref(),
+            Some(item)
+        );
     }
     let info = snapshot.info();
     assert_eq!(info.items + info.deleted, slice.items.len() as u64);
     assert_eq!(info.high, snapshot.high());
-    assert!(slice.items.last().is_none_or(|item| item.seqno <= info.high));
-    slice.items.into_iter().map(|item| (item.seqno.0, item)).collect()
+    assert!(
+        slice
+            .items
+            .last()
+            .is_none_or(|item| item.seqno <= info.high)
+    );
+    slice
+        .items
+        .into_iter()
+        .map(|item| (item.seqno.0, item))
+        .collect()
 }
 
 fn contents(engine: &dyn Engine, vb: Vbid) -> Contents {
@@ -123,7 +171,9 @@ fn contents(engine: &dyn Engine, vb: Vbid) -> Contents {
 fn apply(contents: &Contents, batch: &[Item]) -> Contents {
     let mut next = contents.clone();
     for item in batch {
-        next.retain(|_, old| old.key != item.key || old.operation.namespace() != item.operation.namespace());
+        next.retain(|_, old| {
+            old.key != item.key || old.operation.namespace() != item.operation.namespace()
+        });
         next.insert(item.seqno.0, item.clone());
     }
     next
@@ -142,10 +192,20 @@ fn noise(len: usize) -> Vec<u8> {
 /// Batches of one vBucket that touch old and new keys, small and large values.
 fn history() -> Vec<Vec<Item>> {
     vec![
-        vec![set(1, "a", b"1"), set(2, "b", b"2"), set(3, "c", &noise(5000))],
+        vec![
+            set(1, "a", b"1"),
+            set(2, "b", b"2"),
+            set(3, "c", &noise(5000)),
+        ],
         vec![set(4, "a", b"4"), delete(5, "b")],
-        (6..30).map(|seqno| set(seqno, &format!("key-{seqno}"), &noise(seqno as usize * 9))).collect(),
-        vec![set(40, "b", b"back"), delete(41, "key-7"), set(43, "a", &noise(9000))],
+        (6..30)
+            .map(|seqno| set(seqno, &format!("key-{seqno}"), &noise(seqno as usize * 9)))
+            .collect(),
+        vec![
+            set(40, "b", b"back"),
+            delete(41, "key-7"),
+            set(43, "a", &noise(9000)),
+        ],
         vec![delete(44, "a"), set(45, "z", b""), set(46, "c", b"{}")],
     ]
 }

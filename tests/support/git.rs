@@ -30,7 +30,10 @@ impl Repository {
     pub fn new() -> Self {
         let home = TempDir::new().expect("a directory");
         let dir = home.path().join("repository");
-        git(home.path(), &["init", "--quiet", "-b", "main", argument(&dir)]);
+        git(
+            home.path(),
+            &["init", "--quiet", "-b", "main", argument(&dir)],
+        );
         Self { _home: home, dir }
     }
 
@@ -58,7 +61,8 @@ impl Repository {
         symlink(OsStr::from_bytes(b"dir/\xff"), repository.dir.join("link")).expect("linked");
         repository.write(b"run.sh", b"#!/bin/sh\n");
         let executable = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(repository.dir.join("run.sh"), executable).expect("made executable");
+        std::fs::set_permissions(repository.dir.join("run.sh"), executable)
+            .expect("made executable");
         repository.commit("a link and an executable");
         repository.git(&["commit", "--quiet", "--allow-empty", "-m", "nothing"]);
         repository.git(&["checkout", "--quiet", "-b", "side"]);
@@ -86,7 +90,10 @@ impl Repository {
         let dir = home.path().join("clone");
         // Not the path itself, with which git would ignore --depth.
         let url = format!("file://{}", self.dir.display());
-        git(home.path(), &[&["clone", "--quiet"], arguments, &[&url, argument(&dir)]].concat());
+        git(
+            home.path(),
+            &[&["clone", "--quiet"], arguments, &[&url, argument(&dir)]].concat(),
+        );
         Self { _home: home, dir }
     }
 
@@ -127,17 +134,25 @@ impl Repository {
     #[must_use]
     pub fn files(&self) -> Files {
         let list = self.ask(&["ls-tree", "-r", "-z", "--full-tree", "HEAD"]);
-        let records = list.split(|&byte| byte == 0).filter(|record| !record.is_empty());
+        let records = list
+            .split(|&byte| byte == 0)
+            .filter(|record| !record.is_empty());
         records.map(|record| self.file(record)).collect()
     }
 
     fn file(&self, record: &[u8]) -> (Vec<u8>, Vec<u8>) {
-        let tab = record.iter().position(|&byte| byte == b'\t').expect("a tab");
+        let tab = record
+            .iter()
+            .position(|&byte| byte == b'\t')
+            .expect("a tab");
         let (head, path) = record.split_at(tab);
         let mut head = std::str::from_utf8(head).expect("ASCII").split(' ');
         let (mode, id) = (head.next().expect("a mode"), head.nth(1).expect("an id"));
-        let content =
-            if mode == "160000" { id.as_bytes().to_vec() } else { self.ask(&["cat-file", "blob", id]) };
+        let content = if mode == "160000" {
+            id.as_bytes().to_vec()
+        } else {
+            self.ask(&["cat-file", "blob", id])
+        };
         (path[1..].to_vec(), content)
     }
 }
@@ -157,7 +172,16 @@ fn git(dir: &Path, arguments: &[&str]) -> Vec<u8> {
             .env(format!("GIT_{role}_EMAIL"), "someone@example.org")
             .env(format!("GIT_{role}_DATE"), "1700000000 +0000");
     }
-    let output = command.arg("-C").arg(dir).args(arguments).output().expect("git is installed");
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .arg("-C")
+        .arg(dir)
+        .args(arguments)
+        .output()
+        .expect("git is installed");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }

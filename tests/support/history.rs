@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use checkpoint::{Item, Key, Seqno, Vbid};
 use dcp_sim::input::{Change, Source};
+use lowtide_checkpoint::{Item, Key, Seqno, Vbid};
 
 use crate::stores::StoredVBucket;
 
@@ -25,7 +25,11 @@ impl Revision {
     #[must_use]
     pub fn of(item: &Item) -> Self {
         let value = item.value.clone().filter(|_| !item.deleted);
-        Self { seqno: item.seqno, rev_seqno: item.rev_seqno, value }
+        Self {
+            seqno: item.seqno,
+            rev_seqno: item.rev_seqno,
+            value,
+        }
     }
 }
 
@@ -39,7 +43,11 @@ impl History {
         let key = Key::new(key);
         let rev_seqno = self.0.iter().filter(|(known, _)| *known == key).count() as u64 + 1;
         self.0.push((key, value.clone()));
-        Revision { seqno: self.high(), rev_seqno, value }
+        Revision {
+            seqno: self.high(),
+            rev_seqno,
+            value,
+        }
     }
 
     /// The last seqno.
@@ -61,7 +69,14 @@ impl History {
         let mut revisions: BTreeMap<Key, Revision> = BTreeMap::new();
         for (seqno, (key, value)) in (1..=upto.0).zip(&self.0) {
             let rev_seqno = revisions.get(key).map_or(0, |revision| revision.rev_seqno) + 1;
-            revisions.insert(key.clone(), Revision { seqno: Seqno(seqno), rev_seqno, value: value.clone() });
+            revisions.insert(
+                key.clone(),
+                Revision {
+                    seqno: Seqno(seqno),
+                    rev_seqno,
+                    value: value.clone(),
+                },
+            );
         }
         revisions
     }
@@ -69,7 +84,10 @@ impl History {
     /// Keys changed in `after+1..=upto`.
     fn changed(&self, after: Seqno, upto: Seqno) -> Vec<&Key> {
         let seqnos = after.0 + 1..=upto.0;
-        seqnos.filter_map(|seqno| self.change(Seqno(seqno))).map(|(key, _)| key).collect()
+        seqnos
+            .filter_map(|seqno| self.change(Seqno(seqno)))
+            .map(|(key, _)| key)
+            .collect()
     }
 
     /// What is wrong with a stored vBucket, if anything.
@@ -80,19 +98,29 @@ impl History {
     #[must_use]
     pub fn difference(&self, stored: &StoredVBucket) -> Option<String> {
         if stored.high > self.high() {
-            return Some(format!("high seqno {}, but there are {} changes", stored.high, self.high()));
+            return Some(format!(
+                "high seqno {}, but there are {} changes",
+                stored.high,
+                self.high()
+            ));
         }
         let (complete, end) = match &stored.state {
             Some(state) => (state.snapshot_start, state.snapshot_end),
             None => (Seqno::ZERO, Seqno::ZERO),
         };
         if end < stored.high || complete > stored.high {
-            return Some(format!("high seqno {} outside its snapshot, {complete} to {end}", stored.high));
+            return Some(format!(
+                "high seqno {} outside its snapshot, {complete} to {end}",
+                stored.high
+            ));
         }
         let to_come = self.changed(stored.high, end);
         let (now, before) = (self.fold(stored.high), self.fold(complete));
-        let found: BTreeMap<_, _> =
-            stored.items.iter().map(|(key, item)| (key, Revision::of(item))).collect();
+        let found: BTreeMap<_, _> = stored
+            .items
+            .iter()
+            .map(|(key, item)| (key, Revision::of(item)))
+            .collect();
         if let Some(key) = found.keys().find(|key| !now.contains_key(**key)) {
             return Some(format!("{key:?} was not written by {}", stored.high));
         }
@@ -101,11 +129,15 @@ impl History {
             if found == Some(wanted) {
                 return None;
             }
-            let is_kept = before.get(key).map(|before| before.seqno) <= found.map(|found| found.seqno);
-            let is_older =
-                found.is_none_or(|found| found.seqno < wanted.seqno && self.is_revision(key, found));
+            let is_kept =
+                before.get(key).map(|before| before.seqno) <= found.map(|found| found.seqno);
+            let is_older = found
+                .is_none_or(|found| found.seqno < wanted.seqno && self.is_revision(key, found));
             (!to_come.contains(&key) || !is_kept || !is_older).then(|| {
-                format!("{key:?} at {} in {complete}..{end}: wanted {wanted:?}, found {found:?}", stored.high)
+                format!(
+                    "{key:?} at {} in {complete}..{end}: wanted {wanted:?}, found {found:?}",
+                    stored.high
+                )
             })
         })
     }
@@ -132,10 +164,14 @@ impl Histories {
     /// If the source fails.
     pub fn read_until(&mut self, source: &mut dyn Source, wanted: &BTreeMap<Vbid, Seqno>) {
         let is_short = |histories: &Self| {
-            wanted.iter().any(|(&vb, &high)| histories.of(vb).is_none_or(|history| history.high() < high))
+            wanted
+                .iter()
+                .any(|(&vb, &high)| histories.of(vb).is_none_or(|history| history.high() < high))
         };
         while is_short(self) {
-            let Some(batch) = source.next_batch().expect("a source that works") else { return };
+            let Some(batch) = source.next_batch().expect("a source that works") else {
+                return;
+            };
             for Change { key, value } in batch.changes {
                 let count = u16::try_from(self.0.len()).expect("not that many");
                 let vb = dcp_sim::input::vbucket_of(&key, count);
@@ -154,7 +190,7 @@ impl Histories {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use checkpoint::{FailoverLog, State, VBucketState, VbUuid};
+    use lowtide_checkpoint::{FailoverLog, State, VBucketState, VbUuid};
 
     fn stored(high: u64, snapshot: (u64, u64), items: &[(&str, u64, u64)]) -> StoredVBucket {
         let mut state = VBucketState::new(State::Replica, FailoverLog::new(VbUuid(1)));
@@ -162,9 +198,20 @@ mod tests {
         let items = items.iter().map(|&(key, seqno, rev_seqno)| {
             let key = Key::new(key.as_bytes());
             let item = Item::mutation(key.clone(), Bytes::from(format!("{seqno}")));
-            (key, Item { seqno: Seqno(seqno), rev_seqno, ..item })
+            (
+                key,
+                Item {
+                    seqno: Seqno(seqno),
+                    rev_seqno,
+                    ..item
+                },
+            )
         });
-        StoredVBucket { high: Seqno(high), items: items.collect(), state: Some(state) }
+        StoredVBucket {
+            high: Seqno(high),
+            items: items.collect(),
+            state: Some(state),
+        }
     }
 
     /// Guards the judge of the durability tests: it must be exact where stores must be, and lenient nowhere else.
@@ -186,13 +233,31 @@ mod tests {
         }
         let bad = [
             ("the last is missing", stored(3, (3, 3), &[("b", 2, 1)])),
-            ("the last is old", stored(3, (3, 3), &[("a", 1, 1), ("b", 2, 1)])),
-            ("a revision's number", stored(3, (3, 3), &[("a", 3, 1), ("b", 2, 1)])),
-            ("nothing more of it is to come", stored(4, (4, 4), &[("a", 3, 2), ("c", 4, 1)])),
-            ("it was there before the snapshot", stored(4, (2, 5), &[("a", 3, 2), ("c", 4, 1)])),
-            ("something newer", stored(3, (3, 3), &[("a", 3, 2), ("b", 2, 1), ("c", 4, 1)])),
+            (
+                "the last is old",
+                stored(3, (3, 3), &[("a", 1, 1), ("b", 2, 1)]),
+            ),
+            (
+                "a revision's number",
+                stored(3, (3, 3), &[("a", 3, 1), ("b", 2, 1)]),
+            ),
+            (
+                "nothing more of it is to come",
+                stored(4, (4, 4), &[("a", 3, 2), ("c", 4, 1)]),
+            ),
+            (
+                "it was there before the snapshot",
+                stored(4, (2, 5), &[("a", 3, 2), ("c", 4, 1)]),
+            ),
+            (
+                "something newer",
+                stored(3, (3, 3), &[("a", 3, 2), ("b", 2, 1), ("c", 4, 1)]),
+            ),
             ("more than there is", stored(6, (6, 6), &[])),
-            ("outside its snapshot", stored(2, (0, 1), &[("a", 1, 1), ("b", 2, 1)])),
+            (
+                "outside its snapshot",
+                stored(2, (0, 1), &[("a", 1, 1), ("b", 2, 1)]),
+            ),
         ];
         for (what, stored) in bad {
             assert!(history.difference(&stored).is_some(), "{what}");

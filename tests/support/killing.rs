@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
-use persistence::couchstore::{CompactionConfig, CouchstoreConfig};
+use lowtide_checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
+use lowtide_persistence::couchstore::{CompactionConfig, CouchstoreConfig};
 
 /// The vBuckets written to.
 pub const VBS: [Vbid; 2] = [Vbid(0), Vbid(1)];
@@ -66,9 +66,19 @@ impl Act {
     /// The next one, of a vBucket with that high seqno.
     pub fn draw(state: &mut u64, vb: Vbid, high: u64) -> Self {
         match draw(state, 24) {
-            0 | 1 => Self::Purge { vb, upto: high.saturating_sub(draw(state, 60)) },
-            2 => Self::Rollback { vb, to: high.saturating_sub(draw(state, 12)) },
-            _ => Self::Commit { vb, high, seed: draw(state, u64::MAX) },
+            0 | 1 => Self::Purge {
+                vb,
+                upto: high.saturating_sub(draw(state, 60)),
+            },
+            2 => Self::Rollback {
+                vb,
+                to: high.saturating_sub(draw(state, 12)),
+            },
+            _ => Self::Commit {
+                vb,
+                high,
+                seed: draw(state, u64::MAX),
+            },
         }
     }
 
@@ -78,7 +88,11 @@ impl Act {
         let vb = Vbid(words.next()?.parse().ok()?);
         let number = words.next()?.parse().ok()?;
         match name {
-            "commit" => Some(Self::Commit { vb, high: number, seed: words.next()?.parse().ok()? }),
+            "commit" => Some(Self::Commit {
+                vb,
+                high: number,
+                seed: words.next()?.parse().ok()?,
+            }),
             "purge" => Some(Self::Purge { vb, upto: number }),
             "rollback" => Some(Self::Rollback { vb, to: number }),
             _ => None,
@@ -119,7 +133,10 @@ pub fn items(high: u64, seed: u64) -> Vec<Item> {
                 Item::mutation(key, noise.take(length).collect::<Bytes>())
             }
         };
-        Item { seqno: Seqno(high + n), ..item }
+        Item {
+            seqno: Seqno(high + n),
+            ..item
+        }
     };
     (1..=count).map(item).collect()
 }
@@ -128,7 +145,10 @@ pub fn items(high: u64, seed: u64) -> Vec<Item> {
 #[must_use]
 pub fn state(high: u64) -> VBucketState {
     let log = FailoverLog::new(VbUuid(9));
-    VBucketState { snapshot_end: Seqno(high), ..VBucketState::new(State::Active, log) }
+    VBucketState {
+        snapshot_end: Seqno(high),
+        ..VBucketState::new(State::Active, log)
+    }
 }
 
 /// What a vBucket holds, by seqno.
@@ -148,7 +168,12 @@ impl Stage {
     fn purge(&mut self, upto: u64) {
         let high = self.high;
         let gone = |seqno: u64, item: &Item| item.deleted && seqno <= upto && seqno != high;
-        let highest = self.contents.iter().filter(|&(&s, item)| gone(s, item)).map(|(&s, _)| s).max();
+        let highest = self
+            .contents
+            .iter()
+            .filter(|&(&s, item)| gone(s, item))
+            .map(|(&s, _)| s)
+            .max();
         Arc::make_mut(&mut self.contents).retain(|&seqno, item| !gone(seqno, item));
         self.purge = self.purge.max(highest.unwrap_or_default());
     }
@@ -182,7 +207,10 @@ impl Expected {
         match act {
             Act::Commit { high, seed, .. } => {
                 let mut stage = self.now();
-                assert_eq!(stage.high, high, "it commits on top of what is there: {act}");
+                assert_eq!(
+                    stage.high, high,
+                    "it commits on top of what is there: {act}"
+                );
                 let contents = Arc::make_mut(&mut stage.contents);
                 for item in items(high, seed) {
                     contents.retain(|_, old| old.key != item.key);
@@ -229,7 +257,11 @@ impl Expected {
             }
             // A compaction may have left out any of them.
             Some(act @ Act::Rollback { to, .. }) => {
-                let highs = self.0.iter().map(|stage| stage.high).filter(|&high| high <= to);
+                let highs = self
+                    .0
+                    .iter()
+                    .map(|stage| stage.high)
+                    .filter(|&high| high <= to);
                 highs.map(|high| self.after(act, high)).collect()
             }
         };
@@ -252,7 +284,10 @@ impl Expected {
 pub fn read_lines(said: &[String]) -> (Vec<(Act, u64)>, Option<Act>) {
     let (mut done, mut in_flight) = (Vec::new(), None);
     for line in said {
-        match (line.split_once(' ').expect("two words at least"), in_flight.take()) {
+        match (
+            line.split_once(' ').expect("two words at least"),
+            in_flight.take(),
+        ) {
             (("do", act), None) => in_flight = Some(Act::parse(act).expect("an act")),
             (("did", result), Some(act)) => done.push((act, result.parse().expect("a seqno"))),
             // It could not be done, and nothing has changed.

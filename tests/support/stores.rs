@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::{Item, Key, Seqno, VBucketState, Vbid};
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::{Disk, OsDisk};
-use persistence::{Engine, RecoveryReport, ScanLimit};
+use lowtide_checkpoint::{Item, Key, Seqno, VBucketState, Vbid};
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::{Disk, OsDisk};
+use lowtide_persistence::{Engine, RecoveryReport, ScanLimit};
 
 /// What a store holds of a vBucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +42,16 @@ pub fn read(engine: &dyn Engine, vb: Vbid) -> StoredVBucket {
     let mut items = BTreeMap::new();
     let (mut from, mut last) = (Some(Seqno::ZERO), Seqno::ZERO);
     while let Some(start) = from {
-        let slice =
-            snapshot.scan(start, Seqno::MAX, ScanLimit { items: 100, bytes: 1 << 20 }).expect("readable");
+        let slice = snapshot
+            .scan(
+                start,
+                Seqno::MAX,
+                ScanLimit {
+                    items: 100,
+                    bytes: 1 << 20,
+                },
+            )
+            .expect("readable");
         for item in slice.items {
             assert!(
                 item.seqno > last && item.seqno <= snapshot.high(),
@@ -52,12 +60,23 @@ pub fn read(engine: &dyn Engine, vb: Vbid) -> StoredVBucket {
             last = item.seqno;
             let namespace = item.operation.namespace().expect("states are no items");
             let found = snapshot.get(namespace, &item.key).expect("readable");
-            assert_eq!(found.as_ref(), Some(&item), "vBucket {vb}: by key and by seqno");
-            assert!(items.insert(item.key.clone(), item).is_none(), "vBucket {vb}: a key twice");
+            assert_eq!(
+                found.as_ref(),
+                Some(&item),
+                "vBucket {vb}: by key and by seqno"
+            );
+            assert!(
+                items.insert(item.key.clone(), item).is_none(),
+                "vBucket {vb}: a key twice"
+            );
         }
         from = slice.next;
     }
-    StoredVBucket { high: snapshot.high(), items, state: snapshot.state().cloned() }
+    StoredVBucket {
+        high: snapshot.high(),
+        items,
+        state: snapshot.state().cloned(),
+    }
 }
 
 /// Reads every vBucket.
@@ -66,7 +85,11 @@ pub fn read(engine: &dyn Engine, vb: Vbid) -> StoredVBucket {
 /// As [`read`].
 #[must_use]
 pub fn read_all(engine: &dyn Engine) -> StoredNode {
-    engine.vbuckets().into_iter().map(|vb| (vb, read(engine, vb))).collect()
+    engine
+        .vbuckets()
+        .into_iter()
+        .map(|vb| (vb, read(engine, vb)))
+        .collect()
 }
 
 /// Reads the stores of all nodes of a run with `--data`, opening each twice: what the first opening repaired, the
@@ -83,8 +106,17 @@ pub fn read_cluster(data: &Path, nodes: usize) -> Vec<StoredNode> {
         engine.close().expect("closed");
         drop(engine);
         let (engine, report) = open(Arc::new(OsDisk::new()), &dir);
-        assert_eq!(report.repairs, [], "{}: nothing is left to repair", dir.display());
-        assert!(first == read_all(&engine), "{}: two openings differ", dir.display());
+        assert_eq!(
+            report.repairs,
+            [],
+            "{}: nothing is left to repair",
+            dir.display()
+        );
+        assert!(
+            first == read_all(&engine),
+            "{}: two openings differ",
+            dir.display()
+        );
         first
     };
     (0..nodes).map(read_node).collect()

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use persistence::{Executor, Task};
+use lowtide_persistence::{Executor, Task};
 
 /// Runs tasks on threads made for the call.
 #[derive(Clone, Copy, Debug)]

@@ -6,20 +6,26 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::{Item, Seqno};
-use persistence::couchstore::Couchstore;
-use persistence::disk::OsDisk;
-use persistence::{Batch, Budget, Engine, EngineError, Job, Progress, RolledBack};
+use lowtide_checkpoint::{Item, Seqno};
+use lowtide_persistence::couchstore::Couchstore;
+use lowtide_persistence::disk::OsDisk;
+use lowtide_persistence::{Batch, Budget, Engine, EngineError, Job, Progress, RolledBack};
 use support::killing::{self, Act, CONFIG, VBS};
 
 /// Little enough that a compaction goes on beside many commits.
-const STEP: Budget = Budget { items: 12, bytes: 8 << 10 };
+const STEP: Budget = Budget {
+    items: 12,
+    bytes: 8 << 10,
+};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, dir, seed] = &arguments[..] else { panic!("a directory and a seed") };
+    let [_, dir, seed] = &arguments[..] else {
+        panic!("a directory and a seed")
+    };
     let mut state: u64 = seed.parse().expect("a number");
-    let (engine, _) = Couchstore::open(Arc::new(OsDisk::new()), Path::new(dir), CONFIG).expect("opens");
+    let (engine, _) =
+        Couchstore::open(Arc::new(OsDisk::new()), Path::new(dir), CONFIG).expect("opens");
     let mut job = None;
     loop {
         let vb = VBS[killing::draw(&mut state, 2) as usize];
@@ -36,7 +42,8 @@ fn main() {
 /// A line, whole and at once.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
-    out.write_all(format!("{line}\n").as_bytes()).expect("the parent reads");
+    out.write_all(format!("{line}\n").as_bytes())
+        .expect("the parent reads");
     out.flush().expect("the parent reads");
 }
 
@@ -47,7 +54,12 @@ fn run(engine: &Couchstore, act: Act) -> Result<Option<u64>, EngineError> {
             let items = killing::items(high, seed);
             let refs: Vec<&Item> = items.iter().collect();
             let state = killing::state(high + items.len() as u64);
-            let batch = Batch { vb, items: &refs, state: &state, timestamp: 1 };
+            let batch = Batch {
+                vb,
+                items: &refs,
+                state: &state,
+                timestamp: 1,
+            };
             let committed = engine.commit(&[batch]).pop().expect("one result a batch")?;
             Ok(Some(committed.high.0))
         }

@@ -16,12 +16,16 @@ impl SourceFile {
 
     /// Code that is only there for tests: such a file, or one below such a directory.
     pub(crate) fn is_test(&self) -> bool {
-        self.path.split('/').any(|part| ["tests", "tests.rs", "loom-tests", "contract.rs"].contains(&part))
+        self.path
+            .split('/')
+            .any(|part| ["tests", "tests.rs", "loom-tests", "contract.rs"].contains(&part))
     }
 }
 
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a workspace")
 }
 
 /// Every file that is text, sorted; without what is built and what git keeps for itself.
@@ -31,18 +35,28 @@ pub(crate) fn all() -> Vec<SourceFile> {
     found.sort();
     let read = |path: PathBuf| {
         let text = String::from_utf8(std::fs::read(&path).ok()?).ok()?;
-        let path = path.strip_prefix(root()).expect("below the root").to_str()?.replace('\\', "/");
+        let path = path
+            .strip_prefix(root())
+            .expect("below the root")
+            .to_str()?
+            .replace('\\', "/");
         Some(SourceFile { path, text })
     };
     let files: Vec<_> = found.into_iter().filter_map(read).collect();
-    assert!(files.iter().filter(|file| file.is_rust()).count() > 100, "the whole workspace is read");
+    assert!(
+        files.iter().filter(|file| file.is_rust()).count() > 100,
+        "the whole workspace is read"
+    );
     files
 }
 
 fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).expect("a directory") {
         let path = entry.expect("an entry").path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         match path.is_dir() {
             true if name.starts_with("target") || name == ".git" => {}
             true => walk(&path, found),

@@ -16,7 +16,6 @@ const RULES: &[Rule] = &[
     Rule {
         place: "checkpoint/src/",
         never: &[
-            "persistence",
             "lowtide_persistence",
             "dcp_sim",
             "rand",
@@ -35,17 +34,38 @@ const RULES: &[Rule] = &[
     // Locks have one door, behind which loom's can stand.
     Rule {
         place: "checkpoint/src/",
-        never: &["parking_lot", "loom", "std::sync::Mutex", "std::sync::atomic"],
+        never: &[
+            "parking_lot",
+            "loom",
+            "std::sync::Mutex",
+            "std::sync::atomic",
+        ],
         but: &["checkpoint/src/sync.rs"],
     },
-    Rule { place: "persistence/src/logstor", never: &["parking_lot", "loom", "std::sync::Mutex"], but: &[] },
+    Rule {
+        place: "persistence/src/logstor",
+        never: &["parking_lot", "loom", "std::sync::Mutex"],
+        but: &[],
+    },
     // persistence: all I/O goes through `Disk`; threads and clocks are the host's.
     Rule {
         place: "persistence/src/",
-        never: &["dcp_sim", "std::net", "std::thread", "std::time", "std::env", "std::process", "rand"],
+        never: &[
+            "dcp_sim",
+            "std::net",
+            "std::thread",
+            "std::time",
+            "std::env",
+            "std::process",
+            "rand",
+        ],
         but: &[],
     },
-    Rule { place: "persistence/src/", never: &["std::fs", "std::os"], but: &["persistence/src/disk/os.rs"] },
+    Rule {
+        place: "persistence/src/",
+        never: &["std::fs", "std::os"],
+        but: &["persistence/src/disk/os.rs"],
+    },
     Rule {
         place: "persistence/src/couchstore",
         never: &[
@@ -77,7 +97,11 @@ const RULES: &[Rule] = &[
         but: &[],
     },
     // An unmaintained crate has one door.
-    Rule { place: "persistence/src/", never: &["bincode"], but: &["persistence/src/record.rs"] },
+    Rule {
+        place: "persistence/src/",
+        never: &["bincode"],
+        but: &["persistence/src/record.rs"],
+    },
     // The flusher knows the trait and no engine; disks know neither.
     Rule {
         place: "persistence/src/flusher",
@@ -92,7 +116,7 @@ const RULES: &[Rule] = &[
     Rule {
         place: "persistence/src/disk",
         never: &[
-            "checkpoint",
+            "lowtide_checkpoint",
             "crate::couchstore",
             "crate::logstor",
             "crate::flusher",
@@ -106,12 +130,12 @@ const RULES: &[Rule] = &[
     Rule {
         place: "dcp-sim/src/wire",
         never: &[
-            "persistence",
-            "checkpoint::VBucket",
-            "checkpoint::CheckpointManager",
-            "checkpoint::Batch",
-            "checkpoint::Cursor",
-            "checkpoint::CheckpointConfig",
+            "lowtide_persistence",
+            "lowtide_checkpoint::VBucket",
+            "lowtide_checkpoint::CheckpointManager",
+            "lowtide_checkpoint::Batch",
+            "lowtide_checkpoint::Cursor",
+            "lowtide_checkpoint::CheckpointConfig",
             "crate::consumer",
             "crate::producer",
             "crate::node",
@@ -126,19 +150,25 @@ const RULES: &[Rule] = &[
     // Of persistence a producer knows what it asks the host to read, and that in one place.
     Rule {
         place: "dcp-sim/src/producer",
-        never: &["persistence"],
+        never: &["lowtide_persistence"],
         but: &["dcp-sim/src/producer/backfill.rs"],
     },
     // The two ends of a stream meet on the wire only.
     Rule {
         place: "dcp-sim/src/producer",
-        never: &["crate::consumer", "crate::node", "crate::sim", "crate::input", "crate::script"],
+        never: &[
+            "crate::consumer",
+            "crate::node",
+            "crate::sim",
+            "crate::input",
+            "crate::script",
+        ],
         but: &[],
     },
     Rule {
         place: "dcp-sim/src/consumer",
         never: &[
-            "persistence",
+            "lowtide_persistence",
             "crate::producer",
             "crate::node",
             "crate::sim",
@@ -147,13 +177,21 @@ const RULES: &[Rule] = &[
         ],
         but: &[],
     },
-    Rule { place: "dcp-sim/src/node", never: &["crate::sim", "crate::input", "crate::script"], but: &[] },
-    Rule { place: "dcp-sim/src/sim", never: &["crate::script"], but: &[] },
+    Rule {
+        place: "dcp-sim/src/node",
+        never: &["crate::sim", "crate::input", "crate::script"],
+        but: &[],
+    },
+    Rule {
+        place: "dcp-sim/src/sim",
+        never: &["crate::script"],
+        but: &[],
+    },
     Rule {
         place: "dcp-sim/src/input",
         never: &[
-            "persistence",
-            "checkpoint",
+            "lowtide_persistence",
+            "lowtide_checkpoint",
             "crate::wire",
             "crate::consumer",
             "crate::producer",
@@ -163,7 +201,11 @@ const RULES: &[Rule] = &[
         ],
         but: &[],
     },
-    Rule { place: "dcp-sim/src/script", never: &["crate::node", "crate::sim", "crate::input"], but: &[] },
+    Rule {
+        place: "dcp-sim/src/script",
+        never: &["crate::node", "crate::sim", "crate::input"],
+        but: &[],
+    },
     Rule {
         place: "dcp-sim/src/script",
         never: &["crate::consumer", "crate::producer"],
@@ -171,19 +213,36 @@ const RULES: &[Rule] = &[
     },
     Rule {
         place: "dcp-sim/src/report",
-        never: &["crate::node", "crate::input", "crate::script", "persistence"],
+        never: &[
+            "crate::node",
+            "crate::input",
+            "crate::script",
+            "lowtide_persistence",
+        ],
         but: &[],
     },
     // Only the command line knows the command line, and only it shows reports.
-    Rule { place: "dcp-sim/src/", never: &["crate::cli"], but: &["dcp-sim/src/cli", "dcp-sim/src/main.rs"] },
+    Rule {
+        place: "dcp-sim/src/",
+        never: &["crate::cli"],
+        but: &["dcp-sim/src/cli", "dcp-sim/src/main.rs"],
+    },
     Rule {
         place: "dcp-sim/src/",
         never: &["crate::report"],
         but: &["dcp-sim/src/cli", "dcp-sim/src/report"],
     },
     // Time, files, threads and processes belong to hosts: what runs in the simulator has none.
-    Rule { place: "dcp-sim/src/", never: &["std::net", "std::env", "std::os"], but: &[] },
-    Rule { place: "dcp-sim/src/", never: &["std::time"], but: &["dcp-sim/src/cli", "dcp-sim/src/report"] },
+    Rule {
+        place: "dcp-sim/src/",
+        never: &["std::net", "std::env", "std::os"],
+        but: &[],
+    },
+    Rule {
+        place: "dcp-sim/src/",
+        never: &["std::time"],
+        but: &["dcp-sim/src/cli", "dcp-sim/src/report"],
+    },
     Rule {
         place: "dcp-sim/src/",
         never: &["std::thread"],
@@ -192,7 +251,11 @@ const RULES: &[Rule] = &[
     Rule {
         place: "dcp-sim/src/",
         never: &["std::process"],
-        but: &["dcp-sim/src/input/git/", "dcp-sim/src/cli", "dcp-sim/src/main.rs"],
+        but: &[
+            "dcp-sim/src/input/git/",
+            "dcp-sim/src/cli",
+            "dcp-sim/src/main.rs",
+        ],
     },
     Rule {
         place: "dcp-sim/src/",
@@ -214,35 +277,66 @@ const RULES: &[Rule] = &[
     // An order that differs from run to run.
     Rule {
         place: "",
-        never: &["std::collections::HashMap", "std::collections::HashSet", "std::hash::RandomState"],
+        never: &[
+            "std::collections::HashMap",
+            "std::collections::HashSet",
+            "std::hash::RandomState",
+        ],
         but: &["bench/", "fuzz/"],
     },
 ];
 
 fn module(file: &SourceFile) -> Vec<&str> {
-    let inside = file.path.split_once("/src/").map_or("", |(_, inside)| inside);
+    let inside = file
+        .path
+        .split_once("/src/")
+        .map_or("", |(_, inside)| inside);
     let inside = inside.strip_suffix(".rs").unwrap_or(inside);
-    inside.split('/').filter(|part| !["lib", "main", ""].contains(part)).collect()
+    inside
+        .split('/')
+        .filter(|part| !["lib", "main", ""].contains(part))
+        .collect()
 }
 
 /// Whether a path is, or is below, what a rule names; `*` may bring in anything.
 fn names(path: &str, forbidden: &str) -> bool {
-    let is_below = path.strip_prefix(forbidden).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-    is_below || path.strip_suffix("::*").is_some_and(|before| forbidden.starts_with(before))
+    let is_below = path
+        .strip_prefix(forbidden)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    is_below
+        || path
+            .strip_suffix("::*")
+            .is_some_and(|before| forbidden.starts_with(before))
 }
 
 /// Guards the architecture: an import that should not be is found here, not in review.
 #[test]
 fn nobody_imports_what_is_not_theirs() {
-    let files: Vec<_> = files::all().into_iter().filter(|file| file.is_rust() && !file.is_test()).collect();
+    let files: Vec<_> = files::all()
+        .into_iter()
+        .filter(|file| file.is_rust() && !file.is_test())
+        .collect();
     let (mut broken, mut seen) = (Vec::new(), 0);
     for rule in RULES {
-        let there: Vec<_> = files.iter().filter(|file| file.path.starts_with(rule.place)).collect();
+        let there: Vec<_> = files
+            .iter()
+            .filter(|file| file.path.starts_with(rule.place))
+            .collect();
         assert!(!there.is_empty(), "{}: a rule for nothing", rule.place);
-        for but in rule.but.iter().filter(|but| !but.starts_with("bench") && !but.starts_with("fuzz")) {
-            assert!(files.iter().any(|file| file.path.starts_with(but)), "{but}: an exception for nothing");
+        for but in rule
+            .but
+            .iter()
+            .filter(|but| !but.starts_with("bench") && !but.starts_with("fuzz"))
+        {
+            assert!(
+                files.iter().any(|file| file.path.starts_with(but)),
+                "{but}: an exception for nothing"
+            );
         }
-        for file in there.iter().filter(|file| !rule.but.iter().any(|but| file.path.starts_with(but))) {
+        for file in there
+            .iter()
+            .filter(|file| !rule.but.iter().any(|but| file.path.starts_with(but)))
+        {
             for path in paths(&file.text, &module(file)) {
                 seen += 1;
                 if rule.never.iter().any(|forbidden| names(&path, forbidden)) {
@@ -262,7 +356,10 @@ fn every_rule_can_be_broken() {
         for forbidden in rule.never {
             let text = format!("use {forbidden}::Anything;");
             let found = paths(&text, &["node"]);
-            assert!(found.iter().any(|path| names(path, forbidden)), "{forbidden}: {found:?}");
+            assert!(
+                found.iter().any(|path| names(path, forbidden)),
+                "{forbidden}: {found:?}"
+            );
         }
     }
     assert!(names("std::collections::*", "std::collections::HashMap"));
@@ -271,7 +368,10 @@ fn every_rule_can_be_broken() {
 
 /// The names in a manifest's `[dependencies]`.
 fn dependencies(manifest: &str) -> Vec<&str> {
-    let section = manifest.split("\n[dependencies]\n").nth(1).expect("dependencies");
+    let section = manifest
+        .split("\n[dependencies]\n")
+        .nth(1)
+        .expect("dependencies");
     let lines = section.lines().take_while(|line| !line.starts_with('['));
     lines
         .filter_map(|line| line.split(['.', ' ', '=']).next())
@@ -286,16 +386,23 @@ fn manifests_follow_the_order_of_crates() {
         std::fs::read_to_string(files::root().join(name).join("Cargo.toml")).expect("a manifest")
     };
     let [checkpoint, persistence] = ["checkpoint", "persistence"].map(read);
-    let of_ours = ["checkpoint", "persistence", "dcp_sim", "dcp-sim"];
+    let of_ours = ["lowtide-checkpoint", "lowtide-persistence", "dcp-sim"];
     let ours = |manifest| {
-        dependencies(manifest).into_iter().filter(|name| of_ours.contains(name)).collect::<Vec<_>>()
+        dependencies(manifest)
+            .into_iter()
+            .filter(|name| of_ours.contains(name))
+            .collect::<Vec<_>>()
     };
     assert_eq!(ours(&checkpoint), [""; 0]);
-    assert_eq!(ours(&persistence), ["checkpoint"]);
+    assert_eq!(ours(&persistence), ["lowtide-checkpoint"]);
     for (name, manifest) in [("checkpoint", &checkpoint), ("persistence", &persistence)] {
-        let with_chance =
-            dependencies(manifest).into_iter().find(|dependency| dependency.starts_with("rand"));
+        let with_chance = dependencies(manifest)
+            .into_iter()
+            .find(|dependency| dependency.starts_with("rand"));
         assert_eq!(with_chance, None, "{name}");
-        assert!(dependencies(manifest).contains(&"bytes"), "{name}: the manifest was read");
+        assert!(
+            dependencies(manifest).contains(&"bytes"),
+            "{name}: the manifest was read"
+        );
     }
 }

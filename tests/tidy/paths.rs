@@ -6,7 +6,11 @@
 /// Paths of a file's code, as `crate::sim::World`; `module` is the file's own place, as `["sim", "world"]`.
 pub(crate) fn paths(text: &str, module: &[&str]) -> Vec<String> {
     let tokens = tokens(text);
-    let mut reader = Reader { tokens: &tokens, at: 0, found: Vec::new() };
+    let mut reader = Reader {
+        tokens: &tokens,
+        at: 0,
+        found: Vec::new(),
+    };
     let mut modules: Vec<(String, usize)> = Vec::new();
     let mut depth = 0_usize;
     while let Some(token) = reader.peek(0) {
@@ -32,7 +36,11 @@ pub(crate) fn paths(text: &str, module: &[&str]) -> Vec<String> {
         }
         reader.at += 1;
     }
-    reader.found.iter().map(|path| resolve(path, module)).collect()
+    reader
+        .found
+        .iter()
+        .map(|path| resolve(path, module))
+        .collect()
 }
 
 struct Reader<'a> {
@@ -105,7 +113,11 @@ fn resolve(path: &[&str], module: &[&str]) -> String {
         }
         (rest, is_ours) = (after, true);
     }
-    let whole: Vec<&str> = if is_ours { [&["crate"][..], &place, rest].concat() } else { rest.to_vec() };
+    let whole: Vec<&str> = if is_ours {
+        [&["crate"][..], &place, rest].concat()
+    } else {
+        rest.to_vec()
+    };
     whole.join("::")
 }
 
@@ -126,7 +138,9 @@ fn tokens(text: &str) -> Vec<&str> {
                 2
             }
             byte if byte.is_ascii_alphanumeric() || byte == b'_' => {
-                let length = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+                let length = rest
+                    .find(|c: char| !c.is_alphanumeric() && c != '_')
+                    .unwrap_or(rest.len());
                 tokens.push(&rest[..length]);
                 length
             }
@@ -155,24 +169,34 @@ fn string_length(rest: &str) -> usize {
 /// `r"..."`, `r#"..."#`, `b"..."`, `br"..."`; `None` for names that begin so.
 fn raw_length(rest: &str) -> Option<usize> {
     let prefix = ["br", "r", "b"].into_iter().find(|prefix| {
-        rest.strip_prefix(prefix).is_some_and(|after| after.trim_start_matches('#').starts_with('"'))
+        rest.strip_prefix(prefix)
+            .is_some_and(|after| after.trim_start_matches('#').starts_with('"'))
     })?;
-    let hashes = rest[prefix.len()..].bytes().take_while(|&byte| byte == b'#').count();
+    let hashes = rest[prefix.len()..]
+        .bytes()
+        .take_while(|&byte| byte == b'#')
+        .count();
     let start = prefix.len() + hashes;
     if prefix == "b" {
         return (hashes == 0).then(|| start + string_length(&rest[start..]));
     }
     let end = format!("\"{}", "#".repeat(hashes));
-    Some(rest[start + 1..].find(&end).map_or(rest.len(), |at| start + 1 + at + end.len()))
+    Some(
+        rest[start + 1..]
+            .find(&end)
+            .map_or(rest.len(), |at| start + 1 + at + end.len()),
+    )
 }
 
 /// A character literal, or a lifetime's quote alone.
 fn quote_length(rest: &str) -> usize {
     let mut chars = rest.char_indices().skip(1);
     match chars.next() {
-        Some((_, '\\')) => {
-            rest[2..].char_indices().skip(1).find(|&(_, c)| c == '\'').map_or(1, |(at, _)| at + 3)
-        }
+        Some((_, '\\')) => rest[2..]
+            .char_indices()
+            .skip(1)
+            .find(|&(_, c)| c == '\'')
+            .map_or(1, |(at, _)| at + 3),
         Some((at, c)) if rest[at + c.len_utf8()..].starts_with('\'') => at + c.len_utf8() + 1,
         _ => 1,
     }
@@ -214,10 +238,16 @@ mod tests {
             "crate::producer::Partitions",
             "crate::producer::self",
         ] {
-            assert!(found.iter().any(|path| path == wanted), "{wanted}: {found:#?}");
+            assert!(
+                found.iter().any(|path| path == wanted),
+                "{wanted}: {found:#?}"
+            );
         }
         for hidden in ["comment", "block", "hidden", "string", "raw", "more"] {
-            assert!(!found.iter().any(|path| path.contains(hidden)), "{hidden}: {found:#?}");
+            assert!(
+                !found.iter().any(|path| path.contains(hidden)),
+                "{hidden}: {found:#?}"
+            );
         }
     }
 }

@@ -30,11 +30,16 @@ fn files_are_short() {
         .filter(|file| file.is_rust() && file.text.lines().count() > LINES_MAX)
         .map(|file| (file.path, file.text.lines().count()))
         .collect();
-    let unexplained: Vec<_> =
-        long.iter().filter(|(path, _)| !LONG.iter().any(|(known, _)| known == path)).collect();
+    let unexplained: Vec<_> = long
+        .iter()
+        .filter(|(path, _)| !LONG.iter().any(|(known, _)| known == path))
+        .collect();
     assert!(unexplained.is_empty(), "{unexplained:#?}");
     for (known, _) in LONG {
-        assert!(long.iter().any(|(path, _)| path == known), "{known} is short now: no exception is needed");
+        assert!(
+            long.iter().any(|(path, _)| path == known),
+            "{known} is short now: no exception is needed"
+        );
     }
 }
 
@@ -58,19 +63,35 @@ fn unsafe_code_is_in_one_file() {
 #[test]
 fn nothing_is_left_half_done() {
     // Put together, so that this file has none of them.
-    let anywhere =
-        [concat!("/work/", "shared"), concat!("../", "shared"), concat!("FIX", "ME"), concat!("XX", "X")];
-    let in_code =
-        [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("TO", "DO"), concat!("dbg", "!(")];
+    let anywhere = [
+        concat!("/work/", "shared"),
+        concat!("../", "shared"),
+        concat!("FIX", "ME"),
+        concat!("XX", "X"),
+    ];
+    let in_code = [
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+        concat!("TO", "DO"),
+        concat!("dbg", "!("),
+    ];
     let mut found = Vec::new();
     for file in files::all() {
-        let words = anywhere.iter().chain(in_code.iter().filter(|_| file.is_rust()));
+        let words = anywhere
+            .iter()
+            .chain(in_code.iter().filter(|_| file.is_rust()));
         for word in words {
-            let lines = file.text.lines().enumerate().filter(|(_, line)| line.contains(word));
+            let lines = file
+                .text
+                .lines()
+                .enumerate()
+                .filter(|(_, line)| line.contains(word));
             // What a fixture holds is data.
             let is_data = file.path.contains("/fixtures/") || file.path == "Cargo.lock";
             found.extend(
-                lines.filter(|_| !is_data).map(|(line, _)| format!("{}:{}: {word}", file.path, line + 1)),
+                lines
+                    .filter(|_| !is_data)
+                    .map(|(line, _)| format!("{}:{}: {word}", file.path, line + 1)),
             );
         }
     }
@@ -84,14 +105,25 @@ const STREAMS: &str = "dcp-sim/src/cli/output.rs";
 #[test]
 fn standard_output_has_one_writer() {
     let word = concat!("stdout", "()");
-    let writes = |file: &files::SourceFile| file.path.starts_with("dcp-sim/src/") && file.text.contains(word);
-    assert_eq!(files::all().into_iter().filter(writes).map(|file| file.path).collect::<Vec<_>>(), [STREAMS]);
+    let writes = |file: &files::SourceFile| {
+        file.path.starts_with("dcp-sim/src/") && file.text.contains(word)
+    };
+    assert_eq!(
+        files::all()
+            .into_iter()
+            .filter(writes)
+            .map(|file| file.path)
+            .collect::<Vec<_>>(),
+        [STREAMS]
+    );
 }
 
 /// Guards against tests that pass or fail by the time they take.
 #[test]
 fn no_test_sleeps() {
     let word = concat!("thread::", "sleep");
-    let sleeping = files::all().into_iter().filter(|file| file.is_rust() && file.text.contains(word));
+    let sleeping = files::all()
+        .into_iter()
+        .filter(|file| file.is_rust() && file.text.contains(word));
     assert_eq!(sleeping.map(|file| file.path).collect::<Vec<_>>(), [""; 0]);
 }

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
-use persistence::disk::OsDisk;
+use lowtide_persistence::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::OsDisk;
 
 use super::{Store, memory, ours};
 
@@ -18,8 +18,11 @@ pub fn two_phase(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
 }
 
 fn with(dir: &Path, commit: CommitMode, then: &mut dyn FnMut(&mut dyn Store)) {
-    let config =
-        CouchstoreConfig { commit, cache_bytes: memory().cache_bytes, ..CouchstoreConfig::default() };
+    let config = CouchstoreConfig {
+        commit,
+        cache_bytes: memory().cache_bytes,
+        ..CouchstoreConfig::default()
+    };
     let (engine, _) = Couchstore::open(Arc::new(OsDisk::new()), dir, config).expect("opens");
     ours::with(Arc::new(engine), false, then);
 }

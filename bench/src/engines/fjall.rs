@@ -12,12 +12,20 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use super::{KEY_BYTES, Key, See, Store, Write, memory, row, seqno_of};
 
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
-    let database =
-        Database::builder(dir.join("fjall")).cache_size(memory().cache_bytes as u64).open().expect("opens");
+    let database = Database::builder(dir.join("fjall"))
+        .cache_size(memory().cache_bytes as u64)
+        .open()
+        .expect("opens");
     let for_keys = || KeyspaceCreateOptions::default().expect_point_read_hits(true);
     let keys = database.keyspace("by-key", for_keys).expect("opens");
-    let seqnos = database.keyspace("by-seqno", KeyspaceCreateOptions::default).expect("opens");
-    then(&mut Fjall { database, keys, seqnos });
+    let seqnos = database
+        .keyspace("by-seqno", KeyspaceCreateOptions::default)
+        .expect("opens");
+    then(&mut Fjall {
+        database,
+        keys,
+        seqnos,
+    });
 }
 
 struct Fjall {
@@ -28,7 +36,10 @@ struct Fjall {
 
 impl Store for Fjall {
     fn commit(&mut self, writes: &[Write]) {
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        let mut batch = self
+            .database
+            .batch()
+            .durability(Some(PersistMode::SyncData));
         for write in writes {
             if let Some(old) = self.keys.get(write.key).expect("reads") {
                 batch.remove_weak(&self.seqnos, old);
@@ -51,8 +62,14 @@ impl Store for Fjall {
     fn gets(&self, wanted: &[Key], see: &mut dyn FnMut(&[u8])) {
         let snapshot = self.database.snapshot();
         for key in wanted {
-            let seqno = snapshot.get(&self.keys, key).expect("reads").expect("written");
-            let row = snapshot.get(&self.seqnos, seqno).expect("reads").expect("written");
+            let seqno = snapshot
+                .get(&self.keys, key)
+                .expect("reads")
+                .expect("written");
+            let row = snapshot
+                .get(&self.seqnos, seqno)
+                .expect("reads")
+                .expect("written");
             see(&row[KEY_BYTES..]);
         }
     }

@@ -33,7 +33,11 @@ pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
             Ok(CommitOrAbort::<_, ()>::Commit((keys, seqnos)))
         });
     let (keys, seqnos) = tables.expect("creates").unwrap_commit();
-    then(&mut Lmdb { env: &env, keys, seqnos });
+    then(&mut Lmdb {
+        env: &env,
+        keys,
+        seqnos,
+    });
 }
 
 struct Lmdb<'e> {
@@ -48,15 +52,23 @@ impl Store for Lmdb<'_> {
         let mut superseded = Vec::new();
         for write in by_key(writes) {
             superseded.extend(self.keys.get(&transaction, &write.key).expect("reads"));
-            self.keys.put(&mut transaction, &write.key, &write.seqno).expect("writes");
+            self.keys
+                .put(&mut transaction, &write.key, &write.seqno)
+                .expect("writes");
         }
         superseded.sort_unstable();
         for seqno in superseded {
-            self.seqnos.delete(&mut transaction, &seqno).expect("writes");
+            self.seqnos
+                .delete(&mut transaction, &seqno)
+                .expect("writes");
         }
         for write in writes {
-            let put =
-                self.seqnos.put_with_flags(&mut transaction, PutFlags::APPEND, &write.seqno, &row(write));
+            let put = self.seqnos.put_with_flags(
+                &mut transaction,
+                PutFlags::APPEND,
+                &write.seqno,
+                &row(write),
+            );
             put.expect("ascending");
         }
         transaction.commit().expect("commits");
@@ -74,14 +86,25 @@ impl Store for Lmdb<'_> {
     fn gets(&self, wanted: &[Key], see: &mut dyn FnMut(&[u8])) {
         let transaction = self.env.read_txn().expect("reads");
         for key in wanted {
-            let seqno = self.keys.get(&transaction, key).expect("reads").expect("written");
-            let row = self.seqnos.get(&transaction, &seqno).expect("reads").expect("written");
+            let seqno = self
+                .keys
+                .get(&transaction, key)
+                .expect("reads")
+                .expect("written");
+            let row = self
+                .seqnos
+                .get(&transaction, &seqno)
+                .expect("reads")
+                .expect("written");
             see(&row[KEY_BYTES..]);
         }
     }
 
     fn high(&self) -> u64 {
         let transaction = self.env.read_txn().expect("reads");
-        self.seqnos.last(&transaction).expect("reads").map_or(0, |(seqno, _)| seqno)
+        self.seqnos
+            .last(&transaction)
+            .expect("reads")
+            .map_or(0, |(seqno, _)| seqno)
     }
 }

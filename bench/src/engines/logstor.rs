@@ -10,9 +10,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use persistence::disk::OsDisk;
-use persistence::logstor::{Logstor, LogstorConfig};
-use persistence::{Budget, Engine, Executor, Progress, Task};
+use lowtide_persistence::disk::OsDisk;
+use lowtide_persistence::logstor::{Logstor, LogstorConfig};
+use lowtide_persistence::{Budget, Engine, Executor, Progress, Task};
 
 use super::{Store, memory, ours};
 
@@ -30,8 +30,13 @@ impl Executor for Threads {
 
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
     let cache_bytes = memory().cache_bytes;
-    let config = LogstorConfig { cache_bytes, prepared_bytes: PREPARED_BYTES, ..LogstorConfig::default() };
-    let (engine, _) = Logstor::open_with(Arc::new(OsDisk::new()), dir, config, &Threads).expect("opens");
+    let config = LogstorConfig {
+        cache_bytes,
+        prepared_bytes: PREPARED_BYTES,
+        ..LogstorConfig::default()
+    };
+    let (engine, _) =
+        Logstor::open_with(Arc::new(OsDisk::new()), dir, config, &Threads).expect("opens");
     if engine.vbuckets().is_empty() {
         while let Some(mut job) = engine.maintenance() {
             while !matches!(job.step(Budget::NONE).expect("works"), Progress::Done(_)) {}

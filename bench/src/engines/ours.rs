@@ -9,14 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use checkpoint::{FailoverLog, Item, Key as ItemKey, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
-use persistence::{Batch, Budget, CompactionRequest, Engine, Job, Progress};
+use lowtide_checkpoint::{
+    FailoverLog, Item, Key as ItemKey, Namespace, Seqno, State, VBucketState, VbUuid, Vbid,
+};
+use lowtide_persistence::{Batch, Budget, CompactionRequest, Engine, Job, Progress};
 
 use super::{Compaction, Key, See, Store, Write};
 
 const VB: Vbid = Vbid(0);
 /// What a step of a job may do.
-const STEP: Budget = Budget { items: 1024, bytes: 256 << 10 };
+const STEP: Budget = Budget {
+    items: 1024,
+    bytes: 256 << 10,
+};
 /// How long whoever does the upkeep waits when there is none, or it is commits' turn.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -38,7 +43,10 @@ pub fn with(engine: Arc<dyn Engine>, has_upkeep: bool, then: &mut dyn FnMut(&mut
         if has_upkeep {
             scope.spawn(upkeep);
         }
-        then(&mut Ours { engine: Arc::clone(&engine), state: state() });
+        then(&mut Ours {
+            engine: Arc::clone(&engine),
+            state: state(),
+        });
         is_over.store(true, Ordering::Relaxed);
     });
     engine.close().expect("closes");
@@ -61,7 +69,10 @@ fn run(mut job: Box<dyn Job>, is_over: &AtomicBool) {
 
 /// The benchmark's item as one of ours.
 pub fn item(write: &Write) -> Item {
-    Item { seqno: Seqno(write.seqno), ..Item::mutation(ItemKey::new(&write.key), write.value.clone()) }
+    Item {
+        seqno: Seqno(write.seqno),
+        ..Item::mutation(ItemKey::new(&write.key), write.value.clone())
+    }
 }
 
 struct Ours {
@@ -74,7 +85,12 @@ impl Store for Ours {
         let items: Vec<Item> = writes.iter().map(item).collect();
         let items: Vec<&Item> = items.iter().collect();
         self.state.snapshot_end = items.last().expect("not empty").seqno;
-        let batch = Batch { vb: VB, items: &items, state: &self.state, timestamp: 1 };
+        let batch = Batch {
+            vb: VB,
+            items: &items,
+            state: &self.state,
+            timestamp: 1,
+        };
         for result in self.engine.commit(&[batch]) {
             result.expect("commits");
         }
@@ -93,13 +109,18 @@ impl Store for Ours {
     fn gets(&self, keys: &[Key], see: &mut dyn FnMut(&[u8])) {
         let snapshot = self.engine.snapshot(VB).expect("known");
         for key in keys {
-            let item = snapshot.get(Namespace::Committed, &ItemKey::new(key)).expect("sound");
+            let item = snapshot
+                .get(Namespace::Committed, &ItemKey::new(key))
+                .expect("sound");
             see(item.expect("written").value.as_deref().unwrap_or_default());
         }
     }
 
     fn get(&self, key: &Key, see: &mut dyn FnMut(&[u8])) {
-        let item = self.engine.get(VB, Namespace::Committed, &ItemKey::new(key)).expect("sound");
+        let item = self
+            .engine
+            .get(VB, Namespace::Committed, &ItemKey::new(key))
+            .expect("sound");
         see(item.expect("written").value.as_deref().unwrap_or_default());
     }
 
@@ -110,7 +131,9 @@ impl Store for Ours {
     fn compaction(&self) -> Option<Compaction> {
         let engine = Arc::clone(&self.engine);
         Some(Box::new(move || {
-            let mut job = engine.compact(VB, CompactionRequest::default()).expect("begins");
+            let mut job = engine
+                .compact(VB, CompactionRequest::default())
+                .expect("begins");
             loop {
                 match job.step(STEP).expect("works") {
                     Progress::Done(_) => return,

@@ -15,7 +15,10 @@ const BY_SEQNO: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("by seqno
 
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
     let path = dir.join("redb");
-    let database = Builder::new().set_cache_size(memory().cache_bytes).create(path).expect("opens");
+    let database = Builder::new()
+        .set_cache_size(memory().cache_bytes)
+        .create(path)
+        .expect("opens");
     let mut store = Redb { database };
     // Readers need the tables.
     store.commit(&[]);
@@ -42,7 +45,9 @@ impl Store for Redb {
                 seqnos.remove(seqno).expect("writes");
             }
             for write in writes {
-                seqnos.insert(write.seqno, row(write).as_slice()).expect("writes");
+                seqnos
+                    .insert(write.seqno, row(write).as_slice())
+                    .expect("writes");
             }
         }
         transaction.commit().expect("commits");
@@ -72,6 +77,9 @@ impl Store for Redb {
     fn high(&self) -> u64 {
         let transaction = self.database.begin_read().expect("reads");
         let seqnos = transaction.open_table(BY_SEQNO).expect("its types");
-        seqnos.last().expect("reads").map_or(0, |(seqno, _)| seqno.value())
+        seqnos
+            .last()
+            .expect("reads")
+            .map_or(0, |(seqno, _)| seqno.value())
     }
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, IteratorMode,
-    Options, ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use super::{Compaction, KEY_BYTES, Key, See, Store, Write, memory, row, seqno_of};
@@ -31,7 +31,8 @@ pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
     options.create_missing_column_families(true);
     options.increase_parallelism(2);
     let families = [family("by key", true), family("by seqno", false)];
-    let database = Arc::new(DB::open_cf_descriptors(&options, dir.join("rocksdb"), families).expect("opens"));
+    let database =
+        Arc::new(DB::open_cf_descriptors(&options, dir.join("rocksdb"), families).expect("opens"));
     let mut sync = WriteOptions::default();
     sync.set_sync(true);
     then(&mut Rocks { database, sync });
@@ -68,7 +69,9 @@ impl Store for Rocks {
     }
 
     fn scan(&self, see: See<'_>) {
-        let mut all = self.database.raw_iterator_cf_opt(self.seqnos(), ReadOptions::default());
+        let mut all = self
+            .database
+            .raw_iterator_cf_opt(self.seqnos(), ReadOptions::default());
         all.seek_to_first();
         while let Some((seqno, row)) = all.item() {
             let (key, value) = row.split_at(KEY_BYTES);
@@ -81,15 +84,22 @@ impl Store for Rocks {
     fn gets(&self, wanted: &[Key], see: &mut dyn FnMut(&[u8])) {
         let snapshot = self.database.snapshot();
         for key in wanted {
-            let seqno = snapshot.get_pinned_cf(self.keys(), key).expect("reads").expect("written");
-            let row = snapshot.get_pinned_cf(self.seqnos(), seqno).expect("reads").expect("written");
+            let seqno = snapshot
+                .get_pinned_cf(self.keys(), key)
+                .expect("reads")
+                .expect("written");
+            let row = snapshot
+                .get_pinned_cf(self.seqnos(), seqno)
+                .expect("reads")
+                .expect("written");
             see(&row[KEY_BYTES..]);
         }
     }
 
     fn high(&self) -> u64 {
         let mut last = self.database.iterator_cf(self.seqnos(), IteratorMode::End);
-        last.next().map_or(0, |entry| seqno_of(&entry.expect("sound").0))
+        last.next()
+            .map_or(0, |entry| seqno_of(&entry.expect("sound").0))
     }
 
     fn compaction(&self) -> Option<Compaction> {

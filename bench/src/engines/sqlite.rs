@@ -33,8 +33,9 @@ impl Store for Sqlite {
     fn commit(&mut self, writes: &[Write]) {
         let transaction = self.connection.transaction().expect("one writer");
         {
-            let mut replace =
-                transaction.prepare_cached("REPLACE INTO items VALUES (?1, ?2, ?3)").expect("SQL");
+            let mut replace = transaction
+                .prepare_cached("REPLACE INTO items VALUES (?1, ?2, ?3)")
+                .expect("SQL");
             for write in writes {
                 let row = params![write.seqno as i64, &write.key[..], &write.value[..]];
                 replace.execute(row).expect("writes");
@@ -48,24 +49,39 @@ impl Store for Sqlite {
         let mut statement = self.connection.prepare_cached(all).expect("SQL");
         let mut rows = statement.query([]).expect("reads");
         while let Some(row) = rows.next().expect("sound") {
-            let blob = |column| row.get_ref(column).and_then(|value| Ok(value.as_blob()?)).expect("a blob");
-            see(row.get::<_, i64>(0).expect("a number") as u64, blob(1), blob(2));
+            let blob = |column| {
+                row.get_ref(column)
+                    .and_then(|value| Ok(value.as_blob()?))
+                    .expect("a blob")
+            };
+            see(
+                row.get::<_, i64>(0).expect("a number") as u64,
+                blob(1),
+                blob(2),
+            );
         }
     }
 
     fn gets(&self, wanted: &[Key], see: &mut dyn FnMut(&[u8])) {
         let transaction = self.connection.unchecked_transaction().expect("reads");
-        let mut statement =
-            transaction.prepare_cached("SELECT value FROM items WHERE key = ?1").expect("SQL");
+        let mut statement = transaction
+            .prepare_cached("SELECT value FROM items WHERE key = ?1")
+            .expect("SQL");
         for key in wanted {
             let mut rows = statement.query([&key[..]]).expect("reads");
             let row = rows.next().expect("sound").expect("written");
-            see(row.get_ref(0).and_then(|value| Ok(value.as_blob()?)).expect("a blob"));
+            see(row
+                .get_ref(0)
+                .and_then(|value| Ok(value.as_blob()?))
+                .expect("a blob"));
         }
     }
 
     fn high(&self) -> u64 {
-        let high = self.connection.query_row("SELECT max(seqno) FROM items", [], |row| row.get(0));
-        high.map(|high: Option<i64>| high.unwrap_or(0) as u64).expect("SQL")
+        let high = self
+            .connection
+            .query_row("SELECT max(seqno) FROM items", [], |row| row.get(0));
+        high.map(|high: Option<i64>| high.unwrap_or(0) as u64)
+            .expect("SQL")
     }
 }

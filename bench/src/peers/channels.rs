@@ -18,7 +18,10 @@ pub fn crossbeam_unbounded(work: &Work) -> Duration {
     fan_out(work, crossbeam_channel::unbounded)
 }
 
-type Channel = (crossbeam_channel::Sender<Arc<Plain>>, crossbeam_channel::Receiver<Arc<Plain>>);
+type Channel = (
+    crossbeam_channel::Sender<Arc<Plain>>,
+    crossbeam_channel::Receiver<Arc<Plain>>,
+);
 
 fn fan_out(work: &Work, channel: impl Fn() -> Channel) -> Duration {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..work.consumers).map(|_| channel()).unzip();
@@ -45,8 +48,9 @@ fn fan_out(work: &Work, channel: impl Fn() -> Channel) -> Duration {
 }
 
 pub fn kanal(work: &Work) -> Duration {
-    let (senders, receivers): (Vec<_>, Vec<_>) =
-        (0..work.consumers).map(|_| kanal::bounded(CAPACITY)).unzip();
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..work.consumers)
+        .map(|_| kanal::bounded(CAPACITY))
+        .unzip();
     let mut parts: Vec<Part<'_>> = Vec::new();
     for receiver in receivers {
         parts.push(Box::new(move || {

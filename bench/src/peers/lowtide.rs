@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bytes::Bytes;
-use checkpoint::{CheckpointConfig, CheckpointManager, Item, Key, Next, ReadLimit, Seqno};
+use lowtide_checkpoint::{CheckpointConfig, CheckpointManager, Item, Key, Next, ReadLimit, Seqno};
 
 use super::{CAPACITY, Work};
 use crate::race::{Part, Zipf, race};
@@ -13,7 +13,10 @@ use crate::race::{Part, Zipf, race};
 const LOOK_EVERY: u64 = 256;
 /// How often a consumer yields to others before it sleeps.
 const YIELDS: u32 = 16;
-const LIMIT: ReadLimit = ReadLimit { items: 256, bytes: usize::MAX };
+const LIMIT: ReadLimit = ReadLimit {
+    items: 256,
+    bytes: usize::MAX,
+};
 
 pub fn item(key: u64, n: u64) -> Item {
     let mut bytes = [b'k'; 20];
@@ -33,13 +36,18 @@ pub fn run(work: &Work) -> Duration {
     let make = |n: u64| item(drawn.as_ref().map_or(n, |drawn| drawn[n as usize]), n);
     let mut parts: Vec<Part<'_>> = Vec::new();
     for consumer in 0..work.consumers {
-        let mut subscription =
-            manager.subscribe(&format!("consumer {consumer}"), Seqno::ZERO).expect("valid");
+        let mut subscription = manager
+            .subscribe(&format!("consumer {consumer}"), Seqno::ZERO)
+            .expect("valid");
         parts.push(Box::new(move || {
             let mut idle = 0;
             while subscription.seqno().0 < work.items {
                 // As the channels do it: look a few times before going to sleep.
-                let next = if idle < YIELDS { subscription.poll(LIMIT) } else { subscription.wait(LIMIT) };
+                let next = if idle < YIELDS {
+                    subscription.poll(LIMIT)
+                } else {
+                    subscription.wait(LIMIT)
+                };
                 let batch = match next.expect("registered") {
                     Next::Batch(batch) => batch,
                     Next::Idle => {

@@ -59,7 +59,11 @@ fn produce(producer: &mut impl Producer<Slot>, work: &Work, number: u64) {
                     })
                     .is_ok()
             };
-            if published { items.clear() } else { std::thread::yield_now() }
+            if published {
+                items.clear()
+            } else {
+                std::thread::yield_now()
+            }
         }
         numbers.start = end;
     }
@@ -110,11 +114,17 @@ macro_rules! run_ring {
     }};
 }
 
-fn one_producer<'a>(mut producer: impl Producer<Slot> + Send + 'a, work: &'a Work) -> Vec<Part<'a>> {
+fn one_producer<'a>(
+    mut producer: impl Producer<Slot> + Send + 'a,
+    work: &'a Work,
+) -> Vec<Part<'a>> {
     vec![Box::new(move || produce(&mut producer, work, 0))]
 }
 
-fn several_producers<'a>(producer: impl Producer<Slot> + Clone + Send + 'a, work: &'a Work) -> Vec<Part<'a>> {
+fn several_producers<'a>(
+    producer: impl Producer<Slot> + Clone + Send + 'a,
+    work: &'a Work,
+) -> Vec<Part<'a>> {
     let part = |number| {
         let mut producer = producer.clone();
         Box::new(move || produce(&mut producer, work, number)) as Part<'a>
@@ -123,7 +133,11 @@ fn several_producers<'a>(producer: impl Producer<Slot> + Clone + Send + 'a, work
 }
 
 pub fn disruptor(work: &Work) -> Duration {
-    if work.producers == 1 { single(work) } else { multi(work) }
+    if work.producers == 1 {
+        single(work)
+    } else {
+        multi(work)
+    }
 }
 
 fn single(work: &Work) -> Duration {

@@ -19,7 +19,10 @@ struct Queue {
 }
 
 pub fn mutex_vecdeque(work: &Work) -> Duration {
-    let queue = Mutex::new(Queue { cursors: vec![0; work.consumers as usize], ..Queue::default() });
+    let queue = Mutex::new(Queue {
+        cursors: vec![0; work.consumers as usize],
+        ..Queue::default()
+    });
     let (filled, emptied) = (Condvar::new(), Condvar::new());
     let take = if work.batch == 1 { 1 } else { 256 };
     let mut parts: Vec<Part<'_>> = Vec::new();

@@ -52,7 +52,13 @@ const COMMITS: [&str; 9] = [
 const SPACE: [&str; 3] = ["took s", "files, per byte", "in use, per byte"];
 
 pub fn run(arguments: &Arguments) {
-    let &Arguments { items, commits, runs, ref peers, ref dir } = arguments;
+    let &Arguments {
+        items,
+        commits,
+        runs,
+        ref peers,
+        ref dir,
+    } = arguments;
     let dir = storage::made(dir);
     println!(
         "{items} keys of {KEY_BYTES} B, random values of {VALUE_BYTES} B, medians of {runs}; {}",
@@ -62,15 +68,25 @@ pub fn run(arguments: &Arguments) {
         "commits of 100 random overwrites, alone and beside a compaction",
         COMMITS.map(str::to_owned).to_vec(),
     );
-    let mut space = Table::new("the compaction, and the space after one", SPACE.map(str::to_owned).to_vec());
+    let mut space = Table::new(
+        "the compaction, and the space after one",
+        SPACE.map(str::to_owned).to_vec(),
+    );
     for (name, with) in engines::wanted(peers) {
-        let lives: Vec<Vec<f64>> = (0..runs).filter_map(|_| life(with, &dir, items, commits)).collect();
+        let lives: Vec<Vec<f64>> = (0..runs)
+            .filter_map(|_| life(with, &dir, items, commits))
+            .collect();
         if lives.is_empty() {
             continue;
         }
         let of = |column: usize| median(lives.iter().map(|life| life[column]).collect());
         times.row(name, (0..COMMITS.len()).map(of).collect());
-        space.row(name, (COMMITS.len()..COMMITS.len() + SPACE.len()).map(of).collect());
+        space.row(
+            name,
+            (COMMITS.len()..COMMITS.len() + SPACE.len())
+                .map(of)
+                .collect(),
+        );
     }
     times.print();
     space.print();
@@ -81,7 +97,9 @@ fn life(with: With, dir: &Path, items: u64, commits: u64) -> Option<Vec<f64>> {
     let dir = storage::new_dir(dir);
     let mut figures = None;
     with(dir.path(), &mut |store| {
-        let Some(compaction) = store.compaction() else { return };
+        let Some(compaction) = store.compaction() else {
+            return;
+        };
         let mut work = Work::new(items);
         for _ in 0..2 * items / FILL {
             store.commit(&work.next(FILL));
@@ -105,7 +123,11 @@ fn life(with: With, dir: &Path, items: u64, commits: u64) -> Option<Vec<f64>> {
         let user_bytes = (items * (KEY_BYTES + VALUE_BYTES) as u64) as f64;
         let files = storage::allocated_bytes(dir.path());
         let used = store.used_bytes().unwrap_or(files);
-        let space = [took.as_secs_f64(), files as f64 / user_bytes, used as f64 / user_bytes];
+        let space = [
+            took.as_secs_f64(),
+            files as f64 / user_bytes,
+            used as f64 / user_bytes,
+        ];
         let count = beside.len() as f64;
         figures = Some([&quantiles(alone)[..], &quantiles(beside), &[count], &space].concat());
     });
@@ -129,5 +151,10 @@ fn quantiles(mut times: Vec<Duration>) -> [f64; 4] {
     let micros = |at: usize| times[at].as_secs_f64() * 1e6;
     let last = times.len() - 1;
     let rate = (times.len() as u64 * BATCH) as f64 / sum.as_secs_f64();
-    [rate, micros(last / 2), micros(last * 99 / 100), micros(last)]
+    [
+        rate,
+        micros(last / 2),
+        micros(last * 99 / 100),
+        micros(last),
+    ]
 }

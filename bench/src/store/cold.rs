@@ -49,12 +49,28 @@ const GETS: [&str; 4] = ["gets/s", "p50 us", "p99 us", "read, KiB a get"];
 const TABLES: [(&str, &[&str]); 5] = [
     (
         "memory and files, MiB",
-        &["keys and values", "files", "own cache", "page cache", "all other memory", "at most"],
+        &[
+            "keys and values",
+            "files",
+            "own cache",
+            "page cache",
+            "all other memory",
+            "at most",
+        ],
     ),
-    ("random gets by key, the page cache a tenth of the data", &GETS),
+    (
+        "random gets by key, the page cache a tenth of the data",
+        &GETS,
+    ),
     ("gets by key, drawn by Zipf (0.99)", &GETS),
-    ("scan of everything by seqno", &["items/s", "read, B for each B of keys and values"]),
-    ("commits of 100 random overwrites", &["items/s", "p50 us", "p99 us", "read, KiB an item"]),
+    (
+        "scan of everything by seqno",
+        &["items/s", "read, B for each B of keys and values"],
+    ),
+    (
+        "commits of 100 random overwrites",
+        &["items/s", "p50 us", "p99 us", "read, KiB an item"],
+    ),
 ];
 
 pub fn run(arguments: &Arguments) -> ExitCode {
@@ -74,14 +90,20 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     for (name, _) in engines::wanted(&arguments.peers) {
         eprintln!("{name}");
         let dir = storage::new_dir(&dir);
-        match arguments.filled(name, dir.path()).and_then(|()| arguments.measured(name, dir.path())) {
+        match arguments
+            .filled(name, dir.path())
+            .and_then(|()| arguments.measured(name, dir.path()))
+        {
             Ok(figures) => rows.push((name, figures)),
             Err(why) => eprintln!("error: {name} has no row: {why}"),
         }
     }
     let mut first = 0;
     for (title, columns) in TABLES {
-        let mut table = Table::new(title, columns.iter().map(|&column| column.to_owned()).collect());
+        let mut table = Table::new(
+            title,
+            columns.iter().map(|&column| column.to_owned()).collect(),
+        );
         for (name, figures) in &rows {
             table.row(name, figures[first..first + columns.len()].to_vec());
         }
@@ -106,7 +128,10 @@ impl Arguments {
         let page_bytes = user_bytes / SHARE - own_bytes;
         let group = Group::make()?;
         let mut process = self.start(peer, dir, Some(group.path()))?;
-        let (said, says) = (process.stdout.take().expect("piped"), process.stdin.take().expect("piped"));
+        let (said, says) = (
+            process.stdout.take().expect("piped"),
+            process.stdin.take().expect("piped"),
+        );
         let (mut said, mut says) = (BufReader::new(said), says);
         let mut line = move || {
             let mut line = String::new();
@@ -121,17 +146,27 @@ impl Arguments {
         });
         ended(&mut process)?;
         let figures = figures.map_err(|error| error.to_string())?;
-        let figures: Vec<f64> = serde_json::from_str(&figures).map_err(|error| error.to_string())?;
+        let figures: Vec<f64> =
+            serde_json::from_str(&figures).map_err(|error| error.to_string())?;
         let beside = [engine_bytes, most_bytes].map(|bytes| bytes.saturating_sub(own_bytes));
-        let memory = [user_bytes, files, own_bytes, page_bytes, beside[0], beside[1]];
+        let memory = [
+            user_bytes, files, own_bytes, page_bytes, beside[0], beside[1],
+        ];
         Ok([&memory.map(|bytes| bytes as f64 / MIB)[..], &figures].concat())
     }
 
     /// Starts the process that fills the store or, in a group, is measured.
     fn start(&self, peer: &str, dir: &Path, group: Option<&Path>) -> Result<Child, String> {
         let mut command = Command::new(std::env::current_exe().expect("running"));
-        command.args(["cold-child", "--peer", peer]).arg("--dir").arg(dir);
-        for (name, value) in [("--items", self.items), ("--gets", self.gets), ("--commits", self.commits)] {
+        command
+            .args(["cold-child", "--peer", peer])
+            .arg("--dir")
+            .arg(dir);
+        for (name, value) in [
+            ("--items", self.items),
+            ("--gets", self.gets),
+            ("--commits", self.commits),
+        ] {
             command.args([name, &value.to_string()]);
         }
         if let Some(group) = group {
@@ -144,11 +179,18 @@ impl Arguments {
 
 fn ended(process: &mut Child) -> Result<(), String> {
     let status = process.wait().map_err(|error| error.to_string())?;
-    status.success().then_some(()).ok_or_else(|| format!("its process ended with {status}"))
+    status
+        .success()
+        .then_some(())
+        .ok_or_else(|| format!("its process ended with {status}"))
 }
 
 /// What an engine's own cache may have of the data.
 fn own_cache_bytes(peer: &str, items: u64) -> u64 {
     let kept_bytes = items * (KEY_BYTES + VALUE_BYTES) as u64 / SHARE;
-    if engines::has_cache(peer) { kept_bytes / 2 } else { 0 }
+    if engines::has_cache(peer) {
+        kept_bytes / 2
+    } else {
+        0
+    }
 }

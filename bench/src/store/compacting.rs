@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
 use clap::Args;
-use persistence::couchstore::{CompactionConfig, CouchFile, Couchstore, CouchstoreConfig};
-use persistence::disk::OsDisk;
-use persistence::{Batch, Budget, CompactionReport, CompactionRequest, Engine, Progress};
+use lowtide_checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
+use lowtide_persistence::couchstore::{CompactionConfig, CouchFile, Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::OsDisk;
+use lowtide_persistence::{Batch, Budget, CompactionReport, CompactionRequest, Engine, Progress};
 
 use super::storage;
 use super::work::Work;
@@ -47,17 +47,35 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) {
-    let &Arguments { items, commits, step_items, sync_kib, ref dir } = arguments;
-    let step = Budget { items: step_items, bytes: step_items as u64 * STEP_BYTES };
+    let &Arguments {
+        items,
+        commits,
+        step_items,
+        sync_kib,
+        ref dir,
+    } = arguments;
+    let step = Budget {
+        items: step_items,
+        bytes: step_items as u64 * STEP_BYTES,
+    };
     std::fs::create_dir_all(dir).expect("can be made");
     let dir = dir.canonicalize().expect("made");
     println!(
         "{items} keys of {KEY_BYTES} B, random values of {VALUE_BYTES} B, one run, {step_items} items a step; {}",
         storage::file_system(&dir)
     );
-    let dir = tempfile::Builder::new().prefix("compaction-").tempdir_in(dir).expect("can be made");
-    let compaction = CompactionConfig { sync_bytes: sync_kib << 10, ..CompactionConfig::DEFAULT };
-    let config = CouchstoreConfig { compaction, ..CouchstoreConfig::DEFAULT };
+    let dir = tempfile::Builder::new()
+        .prefix("compaction-")
+        .tempdir_in(dir)
+        .expect("can be made");
+    let compaction = CompactionConfig {
+        sync_bytes: sync_kib << 10,
+        ..CompactionConfig::DEFAULT
+    };
+    let config = CouchstoreConfig {
+        compaction,
+        ..CouchstoreConfig::DEFAULT
+    };
     let (engine, _) = Couchstore::open(Arc::new(OsDisk::new()), dir.path(), config).expect("opens");
     engine.create(VB).expect("new");
     let mut work = Work::new(items);
@@ -65,7 +83,9 @@ pub fn run(arguments: &Arguments) {
         let _took = commit(&engine, &work.next(FILL));
     }
 
-    let idle: Vec<Duration> = (0..commits).map(|_| commit(&engine, &work.next(BATCH))).collect();
+    let idle: Vec<Duration> = (0..commits)
+        .map(|_| commit(&engine, &work.next(BATCH)))
+        .collect();
     let mut beside = Vec::new();
     let (report, took, longest) = std::thread::scope(|scope| {
         let compaction = scope.spawn(|| compact(&engine, step));
@@ -98,7 +118,12 @@ pub fn run(arguments: &Arguments) {
     let mut table = Table::new("the compaction", columns.map(str::to_owned).to_vec());
     let user_bytes = (items * (KEY_BYTES + VALUE_BYTES) as u64) as f64;
     let per_byte = |bytes: u64| bytes as f64 / user_bytes;
-    let CompactionReport { catch_up_rounds, bytes_before, bytes_after, .. } = report;
+    let CompactionReport {
+        catch_up_rounds,
+        bytes_before,
+        bytes_after,
+        ..
+    } = report;
     table.row(
         "couchstore",
         vec![
@@ -114,7 +139,10 @@ pub fn run(arguments: &Arguments) {
     table.print();
 
     let columns = ["bodies", "trees", "superseded bodies", "superseded nodes"];
-    let mut table = Table::new("the new file, per byte", columns.map(str::to_owned).to_vec());
+    let mut table = Table::new(
+        "the new file, per byte",
+        columns.map(str::to_owned).to_vec(),
+    );
     table.row("couchstore", made_of.map(per_byte).to_vec());
     table.print();
 }
@@ -122,25 +150,38 @@ pub fn run(arguments: &Arguments) {
 /// Bytes of the new file as the compaction left it: what is reachable, and what came to be superseded while it ran. All
 /// bodies are of one size; what trees take is read off the file later, after a few more commits.
 fn made_of(dir: &Path, items: u64, report: &CompactionReport) -> [u64; 4] {
-    let entry = std::fs::read_dir(dir).expect("listed").map(|entry| entry.expect("listed").path());
-    let path = entry.into_iter().find(|path| path.to_string_lossy().contains(".couch.")).expect("one");
-    let header = CouchFile::open_read_only(&OsDisk::new(), &path).expect("readable").header();
+    let entry = std::fs::read_dir(dir)
+        .expect("listed")
+        .map(|entry| entry.expect("listed").path());
+    let path = entry
+        .into_iter()
+        .find(|path| path.to_string_lossy().contains(".couch."))
+        .expect("one");
+    let header = CouchFile::open_read_only(&OsDisk::new(), &path)
+        .expect("readable")
+        .header();
     let trees = header.by_seqno_bytes + header.by_id_bytes + header.local_bytes;
     let bodies = header.live_bytes - trees;
     let superseded = (report.items_copied - items) * (bodies / items);
-    let nodes = report.bytes_after.saturating_sub(bodies + trees + superseded);
+    let nodes = report
+        .bytes_after
+        .saturating_sub(bodies + trees + superseded);
     [bodies, trees, superseded, nodes]
 }
 
 /// Compacts; how long that took, the longest step, and the last one, which removes the old file.
 fn compact(engine: &Couchstore, budget: Budget) -> (CompactionReport, Duration, [Duration; 2]) {
     let started = Instant::now();
-    let mut job = engine.compact(VB, CompactionRequest::default()).expect("begins");
+    let mut job = engine
+        .compact(VB, CompactionRequest::default())
+        .expect("begins");
     let mut longest = Duration::ZERO;
     loop {
         let began = Instant::now();
         match job.step(budget).expect("works") {
-            Progress::Done(report) => return (report, started.elapsed(), [longest, began.elapsed()]),
+            Progress::Done(report) => {
+                return (report, started.elapsed(), [longest, began.elapsed()]);
+            }
             _ => longest = longest.max(began.elapsed()),
         }
     }
@@ -156,8 +197,16 @@ fn commit(engine: &Couchstore, writes: &[Write]) -> Duration {
     let items: Vec<&Item> = items.iter().collect();
     let snapshot_end = items.last().expect("not empty").seqno;
     let log = FailoverLog::new(VbUuid(1));
-    let state = VBucketState { snapshot_end, ..VBucketState::new(State::Active, log) };
-    let batch = Batch { vb: VB, items: &items, state: &state, timestamp: 1 };
+    let state = VBucketState {
+        snapshot_end,
+        ..VBucketState::new(State::Active, log)
+    };
+    let batch = Batch {
+        vb: VB,
+        items: &items,
+        state: &state,
+        timestamp: 1,
+    };
     let started = Instant::now();
     for result in engine.commit(&[batch]) {
         result.expect("commits");
@@ -172,5 +221,11 @@ fn figures(mut times: Vec<Duration>) -> Vec<f64> {
     let micros = |at: usize| times[at].as_secs_f64() * 1e6;
     let last = times.len() - 1;
     let rate = (times.len() as u64 * BATCH) as f64 / sum.as_secs_f64();
-    vec![rate, micros(last / 2), micros(last * 99 / 100), micros(last), times.len() as f64]
+    vec![
+        rate,
+        micros(last / 2),
+        micros(last * 99 / 100),
+        micros(last),
+        times.len() as f64,
+    ]
 }

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use checkpoint::{Item, VBucketState, Vbid};
 use clap::Args;
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::OsDisk;
-use persistence::logstor::{Logstor, LogstorConfig};
-use persistence::{Batch, Engine};
+use lowtide_checkpoint::{Item, VBucketState, Vbid};
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::OsDisk;
+use lowtide_persistence::logstor::{Logstor, LogstorConfig};
+use lowtide_persistence::{Batch, Engine};
 
 use super::work::Work;
 use super::{median, storage};
@@ -33,22 +33,41 @@ type Open = fn(&Path) -> Box<dyn Engine>;
 const ENGINES: [(&str, Open); 2] = [("logstor", logstor), ("couchstore", couchstore)];
 
 fn logstor(dir: &Path) -> Box<dyn Engine> {
-    Box::new(Logstor::open(Arc::new(OsDisk::new()), dir, LogstorConfig::default()).expect("opens").0)
+    Box::new(
+        Logstor::open(Arc::new(OsDisk::new()), dir, LogstorConfig::default())
+            .expect("opens")
+            .0,
+    )
 }
 
 fn couchstore(dir: &Path) -> Box<dyn Engine> {
-    Box::new(Couchstore::open(Arc::new(OsDisk::new()), dir, CouchstoreConfig::default()).expect("opens").0)
+    Box::new(
+        Couchstore::open(Arc::new(OsDisk::new()), dir, CouchstoreConfig::default())
+            .expect("opens")
+            .0,
+    )
 }
 
 pub fn run(arguments: &Arguments) {
-    let &Arguments { vbuckets, runs, ref dir } = arguments;
+    let &Arguments {
+        vbuckets,
+        runs,
+        ref dir,
+    } = arguments;
     let dir = storage::made(dir);
-    println!("{vbuckets} vBuckets, medians of {runs}; {}", storage::file_system(&dir));
+    println!(
+        "{vbuckets} vBuckets, medians of {runs}; {}",
+        storage::file_system(&dir)
+    );
     let columns = ["one commit, items/s", "a commit each, items/s", "times"];
-    let mut table = Table::new("one item for each vBucket", columns.map(str::to_owned).to_vec());
+    let mut table = Table::new(
+        "one item for each vBucket",
+        columns.map(str::to_owned).to_vec(),
+    );
     for (name, open) in ENGINES {
         let lives: Vec<[f64; 2]> = (0..runs).map(|_| life(open, &dir, vbuckets)).collect();
-        let [together, apart] = [0, 1].map(|column| median(lives.iter().map(|life| life[column]).collect()));
+        let [together, apart] =
+            [0, 1].map(|column| median(lives.iter().map(|life| life[column]).collect()));
         table.row(name, vec![together, apart, together / apart]);
     }
     table.print();
@@ -65,7 +84,11 @@ fn life(open: Open, dir: &Path, vbuckets: u16) -> [f64; 2] {
         for (rate, at_once) in rates.iter_mut().zip([usize::from(vbuckets), 1]) {
             *rate = committed(
                 &*engine,
-                &work.next(vbuckets.into()).iter().map(ours::item).collect::<Vec<_>>(),
+                &work
+                    .next(vbuckets.into())
+                    .iter()
+                    .map(ours::item)
+                    .collect::<Vec<_>>(),
                 at_once,
             );
         }
@@ -75,15 +98,29 @@ fn life(open: Open, dir: &Path, vbuckets: u16) -> [f64; 2] {
 }
 
 fn committed(engine: &dyn Engine, items: &[Item], at_once: usize) -> f64 {
-    let states: Vec<VBucketState> =
-        items.iter().map(|item| VBucketState { snapshot_end: item.seqno, ..ours::state() }).collect();
+    let states: Vec<VBucketState> = items
+        .iter()
+        .map(|item| VBucketState {
+            snapshot_end: item.seqno,
+            ..ours::state()
+        })
+        .collect();
     let single: Vec<[&Item; 1]> = items.iter().map(|item| [item]).collect();
     let parts = (0..).zip(&single).zip(&states);
-    let batches: Vec<Batch<'_>> =
-        parts.map(|((vb, items), state)| Batch { vb: Vbid(vb), items, state, timestamp: 1 }).collect();
+    let batches: Vec<Batch<'_>> = parts
+        .map(|((vb, items), state)| Batch {
+            vb: Vbid(vb),
+            items,
+            state,
+            timestamp: 1,
+        })
+        .collect();
     let started = Instant::now();
     for batches in batches.chunks(at_once) {
-        engine.commit(batches).into_iter().for_each(|result| assert!(result.is_ok()));
+        engine
+            .commit(batches)
+            .into_iter()
+            .for_each(|result| assert!(result.is_ok()));
     }
     items.len() as f64 / started.elapsed().as_secs_f64()
 }

@@ -48,9 +48,17 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) {
-    let &Arguments { items, runs, ref peers, ref dir } = arguments;
+    let &Arguments {
+        items,
+        runs,
+        ref peers,
+        ref dir,
+    } = arguments;
     let dir = storage::made(dir);
-    println!("{items} keys, medians of {runs}; {}", storage::file_system(&dir));
+    println!(
+        "{items} keys, medians of {runs}; {}",
+        storage::file_system(&dir)
+    );
     let columns = ["opened", "first get", "first commit", "whole"].map(str::to_owned);
     let mut table = Table::new("open after a kill, files not cached, ms", columns.to_vec());
     for (name, with) in engines::wanted(peers) {
@@ -87,18 +95,26 @@ pub fn child(arguments: &ChildArguments) {
 /// be durable.
 fn killed(peer: &str, dir: &Path, items: u64) -> u64 {
     let mut child = Command::new(std::env::current_exe().expect("running"))
-        .args(["store-child", "--peer", peer, "--items", &items.to_string(), "--dir"])
+        .args([
+            "store-child",
+            "--peer",
+            peer,
+            "--items",
+            &items.to_string(),
+            "--dir",
+        ])
         .arg(dir)
         .stdout(Stdio::piped())
         .spawn()
         .expect("starts");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let durable = |lines: usize, mut high: u64, of: &mut dyn Iterator<Item = std::io::Result<String>>| {
-        for line in of.take(lines) {
-            high = line.expect("text").parse().unwrap_or(high);
-        }
-        high
-    };
+    let durable =
+        |lines: usize, mut high: u64, of: &mut dyn Iterator<Item = std::io::Result<String>>| {
+            for line in of.take(lines) {
+                high = line.expect("text").parse().unwrap_or(high);
+            }
+            high
+        };
     let high = durable(items.div_ceil(BATCH) as usize + COMMITS, 0, &mut lines);
     child.kill().expect("runs until it is killed");
     let high = durable(usize::MAX, high, &mut lines);
@@ -113,7 +129,11 @@ fn killed(peer: &str, dir: &Path, items: u64) -> u64 {
 fn serving_after_kill(peer: &str, with: With, dir: &Path, items: u64) -> [Duration; 4] {
     let high = killed(peer, dir, items);
     let keys = Work::new(items).present(3);
-    let first = Write { seqno: high + 10 * BATCH, key: keys[0], value: vec![0; VALUE_BYTES].into() };
+    let first = Write {
+        seqno: high + 10 * BATCH,
+        key: keys[0],
+        value: vec![0; VALUE_BYTES].into(),
+    };
     let mut took = [Duration::ZERO; 4];
     let started = Instant::now();
     with(dir, &mut |store| {
@@ -131,7 +151,10 @@ fn serving_after_kill(peer: &str, with: With, dir: &Path, items: u64) -> [Durati
             count += 1;
             before = if seqno < first.seqno { seqno } else { before };
         });
-        assert!(before >= high, "{peer} lost what it had acknowledged: {before} is below {high}");
+        assert!(
+            before >= high,
+            "{peer} lost what it had acknowledged: {before} is below {high}"
+        );
         assert_eq!(count, items, "{peer} has not each key once");
     });
     took
@@ -145,7 +168,10 @@ pub fn after_kill(peer: &str, with: With, dir: &Path, items: u64) -> Duration {
     with(dir, &mut |store| {
         let found = store.high();
         took = started.elapsed();
-        assert!(found >= high, "{peer} lost what it had acknowledged: {found} is below {high}");
+        assert!(
+            found >= high,
+            "{peer} lost what it had acknowledged: {found} is below {high}"
+        );
         let mut count = 0;
         store.scan(&mut |_, _, _| count += 1);
         assert_eq!(count, items, "{peer} has not each key once");

@@ -23,12 +23,18 @@ pub struct Written {
 impl Written {
     pub fn now(dir: &Path) -> Self {
         let accounted = own_io("write_bytes: ") as f64;
-        Self { accounted, device: device_bytes(dir).unwrap_or(f64::NAN) }
+        Self {
+            accounted,
+            device: device_bytes(dir).unwrap_or(f64::NAN),
+        }
     }
 
     /// Accounted and device bytes since then, for each of `bytes`.
     pub fn since(self, before: Self, bytes: u64) -> [f64; 2] {
-        [(self.accounted - before.accounted) / bytes as f64, (self.device - before.device) / bytes as f64]
+        [
+            (self.accounted - before.accounted) / bytes as f64,
+            (self.device - before.device) / bytes as f64,
+        ]
     }
 }
 
@@ -52,16 +58,23 @@ pub fn settle() {
 fn own_io(field: &str) -> u64 {
     let io = fs::read_to_string("/proc/self/io").expect("Linux has it");
     let value = io.lines().find_map(|line| line.strip_prefix(field));
-    value.and_then(|bytes| bytes.parse().ok()).expect("a number")
+    value
+        .and_then(|bytes| bytes.parse().ok())
+        .expect("a number")
 }
 
 /// How many KiB the kernel reads ahead of who reads on, at most; NaN if nobody says.
 pub fn read_ahead_kib(dir: &Path) -> f64 {
-    let Some(device) = device(dir) else { return f64::NAN };
+    let Some(device) = device(dir) else {
+        return f64::NAN;
+    };
     // A part of a device has its device's.
-    let said =
-        ["queue/read_ahead_kb", "../queue/read_ahead_kb"].map(|name| fs::read_to_string(device.join(name)));
-    said.into_iter().flatten().find_map(|kib| kib.trim().parse().ok()).unwrap_or(f64::NAN)
+    let said = ["queue/read_ahead_kb", "../queue/read_ahead_kb"]
+        .map(|name| fs::read_to_string(device.join(name)));
+    said.into_iter()
+        .flatten()
+        .find_map(|kib| kib.trim().parse().ok())
+        .unwrap_or(f64::NAN)
 }
 
 /// What the kernel says of a directory's device.
@@ -85,21 +98,33 @@ pub fn made(dir: &Path) -> PathBuf {
 
 /// A new directory in it, for one store.
 pub fn new_dir(dir: &Path) -> TempDir {
-    tempfile::Builder::new().prefix("store-").tempdir_in(dir).expect("can be made")
+    tempfile::Builder::new()
+        .prefix("store-")
+        .tempdir_in(dir)
+        .expect("can be made")
 }
 
 /// The file system of a directory, and what it is on.
 pub fn file_system(dir: &Path) -> String {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let fields = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>());
     let above = fields.filter(|fields| fields.len() > 2 && dir.starts_with(fields[1]));
     let nearest = above.max_by_key(|fields| fields[1].len());
-    nearest.map_or_else(|| "unknown".to_owned(), |fields| format!("{} on {}", fields[2], fields[0]))
+    nearest.map_or_else(
+        || "unknown".to_owned(),
+        |fields| format!("{} on {}", fields[2], fields[0]),
+    )
 }
 
 /// What the files in a directory take on disk, in bytes.
 pub fn allocated_bytes(dir: &Path) -> u64 {
-    files(dir).iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.blocks() * 512).sum()
+    files(dir)
+        .iter()
+        .filter_map(|path| fs::metadata(path).ok())
+        .map(|file| file.blocks() * 512)
+        .sum()
 }
 
 /// Makes the system forget what it has cached of the files in a directory.
@@ -117,7 +142,11 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).expect("a directory").flatten() {
         let path = entry.path();
-        if path.is_dir() { files.extend(self::files(&path)) } else { files.push(path) }
+        if path.is_dir() {
+            files.extend(self::files(&path))
+        } else {
+            files.push(path)
+        }
     }
     files
 }

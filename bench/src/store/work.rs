@@ -19,14 +19,23 @@ impl Work {
 
     /// Goes on where a store's highest seqno says that others ended.
     pub const fn after(items: u64, high: u64) -> Self {
-        Self { items, written: high }
+        Self {
+            items,
+            written: high,
+        }
     }
 
     /// The next commit of so many items: first each key once, then overwrites of all keys in another random order each time.
     pub fn next(&mut self, items: u64) -> Vec<Write> {
         let numbers = self.written + 1..self.written + 1 + items;
         self.written += items;
-        numbers.map(|seqno| Write { seqno, key: self.key(seqno), value: value(seqno) }).collect()
+        numbers
+            .map(|seqno| Write {
+                seqno,
+                key: self.key(seqno),
+                value: value(seqno),
+            })
+            .collect()
     }
 
     /// Keys that have all been written, at random.
@@ -37,13 +46,19 @@ impl Work {
     /// As [`Work::present`], by Zipf's distribution: those that are drawn most lie anywhere.
     pub fn present_by_zipf(&self, count: u64) -> Vec<Key> {
         let zipf = Zipf::new(self.items as usize);
-        (0..count).map(|n| key(scramble(zipf.key(n)) % self.items)).collect()
+        (0..count)
+            .map(|n| key(scramble(zipf.key(n)) % self.items))
+            .collect()
     }
 
     fn key(&self, seqno: u64) -> Key {
         let (round, n) = ((seqno - 1) / self.items, (seqno - 1) % self.items);
         // The order of the first round is the keys' own, which is random.
-        key(if round == 0 { n } else { shuffled(n, round, self.items) })
+        key(if round == 0 {
+            n
+        } else {
+            shuffled(n, round, self.items)
+        })
     }
 }
 
@@ -56,7 +71,10 @@ fn shuffled(n: u64, round: u64, items: u64) -> u64 {
     loop {
         let (mut left, mut right) = (at >> half, at & mask);
         for stage in 0..4 {
-            (left, right) = (right, left ^ scramble(right << 32 | round << 8 | stage) & mask);
+            (left, right) = (
+                right,
+                left ^ scramble(right << 32 | round << 8 | stage) & mask,
+            );
         }
         at = left << half | right;
         if at < items {
@@ -66,7 +84,10 @@ fn shuffled(n: u64, round: u64, items: u64) -> u64 {
 }
 
 fn key(n: u64) -> Key {
-    format!("key:{:016x}", scramble(n)).into_bytes().try_into().expect("20 bytes")
+    format!("key:{:016x}", scramble(n))
+        .into_bytes()
+        .try_into()
+        .expect("20 bytes")
 }
 
 fn value(seqno: u64) -> Bytes {

@@ -19,7 +19,11 @@ impl Inner {
 
     /// C1: ids without gaps, exactly the last open; C2: each counts what it holds.
     fn check_checkpoints(&self, violations: &mut Vec<String>) {
-        let ends = self.checkpoints().skip(1).map(|next| next.first).chain([self.queue.end()]);
+        let ends = self
+            .checkpoints()
+            .skip(1)
+            .map(|next| next.first)
+            .chain([self.queue.end()]);
         let mut id_before = None;
         for (checkpoint, end) in self.checkpoints().zip(ends) {
             let id = checkpoint.id;
@@ -28,21 +32,33 @@ impl Inner {
             }
             id_before = Some(id);
             if checkpoint.open != (id == self.open.id) {
-                violations.push(format!("C1: checkpoint {id} must be open exactly if it is the last"));
+                violations.push(format!(
+                    "C1: checkpoint {id} must be open exactly if it is the last"
+                ));
             }
             let mut held = Totals::default();
-            for (_, item) in self.queue.live_items(self.queue.base().max(checkpoint.first), end) {
+            for (_, item) in self
+                .queue
+                .live_items(self.queue.base().max(checkpoint.first), end)
+            {
                 held.add(item.payload_bytes());
             }
             if held != checkpoint.live {
-                violations
-                    .push(format!("C2: checkpoint {id} holds {held:?} and counts {:?}", checkpoint.live));
+                violations.push(format!(
+                    "C2: checkpoint {id} holds {held:?} and counts {:?}",
+                    checkpoint.live
+                ));
             }
         }
-        let counted: usize = self.checkpoints().map(|checkpoint| checkpoint.live.items).sum();
+        let counted: usize = self
+            .checkpoints()
+            .map(|checkpoint| checkpoint.live.items)
+            .sum();
         if self.queue.live_from(self.queue.base()) != counted {
             let found = self.queue.live_from(self.queue.base());
-            violations.push(format!("C2: the queue counts {found} live items, its checkpoints {counted}"));
+            violations.push(format!(
+                "C2: the queue counts {found} live items, its checkpoints {counted}"
+            ));
         }
         if self.front().first > self.queue.base() {
             violations.push("C2: the oldest checkpoint begins behind the base".to_owned());
@@ -54,15 +70,30 @@ impl Inner {
         let mut before = Seqno::ZERO;
         for (position, item) in self.queue.live_items(self.queue.base(), self.queue.end()) {
             let is_state = matches!(item.operation, Operation::SetVBucketState(_));
-            let last = if is_state { item.seqno.prev() } else { item.seqno };
+            let last = if is_state {
+                item.seqno.prev()
+            } else {
+                item.seqno
+            };
             if last < before || (!is_state && last == before) || last > self.high {
-                violations.push(format!("C3: seqno {} at position {position} follows {before}", item.seqno));
+                violations.push(format!(
+                    "C3: seqno {} at position {position} follows {before}",
+                    item.seqno
+                ));
             }
             before = last;
-            let holder = self.checkpoints().rev().find(|checkpoint| checkpoint.first <= position);
+            let holder = self
+                .checkpoints()
+                .rev()
+                .find(|checkpoint| checkpoint.first <= position);
             let range = holder.map(crate::checkpoint::Checkpoint::snapshot_range);
-            if !is_state && range.is_none_or(|range| item.seqno < range.start || item.seqno > range.end) {
-                violations.push(format!("C3: seqno {} is outside its snapshot {range:?}", item.seqno));
+            if !is_state
+                && range.is_none_or(|range| item.seqno < range.start || item.seqno > range.end)
+            {
+                violations.push(format!(
+                    "C3: seqno {} is outside its snapshot {range:?}",
+                    item.seqno
+                ));
             }
         }
     }
@@ -95,18 +126,31 @@ impl Inner {
         let mut seen = BTreeSet::new();
         let from = self.queue.base().max(self.open.first);
         for (position, item) in self.queue.live_items(from, self.queue.end()) {
-            let Some(namespace) = item.operation.namespace() else { continue };
+            let Some(namespace) = item.operation.namespace() else {
+                continue;
+            };
             if !seen.insert((namespace, item.key.clone())) {
-                violations.push(format!("C6: {:?} is twice in the open checkpoint", item.key));
+                violations.push(format!(
+                    "C6: {:?} is twice in the open checkpoint",
+                    item.key
+                ));
             }
             let found = self.index.find(&self.queue, namespace, &item.key);
             if found.resident.map(|found| found.position) != Some(position) {
-                violations.push(format!("C6: the index does not find {:?} at {position}", item.key));
+                violations.push(format!(
+                    "C6: the index does not find {:?} at {position}",
+                    item.key
+                ));
             }
         }
-        let stray = self.index.positions().find(|&position| position >= self.queue.end());
+        let stray = self
+            .index
+            .positions()
+            .find(|&position| position >= self.queue.end());
         if let Some(position) = stray {
-            violations.push(format!("C6: the index names position {position}, beyond the queue"));
+            violations.push(format!(
+                "C6: the index names position {position}, beyond the queue"
+            ));
         }
     }
 }

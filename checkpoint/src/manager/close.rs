@@ -10,12 +10,15 @@ use crate::{CheckpointError, Seqno, SnapshotMarker, SnapshotType};
 impl Inner {
     pub(super) fn set_role(&mut self, role: Role) {
         self.role = role;
-        let next = Checkpoint::assigned(self.open.id + 1, self.high, self.visible, self.queue.end());
+        let next =
+            Checkpoint::assigned(self.open.id + 1, self.high, self.visible, self.queue.end());
         self.replace_open(next);
         if role == Role::Active {
             // What is missing of a snapshot will never come: it ends with what is here.
             let high = self.high;
-            self.closed.iter_mut().for_each(|checkpoint| checkpoint.end_at(high));
+            self.closed
+                .iter_mut()
+                .for_each(|checkpoint| checkpoint.end_at(high));
         }
     }
 
@@ -50,7 +53,10 @@ impl Inner {
             // Of a snapshot of several checkpoints only the last can be extended, and what came in the others is whole with it.
             let extended = *open;
             self.open.was_extended_from(before);
-            let halves = self.closed.iter_mut().filter(|checkpoint| checkpoint.is_half_of(before));
+            let halves = self
+                .closed
+                .iter_mut()
+                .filter(|checkpoint| checkpoint.is_half_of(before));
             halves.for_each(|half| {
                 half.ends_with(&extended);
                 half.was_extended_from(before);
@@ -61,7 +67,9 @@ impl Inner {
         let next = Checkpoint::received(self.open.id + 1, self.high, self.queue.end(), marker);
         self.replace_open(next);
         let high = self.high;
-        self.closed.iter_mut().for_each(|checkpoint| checkpoint.taken_in_by(&marker, high));
+        self.closed
+            .iter_mut()
+            .for_each(|checkpoint| checkpoint.taken_in_by(&marker, high));
         Ok(())
     }
 
@@ -74,7 +82,9 @@ impl Inner {
             return refuse("a snapshot starts at or before its end");
         }
         if marker.end == Seqno::MAX {
-            return refuse("a snapshot ends at a seqno: the highest number means that there is no end");
+            return refuse(
+                "a snapshot ends at a seqno: the highest number means that there is no end",
+            );
         }
         if marker.end < self.high {
             return refuse("a snapshot does not end below what is queued already");
@@ -92,13 +102,15 @@ impl Inner {
             let Range::Received(open) = self.open.range else {
                 return refuse("there is no received snapshot to extend");
             };
-            let both_memory =
-                open.snapshot_type == SnapshotType::Memory && marker.snapshot_type == SnapshotType::Memory;
+            let both_memory = open.snapshot_type == SnapshotType::Memory
+                && marker.snapshot_type == SnapshotType::Memory;
             if !both_memory || open.history != marker.history {
                 return refuse("only a memory snapshot is extended, and by one of its kind");
             }
             if self.high != open.end || marker.start != open.end.next() {
-                return refuse("a snapshot is extended when it is complete, from the seqno after its end");
+                return refuse(
+                    "a snapshot is extended when it is complete, from the seqno after its end",
+                );
             }
         }
         Ok(())

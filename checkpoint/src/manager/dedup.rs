@@ -18,19 +18,33 @@ pub(super) enum Verdict {
 
 impl Inner {
     /// `history` is whether the item must be seen by every reader, `place` where the item's key stands in the index of the open checkpoint, which is one of memory.
-    pub(super) fn verdict(&self, item: &Item, namespace: Namespace, history: bool, place: Place) -> Verdict {
+    pub(super) fn verdict(
+        &self,
+        item: &Item,
+        namespace: Namespace,
+        history: bool,
+        place: Place,
+    ) -> Verdict {
         if self.index.is_exhausted(self.queue.end()) {
             return Verdict::NewCheckpoint;
         }
         if let Some(old) = place.resident {
             let sync_write = old.sync_write || item.operation.is_sync_write();
             let history = old.history || history;
-            return if sync_write || history { Verdict::NewCheckpoint } else { Verdict::Replace };
+            return if sync_write || history {
+                Verdict::NewCheckpoint
+            } else {
+                Verdict::Replace
+            };
         }
         // Every cursor has passed an expelled revision, so there is nothing to replace; but a prepare must not share
         // its checkpoint with the next, nor history with history.
         let expelled = self.index.forbids(namespace, &item.key);
         let is_forbidden = expelled.prepared || (expelled.history && history);
-        if is_forbidden { Verdict::NewCheckpoint } else { Verdict::Append }
+        if is_forbidden {
+            Verdict::NewCheckpoint
+        } else {
+            Verdict::Append
+        }
     }
 }

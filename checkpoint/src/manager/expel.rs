@@ -16,8 +16,17 @@ impl Inner {
     /// What every cursor has passed: the position behind it, and the last seqno in it. Of the oldest checkpoint all, if
     /// there is no cursor.
     pub(super) fn passed_by_all(&mut self) -> (u64, Seqno) {
-        let highest = || self.cursors.iter().map(|cursor| (cursor.position, cursor.seqno)).max();
-        let lowest = if fault::is(Fault::ExpelToTheHighest) { highest() } else { self.lowest() };
+        let highest = || {
+            self.cursors
+                .iter()
+                .map(|cursor| (cursor.position, cursor.seqno))
+                .max()
+        };
+        let lowest = if fault::is(Fault::ExpelToTheHighest) {
+            highest()
+        } else {
+            self.lowest()
+        };
         let end = self.front_end();
         lowest.unwrap_or_else(|| (end, self.processed_at(end, self.front().dummy)))
     }

@@ -24,15 +24,24 @@ impl Inner {
         limit: ReadLimit,
         end: End,
     ) -> Result<(u64, Batch), CheckpointError> {
-        let cursor = self.persistence.ok_or(CheckpointError::NoPersistenceCursor)?;
+        let cursor = self
+            .persistence
+            .ok_or(CheckpointError::NoPersistenceCursor)?;
         if self.flush.is_some() {
             return Err(CheckpointError::FlushInProgress);
         }
-        let state = self.cursors.get(cursor).ok_or(CheckpointError::UnknownCursor)?;
+        let state = self
+            .cursors
+            .get(cursor)
+            .ok_or(CheckpointError::UnknownCursor)?;
         let (backup_position, backup_seqno) = (state.position, state.seqno);
         // Before the read: it may leave the oldest checkpoint, which must stay until the flush has ended.
         let token = self.flushes + 1;
-        self.flush = Some(FlushInProgress { token, backup_position, backup_seqno });
+        self.flush = Some(FlushInProgress {
+            token,
+            backup_position,
+            backup_seqno,
+        });
         match self.read_to(cursor, limit, end) {
             Ok(batch) => {
                 self.flushes = token;
@@ -46,9 +55,12 @@ impl Inner {
     }
 
     fn end_flush(&mut self, token: u64, success: bool) {
-        let Some(flush) = self.flush.take_if(|flush| flush.token == token) else { return };
+        let Some(flush) = self.flush.take_if(|flush| flush.token == token) else {
+            return;
+        };
         if let (false, Some(cursor)) = (success, self.persistence) {
-            self.cursors.put_back(cursor, flush.backup_position, flush.backup_seqno);
+            self.cursors
+                .put_back(cursor, flush.backup_position, flush.backup_seqno);
         }
         self.remove_unreferenced();
     }
@@ -67,7 +79,12 @@ pub struct Flush {
 
 impl Flush {
     pub(super) fn new(manager: CheckpointManager, token: u64, batch: Batch) -> Self {
-        Self { manager, token, batch, success: false }
+        Self {
+            manager,
+            token,
+            batch,
+            success: false,
+        }
     }
 
     /// What is to be persisted.
@@ -87,6 +104,7 @@ impl Flush {
 
 impl Drop for Flush {
     fn drop(&mut self) {
-        self.manager.with(|inner| inner.end_flush(self.token, self.success));
+        self.manager
+            .with(|inner| inner.end_flush(self.token, self.success));
     }
 }

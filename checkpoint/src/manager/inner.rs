@@ -86,7 +86,9 @@ impl Inner {
         let account = Account::new(config.quota.clone());
         let queue = Queue::new(account.clone(), 0);
         let mut cursors = Cursors::default();
-        let persistence = config.persistence.then(|| cursors.insert(PERSISTENCE, queue.base(), high, false));
+        let persistence = config
+            .persistence
+            .then(|| cursors.insert(PERSISTENCE, queue.base(), high, false));
         Self {
             role: config.role,
             closed: VecDeque::new(),
@@ -146,18 +148,29 @@ impl Inner {
     /// The lowest place anybody still needs: a cursor's, or where a flush in progress would start again. O(log cursors)
     /// for each that has read on by itself and was lowest till now.
     pub(super) fn lowest(&mut self) -> Option<(u64, Seqno)> {
-        while let Some((cursor, _)) = self.cursors.first().filter(|(_, state)| state.ahead().is_some()) {
+        while let Some((cursor, _)) = self
+            .cursors
+            .first()
+            .filter(|(_, state)| state.ahead().is_some())
+        {
             self.catch_up(cursor);
         }
-        let flush = self.flush.as_ref().filter(|_| !fault::is(Fault::FlushHoldsNothing));
+        let flush = self
+            .flush
+            .as_ref()
+            .filter(|_| !fault::is(Fault::FlushHoldsNothing));
         let backup = flush.map(|flush| (flush.backup_position, flush.backup_seqno));
         [self.cursors.lowest(), backup].into_iter().flatten().min()
     }
 
     /// Takes notice of how far the cursor's owner has read by itself.
     pub(super) fn catch_up(&mut self, cursor: Cursor) {
-        let Some(state) = self.cursors.get(cursor) else { return };
-        let Some(position) = state.ahead() else { return };
+        let Some(state) = self.cursors.get(cursor) else {
+            return;
+        };
+        let Some(position) = state.ahead() else {
+            return;
+        };
         let seqno = self.processed_at(position, state.seqno);
         self.cursors.set(cursor, position, seqno);
     }
@@ -171,7 +184,10 @@ impl Inner {
 
     /// The last seqno processed by whoever has read everything below `position`, having been at `before` so far.
     pub(super) fn processed_at(&self, position: u64, before: Seqno) -> Seqno {
-        let last = position.checked_sub(1).and_then(|last| self.queue.slot(last)).map(|slot| slot.item());
+        let last = position
+            .checked_sub(1)
+            .and_then(|last| self.queue.slot(last))
+            .map(|slot| slot.item());
         last.map_or(before, |item| match item.operation {
             crate::Operation::SetVBucketState(_) => item.seqno.prev(),
             _ => item.seqno,
@@ -257,8 +273,16 @@ impl Inner {
 
     fn tail(&self, cursor: Cursor) -> Option<Tail> {
         let position = self.cursors.get(cursor)?.position;
-        let chunk = self.queue.newest().filter(|_| position == self.queue.end())?;
-        Some(Tail { chunk, position, epoch: self.epoch(), open: self.open.clone() })
+        let chunk = self
+            .queue
+            .newest()
+            .filter(|_| position == self.queue.end())?;
+        Some(Tail {
+            chunk,
+            position,
+            epoch: self.epoch(),
+            open: self.open.clone(),
+        })
     }
 
     /// Has `signal` raised when something is queued. It is lowered under the lock, so nothing queued later is missed.

@@ -33,23 +33,41 @@ impl Inner {
         self.require_memory(&item)?;
         let seqno = self.seqno_of(&item)?;
         self.config.limits.check(&item, seqno)?;
-        let history = item.history || (self.role == Role::Active && item.operation == Operation::SystemEvent);
+        let history =
+            item.history || (self.role == Role::Active && item.operation == Operation::SystemEvent);
         self.close_if_full();
         let namespace = item.operation.namespace();
-        let effect =
-            namespace.map_or(Effect::New, |namespace| self.make_way(&item, namespace, seqno, history));
+        let effect = namespace.map_or(Effect::New, |namespace| {
+            self.make_way(&item, namespace, seqno, history)
+        });
         // It is moved once, to its place in the queue: it is not small.
         self.open.live.add(item.payload_bytes());
-        self.queue.push(Item { seqno, history, ..item });
+        self.queue.push(Item {
+            seqno,
+            history,
+            ..item
+        });
         self.wake_idle();
         Ok(Queued { seqno, effect })
     }
 
     /// Everything about queueing an operation but putting it at the end of the queue.
-    fn make_way(&mut self, item: &Item, namespace: Namespace, seqno: Seqno, history: bool) -> Effect {
+    fn make_way(
+        &mut self,
+        item: &Item,
+        namespace: Namespace,
+        seqno: Seqno,
+        history: bool,
+    ) -> Effect {
         let (verdict, place) = self.place(item, namespace, history);
         let effect = match (verdict, place) {
-            (Verdict::Replace, Some(Place { resident: Some(old), .. })) => self.replace(old, seqno),
+            (
+                Verdict::Replace,
+                Some(Place {
+                    resident: Some(old),
+                    ..
+                }),
+            ) => self.replace(old, seqno),
             _ => Effect::New,
         };
         let is_visible = item.operation.is_visible();
@@ -74,7 +92,12 @@ impl Inner {
 
     /// What becomes of the item, and where its key stands in the index of the checkpoint it goes to; nowhere in a disk
     /// checkpoint.
-    fn place(&mut self, item: &Item, namespace: Namespace, history: bool) -> (Verdict, Option<Place>) {
+    fn place(
+        &mut self,
+        item: &Item,
+        namespace: Namespace,
+        history: bool,
+    ) -> (Verdict, Option<Place>) {
         if self.open.snapshot_type().is_disk() {
             return (Verdict::Append, None);
         }
@@ -109,10 +132,15 @@ impl Inner {
             };
         }
         if item.seqno == Seqno::ZERO {
-            return Err(CheckpointError::InvalidArgument("a replica's item comes with its seqno"));
+            return Err(CheckpointError::InvalidArgument(
+                "a replica's item comes with its seqno",
+            ));
         }
         if item.seqno <= self.high {
-            return Err(CheckpointError::OutOfOrder { seqno: item.seqno, high: self.high });
+            return Err(CheckpointError::OutOfOrder {
+                seqno: item.seqno,
+                high: self.high,
+            });
         }
         let range = self.open.snapshot_range();
         if item.seqno < range.start || item.seqno > range.end {
@@ -126,7 +154,11 @@ impl Inner {
     }
 
     fn close_if_full(&mut self) {
-        let by_quota = || self.membership.as_ref().map(|member| member.quota().checkpoint_bytes());
+        let by_quota = || {
+            self.membership
+                .as_ref()
+                .map(|member| member.quota().checkpoint_bytes())
+        };
         let max = self.config.max_bytes.or_else(by_quota);
         if max.is_some_and(|max| self.open.live.items > 0 && self.open.live.bytes >= max) {
             self.open_next();
@@ -139,14 +171,18 @@ impl Inner {
         match &self.membership {
             _ if fault::is(Fault::FullQuotaIsIgnored) => Ok(()),
             Some(member) if is_write && member.quota().state() == MemoryState::Full => {
-                Err(CheckpointError::NoMemory { used_bytes: member.quota().used_bytes() })
+                Err(CheckpointError::NoMemory {
+                    used_bytes: member.quota().used_bytes(),
+                })
             }
             _ => Ok(()),
         }
     }
 
     fn replace(&mut self, old: Resident, by: Seqno) -> Effect {
-        let Some((payload, remains)) = self.queue.supersede(old.at, by) else { return Effect::New };
+        let Some((payload, remains)) = self.queue.supersede(old.at, by) else {
+            return Effect::New;
+        };
         self.discard_remains(remains);
         self.open.live.remove(payload);
         self.deduplicated += 1;

@@ -21,9 +21,15 @@ pub(super) enum End {
 }
 
 impl Inner {
-    pub(super) fn read(&mut self, cursor: Cursor, limit: ReadLimit) -> Result<Batch, CheckpointError> {
+    pub(super) fn read(
+        &mut self,
+        cursor: Cursor,
+        limit: ReadLimit,
+    ) -> Result<Batch, CheckpointError> {
         if Some(cursor) == self.persistence {
-            return Err(CheckpointError::InvalidArgument("the persistence cursor is the flusher's"));
+            return Err(CheckpointError::InvalidArgument(
+                "the persistence cursor is the flusher's",
+            ));
         }
         self.read_to(cursor, limit, End::Checkpoint)
     }
@@ -35,10 +41,15 @@ impl Inner {
         end: End,
     ) -> Result<Batch, CheckpointError> {
         if limit.items == 0 || limit.bytes == 0 {
-            return Err(CheckpointError::InvalidArgument("a limit of 0 reads nothing"));
+            return Err(CheckpointError::InvalidArgument(
+                "a limit of 0 reads nothing",
+            ));
         }
         self.catch_up(cursor);
-        let state = self.cursors.get(cursor).ok_or(CheckpointError::UnknownCursor)?;
+        let state = self
+            .cursors
+            .get(cursor)
+            .ok_or(CheckpointError::UnknownCursor)?;
         let (from, seqno) = (state.position, state.seqno);
         let mut batch = self.batch_from(from, limit, end);
         batch.last = self.processed_at(batch.to, seqno);
@@ -49,7 +60,10 @@ impl Inner {
 
     pub(super) fn remaining(&mut self, cursor: Cursor) -> Result<usize, CheckpointError> {
         self.catch_up(cursor);
-        let state = self.cursors.get(cursor).ok_or(CheckpointError::UnknownCursor)?;
+        let state = self
+            .cursors
+            .get(cursor)
+            .ok_or(CheckpointError::UnknownCursor)?;
         Ok(self.queue.live_from(state.position))
     }
 
@@ -70,8 +84,11 @@ impl Inner {
         let mut boundary = None;
         for (checkpoint, checkpoint_end) in self.checkpoints_from(from) {
             let (start, mut end) = (from.max(checkpoint.first), checkpoint_end);
-            let held =
-                if start == checkpoint.first { checkpoint.live } else { self.queue.live_between(start, end) };
+            let held = if start == checkpoint.first {
+                checkpoint.live
+            } else {
+                self.queue.live_between(start, end)
+            };
             if held.items > 0 {
                 let is_full = read.items >= limit.items || read.bytes >= limit.bytes;
                 let is_other_kind = last.is_some_and(|last| !last.may_share_batch_with(checkpoint));
@@ -110,9 +127,16 @@ impl Inner {
 
     /// The checkpoints that end behind `from`, each with the position after its last item.
     fn checkpoints_from(&self, from: u64) -> impl Iterator<Item = (&Checkpoint, u64)> {
-        let ends = self.closed.iter().skip(1).chain([&self.open]).map(|next| next.first);
+        let ends = self
+            .closed
+            .iter()
+            .skip(1)
+            .chain([&self.open])
+            .map(|next| next.first);
         let ends = ends.take(self.closed.len()).chain([self.queue.end()]);
-        self.checkpoints().zip(ends).filter(move |&(_, end)| end > from)
+        self.checkpoints()
+            .zip(ends)
+            .filter(move |&(_, end)| end > from)
     }
 
     /// Where a batch from `from` must end so that it stops with the item that reaches a limit; a large snapshot from

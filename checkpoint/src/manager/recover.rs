@@ -32,10 +32,16 @@ impl Inner {
     /// The first of two steps of `Fault::DropInTwoSteps`: what the cursors that may be dropped held back.
     pub(super) fn drop_all(&mut self) -> (u64, Seqno) {
         let droppable = |cursor: &&CursorState| cursor.droppable;
-        let names: Vec<_> =
-            self.cursors.iter().filter(droppable).map(|cursor| Arc::clone(&cursor.name)).collect();
+        let names: Vec<_> = self
+            .cursors
+            .iter()
+            .filter(droppable)
+            .map(|cursor| Arc::clone(&cursor.name))
+            .collect();
         for name in names {
-            self.cursors.by_name(&name).map(|cursor| self.cursors.remove(cursor));
+            self.cursors
+                .by_name(&name)
+                .map(|cursor| self.cursors.remove(cursor));
         }
         self.note_change();
         self.passed_by_all()
@@ -61,17 +67,27 @@ impl Inner {
     }
 
     fn live_bytes(&self) -> usize {
-        self.checkpoints().map(|checkpoint| checkpoint.live.bytes).sum()
+        self.checkpoints()
+            .map(|checkpoint| checkpoint.live.bytes)
+            .sum()
     }
 
     /// Drops the lowest cursors, all that wait for the same item, if something comes free by it.
     fn drop_lowest(&mut self, dropped: &mut Vec<Arc<str>>) -> bool {
         self.catch_up_all();
-        let Some((lowest, _)) = self.lowest() else { return false };
-        let stays = self.cursors.iter().filter(|cursor| !cursor.droppable).map(|cursor| cursor.position);
+        let Some((lowest, _)) = self.lowest() else {
+            return false;
+        };
+        let stays = self
+            .cursors
+            .iter()
+            .filter(|cursor| !cursor.droppable)
+            .map(|cursor| cursor.position);
         let backup = self.flush.map(|flush| flush.backup_position);
         let barrier = stays.chain(backup).min().unwrap_or(self.queue.end());
-        let Some((waited_for, _)) = self.queue.live_items(lowest, barrier).next() else { return false };
+        let Some((waited_for, _)) = self.queue.live_items(lowest, barrier).next() else {
+            return false;
+        };
         let names: Vec<_> = self
             .cursors
             .iter()
@@ -96,8 +112,8 @@ mod tests {
     use bytes::Bytes;
 
     use crate::{
-        CheckpointConfig, CheckpointError, CheckpointManager, Item, Key, MemoryState, Quota, QuotaConfig,
-        ReadLimit, Seqno,
+        CheckpointConfig, CheckpointError, CheckpointManager, Item, Key, MemoryState, Quota,
+        QuotaConfig, ReadLimit, Seqno,
     };
 
     fn manager(config: CheckpointConfig) -> CheckpointManager {
@@ -105,7 +121,10 @@ mod tests {
     }
 
     fn set(manager: &CheckpointManager, key: usize) -> Result<(), CheckpointError> {
-        let item = Item::mutation(Key::new(format!("{key}").as_bytes()), Bytes::from(vec![0; 200]));
+        let item = Item::mutation(
+            Key::new(format!("{key}").as_bytes()),
+            Bytes::from(vec![0; 200]),
+        );
         manager.queue(item).map(|_| ())
     }
 
@@ -117,7 +136,10 @@ mod tests {
     fn with_cursors(cursors: &[(&str, usize, bool)]) -> CheckpointManager {
         let manager = manager(CheckpointConfig::default());
         let register = |&(name, _, droppable): &(&str, usize, bool)| {
-            manager.register(name, Seqno::ZERO, droppable).expect("valid").cursor
+            manager
+                .register(name, Seqno::ZERO, droppable)
+                .expect("valid")
+                .cursor
         };
         let handles: Vec<_> = cursors.iter().map(register).collect();
         for key in 0..10 {
@@ -135,22 +157,34 @@ mod tests {
     #[test]
     fn no_cursor_is_dropped_while_closing_and_expelling_are_enough() {
         let manager = manager(CheckpointConfig::default());
-        let reader = manager.register("reader", Seqno::ZERO, true).expect("valid").cursor;
+        let reader = manager
+            .register("reader", Seqno::ZERO, true)
+            .expect("valid")
+            .cursor;
         set(&manager, 1).expect("no quota");
         manager.read(reader, ReadLimit::NONE).expect("registered");
         set(&manager, 2).expect("no quota");
         let recovered = manager.recover(100);
         assert_eq!((recovered.checkpoints_created, recovered.expelled), (1, 1));
-        assert!(recovered.is_satisfied && recovered.cursors_dropped.is_empty(), "{recovered:?}");
+        assert!(
+            recovered.is_satisfied && recovered.cursors_dropped.is_empty(),
+            "{recovered:?}"
+        );
     }
 
     #[test]
     fn the_furthest_behind_go_first_and_only_as_many_as_must() {
         let manager = with_cursors(&[("a", 2, true), ("b", 5, true), ("c", 8, true)]);
         let recovered = manager.recover(3 * 200);
-        assert_eq!((names(&recovered.cursors_dropped), recovered.is_satisfied), (vec!["a"], true));
+        assert_eq!(
+            (names(&recovered.cursors_dropped), recovered.is_satisfied),
+            (vec!["a"], true)
+        );
         let recovered = manager.recover(usize::MAX);
-        assert_eq!((names(&recovered.cursors_dropped), recovered.is_satisfied), (vec!["b", "c"], false));
+        assert_eq!(
+            (names(&recovered.cursors_dropped), recovered.is_satisfied),
+            (vec!["b", "c"], false)
+        );
         assert_eq!(manager.stats().items, 0);
         assert_eq!(manager.check(), [""; 0]);
     }
@@ -165,16 +199,25 @@ mod tests {
     fn nobody_goes_for_nothing() {
         let manager = with_cursors(&[("a", 2, true), ("stays", 2, false), ("c", 8, true)]);
         let recovered = manager.recover(usize::MAX);
-        assert_eq!((names(&recovered.cursors_dropped), recovered.freed_bytes), (vec![], 0));
+        assert_eq!(
+            (names(&recovered.cursors_dropped), recovered.freed_bytes),
+            (vec![], 0)
+        );
         assert_eq!(
             manager.recover(0),
-            super::Recovered { is_satisfied: true, ..super::Recovered::default() }
+            super::Recovered {
+                is_satisfied: true,
+                ..super::Recovered::default()
+            }
         );
     }
 
     #[test]
     fn a_flush_in_progress_keeps_what_it_may_need_again() {
-        let manager = manager(CheckpointConfig { persistence: true, ..CheckpointConfig::default() });
+        let manager = manager(CheckpointConfig {
+            persistence: true,
+            ..CheckpointConfig::default()
+        });
         set(&manager, 1).expect("no quota");
         let flush = manager.begin_flush(ReadLimit::NONE).expect("no other");
         assert_eq!(manager.recover(usize::MAX).freed_bytes, 0);
@@ -185,20 +228,37 @@ mod tests {
 
     #[test]
     fn a_full_quota_refuses_writes_until_memory_is_recovered() {
-        let quota =
-            Quota::new(QuotaConfig { limit_bytes: 64 << 10, ..QuotaConfig::default() }).expect("valid");
-        let config = CheckpointConfig { quota: Some(quota.clone()), ..CheckpointConfig::default() };
+        let quota = Quota::new(QuotaConfig {
+            limit_bytes: 64 << 10,
+            ..QuotaConfig::default()
+        })
+        .expect("valid");
+        let config = CheckpointConfig {
+            quota: Some(quota.clone()),
+            ..CheckpointConfig::default()
+        };
         let managers = [manager(config.clone()), manager(config)];
-        let reader = managers[0].register("reader", Seqno::ZERO, true).expect("valid").cursor;
-        let written = (0..).find(|&key| set(&managers[0], key).is_err()).expect("the quota is small");
+        let reader = managers[0]
+            .register("reader", Seqno::ZERO, true)
+            .expect("valid")
+            .cursor;
+        let written = (0..)
+            .find(|&key| set(&managers[0], key).is_err())
+            .expect("the quota is small");
         assert!(written > 100, "{written}");
         assert!(
             matches!(set(&managers[1], 1), Err(CheckpointError::NoMemory { .. })),
             "it is one quota for both"
         );
-        assert_eq!(managers[0].high_seqno(), Seqno(written as u64), "a refused write uses up no seqno");
+        assert_eq!(
+            managers[0].high_seqno(),
+            Seqno(written as u64),
+            "a refused write uses up no seqno"
+        );
 
-        managers[0].read(reader, ReadLimit::NONE).expect("registered");
+        managers[0]
+            .read(reader, ReadLimit::NONE)
+            .expect("registered");
         let recovered = managers[0].recover(quota.excess_bytes());
         assert!(recovered.cursors_dropped.is_empty(), "{recovered:?}");
         assert_eq!(quota.state(), MemoryState::Available);
@@ -209,14 +269,25 @@ mod tests {
 
     #[test]
     fn checkpoints_are_closed_at_their_share_of_the_quota() {
-        let quota =
-            Quota::new(QuotaConfig { limit_bytes: 100 << 10, ..QuotaConfig::default() }).expect("valid");
-        let manager = manager(CheckpointConfig { quota: Some(quota), ..CheckpointConfig::default() });
-        manager.register("reader", Seqno::ZERO, true).expect("valid");
+        let quota = Quota::new(QuotaConfig {
+            limit_bytes: 100 << 10,
+            ..QuotaConfig::default()
+        })
+        .expect("valid");
+        let manager = manager(CheckpointConfig {
+            quota: Some(quota),
+            ..CheckpointConfig::default()
+        });
+        manager
+            .register("reader", Seqno::ZERO, true)
+            .expect("valid");
         for key in 0..100 {
             set(&manager, key).expect("within the quota");
         }
         let checkpoints = manager.stats().checkpoints;
-        assert!((3..=5).contains(&checkpoints), "{checkpoints} for a third of the quota in tenths of it");
+        assert!(
+            (3..=5).contains(&checkpoints),
+            "{checkpoints} for a third of the quota in tenths of it"
+        );
     }
 }

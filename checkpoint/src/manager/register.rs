@@ -35,17 +35,28 @@ impl Inner {
         droppable: bool,
     ) -> Result<Registration, CheckpointError> {
         if after > self.high {
-            return Err(CheckpointError::NotQueuedYet { seqno: after, high: self.high });
+            return Err(CheckpointError::NotQueuedYet {
+                seqno: after,
+                high: self.high,
+            });
         }
         if name == PERSISTENCE {
-            return Err(CheckpointError::InvalidArgument("the persistence cursor is the flusher's"));
+            return Err(CheckpointError::InvalidArgument(
+                "the persistence cursor is the flusher's",
+            ));
         }
         let backfill = after < self.highest_gone;
         // Without backfill the consumer has everything below the base that was live there, so seeking from the base on
         // misses nothing; with it, it stands on the oldest dummy.
-        let (position, seqno) =
-            if backfill { (self.queue.base(), self.front().dummy) } else { (self.queue.seek(after), after) };
-        let next = self.queue.first_live(position).map_or(self.high.next(), |item| item.seqno);
+        let (position, seqno) = if backfill {
+            (self.queue.base(), self.front().dummy)
+        } else {
+            (self.queue.seek(after), after)
+        };
+        let next = self
+            .queue
+            .first_live(position)
+            .map_or(self.high.next(), |item| item.seqno);
         if self.cursors.by_name(name).is_some() {
             // Whoever waits with the cursor that had the name must learn that it is gone.
             self.note_change();
@@ -53,24 +64,46 @@ impl Inner {
         let cursor = self.cursors.insert(name, position, seqno, droppable);
         // The cursor whose name it took may have been the only one in the oldest checkpoint.
         self.remove_unreferenced();
-        Ok(Registration { cursor, next, backfill })
+        Ok(Registration {
+            cursor,
+            next,
+            backfill,
+        })
     }
 
     /// Registers a subscriber whose cursor was dropped, or that has not seen the last rollbacks, from where it must go on.
-    pub(super) fn resume(&mut self, subscriber: &Subscriber<'_>) -> Result<Resumed, CheckpointError> {
-        let Subscriber { name, cursor, seqno, rollbacks } = *subscriber;
-        if self.cursors.by_name(name).is_some_and(|registered| registered != cursor) {
+    pub(super) fn resume(
+        &mut self,
+        subscriber: &Subscriber<'_>,
+    ) -> Result<Resumed, CheckpointError> {
+        let Subscriber {
+            name,
+            cursor,
+            seqno,
+            rollbacks,
+        } = *subscriber;
+        if self
+            .cursors
+            .by_name(name)
+            .is_some_and(|registered| registered != cursor)
+        {
             return Err(CheckpointError::UnknownCursor);
         }
         let lowest = self.rollbacks.lowest_after(rollbacks);
         let back_to = lowest.filter(|&place| place < seqno);
         let registration = self.register(name, back_to.unwrap_or(seqno), true)?;
-        Ok(Resumed { registration, back_to, rollbacks: self.rollbacks.count() })
+        Ok(Resumed {
+            registration,
+            back_to,
+            rollbacks: self.rollbacks.count(),
+        })
     }
 
     pub(super) fn unregister(&mut self, cursor: Cursor) -> Result<(), CheckpointError> {
         if Some(cursor) == self.persistence {
-            return Err(CheckpointError::InvalidArgument("the persistence cursor is the flusher's"));
+            return Err(CheckpointError::InvalidArgument(
+                "the persistence cursor is the flusher's",
+            ));
         }
         if !self.cursors.remove(cursor) {
             return Err(CheckpointError::UnknownCursor);

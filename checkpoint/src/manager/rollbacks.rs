@@ -36,7 +36,10 @@ impl Rollbacks {
 
     /// The lowest place of those after the first `seen`; `None` if there are none.
     pub(super) fn lowest_after(&self, seen: u64) -> Option<Seqno> {
-        self.places.iter().find(|&&(count, _)| count > seen).map(|&(_, place)| place)
+        self.places
+            .iter()
+            .find(|&&(count, _)| count > seen)
+            .map(|&(_, place)| place)
     }
 }
 
@@ -51,7 +54,9 @@ mod tests {
         for place in [5, 2, 8, 6, 9] {
             rollbacks.note(Seqno(place));
         }
-        let told: Vec<_> = (0..=5).map(|seen| rollbacks.lowest_after(seen).map(|place| place.0)).collect();
+        let told: Vec<_> = (0..=5)
+            .map(|seen| rollbacks.lowest_after(seen).map(|place| place.0))
+            .collect();
         assert_eq!(told, [Some(2), Some(2), Some(6), Some(6), Some(9), None]);
     }
 
@@ -59,10 +64,17 @@ mod tests {
     fn what_is_forgotten_is_told_as_something_lower() {
         let mut rollbacks = Rollbacks::default();
         let rising = 1..=PLACES_MAX as u64 * 2;
-        rising.clone().for_each(|place| rollbacks.note(Seqno(place)));
+        rising
+            .clone()
+            .for_each(|place| rollbacks.note(Seqno(place)));
         assert_eq!(rollbacks.places.len(), PLACES_MAX);
         for seen in 0..*rising.end() {
-            assert!(rollbacks.lowest_after(seen).is_some_and(|place| place <= Seqno(seen + 1)), "{seen}");
+            assert!(
+                rollbacks
+                    .lowest_after(seen)
+                    .is_some_and(|place| place <= Seqno(seen + 1)),
+                "{seen}"
+            );
         }
     }
 }

@@ -111,12 +111,17 @@ impl Inner {
             wake_ups: self.wake_ups,
             queue_bytes,
             index_bytes,
-            reader_bytes: self.account.total().saturating_sub(queue_bytes + index_bytes),
+            reader_bytes: self
+                .account
+                .total()
+                .saturating_sub(queue_bytes + index_bytes),
         }
     }
 
     pub(super) fn resident_items(&self) -> usize {
-        self.checkpoints().map(|checkpoint| checkpoint.live.items).sum()
+        self.checkpoints()
+            .map(|checkpoint| checkpoint.live.items)
+            .sum()
     }
 
     /// Every cursor, by name.
@@ -146,7 +151,11 @@ impl Inner {
                 items: checkpoint.live.items,
                 payload_bytes: checkpoint.live.payload_bytes(),
                 overhead_bytes: checkpoint.live.bytes - checkpoint.live.payload_bytes(),
-                cursors: self.cursors.iter().filter(|cursor| stands_here(cursor.position)).count(),
+                cursors: self
+                    .cursors
+                    .iter()
+                    .filter(|cursor| stands_here(cursor.position))
+                    .count(),
             }
         });
         infos.collect()
@@ -154,7 +163,10 @@ impl Inner {
 
     /// The checkpoint in which whoever is at `position` stands.
     fn holder(&self, position: u64) -> &Checkpoint {
-        self.checkpoints().rev().find(|checkpoint| checkpoint.first <= position).unwrap_or(self.front())
+        self.checkpoints()
+            .rev()
+            .find(|checkpoint| checkpoint.first <= position)
+            .unwrap_or(self.front())
     }
 }
 

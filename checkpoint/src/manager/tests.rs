@@ -26,7 +26,9 @@ fn persisting() -> CheckpointManager {
 }
 
 fn set(manager: &CheckpointManager, key: &str) -> Queued {
-    manager.queue(mutation(key, 10)).expect("an active takes it")
+    manager
+        .queue(mutation(key, 10))
+        .expect("an active takes it")
 }
 
 fn mutation(key: &str, value_bytes: usize) -> Item {
@@ -34,20 +36,30 @@ fn mutation(key: &str, value_bytes: usize) -> Item {
 }
 
 fn cursor(manager: &CheckpointManager, name: &str) -> Cursor {
-    manager.register(name, Seqno::ZERO, true).expect("0 is below every seqno").cursor
+    manager
+        .register(name, Seqno::ZERO, true)
+        .expect("0 is below every seqno")
+        .cursor
 }
 
 fn flush(manager: &CheckpointManager) -> Flush {
-    manager.begin_flush(ReadLimit::NONE).expect("no other flush")
+    manager
+        .begin_flush(ReadLimit::NONE)
+        .expect("no other flush")
 }
 
 fn read(manager: &CheckpointManager, cursor: Cursor) -> Batch {
-    manager.read(cursor, ReadLimit::NONE).expect("it is registered")
+    manager
+        .read(cursor, ReadLimit::NONE)
+        .expect("it is registered")
 }
 
 /// `key@seqno` of each item.
 fn held(batch: &Batch) -> Vec<String> {
-    batch.items().map(|item| format!("{}@{}", item.key, item.seqno)).collect()
+    batch
+        .items()
+        .map(|item| format!("{}@{}", item.key, item.seqno))
+        .collect()
 }
 
 fn assert_sound(manager: &CheckpointManager) {
@@ -63,7 +75,10 @@ fn a_handle_kept_too_long_touches_nobody() {
     // The newcomer gets the same slot.
     let new = cursor(&manager, "indexer");
     let unknown = Err(CheckpointError::UnknownCursor);
-    assert_eq!(manager.read(old, ReadLimit::NONE).map(|batch| held(&batch)), unknown);
+    assert_eq!(
+        manager.read(old, ReadLimit::NONE).map(|batch| held(&batch)),
+        unknown
+    );
     assert_eq!(manager.remaining(old), Err(CheckpointError::UnknownCursor));
     assert_eq!(manager.unregister(old), Err(CheckpointError::UnknownCursor));
     assert_eq!(held(&read(&manager, new)), ["a@1"]);
@@ -82,7 +97,9 @@ fn a_replaced_cursors_handle_is_stale_and_its_name_has_the_new_one() {
     assert_eq!(manager.remaining(new), Ok(1));
     assert_eq!(manager.stats().cursors, 1);
     // A registration that is refused replaces nothing.
-    manager.register("dcp", Seqno(2), true).expect_err("2 was not queued yet");
+    manager
+        .register("dcp", Seqno(2), true)
+        .expect_err("2 was not queued yet");
     assert_eq!(manager.cursor("dcp"), Some(new));
 }
 
@@ -90,16 +107,24 @@ fn a_replaced_cursors_handle_is_stale_and_its_name_has_the_new_one() {
 fn the_persistence_cursor_is_moved_by_flushes_only() {
     let manager = persisting();
     set(&manager, "a");
-    let persistence = manager.cursor(PERSISTENCE).expect("the config asked for it");
+    let persistence = manager
+        .cursor(PERSISTENCE)
+        .expect("the config asked for it");
     for refused in [
         manager.read(persistence, ReadLimit::NONE).map(drop),
         manager.unregister(persistence),
         manager.register(PERSISTENCE, Seqno::ZERO, true).map(drop),
     ] {
-        assert!(matches!(refused, Err(CheckpointError::InvalidArgument(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(CheckpointError::InvalidArgument(_))),
+            "{refused:?}"
+        );
     }
     assert_eq!(manager.remaining(persistence), Ok(1));
-    assert!(matches!(active().begin_flush(ReadLimit::NONE), Err(CheckpointError::NoPersistenceCursor)));
+    assert!(matches!(
+        active().begin_flush(ReadLimit::NONE),
+        Err(CheckpointError::NoPersistenceCursor)
+    ));
 }
 
 #[test]
@@ -121,11 +146,19 @@ fn a_flush_in_progress_keeps_what_it_would_read_again() {
     set(&manager, "b");
     let first = flush(&manager);
     assert_eq!(manager.expel(), 0);
-    assert_eq!(manager.stats().checkpoints, 2, "the closed one is still needed");
+    assert_eq!(
+        manager.stats().checkpoints,
+        2,
+        "the closed one is still needed"
+    );
     set(&manager, "b");
     first.fail();
     let second = flush(&manager);
-    assert_eq!(held(second.batch()), ["a@1", "b@3"], "less what was replaced, and what came since");
+    assert_eq!(
+        held(second.batch()),
+        ["a@1", "b@3"],
+        "less what was replaced, and what came since"
+    );
     second.commit();
     assert_eq!((manager.stats().checkpoints, manager.expel()), (1, 1));
 }
@@ -135,9 +168,15 @@ fn a_refused_flush_leaves_no_trace() {
     let manager = persisting();
     set(&manager, "a");
     let nothing = ReadLimit { items: 0, bytes: 1 };
-    assert!(matches!(manager.begin_flush(nothing), Err(CheckpointError::InvalidArgument(_))));
+    assert!(matches!(
+        manager.begin_flush(nothing),
+        Err(CheckpointError::InvalidArgument(_))
+    ));
     let first = flush(&manager);
-    assert!(matches!(manager.begin_flush(ReadLimit::NONE), Err(CheckpointError::FlushInProgress)));
+    assert!(matches!(
+        manager.begin_flush(ReadLimit::NONE),
+        Err(CheckpointError::FlushInProgress)
+    ));
     first.commit();
     assert!(flush(&manager).batch().is_empty());
 }
@@ -158,7 +197,10 @@ fn clear_makes_the_flush_in_progress_void() {
         } else {
             void.fail()
         }
-        assert!(matches!(manager.begin_flush(ReadLimit::NONE), Err(CheckpointError::FlushInProgress)));
+        assert!(matches!(
+            manager.begin_flush(ReadLimit::NONE),
+            Err(CheckpointError::FlushInProgress)
+        ));
         assert_eq!(held(next.batch()), ["c@2"]);
         next.fail();
         let again = flush(&manager);
@@ -182,7 +224,11 @@ fn a_batch_stays_the_snapshot_it_was() {
     assert_eq!(manager.expel(), 4);
     manager.clear(Seqno::ZERO);
     set(&manager, "x");
-    assert_eq!(held(&before), ["a@1", "b@2", "c@3"], "as at 3, whatever replaced them");
+    assert_eq!(
+        held(&before),
+        ["a@1", "b@2", "c@3"],
+        "as at 3, whatever replaced them"
+    );
     assert_eq!(before.ranges()[0].end, Seqno(3));
     assert_eq!(held(&after), ["a@4", "c@5", "d@6"]);
     assert_eq!(held(&before), ["a@1", "b@2", "c@3"], "walked again");
@@ -199,9 +245,16 @@ fn a_batch_walked_while_it_is_superseded_is_not_torn() {
     let mut walk = batch.items();
     let first: Vec<_> = walk.by_ref().take(25).map(|item| item.seqno.0).collect();
     for number in 0..50 {
-        assert_eq!(set(&manager, &format!("k{number}")).effect, Effect::Replaced);
+        assert_eq!(
+            set(&manager, &format!("k{number}")).effect,
+            Effect::Replaced
+        );
     }
-    assert_eq!(manager.expel(), 0, "what the batch holds was replaced, not expelled");
+    assert_eq!(
+        manager.expel(),
+        0,
+        "what the batch holds was replaced, not expelled"
+    );
     let rest: Vec<_> = walk.map(|item| item.seqno.0).collect();
     assert_eq!([first, rest].concat(), (1..=50).collect::<Vec<_>>());
 }
@@ -229,8 +282,14 @@ fn memory_returns_to_the_baseline() {
     assert_eq!(manager.expel(), 1);
 
     let stats = manager.stats();
-    assert_eq!((stats.items, stats.queue_bytes, stats.index_bytes), (0, 0, 0));
-    assert_eq!(stats.reader_bytes, full.queue_bytes, "all of it is the batch's now");
+    assert_eq!(
+        (stats.items, stats.queue_bytes, stats.index_bytes),
+        (0, 0, 0)
+    );
+    assert_eq!(
+        stats.reader_bytes, full.queue_bytes,
+        "all of it is the batch's now"
+    );
     assert_eq!(stats.memory_bytes(), stats.reader_bytes);
     drop(batch);
     assert_eq!(manager.stats().memory_bytes(), baseline);
@@ -250,7 +309,10 @@ fn reader_bytes_are_what_only_batches_hold() {
 
     manager.unregister(fast).expect("it is registered");
     assert_eq!(manager.expel(), 64);
-    assert_eq!((manager.stats().queue_bytes, manager.stats().reader_bytes), (0, queued));
+    assert_eq!(
+        (manager.stats().queue_bytes, manager.stats().reader_bytes),
+        (0, queued)
+    );
 
     // Two batches over the same chunks hold them once.
     let manager = active();
@@ -276,7 +338,10 @@ fn what_clear_drops_is_discharged() {
     let batch = read(&manager, slow);
     manager.clear(Seqno(40));
     let stats = manager.stats();
-    assert_eq!((stats.queue_bytes, stats.index_bytes, stats.reader_bytes), (0, 0, queued));
+    assert_eq!(
+        (stats.queue_bytes, stats.index_bytes, stats.reader_bytes),
+        (0, 0, queued)
+    );
     assert_eq!(batch.items().count(), 100);
     drop(batch);
     assert_eq!(manager.stats().memory_bytes(), 0);
@@ -312,7 +377,11 @@ fn index_memory_follows_what_is_resident() {
         manager.expel();
     }
     let stats = manager.stats();
-    assert!(stats.items <= 2 && stats.index_bytes < full / 8, "{} of {full} bytes", stats.index_bytes);
+    assert!(
+        stats.items <= 2 && stats.index_bytes < full / 8,
+        "{} of {full} bytes",
+        stats.index_bytes
+    );
     assert_sound(&manager);
 }
 
@@ -328,21 +397,59 @@ fn a_clone_is_the_same_manager() {
 #[test]
 fn a_refused_item_changes_nothing() {
     let replica = CheckpointManager::new(
-        CheckpointConfig { role: Role::Replica, ..CheckpointConfig::default() },
+        CheckpointConfig {
+            role: Role::Replica,
+            ..CheckpointConfig::default()
+        },
         Seqno(5),
     );
-    replica.snapshot(SnapshotMarker::new(SnapshotType::Memory, Seqno(6), Seqno(9))).expect("valid");
-    replica.queue(Item { seqno: Seqno(7), ..mutation("a", 1) }).expect("inside");
+    replica
+        .snapshot(SnapshotMarker::new(
+            SnapshotType::Memory,
+            Seqno(6),
+            Seqno(9),
+        ))
+        .expect("valid");
+    replica
+        .queue(Item {
+            seqno: Seqno(7),
+            ..mutation("a", 1)
+        })
+        .expect("inside");
     let (shown, stats) = (replica.to_string(), replica.stats());
     let refused = [
-        (7, CheckpointError::OutOfOrder { seqno: Seqno(7), high: Seqno(7) }),
-        (10, CheckpointError::OutOfRange { seqno: Seqno(10), start: Seqno(6), end: Seqno(9) }),
+        (
+            7,
+            CheckpointError::OutOfOrder {
+                seqno: Seqno(7),
+                high: Seqno(7),
+            },
+        ),
+        (
+            10,
+            CheckpointError::OutOfRange {
+                seqno: Seqno(10),
+                start: Seqno(6),
+                end: Seqno(9),
+            },
+        ),
     ];
     for (seqno, error) in refused {
-        assert_eq!(replica.queue(Item { seqno: Seqno(seqno), ..mutation("b", 1) }), Err(error));
+        assert_eq!(
+            replica.queue(Item {
+                seqno: Seqno(seqno),
+                ..mutation("b", 1)
+            }),
+            Err(error)
+        );
     }
     let state = Item::new(Operation::SetVBucketState(State::Active), Key::new(b""));
-    replica.queue(Item { seqno: Seqno(8), ..state }).expect_err("a state has no seqno of its own");
+    replica
+        .queue(Item {
+            seqno: Seqno(8),
+            ..state
+        })
+        .expect_err("a state has no seqno of its own");
     assert_eq!((replica.to_string(), replica.stats()), (shown, stats));
 }
 
@@ -363,11 +470,31 @@ fn a_cut_disk_snapshot_is_flushed_in_slices() {
     };
     replica.snapshot(marker).expect("valid");
     for seqno in 1..=5 {
-        replica.queue(Item { seqno: Seqno(seqno), ..mutation("a", 1000) }).expect("inside");
+        replica
+            .queue(Item {
+                seqno: Seqno(seqno),
+                ..mutation("a", 1000)
+            })
+            .expect("inside");
     }
     // An empty checkpoint behind it must not draw the rest into the slice.
-    replica.snapshot(SnapshotMarker::new(SnapshotType::Memory, Seqno(6), Seqno(9))).expect("valid");
-    let limits = [ReadLimit { items: 2, ..ReadLimit::NONE }, ReadLimit { bytes: 1500, ..ReadLimit::NONE }];
+    replica
+        .snapshot(SnapshotMarker::new(
+            SnapshotType::Memory,
+            Seqno(6),
+            Seqno(9),
+        ))
+        .expect("valid");
+    let limits = [
+        ReadLimit {
+            items: 2,
+            ..ReadLimit::NONE
+        },
+        ReadLimit {
+            bytes: 1500,
+            ..ReadLimit::NONE
+        },
+    ];
     let slices = limits.map(|limit| {
         let flush = replica.begin_flush(limit).expect("no other flush");
         let slice = (held(flush.batch()), flush.batch().more());
@@ -382,11 +509,25 @@ fn a_cut_disk_snapshot_is_flushed_in_slices() {
 #[test]
 fn queue_all_stops_at_the_first_item_that_is_refused() {
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
-    let refused = Item { seqno: Seqno(7), ..mutation("c", 1) };
+    let refused = Item {
+        seqno: Seqno(7),
+        ..mutation("c", 1)
+    };
     let mut queued = Vec::new();
-    let items = [mutation("a", 1), mutation("a", 2), refused, mutation("d", 1)];
-    assert!(matches!(manager.queue_all(items, &mut queued), Err(CheckpointError::InvalidArgument(_))));
-    let queued: Vec<_> = queued.iter().map(|queued| (queued.seqno.0, queued.effect)).collect();
+    let items = [
+        mutation("a", 1),
+        mutation("a", 2),
+        refused,
+        mutation("d", 1),
+    ];
+    assert!(matches!(
+        manager.queue_all(items, &mut queued),
+        Err(CheckpointError::InvalidArgument(_))
+    ));
+    let queued: Vec<_> = queued
+        .iter()
+        .map(|queued| (queued.seqno.0, queued.effect))
+        .collect();
     assert_eq!(queued, [(1, Effect::New), (2, Effect::Replaced)]);
     assert_eq!((manager.high_seqno(), manager.stats().items), (Seqno(2), 1));
 }

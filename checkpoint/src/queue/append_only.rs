@@ -46,20 +46,29 @@ unsafe impl<H: Send + Sync, T: Send + Sync> Sync for AppendOnly<H, T> {}
 impl<H, T> AppendOnly<H, T> {
     /// `capacity` empty places.
     pub(crate) fn with_capacity(header: H, capacity: usize) -> Appender<H, T> {
-        let places = (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
+        let places = (0..capacity)
+            .map(|_| UnsafeCell::new(MaybeUninit::uninit()))
+            .collect();
         Appender(Arc::new(Self::new(header, places, 0)))
     }
 
     /// A run that is full from the start.
     pub(crate) fn full(header: H, values: impl IntoIterator<Item = T>) -> Self {
-        let places: Box<[_]> =
-            values.into_iter().map(|value| UnsafeCell::new(MaybeUninit::new(value))).collect();
+        let places: Box<[_]> = values
+            .into_iter()
+            .map(|value| UnsafeCell::new(MaybeUninit::new(value)))
+            .collect();
         let len = places.len();
         Self::new(header, places, len)
     }
 
     fn new(header: H, places: Box<[UnsafeCell<MaybeUninit<T>>]>, len: usize) -> Self {
-        Self { header, accesses: Accesses::new(places.len()), places, len: Len(AtomicUsize::new(len)) }
+        Self {
+            header,
+            accesses: Accesses::new(places.len()),
+            places,
+            len: Len(AtomicUsize::new(len)),
+        }
     }
 
     pub(crate) fn header(&self) -> &H {
@@ -89,7 +98,9 @@ impl<H, T> AppendOnly<H, T> {
         self.len.0.store(0, Ordering::Release);
         let places = self.places.iter_mut().take(len);
         // SAFETY: by rule 1 each was initialised; `&mut self` is the only access, and as `len` is 0 nobody reads them again.
-        places.map(|place| unsafe { place.get_mut().assume_init_read() }).collect()
+        places
+            .map(|place| unsafe { place.get_mut().assume_init_read() })
+            .collect()
     }
 }
 
@@ -104,7 +115,9 @@ impl<H, T> Appender<H, T> {
     pub(crate) fn push(&mut self, value: T) -> bool {
         // Only this appender changes it.
         let len = self.0.len.0.load(Ordering::Relaxed);
-        let Some(place) = self.0.places.get(len) else { return false };
+        let Some(place) = self.0.places.get(len) else {
+            return false;
+        };
         if fault::is(Fault::LengthBeforeValue) {
             self.0.len.0.store(len + 1, Ordering::Release);
         }
@@ -128,7 +141,10 @@ impl<H, T> Drop for AppendOnly<H, T> {
 
 impl<H: fmt::Debug, T: fmt::Debug> fmt::Debug for AppendOnly<H, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AppendOnly").field("header", &self.header).field("places", &self.as_slice()).finish()
+        f.debug_struct("AppendOnly")
+            .field("header", &self.header)
+            .field("places", &self.as_slice())
+            .finish()
     }
 }
 
@@ -144,9 +160,19 @@ mod tests {
             assert_eq!(appender.shared().as_slice().len(), filled);
             assert!(appender.push(Arc::clone(&value)));
         }
-        assert!(!appender.push(Arc::clone(&value)), "there is no fourth place");
+        assert!(
+            !appender.push(Arc::clone(&value)),
+            "there is no fourth place"
+        );
         let reader = Arc::clone(appender.shared());
-        assert_eq!((*reader.header(), reader.capacity(), Arc::strong_count(&value)), ("header", 3, 4));
+        assert_eq!(
+            (
+                *reader.header(),
+                reader.capacity(),
+                Arc::strong_count(&value)
+            ),
+            ("header", 3, 4)
+        );
         drop(appender);
         assert_eq!(reader.as_slice().len(), 3);
         drop(reader);
@@ -159,7 +185,10 @@ mod tests {
         let mut appender = AppendOnly::with_capacity((), 8);
         appender.push(Arc::clone(&value));
         drop(appender);
-        drop(AppendOnly::full((), [Arc::clone(&value), Arc::clone(&value)]));
+        drop(AppendOnly::full(
+            (),
+            [Arc::clone(&value), Arc::clone(&value)],
+        ));
         assert_eq!(Arc::strong_count(&value), 1);
     }
 
@@ -168,7 +197,10 @@ mod tests {
         let value = Arc::new(());
         let mut run = AppendOnly::full((), [Arc::clone(&value), Arc::clone(&value)]);
         let taken = run.take();
-        assert_eq!((taken.len(), run.as_slice().len(), run.take().len()), (2, 0, 0));
+        assert_eq!(
+            (taken.len(), run.as_slice().len(), run.take().len()),
+            (2, 0, 0)
+        );
         drop(run);
         assert_eq!(Arc::strong_count(&value), 3);
     }
@@ -184,7 +216,12 @@ mod tests {
                     let filled = reader.as_slice();
                     assert!(filled.len() >= seen);
                     seen = filled.len();
-                    assert!(filled.iter().enumerate().all(|(at, value)| *value == format!("{at}")));
+                    assert!(
+                        filled
+                            .iter()
+                            .enumerate()
+                            .all(|(at, value)| *value == format!("{at}"))
+                    );
                     std::thread::yield_now();
                 }
             });

@@ -32,7 +32,10 @@ pub(crate) struct Slot {
 
 impl Slot {
     pub(crate) fn new(item: Item) -> Self {
-        Self { item, superseded_by: AtomicU64::new(0) }
+        Self {
+            item,
+            superseded_by: AtomicU64::new(0),
+        }
     }
 
     /// Whether no newer revision has taken its place. Exact under the lock.
@@ -77,8 +80,18 @@ struct Published(AtomicU64);
 
 impl Header {
     fn new(start: u64, published: u64, positions: Option<Box<[u64]>>, charge: Charge) -> Self {
-        let (published, closed_at) = (Published(AtomicU64::new(published)), AtomicU64::new(u64::MAX));
-        Self { start, published, closed_at, next: Link::new(), positions, charge }
+        let (published, closed_at) = (
+            Published(AtomicU64::new(published)),
+            AtomicU64::new(u64::MAX),
+        );
+        Self {
+            start,
+            published,
+            closed_at,
+            next: Link::new(),
+            positions,
+            charge,
+        }
     }
 }
 
@@ -125,16 +138,31 @@ impl Chunk {
 
     /// A sparse chunk with what is live in `chunk` up to position `filled`, and what is left of that. Items are moved if
     /// nobody else holds it; else keys and values are shared, and charged to both while both are there.
-    pub(crate) fn without_dead(chunk: Arc<Self>, filled: u64, account: &Account) -> (Arc<Self>, Remains) {
-        let live = || chunk.entries(chunk.start(), filled).filter(|(_, slot)| slot.is_live());
+    pub(crate) fn without_dead(
+        chunk: Arc<Self>,
+        filled: u64,
+        account: &Account,
+    ) -> (Arc<Self>, Remains) {
+        let live = || {
+            chunk
+                .entries(chunk.start(), filled)
+                .filter(|(_, slot)| slot.is_live())
+        };
         let positions: Box<[u64]> = live().map(|(position, _)| position).collect();
         let payload: usize = live().map(|(_, slot)| slot.item().payload_bytes()).sum();
         let charge = account.charge(positions.len() * (SLOT_BYTES + size_of::<u64>()) + payload);
         let header = Header::new(chunk.start(), filled, Some(positions), charge);
         match Arc::try_unwrap(chunk) {
             Ok(mut chunk) => {
-                let (live, dead): (Vec<_>, Vec<_>) = chunk.take().into_iter().partition(Slot::is_live);
-                (Arc::new(Self::full(header, live)), Remains::Owned { emptied: Box::new(chunk), _dead: dead })
+                let (live, dead): (Vec<_>, Vec<_>) =
+                    chunk.take().into_iter().partition(Slot::is_live);
+                (
+                    Arc::new(Self::full(header, live)),
+                    Remains::Owned {
+                        emptied: Box::new(chunk),
+                        _dead: dead,
+                    },
+                )
             }
             Err(chunk) => {
                 let live = chunk.as_slice().iter().filter(|slot| slot.is_live());
@@ -216,11 +244,17 @@ impl Chunk {
     /// The filled slots with positions in `from..to`, in order.
     pub(crate) fn slots(&self, from: u64, to: u64) -> &[Slot] {
         let slots = self.as_slice();
-        slots.get(self.index(from).min(slots.len())..self.index(to).min(slots.len())).unwrap_or(&[])
+        slots
+            .get(self.index(from).min(slots.len())..self.index(to).min(slots.len()))
+            .unwrap_or(&[])
     }
 
     /// The slots with positions in `from..to`, in order, each with its position.
-    pub(crate) fn entries(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = (u64, &Slot)> {
+    pub(crate) fn entries(
+        &self,
+        from: u64,
+        to: u64,
+    ) -> impl DoubleEndedIterator<Item = (u64, &Slot)> {
         let first = self.index(from);
         let slots = self.slots(from, to).iter().enumerate();
         slots.map(move |(offset, slot)| (self.position(first + offset), slot))
@@ -240,7 +274,9 @@ impl Chunk {
     /// The index of the first slot at or after `position`.
     fn index(&self, position: u64) -> usize {
         match &self.header().positions {
-            None => position.saturating_sub(self.start()).min(self.capacity() as u64) as usize,
+            None => position
+                .saturating_sub(self.start())
+                .min(self.capacity() as u64) as usize,
             Some(positions) => positions.partition_point(|&at| at < position),
         }
     }

@@ -25,14 +25,21 @@ impl Queue {
 
     /// The live item at `position`, and where it is.
     pub(crate) fn live_item(&self, position: u64) -> Option<(At, &Item)> {
-        self.find(position).filter(|(_, slot)| slot.is_live()).map(|(at, slot)| (at, slot.item()))
+        self.find(position)
+            .filter(|(_, slot)| slot.is_live())
+            .map(|(at, slot)| (at, slot.item()))
     }
 
     /// The first position whose seqno is greater than `after`; O(log n). A vBucket state item counts as the seqno of
     /// the operation that will follow it.
     pub(crate) fn seek(&self, after: Seqno) -> u64 {
-        let index = self.segments.partition_point(|segment| segment.first <= after);
-        let Some(segment) = index.checked_sub(1).and_then(|index| self.segments.get(index)) else {
+        let index = self
+            .segments
+            .partition_point(|segment| segment.first <= after);
+        let Some(segment) = index
+            .checked_sub(1)
+            .and_then(|index| self.segments.get(index))
+        else {
             return self.base;
         };
         segment.chunk.seek(self.base, segment.filled, after)
@@ -45,8 +52,11 @@ impl Queue {
             if from <= segment.start && segment.filled <= to {
                 totals += segment.live;
             } else {
-                for slot in
-                    segment.chunk.slots(from, to.min(segment.filled)).iter().filter(|slot| slot.is_live())
+                for slot in segment
+                    .chunk
+                    .slots(from, to.min(segment.filled))
+                    .iter()
+                    .filter(|slot| slot.is_live())
                 {
                     totals.add(slot.item().payload_bytes());
                 }
@@ -69,7 +79,13 @@ impl Queue {
         self.segments_between(from, to)
             .rev()
             .filter(|segment| segment.live.items > 0)
-            .flat_map(|segment| segment.chunk.slots(from, to.min(segment.filled)).iter().rev())
+            .flat_map(|segment| {
+                segment
+                    .chunk
+                    .slots(from, to.min(segment.filled))
+                    .iter()
+                    .rev()
+            })
             .filter(|slot| slot.is_live())
             .map(Slot::item)
             .find(|item| !matches!(item.operation, Operation::SetVBucketState(_)))
@@ -87,29 +103,45 @@ impl Queue {
     /// How many live items there are from `position` on; O(log segments), plus the slots of one chunk.
     pub(crate) fn live_from(&self, position: u64) -> usize {
         let total = self.live;
-        let Some(segment) = self.segment_at(position).and_then(|index| self.segments.get(index)) else {
+        let Some(segment) = self
+            .segment_at(position)
+            .and_then(|index| self.segments.get(index))
+        else {
             return total;
         };
-        let in_segment = segment.chunk.slots(segment.start, position.min(segment.filled));
+        let in_segment = segment
+            .chunk
+            .slots(segment.start, position.min(segment.filled));
         let before = in_segment.iter().filter(|slot| slot.is_live()).count();
         total - self.prefix.before(segment.number) - before
     }
 
     /// The chunks a batch over `from..to` must hold; O(chunks).
     pub(crate) fn chunks(&self, from: u64, to: u64) -> SmallVec<[Arc<Chunk>; 4]> {
-        self.segments_between(from, to).map(|segment| Arc::clone(&segment.chunk)).collect()
+        self.segments_between(from, to)
+            .map(|segment| Arc::clone(&segment.chunk))
+            .collect()
     }
 
     pub(super) fn segment_at(&self, position: u64) -> Option<usize> {
         // Most often the newest items are looked for.
         match self.segments.back() {
             Some(last) if last.start <= position => Some(self.segments.len() - 1),
-            _ => self.segments.partition_point(|segment| segment.start <= position).checked_sub(1),
+            _ => self
+                .segments
+                .partition_point(|segment| segment.start <= position)
+                .checked_sub(1),
         }
     }
 
-    pub(super) fn segments_between(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = &Segment> {
-        let first = self.segments.partition_point(|segment| segment.filled <= from);
+    pub(super) fn segments_between(
+        &self,
+        from: u64,
+        to: u64,
+    ) -> impl DoubleEndedIterator<Item = &Segment> {
+        let first = self
+            .segments
+            .partition_point(|segment| segment.filled <= from);
         let last = self.segments.partition_point(|segment| segment.start < to);
         self.segments.range(first..last.max(first))
     }

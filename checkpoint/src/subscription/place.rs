@@ -16,12 +16,19 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn of(point: &ResumePoint) -> Self {
-        Self { whole: point.snapshot_start, end: point.snapshot_end }.at(point.seqno)
+        Self {
+            whole: point.snapshot_start,
+            end: point.snapshot_end,
+        }
+        .at(point.seqno)
     }
 
     /// The reader went back to where it had everything.
     pub(super) fn whole(seqno: Seqno) -> Self {
-        Self { whole: seqno, end: seqno }
+        Self {
+            whole: seqno,
+            end: seqno,
+        }
     }
 
     pub(super) fn take(&mut self, batch: &Batch) {
@@ -35,15 +42,26 @@ impl Place {
 
     /// It has fetched what is on disk, which may have come to `end`.
     pub(super) fn within(self, end: Seqno) -> Self {
-        Self { end: self.end.max(end), ..self }
+        Self {
+            end: self.end.max(end),
+            ..self
+        }
     }
 
     pub(super) fn at(self, seqno: Seqno) -> Self {
-        if seqno >= self.end { Self::whole(seqno) } else { self }
+        if seqno >= self.end {
+            Self::whole(seqno)
+        } else {
+            self
+        }
     }
 
     /// The snapshot of a reader that has come to `seqno`: where it starts, and where it ends.
     pub(super) fn snapshot(self, seqno: Seqno) -> (Seqno, Seqno) {
-        if self.whole >= seqno { (seqno, seqno) } else { (self.whole, self.end.max(seqno)) }
+        if self.whole >= seqno {
+            (seqno, seqno)
+        } else {
+            (self.whole, self.end.max(seqno))
+        }
     }
 }

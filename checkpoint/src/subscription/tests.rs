@@ -15,7 +15,10 @@ fn set(manager: &CheckpointManager, key: &str) -> Seqno {
 /// What comes next, in short.
 fn short(next: Next) -> String {
     match next {
-        Next::Batch(batch) => batch.items().map(|item| format!("{}@{} ", item.key, item.seqno)).collect(),
+        Next::Batch(batch) => batch
+            .items()
+            .map(|item| format!("{}@{} ", item.key, item.seqno))
+            .collect(),
         Next::Backfill(Backfill { from, to }) => format!("backfill {from}-{to}"),
         Next::RolledBack(seqno) => format!("rolled back to {seqno}"),
         Next::Idle => "idle".to_owned(),
@@ -36,7 +39,10 @@ fn batches_come_in_order_and_then_nothing() {
     set(&manager, "a");
     set(&manager, "b");
     assert_eq!(poll(&mut subscription), "a@1 b@2 ");
-    assert_eq!((poll(&mut subscription).as_str(), subscription.seqno()), ("idle", Seqno(2)));
+    assert_eq!(
+        (poll(&mut subscription).as_str(), subscription.seqno()),
+        ("idle", Seqno(2))
+    );
 }
 
 #[test]
@@ -62,7 +68,14 @@ fn a_dropped_cursor_comes_back_with_what_it_must_fetch() {
     let recovered = manager.recover(1);
     assert_eq!(recovered.cursors_dropped, [], "expelling a was enough");
     let recovered = manager.recover(usize::MAX);
-    assert_eq!(recovered.cursors_dropped.iter().map(|name| &**name).collect::<Vec<_>>(), ["s"]);
+    assert_eq!(
+        recovered
+            .cursors_dropped
+            .iter()
+            .map(|name| &**name)
+            .collect::<Vec<_>>(),
+        ["s"]
+    );
     set(&manager, "c");
     assert_eq!(poll(&mut subscription), "backfill 2-2");
     assert_eq!(poll(&mut subscription), "c@3 ");
@@ -73,9 +86,15 @@ fn a_name_taken_over_is_an_error() {
     let manager = manager();
     let mut first = manager.subscribe("s", Seqno::ZERO).expect("valid");
     let _second = manager.subscribe("s", Seqno::ZERO).expect("valid");
-    assert_eq!(first.poll(ReadLimit::NONE).map(short), Err(CheckpointError::UnknownCursor));
+    assert_eq!(
+        first.poll(ReadLimit::NONE).map(short),
+        Err(CheckpointError::UnknownCursor)
+    );
     drop(first);
-    assert!(manager.cursor("s").is_some(), "the second's cursor is not the first's to remove");
+    assert!(
+        manager.cursor("s").is_some(),
+        "the second's cursor is not the first's to remove"
+    );
 }
 
 #[test]
@@ -89,10 +108,16 @@ fn its_cursor_goes_with_it() {
 fn a_waiting_reader_is_woken_once_for_many_writes() {
     let manager = manager();
     let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
-    assert_eq!(poll(&mut subscription), "idle", "whoever does not wait is not woken");
+    assert_eq!(
+        poll(&mut subscription),
+        "idle",
+        "whoever does not wait is not woken"
+    );
     for _ in 0..2 {
         // As before it sleeps; asking again changes nothing.
-        let next = subscription.look(ReadLimit::NONE, Lock::Wait).expect("registered");
+        let next = subscription
+            .look(ReadLimit::NONE, Lock::Wait)
+            .expect("registered");
         assert_eq!(short(next), "idle");
     }
     for key in ["a", "b", "c"] {
@@ -109,13 +134,19 @@ fn waiting_ends_with_a_write_or_a_stop() {
     let stopper = subscription.stopper();
     let reader = std::thread::spawn(move || {
         let first = short(subscription.wait(ReadLimit::NONE).expect("registered"));
-        (first, short(subscription.wait(ReadLimit::NONE).expect("registered")))
+        (
+            first,
+            short(subscription.wait(ReadLimit::NONE).expect("registered")),
+        )
     });
     set(&manager, "a");
     stopper.stop();
     let (first, second) = reader.join().expect("it ends");
     // The stop may come before the reader has looked; it never hangs, and reads the write or is stopped.
-    assert!(matches!((&*first, &*second), ("a@1 " | "stopped", "stopped")), "{first:?} {second:?}");
+    assert!(
+        matches!((&*first, &*second), ("a@1 " | "stopped", "stopped")),
+        "{first:?} {second:?}"
+    );
 }
 
 #[test]
@@ -125,7 +156,10 @@ fn a_reader_at_the_tail_misses_no_replacement_in_a_chunk_that_was_rewritten() {
     let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
     set(&manager, "first");
     assert_eq!(poll(&mut subscription), "first@1 ");
-    let cursor = manager.register("cursor", Seqno(1), true).expect("valid").cursor;
+    let cursor = manager
+        .register("cursor", Seqno(1), true)
+        .expect("valid")
+        .cursor;
     // More than may be dead without being rewritten, while the reader stands in the first of these chunks; then what is left
     // of the first chunks is replaced in the chunks that took their place.
     let all = 0..6_000;

@@ -38,13 +38,17 @@ pub enum VBucketError {
     },
     /// It was active when its process ended, and not in order. What it told others may be lost here, so it can't go on with its
     /// branch: give a uuid, or have it follow another first.
-    #[error("vBucket {vb} was active before an unclean stop: it leads again only on a branch of its own")]
+    #[error(
+        "vBucket {vb} was active before an unclean stop: it leads again only on a branch of its own"
+    )]
     NeedsBranch {
         /// The vBucket.
         vb: Vbid,
     },
     /// Only one that is or becomes active begins a branch: the name would be lost.
-    #[error("vBucket {vb} is to be {state}, which begins no branch, but was given the name {uuid} for one")]
+    #[error(
+        "vBucket {vb} is to be {state}, which begins no branch, but was given the name {uuid} for one"
+    )]
     NoBranch {
         /// The vBucket.
         vb: Vbid,

@@ -27,7 +27,10 @@ impl VBucket {
             ..previous.clone()
         };
         // Batches do not mix snapshots from disk with any other.
-        let from = batch.ranges().first().map_or(SnapshotType::Memory, |range| range.snapshot_type);
+        let from = batch
+            .ranges()
+            .first()
+            .map_or(SnapshotType::Memory, |range| range.snapshot_type);
         let mut last_seqno = None;
         for item in batch.items() {
             next.take_note(Note::of(item), item.seqno, from);
@@ -78,7 +81,12 @@ fn is_whole(range: &SnapshotRange, high: Seqno) -> bool {
 /// the whole one only.
 fn before_extension(range: &SnapshotRange) -> Option<SnapshotRange> {
     let end = range.last.filter(|_| range.awaits_extension())?;
-    Some(SnapshotRange { end, high_completed_seqno: None, high_prepared_seqno: None, ..*range })
+    Some(SnapshotRange {
+        end,
+        high_completed_seqno: None,
+        high_prepared_seqno: None,
+        ..*range
+    })
 }
 
 impl VBucketState {
@@ -91,7 +99,11 @@ impl VBucketState {
     /// Everything up to the end of `whole` is durable, and so are its prepares, those of earlier batches included.
     fn complete(&mut self, whole: &SnapshotRange, prepared_before: Seqno) {
         self.snapshot_start = self.snapshot_start.max(whole.end);
-        let before = if prepared_before <= whole.end { prepared_before } else { Seqno::ZERO };
+        let before = if prepared_before <= whole.end {
+            prepared_before
+        } else {
+            Seqno::ZERO
+        };
         let prepared = whole.high_prepared_seqno.unwrap_or_default().max(before);
         self.high_prepared_seqno = self.high_prepared_seqno.max(prepared);
         let completed = whole.high_completed_seqno.unwrap_or_default();

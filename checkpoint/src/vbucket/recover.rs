@@ -7,7 +7,9 @@
 use super::{Inner, Received, VBucket, is_half, role};
 use crate::hlc::Hlc;
 use crate::sync::Mutex;
-use crate::{CheckpointConfig, CheckpointManager, Seqno, State, VBucketError, VBucketState, VbUuid, Vbid};
+use crate::{
+    CheckpointConfig, CheckpointManager, Seqno, State, VBucketError, VBucketState, VbUuid, Vbid,
+};
 
 /// How the process ended that had a vBucket before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,14 +48,30 @@ impl VBucket {
             AfterStop::Unclean { uuid } => Some(uuid),
         };
         if (persisted.state, becomes) == (State::Active, State::Pending) {
-            return Err(VBucketError::NoTransition { vb: id, from: persisted.state, to: becomes });
+            return Err(VBucketError::NoTransition {
+                vb: id,
+                from: persisted.state,
+                to: becomes,
+            });
         }
         let was_active = uuid.is_some() && persisted.state == State::Active;
         // It does not lead until it has begun its branch. One that had not flushed all of the snapshot that it received before it
         // led is inside that snapshot, as if it had never led.
         let has_left = was_active && (becomes == State::Active || is_half(persisted, high));
-        let state = if has_left { State::Dead } else { persisted.state };
-        let vbucket = Self::on_disk(id, &VBucketState { state, ..persisted.clone() }, high, config);
+        let state = if has_left {
+            State::Dead
+        } else {
+            persisted.state
+        };
+        let vbucket = Self::on_disk(
+            id,
+            &VBucketState {
+                state,
+                ..persisted.clone()
+            },
+            high,
+            config,
+        );
         vbucket.lock().must_branch = was_active;
         vbucket.set_state(becomes, uuid.filter(|_| becomes == State::Active))?;
         if state == becomes && state != persisted.state {
@@ -63,9 +81,19 @@ impl VBucket {
         Ok(vbucket)
     }
 
-    pub(super) fn on_disk(id: Vbid, persisted: &VBucketState, high: Seqno, config: CheckpointConfig) -> Self {
-        let manager =
-            CheckpointManager::new(CheckpointConfig { role: role(persisted.state), ..config }, high);
+    pub(super) fn on_disk(
+        id: Vbid,
+        persisted: &VBucketState,
+        high: Seqno,
+        config: CheckpointConfig,
+    ) -> Self {
+        let manager = CheckpointManager::new(
+            CheckpointConfig {
+                role: role(persisted.state),
+                ..config
+            },
+            high,
+        );
         let inner = Inner {
             current: persisted.clone(),
             clock: Hlc::starting_at(persisted.max_cas),
@@ -74,7 +102,11 @@ impl VBucket {
             leads_from: high,
             subscribers: Vec::new(),
         };
-        let vbucket = Self { id, manager, inner: Mutex::new(inner) };
+        let vbucket = Self {
+            id,
+            manager,
+            inner: Mutex::new(inner),
+        };
         vbucket.resume_snapshot(persisted, high);
         vbucket
     }

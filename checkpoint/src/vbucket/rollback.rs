@@ -16,11 +16,19 @@ impl VBucket {
         self.require(&inner, follows)?;
         let high = self.manager.high_seqno();
         if seqno > high {
-            return Err(VBucketError::RollbackAhead { vb: self.id, to: seqno, high });
+            return Err(VBucketError::RollbackAhead {
+                vb: self.id,
+                to: seqno,
+                high,
+            });
         }
         let (state, mut failover_log) = (inner.current.state, inner.current.failover_log.clone());
         failover_log.prune(seqno);
-        inner.current = VBucketState { state, failover_log, ..persisted.clone() };
+        inner.current = VBucketState {
+            state,
+            failover_log,
+            ..persisted.clone()
+        };
         inner.received = Received::on_disk(persisted, seqno);
         self.manager.clear(seqno);
         self.resume_snapshot(&inner.current, seqno);
@@ -32,12 +40,23 @@ impl VBucket {
         if role(persisted.state) == Role::Active || !is_half(persisted, high) {
             return;
         }
-        let completed = persisted.snapshot_type.is_disk().then_some(persisted.high_completed_seqno);
+        let completed = persisted
+            .snapshot_type
+            .is_disk()
+            .then_some(persisted.high_completed_seqno);
         let marker = SnapshotMarker {
             high_completed_seqno: completed,
-            ..SnapshotMarker::new(persisted.snapshot_type, persisted.snapshot_start, persisted.snapshot_end)
+            ..SnapshotMarker::new(
+                persisted.snapshot_type,
+                persisted.snapshot_start,
+                persisted.snapshot_end,
+            )
         };
         let resumed = self.manager.snapshot(marker);
-        debug_assert_eq!(resumed, Ok(()), "it starts at or below the high seqno and ends above it");
+        debug_assert_eq!(
+            resumed,
+            Ok(()),
+            "it starts at or below the high seqno and ends above it"
+        );
     }
 }

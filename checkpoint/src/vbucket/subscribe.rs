@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use super::{VBucket, role};
-use crate::{CheckpointError, History, ResumePoint, Role, Seqno, State, Subscription, VBucketError};
+use crate::{
+    CheckpointError, History, ResumePoint, Role, Seqno, State, Subscription, VBucketError,
+};
 
 impl VBucket {
     /// Subscribes a consumer that stands at `from`: at [`ResumePoint::START`] if it has nothing yet, else where
@@ -17,7 +19,7 @@ impl VBucket {
     ///
     /// ```
     /// use bytes::Bytes;
-    /// use checkpoint::{
+    /// use lowtide_checkpoint::{
     ///     AfterStop, CheckpointConfig, FailoverLog, Item, Key, Next, ReadLimit, ResumePoint, Seqno, State, VBucket,
     ///     VBucketError, VBucketState, VbUuid, Vbid,
     /// };
@@ -60,13 +62,23 @@ impl VBucket {
         }
         let state = &inner.current;
         let (high, purge) = (self.manager.high_seqno(), state.purge_seqno.max(purged));
-        let history = History { log: &state.failover_log, high, purge, filtered_high: None };
+        let history = History {
+            log: &state.failover_log,
+            high,
+            purge,
+            filtered_high: None,
+        };
         if let Some(to) = history.rollback_to(&from.into()) {
             return Err(VBucketError::GoBack { vb: self.id, to });
         }
-        let subscription = self.manager.subscribe_at(name, from).map_err(|source| self.refused(source))?;
+        let subscription = self
+            .manager
+            .subscribe_at(name, from)
+            .map_err(|source| self.refused(source))?;
         // Those that nobody holds any more are forgotten here, so that the list is never longer than the cursors were.
-        inner.subscribers.retain(|stopper| Arc::strong_count(&stopper.is_stopped) > 1);
+        inner
+            .subscribers
+            .retain(|stopper| Arc::strong_count(&stopper.is_stopped) > 1);
         inner.subscribers.push(subscription.stopper());
         Ok(subscription)
     }
@@ -78,19 +90,30 @@ impl VBucket {
         // Under this lock neither the branches change nor is anything rolled back.
         let inner = self.lock();
         let (start, end) = subscription.snapshot()?;
-        let (seqno, uuid) = (subscription.seqno(), inner.current.failover_log.newest().uuid);
+        let (seqno, uuid) = (
+            subscription.seqno(),
+            inner.current.failover_log.newest().uuid,
+        );
         let (start, end) = if role(inner.current.state) == Role::Active {
             // What an active has is its history: of the snapshot that it was promoted in no more will come.
             (start, end.min(self.manager.high_seqno()))
         } else if seqno > inner.received.complete {
             // Nobody has more of a snapshot whole than the copy that it reads from.
-            (start.min(inner.received.complete), end.max(inner.received.snapshot_end))
+            (
+                start.min(inner.received.complete),
+                end.max(inner.received.snapshot_end),
+            )
         } else {
             (start, end)
         };
         if end <= seqno {
             return Some(ResumePoint::whole(uuid, seqno));
         }
-        Some(ResumePoint { uuid, seqno, snapshot_start: start, snapshot_end: end })
+        Some(ResumePoint {
+            uuid,
+            seqno,
+            snapshot_start: start,
+            snapshot_end: end,
+        })
     }
 }

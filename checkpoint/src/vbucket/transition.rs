@@ -27,10 +27,18 @@ impl VBucket {
         let mut inner = self.lock();
         let before = inner.current.state;
         if (before, state) == (State::Active, State::Pending) {
-            return Err(VBucketError::NoTransition { vb: self.id, from: before, to: state });
+            return Err(VBucketError::NoTransition {
+                vb: self.id,
+                from: before,
+                to: state,
+            });
         }
         if let Some(uuid) = uuid.filter(|_| state != State::Active) {
-            return Err(VBucketError::NoBranch { vb: self.id, state, uuid });
+            return Err(VBucketError::NoBranch {
+                vb: self.id,
+                state,
+                uuid,
+            });
         }
         if state == before {
             return self.begin_branch(&mut inner, uuid);
@@ -83,33 +91,60 @@ impl VBucket {
     /// It stays active, on another branch: what it has is history already.
     fn begin_branch(&self, inner: &mut Inner, uuid: Option<VbUuid>) -> Result<(), VBucketError> {
         let newest = inner.current.failover_log.newest().uuid;
-        let Some(uuid) = uuid.filter(|&uuid| uuid != newest) else { return Ok(()) };
-        let branched = inner.current.failover_log.branch(uuid, self.manager.high_seqno());
-        branched.map_err(|source| VBucketError::Branch { vb: self.id, source })?;
+        let Some(uuid) = uuid.filter(|&uuid| uuid != newest) else {
+            return Ok(());
+        };
+        let branched = inner
+            .current
+            .failover_log
+            .branch(uuid, self.manager.high_seqno());
+        branched.map_err(|source| VBucketError::Branch {
+            vb: self.id,
+            source,
+        })?;
         self.queue_state(State::Active, inner.clock.max())
     }
 
     fn promote(&self, inner: &mut Inner, uuid: Option<VbUuid>) -> Result<(), VBucketError> {
-        let (high, Received { mut complete, snapshot_end }) = (self.manager.high_seqno(), inner.received);
+        let (
+            high,
+            Received {
+                mut complete,
+                snapshot_end,
+            },
+        ) = (self.manager.high_seqno(), inner.received);
         if fault::is(Fault::BranchInsideASnapshot) {
             complete = high;
         }
         match uuid {
             Some(uuid) => {
                 let branched = inner.current.failover_log.branch(uuid, complete);
-                branched.map_err(|source| VBucketError::Branch { vb: self.id, source })?;
+                branched.map_err(|source| VBucketError::Branch {
+                    vb: self.id,
+                    source,
+                })?;
                 inner.must_branch = false;
                 Ok(())
             }
             None if inner.must_branch => Err(VBucketError::NeedsBranch { vb: self.id }),
             None if complete == high => Ok(()),
-            None => Err(VBucketError::HalfSnapshot { vb: self.id, high, snapshot_end }),
+            None => Err(VBucketError::HalfSnapshot {
+                vb: self.id,
+                high,
+                snapshot_end,
+            }),
         }
     }
 
     /// Carries the highest CAS as well: the last one in a batch decides.
     fn queue_state(&self, state: State, cas: Cas) -> Result<(), VBucketError> {
-        let item = Item { cas, ..Item::new(Operation::SetVBucketState(state), Key::new(b"")) };
-        self.manager.queue(item).map(drop).map_err(|source| self.refused(source))
+        let item = Item {
+            cas,
+            ..Item::new(Operation::SetVBucketState(state), Key::new(b""))
+        };
+        self.manager
+            .queue(item)
+            .map(drop)
+            .map_err(|source| self.refused(source))
     }
 }

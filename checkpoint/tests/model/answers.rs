@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use checkpoint::{Item, Operation, PERSISTENCE, ReadLimit, Seqno, SnapshotRange, SnapshotType};
+use lowtide_checkpoint::{
+    Item, Operation, PERSISTENCE, ReadLimit, Seqno, SnapshotRange, SnapshotType,
+};
 
 use crate::naive::{Naive, Place, Record, is_state};
 use crate::piece::Checkpoint;
@@ -33,12 +35,25 @@ impl Naive {
             (self.base(), self.checkpoints[0].dummy)
         } else {
             let ahead = |record: &Record| !record.gone && record.item.seqno > after;
-            (self.log.iter().position(ahead).unwrap_or(self.log.len()), after)
+            (
+                self.log.iter().position(ahead).unwrap_or(self.log.len()),
+                after,
+            )
         };
-        self.cursors.insert(name.to_owned(), Place { passed, shown, droppable });
+        self.cursors.insert(
+            name.to_owned(),
+            Place {
+                passed,
+                shown,
+                droppable,
+            },
+        );
         self.remove();
         let next = self.live_from(passed).next();
-        Ok((next.map_or(Seqno(self.high.0 + 1), |(_, record)| record.item.seqno), backfill))
+        Ok((
+            next.map_or(Seqno(self.high.0 + 1), |(_, record)| record.item.seqno),
+            backfill,
+        ))
     }
 
     pub fn unregister(&mut self, name: &str) {
@@ -50,7 +65,12 @@ impl Naive {
         self.read_to(name, limit, false)
     }
 
-    fn read_to(&mut self, name: &str, limit: ReadLimit, to_boundary: bool) -> Result<Read, &'static str> {
+    fn read_to(
+        &mut self,
+        name: &str,
+        limit: ReadLimit,
+        to_boundary: bool,
+    ) -> Result<Read, &'static str> {
         if limit.items == 0 || limit.bytes == 0 {
             return Err("invalid-argument");
         }
@@ -60,30 +80,49 @@ impl Naive {
             self.cut(&mut taken, &mut ranges);
         }
         if let Some(&last) = taken.last() {
-            place = Place { passed: last + 1, shown: self.log[last].shown(), ..place };
+            place = Place {
+                passed: last + 1,
+                shown: self.log[last].shown(),
+                ..place
+            };
         }
         let items = taken.iter().map(|&at| self.log[at].item.clone()).collect();
         let more = self.live_from(place.passed).next().is_some();
         self.cursors.insert(name.to_owned(), place);
         self.remove();
-        Ok(Read { items, ranges, more })
+        Ok(Read {
+            items,
+            ranges,
+            more,
+        })
     }
 
-    fn take(&self, from: usize, limit: ReadLimit, hard_in_disk: bool) -> (Vec<usize>, Vec<SnapshotRange>) {
+    fn take(
+        &self,
+        from: usize,
+        limit: ReadLimit,
+        hard_in_disk: bool,
+    ) -> (Vec<usize>, Vec<SnapshotRange>) {
         let (mut taken, mut bytes) = (Vec::new(), 0);
         let mut ranges = Vec::new();
         let mut before: Option<&Checkpoint> = None;
         for checkpoint in &self.checkpoints {
-            let ahead: Vec<_> =
-                self.live_from(from).filter(|(_, record)| record.checkpoint == checkpoint.id).collect();
+            let ahead: Vec<_> = self
+                .live_from(from)
+                .filter(|(_, record)| record.checkpoint == checkpoint.id)
+                .collect();
             if ahead.is_empty() {
                 continue;
             }
             if let Some(before) = before {
-                let history =
-                    |checkpoint: &Checkpoint| checkpoint.marker.is_some_and(|marker| marker.history);
+                let history = |checkpoint: &Checkpoint| {
+                    checkpoint.marker.is_some_and(|marker| marker.history)
+                };
                 let full = taken.len() >= limit.items || bytes >= limit.bytes;
-                if full || before.is_disk() || checkpoint.is_disk() || history(before) != history(checkpoint)
+                if full
+                    || before.is_disk()
+                    || checkpoint.is_disk()
+                    || history(before) != history(checkpoint)
                 {
                     break;
                 }
@@ -107,7 +146,11 @@ impl Naive {
         let checkpoints: Vec<_> = self
             .checkpoints
             .iter()
-            .filter(|checkpoint| taken.iter().any(|&at| self.log[at].checkpoint == checkpoint.id))
+            .filter(|checkpoint| {
+                taken
+                    .iter()
+                    .any(|&at| self.log[at].checkpoint == checkpoint.id)
+            })
             .collect();
         let is_whole = |checkpoint: &&Checkpoint| {
             let end = self.range(checkpoint).end;
@@ -127,7 +170,11 @@ impl Naive {
         self.live_from(self.cursors[name].passed).count()
     }
 
-    pub fn begin_flush(&mut self, limit: ReadLimit, to_boundary: bool) -> Result<Read, &'static str> {
+    pub fn begin_flush(
+        &mut self,
+        limit: ReadLimit,
+        to_boundary: bool,
+    ) -> Result<Read, &'static str> {
         let &start = self.cursors.get(PERSISTENCE).ok_or("unknown-cursor")?;
         if self.flush.is_some() {
             return Err("flush-in-progress");
@@ -172,11 +219,17 @@ impl Naive {
             };
         }
         let visible = operations()
-            .filter(|record| !matches!(record.item.operation, Operation::Prepare | Operation::Abort))
+            .filter(|record| {
+                !matches!(record.item.operation, Operation::Prepare | Operation::Abort)
+            })
             .rfind(|record| record.checkpoint <= checkpoint.id);
         SnapshotRange {
             snapshot_id: checkpoint.snapshot_id,
-            start: if last.is_some() { Seqno(checkpoint.before.0 + 1) } else { checkpoint.before },
+            start: if last.is_some() {
+                Seqno(checkpoint.before.0 + 1)
+            } else {
+                checkpoint.before
+            },
             end: last.unwrap_or(checkpoint.before),
             visible: visible.map_or(self.floor, |record| record.item.seqno),
             snapshot_type: SnapshotType::Memory,
@@ -204,8 +257,13 @@ impl Naive {
     pub fn durable(&self, checkpoint: &Checkpoint) -> (Option<Seqno>, Option<Seqno>) {
         let (mut completed, mut prepared) = (None, None);
         let all = || self.past.iter().chain(&self.checkpoints);
-        let is_disk = |id| all().any(|checkpoint| checkpoint.id == id && checkpoint.came_from_disk());
-        for record in self.log.iter().filter(|record| record.checkpoint <= checkpoint.id) {
+        let is_disk =
+            |id| all().any(|checkpoint| checkpoint.id == id && checkpoint.came_from_disk());
+        for record in self
+            .log
+            .iter()
+            .filter(|record| record.checkpoint <= checkpoint.id)
+        {
             match record.item.operation {
                 Operation::Prepare => prepared = prepared.max(Some(record.item.seqno)),
                 Operation::Commit | Operation::Abort
@@ -217,7 +275,9 @@ impl Naive {
             }
         }
         for earlier in all().filter(|earlier| earlier.id < checkpoint.id) {
-            let Some(marker) = earlier.marker else { continue };
+            let Some(marker) = earlier.marker else {
+                continue;
+            };
             if self.last(earlier) == Some(marker.end) && !earlier.is_cut {
                 prepared = prepared.max(marker.high_prepared_seqno);
                 completed = completed.max(marker.high_completed_seqno);
@@ -229,7 +289,12 @@ impl Naive {
     /// Resident items, and those of the open checkpoint.
     pub fn items(&self) -> (usize, usize) {
         let live = || self.live_from(0);
-        (live().count(), live().filter(|(_, record)| record.checkpoint == self.open().id).count())
+        (
+            live().count(),
+            live()
+                .filter(|(_, record)| record.checkpoint == self.open().id)
+                .count(),
+        )
     }
 
     /// The diagram.
@@ -237,7 +302,11 @@ impl Naive {
         let mut text = String::new();
         for checkpoint in &self.checkpoints {
             let range = self.range(checkpoint);
-            let state = if checkpoint.id == self.open().id { "open  " } else { "closed" };
+            let state = if checkpoint.id == self.open().id {
+                "open  "
+            } else {
+                "closed"
+            };
             let kind = match range.snapshot_type {
                 SnapshotType::Memory => "memory",
                 SnapshotType::Disk => "disk",
@@ -248,10 +317,20 @@ impl Naive {
                 "{} {state} {kind} {}-{} | ({})",
                 checkpoint.id, range.start, range.end, checkpoint.dummy
             );
-            for (_, record) in self.live_from(0).filter(|(_, record)| record.checkpoint == checkpoint.id) {
-                let Item { operation, key, seqno, .. } = &record.item;
+            for (_, record) in self
+                .live_from(0)
+                .filter(|(_, record)| record.checkpoint == checkpoint.id)
+            {
+                let Item {
+                    operation,
+                    key,
+                    seqno,
+                    ..
+                } = &record.item;
                 let _ = match operation {
-                    Operation::SetVBucketState(state) => write!(text, " | vbucket-state {state} @{seqno}"),
+                    Operation::SetVBucketState(state) => {
+                        write!(text, " | vbucket-state {state} @{seqno}")
+                    }
                     _ => write!(text, " | {} {key} @{seqno}", operation.name()),
                 };
             }
@@ -265,6 +344,10 @@ impl Naive {
     }
 
     fn live_from(&self, from: usize) -> impl Iterator<Item = (usize, &Record)> {
-        self.log.iter().enumerate().skip(from).filter(|(_, record)| record.is_live())
+        self.log
+            .iter()
+            .enumerate()
+            .skip(from)
+            .filter(|(_, record)| record.is_live())
     }
 }

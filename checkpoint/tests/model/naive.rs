@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 
 use crate::piece::Checkpoint;
-use checkpoint::{Effect, Item, Operation, PERSISTENCE, Queued, Role, Seqno, SnapshotMarker, SnapshotType};
+use lowtide_checkpoint::{
+    Effect, Item, Operation, PERSISTENCE, Queued, Role, Seqno, SnapshotMarker, SnapshotType,
+};
 
 /// One operation, for ever.
 #[derive(Clone, Debug)]
@@ -28,7 +30,11 @@ impl Record {
 
     /// What a cursor or a dummy that stands on it shows.
     pub fn shown(&self) -> Seqno {
-        if is_state(&self.item) { Seqno(self.item.seqno.0 - 1) } else { self.item.seqno }
+        if is_state(&self.item) {
+            Seqno(self.item.seqno.0 - 1)
+        } else {
+            self.item.seqno
+        }
     }
 }
 
@@ -115,7 +121,9 @@ impl Naive {
             item.seqno = Seqno(self.high.0 + 1);
         } else if item.seqno <= self.high {
             return Err("out-of-order");
-        } else if !(self.range(self.open()).start..=self.range(self.open()).end).contains(&item.seqno) {
+        } else if !(self.range(self.open()).start..=self.range(self.open()).end)
+            .contains(&item.seqno)
+        {
             return Err("out-of-range");
         }
         if self.role == Role::Active {
@@ -131,8 +139,15 @@ impl Naive {
                 Meets::Replaceable(old) => {
                     self.log[old].replaced = true;
                     self.deduplicated += 1;
-                    let persisted = self.cursors.get(PERSISTENCE).is_some_and(|place| place.passed > old);
-                    effect = if persisted { Effect::ReplacedPersisted } else { Effect::Replaced };
+                    let persisted = self
+                        .cursors
+                        .get(PERSISTENCE)
+                        .is_some_and(|place| place.passed > old);
+                    effect = if persisted {
+                        Effect::ReplacedPersisted
+                    } else {
+                        Effect::Replaced
+                    };
                 }
                 Meets::Irreplaceable => self.open_next(),
             }
@@ -140,7 +155,12 @@ impl Naive {
         }
         let seqno = item.seqno;
         let checkpoint = self.open().id;
-        self.log.push(Record { item, checkpoint, replaced: false, gone: false });
+        self.log.push(Record {
+            item,
+            checkpoint,
+            replaced: false,
+            gone: false,
+        });
         self.enqueued += 1;
         Ok(Queued { seqno, effect })
     }
@@ -160,27 +180,45 @@ impl Naive {
         let log: Vec<_> = self.log.iter().enumerate().collect();
         if let Some((at, old)) = log.iter().filter(same).find(|(_, record)| !record.gone) {
             let is_durable = |item: &Item| {
-                matches!(item.operation, Operation::Prepare | Operation::Commit | Operation::Abort)
+                matches!(
+                    item.operation,
+                    Operation::Prepare | Operation::Commit | Operation::Abort
+                )
             };
-            let fixed = is_durable(item) || is_durable(&old.item) || item.history || old.item.history;
-            return if fixed { Meets::Irreplaceable } else { Meets::Replaceable(*at) };
+            let fixed =
+                is_durable(item) || is_durable(&old.item) || item.history || old.item.history;
+            return if fixed {
+                Meets::Irreplaceable
+            } else {
+                Meets::Replaceable(*at)
+            };
         }
-        let forces = |old: &Item| old.operation == Operation::Prepare || (old.history && item.history);
-        if log.iter().filter(same).any(|(_, record)| forces(&record.item)) {
+        let forces =
+            |old: &Item| old.operation == Operation::Prepare || (old.history && item.history);
+        if log
+            .iter()
+            .filter(same)
+            .any(|(_, record)| forces(&record.item))
+        {
             return Meets::Irreplaceable;
         }
         Meets::Nothing
     }
 
     fn open_is_full(&self) -> bool {
-        let held =
-            || self.log.iter().filter(|record| record.checkpoint == self.open().id && record.is_live());
+        let held = || {
+            self.log
+                .iter()
+                .filter(|record| record.checkpoint == self.open().id && record.is_live())
+        };
         let bytes: usize = held().map(|record| self.cost(&record.item)).sum();
         held().count() > 0 && self.max_bytes.is_some_and(|max| bytes >= max)
     }
 
     pub fn cost(&self, item: &Item) -> usize {
-        item.key.encoded().len() + item.value.as_ref().map_or(0, |value| value.len()) + self.overhead_bytes
+        item.key.encoded().len()
+            + item.value.as_ref().map_or(0, |value| value.len())
+            + self.overhead_bytes
     }
 
     pub fn close(&mut self) {
@@ -202,15 +240,26 @@ impl Naive {
             let high = self.high;
             let begins_inside = |half: &SnapshotMarker| marker.start <= half.end;
             let is_half = |half: &&mut Checkpoint| {
-                half.marker.is_some_and(|half| high < half.end.min(marker.end) && begins_inside(&half))
+                half.marker
+                    .is_some_and(|half| high < half.end.min(marker.end) && begins_inside(&half))
             };
-            self.checkpoints.iter_mut().filter(is_half).for_each(|half| half.ends_with(&marker));
+            self.checkpoints
+                .iter_mut()
+                .filter(is_half)
+                .for_each(|half| half.ends_with(&marker));
             self.open_with(Some(marker), None);
             return Ok(());
         }
         let high = self.high;
-        let lasts: Vec<_> = self.checkpoints.iter().map(|checkpoint| self.last(checkpoint)).collect();
-        let (open, closed) = self.checkpoints.split_last_mut().expect("one is always open");
+        let lasts: Vec<_> = self
+            .checkpoints
+            .iter()
+            .map(|checkpoint| self.last(checkpoint))
+            .collect();
+        let (open, closed) = self
+            .checkpoints
+            .split_last_mut()
+            .expect("one is always open");
         match &mut open.marker {
             Some(old)
                 if old.snapshot_type == SnapshotType::Memory
@@ -229,7 +278,8 @@ impl Naive {
                 };
                 open.extended_from = Some(before);
                 for (half, last) in closed.iter_mut().zip(lasts) {
-                    if half.marker.is_some_and(|marker| marker.end == before) && last < Some(before) {
+                    if half.marker.is_some_and(|marker| marker.end == before) && last < Some(before)
+                    {
                         half.is_extended_with(old, before);
                     }
                 }
@@ -243,8 +293,11 @@ impl Naive {
         self.role = role;
         if role == Role::Active {
             let high = self.high;
-            let completed: Vec<_> =
-                self.checkpoints.iter().map(|checkpoint| self.durable(checkpoint).0).collect();
+            let completed: Vec<_> = self
+                .checkpoints
+                .iter()
+                .map(|checkpoint| self.durable(checkpoint).0)
+                .collect();
             for (checkpoint, completed) in self.checkpoints.iter_mut().zip(completed) {
                 checkpoint.end_at(high, completed);
             }
@@ -256,12 +309,25 @@ impl Naive {
         let cursors = std::mem::take(&mut self.cursors);
         let mut old = Self::new(self.role, high, self.max_bytes, self.overhead_bytes);
         std::mem::swap(self, &mut old);
-        (self.deduplicated, self.expelled, self.removed) = (old.deduplicated, old.expelled, old.removed);
+        (self.deduplicated, self.expelled, self.removed) =
+            (old.deduplicated, old.expelled, old.removed);
         (self.expelled_bytes, self.removed_bytes) = (old.expelled_bytes, old.removed_bytes);
-        self.cleared = old.cleared + old.log.iter().filter(|record| record.is_live()).count() as u64;
+        self.cleared =
+            old.cleared + old.log.iter().filter(|record| record.is_live()).count() as u64;
         (self.enqueued, self.checkpoints_created) = (old.enqueued, old.checkpoints_created + 1);
-        self.cursors =
-            cursors.into_iter().map(|(name, at)| (name, Place { passed: 0, shown: high, ..at })).collect();
+        self.cursors = cursors
+            .into_iter()
+            .map(|(name, at)| {
+                (
+                    name,
+                    Place {
+                        passed: 0,
+                        shown: high,
+                        ..at
+                    },
+                )
+            })
+            .collect();
     }
 
     fn open_next(&mut self) {
@@ -317,9 +383,15 @@ impl Naive {
 
     /// Checkpoints created, items expelled, cursors dropped, bytes freed.
     pub fn recover(&mut self, bytes: usize) -> (usize, usize, Vec<String>, usize) {
-        let (mut created, mut expelled, mut dropped, before) = (0, 0, Vec::new(), self.live_bytes());
+        let (mut created, mut expelled, mut dropped, before) =
+            (0, 0, Vec::new(), self.live_bytes());
         let open = self.open().id;
-        if bytes > 0 && self.log.iter().any(|record| record.checkpoint == open && record.is_live()) {
+        if bytes > 0
+            && self
+                .log
+                .iter()
+                .any(|record| record.checkpoint == open && record.is_live())
+        {
             self.open_next();
             created = 1;
         }
@@ -333,20 +405,37 @@ impl Naive {
     }
 
     fn live_bytes(&self) -> usize {
-        self.log.iter().filter(|record| record.is_live()).map(|record| self.cost(&record.item)).sum()
+        self.log
+            .iter()
+            .filter(|record| record.is_live())
+            .map(|record| self.cost(&record.item))
+            .sum()
     }
 
     /// Drops whoever waits for the first item that anybody waits for, unless somebody who must stay does.
     fn drop_lowest(&mut self, dropped: &mut Vec<String>) -> bool {
-        let Some(lowest) = self.places().map(|place| place.passed).min() else { return false };
+        let Some(lowest) = self.places().map(|place| place.passed).min() else {
+            return false;
+        };
         let live = self.log.iter().skip(lowest).position(Record::is_live);
-        let Some(first) = live.map(|offset| lowest + offset) else { return false };
+        let Some(first) = live.map(|offset| lowest + offset) else {
+            return false;
+        };
         let waits = |place: &Place| place.passed <= first;
-        if self.flush.iter().any(waits) || self.cursors.values().any(|place| waits(place) && !place.droppable)
+        if self.flush.iter().any(waits)
+            || self
+                .cursors
+                .values()
+                .any(|place| waits(place) && !place.droppable)
         {
             return false;
         }
-        dropped.extend(self.cursors.iter().filter(|(_, place)| waits(place)).map(|(name, _)| name.clone()));
+        dropped.extend(
+            self.cursors
+                .iter()
+                .filter(|(_, place)| waits(place))
+                .map(|(name, _)| name.clone()),
+        );
         self.cursors.retain(|_, place| !waits(place));
         self.remove();
         true
@@ -372,7 +461,10 @@ impl Naive {
     }
 
     fn end_of(&self, checkpoint: u64) -> usize {
-        self.log.iter().filter(|record| record.checkpoint <= checkpoint).count()
+        self.log
+            .iter()
+            .filter(|record| record.checkpoint <= checkpoint)
+            .count()
     }
 
     fn places(&self) -> impl Iterator<Item = Place> {

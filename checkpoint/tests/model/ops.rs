@@ -1,7 +1,9 @@
 //! Random operations. They name seqnos by their distance from the high seqno, so that a sequence still makes sense
 //! after some of it was taken out while shrinking.
 
-use checkpoint::{CheckpointConfig, Operation, ReadLimit, Role, Seqno, SnapshotType, State};
+use lowtide_checkpoint::{
+    CheckpointConfig, Operation, ReadLimit, Role, Seqno, SnapshotType, State,
+};
 use proptest::prelude::*;
 
 /// The manager a sequence starts with.
@@ -96,7 +98,12 @@ pub fn setup() -> impl Strategy<Value = Setup> {
     ];
     let high = prop_oneof![Just(0), 1u64..2000];
     (role, max_bytes, any::<bool>(), high).prop_map(|(role, max_bytes, persistence, high)| Setup {
-        config: CheckpointConfig { role, max_bytes, persistence, ..CheckpointConfig::default() },
+        config: CheckpointConfig {
+            role,
+            max_bytes,
+            persistence,
+            ..CheckpointConfig::default()
+        },
         high: Seqno(high),
     })
 }
@@ -158,7 +165,8 @@ fn queue(key: impl Strategy<Value = u8>, history: f64) -> impl Strategy<Value = 
         1 => Just(Operation::SystemEvent),
     ];
     // The largest close a chunk early.
-    let size = prop_oneof![6 => Just(0usize), 4 => 1..200usize, 1 => Just(2000), 1 => Just(150_000)];
+    let size =
+        prop_oneof![6 => Just(0usize), 4 => 1..200usize, 1 => Just(2000), 1 => Just(150_000)];
     let at = prop_oneof![
         30 => (0u64..3).prop_map(|gap| At::Right(gap / 2)),
         1 => Just(At::Wrong),
@@ -166,17 +174,26 @@ fn queue(key: impl Strategy<Value = u8>, history: f64) -> impl Strategy<Value = 
         1 => (1u64..15).prop_map(At::Above),
     ];
     let prepare = prop_oneof![1 => Just(None), 3 => (-6i64..1).prop_map(Some)];
-    (operation, key, size, prop::bool::weighted(history), at, prop::bool::weighted(0.3), prepare).prop_map(
-        |(operation, key, size, history, at, disk, prepare)| Op::Queue {
-            operation,
-            key,
-            size,
-            history,
-            at,
-            disk,
-            prepare,
-        },
+    (
+        operation,
+        key,
+        size,
+        prop::bool::weighted(history),
+        at,
+        prop::bool::weighted(0.3),
+        prepare,
     )
+        .prop_map(
+            |(operation, key, size, history, at, disk, prepare)| Op::Queue {
+                operation,
+                key,
+                size,
+                history,
+                at,
+                disk,
+                prepare,
+            },
+        )
 }
 
 fn marker() -> impl Strategy<Value = Op> {
@@ -190,19 +207,28 @@ fn marker() -> impl Strategy<Value = Op> {
     let rare = || prop::bool::weighted(0.2);
     let hps = prop_oneof![2 => Just(None), 1 => (-4i64..3).prop_map(Some)];
     let durable = (prop::bool::weighted(0.9), hps, prop::bool::weighted(0.1));
-    (kind, skip, -1i64..9, visible, durable, prop::bool::weighted(0.4), rare()).prop_map(
-        |(kind, skip, length, visible, (hcs, hps, purge), extend, history)| Op::Marker {
-            kind,
-            skip,
-            length,
-            visible,
-            hcs,
-            hps,
-            purge,
-            extend,
-            history,
-        },
+    (
+        kind,
+        skip,
+        -1i64..9,
+        visible,
+        durable,
+        prop::bool::weighted(0.4),
+        rare(),
     )
+        .prop_map(
+            |(kind, skip, length, visible, (hcs, hps, purge), extend, history)| Op::Marker {
+                kind,
+                skip,
+                length,
+                visible,
+                hcs,
+                hps,
+                purge,
+                extend,
+                history,
+            },
+        )
 }
 
 fn limit() -> impl Strategy<Value = ReadLimit> {
@@ -217,5 +243,10 @@ fn name() -> impl Strategy<Value = u8> {
 }
 
 fn state() -> impl Strategy<Value = State> {
-    prop_oneof![Just(State::Active), Just(State::Replica), Just(State::Pending), Just(State::Dead)]
+    prop_oneof![
+        Just(State::Active),
+        Just(State::Replica),
+        Just(State::Pending),
+        Just(State::Dead)
+    ]
 }

@@ -1,6 +1,6 @@
 //! One checkpoint of the naive model: its number, where it begins, and the snapshot it was received in.
 
-use checkpoint::{Seqno, SnapshotMarker, SnapshotType};
+use lowtide_checkpoint::{Seqno, SnapshotMarker, SnapshotType};
 
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
@@ -29,7 +29,10 @@ impl Checkpoint {
     /// Nothing of its snapshot comes after `high`.
     pub fn end_at(&mut self, high: Seqno, completed: Option<Seqno>) {
         let is_disk = self.is_disk();
-        let half = self.marker.as_mut().filter(|marker| marker.start <= high && high < marker.end);
+        let half = self
+            .marker
+            .as_mut()
+            .filter(|marker| marker.start <= high && high < marker.end);
         if let Some(marker) = half {
             marker.end = high;
             marker.visible = marker.visible.map(|visible| visible.min(high));
@@ -48,7 +51,8 @@ impl Checkpoint {
                 (marker.snapshot_type, self.was_memory) = (next.snapshot_type, true);
             }
             (marker.end, marker.visible) = (next.end, next.visible);
-            marker.high_completed_seqno = marker.high_completed_seqno.max(next.high_completed_seqno);
+            marker.high_completed_seqno =
+                marker.high_completed_seqno.max(next.high_completed_seqno);
             marker.high_prepared_seqno = marker.high_prepared_seqno.max(next.high_prepared_seqno);
             marker.purge_seqno = marker.purge_seqno.max(next.purge_seqno);
         }
@@ -61,6 +65,7 @@ impl Checkpoint {
     }
 
     pub fn is_disk(&self) -> bool {
-        self.marker.is_some_and(|marker| marker.snapshot_type != SnapshotType::Memory)
+        self.marker
+            .is_some_and(|marker| marker.snapshot_type != SnapshotType::Memory)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What always holds: `changes` begin behind `base`, which is what the store had when the vBucket was made or rolled back.
 
-use checkpoint::{Operation, Seqno, SnapshotMarker, SnapshotType, State};
+use lowtide_checkpoint::{Operation, Seqno, SnapshotMarker, SnapshotType, State};
 
 /// One operation it took.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +27,13 @@ impl Taken {
 
     fn taken_in_by(&mut self, next: &SnapshotMarker, high: u64) {
         let half = self.snapshot.as_mut();
-        let half = half.filter(|half| Seqno(high) < half.end.min(next.end) && next.start <= half.end);
+        let half =
+            half.filter(|half| Seqno(high) < half.end.min(next.end) && next.start <= half.end);
         if let Some(marker) = half {
             marker.end = next.end;
-            if marker.snapshot_type == SnapshotType::Memory && next.snapshot_type != SnapshotType::Memory {
+            if marker.snapshot_type == SnapshotType::Memory
+                && next.snapshot_type != SnapshotType::Memory
+            {
                 marker.snapshot_type = next.snapshot_type;
             }
             marker.purge_seqno = marker.purge_seqno.max(next.purge_seqno);
@@ -39,7 +42,8 @@ impl Taken {
 
     /// Whether everything up to here is whole with it.
     fn completes(&self) -> bool {
-        self.snapshot.is_none_or(|marker| !self.is_cut && marker.end.0 == self.seqno)
+        self.snapshot
+            .is_none_or(|marker| !self.is_cut && marker.end.0 == self.seqno)
     }
 }
 
@@ -82,7 +86,8 @@ impl Naive {
     pub fn on_disk(state: State, log: Vec<(u64, u64)>, base: OnDisk, high: u64) -> Self {
         let is_half = base.start <= high && high < base.end;
         let marker = SnapshotMarker {
-            high_completed_seqno: (base.kind != SnapshotType::Memory).then_some(Seqno(base.completed)),
+            high_completed_seqno: (base.kind != SnapshotType::Memory)
+                .then_some(Seqno(base.completed)),
             ..SnapshotMarker::new(base.kind, Seqno(base.start), Seqno(base.end))
         };
         Self {
@@ -110,14 +115,24 @@ impl Naive {
     /// What is committed with everything up to `upto`; `knows_history` if what was flushed meanwhile says how far this was
     /// active itself, and what a snapshot had completed before its rest came from disk.
     pub fn at(&self, upto: u64, is_active: bool, knows_history: bool) -> OnDisk {
-        let taken: Vec<_> = self.changes.iter().filter(|taken| taken.seqno <= upto).collect();
+        let taken: Vec<_> = self
+            .changes
+            .iter()
+            .filter(|taken| taken.seqno <= upto)
+            .collect();
         let mut disk = self.base;
-        let Some(last) = taken.last() else { return disk };
+        let Some(last) = taken.last() else {
+            return disk;
+        };
         for taken in &taken {
             match taken.operation {
                 Operation::Prepare => disk.prepared = taken.seqno,
                 Operation::Commit | Operation::Abort
-                    if !is_from_disk(if knows_history { taken.arrived } else { taken.snapshot }) =>
+                    if !is_from_disk(if knows_history {
+                        taken.arrived
+                    } else {
+                        taken.snapshot
+                    }) =>
                 {
                     disk.completed = disk.completed.max(taken.prepare);
                 }
@@ -137,12 +152,21 @@ impl Naive {
                     disk.prepared_here = disk.prepared_here.max(said(marker.high_prepared_seqno));
                 }
             }
-            let snapshot = if knows_history { taken.snapshot } else { taken.arrived };
-            let purged = snapshot.and_then(|marker| marker.purge_seqno).unwrap_or_default().0;
+            let snapshot = if knows_history {
+                taken.snapshot
+            } else {
+                taken.arrived
+            };
+            let purged = snapshot
+                .and_then(|marker| marker.purge_seqno)
+                .unwrap_or_default()
+                .0;
             disk.purge = disk.purge.max(purged.min(taken.seqno));
         }
         disk.end = last.snapshot.map_or(last.seqno, |marker| marker.end.0);
-        disk.kind = last.snapshot.map_or(SnapshotType::Memory, |marker| marker.snapshot_type);
+        disk.kind = last
+            .snapshot
+            .map_or(SnapshotType::Memory, |marker| marker.snapshot_type);
         // A part that a limit cuts out of a snapshot is not whole because its owner leads by now.
         if is_active && (last.snapshot.is_none() || last.completes()) {
             (disk.start, disk.end) = (last.seqno, last.seqno);
@@ -184,7 +208,9 @@ impl Naive {
     }
 
     pub fn receive(&mut self, seqno: u64, operation: Operation, prepare: u64) -> bool {
-        let Some(marker) = self.snapshot.filter(|_| self.follows()) else { return false };
+        let Some(marker) = self.snapshot.filter(|_| self.follows()) else {
+            return false;
+        };
         let taken = Taken {
             seqno,
             operation,
@@ -256,7 +282,9 @@ impl Naive {
             match uuid {
                 None if self.whole < self.high => return false,
                 None => {}
-                Some(uuid) if uuid == 0 || self.log.iter().any(|&(known, _)| known == uuid) => return false,
+                Some(uuid) if uuid == 0 || self.log.iter().any(|&(known, _)| known == uuid) => {
+                    return false;
+                }
                 Some(uuid) => self.branch(uuid, self.whole),
             }
             self.snapshot = None;
@@ -264,7 +292,10 @@ impl Naive {
             // What is missing of a snapshot will never come: it ends with what is here.
             let high = Seqno(self.high);
             for taken in &mut self.changes {
-                let half = taken.snapshot.as_mut().filter(|marker| marker.start <= high && high < marker.end);
+                let half = taken
+                    .snapshot
+                    .as_mut()
+                    .filter(|marker| marker.start <= high && high < marker.end);
                 if let Some(marker) = half {
                     marker.end = high;
                     marker.purge_seqno = marker.purge_seqno.map(|purged| purged.min(high));

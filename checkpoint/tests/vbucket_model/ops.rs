@@ -1,6 +1,6 @@
 //! Random operations on a vBucket, with seqnos by their distance from what is there.
 
-use checkpoint::{Operation, ReadLimit, SnapshotType, State};
+use lowtide_checkpoint::{Operation, ReadLimit, SnapshotType, State};
 use proptest::prelude::*;
 
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,11 @@ fn change() -> impl Strategy<Value = Change> {
         2 => Just(Operation::Abort),
     ];
     let prepare = prop_oneof![5 => 1i64..3, 1 => -1i64..6];
-    (operation, 0u8..4, prepare).prop_map(|(operation, key, prepare)| Change { operation, key, prepare })
+    (operation, 0u8..4, prepare).prop_map(|(operation, key, prepare)| Change {
+        operation,
+        key,
+        prepare,
+    })
 }
 
 fn marker() -> impl Strategy<Value = Op> {
@@ -99,7 +103,10 @@ fn marker() -> impl Strategy<Value = Op> {
 
 fn limit() -> impl Strategy<Value = ReadLimit> {
     let items = prop_oneof![3 => Just(usize::MAX), 2 => 1usize..4];
-    items.prop_map(|items| ReadLimit { items, ..ReadLimit::NONE })
+    items.prop_map(|items| ReadLimit {
+        items,
+        ..ReadLimit::NONE
+    })
 }
 
 pub fn state() -> impl Strategy<Value = State> {

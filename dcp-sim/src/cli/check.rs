@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use persistence::couchstore::{CheckObserver, CheckReport, Finding, Keyring, Severity, Tree, check_file};
-use persistence::disk::OsDisk;
+use lowtide_persistence::couchstore::{
+    CheckObserver, CheckReport, Finding, Keyring, Severity, Tree, check_file,
+};
+use lowtide_persistence::disk::OsDisk;
 use serde::Serialize;
 
 use super::output::{Output, shows_progress, tell};
@@ -120,20 +122,37 @@ pub(super) fn check(arguments: &CheckArguments, out: &mut Output) -> Result<Exit
         .iter()
         .map(|target| look_at(target, &keys, arguments.json, out))
         .collect::<Result<_, _>>()?;
-    let damaged = checked.iter().filter(|file| file.exit == Exit::Corrupt).count();
+    let damaged = checked
+        .iter()
+        .filter(|file| file.exit == Exit::Corrupt)
+        .count();
     let failed = checked.iter().find(|file| file.error.is_some());
     let not_looked_at = checked.iter().filter(|file| file.error.is_some()).count() as u64;
     let sound = damaged == 0 && failed.is_none();
     if arguments.json {
         let (files, others) = (&checked, &targets.others);
-        let document = Document { schema: SCHEMA, command: "check", sound, not_looked_at, files, others };
+        let document = Document {
+            schema: SCHEMA,
+            command: "check",
+            sound,
+            not_looked_at,
+            files,
+            others,
+        };
         serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else if targets.is_directory {
         let files = units::things(checked.len() as u64, "file", "files");
-        let verdict = if damaged == 0 { "none damaged".to_owned() } else { format!("{damaged} DAMAGED") };
-        let unknown =
-            if not_looked_at == 0 { String::new() } else { format!(", {not_looked_at} NOT LOOKED AT") };
+        let verdict = if damaged == 0 {
+            "none damaged".to_owned()
+        } else {
+            format!("{damaged} DAMAGED")
+        };
+        let unknown = if not_looked_at == 0 {
+            String::new()
+        } else {
+            format!(", {not_looked_at} NOT LOOKED AT")
+        };
         writeln!(out, "{files}, {verdict}{unknown}")?;
     }
     Ok(match failed {
@@ -144,7 +163,12 @@ pub(super) fn check(arguments: &CheckArguments, out: &mut Output) -> Result<Exit
 }
 
 /// Checks a file. One that can't be opened is told, and does not keep the others from being looked at.
-fn look_at(target: &Target, keys: &Keyring, json: bool, out: &mut Output) -> Result<Checked, Failure> {
+fn look_at(
+    target: &Target,
+    keys: &Keyring,
+    json: bool,
+    out: &mut Output,
+) -> Result<Checked, Failure> {
     let mut watch = Watch::new(target, json, out);
     let result = check_file(&OsDisk::new(), target.path(), keys, &mut watch);
     watch.bar.finish_and_clear();
@@ -156,7 +180,11 @@ fn look_at(target: &Target, keys: &Keyring, json: bool, out: &mut Output) -> Res
             (CheckReport::default(), Some(failure.error), failure.exit)
         }
     };
-    let exit = if watch.damage > 0 { Exit::Corrupt } else { failed };
+    let exit = if watch.damage > 0 {
+        Exit::Corrupt
+    } else {
+        failed
+    };
     if !json && error.is_none() {
         let word = if watch.damage > 0 { "DAMAGED" } else { "sound" };
         writeln!(
@@ -200,13 +228,25 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn new(target: &'a Target, json: bool, out: &'a mut Output) -> Self {
-        Self { target, json, out, bar: progress_bar(), damage: 0, kept: Vec::new(), left_out: 0 }
+        Self {
+            target,
+            json,
+            out,
+            bar: progress_bar(),
+            damage: 0,
+            kept: Vec::new(),
+            left_out: 0,
+        }
     }
 }
 
 /// Rows on a terminal, nothing elsewhere.
 pub(super) fn progress_bar() -> ProgressBar {
-    let target = if shows_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if shows_progress() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(None, target);
     match ProgressStyle::with_template("{bar:30} {pos}/{len} rows  {elapsed}") {
         Ok(style) => bar.with_style(style),
@@ -224,7 +264,9 @@ impl CheckObserver for Watch<'_> {
             let (path, word) = (&self.target.path, finding.severity().name());
             let out = &mut *self.out;
             // Outputs never fail.
-            let _ = self.bar.suspend(|| writeln!(out, "{path}: {word}: {finding}"));
+            let _ = self
+                .bar
+                .suspend(|| writeln!(out, "{path}: {word}: {finding}"));
         } else if self.kept.len() < FINDINGS_MAX {
             self.kept.push(JsonFinding::from(&finding));
         } else {

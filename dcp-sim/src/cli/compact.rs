@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use checkpoint::Seqno;
 use clap::Args;
-use persistence::couchstore::compact_file;
-use persistence::disk::{DiskErrorKind, OsDisk};
-use persistence::{CompactionReport, CompactionRequest, EngineError};
+use lowtide_checkpoint::Seqno;
+use lowtide_persistence::couchstore::compact_file;
+use lowtide_persistence::disk::{DiskErrorKind, OsDisk};
+use lowtide_persistence::{CompactionReport, CompactionRequest, EngineError};
 use serde::Serialize;
 
 use super::check::{PROGRESS_ROWS, progress_bar};
@@ -134,13 +134,24 @@ impl Compacted {
             "{output}: {} of {}, {}",
             units::bytes(self.bytes_after),
             units::bytes(self.bytes_before),
-            units::things(self.items, "document or tombstone", "documents and tombstones"),
+            units::things(
+                self.items,
+                "document or tombstone",
+                "documents and tombstones"
+            ),
         );
         if self.tombstones_purged > 0 {
-            line += &format!(", {} purged", units::things(self.tombstones_purged, "tombstone", "tombstones"));
+            line += &format!(
+                ", {} purged",
+                units::things(self.tombstones_purged, "tombstone", "tombstones")
+            );
         }
         if self.prepares_dropped > 0 {
-            let prepares = units::things(self.prepares_dropped, "completed prepare", "completed prepares");
+            let prepares = units::things(
+                self.prepares_dropped,
+                "completed prepare",
+                "completed prepares",
+            );
             line += &format!(", {prepares} dropped");
         }
         Some(line)
@@ -155,7 +166,12 @@ pub(super) fn compact(arguments: &CompactArguments, out: &mut Output) -> Result<
     };
     if arguments.json {
         let in_place = arguments.destination.in_place;
-        let document = Document { schema: SCHEMA, command: "compact", in_place, files: &files };
+        let document = Document {
+            schema: SCHEMA,
+            command: "compact",
+            in_place,
+            files: &files,
+        };
         serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
@@ -164,14 +180,24 @@ pub(super) fn compact(arguments: &CompactArguments, out: &mut Output) -> Result<
         }
     }
     // Damage is the news that must not be missed.
-    let exits = || files.iter().map(|file| file.exit).filter(|&exit| exit != Exit::Ok);
-    Ok(exits().find(|&exit| exit == Exit::Corrupt).or_else(|| exits().next()).unwrap_or(Exit::Ok))
+    let exits = || {
+        files
+            .iter()
+            .map(|file| file.exit)
+            .filter(|&exit| exit != Exit::Ok)
+    };
+    Ok(exits()
+        .find(|&exit| exit == Exit::Corrupt)
+        .or_else(|| exits().next())
+        .unwrap_or(Exit::Ok))
 }
 
 /// Compacts a file into a new one.
 fn one(path: &Path, output: &Path, request: CompactionRequest) -> Result<Compacted, Failure> {
     let targets = Targets::find(path, None)?;
-    let [target] = targets.files.as_slice() else { return Err(directory(path)) };
+    let [target] = targets.files.as_slice() else {
+        return Err(directory(path));
+    };
     if targets.is_directory {
         return Err(directory(path));
     }

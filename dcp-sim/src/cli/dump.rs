@@ -6,10 +6,10 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use checkpoint::{DurabilityLevel, Item, Namespace, Operation, Seqno};
 use clap::{Args, ValueEnum};
-use persistence::EngineError;
-use persistence::couchstore::{CouchFile, DocInfo, Keyring};
+use lowtide_checkpoint::{DurabilityLevel, Item, Namespace, Operation, Seqno};
+use lowtide_persistence::EngineError;
+use lowtide_persistence::couchstore::{CouchFile, DocInfo, Keyring};
 use serde::Serialize;
 
 use super::output::{Output, tell};
@@ -108,12 +108,25 @@ impl Durable {
                 prepare_is_delete: Some(item.deleted),
                 ..Self::default()
             },
-            Operation::Abort => Self { prepare_seqno: Some(item.prepare_seqno.0), ..Self::default() },
-            Operation::Expiration => Self { delete_source: Some("ttl"), ..Self::default() },
-            Operation::Deletion => Self { delete_source: Some("explicit"), ..Self::default() },
+            Operation::Abort => Self {
+                prepare_seqno: Some(item.prepare_seqno.0),
+                ..Self::default()
+            },
+            Operation::Expiration => Self {
+                delete_source: Some("ttl"),
+                ..Self::default()
+            },
+            Operation::Deletion => Self {
+                delete_source: Some("explicit"),
+                ..Self::default()
+            },
             Operation::Commit => {
                 let delete_source = item.deleted.then_some("explicit");
-                Self { delete_source, prepare_seqno, ..Self::default() }
+                Self {
+                    delete_source,
+                    prepare_seqno,
+                    ..Self::default()
+                }
             }
             _ => Self::default(),
         }
@@ -171,8 +184,14 @@ pub(super) fn dump(arguments: &DumpArguments, out: &mut Output) -> Result<Exit, 
     let mut out = out.rows();
     let mut exit = Exit::Ok;
     for target in &targets.files {
-        let vb = target.vb.filter(|_| targets.is_directory && arguments.vb.is_none());
-        let mut printer = Printer { out: &mut out, vb, unreadable: 0 };
+        let vb = target
+            .vb
+            .filter(|_| targets.is_directory && arguments.vb.is_none());
+        let mut printer = Printer {
+            out: &mut out,
+            vb,
+            unreadable: 0,
+        };
         let printed = arguments.dump(target, &keys, &mut printer);
         if printer.unreadable > 0 {
             exit = Exit::Corrupt;
@@ -200,7 +219,11 @@ enum Stop {
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         // Rows fail in no other way.
-        if error.kind() == io::ErrorKind::BrokenPipe { Self::Lost } else { Self::Failed(error.into()) }
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::Lost
+        } else {
+            Self::Failed(error.into())
+        }
     }
 }
 
@@ -217,7 +240,9 @@ impl DumpArguments {
         let file = self.open(target, keys).map_err(Wrapped)?;
         if self.local {
             let documents = file.local_docs().map_err(Wrapped)?;
-            return documents.iter().try_for_each(|(id, value)| printer.local(id, value));
+            return documents
+                .iter()
+                .try_for_each(|(id, value)| printer.local(id, value));
         }
         match self.by {
             Order::Seqno => printer.rows(&file, file.doc_infos(Seqno::ZERO).map_err(Wrapped)?),
@@ -229,7 +254,10 @@ impl DumpArguments {
         let mut file = target.open(keys)?;
         for back in 0..self.headers_back {
             file = file.older()?.ok_or_else(|| {
-                let error = format!("{}: there are only {back} headers before the newest", target.path);
+                let error = format!(
+                    "{}: there are only {back} headers before the newest",
+                    target.path
+                );
                 Failure::new(Exit::Usage, &error)
             })?;
         }
@@ -300,7 +328,12 @@ impl Printer<'_> {
 
     fn local(&mut self, id: &[u8], value: &[u8]) -> Result<(), Stop> {
         let (id, id_hex) = text_or_hex(id);
-        self.line(&LocalLine { vb: self.vb, id, id_hex, value: Value::new(Some(value)) })
+        self.line(&LocalLine {
+            vb: self.vb,
+            id,
+            id_hex,
+            value: Value::new(Some(value)),
+        })
     }
 
     fn line(&mut self, line: &impl Serialize) -> Result<(), Stop> {

@@ -14,13 +14,28 @@ const DURATION_MICROS_DEFAULT: u64 = 5_000_000;
 #[derive(Clone, Debug, Args)]
 pub(super) struct FaultArguments {
     /// What goes wrong: kinds with commas between them, `all` or `none`. See docs/simulation.md.
-    #[arg(long, value_name = "LIST", help_heading = "Faults", conflicts_with = "data")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        help_heading = "Faults",
+        conflicts_with = "data"
+    )]
     pub(super) faults: Option<FaultList>,
     /// How much goes wrong [default: stormy, if --faults is given].
-    #[arg(long, value_name = "NAME", help_heading = "Faults", conflicts_with = "data")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Faults",
+        conflicts_with = "data"
+    )]
     pub(super) profile: Option<ProfileName>,
     /// Virtual time in which things go wrong, as 500ms, 10s or 2m; then everything must settle [default: 5s].
-    #[arg(long, value_name = "TIME", help_heading = "Faults", conflicts_with = "data")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        help_heading = "Faults",
+        conflicts_with = "data"
+    )]
     pub(super) duration: Option<VirtualTime>,
     /// Foreign DCP clients that follow vBuckets while things go wrong [default: drawn from the seed, 1 to 3].
     #[arg(long, value_name = "N", help_heading = "Faults", value_parser = clients)]
@@ -60,11 +75,17 @@ impl FaultArguments {
     pub(super) fn config(&self) -> Result<Option<FaultConfig>, Failure> {
         if !self.is_given() {
             if self.duration.is_some() {
-                let failure = Failure::new(Exit::Usage, &"--duration is for runs in which things go wrong");
+                let failure = Failure::new(
+                    Exit::Usage,
+                    &"--duration is for runs in which things go wrong",
+                );
                 return Err(failure.with_hint("add --faults LIST or --profile NAME".to_owned()));
             }
             if self.clients.is_some() {
-                let failure = Failure::new(Exit::Usage, &"--clients is for runs in which things go wrong");
+                let failure = Failure::new(
+                    Exit::Usage,
+                    &"--clients is for runs in which things go wrong",
+                );
                 return Err(failure.with_hint("add --faults LIST or --profile NAME".to_owned()));
             }
             return Ok(None);
@@ -97,7 +118,11 @@ impl FaultArguments {
 
     /// What may go wrong.
     pub(super) fn kinds(&self) -> BTreeSet<FaultKind> {
-        self.config().ok().flatten().map(|config| config.kinds).unwrap_or_default()
+        self.config()
+            .ok()
+            .flatten()
+            .map(|config| config.kinds)
+            .unwrap_or_default()
     }
 
     /// For how long.
@@ -129,7 +154,11 @@ fn list(kinds: &BTreeSet<FaultKind>) -> String {
     match kinds.len() {
         0 => "none".to_owned(),
         all if all == FaultKind::ALL.len() => "all".to_owned(),
-        _ => kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(","),
+        _ => kinds
+            .iter()
+            .map(|kind| kind.name())
+            .collect::<Vec<_>>()
+            .join(","),
     }
 }
 
@@ -144,9 +173,13 @@ impl FromStr for FaultList {
         }
         let kind = |name: &str| {
             let names: Vec<_> = FaultKind::ALL.into_iter().map(FaultKind::name).collect();
-            FaultKind::from_name(name).ok_or_else(|| format!("no such fault; there are {}", names.join(", ")))
+            FaultKind::from_name(name)
+                .ok_or_else(|| format!("no such fault; there are {}", names.join(", ")))
         };
-        text.split(',').map(kind).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(kind)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -154,7 +187,9 @@ impl FromStr for VirtualTime {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let micros = match unit {
             "us" => 1,
@@ -163,9 +198,14 @@ impl FromStr for VirtualTime {
             "m" => 60_000_000,
             _ => return Err("a number and ms, s or m".to_owned()),
         };
-        let number: u64 = number.parse().map_err(|_| "a number and ms, s or m".to_owned())?;
-        let time = number.checked_mul(micros).filter(|&micros| micros > 0 && micros < 1 << 50);
-        time.map(Self).ok_or_else(|| "more than nothing and less than 30 years".to_owned())
+        let number: u64 = number
+            .parse()
+            .map_err(|_| "a number and ms, s or m".to_owned())?;
+        let time = number
+            .checked_mul(micros)
+            .filter(|&micros| micros > 0 && micros < 1 << 50);
+        time.map(Self)
+            .ok_or_else(|| "more than nothing and less than 30 years".to_owned())
     }
 }
 
@@ -175,11 +215,22 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        for (text, micros) in [("500ms", Some(500_000)), ("10s", Some(10_000_000)), ("2m", Some(120_000_000))]
-        {
+        for (text, micros) in [
+            ("500ms", Some(500_000)),
+            ("10s", Some(10_000_000)),
+            ("2m", Some(120_000_000)),
+        ] {
             assert_eq!(text.parse().ok().map(|VirtualTime(micros)| micros), micros);
         }
-        for text in ["", "5", "0s", "ms", "-1s", "99999999999999999999s", "9999999999999m"] {
+        for text in [
+            "",
+            "5",
+            "0s",
+            "ms",
+            "-1s",
+            "99999999999999999999s",
+            "9999999999999m",
+        ] {
             assert!(text.parse::<VirtualTime>().is_err(), "{text}");
         }
     }
@@ -187,8 +238,17 @@ mod tests {
     #[test]
     fn lists_are_read_as_they_are_written() {
         for text in ["all", "none", "crash", "delay,crash"] {
-            assert_eq!(text.parse::<FaultList>().map(|FaultList(kinds)| list(&kinds)), Ok(text.to_owned()));
+            assert_eq!(
+                text.parse::<FaultList>()
+                    .map(|FaultList(kinds)| list(&kinds)),
+                Ok(text.to_owned())
+            );
         }
-        assert!("crash,flood".parse::<FaultList>().expect_err("unknown").contains("power-loss"));
+        assert!(
+            "crash,flood"
+                .parse::<FaultList>()
+                .expect_err("unknown")
+                .contains("power-loss")
+        );
     }
 }

@@ -56,7 +56,11 @@ pub(super) fn cores() -> NonZeroUsize {
 
 fn next(begun: &AtomicU64, count: u64) -> Option<u64> {
     // No thread reads what another has written but for this number.
-    begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next < count).then_some(next + 1)).ok()
+    begun
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+            (next < count).then_some(next + 1)
+        })
+        .ok()
 }
 
 #[cfg(test)]
@@ -88,7 +92,13 @@ mod tests {
             Ok::<_, ()>(())
         });
         assert_eq!(done, Ok(()));
-        assert!(taken.iter().copied().eq((0..100).map(|number| (number, number * 7))), "{taken:?}");
+        assert!(
+            taken
+                .iter()
+                .copied()
+                .eq((0..100).map(|number| (number, number * 7))),
+            "{taken:?}"
+        );
     }
 
     #[test]
@@ -113,7 +123,10 @@ mod tests {
     fn no_more_begins_after_a_refusal() {
         for workers in [1, 3] {
             let refuse = |number, _| if number < 2 { Ok(()) } else { Err(number) };
-            assert_eq!(in_order(threads(workers), u64::MAX, |number| number, refuse), Err(2));
+            assert_eq!(
+                in_order(threads(workers), u64::MAX, |number| number, refuse),
+                Err(2)
+            );
         }
     }
 }

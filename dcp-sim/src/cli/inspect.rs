@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use checkpoint::{SnapshotType, VBucketState};
 use clap::Args;
-use persistence::EngineError;
-use persistence::couchstore::{CouchFile, HeaderInfo, Keyring, Layout, TreeLayout, Use};
+use lowtide_checkpoint::{SnapshotType, VBucketState};
+use lowtide_persistence::EngineError;
+use lowtide_persistence::couchstore::{CouchFile, HeaderInfo, Keyring, Layout, TreeLayout, Use};
 use serde::Serialize;
 
 use super::output::{Output, tell};
@@ -103,8 +103,24 @@ struct TreeFigures {
 
 impl From<TreeLayout> for TreeFigures {
     fn from(tree: TreeLayout) -> Self {
-        let TreeLayout { depth, interior_nodes, leaves, rows, disk_bytes, raw_bytes, .. } = tree;
-        Self { depth, interior_nodes, leaves, rows, disk_bytes, raw_bytes, fill: tree.fill() }
+        let TreeLayout {
+            depth,
+            interior_nodes,
+            leaves,
+            rows,
+            disk_bytes,
+            raw_bytes,
+            ..
+        } = tree;
+        Self {
+            depth,
+            interior_nodes,
+            leaves,
+            rows,
+            disk_bytes,
+            raw_bytes,
+            fill: tree.fill(),
+        }
     }
 }
 
@@ -137,7 +153,9 @@ impl From<VBucketState> for StateFigures {
             high_completed_seqno: state.high_completed_seqno.0,
             high_prepared_seqno: state.high_prepared_seqno.0,
             max_cas: state.max_cas.to_string(),
-            failover_log: branches.map(|entry| (entry.uuid.0, entry.seqno.0)).collect(),
+            failover_log: branches
+                .map(|entry| (entry.uuid.0, entry.seqno.0))
+                .collect(),
         }
     }
 }
@@ -192,8 +210,12 @@ pub(super) fn inspect(arguments: &InspectArguments, out: &mut Output) -> Result<
         }
     }
     if arguments.json {
-        let document =
-            Document { schema: SCHEMA, command: "inspect", files: &files, others: &targets.others };
+        let document = Document {
+            schema: SCHEMA,
+            command: "inspect",
+            files: &files,
+            others: &targets.others,
+        };
         serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
@@ -205,14 +227,22 @@ pub(super) fn inspect(arguments: &InspectArguments, out: &mut Output) -> Result<
         targets.note_others();
     }
     let is_damaged = files.iter().any(|file| !file.damage.is_empty());
-    Ok(if is_damaged { Exit::Corrupt } else { failed.map_or(Exit::Ok, |failure| failure.exit) })
+    Ok(if is_damaged {
+        Exit::Corrupt
+    } else {
+        failed.map_or(Exit::Ok, |failure| failure.exit)
+    })
 }
 
 fn look_at(target: &Target, keys: &Keyring, headers_max: usize) -> Result<Inspected, Failure> {
     let file = target.open(keys)?;
     let layout = file.layout(CELLS_MAX)?;
     let mut damage = Vec::new();
-    for (name, tree) in [("by-seqno", layout.by_seqno), ("by-id", layout.by_id), ("local", layout.local)] {
+    for (name, tree) in [
+        ("by-seqno", layout.by_seqno),
+        ("by-id", layout.by_id),
+        ("local", layout.local),
+    ] {
         if tree.unreadable > 0 {
             let nodes = units::things(tree.unreadable, "node", "nodes");
             damage.push(format!("{nodes} of the {name} tree, with all below"));
@@ -267,7 +297,10 @@ fn headers(
 }
 
 /// Notes damage and goes on.
-fn unless_corrupt<T>(result: Result<T, EngineError>, damage: &mut Vec<String>) -> Result<Option<T>, Failure> {
+fn unless_corrupt<T>(
+    result: Result<T, EngineError>,
+    damage: &mut Vec<String>,
+) -> Result<Option<T>, Failure> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(EngineError::Corrupt { offset, what, .. }) => {

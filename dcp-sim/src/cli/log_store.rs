@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use persistence::disk::OsDisk;
-use persistence::logstor::{LogDirectory, LogFinding, LogObserver, LogSeverity, is_log_store};
+use lowtide_persistence::disk::OsDisk;
+use lowtide_persistence::logstor::{
+    LogDirectory, LogFinding, LogObserver, LogSeverity, is_log_store,
+};
 use serde::Serialize;
 
 use super::output::{shows_progress, tell};
@@ -30,8 +32,11 @@ pub(super) fn refuse(is_given: bool, option: &str, why: &str) -> Result<(), Fail
     if !is_given {
         return Ok(());
     }
-    Err(Failure::new(Exit::Usage, &format!("{option} makes no sense for a log store"))
-        .with_hint(why.to_owned()))
+    Err(Failure::new(
+        Exit::Usage,
+        &format!("{option} makes no sense for a log store"),
+    )
+    .with_hint(why.to_owned()))
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -83,14 +88,23 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new() -> Self {
-        let target =
-            if shows_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if shows_progress() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(None, target);
         let bar = match ProgressStyle::with_template("{bar:30} {percent} %  {elapsed}") {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,
         };
-        Self { bar, damage: 0, lines: Vec::new(), kept: Vec::new(), left_out: 0 }
+        Self {
+            bar,
+            damage: 0,
+            lines: Vec::new(),
+            kept: Vec::new(),
+            left_out: 0,
+        }
     }
 }
 
@@ -98,7 +112,11 @@ impl LogObserver for Watch {
     fn found(&mut self, finding: LogFinding) {
         self.damage += u64::from(finding.severity() == LogSeverity::Damage);
         if self.kept.len() < FINDINGS_MAX {
-            self.lines.push(format!("{}: {}: {finding}", finding.path.display(), finding.severity().name()));
+            self.lines.push(format!(
+                "{}: {}: {finding}",
+                finding.path.display(),
+                finding.severity().name()
+            ));
             self.kept.push(JsonFinding::from(&finding));
         } else {
             self.left_out += 1;
@@ -120,7 +138,10 @@ pub(super) fn read(path: &Path, watch: &mut Watch) -> Result<LogDirectory, Failu
 
 /// Files that are left out.
 pub(super) fn others(paths: &[PathBuf]) -> Vec<Other> {
-    let other = |path: &PathBuf| Other { path: path.display().to_string(), why: "not a log store's file" };
+    let other = |path: &PathBuf| Other {
+        path: path.display().to_string(),
+        why: "not a log store's file",
+    };
     paths.iter().map(other).collect()
 }
 

@@ -15,8 +15,12 @@ use super::{Exit, Failure};
 /// # Errors
 /// [`Exit::Io`] with its path, if it can't be written to.
 pub(super) fn open(path: &Path) -> Result<Output, Failure> {
-    let named =
-        |error: io::Error| Failure::new(Exit::Io, &format!("cannot write {}: {error}", path.display()));
+    let named = |error: io::Error| {
+        Failure::new(
+            Exit::Io,
+            &format!("cannot write {}: {error}", path.display()),
+        )
+    };
     let mut options = OpenOptions::new();
     let (file, is_new) = match options.write(true).create_new(true).open(path) {
         Ok(file) => (file, true),
@@ -27,7 +31,12 @@ pub(super) fn open(path: &Path) -> Result<Output, Failure> {
             Err(error) => return Err(named(error)),
         },
     };
-    let new = NewFile { file, path: path.to_owned(), is_new, is_begun: false };
+    let new = NewFile {
+        file,
+        path: path.to_owned(),
+        is_new,
+        is_begun: false,
+    };
     Ok(Output::new(path.display().to_string(), new))
 }
 
@@ -93,7 +102,9 @@ mod tests {
         let (old, empty) = (home.path().join("old"), home.path().join("empty"));
         fs::write(&old, "an older page").expect("written");
         for (path, text) in [(&old, "new"), (&empty, "")] {
-            let Ok(mut output) = open(path) else { panic!("{} can be written to", path.display()) };
+            let Ok(mut output) = open(path) else {
+                panic!("{} can be written to", path.display())
+            };
             assert!(output.write_all(text.as_bytes()).is_ok());
             assert_eq!(output.end(Exit::Ok), Exit::Ok);
             drop(output);
@@ -104,9 +115,18 @@ mod tests {
     #[test]
     fn unwritable_place_is_named() {
         let home = tempfile::tempdir().expect("a directory");
-        for path in [home.path().join("missing/page.html"), home.path().to_owned()] {
-            let Err(failure) = open(&path) else { panic!("{} can't be written to", path.display()) };
-            assert!(failure.error.contains(path.to_str().expect("UTF-8")), "{}", failure.error);
+        for path in [
+            home.path().join("missing/page.html"),
+            home.path().to_owned(),
+        ] {
+            let Err(failure) = open(&path) else {
+                panic!("{} can't be written to", path.display())
+            };
+            assert!(
+                failure.error.contains(path.to_str().expect("UTF-8")),
+                "{}",
+                failure.error
+            );
             assert_eq!(failure.exit, Exit::Io);
         }
     }

@@ -52,7 +52,11 @@ impl Output {
 
     /// Any place, by the name that errors call it.
     pub(super) fn new(name: impl Into<String>, out: impl Write + Send + 'static) -> Self {
-        Self { name: name.into(), out: Box::new(out), state: State::Open }
+        Self {
+            name: name.into(),
+            out: Box::new(out),
+            state: State::Open,
+        }
     }
 
     /// Whether what is written arrives, as far as is known.
@@ -77,7 +81,11 @@ impl Output {
     pub(super) fn end(&mut self, exit: Exit) -> Exit {
         let _ = self.flush();
         let State::Failed(error) = &self.state else {
-            return if matches!(self.state, State::Reported) { exit.or_io() } else { exit };
+            return if matches!(self.state, State::Reported) {
+                exit.or_io()
+            } else {
+                exit
+            };
         };
         tell!("error: {}: {error}", self.name);
         if exit == Exit::Ok {
@@ -93,7 +101,11 @@ impl Output {
         }
         if let Err(error) = write(&mut *self.out) {
             let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
-            self.state = if is_closed { State::Closed } else { State::Failed(error) };
+            self.state = if is_closed {
+                State::Closed
+            } else {
+                State::Failed(error)
+            };
         }
     }
 }
@@ -118,7 +130,11 @@ impl Write for Rows<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.0.write(bytes)?;
         // Which of the two it is, the output knows and reports.
-        if self.0.is_open() { Ok(written) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+        if self.0.is_open() {
+            Ok(written)
+        } else {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -178,7 +194,13 @@ mod tests {
         }
     }
 
-    const EXITS: [Exit; 5] = [Exit::Ok, Exit::Violation, Exit::Usage, Exit::Io, Exit::Corrupt];
+    const EXITS: [Exit; 5] = [
+        Exit::Ok,
+        Exit::Violation,
+        Exit::Usage,
+        Exit::Io,
+        Exit::Corrupt,
+    ];
 
     #[test]
     fn closed_pipe_keeps_the_exit_code_of_the_command() {
@@ -208,7 +230,9 @@ mod tests {
         for kind in [io::ErrorKind::BrokenPipe, io::ErrorKind::StorageFull] {
             let mut output = Output::new("pipe", Failing(3, kind));
             let mut rows = output.rows();
-            let written = (0..100_000).take_while(|_| rows.write_all(b"row\n").is_ok()).count();
+            let written = (0..100_000)
+                .take_while(|_| rows.write_all(b"row\n").is_ok())
+                .count();
             assert!(written < 100_000, "{kind}");
         }
     }

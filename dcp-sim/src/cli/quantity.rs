@@ -14,7 +14,10 @@ pub(super) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
         "M" => 1_000_000,
         "G" => 1_000_000_000,
         _ => {
-            return Err("not a count: give a number such as 250000, 250_000, 250k, 0.25M or 2.5e5".to_owned());
+            return Err(
+                "not a count: give a number such as 250000, 250_000, 250k, 0.25M or 2.5e5"
+                    .to_owned(),
+            );
         }
     };
     fitted(number, scale)
@@ -25,7 +28,13 @@ pub(super) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
 /// # Errors
 /// As [`count`].
 pub(super) fn positive(text: &str) -> Result<u64, String> {
-    count(text).and_then(|count| if count == 0 { Err("must be 1 or more".to_owned()) } else { Ok(count) })
+    count(text).and_then(|count| {
+        if count == 0 {
+            Err("must be 1 or more".to_owned())
+        } else {
+            Ok(count)
+        }
+    })
 }
 
 /// A size in bytes.
@@ -48,7 +57,12 @@ pub(super) fn bytes<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
                 "{unit} can mean two things: write {number}{letter}iB (of 1024) or {number}{letter}B (of 1000)"
             ));
         }
-        _ => return Err("not a size: give bytes, or a number with B, KiB, MiB, GiB, kB, MB or GB".to_owned()),
+        _ => {
+            return Err(
+                "not a size: give bytes, or a number with B, KiB, MiB, GiB, kB, MB or GB"
+                    .to_owned(),
+            );
+        }
     };
     fitted(number, scale)
 }
@@ -57,10 +71,17 @@ pub(super) fn bytes<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
 fn parts(text: &str) -> (&str, &str) {
     let is_exponent = |at: usize, c: char| {
         let rest = text.get(at + 1..).unwrap_or_default();
-        matches!(c, 'e' | 'E') && rest.trim_start_matches('+').starts_with(|c: char| c.is_ascii_digit())
+        matches!(c, 'e' | 'E')
+            && rest
+                .trim_start_matches('+')
+                .starts_with(|c: char| c.is_ascii_digit())
     };
-    let is_number = |at: usize, c: char| c.is_ascii_digit() || "._,+-".contains(c) || is_exponent(at, c);
-    let end = text.char_indices().find(|&(at, c)| !is_number(at, c)).map_or(text.len(), |(at, _)| at);
+    let is_number =
+        |at: usize, c: char| c.is_ascii_digit() || "._,+-".contains(c) || is_exponent(at, c);
+    let end = text
+        .char_indices()
+        .find(|&(at, c)| !is_number(at, c))
+        .map_or(text.len(), |(at, _)| at);
     let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
     (number, unit.trim())
 }
@@ -77,15 +98,22 @@ fn fitted<T: TryFrom<u64>>(number: &str, scale: u64) -> Result<T, String> {
         return Err("not a whole number of 0 or more".to_owned());
     }
     let too_large = || format!("too large: at most {}", u64::MAX);
-    let exponent: u32 = exponent.parse().map_err(|_| "not a whole number of 0 or more".to_owned())?;
+    let exponent: u32 = exponent
+        .parse()
+        .map_err(|_| "not a whole number of 0 or more".to_owned())?;
     let digits: u128 = format!("{plain}{part}").parse().map_err(|_| too_large())?;
-    let times =
-        |number: u128, power: u32| 10_u128.checked_pow(power).and_then(|factor| number.checked_mul(factor));
+    let times = |number: u128, power: u32| {
+        10_u128
+            .checked_pow(power)
+            .and_then(|factor| number.checked_mul(factor))
+    };
     let scaled = times(digits, exponent)
         .and_then(|number| number.checked_mul(u128::from(scale)))
         .ok_or_else(too_large)?;
-    let divisor =
-        u32::try_from(part.len()).ok().and_then(|power| 10_u128.checked_pow(power)).ok_or_else(too_large)?;
+    let divisor = u32::try_from(part.len())
+        .ok()
+        .and_then(|power| 10_u128.checked_pow(power))
+        .ok_or_else(too_large)?;
     if scaled % divisor != 0 {
         return Err("not a whole number".to_owned());
     }
@@ -140,9 +168,16 @@ mod tests {
             "1e99",
             "1.00000000000000000000000000000000000000000001",
         ] {
-            assert!(count::<u64>(text).is_err(), "{text}: {:?}", count::<u64>(text));
+            assert!(
+                count::<u64>(text).is_err(),
+                "{text}: {:?}",
+                count::<u64>(text)
+            );
         }
-        assert_eq!(count::<u16>("70k"), Err("70000 is too large here".to_owned()));
+        assert_eq!(
+            count::<u16>("70k"),
+            Err("70000 is too large here".to_owned())
+        );
         assert!(positive("0").is_err() && positive("0.0").is_err() && positive("1") == Ok(1));
     }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use persistence::couchstore::{Loss, SalvageObserver, Salvaged, salvage};
-use persistence::disk::{DiskErrorKind, OsDisk};
+use lowtide_persistence::couchstore::{Loss, SalvageObserver, Salvaged, salvage};
+use lowtide_persistence::disk::{DiskErrorKind, OsDisk};
 use serde::Serialize;
 
 use super::check::{PROGRESS_ROWS, progress_bar};
@@ -73,8 +73,18 @@ impl From<Loss> for JsonLoss {
             None => (None, None),
         };
         let (first_seqno, last_seqno) = loss.seqnos.map(|(first, last)| (first.0, last.0)).unzip();
-        let Loss { offset, rows, what, .. } = loss;
-        Self { offset, first_seqno, last_seqno, stored_key, stored_key_hex, rows, what }
+        let Loss {
+            offset, rows, what, ..
+        } = loss;
+        Self {
+            offset,
+            first_seqno,
+            last_seqno,
+            stored_key,
+            stored_key_hex,
+            rows,
+            what,
+        }
     }
 }
 
@@ -84,8 +94,19 @@ pub(super) fn recover(arguments: &RecoverArguments, out: &mut Output) -> Result<
     }
     refuse_log_file(&arguments.file)?;
     let keys = arguments.keys.read()?;
-    let mut watch = Watch { out: &mut *out, bar: progress_bar(), json: arguments.json, losses: Vec::new() };
-    let result = salvage(&OsDisk::new(), &arguments.file, &arguments.output, &keys, &mut watch);
+    let mut watch = Watch {
+        out: &mut *out,
+        bar: progress_bar(),
+        json: arguments.json,
+        losses: Vec::new(),
+    };
+    let result = salvage(
+        &OsDisk::new(),
+        &arguments.file,
+        &arguments.output,
+        &keys,
+        &mut watch,
+    );
     watch.bar.finish_and_clear();
     let losses = watch.losses;
     let salvaged = result.map_err(failure)?;
@@ -94,10 +115,24 @@ pub(super) fn recover(arguments: &RecoverArguments, out: &mut Output) -> Result<
         serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        let rows = units::things(salvaged.rows, "document or tombstone", "documents and tombstones");
+        let rows = units::things(
+            salvaged.rows,
+            "document or tombstone",
+            "documents and tombstones",
+        );
         let locals = units::things(salvaged.locals, "local document", "local documents");
-        writeln!(out, "{}: {rows}, {locals}, high seqno {}", arguments.output.display(), salvaged.high)?;
-        writeln!(out, "from the header at {} of {}", salvaged.header, arguments.file.display())?;
+        writeln!(
+            out,
+            "{}: {rows}, {locals}, high seqno {}",
+            arguments.output.display(),
+            salvaged.high
+        )?;
+        writeln!(
+            out,
+            "from the header at {} of {}",
+            salvaged.header,
+            arguments.file.display()
+        )?;
         if salvaged.found_by_key > 0 {
             writeln!(
                 out,
@@ -107,29 +142,42 @@ pub(super) fn recover(arguments: &RecoverArguments, out: &mut Output) -> Result<
         }
         match salvaged.losses {
             0 => writeln!(out, "nothing was lost")?,
-            losses => writeln!(out, "LOST: {}, told above", units::things(losses, "thing", "things"))?,
+            losses => writeln!(
+                out,
+                "LOST: {}, told above",
+                units::things(losses, "thing", "things")
+            )?,
         }
     }
-    Ok(if salvaged.losses == 0 { Exit::Ok } else { Exit::Violation })
+    Ok(if salvaged.losses == 0 {
+        Exit::Ok
+    } else {
+        Exit::Violation
+    })
 }
 
 fn directory(path: &Path) -> Failure {
     let is_log_store = log_store::is_one(path).unwrap_or(false);
     let (what, hint) = if is_log_store {
-        ("a log store", "of a log store `dcp-sim dump` prints what can be read")
+        (
+            "a log store",
+            "of a log store `dcp-sim dump` prints what can be read",
+        )
     } else {
         ("a directory", "one file is recovered at a time: name it")
     };
     Failure::new(Exit::Usage, &format!("{} is {what}", path.display())).with_hint(hint.to_owned())
 }
 
-fn failure(error: persistence::EngineError) -> Failure {
+fn failure(error: lowtide_persistence::EngineError) -> Failure {
     match &error {
-        persistence::EngineError::Disk(disk) if disk.kind == DiskErrorKind::AlreadyExists => {
+        lowtide_persistence::EngineError::Disk(disk)
+            if disk.kind == DiskErrorKind::AlreadyExists =>
+        {
             Failure::new(Exit::Usage, &error)
                 .with_hint("nothing is overwritten: name a file that is not there".to_owned())
         }
-        persistence::EngineError::Corrupt { .. } => Failure::new(Exit::Corrupt, &error),
+        lowtide_persistence::EngineError::Corrupt { .. } => Failure::new(Exit::Corrupt, &error),
         _ => error.into(),
     }
 }
@@ -179,11 +227,18 @@ impl SalvageObserver for Watch<'_> {
 }
 
 fn line(loss: &Loss) -> String {
-    let word = if loss.rows == Some(0) { "doubtful" } else { "lost" };
+    let word = if loss.rows == Some(0) {
+        "doubtful"
+    } else {
+        "lost"
+    };
     let mut text = format!("{word}: offset {}", loss.offset);
     if let Some((first, last)) = loss.seqnos {
-        text +=
-            &if first == last { format!(", seqno {first}") } else { format!(", seqnos {first} to {last}") };
+        text += &if first == last {
+            format!(", seqno {first}")
+        } else {
+            format!(", seqnos {first} to {last}")
+        };
     }
     if let Some(key) = loss.key_shown() {
         text += &format!(", key {key}");

@@ -33,7 +33,9 @@ pub(super) fn replay(arguments: &ReplayArguments, out: &mut Output) -> Result<Ex
     if arguments.shrink {
         return shrink::shrink(&arguments.run, out);
     }
-    let Some(event) = arguments.until else { return run::run(&arguments.run, out) };
+    let Some(event) = arguments.until else {
+        return run::run(&arguments.run, out);
+    };
     let picture = arguments.run.world()?.picture_at(event)?;
     write!(out, "{picture}")?;
     Ok(Exit::Ok)

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Instant;
 
-use checkpoint::QuotaConfig;
+use lowtide_checkpoint::QuotaConfig;
 
 use super::output::{Output, SharedOutput, shows_progress, tell};
 use super::{Exit, Failure, new_file, seeds};
@@ -33,7 +33,10 @@ pub(super) fn run(arguments: &RunArguments, out: &mut Output) -> Result<Exit, Fa
     }
     // Input that is wrong from the start leaves nothing behind.
     let source = Box::new(Peeked::new(source)?);
-    let storage = arguments.data.clone().map_or(Storage::Memory, Storage::Directory);
+    let storage = arguments
+        .data
+        .clone()
+        .map_or(Storage::Memory, Storage::Directory);
     let (page, trace) = (arguments.page()?, arguments.trace()?);
     let cluster = arguments.cluster(shape.as_ref())?;
     let marks = memory_marks(&cluster);
@@ -43,7 +46,10 @@ pub(super) fn run(arguments: &RunArguments, out: &mut Output) -> Result<Exit, Fa
     }
     let mut proof = tree.map(git_proof);
     let mut progress = ProgressLine::new(shows_progress());
-    let mut report = world.run(&mut progress, proof.as_mut().map(|proof| proof as &mut Proof<'_>))?;
+    let mut report = world.run(
+        &mut progress,
+        proof.as_mut().map(|proof| proof as &mut Proof<'_>),
+    )?;
     progress.finish();
     report.shape = shape;
 
@@ -53,14 +59,23 @@ pub(super) fn run(arguments: &RunArguments, out: &mut Output) -> Result<Exit, Fa
     } else {
         write!(out, "{}", summary(&report, &times))?;
     }
-    let mut exit = if report.is_clean() { Exit::Ok } else { Exit::Violation };
+    let mut exit = if report.is_clean() {
+        Exit::Ok
+    } else {
+        Exit::Violation
+    };
     if exit == Exit::Violation && report.faults.is_some() {
         tell!("replay: {}", arguments.command());
     }
     // The verdict is out: what fails from here on can't hide it.
     if let (Some(mut file), Some(timeline)) = (page, &report.timeline) {
         let command = arguments.command();
-        let page = Page { command: &command, report: &report, timeline, memory_marks_bytes: &marks };
+        let page = Page {
+            command: &command,
+            report: &report,
+            timeline,
+            memory_marks_bytes: &marks,
+        };
         file.write_all(report::page(&page).as_bytes())?;
         exit = file.end(exit);
     }
@@ -76,7 +91,11 @@ impl RunArguments {
     pub(super) fn world(&self) -> Result<World, Failure> {
         let shape = self.drawn()?;
         let source = self.input(shape.as_ref())?.source;
-        Ok(World::new(self.cluster(shape.as_ref())?, &Storage::Memory, source)?)
+        Ok(World::new(
+            self.cluster(shape.as_ref())?,
+            &Storage::Memory,
+            source,
+        )?)
     }
 
     /// The cluster; `shape` is what was drawn, if anything was.
@@ -87,7 +106,10 @@ impl RunArguments {
         let faults = self.faults.config()?;
         let mut node = NodeConfig::default();
         if faults.is_some() {
-            node.quota = Some(QuotaConfig { limit_bytes: QUOTA_BYTES, ..QuotaConfig::default() });
+            node.quota = Some(QuotaConfig {
+                limit_bytes: QUOTA_BYTES,
+                ..QuotaConfig::default()
+            });
         }
         Ok(ClusterConfig {
             faults,
@@ -103,7 +125,12 @@ impl RunArguments {
     }
 
     fn trace(&self) -> Result<Option<SharedOutput>, Failure> {
-        Ok(self.trace.as_deref().map(new_file::open).transpose()?.map(SharedOutput::new))
+        Ok(self
+            .trace
+            .as_deref()
+            .map(new_file::open)
+            .transpose()?
+            .map(SharedOutput::new))
     }
 
     /// The file of the report. It is opened before the run, so that one that can't be written to is reported at once.
@@ -127,7 +154,11 @@ fn memory_marks(cluster: &ClusterConfig) -> Vec<(&'static str, u64)> {
 
 impl From<InputError> for Failure {
     fn from(error: InputError) -> Self {
-        let exit = if error.is_usage() { Exit::Usage } else { Exit::Io };
+        let exit = if error.is_usage() {
+            Exit::Usage
+        } else {
+            Exit::Io
+        };
         Self::new(exit, &error).with_hint(error.hint())
     }
 }
@@ -138,12 +169,16 @@ impl From<SimError> for Failure {
             SimError::Input(error) => error.into(),
             SimError::Config(_) | SimError::TooLarge { .. } => Self::new(Exit::Usage, &error),
             SimError::DataNotEmpty { .. } => Self::new(Exit::Usage, &error).with_hint(
-                "a run starts from nothing: remove what is there, or name another directory".to_owned(),
+                "a run starts from nothing: remove what is there, or name another directory"
+                    .to_owned(),
             ),
-            SimError::Engine { source: persistence::EngineError::Corrupt { .. }, .. } => {
-                Self::new(Exit::Corrupt, &error)
+            SimError::Engine {
+                source: lowtide_persistence::EngineError::Corrupt { .. },
+                ..
+            } => Self::new(Exit::Corrupt, &error),
+            SimError::Disk(_) | SimError::Engine { .. } | SimError::Trace(_) => {
+                Self::new(Exit::Io, &error)
             }
-            SimError::Disk(_) | SimError::Engine { .. } | SimError::Trace(_) => Self::new(Exit::Io, &error),
             SimError::Node { .. } | SimError::StreamStopped { .. } | SimError::Stalled { .. } => {
                 Self::new(Exit::Violation, &error)
             }

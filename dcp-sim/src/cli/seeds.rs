@@ -23,14 +23,23 @@ pub(super) struct Ended {
 }
 
 /// Runs one seed to its end. Errors of the command or of this machine are no verdict on the seed; a panic is.
-pub(super) fn run_seed(arguments: &RunArguments, origin: &Origin, seed: u64) -> Result<Ended, Failure> {
+pub(super) fn run_seed(
+    arguments: &RunArguments,
+    origin: &Origin,
+    seed: u64,
+) -> Result<Ended, Failure> {
     let run = arguments.with_seed(seed);
     let shape = run.drawn()?;
     let Input { source, tree, .. } = origin.input(&run, shape.as_ref())?;
     let cluster = run.cluster(shape.as_ref())?;
     let world = World::new(cluster, &Storage::Memory, source)?;
     let mut proof = tree.map(git_proof);
-    let mut ended = ended(|| world.run(&mut Silent, proof.as_mut().map(|proof| proof as &mut Proof<'_>)))?;
+    let mut ended = ended(|| {
+        world.run(
+            &mut Silent,
+            proof.as_mut().map(|proof| proof as &mut Proof<'_>),
+        )
+    })?;
     if let Some(report) = &mut ended.report {
         report.shape = shape;
     }
@@ -38,7 +47,12 @@ pub(super) fn run_seed(arguments: &RunArguments, origin: &Origin, seed: u64) -> 
 }
 
 fn ended(run: impl FnOnce() -> Result<Report, SimError>) -> Result<Ended, Failure> {
-    let broken = |why| Ok(Ended { report: None, why: Some(why) });
+    let broken = |why| {
+        Ok(Ended {
+            report: None,
+            why: Some(why),
+        })
+    };
     // Nothing of a world outlives its run.
     let report = match catch_unwind(AssertUnwindSafe(run)) {
         Err(panic) => return broken(format!("panicked: {}", message(panic.as_ref()))),
@@ -49,10 +63,17 @@ fn ended(run: impl FnOnce() -> Result<Report, SimError>) -> Result<Ended, Failur
     let verdicts = report.verdicts.iter().filter(|verdict| !verdict.holds());
     let told = verdicts.map(|verdict| {
         let first = verdict.told.first().map_or("", String::as_str);
-        format!("{} ({}): {first}", verdict.invariant, units::count(verdict.violations))
+        format!(
+            "{} ({}): {first}",
+            verdict.invariant,
+            units::count(verdict.violations)
+        )
     });
     let why = told.collect::<Vec<_>>().join("; ");
-    Ok(Ended { why: (!report.is_clean()).then_some(why), report: Some(Box::new(report)) })
+    Ok(Ended {
+        why: (!report.is_clean()).then_some(why),
+        report: Some(Box::new(report)),
+    })
 }
 
 fn is_of_the_seed(error: &SimError) -> bool {
@@ -68,7 +89,8 @@ fn is_of_the_seed(error: &SimError) -> bool {
 
 fn message(panic: &dyn Any) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a word")
 }
 
 pub(super) fn run(arguments: &RunArguments, seeds: u64, out: &mut Output) -> Result<Exit, Failure> {
@@ -105,16 +127,28 @@ pub(super) fn run(arguments: &RunArguments, seeds: u64, out: &mut Output) -> Res
     })?;
     let seconds = started.elapsed().as_secs_f64();
     let (count, failed) = (units::count(count), units::count(broken));
-    let summary = format!("{count} seeds, {failed} broken, {} mutations", units::count(mutations));
+    let summary = format!(
+        "{count} seeds, {failed} broken, {} mutations",
+        units::count(mutations)
+    );
     // Lines of JSON are all there is on standard output, and what depends on this machine goes where no comparison looks.
     match arguments.json {
         true => tell!("{summary}"),
         false => writeln!(out, "{summary}")?,
     }
     tell!("{seconds:.1} s");
-    let exit = if broken == 0 { Exit::Ok } else { Exit::Violation };
-    let (Some(mut file), Some(page)) = (file, page) else { return Ok(exit) };
-    file.write_all(page.page(&arguments.command_of_seeds(), &summary).as_bytes())?;
+    let exit = if broken == 0 {
+        Exit::Ok
+    } else {
+        Exit::Violation
+    };
+    let (Some(mut file), Some(page)) = (file, page) else {
+        return Ok(exit);
+    };
+    file.write_all(
+        page.page(&arguments.command_of_seeds(), &summary)
+            .as_bytes(),
+    )?;
     Ok(file.end(exit))
 }
 
@@ -132,8 +166,17 @@ mod tests {
 
     #[test]
     fn a_seed_that_panics_is_broken() {
-        for panic in [|| panic!("no such slot"), || panic!("{}", "no such slot".to_owned())] {
-            let Ok(Ended { report: None, why: Some(why) }) = ended(panic) else { panic!("it is not broken") };
+        for panic in [
+            || panic!("no such slot"),
+            || panic!("{}", "no such slot".to_owned()),
+        ] {
+            let Ok(Ended {
+                report: None,
+                why: Some(why),
+            }) = ended(panic)
+            else {
+                panic!("it is not broken")
+            };
             assert_eq!(why, "panicked: no such slot");
         }
     }

@@ -27,7 +27,10 @@ impl FromStr for ShapeList {
 
 impl fmt::Display for ShapeList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let settings = self.0.iter().map(|(&dimension, &value)| Setting { dimension, value }.to_string());
+        let settings = self
+            .0
+            .iter()
+            .map(|(&dimension, &value)| Setting { dimension, value }.to_string());
         write!(f, "{}", settings.collect::<Vec<_>>().join(","))
     }
 }
@@ -42,7 +45,9 @@ mod tests {
         let list: ShapeList = text.parse().expect("settings");
         assert_eq!(list.to_string(), text);
         assert_eq!(
-            "nodes=3, quota-bytes=64K,crash=200ms".parse::<ShapeList>().map(|list| list.to_string()),
+            "nodes=3, quota-bytes=64K,crash=200ms"
+                .parse::<ShapeList>()
+                .map(|list| list.to_string()),
             Ok("nodes=3,quota-bytes=65536,crash=200000us".to_owned())
         );
     }
@@ -52,11 +57,23 @@ mod tests {
         for (text, said) in [
             ("nodes", "expected NAME=VALUE, not \"nodes\""),
             ("node=3", "no dimension \"node\"; there are nodes, replicas"),
-            ("nodes=0", "nodes: expected a number from 1 to 100, not \"0\""),
+            (
+                "nodes=0",
+                "nodes: expected a number from 1 to 100, not \"0\"",
+            ),
             ("nodes=3,nodes=4", "nodes is given twice"),
-            ("engine=rocksdb", "engine: expected couchstore, logstor, not \"rocksdb\""),
-            ("crash=5", "crash: expected off, or a time such as 200ms from 1000us"),
-            ("quota-bytes=64KB", "quota-bytes: expected a size such as 300 or 64K"),
+            (
+                "engine=rocksdb",
+                "engine: expected couchstore, logstor, not \"rocksdb\"",
+            ),
+            (
+                "crash=5",
+                "crash: expected off, or a time such as 200ms from 1000us",
+            ),
+            (
+                "quota-bytes=64KB",
+                "quota-bytes: expected a size such as 300 or 64K",
+            ),
             ("", "expected NAME=VALUE, not \"\""),
         ] {
             let error = text.parse::<ShapeList>().expect_err(text);

@@ -57,7 +57,9 @@ fn smallest(
     // What did not help a moment ago will hardly help now: the search goes on from where it is, and ends when it has come
     // round without finding anything.
     while tries < TRIES_MAX && failed < candidates.len() {
-        let Some(candidate) = candidates.get(place % candidates.len()) else { break };
+        let Some(candidate) = candidates.get(place % candidates.len()) else {
+            break;
+        };
         tries += 1;
         match fails(candidate)? {
             Some(reason) => {
@@ -80,15 +82,23 @@ fn fails(arguments: &RunArguments) -> Result<Option<String>, Failure> {
 
 /// The same run, where what is drawn is fixed by `--shape` alone.
 fn normal(run: RunArguments) -> Result<RunArguments, Failure> {
-    let Some(shape) = run.drawn()? else { return Ok(run) };
+    let Some(shape) = run.drawn()? else {
+        return Ok(run);
+    };
     let fixed = run.fixed()?;
     let mut settings = fixed.settings;
     if fixed.faults.is_some() {
-        let faults = shape.settings().filter(|setting| setting.dimension.is_fault());
+        let faults = shape
+            .settings()
+            .filter(|setting| setting.dimension.is_fault());
         settings.extend(faults.map(|Setting { dimension, value }| (dimension, value)));
     }
-    let faults =
-        FaultArguments { faults: None, duration: None, clients: None, profile: Some(ProfileName::Swarm) };
+    let faults = FaultArguments {
+        faults: None,
+        duration: None,
+        clients: None,
+        profile: Some(ProfileName::Swarm),
+    };
     Ok(RunArguments {
         workload: None,
         ops: None,
@@ -106,13 +116,17 @@ fn normal(run: RunArguments) -> Result<RunArguments, Failure> {
 
 /// The same run without the settings that say what is drawn anyway.
 fn shortened(mut run: RunArguments) -> Result<RunArguments, Failure> {
-    let (Some(shape), Some(ShapeList(settings))) = (run.drawn()?, run.shape.clone()) else { return Ok(run) };
+    let (Some(shape), Some(ShapeList(settings))) = (run.drawn()?, run.shape.clone()) else {
+        return Ok(run);
+    };
     for dimension in settings.keys() {
         let mut fewer = run.clone();
         if let Some(ShapeList(settings)) = &mut fewer.shape {
             settings.remove(dimension);
         }
-        fewer.shape = fewer.shape.filter(|ShapeList(settings)| !settings.is_empty());
+        fewer.shape = fewer
+            .shape
+            .filter(|ShapeList(settings)| !settings.is_empty());
         if fewer.drawn()?.as_ref() == Some(&shape) {
             run = fewer;
         }
@@ -143,11 +157,23 @@ fn fewer_clients(from: &RunArguments) -> impl Iterator<Item = RunArguments> {
 fn smaller_shapes(from: &RunArguments, shape: &Shape) -> Vec<RunArguments> {
     let fixed = |steps: Vec<Setting>| {
         let ShapeList(mut settings) = from.shape.clone().unwrap_or_default();
-        settings.extend(steps.into_iter().map(|Setting { dimension, value }| (dimension, value)));
-        RunArguments { shape: Some(ShapeList(settings)), ..from.clone() }
+        settings.extend(
+            steps
+                .into_iter()
+                .map(|Setting { dimension, value }| (dimension, value)),
+        );
+        RunArguments {
+            shape: Some(ShapeList(settings)),
+            ..from.clone()
+        }
     };
     // One that contradicts what is fixed already is none.
-    shape.smaller().into_iter().map(fixed).filter(|run| run.drawn().is_ok()).collect()
+    shape
+        .smaller()
+        .into_iter()
+        .map(fixed)
+        .filter(|run| run.drawn().is_ok())
+        .collect()
 }
 
 fn smaller_arguments(from: &RunArguments) -> Vec<RunArguments> {
@@ -159,7 +185,11 @@ fn smaller_arguments(from: &RunArguments) -> Vec<RunArguments> {
     };
     let kinds = from.faults.kinds();
     for kind in &kinds {
-        let fewer: BTreeSet<_> = kinds.iter().copied().filter(|other| other != kind).collect();
+        let fewer: BTreeSet<_> = kinds
+            .iter()
+            .copied()
+            .filter(|other| other != kind)
+            .collect();
         add(&|run| run.faults.faults = Some(FaultList(fewer.clone())));
     }
     let duration = from.faults.duration_micros();
@@ -214,8 +244,13 @@ mod tests {
                 && run.ops_or_default() >= 40;
             Ok(fails.then(|| "it broke".to_owned()))
         };
-        let Ok(found) = smallest(parsed(line), String::new(), needs) else { panic!("nothing fails to run") };
-        assert_eq!((found.why.as_str(), found.tries < TRIES_MAX), ("it broke", true));
+        let Ok(found) = smallest(parsed(line), String::new(), needs) else {
+            panic!("nothing fails to run")
+        };
+        assert_eq!(
+            (found.why.as_str(), found.tries < TRIES_MAX),
+            ("it broke", true)
+        );
         let words = "dcp-sim run --workload uniform --ops 78 --nodes 3 --replicas 0 --vbuckets 5 --engine logstor --seed 9 \
                      --faults crash,move --profile hostile --duration 1220us --clients 0";
         assert_eq!(found.run.command(), words);
@@ -224,10 +259,15 @@ mod tests {
     #[test]
     fn a_drawn_shape_shrinks_in_every_dimension() {
         let drawn = |run: &RunArguments| run.drawn().ok().flatten().expect("drawn");
-        let line =
-            "x --profile swarm --seed 11 --engine logstor --nodes 6 --replicas 2 --faults crash,move,delay";
-        let Ok(first) = normal(parsed(line)) else { panic!("it is drawn") };
-        assert_eq!(drawn(&first), drawn(&parsed(line)), "the same shape, by settings");
+        let line = "x --profile swarm --seed 11 --engine logstor --nodes 6 --replicas 2 --faults crash,move,delay";
+        let Ok(first) = normal(parsed(line)) else {
+            panic!("it is drawn")
+        };
+        assert_eq!(
+            drawn(&first),
+            drawn(&parsed(line)),
+            "the same shape, by settings"
+        );
         let needs = |run: &RunArguments| {
             let shape = drawn(run);
             let kinds: Vec<_> = shape.faults().collect();
@@ -237,18 +277,35 @@ mod tests {
                 && shape.get(Dimension::OPS) >= 7;
             Ok(fails.then(|| "it broke".to_owned()))
         };
-        let Ok(found) = smallest(first, String::new(), needs) else { panic!("nothing fails to run") };
-        let Ok(run) = shortened(found.run) else { panic!("it is drawn") };
+        let Ok(found) = smallest(first, String::new(), needs) else {
+            panic!("nothing fails to run")
+        };
+        let Ok(run) = shortened(found.run) else {
+            panic!("it is drawn")
+        };
         let shape = drawn(&run);
         assert_eq!(shape.faults().collect::<Vec<_>>(), [FaultKind::Crash]);
-        let left = [Dimension::NODES, Dimension::REPLICAS, Dimension::VBUCKETS].map(|left| shape.get(left));
+        let left = [Dimension::NODES, Dimension::REPLICAS, Dimension::VBUCKETS]
+            .map(|left| shape.get(left));
         assert_eq!(left, [2, 1, 1]);
-        assert!((7..14).contains(&shape.get(Dimension::OPS)), "{}", shape.describe());
+        assert!(
+            (7..14).contains(&shape.get(Dimension::OPS)),
+            "{}",
+            shape.describe()
+        );
         // Everything else is at its usual value.
-        let needed =
-            [Dimension::NODES, Dimension::REPLICAS, Dimension::OPS, Dimension::Fault(FaultKind::Crash)];
+        let needed = [
+            Dimension::NODES,
+            Dimension::REPLICAS,
+            Dimension::OPS,
+            Dimension::Fault(FaultKind::Crash),
+        ];
         for step in shape.smaller() {
-            assert!(step.iter().all(|setting| needed.contains(&setting.dimension)), "{step:?}");
+            assert!(
+                step.iter()
+                    .all(|setting| needed.contains(&setting.dimension)),
+                "{step:?}"
+            );
         }
         // The command gives the same shape.
         let command = run.command();

@@ -6,11 +6,11 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use checkpoint::Vbid;
 use clap::Args;
-use persistence::couchstore::{CouchFile, Keyring, list_store, name_of_store_file};
-use persistence::disk::{DiskErrorKind, OsDisk};
-use persistence::{EngineError, StoreOwner};
+use lowtide_checkpoint::Vbid;
+use lowtide_persistence::couchstore::{CouchFile, Keyring, list_store, name_of_store_file};
+use lowtide_persistence::disk::{DiskErrorKind, OsDisk};
+use lowtide_persistence::{EngineError, StoreOwner};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -31,10 +31,15 @@ pub(super) struct KeyArguments {
 impl KeyArguments {
     /// The keys; none if no file was named.
     pub(super) fn read(&self) -> Result<Keyring, Failure> {
-        let Some(path) = &self.key_file else { return Ok(Keyring::new()) };
-        let in_file =
-            |exit, error: &dyn fmt::Display| Failure::new(exit, &format!("{}: {error}", path.display()));
-        let text = fs::read(path).map(Zeroizing::new).map_err(|error| in_file(Exit::Io, &error))?;
+        let Some(path) = &self.key_file else {
+            return Ok(Keyring::new());
+        };
+        let in_file = |exit, error: &dyn fmt::Display| {
+            Failure::new(exit, &format!("{}: {error}", path.display()))
+        };
+        let text = fs::read(path)
+            .map(Zeroizing::new)
+            .map_err(|error| in_file(Exit::Io, &error))?;
         Keyring::from_json(&text).map_err(|error| in_file(Exit::Usage, &error))
     }
 }
@@ -51,7 +56,11 @@ pub(super) struct Target {
 impl Target {
     fn new(path: &Path, name: Option<(Vbid, u64)>) -> Self {
         let (vb, revision) = name.map(|(vb, revision)| (vb.0, revision)).unzip();
-        Self { path: path.display().to_string(), vb, revision }
+        Self {
+            path: path.display().to_string(),
+            vb,
+            revision,
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -60,7 +69,11 @@ impl Target {
 
     /// The file at its newest header.
     pub(super) fn open(&self, keys: &Keyring) -> Result<CouchFile, Failure> {
-        Ok(CouchFile::open_with_keys(&OsDisk::new(), self.path(), keys)?)
+        Ok(CouchFile::open_with_keys(
+            &OsDisk::new(),
+            self.path(),
+            keys,
+        )?)
     }
 }
 
@@ -87,12 +100,19 @@ impl Targets {
             refuse_log_file(path)?;
             let target = Target::new(path, name_of_store_file(path));
             if vb.is_some_and(|vb| target.vb != Some(vb)) {
-                let error =
-                    format!("{} is not the file of vBucket {}", path.display(), vb.unwrap_or_default());
+                let error = format!(
+                    "{} is not the file of vBucket {}",
+                    path.display(),
+                    vb.unwrap_or_default()
+                );
                 return Err(Failure::new(Exit::Usage, &error)
                     .with_hint("--vb chooses one of a directory's files".to_owned()));
             }
-            return Ok(Self { is_directory: false, files: vec![target], others: Vec::new() });
+            return Ok(Self {
+                is_directory: false,
+                files: vec![target],
+                others: Vec::new(),
+            });
         }
         let listing = list_store(&OsDisk::new(), path)?;
         let mut files: Vec<Target> = listing
@@ -104,13 +124,22 @@ impl Targets {
             files.retain(|file| file.vb == Some(vb));
         }
         if files.is_empty() {
-            let what = vb.map_or("no vBucket's file".to_owned(), |vb| format!("no file of vBucket {vb}"));
+            let what = vb.map_or("no vBucket's file".to_owned(), |vb| {
+                format!("no file of vBucket {vb}")
+            });
             let error = format!("{}: {what} is in this directory", path.display());
             return Err(Failure::new(Exit::Usage, &error).with_hint(inner_store(path)));
         }
         let others = listing.others.into_iter();
-        let others = others.map(|(path, why)| Other { path: path.display().to_string(), why });
-        Ok(Self { is_directory: true, files, others: others.collect() })
+        let others = others.map(|(path, why)| Other {
+            path: path.display().to_string(),
+            why,
+        });
+        Ok(Self {
+            is_directory: true,
+            files,
+            others: others.collect(),
+        })
     }
 
     /// Tells of files that are left out.
@@ -123,19 +152,29 @@ impl Targets {
 
 /// Refuses a single file of a log store: only the directory can be understood.
 pub(super) fn refuse_log_file(path: &Path) -> Result<(), Failure> {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     if StoreOwner::of_name(name) != Some(StoreOwner::Logstor) {
         return Ok(());
     }
-    Err(Failure::new(Exit::Usage, &format!("{} is a file of a log store", path.display()))
-        .with_hint("a log store is looked at as a whole: name its directory".to_owned()))
+    Err(Failure::new(
+        Exit::Usage,
+        &format!("{} is a file of a log store", path.display()),
+    )
+    .with_hint("a log store is looked at as a whole: name its directory".to_owned()))
 }
 
 /// A simulated cluster keeps each node's store in a directory of its own.
 fn inner_store(path: &Path) -> Option<String> {
     let node: PathBuf = path.join("node-0");
-    node.is_dir()
-        .then(|| format!("each node has its store in a directory of its own, such as {}", node.display()))
+    node.is_dir().then(|| {
+        format!(
+            "each node has its store in a directory of its own, such as {}",
+            node.display()
+        )
+    })
 }
 
 impl From<EngineError> for Failure {
@@ -143,24 +182,31 @@ impl From<EngineError> for Failure {
         let (exit, hint) = match &error {
             EngineError::Corrupt { .. } => (
                 Exit::Corrupt,
-                Some("`dcp-sim check` says what is wrong, `dcp-sim recover` saves what can be read"),
+                Some(
+                    "`dcp-sim check` says what is wrong, `dcp-sim recover` saves what can be read",
+                ),
             ),
-            EngineError::InUse { .. } => {
-                (Exit::Io, Some("nothing can be told of a store while it is written to: try again"))
-            }
-            EngineError::ForeignStore { .. } => {
-                (Exit::Usage, Some("a directory holds the store of one engine; nothing was written to it"))
-            }
+            EngineError::InUse { .. } => (
+                Exit::Io,
+                Some("nothing can be told of a store while it is written to: try again"),
+            ),
+            EngineError::ForeignStore { .. } => (
+                Exit::Usage,
+                Some("a directory holds the store of one engine; nothing was written to it"),
+            ),
             EngineError::NumbersUsedUp { .. } => (
                 Exit::Usage,
                 Some(
                     "`dcp-sim compact PATH --output` makes a new file or store with numbers of its own; no store may have the old one open",
                 ),
             ),
-            EngineError::Disk(error) if error.kind == DiskErrorKind::TooManyFiles => {
-                (Exit::Io, Some("`ulimit -n` says how many files may be open"))
+            EngineError::Disk(error) if error.kind == DiskErrorKind::TooManyFiles => (
+                Exit::Io,
+                Some("`ulimit -n` says how many files may be open"),
+            ),
+            EngineError::KeyMissing { .. } => {
+                (Exit::Usage, Some("--key-file names a file with keys"))
             }
-            EngineError::KeyMissing { .. } => (Exit::Usage, Some("--key-file names a file with keys")),
             EngineError::Unsupported { .. } | EngineError::KeyWrong { .. } => (Exit::Usage, None),
             _ => (Exit::Io, None),
         };
@@ -179,9 +225,11 @@ pub(super) fn text_or_hex(bytes: &[u8]) -> (Option<&str>, Option<String>) {
 /// Two lower-case digits for each byte.
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            // Writing to a string can't fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -11,13 +11,17 @@ pub(super) struct Acknowledgements {
 
 impl Acknowledgements {
     pub(super) fn new(buffer_bytes: u32) -> Self {
-        Self { threshold_bytes: (buffer_bytes / 2).max(1), pending_bytes: 0 }
+        Self {
+            threshold_bytes: (buffer_bytes / 2).max(1),
+            pending_bytes: 0,
+        }
     }
 
     /// Takes note of bytes received and applied; returns how many to acknowledge now, if it is time.
     pub(super) fn received(&mut self, bytes: u32) -> Option<u32> {
         self.pending_bytes = self.pending_bytes.saturating_add(bytes);
-        (self.pending_bytes >= self.threshold_bytes).then(|| std::mem::take(&mut self.pending_bytes))
+        (self.pending_bytes >= self.threshold_bytes)
+            .then(|| std::mem::take(&mut self.pending_bytes))
     }
 }
 

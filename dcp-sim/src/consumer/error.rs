@@ -1,6 +1,6 @@
 //! Why a consumer's connection must be closed.
 
-use checkpoint::{FailoverLogError, Vbid};
+use lowtide_checkpoint::{FailoverLogError, Vbid};
 
 use crate::wire::{Opcode, Status, WireError};
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Consumer, ConsumerError};
 use crate::wire::{Command, Control, Open, OpenFlags, Response};
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 /// What the producer has granted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,7 +51,11 @@ impl Consumer {
             OpenFlags::INCLUDE_DELETED_USER_XATTRS,
         ];
         let flags = flags.into_iter().fold(OpenFlags::PRODUCER, OpenFlags::with);
-        let open = Open { flags, name: Bytes::copy_from_slice(name.as_bytes()), options: Bytes::new() };
+        let open = Open {
+            flags,
+            name: Bytes::copy_from_slice(name.as_bytes()),
+            options: Bytes::new(),
+        };
         self.ask(Vbid(0), Command::Open(open))?;
         self.control("enable_noop", "true")?;
         self.control("set_noop_interval", &noop_seconds.to_string())?;

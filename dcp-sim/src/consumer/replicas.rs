@@ -1,6 +1,8 @@
 //! Where a consumer applies what arrives, and what it tells its host.
 
-use checkpoint::{CheckpointError, FailoverLog, Item, Seqno, SnapshotMarker, State, VBucketError, Vbid};
+use lowtide_checkpoint::{
+    CheckpointError, FailoverLog, Item, Seqno, SnapshotMarker, State, VBucketError, Vbid,
+};
 
 use crate::wire::{Status, StreamEndReason};
 
@@ -85,7 +87,9 @@ pub(super) fn status_of(error: &VBucketError) -> Status {
     match error {
         VBucketError::WrongState { .. } => Status::NOT_MY_VBUCKET,
         VBucketError::Checkpoint { source, .. } => match source {
-            CheckpointError::OutOfOrder { .. } | CheckpointError::OutOfRange { .. } => Status::RANGE,
+            CheckpointError::OutOfOrder { .. } | CheckpointError::OutOfRange { .. } => {
+                Status::RANGE
+            }
             CheckpointError::NoMemory { .. } => Status::OUT_OF_MEMORY,
             CheckpointError::TooLarge { .. } => Status::TOO_BIG,
             CheckpointError::ReservedCollection { .. } => Status::UNKNOWN_COLLECTION,

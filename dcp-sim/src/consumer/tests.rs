@@ -1,6 +1,6 @@
-use checkpoint::{
-    CheckpointError, FailoverEntry, Item, Key, Operation, SnapshotMarker, SnapshotType, State, VBucketError,
-    VbUuid,
+use lowtide_checkpoint::{
+    CheckpointError, FailoverEntry, Item, Key, Operation, SnapshotMarker, SnapshotType, State,
+    VBucketError, VbUuid,
 };
 
 use super::*;
@@ -19,19 +19,31 @@ impl Replicas for Applied {
     }
 
     fn apply_marker(&mut self, vb: Vbid, marker: SnapshotMarker) -> Result<(), VBucketError> {
-        self.0.push(format!("{vb} marker {}-{}", marker.start, marker.end));
+        self.0
+            .push(format!("{vb} marker {}-{}", marker.start, marker.end));
         Ok(())
     }
 
     fn apply_item(&mut self, vb: Vbid, item: Item) -> Result<(), VBucketError> {
         if item.value.as_deref() == Some(b"refuse") {
-            return Err(VBucketError::WrongState { vb, state: State::Dead });
+            return Err(VBucketError::WrongState {
+                vb,
+                state: State::Dead,
+            });
         }
         if item.value.as_deref() == Some(b"old") {
-            let source = CheckpointError::OutOfOrder { seqno: item.seqno, high: item.seqno };
+            let source = CheckpointError::OutOfOrder {
+                seqno: item.seqno,
+                high: item.seqno,
+            };
             return Err(VBucketError::Checkpoint { vb, source });
         }
-        self.0.push(format!("{vb} {} {} @{}", item.operation.name(), item.key, item.seqno));
+        self.0.push(format!(
+            "{vb} {} {} @{}",
+            item.operation.name(),
+            item.key,
+            item.seqno
+        ));
         Ok(())
     }
 
@@ -53,7 +65,12 @@ struct Rig {
 }
 
 fn from_zero() -> ResumePoint {
-    ResumePoint { uuid: VbUuid(0), seqno: Seqno(0), snapshot_start: Seqno(0), snapshot_end: Seqno(0) }
+    ResumePoint {
+        uuid: VbUuid(0),
+        seqno: Seqno(0),
+        snapshot_start: Seqno(0),
+        snapshot_end: Seqno(0),
+    }
 }
 
 /// A consumer that has asked for a stream of [`VB`].
@@ -63,15 +80,28 @@ fn requested(buffer_bytes: u32) -> Rig {
     consumer.request_stream(VB, from_zero()).expect("sendable");
     let request = sent(&mut consumer);
     let opaque = match &request[..] {
-        [Message::Request(Request { opaque, command: Command::StreamRequest(_), .. })] => *opaque,
+        [
+            Message::Request(Request {
+                opaque,
+                command: Command::StreamRequest(_),
+                ..
+            }),
+        ] => *opaque,
         other => panic!("{other:?}"),
     };
-    Rig { consumer, applied: Applied::default(), opaque }
+    Rig {
+        consumer,
+        applied: Applied::default(),
+        opaque,
+    }
 }
 
 fn opened(buffer_bytes: u32) -> Rig {
     let mut rig = requested(buffer_bytes);
-    let log = vec![FailoverEntry { uuid: VbUuid(0xabc), seqno: Seqno::ZERO }];
+    let log = vec![FailoverEntry {
+        uuid: VbUuid(0xabc),
+        seqno: Seqno::ZERO,
+    }];
     let events = rig.reply(Reply::StreamAccepted(log)).expect("sound");
     assert_eq!(events, [ConsumerEvent::StreamOpened(VB)]);
     rig
@@ -92,7 +122,10 @@ impl Rig {
     }
 
     fn reply(&mut self, reply: Reply) -> Result<Vec<ConsumerEvent>, ConsumerError> {
-        self.take(Response { opaque: self.opaque, reply })
+        self.take(Response {
+            opaque: self.opaque,
+            reply,
+        })
     }
 
     fn command(&mut self, command: Command) -> Result<Vec<ConsumerEvent>, ConsumerError> {
@@ -101,11 +134,19 @@ impl Rig {
 
     fn marker(&mut self, start: u64, end: u64) {
         let snapshot = SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
-        self.command(Command::SnapshotMarker(Marker::from_snapshot(&snapshot))).expect("sound");
+        self.command(Command::SnapshotMarker(Marker::from_snapshot(&snapshot)))
+            .expect("sound");
     }
 
-    fn item(&mut self, seqno: u64, value: &'static [u8]) -> Result<Vec<ConsumerEvent>, ConsumerError> {
-        let item = Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(b"k"), Bytes::from_static(value)) };
+    fn item(
+        &mut self,
+        seqno: u64,
+        value: &'static [u8],
+    ) -> Result<Vec<ConsumerEvent>, ConsumerError> {
+        let item = Item {
+            seqno: Seqno(seqno),
+            ..Item::mutation(Key::new(b"k"), Bytes::from_static(value))
+        };
         self.take(
             Request::from_item(VB, self.opaque, &item, &crate::wire::ItemFormat::default())
                 .expect("sendable"),
@@ -125,7 +166,10 @@ fn it_opens_the_connection_and_negotiates_before_anything_else() {
         .collect();
     let (first, rest) = opcodes.split_first().expect("something");
     assert_eq!((*first, rest.len()), (Opcode::DCP_OPEN, 12));
-    assert!(rest.iter().all(|opcode| *opcode == Opcode::DCP_CONTROL), "{rest:?}");
+    assert!(
+        rest.iter().all(|opcode| *opcode == Opcode::DCP_CONTROL),
+        "{rest:?}"
+    );
 }
 
 #[test]
@@ -133,12 +177,24 @@ fn a_stream_brings_its_log_its_markers_and_its_items() {
     let mut rig = opened(1_000_000);
     rig.marker(0, 2);
     rig.item(1, b"one").expect("sound");
-    let gone = Item { seqno: Seqno(2), ..Item::new(Operation::Deletion, Key::new(b"k")) };
+    let gone = Item {
+        seqno: Seqno(2),
+        ..Item::new(Operation::Deletion, Key::new(b"k"))
+    };
     rig.take(
-        Request::from_item(VB, rig.opaque, &gone, &crate::wire::ItemFormat::default()).expect("sendable"),
+        Request::from_item(VB, rig.opaque, &gone, &crate::wire::ItemFormat::default())
+            .expect("sendable"),
     )
     .expect("sound");
-    assert_eq!(rig.applied.0, ["5 log 0xabc", "5 marker 0-2", "5 mutation k @1", "5 deletion k @2"]);
+    assert_eq!(
+        rig.applied.0,
+        [
+            "5 log 0xabc",
+            "5 marker 0-2",
+            "5 mutation k @1",
+            "5 deletion k @2"
+        ]
+    );
 }
 
 /// What was answered with which status, acknowledged bytes left out.
@@ -147,13 +203,21 @@ fn answers(rig: &mut Rig) -> Vec<(Opcode, Status)> {
         Message::Response(response) => Some((response.reply.opcode(), response.reply.status())),
         Message::Request(_) => None,
     };
-    sent(&mut rig.consumer).into_iter().filter_map(answer).collect()
+    sent(&mut rig.consumer)
+        .into_iter()
+        .filter_map(answer)
+        .collect()
 }
 
 /// Grants the option that makes statuses exact.
 fn grant_v7(rig: &mut Rig) {
     let opaque = rig.consumer.granted.asked_v7_statuses();
-    rig.take(Response::status(Opcode::DCP_CONTROL, opaque, Status::SUCCESS)).expect("sound");
+    rig.take(Response::status(
+        Opcode::DCP_CONTROL,
+        opaque,
+        Status::SUCCESS,
+    ))
+    .expect("sound");
 }
 
 /// Guards S5 and S15.
@@ -168,13 +232,23 @@ fn what_belongs_to_no_stream_is_answered_and_left() {
             grant_v7(&mut rig);
         }
         let refused = |status| vec![ConsumerEvent::Refused { vb: VB, status }];
-        assert_eq!(rig.item(1, b"early").expect("sound"), refused(no_stream), "not accepted yet");
-        let log = vec![FailoverEntry { uuid: VbUuid(0xabc), seqno: Seqno::ZERO }];
+        assert_eq!(
+            rig.item(1, b"early").expect("sound"),
+            refused(no_stream),
+            "not accepted yet"
+        );
+        let log = vec![FailoverEntry {
+            uuid: VbUuid(0xabc),
+            seqno: Seqno::ZERO,
+        }];
         rig.reply(Reply::StreamAccepted(log)).expect("sound");
         rig.opaque += 1;
         assert_eq!(rig.item(1, b"strange").expect("sound"), refused(another));
         let mutation = Opcode::DCP_MUTATION;
-        assert_eq!(answers(&mut rig), [(mutation, no_stream), (mutation, another)]);
+        assert_eq!(
+            answers(&mut rig),
+            [(mutation, no_stream), (mutation, another)]
+        );
         assert_eq!(rig.applied.0, ["5 log 0xabc"], "nothing else was applied");
     }
 }
@@ -185,10 +259,16 @@ fn what_the_replica_refuses_is_answered_and_the_stream_goes_on() {
     let mut rig = opened(1_000);
     rig.marker(0, 2);
     let status = Status::RANGE;
-    assert_eq!(rig.item(1, b"old").expect("sound"), [ConsumerEvent::Refused { vb: VB, status }]);
+    assert_eq!(
+        rig.item(1, b"old").expect("sound"),
+        [ConsumerEvent::Refused { vb: VB, status }]
+    );
     assert_eq!(answers(&mut rig), [(Opcode::DCP_MUTATION, status)]);
     assert_eq!(rig.item(2, b"good").expect("sound"), []);
-    assert_eq!(rig.applied.0, ["5 log 0xabc", "5 marker 0-2", "5 mutation k @2"]);
+    assert_eq!(
+        rig.applied.0,
+        ["5 log 0xabc", "5 marker 0-2", "5 mutation k @2"]
+    );
 }
 
 /// Found by seed 2367 of the simulator: a vBucket that was dead for a while took what came of a stream afterwards, without what
@@ -202,7 +282,10 @@ fn a_stream_of_which_something_was_lost_does_not_go_on() {
     assert_eq!(lost, [ConsumerEvent::StreamRefused { vb: VB, status }]);
     let sent = sent(&mut rig.consumer);
     assert!(format!("{sent:?}").contains("CloseStream"), "{sent:?}");
-    let refused = ConsumerEvent::Refused { vb: VB, status: Status::NOT_FOUND };
+    let refused = ConsumerEvent::Refused {
+        vb: VB,
+        status: Status::NOT_FOUND,
+    };
     assert_eq!(rig.item(2, b"good").expect("sound"), [refused]);
     assert_eq!(rig.applied.0, ["5 log 0xabc", "5 marker 0-2"]);
 }
@@ -220,11 +303,19 @@ fn commands_nobody_knows_are_refused() {
     };
     let mut bytes = Vec::new();
     out_of_order.encode(&mut bytes).expect("sendable");
-    rig.consumer.receive(bytes.into(), &mut rig.applied).expect("it is only refused");
-    assert_eq!(answers(&mut rig), [(Opcode::DCP_OSO_SNAPSHOT, Status::UNKNOWN_COMMAND)]);
+    rig.consumer
+        .receive(bytes.into(), &mut rig.applied)
+        .expect("it is only refused");
+    assert_eq!(
+        answers(&mut rig),
+        [(Opcode::DCP_OSO_SNAPSHOT, Status::UNKNOWN_COMMAND)]
+    );
     rig.marker(0, 1);
     let unexpected = rig.command(Command::CloseStream);
-    assert!(matches!(unexpected, Err(ConsumerError::Unexpected { .. })), "that is what consumers send");
+    assert!(
+        matches!(unexpected, Err(ConsumerError::Unexpected { .. })),
+        "that is what consumers send"
+    );
 }
 
 /// Guards the consumer's part in a takeover: a marker is answered when its snapshot is whole, a state when it is set.
@@ -237,14 +328,24 @@ fn a_takeover_is_answered_step_by_step() {
     rig.command(Command::SnapshotMarker(marker)).expect("sound");
     rig.item(2, b"v").expect("sound");
     assert_eq!(answers(&mut rig), []);
-    rig.command(Command::SeqnoAdvanced(Seqno(3))).expect("sound");
-    assert_eq!(answers(&mut rig), [(Opcode::DCP_SNAPSHOT_MARKER, Status::SUCCESS)]);
+    rig.command(Command::SeqnoAdvanced(Seqno(3)))
+        .expect("sound");
+    assert_eq!(
+        answers(&mut rig),
+        [(Opcode::DCP_SNAPSHOT_MARKER, Status::SUCCESS)]
+    );
     for state in [State::Pending, State::Active] {
         let events = rig.command(Command::SetVBucketState(state)).expect("sound");
         assert_eq!(events, [ConsumerEvent::StateSet { vb: VB, state }]);
-        assert_eq!(answers(&mut rig), [(Opcode::DCP_SET_VBUCKET_STATE, Status::SUCCESS)]);
+        assert_eq!(
+            answers(&mut rig),
+            [(Opcode::DCP_SET_VBUCKET_STATE, Status::SUCCESS)]
+        );
     }
-    assert_eq!(rig.applied.0[3..], ["5 advanced @3", "5 pending", "5 active"]);
+    assert_eq!(
+        rig.applied.0[3..],
+        ["5 advanced @3", "5 pending", "5 active"]
+    );
 }
 
 /// Guards S17: what is durable is told once, and only to who asked.
@@ -257,8 +358,15 @@ fn durable_prepares_are_acknowledged_once() {
     };
     assert_eq!(acknowledged(&mut rig, 4), 0, "nobody wants to know");
     let opaque = rig.consumer.granted.asked_sync_writes();
-    rig.take(Response::status(Opcode::DCP_CONTROL, opaque, Status::SUCCESS)).expect("sound");
-    let told: Vec<_> = [0, 4, 4, 3, 7].map(|seqno| acknowledged(&mut rig, seqno)).into();
+    rig.take(Response::status(
+        Opcode::DCP_CONTROL,
+        opaque,
+        Status::SUCCESS,
+    ))
+    .expect("sound");
+    let told: Vec<_> = [0, 4, 4, 3, 7]
+        .map(|seqno| acknowledged(&mut rig, seqno))
+        .into();
     assert_eq!(told, [0, 1, 0, 0, 1]);
 }
 
@@ -268,9 +376,13 @@ fn a_dead_connection_is_noticed() {
     let minute = 60_000_000_000;
     rig.consumer.tick(minute).expect("it counts from here");
     rig.consumer.tick(6 * minute).expect("five minutes");
-    rig.take(Request::new(Vbid(0), 10_000_001, Command::Noop)).expect("sound");
+    rig.take(Request::new(Vbid(0), 10_000_001, Command::Noop))
+        .expect("sound");
     rig.consumer.tick(8 * minute).expect("somebody is there");
-    assert!(matches!(rig.consumer.tick(14 * minute), Err(ConsumerError::Silent { .. })));
+    assert!(matches!(
+        rig.consumer.tick(14 * minute),
+        Err(ConsumerError::Silent { .. })
+    ));
 }
 
 #[test]
@@ -284,11 +396,17 @@ fn half_the_buffer_is_acknowledged_with_every_byte_that_counts() {
         received += 62;
         for message in sent(&mut rig.consumer) {
             match message {
-                Message::Request(Request { command: Command::BufferAck(bytes), .. }) => acknowledged += bytes,
+                Message::Request(Request {
+                    command: Command::BufferAck(bytes),
+                    ..
+                }) => acknowledged += bytes,
                 other => panic!("{other:?}"),
             }
         }
-        assert!(received - acknowledged < 100, "{received} received, {acknowledged} acknowledged");
+        assert!(
+            received - acknowledged < 100,
+            "{received} received, {acknowledged} acknowledged"
+        );
     }
     assert!(acknowledged > 0);
 }
@@ -296,7 +414,8 @@ fn half_the_buffer_is_acknowledged_with_every_byte_that_counts() {
 #[test]
 fn a_noop_is_answered() {
     let mut rig = opened(1_000);
-    rig.take(Request::new(Vbid(0), 10_000_001, Command::Noop)).expect("sound");
+    rig.take(Request::new(Vbid(0), 10_000_001, Command::Noop))
+        .expect("sound");
     let expected = Response::status(Opcode::DCP_NOOP, 10_000_001, Status::SUCCESS);
     assert_eq!(sent(&mut rig.consumer), [Message::Response(expected)]);
 }
@@ -306,18 +425,33 @@ fn a_rollback_and_a_refusal_are_told_and_the_stream_can_be_asked_for_again() {
     let mut rig = requested(1_000);
     assert_eq!(
         rig.reply(Reply::Rollback(Seqno(7))).expect("sound"),
-        [ConsumerEvent::Rollback { vb: VB, seqno: Seqno(7) }]
+        [ConsumerEvent::Rollback {
+            vb: VB,
+            seqno: Seqno(7)
+        }]
     );
     assert!(
-        matches!(rig.reply(Reply::Rollback(Seqno(7))), Err(ConsumerError::NoSuchRequest { .. })),
+        matches!(
+            rig.reply(Reply::Rollback(Seqno(7))),
+            Err(ConsumerError::NoSuchRequest { .. })
+        ),
         "answered once"
     );
-    rig.consumer.request_stream(VB, from_zero()).expect("sendable");
+    rig.consumer
+        .request_stream(VB, from_zero())
+        .expect("sendable");
     rig.opaque += 1;
-    let refused = Response::status(Opcode::DCP_STREAM_REQ, rig.opaque, Status::TEMPORARY_FAILURE);
+    let refused = Response::status(
+        Opcode::DCP_STREAM_REQ,
+        rig.opaque,
+        Status::TEMPORARY_FAILURE,
+    );
     assert_eq!(
         rig.take(refused).expect("sound"),
-        [ConsumerEvent::StreamRefused { vb: VB, status: Status::TEMPORARY_FAILURE }]
+        [ConsumerEvent::StreamRefused {
+            vb: VB,
+            status: Status::TEMPORARY_FAILURE
+        }]
     );
 }
 
@@ -327,24 +461,43 @@ fn the_answer_to_a_request_that_was_given_up_is_nothing() {
     let mut rig = requested(1_000);
     rig.consumer.close_stream(VB).expect("sendable");
     rig.consumer.take_over(VB, from_zero()).expect("sendable");
-    let log = vec![FailoverEntry { uuid: VbUuid(0xabc), seqno: Seqno::ZERO }];
-    assert_eq!(rig.reply(Reply::StreamAccepted(log.clone())).expect("it was asked"), []);
+    let log = vec![FailoverEntry {
+        uuid: VbUuid(0xabc),
+        seqno: Seqno::ZERO,
+    }];
+    assert_eq!(
+        rig.reply(Reply::StreamAccepted(log.clone()))
+            .expect("it was asked"),
+        []
+    );
     assert!(rig.reply(Reply::StreamAccepted(log)).is_err(), "but once");
 }
 
 #[test]
 fn an_ended_stream_takes_nothing_more() {
     let mut rig = opened(1_000);
-    let ended = rig.command(Command::StreamEnd(StreamEndReason::StateChanged)).expect("sound");
-    assert_eq!(ended, [ConsumerEvent::StreamEnded { vb: VB, reason: StreamEndReason::StateChanged }]);
+    let ended = rig
+        .command(Command::StreamEnd(StreamEndReason::StateChanged))
+        .expect("sound");
+    assert_eq!(
+        ended,
+        [ConsumerEvent::StreamEnded {
+            vb: VB,
+            reason: StreamEndReason::StateChanged
+        }]
+    );
     let status = Status::NOT_FOUND;
-    assert_eq!(rig.item(1, b"late").expect("sound"), [ConsumerEvent::Refused { vb: VB, status }]);
+    assert_eq!(
+        rig.item(1, b"late").expect("sound"),
+        [ConsumerEvent::Refused { vb: VB, status }]
+    );
 }
 
 #[test]
 fn an_open_that_is_refused_is_the_end_an_option_is_not() {
     let mut rig = requested(1_000);
-    rig.take(Response::status(Opcode::DCP_CONTROL, 3, Status::INVALID)).expect("options are optional");
+    rig.take(Response::status(Opcode::DCP_CONTROL, 3, Status::INVALID))
+        .expect("options are optional");
     let refused = rig.take(Response::status(Opcode::DCP_OPEN, 1, Status::ACCESS));
     assert!(matches!(refused, Err(ConsumerError::Refused { .. })));
 }
@@ -355,12 +508,25 @@ fn bytes_may_come_in_any_pieces() {
     let mut bytes = Vec::new();
     let snapshot = SnapshotMarker::new(SnapshotType::Memory, Seqno(0), Seqno(1));
     let marker = Command::SnapshotMarker(Marker::from_snapshot(&snapshot));
-    Request::new(VB, rig.opaque, marker).encode(&mut bytes).expect("sendable");
-    let item = Item { seqno: Seqno(1), ..Item::mutation(Key::new(b"k"), Bytes::from_static(b"v")) };
+    Request::new(VB, rig.opaque, marker)
+        .encode(&mut bytes)
+        .expect("sendable");
+    let item = Item {
+        seqno: Seqno(1),
+        ..Item::mutation(Key::new(b"k"), Bytes::from_static(b"v"))
+    };
     let message = Request::from_item(VB, rig.opaque, &item, &crate::wire::ItemFormat::default());
-    message.expect("sendable").encode(&mut bytes).expect("sendable");
+    message
+        .expect("sendable")
+        .encode(&mut bytes)
+        .expect("sendable");
     for byte in bytes {
-        rig.consumer.receive(vec![byte].into(), &mut rig.applied).expect("sound");
+        rig.consumer
+            .receive(vec![byte].into(), &mut rig.applied)
+            .expect("sound");
     }
-    assert_eq!(rig.applied.0, ["5 log 0xabc", "5 marker 0-1", "5 mutation k @1"]);
+    assert_eq!(
+        rig.applied.0,
+        ["5 log 0xabc", "5 marker 0-1", "5 mutation k @1"]
+    );
 }

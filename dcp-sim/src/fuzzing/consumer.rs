@@ -5,19 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{
-    DurabilityLevel, FailoverEntry, FailoverLog, Item, Key, Operation, Seqno, State, VBucketState, VbUuid,
-    Vbid,
+use lowtide_checkpoint::{
+    DurabilityLevel, FailoverEntry, FailoverLog, Item, Key, Operation, Seqno, State, VBucketState,
+    VbUuid, Vbid,
 };
-use persistence::Engine;
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::{Disk, MemoryDisk};
+use lowtide_persistence::Engine;
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::{Disk, MemoryDisk};
 
 use super::input::Input;
 use crate::node::{Action, Event, Node, NodeConfig, Observation};
 use crate::wire::{
-    Command, Frame, ItemFormat, Marker, MarkerFlags, MarkerForm, Message, Opcode, Reply, Request, Response,
-    Status, StreamEndReason,
+    Command, Frame, ItemFormat, Marker, MarkerFlags, MarkerForm, Message, Opcode, Reply, Request,
+    Response, Status, StreamEndReason,
 };
 
 const VBS: [Vbid; 2] = [Vbid(0), Vbid(1)];
@@ -38,26 +38,41 @@ impl Follower {
     fn new() -> Option<Self> {
         let (disk, directory) = (MemoryDisk::new(), Path::new("/store"));
         disk.create_dir(directory).ok()?;
-        let (engine, _) = Couchstore::open(Arc::new(disk), directory, CouchstoreConfig::default()).ok()?;
-        let mut node = Node::new(NodeConfig { buffer_bytes: 500, ..NodeConfig::default() });
+        let (engine, _) =
+            Couchstore::open(Arc::new(disk), directory, CouchstoreConfig::default()).ok()?;
+        let mut node = Node::new(NodeConfig {
+            buffer_bytes: 500,
+            ..NodeConfig::default()
+        });
         node.observe(true);
         for vb in VBS {
             engine.create(vb).ok()?;
             let state = VBucketState::new(State::Replica, FailoverLog::new(VbUuid(7)));
             node.add_vbucket(vb, &state);
         }
-        let mut follower =
-            Self { node, engine, due: VecDeque::new(), requests: Vec::new(), snapshots: [None, None] };
+        let mut follower = Self {
+            node,
+            engine,
+            due: VecDeque::new(),
+            requests: Vec::new(),
+            snapshots: [None, None],
+        };
         follower.connect();
         Some(follower)
     }
 
     /// A new connection. What is between two states can't be asked for yet.
     fn connect(&mut self) {
-        let gone = self.node.step(Event::ProducerGone { peer: 0 }, 1).unwrap_or_default();
+        let gone = self
+            .node
+            .step(Event::ProducerGone { peer: 0 }, 1)
+            .unwrap_or_default();
         self.due.extend(gone);
         self.requests.clear();
-        let settled: Vec<_> = VBS.into_iter().filter(|&vb| self.node.is_settled(vb)).collect();
+        let settled: Vec<_> = VBS
+            .into_iter()
+            .filter(|&vb| self.node.is_settled(vb))
+            .collect();
         let asked = self.node.follow(0, &settled);
         assert!(asked.is_ok(), "{asked:?}");
         self.due.extend(asked.unwrap_or_default());
@@ -105,7 +120,9 @@ impl Follower {
     fn run(&mut self) {
         for round in 0.. {
             assert!(round < ACTIONS_MAX, "there is always more");
-            let Some(action) = self.due.pop_front() else { return };
+            let Some(action) = self.due.pop_front() else {
+                return;
+            };
             let event = match action {
                 Action::Commit(group) => Event::FlushDone(group.commit(&self.engine, 1)),
                 Action::Call(call) => Event::EngineDone(call.run(&self.engine)),
@@ -140,7 +157,9 @@ impl Follower {
 
 /// Whatever a producer sends.
 pub fn consumer(data: &[u8]) {
-    let Some(mut follower) = Follower::new() else { return };
+    let Some(mut follower) = Follower::new() else {
+        return;
+    };
     let mut input = Input(data);
     follower.run();
     while !input.is_empty() {
@@ -171,18 +190,40 @@ fn encode(input: &mut Input<'_>, follower: &Follower, bytes: &mut Vec<u8>) -> Op
         _ => asked.map_or(0, |(_, opaque)| *opaque),
     };
     let vb = Vbid(vb);
-    let high = follower.node.partition(vb).map_or(Seqno::ZERO, |partition| partition.vbucket.high_seqno());
+    let high = follower
+        .node
+        .partition(vb)
+        .map_or(Seqno::ZERO, |partition| partition.vbucket.high_seqno());
     let ahead = |input: &mut Input<'_>| Seqno(high.0 + u64::from(input.byte() % 4));
     let command = match input.byte() % 20 {
         0..=3 => {
-            let entries = [FailoverEntry { uuid: VbUuid(u64::from(input.byte())), seqno: input.seqno() }];
-            let entries = entries.into_iter().filter(|entry| entry.uuid != VbUuid(0)).collect();
-            return Response { opaque, reply: Reply::StreamAccepted(entries) }.encode(bytes).ok();
+            let entries = [FailoverEntry {
+                uuid: VbUuid(u64::from(input.byte())),
+                seqno: input.seqno(),
+            }];
+            let entries = entries
+                .into_iter()
+                .filter(|entry| entry.uuid != VbUuid(0))
+                .collect();
+            return Response {
+                opaque,
+                reply: Reply::StreamAccepted(entries),
+            }
+            .encode(bytes)
+            .ok();
         }
-        4 => return Response { opaque, reply: Reply::Rollback(input.seqno()) }.encode(bytes).ok(),
+        4 => {
+            return Response {
+                opaque,
+                reply: Reply::Rollback(input.seqno()),
+            }
+            .encode(bytes)
+            .ok();
+        }
         5 => {
-            let opcode =
-                input.one_of(&[None, Some(())]).map_or(Opcode::DCP_STREAM_REQ, |()| Opcode::DCP_CONTROL);
+            let opcode = input
+                .one_of(&[None, Some(())])
+                .map_or(Opcode::DCP_STREAM_REQ, |()| Opcode::DCP_CONTROL);
             let status = Status(input.one_of(&[0_u16, 1, 2, 7, 0x22, 0x23, 0x83]));
             return Response::status(opcode, opaque, status).encode(bytes).ok();
         }
@@ -211,7 +252,9 @@ fn encode(input: &mut Input<'_>, follower: &Follower, bytes: &mut Vec<u8>) -> Op
             _ => State::Dead,
         }),
         12 => Command::StreamEnd(
-            input.one_of(&[None, Some(())]).map_or(StreamEndReason::Ok, |()| StreamEndReason::Rollback),
+            input
+                .one_of(&[None, Some(())])
+                .map_or(StreamEndReason::Ok, |()| StreamEndReason::Rollback),
         ),
         13 => Command::Noop,
         _ => {
@@ -229,7 +272,8 @@ fn encode(input: &mut Input<'_>, follower: &Follower, bytes: &mut Vec<u8>) -> Op
                 seqno,
                 prepare_seqno: Seqno(seqno.0.saturating_sub(u64::from(input.byte() % 4))),
                 durability: (operation == Operation::Prepare).then_some(DurabilityLevel::Majority),
-                value: (!operation_deletes(operation)).then(|| Bytes::copy_from_slice(input.piece())),
+                value: (!operation_deletes(operation))
+                    .then(|| Bytes::copy_from_slice(input.piece())),
                 ..Item::new(operation, key)
             };
             Command::from_item(&item, &ItemFormat::default()).ok()?
@@ -239,5 +283,8 @@ fn encode(input: &mut Input<'_>, follower: &Follower, bytes: &mut Vec<u8>) -> Op
 }
 
 fn operation_deletes(operation: Operation) -> bool {
-    matches!(operation, Operation::Deletion | Operation::Expiration | Operation::Abort)
+    matches!(
+        operation,
+        Operation::Deletion | Operation::Expiration | Operation::Abort
+    )
 }

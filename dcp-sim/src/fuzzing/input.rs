@@ -1,6 +1,6 @@
 //! Bytes as a source of choices: they go in, small numbers come out, zeros once there are none left.
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 #[derive(Debug)]
 pub(super) struct Input<'a>(pub(super) &'a [u8]);
@@ -11,7 +11,9 @@ impl<'a> Input<'a> {
     }
 
     pub(super) fn byte(&mut self) -> u8 {
-        let Some((&byte, rest)) = self.0.split_first() else { return 0 };
+        let Some((&byte, rest)) = self.0.split_first() else {
+            return 0;
+        };
         self.0 = rest;
         byte
     }
@@ -19,7 +21,9 @@ impl<'a> Input<'a> {
     /// One of these.
     pub(super) fn one_of<T: Copy + Default>(&mut self, choices: &[T]) -> T {
         let at = usize::from(self.byte()).checked_rem(choices.len());
-        at.and_then(|at| choices.get(at)).copied().unwrap_or_default()
+        at.and_then(|at| choices.get(at))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// So many bytes as the next one says, or what is left.

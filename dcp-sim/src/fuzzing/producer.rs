@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{
-    CheckpointConfig, FailoverLog, Item, Key, ReadLimit, Seqno, State, VBucket, VBucketState, VbUuid, Vbid,
+use lowtide_checkpoint::{
+    CheckpointConfig, FailoverLog, Item, Key, ReadLimit, Seqno, State, VBucket, VBucketState,
+    VbUuid, Vbid,
 };
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::{Disk, MemoryDisk};
-use persistence::{BackfillStep, Engine, Flusher};
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::{Disk, MemoryDisk};
+use lowtide_persistence::{BackfillStep, Engine, Flusher};
 
 use super::input::Input;
 use crate::producer::{Collections, Partitions, Producer};
@@ -54,20 +55,32 @@ impl Home {
     fn new() -> Option<Self> {
         let (disk, directory) = (MemoryDisk::new(), Path::new("/store"));
         disk.create_dir(directory).ok()?;
-        let (engine, _) = Couchstore::open(Arc::new(disk), directory, CouchstoreConfig::default()).ok()?;
+        let (engine, _) =
+            Couchstore::open(Arc::new(disk), directory, CouchstoreConfig::default()).ok()?;
         engine.create(VB).ok()?;
         let state = VBucketState::new(State::Active, FailoverLog::new(UUID));
-        let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+        let config = CheckpointConfig {
+            persistence: true,
+            ..CheckpointConfig::default()
+        };
         let vbucket = VBucket::new(VB, &state, config);
         let mut flusher = Flusher::new(ReadLimit::NONE);
         flusher.attach(VB, state, Seqno::ZERO);
-        Some(Self { vbucket, engine, flusher, collections: Collections::default() })
+        Some(Self {
+            vbucket,
+            engine,
+            flusher,
+            collections: Collections::default(),
+        })
     }
 
     fn write(&mut self, item: Item) {
         // Refused when it is not active any more.
         if let Ok(written) = self.vbucket.write(item.clone(), 1) {
-            self.collections.take_note(&Item { seqno: written.queued.seqno, ..item });
+            self.collections.take_note(&Item {
+                seqno: written.queued.seqno,
+                ..item
+            });
         }
     }
 
@@ -99,7 +112,14 @@ impl Client {
         match &request.command {
             Command::SnapshotMarker(marker) => {
                 assert!(marker.start <= marker.end, "{marker:?}");
-                self.streams.insert(stream, Snapshot { start: marker.start, end: marker.end, last: None });
+                self.streams.insert(
+                    stream,
+                    Snapshot {
+                        start: marker.start,
+                        end: marker.end,
+                        last: None,
+                    },
+                );
             }
             Command::StreamEnd(_) => {
                 self.streams.remove(&stream);
@@ -108,9 +128,17 @@ impl Client {
                 let Some(seqno) = command.seqno() else { return };
                 let range = self.streams.get_mut(&stream);
                 assert!(range.is_some(), "{command:?} came without a marker");
-                let Some(Snapshot { start, end, last }) = range else { return };
-                assert!((*start..=*end).contains(&seqno), "{command:?} is outside {start}-{end}");
-                assert!(last.is_none_or(|last| last < seqno), "{command:?} came after {last:?}");
+                let Some(Snapshot { start, end, last }) = range else {
+                    return;
+                };
+                assert!(
+                    (*start..=*end).contains(&seqno),
+                    "{command:?} is outside {start}-{end}"
+                );
+                assert!(
+                    last.is_none_or(|last| last < seqno),
+                    "{command:?} came after {last:?}"
+                );
                 *last = Some(seqno);
             }
         }
@@ -128,14 +156,23 @@ pub fn producer(data: &[u8]) {
     let mut client = Client::default();
     let mut steps = Vec::new();
     while !input.is_empty() {
-        if !act(&mut input, &mut producer, &mut home, &mut client, &mut steps) {
+        if !act(
+            &mut input,
+            &mut producer,
+            &mut home,
+            &mut client,
+            &mut steps,
+        ) {
             break;
         }
     }
     producer.close(&home);
     let cursors = home.vbucket.manager().cursors().len();
     assert_eq!(cursors, 1, "the flusher's alone is left");
-    assert!(producer.take_backfills().is_empty(), "nobody waits for the disk any more");
+    assert!(
+        producer.take_backfills().is_empty(),
+        "nobody waits for the disk any more"
+    );
     assert_eq!(home.vbucket.manager().check(), Vec::<String>::new());
 }
 
@@ -175,10 +212,21 @@ fn act(
             }
         }
         12 => {
-            let event =
-                Event::CollectionDropped { manifest_uid: 1, scope: 0, collection: input.one_of(&[0, 8, 9]) };
-            if let Ok(item) = (SystemEvent { seqno: Seqno(1), event }).to_item() {
-                home.write(Item { seqno: Seqno::ZERO, ..item });
+            let event = Event::CollectionDropped {
+                manifest_uid: 1,
+                scope: 0,
+                collection: input.one_of(&[0, 8, 9]),
+            };
+            if let Ok(item) = (SystemEvent {
+                seqno: Seqno(1),
+                event,
+            })
+            .to_item()
+            {
+                home.write(Item {
+                    seqno: Seqno::ZERO,
+                    ..item
+                });
             }
             producer.notify(VB);
         }
@@ -213,12 +261,23 @@ fn poll(
     client: &mut Client,
     steps: &mut Vec<BackfillStep>,
 ) -> bool {
-    let (budget, is_patient) = (usize::from(input.byte()) * 16, input.byte().is_multiple_of(4));
+    let (budget, is_patient) = (
+        usize::from(input.byte()) * 16,
+        input.byte().is_multiple_of(4),
+    );
     for round in 0.. {
         assert!(round < POLLS_MAX, "there is always more");
         let before = producer.flow_control();
-        let Ok(bytes) = producer.poll(home, budget.max(1)) else { return false };
-        if !check_sent(&bytes, before.buffer_bytes(), before.unacknowledged_bytes(), producer, client) {
+        let Ok(bytes) = producer.poll(home, budget.max(1)) else {
+            return false;
+        };
+        if !check_sent(
+            &bytes,
+            before.buffer_bytes(),
+            before.unacknowledged_bytes(),
+            producer,
+            client,
+        ) {
             return false;
         }
         steps.extend(producer.take_backfills());
@@ -250,17 +309,27 @@ fn check_sent(
     while let Ok(Some(frame)) = Frame::decode(&mut sent) {
         let counted = u64::from(flow_control_bytes(&frame));
         if let Some(buffer_bytes) = buffer_bytes.filter(|_| counted > 0) {
-            assert!(unacknowledged_bytes < buffer_bytes, "more than one message passes the buffer");
+            assert!(
+                unacknowledged_bytes < buffer_bytes,
+                "more than one message passes the buffer"
+            );
             unacknowledged_bytes += counted;
         }
         match Message::decode(&frame) {
             Ok(Message::Request(request)) => client.take(&request),
             Ok(Message::Response(_)) => {}
-            Err(error) => assert!(error.to_string().is_empty(), "it sends what nobody can read: {error}"),
+            Err(error) => assert!(
+                error.to_string().is_empty(),
+                "it sends what nobody can read: {error}"
+            ),
         }
     }
     assert!(sent.is_empty(), "whole frames are sent");
-    assert_eq!(producer.flow_control().unacknowledged_bytes(), unacknowledged_bytes, "the account");
+    assert_eq!(
+        producer.flow_control().unacknowledged_bytes(),
+        unacknowledged_bytes,
+        "the account"
+    );
     true
 }
 
@@ -270,11 +339,24 @@ fn encode(input: &mut Input<'_>, bytes: &mut Vec<u8>) -> Option<()> {
     let command = match input.byte() % 12 {
         0 | 1 => {
             let flags = OpenFlags(u32::from(input.byte()) << input.one_of(&[0_u32, 2]) | 1);
-            Command::Open(Open { flags, name: Bytes::copy_from_slice(input.piece()), options: Bytes::new() })
+            Command::Open(Open {
+                flags,
+                name: Bytes::copy_from_slice(input.piece()),
+                options: Bytes::new(),
+            })
         }
         2 | 3 => {
             let key = input.one_of(&CONTROLS);
-            let value = input.one_of(&["true", "0", "1", "100", "2.2", "round-robin", "sequential", "false"]);
+            let value = input.one_of(&[
+                "true",
+                "0",
+                "1",
+                "100",
+                "2.2",
+                "round-robin",
+                "sequential",
+                "false",
+            ]);
             let [key, value] = [key, value].map(|text| Bytes::from_static(text.as_bytes()));
             Command::Control(Control { key, value })
         }
@@ -291,7 +373,9 @@ fn encode(input: &mut Input<'_>, bytes: &mut Vec<u8>) -> Option<()> {
         9 => Command::BufferAck(u32::from(input.byte()) << (input.byte() % 24)),
         10 => input
             .one_of(&[Some(()), None])
-            .map_or(Command::GetFailoverLog, |()| Command::SeqnoAck(input.seqno())),
+            .map_or(Command::GetFailoverLog, |()| {
+                Command::SeqnoAck(input.seqno())
+            }),
         _ => {
             let opcode = match input.byte() % 4 {
                 0 => Opcode::DCP_SET_VBUCKET_STATE,
@@ -299,12 +383,19 @@ fn encode(input: &mut Input<'_>, bytes: &mut Vec<u8>) -> Option<()> {
                 _ => Opcode::DCP_MUTATION,
             };
             let status = input.one_of(&[0_u16, 0, 1, 2, 7, 0x22]);
-            return Response::status(opcode, u32::from(input.byte() % 2), Status(status)).encode(bytes).ok();
+            return Response::status(opcode, u32::from(input.byte() % 2), Status(status))
+                .encode(bytes)
+                .ok();
         }
     };
     let stream_id = input.one_of(&[None, None, Some(5_u16)]).map(StreamId);
     let stream_id = stream_id.filter(|_| matches!(command, Command::CloseStream));
-    Request { stream_id, ..Request::new(vb, u32::from(input.byte() % 2), command) }.encode(bytes).ok()
+    Request {
+        stream_id,
+        ..Request::new(vb, u32::from(input.byte() % 2), command)
+    }
+    .encode(bytes)
+    .ok()
 }
 
 const CONTROLS: [&str; 14] = [

@@ -132,7 +132,9 @@ impl InputError {
 fn repository_hint(path: &std::path::Path, words: &str) -> String {
     if words.contains("dubious ownership") {
         // Git wants the path as it sees it, which its own advice has; a relative path would not match.
-        let quoted = words.split_once('\'').and_then(|(_, rest)| rest.split_once('\''));
+        let quoted = words
+            .split_once('\'')
+            .and_then(|(_, rest)| rest.split_once('\''));
         let seen = quoted.map_or_else(|| path.display().to_string(), |(path, _)| path.to_owned());
         return format!(
             "the repository belongs to another user; if you trust it: git config --global --add safe.directory '{seen}'"
@@ -152,19 +154,31 @@ mod tests {
     fn dubious_ownership_names_the_way_out() {
         let error = InputError::NotARepository {
             path: PathBuf::from("../x"),
-            words: "fatal: detected dubious ownership in repository at '/srv/x'\nTo add an exception".into(),
+            words:
+                "fatal: detected dubious ownership in repository at '/srv/x'\nTo add an exception"
+                    .into(),
         };
         assert!(error.is_usage());
         let hint = error.hint().expect("a hint");
-        assert!(hint.ends_with("git config --global --add safe.directory '/srv/x'"), "{hint}");
+        assert!(
+            hint.ends_with("git config --global --add safe.directory '/srv/x'"),
+            "{hint}"
+        );
     }
 
     #[test]
     fn messages_name_the_place() {
-        let bad = InputError::BadLine { path: "in.jsonl".into(), line: 3, what: "no key".into() };
+        let bad = InputError::BadLine {
+            path: "in.jsonl".into(),
+            line: 3,
+            what: "no key".into(),
+        };
         assert_eq!(bad.to_string(), "in.jsonl:3: no key");
-        let missing =
-            InputError::MissingObject { commit: "c0".into(), path: b"a\xff".to_vec(), object: "0b".into() };
+        let missing = InputError::MissingObject {
+            commit: "c0".into(),
+            path: b"a\xff".to_vec(),
+            object: "0b".into(),
+        };
         assert_eq!(
             missing.to_string(),
             r#"commit c0, path "a\xff": object 0b is missing from the repository"#

@@ -106,7 +106,15 @@ impl GeneratedSource {
         }
         let choice = KeyChoice::new(kind, ops, keys, zipf::YCSB);
         let live = (0..keys).map(|_| false).collect();
-        Ok(Self { ops, value_bytes, seed, rng: seeded(seed), choice, live, made: 0 })
+        Ok(Self {
+            ops,
+            value_bytes,
+            seed,
+            rng: seeded(seed),
+            choice,
+            live,
+            made: 0,
+        })
     }
 }
 
@@ -119,13 +127,22 @@ impl Source for GeneratedSource {
         self.made += 1;
         let unlucky = range(&mut self.rng, DELETE_ONE_IN) == 0;
         let mut deletes = false;
-        if let Some(live) = usize::try_from(key).ok().and_then(|index| self.live.get_mut(index)) {
+        if let Some(live) = usize::try_from(key)
+            .ok()
+            .and_then(|index| self.live.get_mut(index))
+        {
             deletes = unlucky && !inserts && *live;
             *live = !deletes;
         }
         let value = (!deletes).then(|| value_of(self.seed, key, self.made, self.value_bytes));
-        let change = Change { key: Bytes::from(format!("user{key:012}")), value };
-        Ok(Some(ChangeBatch { label: format!("operation {}", self.made), changes: vec![change] }))
+        let change = Change {
+            key: Bytes::from(format!("user{key:012}")),
+            value,
+        };
+        Ok(Some(ChangeBatch {
+            label: format!("operation {}", self.made),
+            changes: vec![change],
+        }))
     }
 
     fn batches_total(&self) -> Option<u64> {
@@ -158,7 +175,11 @@ fn seeded(seed: u64) -> ChaCha8Rng {
 fn range(rng: &mut ChaCha8Rng, below: u64) -> u64 {
     // The 2^64 outputs rarely divide evenly: those above the last whole multiple are drawn again.
     let excess = u64::MAX % below.max(1) + 1;
-    let last = if excess == below { u64::MAX } else { u64::MAX - excess };
+    let last = if excess == below {
+        u64::MAX
+    } else {
+        u64::MAX - excess
+    };
     loop {
         let draw = rng.next_u64();
         if draw <= last {

@@ -56,7 +56,10 @@ impl GitSource {
     /// [`InputError::NotARepository`] with git's words, [`InputError::PartialClone`] if contents are missing,
     /// [`InputError::GitMissing`], or what git fails with.
     pub fn open(dir: &Path) -> Result<Self, InputError> {
-        let not_a_repository = |words: String| InputError::NotARepository { path: dir.to_owned(), words };
+        let not_a_repository = |words: String| InputError::NotARepository {
+            path: dir.to_owned(),
+            words,
+        };
         if dir.as_os_str().is_empty() {
             // Git would take it for the current directory.
             return Err(not_a_repository("the path is empty".into()));
@@ -67,15 +70,26 @@ impl GitSource {
             return Err(not_a_repository(found.stderr));
         }
         let head = match resolve_head(&git)? {
-            Some(commit) => Some(Head { commits: count(&git, &commit)?, commit }),
+            Some(commit) => Some(Head {
+                commits: count(&git, &commit)?,
+                commit,
+            }),
             None => None,
         };
         if let Some(Head { commit, .. }) = &head
             && let Some(object) = partial::missing_object(&git, commit)?
         {
-            return Err(InputError::PartialClone { path: dir.to_owned(), object });
+            return Err(InputError::PartialClone {
+                path: dir.to_owned(),
+                object,
+            });
         }
-        Ok(Self { dir: dir.to_owned(), git, head, progress: Progress::Ready })
+        Ok(Self {
+            dir: dir.to_owned(),
+            git,
+            head,
+            progress: Progress::Ready,
+        })
     }
 
     /// Whether the repository has no commit yet; the source then has no batches.
@@ -96,7 +110,11 @@ impl GitSource {
     /// What git fails with.
     pub fn tree(&self) -> Result<BTreeMap<Vec<u8>, TreeEntry>, InputError> {
         match &self.head {
-            Some(head) => tree::parse(&self.git.run_ok(tree::COMMAND, &tree::arguments(&head.commit))?),
+            Some(head) => tree::parse(
+                &self
+                    .git
+                    .run_ok(tree::COMMAND, &tree::arguments(&head.commit))?,
+            ),
             None => Ok(BTreeMap::new()),
         }
     }
@@ -131,7 +149,9 @@ impl Source for GitSource {
     fn describe(&self) -> String {
         let dir = self.dir.display();
         match &self.head {
-            Some(Head { commit, commits: 1 }) => format!("git history of {dir}: 1 commit, {commit}"),
+            Some(Head { commit, commits: 1 }) => {
+                format!("git history of {dir}: 1 commit, {commit}")
+            }
             Some(Head { commit, commits }) => {
                 format!("git history of {dir}: {commits} commits up to {commit}")
             }
@@ -151,36 +171,70 @@ fn resolve_head(git: &Git) -> Result<Option<ObjectId>, InputError> {
     }
     // The log says what is broken; rev-parse only that something is.
     let log = git.run(&["log", "-1", "--format=%H"])?;
-    let words = if log.stderr.is_empty() { found.stderr } else { log.stderr };
+    let words = if log.stderr.is_empty() {
+        found.stderr
+    } else {
+        log.stderr
+    };
     Err(failed("git rev-parse HEAD", found.status, words))
 }
 
 /// Whether HEAD names a branch that does not exist, as opposed to one that is broken.
 fn is_unborn(git: &Git) -> Result<bool, InputError> {
     let branch = git.run(&["symbolic-ref", "--quiet", "HEAD"])?;
-    let Ok(name) = String::from_utf8(branch.stdout) else { return Ok(false) };
+    let Ok(name) = String::from_utf8(branch.stdout) else {
+        return Ok(false);
+    };
     let name = name.trim_end_matches('\n');
     if !branch.status.success() || name.is_empty() {
         return Ok(false);
     }
     // A broken branch did not get this far; one that names a missing commit is listed. So is what is below the name.
     let listed = git.run(&["for-each-ref", "--format=%(refname)", "--", name])?;
-    let exists = listed.stdout.split(|&byte| byte == b'\n').any(|line| line == name.as_bytes());
+    let exists = listed
+        .stdout
+        .split(|&byte| byte == b'\n')
+        .any(|line| line == name.as_bytes());
     Ok(listed.status.success() && !exists)
 }
 
 fn single_id(output: &[u8]) -> Result<ObjectId, InputError> {
     let id = output.strip_suffix(b"\n").and_then(ObjectId::parse);
-    id.ok_or_else(|| unexpected("git rev-parse HEAD", format!("not an id: \"{}\"", output::shown(output))))
+    id.ok_or_else(|| {
+        unexpected(
+            "git rev-parse HEAD",
+            format!("not an id: \"{}\"", output::shown(output)),
+        )
+    })
 }
 
 fn count(git: &Git, commit: &ObjectId) -> Result<u64, InputError> {
     const NAME: &str = "git rev-list --count";
-    let counted = git.run_ok(NAME, &["rev-list", "--count", "--first-parent", commit.as_str(), "--"])?;
-    let number = std::str::from_utf8(&counted).ok().and_then(|text| text.trim_end_matches('\n').parse().ok());
-    number.ok_or_else(|| unexpected(NAME, format!("not a number: \"{}\"", output::shown(&counted))))
+    let counted = git.run_ok(
+        NAME,
+        &[
+            "rev-list",
+            "--count",
+            "--first-parent",
+            commit.as_str(),
+            "--",
+        ],
+    )?;
+    let number = std::str::from_utf8(&counted)
+        .ok()
+        .and_then(|text| text.trim_end_matches('\n').parse().ok());
+    number.ok_or_else(|| {
+        unexpected(
+            NAME,
+            format!("not a number: \"{}\"", output::shown(&counted)),
+        )
+    })
 }
 
 fn unexpected(command: &str, what: String) -> InputError {
-    InputError::UnexpectedOutput { command: command.into(), offset: 0, what }
+    InputError::UnexpectedOutput {
+        command: command.into(),
+        offset: 0,
+        what,
+    }
 }

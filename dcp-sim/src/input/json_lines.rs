@@ -47,24 +47,35 @@ impl JsonLines {
         if path.as_os_str() == "-" {
             return Ok(Self::new("standard input", BufReader::new(io::stdin())));
         }
-        let file = File::open(path)
-            .map_err(|source| InputError::Io { what: format!("open {}", path.display()), source })?;
+        let file = File::open(path).map_err(|source| InputError::Io {
+            what: format!("open {}", path.display()),
+            source,
+        })?;
         Ok(Self::new(path, BufReader::new(file)))
     }
 
     /// Reads from anywhere; errors call it `name`.
     pub fn new(name: impl Into<PathBuf>, input: impl BufRead + Send + 'static) -> Self {
-        Self { name: name.into(), input: Some(Box::new(input)), line: 0, is_begun: false }
+        Self {
+            name: name.into(),
+            input: Some(Box::new(input)),
+            line: 0,
+            is_begun: false,
+        }
     }
 
     fn advance(&mut self) -> Result<Option<ChangeBatch>, InputError> {
-        let Some(input) = &mut self.input else { return Ok(None) };
+        let Some(input) = &mut self.input else {
+            return Ok(None);
+        };
         let mut text = Vec::new();
         loop {
             text.clear();
             let read = input.take(LINE_BYTES_MAX).read_until(b'\n', &mut text);
-            let read = read
-                .map_err(|source| InputError::Io { what: format!("read {}", self.name.display()), source })?;
+            let read = read.map_err(|source| InputError::Io {
+                what: format!("read {}", self.name.display()),
+                source,
+            })?;
             if read == 0 {
                 return Ok(None);
             }
@@ -78,7 +89,11 @@ impl JsonLines {
                     return Err(foreign.error(&self.name));
                 }
             }
-            let bad = |what| InputError::BadLine { path: self.name.clone(), line: self.line, what };
+            let bad = |what| InputError::BadLine {
+                path: self.name.clone(),
+                line: self.line,
+                what,
+            };
             if read as u64 == LINE_BYTES_MAX && text.last() != Some(&b'\n') {
                 return Err(bad(format!("a line of over {LINE_BYTES_MAX} bytes")));
             }
@@ -86,7 +101,10 @@ impl JsonLines {
                 continue;
             }
             let change = line::parse(&text).map_err(bad)?;
-            return Ok(Some(ChangeBatch { label: format!("line {}", self.line), changes: vec![change] }));
+            return Ok(Some(ChangeBatch {
+                label: format!("line {}", self.line),
+                changes: vec![change],
+            }));
         }
     }
 }
@@ -125,24 +143,33 @@ mod tests {
 
     #[test]
     fn each_line_is_a_batch_and_blank_ones_are_none() {
-        let text =
-            "\n{\"op\":\"set\",\"key\":\"a\",\"value\":\"1\"}\r\n \t\r\n{\"op\":\"delete\",\"key\":\"a\"}";
+        let text = "\n{\"op\":\"set\",\"key\":\"a\",\"value\":\"1\"}\r\n \t\r\n{\"op\":\"delete\",\"key\":\"a\"}";
         let mut source = source(text);
         let first = source.next_batch().expect("good").expect("a line");
         assert_eq!(first.label, "line 2");
-        let change = Change { key: Bytes::from("a"), value: Some(Bytes::from("1")) };
+        let change = Change {
+            key: Bytes::from("a"),
+            value: Some(Bytes::from("1")),
+        };
         assert_eq!(first.changes, [change]);
         let second = source.next_batch().expect("good").expect("a line");
         assert_eq!(second.label, "line 4");
-        assert_eq!(second.changes, [Change { key: Bytes::from("a"), value: None }]);
+        assert_eq!(
+            second.changes,
+            [Change {
+                key: Bytes::from("a"),
+                value: None
+            }]
+        );
         assert!(source.next_batch().expect("the end").is_none());
         assert!(source.next_batch().expect("the end").is_none());
     }
 
     #[test]
     fn a_bad_line_is_named_and_is_the_end() {
-        let mut source =
-            source("{\"op\":\"delete\",\"key\":\"a\"}\n\nnonsense\n{\"op\":\"delete\",\"key\":\"b\"}\n");
+        let mut source = source(
+            "{\"op\":\"delete\",\"key\":\"a\"}\n\nnonsense\n{\"op\":\"delete\",\"key\":\"b\"}\n",
+        );
         assert!(source.next_batch().expect("good").is_some());
         let error = source.next_batch().expect_err("nonsense");
         assert!(error.to_string().starts_with("in.jsonl:3: "), "{error}");
@@ -152,10 +179,20 @@ mod tests {
 
     #[test]
     fn byte_order_mark_is_skipped_at_the_beginning_alone() {
-        let mut source =
-            source("\u{feff}{\"op\":\"delete\",\"key\":\"a\"}\n\u{feff}{\"op\":\"delete\",\"key\":\"b\"}\n");
-        assert_eq!(source.next_batch().expect("good").expect("a line").label, "line 1");
-        assert!(source.next_batch().expect_err("in the middle").to_string().starts_with("in.jsonl:2: "));
+        let mut source = source(
+            "\u{feff}{\"op\":\"delete\",\"key\":\"a\"}\n\u{feff}{\"op\":\"delete\",\"key\":\"b\"}\n",
+        );
+        assert_eq!(
+            source.next_batch().expect("good").expect("a line").label,
+            "line 1"
+        );
+        assert!(
+            source
+                .next_batch()
+                .expect_err("in the middle")
+                .to_string()
+                .starts_with("in.jsonl:2: ")
+        );
         let mut nothing = JsonLines::new("in.jsonl", BYTE_ORDER_MARK);
         assert!(nothing.next_batch().expect("the end").is_none());
     }
@@ -163,38 +200,64 @@ mod tests {
     #[test]
     fn other_kinds_of_files_are_called_by_their_names() {
         let line = b"{\"op\":\"delete\",\"key\":\"a\"}\n";
-        let utf16: Vec<u8> =
-            [0xff, 0xfe].into_iter().chain(line.iter().flat_map(|&byte| [byte, 0])).collect();
+        let utf16: Vec<u8> = [0xff, 0xfe]
+            .into_iter()
+            .chain(line.iter().flat_map(|&byte| [byte, 0]))
+            .collect();
         for (bytes, what, hint) in [
             (&b"\x1f\x8b\x08\0rest\nof it"[..], "gzip", "gzip -dc"),
             (b"\x28\xb5\x2f\xfdrest", "zstd", "zstd -dc"),
             (b"BZh91AY&SY", "bzip2", "bzip2 -dc"),
             (b"\xfd7zXZ\0rest", "xz", "xz -dc"),
-            (b"\n  [\n{\"op\":\"delete\",\"key\":\"a\"}]", "array", "jq -c '.[]'"),
-            (b"[{\"op\":\"delete\",\"key\":\"a\"}]", "array", "jq -c '.[]'"),
-            (b"{\n  \"op\": \"delete\",\n \"key\": \"a\"\n}\n", "several lines", "jq -c ."),
+            (
+                b"\n  [\n{\"op\":\"delete\",\"key\":\"a\"}]",
+                "array",
+                "jq -c '.[]'",
+            ),
+            (
+                b"[{\"op\":\"delete\",\"key\":\"a\"}]",
+                "array",
+                "jq -c '.[]'",
+            ),
+            (
+                b"{\n  \"op\": \"delete\",\n \"key\": \"a\"\n}\n",
+                "several lines",
+                "jq -c .",
+            ),
             (&utf16, "UTF-16", "iconv -f UTF-16 -t UTF-8"),
         ] {
             let mut source = JsonLines::new("in.jsonl", io::Cursor::new(bytes.to_vec()));
             let error = source.next_batch().expect_err("no JSON lines");
-            assert!(error.to_string().contains(what) && error.is_usage(), "{error}");
+            assert!(
+                error.to_string().contains(what) && error.is_usage(),
+                "{error}"
+            );
             let found = error.hint().expect("a hint");
-            assert!(found.starts_with(hint) && found.ends_with(" | dcp-sim run --input -"), "{found}");
+            assert!(
+                found.starts_with(hint) && found.ends_with(" | dcp-sim run --input -"),
+                "{found}"
+            );
         }
     }
 
     #[test]
     fn files_are_opened_by_path() {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
-        file.write_all(b"{\"op\":\"delete\",\"key\":\"a\"}\n").expect("written");
+        file.write_all(b"{\"op\":\"delete\",\"key\":\"a\"}\n")
+            .expect("written");
         let mut source = JsonLines::open(file.path()).expect("opened");
         assert!(source.next_batch().expect("good").is_some());
         assert!(source.next_batch().expect("the end").is_none());
         let missing = file.path().with_extension("missing");
-        let Err(error) = JsonLines::open(&missing) else { panic!("there is no such file") };
+        let Err(error) = JsonLines::open(&missing) else {
+            panic!("there is no such file")
+        };
         assert!(error.to_string().contains("missing"), "{error}");
         assert!(
-            JsonLines::open(Path::new("-")).expect("standard input").describe().contains("standard input")
+            JsonLines::open(Path::new("-"))
+                .expect("standard input")
+                .describe()
+                .contains("standard input")
         );
     }
 }

@@ -14,7 +14,10 @@ impl Peeked {
     /// # Errors
     /// What keeps the source from reading it.
     pub fn new(mut rest: Box<dyn Source>) -> Result<Self, InputError> {
-        Ok(Self { first: rest.next_batch()?, rest })
+        Ok(Self {
+            first: rest.next_batch()?,
+            rest,
+        })
     }
 }
 
@@ -46,7 +49,10 @@ mod tests {
         let source = || Box::new(JsonLines::new("in.jsonl", std::io::Cursor::new(lines)));
         let (mut peeked, mut plain) = (Peeked::new(source()).expect("good"), source());
         for _ in 0..4 {
-            assert_eq!(peeked.next_batch().expect("good"), plain.next_batch().expect("good"));
+            assert_eq!(
+                peeked.next_batch().expect("good"),
+                plain.next_batch().expect("good")
+            );
         }
     }
 }

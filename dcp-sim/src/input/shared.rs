@@ -19,8 +19,13 @@ impl SharedSource {
     /// Whatever keeps it from being read.
     pub fn load(source: &mut dyn Source) -> Result<Self, InputError> {
         let about = source.describe().into();
-        let batches = std::iter::from_fn(|| source.next_batch().transpose()).collect::<Result<_, _>>()?;
-        Ok(Self { batches, about, next: 0 })
+        let batches =
+            std::iter::from_fn(|| source.next_batch().transpose()).collect::<Result<_, _>>()?;
+        Ok(Self {
+            batches,
+            about,
+            next: 0,
+        })
     }
 }
 
@@ -51,7 +56,8 @@ mod tests {
 
     #[test]
     fn a_shared_source_played_twice_gives_what_it_was_loaded_from() {
-        let generated = || GeneratedSource::new(Distribution::Zipfian, 50, 9, 30, 1).expect("valid");
+        let generated =
+            || GeneratedSource::new(Distribution::Zipfian, 50, 9, 30, 1).expect("valid");
         let shared = SharedSource::load(&mut generated()).expect("readable");
         let told = all(&mut generated());
         for mut played in [shared.clone(), shared] {

@@ -36,9 +36,12 @@ mod tests {
 
     #[test]
     fn known_keys_have_known_vbuckets() {
-        for (key, vbucket) in
-            [(&b"foo"[..], 115), (b"hello", 528), (b"123456789", 1012), (b"airline_10", 361)]
-        {
+        for (key, vbucket) in [
+            (&b"foo"[..], 115),
+            (b"hello", 528),
+            (b"123456789", 1012),
+            (b"airline_10", 361),
+        ] {
             assert_eq!(vbucket_of(key, 1024), vbucket, "{}", key.escape_ascii());
         }
         // Not a power of two, where the top bit that is masked away makes a difference.

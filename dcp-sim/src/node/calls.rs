@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use super::EngineCall;
 use crate::fault::{self, Fault};
@@ -85,7 +85,10 @@ impl Calls {
     pub(super) fn is_unsettled(&self, vb: Vbid) -> bool {
         let is_of = |call: &EngineCall| call.vbucket() == Some(vb);
         self.waiting.iter().any(is_of)
-            || self.running.as_ref().is_some_and(|call| !self.is_void && is_of(call))
+            || self
+                .running
+                .as_ref()
+                .is_some_and(|call| !self.is_void && is_of(call))
     }
 
     /// Whether the store is to be opened anew before anything is committed.
@@ -110,7 +113,7 @@ impl Calls {
 mod tests {
     use super::*;
     use EngineCall::{Create, Drop, Reopen, Reset, Rollback};
-    use checkpoint::Seqno;
+    use lowtide_checkpoint::Seqno;
 
     const ONE: Vbid = Vbid(1);
     const TWO: Vbid = Vbid(2);
@@ -130,7 +133,10 @@ mod tests {
         calls.pause(Drop(ONE));
         assert_eq!(calls.begin(), Some(Create(TWO)));
         assert!(calls.end() && !calls.is_unsettled(TWO));
-        assert_eq!((calls.begin(), calls.is_unsettled(ONE), calls.is_empty()), (None, true, false));
+        assert_eq!(
+            (calls.begin(), calls.is_unsettled(ONE), calls.is_empty()),
+            (None, true, false)
+        );
         calls.resume(Drop(ONE));
         for call in [Drop(ONE), Create(ONE)] {
             assert_eq!((calls.begin(), calls.is_unsettled(ONE)), (Some(call), true));
@@ -146,7 +152,10 @@ mod tests {
         calls.reopen();
         // Neither a call that goes before all others nor one that has failed.
         calls.push_first(Reset(ONE));
-        assert_eq!((calls.begin(), calls.is_reopen_due()), (Some(Reopen), false));
+        assert_eq!(
+            (calls.begin(), calls.is_reopen_due()),
+            (Some(Reopen), false)
+        );
         assert!(calls.end());
         calls.pause(Reopen);
         assert_eq!((calls.begin(), calls.is_reopen_due()), (None, true));
@@ -164,7 +173,10 @@ mod tests {
         assert_eq!(calls.begin(), Some(Rollback(ONE, Seqno(3))));
         calls.push(Drop(ONE));
         calls.push(Create(ONE));
-        assert!(!calls.end(), "the vBucket that is made next did not go back");
+        assert!(
+            !calls.end(),
+            "the vBucket that is made next did not go back"
+        );
         assert_eq!(calls.begin(), Some(Create(TWO)));
         assert!(calls.end());
         assert_eq!(calls.begin(), Some(Drop(ONE)));

@@ -4,7 +4,7 @@
 //! stream is asked for only for a vBucket that is settled (N3); a stream is of one branch (S29).
 
 use bytes::Bytes;
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use super::streams::streamed;
 use super::{Action, Node, NodeError, NodeId, Observation};
@@ -18,7 +18,8 @@ impl Node {
     pub fn accept(&mut self, peer: NodeId) {
         self.consumer_gone(peer);
         self.accepted += 1;
-        let producer = Producer::new(&format!("replication:{peer}")).with_limits(self.config.producer);
+        let producer =
+            Producer::new(&format!("replication:{peer}")).with_limits(self.config.producer);
         self.producers.insert(peer, (self.accepted, producer));
     }
 
@@ -53,10 +54,14 @@ impl Node {
     /// # Errors
     /// If there is no connection, or it lacks one of the vBuckets.
     pub fn follow_more(&mut self, peer: NodeId, vbs: &[Vbid]) -> Result<Vec<Action>, NodeError> {
-        let consumer =
-            self.consumers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a producer's connection" })?;
+        let consumer = self.consumers.get_mut(&peer).ok_or(NodeError::NotHere {
+            what: "a producer's connection",
+        })?;
         for &vb in vbs {
-            let partition = self.partitions.get(vb).filter(|_| !self.calls.is_unsettled(vb));
+            let partition = self
+                .partitions
+                .get(vb)
+                .filter(|_| !self.calls.is_unsettled(vb));
             let partition = partition.ok_or(NodeError::NotHere { what: "a vBucket" })?;
             let asked = consumer.request_stream(vb, partition.vbucket.resume_point());
             asked.map_err(|source| NodeError::Consumer { peer, source })?;
@@ -73,7 +78,10 @@ impl Node {
 
     /// The vBuckets that have a stream from `peer`, or have asked for one.
     pub fn followed_from(&self, peer: NodeId) -> impl Iterator<Item = Vbid> {
-        self.followed.iter().filter(move |&(_, &from)| from == peer).map(|(&vb, _)| vb)
+        self.followed
+            .iter()
+            .filter(move |&(_, &from)| from == peer)
+            .map(|(&vb, _)| vb)
     }
 
     pub(super) fn producer_gone(&mut self, peer: NodeId) {
@@ -96,8 +104,9 @@ impl Node {
         bytes: Bytes,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
-        let consumer =
-            self.consumers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a producer's connection" })?;
+        let consumer = self.consumers.get_mut(&peer).ok_or(NodeError::NotHere {
+            what: "a producer's connection",
+        })?;
         let received = consumer.receive(bytes, &mut self.partitions);
         let events = received.map_err(|source| NodeError::Consumer { peer, source })?;
         let output = consumer.take_output();
@@ -125,7 +134,10 @@ impl Node {
             // A message that was refused is the producer's to judge.
             ConsumerEvent::StreamOpened(_) | ConsumerEvent::Refused { .. } => {}
             ConsumerEvent::StateSet { vb, state } => actions.push(Action::StateSet { vb, state }),
-            ConsumerEvent::StreamEnded { vb, reason: StreamEndReason::Ok } => {
+            ConsumerEvent::StreamEnded {
+                vb,
+                reason: StreamEndReason::Ok,
+            } => {
                 self.followed.remove(&vb);
             }
             ConsumerEvent::Rollback { vb, seqno } => {

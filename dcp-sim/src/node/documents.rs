@@ -5,9 +5,9 @@
 //! to take its digest away costs more than to keep eight bytes.
 
 use bytes::Bytes;
-use checkpoint::{Cas, Item, Key, Namespace, Seqno};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use lowtide_checkpoint::{Cas, Item, Key, Namespace, Seqno};
 
 /// The newest revision of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,12 @@ impl Document {
     #[must_use]
     pub fn of(item: &Item) -> Self {
         let value = item.value.clone().filter(|_| !item.deleted);
-        Self { seqno: item.seqno, cas: item.cas, rev_seqno: item.rev_seqno, value }
+        Self {
+            seqno: item.seqno,
+            cas: item.cas,
+            rev_seqno: item.rev_seqno,
+            value,
+        }
     }
 }
 
@@ -36,8 +41,12 @@ impl Document {
     /// and revision. Tombstones have one as well.
     #[must_use]
     pub fn digest(&self, key: &Key) -> u64 {
-        let value = self.value.as_ref().map_or(0, |value| u64::from(crc32fast::hash(value)) + 1);
-        let bytes = (u64::from(crc32fast::hash(key.user())) << 32) | u64::from(key.user().len() as u32);
+        let value = self
+            .value
+            .as_ref()
+            .map_or(0, |value| u64::from(crc32fast::hash(value)) + 1);
+        let bytes =
+            (u64::from(crc32fast::hash(key.user())) << 32) | u64::from(key.user().len() as u32);
         [bytes, value, self.seqno.0, self.cas.0, self.rev_seqno]
             .into_iter()
             .fold(0, |sum, part| mix(sum ^ part))
@@ -68,7 +77,11 @@ struct Digested {
 
 impl Digested {
     fn live_digest(&self) -> u64 {
-        if self.document.value.is_some() { self.digest } else { 0 }
+        if self.document.value.is_some() {
+            self.digest
+        } else {
+            0
+        }
     }
 }
 
@@ -115,7 +128,8 @@ impl Documents {
 
     /// Those that are no tombstones, by key. O(n log n).
     pub fn live(&self) -> impl Iterator<Item = (&Key, &Bytes)> {
-        self.iter().filter_map(|(key, document)| Some((key, document.value.as_ref()?)))
+        self.iter()
+            .filter_map(|(key, document)| Some((key, document.value.as_ref()?)))
     }
 
     /// The first key on which two sets differ.
@@ -145,7 +159,9 @@ impl Documents {
 
     /// In no order that means anything: nothing may come of it.
     fn entries(&self) -> impl Iterator<Item = (&Key, &Document)> {
-        self.by_key.iter().map(|(key, digested)| (key, &digested.document))
+        self.by_key
+            .iter()
+            .map(|(key, digested)| (key, &digested.document))
     }
 }
 

@@ -3,8 +3,8 @@
 //! As with a flush the host carries the call out and decides how long it takes. What always holds: a call that failed
 //! has changed nothing and may be tried again as it stands.
 
-use checkpoint::{Seqno, VBucketState, Vbid};
-use persistence::{Engine, EngineError, RolledBack};
+use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
+use lowtide_persistence::{Engine, EngineError, RolledBack};
 
 use super::Stored;
 use crate::fault::{self, Fault};
@@ -82,7 +82,10 @@ impl EngineCall {
     /// Carries it out; for [`EngineCall::Reopen`] on the engine that was opened anew.
     #[must_use]
     pub fn run(self, engine: &dyn Engine) -> EngineDone {
-        EngineDone { call: self, result: self.try_run(engine) }
+        EngineDone {
+            call: self,
+            result: self.try_run(engine),
+        }
     }
 
     fn try_run(self, engine: &dyn Engine) -> Result<EngineAnswer, EngineError> {
@@ -95,7 +98,9 @@ impl EngineCall {
                 Ok(EngineAnswer::RolledBack(Box::new(stored)))
             }
             Self::Rollback(vb, to) => match engine.rollback(vb, to)? {
-                RolledBack::Done { .. } => Ok(EngineAnswer::RolledBack(Box::new(Stored::read(engine, vb)?))),
+                RolledBack::Done { .. } => Ok(EngineAnswer::RolledBack(Box::new(Stored::read(
+                    engine, vb,
+                )?))),
                 RolledBack::NeedsReset { .. } => Ok(EngineAnswer::NeedsReset),
             },
             Self::Reset(vb) => {
@@ -106,9 +111,15 @@ impl EngineCall {
             Self::Reopen => {
                 let attached = engine.vbuckets().into_iter().map(|vb| {
                     let snapshot = engine.snapshot(vb)?;
-                    Ok(Attached { vb, state: snapshot.state().cloned(), high: snapshot.high() })
+                    Ok(Attached {
+                        vb,
+                        state: snapshot.state().cloned(),
+                        high: snapshot.high(),
+                    })
                 });
-                attached.collect::<Result<_, _>>().map(EngineAnswer::Reopened)
+                attached
+                    .collect::<Result<_, _>>()
+                    .map(EngineAnswer::Reopened)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Why a node can't go on: which of its parts failed, and on which connection.
 
-use checkpoint::{CheckpointError, VBucketError};
+use lowtide_checkpoint::{CheckpointError, VBucketError};
 
 use super::NodeId;
 use crate::consumer::ConsumerError;

@@ -1,8 +1,8 @@
 //! What happens to a node, and what it wants done.
 
 use bytes::Bytes;
-use checkpoint::{Cas, Key, Seqno, State, VbUuid, Vbid};
-use persistence::{BackfillOutcome, BackfillStep, CommittedGroup, EngineError, FlushGroup};
+use lowtide_checkpoint::{Cas, Key, Seqno, State, VbUuid, Vbid};
+use lowtide_persistence::{BackfillOutcome, BackfillStep, CommittedGroup, EngineError, FlushGroup};
 
 use super::NodeId;
 use super::engine_call::{EngineCall, EngineDone};

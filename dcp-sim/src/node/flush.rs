@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use checkpoint::{Seqno, Vbid};
-use persistence::{CommittedGroup, EngineError, Flushed, whole_seqno};
+use lowtide_checkpoint::{Seqno, Vbid};
+use lowtide_persistence::{CommittedGroup, EngineError, Flushed, whole_seqno};
 
 use super::{Action, Attached, EngineCall, Event, Node, NodeError};
 use crate::fault::{self, Fault};
@@ -19,11 +19,14 @@ impl Node {
             return Ok(());
         }
         // One that the engine has not made yet can't be flushed, and of one that goes back nothing may be added.
-        let (waiting, due): (BTreeSet<_>, BTreeSet<_>) =
-            std::mem::take(&mut self.dirty).into_iter().partition(|&vb| !self.can_be_flushed(vb));
+        let (waiting, due): (BTreeSet<_>, BTreeSet<_>) = std::mem::take(&mut self.dirty)
+            .into_iter()
+            .partition(|&vb| !self.can_be_flushed(vb));
         self.dirty = waiting;
-        let vbuckets =
-            due.iter().filter_map(|&vb| self.partitions.get(vb)).map(|partition| &partition.vbucket);
+        let vbuckets = due
+            .iter()
+            .filter_map(|&vb| self.partitions.get(vb))
+            .map(|partition| &partition.vbucket);
         let group = self.flusher.begin(vbuckets)?;
         if !group.is_empty() {
             self.is_engine_busy = true;
@@ -43,13 +46,19 @@ impl Node {
             match result {
                 Ok(persisted) => {
                     let state = self.flusher.persisted_state(vb);
-                    let whole = state.map_or(persisted.seqno, |state| whole_seqno(state, persisted.seqno));
+                    let whole =
+                        state.map_or(persisted.seqno, |state| whole_seqno(state, persisted.seqno));
                     // A replica's store learns of its active's purges with what its stream brings.
                     let purged = state.map_or(Seqno::ZERO, |state| state.purge_seqno);
                     self.purged(vb, purged);
                     prepared.push((vb, persisted.prepared));
                     let (seqno, items) = (persisted.seqno, persisted.items);
-                    actions.push(Action::Persisted { vb, seqno, whole, items });
+                    actions.push(Action::Persisted {
+                        vb,
+                        seqno,
+                        whole,
+                        items,
+                    });
                     if persisted.more {
                         self.dirty.insert(vb);
                     }
@@ -68,14 +77,19 @@ impl Node {
             }
             Some(error) => self.flush_failed(error, actions),
         }
-        prepared.into_iter().try_for_each(|(vb, seqno)| self.prepared(vb, seqno, actions))
+        prepared
+            .into_iter()
+            .try_for_each(|(vb, seqno)| self.prepared(vb, seqno, actions))
     }
 
     fn flush_failed(&mut self, error: EngineError, actions: &mut Vec<Action>) {
         if matches!(error, EngineError::Poisoned { .. }) {
             self.calls.reopen();
         }
-        actions.push(Action::EngineFailed { what: "flush", error });
+        actions.push(Action::EngineFailed {
+            what: "flush",
+            error,
+        });
         if !self.begin_call(actions) {
             let pause = self.pause_micros();
             actions.push(Action::Later(pause, Box::new(Event::FlushDue)));
@@ -100,7 +114,9 @@ impl Node {
 
     /// Has the engine, which is free, carry out the next call; `false` if there is none that may be.
     fn begin_call(&mut self, actions: &mut Vec<Action>) -> bool {
-        let Some(call) = self.calls.begin() else { return false };
+        let Some(call) = self.calls.begin() else {
+            return false;
+        };
         if call == EngineCall::Reopen {
             self.flusher.views().forget_all();
         }
@@ -119,9 +135,17 @@ impl Node {
     }
 
     /// A call failed: it comes again after a pause. A poisoned store is reopened first.
-    pub(super) fn call_failed(&mut self, call: EngineCall, error: EngineError, actions: &mut Vec<Action>) {
+    pub(super) fn call_failed(
+        &mut self,
+        call: EngineCall,
+        error: EngineError,
+        actions: &mut Vec<Action>,
+    ) {
         let is_poisoned = matches!(error, EngineError::Poisoned { .. });
-        actions.push(Action::EngineFailed { what: call.name(), error });
+        actions.push(Action::EngineFailed {
+            what: call.name(),
+            error,
+        });
         if is_poisoned {
             self.calls.push_first(call);
             self.calls.reopen();
@@ -149,7 +173,8 @@ impl Node {
     pub(super) fn reopened(&mut self, attached: Vec<Attached>) {
         for Attached { vb, state, high } in attached {
             // What the store has of one that is to go, or to go back, is not what its calls will leave.
-            let is_settled = !self.calls.is_unsettled(vb) || fault::is(Fault::ReopenedIsTakenAtItsWord);
+            let is_settled =
+                !self.calls.is_unsettled(vb) || fault::is(Fault::ReopenedIsTakenAtItsWord);
             let settled = self.partitions.get(vb).filter(|_| is_settled);
             let Some(partition) = settled else { continue };
             // Nothing was ever committed: it is as it was when it was made.

@@ -4,7 +4,9 @@
 //! then in memory, and nothing is applied between (N3); a vBucket that was active when its node died goes on, if at all,
 //! on a branch of its own.
 
-use checkpoint::{AfterStop, FailoverLog, Seqno, State, VBucket, VBucketState, VbUuid, Vbid};
+use lowtide_checkpoint::{
+    AfterStop, FailoverLog, Seqno, State, VBucket, VBucketState, VbUuid, Vbid,
+};
 
 use super::{Action, EngineAnswer, EngineCall, EngineDone, Node, NodeError, Observation, Stored};
 use crate::fault::{self, Fault};
@@ -23,20 +25,38 @@ impl Node {
         after: AfterStop,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
-        let Stored { state, high, purge, prepares, documents, collections } = stored;
+        let Stored {
+            state,
+            high,
+            purge,
+            prepares,
+            documents,
+            collections,
+        } = stored;
         self.purged(vb, purge);
         let (is_new, persisted) = match (state, after) {
             (Some(state), _) => (false, state),
             // Nothing was ever committed of it: its history begins here.
-            (None, AfterStop::Unclean { uuid }) => {
-                (true, VBucketState::new(State::Replica, FailoverLog::new(uuid)))
+            (None, AfterStop::Unclean { uuid }) => (
+                true,
+                VBucketState::new(State::Replica, FailoverLog::new(uuid)),
+            ),
+            (None, AfterStop::Orderly) => {
+                return Err(NodeError::NotHere {
+                    what: "a vBucket's state",
+                });
             }
-            (None, AfterStop::Orderly) => return Err(NodeError::NotHere { what: "a vBucket's state" }),
         };
         let was_active = persisted.state == State::Active;
-        let forgets = fault::is(Fault::CrashedActiveKeepsItsBranch) && was_active && role == State::Active;
-        let after = if is_new || forgets { AfterStop::Orderly } else { after };
-        let vbucket = VBucket::recover(vb, &persisted, high, role, after, self.checkpoint_config())?;
+        let forgets =
+            fault::is(Fault::CrashedActiveKeepsItsBranch) && was_active && role == State::Active;
+        let after = if is_new || forgets {
+            AfterStop::Orderly
+        } else {
+            after
+        };
+        let vbucket =
+            VBucket::recover(vb, &persisted, high, role, after, self.checkpoint_config())?;
         self.insert(vbucket, &persisted, high, documents);
         self.require(vb)?.collections = collections;
         self.partitions.set_prepares(vb, &prepares);
@@ -62,7 +82,11 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn drop_vbucket(&mut self, vb: Vbid, actions: &mut Vec<Action>) -> Result<(), NodeError> {
+    pub(super) fn drop_vbucket(
+        &mut self,
+        vb: Vbid,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
         self.require(vb)?;
         self.end_streams(vb, StreamEndReason::StateChanged, actions);
         self.partitions.remove(vb);
@@ -99,7 +123,10 @@ impl Node {
     pub(super) fn roll_back(&mut self, vb: Vbid, to: Seqno, actions: &mut Vec<Action>) -> bool {
         self.followed.remove(&vb);
         // Of one that leads by now, or serves nobody, nobody takes anything back: its engine would, and its memory not.
-        let state = self.partitions.get(vb).map(|partition| partition.vbucket.state());
+        let state = self
+            .partitions
+            .get(vb)
+            .map(|partition| partition.vbucket.state());
         let follows = matches!(state, Some(State::Replica | State::Pending));
         if follows && !self.calls.is_unsettled(vb) {
             self.call(EngineCall::Rollback(vb, to), actions);
@@ -127,11 +154,16 @@ impl Node {
             (EngineCall::Rollback(vb, _), Ok(EngineAnswer::NeedsReset)) => {
                 self.calls.push_first(EngineCall::Reset(vb));
             }
-            (EngineCall::Rollback(vb, _) | EngineCall::Reset(vb), Ok(EngineAnswer::RolledBack(stored))) => {
+            (
+                EngineCall::Rollback(vb, _) | EngineCall::Reset(vb),
+                Ok(EngineAnswer::RolledBack(stored)),
+            ) => {
                 self.rolled_back(vb, *stored, actions)?;
             }
             (EngineCall::Reopen, Ok(EngineAnswer::Reopened(attached))) => self.reopened(attached),
-            (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(_)) if !self.calls.is_unsettled(vb) => {
+            (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(_))
+                if !self.calls.is_unsettled(vb) =>
+            {
                 actions.push(Action::Settled { vb });
             }
             (_, Ok(_)) => {}
@@ -141,10 +173,24 @@ impl Node {
         Ok(())
     }
 
-    fn rolled_back(&mut self, vb: Vbid, stored: Stored, actions: &mut Vec<Action>) -> Result<(), NodeError> {
+    fn rolled_back(
+        &mut self,
+        vb: Vbid,
+        stored: Stored,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
         // Dropped meanwhile: then there is nothing to go back.
-        let Some(partition) = self.partitions.get_mut(vb) else { return Ok(()) };
-        let Stored { state, high, purge, prepares, documents, collections } = stored;
+        let Some(partition) = self.partitions.get_mut(vb) else {
+            return Ok(());
+        };
+        let Stored {
+            state,
+            high,
+            purge,
+            prepares,
+            documents,
+            collections,
+        } = stored;
         self.purged.insert(vb, purge);
         let log = partition.vbucket.failover_log();
         let persisted = state.unwrap_or_else(|| VBucketState::new(partition.vbucket.state(), log));
@@ -155,7 +201,8 @@ impl Node {
         self.flusher.attach(vb, persisted, high);
         self.partitions.set_prepares(vb, &prepares);
         self.end_streams(vb, StreamEndReason::Rollback, actions);
-        self.partitions.observe(|| Observation::RolledBack { vb, seqno: high });
+        self.partitions
+            .observe(|| Observation::RolledBack { vb, seqno: high });
         actions.push(Action::RolledBack { vb, seqno: high });
         self.queued(vb, actions);
         Ok(())

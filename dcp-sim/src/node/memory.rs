@@ -3,7 +3,7 @@
 //! The mildest step first, over all vBuckets before the next: close and expel everywhere, then drop cursors in the
 //! vBucket that takes most. Consumers whose cursor went fetch from disk.
 
-use checkpoint::{MemoryState, Quota, QuotaConfig, QuotaStats};
+use lowtide_checkpoint::{MemoryState, Quota, QuotaConfig, QuotaStats};
 
 use super::Node;
 
@@ -24,8 +24,11 @@ impl Node {
 
     /// Whether its memory is used up, whatever could be recovered: who can wait with what it brings, should.
     pub fn is_memory_full(&mut self) -> bool {
-        let is_full =
-            |node: &Self| node.quota.as_ref().is_some_and(|quota| quota.state() == MemoryState::Full);
+        let is_full = |node: &Self| {
+            node.quota
+                .as_ref()
+                .is_some_and(|quota| quota.state() == MemoryState::Full)
+        };
         if is_full(self) {
             self.recover_memory();
         }
@@ -34,7 +37,11 @@ impl Node {
 
     /// Brings the quota down to its lower mark if it is above its upper one, as far as it can.
     pub(super) fn recover_memory(&mut self) {
-        let Some(quota) = self.quota.clone().filter(|quota| quota.state() > MemoryState::Available) else {
+        let Some(quota) = self
+            .quota
+            .clone()
+            .filter(|quota| quota.state() > MemoryState::Available)
+        else {
             return;
         };
         for partition in self.partitions.iter() {
@@ -51,8 +58,13 @@ impl Node {
 
     /// A round over all vBuckets. Returns whether one gave up anything.
     fn recover_from_the_fullest(&self, quota: &Quota) -> bool {
-        let bytes = |partition: &super::Partition| partition.vbucket.manager().stats().memory_bytes();
-        let mut fullest: Vec<_> = self.partitions.iter().map(|one| (bytes(one), one)).collect();
+        let bytes =
+            |partition: &super::Partition| partition.vbucket.manager().stats().memory_bytes();
+        let mut fullest: Vec<_> = self
+            .partitions
+            .iter()
+            .map(|one| (bytes(one), one))
+            .collect();
         fullest.sort_by_key(|(bytes, one)| (std::cmp::Reverse(*bytes), one.vbucket.id()));
         let mut has_freed = false;
         for (_, partition) in fullest {
@@ -60,7 +72,12 @@ impl Node {
             if excess_bytes == 0 {
                 return false;
             }
-            has_freed |= partition.vbucket.manager().recover(excess_bytes).freed_bytes > 0;
+            has_freed |= partition
+                .vbucket
+                .manager()
+                .recover(excess_bytes)
+                .freed_bytes
+                > 0;
         }
         has_freed
     }

@@ -1,6 +1,6 @@
 //! What streams bring to a node, one note each, for a host that checks it against what its active wrote.
 
-use checkpoint::{Seqno, SnapshotMarker, VbUuid, Vbid};
+use lowtide_checkpoint::{Seqno, SnapshotMarker, VbUuid, Vbid};
 
 /// One thing that happened to a vBucket that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{
-    CheckpointError, FailoverLog, Item, Seqno, SnapshotMarker, SnapshotType, State, VBucket, VBucketError,
-    Vbid,
+use lowtide_checkpoint::{
+    CheckpointError, FailoverLog, Item, Seqno, SnapshotMarker, SnapshotType, State, VBucket,
+    VBucketError, Vbid,
 };
 
 use super::prepares::Prepares;
@@ -69,9 +69,15 @@ impl PartitionTable {
     }
 
     /// The vBucket went back, or was loaded: these of its prepares have not ended.
-    pub(super) fn set_prepares<'a>(&mut self, vb: Vbid, prepares: impl IntoIterator<Item = &'a Item>) {
+    pub(super) fn set_prepares<'a>(
+        &mut self,
+        vb: Vbid,
+        prepares: impl IntoIterator<Item = &'a Item>,
+    ) {
         let mut open = Prepares::default();
-        prepares.into_iter().for_each(|prepare| open.take_note(prepare));
+        prepares
+            .into_iter()
+            .for_each(|prepare| open.take_note(prepare));
         self.prepares.insert(vb, open);
     }
 
@@ -87,7 +93,10 @@ impl PartitionTable {
     }
 
     pub(super) fn take_observations(&mut self) -> Vec<Observation> {
-        self.observations.as_mut().map(std::mem::take).unwrap_or_default()
+        self.observations
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     fn require(&mut self, vb: Vbid) -> Result<&mut Partition, VBucketError> {
@@ -97,7 +106,10 @@ impl PartitionTable {
 }
 
 fn not_here(vb: Vbid) -> VBucketError {
-    VBucketError::WrongState { vb, state: State::Dead }
+    VBucketError::WrongState {
+        vb,
+        state: State::Dead,
+    }
 }
 
 impl consumer::Replicas for PartitionTable {
@@ -115,7 +127,11 @@ impl consumer::Replicas for PartitionTable {
                 self.rebranched.insert(vb);
             }
         }
-        self.observe(|| Observation::Opened { vb, branch: log.newest().uuid, seqno });
+        self.observe(|| Observation::Opened {
+            vb,
+            branch: log.newest().uuid,
+            seqno,
+        });
         Ok(())
     }
 
@@ -123,8 +139,15 @@ impl consumer::Replicas for PartitionTable {
         let vbucket = &self.require(vb)?.vbucket;
         // Who has nothing yet can take it without looking for what was there before.
         let is_first = marker.snapshot_type.is_disk() && vbucket.high_seqno() == Seqno::ZERO;
-        let snapshot_type = if is_first { SnapshotType::InitialDisk } else { marker.snapshot_type };
-        vbucket.receive_marker(SnapshotMarker { snapshot_type, ..marker })?;
+        let snapshot_type = if is_first {
+            SnapshotType::InitialDisk
+        } else {
+            marker.snapshot_type
+        };
+        vbucket.receive_marker(SnapshotMarker {
+            snapshot_type,
+            ..marker
+        })?;
         self.observe(|| Observation::Marker { vb, marker });
         Ok(())
     }
@@ -140,13 +163,19 @@ impl consumer::Replicas for PartitionTable {
         let (seqno, content) = (item.seqno, partition.documents.content());
         prepares.take_note(&item);
         self.changed.insert(vb);
-        self.observe(|| Observation::Item { vb, seqno, revision, content });
+        self.observe(|| Observation::Item {
+            vb,
+            seqno,
+            revision,
+            content,
+        });
         Ok(())
     }
 
     fn advance(&mut self, vb: Vbid, _seqno: Seqno) -> Result<(), VBucketError> {
         // A replica is sent every item: nothing is hidden from it.
-        let source = CheckpointError::InvalidArgument("a replica's snapshot ends with its last item");
+        let source =
+            CheckpointError::InvalidArgument("a replica's snapshot ends with its last item");
         Err(VBucketError::Checkpoint { vb, source })
     }
 

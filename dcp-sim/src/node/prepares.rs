@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Item, Key, Namespace, Operation, Seqno, VBucketError, Vbid};
+use lowtide_checkpoint::{Item, Key, Namespace, Operation, Seqno, VBucketError, Vbid};
 
 #[derive(Debug, Default)]
 pub(super) struct Prepares(BTreeMap<Key, Item>);
@@ -15,12 +15,25 @@ impl Prepares {
     ///
     /// # Errors
     /// [`VBucketError::CompletionOutOfOrder`] for the end of a prepare that is not here.
-    pub(super) fn complete(&self, vb: Vbid, item: Item, high_completed: Seqno) -> Result<Item, VBucketError> {
+    pub(super) fn complete(
+        &self,
+        vb: Vbid,
+        item: Item,
+        high_completed: Seqno,
+    ) -> Result<Item, VBucketError> {
         if !matches!(item.operation, Operation::Commit | Operation::Abort) {
             return Ok(item);
         }
-        let Item { seqno, prepare_seqno, operation, .. } = item;
-        let prepare = self.0.get(&item.key).filter(|prepare| prepare.seqno == prepare_seqno);
+        let Item {
+            seqno,
+            prepare_seqno,
+            operation,
+            ..
+        } = item;
+        let prepare = self
+            .0
+            .get(&item.key)
+            .filter(|prepare| prepare.seqno == prepare_seqno);
         match (prepare, operation) {
             (Some(prepare), Operation::Commit) => Ok(Item {
                 operation,
@@ -31,8 +44,16 @@ impl Prepares {
                 ..prepare.clone()
             }),
             // An abort may be all that is left of its prepare in a snapshot from disk.
-            (_, Operation::Abort) => Ok(Item { deleted: true, ..item }),
-            _ => Err(VBucketError::CompletionOutOfOrder { vb, seqno, prepare_seqno, high_completed }),
+            (_, Operation::Abort) => Ok(Item {
+                deleted: true,
+                ..item
+            }),
+            _ => Err(VBucketError::CompletionOutOfOrder {
+                vb,
+                seqno,
+                prepare_seqno,
+                high_completed,
+            }),
         }
     }
 
@@ -53,7 +74,7 @@ impl Prepares {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use checkpoint::DurabilityLevel;
+    use lowtide_checkpoint::DurabilityLevel;
 
     use super::*;
 
@@ -70,20 +91,33 @@ mod tests {
 
     fn end(operation: Operation, seqno: u64, prepare_seqno: u64) -> Item {
         let prepare_seqno = Seqno(prepare_seqno);
-        Item { seqno: Seqno(seqno), prepare_seqno, ..Item::new(operation, Key::new(b"k")) }
+        Item {
+            seqno: Seqno(seqno),
+            prepare_seqno,
+            ..Item::new(operation, Key::new(b"k"))
+        }
     }
 
     #[test]
     fn a_commit_is_what_its_prepare_said() {
         let mut prepares = Prepares::default();
         prepares.take_note(&prepare(3));
-        let commit =
-            prepares.complete(Vbid(0), end(Operation::Commit, 5, 3), Seqno::ZERO).expect("it is there");
-        assert_eq!((commit.operation, commit.seqno, commit.rev_seqno), (Operation::Commit, Seqno(5), 4));
-        assert_eq!((commit.flags, commit.value.as_deref(), commit.durability), (7, Some(&b"v"[..]), None));
+        let commit = prepares
+            .complete(Vbid(0), end(Operation::Commit, 5, 3), Seqno::ZERO)
+            .expect("it is there");
+        assert_eq!(
+            (commit.operation, commit.seqno, commit.rev_seqno),
+            (Operation::Commit, Seqno(5), 4)
+        );
+        assert_eq!(
+            (commit.flags, commit.value.as_deref(), commit.durability),
+            (7, Some(&b"v"[..]), None)
+        );
         prepares.take_note(&commit);
         assert!(
-            prepares.complete(Vbid(0), end(Operation::Commit, 6, 3), Seqno::ZERO).is_err(),
+            prepares
+                .complete(Vbid(0), end(Operation::Commit, 6, 3), Seqno::ZERO)
+                .is_err(),
             "it has ended"
         );
     }
@@ -92,15 +126,30 @@ mod tests {
     fn the_end_of_another_prepare_is_refused() {
         let mut prepares = Prepares::default();
         prepares.take_note(&prepare(3));
-        assert!(prepares.complete(Vbid(0), end(Operation::Commit, 5, 2), Seqno::ZERO).is_err());
-        assert!(prepares.complete(Vbid(0), end(Operation::Abort, 5, 2), Seqno::ZERO).is_ok());
+        assert!(
+            prepares
+                .complete(Vbid(0), end(Operation::Commit, 5, 2), Seqno::ZERO)
+                .is_err()
+        );
+        assert!(
+            prepares
+                .complete(Vbid(0), end(Operation::Abort, 5, 2), Seqno::ZERO)
+                .is_ok()
+        );
     }
 
     #[test]
     fn a_mutation_from_disk_stands_for_the_commit() {
         let mut prepares = Prepares::default();
         prepares.take_note(&prepare(3));
-        prepares.take_note(&Item { seqno: Seqno(5), ..Item::mutation(Key::new(b"k"), Bytes::new()) });
-        assert!(prepares.complete(Vbid(0), end(Operation::Commit, 6, 3), Seqno::ZERO).is_err());
+        prepares.take_note(&Item {
+            seqno: Seqno(5),
+            ..Item::mutation(Key::new(b"k"), Bytes::new())
+        });
+        assert!(
+            prepares
+                .complete(Vbid(0), end(Operation::Commit, 6, 3), Seqno::ZERO)
+                .is_err()
+        );
     }
 }

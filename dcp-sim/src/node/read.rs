@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
-use checkpoint::{Key, Namespace, State, VBucketError, Vbid};
-use persistence::{Engine, EngineError, ReadViews, Snapshot};
+use lowtide_checkpoint::{Key, Namespace, State, VBucketError, Vbid};
+use lowtide_persistence::{Engine, EngineError, ReadViews, Snapshot};
 
 use super::{Document, Documents, Node, NodeError};
 use crate::fault::{self, Fault};
@@ -57,19 +57,28 @@ impl Node {
     /// # Errors
     /// [`ReadError::Node`] for one that is not here or dead; [`ReadError::Unavailable`] while it is between two states.
     pub fn reader(&self, vb: Vbid) -> Result<Reader<'_>, ReadError> {
-        let partition = self.partitions.get(vb).ok_or(NodeError::NotHere { what: "a vBucket" })?;
+        let partition = self
+            .partitions
+            .get(vb)
+            .ok_or(NodeError::NotHere { what: "a vBucket" })?;
         if self.calls.is_unsettled(vb) {
-            return Err(ReadError::Unavailable { vb, why: "it is being made or rolled back" });
+            return Err(ReadError::Unavailable {
+                vb,
+                why: "it is being made or rolled back",
+            });
         }
         match partition.vbucket.state() {
             State::Active => Ok(Reader::Memory(&partition.documents)),
             State::Replica | State::Pending if fault::is(Fault::ReplicasShowMemory) => {
                 Ok(Reader::Memory(&partition.documents))
             }
-            State::Replica | State::Pending => {
-                Ok(Reader::Disk(DiskReader { vb, views: self.flusher.views().clone() }))
+            State::Replica | State::Pending => Ok(Reader::Disk(DiskReader {
+                vb,
+                views: self.flusher.views().clone(),
+            })),
+            state @ State::Dead => {
+                Err(NodeError::VBucket(VBucketError::WrongState { vb, state }).into())
             }
-            state @ State::Dead => Err(NodeError::VBucket(VBucketError::WrongState { vb, state }).into()),
         }
     }
 }
@@ -98,6 +107,9 @@ impl DiskReader {
     /// [`ReadError::Engine`].
     pub fn view(&self, engine: &dyn Engine) -> Result<Arc<dyn Snapshot>, ReadError> {
         let view = self.views.view(engine, self.vb)?;
-        view.ok_or(ReadError::Unavailable { vb: self.vb, why: "the rest of a snapshot has yet to come" })
+        view.ok_or(ReadError::Unavailable {
+            vb: self.vb,
+            why: "the rest of a snapshot has yet to come",
+        })
     }
 }

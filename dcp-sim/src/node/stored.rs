@@ -1,13 +1,16 @@
 //! What a store has of one vBucket, read whole: for warm-up, and after a rollback.
 
-use checkpoint::{Item, Operation, Seqno, VBucketState, Vbid};
-use persistence::{Engine, EngineError, ScanLimit, whole_seqno};
+use lowtide_checkpoint::{Item, Operation, Seqno, VBucketState, Vbid};
+use lowtide_persistence::{Engine, EngineError, ScanLimit, whole_seqno};
 
 use super::Documents;
 use crate::producer::Collections;
 
 /// A scan's slice.
-const SLICE: ScanLimit = ScanLimit { items: 4_096, bytes: 16 << 20 };
+const SLICE: ScanLimit = ScanLimit {
+    items: 4_096,
+    bytes: 16 << 20,
+};
 
 /// A vBucket as its store has it.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +36,9 @@ impl Stored {
     /// As the engine's reads.
     pub fn read(engine: &dyn Engine, vb: Vbid) -> Result<Self, EngineError> {
         let snapshot = engine.snapshot(vb)?;
-        let completed = snapshot.state().map_or(Seqno::ZERO, |state| state.high_completed_seqno);
+        let completed = snapshot
+            .state()
+            .map_or(Seqno::ZERO, |state| state.high_completed_seqno);
         let mut prepares = Vec::new();
         let (mut documents, mut collections) = (Documents::default(), Collections::default());
         let mut from = Some(Seqno::ZERO);
@@ -49,12 +54,21 @@ impl Stored {
             from = slice.next;
         }
         let (state, high) = (snapshot.state().cloned(), snapshot.high());
-        Ok(Self { state, high, purge: snapshot.info().purge, prepares, documents, collections })
+        Ok(Self {
+            state,
+            high,
+            purge: snapshot.info().purge,
+            prepares,
+            documents,
+            collections,
+        })
     }
 
     /// Up to here it has whole snapshots only.
     #[must_use]
     pub fn whole(&self) -> Seqno {
-        self.state.as_ref().map_or(Seqno::ZERO, |state| whole_seqno(state, self.high))
+        self.state
+            .as_ref()
+            .map_or(Seqno::ZERO, |state| whole_seqno(state, self.high))
     }
 }

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{MemoryState, Quota, Seqno, State, VBucket, Vbid};
-use persistence::{BackfillOutcome, Flusher};
+use lowtide_checkpoint::{MemoryState, Quota, Seqno, State, VBucket, Vbid};
+use lowtide_persistence::{BackfillOutcome, Flusher};
 
 use super::partitions::PartitionTable;
 use super::{Action, Node, NodeError, NodeId};
@@ -39,7 +39,11 @@ macro_rules! streamed {
 pub(super) use streamed;
 
 /// Tombstones up to there may be missing in what a node has of a vBucket.
-pub(super) fn purge_seqno(purged: &BTreeMap<Vbid, Seqno>, vb: Vbid, vbucket: Option<&VBucket>) -> Seqno {
+pub(super) fn purge_seqno(
+    purged: &BTreeMap<Vbid, Seqno>,
+    vb: Vbid,
+    vbucket: Option<&VBucket>,
+) -> Seqno {
     let on_disk = purged.get(&vb).copied().unwrap_or_default();
     // What came without them, and was not flushed yet.
     vbucket.map_or(on_disk, |vbucket| vbucket.purge_seqno().max(on_disk))
@@ -64,11 +68,15 @@ impl Partitions for Streamed<'_> {
     fn collections(&self, vb: Vbid) -> Option<&Collections> {
         // What a purge took away anywhere this node may never have heard of.
         let is_known = self.keeps_collections_highest || self.purge_seqno(vb) == Seqno::ZERO;
-        self.table.get(vb).filter(|_| is_known).map(|partition| &partition.collections)
+        self.table
+            .get(vb)
+            .filter(|_| is_known)
+            .map(|partition| &partition.collections)
     }
 
     fn has_memory(&self) -> bool {
-        self.quota.is_none_or(|quota| quota.state() != MemoryState::Full)
+        self.quota
+            .is_none_or(|quota| quota.state() != MemoryState::Full)
     }
 }
 
@@ -81,7 +89,9 @@ impl Node {
     ) -> Result<(), NodeError> {
         // It may ask for a stream, which is refused where there is no memory (N6).
         self.recover_memory();
-        self.with_producer(peer, actions, |producer, streamed| producer.receive(bytes, streamed))
+        self.with_producer(peer, actions, |producer, streamed| {
+            producer.receive(bytes, streamed)
+        })
     }
 
     pub(super) fn backfilled(
@@ -91,7 +101,11 @@ impl Node {
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
         // Nobody waits for it when the connection was lost meanwhile, though there may be a new one.
-        if self.producers.get(&peer).is_none_or(|&(current, _)| current != connection) {
+        if self
+            .producers
+            .get(&peer)
+            .is_none_or(|&(current, _)| current != connection)
+        {
             return Ok(());
         }
         self.with_producer(peer, actions, |producer, streamed| {
@@ -103,10 +117,16 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn send(&mut self, peer: NodeId, actions: &mut Vec<Action>) -> Result<(), NodeError> {
+    pub(super) fn send(
+        &mut self,
+        peer: NodeId,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
         let streamed = streamed!(self);
         // A connection that is over needs nothing sent, though somebody was told to.
-        let Some((connection, producer)) = self.producers.get_mut(&peer) else { return Ok(()) };
+        let Some((connection, producer)) = self.producers.get_mut(&peer) else {
+            return Ok(());
+        };
         let polled = producer.poll(&streamed, self.config.send_bytes);
         let bytes = polled.map_err(|source| NodeError::Producer { peer, source })?;
         if !bytes.is_empty() {
@@ -126,7 +146,12 @@ impl Node {
     }
 
     /// A vBucket is not what its streams were opened on any more: they end.
-    pub(super) fn end_streams(&mut self, vb: Vbid, reason: StreamEndReason, actions: &mut Vec<Action>) {
+    pub(super) fn end_streams(
+        &mut self,
+        vb: Vbid,
+        reason: StreamEndReason,
+        actions: &mut Vec<Action>,
+    ) {
         let streamed = streamed!(self);
         for (&peer, (_, producer)) in &mut self.producers {
             let was_busy = producer.has_more();
@@ -145,8 +170,9 @@ impl Node {
         step: impl FnOnce(&mut Producer, &Streamed<'_>) -> Result<(), ProducerError>,
     ) -> Result<(), NodeError> {
         let streamed = streamed!(self);
-        let (connection, producer) =
-            self.producers.get_mut(&peer).ok_or(NodeError::NotHere { what: "a consumer's connection" })?;
+        let (connection, producer) = self.producers.get_mut(&peer).ok_or(NodeError::NotHere {
+            what: "a consumer's connection",
+        })?;
         let was_busy = producer.has_more();
         step(producer, &streamed).map_err(|source| NodeError::Producer { peer, source })?;
         if !was_busy && producer.has_more() {
@@ -156,7 +182,9 @@ impl Node {
         for event in producer.take_events() {
             match event {
                 ProducerEvent::TakenOver { vb } => self.die(vb, actions)?,
-                ProducerEvent::Prepared { vb, seqno } => actions.push(Action::Prepared { peer, vb, seqno }),
+                ProducerEvent::Prepared { vb, seqno } => {
+                    actions.push(Action::Prepared { peer, vb, seqno })
+                }
             }
         }
         Ok(())
@@ -164,7 +192,10 @@ impl Node {
 
     /// Hands a vBucket to another node: it takes no more writes, and every other stream of it ends.
     fn die(&mut self, vb: Vbid, actions: &mut Vec<Action>) -> Result<(), NodeError> {
-        let partition = self.partitions.get(vb).ok_or(NodeError::NotHere { what: "a vBucket" })?;
+        let partition = self
+            .partitions
+            .get(vb)
+            .ok_or(NodeError::NotHere { what: "a vBucket" })?;
         partition.vbucket.set_state(State::Dead, None)?;
         self.end_streams(vb, StreamEndReason::StateChanged, actions);
         self.queued(vb, actions);
@@ -177,11 +208,18 @@ impl Node {
     /// If the vBucket or the connection is not here.
     pub fn take_over(&mut self, peer: NodeId, vb: Vbid) -> Result<Vec<Action>, NodeError> {
         let wrong = |source| NodeError::Consumer { peer, source };
-        let partition = self.partitions.get(vb).ok_or(NodeError::NotHere { what: "a vBucket" })?;
+        let partition = self
+            .partitions
+            .get(vb)
+            .ok_or(NodeError::NotHere { what: "a vBucket" })?;
         let consumer = self.consumers.get_mut(&peer);
-        let consumer = consumer.ok_or(NodeError::NotHere { what: "a producer's connection" })?;
+        let consumer = consumer.ok_or(NodeError::NotHere {
+            what: "a producer's connection",
+        })?;
         consumer.close_stream(vb).map_err(wrong)?;
-        consumer.take_over(vb, partition.vbucket.resume_point()).map_err(wrong)?;
+        consumer
+            .take_over(vb, partition.vbucket.resume_point())
+            .map_err(wrong)?;
         self.followed.insert(vb, peer);
         Ok(vec![Action::ToProducer(peer, consumer.take_output())])
     }
@@ -194,7 +232,9 @@ impl Node {
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
         for (&peer, consumer) in &mut self.consumers {
-            consumer.prepared(vb, seqno).map_err(|source| NodeError::Consumer { peer, source })?;
+            consumer
+                .prepared(vb, seqno)
+                .map_err(|source| NodeError::Consumer { peer, source })?;
             let output = consumer.take_output();
             if !output.is_empty() {
                 actions.push(Action::ToProducer(peer, output));
@@ -208,19 +248,31 @@ impl Node {
         let streamed = streamed!(self);
         for (&peer, (_, producer)) in &mut self.producers {
             let was_busy = producer.has_more();
-            producer.tick(now, &streamed).map_err(|source| NodeError::Producer { peer, source })?;
+            producer
+                .tick(now, &streamed)
+                .map_err(|source| NodeError::Producer { peer, source })?;
             if !was_busy && producer.has_more() {
                 actions.push(Action::WakeSender(peer));
             }
         }
         for (&peer, consumer) in &mut self.consumers {
-            consumer.tick(now).map_err(|source| NodeError::Consumer { peer, source })?;
+            consumer
+                .tick(now)
+                .map_err(|source| NodeError::Consumer { peer, source })?;
         }
         Ok(())
     }
 }
 
-fn take_backfills((peer, connection): (NodeId, u64), producer: &mut Producer, actions: &mut Vec<Action>) {
+fn take_backfills(
+    (peer, connection): (NodeId, u64),
+    producer: &mut Producer,
+    actions: &mut Vec<Action>,
+) {
     let steps = producer.take_backfills().into_iter();
-    actions.extend(steps.map(|step| Action::Backfill { peer, connection, step }));
+    actions.extend(steps.map(|step| Action::Backfill {
+        peer,
+        connection,
+        step,
+    }));
 }

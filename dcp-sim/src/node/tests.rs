@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Key, State, VbUuid};
+use lowtide_checkpoint::{FailoverLog, Key, State, VbUuid};
 
 use super::*;
 
@@ -19,7 +19,15 @@ fn node(state: State) -> Node {
 
 fn write(node: &mut Node, key: &str, value: Option<&'static str>) -> Vec<Action> {
     let value = value.map(|value| Bytes::from_static(value.as_bytes()));
-    node.step(Event::Write { vb: VB, key: Key::new(key.as_bytes()), value }, 5_000_000_000).expect("active")
+    node.step(
+        Event::Write {
+            vb: VB,
+            key: Key::new(key.as_bytes()),
+            value,
+        },
+        5_000_000_000,
+    )
+    .expect("active")
 }
 
 /// Carries bytes between an active on node 0 and a replica on node 1 until both are silent.
@@ -43,11 +51,19 @@ fn a_replica_takes_what_its_active_writes() {
     active.accept(1);
     let actions = replica.follow(0, &[VB]).expect("it has it");
     exchange(&mut active, &mut replica, actions);
-    for (key, value) in [("a", Some("one")), ("b", Some("two")), ("a", None), ("b", Some("three"))] {
+    for (key, value) in [
+        ("a", Some("one")),
+        ("b", Some("two")),
+        ("a", None),
+        ("b", Some("three")),
+    ] {
         let actions = write(&mut active, key, value);
         exchange(&mut active, &mut replica, actions);
     }
-    let (here, there) = (active.partition(VB).expect("there"), replica.partition(VB).expect("there"));
+    let (here, there) = (
+        active.partition(VB).expect("there"),
+        replica.partition(VB).expect("there"),
+    );
     assert_eq!(here.documents.first_difference(&there.documents), None);
     assert_eq!(there.vbucket.high_seqno(), Seqno(4));
     assert_eq!(there.documents.live().count(), 1);
@@ -65,20 +81,36 @@ fn the_flusher_is_woken_once_until_it_has_flushed() {
         write(&mut active, "a", Some("one"))[..],
         [Action::Written { .. }, Action::WakeFlusher]
     ));
-    assert!(matches!(write(&mut active, "b", Some("two"))[..], [Action::Written { .. }]));
+    assert!(matches!(
+        write(&mut active, "b", Some("two"))[..],
+        [Action::Written { .. }]
+    ));
     let due = active.step(Event::FlushDue, 1).expect("active");
     assert!(matches!(due[..], [Action::Commit(_)]));
     let written = write(&mut active, "c", Some("three"));
-    assert!(matches!(written[..], [Action::Written { .. }]), "it looks again when the flush is done");
+    assert!(
+        matches!(written[..], [Action::Written { .. }]),
+        "it looks again when the flush is done"
+    );
     assert!(!active.is_idle());
 }
 
 #[test]
 fn writes_for_a_vbucket_that_is_not_here_are_refused() {
     let mut replica = node(State::Replica);
-    let write = |vb| Event::Write { vb, key: Key::new(b"a"), value: None };
-    assert!(matches!(replica.step(write(VB), 1), Err(NodeError::VBucket(_))));
-    assert!(matches!(replica.step(write(Vbid(7)), 1), Err(NodeError::NotHere { .. })));
+    let write = |vb| Event::Write {
+        vb,
+        key: Key::new(b"a"),
+        value: None,
+    };
+    assert!(matches!(
+        replica.step(write(VB), 1),
+        Err(NodeError::VBucket(_))
+    ));
+    assert!(matches!(
+        replica.step(write(Vbid(7)), 1),
+        Err(NodeError::NotHere { .. })
+    ));
     assert!(replica.is_idle());
 }
 
@@ -90,9 +122,24 @@ fn whoever_reads_last_expels() {
     exchange(&mut active, &mut replica, actions);
     let actions = write(&mut active, "a", Some("one"));
     // The flusher's part first: it has read and persisted, the stream has not sent yet.
-    let manager = active.partition(VB).expect("there").vbucket.manager().clone();
-    manager.begin_flush(ReadLimit::NONE).expect("no other").commit();
-    assert_eq!((manager.expel(), manager.stats().items), (0, 1), "the stream's cursor holds it");
+    let manager = active
+        .partition(VB)
+        .expect("there")
+        .vbucket
+        .manager()
+        .clone();
+    manager
+        .begin_flush(ReadLimit::NONE)
+        .expect("no other")
+        .commit();
+    assert_eq!(
+        (manager.expel(), manager.stats().items),
+        (0, 1),
+        "the stream's cursor holds it"
+    );
     exchange(&mut active, &mut replica, actions);
-    assert_eq!((manager.stats().items, manager.stats().memory_bytes()), (0, 0));
+    assert_eq!(
+        (manager.stats().items, manager.stats().memory_bytes()),
+        (0, 0)
+    );
 }

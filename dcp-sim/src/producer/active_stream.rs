@@ -11,7 +11,7 @@
 //! stream to the disk, not to its end (S10). The wanted end names a snapshot's end: the snapshot that contains it is sent
 //! whole, then the stream is over (S3). Every other end has its reason (S13).
 
-use checkpoint::{Batch, CheckpointError, Cursor, Registration, Seqno, State, VBucket};
+use lowtide_checkpoint::{Batch, CheckpointError, Cursor, Registration, Seqno, State, VBucket};
 
 use super::ProducerError;
 use super::backfill::BackfillScan;
@@ -116,10 +116,26 @@ impl ActiveStream {
     /// # Errors
     /// If there is no place for its cursor: the client claims to have what is not queued yet.
     pub(super) fn open(opening: Opening<'_>, vbucket: &VBucket) -> Result<Self, CheckpointError> {
-        let Opening { key, opaque, wanted, filter, end, client_purge, seen_purge, .. } = opening;
+        let Opening {
+            key,
+            opaque,
+            wanted,
+            filter,
+            end,
+            client_purge,
+            seen_purge,
+            ..
+        } = opening;
         let is_takeover = wanted.flags.contains(StreamRequestFlags::TAKEOVER);
         let starts = (wanted.snapshot_start, wanted.start);
-        let outbox = Outbox::new(key, opaque, starts, filter, opening.knows_collections, is_takeover);
+        let outbox = Outbox::new(
+            key,
+            opaque,
+            starts,
+            filter,
+            opening.knows_collections,
+            is_takeover,
+        );
         let mut stream = Self {
             key,
             cursor_name: opening.cursor_name,
@@ -174,7 +190,11 @@ impl ActiveStream {
     }
 
     /// What comes next.
-    pub(super) fn next(&mut self, vbucket: &VBucket, options: &Options) -> Result<Turn, ProducerError> {
+    pub(super) fn next(
+        &mut self,
+        vbucket: &VBucket,
+        options: &Options,
+    ) -> Result<Turn, ProducerError> {
         while self.outbox.is_empty() {
             self.look_at_end(vbucket);
             if !self.outbox.is_empty() {
@@ -193,7 +213,9 @@ impl ActiveStream {
                 return Ok(Turn::Nothing);
             }
         }
-        let Some(message) = self.outbox.pop() else { return Ok(Turn::Nothing) };
+        let Some(message) = self.outbox.pop() else {
+            return Ok(Turn::Nothing);
+        };
         self.sent = self.sent.max(message.command.seqno().unwrap_or_default());
         self.moves += 1;
         Ok(Turn::Message(message))
@@ -247,8 +269,15 @@ impl ActiveStream {
     }
 
     /// Stands its cursor after a seqno; one it had before is gone in the same step.
-    fn register(&mut self, vbucket: &VBucket, after: Seqno) -> Result<Registration, CheckpointError> {
-        let registration = vbucket.manager().register(&self.cursor_name, after, self.is_droppable)?;
+    fn register(
+        &mut self,
+        vbucket: &VBucket,
+        after: Seqno,
+    ) -> Result<Registration, CheckpointError> {
+        let registration =
+            vbucket
+                .manager()
+                .register(&self.cursor_name, after, self.is_droppable)?;
         self.cursor = Some(registration.cursor);
         Ok(registration)
     }
@@ -256,6 +285,10 @@ impl ActiveStream {
 
 impl Source {
     fn after(registration: Registration) -> Self {
-        if registration.backfill { Self::Disk(Disk::Wanted) } else { Self::Memory }
+        if registration.backfill {
+            Self::Disk(Disk::Wanted)
+        } else {
+            Self::Memory
+        }
     }
 }

@@ -7,9 +7,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
-pub use persistence::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep, ScanLimit};
+pub use lowtide_persistence::{
+    BackfillOutcome, BackfillRead, BackfillScan, BackfillStep, ScanLimit,
+};
 
 use super::limits::ProducerLimits;
 
@@ -82,10 +84,13 @@ impl Backfills {
 
     fn start(&mut self, running_max: usize) {
         while self.running.len() < running_max {
-            let Some((key, after)) = self.waiting.pop_front() else { return };
+            let Some((key, after)) = self.waiting.pop_front() else {
+                return;
+            };
             self.last_id += 1;
             self.running.insert(self.last_id, key);
-            self.steps.push(BackfillStep::open(self.last_id, key.vb, after));
+            self.steps
+                .push(BackfillStep::open(self.last_id, key.vb, after));
         }
     }
 }

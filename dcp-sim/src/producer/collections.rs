@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 
 use crate::wire::{Event, system_event};
 
@@ -33,8 +33,12 @@ impl Collections {
             return;
         }
         match system_event(item) {
-            Some(Event::CollectionCreated { collection, .. }) => self.event(collection, item.seqno, false),
-            Some(Event::CollectionDropped { collection, .. }) => self.event(collection, item.seqno, true),
+            Some(Event::CollectionCreated { collection, .. }) => {
+                self.event(collection, item.seqno, false)
+            }
+            Some(Event::CollectionDropped { collection, .. }) => {
+                self.event(collection, item.seqno, true)
+            }
             Some(_) => {}
             None => {
                 let collection = self.0.entry(item.key.collection()).or_default();
@@ -46,25 +50,34 @@ impl Collections {
     /// Its highest seqno; 0 if nothing was ever in it.
     #[must_use]
     pub fn high(&self, collection: u32) -> Seqno {
-        self.0.get(&collection).map_or(Seqno::ZERO, |collection| collection.high)
+        self.0
+            .get(&collection)
+            .map_or(Seqno::ZERO, |collection| collection.high)
     }
 
     /// Whether it is gone.
     #[must_use]
     pub fn is_dropped(&self, collection: u32) -> bool {
-        self.0.get(&collection).is_some_and(|collection| collection.is_dropped)
+        self.0
+            .get(&collection)
+            .is_some_and(|collection| collection.is_dropped)
     }
 
     fn event(&mut self, collection: u32, seqno: Seqno, is_dropped: bool) {
         let known = self.0.entry(collection).or_default();
-        *known = Collection { high: known.high.max(seqno), is_dropped };
+        *known = Collection {
+            high: known.high.max(seqno),
+            is_dropped,
+        };
     }
 }
 
 impl<'a> FromIterator<&'a Item> for Collections {
     fn from_iter<T: IntoIterator<Item = &'a Item>>(items: T) -> Self {
         let mut collections = Self::default();
-        items.into_iter().for_each(|item| collections.take_note(item));
+        items
+            .into_iter()
+            .for_each(|item| collections.take_note(item));
         collections
     }
 }
@@ -72,18 +85,27 @@ impl<'a> FromIterator<&'a Item> for Collections {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use checkpoint::{Key, Operation};
+    use lowtide_checkpoint::{Key, Operation};
 
     use super::*;
     use crate::wire::SystemEvent;
 
     fn item(operation: Operation, collection: u32, seqno: u64) -> Item {
         let key = Key::in_collection(collection, b"k");
-        Item { seqno: Seqno(seqno), value: Some(Bytes::new()), ..Item::new(operation, key) }
+        Item {
+            seqno: Seqno(seqno),
+            value: Some(Bytes::new()),
+            ..Item::new(operation, key)
+        }
     }
 
     fn event(event: Event, seqno: u64) -> Item {
-        SystemEvent { seqno: Seqno(seqno), event }.to_item().expect("no buffer")
+        SystemEvent {
+            seqno: Seqno(seqno),
+            event,
+        }
+        .to_item()
+        .expect("no buffer")
     }
 
     #[test]
@@ -95,7 +117,11 @@ mod tests {
             max_ttl: None,
             name: "c".into(),
         };
-        let dropped = Event::CollectionDropped { manifest_uid: 2, scope: 0, collection: 0 };
+        let dropped = Event::CollectionDropped {
+            manifest_uid: 2,
+            scope: 0,
+            collection: 0,
+        };
         let items = [
             item(Operation::Mutation, 0, 1),
             item(Operation::Prepare, 8, 2),
@@ -103,11 +129,18 @@ mod tests {
             event(created, 4),
             item(Operation::Deletion, 0, 5),
             event(dropped, 6),
-            item(Operation::SetVBucketState(checkpoint::State::Dead), 0, 99),
+            item(
+                Operation::SetVBucketState(lowtide_checkpoint::State::Dead),
+                0,
+                99,
+            ),
         ];
         let collections: Collections = items.iter().collect();
         let highs = [0, 8, 9, 10].map(|collection| collections.high(collection).0);
         assert_eq!(highs, [6, 3, 4, 0]);
-        assert_eq!((collections.is_dropped(0), collections.is_dropped(9)), (true, false));
+        assert_eq!(
+            (collections.is_dropped(0), collections.is_dropped(9)),
+            (true, false)
+        );
     }
 }

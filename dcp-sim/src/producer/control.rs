@@ -73,7 +73,10 @@ impl Options {
         let is_sound = has(OpenFlags::PRODUCER)
             && !(has(OpenFlags::NO_VALUE) && has(OpenFlags::NO_VALUE_WITH_DATATYPE))
             && (!has(OpenFlags::INCLUDE_DELETED_USER_XATTRS) || has(OpenFlags::INCLUDE_XATTRS));
-        is_sound.then(|| Self { flags, ..Self::default() })
+        is_sound.then(|| Self {
+            flags,
+            ..Self::default()
+        })
     }
 
     /// Sets one; unknown ones are refused, which consumers must expect.
@@ -96,10 +99,15 @@ impl Options {
             (b"send_stream_end_on_client_close_stream", "true" | "false") => {
                 self.end_on_close = value == "true"
             }
-            (b"supports_cursor_dropping" | b"supports_cursor_dropping_vulcan", "true" | "false") => {
+            (
+                b"supports_cursor_dropping" | b"supports_cursor_dropping_vulcan",
+                "true" | "false",
+            ) => {
                 self.cursor_dropping = value == "true";
             }
-            (b"backfill_order", "round-robin" | "sequential") => self.is_sequential = value == "sequential",
+            (b"backfill_order", "round-robin" | "sequential") => {
+                self.is_sequential = value == "sequential"
+            }
             (b"v7_dcp_status_codes", "true") => self.v7_statuses = true,
             (b"enable_sync_writes", "true") if self.stream_ids => return Status::NOT_SUPPORTED,
             (b"enable_sync_writes", "true") => self.sync_writes = true,
@@ -116,7 +124,9 @@ impl Options {
             | (b"supports_hifi_MFU", "true")
             | (b"set_priority", "low" | "medium" | "high") => {}
             // No engine keeps history, nothing is cached, and system events are sent in their fixed layouts.
-            (b"change_streams" | b"flatbuffers_system_events", "true") => return Status::NOT_SUPPORTED,
+            (b"change_streams" | b"flatbuffers_system_events", "true") => {
+                return Status::NOT_SUPPORTED;
+            }
             (b"cache_transfer" | b"stream_buffer_size", _) => return Status::NOT_SUPPORTED,
             _ => return Status::INVALID,
         }
@@ -125,7 +135,11 @@ impl Options {
 
     /// How many streams may read from disk at once.
     pub(super) fn backfills_max(&self) -> usize {
-        if self.is_sequential { 1 } else { self.scans_max }
+        if self.is_sequential {
+            1
+        } else {
+            self.scans_max
+        }
     }
 
     /// Whether a client must have enabled no-operations before it asks for a stream: what it wants is newer than they are.
@@ -137,7 +151,11 @@ impl Options {
     pub(super) fn item_format(&self) -> ItemFormat {
         let has_times = self.flags.contains(OpenFlags::INCLUDE_DELETE_TIMES);
         ItemFormat {
-            keys: if self.collections { KeyForm::Collections } else { KeyForm::Bare },
+            keys: if self.collections {
+                KeyForm::Collections
+            } else {
+                KeyForm::Bare
+            },
             deletions: match (has_times, self.collections) {
                 (true, _) => DeletionForm::V2WithTime,
                 (false, true) => DeletionForm::V2,
@@ -150,7 +168,10 @@ impl Options {
 
 /// Seconds, decimals allowed, as nanoseconds; `None` if that is no interval.
 fn nanos(seconds: &str) -> Option<u64> {
-    let seconds: f64 = seconds.parse().ok().filter(|seconds: &f64| seconds.is_finite())?;
+    let seconds: f64 = seconds
+        .parse()
+        .ok()
+        .filter(|seconds: &f64| seconds.is_finite())?;
     let nanos = (seconds * 1e9).round();
     (nanos >= NOOP_NANOS_MIN as f64 && nanos < u64::MAX as f64).then_some(nanos as u64)
 }

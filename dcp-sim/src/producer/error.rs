@@ -1,6 +1,6 @@
 //! Why a producer's connection must be closed.
 
-use checkpoint::{CheckpointError, Vbid};
+use lowtide_checkpoint::{CheckpointError, Vbid};
 
 use crate::wire::{Opcode, Status, WireError};
 

@@ -14,7 +14,7 @@
 
 use std::collections::BTreeSet;
 
-use checkpoint::{Item, Operation, Seqno};
+use lowtide_checkpoint::{Item, Operation, Seqno};
 use serde_json::{Map, Value};
 
 use super::Collections;
@@ -46,7 +46,8 @@ impl FilterRequest {
         if value.is_empty() {
             return Ok(Self::default());
         }
-        let json: Map<String, Value> = serde_json::from_slice(value).map_err(|_| Status::INVALID)?;
+        let json: Map<String, Value> =
+            serde_json::from_slice(value).map_err(|_| Status::INVALID)?;
         let known = ["collections", "scope", "sid", "uid", "purge_seqno"];
         if !known.iter().any(|name| json.contains_key(*name)) {
             return Err(Status::INVALID);
@@ -63,37 +64,72 @@ impl FilterRequest {
             (Some(_), Some(_)) => return Err(Status::INVALID),
         };
         let stream_id = json.get("sid").map(stream_id).transpose()?;
-        let filter = Filter { collections, is_bare: false };
-        Ok(Self { filter, stream_id, purge: Seqno(purge) })
+        let filter = Filter {
+            collections,
+            is_bare: false,
+        };
+        Ok(Self {
+            filter,
+            stream_id,
+            purge: Seqno(purge),
+        })
     }
 
     /// Of a connection without Collections: the default collection.
     pub(super) fn bare() -> Self {
-        let filter = Filter { collections: Some(BTreeSet::from([0])), is_bare: true };
-        Self { filter, ..Self::default() }
+        let filter = Filter {
+            collections: Some(BTreeSet::from([0])),
+            is_bare: true,
+        };
+        Self {
+            filter,
+            ..Self::default()
+        }
     }
 }
 
 fn collections(ids: &Value) -> Result<BTreeSet<u32>, Status> {
-    let ids = ids.as_array().filter(|ids| !ids.is_empty()).ok_or(Status::INVALID)?;
-    let ids = ids.iter().map(|id| u32::try_from(hex(id)?).map_err(|_| Status::INVALID));
+    let ids = ids
+        .as_array()
+        .filter(|ids| !ids.is_empty())
+        .ok_or(Status::INVALID)?;
+    let ids = ids
+        .iter()
+        .map(|id| u32::try_from(hex(id)?).map_err(|_| Status::INVALID));
     let ids = ids.collect::<Result<BTreeSet<_>, _>>()?;
-    if ids.iter().any(|id| RESERVED.contains(id)) { Err(Status::UNKNOWN_COLLECTION) } else { Ok(ids) }
+    if ids.iter().any(|id| RESERVED.contains(id)) {
+        Err(Status::UNKNOWN_COLLECTION)
+    } else {
+        Ok(ids)
+    }
 }
 
 fn stream_id(value: &Value) -> Result<StreamId, Status> {
-    let id = value.as_u64().and_then(|id| u16::try_from(id).ok()).ok_or(Status::INVALID)?;
-    if id == 0 { Err(Status::STREAM_ID_INVALID) } else { Ok(StreamId(id)) }
+    let id = value
+        .as_u64()
+        .and_then(|id| u16::try_from(id).ok())
+        .ok_or(Status::INVALID)?;
+    if id == 0 {
+        Err(Status::STREAM_ID_INVALID)
+    } else {
+        Ok(StreamId(id))
+    }
 }
 
 fn hex(value: &Value) -> Result<u64, Status> {
-    let text = value.as_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    text.and_then(|text| u64::from_str_radix(text, 16).ok()).ok_or(Status::INVALID)
+    let text = value
+        .as_str()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    text.and_then(|text| u64::from_str_radix(text, 16).ok())
+        .ok_or(Status::INVALID)
 }
 
 fn decimal(value: &Value) -> Result<u64, Status> {
-    let text = value.as_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    text.and_then(|text| text.parse().ok()).ok_or(Status::INVALID)
+    let text = value
+        .as_str()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    text.and_then(|text| text.parse().ok())
+        .ok_or(Status::INVALID)
 }
 
 impl Filter {
@@ -104,24 +140,33 @@ impl Filter {
 
     /// Whether it names one that is gone.
     pub(super) fn names_dropped(&self, known: &Collections) -> bool {
-        self.collections.iter().flatten().any(|&collection| known.is_dropped(collection))
+        self.collections
+            .iter()
+            .flatten()
+            .any(|&collection| known.is_dropped(collection))
     }
 
     /// The highest seqno of what it lets through; `None` if it lets everything through.
     pub(super) fn high(&self, known: &Collections) -> Option<Seqno> {
         let collections = self.collections.as_ref()?;
-        collections.iter().map(|&collection| known.high(collection)).max()
+        collections
+            .iter()
+            .map(|&collection| known.high(collection))
+            .max()
     }
 
     /// Whether the client is to see the item.
     pub(super) fn passes(&self, item: &Item) -> bool {
-        let Some(collections) = &self.collections else { return true };
+        let Some(collections) = &self.collections else {
+            return true;
+        };
         if item.operation != Operation::SystemEvent {
             return collections.contains(&item.key.collection());
         }
         match system_event(item) {
             Some(
-                Event::CollectionCreated { collection, .. } | Event::CollectionDropped { collection, .. },
+                Event::CollectionCreated { collection, .. }
+                | Event::CollectionDropped { collection, .. },
             ) => collections.contains(&collection) && !self.is_bare,
             _ => false,
         }
@@ -179,7 +224,10 @@ mod tests {
 
     #[test]
     fn what_can_not_be_there_is_unknown() {
-        assert_eq!(read("{\"collections\":[\"0\",\"1\"]}"), Err(Status::UNKNOWN_COLLECTION));
+        assert_eq!(
+            read("{\"collections\":[\"0\",\"1\"]}"),
+            Err(Status::UNKNOWN_COLLECTION)
+        );
         assert_eq!(read("{\"scope\":\"8\"}"), Err(Status::UNKNOWN_SCOPE));
         assert_eq!(read("{\"sid\":0}"), Err(Status::STREAM_ID_INVALID));
     }
@@ -187,8 +235,20 @@ mod tests {
     #[test]
     fn all_members_are_read() {
         assert_eq!(read(""), Ok(FilterRequest::default()));
-        let read = read("{\"uid\":\"1f\",\"collections\":[\"0\",\"1F4\"],\"sid\":7,\"purge_seqno\":\"12\"}");
-        let filter = Filter { collections: Some(BTreeSet::from([0, 0x1f4])), is_bare: false };
-        assert_eq!(read, Ok(FilterRequest { filter, stream_id: Some(StreamId(7)), purge: Seqno(12) }));
+        let read = read(
+            "{\"uid\":\"1f\",\"collections\":[\"0\",\"1F4\"],\"sid\":7,\"purge_seqno\":\"12\"}",
+        );
+        let filter = Filter {
+            collections: Some(BTreeSet::from([0, 0x1f4])),
+            is_bare: false,
+        };
+        assert_eq!(
+            read,
+            Ok(FilterRequest {
+                filter,
+                stream_id: Some(StreamId(7)),
+                purge: Seqno(12)
+            })
+        );
     }
 }

@@ -23,7 +23,8 @@ impl FlowControl {
     /// Whether the next message may be sent.
     #[must_use]
     pub fn may_send(&self) -> bool {
-        self.buffer_bytes.is_none_or(|buffer| self.unacknowledged_bytes < buffer)
+        self.buffer_bytes
+            .is_none_or(|buffer| self.unacknowledged_bytes < buffer)
     }
 
     /// Takes note of a message sent.

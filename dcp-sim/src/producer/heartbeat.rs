@@ -18,7 +18,11 @@ pub(super) struct Heartbeat {
 
 impl Default for Heartbeat {
     fn default() -> Self {
-        Self { last: None, next_opaque: FIRST_OPAQUE, silence: Silence::default() }
+        Self {
+            last: None,
+            next_opaque: FIRST_OPAQUE,
+            silence: Silence::default(),
+        }
     }
 }
 

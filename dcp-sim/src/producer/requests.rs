@@ -18,7 +18,11 @@ impl Producer {
         match &request.command {
             Command::Open(open) => {
                 let options = Options::opened(open.flags).filter(|_| !self.is_open);
-                let status = if options.is_some() { Status::SUCCESS } else { Status::INVALID };
+                let status = if options.is_some() {
+                    Status::SUCCESS
+                } else {
+                    Status::INVALID
+                };
                 if let Some(mut options) = options {
                     options.collections = self.options.collections;
                     (self.is_open, self.options) = (true, options);
@@ -26,7 +30,9 @@ impl Producer {
                 }
                 self.respond(&Response::to(request, status))
             }
-            command if !self.is_open => Err(ProducerError::Unexpected { opcode: command.opcode() }),
+            command if !self.is_open => Err(ProducerError::Unexpected {
+                opcode: command.opcode(),
+            }),
             Command::Control(control) => {
                 let status = self.options.set(control, &mut self.flow);
                 self.respond(&Response::to(request, status))
@@ -36,8 +42,14 @@ impl Producer {
             Command::GetFailoverLog => match partitions.vbucket(request.vb) {
                 Some(vbucket) => {
                     let entries = vbucket.failover_log().entries().to_vec();
-                    let reply = Reply::FailoverLog { opcode: request.command.opcode(), entries };
-                    self.respond(&Response { opaque: request.opaque, reply })
+                    let reply = Reply::FailoverLog {
+                        opcode: request.command.opcode(),
+                        entries,
+                    };
+                    self.respond(&Response {
+                        opaque: request.opaque,
+                        reply,
+                    })
                 }
                 None => self.respond(&Response::to(request, Status::NOT_MY_VBUCKET)),
             },
@@ -47,14 +59,19 @@ impl Producer {
             }
             Command::SeqnoAck(seqno) => {
                 let status = if partitions.vbucket(request.vb).is_some() {
-                    self.events.push(ProducerEvent::Prepared { vb: request.vb, seqno: *seqno });
+                    self.events.push(ProducerEvent::Prepared {
+                        vb: request.vb,
+                        seqno: *seqno,
+                    });
                     Status::SUCCESS
                 } else {
                     Status::NOT_MY_VBUCKET
                 };
                 self.respond(&Response::to(request, status))
             }
-            command => Err(ProducerError::Unexpected { opcode: command.opcode() }),
+            command => Err(ProducerError::Unexpected {
+                opcode: command.opcode(),
+            }),
         }
     }
 
@@ -63,10 +80,17 @@ impl Producer {
         let (opcode, status) = (response.reply.opcode(), response.reply.status());
         if !status.is_success() {
             let refused = Err(ProducerError::Refused { opcode, status });
-            return if is_forgiven(opcode, status) { Ok(()) } else { refused };
+            return if is_forgiven(opcode, status) {
+                Ok(())
+            } else {
+                refused
+            };
         }
-        let asked = |(_, stream): &(&StreamKey, &mut ActiveStream)| stream.opaque() == response.opaque;
-        let Some((&key, stream)) = self.streams.iter_mut().find(asked) else { return Ok(()) };
+        let asked =
+            |(_, stream): &(&StreamKey, &mut ActiveStream)| stream.opaque() == response.opaque;
+        let Some((&key, stream)) = self.streams.iter_mut().find(asked) else {
+            return Ok(());
+        };
         match opcode {
             Opcode::DCP_SNAPSHOT_MARKER => stream.marker_answered(),
             Opcode::DCP_SET_VBUCKET_STATE => {
@@ -80,13 +104,24 @@ impl Producer {
         Ok(())
     }
 
-    fn close_stream(&mut self, request: &Request, partitions: &impl Partitions) -> Result<(), ProducerError> {
-        let key = StreamKey { vb: request.vb, id: request.stream_id };
+    fn close_stream(
+        &mut self,
+        request: &Request,
+        partitions: &impl Partitions,
+    ) -> Result<(), ProducerError> {
+        let key = StreamKey {
+            vb: request.vb,
+            id: request.stream_id,
+        };
         if key.id.is_some() != self.options.stream_ids {
             return self.respond(&Response::to(request, Status::STREAM_ID_INVALID));
         }
         if !self.streams.contains_key(&key) {
-            let status = if self.options.v7_statuses { Status::STREAM_NOT_FOUND } else { Status::NOT_FOUND };
+            let status = if self.options.v7_statuses {
+                Status::STREAM_NOT_FOUND
+            } else {
+                Status::NOT_FOUND
+            };
             return self.respond(&Response::to(request, status));
         }
         self.respond(&Response::to(request, Status::SUCCESS))?;
@@ -103,7 +138,10 @@ fn is_forgiven(opcode: Opcode, status: Status) -> bool {
     match status {
         _ if opcode == Opcode::DCP_SET_VBUCKET_STATE => false,
         Status::NOT_FOUND => !matches!(opcode, Opcode::DCP_COMMIT | Opcode::DCP_ABORT),
-        Status::EXISTS | Status::NOT_MY_VBUCKET | Status::STREAM_NOT_FOUND | Status::OPAQUE_MISMATCH => true,
+        Status::EXISTS
+        | Status::NOT_MY_VBUCKET
+        | Status::STREAM_NOT_FOUND
+        | Status::OPAQUE_MISMATCH => true,
         _ => false,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What always holds (S19): streams with different keys share nothing, so that each has a cursor under a name of its own.
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::wire::StreamId;
 

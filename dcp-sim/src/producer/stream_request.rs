@@ -5,7 +5,7 @@
 //! already, a history that is not the vBucket's, the range once more with the end that the flags say. What is refused
 //! leaves nothing behind.
 
-use checkpoint::{
+use lowtide_checkpoint::{
     FailoverLog, History, ResumePoint, ResumeRequest, Seqno, SnapshotType, State, VBucket, VbUuid,
 };
 
@@ -28,13 +28,17 @@ impl Producer {
         match self.try_open_stream(request, wanted, partitions) {
             Ok(Opened::Stream(key, log)) => {
                 let reply = Reply::StreamAccepted(log.entries().to_vec());
-                self.respond(&Response { opaque: request.opaque, reply })?;
+                self.respond(&Response {
+                    opaque: request.opaque,
+                    reply,
+                })?;
                 self.make_ready(key);
                 Ok(())
             }
-            Ok(Opened::Rollback(seqno)) => {
-                self.respond(&Response { opaque: request.opaque, reply: Reply::Rollback(seqno) })
-            }
+            Ok(Opened::Rollback(seqno)) => self.respond(&Response {
+                opaque: request.opaque,
+                reply: Reply::Rollback(seqno),
+            }),
             Err(status) => self.respond(&Response::to(request, status)),
         }
     }
@@ -49,7 +53,9 @@ impl Producer {
         if !self.options.collections && !wanted.filter.is_empty() {
             return Err(Status::INVALID);
         }
-        let vbucket = partitions.vbucket(request.vb).ok_or(Status::NOT_MY_VBUCKET)?;
+        let vbucket = partitions
+            .vbucket(request.vb)
+            .ok_or(Status::NOT_MY_VBUCKET)?;
         if has(StreamRequestFlags::ACTIVE_ONLY) && vbucket.state() != State::Active {
             return Err(Status::NOT_MY_VBUCKET);
         }
@@ -58,11 +64,16 @@ impl Producer {
         if self.options.needs_noop() && !self.options.noop {
             return Err(Status::NOT_SUPPORTED);
         }
-        if wanted.start > wanted.end || !(wanted.snapshot_start..=wanted.snapshot_end).contains(&wanted.start)
+        if wanted.start > wanted.end
+            || !(wanted.snapshot_start..=wanted.snapshot_end).contains(&wanted.start)
         {
             return Err(Status::RANGE);
         }
-        let FilterRequest { filter, stream_id, purge } = match self.options.collections {
+        let FilterRequest {
+            filter,
+            stream_id,
+            purge,
+        } = match self.options.collections {
             true => FilterRequest::read(&wanted.filter)?,
             false => FilterRequest::bare(),
         };
@@ -79,7 +90,10 @@ impl Producer {
         if is_filtered_replica || has(StreamRequestFlags::CACHE_TRANSFER) {
             return Err(Status::NOT_SUPPORTED);
         }
-        let key = StreamKey { vb: request.vb, id: stream_id };
+        let key = StreamKey {
+            vb: request.vb,
+            id: stream_id,
+        };
         if self.streams.contains_key(&key) {
             return Err(Status::EXISTS);
         }
@@ -117,10 +131,15 @@ impl Producer {
             filter,
             end,
             client_purge: purge,
-            seen_purge: if history.has_all_collections(wanted.start) { history.purge } else { Seqno::ZERO },
+            seen_purge: if history.has_all_collections(wanted.start) {
+                history.purge
+            } else {
+                Seqno::ZERO
+            },
             knows_collections: self.options.collections,
             cursor_name: key.cursor_name(&self.name),
-            is_droppable: !self.client_name.starts_with(REPLICATION) || self.options.cursor_dropping,
+            is_droppable: !self.client_name.starts_with(REPLICATION)
+                || self.options.cursor_dropping,
         };
         let stream = ActiveStream::open(opening, vbucket).map_err(|_| Status::RANGE)?;
         self.streams.insert(key, stream);
@@ -163,6 +182,8 @@ fn position(wanted: &StreamRequest, purge: Seqno) -> ResumeRequest {
         },
         strict_uuid: wanted.flags.contains(StreamRequestFlags::STRICT_VB_UUID),
         purge,
-        ignore_purged: wanted.flags.contains(StreamRequestFlags::IGNORE_PURGED_TOMBSTONES),
+        ignore_purged: wanted
+            .flags
+            .contains(StreamRequestFlags::IGNORE_PURGED_TOMBSTONES),
     }
 }

@@ -2,14 +2,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use checkpoint::{
-    AfterStop, CheckpointConfig, FailoverEntry, FailoverLog, Item, Key, ReadLimit, SnapshotType, State,
-    VBucketState, VbUuid,
+use lowtide_checkpoint::{
+    AfterStop, CheckpointConfig, FailoverEntry, FailoverLog, Item, Key, ReadLimit, SnapshotType,
+    State, VBucketState, VbUuid,
 };
 
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::MemoryDisk;
-use persistence::{Engine, Flusher};
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::MemoryDisk;
+use lowtide_persistence::{Engine, Flusher};
 
 use super::*;
 use crate::wire::{
@@ -68,16 +68,30 @@ impl Partitions for Home {
 impl Home {
     fn new(state: State, flush_limit: ReadLimit) -> Self {
         let disk = MemoryDisk::new();
-        persistence::disk::Disk::create_dir(&disk, Path::new("/store")).expect("an empty disk");
-        let opened = Couchstore::open(Arc::new(disk), Path::new("/store"), CouchstoreConfig::default());
+        lowtide_persistence::disk::Disk::create_dir(&disk, Path::new("/store"))
+            .expect("an empty disk");
+        let opened = Couchstore::open(
+            Arc::new(disk),
+            Path::new("/store"),
+            CouchstoreConfig::default(),
+        );
         let engine = opened.expect("a sound store").0;
         engine.create(VB).expect("an empty store");
         let state = VBucketState::new(state, FailoverLog::new(UUID));
-        let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+        let config = CheckpointConfig {
+            persistence: true,
+            ..CheckpointConfig::default()
+        };
         let vbucket = VBucket::new(VB, &state, config);
         let mut flusher = Flusher::new(flush_limit);
         flusher.attach(VB, state, Seqno::ZERO);
-        Self { vbucket, engine, flusher, collections: None, is_full: false }
+        Self {
+            vbucket,
+            engine,
+            flusher,
+            collections: None,
+            is_full: false,
+        }
     }
 
     /// One flush; whatever nobody needs in memory any more is given up.
@@ -90,9 +104,15 @@ impl Home {
 
     /// What was not flushed is lost.
     fn restart(&mut self) {
-        let (high, state) = (self.flusher.persisted_seqno(VB), self.flusher.persisted_state(VB).cloned());
+        let (high, state) = (
+            self.flusher.persisted_seqno(VB),
+            self.flusher.persisted_state(VB).cloned(),
+        );
         let (high, state) = (high.expect("attached"), state.expect("attached"));
-        let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+        let config = CheckpointConfig {
+            persistence: true,
+            ..CheckpointConfig::default()
+        };
         let after = AfterStop::Unclean { uuid: UUID };
         let vbucket = VBucket::recover(VB, &state, high, state.state, after, config);
         self.vbucket = vbucket.expect("in its role");
@@ -105,8 +125,15 @@ fn rig() -> Rig {
 }
 
 fn rig_of(state: State, name: &'static str, flags: OpenFlags) -> Rig {
-    let mut rig = Rig { node: Home::new(state, ReadLimit::NONE), producer: Producer::new("test") };
-    let open = Open { flags, name: Bytes::from_static(name.as_bytes()), options: Bytes::new() };
+    let mut rig = Rig {
+        node: Home::new(state, ReadLimit::NONE),
+        producer: Producer::new("test"),
+    };
+    let open = Open {
+        flags,
+        name: Bytes::from_static(name.as_bytes()),
+        options: Bytes::new(),
+    };
     assert_eq!(rig.ask(Vbid(0), Command::Open(open)), [Status::SUCCESS]);
     assert_eq!(rig.control("enable_noop", "true"), [Status::SUCCESS]);
     rig
@@ -133,7 +160,9 @@ impl Rig {
 
     fn tell(&mut self, vb: Vbid, command: Command) -> Result<(), ProducerError> {
         let mut bytes = Vec::new();
-        Request::new(vb, 77, command).encode(&mut bytes).expect("sendable");
+        Request::new(vb, 77, command)
+            .encode(&mut bytes)
+            .expect("sendable");
         self.producer.receive(&bytes, &self.node)
     }
 
@@ -156,13 +185,18 @@ impl Rig {
     }
 
     fn control(&mut self, key: &'static str, value: &'static str) -> Vec<Status> {
-        let control =
-            Control { key: Bytes::from_static(key.as_bytes()), value: Bytes::from_static(value.as_bytes()) };
+        let control = Control {
+            key: Bytes::from_static(key.as_bytes()),
+            value: Bytes::from_static(value.as_bytes()),
+        };
         self.ask(Vbid(0), Command::Control(control))
     }
 
     fn poll(&mut self, budget_bytes: usize) -> Vec<Message> {
-        let bytes = self.producer.poll(&self.node, budget_bytes).expect("the connection stays");
+        let bytes = self
+            .producer
+            .poll(&self.node, budget_bytes)
+            .expect("the connection stays");
         let mut bytes = BytesMut::from(&bytes[..]);
         std::iter::from_fn(|| Frame::decode(&mut bytes).expect("sound"))
             .map(|frame| Message::decode(&frame).expect("sound"))
@@ -173,7 +207,9 @@ impl Rig {
     fn run_backfills(&mut self) {
         for step in self.producer.take_backfills() {
             let outcome = step.run(&self.node.engine);
-            self.producer.backfilled(outcome, &self.node).expect("the connection stays");
+            self.producer
+                .backfilled(outcome, &self.node)
+                .expect("the connection stays");
         }
     }
 
@@ -198,10 +234,21 @@ fn in_short(message: &Message) -> String {
         Message::Request(request) => match &request.command {
             Command::SnapshotMarker(marker) => {
                 let Marker { start, end, .. } = marker;
-                let goes_on = if marker.to_snapshot().extend { " on" } else { "" };
-                let disk = if marker.flags.contains(MarkerFlags::DISK) { "disk " } else { "" };
-                let merged =
-                    if marker.flags.contains(MarkerFlags::MAY_DUPLICATE_KEYS) { "repeating " } else { "" };
+                let goes_on = if marker.to_snapshot().extend {
+                    " on"
+                } else {
+                    ""
+                };
+                let disk = if marker.flags.contains(MarkerFlags::DISK) {
+                    "disk "
+                } else {
+                    ""
+                };
+                let merged = if marker.flags.contains(MarkerFlags::MAY_DUPLICATE_KEYS) {
+                    "repeating "
+                } else {
+                    ""
+                };
                 format!("{disk}{merged}marker {start}-{end}{goes_on}")
             }
             Command::Mutation(mutation) => format!("mutation @{}", mutation.seqno),
@@ -223,13 +270,24 @@ fn a_stream_begins_with_a_marker_and_goes_on_where_it_ended() {
     let mut rig = rig();
     rig.set("a");
     rig.set("b");
-    assert_eq!(rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0)))), [Status::SUCCESS]);
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0)))),
+        [Status::SUCCESS]
+    );
     assert_eq!(rig.sent(), ["marker 0-2", "mutation @1", "mutation @2"]);
     rig.set("a");
-    assert_eq!(rig.sent(), ["marker 3-3 on", "mutation @3"], "the same checkpoint goes on");
+    assert_eq!(
+        rig.sent(),
+        ["marker 3-3 on", "mutation @3"],
+        "the same checkpoint goes on"
+    );
     rig.node.vbucket.manager().close();
     rig.set("c");
-    assert_eq!(rig.sent(), ["marker 4-4", "mutation @4"], "a new checkpoint begins");
+    assert_eq!(
+        rig.sent(),
+        ["marker 4-4", "mutation @4"],
+        "a new checkpoint begins"
+    );
     assert_eq!(rig.producer.sent_seqno(VB), Some(Seqno(4)));
 }
 
@@ -257,16 +315,29 @@ fn the_first_marker_starts_where_the_clients_snapshot_does() {
 fn an_end_names_a_snapshots_end() {
     let mut rig = rig();
     // Without it the closed checkpoint would be gone at once.
-    let reader = rig.node.vbucket.manager().register("reader", Seqno::ZERO, true).expect("valid").cursor;
+    let reader = rig
+        .node
+        .vbucket
+        .manager()
+        .register("reader", Seqno::ZERO, true)
+        .expect("valid")
+        .cursor;
     for key in ["a", "b", "c"] {
         rig.set(key);
     }
     rig.node.vbucket.manager().close();
     rig.set("d");
     rig.ask(VB, Command::StreamRequest(request(1, 2, (1, 1))));
-    assert_eq!(rig.sent(), ["marker 1-3", "mutation @2", "mutation @3", "end ok"]);
+    assert_eq!(
+        rig.sent(),
+        ["marker 1-3", "mutation @2", "mutation @3", "end ok"]
+    );
     assert_eq!(rig.cursors(), 1, "its cursor is gone");
-    rig.node.vbucket.manager().unregister(reader).expect("registered");
+    rig.node
+        .vbucket
+        .manager()
+        .unregister(reader)
+        .expect("registered");
     rig.ask(VB, Command::StreamRequest(request(4, 4, (4, 4))));
     assert_eq!(rig.sent(), ["end ok"], "nothing was wanted");
 }
@@ -276,15 +347,38 @@ fn the_checks_of_a_stream_request_come_in_their_order() {
     let mut rig = rig();
     rig.set("a");
     let mut status = |vb, wanted: StreamRequest| rig.ask(vb, Command::StreamRequest(wanted));
-    assert_eq!(status(Vbid(6), request(9, 1, (0, 0))), [Status::NOT_MY_VBUCKET]);
+    assert_eq!(
+        status(Vbid(6), request(9, 1, (0, 0))),
+        [Status::NOT_MY_VBUCKET]
+    );
     assert_eq!(status(VB, request(2, 1, (2, 2))), [Status::RANGE]);
     assert_eq!(status(VB, request(1, 9, (2, 3))), [Status::RANGE]);
-    assert_eq!(status(VB, StreamRequest { uuid: VbUuid(1), ..request(1, 9, (1, 1)) }), [Status::ROLLBACK]);
-    assert_eq!(status(VB, request(7, 9, (7, 7))), [Status::ROLLBACK], "it has more than there is");
+    assert_eq!(
+        status(
+            VB,
+            StreamRequest {
+                uuid: VbUuid(1),
+                ..request(1, 9, (1, 1))
+            }
+        ),
+        [Status::ROLLBACK]
+    );
+    assert_eq!(
+        status(VB, request(7, 9, (7, 7))),
+        [Status::ROLLBACK],
+        "it has more than there is"
+    );
     assert_eq!(status(VB, request(1, 9, (1, 1))), [Status::SUCCESS]);
     assert_eq!(status(VB, request(1, 9, (1, 1))), [Status::EXISTS]);
-    let of_another = StreamRequest { uuid: VbUuid(1), ..request(1, 9, (1, 1)) };
-    assert_eq!(status(VB, of_another), [Status::EXISTS], "also where it would have to go back");
+    let of_another = StreamRequest {
+        uuid: VbUuid(1),
+        ..request(1, 9, (1, 1))
+    };
+    assert_eq!(
+        status(VB, of_another),
+        [Status::EXISTS],
+        "also where it would have to go back"
+    );
 }
 
 #[test]
@@ -292,7 +386,10 @@ fn a_node_without_memory_opens_no_stream() {
     let mut rig = rig();
     rig.set("a");
     rig.node.is_full = true;
-    assert_eq!(rig.ask(VB, Command::StreamRequest(request(0, 9, (0, 0)))), [Status::OUT_OF_MEMORY]);
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(request(0, 9, (0, 0)))),
+        [Status::OUT_OF_MEMORY]
+    );
     assert_eq!(
         rig.ask(VB, Command::StreamRequest(request(5, 9, (5, 5)))),
         [Status::ROLLBACK],
@@ -300,21 +397,33 @@ fn a_node_without_memory_opens_no_stream() {
     );
     assert_eq!(rig.cursors(), 0, "nothing is left behind");
     rig.node.is_full = false;
-    assert_eq!(rig.ask(VB, Command::StreamRequest(request(0, 9, (0, 0)))), [Status::SUCCESS]);
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(request(0, 9, (0, 0)))),
+        [Status::SUCCESS]
+    );
 }
 
 #[test]
 fn an_accepted_stream_tells_the_failover_log() {
     let mut rig = rig();
-    rig.tell(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0)))).expect("sound");
-    let expected = Reply::StreamAccepted(vec![FailoverEntry { uuid: UUID, seqno: Seqno::ZERO }]);
-    assert!(matches!(&rig.poll(0)[..], [Message::Response(response)] if response.reply == expected));
+    rig.tell(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))))
+        .expect("sound");
+    let expected = Reply::StreamAccepted(vec![FailoverEntry {
+        uuid: UUID,
+        seqno: Seqno::ZERO,
+    }]);
+    assert!(
+        matches!(&rig.poll(0)[..], [Message::Response(response)] if response.reply == expected)
+    );
 }
 
 #[test]
 fn flow_control_holds_messages_back_until_they_are_acknowledged() {
     let mut rig = rig();
-    assert_eq!(rig.control("connection_buffer_size", "1"), [Status::SUCCESS]);
+    assert_eq!(
+        rig.control("connection_buffer_size", "1"),
+        [Status::SUCCESS]
+    );
     for key in ["a", "b"] {
         rig.set(key);
     }
@@ -323,7 +432,8 @@ fn flow_control_holds_messages_back_until_they_are_acknowledged() {
     assert_eq!(sent, ["marker 0-2"], "one message passes any buffer");
     while sent.len() < 3 {
         assert!(!rig.producer.has_more());
-        let bytes = u32::try_from(rig.producer.flow_control().unacknowledged_bytes()).expect("small");
+        let bytes =
+            u32::try_from(rig.producer.flow_control().unacknowledged_bytes()).expect("small");
         rig.tell(Vbid(0), Command::BufferAck(bytes)).expect("sound");
         sent.extend(rig.sent());
     }
@@ -335,7 +445,10 @@ fn waking_is_told_once_per_change_from_idle_to_busy() {
     let mut rig = rig();
     rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))));
     assert_eq!(rig.sent(), [""; 0]);
-    assert!(!rig.producer.has_more(), "a stream with nothing to send is idle");
+    assert!(
+        !rig.producer.has_more(),
+        "a stream with nothing to send is idle"
+    );
     assert!(rig.producer.notify(VB));
     assert!(!rig.producer.notify(VB), "it is awake already");
     assert!(!rig.producer.notify(Vbid(9)), "nobody streams that");
@@ -344,7 +457,10 @@ fn waking_is_told_once_per_change_from_idle_to_busy() {
 #[test]
 fn a_closed_stream_gives_up_its_cursor() {
     let mut rig = rig();
-    assert_eq!(rig.control("send_stream_end_on_client_close_stream", "true"), [Status::SUCCESS]);
+    assert_eq!(
+        rig.control("send_stream_end_on_client_close_stream", "true"),
+        [Status::SUCCESS]
+    );
     assert_eq!(rig.ask(VB, Command::CloseStream), [Status::NOT_FOUND]);
     rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))));
     assert_eq!(rig.cursors(), 1);
@@ -356,28 +472,55 @@ fn a_closed_stream_gives_up_its_cursor() {
 #[test]
 fn options_nobody_knows_are_refused_and_harmless() {
     let mut rig = rig();
-    assert_eq!(rig.control("enable_ext_metadata", "true"), [Status::INVALID]);
-    assert_eq!(rig.control("connection_buffer_size", "many"), [Status::INVALID]);
+    assert_eq!(
+        rig.control("enable_ext_metadata", "true"),
+        [Status::INVALID]
+    );
+    assert_eq!(
+        rig.control("connection_buffer_size", "many"),
+        [Status::INVALID]
+    );
     assert_eq!(rig.control("max_marker_version", "2.1"), [Status::INVALID]);
 }
 
 #[test]
 fn a_connection_is_opened_once_and_first() {
     let mut rig = rig();
-    let open = Open { flags: OpenFlags::PRODUCER, name: Bytes::from_static(b"again"), options: Bytes::new() };
+    let open = Open {
+        flags: OpenFlags::PRODUCER,
+        name: Bytes::from_static(b"again"),
+        options: Bytes::new(),
+    };
     assert_eq!(rig.ask(Vbid(0), Command::Open(open)), [Status::INVALID]);
     rig.producer = Producer::new("other");
-    assert!(matches!(rig.tell(VB, Command::CloseStream), Err(ProducerError::Unexpected { .. })));
+    assert!(matches!(
+        rig.tell(VB, Command::CloseStream),
+        Err(ProducerError::Unexpected { .. })
+    ));
 }
 
 #[test]
 fn a_slow_stream_takes_nothing_from_the_others_cursors() {
     let mut rig = rig();
-    let other = rig.node.vbucket.manager().register("other", Seqno::ZERO, true).expect("valid").cursor;
+    let other = rig
+        .node
+        .vbucket
+        .manager()
+        .register("other", Seqno::ZERO, true)
+        .expect("valid")
+        .cursor;
     rig.set("a");
     rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))));
     assert_eq!(rig.sent().len(), 2);
-    let batch = rig.node.vbucket.manager().read(other, ReadLimit::NONE).expect("registered");
+    let batch = rig
+        .node
+        .vbucket
+        .manager()
+        .read(other, ReadLimit::NONE)
+        .expect("registered");
     assert_eq!(batch.items().count(), 1);
-    assert_eq!(batch.ranges().first().map(|range| range.snapshot_type), Some(SnapshotType::Memory));
+    assert_eq!(
+        batch.ranges().first().map(|range| range.snapshot_type),
+        Some(SnapshotType::Memory)
+    );
 }

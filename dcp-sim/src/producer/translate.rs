@@ -13,7 +13,7 @@
 //! attributes gets the document without them; what remains of a deleted document is attributes only. Compressed values are
 //! sent to nodes as they are, and expanded for everybody else; what does not expand is no such value, and stays.
 
-use checkpoint::{Datatype, Item, Operation};
+use lowtide_checkpoint::{Datatype, Item, Operation};
 
 use super::control::Options;
 use crate::wire::{Command, OpenFlags, WireError};
@@ -43,8 +43,18 @@ pub(super) fn disk_command(item: &Item, options: &Options) -> Result<Option<Comm
     if item.operation != Operation::Commit {
         return command(item, options);
     }
-    let operation = if item.deleted { Operation::Deletion } else { Operation::Mutation };
-    command(&Item { operation, ..item.clone() }, options)
+    let operation = if item.deleted {
+        Operation::Deletion
+    } else {
+        Operation::Mutation
+    };
+    command(
+        &Item {
+            operation,
+            ..item.clone()
+        },
+        options,
+    )
 }
 
 /// The item with the value that this connection asked for.
@@ -54,17 +64,29 @@ fn dressed(item: Item, options: &Options) -> Item {
         return item;
     }
     if has(OpenFlags::NO_VALUE) || has(OpenFlags::NO_VALUE_WITH_DATATYPE) {
-        let datatype = if has(OpenFlags::NO_VALUE) { Datatype::RAW } else { item.datatype };
-        return Item { value: None, datatype, ..item };
+        let datatype = if has(OpenFlags::NO_VALUE) {
+            Datatype::RAW
+        } else {
+            item.datatype
+        };
+        return Item {
+            value: None,
+            datatype,
+            ..item
+        };
     }
     let item = inflated(item, options);
-    let Some(value) = &item.value else { return item };
+    let Some(value) = &item.value else {
+        return item;
+    };
     if !item.datatype.contains(Datatype::XATTR) || item.operation == Operation::SystemEvent {
         return item;
     }
     let is_tombstone = matches!(item.operation, Operation::Deletion | Operation::Expiration);
     let value = match (has(OpenFlags::INCLUDE_XATTRS), is_tombstone) {
-        (true, true) if !options.deleted_user_xattrs && !options.sync_writes => xattrs::of_the_system(value),
+        (true, true) if !options.deleted_user_xattrs && !options.sync_writes => {
+            xattrs::of_the_system(value)
+        }
         (true, _) => return item,
         (false, true) => None,
         (false, false) => Some(xattrs::without(value)),
@@ -74,7 +96,11 @@ fn dressed(item: Item, options: &Options) -> Item {
         Some(_) if has(OpenFlags::INCLUDE_XATTRS) => item.datatype,
         Some(_) => item.datatype.without(Datatype::XATTR),
     };
-    Item { value, datatype, ..item }
+    Item {
+        value,
+        datatype,
+        ..item
+    }
 }
 
 /// No snappy element stands for more than 64 bytes, and such a copy takes three.
@@ -93,7 +119,11 @@ fn inflated(item: Item, options: &Options) -> Item {
     match snap::raw::Decoder::new().decompress_vec(compressed) {
         Ok(value) => {
             let datatype = item.datatype.without(Datatype::SNAPPY);
-            Item { datatype, value: Some(value.into()), ..item }
+            Item {
+                datatype,
+                value: Some(value.into()),
+                ..item
+            }
         }
         Err(_) => item,
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use super::active_stream::{ActiveStream, Turn};
 use super::stream_key::StreamKey;
@@ -35,7 +35,9 @@ impl Producer {
         partitions: &impl Partitions,
         budget_bytes: usize,
     ) -> Result<(), ProducerError> {
-        let Some(stream) = streams.get_mut(&key) else { return Ok(()) };
+        let Some(stream) = streams.get_mut(&key) else {
+            return Ok(());
+        };
         let Some(vbucket) = partitions.vbucket(key.vb) else {
             // It went without a word. Its cursor went with it.
             let farewell = stream.farewell(StreamEndReason::StateChanged);
@@ -52,7 +54,8 @@ impl Producer {
             match stream.next(vbucket, &self.options)? {
                 Turn::Message(message) => self.send(&message)?,
                 Turn::Backfill => {
-                    self.backfills.want(key, stream.read_seqno(), self.options.backfills_max());
+                    self.backfills
+                        .want(key, stream.read_seqno(), self.options.backfills_max());
                     break false;
                 }
                 Turn::ReadOn(scan) => {
@@ -82,7 +85,9 @@ impl Producer {
         partitions: &impl Partitions,
     ) -> bool {
         self.backfills.release(key, self.options.backfills_max());
-        let Some(mut stream) = self.streams.remove(&key) else { return false };
+        let Some(mut stream) = self.streams.remove(&key) else {
+            return false;
+        };
         if let Some(vbucket) = partitions.vbucket(key.vb) {
             stream.close(vbucket);
         }
@@ -92,7 +97,9 @@ impl Producer {
 
     pub(super) fn streams_of(&self, vb: Vbid) -> impl Iterator<Item = (&StreamKey, &ActiveStream)> {
         let first = StreamKey { vb, id: None };
-        self.streams.range(first..).take_while(move |(key, _)| key.vb == vb)
+        self.streams
+            .range(first..)
+            .take_while(move |(key, _)| key.vb == vb)
     }
 
     pub(super) fn make_ready(&mut self, key: StreamKey) -> bool {

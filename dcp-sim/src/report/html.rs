@@ -38,7 +38,11 @@ struct Data<'a> {
 #[must_use]
 pub fn page(page: &Page<'_>) -> String {
     let report = page.report;
-    let word = if report.is_clean() { "every copy is right" } else { "violations found" };
+    let word = if report.is_clean() {
+        "every copy is right"
+    } else {
+        "violations found"
+    };
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -77,23 +81,37 @@ pub fn page(page: &Page<'_>) -> String {
 
 /// JSON that can't end the element it stands in.
 fn data(page: &Page<'_>) -> String {
-    let data = Data { timeline: page.timeline, marks: page.memory_marks_bytes };
+    let data = Data {
+        timeline: page.timeline,
+        marks: page.memory_marks_bytes,
+    };
     // Numbers and texts only: nothing in it can fail to be JSON.
-    serde_json::to_string(&data).unwrap_or_default().replace('<', "\\u003c")
+    serde_json::to_string(&data)
+        .unwrap_or_default()
+        .replace('<', "\\u003c")
 }
 
 fn cards(report: &Report) -> Markup {
     let figures = &report.figures;
     let cards = [
         ("seed", report.seed.to_string()),
-        ("cluster", format!("{} nodes, {} replicas", report.nodes, report.replicas)),
+        (
+            "cluster",
+            format!("{} nodes, {} replicas", report.nodes, report.replicas),
+        ),
         ("vBuckets", report.vbuckets.to_string()),
         ("mutations", units::count(figures.mutations)),
         ("documents", units::count(figures.documents)),
         ("virtual time", units::micros(figures.virtual_micros)),
         ("events", units::count(figures.events)),
-        ("checkpoints at most", units::bytes(figures.checkpoint_bytes_max as u64)),
-        ("furthest behind", format!("{} seqnos", units::count(figures.lag_seqnos_max))),
+        (
+            "checkpoints at most",
+            units::bytes(figures.checkpoint_bytes_max as u64),
+        ),
+        (
+            "furthest behind",
+            format!("{} seqnos", units::count(figures.lag_seqnos_max)),
+        ),
         ("network", units::bytes(figures.network_bytes)),
     ];
     html! {
@@ -214,7 +232,10 @@ mod tests {
         let page = made("<img src=x onerror=alert(1)>");
         assert!(!page.contains("<img") && page.contains("&lt;img src=x"));
         assert!(!page.contains("<b>&") && page.contains("key &lt;b&gt;&amp;&quot;x&quot; differs"));
-        assert!(page.contains("\\u003c/script>\\u003cscript>alert(1)"), "inside the data");
+        assert!(
+            page.contains("\\u003c/script>\\u003cscript>alert(1)"),
+            "inside the data"
+        );
         assert_eq!(page.matches("<script").count(), 3, "data, library, our own");
         assert_eq!(page.matches("</script>").count(), 3);
     }
@@ -222,7 +243,14 @@ mod tests {
     #[test]
     fn the_page_needs_no_network() {
         let page = made("x");
-        for asks in ["src=", "<link", "@import", "url(", "fetch(", "XMLHttpRequest"] {
+        for asks in [
+            "src=",
+            "<link",
+            "@import",
+            "url(",
+            "fetch(",
+            "XMLHttpRequest",
+        ] {
             assert!(!page.contains(asks), "{asks}");
         }
         assert_eq!(page, made("x"), "and is the same each time");

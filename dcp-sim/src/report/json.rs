@@ -21,7 +21,13 @@ struct Document<'a> {
 /// One line. Without its field `times`, two runs with one seed and source give the same bytes.
 #[must_use]
 pub fn json(report: &Report, times: &Times) -> String {
-    let document = Document { schema: SCHEMA, command: "run", clean: report.is_clean(), report, times };
+    let document = Document {
+        schema: SCHEMA,
+        command: "run",
+        clean: report.is_clean(),
+        report,
+        times,
+    };
     // Names, numbers and texts only: nothing in it can fail to be JSON.
     serde_json::to_string(&document).unwrap_or_default()
 }

@@ -25,8 +25,13 @@ impl ProgressLine {
     /// For a terminal, or not.
     #[must_use]
     pub fn new(is_terminal: bool) -> Self {
-        let bar = is_terminal.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
-        Self { bar, is_styled: false, percent_told: 0 }
+        let bar =
+            is_terminal.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
+        Self {
+            bar,
+            is_styled: false,
+            percent_told: 0,
+        }
     }
 
     /// The run is over: the bar goes.
@@ -55,16 +60,25 @@ impl Observer for ProgressLine {
 
 impl ProgressLine {
     fn line(&mut self, progress: &Progress) {
-        let Some(total) = progress.batches_total.filter(|&total| total > 0) else { return };
+        let Some(total) = progress.batches_total.filter(|&total| total > 0) else {
+            return;
+        };
         let percent = progress.batches * 100 / total;
         if percent < self.percent_told + LINE_PERCENT {
             return;
         }
         self.percent_told = percent - percent % LINE_PERCENT;
-        let (batches, seqnos) = (units::count(progress.batches), units::count(progress.seqnos));
-        let (total, memory) = (units::count(total), units::bytes(progress.checkpoint_bytes as u64));
-        let line =
-            format!("{percent:>3} %  {batches}/{total} batches, {seqnos} seqnos, checkpoints {memory}");
+        let (batches, seqnos) = (
+            units::count(progress.batches),
+            units::count(progress.seqnos),
+        );
+        let (total, memory) = (
+            units::count(total),
+            units::bytes(progress.checkpoint_bytes as u64),
+        );
+        let line = format!(
+            "{percent:>3} %  {batches}/{total} batches, {seqnos} seqnos, checkpoints {memory}"
+        );
         // Who can't see progress misses nothing else.
         let _ = writeln!(io::stderr(), "{line}");
     }

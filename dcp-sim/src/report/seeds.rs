@@ -28,7 +28,13 @@ pub struct SeedResult<'a> {
 /// One line; of a seed that is broken more, with the command that replays it.
 #[must_use]
 pub fn seed_text(result: &SeedResult<'_>) -> String {
-    let SeedResult { seed, report, shape, why, command } = *result;
+    let SeedResult {
+        seed,
+        report,
+        shape,
+        why,
+        command,
+    } = *result;
     let Some(why) = why else {
         let cluster = shape.map_or(String::new(), |shape| format!("{}: ", shape.brief()));
         let figures = report.map_or(String::new(), figures);
@@ -68,7 +74,13 @@ struct Instead<'a> {
 /// One line. It has the fields of a single run's object but for `times`, and `broken` and `replay`.
 #[must_use]
 pub fn seed_json(result: &SeedResult<'_>) -> String {
-    let SeedResult { seed, report, shape, why, command } = *result;
+    let SeedResult {
+        seed,
+        report,
+        shape,
+        why,
+        command,
+    } = *result;
     let document = Document {
         schema: SCHEMA,
         command: "run",
@@ -85,8 +97,11 @@ pub fn seed_json(result: &SeedResult<'_>) -> String {
 /// A run's figures in a line.
 pub(super) fn figures(report: &Report) -> String {
     let figures = &report.figures;
-    let mut text =
-        format!("{} mutations, {}", units::count(figures.mutations), units::micros(figures.virtual_micros));
+    let mut text = format!(
+        "{} mutations, {}",
+        units::count(figures.mutations),
+        units::micros(figures.virtual_micros)
+    );
     if let Some(faults) = &report.faults {
         let struck: u64 = faults.struck.values().sum();
         let counts = [

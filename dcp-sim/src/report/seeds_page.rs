@@ -24,7 +24,10 @@ pub struct SeedsPage {
 impl SeedsPage {
     /// Adds how a seed ended.
     pub fn add(&mut self, result: &SeedResult<'_>) {
-        let drew = result.shape.map(|shape| shape.describe()).unwrap_or_default();
+        let drew = result
+            .shape
+            .map(|shape| shape.describe())
+            .unwrap_or_default();
         let told = result.report.map(figures).unwrap_or_default();
         if let Some(why) = result.why {
             self.broken.push(html! {
@@ -51,7 +54,11 @@ impl SeedsPage {
     /// The page. `command` gives all of its seeds again, `summary` is what they came to.
     #[must_use]
     pub fn page(&self, command: &str, summary: &str) -> String {
-        let word = if self.broken.is_empty() { "every seed is clean" } else { "violations found" };
+        let word = if self.broken.is_empty() {
+            "every seed is clean"
+        } else {
+            "violations found"
+        };
         let untold = self.clean_total.saturating_sub(CLEAN_MAX);
         let markup = html! {
             (DOCTYPE)
@@ -100,7 +107,13 @@ mod tests {
     use super::*;
 
     fn result<'a>(seed: u64, why: Option<&'a str>) -> SeedResult<'a> {
-        SeedResult { seed, report: None, shape: None, why, command: "dcp-sim run --seed 7" }
+        SeedResult {
+            seed,
+            report: None,
+            shape: None,
+            why,
+            command: "dcp-sim run --seed 7",
+        }
     }
 
     #[test]
@@ -109,8 +122,14 @@ mod tests {
         page.add(&result(7, Some("W3 (1): key <b>\"x\"")));
         page.add(&result(8, None));
         let text = page.page("dcp-sim run --seeds 2", "2 seeds, 1 broken");
-        assert!(text.contains("key &lt;b&gt;") && text.contains("dcp-sim run --seed 7"), "{text}");
-        assert!(text.contains("violations found") && text.contains("<td>clean</td>"), "{text}");
+        assert!(
+            text.contains("key &lt;b&gt;") && text.contains("dcp-sim run --seed 7"),
+            "{text}"
+        );
+        assert!(
+            text.contains("violations found") && text.contains("<td>clean</td>"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -120,7 +139,10 @@ mod tests {
             page.add(&result(seed, None));
         }
         let text = page.page("", "");
-        assert!(text.contains("The first 5,000 of 5,003."), "the page says what it leaves out");
+        assert!(
+            text.contains("The first 5,000 of 5,003."),
+            "the page says what it leaves out"
+        );
         assert!(text.contains("every seed is clean"));
     }
 }

@@ -23,8 +23,15 @@ pub fn summary(report: &Report, times: &Times) -> String {
         units::count(figures.deletes),
         units::count(figures.batches)
     );
-    let documents = format!("{}, {}", units::count(figures.documents), units::bytes(figures.document_bytes));
-    let memory = format!("{} at most on a node", units::bytes(figures.checkpoint_bytes_max as u64));
+    let documents = format!(
+        "{}, {}",
+        units::count(figures.documents),
+        units::bytes(figures.document_bytes)
+    );
+    let memory = format!(
+        "{} at most on a node",
+        units::bytes(figures.checkpoint_bytes_max as u64)
+    );
     let took = format!(
         "{} simulated, {:.2} s here ({} mutations/s)",
         units::micros(figures.virtual_micros),
@@ -53,13 +60,20 @@ pub fn summary(report: &Report, times: &Times) -> String {
     for verdict in &report.verdicts {
         tell(&mut text, verdict);
     }
-    let word = if report.is_clean() { "every copy is right" } else { "VIOLATIONS FOUND" };
+    let word = if report.is_clean() {
+        "every copy is right"
+    } else {
+        "VIOLATIONS FOUND"
+    };
     line(&mut text, "\nverdict", word);
     text
 }
 
 fn tell_faults(text: &mut String, faults: &FaultFigures) {
-    let struck = faults.struck.iter().map(|(kind, times)| format!("{kind} {}", units::count(*times)));
+    let struck = faults
+        .struck
+        .iter()
+        .map(|(kind, times)| format!("{kind} {}", units::count(*times)));
     let struck = struck.collect::<Vec<_>>().join(", ");
     let answers = format!(
         "{} acknowledged, {} unknown, {} refused, {} lost with a branch",
@@ -68,8 +82,11 @@ fn tell_faults(text: &mut String, faults: &FaultFigures) {
         units::count(faults.refused),
         units::count(faults.lost_with_branch)
     );
-    let reads =
-        format!("{} on replicas, {} refused", units::count(faults.reads), units::count(faults.reads_refused));
+    let reads = format!(
+        "{} on replicas, {} refused",
+        units::count(faults.reads),
+        units::count(faults.reads_refused)
+    );
     let cluster = format!(
         "{} branches, {} rollbacks, {} connections, {} streams ended as too slow, {} engine failures",
         units::count(faults.branches),
@@ -87,7 +104,10 @@ fn tell_faults(text: &mut String, faults: &FaultFigures) {
         units::count(faults.clients.rollbacks),
         units::count(faults.clients.started_over)
     );
-    let settled = format!("{} after the last fault", units::micros(faults.settling_micros));
+    let settled = format!(
+        "{} after the last fault",
+        units::micros(faults.settling_micros)
+    );
     for (name, value) in [
         ("faults", &struck),
         ("answers", &answers),
@@ -108,10 +128,18 @@ fn line(text: &mut String, name: &str, value: &str) {
 /// Figures of every node, fewer columns than a terminal has: where they are many, one table under the other.
 fn nodes(report: &Report) -> String {
     let number = |pick: fn(&NodeFigures) -> u64| {
-        report.per_node.iter().map(|node| units::count(pick(node))).collect::<Vec<_>>()
+        report
+            .per_node
+            .iter()
+            .map(|node| units::count(pick(node)))
+            .collect::<Vec<_>>()
     };
     let bytes = |pick: fn(&NodeFigures) -> u64| {
-        report.per_node.iter().map(|node| units::bytes(pick(node))).collect::<Vec<_>>()
+        report
+            .per_node
+            .iter()
+            .map(|node| units::bytes(pick(node)))
+            .collect::<Vec<_>>()
     };
     let columns = [
         ("queued", number(|node| node.queued)),
@@ -131,15 +159,29 @@ fn nodes(report: &Report) -> String {
 
 fn table(columns: &[(&str, Vec<String>)]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["node"].into_iter().chain(columns.iter().map(|(title, _)| *title)));
-    let rows = columns.iter().map(|(_, cells)| cells.len()).max().unwrap_or_default();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(
+        ["node"]
+            .into_iter()
+            .chain(columns.iter().map(|(title, _)| *title)),
+    );
+    let rows = columns
+        .iter()
+        .map(|(_, cells)| cells.len())
+        .max()
+        .unwrap_or_default();
     for row in 0..rows {
-        let cells = columns.iter().map(|(_, cells)| cells.get(row).cloned().unwrap_or_default());
+        let cells = columns
+            .iter()
+            .map(|(_, cells)| cells.get(row).cloned().unwrap_or_default());
         table.add_row([row.to_string()].into_iter().chain(cells));
     }
     for column in table.column_iter_mut() {
-        column.set_padding((1, 0)).set_cell_alignment(CellAlignment::Right);
+        column
+            .set_padding((1, 0))
+            .set_cell_alignment(CellAlignment::Right);
     }
     format!("{table}\n")
 }
@@ -147,7 +189,11 @@ fn table(columns: &[(&str, Vec<String>)]) -> String {
 fn tell(text: &mut String, verdict: &Verdict) {
     let word = if verdict.holds() { "holds" } else { "BROKEN" };
     let checked = units::count(verdict.checked);
-    let _ = writeln!(text, "{} {word:<6} {} ({checked} checked)", verdict.invariant, verdict.what);
+    let _ = writeln!(
+        text,
+        "{} {word:<6} {} ({checked} checked)",
+        verdict.invariant, verdict.what
+    );
     for told in &verdict.told {
         let _ = writeln!(text, "          {told}");
     }
@@ -190,12 +236,24 @@ mod tests {
             timeline: None,
         };
         let text = nodes(&report);
-        assert_eq!(text.lines().filter(|line| line.trim_start().starts_with("99 ")).count(), 2, "{text}");
+        assert_eq!(
+            text.lines()
+                .filter(|line| line.trim_start().starts_with("99 "))
+                .count(),
+            2,
+            "{text}"
+        );
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }
         let titles = ["queued", "deduplicated", "expelled", "removed", "flushes"];
         let more = ["persisted", "syncs", "written", "store", "documents"];
-        assert!(titles.iter().chain(&more).all(|title| text.matches(title).count() == 1), "{text}");
+        assert!(
+            titles
+                .iter()
+                .chain(&more)
+                .all(|title| text.matches(title).count() == 1),
+            "{text}"
+        );
     }
 }

@@ -23,15 +23,25 @@ impl Times {
     pub fn since(started: Instant, report: &Report) -> Self {
         let seconds = started.elapsed().as_secs_f64();
         let mutations = report.figures.mutations as f64;
-        let mutations_per_second = if seconds > 0.0 { mutations / seconds } else { 0.0 };
-        Self { seconds, mutations_per_second, peak_memory_bytes: peak_memory_bytes() }
+        let mutations_per_second = if seconds > 0.0 {
+            mutations / seconds
+        } else {
+            0.0
+        };
+        Self {
+            seconds,
+            mutations_per_second,
+            peak_memory_bytes: peak_memory_bytes(),
+        }
     }
 }
 
 /// Linux tells a process its own peak; elsewhere it stays unknown.
 fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }

@@ -45,7 +45,11 @@ pub(crate) fn things(number: u64, one: &str, many: &str) -> String {
 
 /// A share of a whole.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 { "0.0 %".to_owned() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
+    if whole == 0 {
+        "0.0 %".to_owned()
+    } else {
+        format!("{:.1} %", part as f64 * 100.0 / whole as f64)
+    }
 }
 
 /// Nanoseconds since 1970 as date and time in UTC.
@@ -59,7 +63,11 @@ pub(crate) fn utc(nanos: u64) -> String {
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (month, next) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
     let year = era * 400 + year + next;
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
@@ -71,11 +79,23 @@ mod tests {
 
     #[test]
     fn numbers_are_readable() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([5, 1_536, 3 << 20].map(bytes), ["5 B", "1.5 KiB", "3.0 MiB"]);
-        assert_eq!([7, 1_500, 2_000_000].map(micros), ["7 us", "1.5 ms", "2.00 s"]);
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(count),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [5, 1_536, 3 << 20].map(bytes),
+            ["5 B", "1.5 KiB", "3.0 MiB"]
+        );
+        assert_eq!(
+            [7, 1_500, 2_000_000].map(micros),
+            ["7 us", "1.5 ms", "2.00 s"]
+        );
         let things = |number| things(number, "body", "bodies");
-        assert_eq!([0, 1, 2_000].map(things), ["0 bodies", "1 body", "2,000 bodies"]);
+        assert_eq!(
+            [0, 1, 2_000].map(things),
+            ["0 bodies", "1 body", "2,000 bodies"]
+        );
         assert_eq!([percent(1, 3), percent(0, 0)], ["33.3 %", "0.0 %"]);
     }
 

@@ -18,9 +18,15 @@ pub(super) struct Arguments<'a> {
 
 impl<'a> Arguments<'a> {
     pub(super) fn new(line: &'a str) -> Result<Self, String> {
-        let mut arguments = Self { positional: Vec::new(), options: Vec::new() };
+        let mut arguments = Self {
+            positional: Vec::new(),
+            options: Vec::new(),
+        };
         for word in line.split_whitespace() {
-            match word.split_once('=').filter(|(name, _)| is_option_name(name)) {
+            match word
+                .split_once('=')
+                .filter(|(name, _)| is_option_name(name))
+            {
                 None => arguments.positional.push(word),
                 Some((name, _)) if arguments.options.iter().any(|(other, _)| *other == name) => {
                     return Err(format!("`{name}=` is given twice"));
@@ -33,7 +39,8 @@ impl<'a> Arguments<'a> {
 
     /// The next positional argument, called `what` in messages.
     pub(super) fn required(&mut self, what: &str) -> Result<&'a str, String> {
-        self.positional().ok_or_else(|| format!("{what} is missing"))
+        self.positional()
+            .ok_or_else(|| format!("{what} is missing"))
     }
 
     /// The next positional argument. Ask for flags before: one that stands here is taken for it.
@@ -44,7 +51,8 @@ impl<'a> Arguments<'a> {
     /// The next positional argument, as a number.
     pub(super) fn required_number<T: FromStr>(&mut self, what: &str) -> Result<T, String> {
         let word = self.required(what)?;
-        word.parse().map_err(|_| format!("{what} is a number, not `{word}`"))
+        word.parse()
+            .map_err(|_| format!("{what} is a number, not `{word}`"))
     }
 
     /// Whether the flag `name` stands anywhere behind the positional arguments asked for so far.
@@ -61,13 +69,18 @@ impl<'a> Arguments<'a> {
 
     /// The option `name`, as a number that fits.
     pub(super) fn number<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, String> {
-        let Some(text) = self.option(name) else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| format!("`{name}=` takes a number, not `{text}`"))
+        let Some(text) = self.option(name) else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|_| format!("`{name}=` takes a number, not `{text}`"))
     }
 
     /// The option `name`, which must be there, as a number that fits.
     pub(super) fn needed<T: FromStr>(&mut self, name: &str) -> Result<T, String> {
-        self.number(name)?.ok_or_else(|| format!("`{name}=` is missing"))
+        self.number(name)?
+            .ok_or_else(|| format!("`{name}=` is missing"))
     }
 
     /// The option `name` as a number of at least 1.
@@ -82,8 +95,14 @@ impl<'a> Arguments<'a> {
     }
 
     /// The option `name`, one of a few words, with what the word means.
-    pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, String> {
-        let Some(text) = self.option(name) else { return Ok(None) };
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        name: &str,
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, String> {
+        let Some(text) = self.option(name) else {
+            return Ok(None);
+        };
         one_of(format!("`{name}=`"), text, choices).map(Some)
     }
 
@@ -104,11 +123,18 @@ pub(super) fn number(what: &str, text: &str) -> Result<u64, String> {
         None => text.parse(),
     };
     // A sign would be taken.
-    parsed.ok().filter(|_| !text.contains('+')).ok_or_else(|| format!("{what} is a number, not `{text}`"))
+    parsed
+        .ok()
+        .filter(|_| !text.contains('+'))
+        .ok_or_else(|| format!("{what} is a number, not `{text}`"))
 }
 
 /// What `text` means among a few words.
-pub(super) fn one_of<T: Copy>(what: impl Display, text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+pub(super) fn one_of<T: Copy>(
+    what: impl Display,
+    text: &str,
+    choices: &[(&str, T)],
+) -> Result<T, String> {
     let found = choices.iter().find(|(word, _)| *word == text);
     found.map(|&(_, meaning)| meaning).ok_or_else(|| {
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
@@ -156,14 +182,41 @@ mod tests {
     #[test]
     fn strangers_and_repeats_are_refused() {
         assert!(Arguments::new("a=1 a=2").unwrap_err().contains("`a=`"));
-        assert!(Arguments::new("itms=1").unwrap().finish().unwrap_err().contains("`itms=`"));
-        assert!(Arguments::new("historie").unwrap().finish().unwrap_err().contains("`historie`"));
-        assert!(Arguments::new("n=1x").unwrap().number::<u64>("n").unwrap_err().contains("`1x`"));
+        assert!(
+            Arguments::new("itms=1")
+                .unwrap()
+                .finish()
+                .unwrap_err()
+                .contains("`itms=`")
+        );
+        assert!(
+            Arguments::new("historie")
+                .unwrap()
+                .finish()
+                .unwrap_err()
+                .contains("`historie`")
+        );
+        assert!(
+            Arguments::new("n=1x")
+                .unwrap()
+                .number::<u64>("n")
+                .unwrap_err()
+                .contains("`1x`")
+        );
         assert!(Arguments::new("n=-1").unwrap().number::<u64>("n").is_err());
-        assert!(Arguments::new("n=65536").unwrap().number::<u16>("n").is_err());
+        assert!(
+            Arguments::new("n=65536")
+                .unwrap()
+                .number::<u16>("n")
+                .is_err()
+        );
         assert!(Arguments::new("n=0").unwrap().positive::<u64>("n").is_err());
         assert!(
-            Arguments::new("s=x").unwrap().choice("s", &[("y", 1), ("z", 2)]).unwrap_err().contains("y, z")
+            Arguments::new("s=x")
+                .unwrap()
+                .choice("s", &[("y", 1), ("z", 2)])
+                .unwrap_err()
+                .contains("y, z")
         );
     }
 }

@@ -1,6 +1,8 @@
 //! The commands of a checkpoint manager's world: a line's words go in, a command whose arguments have types comes out.
 
-use checkpoint::{Key, Operation, ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType, State};
+use lowtide_checkpoint::{
+    Key, Operation, ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType, State,
+};
 
 use super::arguments::{Arguments, one_of};
 use super::value::Value;
@@ -16,27 +18,51 @@ pub(super) struct ManagerOptions {
 
 #[derive(Clone, Debug)]
 pub(super) enum CheckpointCommand {
-    Queue { operation: Operation, key: Key, value: Option<Value>, seqno: Option<Seqno>, history: bool },
+    Queue {
+        operation: Operation,
+        key: Key,
+        value: Option<Value>,
+        seqno: Option<Seqno>,
+        history: bool,
+    },
     VBucketState(State),
     Close,
     Snapshot(SnapshotMarker),
-    Register { name: String, after: Seqno, droppable: bool },
-    Unregister { name: String },
-    Read { name: String, limit: ReadLimit },
-    Remaining { name: String },
+    Register {
+        name: String,
+        after: Seqno,
+        droppable: bool,
+    },
+    Unregister {
+        name: String,
+    },
+    Read {
+        name: String,
+        limit: ReadLimit,
+    },
+    Remaining {
+        name: String,
+    },
     FlushBegin(ReadLimit),
     FlushOk,
     FlushFail,
     Expel,
-    Recover { bytes: usize },
+    Recover {
+        bytes: usize,
+    },
     Show,
     Stats,
-    Clear { high: Seqno },
+    Clear {
+        high: Seqno,
+    },
 }
 
 const STATES: [State; 4] = [State::Active, State::Replica, State::Pending, State::Dead];
-const SNAPSHOT_TYPES: [SnapshotType; 3] =
-    [SnapshotType::Memory, SnapshotType::Disk, SnapshotType::InitialDisk];
+const SNAPSHOT_TYPES: [SnapshotType; 3] = [
+    SnapshotType::Memory,
+    SnapshotType::Disk,
+    SnapshotType::InitialDisk,
+];
 
 impl ManagerOptions {
     pub(super) fn take(arguments: &mut Arguments<'_>) -> Result<Self, String> {
@@ -72,17 +98,28 @@ impl CheckpointCommand {
                 after: Seqno(arguments.needed("after")?),
                 droppable: !arguments.flag("undroppable"),
             },
-            "unregister" => Self::Unregister { name: cursor(arguments)? },
-            "read" => Self::Read { name: cursor(arguments)?, limit: limit(arguments)? },
-            "remaining" => Self::Remaining { name: cursor(arguments)? },
+            "unregister" => Self::Unregister {
+                name: cursor(arguments)?,
+            },
+            "read" => Self::Read {
+                name: cursor(arguments)?,
+                limit: limit(arguments)?,
+            },
+            "remaining" => Self::Remaining {
+                name: cursor(arguments)?,
+            },
             "flush-begin" => Self::FlushBegin(limit(arguments)?),
             "flush-ok" => Self::FlushOk,
             "flush-fail" => Self::FlushFail,
             "expel" => Self::Expel,
-            "recover" => Self::Recover { bytes: arguments.needed("bytes")? },
+            "recover" => Self::Recover {
+                bytes: arguments.needed("bytes")?,
+            },
             "show" => Self::Show,
             "stats" => Self::Stats,
-            "clear" => Self::Clear { high: Seqno(arguments.needed("high")?) },
+            "clear" => Self::Clear {
+                high: Seqno(arguments.needed("high")?),
+            },
             _ => return Ok(None),
         }))
     }
@@ -92,7 +129,13 @@ fn queue(operation: Operation, arguments: &mut Arguments<'_>) -> Result<Checkpoi
     let key = Key::new(arguments.required("KEY")?.as_bytes());
     let history = arguments.flag("history");
     let seqno = arguments.number("seqno")?.map(Seqno);
-    Ok(CheckpointCommand::Queue { operation, key, value: Value::take(arguments)?, seqno, history })
+    Ok(CheckpointCommand::Queue {
+        operation,
+        key,
+        value: Value::take(arguments)?,
+        seqno,
+        history,
+    })
 }
 
 fn marker(arguments: &mut Arguments<'_>) -> Result<SnapshotMarker, String> {

@@ -4,9 +4,9 @@
 //! manager's own audit finds nothing, else the audit's findings are printed.
 
 use bytes::Bytes;
-use checkpoint::{
-    CheckpointConfig, CheckpointError, CheckpointManager, Cursor, Effect, Flush, Item, Key, Operation,
-    PERSISTENCE, ReadLimit, Role, Seqno,
+use lowtide_checkpoint::{
+    CheckpointConfig, CheckpointError, CheckpointManager, Cursor, Effect, Flush, Item, Key,
+    Operation, PERSISTENCE, ReadLimit, Role, Seqno,
 };
 
 use super::checkpoint_command::{CheckpointCommand, ManagerOptions};
@@ -23,22 +23,49 @@ pub(super) struct CheckpointWorld {
 
 impl CheckpointWorld {
     pub(super) fn new(options: &ManagerOptions) -> Self {
-        let ManagerOptions { high, role, max_bytes, persistence } = *options;
-        let config = CheckpointConfig { role, max_bytes, persistence, ..CheckpointConfig::default() };
-        Self { manager: CheckpointManager::new(config, high), role, flush: None }
+        let ManagerOptions {
+            high,
+            role,
+            max_bytes,
+            persistence,
+        } = *options;
+        let config = CheckpointConfig {
+            role,
+            max_bytes,
+            persistence,
+            ..CheckpointConfig::default()
+        };
+        Self {
+            manager: CheckpointManager::new(config, high),
+            role,
+            flush: None,
+        }
     }
 
     pub(super) fn run(&mut self, command: &CheckpointCommand) -> Output {
         let output = self.output(command);
         let violations = self.manager.check();
-        if violations.is_empty() { output } else { Ok(violations) }
+        if violations.is_empty() {
+            output
+        } else {
+            Ok(violations)
+        }
     }
 
     fn output(&mut self, command: &CheckpointCommand) -> Output {
         match command {
-            CheckpointCommand::Queue { operation, key, value, seqno, history } => {
+            CheckpointCommand::Queue {
+                operation,
+                key,
+                value,
+                seqno,
+                history,
+            } => {
                 let item = self.item(*operation, key, value.as_ref(), *seqno)?;
-                self.queue(Item { history: *history, ..item })
+                self.queue(Item {
+                    history: *history,
+                    ..item
+                })
             }
             CheckpointCommand::VBucketState(state) => {
                 self.queue(Item::new(Operation::SetVBucketState(*state), Key::new(b"")))
@@ -48,15 +75,32 @@ impl CheckpointWorld {
                 nothing(Ok(()))
             }
             CheckpointCommand::Snapshot(marker) => nothing(self.manager.snapshot(*marker)),
-            CheckpointCommand::Register { name, after, droppable } => {
-                let registration = self.manager.register(name, *after, *droppable).map_err(kind)?;
+            CheckpointCommand::Register {
+                name,
+                after,
+                droppable,
+            } => {
+                let registration = self
+                    .manager
+                    .register(name, *after, *droppable)
+                    .map_err(kind)?;
                 let backfill = print::yes_or_no(registration.backfill);
-                Ok(vec![format!("next={} backfill={backfill}", registration.next)])
+                Ok(vec![format!(
+                    "next={} backfill={backfill}",
+                    registration.next
+                )])
             }
-            CheckpointCommand::Unregister { name } => nothing(self.manager.unregister(self.cursor(name)?)),
-            CheckpointCommand::Read { name, limit } if name == PERSISTENCE => self.flush_at_once(*limit),
+            CheckpointCommand::Unregister { name } => {
+                nothing(self.manager.unregister(self.cursor(name)?))
+            }
+            CheckpointCommand::Read { name, limit } if name == PERSISTENCE => {
+                self.flush_at_once(*limit)
+            }
             CheckpointCommand::Read { name, limit } => {
-                let batch = self.manager.read(self.cursor(name)?, *limit).map_err(kind)?;
+                let batch = self
+                    .manager
+                    .read(self.cursor(name)?, *limit)
+                    .map_err(kind)?;
                 Ok(print::batch(&batch))
             }
             CheckpointCommand::Remaining { name } => {
@@ -82,7 +126,12 @@ impl CheckpointWorld {
                     recovered.cursors_dropped.join(","),
                 )])
             }
-            CheckpointCommand::Show => Ok(self.manager.to_string().lines().map(str::to_owned).collect()),
+            CheckpointCommand::Show => Ok(self
+                .manager
+                .to_string()
+                .lines()
+                .map(str::to_owned)
+                .collect()),
             CheckpointCommand::Stats => Ok(vec![self.stats()]),
             CheckpointCommand::Clear { high } => {
                 self.manager.clear(*high);
@@ -110,7 +159,11 @@ impl CheckpointWorld {
             None => (operation == Operation::Mutation).then(Bytes::new),
             Some(value) => Some(value.bytes(key.user(), made_for.0)?),
         };
-        Ok(Item { seqno: seqno.unwrap_or_default(), value, ..Item::new(operation, key.clone()) })
+        Ok(Item {
+            seqno: seqno.unwrap_or_default(),
+            value,
+            ..Item::new(operation, key.clone())
+        })
     }
 
     fn queue(&self, item: Item) -> Output {
@@ -136,7 +189,9 @@ impl CheckpointWorld {
     }
 
     fn cursor(&self, name: &str) -> Result<Cursor, &'static str> {
-        self.manager.cursor(name).ok_or(kind(CheckpointError::UnknownCursor))
+        self.manager
+            .cursor(name)
+            .ok_or(kind(CheckpointError::UnknownCursor))
     }
 
     fn stats(&self) -> String {

@@ -13,7 +13,9 @@ pub(super) struct Clock {
 impl Default for Clock {
     fn default() -> Self {
         // On a whole step, as every time that follows.
-        Self { nanos: START_NANOS.next_multiple_of(STEP_NANOS) }
+        Self {
+            nanos: START_NANOS.next_multiple_of(STEP_NANOS),
+        }
     }
 }
 

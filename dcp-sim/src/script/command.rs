@@ -52,12 +52,19 @@ pub(super) fn commands(blocks: &[Block<'_>]) -> Result<Vec<Command>, LineError> 
 /// One block. Line 0 in an error is the command's own.
 fn command(block: &Block<'_>, section: Section) -> Result<Command, LineError> {
     let here = |what| (0, what);
-    let (name, rest) = block.command.split_once(char::is_whitespace).unwrap_or((block.command, ""));
+    let (name, rest) = block
+        .command
+        .split_once(char::is_whitespace)
+        .unwrap_or((block.command, ""));
     let mut arguments = Arguments::new(rest).map_err(here)?;
     let in_engine = section == Section::Engine;
     let command = match name {
-        "commit" if in_engine => Command::InEngine(EngineCommand::commit(&mut arguments, &block.input)?),
-        "commit-group" if in_engine => Command::InEngine(EngineCommand::commit_group(&block.input)?),
+        "commit" if in_engine => {
+            Command::InEngine(EngineCommand::commit(&mut arguments, &block.input)?)
+        }
+        "commit-group" if in_engine => {
+            Command::InEngine(EngineCommand::commit_group(&block.input)?)
+        }
         "write" if section == Section::Streams => {
             Command::InStreams(StreamCommand::write(&mut arguments, &block.input)?)
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Key, Seqno, Vbid};
-use persistence::disk::{Fault, Keep};
+use lowtide_checkpoint::{Key, Seqno, Vbid};
+use lowtide_persistence::disk::{Fault, Keep};
 
 use super::arguments::{Arguments, one_of};
 use super::key_format::KeyFormat;
@@ -50,26 +50,64 @@ pub(super) enum View {
 
 #[derive(Clone, Debug)]
 pub(super) enum EngineCommand {
-    Commit { vb: Vbid, writes: Vec<Write> },
+    Commit {
+        vb: Vbid,
+        writes: Vec<Write>,
+    },
     CommitGroup(BTreeMap<Vbid, Vec<Write>>),
     Fill(Fill),
-    Put { vb: Vbid, seqno: Seqno, write: Write },
-    Get { vb: Vbid, key: Key },
-    Scan { view: View, from: Seqno, to: Seqno },
+    Put {
+        vb: Vbid,
+        seqno: Seqno,
+        write: Write,
+    },
+    Get {
+        vb: Vbid,
+        key: Key,
+    },
+    Scan {
+        view: View,
+        from: Seqno,
+        to: Seqno,
+    },
     Digest(View),
-    Snapshot { name: String, vb: Vbid },
-    Release { name: String },
+    Snapshot {
+        name: String,
+        vb: Vbid,
+    },
+    Release {
+        name: String,
+    },
     Drop(Vbid),
     Create(Vbid),
-    Rollback { vb: Vbid, to: Seqno },
-    Purge { vb: Vbid, upto: Seqno },
+    Rollback {
+        vb: Vbid,
+        to: Seqno,
+    },
+    Purge {
+        vb: Vbid,
+        upto: Seqno,
+    },
     Info(Vbid),
     Stats,
-    FailWrite { nth: u64, fault: Fault },
-    FailSync { nth: u64 },
-    Crash { keep: KeepChoice, seed: Option<u64> },
-    Compact { vb: Vbid, pause: Option<&'static str> },
-    Resume { pause: Option<&'static str> },
+    FailWrite {
+        nth: u64,
+        fault: Fault,
+    },
+    FailSync {
+        nth: u64,
+    },
+    Crash {
+        keep: KeepChoice,
+        seed: Option<u64>,
+    },
+    Compact {
+        vb: Vbid,
+        pause: Option<&'static str>,
+    },
+    Resume {
+        pause: Option<&'static str>,
+    },
     Separate,
     CrashAtIo(u64),
     CrashAtPoint(&'static str),
@@ -103,36 +141,74 @@ impl EngineCommand {
                 let (vb, seqno) = (vb(arguments)?, Seqno(arguments.needed("seqno")?));
                 let (key, value) = (key(arguments)?, arguments.required("VALUE")?);
                 let value = Value::Word(bytes::Bytes::copy_from_slice(value.as_bytes()));
-                Self::Put { vb, seqno, write: Write { key, value: Some(value) } }
+                Self::Put {
+                    vb,
+                    seqno,
+                    write: Write {
+                        key,
+                        value: Some(value),
+                    },
+                }
             }
-            "get" => Self::Get { vb: vb(arguments)?, key: key(arguments)? },
+            "get" => Self::Get {
+                vb: vb(arguments)?,
+                key: key(arguments)?,
+            },
             "scan" => Self::Scan {
                 view: view(arguments)?,
                 from: Seqno(arguments.number("from")?.unwrap_or_default()),
                 to: arguments.number("to")?.map_or(Seqno::MAX, Seqno),
             },
             "digest" => Self::Digest(view(arguments)?),
-            "snapshot" => Self::Snapshot { name: word(arguments)?, vb: vb(arguments)? },
-            "release" => Self::Release { name: word(arguments)? },
+            "snapshot" => Self::Snapshot {
+                name: word(arguments)?,
+                vb: vb(arguments)?,
+            },
+            "release" => Self::Release {
+                name: word(arguments)?,
+            },
             "drop" => Self::Drop(Vbid(arguments.needed("vb")?)),
             "create" => Self::Create(Vbid(arguments.needed("vb")?)),
-            "rollback" => Self::Rollback { vb: vb(arguments)?, to: Seqno(arguments.needed("to")?) },
-            "purge" => Self::Purge { vb: vb(arguments)?, upto: Seqno(arguments.needed("upto")?) },
+            "rollback" => Self::Rollback {
+                vb: vb(arguments)?,
+                to: Seqno(arguments.needed("to")?),
+            },
+            "purge" => Self::Purge {
+                vb: vb(arguments)?,
+                upto: Seqno(arguments.needed("upto")?),
+            },
             "info" => Self::Info(vb(arguments)?),
             "engine-stats" => Self::Stats,
             "fail" => fail(arguments)?,
             "crash" => {
-                let choices =
-                    [("none", KeepChoice::None), ("all", KeepChoice::All), ("random", KeepChoice::Random)];
-                let keep = arguments.choice("keep", &choices)?.unwrap_or(KeepChoice::None);
+                let choices = [
+                    ("none", KeepChoice::None),
+                    ("all", KeepChoice::All),
+                    ("random", KeepChoice::Random),
+                ];
+                let keep = arguments
+                    .choice("keep", &choices)?
+                    .unwrap_or(KeepChoice::None);
                 // A seed that decides nothing is a mistake, so only a random crash takes one.
-                let seed = if keep == KeepChoice::Random { arguments.number("seed")? } else { None };
+                let seed = if keep == KeepChoice::Random {
+                    arguments.number("seed")?
+                } else {
+                    None
+                };
                 Self::Crash { keep, seed }
             }
-            "compact" => Self::Compact { vb: vb(arguments)?, pause: arguments.choice("pause", &POINTS)? },
-            "resume" => Self::Resume { pause: arguments.choice("pause", &POINTS)? },
+            "compact" => Self::Compact {
+                vb: vb(arguments)?,
+                pause: arguments.choice("pause", &POINTS)?,
+            },
+            "resume" => Self::Resume {
+                pause: arguments.choice("pause", &POINTS)?,
+            },
             "separate" => Self::Separate,
-            "crash-at" => match (arguments.positive("io")?, arguments.choice("point", &POINTS)?) {
+            "crash-at" => match (
+                arguments.positive("io")?,
+                arguments.choice("point", &POINTS)?,
+            ) {
                 (Some(io), None) => Self::CrashAtIo(io),
                 (None, Some(point)) => Self::CrashAtPoint(point),
                 _ => return Err("`io=` or `point=` is needed".to_owned()),
@@ -143,10 +219,16 @@ impl EngineCommand {
     }
 
     /// `commit`, with its input lines.
-    pub(super) fn commit(arguments: &mut Arguments<'_>, input: &[(usize, &str)]) -> Result<Self, LineError> {
+    pub(super) fn commit(
+        arguments: &mut Arguments<'_>,
+        input: &[(usize, &str)],
+    ) -> Result<Self, LineError> {
         // The command's own line is told by whoever calls.
         let vb = vb(arguments).map_err(|what| (0, what))?;
-        Ok(Self::Commit { vb, writes: writes(input)? })
+        Ok(Self::Commit {
+            vb,
+            writes: writes(input)?,
+        })
     }
 
     /// `commit-group`, with its input lines.
@@ -177,18 +259,26 @@ pub(super) fn writes(input: &[(usize, &str)]) -> Result<Vec<Write>, LineError> {
 
 /// `set KEY VALUE`, `set KEY size=N` or `delete KEY`.
 fn write(words: &mut Arguments<'_>) -> Result<Write, String> {
-    let is_set =
-        one_of("the write", words.required("`set` or `delete`")?, &[("set", true), ("delete", false)])?;
+    let is_set = one_of(
+        "the write",
+        words.required("`set` or `delete`")?,
+        &[("set", true), ("delete", false)],
+    )?;
     let key = key(words)?;
     if !is_set {
         return Ok(Write { key, value: None });
     }
     let value = Value::take(words)?.ok_or_else(|| "VALUE or `size=` is missing".to_owned())?;
-    Ok(Write { key, value: Some(value) })
+    Ok(Write {
+        key,
+        value: Some(value),
+    })
 }
 
 fn fill(arguments: &mut Arguments<'_>) -> Result<Fill, String> {
-    let keys = arguments.option("keys").ok_or_else(|| "`keys=` is missing".to_owned())?;
+    let keys = arguments
+        .option("keys")
+        .ok_or_else(|| "`keys=` is missing".to_owned())?;
     let fill = Fill {
         vb: vb(arguments)?,
         keys: KeyFormat::new(keys)?,
@@ -205,13 +295,22 @@ fn fill(arguments: &mut Arguments<'_>) -> Result<Fill, String> {
 }
 
 fn fail(arguments: &mut Arguments<'_>) -> Result<EngineCommand, String> {
-    let is_write =
-        one_of("what fails", arguments.required("`write` or `sync`")?, &[("write", true), ("sync", false)])?;
-    let nth = arguments.positive("nth")?.ok_or_else(|| "`nth=` is missing".to_owned())?;
+    let is_write = one_of(
+        "what fails",
+        arguments.required("`write` or `sync`")?,
+        &[("write", true), ("sync", false)],
+    )?;
+    let nth = arguments
+        .positive("nth")?
+        .ok_or_else(|| "`nth=` is missing".to_owned())?;
     if !is_write {
         return Ok(EngineCommand::FailSync { nth });
     }
-    let faults = [("eio", Fault::Eio), ("enospc", Fault::Enospc), ("eio-persisted", Fault::EioPersisted)];
+    let faults = [
+        ("eio", Fault::Eio),
+        ("enospc", Fault::Enospc),
+        ("eio-persisted", Fault::EioPersisted),
+    ];
     let fault = match (arguments.number("torn")?, arguments.positional()) {
         (Some(bytes), None) => Fault::Torn { bytes },
         (Some(_), Some(_)) => return Err("a write goes wrong in one way".to_owned()),
@@ -223,9 +322,10 @@ fn fail(arguments: &mut Arguments<'_>) -> Result<EngineCommand, String> {
 
 fn view(arguments: &mut Arguments<'_>) -> Result<View, String> {
     match arguments.option("at") {
-        Some(snapshot) => {
-            Ok(View::At { snapshot: snapshot.to_owned(), vb: arguments.number("vb")?.map(Vbid) })
-        }
+        Some(snapshot) => Ok(View::At {
+            snapshot: snapshot.to_owned(),
+            vb: arguments.number("vb")?.map(Vbid),
+        }),
         None => vb(arguments).map(View::Now),
     }
 }
@@ -235,7 +335,9 @@ fn vb(arguments: &mut Arguments<'_>) -> Result<Vbid, String> {
 }
 
 pub(super) fn key(arguments: &mut Arguments<'_>) -> Result<Key, String> {
-    arguments.required("KEY").map(|key| Key::new(key.as_bytes()))
+    arguments
+        .required("KEY")
+        .map(|key| Key::new(key.as_bytes()))
 }
 
 fn word(arguments: &mut Arguments<'_>) -> Result<String, String> {

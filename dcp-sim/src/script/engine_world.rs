@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use checkpoint::{Seqno, Vbid};
-use persistence::disk::{FaultyDisk, Keep, MemoryDisk};
-use persistence::{Batch, CompactionRequest, Engine, EngineError, RolledBack, ScanLimit, Snapshot};
+use lowtide_checkpoint::{Seqno, Vbid};
+use lowtide_persistence::disk::{FaultyDisk, Keep, MemoryDisk};
+use lowtide_persistence::{
+    Batch, CompactionRequest, Engine, EngineError, RolledBack, ScanLimit, Snapshot,
+};
 
 use super::clock::Clock;
 use super::engine_command::{EngineCommand, Fill, View, Write};
@@ -22,7 +24,10 @@ use jobs::Jobs;
 use prepared::Prepared;
 
 /// How much of a scan is read at once: small enough that scenarios cross the seam between two slices.
-const SLICE: ScanLimit = ScanLimit { items: 100, bytes: 1 << 20 };
+const SLICE: ScanLimit = ScanLimit {
+    items: 100,
+    bytes: 1 << 20,
+};
 
 #[derive(Debug)]
 pub(super) struct EngineWorld {
@@ -50,7 +55,9 @@ impl EngineWorld {
             jobs: Jobs::default(),
             clock: Clock::default(),
         };
-        let opened = world.open().and_then(|()| world.engine()?.create(Vbid(0)).map_err(kind));
+        let opened = world
+            .open()
+            .and_then(|()| world.engine()?.create(Vbid(0)).map_err(kind));
         (world, opened)
     }
 
@@ -63,8 +70,10 @@ impl EngineWorld {
             EngineCommand::CommitGroup(batches) => self.commit_group(batches),
             EngineCommand::Fill(fill) => self.fill(fill),
             EngineCommand::Get { vb, key } => {
-                let document =
-                    self.engine()?.get(*vb, checkpoint::Namespace::Committed, key).map_err(kind)?;
+                let document = self
+                    .engine()?
+                    .get(*vb, lowtide_checkpoint::Namespace::Committed, key)
+                    .map_err(kind)?;
                 Ok(vec![print::document(document.as_ref())])
             }
             EngineCommand::Scan { view, from, to } => {
@@ -85,15 +94,20 @@ impl EngineWorld {
             }
             EngineCommand::Release { name } => {
                 self.engine()?;
-                self.snapshots.remove(name).map(|_| Vec::new()).ok_or(UNKNOWN_SNAPSHOT)
+                self.snapshots
+                    .remove(name)
+                    .map(|_| Vec::new())
+                    .ok_or(UNKNOWN_SNAPSHOT)
             }
             EngineCommand::Drop(vb) => nothing(self.engine()?.drop_vbucket(*vb)),
             EngineCommand::Create(vb) => nothing(self.engine()?.create(*vb)),
             EngineCommand::Rollback { vb, to } => {
-                Ok(vec![match self.engine()?.rollback(*vb, *to).map_err(kind)? {
-                    RolledBack::Done { high } => format!("high={high}"),
-                    RolledBack::NeedsReset { lowest } => format!("needs-reset lowest={lowest}"),
-                }])
+                Ok(vec![
+                    match self.engine()?.rollback(*vb, *to).map_err(kind)? {
+                        RolledBack::Done { high } => format!("high={high}"),
+                        RolledBack::NeedsReset { lowest } => format!("needs-reset lowest={lowest}"),
+                    },
+                ])
             }
             EngineCommand::Purge { vb, upto } => {
                 let purged = self.engine()?.purge(*vb, *upto).map_err(kind)?;
@@ -101,12 +115,18 @@ impl EngineWorld {
             }
             EngineCommand::Info(vb) => {
                 let info = self.engine()?.info(*vb).map_err(kind)?;
-                let (high, purge, items, deleted) = (info.high, info.purge, info.items, info.deleted);
-                Ok(vec![format!("high={high} purge={purge} items={items} deleted={deleted}")])
+                let (high, purge, items, deleted) =
+                    (info.high, info.purge, info.items, info.deleted);
+                Ok(vec![format!(
+                    "high={high} purge={purge} items={items} deleted={deleted}"
+                )])
             }
             EngineCommand::Stats => {
                 let stats = self.engine()?.stats();
-                Ok(stats.iter().map(|(name, value)| format!("{name}={value}")).collect())
+                Ok(stats
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect())
             }
             EngineCommand::FailWrite { nth, fault } => {
                 self.disk.fail_write(*nth, *fault);
@@ -117,7 +137,10 @@ impl EngineWorld {
                 Ok(Vec::new())
             }
             EngineCommand::Compact { vb, pause } => {
-                let job = self.engine()?.compact(*vb, CompactionRequest::default()).map_err(kind)?;
+                let job = self
+                    .engine()?
+                    .compact(*vb, CompactionRequest::default())
+                    .map_err(kind)?;
                 self.jobs.begin(job, *pause, &self.disk)
             }
             EngineCommand::Resume { pause } => {
@@ -126,9 +149,13 @@ impl EngineWorld {
             }
             EngineCommand::Separate => {
                 self.engine()?;
-                let Ok(Store::Log(store)) = &self.engine else { return Err("unsupported") };
+                let Ok(Store::Log(store)) = &self.engine else {
+                    return Err("unsupported");
+                };
                 let job = store.separate().map_err(kind)?;
-                self.jobs.begin(job, None, &self.disk).map(|_done| Vec::new())
+                self.jobs
+                    .begin(job, None, &self.disk)
+                    .map(|_done| Vec::new())
             }
             EngineCommand::CrashAtPoint(point) => {
                 self.jobs.crash_at(point);
@@ -155,7 +182,10 @@ impl EngineWorld {
 
     fn open(&mut self) -> Result<(), &'static str> {
         let observer = self.jobs.observer(&self.disk);
-        self.engine = self.options.open(Arc::new(self.disk.clone()), &observer).map_err(kind);
+        self.engine = self
+            .options
+            .open(Arc::new(self.disk.clone()), &observer)
+            .map_err(kind);
         self.engine().map(|_| ())
     }
 
@@ -207,7 +237,12 @@ impl EngineWorld {
                 Err(kind) => drop(results.insert(vb, Err(kind))),
             }
         }
-        results.extend(group.iter().map(|prepared| prepared.vb).zip(self.commit_all(&group)?));
+        results.extend(
+            group
+                .iter()
+                .map(|prepared| prepared.vb)
+                .zip(self.commit_all(&group)?),
+        );
         let line = |(vb, result): (Vbid, Result<Seqno, _>)| match result {
             Ok(high) => format!("vb={vb} high={high}"),
             Err(kind) => format!("vb={vb} error: {kind}"),
@@ -217,8 +252,13 @@ impl EngineWorld {
 
     fn fill(&mut self, fill: &Fill) -> Output {
         let write = |number: u64| {
-            let key = fill.keys.key(fill.modulo.map_or(number, |modulo| number % modulo));
-            Write { key: checkpoint::Key::new(key.as_bytes()), value: Some(fill.size.clone()) }
+            let key = fill
+                .keys
+                .key(fill.modulo.map_or(number, |modulo| number % modulo));
+            Write {
+                key: lowtide_checkpoint::Key::new(key.as_bytes()),
+                value: Some(fill.size.clone()),
+            }
         };
         let mut numbers = fill.from..=fill.to;
         let mut output = Vec::new();
@@ -242,24 +282,43 @@ impl EngineWorld {
     }
 
     /// One call of the engine's commit; what each vBucket's high seqno is then.
-    fn commit_all(&self, group: &[Prepared]) -> Result<Vec<Result<Seqno, &'static str>>, &'static str> {
-        let items: Vec<Vec<_>> = group.iter().map(|prepared| prepared.items.iter().collect()).collect();
+    fn commit_all(
+        &self,
+        group: &[Prepared],
+    ) -> Result<Vec<Result<Seqno, &'static str>>, &'static str> {
+        let items: Vec<Vec<_>> = group
+            .iter()
+            .map(|prepared| prepared.items.iter().collect())
+            .collect();
         let batches: Vec<_> = group
             .iter()
             .zip(&items)
-            .map(|(Prepared { vb, state, timestamp, .. }, items)| Batch {
-                vb: *vb,
-                items,
-                state,
-                timestamp: *timestamp,
-            })
+            .map(
+                |(
+                    Prepared {
+                        vb,
+                        state,
+                        timestamp,
+                        ..
+                    },
+                    items,
+                )| Batch {
+                    vb: *vb,
+                    items,
+                    state,
+                    timestamp: *timestamp,
+                },
+            )
             .collect();
         let results = self.engine()?.commit(&batches);
         if self.disk.is_off() && results.iter().all(Result::is_ok) {
             // It was committed, and nobody is there to be told.
             return Err(POWER_LOST);
         }
-        Ok(results.into_iter().map(|result| result.map(|committed| committed.high).map_err(kind)).collect())
+        Ok(results
+            .into_iter()
+            .map(|result| result.map(|committed| committed.high).map_err(kind))
+            .collect())
     }
 
     fn scan(
@@ -267,7 +326,7 @@ impl EngineWorld {
         view: &View,
         from: Seqno,
         to: Seqno,
-        mut each: impl FnMut(&checkpoint::Item),
+        mut each: impl FnMut(&lowtide_checkpoint::Item),
     ) -> Result<(), &'static str> {
         let engine = self.engine()?;
         let pinned;

@@ -37,7 +37,11 @@ impl ExitStatus {
 ///
 /// # Errors
 /// Whatever `out` returns. What goes wrong with a file is told there, and is part of the status.
-pub fn run<P: AsRef<Path>>(paths: &[P], rewrite: bool, out: &mut dyn Write) -> io::Result<ExitStatus> {
+pub fn run<P: AsRef<Path>>(
+    paths: &[P],
+    rewrite: bool,
+    out: &mut dyn Write,
+) -> io::Result<ExitStatus> {
     let mut worst = ExitStatus::Ok;
     for path in paths {
         worst = worst.max(run_one(path.as_ref(), rewrite, out)?);
@@ -57,21 +61,42 @@ fn run_one(path: &Path, rewrite: bool, out: &mut dyn Write) -> io::Result<ExitSt
             return Ok(ExitStatus::Unparsable);
         }
     };
-    let (commands, different) =
-        (outcome.commands.len(), outcome.commands.iter().filter(|command| !command.matches()).count());
+    let (commands, different) = (
+        outcome.commands.len(),
+        outcome
+            .commands
+            .iter()
+            .filter(|command| !command.matches())
+            .count(),
+    );
     if different == 0 {
-        writeln!(out, "{}: {commands} commands, all as expected", path.display())?;
+        writeln!(
+            out,
+            "{}: {commands} commands, all as expected",
+            path.display()
+        )?;
         return Ok(ExitStatus::Ok);
     }
     if !rewrite {
         write!(out, "{}", outcome.diff())?;
-        writeln!(out, "{}: {different} of {commands} commands differ", path.display())?;
+        writeln!(
+            out,
+            "{}: {different} of {commands} commands differ",
+            path.display()
+        )?;
         return Ok(ExitStatus::Different);
     }
     if let Err(error) = fs::write(path, &outcome.rewritten) {
-        return failed(out, format_args!("cannot write {}: {error}", path.display()));
+        return failed(
+            out,
+            format_args!("cannot write {}: {error}", path.display()),
+        );
     }
-    writeln!(out, "{}: {different} of {commands} commands rewritten", path.display())?;
+    writeln!(
+        out,
+        "{}: {different} of {commands} commands rewritten",
+        path.display()
+    )?;
     Ok(ExitStatus::Ok)
 }
 
@@ -82,7 +107,15 @@ fn failed(out: &mut dyn Write, what: std::fmt::Arguments<'_>) -> io::Result<Exit
 
 fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, ParseError> {
     std::str::from_utf8(bytes).map_err(|error| {
-        let before = bytes.iter().take(error.valid_up_to()).filter(|&&byte| byte == b'\n').count();
-        ParseError { path: path.to_owned(), line: before + 1, what: "not UTF-8".to_owned() }
+        let before = bytes
+            .iter()
+            .take(error.valid_up_to())
+            .filter(|&&byte| byte == b'\n')
+            .count();
+        ParseError {
+            path: path.to_owned(),
+            line: before + 1,
+            what: "not UTF-8".to_owned(),
+        }
     })
 }

@@ -22,16 +22,26 @@ impl KeyFormat {
         }
         let digits = match (width, width.strip_prefix('0')) {
             ("", _) => 0,
-            (_, Some(digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().ok().filter(|&digits| digits <= DIGITS_MAX).ok_or_else(wrong)?
-            }
+            (_, Some(digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
+                .parse()
+                .ok()
+                .filter(|&digits| digits <= DIGITS_MAX)
+                .ok_or_else(wrong)?,
             _ => return Err(wrong()),
         };
-        Ok(Self { before: before.to_owned(), digits, after: after.to_owned() })
+        Ok(Self {
+            before: before.to_owned(),
+            digits,
+            after: after.to_owned(),
+        })
     }
 
     pub(super) fn key(&self, number: u64) -> String {
-        let Self { before, digits, after } = self;
+        let Self {
+            before,
+            digits,
+            after,
+        } = self;
         format!("{before}{number:0digits$}{after}")
     }
 }
@@ -51,7 +61,9 @@ mod tests {
 
     #[test]
     fn other_formats_are_refused() {
-        for format in ["k", "k%", "k%s", "k%4d", "%d%d", "%0d", "%0-1d", "%0999d", "100%%d"] {
+        for format in [
+            "k", "k%", "k%s", "k%4d", "%d%d", "%0d", "%0-1d", "%0999d", "100%%d",
+        ] {
             assert!(KeyFormat::new(format).is_err(), "{format}");
         }
     }

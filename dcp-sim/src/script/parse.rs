@@ -74,25 +74,44 @@ pub(super) fn blocks(text: &str) -> Result<Vec<Block<'_>>, LineError> {
         let mut expected_at = rule.next..rule.next;
         while let Some(next) = lines.next_if(|next| !next.is_empty()) {
             if next.is_rule() {
-                return Err((next.number, "an empty line is missing above this line's command".to_owned()));
+                return Err((
+                    next.number,
+                    "an empty line is missing above this line's command".to_owned(),
+                ));
             }
             expected.push(next.text);
             expected_at.end = next.next;
         }
         let (command, line_end) = (line.text.trim(), rule.line_end);
-        blocks.push(Block { line: line.number, command, input, expected, expected_at, line_end });
+        blocks.push(Block {
+            line: line.number,
+            command,
+            input,
+            expected,
+            expected_at,
+            line_end,
+        });
     }
     Ok(blocks)
 }
 
 fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     let mut next = 0;
-    (1..).zip(text.split_inclusive('\n')).map(move |(number, whole)| {
-        next += whole.len();
-        let line = whole.strip_suffix('\n').unwrap_or(whole);
-        let (text, line_end) = line.strip_suffix('\r').map_or((line, "\n"), |text| (text, "\r\n"));
-        Line { number, text, next, line_end }
-    })
+    (1..)
+        .zip(text.split_inclusive('\n'))
+        .map(move |(number, whole)| {
+            next += whole.len();
+            let line = whole.strip_suffix('\n').unwrap_or(whole);
+            let (text, line_end) = line
+                .strip_suffix('\r')
+                .map_or((line, "\n"), |text| (text, "\r\n"));
+            Line {
+                number,
+                text,
+                next,
+                line_end,
+            }
+        })
 }
 
 #[cfg(test)]
@@ -102,10 +121,14 @@ mod tests {
     #[test]
     fn comments_and_empty_lines_belong_to_no_block() {
         let blocks =
-            blocks("# one\n\nset a\n# two\nmore input\n----\n1 new\n\n\n# three\nclose\n----\n").unwrap();
+            blocks("# one\n\nset a\n# two\nmore input\n----\n1 new\n\n\n# three\nclose\n----\n")
+                .unwrap();
         assert_eq!(blocks.len(), 2);
         assert_eq!((blocks[0].line, blocks[0].command), (3, "set a"));
-        assert_eq!((&blocks[0].input, &blocks[0].expected), (&vec![(5, "more input")], &vec!["1 new"]));
+        assert_eq!(
+            (&blocks[0].input, &blocks[0].expected),
+            (&vec![(5, "more input")], &vec!["1 new"])
+        );
         assert_eq!((blocks[1].line, blocks[1].expected.len()), (11, 0));
     }
 
@@ -113,24 +136,34 @@ mod tests {
     fn a_hash_inside_a_line_is_no_comment() {
         let text = "set a#1 # b\n----\n#out\n";
         let blocks = blocks(text).unwrap();
-        assert_eq!((blocks[0].command, &blocks[0].expected), ("set a#1 # b", &vec!["#out"]));
+        assert_eq!(
+            (blocks[0].command, &blocks[0].expected),
+            ("set a#1 # b", &vec!["#out"])
+        );
         assert_eq!(&text[blocks[0].expected_at.clone()], "#out\n");
     }
 
     #[test]
     fn a_file_may_end_anywhere_after_the_rule() {
-        for text in
-            ["close\n----", "close\n----\n", "close\r\n----\r\n", "close\n----\nx", "close\n----   \nx\n\n"]
-        {
+        for text in [
+            "close\n----",
+            "close\n----\n",
+            "close\r\n----\r\n",
+            "close\n----\nx",
+            "close\n----   \nx\n\n",
+        ] {
             assert_eq!(blocks(text).unwrap().len(), 1, "{text:?}");
         }
     }
 
     #[test]
     fn a_missing_rule_or_empty_line_is_told_with_its_line() {
-        for (text, line) in
-            [("\nclose\n", 2), ("close\n\n----\n", 1), ("# c\n----\n", 2), ("close\n----\nset a\n----\n", 4)]
-        {
+        for (text, line) in [
+            ("\nclose\n", 2),
+            ("close\n\n----\n", 1),
+            ("# c\n----\n", 2),
+            ("close\n----\nset a\n----\n", 4),
+        ] {
             assert_eq!(blocks(text).unwrap_err().0, line, "{text:?}");
         }
     }

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use checkpoint::{Batch, Item, Operation};
+use lowtide_checkpoint::{Batch, Item, Operation};
 use sha2::{Digest, Sha256};
 
 /// Longer values print as their hash.
@@ -15,7 +15,12 @@ pub(super) type Output = Result<Vec<String>, &'static str>;
 
 /// `KIND KEY @SEQNO`; a vBucket state has its state in the key's place.
 pub(super) fn item(item: &Item) -> String {
-    let Item { operation, key, seqno, .. } = item;
+    let Item {
+        operation,
+        key,
+        seqno,
+        ..
+    } = item;
     match operation {
         Operation::SetVBucketState(state) => format!("{} {state} @{seqno}", operation.name()),
         _ => format!("{} {key} @{seqno}", operation.name()),
@@ -27,9 +32,15 @@ pub(super) fn batch(batch: &Batch) -> Vec<String> {
     let items = batch.items().map(item);
     let ranges = batch.ranges().iter().map(|range| {
         let name = range.snapshot_type.name();
-        format!("snapshot {}-{} visible={} type={name}", range.start, range.end, range.visible)
+        format!(
+            "snapshot {}-{} visible={} type={name}",
+            range.start, range.end, range.visible
+        )
     });
-    items.chain(ranges).chain([format!("more={}", yes_or_no(batch.more()))]).collect()
+    items
+        .chain(ranges)
+        .chain([format!("more={}", yes_or_no(batch.more()))])
+        .collect()
 }
 
 pub(super) fn yes_or_no(yes: bool) -> &'static str {
@@ -47,8 +58,14 @@ pub(super) fn document(document: Option<&Item>) -> String {
 
 /// A document as a scan has it.
 pub(super) fn row(item: &Item) -> String {
-    let what = if item.deleted { "deleted".to_owned() } else { value(item) };
-    format!("{} @{} {what}", item.key, item.seqno).trim_end().to_owned()
+    let what = if item.deleted {
+        "deleted".to_owned()
+    } else {
+        value(item)
+    };
+    format!("{} @{} {what}", item.key, item.seqno)
+        .trim_end()
+        .to_owned()
 }
 
 fn value(item: &Item) -> String {
@@ -75,40 +92,61 @@ impl ScanDigest {
         };
         self.items += 1;
         self.live += u64::from(!item.deleted);
-        let row = format!("{} {} {letter} {}\n", item.seqno, item.key, hex(&Sha256::digest(value)));
+        let row = format!(
+            "{} {} {letter} {}\n",
+            item.seqno,
+            item.key,
+            hex(&Sha256::digest(value))
+        );
         self.hasher.update(row.as_bytes());
     }
 
     pub(super) fn line(self) -> String {
-        format!("items={} live={} sha256={}", self.items, self.live, hex(&self.hasher.finalize()))
+        format!(
+            "items={} live={} sha256={}",
+            self.items,
+            self.live,
+            hex(&self.hasher.finalize())
+        )
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use checkpoint::{Key, Seqno};
+    use lowtide_checkpoint::{Key, Seqno};
 
     use super::*;
 
     fn mutation(value: &str) -> Item {
         let key = Key::new(b"k");
-        Item { seqno: Seqno(7), ..Item::mutation(key, Bytes::copy_from_slice(value.as_bytes())) }
+        Item {
+            seqno: Seqno(7),
+            ..Item::mutation(key, Bytes::copy_from_slice(value.as_bytes()))
+        }
     }
 
     #[test]
     fn long_values_print_as_their_hash() {
-        assert_eq!(document(Some(&mutation(&"x".repeat(64)))), format!("{} @7", "x".repeat(64)));
+        assert_eq!(
+            document(Some(&mutation(&"x".repeat(64)))),
+            format!("{} @7", "x".repeat(64))
+        );
         let long = row(&mutation(&"a".repeat(65)));
-        assert_eq!(long, "k @7 sha256:635361c48bb9eab14198e76ea8ab7f1a41685d6ad62aa9146d301d4f17eb0ae0");
+        assert_eq!(
+            long,
+            "k @7 sha256:635361c48bb9eab14198e76ea8ab7f1a41685d6ad62aa9146d301d4f17eb0ae0"
+        );
         assert_eq!(row(&mutation("")), "k @7");
     }
 
@@ -117,7 +155,10 @@ mod tests {
         // printf '7 k V %s\n8 k D %s\n' $(printf v | sha256sum) $(printf '' | sha256sum) | sha256sum
         let mut digest = ScanDigest::default();
         digest.add(&mutation("v"));
-        digest.add(&Item { seqno: Seqno(8), ..Item::deletion(Key::new(b"k")) });
+        digest.add(&Item {
+            seqno: Seqno(8),
+            ..Item::deletion(Key::new(b"k"))
+        });
         let expected = "d8452d830ea7be031cf6500a0b20134ae814c241d5207e225a6c67756e0197ef";
         assert_eq!(digest.line(), format!("items=2 live=1 sha256={expected}"));
     }

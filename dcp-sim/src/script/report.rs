@@ -51,7 +51,11 @@ impl Outcome {
         };
         let commands: Vec<_> = blocks.iter().zip(outputs).map(outcome).collect();
         let rewritten = rewrite(text, blocks, &commands);
-        Self { path: path.to_owned(), commands, rewritten }
+        Self {
+            path: path.to_owned(),
+            commands,
+            rewritten,
+        }
     }
 
     /// Whether every command printed what was expected.
@@ -67,9 +71,17 @@ impl Outcome {
         let mut text = String::new();
         for command in self.commands.iter().filter(|command| !command.matches()) {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{}:{}: {}", self.path.display(), command.line, command.command);
-            let (expected, actual): (Vec<_>, Vec<_>) =
-                (trimmed(&command.expected).collect(), trimmed(&command.actual).collect());
+            let _ = writeln!(
+                text,
+                "{}:{}: {}",
+                self.path.display(),
+                command.line,
+                command.command
+            );
+            let (expected, actual): (Vec<_>, Vec<_>) = (
+                trimmed(&command.expected).collect(),
+                trimmed(&command.actual).collect(),
+            );
             for change in TextDiff::from_slices(&expected, &actual).iter_all_changes() {
                 let sign = match change.tag() {
                     ChangeTag::Equal => ' ',
@@ -91,8 +103,15 @@ fn trimmed(lines: &[String]) -> impl Iterator<Item = &str> {
 fn rewrite(text: &str, blocks: &[Block<'_>], commands: &[CommandOutcome]) -> String {
     let mut rewritten = String::with_capacity(text.len());
     let mut copied = 0;
-    for (block, command) in blocks.iter().zip(commands).filter(|(_, command)| !command.matches()) {
-        rewritten.push_str(text.get(copied..block.expected_at.start).unwrap_or_default());
+    for (block, command) in blocks
+        .iter()
+        .zip(commands)
+        .filter(|(_, command)| !command.matches())
+    {
+        rewritten.push_str(
+            text.get(copied..block.expected_at.start)
+                .unwrap_or_default(),
+        );
         if !rewritten.ends_with('\n') {
             rewritten.push_str(block.line_end);
         }

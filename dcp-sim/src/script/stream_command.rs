@@ -1,7 +1,7 @@
 //! The commands of a world of nodes and streams: a line's words go in, a command whose arguments have types comes out.
 
 use bytes::Bytes;
-use checkpoint::{FailoverEntry, FailoverLog, Key, Seqno, State, VbUuid, Vbid};
+use lowtide_checkpoint::{FailoverEntry, FailoverLog, Key, Seqno, State, VbUuid, Vbid};
 
 use super::arguments::{Arguments, number};
 use super::engine_command::{Write, key, writes};
@@ -19,7 +19,10 @@ impl NodeOptions {
     pub(super) fn take(arguments: &mut Arguments<'_>) -> Result<Self, String> {
         let vbuckets = arguments.positive("vbs")?.unwrap_or(1);
         arguments.choice("engine", &[("couchstore", ())])?;
-        Ok(Self { name: name(arguments)?, vbuckets })
+        Ok(Self {
+            name: name(arguments)?,
+            vbuckets,
+        })
     }
 }
 
@@ -131,7 +134,10 @@ const NOOP_SECONDS: u32 = 20;
 
 impl StreamCommand {
     /// The command called `name`; `None` if there is none.
-    pub(super) fn take(command: &str, arguments: &mut Arguments<'_>) -> Result<Option<Self>, String> {
+    pub(super) fn take(
+        command: &str,
+        arguments: &mut Arguments<'_>,
+    ) -> Result<Option<Self>, String> {
         Ok(Some(match command {
             "vbucket" => Self::VBucket {
                 node: name(arguments)?,
@@ -141,52 +147,96 @@ impl StreamCommand {
             },
             "stream-request" => {
                 let negotiated = Negotiated {
-                    noop: arguments.choice("noop", &[("yes", true), ("no", false)])?.unwrap_or(true),
+                    noop: arguments
+                        .choice("noop", &[("yes", true), ("no", false)])?
+                        .unwrap_or(true),
                     sync_writes: arguments.choice("sync-writes", &[("yes", true)])?.is_some(),
                     stream_ids: arguments.choice("stream-ids", &[("yes", true)])?.is_some(),
-                    collections: arguments.choice("collections", &[("no", false)])?.unwrap_or(true),
+                    collections: arguments
+                        .choice("collections", &[("no", false)])?
+                        .unwrap_or(true),
                 };
                 let reads = arguments.choice("read", &[("yes", true)])?.is_some();
                 let (node, vb) = (name(arguments)?, vb(arguments)?);
-                Self::StreamRequest { node, vb, wanted: wanted(arguments)?, negotiated, reads }
+                Self::StreamRequest {
+                    node,
+                    vb,
+                    wanted: wanted(arguments)?,
+                    negotiated,
+                    reads,
+                }
             }
-            "close" => Self::Close { node: name(arguments)?, vb: vb(arguments)? },
-            "flush" => Self::Flush { node: name(arguments)? },
-            "recover" => Self::Recover { node: name(arguments)?, vb: vb(arguments)? },
+            "close" => Self::Close {
+                node: name(arguments)?,
+                vb: vb(arguments)?,
+            },
+            "flush" => Self::Flush {
+                node: name(arguments)?,
+            },
+            "recover" => Self::Recover {
+                node: name(arguments)?,
+                vb: vb(arguments)?,
+            },
             "purge" => Self::Purge {
                 node: name(arguments)?,
                 vb: vb(arguments)?,
                 upto: Seqno(arguments.needed("upto")?),
             },
             "set-state" => {
-                let (node, vb, state) = (name(arguments)?, vb(arguments)?, arguments.required("STATE")?);
+                let (node, vb, state) = (
+                    name(arguments)?,
+                    vb(arguments)?,
+                    arguments.required("STATE")?,
+                );
                 let state = State::from_name(state).ok_or_else(|| format!("no state `{state}`"))?;
-                let uuid = arguments.option("uuid").map(|uuid| number("`uuid=`", uuid)).transpose()?;
-                Self::SetState { node, vb, state, uuid: uuid.map(VbUuid) }
+                let uuid = arguments
+                    .option("uuid")
+                    .map(|uuid| number("`uuid=`", uuid))
+                    .transpose()?;
+                Self::SetState {
+                    node,
+                    vb,
+                    state,
+                    uuid: uuid.map(VbUuid),
+                }
             }
-            "show" => Self::Show { node: name(arguments)?, vb: vb(arguments)? },
+            "show" => Self::Show {
+                node: name(arguments)?,
+                vb: vb(arguments)?,
+            },
             "connect" => {
                 let options = ConnectOptions {
                     buffer_bytes: arguments.positive("buffer")?.unwrap_or(BUFFER_BYTES),
                     noop_seconds: arguments.positive("noop")?.unwrap_or(NOOP_SECONDS),
                     end: arguments.number("end")?.map_or(Seqno::MAX, Seqno),
                 };
-                Self::Connect { link: link(arguments)?, options }
+                Self::Connect {
+                    link: link(arguments)?,
+                    options,
+                }
             }
             "disconnect" => Self::Disconnect(link(arguments)?),
             "hold" => Self::Hold(link(arguments)?, true),
             "release" => Self::Hold(link(arguments)?, false),
             "take-over" => Self::TakeOver(link(arguments)?, vb(arguments)?),
             "step" => {
-                let messages = arguments.positional().map_or(Ok(1), |count| number("N", count))?;
+                let messages = arguments
+                    .positional()
+                    .map_or(Ok(1), |count| number("N", count))?;
                 Self::Step(usize::try_from(messages).unwrap_or(usize::MAX))
             }
             "run-until" => match arguments.required("`settled`")? {
                 "settled" => Self::RunUntilSettled,
                 other => return Err(format!("nothing runs until `{other}`")),
             },
-            "wait" => Self::Wait { seconds: arguments.required_number("SECONDS")? },
-            "get" => Self::Get { node: name(arguments)?, vb: vb(arguments)?, key: key(arguments)? },
+            "wait" => Self::Wait {
+                seconds: arguments.required_number("SECONDS")?,
+            },
+            "get" => Self::Get {
+                node: name(arguments)?,
+                vb: vb(arguments)?,
+                key: key(arguments)?,
+            },
             "compare" => Self::Compare {
                 nodes: [name(arguments)?, name(arguments)?],
                 vb: arguments.number("vb")?.map(Vbid),
@@ -196,10 +246,16 @@ impl StreamCommand {
     }
 
     /// `write`, with its input lines.
-    pub(super) fn write(arguments: &mut Arguments<'_>, input: &[(usize, &str)]) -> Result<Self, LineError> {
+    pub(super) fn write(
+        arguments: &mut Arguments<'_>,
+        input: &[(usize, &str)],
+    ) -> Result<Self, LineError> {
         let here = |what| (0, what);
         let (node, vb) = (name(arguments).map_err(here)?, vb(arguments).map_err(here)?);
-        let collection: u32 = arguments.number("collection").map_err(here)?.unwrap_or_default();
+        let collection: u32 = arguments
+            .number("collection")
+            .map_err(here)?
+            .unwrap_or_default();
         let mut writes = writes(input)?;
         for write in &mut writes {
             write.key = Key::in_collection(collection, write.key.user());
@@ -212,11 +268,17 @@ impl StreamCommand {
         arguments: &mut Arguments<'_>,
         input: &[(usize, &str)],
     ) -> Result<Self, LineError> {
-        let entries = input.iter().map(|&(line, text)| entry(text).map_err(|what| (line, what)));
+        let entries = input
+            .iter()
+            .map(|&(line, text)| entry(text).map_err(|what| (line, what)));
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
         let here = |what| (0, what);
         let log = FailoverLog::from_entries(entries).map_err(|error| here(error.to_string()))?;
-        Ok(Self::FailoverLog { node: name(arguments).map_err(here)?, vb: vb(arguments).map_err(here)?, log })
+        Ok(Self::FailoverLog {
+            node: name(arguments).map_err(here)?,
+            vb: vb(arguments).map_err(here)?,
+            log,
+        })
     }
 }
 
@@ -229,16 +291,26 @@ fn entry(text: &str) -> Result<FailoverEntry, String> {
 }
 
 fn wanted(arguments: &mut Arguments<'_>) -> Result<StreamRequest, String> {
-    let snapshot = arguments.option("snap").ok_or_else(|| "`snap=` is missing".to_owned())?;
-    let (from, to) = snapshot.split_once('-').ok_or_else(|| "`snap=` takes A-B".to_owned())?;
-    let flags = arguments.option("flags").map_or(Ok(0), |flags| number("`flags=`", flags))?;
+    let snapshot = arguments
+        .option("snap")
+        .ok_or_else(|| "`snap=` is missing".to_owned())?;
+    let (from, to) = snapshot
+        .split_once('-')
+        .ok_or_else(|| "`snap=` takes A-B".to_owned())?;
+    let flags = arguments
+        .option("flags")
+        .map_or(Ok(0), |flags| number("`flags=`", flags))?;
     Ok(StreamRequest {
-        flags: StreamRequestFlags(u32::try_from(flags).map_err(|_| "`flags=` takes 32 bits".to_owned())?),
+        flags: StreamRequestFlags(
+            u32::try_from(flags).map_err(|_| "`flags=` takes 32 bits".to_owned())?,
+        ),
         start: Seqno(arguments.needed("start")?),
         end: Seqno(arguments.needed("end")?),
         uuid: VbUuid(number(
             "`uuid=`",
-            arguments.option("uuid").ok_or_else(|| "`uuid=` is missing".to_owned())?,
+            arguments
+                .option("uuid")
+                .ok_or_else(|| "`uuid=` is missing".to_owned())?,
         )?),
         snapshot_start: Seqno(number("`snap=`", from)?),
         snapshot_end: Seqno(number("`snap=`", to)?),
@@ -249,7 +321,10 @@ fn wanted(arguments: &mut Arguments<'_>) -> Result<StreamRequest, String> {
 fn link(arguments: &mut Arguments<'_>) -> Result<Link, String> {
     let from = name(arguments)?;
     match arguments.required("`->`")? {
-        "->" => Ok(Link { from, to: name(arguments)? }),
+        "->" => Ok(Link {
+            from,
+            to: name(arguments)?,
+        }),
         other => Err(format!("`->` stands between two nodes, not `{other}`")),
     }
 }

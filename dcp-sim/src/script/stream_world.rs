@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{FailoverLog, State, VbUuid, Vbid};
+use lowtide_checkpoint::{FailoverLog, State, VbUuid, Vbid};
 
 use super::clock::Clock;
 use super::print::Output;
@@ -40,7 +40,8 @@ impl StreamWorld {
         if self.nodes.contains_key(&options.name) {
             return Err("node-exists");
         }
-        self.nodes.insert(options.name.clone(), StreamNode::new(options.vbuckets)?);
+        self.nodes
+            .insert(options.name.clone(), StreamNode::new(options.vbuckets)?);
         Ok(Vec::new())
     }
 
@@ -48,10 +49,19 @@ impl StreamWorld {
         match command {
             StreamCommand::FailoverLog { node, vb, log } => {
                 let node = self.node(node)?;
-                let (high, purge) = (node.partition(*vb)?.vbucket.high_seqno(), node.partition(*vb)?.purge);
-                node.pretend(*vb, log.clone(), high, purge).map(|()| Vec::new())
+                let (high, purge) = (
+                    node.partition(*vb)?.vbucket.high_seqno(),
+                    node.partition(*vb)?.purge,
+                );
+                node.pretend(*vb, log.clone(), high, purge)
+                    .map(|()| Vec::new())
             }
-            StreamCommand::VBucket { node, vb, high, purge } => {
+            StreamCommand::VBucket {
+                node,
+                vb,
+                high,
+                purge,
+            } => {
                 let node = self.node(node)?;
                 // A vBucket that is not there is made.
                 let log = node.partition(*vb).map_or_else(
@@ -60,9 +70,13 @@ impl StreamWorld {
                 );
                 node.pretend(*vb, log, *high, *purge).map(|()| Vec::new())
             }
-            StreamCommand::StreamRequest { node, vb, wanted, negotiated, reads } => {
-                judge::stream_request(self.node(node)?, *vb, wanted, *negotiated, *reads)
-            }
+            StreamCommand::StreamRequest {
+                node,
+                vb,
+                wanted,
+                negotiated,
+                reads,
+            } => judge::stream_request(self.node(node)?, *vb, wanted, *negotiated, *reads),
             StreamCommand::Write { node, vb, writes } => {
                 let now = self.clock.tick();
                 let high = self.node(node)?.write(*vb, writes, now)?;
@@ -77,13 +91,27 @@ impl StreamWorld {
                 self.node(node)?.flush(now).map(|()| Vec::new())
             }
             StreamCommand::Recover { node, vb } => {
-                let recovered = self.node(node)?.partition(*vb)?.vbucket.manager().recover(usize::MAX);
-                Ok(vec![format!("cursors-dropped={}", recovered.cursors_dropped.len())])
+                let recovered = self
+                    .node(node)?
+                    .partition(*vb)?
+                    .vbucket
+                    .manager()
+                    .recover(usize::MAX);
+                Ok(vec![format!(
+                    "cursors-dropped={}",
+                    recovered.cursors_dropped.len()
+                )])
             }
-            StreamCommand::Purge { node, vb, upto } => {
-                Ok(vec![format!("purged={}", self.node(node)?.purge(*vb, *upto)?)])
-            }
-            StreamCommand::SetState { node, vb, state, uuid } => self.set_state(node, *vb, *state, *uuid),
+            StreamCommand::Purge { node, vb, upto } => Ok(vec![format!(
+                "purged={}",
+                self.node(node)?.purge(*vb, *upto)?
+            )]),
+            StreamCommand::SetState {
+                node,
+                vb,
+                state,
+                uuid,
+            } => self.set_state(node, *vb, *state, *uuid),
             StreamCommand::Show { node, vb } => self.show(node, *vb),
             StreamCommand::Connect { link, options } => self.connect(link, options),
             StreamCommand::Disconnect(link) => {
@@ -106,11 +134,18 @@ impl StreamWorld {
             StreamCommand::Step(messages) => self.deliver(*messages),
             StreamCommand::RunUntilSettled => {
                 let lines = self.deliver(MESSAGES_MAX)?;
-                if lines.len() < MESSAGES_MAX { Ok(lines) } else { Err("not-settled") }
+                if lines.len() < MESSAGES_MAX {
+                    Ok(lines)
+                } else {
+                    Err("not-settled")
+                }
             }
             StreamCommand::Wait { seconds } => self.wait(*seconds),
             StreamCommand::Get { node, vb, key } => Ok(vec![self.node(node)?.get(*vb, key)?]),
-            StreamCommand::Compare { nodes: [one, other], vb } => self.compare(one, other, *vb),
+            StreamCommand::Compare {
+                nodes: [one, other],
+                vb,
+            } => self.compare(one, other, *vb),
         }
     }
 
@@ -119,8 +154,12 @@ impl StreamWorld {
     }
 
     fn place(&self, link: &Link) -> Result<usize, &'static str> {
-        let is_it = |connection: &Connection| connection.from == link.from && connection.to == link.to;
-        self.connections.iter().position(is_it).ok_or("not-connected")
+        let is_it =
+            |connection: &Connection| connection.from == link.from && connection.to == link.to;
+        self.connections
+            .iter()
+            .position(is_it)
+            .ok_or("not-connected")
     }
 
     fn connect(&mut self, link: &Link, options: &ConnectOptions) -> Output {
@@ -139,8 +178,15 @@ impl StreamWorld {
 
     fn set_state(&mut self, name: &str, vb: Vbid, state: State, uuid: Option<VbUuid>) -> Output {
         let node = self.nodes.get(name).ok_or("unknown-node")?;
-        node.partition(vb)?.vbucket.set_state(state, uuid).map_err(|error| node::kind(&error))?;
-        for connection in self.connections.iter_mut().filter(|connection| connection.from == name) {
+        node.partition(vb)?
+            .vbucket
+            .set_state(state, uuid)
+            .map_err(|error| node::kind(&error))?;
+        for connection in self
+            .connections
+            .iter_mut()
+            .filter(|connection| connection.from == name)
+        {
             connection.state_changed(node, vb);
         }
         Ok(Vec::new())
@@ -149,8 +195,10 @@ impl StreamWorld {
     fn show(&mut self, name: &str, vb: Vbid) -> Output {
         let vbucket = &self.node(name)?.partition(vb)?.vbucket;
         let log = vbucket.failover_log();
-        let branches =
-            log.entries().iter().map(|entry| format!("branch {:#x} {}", entry.uuid.0, entry.seqno));
+        let branches = log
+            .entries()
+            .iter()
+            .map(|entry| format!("branch {:#x} {}", entry.uuid.0, entry.seqno));
         let head = format!("{} high={}", vbucket.state(), vbucket.high_seqno());
         Ok(std::iter::once(head).chain(branches).collect())
     }
@@ -171,7 +219,9 @@ impl StreamWorld {
     }
 
     fn deliver_on(&mut self, at: usize) -> Output {
-        let Some(connection) = self.connections.get_mut(at) else { return Ok(Vec::new()) };
+        let Some(connection) = self.connections.get_mut(at) else {
+            return Ok(Vec::new());
+        };
         let (from, to) = (connection.from.clone(), connection.to.clone());
         // Both ends are changed at once, so one is out of the map meanwhile.
         let mut follower = self.nodes.remove(&to).ok_or("unknown-node")?;
@@ -210,7 +260,8 @@ impl StreamWorld {
     fn compare(&mut self, one: &str, other: &str, vb: Option<Vbid>) -> Output {
         let node = |name: &str| self.nodes.get(name).ok_or("unknown-node");
         let (one, other) = (node(one)?, node(other)?);
-        let vbs: Vec<_> = vb.map_or_else(|| one.partitions.keys().copied().collect(), |vb| vec![vb]);
+        let vbs: Vec<_> =
+            vb.map_or_else(|| one.partitions.keys().copied().collect(), |vb| vec![vb]);
         let (mut items, mut keys) = (0, Vec::new());
         for vb in vbs {
             match one.compare(other, vb)? {
@@ -222,6 +273,8 @@ impl StreamWorld {
             return Ok(vec![format!("equal items={items}")]);
         }
         let first = keys.iter().take(5).map(ToString::to_string);
-        Ok(std::iter::once("different".to_owned()).chain(first).collect())
+        Ok(std::iter::once("different".to_owned())
+            .chain(first)
+            .collect())
     }
 }

@@ -22,7 +22,9 @@ impl Value {
     /// Takes `[VALUE] [size=N]` from a line, at most one of them. Ask for the line's flags before.
     pub(super) fn take(arguments: &mut Arguments<'_>) -> Result<Option<Self>, String> {
         match (arguments.positional(), arguments.number("size")?) {
-            (Some(_), Some(_)) => Err("a value is either given or made by `size=`, not both".to_owned()),
+            (Some(_), Some(_)) => {
+                Err("a value is either given or made by `size=`, not both".to_owned())
+            }
             (Some(word), None) => Ok(Some(Self::Word(Bytes::copy_from_slice(word.as_bytes())))),
             (None, Some(size)) => Ok(Some(Self::Size(size))),
             (None, None) => Ok(None),

@@ -20,7 +20,9 @@ impl World {
     /// Runs a command. What it needs was started before it, else it would not have been understood.
     pub(super) fn run(&mut self, command: &Command) -> Output {
         match (command, &mut *self) {
-            (Command::Manager(options), _) => *self = Self::Checkpoint(CheckpointWorld::new(options)),
+            (Command::Manager(options), _) => {
+                *self = Self::Checkpoint(CheckpointWorld::new(options))
+            }
             (Command::Engine(options), _) => {
                 let (world, opened) = EngineWorld::new(options);
                 *self = Self::Engine(world);

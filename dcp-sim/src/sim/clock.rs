@@ -23,7 +23,12 @@ pub struct Clock<E> {
 
 impl<E> Default for Clock<E> {
     fn default() -> Self {
-        Self { now_micros: 0, scheduled: 0, due: BinaryHeap::new(), events: Slab::new() }
+        Self {
+            now_micros: 0,
+            scheduled: 0,
+            due: BinaryHeap::new(),
+            events: Slab::new(),
+        }
     }
 }
 
@@ -50,7 +55,11 @@ impl<E> Clock<E> {
     pub fn schedule(&mut self, delay_micros: u64, event: E) {
         self.scheduled += 1;
         let place = self.events.insert(event);
-        self.due.push(Reverse((self.now_micros + delay_micros, self.scheduled, place)));
+        self.due.push(Reverse((
+            self.now_micros + delay_micros,
+            self.scheduled,
+            place,
+        )));
     }
 
     /// Advances to the next event.
@@ -74,7 +83,8 @@ mod tests {
         assert_eq!(clock.advance(), Some("first"));
         clock.schedule(0, "now");
         let rest: Vec<_> =
-            std::iter::from_fn(|| clock.advance().map(|event| (clock.now_micros(), event))).collect();
+            std::iter::from_fn(|| clock.advance().map(|event| (clock.now_micros(), event)))
+                .collect();
         assert_eq!(rest, [(1, "second"), (1, "now"), (5, "late")]);
     }
 }

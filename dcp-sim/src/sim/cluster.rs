@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{State, Vbid};
+use lowtide_checkpoint::{State, Vbid};
 
 use super::faults::FaultConfig;
 use super::{EngineKind, SimError, StoreConfig};
@@ -67,11 +67,18 @@ impl ClusterConfig {
     pub fn topology(&self) -> Result<Topology, SimError> {
         let refuse = |what: String| Err(SimError::Config(what));
         if self.nodes == 0 || self.nodes > Self::NODES_MAX {
-            return refuse(format!("a cluster has 1 to {} nodes, not {}", Self::NODES_MAX, self.nodes));
+            return refuse(format!(
+                "a cluster has 1 to {} nodes, not {}",
+                Self::NODES_MAX,
+                self.nodes
+            ));
         }
         if self.replicas >= self.nodes {
             let (replicas, nodes) = (self.replicas, self.nodes);
-            return refuse(format!("{replicas} replicas need {} nodes; there are {nodes}", replicas + 1));
+            return refuse(format!(
+                "{replicas} replicas need {} nodes; there are {nodes}",
+                replicas + 1
+            ));
         }
         if self.vbuckets == 0 || self.vbuckets > Self::VBUCKETS_MAX {
             let (max, vbuckets) = (Self::VBUCKETS_MAX, self.vbuckets);
@@ -99,9 +106,15 @@ impl Topology {
     fn new(nodes: usize, replicas: usize, vbuckets: u16) -> Self {
         let copies = (0..usize::from(vbuckets)).map(|vb| {
             let active = vb % nodes;
-            Copies { active, replicas: (1..=replicas).map(|step| (active + step) % nodes).collect() }
+            Copies {
+                active,
+                replicas: (1..=replicas).map(|step| (active + step) % nodes).collect(),
+            }
         });
-        Self { nodes, copies: copies.collect() }
+        Self {
+            nodes,
+            copies: copies.collect(),
+        }
     }
 
     /// Every vBucket.
@@ -128,7 +141,9 @@ impl Topology {
 
     /// The nodes that follow it.
     pub fn replicas(&self, vb: Vbid) -> impl Iterator<Item = NodeId> {
-        self.copies(vb).into_iter().flat_map(|copies| copies.replicas.iter().copied())
+        self.copies(vb)
+            .into_iter()
+            .flat_map(|copies| copies.replicas.iter().copied())
     }
 
     /// The nodes that have a copy of it, the active first.
@@ -141,7 +156,10 @@ impl Topology {
     pub fn role(&self, vb: Vbid, node: NodeId) -> Option<State> {
         match self.active(vb) == node {
             true => Some(State::Active),
-            false => self.replicas(vb).any(|replica| replica == node).then_some(State::Replica),
+            false => self
+                .replicas(vb)
+                .any(|replica| replica == node)
+                .then_some(State::Replica),
         }
     }
 
@@ -160,7 +178,11 @@ impl Topology {
     /// One of a vBucket's replicas becomes its active, and the active a replica.
     pub(super) fn promote(&mut self, vb: Vbid, node: NodeId) {
         if let Some(copies) = self.copies.get_mut(usize::from(vb.0)) {
-            for place in copies.replicas.iter_mut().filter(|replica| **replica == node) {
+            for place in copies
+                .replicas
+                .iter_mut()
+                .filter(|replica| **replica == node)
+            {
                 *place = std::mem::replace(&mut copies.active, node);
             }
         }
@@ -192,7 +214,12 @@ mod tests {
 
     #[test]
     fn every_copy_is_on_a_node_of_its_own() {
-        let config = ClusterConfig { nodes: 4, replicas: 2, vbuckets: 10, ..ClusterConfig::default() };
+        let config = ClusterConfig {
+            nodes: 4,
+            replicas: 2,
+            vbuckets: 10,
+            ..ClusterConfig::default()
+        };
         let topology = config.topology().expect("valid");
         for vb in topology.vbuckets() {
             let mut copies: Vec<_> = topology.replicas(vb).chain([topology.active(vb)]).collect();
@@ -207,7 +234,12 @@ mod tests {
 
     #[test]
     fn copies_change_their_roles_and_places() {
-        let config = ClusterConfig { nodes: 4, replicas: 1, vbuckets: 2, ..ClusterConfig::default() };
+        let config = ClusterConfig {
+            nodes: 4,
+            replicas: 1,
+            vbuckets: 2,
+            ..ClusterConfig::default()
+        };
         let mut topology = config.topology().expect("valid");
         topology.promote(Vbid(1), 2);
         assert_eq!(topology.copies_of(Vbid(1)).collect::<Vec<_>>(), [2, 1]);
@@ -225,12 +257,28 @@ mod tests {
     fn what_makes_no_cluster_is_refused() {
         let config = ClusterConfig::default;
         for bad in [
-            ClusterConfig { nodes: 0, ..config() },
-            ClusterConfig { nodes: 2, replicas: 2, ..config() },
-            ClusterConfig { vbuckets: 0, ..config() },
-            ClusterConfig { vbuckets: 1_025, ..config() },
+            ClusterConfig {
+                nodes: 0,
+                ..config()
+            },
+            ClusterConfig {
+                nodes: 2,
+                replicas: 2,
+                ..config()
+            },
+            ClusterConfig {
+                vbuckets: 0,
+                ..config()
+            },
+            ClusterConfig {
+                vbuckets: 1_025,
+                ..config()
+            },
         ] {
-            assert!(matches!(bad.topology(), Err(SimError::Config(_))), "{bad:?}");
+            assert!(
+                matches!(bad.topology(), Err(SimError::Config(_))),
+                "{bad:?}"
+            );
         }
     }
 }

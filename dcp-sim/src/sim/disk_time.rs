@@ -1,7 +1,7 @@
 //! How long a simulated disk takes for what it was asked: a model of one NVMe device, so that a run on memory and one
 //! on real files take the same virtual time.
 
-use persistence::disk::DiskStats;
+use lowtide_persistence::disk::DiskStats;
 
 const READ_MICROS: u64 = 1;
 const WRITE_MICROS: u64 = 3;

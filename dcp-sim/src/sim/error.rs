@@ -1,7 +1,7 @@
 //! Why a simulation could not run to its end. Broken invariants are no errors: they are what a run is for.
 
-use persistence::EngineError;
-use persistence::disk::DiskError;
+use lowtide_persistence::EngineError;
+use lowtide_persistence::disk::DiskError;
 
 use crate::consumer::ConsumerEvent;
 use crate::input::InputError;

@@ -95,7 +95,11 @@ impl FaultKind {
     const fn rarity(self) -> u64 {
         match self {
             Self::Delay | Self::Disconnect => 1,
-            Self::Partition | Self::SlowConsumer | Self::StalledAcks | Self::DiskError | Self::SlowDisk => 2,
+            Self::Partition
+            | Self::SlowConsumer
+            | Self::StalledAcks
+            | Self::DiskError
+            | Self::SlowDisk => 2,
             Self::Crash | Self::PowerLoss | Self::FailOver | Self::Compaction | Self::Memory => 3,
             Self::DiskFull | Self::Move => 4,
         }
@@ -181,8 +185,14 @@ pub(super) struct FaultPlan {
 
 impl FaultPlan {
     pub(super) fn new(config: FaultConfig, seed: u64) -> Self {
-        let streams = config.kinds.iter().map(|&kind| (kind, SimRng::stream(seed, kind.stream())));
-        Self { streams: streams.collect(), config }
+        let streams = config
+            .kinds
+            .iter()
+            .map(|&kind| (kind, SimRng::stream(seed, kind.stream())));
+        Self {
+            streams: streams.collect(),
+            config,
+        }
     }
 
     /// Microseconds to the next fault of that kind.
@@ -193,7 +203,9 @@ impl FaultPlan {
 
     /// A number in `low..=high` from that kind's stream.
     pub(super) fn draw(&mut self, kind: FaultKind, low: u64, high: u64) -> u64 {
-        self.streams.get_mut(&kind).map_or(low, |rng| rng.range(low, high))
+        self.streams
+            .get_mut(&kind)
+            .map_or(low, |rng| rng.range(low, high))
     }
 }
 
@@ -205,10 +217,17 @@ mod tests {
     fn taking_a_kind_away_moves_no_other() {
         let drawn = |kinds: &[FaultKind]| {
             let kinds = kinds.iter().copied().collect();
-            let config = FaultConfig { kinds, interval_micros: 1_000, ..FaultConfig::default() };
+            let config = FaultConfig {
+                kinds,
+                interval_micros: 1_000,
+                ..FaultConfig::default()
+            };
             let mut plan = FaultPlan::new(config, 7);
             let _others = plan.next(FaultKind::Crash);
-            [plan.next(FaultKind::Delay), plan.draw(FaultKind::Delay, 0, 1 << 40)]
+            [
+                plan.next(FaultKind::Delay),
+                plan.draw(FaultKind::Delay, 0, 1 << 40),
+            ]
         };
         assert_eq!(drawn(&[FaultKind::Delay]), drawn(&FaultKind::ALL));
     }

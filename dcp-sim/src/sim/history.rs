@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Key, Seqno, VbUuid, Vbid};
+use lowtide_checkpoint::{Key, Seqno, VbUuid, Vbid};
 
 use crate::node::Documents;
 
@@ -33,7 +33,11 @@ struct Content {
 
 impl Content {
     fn of(&mut self, key: &Key) -> &mut u64 {
-        if key.collection() == 0 { &mut self.default } else { &mut self.others }
+        if key.collection() == 0 {
+            &mut self.default
+        } else {
+            &mut self.others
+        }
     }
 
     fn seen_by(self, sees: Sees) -> u64 {
@@ -77,7 +81,13 @@ struct Branch {
 
 impl Branch {
     fn new(parent: Option<VbUuid>, start: Seqno) -> Self {
-        Self { parent, start, inherited: start, writes: Vec::new(), live: BTreeMap::new() }
+        Self {
+            parent,
+            start,
+            inherited: start,
+            writes: Vec::new(),
+            live: BTreeMap::new(),
+        }
     }
 
     fn high(&self) -> Seqno {
@@ -85,7 +95,11 @@ impl Branch {
     }
 
     fn push(&mut self, seqno: Seqno, key: Key, revision: u64, is_live: bool) {
-        let mut content = self.writes.last().map(|write| write.content).unwrap_or_default();
+        let mut content = self
+            .writes
+            .last()
+            .map(|write| write.content)
+            .unwrap_or_default();
         let replaced = match is_live {
             true => self.live.insert(key.clone(), revision),
             false => self.live.remove(&key),
@@ -93,7 +107,13 @@ impl Branch {
         let added = if is_live { revision } else { 0 };
         let sum = content.of(&key);
         *sum = sum.wrapping_add(added).wrapping_sub(replaced.unwrap_or(0));
-        self.writes.push(Write { seqno, key, revision, is_live, content });
+        self.writes.push(Write {
+            seqno,
+            key,
+            revision,
+            is_live,
+            content,
+        });
     }
 
     /// Whether a seqno is inside the snapshot that the copy which began it had in part.
@@ -143,7 +163,8 @@ pub(super) struct History {
 impl History {
     /// A vBucket's first branch.
     pub(super) fn begin(&mut self, vb: Vbid, uuid: VbUuid) {
-        self.branches.insert((vb, uuid), Branch::new(None, Seqno::ZERO));
+        self.branches
+            .insert((vb, uuid), Branch::new(None, Seqno::ZERO));
         self.newest.insert(vb, uuid);
     }
 
@@ -168,7 +189,9 @@ impl History {
     ) -> Option<String> {
         let is_newest = self.newest(vb) == Some(uuid);
         let Some(branch) = self.branches.get_mut(&(vb, uuid)).filter(|_| is_newest) else {
-            return Some(format!("vBucket {vb}: {seqno} was written on {uuid}, which is not its branch"));
+            return Some(format!(
+                "vBucket {vb}: {seqno} was written on {uuid}, which is not its branch"
+            ));
         };
         let high = branch.high();
         branch.push(seqno, key, revision, is_live);
@@ -185,30 +208,47 @@ impl History {
     ) -> Branched {
         let documents = copy.documents;
         if parent == Some(uuid) {
-            let violation =
-                Some(format!("vBucket {vb}: branch {uuid} began at {start}, and had begun before"));
+            let violation = Some(format!(
+                "vBucket {vb}: branch {uuid} began at {start}, and had begun before"
+            ));
             return Branched { lost: 0, violation };
         }
         let empty = Branch::new(None, Seqno::ZERO);
-        let before = parent.and_then(|parent| self.branches.get(&(vb, parent))).unwrap_or(&empty);
+        let before = parent
+            .and_then(|parent| self.branches.get(&(vb, parent)))
+            .unwrap_or(&empty);
         let mut branch = Branch::new(parent, start);
         let mut later: BTreeMap<Seqno, u64> = BTreeMap::new();
-        for (key, document) in documents.iter().filter(|(_, document)| document.seqno > start) {
+        for (key, document) in documents
+            .iter()
+            .filter(|(_, document)| document.seqno > start)
+        {
             later.insert(document.seqno, document.digest(key));
         }
         let mut unknown = later.clone();
         for write in &before.writes {
-            let carried = later.get(&write.seqno) == Some(&write.revision) || copy.has_purged(write);
+            let carried =
+                later.get(&write.seqno) == Some(&write.revision) || copy.has_purged(write);
             if write.seqno <= start || carried {
                 unknown.remove(&write.seqno);
-                branch.push(write.seqno, write.key.clone(), write.revision, write.is_live);
+                branch.push(
+                    write.seqno,
+                    write.key.clone(),
+                    write.revision,
+                    write.is_live,
+                );
             }
         }
         branch.inherited = start.max(branch.high());
         let lost = (before.writes.len() - branch.writes.len()) as u64;
-        let content = branch.writes.last().map_or(0, |write| write.content.seen_by(Sees::Everything));
+        let content = branch
+            .writes
+            .last()
+            .map_or(0, |write| write.content.seen_by(Sees::Everything));
         let violation = if let Some(seqno) = unknown.keys().next() {
-            Some(format!("vBucket {vb}: branch {uuid} has {seqno}, which its parent {parent:?} has not"))
+            Some(format!(
+                "vBucket {vb}: branch {uuid} has {seqno}, which its parent {parent:?} has not"
+            ))
         } else if content != documents.content() {
             Some(format!(
                 "vBucket {vb}: branch {uuid} begins at {start} with other documents than were written"
@@ -227,12 +267,25 @@ impl History {
     }
 
     /// The same of what somebody gets to see.
-    pub(super) fn content_seen_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno, sees: Sees) -> Option<u64> {
+    pub(super) fn content_seen_at(
+        &self,
+        vb: Vbid,
+        uuid: VbUuid,
+        seqno: Seqno,
+        sees: Sees,
+    ) -> Option<u64> {
         if seqno == Seqno::ZERO {
             return Some(0);
         }
-        let branch = self.branches.get(&(vb, uuid)).filter(|branch| seqno <= branch.high())?;
-        Some(branch.at(seqno).map_or(0, |write| write.content.seen_by(sees)))
+        let branch = self
+            .branches
+            .get(&(vb, uuid))
+            .filter(|branch| seqno <= branch.high())?;
+        Some(
+            branch
+                .at(seqno)
+                .map_or(0, |write| write.content.seen_by(sees)),
+        )
     }
 
     /// The content at `seqno` on the branch before. The copy that began this branch may have had only a part of a snapshot, and its
@@ -245,7 +298,10 @@ impl History {
         seqno: Seqno,
         sees: Sees,
     ) -> Option<u64> {
-        let branch = self.branches.get(&(vb, uuid)).filter(|branch| branch.is_inside_its_beginning(seqno))?;
+        let branch = self
+            .branches
+            .get(&(vb, uuid))
+            .filter(|branch| branch.is_inside_its_beginning(seqno))?;
         let parent = branch.parent?;
         self.content_before_branching(vb, parent, seqno, sees)
             .or_else(|| self.content_seen_at(vb, parent, seqno, sees))
@@ -263,10 +319,17 @@ impl History {
             return Some(write);
         }
         let is_replaced = |old: &&Write| {
-            let later = branch.writes.iter().skip_while(|write| write.seqno <= seqno);
-            later.take_while(|write| write.seqno <= branch.inherited).any(|write| write.key == old.key)
+            let later = branch
+                .writes
+                .iter()
+                .skip_while(|write| write.seqno <= seqno);
+            later
+                .take_while(|write| write.seqno <= branch.inherited)
+                .any(|write| write.key == old.key)
         };
-        let parent = branch.parent.filter(|_| branch.is_inside_its_beginning(seqno))?;
+        let parent = branch
+            .parent
+            .filter(|_| branch.is_inside_its_beginning(seqno))?;
         self.write_at(vb, parent, seqno).filter(is_replaced)
     }
 
@@ -275,7 +338,11 @@ impl History {
     pub(super) fn live_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno, key: &Key) -> Option<u64> {
         let branch = self.branches.get(&(vb, uuid))?;
         let upto = branch.writes.partition_point(|write| write.seqno <= seqno);
-        let last = branch.writes.iter().take(upto).rfind(|write| write.key == *key)?;
+        let last = branch
+            .writes
+            .iter()
+            .take(upto)
+            .rfind(|write| write.key == *key)?;
         last.is_live.then_some(last.revision)
     }
 
@@ -283,7 +350,9 @@ impl History {
     pub(super) fn some_key(&self, vb: Vbid, uuid: VbUuid, nth: u64) -> Option<Key> {
         let writes = &self.branches.get(&(vb, uuid))?.writes;
         let at = nth.checked_rem(writes.len() as u64)?;
-        writes.get(usize::try_from(at).ok()?).map(|write| write.key.clone())
+        writes
+            .get(usize::try_from(at).ok()?)
+            .map(|write| write.key.clone())
     }
 
     /// Up to where two branches are the same history.
@@ -293,7 +362,9 @@ impl History {
             return Seqno::MAX;
         }
         let ones: BTreeMap<_, _> = self.line(vb, one).collect();
-        let meeting = self.line(vb, other).find_map(|(uuid, bound)| Some(bound.min(*ones.get(&uuid)?)));
+        let meeting = self
+            .line(vb, other)
+            .find_map(|(uuid, bound)| Some(bound.min(*ones.get(&uuid)?)));
         meeting.unwrap_or_default()
     }
 
@@ -307,8 +378,12 @@ impl History {
 
     /// The keys that are there on the newest branch, with their digests.
     pub(super) fn live(&self, vb: Vbid) -> impl Iterator<Item = (&Key, u64)> {
-        let branch = self.newest(vb).and_then(|uuid| self.branches.get(&(vb, uuid)));
-        branch.into_iter().flat_map(|branch| branch.live.iter().map(|(key, &digest)| (key, digest)))
+        let branch = self
+            .newest(vb)
+            .and_then(|uuid| self.branches.get(&(vb, uuid)));
+        branch
+            .into_iter()
+            .flat_map(|branch| branch.live.iter().map(|(key, &digest)| (key, digest)))
     }
 }
 

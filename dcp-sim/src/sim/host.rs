@@ -3,8 +3,8 @@
 //! What always holds: a machine that is down has a node without vBuckets and no engine; whatever was under way for a
 //! machine that went down since is of an earlier incarnation, and is dropped.
 
-use persistence::disk::Keep;
-use persistence::{Engine, Job};
+use lowtide_persistence::disk::Keep;
+use lowtide_persistence::{Engine, Job};
 
 use super::disk_time;
 use super::report::NodeFigures;
@@ -64,7 +64,10 @@ impl Host {
 
     /// Whether the disk has lost its power, in the middle of whatever was done.
     pub(super) fn has_lost_power(&self) -> bool {
-        self.storage.faulty.as_ref().is_some_and(|disk| disk.is_off())
+        self.storage
+            .faulty
+            .as_ref()
+            .is_some_and(|disk| disk.is_off())
     }
 
     /// Whether somebody who asks it gets an answer.

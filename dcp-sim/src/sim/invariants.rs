@@ -45,7 +45,13 @@ impl Verdict {
     /// A verdict on which nothing has been checked yet.
     #[must_use]
     pub fn new(invariant: &'static str, what: &'static str) -> Self {
-        Self { invariant, what, checked: 0, violations: 0, told: Vec::new() }
+        Self {
+            invariant,
+            what,
+            checked: 0,
+            violations: 0,
+            told: Vec::new(),
+        }
     }
 
     /// Takes note of one check; `violation` says what is wrong.
@@ -62,7 +68,10 @@ impl Verdict {
     /// The number in its name: W2 comes before W10.
     #[must_use]
     pub fn number(&self) -> u32 {
-        self.invariant.trim_start_matches('W').parse().unwrap_or(u32::MAX)
+        self.invariant
+            .trim_start_matches('W')
+            .parse()
+            .unwrap_or(u32::MAX)
     }
 
     /// Whether it held wherever it was looked at.

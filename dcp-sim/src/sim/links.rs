@@ -35,7 +35,11 @@ struct Way {
 
 impl Link {
     fn way(&mut self, to_consumer: bool) -> &mut Way {
-        if to_consumer { &mut self.to_consumer } else { &mut self.to_producer }
+        if to_consumer {
+            &mut self.to_consumer
+        } else {
+            &mut self.to_producer
+        }
     }
 
     /// Bytes on their way to the consumer, and to the producer.
@@ -46,7 +50,11 @@ impl Link {
     /// From which node to which its bytes go.
     pub(super) fn direction(&self, to_consumer: bool) -> (NodeId, NodeId) {
         let (producer, consumer) = self.ends;
-        if to_consumer { (producer, consumer) } else { (consumer, producer) }
+        if to_consumer {
+            (producer, consumer)
+        } else {
+            (consumer, producer)
+        }
     }
 }
 
@@ -67,7 +75,12 @@ impl Links {
             self.remove(older);
         }
         self.made += 1;
-        let link = Link { ends, is_open: true, to_consumer: Way::default(), to_producer: Way::default() };
+        let link = Link {
+            ends,
+            is_open: true,
+            to_consumer: Way::default(),
+            to_producer: Way::default(),
+        };
         self.links.insert(self.made, link);
         self.current.insert(ends, self.made);
         self.made
@@ -83,12 +96,18 @@ impl Links {
 
     /// The open connections, oldest first.
     pub(super) fn open(&self) -> impl Iterator<Item = (LinkId, &Link)> {
-        self.links.iter().filter(|(_, link)| link.is_open).map(|(&id, link)| (id, link))
+        self.links
+            .iter()
+            .filter(|(_, link)| link.is_open)
+            .map(|(&id, link)| (id, link))
     }
 
     /// Forgets a connection.
     pub(super) fn remove(&mut self, id: LinkId) {
-        let removed = self.links.remove(&id).filter(|link| self.current.get(&link.ends) == Some(&id));
+        let removed = self
+            .links
+            .remove(&id)
+            .filter(|link| self.current.get(&link.ends) == Some(&id));
         if let Some(link) = removed {
             self.current.remove(&link.ends);
         }
@@ -96,7 +115,9 @@ impl Links {
 
     /// Puts bytes on their way; returns whether there is a connection that takes them.
     pub(super) fn send(&mut self, id: LinkId, to_consumer: bool, bytes: Bytes) -> bool {
-        let Some(link) = self.links.get_mut(&id).filter(|link| link.is_open) else { return false };
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.is_open) else {
+            return false;
+        };
         link.way(to_consumer).in_flight.push_back(bytes);
         true
     }
@@ -128,7 +149,11 @@ impl Links {
             let pieces = std::mem::take(&mut link.way(to_consumer).in_flight);
             let first = pieces.into_iter().next().unwrap_or_default();
             let kept = keep(first.len()).min(first.len());
-            if is_closed { Bytes::new() } else { first.slice(..kept) }
+            if is_closed {
+                Bytes::new()
+            } else {
+                first.slice(..kept)
+            }
         };
         let kept = [prefix(true), prefix(false)];
         Some((link.ends, kept))
@@ -202,7 +227,10 @@ mod tests {
         let mut links = Links::default();
         let id = links.connect((0, 1));
         assert!(links.send(id, true, bytes("one")) && links.send(id, true, bytes("two")));
-        assert_eq!(links.lose(id, |_| 2), Some(((0, 1), [bytes("on"), Bytes::new()])));
+        assert_eq!(
+            links.lose(id, |_| 2),
+            Some(((0, 1), [bytes("on"), Bytes::new()]))
+        );
         assert!(!links.send(id, true, bytes("three")), "it is lost");
         assert_eq!(links.arrive(id, true), None);
         assert_eq!(links.lose(id, |_| 2), None);

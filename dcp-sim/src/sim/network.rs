@@ -36,7 +36,13 @@ impl Network {
     }
 
     /// How many microseconds from `now_micros` `bytes` sent there arrive.
-    pub fn delay(&mut self, direction: Direction, bytes: usize, now_micros: u64, rng: &mut SimRng) -> u64 {
+    pub fn delay(
+        &mut self,
+        direction: Direction,
+        bytes: usize,
+        now_micros: u64,
+        rng: &mut SimRng,
+    ) -> u64 {
         let transfer = bytes as u64 / BYTES_PER_MICRO;
         let extra = self.extra_micros.get(&direction).copied().unwrap_or(0);
         let delay = rng.range(DELAY_MICROS_MIN, DELAY_MICROS_MAX) + transfer + extra;
@@ -55,7 +61,9 @@ mod tests {
     #[test]
     fn nothing_overtakes() {
         let (mut network, mut rng) = (Network::default(), SimRng::new(3));
-        let arrivals: Vec<_> = (0..100).map(|now| now + network.delay((0, 1), 10, now, &mut rng)).collect();
+        let arrivals: Vec<_> = (0..100)
+            .map(|now| now + network.delay((0, 1), 10, now, &mut rng))
+            .collect();
         assert!(arrivals.is_sorted(), "{arrivals:?}");
         let large = network.delay((0, 2), 12_500_000, 0, &mut rng);
         assert!(large >= 10_000, "12.5 MB take 10 ms: {large}");

@@ -25,7 +25,10 @@ impl SimRng {
     #[must_use]
     pub fn stream(seed: u64, stream: u64) -> Self {
         let mut bytes = [0; 32];
-        for (slot, byte) in bytes.iter_mut().zip(seed.to_be_bytes().into_iter().chain(stream.to_be_bytes())) {
+        for (slot, byte) in bytes
+            .iter_mut()
+            .zip(seed.to_be_bytes().into_iter().chain(stream.to_be_bytes()))
+        {
             *slot = byte;
         }
         Self(ChaCha8Rng::from_seed(bytes))

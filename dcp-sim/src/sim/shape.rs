@@ -79,7 +79,10 @@ impl Shape {
             let mut rng = SimRng::stream(seed, STREAM + place as u64);
             values.insert(Dimension::Row(place), row.law.draw(&mut rng));
         }
-        let mut shape = Self { values, has_source: fixed.has_source };
+        let mut shape = Self {
+            values,
+            has_source: fixed.has_source,
+        };
         let presence = PRESENCE.draw(&mut SimRng::stream(seed, PRESENCE_STREAM));
         let mut kinds = BTreeSet::new();
         for kind in FaultKind::ALL {
@@ -92,7 +95,10 @@ impl Shape {
         }
         shape.apply_cost_rule(&kinds);
         let kinds = fixed.faults.as_ref().unwrap_or(&kinds);
-        for kind in FaultKind::ALL.into_iter().filter(|kind| !kinds.contains(kind)) {
+        for kind in FaultKind::ALL
+            .into_iter()
+            .filter(|kind| !kinds.contains(kind))
+        {
             shape.set(Dimension::Fault(kind), 0);
         }
         for (&dimension, &value) in &fixed.settings {
@@ -114,7 +120,9 @@ impl Shape {
 
     /// The kinds of faults there are.
     pub fn faults(&self) -> impl Iterator<Item = FaultKind> {
-        FaultKind::ALL.into_iter().filter(|&kind| self.get(Dimension::Fault(kind)) > 0)
+        FaultKind::ALL
+            .into_iter()
+            .filter(|&kind| self.get(Dimension::Fault(kind)) > 0)
     }
 }
 

@@ -17,7 +17,10 @@ pub(super) struct SkewedClocks {
 
 impl SkewedClocks {
     pub(super) fn new(seed: u64, bound_micros: u64) -> Self {
-        Self { rng: SimRng::stream(seed, STREAM), bound_micros }
+        Self {
+            rng: SimRng::stream(seed, STREAM),
+            bound_micros,
+        }
     }
 
     /// Draws the offset of a node that starts: nanoseconds, positive if its clock is ahead.
@@ -40,7 +43,12 @@ mod tests {
     fn offsets_within_the_bound_go_either_way() {
         let mut clocks = SkewedClocks::new(7, 1_000);
         let drawn: Vec<_> = (0..100).map(|_| clocks.offset_nanos()).collect();
-        assert!(drawn.iter().all(|offset| (-1_000_000..=1_000_000).contains(offset)), "{drawn:?}");
+        assert!(
+            drawn
+                .iter()
+                .all(|offset| (-1_000_000..=1_000_000).contains(offset)),
+            "{drawn:?}"
+        );
         assert!(
             drawn.iter().any(|&offset| offset < 0) && drawn.iter().any(|&offset| offset > 0),
             "{drawn:?}"

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use checkpoint::Vbid;
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::{Disk, FaultyDisk, MemoryDisk, MeteredDisk, OsDisk};
-use persistence::logstor::{Logstor, LogstorConfig};
-use persistence::{Budget, Engine, EngineError};
+use lowtide_checkpoint::Vbid;
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::{Disk, FaultyDisk, MemoryDisk, MeteredDisk, OsDisk};
+use lowtide_persistence::logstor::{Logstor, LogstorConfig};
+use lowtide_persistence::{Budget, Engine, EngineError};
 
 use super::SimError;
 use crate::node::NodeId;
@@ -49,9 +49,15 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             couchstore: CouchstoreConfig::DEFAULT,
-            logstor: LogstorConfig { file_bytes: 8 << 20, ..LogstorConfig::DEFAULT },
+            logstor: LogstorConfig {
+                file_bytes: 8 << 20,
+                ..LogstorConfig::DEFAULT
+            },
             upkeep_flushes: 32,
-            upkeep_step: Budget { items: 512, bytes: 1 << 20 },
+            upkeep_step: Budget {
+                items: 512,
+                bytes: 1 << 20,
+            },
         }
     }
 }
@@ -78,20 +84,37 @@ impl Storage {
         if let Self::Directory(root) = self {
             require_empty(root)?;
         }
-        (0..nodes).map(|node| self.node(node, engine, config)).collect()
+        (0..nodes)
+            .map(|node| self.node(node, engine, config))
+            .collect()
     }
 
-    fn node(&self, node: NodeId, engine: EngineKind, config: StoreConfig) -> Result<NodeStorage, SimError> {
+    fn node(
+        &self,
+        node: NodeId,
+        engine: EngineKind,
+        config: StoreConfig,
+    ) -> Result<NodeStorage, SimError> {
         let name = format!("node-{node}");
         let (disk, faulty, dir): (Arc<dyn Disk>, _, _) = match self {
             Self::Memory => {
                 let faulty = FaultyDisk::new(MemoryDisk::new());
-                (Arc::new(faulty.clone()), Some(faulty), PathBuf::from("/").join(name))
+                (
+                    Arc::new(faulty.clone()),
+                    Some(faulty),
+                    PathBuf::from("/").join(name),
+                )
             }
             Self::Directory(root) => (Arc::new(OsDisk::new()), None, root.join(name)),
         };
         disk.create_dir(&dir)?;
-        Ok(NodeStorage { disk: MeteredDisk::new(disk), faulty, dir, engine, config })
+        Ok(NodeStorage {
+            disk: MeteredDisk::new(disk),
+            faulty,
+            dir,
+            engine,
+            config,
+        })
     }
 }
 
@@ -100,7 +123,9 @@ impl NodeStorage {
     pub(super) fn open(&self) -> Result<Box<dyn Engine>, EngineError> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         Ok(match self.engine {
-            EngineKind::Couchstore => Box::new(Couchstore::open(disk, &self.dir, self.config.couchstore)?.0),
+            EngineKind::Couchstore => {
+                Box::new(Couchstore::open(disk, &self.dir, self.config.couchstore)?.0)
+            }
             EngineKind::Logstor => Box::new(Logstor::open(disk, &self.dir, self.config.logstor)?.0),
         })
     }
@@ -118,7 +143,9 @@ impl NodeStorage {
 /// A directory that holds something is some earlier run's, or not ours at all.
 fn require_empty(root: &Path) -> Result<(), SimError> {
     match std::fs::read_dir(root).map(|mut entries| entries.next().is_some()) {
-        Ok(true) => Err(SimError::DataNotEmpty { path: root.to_owned() }),
+        Ok(true) => Err(SimError::DataNotEmpty {
+            path: root.to_owned(),
+        }),
         // What else is wrong with it, creating the nodes' directories will tell.
         Ok(false) | Err(_) => Ok(()),
     }

@@ -167,7 +167,12 @@ impl Timeline {
     /// It is over; nothing if it never began.
     pub fn end(&mut self, kind: &'static str, node: NodeId, micros: u64) {
         if let Some(from_micros) = self.open.remove(&(kind, node)) {
-            self.span(Span { kind, from_micros, to_micros: micros, what: format!("node {node}") });
+            self.span(Span {
+                kind,
+                from_micros,
+                to_micros: micros,
+                what: format!("node {node}"),
+            });
         }
     }
 
@@ -197,8 +202,16 @@ mod tests {
     use super::*;
 
     fn sample(micros: u64, bytes: u64, lag: u64) -> Sample {
-        let node = NodeSample { checkpoint_bytes: bytes, expelled: micros, ..NodeSample::default() };
-        Sample { micros, nodes: vec![node], lags: BTreeMap::from([("0→1".to_owned(), lag)]) }
+        let node = NodeSample {
+            checkpoint_bytes: bytes,
+            expelled: micros,
+            ..NodeSample::default()
+        };
+        Sample {
+            micros,
+            nodes: vec![node],
+            lags: BTreeMap::from([("0→1".to_owned(), lag)]),
+        }
     }
 
     #[test]
@@ -216,14 +229,28 @@ mod tests {
         assert!(taken > 5_000, "the peak was recorded: {taken}");
         assert!(timeline.samples.len() <= SAMPLES_MAX && timeline.samples.len() > SAMPLES_MAX / 4);
         assert!(timeline.samples.is_sorted_by_key(|sample| sample.micros));
-        let node =
-            |pick: fn(&NodeSample) -> u64| timeline.samples.iter().map(move |sample| pick(&sample.nodes[0]));
+        let node = |pick: fn(&NodeSample) -> u64| {
+            timeline
+                .samples
+                .iter()
+                .map(move |sample| pick(&sample.nodes[0]))
+        };
         assert_eq!(node(|node| node.checkpoint_bytes).max(), Some(100));
-        assert_eq!(timeline.samples.iter().map(|sample| sample.lags["0→1"]).max(), Some(100));
+        assert_eq!(
+            timeline
+                .samples
+                .iter()
+                .map(|sample| sample.lags["0→1"])
+                .max(),
+            Some(100)
+        );
         assert!(node(|node| node.flush_micros_max).max() > Some(750));
         let flushes: u64 = node(|node| node.flushes).sum();
         assert_eq!(node(|node| node.flushed_items).sum::<u64>(), 3 * flushes);
-        assert!(flushes > 79_000, "only those after the last sample are missing: {flushes}");
+        assert!(
+            flushes > 79_000,
+            "only those after the last sample are missing: {flushes}"
+        );
     }
 
     #[test]
@@ -254,6 +281,9 @@ mod tests {
                 what: String::new(),
             });
         }
-        assert_eq!((timeline.spans.len(), timeline.spans_left_out), (SPANS_MAX, 3));
+        assert_eq!(
+            (timeline.spans.len(), timeline.spans_left_out),
+            (SPANS_MAX, 3)
+        );
     }
 }

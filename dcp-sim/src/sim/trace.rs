@@ -53,10 +53,14 @@ impl Trace {
     /// # Errors
     /// [`SimError::Trace`] if it can't be written.
     pub fn write(&mut self, event: &TraceEvent<'_>) -> Result<(), SimError> {
-        let Some(out) = &mut self.0 else { return Ok(()) };
+        let Some(out) = &mut self.0 else {
+            return Ok(());
+        };
         let mut line = serde_json::to_vec(event).map_err(|error| SimError::Trace(error.into()))?;
         line.push(b'\n');
-        out.write_all(&line).and_then(|()| out.flush()).map_err(SimError::Trace)
+        out.write_all(&line)
+            .and_then(|()| out.flush())
+            .map_err(SimError::Trace)
     }
 }
 

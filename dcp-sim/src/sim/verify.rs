@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use persistence::EngineError;
-use persistence::disk::DiskOperation;
+use lowtide_persistence::EngineError;
+use lowtide_persistence::disk::DiskOperation;
 
 use super::error::SimError;
 use super::host::Host;
@@ -49,7 +49,10 @@ impl World {
                 verdicts.push(proof(&union)?);
             }
         }
-        let (documents, document_bytes) = (union.len(), union.values().map(|value| value.len() as u64).sum());
+        let (documents, document_bytes) = (
+            union.len(),
+            union.values().map(|value| value.len() as u64).sum(),
+        );
         (self.figures.documents, self.figures.document_bytes) = (documents as u64, document_bytes);
         (self.figures.sets, self.figures.deletes) = (self.oracle.sets, self.oracle.deletes);
         verdicts.extend(self.settling());
@@ -84,7 +87,10 @@ impl World {
         for (number, host) in self.hosts.iter_mut().enumerate() {
             host.take_figures();
             let reopened = host.reopen(&mut verdict, number, with_tombstones);
-            reopened.map_err(|source| SimError::Engine { node: number, source })?;
+            reopened.map_err(|source| SimError::Engine {
+                node: number,
+                source,
+            })?;
         }
         Ok(verdict)
     }
@@ -101,7 +107,11 @@ impl Host {
             self.figures.expelled += stats.expelled;
             self.figures.removed += stats.removed;
         }
-        let stats = self.engine.as_ref().map(|engine| engine.stats()).unwrap_or_default();
+        let stats = self
+            .engine
+            .as_ref()
+            .map(|engine| engine.stats())
+            .unwrap_or_default();
         self.figures.store_bytes = stats.get("file-bytes").copied().unwrap_or(0);
     }
 
@@ -110,7 +120,7 @@ impl Host {
         verdict: &mut Verdict,
         number: usize,
         with_tombstones: bool,
-    ) -> Result<(), persistence::EngineError> {
+    ) -> Result<(), lowtide_persistence::EngineError> {
         self.job = None;
         if let Some(engine) = self.engine.take() {
             match engine.close() {
@@ -118,7 +128,8 @@ impl Host {
                 Err(EngineError::Poisoned { .. }) if self.storage.faulty.is_some() => {}
                 // One that made room for another file's handle had failed: this close is the first to report it.
                 Err(EngineError::Disk(error))
-                    if self.storage.faulty.is_some() && error.operation == DiskOperation::SyncData => {}
+                    if self.storage.faulty.is_some()
+                        && error.operation == DiskOperation::SyncData => {}
                 closed => closed?,
             }
         }
@@ -126,6 +137,12 @@ impl Host {
         for vb in reopened.vbuckets() {
             self.figures.store_documents += reopened.info(vb)?.items;
         }
-        durability::check(verdict, number, &self.node, reopened.as_ref(), with_tombstones)
+        durability::check(
+            verdict,
+            number,
+            &self.node,
+            reopened.as_ref(),
+            with_tombstones,
+        )
     }
 }

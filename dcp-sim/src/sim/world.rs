@@ -4,8 +4,8 @@
 //! it; when no event is left, nothing will ever happen again, and the cluster is judged.
 
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Seqno, VBucketState, VbUuid, Vbid};
-use persistence::Capabilities;
+use lowtide_checkpoint::{FailoverLog, Seqno, VBucketState, VbUuid, Vbid};
+use lowtide_persistence::Capabilities;
 
 use super::clock::Clock;
 use super::cluster::{ClusterConfig, Topology};
@@ -133,8 +133,10 @@ impl World {
         let mut rng = SimRng::new(config.seed);
         let uuids: Vec<_> = topology.vbuckets().map(|_| VbUuid(rng.uuid())).collect();
         let mut hosts = Vec::new();
-        for (number, storage) in
-            storage.nodes(config.nodes, config.engine, config.store)?.into_iter().enumerate()
+        for (number, storage) in storage
+            .nodes(config.nodes, config.engine, config.store)?
+            .into_iter()
+            .enumerate()
         {
             hosts.push(set_up(&config, &topology, &uuids, number, storage)?);
         }
@@ -198,7 +200,10 @@ impl World {
         self.figures.network_bytes = self.network.bytes;
         self.figures.network_messages = self.network.messages;
         let progress = self.progress();
-        observer.progress(&Progress { is_settling: true, ..progress });
+        observer.progress(&Progress {
+            is_settling: true,
+            ..progress
+        });
         Ok(())
     }
 
@@ -250,23 +255,34 @@ impl World {
     }
 
     fn is_incarnation(&self, node: NodeId, incarnation: u32) -> bool {
-        self.hosts.get(node).is_some_and(|host| host.is_up && host.incarnation == incarnation)
+        self.hosts
+            .get(node)
+            .is_some_and(|host| host.is_up && host.incarnation == incarnation)
     }
 
     /// Has something happen to a node later, unless it goes down before.
     fn schedule(&mut self, node: NodeId, delay_micros: u64, event: Event) {
         if let Some(host) = self.hosts.get(node) {
-            self.clock.schedule(delay_micros, Due::Node(node, host.incarnation, Box::new(event)));
+            self.clock.schedule(
+                delay_micros,
+                Due::Node(node, host.incarnation, Box::new(event)),
+            );
         }
     }
 
     fn step(&mut self, node: NodeId, event: Event) -> Result<(), SimError> {
         let now = self.clock.now_nanos();
-        let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else { return Ok(()) };
+        let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else {
+            return Ok(());
+        };
         let now = host.time(now);
         let stepped = host.node.step(event, now);
         let micros = self.clock.now_micros();
-        let actions = stepped.map_err(|source| SimError::Node { node, micros, source })?;
+        let actions = stepped.map_err(|source| SimError::Node {
+            node,
+            micros,
+            source,
+        })?;
         self.watch(node);
         self.carry_out(node, actions)
     }
@@ -277,17 +293,28 @@ impl World {
                 Action::ToProducer(peer, bytes) => self.transmit((peer, node), false, bytes),
                 Action::ToConsumer(peer, bytes) => self.transmit((node, peer), true, bytes),
                 Action::Commit(group) => self.commit(node, group)?,
-                Action::Backfill { peer, connection, step } => {
+                Action::Backfill {
+                    peer,
+                    connection,
+                    step,
+                } => {
                     self.backfill(node, (peer, connection), step)?;
                 }
                 Action::Call(call) => self.call(node, call)?,
                 Action::WakeFlusher => self.schedule(node, GATHER_MICROS, Event::FlushDue),
-                Action::WakeSender(peer) => self.schedule(node, GATHER_MICROS, Event::SendDue { peer }),
+                Action::WakeSender(peer) => {
+                    self.schedule(node, GATHER_MICROS, Event::SendDue { peer })
+                }
                 Action::Later(micros, event) => self.schedule(node, micros, *event),
                 // No client here waits for a durable write.
                 Action::Written { .. } | Action::Prepared { .. } => {}
                 Action::StateSet { vb, state } => self.state_set(node, vb, state)?,
-                Action::Persisted { vb, seqno, whole, items } => {
+                Action::Persisted {
+                    vb,
+                    seqno,
+                    whole,
+                    items,
+                } => {
                     self.persisted(node, vb, (seqno, whole), items)?;
                 }
                 Action::EngineFailed { error, .. } => self.engine_failed(node, error)?,
@@ -304,14 +331,19 @@ impl World {
         if ForeignClients::number(ends.1).is_some() {
             return self.send_foreign(ends, to_consumer, bytes);
         }
-        let Some(link) = self.links.current(ends) else { return };
+        let Some(link) = self.links.current(ends) else {
+            return;
+        };
         let size = bytes.len();
         if !self.links.send(link, to_consumer, bytes) {
             return;
         }
         let direction = if to_consumer { ends } else { (ends.1, ends.0) };
-        let delay = self.network.delay(direction, size, self.clock.now_micros(), &mut self.rng);
-        self.clock.schedule(delay, Due::Arrive { link, to_consumer });
+        let delay = self
+            .network
+            .delay(direction, size, self.clock.now_micros(), &mut self.rng);
+        self.clock
+            .schedule(delay, Due::Arrive { link, to_consumer });
     }
 
     fn persisted(
@@ -323,13 +355,21 @@ impl World {
     ) -> Result<(), SimError> {
         if let Some(host) = self.hosts.get_mut(node) {
             host.figures.persisted += items as u64;
-            let high =
-                host.node.partition(vb).map_or(Seqno::ZERO, |partition| partition.vbucket.high_seqno());
+            let high = host
+                .node
+                .partition(vb)
+                .map_or(Seqno::ZERO, |partition| partition.vbucket.high_seqno());
             self.order.observe(node, vb, seqno, high, items);
         }
         self.acknowledged(node, vb, (seqno, whole));
         let micros = self.clock.now_micros();
-        self.trace.write(&TraceEvent::Persisted { micros, node, vb: vb.0, seqno: seqno.0, items })
+        self.trace.write(&TraceEvent::Persisted {
+            micros,
+            node,
+            vb: vb.0,
+            seqno: seqno.0,
+            items,
+        })
     }
 }
 
@@ -350,12 +390,24 @@ fn set_up(
     storage: NodeStorage,
 ) -> Result<Host, SimError> {
     let copies = topology.vbuckets().zip(uuids);
-    let copies: Vec<_> =
-        copies.filter_map(|(vb, &uuid)| Some((vb, topology.role(vb, number)?, uuid))).collect();
+    let copies: Vec<_> = copies
+        .filter_map(|(vb, &uuid)| Some((vb, topology.role(vb, number)?, uuid)))
+        .collect();
     let vbs: Vec<_> = copies.iter().map(|&(vb, ..)| vb).collect();
-    let engine = storage.create(&vbs).map_err(|source| SimError::Engine { node: number, source })?;
-    let Capabilities { keeps_collections_highest, limits, .. } = engine.capabilities();
-    let mut node = Node::new(NodeConfig { keeps_collections_highest, limits, ..config.node.clone() });
+    let engine = storage.create(&vbs).map_err(|source| SimError::Engine {
+        node: number,
+        source,
+    })?;
+    let Capabilities {
+        keeps_collections_highest,
+        limits,
+        ..
+    } = engine.capabilities();
+    let mut node = Node::new(NodeConfig {
+        keeps_collections_highest,
+        limits,
+        ..config.node.clone()
+    });
     node.observe(config.faults.is_some());
     for (vb, state, uuid) in copies {
         let state = VBucketState::new(state, FailoverLog::new(uuid));

@@ -15,11 +15,19 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(opcode: Opcode, part: Part, bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, opcode, part, part_bytes: bytes.len() }
+        Self {
+            rest: bytes,
+            opcode,
+            part,
+            part_bytes: bytes.len(),
+        }
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let (field, rest) = self.rest.split_first_chunk().ok_or_else(|| self.length_error())?;
+        let (field, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or_else(|| self.length_error())?;
         self.rest = rest;
         Ok(*field)
     }
@@ -42,7 +50,10 @@ impl<'a> Reader<'a> {
 
     /// Passes over `count` bytes and gives them.
     pub fn skip(&mut self, count: usize) -> Result<&'a [u8], WireError> {
-        let (skipped, rest) = self.rest.split_at_checked(count).ok_or_else(|| self.length_error())?;
+        let (skipped, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or_else(|| self.length_error())?;
         self.rest = rest;
         Ok(skipped)
     }
@@ -58,11 +69,19 @@ impl<'a> Reader<'a> {
 
     /// The layout's end: fails when the part goes on.
     pub fn finish(self) -> Result<(), WireError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.length_error()) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(self.length_error())
+        }
     }
 
     fn length_error(&self) -> WireError {
-        WireError::Length { opcode: self.opcode, part: self.part, found: self.part_bytes }
+        WireError::Length {
+            opcode: self.opcode,
+            part: self.part,
+            found: self.part_bytes,
+        }
     }
 }
 
@@ -77,7 +96,10 @@ impl Extras {
     const BYTES_MAX: usize = 48;
 
     pub const fn new() -> Self {
-        Self { bytes: [0; Self::BYTES_MAX], len: 0 }
+        Self {
+            bytes: [0; Self::BYTES_MAX],
+            len: 0,
+        }
     }
 
     pub fn as_slice(&self) -> &[u8] {

@@ -25,6 +25,12 @@ pub(super) fn request_bytes(opcode: Opcode, frame_bytes: usize) -> u32 {
     if !opcode.is_stream_message() {
         return 0;
     }
-    let surcharge = if opcode == Opcode::DCP_PREPARE { PREPARE_SURCHARGE_BYTES } else { 0 };
-    u32::try_from(frame_bytes).unwrap_or(u32::MAX).saturating_add(surcharge)
+    let surcharge = if opcode == Opcode::DCP_PREPARE {
+        PREPARE_SURCHARGE_BYTES
+    } else {
+        0
+    };
+    u32::try_from(frame_bytes)
+        .unwrap_or(u32::MAX)
+        .saturating_add(surcharge)
 }

@@ -17,7 +17,7 @@
 //! | 24 | | framing extras, extras, key, value |
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{Cas, Datatype, Vbid};
+use lowtide_checkpoint::{Cas, Datatype, Vbid};
 
 use super::fields::Reader;
 use super::{Opcode, Part, Status, WireError};
@@ -72,7 +72,9 @@ impl Frame {
     /// When the header is impossible or its body too large. That shows as soon as the header is there, so a caller
     /// never buffers more than one largest frame. Nothing was taken, and the connection is past saving.
     pub fn decode(buffer: &mut BytesMut) -> Result<Option<Self>, WireError> {
-        let Some(header) = Header::read(buffer)? else { return Ok(None) };
+        let Some(header) = Header::read(buffer)? else {
+            return Ok(None);
+        };
         if buffer.len() < header.frame_bytes() {
             return Ok(None);
         }
@@ -85,7 +87,9 @@ impl Frame {
     /// # Errors
     /// As [`Frame::decode`].
     pub fn decode_bytes(buffer: &mut Bytes) -> Result<Option<Self>, WireError> {
-        let Some(header) = Header::read(buffer)? else { return Ok(None) };
+        let Some(header) = Header::read(buffer)? else {
+            return Ok(None);
+        };
         if buffer.len() < header.frame_bytes() {
             return Ok(None);
         }
@@ -116,7 +120,11 @@ impl Frame {
     /// Bytes of the frame on the wire.
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
-        Self::HEADER_BYTES + self.framing.len() + self.extras.len() + self.key.len() + self.value.len()
+        Self::HEADER_BYTES
+            + self.framing.len()
+            + self.extras.len()
+            + self.key.len()
+            + self.value.len()
     }
 }
 
@@ -135,7 +143,9 @@ struct Header {
 
 impl Header {
     fn read(buffer: &[u8]) -> Result<Option<Self>, WireError> {
-        let Some(&magic) = buffer.first() else { return Ok(None) };
+        let Some(&magic) = buffer.first() else {
+            return Ok(None);
+        };
         let (is_request, has_framing) = match magic {
             REQUEST => (true, false),
             RESPONSE => (false, false),
@@ -157,15 +167,22 @@ impl Header {
         let extras_bytes = usize::from(fields.u8()?);
         let datatype = Datatype(fields.u8()?);
         let vb_or_status = fields.u16()?;
-        let head =
-            if is_request { Head::Request(Vbid(vb_or_status)) } else { Head::Response(Status(vb_or_status)) };
+        let head = if is_request {
+            Head::Request(Vbid(vb_or_status))
+        } else {
+            Head::Response(Status(vb_or_status))
+        };
         let body_bytes = usize::try_from(fields.u32()?).unwrap_or(usize::MAX);
         let opaque = fields.u32()?;
         let cas = Cas(fields.u64()?);
 
         let parts = framing_bytes + extras_bytes + key_bytes;
         if parts > body_bytes {
-            return Err(WireError::InconsistentLengths { opcode, parts, body: body_bytes });
+            return Err(WireError::InconsistentLengths {
+                opcode,
+                parts,
+                body: body_bytes,
+            });
         }
         check_size::<usize>(opcode, Part::Body, body_bytes, Frame::BODY_BYTES_MAX)?;
         Ok(Some(Self {
@@ -229,7 +246,10 @@ impl FrameParts<'_> {
         let framed = !self.framing.is_empty();
         let lengths = if framed {
             let framing = check_size(opcode, Part::Framing, self.framing.len(), u8::MAX.into())?;
-            [framing, check_size(opcode, Part::Key, self.key.len(), u8::MAX.into())?]
+            [
+                framing,
+                check_size(opcode, Part::Key, self.key.len(), u8::MAX.into())?,
+            ]
         } else {
             let key: u16 = check_size(opcode, Part::Key, self.key.len(), u16::MAX.into())?;
             key.to_be_bytes()
@@ -242,7 +262,16 @@ impl FrameParts<'_> {
         };
         out.reserve(Frame::HEADER_BYTES + self.body_bytes());
         let [[length0, length1], [head0, head1]] = [lengths, vb_or_status.to_be_bytes()];
-        let head = [magic, opcode.0, length0, length1, extras, self.datatype.0, head0, head1];
+        let head = [
+            magic,
+            opcode.0,
+            length0,
+            length1,
+            extras,
+            self.datatype.0,
+            head0,
+            head1,
+        ];
         out.extend_from_slice(&head);
         out.extend_from_slice(&body.to_be_bytes());
         out.extend_from_slice(&self.opaque.to_be_bytes());
@@ -261,7 +290,12 @@ fn check_size<T: TryFrom<usize>>(
     size: usize,
     limit: usize,
 ) -> Result<T, WireError> {
-    let too_large = WireError::TooLarge { opcode, part, size, limit };
+    let too_large = WireError::TooLarge {
+        opcode,
+        part,
+        size,
+        limit,
+    };
     if size > limit {
         return Err(too_large);
     }

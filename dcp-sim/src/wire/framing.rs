@@ -45,13 +45,20 @@ impl StreamId {
         let mut reader = Reader::new(opcode, Part::Framing, framing);
         while let Some((id, content)) = next_extra(&mut reader)? {
             if id != STREAM_ID {
-                return Err(WireError::BadValue { opcode, what: "framing extra id", found: u64::from(id) });
+                return Err(WireError::BadValue {
+                    opcode,
+                    what: "framing extra id",
+                    found: u64::from(id),
+                });
             }
             let mut field = Reader::new(opcode, Part::Framing, content);
             let stream_id = Self(field.u16()?);
             field.finish()?;
             if found.replace(stream_id).is_some() {
-                return Err(WireError::Unexpected { opcode, part: Part::Framing });
+                return Err(WireError::Unexpected {
+                    opcode,
+                    part: Part::Framing,
+                });
             }
         }
         Ok(found)
@@ -76,7 +83,11 @@ fn next_extra<'a>(reader: &mut Reader<'a>) -> Result<Option<(u16, &'a [u8])>, Wi
 }
 
 fn nibble(bits: u16, reader: &mut Reader<'_>) -> Result<u16, WireError> {
-    if bits == 15 { Ok(15 + u16::from(reader.u8()?)) } else { Ok(bits) }
+    if bits == 15 {
+        Ok(15 + u16::from(reader.u8()?))
+    } else {
+        Ok(bits)
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +99,10 @@ mod tests {
     #[test]
     fn a_stream_id_alone_is_taken() {
         assert_eq!(StreamId::read(MUTATION, &[]), Ok(None));
-        assert_eq!(StreamId::read(MUTATION, &[0x22, 0x12, 0x34]), Ok(Some(StreamId(0x1234))));
+        assert_eq!(
+            StreamId::read(MUTATION, &[0x22, 0x12, 0x34]),
+            Ok(Some(StreamId(0x1234)))
+        );
         assert_eq!(StreamId(0x1234).framing(), [0x22, 0x12, 0x34]);
     }
 

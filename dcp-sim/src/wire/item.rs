@@ -17,7 +17,7 @@
 //! that a drop replaces its creation and nothing else.
 
 use bytes::{BufMut, Bytes};
-use checkpoint::{Item, Key, Operation, Seqno, Vbid};
+use lowtide_checkpoint::{Item, Key, Operation, Seqno, Vbid};
 
 use super::fields::Reader;
 use super::message::KNOWN_DATATYPES;
@@ -61,13 +61,20 @@ pub struct ItemFormat {
 
 impl Default for ItemFormat {
     fn default() -> Self {
-        Self { keys: KeyForm::Collections, deletions: DeletionForm::V2WithTime, expirations: true }
+        Self {
+            keys: KeyForm::Collections,
+            deletions: DeletionForm::V2WithTime,
+            expirations: true,
+        }
     }
 }
 
 impl KeyForm {
     fn wire_key(self, item: &Item) -> Result<Bytes, WireError> {
-        let refused = |what| WireError::NotSendable { operation: item.operation.name(), what };
+        let refused = |what| WireError::NotSendable {
+            operation: item.operation.name(),
+            what,
+        };
         match self {
             Self::Collections => Ok(item.key.to_bytes()),
             Self::Bare if item.key.collection() != 0 => {
@@ -99,7 +106,12 @@ impl Request {
     /// For items without seqno or with an unknown datatype; vBucket states, which are no part of a stream; prepares
     /// without a level; commits and aborts that don't name an earlier prepare; system events that
     /// [`SystemEvent::to_item`] did not make; and keys that a connection without Collections can't see.
-    pub fn from_item(vb: Vbid, opaque: u32, item: &Item, format: &ItemFormat) -> Result<Self, WireError> {
+    pub fn from_item(
+        vb: Vbid,
+        opaque: u32,
+        item: &Item,
+        format: &ItemFormat,
+    ) -> Result<Self, WireError> {
         Command::from_item(item, format).map(|command| Self::new(vb, opaque, command))
     }
 
@@ -109,7 +121,10 @@ impl Request {
     /// For messages that tell no item, malformed keys, and system events in FlatBuffers.
     pub fn to_item(&self, keys: KeyForm) -> Result<Item, WireError> {
         let opcode = self.command.opcode();
-        let item = |operation, key| keys.item_key(opcode, key).map(|key| Item::new(operation, key));
+        let item = |operation, key| {
+            keys.item_key(opcode, key)
+                .map(|key| Item::new(operation, key))
+        };
         match &self.command {
             Command::Mutation(message) => Ok(Item {
                 seqno: message.seqno,
@@ -148,7 +163,11 @@ impl Request {
                 datatype: message.datatype,
                 deleted: message.deleted,
                 durability: Some(message.durability),
-                value: if message.deleted { some_bytes(&message.value) } else { Some(message.value.clone()) },
+                value: if message.deleted {
+                    some_bytes(&message.value)
+                } else {
+                    Some(message.value.clone())
+                },
                 ..item(Operation::Prepare, &message.key)?
             }),
             Command::Commit(message) => Ok(Item {
@@ -162,7 +181,10 @@ impl Request {
                 ..item(Operation::Abort, &message.key)?
             }),
             Command::SystemEvent(message) => message.to_item(),
-            _ => Err(WireError::NotAnItem { opcode, what: "it tells no operation" }),
+            _ => Err(WireError::NotAnItem {
+                opcode,
+                what: "it tells no operation",
+            }),
         }
     }
 }
@@ -177,7 +199,10 @@ impl Command {
     /// # Errors
     /// As there.
     pub(crate) fn from_item(item: &Item, format: &ItemFormat) -> Result<Self, WireError> {
-        let refused = |what| WireError::NotSendable { operation: item.operation.name(), what };
+        let refused = |what| WireError::NotSendable {
+            operation: item.operation.name(),
+            what,
+        };
         if item.seqno == Seqno::ZERO {
             return Err(refused("it has no seqno"));
         }
@@ -234,7 +259,9 @@ impl Command {
                 lock_time: 0,
                 nru: 0,
                 deleted: item.deleted,
-                durability: item.durability.ok_or(refused("it has no durability level"))?,
+                durability: item
+                    .durability
+                    .ok_or(refused("it has no durability level"))?,
                 datatype: item.datatype,
                 key: format.keys.wire_key(item)?,
                 value,
@@ -251,7 +278,10 @@ impl Command {
             }),
             Operation::SystemEvent => {
                 let event = system_event(item).ok_or(refused("its value is no system event"))?;
-                Self::SystemEvent(SystemEvent { seqno: item.seqno, event })
+                Self::SystemEvent(SystemEvent {
+                    seqno: item.seqno,
+                    event,
+                })
             }
             Operation::SetVBucketState(_) => return Err(refused("it is no part of a stream")),
             _ => return Err(refused("the protocol has no message for it")),
@@ -273,13 +303,17 @@ impl SystemEvent {
     /// For events in FlatBuffers, whose ids are not read.
     pub fn to_item(&self) -> Result<Item, WireError> {
         let (kind, id) = match self.event {
-            Event::CollectionCreated { collection, .. } | Event::CollectionDropped { collection, .. } => {
-                (COLLECTIONS, collection)
+            Event::CollectionCreated { collection, .. }
+            | Event::CollectionDropped { collection, .. } => (COLLECTIONS, collection),
+            Event::ScopeCreated { scope, .. } | Event::ScopeDropped { scope, .. } => {
+                (SCOPES, scope)
             }
-            Event::ScopeCreated { scope, .. } | Event::ScopeDropped { scope, .. } => (SCOPES, scope),
             Event::FlatBuffers { .. } => {
                 let opcode = Opcode::DCP_SYSTEM_EVENT;
-                return Err(WireError::NotAnItem { opcode, what: "events in FlatBuffers are not read" });
+                return Err(WireError::NotAnItem {
+                    opcode,
+                    what: "events in FlatBuffers are not read",
+                });
             }
         };
         let mut key = vec![kind];
@@ -291,7 +325,10 @@ impl SystemEvent {
             seqno: self.seqno,
             flags: self.event.id(),
             value: Some(value.into()),
-            ..Item::new(Operation::SystemEvent, Key::in_collection(SYSTEM_COLLECTION, &key))
+            ..Item::new(
+                Operation::SystemEvent,
+                Key::in_collection(SYSTEM_COLLECTION, &key),
+            )
         })
     }
 }
@@ -308,7 +345,9 @@ pub fn system_event(item: &Item) -> Option<Event> {
     let mut event = Event::from_fields(item.flags, version, &Bytes::new(), &mut fields).ok()??;
     let rest = value.slice(fields.consumed()..);
     match &mut event {
-        Event::CollectionCreated { name, .. } | Event::ScopeCreated { name, .. } if !rest.is_empty() => {
+        Event::CollectionCreated { name, .. } | Event::ScopeCreated { name, .. }
+            if !rest.is_empty() =>
+        {
             *name = rest
         }
         Event::CollectionDropped { .. } | Event::ScopeDropped { .. } if rest.is_empty() => {}

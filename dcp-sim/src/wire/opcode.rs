@@ -155,8 +155,12 @@ mod tests {
 
     #[test]
     fn only_what_a_producer_streams_is_a_stream_message() {
-        let streamed: Vec<u8> = (0..=255).filter(|&code| Opcode(code).is_stream_message()).collect();
-        let expected = [0x55, 0x56, 0x57, 0x58, 0x59, 0x5b, 0x5f, 0x60, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67];
+        let streamed: Vec<u8> = (0..=255)
+            .filter(|&code| Opcode(code).is_stream_message())
+            .collect();
+        let expected = [
+            0x55, 0x56, 0x57, 0x58, 0x59, 0x5b, 0x5f, 0x60, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67,
+        ];
         assert_eq!(streamed, expected);
     }
 }

@@ -14,14 +14,22 @@ use super::{Frame, Message};
 
 /// Bytes from hexadecimal digits; white space is for the reader.
 fn hex(digits: &str) -> Vec<u8> {
-    let digits: Vec<u8> = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let digits: Vec<u8> = digits
+        .bytes()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
     assert_eq!(digits.len() % 2, 0, "half a byte");
-    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }
 
 fn frame(bytes: &[u8]) -> Frame {
     let mut buffer = Bytes::copy_from_slice(bytes);
-    let frame = Frame::decode_bytes(&mut buffer).expect("a frame").expect("a whole one");
+    let frame = Frame::decode_bytes(&mut buffer)
+        .expect("a frame")
+        .expect("a whole one");
     assert!(buffer.is_empty(), "bytes left");
     frame
 }

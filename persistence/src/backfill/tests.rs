@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Key, State, VbUuid};
+use lowtide_checkpoint::{FailoverLog, Key, State, VbUuid};
 
 use super::*;
 use crate::Batch;
@@ -10,12 +10,19 @@ use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::MemoryDisk;
 
 const VB: Vbid = Vbid(3);
-const TWO: ScanLimit = ScanLimit { items: 2, bytes: usize::MAX };
+const TWO: ScanLimit = ScanLimit {
+    items: 2,
+    bytes: usize::MAX,
+};
 
 fn engine() -> Couchstore {
     let disk = MemoryDisk::new();
     crate::disk::Disk::create_dir(&disk, Path::new("/store")).expect("an empty disk");
-    let opened = Couchstore::open(Arc::new(disk), Path::new("/store"), CouchstoreConfig::default());
+    let opened = Couchstore::open(
+        Arc::new(disk),
+        Path::new("/store"),
+        CouchstoreConfig::default(),
+    );
     let engine = opened.expect("a sound store").0;
     engine.create(VB).expect("an empty store");
     engine
@@ -30,13 +37,21 @@ fn commit(engine: &Couchstore, seqnos: std::ops::RangeInclusive<u64>, key: fn(u6
         .collect();
     let items: Vec<_> = items.iter().collect();
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
-    let batch = Batch { vb: VB, items: &items, state: &state, timestamp: 1 };
+    let batch = Batch {
+        vb: VB,
+        items: &items,
+        state: &state,
+        timestamp: 1,
+    };
     assert!(engine.commit(&[batch]).iter().all(Result::is_ok));
 }
 
 fn done(outcome: BackfillOutcome) -> (BackfillScan, Vec<u64>) {
     let read = outcome.result.expect("readable");
-    (read.scan, read.items.iter().map(|item| item.seqno.0).collect())
+    (
+        read.scan,
+        read.items.iter().map(|item| item.seqno.0).collect(),
+    )
 }
 
 fn slices(engine: &Couchstore, mut scan: BackfillScan) -> Vec<Vec<u64>> {
@@ -54,7 +69,11 @@ fn slices_follow_one_another_and_end_with_the_snapshot() {
     let engine = engine();
     commit(&engine, 1..=5, |seqno| format!("k{seqno}"));
     let (scan, items) = done(BackfillStep::open(9, VB, Seqno(1)).run(&engine));
-    assert_eq!((scan.high(), items.len()), (Seqno(5), 0), "opening reads nothing");
+    assert_eq!(
+        (scan.high(), items.len()),
+        (Seqno(5), 0),
+        "opening reads nothing"
+    );
     assert_eq!(slices(&engine, scan), [vec![2, 3], vec![4, 5]]);
 }
 
@@ -66,7 +85,10 @@ fn what_is_committed_or_dropped_meanwhile_changes_nothing() {
     let (scan, first) = done(BackfillStep::read(9, scan, TWO).run(&engine));
     commit(&engine, 5..=6, |seqno| format!("k{}", seqno - 3));
     engine.drop_vbucket(VB).expect("there");
-    assert_eq!((first, slices(&engine, scan)), (vec![1, 2], vec![vec![3, 4]]));
+    assert_eq!(
+        (first, slices(&engine, scan)),
+        (vec![1, 2], vec![vec![3, 4]])
+    );
 }
 
 #[test]
@@ -84,5 +106,8 @@ fn an_outcome_says_whose_it_is_also_when_it_failed() {
     let engine = engine();
     let failed = BackfillStep::open(7, Vbid(4), Seqno::ZERO).run(&engine);
     assert_eq!((failed.id, failed.vb), (7, Vbid(4)));
-    assert!(matches!(failed.result, Err(EngineError::UnknownVBucket { vb: Vbid(4) })));
+    assert!(matches!(
+        failed.result,
+        Err(EngineError::UnknownVBucket { vb: Vbid(4) })
+    ));
 }

@@ -125,7 +125,9 @@ impl Appender {
         if position >= self.position - self.buffer.len() as u64 {
             self.flush()?;
         }
-        self.source.uncached().node(position, self.position, Leave::Nothing)
+        self.source
+            .uncached()
+            .node(position, self.position, Leave::Nothing)
     }
 
     /// Empty memory to encode a node in; to be given back by [`Appender::give_back`].
@@ -145,7 +147,9 @@ impl Appender {
         raw: &[u8],
     ) -> Result<Option<(u64, u64)>, EngineError> {
         let appended = self.compressed(raw)?;
-        if let (Some((position, _)), Some(nodes), NodeKind::Interior) = (appended, &self.source.nodes, kind) {
+        if let (Some((position, _)), Some(nodes), NodeKind::Interior) =
+            (appended, &self.source.nodes, kind)
+        {
             // A commit of any size is not to take more memory than the cache. Its leaves would drive out what is used,
             // and to keep them costs more than to read them again when they are overwritten.
             if self.changed.written_bytes + raw.len() <= nodes.budget_bytes() {
@@ -159,7 +163,10 @@ impl Appender {
     /// appended, if they can't be compressed.
     pub(super) fn compressed(&mut self, bytes: &[u8]) -> Result<Option<(u64, u64)>, EngineError> {
         let mut compressor = std::mem::take(&mut self.compressor);
-        let appended = compressor.compress(bytes).map(|compressed| self.chunk(compressed)).transpose();
+        let appended = compressor
+            .compress(bytes)
+            .map(|compressed| self.chunk(compressed))
+            .transpose();
         self.compressor = compressor;
         appended
     }
@@ -173,7 +180,9 @@ impl Appender {
 
     /// Everything appended is durable now, and will stay: readers may find its nodes in memory.
     pub(super) fn publish(&mut self) {
-        let Changed { written, replaced, .. } = std::mem::take(&mut self.changed);
+        let Changed {
+            written, replaced, ..
+        } = std::mem::take(&mut self.changed);
         if let Some(nodes) = &self.source.nodes {
             nodes.publish(written, &replaced);
         }
@@ -190,7 +199,9 @@ impl Appender {
         }
         let length = self.buffer.len() as u64;
         self.written_bytes += length;
-        self.source.file.write_at(&[&self.buffer], self.position - length)?;
+        self.source
+            .file
+            .write_at(&[&self.buffer], self.position - length)?;
         self.buffer.clear();
         Ok(())
     }
@@ -207,11 +218,17 @@ mod tests {
     fn a_file_grows_as_far_as_can_be_pointed_to() {
         let path = Path::new("/0.couch.1");
         let file = MemoryDisk::new().create(path).expect("new");
-        let mut out = Appender::new(Source::new(file, path, Checksum::Crc32c), CHUNK_END_MAX - 100);
+        let mut out = Appender::new(
+            Source::new(file, path, Checksum::Crc32c),
+            CHUNK_END_MAX - 100,
+        );
         out.chunk(&[7; 50]).expect("fits");
         let position = out.position();
         for bytes in [35, 50] {
-            assert!(matches!(out.chunk(&vec![7; bytes]), Err(EngineError::Unsupported { .. })));
+            assert!(matches!(
+                out.chunk(&vec![7; bytes]),
+                Err(EngineError::Unsupported { .. })
+            ));
         }
         assert_eq!((out.position(), out.written_bytes()), (position, 0));
         out.chunk(&[7; 34]).expect("fits exactly");

@@ -18,7 +18,11 @@ const DATA_BYTES: u64 = BLOCK_BYTES - 1;
 
 /// Where the data of something at `position` begins.
 pub(super) const fn data_start(position: u64) -> u64 {
-    if position.is_multiple_of(BLOCK_BYTES) { position.saturating_add(1) } else { position }
+    if position.is_multiple_of(BLOCK_BYTES) {
+        position.saturating_add(1)
+    } else {
+        position
+    }
 }
 
 /// The first boundary at or after `position`.
@@ -38,7 +42,9 @@ pub(super) const fn end_of(position: u64, length: u64) -> u64 {
     }
     let rest = length - room;
     // Each further block, the last one too, gives one byte to its type.
-    start.saturating_add(length).saturating_add(rest.div_ceil(DATA_BYTES))
+    start
+        .saturating_add(length)
+        .saturating_add(rest.div_ceil(DATA_BYTES))
 }
 
 /// Appends `bytes` to `out`, which ends at `position` in the file, with a type byte wherever a block begins.
@@ -93,7 +99,9 @@ mod tests {
     #[test]
     fn what_is_appended_anywhere_is_found_again() {
         for start in [1, 48, 4093, 4094, 4095, 4096, 4097, 8191, 8192] {
-            for length in [0, 1, 2, 3, 4093, 4094, 4095, 4096, 8190, 8191, 12_285, 12_286] {
+            for length in [
+                0, 1, 2, 3, 4093, 4094, 4095, 4096, 8190, 8191, 12_285, 12_286,
+            ] {
                 let bytes: Vec<u8> = (0..length).map(|n| (n % 251) as u8 + 1).collect();
                 let (mut out, mut position) = (Vec::new(), start);
                 append(&mut out, &mut position, &bytes);

@@ -52,7 +52,12 @@ pub(super) fn modify(
     }
     let mut top = Collector::new(out, tree, NodeKind::Interior);
     match root {
-        Some(root) => Modification { out, tree, on_replaced }.node(root, b"", actions, &mut top, 0)?,
+        Some(root) => Modification {
+            out,
+            tree,
+            on_replaced,
+        }
+        .node(root, b"", actions, &mut top, 0)?,
         None => {
             let mut leaf = Collector::new(out, tree, NodeKind::Leaf);
             for action in actions {
@@ -80,7 +85,10 @@ pub(super) fn modify(
 
 /// Where the only entry of what was written points to; `None` if there is none.
 fn root_of(out: &Appender, tree: Tree, written: &Draft) -> Result<Option<Pointer>, EngineError> {
-    written.first().map(|(_, value)| decode_pointer(out, tree, value)).transpose()
+    written
+        .first()
+        .map(|(_, value)| decode_pointer(out, tree, value))
+        .transpose()
 }
 
 struct Modification<'a> {
@@ -106,13 +114,18 @@ impl Modification<'_> {
         let node = self.out.node(pointer.position)?;
         // Otherwise a change could end up where no reader looks for it.
         if depth > 0 && node.last_key() != Some(key) {
-            let what = format!("a node of the {} does not end where its parent says", self.tree.name());
+            let what = format!(
+                "a node of the {} does not end where its parent says",
+                self.tree.name()
+            );
             return Err(self.out.source().corrupt(pointer.position, what));
         }
         let mut collector = Collector::new(self.out, self.tree, node.kind);
         match node.kind {
             NodeKind::Leaf => self.leaf(&node, actions, &mut collector)?,
-            NodeKind::Interior => self.interior(pointer.position, &node, actions, &mut collector, depth)?,
+            NodeKind::Interior => {
+                self.interior(pointer.position, &node, actions, &mut collector, depth)?
+            }
         }
         collector.flush(self.out, usize::MAX)?;
         if collector.modified {
@@ -228,7 +241,12 @@ struct Collector {
 impl Collector {
     fn new(out: &mut Appender, tree: Tree, kind: NodeKind) -> Self {
         let (entries, written) = (Draft::new(out, kind), Draft::new(out, NodeKind::Interior));
-        Self { tree, entries, modified: false, written }
+        Self {
+            tree,
+            entries,
+            modified: false,
+            written,
+        }
     }
 
     fn give_back(self, out: &mut Appender) {
@@ -247,21 +265,33 @@ impl Collector {
     /// Points to the nodes that another's entries have become.
     fn take_over(&mut self, out: &mut Appender, below: Self) -> Result<(), EngineError> {
         self.modified = true;
-        below.written.entries().try_for_each(|(key, value)| self.push(out, key, value))?;
+        below
+            .written
+            .entries()
+            .try_for_each(|(key, value)| self.push(out, key, value))?;
         below.give_back(out);
         Ok(())
     }
 
     fn push(&mut self, out: &mut Appender, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
         self.entries.push(key, value);
-        if self.modified && self.entries.len() > UNCUT_ENTRIES && self.entries.bytes() > THRESHOLD_BYTES {
+        if self.modified
+            && self.entries.len() > UNCUT_ENTRIES
+            && self.entries.bytes() > THRESHOLD_BYTES
+        {
             self.flush(out, CUT_BYTES)?;
         }
         Ok(())
     }
 
     /// Adds the entries of a run that ends at `end`: all at once where that can't make a cut due.
-    fn push_run(&mut self, out: &mut Appender, node: &Node, run: Run, end: usize) -> Result<(), EngineError> {
+    fn push_run(
+        &mut self,
+        out: &mut Appender,
+        node: &Node,
+        run: Run,
+        end: usize,
+    ) -> Result<(), EngineError> {
         let bytes = node.run(run.start, end);
         if !self.modified || self.entries.bytes() + bytes.len() <= THRESHOLD_BYTES {
             self.entries.push_run(bytes, run.entries);
@@ -273,7 +303,9 @@ impl Collector {
     /// Writes a node of the first entries, `quota` bytes of them or a little more.
     fn flush(&mut self, out: &mut Appender, quota: usize) -> Result<(), EngineError> {
         match self.modified {
-            true => self.entries.write_first(out, self.tree, quota, &mut self.written),
+            true => self
+                .entries
+                .write_first(out, self.tree, quota, &mut self.written),
             false => Ok(()),
         }
     }

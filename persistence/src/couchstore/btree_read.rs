@@ -22,10 +22,14 @@ pub(super) const DEPTH_MAX: usize = 64;
 
 /// The value of `key` in one of the trees.
 pub(super) fn lookup(tip: &Tip, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-    let Some(mut pointer) = tip.header.root(tree) else { return Ok(None) };
+    let Some(mut pointer) = tip.header.root(tree) else {
+        return Ok(None);
+    };
     for _ in 0..DEPTH_MAX {
         let node = tip.node(pointer.position, Leave::All)?;
-        let Some((last, value)) = node.at_or_after(key) else { return Ok(None) };
+        let Some((last, value)) = node.at_or_after(key) else {
+            return Ok(None);
+        };
         match node.kind {
             NodeKind::Leaf => return Ok((last == key).then(|| node.share(value))),
             NodeKind::Interior => pointer = tip.child(tree, pointer.position, value)?,
@@ -35,7 +39,8 @@ pub(super) fn lookup(tip: &Tip, tree: Tree, key: &[u8]) -> Result<Option<Bytes>,
 }
 
 pub(super) fn too_deep(tip: &Tip, tree: Tree) -> EngineError {
-    tip.source.corrupt(tip.position, format!("the {} is too deep", tree.name()))
+    tip.source
+        .corrupt(tip.position, format!("the {} is too deep", tree.name()))
 }
 
 /// All entries of a tree from one key on, in order, one by one or a leaf at a time. Ends after an error.
@@ -73,7 +78,10 @@ impl Level {
     fn advance_shared(&mut self) -> Option<Entry> {
         let (key, value, next) = self.node.entry_at(self.at)?;
         self.at = next;
-        Some(Entry { key: self.node.share(key), value: self.node.share(value) })
+        Some(Entry {
+            key: self.node.share(key),
+            value: self.node.share(value),
+        })
     }
 }
 
@@ -81,7 +89,15 @@ impl<'a> Walk<'a> {
     /// A walk that begins at the first key at or after `from`.
     pub(super) fn from(tip: &'a Tip, tree: Tree, from: &[u8]) -> Result<Self, EngineError> {
         let reader = ChunkReader::new(Window::ahead(&tip.source, 0));
-        let mut walk = Self { tip, tree, reader, path: Vec::new(), leaf: None, last: None, now: None };
+        let mut walk = Self {
+            tip,
+            tree,
+            reader,
+            path: Vec::new(),
+            leaf: None,
+            last: None,
+            now: None,
+        };
         if let Some(root) = tip.header.root(tree) {
             walk.descend(root, from)?;
         }
@@ -106,18 +122,28 @@ impl<'a> Walk<'a> {
             if self.path.len() >= DEPTH_MAX {
                 return Err(too_deep(self.tip, self.tree));
             }
-            let Tip { source, position: bound, .. } = self.tip;
+            let Tip {
+                source,
+                position: bound,
+                ..
+            } = self.tip;
             let position = pointer.position;
             let node = source.node_through(&mut self.reader, position, *bound, Leave::Interior)?;
-            let at = if from.is_empty() { Node::FIRST } else { node.start_of(from) };
+            let at = if from.is_empty() {
+                Node::FIRST
+            } else {
+                node.start_of(from)
+            };
             let mut level = Level { node, position, at };
             if level.node.kind == NodeKind::Leaf {
                 self.leaf = Some(level);
                 return Ok(());
             }
             let tree = self.tree;
-            let child =
-                level.advance().map(|(_, value)| self.tip.child(tree, position, value)).transpose()?;
+            let child = level
+                .advance()
+                .map(|(_, value)| self.tip.child(tree, position, value))
+                .transpose()?;
             self.path.push(level);
             match child {
                 Some(child) => pointer = child,
@@ -138,7 +164,9 @@ impl<'a> Walk<'a> {
                 self.last = leaf.node.last_key().map(|last| leaf.node.share(last));
                 return Ok(Some(leaf));
             }
-            let Some(level) = self.path.last_mut() else { return Ok(None) };
+            let Some(level) = self.path.last_mut() else {
+                return Ok(None);
+            };
             let position = level.position;
             match level.advance() {
                 Some((_, value)) => {
@@ -197,10 +225,15 @@ pub(super) fn shape(tip: &Tip, tree: Tree) -> Result<Vec<NodeShape>, EngineError
         }
         let node = tip.node(pointer.position, Leave::Interior)?;
         let entries: Vec<Entry> = node.shared_entries().collect();
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { continue };
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            continue;
+        };
         // Without this a damaged tree could lead to the same nodes again and again.
         if last_key.is_some_and(|key| key != last.key) {
-            let what = format!("an interior key of the {} is not the last one below it", tree.name());
+            let what = format!(
+                "an interior key of the {} is not the last one below it",
+                tree.name()
+            );
             return Err(tip.source.corrupt(pointer.position, what));
         }
         shapes.push(NodeShape {
@@ -213,7 +246,11 @@ pub(super) fn shape(tip: &Tip, tree: Tree) -> Result<Vec<NodeShape>, EngineError
         });
         if node.kind == NodeKind::Interior {
             for entry in entries.into_iter().rev() {
-                todo.push((depth + 1, tip.child(tree, pointer.position, &entry.value)?, Some(entry.key)));
+                todo.push((
+                    depth + 1,
+                    tip.child(tree, pointer.position, &entry.value)?,
+                    Some(entry.key),
+                ));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Values of the by-id index: the row of a key.
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use super::doc_info::{DocInfo, Row};
 use super::fields::{Fields, put};
@@ -31,7 +31,16 @@ pub(super) fn row<'a>(key: &'a [u8], value: &'a [u8]) -> Option<Row<'a>> {
     let rev_seqno = fields.uint(6)?;
     let content_meta = fields.uint(1)? as u8;
     let rev_meta = fields.rest();
-    Some(Row { id: key, seqno, rev_seqno, deleted, body_position, physical_bytes, content_meta, rev_meta })
+    Some(Row {
+        id: key,
+        seqno,
+        rev_seqno,
+        deleted,
+        body_position,
+        physical_bytes,
+        content_meta,
+        rev_meta,
+    })
 }
 
 /// As [`row`], with its own bytes.
@@ -56,12 +65,22 @@ mod tests {
     #[test]
     fn a_row_is_what_the_vendor_writes() {
         // key00 in the vendor's b_ten file.
-        let rev_meta = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0, 0, 0, 0, 0, 0, 2, 0, 0, 6, 1, 1];
-        let mut stored = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0x1d, 0, 0, 0, 0, 0, 0x30, 0, 0, 0, 0, 0, 1, 0];
+        let rev_meta = [
+            0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0, 0, 0, 0, 0, 0, 2, 0, 0, 6, 1, 1,
+        ];
+        let mut stored = vec![
+            0, 0, 0, 0, 0, 1, 0, 0, 0, 0x1d, 0, 0, 0, 0, 0, 0x30, 0, 0, 0, 0, 0, 1, 0,
+        ];
         stored.extend(rev_meta);
         let info = decode(b"\0key00", &stored).expect("valid");
-        assert_eq!((info.seqno, info.physical_bytes, info.body_position), (Seqno(1), 29, 48));
-        assert_eq!((info.rev_seqno, info.deleted, info.content_meta), (1, false, 0));
+        assert_eq!(
+            (info.seqno, info.physical_bytes, info.body_position),
+            (Seqno(1), 29, 48)
+        );
+        assert_eq!(
+            (info.rev_seqno, info.deleted, info.content_meta),
+            (1, false, 0)
+        );
         assert_eq!(&info.rev_meta[..], rev_meta);
         assert_eq!(encode(&info), stored);
         assert_eq!(figures(&stored), Some((false, 29)));

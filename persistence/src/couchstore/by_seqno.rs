@@ -1,7 +1,7 @@
 //! Keys and values of the by-seqno index: the row of a seqno.
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use super::doc_info::{DocInfo, Row};
 use super::fields::{Fields, U48_MAX, put};
@@ -20,7 +20,11 @@ pub(super) fn key(seqno: Seqno) -> Bytes {
 /// Where a walk begins that is to show a seqno's row and those behind it.
 pub(super) fn first_key(from: Seqno) -> Bytes {
     // What 48 bits can't hold comes after everything they can.
-    if from.0 > U48_MAX { Bytes::from_static(&[0xff; 7]) } else { key(from) }
+    if from.0 > U48_MAX {
+        Bytes::from_static(&[0xff; 7])
+    } else {
+        key(from)
+    }
 }
 
 /// The seqno a key means; `None` if it has not six bytes.
@@ -83,13 +87,20 @@ mod tests {
     #[test]
     fn rows_are_what_the_vendor_writes() {
         // key00 in the vendor's b_ten file.
-        let mut stored = vec![0, 0x60, 0, 0, 0x1d, 0, 0, 0, 0, 0, 0x30, 0, 0, 0, 0, 0, 1, 0];
+        let mut stored = vec![
+            0, 0x60, 0, 0, 0x1d, 0, 0, 0, 0, 0, 0x30, 0, 0, 0, 0, 0, 1, 0,
+        ];
         stored.extend(b"\0key00");
-        stored.extend([0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0, 0, 0, 0, 0, 0, 2, 0, 0, 6, 1, 1]);
+        stored.extend([
+            0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0, 0, 0, 0, 0, 0, 2, 0, 0, 6, 1, 1,
+        ]);
         let stored = Bytes::from(stored);
         let info = decode(&[0, 0, 0, 0, 0, 1], &stored).expect("valid");
         assert_eq!(&info.id[..], b"\0key00");
-        assert_eq!((info.seqno, info.physical_bytes, info.body_position), (Seqno(1), 29, 48));
+        assert_eq!(
+            (info.seqno, info.physical_bytes, info.body_position),
+            (Seqno(1), 29, 48)
+        );
         assert_eq!(encode(&info), stored);
         assert_eq!(&key(info.seqno)[..], [0, 0, 0, 0, 0, 1]);
     }
@@ -97,12 +108,20 @@ mod tests {
     #[test]
     fn a_tombstone_has_no_body() {
         // deleted-ttl in the vendor's d_rich file.
-        let mut stored = vec![0x00, 0xc0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 3];
+        let mut stored = vec![
+            0x00, 0xc0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 3,
+        ];
         stored.extend(b"\0deleted-ttl");
         let stored = Bytes::from(stored);
         let info = decode(&[0, 0, 0, 0, 0, 9], &stored).expect("valid");
-        assert_eq!((info.deleted, info.body_position, info.physical_bytes), (true, 0, 0));
-        assert_eq!((info.rev_seqno, info.content_meta, &info.id[..]), (5, 3, &b"\0deleted-ttl"[..]));
+        assert_eq!(
+            (info.deleted, info.body_position, info.physical_bytes),
+            (true, 0, 0)
+        );
+        assert_eq!(
+            (info.rev_seqno, info.content_meta, &info.id[..]),
+            (5, 3, &b"\0deleted-ttl"[..])
+        );
         assert_eq!(encode(&info), stored);
         assert_eq!(decode(&[0, 0, 0, 0, 0, 9], &stored.slice(..20)), None);
         assert_eq!(decode(&[9], &stored), None);

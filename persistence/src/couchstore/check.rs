@@ -86,7 +86,10 @@ pub fn check_file(
         observer.found(Finding::of_error(FindingKind::Header, error)?);
     }
     let Some(tip) = tip else {
-        return Ok(CheckReport { file_bytes: file.len()?, ..CheckReport::default() });
+        return Ok(CheckReport {
+            file_bytes: file.len()?,
+            ..CheckReport::default()
+        });
     };
     tail(&tip, observer)?;
     check_tip(&tip, observer)
@@ -96,10 +99,16 @@ pub fn check_file(
 ///
 /// # Errors
 /// [`EngineError::Disk`].
-pub(super) fn check_tip(tip: &Tip, observer: &mut dyn CheckObserver) -> Result<CheckReport, EngineError> {
+pub(super) fn check_tip(
+    tip: &Tip,
+    observer: &mut dyn CheckObserver,
+) -> Result<CheckReport, EngineError> {
     let mut taken = Extents::default();
     taken.take(0, encryption::block_bytes(tip)?);
-    let mut report = CheckReport { file_bytes: tip.source.file.len()?, ..CheckReport::default() };
+    let mut report = CheckReport {
+        file_bytes: tip.source.file.len()?,
+        ..CheckReport::default()
+    };
     report.headers = header_chain(tip, observer)?;
 
     let mut digests = [Digest::default(); 2];
@@ -168,7 +177,10 @@ fn tail(tip: &Tip, observer: &mut dyn CheckObserver) -> Result<(), EngineError> 
             "a complete commit with high seqno {} is not activated: opening the store for writing does that",
             next.header.update_seq
         ),
-        None => format!("{} bytes after the newest header belong to no commit", len - tip.end),
+        None => format!(
+            "{} bytes after the newest header belong to no commit",
+            len - tip.end
+        ),
     };
     observer.found(Finding::new(FindingKind::Tail, tip.end, what));
     Ok(())

@@ -12,7 +12,11 @@ pub(super) enum Checksum {
 impl Checksum {
     /// The one files of that version use.
     pub(super) const fn of_version(version: u8) -> Self {
-        if version <= 11 { Self::Crc32 } else { Self::Crc32c }
+        if version <= 11 {
+            Self::Crc32
+        } else {
+            Self::Crc32c
+        }
     }
 
     pub(super) fn of(self, bytes: &[u8]) -> u32 {
@@ -34,10 +38,17 @@ const CRC32: [u32; 256] = {
         let mut rest = byte as u32;
         let mut bit = 0;
         while bit < 8 {
-            rest = if rest & 1 == 1 { 0xedb8_8320 ^ (rest >> 1) } else { rest >> 1 };
+            rest = if rest & 1 == 1 {
+                0xedb8_8320 ^ (rest >> 1)
+            } else {
+                rest >> 1
+            };
             bit += 1;
         }
-        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, within 0..256")]
+        #[allow(
+            clippy::indexing_slicing,
+            reason = "evaluated by the compiler, within 0..256"
+        )]
         {
             table[byte] = rest;
         }

@@ -38,7 +38,10 @@ impl Head {
         let mut fields = Fields::new(bytes);
         let word = fields.uint(4)?;
         let checksum = fields.uint(4)? as u32;
-        (word & CHUNK_BIT != 0).then_some(Self { body_bytes: word & (CHUNK_BIT - 1), checksum })
+        (word & CHUNK_BIT != 0).then_some(Self {
+            body_bytes: word & (CHUNK_BIT - 1),
+            checksum,
+        })
     }
 
     /// The eight bytes before `body`, which is shorter than 2 GiB.
@@ -64,7 +67,11 @@ fn body_length(source: &Source, data: &[u8]) -> Option<u64> {
 
 /// What a chunk takes on disk, type bytes aside, of which [`read`] returned `body`.
 pub(super) fn disk_bytes(source: &Source, body: &[u8]) -> u64 {
-    let around = if source.cipher.is_some() { SEALED_HEAD_BYTES + TAG_BYTES as u64 } else { HEAD_BYTES };
+    let around = if source.cipher.is_some() {
+        SEALED_HEAD_BYTES + TAG_BYTES as u64
+    } else {
+        HEAD_BYTES
+    };
     around + body.len() as u64
 }
 
@@ -72,10 +79,19 @@ pub(super) fn disk_bytes(source: &Source, body: &[u8]) -> u64 {
 ///
 /// # Errors
 /// [`EngineError::Corrupt`] if there is no whole, matching chunk; [`EngineError::Disk`].
-pub(super) fn read(source: &Source, position: u64, hint: u64, bound: u64) -> Result<Bytes, EngineError> {
+pub(super) fn read(
+    source: &Source,
+    position: u64,
+    hint: u64,
+    bound: u64,
+) -> Result<Bytes, EngineError> {
     let mut reader = ChunkReader::new(Window::exact(source));
     let Place { in_data, range } = reader.find(position, hint, bound)?;
-    let bytes = if in_data { reader.data } else { reader.window.into_raw() };
+    let bytes = if in_data {
+        reader.data
+    } else {
+        reader.window.into_raw()
+    };
     Ok(Bytes::from(bytes).slice(range))
 }
 
@@ -96,22 +112,38 @@ struct Place {
 
 impl<'a> ChunkReader<'a> {
     pub(super) const fn new(window: Window<'a>) -> Self {
-        Self { window, data: Vec::new() }
+        Self {
+            window,
+            data: Vec::new(),
+        }
     }
 
     /// As the function [`read`]; what comes out stays until the next call.
     ///
     /// # Errors
     /// As there.
-    pub(super) fn read(&mut self, position: u64, hint: u64, bound: u64) -> Result<&[u8], EngineError> {
+    pub(super) fn read(
+        &mut self,
+        position: u64,
+        hint: u64,
+        bound: u64,
+    ) -> Result<&[u8], EngineError> {
         let Place { in_data, range } = self.find(position, hint, bound)?;
-        let bytes = if in_data { &self.data } else { self.window.raw() };
+        let bytes = if in_data {
+            &self.data
+        } else {
+            self.window.raw()
+        };
         Ok(bytes.get(range).unwrap_or_default())
     }
 
     fn find(&mut self, position: u64, hint: u64, bound: u64) -> Result<Place, EngineError> {
         let source = self.window.source;
-        let head_bytes = if source.cipher.is_some() { SEALED_HEAD_BYTES } else { HEAD_BYTES };
+        let head_bytes = if source.cipher.is_some() {
+            SEALED_HEAD_BYTES
+        } else {
+            HEAD_BYTES
+        };
         let start = block::data_start(position);
         let guess = block::end_of(start, head_bytes.saturating_add(hint)).min(bound);
         if position == 0 || start >= guess {
@@ -120,11 +152,14 @@ impl<'a> ChunkReader<'a> {
         let fetched = self.window.fetch(start, guess, bound)?;
         let place = self.place(start, head_bytes, fetched);
         let body_bytes = body_length(source, self.bytes(&place));
-        let body_bytes = body_bytes.ok_or_else(|| source.corrupt(position, "no chunk begins here"))?;
+        let body_bytes =
+            body_bytes.ok_or_else(|| source.corrupt(position, "no chunk begins here"))?;
         let length = head_bytes + body_bytes;
         let end = block::end_of(start, length);
         if end > bound {
-            return Err(source.corrupt(position, format!("chunk of {body_bytes} bytes is too long")));
+            return Err(
+                source.corrupt(position, format!("chunk of {body_bytes} bytes is too long"))
+            );
         }
         let fetched = self.window.fetch(start, end, bound)?;
         self.window.used(end - start);
@@ -155,28 +190,52 @@ impl<'a> ChunkReader<'a> {
         start: u64,
         position: u64,
     ) -> Result<Place, EngineError> {
-        let mut sealed = self.bytes(&place).get(SEALED_HEAD_BYTES as usize..).unwrap_or_default().to_vec();
+        let mut sealed = self
+            .bytes(&place)
+            .get(SEALED_HEAD_BYTES as usize..)
+            .unwrap_or_default()
+            .to_vec();
         if !cipher.open(start, &mut sealed) {
             let what = "chunk is not what was encrypted here";
             return Err(self.window.source.corrupt(position, what));
         }
         self.data = sealed;
-        Ok(Place { in_data: true, range: 0..self.data.len() })
+        Ok(Place {
+            in_data: true,
+            range: 0..self.data.len(),
+        })
     }
 
     /// Finds the first `length` data bytes, or as many as there are, of what was fetched at `start`.
     fn place(&mut self, start: u64, length: u64, fetched: Range<usize>) -> Place {
         if length <= block::room(start) {
-            let range = fetched.start..fetched.end.min(fetched.start.saturating_add(length as usize));
-            return Place { in_data: false, range };
+            let range = fetched.start
+                ..fetched
+                    .end
+                    .min(fetched.start.saturating_add(length as usize));
+            return Place {
+                in_data: false,
+                range,
+            };
         }
         self.data.clear();
-        block::strip_into(&mut self.data, self.window.raw().get(fetched).unwrap_or_default(), start);
-        Place { in_data: true, range: 0..self.data.len().min(length as usize) }
+        block::strip_into(
+            &mut self.data,
+            self.window.raw().get(fetched).unwrap_or_default(),
+            start,
+        );
+        Place {
+            in_data: true,
+            range: 0..self.data.len().min(length as usize),
+        }
     }
 
     fn bytes(&self, place: &Place) -> &[u8] {
-        let bytes = if place.in_data { &self.data } else { self.window.raw() };
+        let bytes = if place.in_data {
+            &self.data
+        } else {
+            self.window.raw()
+        };
         bytes.get(place.range.clone()).unwrap_or_default()
     }
 }
@@ -190,8 +249,17 @@ mod tests {
         // The first chunk of the vendor's b_ten file.
         let head = Head::encode(br#"{"n":0,"s":"value-0"}"#, Checksum::Crc32c);
         assert_eq!(head, [0x80, 0, 0, 0x15, 0x23, 0x56, 0xb9, 0x05]);
-        assert_eq!(Head::decode(&head), Some(Head { body_bytes: 21, checksum: 0x2356_b905 }));
-        assert_eq!(Head::encode(b"", Checksum::Crc32c), [0x80, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            Head::decode(&head),
+            Some(Head {
+                body_bytes: 21,
+                checksum: 0x2356_b905
+            })
+        );
+        assert_eq!(
+            Head::encode(b"", Checksum::Crc32c),
+            [0x80, 0, 0, 0, 0, 0, 0, 0]
+        );
     }
 
     #[test]

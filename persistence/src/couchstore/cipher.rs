@@ -31,15 +31,25 @@ pub(super) struct Cipher {
 impl Cipher {
     fn new(key: &KeyBytes, key_id: &str) -> Option<Self> {
         let aead = Aes256Gcm::new_from_slice(&key[..]).ok()?;
-        Some(Self { aead, key_id: key_id.to_owned() })
+        Some(Self {
+            aead,
+            key_id: key_id.to_owned(),
+        })
     }
 
     /// The cipher of a file that holds its own key, encrypted; `None` if `master` doesn't open it.
-    pub(super) fn unwrapped(master: &KeyBytes, key_id: &str, wrapped: &[u8; WRAPPED_BYTES]) -> Option<Self> {
+    pub(super) fn unwrapped(
+        master: &KeyBytes,
+        key_id: &str,
+        wrapped: &[u8; WRAPPED_BYTES],
+    ) -> Option<Self> {
         let master = Self::new(master, key_id)?;
         let (nonce, sealed) = wrapped.split_first_chunk::<NONCE_BYTES>()?;
         let mut opened = Zeroizing::new(sealed.to_vec());
-        master.aead.decrypt_in_place(&Nonce::from(*nonce), key_id.as_bytes(), &mut *opened).ok()?;
+        master
+            .aead
+            .decrypt_in_place(&Nonce::from(*nonce), key_id.as_bytes(), &mut *opened)
+            .ok()?;
         let mut key = KeyBytes::default();
         key.copy_from_slice(opened.get(..32)?);
         Self::new(&key, key_id)
@@ -65,13 +75,17 @@ impl Cipher {
         let mut nonce = [0; NONCE_BYTES];
         let (_, low) = nonce.split_at_mut(NONCE_BYTES - 8);
         low.copy_from_slice(&start.to_be_bytes());
-        self.aead.decrypt_in_place(&Nonce::from(nonce), b"", sealed).is_ok()
+        self.aead
+            .decrypt_in_place(&Nonce::from(nonce), b"", sealed)
+            .is_ok()
     }
 }
 
 impl fmt::Debug for Cipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cipher").field("key_id", &self.key_id).finish_non_exhaustive()
+        f.debug_struct("Cipher")
+            .field("key_id", &self.key_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -93,7 +107,10 @@ mod tests {
             let mut nonce = [0; NONCE_BYTES];
             nonce[4..].copy_from_slice(&data_start.to_be_bytes());
             let mut sealed = vec![b't'; 100];
-            cipher.aead.encrypt_in_place(&Nonce::from(nonce), b"", &mut sealed).expect("short");
+            cipher
+                .aead
+                .encrypt_in_place(&Nonce::from(nonce), b"", &mut sealed)
+                .expect("short");
             let mut stored = (sealed.len() as u32).to_be_bytes().to_vec();
             stored.extend(sealed);
             let (mut raw, mut end) = (Vec::new(), position);
@@ -102,7 +119,10 @@ mod tests {
             source.cipher = Some(cipher.clone().into());
             let read = chunk::read(&source, position, 0, end).expect("readable");
             assert_eq!(read, vec![b't'; 100]);
-            assert!(chunk::read(&source, position, 0, end - 1).is_err(), "beyond the bound");
+            assert!(
+                chunk::read(&source, position, 0, end - 1).is_err(),
+                "beyond the bound"
+            );
         }
     }
 
@@ -112,10 +132,16 @@ mod tests {
         let mut nonce = [0; NONCE_BYTES];
         nonce[10..].copy_from_slice(&[0x10, 0x01]);
         let mut sealed = b"text".to_vec();
-        cipher.aead.encrypt_in_place(&Nonce::from(nonce), b"", &mut sealed).expect("short");
+        cipher
+            .aead
+            .encrypt_in_place(&Nonce::from(nonce), b"", &mut sealed)
+            .expect("short");
         assert_eq!(sealed.len(), 4 + TAG_BYTES);
         let opened = |start, mut sealed: Vec<u8>| cipher.open(start, &mut sealed).then_some(sealed);
-        assert_eq!(opened(0x1001, sealed.clone()).as_deref(), Some(&b"text"[..]));
+        assert_eq!(
+            opened(0x1001, sealed.clone()).as_deref(),
+            Some(&b"text"[..])
+        );
         assert_eq!(opened(0x1002, sealed.clone()), None);
         sealed[0] ^= 1;
         assert_eq!(opened(0x1001, sealed.clone()), None);

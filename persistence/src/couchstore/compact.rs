@@ -37,7 +37,7 @@ mod trigger;
 use std::fmt;
 use std::sync::Arc;
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::{Budget, CompactionReport, CompactionRequest, EngineError, Job, Progress};
 
@@ -69,7 +69,7 @@ const AFTER_RENAME: &str = "compact-after-rename";
 
 /// A compaction of one vBucket.
 pub(super) struct Compaction {
-    vb: checkpoint::Vbid,
+    vb: lowtide_checkpoint::Vbid,
     /// `None` once it is over.
     work: Option<Work>,
     report: CompactionReport,
@@ -88,10 +88,25 @@ struct Work {
 /// What is to be done next.
 enum Stage {
     Begin(CompactionRequest),
-    Copy { tip: Tip, target: Target, copying: Copying },
-    Index { tip: Tip, target: Target, indexing: Indexing },
-    CatchUp { at: Tip, target: Target, round: Option<Round> },
-    Commit { at: Tip, target: Target },
+    Copy {
+        tip: Tip,
+        target: Target,
+        copying: Copying,
+    },
+    Index {
+        tip: Tip,
+        target: Target,
+        indexing: Indexing,
+    },
+    CatchUp {
+        at: Tip,
+        target: Target,
+        round: Option<Round>,
+    },
+    Commit {
+        at: Tip,
+        target: Target,
+    },
     Swap(Ready),
     Clean,
 }
@@ -111,16 +126,37 @@ impl Compaction {
         let claim = Claim::new(vbucket)?;
         let vb = claim.vb();
         let files = Files::new(store.clone(), vb);
-        let work = Work { stage: Stage::Begin(request), revision: 0, files, store, shared, claim };
-        Ok(Self { vb, work: Some(work), report: CompactionReport::default() })
+        let work = Work {
+            stage: Stage::Begin(request),
+            revision: 0,
+            files,
+            store,
+            shared,
+            claim,
+        };
+        Ok(Self {
+            vb,
+            work: Some(work),
+            report: CompactionReport::default(),
+        })
     }
 }
 
 impl Job for Compaction {
     fn step(&mut self, budget: Budget) -> Result<Progress, EngineError> {
-        let over = EngineError::Aborted { vb: self.vb, why: "the compaction is over" };
+        let over = EngineError::Aborted {
+            vb: self.vb,
+            why: "the compaction is over",
+        };
         // An error drops all of it, last things first: the files go before the claim.
-        let Work { claim, shared, store, mut files, mut revision, stage } = self.work.take().ok_or(over)?;
+        let Work {
+            claim,
+            shared,
+            store,
+            mut files,
+            mut revision,
+            stage,
+        } = self.work.take().ok_or(over)?;
         let mut context = Context {
             revision: &mut revision,
             files: &mut files,
@@ -132,11 +168,20 @@ impl Job for Compaction {
         let advanced = context.advance(stage, budget).map_err(|error| {
             // What was broken off under its feet may have looked like damage.
             let aborted = claim.published().err();
-            aborted.filter(|aborted| matches!(aborted, EngineError::Aborted { .. })).unwrap_or(error)
+            aborted
+                .filter(|aborted| matches!(aborted, EngineError::Aborted { .. }))
+                .unwrap_or(error)
         });
         match advanced.inspect_err(|error| claim.note_refusal(error))? {
             Some((stage, progress)) => {
-                self.work = Some(Work { stage, revision, files, store, shared, claim });
+                self.work = Some(Work {
+                    stage,
+                    revision,
+                    files,
+                    store,
+                    shared,
+                    claim,
+                });
                 Ok(progress)
             }
             None => Ok(Progress::Done(self.report)),
@@ -156,9 +201,19 @@ impl fmt::Debug for Compaction {
 
 impl Drop for Compaction {
     fn drop(&mut self) {
-        let Some(Work { stage: Stage::Clean, store, claim, .. }) = &self.work else { return };
+        let Some(Work {
+            stage: Stage::Clean,
+            store,
+            claim,
+            ..
+        }) = &self.work
+        else {
+            return;
+        };
         // The old file is of no use any more. What can't be removed now is tried again later.
-        let _ = with_directory(store, claim.vb(), |directory| directory.remove_superseded(claim.vb()));
+        let _ = with_directory(store, claim.vb(), |directory| {
+            directory.remove_superseded(claim.vb())
+        });
     }
 }
 
@@ -177,7 +232,8 @@ impl Context<'_> {
         if let Stage::Clean = stage {
             // The new file is in place: what becomes of it now is no longer this job's concern.
             let vb = self.claim.vb();
-            return match with_directory(self.store, vb, |directory| directory.remove_superseded(vb)) {
+            return match with_directory(self.store, vb, |directory| directory.remove_superseded(vb))
+            {
                 // Whoever opens the store next removes the old file.
                 Ok(()) | Err(EngineError::Aborted { .. }) => Ok(None),
                 Err(error) => Err(error),
@@ -186,25 +242,42 @@ impl Context<'_> {
         let published = self.claim.published()?;
         match stage {
             Stage::Begin(request) => self.start(&published, request),
-            Stage::Copy { tip, target, copying } => self.copy(tip, target, copying, &published.tip, budget),
-            Stage::Index { tip, target, indexing } => self.index(tip, target, indexing, budget),
+            Stage::Copy {
+                tip,
+                target,
+                copying,
+            } => self.copy(tip, target, copying, &published.tip, budget),
+            Stage::Index {
+                tip,
+                target,
+                indexing,
+            } => self.index(tip, target, indexing, budget),
             Stage::CatchUp { at, target, round } => {
                 self.catch_up(at, target, round, published.tip.clone(), budget)
             }
             Stage::Commit { at, mut target } => {
                 let tip = target.commit(&at)?;
-                Ok(Some((Stage::Swap(Ready { target, at, tip }), Progress::Reached(BEFORE_RENAME))))
+                Ok(Some((
+                    Stage::Swap(Ready { target, at, tip }),
+                    Progress::Reached(BEFORE_RENAME),
+                )))
             }
             Stage::Swap(ready) => self.swap(ready),
             Stage::Clean => Ok(None),
         }
     }
 
-    fn start(&mut self, published: &Published, request: CompactionRequest) -> Result<Next, EngineError> {
+    fn start(
+        &mut self,
+        published: &Published,
+        request: CompactionRequest,
+    ) -> Result<Next, EngineError> {
         // What is damaged is not to be copied, though it be sound in memory.
         let tip = published.tip.uncached();
         if tip.header.encrypted {
-            return Err(tip.source.unsupported("compacting would leave the content in the clear"));
+            return Err(tip
+                .source
+                .unsupported("compacting would leave the content in the clear"));
         }
         let vb = self.claim.vb();
         *self.revision = with_directory(self.store, vb, |directory| {
@@ -214,12 +287,22 @@ impl Context<'_> {
         })?;
         let source = self.files.create(&names::compact(vb, *self.revision))?;
         self.report.bytes_before = tip.file_bytes();
-        let completed = published.state.as_ref().map_or(Seqno::ZERO, |state| state.high_completed_seqno);
+        let completed = published
+            .state
+            .as_ref()
+            .map_or(Seqno::ZERO, |state| state.high_completed_seqno);
         let rules = Rules::new(request, Seqno(tip.header.update_seq), completed);
         let target = Target::new(source, Arc::clone(self.shared), &tip);
         let copying = Copying::new(&tip, rules, self.shared.config.compaction.sort_bytes);
         let progress = working("copying", 0, rows(&tip));
-        Ok(Some((Stage::Copy { tip, target, copying }, progress)))
+        Ok(Some((
+            Stage::Copy {
+                tip,
+                target,
+                copying,
+            },
+            progress,
+        )))
     }
 
     fn copy(
@@ -234,12 +317,33 @@ impl Context<'_> {
         let is_over = copying.step(&tip, &mut target, &mut create, self.report, budget)?;
         let progress = working("copying", copying.done(), rows(&tip).max(copying.done()));
         if !is_over {
-            return Ok(Some((Stage::Copy { tip, target, copying }, progress)));
+            return Ok(Some((
+                Stage::Copy {
+                    tip,
+                    target,
+                    copying,
+                },
+                progress,
+            )));
         }
         if copying.goes_on(&tip, newest) {
-            return Ok(Some((Stage::Copy { tip: newest.uncached(), target, copying }, progress)));
+            return Ok(Some((
+                Stage::Copy {
+                    tip: newest.uncached(),
+                    target,
+                    copying,
+                },
+                progress,
+            )));
         }
-        Ok(Some((Stage::Index { tip, target, indexing: copying.finish()? }, progress)))
+        Ok(Some((
+            Stage::Index {
+                tip,
+                target,
+                indexing: copying.finish()?,
+            },
+            progress,
+        )))
     }
 
     fn index(
@@ -252,10 +356,24 @@ impl Context<'_> {
         let mut create = |name: &str| self.files.create(name);
         if !indexing.step(&tip, &mut target, &mut create, budget)? {
             let progress = working("indexing", indexing.done, indexing.of);
-            return Ok(Some((Stage::Index { tip, target, indexing }, progress)));
+            return Ok(Some((
+                Stage::Index {
+                    tip,
+                    target,
+                    indexing,
+                },
+                progress,
+            )));
         }
         self.files.remove_later_ones();
-        Ok(Some((Stage::CatchUp { at: tip, target, round: None }, Progress::Reached(COPIED))))
+        Ok(Some((
+            Stage::CatchUp {
+                at: tip,
+                target,
+                round: None,
+            },
+            Progress::Reached(COPIED),
+        )))
     }
 
     fn catch_up(
@@ -272,38 +390,83 @@ impl Context<'_> {
                 let taken_out = self.claim.taken_out(&newest);
                 // The commit that was copied last may have been a purge.
                 if newest.position == at.position && taken_out.is_empty() {
-                    return Ok(Some((Stage::Commit { at, target }, Progress::Reached(CAUGHT_UP))));
+                    return Ok(Some((
+                        Stage::Commit { at, target },
+                        Progress::Reached(CAUGHT_UP),
+                    )));
                 }
-                Round::new(&at, newest, taken_out, self.shared.config.compaction.sort_bytes)
+                Round::new(
+                    &at,
+                    newest,
+                    taken_out,
+                    self.shared.config.compaction.sort_bytes,
+                )
             }
         };
         if !round.step(&mut target, self.report, budget)? {
             let progress = working("catching-up", 0, round.left());
-            return Ok(Some((Stage::CatchUp { at, target, round: Some(round) }, progress)));
+            return Ok(Some((
+                Stage::CatchUp {
+                    at,
+                    target,
+                    round: Some(round),
+                },
+                progress,
+            )));
         }
         let at = round.finish(&mut target)?;
         self.report.catch_up_rounds += 1;
         let behind_bytes = catch_up::behind_bytes(&at, &self.claim.published()?.tip);
         if behind_bytes <= LAST_ROUND_BYTES_MAX || self.report.catch_up_rounds >= ROUNDS_MAX {
-            return Ok(Some((Stage::Commit { at, target }, Progress::Reached(CAUGHT_UP))));
+            return Ok(Some((
+                Stage::Commit { at, target },
+                Progress::Reached(CAUGHT_UP),
+            )));
         }
         let progress = working("catching-up", 0, behind_bytes);
-        Ok(Some((Stage::CatchUp { at, target, round: None }, progress)))
+        Ok(Some((
+            Stage::CatchUp {
+                at,
+                target,
+                round: None,
+            },
+            progress,
+        )))
     }
 
     fn swap(&mut self, ready: Ready) -> Result<Next, EngineError> {
         let is_last = self.report.catch_up_rounds >= ROUNDS_MAX;
-        let behind_bytes_max = if is_last { u64::MAX } else { LAST_ROUND_BYTES_MAX };
+        let behind_bytes_max = if is_last {
+            u64::MAX
+        } else {
+            LAST_ROUND_BYTES_MAX
+        };
         let parts = (self.claim, self.store, self.shared);
-        match swap::swap(ready, *self.revision, behind_bytes_max, parts, self.files, self.report)? {
+        match swap::swap(
+            ready,
+            *self.revision,
+            behind_bytes_max,
+            parts,
+            self.files,
+            self.report,
+        )? {
             None => {
                 self.shared.compactions.add(1);
-                self.shared.tombstones_purged.add(self.report.tombstones_purged);
+                self.shared
+                    .tombstones_purged
+                    .add(self.report.tombstones_purged);
                 Ok(Some((Stage::Clean, Progress::Reached(AFTER_RENAME))))
             }
             Some(Ready { target, at, .. }) => {
                 let progress = working("catching-up", 0, 0);
-                Ok(Some((Stage::CatchUp { at, target, round: None }, progress)))
+                Ok(Some((
+                    Stage::CatchUp {
+                        at,
+                        target,
+                        round: None,
+                    },
+                    progress,
+                )))
             }
         }
     }

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
+use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
 use crate::disk::{Access, Disk};
 use crate::{EngineError, ScanLimit, ScanSlice, VBucketInfo};
@@ -66,8 +66,16 @@ impl CouchFile {
     /// [`EngineError::Corrupt`] if that header is damaged or there is none; [`EngineError::KeyMissing`] or
     /// [`EngineError::KeyWrong`] if the file is encrypted, and not with one of `keys`; [`EngineError::Unsupported`] if
     /// it is of another version than 11 to 14; [`EngineError::Disk`].
-    pub fn open_with_keys(disk: &dyn Disk, path: &Path, keys: &Keyring) -> Result<Self, EngineError> {
-        Self::at(find::newest_readable(disk.open(path, Access::ReadOnly)?, path, keys)?)
+    pub fn open_with_keys(
+        disk: &dyn Disk,
+        path: &Path,
+        keys: &Keyring,
+    ) -> Result<Self, EngineError> {
+        Self::at(find::newest_readable(
+            disk.open(path, Access::ReadOnly)?,
+            path,
+            keys,
+        )?)
     }
 
     /// Opens a damaged file at the newest header that is whole. Says what damage above it was passed over: commits
@@ -87,9 +95,11 @@ impl CouchFile {
                 Ok((Self::at(tip)?, passed))
             }
             (None, Some(last)) => Err(last),
-            (None, None) => {
-                Err(EngineError::Corrupt { path: path.into(), offset: 0, what: "no header".into() })
-            }
+            (None, None) => Err(EngineError::Corrupt {
+                path: path.into(),
+                offset: 0,
+                what: "no header".into(),
+            }),
         }
     }
 
@@ -117,14 +127,21 @@ impl CouchFile {
     /// The header it was opened at.
     #[must_use]
     pub fn header(&self) -> HeaderInfo {
-        let Tip { header, position, .. } = &self.tip;
+        let Tip {
+            header, position, ..
+        } = &self.tip;
         let bytes = |tree| header.root(tree).map_or(0, |root| root.subtree_bytes);
         HeaderInfo {
             position: *position,
             version: header.version,
             timestamp: header.timestamp,
             previous: self.previous,
-            key_id: self.tip.source.cipher.as_ref().map(|cipher| cipher.key_id.clone()),
+            key_id: self
+                .tip
+                .source
+                .cipher
+                .as_ref()
+                .map(|cipher| cipher.key_id.clone()),
             info: self.tip.info(),
             live_bytes: self.tip.live_bytes(),
             by_seqno_bytes: bytes(Tree::BySeqno),

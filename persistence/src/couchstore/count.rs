@@ -1,6 +1,6 @@
 //! Counting rows without reading them: the by-seqno tree knows how many are below each of its pointers.
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::EngineError;
 
@@ -24,7 +24,9 @@ impl Tip {
     }
 
     fn rows_below(&self, seqno: u64) -> Result<u64, EngineError> {
-        let Some(mut pointer) = self.header.by_seqno else { return Ok(0) };
+        let Some(mut pointer) = self.header.by_seqno else {
+            return Ok(0);
+        };
         if seqno > U48_MAX {
             return Ok(rows(&pointer));
         }

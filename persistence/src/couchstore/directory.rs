@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::disk::{Access, Disk, DiskErrorKind};
 use crate::fault::{self, Fault};
@@ -45,7 +45,13 @@ pub(super) struct Directory {
 
 impl Directory {
     pub(super) fn new(disk: Arc<dyn Disk>, path: &Path, shared: Arc<Shared>) -> Self {
-        Self { disk, path: path.to_path_buf(), shared, revisions: BTreeMap::new(), superseded: Vec::new() }
+        Self {
+            disk,
+            path: path.to_path_buf(),
+            shared,
+            revisions: BTreeMap::new(),
+            superseded: Vec::new(),
+        }
     }
 
     /// Opens every vBucket and clears the directory of what can't be one.
@@ -63,11 +69,14 @@ impl Directory {
                         older.push((vb, names::file(vb, revision.min(other))));
                     }
                 }
-                Name::Leftover => leftovers.push((name, "left over from an interrupted operation: removed")),
-                Name::Ignored => {}
-                Name::Other => {
-                    report.repairs.push((self.path.join(name), "not a file of this store: left alone".into()))
+                Name::Leftover => {
+                    leftovers.push((name, "left over from an interrupted operation: removed"))
                 }
+                Name::Ignored => {}
+                Name::Other => report.repairs.push((
+                    self.path.join(name),
+                    "not a file of this store: left alone".into(),
+                )),
             }
         }
         let mut vbuckets = BTreeMap::new();
@@ -107,10 +116,23 @@ impl Directory {
         Ok((vbuckets, report))
     }
 
-    fn open_file(&self, vb: Vbid, path: &Path, report: &mut RecoveryReport) -> Result<VBucket, EngineError> {
+    fn open_file(
+        &self,
+        vb: Vbid,
+        path: &Path,
+        report: &mut RecoveryReport,
+    ) -> Result<VBucket, EngineError> {
         let (tip, repairs) = recover::open(self.disk.open(path, Access::ReadWrite)?, path)?;
-        report.repairs.extend(repairs.into_iter().map(|repair| (path.to_path_buf(), repair)));
-        VBucket::new(vb, Writer::new(tip, Arc::clone(&self.shared)), Arc::clone(&self.shared))
+        report.repairs.extend(
+            repairs
+                .into_iter()
+                .map(|repair| (path.to_path_buf(), repair)),
+        );
+        VBucket::new(
+            vb,
+            Writer::new(tip, Arc::clone(&self.shared)),
+            Arc::clone(&self.shared),
+        )
     }
 
     /// Makes an empty vBucket.
@@ -132,7 +154,11 @@ impl Directory {
         })?;
         self.sync()?;
         self.revisions.insert(vb, revision);
-        Ok(Arc::new(VBucket::new(vb, writer, Arc::clone(&self.shared))?))
+        Ok(Arc::new(VBucket::new(
+            vb,
+            writer,
+            Arc::clone(&self.shared),
+        )?))
     }
 
     fn bootstrap(&self, boot: &Path, path: &Path) -> Result<Writer, EngineError> {
@@ -172,7 +198,9 @@ impl Directory {
 
     fn remove_name(&self, name: &str) -> Result<(), EngineError> {
         let path = self.path.join(name);
-        let Err(error) = self.disk.remove(&path) else { return Ok(()) };
+        let Err(error) = self.disk.remove(&path) else {
+            return Ok(());
+        };
         if error.kind == DiskErrorKind::TooManyFiles {
             // Its file could not be kept open, and has its name.
             return Err(error.into());

@@ -1,7 +1,7 @@
 //! A row of the indexes: everything about a revision but its body. Both indexes hold the same, in different layouts.
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 /// One revision as the indexes know it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@
 //! empty one, but a prepared deletion without; `history` as false; a value the store compressed as it was given.
 
 use bytes::Bytes;
-use checkpoint::{Cas, Datatype, Item, ItemLimits, Key, Namespace, Operation, Seqno, Vbid};
+use lowtide_checkpoint::{Cas, Datatype, Item, ItemLimits, Key, Namespace, Operation, Seqno, Vbid};
 
 use crate::EngineError;
 
@@ -84,7 +84,9 @@ pub(super) fn split_key(id: &[u8]) -> Option<(Namespace, Key)> {
 /// # Errors
 /// [`EngineError::TooLarge`], or [`EngineError::InvalidArgument`] for a key in a reserved collection.
 pub(super) fn from_item(vb: Vbid, item: &Item) -> Result<Option<Document>, EngineError> {
-    let Some(namespace) = item.operation.namespace() else { return Ok(None) };
+    let Some(namespace) = item.operation.namespace() else {
+        return Ok(None);
+    };
     let id = stored_key(namespace, &item.key).ok_or_else(|| {
         let (key, collection) = (&item.key, item.key.collection());
         EngineError::InvalidArgument(format!(
@@ -92,7 +94,13 @@ pub(super) fn from_item(vb: Vbid, item: &Item) -> Result<Option<Document>, Engin
         ))
     })?;
     let check = |what, size: u64, limit: u64| match size > limit {
-        true => Err(EngineError::TooLarge { vb, seqno: item.seqno, what, size, limit }),
+        true => Err(EngineError::TooLarge {
+            vb,
+            seqno: item.seqno,
+            what,
+            size,
+            limit,
+        }),
         false => Ok(()),
     };
     let value_bytes = item.value.as_ref().map_or(0, Bytes::len);
@@ -119,8 +127,13 @@ pub(super) fn from_item(vb: Vbid, item: &Item) -> Result<Option<Document>, Engin
         deleted_by_expiry: item.operation == Operation::Expiration,
         datatype: item.datatype.0,
         durable: match item.operation {
-            Operation::Prepare => Some(Durable::Pending { is_delete: item.deleted, level: item.durability }),
-            Operation::Abort => Some(Durable::Aborted { prepare_seqno: item.prepare_seqno }),
+            Operation::Prepare => Some(Durable::Pending {
+                is_delete: item.deleted,
+                level: item.durability,
+            }),
+            Operation::Abort => Some(Durable::Aborted {
+                prepare_seqno: item.prepare_seqno,
+            }),
             _ => None,
         },
     };
@@ -138,10 +151,19 @@ pub(super) fn from_item(vb: Vbid, item: &Item) -> Result<Option<Document>, Engin
 }
 
 fn content_meta(datatype: Datatype, value_bytes: usize) -> u8 {
-    let json = if datatype.contains(Datatype::JSON) { 0 } else { NOT_JSON };
+    let json = if datatype.contains(Datatype::JSON) {
+        0
+    } else {
+        NOT_JSON
+    };
     // What might not fit once snappy has made it longer is better stored as it is.
-    let compressible = value_bytes > 0 && snap::raw::max_compress_len(value_bytes) <= BODY_BYTES_MAX;
-    if compressible && !datatype.contains(Datatype::SNAPPY) { json | BODY_COMPRESSED } else { json }
+    let compressible =
+        value_bytes > 0 && snap::raw::max_compress_len(value_bytes) <= BODY_BYTES_MAX;
+    if compressible && !datatype.contains(Datatype::SNAPPY) {
+        json | BODY_COMPRESSED
+    } else {
+        json
+    }
 }
 
 /// The item a row and its body tell of.
@@ -204,18 +226,33 @@ pub(super) fn item_of(row: &Row<'_>, body: Option<Bytes>) -> Result<Item, &'stat
 ///
 /// # Errors
 /// As [`from_item`]; [`EngineError::OutOfOrder`] if a seqno does not exceed the one before, `high` at first.
-pub(super) fn from_items(vb: Vbid, items: &[&Item], high: Seqno) -> Result<Vec<Document>, EngineError> {
+pub(super) fn from_items(
+    vb: Vbid,
+    items: &[&Item],
+    high: Seqno,
+) -> Result<Vec<Document>, EngineError> {
     let mut previous = high;
     let mut documents = Vec::with_capacity(items.len());
     for item in items {
-        let Some(document) = from_item(vb, item)? else { continue };
+        let Some(document) = from_item(vb, item)? else {
+            continue;
+        };
         if item.seqno <= previous {
-            return Err(EngineError::OutOfOrder { vb, seqno: item.seqno, previous });
+            return Err(EngineError::OutOfOrder {
+                vb,
+                seqno: item.seqno,
+                previous,
+            });
         }
         previous = item.seqno;
         documents.push(document);
     }
-    documents.sort_by(|a, b| a.info.id.cmp(&b.info.id).then(b.info.seqno.cmp(&a.info.seqno)));
+    documents.sort_by(|a, b| {
+        a.info
+            .id
+            .cmp(&b.info.id)
+            .then(b.info.seqno.cmp(&a.info.seqno))
+    });
     documents.dedup_by(|later, kept| later.info.id == kept.info.id);
     documents.sort_unstable_by_key(|document| document.info.seqno);
     Ok(documents)
@@ -224,7 +261,7 @@ pub(super) fn from_items(vb: Vbid, items: &[&Item], high: Seqno) -> Result<Vec<D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use checkpoint::DurabilityLevel;
+    use lowtide_checkpoint::DurabilityLevel;
 
     const VB: Vbid = Vbid(3);
 
@@ -248,10 +285,20 @@ mod tests {
 
     #[test]
     fn every_operation_comes_back() {
-        let prepare =
-            Item { durability: Some(DurabilityLevel::PersistToMajority), ..full(Operation::Prepare) };
-        let prepared_delete = Item { deleted: true, value: None, ..prepare.clone() };
-        let abort = Item { prepare_seqno: Seqno(70), value: None, ..full(Operation::Abort) };
+        let prepare = Item {
+            durability: Some(DurabilityLevel::PersistToMajority),
+            ..full(Operation::Prepare)
+        };
+        let prepared_delete = Item {
+            deleted: true,
+            value: None,
+            ..prepare.clone()
+        };
+        let abort = Item {
+            prepare_seqno: Seqno(70),
+            value: None,
+            ..full(Operation::Abort)
+        };
         for item in [
             full(Operation::Mutation),
             full(Operation::Deletion),
@@ -260,9 +307,18 @@ mod tests {
             prepare,
             prepared_delete,
             abort,
-            Item { value: None, ..full(Operation::Deletion) },
-            Item { value: Some(Bytes::new()), ..full(Operation::Deletion) },
-            Item { value: Some(Bytes::new()), ..full(Operation::Mutation) },
+            Item {
+                value: None,
+                ..full(Operation::Deletion)
+            },
+            Item {
+                value: Some(Bytes::new()),
+                ..full(Operation::Deletion)
+            },
+            Item {
+                value: Some(Bytes::new()),
+                ..full(Operation::Mutation)
+            },
         ] {
             assert_eq!(round_trip(&item), item);
         }
@@ -270,44 +326,76 @@ mod tests {
 
     #[test]
     fn a_commit_comes_back_as_its_document() {
-        let commit = Item { prepare_seqno: Seqno(70), ..full(Operation::Commit) };
+        let commit = Item {
+            prepare_seqno: Seqno(70),
+            ..full(Operation::Commit)
+        };
         assert_eq!(round_trip(&commit), full(Operation::Mutation));
-        let deletion = Item { deleted: true, ..commit };
+        let deletion = Item {
+            deleted: true,
+            ..commit
+        };
         assert_eq!(round_trip(&deletion), full(Operation::Deletion));
     }
 
     #[test]
     fn name_spaces_never_meet() {
         let key = Key::new(b"k");
-        let stored =
-            [Namespace::Committed, Namespace::Prepared, Namespace::System].map(|n| stored_key(n, &key));
+        let stored = [Namespace::Committed, Namespace::Prepared, Namespace::System]
+            .map(|n| stored_key(n, &key));
         assert_eq!(stored[0].as_deref(), Some(&b"\0k"[..]));
         assert_eq!(stored[1].as_deref(), Some(&b"\x02\0k"[..]));
         assert_eq!(stored[2].as_deref(), Some(&b"\x01\0k"[..]));
         for collection in [1, 2] {
             let item = Item::mutation(Key::in_collection(collection, b"k"), Bytes::new());
-            assert!(matches!(from_item(VB, &item), Err(EngineError::InvalidArgument(_))));
+            assert!(matches!(
+                from_item(VB, &item),
+                Err(EngineError::InvalidArgument(_))
+            ));
         }
     }
 
     /// Found by the fuzzer: what waits, or was aborted, was read as a document, with a level and a prepare's seqno.
     #[test]
     fn a_document_is_never_pending() {
-        let mutation = from_item(VB, &full(Operation::Mutation)).expect("fits").expect("a document");
+        let mutation = from_item(VB, &full(Operation::Mutation))
+            .expect("fits")
+            .expect("a document");
         for durable in [
-            Durable::Pending { is_delete: false, level: Some(DurabilityLevel::Majority) },
-            Durable::Aborted { prepare_seqno: Seqno(70) },
+            Durable::Pending {
+                is_delete: false,
+                level: Some(DurabilityLevel::Majority),
+            },
+            Durable::Aborted {
+                prepare_seqno: Seqno(70),
+            },
         ] {
-            let meta = RevMeta { durable: Some(durable), ..RevMeta::default() };
+            let meta = RevMeta {
+                durable: Some(durable),
+                ..RevMeta::default()
+            };
             for prefix in [&b""[..], &[SYSTEM]] {
                 let id = [prefix, &mutation.info.id[..]].concat().into();
-                let info = DocInfo { id, rev_meta: meta.encode(), ..mutation.info.clone() };
-                assert!(to_item(&info, mutation.body.clone()).is_err(), "{durable:?}");
+                let info = DocInfo {
+                    id,
+                    rev_meta: meta.encode(),
+                    ..mutation.info.clone()
+                };
+                assert!(
+                    to_item(&info, mutation.body.clone()).is_err(),
+                    "{durable:?}"
+                );
             }
         }
         // Early releases said of a document that it had been committed.
-        let meta = RevMeta { durable: Some(Durable::Committed), ..RevMeta::default() };
-        let info = DocInfo { rev_meta: meta.encode(), ..mutation.info };
+        let meta = RevMeta {
+            durable: Some(Durable::Committed),
+            ..RevMeta::default()
+        };
+        let info = DocInfo {
+            rev_meta: meta.encode(),
+            ..mutation.info
+        };
         assert!(to_item(&info, mutation.body).is_ok());
     }
 
@@ -331,12 +419,31 @@ mod tests {
         let long = |len| Item::mutation(Key::new(&vec![b'k'; len]), Bytes::new());
         assert!(from_item(VB, &long(4093)).is_ok());
         assert_eq!(refused(&long(4094)), "key");
-        let ok = Item { seqno: Seqno(U48_MAX), rev_seqno: U48_MAX, ..full(Operation::Mutation) };
+        let ok = Item {
+            seqno: Seqno(U48_MAX),
+            rev_seqno: U48_MAX,
+            ..full(Operation::Mutation)
+        };
         assert!(from_item(VB, &ok).is_ok());
-        assert_eq!(refused(&Item { seqno: Seqno(U48_MAX + 1), ..ok.clone() }), "seqno");
-        assert_eq!(refused(&Item { rev_seqno: U48_MAX + 1, ..ok.clone() }), "revision");
+        assert_eq!(
+            refused(&Item {
+                seqno: Seqno(U48_MAX + 1),
+                ..ok.clone()
+            }),
+            "seqno"
+        );
+        assert_eq!(
+            refused(&Item {
+                rev_seqno: U48_MAX + 1,
+                ..ok.clone()
+            }),
+            "revision"
+        );
         let value = Bytes::from(vec![0; 256 << 20]);
-        let of_len = |len| Item { value: Some(value.slice(..len)), ..ok.clone() };
+        let of_len = |len| Item {
+            value: Some(value.slice(..len)),
+            ..ok.clone()
+        };
         assert!(from_item(VB, &of_len(BODY_BYTES_MAX)).is_ok());
         for len in [BODY_BYTES_MAX + 1, (256 << 20) - 1, 256 << 20] {
             assert_eq!(refused(&of_len(len)), "value");
@@ -345,12 +452,21 @@ mod tests {
 
     #[test]
     fn of_one_key_only_the_last_revision_is_left() {
-        let item = |seqno, key: &[u8]| Item { seqno: Seqno(seqno), ..Item::deletion(Key::new(key)) };
+        let item = |seqno, key: &[u8]| Item {
+            seqno: Seqno(seqno),
+            ..Item::deletion(Key::new(key))
+        };
         let items = [item(5, b"a"), item(6, b"b"), item(7, b"a"), item(9, b"0")];
         let refs: Vec<&Item> = items.iter().collect();
         let documents = from_items(VB, &refs, Seqno(4)).expect("in order");
-        let seqnos: Vec<u64> = documents.iter().map(|document| document.info.seqno.0).collect();
+        let seqnos: Vec<u64> = documents
+            .iter()
+            .map(|document| document.info.seqno.0)
+            .collect();
         assert_eq!(seqnos, [6, 7, 9]);
-        assert!(matches!(from_items(VB, &refs, Seqno(5)), Err(EngineError::OutOfOrder { .. })));
+        assert!(matches!(
+            from_items(VB, &refs, Seqno(5)),
+            Err(EngineError::OutOfOrder { .. })
+        ));
     }
 }

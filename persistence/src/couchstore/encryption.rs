@@ -40,7 +40,8 @@ impl KeyBlock {
         let length = fields.uint(4).ok_or(cut)?;
         let checksum = fields.uint(4).ok_or(cut)? as u32;
         let body_bytes = length.checked_sub(4).filter(|_| length <= LENGTH_MAX);
-        let body_bytes = body_bytes.ok_or("block that tells of the key has an impossible length")?;
+        let body_bytes =
+            body_bytes.ok_or("block that tells of the key has an impossible length")?;
         let body = fields.bytes(body_bytes as usize).ok_or(cut)?;
         if Checksum::Crc32c.of(body) != checksum {
             return Err("checksum of the block that tells of the key does not match");
@@ -55,7 +56,11 @@ impl KeyBlock {
         let key_id = String::from_utf8(fields.bytes(id_bytes)?.to_vec()).ok()?;
         let context_bytes = fields.uint(1)? as usize;
         let context = fields.bytes(context_bytes)?.to_vec();
-        fields.rest().is_empty().then_some(Self { version, key_id, context })
+        fields.rest().is_empty().then_some(Self {
+            version,
+            key_id,
+            context,
+        })
     }
 
     fn read(source: &Source) -> Result<Self, EngineError> {
@@ -72,7 +77,9 @@ pub(super) fn block_bytes(tip: &Tip) -> Result<u64, EngineError> {
     if !tip.header.encrypted {
         return Ok(0);
     }
-    let KeyBlock { key_id, context, .. } = KeyBlock::read(&tip.source)?;
+    let KeyBlock {
+        key_id, context, ..
+    } = KeyBlock::read(&tip.source)?;
     // Type, length, checksum, version, and the lengths of the two.
     Ok(1 + 4 + 4 + 1 + 1 + 1 + (key_id.len() + context.len()) as u64)
 }
@@ -94,24 +101,39 @@ pub(super) fn refuse(source: &Source) -> EngineError {
 /// [`EngineError::KeyMissing`], [`EngineError::KeyWrong`]; [`EngineError::Corrupt`] or [`EngineError::Unsupported`] if
 /// the file doesn't say how it is encrypted; [`EngineError::Disk`].
 pub(super) fn unlock(tip: &mut Tip, keys: &Keyring) -> Result<(), EngineError> {
-    let KeyBlock { version, key_id, context } = KeyBlock::read(&tip.source)?;
+    let KeyBlock {
+        version,
+        key_id,
+        context,
+    } = KeyBlock::read(&tip.source)?;
     let path = || tip.source.path_buf();
     let Some(master) = keys.get(&key_id) else {
-        return Err(EngineError::KeyMissing { path: path(), key_id });
+        return Err(EngineError::KeyMissing {
+            path: path(),
+            key_id,
+        });
     };
     let cipher = match version {
         WRAPPED => {
             let wrapped = context.as_slice().try_into();
-            let wrapped = wrapped.map_err(|_| tip.source.corrupt(0, "encrypted key of a wrong length"))?;
+            let wrapped =
+                wrapped.map_err(|_| tip.source.corrupt(0, "encrypted key of a wrong length"))?;
             Cipher::unwrapped(master, &key_id, wrapped)
         }
         DERIVED => Cipher::derived(master, &key_id, &context),
         version => {
-            return Err(tip.source.unsupported(format!("encryption of an unknown version {version}")));
+            return Err(tip
+                .source
+                .unsupported(format!("encryption of an unknown version {version}")));
         }
     };
-    let wrong = EngineError::KeyWrong { path: path(), key_id };
-    let Some(cipher) = cipher else { return Err(wrong) };
+    let wrong = EngineError::KeyWrong {
+        path: path(),
+        key_id,
+    };
+    let Some(cipher) = cipher else {
+        return Err(wrong);
+    };
     tip.source.cipher = Some(cipher.into());
     // Any key derives something: only a chunk shows whether it is the right one.
     if version == DERIVED && !opens_any_root(tip)? {
@@ -140,16 +162,19 @@ mod tests {
 
     /// Block 0 of the vendor's file with a derived key.
     const DERIVED_BLOCK: [u8; 54] = [
-        0x02, 0x00, 0x00, 0x00, 0x31, 0x94, 0xfc, 0xf2, 0x28, 0x01, 0x0a, 0x74, 0x65, 0x73, 0x74, 0x2d, 0x6b,
-        0x65, 0x79, 0x2d, 0x31, 0x20, 0xc4, 0x92, 0xfe, 0xaf, 0x07, 0x2f, 0x47, 0xf6, 0x4b, 0x19, 0x1a, 0x7d,
-        0x09, 0x39, 0xcb, 0x5d, 0x1a, 0x8a, 0x2d, 0x6f, 0xb1, 0xe7, 0xb2, 0xd6, 0x38, 0xeb, 0xb4, 0xa6, 0x44,
-        0xc2, 0x95, 0xc3,
+        0x02, 0x00, 0x00, 0x00, 0x31, 0x94, 0xfc, 0xf2, 0x28, 0x01, 0x0a, 0x74, 0x65, 0x73, 0x74,
+        0x2d, 0x6b, 0x65, 0x79, 0x2d, 0x31, 0x20, 0xc4, 0x92, 0xfe, 0xaf, 0x07, 0x2f, 0x47, 0xf6,
+        0x4b, 0x19, 0x1a, 0x7d, 0x09, 0x39, 0xcb, 0x5d, 0x1a, 0x8a, 0x2d, 0x6f, 0xb1, 0xe7, 0xb2,
+        0xd6, 0x38, 0xeb, 0xb4, 0xa6, 0x44, 0xc2, 0x95, 0xc3,
     ];
 
     #[test]
     fn the_vendors_block_is_read() {
         let block = KeyBlock::decode(&DERIVED_BLOCK).expect("valid");
-        assert_eq!((block.version, block.key_id.as_str()), (DERIVED, "test-key-1"));
+        assert_eq!(
+            (block.version, block.key_id.as_str()),
+            (DERIVED, "test-key-1")
+        );
         assert_eq!(block.context, DERIVED_BLOCK[22..]);
     }
 

@@ -26,8 +26,10 @@ impl Extents {
         }
         let cells = || words(start.div_ceil(CELL_BYTES), end.div_ceil(CELL_BYTES));
         for (word, mask) in cells() {
-            let page =
-                self.pages.entry(word / PAGE_WORDS).or_insert_with(|| Box::new([0; PAGE_WORDS as usize]));
+            let page = self
+                .pages
+                .entry(word / PAGE_WORDS)
+                .or_insert_with(|| Box::new([0; PAGE_WORDS as usize]));
             if let Some(slot) = page.get_mut((word % PAGE_WORDS) as usize) {
                 *slot |= mask;
             }
@@ -43,7 +45,9 @@ impl Extents {
 
     fn word(&self, word: u64) -> u64 {
         let page = self.pages.get(&(word / PAGE_WORDS));
-        page.and_then(|page| page.get((word % PAGE_WORDS) as usize)).copied().unwrap_or_default()
+        page.and_then(|page| page.get((word % PAGE_WORDS) as usize))
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -52,7 +56,13 @@ fn words(from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
     (from / WORD_CELLS..to.div_ceil(WORD_CELLS)).map(move |word| {
         let first = word * WORD_CELLS;
         let (low, high) = (from.saturating_sub(first), (to - first).min(WORD_CELLS));
-        let below = |bits: u64| if bits >= WORD_CELLS { u64::MAX } else { (1 << bits) - 1 };
+        let below = |bits: u64| {
+            if bits >= WORD_CELLS {
+                u64::MAX
+            } else {
+                (1 << bits) - 1
+            }
+        };
         (word, below(high) & !below(low))
     })
 }
@@ -67,10 +77,20 @@ mod tests {
         assert!(extents.take(48, 77));
         assert!(extents.take(77, 85), "the next one");
         assert!(extents.take(4000, 10_000));
-        for (start, end) in [(48, 77), (40, 49), (77, 85), (60, 70), (9_990, 9_999), (0, 1 << 20)] {
+        for (start, end) in [
+            (48, 77),
+            (40, 49),
+            (77, 85),
+            (60, 70),
+            (9_990, 9_999),
+            (0, 1 << 20),
+        ] {
             assert!(!extents.take(start, end), "{start}..{end}");
         }
-        assert!(extents.take(10_000, 10_008) && extents.take(85, 4000), "what was refused took nothing");
+        assert!(
+            extents.take(10_000, 10_008) && extents.take(85, 4000),
+            "what was refused took nothing"
+        );
     }
 
     #[test]
@@ -79,10 +99,14 @@ mod tests {
         let mut extents = Extents::default();
         let mut taken = std::collections::BTreeSet::new();
         for _ in 0..3000 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let start = (state >> 33) % 20_000;
             let end = start + 8 + (state >> 20) % 40;
-            let cells: Vec<u64> = (start..end).filter(|byte| byte.is_multiple_of(CELL_BYTES)).collect();
+            let cells: Vec<u64> = (start..end)
+                .filter(|byte| byte.is_multiple_of(CELL_BYTES))
+                .collect();
             let free = cells.iter().all(|cell| !taken.contains(cell));
             assert_eq!(extents.take(start, end), free, "{start}..{end}");
             if free {

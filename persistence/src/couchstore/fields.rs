@@ -23,7 +23,11 @@ impl<'a> Fields<'a> {
 
     /// The next `width` bytes as a number; `width` is at most 8.
     pub(super) fn uint(&mut self, width: usize) -> Option<u64> {
-        Some(self.bytes(width)?.iter().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+        Some(
+            self.bytes(width)?
+                .iter()
+                .fold(0, |value, &byte| value << 8 | u64::from(byte)),
+        )
     }
 
     /// Everything not yet taken.
@@ -34,7 +38,12 @@ impl<'a> Fields<'a> {
 
 /// Appends the low `width` bytes of `value`, highest first; `width` is at most 8.
 pub(super) fn put(out: &mut Vec<u8>, value: u64, width: usize) {
-    out.extend(value.to_be_bytes().into_iter().skip(8_usize.saturating_sub(width)));
+    out.extend(
+        value
+            .to_be_bytes()
+            .into_iter()
+            .skip(8_usize.saturating_sub(width)),
+    );
 }
 
 #[cfg(test)]

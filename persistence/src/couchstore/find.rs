@@ -22,7 +22,10 @@ pub(super) fn header_at(
     source: &Source,
     position: u64,
 ) -> Result<Result<(Header, u64), HeaderError>, EngineError> {
-    Ok(Header::decode(&source.read_raw(position, HEADER_BYTES_MAX)?, position))
+    Ok(Header::decode(
+        &source.read_raw(position, HEADER_BYTES_MAX)?,
+        position,
+    ))
 }
 
 /// The newest activated commit of a file to write to.
@@ -32,7 +35,11 @@ pub(super) fn header_at(
 /// don't know, or encrypted; [`EngineError::Disk`].
 pub(super) fn newest(file: Arc<dyn DiskFile>, path: &Path) -> Result<Tip, EngineError> {
     let tip = backwards(file, path, &mut Err)?;
-    if tip.header.encrypted { Err(encryption::refuse(&tip.source)) } else { Ok(tip) }
+    if tip.header.encrypted {
+        Err(encryption::refuse(&tip.source))
+    } else {
+        Ok(tip)
+    }
 }
 
 /// The newest activated commit of a file to read from.
@@ -82,7 +89,11 @@ fn unlocked(mut tip: Tip, keys: &Keyring) -> Result<Tip, EngineError> {
 /// Decides whether damage ends the search.
 type OnDamage<'a> = &'a mut dyn FnMut(EngineError) -> Result<(), EngineError>;
 
-fn backwards(file: Arc<dyn DiskFile>, path: &Path, on_damage: OnDamage<'_>) -> Result<Tip, EngineError> {
+fn backwards(
+    file: Arc<dyn DiskFile>,
+    path: &Path,
+    on_damage: OnDamage<'_>,
+) -> Result<Tip, EngineError> {
     let mut source = Source::new(file, path, Checksum::Crc32c);
     let len = source.file.len()?;
     let mut position = len.saturating_sub(2) / BLOCK_BYTES * BLOCK_BYTES;
@@ -92,7 +103,12 @@ fn backwards(file: Arc<dyn DiskFile>, path: &Path, on_damage: OnDamage<'_>) -> R
             Some(&block::HEADER) => match header_at(&source, position)? {
                 Ok((header, length)) => {
                     source.checksum = Checksum::of_version(header.version);
-                    return Ok(Tip { source, header, position, end: position + length });
+                    return Ok(Tip {
+                        source,
+                        header,
+                        position,
+                        end: position + length,
+                    });
                 }
                 Err(HeaderError::Version(version)) => {
                     return Err(source.unsupported(HeaderError::Version(version).to_string()));

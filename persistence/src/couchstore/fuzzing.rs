@@ -11,7 +11,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
+use lowtide_checkpoint::{
+    FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid,
+};
 
 use crate::disk::{Disk, MemoryDisk};
 use crate::{Batch, Engine, EngineError, ScanLimit};
@@ -103,19 +105,29 @@ fn read_everything(file: &CouchFile, file_bytes: usize) {
             break;
         }
     }
-    scan(&|from, limit| file.scan(from, Seqno::MAX, limit), file_bytes);
+    scan(
+        &|from, limit| file.scan(from, Seqno::MAX, limit),
+        file_bytes,
+    );
 }
 
 type Scan<'a> = &'a dyn Fn(Seqno, ScanLimit) -> Result<crate::ScanSlice, EngineError>;
 
 fn scan(scan: Scan<'_>, file_bytes: usize) {
-    let limit = ScanLimit { items: 100, bytes: 1 << 16 };
+    let limit = ScanLimit {
+        items: 100,
+        bytes: 1 << 16,
+    };
     let mut left_bytes = file_bytes.saturating_mul(READ_FACTOR);
     let mut from = Seqno(0);
     while let Some(slice) = checked(scan(from, limit)) {
-        let read = slice.items.iter().fold(1_usize, |sum, item| sum.saturating_add(item.payload_bytes()));
+        let read = slice.items.iter().fold(1_usize, |sum, item| {
+            sum.saturating_add(item.payload_bytes())
+        });
         left_bytes = left_bytes.saturating_sub(read);
-        let Some(next) = slice.next.filter(|_| left_bytes > 0) else { break };
+        let Some(next) = slice.next.filter(|_| left_bytes > 0) else {
+            break;
+        };
         assert!(next > from, "a scan comes nearer to its end");
         from = next;
     }
@@ -123,13 +135,23 @@ fn scan(scan: Scan<'_>, file_bytes: usize) {
 
 fn open(disk: &MemoryDisk) -> Option<Couchstore> {
     let disk = Arc::new(disk.clone());
-    checked(Couchstore::open(disk, Path::new(DIRECTORY), CouchstoreConfig::default())).map(|(store, _)| store)
+    checked(Couchstore::open(
+        disk,
+        Path::new(DIRECTORY),
+        CouchstoreConfig::default(),
+    ))
+    .map(|(store, _)| store)
 }
 
 fn write(disk: &MemoryDisk, file_bytes: usize) {
     let Some(store) = open(disk) else { return };
-    let Some(snapshot) = checked(store.snapshot(VB)) else { return };
-    scan(&|from, limit| snapshot.scan(from, Seqno::MAX, limit), file_bytes);
+    let Some(snapshot) = checked(store.snapshot(VB)) else {
+        return;
+    };
+    scan(
+        &|from, limit| snapshot.scan(from, Seqno::MAX, limit),
+        file_bytes,
+    );
     let high = snapshot.high().0;
     if high > SEQNO_MAX - 4 {
         return;
@@ -138,12 +160,24 @@ fn write(disk: &MemoryDisk, file_bytes: usize) {
         seqno: Seqno(seqno),
         ..Item::mutation(Key::new(key), Bytes::from_static(b"written by the fuzzer"))
     };
-    let items = [set(high + 1, b"key03"), set(high + 2, b""), set(high + 3, b"\xff\xff")];
+    let items = [
+        set(high + 1, b"key03"),
+        set(high + 2, b""),
+        set(high + 3, b"\xff\xff"),
+    ];
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
     let refs: Vec<&Item> = items.iter().collect();
-    let batch = Batch { vb: VB, items: &refs, state: &state, timestamp: 1 };
+    let batch = Batch {
+        vb: VB,
+        items: &refs,
+        state: &state,
+        timestamp: 1,
+    };
     let committed = store.commit(&[batch]).pop().and_then(checked).is_some();
-    assert!(checked(store.close()).is_some(), "nothing is wrong with the disk");
+    assert!(
+        checked(store.close()).is_some(),
+        "nothing is wrong with the disk"
+    );
     drop((snapshot, store));
     let store = open(disk);
     let Some(snapshot) = store.and_then(|store| checked(store.snapshot(VB))) else {
@@ -153,14 +187,20 @@ fn write(disk: &MemoryDisk, file_bytes: usize) {
     };
     for item in items.iter().filter(|_| committed) {
         let found = checked(snapshot.get(Namespace::Committed, &item.key)).flatten();
-        assert!(found.as_ref() == Some(item), "{found:?} is not what was acknowledged: {item:?}");
+        assert!(
+            found.as_ref() == Some(item),
+            "{found:?} is not what was acknowledged: {item:?}"
+        );
     }
 }
 
 /// Takes bytes for a node's chunk.
 pub fn node(bytes: &[u8]) {
     if let Ok(node) = Node::decode(bytes) {
-        let entries: usize = node.entries().map(|(key, value)| 5 + key.len() + value.len()).sum();
+        let entries: usize = node
+            .entries()
+            .map(|(key, value)| 5 + key.len() + value.len())
+            .sum();
         assert_eq!(1 + entries, node.len(), "entries fill the node");
     }
 }
@@ -171,7 +211,9 @@ pub fn header(bytes: &[u8]) {
     seal(&mut sealed);
     for position in [0, 4096, 1 << 46] {
         for bytes in [bytes, &sealed] {
-            let Ok((header, length)) = Header::decode(bytes, position) else { continue };
+            let Ok((header, length)) = Header::decode(bytes, position) else {
+                continue;
+            };
             assert!(length <= bytes.len() as u64);
             let again = Header::decode(&header.encode(1), position);
             assert_eq!(again, Ok((header, length)));
@@ -196,7 +238,9 @@ pub fn row(bytes: &[u8]) {
     for (encoded, info) in by_id.into_iter().chain(by_seqno) {
         assert_eq!(encoded, value, "a row is what it was read from");
         let body = Some(Bytes::from_static(b"body"));
-        let Ok(item) = document::to_item(&info, body) else { continue };
+        let Ok(item) = document::to_item(&info, body) else {
+            continue;
+        };
         // What was read of a document can be stored again, but for what only the vendor can have written.
         if let Ok(Some(document)) = document::from_item(VB, &item) {
             let again = document::to_item(&document.info, document.body);

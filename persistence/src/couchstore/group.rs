@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::{Batch, Committed, EngineError, Executor, Task};
 
@@ -20,9 +20,12 @@ pub(super) fn commit(
 ) -> Vec<CommitResult> {
     let groups = by_vbucket(batches);
     let mut outcomes: Vec<Vec<CommitResult>> = groups.iter().map(|_| Vec::new()).collect();
-    let tasks = groups.iter().zip(&mut outcomes).map(|((_, group), outcome)| -> Task<'_> {
-        Box::new(move || *outcome = in_turn(group.iter().map(|&(_, batch)| batch), commit))
-    });
+    let tasks = groups
+        .iter()
+        .zip(&mut outcomes)
+        .map(|((_, group), outcome)| -> Task<'_> {
+            Box::new(move || *outcome = in_turn(group.iter().map(|&(_, batch)| batch), commit))
+        });
     executor.run(tasks.collect());
 
     let mut results: Vec<Option<CommitResult>> = batches.iter().map(|_| None).collect();
@@ -33,8 +36,15 @@ pub(super) fn commit(
             }
         }
     }
-    let left_out = || Err(EngineError::InvalidArgument("the executor left out a task".to_owned()));
-    results.into_iter().map(|result| result.unwrap_or_else(left_out)).collect()
+    let left_out = || {
+        Err(EngineError::InvalidArgument(
+            "the executor left out a task".to_owned(),
+        ))
+    };
+    results
+        .into_iter()
+        .map(|result| result.unwrap_or_else(left_out))
+        .collect()
 }
 
 /// Batches with their places, by vBucket, in the order in which vBuckets first come.

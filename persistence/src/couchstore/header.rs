@@ -144,7 +144,11 @@ impl Header {
         let mut out = Vec::with_capacity(FRAME_BYTES + body.len());
         out.push(block_type);
         put(&mut out, body.len() as u64 + CHECKSUM_BYTES, 4);
-        put(&mut out, u64::from(Checksum::of_version(self.version).of(&body)), 4);
+        put(
+            &mut out,
+            u64::from(Checksum::of_version(self.version).of(&body)),
+            4,
+        );
         out.extend_from_slice(&body);
         out
     }
@@ -158,18 +162,27 @@ impl Header {
             return Err(HeaderError::Malformed("header has an impossible length"));
         }
         let checksum = fields.uint(4).ok_or(HeaderError::Truncated)? as u32;
-        let body = fields.bytes((length - CHECKSUM_BYTES) as usize).ok_or(HeaderError::Truncated)?;
-        let used = [Checksum::Crc32c, Checksum::Crc32].into_iter().find(|kind| kind.of(body) == checksum);
+        let body = fields
+            .bytes((length - CHECKSUM_BYTES) as usize)
+            .ok_or(HeaderError::Truncated)?;
+        let used = [Checksum::Crc32c, Checksum::Crc32]
+            .into_iter()
+            .find(|kind| kind.of(body) == checksum);
         let used = used.ok_or(HeaderError::Checksum)?;
-        let version = body.first().copied().ok_or(HeaderError::Malformed("header without a version"))?;
+        let version = body
+            .first()
+            .copied()
+            .ok_or(HeaderError::Malformed("header without a version"))?;
         if !(VERSION_OLDEST..=VERSION).contains(&version) {
             return Err(HeaderError::Version(version));
         }
         if Checksum::of_version(version) != used {
-            return Err(HeaderError::Malformed("header's checksum is of another version"));
+            return Err(HeaderError::Malformed(
+                "header's checksum is of another version",
+            ));
         }
-        let header =
-            Self::decode_body(body, position).ok_or(HeaderError::Malformed("header's sizes don't add up"))?;
+        let header = Self::decode_body(body, position)
+            .ok_or(HeaderError::Malformed("header's sizes don't add up"))?;
         header.check(position)?;
         Ok((header, FRAME_BYTES as u64 + body.len() as u64))
     }
@@ -183,7 +196,11 @@ impl Header {
         if fields.uint(6)? > position {
             return None;
         }
-        let sizes = [fields.uint(2)? as usize, fields.uint(2)? as usize, fields.uint(2)? as usize];
+        let sizes = [
+            fields.uint(2)? as usize,
+            fields.uint(2)? as usize,
+            fields.uint(2)? as usize,
+        ];
         if header.version >= VERSION_TIMESTAMP {
             header.timestamp = fields.uint(8)?;
         }
@@ -191,7 +208,10 @@ impl Header {
             let word = fields.uint(6)?;
             (header.previous, header.encrypted) = (word >> 1, word & 1 != 0);
         }
-        for (tree, size) in [Tree::BySeqno, Tree::ById, Tree::Local].into_iter().zip(sizes) {
+        for (tree, size) in [Tree::BySeqno, Tree::ById, Tree::Local]
+            .into_iter()
+            .zip(sizes)
+        {
             let bytes = fields.bytes(size)?;
             if size != 0 {
                 if size < ROOT_BYTES_MIN {
@@ -205,7 +225,11 @@ impl Header {
 
     fn check(&self, position: u64) -> Result<(), HeaderError> {
         let roots = [self.by_seqno, self.by_id, self.local];
-        if roots.into_iter().flatten().any(|root| root.position >= position) {
+        if roots
+            .into_iter()
+            .flatten()
+            .any(|root| root.position >= position)
+        {
             return Err(HeaderError::Malformed("header points behind itself"));
         }
         Ok(())
@@ -219,11 +243,11 @@ mod tests {
 
     /// The header of the vendor's b_ten file.
     const B_TEN: [u8; 105] = [
-        0x01, 0x00, 0x00, 0x00, 0x64, 0x95, 0x7a, 0xd4, 0xe3, 0x0e, 0, 0, 0, 0, 0, 0x0a, 0, 0, 0, 0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0x00, 0x11, 0x00, 0x1c, 0x00, 0x0c, 0x17, 0x97, 0x9c, 0xfe, 0x71, 0xc4, 0xca, 0x00, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x47, 0, 0, 0, 0, 0x01, 0x02, 0, 0, 0, 0, 0x0a, 0, 0, 0, 0, 0x01,
-        0x52, 0, 0, 0, 0, 0, 0xf5, 0, 0, 0, 0, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x22, 0, 0, 0, 0, 0x03,
-        0x49, 0, 0, 0, 0, 0x01, 0xb0,
+        0x01, 0x00, 0x00, 0x00, 0x64, 0x95, 0x7a, 0xd4, 0xe3, 0x0e, 0, 0, 0, 0, 0, 0x0a, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x11, 0x00, 0x1c, 0x00, 0x0c, 0x17, 0x97, 0x9c, 0xfe,
+        0x71, 0xc4, 0xca, 0x00, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x47, 0, 0, 0, 0, 0x01, 0x02,
+        0, 0, 0, 0, 0x0a, 0, 0, 0, 0, 0x01, 0x52, 0, 0, 0, 0, 0, 0xf5, 0, 0, 0, 0, 0x0a, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0x01, 0x22, 0, 0, 0, 0, 0x03, 0x49, 0, 0, 0, 0, 0x01, 0xb0,
     ];
 
     #[test]
@@ -234,13 +258,25 @@ mod tests {
             update_seq: 10,
             timestamp: 1_700_000_001_000_000_000,
             previous: 0,
-            by_seqno: Some(Pointer { position: 583, subtree_bytes: 258, reduction: Reduction::Rows(10) }),
+            by_seqno: Some(Pointer {
+                position: 583,
+                subtree_bytes: 258,
+                reduction: Reduction::Rows(10),
+            }),
             by_id: Some(Pointer {
                 position: 338,
                 subtree_bytes: 245,
-                reduction: Reduction::Documents { live: 10, deleted: 0, body_bytes: 290 },
+                reduction: Reduction::Documents {
+                    live: 10,
+                    deleted: 0,
+                    body_bytes: 290,
+                },
             }),
-            local: Some(Pointer { position: 841, subtree_bytes: 432, reduction: Reduction::Nothing }),
+            local: Some(Pointer {
+                position: 841,
+                subtree_bytes: 432,
+                reduction: Reduction::Nothing,
+            }),
             ..Header::new()
         };
         assert_eq!(header, expected);
@@ -267,21 +303,41 @@ mod tests {
 
     #[test]
     fn what_lies_behind_or_is_cut_is_refused() {
-        assert_eq!(Header::decode(&B_TEN, 841), Err(HeaderError::Malformed("header points behind itself")));
+        assert_eq!(
+            Header::decode(&B_TEN, 841),
+            Err(HeaderError::Malformed("header points behind itself"))
+        );
         for len in 0..B_TEN.len() {
-            assert_eq!(Header::decode(&B_TEN[..len], 4096), Err(HeaderError::Truncated), "{len}");
+            assert_eq!(
+                Header::decode(&B_TEN[..len], 4096),
+                Err(HeaderError::Truncated),
+                "{len}"
+            );
         }
     }
 
     #[test]
     fn other_versions_are_told_apart_from_damage() {
         for version in [10, 15] {
-            let bytes = Header { version, ..Header::new() }.encode(1);
-            assert_eq!(Header::decode(&bytes, 0), Err(HeaderError::Version(version)));
+            let bytes = Header {
+                version,
+                ..Header::new()
+            }
+            .encode(1);
+            assert_eq!(
+                Header::decode(&bytes, 0),
+                Err(HeaderError::Version(version))
+            );
         }
         for version in 11..=13 {
-            let header = Header { version, ..Header::new() };
-            assert_eq!(Header::decode(&header.encode(1), 0).map(|(header, _)| header), Ok(header));
+            let header = Header {
+                version,
+                ..Header::new()
+            };
+            assert_eq!(
+                Header::decode(&header.encode(1), 0).map(|(header, _)| header),
+                Ok(header)
+            );
         }
     }
 }

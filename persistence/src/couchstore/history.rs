@@ -6,7 +6,7 @@
 //! given up is met, but only behind the one that took its place, which is at or below it: so whoever looks for the
 //! newest at or below a seqno never picks it.
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::EngineError;
 
@@ -44,7 +44,11 @@ pub(super) fn at_or_below(tip: &Tip, to: Seqno) -> Result<Earlier, EngineError> 
 /// # Errors
 /// [`EngineError::Corrupt`] if there is one and it is damaged; [`EngineError::Disk`].
 pub(super) fn before(tip: &Tip) -> Result<Option<Tip>, EngineError> {
-    if tip.header.version >= VERSION_PREVIOUS { named(tip) } else { below(tip) }
+    if tip.header.version >= VERSION_PREVIOUS {
+        named(tip)
+    } else {
+        below(tip)
+    }
 }
 
 /// The commit that a header names as the one before.
@@ -54,13 +58,18 @@ fn named(tip: &Tip) -> Result<Option<Tip>, EngineError> {
         return Ok(None);
     }
     if position >= tip.position || !position.is_multiple_of(BLOCK_BYTES) {
-        return Err(tip.source.corrupt(tip.position, format!("the header before it can't be at {position}")));
+        return Err(tip.source.corrupt(
+            tip.position,
+            format!("the header before it can't be at {position}"),
+        ));
     }
     match tip.source.read_raw(position, 1)?.first() {
         Some(&block::HEADER) => commit_at(tip, position),
         // Files that began without a header say 0, where none is.
         _ if position == 0 => Ok(None),
-        _ => Err(tip.source.corrupt(position, "block is no header, though a later one says so")),
+        _ => Err(tip
+            .source
+            .corrupt(position, "block is no header, though a later one says so")),
     }
 }
 
@@ -83,9 +92,16 @@ fn commit_at(tip: &Tip, position: u64) -> Result<Option<Tip>, EngineError> {
         Ok((header, length))
             if header.version == tip.header.version && header.encrypted == tip.header.encrypted =>
         {
-            Ok(Some(Tip { source: tip.source.clone(), header, position, end: position + length }))
+            Ok(Some(Tip {
+                source: tip.source.clone(),
+                header,
+                position,
+                end: position + length,
+            }))
         }
-        Ok(_) => Err(tip.source.corrupt(position, "header is of another version than a later one")),
+        Ok(_) => Err(tip
+            .source
+            .corrupt(position, "header is of another version than a later one")),
         // Old compactions leave this type on a first block that holds none.
         Err(_) if position == 0 => Ok(None),
         Err(error) => Err(tip.source.corrupt(position, error.to_string())),

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::EngineError;
 
@@ -34,19 +34,28 @@ pub(super) fn save(
     let mut actions = Actions::default();
     for info in &written {
         let value = actions.put(|bytes| by_id::encode_into(bytes, info));
-        actions.list.push((Part::Given(info.id.clone()), Some(value)));
+        actions
+            .list
+            .push((Part::Given(info.id.clone()), Some(value)));
     }
     let (mut replaced, mut gone) = (Vec::new(), Vec::new());
     let (source, end) = (out.source().clone(), out.position());
-    let root = btree_modify::modify(out, Tree::ById, header.by_id, &actions.sorted(), &mut |key, value| {
-        let row = by_id::row(key, value);
-        let row = row.ok_or_else(|| source.corrupt(end, "a row in the by-id tree is too short"))?;
-        gone.push(row.seqno);
-        if document::is_prepared(key) {
-            replaced.push(row.to_info());
-        }
-        Ok(())
-    })?;
+    let root = btree_modify::modify(
+        out,
+        Tree::ById,
+        header.by_id,
+        &actions.sorted(),
+        &mut |key, value| {
+            let row = by_id::row(key, value);
+            let row =
+                row.ok_or_else(|| source.corrupt(end, "a row in the by-id tree is too short"))?;
+            gone.push(row.seqno);
+            if document::is_prepared(key) {
+                replaced.push(row.to_info());
+            }
+            Ok(())
+        },
+    )?;
     header.set_root(Tree::ById, root);
 
     let mut actions = Actions::default();
@@ -57,7 +66,13 @@ pub(super) fn save(
         actions.push_seqno(info.seqno, Some(info));
     }
     let by_seqno = actions.sorted();
-    let root = btree_modify::modify(out, Tree::BySeqno, header.by_seqno, &by_seqno, &mut |_, _| Ok(()))?;
+    let root = btree_modify::modify(
+        out,
+        Tree::BySeqno,
+        header.by_seqno,
+        &by_seqno,
+        &mut |_, _| Ok(()),
+    )?;
     header.set_root(Tree::BySeqno, root);
     Ok(Saved { written, replaced })
 }

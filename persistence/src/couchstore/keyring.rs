@@ -44,7 +44,9 @@ impl Keyring {
     /// No keys: only files that are not encrypted can be read.
     #[must_use]
     pub const fn new() -> Self {
-        Self { keys: BTreeMap::new() }
+        Self {
+            keys: BTreeMap::new(),
+        }
     }
 
     /// Adds the key of an id, in place of one that was there. Whoever passes a copy wipes their own.
@@ -62,15 +64,24 @@ impl Keyring {
         let invalid = |what: String| EngineError::InvalidArgument(format!("key file: {what}"));
         // The parser's message could quote a key; place and kind of the error are enough.
         let json: JsonKeys = serde_json::from_slice(text).map_err(|error| {
-            let kind = if error.is_data() { "not the fields a key file has" } else { "no valid JSON" };
-            invalid(format!("{kind}, line {} column {}", error.line(), error.column()))
+            let kind = if error.is_data() {
+                "not the fields a key file has"
+            } else {
+                "no valid JSON"
+            };
+            invalid(format!(
+                "{kind}, line {} column {}",
+                error.line(),
+                error.column()
+            ))
         })?;
         let mut keyring = Self::new();
         for JsonKey { id, cipher, key } in json.keys {
             if cipher.as_deref().is_some_and(|cipher| cipher != CIPHER) {
                 return Err(invalid(format!("key {id}: the cipher must be {CIPHER}")));
             }
-            let key = decode(&key).ok_or_else(|| invalid(format!("key {id} is not 32 bytes in base64")))?;
+            let key = decode(&key)
+                .ok_or_else(|| invalid(format!("key {id} is not 32 bytes in base64")))?;
             if keyring.keys.contains_key(&id) {
                 return Err(invalid(format!("key {id} is there twice")));
             }
@@ -133,13 +144,30 @@ mod tests {
         for (file, what) in [
             ("{".to_owned(), "line 1"),
             (r#"{"keys":"secret-text"}"#.to_owned(), "not the fields"),
-            (r#"{"keys":[{"id":"a","key":"secret-text"}]}"#.to_owned(), "key a is not 32 bytes"),
-            (format!(r#"{{"keys":[{{"id":"a","key":"{}"}}]}}"#, "A".repeat(4000)), "key a is not 32 bytes"),
-            (r#"{"keys":[{"id":"a","key":"AAAA"}]}"#.to_owned(), "key a is not 32 bytes"),
-            (format!(r#"{{"keys":[{{"id":"a","cipher":"none","key":"{TEXT}"}}]}}"#), "cipher"),
-            (format!(r#"{{"keys":[{{"id":"a","key":"{TEXT}"}},{{"id":"a","key":"{TEXT}"}}]}}"#), "twice"),
+            (
+                r#"{"keys":[{"id":"a","key":"secret-text"}]}"#.to_owned(),
+                "key a is not 32 bytes",
+            ),
+            (
+                format!(r#"{{"keys":[{{"id":"a","key":"{}"}}]}}"#, "A".repeat(4000)),
+                "key a is not 32 bytes",
+            ),
+            (
+                r#"{"keys":[{"id":"a","key":"AAAA"}]}"#.to_owned(),
+                "key a is not 32 bytes",
+            ),
+            (
+                format!(r#"{{"keys":[{{"id":"a","cipher":"none","key":"{TEXT}"}}]}}"#),
+                "cipher",
+            ),
+            (
+                format!(r#"{{"keys":[{{"id":"a","key":"{TEXT}"}},{{"id":"a","key":"{TEXT}"}}]}}"#),
+                "twice",
+            ),
         ] {
-            let error = Keyring::from_json(file.as_bytes()).expect_err(&file).to_string();
+            let error = Keyring::from_json(file.as_bytes())
+                .expect_err(&file)
+                .to_string();
             assert!(error.contains(what) && !error.contains("secret"), "{error}");
         }
     }

@@ -39,7 +39,13 @@ pub enum Use {
 
 impl Use {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Body, Self::ById, Self::BySeqno, Self::Local, Self::Header];
+    pub const ALL: [Self; 5] = [
+        Self::Body,
+        Self::ById,
+        Self::BySeqno,
+        Self::Local,
+        Self::Header,
+    ];
 
     /// Its name in reports.
     #[must_use]
@@ -74,7 +80,12 @@ impl Cell {
     /// How many of its bytes are used so.
     #[must_use]
     pub fn live(&self, of: Use) -> u64 {
-        Use::ALL.into_iter().zip(self.live).filter(|&(each, _)| each == of).map(|(_, bytes)| bytes).sum()
+        Use::ALL
+            .into_iter()
+            .zip(self.live)
+            .filter(|&(each, _)| each == of)
+            .map(|(_, bytes)| bytes)
+            .sum()
     }
 
     /// How many of its bytes are used at all.
@@ -92,7 +103,10 @@ impl Cell {
     /// Adds bytes, as many as there is room for.
     fn add(&mut self, of: Use, bytes: u64) {
         let room = self.dead_bytes();
-        let slots = Use::ALL.into_iter().zip(&mut self.live).filter(|(each, _)| *each == of);
+        let slots = Use::ALL
+            .into_iter()
+            .zip(&mut self.live)
+            .filter(|(each, _)| *each == of);
         slots.for_each(|(_, slot)| *slot += bytes.min(room));
     }
 }
@@ -121,7 +135,11 @@ impl TreeLayout {
     #[must_use]
     pub fn fill(&self) -> f64 {
         let nodes = self.leaves + self.interior_nodes;
-        if nodes == 0 { 0.0 } else { self.raw_bytes as f64 / (nodes * THRESHOLD_BYTES as u64) as f64 }
+        if nodes == 0 {
+            0.0
+        } else {
+            self.raw_bytes as f64 / (nodes * THRESHOLD_BYTES as u64) as f64
+        }
     }
 }
 
@@ -146,7 +164,11 @@ impl Layout {
     pub fn total(&self) -> Cell {
         self.cells.iter().fold(Cell::default(), |mut total, cell| {
             total.bytes += cell.bytes;
-            total.live.iter_mut().zip(cell.live).for_each(|(sum, bytes)| *sum += bytes);
+            total
+                .live
+                .iter_mut()
+                .zip(cell.live)
+                .for_each(|(sum, bytes)| *sum += bytes);
             total
         })
     }
@@ -155,13 +177,22 @@ impl Layout {
 /// Looks at what a commit reaches, in at most `cells_max` cells.
 pub(super) fn layout(tip: &Tip, cells_max: u64) -> Result<Layout, EngineError> {
     let file_bytes = tip.source.file.len()?;
-    let cell_bytes = file_bytes.div_ceil(cells_max.max(1)).next_multiple_of(BLOCK_BYTES).max(BLOCK_BYTES);
+    let cell_bytes = file_bytes
+        .div_ceil(cells_max.max(1))
+        .next_multiple_of(BLOCK_BYTES)
+        .max(BLOCK_BYTES);
     let cells = (0..file_bytes.div_ceil(cell_bytes)).map(|index| {
         let bytes = cell_bytes.min(file_bytes - index * cell_bytes);
-        Cell { bytes, ..Cell::default() }
+        Cell {
+            bytes,
+            ..Cell::default()
+        }
     });
     let mut sketch = Sketch {
-        layout: Layout { cells: cells.collect(), ..Layout::default() },
+        layout: Layout {
+            cells: cells.collect(),
+            ..Layout::default()
+        },
         cell_bytes,
         tree: Tree::Local,
         bodies: Extents::default(),
@@ -198,7 +229,9 @@ impl Sketch {
         while from < end {
             let index = from / self.cell_bytes;
             let to = end.min((index + 1) * self.cell_bytes);
-            let Some(cell) = self.layout.cells.get_mut(index as usize) else { return };
+            let Some(cell) = self.layout.cells.get_mut(index as usize) else {
+                return;
+            };
             cell.add(of, to - from);
             from = to;
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::disk::Disk;
 use crate::{EngineError, StoreOwner};
@@ -44,7 +44,10 @@ pub fn list_store(disk: &dyn Disk, dir: &Path) -> Result<StoreListing, EngineErr
                 None => continue,
                 Some(other) => {
                     newest.insert(vb, revision.max(other));
-                    others.push((dir.join(names::file(vb, revision.min(other))), "an older revision"));
+                    others.push((
+                        dir.join(names::file(vb, revision.min(other))),
+                        "an older revision",
+                    ));
                     continue;
                 }
             },
@@ -58,7 +61,10 @@ pub fn list_store(disk: &dyn Disk, dir: &Path) -> Result<StoreListing, EngineErr
         let path = dir.join(names::file(vb, revision));
         StoreFile { vb, revision, path }
     });
-    Ok(StoreListing { files: files.collect(), others })
+    Ok(StoreListing {
+        files: files.collect(),
+        others,
+    })
 }
 
 /// The vBucket and revision that a file's name tells, if it does.
@@ -79,23 +85,44 @@ mod tests {
     fn the_newest_file_of_each_vbucket_counts() {
         let (disk, dir) = (MemoryDisk::new(), Path::new("/data"));
         disk.create_dir(dir).expect("made");
-        for name in ["7.couch.9", "7.couch.10", "3.couch.1", "3.couch.2.compact", "master.couch.1", "notes"] {
+        for name in [
+            "7.couch.9",
+            "7.couch.10",
+            "3.couch.1",
+            "3.couch.2.compact",
+            "master.couch.1",
+            "notes",
+        ] {
             disk.create(&dir.join(name)).expect("new");
         }
         let listing = list_store(&disk, dir).expect("listed");
-        let files: Vec<_> = listing.files.iter().map(|file| (file.vb.0, file.revision)).collect();
+        let files: Vec<_> = listing
+            .files
+            .iter()
+            .map(|file| (file.vb.0, file.revision))
+            .collect();
         assert_eq!(files, [(3, 1), (7, 10)]);
-        let others: Vec<_> = listing.others.iter().map(|(path, why)| (path.to_str(), *why)).collect();
+        let others: Vec<_> = listing
+            .others
+            .iter()
+            .map(|(path, why)| (path.to_str(), *why))
+            .collect();
         assert_eq!(
             others,
             [
-                (Some("/data/3.couch.2.compact"), "left over from an interrupted operation"),
+                (
+                    Some("/data/3.couch.2.compact"),
+                    "left over from an interrupted operation"
+                ),
                 (Some("/data/7.couch.9"), "an older revision"),
                 (Some("/data/master.couch.1"), "the vendor's own"),
                 (Some("/data/notes"), "not a vBucket's file"),
             ]
         );
-        assert_eq!(name_of_store_file(Path::new("/data/7.couch.10")), Some((Vbid(7), 10)));
+        assert_eq!(
+            name_of_store_file(Path::new("/data/7.couch.10")),
+            Some((Vbid(7), 10))
+        );
         assert_eq!(name_of_store_file(Path::new("/data/notes")), None);
     }
 }

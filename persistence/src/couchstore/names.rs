@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 /// What a name in the directory means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,17 +38,24 @@ pub(super) fn run(target: &Path, number: usize) -> String {
 }
 
 pub(super) fn parse(name: &str) -> Name {
-    let Some((vb, rest)) = name.split_once(".couch.") else { return Name::Other };
+    let Some((vb, rest)) = name.split_once(".couch.") else {
+        return Name::Other;
+    };
     if vb == "master" {
         return Name::Ignored;
     }
-    let Some(vb) = number(vb).and_then(|vb| u16::try_from(vb).ok()) else { return Name::Other };
+    let Some(vb) = number(vb).and_then(|vb| u16::try_from(vb).ok()) else {
+        return Name::Other;
+    };
     if rest == "boot" {
         return Name::Leftover;
     }
     match rest.split_once('.') {
         None => match number(rest) {
-            Some(revision) => Name::File { vb: Vbid(vb), revision },
+            Some(revision) => Name::File {
+                vb: Vbid(vb),
+                revision,
+            },
             None => Name::Other,
         },
         Some((revision, kind)) if number(revision).is_some() => match kind {
@@ -72,7 +79,13 @@ mod tests {
 
     #[test]
     fn names_are_told_apart() {
-        assert_eq!(parse(&file(Vbid(1023), 12)), Name::File { vb: Vbid(1023), revision: 12 });
+        assert_eq!(
+            parse(&file(Vbid(1023), 12)),
+            Name::File {
+                vb: Vbid(1023),
+                revision: 12
+            }
+        );
         assert_eq!(compact(Vbid(7), 2), "7.couch.2.compact");
         let run = run(Path::new("/store/7.couch.2.compact"), 3);
         assert_eq!(run, "7.couch.2.compact.btree-tmp_3");

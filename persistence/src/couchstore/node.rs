@@ -73,7 +73,10 @@ pub(super) fn put_lengths(out: &mut Vec<u8>, key: usize, value: usize) {
 /// Takes the five bytes that carry a 12-bit and a 28-bit length.
 pub(super) fn take_lengths(fields: &mut Fields<'_>) -> Option<(usize, usize)> {
     let packed = fields.uint(ENTRY_FIXED)?;
-    Some(((packed >> 28) as usize, (packed & VALUE_BYTES_MAX as u64) as usize))
+    Some((
+        (packed >> 28) as usize,
+        (packed & VALUE_BYTES_MAX as u64) as usize,
+    ))
 }
 
 /// A node, decoded and checked.
@@ -107,12 +110,19 @@ impl Node {
         check(&raw)?;
         let end = raw.len();
         // Without spare capacity a copy of the handle is all that `Bytes` adds.
-        Ok(Self { kind, body: Bytes::from(raw.into_boxed_slice()), end })
+        Ok(Self {
+            kind,
+            body: Bytes::from(raw.into_boxed_slice()),
+            end,
+        })
     }
 
     /// The same node, to be searched often.
     pub(super) fn indexed(self) -> Self {
-        Self { body: with_places(self.raw()), ..self }
+        Self {
+            body: with_places(self.raw()),
+            ..self
+        }
     }
 
     /// As [`Node::of_raw`], of bytes that are copied, and to be searched often.
@@ -122,7 +132,11 @@ impl Node {
     pub(super) fn indexed_copy(raw: &[u8]) -> Result<Self, &'static str> {
         let kind = NodeKind::of_type_byte(raw.first().copied())?;
         check(raw)?;
-        Ok(Self { kind, body: with_places(raw), end: raw.len() })
+        Ok(Self {
+            kind,
+            body: with_places(raw),
+            end: raw.len(),
+        })
     }
 
     /// Without its index.
@@ -165,11 +179,15 @@ impl Node {
 
     /// How many keys are before `key`, of an indexed node.
     fn count_before(&self, key: &[u8]) -> usize {
-        self.places().partition_point(|&place| self.entry(place).is_some_and(|(of, _)| of < key))
+        self.places()
+            .partition_point(|&place| self.entry(place).is_some_and(|(of, _)| of < key))
     }
 
     fn entry(&self, place: [u8; PLACE_BYTES]) -> Option<(&[u8], &[u8])> {
-        Entries(Fields::new(self.raw().get(u32::from_be_bytes(place) as usize..)?)).next()
+        Entries(Fields::new(
+            self.raw().get(u32::from_be_bytes(place) as usize..)?,
+        ))
+        .next()
     }
 
     /// Keys and values in order.
@@ -179,8 +197,10 @@ impl Node {
 
     /// Entries in order, sharing the node's bytes.
     pub(super) fn shared_entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.entries()
-            .map(|(key, value)| Entry { key: self.body.slice_ref(key), value: self.body.slice_ref(value) })
+        self.entries().map(|(key, value)| Entry {
+            key: self.body.slice_ref(key),
+            value: self.body.slice_ref(value),
+        })
     }
 
     /// Where its first entry begins.
@@ -198,9 +218,13 @@ impl Node {
         let places = self.places();
         if places.is_empty() {
             let before = self.entries().take_while(|&(of, _)| of < key);
-            return before.fold(Self::FIRST, |at, (key, value)| at + Entries::encoded_bytes(key, value));
+            return before.fold(Self::FIRST, |at, (key, value)| {
+                at + Entries::encoded_bytes(key, value)
+            });
         }
-        places.get(self.count_before(key)).map_or(self.end, |&place| u32::from_be_bytes(place) as usize)
+        places
+            .get(self.count_before(key))
+            .map_or(self.end, |&place| u32::from_be_bytes(place) as usize)
     }
 
     /// How many entries begin at `start`, where one does, or behind it.
@@ -296,19 +320,29 @@ mod tests {
         out.clear();
         put_lengths(&mut out, KEY_BYTES_MAX, VALUE_BYTES_MAX);
         assert_eq!(out, [0xff; 5]);
-        assert_eq!(take_lengths(&mut Fields::new(&out)), Some((KEY_BYTES_MAX, VALUE_BYTES_MAX)));
+        assert_eq!(
+            take_lengths(&mut Fields::new(&out)),
+            Some((KEY_BYTES_MAX, VALUE_BYTES_MAX))
+        );
     }
 
     #[test]
     fn entries_come_back_in_order() {
         let mut raw = vec![1];
         for (key, value) in [("a", "1"), ("b", ""), ("ba", "333")] {
-            Entry { key: key.into(), value: value.into() }.encode(&mut raw);
+            Entry {
+                key: key.into(),
+                value: value.into(),
+            }
+            .encode(&mut raw);
         }
         let node = node(&raw).expect("valid");
         assert_eq!(node.kind, NodeKind::Leaf);
         let entries: Vec<_> = node.entries().collect();
-        assert_eq!(entries, [(&b"a"[..], &b"1"[..]), (b"b", b""), (b"ba", b"333")]);
+        assert_eq!(
+            entries,
+            [(&b"a"[..], &b"1"[..]), (b"b", b""), (b"ba", b"333")]
+        );
     }
 
     #[test]
@@ -317,7 +351,10 @@ mod tests {
         assert!(node(&[2, 0, 0x10, 0, 0, 0, b'a']).is_err(), "unknown type");
         assert!(node(&[1, 0, 0x10, 0, 0, 1, b'a']).is_err(), "cut short");
         assert!(node(&[1, 0, 0x10, 0, 0, 0, b'a', 0]).is_err(), "left over");
-        assert!(node(&[1, 0, 0x10, 0, 0, 0, b'b', 0, 0x10, 0, 0, 0, b'a']).is_err(), "order");
+        assert!(
+            node(&[1, 0, 0x10, 0, 0, 0, b'b', 0, 0x10, 0, 0, 0, b'a']).is_err(),
+            "order"
+        );
         assert!(Node::decode(b"").is_err());
     }
 }

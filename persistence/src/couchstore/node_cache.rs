@@ -57,7 +57,10 @@ struct Slot {
 
 impl NodeCache {
     pub(super) fn new(budget_bytes: usize) -> Self {
-        Self { budget_bytes, ..Self::default() }
+        Self {
+            budget_bytes,
+            ..Self::default()
+        }
     }
 
     /// What the nodes and their places take now.
@@ -103,7 +106,10 @@ impl Nodes {
             let place = self.places.get(self.hand).copied();
             self.hand = if place.is_some() { self.hand + 1 } else { 0 };
             if let Some(key) = place.flatten()
-                && self.slots.get(&key).is_some_and(|slot| !slot.used.swap(false, Ordering::Relaxed))
+                && self
+                    .slots
+                    .get(&key)
+                    .is_some_and(|slot| !slot.used.swap(false, Ordering::Relaxed))
             {
                 self.remove(key);
                 return;
@@ -112,7 +118,9 @@ impl Nodes {
     }
 
     fn remove(&mut self, key: Key) {
-        let Some(slot) = self.slots.remove(&key) else { return };
+        let Some(slot) = self.slots.remove(&key) else {
+            return;
+        };
         if let Some(place) = self.places.get_mut(slot.place) {
             *place = None;
         }
@@ -136,7 +144,12 @@ impl FileNodes {
     /// For a file that was just opened, or made; `None` if nothing is to be kept.
     pub(super) fn new(cache: &Arc<NodeCache>) -> Option<Arc<Self>> {
         let file = cache.files.fetch_add(1, Ordering::Relaxed);
-        (cache.budget_bytes > 0).then(|| Arc::new(Self { cache: Arc::clone(cache), file }))
+        (cache.budget_bytes > 0).then(|| {
+            Arc::new(Self {
+                cache: Arc::clone(cache),
+                file,
+            })
+        })
     }
 
     pub(super) fn budget_bytes(&self) -> usize {
@@ -150,7 +163,11 @@ impl FileNodes {
     /// Keeps a node that lies below the end of a durable commit.
     pub(super) fn insert(&self, position: u64, node: &Arc<Node>) {
         let mut nodes = self.cache.nodes.write();
-        nodes.insert((self.file, position), Arc::clone(node), self.cache.budget_bytes);
+        nodes.insert(
+            (self.file, position),
+            Arc::clone(node),
+            self.cache.budget_bytes,
+        );
     }
 
     /// After a commit became durable: keeps what it wrote, gives up what it replaced.
@@ -185,13 +202,23 @@ mod tests {
 
     fn leaf(value_bytes: usize) -> Arc<Node> {
         let mut raw = vec![1];
-        Entry { key: "k".into(), value: vec![7; value_bytes].into() }.encode(&mut raw);
+        Entry {
+            key: "k".into(),
+            value: vec![7; value_bytes].into(),
+        }
+        .encode(&mut raw);
         Arc::new(Node::of_raw(raw).expect("valid").indexed())
     }
 
     fn kept(file: &FileNodes, upto: u64) -> Vec<u64> {
         (0..upto)
-            .filter(|&position| file.cache.nodes.read().slots.contains_key(&(file.file, position)))
+            .filter(|&position| {
+                file.cache
+                    .nodes
+                    .read()
+                    .slots
+                    .contains_key(&(file.file, position))
+            })
             .collect()
     }
 
@@ -204,7 +231,10 @@ mod tests {
             file.insert(n, &leaf((n * 37 % 400) as usize));
             let nodes = cache.nodes.read();
             let sum: usize = nodes.slots.values().map(|slot| charge(&slot.node)).sum();
-            assert_eq!((nodes.memory_bytes, nodes.slots.len()), (sum, nodes.places.iter().flatten().count()));
+            assert_eq!(
+                (nodes.memory_bytes, nodes.slots.len()),
+                (sum, nodes.places.iter().flatten().count())
+            );
             assert!(sum <= cache.budget_bytes);
         }
         assert!(!kept(&file, 1000).is_empty());
@@ -229,7 +259,10 @@ mod tests {
     #[test]
     fn files_are_strangers_and_leave_nothing() {
         let cache = Arc::new(NodeCache::new(1 << 20));
-        let (a, b) = (FileNodes::new(&cache).expect("kept"), FileNodes::new(&cache).expect("kept"));
+        let (a, b) = (
+            FileNodes::new(&cache).expect("kept"),
+            FileNodes::new(&cache).expect("kept"),
+        );
         a.insert(7, &leaf(1));
         assert!(b.get(7).is_none());
         b.publish(vec![(7, leaf(2)), (8, leaf(3))], &[]);

@@ -25,7 +25,11 @@ impl Draft {
     pub(super) fn new(out: &mut Appender, kind: NodeKind) -> Self {
         let mut raw = out.take_scratch();
         raw.push(kind.type_byte());
-        Self { kind, raw, entries: 0 }
+        Self {
+            kind,
+            raw,
+            entries: 0,
+        }
     }
 
     pub(super) fn give_back(self, out: &mut Appender) {

@@ -41,22 +41,35 @@ pub(super) fn append(
     kind: NodeKind,
     raw: &[u8],
 ) -> Result<Pointer, EngineError> {
-    let mut pointer = Pointer { position: 0, subtree_bytes: 0, reduction: Reduction::empty(tree) };
+    let mut pointer = Pointer {
+        position: 0,
+        subtree_bytes: 0,
+        reduction: Reduction::empty(tree),
+    };
     for (_, value) in Entries::of_raw(raw) {
         sum_up(out, tree, kind, &mut pointer, value)?;
     }
-    let (position, disk_bytes) = out
-        .append_node(kind, raw)?
-        .ok_or_else(|| EngineError::InvalidArgument(format!("a node of {} bytes is too large", raw.len())))?;
+    let (position, disk_bytes) = out.append_node(kind, raw)?.ok_or_else(|| {
+        EngineError::InvalidArgument(format!("a node of {} bytes is too large", raw.len()))
+    })?;
     pointer.position = position;
     pointer.subtree_bytes = pointer.subtree_bytes.saturating_add(disk_bytes);
     Ok(pointer)
 }
 
 /// Reads an interior entry's value while a tree is being changed.
-pub(super) fn decode_pointer(out: &Appender, tree: Tree, value: &[u8]) -> Result<Pointer, EngineError> {
+pub(super) fn decode_pointer(
+    out: &Appender,
+    tree: Tree,
+    value: &[u8],
+) -> Result<Pointer, EngineError> {
     let pointer = Pointer::decode_entry(tree, value);
-    pointer.ok_or_else(|| out.source().corrupt(out.position(), format!("bad pointer in the {}", tree.name())))
+    pointer.ok_or_else(|| {
+        out.source().corrupt(
+            out.position(),
+            format!("bad pointer in the {}", tree.name()),
+        )
+    })
 }
 
 fn sum_up(

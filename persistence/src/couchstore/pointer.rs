@@ -22,7 +22,11 @@ impl Pointer {
     pub(super) fn decode_root(tree: Tree, bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(bytes);
         let (position, subtree_bytes) = (fields.uint(6)?, fields.uint(6)?);
-        Some(Self { position, subtree_bytes, reduction: Reduction::decode(tree, fields.rest())? })
+        Some(Self {
+            position,
+            subtree_bytes,
+            reduction: Reduction::decode(tree, fields.rest())?,
+        })
     }
 
     pub(super) fn encode_root(&self) -> Vec<u8> {
@@ -42,7 +46,11 @@ impl Pointer {
         if reduction.len() as u64 != reduction_bytes {
             return None;
         }
-        Some(Self { position, subtree_bytes, reduction: Reduction::decode(tree, reduction)? })
+        Some(Self {
+            position,
+            subtree_bytes,
+            reduction: Reduction::decode(tree, reduction)?,
+        })
     }
 
     pub(super) fn encode_entry(&self) -> Vec<u8> {
@@ -62,18 +70,26 @@ mod tests {
     #[test]
     fn an_interior_entry_is_what_the_vendor_writes() {
         // The first entry of the by-seqno root in the vendor's h_boundary file.
-        let stored = [0, 0, 0, 2, 0x23, 0x4b, 0, 0, 0, 0, 1, 0xd5, 0, 5, 0, 0, 0, 0, 0x10];
+        let stored = [
+            0, 0, 0, 2, 0x23, 0x4b, 0, 0, 0, 0, 1, 0xd5, 0, 5, 0, 0, 0, 0, 0x10,
+        ];
         let pointer = Pointer::decode_entry(Tree::BySeqno, &stored).expect("valid");
         assert_eq!(
             pointer,
-            Pointer { position: 140_107, subtree_bytes: 469, reduction: Reduction::Rows(16) }
+            Pointer {
+                position: 140_107,
+                subtree_bytes: 469,
+                reduction: Reduction::Rows(16)
+            }
         );
         assert_eq!(pointer.encode_entry(), stored);
     }
 
     #[test]
     fn a_reduction_of_the_wrong_size_is_refused() {
-        let stored = [0, 0, 0, 2, 0x23, 0x4b, 0, 0, 0, 0, 1, 0xd5, 0, 5, 0, 0, 0, 0, 0x10];
+        let stored = [
+            0, 0, 0, 2, 0x23, 0x4b, 0, 0, 0, 0, 1, 0xd5, 0, 5, 0, 0, 0, 0, 0x10,
+        ];
         assert_eq!(Pointer::decode_entry(Tree::ById, &stored), None);
         assert_eq!(Pointer::decode_entry(Tree::BySeqno, &stored[..18]), None);
         assert_eq!(Pointer::decode_root(Tree::BySeqno, &stored[..11]), None);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
+use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
 use crate::{EngineError, ScanLimit, ScanSlice};
 
@@ -22,25 +22,36 @@ use super::{by_id, by_seqno};
 impl Tip {
     /// The newest revision of a key.
     pub(super) fn get(&self, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
-        let Some(id) = document::stored_key(namespace, key) else { return Ok(None) };
-        let Some(value) = btree_read::lookup(self, Tree::ById, &id)? else { return Ok(None) };
+        let Some(id) = document::stored_key(namespace, key) else {
+            return Ok(None);
+        };
+        let Some(value) = btree_read::lookup(self, Tree::ById, &id)? else {
+            return Ok(None);
+        };
         let row = by_id::row(&id, &value).ok_or_else(|| self.corrupt_row(Tree::ById))?;
         Bodies::exact(self).item(&row).map(Some)
     }
 
     /// Items with a seqno in `from..=to`, as many as `limit` allows.
-    pub(super) fn scan(&self, from: Seqno, to: Seqno, limit: ScanLimit) -> Result<ScanSlice, EngineError> {
+    pub(super) fn scan(
+        &self,
+        from: Seqno,
+        to: Seqno,
+        limit: ScanLimit,
+    ) -> Result<ScanSlice, EngineError> {
         let mut slice = ScanSlice::default();
         let mut left_bytes = limit.bytes;
         let mut bodies = Bodies::ahead(self, limit);
         let mut walk = Walk::from(self, Tree::BySeqno, &by_seqno::first_key(from))?;
         'slice: while let Some(mut leaf) = walk.next_leaf()? {
             while let Some((key, value)) = leaf.advance() {
-                let row = by_seqno::row(key, value).ok_or_else(|| self.corrupt_row(Tree::BySeqno))?;
+                let row =
+                    by_seqno::row(key, value).ok_or_else(|| self.corrupt_row(Tree::BySeqno))?;
                 if row.seqno > to {
                     break 'slice;
                 }
-                if !slice.items.is_empty() && (slice.items.len() >= limit.items || left_bytes == 0) {
+                if !slice.items.is_empty() && (slice.items.len() >= limit.items || left_bytes == 0)
+                {
                     slice.next = Some(row.seqno);
                     break 'slice;
                 }
@@ -58,12 +69,17 @@ impl Tip {
 
     /// The vBucket's state; `None` if none was committed yet.
     pub(super) fn state(&self) -> Result<Option<(VBucketState, StoreFigures)>, EngineError> {
-        let Some(document) = self.local(vbstate::NAME)? else { return Ok(None) };
+        let Some(document) = self.local(vbstate::NAME)? else {
+            return Ok(None);
+        };
         let state = vbstate::decode(&document).map(|(mut state, figures)| {
             state.purge_seqno = self.header.purge_seq.into();
             (state, figures)
         });
-        state.map(Some).map_err(|what| self.source.corrupt(self.position, format!("_local/vbstate: {what}")))
+        state.map(Some).map_err(|what| {
+            self.source
+                .corrupt(self.position, format!("_local/vbstate: {what}"))
+        })
     }
 }
 
@@ -87,17 +103,27 @@ impl<'a> Bodies<'a> {
     /// For as many as the limit allows, which may lie one after the other.
     pub(super) fn ahead(tip: &'a Tip, limit: ScanLimit) -> Self {
         // Nobody knows how large they are; what is too much for the first read is used by no other.
-        let first_bytes = limit.bytes.min(limit.items.saturating_mul(BODY_BYTES_GUESS));
+        let first_bytes = limit
+            .bytes
+            .min(limit.items.saturating_mul(BODY_BYTES_GUESS));
         Self::new(tip, Window::ahead(&tip.source, first_bytes as u64))
     }
 
     fn new(tip: &'a Tip, window: Window<'a>) -> Self {
-        Self { tip, reader: ChunkReader::new(window), slab: Slab::default() }
+        Self {
+            tip,
+            reader: ChunkReader::new(window),
+            slab: Slab::default(),
+        }
     }
 
     /// Appends the item a row tells of, whose value may still be missing until [`Bodies::settle`]; says what key and
     /// value take.
-    pub(super) fn push_item(&mut self, row: &Row<'_>, items: &mut Vec<Item>) -> Result<usize, EngineError> {
+    pub(super) fn push_item(
+        &mut self,
+        row: &Row<'_>,
+        items: &mut Vec<Item>,
+    ) -> Result<usize, EngineError> {
         let no_item = |what: &str| {
             let what = format!("row of seqno {}: {what}", row.seqno);
             self.tip.source.corrupt(self.tip.position, what)
@@ -110,9 +136,18 @@ impl<'a> Bodies<'a> {
             return Ok(bytes);
         }
         let hint = row.physical_bytes.saturating_sub(chunk::HEAD_BYTES);
-        let stored = self.reader.read(row.body_position, hint, self.tip.position)?;
-        let taken = self.slab.take(stored, row.is_compressed()).map_err(|()| no_snappy(self.tip, row))?;
-        let own = if taken.is_none() { Some(inflated(self.tip, row, stored)?) } else { None };
+        let stored = self
+            .reader
+            .read(row.body_position, hint, self.tip.position)?;
+        let taken = self
+            .slab
+            .take(stored, row.is_compressed())
+            .map_err(|()| no_snappy(self.tip, row))?;
+        let own = if taken.is_none() {
+            Some(inflated(self.tip, row, stored)?)
+        } else {
+            None
+        };
         let item = document::item_of(row, own).map_err(no_item)?;
         let bytes = item.payload_bytes() + taken.as_ref().map_or(0, Range::len);
         match taken {
@@ -147,7 +182,9 @@ impl<'a> Bodies<'a> {
             return Ok(None);
         }
         let hint = row.physical_bytes.saturating_sub(chunk::HEAD_BYTES);
-        let stored = self.reader.read(row.body_position, hint, self.tip.position)?;
+        let stored = self
+            .reader
+            .read(row.body_position, hint, self.tip.position)?;
         inflated(self.tip, row, stored).map(Some)
     }
 }
@@ -157,9 +194,12 @@ fn inflated(tip: &Tip, row: &Row<'_>, stored: &[u8]) -> Result<Bytes, EngineErro
     if !row.is_compressed() {
         return Ok(Bytes::copy_from_slice(stored));
     }
-    snappy::decompress(stored).map(Bytes::from).ok_or_else(|| no_snappy(tip, row))
+    snappy::decompress(stored)
+        .map(Bytes::from)
+        .ok_or_else(|| no_snappy(tip, row))
 }
 
 fn no_snappy(tip: &Tip, row: &Row<'_>) -> EngineError {
-    tip.source.corrupt(row.body_position, "body is no snappy block")
+    tip.source
+        .corrupt(row.body_position, "body is no snappy block")
 }

@@ -31,7 +31,10 @@ const COPY_BYTES: u64 = 1 << 20;
 ///
 /// # Errors
 /// As [`find::newest`]; [`EngineError::Disk`] if a repair failed: opening again goes on from there.
-pub(super) fn open(file: Arc<dyn DiskFile>, path: &Path) -> Result<(Tip, Vec<String>), EngineError> {
+pub(super) fn open(
+    file: Arc<dyn DiskFile>,
+    path: &Path,
+) -> Result<(Tip, Vec<String>), EngineError> {
     let mut tip = find::newest(file, path)?;
     let mut repairs = Vec::new();
     // That byte may have been part of a failed sync as well.
@@ -67,12 +70,19 @@ fn is_room(tip: &Tip, len: u64) -> Result<bool, EngineError> {
     if room_bytes > ROOM_BYTES_MAX {
         return Ok(false);
     }
-    Ok(tip.source.read_raw(tip.end, room_bytes)?.iter().all(|&byte| byte == 0))
+    Ok(tip
+        .source
+        .read_raw(tip.end, room_bytes)?
+        .iter()
+        .all(|&byte| byte == 0))
 }
 
 /// Marks a commit's block as that of a header.
 pub(super) fn write_type(tip: &Tip) -> Result<(), EngineError> {
-    Ok(tip.source.file.write_at(&[&[block::HEADER]], tip.position)?)
+    Ok(tip
+        .source
+        .file
+        .write_at(&[&[block::HEADER]], tip.position)?)
 }
 
 /// The commit right after `tip`, if all of it is there.
@@ -80,16 +90,25 @@ pub(super) fn successor(tip: &Tip) -> Result<Option<Tip>, EngineError> {
     if tip.header.version < VERSION_PREVIOUS {
         return Ok(None);
     }
-    let Some((chunks, end)) = chunks_after(tip)? else { return Ok(None) };
+    let Some((chunks, end)) = chunks_after(tip)? else {
+        return Ok(None);
+    };
     let position = block::next_boundary(end);
     if tip.source.read_raw(position, 1)?.first() != Some(&block::DATA) {
         return Ok(None);
     }
-    let Ok((header, length)) = find::header_at(&tip.source, position)? else { return Ok(None) };
+    let Ok((header, length)) = find::header_at(&tip.source, position)? else {
+        return Ok(None);
+    };
     if !follows(tip, &header, &chunks) {
         return Ok(None);
     }
-    let next = Tip { source: tip.source.clone(), header, position, end: position + length };
+    let next = Tip {
+        source: tip.source.clone(),
+        header,
+        position,
+        end: position + length,
+    };
     Ok(has_roots(tip, &next)?.then_some(next))
 }
 
@@ -99,7 +118,9 @@ fn has_roots(tip: &Tip, next: &Tip) -> Result<bool, EngineError> {
         return Ok(true);
     }
     for tree in [Tree::BySeqno, Tree::ById, Tree::Local] {
-        let Some(root) = next.header.root(tree) else { continue };
+        let Some(root) = next.header.root(tree) else {
+            continue;
+        };
         if Some(root) == tip.header.root(tree) {
             continue;
         }
@@ -121,7 +142,10 @@ fn follows(tip: &Tip, header: &Header, chunks: &BTreeSet<u64>) -> bool {
         && !header.encrypted
         && header.previous == tip.position
         && header.update_seq >= tip.header.update_seq
-        && trees.into_iter().filter_map(|tree| header.root(tree)).any(|root| Some(root.position) == last)
+        && trees
+            .into_iter()
+            .filter_map(|tree| header.root(tree))
+            .any(|root| Some(root.position) == last)
         && trees.into_iter().all(|tree| match header.root(tree) {
             None => true,
             root if root == tip.header.root(tree) => true,
@@ -136,8 +160,12 @@ fn chunks_after(tip: &Tip) -> Result<Option<(BTreeSet<u64>, u64)>, EngineError> 
     let mut position = tip.end;
     loop {
         let start = block::data_start(position);
-        let raw = tip.source.read_raw(start, block::end_of(start, HEAD_BYTES) - start)?;
-        let Some(head) = Head::decode(&block::strip(raw, start)) else { break };
+        let raw = tip
+            .source
+            .read_raw(start, block::end_of(start, HEAD_BYTES) - start)?;
+        let Some(head) = Head::decode(&block::strip(raw, start)) else {
+            break;
+        };
         match chunk::read(&tip.source, position, head.body_bytes, len) {
             Ok(_) => {}
             Err(EngineError::Corrupt { .. }) => return Ok(None),
@@ -154,7 +182,9 @@ fn rewrite(tip: &Tip, next: &Tip) -> Result<(), EngineError> {
     let file = &tip.source.file;
     let mut position = tip.end;
     while position < next.end {
-        let bytes = tip.source.read_raw(position, COPY_BYTES.min(next.end - position))?;
+        let bytes = tip
+            .source
+            .read_raw(position, COPY_BYTES.min(next.end - position))?;
         file.write_at(&[&bytes], position)?;
         position += bytes.len().max(1) as u64;
     }

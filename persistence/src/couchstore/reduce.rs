@@ -34,7 +34,11 @@ pub(super) enum Reduction {
     /// By seqno: how many rows.
     Rows(u64),
     /// By id: rows that are documents, rows that are tombstones, and what their bodies take on disk.
-    Documents { live: u64, deleted: u64, body_bytes: u64 },
+    Documents {
+        live: u64,
+        deleted: u64,
+        body_bytes: u64,
+    },
     /// The local tree sums up nothing.
     Nothing,
 }
@@ -43,8 +47,15 @@ impl fmt::Display for Reduction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rows(rows) => write!(f, "{rows} rows"),
-            Self::Documents { live, deleted, body_bytes } => {
-                write!(f, "{live} documents, {deleted} tombstones, {body_bytes} bytes of bodies")
+            Self::Documents {
+                live,
+                deleted,
+                body_bytes,
+            } => {
+                write!(
+                    f,
+                    "{live} documents, {deleted} tombstones, {body_bytes} bytes of bodies"
+                )
             }
             Self::Nothing => f.write_str("nothing"),
         }
@@ -56,7 +67,11 @@ impl Reduction {
     pub(super) const fn empty(tree: Tree) -> Self {
         match tree {
             Tree::BySeqno => Self::Rows(0),
-            Tree::ById => Self::Documents { live: 0, deleted: 0, body_bytes: 0 },
+            Tree::ById => Self::Documents {
+                live: 0,
+                deleted: 0,
+                body_bytes: 0,
+            },
             Tree::Local => Self::Nothing,
         }
     }
@@ -88,7 +103,11 @@ impl Reduction {
     pub(super) fn encode(self, out: &mut Vec<u8>) {
         match self {
             Self::Rows(rows) => put(out, rows, 5),
-            Self::Documents { live, deleted, body_bytes } => {
+            Self::Documents {
+                live,
+                deleted,
+                body_bytes,
+            } => {
                 put(out, live, 5);
                 put(out, deleted, 5);
                 put(out, body_bytes, 6);
@@ -102,7 +121,11 @@ impl Reduction {
     pub(super) fn with_row(self, value: &[u8]) -> Option<Self> {
         Some(match self {
             Self::Rows(rows) => Self::Rows(rows.saturating_add(1)),
-            Self::Documents { live, deleted, body_bytes } => {
+            Self::Documents {
+                live,
+                deleted,
+                body_bytes,
+            } => {
                 let (dead, bytes) = by_id::figures(value)?;
                 Self::Documents {
                     live: live.saturating_add(u64::from(!dead)),
@@ -120,8 +143,16 @@ impl Reduction {
         match (self, other) {
             (Self::Rows(a), Self::Rows(b)) => Self::Rows(a.saturating_add(b)),
             (
-                Self::Documents { live, deleted, body_bytes },
-                Self::Documents { live: more_live, deleted: more_deleted, body_bytes: more_bytes },
+                Self::Documents {
+                    live,
+                    deleted,
+                    body_bytes,
+                },
+                Self::Documents {
+                    live: more_live,
+                    deleted: more_deleted,
+                    body_bytes: more_bytes,
+                },
             ) => Self::Documents {
                 live: live.saturating_add(more_live),
                 deleted: deleted.saturating_add(more_deleted),

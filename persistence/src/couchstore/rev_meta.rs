@@ -4,7 +4,7 @@
 //! 18 bytes, or 25 for prepares and aborts. Reading also takes the 19 bytes of older releases.
 
 use bytes::Bytes;
-use checkpoint::{DurabilityLevel, Seqno};
+use lowtide_checkpoint::{DurabilityLevel, Seqno};
 
 use super::fields::{Fields, put};
 
@@ -33,7 +33,10 @@ pub(super) struct RevMeta {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Durable {
     /// Waits to be committed or aborted.
-    Pending { is_delete: bool, level: Option<DurabilityLevel> },
+    Pending {
+        is_delete: bool,
+        level: Option<DurabilityLevel>,
+    },
     /// Was committed: written by early releases only.
     Committed,
     /// Was aborted; says which prepare.
@@ -47,13 +50,24 @@ impl RevMeta {
         put(&mut out, self.cas, 8);
         put(&mut out, u64::from(self.time), 4);
         put(&mut out, u64::from(self.flags), 4);
-        out.push(LEGACY_MARK | if self.deleted_by_expiry { DELETED_BY_EXPIRY } else { 0 });
+        out.push(
+            LEGACY_MARK
+                | if self.deleted_by_expiry {
+                    DELETED_BY_EXPIRY
+                } else {
+                    0
+                },
+        );
         out.push(self.datatype);
         match self.durable {
             None => {}
             Some(Durable::Pending { is_delete, level }) => {
                 out.push(PENDING);
-                put(&mut out, level.map_or(0, |level| (level as u64) << 1) | u64::from(is_delete), 6);
+                put(
+                    &mut out,
+                    level.map_or(0, |level| (level as u64) << 1) | u64::from(is_delete),
+                    6,
+                );
             }
             Some(Durable::Committed) => {
                 out.push(COMMITTED);
@@ -84,9 +98,14 @@ impl RevMeta {
                 let operation = fields.uint(1)? as u8;
                 let word = fields.uint(6)?;
                 meta.durable = Some(match operation {
-                    PENDING => Durable::Pending { is_delete: word & 1 != 0, level: level(word >> 1 & 3) },
+                    PENDING => Durable::Pending {
+                        is_delete: word & 1 != 0,
+                        level: level(word >> 1 & 3),
+                    },
                     COMMITTED => Durable::Committed,
-                    ABORTED => Durable::Aborted { prepare_seqno: Seqno(word) },
+                    ABORTED => Durable::Aborted {
+                        prepare_seqno: Seqno(word),
+                    },
                     _ => return None,
                 });
             }
@@ -111,9 +130,14 @@ mod tests {
 
     #[test]
     fn a_document_is_what_the_vendor_writes() {
-        let stored = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0, 0, 0, 0, 0, 0, 2, 0, 0, 6, 1, 1];
+        let stored = [
+            0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0, 0, 0, 0, 0, 0, 2, 0, 0, 6, 1, 1,
+        ];
         let meta = RevMeta::decode(&stored).expect("valid");
-        assert_eq!((meta.cas, meta.flags, meta.datatype), (0x1122_3344_5566_0000, 0x0200_0006, 1));
+        assert_eq!(
+            (meta.cas, meta.flags, meta.datatype),
+            (0x1122_3344_5566_0000, 0x0200_0006, 1)
+        );
         assert_eq!(&meta.encode()[..], stored);
     }
 
@@ -121,13 +145,30 @@ mod tests {
     fn durable_writes_come_back() {
         use DurabilityLevel::{Majority, PersistToMajority};
         for durable in [
-            Durable::Pending { is_delete: true, level: Some(Majority) },
-            Durable::Pending { is_delete: false, level: Some(PersistToMajority) },
-            Durable::Pending { is_delete: false, level: None },
+            Durable::Pending {
+                is_delete: true,
+                level: Some(Majority),
+            },
+            Durable::Pending {
+                is_delete: false,
+                level: Some(PersistToMajority),
+            },
+            Durable::Pending {
+                is_delete: false,
+                level: None,
+            },
             Durable::Committed,
-            Durable::Aborted { prepare_seqno: Seqno(0x0102_0304_0506) },
+            Durable::Aborted {
+                prepare_seqno: Seqno(0x0102_0304_0506),
+            },
         ] {
-            let meta = RevMeta { cas: 7, time: 8, flags: 9, durable: Some(durable), ..RevMeta::default() };
+            let meta = RevMeta {
+                cas: 7,
+                time: 8,
+                flags: 9,
+                durable: Some(durable),
+                ..RevMeta::default()
+            };
             assert_eq!(meta.encode().len(), 25);
             assert_eq!(RevMeta::decode(&meta.encode()), Some(meta));
         }
@@ -135,7 +176,10 @@ mod tests {
 
     #[test]
     fn other_layouts_are_refused() {
-        let meta = RevMeta { deleted_by_expiry: true, ..RevMeta::default() };
+        let meta = RevMeta {
+            deleted_by_expiry: true,
+            ..RevMeta::default()
+        };
         let mut bytes = meta.encode().to_vec();
         assert_eq!(bytes[16], 0x81);
         assert_eq!(RevMeta::decode(&bytes[..16]), None, "the layout before 4.0");

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::EngineError;
 use crate::disk::{Access, Disk};
@@ -55,7 +55,10 @@ impl Loss {
     pub fn key_shown(&self) -> Option<String> {
         let key = self.key.as_ref()?;
         let user = document::split_key(key).map(|(_, user)| user.to_string());
-        Some(user.filter(|_| self.seqnos.is_some()).unwrap_or_else(|| key.escape_ascii().to_string()))
+        Some(
+            user.filter(|_| self.seqnos.is_some())
+                .unwrap_or_else(|| key.escape_ascii().to_string()),
+        )
     }
 }
 
@@ -109,15 +112,30 @@ pub fn salvage(
 ) -> Result<Salvaged, EngineError> {
     let (tip, damage) = find::newest_whole(disk.open(source, Access::ReadOnly)?, source, keys)?;
     let Some(tip) = tip else {
-        let none =
-            || EngineError::Corrupt { path: source.into(), offset: 0, what: "no header is whole".into() };
+        let none = || EngineError::Corrupt {
+            path: source.into(),
+            offset: 0,
+            what: "no header is whole".into(),
+        };
         return Err(damage.into_iter().next_back().unwrap_or_else(none));
     };
-    let mut counted = Counted { observer, losses: 0 };
+    let mut counted = Counted {
+        observer,
+        losses: 0,
+    };
     for error in damage {
         let found = Finding::of_error(FindingKind::Header, error)?;
-        let what = format!("{}; the commit there, if there was one, is lost", found.what);
-        counted.lost(Loss { offset: found.offset, seqnos: None, key: None, rows: None, what });
+        let what = format!(
+            "{}; the commit there, if there was one, is lost",
+            found.what
+        );
+        counted.lost(Loss {
+            offset: found.offset,
+            seqnos: None,
+            key: None,
+            rows: None,
+            what,
+        });
     }
     let file = disk.create(target)?;
     let made = Writer::create(file, target, Arc::new(Shared::new(CONFIG)))
@@ -130,7 +148,10 @@ pub fn salvage(
         // What is there is not whole; that it can't be removed either is the lesser news.
         let _ = disk.remove(target);
     })?;
-    Ok(Salvaged { losses: counted.losses, ..salvaged })
+    Ok(Salvaged {
+        losses: counted.losses,
+        ..salvaged
+    })
 }
 
 /// What the new file is must be durable when it is told.
@@ -168,13 +189,15 @@ fn verify(tip: &Tip) -> Result<(), EngineError> {
     let mut found: Vec<Finding> = Vec::new();
     check::check_tip(tip, &mut found)?;
     // A state that can be read is taken over as it is.
-    let is_damage =
-        |finding: &Finding| finding.severity() == Severity::Damage && finding.kind != FindingKind::State;
+    let is_damage = |finding: &Finding| {
+        finding.severity() == Severity::Damage && finding.kind != FindingKind::State
+    };
     match found.into_iter().find(is_damage) {
         None => Ok(()),
-        Some(finding) => {
-            Err(tip.source.corrupt(finding.offset, format!("what was saved contradicts itself: {finding}")))
-        }
+        Some(finding) => Err(tip.source.corrupt(
+            finding.offset,
+            format!("what was saved contradicts itself: {finding}"),
+        )),
     }
 }
 

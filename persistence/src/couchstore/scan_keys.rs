@@ -4,7 +4,7 @@
 //! tree, or two: the committed one lies around the others.
 
 use bytes::Bytes;
-use checkpoint::{Key, Namespace};
+use lowtide_checkpoint::{Key, Namespace};
 
 use crate::{EngineError, KeyRange, KeySlice, ScanLimit};
 
@@ -24,7 +24,11 @@ type StoredRange = (Bytes, Option<Bytes>);
 
 impl Tip {
     /// Items with a key in the range, as many as `limit` allows.
-    pub(super) fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError> {
+    pub(super) fn scan_keys(
+        &self,
+        range: &KeyRange,
+        limit: ScanLimit,
+    ) -> Result<KeySlice, EngineError> {
         let mut slice = KeySlice::default();
         let mut left_bytes = limit.bytes;
         let mut bodies = Bodies::ahead(self, limit);
@@ -36,7 +40,9 @@ impl Tip {
                     if to.as_ref().is_some_and(|to| row.id >= &to[..]) {
                         break 'range;
                     }
-                    if !slice.items.is_empty() && (slice.items.len() >= limit.items || left_bytes == 0) {
+                    if !slice.items.is_empty()
+                        && (slice.items.len() >= limit.items || left_bytes == 0)
+                    {
                         slice.next = Some(self.key(&row)?);
                         return Ok(slice);
                     }
@@ -76,12 +82,19 @@ fn stored_ranges(range: &KeyRange) -> Vec<StoredRange> {
     let prefixed = |prefix: u8, key: &[u8]| Bytes::from([&[prefix], key].concat());
     match range.namespace {
         Namespace::Committed => {
-            let (low, high) = (Bytes::from_static(&[SYSTEM]), Bytes::from_static(ABOVE_PREPARED));
+            let (low, high) = (
+                Bytes::from_static(&[SYSTEM]),
+                Bytes::from_static(ABOVE_PREPARED),
+            );
             let before = to.clone().map_or(low.clone(), |to| to.min(low));
             vec![(from.clone(), Some(before)), (from.max(high), to)]
         }
         Namespace::System | Namespace::Prepared => {
-            let prefix = if range.namespace == Namespace::System { SYSTEM } else { PREPARED };
+            let prefix = if range.namespace == Namespace::System {
+                SYSTEM
+            } else {
+                PREPARED
+            };
             let end = to.map_or(Bytes::from(vec![prefix + 1]), |to| prefixed(prefix, &to));
             vec![(prefixed(prefix, &from), Some(end))]
         }

@@ -29,7 +29,11 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(config: CouchstoreConfig) -> Self {
         let nodes = Arc::new(NodeCache::new(config.cache_bytes));
-        Self { config, nodes, ..Self::default() }
+        Self {
+            config,
+            nodes,
+            ..Self::default()
+        }
     }
 
     /// From now on the store takes no writes. The first reason stays.
@@ -60,7 +64,9 @@ impl Shared {
             return Ok(());
         }
         self.syncs.add(1);
-        Ok(file.sync_data().inspect_err(|error| self.poison_after(error, path))?)
+        Ok(file
+            .sync_data()
+            .inspect_err(|error| self.poison_after(error, path))?)
     }
 }
 

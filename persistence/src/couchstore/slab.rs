@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use checkpoint::Item;
+use lowtide_checkpoint::Item;
 
 use super::snappy;
 
@@ -37,8 +37,16 @@ impl Slab {
     ///
     /// # Errors
     /// If it is to be decompressed and can't be.
-    pub(super) fn take(&mut self, stored: &[u8], compressed: bool) -> Result<Option<Range<usize>>, ()> {
-        let length = if compressed { snappy::length(stored).ok_or(())? } else { stored.len() };
+    pub(super) fn take(
+        &mut self,
+        stored: &[u8],
+        compressed: bool,
+    ) -> Result<Option<Range<usize>>, ()> {
+        let length = if compressed {
+            snappy::length(stored).ok_or(())?
+        } else {
+            stored.len()
+        };
         if length >= OWN_BYTES_MIN {
             return Ok(None);
         }
@@ -74,7 +82,7 @@ impl Slab {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use checkpoint::Key;
+    use lowtide_checkpoint::Key;
 
     #[test]
     fn every_item_gets_its_value_and_none_keeps_much_more() {
@@ -100,8 +108,10 @@ mod tests {
             assert!(slab.bytes.len() <= SLAB_BYTES);
         }
         slab.settle(&mut items);
-        let values: Vec<_> =
-            items.iter().map(|item| item.value.as_ref().map(|value| value.to_vec())).collect();
+        let values: Vec<_> = items
+            .iter()
+            .map(|item| item.value.as_ref().map(|value| value.to_vec()))
+            .collect();
         assert_eq!(values, expected);
     }
 

@@ -43,7 +43,9 @@ impl Compressor {
         if self.out.len() < bytes_max {
             self.out.resize(bytes_max, 0);
         }
-        let encoder = self.encoder.get_or_insert_with(|| Box::new(snap::raw::Encoder::new()));
+        let encoder = self
+            .encoder
+            .get_or_insert_with(|| Box::new(snap::raw::Encoder::new()));
         let length = encoder.compress(bytes, &mut self.out).ok()?;
         self.out.get(..length)
     }

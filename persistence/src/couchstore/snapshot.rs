@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
+use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
 use crate::{EngineError, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo};
 

@@ -38,7 +38,13 @@ pub(super) enum Leave {
 
 impl Source {
     pub(super) fn new(file: Arc<dyn DiskFile>, path: &Path, checksum: Checksum) -> Self {
-        Self { file, path: Arc::from(path), checksum, cipher: None, nodes: None }
+        Self {
+            file,
+            path: Arc::from(path),
+            checksum,
+            cipher: None,
+            nodes: None,
+        }
     }
 
     pub(super) fn path_buf(&self) -> PathBuf {
@@ -47,25 +53,45 @@ impl Source {
 
     /// Says that the bytes at `offset` are not what was written.
     pub(super) fn corrupt(&self, offset: u64, what: impl Into<String>) -> EngineError {
-        EngineError::Corrupt { path: self.path_buf(), offset, what: what.into() }
+        EngineError::Corrupt {
+            path: self.path_buf(),
+            offset,
+            what: what.into(),
+        }
     }
 
     /// Says that the file needs something this build has not.
     pub(super) fn unsupported(&self, what: impl Into<String>) -> EngineError {
-        EngineError::Unsupported { path: self.path_buf(), what: what.into() }
+        EngineError::Unsupported {
+            path: self.path_buf(),
+            what: what.into(),
+        }
     }
 
     /// The same file, read past the cache: what is damaged on the disk is noticed.
     pub(super) fn uncached(&self) -> Self {
-        Self { nodes: None, ..self.clone() }
+        Self {
+            nodes: None,
+            ..self.clone()
+        }
     }
 
     /// The node at `position`, which ends at or before `bound`, the end of durable data.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
-    pub(super) fn node(&self, position: u64, bound: u64, leave: Leave) -> Result<Arc<Node>, EngineError> {
-        self.node_through(&mut ChunkReader::new(Window::exact(self)), position, bound, leave)
+    pub(super) fn node(
+        &self,
+        position: u64,
+        bound: u64,
+        leave: Leave,
+    ) -> Result<Arc<Node>, EngineError> {
+        self.node_through(
+            &mut ChunkReader::new(Window::exact(self)),
+            position,
+            bound,
+            leave,
+        )
     }
 
     /// As [`Source::node`], through a reader of this file.
@@ -90,7 +116,9 @@ impl Source {
             Leave::Interior => node.kind == NodeKind::Interior,
             Leave::All => true,
         };
-        let Some(nodes) = nodes.filter(|_| left) else { return Ok(Arc::new(node)) };
+        let Some(nodes) = nodes.filter(|_| left) else {
+            return Ok(Arc::new(node));
+        };
         let node = Arc::new(node.indexed());
         nodes.insert(position, &node);
         Ok(node)
@@ -98,7 +126,8 @@ impl Source {
 
     /// Up to `len` raw bytes at `offset`, type bytes included; fewer only where the file ends.
     pub(super) fn read_raw(&self, offset: u64, len: u64) -> Result<Vec<u8>, EngineError> {
-        let len = usize::try_from(len).map_err(|_| self.corrupt(offset, "a length no memory can hold"))?;
+        let len = usize::try_from(len)
+            .map_err(|_| self.corrupt(offset, "a length no memory can hold"))?;
         let mut raw = vec![0; len];
         let read = self.file.read_at(&mut raw, offset)?;
         raw.truncate(read);

@@ -136,7 +136,12 @@ struct Level {
 impl Survey {
     /// Of a tree of `tip`.
     pub(super) fn new(tip: &Tip, tree: Tree) -> Self {
-        Self { tree, root: tip.header.root(tree), path: Vec::new(), leaf_depth: None }
+        Self {
+            tree,
+            root: tip.header.root(tree),
+            path: Vec::new(),
+            leaf_depth: None,
+        }
     }
 
     /// The next row; the surveyor is told of nodes and flaws on the way to it. `taken` gets the nodes, if their places are
@@ -150,29 +155,46 @@ impl Survey {
         taken: Option<&mut Extents>,
         surveyor: &mut dyn Surveyor,
     ) -> Result<Option<SurveyedRow>, EngineError> {
-        let mut visit = Visit { tip, tree: self.tree, taken, surveyor, leaf_depth: &mut self.leaf_depth };
+        let mut visit = Visit {
+            tip,
+            tree: self.tree,
+            taken,
+            surveyor,
+            leaf_depth: &mut self.leaf_depth,
+        };
         if let Some(root) = self.root.take() {
             self.path.extend(visit.node(root, None, None, 0)?);
         }
         loop {
             let depth = self.path.len();
-            let Some(level) = self.path.last_mut() else { return Ok(None) };
+            let Some(level) = self.path.last_mut() else {
+                return Ok(None);
+            };
             let Some(entry) = level.entries.next() else {
                 self.path.pop();
                 continue;
             };
             if level.kind == NodeKind::Leaf {
-                return Ok(Some(SurveyedRow { leaf: level.position, key: entry.key, value: entry.value }));
+                return Ok(Some(SurveyedRow {
+                    leaf: level.position,
+                    key: entry.key,
+                    value: entry.value,
+                }));
             }
             let after = level.after.replace(entry.key.clone());
             let parent = level.position;
             match Pointer::decode_entry(self.tree, &entry.value) {
                 Some(child) if child.position < parent => {
-                    self.path.extend(visit.node(child, after, Some(entry.key), depth)?);
+                    self.path
+                        .extend(visit.node(child, after, Some(entry.key), depth)?);
                 }
                 child => {
                     let reduction = child.map(|child| child.reduction);
-                    let lost = Lost { after, last: Some(entry.key.clone()), reduction };
+                    let lost = Lost {
+                        after,
+                        last: Some(entry.key.clone()),
+                        reduction,
+                    };
                     let what = format!("bad pointer in the {}", self.tree.name());
                     visit.flaw(FlawKind::Lost(lost), parent, Some(entry.key), what);
                 }
@@ -200,9 +222,18 @@ impl Visit<'_> {
         depth: usize,
     ) -> Result<Option<Level>, EngineError> {
         let position = pointer.position;
-        let lost = Lost { after: after.clone(), last: last.clone(), reduction: Some(pointer.reduction) };
+        let lost = Lost {
+            after: after.clone(),
+            last: last.clone(),
+            reduction: Some(pointer.reduction),
+        };
         if depth >= DEPTH_MAX {
-            self.flaw(FlawKind::Lost(lost), position, last, format!("the {} is too deep", self.tree.name()));
+            self.flaw(
+                FlawKind::Lost(lost),
+                position,
+                last,
+                format!("the {} is too deep", self.tree.name()),
+            );
             return Ok(None);
         }
         let (node, disk_bytes) = match self.read(position) {
@@ -215,22 +246,39 @@ impl Visit<'_> {
         };
         let start = block::data_start(position);
         let end = block::end_of(start, disk_bytes);
-        if self.taken.as_mut().is_some_and(|taken| !taken.take(start, end)) {
+        if self
+            .taken
+            .as_mut()
+            .is_some_and(|taken| !taken.take(start, end))
+        {
             let what = "node lies where something else is".to_owned();
             self.flaw(FlawKind::Overlap(lost), position, last, what);
             return Ok(None);
         }
         let entries: Vec<_> = node.shared_entries().collect();
         let (kind, raw_bytes, tree) = (node.kind, node.len(), self.tree);
-        let surveyed =
-            Surveyed { tree, depth, kind, start, end, disk_bytes, raw_bytes, entries: entries.len() };
+        let surveyed = Surveyed {
+            tree,
+            depth,
+            kind,
+            start,
+            end,
+            disk_bytes,
+            raw_bytes,
+            entries: entries.len(),
+        };
         self.surveyor.node(surveyed);
         self.check_keys(&node, position, after.as_ref(), last.as_ref());
         self.check_sums(&node, pointer, &surveyed);
         if kind == NodeKind::Leaf {
             self.check_depth(position, depth);
         }
-        Ok(Some(Level { position, kind, entries: entries.into_iter(), after }))
+        Ok(Some(Level {
+            position,
+            kind,
+            entries: entries.into_iter(),
+            after,
+        }))
     }
 
     /// A node and what its chunk takes.
@@ -242,19 +290,31 @@ impl Visit<'_> {
     }
 
     /// The node itself has checked that its keys ascend.
-    fn check_keys(&mut self, node: &Node, position: u64, after: Option<&Bytes>, last: Option<&Bytes>) {
+    fn check_keys(
+        &mut self,
+        node: &Node,
+        position: u64,
+        after: Option<&Bytes>,
+        last: Option<&Bytes>,
+    ) {
         let first = node.entries().next().map(|(key, _)| key);
         if let (Some(first), Some(after)) = (first, after)
             && first <= after.as_ref()
         {
-            let (key, what) = (node.share(first), format!("keys of the {} don't ascend", self.tree.name()));
+            let (key, what) = (
+                node.share(first),
+                format!("keys of the {} don't ascend", self.tree.name()),
+            );
             self.flaw(FlawKind::Structure, position, Some(key), what);
         }
         let found = node.entries().last().map(|(key, _)| key);
         if let (Some(found), Some(last)) = (found, last)
             && found != last.as_ref()
         {
-            let what = format!("an interior key of the {} is not the last one below it", self.tree.name());
+            let what = format!(
+                "an interior key of the {} is not the last one below it",
+                self.tree.name()
+            );
             self.flaw(FlawKind::Structure, position, Some(last.clone()), what);
         }
     }
@@ -269,13 +329,18 @@ impl Visit<'_> {
 
     /// Compares a pointer's size and reduction with the node it points to.
     fn check_sums(&mut self, node: &Node, pointer: Pointer, surveyed: &Surveyed) {
-        let children = || node.entries().filter_map(|(_, value)| Pointer::decode_entry(self.tree, value));
+        let children = || {
+            node.entries()
+                .filter_map(|(_, value)| Pointer::decode_entry(self.tree, value))
+        };
         let (mut bytes, mut reduction) = (0_u64, Some(Reduction::empty(self.tree)));
         match node.kind {
             NodeKind::Leaf => {
                 reduction = node
                     .entries()
-                    .try_fold(Reduction::empty(self.tree), |sum, (_, value)| sum.with_row(value));
+                    .try_fold(Reduction::empty(self.tree), |sum, (_, value)| {
+                        sum.with_row(value)
+                    });
             }
             // A bad pointer is told as such.
             NodeKind::Interior if children().count() != node.entries().count() => return,
@@ -287,7 +352,10 @@ impl Visit<'_> {
             }
         }
         let own = surveyed.disk_bytes;
-        let with_type_bytes = [surveyed.end - surveyed.start, surveyed.end - pointer.position];
+        let with_type_bytes = [
+            surveyed.end - surveyed.start,
+            surveyed.end - pointer.position,
+        ];
         let is_old = self.tip.header.version <= VERSION_COUNTS_TYPE_BYTES;
         let claimed = pointer.subtree_bytes;
         if claimed != bytes.saturating_add(own)
@@ -306,6 +374,11 @@ impl Visit<'_> {
     }
 
     fn flaw(&mut self, kind: FlawKind, position: u64, key: Option<Bytes>, what: String) {
-        self.surveyor.flaw(Flaw { kind, position, key, what });
+        self.surveyor.flaw(Flaw {
+            kind,
+            position,
+            key,
+            what,
+        });
     }
 }

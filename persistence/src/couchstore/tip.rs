@@ -38,26 +38,42 @@ impl Tip {
 
     /// The same commit, read past the cache.
     pub(super) fn uncached(&self) -> Self {
-        Self { source: self.source.uncached(), ..self.clone() }
+        Self {
+            source: self.source.uncached(),
+            ..self.clone()
+        }
     }
 
     /// Follows an interior entry of the node at `parent`. Nodes are written after those below them.
-    pub(super) fn child(&self, tree: Tree, parent: u64, value: &[u8]) -> Result<Pointer, EngineError> {
+    pub(super) fn child(
+        &self,
+        tree: Tree,
+        parent: u64,
+        value: &[u8],
+    ) -> Result<Pointer, EngineError> {
         Pointer::decode_entry(tree, value)
             .filter(|child| child.position < parent)
-            .ok_or_else(|| self.source.corrupt(parent, format!("bad pointer in the {}", tree.name())))
+            .ok_or_else(|| {
+                self.source
+                    .corrupt(parent, format!("bad pointer in the {}", tree.name()))
+            })
     }
 
     /// The row of a stored key.
     pub(super) fn doc_info(&self, id: &[u8]) -> Result<Option<DocInfo>, EngineError> {
-        let Some(value) = btree_read::lookup(self, Tree::ById, id)? else { return Ok(None) };
+        let Some(value) = btree_read::lookup(self, Tree::ById, id)? else {
+            return Ok(None);
+        };
         let info = by_id::decode(id, &value);
         info.map(Some).ok_or_else(|| self.corrupt_row(Tree::ById))
     }
 
     /// The rows from a seqno on.
-    pub(super) fn rows(&self, from: checkpoint::Seqno) -> Result<Rows<'_>, EngineError> {
-        Ok(Rows { tip: self, walk: btree_read::Walk::from(self, Tree::BySeqno, &by_seqno::first_key(from))? })
+    pub(super) fn rows(&self, from: lowtide_checkpoint::Seqno) -> Result<Rows<'_>, EngineError> {
+        Ok(Rows {
+            tip: self,
+            walk: btree_read::Walk::from(self, Tree::BySeqno, &by_seqno::first_key(from))?,
+        })
     }
 
     /// A body as it is stored, its checksum verified; `None` where there is none.
@@ -82,7 +98,8 @@ impl Tip {
     /// All local documents, by name.
     pub(super) fn locals(&self) -> Result<Vec<(Bytes, Bytes)>, EngineError> {
         let walk = btree_read::Walk::from(self, Tree::Local, b"")?;
-        walk.map(|entry| entry.map(|entry| (entry.key, entry.value))).collect()
+        walk.map(|entry| entry.map(|entry| (entry.key, entry.value)))
+            .collect()
     }
 
     pub(super) fn info(&self) -> VBucketInfo {
@@ -90,8 +107,17 @@ impl Tip {
             Some(Reduction::Documents { live, deleted, .. }) => (live, deleted),
             _ => (0, 0),
         };
-        let Header { update_seq, purge_seq, .. } = self.header;
-        VBucketInfo { high: update_seq.into(), purge: purge_seq.into(), items, deleted }
+        let Header {
+            update_seq,
+            purge_seq,
+            ..
+        } = self.header;
+        VBucketInfo {
+            high: update_seq.into(),
+            purge: purge_seq.into(),
+            items,
+            deleted,
+        }
     }
 
     /// What of the file is reachable from this commit.
@@ -102,7 +128,10 @@ impl Tip {
             _ => 0,
         };
         let trees = [header.by_seqno, header.by_id, header.local];
-        trees.into_iter().flatten().fold(bodies, |sum, root| sum.saturating_add(root.subtree_bytes))
+        trees
+            .into_iter()
+            .flatten()
+            .fold(bodies, |sum, root| sum.saturating_add(root.subtree_bytes))
     }
 
     /// What the file takes up to here.
@@ -111,8 +140,14 @@ impl Tip {
     }
 
     pub(super) fn corrupt_row(&self, tree: Tree) -> EngineError {
-        let position = self.header.root(tree).map_or(self.position, |root| root.position);
-        self.source.corrupt(position, format!("a row in the {} is too short", tree.name()))
+        let position = self
+            .header
+            .root(tree)
+            .map_or(self.position, |root| root.position);
+        self.source.corrupt(
+            position,
+            format!("a row in the {} is too short", tree.name()),
+        )
     }
 }
 
@@ -128,7 +163,8 @@ impl Iterator for Rows<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.walk.next()?.and_then(|entry| {
-            by_seqno::decode(&entry.key, &entry.value).ok_or_else(|| self.tip.corrupt_row(Tree::BySeqno))
+            by_seqno::decode(&entry.key, &entry.value)
+                .ok_or_else(|| self.tip.corrupt_row(Tree::BySeqno))
         }))
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use checkpoint::{Namespace, Seqno};
+use lowtide_checkpoint::{Namespace, Seqno};
 
 use crate::EngineError;
 
@@ -46,14 +46,16 @@ pub(super) fn to_purge(tip: &Tip, upto: Seqno) -> Result<Vec<DocInfo>, EngineErr
         let node = tip.node(pointer.position, Leave::Interior)?;
         match node.kind {
             NodeKind::Interior => {
-                let children =
-                    node.entries().map(|(_, value)| tip.child(Tree::ById, pointer.position, value));
+                let children = node
+                    .entries()
+                    .map(|(_, value)| tip.child(Tree::ById, pointer.position, value));
                 let children: Vec<Pointer> = children.collect::<Result<_, _>>()?;
                 todo.extend(children.into_iter().rev().map(|child| (depth + 1, child)));
             }
             NodeKind::Leaf => {
                 for (key, value) in node.entries() {
-                    let info = by_id::decode(key, value).ok_or_else(|| tip.corrupt_row(Tree::ById))?;
+                    let info =
+                        by_id::decode(key, value).ok_or_else(|| tip.corrupt_row(Tree::ById))?;
                     // A damaged tree could lead to the same leaves again and again.
                     if last.is_some_and(|last| last.id >= info.id) {
                         return Err(tip
@@ -74,7 +76,10 @@ pub(super) fn to_purge(tip: &Tip, upto: Seqno) -> Result<Vec<DocInfo>, EngineErr
 }
 
 /// Those of these tombstones that have their collection's highest seqno.
-fn highest_of_collections(tip: &Tip, tombstones: &[DocInfo]) -> Result<BTreeMap<u32, Seqno>, EngineError> {
+fn highest_of_collections(
+    tip: &Tip,
+    tombstones: &[DocInfo],
+) -> Result<BTreeMap<u32, Seqno>, EngineError> {
     let mut highest: BTreeMap<u32, Seqno> = BTreeMap::new();
     for row in tombstones {
         if let Some(collection) = collection(&row.id) {
@@ -82,11 +87,15 @@ fn highest_of_collections(tip: &Tip, tombstones: &[DocInfo]) -> Result<BTreeMap<
             *seqno = row.seqno.max(*seqno);
         }
     }
-    let Some(&lowest) = highest.values().min() else { return Ok(highest) };
+    let Some(&lowest) = highest.values().min() else {
+        return Ok(highest);
+    };
     for row in tip.rows(lowest.next())? {
         let row = row?;
         if let Some(collection) = collection(&row.id)
-            && highest.get(&collection).is_some_and(|&seqno| seqno < row.seqno)
+            && highest
+                .get(&collection)
+                .is_some_and(|&seqno| seqno < row.seqno)
         {
             highest.remove(&collection);
         }

@@ -11,7 +11,11 @@ use crate::disk::{DiskError, DiskErrorKind, DiskOperation};
 #[derive(Clone, Debug)]
 pub(super) enum Unreadable {
     /// Bytes that are not what was written.
-    Corrupt { path: PathBuf, offset: u64, what: String },
+    Corrupt {
+        path: PathBuf,
+        offset: u64,
+        what: String,
+    },
     /// Sound, but not for us.
     Unsupported { path: PathBuf, what: String },
     /// It can't be opened or read: a link that leads nowhere, another owner, a bad sector.
@@ -51,8 +55,10 @@ impl Unreadable {
 /// Whether a failure is this one file's: it could not be opened or read. One that writes, or one for want of power or of
 /// file handles, says nothing of the file.
 fn is_of_the_file(error: &DiskError) -> bool {
-    matches!(error.operation, DiskOperation::Open | DiskOperation::Len | DiskOperation::Read)
-        && matches!(error.kind, DiskErrorKind::NotFound | DiskErrorKind::Io)
+    matches!(
+        error.operation,
+        DiskOperation::Open | DiskOperation::Len | DiskOperation::Read
+    ) && matches!(error.kind, DiskErrorKind::NotFound | DiskErrorKind::Io)
 }
 
 #[cfg(test)]
@@ -65,19 +71,30 @@ mod tests {
     fn what_is_not_the_files_fault_fails_the_opening() {
         let is_taken = |operation, kind| {
             let source = io::Error::other("it failed");
-            let error =
-                DiskError { operation, path: PathBuf::from("/7.couch.1"), offset: None, kind, source };
+            let error = DiskError {
+                operation,
+                path: PathBuf::from("/7.couch.1"),
+                offset: None,
+                kind,
+                source,
+            };
             Unreadable::new(error.into()).is_ok()
         };
         for kind in [DiskErrorKind::Io, DiskErrorKind::NotFound] {
-            assert!(is_taken(DiskOperation::Open, kind) && is_taken(DiskOperation::Read, kind), "{kind:?}");
+            assert!(
+                is_taken(DiskOperation::Open, kind) && is_taken(DiskOperation::Read, kind),
+                "{kind:?}"
+            );
             assert!(
                 !is_taken(DiskOperation::SyncData, kind) && !is_taken(DiskOperation::Write, kind),
                 "{kind:?}"
             );
         }
         for kind in [DiskErrorKind::PowerLost, DiskErrorKind::TooManyFiles] {
-            assert!(!is_taken(DiskOperation::Open, kind) && !is_taken(DiskOperation::Read, kind), "{kind:?}");
+            assert!(
+                !is_taken(DiskOperation::Open, kind) && !is_taken(DiskOperation::Read, kind),
+                "{kind:?}"
+            );
         }
     }
 }

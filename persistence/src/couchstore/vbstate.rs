@@ -3,7 +3,9 @@
 //! Keys are sorted; numbers are strings, but for the version, booleans and the failover table's. High seqno and purge
 //! seqno are not in it: the header has them.
 
-use checkpoint::{Cas, FailoverEntry, FailoverLog, Seqno, SnapshotType, State, VBucketState, VbUuid};
+use lowtide_checkpoint::{
+    Cas, FailoverEntry, FailoverLog, Seqno, SnapshotType, State, VBucketState, VbUuid,
+};
 use serde::{Deserialize, Serialize};
 
 /// The local document's name.
@@ -72,11 +74,17 @@ struct JsonBranch {
 }
 
 /// The document for a state.
-pub(super) fn encode(state: &VBucketState, figures: &StoreFigures) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn encode(
+    state: &VBucketState,
+    figures: &StoreFigures,
+) -> Result<Vec<u8>, serde_json::Error> {
     let text = |number: u64| Some(number.to_string());
     let chains = state.replication_topology.iter().map(|chain| {
         // An unnamed node is one the cluster has not found yet.
-        chain.iter().map(|node| (!node.is_empty()).then(|| node.clone())).collect()
+        chain
+            .iter()
+            .map(|node| (!node.is_empty()).then(|| node.clone()))
+            .collect()
     });
     serde_json::to_vec(&Json {
         build: BUILD.to_owned(),
@@ -86,7 +94,10 @@ pub(super) fn encode(state: &VBucketState, figures: &StoreFigures) -> Result<Vec
             .failover_log
             .entries()
             .iter()
-            .map(|entry| JsonBranch { id: entry.uuid.0, seq: entry.seqno.0 })
+            .map(|entry| JsonBranch {
+                id: entry.uuid.0,
+                seq: entry.seqno.0,
+            })
             .collect(),
         high_prepared_seqno: text(state.high_prepared_seqno.0),
         hlc_epoch: match state.hlc_epoch {
@@ -117,12 +128,19 @@ pub(super) fn decode(document: &[u8]) -> Result<(VBucketState, StoreFigures), St
     let json: Json = serde_json::from_slice(document).map_err(|error| error.to_string())?;
     let number = |name: &str, text: &Option<String>| match text {
         None => Ok(0),
-        Some(text) => text.parse::<u64>().map_err(|_| format!("{name} is no number: {text}")),
+        Some(text) => text
+            .parse::<u64>()
+            .map_err(|_| format!("{name} is no number: {text}")),
     };
     let entries = json.failover_table.iter();
-    let entries = entries.map(|branch| FailoverEntry { uuid: VbUuid(branch.id), seqno: Seqno(branch.seq) });
-    let failover_log = FailoverLog::from_entries(entries.collect()).map_err(|error| error.to_string())?;
-    let state = State::from_name(&json.state).ok_or_else(|| format!("unknown state {}", json.state))?;
+    let entries = entries.map(|branch| FailoverEntry {
+        uuid: VbUuid(branch.id),
+        seqno: Seqno(branch.seq),
+    });
+    let failover_log =
+        FailoverLog::from_entries(entries.collect()).map_err(|error| error.to_string())?;
+    let state =
+        State::from_name(&json.state).ok_or_else(|| format!("unknown state {}", json.state))?;
     let chains = json.replication_topology.unwrap_or_default().into_iter();
     let state = VBucketState {
         snapshot_start: Seqno(number("snap_start", &json.snap_start)?),
@@ -157,7 +175,8 @@ pub(super) fn lacks_namespaces(document: &[u8]) -> bool {
     struct Flag {
         namespaces_supported: Option<bool>,
     }
-    serde_json::from_slice(document).is_ok_and(|flag: Flag| flag.namespaces_supported == Some(false))
+    serde_json::from_slice(document)
+        .is_ok_and(|flag: Flag| flag.namespaces_supported == Some(false))
 }
 
 const fn type_name(snapshot_type: SnapshotType) -> &'static str {
@@ -194,13 +213,20 @@ mod tests {
             hlc_epoch: Seqno(1),
             max_deleted_rev_seqno: 17,
             replication_topology: vec![vec!["n_0".to_owned(), "n_1".to_owned(), String::new()]],
-            ..VBucketState::new(State::Replica, FailoverLog::new(VbUuid(223_141_296_423_145)))
+            ..VBucketState::new(
+                State::Replica,
+                FailoverLog::new(VbUuid(223_141_296_423_145)),
+            )
         }
     }
 
     #[test]
     fn the_document_has_the_vendors_names() {
-        let figures = StoreFigures { prepares: 1, prepare_bytes: 24, xattrs: true };
+        let figures = StoreFigures {
+            prepares: 1,
+            prepare_bytes: 24,
+            xattrs: true,
+        };
         let document = encode(&state(), &figures).expect("plain data");
         let expected = concat!(
             r#"{"build":"lowtide-0.1.0","checkpoint_type":"InitialDisk","completed_seqno":"3","#,
@@ -227,7 +253,10 @@ mod tests {
     fn what_older_releases_leave_out_is_neutral() {
         let document = br#"{"failover_table":[{"id":7,"seq":0}],"max_cas":"5","state":"dead"}"#;
         let (state, _) = decode(document).expect("enough");
-        assert_eq!((state.state, state.max_cas, state.snapshot_end), (State::Dead, Cas(5), Seqno::ZERO));
+        assert_eq!(
+            (state.state, state.max_cas, state.snapshot_end),
+            (State::Dead, Cas(5), Seqno::ZERO)
+        );
     }
 
     #[test]

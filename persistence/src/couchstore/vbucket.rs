@@ -11,7 +11,7 @@ mod taken_out;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use checkpoint::{Datatype, Seqno, VBucketState, Vbid};
+use lowtide_checkpoint::{Datatype, Seqno, VBucketState, Vbid};
 use parking_lot::{Mutex, RwLock};
 
 use crate::{Batch, Committed, EngineError};
@@ -40,7 +40,13 @@ impl Published {
     /// The purge seqno of a state is its commit's: of whatever raised it, a batch, a purge or a compaction.
     fn new(tip: Tip, state: Option<VBucketState>) -> Self {
         let purge_seqno = tip.header.purge_seq.into();
-        Self { tip, state: state.map(|state| VBucketState { purge_seqno, ..state }) }
+        Self {
+            tip,
+            state: state.map(|state| VBucketState {
+                purge_seqno,
+                ..state
+            }),
+        }
     }
 }
 
@@ -78,8 +84,12 @@ impl VBucket {
     pub(super) fn new(vb: Vbid, writer: Writer, shared: Arc<Shared>) -> Result<Self, EngineError> {
         let tip = writer.tip().clone();
         let (state, figures) = tip.state()?.unzip();
-        let active =
-            Active { writer, figures: figures.unwrap_or_default(), dropped: false, compacting: false };
+        let active = Active {
+            writer,
+            figures: figures.unwrap_or_default(),
+            dropped: false,
+            compacting: false,
+        };
         let published = RwLock::new(Arc::new(Published { tip, state }));
         Ok(Self {
             vb,
@@ -109,15 +119,19 @@ impl VBucket {
         let documents = document::from_items(self.vb, batch.items, high)?;
         let items = documents.len();
         let mut figures = active.figures;
-        figures.xattrs |= batch.items.iter().any(|item| item.datatype.contains(Datatype::XATTR));
+        figures.xattrs |= batch
+            .items
+            .iter()
+            .any(|item| item.datatype.contains(Datatype::XATTR));
         if !documents.is_empty() {
             let saved = active.writer.save(documents)?;
             count_prepares(&mut figures, &saved);
         }
         let state = vbstate::encode(batch.state, &figures);
         let state = state.inspect_err(|_| active.writer.abandon());
-        let state =
-            state.map_err(|error| EngineError::InvalidArgument(format!("vBucket {}: {error}", self.vb)))?;
+        let state = state.map_err(|error| {
+            EngineError::InvalidArgument(format!("vBucket {}: {error}", self.vb))
+        })?;
         active.writer.set_local(vbstate::NAME, Some(state.into()))?;
         active.writer.raise_purge_seq(batch.state.purge_seqno.0);
         active.writer.commit(batch.timestamp)?;
@@ -170,7 +184,8 @@ impl VBucket {
 
 /// Takes what saving documents did into account.
 pub(super) fn count_prepares(figures: &mut StoreFigures, saved: &Saved) {
-    let is_prepare = |info: &&super::doc_info::DocInfo| !info.deleted && document::is_prepared(&info.id);
+    let is_prepare =
+        |info: &&super::doc_info::DocInfo| !info.deleted && document::is_prepared(&info.id);
     for info in saved.written.iter().filter(is_prepare) {
         figures.prepares = figures.prepares.saturating_add(1);
         figures.prepare_bytes = figures.prepare_bytes.saturating_add(info.physical_bytes);

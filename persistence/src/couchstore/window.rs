@@ -45,12 +45,23 @@ impl<'a> Window<'a> {
     pub(super) fn ahead(source: &'a Source, first_bytes: u64) -> Self {
         // The first read doubles it.
         let ahead_bytes = first_bytes.min(AHEAD_BYTES_MAX) / 2;
-        Self { ahead_bytes, ..Self::new(source, AHEAD_BYTES_MAX) }
+        Self {
+            ahead_bytes,
+            ..Self::new(source, AHEAD_BYTES_MAX)
+        }
     }
 
     const fn new(source: &'a Source, ahead_bytes_max: u64) -> Self {
         let raw = Vec::new();
-        Self { source, raw, start: 0, filled: 0, ahead_bytes: 0, ahead_bytes_max, used_bytes: 0 }
+        Self {
+            source,
+            raw,
+            start: 0,
+            filled: 0,
+            ahead_bytes: 0,
+            ahead_bytes_max,
+            used_bytes: 0,
+        }
     }
 
     /// Reads the bytes `start..end`, type bytes included, if they are not there; says where in [`Window::raw`] they are:
@@ -58,7 +69,12 @@ impl<'a> Window<'a> {
     ///
     /// # Errors
     /// [`EngineError::Disk`]; [`EngineError::Corrupt`] for a length no memory can hold.
-    pub(super) fn fetch(&mut self, start: u64, end: u64, bound: u64) -> Result<Range<usize>, EngineError> {
+    pub(super) fn fetch(
+        &mut self,
+        start: u64,
+        end: u64,
+        bound: u64,
+    ) -> Result<Range<usize>, EngineError> {
         if !self.holds(start, end) {
             self.read(start, end, bound)?;
         }
@@ -87,7 +103,9 @@ impl<'a> Window<'a> {
     fn read(&mut self, start: u64, end: u64, bound: u64) -> Result<(), EngineError> {
         let paid = start >= self.start && self.used_bytes.saturating_mul(4) >= self.filled as u64;
         self.ahead_bytes = match paid {
-            true => (self.ahead_bytes * 2).max(AHEAD_BYTES_MIN).min(self.ahead_bytes_max),
+            true => (self.ahead_bytes * 2)
+                .max(AHEAD_BYTES_MIN)
+                .min(self.ahead_bytes_max),
             false => self.ahead_bytes / 4,
         };
         self.used_bytes = 0;
@@ -107,7 +125,9 @@ impl<'a> Window<'a> {
             // Nothing of the old bytes is to be copied.
             self.raw = vec![0; length];
         }
-        let Some(buffer) = self.raw.get_mut(..length) else { return Ok(()) };
+        let Some(buffer) = self.raw.get_mut(..length) else {
+            return Ok(());
+        };
         self.filled = self.source.file.read_at(buffer, start)?;
         Ok(())
     }

@@ -72,7 +72,15 @@ impl Writer {
         shared.sync(&*file, path)?;
         shared.written_bytes.add(encoded.len() as u64);
         let source = Source::new(file, path, Checksum::of_version(header.version));
-        Ok(Self::new(Tip { source, header, position: 0, end: encoded.len() as u64 }, shared))
+        Ok(Self::new(
+            Tip {
+                source,
+                header,
+                position: 0,
+                end: encoded.len() as u64,
+            },
+            shared,
+        ))
     }
 
     /// Goes on after `tip`, which must be durable, activated, and the last thing in its file.
@@ -102,14 +110,24 @@ impl Writer {
     }
 
     /// Sets a local document, or removes it.
-    pub(super) fn set_local(&mut self, name: &[u8], value: Option<Bytes>) -> Result<(), EngineError> {
+    pub(super) fn set_local(
+        &mut self,
+        name: &[u8],
+        value: Option<Bytes>,
+    ) -> Result<(), EngineError> {
         let value_bytes = value.as_ref().map_or(0, Bytes::len);
         if name.len() > KEY_BYTES_MAX || value_bytes > VALUE_BYTES_MAX {
             self.abandon();
-            let what = format!("local document {} of {value_bytes} bytes is too large", name.escape_ascii());
+            let what = format!(
+                "local document {} of {value_bytes} bytes is too large",
+                name.escape_ascii()
+            );
             return Err(EngineError::InvalidArgument(what));
         }
-        let action = Action { key: Bytes::copy_from_slice(name), value };
+        let action = Action {
+            key: Bytes::copy_from_slice(name),
+            value,
+        };
         self.attempt(|writer| writer.modify(Tree::Local, &[action], &mut |_, _| Ok(())))
     }
 
@@ -177,7 +195,13 @@ impl Writer {
         actions: &[Action],
         on_replaced: btree_modify::OnReplaced<'_>,
     ) -> Result<(), EngineError> {
-        let root = btree_modify::modify(&mut self.out, tree, self.header.root(tree), actions, on_replaced)?;
+        let root = btree_modify::modify(
+            &mut self.out,
+            tree,
+            self.header.root(tree),
+            actions,
+            on_replaced,
+        )?;
         self.header.set_root(tree, root);
         Ok(())
     }
@@ -198,7 +222,11 @@ impl Writer {
         match body {
             None => info.deleted = true,
             Some(body) => {
-                let compressed = if info.is_compressed() { self.out.compressed(&body)? } else { None };
+                let compressed = if info.is_compressed() {
+                    self.out.compressed(&body)?
+                } else {
+                    None
+                };
                 (info.body_position, info.physical_bytes) = match compressed {
                     Some(appended) => appended,
                     None => self.out.chunk(&body)?,
@@ -217,17 +245,31 @@ impl Writer {
     }
 
     fn commit_header(&mut self, timestamp: u64) -> Result<(), EngineError> {
-        let header = Header { timestamp, previous: self.base, ..self.header.clone() }.into_stored();
+        let header = Header {
+            timestamp,
+            previous: self.base,
+            ..self.header.clone()
+        }
+        .into_stored();
         let recognizable = self.is_recognizable();
         let position = self.out.header_position();
         let encoded = header.encode(block::DATA);
         self.out.header(&encoded)?;
         let source = self.tip.source.clone();
-        let next = Tip { source, header, position, end: position + encoded.len() as u64 };
+        let next = Tip {
+            source,
+            header,
+            position,
+            end: position + encoded.len() as u64,
+        };
         let two_phase = self.shared.config.commit == CommitMode::TwoPhase
             || next.end - self.tip.end > ONE_SYNC_BYTES_MAX
             || !recognizable;
-        let room_bytes = if two_phase { 0 } else { self.room.extend(&self.tip, &next) };
+        let room_bytes = if two_phase {
+            0
+        } else {
+            self.room.extend(&self.tip, &next)
+        };
         self.shared.sync(&*next.source.file, &next.source.path)?;
         if two_phase {
             recover::write_type(&next)?;
@@ -235,7 +277,9 @@ impl Writer {
         }
         self.out.publish();
         self.shared.commits.add(1);
-        self.shared.written_bytes.add(self.out.written_bytes() + room_bytes + 1);
+        self.shared
+            .written_bytes
+            .add(self.out.written_bytes() + room_bytes + 1);
         self.header = next.header.clone();
         self.base = next.position;
         self.out = Appender::new(next.source.clone(), next.end);

@@ -13,7 +13,10 @@ fn kind<T>(result: DiskResult<T>) -> Option<DiskErrorKind> {
 fn read(file: &dyn DiskFile, offset: u64, len: usize) -> Vec<u8> {
     let mut buffer = vec![0xee; len];
     let count = file.read_at(&mut buffer, offset).expect("readable");
-    assert!(buffer[count..].iter().all(|&byte| byte == 0xee), "what was not read is not touched");
+    assert!(
+        buffer[count..].iter().all(|&byte| byte == 0xee),
+        "what was not read is not touched"
+    );
     buffer.truncate(count);
     buffer
 }
@@ -31,7 +34,11 @@ fn bytes_are_written_and_read(disk: &dyn Disk, dir: &Path) {
     file.write_at(&[], 1000).expect("nothing to do");
     file.write_at(&[b"", b""], 1000).expect("nothing to do");
     file.preallocate(1000, 0).expect("nothing to do");
-    assert_eq!(file.len().expect("open"), 10, "writing nothing extends nothing");
+    assert_eq!(
+        file.len().expect("open"),
+        10,
+        "writing nothing extends nothing"
+    );
 
     file.set_len(6).expect("power");
     file.set_len(9).expect("power");
@@ -46,7 +53,10 @@ fn bytes_are_written_and_read(disk: &dyn Disk, dir: &Path) {
 
 fn names_are_made_moved_and_removed(disk: &dyn Disk, dir: &Path) {
     let (a, b) = (dir.join("a"), dir.join("b"));
-    assert_eq!(kind(disk.open(&a, Access::ReadOnly)), Some(DiskErrorKind::NotFound));
+    assert_eq!(
+        kind(disk.open(&a, Access::ReadOnly)),
+        Some(DiskErrorKind::NotFound)
+    );
     assert_eq!(kind(disk.remove(&a)), Some(DiskErrorKind::NotFound));
     assert_eq!(kind(disk.rename(&a, &b)), Some(DiskErrorKind::NotFound));
 
@@ -57,8 +67,15 @@ fn names_are_made_moved_and_removed(disk: &dyn Disk, dir: &Path) {
     second.write_at(&[b"second"], 0).expect("space");
     disk.rename(&b, &a).expect("there");
     assert_eq!(disk.list(dir).expect("there"), ["a"]);
-    assert_eq!(read(&*disk.open(&a, Access::ReadOnly).expect("there"), 0, 9), b"second");
-    assert_eq!(read(&*first, 0, 9), b"first", "a replaced file is still there for who has it open");
+    assert_eq!(
+        read(&*disk.open(&a, Access::ReadOnly).expect("there"), 0, 9),
+        b"second"
+    );
+    assert_eq!(
+        read(&*first, 0, 9),
+        b"first",
+        "a replaced file is still there for who has it open"
+    );
     disk.rename(&a, &a).expect("there");
 
     disk.remove(&a).expect("there");
@@ -69,7 +86,10 @@ fn names_are_made_moved_and_removed(disk: &dyn Disk, dir: &Path) {
     for name in ["b", "B", "\u{e4}", "a2", "a10"] {
         disk.create(&dir.join(name)).expect("new");
     }
-    assert_eq!(disk.list(dir).expect("there"), ["B", "a10", "a2", "b", "\u{e4}"]);
+    assert_eq!(
+        disk.list(dir).expect("there"),
+        ["B", "a10", "a2", "b", "\u{e4}"]
+    );
     disk.sync_dir(dir).expect("there");
     for name in disk.list(dir).expect("there") {
         disk.remove(&dir.join(name)).expect("there");
@@ -87,15 +107,27 @@ fn directories_are_no_files(disk: &dyn Disk, dir: &Path) {
     assert_eq!(disk.list(&dir.join("x/y/z/")).expect("there"), ["file"]);
 
     assert_eq!(kind(disk.create(&deep)), Some(DiskErrorKind::AlreadyExists));
-    assert_eq!(kind(disk.open(&deep, Access::ReadOnly)), Some(DiskErrorKind::Io));
-    assert_eq!(kind(disk.open(&deep, Access::ReadWrite)), Some(DiskErrorKind::Io));
+    assert_eq!(
+        kind(disk.open(&deep, Access::ReadOnly)),
+        Some(DiskErrorKind::Io)
+    );
+    assert_eq!(
+        kind(disk.open(&deep, Access::ReadWrite)),
+        Some(DiskErrorKind::Io)
+    );
     assert!(disk.remove(&deep).is_err());
     assert!(disk.rename(&deep, &dir.join("x/y/w")).is_err());
-    assert!(disk.rename(&deep.join("file"), &dir.join("file")).is_err(), "not in the same directory");
+    assert!(
+        disk.rename(&deep.join("file"), &dir.join("file")).is_err(),
+        "not in the same directory"
+    );
     assert!(disk.create_dir(&deep.join("file")).is_err());
     assert!(disk.create_dir(&deep.join("file/below")).is_err());
     disk.create(&dir.join("x/file")).expect("new");
-    assert!(disk.rename(&dir.join("x/file"), &dir.join("x/y")).is_err(), "a directory is not replaced");
+    assert!(
+        disk.rename(&dir.join("x/file"), &dir.join("x/y")).is_err(),
+        "a directory is not replaced"
+    );
 
     let nowhere = dir.join("nowhere");
     assert_eq!(kind(disk.list(&nowhere)), Some(DiskErrorKind::NotFound));
@@ -103,13 +135,22 @@ fn directories_are_no_files(disk: &dyn Disk, dir: &Path) {
     assert_eq!(kind(disk.open_dir(&nowhere)), Some(DiskErrorKind::NotFound));
     disk.open_dir(dir).expect("there").sync().expect("power");
     assert_eq!(kind(disk.lock(&nowhere)), Some(DiskErrorKind::NotFound));
-    assert_eq!(kind(disk.create(&nowhere.join("a"))), Some(DiskErrorKind::NotFound));
-    assert_eq!(kind(disk.rename(&nowhere.join("a"), &nowhere.join("b"))), Some(DiskErrorKind::NotFound));
+    assert_eq!(
+        kind(disk.create(&nowhere.join("a"))),
+        Some(DiskErrorKind::NotFound)
+    );
+    assert_eq!(
+        kind(disk.rename(&nowhere.join("a"), &nowhere.join("b"))),
+        Some(DiskErrorKind::NotFound)
+    );
 }
 
 fn read_only_handles_only_read(disk: &dyn Disk, dir: &Path) {
     let path = dir.join("r");
-    disk.create(&path).expect("new").write_at(&[b"bytes"], 0).expect("space");
+    disk.create(&path)
+        .expect("new")
+        .write_at(&[b"bytes"], 0)
+        .expect("space");
     let file = disk.open(&path, Access::ReadOnly).expect("there");
     assert_eq!(kind(file.write_at(&[b"x"], 0)), Some(DiskErrorKind::Io));
     assert_eq!(kind(file.preallocate(0, 9)), Some(DiskErrorKind::Io));
@@ -118,7 +159,11 @@ fn read_only_handles_only_read(disk: &dyn Disk, dir: &Path) {
     assert_eq!(read(&*file, 0, 9), b"bytes");
     let writer = disk.open(&path, Access::ReadWrite).expect("there");
     writer.write_at(&[b"B"], 0).expect("space");
-    assert_eq!(read(&*file, 0, 9), b"Bytes", "handles see one another's writes");
+    assert_eq!(
+        read(&*file, 0, 9),
+        b"Bytes",
+        "handles see one another's writes"
+    );
     disk.remove(&path).expect("there");
 }
 
@@ -129,7 +174,11 @@ fn a_directory_has_one_lock(disk: &dyn Disk, dir: &Path) {
         (error.kind, error.operation, error.path.as_path()),
         (DiskErrorKind::Locked, DiskOperation::Lock, dir)
     );
-    assert_eq!(disk.list(dir).expect("there"), [""; 0], "a lock is not a file of the store's");
+    assert_eq!(
+        disk.list(dir).expect("there"),
+        [""; 0],
+        "a lock is not a file of the store's"
+    );
     drop(held);
     drop(disk.lock(dir).expect("free again"));
 }
@@ -137,10 +186,15 @@ fn a_directory_has_one_lock(disk: &dyn Disk, dir: &Path) {
 fn errors_say_what_and_where(disk: &dyn Disk, dir: &Path) {
     let path = dir.join("gone");
     let error = disk.open(&path, Access::ReadOnly).expect_err("not there");
-    assert_eq!((error.operation, &error.path, error.offset), (DiskOperation::Open, &path, None));
+    assert_eq!(
+        (error.operation, &error.path, error.offset),
+        (DiskOperation::Open, &path, None)
+    );
     disk.create(&path).expect("new");
     let file = disk.open(&path, Access::ReadWrite).expect("there");
-    let error = file.write_at(&[b"xy"], i64::MAX as u64).expect_err("too far");
+    let error = file
+        .write_at(&[b"xy"], i64::MAX as u64)
+        .expect_err("too far");
     assert_eq!(
         (error.operation, &error.path, error.offset),
         (DiskOperation::Write, &path, Some(i64::MAX as u64))
@@ -189,5 +243,8 @@ fn a_pooled_disk_keeps_the_contract() {
 
 #[test]
 fn a_metered_disk_keeps_the_contract() {
-    all(&MeteredDisk::new(Arc::new(MemoryDisk::new())), Path::new(""));
+    all(
+        &MeteredDisk::new(Arc::new(MemoryDisk::new())),
+        Path::new(""),
+    );
 }

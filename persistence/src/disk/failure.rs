@@ -10,24 +10,44 @@ use super::{DiskError, DiskErrorKind, DiskOperation};
 
 /// A failure that concerns no particular byte.
 pub(super) fn failure(operation: DiskOperation, path: &Path, source: io::Error) -> DiskError {
-    DiskError { operation, path: path.to_owned(), offset: None, kind: kind_of(&source), source }
+    DiskError {
+        operation,
+        path: path.to_owned(),
+        offset: None,
+        kind: kind_of(&source),
+        source,
+    }
 }
 
 /// A failure at a byte of a file.
-pub(super) fn failure_at(operation: DiskOperation, path: &Path, offset: u64, source: io::Error) -> DiskError {
-    DiskError { offset: Some(offset), ..failure(operation, path, source) }
+pub(super) fn failure_at(
+    operation: DiskOperation,
+    path: &Path,
+    offset: u64,
+    source: io::Error,
+) -> DiskError {
+    DiskError {
+        offset: Some(offset),
+        ..failure(operation, path, source)
+    }
 }
 
 /// The power is off, or was since the handle was opened.
 pub(super) fn power_lost(operation: DiskOperation, path: &Path) -> DiskError {
     let source = io::Error::other("power was lost");
-    DiskError { kind: DiskErrorKind::PowerLost, ..failure(operation, path, source) }
+    DiskError {
+        kind: DiskErrorKind::PowerLost,
+        ..failure(operation, path, source)
+    }
 }
 
 /// Another store has the directory.
 pub(super) fn locked(path: &Path) -> DiskError {
     let source = io::Error::new(io::ErrorKind::WouldBlock, "another store holds the lock");
-    DiskError { kind: DiskErrorKind::Locked, ..failure(DiskOperation::Lock, path, source) }
+    DiskError {
+        kind: DiskErrorKind::Locked,
+        ..failure(DiskOperation::Lock, path, source)
+    }
 }
 
 /// The system's numbers for "no more open files in this process" and "in the system": `io::ErrorKind` names neither. They

@@ -20,7 +20,9 @@ pub use self::plan::Fault;
 use self::plan::{Kind, Plan, Verdict};
 use super::failure::{failure, failure_at, power_lost, too_many_files};
 use super::memory::MemoryFile;
-use super::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskOperation, DiskResult, Keep, MemoryDisk};
+use super::{
+    Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskOperation, DiskResult, Keep, MemoryDisk,
+};
 
 /// A [`MemoryDisk`] that fails on demand. Clones are handles of the same disk.
 ///
@@ -50,7 +52,11 @@ impl FaultyDisk {
     /// Wraps a disk; nothing fails until it is planned.
     #[must_use]
     pub fn new(memory: MemoryDisk) -> Self {
-        Self { memory, plan: Arc::default(), handles: Arc::default() }
+        Self {
+            memory,
+            plan: Arc::default(),
+            handles: Arc::default(),
+        }
     }
 
     /// The disk below, for its usage, and for looking at it without being counted.
@@ -145,7 +151,11 @@ impl FaultyDisk {
     }
 
     fn check_power(&self, operation: DiskOperation, path: &Path) -> DiskResult<()> {
-        if self.is_off() { Err(power_lost(operation, path)) } else { Ok(()) }
+        if self.is_off() {
+            Err(power_lost(operation, path))
+        } else {
+            Ok(())
+        }
     }
 
     /// Judges a call that is done as a whole or not at all.
@@ -174,7 +184,12 @@ impl FaultyDisk {
     }
 
     fn file(&self, path: &Path, file: Arc<MemoryFile>, handle: Handle) -> Arc<dyn DiskFile> {
-        Arc::new(FaultyFile { disk: self.clone(), path: path.to_owned(), file, _handle: handle })
+        Arc::new(FaultyFile {
+            disk: self.clone(),
+            path: path.to_owned(),
+            file,
+            _handle: handle,
+        })
     }
 }
 
@@ -200,15 +215,23 @@ impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>> {
         let handle = self.handle(DiskOperation::Create, path)?;
         let create = || self.memory.create_file(path);
-        Ok(self.file(path, self.change(Kind::Other, DiskOperation::Create, path, create)?, handle))
+        Ok(self.file(
+            path,
+            self.change(Kind::Other, DiskOperation::Create, path, create)?,
+            handle,
+        ))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> DiskResult<()> {
-        self.change(Kind::Other, DiskOperation::Rename, from, || self.memory.rename(from, to))
+        self.change(Kind::Other, DiskOperation::Rename, from, || {
+            self.memory.rename(from, to)
+        })
     }
 
     fn remove(&self, path: &Path) -> DiskResult<()> {
-        self.change(Kind::Other, DiskOperation::Remove, path, || self.memory.remove(path))
+        self.change(Kind::Other, DiskOperation::Remove, path, || {
+            self.memory.remove(path)
+        })
     }
 
     fn list(&self, dir: &Path) -> DiskResult<Vec<String>> {
@@ -218,25 +241,37 @@ impl Disk for FaultyDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> DiskResult<()> {
-        self.change(Kind::Other, DiskOperation::CreateDir, dir, || self.memory.create_dir(dir))
+        self.change(Kind::Other, DiskOperation::CreateDir, dir, || {
+            self.memory.create_dir(dir)
+        })
     }
 
     fn lock(&self, dir: &Path) -> DiskResult<Box<dyn DiskLock>> {
         self.check_power(DiskOperation::Lock, dir)?;
         let handle = self.handle(DiskOperation::Lock, dir)?;
-        Ok(Box::new(FaultyLock { _lock: self.memory.lock(dir)?, _handle: handle }))
+        Ok(Box::new(FaultyLock {
+            _lock: self.memory.lock(dir)?,
+            _handle: handle,
+        }))
     }
 
     fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
         let _handle = self.handle(DiskOperation::SyncDir, dir)?;
-        self.change(Kind::Sync, DiskOperation::SyncDir, dir, || self.memory.sync_dir(dir))
+        self.change(Kind::Sync, DiskOperation::SyncDir, dir, || {
+            self.memory.sync_dir(dir)
+        })
     }
 
     fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
         self.check_power(DiskOperation::Open, dir)?;
         let handle = self.handle(DiskOperation::Open, dir)?;
         let directory = self.memory.open_dir(dir)?;
-        Ok(Arc::new(FaultyDirectory { disk: self.clone(), path: dir.to_owned(), directory, _handle: handle }))
+        Ok(Arc::new(FaultyDirectory {
+            disk: self.clone(),
+            path: dir.to_owned(),
+            directory,
+            _handle: handle,
+        }))
     }
 }
 
@@ -260,7 +295,10 @@ struct FaultyDirectory {
 
 impl DiskDirectory for FaultyDirectory {
     fn sync(&self) -> DiskResult<()> {
-        self.disk.change(Kind::Sync, DiskOperation::SyncDir, &self.path, || self.directory.sync())
+        self.disk
+            .change(Kind::Sync, DiskOperation::SyncDir, &self.path, || {
+                self.directory.sync()
+            })
     }
 }
 
@@ -297,7 +335,12 @@ impl FaultyFile {
             Fault::Torn { bytes } => land(bytes)?,
             Fault::EioPersisted => land(u64::MAX)?,
         }
-        Err(failure_at(operation, &self.path, offset, fault_error(landing)))
+        Err(failure_at(
+            operation,
+            &self.path,
+            offset,
+            fault_error(landing),
+        ))
     }
 }
 
@@ -321,7 +364,11 @@ impl DiskFile for FaultyFile {
                 if fault == Fault::EioPersisted {
                     self.file.set_len(len)?;
                 }
-                Err(failure(DiskOperation::SetLen, &self.path, fault_error(fault)))
+                Err(failure(
+                    DiskOperation::SetLen,
+                    &self.path,
+                    fault_error(fault),
+                ))
             }
         }
     }
@@ -347,13 +394,19 @@ impl DiskFile for FaultyFile {
         let verdict = self.disk.plan.lock().next(Kind::Sync);
         match verdict {
             Verdict::Proceed => self.file.sync_data(),
-            Verdict::Off | Verdict::PowerOff => Err(power_lost(DiskOperation::SyncData, &self.path)),
+            Verdict::Off | Verdict::PowerOff => {
+                Err(power_lost(DiskOperation::SyncData, &self.path))
+            }
             Verdict::Fail(fault) => {
                 match fault {
                     Fault::EioPersisted => self.file.sync_data()?,
                     Fault::Eio | Fault::Enospc | Fault::Torn { .. } => self.file.fail_sync()?,
                 }
-                Err(failure(DiskOperation::SyncData, &self.path, fault_error(fault)))
+                Err(failure(
+                    DiskOperation::SyncData,
+                    &self.path,
+                    fault_error(fault),
+                ))
             }
         }
     }

@@ -23,7 +23,11 @@ impl KeptDirectory {
     /// As [`Disk::open_dir`].
     pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> DiskResult<Self> {
         let directory = disk.open_dir(dir)?;
-        Ok(Self { disk, path: dir.to_owned(), directory })
+        Ok(Self {
+            disk,
+            path: dir.to_owned(),
+            directory,
+        })
     }
 }
 
@@ -57,10 +61,18 @@ impl Disk for KeptDirectory {
     }
 
     fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
-        if dir == self.path { self.directory.sync() } else { self.disk.sync_dir(dir) }
+        if dir == self.path {
+            self.directory.sync()
+        } else {
+            self.disk.sync_dir(dir)
+        }
     }
 
     fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
-        if dir == self.path { Ok(Arc::clone(&self.directory)) } else { self.disk.open_dir(dir) }
+        if dir == self.path {
+            Ok(Arc::clone(&self.directory))
+        } else {
+            self.disk.open_dir(dir)
+        }
     }
 }

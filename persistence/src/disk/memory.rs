@@ -81,11 +81,16 @@ impl MemoryDisk {
         let roots = [PathBuf::new(), PathBuf::from("/")];
         let tree = Tree {
             session: Arc::new(Session::new(capacity_bytes / PAGE_BYTES)),
-            directories: roots.into_iter().map(|root| (root, Directory::new(BTreeMap::new()))).collect(),
+            directories: roots
+                .into_iter()
+                .map(|root| (root, Directory::new(BTreeMap::new())))
+                .collect(),
             locks: BTreeMap::new(),
             locks_taken: 0,
         };
-        Self { tree: Arc::new(Mutex::new(tree)) }
+        Self {
+            tree: Arc::new(Mutex::new(tree)),
+        }
     }
 
     /// How full it is.
@@ -93,7 +98,10 @@ impl MemoryDisk {
     pub fn usage(&self) -> MemoryUsage {
         let tree = self.tree.lock();
         let files = tree.directories.values().flat_map(Directory::iter);
-        let usage = MemoryUsage { allocated_bytes: tree.session.used_bytes(), ..MemoryUsage::default() };
+        let usage = MemoryUsage {
+            allocated_bytes: tree.session.used_bytes(),
+            ..MemoryUsage::default()
+        };
         files.fold(usage, |usage, (_, inode)| MemoryUsage {
             files: usage.files + 1,
             bytes: usage.bytes.saturating_add(inode.len()),
@@ -125,10 +133,14 @@ impl MemoryDisk {
             .map(|(path, directory)| (path, directory.survivors(&mut choose)))
             .collect();
         for (path, names) in named {
-            let files = names
-                .into_iter()
-                .map(|(name, inode)| (name, Arc::new(Inode::new(&session, inode.survivors(&mut choose)))));
-            tree.directories.insert(path, Directory::new(files.collect()));
+            let files = names.into_iter().map(|(name, inode)| {
+                (
+                    name,
+                    Arc::new(Inode::new(&session, inode.survivors(&mut choose))),
+                )
+            });
+            tree.directories
+                .insert(path, Directory::new(files.collect()));
         }
         tree.session = session;
         tree.locks.clear();
@@ -143,7 +155,9 @@ impl MemoryDisk {
         // A file may have several names, some of them of the past: by its address, each is the same file afterwards.
         let mut files: BTreeMap<*const Inode, Arc<Inode>> = BTreeMap::new();
         let mut taken = |inode: &Arc<Inode>| {
-            let file = files.entry(Arc::as_ptr(inode)).or_insert_with(|| Arc::new(inode.taken_by(&session)));
+            let file = files
+                .entry(Arc::as_ptr(inode))
+                .or_insert_with(|| Arc::new(inode.taken_by(&session)));
             Arc::clone(file)
         };
         for directory in tree.directories.values_mut() {
@@ -172,7 +186,11 @@ impl MemoryDisk {
             return Err(place.failure(io::ErrorKind::AlreadyExists));
         }
         directory.create(&place.name, Arc::clone(&inode));
-        Ok(Arc::new(MemoryFile::new(inode, path.to_owned(), Access::ReadWrite)))
+        Ok(Arc::new(MemoryFile::new(
+            inode,
+            path.to_owned(),
+            Access::ReadWrite,
+        )))
     }
 }
 
@@ -215,10 +233,16 @@ impl Disk for MemoryDisk {
     fn list(&self, dir: &Path) -> DiskResult<Vec<String>> {
         let tree = self.tree.lock();
         let Some(directory) = tree.directories.get(&clean(dir)) else {
-            return Err(failure(DiskOperation::List, dir, io::ErrorKind::NotFound.into()));
+            return Err(failure(
+                DiskOperation::List,
+                dir,
+                io::ErrorKind::NotFound.into(),
+            ));
         };
-        let mut names: Vec<_> =
-            directory.iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+        let mut names: Vec<_> = directory
+            .iter()
+            .map(|(name, _)| name.to_string_lossy().into_owned())
+            .collect();
         names.sort_unstable();
         Ok(names)
     }
@@ -228,14 +252,24 @@ impl Disk for MemoryDisk {
         let mut tree = self.tree.lock();
         for above in dir.ancestors() {
             let place = Place::of(DiskOperation::CreateDir, above).ok();
-            let file =
-                place.and_then(|place| tree.directories.get(&place.directory)?.get(&place.name).cloned());
+            let file = place.and_then(|place| {
+                tree.directories
+                    .get(&place.directory)?
+                    .get(&place.name)
+                    .cloned()
+            });
             if file.is_some() {
-                return Err(failure(DiskOperation::CreateDir, above, io::ErrorKind::AlreadyExists.into()));
+                return Err(failure(
+                    DiskOperation::CreateDir,
+                    above,
+                    io::ErrorKind::AlreadyExists.into(),
+                ));
             }
         }
         for above in dir.ancestors() {
-            tree.directories.entry(above.to_owned()).or_insert_with(|| Directory::new(BTreeMap::new()));
+            tree.directories
+                .entry(above.to_owned())
+                .or_insert_with(|| Directory::new(BTreeMap::new()));
         }
         Ok(())
     }
@@ -244,7 +278,11 @@ impl Disk for MemoryDisk {
         let clean_dir = clean(dir);
         let mut tree = self.tree.lock();
         if !tree.directories.contains_key(&clean_dir) {
-            return Err(failure(DiskOperation::Lock, dir, io::ErrorKind::NotFound.into()));
+            return Err(failure(
+                DiskOperation::Lock,
+                dir,
+                io::ErrorKind::NotFound.into(),
+            ));
         }
         if tree.locks.contains_key(&clean_dir) {
             return Err(locked(dir));
@@ -252,13 +290,21 @@ impl Disk for MemoryDisk {
         tree.locks_taken += 1;
         let number = tree.locks_taken;
         tree.locks.insert(clean_dir.clone(), number);
-        Ok(Box::new(MemoryLock { disk: self.clone(), directory: clean_dir, number }))
+        Ok(Box::new(MemoryLock {
+            disk: self.clone(),
+            directory: clean_dir,
+            number,
+        }))
     }
 
     fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
         let mut tree = self.tree.lock();
         let Some(directory) = tree.directories.get_mut(&clean(dir)) else {
-            return Err(failure(DiskOperation::SyncDir, dir, io::ErrorKind::NotFound.into()));
+            return Err(failure(
+                DiskOperation::SyncDir,
+                dir,
+                io::ErrorKind::NotFound.into(),
+            ));
         };
         directory.sync();
         Ok(())
@@ -267,10 +313,18 @@ impl Disk for MemoryDisk {
     fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
         let tree = self.tree.lock();
         if !tree.directories.contains_key(&clean(dir)) {
-            return Err(failure(DiskOperation::Open, dir, io::ErrorKind::NotFound.into()));
+            return Err(failure(
+                DiskOperation::Open,
+                dir,
+                io::ErrorKind::NotFound.into(),
+            ));
         }
         let session = Arc::clone(&tree.session);
-        Ok(Arc::new(MemoryDirectory { disk: self.clone(), path: dir.to_owned(), session }))
+        Ok(Arc::new(MemoryDirectory {
+            disk: self.clone(),
+            path: dir.to_owned(),
+            session,
+        }))
     }
 }
 
@@ -294,18 +348,28 @@ impl DiskDirectory for MemoryDirectory {
 impl Tree {
     /// The directory a place is in.
     fn directory(&mut self, place: &Place<'_>) -> DiskResult<&mut Directory<Arc<Inode>>> {
-        self.directories.get_mut(&place.directory).ok_or_else(|| place.failure(io::ErrorKind::NotFound))
+        self.directories
+            .get_mut(&place.directory)
+            .ok_or_else(|| place.failure(io::ErrorKind::NotFound))
     }
 
     /// The file at a place.
     fn find(&mut self, place: &Place<'_>) -> DiskResult<&Arc<Inode>> {
         self.refuse_directory(place, io::ErrorKind::IsADirectory)?;
-        self.directory(place)?.get(&place.name).ok_or_else(|| place.failure(io::ErrorKind::NotFound))
+        self.directory(place)?
+            .get(&place.name)
+            .ok_or_else(|| place.failure(io::ErrorKind::NotFound))
     }
 
     fn refuse_directory(&self, place: &Place<'_>, kind: io::ErrorKind) -> DiskResult<()> {
-        let taken = self.directories.contains_key(&place.directory.join(&place.name));
-        if taken { Err(place.failure(kind)) } else { Ok(()) }
+        let taken = self
+            .directories
+            .contains_key(&place.directory.join(&place.name));
+        if taken {
+            Err(place.failure(kind))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -320,9 +384,12 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     fn of(operation: DiskOperation, path: &'a Path) -> DiskResult<Self> {
         match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) => {
-                Ok(Self { operation, path, directory: clean(parent), name: name.to_owned() })
-            }
+            (Some(parent), Some(name)) => Ok(Self {
+                operation,
+                path,
+                directory: clean(parent),
+                name: name.to_owned(),
+            }),
             _ => Err(failure(operation, path, io::ErrorKind::InvalidInput.into())),
         }
     }
@@ -334,7 +401,9 @@ impl<'a> Place<'a> {
 
 /// A path without its `.` parts.
 fn clean(path: &Path) -> PathBuf {
-    path.components().filter(|component| *component != Component::CurDir).collect()
+    path.components()
+        .filter(|component| *component != Component::CurDir)
+        .collect()
 }
 
 /// A [`MemoryDisk`]'s lock.

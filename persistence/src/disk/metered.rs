@@ -74,7 +74,10 @@ impl MeteredDisk {
     /// Wraps a disk; the counts begin at 0.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, counters: Arc::default() }
+        Self {
+            disk,
+            counters: Arc::default(),
+        }
     }
 
     /// The counts so far. Of calls under way on other threads some may be in and some not.
@@ -95,7 +98,10 @@ impl MeteredDisk {
     }
 
     fn file(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(MeteredFile { file, counters: Arc::clone(&self.counters) })
+        Arc::new(MeteredFile {
+            file,
+            counters: Arc::clone(&self.counters),
+        })
     }
 }
 
@@ -149,7 +155,10 @@ impl Disk for MeteredDisk {
 
     fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
         let (directory, counters) = (self.disk.open_dir(dir)?, Arc::clone(&self.counters));
-        Ok(Arc::new(MeteredDirectory { directory, counters }))
+        Ok(Arc::new(MeteredDirectory {
+            directory,
+            counters,
+        }))
     }
 }
 
@@ -199,7 +208,10 @@ impl DiskFile for MeteredFile {
 
     fn write_at(&self, parts: &[&[u8]], offset: u64) -> DiskResult<()> {
         add(&self.counters.writes, 1);
-        add(&self.counters.written_bytes, parts.iter().map(|part| part.len() as u64).sum());
+        add(
+            &self.counters.written_bytes,
+            parts.iter().map(|part| part.len() as u64).sum(),
+        );
         self.file.write_at(parts, offset)
     }
 

@@ -35,13 +35,19 @@ impl OsDisk {
 impl Disk for OsDisk {
     fn open(&self, path: &Path, access: Access) -> DiskResult<Arc<dyn DiskFile>> {
         let fail = |source| failure(DiskOperation::Open, path, source);
-        let file =
-            OpenOptions::new().read(true).write(access == Access::ReadWrite).open(path).map_err(fail)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(access == Access::ReadWrite)
+            .open(path)
+            .map_err(fail)?;
         // The system opens directories for reading, and only reads fail.
         if file.metadata().map_err(fail)?.is_dir() {
             return Err(fail(io::ErrorKind::IsADirectory.into()));
         }
-        Ok(Arc::new(OsFile { file, path: path.to_owned() }))
+        Ok(Arc::new(OsFile {
+            file,
+            path: path.to_owned(),
+        }))
     }
 
     fn create(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>> {
@@ -51,7 +57,10 @@ impl Disk for OsDisk {
             .create_new(true)
             .open(path)
             .map_err(|source| failure(DiskOperation::Create, path, source))?;
-        Ok(Arc::new(OsFile { file, path: path.to_owned() }))
+        Ok(Arc::new(OsFile {
+            file,
+            path: path.to_owned(),
+        }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> DiskResult<()> {
@@ -90,8 +99,10 @@ impl Disk for OsDisk {
 
     fn create_dir(&self, dir: &Path) -> DiskResult<()> {
         let fail = |source| failure(DiskOperation::CreateDir, dir, source);
-        let mut missing: Vec<&Path> =
-            dir.ancestors().take_while(|above| !for_system(above).exists()).collect();
+        let mut missing: Vec<&Path> = dir
+            .ancestors()
+            .take_while(|above| !for_system(above).exists())
+            .collect();
         fs::create_dir_all(for_system(dir)).map_err(fail)?;
         while let Some(made) = missing.pop() {
             if let Some(above) = made.parent() {
@@ -104,7 +115,12 @@ impl Disk for OsDisk {
     fn lock(&self, dir: &Path) -> DiskResult<Box<dyn DiskLock>> {
         let fail = |source| failure(DiskOperation::Lock, dir, source);
         let path = dir.join(LOCK_FILE);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(fail)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(fail)?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(OsLock { file })),
             Err(TryLockError::WouldBlock) => Err(locked(dir)),
@@ -117,8 +133,12 @@ impl Disk for OsDisk {
     }
 
     fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
-        let file = File::open(for_system(dir)).map_err(|source| failure(DiskOperation::Open, dir, source))?;
-        Ok(Arc::new(OsDirectory { file, path: dir.to_owned() }))
+        let file = File::open(for_system(dir))
+            .map_err(|source| failure(DiskOperation::Open, dir, source))?;
+        Ok(Arc::new(OsDirectory {
+            file,
+            path: dir.to_owned(),
+        }))
     }
 }
 
@@ -131,13 +151,19 @@ struct OsDirectory {
 
 impl DiskDirectory for OsDirectory {
     fn sync(&self) -> DiskResult<()> {
-        self.file.sync_all().map_err(|source| failure(DiskOperation::SyncDir, &self.path, source))
+        self.file
+            .sync_all()
+            .map_err(|source| failure(DiskOperation::SyncDir, &self.path, source))
     }
 }
 
 /// The empty path, which is what a bare name is in, is the working directory; the system calls that `.`.
 fn for_system(dir: &Path) -> &Path {
-    if dir.as_os_str().is_empty() { Path::new(".") } else { dir }
+    if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    }
 }
 
 fn sync_directory(dir: &Path) -> io::Result<()> {
@@ -177,20 +203,26 @@ impl OsFile {
 
 impl DiskFile for OsFile {
     fn len(&self) -> DiskResult<u64> {
-        let metadata =
-            self.file.metadata().map_err(|source| failure(DiskOperation::Len, &self.path, source))?;
+        let metadata = self
+            .file
+            .metadata()
+            .map_err(|source| failure(DiskOperation::Len, &self.path, source))?;
         Ok(metadata.len())
     }
 
     fn set_len(&self, len: u64) -> DiskResult<()> {
-        self.file.set_len(len).map_err(|source| failure(DiskOperation::SetLen, &self.path, source))
+        self.file
+            .set_len(len)
+            .map_err(|source| failure(DiskOperation::SetLen, &self.path, source))
     }
 
     fn preallocate(&self, offset: u64, len: u64) -> DiskResult<()> {
         let zeros = vec![0; ZEROS_BYTES.min(usize::try_from(len).unwrap_or(ZEROS_BYTES))];
         let mut done = 0;
         while done < len {
-            let count = usize::try_from(len - done).unwrap_or(ZEROS_BYTES).min(ZEROS_BYTES);
+            let count = usize::try_from(len - done)
+                .unwrap_or(ZEROS_BYTES)
+                .min(ZEROS_BYTES);
             let now = zeros.get(..count).unwrap_or(&zeros);
             self.put(DiskOperation::Preallocate, now, offset.saturating_add(done))?;
             done += now.len() as u64;
@@ -222,7 +254,9 @@ impl DiskFile for OsFile {
     }
 
     fn sync_data(&self) -> DiskResult<()> {
-        self.file.sync_data().map_err(|source| failure(DiskOperation::SyncData, &self.path, source))
+        self.file
+            .sync_data()
+            .map_err(|source| failure(DiskOperation::SyncData, &self.path, source))
     }
 }
 

@@ -57,7 +57,14 @@ impl PooledDisk {
     /// Keeps at most `open_max` files open, at least one.
     pub(crate) fn new(disk: Arc<dyn Disk>, open_max: usize) -> Self {
         let (clock, files) = (AtomicU64::new(0), Mutex::default());
-        Self { pool: Arc::new(Pool { disk, open_max: open_max.max(1), clock, files }) }
+        Self {
+            pool: Arc::new(Pool {
+                disk,
+                open_max: open_max.max(1),
+                clock,
+                files,
+            }),
+        }
     }
 
     /// Files with a handle.
@@ -77,7 +84,8 @@ impl Pool {
         while files.open.len() >= self.open_max && close_one(seen, files) {}
         loop {
             match open() {
-                Err(error) if error.kind == DiskErrorKind::TooManyFiles && close_one(seen, files) => {}
+                Err(error)
+                    if error.kind == DiskErrorKind::TooManyFiles && close_one(seen, files) => {}
                 opened => return opened,
             }
         }
@@ -107,7 +115,13 @@ impl Pool {
         let handle = self.handle(&mut seen, &mut files, open)?;
         let number = files.next;
         files.next += 1;
-        let file = Arc::new(PooledFile::new(Arc::clone(self), number, path, access, handle));
+        let file = Arc::new(PooledFile::new(
+            Arc::clone(self),
+            number,
+            path,
+            access,
+            handle,
+        ));
         files.known.insert(number, Arc::downgrade(&file));
         files.open.insert(number, Arc::downgrade(&file));
         Ok(file)
@@ -122,7 +136,9 @@ impl Pool {
             return Ok(handle);
         }
         let path = file.path();
-        let handle = self.handle(&mut seen, &mut files, &|| self.disk.open(&path, file.access()))?;
+        let handle = self.handle(&mut seen, &mut files, &|| {
+            self.disk.open(&path, file.access())
+        })?;
         file.set_handle(Arc::clone(&handle));
         if let Some(known) = files.known.get(&file.number()).cloned() {
             files.open.insert(file.number(), known);
@@ -146,8 +162,17 @@ impl Pool {
 
     /// The files of a name, open and kept so.
     fn keep_open(&self, path: &Path) -> DiskResult<Seen> {
-        let known: Seen = self.files.lock().known.values().filter_map(Weak::upgrade).collect();
-        let named: Seen = known.into_iter().filter(|file| file.path() == path).collect();
+        let known: Seen = self
+            .files
+            .lock()
+            .known
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
+        let named: Seen = known
+            .into_iter()
+            .filter(|file| file.path() == path)
+            .collect();
         for (index, file) in named.iter().enumerate() {
             file.keep();
             if let Err(error) = file.acquire() {
@@ -163,7 +188,11 @@ impl Pool {
 fn close_one(seen: &mut Seen, files: &mut Files) -> bool {
     let first = seen.len();
     seen.extend(files.open.values().filter_map(Weak::upgrade));
-    let mut candidates: Vec<_> = seen.iter().skip(first).filter(|file| !file.is_kept()).collect();
+    let mut candidates: Vec<_> = seen
+        .iter()
+        .skip(first)
+        .filter(|file| !file.is_kept())
+        .collect();
     candidates.sort_by_key(|file| (file.is_unsynced(), file.used_at(), file.number()));
     let closed = candidates.into_iter().find(|file| file.close());
     closed.is_some_and(|file| files.open.remove(&file.number()).is_some())
@@ -171,11 +200,13 @@ fn close_one(seen: &mut Seen, files: &mut Files) -> bool {
 
 impl Disk for PooledDisk {
     fn open(&self, path: &Path, access: Access) -> DiskResult<Arc<dyn DiskFile>> {
-        self.pool.adopt(path, access, &|| self.pool.disk.open(path, access))
+        self.pool
+            .adopt(path, access, &|| self.pool.disk.open(path, access))
     }
 
     fn create(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>> {
-        self.pool.adopt(path, Access::ReadWrite, &|| self.pool.disk.create(path))
+        self.pool
+            .adopt(path, Access::ReadWrite, &|| self.pool.disk.create(path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> DiskResult<()> {

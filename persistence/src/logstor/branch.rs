@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 
-use checkpoint::{Seqno, VBucketState, Vbid};
+use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
 
 use crate::VBucketInfo;
 use crate::sync::{Mutex, MutexGuard, TryMutex};
@@ -143,20 +143,50 @@ impl Branch {
         parent: Option<(Weak<Self>, u64)>,
         beginning: Beginning,
     ) -> Self {
-        let Beginning { high, highs, purged, state, state_at, revision, .. } = beginning;
-        let Beginning { slots, unloaded, damage, given_up, .. } = beginning;
+        let Beginning {
+            high,
+            highs,
+            purged,
+            state,
+            state_at,
+            revision,
+            ..
+        } = beginning;
+        let Beginning {
+            slots,
+            unloaded,
+            damage,
+            given_up,
+            ..
+        } = beginning;
         let base = match (damage, unloaded) {
             (Some(damage), _) => Base::Lost(damage),
             (None, Some(unloaded)) => Base::Unloaded(Arc::new(unloaded)),
             (None, None) => Base::Whole,
         };
-        let mut inner =
-            Inner { base, high, highs, purged, state, state_at, revision, given_up, ..Inner::default() };
+        let mut inner = Inner {
+            base,
+            high,
+            highs,
+            purged,
+            state,
+            state_at,
+            revision,
+            given_up,
+            ..Inner::default()
+        };
         if let Some(location) = state_at {
             Live(&log.segments.table()).add(location);
         }
         inner.begin_with(slots, &log.segments);
-        Self { vb, lineage, log, parent, loading: TryMutex::default(), inner: Mutex::new(inner) }
+        Self {
+            vb,
+            lineage,
+            log,
+            parent,
+            loading: TryMutex::default(),
+            inner: Mutex::new(inner),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -184,7 +214,14 @@ impl Branch {
 
     /// Takes in what was made durable.
     pub(super) fn apply(&self, change: Change) {
-        let Change { high, state, state_at, revision, slots, highs } = change;
+        let Change {
+            high,
+            state,
+            state_at,
+            revision,
+            slots,
+            highs,
+        } = change;
         let mut inner = self.lock();
         let table = self.log.segments.table();
         let live = Live(&table);
@@ -225,16 +262,24 @@ impl Branch {
         if inner.index.history_len() > 0 {
             let Inner { index, pins, .. } = &mut *inner;
             index.trim_history(live, |from, to| {
-                pins.values().any(|pin| from <= pin.high() && pin.high() < to)
+                pins.values()
+                    .any(|pin| from <= pin.high() && pin.high() < to)
             });
         }
         inner.give_up_hidden(live);
     }
 
     /// A key's newest revision in a view.
-    pub(super) fn find(&self, fingerprint: Fingerprint, view: &View) -> Option<(Slot, Arc<Segment>)> {
+    pub(super) fn find(
+        &self,
+        fingerprint: Fingerprint,
+        view: &View,
+    ) -> Option<(Slot, Arc<Segment>)> {
         let inner = self.lock();
-        let slot = inner.index.get_at(fingerprint, view.high()).filter(|slot| view.shows(slot))?;
+        let slot = inner
+            .index
+            .get_at(fingerprint, view.high())
+            .filter(|slot| view.shows(slot))?;
         Some((slot, self.log.segments.get(slot.location.segment)?))
     }
 
@@ -258,7 +303,9 @@ impl Branch {
             if id != last {
                 last = id;
                 if let Some(segment) = table.get(id as usize).and_then(Option::as_ref) {
-                    rows.segments.entry(id).or_insert_with(|| Arc::clone(segment));
+                    rows.segments
+                        .entry(id)
+                        .or_insert_with(|| Arc::clone(segment));
                 }
             }
             rows.slots.push(*slot);
@@ -271,7 +318,10 @@ impl Branch {
     pub(super) fn count(&self, view: &View, from: u64, to: u64) -> u64 {
         let inner = self.lock();
         let shown = inner.index.iter_at(from, view.high());
-        shown.take_while(|slot| slot.seqno <= to).filter(|slot| view.shows(slot)).count() as u64
+        shown
+            .take_while(|slot| slot.seqno <= to)
+            .filter(|slot| view.shows(slot))
+            .count() as u64
     }
 
     /// Bytes its index takes.
@@ -301,10 +351,19 @@ impl Branch {
     #[cfg(test)]
     pub(super) fn dump(&self) -> String {
         let inner = self.lock();
-        let mut dump = format!("{} {:?} high {} of {:?}", self.vb, self.lineage, inner.high, inner.highs);
+        let mut dump = format!(
+            "{} {:?} high {} of {:?}",
+            self.vb, self.lineage, inner.high, inner.highs
+        );
         dump += &format!(" {:?}", inner.purged);
-        dump += &format!(" revision {} at {:?}: {:?}\n", inner.revision, inner.state_at, inner.state);
-        dump += &format!("{} items, {} deleted, hidden {:?}", inner.items, inner.deleted, inner.hidden);
+        dump += &format!(
+            " revision {} at {:?}: {:?}\n",
+            inner.revision, inner.state_at, inner.state
+        );
+        dump += &format!(
+            "{} items, {} deleted, hidden {:?}",
+            inner.items, inner.deleted, inner.hidden
+        );
         dump += &format!(", given up {:?}\n", inner.given_up);
         for slot in inner.index.iter_at(0, u64::MAX) {
             dump += &format!("{slot:?}\n");
@@ -318,8 +377,16 @@ impl Branch {
         let mut wrong = inner.index.check();
         let view = inner.view();
         let (mut items, mut deleted) = (0, 0);
-        for slot in inner.index.iter_at(0, u64::MAX).filter(|slot| view.shows(slot)) {
-            *(if slot.tombstone { &mut deleted } else { &mut items }) += 1;
+        for slot in inner
+            .index
+            .iter_at(0, u64::MAX)
+            .filter(|slot| view.shows(slot))
+        {
+            *(if slot.tombstone {
+                &mut deleted
+            } else {
+                &mut items
+            }) += 1;
         }
         if (items, deleted) != (inner.items, inner.deleted) {
             wrong.push(format!(
@@ -328,7 +395,11 @@ impl Branch {
             ));
         }
         if inner.items + inner.deleted + inner.hidden.len() as u64 != inner.index.len() as u64 {
-            wrong.push(format!("{} keys, {} of them hidden", inner.index.len(), inner.hidden.len()));
+            wrong.push(format!(
+                "{} keys, {} of them hidden",
+                inner.index.len(),
+                inner.hidden.len()
+            ));
         }
         wrong
     }
@@ -337,18 +408,33 @@ impl Branch {
 impl Inner {
     /// The purge seqno of a state is what is told: of a purge here, or of one where the items came from.
     fn view(&self) -> View {
-        let told = self.state.as_ref().map_or(0, |state| state.purge_seqno.0).max(self.purged.upto);
+        let told = self
+            .state
+            .as_ref()
+            .map_or(0, |state| state.purge_seqno.0)
+            .max(self.purged.upto);
         let info = VBucketInfo {
             high: Seqno(self.high),
             purge: Seqno(told),
             items: self.items,
             deleted: self.deleted,
         };
-        let state = self.state.as_ref().map(|state| match state.purge_seqno.0 == told {
-            true => Arc::clone(state),
-            false => Arc::new(VBucketState { purge_seqno: Seqno(told), ..(**state).clone() }),
-        });
-        View { info, state, highs: Arc::clone(&self.highs), purged: Arc::clone(&self.purged) }
+        let state = self
+            .state
+            .as_ref()
+            .map(|state| match state.purge_seqno.0 == told {
+                true => Arc::clone(state),
+                false => Arc::new(VBucketState {
+                    purge_seqno: Seqno(told),
+                    ..(**state).clone()
+                }),
+            });
+        View {
+            info,
+            state,
+            highs: Arc::clone(&self.highs),
+            purged: Arc::clone(&self.purged),
+        }
     }
 
     /// Its first slots, each key once. Nobody has pinned anything: what is hidden and the last record of its key is given up.
@@ -371,11 +457,17 @@ impl Inner {
     fn take_in(&mut self, slot: Slot, live: Live<'_>) {
         let Self { index, pins, .. } = self;
         // All pins are below the new seqno.
-        let old = index.insert(slot, live, |seqno| pins.values().any(|pin| seqno <= pin.high()));
+        let old = index.insert(slot, live, |seqno| {
+            pins.values().any(|pin| seqno <= pin.high())
+        });
         if let Some(old) = old
             && self.hidden.remove(&old.seqno).is_none()
         {
-            *(if old.tombstone { &mut self.deleted } else { &mut self.items }) -= 1;
+            *(if old.tombstone {
+                &mut self.deleted
+            } else {
+                &mut self.items
+            }) -= 1;
         }
         self.count_in(&slot);
     }
@@ -384,7 +476,11 @@ impl Inner {
         if slot.tombstone && self.purged.hides(slot.seqno) {
             self.hidden.insert(slot.seqno, slot.fingerprint);
         } else {
-            *(if slot.tombstone { &mut self.deleted } else { &mut self.items }) += 1;
+            *(if slot.tombstone {
+                &mut self.deleted
+            } else {
+                &mut self.items
+            }) += 1;
         }
     }
 }
@@ -394,6 +490,10 @@ impl Drop for Branch {
         let inner = self.inner.get_mut();
         let table = self.log.segments.table();
         let live = Live(&table);
-        inner.index.references().chain(inner.state_at).for_each(|location| live.remove(location));
+        inner
+            .index
+            .references()
+            .chain(inner.state_at)
+            .for_each(|location| live.remove(location));
     }
 }

@@ -44,7 +44,10 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(bytes: usize) -> Self {
-        Self { blocks_max: bytes / BLOCK_BYTES as usize, queue: Mutex::default() }
+        Self {
+            blocks_max: bytes / BLOCK_BYTES as usize,
+            queue: Mutex::default(),
+        }
     }
 
     /// Shows a record's bytes, fewer where the file ends: where they lie, if that is one block. Whoever sees them keeps
@@ -70,17 +73,27 @@ impl Cache {
         let mut at = offset;
         while at < end {
             let upto = end.min(at - at % BLOCK_BYTES + BLOCK_BYTES);
-            self.part(segment, at, (upto - at) as usize, |part| record.extend_from_slice(part))?;
+            self.part(segment, at, (upto - at) as usize, |part| {
+                record.extend_from_slice(part)
+            })?;
             at = upto;
         }
         Ok(see(&record))
     }
 
     /// Shows bytes that lie in one block.
-    fn part<T>(&self, segment: &Segment, at: u32, len: usize, see: impl FnOnce(&[u8]) -> T) -> DiskResult<T> {
+    fn part<T>(
+        &self,
+        segment: &Segment,
+        at: u32,
+        len: usize,
+        see: impl FnOnce(&[u8]) -> T,
+    ) -> DiskResult<T> {
         let (number, start) = ((at / BLOCK_BYTES) as usize, (at % BLOCK_BYTES) as usize);
         let blocks = segment.blocks.of(segment);
-        let Some(block) = blocks.get(number) else { return Ok(see(&[])) };
+        let Some(block) = blocks.get(number) else {
+            return Ok(see(&[]));
+        };
         let part = |bytes: &[u8]| {
             let end = bytes.len().min(start.saturating_add(len));
             see(bytes.get(start..end).unwrap_or_default())
@@ -109,11 +122,17 @@ impl Cache {
         {
             looked_at += 1;
             // Of a segment that was freed nothing is left.
-            let Some(block) = blocks.upgrade() else { continue };
-            let Some(block) = block.get(number) else { continue };
+            let Some(block) = blocks.upgrade() else {
+                continue;
+            };
+            let Some(block) = block.get(number) else {
+                continue;
+            };
             // Whoever holds it is reading it.
             match block.try_lock() {
-                Some(mut kept) if !kept.touched || looked_at > self.blocks_max => *kept = Block::default(),
+                Some(mut kept) if !kept.touched || looked_at > self.blocks_max => {
+                    *kept = Block::default()
+                }
                 Some(mut kept) => {
                     kept.touched = false;
                     queue.push_back((blocks, number));
@@ -135,10 +154,17 @@ impl Cache {
             queue.iter().any(same)
         };
         let of_segment = |blocks: &Arc<[TryMutex<Block>]>| {
-            let kept = blocks.iter().enumerate().filter(|(_, block)| block.lock().bytes.is_some());
-            kept.filter(|&(number, _)| !is_noted(blocks, number)).count()
+            let kept = blocks
+                .iter()
+                .enumerate()
+                .filter(|(_, block)| block.lock().bytes.is_some());
+            kept.filter(|&(number, _)| !is_noted(blocks, number))
+                .count()
         };
-        segments.filter_map(|segment| segment.blocks.0.get()).map(of_segment).sum()
+        segments
+            .filter_map(|segment| segment.blocks.0.get())
+            .map(of_segment)
+            .sum()
     }
 
     /// Bytes that are kept, those of freed segments that are still noted included.

@@ -16,12 +16,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::disk::Disk;
 use crate::{Engine, EngineError, RecoveryReport};
 
-use super::inspect::{Contents, LogDirectory, LogFinding, LogFindingKind, LogObserver, LogSeverity, Row};
+use super::inspect::{
+    Contents, LogDirectory, LogFinding, LogFindingKind, LogObserver, LogSeverity, Row,
+};
 use super::{Logstor, LogstorConfig};
 
 use self::overlay::Overlay;
@@ -74,16 +76,28 @@ pub fn check_store(
     dir: &Path,
     observer: &mut dyn LogObserver,
 ) -> Result<LogCheckReport, EngineError> {
-    let mut watch = Watch { observer, damage: 0 };
+    let mut watch = Watch {
+        observer,
+        damage: 0,
+    };
     let store = LogDirectory::read(disk, dir, &mut watch)?;
     let layout = store.layout();
-    let used = || layout.segments.iter().filter(|segment| segment.kind.is_used());
+    let used = || {
+        layout
+            .segments
+            .iter()
+            .filter(|segment| segment.kind.is_used())
+    };
     let mut report = LogCheckReport {
         vbuckets: layout.vbuckets.len() as u64,
         segments: used().count() as u64,
         frames: used().map(|segment| segment.frames).sum(),
         records: used().map(|segment| segment.records).sum(),
-        items: layout.vbuckets.iter().map(|vb| vb.info.items + vb.info.deleted).sum(),
+        items: layout
+            .vbuckets
+            .iter()
+            .map(|vb| vb.info.items + vb.info.deleted)
+            .sum(),
         file_bytes: layout.file_bytes,
         images: layout.images.len() as u64,
         repairs: Vec::new(),
@@ -109,7 +123,10 @@ impl LogDirectory {
     pub(super) fn open_over(&self) -> Result<(Logstor, RecoveryReport), EngineError> {
         let overlay = Arc::new(Overlay::new(Arc::clone(self.disk())));
         // Closing would write an image of the index into memory.
-        let config = LogstorConfig { image_bytes: u64::MAX, ..LogstorConfig::DEFAULT };
+        let config = LogstorConfig {
+            image_bytes: u64::MAX,
+            ..LogstorConfig::DEFAULT
+        };
         Logstor::open(overlay, self.dir(), config)
     }
 }
@@ -121,7 +138,8 @@ fn against_engine(
     observer: &mut dyn LogObserver,
 ) -> Result<Vec<String>, EngineError> {
     let dir = store.dir();
-    let mut told = |what: String| observer.found(LogFinding::of_file(LogFindingKind::Index, dir, 0, what));
+    let mut told =
+        |what: String| observer.found(LogFinding::of_file(LogFindingKind::Index, dir, 0, what));
     let (engine, report) = match store.open_over() {
         Ok(opened) => opened,
         Err(error @ EngineError::Disk(_)) => return Err(error),
@@ -142,25 +160,40 @@ fn against_engine(
     // Now that all is loaded.
     let counted = engine.stats().get("live-bytes").copied();
     if counted != Some(live_bytes) {
-        let what = format!("{live_bytes} bytes live, and the opened store counts {}", counted.unwrap_or(0));
+        let what = format!(
+            "{live_bytes} bytes live, and the opened store counts {}",
+            counted.unwrap_or(0)
+        );
         observer.found(LogFinding::of_file(LogFindingKind::Index, dir, 0, what));
     }
     engine.close()?;
-    Ok(report.repairs.into_iter().map(|(path, what)| format!("{}: {what}", path.display())).collect())
+    Ok(report
+        .repairs
+        .into_iter()
+        .map(|(path, what)| format!("{}: {what}", path.display()))
+        .collect())
 }
 
 /// What the opened store has otherwise, a line each.
 fn vbucket(engine: &Logstor, vb: Vbid, contents: &Contents) -> Result<Vec<String>, EngineError> {
-    let Ok(branch) = engine.store.branch(vb) else { return Ok(Vec::new()) };
+    let Ok(branch) = engine.store.branch(vb) else {
+        return Ok(Vec::new());
+    };
     let mut wrong = engine.check(vb)?;
     let info = engine.info(vb)?;
     if info != contents.info {
-        wrong.push(format!("figures are {:?}, and the opened store has {info:?}", contents.info));
+        wrong.push(format!(
+            "figures are {:?}, and the opened store has {info:?}",
+            contents.info
+        ));
     }
     let mut rows: BTreeMap<u64, &Row> = contents.rows.iter().map(|row| (row.seqno, row)).collect();
     for slot in branch.slots() {
         let Some(row) = rows.remove(&slot.seqno) else {
-            wrong.push(format!("the index names seqno {}, of which there is no record", slot.seqno));
+            wrong.push(format!(
+                "the index names seqno {}, of which there is no record",
+                slot.seqno
+            ));
             continue;
         };
         // Copies of one record are equals: either may be named.
@@ -171,11 +204,16 @@ fn vbucket(engine: &Logstor, vb: Vbid, contents: &Contents) -> Result<Vec<String
             wrong.push(format!("the index has {slot:?} in place of {row:?}"));
         }
     }
-    wrong.extend(rows.keys().map(|seqno| format!("the index lacks seqno {seqno}")));
+    wrong.extend(
+        rows.keys()
+            .map(|seqno| format!("the index lacks seqno {seqno}")),
+    );
     let highs = branch.highs();
     if *highs != contents.highs {
         let found = &contents.highs;
-        wrong.push(format!("collections' highest seqnos are {found:?}, and the opened store has {highs:?}"));
+        wrong.push(format!(
+            "collections' highest seqnos are {found:?}, and the opened store has {highs:?}"
+        ));
     }
     let snapshot = engine.snapshot(vb)?;
     if snapshot.state() != contents.state.as_ref() {

@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 /// What frames are aligned to and padded to.
 pub(super) const BLOCK_BYTES: u32 = 4096;
 /// loom's models have small ones, so that little fills them.
-const SEGMENT_BYTES_MIN: u32 = if cfg!(checkpoint_loom) { 8 << 10 } else { 64 << 10 };
+const SEGMENT_BYTES_MIN: u32 = if cfg!(checkpoint_loom) {
+    8 << 10
+} else {
+    64 << 10
+};
 /// Offsets are counted in 32 bits with room to spare.
 const SEGMENT_BYTES_MAX: u32 = 64 << 20;
 /// The smallest budget.
@@ -87,10 +91,15 @@ pub(super) struct Geometry {
 
 impl Geometry {
     pub(super) fn new(config: &LogstorConfig) -> Self {
-        let segment_bytes = config.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        let segment_bytes = config
+            .segment_bytes
+            .clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         let segment_bytes = segment_bytes - segment_bytes % BLOCK_BYTES;
         let per_file = (config.file_bytes / u64::from(segment_bytes)).clamp(1, 1 << 20);
-        Self { segment_bytes, segments_per_file: per_file as u32 }
+        Self {
+            segment_bytes,
+            segments_per_file: per_file as u32,
+        }
     }
 
     /// Whether a manifest may hold it.
@@ -104,13 +113,18 @@ impl Geometry {
     pub(super) fn segments_max(&self, disk_bytes: u64) -> u32 {
         let segments = disk_bytes / u64::from(self.segment_bytes);
         // The last number stands for none.
-        u32::try_from(segments).unwrap_or(u32::MAX - 1).clamp(SEGMENTS_MIN, u32::MAX - 1)
+        u32::try_from(segments)
+            .unwrap_or(u32::MAX - 1)
+            .clamp(SEGMENTS_MIN, u32::MAX - 1)
     }
 
     /// A segment's file and its place in it.
     pub(super) fn place(&self, segment: u32) -> (u32, u64) {
         let slot = segment % self.segments_per_file;
-        (segment / self.segments_per_file, u64::from(slot) * u64::from(self.segment_bytes))
+        (
+            segment / self.segments_per_file,
+            u64::from(slot) * u64::from(self.segment_bytes),
+        )
     }
 }
 
@@ -122,7 +136,11 @@ mod tests {
     fn any_settings_give_a_sound_geometry() {
         for segment_bytes in [0, 65_536, 70_000, 1 << 20, u32::MAX] {
             for file_bytes in [0, 65_536, 1 << 20, u64::MAX] {
-                let config = LogstorConfig { segment_bytes, file_bytes, ..LogstorConfig::default() };
+                let config = LogstorConfig {
+                    segment_bytes,
+                    file_bytes,
+                    ..LogstorConfig::default()
+                };
                 let geometry = Geometry::new(&config);
                 assert!(geometry.is_sound(), "{geometry:?}");
                 assert_eq!(geometry.segments_max(0), SEGMENTS_MIN);
@@ -132,7 +150,10 @@ mod tests {
 
     #[test]
     fn segments_lie_one_after_the_other() {
-        let geometry = Geometry { segment_bytes: 65_536, segments_per_file: 3 };
+        let geometry = Geometry {
+            segment_bytes: 65_536,
+            segments_per_file: 3,
+        };
         assert_eq!(
             [0, 2, 3, 7].map(|segment| geometry.place(segment)),
             [(0, 0), (0, 131_072), (1, 0), (2, 65_536)]

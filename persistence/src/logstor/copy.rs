@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Seqno, Vbid};
 
 use crate::disk::{Access, Disk, DiskError, DiskErrorKind, DiskOperation};
 use crate::sync::Mutex;
@@ -20,7 +20,10 @@ use super::export::Export;
 use super::{LogDirectory, Logstor};
 
 /// Progress is told once for so much.
-const STEP: Budget = Budget { items: 64, bytes: 1 << 20 };
+const STEP: Budget = Budget {
+    items: 64,
+    bytes: 1 << 20,
+};
 
 /// Copies what a store shows into a new one in `target`, on the same disk: a directory that has nothing in it, or is not
 /// there. Tombstones up to `purge_upto` are left out, but for those that every purge spares. `progress` is told how
@@ -45,7 +48,9 @@ pub fn compact_store(
     let copied = copy(source, target, purge_upto, progress);
     // A store that is written to may look damaged.
     let result = match (source.is_unchanged(), copied) {
-        (Ok(false), _) => Err(EngineError::InUse { path: source.dir().to_path_buf() }),
+        (Ok(false), _) => Err(EngineError::InUse {
+            path: source.dir().to_path_buf(),
+        }),
         (Err(error), Ok(_)) => Err(error),
         (_, copied) => copied,
     };
@@ -65,15 +70,22 @@ fn copy(
     let (new, _) = Logstor::open(Arc::clone(source.disk()), target, source.config())?;
     let layout = source.layout();
     let image_bytes = layout.images.iter().map(|image| image.bytes).sum::<u64>();
-    let mut report =
-        CompactionReport { bytes_before: layout.file_bytes + image_bytes, ..CompactionReport::default() };
-    let of = layout.vbuckets.iter().map(|vb| vb.info.items + vb.info.deleted).sum();
+    let mut report = CompactionReport {
+        bytes_before: layout.file_bytes + image_bytes,
+        ..CompactionReport::default()
+    };
+    let of = layout
+        .vbuckets
+        .iter()
+        .map(|vb| vb.info.items + vb.info.deleted)
+        .sum();
     for vb in old.vbuckets() {
         if let Some(upto) = purge_upto {
             report.tombstones_purged += old.store.purge(vb, upto.0)?.1;
         }
         let before = report.items_copied;
-        report.items_copied += move_vbucket(&old, &new, vb, &mut |done| progress(before + done, of))?;
+        report.items_copied +=
+            move_vbucket(&old, &new, vb, &mut |done| progress(before + done, of))?;
     }
     new.close()?;
     report.bytes_after = bytes_of(&**source.disk(), target)?;
@@ -89,8 +101,12 @@ fn move_vbucket(
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, EngineError> {
     let failure = Arc::new(Mutex::new(None));
-    let pieces =
-        Pieces { export: old.export(vb)?, piece: Vec::new(), read: 0, failure: Arc::clone(&failure) };
+    let pieces = Pieces {
+        export: old.export(vb)?,
+        piece: Vec::new(),
+        read: 0,
+        failure: Arc::clone(&failure),
+    };
     let mut job = new.import(vb, Box::new(pieces))?;
     loop {
         match job.step(STEP) {
@@ -130,8 +146,10 @@ impl Read for Pieces {
 }
 
 fn bytes_of(disk: &dyn Disk, dir: &Path) -> Result<u64, EngineError> {
-    let files =
-        disk.list(dir)?.into_iter().filter(|name| name.starts_with("log-") || name.starts_with("index-"));
+    let files = disk
+        .list(dir)?
+        .into_iter()
+        .filter(|name| name.starts_with("log-") || name.starts_with("index-"));
     let mut bytes = 0;
     for name in files {
         bytes += disk.open(&dir.join(name), Access::ReadOnly)?.len()?;

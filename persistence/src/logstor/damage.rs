@@ -36,6 +36,10 @@ impl Damage {
     }
 
     pub(super) fn error(&self) -> EngineError {
-        EngineError::Corrupt { path: self.path.clone(), offset: self.offset, what: self.what.clone() }
+        EngineError::Corrupt {
+            path: self.path.clone(),
+            offset: self.offset,
+            what: self.what.clone(),
+        }
     }
 }

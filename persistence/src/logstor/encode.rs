@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use checkpoint::{Item, Namespace, Operation, Seqno, VBucketState};
 use hashbrown::HashTable;
+use lowtide_checkpoint::{Item, Namespace, Operation, Seqno, VBucketState};
 
 use crate::{Batch, EngineError};
 
@@ -56,22 +56,34 @@ impl Encoded {
     ) -> Result<Self, EngineError> {
         let is_stored = |item: &&&Item| !matches!(item.operation, Operation::SetVBucketState(_));
         let items = batch.items.iter().filter(is_stored);
-        let mut names: Vec<(Fingerprint, &Item)> =
-            items.map(|item| (fingerprint(hash_key, item), *item)).collect();
+        let mut names: Vec<(Fingerprint, &Item)> = items
+            .map(|item| (fingerprint(hash_key, item), *item))
+            .collect();
         check(batch, &names)?;
         let ends = |item: Option<&(Fingerprint, &Item)>| item.map(|(_, item)| item.seqno);
         let (first, last) = (ends(names.first()), ends(names.last()));
         keep_newest(&mut names);
-        let record = |(_, item): &(Fingerprint, &Item)| item.payload_bytes() + entry::FIXED_BYTES + 8;
+        let record =
+            |(_, item): &(Fingerprint, &Item)| item.payload_bytes() + entry::FIXED_BYTES + 8;
         let payload: usize = names.iter().map(record).sum();
         let (mut bytes, mut rows) = (Vec::with_capacity(payload), Vec::with_capacity(names.len()));
-        let in_collections = names.iter().filter_map(|(_, item)| Some((highs::of_item(item)?, item.seqno.0)));
+        let in_collections = names
+            .iter()
+            .filter_map(|(_, item)| Some((highs::of_item(item)?, item.seqno.0)));
         let highs: CollectionHighs = in_collections.collect();
         for (fingerprint, item) in names {
             let at = bytes.len();
-            let Some(len) = entry::put_item(&mut bytes, branch.epoch(), item) else { continue };
+            let Some(len) = entry::put_item(&mut bytes, branch.epoch(), item) else {
+                continue;
+            };
             let tombstone = entry::is_tombstone(item.operation, item.deleted);
-            rows.push(Row { fingerprint, seqno: item.seqno.0, at, len, tombstone });
+            rows.push(Row {
+                fingerprint,
+                seqno: item.seqno.0,
+                at,
+                len,
+                tombstone,
+            });
         }
         let mut stored = batch.items.iter().filter(is_stored);
         let deletes_only = stored.all(|item| item.deleted || item.operation == Operation::Abort);
@@ -107,17 +119,35 @@ fn check(batch: &Batch<'_>, items: &[(Fingerprint, &Item)]) -> Result<(), Engine
     for (_, item) in items {
         let seqno = item.seqno;
         if let Some(previous) = previous.filter(|previous| seqno <= *previous) {
-            return Err(EngineError::OutOfOrder { vb: batch.vb, seqno, previous });
+            return Err(EngineError::OutOfOrder {
+                vb: batch.vb,
+                seqno,
+                previous,
+            });
         }
         previous = Some(seqno);
         let value_bytes = item.value.as_ref().map_or(0, bytes::Bytes::len);
         for (what, size, limit) in [
-            ("the key", item.key.encoded().len() as u64, entry::KEY_BYTES_MAX as u64),
-            ("the value", value_bytes as u64, entry::VALUE_BYTES_MAX as u64),
+            (
+                "the key",
+                item.key.encoded().len() as u64,
+                entry::KEY_BYTES_MAX as u64,
+            ),
+            (
+                "the value",
+                value_bytes as u64,
+                entry::VALUE_BYTES_MAX as u64,
+            ),
             ("the seqno", seqno.0, entry::SEQNO_MAX),
         ] {
             if size > limit {
-                return Err(EngineError::TooLarge { vb: batch.vb, seqno, what, size, limit });
+                return Err(EngineError::TooLarge {
+                    vb: batch.vb,
+                    seqno,
+                    what,
+                    size,
+                    limit,
+                });
             }
         }
     }
@@ -132,7 +162,9 @@ fn keep_newest(names: &mut Vec<(Fingerprint, &Item)>) {
     let mut seen: HashTable<Fingerprint> = HashTable::with_capacity(names.len());
     names.reverse();
     names.retain(|(fingerprint, _)| {
-        let is_newest = seen.find(fingerprint.hash(), |known| known == fingerprint).is_none();
+        let is_newest = seen
+            .find(fingerprint.hash(), |known| known == fingerprint)
+            .is_none();
         if is_newest {
             seen.insert_unique(fingerprint.hash(), *fingerprint, |known| known.hash());
         }

@@ -12,7 +12,7 @@
 //! Always: an item comes back with every field as it was, and a record with any bit changed is none (L3).
 
 use bytes::Bytes;
-use checkpoint::{Cas, Datatype, DurabilityLevel, Item, Operation, Seqno};
+use lowtide_checkpoint::{Cas, Datatype, DurabilityLevel, Item, Operation, Seqno};
 
 use crate::ItemRef;
 
@@ -85,9 +85,14 @@ pub(super) fn is_tombstone(operation: Operation, deleted: bool) -> bool {
 
 /// Appends an item's record; its length. Nothing if the item is none that is stored.
 pub(super) fn put_item(out: &mut Vec<u8>, epoch: u32, item: &Item) -> Option<u32> {
-    let code = OPERATIONS.iter().find(|(operation, _)| *operation == item.operation)?.1;
-    let level =
-        item.durability.and_then(|level| LEVELS.iter().find(|(of, _)| *of == level)).map_or(0, |(_, l)| *l);
+    let code = OPERATIONS
+        .iter()
+        .find(|(operation, _)| *operation == item.operation)?
+        .1;
+    let level = item
+        .durability
+        .and_then(|level| LEVELS.iter().find(|(of, _)| *of == level))
+        .map_or(0, |(_, l)| *l);
     let revision = Revision::of(item.rev_seqno);
     let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
     let bits = bit(item.deleted, DELETED)
@@ -99,7 +104,14 @@ pub(super) fn put_item(out: &mut Vec<u8>, epoch: u32, item: &Item) -> Option<u32
         | bit(item.expiry != 0, HAS_EXPIRY)
         | bit(item.prepare_seqno != Seqno::ZERO, HAS_PREPARE);
     let key = item.key.encoded();
-    let start = begin(out, item.seqno.0, item.cas.0, epoch, key.len(), [level << 4 | code, bits]);
+    let start = begin(
+        out,
+        item.seqno.0,
+        item.cas.0,
+        epoch,
+        key.len(),
+        [level << 4 | code, bits],
+    );
     out.push(item.datatype.0);
     match revision {
         Revision::Usual => {}
@@ -121,14 +133,27 @@ pub(super) fn put_item(out: &mut Vec<u8>, epoch: u32, item: &Item) -> Option<u32
 }
 
 /// Appends the record of a vBucket's state; its length.
-pub(super) fn put_state(out: &mut Vec<u8>, epoch: u32, high: Seqno, revision: u64, state: &[u8]) -> u32 {
+pub(super) fn put_state(
+    out: &mut Vec<u8>,
+    epoch: u32,
+    high: Seqno,
+    revision: u64,
+    state: &[u8],
+) -> u32 {
     let start = begin(out, high.0, revision, epoch, 0, [STATE, HAS_VALUE]);
     out.push(0);
     out.extend_from_slice(state);
     end(out, start)
 }
 
-fn begin(out: &mut Vec<u8>, seqno: u64, cas: u64, epoch: u32, key_bytes: usize, codes: [u8; 2]) -> usize {
+fn begin(
+    out: &mut Vec<u8>,
+    seqno: u64,
+    cas: u64,
+    epoch: u32,
+    key_bytes: usize,
+    codes: [u8; 2],
+) -> usize {
     let start = out.len();
     out.extend_from_slice(&[0; 8]);
     out.extend_from_slice(&seqno.to_be_bytes());
@@ -169,7 +194,9 @@ pub(super) fn peek_sound(bytes: &[u8]) -> Option<Peek<'_>> {
 #[inline]
 fn record(bytes: &[u8]) -> Option<&[u8]> {
     let len = u32_at(bytes, 4)? as usize;
-    bytes.get(..len).filter(|_| (FIXED_BYTES..=RECORD_BYTES_MAX).contains(&len))
+    bytes
+        .get(..len)
+        .filter(|_| (FIXED_BYTES..=RECORD_BYTES_MAX).contains(&len))
 }
 
 /// What a record says, its checksum apart.
@@ -178,7 +205,9 @@ fn parse(record: &[u8]) -> Option<Peek<'_>> {
     let fixed: &[u8; FIXED_BYTES] = record.first_chunk()?;
     let [code, bits] = *fixed.get(30..)?.first_chunk()?;
     let key_bytes = usize::from(u16_at(fixed, 28)?);
-    let (key, value) = record.get(FIXED_BYTES + optional_bytes(bits)..)?.split_at_checked(key_bytes)?;
+    let (key, value) = record
+        .get(FIXED_BYTES + optional_bytes(bits)..)?
+        .split_at_checked(key_bytes)?;
     let operation = match code & 15 {
         STATE => None,
         // Their codes count up from 1.
@@ -254,7 +283,10 @@ fn show<'a>(bytes: &[u8], peek: &Peek<'a>) -> Option<ItemRef<'a>> {
         history: bits & HISTORY != 0,
         durability: match code >> 4 {
             0 => None,
-            level => LEVELS.iter().find(|(_, known)| *known == level).map(|(level, _)| *level),
+            level => LEVELS
+                .iter()
+                .find(|(_, known)| *known == level)
+                .map(|(level, _)| *level),
         },
         prepare_seqno: Seqno(prepare.map_or(Some(0), |at| u64_at(bytes, at))?),
         value: (bits & HAS_VALUE != 0).then_some(peek.value),

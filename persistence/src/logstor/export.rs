@@ -14,7 +14,7 @@ use bytes::Bytes;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use checkpoint::{Item, Seqno, VBucketState, Vbid};
+use lowtide_checkpoint::{Item, Seqno, VBucketState, Vbid};
 use serde::{Deserialize, Serialize};
 
 use crate::record;
@@ -59,7 +59,11 @@ pub(super) enum PieceKind {
     End,
 }
 
-const KINDS: [(PieceKind, u8); 3] = [(PieceKind::Head, 1), (PieceKind::Records, 2), (PieceKind::End, 3)];
+const KINDS: [(PieceKind, u8); 3] = [
+    (PieceKind::Head, 1),
+    (PieceKind::Records, 2),
+    (PieceKind::End, 3),
+];
 
 /// What begins a piece.
 #[derive(Clone, Copy, Debug)]
@@ -75,13 +79,21 @@ impl Prefix {
     /// The prefix in these bytes, if they are one.
     pub(super) fn decode(bytes: &[u8; PREFIX_BYTES]) -> Option<Self> {
         let (checked, crc) = bytes.split_last_chunk::<4>()?;
-        let [_, _, _, _, VERSION, code, 0, 0, ..] = *bytes else { return None };
+        let [_, _, _, _, VERSION, code, 0, 0, ..] = *bytes else {
+            return None;
+        };
         let u32_at = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
         let kind = KINDS.iter().find(|(_, known)| *known == code)?.0;
         let (number, payload_bytes) = (u32_at(8)?, u32_at(12)?);
         let is_sound = checked.starts_with(&MAGIC) && payload_bytes as usize <= PAYLOAD_BYTES_MAX;
         let crc = u32::from_be_bytes(*crc);
-        is_sound.then_some(Self { kind, number, payload_bytes, crc, checked: checked.try_into().ok()? })
+        is_sound.then_some(Self {
+            kind,
+            number,
+            payload_bytes,
+            crc,
+            checked: checked.try_into().ok()?,
+        })
     }
 
     /// Whether a payload is its.
@@ -91,7 +103,10 @@ impl Prefix {
 }
 
 fn piece(kind: PieceKind, number: u32, payload: &[u8]) -> Vec<u8> {
-    let code = KINDS.iter().find(|(known, _)| *known == kind).map_or(0, |(_, code)| *code);
+    let code = KINDS
+        .iter()
+        .find(|(known, _)| *known == kind)
+        .map_or(0, |(_, code)| *code);
     let mut bytes = Vec::with_capacity(PREFIX_BYTES + payload.len());
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&[VERSION, code, 0, 0]);
@@ -128,7 +143,13 @@ impl Logstor {
     /// [`EngineError::UnknownVBucket`].
     pub fn export(&self, vb: Vbid) -> Result<Export, EngineError> {
         let snapshot = LogSnapshot::new(self.store.branch(vb)?, Arc::clone(&self.store.shared));
-        Ok(Export { vb, snapshot, stage: Stage::Head, number: 0, records: 0 })
+        Ok(Export {
+            vb,
+            snapshot,
+            stage: Stage::Head,
+            number: 0,
+            records: 0,
+        })
     }
 }
 
@@ -163,24 +184,44 @@ impl Export {
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
     pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>, EngineError> {
         let (kind, payload, next) = match self.stage {
-            Stage::Head => (PieceKind::Head, self.head()?, Stage::Records { from: Seqno::ZERO }),
+            Stage::Head => (
+                PieceKind::Head,
+                self.head()?,
+                Stage::Records { from: Seqno::ZERO },
+            ),
             Stage::Records { from } => {
-                let slice =
-                    self.snapshot.scan(from, Seqno::MAX, ScanLimit { items: ITEMS, bytes: PIECE_BYTES })?;
+                let slice = self.snapshot.scan(
+                    from,
+                    Seqno::MAX,
+                    ScanLimit {
+                        items: ITEMS,
+                        bytes: PIECE_BYTES,
+                    },
+                )?;
                 let mut payload = Vec::new();
                 for item in &slice.items {
                     // Whatever is stored can be.
                     let _ = entry::put_item(&mut payload, 0, item);
                 }
                 self.records += slice.items.len() as u64;
-                let next = slice.next.map_or(Stage::End, |from| Stage::Records { from });
+                let next = slice
+                    .next
+                    .map_or(Stage::End, |from| Stage::Records { from });
                 (PieceKind::Records, payload, next)
             }
-            Stage::End => (PieceKind::End, encoded(&End { records: self.records })?, Stage::Over),
+            Stage::End => (
+                PieceKind::End,
+                encoded(&End {
+                    records: self.records,
+                })?,
+                Stage::Over,
+            ),
             Stage::Over => return Ok(None),
         };
-        let used_up =
-            || EngineError::NumbersUsedUp { path: exported(self.vb), what: "numbers of its pieces" };
+        let used_up = || EngineError::NumbersUsedUp {
+            path: exported(self.vb),
+            what: "numbers of its pieces",
+        };
         let following = self.number.checked_add(1).ok_or_else(used_up)?;
         let piece = piece(kind, self.number, &payload);
         (self.stage, self.number) = (next, following);
@@ -188,9 +229,17 @@ impl Export {
     }
 
     fn head(&self) -> Result<Vec<u8>, EngineError> {
-        let state = self.snapshot.state().map(|state| state::encode(state).ok_or_else(too_large));
+        let state = self
+            .snapshot
+            .state()
+            .map(|state| state::encode(state).ok_or_else(too_large));
         let (high, purged) = (self.high().0, self.snapshot.purged().clone());
-        encoded(&Head { vb: self.vb.0, high, purged, state: state.transpose()? })
+        encoded(&Head {
+            vb: self.vb.0,
+            high,
+            purged,
+            state: state.transpose()?,
+        })
     }
 }
 
@@ -217,7 +266,9 @@ pub(super) fn items(payload: &Bytes) -> impl Iterator<Item = Option<Item>> {
         let rest = payload.get(at..).filter(|rest| !rest.is_empty())?;
         let len = entry::peek(rest).map(|peek| peek.len as usize);
         let item = len.and_then(|_| entry::item(&payload.slice(at..)));
-        at = len.filter(|_| item.is_some()).map_or(payload.len(), |len| at.saturating_add(len));
+        at = len
+            .filter(|_| item.is_some())
+            .map_or(payload.len(), |len| at.saturating_add(len));
         Some(item)
     })
 }

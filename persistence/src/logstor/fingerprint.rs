@@ -5,7 +5,7 @@
 
 use std::hash::Hasher;
 
-use checkpoint::Namespace;
+use lowtide_checkpoint::Namespace;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
@@ -68,6 +68,9 @@ mod tests {
         for (at, one) in all.iter().enumerate() {
             assert!(all.iter().skip(at + 1).all(|other| other != one));
         }
-        assert_eq!(of(1, Namespace::System, b"a"), of(1, Namespace::System, b"a"));
+        assert_eq!(
+            of(1, Namespace::System, b"a"),
+            of(1, Namespace::System, b"a")
+        );
     }
 }

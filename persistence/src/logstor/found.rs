@@ -2,7 +2,7 @@
 //!
 //! Always: what is given out is sound, checksum by checksum; nothing depends on what other segments hold.
 
-use checkpoint::Namespace;
+use lowtide_checkpoint::Namespace;
 
 use crate::EngineError;
 
@@ -29,7 +29,10 @@ pub(super) struct FoundItem {
 
 /// The highest seqno of each collection that these are in.
 pub(super) fn highs(items: &[FoundItem]) -> CollectionHighs {
-    items.iter().filter_map(|item| Some((item.collection?, item.seqno))).collect()
+    items
+        .iter()
+        .filter_map(|item| Some((item.collection?, item.seqno)))
+        .collect()
 }
 
 /// A vBucket's state.
@@ -94,8 +97,13 @@ pub(super) fn in_segment(
         }
         let payload = scan::payload(bytes, frame.offset, &frame.header).unwrap_or_default();
         for record in scan::records_of_whole(payload, frame.offset) {
-            let (offset, peek) = record.ok_or_else(|| segment.corrupt(frame.offset, "a damaged record"))?;
-            let at = Location { segment: segment.id, offset, len: peek.len };
+            let (offset, peek) =
+                record.ok_or_else(|| segment.corrupt(frame.offset, "a damaged record"))?;
+            let at = Location {
+                segment: segment.id,
+                offset,
+                len: peek.len,
+            };
             let number = frame.header.number;
             match item(hash_key, number, at, &peek) {
                 Some(item) => found.items.push(item),
@@ -118,11 +126,18 @@ pub(super) fn large(
 ) -> Result<FoundItem, EngineError> {
     let corrupt = || segment.corrupt(HEADER_BYTES, "a damaged large record");
     let head = segment.read(HEADER_BYTES, 8)?;
-    let len = head.get(4..).and_then(|len| len.first_chunk()).map_or(0, |len| u32::from_be_bytes(*len));
+    let len = head
+        .get(4..)
+        .and_then(|len| len.first_chunk())
+        .map_or(0, |len| u32::from_be_bytes(*len));
     if u64::from(len) > u64::from(pieces) * u64::from(segment.bytes) {
         return Err(corrupt());
     }
-    let at = Location { segment: segment.id, offset: HEADER_BYTES, len };
+    let at = Location {
+        segment: segment.id,
+        offset: HEADER_BYTES,
+        len,
+    };
     let record = segment.read_record(at)?;
     let peek = entry::peek(&record).ok_or_else(corrupt)?;
     item(hash_key, number, at, &peek).ok_or_else(corrupt)
@@ -133,10 +148,25 @@ fn item(hash_key: [u64; 2], number: u64, at: Location, peek: &Peek<'_>) -> Optio
     let fingerprint = Fingerprint::of(hash_key, namespace, peek.key);
     let (epoch, seqno, tombstone) = (peek.epoch, peek.seqno, peek.tombstone);
     let collection = highs::of_record(peek);
-    Some(FoundItem { epoch, fingerprint, seqno, at, tombstone, collection, number })
+    Some(FoundItem {
+        epoch,
+        fingerprint,
+        seqno,
+        at,
+        tombstone,
+        collection,
+        number,
+    })
 }
 
 fn state(number: u64, at: Location, peek: &Peek<'_>) -> FoundState {
     let (epoch, revision, high) = (peek.epoch, peek.cas, peek.seqno);
-    FoundState { epoch, revision, high, at, bytes: peek.value.to_vec(), number }
+    FoundState {
+        epoch,
+        revision,
+        high,
+        at,
+        bytes: peek.value.to_vec(),
+        number,
+    }
 }

@@ -40,8 +40,12 @@ pub(super) enum FrameKind {
     Free,
 }
 
-const KINDS: [(FrameKind, u8); 4] =
-    [(FrameKind::Commit, 1), (FrameKind::Moved, 2), (FrameKind::Large, 3), (FrameKind::Free, 4)];
+const KINDS: [(FrameKind, u8); 4] = [
+    (FrameKind::Commit, 1),
+    (FrameKind::Moved, 2),
+    (FrameKind::Large, 3),
+    (FrameKind::Free, 4),
+];
 
 /// A frame's header, but for what is the same in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +99,16 @@ impl Header {
     /// The generation that a header's bytes carry, unchecked.
     pub(super) fn generation_in(bytes: &[u8; HEADER]) -> Option<u64> {
         let generation = bytes.get(8..)?.first_chunk()?;
-        bytes.starts_with(&MAGIC).then_some(u64::from_be_bytes(*generation))
+        bytes
+            .starts_with(&MAGIC)
+            .then_some(u64::from_be_bytes(*generation))
     }
 
     pub(super) fn encode(&self, hash_key: [u64; 2]) -> [u8; HEADER] {
-        let kind = KINDS.iter().find(|(kind, _)| *kind == self.kind).map_or(0, |(_, code)| *code);
+        let kind = KINDS
+            .iter()
+            .find(|(kind, _)| *kind == self.kind)
+            .map_or(0, |(_, code)| *code);
         let mut bytes = Vec::with_capacity(HEADER);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&[kind, VERSION, 0, 0]);
@@ -134,7 +143,9 @@ impl Header {
         }
         let u32_at = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
         let u64_at = |at: usize| Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
-        let [_, _, _, _, code, VERSION, 0, 0, ..] = *bytes else { return None };
+        let [_, _, _, _, code, VERSION, 0, 0, ..] = *bytes else {
+            return None;
+        };
         let header = Self {
             kind: KINDS.iter().find(|(_, known)| *known == code)?.0,
             generation: u64_at(8)?,
@@ -159,13 +170,19 @@ impl Header {
 
 /// Bytes a frame with so much payload takes.
 pub(super) fn frame_bytes(payload_bytes: u32) -> u32 {
-    HEADER_BYTES.saturating_add(payload_bytes).div_ceil(BLOCK_BYTES).saturating_mul(BLOCK_BYTES)
+    HEADER_BYTES
+        .saturating_add(payload_bytes)
+        .div_ceil(BLOCK_BYTES)
+        .saturating_mul(BLOCK_BYTES)
 }
 
 /// A checksum nobody can foretell who does not know the key.
 pub(super) fn keyed_crc(hash_key: [u64; 2], bytes: &[u8]) -> u32 {
     let [first, second] = hash_key.map(u64::to_be_bytes);
-    crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(&first), bytes), &second)
+    crc32c::crc32c_append(
+        crc32c::crc32c_append(crc32c::crc32c(&first), bytes),
+        &second,
+    )
 }
 
 #[cfg(test)]
@@ -179,7 +196,15 @@ mod tests {
         let longs = (any::<u64>(), any::<u64>(), any::<u64>());
         let words = prop::array::uniform7(any::<u32>());
         (0..KINDS.len(), longs, words).prop_map(|(kind, (generation, number, stable), words)| {
-            let [part, parts, piece, pieces, payload_bytes, payload_crc, segment] = words;
+            let [
+                part,
+                parts,
+                piece,
+                pieces,
+                payload_bytes,
+                payload_crc,
+                segment,
+            ] = words;
             let kind = KINDS[kind].0;
             Header {
                 kind,
@@ -214,6 +239,9 @@ mod tests {
 
     #[test]
     fn frames_are_whole_blocks() {
-        assert_eq!([0, 1, 4032, 4033, 8128].map(frame_bytes), [4096, 4096, 4096, 8192, 8192]);
+        assert_eq!(
+            [0, 1, 4032, 4033, 8128].map(frame_bytes),
+            [4096, 4096, 4096, 8192, 8192]
+        );
     }
 }

@@ -52,24 +52,34 @@ impl Segment {
             let behind = known.partition_point(|frame| frame.offset <= record);
             let next = match behind.checked_sub(1).and_then(|last| known.get(last)) {
                 Some(frame) if record < frame.end() => return Ok(Some(*frame)),
-                Some(frame) if behind == known.len() => {
-                    frame.offset.saturating_add(frame_bytes(frame.payload_bytes))
-                }
+                Some(frame) if behind == known.len() => frame
+                    .offset
+                    .saturating_add(frame_bytes(frame.payload_bytes)),
                 None if known.is_empty() => 0,
                 _ => return Ok(None),
             };
             if next > record {
                 return Ok(None);
             }
-            let header = Header::decode(&self.read(next, HEADER_BYTES as usize)?, self.id, hash_key);
+            let header =
+                Header::decode(&self.read(next, HEADER_BYTES as usize)?, self.id, hash_key);
             let is_ours = |header: &Header| {
                 header.generation == self.generation
                     && matches!(header.kind, FrameKind::Commit | FrameKind::Moved)
             };
-            let Some(Header { payload_bytes, payload_crc, .. }) = header.filter(is_ours) else {
+            let Some(Header {
+                payload_bytes,
+                payload_crc,
+                ..
+            }) = header.filter(is_ours)
+            else {
                 return Ok(None);
             };
-            known.push(FrameAt { offset: next, payload_bytes, payload_crc });
+            known.push(FrameAt {
+                offset: next,
+                payload_bytes,
+                payload_crc,
+            });
         }
     }
 }

@@ -10,7 +10,9 @@ mod seal;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
+use lowtide_checkpoint::{
+    FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid,
+};
 
 use crate::disk::MemoryDisk;
 use crate::{Batch, Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit};
@@ -27,7 +29,9 @@ const SEQNO_MAX: u64 = u64::MAX - 8;
 
 /// Takes bytes for changes to a store's directory, or for all of it: checked, opened, read, committed to, compacted.
 pub fn store(bytes: &[u8]) {
-    let Some(disk) = base::make(bytes) else { return };
+    let Some(disk) = base::make(bytes) else {
+        return;
+    };
     let mut findings: Vec<LogFinding> = Vec::new();
     let checked = check_store(Arc::new(disk.clone()), directory(), &mut findings);
     // What a damaged image leads opening to is told beside it.
@@ -36,7 +40,10 @@ pub fn store(bytes: &[u8]) {
     };
     let is_sound = checked.inspect_err(expect_typed).is_ok() && !findings.iter().any(is_damage);
     let Some(engine) = open(&disk) else {
-        assert!(!is_sound, "it does not open, and a check says nothing: {findings:?}");
+        assert!(
+            !is_sound,
+            "it does not open, and a check says nothing: {findings:?}"
+        );
         return;
     };
     let vbs = engine.vbuckets();
@@ -55,19 +62,32 @@ pub fn store(bytes: &[u8]) {
     if let Some(item) = write(&engine, vb) {
         let compacted = engine.compact(vb, CompactionRequest::default());
         if let Some(mut job) = checked_result(compacted) {
-            while !matches!(checked_result(job.step(Budget::NONE)), None | Some(Progress::Done(_))) {}
+            while !matches!(
+                checked_result(job.step(Budget::NONE)),
+                None | Some(Progress::Done(_))
+            ) {}
         }
-        assert!(checked_result(engine.close()).is_some(), "nothing is wrong with the disk");
+        assert!(
+            checked_result(engine.close()).is_some(),
+            "nothing is wrong with the disk"
+        );
         drop(engine);
         let again = open(&disk);
-        let found = again.and_then(|engine| checked_result(engine.get(vb, Namespace::Committed, &item.key)));
-        assert!(found.flatten().as_ref() == Some(&item), "what was acknowledged is there");
+        let found = again
+            .and_then(|engine| checked_result(engine.get(vb, Namespace::Committed, &item.key)));
+        assert!(
+            found.flatten().as_ref() == Some(&item),
+            "what was acknowledged is there"
+        );
     }
 }
 
 /// The disk is sound and no argument is wrong: only what the store holds can be.
 fn expect_typed(error: &EngineError) {
-    assert!(["corrupt", "unsupported", "no-space"].contains(&error.kind()), "{error:?}");
+    assert!(
+        ["corrupt", "unsupported", "no-space"].contains(&error.kind()),
+        "{error:?}"
+    );
 }
 
 fn checked_result<T>(result: Result<T, EngineError>) -> Option<T> {
@@ -75,15 +95,23 @@ fn checked_result<T>(result: Result<T, EngineError>) -> Option<T> {
 }
 
 fn open(disk: &MemoryDisk) -> Option<Logstor> {
-    checked_result(Logstor::open(Arc::new(disk.clone()), directory(), CONFIG)).map(|(engine, _)| engine)
+    checked_result(Logstor::open(Arc::new(disk.clone()), directory(), CONFIG))
+        .map(|(engine, _)| engine)
 }
 
 fn read(engine: &Logstor, vb: Vbid) {
-    let Some(snapshot) = checked_result(engine.snapshot(vb)) else { return };
+    let Some(snapshot) = checked_result(engine.snapshot(vb)) else {
+        return;
+    };
     let (mut from, mut last) = (Seqno(0), None);
-    while let Some(slice) =
-        checked_result(snapshot.scan(from, Seqno::MAX, ScanLimit { items: 50, bytes: 1 << 16 }))
-    {
+    while let Some(slice) = checked_result(snapshot.scan(
+        from,
+        Seqno::MAX,
+        ScanLimit {
+            items: 50,
+            bytes: 1 << 16,
+        },
+    )) {
         for item in &slice.items {
             assert!(last < Some(item.seqno), "seqnos rise");
             last = Some(item.seqno);
@@ -101,10 +129,18 @@ fn write(engine: &Logstor, vb: Vbid) -> Option<Item> {
     }
     let item = Item {
         seqno: Seqno(high + 1),
-        ..Item::mutation(Key::new(b"key-3"), Bytes::from_static(b"written by the fuzzer"))
+        ..Item::mutation(
+            Key::new(b"key-3"),
+            Bytes::from_static(b"written by the fuzzer"),
+        )
     };
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
-    let batch = Batch { vb, items: &[&item], state: &state, timestamp: 1 };
+    let batch = Batch {
+        vb,
+        items: &[&item],
+        state: &state,
+        timestamp: 1,
+    };
     let _committed = engine.commit(&[batch]).pop().and_then(checked_result)?;
     Some(item)
 }
@@ -115,10 +151,16 @@ pub fn frame(bytes: &[u8]) {
     let mut sealed = bytes.to_vec();
     seal::header(&mut sealed, key);
     for bytes in [bytes, &sealed] {
-        let segment = bytes.get(56..).and_then(|at| at.first_chunk()).map_or(0, |id| u32::from_be_bytes(*id));
+        let segment = bytes
+            .get(56..)
+            .and_then(|at| at.first_chunk())
+            .map_or(0, |id| u32::from_be_bytes(*id));
         if let Some(header) = Header::decode(bytes, segment, key) {
             let again = header.encode(key);
-            assert!(bytes.starts_with(&again), "a header is what it was read from");
+            assert!(
+                bytes.starts_with(&again),
+                "a header is what it was read from"
+            );
         }
     }
     let mut segment = bytes.to_vec();
@@ -138,14 +180,21 @@ pub fn record(bytes: &[u8]) {
     let mut sealed = bytes.to_vec();
     seal::record(&mut sealed);
     for bytes in [bytes, &sealed] {
-        let Some(peek) = entry::peek(bytes) else { continue };
+        let Some(peek) = entry::peek(bytes) else {
+            continue;
+        };
         assert!(peek.len as usize <= bytes.len());
-        let Some(item) = entry::item(&Bytes::copy_from_slice(bytes)) else { continue };
+        let Some(item) = entry::item(&Bytes::copy_from_slice(bytes)) else {
+            continue;
+        };
         let mut again = Vec::new();
         let len = entry::put_item(&mut again, peek.epoch, &item);
         let back = entry::item(&Bytes::from(again));
         // What was written in a longer way than it need be is the same item.
-        assert!(len.is_some() && back.as_ref() == Some(&item), "{item:?} became {back:?}");
+        assert!(
+            len.is_some() && back.as_ref() == Some(&item),
+            "{item:?} became {back:?}"
+        );
     }
     if let Some(known) = state::decode(bytes) {
         let again = state::encode(&known).and_then(|bytes| state::decode(&bytes));

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{Item, Key, Namespace};
+use lowtide_checkpoint::{Item, Key, Namespace};
 use serde::{Deserialize, Serialize};
 
 use super::entry::Peek;
@@ -27,11 +27,15 @@ impl CollectionHighs {
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        other.iter().for_each(|(collection, seqno)| self.take_in(collection, seqno));
+        other
+            .iter()
+            .for_each(|(collection, seqno)| self.take_in(collection, seqno));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, u64)> {
-        self.0.iter().map(|(&collection, &seqno)| (collection, seqno))
+        self.0
+            .iter()
+            .map(|(&collection, &seqno)| (collection, seqno))
     }
 
     /// Whether it knows everything that the first of two others does, and nothing that the second one does not.
@@ -51,7 +55,9 @@ impl CollectionHighs {
 impl FromIterator<(u32, u64)> for CollectionHighs {
     fn from_iter<I: IntoIterator<Item = (u32, u64)>>(items: I) -> Self {
         let mut highs = Self::default();
-        items.into_iter().for_each(|(collection, seqno)| highs.take_in(collection, seqno));
+        items
+            .into_iter()
+            .for_each(|(collection, seqno)| highs.take_in(collection, seqno));
         highs
     }
 }
@@ -65,5 +71,9 @@ pub(super) fn of_item(item: &Item) -> Option<u32> {
 /// As [`of_item`], of a record.
 pub(super) fn of_record(peek: &Peek<'_>) -> Option<u32> {
     let namespace = peek.operation?.namespace()?;
-    if namespace == Namespace::System { None } else { Key::parts(peek.key).map(|(id, _)| id) }
+    if namespace == Namespace::System {
+        None
+    } else {
+        Key::parts(peek.key).map(|(id, _)| id)
+    }
 }

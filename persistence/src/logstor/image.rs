@@ -72,7 +72,13 @@ impl Image {
         let file = disk.open(&path, Access::ReadOnly)?;
         let bytes = file.len()?;
         let read = Directory::read(&*file, directory::store_id(hash_key))?;
-        Ok(read.map(|directory| Self { number, path, file, directory, bytes }))
+        Ok(read.map(|directory| Self {
+            number,
+            path,
+            file,
+            directory,
+            bytes,
+        }))
     }
 
     /// What it is, in words.
@@ -89,8 +95,13 @@ impl Image {
         let mut bytes = vec![0; block.bytes as usize];
         let count = self.file.read_at(&mut bytes, block.offset)?;
         bytes.truncate(count);
-        let rows = (crc32c::crc32c(&bytes) == block.crc).then(|| rows::decode(&bytes)).flatten();
-        let is_its = |rows: &Vec<Row>| rows.last().is_some_and(|last| last.fingerprint == block.last);
+        let rows = (crc32c::crc32c(&bytes) == block.crc)
+            .then(|| rows::decode(&bytes))
+            .flatten();
+        let is_its = |rows: &Vec<Row>| {
+            rows.last()
+                .is_some_and(|last| last.fingerprint == block.last)
+        };
         rows.filter(is_its).ok_or_else(|| EngineError::Corrupt {
             path: self.path.clone(),
             offset: block.offset,
@@ -102,9 +113,18 @@ impl Image {
     ///
     /// # Errors
     /// As [`Image::rows`].
-    pub(super) fn row(&self, section: &Section, of: Fingerprint) -> Result<Option<Row>, EngineError> {
-        let Some(block) = section.block_of(of) else { return Ok(None) };
-        Ok(self.rows(block)?.into_iter().find(|row| row.fingerprint == of))
+    pub(super) fn row(
+        &self,
+        section: &Section,
+        of: Fingerprint,
+    ) -> Result<Option<Row>, EngineError> {
+        let Some(block) = section.block_of(of) else {
+            return Ok(None);
+        };
+        Ok(self
+            .rows(block)?
+            .into_iter()
+            .find(|row| row.fingerprint == of))
     }
 }
 
@@ -132,7 +152,9 @@ struct Standing {
 
 impl Images {
     pub(super) fn new(newest: Option<Arc<Image>>, carried_bytes: u64) -> Self {
-        let next_number = newest.as_ref().map_or(Some(1), |newest| newest.number.checked_add(1));
+        let next_number = newest
+            .as_ref()
+            .map_or(Some(1), |newest| newest.number.checked_add(1));
         let inner = Standing {
             newest,
             next_number,
@@ -142,13 +164,16 @@ impl Images {
             looked_at_bytes: 0,
             idle_looks: 0,
         };
-        Self { inner: Mutex::new(inner) }
+        Self {
+            inner: Mutex::new(inner),
+        }
     }
 
     /// Whether nothing was appended in many looks at what is due, and nothing was due.
     pub(super) fn is_idle(&self, shared: &Shared) -> bool {
         let inner = self.inner.lock();
-        inner.looked_at_bytes == shared.counters.written_bytes.get() && inner.idle_looks >= IDLE_LOOKS
+        inner.looked_at_bytes == shared.counters.written_bytes.get()
+            && inner.idle_looks >= IDLE_LOOKS
     }
 
     /// Somebody looked at what is due.
@@ -156,7 +181,11 @@ impl Images {
         let mut inner = self.inner.lock();
         let written_bytes = shared.counters.written_bytes.get();
         let is_same = std::mem::replace(&mut inner.looked_at_bytes, written_bytes) == written_bytes;
-        inner.idle_looks = if is_same && !is_due { inner.idle_looks.saturating_add(1) } else { 0 };
+        inner.idle_looks = if is_same && !is_due {
+            inner.idle_looks.saturating_add(1)
+        } else {
+            0
+        };
     }
 
     /// Whether so much was appended since the newest image that another one is worth its bytes; at a `share`th of that
@@ -164,7 +193,11 @@ impl Images {
     pub(super) fn is_due(&self, shared: &Shared, share: u64) -> bool {
         let inner = self.inner.lock();
         let config = &shared.config;
-        let since = shared.counters.written_bytes.get().saturating_sub(inner.begun_at_bytes);
+        let since = shared
+            .counters
+            .written_bytes
+            .get()
+            .saturating_sub(inner.begun_at_bytes);
         let since = since.saturating_add(inner.carried_bytes);
         let last_bytes = inner.newest.as_ref().map_or(0, |image| image.bytes);
         let by_size = last_bytes.saturating_mul(100) / u64::from(config.image_percent.max(1));
@@ -190,7 +223,10 @@ impl Claim {
         let before = Some((inner.carried_bytes, inner.begun_at_bytes));
         inner.carried_bytes = 0;
         inner.begun_at_bytes = store.shared.counters.written_bytes.get();
-        Some(Self { store: BorrowedStore::of(store), before })
+        Some(Self {
+            store: BorrowedStore::of(store),
+            before,
+        })
     }
 
     fn newest(store: &Store) -> Option<Arc<Image>> {
@@ -204,7 +240,10 @@ impl Claim {
     fn number(store: &Store) -> Result<u64, EngineError> {
         let number = store.images.inner.lock().next_number;
         let path = || store.shared.dir.clone();
-        number.ok_or_else(|| EngineError::NumbersUsedUp { path: path(), what: "numbers of index images" })
+        number.ok_or_else(|| EngineError::NumbersUsedUp {
+            path: path(),
+            what: "numbers of index images",
+        })
     }
 
     /// It came to nothing: the next one is tried when it would be due after this one. If something is damaged that may be
@@ -234,7 +273,9 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let Some(store) = self.store.in_memory() else { return };
+        let Some(store) = self.store.in_memory() else {
+            return;
+        };
         let mut inner = store.images.inner.lock();
         inner.is_being_made = false;
         if let Some((carried_bytes, begun_at_bytes)) = self.before {
@@ -272,7 +313,12 @@ pub(super) fn newest(shared: &Shared) -> Result<Result<Image, String>, EngineErr
     let mut why = "there is none".to_owned();
     for (number, name) in names(shared)? {
         let Some(number) = number else { continue };
-        match Image::open(&*shared.disk, shared.dir.join(&name), shared.hash_key, number)? {
+        match Image::open(
+            &*shared.disk,
+            shared.dir.join(&name),
+            shared.hash_key,
+            number,
+        )? {
             Ok(image) => return Ok(Ok(image)),
             Err(what) => why = format!("{name}: {what}"),
         }

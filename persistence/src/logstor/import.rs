@@ -14,7 +14,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{Item, Seqno, VBucketState, Vbid};
+use lowtide_checkpoint::{Item, Seqno, VBucketState, Vbid};
 
 use crate::record;
 use crate::{Batch, Budget, CompactionReport, EngineError, Job, Progress};
@@ -39,12 +39,21 @@ impl Logstor {
     ///
     /// # Errors
     /// [`EngineError::VBucketExists`], also while it is being imported; [`EngineError::Poisoned`].
-    pub fn import(&self, vb: Vbid, pieces: Box<dyn Read + Send>) -> Result<Box<dyn Job>, EngineError> {
+    pub fn import(
+        &self,
+        vb: Vbid,
+        pieces: Box<dyn Read + Send>,
+    ) -> Result<Box<dyn Job>, EngineError> {
         self.store.begin_import(vb)?;
         Ok(Box::new(Import {
             store: BorrowedStore::of(&self.store),
             vb,
-            source: Source { pieces, offset: 0, number: 0, vb },
+            source: Source {
+                pieces,
+                offset: 0,
+                number: 0,
+                vb,
+            },
             stage: Stage::Begin,
             report: CompactionReport::default(),
         }))
@@ -69,9 +78,21 @@ impl Store {
             let epoch = self.log.manifest.lock().sketch().next_epoch();
             self.log.edit(&Edit::Reserve { epoch }).map(|()| epoch)
         })?;
-        let beginning = Beginning { purged: Arc::new(purged.clone()), ..Beginning::default() };
-        let branch = Arc::new(Branch::new(vb, Lineage::of(epoch), Arc::clone(&self.log), None, beginning));
-        self.registry.importing.lock().insert(vb, Some(Arc::clone(&branch)));
+        let beginning = Beginning {
+            purged: Arc::new(purged.clone()),
+            ..Beginning::default()
+        };
+        let branch = Arc::new(Branch::new(
+            vb,
+            Lineage::of(epoch),
+            Arc::clone(&self.log),
+            None,
+            beginning,
+        ));
+        self.registry
+            .importing
+            .lock()
+            .insert(vb, Some(Arc::clone(&branch)));
         Ok(branch)
     }
 
@@ -79,7 +100,11 @@ impl Store {
     fn adopt(&self, branch: &Arc<Branch>, purged: &Purged) -> Result<(), EngineError> {
         let (vb, epoch) = (branch.vb, branch.epoch());
         self.writer.alone(|| {
-            self.log.edit(&Edit::Adopt { vb: vb.0, epoch, purged: purged.clone() })?;
+            self.log.edit(&Edit::Adopt {
+                vb: vb.0,
+                epoch,
+                purged: purged.clone(),
+            })?;
             // In one step, so that rewriting sees it here or there.
             let mut branches = self.registry.branches.write();
             branches.insert(vb, Arc::clone(branch));
@@ -98,16 +123,28 @@ impl Store {
         let vb = encoded.branch.vb;
         let request = Arc::new(Request::new(vec![Ok(encoded)]));
         match self.writer.commit(&self.log, self, request) {
-            Outcome::Done(results) => results.into_iter().try_for_each(|result| result.map(|_| ())),
-            Outcome::Stale => Err(EngineError::Aborted { vb, why: "the store was closed" }),
+            Outcome::Done(results) => results
+                .into_iter()
+                .try_for_each(|result| result.map(|_| ())),
+            Outcome::Stale => Err(EngineError::Aborted {
+                vb,
+                why: "the store was closed",
+            }),
         }
     }
 }
 
 enum Stage {
     Begin,
-    Records { branch: Arc<Branch>, head: Head, state: Option<VBucketState> },
-    Adopt { branch: Arc<Branch>, purged: Purged },
+    Records {
+        branch: Arc<Branch>,
+        head: Head,
+        state: Option<VBucketState>,
+    },
+    Adopt {
+        branch: Arc<Branch>,
+        purged: Purged,
+    },
     Over,
 }
 
@@ -159,26 +196,47 @@ impl Import {
             }
             Stage::Begin => {
                 let head: Head = self.source.expect(PieceKind::Head)?;
-                let state =
-                    head.state.as_deref().map(|bytes| state::decode(bytes).ok_or("a state that is none"));
-                let state = state.transpose().map_err(|what| self.source.corrupt(what))?;
+                let state = head
+                    .state
+                    .as_deref()
+                    .map(|bytes| state::decode(bytes).ok_or("a state that is none"));
+                let state = state
+                    .transpose()
+                    .map_err(|what| self.source.corrupt(what))?;
                 let branch = store.hidden_branch(self.vb, &head.purged)?;
-                self.stage = Stage::Records { branch, head, state };
+                self.stage = Stage::Records {
+                    branch,
+                    head,
+                    state,
+                };
                 Ok(self.progress())
             }
-            Stage::Records { branch, head, state } => loop {
+            Stage::Records {
+                branch,
+                head,
+                state,
+            } => loop {
                 let (kind, payload) = self.source.next()?;
                 match kind {
-                    PieceKind::Records => self.take(store, &branch, &head, state.as_ref(), &payload)?,
+                    PieceKind::Records => {
+                        self.take(store, &branch, &head, state.as_ref(), &payload)?
+                    }
                     PieceKind::End => {
                         self.finish(store, &branch, &head, state.as_ref(), &payload)?;
-                        self.stage = Stage::Adopt { branch, purged: head.purged };
+                        self.stage = Stage::Adopt {
+                            branch,
+                            purged: head.purged,
+                        };
                         return Ok(self.progress());
                     }
                     PieceKind::Head => return Err(self.source.corrupt("a second head")),
                 }
                 if !budget.spend(payload.len() as u64) {
-                    self.stage = Stage::Records { branch, head, state };
+                    self.stage = Stage::Records {
+                        branch,
+                        head,
+                        state,
+                    };
                     return Ok(self.progress());
                 }
             },
@@ -187,7 +245,11 @@ impl Import {
 
     fn progress(&self) -> Progress {
         let done = self.report.items_copied;
-        Progress::Working { stage: "import", done, of: done }
+        Progress::Working {
+            stage: "import",
+            done,
+            of: done,
+        }
     }
 
     fn take(
@@ -203,7 +265,8 @@ impl Import {
         if items.is_empty() {
             return Ok(());
         }
-        let state = state.ok_or_else(|| self.source.corrupt("records of a vBucket without a state"))?;
+        let state =
+            state.ok_or_else(|| self.source.corrupt("records of a vBucket without a state"))?;
         if items.last().is_some_and(|last| last.seqno.0 > head.high) {
             return Err(self.source.corrupt("a seqno above the high seqno"));
         }
@@ -219,7 +282,12 @@ impl Import {
         items: &[&Item],
         state: &VBucketState,
     ) -> Result<Encoded, EngineError> {
-        let batch = Batch { vb: branch.vb, items, state, timestamp: 0 };
+        let batch = Batch {
+            vb: branch.vb,
+            items,
+            state,
+            timestamp: 0,
+        };
         Encoded::new(&batch, Arc::clone(branch), store.shared.hash_key)
     }
 
@@ -237,7 +305,10 @@ impl Import {
             return Err(self.source.corrupt("records are missing"));
         }
         if let Some(state) = state {
-            let last = Encoded { last: Some(Seqno(head.high)), ..Self::encoded(store, branch, &[], state)? };
+            let last = Encoded {
+                last: Some(Seqno(head.high)),
+                ..Self::encoded(store, branch, &[], state)?
+            };
             store.commit_hidden(last)?;
         }
         Ok(())
@@ -263,7 +334,9 @@ struct Source {
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("offset", &self.offset).finish_non_exhaustive()
+        f.debug_struct("Source")
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
     }
 }
 
@@ -276,15 +349,19 @@ impl Source {
         let prefix = prefix.ok_or_else(|| self.corrupt("no piece, or not the next one"))?;
         let mut payload = Vec::new();
         // It grows as bytes come, whatever the prefix claims.
-        let read = (&mut self.pieces).take(prefix.payload_bytes.into()).read_to_end(&mut payload);
+        let read = (&mut self.pieces)
+            .take(prefix.payload_bytes.into())
+            .read_to_end(&mut payload);
         read.map_err(|error| self.failed(&error))?;
         if payload.len() != prefix.payload_bytes as usize || !prefix.fits(&payload) {
             return Err(self.corrupt("a damaged piece, or a part of one"));
         }
         self.offset += (PREFIX_BYTES + payload.len()) as u64;
         // None has the number after the last: it would be no next one.
-        self.number =
-            self.number.checked_add(1).ok_or_else(|| self.corrupt("more pieces than there are numbers"))?;
+        self.number = self
+            .number
+            .checked_add(1)
+            .ok_or_else(|| self.corrupt("more pieces than there are numbers"))?;
         Ok((prefix.kind, payload.into()))
     }
 
@@ -306,11 +383,18 @@ impl Source {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             return self.corrupt("it ends early");
         }
-        EngineError::InvalidArgument(format!("vBucket {}: the export can't be read: {error}", self.vb))
+        EngineError::InvalidArgument(format!(
+            "vBucket {}: the export can't be read: {error}",
+            self.vb
+        ))
     }
 
     fn corrupt(&self, what: &str) -> EngineError {
         let path = export::exported(self.vb);
-        EngineError::Corrupt { path, offset: self.offset, what: what.to_owned() }
+        EngineError::Corrupt {
+            path,
+            offset: self.offset,
+            what: what.to_owned(),
+        }
     }
 }

@@ -91,7 +91,11 @@ impl Index {
     }
 
     fn find(&self, fingerprint: Fingerprint) -> Option<u32> {
-        self.table.find(fingerprint.hash(), |&id| self.slots.get(id).fingerprint == fingerprint).copied()
+        self.table
+            .find(fingerprint.hash(), |&id| {
+                self.slots.get(id).fingerprint == fingerprint
+            })
+            .copied()
     }
 
     /// The newest revision of a key.
@@ -110,18 +114,25 @@ impl Index {
         live.add(slot.location);
         let before = self.find(slot.fingerprint);
         let old = before.map(|id| *self.slots.get(id));
-        slot.stale = old.map_or(slot.stale, |old| old.stale.saturating_add(1).saturating_add(slot.stale));
+        slot.stale = old.map_or(slot.stale, |old| {
+            old.stale.saturating_add(1).saturating_add(slot.stale)
+        });
         let id = self.slots.push(slot);
         match before {
             Some(before) => {
-                if let Some(entry) = self.table.find_mut(slot.fingerprint.hash(), |&id| id == before) {
+                if let Some(entry) = self
+                    .table
+                    .find_mut(slot.fingerprint.hash(), |&id| id == before)
+                {
                     *entry = id;
                 }
                 self.kill(before);
             }
             None => {
                 let Self { table, slots, .. } = self;
-                table.insert_unique(slot.fingerprint.hash(), id, |&id| slots.get(id).fingerprint.hash());
+                table.insert_unique(slot.fingerprint.hash(), id, |&id| {
+                    slots.get(id).fingerprint.hash()
+                });
             }
         }
         if let Some(old) = old {
@@ -138,12 +149,16 @@ impl Index {
     pub(super) fn push(&mut self, slot: Slot) {
         let id = self.slots.push(slot);
         let Self { table, slots, .. } = self;
-        table.insert_unique(slot.fingerprint.hash(), id, |&id| slots.get(id).fingerprint.hash());
+        table.insert_unique(slot.fingerprint.hash(), id, |&id| {
+            slots.get(id).fingerprint.hash()
+        });
     }
 
     /// Gives up a key.
     pub(super) fn remove(&mut self, fingerprint: Fingerprint, live: Live<'_>) {
-        let Some(id) = self.find(fingerprint) else { return };
+        let Some(id) = self.find(fingerprint) else {
+            return;
+        };
         let slot = *self.slots.get(id);
         if let Ok(entry) = self.table.find_entry(fingerprint.hash(), |&of| of == id) {
             entry.remove();
@@ -174,9 +189,14 @@ impl Index {
 
     /// Whether a record is what the index names, as the newest or in the overlay.
     pub(super) fn names(&self, fingerprint: Fingerprint, seqno: u64, location: Location) -> bool {
-        let newest =
-            self.get(fingerprint).is_some_and(|slot| slot.seqno == seqno && slot.location == location);
-        newest || self.history.get(seqno).is_some_and(|old| old.slot.location == location)
+        let newest = self
+            .get(fingerprint)
+            .is_some_and(|slot| slot.seqno == seqno && slot.location == location);
+        newest
+            || self
+                .history
+                .get(seqno)
+                .is_some_and(|old| old.slot.location == location)
     }
 
     /// Names the copy of a record in its place, if the index still names the record where it was (L10, L32). Either way one
@@ -201,7 +221,11 @@ impl Index {
                 moved = true;
             }
         }
-        if let Some(old) = self.history.get_mut(seqno).filter(|old| old.slot.location == from) {
+        if let Some(old) = self
+            .history
+            .get_mut(seqno)
+            .filter(|old| old.slot.location == from)
+        {
             live.add(to);
             old.slot.location = to;
             live.remove(from);
@@ -224,12 +248,20 @@ impl Index {
     /// What a snapshot at `high` shows of a key, tombstones included.
     pub(super) fn get_at(&self, fingerprint: Fingerprint, high: u64) -> Option<Slot> {
         let newest = self.get(fingerprint)?;
-        if newest.seqno <= high { Some(newest) } else { self.history.get_at(fingerprint, high) }
+        if newest.seqno <= high {
+            Some(newest)
+        } else {
+            self.history.get_at(fingerprint, high)
+        }
     }
 
     /// What a snapshot at `high` shows from a seqno on, ascending, tombstones included.
     pub(super) fn iter_at(&self, from: u64, high: u64) -> impl Iterator<Item = Slot> {
-        let mut newest = self.slots.iter_from(from).take_while(move |slot| slot.seqno <= high).peekable();
+        let mut newest = self
+            .slots
+            .iter_from(from)
+            .take_while(move |slot| slot.seqno <= high)
+            .peekable();
         let mut older = self.history.iter_at(from, high).peekable();
         std::iter::from_fn(move || match (newest.peek(), older.peek()) {
             (Some(slot), Some(old)) if old.seqno < slot.seqno => older.next(),
@@ -239,7 +271,12 @@ impl Index {
     }
 
     /// As [`Index::iter_at`], shown until `see` breaks off: cheaper.
-    pub(super) fn walk_at(&self, from: u64, high: u64, mut see: impl FnMut(&Slot) -> ControlFlow<()>) {
+    pub(super) fn walk_at(
+        &self,
+        from: u64,
+        high: u64,
+        mut see: impl FnMut(&Slot) -> ControlFlow<()>,
+    ) {
         // What broke it off knows.
         let _ = if self.history.len() == 0 {
             self.slots.walk_from(from, |slot| match slot.seqno <= high {
@@ -259,7 +296,8 @@ impl Index {
 
     /// Lets go of what no snapshot shows any more; `pinned` says whether one has a seqno in a range, its end excluded.
     pub(super) fn trim_history(&mut self, live: Live<'_>, pinned: impl Fn(u64, u64) -> bool) {
-        self.history.retain(|old| pinned(old.slot.seqno, old.superseded_by), live);
+        self.history
+            .retain(|old| pinned(old.slot.seqno, old.superseded_by), live);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -286,7 +324,10 @@ impl Index {
                 wrong.push(format!("the index does not ascend at seqno {}", slot.seqno));
             }
             last = Some(slot.seqno);
-            if self.get(slot.fingerprint).is_none_or(|found| found.seqno != slot.seqno) {
+            if self
+                .get(slot.fingerprint)
+                .is_none_or(|found| found.seqno != slot.seqno)
+            {
                 wrong.push(format!("the table does not lead to seqno {}", slot.seqno));
             }
         }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{Item, Key, Namespace, VBucketState, Vbid};
+use lowtide_checkpoint::{Item, Key, Namespace, VBucketState, Vbid};
 
 use crate::disk::Disk;
 use crate::{EngineError, VBucketInfo};
@@ -61,9 +61,16 @@ impl LogDirectory {
         let survey = Survey::of(&source, observer)?;
         let contents = contents::of(&source, &survey, observer);
         let images = images::open(&source, observer)?;
-        let directory = Self { source, survey, contents, images };
+        let directory = Self {
+            source,
+            survey,
+            contents,
+            images,
+        };
         if !directory.is_unchanged()? {
-            return Err(EngineError::InUse { path: dir.to_path_buf() });
+            return Err(EngineError::InUse {
+                path: dir.to_path_buf(),
+            });
         }
         Ok(directory)
     }
@@ -78,7 +85,9 @@ impl LogDirectory {
 
     /// Settings with which another store comes to be as this one is.
     pub(super) fn config(&self) -> LogstorConfig {
-        let Sketch { geometry, hash_key, .. } = &self.source.sketch;
+        let Sketch {
+            geometry, hash_key, ..
+        } = &self.source.sketch;
         let file_bytes = u64::from(geometry.segment_bytes) * u64::from(geometry.segments_per_file);
         LogstorConfig {
             segment_bytes: geometry.segment_bytes,
@@ -104,7 +113,11 @@ impl LogDirectory {
         observer: &mut dyn LogObserver,
     ) -> Result<(), EngineError> {
         for image in &self.images {
-            image.check(&self.source, against_records.then_some(&self.survey), observer)?;
+            image.check(
+                &self.source,
+                against_records.then_some(&self.survey),
+                observer,
+            )?;
         }
         Ok(())
     }
@@ -134,7 +147,11 @@ impl LogDirectory {
 
     /// What a vBucket shows, ascending by seqno, read item by item.
     pub fn items(&self, vb: Vbid) -> impl Iterator<Item = Result<Item, EngineError>> {
-        let rows = self.contents.get(&vb).into_iter().flat_map(|contents| &contents.rows);
+        let rows = self
+            .contents
+            .get(&vb)
+            .into_iter()
+            .flat_map(|contents| &contents.rows);
         rows.filter(|row| !row.hidden).map(|row| self.item(row))
     }
 
@@ -147,7 +164,11 @@ impl LogDirectory {
         vb: Vbid,
     ) -> Result<impl Iterator<Item = Result<Item, EngineError>>, EngineError> {
         let mut named: Vec<(Option<(Namespace, Key)>, &Row)> = Vec::new();
-        let rows = self.contents.get(&vb).into_iter().flat_map(|contents| &contents.rows);
+        let rows = self
+            .contents
+            .get(&vb)
+            .into_iter()
+            .flat_map(|contents| &contents.rows);
         for row in rows.filter(|row| !row.hidden) {
             let name = match self.item(row) {
                 Ok(item) => {
@@ -167,7 +188,9 @@ impl LogDirectory {
 
     fn item(&self, row: &Row) -> Result<Item, EngineError> {
         let segment = contents::segment_of(&self.survey, row.at);
-        let segment = segment.ok_or_else(|| EngineError::InUse { path: self.source.dir().to_path_buf() })?;
+        let segment = segment.ok_or_else(|| EngineError::InUse {
+            path: self.source.dir().to_path_buf(),
+        })?;
         let record = segment.read_record(row.at)?;
         let item = entry::item(&record).filter(|item| item.seqno.0 == row.seqno);
         item.ok_or_else(|| segment.corrupt(row.at.offset, "not the record that was found there"))

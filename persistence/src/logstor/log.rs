@@ -33,7 +33,13 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(segment: Arc<Segment>, offset: u32, kind: FrameKind) -> Self {
-        Self { segment, offset, kind, piece: (0, 0), bytes: vec![0; HEADER_BYTES as usize] }
+        Self {
+            segment,
+            offset,
+            kind,
+            piece: (0, 0),
+            bytes: vec![0; HEADER_BYTES as usize],
+        }
     }
 
     /// Makes room for so many bytes more.
@@ -41,7 +47,8 @@ impl Outgoing {
         // With its padding: it would be copied only to be padded.
         let frame = frame_bytes(u32::try_from(bytes).unwrap_or(u32::MAX));
         let more = frame.min(self.segment.bytes - self.offset) as usize;
-        self.bytes.reserve_exact(more.saturating_sub(self.bytes.len()));
+        self.bytes
+            .reserve_exact(more.saturating_sub(self.bytes.len()));
     }
 
     /// Where the next record will lie in the segment.
@@ -72,21 +79,41 @@ struct Sequence {
 
 impl Sequence {
     fn stable(&self) -> u64 {
-        self.in_flight.first().copied().unwrap_or(self.next).saturating_sub(1)
+        self.in_flight
+            .first()
+            .copied()
+            .unwrap_or(self.next)
+            .saturating_sub(1)
     }
 }
 
 impl Log {
-    pub(super) fn new(shared: Arc<Shared>, segments: Segments, manifest: Manifest, next: u64) -> Self {
-        let sequence = Mutex::new(Sequence { next, in_flight: BTreeSet::new() });
-        Self { shared, segments, manifest: Mutex::new(manifest), sequence }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        segments: Segments,
+        manifest: Manifest,
+        next: u64,
+    ) -> Self {
+        let sequence = Mutex::new(Sequence {
+            next,
+            in_flight: BTreeSet::new(),
+        });
+        Self {
+            shared,
+            segments,
+            manifest: Mutex::new(manifest),
+            sequence,
+        }
     }
 
     /// Frees segments, as [`Segments::invalidate`].
     ///
     /// # Errors
     /// As there.
-    pub(super) fn invalidate(&self, segments: &[Arc<Segment>]) -> Result<Vec<Arc<Segment>>, EngineError> {
+    pub(super) fn invalidate(
+        &self,
+        segments: &[Arc<Segment>],
+    ) -> Result<Vec<Arc<Segment>>, EngineError> {
         self.shared.check_writable()?;
         let (number, stable) = self.begin()?;
         let freed = self.segments.invalidate(segments, number, stable);
@@ -111,8 +138,10 @@ impl Log {
         let mut sequence = self.sequence.lock();
         let stable = sequence.stable();
         let number = sequence.next;
-        let used_up =
-            || EngineError::NumbersUsedUp { path: self.shared.dir.clone(), what: "numbers of appends" };
+        let used_up = || EngineError::NumbersUsedUp {
+            path: self.shared.dir.clone(),
+            what: "numbers of appends",
+        };
         sequence.next = number.checked_add(1).ok_or_else(used_up)?;
         sequence.in_flight.insert(number);
         Ok((number, stable))
@@ -142,17 +171,26 @@ impl Log {
         let (number, stable) = self.begin()?;
         let parts = frames.len() as u32;
         for part in 0..frames.len() {
-            let Some(frame) = frames.get_mut(part) else { continue };
+            let Some(frame) = frames.get_mut(part) else {
+                continue;
+            };
             frame.seal(number, stable, part as u32, parts, self.shared.hash_key);
             let at = frame.segment.base + u64::from(frame.offset);
             if let Err(error) = frame.segment.file.file.write_at(&[&frame.bytes], at) {
                 self.retire(frames.get(..=part).unwrap_or_default(), number);
                 return Err(error.into());
             }
-            self.shared.counters.written_bytes.add(frame.bytes.len() as u64);
+            self.shared
+                .counters
+                .written_bytes
+                .add(frame.bytes.len() as u64);
         }
         let mut files: BTreeMap<&PathBuf, &LogFile> = BTreeMap::new();
-        files.extend(frames.iter().map(|frame| (&frame.segment.file.path, &*frame.segment.file)));
+        files.extend(
+            frames
+                .iter()
+                .map(|frame| (&frame.segment.file.path, &*frame.segment.file)),
+        );
         for (path, file) in files {
             self.shared.sync(&*file.file, path)?;
         }

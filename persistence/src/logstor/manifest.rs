@@ -37,7 +37,11 @@ const NEW_NAME: &str = "MANIFEST.new";
 /// The largest frame: that of a store with very many vBuckets.
 const FRAME_BYTES_MAX: usize = 64 << 20;
 /// A slot's least size. Tests and models fill one with few edits.
-const SLOT_BYTES_MIN: u64 = if cfg!(any(test, checkpoint_loom)) { 8 << 10 } else { 64 << 10 };
+const SLOT_BYTES_MIN: u64 = if cfg!(any(test, checkpoint_loom)) {
+    8 << 10
+} else {
+    64 << 10
+};
 /// A slot is a multiple of this, so that no sector is in both.
 const SLOT_BYTES_STEP: u64 = 4096;
 /// What a disk writes as a whole or not at all.
@@ -61,12 +65,24 @@ impl Manifest {
     ///
     /// # Errors
     /// [`EngineError::Disk`]: what was found is still there; [`EngineError::NumbersUsedUp`] if no generation is left.
-    pub(super) fn create(shared: &Shared, found: Option<Place>, sketch: Sketch) -> Result<Self, EngineError> {
+    pub(super) fn create(
+        shared: &Shared,
+        found: Option<Place>,
+        sketch: Sketch,
+    ) -> Result<Self, EngineError> {
         let path = shared.dir.join(NAME);
         remove_unfinished(shared)?;
-        let Some(place) = found else { return Self::make_file(shared, sketch, 1) };
+        let Some(place) = found else {
+            return Self::make_file(shared, sketch, 1);
+        };
         let file = shared.disk.open(&path, Access::ReadWrite)?;
-        let mut manifest = Self { path, file, place, end: 0, sketch: sketch.clone() };
+        let mut manifest = Self {
+            path,
+            file,
+            place,
+            end: 0,
+            sketch: sketch.clone(),
+        };
         // What opening has removed stays away.
         shared.sync_dir()?;
         manifest.write_anew(shared, sketch)?;
@@ -90,8 +106,10 @@ impl Manifest {
     /// [`EngineError::NumbersUsedUp`] if there is no number left for what it would make.
     pub(super) fn append(&mut self, shared: &Shared, edit: &Edit) -> Result<(), EngineError> {
         let mut next = self.sketch.clone();
-        next.apply(edit).map_err(|refused| refused.error(&self.path))?;
-        let frame = record::encode(&(self.place.generation, edit), FRAME_BYTES_MAX).ok_or_else(too_large)?;
+        next.apply(edit)
+            .map_err(|refused| refused.error(&self.path))?;
+        let frame = record::encode(&(self.place.generation, edit), FRAME_BYTES_MAX)
+            .ok_or_else(too_large)?;
         let behind = self.end.saturating_add(frame.len() as u64);
         // What it comes to must fit, too: then an edit that makes it less can always be made.
         let anew = first_frame(&next, self.place.generation)?;
@@ -111,7 +129,10 @@ impl Manifest {
 
     /// Takes back what a failed write may have left, durably; if that fails, too, the store is poisoned.
     fn clear(&self, shared: &Shared, at: u64, zeros: &[u8]) {
-        let cleared = self.file.write_at(&[zeros], at).and_then(|()| self.file.sync_data());
+        let cleared = self
+            .file
+            .write_at(&[zeros], at)
+            .and_then(|()| self.file.sync_data());
         if cleared.is_err() {
             shared.poison(&self.path);
         }
@@ -120,7 +141,8 @@ impl Manifest {
     /// Writes everything anew: into the other slot, or, where it has outgrown that, into a file with larger ones.
     fn write_anew(&mut self, shared: &Shared, sketch: Sketch) -> Result<(), EngineError> {
         let generation = self.place.generation.checked_add(1);
-        let generation = generation.ok_or_else(|| used_up(&self.path, "generations of the manifest"))?;
+        let generation =
+            generation.ok_or_else(|| used_up(&self.path, "generations of the manifest"))?;
         let frame = first_frame(&sketch, generation)?;
         let (bytes, slot_bytes) = (frame.len() as u64, self.place.slot_bytes);
         if bytes > slot_bytes / 2 {
@@ -146,8 +168,15 @@ impl Manifest {
         mut slot: Vec<u8>,
     ) -> Result<(), EngineError> {
         let end = slot.len() as u64;
-        let next = Place { slot: 1 - self.place.slot.min(1), generation, ..self.place };
-        slot.resize(usize::try_from(next.slot_bytes).map_err(|_| too_large())?, 0);
+        let next = Place {
+            slot: 1 - self.place.slot.min(1),
+            generation,
+            ..self.place
+        };
+        slot.resize(
+            usize::try_from(next.slot_bytes).map_err(|_| too_large())?,
+            0,
+        );
         if let Err(error) = self.file.write_at(&[&slot], next.start()) {
             // Were it whole, it would win over what comes after it here.
             self.clear(shared, next.start(), &CLEARED);
@@ -167,7 +196,10 @@ impl Manifest {
         let (path, new_path) = (shared.dir.join(NAME), shared.dir.join(NEW_NAME));
         let frame = first_frame(&sketch, generation)?;
         let end = frame.len() as u64;
-        let slot_bytes = end.saturating_mul(4).next_multiple_of(SLOT_BYTES_STEP).max(SLOT_BYTES_MIN);
+        let slot_bytes = end
+            .saturating_mul(4)
+            .next_multiple_of(SLOT_BYTES_STEP)
+            .max(SLOT_BYTES_MIN);
         remove_unfinished(shared)?;
         let made = shared.disk.create(&new_path).and_then(|file| {
             file.preallocate(0, slot_bytes.saturating_mul(2))?;
@@ -184,9 +216,22 @@ impl Manifest {
             }
         };
         // The name may have moved, whatever is reported.
-        shared.disk.rename(&new_path, &path).inspect_err(|_| shared.poison(&path))?;
+        shared
+            .disk
+            .rename(&new_path, &path)
+            .inspect_err(|_| shared.poison(&path))?;
         shared.sync_dir()?;
-        Ok(Self { path, file, place: Place { slot: 0, slot_bytes, generation }, end, sketch })
+        Ok(Self {
+            path,
+            file,
+            place: Place {
+                slot: 0,
+                slot_bytes,
+                generation,
+            },
+            end,
+            sketch,
+        })
     }
 }
 
@@ -203,7 +248,10 @@ fn remove_unfinished(shared: &Shared) -> Result<(), EngineError> {
 }
 
 fn used_up(path: &Path, what: &'static str) -> EngineError {
-    EngineError::NumbersUsedUp { path: path.to_path_buf(), what }
+    EngineError::NumbersUsedUp {
+        path: path.to_path_buf(),
+        what,
+    }
 }
 
 fn too_large() -> EngineError {

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{Item, Key, Namespace};
+use lowtide_checkpoint::{Item, Key, Namespace};
 
 use crate::{EngineError, ItemRef};
 
@@ -54,7 +54,10 @@ pub(super) fn by_key(
         one(slot, segment)?
     };
     if item.key != *key || item.operation.namespace() != Some(namespace) {
-        return Err(segment.corrupt(slot.location.offset, "another key with the same fingerprint"));
+        return Err(segment.corrupt(
+            slot.location.offset,
+            "another key with the same fingerprint",
+        ));
     }
     Ok(item)
 }
@@ -120,7 +123,10 @@ pub(super) fn rows(
     items.reserve(rows.slots.len());
     let mut rest = rows.slots.as_slice();
     while let Some(first) = rest.first() {
-        let segment = rows.segments.get(&first.location.segment).ok_or_else(|| lost(first))?;
+        let segment = rows
+            .segments
+            .get(&first.location.segment)
+            .ok_or_else(|| lost(first))?;
         if !segment.rest().is_empty() {
             items.push(one(first, segment)?);
             rest = rest.get(1..).unwrap_or_default();
@@ -151,7 +157,10 @@ pub(super) fn show(
 ) -> Result<ControlFlow<(), Option<u64>>, EngineError> {
     let mut rest = rows.slots.as_slice();
     while let Some(first) = rest.first() {
-        let segment = rows.segments.get(&first.location.segment).ok_or_else(|| lost(first))?;
+        let segment = rows
+            .segments
+            .get(&first.location.segment)
+            .ok_or_else(|| lost(first))?;
         if !segment.rest().is_empty() {
             let item = one(first, segment)?;
             rest = rest.get(1..).unwrap_or_default();
@@ -169,7 +178,9 @@ pub(super) fn show(
         let (together, behind) = rest.split_at(extent.rows.max(1));
         rest = behind;
         for slot in together {
-            let item = scratch.shown(slot, &extent).ok_or_else(|| corrupt(slot, segment))?;
+            let item = scratch
+                .shown(slot, &extent)
+                .ok_or_else(|| corrupt(slot, segment))?;
             if see(item).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -200,12 +211,18 @@ struct Plan {
 /// than all of theirs; else what lies close together.
 fn plan(segment: &Segment, rows: &[Slot], hash_key: [u64; 2]) -> Result<Plan, EngineError> {
     let Some(first) = rows.first().map(|slot| slot.location) else {
-        return Ok(Plan { rows: 0, start: 0, bytes: 0, frame: None });
+        return Ok(Plan {
+            rows: 0,
+            start: 0,
+            bytes: 0,
+            frame: None,
+        });
     };
     if let Some(frame) = segment.frame_of(first.offset, hash_key)? {
         let range = frame.start()..frame.end();
-        let is_in =
-            |slot: &&Slot| slot.location.segment == first.segment && range.contains(&slot.location.offset);
+        let is_in = |slot: &&Slot| {
+            slot.location.segment == first.segment && range.contains(&slot.location.offset)
+        };
         let (mut count, mut bytes) = (0, 0_u32);
         for slot in rows.iter().take_while(is_in) {
             count += 1;
@@ -213,17 +230,34 @@ fn plan(segment: &Segment, rows: &[Slot], hash_key: [u64; 2]) -> Result<Plan, En
         }
         if count > 1 && bytes >= frame.payload_bytes / 2 {
             let (start, bytes) = (frame.start(), frame.payload_bytes);
-            return Ok(Plan { rows: count, start, bytes, frame: Some(frame) });
+            return Ok(Plan {
+                rows: count,
+                start,
+                bytes,
+                frame: Some(frame),
+            });
         }
     }
     let count = close_together(rows).max(1);
-    let end = rows.get(count - 1).map_or(first.offset, |last| last.location.offset + last.location.len);
-    Ok(Plan { rows: count, start: first.offset, bytes: end - first.offset, frame: None })
+    let end = rows.get(count - 1).map_or(first.offset, |last| {
+        last.location.offset + last.location.len
+    });
+    Ok(Plan {
+        rows: count,
+        start: first.offset,
+        bytes: end - first.offset,
+        frame: None,
+    })
 }
 
 impl Plan {
     fn read(self, segment: &Segment, scratch: &mut Scratch) -> Result<Extent, EngineError> {
-        let Self { rows, start, bytes, frame } = self;
+        let Self {
+            rows,
+            start,
+            bytes,
+            frame,
+        } = self;
         let len = bytes as usize;
         let read = segment.read_into(start, scratch.room(len))?;
         // Where it is damaged each record speaks for itself.
@@ -231,7 +265,11 @@ impl Plan {
         // What is missing must not be taken for what was read before.
         let read = read.len();
         scratch.bytes.get_mut(read..len).unwrap_or_default().fill(0);
-        Ok(Extent { rows, start, is_verified })
+        Ok(Extent {
+            rows,
+            start,
+            is_verified,
+        })
     }
 }
 
@@ -246,7 +284,9 @@ fn extent(
 
 /// How many of the first rows are read together.
 fn close_together(rows: &[Slot]) -> usize {
-    let Some(first) = rows.first().map(|slot| slot.location) else { return 0 };
+    let Some(first) = rows.first().map(|slot| slot.location) else {
+        return 0;
+    };
     let mut end = first.offset;
     let joins = |slot: &&Slot| {
         let location = slot.location;
@@ -266,7 +306,10 @@ fn item(slot: &Slot, segment: &Segment, record: &Bytes) -> Result<Item, EngineEr
 }
 
 fn corrupt(slot: &Slot, segment: &Segment) -> EngineError {
-    segment.corrupt(slot.location.offset, "not the record that was written there")
+    segment.corrupt(
+        slot.location.offset,
+        "not the record that was written there",
+    )
 }
 
 fn lost(slot: &Slot) -> EngineError {

@@ -48,32 +48,50 @@ pub(super) fn open(
 ) -> Result<(Arc<Store>, RecoveryReport), EngineError> {
     let mut report = RecoveryReport::default();
     let found = manifest::read(&*disk, dir)?;
-    let (is_new, place) = (found.is_none(), found.as_ref().and_then(|found| found.place));
+    let (is_new, place) = (
+        found.is_none(),
+        found.as_ref().and_then(|found| found.place),
+    );
     let mut sketch = match found {
         None => Sketch::new(Geometry::new(&config), config.hash_key),
         Some(found) => {
             if found.torn_bytes > 0 {
-                report
-                    .repairs
-                    .push((found.path, format!("cut off {} bytes of a torn edit", found.torn_bytes)));
+                report.repairs.push((
+                    found.path,
+                    format!("cut off {} bytes of a torn edit", found.torn_bytes),
+                ));
             }
             found.sketch
         }
     };
     let shared = Arc::new(Shared::new(disk, dir, config, sketch.hash_key));
     let (files, total) = files::open(&shared, sketch.geometry, is_new, &mut report)?;
-    let looked_at =
-        Place { shared: &shared, geometry: sketch.geometry, files: &files, sketch: &sketch, image: None };
+    let looked_at = Place {
+        shared: &shared,
+        geometry: sketch.geometry,
+        files: &files,
+        sketch: &sketch,
+        image: None,
+    };
     let (survey, image) = survey(looked_at, total, executor, &mut report)?;
-    let used_up = |what| EngineError::NumbersUsedUp { path: shared.dir.clone(), what };
-    let next_generation = survey.next_generation().ok_or_else(|| used_up("generations of segments"))?;
-    let next_number = survey.next_number().ok_or_else(|| used_up("numbers of appends"))?;
+    let used_up = |what| EngineError::NumbersUsedUp {
+        path: shared.dir.clone(),
+        what,
+    };
+    let next_generation = survey
+        .next_generation()
+        .ok_or_else(|| used_up("generations of segments"))?;
+    let next_number = survey
+        .next_number()
+        .ok_or_else(|| used_up("numbers of appends"))?;
     image::remove_others(&shared, image.as_deref())?;
     survey.confirm(&shared)?;
     sketch.keep_retired(|segment, generation| survey.generation_of(segment) == Some(generation));
     let torn = survey.torn();
     for retired in &torn {
-        let path = shared.dir.join(Segments::file_name(sketch.geometry.place(retired.segment).0));
+        let path = shared.dir.join(Segments::file_name(
+            sketch.geometry.place(retired.segment).0,
+        ));
         let what = format!(
             "segment {}: what follows {} bytes was never acknowledged and is cut off",
             retired.segment, retired.bytes
@@ -83,13 +101,25 @@ pub(super) fn open(
     // An edit of segments can't be refused.
     let _ = sketch.apply(&Edit::Retire(torn));
     let manifest = Manifest::create(&shared, place, sketch.clone())?;
-    let segments = Segments::new(Arc::clone(&shared), sketch.geometry, files, total, next_generation);
-    let log = Arc::new(Log::new(Arc::clone(&shared), segments, manifest, next_number));
+    let segments = Segments::new(
+        Arc::clone(&shared),
+        sketch.geometry,
+        files,
+        total,
+        next_generation,
+    );
+    let log = Arc::new(Log::new(
+        Arc::clone(&shared),
+        segments,
+        manifest,
+        next_number,
+    ));
     let found_bytes = survey.found_bytes;
     let Branches { branches, aside } = rebuild::branches(&log, &sketch, survey, image.as_ref())?;
     report.vbuckets = branches.len();
-    let damages =
-        branches.iter().filter_map(|(vb, branch)| Some((*vb, branch.damage()?.error().to_string())));
+    let damages = branches
+        .iter()
+        .filter_map(|(vb, branch)| Some((*vb, branch.damage()?.error().to_string())));
     report.unreadable = damages.collect();
     let store = Store {
         shared,
@@ -107,7 +137,9 @@ pub(super) fn open(
         steps: RwLock::new(()),
         lock: Mutex::new(Some(lock)),
     };
-    aside.into_iter().for_each(|(vb, segments)| store.set_aside(vb, segments));
+    aside
+        .into_iter()
+        .for_each(|(vb, segments)| store.set_aside(vb, segments));
     Ok((Arc::new(store), report))
 }
 
@@ -121,16 +153,27 @@ fn survey(
     let why = match image::newest(place.shared)? {
         Err(why) => why,
         Ok(image) => {
-            let place = Place { image: Some(&image.directory), ..place };
-            let survey = Survey::of(look::at_all(place, total, executor)?, Some(&image.directory))?;
+            let place = Place {
+                image: Some(&image.directory),
+                ..place
+            };
+            let survey = Survey::of(
+                look::at_all(place, total, executor)?,
+                Some(&image.directory),
+            )?;
             if survey.bears_out(&image.directory, place.sketch) {
-                report.notes.push(format!("{}, {}", survey.summary(), image.summary()));
+                report
+                    .notes
+                    .push(format!("{}, {}", survey.summary(), image.summary()));
                 return Ok((survey, Some(Arc::new(image))));
             }
             format!("{}: a state it names is gone", image.path.display())
         }
     };
     let survey = Survey::of(look::at_all(place, total, executor)?, None)?;
-    report.notes.push(format!("{}, without an index image: {why}", survey.summary()));
+    report.notes.push(format!(
+        "{}, without an index image: {why}",
+        survey.summary()
+    ));
     Ok((survey, None))
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::sync::{Mutex, RwLock};
 
@@ -51,7 +51,10 @@ impl Registry {
         drop(branches);
         let mut past = self.past.lock();
         past.retain(|branch| branch.strong_count() > 0);
-        for branch in current.into_iter().chain(past.iter().filter_map(Weak::upgrade)) {
+        for branch in current
+            .into_iter()
+            .chain(past.iter().filter_map(Weak::upgrade))
+        {
             for epoch in branch.lineage.epochs() {
                 by_epoch.entry(epoch).or_default().push(Arc::clone(&branch));
             }

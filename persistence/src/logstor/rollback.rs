@@ -4,7 +4,7 @@
 //! exist any more, wherever they are; and what the view shows is on the disk, because it is pinned until the new branch
 //! names it.
 
-use checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Seqno, Vbid};
 
 use crate::{EngineError, RolledBack};
 
@@ -22,20 +22,40 @@ impl Store {
             let branch = self.branch(vb)?;
             let now = branch.view();
             if to >= now.high() {
-                return Ok((RolledBack::Done { high: Seqno(now.high()) }, None));
+                return Ok((
+                    RolledBack::Done {
+                        high: Seqno(now.high()),
+                    },
+                    None,
+                ));
             }
             let _nothing_moves = self.registry.relocating.write();
             let Some(pinned) = branch.newest_pinned(to) else {
-                return Ok((RolledBack::NeedsReset { lowest: Seqno(branch.lowest_pinned()) }, None));
+                return Ok((
+                    RolledBack::NeedsReset {
+                        lowest: Seqno(branch.lowest_pinned()),
+                    },
+                    None,
+                ));
             };
             let high = pinned.view.high();
             let beginning = pinned.branch.beginning_at(&pinned.view, now.purged());
-            let base = Base { high, state: beginning.state.as_deref().and_then(state::encode) };
+            let base = Base {
+                high,
+                state: beginning.state.as_deref().and_then(state::encode),
+            };
             let purged = (*beginning.purged).clone();
-            self.log.edit(&Edit::RollBack { vb: vb.0, purged, base })?;
+            self.log.edit(&Edit::RollBack {
+                vb: vb.0,
+                purged,
+                base,
+            })?;
             self.install(vb, Some((&branch, high)), beginning);
             // They let go of their records outside the locks.
-            Ok((RolledBack::Done { high: Seqno(high) }, Some((branch, pinned))))
+            Ok((
+                RolledBack::Done { high: Seqno(high) },
+                Some((branch, pinned)),
+            ))
         });
         past.map(|(done, _past)| done)
     }

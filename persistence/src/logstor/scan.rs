@@ -48,7 +48,10 @@ pub(super) fn frames(
     let mut found = Frames::default();
     let Some(first) = header_at(0) else {
         // Headers are written as a whole: a segment begins with one, or was never used.
-        let is_blank = bytes.iter().take(HEADER_BYTES as usize).all(|byte| *byte == 0);
+        let is_blank = bytes
+            .iter()
+            .take(HEADER_BYTES as usize)
+            .all(|byte| *byte == 0);
         let lost = behind(bytes, 0).find(|&at| header_at(at).is_some());
         found.beyond_damage = if is_blank { lost } else { Some(0) };
         return found;
@@ -60,14 +63,19 @@ pub(super) fn frames(
     }
     let limit = valid_bytes(first.generation);
     let end = limit.map_or(bytes.len(), |limit| bytes.len().min(limit as usize)) as u32;
-    let is_ours = |header: &Header| header.generation == first.generation && header.kind != FrameKind::Free;
+    let is_ours =
+        |header: &Header| header.generation == first.generation && header.kind != FrameKind::Free;
     let mut at = 0;
     while at < end
         && let Some(header) = header_at(at).filter(is_ours)
     {
         let payload = payload(bytes, at, &header);
         let is_whole = payload.is_some_and(|payload| crc32c::crc32c(payload) == header.payload_crc);
-        found.frames.push(Frame { offset: at, header, is_whole });
+        found.frames.push(Frame {
+            offset: at,
+            header,
+            is_whole,
+        });
         at = at.saturating_add(header.frame_bytes());
     }
     found.beyond_damage = match limit {
@@ -89,12 +97,18 @@ pub(super) fn payload<'a>(bytes: &'a [u8], offset: u32, header: &Header) -> Opti
 }
 
 /// As [`records`], of a frame that is whole: its checksum speaks for theirs.
-pub(super) fn records_of_whole(payload: &[u8], offset: u32) -> impl Iterator<Item = Option<(u32, Peek<'_>)>> {
+pub(super) fn records_of_whole(
+    payload: &[u8],
+    offset: u32,
+) -> impl Iterator<Item = Option<(u32, Peek<'_>)>> {
     records_by(payload, offset, entry::peek_sound)
 }
 
 /// The records of a frame, each with its offset in the segment; `None` at one that is not sound.
-pub(super) fn records(payload: &[u8], offset: u32) -> impl Iterator<Item = Option<(u32, Peek<'_>)>> {
+pub(super) fn records(
+    payload: &[u8],
+    offset: u32,
+) -> impl Iterator<Item = Option<(u32, Peek<'_>)>> {
     records_by(payload, offset, entry::peek)
 }
 

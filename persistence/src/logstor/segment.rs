@@ -103,7 +103,8 @@ impl Segment {
 
     /// One reference more.
     pub(super) fn add(&self, location: Location) {
-        self.live_bytes.fetch_add(location.len.into(), Ordering::SeqCst);
+        self.live_bytes
+            .fetch_add(location.len.into(), Ordering::SeqCst);
         self.live_records.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -115,7 +116,8 @@ impl Segment {
 
     /// One reference less.
     pub(super) fn remove(&self, location: Location) {
-        self.live_bytes.fetch_sub(location.len.into(), Ordering::SeqCst);
+        self.live_bytes
+            .fetch_sub(location.len.into(), Ordering::SeqCst);
         self.live_records.fetch_sub(1, Ordering::SeqCst);
     }
 
@@ -148,7 +150,10 @@ impl Segment {
     /// Bytes of the segment, fewer where the file ends.
     pub(super) fn read(&self, offset: u32, len: usize) -> DiskResult<Vec<u8>> {
         let mut buffer = vec![0; len];
-        let count = self.file.file.read_at(&mut buffer, self.base + u64::from(offset))?;
+        let count = self
+            .file
+            .file
+            .read_at(&mut buffer, self.base + u64::from(offset))?;
         buffer.truncate(count);
         self.require_use()?;
         Ok(buffer)
@@ -156,7 +161,10 @@ impl Segment {
 
     /// As [`Segment::read`], into memory there is.
     pub(super) fn read_into<'a>(&self, offset: u32, buffer: &'a mut [u8]) -> DiskResult<&'a [u8]> {
-        let count = self.file.file.read_at(buffer, self.base + u64::from(offset))?;
+        let count = self
+            .file
+            .file
+            .read_at(buffer, self.base + u64::from(offset))?;
         self.require_use()?;
         Ok(buffer.get(..count).unwrap_or_default())
     }
@@ -191,7 +199,8 @@ impl Segment {
         let piece_bytes = (self.bytes - HEADER_BYTES) as usize;
         let mut record = self.read(HEADER_BYTES, piece_bytes.min(len))?;
         for next in self.rest() {
-            record.extend_from_slice(&next.read(HEADER_BYTES, piece_bytes.min(len - record.len()))?);
+            record
+                .extend_from_slice(&next.read(HEADER_BYTES, piece_bytes.min(len - record.len()))?);
         }
         Ok(record.into())
     }

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::EngineError;
 use crate::disk::{DiskError, DiskErrorKind, DiskOperation};
@@ -120,9 +120,22 @@ impl Segments {
         next_generation: u64,
     ) -> Self {
         let segments_max = geometry.segments_max(shared.config.disk_bytes);
-        let inner = Inner { files, total, free: (0..total).collect(), next_generation, ..Inner::default() };
+        let inner = Inner {
+            files,
+            total,
+            free: (0..total).collect(),
+            next_generation,
+            ..Inner::default()
+        };
         let table = RwLock::new(vec![None; total as usize]);
-        Self { shared, geometry, segments_max, table, inner: Mutex::new(inner), growth: Mutex::default() }
+        Self {
+            shared,
+            geometry,
+            segments_max,
+            table,
+            inner: Mutex::new(inner),
+            growth: Mutex::default(),
+        }
     }
 
     pub(super) fn geometry(&self) -> Geometry {
@@ -157,7 +170,11 @@ impl Segments {
     ///
     /// # Errors
     /// [`EngineError::Disk`]: of kind `NoSpace` if there are not enough and no more can be made.
-    pub(super) fn take(&self, count: u32, purpose: Purpose) -> Result<Vec<Arc<Segment>>, EngineError> {
+    pub(super) fn take(
+        &self,
+        count: u32,
+        purpose: Purpose,
+    ) -> Result<Vec<Arc<Segment>>, EngineError> {
         let wanted = count.saturating_add(purpose.leaves());
         // Whoever finds some need not wait for the file that is being made.
         if self.inner.lock().free.len() < wanted as usize {
@@ -167,7 +184,9 @@ impl Segments {
         if inner.free.len() < wanted as usize {
             return Err(self.no_space().into());
         }
-        let generations = inner.take_generations(u64::from(count)).ok_or_else(|| self.no_generation())?;
+        let generations = inner
+            .take_generations(u64::from(count))
+            .ok_or_else(|| self.no_generation())?;
         let mut taken = Vec::with_capacity(count as usize);
         let mut table = self.table.write();
         let mut generations = generations.into_iter();
@@ -175,9 +194,19 @@ impl Segments {
             && let Some(id) = inner.free.pop_first()
         {
             let (file, base) = self.geometry.place(id);
-            let Some(file) = inner.files.get(file as usize).cloned() else { continue };
-            let Some(generation) = generations.next() else { break };
-            let segment = Arc::new(Segment::new(id, generation, file, base, self.geometry.segment_bytes));
+            let Some(file) = inner.files.get(file as usize).cloned() else {
+                continue;
+            };
+            let Some(generation) = generations.next() else {
+                break;
+            };
+            let segment = Arc::new(Segment::new(
+                id,
+                generation,
+                file,
+                base,
+                self.geometry.segment_bytes,
+            ));
             if let Some(slot) = table.get_mut(id as usize) {
                 *slot = Some(Arc::clone(&segment));
             }
@@ -203,7 +232,12 @@ impl Segments {
 
     /// Nothing more is written to a segment, and all its records are in the index.
     pub(super) fn close(&self, id: u32, used: u32, origin: Origin, owner: Option<Vbid>) {
-        let closed = Closed { used, origin, owner, claimed: false };
+        let closed = Closed {
+            used,
+            origin,
+            owner,
+            claimed: false,
+        };
         self.inner.lock().closed.insert(id, closed);
     }
 
@@ -222,7 +256,11 @@ impl Segments {
         let inner = self.inner.lock();
         let table = self.table.read();
         let end = |id| inner.closed.get(&id).map(|closed| closed.used);
-        table.iter().flatten().map(|segment| (Arc::clone(segment), end(segment.id))).collect()
+        table
+            .iter()
+            .flatten()
+            .map(|segment| (Arc::clone(segment), end(segment.id)))
+            .collect()
     }
 
     /// Everything it knows of uses, for tests that compare.
@@ -234,9 +272,15 @@ impl Segments {
             let rest: Vec<u32> = segment.rest().iter().map(|rest| rest.id).collect();
             let live = (segment.live_bytes(), segment.live_records());
             let closed = inner.closed.get(&segment.id);
-            dump += &format!("{} {} live {live:?} {closed:?} {rest:?}\n", segment.id, segment.generation);
+            dump += &format!(
+                "{} {} live {live:?} {closed:?} {rest:?}\n",
+                segment.id, segment.generation
+            );
         }
-        dump + &format!("free {:?} of {}, next {}\n", inner.free, inner.total, inner.next_generation)
+        dump + &format!(
+            "free {:?} of {}, next {}\n",
+            inner.free, inner.total, inner.next_generation
+        )
     }
 
     /// Leaves so many generations, for tests.
@@ -248,7 +292,10 @@ impl Segments {
     /// Says whether a closed segment is somebody's to rewrite; whether it was not what is said now.
     pub(super) fn claim(&self, id: u32, claimed: bool) -> bool {
         let mut inner = self.inner.lock();
-        let closed = inner.closed.get_mut(&id).filter(|closed| closed.claimed != claimed);
+        let closed = inner
+            .closed
+            .get_mut(&id)
+            .filter(|closed| closed.claimed != claimed);
         closed.is_some_and(|closed| {
             closed.claimed = claimed;
             true
@@ -276,7 +323,10 @@ impl Segments {
                 }
                 // After that: nobody finds it any more. One for the table, one for the caller.
                 let is_read = Arc::strong_count(segment) > 2
-                    || segment.rest().iter().any(|rest| Arc::strong_count(rest) > 2);
+                    || segment
+                        .rest()
+                        .iter()
+                        .any(|rest| Arc::strong_count(rest) > 2);
                 let is_read = is_read && !fault::is(Fault::FreedWhileRead);
                 if !is_read {
                     unneeded.push(Arc::clone(segment));
@@ -285,7 +335,11 @@ impl Segments {
         }
         // A record whose first piece is gone is gone: then the others.
         self.write_free(unneeded.iter(), number, stable)?;
-        self.write_free(unneeded.iter().flat_map(|segment| segment.rest()), number, stable)?;
+        self.write_free(
+            unneeded.iter().flat_map(|segment| segment.rest()),
+            number,
+            stable,
+        )?;
         Ok(unneeded)
     }
 
@@ -333,7 +387,11 @@ impl Segments {
         Census {
             total: inner.total,
             free: inner.free.len() as u32,
-            possible: if may_grow { self.segments_max.saturating_sub(inner.total) } else { 0 },
+            possible: if may_grow {
+                self.segments_max.saturating_sub(inner.total)
+            } else {
+                0
+            },
             closed: inner.closed.len() as u32,
         }
     }
@@ -344,7 +402,10 @@ impl Segments {
     }
 
     fn no_generation(&self) -> EngineError {
-        EngineError::NumbersUsedUp { path: self.shared.dir.clone(), what: "generations of segments" }
+        EngineError::NumbersUsedUp {
+            path: self.shared.dir.clone(),
+            what: "generations of segments",
+        }
     }
 
     fn no_space(&self) -> DiskError {
@@ -353,7 +414,10 @@ impl Segments {
             path: self.shared.dir.clone(),
             offset: None,
             kind: DiskErrorKind::NoSpace,
-            source: io::Error::new(io::ErrorKind::StorageFull, "all segments hold something that lives"),
+            source: io::Error::new(
+                io::ErrorKind::StorageFull,
+                "all segments hold something that lives",
+            ),
         }
     }
 }

@@ -46,7 +46,12 @@ pub(super) struct Counters {
 }
 
 impl Shared {
-    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path, config: LogstorConfig, hash_key: [u64; 2]) -> Self {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        config: LogstorConfig,
+        hash_key: [u64; 2],
+    ) -> Self {
         Self {
             disk,
             dir: dir.to_path_buf(),
@@ -69,7 +74,10 @@ impl Shared {
     /// Something that can't be was found in memory: what was to be done is not, and from now on the store takes no writes.
     pub(super) fn inconsistent(&self, what: &'static str) -> EngineError {
         self.poison(&self.dir);
-        EngineError::Inconsistent { path: self.dir.clone(), what }
+        EngineError::Inconsistent {
+            path: self.dir.clone(),
+            what,
+        }
     }
 
     /// From now on the directory may be another store's.
@@ -83,7 +91,11 @@ impl Shared {
 
     /// A log file of this store.
     pub(super) fn log_file(&self, file: Arc<dyn DiskFile>, path: PathBuf) -> LogFile {
-        LogFile { file, path, is_given_up: Arc::clone(&self.closed) }
+        LogFile {
+            file,
+            path,
+            is_given_up: Arc::clone(&self.closed),
+        }
     }
 
     /// # Errors
@@ -100,7 +112,11 @@ impl Shared {
 
     /// Bytes that commits have written, padding included.
     pub(super) fn committed_bytes(&self) -> u64 {
-        let Counters { written_bytes, rewritten_bytes, .. } = &self.counters;
+        let Counters {
+            written_bytes,
+            rewritten_bytes,
+            ..
+        } = &self.counters;
         written_bytes.get().saturating_sub(rewritten_bytes.get())
     }
 
@@ -113,7 +129,9 @@ impl Shared {
     /// As [`Shared::sync`], of names.
     pub(super) fn sync_dir(&self) -> Result<(), DiskError> {
         self.counters.syncs.add(1);
-        self.disk.sync_dir(&self.dir).inspect_err(|_| self.poison(&self.dir))
+        self.disk
+            .sync_dir(&self.dir)
+            .inspect_err(|_| self.poison(&self.dir))
     }
 }
 

@@ -7,9 +7,11 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use crate::sync::Mutex;
-use checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
+use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
-use crate::{EngineError, ItemRef, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo};
+use crate::{
+    EngineError, ItemRef, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
+};
 
 use super::branch::{Branch, View};
 use super::fingerprint::Fingerprint;
@@ -36,7 +38,14 @@ pub(super) struct LogSnapshot {
 impl LogSnapshot {
     pub(super) fn new(branch: Arc<Branch>, shared: Arc<Shared>) -> Self {
         let (pin, view) = branch.pin();
-        Self { branch, pin, view, shared, scratch: Mutex::default(), by_key: OnceLock::new() }
+        Self {
+            branch,
+            pin,
+            view,
+            shared,
+            scratch: Mutex::default(),
+            by_key: OnceLock::new(),
+        }
     }
 
     /// What is hidden from it.
@@ -52,11 +61,21 @@ impl LogSnapshot {
         let mut keys = Vec::new();
         let mut next = Some(Seqno::ZERO);
         while let Some(from) = next {
-            let slice = self.scan(from, Seqno::MAX, ScanLimit { items: ROWS, bytes: usize::MAX })?;
+            let slice = self.scan(
+                from,
+                Seqno::MAX,
+                ScanLimit {
+                    items: ROWS,
+                    bytes: usize::MAX,
+                },
+            )?;
             let named = slice.items.into_iter().filter_map(|item| {
                 let namespace = item.operation.namespace()?;
                 // A key that shares the value's memory would keep all of it.
-                Some((namespace, Key::from_encoded(item.key.encoded().to_vec().into())?))
+                Some((
+                    namespace,
+                    Key::from_encoded(item.key.encoded().to_vec().into())?,
+                ))
             });
             keys.extend(named);
             next = slice.next;
@@ -87,7 +106,9 @@ impl Snapshot for LogSnapshot {
 
     fn get(&self, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
         let fingerprint = Fingerprint::of(self.shared.hash_key, namespace, key.encoded());
-        let Some((slot, segment)) = self.branch.find(fingerprint, &self.view) else { return Ok(None) };
+        let Some((slot, segment)) = self.branch.find(fingerprint, &self.view) else {
+            return Ok(None);
+        };
         read::by_key(&self.shared.cache, &slot, &segment, namespace, key).map(Some)
     }
 
@@ -98,7 +119,9 @@ impl Snapshot for LogSnapshot {
         while let Some(at) = next {
             let room = limit.items.max(1) - items.len();
             // One more than is wanted tells whether there is more.
-            let mut rows = self.branch.rows(&self.view, at, to.0, room.saturating_add(1).min(ROWS));
+            let mut rows = self
+                .branch
+                .rows(&self.view, at, to.0, room.saturating_add(1).min(ROWS));
             let found = rows.slots.len();
             let mut taken = 0;
             for slot in rows.slots.iter().take(room) {
@@ -111,10 +134,13 @@ impl Snapshot for LogSnapshot {
             }
             next = match rows.slots.get(taken) {
                 Some(slot) => Some(slot.seqno),
-                None if found == ROWS => rows.slots.last().and_then(|last| last.seqno.checked_add(1)),
+                None if found == ROWS => {
+                    rows.slots.last().and_then(|last| last.seqno.checked_add(1))
+                }
                 None => None,
             };
-            let is_full = taken < found || items.len() + taken >= limit.items.max(1) || bytes >= limit.bytes;
+            let is_full =
+                taken < found || items.len() + taken >= limit.items.max(1) || bytes >= limit.bytes;
             rows.slots.truncate(taken);
             read::rows(&rows, self.shared.hash_key, &mut scratch, &mut items)?;
             if is_full {
@@ -122,8 +148,19 @@ impl Snapshot for LogSnapshot {
             }
         }
         *self.scratch.lock() = scratch;
-        let next = next.and_then(|at| Some(self.branch.rows(&self.view, at, to.0, 1).slots.first()?.seqno));
-        Ok(ScanSlice { items, next: next.map(Seqno) })
+        let next = next.and_then(|at| {
+            Some(
+                self.branch
+                    .rows(&self.view, at, to.0, 1)
+                    .slots
+                    .first()?
+                    .seqno,
+            )
+        });
+        Ok(ScanSlice {
+            items,
+            next: next.map(Seqno),
+        })
     }
 
     fn visit(
@@ -149,8 +186,8 @@ impl Snapshot for LogSnapshot {
 
     fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError> {
         let keys = self.keys()?;
-        let start =
-            keys.partition_point(|(namespace, key)| (namespace, key) < (&range.namespace, &range.from));
+        let start = keys
+            .partition_point(|(namespace, key)| (namespace, key) < (&range.namespace, &range.from));
         let in_range = |key: &Key| range.to.as_ref().is_none_or(|to| key < to);
         let mut slice = KeySlice::default();
         let mut bytes = 0_usize;

@@ -1,7 +1,9 @@
 //! A vBucket's state as bytes: what is committed with a batch goes in, a checked frame comes out, and the other way
 //! round. The high seqno is not in it: its record has that.
 
-use checkpoint::{Cas, FailoverEntry, FailoverLog, Seqno, SnapshotType, State, VBucketState, VbUuid};
+use lowtide_checkpoint::{
+    Cas, FailoverEntry, FailoverLog, Seqno, SnapshotType, State, VBucketState, VbUuid,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::record;
@@ -27,10 +29,16 @@ struct Stored {
 }
 
 const STATES: [State; 4] = [State::Active, State::Replica, State::Pending, State::Dead];
-const TYPES: [SnapshotType; 3] = [SnapshotType::Memory, SnapshotType::Disk, SnapshotType::InitialDisk];
+const TYPES: [SnapshotType; 3] = [
+    SnapshotType::Memory,
+    SnapshotType::Disk,
+    SnapshotType::InitialDisk,
+];
 
 fn code<T: PartialEq>(all: &[T], one: &T) -> u8 {
-    all.iter().position(|known| known == one).map_or(u8::MAX, |at| at as u8)
+    all.iter()
+        .position(|known| known == one)
+        .map_or(u8::MAX, |at| at as u8)
 }
 
 /// A state's bytes; `None` if they would be too many.
@@ -58,7 +66,10 @@ pub(super) fn encode(state: &VBucketState) -> Option<Vec<u8>> {
 pub(super) fn decode(bytes: &[u8]) -> Option<VBucketState> {
     let (stored, _) = record::decode::<Stored>(bytes, STATE_BYTES_MAX).ok()?;
     let entries = stored.branches.into_iter();
-    let entries = entries.map(|(uuid, seqno)| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) });
+    let entries = entries.map(|(uuid, seqno)| FailoverEntry {
+        uuid: VbUuid(uuid),
+        seqno: Seqno(seqno),
+    });
     let failover_log = FailoverLog::from_entries(entries.collect()).ok()?;
     let state = *STATES.get(usize::from(stored.state))?;
     Some(VBucketState {
@@ -84,9 +95,10 @@ mod tests {
 
     #[test]
     fn a_state_comes_back() {
-        for (state, snapshot_type) in
-            [(State::Replica, SnapshotType::InitialDisk), (State::Dead, SnapshotType::Disk)]
-        {
+        for (state, snapshot_type) in [
+            (State::Replica, SnapshotType::InitialDisk),
+            (State::Dead, SnapshotType::Disk),
+        ] {
             let state = VBucketState {
                 snapshot_start: Seqno(10),
                 snapshot_end: Seqno(20),

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Seqno, Vbid};
 
 use crate::disk::DiskLock;
 use crate::sync::{Mutex, RwLock};
@@ -69,7 +69,12 @@ impl Store {
 
     /// A vBucket's branch, loaded or not.
     pub(super) fn branch_as_it_is(&self, vb: Vbid) -> Result<Arc<Branch>, EngineError> {
-        self.registry.branches.read().get(&vb).cloned().ok_or(EngineError::UnknownVBucket { vb })
+        self.registry
+            .branches
+            .read()
+            .get(&vb)
+            .cloned()
+            .ok_or(EngineError::UnknownVBucket { vb })
     }
 
     pub(super) fn create(&self, vb: Vbid) -> Result<(), EngineError> {
@@ -87,8 +92,20 @@ impl Store {
     }
 
     /// The vBucket's branch is what the manifest says now.
-    pub(super) fn install(&self, vb: Vbid, before: Option<(&Arc<Branch>, u64)>, beginning: Beginning) {
-        let entry = self.log.manifest.lock().sketch().vbuckets.get(&vb.0).cloned();
+    pub(super) fn install(
+        &self,
+        vb: Vbid,
+        before: Option<(&Arc<Branch>, u64)>,
+        beginning: Beginning,
+    ) {
+        let entry = self
+            .log
+            .manifest
+            .lock()
+            .sketch()
+            .vbuckets
+            .get(&vb.0)
+            .cloned();
         let Some(entry) = entry else { return };
         let parent = before.map(|(branch, high)| (Arc::downgrade(branch), high));
         let branch = Branch::new(vb, entry.lineage, Arc::clone(&self.log), parent, beginning);
@@ -121,7 +138,10 @@ impl Store {
             let branch = self.branch(vb)?;
             let mut hidden = 0;
             if let Some(due) = branch.due(upto) {
-                self.log.edit(&Edit::Purge { vb: vb.0, purged: due.purged.clone() })?;
+                self.log.edit(&Edit::Purge {
+                    vb: vb.0,
+                    purged: due.purged.clone(),
+                })?;
                 hidden = branch.hide(due);
                 self.shared.counters.tombstones_purged.add(hidden);
             }
@@ -143,7 +163,8 @@ impl Store {
                 what: "a log store's compaction purges up to a seqno only".to_owned(),
             });
         }
-        self.note_job(Some(vb)).ok_or(EngineError::CompactionInProgress { vb })?;
+        self.note_job(Some(vb))
+            .ok_or(EngineError::CompactionInProgress { vb })?;
         let mut report = CompactionReport::default();
         if let Some(upto) = request.purge_upto {
             match self.purge(vb, upto.0) {
@@ -154,13 +175,21 @@ impl Store {
                 }
             }
         }
-        Ok(Box::new(RewriteJob::new(self, Task::Compact(Some(vb)), report)))
+        Ok(Box::new(RewriteJob::new(
+            self,
+            Task::Compact(Some(vb)),
+            report,
+        )))
     }
 
     /// Begins upkeep of the whole store, unless some is under way.
     pub(super) fn begin(self: &Arc<Self>, task: Task) -> Option<Box<dyn Job>> {
         self.note_job(None)?;
-        Some(Box::new(RewriteJob::new(self, task, CompactionReport::default())))
+        Some(Box::new(RewriteJob::new(
+            self,
+            task,
+            CompactionReport::default(),
+        )))
     }
 
     /// Notes a job of a vBucket, or of the whole store, unless there is one.
@@ -178,7 +207,10 @@ impl Store {
     fn let_go(&self) -> bool {
         let rounds: Vec<Current> = self.rewriting.lock().values().cloned().collect();
         // What was copied is named when a round is dropped.
-        let of_jobs = rounds.iter().filter(|round| round.lock().take().is_some()).count();
+        let of_jobs = rounds
+            .iter()
+            .filter(|round| round.lock().take().is_some())
+            .count();
         self.relief.lock().let_go() || of_jobs > 0
     }
 
@@ -186,9 +218,14 @@ impl Store {
     pub(super) fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
         let branch = self.branch(vb)?;
         let mut wrong = branch.check();
-        let unnoted = self.shared.cache.unnoted(self.log.segments.table().iter().flatten());
+        let unnoted = self
+            .shared
+            .cache
+            .unnoted(self.log.segments.table().iter().flatten());
         if unnoted > 0 {
-            wrong.push(format!("{unnoted} blocks are kept in memory and not counted"));
+            wrong.push(format!(
+                "{unnoted} blocks are kept in memory and not counted"
+            ));
         }
         let snapshot = LogSnapshot::new(branch, Arc::clone(&self.shared));
         match snapshot.visit(Seqno::ZERO, Seqno::MAX, &mut |_| ControlFlow::Continue(())) {
@@ -200,8 +237,13 @@ impl Store {
 
     pub(super) fn close(self: &Arc<Self>) -> Result<(), EngineError> {
         let _no_step = self.steps.write();
-        let Some(_lock) = self.lock.lock().take() else { return Ok(()) };
-        let was_writable = self.shared.check_writable().and_then(|()| self.make_last_image());
+        let Some(_lock) = self.lock.lock().take() else {
+            return Ok(());
+        };
+        let was_writable = self
+            .shared
+            .check_writable()
+            .and_then(|()| self.make_last_image());
         self.writer.alone(|| self.shared.close());
         self.relief.lock().let_go();
         self.log.segments.give_up_growth();

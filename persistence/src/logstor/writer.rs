@@ -15,7 +15,7 @@ mod results;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Seqno, Vbid};
 
 use crate::fault::{self, Fault};
 use crate::sync::{Mutex, TryMutex};
@@ -63,7 +63,10 @@ pub(super) enum Outcome {
 
 impl Request {
     pub(super) fn new(batches: Vec<Result<Encoded, EngineError>>) -> Self {
-        Self { batches: Mutex::new(batches), outcome: Mutex::new(None) }
+        Self {
+            batches: Mutex::new(batches),
+            outcome: Mutex::new(None),
+        }
     }
 }
 
@@ -125,7 +128,8 @@ fn lead(active: &mut Option<Active>, log: &Log, host: &dyn Host, requests: &[Arc
     for request in requests {
         let batches = std::mem::take(&mut *request.batches.lock());
         let is_current = |encoded: &Encoded| {
-            host.current(encoded.branch.vb).is_some_and(|branch| Arc::ptr_eq(&branch, &encoded.branch))
+            host.current(encoded.branch.vb)
+                .is_some_and(|branch| Arc::ptr_eq(&branch, &encoded.branch))
         };
         if batches.iter().flatten().all(is_current) {
             group.push((request, batches));
@@ -162,13 +166,22 @@ fn write(
     }
     let (keys, encoded): (Vec<_>, Vec<_>) = batches.into_iter().unzip();
     match write_group(active, log, host, encoded) {
-        Ok(committed) => keys.into_iter().zip(committed).for_each(|(key, done)| results.done(key, done)),
-        Err(Failed { encoded, had_no_room: true, .. }) if encoded.len() > 1 => {
+        Ok(committed) => keys
+            .into_iter()
+            .zip(committed)
+            .for_each(|(key, done)| results.done(key, done)),
+        Err(Failed {
+            encoded,
+            had_no_room: true,
+            ..
+        }) if encoded.len() > 1 => {
             for (key, one) in keys.into_iter().zip(encoded) {
                 let vb = one.branch.vb;
                 let result = match results.hopeless(key, vb) {
                     Some(error) => Err(error),
-                    None => write_group(active, log, host, vec![one]).map_err(|failed| failed.error),
+                    None => {
+                        write_group(active, log, host, vec![one]).map_err(|failed| failed.error)
+                    }
                 };
                 match result.map(|done| done.first().copied()) {
                     Ok(Some(done)) => results.done(key, done),
@@ -201,7 +214,8 @@ fn makes_room(encoded: &[Encoded]) -> bool {
     let [one] = encoded else { return false };
     let replaced = || {
         let rows = one.rows.iter();
-        rows.map(|row| u64::from(one.branch.newest_bytes(row.fingerprint))).sum::<u64>()
+        rows.map(|row| u64::from(one.branch.newest_bytes(row.fingerprint)))
+            .sum::<u64>()
     };
     one.deletes_only || replaced() >= one.bytes.len() as u64
 }
@@ -225,7 +239,11 @@ fn write_group(
                     continue;
                 }
                 if !had_no_room || purpose == Purpose::MakingRoom || !makes_room(&encoded) {
-                    return Err(Failed { error, encoded, had_no_room });
+                    return Err(Failed {
+                        error,
+                        encoded,
+                        had_no_room,
+                    });
                 }
                 purpose = Purpose::MakingRoom;
             }
@@ -234,17 +252,32 @@ fn write_group(
     if let Err(error) = log.append(&mut layout.frames) {
         layout.close_failed();
         *active = None;
-        return Err(Failed { error, encoded, had_no_room: false });
+        return Err(Failed {
+            error,
+            encoded,
+            had_no_room: false,
+        });
     }
     host.reached("after-write-before-index");
-    let written = layout.frames.iter().map(|frame| frame.bytes.len() as u64).sum();
+    let written = layout
+        .frames
+        .iter()
+        .map(|frame| frame.bytes.len() as u64)
+        .sum();
     let counters = &log.shared.counters;
     counters.commits.add(encoded.len() as u64);
-    let latest = encoded.iter().map(|encoded| encoded.timestamp).max().unwrap_or(0);
+    let latest = encoded
+        .iter()
+        .map(|encoded| encoded.timestamp)
+        .max()
+        .unwrap_or(0);
     log.shared.latest.fetch_max(latest, Ordering::Relaxed);
     layout.name_large();
     let enter_all = || {
-        let committed = encoded.into_iter().zip(places).map(|(encoded, places)| enter(encoded, &places));
+        let committed = encoded
+            .into_iter()
+            .zip(places)
+            .map(|(encoded, places)| enter(encoded, &places));
         committed.collect()
     };
     let committed = if fault::is(Fault::ClosedBeforeItIsIndexed) {
@@ -264,7 +297,9 @@ fn write_group(
 fn enter(encoded: Encoded, places: &Places) -> Committed {
     let slots = encoded.rows.iter().zip(&places.rows);
     let slots = slots.map(|(row, at)| Slot::new(row.fingerprint, row.seqno, *at, row.tombstone));
-    let high = encoded.last.map_or_else(|| encoded.branch.high(), |last| last.0);
+    let high = encoded
+        .last
+        .map_or_else(|| encoded.branch.high(), |last| last.0);
     let items = encoded.rows.len();
     encoded.branch.apply(Change {
         high,
@@ -274,5 +309,8 @@ fn enter(encoded: Encoded, places: &Places) -> Committed {
         slots: slots.collect(),
         highs: encoded.highs,
     });
-    Committed { high: Seqno(high), items }
+    Committed {
+        high: Seqno(high),
+        items,
+    }
 }

@@ -1,14 +1,22 @@
 //! Sound files: everything in them is what the vendor's tools print.
 
 use bytes::Bytes;
-use checkpoint::Seqno;
-use persistence::ScanLimit;
+use lowtide_checkpoint::Seqno;
+use lowtide_persistence::ScanLimit;
 
 use super::support::{check, check_header, open};
 
 #[test]
 fn content_is_what_the_vendors_tools_print() {
-    for case in ["b_ten", "d_rich", "e_base", "h_boundary", "g_ten_v11", "g_ten_v12", "g_ten_v13"] {
+    for case in [
+        "b_ten",
+        "d_rich",
+        "e_base",
+        "h_boundary",
+        "g_ten_v11",
+        "g_ten_v12",
+        "g_ten_v13",
+    ] {
         check(case);
     }
 }
@@ -24,7 +32,11 @@ fn files_of_older_releases_are_read() {
 
 #[test]
 fn files_the_vendor_compacted_are_read() {
-    for case in ["k_compact_d_rich", "k_compact_drop_d_rich", "k_compact_h_boundary"] {
+    for case in [
+        "k_compact_d_rich",
+        "k_compact_drop_d_rich",
+        "k_compact_h_boundary",
+    ] {
         check(case);
         assert_eq!(open(case).expect("opens").header().previous, None);
     }
@@ -36,8 +48,16 @@ fn files_without_documents_are_read() {
     for (case, position, previous) in [("a_created", 0, None), ("a_empty", 4096, Some(0))] {
         let file = open(case).expect("opens");
         check_header(case, &file);
-        assert_eq!((file.header().position, file.header().previous), (position, previous));
-        assert!(file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable").items.is_empty());
+        assert_eq!(
+            (file.header().position, file.header().previous),
+            (position, previous)
+        );
+        assert!(
+            file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
+                .expect("readable")
+                .items
+                .is_empty()
+        );
         assert_eq!(file.local_docs().expect("readable"), []);
         assert_eq!(file.state().expect("readable"), None);
     }
@@ -46,11 +66,30 @@ fn files_without_documents_are_read() {
 #[test]
 fn local_documents_and_state_are_read() {
     let file = open("d_rich").expect("opens");
-    let names: Vec<Bytes> = file.local_docs().expect("readable").into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["_local/collections/manifest", "_local/collections/open", "_local/vbstate", "|0x0|"]);
+    let names: Vec<Bytes> = file
+        .local_docs()
+        .expect("readable")
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "_local/collections/manifest",
+            "_local/collections/open",
+            "_local/vbstate",
+            "|0x0|"
+        ]
+    );
     let state = file.state().expect("readable").expect("there");
     assert_eq!(state.failover_log.newest().uuid.0, 223_141_296_423_145);
-    assert_eq!((state.snapshot_start, state.snapshot_end), (Seqno(18), Seqno(18)));
-    assert_eq!((state.prepared_seqno, state.max_deleted_rev_seqno), (Seqno(14), 17));
+    assert_eq!(
+        (state.snapshot_start, state.snapshot_end),
+        (Seqno(18), Seqno(18))
+    );
+    assert_eq!(
+        (state.prepared_seqno, state.max_deleted_rev_seqno),
+        (Seqno(14), 17)
+    );
     assert_eq!(state.replication_topology, [["n_0", "n_1"]]);
 }

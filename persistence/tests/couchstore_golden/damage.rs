@@ -1,9 +1,9 @@
 //! Torn and damaged files: each ends as `ORIGIN.md` says, no damage is taken for content.
 
-use checkpoint::{Key, Namespace, Seqno};
-use persistence::couchstore::{CouchFile, Keyring};
-use persistence::disk::OsDisk;
-use persistence::{EngineError, ScanLimit};
+use lowtide_checkpoint::{Key, Namespace, Seqno};
+use lowtide_persistence::couchstore::{CouchFile, Keyring};
+use lowtide_persistence::disk::OsDisk;
+use lowtide_persistence::{EngineError, ScanLimit};
 
 use super::support::{check, check_by_id, check_file, check_locals, dump, open, path};
 
@@ -23,7 +23,10 @@ fn interrupted_commits_are_not_seen() {
 #[test]
 fn damage_under_the_newest_header_is_never_passed_over() {
     for case in ["e_torn_in_header", "f_bad_header", "f_bad_blocktype"] {
-        assert!(matches!(open(case), Err(EngineError::Corrupt { offset: 12288, .. })), "{case}");
+        assert!(
+            matches!(open(case), Err(EngineError::Corrupt { offset: 12288, .. })),
+            "{case}"
+        );
     }
 }
 
@@ -36,26 +39,43 @@ fn one_damaged_body_is_one_error() {
             let key = Key::new(format!("key{n:02}").as_bytes());
             let got = file.get(Namespace::Committed, &key);
             if key == damaged {
-                assert!(matches!(got, Err(EngineError::Corrupt { offset: 5459, .. })), "{case}: {got:?}");
+                assert!(
+                    matches!(got, Err(EngineError::Corrupt { offset: 5459, .. })),
+                    "{case}: {got:?}"
+                );
             } else {
                 assert!(got.expect("readable").is_some(), "{case}");
             }
         }
         let scan = file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE);
-        assert!(matches!(scan, Err(EngineError::Corrupt { offset: 5459, .. })), "{case}");
+        assert!(
+            matches!(scan, Err(EngineError::Corrupt { offset: 5459, .. })),
+            "{case}"
+        );
     }
 }
 
 #[test]
 fn a_damaged_root_costs_one_index() {
-    let (id, seqno) = (open("f_bad_id_root").expect("opens"), open("f_bad_seq_root").expect("opens"));
-    let scan =
-        |file: &CouchFile| file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).map(|slice| slice.items.len());
+    let (id, seqno) = (
+        open("f_bad_id_root").expect("opens"),
+        open("f_bad_seq_root").expect("opens"),
+    );
+    let scan = |file: &CouchFile| {
+        file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
+            .map(|slice| slice.items.len())
+    };
     let get = |file: &CouchFile| file.get(Namespace::Committed, &Key::new(b"key02"));
     assert_eq!(scan(&id).expect("readable"), 10);
-    assert!(matches!(get(&id), Err(EngineError::Corrupt { offset: 7346, .. })));
+    assert!(matches!(
+        get(&id),
+        Err(EngineError::Corrupt { offset: 7346, .. })
+    ));
     assert!(get(&seqno).expect("readable").is_some());
-    assert!(matches!(scan(&seqno), Err(EngineError::Corrupt { offset: 7610, .. })));
+    assert!(matches!(
+        scan(&seqno),
+        Err(EngineError::Corrupt { offset: 7610, .. })
+    ));
 }
 
 #[test]
@@ -64,9 +84,17 @@ fn damage_leaves_the_other_trees_alone() {
         let file = open(case).expect("opens");
         check_by_id(case, &file);
         check_locals(case, &file);
-        let rows: Vec<u64> = dump("e_base", "byseq").iter().filter_map(|row| row["seq"].as_u64()).collect();
+        let rows: Vec<u64> = dump("e_base", "byseq")
+            .iter()
+            .filter_map(|row| row["seq"].as_u64())
+            .collect();
         let infos = file.doc_infos(Seqno(0)).expect("rows");
-        assert_eq!(infos.map(|info| info.expect("readable").seqno.0).collect::<Vec<_>>(), rows);
+        assert_eq!(
+            infos
+                .map(|info| info.expect("readable").seqno.0)
+                .collect::<Vec<_>>(),
+            rows
+        );
     }
     check_locals("f_bad_id_root", &open("f_bad_id_root").expect("opens"));
     let file = open("f_bad_seq_root").expect("opens");
@@ -79,8 +107,15 @@ fn a_rescue_finds_the_newest_whole_header_and_says_what_it_passed() {
     let older = |case| CouchFile::open_older(&OsDisk::new(), &path(case), &Keyring::new());
     for case in ["e_torn_in_header", "f_bad_header", "f_bad_blocktype"] {
         let (file, passed) = older(case).expect("opens");
-        assert_eq!((file.header().position, file.header().info.high), (4096, Seqno(10)), "{case}");
-        assert!(matches!(passed[..], [EngineError::Corrupt { offset: 12288, .. }]), "{case}: {passed:?}");
+        assert_eq!(
+            (file.header().position, file.header().info.high),
+            (4096, Seqno(10)),
+            "{case}"
+        );
+        assert!(
+            matches!(passed[..], [EngineError::Corrupt { offset: 12288, .. }]),
+            "{case}: {passed:?}"
+        );
         // What is left is the first commit, as in the file that was cut within the second.
         check_file("e_torn_in_doc", &file);
     }

@@ -3,10 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::{FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
-use persistence::couchstore::{CouchFile, Couchstore, CouchstoreConfig, Keyring, compact_file};
-use persistence::disk::{Access, Disk, MemoryDisk, OsDisk};
-use persistence::{Batch, CompactionRequest, Engine, EngineError, ScanLimit};
+use lowtide_checkpoint::{
+    FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid,
+};
+use lowtide_persistence::couchstore::{
+    CouchFile, Couchstore, CouchstoreConfig, Keyring, compact_file,
+};
+use lowtide_persistence::disk::{Access, Disk, MemoryDisk, OsDisk};
+use lowtide_persistence::{Batch, CompactionRequest, Engine, EngineError, ScanLimit};
 
 use super::support::{check_file, check_header, open, path};
 
@@ -26,7 +30,8 @@ fn test_key() -> [u8; 32] {
 #[test]
 fn content_is_what_the_vendors_tools_print_with_the_key() {
     for case in CASES {
-        let file = CouchFile::open_with_keys(&OsDisk::new(), &path(case), &keys(test_key())).expect("opens");
+        let file = CouchFile::open_with_keys(&OsDisk::new(), &path(case), &keys(test_key()))
+            .expect("opens");
         assert_eq!(file.header().key_id.as_deref(), Some("test-key-1"));
         check_header(case, &file);
         check_file(case, &file);
@@ -65,24 +70,39 @@ fn flipped(case: &str, at: usize) -> Result<usize, EngineError> {
     let mut bytes = std::fs::read(path(case)).expect("fixture");
     bytes[at] ^= 1;
     let (disk, name) = (MemoryDisk::new(), Path::new("/7.couch.1"));
-    disk.create(name).and_then(|file| file.write_at(&[&bytes], 0)).expect("written");
+    disk.create(name)
+        .and_then(|file| file.write_at(&[&bytes], 0))
+        .expect("written");
     let file = CouchFile::open_with_keys(&disk, name, &keys(test_key()))?;
-    Ok(file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)?.items.len())
+    Ok(file
+        .scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)?
+        .items
+        .len())
 }
 
 #[test]
 fn damage_is_told_from_a_missing_key() {
     for case in CASES {
         // A body is the first thing after the header at the beginning, the key's context the last before the zeros.
-        let body = open("b_ten").expect("opens").doc_infos(Seqno(0)).expect("rows").next();
+        let body = open("b_ten")
+            .expect("opens")
+            .doc_infos(Seqno(0))
+            .expect("rows")
+            .next();
         let body = body.expect("a row").expect("readable").body_position as usize;
         for at in [5, 9, 30] {
             let result = flipped(case, at);
-            assert!(matches!(result, Err(EngineError::Corrupt { offset: 0, .. })), "{case} {at}: {result:?}");
+            assert!(
+                matches!(result, Err(EngineError::Corrupt { offset: 0, .. })),
+                "{case} {at}: {result:?}"
+            );
         }
         let at = 4096 + body + 10;
         let result = flipped(case, at);
-        assert!(matches!(result, Err(EngineError::Corrupt { offset, .. }) if offset > 4096), "{result:?}");
+        assert!(
+            matches!(result, Err(EngineError::Corrupt { offset, .. }) if offset > 4096),
+            "{result:?}"
+        );
         assert_eq!(flipped(case, 4000).expect("between the blocks' data"), 10);
     }
 }
@@ -94,12 +114,16 @@ fn store_with(case: &str) -> MemoryDisk {
     let disk = MemoryDisk::new();
     disk.create_dir(Path::new("/store")).expect("made");
     let bytes = std::fs::read(path(case)).expect("fixture");
-    disk.create(Path::new(STORED)).and_then(|file| file.write_at(&[&bytes], 0)).expect("written");
+    disk.create(Path::new(STORED))
+        .and_then(|file| file.write_at(&[&bytes], 0))
+        .expect("written");
     disk
 }
 
 fn stored(disk: &MemoryDisk) -> Vec<u8> {
-    let file = disk.open(Path::new(STORED), Access::ReadOnly).expect("there");
+    let file = disk
+        .open(Path::new(STORED), Access::ReadOnly)
+        .expect("there");
     let mut bytes = vec![0; usize::try_from(file.len().expect("known")).expect("small")];
     file.read_at(&mut bytes, 0).expect("readable");
     bytes
@@ -109,7 +133,10 @@ fn assert_refused<T: std::fmt::Debug>(what: &str, result: Result<T, EngineError>
     let error = result.expect_err(what);
     assert_eq!(error.kind(), "unsupported", "{what}: {error}");
     let said = error.to_string();
-    assert!(said.contains("encrypted with key test-key-1") && said.contains(STORED), "{what}: {said}");
+    assert!(
+        said.contains("encrypted with key test-key-1") && said.contains(STORED),
+        "{what}: {said}"
+    );
 }
 
 /// Nothing is written to an encrypted file: not beside the encryption, and not in its place.
@@ -122,20 +149,40 @@ fn whatever_would_write_to_one_is_refused_and_says_why() {
         let (engine, report) =
             Couchstore::open(Arc::new(disk.clone()), Path::new("/store"), config).expect("opens");
         let vb = Vbid(7);
-        assert_eq!((report.unreadable.len(), report.repairs.len()), (1, 0), "{case}: {report:?}");
-        let item = Item { seqno: Seqno(1000), ..Item::deletion(Key::new(b"key")) };
+        assert_eq!(
+            (report.unreadable.len(), report.repairs.len()),
+            (1, 0),
+            "{case}: {report:?}"
+        );
+        let item = Item {
+            seqno: Seqno(1000),
+            ..Item::deletion(Key::new(b"key"))
+        };
         let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
-        let batch = Batch { vb, items: &[&item], state: &state, timestamp: 1 };
+        let batch = Batch {
+            vb,
+            items: &[&item],
+            state: &state,
+            timestamp: 1,
+        };
         assert_refused("commit", engine.commit(&[batch]).pop().expect("one"));
         assert_refused("purge", engine.purge(vb, Seqno(1000)));
         assert_refused("rollback", engine.rollback(vb, Seqno(1)));
         assert_refused("compact", engine.compact(vb, CompactionRequest::default()));
-        assert_refused("get", engine.get(vb, Namespace::Committed, &Key::new(b"key")));
+        assert_refused(
+            "get",
+            engine.get(vb, Namespace::Committed, &Key::new(b"key")),
+        );
         assert!(engine.maintenance().is_none(), "{case}");
         engine.close().expect("closed");
         let target = Path::new("/store/new");
-        let compacted =
-            compact_file(&disk, Path::new(STORED), target, CompactionRequest::default(), &mut |_, _| ());
+        let compacted = compact_file(
+            &disk,
+            Path::new(STORED),
+            target,
+            CompactionRequest::default(),
+            &mut |_, _| (),
+        );
         assert_refused("compact_file", compacted);
         assert_eq!(stored(&disk), before, "{case}: not a byte has changed");
         let mut names = disk.list(Path::new("/store")).expect("listed");

@@ -3,12 +3,12 @@
 //! When it is told to go back it goes to the last place where it was whole, at or below the seqno it is told.
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{FailoverEntry, Seqno, VbUuid, Vbid};
 use dcp_sim::producer::Producer;
 use dcp_sim::wire::{
     Command, Control, Frame, Marker, Message, Open, OpenFlags, Reply, Request, StreamRequest,
     StreamRequestFlags,
 };
+use lowtide_checkpoint::{FailoverEntry, Seqno, VbUuid, Vbid};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -53,18 +53,31 @@ impl Client {
 
     /// The branch that its seqno is on.
     fn uuid(&self) -> VbUuid {
-        self.log.iter().find(|entry| entry.seqno <= self.seqno).map_or(UUID, |entry| entry.uuid)
+        self.log
+            .iter()
+            .find(|entry| entry.seqno <= self.seqno)
+            .map_or(UUID, |entry| entry.uuid)
     }
 
     pub(crate) fn resume(&mut self, copy: usize, copies: &mut [Copy]) {
         self.leave(copies);
         self.connections += 1;
         let mut producer = Producer::new(&format!("client {}", self.connections));
-        let open =
-            Open { flags: OpenFlags::PRODUCER, name: Bytes::from_static(b"client"), options: Bytes::new() };
-        let noop = Control { key: Bytes::from_static(b"enable_noop"), value: Bytes::from_static(b"true") };
+        let open = Open {
+            flags: OpenFlags::PRODUCER,
+            name: Bytes::from_static(b"client"),
+            options: Bytes::new(),
+        };
+        let noop = Control {
+            key: Bytes::from_static(b"enable_noop"),
+            value: Bytes::from_static(b"true"),
+        };
         let is_whole = self.seqno == self.snapshot.1;
-        let snapshot = if is_whole { (self.seqno, self.seqno) } else { self.snapshot };
+        let snapshot = if is_whole {
+            (self.seqno, self.seqno)
+        } else {
+            self.snapshot
+        };
         let wanted = StreamRequest {
             flags: StreamRequestFlags::NONE,
             start: self.seqno,
@@ -74,11 +87,19 @@ impl Client {
             snapshot_end: snapshot.1,
             filter: Bytes::new(),
         };
-        let requests = [Command::Open(open), Command::Control(noop), Command::StreamRequest(wanted)];
+        let requests = [
+            Command::Open(open),
+            Command::Control(noop),
+            Command::StreamRequest(wanted),
+        ];
         for (vb, command) in [Vbid(0), Vbid(0), VB].into_iter().zip(requests) {
             let mut bytes = Vec::new();
-            Request::new(vb, self.connections, command).encode(&mut bytes).expect("sendable");
-            producer.receive(&bytes, copies[copy].partitions()).expect("sound");
+            Request::new(vb, self.connections, command)
+                .encode(&mut bytes)
+                .expect("sendable");
+            producer
+                .receive(&bytes, copies[copy].partitions())
+                .expect("sound");
         }
         (self.marker, self.input) = (None, BytesMut::new());
         self.source = Some((copy, producer));
@@ -92,23 +113,33 @@ impl Client {
     }
 
     /// So many messages arrive.
-    pub(crate) fn read(&mut self, copies: &mut [Copy], messages: usize) -> Result<(), TestCaseError> {
+    pub(crate) fn read(
+        &mut self,
+        copies: &mut [Copy],
+        messages: usize,
+    ) -> Result<(), TestCaseError> {
         for _ in 0..messages {
-            let Some((copy, producer)) = &mut self.source else { return Ok(()) };
+            let Some((copy, producer)) = &mut self.source else {
+                return Ok(());
+            };
             let (copy, from) = (*copy, &copies[*copy]);
             if self.seen_rollbacks != from.rollbacks {
                 self.leave(copies);
                 return Ok(());
             }
             producer.notify(VB);
-            let mut bytes = producer.poll(from.partitions(), 1).expect("the connection stays");
+            let mut bytes = producer
+                .poll(from.partitions(), 1)
+                .expect("the connection stays");
             for step in producer.take_backfills() {
                 producer
                     .backfilled(step.run(from.engine()), from.partitions())
                     .expect("the connection stays");
             }
             if bytes.is_empty() {
-                bytes = producer.poll(from.partitions(), 1).expect("the connection stays");
+                bytes = producer
+                    .poll(from.partitions(), 1)
+                    .expect("the connection stays");
             }
             if bytes.is_empty() && !producer.has_more() {
                 return Ok(());
@@ -149,11 +180,17 @@ impl Client {
             self.marker = Some(*marker);
             return Ok(());
         }
-        let item = request.to_item(dcp_sim::wire::KeyForm::Collections).expect("an item");
+        let item = request
+            .to_item(dcp_sim::wire::KeyForm::Collections)
+            .expect("an item");
         let marker = self.marker.expect("the first message is a marker: S1");
-        prop_assert!(item.seqno > self.seqno && (marker.start..=marker.end).contains(&item.seqno), "S2");
+        prop_assert!(
+            item.seqno > self.seqno && (marker.start..=marker.end).contains(&item.seqno),
+            "S2"
+        );
         (self.seqno, self.snapshot) = (item.seqno, (marker.start, marker.end));
-        self.documents.insert(item.key, (item.seqno, item.value.filter(|_| !item.deleted)));
+        self.documents
+            .insert(item.key, (item.seqno, item.value.filter(|_| !item.deleted)));
         if item.seqno == marker.end {
             self.whole.push((item.seqno, self.documents.clone()));
         }
@@ -161,7 +198,11 @@ impl Client {
     }
 
     /// It follows the active until there is nothing more.
-    pub(crate) fn settle(&mut self, active: usize, copies: &mut [Copy]) -> Result<(), TestCaseError> {
+    pub(crate) fn settle(
+        &mut self,
+        active: usize,
+        copies: &mut [Copy],
+    ) -> Result<(), TestCaseError> {
         self.resume(active, copies);
         self.read(copies, 100_000)?;
         prop_assert!(self.source.is_some(), "the stream stays");

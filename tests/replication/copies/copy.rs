@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{
-    CheckpointConfig, FailoverLog, Item, Key, ReadLimit, Seqno, SnapshotMarker, State, VBucket, VBucketError,
-    VBucketState, VbUuid, Vbid,
-};
 use dcp_sim::consumer::{Consumer, ConsumerEvent, Replicas};
 use dcp_sim::producer::{Partitions, Producer};
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::{Disk, MemoryDisk};
-use persistence::{Engine, Flusher, RolledBack, ScanLimit};
+use lowtide_checkpoint::{
+    CheckpointConfig, FailoverLog, Item, Key, ReadLimit, Seqno, SnapshotMarker, State, VBucket,
+    VBucketError, VBucketState, VbUuid, Vbid,
+};
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::{Disk, MemoryDisk};
+use lowtide_persistence::{Engine, Flusher, RolledBack, ScanLimit};
 
 pub(crate) const VB: Vbid = Vbid(7);
 pub(crate) const UUID: VbUuid = VbUuid(1);
@@ -45,16 +45,35 @@ impl Copy {
     pub(crate) fn new(number: usize, state: State) -> Self {
         let disk = MemoryDisk::new();
         disk.create_dir(Path::new("/store")).expect("an empty disk");
-        let opened = Couchstore::open(Arc::new(disk), Path::new("/store"), CouchstoreConfig::default());
+        let opened = Couchstore::open(
+            Arc::new(disk),
+            Path::new("/store"),
+            CouchstoreConfig::default(),
+        );
         let engine = opened.expect("a sound store").0;
         engine.create(VB).expect("an empty store");
         let state = VBucketState::new(state, FailoverLog::new(UUID));
-        let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+        let config = CheckpointConfig {
+            persistence: true,
+            ..CheckpointConfig::default()
+        };
         let vbucket = VBucket::new(VB, &state, config);
         let mut flusher = Flusher::new(ReadLimit::NONE);
         flusher.attach(VB, state, Seqno::ZERO);
-        let home = Home { vbucket, engine, flusher, documents: Contents::new() };
-        Self { number, home, source: None, seen_rollbacks: 0, connections: 0, rollbacks: 0 }
+        let home = Home {
+            vbucket,
+            engine,
+            flusher,
+            documents: Contents::new(),
+        };
+        Self {
+            number,
+            home,
+            source: None,
+            seen_rollbacks: 0,
+            connections: 0,
+            rollbacks: 0,
+        }
     }
 
     pub(crate) fn partitions(&self) -> &impl Partitions {
@@ -81,7 +100,10 @@ impl Copy {
         let key = Key::new(format!("key {key}").as_bytes());
         let item = Item::mutation(key, Bytes::from(format!("{} {}", self.number, self.high())));
         let written = self.home.vbucket.write(item.clone(), 1).expect("active");
-        self.home.apply(&Item { seqno: written.queued.seqno, ..item });
+        self.home.apply(&Item {
+            seqno: written.queued.seqno,
+            ..item
+        });
     }
 
     pub(crate) fn close_checkpoint(&self) {
@@ -90,12 +112,19 @@ impl Copy {
 
     pub(crate) fn flush(&mut self) {
         loop {
-            let group = self.home.flusher.begin([&self.home.vbucket]).expect("no other");
+            let group = self
+                .home
+                .flusher
+                .begin([&self.home.vbucket])
+                .expect("no other");
             if group.is_empty() {
                 break;
             }
             let flushed = self.home.flusher.finish(group.commit(&self.home.engine, 1));
-            assert!(flushed.iter().all(|flushed| flushed.result.is_ok()), "{flushed:?}");
+            assert!(
+                flushed.iter().all(|flushed| flushed.result.is_ok()),
+                "{flushed:?}"
+            );
         }
         self.home.vbucket.manager().expel();
     }
@@ -105,12 +134,18 @@ impl Copy {
     }
 
     pub(crate) fn step_down(&mut self) {
-        self.home.vbucket.set_state(State::Replica, None).expect("allowed");
+        self.home
+            .vbucket
+            .set_state(State::Replica, None)
+            .expect("allowed");
     }
 
     pub(crate) fn lead(&mut self, uuid: VbUuid) {
         self.source = None;
-        self.home.vbucket.set_state(State::Active, Some(uuid)).expect("a new name");
+        self.home
+            .vbucket
+            .set_state(State::Active, Some(uuid))
+            .expect("a new name");
     }
 
     /// A new stream from another copy, from where it stands.
@@ -121,7 +156,9 @@ impl Copy {
         self.connections += 1;
         let name = format!("{} on its {}", self.number, self.connections);
         let mut consumer = Consumer::new(&name, 1 << 20).expect("a name");
-        consumer.request_stream(VB, self.home.vbucket.resume_point()).expect("a request");
+        consumer
+            .request_stream(VB, self.home.vbucket.resume_point())
+            .expect("a request");
         self.source = Some((number, Producer::new(&name), consumer));
         self.seen_rollbacks = from.rollbacks;
     }
@@ -132,12 +169,18 @@ impl Copy {
             if self.seen_rollbacks != from.rollbacks {
                 self.leave(from);
             }
-            let Some((_, producer, consumer)) = &mut self.source else { return };
-            producer.receive(&consumer.take_output(), &from.home).expect("sound");
+            let Some((_, producer, consumer)) = &mut self.source else {
+                return;
+            };
+            producer
+                .receive(&consumer.take_output(), &from.home)
+                .expect("sound");
             producer.notify(VB);
             let mut bytes = producer.poll(&from.home, 1).expect("the connection stays");
             for step in producer.take_backfills() {
-                producer.backfilled(step.run(&from.home.engine), &from.home).expect("the connection stays");
+                producer
+                    .backfilled(step.run(&from.home.engine), &from.home)
+                    .expect("the connection stays");
             }
             if bytes.is_empty() {
                 bytes = producer.poll(&from.home, 1).expect("the connection stays");
@@ -183,10 +226,17 @@ impl Home {
         let snapshot = self.engine.snapshot(VB).expect("there");
         let high = snapshot.high();
         let log = self.vbucket.failover_log();
-        let persisted = snapshot.state().cloned().unwrap_or_else(|| VBucketState::new(State::Replica, log));
+        let persisted = snapshot
+            .state()
+            .cloned()
+            .unwrap_or_else(|| VBucketState::new(State::Replica, log));
         self.vbucket.rollback(high, &persisted).expect("a replica");
         self.documents.clear();
-        for item in snapshot.scan(Seqno::ZERO, high, ScanLimit::NONE).expect("readable").items {
+        for item in snapshot
+            .scan(Seqno::ZERO, high, ScanLimit::NONE)
+            .expect("readable")
+            .items
+        {
             self.apply(&item);
         }
         self.flusher.attach(VB, persisted, high);

@@ -3,12 +3,12 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{Key, Seqno, Vbid};
 use dcp_sim::producer::{BackfillOutcome, BackfillStep, Producer};
 use dcp_sim::wire::{
-    Command, Control, Frame, KeyForm, Marker, MarkerFlags, Message, Open, OpenFlags, Reply, Request, Status,
-    StreamRequest, StreamRequestFlags, flow_control_bytes,
+    Command, Control, Frame, KeyForm, Marker, MarkerFlags, Message, Open, OpenFlags, Reply,
+    Request, Status, StreamRequest, StreamRequestFlags, flow_control_bytes,
 };
+use lowtide_checkpoint::{Key, Seqno, Vbid};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -67,7 +67,10 @@ impl Client {
 
     /// One that did not negotiate Collections.
     pub(crate) fn bare(buffer_bytes: u32) -> Self {
-        Self { is_bare: true, ..Self::new(buffer_bytes, false) }
+        Self {
+            is_bare: true,
+            ..Self::new(buffer_bytes, false)
+        }
     }
 
     /// Whether it has all that it is to see of the history, whole.
@@ -75,7 +78,12 @@ impl Client {
         let high = source.high();
         if self.is_bare {
             // Nobody tells it of what it does not see.
-            prop_assert_eq!(self.seqno, self.whole, "it is left inside {:?}", self.snapshot);
+            prop_assert_eq!(
+                self.seqno,
+                self.whole,
+                "it is left inside {:?}",
+                self.snapshot
+            );
         } else {
             prop_assert_eq!(self.seqno, high, "everything comes in the end");
         }
@@ -95,17 +103,26 @@ impl Client {
         self.producer.close(source);
         self.connections += 1;
         let name = format!("connection {}", self.connections);
-        self.producer =
-            if self.is_bare { Producer::without_collections(&name) } else { Producer::new(&name) };
+        self.producer = if self.is_bare {
+            Producer::without_collections(&name)
+        } else {
+            Producer::new(&name)
+        };
         (self.wire, self.input) = (VecDeque::new(), BytesMut::new());
         // Steps of the lost connection may still be under way; their outcomes nobody takes.
         (self.steps, self.outcomes) = (VecDeque::new(), VecDeque::new());
         self.unacknowledged_bytes = 0;
         let buffer = self.buffer_bytes.to_string();
-        let mut options = vec![("enable_noop", "true"), ("connection_buffer_size", buffer.as_str())];
+        let mut options = vec![
+            ("enable_noop", "true"),
+            ("connection_buffer_size", buffer.as_str()),
+        ];
         options.extend(self.sync_writes.then_some(("enable_sync_writes", "true")));
-        let open =
-            Open { flags: OpenFlags::PRODUCER, name: Bytes::from_static(b"model"), options: Bytes::new() };
+        let open = Open {
+            flags: OpenFlags::PRODUCER,
+            name: Bytes::from_static(b"model"),
+            options: Bytes::new(),
+        };
         let controls = options.into_iter().map(|(key, value)| {
             let [key, value] = [key, value].map(|text| Bytes::copy_from_slice(text.as_bytes()));
             Command::Control(Control { key, value })
@@ -117,8 +134,11 @@ impl Client {
     }
 
     fn request(&mut self, source: &Source) {
-        let (snapshot_start, snapshot_end) =
-            if self.seqno > self.whole { self.snapshot } else { (self.seqno, self.seqno) };
+        let (snapshot_start, snapshot_end) = if self.seqno > self.whole {
+            self.snapshot
+        } else {
+            (self.seqno, self.seqno)
+        };
         self.marker = None;
         self.first_start = Some(snapshot_start);
         let wanted = StreamRequest {
@@ -134,9 +154,15 @@ impl Client {
     }
 
     fn tell(&mut self, command: Command, source: &Source) {
-        let vb = if matches!(command, Command::StreamRequest(_)) { VB } else { Vbid(0) };
+        let vb = if matches!(command, Command::StreamRequest(_)) {
+            VB
+        } else {
+            Vbid(0)
+        };
         let mut bytes = Vec::new();
-        Request::new(vb, self.connections, command).encode(&mut bytes).expect("sendable");
+        Request::new(vb, self.connections, command)
+            .encode(&mut bytes)
+            .expect("sendable");
         self.producer.receive(&bytes, source).expect("sound");
     }
 
@@ -145,7 +171,11 @@ impl Client {
     }
 
     pub(crate) fn poll(&mut self, source: &Source, bytes: usize) {
-        self.wire.extend(self.producer.poll(source, bytes).expect("the connection stays"));
+        self.wire.extend(
+            self.producer
+                .poll(source, bytes)
+                .expect("the connection stays"),
+        );
         self.steps.extend(self.producer.take_backfills());
     }
 
@@ -157,7 +187,9 @@ impl Client {
 
     pub(crate) fn outcome(&mut self, source: &Source) {
         if let Some(outcome) = self.outcomes.pop_front() {
-            self.producer.backfilled(outcome, source).expect("the connection stays");
+            self.producer
+                .backfilled(outcome, source)
+                .expect("the connection stays");
             self.steps.extend(self.producer.take_backfills());
         }
     }
@@ -174,7 +206,10 @@ impl Client {
         while let Some(frame) = Frame::decode(&mut self.input).expect("sound") {
             // At most one message passes the buffer.
             let counted = flow_control_bytes(&frame);
-            prop_assert!(counted == 0 || self.unacknowledged_bytes < self.buffer_bytes, "S4");
+            prop_assert!(
+                counted == 0 || self.unacknowledged_bytes < self.buffer_bytes,
+                "S4"
+            );
             self.unacknowledged_bytes += counted;
             match Message::decode(&frame).expect("sound") {
                 Message::Response(response) => match response.reply {
@@ -182,7 +217,8 @@ impl Client {
                     Reply::Rollback(seqno) => {
                         prop_assert!(!source.is_active() && seqno == self.snapshot.0);
                         prop_assert!(self.whole <= seqno && seqno <= self.whole.next(), "S28");
-                        (self.seqno, self.documents) = (self.whole, self.documents_at(self.whole, source));
+                        (self.seqno, self.documents) =
+                            (self.whole, self.documents_at(self.whole, source));
                         self.request(source);
                     }
                     reply => prop_assert_eq!(reply.status(), Status::SUCCESS),
@@ -200,22 +236,36 @@ impl Client {
         match &request.command {
             Command::SnapshotMarker(marker) => return self.begin(marker),
             Command::SeqnoAdvanced(seqno) => return self.come_to(*seqno, source),
-            Command::StreamEnd(reason) => prop_assert!(false, "the stream ended: {}", reason.name()),
+            Command::StreamEnd(reason) => {
+                prop_assert!(false, "the stream ended: {}", reason.name())
+            }
             Command::Prepare(_) | Command::Commit(_) => prop_assert!(self.sync_writes, "S17"),
             _ => {}
         }
-        let keys = if self.is_bare { KeyForm::Bare } else { KeyForm::Collections };
+        let keys = if self.is_bare {
+            KeyForm::Bare
+        } else {
+            KeyForm::Collections
+        };
         let item = request.to_item(keys).expect("an item");
         let is_prepare = matches!(request.command, Command::Prepare(_));
         let is_new = self.keys.insert((item.key.clone(), is_prepare));
-        let marker = self.marker.as_ref().expect("the first message is a marker: S1");
-        prop_assert!(is_new || marker.flags.contains(MarkerFlags::MAY_DUPLICATE_KEYS), "{} twice", item.key);
+        let marker = self
+            .marker
+            .as_ref()
+            .expect("the first message is a marker: S1");
+        prop_assert!(
+            is_new || marker.flags.contains(MarkerFlags::MAY_DUPLICATE_KEYS),
+            "{} twice",
+            item.key
+        );
         if !is_prepare {
             // A commit's value is that of its prepare, which this client does not keep: it takes it from the list.
             let value = match &request.command {
-                Command::Commit(_) => {
-                    source.documents_at(item.seqno).get(&item.key).and_then(|(_, value)| value.clone())
-                }
+                Command::Commit(_) => source
+                    .documents_at(item.seqno)
+                    .get(&item.key)
+                    .and_then(|(_, value)| value.clone()),
                 _ => item.value.filter(|_| !item.deleted),
             };
             self.documents.insert(item.key, (item.seqno, value));
@@ -226,7 +276,9 @@ impl Client {
     fn begin(&mut self, marker: &Marker) -> Result<(), TestCaseError> {
         match (self.first_start.take(), &self.marker) {
             (Some(first), _) => prop_assert_eq!(marker.start, first, "S1"),
-            (None, Some(before)) if self.whole == before.end => prop_assert!(marker.start > before.end, "S1"),
+            (None, Some(before)) if self.whole == before.end => {
+                prop_assert!(marker.start > before.end, "S1")
+            }
             // Its sender lost its cursor in the middle of a snapshot that it was receiving itself.
             (None, Some(before)) => prop_assert_eq!(marker.start, before.start, "S28"),
             (None, None) => prop_assert!(false, "S1"),
@@ -238,13 +290,26 @@ impl Client {
     }
 
     fn come_to(&mut self, seqno: Seqno, source: &Source) -> Result<(), TestCaseError> {
-        let marker = self.marker.as_ref().expect("the first message is a marker: S1");
+        let marker = self
+            .marker
+            .as_ref()
+            .expect("the first message is a marker: S1");
         prop_assert!(seqno > self.seqno, "S2: {} after {}", seqno, self.seqno);
-        prop_assert!((marker.start..=marker.end).contains(&seqno), "S2: {} in {:?}", seqno, marker);
+        prop_assert!(
+            (marker.start..=marker.end).contains(&seqno),
+            "S2: {} in {:?}",
+            seqno,
+            marker
+        );
         (self.seqno, self.snapshot) = (seqno, (marker.start, marker.end));
         if seqno == marker.end {
             self.whole = seqno;
-            prop_assert_eq!(&self.documents, &self.documents_at(seqno, source), "at {}", seqno);
+            prop_assert_eq!(
+                &self.documents,
+                &self.documents_at(seqno, source),
+                "at {}",
+                seqno
+            );
         }
         Ok(())
     }

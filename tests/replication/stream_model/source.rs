@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{
-    CheckpointConfig, DurabilityLevel, FailoverLog, Item, Key, Operation, ReadLimit, Seqno, SnapshotMarker,
-    SnapshotType, State, VBucket, VBucketState, VbUuid, Vbid,
-};
 use dcp_sim::producer::Partitions;
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::MemoryDisk;
-use persistence::{Engine, FlushGroup, Flusher};
+use lowtide_checkpoint::{
+    CheckpointConfig, DurabilityLevel, FailoverLog, Item, Key, Operation, ReadLimit, Seqno,
+    SnapshotMarker, SnapshotType, State, VBucket, VBucketState, VbUuid, Vbid,
+};
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::MemoryDisk;
+use lowtide_persistence::{Engine, FlushGroup, Flusher};
 
 pub(crate) const VB: Vbid = Vbid(7);
 pub(crate) const UUID: VbUuid = VbUuid(0xabc);
@@ -47,14 +47,25 @@ impl Source {
 
     fn new(state: State) -> Self {
         let disk = MemoryDisk::new();
-        persistence::disk::Disk::create_dir(&disk, Path::new("/store")).expect("an empty disk");
-        let opened = Couchstore::open(Arc::new(disk), Path::new("/store"), CouchstoreConfig::default());
+        lowtide_persistence::disk::Disk::create_dir(&disk, Path::new("/store"))
+            .expect("an empty disk");
+        let opened = Couchstore::open(
+            Arc::new(disk),
+            Path::new("/store"),
+            CouchstoreConfig::default(),
+        );
         let engine = opened.expect("a sound store").0;
         engine.create(VB).expect("an empty store");
         let state = VBucketState::new(state, FailoverLog::new(UUID));
-        let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+        let config = CheckpointConfig {
+            persistence: true,
+            ..CheckpointConfig::default()
+        };
         let vbucket = VBucket::new(VB, &state, config);
-        let mut flusher = Flusher::new(ReadLimit { items: 5, bytes: 500 });
+        let mut flusher = Flusher::new(ReadLimit {
+            items: 5,
+            bytes: 500,
+        });
         flusher.attach(VB, state, Seqno::ZERO);
         Self {
             vbucket,
@@ -75,7 +86,10 @@ impl Source {
 
     pub(crate) fn write(&mut self, key: u8, is_set: bool) {
         let number = self.history.len();
-        let (key, value) = (name(key), is_set.then(|| Bytes::from(format!("{key} {number}"))));
+        let (key, value) = (
+            name(key),
+            is_set.then(|| Bytes::from(format!("{key} {number}"))),
+        );
         if self.is_active() {
             let item = match &value {
                 Some(value) => Item::mutation(key.clone(), value.clone()),
@@ -102,7 +116,11 @@ impl Source {
             self.history.push(Some((key, value)));
         } else {
             let durability = Some(DurabilityLevel::Majority);
-            self.queue(Item { durability, value, ..Item::new(Operation::Prepare, name(100 + key)) });
+            self.queue(Item {
+                durability,
+                value,
+                ..Item::new(Operation::Prepare, name(100 + key))
+            });
             self.history.push(None);
             self.prepare = Some((key, Seqno(self.history.len() as u64)));
         }
@@ -129,20 +147,34 @@ impl Source {
             let (start, end) = (Seqno(self.fed as u64 + 1), Seqno(self.history.len() as u64));
             let mut newest = BTreeMap::new();
             for (index, written) in self.history.iter().enumerate().skip(self.fed) {
-                let (key, value) = written.clone().expect("a replica's history has no prepares");
+                let (key, value) = written
+                    .clone()
+                    .expect("a replica's history has no prepares");
                 newest.insert(key, (index, value));
             }
             let item = |(key, (index, value)): (Key, (usize, Option<Bytes>))| Item {
                 seqno: Seqno(index as u64 + 1),
-                ..value
-                    .map_or_else(|| Item::deletion(key.clone()), |value| Item::mutation(key.clone(), value))
+                ..value.map_or_else(
+                    || Item::deletion(key.clone()),
+                    |value| Item::mutation(key.clone(), value),
+                )
             };
             self.pending = newest.into_iter().map(item).collect();
-            self.pending.sort_by_key(|item| std::cmp::Reverse(item.seqno));
-            let kind = if from_disk { SnapshotType::Disk } else { SnapshotType::Memory };
+            self.pending
+                .sort_by_key(|item| std::cmp::Reverse(item.seqno));
+            let kind = if from_disk {
+                SnapshotType::Disk
+            } else {
+                SnapshotType::Memory
+            };
             let high_completed_seqno = from_disk.then_some(Seqno::ZERO);
-            let marker = SnapshotMarker { high_completed_seqno, ..SnapshotMarker::new(kind, start, end) };
-            self.vbucket.receive_marker(marker).expect("it follows the last");
+            let marker = SnapshotMarker {
+                high_completed_seqno,
+                ..SnapshotMarker::new(kind, start, end)
+            };
+            self.vbucket
+                .receive_marker(marker)
+                .expect("it follows the last");
             self.fed = self.history.len();
         }
         let item = self.pending.pop().expect("a snapshot has items");
@@ -159,7 +191,10 @@ impl Source {
     pub(crate) fn end_flush(&mut self, good: bool) {
         if let Some(group) = self.flush.take().filter(|_| good) {
             let flushed = self.flusher.finish(group.commit(&self.engine, 1));
-            assert!(flushed.iter().all(|flushed| flushed.result.is_ok()), "{flushed:?}");
+            assert!(
+                flushed.iter().all(|flushed| flushed.result.is_ok()),
+                "{flushed:?}"
+            );
         }
     }
 
@@ -201,7 +236,11 @@ impl Source {
 /// A half of the keys that are written most is in a collection of its own.
 fn name(number: u8) -> Key {
     let name = format!("key {number}");
-    if (3..6).contains(&number) { Key::in_collection(8, name.as_bytes()) } else { Key::new(name.as_bytes()) }
+    if (3..6).contains(&number) {
+        Key::in_collection(8, name.as_bytes())
+    } else {
+        Key::new(name.as_bytes())
+    }
 }
 
 impl Partitions for Source {

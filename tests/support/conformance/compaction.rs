@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use checkpoint::{Item, Key, Operation, Seqno};
-use persistence::disk::{Disk, Keep, MemoryDisk};
-use persistence::{Budget, CompactionRequest, Job, Progress};
+use lowtide_checkpoint::{Item, Key, Operation, Seqno};
+use lowtide_persistence::disk::{Disk, Keep, MemoryDisk};
+use lowtide_persistence::{Budget, CompactionRequest, Job, Progress};
 
 use super::{
-    Contents, Open, VBS, apply, commit, contents, contents_of, delete, delete_in, fresh, history, set,
+    Contents, Open, VBS, apply, commit, contents, contents_of, delete, delete_in, fresh, history,
+    set,
 };
 
-const STEP: Budget = Budget { items: 4, bytes: 4096 };
+const STEP: Budget = Budget {
+    items: 4,
+    bytes: 4096,
+};
 
 fn to_end(mut job: Box<dyn Job>) {
     while !matches!(job.step(STEP).expect("no failure"), Progress::Done(_)) {}
@@ -21,16 +25,24 @@ pub fn compacting_keeps_everything(open: Open<'_>) {
     let (disk, engine) = fresh(open);
     let mut expected = Contents::new();
     for batch in history() {
-        let mut job = engine.compact(VBS[0], CompactionRequest::default()).expect("begun");
+        let mut job = engine
+            .compact(VBS[0], CompactionRequest::default())
+            .expect("begun");
         job.step(STEP).expect("no failure");
         commit(&*engine, VBS[0], &batch).expect("committed");
         expected = apply(&expected, &batch);
         job.step(STEP).expect("no failure");
         drop(job);
-        assert_eq!(contents(&*engine, VBS[0]), expected, "a job that was dropped changed something");
+        assert_eq!(
+            contents(&*engine, VBS[0]),
+            expected,
+            "a job that was dropped changed something"
+        );
     }
     let (pinned, before) = (engine.snapshot(VBS[0]).expect("there"), expected.clone());
-    let mut job = engine.compact(VBS[0], CompactionRequest::default()).expect("begun");
+    let mut job = engine
+        .compact(VBS[0], CompactionRequest::default())
+        .expect("begun");
     for seqno in 100.. {
         let is_over = matches!(job.step(STEP).expect("no failure"), Progress::Done(_));
         let batch = [set(seqno, &format!("beside-{}", seqno % 7), b"x")];
@@ -41,7 +53,11 @@ pub fn compacting_keeps_everything(open: Open<'_>) {
             break;
         }
     }
-    assert_eq!(contents_of(&*pinned), before, "a pinned snapshot has changed");
+    assert_eq!(
+        contents_of(&*pinned),
+        before,
+        "a pinned snapshot has changed"
+    );
     drop((pinned, job, engine));
     reopened(open, &disk, &expected);
 }
@@ -57,15 +73,27 @@ pub fn purged_tombstones_stay_away(open: Open<'_>) {
     for batch in &batches {
         commit(&*engine, VBS[0], batch).expect("committed");
     }
-    let request = CompactionRequest { purge_upto: Some(Seqno(2)), ..CompactionRequest::default() };
+    let request = CompactionRequest {
+        purge_upto: Some(Seqno(2)),
+        ..CompactionRequest::default()
+    };
     to_end(engine.compact(VBS[0], request).expect("begun"));
-    let mut expected = batches.iter().fold(Contents::new(), |contents, batch| apply(&contents, batch));
+    let mut expected = batches
+        .iter()
+        .fold(Contents::new(), |contents, batch| apply(&contents, batch));
     expected.remove(&2);
     assert_eq!(contents(&*engine, VBS[0]), expected);
-    let request = CompactionRequest { purge_upto: Some(Seqno::MAX), ..CompactionRequest::default() };
+    let request = CompactionRequest {
+        purge_upto: Some(Seqno::MAX),
+        ..CompactionRequest::default()
+    };
     to_end(engine.compact(VBS[0], request).expect("begun"));
     expected.remove(&3);
-    assert_eq!(contents(&*engine, VBS[0]), expected, "the highest seqno stays");
+    assert_eq!(
+        contents(&*engine, VBS[0]),
+        expected,
+        "the highest seqno stays"
+    );
     let info = engine.info(VBS[0]).expect("there");
     assert_eq!((info.high, info.purge), (Seqno(5), Seqno(3)));
     drop(engine);
@@ -86,13 +114,28 @@ pub fn the_highest_seqno_of_a_collection_stays(open: Open<'_>) {
     };
     let batches = [
         // Of collection 8 the last one is a tombstone, of 9 it is not, of 10 it is an abort.
-        vec![delete_in(8, 1, "a"), delete_in(9, 2, "a"), delete_in(10, 3, "a"), delete_in(8, 4, "b")],
-        vec![prepare(Operation::Abort, 5), Item { key: Key::in_collection(9, b"b"), ..set(6, "", b"6") }],
+        vec![
+            delete_in(8, 1, "a"),
+            delete_in(9, 2, "a"),
+            delete_in(10, 3, "a"),
+            delete_in(8, 4, "b"),
+        ],
+        vec![
+            prepare(Operation::Abort, 5),
+            Item {
+                key: Key::in_collection(9, b"b"),
+                ..set(6, "", b"6")
+            },
+        ],
         // A system event is about a collection, not in it.
         vec![delete(7, "a"), dropped, delete(9, "b")],
     ];
     let (_, engine) = fresh(open);
-    let stays: &[u64] = if engine.capabilities().keeps_collections_highest { &[4, 5, 6, 9] } else { &[6, 9] };
+    let stays: &[u64] = if engine.capabilities().keeps_collections_highest {
+        &[4, 5, 6, 9]
+    } else {
+        &[6, 9]
+    };
     for by_compaction in [false, true] {
         for upto in [3, 4, 8, 100] {
             let (disk, engine) = fresh(open);
@@ -100,18 +143,25 @@ pub fn the_highest_seqno_of_a_collection_stays(open: Open<'_>) {
                 commit(&*engine, VBS[0], batch).expect("committed");
             }
             if by_compaction {
-                let request =
-                    CompactionRequest { purge_upto: Some(Seqno(upto)), ..CompactionRequest::default() };
+                let request = CompactionRequest {
+                    purge_upto: Some(Seqno(upto)),
+                    ..CompactionRequest::default()
+                };
                 to_end(engine.compact(VBS[0], request).expect("begun"));
             } else {
                 engine.purge(VBS[0], Seqno(upto)).expect("purged");
             }
-            let all = batches.iter().fold(Contents::new(), |contents, batch| apply(&contents, batch));
+            let all = batches
+                .iter()
+                .fold(Contents::new(), |contents, batch| apply(&contents, batch));
             let kept = |seqno: u64| seqno > upto || stays.contains(&seqno);
             let expected: Contents = all.into_iter().filter(|&(seqno, _)| kept(seqno)).collect();
             let what = format!("up to {upto}, by a compaction: {by_compaction}");
             assert_eq!(contents(&*engine, VBS[0]), expected, "{what}");
-            let purged = (1..=9).filter(|&seqno| !kept(seqno)).max().unwrap_or_default();
+            let purged = (1..=9)
+                .filter(|&seqno| !kept(seqno))
+                .max()
+                .unwrap_or_default();
             let info = engine.info(VBS[0]).expect("there");
             assert_eq!((info.high, info.purge), (Seqno(9), Seqno(purged)), "{what}");
             drop(engine);
@@ -123,5 +173,9 @@ pub fn the_highest_seqno_of_a_collection_stays(open: Open<'_>) {
 fn reopened(open: Open<'_>, disk: &MemoryDisk, expected: &Contents) {
     disk.crash(Keep::None);
     let engine = open(Arc::new(disk.clone()) as Arc<dyn Disk>).expect("opens");
-    assert_eq!(contents(&*engine, VBS[0]), *expected, "after a loss of power");
+    assert_eq!(
+        contents(&*engine, VBS[0]),
+        *expected,
+        "after a loss of power"
+    );
 }

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{Cas, Datatype, DurabilityLevel, Item, Key, Namespace, Operation, Seqno};
-use persistence::disk::Keep;
-use persistence::{Engine, KeyRange, ScanLimit, Snapshot};
+use lowtide_checkpoint::{Cas, Datatype, DurabilityLevel, Item, Key, Namespace, Operation, Seqno};
+use lowtide_persistence::disk::Keep;
+use lowtide_persistence::{Engine, KeyRange, ScanLimit, Snapshot};
 
 use super::{Contents, Open, VBS, apply, commit, contents, delete, fresh, set, state};
 
@@ -26,11 +26,29 @@ pub(super) fn items_come_back(open: Open<'_>) {
     };
     let items = vec![
         full(1, Operation::Mutation, b"set"),
-        Item { value: Some(Bytes::new()), datatype: Datatype::RAW, ..full(2, Operation::Mutation, b"empty") },
-        Item { value: None, datatype: Datatype::RAW, ..full(3, Operation::Deletion, b"deleted") },
-        Item { datatype: Datatype::XATTR, ..full(4, Operation::Deletion, b"with attributes") },
-        Item { value: None, datatype: Datatype::RAW, ..full(5, Operation::Expiration, b"expired") },
-        Item { durability: Some(DurabilityLevel::PersistToMajority), ..full(6, Operation::Prepare, b"set") },
+        Item {
+            value: Some(Bytes::new()),
+            datatype: Datatype::RAW,
+            ..full(2, Operation::Mutation, b"empty")
+        },
+        Item {
+            value: None,
+            datatype: Datatype::RAW,
+            ..full(3, Operation::Deletion, b"deleted")
+        },
+        Item {
+            datatype: Datatype::XATTR,
+            ..full(4, Operation::Deletion, b"with attributes")
+        },
+        Item {
+            value: None,
+            datatype: Datatype::RAW,
+            ..full(5, Operation::Expiration, b"expired")
+        },
+        Item {
+            durability: Some(DurabilityLevel::PersistToMajority),
+            ..full(6, Operation::Prepare, b"set")
+        },
         Item {
             durability: Some(DurabilityLevel::Majority),
             deleted: true,
@@ -48,7 +66,10 @@ pub(super) fn items_come_back(open: Open<'_>) {
         full(0xffff_ffff_ffff, Operation::Mutation, &[0xff; 240]),
     ];
     let committed = commit(&*engine, VBS[0], &items).expect("committed");
-    assert_eq!((committed.high, committed.items), (Seqno(0xffff_ffff_ffff), items.len()));
+    assert_eq!(
+        (committed.high, committed.items),
+        (Seqno(0xffff_ffff_ffff), items.len())
+    );
     let check = |engine: &dyn Engine| {
         let found: Vec<Item> = contents(engine, VBS[0]).into_values().collect();
         assert_eq!(found, items);
@@ -58,11 +79,26 @@ pub(super) fn items_come_back(open: Open<'_>) {
         keys_add_up(&*snapshot, &items);
         counts_add_up(&*snapshot, &items);
         assert_eq!(snapshot.state(), Some(&state(0xffff_ffff_ffff)));
-        assert_eq!(snapshot.get(Namespace::Committed, &key(b"aborted")).expect("readable"), None);
-        assert_eq!(snapshot.get(Namespace::Prepared, &key(b"empty")).expect("readable"), None);
+        assert_eq!(
+            snapshot
+                .get(Namespace::Committed, &key(b"aborted"))
+                .expect("readable"),
+            None
+        );
+        assert_eq!(
+            snapshot
+                .get(Namespace::Prepared, &key(b"empty"))
+                .expect("readable"),
+            None
+        );
     };
     check(&*engine);
-    assert_eq!(open(Arc::new(disk.clone())).expect_err("open already").kind(), "locked");
+    assert_eq!(
+        open(Arc::new(disk.clone()))
+            .expect_err("open already")
+            .kind(),
+        "locked"
+    );
     disk.crash(Keep::None);
     drop(engine);
     check(&*open(Arc::new(disk.clone())).expect("opens"));
@@ -73,7 +109,9 @@ fn slices_add_up(snapshot: &dyn Snapshot, expected: &[Item]) {
         for bytes in [0, 1, 300, usize::MAX] {
             let (mut found, mut from) = (Vec::new(), Some(Seqno::ZERO));
             while let Some(at) = from {
-                let slice = snapshot.scan(at, Seqno::MAX, ScanLimit { items, bytes }).expect("readable");
+                let slice = snapshot
+                    .scan(at, Seqno::MAX, ScanLimit { items, bytes })
+                    .expect("readable");
                 assert!(!slice.items.is_empty() && slice.items.len() <= items);
                 found.extend(slice.items);
                 from = slice.next;
@@ -81,7 +119,9 @@ fn slices_add_up(snapshot: &dyn Snapshot, expected: &[Item]) {
             assert_eq!(found, expected);
         }
     }
-    let between = snapshot.scan(Seqno(2), Seqno(4), ScanLimit::NONE).expect("readable");
+    let between = snapshot
+        .scan(Seqno(2), Seqno(4), ScanLimit::NONE)
+        .expect("readable");
     assert_eq!(between.items, expected[1..4]);
 }
 
@@ -91,13 +131,20 @@ fn visits_add_up(snapshot: &dyn Snapshot, expected: &[Item]) {
         let mut seen: Vec<Item> = Vec::new();
         let visited = snapshot.visit(Seqno(from), Seqno(to), &mut |item| {
             seen.push(item.to_item().expect("a whole key"));
-            if seen.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if seen.len() < most {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         });
         visited.expect("readable");
         seen
     };
     for most in 1..=expected.len() + 1 {
-        assert_eq!(seen(0, u64::MAX, most), expected[..most.min(expected.len())]);
+        assert_eq!(
+            seen(0, u64::MAX, most),
+            expected[..most.min(expected.len())]
+        );
     }
     assert_eq!(seen(2, 4, usize::MAX), expected[1..4]);
     assert!(seen(expected.last().expect("some").seqno.0 + 1, u64::MAX, 1).is_empty());
@@ -106,28 +153,62 @@ fn visits_add_up(snapshot: &dyn Snapshot, expected: &[Item]) {
 /// Promise 9: by key the same rows as by seqno, each name space by itself, in slices and ranges.
 fn keys_add_up(snapshot: &dyn Snapshot, items: &[Item]) {
     for namespace in [Namespace::Committed, Namespace::Prepared, Namespace::System] {
-        let mut expected: Vec<&Item> =
-            items.iter().filter(|item| item.operation.namespace() == Some(namespace)).collect();
+        let mut expected: Vec<&Item> = items
+            .iter()
+            .filter(|item| item.operation.namespace() == Some(namespace))
+            .collect();
         expected.sort_by_key(|item| &item.key);
         for limit in 1..=expected.len() + 1 {
             for bytes in [0, 300, usize::MAX] {
                 let (mut found, mut range) = (Vec::new(), Some(KeyRange::all(namespace)));
                 while let Some(rest) = range {
-                    let slice =
-                        snapshot.scan_keys(&rest, ScanLimit { items: limit, bytes }).expect("readable");
+                    let slice = snapshot
+                        .scan_keys(
+                            &rest,
+                            ScanLimit {
+                                items: limit,
+                                bytes,
+                            },
+                        )
+                        .expect("readable");
                     assert!(!slice.items.is_empty() && slice.items.len() <= limit);
                     found.extend(slice.items);
                     range = slice.next.map(|from| KeyRange { from, ..rest });
                 }
-                assert!(found.iter().eq(expected.iter().copied()), "{namespace:?} by {limit}");
+                assert!(
+                    found.iter().eq(expected.iter().copied()),
+                    "{namespace:?} by {limit}"
+                );
             }
         }
-        let (first, last) = (expected.first().expect("some"), expected.last().expect("some"));
-        let between = KeyRange { namespace, from: first.key.clone(), to: Some(last.key.clone()) };
-        let slice = snapshot.scan_keys(&between, ScanLimit::NONE).expect("readable");
-        assert_eq!((slice.items.len(), slice.next), (expected.len() - 1, None), "the end is not included");
-        let nothing = KeyRange { from: last.key.clone(), ..between };
-        assert!(snapshot.scan_keys(&nothing, ScanLimit::NONE).expect("readable").items.is_empty());
+        let (first, last) = (
+            expected.first().expect("some"),
+            expected.last().expect("some"),
+        );
+        let between = KeyRange {
+            namespace,
+            from: first.key.clone(),
+            to: Some(last.key.clone()),
+        };
+        let slice = snapshot
+            .scan_keys(&between, ScanLimit::NONE)
+            .expect("readable");
+        assert_eq!(
+            (slice.items.len(), slice.next),
+            (expected.len() - 1, None),
+            "the end is not included"
+        );
+        let nothing = KeyRange {
+            from: last.key.clone(),
+            ..between
+        };
+        assert!(
+            snapshot
+                .scan_keys(&nothing, ScanLimit::NONE)
+                .expect("readable")
+                .items
+                .is_empty()
+        );
     }
 }
 
@@ -135,7 +216,10 @@ fn keys_add_up(snapshot: &dyn Snapshot, items: &[Item]) {
 fn counts_add_up(snapshot: &dyn Snapshot, items: &[Item]) {
     for from in [0, 1, 2, 9, 10, 0xffff_ffff_ffff, u64::MAX] {
         for to in [0, 1, 5, 9, 10, 0xffff_ffff_ffff, u64::MAX] {
-            let expected = items.iter().filter(|item| from <= item.seqno.0 && item.seqno.0 <= to).count();
+            let expected = items
+                .iter()
+                .filter(|item| from <= item.seqno.0 && item.seqno.0 <= to)
+                .count();
             let counted = snapshot.count(Seqno(from), Seqno(to)).expect("readable");
             assert_eq!(counted, expected as u64, "{from}..={to}");
         }
@@ -157,16 +241,30 @@ pub(super) fn seqnos_rise(open: Open<'_>) {
         assert_eq!(refused.kind(), "out-of-order");
         assert_eq!(contents(&*engine, VBS[0]), before);
     }
-    assert_eq!(commit(&*engine, VBS[1], &[]).expect_err("unknown").kind(), "unknown-vbucket");
+    assert_eq!(
+        commit(&*engine, VBS[1], &[]).expect_err("unknown").kind(),
+        "unknown-vbucket"
+    );
     commit(&*engine, VBS[0], &[set(6, "b", b"")]).expect("refusals leave no trace");
 }
 
 /// Promise 1: of two items with one key in one name space the later wins, in a batch and across batches.
 pub(super) fn the_last_of_a_key_wins(open: Open<'_>) {
     let (_, engine) = fresh(open);
-    let prepare = Item { operation: Operation::Prepare, ..set(3, "a", b"prepared") };
-    let first = vec![set(1, "a", b"1"), set(2, "b", b"2"), prepare, set(4, "a", b"4")];
-    assert_eq!(commit(&*engine, VBS[0], &first).expect("committed").items, 3);
+    let prepare = Item {
+        operation: Operation::Prepare,
+        ..set(3, "a", b"prepared")
+    };
+    let first = vec![
+        set(1, "a", b"1"),
+        set(2, "b", b"2"),
+        prepare,
+        set(4, "a", b"4"),
+    ];
+    assert_eq!(
+        commit(&*engine, VBS[0], &first).expect("committed").items,
+        3
+    );
     let expected = apply(&Contents::new(), &first);
     assert_eq!(expected.keys().copied().collect::<Vec<_>>(), [2, 3, 4]);
     assert_eq!(contents(&*engine, VBS[0]), expected);
@@ -179,24 +277,40 @@ pub(super) fn the_last_of_a_key_wins(open: Open<'_>) {
 pub(super) fn keys_up_to_the_limit_are_taken(open: Open<'_>) {
     let (_, engine) = fresh(open);
     let limits = engine.capabilities().limits;
-    let key =
-        |bytes: usize| Key::from_encoded([&[0][..], &vec![b'k'; bytes - 1]].concat().into()).expect("sound");
-    let operations = [Operation::Mutation, Operation::Prepare, Operation::SystemEvent];
+    let key = |bytes: usize| {
+        Key::from_encoded([&[0][..], &vec![b'k'; bytes - 1]].concat().into()).expect("sound")
+    };
+    let operations = [
+        Operation::Mutation,
+        Operation::Prepare,
+        Operation::SystemEvent,
+    ];
     let items = |bytes, first: u64| {
         let seqnos = (first..).map(Seqno);
-        operations.into_iter().zip(seqnos).map(move |(operation, seqno)| Item {
-            seqno,
-            value: Some(Bytes::new()),
-            ..Item::new(operation, key(bytes))
-        })
+        operations
+            .into_iter()
+            .zip(seqnos)
+            .map(move |(operation, seqno)| Item {
+                seqno,
+                value: Some(Bytes::new()),
+                ..Item::new(operation, key(bytes))
+            })
     };
     let taken: Vec<Item> = items(limits.key_bytes_max, 1).collect();
-    assert_eq!(commit(&*engine, VBS[0], &taken).expect("committed").items, 3);
+    assert_eq!(
+        commit(&*engine, VBS[0], &taken).expect("committed").items,
+        3
+    );
     let before = contents(&*engine, VBS[0]);
     let long: Vec<Item> = items(limits.key_bytes_max + 1, 4).collect();
     let large = vec![0; limits.value_bytes_max + 1];
     for refused in [vec![set(4, "a", b"1"), set(5, "large", &large)], long] {
-        assert_eq!(commit(&*engine, VBS[0], &refused).expect_err("too large").kind(), "too-large");
+        assert_eq!(
+            commit(&*engine, VBS[0], &refused)
+                .expect_err("too large")
+                .kind(),
+            "too-large"
+        );
         assert_eq!(contents(&*engine, VBS[0]), before);
     }
 }

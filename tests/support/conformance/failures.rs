@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use persistence::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
-use persistence::{Engine, EngineError};
+use lowtide_persistence::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
+use lowtide_persistence::{Engine, EngineError};
 
-use super::{Contents, Open, VBS, apply, commit, commit_all, contents, fresh, history, keeps, set, stages};
+use super::{
+    Contents, Open, VBS, apply, commit, commit_all, contents, fresh, history, keeps, set, stages,
+};
 
 /// Closing gives up the lock, takes no more writes, and loses nothing.
 pub(super) fn closing_keeps_everything(open: Open<'_>) {
@@ -27,7 +29,9 @@ type Acknowledged = [Option<usize>; VBS.len()];
 /// Runs the history on both vBuckets until something fails.
 fn run_until_failure(open: Open<'_>, disk: &FaultyDisk) -> (Acknowledged, bool) {
     let mut acknowledged = [None; VBS.len()];
-    let Ok(engine) = open(Arc::new(disk.clone())) else { return (acknowledged, false) };
+    let Ok(engine) = open(Arc::new(disk.clone())) else {
+        return (acknowledged, false);
+    };
     for (vb, count) in VBS.into_iter().zip(&mut acknowledged) {
         if engine.create(vb).is_err() {
             return (acknowledged, false);
@@ -57,7 +61,11 @@ fn check_after(engine: &dyn Engine, acknowledged: &Acknowledged, what: &str) -> 
         }
         let (found, least) = (contents(engine, vb), least.unwrap_or(0));
         *shown = (least..stages.len().min(least + 2)).find(|&stage| stages[stage] == found);
-        assert!(shown.is_some(), "{what}: vBucket {vb}: {least} acknowledged, found {:?}", found.keys());
+        assert!(
+            shown.is_some(),
+            "{what}: vBucket {vb}: {least} acknowledged, found {:?}",
+            found.keys()
+        );
     }
     shown
 }
@@ -73,19 +81,30 @@ pub(super) fn power_loss_keeps_what_was_acknowledged(open: Open<'_>) {
             disk.power_off_at_io(nth);
             let (acknowledged, _) = run_until_failure(open, &disk);
             disk.crash(keep);
-            let engine = open(Arc::new(disk.clone())).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let engine =
+                open(Arc::new(disk.clone())).unwrap_or_else(|error| panic!("{what}: {error}"));
             let shown = check_after(&*engine, &acknowledged, &what);
             drop(engine);
             disk.crash(Keep::None);
-            let engine = open(Arc::new(disk.clone())).unwrap_or_else(|error| panic!("{what}: {error}"));
-            assert_eq!(check_after(&*engine, &acknowledged, &what), shown, "{what}: shown, then gone");
+            let engine =
+                open(Arc::new(disk.clone())).unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_eq!(
+                check_after(&*engine, &acknowledged, &what),
+                shown,
+                "{what}: shown, then gone"
+            );
         }
     }
 }
 
 /// Promises 2 and 5: whatever fails, a batch is invisible or acknowledged; left out for good once a later one is in.
 pub(super) fn failures_leave_batches_in_or_out(open: Open<'_>) {
-    let faults = [Fault::Eio, Fault::Enospc, Fault::Torn { bytes: 700 }, Fault::EioPersisted];
+    let faults = [
+        Fault::Eio,
+        Fault::Enospc,
+        Fault::Torn { bytes: 700 },
+        Fault::EioPersisted,
+    ];
     let counting = FaultyDisk::new(MemoryDisk::new());
     assert!(run_until_failure(open, &counting).1);
     let mut failures = 0;
@@ -111,13 +130,23 @@ pub(super) fn failures_leave_batches_in_or_out(open: Open<'_>) {
                 continue;
             }
             failures += 1;
-            assert_eq!(contents(&*engine, VBS[0]), expected, "{what}: a failed batch is invisible");
-            if matches!(commit(&*engine, VBS[0], &[]), Err(EngineError::Poisoned { .. })) {
+            assert_eq!(
+                contents(&*engine, VBS[0]),
+                expected,
+                "{what}: a failed batch is invisible"
+            );
+            if matches!(
+                commit(&*engine, VBS[0], &[]),
+                Err(EngineError::Poisoned { .. })
+            ) {
                 drop(engine);
                 engine = reopen();
                 let whole = apply(&expected, &batch);
                 let found = contents(&*engine, VBS[0]);
-                assert!(found == expected || found == whole, "{what}: a part of a batch");
+                assert!(
+                    found == expected || found == whole,
+                    "{what}: a part of a batch"
+                );
                 expected = found;
             }
         }
@@ -141,7 +170,10 @@ pub(super) fn a_failed_sync_poisons(open: Open<'_>) {
         commit(&*engine, VBS[0], &history()[0]).expect("committed");
         disk.fail_sync(1);
         assert!(commit(&*engine, VBS[0], &history()[1]).is_err());
-        for refused in [commit(&*engine, VBS[0], &history()[2]).map(|_| ()), engine.create(VBS[1])] {
+        for refused in [
+            commit(&*engine, VBS[0], &history()[2]).map(|_| ()),
+            engine.create(VBS[1]),
+        ] {
             assert_eq!(refused.expect_err("poisoned").kind(), "poisoned");
         }
         assert_eq!(contents(&*engine, VBS[0]), stages()[1], "reads go on");

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use checkpoint::{Item, Vbid};
-use persistence::disk::{Disk, MemoryDisk};
-use persistence::{EngineError, Executor, InOrder, Task};
+use lowtide_checkpoint::{Item, Vbid};
+use lowtide_persistence::disk::{Disk, MemoryDisk};
+use lowtide_persistence::{EngineError, Executor, InOrder, Task};
 
 use crate::threads::Threads;
 
@@ -32,16 +32,26 @@ pub(super) fn a_group_is_its_batches(open: OpenWith<'_>) {
         (VBS[0], vec![set(7, "after one that failed", b"7")]),
         (VBS[1], vec![]),
     ];
-    let executors: [Arc<dyn Executor>; 4] =
-        [Arc::new(InOrder), Arc::new(Backwards), Arc::new(Threads::new(1)), Arc::new(Threads::new(3))];
+    let executors: [Arc<dyn Executor>; 4] = [
+        Arc::new(InOrder),
+        Arc::new(Backwards),
+        Arc::new(Threads::new(1)),
+        Arc::new(Threads::new(3)),
+    ];
     let outcomes = executors.map(|executor| {
         let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
         let engine = open(disk, executor).expect("an empty disk opens");
-        VBS.into_iter().for_each(|vb| engine.create(vb).expect("created"));
+        VBS.into_iter()
+            .for_each(|vb| engine.create(vb).expect("created"));
         let results = commit_all(&*engine, &group);
         let results: Vec<_> = results
             .iter()
-            .map(|result| result.as_ref().map(|done| (done.high.0, done.items)).map_err(EngineError::kind))
+            .map(|result| {
+                result
+                    .as_ref()
+                    .map(|done| (done.high.0, done.items))
+                    .map_err(EngineError::kind)
+            })
             .collect();
         (results, VBS.map(|vb| contents(&*engine, vb)))
     });
@@ -56,5 +66,8 @@ pub(super) fn a_group_is_its_batches(open: OpenWith<'_>) {
     ];
     assert_eq!(outcomes[0].0, expected);
     assert_eq!(outcomes[0].1.each_ref().map(|rows| rows.len()), [2, 1]);
-    assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{outcomes:?}");
+    assert!(
+        outcomes.iter().all(|outcome| *outcome == outcomes[0]),
+        "{outcomes:?}"
+    );
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use checkpoint::{Item, Seqno};
-use persistence::disk::{FaultyDisk, Keep, MemoryDisk};
-use persistence::{Engine, EngineError, History, RolledBack};
+use lowtide_checkpoint::{Item, Seqno};
+use lowtide_persistence::disk::{FaultyDisk, Keep, MemoryDisk};
+use lowtide_persistence::{Engine, EngineError, History, RolledBack};
 
 use super::{
-    Contents, Open, VBS, apply, commit, contents, contents_of, delete, fresh, history, keeps, set, stages,
-    state,
+    Contents, Open, VBS, apply, commit, contents, contents_of, delete, fresh, history, keeps, set,
+    stages, state,
 };
 
 /// Promise 3: what a snapshot shows never changes.
@@ -28,14 +28,28 @@ pub(super) fn snapshots_stay(open: Open<'_>) {
 
 /// Promise 4: a dropped vBucket is gone, also when it is made again, and after power loss.
 pub(super) fn what_was_dropped_stays_away(open: Open<'_>) {
-    for keep in [Keep::None, Keep::All, Keep::Random { seed: 1 }, Keep::Random { seed: 2 }] {
+    for keep in [
+        Keep::None,
+        Keep::All,
+        Keep::Random { seed: 1 },
+        Keep::Random { seed: 2 },
+    ] {
         for again in [false, true] {
             let (disk, engine) = fresh(open);
             commit(&*engine, VBS[0], &history()[0]).expect("committed");
-            assert_eq!(engine.create(VBS[0]).expect_err("there").kind(), "vbucket-exists");
+            assert_eq!(
+                engine.create(VBS[0]).expect_err("there").kind(),
+                "vbucket-exists"
+            );
             engine.drop_vbucket(VBS[0]).expect("dropped");
-            assert_eq!(engine.info(VBS[0]).expect_err("gone").kind(), "unknown-vbucket");
-            assert_eq!(engine.drop_vbucket(VBS[0]).expect_err("gone").kind(), "unknown-vbucket");
+            assert_eq!(
+                engine.info(VBS[0]).expect_err("gone").kind(),
+                "unknown-vbucket"
+            );
+            assert_eq!(
+                engine.drop_vbucket(VBS[0]).expect_err("gone").kind(),
+                "unknown-vbucket"
+            );
             if again {
                 engine.create(VBS[0]).expect("created");
             }
@@ -54,9 +68,14 @@ pub(super) fn what_was_dropped_stays_away(open: Open<'_>) {
 /// Promise 7: back to the newest commit at or below what was asked, exactly, durably, and on from there.
 pub(super) fn a_rollback_restores_exactly(open: Open<'_>) {
     let stages = stages();
-    let highs: Vec<u64> =
-        stages.iter().map(|stage| stage.keys().next_back().copied().unwrap_or_default()).collect();
-    for (to, hold) in (0..=48).chain([u64::MAX]).flat_map(|to| [(to, false), (to, true)]) {
+    let highs: Vec<u64> = stages
+        .iter()
+        .map(|stage| stage.keys().next_back().copied().unwrap_or_default())
+        .collect();
+    for (to, hold) in (0..=48)
+        .chain([u64::MAX])
+        .flat_map(|to| [(to, false), (to, true)])
+    {
         let (disk, engine) = fresh(open);
         let mut held = Vec::new();
         for batch in history() {
@@ -64,7 +83,10 @@ pub(super) fn a_rollback_restores_exactly(open: Open<'_>) {
             commit(&*engine, VBS[0], &batch).expect("committed");
         }
         let pinned = engine.snapshot(VBS[0]).expect("there");
-        let newest = highs.iter().rposition(|&high| high <= to).expect("the empty one");
+        let newest = highs
+            .iter()
+            .rposition(|&high| high <= to)
+            .expect("the empty one");
         match engine.rollback(VBS[0], Seqno(to)).expect("answered") {
             RolledBack::Done { high } => {
                 assert_eq!(high, Seqno(highs[newest]), "to {to}");
@@ -77,14 +99,20 @@ pub(super) fn a_rollback_restores_exactly(open: Open<'_>) {
                 check(&*engine);
                 assert_eq!(contents_of(&*pinned), stages[5]);
                 for (snapshot, stage) in held.iter().zip(&stages) {
-                    assert_eq!(contents_of(&**snapshot), *stage, "held over a rollback to {to}");
+                    assert_eq!(
+                        contents_of(&**snapshot),
+                        *stage,
+                        "held over a rollback to {to}"
+                    );
                 }
                 disk.crash(Keep::None);
                 drop((engine, pinned, held));
                 let engine = open(Arc::new(disk.clone())).expect("opens");
                 check(&*engine);
                 assert_eq!(
-                    commit(&*engine, VBS[0], &[set(high.0, "a", b"")]).expect_err("late").kind(),
+                    commit(&*engine, VBS[0], &[set(high.0, "a", b"")])
+                        .expect_err("late")
+                        .kind(),
                     "out-of-order"
                 );
                 let next = [set(high.0 + 1, "a", b"other")];
@@ -93,7 +121,10 @@ pub(super) fn a_rollback_restores_exactly(open: Open<'_>) {
             }
             RolledBack::NeedsReset { lowest } => {
                 let history = engine.capabilities().history;
-                assert!(lowest.0 > to && !hold && history == History::Pinned, "to {to}: {lowest}");
+                assert!(
+                    lowest.0 > to && !hold && history == History::Pinned,
+                    "to {to}: {lowest}"
+                );
                 assert_eq!(contents(&*engine, VBS[0]), stages[5], "nothing has changed");
             }
         }
@@ -102,7 +133,11 @@ pub(super) fn a_rollback_restores_exactly(open: Open<'_>) {
 
 fn without_tombstones(contents: &Contents, upto: u64, high: u64) -> Contents {
     let stays = |seqno: u64, item: &Item| !item.deleted || seqno > upto || seqno == high;
-    contents.iter().filter(|&(&seqno, item)| stays(seqno, item)).map(|(&s, item)| (s, item.clone())).collect()
+    contents
+        .iter()
+        .filter(|&(&seqno, item)| stays(seqno, item))
+        .map(|(&s, item)| (s, item.clone()))
+        .collect()
 }
 
 /// Promises 4 and 8: tombstones that were purged are gone, from what is now and from what a rollback restores.
@@ -116,11 +151,21 @@ pub(super) fn what_was_purged_stays_away(open: Open<'_>) {
         }
         let pinned = engine.snapshot(VBS[0]).expect("there");
         let expected = without_tombstones(&stages[5], upto, high);
-        let highest = stages[5].keys().filter(|seqno| !expected.contains_key(seqno)).max();
+        let highest = stages[5]
+            .keys()
+            .filter(|seqno| !expected.contains_key(seqno))
+            .max();
         let purged = Seqno(highest.copied().unwrap_or_default());
         assert_eq!(engine.purge(VBS[0], Seqno(upto)).expect("purged"), purged);
-        assert_eq!(engine.purge(VBS[0], Seqno(upto)).expect("purged again"), purged);
-        assert_eq!(contents_of(&*pinned), stages[5], "a pinned snapshot keeps its own");
+        assert_eq!(
+            engine.purge(VBS[0], Seqno(upto)).expect("purged again"),
+            purged
+        );
+        assert_eq!(
+            contents_of(&*pinned),
+            stages[5],
+            "a pinned snapshot keeps its own"
+        );
         disk.crash(Keep::None);
         drop((engine, pinned));
         let engine = open(Arc::new(disk.clone())).expect("opens");
@@ -128,13 +173,20 @@ pub(super) fn what_was_purged_stays_away(open: Open<'_>) {
         let info = engine.info(VBS[0]).expect("there");
         assert_eq!((info.high, info.purge), (Seqno(high), purged));
         for to in [43, 29, 5] {
-            let RolledBack::Done { high } = engine.rollback(VBS[0], Seqno(to)).expect("answered") else {
+            let RolledBack::Done { high } = engine.rollback(VBS[0], Seqno(to)).expect("answered")
+            else {
                 break;
             };
-            let stage =
-                stages.iter().find(|stage| stage.keys().next_back() == Some(&high.0)).expect("a stage");
+            let stage = stages
+                .iter()
+                .find(|stage| stage.keys().next_back() == Some(&high.0))
+                .expect("a stage");
             let expected = without_tombstones(stage, purged.0, high.0);
-            assert_eq!(contents(&*engine, VBS[0]), expected, "up to {upto}, back to {to}");
+            assert_eq!(
+                contents(&*engine, VBS[0]),
+                expected,
+                "up to {upto}, back to {to}"
+            );
         }
     }
 }
@@ -151,10 +203,18 @@ enum Step {
 /// Each with what the vBucket holds then; `None` where there is none. Every rollback is to a commit a snapshot could
 /// have been held at.
 fn life() -> Vec<(Step, Option<Contents>)> {
-    let (first, second) = (vec![set(1, "a", b"1"), delete(2, "b")], vec![delete(3, "a"), set(4, "c", b"4")]);
-    let [one, two] = [apply(&Contents::new(), &first), apply(&apply(&Contents::new(), &first), &second)];
-    let (other, again) =
-        (vec![set(3, "other", b"3"), delete(4, "c")], vec![delete(1, "a"), set(2, "new", b"2")]);
+    let (first, second) = (
+        vec![set(1, "a", b"1"), delete(2, "b")],
+        vec![delete(3, "a"), set(4, "c", b"4")],
+    );
+    let [one, two] = [
+        apply(&Contents::new(), &first),
+        apply(&apply(&Contents::new(), &first), &second),
+    ];
+    let (other, again) = (
+        vec![set(3, "other", b"3"), delete(4, "c")],
+        vec![delete(1, "a"), set(2, "new", b"2")],
+    );
     let branch = apply(&one, &other);
     let anew = apply(&Contents::new(), &again);
     let purged = without_tombstones(&branch, 3, 4);
@@ -205,9 +265,11 @@ fn live(open: Open<'_>, disk: &FaultyDisk) -> (usize, Result<(), EngineError>) {
 pub(super) fn nothing_comes_back_whenever_the_power_goes(open: Open<'_>) {
     let counting = FaultyDisk::new(MemoryDisk::new());
     assert!(live(open, &counting).1.is_ok());
-    let stages: Vec<Option<Contents>> =
-        std::iter::once(None).chain(life().into_iter().map(|(_, then)| then)).collect();
-    for (nth, keep) in (1..=counting.io_count()).flat_map(|nth| keeps(nth).map(|keep| (nth, keep))) {
+    let stages: Vec<Option<Contents>> = std::iter::once(None)
+        .chain(life().into_iter().map(|(_, then)| then))
+        .collect();
+    for (nth, keep) in (1..=counting.io_count()).flat_map(|nth| keeps(nth).map(|keep| (nth, keep)))
+    {
         let disk = FaultyDisk::new(MemoryDisk::new());
         disk.power_off_at_io(nth);
         let (done, _) = live(open, &disk);
@@ -218,7 +280,10 @@ pub(super) fn nothing_comes_back_whenever_the_power_goes(open: Open<'_>) {
         };
         let found = shown();
         let allowed = &stages[done..stages.len().min(done + 2)];
-        assert!(allowed.contains(&found), "off at {nth}, {keep:?}: {done} done, found {found:?}");
+        assert!(
+            allowed.contains(&found),
+            "off at {nth}, {keep:?}: {done} done, found {found:?}"
+        );
         disk.crash(Keep::None);
         assert_eq!(shown(), found, "off at {nth}, {keep:?}: shown, then gone");
     }

@@ -27,15 +27,24 @@ impl Group {
     /// Why none can be made.
     pub fn make() -> Result<Self, String> {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let fields = mounts
+            .lines()
+            .map(|line| line.split(' ').collect::<Vec<_>>());
         let mut of_memory = fields.filter(|fields| {
-            fields.len() > 3 && fields[2] == "cgroup" && fields[3].split(',').any(|option| option == "memory")
+            fields.len() > 3
+                && fields[2] == "cgroup"
+                && fields[3].split(',').any(|option| option == "memory")
         });
-        let mount =
-            of_memory.next().ok_or("no control groups of version 1 with a memory controller are mounted")?;
+        let mount = of_memory
+            .next()
+            .ok_or("no control groups of version 1 with a memory controller are mounted")?;
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let mut of_memory = groups.lines().filter_map(|line| line.split_once(":memory:"));
-        let (_, inside) = of_memory.next().ok_or("this process is in no memory control group")?;
+        let mut of_memory = groups
+            .lines()
+            .filter_map(|line| line.split_once(":memory:"));
+        let (_, inside) = of_memory
+            .next()
+            .ok_or("this process is in no memory control group")?;
         let above = Path::new(mount[1]).join(inside.trim_start_matches('/'));
         let path = above.join(format!("lowtide-bench-{}", std::process::id()));
         let failed = |error: io::Error| format!("{}: {error} (it takes root)", path.display());
@@ -91,15 +100,22 @@ impl Group {
     /// The limit for now; what the group uses beside the page cache.
     fn hold(&self, cache_bytes: u64) -> io::Result<u64> {
         let beside = self.beside_cache_bytes();
-        fs::write(self.0.join("memory.limit_in_bytes"), (beside + cache_bytes).to_string())?;
+        fs::write(
+            self.0.join("memory.limit_in_bytes"),
+            (beside + cache_bytes).to_string(),
+        )?;
         Ok(beside)
     }
 
     /// What the group uses beside the page cache: an engine's own memory, and the kernel's for it.
     pub fn beside_cache_bytes(&self) -> u64 {
         let stat = fs::read_to_string(self.0.join("memory.stat")).expect("the controller has it");
-        let cache = stat.lines().find_map(|line| line.strip_prefix("cache ")).expect("the controller has it");
-        let usage = fs::read_to_string(self.0.join("memory.usage_in_bytes")).expect("the controller has it");
+        let cache = stat
+            .lines()
+            .find_map(|line| line.strip_prefix("cache "))
+            .expect("the controller has it");
+        let usage = fs::read_to_string(self.0.join("memory.usage_in_bytes"))
+            .expect("the controller has it");
         let number = |text: &str| text.trim().parse::<u64>().expect("a number");
         number(&usage).saturating_sub(number(cache))
     }

@@ -33,13 +33,28 @@ pub struct ChildArguments {
 }
 
 pub fn child(arguments: &ChildArguments) {
-    let ChildArguments { peer, dir, items, group, .. } = arguments;
+    let ChildArguments {
+        peer,
+        dir,
+        items,
+        group,
+        ..
+    } = arguments;
     if let Some(group) = group {
         Group::join(group);
     }
     let with = engines::named(peer).expect("its parent knows the names");
-    engines::set_memory(Memory { cache_bytes: own_cache_bytes(peer, *items) as usize, is_short: true });
-    with(dir, &mut |store| if group.is_some() { measure(store, arguments) } else { fill(store, *items) });
+    engines::set_memory(Memory {
+        cache_bytes: own_cache_bytes(peer, *items) as usize,
+        is_short: true,
+    });
+    with(dir, &mut |store| {
+        if group.is_some() {
+            measure(store, arguments)
+        } else {
+            fill(store, *items)
+        }
+    });
 }
 
 /// Every key once, then all of them overwritten.
@@ -55,7 +70,12 @@ fn fill(store: &mut dyn Store, items: u64) {
 }
 
 fn measure(store: &mut dyn Store, arguments: &ChildArguments) {
-    let &ChildArguments { items, gets: count, commits, .. } = arguments;
+    let &ChildArguments {
+        items,
+        gets: count,
+        commits,
+        ..
+    } = arguments;
     let mut work = Work::after(items, store.high());
     let (uniform, zipf) = (work.present(2 * count), work.present_by_zipf(2 * count));
     let (before, uniform) = uniform.split_at(count as usize);
@@ -66,7 +86,9 @@ fn measure(store: &mut dyn Store, arguments: &ChildArguments) {
     storage::settle();
 
     println!("ready");
-    std::io::stdin().read_line(&mut String::new()).expect("is told to go on");
+    std::io::stdin()
+        .read_line(&mut String::new())
+        .expect("is told to go on");
     got(store, before);
     let uniform = gets(store, uniform);
     let (before, zipf) = zipf.split_at(count as usize);
@@ -90,7 +112,10 @@ fn scan(store: &dyn Store, items: u64) -> [f64; 2] {
     let fetched = storage::fetched_bytes();
     let rate = scanned(store, items);
     let fetched = (storage::fetched_bytes() - fetched) as f64;
-    [rate, fetched / (items * (KEY_BYTES + VALUE_BYTES) as u64) as f64]
+    [
+        rate,
+        fetched / (items * (KEY_BYTES + VALUE_BYTES) as u64) as f64,
+    ]
 }
 
 fn commits(store: &mut dyn Store, work: &mut Work, count: u64) -> [f64; 4] {

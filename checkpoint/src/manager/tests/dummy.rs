@@ -6,17 +6,38 @@ use super::*;
 fn the_dummy_is_the_least_of_those_who_stand_on_it() {
     // Nothing was sent between 1 and 9, so a consumer that has everything up to 1 stands where one does that has 4.
     for order in [[4, 1], [1, 4]] {
-        let config = CheckpointConfig { role: Role::Replica, ..CheckpointConfig::default() };
+        let config = CheckpointConfig {
+            role: Role::Replica,
+            ..CheckpointConfig::default()
+        };
         let replica = CheckpointManager::new(config, Seqno::ZERO);
-        replica.snapshot(SnapshotMarker::new(SnapshotType::Memory, Seqno(1), Seqno(9))).expect("valid");
+        replica
+            .snapshot(SnapshotMarker::new(
+                SnapshotType::Memory,
+                Seqno(1),
+                Seqno(9),
+            ))
+            .expect("valid");
         for (seqno, key) in [(1, "a"), (9, "b")] {
-            replica.queue(Item { seqno: Seqno(seqno), ..mutation(key, 1) }).expect("inside");
+            replica
+                .queue(Item {
+                    seqno: Seqno(seqno),
+                    ..mutation(key, 1)
+                })
+                .expect("inside");
         }
         for after in order {
-            replica.register(&format!("c{after}"), Seqno(after), true).expect("queued");
+            replica
+                .register(&format!("c{after}"), Seqno(after), true)
+                .expect("queued");
         }
         assert_eq!(replica.expel(), 1);
-        assert!(replica.to_string().starts_with("2 open   memory 1-9 | (1) | "), "{replica}");
+        assert!(
+            replica
+                .to_string()
+                .starts_with("2 open   memory 1-9 | (1) | "),
+            "{replica}"
+        );
     }
 }
 
@@ -26,11 +47,18 @@ fn what_expelling_shows_does_not_depend_on_what_was_rewritten() {
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
     for round in 0..2 {
         for key in 0..16 {
-            manager.queue(mutation(&format!("k{key}"), round)).expect("active");
+            manager
+                .queue(mutation(&format!("k{key}"), round))
+                .expect("active");
         }
     }
-    manager.register("reader", Seqno(9), true).expect("9 was replaced, not expelled");
+    manager
+        .register("reader", Seqno(9), true)
+        .expect("9 was replaced, not expelled");
     assert_eq!(manager.expel(), 0);
     let diagram = manager.to_string();
-    assert!(diagram.starts_with("1 open   memory 1-32 | (9) | mutation k0 @17"), "{diagram}");
+    assert!(
+        diagram.starts_with("1 open   memory 1-32 | (9) | mutation k0 @17"),
+        "{diagram}"
+    );
 }

@@ -11,13 +11,20 @@ fn a_key_queued_again_after_expelling_costs_no_more_than_before() {
         set(&manager, "a");
         read(&manager, reader);
         manager.expel();
-        (manager.stats().index_bytes, manager.checkpoints()[0].overhead_bytes)
+        (
+            manager.stats().index_bytes,
+            manager.checkpoints()[0].overhead_bytes,
+        )
     };
     let first = round();
     for _ in 0..if cfg!(miri) { 10 } else { 1_000 } {
         assert_eq!(round(), first);
     }
-    assert_eq!(manager.stats().open_checkpoint_id, 1, "nothing grew that would have closed it");
+    assert_eq!(
+        manager.stats().open_checkpoint_id,
+        1,
+        "nothing grew that would have closed it"
+    );
 }
 
 #[test]
@@ -30,8 +37,18 @@ fn expelling_and_a_later_replacement_ask_for_no_backfill_that_is_not_needed() {
     set(&manager, "b");
     set(&manager, "b");
     // The first that is resident is 3, yet nothing live is missing above 1.
-    assert!(!manager.register("late", Seqno(1), true).expect("1 was queued").backfill);
-    assert!(manager.register("later", Seqno(0), true).expect("0 is below every seqno").backfill);
+    assert!(
+        !manager
+            .register("late", Seqno(1), true)
+            .expect("1 was queued")
+            .backfill
+    );
+    assert!(
+        manager
+            .register("later", Seqno(0), true)
+            .expect("0 is below every seqno")
+            .backfill
+    );
 }
 
 #[test]
@@ -39,7 +56,13 @@ fn nobody_registers_above_the_high_seqno_whatever_the_open_checkpoint_holds() {
     let manager = active();
     let refused = |after: u64, high: u64| {
         let got = manager.register("ahead", Seqno(after), true).map(drop);
-        assert_eq!(got, Err(CheckpointError::NotQueuedYet { seqno: Seqno(after), high: Seqno(high) }));
+        assert_eq!(
+            got,
+            Err(CheckpointError::NotQueuedYet {
+                seqno: Seqno(after),
+                high: Seqno(high)
+            })
+        );
         assert_eq!(manager.stats().cursors, 0);
     };
     refused(1, 0);
@@ -49,13 +72,26 @@ fn nobody_registers_above_the_high_seqno_whatever_the_open_checkpoint_holds() {
     refused(2, 1);
     manager.close();
     refused(2, 1);
-    assert_eq!(manager.register("there", Seqno(1), true).expect("1 was queued").next, Seqno(2));
+    assert_eq!(
+        manager
+            .register("there", Seqno(1), true)
+            .expect("1 was queued")
+            .next,
+        Seqno(2)
+    );
 }
 
 #[test]
 fn no_kind_of_write_gets_past_a_quota_that_is_used_up() {
-    let quota = Quota::new(QuotaConfig { limit_bytes: 4 << 10, ..QuotaConfig::default() }).expect("valid");
-    let config = CheckpointConfig { quota: Some(quota), ..CheckpointConfig::default() };
+    let quota = Quota::new(QuotaConfig {
+        limit_bytes: 4 << 10,
+        ..QuotaConfig::default()
+    })
+    .expect("valid");
+    let config = CheckpointConfig {
+        quota: Some(quota),
+        ..CheckpointConfig::default()
+    };
     let manager = CheckpointManager::new(config, Seqno::ZERO);
     let _reader = cursor(&manager, "reader");
     let written = (0..).find(|n| manager.queue(mutation(&format!("k{n}"), 500)).is_err());
@@ -70,20 +106,44 @@ fn no_kind_of_write_gets_past_a_quota_that_is_used_up() {
         Operation::SystemEvent,
     ] {
         let refused = manager.queue(Item::new(operation, Key::new(b"k0")));
-        assert!(matches!(refused, Err(CheckpointError::NoMemory { .. })), "{operation:?}: {refused:?}");
+        assert!(
+            matches!(refused, Err(CheckpointError::NoMemory { .. })),
+            "{operation:?}: {refused:?}"
+        );
     }
-    assert_eq!((manager.to_string(), manager.stats()), (shown, stats), "{written:?} writes fitted");
+    assert_eq!(
+        (manager.to_string(), manager.stats()),
+        (shown, stats),
+        "{written:?} writes fitted"
+    );
 }
 
 #[test]
 fn a_duplicate_that_a_replica_is_sent_is_no_reason_to_stop() {
-    let config = CheckpointConfig { role: Role::Replica, ..CheckpointConfig::default() };
+    let config = CheckpointConfig {
+        role: Role::Replica,
+        ..CheckpointConfig::default()
+    };
     let replica = CheckpointManager::new(config, Seqno::ZERO);
     let _reader = cursor(&replica, "reader");
-    replica.snapshot(SnapshotMarker::new(SnapshotType::Memory, Seqno(1), Seqno(9))).expect("valid");
+    replica
+        .snapshot(SnapshotMarker::new(
+            SnapshotType::Memory,
+            Seqno(1),
+            Seqno(9),
+        ))
+        .expect("valid");
     for seqno in [2, 4, 6] {
-        let item = Item { history: true, ..Item::new(Operation::Prepare, Key::new(b"a")) };
-        replica.queue(Item { seqno: Seqno(seqno), ..item }).expect("inside");
+        let item = Item {
+            history: true,
+            ..Item::new(Operation::Prepare, Key::new(b"a"))
+        };
+        replica
+            .queue(Item {
+                seqno: Seqno(seqno),
+                ..item
+            })
+            .expect("inside");
     }
     assert_eq!((replica.stats().items, replica.stats().checkpoints), (3, 3));
     assert_sound(&replica);
@@ -94,7 +154,12 @@ fn a_change_of_state_does_not_count_as_the_item_it_shares_its_seqno_with() {
     let manager = active();
     let reader = cursor(&manager, "reader");
     set(&manager, "a");
-    manager.queue(Item::new(Operation::SetVBucketState(State::Active), Key::new(b""))).expect("a state");
+    manager
+        .queue(Item::new(
+            Operation::SetVBucketState(State::Active),
+            Key::new(b""),
+        ))
+        .expect("a state");
     read(&manager, reader);
     set(&manager, "b");
     // The state carried 2, the seqno of what came next; the reader has not seen that.
@@ -116,10 +181,16 @@ fn what_is_shown_while_others_write_is_of_one_moment() {
     };
     for _ in 0..100 {
         let diagram = manager.to_string();
-        let (range, items) = diagram.split_once(" | (0)").expect("one checkpoint and its dummy");
+        let (range, items) = diagram
+            .split_once(" | (0)")
+            .expect("one checkpoint and its dummy");
         let last = range.rsplit_once('-').map(|(_, end)| end.to_owned());
         let shown = items.matches(" | ").count().to_string();
-        assert_eq!(last.as_deref(), Some(shown.as_str()), "as many items as its range has seqnos");
+        assert_eq!(
+            last.as_deref(),
+            Some(shown.as_str()),
+            "as many items as its range has seqnos"
+        );
     }
     writer.join().expect("it ends");
 }

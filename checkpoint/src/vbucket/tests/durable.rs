@@ -3,18 +3,29 @@
 use super::*;
 
 fn prepare(seqno: u64, key: &str) -> Item {
-    Item { seqno: Seqno(seqno), ..Item::new(Operation::Prepare, Key::new(key.as_bytes())) }
+    Item {
+        seqno: Seqno(seqno),
+        ..Item::new(Operation::Prepare, Key::new(key.as_bytes()))
+    }
 }
 
 /// The end of the prepare @`of`.
 fn end(operation: Operation, seqno: u64, of: u64, key: &str) -> Item {
     let item = Item::new(operation, Key::new(key.as_bytes()));
-    Item { seqno: Seqno(seqno), prepare_seqno: Seqno(of), ..item }
+    Item {
+        seqno: Seqno(seqno),
+        prepare_seqno: Seqno(of),
+        ..item
+    }
 }
 
 /// What is committed of durable writes: completed, high prepared, prepared.
 fn durable(state: &VBucketState) -> (u64, u64, u64) {
-    (state.high_completed_seqno.0, state.high_prepared_seqno.0, state.prepared_seqno.0)
+    (
+        state.high_completed_seqno.0,
+        state.high_prepared_seqno.0,
+        state.prepared_seqno.0,
+    )
 }
 
 /// Flushes all there is.
@@ -23,7 +34,10 @@ fn flush(vbucket: &VBucket, before: &VBucketState) -> VBucketState {
 }
 
 fn flush_up_to(vbucket: &VBucket, before: &VBucketState, limit: ReadLimit) -> VBucketState {
-    let flush = vbucket.manager().begin_flush(limit).expect("no other flush");
+    let flush = vbucket
+        .manager()
+        .begin_flush(limit)
+        .expect("no other flush");
     let on_disk = before.max_visible_seqno.max(before.prepared_seqno);
     let state = vbucket.state_with(flush.batch(), before, on_disk);
     flush.commit();
@@ -37,12 +51,20 @@ fn an_actives_prepares_and_their_ends_count_with_their_batch() {
     active.write(prepare(0, "b"), 1).expect("active");
     let state = flush(&active, &state);
     assert_eq!(durable(&state), (0, 2, 2));
-    active.write(end(Operation::Commit, 0, 1, "a"), 1).expect("the first");
-    active.write(end(Operation::Abort, 0, 2, "b"), 1).expect("the next");
+    active
+        .write(end(Operation::Commit, 0, 1, "a"), 1)
+        .expect("the first");
+    active
+        .write(end(Operation::Abort, 0, 2, "b"), 1)
+        .expect("the next");
     let state = flush(&active, &state);
     assert_eq!(durable(&state), (2, 2, 2));
     assert_eq!(active.high_completed_seqno(), Seqno(2));
-    assert_eq!(state.max_visible_seqno, Seqno(3), "the abort @4 shows nothing");
+    assert_eq!(
+        state.max_visible_seqno,
+        Seqno(3),
+        "the abort @4 shows nothing"
+    );
 }
 
 #[test]
@@ -51,7 +73,9 @@ fn prepares_end_in_their_order_and_once_and_what_is_refused_leaves_no_trace() {
     for key in ["a", "b", "c"] {
         active.write(prepare(0, key), 1).expect("active");
     }
-    active.write(end(Operation::Commit, 0, 2, "b"), 1).expect("a was replaced by b's owner");
+    active
+        .write(end(Operation::Commit, 0, 2, "b"), 1)
+        .expect("a was replaced by b's owner");
     let shown = (active.manager().to_string(), active.high_completed_seqno());
     // Below what has ended, again, none at all, itself, one that is not there yet.
     for of in [1, 2, 0, 5, 6] {
@@ -64,8 +88,13 @@ fn prepares_end_in_their_order_and_once_and_what_is_refused_leaves_no_trace() {
         };
         assert_eq!(refused, Err(expected), "{of}");
     }
-    assert_eq!((active.manager().to_string(), active.high_completed_seqno()), shown);
-    active.write(end(Operation::Abort, 0, 3, "c"), 1).expect("the next");
+    assert_eq!(
+        (active.manager().to_string(), active.high_completed_seqno()),
+        shown
+    );
+    active
+        .write(end(Operation::Abort, 0, 3, "c"), 1)
+        .expect("the next");
 }
 
 #[test]
@@ -74,16 +103,30 @@ fn a_replica_refuses_ends_out_of_order_from_memory_only() {
     replica.receive_marker(marker(1, 9)).expect("valid");
     replica.receive(prepare(1, "a")).expect("inside");
     replica.receive(prepare(2, "b")).expect("inside");
-    replica.receive(end(Operation::Commit, 3, 2, "b")).expect("the highest");
+    replica
+        .receive(end(Operation::Commit, 3, 2, "b"))
+        .expect("the highest");
     let refused = replica.receive(end(Operation::Abort, 4, 1, "a"));
-    assert!(matches!(refused, Err(VBucketError::CompletionOutOfOrder { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(VBucketError::CompletionOutOfOrder { .. })),
+        "{refused:?}"
+    );
     // What a snapshot from disk has of a durable write need not name its prepare.
     replica.receive(at(9, "c")).expect("inside");
     replica.receive_marker(disk(10, 12, 2)).expect("valid");
-    replica.receive(end(Operation::Abort, 11, 1, "a")).expect("from disk");
+    replica
+        .receive(end(Operation::Abort, 11, 1, "a"))
+        .expect("from disk");
     let undone = replica.receive_marker(disk(13, 14, 1));
     let (offered, high_completed) = (Seqno(1), Seqno(2));
-    assert_eq!(undone, Err(VBucketError::CompletedFalls { vb: Vbid(3), offered, high_completed }));
+    assert_eq!(
+        undone,
+        Err(VBucketError::CompletedFalls {
+            vb: Vbid(3),
+            offered,
+            high_completed
+        })
+    );
 }
 
 #[test]
@@ -91,7 +134,9 @@ fn half_a_snapshot_from_memory_counts_ends_and_prepares_but_has_prepared_nothing
     let (replica, state) = vbucket(State::Replica);
     replica.receive_marker(marker(1, 5)).expect("valid");
     replica.receive(prepare(1, "a")).expect("inside");
-    replica.receive(end(Operation::Commit, 2, 1, "a")).expect("inside");
+    replica
+        .receive(end(Operation::Commit, 2, 1, "a"))
+        .expect("inside");
     replica.receive(prepare(3, "b")).expect("inside");
     let state = flush(&replica, &state);
     assert_eq!(durable(&state), (1, 0, 3));
@@ -108,28 +153,55 @@ fn half_a_snapshot_from_memory_counts_ends_and_prepares_but_has_prepared_nothing
 #[test]
 fn a_snapshot_from_disk_has_completed_and_prepared_what_its_marker_says_once_it_is_whole() {
     let (replica, state) = vbucket(State::Replica);
-    let announced =
-        SnapshotMarker { high_prepared_seqno: Some(Seqno(4)), purge_seqno: Some(Seqno(2)), ..disk(1, 6, 3) };
+    let announced = SnapshotMarker {
+        high_prepared_seqno: Some(Seqno(4)),
+        purge_seqno: Some(Seqno(2)),
+        ..disk(1, 6, 3)
+    };
     replica.receive_marker(announced).expect("valid");
     replica.receive(prepare(4, "a")).expect("inside");
-    replica.receive(end(Operation::Abort, 5, 3, "b")).expect("inside");
+    replica
+        .receive(end(Operation::Abort, 5, 3, "b"))
+        .expect("inside");
     replica.receive(at(6, "c")).expect("the end");
     // The flusher stops inside it.
-    let first = flush_up_to(&replica, &state, ReadLimit { items: 2, ..ReadLimit::NONE });
+    let first = flush_up_to(
+        &replica,
+        &state,
+        ReadLimit {
+            items: 2,
+            ..ReadLimit::NONE
+        },
+    );
     // What is missing in it is so in its part.
     assert_eq!((durable(&first), first.purge_seqno), ((0, 0, 4), Seqno(2)));
-    assert_eq!((first.snapshot_start, first.snapshot_end), (Seqno(0), Seqno(6)));
+    assert_eq!(
+        (first.snapshot_start, first.snapshot_end),
+        (Seqno(0), Seqno(6))
+    );
     let second = flush(&replica, &first);
-    assert_eq!((durable(&second), second.purge_seqno), ((3, 4, 4), Seqno(2)));
-    assert_eq!((second.snapshot_start, second.snapshot_end), (Seqno(6), Seqno(6)));
+    assert_eq!(
+        (durable(&second), second.purge_seqno),
+        ((3, 4, 4), Seqno(2))
+    );
+    assert_eq!(
+        (second.snapshot_start, second.snapshot_end),
+        (Seqno(6), Seqno(6))
+    );
     assert_eq!(replica.high_completed_seqno(), Seqno(3));
 }
 
 #[test]
 fn a_snapshot_with_purged_tombstones_comes_from_disk() {
     let (replica, _) = vbucket(State::Replica);
-    let refused = replica.receive_marker(SnapshotMarker { purge_seqno: Some(Seqno(1)), ..marker(1, 4) });
-    assert!(matches!(refused, Err(VBucketError::Checkpoint { .. })), "{refused:?}");
+    let refused = replica.receive_marker(SnapshotMarker {
+        purge_seqno: Some(Seqno(1)),
+        ..marker(1, 4)
+    });
+    assert!(
+        matches!(refused, Err(VBucketError::Checkpoint { .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -137,20 +209,32 @@ fn a_checkpoint_goes_on_from_what_the_one_before_it_has_prepared() {
     let (active, _) = vbucket(State::Active);
     active.write(prepare(0, "a"), 1).expect("active");
     active.write(prepare(0, "b"), 1).expect("active");
-    active.write(end(Operation::Commit, 0, 1, "a"), 1).expect("the first");
+    active
+        .write(end(Operation::Commit, 0, 1, "a"), 1)
+        .expect("the first");
     active.manager().close();
     active.write(set("c"), 1).expect("active");
     let range = active.manager().open_range();
-    assert_eq!((range.high_completed_seqno, range.high_prepared_seqno), (Some(Seqno(1)), Some(Seqno(2))));
+    assert_eq!(
+        (range.high_completed_seqno, range.high_prepared_seqno),
+        (Some(Seqno(1)), Some(Seqno(2)))
+    );
     // On a replica, what a marker said holds for what comes after its snapshot, if that came in whole.
     for (last, prepared) in [(4, Some(Seqno(3))), (3, Some(Seqno(2)))] {
         let (replica, _) = vbucket(State::Replica);
-        let announced = SnapshotMarker { high_prepared_seqno: Some(Seqno(3)), ..disk(1, 4, 1) };
+        let announced = SnapshotMarker {
+            high_prepared_seqno: Some(Seqno(3)),
+            ..disk(1, 4, 1)
+        };
         replica.receive_marker(announced).expect("valid");
         replica.receive(prepare(2, "a")).expect("inside");
         replica.receive(at(last, "b")).expect("inside");
         replica.receive_marker(marker(last + 1, 9)).expect("valid");
-        assert_eq!(replica.manager().open_range().high_prepared_seqno, prepared, "{last}");
+        assert_eq!(
+            replica.manager().open_range().high_prepared_seqno,
+            prepared,
+            "{last}"
+        );
     }
 }
 
@@ -162,7 +246,13 @@ fn a_promoted_copys_prepares_count_as_soon_as_its_state_is_committed() {
     replica.receive(prepare(2, "a")).expect("inside");
     replica.receive(prepare(4, "b")).expect("inside");
     let state = flush(&replica, &state);
-    assert_eq!(durable(&state), (0, 0, 4), "half a snapshot says nothing of its prepares");
-    replica.set_state(State::Active, Some(VbUuid(8))).expect("a branch");
+    assert_eq!(
+        durable(&state),
+        (0, 0, 4),
+        "half a snapshot says nothing of its prepares"
+    );
+    replica
+        .set_state(State::Active, Some(VbUuid(8)))
+        .expect("a branch");
     assert_eq!(durable(&flush(&replica, &state)), (0, 4, 4));
 }

@@ -5,7 +5,10 @@ use crate::{Backfill, CheckpointError, Next, Subscription};
 
 /// What comes next, in short.
 fn poll(subscription: &mut Subscription) -> String {
-    match subscription.poll(ReadLimit::NONE).expect("its name is its own") {
+    match subscription
+        .poll(ReadLimit::NONE)
+        .expect("its name is its own")
+    {
         Next::Batch(batch) => batch
             .items()
             .filter(|item| item.operation.namespace().is_some())
@@ -24,7 +27,9 @@ fn replica_with(items: u64) -> (VBucket, VBucketState) {
     let (replica, persisted) = vbucket(State::Replica);
     replica.receive_marker(marker(1, items)).expect("valid");
     for seqno in 1..=items {
-        replica.receive(at(seqno, &format!("k{seqno}"))).expect("inside");
+        replica
+            .receive(at(seqno, &format!("k{seqno}")))
+            .expect("inside");
     }
     (replica, persisted)
 }
@@ -37,13 +42,32 @@ fn whoever_subscribes_is_told_what_memory_lacks() {
     let mut late = vbucket
         .subscribe("late", ResumePoint::whole(VbUuid(7), Seqno(2)), Seqno::ZERO)
         .expect("2 is history");
-    assert_eq!((poll(&mut late), poll(&mut late)), ("backfill 3-5".to_owned(), "a@6 ".to_owned()));
+    assert_eq!(
+        (poll(&mut late), poll(&mut late)),
+        ("backfill 3-5".to_owned(), "a@6 ".to_owned())
+    );
     let mut up_to_date = vbucket
-        .subscribe("up to date", ResumePoint::whole(VbUuid(7), Seqno(5)), Seqno::ZERO)
+        .subscribe(
+            "up to date",
+            ResumePoint::whole(VbUuid(7), Seqno(5)),
+            Seqno::ZERO,
+        )
         .expect("5 is history");
     assert_eq!(poll(&mut up_to_date), "a@6 ");
-    let ahead = vbucket.subscribe("ahead", ResumePoint::whole(VbUuid(7), Seqno(7)), Seqno::ZERO).map(drop);
-    assert_eq!(ahead, Err(VBucketError::GoBack { vb: Vbid(3), to: Seqno(6) }));
+    let ahead = vbucket
+        .subscribe(
+            "ahead",
+            ResumePoint::whole(VbUuid(7), Seqno(7)),
+            Seqno::ZERO,
+        )
+        .map(drop);
+    assert_eq!(
+        ahead,
+        Err(VBucketError::GoBack {
+            vb: Vbid(3),
+            to: Seqno(6)
+        })
+    );
 }
 
 #[test]
@@ -56,24 +80,42 @@ fn subscriptions_end_when_it_stops_being_active_or_dies() {
         (State::Replica, State::Pending, false),
     ] {
         let (vbucket, _) = vbucket(from);
-        let mut subscription = vbucket.subscribe("s", ResumePoint::START, Seqno::ZERO).expect("it serves");
+        let mut subscription = vbucket
+            .subscribe("s", ResumePoint::START, Seqno::ZERO)
+            .expect("it serves");
         assert_eq!(poll(&mut subscription), "idle");
-        vbucket.set_state(to, Some(VbUuid(8)).filter(|_| to == State::Active)).expect("allowed");
-        let expected = if ends { format!("ended: {to}") } else { String::new() };
+        vbucket
+            .set_state(to, Some(VbUuid(8)).filter(|_| to == State::Active))
+            .expect("allowed");
+        let expected = if ends {
+            format!("ended: {to}")
+        } else {
+            String::new()
+        };
         assert_eq!(poll(&mut subscription), expected, "{from} to {to}");
         if ends {
             assert_eq!(poll(&mut subscription), expected, "it stays ended");
         }
     }
     let (dead, _) = vbucket(State::Dead);
-    let refused = dead.subscribe("s", ResumePoint::START, Seqno::ZERO).map(drop);
-    assert_eq!(refused, Err(VBucketError::WrongState { vb: Vbid(3), state: State::Dead }));
+    let refused = dead
+        .subscribe("s", ResumePoint::START, Seqno::ZERO)
+        .map(drop);
+    assert_eq!(
+        refused,
+        Err(VBucketError::WrongState {
+            vb: Vbid(3),
+            state: State::Dead
+        })
+    );
 }
 
 #[test]
 fn whoever_waits_is_woken_by_the_end() {
     let (active, _) = vbucket(State::Active);
-    let mut subscription = active.subscribe("s", ResumePoint::START, Seqno::ZERO).expect("it serves");
+    let mut subscription = active
+        .subscribe("s", ResumePoint::START, Seqno::ZERO)
+        .expect("it serves");
     let reader = std::thread::spawn(move || {
         loop {
             match subscription.wait(ReadLimit::NONE) {
@@ -91,18 +133,29 @@ fn whoever_waits_is_woken_by_the_end() {
 #[test]
 fn a_rollback_below_what_was_delivered_is_told_with_its_seqno() {
     let (replica, persisted) = replica_with(5);
-    let mut ahead = replica.subscribe("ahead", ResumePoint::START, Seqno::ZERO).expect("it serves");
+    let mut ahead = replica
+        .subscribe("ahead", ResumePoint::START, Seqno::ZERO)
+        .expect("it serves");
     assert_eq!(poll(&mut ahead), "k1@1 k2@2 k3@3 k4@4 k5@5 ");
     replica.rollback(Seqno(2), &persisted).expect("a replica");
     // What comes instead reaches the seqnos that were delivered, and passes them.
     replica.receive_marker(marker(3, 6)).expect("valid");
     for seqno in 3..=6 {
-        replica.receive(at(seqno, &format!("n{seqno}"))).expect("inside");
+        replica
+            .receive(at(seqno, &format!("n{seqno}")))
+            .expect("inside");
     }
     assert_eq!(poll(&mut ahead), "rolled back to 2");
-    assert_eq!(poll(&mut ahead), "rolled back to 2", "until it says that it has gone back");
+    assert_eq!(
+        poll(&mut ahead),
+        "rolled back to 2",
+        "until it says that it has gone back"
+    );
     let forward = ahead.go_back(Seqno(3));
-    assert!(matches!(forward, Err(CheckpointError::InvalidArgument(_))), "{forward:?}");
+    assert!(
+        matches!(forward, Err(CheckpointError::InvalidArgument(_))),
+        "{forward:?}"
+    );
     ahead.go_back(Seqno(2)).expect("as told");
     assert_eq!(ahead.seqno(), Seqno(2));
     assert_eq!(poll(&mut ahead), "n3@3 n4@4 n5@5 n6@6 ");
@@ -116,8 +169,14 @@ fn who_has_a_batch_whole_goes_back_to_its_start_and_misses_nothing() {
     for (seqno, key) in [(1, "a"), (2, "b"), (3, "a"), (4, "c")] {
         replica.receive(at(seqno, key)).expect("inside");
     }
-    let mut subscription = replica.subscribe("s", ResumePoint::START, Seqno::ZERO).expect("it serves");
-    assert_eq!(poll(&mut subscription), "b@2 a@3 c@4 ", "a@1 was replaced before it was read");
+    let mut subscription = replica
+        .subscribe("s", ResumePoint::START, Seqno::ZERO)
+        .expect("it serves");
+    assert_eq!(
+        poll(&mut subscription),
+        "b@2 a@3 c@4 ",
+        "a@1 was replaced before it was read"
+    );
     replica.rollback(Seqno(2), &persisted).expect("a replica");
     assert_eq!(poll(&mut subscription), "rolled back to 2");
     // At 2 a@1 counts again, and it does not have that.
@@ -136,29 +195,46 @@ fn who_has_a_batch_whole_goes_back_to_its_start_and_misses_nothing() {
 #[test]
 fn a_rollback_above_what_was_delivered_leaves_no_gap() {
     let (replica, persisted) = replica_with(5);
-    let mut behind =
-        replica.subscribe("behind", ResumePoint::whole(VbUuid(7), Seqno(1)), Seqno::ZERO).expect("it serves");
+    let mut behind = replica
+        .subscribe(
+            "behind",
+            ResumePoint::whole(VbUuid(7), Seqno(1)),
+            Seqno::ZERO,
+        )
+        .expect("it serves");
     replica.rollback(Seqno(3), &persisted).expect("a replica");
     replica.receive_marker(marker(4, 4)).expect("valid");
     replica.receive(at(4, "n4")).expect("inside");
-    assert_eq!((poll(&mut behind), poll(&mut behind)), ("backfill 2-3".to_owned(), "n4@4 ".to_owned()));
+    assert_eq!(
+        (poll(&mut behind), poll(&mut behind)),
+        ("backfill 2-3".to_owned(), "n4@4 ".to_owned())
+    );
 }
 
 #[test]
 fn of_several_rollbacks_the_lowest_counts_also_for_whose_cursor_was_dropped() {
     let (replica, persisted) = replica_with(5);
-    let mut subscription =
-        replica.subscribe("s", ResumePoint::whole(VbUuid(7), Seqno(5)), Seqno::ZERO).expect("it serves");
+    let mut subscription = replica
+        .subscribe("s", ResumePoint::whole(VbUuid(7), Seqno(5)), Seqno::ZERO)
+        .expect("it serves");
     for to in [1, 2] {
         replica.rollback(Seqno(to), &persisted).expect("a replica");
         replica.receive_marker(marker(to + 1, 9)).expect("valid");
         for seqno in to + 1..=4 {
-            replica.receive(at(seqno, &format!("n{seqno}"))).expect("inside");
+            replica
+                .receive(at(seqno, &format!("n{seqno}")))
+                .expect("inside");
         }
     }
-    let flushed = replica.manager().begin_flush(ReadLimit::NONE).expect("no other flush");
+    let flushed = replica
+        .manager()
+        .begin_flush(ReadLimit::NONE)
+        .expect("no other flush");
     flushed.commit();
-    assert_eq!(replica.manager().recover(usize::MAX).cursors_dropped.len(), 1);
+    assert_eq!(
+        replica.manager().recover(usize::MAX).cursors_dropped.len(),
+        1
+    );
     assert_eq!(poll(&mut subscription), "rolled back to 1");
     subscription.go_back(Seqno(1)).expect("as told");
     assert_eq!(poll(&mut subscription), "backfill 2-4");
@@ -168,17 +244,28 @@ fn of_several_rollbacks_the_lowest_counts_also_for_whose_cursor_was_dropped() {
 #[test]
 fn a_name_that_was_taken_is_not_taken_back_after_a_rollback() {
     let (replica, persisted) = replica_with(3);
-    let mut first = replica.subscribe("s", ResumePoint::START, Seqno::ZERO).expect("it serves");
-    let _second = replica.subscribe("s", ResumePoint::START, Seqno::ZERO).expect("it serves");
+    let mut first = replica
+        .subscribe("s", ResumePoint::START, Seqno::ZERO)
+        .expect("it serves");
+    let _second = replica
+        .subscribe("s", ResumePoint::START, Seqno::ZERO)
+        .expect("it serves");
     replica.rollback(Seqno(2), &persisted).expect("a replica");
-    assert!(matches!(first.poll(ReadLimit::NONE), Err(CheckpointError::UnknownCursor)));
+    assert!(matches!(
+        first.poll(ReadLimit::NONE),
+        Err(CheckpointError::UnknownCursor)
+    ));
 }
 
 #[test]
 fn a_subscription_that_is_gone_is_forgotten() {
     let (active, _) = vbucket(State::Active);
     for _ in 0..100 {
-        drop(active.subscribe("s", ResumePoint::START, Seqno::ZERO).expect("it serves"));
+        drop(
+            active
+                .subscribe("s", ResumePoint::START, Seqno::ZERO)
+                .expect("it serves"),
+        );
     }
     assert_eq!(active.lock().subscribers.len(), 1);
 }
@@ -187,38 +274,72 @@ fn a_subscription_that_is_gone_is_forgotten() {
 #[test]
 fn a_follower_of_another_history_is_told_how_far_it_goes_back() {
     let (replica, _) = replica_with(4);
-    replica.set_state(State::Active, Some(VbUuid(8))).expect("a branch");
+    replica
+        .set_state(State::Active, Some(VbUuid(8)))
+        .expect("a branch");
     replica.write(set("x"), 1).expect("active");
     let from = |uuid, seqno| ResumePoint::whole(VbUuid(uuid), Seqno(seqno));
-    let inside = ResumePoint { seqno: Seqno(4), ..ResumePoint { snapshot_end: Seqno(6), ..from(7, 2) } };
+    let inside = ResumePoint {
+        seqno: Seqno(4),
+        ..ResumePoint {
+            snapshot_end: Seqno(6),
+            ..from(7, 2)
+        }
+    };
     let told = |from, purged| match replica.subscribe("s", from, Seqno(purged)) {
         Ok(subscription) => Ok(subscription.seqno().0),
         Err(VBucketError::GoBack { to, .. }) => Err(to.0),
         Err(other) => panic!("{other}"),
     };
     assert_eq!(told(from(7, 4), 0), Ok(4));
-    assert_eq!(told(from(7, 5), 0), Err(4), "what followed 4 there was lost");
-    assert_eq!(told(inside, 0), Err(2), "half a snapshot is no place to stand");
+    assert_eq!(
+        told(from(7, 5), 0),
+        Err(4),
+        "what followed 4 there was lost"
+    );
+    assert_eq!(
+        told(inside, 0),
+        Err(2),
+        "half a snapshot is no place to stand"
+    );
     assert_eq!(told(from(9, 3), 0), Err(0), "nobody knows that branch");
-    assert_eq!(told(from(8, 3), 4), Err(0), "tombstones are gone that it may need");
+    assert_eq!(
+        told(from(8, 3), 4),
+        Err(0),
+        "tombstones are gone that it may need"
+    );
     assert_eq!(told(ResumePoint::START, 4), Ok(0));
-    let unsound = ResumePoint { snapshot_start: Seqno(5), ..from(7, 4) };
+    let unsound = ResumePoint {
+        snapshot_start: Seqno(5),
+        ..from(7, 4)
+    };
     let refused = replica.subscribe("s", unsound, Seqno::ZERO).map(drop);
-    assert!(matches!(refused, Err(VBucketError::Checkpoint { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(VBucketError::Checkpoint { .. })),
+        "{refused:?}"
+    );
 }
 
 /// Guards C28: where a subscription stands is a place that it can come back to.
 #[test]
 fn a_subscription_says_where_it_stands() {
     let (replica, _) = vbucket(State::Replica);
-    let mut subscription = replica.subscribe("s", ResumePoint::START, Seqno::ZERO).expect("it serves");
+    let mut subscription = replica
+        .subscribe("s", ResumePoint::START, Seqno::ZERO)
+        .expect("it serves");
     let stands = |subscription: &Subscription| {
-        replica.resume_point_of(subscription).map(|at| (at.seqno.0, at.snapshot_start.0, at.snapshot_end.0))
+        replica
+            .resume_point_of(subscription)
+            .map(|at| (at.seqno.0, at.snapshot_start.0, at.snapshot_end.0))
     };
     replica.receive_marker(marker(1, 4)).expect("valid");
     replica.receive(at(2, "a")).expect("inside");
     assert_eq!(poll(&mut subscription), "a@2 ");
-    assert_eq!(stands(&subscription), Some((2, 0, 4)), "the replica has not all of it");
+    assert_eq!(
+        stands(&subscription),
+        Some((2, 0, 4)),
+        "the replica has not all of it"
+    );
     replica.receive(at(4, "b")).expect("the end");
     assert_eq!(poll(&mut subscription), "b@4 ");
     assert_eq!(stands(&subscription), Some((4, 4, 4)));
@@ -228,20 +349,31 @@ fn a_subscription_says_where_it_stands() {
     replica.receive_marker(marker(5, 6)).expect("valid");
     replica.receive(at(5, "c")).expect("inside");
     let from = ResumePoint::whole(VbUuid(7), Seqno(1));
-    let mut late = replica.subscribe("late", from, Seqno::ZERO).expect("it serves");
+    let mut late = replica
+        .subscribe("late", from, Seqno::ZERO)
+        .expect("it serves");
     if poll(&mut late).starts_with("backfill") {
-        assert_eq!(stands(&late).map(|(_, start, end)| (start, end)), Some((1, 6)));
+        assert_eq!(
+            stands(&late).map(|(_, start, end)| (start, end)),
+            Some((1, 6))
+        );
         poll(&mut late);
     }
     replica.receive(at(6, "d")).expect("the end");
     poll(&mut late);
     assert_eq!(stands(&late), Some((6, 6, 6)));
 
-    let (state, uuid) = (VBucketState::new(State::Replica, replica.failover_log()), VbUuid(7));
+    let (state, uuid) = (
+        VBucketState::new(State::Replica, replica.failover_log()),
+        VbUuid(7),
+    );
     replica.rollback(Seqno(4), &state).expect("a replica");
     assert_eq!(stands(&late), None, "it has yet to hear of that");
     assert_eq!(poll(&mut late), "rolled back to 4");
     assert_eq!(stands(&late), None, "and to go back");
     late.go_back(Seqno(4)).expect("it was whole there");
-    assert_eq!(replica.resume_point_of(&late), Some(ResumePoint::whole(uuid, Seqno(4))));
+    assert_eq!(
+        replica.resume_point_of(&late),
+        Some(ResumePoint::whole(uuid, Seqno(4)))
+    );
 }

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use persistence::disk::OsDisk;
-use persistence::logstor::{LogCheckReport, check_store};
+use lowtide_persistence::disk::OsDisk;
+use lowtide_persistence::logstor::{LogCheckReport, check_store};
 use serde::Serialize;
 
 use super::super::log_store::{JsonFinding, Watch};
@@ -64,7 +64,11 @@ pub(super) fn check(path: &Path, json: bool, out: &mut Output) -> Result<Exit, F
             writeln!(out, "{line}")?;
         }
         if watch.left_out > 0 {
-            writeln!(out, "and {}", units::things(watch.left_out, "more finding", "more findings"))?;
+            writeln!(
+                out,
+                "and {}",
+                units::things(watch.left_out, "more finding", "more findings")
+            )?;
         }
         for repair in &report.repairs {
             writeln!(out, "opening the store will repair {repair}")?;
@@ -79,7 +83,11 @@ fn verdict(report: &LogCheckReport, sound: bool) -> String {
         "{}: {}, {}, {}, {} in {} of {}",
         if sound { "sound" } else { "DAMAGED" },
         units::things(report.vbuckets, "vBucket", "vBuckets"),
-        units::things(report.items, "document or tombstone", "documents and tombstones"),
+        units::things(
+            report.items,
+            "document or tombstone",
+            "documents and tombstones"
+        ),
         units::things(report.records, "record", "records"),
         units::things(report.frames, "frame", "frames"),
         units::things(report.segments, "segment", "segments"),

@@ -8,11 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use checkpoint::Vbid;
 use indicatif::ProgressBar;
-use persistence::couchstore::{Couchstore, CouchstoreConfig, FormatVersion, list_store};
-use persistence::disk::{DiskErrorKind, OsDisk};
-use persistence::{Budget, CompactionReport, CompactionRequest, Engine, EngineError, Progress};
+use lowtide_checkpoint::Vbid;
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig, FormatVersion, list_store};
+use lowtide_persistence::disk::{DiskErrorKind, OsDisk};
+use lowtide_persistence::{
+    Budget, CompactionReport, CompactionRequest, Engine, EngineError, Progress,
+};
 
 use super::super::check::progress_bar;
 use super::super::output::tell;
@@ -21,16 +23,19 @@ use super::super::{Exit, Failure};
 use super::{Compacted, Purge};
 
 /// Progress is shown once in so many items.
-const STEP: Budget = Budget { items: 4_096, bytes: u64::MAX };
+const STEP: Budget = Budget {
+    items: 4_096,
+    bytes: u64::MAX,
+};
 
 /// Files keep their version, so that whoever could read them still can.
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     // Nothing is read twice.
     cache_bytes: 0,
     open_files_max: CouchstoreConfig::DEFAULT.open_files_max,
-    commit: persistence::couchstore::CommitMode::TwoPhase,
+    commit: lowtide_persistence::couchstore::CommitMode::TwoPhase,
     version: FormatVersion::V12,
-    compaction: persistence::couchstore::CompactionConfig::DEFAULT,
+    compaction: lowtide_persistence::couchstore::CompactionConfig::DEFAULT,
 };
 
 pub(super) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Failure> {
@@ -38,19 +43,23 @@ pub(super) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Fail
         .map_err(|error| Failure::new(Exit::Io, &format!("{}: {error}", path.display())))?;
     if !metadata.is_dir() {
         let error = format!("{} is no directory", path.display());
-        return Err(Failure::new(Exit::Usage, &error)
-            .with_hint("--in-place takes a store's directory; for one file use --output".to_owned()));
+        return Err(Failure::new(Exit::Usage, &error).with_hint(
+            "--in-place takes a store's directory; for one file use --output".to_owned(),
+        ));
     }
     // What is no store is not made one by opening it.
     let targets = Targets::find(path, None)?;
-    let (store, recovered) = Couchstore::open(Arc::new(OsDisk::new()), path, CONFIG).map_err(in_use)?;
+    let (store, recovered) =
+        Couchstore::open(Arc::new(OsDisk::new()), path, CONFIG).map_err(in_use)?;
     for (file, what) in &recovered.repairs {
         tell!("note: {}: {what}", file.display());
     }
     let bar = progress_bar();
     let mut results = Vec::new();
     for target in targets.files {
-        let Some(vb) = target.vb.map(Vbid) else { continue };
+        let Some(vb) = target.vb.map(Vbid) else {
+            continue;
+        };
         let result = one(&store, vb, purge.request(), &bar);
         let is_over = matches!(result, Err(EngineError::Poisoned { .. }));
         results.push((target, vb, result));
@@ -62,7 +71,10 @@ pub(super) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Fail
     bar.finish_and_clear();
     let closed = store.close();
     let now = newest(path)?;
-    let files = results.into_iter().map(|(target, vb, result)| told(&target, now.get(&vb), result)).collect();
+    let files = results
+        .into_iter()
+        .map(|(target, vb, result)| told(&target, now.get(&vb), result))
+        .collect();
     closed?;
     Ok(files)
 }
@@ -86,9 +98,15 @@ pub(super) fn one(
     }
 }
 
-fn told(target: &Target, now: Option<&PathBuf>, result: Result<CompactionReport, EngineError>) -> Compacted {
+fn told(
+    target: &Target,
+    now: Option<&PathBuf>,
+    result: Result<CompactionReport, EngineError>,
+) -> Compacted {
     match (result, now) {
-        (Ok(report), now) => Compacted::done(target, now.map_or(target.path(), PathBuf::as_path), &report),
+        (Ok(report), now) => {
+            Compacted::done(target, now.map_or(target.path(), PathBuf::as_path), &report)
+        }
         (Err(error), _) => tell(target, error),
     }
 }
@@ -102,7 +120,11 @@ pub(super) fn tell(target: &Target, error: EngineError) -> Compacted {
 
 fn newest(dir: &Path) -> Result<BTreeMap<Vbid, PathBuf>, Failure> {
     let listing = list_store(&OsDisk::new(), dir)?;
-    Ok(listing.files.into_iter().map(|file| (file.vb, file.path)).collect())
+    Ok(listing
+        .files
+        .into_iter()
+        .map(|file| (file.vb, file.path))
+        .collect())
 }
 
 pub(super) fn in_use(error: EngineError) -> Failure {

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use checkpoint::{Item, Operation, Vbid};
-use persistence::EngineError;
+use lowtide_checkpoint::{Item, Operation, Vbid};
+use lowtide_persistence::EngineError;
 
 use super::super::log_store::{self, Watch};
 use super::super::output::{Output, tell};
@@ -11,8 +11,16 @@ use super::super::{Exit, Failure};
 use super::{DumpArguments, Order, Printer, Stop, Wrapped};
 
 pub(super) fn dump(arguments: &DumpArguments, out: &mut Output) -> Result<Exit, Failure> {
-    log_store::refuse(arguments.local, "--local", "`dcp-sim inspect` shows the states of its vBuckets")?;
-    log_store::refuse(arguments.headers_back > 0, "--headers-back", "it has no older headers")?;
+    log_store::refuse(
+        arguments.local,
+        "--local",
+        "`dcp-sim inspect` shows the states of its vBuckets",
+    )?;
+    log_store::refuse(
+        arguments.headers_back > 0,
+        "--headers-back",
+        "it has no older headers",
+    )?;
     let mut watch = Watch::new();
     let store = log_store::read(&arguments.path, &mut watch)?;
     for line in &watch.lines {
@@ -21,16 +29,30 @@ pub(super) fn dump(arguments: &DumpArguments, out: &mut Output) -> Result<Exit, 
     if watch.damage > 0 {
         tell!("hint: of what is damaged, older revisions may be shown, and deleted documents");
     }
-    let vbs: Vec<Vbid> = store.vbuckets().filter(|vb| arguments.vb.is_none_or(|only| only == vb.0)).collect();
+    let vbs: Vec<Vbid> = store
+        .vbuckets()
+        .filter(|vb| arguments.vb.is_none_or(|only| only == vb.0))
+        .collect();
     if let (Some(vb), true) = (arguments.vb, vbs.is_empty()) {
-        let error = format!("{}: no vBucket {vb} in this store", arguments.path.display());
+        let error = format!(
+            "{}: no vBucket {vb} in this store",
+            arguments.path.display()
+        );
         return Err(Failure::new(Exit::Usage, &error));
     }
     let mut out = out.rows();
-    let mut exit = if watch.damage > 0 { Exit::Corrupt } else { Exit::Ok };
+    let mut exit = if watch.damage > 0 {
+        Exit::Corrupt
+    } else {
+        Exit::Ok
+    };
     for vb in vbs {
         let shown = Some(vb.0).filter(|_| arguments.vb.is_none());
-        let mut printer = Printer { out: &mut out, vb: shown, unreadable: 0 };
+        let mut printer = Printer {
+            out: &mut out,
+            vb: shown,
+            unreadable: 0,
+        };
         let printed = match arguments.by {
             Order::Seqno => print(&mut printer, store.items(vb)),
             Order::Key => print(&mut printer, store.items_by_key(vb)?),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use persistence::logstor::{ImageLayout, LogLayout, SegmentLayout, VBucketLayout};
+use lowtide_persistence::logstor::{ImageLayout, LogLayout, SegmentLayout, VBucketLayout};
 use serde::Serialize;
 
 use super::super::log_store::{self, JsonFinding, Watch};
@@ -69,8 +69,16 @@ impl From<&VBucketLayout> for VBucketFigures {
             hidden_tombstones: vb.hidden,
             live_bytes: vb.live_bytes,
             stale_records: vb.stale_records,
-            epochs: vb.epochs.iter().map(|&(epoch, cap)| (epoch, cap.map(|cap| cap.0))).collect(),
-            collections: vb.collections.iter().map(|&(collection, seqno)| (collection, seqno.0)).collect(),
+            epochs: vb
+                .epochs
+                .iter()
+                .map(|&(epoch, cap)| (epoch, cap.map(|cap| cap.0)))
+                .collect(),
+            collections: vb
+                .collections
+                .iter()
+                .map(|&(collection, seqno)| (collection, seqno.0))
+                .collect(),
             state: vb.state.clone().map(StateFigures::from),
         }
     }
@@ -141,7 +149,12 @@ pub(super) fn inspect(arguments: &InspectArguments, out: &mut Output) -> Result<
     let (repairs, refusal) = match store.opening() {
         Ok(report) => {
             let repairs = report.repairs.into_iter();
-            (repairs.map(|(path, what)| format!("{}: {what}", path.display())).collect(), None)
+            (
+                repairs
+                    .map(|(path, what)| format!("{}: {what}", path.display()))
+                    .collect(),
+                None,
+            )
         }
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
@@ -178,5 +191,9 @@ pub(super) fn inspect(arguments: &InspectArguments, out: &mut Output) -> Result<
         out.styled(&text)?;
         log_store::note(&document.others);
     }
-    Ok(if watch.damage > 0 || document.refusal.is_some() { Exit::Corrupt } else { Exit::Ok })
+    Ok(if watch.damage > 0 || document.refusal.is_some() {
+        Exit::Corrupt
+    } else {
+        Exit::Ok
+    })
 }

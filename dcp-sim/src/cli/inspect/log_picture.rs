@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use persistence::logstor::{ImageLayout, LogLayout, SegmentKind, SegmentLayout};
+use lowtide_persistence::logstor::{ImageLayout, LogLayout, SegmentKind, SegmentLayout};
 
 use super::log::{Document, VBucketFigures};
 use super::picture::{BOLD, PLAIN, bar, line};
@@ -34,17 +34,35 @@ pub(super) fn of_store(store: &Document, layout: &LogLayout, segments_max: usize
     let segment_bytes = units::bytes(layout.segment_bytes.into());
     let files = units::things(layout.files, "log file", "log files");
     let of = units::things(layout.segments_per_file.into(), "segment", "segments");
-    line(&mut text, "log", &format!("{files} of {of} of {segment_bytes}"));
+    line(
+        &mut text,
+        "log",
+        &format!("{files} of {of} of {segment_bytes}"),
+    );
     let (last, settled) = (layout.last_append, layout.settled_append);
-    line(&mut text, "appends", &format!("{last}, settled up to {settled} when the last was written"));
+    line(
+        &mut text,
+        "appends",
+        &format!("{last}, settled up to {settled} when the last was written"),
+    );
     if layout.images.is_empty() {
-        line(&mut text, "image", "none: opening reads all segments in use");
+        line(
+            &mut text,
+            "image",
+            "none: opening reads all segments in use",
+        );
     }
-    layout.images.iter().for_each(|of| line(&mut text, "image", &image(of)));
+    layout
+        .images
+        .iter()
+        .for_each(|of| line(&mut text, "image", &image(of)));
     match &store.refusal {
         Some(why) => line(&mut text, "opening", &format!("fails: {why}")),
         None if store.repairs.is_empty() => line(&mut text, "opening", "repairs nothing"),
-        None => store.repairs.iter().for_each(|what| line(&mut text, "opening", &format!("repairs {what}"))),
+        None => store
+            .repairs
+            .iter()
+            .for_each(|what| line(&mut text, "opening", &format!("repairs {what}"))),
     }
     for finding in &store.lines {
         line(&mut text, "found", finding);
@@ -67,11 +85,15 @@ pub(super) fn of_store(store: &Document, layout: &LogLayout, segments_max: usize
 fn image(image: &ImageLayout) -> String {
     let name = image.path.file_name().unwrap_or_default().display();
     let bytes = units::bytes(image.bytes);
-    let Some(last) = image.last_append else { return format!("{name}, {bytes}: can't be used") };
+    let Some(last) = image.last_append else {
+        return format!("{name}, {bytes}: can't be used");
+    };
     let keys = units::things(image.keys, "key", "keys");
     let current = image.segments_current;
     let segments = units::things(image.segments, "segment", "segments");
-    format!("{name}, {bytes}: up to append {last}, {keys}; {current} of its {segments} still in use")
+    format!(
+        "{name}, {bytes}: up to append {last}, {keys}; {current} of its {segments} still in use"
+    )
 }
 
 fn bars(text: &mut String, store: &Document) {
@@ -88,26 +110,47 @@ fn bars(text: &mut String, store: &Document) {
 
 /// How many segments in use have how much that lives.
 fn shares(text: &mut String, segments: &[SegmentLayout]) {
-    let used: Vec<_> = segments.iter().filter(|segment| segment.kind.is_used()).collect();
+    let used: Vec<_> = segments
+        .iter()
+        .filter(|segment| segment.kind.is_used())
+        .collect();
     let count = used.len() as u64;
-    line(text, "segments", &format!("{} in use, by what lives in them", units::count(count)));
+    line(
+        text,
+        "segments",
+        &format!("{} in use, by what lives in them", units::count(count)),
+    );
     for (from, to) in [(0, 0), (1, 24), (25, 49), (50, 74), (75, 100)] {
         let is_in = |segment: &&&SegmentLayout| (from..=to).contains(&live_percent(segment));
         let number = used.iter().filter(is_in).count() as u64;
         let marks = (number * BAR_MARKS).div_ceil(count.max(1)) as usize;
-        let name = if to == 0 { "nothing".to_owned() } else { format!("{from}-{to} %") };
-        let _ = writeln!(text, "  {name:<10} {:<30} {}", "█".repeat(marks), units::count(number));
+        let name = if to == 0 {
+            "nothing".to_owned()
+        } else {
+            format!("{from}-{to} %")
+        };
+        let _ = writeln!(
+            text,
+            "  {name:<10} {:<30} {}",
+            "█".repeat(marks),
+            units::count(number)
+        );
     }
 }
 
 /// What is there at all is at least one percent.
 fn live_percent(segment: &SegmentLayout) -> u64 {
-    (segment.live_bytes * 100).div_ceil(u64::from(segment.used_bytes).max(1)).min(100)
+    (segment.live_bytes * 100)
+        .div_ceil(u64::from(segment.used_bytes).max(1))
+        .min(100)
 }
 
 fn map(text: &mut String, layout: &LogLayout) {
     let bytes = units::bytes(layout.segment_bytes.into());
-    let _ = writeln!(text, "map          a mark is a segment of {bytes}, small if less than half lives");
+    let _ = writeln!(
+        text,
+        "map          a mark is a segment of {bytes}, small if less than half lives"
+    );
     let legend = MARKS.map(|(letter, colour, name)| format!("{colour}{letter}{PLAIN} {name}"));
     let _ = writeln!(
         text,
@@ -134,7 +177,12 @@ fn map(text: &mut String, layout: &LogLayout) {
             (Some(oldest), Some(newest)) => format!("  generations {oldest} to {newest}"),
             _ => String::new(),
         };
-        let _ = writeln!(text, "{PLAIN}{:pad$}{uses}", "", pad = MAP_MARKS - row.len());
+        let _ = writeln!(
+            text,
+            "{PLAIN}{:pad$}{uses}",
+            "",
+            pad = MAP_MARKS - row.len()
+        );
     }
 }
 
@@ -151,11 +199,28 @@ fn mark(segment: &SegmentLayout) -> (char, &'static str) {
         SegmentKind::Moved => moved,
         SegmentKind::Large => large,
     };
-    (if live_percent(segment) >= 50 { letter } else { letter.to_ascii_lowercase() }, colour)
+    (
+        if live_percent(segment) >= 50 {
+            letter
+        } else {
+            letter.to_ascii_lowercase()
+        },
+        colour,
+    )
 }
 
 fn vbuckets(vbuckets: &[VBucketFigures]) -> String {
-    let header = ["vBucket", "state", "high", "purge", "documents", "tombstones", "live", "stale", "epochs"];
+    let header = [
+        "vBucket",
+        "state",
+        "high",
+        "purge",
+        "documents",
+        "tombstones",
+        "live",
+        "stale",
+        "epochs",
+    ];
     let mut table = table::table(&header);
     for vb in vbuckets {
         let epochs = vb.epochs.iter().map(|(epoch, cap)| match cap {
@@ -164,7 +229,10 @@ fn vbuckets(vbuckets: &[VBucketFigures]) -> String {
         });
         table.add_row([
             vb.vb.to_string(),
-            vb.state.as_ref().map_or("none", |state| state.state).to_owned(),
+            vb.state
+                .as_ref()
+                .map_or("none", |state| state.state)
+                .to_owned(),
             vb.high_seqno.to_string(),
             vb.purge_seqno.to_string(),
             units::count(vb.documents),
@@ -179,10 +247,23 @@ fn vbuckets(vbuckets: &[VBucketFigures]) -> String {
 
 /// Those with the least that lives first.
 fn segments(segments: &[SegmentLayout], most: usize) -> String {
-    let mut used: Vec<_> = segments.iter().filter(|segment| segment.kind.is_used()).collect();
+    let mut used: Vec<_> = segments
+        .iter()
+        .filter(|segment| segment.kind.is_used())
+        .collect();
     used.sort_by_key(|segment| (live_percent(segment), segment.id));
     let left_out = used.len().saturating_sub(most) as u64;
-    let header = ["segment", "kind", "owner", "generation", "frames", "records", "used", "live", ""];
+    let header = [
+        "segment",
+        "kind",
+        "owner",
+        "generation",
+        "frames",
+        "records",
+        "used",
+        "live",
+        "",
+    ];
     let mut table = table::table(&header);
     for segment in used.into_iter().take(most) {
         let owner = match segment.owners.as_slice() {
@@ -194,7 +275,9 @@ fn segments(segments: &[SegmentLayout], most: usize) -> String {
             segment.id.to_string(),
             segment.kind.name().to_owned(),
             owner,
-            segment.generation.map_or(String::new(), |generation| generation.to_string()),
+            segment
+                .generation
+                .map_or(String::new(), |generation| generation.to_string()),
             units::count(segment.frames),
             units::count(segment.records),
             units::bytes(segment.used_bytes.into()),

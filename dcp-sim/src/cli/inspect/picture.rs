@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use persistence::couchstore::{Cell, Use};
+use lowtide_persistence::couchstore::{Cell, Use};
 
 use super::{HeaderFigures, Inspected, TreeFigures, table};
 use crate::report::units;
@@ -32,7 +32,11 @@ pub(super) fn line(text: &mut String, name: &str, value: &str) {
 /// Several paragraphs.
 pub(super) fn of_file(file: &Inspected) -> String {
     let mut text = String::new();
-    line(&mut text, "file", &format!("{BOLD}{}{PLAIN}", file.target.path));
+    line(
+        &mut text,
+        "file",
+        &format!("{BOLD}{}{PLAIN}", file.target.path),
+    );
     if let (Some(vb), Some(revision)) = (file.target.vb, file.target.revision) {
         line(&mut text, "vBucket", &format!("{vb}, revision {revision}"));
     }
@@ -40,10 +44,25 @@ pub(super) fn of_file(file: &Inspected) -> String {
         header(&mut text, newest);
     }
     if let Some(state) = &file.state {
-        let (start, end, kind) = (state.snapshot_start, state.snapshot_end, state.snapshot_type);
-        line(&mut text, "state", &format!("{}, snapshot {start} to {end} from {kind}", state.state));
-        let branches = state.failover_log.iter().map(|(uuid, seqno)| format!("{uuid:#x} from {seqno}"));
-        line(&mut text, "branches", &branches.collect::<Vec<_>>().join(", "));
+        let (start, end, kind) = (
+            state.snapshot_start,
+            state.snapshot_end,
+            state.snapshot_type,
+        );
+        line(
+            &mut text,
+            "state",
+            &format!("{}, snapshot {start} to {end} from {kind}", state.state),
+        );
+        let branches = state
+            .failover_log
+            .iter()
+            .map(|(uuid, seqno)| format!("{uuid:#x} from {seqno}"));
+        line(
+            &mut text,
+            "branches",
+            &branches.collect::<Vec<_>>().join(", "),
+        );
     }
     for damage in &file.damage {
         line(&mut text, "UNREADABLE", damage);
@@ -65,15 +84,30 @@ pub(super) fn of_file(file: &Inspected) -> String {
 
 fn header(text: &mut String, newest: &HeaderFigures) {
     line(text, "version", &newest.version.to_string());
-    line(text, "high seqno", &format!("{}, purge seqno {}", newest.high_seqno, newest.purge_seqno));
+    line(
+        text,
+        "high seqno",
+        &format!("{}, purge seqno {}", newest.high_seqno, newest.purge_seqno),
+    );
     let tombstones = units::things(newest.tombstones, "tombstone", "tombstones");
-    line(text, "documents", &format!("{}, {tombstones}", units::count(newest.documents)));
+    line(
+        text,
+        "documents",
+        &format!("{}, {tombstones}", units::count(newest.documents)),
+    );
     line(text, "committed", &table::committed(newest.timestamp));
 }
 
 fn bars(text: &mut String, file: &Inspected) {
-    let (bytes, dead) = (units::bytes(file.file_bytes), units::percent(file.dead_bytes, file.file_bytes));
-    let word = if file.damage.is_empty() { "dead" } else { "dead or unreadable" };
+    let (bytes, dead) = (
+        units::bytes(file.file_bytes),
+        units::percent(file.dead_bytes, file.file_bytes),
+    );
+    let word = if file.damage.is_empty() {
+        "dead"
+    } else {
+        "dead or unreadable"
+    };
     line(text, "bytes", &format!("{bytes}, of which {dead} {word}"));
     let total = file.layout.total();
     for (of, _, colour) in MARKS {
@@ -87,16 +121,27 @@ pub(super) fn bar(text: &mut String, name: &str, colour: &str, part: u64, whole:
     let marks = (part * BAR_MARKS).div_ceil(whole.max(1)).min(BAR_MARKS) as usize;
     let (full, rest) = ("█".repeat(marks), "░".repeat(BAR_MARKS as usize - marks));
     let (bytes, share) = (units::bytes(part), units::percent(part, whole));
-    let _ = writeln!(text, "  {name:<10} {colour}{full}{PLAIN}{rest} {bytes:>10} {share:>8}");
+    let _ = writeln!(
+        text,
+        "  {name:<10} {colour}{full}{PLAIN}{rest} {bytes:>10} {share:>8}"
+    );
 }
 
 fn trees(text: &mut String, file: &Inspected) {
-    let rows = [("by-seqno", file.by_seqno), ("by-id", file.by_id), ("local", file.local)];
-    text.push_str(&table::of_trees(&rows.map(|(name, tree): (&str, TreeFigures)| (name, tree))));
+    let rows = [
+        ("by-seqno", file.by_seqno),
+        ("by-id", file.by_id),
+        ("local", file.local),
+    ];
+    text.push_str(&table::of_trees(
+        &rows.map(|(name, tree): (&str, TreeFigures)| (name, tree)),
+    ));
 }
 
 fn map(text: &mut String, file: &Inspected) {
-    let Some(first) = file.layout.cells.first() else { return };
+    let Some(first) = file.layout.cells.first() else {
+        return;
+    };
     let legend = MARKS.map(|(of, letter, colour)| format!("{colour}{letter}{PLAIN} {}", of.name()));
     let _ = writeln!(
         text,
@@ -122,11 +167,21 @@ fn map(text: &mut String, file: &Inspected) {
 
 /// What most of a cell's live bytes are.
 fn mark(cell: &Cell) -> (char, &'static str) {
-    let largest = MARKS.into_iter().rev().max_by_key(|&(of, ..)| cell.live(of));
+    let largest = MARKS
+        .into_iter()
+        .rev()
+        .max_by_key(|&(of, ..)| cell.live(of));
     match largest {
         Some((of, letter, colour)) if cell.live(of) > 0 => {
             let is_mostly_live = cell.live_bytes() * 2 >= cell.bytes;
-            (if is_mostly_live { letter } else { letter.to_ascii_lowercase() }, colour)
+            (
+                if is_mostly_live {
+                    letter
+                } else {
+                    letter.to_ascii_lowercase()
+                },
+                colour,
+            )
         }
         _ => DEAD,
     }

@@ -13,7 +13,9 @@ pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     // Lines between rows would double what a store of a thousand vBuckets takes.
     let style = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
-    table.load_style(style).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(style)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     for column in table.column_iter_mut() {
         column.set_cell_alignment(CellAlignment::Right);
@@ -23,24 +25,48 @@ pub(super) fn table(header: &[&str]) -> Table {
 
 /// The table as text, without spaces at the ends of its lines.
 pub(super) fn text(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
 }
 
 /// A line for each file, and their sum.
 pub(super) fn of_store(files: &[Inspected]) -> String {
-    let mut table =
-        table(&["vBucket", "revision", "state", "high", "documents", "tombstones", "bytes", "live", ""]);
+    let mut table = table(&[
+        "vBucket",
+        "revision",
+        "state",
+        "high",
+        "documents",
+        "tombstones",
+        "bytes",
+        "live",
+        "",
+    ]);
     let (mut documents, mut bytes, mut live) = (0, 0, 0);
     for file in files {
-        let Some(newest) = file.headers.first() else { continue };
+        let Some(newest) = file.headers.first() else {
+            continue;
+        };
         documents += newest.documents;
         bytes += file.file_bytes;
         live += file.live_bytes;
-        let damaged = if file.damage.is_empty() { "" } else { " UNREADABLE" };
+        let damaged = if file.damage.is_empty() {
+            ""
+        } else {
+            " UNREADABLE"
+        };
         table.add_row([
             file.target.vb.map_or(String::new(), |vb| vb.to_string()),
-            file.target.revision.map_or(String::new(), |revision| revision.to_string()),
-            file.state.as_ref().map_or("none", |state| state.state).to_owned() + damaged,
+            file.target
+                .revision
+                .map_or(String::new(), |revision| revision.to_string()),
+            file.state
+                .as_ref()
+                .map_or("none", |state| state.state)
+                .to_owned()
+                + damaged,
             newest.high_seqno.to_string(),
             units::count(newest.documents),
             units::count(newest.tombstones),
@@ -69,7 +95,9 @@ fn bar(part: u64, whole: u64) -> String {
 
 /// A line for each tree.
 pub(super) fn of_trees(trees: &[(&str, TreeFigures)]) -> String {
-    let mut table = table(&["tree", "depth", "interior", "leaves", "rows", "on disk", "unpacked", "fill"]);
+    let mut table = table(&[
+        "tree", "depth", "interior", "leaves", "rows", "on disk", "unpacked", "fill",
+    ]);
     for (name, tree) in trees {
         table.add_row([
             (*name).to_owned(),
@@ -87,12 +115,22 @@ pub(super) fn of_trees(trees: &[(&str, TreeFigures)]) -> String {
 
 /// A line for each header, newest first.
 pub(super) fn of_headers(headers: &[HeaderFigures]) -> String {
-    let mut table =
-        table(&["header at", "from", "high", "purge", "documents", "tombstones", "live", "committed"]);
+    let mut table = table(&[
+        "header at",
+        "from",
+        "high",
+        "purge",
+        "documents",
+        "tombstones",
+        "live",
+        "committed",
+    ]);
     for header in headers {
         table.add_row([
             header.position.to_string(),
-            header.previous.map_or("none".to_owned(), |previous| previous.to_string()),
+            header
+                .previous
+                .map_or("none".to_owned(), |previous| previous.to_string()),
             header.high_seqno.to_string(),
             header.purge_seqno.to_string(),
             units::count(header.documents),
@@ -106,5 +144,9 @@ pub(super) fn of_headers(headers: &[HeaderFigures]) -> String {
 
 /// When, if the version tells.
 pub(super) fn committed(timestamp: u64) -> String {
-    if timestamp == 0 { "time unknown".to_owned() } else { units::utc(timestamp) }
+    if timestamp == 0 {
+        "time unknown".to_owned()
+    } else {
+        units::utc(timestamp)
+    }
 }

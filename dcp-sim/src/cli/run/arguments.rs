@@ -66,7 +66,12 @@ pub(in crate::cli) struct RunArguments {
     pub(in crate::cli) engine: Option<Engine>,
     /// Fix what --profile swarm draws: settings with commas between them, as nodes=3,crash=200ms,power-loss=off.
     /// docs/simulation.md lists the dimensions.
-    #[arg(long, value_name = "NAME=VALUE,...", conflicts_with = "data", help_heading = "Cluster")]
+    #[arg(
+        long,
+        value_name = "NAME=VALUE,...",
+        conflicts_with = "data",
+        help_heading = "Cluster"
+    )]
     pub(in crate::cli) shape: Option<ShapeList>,
     /// What every chance is drawn from: the same seed gives the same run.
     #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", default_value_t = 1, help_heading = "Cluster")]
@@ -138,7 +143,11 @@ pub(in crate::cli) enum Workload {
 impl RunArguments {
     /// The same run from another seed.
     pub(in crate::cli) fn with_seed(&self, seed: u64) -> Self {
-        Self { seed, seeds: None, ..self.clone() }
+        Self {
+            seed,
+            seeds: None,
+            ..self.clone()
+        }
     }
 
     /// Seeds that run at once.
@@ -148,7 +157,11 @@ impl RunArguments {
 
     /// Writes of the workload.
     pub(in crate::cli) fn ops_or_default(&self) -> u64 {
-        self.ops.unwrap_or(if self.faults.is_given() { 5_000 } else { 100_000 })
+        self.ops.unwrap_or(if self.faults.is_given() {
+            5_000
+        } else {
+            100_000
+        })
     }
 
     pub(in crate::cli) fn nodes_or_default(&self) -> usize {
@@ -183,65 +196,122 @@ impl RunArguments {
     /// What these arguments fix of a cluster that is drawn.
     pub(in crate::cli) fn fixed(&self) -> Result<Fixed, Failure> {
         let mut settings = BTreeMap::new();
-        let workload = self.workload.and_then(|workload| workload.to_possible_value());
+        let workload = self
+            .workload
+            .and_then(|workload| workload.to_possible_value());
         let engine = self.engine.and_then(|engine| engine.to_possible_value());
-        let duration = self.faults.duration.map(|VirtualTime(micros)| format!("{micros}us"));
+        let duration = self
+            .faults
+            .duration
+            .map(|VirtualTime(micros)| format!("{micros}us"));
         for (dimension, text) in [
             (Dimension::NODES, self.nodes.map(|nodes| nodes.to_string())),
-            (Dimension::REPLICAS, self.replicas.map(|replicas| replicas.to_string())),
-            (Dimension::VBUCKETS, self.vbuckets.map(|vbuckets| vbuckets.to_string())),
-            (Dimension::ENGINE, engine.map(|engine| engine.get_name().to_owned())),
-            (Dimension::WORKLOAD, workload.map(|workload| workload.get_name().to_owned())),
+            (
+                Dimension::REPLICAS,
+                self.replicas.map(|replicas| replicas.to_string()),
+            ),
+            (
+                Dimension::VBUCKETS,
+                self.vbuckets.map(|vbuckets| vbuckets.to_string()),
+            ),
+            (
+                Dimension::ENGINE,
+                engine.map(|engine| engine.get_name().to_owned()),
+            ),
+            (
+                Dimension::WORKLOAD,
+                workload.map(|workload| workload.get_name().to_owned()),
+            ),
             (Dimension::OPS, self.ops.map(|ops| ops.to_string())),
             (Dimension::KEYS, self.keys.map(|keys| keys.to_string())),
-            (Dimension::VALUE_BYTES, self.value_bytes.map(|bytes| bytes.to_string())),
-            (Dimension::VALUE_SPREAD, self.value_bytes.map(|_| "constant".to_owned())),
+            (
+                Dimension::VALUE_BYTES,
+                self.value_bytes.map(|bytes| bytes.to_string()),
+            ),
+            (
+                Dimension::VALUE_SPREAD,
+                self.value_bytes.map(|_| "constant".to_owned()),
+            ),
             (Dimension::DURATION, duration),
-            (Dimension::CLIENTS, self.faults.clients.map(|clients| clients.to_string())),
+            (
+                Dimension::CLIENTS,
+                self.faults.clients.map(|clients| clients.to_string()),
+            ),
         ] {
             if let Some(text) = text {
-                let value = dimension.value(&text).map_err(|error| Failure::new(Exit::Usage, &error))?;
+                let value = dimension
+                    .value(&text)
+                    .map_err(|error| Failure::new(Exit::Usage, &error))?;
                 settings.insert(dimension, value);
             }
         }
         for (&dimension, &value) in self.shape.iter().flat_map(|shape| &shape.0) {
             if settings.insert(dimension, value).is_some() {
-                let error = format!("{} is given twice: as an option and in --shape", dimension.name());
+                let error = format!(
+                    "{} is given twice: as an option and in --shape",
+                    dimension.name()
+                );
                 return Err(Failure::new(Exit::Usage, &error));
             }
         }
-        let faults = self.faults.faults.as_ref().map(|FaultList(kinds)| kinds.clone());
-        if let Some(Dimension::Fault(kind)) =
-            settings.keys().find(|dimension| faults.is_some() && matches!(dimension, Dimension::Fault(_)))
+        let faults = self
+            .faults
+            .faults
+            .as_ref()
+            .map(|FaultList(kinds)| kinds.clone());
+        if let Some(Dimension::Fault(kind)) = settings
+            .keys()
+            .find(|dimension| faults.is_some() && matches!(dimension, Dimension::Fault(_)))
         {
             let error = format!("{} is given twice: by --faults and in --shape", kind.name());
             return Err(Failure::new(Exit::Usage, &error));
         }
-        Ok(Fixed { settings, faults, has_source: self.git.is_some() || self.input.is_some() })
+        Ok(Fixed {
+            settings,
+            faults,
+            has_source: self.git.is_some() || self.input.is_some(),
+        })
     }
 
     /// The command that gives this run again.
     pub(in crate::cli) fn command(&self) -> String {
         let mut words = vec!["dcp-sim".to_owned(), "run".to_owned()];
         let mut add = |name: &str, value: Option<String>| {
-            words.extend(value.into_iter().flat_map(|value| [format!("--{name}"), value]));
+            words.extend(
+                value
+                    .into_iter()
+                    .flat_map(|value| [format!("--{name}"), value]),
+            );
         };
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         add("git", path(&self.git));
         add("input", path(&self.input));
-        let workload = self.workload.and_then(|workload| workload.to_possible_value());
+        let workload = self
+            .workload
+            .and_then(|workload| workload.to_possible_value());
         add("workload", workload.map(|name| name.get_name().to_owned()));
         add("ops", self.ops.map(|ops| ops.to_string()));
         add("keys", self.keys.map(|keys| keys.to_string()));
-        add("value-bytes", self.value_bytes.map(|bytes| bytes.to_string()));
+        add(
+            "value-bytes",
+            self.value_bytes.map(|bytes| bytes.to_string()),
+        );
         let drawn = self.is_swarm();
         let known = |given: Option<u64>, default: u64| given.or((!drawn).then_some(default));
         let given = |count: Option<usize>| count.map(|count| count as u64);
-        add("nodes", known(given(self.nodes), NODES as u64).map(|nodes| nodes.to_string()));
-        add("replicas", known(given(self.replicas), REPLICAS as u64).map(|replicas| replicas.to_string()));
+        add(
+            "nodes",
+            known(given(self.nodes), NODES as u64).map(|nodes| nodes.to_string()),
+        );
+        add(
+            "replicas",
+            known(given(self.replicas), REPLICAS as u64).map(|replicas| replicas.to_string()),
+        );
         let vbuckets = known(self.vbuckets.map(u64::from), u64::from(VBUCKETS));
         add("vbuckets", vbuckets.map(|vbuckets| vbuckets.to_string()));
-        let engine = self.engine.filter(|engine| drawn || matches!(engine, Engine::Logstor));
+        let engine = self
+            .engine
+            .filter(|engine| drawn || matches!(engine, Engine::Logstor));
         let engine = engine.and_then(|engine| engine.to_possible_value());
         add("engine", engine.map(|engine| engine.get_name().to_owned()));
         add("seed", Some(self.seed.to_string()));

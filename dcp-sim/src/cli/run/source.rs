@@ -9,8 +9,8 @@ use super::super::output::tell;
 use super::super::{Exit, Failure};
 use super::arguments::{RunArguments, Workload};
 use crate::input::{
-    Distribution, GeneratedSource, GitSource, JsonLines, Preset, PresetSource, SharedSource, Source,
-    TreeEntry, verify_tree,
+    Distribution, GeneratedSource, GitSource, JsonLines, Preset, PresetSource, SharedSource,
+    Source, TreeEntry, verify_tree,
 };
 use crate::sim::{Shape, SimError, Verdict};
 
@@ -29,17 +29,26 @@ pub(in crate::cli) enum Origin {
     /// Each seed makes up its own.
     Generated,
     /// All play the same ones.
-    Loaded { source: SharedSource, tree: Option<Tree> },
+    Loaded {
+        source: SharedSource,
+        tree: Option<Tree>,
+    },
 }
 
 impl Origin {
     /// The source of one seed.
-    pub(in crate::cli) fn input(&self, run: &RunArguments, shape: Option<&Shape>) -> Result<Input, Failure> {
+    pub(in crate::cli) fn input(
+        &self,
+        run: &RunArguments,
+        shape: Option<&Shape>,
+    ) -> Result<Input, Failure> {
         match self {
             Self::Generated => run.input(shape),
-            Self::Loaded { source, tree } => {
-                Ok(Input { source: Box::new(source.clone()), tree: tree.clone(), note: None })
-            }
+            Self::Loaded { source, tree } => Ok(Input {
+                source: Box::new(source.clone()),
+                tree: tree.clone(),
+                note: None,
+            }),
         }
     }
 }
@@ -50,11 +59,18 @@ impl RunArguments {
         if self.git.is_none() && self.input.is_none() {
             return Ok(Origin::Generated);
         }
-        let Input { mut source, tree, note } = self.input(None)?;
+        let Input {
+            mut source,
+            tree,
+            note,
+        } = self.input(None)?;
         if let Some(note) = note {
             tell!("note: {note}");
         }
-        Ok(Origin::Loaded { source: SharedSource::load(source.as_mut())?, tree })
+        Ok(Origin::Loaded {
+            source: SharedSource::load(source.as_mut())?,
+            tree,
+        })
     }
 
     /// The source of this run; `shape` is what was drawn, if anything was.
@@ -62,8 +78,14 @@ impl RunArguments {
         if let Some(dir) = &self.git {
             let source = GitSource::open(dir)?;
             let tree = Some(Arc::new(source.tree()?));
-            let note = source.is_empty_repository().then(|| format!("{} has no commit yet", dir.display()));
-            return Ok(Input { source: Box::new(source), tree, note });
+            let note = source
+                .is_empty_repository()
+                .then(|| format!("{} has no commit yet", dir.display()));
+            return Ok(Input {
+                source: Box::new(source),
+                tree,
+                note,
+            });
         }
         let source: Box<dyn Source> = match (&self.input, shape, self.workload) {
             (Some(path), _, _) => Box::new(JsonLines::open(path)?),
@@ -75,7 +97,11 @@ impl RunArguments {
                 return Err(failure.with_hint(hint.to_owned()));
             }
         };
-        Ok(Input { source, tree: None, note: None })
+        Ok(Input {
+            source,
+            tree: None,
+            note: None,
+        })
     }
 
     fn generated(&self, workload: Workload) -> Result<Box<dyn Source>, Failure> {
@@ -87,16 +113,30 @@ impl RunArguments {
             Workload::Latest => Distribution::Latest,
             Workload::Etc => {
                 follows_from("--value-bytes", self.value_bytes.is_some(), "etc")?;
-                return Ok(Box::new(PresetSource::new(Preset::Etc { keys }, ops, self.seed)?));
+                return Ok(Box::new(PresetSource::new(
+                    Preset::Etc { keys },
+                    ops,
+                    self.seed,
+                )?));
             }
             Workload::ZippyDb => {
                 follows_from("--value-bytes", self.value_bytes.is_some(), "zippydb")?;
                 follows_from("--keys", self.keys.is_some(), "zippydb")?;
-                return Ok(Box::new(PresetSource::new(Preset::ZippyDb, ops, self.seed)?));
+                return Ok(Box::new(PresetSource::new(
+                    Preset::ZippyDb,
+                    ops,
+                    self.seed,
+                )?));
             }
         };
         let value_bytes = self.value_bytes.unwrap_or(256);
-        Ok(Box::new(GeneratedSource::new(distribution, ops, keys, value_bytes, self.seed)?))
+        Ok(Box::new(GeneratedSource::new(
+            distribution,
+            ops,
+            keys,
+            value_bytes,
+            self.seed,
+        )?))
     }
 }
 
@@ -105,7 +145,8 @@ fn follows_from(option: &str, is_given: bool, workload: &str) -> Result<(), Fail
     if !is_given {
         return Ok(());
     }
-    let what = format!("{option} has no meaning with --workload {workload}: it follows from the workload");
+    let what =
+        format!("{option} has no meaning with --workload {workload}: it follows from the workload");
     Err(Failure::new(Exit::Usage, &what))
 }
 
@@ -116,8 +157,10 @@ pub(in crate::cli) fn git_proof(
     move |documents| {
         let documents = documents.iter().map(|(&key, &value)| (key, &value[..]));
         let found = verify_tree(&tree, documents);
-        let mut verdict =
-            Verdict::new("W7", "the actives together hold exactly the files git lists for the commit");
+        let mut verdict = Verdict::new(
+            "W7",
+            "the actives together hold exactly the files git lists for the commit",
+        );
         verdict.checked = found.files;
         verdict.violations = found.missing.count + found.extra.count + found.different.count;
         if !found.is_equal() {

@@ -22,7 +22,14 @@ impl KeyChoice {
     /// Choices for `ops` operations on `keys` keys; `exponent` is that of the skewed ones, in hundredths.
     pub(super) fn new(kind: Distribution, ops: u64, keys: u64, exponent: u32) -> Self {
         let zipf = (kind != Distribution::Uniform).then(|| Zipf::new(keys, exponent));
-        Self { kind, ops, keys, zipf, made: 0, inserted: 0 }
+        Self {
+            kind,
+            ops,
+            keys,
+            zipf,
+            made: 0,
+            inserted: 0,
+        }
     }
 
     pub(super) fn kind(&self) -> Distribution {

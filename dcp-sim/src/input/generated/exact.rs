@@ -44,7 +44,11 @@ pub(super) fn exp(x: f64) -> f64 {
 
 /// `base` to the power of `exponent`, for a positive base.
 pub(super) fn power(base: f64, exponent: f64) -> f64 {
-    let logarithm = if base < 1.0 { -ln(1.0 / base) } else { ln(base) };
+    let logarithm = if base < 1.0 {
+        -ln(1.0 / base)
+    } else {
+        ln(base)
+    };
     exp(exponent * logarithm)
 }
 
@@ -55,12 +59,21 @@ mod tests {
     #[test]
     fn they_are_the_functions_they_are_named_after() {
         for x in [1.0, 1.5, 2.0, 10.0, 12_345.678, 1e12] {
-            assert!((ln(x) - f64::ln(x)).abs() <= 1e-14 * f64::ln(x).max(1.0), "ln {x}");
+            assert!(
+                (ln(x) - f64::ln(x)).abs() <= 1e-14 * f64::ln(x).max(1.0),
+                "ln {x}"
+            );
         }
         for x in [-20.0, -1.5, -0.1, 0.0, 0.3, 1.0, 1.0001, 7.5, 30.0] {
             assert!((exp(x) / f64::exp(x) - 1.0).abs() < 1e-13, "exp {x}");
         }
-        for (base, exponent) in [(0.001, -0.35), (0.5, 2.0), (1.0, 5.0), (70.0, 0.2615), (3.0, -1.0)] {
+        for (base, exponent) in [
+            (0.001, -0.35),
+            (0.5, 2.0),
+            (1.0, 5.0),
+            (70.0, 0.2615),
+            (3.0, -1.0),
+        ] {
             assert!(
                 (power(base, exponent) / f64::powf(base, exponent) - 1.0).abs() < 1e-13,
                 "{base}^{exponent}"

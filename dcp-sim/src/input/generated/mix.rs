@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::choice::KeyChoice;
 use super::{
-    Change, ChangeBatch, Distribution, InputError, KEYS_MAX, Source, VALUE_BYTES_MAX, mix, range, seeded,
-    value_of,
+    Change, ChangeBatch, Distribution, InputError, KEYS_MAX, Source, VALUE_BYTES_MAX, mix, range,
+    seeded, value_of,
 };
 
 /// The largest key of a mix: what a store's files can hold, less prefixes.
@@ -73,7 +73,12 @@ impl MixSource {
             ("deletes in a thousand", mix.deletes_permille, 0, 1_000),
             ("bytes of a key", mix.key_bytes, 1, KEY_BYTES_MAX),
             ("bytes of a value", mix.value_bytes, 0, value_bytes_max),
-            ("bytes of a large value", mix.large_bytes, 0, value_bytes_max),
+            (
+                "bytes of a large value",
+                mix.large_bytes,
+                0,
+                value_bytes_max,
+            ),
         ] {
             if !(least..=most).contains(&is) {
                 let error = format!("a generated workload has {least} to {most} {what}, not {is}");
@@ -82,11 +87,25 @@ impl MixSource {
         }
         let choice = KeyChoice::new(mix.kind, mix.ops, mix.keys, mix.skew_hundredths);
         let live = (0..mix.keys).map(|_| false).collect();
-        Ok(Self { mix, seed, rng: seeded(seed), choice, live, made: 0 })
+        Ok(Self {
+            mix,
+            seed,
+            rng: seeded(seed),
+            choice,
+            live,
+            made: 0,
+        })
     }
 
     fn value_bytes(&mut self) -> usize {
-        let Mix { ops, value_bytes, value_spread, large_values, large_bytes, .. } = self.mix;
+        let Mix {
+            ops,
+            value_bytes,
+            value_spread,
+            large_values,
+            large_bytes,
+            ..
+        } = self.mix;
         let bytes = if range(&mut self.rng, ops.max(1)) < large_values {
             large_bytes - range(&mut self.rng, large_bytes / 2 + 1)
         } else {
@@ -114,7 +133,9 @@ impl MixSource {
 fn wide([power, any]: [u64; 2], most: u64) -> u64 {
     // 0, 1, 2 to 3, 4 to 7 and so on.
     let ranges = u64::from(u64::BITS - most.leading_zeros()) + 1;
-    let Some(lowest) = (power % ranges).checked_sub(1).map(|power| 1 << power) else { return 0 };
+    let Some(lowest) = (power % ranges).checked_sub(1).map(|power| 1 << power) else {
+        return 0;
+    };
     lowest + any % (most.min(lowest * 2 - 1) - lowest + 1)
 }
 
@@ -127,15 +148,24 @@ impl Source for MixSource {
         self.made += 1;
         let unlucky = range(&mut self.rng, 1_000) < self.mix.deletes_permille;
         let mut deletes = false;
-        if let Some(live) = usize::try_from(number).ok().and_then(|index| self.live.get_mut(index)) {
+        if let Some(live) = usize::try_from(number)
+            .ok()
+            .and_then(|index| self.live.get_mut(index))
+        {
             deletes = unlucky && !inserts && *live;
             *live = !deletes;
         }
         // Drawn for deletes, too: so the share of deletes moves no size.
         let bytes = self.value_bytes();
         let value = (!deletes).then(|| value_of(self.seed, number, self.made, bytes));
-        let change = Change { key: self.key(number), value };
-        Ok(Some(ChangeBatch { label: format!("operation {}", self.made), changes: vec![change] }))
+        let change = Change {
+            key: self.key(number),
+            value,
+        };
+        Ok(Some(ChangeBatch {
+            label: format!("operation {}", self.made),
+            changes: vec![change],
+        }))
     }
 
     fn batches_total(&self) -> Option<u64> {
@@ -143,7 +173,14 @@ impl Source for MixSource {
     }
 
     fn describe(&self) -> String {
-        let Mix { kind, ops, keys, value_bytes, deletes_permille, .. } = self.mix;
+        let Mix {
+            kind,
+            ops,
+            keys,
+            value_bytes,
+            deletes_permille,
+            ..
+        } = self.mix;
         format!(
             "{ops} writes to {keys} keys ({}), {deletes_permille} in 1,000 deletes, values of up to {value_bytes} \
              bytes, seed {}",
@@ -174,7 +211,9 @@ mod tests {
 
     fn made(mix: Mix) -> Vec<Change> {
         let mut source = MixSource::new(mix, 3).expect("in bounds");
-        std::iter::from_fn(|| source.next_batch().expect("made up")).flat_map(|batch| batch.changes).collect()
+        std::iter::from_fn(|| source.next_batch().expect("made up"))
+            .flat_map(|batch| batch.changes)
+            .collect()
     }
 
     #[test]
@@ -185,35 +224,59 @@ mod tests {
             let keys: BTreeSet<_> = changes.iter().map(|change| change.key.clone()).collect();
             assert!(keys.len() > 100 && keys.len() <= 300, "{}", keys.len());
             let longest = keys.iter().map(Bytes::len).max().expect("some");
-            assert!((128..=200).contains(&longest) && keys.iter().any(|key| key.len() < 5), "{longest}");
-            let sizes: Vec<_> =
-                changes.iter().filter_map(|change| Some(change.value.as_ref()?.len())).collect();
+            assert!(
+                (128..=200).contains(&longest) && keys.iter().any(|key| key.len() < 5),
+                "{longest}"
+            );
+            let sizes: Vec<_> = changes
+                .iter()
+                .filter_map(|change| Some(change.value.as_ref()?.len()))
+                .collect();
             let large = sizes.iter().filter(|&&bytes| bytes > 1_000).count();
             assert!((1..15).contains(&large), "{large}");
-            assert!(sizes.iter().all(|&bytes| bytes <= 1_000 || (1 << 19..=1 << 20).contains(&bytes)));
-            assert!(sizes.contains(&0) && sizes.contains(&1) && sizes.iter().any(|&bytes| bytes > 900));
+            assert!(
+                sizes
+                    .iter()
+                    .all(|&bytes| bytes <= 1_000 || (1 << 19..=1 << 20).contains(&bytes))
+            );
+            assert!(
+                sizes.contains(&0) && sizes.contains(&1) && sizes.iter().any(|&bytes| bytes > 900)
+            );
             let deletes = changes.len() - sizes.len();
             assert!((600..1_300).contains(&deletes), "{deletes}");
         }
-        let constant =
-            Mix { value_spread: ValueSpread::Constant, large_values: 0, deletes_permille: 0, ..MIX };
-        assert!(made(constant).iter().all(|change| change.value.as_ref().is_some_and(|v| v.len() == 1_000)));
+        let constant = Mix {
+            value_spread: ValueSpread::Constant,
+            large_values: 0,
+            deletes_permille: 0,
+            ..MIX
+        };
+        assert!(
+            made(constant)
+                .iter()
+                .all(|change| change.value.as_ref().is_some_and(|v| v.len() == 1_000))
+        );
     }
 
     #[test]
     fn a_key_of_few_bytes_still_differs_from_every_other() {
-        let keys: BTreeSet<_> = made(Mix { kind: Distribution::Latest, key_bytes: 1, ..MIX })
-            .into_iter()
-            .map(|change| change.key)
-            .collect();
+        let keys: BTreeSet<_> = made(Mix {
+            kind: Distribution::Latest,
+            key_bytes: 1,
+            ..MIX
+        })
+        .into_iter()
+        .map(|change| change.key)
+        .collect();
         assert_eq!(keys.len(), 300);
     }
 
     #[test]
     fn wide_sizes_reach_from_none_to_the_most() {
         for most in [0, 1, 2, 3, 7, 8, 100] {
-            let drawn: BTreeSet<_> =
-                (0..64).flat_map(|power| (0..200).map(move |any| wide([power, any], most))).collect();
+            let drawn: BTreeSet<_> = (0..64)
+                .flat_map(|power| (0..200).map(move |any| wide([power, any], most)))
+                .collect();
             assert!(drawn.into_iter().eq(0..=most), "{most}");
         }
     }
@@ -222,9 +285,18 @@ mod tests {
     fn measures_out_of_bounds_are_refused() {
         for bad in [
             Mix { keys: 0, ..MIX },
-            Mix { deletes_permille: 1_001, ..MIX },
-            Mix { key_bytes: 4_001, ..MIX },
-            Mix { value_bytes: (20 << 20) + 1, ..MIX },
+            Mix {
+                deletes_permille: 1_001,
+                ..MIX
+            },
+            Mix {
+                key_bytes: 4_001,
+                ..MIX
+            },
+            Mix {
+                value_bytes: (20 << 20) + 1,
+                ..MIX
+            },
         ] {
             assert!(MixSource::new(bad, 1).is_err(), "{bad:?}");
         }

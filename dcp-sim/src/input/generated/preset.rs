@@ -21,7 +21,9 @@ use rand_chacha::rand_core::Rng;
 
 use super::sizes::Sizes;
 use super::zipf::{YCSB, Zipf};
-use super::{Change, ChangeBatch, DELETE_ONE_IN, InputError, KEYS_MAX, Source, mix, range, seeded, value_of};
+use super::{
+    Change, ChangeBatch, DELETE_ONE_IN, InputError, KEYS_MAX, Source, mix, range, seeded, value_of,
+};
 
 /// Memcached's limits, for [`Preset::Etc`]; a key's number needs 16 bytes.
 const ETC_KEY_BYTES: (u32, u32) = (16, 250);
@@ -100,16 +102,35 @@ impl PresetSource {
                 let sizes = Sizes::extreme_value(30.7984, 8.20449, 0.078688, ETC_KEY_BYTES);
                 let live = (0..keys).map(|_| false).collect();
                 let values = Sizes::pareto(214.476, 0.348238, ETC_VALUE_BYTES);
-                (Keys::Etc { zipf: Zipf::new(keys, YCSB), sizes, live }, values)
+                (
+                    Keys::Etc {
+                        zipf: Zipf::new(keys, YCSB),
+                        sizes,
+                        live,
+                    },
+                    values,
+                )
             }
             Preset::ZippyDb if ops > KEYS_MAX => return refuse("operations", ops),
             Preset::ZippyDb => {
-                let keys =
-                    Keys::ZippyDb { inserted: 0, again: Vec::new(), live: Vec::new(), is_live: Vec::new() };
+                let keys = Keys::ZippyDb {
+                    inserted: 0,
+                    again: Vec::new(),
+                    live: Vec::new(),
+                    is_live: Vec::new(),
+                };
                 (keys, Sizes::pareto(25.45, 0.2615, ZIPPYDB_VALUE_BYTES))
             }
         };
-        Ok(Self { preset, ops, made: 0, seed, rng: seeded(seed), value_sizes, keys })
+        Ok(Self {
+            preset,
+            ops,
+            made: 0,
+            seed,
+            rng: seeded(seed),
+            value_sizes,
+            keys,
+        })
     }
 }
 
@@ -121,7 +142,10 @@ impl Keys {
                 let key = zipf.rank(range(rng, zipf.total(live.len() as u64)));
                 let unlucky = range(rng, DELETE_ONE_IN) == 0;
                 let mut deletes = false;
-                if let Some(live) = usize::try_from(key).ok().and_then(|index| live.get_mut(index)) {
+                if let Some(live) = usize::try_from(key)
+                    .ok()
+                    .and_then(|index| live.get_mut(index))
+                {
                     deletes = unlucky && *live;
                     *live = !deletes;
                 }
@@ -129,7 +153,12 @@ impl Keys {
                 let bytes = sizes.at(mix(mix(seed) ^ !key));
                 (key, Bytes::from(format!("{key:0bytes$x}")), deletes)
             }
-            Self::ZippyDb { inserted, again, live, is_live } => {
+            Self::ZippyDb {
+                inserted,
+                again,
+                live,
+                is_live,
+            } => {
                 let (key, deletes) = if !live.is_empty() && chance(rng, ZIPPYDB_DELETES) {
                     (take(live, rng), true)
                 } else if !again.is_empty() && chance(rng, ZIPPYDB_PUT_AGAIN) {
@@ -142,14 +171,21 @@ impl Keys {
                 if !deletes && chance(rng, ZIPPYDB_PUT_AGAIN) {
                     again.push(key);
                 }
-                if let Some(is_live) = usize::try_from(key).ok().and_then(|key| is_live.get_mut(key)) {
+                if let Some(is_live) = usize::try_from(key)
+                    .ok()
+                    .and_then(|key| is_live.get_mut(key))
+                {
                     if !deletes && !*is_live {
                         live.push(key);
                     }
                     *is_live = !deletes;
                 }
                 // Neighbours by number are no neighbours by name, as with ids that are hashes.
-                (key, Bytes::from(format!("zippy:{:016x}:{key:025}", mix(key))), deletes)
+                (
+                    key,
+                    Bytes::from(format!("zippy:{:016x}:{key:025}", mix(key))),
+                    deletes,
+                )
             }
         }
     }
@@ -175,7 +211,12 @@ impl Source for PresetSource {
     }
 
     fn describe(&self) -> String {
-        format!("{} writes as of {}, seed {}", self.ops, self.preset.name(), self.seed)
+        format!(
+            "{} writes as of {}, seed {}",
+            self.ops,
+            self.preset.name(),
+            self.seed
+        )
     }
 }
 
@@ -217,7 +258,12 @@ mod tests {
                 hash.update(&change.key);
                 hash.update(change.value.as_deref().unwrap_or(b"deleted"));
             }
-            let found: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            let found: String = hash
+                .finalize()
+                .iter()
+                .take(8)
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             assert_eq!(found, digest, "{}", preset.name());
             assert_ne!(made(preset, 100, 1), made(preset, 100, 2));
         }
@@ -254,7 +300,9 @@ mod tests {
         for preset in BOTH {
             let mut live = BTreeMap::<Bytes, bool>::new();
             for change in made(preset, 20_000, 3) {
-                let was_live = live.insert(change.key, change.value.is_some()).unwrap_or(false);
+                let was_live = live
+                    .insert(change.key, change.value.is_some())
+                    .unwrap_or(false);
                 assert!(change.value.is_some() || was_live, "{}", preset.name());
             }
         }
@@ -263,7 +311,8 @@ mod tests {
     #[test]
     fn etc_s_keys_differ_and_keep_their_size() {
         let changes = made(Preset::Etc { keys: 1_000 }, 50_000, 2);
-        let keys: std::collections::BTreeSet<_> = changes.iter().map(|change| change.key.clone()).collect();
+        let keys: std::collections::BTreeSet<_> =
+            changes.iter().map(|change| change.key.clone()).collect();
         assert!(keys.len() > 950 && keys.len() <= 1_000, "{}", keys.len());
         let mean = keys.iter().map(|key| key.len() as f64).sum::<f64>() / keys.len() as f64;
         assert!((mean - 36.5).abs() < 1.5, "{mean}");

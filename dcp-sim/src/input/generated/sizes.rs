@@ -15,24 +15,32 @@ pub(super) struct Sizes(Vec<u32>);
 impl Sizes {
     /// Generalized Pareto, from 0 on.
     pub(super) fn pareto(scale: f64, shape: f64, bounds: (u32, u32)) -> Self {
-        Self::of(bounds, |share| scale / shape * (power(1.0 / (1.0 - share), shape) - 1.0))
+        Self::of(bounds, |share| {
+            scale / shape * (power(1.0 / (1.0 - share), shape) - 1.0)
+        })
     }
 
     /// Generalized extreme value.
     pub(super) fn extreme_value(location: f64, scale: f64, shape: f64, bounds: (u32, u32)) -> Self {
-        Self::of(bounds, |share| location + scale / shape * (power(ln(1.0 / share), -shape) - 1.0))
+        Self::of(bounds, |share| {
+            location + scale / shape * (power(ln(1.0 / share), -shape) - 1.0)
+        })
     }
 
     fn of((least, most): (u32, u32), quantile: impl Fn(f64) -> f64) -> Self {
         let steps = f64::from(STEPS);
-        let size = |step: u32| (quantile((f64::from(step) + 0.5) / steps) as u32).clamp(least, most);
+        let size =
+            |step: u32| (quantile((f64::from(step) + 0.5) / steps) as u32).clamp(least, most);
         Self((0..STEPS).map(size).collect())
     }
 
     /// The size at a draw of 64 random bits.
     pub(super) fn at(&self, draw: u64) -> usize {
         let index = draw % u64::from(STEPS);
-        usize::try_from(index).ok().and_then(|index| self.0.get(index)).map_or(0, |&size| size as usize)
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| self.0.get(index))
+            .map_or(0, |&size| size as usize)
     }
 
     #[cfg(test)]
@@ -61,7 +69,14 @@ mod tests {
     fn sizes_stay_in_bounds_and_rise() {
         let sizes = Sizes::pareto(214.476, 0.348238, (1, 4_000));
         assert!(sizes.0.is_sorted());
-        assert_eq!((sizes.at(0), sizes.at(u64::from(STEPS) - 1), sizes.at(u64::MAX)), (1, 4_000, 4_000));
+        assert_eq!(
+            (
+                sizes.at(0),
+                sizes.at(u64::from(STEPS) - 1),
+                sizes.at(u64::MAX)
+            ),
+            (1, 4_000, 4_000)
+        );
         let median = sizes.at(u64::from(STEPS) / 2);
         assert_eq!(median, 168, "scale / shape * (2^shape - 1)");
     }

@@ -41,7 +41,12 @@ fn a_seed_means_the_same_run_for_ever() {
             hash.update(&change.key);
             hash.update(change.value.as_deref().unwrap_or(b"deleted"));
         }
-        let found: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let found: String = hash
+            .finalize()
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         assert_eq!(found, digest, "{}", kind.name());
     }
 }
@@ -65,7 +70,10 @@ fn uniform_writes_every_key_about_as_often() {
     let counts = counts(&made(Distribution::Uniform, 100_000, 10, 3));
     assert_eq!(counts.len(), 10);
     // 10,000 expected, deviation 95: ten deviations.
-    assert!(counts.values().all(|count| (9050..=10_950).contains(count)), "{counts:?}");
+    assert!(
+        counts.values().all(|count| (9050..=10_950).contains(count)),
+        "{counts:?}"
+    );
 }
 
 #[test]
@@ -76,7 +84,10 @@ fn zipfian_shares_follow_the_law() {
     for place in [1u32, 2, 3, 10, 50] {
         let expected = ops as f64 * f64::from(place).powf(-0.99) / total;
         let found = counts.get(&key(u64::from(place) - 1)).copied().unwrap_or(0) as f64;
-        assert!((found - expected).abs() < 10.0 * expected.sqrt(), "place {place}: {found}, not {expected}");
+        assert!(
+            (found - expected).abs() < 10.0 * expected.sqrt(),
+            "place {place}: {found}, not {expected}"
+        );
     }
 }
 
@@ -149,7 +160,10 @@ fn ranges_stay_in_range_and_reach_every_number() {
     // Three quarters of all outputs: a plain remainder would draw the lower third as often as the other two.
     let large = 3 << 62;
     assert!((0..100).all(|_| range(&mut rng, large) < large));
-    let mean = (0..1000).map(|_| range(&mut rng, large) as f64).sum::<f64>() / 1000.0;
+    let mean = (0..1000)
+        .map(|_| range(&mut rng, large) as f64)
+        .sum::<f64>()
+        / 1000.0;
     assert!((mean / large as f64 - 0.5).abs() < 0.05, "{mean}");
 }
 

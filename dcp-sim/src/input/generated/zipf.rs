@@ -25,13 +25,19 @@ impl Zipf {
             sum = sum.saturating_add(share(place, exponent));
             sum
         });
-        Self { sums: sums.collect() }
+        Self {
+            sums: sums.collect(),
+        }
     }
 
     /// The sum of the shares of the first `ranks` ranks: a draw must be below it to be among them.
     pub(super) fn total(&self, ranks: u64) -> u64 {
-        let last = ranks.checked_sub(1).and_then(|last| usize::try_from(last).ok());
-        last.and_then(|last| self.sums.get(last)).copied().unwrap_or(0)
+        let last = ranks
+            .checked_sub(1)
+            .and_then(|last| usize::try_from(last).ok());
+        last.and_then(|last| self.sums.get(last))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// The rank in whose share a draw lies.

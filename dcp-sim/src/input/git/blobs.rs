@@ -30,25 +30,34 @@ pub(super) struct BlobReader<R> {
 
 impl<R: BufRead> BlobReader<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { output: Output::new(COMMAND, input) }
+        Self {
+            output: Output::new(COMMAND, input),
+        }
     }
 
     /// The next answer, which must be about `id`; `None` if the repository lacks the object.
     pub(super) fn next_blob(&mut self, id: &ObjectId) -> Result<Option<Bytes>, ReadError> {
         let start = self.output.offset();
         let header = self.output.field(b'\n')?;
-        let answer = header.strip_prefix(id.as_str().as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
+        let answer = header
+            .strip_prefix(id.as_str().as_bytes())
+            .and_then(|rest| rest.strip_prefix(b" "));
         if answer == Some(b"missing") {
             return Ok(None);
         }
-        let Some(size) = answer.and_then(|answer| answer.strip_prefix(b"blob ")).and_then(decimal) else {
+        let Some(size) = answer
+            .and_then(|answer| answer.strip_prefix(b"blob "))
+            .and_then(decimal)
+        else {
             let what = format!("not the header of blob {id}: \"{}\"", shown(&header));
             return Err(self.output.malformed(start, what));
         };
         let content = self.output.exact(size)?;
         let end = self.output.offset();
         if !self.output.field(b'\n')?.is_empty() {
-            return Err(self.output.malformed(end, format!("blob {id} does not end where its size says")));
+            return Err(self
+                .output
+                .malformed(end, format!("blob {id} does not end where its size says")));
         }
         Ok(Some(Bytes::from(content)))
     }
@@ -71,12 +80,26 @@ mod tests {
     #[test]
     fn contents_may_hold_anything() {
         let answers = format!("{ID} blob 12\n{ID}\n").into_bytes();
-        assert!(read(&answers).is_err(), "the content is longer than its size");
+        assert!(
+            read(&answers).is_err(),
+            "the content is longer than its size"
+        );
         for content in [&b""[..], b"\n", b"a\nb\n", b"\0\xff"] {
-            let answers = [format!("{ID} blob {}\n", content.len()).as_bytes(), content, b"\n"].concat();
-            assert_eq!(read(&answers).expect("well-formed").as_deref(), Some(content));
+            let answers = [
+                format!("{ID} blob {}\n", content.len()).as_bytes(),
+                content,
+                b"\n",
+            ]
+            .concat();
+            assert_eq!(
+                read(&answers).expect("well-formed").as_deref(),
+                Some(content)
+            );
         }
-        assert_eq!(read(format!("{ID} missing\n").as_bytes()).expect("well-formed"), None);
+        assert_eq!(
+            read(format!("{ID} missing\n").as_bytes()).expect("well-formed"),
+            None
+        );
     }
 
     #[test]
@@ -89,10 +112,20 @@ mod tests {
             "\n".into(),
         ];
         for answer in answers {
-            assert!(matches!(read(answer.as_bytes()), Err(ReadError::Other(_))), "{answer}");
+            assert!(
+                matches!(read(answer.as_bytes()), Err(ReadError::Other(_))),
+                "{answer}"
+            );
         }
-        for answer in [String::new(), format!("{ID} blob 5\n1234"), format!("{ID} blob {}\nx", u64::MAX)] {
-            assert!(matches!(read(answer.as_bytes()), Err(ReadError::CutShort(_))), "{answer}");
+        for answer in [
+            String::new(),
+            format!("{ID} blob 5\n1234"),
+            format!("{ID} blob {}\nx", u64::MAX),
+        ] {
+            assert!(
+                matches!(read(answer.as_bytes()), Err(ReadError::CutShort(_))),
+                "{answer}"
+            );
         }
     }
 }

@@ -51,7 +51,9 @@ pub(super) struct Git {
 
 impl Git {
     pub(super) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self {
+            dir: dir.to_owned(),
+        }
     }
 
     /// A command without standard input, its output captured once it is run.
@@ -80,7 +82,11 @@ impl Git {
     /// Runs a command to its end, whatever that is.
     pub(super) fn run(&self, args: &[&str]) -> Result<Finished, InputError> {
         let output = self.command(args).output().map_err(start_error)?;
-        Ok(Finished { status: output.status, stdout: output.stdout, stderr: words(&output.stderr) })
+        Ok(Finished {
+            status: output.status,
+            stdout: output.stdout,
+            stderr: words(&output.stderr),
+        })
     }
 
     /// Runs a command that must succeed and returns its output.
@@ -105,12 +111,19 @@ pub(super) struct Finished {
 pub(super) fn start_error(source: io::Error) -> InputError {
     match source.kind() {
         io::ErrorKind::NotFound => InputError::GitMissing,
-        _ => InputError::Io { what: "start git".into(), source },
+        _ => InputError::Io {
+            what: "start git".into(),
+            source,
+        },
     }
 }
 
 pub(super) fn failed(name: &str, status: ExitStatus, stderr: String) -> InputError {
-    InputError::Git { command: name.into(), status: status.to_string(), stderr }
+    InputError::Git {
+        command: name.into(),
+        status: status.to_string(),
+        stderr,
+    }
 }
 
 /// What git said, as text of bounded length.

@@ -82,7 +82,12 @@ pub(super) struct HistoryReader<R> {
 
 impl<R: BufRead> HistoryReader<R> {
     pub(super) fn new(input: R, head: ObjectId, commits: u64) -> Self {
-        Self { output: Output::new(COMMAND, input), head, last: None, remaining: commits }
+        Self {
+            output: Output::new(COMMAND, input),
+            head,
+            last: None,
+            remaining: commits,
+        }
     }
 
     /// The next commit, or `None` where the output ends with the last one.
@@ -90,15 +95,20 @@ impl<R: BufRead> HistoryReader<R> {
         if self.output.peek()?.is_none() {
             // The form alone can't tell the end from a cut between two commits.
             let whole = self.remaining == 0 && self.last.as_ref() == Some(&self.head);
-            return if whole { Ok(None) } else { Err(self.output.cut_short()) };
+            return if whole {
+                Ok(None)
+            } else {
+                Err(self.output.cut_short())
+            };
         }
         let start = self.output.offset();
         let header = self.output.field(0)?;
         let id = header.strip_prefix(b"commit ").and_then(|hex| self.id(hex));
         let (Some(id), Some(remaining)) = (id, self.remaining.checked_sub(1)) else {
-            return Err(self
-                .output
-                .malformed(start, format!("not a commit's header: \"{}\"", shown(&header))));
+            return Err(self.output.malformed(
+                start,
+                format!("not a commit's header: \"{}\"", shown(&header)),
+            ));
         };
         let mut changes = Vec::new();
         if self.output.peek()? == Some(b'\n') {
@@ -117,7 +127,9 @@ impl<R: BufRead> HistoryReader<R> {
         let start = self.output.offset();
         let record = self.output.field(0)?;
         let Some(after) = self.after(&record) else {
-            return Err(self.output.malformed(start, format!("not a change: \"{}\"", shown(&record))));
+            return Err(self
+                .output
+                .malformed(start, format!("not a change: \"{}\"", shown(&record))));
         };
         let start = self.output.offset();
         let path = self.output.field(0)?;
@@ -141,7 +153,8 @@ impl<R: BufRead> HistoryReader<R> {
             b"M" | b"T" => before.is_some() && after.is_some(),
             _ => false,
         };
-        let ids_fit = before_id.is_zero() == before.is_none() && after_id.is_zero() == after.is_none();
+        let ids_fit =
+            before_id.is_zero() == before.is_none() && after_id.is_zero() == after.is_none();
         if !status_fits || !ids_fit || parts.next().is_some() {
             return None;
         }
@@ -158,7 +171,10 @@ impl<R: BufRead> HistoryReader<R> {
 }
 
 /// What a mode says is on one side of a change: `Some(None)` nothing, `None` no mode we know.
-#[expect(clippy::option_option, reason = "the two absences mean different things")]
+#[expect(
+    clippy::option_option,
+    reason = "the two absences mean different things"
+)]
 fn side(mode: &[u8]) -> Option<Option<EntryKind>> {
     if mode == b"000000" {
         return Some(None);
@@ -208,8 +224,17 @@ mod tests {
     #[test]
     fn paths_that_look_like_structure_are_paths() {
         let commits = read(&sample()).expect("well-formed");
-        assert_eq!(commits.iter().map(|commit| commit.id.as_str()).collect::<Vec<_>>(), [ONE, TWO, ONE]);
-        let change = |path: &str, after| PathChange { path: path.as_bytes().to_vec(), after };
+        assert_eq!(
+            commits
+                .iter()
+                .map(|commit| commit.id.as_str())
+                .collect::<Vec<_>>(),
+            [ONE, TWO, ONE]
+        );
+        let change = |path: &str, after| PathChange {
+            path: path.as_bytes().to_vec(),
+            after,
+        };
         let middle = commits.get(1).expect("three");
         assert_eq!(
             middle.changes,
@@ -228,7 +253,10 @@ mod tests {
         let whole = sample();
         for length in 0..whole.len() {
             let cut = whole.get(..length).expect("shorter");
-            assert!(matches!(read(cut), Err(ReadError::CutShort(_))), "cut at {length}");
+            assert!(
+                matches!(read(cut), Err(ReadError::CutShort(_))),
+                "cut at {length}"
+            );
         }
     }
 
@@ -237,7 +265,10 @@ mod tests {
         let more = [sample(), format!("commit {ONE}\0").into_bytes()].concat();
         assert!(matches!(read(&more), Err(ReadError::Other(_))));
         let other = format!("commit {ONE}\0commit {ONE}\0commit {TWO}\0");
-        assert!(matches!(read(other.as_bytes()), Err(ReadError::CutShort(_))));
+        assert!(matches!(
+            read(other.as_bytes()),
+            Err(ReadError::CutShort(_))
+        ));
     }
 
     #[test]
@@ -256,7 +287,11 @@ mod tests {
             format!(":000000 100644 {ZERO} 1111111 A\0a\0"),
             format!(":000000 100644 {ZERO} {ONE} A extra\0a\0"),
             format!("::100644 100644 100644 {ONE} {TWO} {ONE} MM\0a\0"),
-            format!(":000000 100644 {} {} A\0a\0", "0".repeat(64), "1".repeat(64)),
+            format!(
+                ":000000 100644 {} {} A\0a\0",
+                "0".repeat(64),
+                "1".repeat(64)
+            ),
         ];
         for record in records {
             let log = format!("{header}{record}");
@@ -267,21 +302,38 @@ mod tests {
                 other => panic!("{record}: {other:?}"),
             }
         }
-        for log in [format!("commit {}\0", "1".repeat(64)), format!("commit {ONE} \0"), "\n\0".into()] {
-            assert!(matches!(read(log.as_bytes()), Err(ReadError::Other(_))), "{log:?}");
+        for log in [
+            format!("commit {}\0", "1".repeat(64)),
+            format!("commit {ONE} \0"),
+            "\n\0".into(),
+        ] {
+            assert!(
+                matches!(read(log.as_bytes()), Err(ReadError::Other(_))),
+                "{log:?}"
+            );
         }
         // No path, and what follows changes without being one or a commit.
-        for tail in
-            [format!(":000000 100644 {ZERO} {ONE} A\0\0"), format!(":000000 100644 {ZERO} {ONE} A\0a\0\n")]
-        {
-            assert!(read(format!("{header}{tail}").as_bytes()).is_err(), "{tail:?}");
+        for tail in [
+            format!(":000000 100644 {ZERO} {ONE} A\0\0"),
+            format!(":000000 100644 {ZERO} {ONE} A\0a\0\n"),
+        ] {
+            assert!(
+                read(format!("{header}{tail}").as_bytes()).is_err(),
+                "{tail:?}"
+            );
         }
     }
 
     #[test]
     fn an_endless_field_is_refused() {
         let log = [b"commit ".to_vec(), vec![b'1'; 2 << 20]].concat();
-        assert!(matches!(read(&log), Err(ReadError::Other(InputError::UnexpectedOutput { offset: 0, .. }))));
+        assert!(matches!(
+            read(&log),
+            Err(ReadError::Other(InputError::UnexpectedOutput {
+                offset: 0,
+                ..
+            }))
+        ));
     }
 
     proptest! {

@@ -18,7 +18,9 @@ impl ObjectId {
     /// Reads an id as git prints it: all digits, lower case. `None` for anything else.
     #[must_use]
     pub fn parse(hex: &[u8]) -> Option<Self> {
-        let digits = hex.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let digits = hex
+            .iter()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if !digits || !matches!(hex.len(), SHA1_DIGITS | SHA256_DIGITS) {
             return None;
         }
@@ -30,9 +32,15 @@ impl ObjectId {
     pub fn of_blob(&self, content: &[u8]) -> Self {
         let header = format!("blob {}\0", content.len());
         let hash = if self.0.len() == SHA256_DIGITS {
-            hex(&Sha256::new().chain_update(header).chain_update(content).finalize())
+            hex(&Sha256::new()
+                .chain_update(header)
+                .chain_update(content)
+                .finalize())
         } else {
-            hex(&Sha1::new().chain_update(header).chain_update(content).finalize())
+            hex(&Sha1::new()
+                .chain_update(header)
+                .chain_update(content)
+                .finalize())
         };
         Self(hash.into())
     }
@@ -79,11 +87,19 @@ mod tests {
     #[test]
     fn only_whole_lower_case_hex_is_an_id() {
         for good in ["0".repeat(40), "9f".repeat(32)] {
-            assert_eq!(ObjectId::parse(good.as_bytes()).expect("an id").as_str(), good);
+            assert_eq!(
+                ObjectId::parse(good.as_bytes()).expect("an id").as_str(),
+                good
+            );
         }
-        for bad in
-            [String::new(), "0".repeat(39), "0".repeat(41), "A".repeat(40), "g".repeat(40), "0".repeat(63)]
-        {
+        for bad in [
+            String::new(),
+            "0".repeat(39),
+            "0".repeat(41),
+            "A".repeat(40),
+            "g".repeat(40),
+            "0".repeat(63),
+        ] {
             assert_eq!(ObjectId::parse(bad.as_bytes()), None, "{bad}");
         }
     }
@@ -92,8 +108,14 @@ mod tests {
     #[test]
     fn blobs_hash_as_git_hashes_them() {
         let sha1 = ObjectId::parse("0".repeat(40).as_bytes()).expect("an id");
-        assert_eq!(sha1.of_blob(b"hello").as_str(), "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0");
-        assert_eq!(sha1.of_blob(b"").as_str(), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+        assert_eq!(
+            sha1.of_blob(b"hello").as_str(),
+            "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
+        );
+        assert_eq!(
+            sha1.of_blob(b"").as_str(),
+            "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+        );
         let sha256 = ObjectId::parse("0".repeat(64).as_bytes()).expect("an id");
         assert_eq!(
             sha256.of_blob(b"hello").as_str(),

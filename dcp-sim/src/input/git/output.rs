@@ -31,7 +31,11 @@ pub(super) struct Output<R> {
 
 impl<R: BufRead> Output<R> {
     pub(super) fn new(command: &'static str, input: R) -> Self {
-        Self { command, input, offset: 0 }
+        Self {
+            command,
+            input,
+            offset: 0,
+        }
     }
 
     /// Where the next byte is.
@@ -60,7 +64,11 @@ impl<R: BufRead> Output<R> {
     pub(super) fn field(&mut self, delimiter: u8) -> Result<Vec<u8>, ReadError> {
         let start = self.offset;
         let mut field = Vec::new();
-        let read = self.input.by_ref().take(FIELD_BYTES_MAX).read_until(delimiter, &mut field);
+        let read = self
+            .input
+            .by_ref()
+            .take(FIELD_BYTES_MAX)
+            .read_until(delimiter, &mut field);
         let read = read.map_err(|error| self.io(error))? as u64;
         self.offset += read;
         if field.last() == Some(&delimiter) {
@@ -75,11 +83,16 @@ impl<R: BufRead> Output<R> {
 
     /// Exactly that many bytes.
     pub(super) fn exact(&mut self, bytes: u64) -> Result<Vec<u8>, ReadError> {
-        let mut content = Vec::with_capacity(usize::try_from(bytes.min(CAPACITY_BYTES_MAX)).unwrap_or(0));
+        let mut content =
+            Vec::with_capacity(usize::try_from(bytes.min(CAPACITY_BYTES_MAX)).unwrap_or(0));
         let read = self.input.by_ref().take(bytes).read_to_end(&mut content);
         let read = read.map_err(|error| self.io(error))? as u64;
         self.offset += read;
-        if read == bytes { Ok(content) } else { Err(self.cut_short()) }
+        if read == bytes {
+            Ok(content)
+        } else {
+            Err(self.cut_short())
+        }
     }
 
     pub(super) fn malformed(&self, offset: u64, what: String) -> ReadError {
@@ -92,11 +105,18 @@ impl<R: BufRead> Output<R> {
     }
 
     fn unexpected(&self, offset: u64, what: String) -> InputError {
-        InputError::UnexpectedOutput { command: self.command.into(), offset, what }
+        InputError::UnexpectedOutput {
+            command: self.command.into(),
+            offset,
+            what,
+        }
     }
 
     fn io(&self, source: io::Error) -> ReadError {
-        ReadError::Other(InputError::Io { what: format!("read from {}", self.command), source })
+        ReadError::Other(InputError::Io {
+            what: format!("read from {}", self.command),
+            source,
+        })
     }
 }
 

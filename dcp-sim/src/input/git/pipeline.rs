@@ -67,7 +67,10 @@ enum Role {
 impl Failure {
     fn from_read(error: ReadError, role: Role) -> Self {
         match error {
-            ReadError::CutShort(error) => Self { error, ended: Some(role) },
+            ReadError::CutShort(error) => Self {
+                error,
+                ended: Some(role),
+            },
             ReadError::Other(error) => Self { error, ended: None },
         }
     }
@@ -76,7 +79,8 @@ impl Failure {
 impl Pipeline {
     /// Starts reading the `commits` commits that end with `head`.
     pub(super) fn start(git: &Git, head: &ObjectId, commits: u64) -> Result<Self, InputError> {
-        let (log, log_pipes) = Process::start(history::COMMAND, git.command(&history::arguments(head)))?;
+        let (log, log_pipes) =
+            Process::start(history::COMMAND, git.command(&history::arguments(head)))?;
         drop(log_pipes.stdin);
         let (cat, cat_pipes) = Process::start(blobs::COMMAND, git.command(&blobs::ARGUMENTS))?;
 
@@ -87,20 +91,38 @@ impl Pipeline {
             // There is room for every credit.
             let _ = credit_sender.try_send(());
         }
-        let ends = Some(Ends { batches: batch_receiver, credits: credit_sender });
-        let mut pipeline = Self { ends, log, cat, threads: Vec::new() };
+        let ends = Some(Ends {
+            batches: batch_receiver,
+            credits: credit_sender,
+        });
+        let mut pipeline = Self {
+            ends,
+            log,
+            cat,
+            threads: Vec::new(),
+        };
 
         let reader = HistoryReader::new(BufReader::new(log_pipes.stdout), head.clone(), commits);
-        pipeline.threads.push(spawn("git-history", move || ask(reader, cat_pipes.stdin, &commit_sender))?);
+        pipeline.threads.push(spawn("git-history", move || {
+            ask(reader, cat_pipes.stdin, &commit_sender)
+        })?);
         let blobs = BlobReader::new(BufReader::with_capacity(64 << 10, cat_pipes.stdout));
-        let answers = Answers { blobs, credits: credit_receiver, batches: batch_sender };
-        pipeline.threads.push(spawn("git-contents", move || answers.run(&commit_receiver))?);
+        let answers = Answers {
+            blobs,
+            credits: credit_receiver,
+            batches: batch_sender,
+        };
+        pipeline.threads.push(spawn("git-contents", move || {
+            answers.run(&commit_receiver)
+        })?);
         Ok(pipeline)
     }
 
     /// The next batch, or `None` at the history's end. Not to be called again after that or an error.
     pub(super) fn next_batch(&mut self) -> Result<Option<ChangeBatch>, InputError> {
-        let Some(ends) = &self.ends else { return Ok(None) };
+        let Some(ends) = &self.ends else {
+            return Ok(None);
+        };
         match ends.batches.recv() {
             Ok(Ok(Ready { batch, cost })) => {
                 for _ in 0..cost {
@@ -176,10 +198,12 @@ fn ask(
                 return;
             }
         };
-        let lines = blobs::requests(commit.changes.iter().filter_map(|change| match &change.after {
-            After::Blob(id) => Some(id),
-            After::Absent | After::Submodule(_) => None,
-        }));
+        let lines = blobs::requests(commit.changes.iter().filter_map(
+            |change| match &change.after {
+                After::Blob(id) => Some(id),
+                After::Absent | After::Submodule(_) => None,
+            },
+        ));
         // Neither failure is ours to report: nobody listens any more, or git has gone and its reader sees that.
         if commits.send(Ok(commit)).is_err() || questions.write_all(&lines).is_err() {
             return;
@@ -217,18 +241,37 @@ impl Answers {
         for change in changes {
             let value = match &change.after {
                 After::Absent => None,
-                After::Submodule(commit) => Some(Bytes::copy_from_slice(commit.as_str().as_bytes())),
+                After::Submodule(commit) => {
+                    Some(Bytes::copy_from_slice(commit.as_str().as_bytes()))
+                }
                 After::Blob(blob) => Some(self.content(&id, &change.path, blob)?),
             };
             bytes += change.path.len() + value.as_ref().map_or(0, Bytes::len);
-            filled.push(Change { key: Bytes::from(change.path), value });
+            filled.push(Change {
+                key: Bytes::from(change.path),
+                value,
+            });
         }
         let cost = (1 + bytes / CREDIT_BYTES).min(CREDITS);
-        Ok(Ready { batch: ChangeBatch { label: id.to_string(), changes: filled }, cost })
+        Ok(Ready {
+            batch: ChangeBatch {
+                label: id.to_string(),
+                changes: filled,
+            },
+            cost,
+        })
     }
 
-    fn content(&mut self, commit: &ObjectId, path: &[u8], blob: &ObjectId) -> Result<Bytes, Failure> {
-        let content = self.blobs.next_blob(blob).map_err(|error| Failure::from_read(error, Role::Cat))?;
+    fn content(
+        &mut self,
+        commit: &ObjectId,
+        path: &[u8],
+        blob: &ObjectId,
+    ) -> Result<Bytes, Failure> {
+        let content = self
+            .blobs
+            .next_blob(blob)
+            .map_err(|error| Failure::from_read(error, Role::Cat))?;
         content.ok_or_else(|| Failure {
             error: InputError::MissingObject {
                 commit: commit.to_string(),

@@ -24,11 +24,21 @@ pub(super) struct Pipes {
 }
 
 impl Process {
-    pub(super) fn start(name: &'static str, mut command: Command) -> Result<(Self, Pipes), InputError> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub(super) fn start(
+        name: &'static str,
+        mut command: Command,
+    ) -> Result<(Self, Pipes), InputError> {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let child = command.spawn().map_err(start_error)?;
         // From here on dropping it ends the child.
-        let mut process = Self { name, child, stderr: None };
+        let mut process = Self {
+            name,
+            child,
+            stderr: None,
+        };
         let child = &mut process.child;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -41,9 +51,20 @@ impl Process {
 
     /// Waits for the process, whose pipes must have been dropped; anything but success is an error with its words.
     pub(super) fn finish(&mut self) -> Result<(), InputError> {
-        let status = self.child.wait().map_err(|error| io_error("wait for", self.name, error))?;
-        let said = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        if status.success() { Ok(()) } else { Err(failed(self.name, status, words(&said))) }
+        let status = self
+            .child
+            .wait()
+            .map_err(|error| io_error("wait for", self.name, error))?;
+        let said = self
+            .stderr
+            .take()
+            .and_then(|thread| thread.join().ok())
+            .unwrap_or_default();
+        if status.success() {
+            Ok(())
+        } else {
+            Err(failed(self.name, status, words(&said)))
+        }
     }
 
     /// Ends the process without waiting for it.
@@ -74,18 +95,27 @@ pub(super) fn spawn<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, InputError> {
     let thread = std::thread::Builder::new().name(name.into()).spawn(work);
-    thread.map_err(|source| InputError::Io { what: "start a thread".into(), source })
+    thread.map_err(|source| InputError::Io {
+        what: "start a thread".into(),
+        source,
+    })
 }
 
 /// Keeps the beginning of what is said and lets the rest go by.
 fn gather(mut stderr: ChildStderr) -> Vec<u8> {
     let mut kept = Vec::new();
     // Where it can't be read the process's status still tells of the failure.
-    let _ = stderr.by_ref().take(STDERR_BYTES_MAX as u64).read_to_end(&mut kept);
+    let _ = stderr
+        .by_ref()
+        .take(STDERR_BYTES_MAX as u64)
+        .read_to_end(&mut kept);
     let _ = io::copy(&mut stderr, &mut io::sink());
     kept
 }
 
 fn io_error(what: &str, name: &str, source: io::Error) -> InputError {
-    InputError::Io { what: format!("{what} {name}"), source }
+    InputError::Io {
+        what: format!("{what} {name}"),
+        source,
+    }
 }

@@ -38,7 +38,12 @@ fn play(repository: &Repository, dir: &Path) -> Files {
                 }
             };
         }
-        assert_eq!(documents, repository.files(&batch.label), "after {}", batch.label);
+        assert_eq!(
+            documents,
+            repository.files(&batch.label),
+            "after {}",
+            batch.label
+        );
     }
     let report = verify(&open(dir), &documents);
     assert!(report.is_equal(), "{report}");
@@ -48,7 +53,12 @@ fn play(repository: &Repository, dir: &Path) -> Files {
 
 fn verify(source: &GitSource, documents: &Files) -> TreeReport {
     let tree = source.tree().expect("readable");
-    verify_tree(&tree, documents.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))
+    verify_tree(
+        &tree,
+        documents
+            .iter()
+            .map(|(key, value)| (key.as_slice(), value.as_slice())),
+    )
 }
 
 /// A history with one of everything.
@@ -78,10 +88,19 @@ fn everything(arguments: &[&str]) -> Repository {
     repository.commit_index("a mode");
     repository.git(&["checkout", "--quiet", "--force"]);
     let head = repository.git(&["rev-parse", "HEAD"]);
-    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{head},module")]);
+    repository.git(&[
+        "update-index",
+        "--add",
+        "--cacheinfo",
+        &format!("160000,{head},module"),
+    ]);
     repository.commit_index("a submodule");
     let head = repository.git(&["rev-parse", "HEAD"]);
-    repository.git(&["update-index", "--cacheinfo", &format!("160000,{head},module")]);
+    repository.git(&[
+        "update-index",
+        "--cacheinfo",
+        &format!("160000,{head},module"),
+    ]);
     repository.commit_index("the submodule moves");
     merges(&repository, "");
     repository.git(&["rm", "--quiet", "--cached", "module"]);
@@ -123,8 +142,15 @@ fn every_commit_is_its_tree() {
     let documents = play(&repository, &repository.dir);
     assert!(documents.contains_key(&b"\xff\xfe not UTF-8"[..]));
     let batches = batches(&repository.dir);
-    assert_eq!(batches.len(), 14, "side branches are not played, merges are");
-    let empty = batches.iter().filter(|batch| batch.changes.is_empty()).count();
+    assert_eq!(
+        batches.len(),
+        14,
+        "side branches are not played, merges are"
+    );
+    let empty = batches
+        .iter()
+        .filter(|batch| batch.changes.is_empty())
+        .count();
     assert_eq!(
         empty, 3,
         "commits without changes count: the root, one that says so, and the merge that takes nothing"
@@ -138,7 +164,10 @@ fn a_mode_sets_the_path_to_what_it_was() {
     let repository = everything(&[]);
     let batches = batches(&repository.dir);
     let mode = batches.get(6).expect("seven");
-    let change = Change { key: "moved".into(), value: Some("one\n".into()) };
+    let change = Change {
+        key: "moved".into(),
+        value: Some("one\n".into()),
+    };
     assert_eq!(mode.changes, [change]);
 }
 
@@ -146,7 +175,14 @@ fn a_mode_sets_the_path_to_what_it_was() {
 fn sha256_repositories_are_read() {
     let repository = everything(&["--object-format=sha256"]);
     play(&repository, &repository.dir);
-    assert_eq!(open(&repository.dir).commit().expect("commits").as_str().len(), 64);
+    assert_eq!(
+        open(&repository.dir)
+            .commit()
+            .expect("commits")
+            .as_str()
+            .len(),
+        64
+    );
 }
 
 #[test]
@@ -174,7 +210,14 @@ fn a_directory_inside_is_the_whole_repository() {
 #[test]
 fn linked_work_trees_and_detached_heads_are_read() {
     let repository = everything(&[]);
-    repository.git(&["worktree", "add", "--quiet", "--detach", "../linked", "HEAD~3"]);
+    repository.git(&[
+        "worktree",
+        "add",
+        "--quiet",
+        "--detach",
+        "../linked",
+        "HEAD~3",
+    ]);
     let linked = repository.dir.with_file_name("linked");
     let commit = repository.git(&["rev-parse", "HEAD~3"]);
     assert_eq!(open(&linked).commit().expect("commits").as_str(), commit);
@@ -189,7 +232,11 @@ fn an_empty_repository_has_no_batches() {
         assert_eq!((source.batches_total(), source.commit()), (Some(0), None));
         assert!(source.next_batch().expect("readable").is_none());
         assert!(source.tree().expect("readable").is_empty());
-        assert!(source.describe().contains("empty repository"), "{}", source.describe());
+        assert!(
+            source.describe().contains("empty repository"),
+            "{}",
+            source.describe()
+        );
     }
     // A branch that does not exist, though one below its name does.
     let repository = everything(&[]);
@@ -210,7 +257,10 @@ fn head_is_looked_up_once() {
     while let Some(batch) = source.next_batch().expect("readable") {
         labels.push(batch.label);
     }
-    assert_eq!(labels.last().map(String::as_str), source.commit().map(ObjectId::as_str));
+    assert_eq!(
+        labels.last().map(String::as_str),
+        source.commit().map(ObjectId::as_str)
+    );
     assert!(verify(&source, &before).is_equal());
     assert!(!verify(&open(&repository.dir), &before).is_equal());
 }
@@ -222,14 +272,21 @@ fn a_source_describes_itself() {
     let source = open(&repository.dir);
     let commit = source.commit().expect("one");
     let dir = repository.dir.display();
-    assert_eq!(source.describe(), format!("git history of {dir}: 1 commit, {commit}"));
+    assert_eq!(
+        source.describe(),
+        format!("git history of {dir}: 1 commit, {commit}")
+    );
     let source: Box<dyn Source> = Box::new(source);
     drop(source);
 }
 
 /// A path that makes also the log longer than what can be read ahead.
 fn long_path(number: usize) -> String {
-    format!("{}file-{}", format!("{}/", "d".repeat(200)).repeat(4), number % 7)
+    format!(
+        "{}file-{}",
+        format!("{}/", "d".repeat(200)).repeat(4),
+        number % 7
+    )
 }
 
 /// Many commits, and contents larger than any pipe: more than can be read ahead.
@@ -259,7 +316,10 @@ fn long_histories_are_read_in_order() {
     for (number, batch) in batches.iter().enumerate() {
         let change = batch.changes.first().expect("one change");
         let value = change.value.as_ref().expect("a set");
-        assert!(value.starts_with(format!("{number}\n").as_bytes()), "{number}");
+        assert!(
+            value.starts_with(format!("{number}\n").as_bytes()),
+            "{number}"
+        );
         assert_eq!(change.key, long_path(number));
     }
 }
@@ -269,26 +329,42 @@ fn long_histories_are_read_in_order() {
 #[test]
 fn a_commit_of_many_files_is_read() {
     let repository = Repository::new(&[]);
-    let mut stream =
-        String::from("commit refs/heads/main\ncommitter C <c@example.org> 1700000000 +0000\ndata 0\n");
+    let mut stream = String::from(
+        "commit refs/heads/main\ncommitter C <c@example.org> 1700000000 +0000\ndata 0\n",
+    );
     for number in 0..5000 {
         let content = format!("{number:0100}");
-        stream.push_str(&format!("M 100644 inline {number:04}\ndata 100\n{content}\n"));
+        stream.push_str(&format!(
+            "M 100644 inline {number:04}\ndata 100\n{content}\n"
+        ));
     }
     repository.git_with(&["fast-import", "--quiet"], stream.as_bytes());
     let batches = batches(&repository.dir);
-    let [batch] = batches.as_slice() else { panic!("{} batches", batches.len()) };
+    let [batch] = batches.as_slice() else {
+        panic!("{} batches", batches.len())
+    };
     assert_eq!(batch.changes.len(), 5000);
     for (number, change) in batch.changes.iter().enumerate() {
         let value = format!("{number:0100}").into();
-        assert_eq!(change, &Change { key: format!("{number:04}").into(), value: Some(value) });
+        assert_eq!(
+            change,
+            &Change {
+                key: format!("{number:04}").into(),
+                value: Some(value)
+            }
+        );
     }
 }
 
 /// Sends a signal; whether there was a process to take it.
 fn signal(number: u8, process: u32) -> bool {
     let script = format!("kill -{number} {process}");
-    Command::new("sh").args(["-c", &script]).output().expect("there is a shell").status.success()
+    Command::new("sh")
+        .args(["-c", &script])
+        .output()
+        .expect("there is a shell")
+        .status
+        .success()
 }
 
 /// The source must neither hang (the test would not end) nor leave a process or its thread behind.
@@ -300,7 +376,9 @@ fn dropping_a_source_early_ends_its_processes() {
         for _ in 0..taken {
             assert!(source.next_batch().expect("readable").is_some());
         }
-        let Progress::Reading(pipeline) = &source.progress else { panic!("it reads") };
+        let Progress::Reading(pipeline) = &source.progress else {
+            panic!("it reads")
+        };
         let ids = pipeline.process_ids();
         drop(source);
         for id in ids {

@@ -96,9 +96,10 @@ fn read_entries(
         };
         // Git refuses to make such trees, but damaged and forged ones exist.
         if entries.insert(path, entry).is_some() {
-            return Err(
-                output.malformed(start, format!("a path for the second time: \"{}\"", shown(&record)))
-            );
+            return Err(output.malformed(
+                start,
+                format!("a path for the second time: \"{}\"", shown(&record)),
+            ));
         }
     }
     Ok(())
@@ -168,9 +169,11 @@ impl fmt::Display for TreeReport {
         if self.is_equal() {
             return f.write_str(", all equal");
         }
-        for (name, paths) in
-            [("missing", &self.missing), ("extra", &self.extra), ("different", &self.different)]
-        {
+        for (name, paths) in [
+            ("missing", &self.missing),
+            ("extra", &self.extra),
+            ("different", &self.different),
+        ] {
             if paths.count == 0 {
                 continue;
             }
@@ -179,7 +182,11 @@ impl fmt::Display for TreeReport {
                 let separator = if index == 0 { "" } else { ", " };
                 write!(f, "{separator}\"{}\"", path.escape_ascii())?;
             }
-            let more = if paths.count > paths.first.len() as u64 { ", ...)" } else { ")" };
+            let more = if paths.count > paths.first.len() as u64 {
+                ", ...)"
+            } else {
+                ")"
+            };
             f.write_str(more)?;
         }
         Ok(())
@@ -194,7 +201,10 @@ pub fn verify_tree<'a>(
     entries: &BTreeMap<Vec<u8>, TreeEntry>,
     documents: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) -> TreeReport {
-    let mut report = TreeReport { files: entries.len() as u64, ..TreeReport::default() };
+    let mut report = TreeReport {
+        files: entries.len() as u64,
+        ..TreeReport::default()
+    };
     let mut seen = BTreeSet::new();
     for (key, value) in documents {
         match entries.get(key) {
@@ -206,7 +216,10 @@ pub fn verify_tree<'a>(
             _ => report.extra.add(key),
         }
     }
-    for path in entries.keys().filter(|path| !seen.contains(path.as_slice())) {
+    for path in entries
+        .keys()
+        .filter(|path| !seen.contains(path.as_slice()))
+    {
         report.missing.add(path);
     }
     report
@@ -231,12 +244,25 @@ mod tests {
     type Documents = BTreeMap<Vec<u8>, Vec<u8>>;
 
     fn documents() -> Documents {
-        let pairs = [("a\tb\nc", "hello"), ("link", "hello"), ("sub", HELLO), ("run", "")];
-        pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+        let pairs = [
+            ("a\tb\nc", "hello"),
+            ("link", "hello"),
+            ("sub", HELLO),
+            ("run", ""),
+        ];
+        pairs
+            .into_iter()
+            .map(|(key, value)| (key.into(), value.into()))
+            .collect()
     }
 
     fn verify(documents: &Documents) -> TreeReport {
-        verify_tree(&list(), documents.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))
+        verify_tree(
+            &list(),
+            documents
+                .iter()
+                .map(|(key, value)| (key.as_slice(), value.as_slice())),
+        )
     }
 
     #[test]
@@ -244,7 +270,10 @@ mod tests {
         let report = verify(&documents());
         assert!(report.is_equal(), "{report}");
         assert_eq!(report.to_string(), "4 files, all equal");
-        assert_eq!(list().get(&b"run"[..]).map(|entry| entry.mode), Some(0o100_755));
+        assert_eq!(
+            list().get(&b"run"[..]).map(|entry| entry.mode),
+            Some(0o100_755)
+        );
     }
 
     #[test]
@@ -253,10 +282,16 @@ mod tests {
             let mut changed = documents();
             changed.insert(key.to_vec(), b"other".to_vec());
             let report = verify(&changed);
-            assert_eq!((report.different.first.as_slice(), report.missing.count), (&[key.to_vec()][..], 0));
+            assert_eq!(
+                (report.different.first.as_slice(), report.missing.count),
+                (&[key.to_vec()][..], 0)
+            );
             changed.remove(key);
             let report = verify(&changed);
-            assert_eq!((report.missing.first.as_slice(), report.different.count), (&[key.to_vec()][..], 0));
+            assert_eq!(
+                (report.missing.first.as_slice(), report.different.count),
+                (&[key.to_vec()][..], 0)
+            );
         }
         let mut more = documents();
         more.insert(b"z\xff".to_vec(), Vec::new());
@@ -268,14 +303,20 @@ mod tests {
     #[test]
     fn a_key_that_comes_twice_is_extra() {
         let all = documents();
-        let twice = all.iter().chain(&all).map(|(key, value)| (key.as_slice(), value.as_slice()));
+        let twice = all
+            .iter()
+            .chain(&all)
+            .map(|(key, value)| (key.as_slice(), value.as_slice()));
         assert_eq!(verify_tree(&list(), twice).extra.count, 4);
     }
 
     #[test]
     fn a_report_names_the_first_few_paths() {
         let keys: Vec<Vec<u8>> = (0..9u8).rev().map(|n| vec![b'0' + n]).collect();
-        let report = verify_tree(&BTreeMap::new(), keys.iter().map(|key| (key.as_slice(), &b""[..])));
+        let report = verify_tree(
+            &BTreeMap::new(),
+            keys.iter().map(|key| (key.as_slice(), &b""[..])),
+        );
         assert_eq!(report.extra.count, 9);
         assert_eq!(report.extra.first.concat(), b"01234");
         assert!(report.to_string().ends_with("\"4\", ...)"), "{report}");
@@ -293,7 +334,13 @@ mod tests {
             "100644 blob abc\ta\0".into(),
             format!("100644 blob {HELLO}\ta\0100644 blob {HELLO}\ta\0"),
         ] {
-            assert!(matches!(parse(bad.as_bytes()), Err(InputError::UnexpectedOutput { .. })), "{bad:?}");
+            assert!(
+                matches!(
+                    parse(bad.as_bytes()),
+                    Err(InputError::UnexpectedOutput { .. })
+                ),
+                "{bad:?}"
+            );
         }
     }
 }

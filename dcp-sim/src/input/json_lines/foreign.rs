@@ -16,8 +16,16 @@ const MAGIC: [(&[u8], &str, &str); 6] = [
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -dc"),
     (b"BZh", "compressed with bzip2", "bzip2 -dc"),
     (b"\xfd7zXZ\0", "compressed with xz", "xz -dc"),
-    (b"\xff\xfe", "text in UTF-16, not UTF-8", "iconv -f UTF-16 -t UTF-8"),
-    (b"\xfe\xff", "text in UTF-16, not UTF-8", "iconv -f UTF-16 -t UTF-8"),
+    (
+        b"\xff\xfe",
+        "text in UTF-16, not UTF-8",
+        "iconv -f UTF-16 -t UTF-8",
+    ),
+    (
+        b"\xfe\xff",
+        "text in UTF-16, not UTF-8",
+        "iconv -f UTF-16 -t UTF-8",
+    ),
 ];
 
 /// Recognizes what begins with `line`, the first that is not blank.
@@ -26,9 +34,10 @@ pub(super) fn recognized(line: &[u8]) -> Option<Foreign> {
         return Some(Foreign { what, converter });
     }
     match line.trim_ascii() {
-        b"{" => {
-            Some(Foreign { what: "an object over several lines; each must be on one", converter: "jq -c ." })
-        }
+        b"{" => Some(Foreign {
+            what: "an object over several lines; each must be on one",
+            converter: "jq -c .",
+        }),
         text if text.starts_with(b"[") => Some(Foreign {
             what: "a JSON array; each of its objects must be on a line of its own",
             converter: "jq -c '.[]'",
@@ -40,6 +49,10 @@ pub(super) fn recognized(line: &[u8]) -> Option<Foreign> {
 impl Foreign {
     /// The error for a file of this kind.
     pub(super) fn error(&self, name: &Path) -> InputError {
-        InputError::NotJsonLines { path: name.to_owned(), what: self.what, converter: self.converter }
+        InputError::NotJsonLines {
+            path: name.to_owned(),
+            what: self.what,
+            converter: self.converter,
+        }
     }
 }

@@ -39,11 +39,17 @@ pub(super) fn parse(line: &[u8]) -> Result<Change, String> {
     };
     let op = members.op.ok_or("no \"op\"")?;
     match (string("op", op)?.as_str(), value) {
-        ("set", Some(value)) => Ok(Change { key, value: Some(value) }),
+        ("set", Some(value)) => Ok(Change {
+            key,
+            value: Some(value),
+        }),
         ("set", None) => Err("a set without \"value\" or \"value_hex\"".into()),
         ("delete", None) => Ok(Change { key, value: None }),
         ("delete", Some(_)) => Err("a delete with a value".into()),
-        (other, _) => Err(format!("unknown op \"{}\": set and delete are known", other.escape_default())),
+        (other, _) => Err(format!(
+            "unknown op \"{}\": set and delete are known",
+            other.escape_default()
+        )),
     }
 }
 
@@ -66,14 +72,17 @@ impl<'a> Members<'a> {
                 "value_hex" => &mut members.value_hex,
                 other => return Err(format!("unknown field \"{}\"", other.escape_default())),
             };
-            if known.replace(text.get(value.clone()).unwrap_or_default()).is_some() {
+            if known
+                .replace(text.get(value.clone()).unwrap_or_default())
+                .is_some()
+            {
                 return Err(format!("field \"{name}\" twice"));
             }
             match expect(text, value.end, ',') {
                 Ok(after) => at = after,
                 Err(_) => {
-                    let end =
-                        expect(text, value.end, '}').map_err(|_| stray(text, value.end, "',' or '}'"))?;
+                    let end = expect(text, value.end, '}')
+                        .map_err(|_| stray(text, value.end, "',' or '}'"))?;
                     let rest = skip_space(text, end);
                     return if rest == text.len() {
                         Ok(members)
@@ -113,7 +122,11 @@ fn stray(text: &str, from: usize, wanted: &str) -> String {
     let start = skip_space(text, from);
     match text.get(start..).and_then(|rest| rest.chars().next()) {
         Some(found) => {
-            format!("not JSON: '{}' at byte {} instead of {wanted}", found.escape_debug(), start + 1)
+            format!(
+                "not JSON: '{}' at byte {} instead of {wanted}",
+                found.escape_debug(),
+                start + 1
+            )
         }
         None => format!("not JSON: the line ends where {wanted} must be"),
     }
@@ -123,29 +136,44 @@ fn stray(text: &str, from: usize, wanted: &str) -> String {
 fn bad_json(error: &serde_json::Error, start: usize) -> String {
     let message = error.to_string();
     // It ends in its place within the value, which would mislead.
-    let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
+    let what = message
+        .rsplit_once(" at line ")
+        .map_or(message.as_str(), |(what, _)| what);
     format!("not JSON: {what} at byte {}", start + error.column())
 }
 
 fn skip_space(text: &str, from: usize) -> usize {
     let rest = text.get(from..).unwrap_or_default();
-    from + rest.bytes().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count()
+    from + rest
+        .bytes()
+        .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+        .count()
 }
 
 fn string(name: &str, json: &str) -> Result<String, String> {
-    serde_json::from_str(json).map_err(|_| format!("\"{name}\" is not a string of Unicode characters"))
+    serde_json::from_str(json)
+        .map_err(|_| format!("\"{name}\" is not a string of Unicode characters"))
 }
 
 fn bytes(name: &str, json: &str) -> Result<Bytes, String> {
     let hex = string(name, json)?;
     let bad = || format!("\"{name}\" is not pairs of hex digits");
-    let (pairs, []) = hex.as_bytes().as_chunks::<2>() else { return Err(bad()) };
+    let (pairs, []) = hex.as_bytes().as_chunks::<2>() else {
+        return Err(bad());
+    };
     let byte = |&[high, low]: &[u8; 2]| Some(digit(high)? << 4 | digit(low)?);
-    pairs.iter().map(byte).collect::<Option<Vec<u8>>>().map(Bytes::from).ok_or_else(bad)
+    pairs
+        .iter()
+        .map(byte)
+        .collect::<Option<Vec<u8>>>()
+        .map(Bytes::from)
+        .ok_or_else(bad)
 }
 
 fn digit(hex: u8) -> Option<u8> {
-    char::from(hex).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    char::from(hex)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// Drops the space between the tokens of a valid JSON text.
@@ -174,7 +202,11 @@ mod tests {
 
     fn value(json: &str) -> Vec<u8> {
         let line = format!("{{\"op\":\"set\",\"key\":\"k\",\"value\":{json}}}");
-        parse(line.as_bytes()).expect(json).value.expect("a set").to_vec()
+        parse(line.as_bytes())
+            .expect(json)
+            .value
+            .expect("a set")
+            .to_vec()
     }
 
     #[test]
@@ -185,23 +217,42 @@ mod tests {
             ("null", "null"),
             ("true", "true"),
             (" 1.10 ", "1.10"),
-            ("123456789012345678901234567890", "123456789012345678901234567890"),
+            (
+                "123456789012345678901234567890",
+                "123456789012345678901234567890",
+            ),
             ("1E+400", "1E+400"),
             (
                 r#" { "b" : [ 1 , 2 ] ,	"a" : " x \" \\" , "b" : "\u00e9" } "#,
                 r#"{"b":[1,2],"a":" x \" \\","b":"\u00e9"}"#,
             ),
         ] {
-            assert_eq!(value(json).escape_ascii().to_string(), stored.as_bytes().escape_ascii().to_string());
+            assert_eq!(
+                value(json).escape_ascii().to_string(),
+                stored.as_bytes().escape_ascii().to_string()
+            );
         }
     }
 
     #[test]
     fn hex_gives_any_bytes() {
-        let change = parse(br#" { "value_hex" : "00fFa1", "key_hex":"", "op":"set" } "#).expect("good");
-        assert_eq!(change, Change { key: Bytes::new(), value: Some(Bytes::from_static(b"\x00\xff\xa1")) });
+        let change =
+            parse(br#" { "value_hex" : "00fFa1", "key_hex":"", "op":"set" } "#).expect("good");
+        assert_eq!(
+            change,
+            Change {
+                key: Bytes::new(),
+                value: Some(Bytes::from_static(b"\x00\xff\xa1"))
+            }
+        );
         let change = parse(br#"{"key_hex":"c3","op":"delete"}"#).expect("good");
-        assert_eq!(change, Change { key: Bytes::from_static(b"\xc3"), value: None });
+        assert_eq!(
+            change,
+            Change {
+                key: Bytes::from_static(b"\xc3"),
+                value: None
+            }
+        );
         let change = parse(br#"{"k\u0065y":"\u0061","op":"del\u0065te"}"#).expect("good");
         assert_eq!(&change.key[..], b"a");
     }
@@ -214,22 +265,52 @@ mod tests {
             (br#"{}"#, "no \"key\""),
             (br#"{"op":"delete"}"#, "no \"key\""),
             (br#"{"op":"set","key":"a"}"#, "a set without"),
-            (br#"{"op":"delete","key":"a","value":null}"#, "a delete with a value"),
-            (br#"{"op":"delete","key":"a","value_hex":""}"#, "a delete with a value"),
-            (br#"{"op":"delete","key":"a","ttl":1}"#, "unknown field \"ttl\""),
-            (br#"{"op":"delete","key":"a","key":"a"}"#, "field \"key\" twice"),
-            (br#"{"op":"delete","key":"a","key_hex":"61"}"#, "both \"key\""),
-            (br#"{"op":"set","key":"a","value":1,"value_hex":"61"}"#, "both \"value\""),
+            (
+                br#"{"op":"delete","key":"a","value":null}"#,
+                "a delete with a value",
+            ),
+            (
+                br#"{"op":"delete","key":"a","value_hex":""}"#,
+                "a delete with a value",
+            ),
+            (
+                br#"{"op":"delete","key":"a","ttl":1}"#,
+                "unknown field \"ttl\"",
+            ),
+            (
+                br#"{"op":"delete","key":"a","key":"a"}"#,
+                "field \"key\" twice",
+            ),
+            (
+                br#"{"op":"delete","key":"a","key_hex":"61"}"#,
+                "both \"key\"",
+            ),
+            (
+                br#"{"op":"set","key":"a","value":1,"value_hex":"61"}"#,
+                "both \"value\"",
+            ),
             (br#"{"op":"delete","key":1}"#, "\"key\" is not a string"),
             (br#"{"op":["set"],"key":"a"}"#, "\"op\" is not a string"),
-            (br#"{"op":"delete","key":"\ud800"}"#, "\"key\" is not a string"),
-            (br#"{"op":"delete","key_hex":"abc"}"#, "\"key_hex\" is not pairs"),
-            (br#"{"op":"delete","key_hex":"+1"}"#, "\"key_hex\" is not pairs"),
+            (
+                br#"{"op":"delete","key":"\ud800"}"#,
+                "\"key\" is not a string",
+            ),
+            (
+                br#"{"op":"delete","key_hex":"abc"}"#,
+                "\"key_hex\" is not pairs",
+            ),
+            (
+                br#"{"op":"delete","key_hex":"+1"}"#,
+                "\"key_hex\" is not pairs",
+            ),
             (br#"{"op":"delete","key":"a"} x"#, "'x' at byte 27"),
             (br#"{"op":"delete","key":"a"}{}"#, "'{' at byte 26"),
             (br#"{"op":"delete","key":"a",}"#, "at byte 26"),
             (br#"{"op":"delete" "key":"a"}"#, "instead of ',' or '}'"),
-            (br#"{"op":"delete","key":"a""#, "the line ends where ',' or '}'"),
+            (
+                br#"{"op":"delete","key":"a""#,
+                "the line ends where ',' or '}'",
+            ),
             (br#"{"op":"set","key":"a","value":01}"#, "not JSON"),
             (br#"{"op":"set","key":"a","value":[1,}"#, "not JSON"),
             (br#"{op:"set"}"#, "not JSON"),

@@ -1,7 +1,7 @@
 //! A replica whose active changes, and what those who follow that replica are told.
 
 use bytes::BytesMut;
-use checkpoint::ResumePoint;
+use lowtide_checkpoint::ResumePoint;
 
 use super::*;
 use crate::wire::{Command, Frame, Message, Reply, Request, StreamEndReason};
@@ -14,14 +14,19 @@ fn told(node: &mut Node, mut actions: Vec<Action>) -> Vec<Message> {
     while let Some(action) = actions.pop() {
         match action {
             Action::WakeSender(CLIENT) => {
-                actions.extend(node.step(Event::SendDue { peer: CLIENT }, 1).expect("it is connected"));
+                actions.extend(
+                    node.step(Event::SendDue { peer: CLIENT }, 1)
+                        .expect("it is connected"),
+                );
             }
             Action::ToConsumer(CLIENT, sent) => bytes.extend_from_slice(&sent),
             _ => {}
         }
     }
     let frames = std::iter::from_fn(|| Frame::decode(&mut bytes).expect("sound"));
-    frames.map(|frame| Message::decode(&frame).expect("sound")).collect()
+    frames
+        .map(|frame| Message::decode(&frame).expect("sound"))
+        .collect()
 }
 
 fn follow(active: &mut Node, replica: &mut Node) {
@@ -33,8 +38,11 @@ fn follow(active: &mut Node, replica: &mut Node) {
 /// Guards S29.
 #[test]
 fn a_replica_that_follows_another_branch_ends_its_streams() {
-    let (mut first, mut second, mut replica) =
-        (node(State::Active), node(State::Replica), node(State::Replica));
+    let (mut first, mut second, mut replica) = (
+        node(State::Active),
+        node(State::Replica),
+        node(State::Replica),
+    );
     let _woken = write(&mut first, "a", Some("one"));
     follow(&mut first, &mut second);
     follow(&mut first, &mut replica);
@@ -49,26 +57,56 @@ fn a_replica_that_follows_another_branch_ends_its_streams() {
     };
     client.request_stream(VB, start).expect("sendable");
     let bytes = client.take_output();
-    let actions = replica.step(Event::FromConsumer { peer: CLIENT, bytes }, 1).expect("sound");
+    let actions = replica
+        .step(
+            Event::FromConsumer {
+                peer: CLIENT,
+                bytes,
+            },
+            1,
+        )
+        .expect("sound");
     let told_first = told(&mut replica, actions);
     let is_log = |message: &Message| matches!(message, Message::Response(response) if matches!(&response.reply, Reply::StreamAccepted(log) if log.len() == 1));
     assert!(told_first.iter().any(is_log), "{told_first:?}");
     let mutations = |told: &[Message]| {
         let is_one = |message: &&Message| {
-            matches!(message, Message::Request(Request { command: Command::Mutation(_), .. }))
+            matches!(
+                message,
+                Message::Request(Request {
+                    command: Command::Mutation(_),
+                    ..
+                })
+            )
         };
         told.iter().filter(is_one).count()
     };
     assert_eq!(mutations(&told_first), 1);
 
     second
-        .step(Event::SetState { vb: VB, state: State::Active, uuid: Some(VbUuid(5)) }, 1)
+        .step(
+            Event::SetState {
+                vb: VB,
+                state: State::Active,
+                uuid: Some(VbUuid(5)),
+            },
+            1,
+        )
         .expect("a replica");
     let _woken = write(&mut second, "b", Some("two"));
     follow(&mut second, &mut replica);
-    assert_eq!(replica.partition(VB).expect("there").vbucket.high_seqno(), Seqno(2));
+    assert_eq!(
+        replica.partition(VB).expect("there").vbucket.high_seqno(),
+        Seqno(2)
+    );
     let told_then = told(&mut replica, vec![Action::WakeSender(CLIENT)]);
-    let [Message::Request(Request { command: Command::StreamEnd(reason), .. })] = &told_then[..] else {
+    let [
+        Message::Request(Request {
+            command: Command::StreamEnd(reason),
+            ..
+        }),
+    ] = &told_then[..]
+    else {
         panic!("{told_then:?}")
     };
     assert_eq!(

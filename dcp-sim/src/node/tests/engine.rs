@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{AfterStop, Key, MemoryState, QuotaConfig, VBucketError};
-use persistence::Engine;
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::{Disk, FaultyDisk, MemoryDisk};
+use lowtide_checkpoint::{AfterStop, Key, MemoryState, QuotaConfig, VBucketError};
+use lowtide_persistence::Engine;
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::{Disk, FaultyDisk, MemoryDisk};
 
 use super::*;
 
@@ -22,7 +22,9 @@ pub(super) struct Rig {
 
 fn open(disk: &FaultyDisk) -> Couchstore {
     let config = CouchstoreConfig::default();
-    Couchstore::open(Arc::new(disk.clone()), Path::new("/store"), config).expect("a sound store").0
+    Couchstore::open(Arc::new(disk.clone()), Path::new("/store"), config)
+        .expect("a sound store")
+        .0
 }
 
 pub(super) fn rig(config: NodeConfig) -> Rig {
@@ -33,7 +35,12 @@ pub(super) fn rig(config: NodeConfig) -> Rig {
     let mut node = Node::new(config);
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(9)));
     node.add_vbucket(VB, &state);
-    Rig { node, disk, engine: Some(engine), wanted: Vec::new() }
+    Rig {
+        node,
+        disk,
+        engine: Some(engine),
+        wanted: Vec::new(),
+    }
 }
 
 impl Rig {
@@ -44,15 +51,23 @@ impl Rig {
     /// Returns what is not the engine's to do.
     pub(super) fn step(&mut self, event: Event) -> Vec<Action> {
         let actions = self.node.step(event, 1).expect("nothing is refused");
-        let (engines, others) =
-            actions.into_iter().partition(|action| matches!(action, Action::Commit(_) | Action::Call(_)));
+        let (engines, others) = actions
+            .into_iter()
+            .partition(|action| matches!(action, Action::Commit(_) | Action::Call(_)));
         self.wanted.extend::<Vec<_>>(engines);
         others
     }
 
     pub(super) fn set(&mut self, key: &str, bytes: usize) -> Result<Vec<Action>, NodeError> {
         let value = Some(Bytes::from(vec![b'v'; bytes]));
-        self.node.step(Event::Write { vb: VB, key: Key::new(key.as_bytes()), value }, 1)
+        self.node.step(
+            Event::Write {
+                vb: VB,
+                key: Key::new(key.as_bytes()),
+                value,
+            },
+            1,
+        )
     }
 
     /// The engine does what it was asked first, and the node hears of it.
@@ -77,7 +92,9 @@ impl Rig {
 }
 
 fn is_persisted(actions: &[Action], upto: u64) -> bool {
-    actions.iter().any(|action| matches!(action, Action::Persisted { seqno, .. } if seqno.0 == upto))
+    actions
+        .iter()
+        .any(|action| matches!(action, Action::Persisted { seqno, .. } if seqno.0 == upto))
 }
 
 #[test]
@@ -114,10 +131,22 @@ fn a_flush_that_failed_comes_again_and_a_poisoned_store_is_reopened() {
     assert!(!is_persisted(&failed, 1));
     // The store is poisoned: the next attempt finds out, and has it reopened.
     let refused = rig.flush();
-    assert!(refused.iter().any(|action| matches!(action, Action::EngineFailed { .. })), "{refused:?}");
-    assert!(matches!(rig.wanted[..], [Action::Call(EngineCall::Reopen)]), "{:?}", rig.wanted);
+    assert!(
+        refused
+            .iter()
+            .any(|action| matches!(action, Action::EngineFailed { .. })),
+        "{refused:?}"
+    );
+    assert!(
+        matches!(rig.wanted[..], [Action::Call(EngineCall::Reopen)]),
+        "{:?}",
+        rig.wanted
+    );
     let reopened = rig.answer();
-    assert!(matches!(reopened[..], [Action::WakeFlusher]), "{reopened:?}");
+    assert!(
+        matches!(reopened[..], [Action::WakeFlusher]),
+        "{reopened:?}"
+    );
     rig.set("b", 10).expect("active");
     assert!(is_persisted(&rig.flush(), 2));
     assert_eq!(
@@ -134,18 +163,40 @@ fn a_rollback_is_the_engines_first_and_then_memorys() {
         rig.set(key, 10).expect("active");
         rig.flush();
     }
-    let state = Event::SetState { vb: VB, state: State::Replica, uuid: None };
+    let state = Event::SetState {
+        vb: VB,
+        state: State::Replica,
+        uuid: None,
+    };
     rig.step(state);
     rig.set("d", 10).expect_err("it is a replica");
     let mut actions = Vec::new();
     rig.node.roll_back(VB, Seqno(2), &mut actions);
     rig.wanted.extend(actions);
-    rig.node.consumers.insert(1, Consumer::new("test", 1_000).expect("a name"));
+    rig.node
+        .consumers
+        .insert(1, Consumer::new("test", 1_000).expect("a name"));
     let asked = rig.node.follow_more(1, &[VB]);
-    assert!(matches!(asked, Err(NodeError::NotHere { .. })), "it is between two states");
-    assert_eq!(rig.node.partition(VB).expect("there").vbucket.high_seqno(), Seqno(3), "the engine is first");
+    assert!(
+        matches!(asked, Err(NodeError::NotHere { .. })),
+        "it is between two states"
+    );
+    assert_eq!(
+        rig.node.partition(VB).expect("there").vbucket.high_seqno(),
+        Seqno(3),
+        "the engine is first"
+    );
     let done = rig.answer();
-    assert!(matches!(done[0], Action::RolledBack { seqno: Seqno(2), .. }), "{done:?}");
+    assert!(
+        matches!(
+            done[0],
+            Action::RolledBack {
+                seqno: Seqno(2),
+                ..
+            }
+        ),
+        "{done:?}"
+    );
     let partition = rig.node.partition(VB).expect("there");
     assert_eq!(partition.vbucket.high_seqno(), Seqno(2));
     assert_eq!(partition.documents.live().count(), 2);
@@ -157,7 +208,10 @@ fn a_rollback_is_the_engines_first_and_then_memorys() {
     assert_eq!(stored.state.map(|state| state.state), Some(State::Replica));
     assert_eq!(
         (stored.high, stored.documents),
-        (Seqno(2), rig.node.partition(VB).expect("there").documents.clone())
+        (
+            Seqno(2),
+            rig.node.partition(VB).expect("there").documents.clone()
+        )
     );
 }
 
@@ -168,10 +222,17 @@ fn what_leads_is_not_rolled_back() {
     rig.set("a", 10).expect("active");
     rig.flush();
     for state in [State::Active, State::Dead] {
-        rig.step(Event::SetState { vb: VB, state, uuid: None });
+        rig.step(Event::SetState {
+            vb: VB,
+            state,
+            uuid: None,
+        });
         let mut actions = Vec::new();
         let goes_back = rig.node.roll_back(VB, Seqno::ZERO, &mut actions);
-        assert!(!goes_back && actions.is_empty() && rig.node.is_settled(VB), "{state}: {actions:?}");
+        assert!(
+            !goes_back && actions.is_empty() && rig.node.is_settled(VB),
+            "{state}: {actions:?}"
+        );
     }
 }
 
@@ -182,29 +243,62 @@ fn an_engine_that_cannot_go_back_so_far_starts_with_nothing() {
         rig.set(key, 10).expect("active");
         rig.flush();
     }
-    let mut job = rig.engine().compact(VB, persistence::CompactionRequest::default()).expect("nothing runs");
-    while !matches!(job.step(persistence::Budget::NONE), Ok(persistence::Progress::Done(_))) {}
-    rig.step(Event::SetState { vb: VB, state: State::Replica, uuid: None });
+    let mut job = rig
+        .engine()
+        .compact(VB, lowtide_persistence::CompactionRequest::default())
+        .expect("nothing runs");
+    while !matches!(
+        job.step(lowtide_persistence::Budget::NONE),
+        Ok(lowtide_persistence::Progress::Done(_))
+    ) {}
+    rig.step(Event::SetState {
+        vb: VB,
+        state: State::Replica,
+        uuid: None,
+    });
     let mut actions = Vec::new();
     rig.node.roll_back(VB, Seqno(1), &mut actions);
     rig.wanted.extend(actions);
     rig.answer();
-    assert!(matches!(rig.wanted[..], [Action::Call(EngineCall::Reset(VB))]), "{:?}", rig.wanted);
+    assert!(
+        matches!(rig.wanted[..], [Action::Call(EngineCall::Reset(VB))]),
+        "{:?}",
+        rig.wanted
+    );
     rig.answer();
     let partition = rig.node.partition(VB).expect("there");
-    assert_eq!((partition.vbucket.high_seqno(), partition.documents.iter().count()), (Seqno::ZERO, 0));
+    assert_eq!(
+        (
+            partition.vbucket.high_seqno(),
+            partition.documents.iter().count()
+        ),
+        (Seqno::ZERO, 0)
+    );
     assert_eq!(rig.engine().info(VB).expect("there").high, Seqno::ZERO);
 }
 
 #[test]
 fn memory_is_recovered_before_a_write_is_refused() {
-    let quota = QuotaConfig { limit_bytes: 64 << 10, ..QuotaConfig::default() };
-    let mut rig = rig(NodeConfig { quota: Some(quota), ..NodeConfig::default() });
-    let manager = rig.node.partition(VB).expect("there").vbucket.manager().clone();
+    let quota = QuotaConfig {
+        limit_bytes: 64 << 10,
+        ..QuotaConfig::default()
+    };
+    let mut rig = rig(NodeConfig {
+        quota: Some(quota),
+        ..NodeConfig::default()
+    });
+    let manager = rig
+        .node
+        .partition(VB)
+        .expect("there")
+        .vbucket
+        .manager()
+        .clone();
     // A consumer that reads nothing: its cursor goes, so that what the disk has can go from memory.
     manager.register("slow", Seqno::ZERO, true).expect("a name");
     for key in 0..300 {
-        rig.set(&key.to_string(), 1_000).expect("memory is recovered");
+        rig.set(&key.to_string(), 1_000)
+            .expect("memory is recovered");
         if key % 10 == 0 {
             rig.flush();
         }
@@ -214,11 +308,18 @@ fn memory_is_recovered_before_a_write_is_refused() {
     let refused = (0..300).find_map(|key| rig.set(&key.to_string(), 1_000).err());
     let is_memory = |error: &NodeError| {
         matches!(error, NodeError::VBucket(VBucketError::Checkpoint { source, .. })
-            if matches!(source, checkpoint::CheckpointError::NoMemory { .. }))
+            if matches!(source, lowtide_checkpoint::CheckpointError::NoMemory { .. }))
     };
     assert!(refused.as_ref().is_some_and(is_memory), "{refused:?}");
-    assert_eq!(rig.node.quota.as_ref().map(Quota::state), Some(MemoryState::Full));
-    assert_eq!(manager.recover(usize::MAX).freed_bytes, 0, "there was nothing else");
+    assert_eq!(
+        rig.node.quota.as_ref().map(Quota::state),
+        Some(MemoryState::Full)
+    );
+    assert_eq!(
+        manager.recover(usize::MAX).freed_bytes,
+        0,
+        "there was nothing else"
+    );
     rig.flush();
     rig.set("a", 1_000).expect("there is room again");
 }
@@ -226,10 +327,21 @@ fn memory_is_recovered_before_a_write_is_refused() {
 /// Guards N6.
 #[test]
 fn a_stream_is_refused_when_memory_is_used_up() {
-    let quota = QuotaConfig { limit_bytes: 64 << 10, ..QuotaConfig::default() };
-    let mut rig = rig(NodeConfig { quota: Some(quota), ..NodeConfig::default() });
+    let quota = QuotaConfig {
+        limit_bytes: 64 << 10,
+        ..QuotaConfig::default()
+    };
+    let mut rig = rig(NodeConfig {
+        quota: Some(quota),
+        ..NodeConfig::default()
+    });
     while rig.set("a", 1_000).is_ok() {
-        rig.node.partition(VB).expect("there").vbucket.manager().close();
+        rig.node
+            .partition(VB)
+            .expect("there")
+            .vbucket
+            .manager()
+            .close();
     }
     let mut replica = node(State::Replica);
     for is_refused in [true, false] {
@@ -241,9 +353,9 @@ fn a_stream_is_refused_when_memory_is_used_up() {
             due.extend(match action {
                 Action::ToProducer(_, bytes) => rig.step(Event::FromConsumer { peer: 1, bytes }),
                 Action::WakeSender(_) => rig.step(Event::SendDue { peer: 1 }),
-                Action::ToConsumer(_, bytes) => {
-                    replica.step(Event::FromProducer { peer: 0, bytes }, 1).expect("sound")
-                }
+                Action::ToConsumer(_, bytes) => replica
+                    .step(Event::FromProducer { peer: 0, bytes }, 1)
+                    .expect("sound"),
                 Action::StreamStopped { event, .. } => {
                     stopped.push(event);
                     continue;
@@ -266,29 +378,52 @@ fn a_stream_is_refused_when_memory_is_used_up() {
 /// Guards S23: what was written, received, loaded and rolled back to.
 #[test]
 fn a_node_knows_its_collections_whatever_became_of_it() {
-    let mut rig = rig(NodeConfig { keeps_collections_highest: true, ..NodeConfig::default() });
+    let mut rig = rig(NodeConfig {
+        keeps_collections_highest: true,
+        ..NodeConfig::default()
+    });
     let highs = |node: &Node| {
         let collections = &node.partition(VB).expect("there").collections;
         [0, 8].map(|collection| collections.high(collection).0)
     };
     for (collection, key) in [(0, "a"), (8, "b"), (0, "c"), (8, "b")] {
         let key = Key::in_collection(collection, key.as_bytes());
-        rig.step(Event::Write { vb: VB, key, value: None });
+        rig.step(Event::Write {
+            vb: VB,
+            key,
+            value: None,
+        });
         rig.flush();
     }
     assert_eq!(highs(&rig.node), [3, 4]);
 
     let stored = Stored::read(rig.engine(), VB).expect("readable");
     let mut loaded = Node::new(NodeConfig::default());
-    loaded.warm_up(VB, stored, State::Replica, AfterStop::Orderly, &mut Vec::new()).expect("sound");
+    loaded
+        .warm_up(
+            VB,
+            stored,
+            State::Replica,
+            AfterStop::Orderly,
+            &mut Vec::new(),
+        )
+        .expect("sound");
     assert_eq!(highs(&loaded), [3, 4]);
 
-    rig.step(Event::SetState { vb: VB, state: State::Replica, uuid: None });
+    rig.step(Event::SetState {
+        vb: VB,
+        state: State::Replica,
+        uuid: None,
+    });
     let mut actions = Vec::new();
     rig.node.roll_back(VB, Seqno(2), &mut actions);
     rig.wanted.extend(actions);
     rig.answer();
-    assert_eq!(highs(&rig.node), [1, 2], "before the rollback 4 had taken the place of 2");
+    assert_eq!(
+        highs(&rig.node),
+        [1, 2],
+        "before the rollback 4 had taken the place of 2"
+    );
 }
 
 /// Guards S23: what an engine may have purged is not known.
@@ -296,11 +431,23 @@ fn a_node_knows_its_collections_whatever_became_of_it() {
 fn collections_are_unknown_where_a_purge_may_have_taken_their_newest() {
     use crate::producer::Partitions;
     for keeps_collections_highest in [false, true] {
-        let mut rig = rig(NodeConfig { keeps_collections_highest, ..NodeConfig::default() });
+        let mut rig = rig(NodeConfig {
+            keeps_collections_highest,
+            ..NodeConfig::default()
+        });
         rig.set("a", 10).expect("active");
-        assert!(super::super::streams::streamed!(rig.node).collections(VB).is_some());
-        rig.step(Event::Purged { vb: VB, seqno: Seqno(1) });
-        let is_known = super::super::streams::streamed!(rig.node).collections(VB).is_some();
+        assert!(
+            super::super::streams::streamed!(rig.node)
+                .collections(VB)
+                .is_some()
+        );
+        rig.step(Event::Purged {
+            vb: VB,
+            seqno: Seqno(1),
+        });
+        let is_known = super::super::streams::streamed!(rig.node)
+            .collections(VB)
+            .is_some();
         assert_eq!(is_known, keeps_collections_highest);
     }
 }

@@ -9,9 +9,9 @@
 //! So does a client that hears nothing of what it does not see, of a snapshot that the disk has in part: once memory has
 //! all the rest of it, since only then is it known which is the last item that this client sees (S33).
 
-use checkpoint::{
-    CheckpointError, ResumePoint, ResumeRequest, Seqno, SnapshotMarker, SnapshotType, State, VBucket,
-    VBucketState, VbUuid, may_lack_purged,
+use lowtide_checkpoint::{
+    CheckpointError, ResumePoint, ResumeRequest, Seqno, SnapshotMarker, SnapshotType, State,
+    VBucket, VBucketState, VbUuid, may_lack_purged,
 };
 
 use super::memory::end_of;
@@ -84,7 +84,11 @@ impl ActiveStream {
         at: Negotiated<'_>,
     ) -> Result<bool, ProducerError> {
         let BackfillRead { scan, items } = read;
-        let Negotiated { options, limits, collections } = at;
+        let Negotiated {
+            options,
+            limits,
+            collections,
+        } = at;
         self.moves += 1;
         match self.source {
             Source::Disk(Disk::Opening) => {
@@ -124,10 +128,17 @@ impl ActiveStream {
     /// opened, of the disk as it is now.
     fn lacks_purged(&self, purge: Seqno, collections: Option<&Collections>) -> bool {
         let point = ResumePoint::whole(VbUuid(0), self.read);
-        let ignore_purged = self.flags.contains(StreamRequestFlags::IGNORE_PURGED_TOMBSTONES);
-        let request = ResumeRequest { ignore_purged, purge: self.client_purge, ..point.into() };
+        let ignore_purged = self
+            .flags
+            .contains(StreamRequestFlags::IGNORE_PURGED_TOMBSTONES);
+        let request = ResumeRequest {
+            ignore_purged,
+            purge: self.client_purge,
+            ..point.into()
+        };
         let is_gone = self.seen_purge < purge && may_lack_purged(&request, purge);
-        is_gone && !collections.is_some_and(|known| self.outbox.has_all_collections(known, self.read))
+        is_gone
+            && !collections.is_some_and(|known| self.outbox.has_all_collections(known, self.read))
     }
 
     /// The snapshot is pinned: it is announced, and the cursor stands behind it.
@@ -145,7 +156,8 @@ impl ActiveStream {
         let rest = if options.collections {
             let half = self.half_on_disk(&scan, vbucket);
             self.reach = half.filter(|_| !self.is_disk_only()).max(self.reach);
-            self.rest_in_memory(&scan).or(half.filter(|_| self.is_disk_only()))
+            self.rest_in_memory(&scan)
+                .or(half.filter(|_| self.is_disk_only()))
         } else {
             self.reach = known_end(&scan, vbucket).max(self.reach);
             if self.lacks_rest(&scan, vbucket) {
@@ -155,8 +167,11 @@ impl ActiveStream {
         };
         let mut end = rest.unwrap_or(high);
         if !self.is_disk_only() {
-            let after =
-                if fault::is(Fault::HandOverSkipsOne) { high.next().min(vbucket.high_seqno()) } else { high };
+            let after = if fault::is(Fault::HandOverSkipsOne) {
+                high.next().min(vbucket.high_seqno())
+            } else {
+                high
+            };
             match self.register(vbucket, after) {
                 // Its cursor was dropped, and memory gave up more than this snapshot has: another round follows.
                 Ok(registration) if registration.backfill => {
@@ -171,7 +186,12 @@ impl ActiveStream {
                     self.end(StreamEndReason::Rollback);
                     return Ok(false);
                 }
-                Err(source) => return Err(ProducerError::Checkpoint { vb: self.key.vb, source }),
+                Err(source) => {
+                    return Err(ProducerError::Checkpoint {
+                        vb: self.key.vb,
+                        source,
+                    });
+                }
             }
         }
         if let Some(reach) = self.reach.take().filter(|&reach| end < reach) {
@@ -193,11 +213,16 @@ impl ActiveStream {
     /// Announces what the disk has, and memory as far as it is joined with that.
     pub(super) fn announce_disk(&mut self, scan: &BackfillScan, end: Seqno, options: &Options) {
         if let Some(state) = scan.state() {
-            let origin = if end > scan.high() { Origin::Joined } else { Origin::Disk };
+            let origin = if end > scan.high() {
+                Origin::Joined
+            } else {
+                Origin::Disk
+            };
             let mut marker = marker(state, end, scan.info().purge);
             if self.state == State::Active {
                 // What a copy had when it was promoted is whole, though its last commit was made before.
-                marker.high_prepared_seqno = marker.high_prepared_seqno.max(Some(state.prepared_seqno));
+                marker.high_prepared_seqno =
+                    marker.high_prepared_seqno.max(Some(state.prepared_seqno));
             }
             self.outbox.announce(&marker, origin, options);
         }
@@ -205,7 +230,10 @@ impl ActiveStream {
 
     /// Whether the client asked to be spared deletions where it has nothing that could be deleted.
     pub(super) fn spares_deletes(&self, options: &Options) -> bool {
-        self.start == Seqno::ZERO && options.flags.contains(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL)
+        self.start == Seqno::ZERO
+            && options
+                .flags
+                .contains(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL)
     }
 
     /// End of the snapshot that this node was receiving when it was committed in part: the rest of it comes from memory,

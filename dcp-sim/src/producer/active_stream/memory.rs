@@ -5,7 +5,7 @@
 //! hears nothing of what it does not see is sent whole snapshots only (S33): all checkpoints of one are read before it is
 //! announced, so that its last item for that client is known.
 
-use checkpoint::{
+use lowtide_checkpoint::{
     Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, State, VBucket,
 };
 
@@ -17,11 +17,18 @@ use crate::producer::control::Options;
 use crate::wire::{StreamEndReason, WireError};
 
 /// A read takes whole checkpoints; it goes on to another only below this.
-const READ_LIMIT: ReadLimit = ReadLimit { items: 1_000, bytes: 1 << 20 };
+const READ_LIMIT: ReadLimit = ReadLimit {
+    items: 1_000,
+    bytes: 1 << 20,
+};
 
 impl ActiveStream {
     /// Takes what the cursor has. Returns whether there was anything, or the stream stands elsewhere now.
-    pub(super) fn refill(&mut self, vbucket: &VBucket, options: &Options) -> Result<bool, ProducerError> {
+    pub(super) fn refill(
+        &mut self,
+        vbucket: &VBucket,
+        options: &Options,
+    ) -> Result<bool, ProducerError> {
         if !options.collections && self.awaits_rest(vbucket) {
             return Ok(false);
         }
@@ -33,7 +40,8 @@ impl ActiveStream {
         };
         // With a new cursor it may stand in memory as before, with something to read that nobody wakes it for.
         let is_elsewhere = self.cursor != cursor && !fault::is(Fault::DroppedCursorWakesNobody);
-        let stands_elsewhere = self.reach.is_some() || is_elsewhere || !matches!(self.source, Source::Memory);
+        let stands_elsewhere =
+            self.reach.is_some() || is_elsewhere || !matches!(self.source, Source::Memory);
         let has_read = stands_elsewhere || !batches.is_empty();
         let mut ranges = batches.iter().flat_map(Batch::ranges);
         match reach {
@@ -58,11 +66,16 @@ impl ActiveStream {
 
     /// The cursor's next batch; `None` if there is none, or the stream stands elsewhere now.
     fn read_batch(&mut self, vbucket: &VBucket) -> Result<Option<Batch>, ProducerError> {
-        let Some(cursor) = self.cursor else { return Ok(None) };
+        let Some(cursor) = self.cursor else {
+            return Ok(None);
+        };
         match vbucket.manager().read(cursor, READ_LIMIT) {
             Ok(batch) => Ok(Some(batch).filter(|batch| !batch.is_empty())),
             Err(CheckpointError::UnknownCursor) => self.stand_again(vbucket).map(|()| None),
-            Err(source) => Err(ProducerError::Checkpoint { vb: self.key.vb, source }),
+            Err(source) => Err(ProducerError::Checkpoint {
+                vb: self.key.vb,
+                source,
+            }),
         }
     }
 
@@ -99,11 +112,20 @@ impl ActiveStream {
         if last.is_some() && last == first {
             return;
         }
-        let Some(range) = last.or_else(|| ranges().last()) else { return };
+        let Some(range) = last.or_else(|| ranges().last()) else {
+            return;
+        };
         let items = batches.iter().flat_map(Batch::items);
         if let Some(end) = self.end_for_client(items, range, options) {
             let end = if last.is_none() { end.max(reach) } else { end };
-            self.outbox.announce(&SnapshotMarker { end, ..marker(range) }, Origin::Joined, options);
+            self.outbox.announce(
+                &SnapshotMarker {
+                    end,
+                    ..marker(range)
+                },
+                Origin::Joined,
+                options,
+            );
         }
     }
 
@@ -119,7 +141,10 @@ impl ActiveStream {
             return Some(marker(range).end);
         }
         let up_to_there = items.filter(|item| self.read < item.seqno && item.seqno <= range.end);
-        up_to_there.filter(|item| self.outbox.shows(item, options)).map(|item| item.seqno).max()
+        up_to_there
+            .filter(|item| self.outbox.shows(item, options))
+            .map(|item| item.seqno)
+            .max()
     }
 
     /// Memory recovery took the cursor: the disk has what it no longer holds. A vBucket that has less than was sent went
@@ -136,7 +161,10 @@ impl ActiveStream {
                 self.end(StreamEndReason::Rollback);
                 Ok(())
             }
-            Err(source) => Err(ProducerError::Checkpoint { vb: self.key.vb, source }),
+            Err(source) => Err(ProducerError::Checkpoint {
+                vb: self.key.vb,
+                source,
+            }),
         }
     }
 
@@ -145,7 +173,12 @@ impl ActiveStream {
     /// next part.
     fn origin(&self, range: &SnapshotRange, batch: &Batch) -> Origin {
         let is_part = range.last < Some(range.end);
-        let has_rest = || batch.ranges().iter().any(|next| next.snapshot_id > range.snapshot_id);
+        let has_rest = || {
+            batch
+                .ranges()
+                .iter()
+                .any(|next| next.snapshot_id > range.snapshot_id)
+        };
         if is_part && (self.state == State::Active || has_rest()) {
             return Origin::Joined;
         }
@@ -153,12 +186,23 @@ impl ActiveStream {
     }
 
     /// Takes what was read from memory in one go.
-    pub(super) fn take_batches(&mut self, batches: &[Batch], options: &Options) -> Result<(), WireError> {
-        batches.iter().try_for_each(|batch| self.take_batch(batch, batches, options))
+    pub(super) fn take_batches(
+        &mut self,
+        batches: &[Batch],
+        options: &Options,
+    ) -> Result<(), WireError> {
+        batches
+            .iter()
+            .try_for_each(|batch| self.take_batch(batch, batches, options))
     }
 
     /// Takes one of `batches`, in which the rest of its last snapshot may be, too.
-    fn take_batch(&mut self, batch: &Batch, batches: &[Batch], options: &Options) -> Result<(), WireError> {
+    fn take_batch(
+        &mut self,
+        batch: &Batch,
+        batches: &[Batch],
+        options: &Options,
+    ) -> Result<(), WireError> {
         let is_operation = |item: &&Item| item.operation.namespace().is_some();
         let mut items = batch.items().filter(is_operation).peekable();
         // Nothing rises from below what was sent, unless the vBucket went back.
@@ -173,11 +217,17 @@ impl ActiveStream {
                 if let (None, Some(end)) = (last, end) {
                     // This node was receiving the snapshot itself: its rest came in another one, which may reach further
                     // and may bring a key again.
-                    if self.outbox.is_announced_below(end) || self.outbox.is_of_another(range.snapshot_id) {
+                    if self.outbox.is_announced_below(end)
+                        || self.outbox.is_of_another(range.snapshot_id)
+                    {
                         self.outbox.cut_short(self.read);
                     }
                     let may_repeat_keys = range.may_repeat_keys_after(self.read);
-                    let snapshot = SnapshotMarker { end, may_repeat_keys, ..marker(&range) };
+                    let snapshot = SnapshotMarker {
+                        end,
+                        may_repeat_keys,
+                        ..marker(&range)
+                    };
                     let origin = self.origin(&range, batch);
                     self.outbox.announce(&snapshot, origin, options);
                 }
@@ -199,8 +249,15 @@ impl ActiveStream {
 /// A snapshot that was whole before it was extended is so still while nothing more of it is there; and the rest may never come,
 /// since its active may have lost it.
 fn as_it_is_whole(range: &SnapshotRange) -> SnapshotRange {
-    let end = range.last.filter(|_| range.awaits_extension()).unwrap_or(range.end);
-    SnapshotRange { end, visible: range.visible.min(end), ..*range }
+    let end = range
+        .last
+        .filter(|_| range.awaits_extension())
+        .unwrap_or(range.end);
+    SnapshotRange {
+        end,
+        visible: range.visible.min(end),
+        ..*range
+    }
 }
 
 /// Whether all of the snapshot is there that a batch ends with. Of one in several checkpoints only the last has its end.
@@ -212,13 +269,20 @@ fn ends_whole(batch: &Batch) -> bool {
 
 /// End of the first checkpoint that `reach` is in; where there is none, of the last, and at least `reach`.
 pub(super) fn end_of(batches: &[Batch], reach: Seqno) -> Seqno {
-    let mut ends = batches.iter().flat_map(Batch::ranges).map(|range| range.end);
+    let mut ends = batches
+        .iter()
+        .flat_map(Batch::ranges)
+        .map(|range| range.end);
     ends.find(|&end| end >= reach).unwrap_or(reach)
 }
 
 fn marker(range: &SnapshotRange) -> SnapshotMarker {
     let is_cut = fault::is(Fault::MarkerEndsEarly) && range.start < range.end;
-    let end = if is_cut { Seqno(range.end.0 - 1) } else { range.end };
+    let end = if is_cut {
+        Seqno(range.end.0 - 1)
+    } else {
+        range.end
+    };
     SnapshotMarker {
         visible: Some(range.visible),
         high_completed_seqno: range.high_completed_seqno,

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use checkpoint::{Item, Seqno, SnapshotMarker};
+use lowtide_checkpoint::{Item, Seqno, SnapshotMarker};
 
 use crate::fault::{self, Fault};
 use crate::producer::Collections;
@@ -113,7 +113,8 @@ impl Outbox {
 
     /// Whether a client that has come to `seqno` has all of the last snapshot.
     pub(super) fn is_whole(&self, seqno: Seqno) -> bool {
-        self.announced.is_none_or(|announced| announced.end <= seqno)
+        self.announced
+            .is_none_or(|announced| announced.end <= seqno)
     }
 
     /// Whether the last marker reaches less far.
@@ -127,9 +128,18 @@ impl Outbox {
     }
 
     /// Announces a snapshot, but for what of it was announced already. A second marker of one checkpoint goes on with it.
-    pub(super) fn announce(&mut self, snapshot: &SnapshotMarker, origin: Origin, options: &Options) {
+    pub(super) fn announce(
+        &mut self,
+        snapshot: &SnapshotMarker,
+        origin: Origin,
+        options: &Options,
+    ) {
         // A snapshot that this node receives itself may go on in another checkpoint: it was announced whole.
-        if !self.is_cut && self.announced.is_some_and(|announced| snapshot.end <= announced.end) {
+        if !self.is_cut
+            && self
+                .announced
+                .is_some_and(|announced| snapshot.end <= announced.end)
+        {
             return;
         }
         let snapshot_id = match origin {
@@ -140,15 +150,29 @@ impl Outbox {
         // What was sent of a snapshot before it was cut may have a key that comes again.
         let goes_on = std::mem::take(&mut self.is_cut);
         let may_repeat_keys = snapshot.may_repeat_keys || origin == Origin::Joined || goes_on;
-        let snapshot = SnapshotMarker { start: self.next_start, extend, may_repeat_keys, ..*snapshot };
+        let snapshot = SnapshotMarker {
+            start: self.next_start,
+            extend,
+            may_repeat_keys,
+            ..*snapshot
+        };
         self.snapshot_id = snapshot_id;
         self.next_start = snapshot.end.next();
-        self.announced = Some(Announced { start: snapshot.start, end: snapshot.end });
+        self.announced = Some(Announced {
+            start: snapshot.start,
+            end: snapshot.end,
+        });
         let mut marker = match options {
-            Options { marker_v2_2: true, .. } => Marker::from_snapshot_v2_2(&snapshot),
-            Options { is_replica_link: true, .. } | Options { sync_writes: true, .. } => {
-                Marker::from_snapshot_v2_0(&snapshot)
+            Options {
+                marker_v2_2: true, ..
+            } => Marker::from_snapshot_v2_2(&snapshot),
+            Options {
+                is_replica_link: true,
+                ..
             }
+            | Options {
+                sync_writes: true, ..
+            } => Marker::from_snapshot_v2_0(&snapshot),
             _ => Marker::from_snapshot(&snapshot),
         };
         if self.asks_answers {
@@ -204,7 +228,9 @@ impl Outbox {
 
     /// The client has all of the snapshot that comes up to `seqno`, and sees nothing of the last part.
     pub(super) fn advance_to(&mut self, seqno: Seqno) {
-        let is_inside = self.announced.is_some_and(|announced| seqno < announced.end);
+        let is_inside = self
+            .announced
+            .is_some_and(|announced| seqno < announced.end);
         if is_inside && self.told < seqno && self.knows_collections {
             self.told = seqno;
             self.push(Command::SeqnoAdvanced(seqno));
@@ -220,7 +246,11 @@ impl Outbox {
     /// starts where that one did, since the client has nothing of it whole (S28). Returns where it would have ended.
     pub(super) fn cut_short(&mut self, seqno: Seqno) -> Option<Seqno> {
         let cut = self.announced.filter(|announced| announced.end > seqno)?;
-        self.next_start = if fault::is(Fault::CutSnapshotStartsAnew) { seqno.next() } else { cut.start };
+        self.next_start = if fault::is(Fault::CutSnapshotStartsAnew) {
+            seqno.next()
+        } else {
+            cut.start
+        };
         self.is_cut = true;
         self.snapshot_id = None;
         Some(cut.end)
@@ -235,14 +265,23 @@ impl Outbox {
 
     /// The stream's last message. A client that knows nothing of collections does not know the reasons they give, either.
     pub(super) fn farewell(&self, reason: StreamEndReason) -> Request {
-        let is_of_collections =
-            matches!(reason, StreamEndReason::FilterEmpty | StreamEndReason::LostPrivileges);
-        let reason = if is_of_collections && !self.knows_collections { StreamEndReason::Ok } else { reason };
+        let is_of_collections = matches!(
+            reason,
+            StreamEndReason::FilterEmpty | StreamEndReason::LostPrivileges
+        );
+        let reason = if is_of_collections && !self.knows_collections {
+            StreamEndReason::Ok
+        } else {
+            reason
+        };
         self.message(Command::StreamEnd(reason))
     }
 
     pub(super) fn message(&self, command: Command) -> Request {
-        Request { stream_id: self.key.id, ..Request::new(self.key.vb, self.opaque, command) }
+        Request {
+            stream_id: self.key.id,
+            ..Request::new(self.key.vb, self.opaque, command)
+        }
     }
 
     pub(super) fn push(&mut self, command: Command) {

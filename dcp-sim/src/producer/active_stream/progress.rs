@@ -5,7 +5,7 @@
 //! - S31. A backfill whose client takes nothing for as long as the host allows ends, and lets go of its snapshot. Time in which
 //!   the engine works does not count.
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 
 use super::{ActiveStream, Source};
 use crate::producer::limits::ProducerLimits;
@@ -45,11 +45,17 @@ impl ActiveStream {
     /// Takes the time. Returns whether it holds a scan of the disk and nothing of it has moved for too long.
     pub(in crate::producer) fn stands_still(&mut self, now: u64, limits: &ProducerLimits) -> bool {
         let waits_for_client = matches!(&self.source, Source::Disk(disk) if disk.is_paused());
-        let before = self.standstill.take().filter(|before| before.moves == self.moves && waits_for_client);
+        let before = self
+            .standstill
+            .take()
+            .filter(|before| before.moves == self.moves && waits_for_client);
         if !waits_for_client {
             return false;
         }
-        let standstill = before.unwrap_or(Standstill { moves: self.moves, since: now });
+        let standstill = before.unwrap_or(Standstill {
+            moves: self.moves,
+            since: now,
+        });
         self.standstill = Some(standstill);
         now.saturating_sub(standstill.since) >= limits.standstill_nanos
     }

@@ -4,7 +4,7 @@
 //! that is the disk tells only when it was read to its end: so the pinned scan is read twice, in slices, and what is not seen
 //! at all is not announced at all. Slices go in; out comes the end to announce.
 
-use checkpoint::{Batch, Item, Seqno, VBucket};
+use lowtide_checkpoint::{Batch, Item, Seqno, VBucket};
 
 use super::disk::Disk;
 use super::{ActiveStream, Source};
@@ -29,7 +29,8 @@ impl ActiveStream {
         options: &Options,
     ) -> Result<bool, ProducerError> {
         let spares_deletes = self.spares_deletes(options);
-        let is_seen = |item: &&Item| !(spares_deletes && item.deleted) && self.outbox.shows(item, options);
+        let is_seen =
+            |item: &&Item| !(spares_deletes && item.deleted) && self.outbox.shows(item, options);
         let last = items.iter().rfind(is_seen).map(|item| item.seqno);
         let before = self.survey.take().and_then(|survey| survey.last);
         let last = last.or(before);
@@ -39,7 +40,8 @@ impl ActiveStream {
             return Ok(true);
         }
         let in_memory = self.gathered.iter().flat_map(Batch::items);
-        let in_memory = in_memory.filter(|item| item.seqno > scan.high() && self.outbox.shows(item, options));
+        let in_memory =
+            in_memory.filter(|item| item.seqno > scan.high() && self.outbox.shows(item, options));
         let last = in_memory.map(|item| item.seqno).max().or(last);
         let Some(end) = last else {
             // Nothing to be seen: the client is as far as if it had been sent all of it.

@@ -12,7 +12,7 @@
 //! What always holds (S16): the consumer's vBucket is told to become active only when the one here is dead and everything
 //! that it took has been applied there. So at no time both take writes, and none is lost.
 
-use checkpoint::{State, VBucket};
+use lowtide_checkpoint::{State, VBucket};
 
 use super::ActiveStream;
 use crate::wire::{Command, StreamEndReason};
@@ -32,13 +32,17 @@ impl ActiveStream {
     pub(super) fn hand_on(&mut self, vbucket: &VBucket) -> bool {
         let is_answered = self.outbox.unanswered_markers() == 0;
         match self.takeover {
-            Some(Takeover::Sending) if is_answered => self.ask_for(State::Pending, Takeover::PendingAsked),
+            Some(Takeover::Sending) if is_answered => {
+                self.ask_for(State::Pending, Takeover::PendingAsked)
+            }
             Some(Takeover::Dying) if vbucket.state() == State::Dead => {
                 // What was written between the last look and its death is still to be read.
                 self.takeover = Some(Takeover::SendingRest);
                 return true;
             }
-            Some(Takeover::SendingRest) if is_answered => self.ask_for(State::Active, Takeover::ActiveAsked),
+            Some(Takeover::SendingRest) if is_answered => {
+                self.ask_for(State::Active, Takeover::ActiveAsked)
+            }
             _ => {}
         }
         false
@@ -66,7 +70,10 @@ impl ActiveStream {
 
     /// Whether its vBucket may be dead: that is what the takeover wanted.
     pub(super) fn may_be_dead(&self) -> bool {
-        matches!(self.takeover, Some(Takeover::Dying | Takeover::SendingRest | Takeover::ActiveAsked))
+        matches!(
+            self.takeover,
+            Some(Takeover::Dying | Takeover::SendingRest | Takeover::ActiveAsked)
+        )
     }
 
     fn ask_for(&mut self, state: State, step: Takeover) {

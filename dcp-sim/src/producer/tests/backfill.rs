@@ -14,7 +14,10 @@ fn with_a_past() -> Rig {
 }
 
 pub(super) fn open(rig: &mut Rig, wanted: StreamRequest) {
-    assert_eq!(rig.ask(VB, Command::StreamRequest(wanted)), [Status::SUCCESS]);
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(wanted)),
+        [Status::SUCCESS]
+    );
 }
 
 pub(super) fn live(start: u64) -> StreamRequest {
@@ -26,8 +29,14 @@ pub(super) fn live(start: u64) -> StreamRequest {
 fn memory_goes_on_where_the_disk_ends() {
     let mut rig = with_a_past();
     open(&mut rig, live(0));
-    let expected =
-        ["disk marker 0-3", "mutation @1", "mutation @2", "mutation @3", "marker 4-4", "mutation @4"];
+    let expected = [
+        "disk marker 0-3",
+        "mutation @1",
+        "mutation @2",
+        "mutation @3",
+        "marker 4-4",
+        "mutation @4",
+    ];
     assert_eq!(rig.sent(), expected);
     rig.set("e");
     assert_eq!(rig.sent(), ["marker 5-5 on", "mutation @5"]);
@@ -47,7 +56,9 @@ fn whatever_happens_between_two_steps_nothing_is_missing_or_repeated() {
     let outcome = step.run(&rig.node.engine);
     rig.set("f");
     rig.node.flush();
-    rig.producer.backfilled(outcome, &rig.node).expect("the connection stays");
+    rig.producer
+        .backfilled(outcome, &rig.node)
+        .expect("the connection stays");
     rig.node.flush();
     let expected = [
         "disk marker 1-5",
@@ -76,7 +87,16 @@ fn a_stream_whose_cursor_is_dropped_goes_on_from_disk() {
     let recovered = rig.node.vbucket.manager().recover(usize::MAX);
     assert_eq!(recovered.cursors_dropped.len(), 1);
     rig.set("d");
-    assert_eq!(rig.sent(), ["disk marker 2-3", "mutation @2", "mutation @3", "marker 4-4", "mutation @4"]);
+    assert_eq!(
+        rig.sent(),
+        [
+            "disk marker 2-3",
+            "mutation @2",
+            "mutation @3",
+            "marker 4-4",
+            "mutation @4"
+        ]
+    );
     assert_eq!(rig.cursors(), 1);
 }
 
@@ -91,8 +111,18 @@ fn a_cursor_that_is_dropped_during_a_backfill_costs_another_one() {
     rig.node.flush();
     rig.set("e");
     rig.node.flush();
-    assert_eq!(rig.node.vbucket.manager().recover(usize::MAX).cursors_dropped.len(), 1);
-    rig.producer.backfilled(outcome, &rig.node).expect("the connection stays");
+    assert_eq!(
+        rig.node
+            .vbucket
+            .manager()
+            .recover(usize::MAX)
+            .cursors_dropped
+            .len(),
+        1
+    );
+    rig.producer
+        .backfilled(outcome, &rig.node)
+        .expect("the connection stays");
     let expected = [
         "disk marker 0-3",
         "mutation @1",
@@ -110,12 +140,23 @@ fn a_connection_between_nodes_keeps_its_cursors_unless_it_says_otherwise() {
     for (says, dropped) in [(false, 0), (true, 1)] {
         let mut rig = rig_of(State::Active, "replication:a->b", OpenFlags::PRODUCER);
         if says {
-            assert_eq!(rig.control("supports_cursor_dropping_vulcan", "true"), [Status::SUCCESS]);
+            assert_eq!(
+                rig.control("supports_cursor_dropping_vulcan", "true"),
+                [Status::SUCCESS]
+            );
         }
         open(&mut rig, live(0));
         rig.set("a");
         rig.node.flush();
-        assert_eq!(rig.node.vbucket.manager().recover(usize::MAX).cursors_dropped.len(), dropped);
+        assert_eq!(
+            rig.node
+                .vbucket
+                .manager()
+                .recover(usize::MAX)
+                .cursors_dropped
+                .len(),
+            dropped
+        );
     }
 }
 
@@ -124,17 +165,32 @@ fn a_connection_between_nodes_keeps_its_cursors_unless_it_says_otherwise() {
 fn an_end_on_disk_names_a_snapshots_end_too() {
     let mut rig = with_a_past();
     open(&mut rig, request(1, 2, (1, 1)));
-    assert_eq!(rig.sent(), ["disk marker 1-3", "mutation @2", "mutation @3", "end ok"]);
+    assert_eq!(
+        rig.sent(),
+        ["disk marker 1-3", "mutation @2", "mutation @3", "end ok"]
+    );
     assert_eq!(rig.cursors(), 0);
 }
 
 #[test]
 fn disk_only_ends_with_what_is_persisted_and_has_no_cursor() {
     let mut rig = with_a_past();
-    let wanted = StreamRequest { flags: StreamRequestFlags::DISK_ONLY, ..live(0) };
+    let wanted = StreamRequest {
+        flags: StreamRequestFlags::DISK_ONLY,
+        ..live(0)
+    };
     open(&mut rig, wanted.clone());
     assert_eq!(rig.cursors(), 0);
-    assert_eq!(rig.sent(), ["disk marker 0-3", "mutation @1", "mutation @2", "mutation @3", "end ok"]);
+    assert_eq!(
+        rig.sent(),
+        [
+            "disk marker 0-3",
+            "mutation @1",
+            "mutation @2",
+            "mutation @3",
+            "end ok"
+        ]
+    );
     assert_eq!(
         rig.ask(
             VB,
@@ -152,11 +208,24 @@ fn disk_only_ends_with_what_is_persisted_and_has_no_cursor() {
 #[test]
 fn latest_is_what_there_is_now() {
     let mut rig = with_a_past();
-    open(&mut rig, StreamRequest { flags: StreamRequestFlags::TO_LATEST, ..live(3) });
+    open(
+        &mut rig,
+        StreamRequest {
+            flags: StreamRequestFlags::TO_LATEST,
+            ..live(3)
+        },
+    );
     rig.node.vbucket.manager().close();
     rig.set("e");
     assert_eq!(rig.sent(), ["marker 3-4", "mutation @4", "end ok"]);
-    open(&mut rig, StreamRequest { flags: StreamRequestFlags::FROM_LATEST, uuid: VbUuid(0), ..live(0) });
+    open(
+        &mut rig,
+        StreamRequest {
+            flags: StreamRequestFlags::FROM_LATEST,
+            uuid: VbUuid(0),
+            ..live(0)
+        },
+    );
     rig.set("f");
     assert_eq!(rig.sent(), ["marker 5-6", "mutation @6"]);
 }
@@ -169,13 +238,19 @@ fn a_slow_client_costs_one_slice() {
         rig.set(&format!("{number}"));
     }
     rig.node.flush();
-    assert_eq!(rig.control("connection_buffer_size", "100"), [Status::SUCCESS]);
+    assert_eq!(
+        rig.control("connection_buffer_size", "100"),
+        [Status::SUCCESS]
+    );
     open(&mut rig, live(0));
     let mut steps = 0;
     let mut items = 0;
     while items < 2_500 {
-        items +=
-            rig.poll(usize::MAX).iter().filter(|message| in_short(message).starts_with("mutation")).count();
+        items += rig
+            .poll(usize::MAX)
+            .iter()
+            .filter(|message| in_short(message).starts_with("mutation"))
+            .count();
         for step in rig.producer.take_backfills() {
             steps += 1;
             let read = items;
@@ -184,9 +259,12 @@ fn a_slow_client_costs_one_slice() {
                 "slice {steps} was asked for after {read} items"
             );
             let outcome = step.run(&rig.node.engine);
-            rig.producer.backfilled(outcome, &rig.node).expect("the connection stays");
+            rig.producer
+                .backfilled(outcome, &rig.node)
+                .expect("the connection stays");
         }
-        let bytes = u32::try_from(rig.producer.flow_control().unacknowledged_bytes()).expect("small");
+        let bytes =
+            u32::try_from(rig.producer.flow_control().unacknowledged_bytes()).expect("small");
         rig.tell(Vbid(0), Command::BufferAck(bytes)).expect("sound");
     }
     assert_eq!(steps, 4, "the pin and three slices");
@@ -197,11 +275,18 @@ fn backfills_wait_for_their_turn() {
     use super::super::backfill::Backfills;
     for running_max in [1, 16] {
         let mut backfills = Backfills::default();
-        let key = |number| StreamKey { vb: Vbid(number), id: None };
+        let key = |number| StreamKey {
+            vb: Vbid(number),
+            id: None,
+        };
         for number in 0..40 {
             backfills.want(key(number), Seqno::ZERO, running_max);
         }
-        let mut opened: Vec<_> = backfills.take_steps().iter().map(BackfillStep::vb).collect();
+        let mut opened: Vec<_> = backfills
+            .take_steps()
+            .iter()
+            .map(BackfillStep::vb)
+            .collect();
         assert_eq!(opened.len(), running_max);
         for number in 0..40 {
             backfills.release(key(number), running_max);
@@ -209,7 +294,11 @@ fn backfills_wait_for_their_turn() {
             assert!(steps.len() <= 1);
             opened.extend(steps.iter().map(BackfillStep::vb));
         }
-        assert_eq!(opened, (0..40).map(Vbid).collect::<Vec<_>>(), "who asked first comes first");
+        assert_eq!(
+            opened,
+            (0..40).map(Vbid).collect::<Vec<_>>(),
+            "who asked first comes first"
+        );
     }
 }
 
@@ -228,23 +317,32 @@ fn a_stream_ends_for_its_reason() {
     };
     assert_eq!(
         after(&mut |rig| {
-            rig.producer.end_streams(VB, StreamEndReason::Rollback, &rig.node);
+            rig.producer
+                .end_streams(VB, StreamEndReason::Rollback, &rig.node);
         }),
         "end rollback"
     );
     assert_eq!(
-        after(&mut |rig| rig.producer.end_all(StreamEndReason::Disconnected, &rig.node)),
+        after(&mut |rig| rig
+            .producer
+            .end_all(StreamEndReason::Disconnected, &rig.node)),
         "end disconnected"
     );
     assert_eq!(
-        after(&mut |rig| rig.node.vbucket.set_state(State::Dead, None).expect("it may die")),
+        after(&mut |rig| rig
+            .node
+            .vbucket
+            .set_state(State::Dead, None)
+            .expect("it may die")),
         "end state-changed",
         "also when nobody says so"
     );
     let failed = |rig: &mut Rig| {
         let [step] = <[_; 1]>::try_from(rig.producer.take_backfills()).expect("one step");
-        let error = persistence::EngineError::UnknownVBucket { vb: VB };
-        rig.producer.backfilled(step.failed(error), &rig.node).expect("only the stream ends");
+        let error = lowtide_persistence::EngineError::UnknownVBucket { vb: VB };
+        rig.producer
+            .backfilled(step.failed(error), &rig.node)
+            .expect("only the stream ends");
     };
     assert_eq!(after(&mut |rig| failed(rig)), "end backfill-failed");
 }
@@ -269,7 +367,13 @@ fn a_purge_that_passes_a_stream_in_backfill_ends_it() {
     assert_eq!(ends(live(1)), "end rollback");
     assert_eq!(ends(live(0)), "mutation @4");
     let ignores = StreamRequestFlags::IGNORE_PURGED_TOMBSTONES;
-    assert_eq!(ends(StreamRequest { flags: ignores, ..live(1) }), "mutation @4");
+    assert_eq!(
+        ends(StreamRequest {
+            flags: ignores,
+            ..live(1)
+        }),
+        "mutation @4"
+    );
 }
 
 /// Guards against going round for ever where neither disk nor memory has what is missing.
@@ -277,7 +381,12 @@ fn a_purge_that_passes_a_stream_in_backfill_ends_it() {
 fn what_is_nowhere_ends_the_stream() {
     let mut rig = rig();
     rig.set("a");
-    rig.node.vbucket.manager().begin_flush(ReadLimit::NONE).expect("no other").commit();
+    rig.node
+        .vbucket
+        .manager()
+        .begin_flush(ReadLimit::NONE)
+        .expect("no other")
+        .commit();
     rig.node.vbucket.manager().expel();
     open(&mut rig, live(0));
     assert_eq!(rig.sent(), ["end backfill-failed"]);
@@ -291,7 +400,10 @@ fn a_vbucket_that_went_back_ends_its_stream() {
     open(&mut rig, live(0));
     assert_eq!(rig.sent().len(), 5);
     let back = VBucketState::new(State::Replica, FailoverLog::new(UUID));
-    rig.node.vbucket.rollback(Seqno(2), &back).expect("a replica");
+    rig.node
+        .vbucket
+        .rollback(Seqno(2), &back)
+        .expect("a replica");
     rig.receive(3, 6, &[3]);
     rig.producer.notify(VB);
     assert_eq!(rig.sent(), ["end rollback"]);
@@ -300,13 +412,16 @@ fn a_vbucket_that_went_back_ends_its_stream() {
 #[test]
 fn a_vbucket_that_receives_its_first_snapshot_has_nothing_to_say_yet() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
-    let marker = checkpoint::SnapshotMarker {
+    let marker = lowtide_checkpoint::SnapshotMarker {
         high_completed_seqno: Some(Seqno::ZERO),
-        ..checkpoint::SnapshotMarker::new(SnapshotType::InitialDisk, Seqno(0), Seqno(2))
+        ..lowtide_checkpoint::SnapshotMarker::new(SnapshotType::InitialDisk, Seqno(0), Seqno(2))
     };
     rig.node.vbucket.receive_marker(marker).expect("sound");
     rig.receive_more(&[1]);
-    assert_eq!(rig.ask(VB, Command::StreamRequest(live(0))), [Status::TEMPORARY_FAILURE]);
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(live(0))),
+        [Status::TEMPORARY_FAILURE]
+    );
     rig.receive_more(&[2]);
     open(&mut rig, live(0));
 }
@@ -316,14 +431,24 @@ fn a_first_backfill_leaves_deletions_out_if_asked_to() {
     let flags = OpenFlags::PRODUCER.with(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL);
     let mut rig = rig_of(State::Active, "consumer", flags);
     rig.set("a");
-    rig.node.vbucket.write(Item::deletion(Key::new(b"b")), 1).expect("active");
+    rig.node
+        .vbucket
+        .write(Item::deletion(Key::new(b"b")), 1)
+        .expect("active");
     rig.node.flush();
     open(&mut rig, live(0));
-    assert_eq!(rig.sent(), ["disk marker 0-2", "mutation @1", "advanced @2"]);
+    assert_eq!(
+        rig.sent(),
+        ["disk marker 0-2", "mutation @1", "advanced @2"]
+    );
     rig.tell(VB, Command::CloseStream).expect("sound");
     rig.sent();
     open(&mut rig, live(1));
-    assert_eq!(rig.sent(), ["disk marker 1-2", "deletion @2"], "it is not the first any more");
+    assert_eq!(
+        rig.sent(),
+        ["disk marker 1-2", "deletion @2"],
+        "it is not the first any more"
+    );
 }
 
 /// Guards a backfill whose stream is closed, or closed and opened again, while a step is under way.
@@ -336,7 +461,11 @@ fn an_outcome_for_a_stream_that_is_gone_is_dropped() {
     assert_eq!(rig.ask(VB, Command::CloseStream), [Status::SUCCESS]);
     open(&mut rig, live(0));
     let outcome = step.run(&rig.node.engine);
-    assert!(!rig.producer.backfilled(outcome, &rig.node).expect("the connection stays"));
+    assert!(
+        !rig.producer
+            .backfilled(outcome, &rig.node)
+            .expect("the connection stays")
+    );
     assert_eq!(rig.sent().len(), 6);
 }
 
@@ -349,7 +478,11 @@ fn a_stream_that_waits_for_the_disk_is_woken_by_the_disk() {
     assert!(!rig.producer.notify(VB) && !rig.producer.has_more());
     let [step] = <[_; 1]>::try_from(rig.producer.take_backfills()).expect("one step");
     let outcome = step.run(&rig.node.engine);
-    assert!(rig.producer.backfilled(outcome, &rig.node).expect("the connection stays"));
+    assert!(
+        rig.producer
+            .backfilled(outcome, &rig.node)
+            .expect("the connection stays")
+    );
     assert!(rig.producer.has_more());
 }
 
@@ -363,26 +496,39 @@ fn a_backfill_whose_client_stands_still_ends() {
         rig.set(&format!("{number}"));
     }
     rig.node.flush();
-    assert_eq!(rig.control("connection_buffer_size", "100"), [Status::SUCCESS]);
+    assert_eq!(
+        rig.control("connection_buffer_size", "100"),
+        [Status::SUCCESS]
+    );
     open(&mut rig, live(0));
     rig.poll(usize::MAX);
     let [step] = <[_; 1]>::try_from(rig.producer.take_backfills()).expect("one step");
     for now in [0, 200, 400] {
-        rig.producer.tick(now, &rig.node).expect("not silent for long");
+        rig.producer
+            .tick(now, &rig.node)
+            .expect("not silent for long");
     }
     let outcome = step.run(&rig.node.engine);
-    rig.producer.backfilled(outcome, &rig.node).expect("the engine took its time");
+    rig.producer
+        .backfilled(outcome, &rig.node)
+        .expect("the engine took its time");
     for now in [500, 599] {
         rig.sent();
-        rig.producer.tick(now, &rig.node).expect("not silent for long");
+        rig.producer
+            .tick(now, &rig.node)
+            .expect("not silent for long");
     }
     rig.tell(Vbid(0), Command::BufferAck(60)).expect("sound");
     assert!(!rig.sent().is_empty());
     for now in [600, 699] {
-        rig.producer.tick(now, &rig.node).expect("not silent for long");
+        rig.producer
+            .tick(now, &rig.node)
+            .expect("not silent for long");
         assert_eq!(rig.cursors(), 1, "it moves");
     }
-    rig.producer.tick(700, &rig.node).expect("not silent for long");
+    rig.producer
+        .tick(700, &rig.node)
+        .expect("not silent for long");
     assert_eq!((rig.cursors(), rig.producer.streams.len()), (0, 0));
     rig.tell(Vbid(0), Command::BufferAck(1_000)).expect("sound");
     assert_eq!(rig.sent(), ["end too-slow"]);

@@ -12,7 +12,11 @@ pub(super) fn bare_rig_of(state: State) -> Rig {
     let mut rig = rig_of(state, "bare", OpenFlags::PRODUCER);
     rig.producer.close(&rig.node);
     rig.producer = Producer::without_collections("bare");
-    let open = Open { flags: OpenFlags::PRODUCER, name: Bytes::from_static(b"bare"), options: Bytes::new() };
+    let open = Open {
+        flags: OpenFlags::PRODUCER,
+        name: Bytes::from_static(b"bare"),
+        options: Bytes::new(),
+    };
     assert_eq!(rig.ask(Vbid(0), Command::Open(open)), [Status::SUCCESS]);
     rig
 }
@@ -23,11 +27,27 @@ fn live() -> Command {
 
 impl Rig {
     fn drop_collection(&mut self, collection: u32) {
-        let event = Event::CollectionDropped { manifest_uid: 2, scope: 0, collection };
+        let event = Event::CollectionDropped {
+            manifest_uid: 2,
+            scope: 0,
+            collection,
+        };
         let seqno = self.node.vbucket.high_seqno().next();
         let item = SystemEvent { seqno, event }.to_item().expect("no buffer");
-        self.node.collections.get_or_insert_default().take_note(&item);
-        self.node.vbucket.write(Item { seqno: Seqno::ZERO, ..item }, 1).expect("active");
+        self.node
+            .collections
+            .get_or_insert_default()
+            .take_note(&item);
+        self.node
+            .vbucket
+            .write(
+                Item {
+                    seqno: Seqno::ZERO,
+                    ..item
+                },
+                1,
+            )
+            .expect("active");
         self.producer.notify(VB);
     }
 }
@@ -35,9 +55,15 @@ impl Rig {
 #[test]
 fn keys_are_bare_and_deletions_and_markers_of_the_first_form() {
     let mut rig = bare_rig();
-    assert_eq!(rig.control("max_marker_version", "2.2"), [Status::NOT_SUPPORTED]);
+    assert_eq!(
+        rig.control("max_marker_version", "2.2"),
+        [Status::NOT_SUPPORTED]
+    );
     rig.set("a");
-    rig.node.vbucket.write(Item::deletion(Key::new(b"b")), 1).expect("active");
+    rig.node
+        .vbucket
+        .write(Item::deletion(Key::new(b"b")), 1)
+        .expect("active");
     rig.tell(VB, live()).expect("sound");
     let messages = rig.poll(usize::MAX);
     let requests = messages.iter().filter_map(|message| match message {
@@ -45,13 +71,19 @@ fn keys_are_bare_and_deletions_and_markers_of_the_first_form() {
         Message::Response(_) => None,
     });
     let requests: Vec<_> = requests.collect();
-    let [Command::SnapshotMarker(marker), Command::Mutation(set), Command::Deletion(deletion)] = requests[..]
+    let [
+        Command::SnapshotMarker(marker),
+        Command::Mutation(set),
+        Command::Deletion(deletion),
+    ] = requests[..]
     else {
         panic!("{requests:?}");
     };
     assert_eq!(marker.form, MarkerForm::V1);
     assert_eq!((&set.key[..], &deletion.key[..]), (&b"a"[..], &b"b"[..]));
-    let item = Request::new(VB, 0, requests[2].clone()).to_item(KeyForm::Bare).expect("a deletion");
+    let item = Request::new(VB, 0, requests[2].clone())
+        .to_item(KeyForm::Bare)
+        .expect("a deletion");
     assert_eq!((item.key, item.expiry), (Key::new(b"b"), 0));
 }
 
@@ -68,7 +100,10 @@ fn a_snapshot_ends_with_the_last_item_the_client_sees() {
             rig.node.flush();
         }
         rig.ask(VB, live());
-        assert_eq!(rig.sent(), [&format!("{disk}marker 0-3"), "mutation @1", "mutation @3"]);
+        assert_eq!(
+            rig.sent(),
+            [&format!("{disk}marker 0-3"), "mutation @1", "mutation @3"]
+        );
         rig.set_in(9, "e");
         assert_eq!(rig.sent(), [""; 0], "nothing to be seen is not announced");
         rig.set_in(0, "f");
@@ -93,15 +128,22 @@ fn what_is_hidden_on_disk_is_passed_over() {
 #[test]
 fn a_long_scan_is_looked_through_before_it_is_sent() {
     let mut rig = bare_rig();
-    rig.producer.options.flags = OpenFlags::PRODUCER.with(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL);
+    rig.producer.options.flags =
+        OpenFlags::PRODUCER.with(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL);
     for number in 0..2_500 {
         rig.set(&format!("{number:05}"));
     }
-    rig.node.vbucket.write(Item::deletion(Key::new(b"00000")), 1).expect("active");
+    rig.node
+        .vbucket
+        .write(Item::deletion(Key::new(b"00000")), 1)
+        .expect("active");
     rig.node.flush();
     rig.ask(VB, live());
     let sent = rig.sent();
-    assert_eq!((sent[0].as_str(), sent.len()), ("disk marker 0-2500", 2_500));
+    assert_eq!(
+        (sent[0].as_str(), sent.len()),
+        ("disk marker 0-2500", 2_500)
+    );
     assert_eq!(sent.last().map(String::as_str), Some("mutation @2500"));
 }
 
@@ -134,6 +176,7 @@ fn a_dropped_default_collection_is_unknown_and_ends_streams_without_saying_why()
 fn another_reason_it_does_not_know_is_no_reason_either() {
     let mut rig = bare_rig();
     rig.ask(VB, live());
-    rig.producer.end_streams(VB, StreamEndReason::LostPrivileges, &rig.node);
+    rig.producer
+        .end_streams(VB, StreamEndReason::LostPrivileges, &rig.node);
     assert_eq!(rig.sent(), ["end ok"]);
 }

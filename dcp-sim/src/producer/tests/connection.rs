@@ -8,19 +8,36 @@ const SECOND: u64 = 1_000_000_000;
 #[test]
 fn flags_that_exclude_one_another_are_refused() {
     let opened = |flags: OpenFlags| {
-        let mut rig =
-            Rig { node: Home::new(State::Active, ReadLimit::NONE), producer: Producer::new("test") };
-        let open = Open { flags, name: Bytes::from_static(b"consumer"), options: Bytes::new() };
+        let mut rig = Rig {
+            node: Home::new(State::Active, ReadLimit::NONE),
+            producer: Producer::new("test"),
+        };
+        let open = Open {
+            flags,
+            name: Bytes::from_static(b"consumer"),
+            options: Bytes::new(),
+        };
         rig.ask(Vbid(0), Command::Open(open))
     };
     let producer = OpenFlags::PRODUCER;
     let (none, datatype) = (OpenFlags::NO_VALUE, OpenFlags::NO_VALUE_WITH_DATATYPE);
-    let (xattrs, deleted) = (OpenFlags::INCLUDE_XATTRS, OpenFlags::INCLUDE_DELETED_USER_XATTRS);
-    for good in [producer, producer.with(none), producer.with(datatype), producer.with(xattrs).with(deleted)]
-    {
+    let (xattrs, deleted) = (
+        OpenFlags::INCLUDE_XATTRS,
+        OpenFlags::INCLUDE_DELETED_USER_XATTRS,
+    );
+    for good in [
+        producer,
+        producer.with(none),
+        producer.with(datatype),
+        producer.with(xattrs).with(deleted),
+    ] {
         assert_eq!(opened(good), [Status::SUCCESS], "{good:?}");
     }
-    for bad in [OpenFlags::NONE, producer.with(none).with(datatype), producer.with(deleted)] {
+    for bad in [
+        OpenFlags::NONE,
+        producer.with(none).with(datatype),
+        producer.with(deleted),
+    ] {
         assert_eq!(opened(bad), [Status::INVALID], "{bad:?}");
     }
 }
@@ -39,7 +56,11 @@ fn options_are_answered_as_couchbase_does() {
         ("set_priority", "highest", invalid),
         ("backfill_order", "sequential", good),
         ("backfill_order", "backwards", invalid),
-        ("enable_out_of_order_snapshots", "true_with_seqno_advanced", good),
+        (
+            "enable_out_of_order_snapshots",
+            "true_with_seqno_advanced",
+            good,
+        ),
         ("enable_out_of_order_snapshots", "false", invalid),
         ("include_deleted_user_xattrs", "true", invalid),
         ("v7_dcp_status_codes", "false", invalid),
@@ -56,9 +77,10 @@ fn options_are_answered_as_couchbase_does() {
 
 #[test]
 fn durable_writes_and_stream_ids_exclude_one_another() {
-    for [first, second] in
-        [["enable_sync_writes", "enable_stream_id"], ["enable_stream_id", "enable_sync_writes"]]
-    {
+    for [first, second] in [
+        ["enable_sync_writes", "enable_stream_id"],
+        ["enable_stream_id", "enable_sync_writes"],
+    ] {
         let mut rig = rig();
         assert_eq!(rig.control(first, "true"), [Status::SUCCESS]);
         assert_eq!(rig.control(second, "true"), [Status::NOT_SUPPORTED]);
@@ -72,32 +94,51 @@ fn a_no_operation_is_sent_each_interval() {
     assert_eq!(rig.control("set_noop_interval", "2"), [Status::SUCCESS]);
     let mut opaques = Vec::new();
     for second in 0..=7 {
-        rig.producer.tick(second * SECOND, &rig.node).expect("not that long");
+        rig.producer
+            .tick(second * SECOND, &rig.node)
+            .expect("not that long");
         for message in rig.poll(usize::MAX) {
             match message {
-                Message::Request(Request { opaque, command: Command::Noop, .. }) => {
-                    opaques.push((second, opaque))
-                }
+                Message::Request(Request {
+                    opaque,
+                    command: Command::Noop,
+                    ..
+                }) => opaques.push((second, opaque)),
                 other => panic!("{other:?}"),
             }
         }
     }
     assert_eq!(opaques, [(2, 10_000_001), (4, 10_000_002), (6, 10_000_003)]);
-    assert_eq!(rig.producer.flow_control().unacknowledged_bytes(), 0, "they are free");
+    assert_eq!(
+        rig.producer.flow_control().unacknowledged_bytes(),
+        0,
+        "they are free"
+    );
     assert_eq!(rig.control("enable_noop", "false"), [Status::SUCCESS]);
-    rig.producer.tick(60 * SECOND, &rig.node).expect("not that long");
+    rig.producer
+        .tick(60 * SECOND, &rig.node)
+        .expect("not that long");
     assert!(!rig.producer.has_more());
 }
 
 #[test]
 fn a_consumer_that_says_nothing_is_given_up() {
     let mut rig = rig();
-    rig.producer.tick(0, &rig.node).expect("it counts from here");
-    rig.producer.tick(359 * SECOND, &rig.node).expect("not that long");
+    rig.producer
+        .tick(0, &rig.node)
+        .expect("it counts from here");
+    rig.producer
+        .tick(359 * SECOND, &rig.node)
+        .expect("not that long");
     let answer = Response::status(Opcode::DCP_NOOP, 10_000_001, Status::SUCCESS);
     rig.answer(&answer).expect("an answer");
-    rig.producer.tick(400 * SECOND, &rig.node).expect("somebody is there");
-    assert!(matches!(rig.producer.tick(760 * SECOND, &rig.node), Err(ProducerError::Silent { .. })));
+    rig.producer
+        .tick(400 * SECOND, &rig.node)
+        .expect("somebody is there");
+    assert!(matches!(
+        rig.producer.tick(760 * SECOND, &rig.node),
+        Err(ProducerError::Silent { .. })
+    ));
 }
 
 /// Guards against serving on a consumer that has lost the thread.
@@ -120,7 +161,10 @@ fn a_refusal_ends_the_connection_unless_it_may_have_crossed() {
         (commit, Status::NOT_FOUND),
         (Opcode::DCP_SET_VBUCKET_STATE, Status::NOT_MY_VBUCKET),
     ] {
-        assert_eq!(refusal(opcode, status), Err(ProducerError::Refused { opcode, status }));
+        assert_eq!(
+            refusal(opcode, status),
+            Err(ProducerError::Refused { opcode, status })
+        );
     }
 }
 
@@ -141,7 +185,10 @@ fn a_thousand_streams_take_turns() {
     }
     let vbucket = |number| {
         let state = VBucketState::new(State::Active, FailoverLog::new(UUID));
-        let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
+        let config = CheckpointConfig {
+            persistence: true,
+            ..CheckpointConfig::default()
+        };
         VBucket::new(Vbid(number), &state, config)
     };
     let many = Many((0..1_024).map(vbucket).collect());
@@ -149,19 +196,32 @@ fn a_thousand_streams_take_turns() {
         // The first has far more than the others.
         for item in 0..if number == 0 { 2_000 } else { 1 } {
             let key = Key::new(format!("{item}").as_bytes());
-            vbucket.write(Item::mutation(key, Bytes::from(vec![0; 100])), 1).expect("active");
+            vbucket
+                .write(Item::mutation(key, Bytes::from(vec![0; 100])), 1)
+                .expect("active");
         }
     }
     let mut producer = Producer::new("many");
     let mut bytes = Vec::new();
-    let open = Open { flags: OpenFlags::PRODUCER, name: Bytes::from_static(b"many"), options: Bytes::new() };
-    let noop = Control { key: Bytes::from_static(b"enable_noop"), value: Bytes::from_static(b"true") };
+    let open = Open {
+        flags: OpenFlags::PRODUCER,
+        name: Bytes::from_static(b"many"),
+        options: Bytes::new(),
+    };
+    let noop = Control {
+        key: Bytes::from_static(b"enable_noop"),
+        value: Bytes::from_static(b"true"),
+    };
     for command in [Command::Open(open), Command::Control(noop)] {
-        Request::new(Vbid(0), 0, command).encode(&mut bytes).expect("sendable");
+        Request::new(Vbid(0), 0, command)
+            .encode(&mut bytes)
+            .expect("sendable");
     }
     for number in 0..1_024 {
         let wanted = Command::StreamRequest(request(0, u64::MAX, (0, 0)));
-        Request::new(Vbid(number), u32::from(number), wanted).encode(&mut bytes).expect("sendable");
+        Request::new(Vbid(number), u32::from(number), wanted)
+            .encode(&mut bytes)
+            .expect("sendable");
     }
     producer.receive(&bytes, &many).expect("sound");
     let mut sent_while_others_waited = Seqno::ZERO;

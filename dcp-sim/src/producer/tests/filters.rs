@@ -4,13 +4,19 @@ use super::*;
 use crate::wire::{Event, StreamId, SystemEvent};
 
 fn filtered(json: &'static str) -> StreamRequest {
-    StreamRequest { filter: Bytes::from_static(json.as_bytes()), ..request(0, u64::MAX, (0, 0)) }
+    StreamRequest {
+        filter: Bytes::from_static(json.as_bytes()),
+        ..request(0, u64::MAX, (0, 0))
+    }
 }
 
 impl Rig {
     pub(super) fn set_in(&mut self, collection: u32, key: &str) {
         let key = Key::in_collection(collection, key.as_bytes());
-        self.node.vbucket.write(Item::mutation(key, Bytes::from_static(b"v")), 1).expect("active");
+        self.node
+            .vbucket
+            .write(Item::mutation(key, Bytes::from_static(b"v")), 1)
+            .expect("active");
         self.producer.notify(VB);
     }
 }
@@ -22,7 +28,13 @@ fn a_filter_lets_through_what_was_asked_for() {
     for (collection, key) in [(0, "a"), (8, "b"), (9, "c")] {
         rig.set_in(collection, key);
     }
-    assert_eq!(rig.ask(VB, Command::StreamRequest(filtered("{\"collections\":[\"8\"]}"))), [Status::SUCCESS]);
+    assert_eq!(
+        rig.ask(
+            VB,
+            Command::StreamRequest(filtered("{\"collections\":[\"8\"]}"))
+        ),
+        [Status::SUCCESS]
+    );
     assert_eq!(rig.sent(), ["marker 0-3", "mutation @2", "advanced @3"]);
     rig.set_in(9, "d");
     assert_eq!(rig.sent(), ["marker 4-4 on", "advanced @4"]);
@@ -38,18 +50,42 @@ fn a_filter_works_on_what_comes_from_disk() {
     }
     rig.node.flush();
     rig.ask(VB, Command::StreamRequest(filtered("{\"scope\":\"0\"}")));
-    assert_eq!(rig.sent(), ["disk marker 0-3", "mutation @1", "advanced @3"]);
+    assert_eq!(
+        rig.sent(),
+        ["disk marker 0-3", "mutation @1", "advanced @3"]
+    );
 }
 
 /// Guards S18: when the last collection is gone nothing can come any more.
 #[test]
 fn a_filter_without_collections_ends_the_stream() {
     let mut rig = rig();
-    rig.ask(VB, Command::StreamRequest(filtered("{\"collections\":[\"8\"]}")));
+    rig.ask(
+        VB,
+        Command::StreamRequest(filtered("{\"collections\":[\"8\"]}")),
+    );
     rig.set_in(8, "a");
-    let event = Event::CollectionDropped { manifest_uid: 2, scope: 0, collection: 8 };
-    let item = SystemEvent { seqno: Seqno(2), event }.to_item().expect("no buffer");
-    rig.node.vbucket.write(Item { seqno: Seqno::ZERO, ..item }, 1).expect("active");
+    let event = Event::CollectionDropped {
+        manifest_uid: 2,
+        scope: 0,
+        collection: 8,
+    };
+    let item = SystemEvent {
+        seqno: Seqno(2),
+        event,
+    }
+    .to_item()
+    .expect("no buffer");
+    rig.node
+        .vbucket
+        .write(
+            Item {
+                seqno: Seqno::ZERO,
+                ..item
+            },
+            1,
+        )
+        .expect("active");
     rig.producer.notify(VB);
     let sent = rig.sent();
     assert_eq!(sent.last().expect("an end"), "end filter-empty");
@@ -61,9 +97,16 @@ fn what_a_request_may_not_name() {
     let mut rig = rig();
     let mut status = |json| rig.ask(VB, Command::StreamRequest(filtered(json)));
     assert_eq!(status("{}"), [Status::INVALID]);
-    assert_eq!(status("{\"collections\":[\"1\"]}"), [Status::UNKNOWN_COLLECTION]);
+    assert_eq!(
+        status("{\"collections\":[\"1\"]}"),
+        [Status::UNKNOWN_COLLECTION]
+    );
     assert_eq!(status("{\"scope\":\"9\"}"), [Status::UNKNOWN_SCOPE]);
-    assert_eq!(status("{\"sid\":1}"), [Status::STREAM_ID_INVALID], "they are not enabled");
+    assert_eq!(
+        status("{\"sid\":1}"),
+        [Status::STREAM_ID_INVALID],
+        "they are not enabled"
+    );
     assert_eq!(rig.control("enable_sync_writes", "true"), [Status::SUCCESS]);
     let mut status = |json| rig.ask(VB, Command::StreamRequest(filtered(json)));
     assert_eq!(
@@ -79,28 +122,53 @@ fn what_a_request_may_not_name() {
 fn a_vbucket_has_a_stream_for_each_id() {
     let mut rig = rig();
     assert_eq!(rig.control("enable_stream_id", "true"), [Status::SUCCESS]);
-    assert_eq!(rig.ask(VB, Command::StreamRequest(request(0, 9, (0, 0)))), [Status::STREAM_ID_INVALID]);
-    assert_eq!(rig.ask(VB, Command::StreamRequest(filtered("{\"sid\":1}"))), [Status::SUCCESS]);
-    assert_eq!(rig.ask(VB, Command::StreamRequest(filtered("{\"sid\":1}"))), [Status::EXISTS]);
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(request(0, 9, (0, 0)))),
+        [Status::STREAM_ID_INVALID]
+    );
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(filtered("{\"sid\":1}"))),
+        [Status::SUCCESS]
+    );
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(filtered("{\"sid\":1}"))),
+        [Status::EXISTS]
+    );
     let second = filtered("{\"sid\":2,\"collections\":[\"8\"]}");
-    assert_eq!(rig.ask(VB, Command::StreamRequest(second)), [Status::SUCCESS]);
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(second)),
+        [Status::SUCCESS]
+    );
     rig.set_in(0, "a");
     rig.set_in(8, "b");
     let mut seen = Vec::new();
     while rig.producer.has_more() {
         for message in rig.poll(usize::MAX) {
-            let Message::Request(request) = &message else { panic!("{message:?}") };
-            seen.push((request.stream_id.expect("each says whose it is").0, in_short(&message)));
+            let Message::Request(request) = &message else {
+                panic!("{message:?}")
+            };
+            seen.push((
+                request.stream_id.expect("each says whose it is").0,
+                in_short(&message),
+            ));
         }
     }
     seen.sort_by_key(|(id, _)| *id);
     let seen: Vec<_> = seen.iter().map(|(id, what)| (*id, what.as_str())).collect();
-    let expected =
-        [(1, "marker 0-2"), (1, "mutation @1"), (1, "mutation @2"), (2, "marker 0-2"), (2, "mutation @2")];
+    let expected = [
+        (1, "marker 0-2"),
+        (1, "mutation @1"),
+        (1, "mutation @2"),
+        (2, "marker 0-2"),
+        (2, "mutation @2"),
+    ];
     assert_eq!(seen, expected);
     assert_eq!(rig.cursors(), 2);
 
-    assert_eq!(rig.ask(VB, Command::CloseStream), [Status::STREAM_ID_INVALID]);
+    assert_eq!(
+        rig.ask(VB, Command::CloseStream),
+        [Status::STREAM_ID_INVALID]
+    );
     let close = Request::new(VB, 5, Command::CloseStream).with_stream_id(StreamId(1));
     let mut bytes = Vec::new();
     close.encode(&mut bytes).expect("sendable");
@@ -108,7 +176,11 @@ fn a_vbucket_has_a_stream_for_each_id() {
     assert_eq!(rig.sent(), ["response 0x00"]);
     assert_eq!(rig.cursors(), 1);
     rig.set_in(8, "c");
-    assert_eq!(rig.sent(), ["marker 3-3 on", "mutation @3"], "the other goes on");
+    assert_eq!(
+        rig.sent(),
+        ["marker 3-3 on", "mutation @3"],
+        "the other goes on"
+    );
 }
 
 /// Guards a purge against a client that says it knows: the tombstones that are gone it has seen.
@@ -118,7 +190,10 @@ fn a_client_that_knows_the_purge_need_not_go_back() {
     for key in ["a", "b"] {
         rig.set(key);
     }
-    rig.node.vbucket.write(Item::deletion(Key::new(b"b")), 1).expect("active");
+    rig.node
+        .vbucket
+        .write(Item::deletion(Key::new(b"b")), 1)
+        .expect("active");
     rig.set("c");
     rig.node.flush();
     rig.node.engine.purge(VB, Seqno(3)).expect("sound");
@@ -126,9 +201,18 @@ fn a_client_that_knows_the_purge_need_not_go_back() {
         filter: Bytes::from_static(json.as_bytes()),
         ..request(1, 9, (1, 1))
     };
-    assert_eq!(rig.ask(VB, Command::StreamRequest(from(""))), [Status::ROLLBACK]);
-    assert_eq!(rig.ask(VB, Command::StreamRequest(from("{\"purge_seqno\":\"2\"}"))), [Status::ROLLBACK]);
-    assert_eq!(rig.ask(VB, Command::StreamRequest(from("{\"purge_seqno\":\"3\"}"))), [Status::SUCCESS]);
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(from(""))),
+        [Status::ROLLBACK]
+    );
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(from("{\"purge_seqno\":\"2\"}"))),
+        [Status::ROLLBACK]
+    );
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(from("{\"purge_seqno\":\"3\"}"))),
+        [Status::SUCCESS]
+    );
     assert_eq!(rig.sent(), ["disk marker 1-4", "mutation @4"]);
 }
 
@@ -138,7 +222,10 @@ fn purged_elsewhere() -> Rig {
     for (collection, key) in [(8, "k1"), (8, "k2"), (9, "k3")] {
         rig.set_in(collection, key);
     }
-    rig.node.vbucket.write(Item::deletion(Key::in_collection(9, b"k3")), 1).expect("active");
+    rig.node
+        .vbucket
+        .write(Item::deletion(Key::in_collection(9, b"k3")), 1)
+        .expect("active");
     rig.set_in(9, "k4");
     rig.node.flush();
     rig.node.engine.purge(VB, Seqno(4)).expect("sound");
@@ -171,7 +258,10 @@ fn of_8(start: u64) -> StreamRequest {
 #[test]
 fn a_filtered_client_that_has_all_of_its_collections_reads_on_below_the_purge() {
     let mut rig = purged_elsewhere();
-    assert_eq!(rig.ask(VB, Command::StreamRequest(of_8(2))), [Status::SUCCESS]);
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(of_8(2))),
+        [Status::SUCCESS]
+    );
     assert_eq!(rig.sent(), ["disk marker 2-5", "advanced @5"]);
     rig.set_in(8, "k5");
     assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
@@ -181,7 +271,10 @@ fn a_filtered_client_that_has_all_of_its_collections_reads_on_below_the_purge() 
 #[test]
 fn what_is_written_after_the_purge_is_no_reason_to_go_back() {
     let mut rig = purged_elsewhere();
-    assert_eq!(rig.ask(VB, Command::StreamRequest(of_8(2))), [Status::SUCCESS]);
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(of_8(2))),
+        [Status::SUCCESS]
+    );
     rig.set_in(8, "k5");
     rig.node.flush();
     rig.know_collections(&[(8, 6), (9, 5)]);
@@ -192,8 +285,14 @@ fn what_is_written_after_the_purge_is_no_reason_to_go_back() {
 #[test]
 fn a_purge_of_its_own_collection_ends_a_filtered_stream() {
     let mut rig = purged_elsewhere();
-    assert_eq!(rig.ask(VB, Command::StreamRequest(of_8(2))), [Status::SUCCESS]);
-    rig.node.vbucket.write(Item::deletion(Key::in_collection(8, b"k1")), 1).expect("active");
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(of_8(2))),
+        [Status::SUCCESS]
+    );
+    rig.node
+        .vbucket
+        .write(Item::deletion(Key::in_collection(8, b"k1")), 1)
+        .expect("active");
     rig.set_in(8, "k6");
     rig.node.flush();
     rig.node.engine.purge(VB, Seqno(6)).expect("sound");
@@ -212,22 +311,43 @@ fn a_backfill_over_much_that_is_hidden_says_how_far_it_is() {
         rig.node.flush();
         rig
     };
-    let few_items = ProducerLimits { hidden_items: 3, ..ProducerLimits::default() };
-    let few_bytes = ProducerLimits { hidden_bytes: 9, ..ProducerLimits::default() };
+    let few_items = ProducerLimits {
+        hidden_items: 3,
+        ..ProducerLimits::default()
+    };
+    let few_bytes = ProducerLimits {
+        hidden_bytes: 9,
+        ..ProducerLimits::default()
+    };
     for limits in [few_items, few_bytes] {
         let mut rig = hidden(limits);
         rig.ask(VB, Command::StreamRequest(of_8(0)));
         assert_eq!(
             rig.sent(),
-            ["disk marker 0-10", "mutation @1", "advanced @4", "advanced @7", "advanced @10"]
+            [
+                "disk marker 0-10",
+                "mutation @1",
+                "advanced @4",
+                "advanced @7",
+                "advanced @10"
+            ]
         );
     }
     let mut rig = hidden(few_items);
-    let inside = StreamRequest { start: Seqno(4), snapshot_end: Seqno(12), ..of_8(0) };
+    let inside = StreamRequest {
+        start: Seqno(4),
+        snapshot_end: Seqno(12),
+        ..of_8(0)
+    };
     rig.set_in(8, "b");
     rig.set_in(8, "c");
     rig.ask(VB, Command::StreamRequest(inside));
-    let expected =
-        ["disk repeating marker 0-12", "advanced @7", "advanced @10", "mutation @11", "mutation @12"];
+    let expected = [
+        "disk repeating marker 0-12",
+        "advanced @7",
+        "advanced @10",
+        "mutation @11",
+        "mutation @12",
+    ];
     assert_eq!(rig.sent(), expected, "who resumes there is inside it still");
 }

@@ -6,7 +6,8 @@ use crate::wire::Opcode;
 
 impl Rig {
     pub(super) fn receive(&mut self, start: u64, end: u64, seqnos: &[u64]) {
-        let marker = checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
+        let marker =
+            lowtide_checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
         self.node.vbucket.receive_marker(marker).expect("sound");
         self.receive_more(seqnos);
     }
@@ -18,7 +19,10 @@ impl Rig {
     pub(super) fn receive_in(&mut self, collection: u32, seqnos: &[u64]) {
         for &seqno in seqnos {
             let key = Key::in_collection(collection, format!("k{seqno}").as_bytes());
-            let item = Item { seqno: Seqno(seqno), ..Item::mutation(key, Bytes::from_static(b"v")) };
+            let item = Item {
+                seqno: Seqno(seqno),
+                ..Item::mutation(key, Bytes::from_static(b"v"))
+            };
             self.node.vbucket.receive(item).expect("in the snapshot");
         }
         self.producer.notify(VB);
@@ -29,7 +33,15 @@ impl Rig {
         while self.node.persisted_seqno(VB) < self.node.vbucket.high_seqno() {
             self.node.flush();
         }
-        assert_eq!(self.node.vbucket.manager().recover(usize::MAX).cursors_dropped.len(), 1);
+        assert_eq!(
+            self.node
+                .vbucket
+                .manager()
+                .recover(usize::MAX)
+                .cursors_dropped
+                .len(),
+            1
+        );
     }
 }
 
@@ -40,7 +52,10 @@ fn half_a_snapshot_from_disk_is_completed_from_memory() {
     rig.receive(1, 5, &[1, 2]);
     rig.node.flush();
     open(&mut rig, live(0));
-    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @1", "mutation @2"]);
+    assert_eq!(
+        rig.sent(),
+        ["disk repeating marker 0-5", "mutation @1", "mutation @2"]
+    );
     rig.receive_more(&[4, 5]);
     assert_eq!(rig.sent(), ["mutation @4", "mutation @5"]);
     rig.receive(6, 6, &[6]);
@@ -58,7 +73,10 @@ fn a_snapshot_cut_short_is_announced_anew() {
     rig.receive_more(&[3]);
     rig.lose_cursor();
     rig.receive_more(&[5]);
-    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @3", "mutation @5"]);
+    assert_eq!(
+        rig.sent(),
+        ["disk repeating marker 0-5", "mutation @3", "mutation @5"]
+    );
     rig.receive(6, 6, &[6]);
     assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"], "it is whole now");
 }
@@ -74,7 +92,13 @@ fn a_snapshot_cut_short_twice_keeps_its_start() {
     for seqno in [5, 7] {
         rig.receive_more(&[seqno]);
         rig.lose_cursor();
-        assert_eq!(rig.sent(), ["disk repeating marker 4-9".to_owned(), format!("mutation @{seqno}")]);
+        assert_eq!(
+            rig.sent(),
+            [
+                "disk repeating marker 4-9".to_owned(),
+                format!("mutation @{seqno}")
+            ]
+        );
     }
     rig.receive_more(&[9]);
     assert_eq!(rig.sent(), ["mutation @9"]);
@@ -90,7 +114,15 @@ fn a_stream_does_not_end_in_the_middle_of_a_snapshot_that_was_cut_short() {
     rig.receive_more(&[3]);
     rig.lose_cursor();
     rig.receive_more(&[5]);
-    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @3", "mutation @5", "end ok"]);
+    assert_eq!(
+        rig.sent(),
+        [
+            "disk repeating marker 0-5",
+            "mutation @3",
+            "mutation @5",
+            "end ok"
+        ]
+    );
 }
 
 /// Guards S28 for a filter that hides the rest of what was cut short, and for a client that is not told of what it hides.
@@ -111,12 +143,21 @@ fn a_snapshot_cut_short_whose_rest_is_hidden_ends_with_the_next_thing_that_is_to
 fn a_takeover_waits_for_one_answer_to_a_snapshot_that_was_cut_short() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 5, &[1, 2]);
-    open(&mut rig, StreamRequest { flags: StreamRequestFlags::TAKEOVER, ..live(0) });
+    open(
+        &mut rig,
+        StreamRequest {
+            flags: StreamRequestFlags::TAKEOVER,
+            ..live(0)
+        },
+    );
     assert_eq!(rig.sent().len(), 3);
     rig.receive_more(&[3]);
     rig.lose_cursor();
     rig.receive_more(&[5]);
-    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @3", "mutation @5"]);
+    assert_eq!(
+        rig.sent(),
+        ["disk repeating marker 0-5", "mutation @3", "mutation @5"]
+    );
     let answered = Response::status(Opcode::DCP_SNAPSHOT_MARKER, 77, Status::SUCCESS);
     let mut bytes = Vec::new();
     answered.encode(&mut bytes).expect("sendable");
@@ -132,15 +173,28 @@ fn a_client_inside_a_snapshot_is_whole_only_at_its_end() {
     for key in ["a", "b", "c"] {
         rig.set(key);
     }
-    let flush = rig.node.flusher.begin([&rig.node.vbucket]).expect("no other");
+    let flush = rig
+        .node
+        .flusher
+        .begin([&rig.node.vbucket])
+        .expect("no other");
     rig.set("a");
     let _done = rig.node.flusher.finish(flush.commit(&rig.node.engine, 1));
     // The client has had b of a snapshot without the first a.
     rig.node.vbucket.manager().expel();
     open(&mut rig, request(2, u64::MAX, (0, 4)));
     rig.set("d");
-    let expected = ["disk repeating marker 0-5", "mutation @3", "mutation @4", "mutation @5"];
-    assert_eq!(rig.sent(), expected, "the checkpoint goes on, and the snapshot with it");
+    let expected = [
+        "disk repeating marker 0-5",
+        "mutation @3",
+        "mutation @4",
+        "mutation @5",
+    ];
+    assert_eq!(
+        rig.sent(),
+        expected,
+        "the checkpoint goes on, and the snapshot with it"
+    );
     rig.set("e");
     assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
 }
@@ -156,7 +210,12 @@ fn checkpoints_inside_the_clients_snapshot_are_joined() {
     let mut sent = rig.sent();
     assert_eq!(sent.remove(0), "repeating marker 0-8");
     assert_eq!(sent.split_off(7), ["marker 9-9", "mutation @9"]);
-    assert_eq!(sent, (2..=8).map(|seqno| format!("mutation @{seqno}")).collect::<Vec<_>>());
+    assert_eq!(
+        sent,
+        (2..=8)
+            .map(|seqno| format!("mutation @{seqno}"))
+            .collect::<Vec<_>>()
+    );
 }
 
 /// Guards S28 on a replica that was sent the rest of a snapshot as a part of another one.
@@ -167,7 +226,15 @@ fn what_was_taken_in_by_another_snapshot_is_announced_to_its_end() {
     open(&mut rig, live(0));
     assert_eq!(rig.sent(), ["marker 0-5", "mutation @1", "mutation @2"]);
     rig.receive(1, 8, &[4, 6, 8]);
-    assert_eq!(rig.sent(), ["repeating marker 0-8", "mutation @4", "mutation @6", "mutation @8"]);
+    assert_eq!(
+        rig.sent(),
+        [
+            "repeating marker 0-8",
+            "mutation @4",
+            "mutation @6",
+            "mutation @8"
+        ]
+    );
     rig.receive(9, 9, &[9]);
     assert_eq!(rig.sent(), ["marker 9-9", "mutation @9"]);
 }
@@ -180,7 +247,10 @@ fn half_flushed_and_promoted() -> Rig {
     rig.node.vbucket.manager().expel();
     rig.receive_more(&[4, 5]);
     rig.receive(6, 6, &[6]);
-    rig.node.vbucket.set_state(State::Active, Some(VbUuid(77))).expect("a branch");
+    rig.node
+        .vbucket
+        .set_state(State::Active, Some(VbUuid(77)))
+        .expect("a branch");
     rig
 }
 
@@ -190,7 +260,15 @@ fn half_a_snapshot_on_a_promoted_copys_disk_is_no_whole_for_a_stream_of_the_disk
     let mut rig = half_flushed_and_promoted();
     let flags = StreamRequestFlags::DISK_ONLY;
     open(&mut rig, StreamRequest { flags, ..live(0) });
-    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @1", "mutation @2", "end ok"]);
+    assert_eq!(
+        rig.sent(),
+        [
+            "disk repeating marker 0-5",
+            "mutation @1",
+            "mutation @2",
+            "end ok"
+        ]
+    );
 }
 
 /// Guards S14 on a copy that was promoted: its disk still has half a snapshot, of which memory has the rest.
@@ -198,7 +276,13 @@ fn half_a_snapshot_on_a_promoted_copys_disk_is_no_whole_for_a_stream_of_the_disk
 fn half_a_snapshot_on_a_promoted_copys_disk_is_not_announced_as_a_whole() {
     let mut rig = half_flushed_and_promoted();
     open(&mut rig, live(0));
-    let expected = ["disk repeating marker 0-5", "mutation @1", "mutation @2", "mutation @4", "mutation @5"];
+    let expected = [
+        "disk repeating marker 0-5",
+        "mutation @1",
+        "mutation @2",
+        "mutation @4",
+        "mutation @5",
+    ];
     let mut sent = rig.sent();
     assert_eq!(sent.split_off(5), ["marker 6-6", "mutation @6"]);
     assert_eq!(sent, expected);
@@ -215,16 +299,24 @@ fn a_stream_whose_cursor_is_dropped_goes_on_at_once_where_memory_has_the_rest() 
     rig.receive(3, 4, &[3, 4]);
     // Whoever registers under a cursor's name takes its place.
     let name = format!("test:{VB}");
-    rig.node.vbucket.manager().register(&name, Seqno(2), true).expect("it is there");
+    rig.node
+        .vbucket
+        .manager()
+        .register(&name, Seqno(2), true)
+        .expect("it is there");
     assert_eq!(rig.sent(), ["marker 3-4", "mutation @3", "mutation @4"]);
 }
 
-pub(super) fn repeating(start: u64, end: u64, snapshot_type: SnapshotType) -> checkpoint::SnapshotMarker {
+pub(super) fn repeating(
+    start: u64,
+    end: u64,
+    snapshot_type: SnapshotType,
+) -> lowtide_checkpoint::SnapshotMarker {
     let high_completed_seqno = snapshot_type.is_disk().then_some(Seqno::ZERO);
-    checkpoint::SnapshotMarker {
+    lowtide_checkpoint::SnapshotMarker {
         may_repeat_keys: true,
         high_completed_seqno,
-        ..checkpoint::SnapshotMarker::new(snapshot_type, Seqno(start), Seqno(end))
+        ..lowtide_checkpoint::SnapshotMarker::new(snapshot_type, Seqno(start), Seqno(end))
     }
 }
 
@@ -235,7 +327,10 @@ fn a_snapshot_that_is_cut_short_on_its_way_to_a_replica_is_cut_short_for_the_rep
     rig.receive(1, 5, &[1, 3]);
     open(&mut rig, live(0));
     assert_eq!(rig.sent(), ["marker 0-5", "mutation @1", "mutation @3"]);
-    rig.node.vbucket.receive_marker(repeating(1, 5, SnapshotType::Memory)).expect("it goes on");
+    rig.node
+        .vbucket
+        .receive_marker(repeating(1, 5, SnapshotType::Memory))
+        .expect("it goes on");
     rig.receive_more(&[5]);
     assert_eq!(rig.sent(), ["repeating marker 0-5", "mutation @5"]);
     rig.receive(6, 6, &[6]);
@@ -246,10 +341,16 @@ fn a_snapshot_that_is_cut_short_on_its_way_to_a_replica_is_cut_short_for_the_rep
 #[test]
 fn a_snapshot_in_two_checkpoints_of_a_replica_is_one_for_its_client() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
-    rig.node.vbucket.receive_marker(repeating(1, 5, SnapshotType::Disk)).expect("sound");
+    rig.node
+        .vbucket
+        .receive_marker(repeating(1, 5, SnapshotType::Disk))
+        .expect("sound");
     rig.receive_more(&[1, 3]);
     open(&mut rig, live(0));
-    assert_eq!(rig.sent(), ["disk repeating marker 0-5", "mutation @1", "mutation @3"]);
+    assert_eq!(
+        rig.sent(),
+        ["disk repeating marker 0-5", "mutation @1", "mutation @3"]
+    );
     rig.node.vbucket.manager().close();
     rig.receive_more(&[4, 5]);
     assert_eq!(rig.sent(), ["mutation @4", "mutation @5"]);
@@ -269,17 +370,35 @@ fn an_extended_snapshot_that_is_half_there_may_repeat_keys_for_a_client_that_lac
     open(&mut rig, live(0));
     assert_eq!(rig.sent(), ["marker 0-2", "mutation @1", "mutation @2"]);
     let extend = |rig: &mut Rig, start: u64, end: u64, seqnos: &[u64]| {
-        let marker = checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
-        let extended = checkpoint::SnapshotMarker { extend: true, ..marker };
-        rig.node.vbucket.receive_marker(extended).expect("it was whole");
+        let marker =
+            lowtide_checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
+        let extended = lowtide_checkpoint::SnapshotMarker {
+            extend: true,
+            ..marker
+        };
+        rig.node
+            .vbucket
+            .receive_marker(extended)
+            .expect("it was whole");
         rig.receive_more(seqnos);
     };
     extend(&mut rig, 3, 4, &[3, 4]);
     extend(&mut rig, 5, 9, &[5]);
-    assert_eq!(rig.sent(), ["repeating marker 3-9 on", "mutation @3", "mutation @4", "mutation @5"]);
+    assert_eq!(
+        rig.sent(),
+        [
+            "repeating marker 3-9 on",
+            "mutation @3",
+            "mutation @4",
+            "mutation @5"
+        ]
+    );
     rig.receive_more(&[9]);
     extend(&mut rig, 10, 12, &[10]);
-    assert_eq!(rig.sent(), ["repeating marker 3-12", "mutation @9", "mutation @10"]);
+    assert_eq!(
+        rig.sent(),
+        ["repeating marker 3-12", "mutation @9", "mutation @10"]
+    );
 }
 
 /// A replica that has the first two items of a history, which another copy has up to a branch at 5: a client from there is inside
@@ -313,7 +432,10 @@ fn a_replica_that_is_behind_the_clients_snapshot_announces_it_to_its_end() {
         let then = ["repeating marker 0-5", "mutation @3"];
         assert_eq!(rig.sent(), &then[if start == 2 { 0 } else { 1 }..]);
         rig.receive(4, 6, &[4, 6]);
-        assert_eq!(rig.sent(), ["repeating marker 0-6", "mutation @4", "mutation @6"]);
+        assert_eq!(
+            rig.sent(),
+            ["repeating marker 0-6", "mutation @4", "mutation @6"]
+        );
     }
 }
 
@@ -322,14 +444,17 @@ fn a_replica_that_is_behind_the_clients_snapshot_announces_it_to_its_end() {
 #[test]
 fn a_first_snapshot_is_whole_though_its_checkpoint_was_closed() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
-    let marker = checkpoint::SnapshotMarker {
+    let marker = lowtide_checkpoint::SnapshotMarker {
         high_completed_seqno: Some(Seqno::ZERO),
-        ..checkpoint::SnapshotMarker::new(SnapshotType::InitialDisk, Seqno(0), Seqno(2))
+        ..lowtide_checkpoint::SnapshotMarker::new(SnapshotType::InitialDisk, Seqno(0), Seqno(2))
     };
     rig.node.vbucket.receive_marker(marker).expect("sound");
     rig.receive_more(&[1]);
     rig.node.vbucket.manager().close();
-    assert_eq!(rig.ask(VB, Command::StreamRequest(live(0))), [Status::TEMPORARY_FAILURE]);
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(live(0))),
+        [Status::TEMPORARY_FAILURE]
+    );
     rig.receive_more(&[2]);
     rig.node.vbucket.manager().close();
     open(&mut rig, live(0));
@@ -345,18 +470,43 @@ fn what_was_received_in_parts_is_announced_once() {
         (SnapshotType::Disk, State::Active),
     ] {
         let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
-        let reader = rig.node.vbucket.manager().register("reader", Seqno::ZERO, true).expect("valid").cursor;
+        let reader = rig
+            .node
+            .vbucket
+            .manager()
+            .register("reader", Seqno::ZERO, true)
+            .expect("valid")
+            .cursor;
         for seqnos in [[1, 3], [4, 5]] {
-            let marker = checkpoint::SnapshotMarker { may_repeat_keys: false, ..repeating(1, 5, kind) };
+            let marker = lowtide_checkpoint::SnapshotMarker {
+                may_repeat_keys: false,
+                ..repeating(1, 5, kind)
+            };
             rig.node.vbucket.receive_marker(marker).expect("sound");
             rig.receive_more(&seqnos);
         }
-        rig.node.vbucket.set_state(state, None).expect("it is whole");
+        rig.node
+            .vbucket
+            .set_state(state, None)
+            .expect("it is whole");
         open(&mut rig, live(0));
-        rig.node.vbucket.manager().unregister(reader).expect("registered");
+        rig.node
+            .vbucket
+            .manager()
+            .unregister(reader)
+            .expect("registered");
         let disk = if kind.is_disk() { "disk " } else { "" };
         let marker = format!("{disk}repeating marker 0-5");
-        assert_eq!(rig.sent(), [&marker, "mutation @1", "mutation @3", "mutation @4", "mutation @5"]);
+        assert_eq!(
+            rig.sent(),
+            [
+                &marker,
+                "mutation @1",
+                "mutation @3",
+                "mutation @4",
+                "mutation @5"
+            ]
+        );
     }
 }
 
@@ -366,9 +516,16 @@ fn what_was_received_in_parts_is_announced_once() {
 fn an_extension_of_which_nothing_came_is_promised_to_nobody() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 2, &[1, 2]);
-    let extension = checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(3), Seqno(4));
-    let extension = checkpoint::SnapshotMarker { extend: true, ..extension };
-    rig.node.vbucket.receive_marker(extension).expect("from where it ended");
+    let extension =
+        lowtide_checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(3), Seqno(4));
+    let extension = lowtide_checkpoint::SnapshotMarker {
+        extend: true,
+        ..extension
+    };
+    rig.node
+        .vbucket
+        .receive_marker(extension)
+        .expect("from where it ended");
     open(&mut rig, live(0));
     assert_eq!(rig.sent(), ["marker 0-2", "mutation @1", "mutation @2"]);
     rig.receive_more(&[3, 4]);

@@ -6,20 +6,34 @@ use crate::wire::Opcode;
 fn rig_in_takeover() -> Rig {
     let mut rig = rig();
     rig.set("a");
-    let wanted = StreamRequest { flags: StreamRequestFlags::TAKEOVER, ..request(0, u64::MAX, (0, 0)) };
-    assert_eq!(rig.ask(VB, Command::StreamRequest(wanted)), [Status::SUCCESS]);
+    let wanted = StreamRequest {
+        flags: StreamRequestFlags::TAKEOVER,
+        ..request(0, u64::MAX, (0, 0))
+    };
+    assert_eq!(
+        rig.ask(VB, Command::StreamRequest(wanted)),
+        [Status::SUCCESS]
+    );
     rig
 }
 
 impl Rig {
     fn confirm(&mut self, opcode: Opcode) {
-        self.answer(&Response::status(opcode, 77, Status::SUCCESS)).expect("sound");
+        self.answer(&Response::status(opcode, 77, Status::SUCCESS))
+            .expect("sound");
     }
 
     fn die(&mut self) {
-        assert_eq!(self.producer.take_events(), [ProducerEvent::TakenOver { vb: VB }]);
-        self.node.vbucket.set_state(State::Dead, None).expect("it may die");
-        self.producer.end_streams(VB, StreamEndReason::StateChanged, &self.node);
+        assert_eq!(
+            self.producer.take_events(),
+            [ProducerEvent::TakenOver { vb: VB }]
+        );
+        self.node
+            .vbucket
+            .set_state(State::Dead, None)
+            .expect("it may die");
+        self.producer
+            .end_streams(VB, StreamEndReason::StateChanged, &self.node);
     }
 }
 
@@ -27,7 +41,11 @@ impl Rig {
 #[test]
 fn each_step_waits_for_the_one_before() {
     let mut rig = rig_in_takeover();
-    assert_eq!(rig.sent(), ["marker 0-1", "mutation @1"], "the marker was not answered yet");
+    assert_eq!(
+        rig.sent(),
+        ["marker 0-1", "mutation @1"],
+        "the marker was not answered yet"
+    );
     rig.confirm(Opcode::DCP_SNAPSHOT_MARKER);
     assert_eq!(rig.sent(), ["set pending"]);
     rig.set("b");
@@ -35,10 +53,18 @@ fn each_step_waits_for_the_one_before() {
     assert_eq!(rig.producer.take_events(), []);
     rig.confirm(Opcode::DCP_SET_VBUCKET_STATE);
     rig.set("c");
-    assert_eq!(rig.sent(), ["marker 3-3 on", "mutation @3"], "they do until it is dead");
+    assert_eq!(
+        rig.sent(),
+        ["marker 3-3 on", "mutation @3"],
+        "they do until it is dead"
+    );
     rig.set("d");
     rig.die();
-    assert_eq!(rig.sent(), ["marker 4-4 on", "mutation @4"], "what came before its death is sent");
+    assert_eq!(
+        rig.sent(),
+        ["marker 4-4 on", "mutation @4"],
+        "what came before its death is sent"
+    );
     for _ in 0..2 {
         rig.confirm(Opcode::DCP_SNAPSHOT_MARKER);
         assert_eq!(rig.sent(), [""; 0], "not all markers were answered");
@@ -54,7 +80,10 @@ fn each_step_waits_for_the_one_before() {
 #[test]
 fn an_empty_vbucket_is_handed_over_too() {
     let mut rig = rig();
-    let wanted = StreamRequest { flags: StreamRequestFlags::TAKEOVER, ..request(0, u64::MAX, (0, 0)) };
+    let wanted = StreamRequest {
+        flags: StreamRequestFlags::TAKEOVER,
+        ..request(0, u64::MAX, (0, 0))
+    };
     rig.ask(VB, Command::StreamRequest(wanted));
     assert_eq!(rig.sent(), ["set pending"]);
     rig.confirm(Opcode::DCP_SET_VBUCKET_STATE);
@@ -70,7 +99,11 @@ fn an_empty_vbucket_is_handed_over_too() {
 fn a_death_that_was_not_asked_for_ends_it() {
     let mut rig = rig_in_takeover();
     rig.sent();
-    rig.node.vbucket.set_state(State::Dead, None).expect("it may die");
-    rig.producer.end_streams(VB, StreamEndReason::StateChanged, &rig.node);
+    rig.node
+        .vbucket
+        .set_state(State::Dead, None)
+        .expect("it may die");
+    rig.producer
+        .end_streams(VB, StreamEndReason::StateChanged, &rig.node);
     assert_eq!(rig.sent(), ["end state-changed"]);
 }

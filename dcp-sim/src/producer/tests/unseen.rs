@@ -22,7 +22,10 @@ fn a_client_that_hears_nothing_of_hidden_items_waits_for_a_replicas_snapshot() {
 /// does not see, and stood before it for ever.
 #[test]
 fn a_client_that_hears_nothing_of_hidden_items_waits_for_the_rest_of_what_the_disk_has_in_part() {
-    for (rest, expected) in [(None, "disk marker 0-2"), (Some(4), "disk repeating marker 0-4")] {
+    for (rest, expected) in [
+        (None, "disk marker 0-2"),
+        (Some(4), "disk repeating marker 0-4"),
+    ] {
         let mut rig = bare_rig_of(State::Replica);
         rig.receive(1, 5, &[1, 2]);
         rig.node.flush();
@@ -56,10 +59,20 @@ fn such_a_client_waits_again_where_the_disk_has_a_part_of_the_next_snapshot_by_t
     rig.node.flush();
     rig.node.flush();
     let outcome = step.run(&rig.node.engine);
-    rig.producer.backfilled(outcome, &rig.node).expect("the connection stays");
+    rig.producer
+        .backfilled(outcome, &rig.node)
+        .expect("the connection stays");
     assert_eq!(rig.sent(), [""; 0]);
     rig.receive_in(8, &[9]);
-    assert_eq!(rig.sent(), ["disk marker 0-6", "mutation @1", "mutation @2", "mutation @6"]);
+    assert_eq!(
+        rig.sent(),
+        [
+            "disk marker 0-6",
+            "mutation @1",
+            "mutation @2",
+            "mutation @6"
+        ]
+    );
     assert_eq!(rig.cursors(), 1);
 }
 
@@ -74,7 +87,10 @@ fn such_a_client_waits_where_a_node_came_back_with_half_a_snapshot() {
     assert_eq!(rig.sent(), [""; 0]);
     rig.receive(1, 5, &[]);
     rig.receive_in(8, &[5]);
-    assert_eq!(rig.sent(), ["disk marker 0-2", "mutation @1", "mutation @2"]);
+    assert_eq!(
+        rig.sent(),
+        ["disk marker 0-2", "mutation @1", "mutation @2"]
+    );
 }
 
 /// Guards S33 where the first that memory has of the rest is a change of state: found by seed 1100 of clusters whose copies are
@@ -87,12 +103,20 @@ fn a_change_of_state_is_not_taken_for_the_rest_of_what_the_disk_has_in_part() {
     rig.receive_more(&[1, 2]);
     rig.node.flush();
     rig.node.restart();
-    rig.node.vbucket.queue_current_state().expect("it takes one");
+    rig.node
+        .vbucket
+        .queue_current_state()
+        .expect("it takes one");
     rig.node.vbucket.receive_marker(marker).expect("sound");
     rig.receive_more(&[4]);
     rig.receive_in(8, &[5]);
     open(&mut rig, live(0));
-    let expected = ["disk repeating marker 0-4", "mutation @1", "mutation @2", "mutation @4"];
+    let expected = [
+        "disk repeating marker 0-4",
+        "mutation @1",
+        "mutation @2",
+        "mutation @4",
+    ];
     assert_eq!(rig.sent(), expected);
 }
 
@@ -101,14 +125,24 @@ fn a_change_of_state_is_not_taken_for_the_rest_of_what_the_disk_has_in_part() {
 fn such_a_client_is_told_the_end_of_a_snapshot_that_lies_in_several_checkpoints() {
     for (rest, expected) in [(None, "marker 0-2"), (Some(4), "marker 0-4")] {
         let mut rig = bare_rig_of(State::Replica);
-        rig.node.vbucket.receive_marker(repeating(1, 5, SnapshotType::Disk)).expect("sound");
+        rig.node
+            .vbucket
+            .receive_marker(repeating(1, 5, SnapshotType::Disk))
+            .expect("sound");
         rig.receive_more(&[1, 2]);
         open(&mut rig, live(0));
         rig.node.vbucket.manager().close();
         rig.receive_more(rest.as_slice());
         rig.receive_in(8, &[5]);
         let sent = rig.sent();
-        assert_eq!(sent[..3], [format!("disk repeating {expected}").as_str(), "mutation @1", "mutation @2"]);
+        assert_eq!(
+            sent[..3],
+            [
+                format!("disk repeating {expected}").as_str(),
+                "mutation @1",
+                "mutation @2"
+            ]
+        );
         assert_eq!(sent.get(3).map(String::as_str), rest.map(|_| "mutation @4"));
     }
 }
@@ -116,19 +150,29 @@ fn such_a_client_is_told_the_end_of_a_snapshot_that_lies_in_several_checkpoints(
 /// Guards S33 for streams of the disk alone: what that has in part is no snapshot for such a client.
 #[test]
 fn half_a_snapshot_on_disk_is_none_for_a_stream_of_the_disk_alone_whose_client_hears_nothing_of_hidden_items()
-{
+ {
     let mut rig = bare_rig_of(State::Replica);
     rig.receive(1, 5, &[1, 2]);
     rig.node.flush();
-    let disk_only = |start| StreamRequest { flags: StreamRequestFlags::DISK_ONLY, ..live(start) };
+    let disk_only = |start| StreamRequest {
+        flags: StreamRequestFlags::DISK_ONLY,
+        ..live(start)
+    };
     open(&mut rig, disk_only(0));
     assert_eq!(rig.sent(), ["end backfill-failed"]);
     rig.receive_in(8, &[5]);
     open(&mut rig, disk_only(0));
-    assert_eq!(rig.sent(), ["end backfill-failed"], "the rest is in memory only");
+    assert_eq!(
+        rig.sent(),
+        ["end backfill-failed"],
+        "the rest is in memory only"
+    );
     rig.node.flush();
     open(&mut rig, disk_only(0));
-    assert_eq!(rig.sent(), ["disk marker 0-2", "mutation @1", "mutation @2", "end ok"]);
+    assert_eq!(
+        rig.sent(),
+        ["disk marker 0-2", "mutation @1", "mutation @2", "end ok"]
+    );
     assert_eq!(rig.cursors(), 0);
 }
 
@@ -145,6 +189,9 @@ fn a_client_that_hears_nothing_of_hidden_items_waits_for_a_replica_that_is_behin
         rig.receive_in(8, &[6]);
         let disk = if is_on_disk { "disk " } else { "" };
         let marker = format!("{disk}repeating marker 0-4");
-        assert_eq!(rig.sent(), [&marker, "mutation @2", "mutation @3", "mutation @4"]);
+        assert_eq!(
+            rig.sent(),
+            [&marker, "mutation @2", "mutation @3", "mutation @4"]
+        );
     }
 }

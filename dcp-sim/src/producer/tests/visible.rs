@@ -1,6 +1,6 @@
 //! What a connection gets to see of an item: durable writes, values, attributes, expirations.
 
-use checkpoint::{Datatype, DurabilityLevel, Operation};
+use lowtide_checkpoint::{Datatype, DurabilityLevel, Operation};
 
 use super::*;
 use crate::wire::{Mutation, Opcode};
@@ -31,7 +31,10 @@ pub(super) fn durable_writes(rig: &Rig) {
 fn prepares_are_hidden_from_who_did_not_ask() {
     for (sync_writes, expected) in [
         (false, &["marker 0-3", "mutation @2", "advanced @3"][..]),
-        (true, &["marker 0-3", "prepare @1", "commit @2", "prepare @3"]),
+        (
+            true,
+            &["marker 0-3", "prepare @1", "commit @2", "prepare @3"],
+        ),
     ] {
         let mut rig = rig();
         if sync_writes {
@@ -47,8 +50,14 @@ fn prepares_are_hidden_from_who_did_not_ask() {
 #[test]
 fn from_disk_a_commit_is_a_mutation() {
     for (sync_writes, expected) in [
-        (false, &["disk marker 0-3", "mutation @2", "advanced @3"][..]),
-        (true, &["disk marker 0-3", "prepare @1", "mutation @2", "prepare @3"]),
+        (
+            false,
+            &["disk marker 0-3", "mutation @2", "advanced @3"][..],
+        ),
+        (
+            true,
+            &["disk marker 0-3", "prepare @1", "mutation @2", "prepare @3"],
+        ),
     ] {
         let mut rig = rig();
         if sync_writes {
@@ -74,7 +83,9 @@ fn a_commit_that_an_engine_knows_as_one_is_sent_as_what_it_is() {
             deleted,
             ..Item::new(Operation::Commit, Key::new(b"a"))
         };
-        let command = disk_command(&item, &rig.producer.options).expect("sendable").expect("visible");
+        let command = disk_command(&item, &rig.producer.options)
+            .expect("sendable")
+            .expect("visible");
         assert_eq!(command.opcode(), expected);
     }
 }
@@ -83,13 +94,27 @@ fn a_commit_that_an_engine_knows_as_one_is_sent_as_what_it_is() {
 fn what_a_replica_has_is_told_to_the_host() {
     let mut rig = rig();
     assert_eq!(rig.ask(VB, Command::SeqnoAck(Seqno(7))), [Status::SUCCESS]);
-    assert_eq!(rig.ask(Vbid(9), Command::SeqnoAck(Seqno(7))), [Status::NOT_MY_VBUCKET]);
-    assert_eq!(rig.producer.take_events(), [ProducerEvent::Prepared { vb: VB, seqno: Seqno(7) }]);
+    assert_eq!(
+        rig.ask(Vbid(9), Command::SeqnoAck(Seqno(7))),
+        [Status::NOT_MY_VBUCKET]
+    );
+    assert_eq!(
+        rig.producer.take_events(),
+        [ProducerEvent::Prepared {
+            vb: VB,
+            seqno: Seqno(7)
+        }]
+    );
 }
 
 /// The one mutation a connection opened with these flags gets of a document with attributes.
 fn mutation(flags: OpenFlags) -> Mutation {
-    mutation_of(flags, Bytes::from_static(WITH_ATTRIBUTES), Datatype::JSON.with(Datatype::XATTR), false)
+    mutation_of(
+        flags,
+        Bytes::from_static(WITH_ATTRIBUTES),
+        Datatype::JSON.with(Datatype::XATTR),
+        false,
+    )
 }
 
 /// One attribute and an empty object.
@@ -100,12 +125,18 @@ fn mutation_of(flags: OpenFlags, value: Bytes, datatype: Datatype, is_replica: b
     if is_replica {
         assert_eq!(rig.control("consumer_name", "node"), [Status::SUCCESS]);
     }
-    let item = Item { datatype, ..Item::mutation(Key::new(b"k"), value) };
+    let item = Item {
+        datatype,
+        ..Item::mutation(Key::new(b"k"), value)
+    };
     rig.node.vbucket.write(item, 1).expect("active");
     rig.ask(VB, Command::StreamRequest(live()));
     let messages = rig.poll(usize::MAX);
     let mutation = messages.into_iter().find_map(|message| match message {
-        Message::Request(Request { command: Command::Mutation(mutation), .. }) => Some(mutation),
+        Message::Request(Request {
+            command: Command::Mutation(mutation),
+            ..
+        }) => Some(mutation),
         _ => None,
     });
     mutation.expect("it is sent")
@@ -116,26 +147,45 @@ fn values_and_attributes_come_as_asked_for() {
     let both = Datatype::JSON.with(Datatype::XATTR);
     for (flags, datatype, value) in [
         (OpenFlags::NONE, Datatype::JSON, &b"{}"[..]),
-        (OpenFlags::INCLUDE_XATTRS, both, b"\0\0\0\x09\0\0\0\x05_a\x001\0{}"),
+        (
+            OpenFlags::INCLUDE_XATTRS,
+            both,
+            b"\0\0\0\x09\0\0\0\x05_a\x001\0{}",
+        ),
         (OpenFlags::NO_VALUE, Datatype::RAW, b""),
         (OpenFlags::NO_VALUE_WITH_DATATYPE, both, b""),
     ] {
         let mutation = mutation(flags);
-        assert_eq!((mutation.datatype, &mutation.value[..]), (datatype, value), "{flags:?}");
+        assert_eq!(
+            (mutation.datatype, &mutation.value[..]),
+            (datatype, value),
+            "{flags:?}"
+        );
     }
 }
 
 #[test]
 fn compressed_values_are_expanded_for_all_but_nodes() {
     let all = Datatype::JSON.with(Datatype::XATTR).with(Datatype::SNAPPY);
-    let compressed = Bytes::from(snap::raw::Encoder::new().compress_vec(WITH_ATTRIBUTES).expect("small"));
+    let compressed = Bytes::from(
+        snap::raw::Encoder::new()
+            .compress_vec(WITH_ATTRIBUTES)
+            .expect("small"),
+    );
     let plain = mutation_of(OpenFlags::NONE, compressed.clone(), all, false);
-    assert_eq!((plain.datatype, &plain.value[..]), (Datatype::JSON, &b"{}"[..]));
+    assert_eq!(
+        (plain.datatype, &plain.value[..]),
+        (Datatype::JSON, &b"{}"[..])
+    );
     let node = mutation_of(OpenFlags::INCLUDE_XATTRS, compressed.clone(), all, true);
     assert_eq!((node.datatype, node.value), (all, compressed));
     let odd = Bytes::from_static(b"\xff\xff\xff\xff\x0fnot snappy");
     let odd_one = mutation_of(OpenFlags::INCLUDE_XATTRS, odd.clone(), all, false);
-    assert_eq!((odd_one.datatype, odd_one.value), (all, odd), "nothing is lost");
+    assert_eq!(
+        (odd_one.datatype, odd_one.value),
+        (all, odd),
+        "nothing is lost"
+    );
 }
 
 #[test]
@@ -147,9 +197,15 @@ fn expirations_are_told_apart_where_times_are() {
     ] {
         let mut rig = rig_of(State::Active, "consumer", OpenFlags::PRODUCER.with(flags));
         if option {
-            assert_eq!(rig.control("enable_expiry_opcode", "true"), [Status::SUCCESS]);
+            assert_eq!(
+                rig.control("enable_expiry_opcode", "true"),
+                [Status::SUCCESS]
+            );
         }
-        rig.node.vbucket.write(Item::new(Operation::Expiration, Key::new(b"k")), 1).expect("active");
+        rig.node
+            .vbucket
+            .write(Item::new(Operation::Expiration, Key::new(b"k")), 1)
+            .expect("active");
         rig.ask(VB, Command::StreamRequest(live()));
         assert_eq!(rig.sent(), ["marker 0-1", expected]);
     }

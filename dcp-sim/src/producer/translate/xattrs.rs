@@ -12,7 +12,9 @@ pub(super) fn without(value: &Bytes) -> Bytes {
 
 /// The attributes whose name begins with `_`, which are the system's, laid out as a value; `None` if there are none.
 pub(super) fn of_the_system(value: &Bytes) -> Option<Bytes> {
-    let Some((attributes, _)) = split(value) else { return Some(value.clone()) };
+    let Some((attributes, _)) = split(value) else {
+        return Some(value.clone());
+    };
     let mut kept = Vec::new();
     let mut rest = attributes;
     while let Some((attribute, after)) = sized(&rest) {
@@ -22,7 +24,9 @@ pub(super) fn of_the_system(value: &Bytes) -> Option<Bytes> {
         }
         rest = after;
     }
-    let length = u32::try_from(kept.len()).ok().filter(|&length| length > 0)?;
+    let length = u32::try_from(kept.len())
+        .ok()
+        .filter(|&length| length > 0)?;
     let mut value = Vec::with_capacity(4 + kept.len());
     value.put_u32(length);
     value.extend_from_slice(&kept);
@@ -37,7 +41,9 @@ fn split(value: &Bytes) -> Option<(Bytes, Bytes)> {
 /// As many bytes as a u32 says, and what follows them.
 fn sized(bytes: &Bytes) -> Option<(Bytes, Bytes)> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok().filter(|&length| length <= rest.len())?;
+    let length = usize::try_from(u32::from_be_bytes(*length))
+        .ok()
+        .filter(|&length| length <= rest.len())?;
     Some((bytes.slice(4..4 + length), bytes.slice(4 + length..)))
 }
 
@@ -60,7 +66,10 @@ mod tests {
 
     #[test]
     fn the_document_is_what_follows_the_attributes() {
-        assert_eq!(without(&value(&["a\0{}\0", "_b\0 1\0"], "{\"x\":1}")), "{\"x\":1}");
+        assert_eq!(
+            without(&value(&["a\0{}\0", "_b\0 1\0"], "{\"x\":1}")),
+            "{\"x\":1}"
+        );
         assert_eq!(without(&value(&[], "")), "");
     }
 

@@ -6,15 +6,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use persistence::disk::FaultyDisk;
-use persistence::logstor::CommitObserver;
-use persistence::{Budget, Job, Progress};
+use lowtide_persistence::disk::FaultyDisk;
+use lowtide_persistence::logstor::CommitObserver;
+use lowtide_persistence::{Budget, Job, Progress};
 
 use super::{POWER_LOST, kind};
 use crate::script::print::Output;
 
 /// How much a step does.
-const STEP: Budget = Budget { items: 100, bytes: 1 << 20 };
+const STEP: Budget = Budget {
+    items: 100,
+    bytes: 1 << 20,
+};
 const IN_PROGRESS: &str = "compaction-in-progress";
 const NO_JOB: &str = "no-job";
 
@@ -58,12 +61,19 @@ impl CommitObserver for InCommits {
 
 impl Jobs {
     pub(super) fn crash_at(&mut self, point: &'static str) {
-        *self.trap.point.lock().unwrap_or_else(PoisonError::into_inner) = Some(point);
+        *self
+            .trap
+            .point
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(point);
     }
 
     /// What is to be told of points inside commits.
     pub(super) fn observer(&self, disk: &FaultyDisk) -> Arc<dyn CommitObserver> {
-        Arc::new(InCommits { trap: Arc::clone(&self.trap), disk: disk.clone() })
+        Arc::new(InCommits {
+            trap: Arc::clone(&self.trap),
+            disk: disk.clone(),
+        })
     }
 
     /// Ends a paused job; what was planned stays planned.
@@ -88,11 +98,18 @@ impl Jobs {
         self.run(job, pause, disk)
     }
 
-    fn run(&mut self, mut job: Box<dyn Job>, pause: Option<&'static str>, disk: &FaultyDisk) -> Output {
+    fn run(
+        &mut self,
+        mut job: Box<dyn Job>,
+        pause: Option<&'static str>,
+        disk: &FaultyDisk,
+    ) -> Output {
         loop {
             match job.step(STEP).map_err(kind)? {
                 Progress::Working { .. } | Progress::Ahead => {}
-                Progress::Reached(point) if self.trap.springs(point, disk) => return Err(POWER_LOST),
+                Progress::Reached(point) if self.trap.springs(point, disk) => {
+                    return Err(POWER_LOST);
+                }
                 Progress::Reached(point) if pause == Some(point) => {
                     self.paused = Some(job);
                     return Ok(vec![format!("paused {point}")]);

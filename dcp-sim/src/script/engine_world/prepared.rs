@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Cas, FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
-use persistence::Snapshot;
+use lowtide_checkpoint::{
+    Cas, FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid,
+};
+use lowtide_persistence::Snapshot;
 
 use super::kind;
 use crate::script::clock::Clock;
@@ -33,8 +35,10 @@ impl Prepared {
         now: &dyn Snapshot,
         clock: &mut Clock,
     ) -> Result<Self, &'static str> {
-        let mut state =
-            now.state().cloned().unwrap_or_else(|| VBucketState::new(State::Active, FailoverLog::new(UUID)));
+        let mut state = now
+            .state()
+            .cloned()
+            .unwrap_or_else(|| VBucketState::new(State::Active, FailoverLog::new(UUID)));
         let mut next = seqno.unwrap_or_else(|| now.high().next());
         let mut items = Vec::with_capacity(writes.len());
         let mut revisions = BTreeMap::new();
@@ -47,7 +51,12 @@ impl Prepared {
             revisions.insert(&write.key, rev_seqno);
             let cas = clock.tick();
             let item = item(write, next, cas)?;
-            items.push(Item { seqno: next, cas: Cas(cas), rev_seqno, ..item });
+            items.push(Item {
+                seqno: next,
+                cas: Cas(cas),
+                rev_seqno,
+                ..item
+            });
             state.max_cas = Cas(cas);
             if write.value.is_none() {
                 state.max_deleted_rev_seqno = state.max_deleted_rev_seqno.max(rev_seqno);
@@ -55,8 +64,17 @@ impl Prepared {
             next = next.next();
         }
         let high = items.last().map_or(now.high(), |item| item.seqno);
-        (state.snapshot_start, state.snapshot_end, state.max_visible_seqno) = (high, high, high);
-        Ok(Self { vb, items, state, timestamp: clock.tick() })
+        (
+            state.snapshot_start,
+            state.snapshot_end,
+            state.max_visible_seqno,
+        ) = (high, high, high);
+        Ok(Self {
+            vb,
+            items,
+            state,
+            timestamp: clock.tick(),
+        })
     }
 }
 
@@ -70,7 +88,10 @@ fn item(write: &Write, seqno: Seqno, now_nanos: u64) -> Result<Item, &'static st
         None => {
             // A tombstone's expiry is the time of its deletion.
             let expiry = u32::try_from(now_nanos / NANOS_PER_SECOND).unwrap_or(u32::MAX);
-            Ok(Item { expiry, ..Item::deletion(key) })
+            Ok(Item {
+                expiry,
+                ..Item::deletion(key)
+            })
         }
     }
 }

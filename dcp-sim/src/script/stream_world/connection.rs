@@ -4,7 +4,7 @@
 //! but for what the consumer sends while it is held back.
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{Seqno, State, Vbid};
+use lowtide_checkpoint::{Seqno, State, Vbid};
 
 use super::node::StreamNode;
 use super::words;
@@ -40,29 +40,49 @@ impl Connection {
             from: from.to_owned(),
             to: to.to_owned(),
             producer: Producer::new(&name),
-            consumer: Consumer::with_noop_interval(&name, options.buffer_bytes, options.noop_seconds)
-                .map_err(|_| BROKEN)?,
+            consumer: Consumer::with_noop_interval(
+                &name,
+                options.buffer_bytes,
+                options.noop_seconds,
+            )
+            .map_err(|_| BROKEN)?,
             end: options.end,
             is_held: false,
         };
-        for (&vb, partition) in
-            follower.partitions.iter().filter(|(vb, _)| source.partitions.contains_key(vb))
+        for (&vb, partition) in follower
+            .partitions
+            .iter()
+            .filter(|(vb, _)| source.partitions.contains_key(vb))
         {
-            partition.vbucket.set_state(State::Replica, None).map_err(|error| super::node::kind(&error))?;
+            partition
+                .vbucket
+                .set_state(State::Replica, None)
+                .map_err(|error| super::node::kind(&error))?;
             let from = partition.vbucket.resume_point();
-            connection.consumer.request_stream_to(vb, from, options.end).map_err(|_| BROKEN)?;
+            connection
+                .consumer
+                .request_stream_to(vb, from, options.end)
+                .map_err(|_| BROKEN)?;
         }
         Ok(connection)
     }
 
-    pub(super) fn take_over(&mut self, follower: &StreamNode, vb: Vbid) -> Result<(), &'static str> {
+    pub(super) fn take_over(
+        &mut self,
+        follower: &StreamNode,
+        vb: Vbid,
+    ) -> Result<(), &'static str> {
         let from = follower.partition(vb)?.vbucket.resume_point();
-        self.consumer.close_stream(vb).and_then(|()| self.consumer.take_over(vb, from)).map_err(|_| BROKEN)
+        self.consumer
+            .close_stream(vb)
+            .and_then(|()| self.consumer.take_over(vb, from))
+            .map_err(|_| BROKEN)
     }
 
     /// The vBucket is not what it was.
     pub(super) fn state_changed(&mut self, source: &StreamNode, vb: Vbid) {
-        self.producer.end_streams(vb, StreamEndReason::StateChanged, source);
+        self.producer
+            .end_streams(vb, StreamEndReason::StateChanged, source);
     }
 
     pub(super) fn close(&mut self, source: &StreamNode) {
@@ -85,7 +105,11 @@ impl Connection {
             self.producer.notify(vb);
         }
         loop {
-            let asked = if self.is_held { Bytes::new() } else { self.consumer.take_output() };
+            let asked = if self.is_held {
+                Bytes::new()
+            } else {
+                self.consumer.take_output()
+            };
             self.producer.receive(&asked, source).map_err(|_| BROKEN)?;
             let has_run = self.serve(source)?;
             let bytes = self.producer.poll(source, 1).map_err(|_| BROKEN)?;
@@ -106,19 +130,27 @@ impl Connection {
             if let ProducerEvent::TakenOver { vb } = event {
                 has_run = true;
                 let vbucket = &source.partition(vb)?.vbucket;
-                vbucket.set_state(State::Dead, None).map_err(|error| super::node::kind(&error))?;
+                vbucket
+                    .set_state(State::Dead, None)
+                    .map_err(|error| super::node::kind(&error))?;
                 self.state_changed(source, vb);
             }
         }
         for step in self.producer.take_backfills() {
             has_run = true;
             let outcome = step.run(&source.engine);
-            self.producer.backfilled(outcome, source).map_err(|_| BROKEN)?;
+            self.producer
+                .backfilled(outcome, source)
+                .map_err(|_| BROKEN)?;
         }
         Ok(has_run)
     }
 
-    fn arrive(&mut self, bytes: &Bytes, follower: &mut StreamNode) -> Result<Vec<String>, &'static str> {
+    fn arrive(
+        &mut self,
+        bytes: &Bytes,
+        follower: &mut StreamNode,
+    ) -> Result<Vec<String>, &'static str> {
         let mut frames = BytesMut::from(&bytes[..]);
         let mut lines = Vec::new();
         let link = format!("{}->{}", self.from, self.to);
@@ -134,13 +166,19 @@ impl Connection {
                 Message::Response(_) => {}
             }
         }
-        for event in self.consumer.receive(bytes.clone(), follower).map_err(|_| BROKEN)? {
+        for event in self
+            .consumer
+            .receive(bytes.clone(), follower)
+            .map_err(|_| BROKEN)?
+        {
             match event {
                 ConsumerEvent::Rollback { vb, seqno } => {
                     lines.push(format!("{link} vb={vb} rollback {seqno}"));
                     follower.roll_back(vb, seqno)?;
                     let from = follower.partition(vb)?.vbucket.resume_point();
-                    self.consumer.request_stream_to(vb, from, self.end).map_err(|_| BROKEN)?;
+                    self.consumer
+                        .request_stream_to(vb, from, self.end)
+                        .map_err(|_| BROKEN)?;
                 }
                 ConsumerEvent::StreamRefused { vb, status } => {
                     lines.push(format!("{link} vb={vb} status {}", words::status(status)));

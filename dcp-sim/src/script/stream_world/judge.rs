@@ -1,7 +1,7 @@
 //! What a producer answers to one stream request, on a connection of its own that is closed afterwards, and what it sends then.
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use super::connection::BROKEN;
 use super::node::StreamNode;
@@ -10,7 +10,8 @@ use crate::producer::Producer;
 use crate::script::print::Output;
 use crate::script::stream_command::Negotiated;
 use crate::wire::{
-    Command, Control, Frame, KeyForm, Message, Open, OpenFlags, Reply, Request, Status, StreamRequest,
+    Command, Control, Frame, KeyForm, Message, Open, OpenFlags, Reply, Request, Status,
+    StreamRequest,
 };
 
 pub(super) fn stream_request(
@@ -42,7 +43,11 @@ fn read(
     negotiated: Negotiated,
     lines: &mut Vec<String>,
 ) -> Result<(), &'static str> {
-    let keys = if negotiated.collections { KeyForm::Collections } else { KeyForm::Bare };
+    let keys = if negotiated.collections {
+        KeyForm::Collections
+    } else {
+        KeyForm::Bare
+    };
     loop {
         let sent = producer.poll(node, 1 << 20).map_err(|_| BROKEN)?;
         let steps = producer.take_backfills();
@@ -50,7 +55,9 @@ fn read(
             return Ok(());
         }
         for step in steps {
-            producer.backfilled(step.run(&node.engine), node).map_err(|_| BROKEN)?;
+            producer
+                .backfilled(step.run(&node.engine), node)
+                .map_err(|_| BROKEN)?;
         }
         let mut sent = BytesMut::from(&sent[..]);
         while let Some(frame) = Frame::decode(&mut sent).map_err(|_| BROKEN)? {
@@ -68,29 +75,42 @@ fn ask(
     wanted: &StreamRequest,
     negotiated: Negotiated,
 ) -> Result<Reply, &'static str> {
-    let open =
-        Open { flags: OpenFlags::PRODUCER, name: Bytes::from_static(b"judged"), options: Bytes::new() };
+    let open = Open {
+        flags: OpenFlags::PRODUCER,
+        name: Bytes::from_static(b"judged"),
+        options: Bytes::new(),
+    };
     let options = [
         ("enable_noop", negotiated.noop),
         ("enable_sync_writes", negotiated.sync_writes),
         ("enable_stream_id", negotiated.stream_ids),
     ];
     let controls = options.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| {
-        let (key, value) = (Bytes::from_static(name.as_bytes()), Bytes::from_static(b"true"));
+        let (key, value) = (
+            Bytes::from_static(name.as_bytes()),
+            Bytes::from_static(b"true"),
+        );
         Command::Control(Control { key, value })
     });
     let mut bytes = Vec::new();
     let mut count = 0;
     for command in std::iter::once(Command::Open(open)).chain(controls) {
-        Request::new(Vbid(0), 0, command).encode(&mut bytes).map_err(|_| BROKEN)?;
+        Request::new(Vbid(0), 0, command)
+            .encode(&mut bytes)
+            .map_err(|_| BROKEN)?;
         count += 1;
     }
-    Request::new(vb, 1, Command::StreamRequest(wanted.clone())).encode(&mut bytes).map_err(|_| BROKEN)?;
+    Request::new(vb, 1, Command::StreamRequest(wanted.clone()))
+        .encode(&mut bytes)
+        .map_err(|_| BROKEN)?;
     producer.receive(&bytes, node).map_err(|_| BROKEN)?;
     let sent = producer.poll(node, 0).map_err(|_| BROKEN)?;
     let mut sent = BytesMut::from(&sent[..]);
     let mut replies = std::iter::from_fn(|| Frame::decode(&mut sent).ok().flatten()).skip(count);
-    match replies.next().and_then(|frame| Message::decode(&frame).ok()) {
+    match replies
+        .next()
+        .and_then(|frame| Message::decode(&frame).ok())
+    {
         Some(Message::Response(response)) => Ok(response.reply),
         _ => Err(BROKEN),
     }

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{
-    AfterStop, CheckpointConfig, CheckpointError, FailoverLog, Item, Key, Namespace, ReadLimit, Seqno, State,
-    VBucket, VBucketError, VBucketState, VbUuid, Vbid,
+use lowtide_checkpoint::{
+    AfterStop, CheckpointConfig, CheckpointError, FailoverLog, Item, Key, Namespace, ReadLimit,
+    Seqno, State, VBucket, VBucketError, VBucketState, VbUuid, Vbid,
 };
-use persistence::couchstore::{Couchstore, CouchstoreConfig};
-use persistence::disk::{Disk, MemoryDisk};
-use persistence::{Engine, EngineError, Flusher, RolledBack, ScanLimit};
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::{Disk, MemoryDisk};
+use lowtide_persistence::{Engine, EngineError, Flusher, RolledBack, ScanLimit};
 
 use crate::producer::{Collections, Partitions};
 use crate::script::engine_command::Write;
@@ -44,10 +44,15 @@ impl StreamNode {
     /// A node with that many active vBuckets, all empty.
     pub(super) fn new(vbuckets: u16) -> Result<Self, &'static str> {
         let (disk, dir) = (MemoryDisk::new(), Path::new("/store"));
-        disk.create_dir(dir).map_err(|error| EngineError::from(error).kind())?;
+        disk.create_dir(dir)
+            .map_err(|error| EngineError::from(error).kind())?;
         let opened = Couchstore::open(Arc::new(disk), dir, CouchstoreConfig::default());
         let (engine, _) = opened.map_err(|error| error.kind())?;
-        let mut node = Self { engine, flusher: Flusher::new(ReadLimit::NONE), partitions: BTreeMap::new() };
+        let mut node = Self {
+            engine,
+            flusher: Flusher::new(ReadLimit::NONE),
+            partitions: BTreeMap::new(),
+        };
         for vb in (0..vbuckets).map(Vbid) {
             node.engine.create(vb).map_err(|error| error.kind())?;
             node.pretend(vb, FailoverLog::new(FIRST_BRANCH), Seqno::ZERO, Seqno::ZERO)?;
@@ -64,13 +69,25 @@ impl StreamNode {
         purge: Seqno,
     ) -> Result<(), &'static str> {
         let state = VBucketState::new(State::Active, log);
-        let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
-        let recovered = VBucket::recover(vb, &state, high, State::Active, AfterStop::Orderly, config);
+        let config = CheckpointConfig {
+            persistence: true,
+            ..CheckpointConfig::default()
+        };
+        let recovered =
+            VBucket::recover(vb, &state, high, State::Active, AfterStop::Orderly, config);
         let vbucket = recovered.map_err(|error| kind(&error))?;
         self.flusher.attach(vb, state, high);
         let collections = (high == Seqno::ZERO).then(Collections::default);
         let documents = Documents::new();
-        self.partitions.insert(vb, StreamPartition { vbucket, purge, documents, collections });
+        self.partitions.insert(
+            vb,
+            StreamPartition {
+                vbucket,
+                purge,
+                documents,
+                collections,
+            },
+        );
         Ok(())
     }
 
@@ -83,15 +100,25 @@ impl StreamNode {
     }
 
     /// Clients' writes, in order, at `now`. Returns the high seqno.
-    pub(super) fn write(&mut self, vb: Vbid, writes: &[Write], now: u64) -> Result<Seqno, &'static str> {
+    pub(super) fn write(
+        &mut self,
+        vb: Vbid,
+        writes: &[Write],
+        now: u64,
+    ) -> Result<Seqno, &'static str> {
         let partition = self.partition_mut(vb)?;
         for write in writes {
             let next = partition.vbucket.high_seqno().next();
             let mut item = match &write.value {
-                Some(value) => Item::mutation(write.key.clone(), value.bytes(write.key.user(), next.0)?),
+                Some(value) => {
+                    Item::mutation(write.key.clone(), value.bytes(write.key.user(), next.0)?)
+                }
                 None => Item::deletion(write.key.clone()),
             };
-            let written = partition.vbucket.write(item.clone(), now).map_err(|error| kind(&error))?;
+            let written = partition
+                .vbucket
+                .write(item.clone(), now)
+                .map_err(|error| kind(&error))?;
             item.seqno = written.queued.seqno;
             partition.apply(&item);
         }
@@ -102,14 +129,20 @@ impl StreamNode {
     pub(super) fn get(&self, vb: Vbid, key: &Key) -> Result<String, &'static str> {
         let partition = self.partition(vb)?;
         let item = match partition.vbucket.state() {
-            State::Active => partition
-                .documents
-                .get(key)
-                .map(|(seqno, value)| Item { seqno: *seqno, ..Item::mutation(key.clone(), value.clone()) }),
+            State::Active => partition.documents.get(key).map(|(seqno, value)| Item {
+                seqno: *seqno,
+                ..Item::mutation(key.clone(), value.clone())
+            }),
             State::Replica | State::Pending => {
-                let view = self.flusher.views().view(&self.engine, vb).map_err(|error| error.kind())?;
+                let view = self
+                    .flusher
+                    .views()
+                    .view(&self.engine, vb)
+                    .map_err(|error| error.kind())?;
                 let found = view.ok_or("unavailable")?.get(Namespace::Committed, key);
-                found.map_err(|error| error.kind())?.filter(|item| !item.deleted)
+                found
+                    .map_err(|error| error.kind())?
+                    .filter(|item| !item.deleted)
             }
             State::Dead => return Err("wrong-state"),
         };
@@ -147,7 +180,10 @@ impl StreamNode {
 
     /// Gives up what is after `seqno`, in memory and on disk. Returns where that ends: at or before it.
     pub(super) fn roll_back(&mut self, vb: Vbid, seqno: Seqno) -> Result<Seqno, &'static str> {
-        let rolled_back = self.engine.rollback(vb, seqno).map_err(|error| error.kind())?;
+        let rolled_back = self
+            .engine
+            .rollback(vb, seqno)
+            .map_err(|error| error.kind())?;
         if let RolledBack::NeedsReset { .. } = rolled_back {
             self.engine
                 .drop_vbucket(vb)
@@ -156,11 +192,19 @@ impl StreamNode {
         }
         let snapshot = self.engine.snapshot(vb).map_err(|error| error.kind())?;
         let high = snapshot.high();
-        let slice = snapshot.scan(Seqno::ZERO, high, ScanLimit::NONE).map_err(|error| error.kind())?;
+        let slice = snapshot
+            .scan(Seqno::ZERO, high, ScanLimit::NONE)
+            .map_err(|error| error.kind())?;
         let log = self.partition(vb)?.vbucket.failover_log();
-        let persisted = snapshot.state().cloned().unwrap_or_else(|| VBucketState::new(State::Replica, log));
+        let persisted = snapshot
+            .state()
+            .cloned()
+            .unwrap_or_else(|| VBucketState::new(State::Replica, log));
         let partition = self.partition_mut(vb)?;
-        partition.vbucket.rollback(high, &persisted).map_err(|error| kind(&error))?;
+        partition
+            .vbucket
+            .rollback(high, &persisted)
+            .map_err(|error| kind(&error))?;
         partition.documents.clear();
         partition.collections = Some(Collections::default());
         slice.items.iter().for_each(|item| partition.apply(item));
@@ -169,13 +213,29 @@ impl StreamNode {
     }
 
     /// Whether both have the same documents; or the first keys that differ.
-    pub(super) fn compare(&self, other: &Self, vb: Vbid) -> Result<Result<usize, Vec<Key>>, &'static str> {
-        let (here, there) = (&self.partition(vb)?.documents, &other.partition(vb)?.documents);
+    pub(super) fn compare(
+        &self,
+        other: &Self,
+        vb: Vbid,
+    ) -> Result<Result<usize, Vec<Key>>, &'static str> {
+        let (here, there) = (
+            &self.partition(vb)?.documents,
+            &other.partition(vb)?.documents,
+        );
         let differs = |key: &&Key| here.get(*key) != there.get(*key);
-        let mut keys: Vec<_> = here.keys().chain(there.keys()).filter(differs).cloned().collect();
+        let mut keys: Vec<_> = here
+            .keys()
+            .chain(there.keys())
+            .filter(differs)
+            .cloned()
+            .collect();
         keys.sort();
         keys.dedup();
-        Ok(if keys.is_empty() { Ok(here.len()) } else { Err(keys) })
+        Ok(if keys.is_empty() {
+            Ok(here.len())
+        } else {
+            Err(keys)
+        })
     }
 }
 
@@ -190,7 +250,8 @@ impl StreamPartition {
         }
         match &item.value {
             Some(value) if !item.deleted => {
-                self.documents.insert(item.key.clone(), (item.seqno, value.clone()));
+                self.documents
+                    .insert(item.key.clone(), (item.seqno, value.clone()));
             }
             _ => {
                 self.documents.remove(&item.key);
@@ -205,7 +266,8 @@ impl Partitions for StreamNode {
     }
 
     fn purge_seqno(&self, vb: Vbid) -> Seqno {
-        let purged = |partition: &StreamPartition| partition.purge.max(partition.vbucket.purge_seqno());
+        let purged =
+            |partition: &StreamPartition| partition.purge.max(partition.vbucket.purge_seqno());
         self.partitions.get(&vb).map_or(Seqno::ZERO, purged)
     }
 
@@ -214,7 +276,9 @@ impl Partitions for StreamNode {
     }
 
     fn collections(&self, vb: Vbid) -> Option<&Collections> {
-        self.partitions.get(&vb).and_then(|partition| partition.collections.as_ref())
+        self.partitions
+            .get(&vb)
+            .and_then(|partition| partition.collections.as_ref())
     }
 }
 

@@ -1,13 +1,20 @@
 //! What a node's consumer does with what arrives.
 
-use checkpoint::{CheckpointError, FailoverLog, Item, Seqno, SnapshotMarker, State, VBucketError, Vbid};
+use lowtide_checkpoint::{
+    CheckpointError, FailoverLog, Item, Seqno, SnapshotMarker, State, VBucketError, Vbid,
+};
 
 use super::node::{StreamNode, StreamPartition};
 use crate::consumer::Replicas;
 
 impl StreamNode {
     fn replica(&mut self, vb: Vbid) -> Result<&mut StreamPartition, VBucketError> {
-        self.partitions.get_mut(&vb).ok_or(VBucketError::WrongState { vb, state: State::Dead })
+        self.partitions
+            .get_mut(&vb)
+            .ok_or(VBucketError::WrongState {
+                vb,
+                state: State::Dead,
+            })
     }
 }
 
@@ -30,7 +37,8 @@ impl Replicas for StreamNode {
 
     fn advance(&mut self, vb: Vbid, _seqno: Seqno) -> Result<(), VBucketError> {
         // A replica is sent every item: nothing is hidden from it.
-        let source = CheckpointError::InvalidArgument("a replica's snapshot ends with its last item");
+        let source =
+            CheckpointError::InvalidArgument("a replica's snapshot ends with its last item");
         Err(VBucketError::Checkpoint { vb, source })
     }
 

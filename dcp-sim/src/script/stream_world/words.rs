@@ -7,7 +7,12 @@ use crate::wire::{Command, KeyForm, MarkerFlags, Request, Status};
 pub(super) fn message(request: &Request, keys: KeyForm) -> Option<String> {
     Some(match &request.command {
         Command::SnapshotMarker(marker) => {
-            format!("snapshot {}-{} {}", marker.start, marker.end, flags(marker.flags))
+            format!(
+                "snapshot {}-{} {}",
+                marker.start,
+                marker.end,
+                flags(marker.flags)
+            )
         }
         Command::StreamEnd(reason) => format!("stream-end {}", reason.name()),
         Command::SeqnoAdvanced(seqno) => format!("seqno-advanced @{seqno}"),
@@ -25,7 +30,11 @@ fn flags(flags: MarkerFlags) -> String {
         (MarkerFlags::HISTORY, "history"),
         (MarkerFlags::MAY_DUPLICATE_KEYS, "may-duplicate-keys"),
     ];
-    let set: Vec<_> = names.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name).collect();
+    let set: Vec<_> = names
+        .iter()
+        .filter(|(flag, _)| flags.contains(*flag))
+        .map(|(_, name)| *name)
+        .collect();
     set.join(",")
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Seqno, Vbid};
 
 use super::documents::Revision;
 use super::position::{Position, Seen};
@@ -62,9 +62,26 @@ pub(in crate::sim) struct Client {
 
 impl Client {
     /// A client that has nothing yet and is to follow these vBuckets.
-    pub(in crate::sim) fn new(name: String, temper: Temper, vbs: impl Iterator<Item = Vbid>) -> Self {
-        let follower = |vb| (vb, Follower { position: Position::new(temper.keeps), at: None });
-        Self { name, temper, followers: vbs.map(follower).collect(), sessions: BTreeMap::new() }
+    pub(in crate::sim) fn new(
+        name: String,
+        temper: Temper,
+        vbs: impl Iterator<Item = Vbid>,
+    ) -> Self {
+        let follower = |vb| {
+            (
+                vb,
+                Follower {
+                    position: Position::new(temper.keeps),
+                    at: None,
+                },
+            )
+        };
+        Self {
+            name,
+            temper,
+            followers: vbs.map(follower).collect(),
+            sessions: BTreeMap::new(),
+        }
     }
 
     /// The collections that it gets to see.
@@ -83,7 +100,11 @@ impl Client {
 
     /// The vBuckets that have no stream and did not ask for one.
     pub(in crate::sim) fn detached(&self) -> Vec<Vbid> {
-        self.followers.iter().filter(|(_, follower)| follower.at.is_none()).map(|(&vb, _)| vb).collect()
+        self.followers
+            .iter()
+            .filter(|(_, follower)| follower.at.is_none())
+            .map(|(&vb, _)| vb)
+            .collect()
     }
 
     /// The vBuckets that it takes.
@@ -116,7 +137,7 @@ impl Client {
     }
 
     /// Digest of a live document.
-    pub(in crate::sim) fn live(&self, vb: Vbid, key: &checkpoint::Key) -> Option<u64> {
+    pub(in crate::sim) fn live(&self, vb: Vbid, key: &lowtide_checkpoint::Key) -> Option<u64> {
         self.followers.get(&vb)?.position.documents().live(key)
     }
 
@@ -124,19 +145,29 @@ impl Client {
     pub(in crate::sim) fn first_unknown(
         &self,
         vb: Vbid,
-        is_known: impl Fn(&checkpoint::Key) -> bool,
-    ) -> Option<checkpoint::Key> {
-        self.followers.get(&vb)?.position.documents().first_unknown(is_known).cloned()
+        is_known: impl Fn(&lowtide_checkpoint::Key) -> bool,
+    ) -> Option<lowtide_checkpoint::Key> {
+        self.followers
+            .get(&vb)?
+            .position
+            .documents()
+            .first_unknown(is_known)
+            .cloned()
     }
 
     /// A connection to a node was made.
     pub(in crate::sim) fn connected(&mut self, node: NodeId) {
-        self.sessions.insert(node, Session::new(&self.name, &self.temper));
+        self.sessions
+            .insert(node, Session::new(&self.name, &self.temper));
     }
 
     /// The connection to a node is gone. Returns whether there was one.
     pub(in crate::sim) fn disconnected(&mut self, node: NodeId) -> bool {
-        for follower in self.followers.values_mut().filter(|follower| follower.at == Some(node)) {
+        for follower in self
+            .followers
+            .values_mut()
+            .filter(|follower| follower.at == Some(node))
+        {
             follower.at = None;
         }
         self.sessions.remove(&node).is_some()
@@ -144,7 +175,8 @@ impl Client {
 
     /// Asks a node that it is connected to for a vBucket.
     pub(in crate::sim) fn ask(&mut self, vb: Vbid, node: NodeId, follow: Follow) {
-        let (Some(follower), Some(session)) = (self.followers.get_mut(&vb), self.sessions.get_mut(&node))
+        let (Some(follower), Some(session)) =
+            (self.followers.get_mut(&vb), self.sessions.get_mut(&node))
         else {
             return;
         };
@@ -173,7 +205,9 @@ impl Client {
 
     /// Takes bytes from a node.
     pub(in crate::sim) fn receive(&mut self, node: NodeId, bytes: &[u8]) -> Vec<News> {
-        let Some(session) = self.sessions.get_mut(&node) else { return Vec::new() };
+        let Some(session) = self.sessions.get_mut(&node) else {
+            return Vec::new();
+        };
         let told = match session.receive(bytes) {
             Ok(told) => told,
             Err(what) => return vec![News::Unusable(what)],
@@ -187,11 +221,16 @@ impl Client {
 
     /// Takes the bytes to send to a node.
     pub(in crate::sim) fn take_output(&mut self, node: NodeId) -> Bytes {
-        self.sessions.get_mut(&node).map(Session::take_output).unwrap_or_default()
+        self.sessions
+            .get_mut(&node)
+            .map(Session::take_output)
+            .unwrap_or_default()
     }
 
     fn heed(&mut self, vb: Vbid, told: Told, news: &mut Vec<News>) {
-        let Some(follower) = self.followers.get_mut(&vb) else { return };
+        let Some(follower) = self.followers.get_mut(&vb) else {
+            return;
+        };
         let position = &mut follower.position;
         let seen = match told {
             Told::Opened(log) => vec![position.opened(log)],
@@ -199,8 +238,10 @@ impl Client {
             Told::Advanced(seqno) => position.advance(seqno),
             Told::Item(item) => {
                 let document = Document::of(&item);
-                let revision =
-                    Revision { digest: document.digest(&item.key), is_live: document.value.is_some() };
+                let revision = Revision {
+                    digest: document.digest(&item.key),
+                    is_live: document.value.is_some(),
+                };
                 position.item(item.seqno, &item.key, revision)
             }
             Told::Rollback(seqno) => {
@@ -218,7 +259,10 @@ impl Client {
             }
             Told::Ended(reason) => {
                 follower.at = None;
-                news.push(News::Detached(vb, reason.unwrap_or(StreamEndReason::Closed)));
+                news.push(News::Detached(
+                    vb,
+                    reason.unwrap_or(StreamEndReason::Closed),
+                ));
                 return;
             }
         };

@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 
-use checkpoint::{Key, Seqno};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use lowtide_checkpoint::{Key, Seqno};
 
 /// Points are remembered up to this number, the newest ones.
 const POINTS_MAX: usize = 4_096;
@@ -51,7 +51,13 @@ impl Folded {
     /// Nothing, with a journal of `keeps` changes.
     pub(super) fn new(keeps: usize) -> Self {
         let points = VecDeque::from([Seqno::ZERO]);
-        Self { by_key: HashMap::default(), content: 0, journal: VecDeque::new(), keeps, points }
+        Self {
+            by_key: HashMap::default(),
+            content: 0,
+            journal: VecDeque::new(),
+            keeps,
+            points,
+        }
     }
 
     /// Takes a change.
@@ -59,7 +65,9 @@ impl Folded {
         let before = self.put(key.clone(), Some(revision));
         self.journal.push_back(Change { seqno, key, before });
         while self.journal.len() > self.keeps {
-            let Some(gone) = self.journal.pop_front() else { break };
+            let Some(gone) = self.journal.pop_front() else {
+                break;
+            };
             while self.points.front().is_some_and(|&point| point < gone.seqno) {
                 self.points.pop_front();
             }
@@ -91,8 +99,14 @@ impl Folded {
             *self = Self::new(self.keeps);
             return point;
         }
-        while self.journal.back().is_some_and(|change| change.seqno > point) {
-            let Some(change) = self.journal.pop_back() else { break };
+        while self
+            .journal
+            .back()
+            .is_some_and(|change| change.seqno > point)
+        {
+            let Some(change) = self.journal.pop_back() else {
+                break;
+            };
             self.put(change.key, change.before);
         }
         point
@@ -105,7 +119,10 @@ impl Folded {
 
     /// The digest of a live document.
     pub(super) fn live(&self, key: &Key) -> Option<u64> {
-        self.by_key.get(key).filter(|revision| revision.is_live).map(|revision| revision.digest)
+        self.by_key
+            .get(key)
+            .filter(|revision| revision.is_live)
+            .map(|revision| revision.digest)
     }
 
     /// The first live key for which `is_known` says no.
@@ -116,7 +133,10 @@ impl Folded {
 
     /// How many live documents there are.
     pub(super) fn live_count(&self) -> usize {
-        self.by_key.values().filter(|revision| revision.is_live).count()
+        self.by_key
+            .values()
+            .filter(|revision| revision.is_live)
+            .count()
     }
 
     fn put(&mut self, key: Key, revision: Option<Revision>) -> Option<Revision> {
@@ -125,7 +145,10 @@ impl Folded {
             None => self.by_key.remove(&key),
         };
         let digest = |revision: Option<Revision>| revision.map_or(0, Revision::live_digest);
-        self.content = self.content.wrapping_add(digest(revision)).wrapping_sub(digest(before));
+        self.content = self
+            .content
+            .wrapping_add(digest(revision))
+            .wrapping_sub(digest(before));
         before
     }
 }
@@ -135,7 +158,10 @@ mod tests {
     use super::*;
 
     fn set(folded: &mut Folded, seqno: u64, key: &str) {
-        let revision = Revision { digest: seqno, is_live: true };
+        let revision = Revision {
+            digest: seqno,
+            is_live: true,
+        };
         folded.apply(Seqno(seqno), Key::new(key.as_bytes()), revision);
     }
 
@@ -156,7 +182,11 @@ mod tests {
         assert_eq!((folded.content(), folded.live_count()), (4 + 5 + 9, 3));
         assert_eq!(folded.go_back(Seqno(8)), Seqno(5));
         assert_eq!(folded.content(), 4 + 2 + 5);
-        assert_eq!(folded.go_back(Seqno(4)), Seqno(2), "at 4 it was inside a snapshot");
+        assert_eq!(
+            folded.go_back(Seqno(4)),
+            Seqno(2),
+            "at 4 it was inside a snapshot"
+        );
         assert_eq!(folded.content(), 1 + 2);
         assert_eq!(folded.live(&Key::new(b"c")), None);
         assert_eq!(folded.go_back(Seqno(0)), Seqno(0));
@@ -166,8 +196,15 @@ mod tests {
     #[test]
     fn a_journal_that_does_not_reach_starts_over() {
         let mut short = folded(1);
-        assert_eq!(short.go_back(Seqno(9)), Seqno(9), "there is nothing to undo");
-        assert_eq!((short.go_back(Seqno(8)), short.content()), (Seqno(5), 4 + 2 + 5));
+        assert_eq!(
+            short.go_back(Seqno(9)),
+            Seqno(9),
+            "there is nothing to undo"
+        );
+        assert_eq!(
+            (short.go_back(Seqno(8)), short.content()),
+            (Seqno(5), 4 + 2 + 5)
+        );
         assert_eq!((short.go_back(Seqno(4)), short.content()), (Seqno(0), 0));
         let mut none = folded(0);
         assert_eq!(none.go_back(Seqno(8)), Seqno(0));

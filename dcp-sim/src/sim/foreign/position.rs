@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use checkpoint::{FailoverEntry, Key, Seqno, VbUuid};
+use lowtide_checkpoint::{FailoverEntry, Key, Seqno, VbUuid};
 
 use super::documents::{Folded, Revision};
 use crate::wire::{Marker, MarkerFlags};
@@ -14,7 +14,11 @@ use crate::wire::{Marker, MarkerFlags};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sim) enum Seen {
     /// A stream was opened. `content` is what the client has, if that is whole.
-    Opened { log: Vec<FailoverEntry>, seqno: Seqno, content: Option<u64> },
+    Opened {
+        log: Vec<FailoverEntry>,
+        seqno: Seqno,
+        content: Option<u64>,
+    },
     /// An item came, which made this revision.
     Item { seqno: Seqno, digest: u64 },
     /// A snapshot is complete: this is the content up to its end.
@@ -22,7 +26,12 @@ pub(in crate::sim) enum Seen {
     /// A marker starts after `upto`: this content must be whole there.
     Concluded { upto: Seqno, content: u64 },
     /// The client was told to go back to `told`, and went to `to`, on the branch that it names next.
-    WentBack { told: Seqno, to: Seqno, uuid: VbUuid, content: u64 },
+    WentBack {
+        told: Seqno,
+        to: Seqno,
+        uuid: VbUuid,
+        content: u64,
+    },
     /// The producer broke the protocol.
     Broken(String),
 }
@@ -102,23 +111,42 @@ impl Position {
         self.keys.clear();
         let (at, (start, end)) = (self.seqno, self.snapshot);
         let may_name_range = manners.names_range && (at == start || at == end);
-        let snapshot = if self.is_whole() && !may_name_range { (at, at) } else { (start, end) };
+        let snapshot = if self.is_whole() && !may_name_range {
+            (at, at)
+        } else {
+            (start, end)
+        };
         self.first_start = Some(snapshot.0);
-        let uuid = if manners.names_newest { self.newest() } else { self.branch_of(snapshot.1.max(at)) };
-        ResumeAt { uuid, start: at, snapshot }
+        let uuid = if manners.names_newest {
+            self.newest()
+        } else {
+            self.branch_of(snapshot.1.max(at))
+        };
+        ResumeAt {
+            uuid,
+            start: at,
+            snapshot,
+        }
     }
 
     /// The branch that a seqno is on. What a client has of a snapshot is of the branch that the snapshot's end is on: what was
     /// replaced there it lacks, though another branch may have it still.
     fn branch_of(&self, seqno: Seqno) -> VbUuid {
-        self.log.iter().find(|entry| entry.seqno <= seqno).map_or(VbUuid(0), |entry| entry.uuid)
+        self.log
+            .iter()
+            .find(|entry| entry.seqno <= seqno)
+            .map_or(VbUuid(0), |entry| entry.uuid)
     }
 
     /// The stream was opened.
     pub(super) fn opened(&mut self, log: Vec<FailoverEntry>) -> Seen {
         self.log = log;
         let content = self.is_whole().then(|| self.documents.content());
-        Seen::Opened { log: self.log.clone(), seqno: self.seqno, content }
+        Seen::Opened {
+            log: self.log.clone(),
+            seqno: self.seqno,
+            content,
+        }
     }
 
     /// A snapshot is announced.
@@ -127,7 +155,9 @@ impl Position {
         self.keys.clear();
         let broken = |what: &str| {
             let (start, end, seqno) = (marker.start, marker.end, self.seqno);
-            Some(Seen::Broken(format!("a marker {start} to {end} came at {seqno}: {what}")))
+            Some(Seen::Broken(format!(
+                "a marker {start} to {end} came at {seqno}: {what}"
+            )))
         };
         if marker.end <= self.seqno || marker.start > marker.end {
             return broken("it announces nothing");
@@ -146,7 +176,10 @@ impl Position {
             return broken("the one before ended there");
         }
         if first.is_none() && marker.start > self.snapshot.0 {
-            return broken(&format!("it starts inside the snapshot that starts at {}", self.snapshot.0));
+            return broken(&format!(
+                "it starts inside the snapshot that starts at {}",
+                self.snapshot.0
+            ));
         }
         self.snapshot = (marker.start, marker.end);
         None
@@ -155,15 +188,21 @@ impl Position {
     /// An item has come; it made that revision of its key.
     pub(super) fn item(&mut self, seqno: Seqno, key: &Key, revision: Revision) -> Vec<Seen> {
         let mut seen = Vec::new();
-        let may_repeat =
-            self.marker.is_some_and(|marker| marker.flags.contains(MarkerFlags::MAY_DUPLICATE_KEYS));
+        let may_repeat = self
+            .marker
+            .is_some_and(|marker| marker.flags.contains(MarkerFlags::MAY_DUPLICATE_KEYS));
         if !self.keys.insert(key.clone()) && !may_repeat {
-            seen.push(Seen::Broken(format!("{key} came twice in one snapshot, again at {seqno}")));
+            seen.push(Seen::Broken(format!(
+                "{key} came twice in one snapshot, again at {seqno}"
+            )));
         }
         let is_in_order = self.come_to(seqno, &mut seen);
         if is_in_order {
             self.documents.apply(seqno, key.clone(), revision);
-            seen.push(Seen::Item { seqno, digest: revision.digest });
+            seen.push(Seen::Item {
+                seqno,
+                digest: revision.digest,
+            });
             self.look_at_end(&mut seen);
         }
         seen
@@ -184,15 +223,27 @@ impl Position {
         // A client at 0 may be told that its branch is unknown, if it asked to be.
         let forgets_branch = told == Seqno::ZERO && !self.log.is_empty();
         if told >= self.seqno && !forgets_branch {
-            seen.push(Seen::Broken(format!("it was told to go back to {told} from {}", self.seqno)));
+            seen.push(Seen::Broken(format!(
+                "it was told to go back to {told} from {}",
+                self.seqno
+            )));
         }
         self.seqno = self.documents.go_back(told);
         self.snapshot = (self.seqno, self.seqno);
         if self.seqno == Seqno::ZERO {
             self.log.clear();
         }
-        let (to, uuid, content) = (self.seqno, self.resume(manners).uuid, self.documents.content());
-        seen.push(Seen::WentBack { told, to, uuid, content });
+        let (to, uuid, content) = (
+            self.seqno,
+            self.resume(manners).uuid,
+            self.documents.content(),
+        );
+        seen.push(Seen::WentBack {
+            told,
+            to,
+            uuid,
+            content,
+        });
         seen
     }
 
@@ -203,7 +254,9 @@ impl Position {
         };
         if seqno <= self.seqno || seqno < marker.start || seqno > marker.end {
             let (start, end, before) = (marker.start, marker.end, self.seqno);
-            seen.push(Seen::Broken(format!("{seqno} came after {before}, in a snapshot {start} to {end}")));
+            seen.push(Seen::Broken(format!(
+                "{seqno} came after {before}, in a snapshot {start} to {end}"
+            )));
             return false;
         }
         self.seqno = seqno;
@@ -215,7 +268,10 @@ impl Position {
         // What lies before a snapshot's first seqno is whole, and with that one everything up to there.
         if self.seqno == self.snapshot.1 || self.seqno == self.snapshot.0 {
             self.documents.mark_whole(self.seqno);
-            seen.push(Seen::Whole { seqno: self.seqno, content: self.documents.content() });
+            seen.push(Seen::Whole {
+                seqno: self.seqno,
+                content: self.documents.content(),
+            });
         }
     }
 }

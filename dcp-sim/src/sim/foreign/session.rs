@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
-use checkpoint::{FailoverEntry, Item, Seqno, Vbid};
+use lowtide_checkpoint::{FailoverEntry, Item, Seqno, Vbid};
 
 use super::position::ResumeAt;
 use super::temper::{Asks, Temper};
 use crate::wire::{
-    Command, Control, Frame, KeyForm, Marker, Message, Opcode, Open, OpenFlags, Reply, Request, Response,
-    Status, StreamEndReason, StreamRequest, StreamRequestFlags, flow_control_bytes,
+    Command, Control, Frame, KeyForm, Marker, Message, Opcode, Open, OpenFlags, Reply, Request,
+    Response, Status, StreamEndReason, StreamRequest, StreamRequestFlags, flow_control_bytes,
 };
 
 /// What a producer has told of one vBucket.
@@ -67,7 +67,11 @@ impl Session {
         let is_bare = temper.asks == Asks::Bare;
         let used = u64::from(temper.buffer_bytes) * u64::from(temper.acknowledges_permille) / 1_000;
         let mut session = Self {
-            keys: if is_bare { KeyForm::Bare } else { KeyForm::Collections },
+            keys: if is_bare {
+                KeyForm::Bare
+            } else {
+                KeyForm::Collections
+            },
             filter: Bytes::from_static(temper.asks.filter().as_bytes()),
             end_on_close: temper.end_on_close,
             buffer_bytes: temper.buffer_bytes,
@@ -80,9 +84,17 @@ impl Session {
             input: BytesMut::new(),
             output: Vec::new(),
         };
-        let times = if temper.delete_times { OpenFlags::INCLUDE_DELETE_TIMES } else { OpenFlags::PRODUCER };
+        let times = if temper.delete_times {
+            OpenFlags::INCLUDE_DELETE_TIMES
+        } else {
+            OpenFlags::PRODUCER
+        };
         let name = Bytes::copy_from_slice(name.as_bytes());
-        let open = Open { flags: OpenFlags::PRODUCER.with(times), name, options: Bytes::new() };
+        let open = Open {
+            flags: OpenFlags::PRODUCER.with(times),
+            name,
+            options: Bytes::new(),
+        };
         session.open_opaque = session.ask(Vbid(0), Command::Open(open));
         if temper.noop || !is_bare {
             session.control("enable_noop", "true");
@@ -93,7 +105,11 @@ impl Session {
         }
         for (is_wanted, key, value) in [
             (temper.marker_v2_2 && !is_bare, "max_marker_version", "2.2"),
-            (temper.end_on_close, "send_stream_end_on_client_close_stream", "true"),
+            (
+                temper.end_on_close,
+                "send_stream_end_on_client_close_stream",
+                "true",
+            ),
             (temper.one_backfill, "backfill_order", "sequential"),
             (true, "set_priority", "low"),
         ] {
@@ -105,7 +121,13 @@ impl Session {
     }
 
     /// Asks for a stream.
-    pub(super) fn request(&mut self, vb: Vbid, at: ResumeAt, end: Seqno, flags: StreamRequestFlags) {
+    pub(super) fn request(
+        &mut self,
+        vb: Vbid,
+        at: ResumeAt,
+        end: Seqno,
+        flags: StreamRequestFlags,
+    ) {
         let request = StreamRequest {
             flags,
             start: at.start,
@@ -116,7 +138,13 @@ impl Session {
             filter: self.filter.clone(),
         };
         let opaque = self.ask(vb, Command::StreamRequest(request));
-        self.streams.insert(vb, Stream { opaque, stage: Stage::Asked });
+        self.streams.insert(
+            vb,
+            Stream {
+                opaque,
+                stage: Stage::Asked,
+            },
+        );
     }
 
     /// Asks for the end of a stream that is open. Returns whether there is one.
@@ -133,7 +161,9 @@ impl Session {
 
     /// Whether a vBucket's stream is open.
     pub(super) fn is_open(&self, vb: Vbid) -> bool {
-        self.streams.get(&vb).is_some_and(|stream| stream.stage == Stage::Open)
+        self.streams
+            .get(&vb)
+            .is_some_and(|stream| stream.stage == Stage::Open)
     }
 
     /// Takes bytes. The error says what of them no producer may send; the connection is of no use then.
@@ -142,7 +172,10 @@ impl Session {
         let mut told = Vec::new();
         while let Some(frame) = Frame::decode(&mut self.input).map_err(|error| error.to_string())? {
             let counted = flow_control_bytes(&frame);
-            if counted > 0 && self.buffer_bytes > 0 && self.unacknowledged_bytes >= self.buffer_bytes {
+            if counted > 0
+                && self.buffer_bytes > 0
+                && self.unacknowledged_bytes >= self.buffer_bytes
+            {
                 return Err(format!(
                     "{} bytes are not acknowledged, and more comes",
                     self.unacknowledged_bytes
@@ -172,7 +205,10 @@ impl Session {
         if opcode == Opcode::DCP_STREAM_END && self.crossed.remove(&request.opaque) {
             return Ok(None);
         }
-        let stream = self.streams.get(&vb).filter(|stream| stream.opaque == request.opaque);
+        let stream = self
+            .streams
+            .get(&vb)
+            .filter(|stream| stream.opaque == request.opaque);
         let Some(stream) = stream.filter(|stream| stream.stage != Stage::Asked) else {
             return Err(format!("vBucket {vb}: {opcode} of no stream"));
         };
@@ -184,7 +220,9 @@ impl Session {
             Command::SnapshotMarker(marker) => Told::Marker(*marker),
             Command::SeqnoAdvanced(seqno) => Told::Advanced(*seqno),
             Command::Mutation(_) | Command::Deletion(_) | Command::Expiration(_) => {
-                let item = request.to_item(self.keys).map_err(|error| error.to_string())?;
+                let item = request
+                    .to_item(self.keys)
+                    .map_err(|error| error.to_string())?;
                 Told::Item(Box::new(item))
             }
             _ => return Err(format!("vBucket {vb}: {opcode} is not for this client")),
@@ -203,7 +241,10 @@ impl Session {
         }
         let asked = |(_, stream): &(&Vbid, &mut Stream)| stream.opaque == response.opaque;
         let Some((&vb, stream)) = self.streams.iter_mut().find(asked) else {
-            return Err(format!("an answer to the stream request {}, which was not made", response.opaque));
+            return Err(format!(
+                "an answer to the stream request {}, which was not made",
+                response.opaque
+            ));
         };
         let told = match &response.reply {
             Reply::StreamAccepted(log) => {
@@ -235,7 +276,11 @@ impl Session {
         self.unacknowledged_bytes += bytes;
         if self.buffer_bytes > 0 && self.unacknowledged_bytes >= self.acknowledges_at {
             let bytes = std::mem::take(&mut self.unacknowledged_bytes);
-            self.put(Message::Request(Request::new(Vbid(0), 0, Command::BufferAck(bytes))));
+            self.put(Message::Request(Request::new(
+                Vbid(0),
+                0,
+                Command::BufferAck(bytes),
+            )));
         }
     }
 

@@ -107,7 +107,12 @@ impl Temper {
     /// Draws a client's.
     pub(in crate::sim) fn draw(rng: &mut SimRng) -> Self {
         use Asks::{Bare, Both, Default, Everything, Other, Scope};
-        let mut of = |choices: &[u64]| choices.get(rng.below(choices.len())).copied().unwrap_or_default();
+        let mut of = |choices: &[u64]| {
+            choices
+                .get(rng.below(choices.len()))
+                .copied()
+                .unwrap_or_default()
+        };
         let asks = match of(&[0, 0, 0, 0, 1, 1, 2, 3, 4, 5]) {
             0 => Everything,
             1 => Bare,
@@ -127,7 +132,10 @@ impl Temper {
         let pause_micros = of(&[200, 1_000, 4_000]);
         let keeps = of(&[0, 40, 1_000, 1 << 20]) as usize;
         let mut flag = || of(&[0, 1]) == 1;
-        let manners = Manners { names_newest: flag(), names_range: flag() };
+        let manners = Manners {
+            names_newest: flag(),
+            names_range: flag(),
+        };
         let (marker_v2_2, delete_times) = (flag(), flag());
         let (end_on_close, one_backfill, noop, strict_uuid) = (flag(), flag(), flag(), flag());
         let (detours_permille, share_permille) = (of(&[0, 100, 400]), of(&[250, 500, 1_000]));

@@ -1,12 +1,14 @@
 use bytes::{Bytes, BytesMut};
-use checkpoint::{FailoverEntry, Item, Key, Seqno, SnapshotMarker, SnapshotType, VbUuid, Vbid};
+use lowtide_checkpoint::{
+    FailoverEntry, Item, Key, Seqno, SnapshotMarker, SnapshotType, VbUuid, Vbid,
+};
 
 use super::position::Manners;
 use super::temper::Asks;
 use super::*;
 use crate::wire::{
-    Command, Frame, ItemFormat, Marker, MarkerFlags, Message, Opcode, Reply, Request, Response, Status,
-    StreamEndReason, StreamRequest, StreamRequestFlags,
+    Command, Frame, ItemFormat, Marker, MarkerFlags, Message, Opcode, Reply, Request, Response,
+    Status, StreamEndReason, StreamRequest, StreamRequestFlags,
 };
 
 const VB: Vbid = Vbid(3);
@@ -21,7 +23,10 @@ fn temper() -> Temper {
         read_bytes: 100,
         pause_micros: 0,
         keeps: 100,
-        manners: Manners { names_newest: false, names_range: false },
+        manners: Manners {
+            names_newest: false,
+            names_range: false,
+        },
         marker_v2_2: false,
         delete_times: false,
         end_on_close: false,
@@ -45,7 +50,12 @@ impl Rig {
     fn new(temper: Temper) -> Self {
         let mut client = Client::new("test".into(), temper, std::iter::once(VB));
         client.connected(NODE);
-        let mut rig = Self { client, opaque: 0, asked: None, sent: Vec::new() };
+        let mut rig = Self {
+            client,
+            opaque: 0,
+            asked: None,
+            sent: Vec::new(),
+        };
         rig.listen();
         rig
     }
@@ -55,8 +65,11 @@ impl Rig {
         let mut bytes = BytesMut::from(&self.client.take_output(NODE)[..]);
         while let Some(frame) = Frame::decode(&mut bytes).expect("sound") {
             let message = Message::decode(&frame).expect("sound");
-            if let Message::Request(Request { command: Command::StreamRequest(wanted), opaque, .. }) =
-                &message
+            if let Message::Request(Request {
+                command: Command::StreamRequest(wanted),
+                opaque,
+                ..
+            }) = &message
             {
                 (self.opaque, self.asked) = (*opaque, Some(wanted.clone()));
             }
@@ -77,13 +90,22 @@ impl Rig {
     }
 
     fn reply(&mut self, reply: Reply) -> Vec<News> {
-        self.say(Response { opaque: self.opaque, reply }.into())
+        self.say(
+            Response {
+                opaque: self.opaque,
+                reply,
+            }
+            .into(),
+        )
     }
 
     fn open(&mut self, log: &[(u64, u64)]) -> Vec<News> {
         self.client.ask(VB, NODE, Follow::Live);
         self.listen();
-        let entry = |&(uuid, seqno)| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) };
+        let entry = |&(uuid, seqno)| FailoverEntry {
+            uuid: VbUuid(uuid),
+            seqno: Seqno(seqno),
+        };
         self.reply(Reply::StreamAccepted(log.iter().map(entry).collect()))
     }
 
@@ -94,7 +116,11 @@ impl Rig {
 
     fn set(&mut self, seqno: u64, key: &str) -> Vec<News> {
         let item = Item::mutation(Key::new(key.as_bytes()), Bytes::from_static(b"v"));
-        let item = Item { seqno: Seqno(seqno), rev_seqno: 1, ..item };
+        let item = Item {
+            seqno: Seqno(seqno),
+            rev_seqno: 1,
+            ..item
+        };
         let command = Command::from_item(&item, &ItemFormat::default()).expect("sendable");
         self.tell(command)
     }
@@ -104,7 +130,11 @@ impl Rig {
         self.client.ask(VB, NODE, Follow::Live);
         self.listen();
         let asked = self.asked.clone().expect("asked");
-        (asked.start.0, (asked.snapshot_start.0, asked.snapshot_end.0), asked.uuid.0)
+        (
+            asked.start.0,
+            (asked.snapshot_start.0, asked.snapshot_end.0),
+            asked.uuid.0,
+        )
     }
 
     /// At 7, inside a snapshot 6 to 9, whole at 2 and 5.
@@ -127,7 +157,8 @@ impl Rig {
 }
 
 fn broken(news: &[News]) -> bool {
-    let is_broken = |news: &News| matches!(news, News::Seen(_, Seen::Broken(_)) | News::Unusable(_));
+    let is_broken =
+        |news: &News| matches!(news, News::Seen(_, Seen::Broken(_)) | News::Unusable(_));
     news.iter().any(is_broken)
 }
 
@@ -144,12 +175,23 @@ fn seen(news: Vec<News>) -> Vec<Seen> {
 fn a_client_resumes_with_what_the_stream_gave_it() {
     let mut rig = Rig::inside(temper());
     rig.tell(Command::StreamEnd(StreamEndReason::StateChanged));
-    assert_eq!(rig.asked(), (7, (6, 9), 0xb), "inside a snapshot it names that");
-    rig.reply(Reply::StreamAccepted(vec![FailoverEntry { uuid: VbUuid(0xb), seqno: Seqno(4) }]));
+    assert_eq!(
+        rig.asked(),
+        (7, (6, 9), 0xb),
+        "inside a snapshot it names that"
+    );
+    rig.reply(Reply::StreamAccepted(vec![FailoverEntry {
+        uuid: VbUuid(0xb),
+        seqno: Seqno(4),
+    }]));
     rig.marker(6, 9);
     rig.set(9, "c");
     rig.tell(Command::StreamEnd(StreamEndReason::Ok));
-    assert_eq!(rig.asked(), (9, (9, 9), 0xb), "at the end of one it names its seqno");
+    assert_eq!(
+        rig.asked(),
+        (9, (9, 9), 0xb),
+        "at the end of one it names its seqno"
+    );
 }
 
 /// Found by hostile seeds 84, 227 and 242: what was replaced in the snapshot is missing, and a copy on the branch before has it.
@@ -164,10 +206,27 @@ fn a_client_that_has_a_snapshots_first_seqno_is_whole_there() {
     rig.set(2, "b");
     rig.marker(3, 5);
     let seen = seen(rig.set(3, "a"));
-    assert!(matches!(seen.last(), Some(Seen::Whole { seqno: Seqno(3), .. })), "{seen:?}");
-    assert!(rig.client.standing(VB).is_some_and(|standing| standing.is_whole));
+    assert!(
+        matches!(
+            seen.last(),
+            Some(Seen::Whole {
+                seqno: Seqno(3),
+                ..
+            })
+        ),
+        "{seen:?}"
+    );
+    assert!(
+        rig.client
+            .standing(VB)
+            .is_some_and(|standing| standing.is_whole)
+    );
     rig.set(4, "b");
-    assert!(rig.client.standing(VB).is_some_and(|standing| !standing.is_whole));
+    assert!(
+        rig.client
+            .standing(VB)
+            .is_some_and(|standing| !standing.is_whole)
+    );
 }
 
 #[test]
@@ -184,12 +243,22 @@ fn a_client_inside_a_snapshot_names_the_branch_of_its_end() {
 
 #[test]
 fn a_client_that_names_its_range_does_so_where_it_is_whole_too() {
-    let manners = Manners { names_newest: true, names_range: true };
-    let mut rig = Rig::inside(Temper { manners, ..temper() });
+    let manners = Manners {
+        names_newest: true,
+        names_range: true,
+    };
+    let mut rig = Rig::inside(Temper {
+        manners,
+        ..temper()
+    });
     rig.set(9, "c");
     rig.marker(10, 12);
     rig.tell(Command::StreamEnd(StreamEndReason::StateChanged));
-    assert_eq!(rig.asked(), (9, (6, 9), 0xb), "of the marker without items it knows nothing");
+    assert_eq!(
+        rig.asked(),
+        (9, (6, 9), 0xb),
+        "of the marker without items it knows nothing"
+    );
 }
 
 /// Guards W19: whole is a snapshot's end that has come, and whatever a marker starts after.
@@ -197,11 +266,41 @@ fn a_client_that_names_its_range_does_so_where_it_is_whole_too() {
 fn a_client_concludes_what_the_protocol_lets_it() {
     let mut rig = Rig::inside(temper());
     let news = seen(rig.set(9, "c"));
-    assert!(matches!(news[..], [Seen::Item { .. }, Seen::Whole { seqno: Seqno(9), .. }]), "{news:?}");
+    assert!(
+        matches!(
+            news[..],
+            [
+                Seen::Item { .. },
+                Seen::Whole {
+                    seqno: Seqno(9),
+                    ..
+                }
+            ]
+        ),
+        "{news:?}"
+    );
     let news = seen(rig.marker(12, 15));
-    assert!(matches!(news[..], [Seen::Concluded { upto: Seqno(11), .. }]), "{news:?}");
+    assert!(
+        matches!(
+            news[..],
+            [Seen::Concluded {
+                upto: Seqno(11),
+                ..
+            }]
+        ),
+        "{news:?}"
+    );
     let news = seen(rig.tell(Command::SeqnoAdvanced(Seqno(15))));
-    assert!(matches!(news[..], [Seen::Whole { seqno: Seqno(15), .. }]), "{news:?}");
+    assert!(
+        matches!(
+            news[..],
+            [Seen::Whole {
+                seqno: Seqno(15),
+                ..
+            }]
+        ),
+        "{news:?}"
+    );
     assert_eq!(rig.asked(), (15, (15, 15), 0xb));
 }
 
@@ -212,16 +311,27 @@ fn a_client_goes_back_to_where_it_was_whole() {
     assert_eq!(rig.asked().0, 7);
     let news = rig.reply(Reply::Rollback(Seqno(6)));
     assert!(!broken(&news), "{news:?}");
-    assert_eq!((rig.asked(), rig.documents()), ((5, (5, 5), 0xb), 2), "6 is no state that it ever had");
+    assert_eq!(
+        (rig.asked(), rig.documents()),
+        ((5, (5, 5), 0xb), 2),
+        "6 is no state that it ever had"
+    );
     rig.reply(Reply::Rollback(Seqno(4)));
-    assert_eq!(rig.asked(), (2, (2, 2), 0xa), "inside its snapshot, and on the branch before");
+    assert_eq!(
+        rig.asked(),
+        (2, (2, 2), 0xa),
+        "inside its snapshot, and on the branch before"
+    );
     rig.reply(Reply::Rollback(Seqno(0)));
     assert_eq!((rig.asked(), rig.documents()), ((0, (0, 0), 0), 0));
 }
 
 #[test]
 fn a_client_without_a_journal_starts_over() {
-    let mut rig = Rig::inside(Temper { keeps: 0, ..temper() });
+    let mut rig = Rig::inside(Temper {
+        keeps: 0,
+        ..temper()
+    });
     rig.tell(Command::StreamEnd(StreamEndReason::Rollback));
     rig.asked();
     rig.reply(Reply::Rollback(Seqno(6)));
@@ -234,12 +344,23 @@ fn a_rollback_that_takes_nothing_back_is_told() {
     rig.tell(Command::StreamEnd(StreamEndReason::StateChanged));
     rig.asked();
     assert!(broken(&rig.reply(Reply::Rollback(Seqno(7)))));
-    let mut strict = Rig::new(Temper { strict_uuid: true, ..temper() });
+    let mut strict = Rig::new(Temper {
+        strict_uuid: true,
+        ..temper()
+    });
     strict.open(&[(0xa, 0)]);
     strict.tell(Command::StreamEnd(StreamEndReason::StateChanged));
     assert_eq!(strict.asked(), (0, (0, 0), 0xa));
-    assert!(strict.asked.as_ref().is_some_and(|asked| asked.flags == StreamRequestFlags::STRICT_VB_UUID));
-    assert!(!broken(&strict.reply(Reply::Rollback(Seqno(0)))), "its branch is unknown there");
+    assert!(
+        strict
+            .asked
+            .as_ref()
+            .is_some_and(|asked| asked.flags == StreamRequestFlags::STRICT_VB_UUID)
+    );
+    assert!(
+        !broken(&strict.reply(Reply::Rollback(Seqno(0)))),
+        "its branch is unknown there"
+    );
     assert_eq!(strict.asked(), (0, (0, 0), 0));
 }
 
@@ -251,11 +372,17 @@ fn markers_that_break_the_rules_are_told() {
     };
     assert!(!marker(6, 12), "what was cut goes on");
     assert!(!marker(8, 12), "wrong, but only its documents show it");
-    assert!(marker(7, 12), "it starts inside what the client has in part");
+    assert!(
+        marker(7, 12),
+        "it starts inside what the client has in part"
+    );
     assert!(marker(6, 7), "it brings nothing");
     let mut first = Rig::new(temper());
     first.open(&[(0xa, 0)]);
-    assert!(broken(&first.marker(1, 2)), "the first one starts where the client's snapshot does");
+    assert!(
+        broken(&first.marker(1, 2)),
+        "the first one starts where the client's snapshot does"
+    );
     let mut second = Rig::new(temper());
     second.open(&[(0xa, 0)]);
     second.marker(0, 1);
@@ -274,12 +401,19 @@ fn items_that_break_the_rules_are_told() {
     marker.flags = marker.flags.with(MarkerFlags::MAY_DUPLICATE_KEYS);
     joined.tell(Command::SnapshotMarker(marker));
     joined.set(8, "x");
-    assert!(!broken(&joined.set(9, "x")), "a joined snapshot may have a key twice");
+    assert!(
+        !broken(&joined.set(9, "x")),
+        "a joined snapshot may have a key twice"
+    );
 }
 
 #[test]
 fn a_client_acknowledges_every_byte_that_counts_and_tells_of_more() {
-    let temper = Temper { buffer_bytes: 100, acknowledges_permille: 800, ..temper() };
+    let temper = Temper {
+        buffer_bytes: 100,
+        acknowledges_permille: 800,
+        ..temper()
+    };
     let mut rig = Rig::new(temper);
     rig.open(&[(0xa, 0)]);
     rig.sent.clear();
@@ -287,14 +421,20 @@ fn a_client_acknowledges_every_byte_that_counts_and_tells_of_more() {
     assert_eq!(rig.sent, [], "44 bytes are not enough");
     rig.set(1, "a");
     let acknowledged = |message: &Message| match message {
-        Message::Request(Request { command: Command::BufferAck(bytes), .. }) => Some(*bytes),
+        Message::Request(Request {
+            command: Command::BufferAck(bytes),
+            ..
+        }) => Some(*bytes),
         _ => None,
     };
     let bytes = rig.sent.iter().filter_map(acknowledged).collect::<Vec<_>>();
     assert_eq!(bytes, [44 + 55 + 3]);
 
     // One that acknowledges too late to keep its producer going tells of whatever comes beyond the buffer.
-    let mut deaf = Rig::new(Temper { acknowledges_permille: 5_000, ..temper });
+    let mut deaf = Rig::new(Temper {
+        acknowledges_permille: 5_000,
+        ..temper
+    });
     deaf.open(&[(0xa, 0)]);
     deaf.marker(0, 9);
     assert!(!broken(&deaf.set(1, "a")), "one message may pass it");
@@ -306,20 +446,29 @@ fn a_client_answers_no_operations() {
     let mut rig = Rig::new(temper());
     rig.sent.clear();
     rig.say(Request::new(Vbid(0), 9, Command::Noop).into());
-    assert_eq!(rig.sent, [Response::status(Opcode::DCP_NOOP, 9, Status::SUCCESS).into()]);
+    assert_eq!(
+        rig.sent,
+        [Response::status(Opcode::DCP_NOOP, 9, Status::SUCCESS).into()]
+    );
 }
 
 #[test]
 fn a_close_that_crosses_with_the_end_is_no_trouble() {
     let close = |end_on_close| {
-        let mut rig = Rig::inside(Temper { end_on_close, ..temper() });
+        let mut rig = Rig::inside(Temper {
+            end_on_close,
+            ..temper()
+        });
         let stream = rig.opaque;
         assert!(rig.client.close(VB) && !rig.client.close(VB));
         rig.listen();
-        let Some(Message::Request(Request { opaque, .. })) = rig.sent.last() else { panic!("a close") };
+        let Some(Message::Request(Request { opaque, .. })) = rig.sent.last() else {
+            panic!("a close")
+        };
         (*opaque, stream, rig)
     };
-    let answer = |opaque, status| Message::from(Response::status(Opcode::DCP_CLOSE_STREAM, opaque, status));
+    let answer =
+        |opaque, status| Message::from(Response::status(Opcode::DCP_CLOSE_STREAM, opaque, status));
     let closed = [News::Detached(VB, StreamEndReason::Closed)];
 
     let (opaque, _, mut rig) = close(false);
@@ -327,13 +476,23 @@ fn a_close_that_crosses_with_the_end_is_no_trouble() {
     assert_eq!(rig.say(answer(opaque, Status::SUCCESS)), closed);
     let (opaque, _, mut rig) = close(true);
     assert_eq!(rig.say(answer(opaque, Status::SUCCESS)), []);
-    assert_eq!(rig.tell(Command::StreamEnd(StreamEndReason::Closed)), closed);
+    assert_eq!(
+        rig.tell(Command::StreamEnd(StreamEndReason::Closed)),
+        closed
+    );
     // The stream had ended; flow control holds the word of that back.
     let (opaque, stream, mut rig) = close(true);
     assert_eq!(rig.say(answer(opaque, Status::NOT_FOUND)), closed);
     rig.asked();
-    rig.reply(Reply::StreamAccepted(vec![FailoverEntry { uuid: VbUuid(0xb), seqno: Seqno(4) }]));
-    let late = Request::new(VB, stream, Command::StreamEnd(StreamEndReason::StateChanged));
+    rig.reply(Reply::StreamAccepted(vec![FailoverEntry {
+        uuid: VbUuid(0xb),
+        seqno: Seqno(4),
+    }]));
+    let late = Request::new(
+        VB,
+        stream,
+        Command::StreamEnd(StreamEndReason::StateChanged),
+    );
     assert_eq!(rig.say(late.into()), []);
 }
 
@@ -349,7 +508,11 @@ fn a_refusal_that_no_copy_may_give_is_told() {
     ] {
         let mut rig = Rig::new(temper());
         rig.asked();
-        let news = rig.reply(Reply::Status { opcode: Opcode::DCP_STREAM_REQ, status, body: Bytes::new() });
+        let news = rig.reply(Reply::Status {
+            opcode: Opcode::DCP_STREAM_REQ,
+            status,
+            body: Bytes::new(),
+        });
         assert_eq!(broken(&news), is_wrong, "{status}");
         assert_eq!(rig.client.detached(), [VB]);
     }

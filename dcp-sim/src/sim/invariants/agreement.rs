@@ -4,12 +4,20 @@ use super::Verdict;
 use crate::node::Node;
 use crate::sim::Topology;
 
-pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node], with_tombstones: bool) -> Verdict {
-    let mut verdict = Verdict::new("W3", "every replica equals its active, document by document");
+pub(in crate::sim) fn check(
+    topology: &Topology,
+    nodes: &[&Node],
+    with_tombstones: bool,
+) -> Verdict {
+    let mut verdict = Verdict::new(
+        "W3",
+        "every replica equals its active, document by document",
+    );
     for vb in topology.vbuckets() {
         let copy_on = |node: usize| nodes.get(node)?.partition(vb);
         for replica in topology.replicas(vb) {
-            let (Some(active), Some(copy)) = (copy_on(topology.active(vb)), copy_on(replica)) else {
+            let (Some(active), Some(copy)) = (copy_on(topology.active(vb)), copy_on(replica))
+            else {
                 verdict.check(Some(format!("vBucket {vb} lacks a copy on node {replica}")));
                 continue;
             };

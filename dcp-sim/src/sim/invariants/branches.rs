@@ -3,5 +3,8 @@
 use super::Verdict;
 
 pub(in crate::sim) fn verdict() -> Verdict {
-    Verdict::new("W10", "seqnos rise by one on a branch, which begins with what was written before it")
+    Verdict::new(
+        "W10",
+        "seqnos rise by one on a branch, which begins with what was written before it",
+    )
 }

@@ -1,7 +1,7 @@
 //! W4: every store, opened anew from its disk, holds exactly its node's documents and state, and passes its own check.
 
-use checkpoint::{Key, Seqno};
-use persistence::{Engine, EngineError};
+use lowtide_checkpoint::{Key, Seqno};
+use lowtide_persistence::{Engine, EngineError};
 
 use super::Verdict;
 use crate::node::{Documents, Node, NodeId, Partition, Stored};
@@ -14,11 +14,19 @@ pub(in crate::sim) fn check(
     reopened: &dyn Engine,
     with_tombstones: bool,
 ) -> Result<(), EngineError> {
-    let expected: Vec<_> = node.partitions().map(|partition| partition.vbucket.id()).collect();
+    let expected: Vec<_> = node
+        .partitions()
+        .map(|partition| partition.vbucket.id())
+        .collect();
     let found = reopened.vbuckets();
-    verdict
-        .check((expected != found).then(|| format!("node {number}: store has {found:?}, not {expected:?}")));
-    for partition in node.partitions().filter(|partition| found.contains(&partition.vbucket.id())) {
+    verdict.check(
+        (expected != found)
+            .then(|| format!("node {number}: store has {found:?}, not {expected:?}")),
+    );
+    for partition in node
+        .partitions()
+        .filter(|partition| found.contains(&partition.vbucket.id()))
+    {
         let violation = compare(partition, reopened, with_tombstones)?;
         let vb = partition.vbucket.id();
         verdict.check(violation.map(|what| format!("node {number}, vBucket {vb}: {what}")));
@@ -27,7 +35,10 @@ pub(in crate::sim) fn check(
 }
 
 pub(in crate::sim) fn verdict() -> Verdict {
-    Verdict::new("W4", "every store reopened from its disk equals its node's memory")
+    Verdict::new(
+        "W4",
+        "every store reopened from its disk equals its node's memory",
+    )
 }
 
 fn compare(
@@ -47,7 +58,10 @@ fn compare(
     let high = partition.vbucket.high_seqno();
     let info = reopened.info(vb)?;
     if info.high != high {
-        return Ok(Some(format!("high seqno {high} in memory, {} on disk", info.high)));
+        return Ok(Some(format!(
+            "high seqno {high} in memory, {} on disk",
+            info.high
+        )));
     }
     let snapshot = reopened.snapshot(vb)?;
     let log = partition.vbucket.failover_log();
@@ -61,12 +75,19 @@ fn compare(
         None => high == Seqno::ZERO,
     };
     if !right_state {
-        return Ok(Some(format!("state on disk {:?}, in memory {log:?} at {high}", snapshot.state())));
+        return Ok(Some(format!(
+            "state on disk {:?}, in memory {log:?} at {high}",
+            snapshot.state()
+        )));
     }
     // What is read rightly may still be wrong where nobody has looked.
     Ok(reopened.check(vb)?.into_iter().next())
 }
 
 fn difference(key: &Key, memory: &Documents, disk: &Documents) -> String {
-    format!("key {key}: memory {:?}, disk {:?}", memory.get(key), disk.get(key))
+    format!(
+        "key {key}: memory {:?}, disk {:?}",
+        memory.get(key),
+        disk.get(key)
+    )
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{FailoverEntry, Seqno, VbUuid, Vbid};
+use lowtide_checkpoint::{FailoverEntry, Seqno, VbUuid, Vbid};
 
 use super::Verdict;
 use crate::node::Node;
@@ -21,8 +21,7 @@ pub(in crate::sim) struct Foreign {
 
 impl Default for Foreign {
     fn default() -> Self {
-        let documents =
-            "a foreign client has its branch's documents at each snapshot's end, and everything at rest";
+        let documents = "a foreign client has its branch's documents at each snapshot's end, and everything at rest";
         let conclusions = "what the protocol lets a foreign client conclude is so";
         Self {
             branches: BTreeMap::new(),
@@ -53,14 +52,20 @@ impl Foreign {
         };
         let at = |what: String| format!("client {client}, vBucket {vb}, branch {branch:?}: {what}");
         match seen {
-            Seen::Opened { log, seqno, content } => {
+            Seen::Opened {
+                log,
+                seqno,
+                content,
+            } => {
                 // A copy that has nothing yet, or was just made, has a branch that nobody wrote.
                 let known = known(vb, log, history);
                 let expected = content_at(known, *seqno);
-                let is_right =
-                    expected.is_some() && content.is_none_or(|content| is_content(known, *seqno, content));
+                let is_right = expected.is_some()
+                    && content.is_none_or(|content| is_content(known, *seqno, content));
                 self.conclusions.check((!is_right).then(|| {
-                    at(format!("it goes on from {seqno} on {known:?} with {content:x?}, not {expected:x?}"))
+                    at(format!(
+                        "it goes on from {seqno} on {known:?} with {content:x?}, not {expected:x?}"
+                    ))
                 }));
                 self.branches.remove(&place);
                 self.branches.extend(known.map(|branch| (place, branch)));
@@ -69,27 +74,45 @@ impl Foreign {
                 let written = branch.and_then(|branch| history.revision_at(vb, branch, *seqno));
                 let is_right = written == Some(*digest);
                 self.documents.check(
-                    (!is_right).then(|| at(format!("{seqno} is {digest:x}, written was {written:x?}"))),
+                    (!is_right)
+                        .then(|| at(format!("{seqno} is {digest:x}, written was {written:x?}"))),
                 );
             }
             Seen::Whole { seqno, content } => {
                 let expected = content_at(branch, *seqno);
-                self.documents.check(
-                    (!is_content(branch, *seqno, *content))
-                        .then(|| at(format!("at the end {seqno} it has {content:x}, not {expected:x?}"))),
-                );
+                self.documents
+                    .check((!is_content(branch, *seqno, *content)).then(|| {
+                        at(format!(
+                            "at the end {seqno} it has {content:x}, not {expected:x?}"
+                        ))
+                    }));
             }
             Seen::Concluded { upto, content } => {
                 let expected = content_at(branch, *upto);
-                self.conclusions.check((expected != Some(*content)).then(|| {
-                    at(format!("a marker says that it has all up to {upto}: {content:x}, not {expected:x?}"))
+                self.conclusions
+                    .check((expected != Some(*content)).then(|| {
+                    at(format!(
+                        "a marker says that it has all up to {upto}: {content:x}, not {expected:x?}"
+                    ))
                 }));
             }
-            Seen::WentBack { told, to, uuid, content } => {
-                let branch = if history.knows(vb, *uuid) { Some(*uuid) } else { branch };
+            Seen::WentBack {
+                told,
+                to,
+                uuid,
+                content,
+            } => {
+                let branch = if history.knows(vb, *uuid) {
+                    Some(*uuid)
+                } else {
+                    branch
+                };
                 let expected = content_at(branch, *to);
-                self.conclusions.check((expected != Some(*content)).then(|| {
-                    at(format!("told to go back to {told}, at {to} it has {content:x}, not {expected:x?}"))
+                self.conclusions
+                    .check((expected != Some(*content)).then(|| {
+                    at(format!(
+                        "told to go back to {told}, at {to} it has {content:x}, not {expected:x?}"
+                    ))
                 }));
             }
             Seen::Broken(what) => self.conclusions.check(Some(at(what.clone()))),
@@ -98,7 +121,8 @@ impl Foreign {
 
     /// A client's connection had to be closed because of what came.
     pub(in crate::sim) fn unusable(&mut self, client: usize, what: &str) {
-        self.conclusions.check(Some(format!("client {client}: {what}")));
+        self.conclusions
+            .check(Some(format!("client {client}: {what}")));
     }
 
     /// Everything is at rest: a client is compared with the copy that it follows, key by key.
@@ -109,19 +133,30 @@ impl Foreign {
         (nodes, history, sees): (&[&Node], &History, Sees),
     ) {
         for vb in client.vbuckets() {
-            let Some(standing) = client.standing(vb) else { continue };
+            let Some(standing) = client.standing(vb) else {
+                continue;
+            };
             let at = |what: String| Some(format!("client {number}, vBucket {vb}: {what}"));
-            let followed = standing.at.filter(|_| standing.is_open).and_then(|node| nodes.get(node));
+            let followed = standing
+                .at
+                .filter(|_| standing.is_open)
+                .and_then(|node| nodes.get(node));
             let Some(copy) = followed.and_then(|node| node.partition(vb)) else {
-                self.documents.check(at(format!("it has no stream: {standing:?}")));
+                self.documents
+                    .check(at(format!("it has no stream: {standing:?}")));
                 continue;
             };
             let high = copy.vbucket.high_seqno();
             // Without Collections nobody is told of what it does not see.
             let is_there = standing.seqno == high || client.is_bare() && standing.seqno < high;
             let stands = is_there && standing.is_whole;
-            self.documents.check(if stands { None } else { at(format!("{standing:?}, its copy at {high}")) });
-            let written: BTreeMap<_, _> = history.live(vb).filter(|(key, _)| sees.key(key)).collect();
+            self.documents.check(if stands {
+                None
+            } else {
+                at(format!("{standing:?}, its copy at {high}"))
+            });
+            let written: BTreeMap<_, _> =
+                history.live(vb).filter(|(key, _)| sees.key(key)).collect();
             for (key, &digest) in &written {
                 let found = client.live(vb, key);
                 let is_right = found == Some(digest);
@@ -132,8 +167,9 @@ impl Foreign {
                 });
             }
             let extra = client.first_unknown(vb, |key| written.contains_key(key));
-            self.documents
-                .check(extra.and_then(|key| at(format!("{key} was never written, deleted, or lost"))));
+            self.documents.check(
+                extra.and_then(|key| at(format!("{key} was never written, deleted, or lost"))),
+            );
         }
     }
 
@@ -144,5 +180,7 @@ impl Foreign {
 
 /// The newest branch of a log that somebody wrote on.
 fn known(vb: Vbid, log: &[FailoverEntry], history: &History) -> Option<VbUuid> {
-    log.iter().map(|entry| entry.uuid).find(|&uuid| history.knows(vb, uuid))
+    log.iter()
+        .map(|entry| entry.uuid)
+        .find(|&uuid| history.knows(vb, uuid))
 }

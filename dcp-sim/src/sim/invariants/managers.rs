@@ -8,7 +8,11 @@ pub(in crate::sim) fn check(verdict: &mut Verdict, nodes: &[&Node]) {
         for partition in node.partitions() {
             let violations = partition.vbucket.manager().check();
             let vb = partition.vbucket.id();
-            verdict.check(violations.first().map(|what| format!("node {number}, vBucket {vb}: {what}")));
+            verdict.check(
+                violations
+                    .first()
+                    .map(|what| format!("node {number}, vBucket {vb}: {what}")),
+            );
         }
     }
 }

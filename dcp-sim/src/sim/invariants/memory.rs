@@ -1,7 +1,7 @@
 //! W16: a node is over its memory's limit by no more than what it took in at once: when it is used up, and nothing more of
 //! it can be recovered, others wait and writes are refused.
 
-use checkpoint::QuotaStats;
+use lowtide_checkpoint::QuotaStats;
 
 use super::Verdict;
 use crate::node::NodeId;
@@ -14,7 +14,10 @@ const SLACK_BYTES: usize = 256 << 10;
 const OVERHEAD_TIMES: usize = 8;
 
 pub(in crate::sim) fn verdict() -> Verdict {
-    Verdict::new("W16", "a node that has used up its memory takes nothing more in")
+    Verdict::new(
+        "W16",
+        "a node that has used up its memory takes nothing more in",
+    )
 }
 
 /// What came in, and into what.
@@ -28,11 +31,22 @@ pub(in crate::sim) struct TakenIn {
 }
 
 /// A node that has taken something in, with its figures since.
-pub(in crate::sim) fn check(verdict: &mut Verdict, node: NodeId, stats: &QuotaStats, taken: TakenIn) {
-    let TakenIn { bytes, before_bytes, was_full } = taken;
+pub(in crate::sim) fn check(
+    verdict: &mut Verdict,
+    node: NodeId,
+    stats: &QuotaStats,
+    taken: TakenIn,
+) {
+    let TakenIn {
+        bytes,
+        before_bytes,
+        was_full,
+    } = taken;
     // One piece may hold something for every vBucket.
     let slack_bytes = SLACK_BYTES + stats.managers * FIRST_BYTES;
-    let allowed = before_bytes.max(stats.limit_bytes).saturating_add(bytes * OVERHEAD_TIMES + slack_bytes);
+    let allowed = before_bytes
+        .max(stats.limit_bytes)
+        .saturating_add(bytes * OVERHEAD_TIMES + slack_bytes);
     verdict.check((was_full || stats.used_bytes > allowed).then(|| {
         let full = if was_full { ", though it was full" } else { "" };
         format!("node {node}: {bytes} bytes came in at {before_bytes}{full}, now it is {stats:?}")

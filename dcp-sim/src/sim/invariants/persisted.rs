@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Seqno, VbUuid, Vbid};
+use lowtide_checkpoint::{Seqno, VbUuid, Vbid};
 
 use super::Verdict;
 use crate::node::NodeId;
@@ -28,8 +28,15 @@ pub(in crate::sim) struct Persisted {
 
 impl Default for Persisted {
     fn default() -> Self {
-        let verdict = Verdict::new("W9", "what was acknowledged as persisted is there afterwards");
-        Self { said: BTreeMap::new(), everywhere: BTreeMap::new(), verdict }
+        let verdict = Verdict::new(
+            "W9",
+            "what was acknowledged as persisted is there afterwards",
+        );
+        Self {
+            said: BTreeMap::new(),
+            everywhere: BTreeMap::new(),
+            verdict,
+        }
     }
 }
 
@@ -42,7 +49,14 @@ impl Persisted {
         branch: VbUuid,
         (persisted, whole): (Seqno, Seqno),
     ) {
-        self.said.insert((node, vb), Said { branch: Some(branch), persisted, whole });
+        self.said.insert(
+            (node, vb),
+            Said {
+                branch: Some(branch),
+                persisted,
+                whole,
+            },
+        );
     }
 
     /// These are all copies of a vBucket, of which that branch is being written: what all have is acknowledged to clients.
@@ -53,7 +67,12 @@ impl Persisted {
         copies: impl Iterator<Item = NodeId>,
         history: &History,
     ) {
-        let Some(least) = copies.map(|node| self.on_disk(node, vb, branch, history)).min() else { return };
+        let Some(least) = copies
+            .map(|node| self.on_disk(node, vb, branch, history))
+            .min()
+        else {
+            return;
+        };
         if least > self.everywhere(vb) {
             self.everywhere.insert(vb, (branch, least));
         }
@@ -62,7 +81,9 @@ impl Persisted {
     /// How much of a branch a copy said to have on disk.
     fn on_disk(&self, node: NodeId, vb: Vbid, branch: VbUuid, history: &History) -> Seqno {
         let said = self.said.get(&(node, vb)).copied().unwrap_or_default();
-        said.branch.map_or(Seqno::ZERO, |of| said.whole.min(history.shared(vb, of, branch)))
+        said.branch.map_or(Seqno::ZERO, |of| {
+            said.whole.min(history.shared(vb, of, branch))
+        })
     }
 
     /// Whether a copy has on disk what all copies were said to have: one that was built anew may not have it yet.
@@ -78,7 +99,9 @@ impl Persisted {
 
     /// What all copies of a vBucket were said to have.
     pub(in crate::sim) fn everywhere(&self, vb: Vbid) -> Seqno {
-        self.everywhere.get(&vb).map_or(Seqno::ZERO, |&(_, seqno)| seqno)
+        self.everywhere
+            .get(&vb)
+            .map_or(Seqno::ZERO, |&(_, seqno)| seqno)
     }
 
     /// A copy was rolled back, reset or dropped: it has no more than this.
@@ -89,18 +112,34 @@ impl Persisted {
     }
 
     /// A node started again and has that much on its disk.
-    pub(in crate::sim) fn started(&mut self, node: NodeId, vb: Vbid, (high, whole): (Seqno, Seqno)) {
+    pub(in crate::sim) fn started(
+        &mut self,
+        node: NodeId,
+        vb: Vbid,
+        (high, whole): (Seqno, Seqno),
+    ) {
         let said = self.said.get(&(node, vb)).copied().unwrap_or_default();
         self.verdict.check((high < said.persisted || whole < said.whole).then(|| {
             format!("node {node}, vBucket {vb}: said {said:?}, after a restart has {high}, whole to {whole}")
         }));
-        self.said.insert((node, vb), Said { persisted: high, whole, ..said });
+        self.said.insert(
+            (node, vb),
+            Said {
+                persisted: high,
+                whole,
+                ..said
+            },
+        );
     }
 
     /// A node started again and has these vBuckets on its disk: of those it has not, it must have said nothing.
     pub(in crate::sim) fn found(&mut self, node: NodeId, is_there: impl Fn(Vbid) -> bool) {
         let of_node = (node, Vbid(0))..=(node, Vbid(u16::MAX));
-        for (&(_, vb), said) in self.said.range_mut(of_node).filter(|((_, vb), _)| !is_there(*vb)) {
+        for (&(_, vb), said) in self
+            .said
+            .range_mut(of_node)
+            .filter(|((_, vb), _)| !is_there(*vb))
+        {
             let Said { persisted, .. } = std::mem::take(said);
             self.verdict.check((persisted > Seqno::ZERO).then(|| {
                 format!("node {node}, vBucket {vb}: said {persisted}, after a restart has no such vBucket")
@@ -115,7 +154,9 @@ impl Persisted {
 
     /// A branch began.
     pub(in crate::sim) fn branched(&mut self, vb: Vbid, branch: VbUuid, history: &History) {
-        let Some(&(uuid, seqno)) = self.everywhere.get(&vb) else { return };
+        let Some(&(uuid, seqno)) = self.everywhere.get(&vb) else {
+            return;
+        };
         let shared = history.shared(vb, uuid, branch);
         self.verdict.check((shared < seqno).then(|| {
             format!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Seqno, Vbid};
 
 use super::Verdict;
 use crate::node::NodeId;
@@ -17,7 +17,10 @@ pub(in crate::sim) struct PersistenceOrder {
 impl Default for PersistenceOrder {
     fn default() -> Self {
         let what = "persisted seqnos rise and never pass the vBucket's high seqno";
-        Self { last: BTreeMap::new(), verdict: Verdict::new("W1", what) }
+        Self {
+            last: BTreeMap::new(),
+            verdict: Verdict::new("W1", what),
+        }
     }
 }
 
@@ -35,7 +38,9 @@ impl PersistenceOrder {
         let rises = seqno > before || (items == 0 && seqno == before);
         let is_right = rises && seqno <= high;
         self.verdict.check((!is_right).then(|| {
-            format!("node {node}, vBucket {vb}: persisted {seqno} after {before}, high seqno {high}")
+            format!(
+                "node {node}, vBucket {vb}: persisted {seqno} after {before}, high seqno {high}"
+            )
         }));
     }
 

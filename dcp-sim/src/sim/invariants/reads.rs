@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Key, Seqno, VbUuid, Vbid};
+use lowtide_checkpoint::{Key, Seqno, VbUuid, Vbid};
 
 use super::Verdict;
 use crate::node::{Document, NodeId};
@@ -27,28 +27,43 @@ pub(in crate::sim) struct Reads {
 
 impl Default for Reads {
     fn default() -> Self {
-        let what =
-            "a replica's read is of a snapshot's end in its history, and never of an earlier one than before";
-        Self { last: BTreeMap::new(), verdict: Verdict::new("W18", what) }
+        let what = "a replica's read is of a snapshot's end in its history, and never of an earlier one than before";
+        Self {
+            last: BTreeMap::new(),
+            verdict: Verdict::new("W18", what),
+        }
     }
 }
 
 impl Reads {
     /// Somebody looks at a copy that is receiving the snapshot `receives`, or has received it last.
     pub(in crate::sim) fn seen(&mut self, seen: Seen, receives: Option<(Seqno, Seqno)>) {
-        let before = self.last.insert((seen.node, seen.vb), seen.seqno).unwrap_or_default();
+        let before = self
+            .last
+            .insert((seen.node, seen.vb), seen.seqno)
+            .unwrap_or_default();
         let is_inside = |(start, end): (Seqno, Seqno)| start < seen.seqno && seen.seqno < end;
         let what = if seen.seqno < before {
             Some(format!("{before} was seen before"))
         } else {
-            receives.filter(|&range| is_inside(range)).map(|range| format!("it is inside {range:?}"))
+            receives
+                .filter(|&range| is_inside(range))
+                .map(|range| format!("it is inside {range:?}"))
         };
         self.told(seen, what);
     }
 
     /// A key was read.
-    pub(in crate::sim) fn key(&mut self, seen: Seen, key: &Key, found: Option<&Document>, history: &History) {
-        let found = found.filter(|document| document.value.is_some()).map(|document| document.digest(key));
+    pub(in crate::sim) fn key(
+        &mut self,
+        seen: Seen,
+        key: &Key,
+        found: Option<&Document>,
+        history: &History,
+    ) {
+        let found = found
+            .filter(|document| document.value.is_some())
+            .map(|document| document.digest(key));
         let written = history.live_at(seen.vb, seen.branch, seen.seqno, key);
         let what = format!("{key} is {found:x?}, written was {written:x?}");
         self.told(seen, (found != written).then_some(what));
@@ -63,7 +78,8 @@ impl Reads {
 
     /// An engine could not read.
     pub(in crate::sim) fn failed(&mut self, node: NodeId, vb: Vbid, error: &dyn std::error::Error) {
-        self.verdict.check(Some(format!("node {node}, vBucket {vb}: {error}")));
+        self.verdict
+            .check(Some(format!("node {node}, vBucket {vb}: {error}")));
     }
 
     /// A copy is made anew, or goes back.
@@ -77,7 +93,12 @@ impl Reads {
 
     fn told(&mut self, seen: Seen, what: Option<String>) {
         self.verdict.check(what.map(|what| {
-            let Seen { node, vb, branch, seqno } = seen;
+            let Seen {
+                node,
+                vb,
+                branch,
+                seqno,
+            } = seen;
             format!("node {node}, vBucket {vb}, {branch}, up to {seqno}: {what}")
         }));
     }

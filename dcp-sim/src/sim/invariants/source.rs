@@ -9,11 +9,19 @@ use crate::node::Node;
 use crate::sim::{Oracle, Topology};
 
 /// The live documents of all actives, by user key.
-pub(in crate::sim) fn union<'a>(topology: &Topology, nodes: &[&'a Node]) -> BTreeMap<&'a [u8], &'a Bytes> {
-    let actives = topology
-        .vbuckets()
-        .filter_map(|vb| nodes.get(topology.active(vb)).and_then(|node| node.partition(vb)));
-    actives.flat_map(|active| active.documents.live()).map(|(key, value)| (key.user(), value)).collect()
+pub(in crate::sim) fn union<'a>(
+    topology: &Topology,
+    nodes: &[&'a Node],
+) -> BTreeMap<&'a [u8], &'a Bytes> {
+    let actives = topology.vbuckets().filter_map(|vb| {
+        nodes
+            .get(topology.active(vb))
+            .and_then(|node| node.partition(vb))
+    });
+    actives
+        .flat_map(|active| active.documents.live())
+        .map(|(key, value)| (key.user(), value))
+        .collect()
 }
 
 pub(in crate::sim) fn check(oracle: &Oracle, union: &BTreeMap<&[u8], &Bytes>) -> Verdict {
@@ -21,15 +29,21 @@ pub(in crate::sim) fn check(oracle: &Oracle, union: &BTreeMap<&[u8], &Bytes>) ->
     for (key, value) in oracle.documents() {
         let violation = match union.get(&key[..]) {
             Some(found) if *found == value => None,
-            Some(found) => {
-                Some(format!("{}: {} bytes, not {}", key.escape_ascii(), found.len(), value.len()))
-            }
+            Some(found) => Some(format!(
+                "{}: {} bytes, not {}",
+                key.escape_ascii(),
+                found.len(),
+                value.len()
+            )),
             None => Some(format!("{} is missing", key.escape_ascii())),
         };
         verdict.check(violation);
     }
     for key in union.keys().filter(|key| oracle.document(key).is_none()) {
-        verdict.check(Some(format!("{} was deleted or never written", key.escape_ascii())));
+        verdict.check(Some(format!(
+            "{} was deleted or never written",
+            key.escape_ascii()
+        )));
     }
     verdict
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Seqno, VbUuid, Vbid};
+use lowtide_checkpoint::{Seqno, VbUuid, Vbid};
 
 use super::Verdict;
 use crate::node::{NodeId, Observation, Partition, Stored};
@@ -22,7 +22,12 @@ struct Follower {
 
 impl Follower {
     fn at(seqno: Seqno) -> Self {
-        Self { branch: None, last: seqno, start: seqno, end: seqno }
+        Self {
+            branch: None,
+            last: seqno,
+            start: seqno,
+            end: seqno,
+        }
     }
 }
 
@@ -43,17 +48,28 @@ impl Default for Streams {
                 "W11",
                 "a replica is a prefix of its active's history at each snapshot's end",
             ),
-            order: Verdict::new("W12", "snapshots come whole, and no seqno twice or out of order"),
+            order: Verdict::new(
+                "W12",
+                "snapshots come whole, and no seqno twice or out of order",
+            ),
             rollbacks: Verdict::new("W13", "after a rollback nothing of a lost branch is left"),
         }
     }
 }
 
 impl Streams {
-    pub(in crate::sim) fn observe(&mut self, node: NodeId, observation: &Observation, history: &History) {
+    pub(in crate::sim) fn observe(
+        &mut self,
+        node: NodeId,
+        observation: &Observation,
+        history: &History,
+    ) {
         match *observation {
             Observation::Opened { vb, branch, seqno } => {
-                let follower = Follower { branch: Some(branch), ..Follower::at(seqno) };
+                let follower = Follower {
+                    branch: Some(branch),
+                    ..Follower::at(seqno)
+                };
                 self.followers.insert((node, vb), follower);
             }
             Observation::Marker { vb, marker } => {
@@ -65,13 +81,19 @@ impl Streams {
                     format!("node {node}, vBucket {vb}: a snapshot {from} to {to} came in the middle of {before:?}")
                 }));
             }
-            Observation::Item { vb, seqno, revision, content } => {
+            Observation::Item {
+                vb,
+                seqno,
+                revision,
+                content,
+            } => {
                 let follower = self.follower(node, vb);
                 let before = *follower;
                 follower.last = seqno;
                 let in_order = seqno > before.last && seqno >= before.start && seqno <= before.end;
                 self.order.check(
-                    (!in_order).then(|| format!("node {node}, vBucket {vb}: {seqno} came to {before:?}")),
+                    (!in_order)
+                        .then(|| format!("node {node}, vBucket {vb}: {seqno} came to {before:?}")),
                 );
                 self.item(node, vb, before, (seqno, revision, content), history);
             }
@@ -80,8 +102,16 @@ impl Streams {
     }
 
     /// A copy as its node finds it on its disk when it starts.
-    pub(in crate::sim) fn started(&mut self, node: NodeId, vb: Vbid, stored: &Stored, history: &History) {
-        let (Some(state), true) = (&stored.state, stored.whole() == stored.high) else { return };
+    pub(in crate::sim) fn started(
+        &mut self,
+        node: NodeId,
+        vb: Vbid,
+        stored: &Stored,
+        history: &History,
+    ) {
+        let (Some(state), true) = (&stored.state, stored.whole() == stored.high) else {
+            return;
+        };
         let branch = state.failover_log.newest().uuid;
         let expected = history.content_at(vb, branch, stored.high);
         let found = stored.documents.content();
@@ -94,7 +124,12 @@ impl Streams {
     }
 
     /// A rolled-back copy, as it is now.
-    pub(in crate::sim) fn rolled_back(&mut self, node: NodeId, partition: &Partition, history: &History) {
+    pub(in crate::sim) fn rolled_back(
+        &mut self,
+        node: NodeId,
+        partition: &Partition,
+        history: &History,
+    ) {
         let (vb, point) = (partition.vbucket.id(), partition.vbucket.resume_point());
         if point.snapshot_end > point.seqno {
             return;
@@ -108,7 +143,9 @@ impl Streams {
 
     /// Start and end of the snapshot that a copy is receiving, or has received last.
     pub(in crate::sim) fn received(&self, node: NodeId, vb: Vbid) -> Option<(Seqno, Seqno)> {
-        self.followers.get(&(node, vb)).map(|follower| (follower.start, follower.end))
+        self.followers
+            .get(&(node, vb))
+            .map(|follower| (follower.start, follower.end))
     }
 
     /// A copy follows nobody any more: what it has of a snapshot is its own history.
@@ -125,13 +162,17 @@ impl Streams {
         history: &History,
     ) {
         let Some(branch) = follower.branch else {
-            self.contents.check(Some(format!("node {node}, vBucket {vb}: {seqno} came without a stream")));
+            self.contents.check(Some(format!(
+                "node {node}, vBucket {vb}: {seqno} came without a stream"
+            )));
             return;
         };
         let written = history.revision_at(vb, branch, seqno);
         let is_whole = seqno == follower.end;
-        let expected = is_whole.then(|| history.content_at(vb, branch, seqno).unwrap_or(content ^ 1));
-        let is_right = written == Some(revision) && expected.is_none_or(|expected| expected == content);
+        let expected =
+            is_whole.then(|| history.content_at(vb, branch, seqno).unwrap_or(content ^ 1));
+        let is_right =
+            written == Some(revision) && expected.is_none_or(|expected| expected == content);
         self.contents.check((!is_right).then(|| {
             format!(
                 "node {node}, vBucket {vb}, {branch}, {seqno}: revision {revision:x}, written was {written:x?}; \
@@ -141,7 +182,9 @@ impl Streams {
     }
 
     fn follower(&mut self, node: NodeId, vb: Vbid) -> &mut Follower {
-        self.followers.entry((node, vb)).or_insert_with(|| Follower::at(Seqno::ZERO))
+        self.followers
+            .entry((node, vb))
+            .or_insert_with(|| Follower::at(Seqno::ZERO))
     }
 
     pub(in crate::sim) fn verdicts(self) -> [Verdict; 3] {

@@ -1,14 +1,18 @@
 //! A shape as a cluster's configuration and a source of writes.
 
-use checkpoint::{QuotaConfig, ReadLimit};
-use persistence::Budget;
-use persistence::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion};
-use persistence::logstor::LogstorConfig;
+use lowtide_checkpoint::{QuotaConfig, ReadLimit};
+use lowtide_persistence::Budget;
+use lowtide_persistence::couchstore::{
+    CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion,
+};
+use lowtide_persistence::logstor::LogstorConfig;
 
 use super::dimension::{self as d, Dimension};
 use super::meaning::{ETC, LATEST};
 use super::{Shape, meaning};
-use crate::input::{Distribution, InputError, Mix, MixSource, Preset, PresetSource, Source, ValueSpread};
+use crate::input::{
+    Distribution, InputError, Mix, MixSource, Preset, PresetSource, Source, ValueSpread,
+};
 use crate::node::NodeConfig;
 use crate::producer::{ProducerLimits, ScanLimit};
 use crate::sim::cluster::ClusterConfig;
@@ -38,7 +42,10 @@ impl Shape {
                 couchstore: self.couchstore(),
                 logstor: self.logstor(),
                 upkeep_flushes: self.get(d::UPKEEP_FLUSHES),
-                upkeep_step: Budget { items: self.size(d::UPKEEP_ITEMS), bytes: 1 << 20 },
+                upkeep_step: Budget {
+                    items: self.size(d::UPKEEP_ITEMS),
+                    bytes: 1 << 20,
+                },
             },
             clock_skew_micros: self.get(d::CLOCK_SKEW),
             clients: Some(self.size(Dimension::CLIENTS)),
@@ -58,7 +65,13 @@ impl Shape {
             0 => Distribution::Uniform,
             1 => Distribution::Zipfian,
             LATEST => Distribution::Latest,
-            ETC => return Ok(Box::new(PresetSource::new(Preset::Etc { keys }, ops, seed)?)),
+            ETC => {
+                return Ok(Box::new(PresetSource::new(
+                    Preset::Etc { keys },
+                    ops,
+                    seed,
+                )?));
+            }
             _ => return Ok(Box::new(PresetSource::new(Preset::ZippyDb, ops, seed)?)),
         };
         let mix = Mix {
@@ -90,13 +103,19 @@ impl Shape {
             send_bytes: self.size(d::SEND_BYTES),
             producer: ProducerLimits {
                 scans: self.size(d::SCANS),
-                slice: ScanLimit { items: self.size(d::SLICE_ITEMS), bytes: self.size(d::SLICE_BYTES) },
+                slice: ScanLimit {
+                    items: self.size(d::SLICE_ITEMS),
+                    bytes: self.size(d::SLICE_BYTES),
+                },
                 turn_bytes: self.size(d::TURN_BYTES),
                 hidden_items: self.size(d::HIDDEN_ITEMS),
                 standstill_nanos: self.get(d::STANDSTILL).saturating_mul(1_000),
                 ..ProducerLimits::default()
             },
-            flush_limit: ReadLimit { items: self.size(d::FLUSH_ITEMS), bytes: self.size(d::FLUSH_BYTES) },
+            flush_limit: ReadLimit {
+                items: self.size(d::FLUSH_ITEMS),
+                bytes: self.size(d::FLUSH_BYTES),
+            },
             quota: Some(QuotaConfig {
                 limit_bytes: self.size(d::QUOTA),
                 upper_mark_permille: self.size(d::UPPER_MARK),
@@ -162,8 +181,14 @@ impl Shape {
         }
         let record = self.get(Dimension::VALUE_BYTES) + self.get(d::KEY_BYTES) + RECORD_BYTES;
         let records = self.get(Dimension::KEYS).min(self.get(Dimension::OPS));
-        let large = self.get(d::LARGE_VALUES).saturating_mul(2 * self.get(d::LARGE_BYTES));
-        let live = records.saturating_mul(record).saturating_add(large).saturating_mul(percent) / 100;
+        let large = self
+            .get(d::LARGE_VALUES)
+            .saturating_mul(2 * self.get(d::LARGE_BYTES));
+        let live = records
+            .saturating_mul(record)
+            .saturating_add(large)
+            .saturating_mul(percent)
+            / 100;
         let segments = SEGMENTS_MIN + self.get(Dimension::VBUCKETS) * SEGMENTS_PER_VBUCKET;
         live.saturating_add(segments * self.get(d::LOG_SEGMENT))
     }

@@ -30,16 +30,26 @@ impl Shape {
     pub(super) fn apply_cost_rule(&mut self, kinds: &BTreeSet<FaultKind>) {
         // Each of them may take a share of its own, so that none is starved by another.
         let share = COST_MAX / 3;
-        let scaled = |value: u64, cost: u64, share: u64| (value.saturating_mul(share) / cost.max(1)).max(1);
+        let scaled =
+            |value: u64, cost: u64, share: u64| (value.saturating_mul(share) / cost.max(1)).max(1);
         let large = self.cost_of_large_values();
         if large > share / 2 {
-            self.set(d::LARGE_BYTES, scaled(self.get(d::LARGE_BYTES), large, share / 2));
+            self.set(
+                d::LARGE_BYTES,
+                scaled(self.get(d::LARGE_BYTES), large, share / 2),
+            );
         }
-        let (writes, strikes, reads) =
-            (self.cost_of_writes(), self.cost_of_strikes(kinds), self.cost_of_reads());
+        let (writes, strikes, reads) = (
+            self.cost_of_writes(),
+            self.cost_of_strikes(kinds),
+            self.cost_of_reads(),
+        );
         let left = share - self.cost_of_large_values();
         if writes > left {
-            self.set(Dimension::OPS, scaled(self.get(Dimension::OPS), writes, left));
+            self.set(
+                Dimension::OPS,
+                scaled(self.get(Dimension::OPS), writes, left),
+            );
         }
         if strikes > share {
             for kind in FaultKind::ALL {
@@ -61,7 +71,9 @@ impl Shape {
 
     /// Copies of each vBucket.
     fn copies(&self) -> u64 {
-        self.get(Dimension::REPLICAS).min(self.get(Dimension::NODES) - 1) + 1
+        self.get(Dimension::REPLICAS)
+            .min(self.get(Dimension::NODES) - 1)
+            + 1
     }
 
     /// Copies, and clients that follow: each follows half of the vBuckets or so.
@@ -88,7 +100,9 @@ impl Shape {
         // Afterwards the manager looks at all of them several times.
         let strike = STRIKE + per_node * VBUCKET * 4 + nodes * vbuckets / 10;
         let duration = self.get(Dimension::DURATION);
-        let struck = kinds.iter().map(|&kind| duration / self.get(Dimension::Fault(kind)).max(1));
+        let struck = kinds
+            .iter()
+            .map(|&kind| duration / self.get(Dimension::Fault(kind)).max(1));
         struck.sum::<u64>() * strike
     }
 

@@ -42,7 +42,14 @@ const SECOND: u64 = 1_000_000;
 
 const fn row(name: &'static str, unit: Unit, bounds: [u64; 2], simplest: u64, law: Law) -> Row {
     let [least, most] = bounds;
-    Row { name, unit, least, most, simplest, law }
+    Row {
+        name,
+        unit,
+        least,
+        most,
+        simplest,
+        law,
+    }
 }
 
 const fn word(name: &'static str, words: &'static [&'static str], law: Law) -> Row {

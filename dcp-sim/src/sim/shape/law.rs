@@ -38,12 +38,18 @@ mod tests {
         let mut rng = SimRng::new(5);
         let drawn: Vec<_> = (0..8_000).map(|_| log(&mut rng, 1, 255)).collect();
         for power in 0..8 {
-            let count = drawn.iter().filter(|&&value| value >= 1 << power && value < 2 << power).count();
+            let count = drawn
+                .iter()
+                .filter(|&&value| value >= 1 << power && value < 2 << power)
+                .count();
             assert!((850..1_150).contains(&count), "{power}: {count}");
         }
         for (low, high) in [(1, 1), (20, 20_000), (50_000, 180_000_000), (3, 4)] {
             let drawn: Vec<_> = (0..2_000).map(|_| log(&mut rng, low, high)).collect();
-            assert!(drawn.iter().all(|value| (low..=high).contains(value)), "{low} {high}");
+            assert!(
+                drawn.iter().all(|value| (low..=high).contains(value)),
+                "{low} {high}"
+            );
         }
     }
 }

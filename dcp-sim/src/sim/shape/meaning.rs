@@ -68,14 +68,20 @@ impl Shape {
                 Topic::Couchstore if !is_fixed(Dimension::ENGINE) => self.set(Dimension::ENGINE, 0),
                 Topic::Log if !is_fixed(Dimension::ENGINE) => self.set(Dimension::ENGINE, LOGSTOR),
                 Topic::Keys | Topic::Mix
-                    if !is_fixed(Dimension::WORKLOAD) && !self.has_source && !self.means(dimension) =>
+                    if !is_fixed(Dimension::WORKLOAD)
+                        && !self.has_source
+                        && !self.means(dimension) =>
                 {
                     self.set(Dimension::WORKLOAD, ZIPFIAN);
                 }
                 _ => {}
             }
         }
-        if let Some(&dimension) = fixed.settings.keys().find(|&&dimension| !self.means(dimension)) {
+        if let Some(&dimension) = fixed
+            .settings
+            .keys()
+            .find(|&&dimension| !self.means(dimension))
+        {
             return Err(SimError::Config(format!(
                 "{} has no meaning {}",
                 dimension.name(),
@@ -92,7 +98,10 @@ impl Shape {
         if !is_fixed(dimension::QUOTA) {
             self.set(dimension::QUOTA, self.get(dimension::QUOTA).max(least));
         }
-        self.order_marks(is_fixed(dimension::UPPER_MARK), is_fixed(dimension::LOWER_MARK))
+        self.order_marks(
+            is_fixed(dimension::UPPER_MARK),
+            is_fixed(dimension::LOWER_MARK),
+        )
     }
 
     fn why(&self, dimension: Dimension) -> String {
@@ -100,19 +109,26 @@ impl Shape {
         match dimension.topic() {
             Topic::Couchstore | Topic::Log => format!("with engine={}", word(Dimension::ENGINE)),
             _ if self.has_source => "where the writes come from elsewhere".to_owned(),
-            _ => format!("with workload={}: it follows from the workload", word(Dimension::WORKLOAD)),
+            _ => format!(
+                "with workload={}: it follows from the workload",
+                word(Dimension::WORKLOAD)
+            ),
         }
     }
 
     /// The lower mark of the quota is below the upper one.
     fn order_marks(&mut self, is_upper_fixed: bool, is_lower_fixed: bool) -> Result<(), SimError> {
-        let (upper, lower) = (self.get(dimension::UPPER_MARK), self.get(dimension::LOWER_MARK));
+        let (upper, lower) = (
+            self.get(dimension::UPPER_MARK),
+            self.get(dimension::LOWER_MARK),
+        );
         if lower < upper {
             return Ok(());
         }
         match (is_upper_fixed, is_lower_fixed) {
             (true, true) => {
-                let what = format!("lower-mark-permille={lower} is not below upper-mark-permille={upper}");
+                let what =
+                    format!("lower-mark-permille={lower} is not below upper-mark-permille={upper}");
                 return Err(SimError::Config(what));
             }
             (_, false) => self.set(dimension::LOWER_MARK, upper - 1),

@@ -16,8 +16,13 @@ pub struct Setting {
     pub value: u64,
 }
 
-const TIMES: [(&str, u64); 5] =
-    [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
+const TIMES: [(&str, u64); 5] = [
+    ("us", 1),
+    ("ms", 1_000),
+    ("s", 1_000_000),
+    ("m", 60_000_000),
+    ("h", 3_600_000_000),
+];
 const SIZES: [(&str, u64); 4] = [("", 1), ("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)];
 /// No fault of a kind comes more often than this, or less often.
 const INTERVAL_BOUNDS: [u64; 2] = [1_000, 1 << 50];
@@ -53,7 +58,9 @@ impl Dimension {
 
     /// The word that stands for a value, where values are words.
     pub(super) fn word(self, value: u64) -> Option<&'static str> {
-        let Some(Unit::Word(words)) = self.row().map(|row| row.unit) else { return None };
+        let Some(Unit::Word(words)) = self.row().map(|row| row.unit) else {
+            return None;
+        };
         words.get(usize::try_from(value).ok()?).copied()
     }
 
@@ -63,7 +70,9 @@ impl Dimension {
         match (self, self.row().map(|row| row.unit)) {
             (Self::Fault(_), _) if value == 0 => "off".to_owned(),
             (Self::Fault(_), _) | (_, Some(Unit::Time)) => format!("{value}us"),
-            _ => self.word(value).map_or_else(|| value.to_string(), str::to_owned),
+            _ => self
+                .word(value)
+                .map_or_else(|| value.to_string(), str::to_owned),
         }
     }
 
@@ -72,7 +81,8 @@ impl Dimension {
     /// # Errors
     /// What there may be, for a text that is none of it.
     pub fn value(self, text: &str) -> Result<u64, String> {
-        let refuse = |expected: String| format!("{}: expected {expected}, not {text:?}", self.name());
+        let refuse =
+            |expected: String| format!("{}: expected {expected}, not {text:?}", self.name());
         let (unit, [least, most]) = match self.row() {
             Some(row) => (row.unit, [row.least, row.most]),
             None if text == "off" => return Ok(0),
@@ -81,7 +91,9 @@ impl Dimension {
         let number = match unit {
             Unit::Word(words) => {
                 let place = words.iter().position(|word| *word == text);
-                return place.map(|place| place as u64).ok_or_else(|| refuse(words.join(", ")));
+                return place
+                    .map(|place| place as u64)
+                    .ok_or_else(|| refuse(words.join(", ")));
             }
             Unit::Count => text.parse().ok(),
             Unit::Bytes => scaled(text, &SIZES),
@@ -91,19 +103,31 @@ impl Dimension {
         let expected = || {
             let off = if self.row().is_none() { "off, or " } else { "" };
             let (kind, [least, most]) = match unit {
-                Unit::Count | Unit::Word(_) => ("a number", [least, most].map(|value| value.to_string())),
-                Unit::Bytes => ("a size such as 300 or 64K", [least, most].map(|value| value.to_string())),
-                Unit::Time => ("a time such as 200ms", [least, most].map(|value| format!("{value}us"))),
+                Unit::Count | Unit::Word(_) => {
+                    ("a number", [least, most].map(|value| value.to_string()))
+                }
+                Unit::Bytes => (
+                    "a size such as 300 or 64K",
+                    [least, most].map(|value| value.to_string()),
+                ),
+                Unit::Time => (
+                    "a time such as 200ms",
+                    [least, most].map(|value| format!("{value}us")),
+                ),
             };
             refuse(format!("{off}{kind} from {least} to {most}"))
         };
-        number.filter(|value| (least..=most).contains(value)).ok_or_else(expected)
+        number
+            .filter(|value| (least..=most).contains(value))
+            .ok_or_else(expected)
     }
 }
 
 /// A number with a unit.
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
     number.parse::<u64>().ok()?.checked_mul(*factor)
@@ -116,16 +140,26 @@ impl FromStr for Setting {
         let Some((name, value)) = text.split_once('=') else {
             return Err(format!("expected NAME=VALUE, not {text:?}"));
         };
-        let dimension = Dimension::all().find(|dimension| dimension.name() == name).ok_or_else(|| {
-            let names: Vec<_> = Dimension::all().map(Dimension::name).collect();
-            format!("no dimension {name:?}; there are {}", names.join(", "))
-        })?;
-        Ok(Self { dimension, value: dimension.value(value)? })
+        let dimension = Dimension::all()
+            .find(|dimension| dimension.name() == name)
+            .ok_or_else(|| {
+                let names: Vec<_> = Dimension::all().map(Dimension::name).collect();
+                format!("no dimension {name:?}; there are {}", names.join(", "))
+            })?;
+        Ok(Self {
+            dimension,
+            value: dimension.value(value)?,
+        })
     }
 }
 
 impl std::fmt::Display for Setting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}={}", self.dimension.name(), self.dimension.text(self.value))
+        write!(
+            f,
+            "{}={}",
+            self.dimension.name(),
+            self.dimension.text(self.value)
+        )
     }
 }

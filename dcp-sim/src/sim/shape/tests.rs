@@ -13,7 +13,10 @@ fn fixed(settings: &[&str]) -> Fixed {
         let Setting { dimension, value } = setting.parse().expect("a setting");
         (dimension, value)
     });
-    Fixed { settings: settings.collect(), ..Fixed::default() }
+    Fixed {
+        settings: settings.collect(),
+        ..Fixed::default()
+    }
 }
 
 /// The dimensions in which two shapes differ.
@@ -28,7 +31,10 @@ fn differing(one: &Shape, other: &Shape) -> Vec<&'static str> {
 fn a_seed_draws_the_same_shape_each_time_and_another_seed_another() {
     for seed in 0..SEEDS {
         assert_eq!(drawn(seed, &[]), drawn(seed, &[]), "{seed}");
-        assert!(differing(&drawn(seed, &[]), &drawn(seed + 1, &[])).len() > 10, "{seed}");
+        assert!(
+            differing(&drawn(seed, &[]), &drawn(seed + 1, &[])).len() > 10,
+            "{seed}"
+        );
     }
 }
 
@@ -51,15 +57,35 @@ fn every_drawn_value_is_within_its_bounds_and_makes_a_cluster() {
         let shape = drawn(seed, &[]);
         for (place, row) in ROWS.iter().enumerate() {
             let value = shape.get(Dimension::Row(place));
-            assert!((row.least..=row.most).contains(&value), "{seed}: {}={value}", row.name);
+            assert!(
+                (row.least..=row.most).contains(&value),
+                "{seed}: {}={value}",
+                row.name
+            );
         }
-        assert!(shape.get(Dimension::NODES) <= 9 && shape.get(Dimension::VBUCKETS) <= 256, "{seed}");
-        assert!(shape.get(Dimension::REPLICAS) < shape.get(Dimension::NODES), "{seed}");
-        assert!(shape.get(d::LOWER_MARK) < shape.get(d::UPPER_MARK), "{seed}");
+        assert!(
+            shape.get(Dimension::NODES) <= 9 && shape.get(Dimension::VBUCKETS) <= 256,
+            "{seed}"
+        );
+        assert!(
+            shape.get(Dimension::REPLICAS) < shape.get(Dimension::NODES),
+            "{seed}"
+        );
+        assert!(
+            shape.get(d::LOWER_MARK) < shape.get(d::UPPER_MARK),
+            "{seed}"
+        );
         for kind in shape.faults() {
-            assert!(shape.get(Dimension::Fault(kind)) >= INTERVAL_MIN, "{seed}: {}", kind.name());
+            assert!(
+                shape.get(Dimension::Fault(kind)) >= INTERVAL_MIN,
+                "{seed}: {}",
+                kind.name()
+            );
         }
-        assert!(shape.cluster(seed).topology().is_ok() && shape.source(seed).is_ok(), "{seed}");
+        assert!(
+            shape.cluster(seed).topology().is_ok() && shape.source(seed).is_ok(),
+            "{seed}"
+        );
     }
 }
 
@@ -70,16 +96,35 @@ fn each_value_a_law_has_is_drawn_by_some_seed() {
     for (place, row) in ROWS.iter().enumerate() {
         if let Law::OneOf(values) = row.law {
             for &value in values {
-                assert!(reaches(Dimension::Row(place), value), "{}={value}", row.name);
+                assert!(
+                    reaches(Dimension::Row(place), value),
+                    "{}={value}",
+                    row.name
+                );
             }
         }
     }
     for kind in FaultKind::ALL {
-        let with = shapes.iter().filter(|shape| shape.get(Dimension::Fault(kind)) > 0).count();
-        assert!((SEEDS as usize / 4..SEEDS as usize * 3 / 4).contains(&with), "{}: {with}", kind.name());
+        let with = shapes
+            .iter()
+            .filter(|shape| shape.get(Dimension::Fault(kind)) > 0)
+            .count();
+        assert!(
+            (SEEDS as usize / 4..SEEDS as usize * 3 / 4).contains(&with),
+            "{}: {with}",
+            kind.name()
+        );
     }
-    assert!(shapes.iter().any(|shape| shape.faults().count() == 0), "nothing goes wrong");
-    assert!(shapes.iter().any(|shape| shape.faults().count() == FaultKind::ALL.len()), "everything does");
+    assert!(
+        shapes.iter().any(|shape| shape.faults().count() == 0),
+        "nothing goes wrong"
+    );
+    assert!(
+        shapes
+            .iter()
+            .any(|shape| shape.faults().count() == FaultKind::ALL.len()),
+        "everything does"
+    );
 }
 
 #[test]
@@ -87,7 +132,11 @@ fn few_drawn_shapes_cost_much_and_none_more_than_the_rule_allows() {
     let mut total = 0;
     for seed in 0..SEEDS {
         let shape = drawn(seed, &[]);
-        assert!(shape.cost() <= cost::COST_MAX, "{seed}: {}", shape.describe());
+        assert!(
+            shape.cost() <= cost::COST_MAX,
+            "{seed}: {}",
+            shape.describe()
+        );
         total += shape.cost();
     }
     assert!(total / SEEDS < cost::COST_MAX / 2, "{}", total / SEEDS);
@@ -106,11 +155,24 @@ fn fixing_a_dimension_moves_no_other() {
                 None => 0,
             };
             let settings = [(dimension, other)].into();
-            let shape = Shape::draw(seed, &Fixed { settings, ..Fixed::default() }).expect("one setting");
+            let shape = Shape::draw(
+                seed,
+                &Fixed {
+                    settings,
+                    ..Fixed::default()
+                },
+            )
+            .expect("one setting");
             let moved = differing(&free, &shape);
             let is_of_mix = dimension.name().contains("value")
-                || ["keys", "skew-hundredths", "deletes-permille", "key-bytes", "large-bytes"]
-                    .contains(&dimension.name());
+                || [
+                    "keys",
+                    "skew-hundredths",
+                    "deletes-permille",
+                    "key-bytes",
+                    "large-bytes",
+                ]
+                .contains(&dimension.name());
             let yields = |name: &str| match name {
                 name if name == dimension.name() => true,
                 "replicas" => dimension == Dimension::NODES,
@@ -118,16 +180,33 @@ fn fixing_a_dimension_moves_no_other() {
                 "quota-bytes" => dimension == Dimension::VBUCKETS,
                 "lower-mark-permille" => dimension == d::UPPER_MARK,
                 "upper-mark-permille" => dimension == d::LOWER_MARK,
-                "engine" => dimension.name().contains("couchstore-") || dimension.name().contains("log-"),
+                "engine" => {
+                    dimension.name().contains("couchstore-") || dimension.name().contains("log-")
+                }
                 "workload" => is_of_mix,
                 _ => false,
             };
-            assert!(moved.iter().all(|name| yields(name)), "{seed}: {} moved {moved:?}", dimension.name());
+            assert!(
+                moved.iter().all(|name| yields(name)),
+                "{seed}: {} moved {moved:?}",
+                dimension.name()
+            );
             assert_eq!(shape.get(dimension), other, "what is fixed does not yield");
             // Fixed at what was drawn, nothing moves at all.
-            let settings = free.meaningful().filter(|&same| same == dimension).map(|same| (same, value));
-            let fixed = Fixed { settings: settings.collect(), ..Fixed::default() };
-            assert_eq!(Shape::draw(seed, &fixed).expect("as drawn"), free, "{seed}: {}", dimension.name());
+            let settings = free
+                .meaningful()
+                .filter(|&same| same == dimension)
+                .map(|same| (same, value));
+            let fixed = Fixed {
+                settings: settings.collect(),
+                ..Fixed::default()
+            };
+            assert_eq!(
+                Shape::draw(seed, &fixed).expect("as drawn"),
+                free,
+                "{seed}: {}",
+                dimension.name()
+            );
         }
     }
 }
@@ -136,16 +215,34 @@ fn fixing_a_dimension_moves_no_other() {
 fn kinds_of_faults_that_are_named_come_as_often_as_they_are_drawn() {
     let of = |seed, kinds: &[FaultKind]| {
         let faults = Some(kinds.iter().copied().collect());
-        Shape::draw(seed, &Fixed { faults, ..Fixed::default() }).expect("no contradiction")
+        Shape::draw(
+            seed,
+            &Fixed {
+                faults,
+                ..Fixed::default()
+            },
+        )
+        .expect("no contradiction")
     };
     for seed in 0..100 {
-        let (free, all, one) = (drawn(seed, &[]), of(seed, &FaultKind::ALL), of(seed, &[FaultKind::Crash]));
+        let (free, all, one) = (
+            drawn(seed, &[]),
+            of(seed, &FaultKind::ALL),
+            of(seed, &[FaultKind::Crash]),
+        );
         for kind in free.faults() {
-            assert_eq!(free.get(Dimension::Fault(kind)), all.get(Dimension::Fault(kind)), "{seed}");
+            assert_eq!(
+                free.get(Dimension::Fault(kind)),
+                all.get(Dimension::Fault(kind)),
+                "{seed}"
+            );
         }
         assert_eq!(all.faults().count(), FaultKind::ALL.len());
         assert_eq!(one.faults().collect::<Vec<_>>(), [FaultKind::Crash]);
-        assert_eq!(one.get(Dimension::Fault(FaultKind::Crash)), all.get(Dimension::Fault(FaultKind::Crash)));
+        assert_eq!(
+            one.get(Dimension::Fault(FaultKind::Crash)),
+            all.get(Dimension::Fault(FaultKind::Crash))
+        );
     }
 }
 
@@ -154,8 +251,14 @@ fn what_is_drawn_yields_to_what_is_fixed() {
     for seed in 0..200 {
         assert_eq!(drawn(seed, &["nodes=1"]).get(Dimension::REPLICAS), 0);
         assert!(drawn(seed, &["replicas=8"]).get(Dimension::NODES) >= 9);
-        assert_eq!(drawn(seed, &["log-disk-percent=300"]).get(Dimension::ENGINE), 1);
-        assert_eq!(drawn(seed, &["couchstore-version=12"]).get(Dimension::ENGINE), 0);
+        assert_eq!(
+            drawn(seed, &["log-disk-percent=300"]).get(Dimension::ENGINE),
+            1
+        );
+        assert_eq!(
+            drawn(seed, &["couchstore-version=12"]).get(Dimension::ENGINE),
+            0
+        );
         assert!(drawn(seed, &["value-bytes=7"]).get(Dimension::WORKLOAD) <= meaning::LATEST);
         assert!(drawn(seed, &["vbuckets=1024"]).get(d::QUOTA) >= 1_024 * QUOTA_BYTES_PER_VBUCKET);
     }
@@ -172,14 +275,27 @@ fn what_contradicts_itself_is_refused_by_name() {
             &["workload=zippydb", "keys=5"],
             "keys has no meaning with workload=zippydb: it follows from the workload",
         ),
-        (&["upper-mark-permille=500", "lower-mark-permille=500"], "lower-mark-permille=500 is not below"),
+        (
+            &["upper-mark-permille=500", "lower-mark-permille=500"],
+            "lower-mark-permille=500 is not below",
+        ),
     ] {
-        let error = Shape::draw(1, &fixed(settings)).expect_err("a contradiction").to_string();
+        let error = Shape::draw(1, &fixed(settings))
+            .expect_err("a contradiction")
+            .to_string();
         assert!(error.starts_with(said), "{error}");
     }
-    let elsewhere = Fixed { has_source: true, ..fixed(&["ops=5"]) };
-    let error = Shape::draw(1, &elsewhere).expect_err("a contradiction").to_string();
-    assert_eq!(error, "ops has no meaning where the writes come from elsewhere");
+    let elsewhere = Fixed {
+        has_source: true,
+        ..fixed(&["ops=5"])
+    };
+    let error = Shape::draw(1, &elsewhere)
+        .expect_err("a contradiction")
+        .to_string();
+    assert_eq!(
+        error,
+        "ops has no meaning where the writes come from elsewhere"
+    );
 }
 
 #[test]
@@ -218,7 +334,10 @@ fn a_shape_in_words_names_what_was_drawn() {
     ] {
         assert!(words.contains(word), "{word}: {words}");
     }
-    assert!(!words.contains("quota") && !words.contains("log-"), "usual, or meaningless: {words}");
+    assert!(
+        !words.contains("quota") && !words.contains("log-"),
+        "usual, or meaningless: {words}"
+    );
     let json = serde_json::to_value(&shape).expect("JSON");
     assert_eq!(
         (&json["nodes"], &json["engine"], &json["crash"]),
@@ -234,7 +353,10 @@ fn steps_lead_to_the_simplest_shape() {
         let mut shape = Shape::draw(seed, &fixed).expect("drawn");
         let mut steps = 0;
         while let Some(step) = shape.smaller().into_iter().next() {
-            fixed.settings.extend(step.into_iter().map(|setting| (setting.dimension, setting.value)));
+            fixed.settings.extend(
+                step.into_iter()
+                    .map(|setting| (setting.dimension, setting.value)),
+            );
             shape = Shape::draw(seed, &fixed).expect("a step contradicts nothing");
             steps += 1;
             assert!(steps < 200, "{seed}: {}", shape.describe());

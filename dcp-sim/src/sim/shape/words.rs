@@ -34,9 +34,16 @@ impl Shape {
             .faults()
             .map(|kind| format!("{} every {}", kind.name(), time(of(Dimension::Fault(kind)))))
             .collect();
-        let faults = if faults.is_empty() { "no faults".to_owned() } else { faults.join(", ") };
+        let faults = if faults.is_empty() {
+            "no faults".to_owned()
+        } else {
+            faults.join(", ")
+        };
         let _ = write!(text, "; {faults}");
-        let limits: Vec<_> = self.limits().map(|dimension| self.short(dimension)).collect();
+        let limits: Vec<_> = self
+            .limits()
+            .map(|dimension| self.short(dimension))
+            .collect();
         if !limits.is_empty() {
             let _ = write!(text, "; {}", limits.join(", "));
         }
@@ -45,7 +52,10 @@ impl Shape {
 
     /// The settings that give this shape whatever is drawn.
     pub fn settings(&self) -> impl Iterator<Item = Setting> {
-        self.meaningful().map(|dimension| Setting { dimension, value: self.get(dimension) })
+        self.meaningful().map(|dimension| Setting {
+            dimension,
+            value: self.get(dimension),
+        })
     }
 
     fn writes(&self) -> String {
@@ -56,11 +66,18 @@ impl Shape {
             things(of(Dimension::OPS), "write", "writes"),
             Dimension::WORKLOAD.text(workload)
         );
-        if self.meaningful().any(|dimension| dimension == Dimension::KEYS) {
+        if self
+            .meaningful()
+            .any(|dimension| dimension == Dimension::KEYS)
+        {
             let _ = write!(text, ", {}", things(of(Dimension::KEYS), "key", "keys"));
         }
         if workload <= LATEST {
-            let from = if of(Dimension::VALUE_SPREAD) == 0 { "" } else { "up to " };
+            let from = if of(Dimension::VALUE_SPREAD) == 0 {
+                ""
+            } else {
+                "up to "
+            };
             let _ = write!(
                 text,
                 " of up to {}, values of {from}{}, {} in 1,000 deletes",
@@ -83,7 +100,9 @@ impl Shape {
 
     /// The dimensions that are told by name: limits that are not the usual ones.
     fn limits(&self) -> impl Iterator<Item = Dimension> {
-        let first = Dimension::all().position(|dimension| dimension == d::READS).unwrap_or(0);
+        let first = Dimension::all()
+            .position(|dimension| dimension == d::READS)
+            .unwrap_or(0);
         let after = Dimension::all().skip(first + 1);
         after.filter(|&dimension| {
             let usual = dimension.row().map(|row| row.simplest);

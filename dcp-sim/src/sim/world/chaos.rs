@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Key, Seqno, VbUuid, Vbid};
+use lowtide_checkpoint::{Key, Seqno, VbUuid, Vbid};
 
 use super::{Due, World};
 use crate::node::{EngineCall, Event, NodeId, Stored};
@@ -122,7 +122,8 @@ impl Chaos {
         revision: u64,
         is_live: bool,
     ) {
-        self.branches.check(self.history.record(branch, seqno, key, revision, is_live));
+        self.branches
+            .check(self.history.record(branch, seqno, key, revision, is_live));
     }
 
     /// A copy is made anew.
@@ -137,7 +138,12 @@ impl Chaos {
             figures.struck.entry(kind.name()).or_default();
         }
         let mut verdicts: Vec<_> = self.streams.verdicts().into();
-        verdicts.extend([self.branches, self.persisted.verdict(), self.memory, self.reads.verdict()]);
+        verdicts.extend([
+            self.branches,
+            self.persisted.verdict(),
+            self.memory,
+            self.reads.verdict(),
+        ]);
         (figures, verdicts)
     }
 }
@@ -159,7 +165,11 @@ impl World {
 
     /// Tells every node how late it is, as long as faults strike: what stands still after that moves on by itself.
     pub(super) fn tick(&mut self) -> Result<(), SimError> {
-        if self.chaos.as_ref().is_some_and(|chaos| chaos.calm_micros.is_none()) {
+        if self
+            .chaos
+            .as_ref()
+            .is_some_and(|chaos| chaos.calm_micros.is_none())
+        {
             self.clock.schedule(TICK_MICROS, Due::Tick);
         }
         (0..self.hosts.len()).try_for_each(|node| self.step(node, Event::Tick))
@@ -200,7 +210,10 @@ impl World {
         let is_at_rest = self.clock.is_empty();
         let now = self.clock.now_micros();
         let chaos = self.chaos.as_mut()?;
-        let settled = chaos.calm_micros.filter(|_| is_at_rest).map(|calm| now - calm);
+        let settled = chaos
+            .calm_micros
+            .filter(|_| is_at_rest)
+            .map(|calm| now - calm);
         chaos.figures.settling_micros = settled.unwrap_or(SETTLE_MICROS);
         Some(liveness::check(settled, SETTLE_MICROS))
     }
@@ -208,7 +221,9 @@ impl World {
     /// How long the client waits before its next batch; `None` if it writes no more.
     pub(super) fn think(&mut self) -> Option<u64> {
         let batches = self.source.batches_total().unwrap_or(BATCHES_EXPECTED);
-        let Some(chaos) = &mut self.chaos else { return Some(0) };
+        let Some(chaos) = &mut self.chaos else {
+            return Some(0);
+        };
         if chaos.calm_micros.is_some() {
             return None;
         }
@@ -216,7 +231,11 @@ impl World {
         // faults meet a cluster that is busy, and one that is not.
         let mean = chaos.plan.config.duration_micros / batches.max(1);
         let pauses = chaos.rng.range(1, BURST) == 1;
-        Some(if pauses { chaos.rng.range(0, mean * BURST * 2) } else { 0 })
+        Some(if pauses {
+            chaos.rng.range(0, mean * BURST * 2)
+        } else {
+            0
+        })
     }
 
     pub(super) fn refused(&mut self) {
@@ -227,7 +246,9 @@ impl World {
 
     /// A node has taken something in: W16.
     pub(super) fn taken_in(&mut self, node: NodeId, taken: TakenIn) {
-        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else { return };
+        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else {
+            return;
+        };
         if let Some(stats) = host.node.quota_stats() {
             memory::check(&mut chaos.memory, node, &stats, taken);
         }
@@ -235,20 +256,28 @@ impl World {
 
     /// Checks what streams have brought a node.
     pub(super) fn watch(&mut self, node: NodeId) {
-        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get_mut(node)) else { return };
+        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get_mut(node)) else {
+            return;
+        };
         for observation in host.node.take_observations() {
             chaos.streams.observe(node, &observation, &chaos.history);
         }
     }
 
     pub(super) fn acknowledged(&mut self, node: NodeId, vb: Vbid, persisted: (Seqno, Seqno)) {
-        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else { return };
-        let Some(partition) = host.node.partition(vb) else { return };
+        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else {
+            return;
+        };
+        let Some(partition) = host.node.partition(vb) else {
+            return;
+        };
         let branch = partition.vbucket.failover_log().newest().uuid;
         chaos.persisted.acknowledged(node, vb, branch, persisted);
         if let Some(newest) = chaos.history.newest(vb) {
             let copies = self.topology.copies_of(vb);
-            chaos.persisted.all_copies(vb, newest, copies, &chaos.history);
+            chaos
+                .persisted
+                .all_copies(vb, newest, copies, &chaos.history);
         }
     }
 
@@ -281,14 +310,20 @@ impl World {
     pub(super) fn started(&mut self, node: NodeId, vb: Vbid, stored: &Stored) {
         self.order.restart(node, vb, stored.high);
         let Some(chaos) = &mut self.chaos else { return };
-        chaos.persisted.started(node, vb, (stored.high, stored.whole()));
+        chaos
+            .persisted
+            .started(node, vb, (stored.high, stored.whole()));
         chaos.streams.started(node, vb, stored, &chaos.history);
     }
 
     /// A copy has begun a branch; `before` is the one it was on.
     pub(super) fn branched(&mut self, node: NodeId, vb: Vbid, before: Option<VbUuid>) {
-        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else { return };
-        let Some(partition) = host.node.partition(vb) else { return };
+        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else {
+            return;
+        };
+        let Some(partition) = host.node.partition(vb) else {
+            return;
+        };
         let log = partition.vbucket.failover_log();
         let newest = log.newest();
         let id = (vb, newest.uuid);

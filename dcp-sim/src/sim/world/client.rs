@@ -3,7 +3,7 @@
 //! Where faults happen a write may be refused, and its answer may be lost: then its client does not know whether it was
 //! taken. The client does not ask again, and no later write depends on it.
 
-use checkpoint::{CheckpointError, Key, VBucketError, Vbid};
+use lowtide_checkpoint::{CheckpointError, Key, VBucketError, Vbid};
 
 use super::{Due, World};
 use crate::input::Change;
@@ -57,29 +57,46 @@ impl Observer for Silent {
 
 impl World {
     pub(super) fn client(&mut self, observer: &mut dyn Observer) -> Result<(), SimError> {
-        let Some(wait_micros) = self.think() else { return Ok(()) };
-        let (used_bytes, quota_bytes) = (self.fullest_node_bytes(), self.config.checkpoint_quota_bytes);
+        let Some(wait_micros) = self.think() else {
+            return Ok(());
+        };
+        let (used_bytes, quota_bytes) = (
+            self.fullest_node_bytes(),
+            self.config.checkpoint_quota_bytes,
+        );
         if used_bytes > quota_bytes {
             if self.clock.is_empty() {
-                return Err(SimError::Stalled { used_bytes, quota_bytes });
+                return Err(SimError::Stalled {
+                    used_bytes,
+                    quota_bytes,
+                });
             }
             self.figures.client_waits += 1;
             self.clock.schedule(WAIT_MICROS, Due::Client);
             return Ok(());
         }
-        let Some(batch) = self.source.next_batch()? else { return Ok(()) };
+        let Some(batch) = self.source.next_batch()? else {
+            return Ok(());
+        };
         limits::check(&batch, &self.config.node.limits)?;
         self.figures.batches += 1;
         for change in &batch.changes {
             self.write(change)?;
         }
         let micros = self.clock.now_micros();
-        self.trace.write(&TraceEvent::Batch { micros, label: &batch.label, changes: batch.changes.len() })?;
+        self.trace.write(&TraceEvent::Batch {
+            micros,
+            label: &batch.label,
+            changes: batch.changes.len(),
+        })?;
         if self.figures.batches.is_multiple_of(AUDIT_BATCHES) {
             let nodes: Vec<_> = self.hosts.iter().map(|host| &host.node).collect();
             managers::check(&mut self.managers, &nodes);
         }
-        self.figures.checkpoint_bytes_max = self.figures.checkpoint_bytes_max.max(self.fullest_node_bytes());
+        self.figures.checkpoint_bytes_max = self
+            .figures
+            .checkpoint_bytes_max
+            .max(self.fullest_node_bytes());
         let progress = self.progress();
         observer.progress(&progress);
         let busy_micros = BATCH_MICROS + WRITE_MICROS * batch.changes.len() as u64;
@@ -91,7 +108,11 @@ impl World {
         self.oracle.apply(change);
         let vb = self.topology.vbucket_of(&change.key);
         let key = self.foreign.key(&change.key);
-        let event = Event::Write { vb, key: key.clone(), value: change.value.clone() };
+        let event = Event::Write {
+            vb,
+            key: key.clone(),
+            value: change.value.clone(),
+        };
         let node = self.topology.active(vb);
         if self.chaos.is_none() {
             self.figures.mutations += 1;
@@ -112,31 +133,52 @@ impl World {
             Ok(actions) => {
                 self.figures.mutations += 1;
                 self.taken(node, vb, &key, &actions);
-                self.taken_in(node, TakenIn { bytes: change.bytes(), before_bytes, was_full });
+                self.taken_in(
+                    node,
+                    TakenIn {
+                        bytes: change.bytes(),
+                        before_bytes,
+                        was_full,
+                    },
+                );
                 self.carry_out(node, actions)
             }
             Err(error) if is_refusal(&error) => {
                 self.refused();
                 Ok(())
             }
-            Err(source) => Err(SimError::Node { node, micros: self.clock.now_micros(), source }),
+            Err(source) => Err(SimError::Node {
+                node,
+                micros: self.clock.now_micros(),
+                source,
+            }),
         }
     }
 
     /// An active took a write: it is history now, whether its client learns of it or not.
     fn taken(&mut self, node: NodeId, vb: Vbid, key: &Key, actions: &[Action]) {
-        let Some(host) = self.hosts.get(node) else { return };
-        let Some(partition) = host.node.partition(vb) else { return };
+        let Some(host) = self.hosts.get(node) else {
+            return;
+        };
+        let Some(partition) = host.node.partition(vb) else {
+            return;
+        };
         let incarnation = host.incarnation;
-        let written = actions.iter().filter(|action| matches!(action, Action::Written { .. })).count() as u64;
+        let written = actions
+            .iter()
+            .filter(|action| matches!(action, Action::Written { .. }))
+            .count() as u64;
         let documents = &partition.documents;
-        let (Some(document), Some(revision)) = (documents.get(key), documents.digest(key)) else { return };
+        let (Some(document), Some(revision)) = (documents.get(key), documents.digest(key)) else {
+            return;
+        };
         let branch = partition.vbucket.failover_log().newest().uuid;
         let Some(chaos) = &mut self.chaos else { return };
         let Document { seqno, value, .. } = document;
         chaos.record((vb, branch), *seqno, key.clone(), revision, value.is_some());
         let delay = chaos.answer_micros();
-        self.clock.schedule(delay, Due::Answer(node, incarnation, written));
+        self.clock
+            .schedule(delay, Due::Answer(node, incarnation, written));
     }
 
     /// An answer arrives, if its node lives and can be reached.
@@ -152,13 +194,21 @@ impl World {
     }
 
     fn fullest_node_bytes(&self) -> usize {
-        self.hosts.iter().map(|host| host.node.checkpoint_bytes()).max().unwrap_or(0)
+        self.hosts
+            .iter()
+            .map(|host| host.node.checkpoint_bytes())
+            .max()
+            .unwrap_or(0)
     }
 
     pub(super) fn progress(&mut self) -> Progress {
         // Who has many copies looks at them less often: a look costs as many steps.
         let copies = usize::from(self.config.vbuckets) * (self.config.replicas + 1);
-        if self.figures.batches.is_multiple_of((copies / COPIES_A_BATCH).max(1) as u64) {
+        if self
+            .figures
+            .batches
+            .is_multiple_of((copies / COPIES_A_BATCH).max(1) as u64)
+        {
             self.lag_seqnos = self.lag();
             self.figures.lag_seqnos_max = self.figures.lag_seqnos_max.max(self.lag_seqnos);
         }
@@ -167,7 +217,11 @@ impl World {
             batches_total: self.source.batches_total(),
             seqnos: self.figures.mutations,
             lag_seqnos: self.lag_seqnos,
-            checkpoint_bytes: self.hosts.iter().map(|host| host.node.checkpoint_bytes()).sum(),
+            checkpoint_bytes: self
+                .hosts
+                .iter()
+                .map(|host| host.node.checkpoint_bytes())
+                .sum(),
             is_settling: false,
         }
     }
@@ -177,12 +231,18 @@ impl World {
     fn lag(&mut self) -> u64 {
         let written = std::mem::take(&mut self.written);
         let high_on = |node: NodeId, vb| {
-            let partition = self.hosts.get(node).and_then(|host| host.node.partition(vb));
+            let partition = self
+                .hosts
+                .get(node)
+                .and_then(|host| host.node.partition(vb));
             partition.map_or(0, |partition| partition.vbucket.high_seqno().0)
         };
         let lag = |vb| {
             let active = high_on(self.topology.active(vb), vb);
-            self.topology.replicas(vb).map(|node| active.saturating_sub(high_on(node, vb))).max()
+            self.topology
+                .replicas(vb)
+                .map(|node| active.saturating_sub(high_on(node, vb)))
+                .max()
         };
         let furthest = match self.chaos {
             None => written.into_iter().filter_map(lag).max(),

@@ -3,7 +3,7 @@
 //! The cluster's manager compares what is with what should be, whenever something has changed; what it can't mend now it
 //! looks at again a little later.
 
-use checkpoint::{State, Vbid};
+use lowtide_checkpoint::{State, Vbid};
 
 use super::{Due, World};
 use crate::consumer::ConsumerEvent;
@@ -48,15 +48,23 @@ impl World {
             return Ok(());
         }
         let current = self.links.current(ends);
-        let is_open = current.and_then(|link| self.links.get(link)).is_some_and(|link| link.is_open);
+        let is_open = current
+            .and_then(|link| self.links.get(link))
+            .is_some_and(|link| link.is_open);
         if current.is_some() && !is_open {
             // Its consumer has yet to learn that it is lost.
             return Ok(());
         }
         let micros = self.clock.now_micros();
-        let failed = |source| SimError::Node { node: consumer, micros, source };
+        let failed = |source| SimError::Node {
+            node: consumer,
+            micros,
+            source,
+        };
         if is_open {
-            let Some(host) = self.hosts.get_mut(consumer) else { return Ok(()) };
+            let Some(host) = self.hosts.get_mut(consumer) else {
+                return Ok(());
+            };
             let actions = host.node.follow_more(producer, &wanted).map_err(failed)?;
             return self.carry_out(consumer, actions);
         }
@@ -71,7 +79,9 @@ impl World {
         if let Some(host) = self.hosts.get_mut(producer) {
             host.node.accept(consumer);
         }
-        let Some(host) = self.hosts.get_mut(consumer) else { return Ok(()) };
+        let Some(host) = self.hosts.get_mut(consumer) else {
+            return Ok(());
+        };
         let actions = host.node.follow(producer, &wanted).map_err(failed)?;
         self.carry_out(consumer, actions)
     }
@@ -100,8 +110,12 @@ impl World {
 
     /// Cuts connections that carry what should come from elsewhere, or go elsewhere.
     fn cut_what_should_not_be(&mut self) -> Result<(), SimError> {
-        let wrong: Vec<_> =
-            self.links.open().filter(|(_, link)| self.is_wrong(link.ends)).map(|(id, _)| id).collect();
+        let wrong: Vec<_> = self
+            .links
+            .open()
+            .filter(|(_, link)| self.is_wrong(link.ends))
+            .map(|(id, _)| id)
+            .collect();
         for link in wrong {
             self.cut(link)?;
         }
@@ -109,16 +123,21 @@ impl World {
     }
 
     fn is_wrong(&self, (producer, consumer): Ends) -> bool {
-        let Some(host) = self.hosts.get(consumer) else { return false };
+        let Some(host) = self.hosts.get(consumer) else {
+            return false;
+        };
         let follows = |vb| {
-            self.topology.active(vb) == producer && self.topology.role(vb, consumer) == Some(State::Replica)
+            self.topology.active(vb) == producer
+                && self.topology.role(vb, consumer) == Some(State::Replica)
         };
         host.node.followed_from(producer).any(|vb| !follows(vb))
     }
 
     /// Closes a connection in order: both ends learn of it at once.
     pub(super) fn cut(&mut self, link: LinkId) -> Result<(), SimError> {
-        let Some(((producer, consumer), _)) = self.links.lose(link, |_| 0) else { return Ok(()) };
+        let Some(((producer, consumer), _)) = self.links.lose(link, |_| 0) else {
+            return Ok(());
+        };
         self.links.remove(link);
         self.step(producer, Event::ConsumerGone { peer: consumer })?;
         self.step(consumer, Event::ProducerGone { peer: producer })
@@ -127,8 +146,12 @@ impl World {
     /// Cuts every connection of a node that went down; the other ends learn of it later.
     pub(super) fn lose_all(&mut self, node: NodeId) -> Result<(), SimError> {
         let of_node = |ends: Ends| ends.0 == node || ends.1 == node;
-        let lost: Vec<_> =
-            self.links.open().filter(|(_, link)| of_node(link.ends)).map(|(id, _)| id).collect();
+        let lost: Vec<_> = self
+            .links
+            .open()
+            .filter(|(_, link)| of_node(link.ends))
+            .map(|(id, _)| id)
+            .collect();
         for link in lost {
             self.lose(link)?;
         }
@@ -137,20 +160,47 @@ impl World {
 
     /// Loses a connection: the first bytes of what was in flight arrive, and each end learns of it in its own time.
     pub(super) fn lose(&mut self, link: LinkId) -> Result<(), SimError> {
-        let Some(chaos) = &mut self.chaos else { return Ok(()) };
-        let Some(((producer, consumer), [to_consumer, to_producer])) =
-            self.links.lose(link, |bytes| chaos.rng.range(0, bytes as u64) as usize)
+        let Some(chaos) = &mut self.chaos else {
+            return Ok(());
+        };
+        let Some(((producer, consumer), [to_consumer, to_producer])) = self
+            .links
+            .lose(link, |bytes| chaos.rng.range(0, bytes as u64) as usize)
         else {
             return Ok(());
         };
         let (soon, later) = (chaos.notice_micros(), chaos.notice_micros());
-        self.clock.schedule(soon, Due::Notice { link, consumer: true });
-        self.clock.schedule(later, Due::Notice { link, consumer: false });
+        self.clock.schedule(
+            soon,
+            Due::Notice {
+                link,
+                consumer: true,
+            },
+        );
+        self.clock.schedule(
+            later,
+            Due::Notice {
+                link,
+                consumer: false,
+            },
+        );
         if !to_consumer.is_empty() {
-            self.step(consumer, Event::FromProducer { peer: producer, bytes: to_consumer })?;
+            self.step(
+                consumer,
+                Event::FromProducer {
+                    peer: producer,
+                    bytes: to_consumer,
+                },
+            )?;
         }
         if !to_producer.is_empty() {
-            self.step(producer, Event::FromConsumer { peer: consumer, bytes: to_producer })?;
+            self.step(
+                producer,
+                Event::FromConsumer {
+                    peer: consumer,
+                    bytes: to_producer,
+                },
+            )?;
         }
         Ok(())
     }
@@ -158,35 +208,70 @@ impl World {
     /// An end learns that a connection is lost. Only its consumer makes a new one, which may have happened before its
     /// producer learns.
     pub(super) fn notice(&mut self, link: LinkId, consumer: bool) -> Result<(), SimError> {
-        let Some(ends) = self.links.get(link).map(|link| link.ends) else { return Ok(()) };
+        let Some(ends) = self.links.get(link).map(|link| link.ends) else {
+            return Ok(());
+        };
         let is_current = self.links.current(ends) == Some(link);
         if !is_current {
             return Ok(());
         }
         let (producer_node, consumer_node) = ends;
         if !consumer {
-            return self.step(producer_node, Event::ConsumerGone { peer: consumer_node });
+            return self.step(
+                producer_node,
+                Event::ConsumerGone {
+                    peer: consumer_node,
+                },
+            );
         }
         self.links.remove(link);
         self.reconcile_soon();
-        self.step(consumer_node, Event::ProducerGone { peer: producer_node })?;
+        self.step(
+            consumer_node,
+            Event::ProducerGone {
+                peer: producer_node,
+            },
+        )?;
         // Were no other made, it would never learn.
-        self.step(producer_node, Event::ConsumerGone { peer: consumer_node })
+        self.step(
+            producer_node,
+            Event::ConsumerGone {
+                peer: consumer_node,
+            },
+        )
     }
 
     pub(super) fn arrive(&mut self, link: LinkId, to_consumer: bool) -> Result<(), SimError> {
         if to_consumer && self.waits_for_memory(link) {
             // It reads on when it has memory: the bytes stay where they are, and those behind them.
-            self.clock.schedule(MEMORY_MICROS, Due::Arrive { link, to_consumer });
+            self.clock
+                .schedule(MEMORY_MICROS, Due::Arrive { link, to_consumer });
             return Ok(());
         }
-        let Some(((producer, consumer), bytes)) = self.links.arrive(link, to_consumer) else { return Ok(()) };
+        let Some(((producer, consumer), bytes)) = self.links.arrive(link, to_consumer) else {
+            return Ok(());
+        };
         // Were it full, they would have waited.
-        let taken =
-            TakenIn { bytes: bytes.len(), before_bytes: self.memory_bytes(consumer), was_full: false };
+        let taken = TakenIn {
+            bytes: bytes.len(),
+            before_bytes: self.memory_bytes(consumer),
+            was_full: false,
+        };
         let (node, event) = match to_consumer {
-            true => (consumer, Event::FromProducer { peer: producer, bytes }),
-            false => (producer, Event::FromConsumer { peer: consumer, bytes }),
+            true => (
+                consumer,
+                Event::FromProducer {
+                    peer: producer,
+                    bytes,
+                },
+            ),
+            false => (
+                producer,
+                Event::FromConsumer {
+                    peer: consumer,
+                    bytes,
+                },
+            ),
         };
         self.step(node, event)?;
         if to_consumer {
@@ -202,7 +287,10 @@ impl World {
     }
 
     pub(super) fn memory_bytes(&self, node: NodeId) -> usize {
-        let stats = self.hosts.get(node).and_then(|host| host.node.quota_stats());
+        let stats = self
+            .hosts
+            .get(node)
+            .and_then(|host| host.node.quota_stats());
         stats.map_or(0, |stats| stats.used_bytes)
     }
 
@@ -213,9 +301,20 @@ impl World {
         event: ConsumerEvent,
     ) -> Result<(), SimError> {
         if self.chaos.is_none() {
-            return Err(SimError::StreamStopped { node, micros: self.clock.now_micros(), peer, event });
+            return Err(SimError::StreamStopped {
+                node,
+                micros: self.clock.now_micros(),
+                peer,
+                event,
+            });
         }
-        let is_slow = matches!(event, ConsumerEvent::StreamEnded { reason: StreamEndReason::TooSlow, .. });
+        let is_slow = matches!(
+            event,
+            ConsumerEvent::StreamEnded {
+                reason: StreamEndReason::TooSlow,
+                ..
+            }
+        );
         if let Some(chaos) = self.chaos.as_mut().filter(|_| is_slow) {
             chaos.figures.slow_streams += 1;
         }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::BytesMut;
-use checkpoint::{Key, Vbid};
+use lowtide_checkpoint::{Key, Vbid};
 
 use super::{Due, World};
 use crate::node::NodeId;
@@ -98,7 +98,11 @@ impl ForeignClients {
         let mut rng = SimRng::stream(config.seed, STREAM);
         let drawn = rng.range(1, DRAWN_MAX) as usize;
         let has_two_collections = rng.range(0, 1) == 1;
-        let count = if config.faults.is_some() { config.clients.unwrap_or(drawn) } else { 0 };
+        let count = if config.faults.is_some() {
+            config.clients.unwrap_or(drawn)
+        } else {
+            0
+        };
         if count == 0 {
             return Self::default();
         }
@@ -106,15 +110,25 @@ impl ForeignClients {
             let mut rng = SimRng::stream(config.seed, FIRST + number as u64);
             let temper = Temper::draw(&mut rng);
             let any = rng.below(usize::from(config.vbuckets)) as u16;
-            let vbs = (0..config.vbuckets).filter(|&vb| rng.permille(temper.share_permille) || vb == any);
+            let vbs =
+                (0..config.vbuckets).filter(|&vb| rng.permille(temper.share_permille) || vb == any);
             let vbs: Vec<_> = vbs.map(Vbid).collect();
             let client = Client::new(format!("connector:{number}"), temper, vbs.into_iter());
-            Guest { client, rng, inboxes: BTreeMap::new(), is_look_due: false, stalled_micros: 0 }
+            Guest {
+                client,
+                rng,
+                inboxes: BTreeMap::new(),
+                is_look_due: false,
+                stalled_micros: 0,
+            }
         });
         Self {
             guests: guests.collect(),
             rng: Some(SimRng::stream(config.seed, NETWORK)),
-            figures: ClientFigures { clients: count as u64, ..ClientFigures::default() },
+            figures: ClientFigures {
+                clients: count as u64,
+                ..ClientFigures::default()
+            },
             has_two_collections,
             ..Self::default()
         }
@@ -123,7 +137,11 @@ impl ForeignClients {
     /// The key under which a client's write goes to its vBucket.
     pub(super) fn key(&self, user: &[u8]) -> Key {
         let is_other = self.has_two_collections && crc32fast::hash(user).is_multiple_of(OTHER_KEYS);
-        if is_other { Key::in_collection(OTHER_COLLECTION, user) } else { Key::new(user) }
+        if is_other {
+            Key::in_collection(OTHER_COLLECTION, user)
+        } else {
+            Key::new(user)
+        }
     }
 
     /// The client that a peer's number names, if it is none of a node.
@@ -177,7 +195,11 @@ impl World {
     }
 
     fn look_soon(&mut self, client: usize, micros: u64) {
-        let guest = self.foreign.guests.get_mut(client).filter(|guest| !guest.is_look_due);
+        let guest = self
+            .foreign
+            .guests
+            .get_mut(client)
+            .filter(|guest| !guest.is_look_due);
         if let Some(guest) = guest {
             guest.is_look_due = true;
             self.foreign_later(micros, Turn::Look(client));
@@ -186,7 +208,9 @@ impl World {
 
     /// A client finds a node for each vBucket that it has no stream of.
     fn look(&mut self, client: usize) -> Result<(), SimError> {
-        let Some(guest) = self.foreign.guests.get_mut(client) else { return Ok(()) };
+        let Some(guest) = self.foreign.guests.get_mut(client) else {
+            return Ok(());
+        };
         guest.is_look_due = false;
         let mut nodes = Vec::new();
         for vb in guest.client.detached() {
@@ -222,17 +246,32 @@ impl World {
     }
 
     fn ask_foreign(&mut self, client: usize, vb: Vbid, node: NodeId) {
-        let is_calm = self.chaos.as_ref().is_none_or(|chaos| chaos.calm_micros.is_some());
-        let is_new = self.foreign.guests.get(client).is_some_and(|guest| !guest.client.is_connected(node));
+        let is_calm = self
+            .chaos
+            .as_ref()
+            .is_none_or(|chaos| chaos.calm_micros.is_some());
+        let is_new = self
+            .foreign
+            .guests
+            .get(client)
+            .is_some_and(|guest| !guest.client.is_connected(node));
         if is_new {
             self.connect_foreign(client, node);
         }
-        let Some(guest) = self.foreign.guests.get_mut(client) else { return };
+        let Some(guest) = self.foreign.guests.get_mut(client) else {
+            return;
+        };
         let wants_detour = guest.client.temper().wants_detour(&mut guest.rng);
-        let seqno = guest.client.standing(vb).map(|standing| standing.seqno).unwrap_or_default();
+        let seqno = guest
+            .client
+            .standing(vb)
+            .map(|standing| standing.seqno)
+            .unwrap_or_default();
         let follow = match guest.rng.range(0, 2) {
             _ if is_calm || !wants_detour => Follow::Live,
-            0 => Follow::Upto(checkpoint::Seqno(seqno.0 + guest.rng.range(1, UPTO_SEQNOS))),
+            0 => Follow::Upto(lowtide_checkpoint::Seqno(
+                seqno.0 + guest.rng.range(1, UPTO_SEQNOS),
+            )),
             1 => Follow::Disk,
             _ => Follow::Latest,
         };
@@ -241,7 +280,12 @@ impl World {
     }
 
     /// A client has read something of a node's.
-    fn heed_foreign(&mut self, client: usize, node: NodeId, news: Vec<News>) -> Result<(), SimError> {
+    fn heed_foreign(
+        &mut self,
+        client: usize,
+        node: NodeId,
+        news: Vec<News>,
+    ) -> Result<(), SimError> {
         for news in news {
             match news {
                 News::Seen(vb, seen) => self.judge_foreign(client, vb, &seen),
@@ -271,12 +315,18 @@ impl World {
             Seen::Item { .. } => figures.items += 1,
             Seen::WentBack { to, .. } => {
                 figures.rollbacks += 1;
-                figures.started_over += u64::from(*to == checkpoint::Seqno::ZERO);
+                figures.started_over += u64::from(*to == lowtide_checkpoint::Seqno::ZERO);
             }
             _ => {}
         }
-        let sees = self.foreign.guests.get(client).map_or(Sees::Everything, |guest| guest.client.sees());
-        self.foreign.judge.observe((client, vb, sees), seen, &chaos.history);
+        let sees = self
+            .foreign
+            .guests
+            .get(client)
+            .map_or(Sees::Everything, |guest| guest.client.sees());
+        self.foreign
+            .judge
+            .observe((client, vb, sees), seen, &chaos.history);
     }
 
     /// W19 and W20, once everything is at rest.

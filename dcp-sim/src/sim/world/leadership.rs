@@ -3,7 +3,7 @@
 //! What always holds: of a vBucket's copies at most one is told to be active; one is promoted only if it has everything
 //! that all copies were said to have, on its disk; before a copy becomes active it follows nobody.
 
-use checkpoint::{Seqno, State, Vbid};
+use lowtide_checkpoint::{Seqno, State, Vbid};
 
 use super::World;
 use crate::node::{Event, NodeId, Partition};
@@ -24,11 +24,20 @@ impl World {
     }
 
     fn assign_role(&mut self, node: NodeId, vb: Vbid) -> Result<(), SimError> {
-        let Some(host) = self.hosts.get(node) else { return Ok(()) };
+        let Some(host) = self.hosts.get(node) else {
+            return Ok(());
+        };
         let is_settled = host.node.is_settled(vb);
-        let state = host.node.partition(vb).map(|partition| partition.vbucket.state());
+        let state = host
+            .node
+            .partition(vb)
+            .map(|partition| partition.vbucket.state());
         // What a takeover makes of it is between its two nodes.
-        if self.chaos.as_ref().is_some_and(|chaos| chaos.taking_over.contains_key(&vb)) {
+        if self
+            .chaos
+            .as_ref()
+            .is_some_and(|chaos| chaos.taking_over.contains_key(&vb))
+        {
             return Ok(());
         }
         match (self.topology.role(vb, node), state) {
@@ -37,15 +46,23 @@ impl World {
                 self.step(node, Event::Drop { vb })
             }
             (Some(_), None) => {
-                let Some(chaos) = &mut self.chaos else { return Ok(()) };
+                let Some(chaos) = &mut self.chaos else {
+                    return Ok(());
+                };
                 let uuid = chaos.uuid();
                 chaos.made(node, vb);
                 self.order.restart(node, vb, Seqno::ZERO);
                 self.step(node, Event::Create { vb, uuid })
             }
-            (Some(State::Replica), Some(State::Active | State::Pending | State::Dead)) => {
-                self.step(node, Event::SetState { vb, state: State::Replica, uuid: None })
-            }
+            (Some(State::Replica), Some(State::Active | State::Pending | State::Dead)) => self
+                .step(
+                    node,
+                    Event::SetState {
+                        vb,
+                        state: State::Replica,
+                        uuid: None,
+                    },
+                ),
             (Some(State::Active), Some(state)) if is_settled && state != State::Active => {
                 self.promote(node, vb)
             }
@@ -55,12 +72,24 @@ impl World {
 
     /// A copy becomes active on a branch of its own.
     fn promote(&mut self, node: NodeId, vb: Vbid) -> Result<(), SimError> {
-        let Some(chaos) = &mut self.chaos else { return Ok(()) };
+        let Some(chaos) = &mut self.chaos else {
+            return Ok(());
+        };
         let uuid = Some(chaos.uuid());
         self.leave(node, vb)?;
-        let copy = self.hosts.get(node).and_then(|host| host.node.partition(vb));
+        let copy = self
+            .hosts
+            .get(node)
+            .and_then(|host| host.node.partition(vb));
         let before = copy.map(|copy| copy.vbucket.failover_log().newest().uuid);
-        self.step(node, Event::SetState { vb, state: State::Active, uuid })?;
+        self.step(
+            node,
+            Event::SetState {
+                vb,
+                state: State::Active,
+                uuid,
+            },
+        )?;
         self.branched(node, vb, before);
         Ok(())
     }
@@ -77,13 +106,22 @@ impl World {
     /// Gives a vBucket to the best of its replicas; `false` if none may have it now. It follows nobody from now on, so that
     /// nothing takes from it what made it the best.
     pub(super) fn fail_over(&mut self, vb: Vbid) -> Result<bool, SimError> {
-        let candidates = self.topology.replicas(vb).filter_map(|node| Some((self.merit(node, vb)?, node)));
+        let candidates = self
+            .topology
+            .replicas(vb)
+            .filter_map(|node| Some((self.merit(node, vb)?, node)));
         // Of two that are as good the first.
-        if self.chaos.as_ref().is_some_and(|chaos| chaos.taking_over.contains_key(&vb)) {
+        if self
+            .chaos
+            .as_ref()
+            .is_some_and(|chaos| chaos.taking_over.contains_key(&vb))
+        {
             return Ok(false);
         }
         let best = candidates.max_by_key(|&(merit, node)| (merit, std::cmp::Reverse(node)));
-        let Some((_, node)) = best else { return Ok(false) };
+        let Some((_, node)) = best else {
+            return Ok(false);
+        };
         self.topology.promote(vb, node);
         self.depose(node, vb)?;
         self.assign_role(node, vb)?;
@@ -94,9 +132,19 @@ impl World {
     /// One that led before and never learned that it was replaced does so now: others began branches meanwhile, and it may not
     /// go on as if nothing had happened.
     fn depose(&mut self, node: NodeId, vb: Vbid) -> Result<(), SimError> {
-        let copy = self.hosts.get(node).and_then(|host| host.node.partition(vb));
+        let copy = self
+            .hosts
+            .get(node)
+            .and_then(|host| host.node.partition(vb));
         match copy.map(|copy| copy.vbucket.state()) {
-            Some(State::Active) => self.step(node, Event::SetState { vb, state: State::Replica, uuid: None }),
+            Some(State::Active) => self.step(
+                node,
+                Event::SetState {
+                    vb,
+                    state: State::Replica,
+                    uuid: None,
+                },
+            ),
             _ => Ok(()),
         }
     }
@@ -105,9 +153,15 @@ impl World {
     fn merit(&self, node: NodeId, vb: Vbid) -> Option<Seqno> {
         let chaos = self.chaos.as_ref()?;
         let host = self.hosts.get(node).filter(|_| self.is_reachable(node))?;
-        let partition = host.node.partition(vb).filter(|_| host.node.is_settled(vb))?;
+        let partition = host
+            .node
+            .partition(vb)
+            .filter(|_| host.node.is_settled(vb))?;
         let branch = partition.vbucket.failover_log().newest().uuid;
-        let newest = chaos.history.newest(vb).filter(|_| chaos.history.knows(vb, branch))?;
+        let newest = chaos
+            .history
+            .newest(vb)
+            .filter(|_| chaos.history.knows(vb, branch))?;
         let has = whole(partition).min(chaos.history.shared(vb, branch, newest));
         (has >= chaos.persisted.everywhere(vb) && self.is_safe_to_lead(node, vb)).then_some(has)
     }
@@ -115,14 +169,23 @@ impl World {
     /// Whether a copy has on disk what clients were told is on every copy's: an active that has it in memory only would
     /// lose it for all when it died.
     pub(super) fn is_safe_to_lead(&self, node: NodeId, vb: Vbid) -> bool {
-        let Some(chaos) = &self.chaos else { return true };
+        let Some(chaos) = &self.chaos else {
+            return true;
+        };
         let newest = chaos.history.newest(vb);
-        newest.is_some_and(|newest| chaos.persisted.has_everything(node, vb, newest, &chaos.history))
+        newest.is_some_and(|newest| {
+            chaos
+                .persisted
+                .has_everything(node, vb, newest, &chaos.history)
+        })
     }
 
     /// Whether clients and the manager can talk to a node.
     pub(super) fn is_reachable(&self, node: NodeId) -> bool {
-        let is_cut_off = self.chaos.as_ref().is_some_and(|chaos| chaos.cut_off.contains_key(&node));
+        let is_cut_off = self
+            .chaos
+            .as_ref()
+            .is_some_and(|chaos| chaos.cut_off.contains_key(&node));
         !is_cut_off && self.hosts.get(node).is_some_and(|host| host.is_up)
     }
 }
@@ -130,5 +193,9 @@ impl World {
 /// Up to here a copy has whole snapshots only.
 pub(super) fn whole(partition: &Partition) -> Seqno {
     let point = partition.vbucket.resume_point();
-    if point.snapshot_end == point.seqno { point.seqno } else { point.snapshot_start }
+    if point.snapshot_end == point.seqno {
+        point.seqno
+    } else {
+        point.snapshot_start
+    }
 }

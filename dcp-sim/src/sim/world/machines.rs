@@ -3,9 +3,9 @@
 //! An engine is called at once; its answer arrives when the disk would have been done. If the power failed in the middle of
 //! a call, the machine is down from then on, and nobody learns the answer.
 
-use checkpoint::{AfterStop, Seqno, State, Vbid};
-use persistence::disk::Keep;
-use persistence::{BackfillStep, CompactionRequest, EngineError, FlushGroup, Progress};
+use lowtide_checkpoint::{AfterStop, Seqno, State, Vbid};
+use lowtide_persistence::disk::Keep;
+use lowtide_persistence::{BackfillStep, CompactionRequest, EngineError, FlushGroup, Progress};
 
 use super::{Due, World};
 use crate::node::{EngineAnswer, EngineCall, EngineDone, Event, NodeId, Stored};
@@ -20,11 +20,16 @@ const REOPEN_MICROS: u64 = 10_000;
 impl World {
     pub(super) fn commit(&mut self, node: NodeId, group: FlushGroup) -> Result<(), SimError> {
         let now = self.clock.now_nanos();
-        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let Some(host) = self.hosts.get_mut(node) else {
+            return Ok(());
+        };
         host.figures.flushes += 1;
         let now = host.time(now);
-        let (committed, micros) =
-            host.timed(|host| host.engine.as_ref().map(|engine| group.commit(engine.as_ref(), now)));
+        let (committed, micros) = host.timed(|host| {
+            host.engine
+                .as_ref()
+                .map(|engine| group.commit(engine.as_ref(), now))
+        });
         if host.has_lost_power() {
             return self.lose_power(node);
         }
@@ -47,21 +52,33 @@ impl World {
         (peer, connection): (NodeId, u64),
         step: BackfillStep,
     ) -> Result<(), SimError> {
-        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let Some(host) = self.hosts.get_mut(node) else {
+            return Ok(());
+        };
         let (outcome, micros) =
             host.timed(|host| host.engine.as_ref().map(|engine| step.run(engine.as_ref())));
         if host.has_lost_power() {
             return self.lose_power(node);
         }
         if let Some(outcome) = outcome {
-            self.schedule(node, micros, Event::Backfilled { peer, connection, outcome });
+            self.schedule(
+                node,
+                micros,
+                Event::Backfilled {
+                    peer,
+                    connection,
+                    outcome,
+                },
+            );
         }
         Ok(())
     }
 
     pub(super) fn call(&mut self, node: NodeId, call: EngineCall) -> Result<(), SimError> {
         self.call_begins(node, call);
-        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let Some(host) = self.hosts.get_mut(node) else {
+            return Ok(());
+        };
         let (done, micros) = host.timed(|host| host.carry_out(call));
         if host.has_lost_power() {
             return self.lose_power(node);
@@ -77,23 +94,40 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn engine_failed(&mut self, node: NodeId, error: EngineError) -> Result<(), SimError> {
+    pub(super) fn engine_failed(
+        &mut self,
+        node: NodeId,
+        error: EngineError,
+    ) -> Result<(), SimError> {
         match &mut self.chaos {
             Some(chaos) => {
                 chaos.figures.engine_failures += 1;
                 Ok(())
             }
-            None => Err(SimError::Engine { node, source: error }),
+            None => Err(SimError::Engine {
+                node,
+                source: error,
+            }),
         }
     }
 
     /// Begins to compact a vBucket, unless something is being compacted already.
     pub(super) fn compact(&mut self, node: NodeId, vb: Vbid, purge_upto: Option<Seqno>) {
-        let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up && host.job.is_none()) else {
+        let Some(host) = self
+            .hosts
+            .get_mut(node)
+            .filter(|host| host.is_up && host.job.is_none())
+        else {
             return;
         };
-        let request = CompactionRequest { purge_upto, ..CompactionRequest::default() };
-        let job = host.engine.as_ref().and_then(|engine| engine.compact(vb, request).ok());
+        let request = CompactionRequest {
+            purge_upto,
+            ..CompactionRequest::default()
+        };
+        let job = host
+            .engine
+            .as_ref()
+            .and_then(|engine| engine.compact(vb, request).ok());
         if job.is_some() {
             host.job = job;
             self.clock.schedule(0, Due::Compact(node, host.incarnation));
@@ -104,7 +138,9 @@ impl World {
     /// Does the upkeep that an engine wants done, if it has time for it.
     fn maintain(&mut self, node: NodeId) {
         let every = self.config.store.upkeep_flushes.max(1);
-        let Some(host) = self.hosts.get_mut(node).filter(|host| host.job.is_none()) else { return };
+        let Some(host) = self.hosts.get_mut(node).filter(|host| host.job.is_none()) else {
+            return;
+        };
         if !host.figures.flushes.is_multiple_of(every) {
             return;
         }
@@ -117,7 +153,9 @@ impl World {
 
     pub(super) fn compact_on(&mut self, node: NodeId) -> Result<(), SimError> {
         let budget = self.config.store.upkeep_step;
-        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let Some(host) = self.hosts.get_mut(node) else {
+            return Ok(());
+        };
         let (stepped, micros) = host.timed(|host| host.job.as_mut().map(|job| job.step(budget)));
         if host.has_lost_power() {
             return self.lose_power(node);
@@ -125,7 +163,8 @@ impl World {
         match stepped {
             Some(Ok(Progress::Working { .. } | Progress::Ahead | Progress::Reached(_))) => {
                 let delay = micros + COMPACTION_PAUSE_MICROS;
-                self.clock.schedule(delay, Due::Compact(node, host.incarnation));
+                self.clock
+                    .schedule(delay, Due::Compact(node, host.incarnation));
             }
             // It is done, or over: then the vBucket has the file it had.
             Some(_) => return self.compacted(node),
@@ -136,12 +175,19 @@ impl World {
 
     /// The node learns at once what was purged: the next stream may read of it.
     fn compacted(&mut self, node: NodeId) -> Result<(), SimError> {
-        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let Some(host) = self.hosts.get_mut(node) else {
+            return Ok(());
+        };
         host.job = None;
         self.note_end("compacting", node);
-        let Some(engine) = self.hosts.get(node).and_then(|host| host.engine.as_ref()) else { return Ok(()) };
+        let Some(engine) = self.hosts.get(node).and_then(|host| host.engine.as_ref()) else {
+            return Ok(());
+        };
         // Of the engine's own upkeep nobody knows whose it was.
-        let infos = engine.vbuckets().into_iter().filter_map(|vb| Some((vb, engine.info(vb).ok()?.purge)));
+        let infos = engine
+            .vbuckets()
+            .into_iter()
+            .filter_map(|vb| Some((vb, engine.info(vb).ok()?.purge)));
         for (vb, seqno) in infos.collect::<Vec<_>>() {
             self.step(node, Event::Purged { vb, seqno })?;
         }
@@ -155,8 +201,11 @@ impl World {
             return Ok(());
         }
         let is_off = |host: &Host| host.is_up && host.has_lost_power();
-        let off: Vec<_> =
-            self.topology.nodes().filter(|&node| self.hosts.get(node).is_some_and(is_off)).collect();
+        let off: Vec<_> = self
+            .topology
+            .nodes()
+            .filter(|&node| self.hosts.get(node).is_some_and(is_off))
+            .collect();
         off.into_iter().try_for_each(|node| self.lose_power(node))
     }
 
@@ -168,7 +217,9 @@ impl World {
 
     fn loss_of_power(&mut self) -> Loss {
         Loss::Power(match &mut self.chaos {
-            Some(chaos) => Keep::Random { seed: chaos.rng.range(0, u64::MAX - 1) },
+            Some(chaos) => Keep::Random {
+                seed: chaos.rng.range(0, u64::MAX - 1),
+            },
             None => Keep::None,
         })
     }
@@ -177,7 +228,9 @@ impl World {
     pub(super) fn crash(&mut self, node: NodeId, loss: Loss) -> Result<(), SimError> {
         self.lose_all(node)?;
         let config = self.config.node.clone();
-        let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else { return Ok(()) };
+        let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else {
+            return Ok(());
+        };
         host.crash(loss, &config);
         self.note_end("compacting", node);
         self.note_begin("down", node);
@@ -190,7 +243,9 @@ impl World {
 
     /// A node that is down starts: it takes on what its store has, in the roles it has now.
     pub(super) fn start(&mut self, node: NodeId) -> Result<(), SimError> {
-        let Some(host) = self.hosts.get_mut(node).filter(|host| !host.is_up) else { return Ok(()) };
+        let Some(host) = self.hosts.get_mut(node).filter(|host| !host.is_up) else {
+            return Ok(());
+        };
         let (found, _micros) = host.timed(Host::read_store);
         if host.has_lost_power() {
             // What opening did is no safer than anything else.
@@ -212,7 +267,9 @@ impl World {
         let in_order = std::mem::take(&mut host.was_stopped_in_order);
         self.note_end("down", node);
         if let Some(chaos) = &mut self.chaos {
-            chaos.persisted.found(node, |vb| found.iter().any(|&(of, _)| of == vb));
+            chaos
+                .persisted
+                .found(node, |vb| found.iter().any(|&(of, _)| of == vb));
         }
         for (vb, stored) in found {
             self.take_on(node, vb, stored, in_order)?;
@@ -221,21 +278,40 @@ impl World {
         Ok(())
     }
 
-    fn take_on(&mut self, node: NodeId, vb: Vbid, stored: Stored, in_order: bool) -> Result<(), SimError> {
+    fn take_on(
+        &mut self,
+        node: NodeId,
+        vb: Vbid,
+        stored: Stored,
+        in_order: bool,
+    ) -> Result<(), SimError> {
         // What it has no role for it will be told to drop.
         let role = self.topology.role(vb, node).unwrap_or(State::Replica);
         self.started(node, vb, &stored);
-        let before = stored.state.as_ref().map(|state| state.failover_log.newest().uuid);
-        let keeps_branch = in_order && stored.state.as_ref().is_some_and(|state| state.state == role);
+        let before = stored
+            .state
+            .as_ref()
+            .map(|state| state.failover_log.newest().uuid);
+        let keeps_branch = in_order
+            && stored
+                .state
+                .as_ref()
+                .is_some_and(|state| state.state == role);
         let after = match &mut self.chaos {
             Some(chaos) if !keeps_branch => AfterStop::Unclean { uuid: chaos.uuid() },
             _ => AfterStop::Orderly,
         };
         let micros = self.clock.now_micros();
-        let Some(host) = self.hosts.get_mut(node) else { return Ok(()) };
+        let Some(host) = self.hosts.get_mut(node) else {
+            return Ok(());
+        };
         let mut actions = Vec::new();
         let taken = host.node.warm_up(vb, stored, role, after, &mut actions);
-        taken.map_err(|source| SimError::Node { node, micros, source })?;
+        taken.map_err(|source| SimError::Node {
+            node,
+            micros,
+            source,
+        })?;
         if role == State::Active && after != AfterStop::Orderly {
             self.branched(node, vb, before);
         }
@@ -257,6 +333,10 @@ impl Host {
 
     fn read_store(&mut self) -> Result<Vec<(Vbid, Stored)>, EngineError> {
         let engine = self.engine.insert(self.storage.open()?);
-        engine.vbuckets().into_iter().map(|vb| Ok((vb, Stored::read(engine.as_ref(), vb)?))).collect()
+        engine
+            .vbuckets()
+            .into_iter()
+            .map(|vb| Ok((vb, Stored::read(engine.as_ref(), vb)?)))
+            .collect()
     }
 }

@@ -28,7 +28,9 @@ impl World {
             let [there, back] = link.in_flight();
             put(
                 &mut text,
-                format_args!("connection {id}: {producer} -> {consumer}, in flight {there} and {back} bytes"),
+                format_args!(
+                    "connection {id}: {producer} -> {consumer}, in flight {there} and {back} bytes"
+                ),
             );
         }
         for (from, to) in self.links.closed_ways() {
@@ -69,10 +71,20 @@ impl World {
     fn draw_vbucket(&self, text: &mut String, number: NodeId, host: &Host, partition: &Partition) {
         let vbucket = &partition.vbucket;
         let (vb, state, point) = (vbucket.id(), vbucket.state(), vbucket.resume_point());
-        let should = self.topology.role(vb, number).map_or("gone", |role| role.name());
+        let should = self
+            .topology
+            .role(vb, number)
+            .map_or("gone", |role| role.name());
         let persisted = host.node.persisted_seqno(vb).unwrap_or_default();
-        let from = host.node.followed(vb).map_or("nobody".to_owned(), |peer| format!("node {peer}"));
-        let settled = if host.node.is_settled(vb) { "" } else { ", unsettled" };
+        let from = host
+            .node
+            .followed(vb)
+            .map_or("nobody".to_owned(), |peer| format!("node {peer}"));
+        let settled = if host.node.is_settled(vb) {
+            ""
+        } else {
+            ", unsettled"
+        };
         put(
             text,
             format_args!(
@@ -81,8 +93,11 @@ impl World {
             ),
         );
         let log = vbucket.failover_log();
-        let branches: Vec<_> =
-            log.entries().iter().map(|entry| format!("{}@{}", entry.uuid, entry.seqno)).collect();
+        let branches: Vec<_> = log
+            .entries()
+            .iter()
+            .map(|entry| format!("{}@{}", entry.uuid, entry.seqno))
+            .collect();
         put(text, format_args!("    branches: {}", branches.join(" ")));
         for line in vbucket.manager().to_string().lines() {
             put(text, format_args!("    {line}"));
@@ -91,9 +106,17 @@ impl World {
 }
 
 fn draw_client(text: &mut String, number: usize, client: &Client) {
-    put(text, format_args!("\nclient {number}: asks for {}", client.temper().asks.name()));
+    put(
+        text,
+        format_args!(
+            "\nclient {number}: asks for {}",
+            client.temper().asks.name()
+        ),
+    );
     for vb in client.vbuckets() {
-        let Some(standing) = client.standing(vb) else { continue };
+        let Some(standing) = client.standing(vb) else {
+            continue;
+        };
         let stream = match (standing.at, standing.is_open) {
             (Some(node), true) => format!("follows node {node}"),
             (Some(node), false) => format!("asked node {node}"),

@@ -4,8 +4,8 @@
 //! that can't be reached, or has nothing to show, refuses. Reading takes no virtual time and draws from a stream of the
 //! seed of its own.
 
-use checkpoint::{Seqno, State, VbUuid, Vbid};
-use persistence::{ScanLimit, Snapshot};
+use lowtide_checkpoint::{Seqno, State, VbUuid, Vbid};
+use lowtide_persistence::{ScanLimit, Snapshot};
 
 use super::{Due, World};
 use crate::node::{Documents, NodeId, ReadError, Reader};
@@ -18,17 +18,25 @@ const WHOLE: u64 = 16;
 impl World {
     pub(super) fn read_later(&mut self) {
         let Some(chaos) = &self.chaos else { return };
-        self.clock.schedule(chaos.plan.config.read_every_micros.max(1), Due::Read);
+        self.clock
+            .schedule(chaos.plan.config.read_every_micros.max(1), Due::Read);
     }
 
     pub(super) fn read_a_replica(&mut self) -> Result<(), SimError> {
-        let Some(chaos) = self.chaos.as_mut().filter(|chaos| chaos.calm_micros.is_none()) else {
+        let Some(chaos) = self
+            .chaos
+            .as_mut()
+            .filter(|chaos| chaos.calm_micros.is_none())
+        else {
             return Ok(());
         };
         let vb = Vbid(chaos.readers.below(usize::from(self.config.vbuckets)) as u16);
         let replicas: Vec<_> = self.topology.replicas(vb).collect();
         let replica = replicas.get(chaos.readers.below(replicas.len())).copied();
-        let (is_whole, nth) = (chaos.readers.range(1, WHOLE) == 1, chaos.readers.range(0, u64::MAX - 1));
+        let (is_whole, nth) = (
+            chaos.readers.range(1, WHOLE) == 1,
+            chaos.readers.range(0, u64::MAX - 1),
+        );
         if let Some(node) = replica {
             let is_shown = self.is_reachable(node) && self.read(node, vb, is_whole, nth);
             if let Some(chaos) = &mut self.chaos {
@@ -42,12 +50,18 @@ impl World {
 
     /// Returns whether there was something to be seen.
     fn read(&mut self, node: NodeId, vb: Vbid, is_whole: bool, nth: u64) -> bool {
-        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node).filter(|host| host.serves()))
-        else {
+        let (Some(chaos), Some(host)) = (
+            &mut self.chaos,
+            self.hosts.get(node).filter(|host| host.serves()),
+        ) else {
             return false;
         };
-        let Some(engine) = &host.engine else { return false };
-        let Some(partition) = host.node.partition(vb) else { return false };
+        let Some(engine) = &host.engine else {
+            return false;
+        };
+        let Some(partition) = host.node.partition(vb) else {
+            return false;
+        };
         if partition.vbucket.state() == State::Active {
             // It became the active and the manager does not know it yet; actives show what they may still lose.
             return false;
@@ -69,12 +83,22 @@ impl World {
         };
         let (branch, seqno) = match &view {
             Some(view) => {
-                let branch = view.state().map_or(newest, |state| state.failover_log.newest().uuid);
+                let branch = view
+                    .state()
+                    .map_or(newest, |state| state.failover_log.newest().uuid);
                 (branch, view.high())
             }
-            None => (partition.vbucket.failover_log().newest().uuid, partition.vbucket.high_seqno()),
+            None => (
+                partition.vbucket.failover_log().newest().uuid,
+                partition.vbucket.high_seqno(),
+            ),
         };
-        let seen = Seen { node, vb, branch, seqno };
+        let seen = Seen {
+            node,
+            vb,
+            branch,
+            seqno,
+        };
         chaos.reads.seen(seen, chaos.streams.received(node, vb));
         if let Some(key) = chaos.history.some_key(vb, branch, nth) {
             match reader.get(engine.as_ref(), &key) {
@@ -98,7 +122,7 @@ impl World {
     }
 }
 
-fn content(view: &dyn Snapshot) -> Result<u64, persistence::EngineError> {
+fn content(view: &dyn Snapshot) -> Result<u64, lowtide_persistence::EngineError> {
     let all = view.scan(Seqno::ZERO, view.high(), ScanLimit::NONE)?;
     Ok(all.items.into_iter().collect::<Documents>().content())
 }

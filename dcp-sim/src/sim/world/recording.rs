@@ -18,7 +18,11 @@ impl World {
     /// Takes a sample if one is due.
     pub(super) fn record(&mut self) {
         let micros = self.clock.now_micros();
-        if self.timeline.as_ref().is_none_or(|timeline| !timeline.is_due(micros)) {
+        if self
+            .timeline
+            .as_ref()
+            .is_none_or(|timeline| !timeline.is_due(micros))
+        {
             return;
         }
         let nodes = self.hosts.iter().map(|host| {
@@ -30,13 +34,20 @@ impl World {
             }
             sample
         });
-        let mut sample = Sample { micros, nodes: nodes.collect(), lags: Default::default() };
+        let mut sample = Sample {
+            micros,
+            nodes: nodes.collect(),
+            lags: Default::default(),
+        };
         for vb in self.topology.vbuckets() {
             let active = self.topology.active(vb);
             let high = self.high_seqno(active, vb);
             for replica in self.topology.replicas(vb) {
                 let behind = high.saturating_sub(self.high_seqno(replica, vb));
-                let lag = sample.lags.entry(format!("{active}→{replica}")).or_default();
+                let lag = sample
+                    .lags
+                    .entry(format!("{active}→{replica}"))
+                    .or_default();
                 *lag = behind.max(*lag);
             }
         }
@@ -50,7 +61,12 @@ impl World {
         let from_micros = self.clock.now_micros();
         if let Some(timeline) = &mut self.timeline {
             let to_micros = from_micros + lasts_micros;
-            timeline.span(Span { kind: kind.name(), from_micros, to_micros, what });
+            timeline.span(Span {
+                kind: kind.name(),
+                from_micros,
+                to_micros,
+                what,
+            });
         }
     }
 
@@ -70,8 +86,11 @@ impl World {
         }
     }
 
-    fn high_seqno(&self, node: NodeId, vb: checkpoint::Vbid) -> u64 {
-        let partition = self.hosts.get(node).and_then(|host| host.node.partition(vb));
+    fn high_seqno(&self, node: NodeId, vb: lowtide_checkpoint::Vbid) -> u64 {
+        let partition = self
+            .hosts
+            .get(node)
+            .and_then(|host| host.node.partition(vb));
         partition.map_or(0, |partition| partition.vbucket.high_seqno().0)
     }
 }

@@ -3,8 +3,8 @@
 //! What always holds: a fault that lasts has its end scheduled when it strikes, within half a second; after the time for
 //! faults none strikes.
 
-use checkpoint::{Seqno, Vbid};
-use persistence::disk::Fault;
+use lowtide_checkpoint::{Seqno, Vbid};
+use lowtide_persistence::disk::Fault;
 
 use super::moves::Move;
 use super::{Due, World};
@@ -40,11 +40,15 @@ impl Undo {
     /// The nodes, or ways between them, that the fault is at.
     fn where_it_is(&self) -> String {
         match self {
-            Self::OpenWays(ways) => {
-                ways.iter().map(|(from, to)| format!("{from}→{to}")).collect::<Vec<_>>().join(", ")
-            }
+            Self::OpenWays(ways) => ways
+                .iter()
+                .map(|(from, to)| format!("{from}→{to}"))
+                .collect::<Vec<_>>()
+                .join(", "),
             Self::Speed(from, to) => format!("{from}→{to}"),
-            Self::Rejoin(node) | Self::DiskSpeed(node) | Self::Memory(node) => format!("node {node}"),
+            Self::Rejoin(node) | Self::DiskSpeed(node) | Self::Memory(node) => {
+                format!("node {node}")
+            }
             Self::TimeOut(links) => format!("{} connections", links.len()),
         }
     }
@@ -53,7 +57,10 @@ impl Undo {
 impl World {
     /// A fault of that kind strikes, and the next one is drawn.
     pub(super) fn strike(&mut self, kind: FaultKind) -> Result<(), SimError> {
-        let noted = self.timeline.as_ref().map_or(0, |timeline| timeline.spans.len());
+        let noted = self
+            .timeline
+            .as_ref()
+            .map_or(0, |timeline| timeline.spans.len());
         self.strike_later(kind);
         let has_struck = match kind {
             FaultKind::Delay | FaultKind::SlowConsumer => self.slow_down(kind),
@@ -62,13 +69,18 @@ impl World {
             FaultKind::StalledAcks => self.stall_acknowledgements(),
             FaultKind::Crash => self.crash_or_stop()?,
             FaultKind::PowerLoss => self.power_loss()?,
-            FaultKind::DiskError | FaultKind::DiskFull | FaultKind::SlowDisk => self.hurt_disk(kind),
+            FaultKind::DiskError | FaultKind::DiskFull | FaultKind::SlowDisk => {
+                self.hurt_disk(kind)
+            }
             FaultKind::FailOver => self.fail_over_node()?,
             FaultKind::Move => self.move_something()?,
             FaultKind::Compaction => self.compact_something(),
             FaultKind::Memory => self.take_memory(),
         };
-        let is_noted = self.timeline.as_ref().is_none_or(|timeline| timeline.spans.len() > noted);
+        let is_noted = self
+            .timeline
+            .as_ref()
+            .is_none_or(|timeline| timeline.spans.len() > noted);
         // A compaction that is begun is noted as the job it is.
         if has_struck && !is_noted && kind != FaultKind::Compaction {
             self.note_fault(kind, 0, String::new());
@@ -87,7 +99,9 @@ impl World {
                 }
             }
             Undo::Rejoin(node) => {
-                let Some(chaos) = &mut self.chaos else { return Ok(()) };
+                let Some(chaos) = &mut self.chaos else {
+                    return Ok(());
+                };
                 if let Some(reasons) = chaos.cut_off.get_mut(&node) {
                     *reasons -= 1;
                     if *reasons == 0 {
@@ -121,12 +135,18 @@ impl World {
     }
 
     fn draw(&mut self, kind: FaultKind, low: u64, high: u64) -> u64 {
-        self.chaos.as_mut().map_or(low, |chaos| chaos.plan.draw(kind, low, high))
+        self.chaos
+            .as_mut()
+            .map_or(low, |chaos| chaos.plan.draw(kind, low, high))
     }
 
     /// Any node, or any but one.
     fn any_node(&mut self, kind: FaultKind, but: Option<NodeId>) -> Option<NodeId> {
-        let nodes: Vec<_> = self.topology.nodes().filter(|node| Some(*node) != but).collect();
+        let nodes: Vec<_> = self
+            .topology
+            .nodes()
+            .filter(|node| Some(*node) != but)
+            .collect();
         let index = self.draw(kind, 0, (nodes.len() as u64).saturating_sub(1)) as usize;
         nodes.get(index).copied()
     }
@@ -143,8 +163,12 @@ impl World {
     }
 
     fn slow_down(&mut self, kind: FaultKind) -> bool {
-        let Some(from) = self.any_node(kind, None) else { return false };
-        let Some(to) = self.any_node(kind, Some(from)) else { return false };
+        let Some(from) = self.any_node(kind, None) else {
+            return false;
+        };
+        let Some(to) = self.any_node(kind, Some(from)) else {
+            return false;
+        };
         let extra = match kind {
             FaultKind::Delay => self.draw(kind, 500, 20_000),
             _ => self.draw(kind, 20_000, 100_000),
@@ -156,22 +180,32 @@ impl World {
 
     fn disconnect(&mut self) -> Result<bool, SimError> {
         let open: Vec<_> = self.links.open().map(|(id, _)| id).collect();
-        let index = self.draw(FaultKind::Disconnect, 0, (open.len() as u64).saturating_sub(1)) as usize;
-        let Some(&link) = open.get(index) else { return Ok(false) };
+        let index = self.draw(
+            FaultKind::Disconnect,
+            0,
+            (open.len() as u64).saturating_sub(1),
+        ) as usize;
+        let Some(&link) = open.get(index) else {
+            return Ok(false);
+        };
         self.lose(link)?;
         Ok(true)
     }
 
     fn partition(&mut self) -> bool {
         let kind = FaultKind::Partition;
-        let Some(node) = self.any_node(kind, None) else { return false };
+        let Some(node) = self.any_node(kind, None) else {
+            return false;
+        };
         let other = self.any_node(kind, Some(node));
         let ways: Vec<_> = match (other, self.draw(kind, 0, 3)) {
             (Some(other), 0) => vec![(node, other)],
             (Some(other), 1) => vec![(node, other), (other, node)],
             _ => {
                 let others = self.topology.nodes().filter(|&other| other != node);
-                others.flat_map(|other| [(node, other), (other, node)]).collect()
+                others
+                    .flat_map(|other| [(node, other), (other, node)])
+                    .collect()
             }
         };
         // A cluster's only node has no ways, but clients and a manager.
@@ -179,9 +213,14 @@ impl World {
         for &(from, to) in &ways {
             self.links.close_way(from, to);
         }
-        let crosses = |ends: (NodeId, NodeId)| ways.contains(&ends) || ways.contains(&(ends.1, ends.0));
-        let cut: Vec<_> =
-            self.links.open().filter(|(_, link)| crosses(link.ends)).map(|(id, _)| id).collect();
+        let crosses =
+            |ends: (NodeId, NodeId)| ways.contains(&ends) || ways.contains(&(ends.1, ends.0));
+        let cut: Vec<_> = self
+            .links
+            .open()
+            .filter(|(_, link)| crosses(link.ends))
+            .map(|(id, _)| id)
+            .collect();
         let micros = self.end_later(kind, Undo::OpenWays(ways));
         if is_alone {
             if let Some(chaos) = &mut self.chaos {
@@ -189,15 +228,22 @@ impl World {
             }
             self.clock.schedule(micros, Due::Undo(Undo::Rejoin(node)));
         }
-        self.clock.schedule(TIME_OUT_MICROS, Due::Undo(Undo::TimeOut(cut)));
+        self.clock
+            .schedule(TIME_OUT_MICROS, Due::Undo(Undo::TimeOut(cut)));
         true
     }
 
     fn stall_acknowledgements(&mut self) -> bool {
         let kind = FaultKind::StalledAcks;
-        let open: Vec<_> = self.links.open().map(|(_, link)| link.direction(false)).collect();
+        let open: Vec<_> = self
+            .links
+            .open()
+            .map(|(_, link)| link.direction(false))
+            .collect();
         let index = self.draw(kind, 0, (open.len() as u64).saturating_sub(1)) as usize;
-        let Some(&(from, to)) = open.get(index) else { return false };
+        let Some(&(from, to)) = open.get(index) else {
+            return false;
+        };
         self.links.close_way(from, to);
         self.end_later(kind, Undo::OpenWays(vec![(from, to)]));
         true
@@ -205,9 +251,13 @@ impl World {
 
     fn crash_or_stop(&mut self) -> Result<bool, SimError> {
         let kind = FaultKind::Crash;
-        let Some(node) = self.any_node(kind, None) else { return Ok(false) };
+        let Some(node) = self.any_node(kind, None) else {
+            return Ok(false);
+        };
         let wants_order = self.draw(kind, 0, 2) == 0;
-        let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else { return Ok(false) };
+        let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else {
+            return Ok(false);
+        };
         if wants_order && host.node.is_idle() && host.job.is_none() {
             let closed = host.engine.take().map(|engine| engine.close());
             host.was_stopped_in_order = matches!(closed, Some(Ok(())));
@@ -218,9 +268,13 @@ impl World {
 
     fn power_loss(&mut self) -> Result<bool, SimError> {
         let kind = FaultKind::PowerLoss;
-        let Some(node) = self.any_node(kind, None) else { return Ok(false) };
+        let Some(node) = self.any_node(kind, None) else {
+            return Ok(false);
+        };
         let (is_now, nth) = (self.draw(kind, 0, 2) == 0, self.draw(kind, 1, 30));
-        let Some(host) = self.hosts.get(node).filter(|host| host.is_up) else { return Ok(false) };
+        let Some(host) = self.hosts.get(node).filter(|host| host.is_up) else {
+            return Ok(false);
+        };
         match &host.storage.faulty {
             Some(disk) if !is_now => disk.power_off_at_io(nth),
             _ => self.lose_power(node)?,
@@ -229,9 +283,15 @@ impl World {
     }
 
     fn hurt_disk(&mut self, kind: FaultKind) -> bool {
-        let Some(node) = self.any_node(kind, None) else { return false };
+        let Some(node) = self.any_node(kind, None) else {
+            return false;
+        };
         let (how, nth) = (self.draw(kind, 0, 4), self.draw(kind, 1, 12));
-        let Some(disk) = self.hosts.get(node).and_then(|host| host.storage.faulty.clone()) else {
+        let Some(disk) = self
+            .hosts
+            .get(node)
+            .and_then(|host| host.storage.faulty.clone())
+        else {
             return false;
         };
         match (kind, how) {
@@ -239,7 +299,9 @@ impl World {
                 self.set_slowness(node, nth * 10);
                 self.end_later(kind, Undo::DiskSpeed(node));
             }
-            (FaultKind::DiskFull, _) => (1..=nth).for_each(|nth| disk.fail_write(nth, Fault::Enospc)),
+            (FaultKind::DiskFull, _) => {
+                (1..=nth).for_each(|nth| disk.fail_write(nth, Fault::Enospc))
+            }
             (_, 0) => disk.fail_io(nth, Fault::Eio),
             (_, 1) => disk.fail_io(nth, Fault::EioPersisted),
             (_, 2) => disk.fail_write(nth, Fault::Torn { bytes: nth * 321 }),
@@ -256,12 +318,17 @@ impl World {
 
     fn fail_over_node(&mut self) -> Result<bool, SimError> {
         let kind = FaultKind::FailOver;
-        let Some(node) = self.any_node(kind, None) else { return Ok(false) };
+        let Some(node) = self.any_node(kind, None) else {
+            return Ok(false);
+        };
         if self.draw(kind, 0, 1) == 0 {
             self.crash(node, Loss::Process)?;
         }
-        let served: Vec<_> =
-            self.topology.vbuckets().filter(|&vb| self.topology.active(vb) == node).collect();
+        let served: Vec<_> = self
+            .topology
+            .vbuckets()
+            .filter(|&vb| self.topology.active(vb) == node)
+            .collect();
         let mut is_given = false;
         for vb in served {
             is_given |= self.fail_over(vb)?;
@@ -274,10 +341,19 @@ impl World {
         let (vb, how) = (self.any_vbucket(kind), self.draw(kind, 0, 2));
         let replicas: Vec<_> = self.topology.replicas(vb).collect();
         let index = self.draw(kind, 0, (replicas.len() as u64).saturating_sub(1)) as usize;
-        let Some(&replica) = replicas.get(index) else { return Ok(self.move_only_copy(vb)) };
+        let Some(&replica) = replicas.get(index) else {
+            return Ok(self.move_only_copy(vb));
+        };
         match how {
             0 => {
-                self.clock.schedule(0, Due::Move(Move::HandOver { vb, to: replica, looks: 0 }));
+                self.clock.schedule(
+                    0,
+                    Due::Move(Move::HandOver {
+                        vb,
+                        to: replica,
+                        looks: 0,
+                    }),
+                );
                 return Ok(true);
             }
             1 => return self.take_over(vb, replica).map(|()| true),
@@ -287,21 +363,28 @@ impl World {
         if replicas.len() > self.config.replicas {
             return Ok(false);
         }
-        let Some(to) = self.any_node_without(kind, vb) else { return Ok(false) };
+        let Some(to) = self.any_node_without(kind, vb) else {
+            return Ok(false);
+        };
         self.move_copy(vb, replica, to);
         Ok(true)
     }
 
     /// A vBucket without replicas goes to another node: one is built there, which takes over.
     fn move_only_copy(&mut self, vb: Vbid) -> bool {
-        let Some(to) = self.any_node_without(FaultKind::Move, vb) else { return false };
+        let Some(to) = self.any_node_without(FaultKind::Move, vb) else {
+            return false;
+        };
         self.move_copy(vb, self.topology.active(vb), to);
         true
     }
 
     fn any_node_without(&mut self, kind: FaultKind, vb: Vbid) -> Option<NodeId> {
-        let free: Vec<_> =
-            self.topology.nodes().filter(|&node| self.topology.role(vb, node).is_none()).collect();
+        let free: Vec<_> = self
+            .topology
+            .nodes()
+            .filter(|&node| self.topology.role(vb, node).is_none())
+            .collect();
         let index = self.draw(kind, 0, (free.len() as u64).saturating_sub(1)) as usize;
         free.get(index).copied()
     }
@@ -311,8 +394,13 @@ impl World {
         let vb = self.any_vbucket(kind);
         let copies: Vec<_> = self.topology.copies_of(vb).collect();
         let index = self.draw(kind, 0, copies.len() as u64 - 1) as usize;
-        let Some(&node) = copies.get(index) else { return false };
-        let persisted = self.hosts.get(node).and_then(|host| host.node.persisted_seqno(vb));
+        let Some(&node) = copies.get(index) else {
+            return false;
+        };
+        let persisted = self
+            .hosts
+            .get(node)
+            .and_then(|host| host.node.persisted_seqno(vb));
         let upto = self.draw(kind, 0, persisted.map_or(0, |seqno| seqno.0));
         let purges = self.draw(kind, 0, 1) == 0;
         self.compact(node, vb, purges.then_some(Seqno(upto)));
@@ -321,9 +409,18 @@ impl World {
 
     fn take_memory(&mut self) -> bool {
         let kind = FaultKind::Memory;
-        let Some(node) = self.any_node(kind, None) else { return false };
+        let Some(node) = self.any_node(kind, None) else {
+            return false;
+        };
         let limit_bytes = self.draw(kind, 1 << 14, 1 << 18) as usize;
-        let quota = self.config.node.quota.map(|quota| checkpoint::QuotaConfig { limit_bytes, ..quota });
+        let quota = self
+            .config
+            .node
+            .quota
+            .map(|quota| lowtide_checkpoint::QuotaConfig {
+                limit_bytes,
+                ..quota
+            });
         if let Some(host) = self.hosts.get_mut(node) {
             host.node.set_quota(quota);
         }

@@ -1,7 +1,7 @@
 //! What all messages share: taking a frame's parts with the checks each layout needs, and giving them back.
 
 use bytes::Bytes;
-use checkpoint::{Cas, Datatype, Seqno};
+use lowtide_checkpoint::{Cas, Datatype, Seqno};
 
 use crate::wire::fields::{Extras, Reader};
 use crate::wire::frame::FrameParts;
@@ -59,7 +59,9 @@ impl Parts {
             datatype: self.datatype,
             opaque: self.opaque,
             cas: self.cas,
-            framing: framing.as_ref().map_or(&[], <[u8; StreamId::FRAMING_BYTES]>::as_slice),
+            framing: framing
+                .as_ref()
+                .map_or(&[], <[u8; StreamId::FRAMING_BYTES]>::as_slice),
             extras: self.extras.as_slice(),
             key: &self.key,
             value: &self.value,
@@ -74,7 +76,9 @@ impl Parts {
             datatype: self.datatype,
             opaque: self.opaque,
             cas: self.cas,
-            framing: self.stream_id.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id.framing())),
+            framing: self
+                .stream_id
+                .map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id.framing())),
             extras: Bytes::copy_from_slice(self.extras.as_slice()),
             key: self.key,
             value: self.value,
@@ -82,8 +86,16 @@ impl Parts {
     }
 
     pub fn encoded_bytes(&self) -> usize {
-        let framing = if self.stream_id.is_some() { StreamId::FRAMING_BYTES } else { 0 };
-        Frame::HEADER_BYTES + framing + self.extras.as_slice().len() + self.key.len() + self.value.len()
+        let framing = if self.stream_id.is_some() {
+            StreamId::FRAMING_BYTES
+        } else {
+            0
+        };
+        Frame::HEADER_BYTES
+            + framing
+            + self.extras.as_slice().len()
+            + self.key.len()
+            + self.value.len()
     }
 }
 
@@ -130,16 +142,28 @@ impl Frame {
 
     /// Commands of durable writes have their CAS in the prepare; one here would be lost.
     pub(super) fn no_cas(&self) -> Result<(), WireError> {
-        if self.cas == Cas(0) { Ok(()) } else { Err(self.bad("CAS", self.cas.0)) }
+        if self.cas == Cas(0) {
+            Ok(())
+        } else {
+            Err(self.bad("CAS", self.cas.0))
+        }
     }
 
     /// A seqno that an operation can have.
     pub(super) fn operation_seqno(&self, seqno: u64) -> Result<Seqno, WireError> {
-        if seqno == 0 { Err(self.bad("seqno", seqno)) } else { Ok(Seqno(seqno)) }
+        if seqno == 0 {
+            Err(self.bad("seqno", seqno))
+        } else {
+            Ok(Seqno(seqno))
+        }
     }
 
     /// A field without a use any more, which must be 0.
-    pub(super) fn unused(&self, what: &'static str, found: impl Into<u64>) -> Result<(), WireError> {
+    pub(super) fn unused(
+        &self,
+        what: &'static str,
+        found: impl Into<u64>,
+    ) -> Result<(), WireError> {
         match found.into() {
             0 => Ok(()),
             found => Err(self.bad(what, found)),
@@ -147,25 +171,41 @@ impl Frame {
     }
 
     pub(super) fn bad(&self, what: &'static str, found: impl Into<u64>) -> WireError {
-        WireError::BadValue { opcode: self.opcode, what, found: found.into() }
+        WireError::BadValue {
+            opcode: self.opcode,
+            what,
+            found: found.into(),
+        }
     }
 
     fn datatype_within(&self, known: Datatype) -> Result<Datatype, WireError> {
         match self.datatype.without(known) {
             Datatype::RAW => Ok(self.datatype),
-            Datatype(bits) => {
-                Err(WireError::UnknownBits { opcode: self.opcode, what: "datatype", bits: bits.into() })
-            }
+            Datatype(bits) => Err(WireError::UnknownBits {
+                opcode: self.opcode,
+                what: "datatype",
+                bits: bits.into(),
+            }),
         }
     }
 
     fn absent(&self, part: Part, bytes: &Bytes) -> Result<(), WireError> {
-        if bytes.is_empty() { Ok(()) } else { Err(WireError::Unexpected { opcode: self.opcode, part }) }
+        if bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(WireError::Unexpected {
+                opcode: self.opcode,
+                part,
+            })
+        }
     }
 
     fn present(&self, part: Part, bytes: &Bytes) -> Result<Bytes, WireError> {
         if bytes.is_empty() {
-            return Err(WireError::Missing { opcode: self.opcode, part });
+            return Err(WireError::Missing {
+                opcode: self.opcode,
+                part,
+            });
         }
         Ok(bytes.clone())
     }

@@ -63,9 +63,17 @@ impl Body for Open {
         extras.finish()?;
         let name = frame.some_key()?;
         if name.len() > Self::NAME_BYTES_MAX {
-            return Err(WireError::Length { opcode: frame.opcode, part: Part::Key, found: name.len() });
+            return Err(WireError::Length {
+                opcode: frame.opcode,
+                part: Part::Key,
+                found: name.len(),
+            });
         }
-        Ok(Self { flags, name, options: frame.value.clone() })
+        Ok(Self {
+            flags,
+            name,
+            options: frame.value.clone(),
+        })
     }
 
     fn write(&self, parts: &mut Parts) {
@@ -90,7 +98,10 @@ impl Body for Control {
     fn read(frame: &Frame) -> Result<Self, WireError> {
         frame.raw()?;
         frame.no_extras()?;
-        Ok(Self { key: frame.some_key()?, value: frame.some_value()? })
+        Ok(Self {
+            key: frame.some_key()?,
+            value: frame.some_value()?,
+        })
     }
 
     fn write(&self, parts: &mut Parts) {

@@ -12,7 +12,7 @@
 //! | unused: 0 | 1 | | extras | |
 
 use bytes::Bytes;
-use checkpoint::{Cas, Datatype, Seqno};
+use lowtide_checkpoint::{Cas, Datatype, Seqno};
 
 use super::body::{Body, Parts};
 use crate::wire::fields::Extras;
@@ -115,7 +115,10 @@ impl Body for Expiration {
     }
 
     fn write(&self, parts: &mut Parts) {
-        parts.extras = Extras::new().u64(self.seqno.0).u64(self.rev_seqno).u32(self.delete_time);
+        parts.extras = Extras::new()
+            .u64(self.seqno.0)
+            .u64(self.rev_seqno)
+            .u32(self.delete_time);
         parts.cas = self.cas;
         parts.datatype = self.datatype;
         parts.key = self.key.clone();

@@ -15,7 +15,7 @@
 //! | value | | document |
 
 use bytes::Bytes;
-use checkpoint::{Cas, Datatype, Seqno};
+use lowtide_checkpoint::{Cas, Datatype, Seqno};
 
 use super::body::{Body, Parts};
 use crate::wire::fields::Extras;

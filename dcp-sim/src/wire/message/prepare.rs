@@ -17,7 +17,7 @@
 //! | value | | document |
 
 use bytes::Bytes;
-use checkpoint::{Cas, Datatype, DurabilityLevel, Seqno};
+use lowtide_checkpoint::{Cas, Datatype, DurabilityLevel, Seqno};
 
 use super::body::{Body, Parts};
 use crate::wire::fields::Extras;

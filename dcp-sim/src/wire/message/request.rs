@@ -8,7 +8,7 @@
 //! Close stream, get failover log and no-op are nothing but a header. A stream id may go with what is about one
 //! stream ([`Opcode::is_stream_message`] and close stream) and with nothing else.
 
-use checkpoint::{Seqno, State, Vbid};
+use lowtide_checkpoint::{Seqno, State, Vbid};
 
 use super::body::{Body, Parts};
 use super::connection::BufferAck;
@@ -177,23 +177,40 @@ impl Request {
     /// A request without stream id.
     #[must_use]
     pub const fn new(vb: Vbid, opaque: u32, command: Command) -> Self {
-        Self { vb, opaque, stream_id: None, command }
+        Self {
+            vb,
+            opaque,
+            stream_id: None,
+            command,
+        }
     }
 
     /// The same for one of a vBucket's several streams.
     #[must_use]
     pub fn with_stream_id(self, stream_id: StreamId) -> Self {
-        Self { stream_id: Some(stream_id), ..self }
+        Self {
+            stream_id: Some(stream_id),
+            ..self
+        }
     }
 
     pub(super) fn read(vb: Vbid, frame: &Frame) -> Result<Self, WireError> {
         let command = Command::read(frame)?;
         let stream_id = StreamId::read(frame.opcode, &frame.framing)?;
-        let may_have_one = frame.opcode.is_stream_message() || frame.opcode == Opcode::DCP_CLOSE_STREAM;
+        let may_have_one =
+            frame.opcode.is_stream_message() || frame.opcode == Opcode::DCP_CLOSE_STREAM;
         if stream_id.is_some() && !may_have_one {
-            return Err(WireError::Unexpected { opcode: frame.opcode, part: Part::Framing });
+            return Err(WireError::Unexpected {
+                opcode: frame.opcode,
+                part: Part::Framing,
+            });
         }
-        Ok(Self { vb, opaque: frame.opaque, stream_id, command })
+        Ok(Self {
+            vb,
+            opaque: frame.opaque,
+            stream_id,
+            command,
+        })
     }
 
     /// Appends the request's frame to `out`.

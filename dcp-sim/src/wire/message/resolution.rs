@@ -10,7 +10,7 @@
 //! | key | | key |
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use super::body::{Body, Parts};
 use crate::wire::fields::Extras;
@@ -43,7 +43,11 @@ impl Body for Commit {
 
     fn read(frame: &Frame) -> Result<Self, WireError> {
         let (prepare_seqno, seqno, key) = read(frame)?;
-        Ok(Self { prepare_seqno, seqno, key })
+        Ok(Self {
+            prepare_seqno,
+            seqno,
+            key,
+        })
     }
 
     fn write(&self, parts: &mut Parts) {
@@ -57,7 +61,11 @@ impl Body for Abort {
 
     fn read(frame: &Frame) -> Result<Self, WireError> {
         let (prepare_seqno, seqno, key) = read(frame)?;
-        Ok(Self { prepare_seqno, seqno, key })
+        Ok(Self {
+            prepare_seqno,
+            seqno,
+            key,
+        })
     }
 
     fn write(&self, parts: &mut Parts) {

@@ -11,7 +11,7 @@
 //! None has extras or a key. Responses to commands that are not of the change protocol are taken as status and value.
 
 use bytes::{BufMut, Bytes};
-use checkpoint::{FailoverEntry, Seqno, VbUuid};
+use lowtide_checkpoint::{FailoverEntry, Seqno, VbUuid};
 
 use super::Request;
 use super::body::Parts;
@@ -88,7 +88,11 @@ impl Reply {
                 if opcode.is_dcp() && status.is_success() {
                     frame.no_value()?;
                 }
-                Ok(Self::Status { opcode, status, body: frame.value.clone() })
+                Ok(Self::Status {
+                    opcode,
+                    status,
+                    body: frame.value.clone(),
+                })
             }
         }
     }
@@ -98,7 +102,10 @@ fn read_log(frame: &Frame) -> Result<Vec<FailoverEntry>, WireError> {
     let mut value = frame.value_fields();
     let mut entries = Vec::new();
     while !value.is_empty() {
-        entries.push(FailoverEntry { uuid: VbUuid(value.u64()?), seqno: Seqno(value.u64()?) });
+        entries.push(FailoverEntry {
+            uuid: VbUuid(value.u64()?),
+            seqno: Seqno(value.u64()?),
+        });
     }
     Ok(entries)
 }
@@ -116,7 +123,14 @@ impl Response {
     /// A status without further words, to the command with that number.
     #[must_use]
     pub const fn status(opcode: Opcode, opaque: u32, status: Status) -> Self {
-        Self { opaque, reply: Reply::Status { opcode, status, body: Bytes::new() } }
+        Self {
+            opaque,
+            reply: Reply::Status {
+                opcode,
+                status,
+                body: Bytes::new(),
+            },
+        }
     }
 
     /// A status without further words, to `request`.
@@ -129,7 +143,10 @@ impl Response {
         framing::check(frame.opcode, &frame.framing)?;
         frame.no_extras()?;
         frame.no_key()?;
-        Ok(Self { opaque: frame.opaque, reply: Reply::read(status, frame)? })
+        Ok(Self {
+            opaque: frame.opaque,
+            reply: Reply::read(status, frame)?,
+        })
     }
 
     /// Appends the response's frame to `out`.
@@ -147,9 +164,15 @@ impl Response {
     }
 
     fn parts(&self) -> Parts {
-        let mut parts = Parts::new(Head::Response(self.reply.status()), self.reply.opcode(), self.opaque);
+        let mut parts = Parts::new(
+            Head::Response(self.reply.status()),
+            self.reply.opcode(),
+            self.opaque,
+        );
         parts.value = match &self.reply {
-            Reply::StreamAccepted(entries) | Reply::FailoverLog { entries, .. } => write_log(entries),
+            Reply::StreamAccepted(entries) | Reply::FailoverLog { entries, .. } => {
+                write_log(entries)
+            }
             Reply::Rollback(seqno) => Bytes::copy_from_slice(&seqno.0.to_be_bytes()),
             Reply::Status { body, .. } => body.clone(),
         };

@@ -5,7 +5,7 @@
 //! | DCP_SEQNO_ACK | replica | every prepare up to it is as safe here as its level demands; answered |
 //! | DCP_SEQNO_ADVANCED | producer | the stream has come so far, though its last items were not for this client |
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use super::body::{Body, Parts};
 use crate::wire::fields::Extras;

@@ -16,7 +16,7 @@
 //! Form 2.1 existed for a feature that was removed, and is refused.
 
 use bytes::{BufMut, Bytes};
-use checkpoint::{Seqno, SnapshotMarker, SnapshotType};
+use lowtide_checkpoint::{Seqno, SnapshotMarker, SnapshotType};
 
 use super::body::{Body, Parts};
 use crate::wire::fields::{Extras, Reader};
@@ -89,8 +89,11 @@ impl Marker {
     /// snapshot on the wire: the consumer knows whether it has anything yet.
     #[must_use]
     pub fn from_snapshot(snapshot: &SnapshotMarker) -> Self {
-        let mut flags =
-            if snapshot.snapshot_type.is_disk() { MarkerFlags::DISK } else { MarkerFlags::MEMORY };
+        let mut flags = if snapshot.snapshot_type.is_disk() {
+            MarkerFlags::DISK
+        } else {
+            MarkerFlags::MEMORY
+        };
         if snapshot.snapshot_type.is_disk() || !snapshot.extend {
             flags = flags.with(MarkerFlags::CHECKPOINT);
         }
@@ -100,7 +103,12 @@ impl Marker {
         if snapshot.history || snapshot.may_repeat_keys {
             flags = flags.with(MarkerFlags::MAY_DUPLICATE_KEYS);
         }
-        Self { start: snapshot.start, end: snapshot.end, flags, form: MarkerForm::V1 }
+        Self {
+            start: snapshot.start,
+            end: snapshot.end,
+            flags,
+            form: MarkerForm::V1,
+        }
     }
 
     /// That marker in form 2.0.
@@ -110,7 +118,10 @@ impl Marker {
             max_visible: snapshot.visible.unwrap_or(snapshot.end),
             high_completed: snapshot.high_completed_seqno.unwrap_or_default(),
         };
-        Self { form, ..Self::from_snapshot(snapshot) }
+        Self {
+            form,
+            ..Self::from_snapshot(snapshot)
+        }
     }
 
     /// That marker in form 2.2.
@@ -122,7 +133,10 @@ impl Marker {
             purge_seqno: snapshot.purge_seqno.unwrap_or_default(),
             high_prepared: snapshot.high_prepared_seqno.unwrap_or_default(),
         };
-        Self { form, ..Self::from_snapshot(snapshot) }
+        Self {
+            form,
+            ..Self::from_snapshot(snapshot)
+        }
     }
 
     /// What it announces, without what only says something in snapshots from disk where it is from memory.
@@ -131,17 +145,30 @@ impl Marker {
         let disk = self.flags.contains(MarkerFlags::DISK);
         let (visible, completed, prepared, purge) = match self.form {
             MarkerForm::V1 => (None, None, None, None),
-            MarkerForm::V2_0 { max_visible, high_completed } => {
-                (Some(max_visible), Some(high_completed), None, None)
-            }
-            MarkerForm::V2_2 { max_visible, high_completed, high_prepared, purge_seqno } => {
-                (Some(max_visible), Some(high_completed), Some(high_prepared), Some(purge_seqno))
-            }
+            MarkerForm::V2_0 {
+                max_visible,
+                high_completed,
+            } => (Some(max_visible), Some(high_completed), None, None),
+            MarkerForm::V2_2 {
+                max_visible,
+                high_completed,
+                high_prepared,
+                purge_seqno,
+            } => (
+                Some(max_visible),
+                Some(high_completed),
+                Some(high_prepared),
+                Some(purge_seqno),
+            ),
         };
         SnapshotMarker {
             start: self.start,
             end: self.end,
-            snapshot_type: if disk { SnapshotType::Disk } else { SnapshotType::Memory },
+            snapshot_type: if disk {
+                SnapshotType::Disk
+            } else {
+                SnapshotType::Memory
+            },
             visible,
             high_completed_seqno: completed.filter(|_| disk),
             high_prepared_seqno: prepared.filter(|_| disk),
@@ -184,7 +211,10 @@ impl Body for Marker {
         let max_visible = Seqno(value.u64()?);
         let high_completed = Seqno(value.u64()?);
         marker.form = if version == VERSION_2_0 {
-            MarkerForm::V2_0 { max_visible, high_completed }
+            MarkerForm::V2_0 {
+                max_visible,
+                high_completed,
+            }
         } else {
             MarkerForm::V2_2 {
                 max_visible,
@@ -200,22 +230,42 @@ impl Body for Marker {
     fn write(&self, parts: &mut Parts) {
         let (version, fields) = match self.form {
             MarkerForm::V1 => {
-                parts.extras = Extras::new().u64(self.start.0).u64(self.end.0).u32(self.flags.0);
+                parts.extras = Extras::new()
+                    .u64(self.start.0)
+                    .u64(self.end.0)
+                    .u32(self.flags.0);
                 return;
             }
-            MarkerForm::V2_0 { max_visible, high_completed } => {
-                (VERSION_2_0, [Some(max_visible), Some(high_completed), None, None])
-            }
-            MarkerForm::V2_2 { max_visible, high_completed, purge_seqno, high_prepared } => (
+            MarkerForm::V2_0 {
+                max_visible,
+                high_completed,
+            } => (
+                VERSION_2_0,
+                [Some(max_visible), Some(high_completed), None, None],
+            ),
+            MarkerForm::V2_2 {
+                max_visible,
+                high_completed,
+                purge_seqno,
+                high_prepared,
+            } => (
                 VERSION_2_2,
-                [Some(max_visible), Some(high_completed), Some(purge_seqno), Some(high_prepared)],
+                [
+                    Some(max_visible),
+                    Some(high_completed),
+                    Some(purge_seqno),
+                    Some(high_prepared),
+                ],
             ),
         };
         let mut value = Vec::with_capacity(52);
         value.put_u64(self.start.0);
         value.put_u64(self.end.0);
         value.put_u32(self.flags.0);
-        fields.into_iter().flatten().for_each(|seqno| value.put_u64(seqno.0));
+        fields
+            .into_iter()
+            .flatten()
+            .for_each(|seqno| value.put_u64(seqno.0));
         parts.extras = Extras::new().u8(version);
         parts.value = Bytes::from(value);
     }

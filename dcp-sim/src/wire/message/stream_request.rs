@@ -16,7 +16,7 @@
 //! Answers are in [`Reply`](super::Reply): the failover log, a rollback, or a status.
 
 use bytes::Bytes;
-use checkpoint::{Seqno, VbUuid};
+use lowtide_checkpoint::{Seqno, VbUuid};
 
 use super::body::{Body, Parts};
 use crate::wire::fields::Extras;

@@ -14,7 +14,7 @@
 //! Version 2 is only sent to who asked for it (`flatbuffers_system_events`); its content is passed on unread.
 
 use bytes::{BufMut, Bytes};
-use checkpoint::{Datatype, Seqno};
+use lowtide_checkpoint::{Datatype, Seqno};
 
 use super::body::{Body, Parts};
 use crate::wire::fields::{Extras, Reader};
@@ -106,7 +106,9 @@ impl Event {
     #[must_use]
     pub const fn version(&self) -> u8 {
         match self {
-            Self::CollectionCreated { max_ttl: Some(_), .. } => 1,
+            Self::CollectionCreated {
+                max_ttl: Some(_), ..
+            } => 1,
             Self::FlatBuffers { .. } => 2,
             _ => 0,
         }
@@ -127,18 +129,38 @@ impl Event {
     pub(in crate::wire) fn value(&self) -> Bytes {
         let mut fields = Vec::with_capacity(20);
         match *self {
-            Self::CollectionCreated { manifest_uid, scope, collection, max_ttl, .. } => {
+            Self::CollectionCreated {
+                manifest_uid,
+                scope,
+                collection,
+                max_ttl,
+                ..
+            } => {
                 fields.put_u64(manifest_uid);
                 fields.put_u32(scope);
                 fields.put_u32(collection);
-                max_ttl.into_iter().for_each(|seconds| fields.put_u32(seconds));
+                max_ttl
+                    .into_iter()
+                    .for_each(|seconds| fields.put_u32(seconds));
             }
-            Self::CollectionDropped { manifest_uid, scope, collection } => {
+            Self::CollectionDropped {
+                manifest_uid,
+                scope,
+                collection,
+            } => {
                 fields.put_u64(manifest_uid);
                 fields.put_u32(scope);
                 fields.put_u32(collection);
             }
-            Self::ScopeCreated { manifest_uid, scope, .. } | Self::ScopeDropped { manifest_uid, scope } => {
+            Self::ScopeCreated {
+                manifest_uid,
+                scope,
+                ..
+            }
+            | Self::ScopeDropped {
+                manifest_uid,
+                scope,
+            } => {
                 fields.put_u64(manifest_uid);
                 fields.put_u32(scope);
             }
@@ -160,7 +182,11 @@ impl Event {
                 manifest_uid: value.u64()?,
                 scope: value.u32()?,
                 collection: value.u32()?,
-                max_ttl: if version == 1 { Some(value.u32()?) } else { None },
+                max_ttl: if version == 1 {
+                    Some(value.u32()?)
+                } else {
+                    None
+                },
                 name,
             },
             (COLLECTION_DROPPED, 0) => Self::CollectionDropped {
@@ -168,10 +194,15 @@ impl Event {
                 scope: value.u32()?,
                 collection: value.u32()?,
             },
-            (SCOPE_CREATED, 0) => {
-                Self::ScopeCreated { manifest_uid: value.u64()?, scope: value.u32()?, name }
-            }
-            (SCOPE_DROPPED, 0) => Self::ScopeDropped { manifest_uid: value.u64()?, scope: value.u32()? },
+            (SCOPE_CREATED, 0) => Self::ScopeCreated {
+                manifest_uid: value.u64()?,
+                scope: value.u32()?,
+                name,
+            },
+            (SCOPE_DROPPED, 0) => Self::ScopeDropped {
+                manifest_uid: value.u64()?,
+                scope: value.u32()?,
+            },
             _ => return Ok(None),
         };
         Ok(Some(event))
@@ -194,13 +225,20 @@ impl Body for SystemEvent {
         };
         if version == 2 {
             let datatype = frame.document_datatype()?;
-            let event =
-                Event::FlatBuffers { id, datatype, name: frame.key.clone(), value: frame.some_value()? };
+            let event = Event::FlatBuffers {
+                id,
+                datatype,
+                name: frame.key.clone(),
+                value: frame.some_value()?,
+            };
             return Ok(Self { seqno, event });
         }
         frame.raw()?;
         if named && frame.key.is_empty() {
-            return Err(WireError::Missing { opcode: frame.opcode, part: Part::Key });
+            return Err(WireError::Missing {
+                opcode: frame.opcode,
+                part: Part::Key,
+            });
         } else if !named {
             frame.no_key()?;
         }
@@ -212,7 +250,10 @@ impl Body for SystemEvent {
     }
 
     fn write(&self, parts: &mut Parts) {
-        parts.extras = Extras::new().u64(self.seqno.0).u32(self.event.id()).u8(self.event.version());
+        parts.extras = Extras::new()
+            .u64(self.seqno.0)
+            .u32(self.event.id())
+            .u8(self.event.version());
         if let Event::FlatBuffers { datatype, .. } = self.event {
             parts.datatype = datatype;
         }

@@ -3,7 +3,7 @@
 //! DCP_SET_VBUCKET_STATE, from the producer; the takeover goes on only when it was answered. Extras u8: 1 active,
 //! 2 replica, 3 pending, 4 dead; no key, no value.
 
-use checkpoint::State;
+use lowtide_checkpoint::State;
 
 use super::body::{Body, Parts};
 use crate::wire::fields::Extras;

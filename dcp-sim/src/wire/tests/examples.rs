@@ -1,7 +1,9 @@
 //! Each message byte for byte, written down from the layout tables and not by the encoder.
 
 use bytes::Bytes;
-use checkpoint::{Cas, Datatype, DurabilityLevel, FailoverEntry, Seqno, State, VbUuid, Vbid};
+use lowtide_checkpoint::{
+    Cas, Datatype, DurabilityLevel, FailoverEntry, Seqno, State, VbUuid, Vbid,
+};
 
 use super::{encoded, frame, hex};
 use crate::wire::*;
@@ -15,7 +17,11 @@ fn same(message: impl Into<Message>, digits: &str) {
     let message = message.into();
     let bytes = hex(digits);
     assert_eq!(encoded(&message), bytes, "encoded");
-    assert_eq!(Message::decode(&frame(&bytes)).as_ref(), Ok(&message), "decoded");
+    assert_eq!(
+        Message::decode(&frame(&bytes)).as_ref(),
+        Ok(&message),
+        "decoded"
+    );
     let mut through_frame = Vec::new();
     message.to_frame().encode(&mut through_frame).unwrap();
     assert_eq!(through_frame, bytes, "by way of a frame");
@@ -32,7 +38,11 @@ fn text(text: &'static str) -> Bytes {
 #[test]
 fn open() {
     let flags = OpenFlags::PRODUCER.with(OpenFlags::INCLUDE_XATTRS);
-    let open = Open { flags, name: text("conn"), options: text("{}") };
+    let open = Open {
+        flags,
+        name: text("conn"),
+        options: text("{}"),
+    };
     same(
         Request::new(Vbid(0), 7, Command::Open(open)),
         "80 50 0004  08 00 0000  0000000e 00000007 0000000000000000
@@ -42,7 +52,10 @@ fn open() {
 
 #[test]
 fn control() {
-    let control = Control { key: text("enable_noop"), value: text("true") };
+    let control = Control {
+        key: text("enable_noop"),
+        value: text("true"),
+    };
     same(
         Request::new(Vbid(0), 8, Command::Control(control)),
         "80 5e 000b  00 00 0000  0000000f 00000008 0000000000000000
@@ -96,8 +109,14 @@ fn stream_end() {
 #[test]
 fn markers_in_three_forms() {
     let flags = MarkerFlags::DISK.with(MarkerFlags::CHECKPOINT);
-    let marker =
-        |form| request(Command::SnapshotMarker(Marker { start: Seqno(1), end: Seqno(8), flags, form }));
+    let marker = |form| {
+        request(Command::SnapshotMarker(Marker {
+            start: Seqno(1),
+            end: Seqno(8),
+            flags,
+            form,
+        }))
+    };
     same(
         marker(MarkerForm::V1),
         "80 56 0000  14 00 0210  00000014 12100001 0000000000000000
@@ -105,13 +124,21 @@ fn markers_in_three_forms() {
     );
     let (max_visible, high_completed) = (Seqno(7), Seqno(6));
     same(
-        marker(MarkerForm::V2_0 { max_visible, high_completed }),
+        marker(MarkerForm::V2_0 {
+            max_visible,
+            high_completed,
+        }),
         "80 56 0000  01 00 0210  00000025 12100001 0000000000000000
          00  0000000000000001 0000000000000008 00000006  0000000000000007 0000000000000006",
     );
     let (purge_seqno, high_prepared) = (Seqno(2), Seqno(5));
     same(
-        marker(MarkerForm::V2_2 { max_visible, high_completed, purge_seqno, high_prepared }),
+        marker(MarkerForm::V2_2 {
+            max_visible,
+            high_completed,
+            purge_seqno,
+            high_prepared,
+        }),
         "80 56 0000  01 00 0210  00000035 12100001 0000000000000000
          02  0000000000000001 0000000000000008 00000006  0000000000000007 0000000000000006
          0000000000000002 0000000000000005",
@@ -213,12 +240,20 @@ fn prepare_commit_abort_and_acknowledgement() {
     );
     let (prepare_seqno, seqno, key) = (Seqno(4), Seqno(9), text("\0hello"));
     same(
-        request(Command::Commit(Commit { prepare_seqno, seqno, key: key.clone() })),
+        request(Command::Commit(Commit {
+            prepare_seqno,
+            seqno,
+            key: key.clone(),
+        })),
         "80 62 0006  10 00 0210  00000016 12100001 0000000000000000
          0000000000000004 0000000000000009  00 68656c6c6f",
     );
     same(
-        request(Command::Abort(Abort { prepare_seqno, seqno, key })),
+        request(Command::Abort(Abort {
+            prepare_seqno,
+            seqno,
+            key,
+        })),
         "80 63 0006  10 00 0210  00000016 12100001 0000000000000000
          0000000000000004 0000000000000009  00 68656c6c6f",
     );
@@ -238,10 +273,21 @@ fn seqno_advanced() {
 
 #[test]
 fn system_events() {
-    let event = |event| request(Command::SystemEvent(SystemEvent { seqno: Seqno(4), event }));
+    let event = |event| {
+        request(Command::SystemEvent(SystemEvent {
+            seqno: Seqno(4),
+            event,
+        }))
+    };
     let (manifest_uid, scope, collection) = (2, 9, 8);
     let created = |max_ttl| {
-        event(Event::CollectionCreated { manifest_uid, scope, collection, max_ttl, name: text("mine") })
+        event(Event::CollectionCreated {
+            manifest_uid,
+            scope,
+            collection,
+            max_ttl,
+            name: text("mine"),
+        })
     };
     same(
         created(None),
@@ -254,17 +300,28 @@ fn system_events() {
          0000000000000004 00000000 01  6d696e65  0000000000000002 00000009 00000008 00011940",
     );
     same(
-        event(Event::CollectionDropped { manifest_uid, scope, collection }),
+        event(Event::CollectionDropped {
+            manifest_uid,
+            scope,
+            collection,
+        }),
         "80 5f 0000  0d 00 0210  0000001d 12100001 0000000000000000
          0000000000000004 00000001 00  0000000000000002 00000009 00000008",
     );
     same(
-        event(Event::ScopeCreated { manifest_uid, scope, name: text("mine") }),
+        event(Event::ScopeCreated {
+            manifest_uid,
+            scope,
+            name: text("mine"),
+        }),
         "80 5f 0004  0d 00 0210  0000001d 12100001 0000000000000000
          0000000000000004 00000003 00  6d696e65  0000000000000002 00000009",
     );
     same(
-        event(Event::ScopeDropped { manifest_uid, scope }),
+        event(Event::ScopeDropped {
+            manifest_uid,
+            scope,
+        }),
         "80 5f 0000  0d 00 0210  00000019 12100001 0000000000000000
          0000000000000004 00000004 00  0000000000000002 00000009",
     );
@@ -282,9 +339,12 @@ fn system_events() {
 
 #[test]
 fn vbucket_states() {
-    for (state, code) in
-        [(State::Active, "01"), (State::Replica, "02"), (State::Pending, "03"), (State::Dead, "04")]
-    {
+    for (state, code) in [
+        (State::Active, "01"),
+        (State::Replica, "02"),
+        (State::Pending, "03"),
+        (State::Dead, "04"),
+    ] {
         same(
             request(Command::SetVBucketState(state)),
             &format!("80 5b 0000  01 00 0210  00000001 12100001 0000000000000000  {code}"),
@@ -303,17 +363,35 @@ fn buffer_acknowledgement() {
 #[test]
 fn an_accepted_stream_comes_with_the_failover_log() {
     let entries = vec![
-        FailoverEntry { uuid: VbUuid(0xfeed_dead_beef), seqno: Seqno(0x54) },
-        FailoverEntry { uuid: VbUuid(0xdead_cafe), seqno: Seqno(0) },
+        FailoverEntry {
+            uuid: VbUuid(0xfeed_dead_beef),
+            seqno: Seqno(0x54),
+        },
+        FailoverEntry {
+            uuid: VbUuid(0xdead_cafe),
+            seqno: Seqno(0),
+        },
     ];
     let log = "0000feeddeadbeef 0000000000000054  00000000deadcafe 0000000000000000";
     same(
-        Response { opaque: OPAQUE, reply: Reply::StreamAccepted(entries.clone()) },
+        Response {
+            opaque: OPAQUE,
+            reply: Reply::StreamAccepted(entries.clone()),
+        },
         &format!("81 53 0000  00 00 0000  00000020 12100001 0000000000000000  {log}"),
     );
-    for (opcode, code) in [(Opcode::DCP_GET_FAILOVER_LOG, "54"), (Opcode::GET_FAILOVER_LOG, "96")] {
+    for (opcode, code) in [
+        (Opcode::DCP_GET_FAILOVER_LOG, "54"),
+        (Opcode::GET_FAILOVER_LOG, "96"),
+    ] {
         same(
-            Response { opaque: OPAQUE, reply: Reply::FailoverLog { opcode, entries: entries.clone() } },
+            Response {
+                opaque: OPAQUE,
+                reply: Reply::FailoverLog {
+                    opcode,
+                    entries: entries.clone(),
+                },
+            },
             &format!("81 {code} 0000  00 00 0000  00000020 12100001 0000000000000000  {log}"),
         );
     }
@@ -322,7 +400,10 @@ fn an_accepted_stream_comes_with_the_failover_log() {
 #[test]
 fn a_rollback_is_eight_bytes() {
     same(
-        Response { opaque: OPAQUE, reply: Reply::Rollback(Seqno(50)) },
+        Response {
+            opaque: OPAQUE,
+            reply: Reply::Rollback(Seqno(50)),
+        },
         "81 53 0000  00 00 0023  00000008 12100001 0000000000000000  0000000000000032",
     );
 }
@@ -346,7 +427,14 @@ fn statuses() {
     );
     let (opcode, status) = (Opcode::DCP_STREAM_REQ, Status::UNKNOWN_COLLECTION);
     same(
-        Response { opaque: OPAQUE, reply: Reply::Status { opcode, status, body: text("{}") } },
+        Response {
+            opaque: OPAQUE,
+            reply: Reply::Status {
+                opcode,
+                status,
+                body: text("{}"),
+            },
+        },
         "81 53 0000  00 00 0088  00000002 12100001 0000000000000000  7b7d",
     );
 }

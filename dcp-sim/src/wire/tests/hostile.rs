@@ -14,7 +14,11 @@ fn look_at(bytes: Bytes) {
         let before = rest.len();
         match Frame::decode_bytes(&mut rest) {
             Ok(Some(frame)) => {
-                assert_eq!(before - rest.len(), frame.encoded_bytes(), "took what it said");
+                assert_eq!(
+                    before - rest.len(),
+                    frame.encoded_bytes(),
+                    "took what it said"
+                );
                 if let Ok(message) = Message::decode(&frame) {
                     assert_eq!(Message::decode(&message.to_frame()), Ok(message.clone()));
                     if let Message::Request(request) = message {
@@ -109,19 +113,38 @@ proptest! {
 fn an_unknown_magic_shows_in_the_first_byte() {
     for magic in 0..=255u8 {
         let known = matches!(magic, 0x80 | 0x81 | 0x08 | 0x18);
-        let expected = if known { Ok(None) } else { Err(WireError::UnknownMagic { magic }) };
+        let expected = if known {
+            Ok(None)
+        } else {
+            Err(WireError::UnknownMagic { magic })
+        };
         assert_eq!(Frame::decode(&mut BytesMut::from(&[magic][..])), expected);
     }
 }
 
 #[test]
 fn an_oversized_body_is_refused_by_its_header() {
-    let header = |body: usize| hex(&format!("80 57 0000 00 00 0000 {body:08x} 00000000 0000000000000000"));
+    let header = |body: usize| {
+        hex(&format!(
+            "80 57 0000 00 00 0000 {body:08x} 00000000 0000000000000000"
+        ))
+    };
     let limit = Frame::BODY_BYTES_MAX;
-    assert_eq!(Frame::decode(&mut BytesMut::from(&header(limit)[..])), Ok(None));
+    assert_eq!(
+        Frame::decode(&mut BytesMut::from(&header(limit)[..])),
+        Ok(None)
+    );
     let size = limit + 1;
-    let refused = WireError::TooLarge { opcode: Opcode::DCP_MUTATION, part: Part::Body, size, limit };
-    assert_eq!(Frame::decode(&mut BytesMut::from(&header(size)[..])), Err(refused.clone()));
+    let refused = WireError::TooLarge {
+        opcode: Opcode::DCP_MUTATION,
+        part: Part::Body,
+        size,
+        limit,
+    };
+    assert_eq!(
+        Frame::decode(&mut BytesMut::from(&header(size)[..])),
+        Err(refused.clone())
+    );
     assert_eq!(refused.status(), None, "the connection must go");
 }
 
@@ -133,7 +156,10 @@ fn parts_longer_than_the_body_are_refused() {
         "81 57 ffff ff 00 0000 00000000 00000000 0000000000000000",
     ] {
         let refused = Frame::decode(&mut BytesMut::from(&hex(header)[..]));
-        assert!(matches!(refused, Err(WireError::InconsistentLengths { .. })), "{header}: {refused:?}");
+        assert!(
+            matches!(refused, Err(WireError::InconsistentLengths { .. })),
+            "{header}: {refused:?}"
+        );
     }
     let fits = "80 57 0005 04 00 0000 00000009 00000000 0000000000000000";
     assert_eq!(Frame::decode(&mut BytesMut::from(&hex(fits)[..])), Ok(None));
@@ -141,21 +167,45 @@ fn parts_longer_than_the_body_are_refused() {
 
 #[test]
 fn what_a_length_field_cannot_say_is_not_written() {
-    let good = frame(&hex("80 5e 0001 00 00 0000 00000002 00000000 0000000000000000 61 62"));
+    let good = frame(&hex(
+        "80 5e 0001 00 00 0000 00000002 00000000 0000000000000000 61 62",
+    ));
     let long = |size| Bytes::from(vec![0; size]);
     let framing = Bytes::from_static(&[0x22, 0, 1]);
     for bad in [
-        Frame { extras: long(256), ..good.clone() },
-        Frame { key: long(65_536), ..good.clone() },
-        Frame { key: long(256), framing, ..good.clone() },
-        Frame { framing: long(256), ..good.clone() },
-        Frame { value: long(Frame::BODY_BYTES_MAX), ..good.clone() },
+        Frame {
+            extras: long(256),
+            ..good.clone()
+        },
+        Frame {
+            key: long(65_536),
+            ..good.clone()
+        },
+        Frame {
+            key: long(256),
+            framing,
+            ..good.clone()
+        },
+        Frame {
+            framing: long(256),
+            ..good.clone()
+        },
+        Frame {
+            value: long(Frame::BODY_BYTES_MAX),
+            ..good.clone()
+        },
     ] {
         let mut out = vec![1, 2, 3];
-        assert!(matches!(bad.encode(&mut out), Err(WireError::TooLarge { .. })));
+        assert!(matches!(
+            bad.encode(&mut out),
+            Err(WireError::TooLarge { .. })
+        ));
         assert_eq!(out, [1, 2, 3], "nothing written");
     }
-    let key = Frame { key: long(65_535), ..good };
+    let key = Frame {
+        key: long(65_535),
+        ..good
+    };
     let mut out = Vec::new();
     key.encode(&mut out).expect("just fits");
     assert_eq!(frame(&out), key);

@@ -14,7 +14,11 @@ fn decode(
     let mut bytes = hex(first);
     bytes.extend(u16::try_from(key.len()).unwrap().to_be_bytes());
     bytes.extend([u8::try_from(extras.len()).unwrap(), datatype, 0, 0]);
-    bytes.extend(u32::try_from(extras.len() + key.len() + value.len()).unwrap().to_be_bytes());
+    bytes.extend(
+        u32::try_from(extras.len() + key.len() + value.len())
+            .unwrap()
+            .to_be_bytes(),
+    );
     bytes.extend([0; 4]);
     bytes.extend(cas.to_be_bytes());
     bytes.extend([extras, key, value].concat());
@@ -40,7 +44,14 @@ fn the_frames_these_tests_break_are_good() {
         ("80 50", ["00000000 00000001", "61", ""]),
         ("80 57", [&mutation(SEQNO_1, "0000"), KEY, ""]),
         ("80 62", [&format!("{SEQNO_1} {SEQNO_2}"), KEY, ""]),
-        ("80 5f", [&format!("{SEQNO_1} 00000001 00"), "", "0000000000000001 00000000 00000008"]),
+        (
+            "80 5f",
+            [
+                &format!("{SEQNO_1} 00000001 00"),
+                "",
+                "0000000000000001 00000000 00000008",
+            ],
+        ),
         ("81 5c", ["", "", ""]),
     ] {
         assert!(decode(first, 0, 0, parts).is_ok(), "{first} {parts:?}");
@@ -49,19 +60,35 @@ fn the_frames_these_tests_break_are_good() {
 
 #[test]
 fn unknown_flag_bits() {
-    for (flags, bits) in [("00000003", 2), ("00000011", 0x10), ("00000081", 0x80), ("80000401", 0x8000_0400)]
-    {
-        let error = WireError::UnknownBits { opcode: Opcode::DCP_OPEN, what: "flags", bits };
+    for (flags, bits) in [
+        ("00000003", 2),
+        ("00000011", 0x10),
+        ("00000081", 0x80),
+        ("80000401", 0x8000_0400),
+    ] {
+        let error = WireError::UnknownBits {
+            opcode: Opcode::DCP_OPEN,
+            what: "flags",
+            bits,
+        };
         assert_eq!(error.status(), Some(Status::INVALID));
         refused("80 50", [&format!("00000000 {flags}"), "61", ""], error);
     }
     for (flags, bits) in [("00000008", 8), ("00000200", 0x200)] {
         let extras = format!("{flags} 00000000 {}", SEQNO_1.repeat(5));
-        let error = WireError::UnknownBits { opcode: Opcode::DCP_STREAM_REQ, what: "flags", bits };
+        let error = WireError::UnknownBits {
+            opcode: Opcode::DCP_STREAM_REQ,
+            what: "flags",
+            bits,
+        };
         refused("80 53", [&extras, "", ""], error);
     }
     let extras = format!("{SEQNO_1} {SEQNO_2} 00000041");
-    let error = WireError::UnknownBits { opcode: Opcode::DCP_SNAPSHOT_MARKER, what: "flags", bits: 0x40 };
+    let error = WireError::UnknownBits {
+        opcode: Opcode::DCP_SNAPSHOT_MARKER,
+        what: "flags",
+        bits: 0x40,
+    };
     refused("80 56", [&extras, "", ""], error);
 }
 
@@ -69,45 +96,138 @@ fn unknown_flag_bits() {
 fn keys_and_values_where_they_belong() {
     let missing = |opcode, part| WireError::Missing { opcode, part };
     let unexpected = |opcode, part| WireError::Unexpected { opcode, part };
-    refused("80 50", ["00000000 00000001", "", ""], missing(Opcode::DCP_OPEN, Part::Key));
-    refused("80 5e", ["", "", "61"], missing(Opcode::DCP_CONTROL, Part::Key));
-    refused("80 5e", ["", "61", ""], missing(Opcode::DCP_CONTROL, Part::Value));
-    refused("80 57", [&mutation(SEQNO_1, "0000"), "", "61"], missing(Opcode::DCP_MUTATION, Part::Key));
+    refused(
+        "80 50",
+        ["00000000 00000001", "", ""],
+        missing(Opcode::DCP_OPEN, Part::Key),
+    );
+    refused(
+        "80 5e",
+        ["", "", "61"],
+        missing(Opcode::DCP_CONTROL, Part::Key),
+    );
+    refused(
+        "80 5e",
+        ["", "61", ""],
+        missing(Opcode::DCP_CONTROL, Part::Value),
+    );
+    refused(
+        "80 57",
+        [&mutation(SEQNO_1, "0000"), "", "61"],
+        missing(Opcode::DCP_MUTATION, Part::Key),
+    );
     let nameless = format!("{SEQNO_1} 00000003 00");
-    refused("80 5f", [&nameless, "", SEQNO_1], missing(Opcode::DCP_SYSTEM_EVENT, Part::Key));
+    refused(
+        "80 5f",
+        [&nameless, "", SEQNO_1],
+        missing(Opcode::DCP_SYSTEM_EVENT, Part::Key),
+    );
     let dropped = format!("{SEQNO_1} 00000004 00");
-    refused("80 5f", [&dropped, "61", SEQNO_1], unexpected(Opcode::DCP_SYSTEM_EVENT, Part::Key));
-    refused("80 52", ["", KEY, ""], unexpected(Opcode::DCP_CLOSE_STREAM, Part::Key));
-    refused("80 5c", ["", "", "61"], unexpected(Opcode::DCP_NOOP, Part::Value));
-    refused("80 54", ["00", "", ""], unexpected(Opcode::DCP_GET_FAILOVER_LOG, Part::Extras));
-    refused("80 55", ["00000000", "", "00"], unexpected(Opcode::DCP_STREAM_END, Part::Value));
+    refused(
+        "80 5f",
+        [&dropped, "61", SEQNO_1],
+        unexpected(Opcode::DCP_SYSTEM_EVENT, Part::Key),
+    );
+    refused(
+        "80 52",
+        ["", KEY, ""],
+        unexpected(Opcode::DCP_CLOSE_STREAM, Part::Key),
+    );
+    refused(
+        "80 5c",
+        ["", "", "61"],
+        unexpected(Opcode::DCP_NOOP, Part::Value),
+    );
+    refused(
+        "80 54",
+        ["00", "", ""],
+        unexpected(Opcode::DCP_GET_FAILOVER_LOG, Part::Extras),
+    );
+    refused(
+        "80 55",
+        ["00000000", "", "00"],
+        unexpected(Opcode::DCP_STREAM_END, Part::Value),
+    );
     let marker = format!("{SEQNO_1} {SEQNO_2} 00000001");
-    refused("80 56", [&marker, "", "00"], unexpected(Opcode::DCP_SNAPSHOT_MARKER, Part::Value));
+    refused(
+        "80 56",
+        [&marker, "", "00"],
+        unexpected(Opcode::DCP_SNAPSHOT_MARKER, Part::Value),
+    );
     let commit = format!("{SEQNO_1} {SEQNO_2}");
-    refused("80 62", [&commit, KEY, "61"], unexpected(Opcode::DCP_COMMIT, Part::Value));
+    refused(
+        "80 62",
+        [&commit, KEY, "61"],
+        unexpected(Opcode::DCP_COMMIT, Part::Value),
+    );
     let name = "61".repeat(201);
     let found = 201;
-    let error = WireError::Length { opcode: Opcode::DCP_OPEN, part: Part::Key, found };
+    let error = WireError::Length {
+        opcode: Opcode::DCP_OPEN,
+        part: Part::Key,
+        found,
+    };
     refused("80 50", ["00000000 00000001", &name, ""], error);
 }
 
 #[test]
 fn numbers_without_a_meaning() {
-    let bad = |opcode, what, found| WireError::BadValue { opcode, what, found };
-    refused("80 55", ["00000009", "", ""], bad(Opcode::DCP_STREAM_END, "stream end reason", 9));
-    refused("80 5b", ["00", "", ""], bad(Opcode::DCP_SET_VBUCKET_STATE, "vBucket state", 0));
-    refused("80 5b", ["05", "", ""], bad(Opcode::DCP_SET_VBUCKET_STATE, "vBucket state", 5));
-    refused("80 56", ["01", "", ""], bad(Opcode::DCP_SNAPSHOT_MARKER, "marker version", 1));
+    let bad = |opcode, what, found| WireError::BadValue {
+        opcode,
+        what,
+        found,
+    };
+    refused(
+        "80 55",
+        ["00000009", "", ""],
+        bad(Opcode::DCP_STREAM_END, "stream end reason", 9),
+    );
+    refused(
+        "80 5b",
+        ["00", "", ""],
+        bad(Opcode::DCP_SET_VBUCKET_STATE, "vBucket state", 0),
+    );
+    refused(
+        "80 5b",
+        ["05", "", ""],
+        bad(Opcode::DCP_SET_VBUCKET_STATE, "vBucket state", 5),
+    );
+    refused(
+        "80 56",
+        ["01", "", ""],
+        bad(Opcode::DCP_SNAPSHOT_MARKER, "marker version", 1),
+    );
     let zero = mutation("0000000000000000", "0000");
-    refused("80 57", [&zero, KEY, ""], bad(Opcode::DCP_MUTATION, "seqno", 0));
+    refused(
+        "80 57",
+        [&zero, KEY, ""],
+        bad(Opcode::DCP_MUTATION, "seqno", 0),
+    );
     let meta = mutation(SEQNO_1, "0007");
-    refused("80 57", [&meta, KEY, ""], bad(Opcode::DCP_MUTATION, "extended metadata length", 7));
+    refused(
+        "80 57",
+        [&meta, KEY, ""],
+        bad(Opcode::DCP_MUTATION, "extended metadata length", 7),
+    );
     let deletion = format!("{SEQNO_1} {SEQNO_1} 00000000 01");
-    refused("80 58", [&deletion, KEY, ""], bad(Opcode::DCP_DELETION, "unused byte", 1));
-    let prepare =
-        |deleted, level| format!("{SEQNO_1} {SEQNO_1} 00000000 00000000 00000000 00 {deleted} {level}");
-    refused("80 60", [&prepare("02", "01"), KEY, ""], bad(Opcode::DCP_PREPARE, "deleted", 2));
-    refused("80 60", [&prepare("00", "00"), KEY, ""], bad(Opcode::DCP_PREPARE, "durability level", 0));
+    refused(
+        "80 58",
+        [&deletion, KEY, ""],
+        bad(Opcode::DCP_DELETION, "unused byte", 1),
+    );
+    let prepare = |deleted, level| {
+        format!("{SEQNO_1} {SEQNO_1} 00000000 00000000 00000000 00 {deleted} {level}")
+    };
+    refused(
+        "80 60",
+        [&prepare("02", "01"), KEY, ""],
+        bad(Opcode::DCP_PREPARE, "deleted", 2),
+    );
+    refused(
+        "80 60",
+        [&prepare("00", "00"), KEY, ""],
+        bad(Opcode::DCP_PREPARE, "durability level", 0),
+    );
     let backwards = format!("{SEQNO_2} {SEQNO_2}");
     assert!(matches!(
         decode("80 63", 0, 0, [&backwards, KEY, ""]),
@@ -123,16 +243,32 @@ fn numbers_without_a_meaning() {
 #[test]
 fn datatype_and_cas_where_they_belong() {
     let mutation = mutation(SEQNO_1, "0000");
-    let bits = |opcode, bits| Err(WireError::UnknownBits { opcode, what: "datatype", bits });
-    assert_eq!(decode("80 57", 0x0f, 0, [&mutation, KEY, ""]), bits(Opcode::DCP_MUTATION, 8));
-    assert_eq!(decode("80 5c", 1, 0, ["", "", ""]), bits(Opcode::DCP_NOOP, 1));
+    let bits = |opcode, bits| {
+        Err(WireError::UnknownBits {
+            opcode,
+            what: "datatype",
+            bits,
+        })
+    };
+    assert_eq!(
+        decode("80 57", 0x0f, 0, [&mutation, KEY, ""]),
+        bits(Opcode::DCP_MUTATION, 8)
+    );
+    assert_eq!(
+        decode("80 5c", 1, 0, ["", "", ""]),
+        bits(Opcode::DCP_NOOP, 1)
+    );
     let commit = format!("{SEQNO_1} {SEQNO_2}");
     for (first, opcode, extras, key) in [
         ("80 61", Opcode::DCP_SEQNO_ACK, SEQNO_1, ""),
         ("80 62", Opcode::DCP_COMMIT, &commit, KEY),
         ("80 63", Opcode::DCP_ABORT, &commit, KEY),
     ] {
-        let refused = WireError::BadValue { opcode, what: "CAS", found: 5 };
+        let refused = WireError::BadValue {
+            opcode,
+            what: "CAS",
+            found: 5,
+        };
         assert_eq!(decode(first, 0, 5, [extras, key, ""]), Err(refused));
         assert!(decode(first, 0, 0, [extras, key, ""]).is_ok());
     }
@@ -140,16 +276,44 @@ fn datatype_and_cas_where_they_belong() {
 
 #[test]
 fn responses_of_the_wrong_shape() {
-    let length = |opcode, found| WireError::Length { opcode, part: Part::Value, found };
+    let length = |opcode, found| WireError::Length {
+        opcode,
+        part: Part::Value,
+        found,
+    };
     let log = format!("{SEQNO_1} {SEQNO_2}");
-    refused("81 53", ["", "", SEQNO_1], length(Opcode::DCP_STREAM_REQ, 8));
-    refused("81 54", ["", "", &format!("{log} 00")], length(Opcode::DCP_GET_FAILOVER_LOG, 17));
+    refused(
+        "81 53",
+        ["", "", SEQNO_1],
+        length(Opcode::DCP_STREAM_REQ, 8),
+    );
+    refused(
+        "81 54",
+        ["", "", &format!("{log} 00")],
+        length(Opcode::DCP_GET_FAILOVER_LOG, 17),
+    );
     let opcode = Opcode::DCP_NOOP;
-    refused("81 5c", ["", "", "00"], WireError::Unexpected { opcode, part: Part::Value });
-    refused("81 5c", ["", "61", ""], WireError::Unexpected { opcode, part: Part::Key });
+    refused(
+        "81 5c",
+        ["", "", "00"],
+        WireError::Unexpected {
+            opcode,
+            part: Part::Value,
+        },
+    );
+    refused(
+        "81 5c",
+        ["", "61", ""],
+        WireError::Unexpected {
+            opcode,
+            part: Part::Key,
+        },
+    );
     for seqno in ["", "00000000000000", "000000000000000000"] {
-        let bytes =
-            hex(&format!("81 53 0000 00 00 0023 {:08x} 00000000 0000000000000000 {seqno}", seqno.len() / 2));
+        let bytes = hex(&format!(
+            "81 53 0000 00 00 0023 {:08x} 00000000 0000000000000000 {seqno}",
+            seqno.len() / 2
+        ));
         let error = length(Opcode::DCP_STREAM_REQ, seqno.len() / 2);
         assert_eq!(Message::decode(&frame(&bytes)), Err(error));
     }
@@ -164,8 +328,17 @@ fn stream_ids_only_where_there_is_a_stream() {
         ))))
     };
     assert!(with_stream_id("52").is_ok());
-    for (opcode, code) in [(Opcode::DCP_NOOP, "5c"), (Opcode::DCP_GET_FAILOVER_LOG, "54")] {
-        assert_eq!(with_stream_id(code), Err(WireError::Unexpected { opcode, part: Part::Framing }));
+    for (opcode, code) in [
+        (Opcode::DCP_NOOP, "5c"),
+        (Opcode::DCP_GET_FAILOVER_LOG, "54"),
+    ] {
+        assert_eq!(
+            with_stream_id(code),
+            Err(WireError::Unexpected {
+                opcode,
+                part: Part::Framing
+            })
+        );
     }
 }
 
@@ -173,17 +346,28 @@ fn stream_ids_only_where_there_is_a_stream() {
 fn responses_may_be_framed_but_soundly() {
     let framed = |framing: &str| {
         let size = hex(framing).len();
-        let header = format!("18 5c {size:02x} 00 00 00 0000 {size:08x} 00000000 {:016x}", 0);
+        let header = format!(
+            "18 5c {size:02x} 00 00 00 0000 {size:08x} 00000000 {:016x}",
+            0
+        );
         Message::decode(&frame(&hex(&format!("{header} {framing}"))))
     };
     assert!(framed("02 0007").is_ok(), "how long the server took");
-    let error = WireError::Length { opcode: Opcode::DCP_NOOP, part: Part::Framing, found: 2 };
+    let error = WireError::Length {
+        opcode: Opcode::DCP_NOOP,
+        part: Part::Framing,
+        found: 2,
+    };
     assert_eq!(framed("02 00"), Err(error));
 }
 
 #[test]
 fn commands_of_no_change_protocol_are_named() {
-    for (first, opcode) in [("80 1f", Opcode::HELLO), ("80 5a", Opcode::DCP_FLUSH), ("80 ee", Opcode(0xee))] {
+    for (first, opcode) in [
+        ("80 1f", Opcode::HELLO),
+        ("80 5a", Opcode::DCP_FLUSH),
+        ("80 ee", Opcode(0xee)),
+    ] {
         let error = WireError::UnknownOpcode { opcode };
         assert_eq!(error.status(), Some(Status::UNKNOWN_COMMAND));
         refused(first, ["", "", ""], error);

@@ -66,9 +66,15 @@ fn keys_and_values_are_slices_of_the_input() {
     );
     let input = Bytes::from(bytes);
     let within = |part: &Bytes| input.as_ptr_range().contains(&part.as_ptr());
-    let frame = Frame::decode_bytes(&mut input.clone()).expect("valid").expect("whole");
-    let Ok(Message::Request(request)) = Message::decode(&frame) else { panic!("a request") };
-    let crate::wire::Command::Mutation(mutation) = &request.command else { panic!("a mutation") };
+    let frame = Frame::decode_bytes(&mut input.clone())
+        .expect("valid")
+        .expect("whole");
+    let Ok(Message::Request(request)) = Message::decode(&frame) else {
+        panic!("a request")
+    };
+    let crate::wire::Command::Mutation(mutation) = &request.command else {
+        panic!("a mutation")
+    };
     assert!(within(&mutation.key) && within(&mutation.value));
 
     let mut growing = BytesMut::from(&input[..]);

@@ -1,7 +1,9 @@
 //! What each message weighs without key and value, and what flow control counts.
 
 use bytes::Bytes;
-use checkpoint::{Cas, Datatype, DurabilityLevel, Item, Key, Operation, Seqno, State, Vbid};
+use lowtide_checkpoint::{
+    Cas, Datatype, DurabilityLevel, Item, Key, Operation, Seqno, State, Vbid,
+};
 
 use crate::wire::*;
 
@@ -15,7 +17,9 @@ fn item(operation: Operation) -> Item {
 }
 
 fn data(operation: Operation, format: &ItemFormat) -> Command {
-    Request::from_item(Vbid(1), 1, &item(operation), format).expect("sendable").command
+    Request::from_item(Vbid(1), 1, &item(operation), format)
+        .expect("sendable")
+        .command
 }
 
 /// Messages that flow control counts, with their frame's bytes and the bytes of their key and value.
@@ -23,22 +27,64 @@ fn stream_messages() -> Vec<(Command, usize, usize)> {
     let all = ItemFormat::default();
     let marker = |form| {
         let (start, end, flags) = (Seqno(1), Seqno(2), MarkerFlags::MEMORY);
-        Command::SnapshotMarker(Marker { start, end, flags, form })
+        Command::SnapshotMarker(Marker {
+            start,
+            end,
+            flags,
+            form,
+        })
     };
-    let (max_visible, high_completed, purge_seqno, high_prepared) = (Seqno(1), Seqno(2), Seqno(3), Seqno(4));
-    let dropped = Event::ScopeDropped { manifest_uid: 1, scope: 8 };
+    let (max_visible, high_completed, purge_seqno, high_prepared) =
+        (Seqno(1), Seqno(2), Seqno(3), Seqno(4));
+    let dropped = Event::ScopeDropped {
+        manifest_uid: 1,
+        scope: 8,
+    };
     vec![
         (data(Operation::Mutation, &all), 55, 2),
-        (data(Operation::Deletion, &ItemFormat { deletions: DeletionForm::V1, ..all }), 42, 2),
+        (
+            data(
+                Operation::Deletion,
+                &ItemFormat {
+                    deletions: DeletionForm::V1,
+                    ..all
+                },
+            ),
+            42,
+            2,
+        ),
         (data(Operation::Deletion, &all), 45, 2),
         (data(Operation::Expiration, &all), 44, 2),
         (data(Operation::Prepare, &all), 55, 2),
         (data(Operation::Commit, &all), 40, 2),
         (data(Operation::Abort, &all), 40, 2),
-        (Command::SystemEvent(SystemEvent { seqno: Seqno(1), event: dropped }), 37, 12),
+        (
+            Command::SystemEvent(SystemEvent {
+                seqno: Seqno(1),
+                event: dropped,
+            }),
+            37,
+            12,
+        ),
         (marker(MarkerForm::V1), 44, 0),
-        (marker(MarkerForm::V2_0 { max_visible, high_completed }), 61, 0),
-        (marker(MarkerForm::V2_2 { max_visible, high_completed, purge_seqno, high_prepared }), 77, 0),
+        (
+            marker(MarkerForm::V2_0 {
+                max_visible,
+                high_completed,
+            }),
+            61,
+            0,
+        ),
+        (
+            marker(MarkerForm::V2_2 {
+                max_visible,
+                high_completed,
+                purge_seqno,
+                high_prepared,
+            }),
+            77,
+            0,
+        ),
         (Command::SeqnoAdvanced(Seqno(9)), 32, 0),
         (Command::StreamEnd(StreamEndReason::Ok), 28, 0),
         (Command::SetVBucketState(State::Pending), 25, 0),
@@ -52,26 +98,45 @@ fn frames_weigh_what_the_protocol_says() {
         let request = Request::new(Vbid(1), 1, command);
         assert_eq!(request.encoded_bytes(), size + payload, "{opcode}");
         let request = request.with_stream_id(StreamId(1));
-        assert_eq!(request.encoded_bytes(), size + payload + 3, "{opcode} with a stream id");
-        assert_eq!(request.to_frame().encoded_bytes(), size + payload + 3, "{opcode} with a stream id");
+        assert_eq!(
+            request.encoded_bytes(),
+            size + payload + 3,
+            "{opcode} with a stream id"
+        );
+        assert_eq!(
+            request.to_frame().encoded_bytes(),
+            size + payload + 3,
+            "{opcode} with a stream id"
+        );
     }
 }
 
 #[test]
 fn all_a_stream_sends_counts_whole_and_a_prepare_two_bytes_more() {
     for (command, size, payload) in stream_messages() {
-        let surcharge = if command.opcode() == Opcode::DCP_PREPARE { 2 } else { 0 };
+        let surcharge = if command.opcode() == Opcode::DCP_PREPARE {
+            2
+        } else {
+            0
+        };
         let opcode = command.opcode();
         let request = Request::new(Vbid(1), 1, command);
         let expected = u32::try_from(size + payload + surcharge).unwrap();
         assert_eq!(request.flow_control_bytes(), expected, "{opcode}");
-        assert_eq!(flow_control_bytes(&request.to_frame()), expected, "{opcode}");
+        assert_eq!(
+            flow_control_bytes(&request.to_frame()),
+            expected,
+            "{opcode}"
+        );
     }
 }
 
 #[test]
 fn nothing_else_counts() {
-    let control = Control { key: Bytes::from_static(b"k"), value: Bytes::from_static(b"v") };
+    let control = Control {
+        key: Bytes::from_static(b"k"),
+        value: Bytes::from_static(b"v"),
+    };
     for command in [
         Command::Noop,
         Command::BufferAck(1),
@@ -83,7 +148,10 @@ fn nothing_else_counts() {
         assert_eq!(flow_control_bytes(&request.to_frame()), 0, "{request:?}");
     }
     for reply in [Reply::Rollback(Seqno(1)), Reply::StreamAccepted(Vec::new())] {
-        assert_eq!(flow_control_bytes(&Response { opaque: 1, reply }.to_frame()), 0);
+        assert_eq!(
+            flow_control_bytes(&Response { opaque: 1, reply }.to_frame()),
+            0
+        );
     }
     let answered = Response::status(Opcode::DCP_SNAPSHOT_MARKER, 1, Status::SUCCESS);
     assert_eq!(flow_control_bytes(&answered.to_frame()), 0);
@@ -98,6 +166,7 @@ fn the_value_counts() {
         seqno: Seqno(1),
         ..Item::mutation(Key::new(b"key"), value)
     };
-    let request = Request::from_item(Vbid(1), 1, &mutation, &ItemFormat::default()).expect("sendable");
+    let request =
+        Request::from_item(Vbid(1), 1, &mutation, &ItemFormat::default()).expect("sendable");
     assert_eq!(request.flow_control_bytes(), 55 + 4 + 1_000);
 }

@@ -41,7 +41,11 @@ impl Digest {
 /// Tells each row that is not the same in both indexes.
 pub(super) fn compare(tip: &Tip, observer: &mut dyn CheckObserver) -> Result<(), EngineError> {
     for tree in [Tree::BySeqno, Tree::ById] {
-        let mut lookup = Lookup { tip, tree, observer };
+        let mut lookup = Lookup {
+            tip,
+            tree,
+            observer,
+        };
         survey::survey(tip, tree, &mut Extents::default(), &mut lookup)?;
     }
     Ok(())
@@ -88,7 +92,9 @@ pub(in crate::couchstore) fn difference(
         }
         (Tree::BySeqno, Some(_)) => Some("the by-id index says other things of it"),
         (_, None) => Some("the by-seqno index has no row for it"),
-        (_, Some(other)) if other.id != info.id => Some("the by-seqno index has another document there"),
+        (_, Some(other)) if other.id != info.id => {
+            Some("the by-seqno index has another document there")
+        }
         // Told when looked at from the other side.
         (_, Some(_)) => None,
     })
@@ -98,10 +104,13 @@ impl Surveyor for Lookup<'_> {
     fn node(&mut self, _: Surveyed) {}
 
     fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
-        let Some(info) = rows::decode(self.tree, key, value) else { return Ok(()) };
+        let Some(info) = rows::decode(self.tree, key, value) else {
+            return Ok(());
+        };
         if let Some(what) = difference(self.tip, self.tree, &info)? {
             let finding = Finding::new(FindingKind::Index, leaf, what.to_owned());
-            self.observer.found(finding.in_tree(self.tree).of_row(info.seqno, &info.id));
+            self.observer
+                .found(finding.in_tree(self.tree).of_row(info.seqno, &info.id));
         }
         Ok(())
     }

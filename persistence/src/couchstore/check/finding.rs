@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::EngineError;
 use crate::couchstore::document;
@@ -128,7 +128,14 @@ pub struct Finding {
 
 impl Finding {
     pub(in crate::couchstore) const fn new(kind: FindingKind, offset: u64, what: String) -> Self {
-        Self { kind, offset, tree: None, seqno: None, key: None, what }
+        Self {
+            kind,
+            offset,
+            tree: None,
+            seqno: None,
+            key: None,
+            what,
+        }
     }
 
     /// Damage that reading met; other errors are given back.
@@ -143,11 +150,18 @@ impl Finding {
     }
 
     pub(in crate::couchstore) fn in_tree(self, tree: Tree) -> Self {
-        Self { tree: Some(tree), ..self }
+        Self {
+            tree: Some(tree),
+            ..self
+        }
     }
 
     pub(in crate::couchstore) fn of_row(self, seqno: Seqno, key: &Bytes) -> Self {
-        Self { seqno: Some(seqno), key: Some(key.clone()), ..self }
+        Self {
+            seqno: Some(seqno),
+            key: Some(key.clone()),
+            ..self
+        }
     }
 
     /// How bad it is.
@@ -168,20 +182,36 @@ impl Finding {
             place.push(format!("seqno {seqno}"));
         }
         if let Some(key) = &self.key {
-            let user = if self.tree == Some(Tree::Local) { None } else { document::split_key(key) };
+            let user = if self.tree == Some(Tree::Local) {
+                None
+            } else {
+                document::split_key(key)
+            };
             place.push(match user {
                 Some((_, user)) => format!("key {user}"),
                 None => format!("key {}", key.escape_ascii()),
             });
         }
-        if place.is_empty() { self.what.clone() } else { format!("{}: {}", place.join(", "), self.what) }
+        if place.is_empty() {
+            self.what.clone()
+        } else {
+            format!("{}: {}", place.join(", "), self.what)
+        }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator =
-            if self.tree.is_none() && self.seqno.is_none() && self.key.is_none() { ":" } else { "," };
-        write!(f, "offset {}{separator} {}", self.offset, self.without_offset())
+        let separator = if self.tree.is_none() && self.seqno.is_none() && self.key.is_none() {
+            ":"
+        } else {
+            ","
+        };
+        write!(
+            f,
+            "offset {}{separator} {}",
+            self.offset,
+            self.without_offset()
+        )
     }
 }

@@ -68,7 +68,12 @@ pub(in crate::couchstore) fn finding(tree: Tree, flaw: Flaw) -> Finding {
 
 impl<'a> RowCheck<'a> {
     pub(super) fn new(tip: &'a Tip, tree: Tree, observer: &'a mut dyn CheckObserver) -> Self {
-        Self { tip, tree, observer, seen: Seen::default() }
+        Self {
+            tip,
+            tree,
+            observer,
+            seen: Seen::default(),
+        }
     }
 
     pub(super) fn finish(self) -> Seen {
@@ -76,7 +81,9 @@ impl<'a> RowCheck<'a> {
     }
 
     fn told(&mut self, kind: FindingKind, leaf: u64, info: &DocInfo, what: String) {
-        let finding = Finding::new(kind, leaf, what).in_tree(self.tree).of_row(info.seqno, &info.id);
+        let finding = Finding::new(kind, leaf, what)
+            .in_tree(self.tree)
+            .of_row(info.seqno, &info.id);
         self.observer.found(finding);
     }
 
@@ -91,7 +98,10 @@ impl<'a> RowCheck<'a> {
 pub(in crate::couchstore) fn flaws(high: u64, info: &DocInfo) -> Vec<(FindingKind, String)> {
     let mut flaws = Vec::new();
     if info.seqno.0 == 0 || info.seqno.0 > high {
-        flaws.push((FindingKind::Seqno, format!("seqno {} is not one of 1 to {high}", info.seqno)));
+        flaws.push((
+            FindingKind::Seqno,
+            format!("seqno {} is not one of 1 to {high}", info.seqno),
+        ));
     }
     if let Err(what) = document::to_item(info, None) {
         flaws.push((FindingKind::Meta, what.to_owned()));
@@ -100,7 +110,10 @@ pub(in crate::couchstore) fn flaws(high: u64, info: &DocInfo) -> Vec<(FindingKin
         flaws.push((FindingKind::Body, document::NO_BODY.to_owned()));
     }
     if info.body_position == 0 && info.physical_bytes != 0 {
-        let what = format!("no body, yet it is said to take {} bytes", info.physical_bytes);
+        let what = format!(
+            "no body, yet it is said to take {} bytes",
+            info.physical_bytes
+        );
         flaws.push((FindingKind::Body, what));
     }
     flaws
@@ -108,7 +121,8 @@ pub(in crate::couchstore) fn flaws(high: u64, info: &DocInfo) -> Vec<(FindingKin
 
 /// What is wrong with a body whose checksum matches.
 pub(in crate::couchstore) fn body_flaw(info: &DocInfo, stored: &[u8]) -> Option<&'static str> {
-    (info.is_compressed() && snappy::decompress(stored).is_none()).then_some("body is no snappy block")
+    (info.is_compressed() && snappy::decompress(stored).is_none())
+        .then_some("body is no snappy block")
 }
 
 impl Surveyor for RowCheck<'_> {
@@ -124,7 +138,10 @@ impl Surveyor for RowCheck<'_> {
                 key: Some(key.clone()),
                 what: "row is too short".to_owned(),
             };
-            self.observer.found(Finding { kind: FindingKind::Row, ..finding(self.tree, flaw) });
+            self.observer.found(Finding {
+                kind: FindingKind::Row,
+                ..finding(self.tree, flaw)
+            });
             return Ok(());
         };
         self.seen.digest.add(&info);
@@ -159,7 +176,14 @@ pub(super) fn bodies(
 ) -> Result<Bodies, EngineError> {
     let info = tip.info();
     let total = info.items.saturating_add(info.deleted);
-    let mut check = BodyCheck { tip, taken, observer, bodies: Bodies::default(), rows: 0, total };
+    let mut check = BodyCheck {
+        tip,
+        taken,
+        observer,
+        bodies: Bodies::default(),
+        rows: 0,
+        total,
+    };
     survey::survey(tip, Tree::BySeqno, &mut Extents::default(), &mut check)?;
     Ok(check.bodies)
 }
@@ -188,13 +212,19 @@ impl BodyCheck<'_> {
         self.bodies.count += 1;
         self.bodies.bytes += disk_bytes;
         if !self.taken.take(start, end) {
-            return Ok(Err((FindingKind::Overlap, "body lies where something else is".to_owned())));
+            return Ok(Err((
+                FindingKind::Overlap,
+                "body lies where something else is".to_owned(),
+            )));
         }
         if let Some(what) = body_flaw(info, &stored) {
             return Ok(Err((FindingKind::Body, what.to_owned())));
         }
         if !is_plausible(info.physical_bytes, disk_bytes) {
-            let what = format!("row says {} bytes, the body takes {disk_bytes}", info.physical_bytes);
+            let what = format!(
+                "row says {} bytes, the body takes {disk_bytes}",
+                info.physical_bytes
+            );
             return Ok(Err((FindingKind::BodyBytes, what)));
         }
         Ok(Ok(()))
@@ -215,12 +245,15 @@ impl Surveyor for BodyCheck<'_> {
     fn row(&mut self, _: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
         self.rows += 1;
         self.observer.progress(self.rows, self.total);
-        let Some(info) = by_seqno::decode(key, value) else { return Ok(()) };
+        let Some(info) = by_seqno::decode(key, value) else {
+            return Ok(());
+        };
         if info.body_position == 0 {
             return Ok(());
         }
         if let Err((kind, what)) = self.check(&info)? {
-            self.observer.found(Finding::new(kind, info.body_position, what).of_row(info.seqno, &info.id));
+            self.observer
+                .found(Finding::new(kind, info.body_position, what).of_row(info.seqno, &info.id));
         }
         Ok(())
     }

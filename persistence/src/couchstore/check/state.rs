@@ -22,19 +22,28 @@ pub(super) struct StateCheck<'a> {
 
 impl<'a> StateCheck<'a> {
     pub(super) fn new(tip: &'a Tip, observer: &'a mut dyn CheckObserver) -> Self {
-        Self { tip, observer, nodes: 0, state: None }
+        Self {
+            tip,
+            observer,
+            nodes: 0,
+            state: None,
+        }
     }
 
     /// Compares the state with the rows; says how many nodes the tree has.
     pub(super) fn finish(self, found: Prepares) -> u64 {
         if let Some((leaf, figures)) = self.state {
-            let told = Prepares { count: figures.prepares, bytes: figures.prepare_bytes };
+            let told = Prepares {
+                count: figures.prepares,
+                bytes: figures.prepare_bytes,
+            };
             if told != found {
                 let what = format!(
                     "the state tells of {} prepares with {} bytes, there are {} with {}",
                     told.count, told.bytes, found.count, found.bytes
                 );
-                self.observer.found(state_finding(FindingKind::Prepares, leaf, what));
+                self.observer
+                    .found(state_finding(FindingKind::Prepares, leaf, what));
             }
         }
         self.nodes
@@ -63,20 +72,27 @@ impl Surveyor for StateCheck<'_> {
                 if state.snapshot_start > state.snapshot_end {
                     let (start, end) = (state.snapshot_start, state.snapshot_end);
                     let what = format!("its snapshot starts at {start} and ends at {end}");
-                    self.observer.found(state_finding(FindingKind::State, leaf, what));
+                    self.observer
+                        .found(state_finding(FindingKind::State, leaf, what));
                 }
                 if state.max_visible_seqno.0 > high {
-                    let what =
-                        format!("visible seqno {} is above the high seqno {high}", state.max_visible_seqno);
-                    self.observer.found(state_finding(FindingKind::State, leaf, what));
+                    let what = format!(
+                        "visible seqno {} is above the high seqno {high}",
+                        state.max_visible_seqno
+                    );
+                    self.observer
+                        .found(state_finding(FindingKind::State, leaf, what));
                 }
                 self.state = Some((leaf, figures));
             }
-            Err(what) => self.observer.found(state_finding(FindingKind::State, leaf, what)),
+            Err(what) => self
+                .observer
+                .found(state_finding(FindingKind::State, leaf, what)),
         }
         if vbstate::lacks_namespaces(value) {
             let what = "keys carry no collection; they are read as if they did".to_owned();
-            self.observer.found(state_finding(FindingKind::Namespaces, leaf, what));
+            self.observer
+                .found(state_finding(FindingKind::Namespaces, leaf, what));
         }
         Ok(())
     }

@@ -20,7 +20,10 @@ fn fixture(case: &str) -> Vec<u8> {
 
 fn stored(bytes: &[u8]) -> (MemoryDisk, PathBuf) {
     let (disk, path) = (MemoryDisk::new(), PathBuf::from("/7.couch.1"));
-    disk.create(&path).expect("new").write_at(&[bytes], 0).expect("written");
+    disk.create(&path)
+        .expect("new")
+        .write_at(&[bytes], 0)
+        .expect("written");
     (disk, path)
 }
 

@@ -81,8 +81,14 @@ impl Audit {
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] for what is wrong with it or with a node before it; [`EngineError::Disk`].
-    pub(super) fn next_row(&mut self, tip: &Tip, create: Create<'_>) -> Result<Option<DocInfo>, EngineError> {
-        let Phase::BySeqno(survey) = &mut self.phase else { return Ok(None) };
+    pub(super) fn next_row(
+        &mut self,
+        tip: &Tip,
+        create: Create<'_>,
+    ) -> Result<Option<DocInfo>, EngineError> {
+        let Phase::BySeqno(survey) = &mut self.phase else {
+            return Ok(None);
+        };
         let row = survey.next(tip, None, &mut self.notes)?;
         self.take_notes(tip, create)?;
         let Some(row) = row else {
@@ -119,7 +125,9 @@ impl Audit {
         loop {
             let mut bytes = 0_u64;
             for _ in 0..THINGS_AN_ITEM {
-                let Some(more) = self.advance(tip, create)? else { return Ok(true) };
+                let Some(more) = self.advance(tip, create)? else {
+                    return Ok(true);
+                };
                 bytes = bytes.saturating_add(more);
             }
             if !budget.spend(bytes) {
@@ -158,10 +166,16 @@ impl Audit {
                     return Ok(None);
                 };
                 let mut fields = Fields::new(&place);
-                let (start, to) = (fields.uint(8).unwrap_or_default(), fields.uint(8).unwrap_or_default());
+                let (start, to) = (
+                    fields.uint(8).unwrap_or_default(),
+                    fields.uint(8).unwrap_or_default(),
+                );
                 if start < *end {
                     let what = "body or node lies where something else is".to_owned();
-                    return Err(refusal(tip, &Finding::new(FindingKind::Overlap, start, what)));
+                    return Err(refusal(
+                        tip,
+                        &Finding::new(FindingKind::Overlap, start, what),
+                    ));
                 }
                 *end = to;
                 Ok(Some(PLACE_BYTES))
@@ -180,7 +194,10 @@ impl Audit {
                     None if self.by_id_damaged => self.turn_to_places(),
                     None => {
                         let what = "the indexes don't hold the same rows".to_owned();
-                        Err(refusal(tip, &Finding::new(FindingKind::Index, tip.position, what)))
+                        Err(refusal(
+                            tip,
+                            &Finding::new(FindingKind::Index, tip.position, what),
+                        ))
                     }
                 }
             }
@@ -191,19 +208,29 @@ impl Audit {
     fn search(&self, tip: &Tip, tree: Tree, row: &SurveyedRow) -> Result<u64, EngineError> {
         let info = decoded(tip, tree, row)?;
         let mut what = cross::difference(tip, tree, &info)?;
-        if what.is_none() && self.by_id_damaged && cross::other(tip, tree, &info)?.as_ref() != Some(&info) {
+        if what.is_none()
+            && self.by_id_damaged
+            && cross::other(tip, tree, &info)?.as_ref() != Some(&info)
+        {
             what = Some("the by-seqno index says other things of it");
         }
         what.map_or(Ok((row.key.len() + row.value.len()) as u64), |what| {
             let finding = Finding::new(FindingKind::Index, row.leaf, what.to_owned());
-            Err(refusal(tip, &finding.in_tree(tree).of_row(info.seqno, &info.id)))
+            Err(refusal(
+                tip,
+                &finding.in_tree(tree).of_row(info.seqno, &info.id),
+            ))
         })
     }
 
     fn turn_to(&mut self, tip: &Tip, tree: Tree) {
         self.notes = Notes::new(tree);
         let survey = Survey::new(tip, tree);
-        self.phase = if tree == Tree::ById { Phase::ById(survey) } else { Phase::Local(survey) };
+        self.phase = if tree == Tree::ById {
+            Phase::ById(survey)
+        } else {
+            Phase::Local(survey)
+        };
     }
 
     /// Both indexes have been summed up.
@@ -212,14 +239,23 @@ impl Audit {
             return self.turn_to_places();
         }
         // Where not all of the by-id index is there, only what is there can be compared.
-        let first = if self.by_id_damaged { Tree::ById } else { Tree::BySeqno };
+        let first = if self.by_id_damaged {
+            Tree::ById
+        } else {
+            Tree::BySeqno
+        };
         self.phase = Phase::Search(first, Survey::new(tip, first));
         Ok(Some(0))
     }
 
     fn turn_to_places(&mut self) -> Result<Option<u64>, EngineError> {
-        let Some(places) = self.places.take() else { return Ok(None) };
-        self.phase = Phase::Places { sorted: places.finish()?, end: 0 };
+        let Some(places) = self.places.take() else {
+            return Ok(None);
+        };
+        self.phase = Phase::Places {
+            sorted: places.finish()?,
+            end: 0,
+        };
         Ok(Some(0))
     }
 
@@ -235,12 +271,16 @@ impl Audit {
     }
 
     fn place(&mut self, start: u64, end: u64, create: Create<'_>) -> Result<(), EngineError> {
-        let Some(places) = &mut self.places else { return Ok(()) };
+        let Some(places) = &mut self.places else {
+            return Ok(());
+        };
         let mut place = Vec::with_capacity(PLACE_BYTES as usize);
         put(&mut place, start, 8);
         put(&mut place, end, 8);
         let target = &self.target;
-        places.push(place.into(), Bytes::new(), &mut |run| create(&names::run(target, run)))
+        places.push(place.into(), Bytes::new(), &mut |run| {
+            create(&names::run(target, run))
+        })
     }
 }
 
@@ -282,7 +322,10 @@ pub(super) fn check_body(tip: &Tip, info: &DocInfo, stored: &[u8]) -> Result<(),
 }
 
 fn refusal(tip: &Tip, finding: &Finding) -> EngineError {
-    tip.source.corrupt(finding.offset, format!("{}; nothing was changed", finding.without_offset()))
+    tip.source.corrupt(
+        finding.offset,
+        format!("{}; nothing was changed", finding.without_offset()),
+    )
 }
 
 /// What a survey tells between two rows.
@@ -297,7 +340,12 @@ struct Notes {
 
 impl Notes {
     const fn new(tree: Tree) -> Self {
-        Self { tree, nodes: Vec::new(), found: None, lost: false }
+        Self {
+            tree,
+            nodes: Vec::new(),
+            found: None,
+            lost: false,
+        }
     }
 }
 
@@ -329,7 +377,7 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use checkpoint::Seqno;
+    use lowtide_checkpoint::Seqno;
 
     use super::super::catch_up::Round;
     use super::super::copy::Copying;
@@ -345,14 +393,21 @@ mod tests {
 
     /// A commit with a row that lies in both indexes, one without rows that it follows, and a file to be.
     fn lying() -> (Tip, Tip, Target) {
-        let (disk, shared) = (MemoryDisk::new(), Arc::new(Shared::new(CouchstoreConfig::default())));
+        let (disk, shared) = (
+            MemoryDisk::new(),
+            Arc::new(Shared::new(CouchstoreConfig::default())),
+        );
         let make = |name: &str| disk.create(Path::new(name)).expect("new");
-        let image =
-            Craft::of_rows(&both(|row| row.rev_meta = Bytes::from_static(b"16 bytes, as of "), 3)).image();
+        let image = Craft::of_rows(&both(
+            |row| row.rev_meta = Bytes::from_static(b"16 bytes, as of "),
+            3,
+        ))
+        .image();
         let file = make("/7.couch.1");
         file.write_at(&[&image], 0).expect("written");
         let (tip, _) = recover::open(file, Path::new("/7.couch.1")).expect("opens");
-        let empty = Writer::create(make("/empty"), Path::new("/empty"), Arc::clone(&shared)).expect("made");
+        let empty =
+            Writer::create(make("/empty"), Path::new("/empty"), Arc::clone(&shared)).expect("made");
         let source = Source::new(make("/target"), Path::new("/target"), tip.source.checksum);
         let target = Target::new(source, shared, &tip);
         (tip, empty.tip().clone(), target)
@@ -369,8 +424,12 @@ mod tests {
 
         let rules = Rules::new(CompactionRequest::default(), Seqno::ZERO, Seqno::ZERO);
         let mut copying = Copying::new(&empty, rules, 1 << 20);
-        let mut create = |_: &str| -> Result<Source, EngineError> { panic!("all of it fits into memory") };
-        while !copying.step(&empty, &mut target, &mut create, &mut report, Budget::NONE).expect("empty") {}
+        let mut create =
+            |_: &str| -> Result<Source, EngineError> { panic!("all of it fits into memory") };
+        while !copying
+            .step(&empty, &mut target, &mut create, &mut report, Budget::NONE)
+            .expect("empty")
+        {}
         let refused = copying.step(&tip, &mut target, &mut create, &mut report, Budget::NONE);
         assert_eq!(refused.expect_err("in a later pass").kind(), "corrupt");
     }

@@ -44,11 +44,21 @@ impl Builder {
             Tree::ById => BY_ID_CUT_BYTES,
             Tree::BySeqno | Tree::Local => CUT_BYTES,
         };
-        Self { tree, cut_bytes, levels: Vec::new(), last_key: None }
+        Self {
+            tree,
+            cut_bytes,
+            levels: Vec::new(),
+            last_key: None,
+        }
     }
 
     /// Adds an entry behind all others; says `false`, and adds nothing, if its key does not belong there.
-    pub(super) fn push(&mut self, out: &mut Appender, key: Bytes, value: Bytes) -> Result<bool, EngineError> {
+    pub(super) fn push(
+        &mut self,
+        out: &mut Appender,
+        key: Bytes,
+        value: Bytes,
+    ) -> Result<bool, EngineError> {
         if self.last_key.as_ref().is_some_and(|last| *last >= key) {
             return Ok(false);
         }
@@ -77,7 +87,9 @@ impl Builder {
         if self.levels.len() <= at {
             self.levels.push(Level::default());
         }
-        let Some(level) = self.levels.get_mut(at) else { return Ok(()) };
+        let Some(level) = self.levels.get_mut(at) else {
+            return Ok(());
+        };
         level.pending_bytes += entry.encoded_bytes();
         level.pending.push(entry);
         let entries_min = if at == 0 { 1 } else { INTERIOR_ENTRIES_MIN };
@@ -89,13 +101,28 @@ impl Builder {
 
     /// Makes a node of all that is pending on a level, and adds it to the level above.
     fn cut(&mut self, out: &mut Appender, at: usize) -> Result<(), EngineError> {
-        let Some(level) = self.levels.get_mut(at).filter(|level| !level.pending.is_empty()) else {
+        let Some(level) = self
+            .levels
+            .get_mut(at)
+            .filter(|level| !level.pending.is_empty())
+        else {
             return Ok(());
         };
-        let kind = if at == 0 { NodeKind::Leaf } else { NodeKind::Interior };
+        let kind = if at == 0 {
+            NodeKind::Leaf
+        } else {
+            NodeKind::Interior
+        };
         let (key, pointer) = node_writer::write(out, self.tree, kind, level.pending.drain(..))?;
         level.pending_bytes = 0;
         level.nodes += 1;
-        self.add(out, at + 1, Entry { key, value: Bytes::from(pointer.encode_entry()) })
+        self.add(
+            out,
+            at + 1,
+            Entry {
+                key,
+                value: Bytes::from(pointer.encode_entry()),
+            },
+        )
     }
 }

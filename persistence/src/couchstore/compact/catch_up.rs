@@ -11,7 +11,7 @@
 //! with all earlier rows of its key, of which the target may be the only one to have any. Nothing that was committed
 //! meanwhile is asked of the filter, or purged by the compaction's own request: the next one does.
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::btree_modify::{Action, THRESHOLD_BYTES};
 use crate::couchstore::doc_info::DocInfo;
@@ -54,7 +54,12 @@ pub(super) struct Round {
 
 impl Round {
     /// Collects rows in so much memory. `taken_out` is what was purged with `to` and before.
-    pub(super) fn new(from: &Tip, to: Tip, mut taken_out: Vec<TakenOut>, memory_bytes: usize) -> Self {
+    pub(super) fn new(
+        from: &Tip,
+        to: Tip,
+        mut taken_out: Vec<TakenOut>,
+        memory_bytes: usize,
+    ) -> Self {
         // Of a key that was purged more than once the last one, which is the one that is kept, says all.
         taken_out.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(b.seqno.cmp(&a.seqno)));
         taken_out.dedup_by(|later, first| later.id == first.id);
@@ -92,9 +97,16 @@ impl Round {
             if self.is_copied {
                 return Ok(true);
             }
-            let change = if self.taken_out.as_slice().is_empty() { Change::Put } else { Change::TakeOut };
+            let change = if self.taken_out.as_slice().is_empty() {
+                Change::Put
+            } else {
+                Change::TakeOut
+            };
             let (is_spent, is_over) = match change {
-                Change::TakeOut => (self.look_up(target, &mut budget)?, self.taken_out.as_slice().is_empty()),
+                Change::TakeOut => (
+                    self.look_up(target, &mut budget)?,
+                    self.taken_out.as_slice().is_empty(),
+                ),
                 Change::Put => (self.copy(target, report, &mut budget)?, self.is_copied),
             };
             if is_over || self.rows_bytes >= self.memory_bytes {
@@ -193,7 +205,11 @@ enum Changes {
 impl Changes {
     fn new(change: Change, mut rows: Vec<DocInfo>) -> Self {
         rows.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        Self::ById { change, by_seqno: Vec::with_capacity(2 * rows.len()), rows: rows.into_iter() }
+        Self::ById {
+            change,
+            by_seqno: Vec::with_capacity(2 * rows.len()),
+            rows: rows.into_iter(),
+        }
     }
 
     /// Makes as many changes as the budget allows; whether those were all.
@@ -201,7 +217,11 @@ impl Changes {
         loop {
             let together = budget.items.clamp(TOGETHER_MIN, TOGETHER_MAX);
             let changed = match self {
-                Self::ById { change, rows, by_seqno } => {
+                Self::ById {
+                    change,
+                    rows,
+                    by_seqno,
+                } => {
                     let rows: Vec<DocInfo> = rows.by_ref().take(together).collect();
                     if rows.is_empty() {
                         by_seqno.sort_unstable_by(|a, b| a.key.cmp(&b.key));

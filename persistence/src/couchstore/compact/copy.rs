@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::by_id;
 use crate::couchstore::doc_info::DocInfo;
@@ -50,7 +50,16 @@ impl Copying {
     pub(super) fn new(tip: &Tip, rules: Rules, sort_bytes: usize) -> Self {
         let first_high = Seqno(tip.header.update_seq);
         let by_id = Sorter::new(sort_bytes, 0);
-        Self { next: Seqno(0), rows: 0, rules, by_id, sort_bytes, passes: 0, first_high, audit: None }
+        Self {
+            next: Seqno(0),
+            rows: 0,
+            rules,
+            by_id,
+            sort_bytes,
+            passes: 0,
+            first_high,
+            audit: None,
+        }
     }
 
     /// Rows looked at so far.
@@ -144,7 +153,10 @@ impl Copying {
 
     /// Whether so much was committed since `tip` that it is copied before there are indexes.
     pub(super) const fn goes_on(&self, tip: &Tip, newest: &Tip) -> bool {
-        let behind = newest.header.update_seq.saturating_sub(tip.header.update_seq);
+        let behind = newest
+            .header
+            .update_seq
+            .saturating_sub(tip.header.update_seq);
         behind > self.rows / MUCH && self.passes < PASSES_MAX
     }
 
@@ -165,9 +177,10 @@ impl Copying {
         let info = target.copy_body(tip, info)?;
         report.items_copied += 1;
         let disk_bytes = info.physical_bytes;
-        self.by_id.push(info.id.clone(), by_id::encode(&info), &mut |run| {
-            create(&names::run(&target.out.source().path, run))
-        })?;
+        self.by_id
+            .push(info.id.clone(), by_id::encode(&info), &mut |run| {
+                create(&names::run(&target.out.source().path, run))
+            })?;
         Ok(disk_bytes)
     }
 
@@ -179,7 +192,10 @@ impl Copying {
         if indexed == self.rows {
             return Ok(());
         }
-        let what = format!("{} rows by seqno, but {indexed} by id: nothing was changed", self.rows);
+        let what = format!(
+            "{} rows by seqno, but {indexed} by id: nothing was changed",
+            self.rows
+        );
         Err(tip.source.corrupt(tip.position, what))
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Weak;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 use parking_lot::Mutex;
 
 use crate::EngineError;
@@ -29,8 +29,13 @@ pub(super) fn with_directory<T>(
     vb: Vbid,
     with: impl FnOnce(&mut Directory) -> Result<T, EngineError>,
 ) -> Result<T, EngineError> {
-    let closed = EngineError::Aborted { vb, why: "the store was closed while it was compacted" };
-    let Some(store) = store.upgrade() else { return Err(closed) };
+    let closed = EngineError::Aborted {
+        vb,
+        why: "the store was closed while it was compacted",
+    };
+    let Some(store) = store.upgrade() else {
+        return Err(closed);
+    };
     match store.lock().as_mut() {
         Some(open) => with(&mut open.directory),
         None => Err(closed),
@@ -47,7 +52,11 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) const fn new(store: Store, vb: Vbid) -> Self {
-        Self { store, vb, names: Vec::new() }
+        Self {
+            store,
+            vb,
+            names: Vec::new(),
+        }
     }
 
     /// Makes an empty file, with the checksum of all versions that new files can have; one of that name was left over,

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 
 use crate::EngineError;
 use crate::couchstore::doc_info::DocInfo;
@@ -38,8 +38,20 @@ pub(super) struct Rules {
 impl Rules {
     /// The rules for a vBucket whose highest seqno and highest completed prepare these are.
     pub(super) fn new(request: CompactionRequest, high: Seqno, completed: Seqno) -> Self {
-        let CompactionRequest { purge_before, purge_upto, filter } = request;
-        Self { purge_before, purge_upto, filter, high, completed, purged: 0, last: BTreeMap::new() }
+        let CompactionRequest {
+            purge_before,
+            purge_upto,
+            filter,
+        } = request;
+        Self {
+            purge_before,
+            purge_upto,
+            filter,
+            high,
+            completed,
+            purged: 0,
+            last: BTreeMap::new(),
+        }
     }
 
     /// Whether a row is copied now; rows come in the order of their seqnos. Counts what is not.
@@ -74,9 +86,14 @@ impl Rules {
             report.prepares_dropped += 1;
             return Ok(false);
         }
-        let Some(filter) = &mut self.filter else { return Ok(true) };
+        let Some(filter) = &mut self.filter else {
+            return Ok(true);
+        };
         let item: Item = document::to_item(info, None).map_err(|what| {
-            source.corrupt(info.body_position, format!("row of seqno {}: {what}", info.seqno))
+            source.corrupt(
+                info.body_position,
+                format!("row of seqno {}: {what}", info.seqno),
+            )
         })?;
         match filter.judge(&item) {
             Verdict::Keep => Ok(true),

@@ -5,7 +5,7 @@
 //! E13. In what one commit held no key and no seqno is there twice: if one is, the source is damaged, and refused.
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::names;
@@ -46,12 +46,26 @@ enum Pass {
 
 impl Indexing {
     /// Of the rows that went into a sorter by key.
-    pub(super) fn new(by_id: Sorter, sort_bytes: usize, first_high: Seqno) -> Result<Self, EngineError> {
+    pub(super) fn new(
+        by_id: Sorter,
+        sort_bytes: usize,
+        first_high: Seqno,
+    ) -> Result<Self, EngineError> {
         // Each row is taken in by one index and then by the other.
         let of = by_id.pushed().saturating_mul(2);
         let by_seqno = Box::new(Sorter::new(sort_bytes, by_id.next_run()));
-        let pass = Pass::ById { rows: by_id.finish()?, newest: None, by_seqno };
-        Ok(Self { pass, builder: Builder::new(Tree::ById), first_high, done: 0, of })
+        let pass = Pass::ById {
+            rows: by_id.finish()?,
+            newest: None,
+            by_seqno,
+        };
+        Ok(Self {
+            pass,
+            builder: Builder::new(Tree::ById),
+            first_high,
+            done: 0,
+            of,
+        })
     }
 
     /// Indexes as many rows as the budget allows; whether those were all. Then both indexes and the local documents are
@@ -95,7 +109,12 @@ impl Indexing {
         key: &Bytes,
         value: Bytes,
     ) -> Result<(), EngineError> {
-        let Pass::ById { newest, by_seqno, .. } = &mut self.pass else { return Ok(()) };
+        let Pass::ById {
+            newest, by_seqno, ..
+        } = &mut self.pass
+        else {
+            return Ok(());
+        };
         let info = by_id::decode(key, &value).ok_or_else(|| tip.corrupt_row(Tree::ById))?;
         match newest {
             Some((known, _)) if known.id == info.id => {
@@ -133,13 +152,19 @@ impl Indexing {
     /// An index has all its rows: ends it; whether it was the last one.
     fn end_pass(&mut self, target: &mut Target, create: Create<'_>) -> Result<bool, EngineError> {
         match std::mem::replace(&mut self.pass, Pass::Over) {
-            Pass::ById { newest, mut by_seqno, .. } => {
+            Pass::ById {
+                newest,
+                mut by_seqno,
+                ..
+            } => {
                 if let Some(row) = newest {
                     take_in(&mut self.builder, &mut by_seqno, target, create, row)?;
                 }
                 let builder = std::mem::replace(&mut self.builder, Builder::new(Tree::BySeqno));
                 target.header.by_id = builder.finish(&mut target.out)?;
-                self.pass = Pass::BySeqno { rows: by_seqno.finish()? };
+                self.pass = Pass::BySeqno {
+                    rows: by_seqno.finish()?,
+                };
                 Ok(false)
             }
             Pass::BySeqno { .. } => {
@@ -161,9 +186,11 @@ fn take_in(
     (info, value): (DocInfo, Bytes),
 ) -> Result<(), EngineError> {
     target.count(&info);
-    by_seqno.push(by_seqno::key(info.seqno), by_seqno::encode(&info), &mut |run| {
-        create(&names::run(&target.out.source().path, run))
-    })?;
+    by_seqno.push(
+        by_seqno::key(info.seqno),
+        by_seqno::encode(&info),
+        &mut |run| create(&names::run(&target.out.source().path, run)),
+    )?;
     // Rows come sorted, and of each key one.
     by_id.push(&mut target.out, info.id, value).map(|_| ())
 }

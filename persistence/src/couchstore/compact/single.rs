@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::disk::{Access, Disk};
 use crate::{Budget, CompactionReport, CompactionRequest, EngineError};
@@ -24,7 +24,9 @@ use crate::couchstore::checksum::Checksum;
 use crate::couchstore::shared::Shared;
 use crate::couchstore::source::Source;
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, find, recover};
+use crate::couchstore::{
+    CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, find, recover,
+};
 
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     // Nothing is read twice.
@@ -36,7 +38,10 @@ const CONFIG: CouchstoreConfig = CouchstoreConfig {
 };
 
 /// Progress is told once for so many items.
-const STEP: Budget = Budget { items: 1_024, bytes: u64::MAX };
+const STEP: Budget = Budget {
+    items: 1_024,
+    bytes: u64::MAX,
+};
 
 /// Compacts the file `source` into a new file `target` on the same disk. `progress` is told how many items of how many
 /// have been copied or indexed: first all are copied, then they are indexed twice, counted from 0 again. O(file); memory as
@@ -65,11 +70,19 @@ pub(in crate::couchstore) fn compact_with(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<CompactionReport, EngineError> {
     let tip = newest(disk, source)?;
-    let completed = tip.state()?.map_or(Seqno::ZERO, |(state, _)| state.high_completed_seqno);
+    let completed = tip
+        .state()?
+        .map_or(Seqno::ZERO, |(state, _)| state.high_completed_seqno);
     let rules = Rules::new(request, Seqno(tip.header.update_seq), completed);
-    let mut report = CompactionReport { bytes_before: tip.source.file.len()?, ..CompactionReport::default() };
+    let mut report = CompactionReport {
+        bytes_before: tip.source.file.len()?,
+        ..CompactionReport::default()
+    };
 
-    let mut files = Made { disk, paths: Vec::new() };
+    let mut files = Made {
+        disk,
+        paths: Vec::new(),
+    };
     let mut out = Target::new(files.create(target)?, Arc::new(Shared::new(config)), &tip);
     let mut create = |name: &str| files.create(&target.with_file_name(name));
     let mut copying = Copying::new(&tip, rules, config.compaction.sort_bytes);

@@ -101,7 +101,10 @@ impl Sorter {
             self.close_batch();
             let out = RunWriter::new(create(self.next_run)?);
             self.next_run += 1;
-            self.spill = Some(Spill { rows: Sorted::of(std::mem::take(&mut self.batches))?, out });
+            self.spill = Some(Spill {
+                rows: Sorted::of(std::mem::take(&mut self.batches))?,
+                out,
+            });
             self.collected_bytes = 0;
         }
         Ok(())
@@ -122,7 +125,9 @@ impl Sorter {
 
     /// Writes so much of the run that is to be written, if there is one.
     fn write(&mut self, bytes: usize) -> Result<(), EngineError> {
-        let Some(mut spill) = self.spill.take() else { return Ok(()) };
+        let Some(mut spill) = self.spill.take() else {
+            return Ok(());
+        };
         let mut left_bytes = bytes;
         while left_bytes > 0 {
             let Some((key, value)) = spill.rows.next()? else {
@@ -160,13 +165,18 @@ pub(super) struct Sorted {
 
 impl fmt::Debug for Sorted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sorted").field("runs", &self.runs.len()).finish_non_exhaustive()
+        f.debug_struct("Sorted")
+            .field("runs", &self.runs.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl Sorted {
     fn of(runs: Vec<Run>) -> Result<Self, EngineError> {
-        let mut sorted = Self { runs, heads: BinaryHeap::new() };
+        let mut sorted = Self {
+            runs,
+            heads: BinaryHeap::new(),
+        };
         for run in 0..sorted.runs.len() {
             sorted.advance(run)?;
         }
@@ -175,19 +185,28 @@ impl Sorted {
 
     /// The next row.
     pub(super) fn next(&mut self) -> Result<Option<(Bytes, Bytes)>, EngineError> {
-        let Some(Reverse((key, run, value))) = self.heads.pop() else { return Ok(None) };
+        let Some(Reverse((key, run, value))) = self.heads.pop() else {
+            return Ok(None);
+        };
         self.advance(run)?;
         Ok(Some((key, value)))
     }
 
     /// What is left, as runs of its own.
     fn into_runs(self) -> impl Iterator<Item = Run> {
-        let heads = self.heads.into_iter().map(|Reverse((key, _, value))| Entry { key, value });
-        heads.map(|head| Run::in_memory(vec![head])).chain(self.runs)
+        let heads = self
+            .heads
+            .into_iter()
+            .map(|Reverse((key, _, value))| Entry { key, value });
+        heads
+            .map(|head| Run::in_memory(vec![head]))
+            .chain(self.runs)
     }
 
     fn advance(&mut self, number: usize) -> Result<(), EngineError> {
-        let Some(run) = self.runs.get_mut(number) else { return Ok(()) };
+        let Some(run) = self.runs.get_mut(number) else {
+            return Ok(());
+        };
         if let Some(Entry { key, value }) = run.next()? {
             self.heads.push(Reverse((key, number, value)));
         }
@@ -214,9 +233,14 @@ mod tests {
         let mut sorter = Sorter::new(memory_bytes, 0);
         for &(key, len) in rows {
             let key = Bytes::from(key.to_string());
-            sorter.push(key, vec![7; len].into(), &mut create).expect("written");
+            sorter
+                .push(key, vec![7; len].into(), &mut create)
+                .expect("written");
             let in_memory = sorter.collected_bytes;
-            assert!(in_memory <= memory_bytes / 2, "{in_memory} of {memory_bytes} bytes");
+            assert!(
+                in_memory <= memory_bytes / 2,
+                "{in_memory} of {memory_bytes} bytes"
+            );
         }
         let mut sorted = sorter.finish().expect("readable");
         let rows = std::iter::from_fn(|| sorted.next().expect("readable")).collect();
@@ -227,17 +251,27 @@ mod tests {
     fn rows_come_out_in_order_however_many_runs_there_are() {
         // Every key once, in no order; values from nothing to more than a frame.
         let rows: Vec<(u32, usize)> = (0..5000_u32)
-            .map(|n| (n * 701 % 5003, (n as usize * 37) % 60 + n as usize % 97 / 96 * 20_000))
+            .map(|n| {
+                (
+                    n * 701 % 5003,
+                    (n as usize * 37) % 60 + n as usize % 97 / 96 * 20_000,
+                )
+            })
             .collect();
-        let mut expected: Vec<(Bytes, Bytes)> =
-            rows.iter().map(|&(key, len)| (Bytes::from(key.to_string()), vec![7; len].into())).collect();
+        let mut expected: Vec<(Bytes, Bytes)> = rows
+            .iter()
+            .map(|&(key, len)| (Bytes::from(key.to_string()), vec![7; len].into()))
+            .collect();
         expected.sort();
         for (memory_bytes, files) in [(1, 5000), (400, 2600), (200_000, 17), (1 << 30, 0)] {
             let (sorted, disk) = sort(&rows, memory_bytes);
             assert_eq!(sorted.len(), expected.len());
             assert!(sorted == expected, "{memory_bytes}");
             let found = disk.usage().files;
-            assert!(found >= files.min(1) && found <= files, "{memory_bytes}: {found} runs");
+            assert!(
+                found >= files.min(1) && found <= files,
+                "{memory_bytes}: {found} runs"
+            );
         }
     }
 
@@ -251,12 +285,18 @@ mod tests {
         // A run and most of the next.
         for n in 0..14_000_u32 {
             let key = Bytes::from((n * 701 % 5003).to_string());
-            sorter.push(key, vec![7; 100].into(), &mut create).expect("written");
+            sorter
+                .push(key, vec![7; 100].into(), &mut create)
+                .expect("written");
             let written = disk.usage().bytes;
             most = most.max(written - before);
             before = written;
         }
-        assert_eq!(sorter.runs.len(), 1, "one is written, and the next is not due");
+        assert_eq!(
+            sorter.runs.len(),
+            1,
+            "one is written, and the next is not due"
+        );
         assert!(most <= 300 << 10, "{most} bytes for one row");
     }
 }

@@ -49,7 +49,8 @@ pub(super) fn swap(
                     return Ok(None);
                 }
                 let memory_bytes = shared.config.compaction.sort_bytes;
-                let mut round = Round::new(&ready.at, last.clone(), claim.taken_out(last), memory_bytes);
+                let mut round =
+                    Round::new(&ready.at, last.clone(), claim.taken_out(last), memory_bytes);
                 round.step(&mut ready.target, report, Budget::NONE)?;
                 ready.at = round.finish(&mut ready.target)?;
                 ready.tip = ready.target.commit(&ready.at)?;
@@ -57,9 +58,15 @@ pub(super) fn swap(
             }
             let path = directory.install(vb, revision, &names::compact(vb, revision))?;
             let Source { file, checksum, .. } = ready.tip.source.clone();
-            let tip = Tip { source: Source::new(file, &path, checksum), ..ready.tip.clone() };
+            let tip = Tip {
+                source: Source::new(file, &path, checksum),
+                ..ready.tip.clone()
+            };
             report.bytes_after = tip.end;
-            Ok(Some((Writer::new(tip, Arc::clone(shared)), ready.target.figures)))
+            Ok(Some((
+                Writer::new(tip, Arc::clone(shared)),
+                ready.target.figures,
+            )))
         })
     })?;
     if !exchanged {

@@ -51,10 +51,21 @@ pub(super) struct Target {
 impl Target {
     /// An empty one, for the vBucket as `tip` has it.
     pub(super) fn new(source: Source, shared: Arc<Shared>, tip: &Tip) -> Self {
-        let Header { update_seq, purge_seq, timestamp, .. } = tip.header;
+        let Header {
+            update_seq,
+            purge_seq,
+            timestamp,
+            ..
+        } = tip.header;
         // An older file becomes what new ones are; a newer one is not made older.
         let version = tip.header.version.max(shared.config.version.number());
-        let header = Header { update_seq, purge_seq, timestamp, previous: 0, ..Header::of_version(version) };
+        let header = Header {
+            update_seq,
+            purge_seq,
+            timestamp,
+            previous: 0,
+            ..Header::of_version(version)
+        };
         Self {
             shared,
             out: Appender::new(source, START),
@@ -67,7 +78,11 @@ impl Target {
     }
 
     /// Copies a body as it is stored, once it is verified; the row as it will be here.
-    pub(super) fn copy_body(&mut self, from: &Tip, mut info: DocInfo) -> Result<DocInfo, EngineError> {
+    pub(super) fn copy_body(
+        &mut self,
+        from: &Tip,
+        mut info: DocInfo,
+    ) -> Result<DocInfo, EngineError> {
         (info.body_position, info.physical_bytes) = match from.stored_body(&info)? {
             Some(body) => {
                 audit::check_body(from, &info, &body)?;
@@ -83,14 +98,20 @@ impl Target {
     pub(super) fn count(&mut self, info: &DocInfo) {
         if !info.deleted && document::is_prepared(&info.id) {
             self.figures.prepares = self.figures.prepares.saturating_add(1);
-            self.figures.prepare_bytes = self.figures.prepare_bytes.saturating_add(info.physical_bytes);
+            self.figures.prepare_bytes = self
+                .figures
+                .prepare_bytes
+                .saturating_add(info.physical_bytes);
         }
     }
 
     fn uncount(&mut self, info: &DocInfo) {
         if !info.deleted && document::is_prepared(&info.id) {
             self.figures.prepares = self.figures.prepares.saturating_sub(1);
-            self.figures.prepare_bytes = self.figures.prepare_bytes.saturating_sub(info.physical_bytes);
+            self.figures.prepare_bytes = self
+                .figures
+                .prepare_bytes
+                .saturating_sub(info.physical_bytes);
         }
     }
 
@@ -101,25 +122,37 @@ impl Target {
         rows: &[DocInfo],
         by_seqno: &mut Vec<Action>,
     ) -> Result<(), EngineError> {
-        let action = |info: &DocInfo| Action { key: info.id.clone(), value: Some(by_id::encode(info)) };
+        let action = |info: &DocInfo| Action {
+            key: info.id.clone(),
+            value: Some(by_id::encode(info)),
+        };
         let actions: Vec<Action> = rows.iter().map(action).collect();
         let (source, end) = (self.out.source().clone(), self.out.position());
         let mut replaced = Vec::new();
         let mut on_replaced = |key: &[u8], value: &[u8]| {
             let row = by_id::decode(key, value);
-            replaced.push(row.ok_or_else(|| source.corrupt(end, "a row in the by-id tree is too short"))?);
+            replaced.push(
+                row.ok_or_else(|| source.corrupt(end, "a row in the by-id tree is too short"))?,
+            );
             Ok(())
         };
         let root = self.header.by_id;
-        let root = btree_modify::modify(&mut self.out, Tree::ById, root, &actions, &mut on_replaced)?;
+        let root =
+            btree_modify::modify(&mut self.out, Tree::ById, root, &actions, &mut on_replaced)?;
         self.header.by_id = root;
         for info in &replaced {
             self.uncount(info);
-            by_seqno.push(Action { key: by_seqno::key(info.seqno), value: None });
+            by_seqno.push(Action {
+                key: by_seqno::key(info.seqno),
+                value: None,
+            });
         }
         for info in rows {
             self.count(info);
-            by_seqno.push(Action { key: by_seqno::key(info.seqno), value: Some(by_seqno::encode(info)) });
+            by_seqno.push(Action {
+                key: by_seqno::key(info.seqno),
+                value: Some(by_seqno::encode(info)),
+            });
         }
         self.sync_now_and_then()
     }
@@ -130,14 +163,29 @@ impl Target {
         rows: &[DocInfo],
         by_seqno: &mut Vec<Action>,
     ) -> Result<(), EngineError> {
-        let actions: Vec<Action> =
-            rows.iter().map(|info| Action { key: info.id.clone(), value: None }).collect();
+        let actions: Vec<Action> = rows
+            .iter()
+            .map(|info| Action {
+                key: info.id.clone(),
+                value: None,
+            })
+            .collect();
         let root = self.header.by_id;
-        let root = btree_modify::modify(&mut self.out, Tree::ById, root, &actions, &mut |_, _| Ok(()))?;
+        let root =
+            btree_modify::modify(
+                &mut self.out,
+                Tree::ById,
+                root,
+                &actions,
+                &mut |_, _| Ok(()),
+            )?;
         self.header.by_id = root;
         for info in rows {
             self.uncount(info);
-            by_seqno.push(Action { key: by_seqno::key(info.seqno), value: None });
+            by_seqno.push(Action {
+                key: by_seqno::key(info.seqno),
+                value: None,
+            });
         }
         self.sync_now_and_then()
     }
@@ -147,13 +195,21 @@ impl Target {
         self.out.flush()?;
         let end = self.out.position();
         let source = self.out.source().uncached();
-        Ok(Tip { source, header: self.header.clone(), position: end, end })
+        Ok(Tip {
+            source,
+            header: self.header.clone(),
+            position: end,
+            end,
+        })
     }
 
     /// Changes the by-seqno index.
     pub(super) fn change_by_seqno(&mut self, actions: &[Action]) -> Result<(), EngineError> {
         let root = self.header.by_seqno;
-        let root = btree_modify::modify(&mut self.out, Tree::BySeqno, root, actions, &mut |_, _| Ok(()))?;
+        let root =
+            btree_modify::modify(&mut self.out, Tree::BySeqno, root, actions, &mut |_, _| {
+                Ok(())
+            })?;
         self.header.by_seqno = root;
         self.sync_now_and_then()
     }
@@ -172,10 +228,23 @@ impl Target {
     /// Brings the local tree up to that of `from`.
     pub(super) fn update_locals(&mut self, from: &Tip) -> Result<(), EngineError> {
         let wanted = self.locals_of(from)?;
-        let gone = self.locals.keys().filter(|name| !wanted.contains_key(*name));
-        let mut actions: Vec<Action> = gone.map(|name| Action { key: name.clone(), value: None }).collect();
-        let changed = wanted.iter().filter(|(name, value)| self.locals.get(*name) != Some(*value));
-        actions.extend(changed.map(|(name, value)| Action { key: name.clone(), value: Some(value.clone()) }));
+        let gone = self
+            .locals
+            .keys()
+            .filter(|name| !wanted.contains_key(*name));
+        let mut actions: Vec<Action> = gone
+            .map(|name| Action {
+                key: name.clone(),
+                value: None,
+            })
+            .collect();
+        let changed = wanted
+            .iter()
+            .filter(|(name, value)| self.locals.get(*name) != Some(*value));
+        actions.extend(changed.map(|(name, value)| Action {
+            key: name.clone(),
+            value: Some(value.clone()),
+        }));
         actions.sort_by(|a, b| a.key.cmp(&b.key));
         let root = btree_modify::modify(
             &mut self.out,
@@ -192,7 +261,10 @@ impl Target {
     fn locals_of(&self, from: &Tip) -> Result<BTreeMap<Bytes, Bytes>, EngineError> {
         let mut locals: BTreeMap<Bytes, Bytes> = from.locals()?.into_iter().collect();
         if let Some((state, figures)) = from.state()? {
-            let ours = StoreFigures { xattrs: figures.xattrs, ..self.figures };
+            let ours = StoreFigures {
+                xattrs: figures.xattrs,
+                ..self.figures
+            };
             if ours != figures {
                 let value = vbstate::encode(&state, &ours)
                     .map_err(|error| from.source.corrupt(from.position, error.to_string()))?;
@@ -205,12 +277,22 @@ impl Target {
     /// Makes what was appended so far durable as the vBucket's state at the header of `at`.
     pub(super) fn commit(&mut self, at: &Tip) -> Result<Tip, EngineError> {
         let timestamp = at.header.timestamp;
-        let header = Header { timestamp, previous: self.previous, ..self.header.clone() }.into_stored();
+        let header = Header {
+            timestamp,
+            previous: self.previous,
+            ..self.header.clone()
+        }
+        .into_stored();
         let position = self.out.header_position();
         let encoded = header.encode(block::DATA);
         self.out.header(&encoded)?;
         let source = self.out.source().clone();
-        let tip = Tip { source, header, position, end: position + encoded.len() as u64 };
+        let tip = Tip {
+            source,
+            header,
+            position,
+            end: position + encoded.len() as u64,
+        };
         self.sync()?;
         recover::write_type(&tip)?;
         self.sync()?;

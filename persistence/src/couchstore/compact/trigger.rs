@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::CompactionRequest;
 use crate::couchstore::tip::Tip;
@@ -63,16 +63,25 @@ impl CompactionConfig {
             // One that was refused would be refused again, and keep the others from their turn.
             (!vbucket.is_compacting() && !vbucket.is_refused()).then_some((dead_bytes, vbucket))
         });
-        let (_, vbucket) = due.max_by_key(|(dead_bytes, vbucket)| (*dead_bytes, Reverse(vbucket.vb())))?;
+        let (_, vbucket) =
+            due.max_by_key(|(dead_bytes, vbucket)| (*dead_bytes, Reverse(vbucket.vb())))?;
         let purge_before = self.purge_before(&vbucket.published().tip);
-        Some((vbucket.vb(), CompactionRequest { purge_before, ..CompactionRequest::default() }))
+        Some((
+            vbucket.vb(),
+            CompactionRequest {
+                purge_before,
+                ..CompactionRequest::default()
+            },
+        ))
     }
 
     /// The time of the oldest tombstones to keep.
     fn purge_before(&self, tip: &Tip) -> Option<u32> {
         let seconds = u32::try_from(tip.header.timestamp / NANOS_A_SECOND).ok()?;
         // Nothing is older than the beginning, when there is no time to tell it by.
-        self.purge_age_seconds.map(|age| seconds.saturating_sub(age)).filter(|&before| before > 0)
+        self.purge_age_seconds
+            .map(|age| seconds.saturating_sub(age))
+            .filter(|&before| before > 0)
     }
 
     /// What compacting would give back, if it is enough.

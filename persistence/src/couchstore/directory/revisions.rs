@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::EngineError;
 use crate::couchstore::names;
@@ -32,11 +32,15 @@ impl Directory {
     /// [`EngineError::NumbersUsedUp`] if the vBucket's file has the highest there is: under any other name a new file would
     /// not count, or take the old one's place before it is whole.
     pub(in crate::couchstore) fn next_revision(&self, vb: Vbid) -> Result<u64, EngineError> {
-        let Some(&revision) = self.revisions.get(&vb) else { return Ok(1) };
-        revision.checked_add(1).ok_or_else(|| EngineError::NumbersUsedUp {
-            path: self.path.join(names::file(vb, revision)),
-            what: "file revisions",
-        })
+        let Some(&revision) = self.revisions.get(&vb) else {
+            return Ok(1);
+        };
+        revision
+            .checked_add(1)
+            .ok_or_else(|| EngineError::NumbersUsedUp {
+                path: self.path.join(names::file(vb, revision)),
+                what: "file revisions",
+            })
     }
 
     /// Makes an empty file; one of that name is removed before.
@@ -93,7 +97,11 @@ impl Directory {
         self.sync()?;
         self.superseded.retain(|old| !old.removed);
         let old = self.revisions.insert(vb, revision).unwrap_or_default();
-        self.superseded.push(Superseded { vb, name: names::file(vb, old), removed: false });
+        self.superseded.push(Superseded {
+            vb,
+            name: names::file(vb, old),
+            removed: false,
+        });
         Ok(path)
     }
 
@@ -102,7 +110,11 @@ impl Directory {
     /// # Errors
     /// [`EngineError::Disk`]: one is still there. It does no harm.
     pub(in crate::couchstore) fn remove_superseded(&mut self, vb: Vbid) -> Result<(), EngineError> {
-        for old in self.superseded.iter_mut().filter(|old| old.vb == vb && !old.removed) {
+        for old in self
+            .superseded
+            .iter_mut()
+            .filter(|old| old.vb == vb && !old.removed)
+        {
             match self.disk.remove(&self.path.join(&old.name)) {
                 Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),
                 _ => old.removed = true,

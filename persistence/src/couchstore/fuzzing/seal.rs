@@ -37,7 +37,9 @@ fn seal_header(bytes: &mut [u8]) -> Option<(u64, Checksum)> {
         return None;
     }
     let length = fields.uint(4)? as usize;
-    let (sum, body) = rest.get_mut(..length)?.split_at_mut_checked(CHECKSUM_BYTES)?;
+    let (sum, body) = rest
+        .get_mut(..length)?
+        .split_at_mut_checked(CHECKSUM_BYTES)?;
     let used = match block_type {
         block::HEADER => Checksum::of_version(*body.first()?),
         _ => Checksum::Crc32c,
@@ -55,8 +57,11 @@ fn seal_chunk(bytes: &mut [u8], position: u64, checksum: Checksum) -> Option<u64
     }
     let start = block::data_start(position);
     let upto = |length: u64| block::end_of(start, length);
-    let read =
-        |end: u64| bytes.get(start as usize..end as usize).map(|raw| block::strip(raw.to_vec(), start));
+    let read = |end: u64| {
+        bytes
+            .get(start as usize..end as usize)
+            .map(|raw| block::strip(raw.to_vec(), start))
+    };
     let head = Head::decode(&read(upto(HEAD_BYTES))?)?;
     let end = upto(HEAD_BYTES + head.body_bytes);
     let data = read(end)?;
@@ -74,7 +79,14 @@ mod tests {
 
     #[test]
     fn what_is_sealed_is_left_and_what_was_broken_is_put_right() {
-        for case in ["b_ten", "d_rich", "e_base", "h_boundary", "g_ten_v11", "j_v7.6.11_d_rich"] {
+        for case in [
+            "b_ten",
+            "d_rich",
+            "e_base",
+            "h_boundary",
+            "g_ten_v11",
+            "j_v7.6.11_d_rich",
+        ] {
             let sound = std::fs::read(fixture(&format!("{case}.couch.1"))).expect("fixture");
             let mut bytes = sound.clone();
             seal(&mut bytes);

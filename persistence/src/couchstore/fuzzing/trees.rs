@@ -29,10 +29,15 @@ pub fn trees(bytes: &[u8]) {
 
 fn build(bytes: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
     let mut fields = Fields::new(bytes);
-    let (Some(roots), Some(high)) = (fields.bytes(3), fields.uint(3)) else { return Ok(None) };
+    let (Some(roots), Some(high)) = (fields.bytes(3), fields.uint(3)) else {
+        return Ok(None);
+    };
     let path = Path::new("/file");
     let file = MemoryDisk::new().create(path)?;
-    let mut header = Header { update_seq: high, ..Header::new() };
+    let mut header = Header {
+        update_seq: high,
+        ..Header::new()
+    };
     let first = header.encode(block::HEADER);
     file.write_at(&[&first], 0)?;
     let source = Source::new(file, path, Checksum::Crc32c);
@@ -43,14 +48,26 @@ fn build(bytes: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         fields.bytes(length).filter(|body| !body.is_empty())
     }) {
         let body = linked(body, &positions);
-        let Some(compressed) = snappy::compress(&body) else { return Ok(None) };
+        let Some(compressed) = snappy::compress(&body) else {
+            return Ok(None);
+        };
         positions.push(out.chunk(&compressed)?.0);
     }
-    for (tree, &choice) in [Tree::BySeqno, Tree::ById, Tree::Local].into_iter().zip(roots) {
+    for (tree, &choice) in [Tree::BySeqno, Tree::ById, Tree::Local]
+        .into_iter()
+        .zip(roots)
+    {
         // One of 256: an empty tree.
         let position = chosen(&positions, choice).filter(|_| choice != u8::MAX);
         let reduction = Reduction::empty(tree);
-        header.set_root(tree, position.map(|position| Pointer { position, subtree_bytes: 0, reduction }));
+        header.set_root(
+            tree,
+            position.map(|position| Pointer {
+                position,
+                subtree_bytes: 0,
+                reduction,
+            }),
+        );
     }
     header.previous = 0;
     out.header(&header.encode(block::HEADER))?;
@@ -58,7 +75,13 @@ fn build(bytes: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
 }
 
 fn chosen(positions: &[u64], choice: u8) -> Option<u64> {
-    positions.iter().rev().cycle().take(256).nth(usize::from(choice)).copied()
+    positions
+        .iter()
+        .rev()
+        .cycle()
+        .take(256)
+        .nth(usize::from(choice))
+        .copied()
 }
 
 /// A node's content, its pointers leading to nodes that are there: the byte in a position's place chooses.
@@ -69,11 +92,12 @@ fn linked(body: &[u8], positions: &[u64]) -> Vec<u8> {
     let mut linked = vec![NodeKind::Interior.type_byte()];
     let mut fields = Fields::new(body.get(1..).unwrap_or_default());
     let mut left = fields;
-    while let Some((key, value)) = take_lengths(&mut fields)
-        .and_then(|(key_bytes, value_bytes)| Some((fields.bytes(key_bytes)?, fields.bytes(value_bytes)?)))
-    {
-        let target =
-            value.split_first_chunk::<6>().zip(value.first().and_then(|&choice| chosen(positions, choice)));
+    while let Some((key, value)) = take_lengths(&mut fields).and_then(|(key_bytes, value_bytes)| {
+        Some((fields.bytes(key_bytes)?, fields.bytes(value_bytes)?))
+    }) {
+        let target = value
+            .split_first_chunk::<6>()
+            .zip(value.first().and_then(|&choice| chosen(positions, choice)));
         let value = target.map_or_else(
             || value.to_vec(),
             |((_, rest), position)| {
@@ -83,7 +107,11 @@ fn linked(body: &[u8], positions: &[u64]) -> Vec<u8> {
                 value
             },
         );
-        Entry { key: Bytes::copy_from_slice(key), value: Bytes::from(value) }.encode(&mut linked);
+        Entry {
+            key: Bytes::copy_from_slice(key),
+            value: Bytes::from(value),
+        }
+        .encode(&mut linked);
         left = fields;
     }
     linked.extend_from_slice(left.rest());

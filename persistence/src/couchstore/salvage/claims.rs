@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::EngineError;
 use crate::couchstore::btree_read;
@@ -53,7 +53,13 @@ impl Claims {
         if by_seqno == by_id {
             return Ok(Self::default());
         }
-        let mut collector = Collector { tip, claims: Self { is_on: true, ..Self::default() } };
+        let mut collector = Collector {
+            tip,
+            claims: Self {
+                is_on: true,
+                ..Self::default()
+            },
+        };
         survey::survey(tip, Tree::ById, &mut Extents::default(), &mut collector)?;
         Ok(collector.claims)
     }
@@ -66,7 +72,10 @@ impl Claims {
     /// Takes the row that the by-id index has for a seqno, that of `id` if there are several.
     pub(super) fn take(&mut self, seqno: Seqno, id: Option<&Bytes>) -> Option<DocInfo> {
         let rows = self.by_seqno.get_mut(&seqno)?;
-        let index = rows.iter().position(|row| Some(&row.id) == id).unwrap_or_default();
+        let index = rows
+            .iter()
+            .position(|row| Some(&row.id) == id)
+            .unwrap_or_default();
         let row = (index < rows.len()).then(|| rows.swap_remove(index));
         if rows.is_empty() {
             self.by_seqno.remove(&seqno);
@@ -76,7 +85,9 @@ impl Claims {
 
     /// Whether the by-id index has a row for this seqno that the by-seqno index has not.
     pub(super) fn has(&self, seqno: Seqno) -> bool {
-        self.by_seqno.get(&seqno).is_some_and(|rows| !rows.is_empty())
+        self.by_seqno
+            .get(&seqno)
+            .is_some_and(|rows| !rows.is_empty())
     }
 
     /// Gives up the claim of a row, which was saved otherwise.
@@ -125,7 +136,11 @@ impl Claims {
 /// [`EngineError::Disk`].
 pub(super) fn is_agreed(tip: &Tip, info: &DocInfo) -> Result<bool, EngineError> {
     let by_id = found(btree_read::lookup(tip, Tree::ById, &info.id))?;
-    if by_id.and_then(|value| by_id::decode(&info.id, &value)).as_ref() != Some(info) {
+    if by_id
+        .and_then(|value| by_id::decode(&info.id, &value))
+        .as_ref()
+        != Some(info)
+    {
         return Ok(false);
     }
     Ok(at(tip, info.seqno)?.as_ref() == Some(info))
@@ -151,7 +166,11 @@ fn found(looked_up: Result<Option<Bytes>, EngineError>) -> Result<Option<Bytes>,
 
 /// The sum of an index's rows; `None` if not all of it can be read.
 fn digest(tip: &Tip, tree: Tree) -> Result<Option<Digest>, EngineError> {
-    let mut sum = Sum { tree, digest: Digest::default(), is_whole: true };
+    let mut sum = Sum {
+        tree,
+        digest: Digest::default(),
+        is_whole: true,
+    };
     survey::survey(tip, tree, &mut Extents::default(), &mut sum)?;
     Ok(sum.is_whole.then_some(sum.digest))
 }
@@ -187,7 +206,9 @@ impl Surveyor for Collector<'_> {
     fn node(&mut self, _: Surveyed) {}
 
     fn row(&mut self, _: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
-        let Some(info) = by_id::decode(key, value) else { return Ok(()) };
+        let Some(info) = by_id::decode(key, value) else {
+            return Ok(());
+        };
         let key = by_seqno::key(info.seqno);
         let other = match btree_read::lookup(self.tip, Tree::BySeqno, &key) {
             Ok(value) => value.and_then(|value| by_seqno::decode(&key, &value)),
@@ -196,9 +217,14 @@ impl Surveyor for Collector<'_> {
             Err(error) => return Err(error),
         };
         if other.as_ref() != Some(&info) {
-            self.claims.by_seqno.entry(info.seqno).or_default().push(info);
+            self.claims
+                .by_seqno
+                .entry(info.seqno)
+                .or_default()
+                .push(info);
         } else if info.body_position != 0 {
-            let (start, end) = check::extent(info.body_position, info.physical_bytes.max(HEAD_BYTES));
+            let (start, end) =
+                check::extent(info.body_position, info.physical_bytes.max(HEAD_BYTES));
             // Where two agreed rows name one place, both are saved.
             let _ = self.claims.agreed.take(start, end);
         }

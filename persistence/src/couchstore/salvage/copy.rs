@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::EngineError;
 use crate::couchstore::by_id;
@@ -108,8 +108,19 @@ impl<'a, 'o> Copy<'a, 'o> {
                 continue;
             }
             let what = format!("{}: {} found by key", gap.what, gap.found);
-            let seqnos = Some((gap.first, gap.last.min(Seqno(self.tip.header.update_seq)).max(gap.first)));
-            self.observer.lost(Loss { offset: gap.position, seqnos, key: None, rows, what });
+            let seqnos = Some((
+                gap.first,
+                gap.last
+                    .min(Seqno(self.tip.header.update_seq))
+                    .max(gap.first),
+            ));
+            self.observer.lost(Loss {
+                offset: gap.position,
+                seqnos,
+                key: None,
+                rows,
+                what,
+            });
         }
         Ok((self.writer, self.rows))
     }
@@ -128,7 +139,9 @@ impl<'a, 'o> Copy<'a, 'o> {
 
     /// Copies one row, or tells why it can't be; says whether it did.
     fn copy(&mut self, leaf: u64, info: DocInfo) -> Result<bool, EngineError> {
-        let Some((offset, what)) = self.put(leaf, &info)? else { return Ok(true) };
+        let Some((offset, what)) = self.put(leaf, &info)? else {
+            return Ok(true);
+        };
         self.lost(offset, &info, what);
         Ok(false)
     }
@@ -151,7 +164,11 @@ impl<'a, 'o> Copy<'a, 'o> {
             return Ok(Some((leaf, "its seqno is 0".to_owned())));
         }
         self.batch_bytes += body.as_ref().map_or(0, Bytes::len);
-        let info = DocInfo { body_position: 0, physical_bytes: 0, ..info.clone() };
+        let info = DocInfo {
+            body_position: 0,
+            physical_bytes: 0,
+            ..info.clone()
+        };
         self.batch.insert(info.id.clone(), Document { info, body });
         if self.batch.len() >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES {
             self.save()?;
@@ -171,23 +188,42 @@ impl<'a, 'o> Copy<'a, 'o> {
 
     fn lost(&mut self, offset: u64, info: &DocInfo, what: String) {
         let (seqnos, key) = (Some((info.seqno, info.seqno)), Some(info.id.clone()));
-        self.observer.lost(Loss { offset, seqnos, key, rows: Some(1), what });
+        self.observer.lost(Loss {
+            offset,
+            seqnos,
+            key,
+            rows: Some(1),
+            what,
+        });
     }
 
     /// Tells what is in the new file otherwise than one of the indexes has it.
     fn doubt(&mut self, offset: u64, info: &DocInfo, what: String) {
         let (seqnos, key) = (Some((info.seqno, info.seqno)), Some(info.id.clone()));
-        self.observer.lost(Loss { offset, seqnos, key, rows: Some(0), what });
+        self.observer.lost(Loss {
+            offset,
+            seqnos,
+            key,
+            rows: Some(0),
+            what,
+        });
     }
 
     fn lost_row(&mut self, leaf: u64, key: Option<Bytes>, what: &str) {
-        self.observer.lost(Loss { offset: leaf, seqnos: None, key, rows: Some(1), what: what.to_owned() });
+        self.observer.lost(Loss {
+            offset: leaf,
+            seqnos: None,
+            key,
+            rows: Some(1),
+            what: what.to_owned(),
+        });
     }
 
     fn row_by_seqno(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
         self.seen += 1;
         let info = self.tip.info();
-        self.observer.progress(self.seen, info.items.saturating_add(info.deleted));
+        self.observer
+            .progress(self.seen, info.items.saturating_add(info.deleted));
         let Some(info) = by_seqno::decode(key, value) else {
             match by_seqno::seqno(key).and_then(|seqno| self.claims.take(seqno, None)) {
                 Some(claim) => self.copy_claimed(leaf, claim)?,
@@ -208,7 +244,9 @@ impl<'a, 'o> Copy<'a, 'o> {
         if self.is_confirmed(&info)? {
             return self.as_told(leaf, info, false);
         }
-        let other = self.by_id_row(&info.id)?.filter(|other| other.seqno != info.seqno);
+        let other = self
+            .by_id_row(&info.id)?
+            .filter(|other| other.seqno != info.seqno);
         if let Some(other) = &other
             && claims::is_agreed(self.tip, other)?
         {
@@ -217,7 +255,11 @@ impl<'a, 'o> Copy<'a, 'o> {
         }
         if is_late {
             let what = "its seqno is not above the one before".to_owned();
-            self.doubtful.push(Doubtful { offset: leaf, info, what });
+            self.doubtful.push(Doubtful {
+                offset: leaf,
+                info,
+                what,
+            });
             return Ok(());
         }
         let Some(claim) = self.claims.take(info.seqno, Some(&info.id)) else {
@@ -241,13 +283,21 @@ impl<'a, 'o> Copy<'a, 'o> {
     /// A row whose document both indexes have at another seqno: what the by-id index has at this one counts.
     fn contradicted(&mut self, leaf: u64, info: &DocInfo) {
         if !self.claims.has(info.seqno) {
-            self.doubt(leaf, info, "both indexes have its document at another seqno".to_owned());
+            self.doubt(
+                leaf,
+                info,
+                "both indexes have its document at another seqno".to_owned(),
+            );
         }
     }
 
     fn as_told(&mut self, leaf: u64, info: DocInfo, is_late: bool) -> Result<(), EngineError> {
         if is_late && !self.is_confirmed(&info)? {
-            self.lost(leaf, &info, "its seqno is not above the one before".to_owned());
+            self.lost(
+                leaf,
+                &info,
+                "its seqno is not above the one before".to_owned(),
+            );
             return Ok(());
         }
         self.last = self.last.max(info.seqno);
@@ -266,14 +316,22 @@ impl<'a, 'o> Copy<'a, 'o> {
 
     /// What only the by-id index has, where the by-seqno index has nothing that counts.
     fn rest_of_claims(&mut self) -> Result<(), EngineError> {
-        let leaf = self.tip.header.by_id.map_or(self.tip.position, |root| root.position);
+        let leaf = self
+            .tip
+            .header
+            .by_id
+            .map_or(self.tip.position, |root| root.position);
         for info in std::mem::take(&mut self.claims).into_rest() {
             if self.gaps.of(info.seqno).is_some() {
                 continue;
             }
             match claims::at(self.tip, info.seqno)? {
                 Some(other) if claims::is_agreed(self.tip, &other)? => {
-                    self.lost(leaf, &info, "both indexes have another document at its seqno".to_owned());
+                    self.lost(
+                        leaf,
+                        &info,
+                        "both indexes have another document at its seqno".to_owned(),
+                    );
                 }
                 _ => self.copy_claimed(leaf, info)?,
             }
@@ -292,7 +350,9 @@ impl<'a, 'o> Copy<'a, 'o> {
 
     /// Rows of the by-id index count where the other one has a gap.
     fn row_by_id(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
-        let Some(info) = by_id::decode(key, value) else { return Ok(()) };
+        let Some(info) = by_id::decode(key, value) else {
+            return Ok(());
+        };
         let seqno = info.seqno;
         if self.gaps.of(seqno).is_none() {
             return Ok(());
@@ -318,7 +378,9 @@ impl Surveyor for Copy<'_, '_> {
 
     fn flaw(&mut self, flaw: Flaw) {
         // What else is wrong with a tree does not keep its rows from being read.
-        let (FlawKind::Lost(lost) | FlawKind::Overlap(lost)) = flaw.kind else { return };
+        let (FlawKind::Lost(lost) | FlawKind::Overlap(lost)) = flaw.kind else {
+            return;
+        };
         match self.tree {
             Tree::BySeqno => {
                 let what = format!("{} of the by-seqno tree: {}", rows_of(self.tree), flaw.what);

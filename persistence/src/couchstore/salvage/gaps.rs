@@ -1,6 +1,6 @@
 //! The seqnos whose rows lie below nodes that can't be read, and how many of those rows turned up elsewhere.
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::by_seqno;
 use crate::couchstore::fields::U48_MAX;
@@ -35,7 +35,14 @@ impl Gaps {
             Some(Reduction::Rows(rows)) => Some(rows),
             _ => None,
         };
-        self.0.push(Gap { first, last, position, rows, found: 0, what });
+        self.0.push(Gap {
+            first,
+            last,
+            position,
+            rows,
+            found: 0,
+            what,
+        });
     }
 
     pub(super) const fn is_empty(&self) -> bool {

@@ -20,7 +20,12 @@ pub(super) fn copy(
     figures: StoreFigures,
     observer: &mut Counted<'_>,
 ) -> Result<u64, EngineError> {
-    let mut copy = LocalCopy { writer, figures, observer, count: 0 };
+    let mut copy = LocalCopy {
+        writer,
+        figures,
+        observer,
+        count: 0,
+    };
     survey::survey(tip, Tree::Local, &mut Extents::default(), &mut copy)?;
     Ok(copy.count)
 }
@@ -40,7 +45,13 @@ impl Surveyor for LocalCopy<'_, '_> {
         if &key[..] == vbstate::NAME {
             if let Err(what) = vbstate::decode(&value) {
                 let key = Some(key.clone());
-                self.observer.lost(Loss { offset: leaf, seqnos: None, key, rows: Some(1), what });
+                self.observer.lost(Loss {
+                    offset: leaf,
+                    seqnos: None,
+                    key,
+                    rows: Some(1),
+                    what,
+                });
                 return Ok(());
             }
             value = with_prepares(&value, &self.figures).unwrap_or(value);
@@ -51,9 +62,17 @@ impl Surveyor for LocalCopy<'_, '_> {
     }
 
     fn flaw(&mut self, flaw: Flaw) {
-        let (FlawKind::Lost(_) | FlawKind::Overlap(_)) = flaw.kind else { return };
+        let (FlawKind::Lost(_) | FlawKind::Overlap(_)) = flaw.kind else {
+            return;
+        };
         let what = format!("local documents: {}", flaw.what);
-        self.observer.lost(Loss { offset: flaw.position, seqnos: None, key: flaw.key, rows: None, what });
+        self.observer.lost(Loss {
+            offset: flaw.position,
+            seqnos: None,
+            key: flaw.key,
+            rows: None,
+            what,
+        });
     }
 }
 
@@ -61,9 +80,10 @@ impl Surveyor for LocalCopy<'_, '_> {
 /// it has no counts.
 fn with_prepares(document: &[u8], figures: &StoreFigures) -> Option<Bytes> {
     let mut state: Value = serde_json::from_slice(document).ok()?;
-    for (name, count) in
-        [("on_disk_prepares", figures.prepares), ("on_disk_prepare_bytes", figures.prepare_bytes)]
-    {
+    for (name, count) in [
+        ("on_disk_prepares", figures.prepares),
+        ("on_disk_prepare_bytes", figures.prepare_bytes),
+    ] {
         *state.get_mut(name)? = Value::from(count.to_string());
     }
     Some(serde_json::to_vec(&state).ok()?.into())

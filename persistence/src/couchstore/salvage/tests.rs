@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 
 use crate::couchstore::Keyring;
 use crate::couchstore::check::tests::craft::Craft;
@@ -32,13 +32,22 @@ fn disk_with(bytes: &[u8]) -> MemoryDisk {
     for dir in ["/old", "/new"] {
         disk.create_dir(Path::new(dir)).expect("made");
     }
-    disk.create(&source()).expect("new").write_at(&[bytes], 0).expect("written");
+    disk.create(&source())
+        .expect("new")
+        .write_at(&[bytes], 0)
+        .expect("written");
     disk
 }
 
 fn items(file: &CouchFile) -> BTreeMap<u64, Item> {
-    let slice = file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
-    slice.items.into_iter().map(|item| (item.seqno.0, item)).collect()
+    let slice = file
+        .scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
+        .expect("readable");
+    slice
+        .items
+        .into_iter()
+        .map(|item| (item.seqno.0, item))
+        .collect()
 }
 
 fn saved(disk: &MemoryDisk) -> Result<(Salvaged, Vec<Loss>, CouchFile), EngineError> {
@@ -79,12 +88,24 @@ fn a_sound_file_loses_nothing() {
         assert_eq!(items(&file), items(&before), "{case}");
         assert_eq!(file.header().info, before.header().info, "{case}");
         assert_eq!(file.header().timestamp, before.header().timestamp, "{case}");
-        assert_eq!(file.state().expect("readable"), before.state().expect("readable"), "{case}");
+        assert_eq!(
+            file.state().expect("readable"),
+            before.state().expect("readable"),
+            "{case}"
+        );
         let names = |file: &CouchFile| {
-            file.local_docs().expect("readable").into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+            file.local_docs()
+                .expect("readable")
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
         };
         assert_eq!(names(&file), names(&before), "{case}");
-        assert_eq!((salvaged.rows, salvaged.found_by_key), (items(&file).len() as u64, 0), "{case}");
+        assert_eq!(
+            (salvaged.rows, salvaged.found_by_key),
+            (items(&file).len() as u64, 0),
+            "{case}"
+        );
     }
 }
 
@@ -102,18 +123,30 @@ fn a_damaged_index_is_made_again_from_the_other() {
 #[test]
 fn an_unreadable_document_is_named() {
     let whole = items(&of("e_base").2);
-    for (case, why) in
-        [("f_bad_doc", "checksum of chunk does not match"), ("f_bad_len", "no chunk begins here")]
-    {
+    for (case, why) in [
+        ("f_bad_doc", "checksum of chunk does not match"),
+        ("f_bad_len", "no chunk begins here"),
+    ] {
         let (_, lost, file, _) = of(case);
         assert_eq!(lost.len(), 1, "{case}");
         assert_eq!(lost[0].key_shown().as_deref(), Some("key02"), "{case}");
-        assert_eq!((lost[0].rows, lost[0].offset, lost[0].what.as_str()), (Some(1), 5459, why), "{case}");
+        assert_eq!(
+            (lost[0].rows, lost[0].offset, lost[0].what.as_str()),
+            (Some(1), 5459, why),
+            "{case}"
+        );
         let (first, last) = lost[0].seqnos.expect("known");
         let mut expected = whole.clone();
-        assert!(first == last && expected.remove(&first.0).is_some(), "{case}");
+        assert!(
+            first == last && expected.remove(&first.0).is_some(),
+            "{case}"
+        );
         assert_eq!(items(&file), expected, "{case}");
-        assert_eq!(file.header().info.high, Seqno(15), "{case}: no seqno is used twice");
+        assert_eq!(
+            file.header().info.high,
+            Seqno(15),
+            "{case}: no seqno is used twice"
+        );
     }
 }
 
@@ -122,8 +155,16 @@ fn an_older_header_counts_where_the_newest_is_damaged() {
     let before = of("e_torn_in_doc");
     for case in ["e_torn_in_header", "f_bad_header", "f_bad_blocktype"] {
         let (salvaged, lost, file, _) = of(case);
-        assert_eq!((salvaged.header, salvaged.high), (4096, Seqno(10)), "{case}");
-        assert_eq!((lost.len(), lost[0].offset), (1, 12_288), "{case}: {lost:?}");
+        assert_eq!(
+            (salvaged.header, salvaged.high),
+            (4096, Seqno(10)),
+            "{case}"
+        );
+        assert_eq!(
+            (lost.len(), lost[0].offset),
+            (1, 12_288),
+            "{case}: {lost:?}"
+        );
         assert_eq!(items(&file), items(&before.2), "{case}");
     }
 }
@@ -140,10 +181,21 @@ fn what_cannot_be_saved_leaves_nothing() {
         assert_eq!(disk.list(Path::new("/new")).expect("listed"), [""; 0]);
     }
     let disk = disk_with(&fixture("b_ten"));
-    disk.create(&target()).expect("new").write_at(&[b"precious"], 0).expect("written");
+    disk.create(&target())
+        .expect("new")
+        .write_at(&[b"precious"], 0)
+        .expect("written");
     let refused = saved(&disk).expect_err("taken");
-    assert!(matches!(refused, EngineError::Disk(error) if error.kind == DiskErrorKind::AlreadyExists));
-    assert_eq!(disk.open(&target(), Access::ReadOnly).expect("there").len().expect("known"), 8);
+    assert!(
+        matches!(refused, EngineError::Disk(error) if error.kind == DiskErrorKind::AlreadyExists)
+    );
+    assert_eq!(
+        disk.open(&target(), Access::ReadOnly)
+            .expect("there")
+            .len()
+            .expect("known"),
+        8
+    );
 }
 
 /// Whatever byte is changed: what is saved is as it was, and what is not is told, row by row or by their number.
@@ -161,17 +213,28 @@ fn rows_are_saved_or_told() {
         let (mut complete, mut partial) = (0, 0);
         for at in (0..sound.len()).step_by(step) {
             let file = disk.open(&source(), Access::ReadWrite).expect("there");
-            file.write_at(&[&[sound[at] ^ 0x55]], at as u64).expect("written");
-            let (salvaged, lost, saved) = saved(&disk).unwrap_or_else(|error| panic!("{case} {at}: {error}"));
-            let before = commits.iter().find(|(position, _)| *position == salvaged.header);
+            file.write_at(&[&[sound[at] ^ 0x55]], at as u64)
+                .expect("written");
+            let (salvaged, lost, saved) =
+                saved(&disk).unwrap_or_else(|error| panic!("{case} {at}: {error}"));
+            let before = commits
+                .iter()
+                .find(|(position, _)| *position == salvaged.header);
             let before = &before.expect("a header of the file").1;
             let after = items(&saved);
             for (seqno, item) in &after {
                 assert_eq!(before.get(seqno), Some(item), "{case} {at}");
             }
-            let told: u64 =
-                lost.iter().filter(|loss| loss.seqnos.is_some()).filter_map(|loss| loss.rows).sum();
-            assert_eq!(after.len() as u64 + told, before.len() as u64, "{case} {at}: {lost:?}");
+            let told: u64 = lost
+                .iter()
+                .filter(|loss| loss.seqnos.is_some())
+                .filter_map(|loss| loss.rows)
+                .sum();
+            assert_eq!(
+                after.len() as u64 + told,
+                before.len() as u64,
+                "{case} {at}: {lost:?}"
+            );
             complete += usize::from(lost.is_empty());
             partial += usize::from(!lost.is_empty());
             file.write_at(&[&[sound[at]]], at as u64).expect("written");
@@ -191,34 +254,57 @@ fn what_neither_index_has_is_counted() {
     let (_, lost, file) = saved(&disk_with(&bytes)).expect("a header is whole");
     assert_eq!(items(&file).len(), 0);
     assert_eq!(lost.len(), 1, "{lost:?}");
-    assert_eq!((lost[0].rows, lost[0].seqnos, lost[0].offset), (Some(10), Some((Seqno(1), Seqno(15))), 7610));
-    assert_eq!((file.header().info.high, file.local_docs().expect("readable").len()), (Seqno(15), 1));
+    assert_eq!(
+        (lost[0].rows, lost[0].seqnos, lost[0].offset),
+        (Some(10), Some((Seqno(1), Seqno(15))), 7610)
+    );
+    assert_eq!(
+        (
+            file.header().info.high,
+            file.local_docs().expect("readable").len()
+        ),
+        (Seqno(15), 1)
+    );
 }
 
 /// Files that contradict themselves under good checksums.
 #[test]
 fn contradictions_are_resolved_or_told() {
     let of = |rows: &dyn Fn(&mut Vec<DocInfo>, &mut Vec<DocInfo>)| {
-        let (salvaged, lost, file) = saved(&disk_with(&Craft::of_rows(rows).image())).expect("readable");
+        let (salvaged, lost, file) =
+            saved(&disk_with(&Craft::of_rows(rows).image())).expect("readable");
         (salvaged, lost, items(&file).into_keys().collect::<Vec<_>>())
     };
     let (_, lost, seqnos) = of(&|_, _| {});
     assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]));
     // A row that only one index has is a row.
     let (salvaged, lost, seqnos) = of(&|by_seqno, _| _ = by_seqno.remove(2));
-    assert_eq!((salvaged.found_by_key, lost, seqnos), (1, vec![], vec![1, 2, 3, 4, 5, 6]));
+    assert_eq!(
+        (salvaged.found_by_key, lost, seqnos),
+        (1, vec![], vec![1, 2, 3, 4, 5, 6])
+    );
     let (_, lost, seqnos) = of(&|_, by_id| _ = by_id.remove(2));
     assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]));
     // Leaves that overlap lose nothing where the other index agrees.
     let (_, lost, seqnos) = of(&|by_seqno, _| by_seqno.swap(1, 2));
     assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]));
     let (_, lost, seqnos) = of(&|by_seqno, _| by_seqno[2].seqno = Seqno(2));
-    assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]), "the other index has its seqno");
+    assert_eq!(
+        (lost, seqnos),
+        (vec![], vec![1, 2, 3, 4, 5, 6]),
+        "the other index has its seqno"
+    );
     // A document must not become a tombstone.
     let (_, lost, seqnos) = of(&|by_seqno, by_id| {
-        let row = by_seqno.iter_mut().chain(by_id).filter(|row| row.seqno == Seqno(4));
+        let row = by_seqno
+            .iter_mut()
+            .chain(by_id)
+            .filter(|row| row.seqno == Seqno(4));
         row.for_each(|row| (row.body_position, row.physical_bytes) = (0, 0));
     });
-    assert_eq!((lost.len(), lost[0].what.as_str()), (1, "a document without a body"));
+    assert_eq!(
+        (lost.len(), lost[0].what.as_str()),
+        (1, "a document without a body")
+    );
     assert_eq!(seqnos, [1, 2, 3, 5, 6]);
 }

@@ -1,6 +1,6 @@
 //! E22. Stores with no cache, a tiny one and a large one answer the same, whatever is done to them and fails.
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 use proptest::prelude::*;
 
 use crate::couchstore::{Couchstore, CouchstoreConfig, find};
@@ -61,10 +61,17 @@ struct Store {
 impl Store {
     fn new(budget_bytes: usize) -> Self {
         let disk = FaultyDisk::new(MemoryDisk::new());
-        let mut store = Self { disk, budget_bytes, engine: None, pinned: Vec::new() };
+        let mut store = Self {
+            disk,
+            budget_bytes,
+            engine: None,
+            pinned: Vec::new(),
+        };
         store.reopen();
         store.engine().create(VB).expect("created");
-        let items: Vec<Item> = (1..200).map(|n| set(n, &format!("key-{n:05}"), &noise(n as usize))).collect();
+        let items: Vec<Item> = (1..200)
+            .map(|n| set(n, &format!("key-{n:05}"), &noise(n as usize)))
+            .collect();
         commit(store.engine(), VB, &items).expect("committed");
         store
     }
@@ -76,7 +83,10 @@ impl Store {
     fn reopen(&mut self) {
         self.disk.clear_faults();
         self.engine = None;
-        let config = CouchstoreConfig { cache_bytes: self.budget_bytes, ..CouchstoreConfig::default() };
+        let config = CouchstoreConfig {
+            cache_bytes: self.budget_bytes,
+            ..CouchstoreConfig::default()
+        };
         self.engine = Some(open_with(&self.disk, config).expect("opens").0);
     }
 
@@ -95,17 +105,21 @@ impl Store {
                 }
                 all + &self.commit(first + RETRIES, batch)
             }
-            Step::Rollback(hundredths) => {
-                told(self.engine().rollback(VB, Seqno(now.high * hundredths / 100)))
+            Step::Rollback(hundredths) => told(
+                self.engine()
+                    .rollback(VB, Seqno(now.high * hundredths / 100)),
+            ),
+            Step::Purge(hundredths) => {
+                told(self.engine().purge(VB, Seqno(now.high * hundredths / 100)))
             }
-            Step::Purge(hundredths) => told(self.engine().purge(VB, Seqno(now.high * hundredths / 100))),
             Step::Compact => self.compact(),
             Step::Fail(nth, fault) => {
                 self.disk.fail_io(*nth, *fault);
                 String::new()
             }
             Step::Pin => {
-                self.pinned.push((self.engine().snapshot(VB).expect("there"), now));
+                self.pinned
+                    .push((self.engine().snapshot(VB).expect("there"), now));
                 String::new()
             }
             Step::Reopen => {
@@ -116,7 +130,10 @@ impl Store {
     }
 
     fn commit(&self, first: u64, batch: &[Change]) -> String {
-        let items: Vec<Item> = (first..).zip(batch).map(|(seqno, change)| item(seqno, change)).collect();
+        let items: Vec<Item> = (first..)
+            .zip(batch)
+            .map(|(seqno, change)| item(seqno, change))
+            .collect();
         told(commit(self.engine(), VB, &items))
     }
 
@@ -142,8 +159,13 @@ impl Store {
         let shown = naive::now(self.engine());
         let snapshot = self.engine().snapshot(VB).expect("there");
         for (&seqno, item) in &shown.rows {
-            let limit = ScanLimit { items: 1, ..ScanLimit::NONE };
-            let slice = snapshot.scan(Seqno(seqno), Seqno(seqno), limit).expect("readable");
+            let limit = ScanLimit {
+                items: 1,
+                ..ScanLimit::NONE
+            };
+            let slice = snapshot
+                .scan(Seqno(seqno), Seqno(seqno), limit)
+                .expect("readable");
             assert_eq!(slice.items, std::slice::from_ref(item));
         }
         assert!(self.engine().stats()["cache-bytes"] <= self.budget_bytes as u64);
@@ -180,11 +202,16 @@ proptest! {
 #[test]
 fn what_a_failed_commit_wrote_is_not_found_in_its_place() {
     let batch = |from: u64| -> Vec<Item> {
-        (0..150).map(|n| set(from + n, &format!("key-{n:05}"), &noise(40))).collect()
+        (0..150)
+            .map(|n| set(from + n, &format!("key-{n:05}"), &noise(40)))
+            .collect()
     };
     let faults = [Fault::EioPersisted, Fault::Eio, Fault::Torn { bytes: 9000 }];
     // Of so many some compress to the same lengths.
-    for (fault, from) in faults.into_iter().flat_map(|fault| (5..60).map(move |n| (fault, n * 0x100 + 1))) {
+    for (fault, from) in faults
+        .into_iter()
+        .flat_map(|fault| (5..60).map(move |n| (fault, n * 0x100 + 1)))
+    {
         let disk = FaultyDisk::new(MemoryDisk::new());
         let (engine, _) = open_with(&disk, CouchstoreConfig::default()).expect("opens");
         engine.create(VB).expect("created");
@@ -194,10 +221,15 @@ fn what_a_failed_commit_wrote_is_not_found_in_its_place() {
         // It differs from the one that failed in one byte of its seqnos: its nodes come to lie where that one's were.
         commit(&engine, VB, &batch(from)).expect("committed");
         let found = contents(&engine, VB);
-        assert_eq!(found.keys().copied().collect::<Vec<_>>(), (from..from + 150).collect::<Vec<_>>());
+        assert_eq!(
+            found.keys().copied().collect::<Vec<_>>(),
+            (from..from + 150).collect::<Vec<_>>()
+        );
         let snapshot = engine.snapshot(VB).expect("there");
         for seqno in from..from + 150 {
-            let slice = snapshot.scan(Seqno(seqno), Seqno(seqno), ScanLimit::NONE).expect("readable");
+            let slice = snapshot
+                .scan(Seqno(seqno), Seqno(seqno), ScanLimit::NONE)
+                .expect("readable");
             assert_eq!(slice.items.len(), 1, "{seqno}");
         }
     }
@@ -220,7 +252,11 @@ fn a_second_look_finds_the_nodes_in_memory() {
 fn damage_that_memory_would_hide_is_not_compacted_away() {
     let store = Store::new(1 << 20);
     naive::now(store.engine());
-    let file = store.disk.memory().open(&file(), Access::ReadWrite).expect("there");
+    let file = store
+        .disk
+        .memory()
+        .open(&file(), Access::ReadWrite)
+        .expect("there");
     let tip = find::newest(file, &support::file()).expect("opens");
     let root = tip.header.by_seqno.expect("not empty").position;
     // In the node's chunk, and no block's type.
@@ -228,7 +264,13 @@ fn damage_that_memory_would_hide_is_not_compacted_away() {
     let byte = tip.source.read_raw(at, 1).expect("read")[0];
     tip.source.file.write_at(&[&[!byte]], at).expect("written");
     let snapshot = store.engine().snapshot(VB).expect("there");
-    assert!(snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).is_ok(), "memory has the node");
-    assert!(!store.engine().check(VB).expect("readable").is_empty(), "a check reads the file");
+    assert!(
+        snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).is_ok(),
+        "memory has the node"
+    );
+    assert!(
+        !store.engine().check(VB).expect("readable").is_empty(),
+        "a check reads the file"
+    );
     assert_eq!(store.compact(), "corrupt");
 }

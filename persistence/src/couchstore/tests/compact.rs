@@ -13,7 +13,7 @@ mod single;
 mod upkeep;
 mod versions;
 
-use checkpoint::{Item, Vbid};
+use lowtide_checkpoint::{Item, Vbid};
 
 use crate::{Budget, CompactionReport, CompactionRequest, Engine, EngineError, Job, Progress};
 
@@ -24,7 +24,10 @@ use super::crash::noise;
 use super::support::{VB, commit, dir, open, set};
 
 /// Few enough items a step that every stage takes several.
-const SMALL: Budget = Budget { items: 3, bytes: 4096 };
+const SMALL: Budget = Budget {
+    items: 3,
+    bytes: 4096,
+};
 
 /// Goes on to the next named point, or to the end.
 fn to_next_point(job: &mut dyn Job, budget: Budget) -> Result<Progress, EngineError> {
@@ -57,7 +60,9 @@ fn to_end(job: &mut dyn Job, budget: Budget) -> Result<CompactionReport, EngineE
 }
 
 fn begin(engine: &dyn Engine) -> Box<dyn Job> {
-    engine.compact(VB, CompactionRequest::default()).expect("begun")
+    engine
+        .compact(VB, CompactionRequest::default())
+        .expect("begun")
 }
 
 fn compact(engine: &dyn Engine, vb: Vbid, request: CompactionRequest) -> CompactionReport {
@@ -78,7 +83,9 @@ fn names(disk: &dyn Disk) -> Vec<String> {
 }
 
 fn batch(from: u64) -> Vec<Item> {
-    (from..from + 20).map(|seqno| set(seqno, &format!("key-{}", seqno % 30), &noise(200))).collect()
+    (from..from + 20)
+        .map(|seqno| set(seqno, &format!("key-{}", seqno % 30), &noise(200)))
+        .collect()
 }
 
 fn store(disk: &(impl Disk + Clone + 'static)) -> Couchstore {
@@ -90,5 +97,9 @@ fn store(disk: &(impl Disk + Clone + 'static)) -> Couchstore {
     engine
 }
 
-const POINTS: [&str; 4] =
-    ["compact-copied", "compact-caught-up", "compact-before-rename", "compact-after-rename"];
+const POINTS: [&str; 4] = [
+    "compact-copied",
+    "compact-caught-up",
+    "compact-before-rename",
+    "compact-after-rename",
+];

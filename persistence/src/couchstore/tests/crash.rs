@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Datatype, Item};
+use lowtide_checkpoint::{Datatype, Item};
 
 use crate::couchstore::{CommitMode, Couchstore, CouchstoreConfig, FormatVersion};
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
@@ -22,10 +22,20 @@ pub(super) fn noise(len: usize) -> Vec<u8> {
 
 fn history() -> Vec<Vec<Item>> {
     vec![
-        vec![set(1, "a", b"1"), set(2, "b", b"2"), set(3, "c", &noise(5000))],
+        vec![
+            set(1, "a", b"1"),
+            set(2, "b", b"2"),
+            set(3, "c", &noise(5000)),
+        ],
         vec![set(4, "a", b"4"), delete(5, "b")],
-        (6..40).map(|seqno| set(seqno, &format!("key-{seqno}"), &noise(seqno as usize * 9))).collect(),
-        vec![set(40, "b", b"back"), delete(41, "key-7"), set(43, "a", &noise(30_000))],
+        (6..40)
+            .map(|seqno| set(seqno, &format!("key-{seqno}"), &noise(seqno as usize * 9)))
+            .collect(),
+        vec![
+            set(40, "b", b"back"),
+            delete(41, "key-7"),
+            set(43, "a", &noise(30_000)),
+        ],
         vec![delete(44, "a")],
         vec![set(45, "z", b""), set(46, "c", b"{}")],
     ]
@@ -81,12 +91,18 @@ fn check_after(engine: &Couchstore, acknowledged: Option<usize>, what: &str) -> 
     let (found, stages) = (contents(engine, VB), stages());
     let least = acknowledged.unwrap_or(0);
     let stage = (least..stages.len().min(least + 2)).find(|&stage| stages[stage] == found);
-    assert!(stage.is_some(), "{what}: {acknowledged:?} acknowledged, found {:?}", found.keys());
+    assert!(
+        stage.is_some(),
+        "{what}: {acknowledged:?} acknowledged, found {:?}",
+        found.keys()
+    );
     stage
 }
 
 fn keeps() -> impl Iterator<Item = Keep> {
-    [Keep::None, Keep::All].into_iter().chain((0..10).map(|seed| Keep::Random { seed }))
+    [Keep::None, Keep::All]
+        .into_iter()
+        .chain((0..10).map(|seed| Keep::Random { seed }))
 }
 
 fn power_loss(config: CouchstoreConfig) {
@@ -101,13 +117,18 @@ fn power_loss(config: CouchstoreConfig) {
             assert!(result.is_err(), "{what}");
             disk.crash(keep);
 
-            let (engine, _) = open_with(&disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let (engine, _) =
+                open_with(&disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
             let shown = check_after(&engine, acknowledged, &what);
             drop(engine);
             disk.crash(Keep::None);
             let (engine, report) = open_with(&disk, config).expect("opens");
             assert_eq!(report.repairs, [], "{what}: repaired once");
-            assert_eq!(check_after(&engine, acknowledged, &what), shown, "{what}: what was shown is durable");
+            assert_eq!(
+                check_after(&engine, acknowledged, &what),
+                shown,
+                "{what}: what was shown is durable"
+            );
 
             if shown.is_none() {
                 engine.create(VB).expect("created");
@@ -127,13 +148,19 @@ fn power_loss_at_any_io_keeps_what_was_acknowledged() {
 
 #[test]
 fn power_loss_at_any_io_keeps_what_was_acknowledged_with_two_syncs() {
-    power_loss(CouchstoreConfig { commit: CommitMode::TwoPhase, ..CouchstoreConfig::default() });
+    power_loss(CouchstoreConfig {
+        commit: CommitMode::TwoPhase,
+        ..CouchstoreConfig::default()
+    });
 }
 
 #[test]
 fn power_loss_at_any_io_keeps_what_was_acknowledged_in_older_versions() {
     for version in [FormatVersion::V12, FormatVersion::V13] {
-        power_loss(CouchstoreConfig { version, ..CouchstoreConfig::default() });
+        power_loss(CouchstoreConfig {
+            version,
+            ..CouchstoreConfig::default()
+        });
     }
 }
 
@@ -141,7 +168,8 @@ fn power_loss_at_any_io_keeps_what_was_acknowledged_in_older_versions() {
 fn power_loss_while_recovering_keeps_what_was_acknowledged() {
     let counting = FaultyDisk::new(MemoryDisk::new());
     let _ = run(&counting, CouchstoreConfig::default());
-    for (nth, keep) in (1..=counting.io_count()).flat_map(|nth| keeps().take(5).map(move |keep| (nth, keep)))
+    for (nth, keep) in
+        (1..=counting.io_count()).flat_map(|nth| keeps().take(5).map(move |keep| (nth, keep)))
     {
         let broken = || {
             let disk = FaultyDisk::new(MemoryDisk::new());
@@ -159,13 +187,22 @@ fn power_loss_while_recovering_keeps_what_was_acknowledged() {
             assert!(open(&disk).is_err());
             disk.crash(Keep::Random { seed: step });
             let (engine, _) = open(&disk).expect("opens");
-            check_after(&engine, acknowledged, &format!("off at {nth}, {keep:?}, again at {step}"));
+            check_after(
+                &engine,
+                acknowledged,
+                &format!("off at {nth}, {keep:?}, again at {step}"),
+            );
         }
     }
 }
 
 /// Runs the history to its end whatever fails. A failed batch is tried again, or left out for ever.
-fn struggle(disk: &FaultyDisk, config: CouchstoreConfig, again: bool, what: &str) -> (Contents, bool) {
+fn struggle(
+    disk: &FaultyDisk,
+    config: CouchstoreConfig,
+    again: bool,
+    what: &str,
+) -> (Contents, bool) {
     let open = |disk| open_with(disk, config);
     let mut expected = Contents::new();
     let mut failed = false;
@@ -187,7 +224,11 @@ fn struggle(disk: &FaultyDisk, config: CouchstoreConfig, again: bool, what: &str
         let mut result = commit(&engine, VB, &batch);
         if let Err(error) = &result {
             failed = true;
-            assert_eq!(contents(&engine, VB), expected, "{what}: a failed batch is invisible: {error}");
+            assert_eq!(
+                contents(&engine, VB),
+                expected,
+                "{what}: a failed batch is invisible: {error}"
+            );
             if again {
                 result = commit(&engine, VB, &batch);
             }
@@ -218,8 +259,13 @@ fn struggle(disk: &FaultyDisk, config: CouchstoreConfig, again: bool, what: &str
     (expected, failed)
 }
 
-const FAULTS: [Fault; 5] =
-    [Fault::Eio, Fault::Enospc, Fault::Torn { bytes: 1 }, Fault::Torn { bytes: 5200 }, Fault::EioPersisted];
+const FAULTS: [Fault; 5] = [
+    Fault::Eio,
+    Fault::Enospc,
+    Fault::Torn { bytes: 1 },
+    Fault::Torn { bytes: 5200 },
+    Fault::EioPersisted,
+];
 
 fn any_failure(config: CouchstoreConfig) {
     let counting = FaultyDisk::new(MemoryDisk::new());
@@ -251,13 +297,19 @@ fn any_failure_leaves_the_batch_in_or_out() {
 
 #[test]
 fn any_failure_leaves_the_batch_in_or_out_with_two_syncs() {
-    any_failure(CouchstoreConfig { commit: CommitMode::TwoPhase, ..CouchstoreConfig::default() });
+    any_failure(CouchstoreConfig {
+        commit: CommitMode::TwoPhase,
+        ..CouchstoreConfig::default()
+    });
 }
 
 #[test]
 fn any_failure_leaves_the_batch_in_or_out_in_older_versions() {
     for version in [FormatVersion::V12, FormatVersion::V13] {
-        any_failure(CouchstoreConfig { version, ..CouchstoreConfig::default() });
+        any_failure(CouchstoreConfig {
+            version,
+            ..CouchstoreConfig::default()
+        });
     }
 }
 
@@ -266,7 +318,11 @@ fn a_failed_batch_and_the_next_never_mix() {
     // The body ends with the first sector and is not compressed: what follows could be the other batch's.
     let batch = |byte: u8| {
         let value = [byte; 512 - 48 - 8];
-        vec![Item { datatype: Datatype::SNAPPY, flags: u32::from(byte), ..set(1, "key", &value) }]
+        vec![Item {
+            datatype: Datatype::SNAPPY,
+            flags: u32::from(byte),
+            ..set(1, "key", &value)
+        }]
     };
     let (first, second) = (batch(1), batch(2));
     let mut seen = BTreeMap::new();
@@ -282,7 +338,11 @@ fn a_failed_batch_and_the_next_never_mix() {
         disk.crash(Keep::Random { seed });
         let (engine, _) = open(&disk).expect("opens");
         let found = contents(&engine, VB);
-        let which = [Contents::new(), apply(&Contents::new(), &first), apply(&Contents::new(), &second)];
+        let which = [
+            Contents::new(),
+            apply(&Contents::new(), &first),
+            apply(&Contents::new(), &second),
+        ];
         let which = which.iter().position(|whole| *whole == found);
         assert!(which.is_some(), "a mixture with seed {seed}");
         *seen.entry(which).or_insert(0) += 1;
@@ -314,7 +374,12 @@ fn two_failures_in_a_row_are_survived() {
 
 /// Tries each batch until it is in, reopening whenever the store is poisoned, as the flusher does.
 fn stubborn(disk: &FaultyDisk) -> (Contents, usize) {
-    let reopen = || (0..3).find_map(|_| open(disk).ok()).expect("opens at last").0;
+    let reopen = || {
+        (0..3)
+            .find_map(|_| open(disk).ok())
+            .expect("opens at last")
+            .0
+    };
     let mut engine = reopen();
     while !has_vbucket(&engine) {
         if let Err(EngineError::Poisoned { .. }) = engine.create(VB) {
@@ -361,10 +426,19 @@ fn a_failed_sync_poisons_and_what_reopening_shows_is_durable() {
             });
             assert!(failed.is_some());
             for batch in batches {
-                assert!(matches!(commit(&engine, VB, &batch), Err(EngineError::Poisoned { .. })));
+                assert!(matches!(
+                    commit(&engine, VB, &batch),
+                    Err(EngineError::Poisoned { .. })
+                ));
             }
-            assert!(matches!(engine.create(checkpoint::Vbid(8)), Err(EngineError::Poisoned { .. })));
-            assert!(matches!(engine.drop_vbucket(VB), Err(EngineError::Poisoned { .. })));
+            assert!(matches!(
+                engine.create(lowtide_checkpoint::Vbid(8)),
+                Err(EngineError::Poisoned { .. })
+            ));
+            assert!(matches!(
+                engine.drop_vbucket(VB),
+                Err(EngineError::Poisoned { .. })
+            ));
             assert_eq!(contents(&engine, VB), stages()[acknowledged], "reads go on");
             assert!(engine.close().is_err());
             drop(engine);

@@ -4,32 +4,47 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use super::support::{VB, commit, set};
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{Disk, MemoryDisk};
 use crate::{Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit, Snapshot};
 
-const STEP: Budget = Budget { items: 16, bytes: 16 << 10 };
+const STEP: Budget = Budget {
+    items: 16,
+    bytes: 16 << 10,
+};
 
 fn open(disk: &MemoryDisk) -> Couchstore {
-    Couchstore::open(Arc::new(disk.clone()), Path::new("/store"), CouchstoreConfig::default())
-        .expect("opens")
-        .0
+    Couchstore::open(
+        Arc::new(disk.clone()),
+        Path::new("/store"),
+        CouchstoreConfig::default(),
+    )
+    .expect("opens")
+    .0
 }
 
 fn lived(disk: &MemoryDisk) -> Couchstore {
     let engine = open(disk);
     engine.create(VB).expect("created");
     for n in 1..=100 {
-        commit(&engine, VB, &[set(n, &format!("key-{}", n % 60), &vec![n as u8; 500])]).expect("committed");
+        commit(
+            &engine,
+            VB,
+            &[set(n, &format!("key-{}", n % 60), &vec![n as u8; 500])],
+        )
+        .expect("committed");
     }
     engine
 }
 
-fn shown(snapshot: &dyn Snapshot) -> Vec<checkpoint::Item> {
-    snapshot.scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE).expect("readable").items
+fn shown(snapshot: &dyn Snapshot) -> Vec<lowtide_checkpoint::Item> {
+    snapshot
+        .scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE)
+        .expect("readable")
+        .items
 }
 
 #[test]
@@ -37,7 +52,9 @@ fn a_store_dropped_while_it_is_compacted_opens_again_and_the_job_harms_nobody() 
     for steps in 0..100 {
         let disk = MemoryDisk::new();
         let engine = lived(&disk);
-        let mut job = engine.compact(VB, CompactionRequest::default()).expect("begun");
+        let mut job = engine
+            .compact(VB, CompactionRequest::default())
+            .expect("begun");
         if (0..steps).any(|_| matches!(job.step(STEP).expect("works"), Progress::Done(_))) {
             return;
         }
@@ -45,13 +62,20 @@ fn a_store_dropped_while_it_is_compacted_opens_again_and_the_job_harms_nobody() 
         let expected = shown(&*snapshot);
         drop(engine);
         let engine = open(&disk);
-        let mut other = engine.compact(VB, CompactionRequest::default()).expect("begun");
+        let mut other = engine
+            .compact(VB, CompactionRequest::default())
+            .expect("begun");
         for _ in 0..steps {
             other.step(STEP).expect("works");
         }
         // Until it needs the store's names, and no further.
-        let refused = (0..100).find_map(|_| job.step(STEP).err()).expect("it does not come to its end");
-        assert!(matches!(refused, EngineError::Aborted { .. }), "after {steps} steps: {refused}");
+        let refused = (0..100)
+            .find_map(|_| job.step(STEP).err())
+            .expect("it does not come to its end");
+        assert!(
+            matches!(refused, EngineError::Aborted { .. }),
+            "after {steps} steps: {refused}"
+        );
         drop(job);
         while !matches!(other.step(STEP).expect("works"), Progress::Done(_)) {}
         drop(other);
@@ -60,10 +84,15 @@ fn a_store_dropped_while_it_is_compacted_opens_again_and_the_job_harms_nobody() 
         assert_eq!(engine.check(VB).expect("readable"), [""; 0]);
         drop((snapshot, engine));
         for name in disk.list(Path::new("/store")).expect("there") {
-            disk.remove(&Path::new("/store").join(name)).expect("removed");
+            disk.remove(&Path::new("/store").join(name))
+                .expect("removed");
         }
         disk.sync_dir(Path::new("/store")).expect("synced");
-        assert_eq!(disk.usage().allocated_bytes, 0, "after {steps} steps: handles are open");
+        assert_eq!(
+            disk.usage().allocated_bytes,
+            0,
+            "after {steps} steps: handles are open"
+        );
     }
     panic!("it does not end");
 }

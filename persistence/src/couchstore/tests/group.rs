@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use checkpoint::{Item, Seqno, Vbid};
+use lowtide_checkpoint::{Item, Seqno, Vbid};
 use parking_lot::Mutex;
 
 use crate::couchstore::{Couchstore, CouchstoreConfig};
@@ -33,8 +33,8 @@ impl Executor for Threads {
 }
 
 fn store(disk: &FaultyDisk, executor: Arc<dyn Executor>) -> Couchstore {
-    let (engine, _) =
-        Couchstore::open(Arc::new(disk.clone()), &dir(), CouchstoreConfig::default()).expect("opens");
+    let (engine, _) = Couchstore::open(Arc::new(disk.clone()), &dir(), CouchstoreConfig::default())
+        .expect("opens");
     let engine = engine.with_executor(executor);
     for vb in 1..4 {
         engine.create(Vbid(vb)).expect("created");
@@ -46,12 +46,25 @@ fn commit(engine: &Couchstore, group: &[(u16, Item)]) -> Vec<Result<Committed, E
     let items: Vec<[&Item; 1]> = group.iter().map(|(_, item)| [item]).collect();
     let state = state(1);
     let parts = group.iter().zip(&items);
-    let batches = parts.map(|(&(vb, _), items)| Batch { vb: Vbid(vb), items, state: &state, timestamp: 1 });
+    let batches = parts.map(|(&(vb, _), items)| Batch {
+        vb: Vbid(vb),
+        items,
+        state: &state,
+        timestamp: 1,
+    });
     engine.commit(&batches.collect::<Vec<_>>())
 }
 
 fn kinds(results: &[Result<Committed, EngineError>]) -> Vec<Result<u64, &'static str>> {
-    results.iter().map(|result| result.as_ref().map(|done| done.high.0).map_err(EngineError::kind)).collect()
+    results
+        .iter()
+        .map(|result| {
+            result
+                .as_ref()
+                .map(|done| done.high.0)
+                .map_err(EngineError::kind)
+        })
+        .collect()
 }
 
 /// Batches of one vBucket apart from each other, one of them refused, one of a vBucket that is not there.
@@ -70,8 +83,11 @@ fn group() -> Vec<(u16, Item)> {
 #[test]
 fn results_come_in_order_whoever_runs_the_batches() {
     let backwards = Arc::new(Backwards::default());
-    let executors: [Arc<dyn Executor>; 3] =
-        [Arc::new(InOrder), Arc::clone(&backwards) as _, Arc::new(Threads)];
+    let executors: [Arc<dyn Executor>; 3] = [
+        Arc::new(InOrder),
+        Arc::clone(&backwards) as _,
+        Arc::new(Threads),
+    ];
     let mut held = Vec::new();
     for executor in executors {
         let engine = store(&FaultyDisk::new(MemoryDisk::new()), executor);
@@ -91,7 +107,11 @@ fn results_come_in_order_whoever_runs_the_batches() {
     }
     assert_eq!(held[0].each_ref().map(|rows| rows.len()), [1, 2, 1]);
     assert!(held.iter().all(|rows| *rows == held[0]));
-    assert_eq!(*backwards.0.lock(), [4], "a task for each vBucket, known or not");
+    assert_eq!(
+        *backwards.0.lock(),
+        [4],
+        "a task for each vBucket, known or not"
+    );
 }
 
 #[test]
@@ -120,7 +140,10 @@ impl Executor for Lazy {
 #[test]
 fn what_an_executor_leaves_out_is_not_acknowledged() {
     let engine = store(&FaultyDisk::new(MemoryDisk::new()), Arc::new(Lazy));
-    assert_eq!(kinds(&commit(&engine, &group())), [Err("invalid-argument"); 7]);
+    assert_eq!(
+        kinds(&commit(&engine, &group())),
+        [Err("invalid-argument"); 7]
+    );
     assert!(contents(&engine, Vbid(1)).is_empty());
     assert_eq!(engine.info(Vbid(1)).expect("there").high, Seqno(0));
 }

@@ -1,6 +1,6 @@
 //! More files than may be open: they are opened when they are used, and want of handles passes (E33).
 
-use checkpoint::{Key, Namespace, Seqno, Vbid};
+use lowtide_checkpoint::{Key, Namespace, Seqno, Vbid};
 
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
@@ -10,7 +10,11 @@ use super::compact_to_end;
 use super::support::{commit, contents, open_with, set};
 
 fn config(open_files_max: usize) -> CouchstoreConfig {
-    CouchstoreConfig { open_files_max, cache_bytes: 0, ..CouchstoreConfig::DEFAULT }
+    CouchstoreConfig {
+        open_files_max,
+        cache_bytes: 0,
+        ..CouchstoreConfig::DEFAULT
+    }
 }
 
 fn store(vbuckets: u16, open_files_max: usize) -> (FaultyDisk, Couchstore) {
@@ -70,7 +74,9 @@ fn want_of_handles_is_an_error_of_the_operation_and_passes() {
         value(&engine, 0).expect_err("closed"),
         commit(&engine, Vbid(1), &[set(2, "a", b"2")]).expect_err("closed"),
         engine.create(Vbid(9)).expect_err("a file"),
-        engine.drop_vbucket(Vbid(2)).expect_err("its file would have no name"),
+        engine
+            .drop_vbucket(Vbid(2))
+            .expect_err("its file would have no name"),
         engine
             .purge(Vbid(0), Seqno(1))
             .and(engine.rollback(Vbid(0), Seqno(0)).map(|_| Seqno(0)))
@@ -78,8 +84,13 @@ fn want_of_handles_is_an_error_of_the_operation_and_passes() {
     ] {
         assert_eq!(error.kind(), "too-many-files", "{error}");
     }
-    let mut job = engine.compact(Vbid(0), CompactionRequest::default()).expect("begun");
-    assert_eq!(job.step(crate::Budget::NONE).expect_err("a file").kind(), "too-many-files");
+    let mut job = engine
+        .compact(Vbid(0), CompactionRequest::default())
+        .expect("begun");
+    assert_eq!(
+        job.step(crate::Budget::NONE).expect_err("a file").kind(),
+        "too-many-files"
+    );
     drop(job);
     disk.limit_handles(None);
     for vb in 0..4 {
@@ -122,11 +133,20 @@ fn a_snapshot_of_a_replaced_file_is_read_after_its_handle_was_due() {
             let _ = value(&engine, vb).expect("readable");
         }
         for snapshot in [&compacted, &dropped] {
-            let slice = snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
-            assert_eq!((slice.items.len(), slice.items[0].seqno), (1, Seqno(1)), "{round}");
+            let slice = snapshot
+                .scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
+                .expect("readable");
+            assert_eq!(
+                (slice.items.len(), slice.items[0].seqno),
+                (1, Seqno(1)),
+                "{round}"
+            );
         }
     }
-    assert!(engine.stats()["open-files"] <= 3, "two that are pinned, and one");
+    assert!(
+        engine.stats()["open-files"] <= 3,
+        "two that are pinned, and one"
+    );
     drop((compacted, dropped));
     let _ = value(&engine, 2).expect("readable");
     assert_eq!(engine.stats()["open-files"], 1);
@@ -142,7 +162,12 @@ fn a_handle_with_unsynced_writes_is_synced_before_it_is_closed() {
     assert_eq!(value(&engine, 0).expect("readable"), Some(b'1'));
     let error = commit(&engine, Vbid(1), &[set(2, "a", b"2")]).expect_err("its sync failed");
     assert_eq!(error.kind(), "io", "{error}");
-    assert_eq!(commit(&engine, Vbid(0), &[set(2, "a", b"2")]).expect_err("E5").kind(), "poisoned");
+    assert_eq!(
+        commit(&engine, Vbid(0), &[set(2, "a", b"2")])
+            .expect_err("E5")
+            .kind(),
+        "poisoned"
+    );
     drop(engine);
     disk.crash(Keep::None);
     let (engine, _) = open_with(&disk, config(1)).expect("opens");
@@ -154,10 +179,16 @@ fn a_handle_with_unsynced_writes_is_synced_before_it_is_closed() {
 #[test]
 fn the_file_that_was_not_used_for_longest_is_closed() {
     let (disk, engine) = store(3, 2);
-    let (_, _) = (value(&engine, 0).expect("readable"), value(&engine, 2).expect("readable"));
+    let (_, _) = (
+        value(&engine, 0).expect("readable"),
+        value(&engine, 2).expect("readable"),
+    );
     // 0 and 2 are open, 0 for longer: 1 takes its place.
     let _ = value(&engine, 1).expect("readable");
     disk.limit_handles(Some(0));
     assert!(value(&engine, 1).is_ok() && value(&engine, 2).is_ok());
-    assert_eq!(value(&engine, 0).expect_err("closed").kind(), "too-many-files");
+    assert_eq!(
+        value(&engine, 0).expect_err("closed").kind(),
+        "too-many-files"
+    );
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Item, Key, Namespace, Seqno};
+use lowtide_checkpoint::{Item, Key, Namespace, Seqno};
 use proptest::prelude::*;
 
 use crate::couchstore::Couchstore;
@@ -44,10 +44,19 @@ fn spread(mut item: Item) -> Item {
 
 fn check_views(snapshot: &dyn Snapshot, expected: &Commit, limit: ScanLimit, bound: u64) {
     assert_eq!(naive::of(snapshot), *expected);
-    for (from, to) in [(0, bound), (bound, u64::MAX), (bound / 2, bound), (bound + 1, bound), (bound, bound)]
-    {
+    for (from, to) in [
+        (0, bound),
+        (bound, u64::MAX),
+        (bound / 2, bound),
+        (bound + 1, bound),
+        (bound, bound),
+    ] {
         let counted = snapshot.count(Seqno(from), Seqno(to)).expect("readable");
-        let rows = expected.rows.keys().filter(|&&seqno| from <= seqno && seqno <= to).count();
+        let rows = expected
+            .rows
+            .keys()
+            .filter(|&&seqno| from <= seqno && seqno <= to)
+            .count();
         assert_eq!(counted, rows as u64, "{from}..={to}");
     }
     for namespace in [Namespace::Committed, Namespace::Prepared, Namespace::System] {
@@ -57,13 +66,29 @@ fn check_views(snapshot: &dyn Snapshot, expected: &Commit, limit: ScanLimit, bou
             .filter(|item| item.operation.namespace() == Some(namespace))
             .map(|item| (item.key.clone(), item))
             .collect();
-        let middle = by_key.keys().nth(bound as usize % by_key.len().max(1)).cloned();
+        let middle = by_key
+            .keys()
+            .nth(bound as usize % by_key.len().max(1))
+            .cloned();
         let all = KeyRange::all(namespace);
         let ranges = [
-            KeyRange { to: middle.clone(), ..all.clone() },
-            KeyRange { from: middle.clone().unwrap_or(Key::new(b"")), ..all.clone() },
-            KeyRange { from: Key::in_collection(1, b"x"), ..all.clone() },
-            KeyRange { from: Key::in_collection(9, b""), to: middle, namespace },
+            KeyRange {
+                to: middle.clone(),
+                ..all.clone()
+            },
+            KeyRange {
+                from: middle.clone().unwrap_or(Key::new(b"")),
+                ..all.clone()
+            },
+            KeyRange {
+                from: Key::in_collection(1, b"x"),
+                ..all.clone()
+            },
+            KeyRange {
+                from: Key::in_collection(9, b""),
+                to: middle,
+                namespace,
+            },
             all,
         ];
         for range in ranges {
@@ -109,7 +134,10 @@ fn check(steps: &[Step], limit: usize) {
             }
             Step::Purge(share) => {
                 let upto = high * share / 16;
-                assert_eq!(engine.purge(VB, Seqno(upto)).expect("purged"), Seqno(model.purge(upto)));
+                assert_eq!(
+                    engine.purge(VB, Seqno(upto)).expect("purged"),
+                    Seqno(model.purge(upto))
+                );
             }
             Step::Rollback(share) => {
                 let to = high * share / 16;
@@ -127,7 +155,15 @@ fn check(steps: &[Step], limit: usize) {
     }
     pinned.push((engine.snapshot(VB).expect("there"), model.now().clone()));
     for (snapshot, expected) in pinned {
-        check_views(&*snapshot, &expected, ScanLimit { items: limit, bytes: 5000 }, expected.high * 2 / 3);
+        check_views(
+            &*snapshot,
+            &expected,
+            ScanLimit {
+                items: limit,
+                bytes: 5000,
+            },
+            expected.high * 2 / 3,
+        );
     }
 }
 

@@ -20,20 +20,34 @@ use crate::couchstore::tip::Tip;
 use crate::disk::{Disk, MemoryDisk};
 
 fn pointer(position: u64) -> Pointer {
-    Pointer { position, subtree_bytes: 0, reduction: Reduction::Nothing }
+    Pointer {
+        position,
+        subtree_bytes: 0,
+        reduction: Reduction::Nothing,
+    }
 }
 
 fn source() -> Source {
     let path = Path::new("/0.couch.1");
-    Source::new(MemoryDisk::new().create(path).expect("new"), path, Checksum::Crc32c)
+    Source::new(
+        MemoryDisk::new().create(path).expect("new"),
+        path,
+        Checksum::Crc32c,
+    )
 }
 
 fn node(out: &mut Appender, kind: u8, entries: &[(&str, Bytes)]) -> u64 {
     let mut raw = vec![kind];
     for (key, value) in entries {
-        Entry { key: Bytes::copy_from_slice(key.as_bytes()), value: value.clone() }.encode(&mut raw);
+        Entry {
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            value: value.clone(),
+        }
+        .encode(&mut raw);
     }
-    out.chunk(&snappy::compress(&raw).expect("small")).expect("written").0
+    out.chunk(&snappy::compress(&raw).expect("small"))
+        .expect("written")
+        .0
 }
 
 fn to(position: u64) -> Bytes {
@@ -44,10 +58,18 @@ fn to(position: u64) -> Bytes {
 fn file(build: impl FnOnce(&mut Appender) -> u64) -> Tip {
     let source = source();
     let mut out = Appender::new(source.clone(), 48);
-    let header = Header { local: Some(pointer(build(&mut out))), ..Header::new() };
+    let header = Header {
+        local: Some(pointer(build(&mut out))),
+        ..Header::new()
+    };
     let (position, encoded) = (out.header_position(), header.encode(DATA));
     out.header(&encoded).expect("written");
-    Tip { source, header, position, end: position + encoded.len() as u64 }
+    Tip {
+        source,
+        header,
+        position,
+        end: position + encoded.len() as u64,
+    }
 }
 
 fn is_corrupt<T>(result: Result<T, EngineError>) -> bool {
@@ -55,13 +77,24 @@ fn is_corrupt<T>(result: Result<T, EngineError>) -> bool {
 }
 
 fn walk(tip: &Tip) -> Result<usize, EngineError> {
-    Walk::from(tip, Tree::Local, b"")?.map(|entry| entry.map(|_| 1)).sum()
+    Walk::from(tip, Tree::Local, b"")?
+        .map(|entry| entry.map(|_| 1))
+        .sum()
 }
 
 fn change(tip: &Tip, key: &'static str) -> Result<Option<Pointer>, EngineError> {
     let mut out = Appender::new(tip.source.clone(), tip.end);
-    let action = Action { key: Bytes::from_static(key.as_bytes()), value: Some(Bytes::from_static(b"new")) };
-    modify(&mut out, Tree::Local, tip.header.local, &[action], &mut |_, _| Ok(()))
+    let action = Action {
+        key: Bytes::from_static(key.as_bytes()),
+        value: Some(Bytes::from_static(b"new")),
+    };
+    modify(
+        &mut out,
+        Tree::Local,
+        tip.header.local,
+        &[action],
+        &mut |_, _| Ok(()),
+    )
 }
 
 #[test]
@@ -95,7 +128,9 @@ fn the_same_nodes_again_and_again() {
     // Forty levels of two pointers to the same node are a million million leaves.
     let tip = file(|out| {
         let leaf = node(out, 1, &[("a", Bytes::from_static(b"v"))]);
-        (0..40).fold(leaf, |below, _| node(out, 0, &[("a", to(below)), ("b", to(below))]))
+        (0..40).fold(leaf, |below, _| {
+            node(out, 0, &[("a", to(below)), ("b", to(below))])
+        })
     });
     assert!(is_corrupt(walk(&tip)));
     assert!(is_corrupt(shape(&tip, Tree::Local)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use checkpoint::{Item, Key, Namespace, Operation, Seqno};
+use lowtide_checkpoint::{Item, Key, Namespace, Operation, Seqno};
 use proptest::prelude::*;
 
 use crate::couchstore::Couchstore;
@@ -26,7 +26,11 @@ pub(super) fn change(keys: u16) -> impl Strategy<Value = Change> {
         1 => (0_usize..9000, any::<u8>()).prop_map(|(len, byte)| Some(vec![byte; len])),
         1 => prop::collection::vec(any::<u8>(), 3000..9000).prop_map(Some),
     ];
-    (0..keys, 0_u8..10, value).prop_map(|(key, operation, value)| Change { key, operation, value })
+    (0..keys, 0_u8..10, value).prop_map(|(key, operation, value)| Change {
+        key,
+        operation,
+        value,
+    })
 }
 
 pub(super) fn item(seqno: u64, change: &Change) -> Item {
@@ -41,9 +45,20 @@ pub(super) fn item(seqno: u64, change: &Change) -> Item {
         5 => Operation::SystemEvent,
         _ => Operation::Mutation,
     };
-    let may_lack = matches!(operation, Operation::Deletion | Operation::Expiration | Operation::Abort);
-    let value = if may_lack { value } else { Some(value.unwrap_or_default()) };
-    let prepare_seqno = if operation == Operation::Abort { Seqno(1) } else { Seqno(0) };
+    let may_lack = matches!(
+        operation,
+        Operation::Deletion | Operation::Expiration | Operation::Abort
+    );
+    let value = if may_lack {
+        value
+    } else {
+        Some(value.unwrap_or_default())
+    };
+    let prepare_seqno = if operation == Operation::Abort {
+        Seqno(1)
+    } else {
+        Seqno(0)
+    };
     Item {
         seqno: Seqno(seqno),
         flags: u32::from(change.key),
@@ -56,7 +71,10 @@ pub(super) fn item(seqno: u64, change: &Change) -> Item {
 pub(super) type Model = BTreeMap<(Namespace, Key), Item>;
 
 pub(super) fn by_seqno(model: &Model) -> BTreeMap<u64, Item> {
-    model.values().map(|item| (item.seqno.0, item.clone())).collect()
+    model
+        .values()
+        .map(|item| (item.seqno.0, item.clone()))
+        .collect()
 }
 
 /// Scans in slices, as backfills do.
@@ -65,7 +83,11 @@ fn slices(snapshot: &dyn Snapshot, limit: ScanLimit) -> BTreeMap<u64, Item> {
     let mut from = Some(Seqno(0));
     while let Some(at) = from {
         let slice = snapshot.scan(at, Seqno::MAX, limit).expect("readable");
-        assert!(slice.next.is_none_or(|next| next > at && !slice.items.is_empty()));
+        assert!(
+            slice
+                .next
+                .is_none_or(|next| next > at && !slice.items.is_empty())
+        );
         assert!(slice.items.len() <= limit.items);
         items.extend(slice.items.into_iter().map(|item| (item.seqno.0, item)));
         from = slice.next;
@@ -86,12 +108,23 @@ fn check(batches: Vec<Vec<Change>>, limit: usize) {
                 item(seqno, change)
             })
             .collect();
-        let distinct: BTreeMap<_, _> =
-            items.iter().map(|item| ((item.operation.namespace(), &item.key), item.seqno)).collect();
+        let distinct: BTreeMap<_, _> = items
+            .iter()
+            .map(|item| ((item.operation.namespace(), &item.key), item.seqno))
+            .collect();
         let committed = commit(&engine, VB, &items).expect("committed");
-        assert_eq!((committed.high, committed.items), (Seqno(seqno), distinct.len()));
+        assert_eq!(
+            (committed.high, committed.items),
+            (Seqno(seqno), distinct.len())
+        );
         for item in items {
-            model.insert((item.operation.namespace().expect("stored"), item.key.clone()), item);
+            model.insert(
+                (
+                    item.operation.namespace().expect("stored"),
+                    item.key.clone(),
+                ),
+                item,
+            );
         }
         if number % 3 == 0 {
             pinned.push((engine.snapshot(VB).expect("there"), by_seqno(&model)));
@@ -107,7 +140,16 @@ fn check(batches: Vec<Vec<Change>>, limit: usize) {
         assert_eq!(engine.info(VB).expect("there").high, Seqno(seqno));
     }
     for (snapshot, expected) in pinned {
-        assert_eq!(slices(&*snapshot, ScanLimit { items: limit, bytes: 5000 }), expected);
+        assert_eq!(
+            slices(
+                &*snapshot,
+                ScanLimit {
+                    items: limit,
+                    bytes: 5000
+                }
+            ),
+            expected
+        );
     }
 }
 

@@ -76,9 +76,18 @@ fn apply(bytes: &mut Vec<u8>, mutation: Mutation) {
         Mutation::Set { at, byte } => bytes[at % len_now] = byte,
         Mutation::Cut { at } => bytes.truncate(at % len_now),
         Mutation::Zero { at, len } => bytes[range(at, len)].fill(0),
-        Mutation::Splice { from, to, len, insert } => {
+        Mutation::Splice {
+            from,
+            to,
+            len,
+            insert,
+        } => {
             let part = bytes[range(from, len)].to_vec();
-            let over = if insert { range(to, 0) } else { range(to, part.len()) };
+            let over = if insert {
+                range(to, 0)
+            } else {
+                range(to, part.len())
+            };
             bytes.splice(over, part);
         }
     }

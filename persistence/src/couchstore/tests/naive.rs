@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{Item, Operation, Seqno, VBucketState};
+use lowtide_checkpoint::{Item, Operation, Seqno, VBucketState};
 
 use crate::{Engine, RolledBack, ScanLimit, Snapshot, VBucketInfo};
 
@@ -24,8 +24,12 @@ impl Commit {
         let gone = |seqno: u64, item: &Item| {
             is_tombstone(item) && seqno <= upto && seqno != high && !last.contains(&seqno)
         };
-        let highest =
-            self.rows.iter().filter(|&(&seqno, item)| gone(seqno, item)).map(|(&seqno, _)| seqno).max();
+        let highest = self
+            .rows
+            .iter()
+            .filter(|&(&seqno, item)| gone(seqno, item))
+            .map(|(&seqno, _)| seqno)
+            .max();
         self.rows.retain(|&seqno, item| !gone(seqno, item));
         self.purge = self.purge.max(highest.unwrap_or(0));
         highest.is_some()
@@ -74,10 +78,14 @@ impl Naive {
     }
 
     pub(super) fn commit(&mut self, items: &[Item], state: VBucketState) {
-        let mut next = Commit { state: Some(state), ..self.now().clone() };
+        let mut next = Commit {
+            state: Some(state),
+            ..self.now().clone()
+        };
         for item in items {
             let namespace = item.operation.namespace();
-            next.rows.retain(|_, old| old.key != item.key || old.operation.namespace() != namespace);
+            next.rows
+                .retain(|_, old| old.key != item.key || old.operation.namespace() != namespace);
             next.rows.insert(item.seqno.0, item.clone());
             next.high = item.seqno.0;
         }
@@ -94,7 +102,11 @@ impl Naive {
 
     pub(super) fn rollback(&mut self, to: u64) -> u64 {
         let purged = self.now().purge;
-        let found = self.0.iter().rposition(|commit| commit.high <= to).expect("the empty one at least");
+        let found = self
+            .0
+            .iter()
+            .rposition(|commit| commit.high <= to)
+            .expect("the empty one at least");
         if found + 1 < self.0.len() {
             self.0.truncate(found + 1);
             let mut restored = self.now().clone();
@@ -110,25 +122,43 @@ impl Naive {
 
 /// A snapshot's rows by all ways to ask for them, which must agree; its figures and state.
 pub(super) fn of(snapshot: &dyn Snapshot) -> Commit {
-    let slice = snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
+    let slice = snapshot
+        .scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
+        .expect("readable");
     assert_eq!(slice.next, None);
     for item in &slice.items {
         let namespace = item.operation.namespace().expect("stored");
-        assert_eq!(snapshot.get(namespace, &item.key).expect("readable").as_ref(), Some(item));
+        assert_eq!(
+            snapshot
+                .get(namespace, &item.key)
+                .expect("readable")
+                .as_ref(),
+            Some(item)
+        );
     }
     let info = snapshot.info();
     let commit = Commit {
         high: snapshot.high().0,
         purge: info.purge.0,
-        rows: slice.items.into_iter().map(|item| (item.seqno.0, item)).collect(),
+        rows: slice
+            .items
+            .into_iter()
+            .map(|item| (item.seqno.0, item))
+            .collect(),
         // The model has it in `purge`.
         state: snapshot.state().map(|state| {
             assert_eq!(state.purge_seqno, info.purge);
-            VBucketState { purge_seqno: Seqno::ZERO, ..state.clone() }
+            VBucketState {
+                purge_seqno: Seqno::ZERO,
+                ..state.clone()
+            }
         }),
     };
     assert_eq!(commit.info(), info);
-    assert_eq!(snapshot.count(Seqno(0), Seqno::MAX).expect("readable"), commit.rows.len() as u64);
+    assert_eq!(
+        snapshot.count(Seqno(0), Seqno::MAX).expect("readable"),
+        commit.rows.len() as u64
+    );
     commit
 }
 

@@ -15,9 +15,17 @@ fn a_log_stores_directory_is_refused_and_left_as_it_is() {
         disk.create_dir(&dir()).expect("made");
         drop(disk.create(&dir().join(name)).expect("new"));
         let before = disk.io_count();
-        for error in [open(&disk).expect_err("foreign"), list_store(&disk, &dir()).expect_err("foreign")] {
-            let EngineError::ForeignStore { path, engine, file } = &error else { panic!("{error}") };
-            assert_eq!((path.as_path(), *engine, file.as_str()), (dir().as_path(), "logstor", name));
+        for error in [
+            open(&disk).expect_err("foreign"),
+            list_store(&disk, &dir()).expect_err("foreign"),
+        ] {
+            let EngineError::ForeignStore { path, engine, file } = &error else {
+                panic!("{error}")
+            };
+            assert_eq!(
+                (path.as_path(), *engine, file.as_str()),
+                (dir().as_path(), "logstor", name)
+            );
         }
         // Making a directory that is there is counted, and does nothing.
         assert_eq!(disk.io_count(), before + 1);
@@ -32,6 +40,9 @@ fn its_own_names_are_known_for_its_own() {
     engine.create(VB).expect("created");
     let names = disk.list(&dir()).expect("listed");
     assert_eq!(StoreOwner::of_name(&names[0]), Some(StoreOwner::Couchstore));
-    assert_eq!(StoreOwner::of_name(&names::file(VB, u64::MAX)), Some(StoreOwner::Couchstore));
+    assert_eq!(
+        StoreOwner::of_name(&names::file(VB, u64::MAX)),
+        Some(StoreOwner::Couchstore)
+    );
     assert!(list_store(&disk, Path::new("/store")).is_ok());
 }

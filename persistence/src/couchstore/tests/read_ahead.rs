@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 use proptest::prelude::*;
 
 use crate::Engine;
@@ -12,7 +12,8 @@ use crate::couchstore::find;
 use crate::couchstore::tip::Tip;
 use crate::couchstore::window::Window;
 use crate::disk::{
-    Access, Disk, DiskError, DiskErrorKind, DiskFile, DiskOperation, DiskResult, MemoryDisk, MeteredDisk,
+    Access, Disk, DiskError, DiskErrorKind, DiskFile, DiskOperation, DiskResult, MemoryDisk,
+    MeteredDisk,
 };
 
 use super::support::{VB, commit, file, open, set};
@@ -23,16 +24,27 @@ fn filled() -> (MemoryDisk, Tip) {
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
     for batch in 0..6_u64 {
-        let value =
-            |n: u64| vec![(n * 7) as u8; (n * n * 37 % 3000) as usize + if n == 77 { 200_000 } else { 0 }];
+        let value = |n: u64| {
+            vec![(n * 7) as u8; (n * n * 37 % 3000) as usize + if n == 77 { 200_000 } else { 0 }]
+        };
         let items: Vec<_> = (1..=40)
             .map(|n| batch * 40 + n)
-            .map(|seqno| set(seqno, &format!("{}", seqno * 31 % 170), &noisy(value(seqno), seqno)))
+            .map(|seqno| {
+                set(
+                    seqno,
+                    &format!("{}", seqno * 31 % 170),
+                    &noisy(value(seqno), seqno),
+                )
+            })
             .collect();
         commit(&engine, VB, &items).expect("committed");
     }
     engine.close().expect("closed");
-    let tip = find::newest(disk.open(&file(), Access::ReadWrite).expect("there"), &file()).expect("sound");
+    let tip = find::newest(
+        disk.open(&file(), Access::ReadWrite).expect("there"),
+        &file(),
+    )
+    .expect("sound");
     (disk, tip)
 }
 
@@ -40,14 +52,19 @@ fn filled() -> (MemoryDisk, Tip) {
 fn noisy(mut value: Vec<u8>, seed: u64) -> Vec<u8> {
     let mut state = seed;
     for byte in &mut value {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         *byte = (state >> 56) as u8;
     }
     value
 }
 
 fn rows(tip: &Tip) -> Vec<DocInfo> {
-    tip.rows(Seqno(0)).expect("sound").map(|row| row.expect("sound")).collect()
+    tip.rows(Seqno(0))
+        .expect("sound")
+        .map(|row| row.expect("sound"))
+        .collect()
 }
 
 /// Where bytes are changed, and where the file then ends, in thousandths of its length.
@@ -59,7 +76,8 @@ struct Damage {
 
 fn damage() -> impl Strategy<Value = Damage> {
     let flips = prop::collection::vec(0..1000_u64, 0..12);
-    (flips, prop_oneof![3 => Just(1000_u64), 1 => 0..1000_u64]).prop_map(|(flips, end)| Damage { flips, end })
+    (flips, prop_oneof![3 => Just(1000_u64), 1 => 0..1000_u64])
+        .prop_map(|(flips, end)| Damage { flips, end })
 }
 
 proptest! {
@@ -144,12 +162,21 @@ fn what_cannot_be_read_harms_nothing_before_it() {
     let rows = rows(&tip);
     for scratched in rows.iter().step_by(7) {
         let file = Arc::clone(&tip.source.file);
-        tip.source.file = Arc::new(Scratched { file: Arc::clone(&file), at: scratched.body_position + 9 });
+        tip.source.file = Arc::new(Scratched {
+            file: Arc::clone(&file),
+            at: scratched.body_position + 9,
+        });
         let mut ahead = ChunkReader::new(Window::ahead(&tip.source, 1 << 20));
         for row in &rows {
             let hint = row.physical_bytes - chunk::HEAD_BYTES;
             let read = ahead.read(row.body_position, hint, tip.position);
-            assert_eq!(read.is_err(), row.seqno == scratched.seqno, "{} of {}", row.seqno, scratched.seqno);
+            assert_eq!(
+                read.is_err(),
+                row.seqno == scratched.seqno,
+                "{} of {}",
+                row.seqno,
+                scratched.seqno
+            );
         }
         tip.source.file = file;
     }
@@ -161,14 +188,19 @@ fn whoever_jumps_pays_for_what_he_reads_and_whoever_goes_on_for_few_reads() {
     let metered = MeteredDisk::new(Arc::new(disk));
     let opened = metered.open(&file(), Access::ReadOnly).expect("there");
     let tip = find::newest(opened, &file()).expect("sound");
-    let rows: Vec<_> = rows(&tip).into_iter().filter(|row| row.physical_bytes < 5000).collect();
+    let rows: Vec<_> = rows(&tip)
+        .into_iter()
+        .filter(|row| row.physical_bytes < 5000)
+        .collect();
     let bytes: u64 = rows.iter().map(|row| row.physical_bytes).sum();
     let read = |order: &mut dyn Iterator<Item = &DocInfo>| {
         let before = metered.stats();
         let mut reader = ChunkReader::new(Window::ahead(&tip.source, 0));
         for row in order {
             let hint = row.physical_bytes - chunk::HEAD_BYTES;
-            reader.read(row.body_position, hint, tip.position).expect("sound");
+            reader
+                .read(row.body_position, hint, tip.position)
+                .expect("sound");
         }
         metered.stats().since(&before)
     };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 use serde_json::Value;
 
 use crate::couchstore::Keyring;
@@ -22,7 +22,11 @@ use super::support::fixture;
 fn bytes(hex: &Value) -> Bytes {
     let hex = hex.as_str().expect("hex");
     let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
-    (0..hex.len()).step_by(2).map(byte).collect::<Vec<u8>>().into()
+    (0..hex.len())
+        .step_by(2)
+        .map(byte)
+        .collect::<Vec<u8>>()
+        .into()
 }
 
 fn number(value: &Value) -> u64 {
@@ -40,21 +44,30 @@ fn document(doc: &Value) -> Document {
         body_position: 0,
         physical_bytes: 0,
     };
-    Document { info, body: (!doc[1].is_null()).then(|| bytes(&doc[1])) }
+    Document {
+        info,
+        body: (!doc[1].is_null()).then(|| bytes(&doc[1])),
+    }
 }
 
 /// Replays an operations log into a new file on a memory disk.
 fn replay(ops: &str, commit: CommitMode) -> (MemoryDisk, PathBuf) {
     let (disk, path) = (MemoryDisk::new(), PathBuf::from("/0.couch.1"));
-    let shared = Arc::new(Shared::new(CouchstoreConfig { commit, ..CouchstoreConfig::default() }));
-    let mut writer = Writer::create(disk.create(&path).expect("new"), &path, shared).expect("created");
+    let shared = Arc::new(Shared::new(CouchstoreConfig {
+        commit,
+        ..CouchstoreConfig::default()
+    }));
+    let mut writer =
+        Writer::create(disk.create(&path).expect("new"), &path, shared).expect("created");
     for line in ops.lines() {
         let op: Value = serde_json::from_str(line).expect("JSON");
         match op["op"].as_str().expect("an operation") {
             "create" => {}
             "save" => {
                 let docs = op["docs"].as_array().expect("documents");
-                writer.save(docs.iter().map(document).collect()).expect("saved");
+                writer
+                    .save(docs.iter().map(document).collect())
+                    .expect("saved");
             }
             "local" => {
                 let value = (!op["value"].is_null()).then(|| bytes(&op["value"]));
@@ -70,14 +83,24 @@ fn replay(ops: &str, commit: CommitMode) -> (MemoryDisk, PathBuf) {
 
 /// A file's trees as `*.shape.txt` has them.
 pub(super) fn shape(file: &CouchFile) -> String {
-    let hex = |key: &[u8]| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |key: &[u8]| {
+        key.iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
     let mut text = String::new();
-    for (name, tree) in [("seq", Tree::BySeqno), ("id", Tree::ById), ("local", Tree::Local)] {
+    for (name, tree) in [
+        ("seq", Tree::BySeqno),
+        ("id", Tree::ById),
+        ("local", Tree::Local),
+    ] {
         for node in file.shape(tree).expect("readable") {
             let kind = if node.leaf { "leaf" } else { "kp" };
             let (first, last) = (hex(&node.first_key), hex(&node.last_key));
-            text +=
-                &format!("{name} {} {kind} {} {} {first} {last}\n", node.depth, node.entries, node.raw_bytes);
+            text += &format!(
+                "{name} {} {kind} {} {} {first} {last}\n",
+                node.depth, node.entries, node.raw_bytes
+            );
         }
     }
     text
@@ -85,10 +108,17 @@ pub(super) fn shape(file: &CouchFile) -> String {
 
 /// Rows without what depends on the snappy encoder, and bodies.
 pub(super) fn rows(file: &CouchFile) -> Vec<(DocInfo, Option<Bytes>)> {
-    let rows = file.doc_infos(Seqno(0)).expect("readable").map(|row| row.expect("readable"));
+    let rows = file
+        .doc_infos(Seqno(0))
+        .expect("readable")
+        .map(|row| row.expect("readable"));
     rows.map(|mut row| {
         let body = file.body(&row).expect("readable");
-        assert_eq!(file.doc_info(&row.id).expect("readable"), Some(row.clone()), "both indexes agree");
+        assert_eq!(
+            file.doc_info(&row.id).expect("readable"),
+            Some(row.clone()),
+            "both indexes agree"
+        );
         (row.body_position, row.physical_bytes) = (u64::from(row.body_position != 0), 0);
         (row, body)
     })
@@ -110,11 +140,19 @@ fn check(case: &str, commit: CommitMode) {
     let told_by_hand = usize::from(case == "d_rich");
     assert_eq!(found.len(), told_by_hand, "{case}: {found:?}");
     assert_eq!(rows(&ours), rows(&theirs), "{case}");
-    assert_eq!(ours.local_docs().expect("readable"), theirs.local_docs().expect("readable"), "{case}");
+    assert_eq!(
+        ours.local_docs().expect("readable"),
+        theirs.local_docs().expect("readable"),
+        "{case}"
+    );
     assert_eq!(ours.header().info, theirs.header().info, "{case}");
     assert_eq!(ours.header().timestamp, theirs.header().timestamp, "{case}");
     if ours.header().info.high > Seqno(0) {
-        assert_eq!(shape(&ours), read(&fixture(&format!("{case}.shape.txt"))), "{case}");
+        assert_eq!(
+            shape(&ours),
+            read(&fixture(&format!("{case}.shape.txt"))),
+            "{case}"
+        );
     }
     assert_eq!(shape(&ours), shape(&theirs), "{case}");
 }
@@ -142,7 +180,10 @@ fn a_file_of_an_older_version_keeps_it() {
     for (case, version) in [("g_ten_v11", 11), ("g_ten_v12", 12), ("g_ten_v13", 13)] {
         let (disk, path) = (MemoryDisk::new(), PathBuf::from("/0.couch.1"));
         let golden = fs::read(fixture(&format!("{case}.couch.1"))).expect("fixture");
-        disk.create(&path).expect("new").write_at(&[&golden], 0).expect("written");
+        disk.create(&path)
+            .expect("new")
+            .write_at(&[&golden], 0)
+            .expect("written");
         let file = disk.open(&path, Access::ReadWrite).expect("there");
         let (tip, repairs) = recover::open(file, &path).expect("opens");
         assert_eq!(repairs, Vec::<String>::new());
@@ -151,10 +192,18 @@ fn a_file_of_an_older_version_keeps_it() {
         let (mut info, body) = before[3].clone();
         info.seqno = Seqno(11);
         info.body_position = 0;
-        writer.save(vec![Document { info: info.clone(), body: body.clone() }]).expect("saved");
+        writer
+            .save(vec![Document {
+                info: info.clone(),
+                body: body.clone(),
+            }])
+            .expect("saved");
         writer.commit(1).expect("committed");
         let file = CouchFile::open_read_only(&disk, &path).expect("opens");
-        assert_eq!((file.header().version, file.header().info.high), (version, Seqno(11)));
+        assert_eq!(
+            (file.header().version, file.header().info.high),
+            (version, Seqno(11))
+        );
         assert_eq!(rows(&file).len(), 10);
         assert_eq!(rows(&file).last().expect("some").1, body);
     }

@@ -1,6 +1,6 @@
 //! A file at the highest revision there is: what needs the next one is refused by name, and nothing is touched (E31).
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
 use crate::{CompactionRequest, Engine, EngineError};
@@ -23,7 +23,10 @@ fn refused<T: std::fmt::Debug>(result: Result<T, EngineError>) {
     let error = result.expect_err("there is no next one");
     assert_eq!(error.kind(), "numbers-used-up");
     let path = dir().join(LAST);
-    assert_eq!(error.to_string(), format!("{}: file revisions are used up", path.display()));
+    assert_eq!(
+        error.to_string(),
+        format!("{}: file revisions are used up", path.display())
+    );
 }
 
 #[test]
@@ -31,7 +34,9 @@ fn a_compaction_at_the_highest_revision_is_refused_and_touches_nothing() {
     let disk = store();
     let (engine, _) = open(&disk).expect("opens");
     let before = (contents(&engine, VB), disk.io_count());
-    let mut job = engine.compact(VB, CompactionRequest::default()).expect("begun");
+    let mut job = engine
+        .compact(VB, CompactionRequest::default())
+        .expect("begun");
     refused(job.step(crate::Budget::NONE));
     drop(job);
     assert_eq!((contents(&engine, VB), disk.io_count()), before);
@@ -40,7 +45,11 @@ fn a_compaction_at_the_highest_revision_is_refused_and_touches_nothing() {
     engine.close().expect("closed");
     drop(engine);
     let (engine, _) = open(&disk).expect("opens");
-    assert_eq!(contents(&engine, VB).len(), 3, "what was acknowledged is in a file with a name");
+    assert_eq!(
+        contents(&engine, VB).len(),
+        3,
+        "what was acknowledged is in a file with a name"
+    );
 }
 
 #[test]
@@ -50,7 +59,10 @@ fn a_vbucket_dropped_at_the_highest_revision_is_not_made_again_in_this_store() {
     engine.drop_vbucket(VB).expect("dropped");
     let before = disk.io_count();
     refused(engine.create(VB));
-    assert_eq!((disk.io_count(), disk.list(&dir()).expect("listed")), (before, vec![]));
+    assert_eq!(
+        (disk.io_count(), disk.list(&dir()).expect("listed")),
+        (before, vec![])
+    );
     engine.create(Vbid(8)).expect("others can be");
     engine.close().expect("closed");
     drop(engine);

@@ -1,6 +1,6 @@
 //! Power loss and failures at every single I/O of a script that commits, rolls back, purges, drops and makes anew.
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 
 use crate::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk, for_all_choices};
@@ -32,9 +32,17 @@ fn noise(len: usize) -> Vec<u8> {
 fn script() -> Vec<Step> {
     vec![
         Create,
-        Step::Commit(vec![set(1, "a", b"1"), set(2, "b", b"2"), delete(3, "gone")]),
+        Step::Commit(vec![
+            set(1, "a", b"1"),
+            set(2, "b", b"2"),
+            delete(3, "gone"),
+        ]),
         Step::Commit(vec![set(4, "a", b"4"), delete(5, "b"), set(6, "c", b"6")]),
-        Step::Commit((7..30).map(|n| set(n, &format!("key-{n}"), &noise(n as usize * 40))).collect()),
+        Step::Commit(
+            (7..30)
+                .map(|n| set(n, &format!("key-{n}"), &noise(n as usize * 40)))
+                .collect(),
+        ),
         Rollback(10),
         Step::Commit(vec![set(7, "other", b"7"), delete(8, "c")]),
         Purge(5),
@@ -71,7 +79,7 @@ fn stages(script: &[Step]) -> Vec<Option<Commit>> {
     stages
 }
 
-fn state_of(items: &[Item]) -> checkpoint::VBucketState {
+fn state_of(items: &[Item]) -> lowtide_checkpoint::VBucketState {
     state(items.last().map_or(0, |item| item.seqno.0))
 }
 
@@ -86,7 +94,11 @@ fn apply(engine: &Couchstore, step: &Step) -> Result<(), EngineError> {
 }
 
 /// Runs the script until something fails; how many steps were acknowledged.
-fn run(disk: &FaultyDisk, config: CouchstoreConfig, script: &[Step]) -> (usize, Result<(), EngineError>) {
+fn run(
+    disk: &FaultyDisk,
+    config: CouchstoreConfig,
+    script: &[Step],
+) -> (usize, Result<(), EngineError>) {
     let mut acknowledged = 0;
     let mut go = || {
         let (engine, _) = open_with(disk, config)?;
@@ -105,8 +117,10 @@ fn shown(engine: &Couchstore) -> Option<Commit> {
 }
 
 fn configs() -> [CouchstoreConfig; 2] {
-    [CommitMode::OneSync, CommitMode::TwoPhase]
-        .map(|commit| CouchstoreConfig { commit, ..CouchstoreConfig::default() })
+    [CommitMode::OneSync, CommitMode::TwoPhase].map(|commit| CouchstoreConfig {
+        commit,
+        ..CouchstoreConfig::default()
+    })
 }
 
 /// Opens what a crash left: everything acknowledged, and the step in flight as a whole or not at all; and it stays.
@@ -120,10 +134,14 @@ fn check_after(
     let (engine, _) = open_with(disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
     let found = shown(&engine);
     let allowed = &stages[acknowledged..stages.len().min(acknowledged + 2)];
-    assert!(allowed.contains(&found), "{what}: {acknowledged} acknowledged, found {found:?}");
+    assert!(
+        allowed.contains(&found),
+        "{what}: {acknowledged} acknowledged, found {found:?}"
+    );
     drop(engine);
     disk.crash(Keep::None);
-    let (engine, report) = open_with(disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let (engine, report) =
+        open_with(disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(report.repairs, [], "{what}: repaired once");
     assert_eq!(shown(&engine), found, "{what}: what was shown is durable");
 }
@@ -136,7 +154,9 @@ fn power_loss_at_any_io_keeps_whole_steps() {
         let counting = FaultyDisk::new(MemoryDisk::new());
         assert!(matches!(run(&counting, config, &script), (19, Ok(()))));
         for nth in 1..=counting.io_count() {
-            let random = (0..14).map(|seed| Keep::Random { seed: nth * 100 + seed });
+            let random = (0..14).map(|seed| Keep::Random {
+                seed: nth * 100 + seed,
+            });
             for keep in [Keep::None, Keep::All].into_iter().chain(random) {
                 let disk = FaultyDisk::new(MemoryDisk::new());
                 disk.power_off_at_io(nth);
@@ -175,7 +195,13 @@ fn every_crash_there_is_keeps_whole_steps() {
                 disk.power_off_at_io(nth);
                 let (acknowledged, _) = run(&disk, config, &script);
                 disk.crash_with(choose);
-                check_after(&disk, config, &stages, acknowledged, &format!("{config:?}, off at {nth}"));
+                check_after(
+                    &disk,
+                    config,
+                    &stages,
+                    acknowledged,
+                    &format!("{config:?}, off at {nth}"),
+                );
                 cases += 1;
             });
         }
@@ -189,15 +215,27 @@ fn every_crash_there_is_keeps_whole_steps() {
 fn any_failure_leaves_a_step_done_or_not() {
     let (script, mut struck, mut cases) = (script(), 0, 0);
     let stages = stages(&script);
-    let faults = [Fault::Eio, Fault::Enospc, Fault::Torn { bytes: 700 }, Fault::EioPersisted];
+    let faults = [
+        Fault::Eio,
+        Fault::Enospc,
+        Fault::Torn { bytes: 700 },
+        Fault::EioPersisted,
+    ];
     for config in configs() {
         let counting = FaultyDisk::new(MemoryDisk::new());
         let _ = run(&counting, config, &script);
-        for (nth, fault) in (1..=counting.io_count()).flat_map(|nth| faults.map(|fault| (nth, fault))) {
+        for (nth, fault) in
+            (1..=counting.io_count()).flat_map(|nth| faults.map(|fault| (nth, fault)))
+        {
             let what = format!("{config:?}, {fault:?} at {nth}");
             let disk = FaultyDisk::new(MemoryDisk::new());
             disk.fail_io(nth, fault);
-            let reopen = || (0..2).find_map(|_| open_with(&disk, config).ok()).expect("strikes once").0;
+            let reopen = || {
+                (0..2)
+                    .find_map(|_| open_with(&disk, config).ok())
+                    .expect("strikes once")
+                    .0
+            };
             let mut engine = reopen();
             let mut done = 0;
             while let Some(step) = script.get(done) {
@@ -207,8 +245,11 @@ fn any_failure_leaves_a_step_done_or_not() {
                     continue;
                 };
                 struck += 1;
-                let is_poisoned = matches!(engine.purge(VB, Seqno(0)), Err(EngineError::Poisoned { .. }))
-                    || matches!(engine.create(VB), Err(EngineError::Poisoned { .. }));
+                let is_poisoned =
+                    matches!(
+                        engine.purge(VB, Seqno(0)),
+                        Err(EngineError::Poisoned { .. })
+                    ) || matches!(engine.create(VB), Err(EngineError::Poisoned { .. }));
                 if is_poisoned {
                     drop(engine);
                     engine = reopen();
@@ -226,5 +267,8 @@ fn any_failure_leaves_a_step_done_or_not() {
             cases += 1;
         }
     }
-    assert!(cases >= 600 && struck >= 500, "{cases} cases, {struck} failures");
+    assert!(
+        cases >= 600 && struck >= 500,
+        "{cases} cases, {struck} failures"
+    );
 }

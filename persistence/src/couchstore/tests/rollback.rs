@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{Item, Key, Operation, Seqno};
+use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
 use crate::couchstore::block::{DATA, HEADER};
 use crate::couchstore::header::Header;
@@ -13,14 +13,22 @@ use crate::disk::{Access, Disk, Keep, MemoryDisk};
 use crate::{Engine, EngineError, RolledBack, ScanLimit};
 
 use super::naive;
-use super::support::{VB, commit, contents, delete, file, fixture, open, open_with, set, store_with};
+use super::support::{
+    VB, commit, contents, delete, file, fixture, open, open_with, set, store_with,
+};
 
 /// Positions and high seqnos of a file's headers, newest first, as the vendor's tool lists them; of several with one
 /// high seqno the newest.
 fn headers_of(case: &str) -> Vec<(u64, u64)> {
     let text = std::fs::read_to_string(fixture(&format!("{case}.info.txt"))).expect("fixture");
     let number = |line: &str, name: &str| -> Option<u64> {
-        line.trim().strip_prefix(name)?.trim().split(' ').next()?.parse().ok()
+        line.trim()
+            .strip_prefix(name)?
+            .trim()
+            .split(' ')
+            .next()?
+            .parse()
+            .ok()
     };
     let mut headers = Vec::new();
     let mut position = None;
@@ -37,20 +45,34 @@ fn headers_of(case: &str) -> Vec<(u64, u64)> {
 #[test]
 fn the_commits_found_are_those_the_vendor_lists() {
     let mut compared = 0;
-    for case in
-        ["d_rich", "h_boundary", "j_v6.6.5_d_rich", "j_v7.6.11_d_rich", "j_v6.6.5_h_boundary", "g_ten_v11"]
-    {
+    for case in [
+        "d_rich",
+        "h_boundary",
+        "j_v6.6.5_d_rich",
+        "j_v7.6.11_d_rich",
+        "j_v6.6.5_h_boundary",
+        "g_ten_v11",
+    ] {
         let disk = store_with(case);
-        let newest =
-            find::newest(disk.open(&file(), Access::ReadOnly).expect("there"), &file()).expect("opens");
+        let newest = find::newest(
+            disk.open(&file(), Access::ReadOnly).expect("there"),
+            &file(),
+        )
+        .expect("opens");
         let headers = headers_of(case);
         assert!(!headers.is_empty(), "{case}");
         for &(position, high) in &headers {
-            let Earlier::Found(tip) = history::at_or_below(&newest, Seqno(high)).expect("sound") else {
+            let Earlier::Found(tip) = history::at_or_below(&newest, Seqno(high)).expect("sound")
+            else {
                 panic!("{case}: {high}");
             };
-            assert_eq!((tip.position, tip.header.update_seq), (position, high), "{case}");
-            tip.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
+            assert_eq!(
+                (tip.position, tip.header.update_seq),
+                (position, high),
+                "{case}"
+            );
+            tip.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
+                .expect("readable");
             compared += 1;
         }
     }
@@ -64,7 +86,9 @@ fn older_versions_roll_back_too_and_stay_what_they_are() {
         let (engine, report) = open(&disk).expect("opens");
         assert_eq!(report.unreadable, [], "{case}");
         let before: Vec<u64> = headers_of(case).into_iter().map(|(_, high)| high).collect();
-        let [newest, middle, ..] = before[..] else { panic!("{before:?}") };
+        let [newest, middle, ..] = before[..] else {
+            panic!("{before:?}")
+        };
         let whole = naive::now(&engine);
         assert_eq!(whole.high, newest);
         let pinned = engine.snapshot(VB).expect("there");
@@ -80,7 +104,9 @@ fn older_versions_roll_back_too_and_stay_what_they_are() {
         disk.crash(Keep::None);
         let (engine, _) = open(&disk).expect("opens");
         assert_eq!(naive::now(&engine), restored);
-        let header = CouchFile::open_read_only(&disk, &file()).expect("opens").header();
+        let header = CouchFile::open_read_only(&disk, &file())
+            .expect("opens")
+            .header();
         assert_eq!(header.version, version);
     }
 }
@@ -90,12 +116,23 @@ fn a_compacted_file_has_no_past() {
     let disk = store_with("k_compact_d_rich");
     let (engine, _) = open(&disk).expect("opens");
     let before = naive::now(&engine);
-    let image =
-        || std::iter::once(disk.open(&file(), Access::ReadOnly).expect("there").len().expect("known"));
+    let image = || {
+        std::iter::once(
+            disk.open(&file(), Access::ReadOnly)
+                .expect("there")
+                .len()
+                .expect("known"),
+        )
+    };
     let len: Vec<u64> = image().collect();
     for to in [0, before.high - 1] {
         let reset = engine.rollback(VB, Seqno(to)).expect("answered");
-        assert_eq!(reset, RolledBack::NeedsReset { lowest: Seqno(before.high) });
+        assert_eq!(
+            reset,
+            RolledBack::NeedsReset {
+                lowest: Seqno(before.high)
+            }
+        );
     }
     assert_eq!(
         (naive::now(&engine), image().collect::<Vec<_>>()),
@@ -122,13 +159,29 @@ fn a_rollback_takes_two_syncs_and_to_where_it_is_none() {
     assert_eq!(syncs(), before, "nothing to do");
     engine.purge(VB, Seqno(2)).expect("purged");
     assert_eq!(syncs(), before + 1, "recovery knows a purge by its nodes");
-    let tip = find::newest(disk.open(&file(), Access::ReadOnly).expect("there"), &file()).expect("opens");
-    let Earlier::Found(target) = history::at_or_below(&tip, Seqno(2)).expect("sound") else { panic!() };
+    let tip = find::newest(
+        disk.open(&file(), Access::ReadOnly).expect("there"),
+        &file(),
+    )
+    .expect("opens");
+    let Earlier::Found(target) = history::at_or_below(&tip, Seqno(2)).expect("sound") else {
+        panic!()
+    };
     assert_eq!(naive::rollback(&engine, 2), 2);
     assert_eq!(syncs(), before + 3);
-    let header = CouchFile::open_read_only(&disk, &file()).expect("opens").header();
-    assert_eq!(header.previous, Some(target.position), "as the vendor's library does");
-    assert_eq!(header.info.high, Seqno(2), "the vendor's tools see it at once");
+    let header = CouchFile::open_read_only(&disk, &file())
+        .expect("opens")
+        .header();
+    assert_eq!(
+        header.previous,
+        Some(target.position),
+        "as the vendor's library does"
+    );
+    assert_eq!(
+        header.info.high,
+        Seqno(2),
+        "the vendor's tools see it at once"
+    );
 }
 
 /// Purging all rows writes no node: such a commit would not be told from garbage.
@@ -145,10 +198,18 @@ fn a_purge_that_leaves_nothing_is_durable() {
     };
     commit(&engine, VB, &[dropped(1, b"a"), dropped(2, b"b")]).expect("committed");
     engine.purge(VB, Seqno(1)).expect("purged");
-    let tip = find::newest(disk.open(&file(), Access::ReadOnly).expect("there"), &file()).expect("opens");
+    let tip = find::newest(
+        disk.open(&file(), Access::ReadOnly).expect("there"),
+        &file(),
+    )
+    .expect("opens");
     drop(engine);
     // As a vendor's compaction leaves it: the highest seqno is no row's.
-    let higher = Header { update_seq: 9, ..tip.header.clone() }.encode(HEADER);
+    let higher = Header {
+        update_seq: 9,
+        ..tip.header.clone()
+    }
+    .encode(HEADER);
     disk.open(&file(), Access::ReadWrite)
         .expect("there")
         .write_at(&[&higher], tip.position)
@@ -197,9 +258,17 @@ fn figures_of_prepares_are_restored() {
     engine.create(VB).expect("created");
     let counted = || {
         let file = CouchFile::open_read_only(&disk, &file()).expect("opens");
-        let state = file.local_docs().expect("readable").pop().expect("the state").1;
+        let state = file
+            .local_docs()
+            .expect("readable")
+            .pop()
+            .expect("the state")
+            .1;
         let json: serde_json::Value = serde_json::from_slice(&state).expect("JSON");
-        json["on_disk_prepares"].as_str().expect("a string").to_owned()
+        json["on_disk_prepares"]
+            .as_str()
+            .expect("a string")
+            .to_owned()
     };
     commit(&engine, VB, &[prepare(1, b"a")]).expect("committed");
     commit(&engine, VB, &[prepare(2, b"b"), prepare(3, b"c")]).expect("committed");
@@ -221,19 +290,27 @@ fn damage_on_the_way_back_is_an_error_and_changes_nothing() {
     }
     let raw: Arc<_> = disk.open(&file(), Access::ReadWrite).expect("there");
     let tip = find::newest(Arc::clone(&raw), &file()).expect("opens");
-    let Earlier::Found(second) = history::at_or_below(&tip, Seqno(2)).expect("sound") else { panic!() };
+    let Earlier::Found(second) = history::at_or_below(&tip, Seqno(2)).expect("sound") else {
+        panic!()
+    };
     let before = naive::now(&engine);
     for (at, byte) in [(0, DATA), (0, 7), (20, 0xff)] {
         let mut old = [0];
         raw.read_at(&mut old, second.position + at).expect("read");
-        raw.write_at(&[&[byte]], second.position + at).expect("written");
+        raw.write_at(&[&[byte]], second.position + at)
+            .expect("written");
         let error = engine.rollback(VB, Seqno(1)).expect_err("damaged");
         assert!(
             matches!(&error, EngineError::Corrupt { offset, .. } if *offset == second.position),
             "{error}"
         );
-        assert_eq!(naive::rollback(&engine, 4), 4, "what is newer needs none of it");
-        raw.write_at(&[&old], second.position + at).expect("written");
+        assert_eq!(
+            naive::rollback(&engine, 4),
+            4,
+            "what is newer needs none of it"
+        );
+        raw.write_at(&[&old], second.position + at)
+            .expect("written");
     }
     assert_eq!(naive::now(&engine), before);
     assert_eq!(naive::rollback(&engine, 1), 1);
@@ -243,7 +320,10 @@ fn damage_on_the_way_back_is_an_error_and_changes_nothing() {
 fn a_closed_or_dropped_vbucket_is_not_rolled_back() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
-    for refused in [engine.rollback(VB, Seqno(0)).map(|_| ()), engine.purge(VB, Seqno(0)).map(|_| ())] {
+    for refused in [
+        engine.rollback(VB, Seqno(0)).map(|_| ()),
+        engine.purge(VB, Seqno(0)).map(|_| ()),
+    ] {
         assert_eq!(refused.expect_err("unknown").kind(), "unknown-vbucket");
     }
     engine.create(VB).expect("created");
@@ -259,10 +339,21 @@ fn a_rollback_keeps_what_the_last_purge_before_it_spared() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
-    let in_8 = |item: Item| Item { key: Key::in_collection(8, b"k"), ..item };
-    commit(&engine, VB, &[in_8(delete(1, "")), delete(2, "a"), set(3, "b", b"3")]).expect("committed");
+    let in_8 = |item: Item| Item {
+        key: Key::in_collection(8, b"k"),
+        ..item
+    };
+    commit(
+        &engine,
+        VB,
+        &[in_8(delete(1, "")), delete(2, "a"), set(3, "b", b"3")],
+    )
+    .expect("committed");
     assert_eq!(engine.purge(VB, Seqno(2)).expect("purged"), Seqno(2));
-    let more = Item { key: Key::in_collection(8, b"more"), ..set(4, "", b"4") };
+    let more = Item {
+        key: Key::in_collection(8, b"more"),
+        ..set(4, "", b"4")
+    };
     commit(&engine, VB, &[more]).expect("committed");
     let then = contents(&engine, VB);
     assert_eq!(then.keys().copied().collect::<Vec<_>>(), [1, 3, 4]);
@@ -270,5 +361,9 @@ fn a_rollback_keeps_what_the_last_purge_before_it_spared() {
     assert_eq!(naive::rollback(&engine, 4), 4);
     assert_eq!(contents(&engine, VB), then);
     assert_eq!(engine.purge(VB, Seqno(2)).expect("purged"), Seqno(2));
-    assert_eq!(contents(&engine, VB).into_keys().collect::<Vec<_>>(), [3, 4], "the next purge takes it");
+    assert_eq!(
+        contents(&engine, VB).into_keys().collect::<Vec<_>>(),
+        [3, 4],
+        "the next purge takes it"
+    );
 }

@@ -1,6 +1,6 @@
 //! E24 to E26: room for small commits, in every failure and power loss there is.
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 
 use crate::couchstore::{CommitMode, CouchFile, Couchstore, CouchstoreConfig};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
@@ -11,10 +11,14 @@ use super::support::{VB, commit, contents, dir, file, open, open_with, set};
 
 /// A large commit, then small ones: the room made for some is used up by others.
 fn history() -> Vec<Vec<Item>> {
-    let large = (1..=60).map(|seqno| set(seqno, &format!("large-{seqno}"), &noise(5000))).collect();
+    let large = (1..=60)
+        .map(|seqno| set(seqno, &format!("large-{seqno}"), &noise(5000)))
+        .collect();
     let small = |n: u64| {
         let from = 61 + n * 3;
-        (from..from + 3).map(|seqno| set(seqno, &format!("{}", seqno * 7 % 20), &noise(900))).collect()
+        (from..from + 3)
+            .map(|seqno| set(seqno, &format!("{}", seqno * 7 % 20), &noise(900)))
+            .collect()
     };
     std::iter::once(large).chain((0..11).map(small)).collect()
 }
@@ -30,10 +34,20 @@ fn stages() -> Vec<Contents> {
 
 /// What the file takes, and how much of that lies behind the newest commit.
 fn room(disk: &impl Disk) -> (u64, u64) {
-    let len = disk.open(&file(), Access::ReadOnly).expect("there").len().expect("known");
-    let header = CouchFile::open_read_only(disk, &file()).expect("opens").header().position;
+    let len = disk
+        .open(&file(), Access::ReadOnly)
+        .expect("there")
+        .len()
+        .expect("known");
+    let header = CouchFile::open_read_only(disk, &file())
+        .expect("opens")
+        .header()
+        .position;
     // A header is shorter than the rest of its block.
-    (len, len.saturating_sub(header.next_multiple_of(4096) + 4096))
+    (
+        len,
+        len.saturating_sub(header.next_multiple_of(4096) + 4096),
+    )
 }
 
 /// What lies at and behind a position.
@@ -84,12 +98,19 @@ fn small_commits_leave_the_files_length_alone_and_closing_cuts_the_room_off() {
     }
     assert_eq!(rooms[0], 0, "none for a large commit");
     lengths.dedup();
-    assert!(lengths.len() < history().len() * 2 / 3, "{lengths:?}, {rooms:?}");
+    assert!(
+        lengths.len() < history().len() * 2 / 3,
+        "{lengths:?}, {rooms:?}"
+    );
     assert!(rooms.iter().any(|&behind| behind > 8192), "{rooms:?}");
     commit(&engine, VB, &[set(100, "last", &noise(900))]).expect("committed");
     drop(engine);
     let (engine, report) = open(&disk).expect("opens");
-    assert_eq!((room(&disk).1, report.repairs), (0, vec![]), "it was no damage");
+    assert_eq!(
+        (room(&disk).1, report.repairs),
+        (0, vec![]),
+        "it was no damage"
+    );
     for n in 101..105 {
         commit(&engine, VB, &[set(n, "last", &noise(900))]).expect("committed");
     }
@@ -102,7 +123,10 @@ fn small_commits_leave_the_files_length_alone_and_closing_cuts_the_room_off() {
 #[test]
 fn the_vendors_two_syncs_get_no_room() {
     let disk = MemoryDisk::new();
-    let config = CouchstoreConfig { commit: CommitMode::TwoPhase, ..CouchstoreConfig::default() };
+    let config = CouchstoreConfig {
+        commit: CommitMode::TwoPhase,
+        ..CouchstoreConfig::default()
+    };
     let (engine, _) = open_with(&disk, config).expect("opens");
     engine.create(VB).expect("created");
     for batch in history() {
@@ -117,7 +141,10 @@ fn power_loss_at_any_io_with_room_keeps_what_was_acknowledged() {
     assert!(matches!(run(&counting), (Some(12), Ok(()))));
     let stages = stages();
     for nth in 1..=counting.io_count() {
-        for keep in [Keep::None, Keep::All].into_iter().chain((0..4).map(|seed| Keep::Random { seed })) {
+        for keep in [Keep::None, Keep::All]
+            .into_iter()
+            .chain((0..4).map(|seed| Keep::Random { seed }))
+        {
             let what = format!("power off at {nth}, {keep:?}");
             let disk = FaultyDisk::new(MemoryDisk::new());
             disk.power_off_at_io(nth);
@@ -125,10 +152,14 @@ fn power_loss_at_any_io_with_room_keeps_what_was_acknowledged() {
             assert!(result.is_err(), "{what}");
             disk.crash(keep);
             let (engine, _) = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
-            let Some(acknowledged) = acknowledged else { continue };
+            let Some(acknowledged) = acknowledged else {
+                continue;
+            };
             assert_eq!(room(&disk).1, 0, "{what}: opening cuts the room off");
             let found = contents(&engine, VB);
-            let stage = (acknowledged..stages.len()).take(2).find(|&stage| stages[stage] == found);
+            let stage = (acknowledged..stages.len())
+                .take(2)
+                .find(|&stage| stages[stage] == found);
             let stage = stage.unwrap_or_else(|| panic!("{what}: {acknowledged} acknowledged"));
             assert!(go_on(&engine, stage).1.is_ok(), "{what}");
             assert_eq!(contents(&engine, VB), stages[12], "{what}");
@@ -142,11 +173,18 @@ fn no_failure_mixes_room_and_commits() {
     let _ = run(&counting);
     let stages = stages();
     for nth in 1..=counting.io_count() {
-        for fault in [Fault::Eio, Fault::Enospc, Fault::Torn { bytes: 5200 }, Fault::EioPersisted] {
+        for fault in [
+            Fault::Eio,
+            Fault::Enospc,
+            Fault::Torn { bytes: 5200 },
+            Fault::EioPersisted,
+        ] {
             let what = format!("{fault:?} at {nth}");
             let disk = FaultyDisk::new(MemoryDisk::new());
             disk.fail_io(nth, fault);
-            let Ok((mut engine, _)) = open(&disk) else { continue };
+            let Ok((mut engine, _)) = open(&disk) else {
+                continue;
+            };
             if engine.create(VB).is_err() {
                 continue;
             }
@@ -155,7 +193,11 @@ fn no_failure_mixes_room_and_commits() {
                 let (acknowledged, result) = go_on(&engine, stage);
                 stage = acknowledged;
                 if result.is_err() {
-                    assert_eq!(contents(&engine, VB), stages[stage], "{what}: a failed batch is invisible");
+                    assert_eq!(
+                        contents(&engine, VB),
+                        stages[stage],
+                        "{what}: a failed batch is invisible"
+                    );
                 }
                 let settled = commit(&engine, VB, &[]);
                 if settled.is_ok() {
@@ -174,7 +216,11 @@ fn no_failure_mixes_room_and_commits() {
                 }
             }
             disk.crash(Keep::None);
-            assert_eq!(contents(&open(&disk).expect("opens").0, VB), stages[12], "{what}");
+            assert_eq!(
+                contents(&open(&disk).expect("opens").0, VB),
+                stages[12],
+                "{what}"
+            );
         }
     }
 }
@@ -193,7 +239,10 @@ fn a_disk_without_space_for_room_takes_every_commit_that_fits() {
         let (engine, _) = open(&disk).expect("opens");
         engine.create(VB).expect("created");
         let (acknowledged, result) = go_on(&engine, 0);
-        assert!(result.is_ok(), "{spare_bytes} to spare, {acknowledged} committed: {result:?}");
+        assert!(
+            result.is_ok(),
+            "{spare_bytes} to spare, {acknowledged} committed: {result:?}"
+        );
         assert_eq!(engine.info(VB).expect("there").high, Seqno(93));
     }
     assert_eq!(roomy.list(&dir()).expect("listed"), ["7.couch.1"]);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{
+use lowtide_checkpoint::{
     Cas, FailoverLog, Item, Key, Namespace, Operation, Seqno, State, VBucketState, VbUuid, Vbid,
 };
 
@@ -24,7 +24,9 @@ pub(super) fn file() -> PathBuf {
 }
 
 pub(in crate::couchstore) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/couchstore").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/couchstore")
+        .join(name)
 }
 
 /// Puts one of the vendor's files into a store.
@@ -54,22 +56,40 @@ pub(super) fn open(
 
 pub(super) fn state(high: u64) -> VBucketState {
     let log = FailoverLog::new(VbUuid(0xabcd));
-    VBucketState { snapshot_end: Seqno(high), ..VBucketState::new(State::Active, log) }
+    VBucketState {
+        snapshot_end: Seqno(high),
+        ..VBucketState::new(State::Active, log)
+    }
 }
 
 pub(super) fn set(seqno: u64, key: &str, value: &[u8]) -> Item {
     let value = Bytes::copy_from_slice(value);
-    Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(key.as_bytes()), value) }
+    Item {
+        seqno: Seqno(seqno),
+        ..Item::mutation(Key::new(key.as_bytes()), value)
+    }
 }
 
 pub(super) fn delete(seqno: u64, key: &str) -> Item {
-    Item { seqno: Seqno(seqno), ..Item::deletion(Key::new(key.as_bytes())) }
+    Item {
+        seqno: Seqno(seqno),
+        ..Item::deletion(Key::new(key.as_bytes()))
+    }
 }
 
-pub(super) fn commit(engine: &dyn Engine, vb: Vbid, items: &[Item]) -> Result<Committed, EngineError> {
+pub(super) fn commit(
+    engine: &dyn Engine,
+    vb: Vbid,
+    items: &[Item],
+) -> Result<Committed, EngineError> {
     let refs: Vec<&Item> = items.iter().collect();
     let state = state(items.last().map_or(0, |item| item.seqno.0));
-    let batch = Batch { vb, items: &refs, state: &state, timestamp: 1 };
+    let batch = Batch {
+        vb,
+        items: &refs,
+        state: &state,
+        timestamp: 1,
+    };
     engine.commit(&[batch]).pop().expect("one result a batch")
 }
 
@@ -78,7 +98,9 @@ const VENDORS_COUNT: &str = "the state tells of 0 prepares with 0 bytes, there a
 
 /// Whether a vBucket has the prepare of `d_rich`, which no other test's vBucket has.
 fn is_d_rich(engine: &dyn Engine, vb: Vbid) -> bool {
-    let prepare = engine.get(vb, Namespace::Prepared, &Key::new(b"prepared-doc")).expect("readable");
+    let prepare = engine
+        .get(vb, Namespace::Prepared, &Key::new(b"prepared-doc"))
+        .expect("readable");
     prepare.is_some_and(|prepare| prepare.cas == Cas(1_702_838_688_282_902_542))
 }
 
@@ -95,11 +117,19 @@ pub(super) fn check(engine: &dyn Engine, vb: Vbid) {
 pub(super) fn contents(engine: &dyn Engine, vb: Vbid) -> BTreeMap<u64, Item> {
     check(engine, vb);
     let snapshot = engine.snapshot(vb).expect("there");
-    let slice = snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
+    let slice = snapshot
+        .scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
+        .expect("readable");
     assert_eq!(slice.next, None);
     for item in &slice.items {
         let namespace = item.operation.namespace().expect("stored");
-        assert_eq!(snapshot.get(namespace, &item.key).expect("readable").as_ref(), Some(item));
+        assert_eq!(
+            snapshot
+                .get(namespace, &item.key)
+                .expect("readable")
+                .as_ref(),
+            Some(item)
+        );
     }
     let info = snapshot.info();
     assert_eq!(info.items + info.deleted, slice.items.len() as u64);
@@ -108,7 +138,19 @@ pub(super) fn contents(engine: &dyn Engine, vb: Vbid) -> BTreeMap<u64, Item> {
         Operation::Prepare => false,
         operation => item.deleted || operation == Operation::Abort,
     };
-    assert_eq!(info.deleted, slice.items.iter().filter(is_tombstone).count() as u64);
-    assert!(slice.items.last().is_none_or(|item| item.seqno <= snapshot.high()));
-    slice.items.into_iter().map(|item| (item.seqno.0, item)).collect()
+    assert_eq!(
+        info.deleted,
+        slice.items.iter().filter(is_tombstone).count() as u64
+    );
+    assert!(
+        slice
+            .items
+            .last()
+            .is_none_or(|item| item.seqno <= snapshot.high())
+    );
+    slice
+        .items
+        .into_iter()
+        .map(|item| (item.seqno.0, item))
+        .collect()
 }

@@ -3,7 +3,7 @@
 //! A sector that was lost reads as zeros, and where its first byte lies in a commit is chance. A chunk whose first byte alone
 //! survived says that it is empty, and nothing has the checksum of nothing: 0.
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 
 use crate::Engine;
 use crate::couchstore::block;
@@ -25,19 +25,32 @@ fn two_commits(disk: &MemoryDisk, items: &[Item]) -> (Tip, u64) {
     disk.crash(Keep::None);
     drop(engine);
     let before = activated(disk);
-    let next = recover::successor(&before).expect("readable").expect("it is whole");
+    let next = recover::successor(&before)
+        .expect("readable")
+        .expect("it is whole");
     (before, next.position)
 }
 
 fn activated(disk: &MemoryDisk) -> Tip {
-    find::newest(disk.open(&file(), Access::ReadOnly).expect("there"), &file()).expect("a commit")
+    find::newest(
+        disk.open(&file(), Access::ReadOnly).expect("there"),
+        &file(),
+    )
+    .expect("a commit")
 }
 
 /// Guards E2 and E6.
 #[test]
 fn a_commit_that_lost_its_end_at_any_byte_is_cut_off() {
-    let many: Vec<Item> = (2..150).map(|seqno| set(seqno, &format!("key-{seqno}"), b"some value")).collect();
-    for items in [vec![], vec![set(2, "a", b"")], vec![set(2, "b", b"1"), delete(3, "a")], many] {
+    let many: Vec<Item> = (2..150)
+        .map(|seqno| set(seqno, &format!("key-{seqno}"), b"some value"))
+        .collect();
+    for items in [
+        vec![],
+        vec![set(2, "a", b"")],
+        vec![set(2, "b", b"1"), delete(3, "a")],
+        many,
+    ] {
         let disk = MemoryDisk::new();
         let (before, header) = two_commits(&disk, &items);
         let stored = disk.open(&file(), Access::ReadWrite).expect("there");
@@ -54,11 +67,19 @@ fn a_commit_that_lost_its_end_at_any_byte_is_cut_off() {
             }
             lost.fill(0);
             stored.write_at(&[&torn], 0).expect("written");
-            if recover::successor(&activated(&disk)).expect("readable").is_some() {
+            if recover::successor(&activated(&disk))
+                .expect("readable")
+                .is_some()
+            {
                 taken.push(from);
             }
         }
-        assert_eq!(taken, [0; 0], "{} items, up to the header at {header}", items.len());
+        assert_eq!(
+            taken,
+            [0; 0],
+            "{} items, up to the header at {header}",
+            items.len()
+        );
     }
 }
 
@@ -67,11 +88,15 @@ fn a_commit_that_lost_its_end_at_any_byte_is_cut_off() {
 fn a_torn_commit_harms_nothing_of_what_was_acknowledged() {
     let disk = MemoryDisk::new();
     let (before, header) = two_commits(&disk, &[set(2, "b", b"new")]);
-    let after = recover::successor(&before).expect("readable").expect("it is whole");
+    let after = recover::successor(&before)
+        .expect("readable")
+        .expect("it is whole");
     // The state is written last; of its node one byte survives.
     let root = after.header.local.expect("there is a state").position + 1;
     let stored = disk.open(&file(), Access::ReadWrite).expect("there");
-    stored.write_at(&[&vec![0; (header - root) as usize]], root).expect("written");
+    stored
+        .write_at(&[&vec![0; (header - root) as usize]], root)
+        .expect("written");
     let (engine, report) = open(&disk).expect("opens");
     assert_eq!(report.repairs.len(), 1, "{:?}", report.repairs);
     assert_eq!(engine.info(VB).expect("there").high, Seqno(1));

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Datatype, Item, Key, Namespace, Seqno, VBucketState};
+use lowtide_checkpoint::{Datatype, Item, Key, Namespace, Seqno, VBucketState};
 
 use crate::couchstore::chunk::HEAD_BYTES;
 use crate::couchstore::{CouchFile, CouchstoreConfig, FormatVersion};
 use crate::disk::{Access, Disk, FaultyDisk, Keep, MemoryDisk};
 use crate::{Engine, EngineError};
 
-use super::support::{VB, commit, contents, delete, file, fixture, open, open_with, set, state, store_with};
+use super::support::{
+    VB, commit, contents, delete, file, fixture, open, open_with, set, state, store_with,
+};
 
 const OLDER: [(&str, u8); 9] = [
     ("g_ten_v11", 11),
@@ -32,8 +34,9 @@ type Contents = BTreeMap<u64, Item>;
 fn apply(contents: &Contents, batch: &[Item]) -> Contents {
     let mut next = contents.clone();
     for item in batch {
-        let same =
-            |old: &Item| old.key == item.key && old.operation.namespace() == item.operation.namespace();
+        let same = |old: &Item| {
+            old.key == item.key && old.operation.namespace() == item.operation.namespace()
+        };
         next.retain(|_, old| !same(old));
         next.insert(item.seqno.0, item.clone());
     }
@@ -42,22 +45,38 @@ fn apply(contents: &Contents, batch: &[Item]) -> Contents {
 
 /// Batches that change, delete and add documents of a file whose high seqno is `high`.
 fn batches(contents: &Contents, high: u64) -> Vec<Vec<Item>> {
-    let committed = contents.values().filter(|item| item.operation.namespace() == Some(Namespace::Committed));
+    let committed = contents
+        .values()
+        .filter(|item| item.operation.namespace() == Some(Namespace::Committed));
     let keys: Vec<&Key> = committed.map(|item| &item.key).collect();
-    let of_key = |item: Item, key: &Key| Item { key: key.clone(), ..item };
+    let of_key = |item: Item, key: &Key| Item {
+        key: key.clone(),
+        ..item
+    };
     vec![
         vec![
             of_key(set(high + 1, "", b"changed"), keys[0]),
-            Item { datatype: Datatype::SNAPPY, ..set(high + 2, "large", &[7; 9000]) },
+            Item {
+                datatype: Datatype::SNAPPY,
+                ..set(high + 2, "large", &[7; 9000])
+            },
         ],
-        vec![of_key(delete(high + 4, ""), keys[1]), set(high + 5, "large", b"small")],
+        vec![
+            of_key(delete(high + 4, ""), keys[1]),
+            set(high + 5, "large", b"small"),
+        ],
     ]
 }
 
 /// What a file counts for each body, by seqno.
 fn sizes(file: &CouchFile) -> BTreeMap<u64, u64> {
-    let infos = file.doc_infos(Seqno(0)).expect("rows").map(|info| info.expect("readable"));
-    infos.map(|info| (info.seqno.0, info.physical_bytes)).collect()
+    let infos = file
+        .doc_infos(Seqno(0))
+        .expect("rows")
+        .map(|info| info.expect("readable"));
+    infos
+        .map(|info| (info.seqno.0, info.physical_bytes))
+        .collect()
 }
 
 #[test]
@@ -80,16 +99,26 @@ fn older_files_are_continued_in_their_version() {
             let snapshot = engine.snapshot(VB).expect("there");
             // The vendor's has its own purge seqno, which no commit lowers.
             let purge_seqno = snapshot.info().purge;
-            let expected_state = VBucketState { purge_seqno, ..state(snapshot.high().0) };
+            let expected_state = VBucketState {
+                purge_seqno,
+                ..state(snapshot.high().0)
+            };
             assert_eq!(snapshot.state(), Some(&expected_state), "{case}");
             // Up to 6.6 the bytes of block types were counted: what is there keeps its size, what comes is without.
             for (seqno, bytes) in sizes(&read(&disk)) {
                 let large = batch.iter().any(|item| {
-                    item.seqno.0 == seqno && item.value.as_ref().is_some_and(|value| value.len() == 9000)
+                    item.seqno.0 == seqno
+                        && item.value.as_ref().is_some_and(|value| value.len() == 9000)
                 });
-                let expected =
-                    if large { Some(HEAD_BYTES + 9000) } else { sizes_before.get(&seqno).copied() };
-                assert!(expected.is_none_or(|expected| expected == bytes), "{case}: {seqno}");
+                let expected = if large {
+                    Some(HEAD_BYTES + 9000)
+                } else {
+                    sizes_before.get(&seqno).copied()
+                };
+                assert!(
+                    expected.is_none_or(|expected| expected == bytes),
+                    "{case}: {seqno}"
+                );
             }
         }
         let header = read(&disk).header();
@@ -115,7 +144,12 @@ fn older_files_survive_power_loss_at_any_io() {
         }
         engine.close().expect("closed");
         let ios = disk.io_count() - before;
-        let keeps = [Keep::None, Keep::All, Keep::Random { seed: 1 }, Keep::Random { seed: 2 }];
+        let keeps = [
+            Keep::None,
+            Keep::All,
+            Keep::Random { seed: 1 },
+            Keep::Random { seed: 2 },
+        ];
         for (nth, keep) in (1..=ios).flat_map(|nth| keeps.map(|keep| (nth, keep))) {
             let what = format!("{case}, off at {nth}, {keep:?}");
             let (disk, _) = on_faulty();
@@ -132,9 +166,17 @@ fn older_files_survive_power_loss_at_any_io() {
             let result: Result<(), EngineError> = go();
             assert!(result.is_err(), "{what}");
             disk.crash(keep);
-            let found = contents(&open(&disk).unwrap_or_else(|error| panic!("{what}: {error}")).0, VB);
+            let found = contents(
+                &open(&disk)
+                    .unwrap_or_else(|error| panic!("{what}: {error}"))
+                    .0,
+                VB,
+            );
             let stage = stages.iter().position(|stage| *stage == found);
-            assert!(stage.is_some_and(|stage| (acknowledged..=acknowledged + 1).contains(&stage)), "{what}");
+            assert!(
+                stage.is_some_and(|stage| (acknowledged..=acknowledged + 1).contains(&stage)),
+                "{what}"
+            );
         }
     }
 }
@@ -146,7 +188,10 @@ fn new_files_have_the_version_asked_for() {
         (FormatVersion::V13, "j_v7.6.11_b_ten", 42),
         (FormatVersion::V14, "b_ten", 48),
     ] {
-        let config = CouchstoreConfig { version, ..CouchstoreConfig::default() };
+        let config = CouchstoreConfig {
+            version,
+            ..CouchstoreConfig::default()
+        };
         let disk = MemoryDisk::new();
         let (engine, _) = open_with(&disk, config).expect("opens");
         engine.create(VB).expect("created");
@@ -159,7 +204,11 @@ fn new_files_have_the_version_asked_for() {
             vendors[5..9].copy_from_slice(&made[5..9]);
             vendors[34..42].fill(0);
         }
-        assert_eq!((len, &made[..len]), (header_bytes, &vendors[..header_bytes]), "{golden}");
+        assert_eq!(
+            (len, &made[..len]),
+            (header_bytes, &vendors[..header_bytes]),
+            "{golden}"
+        );
 
         commit(&engine, VB, &[set(1, "a", b"1")]).expect("committed");
         commit(&engine, VB, &[set(2, "b", b"2"), delete(3, "a")]).expect("committed");
@@ -177,9 +226,16 @@ fn new_files_have_the_version_asked_for() {
 
 #[test]
 fn older_versions_take_two_syncs_a_commit() {
-    for (version, syncs) in [(FormatVersion::V12, 2), (FormatVersion::V13, 2), (FormatVersion::V14, 1)] {
+    for (version, syncs) in [
+        (FormatVersion::V12, 2),
+        (FormatVersion::V13, 2),
+        (FormatVersion::V14, 1),
+    ] {
         let disk = MemoryDisk::new();
-        let config = CouchstoreConfig { version, ..CouchstoreConfig::default() };
+        let config = CouchstoreConfig {
+            version,
+            ..CouchstoreConfig::default()
+        };
         let (engine, _) = open_with(&disk, config).expect("opens");
         engine.create(VB).expect("created");
         let before = engine.stats()["syncs"];

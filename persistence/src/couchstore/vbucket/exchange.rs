@@ -38,7 +38,7 @@ impl Claim {
         Ok(Self { vbucket, epoch })
     }
 
-    pub(in crate::couchstore) fn vb(&self) -> checkpoint::Vbid {
+    pub(in crate::couchstore) fn vb(&self) -> lowtide_checkpoint::Vbid {
         self.vbucket.vb
     }
 
@@ -71,8 +71,13 @@ impl Claim {
     ) -> Result<bool, EngineError> {
         let mut active = self.vbucket.active.lock();
         self.check()?;
-        let Some((writer, figures)) = make(active.writer.tip())? else { return Ok(false) };
-        active.figures = StoreFigures { xattrs: active.figures.xattrs, ..figures };
+        let Some((writer, figures)) = make(active.writer.tip())? else {
+            return Ok(false);
+        };
+        active.figures = StoreFigures {
+            xattrs: active.figures.xattrs,
+            ..figures
+        };
         active.writer = writer;
         let tip = active.writer.tip().clone();
         let mut published = self.vbucket.published.write();
@@ -90,9 +95,11 @@ impl Claim {
 
     fn check(&self) -> Result<(), EngineError> {
         if self.vbucket.epoch.load(Ordering::Acquire) != self.epoch {
-            let why =
-                "the vBucket was dropped, closed, rolled back, or purged of too much, while it was compacted";
-            return Err(EngineError::Aborted { vb: self.vbucket.vb, why });
+            let why = "the vBucket was dropped, closed, rolled back, or purged of too much, while it was compacted";
+            return Err(EngineError::Aborted {
+                vb: self.vbucket.vb,
+                why,
+            });
         }
         self.vbucket.shared.check_poison()
     }
@@ -107,7 +114,7 @@ impl Drop for Claim {
 }
 
 impl VBucket {
-    pub(in crate::couchstore) fn vb(&self) -> checkpoint::Vbid {
+    pub(in crate::couchstore) fn vb(&self) -> lowtide_checkpoint::Vbid {
         self.vb
     }
 
@@ -133,7 +140,7 @@ impl VBucket {
 mod tests {
     use std::path::Path;
 
-    use checkpoint::Vbid;
+    use lowtide_checkpoint::Vbid;
 
     use super::*;
     use crate::couchstore::CouchstoreConfig;
@@ -148,9 +155,16 @@ mod tests {
         let writer = Writer::create(file, path, Arc::clone(&shared)).expect("created");
         let vbucket = Arc::new(VBucket::new(Vbid(7), writer, shared).expect("empty"));
         let claim = Claim::new(Arc::clone(&vbucket)).expect("free");
-        assert!(claim.exchange(|_| Ok(None)).is_ok_and(|exchanged| !exchanged));
+        assert!(
+            claim
+                .exchange(|_| Ok(None))
+                .is_ok_and(|exchanged| !exchanged)
+        );
         vbucket.end_epoch();
-        assert!(matches!(claim.published(), Err(EngineError::Aborted { vb: Vbid(7), .. })));
+        assert!(matches!(
+            claim.published(),
+            Err(EngineError::Aborted { vb: Vbid(7), .. })
+        ));
         let exchanged = claim.exchange(|_| panic!("nothing is made for what is no longer there"));
         assert!(matches!(exchanged, Err(EngineError::Aborted { .. })));
         assert!(Claim::new(Arc::clone(&vbucket)).is_err());

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::EngineError;
 use crate::couchstore::tombstones;

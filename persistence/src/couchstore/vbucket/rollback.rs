@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::history::{self, Earlier};
 use crate::couchstore::tombstones;
@@ -38,7 +38,9 @@ impl VBucket {
         active.writer.rewind(&target);
         if let Some(highest) = purged_since.iter().map(|row| row.seqno.0).max() {
             active.writer.remove(&purged_since)?;
-            active.writer.set_purge_seq(highest.max(target.header.purge_seq));
+            active
+                .writer
+                .set_purge_seq(highest.max(target.header.purge_seq));
         }
         // Times in a file never fall, and an engine has no clock.
         active.writer.commit(tip.header.timestamp)?;

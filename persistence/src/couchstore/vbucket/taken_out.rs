@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::mem;
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::doc_info::DocInfo;
 
@@ -41,8 +41,13 @@ pub(super) struct Purges {
 impl Purges {
     /// Remembers what the commit at `position` has taken out; `false` if it is too much.
     pub(super) fn remember(&mut self, position: u64, rows: Vec<DocInfo>) -> bool {
-        let rows: Vec<TakenOut> =
-            rows.into_iter().map(|row| TakenOut { id: row.id, seqno: row.seqno }).collect();
+        let rows: Vec<TakenOut> = rows
+            .into_iter()
+            .map(|row| TakenOut {
+                id: row.id,
+                seqno: row.seqno,
+            })
+            .collect();
         self.bytes += rows.iter().map(TakenOut::memory_bytes).sum::<usize>();
         if self.bytes > BYTES_MAX {
             *self = Self::default();
@@ -55,7 +60,10 @@ impl Purges {
     /// What was purged with the commits up to that at `position`; it is forgotten here.
     pub(super) fn take(&mut self, position: u64) -> Vec<TakenOut> {
         let later = self.purges.split_off(&position.saturating_add(1));
-        let taken: Vec<TakenOut> = mem::replace(&mut self.purges, later).into_values().flatten().collect();
+        let taken: Vec<TakenOut> = mem::replace(&mut self.purges, later)
+            .into_values()
+            .flatten()
+            .collect();
         self.bytes -= taken.iter().map(TakenOut::memory_bytes).sum::<usize>();
         taken
     }
@@ -86,9 +94,16 @@ mod tests {
             assert!(purges.remember(position, vec![row(b"key", seqno)]));
         }
         let mut told = |position| -> Vec<u64> {
-            purges.take(position).into_iter().map(|taken_out| taken_out.seqno.0).collect()
+            purges
+                .take(position)
+                .into_iter()
+                .map(|taken_out| taken_out.seqno.0)
+                .collect()
         };
-        assert_eq!((told(4095), told(8192), told(8192)), (vec![], vec![1, 2], vec![]));
+        assert_eq!(
+            (told(4095), told(8192), told(8192)),
+            (vec![], vec![1, 2], vec![])
+        );
         assert_eq!(told(u64::MAX), [3]);
         assert_eq!(purges.bytes, 0);
     }

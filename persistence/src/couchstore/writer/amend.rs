@@ -18,11 +18,21 @@ impl Writer {
 
     /// Takes rows out of both indexes. The highest seqno ever saved stays.
     pub(in crate::couchstore) fn remove(&mut self, rows: &[DocInfo]) -> Result<(), EngineError> {
-        let mut by_id: Vec<Action> =
-            rows.iter().map(|info| Action { key: info.id.clone(), value: None }).collect();
+        let mut by_id: Vec<Action> = rows
+            .iter()
+            .map(|info| Action {
+                key: info.id.clone(),
+                value: None,
+            })
+            .collect();
         by_id.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut by_seqno: Vec<Action> =
-            rows.iter().map(|info| Action { key: by_seqno::key(info.seqno), value: None }).collect();
+        let mut by_seqno: Vec<Action> = rows
+            .iter()
+            .map(|info| Action {
+                key: by_seqno::key(info.seqno),
+                value: None,
+            })
+            .collect();
         by_seqno.sort_by(|a, b| a.key.cmp(&b.key));
         self.attempt(|writer| {
             writer.modify(Tree::ById, &by_id, &mut |_, _| Ok(()))?;

@@ -36,7 +36,10 @@ pub(super) struct Room {
 impl Room {
     /// None yet, in a file that ends there.
     pub(super) const fn new(end: u64) -> Self {
-        Self { end, given_up: false }
+        Self {
+            end,
+            given_up: false,
+        }
     }
 
     /// Before the sync of `next`, the commit after `tip`, whose bytes are all written: fills new room behind it if there
@@ -47,7 +50,9 @@ impl Room {
             self.end = self.end.max(next.end);
             return 0;
         }
-        let room_bytes = (commit_bytes * COMMITS).min(ROOM_BYTES_MAX).min(next.end / FILE_SHARE);
+        let room_bytes = (commit_bytes * COMMITS)
+            .min(ROOM_BYTES_MAX)
+            .min(next.end / FILE_SHARE);
         let end = (next.end + room_bytes) / BLOCK_BYTES * BLOCK_BYTES;
         self.end = next.end;
         // For a single commit it does not pay.

@@ -89,8 +89,13 @@ impl Plan {
     }
 
     pub(super) fn clear(&mut self) {
-        *self =
-            Self { off: self.off, ios: self.ios, writes: self.writes, syncs: self.syncs, ..Self::default() };
+        *self = Self {
+            off: self.off,
+            ios: self.ios,
+            writes: self.writes,
+            syncs: self.syncs,
+            ..Self::default()
+        };
     }
 
     pub(super) fn fail_io(&mut self, nth: u64, fault: Fault) {
@@ -102,7 +107,8 @@ impl Plan {
     }
 
     pub(super) fn fail_sync(&mut self, nth: u64) {
-        self.sync_faults.insert(nth_from(self.syncs, nth), Fault::Eio);
+        self.sync_faults
+            .insert(nth_from(self.syncs, nth), Fault::Eio);
     }
 
     pub(super) fn power_off_at_io(&mut self, nth: u64) {

@@ -18,7 +18,10 @@ fn disk() -> (FaultyDisk, Arc<dyn DiskFile>) {
 }
 
 fn head(disk: &FaultyDisk, len: usize) -> String {
-    let file = disk.memory().open(Path::new("a"), Access::ReadOnly).expect("there");
+    let file = disk
+        .memory()
+        .open(Path::new("a"), Access::ReadOnly)
+        .expect("there");
     let mut bytes = vec![0; len];
     let count = file.read_at(&mut bytes, 0).expect("power");
     String::from_utf8_lossy(&bytes[..count]).into_owned()
@@ -53,7 +56,11 @@ fn each_fault_leaves_of_a_write_what_it_says() {
     for (fault, landed, expected) in cases {
         let (disk, file) = disk();
         disk.fail_write(1, fault);
-        assert_eq!(kind(file.write_at(&[b"ab", b"cd"], 0)), Some(expected), "{fault:?}");
+        assert_eq!(
+            kind(file.write_at(&[b"ab", b"cd"], 0)),
+            Some(expected),
+            "{fault:?}"
+        );
         assert_eq!(head(&disk, 5), landed, "{fault:?}");
         disk.crash(Keep::None);
         assert_eq!(head(&disk, 5), "-----", "{fault:?}: nothing was synced");
@@ -130,7 +137,10 @@ fn every_io_counts_once_and_can_fail() {
     let ios = disk.io_count() - before;
     assert_eq!(ios, 9);
     for nth in 1..=ios {
-        for (fault, expected) in [(Fault::Eio, DiskErrorKind::Io), (Fault::Enospc, DiskErrorKind::NoSpace)] {
+        for (fault, expected) in [
+            (Fault::Eio, DiskErrorKind::Io),
+            (Fault::Enospc, DiskErrorKind::NoSpace),
+        ] {
             let (disk, _) = self::disk();
             disk.fail_io(nth, fault);
             let kinds: Vec<_> = workload(&disk).into_iter().map(kind).collect();
@@ -167,8 +177,16 @@ fn without_power_nothing_works_until_it_is_back() {
         let kinds: Vec<_> = workload(&disk).into_iter().map(kind).collect();
         let (done, lost) = kinds.split_at(nth as usize - 1);
         assert!(done.iter().all(Option::is_none));
-        assert!(lost.iter().all(|&kind| kind == Some(DiskErrorKind::PowerLost)), "{kinds:?}");
-        assert_eq!(disk.io_count() - before, nth, "calls without power are not counted");
+        assert!(
+            lost.iter()
+                .all(|&kind| kind == Some(DiskErrorKind::PowerLost)),
+            "{kinds:?}"
+        );
+        assert_eq!(
+            disk.io_count() - before,
+            nth,
+            "calls without power are not counted"
+        );
         let off = Some(DiskErrorKind::PowerLost);
         assert!(disk.is_off());
         assert_eq!(kind(file.read_at(&mut [0], 0)), off);
@@ -179,7 +197,11 @@ fn without_power_nothing_works_until_it_is_back() {
 
         disk.crash(Keep::None);
         assert!(!disk.is_off());
-        assert_eq!(kind(file.read_at(&mut [0], 0)), off, "old handles stay dead");
+        assert_eq!(
+            kind(file.read_at(&mut [0], 0)),
+            off,
+            "old handles stay dead"
+        );
         assert_eq!(disk.list(Path::new("")).expect("power"), ["a"]);
         assert_eq!(head(&disk, 2), if nth <= 8 { "--" } else { "x-" });
     }
@@ -189,7 +211,10 @@ fn without_power_nothing_works_until_it_is_back() {
 fn the_crash_decides_what_is_left_of_the_last_write() {
     let (disk, file) = disk();
     disk.power_off_at_io(1);
-    assert_eq!(kind(file.write_at(&[&[b'x'; 1000]], 0)), Some(DiskErrorKind::PowerLost));
+    assert_eq!(
+        kind(file.write_at(&[&[b'x'; 1000]], 0)),
+        Some(DiskErrorKind::PowerLost)
+    );
     // Torn; of its two sectors only the second.
     let mut choices = [1, 0, 1].into_iter();
     disk.crash_with(&mut |_| choices.next().expect("no more is asked"));
@@ -198,7 +223,11 @@ fn the_crash_decides_what_is_left_of_the_last_write() {
     let file = disk.open(Path::new("a"), Access::ReadWrite).expect("power");
     file.write_at(&[&[b'y'; 1000]], 0).expect("space");
     let mut choices = [1, 1, 0].into_iter();
-    disk.crash_with(&mut |_| choices.next().expect("of a write that extends nothing no length is asked"));
+    disk.crash_with(&mut |_| {
+        choices
+            .next()
+            .expect("of a write that extends nothing no length is asked")
+    });
     assert_eq!(head(&disk, 1000), "y".repeat(512) + &"x".repeat(488));
 
     let file = disk.open(Path::new("a"), Access::ReadWrite).expect("power");
@@ -213,11 +242,17 @@ fn of_faults_that_meet_the_more_precise_one_strikes() {
     let (disk, file) = disk();
     disk.fail_io(1, Fault::Eio);
     disk.fail_write(1, Fault::Enospc);
-    assert_eq!(kind(file.write_at(&[b"x"], 0)), Some(DiskErrorKind::NoSpace));
+    assert_eq!(
+        kind(file.write_at(&[b"x"], 0)),
+        Some(DiskErrorKind::NoSpace)
+    );
     file.write_at(&[b"x"], 0).expect("the other is used up too");
     disk.fail_io(1, Fault::Eio);
     disk.power_off_at_io(1);
-    assert_eq!(kind(file.write_at(&[b"x"], 0)), Some(DiskErrorKind::PowerLost));
+    assert_eq!(
+        kind(file.write_at(&[b"x"], 0)),
+        Some(DiskErrorKind::PowerLost)
+    );
 }
 
 #[test]
@@ -229,13 +264,21 @@ fn several_faults_wait_for_their_turn() {
     disk.power_off_at_io(5);
     disk.power_off_at_io(6);
     let write = || kind(file.write_at(&[b"x"], 0));
-    let (io, no_space, off) = (DiskErrorKind::Io, DiskErrorKind::NoSpace, DiskErrorKind::PowerLost);
+    let (io, no_space, off) = (
+        DiskErrorKind::Io,
+        DiskErrorKind::NoSpace,
+        DiskErrorKind::PowerLost,
+    );
     assert_eq!(
         [write(), write(), write(), write(), write()],
         [Some(io), Some(no_space), Some(io), None, Some(off)]
     );
     disk.crash(Keep::None);
-    assert_eq!(kind(disk.create(Path::new("b"))), Some(off), "the second loss of power is still to come");
+    assert_eq!(
+        kind(disk.create(Path::new("b"))),
+        Some(off),
+        "the second loss of power is still to come"
+    );
     disk.crash(Keep::None);
     disk.fail_io(1, Fault::Eio);
     disk.fail_sync(1);
@@ -250,7 +293,10 @@ fn power_can_be_turned_off_between_two_calls() {
     let file = disk.create(Path::new("/a")).expect("new");
     disk.power_off();
     assert!(disk.is_off());
-    assert_eq!(file.write_at(&[b"x"], 0).expect_err("off").kind, DiskErrorKind::PowerLost);
+    assert_eq!(
+        file.write_at(&[b"x"], 0).expect_err("off").kind,
+        DiskErrorKind::PowerLost
+    );
     assert_eq!(disk.io_count(), 1, "calls without power don't count");
     disk.crash(Keep::All);
     assert!(!disk.is_off());

@@ -70,7 +70,11 @@ pub(super) struct Contents {
 impl Contents {
     /// A file whose bytes are all durable.
     pub(super) fn new(image: Image) -> Self {
-        Self { current: image.clone(), durable: image, changes: Vec::new() }
+        Self {
+            current: image.clone(),
+            durable: image,
+            changes: Vec::new(),
+        }
     }
 
     /// What reads see.
@@ -90,13 +94,20 @@ impl Contents {
         let len = payload.len();
         if len > 0 {
             payload.apply(&mut self.current, offset, offset..offset + len);
-            self.changes.push(Change::Write { offset, payload, limbo: None });
+            self.changes.push(Change::Write {
+                offset,
+                payload,
+                limbo: None,
+            });
         }
     }
 
     pub(super) fn sync(&mut self) {
         let changes = std::mem::take(&mut self.changes);
-        if changes.iter().any(|change| matches!(change, Change::Write { limbo: Some(_), .. })) {
+        if changes
+            .iter()
+            .any(|change| matches!(change, Change::Write { limbo: Some(_), .. }))
+        {
             self.sync_around_limbo(changes);
             return;
         }
@@ -106,7 +117,9 @@ impl Contents {
         for change in &changes {
             match change {
                 Change::SetLen { to, .. } => self.durable.set_len(*to),
-                Change::Write { offset, payload, .. } => written.insert(*offset..*offset + payload.len()),
+                Change::Write {
+                    offset, payload, ..
+                } => written.insert(*offset..*offset + payload.len()),
             }
         }
         self.durable.set_len(self.current.len());
@@ -126,12 +139,19 @@ impl Contents {
                         replace(&mut left, to..u64::MAX);
                     }
                 }
-                Change::Write { offset, payload, limbo: None } => {
+                Change::Write {
+                    offset,
+                    payload,
+                    limbo: None,
+                } => {
                     let range = offset..offset + payload.len();
                     payload.apply(&mut self.durable, offset, range.clone());
                     replace(&mut left, range);
                 }
-                Change::Write { limbo: Some(ref ranges), .. } => {
+                Change::Write {
+                    limbo: Some(ref ranges),
+                    ..
+                } => {
                     self.durable.extend_to(ranges.end());
                     left.push(change);
                 }
@@ -146,7 +166,12 @@ impl Contents {
     /// What a sync that fails does.
     pub(super) fn fail_sync(&mut self) {
         for change in &mut self.changes {
-            if let Change::Write { offset, payload, limbo: limbo @ None } = change {
+            if let Change::Write {
+                offset,
+                payload,
+                limbo: limbo @ None,
+            } = change
+            {
                 *limbo = Some(RangeSet::from_range(*offset..*offset + payload.len()));
             }
         }
@@ -154,16 +179,27 @@ impl Contents {
 
     /// What a power loss leaves. `choose(n)` gives one of `0..n`, larger for more.
     pub(super) fn survivors(&self, choose: &mut dyn FnMut(usize) -> usize) -> Image {
-        let mut left =
-            Survivors { image: self.durable.clone(), stuck: RangeSet::default(), len_stuck: false };
+        let mut left = Survivors {
+            image: self.durable.clone(),
+            stuck: RangeSet::default(),
+            len_stuck: false,
+        };
         for change in &self.changes {
             match change {
                 Change::SetLen { from, to } => left.set_len(*from, *to, choose),
-                Change::Write { offset, payload, limbo: None } => {
+                Change::Write {
+                    offset,
+                    payload,
+                    limbo: None,
+                } => {
                     let whole = RangeSet::from_range(*offset..*offset + payload.len());
                     left.write(*offset, payload, &whole, choose);
                 }
-                Change::Write { offset, payload, limbo: Some(ranges) } => {
+                Change::Write {
+                    offset,
+                    payload,
+                    limbo: Some(ranges),
+                } => {
                     left.write(*offset, payload, ranges, choose);
                 }
             }
@@ -175,7 +211,11 @@ impl Contents {
 /// Takes out of limbo what has been replaced.
 fn replace(changes: &mut [Change], range: Range<u64>) {
     for change in changes {
-        if let Change::Write { limbo: Some(ranges), .. } = change {
+        if let Change::Write {
+            limbo: Some(ranges),
+            ..
+        } = change
+        {
             ranges.remove(range.clone());
         }
     }
@@ -199,7 +239,8 @@ impl Survivors {
         self.len_stuck = true;
         // Where the cut did not happen, its sectors are not free for what was written there afterwards.
         if to < from {
-            self.stuck.insert(to / SECTOR_BYTES..from.div_ceil(SECTOR_BYTES));
+            self.stuck
+                .insert(to / SECTOR_BYTES..from.div_ceil(SECTOR_BYTES));
         }
     }
 
@@ -211,9 +252,14 @@ impl Survivors {
         ranges: &RangeSet,
         choose: &mut dyn FnMut(usize) -> usize,
     ) {
-        let pieces: Vec<(u64, Range<u64>)> =
-            ranges.iter().flat_map(sectors).filter(|(sector, _)| !self.stuck.contains(*sector)).collect();
-        let (Some((first, _)), Some((last, _))) = (pieces.first(), pieces.last()) else { return };
+        let pieces: Vec<(u64, Range<u64>)> = ranges
+            .iter()
+            .flat_map(sectors)
+            .filter(|(sector, _)| !self.stuck.contains(*sector))
+            .collect();
+        let (Some((first, _)), Some((last, _))) = (pieces.first(), pieces.last()) else {
+            return;
+        };
         let options = if first == last { 2 } else { 3 };
         let chosen = choose(options);
         let torn = chosen > 0 && chosen + 1 < options;

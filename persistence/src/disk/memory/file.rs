@@ -29,7 +29,11 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(capacity_pages: u64) -> Self {
-        Self { alive: AtomicBool::new(true), used_pages: AtomicU64::new(0), capacity_pages }
+        Self {
+            alive: AtomicBool::new(true),
+            used_pages: AtomicU64::new(0),
+            capacity_pages,
+        }
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -46,12 +50,20 @@ impl Session {
     }
 
     pub(super) fn used_bytes(&self) -> u64 {
-        self.used_pages.load(Ordering::SeqCst).saturating_mul(PAGE_BYTES)
+        self.used_pages
+            .load(Ordering::SeqCst)
+            .saturating_mul(PAGE_BYTES)
     }
 
     fn reserve(&self, pages: u64) -> Result<(), io::Error> {
-        let take = |used: u64| used.checked_add(pages).filter(|&used| used <= self.capacity_pages);
-        match self.used_pages.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take) {
+        let take = |used: u64| {
+            used.checked_add(pages)
+                .filter(|&used| used <= self.capacity_pages)
+        };
+        match self
+            .used_pages
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+        {
             Ok(_) => Ok(()),
             Err(_) => Err(io::Error::from(io::ErrorKind::StorageFull)),
         }
@@ -71,15 +83,25 @@ pub(super) struct Inode {
 impl Inode {
     /// A file with durable bytes. They are there already, so their space is taken even if it exceeds the capacity.
     pub(super) fn new(session: &Arc<Session>, image: Image) -> Self {
-        session.used_pages.fetch_add(image.pages(), Ordering::SeqCst);
-        Self { session: Arc::clone(session), contents: RwLock::new(Contents::new(image)) }
+        session
+            .used_pages
+            .fetch_add(image.pages(), Ordering::SeqCst);
+        Self {
+            session: Arc::clone(session),
+            contents: RwLock::new(Contents::new(image)),
+        }
     }
 
     /// The same file in another session, with all that was not synced. This one is empty then.
     pub(super) fn taken_by(&self, session: &Arc<Session>) -> Self {
         let contents = std::mem::take(&mut *self.contents.write());
-        session.used_pages.fetch_add(contents.current().pages(), Ordering::SeqCst);
-        Self { session: Arc::clone(session), contents: RwLock::new(contents) }
+        session
+            .used_pages
+            .fetch_add(contents.current().pages(), Ordering::SeqCst);
+        Self {
+            session: Arc::clone(session),
+            contents: RwLock::new(contents),
+        }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -94,13 +116,16 @@ impl Inode {
 
 impl Drop for Inode {
     fn drop(&mut self) {
-        self.session.release(self.contents.get_mut().current().pages());
+        self.session
+            .release(self.contents.get_mut().current().pages());
     }
 }
 
 impl fmt::Debug for Inode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inode").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Inode")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,7 +140,11 @@ pub(in crate::disk) struct MemoryFile {
 
 impl MemoryFile {
     pub(super) fn new(inode: Arc<Inode>, path: PathBuf, access: Access) -> Self {
-        Self { inode, path, access }
+        Self {
+            inode,
+            path,
+            access,
+        }
     }
 
     /// Does what a sync that fails does: the unsynced bytes are read as ever, but later syncs pass them by.
@@ -131,27 +160,43 @@ impl MemoryFile {
 
     /// To be called with the file's lock held, so that no call outlives the power.
     fn check_power(&self, operation: DiskOperation) -> DiskResult<()> {
-        if self.inode.session.is_alive() { Ok(()) } else { Err(power_lost(operation, &self.path)) }
+        if self.inode.session.is_alive() {
+            Ok(())
+        } else {
+            Err(power_lost(operation, &self.path))
+        }
     }
 
     fn check_writable(&self, operation: DiskOperation) -> DiskResult<()> {
         match self.access {
             Access::ReadWrite => Ok(()),
             Access::ReadOnly => {
-                let source = io::Error::new(io::ErrorKind::PermissionDenied, "the file was opened read-only");
+                let source = io::Error::new(
+                    io::ErrorKind::PermissionDenied,
+                    "the file was opened read-only",
+                );
                 Err(failure(operation, &self.path, source))
             }
         }
     }
 
-    fn put(&self, operation: DiskOperation, offset: u64, len: u64, payload: Payload) -> DiskResult<()> {
+    fn put(
+        &self,
+        operation: DiskOperation,
+        offset: u64,
+        len: u64,
+        payload: Payload,
+    ) -> DiskResult<()> {
         let fail = |source| failure_at(operation, &self.path, offset, source);
         let mut contents = self.inode.contents.write();
         self.check_power(operation)?;
         self.check_writable(operation)?;
         let end = offset.checked_add(len).filter(|&end| end <= FILE_BYTES_MAX);
         let end = end.ok_or_else(|| fail(io::ErrorKind::FileTooLarge.into()))?;
-        self.inode.session.reserve(contents.current().missing_pages(offset..end)).map_err(fail)?;
+        self.inode
+            .session
+            .reserve(contents.current().missing_pages(offset..end))
+            .map_err(fail)?;
         contents.write(offset, payload);
         Ok(())
     }
@@ -169,9 +214,15 @@ impl DiskFile for MemoryFile {
         self.check_power(DiskOperation::SetLen)?;
         self.check_writable(DiskOperation::SetLen)?;
         if len > FILE_BYTES_MAX {
-            return Err(failure(DiskOperation::SetLen, &self.path, io::ErrorKind::FileTooLarge.into()));
+            return Err(failure(
+                DiskOperation::SetLen,
+                &self.path,
+                io::ErrorKind::FileTooLarge.into(),
+            ));
         }
-        self.inode.session.release(contents.current().pages_beyond(len));
+        self.inode
+            .session
+            .release(contents.current().pages_beyond(len));
         contents.set_len(len);
         Ok(())
     }
@@ -188,7 +239,12 @@ impl DiskFile for MemoryFile {
 
     fn write_at(&self, parts: &[&[u8]], offset: u64) -> DiskResult<()> {
         let bytes = parts.concat();
-        self.put(DiskOperation::Write, offset, bytes.len() as u64, Payload::Bytes(bytes))
+        self.put(
+            DiskOperation::Write,
+            offset,
+            bytes.len() as u64,
+            Payload::Bytes(bytes),
+        )
     }
 
     fn sync_data(&self) -> DiskResult<()> {

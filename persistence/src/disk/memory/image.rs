@@ -29,7 +29,10 @@ pub(super) struct Image {
 
 impl fmt::Debug for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Image").field("len", &self.len).field("pages", &self.pages.len()).finish()
+        f.debug_struct("Image")
+            .field("len", &self.len)
+            .field("pages", &self.pages.len())
+            .finish()
     }
 }
 
@@ -75,7 +78,9 @@ impl Image {
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
         let mut rest = bytes;
         for (number, within) in pieces(offset, bytes.len() as u64) {
-            let Some((now, later)) = rest.split_at_checked(within.len()) else { break };
+            let Some((now, later)) = rest.split_at_checked(within.len()) else {
+                break;
+            };
             put(self.pages.entry(number).or_default(), within.start, now);
             rest = later;
         }
@@ -88,7 +93,10 @@ impl Image {
     pub(super) fn write_zeros(&mut self, offset: u64, len: u64) {
         let empty = Page::default();
         for (number, within) in pieces(offset, len) {
-            let page = self.pages.entry(number).or_insert_with(|| Page::clone(&empty));
+            let page = self
+                .pages
+                .entry(number)
+                .or_insert_with(|| Page::clone(&empty));
             if within.len() == PAGE {
                 *page = Page::clone(&empty);
             } else {
@@ -106,7 +114,9 @@ impl Image {
         let count = buffer.len().min(available);
         let mut rest = buffer.get_mut(..count).unwrap_or_default();
         for (number, within) in pieces(offset, count as u64) {
-            let Some((now, later)) = rest.split_at_mut_checked(within.len()) else { break };
+            let Some((now, later)) = rest.split_at_mut_checked(within.len()) else {
+                break;
+            };
             let page = self.pages.get(&number).map_or(&[][..], |page| page);
             let held = page.get(within.start..).unwrap_or_default();
             let held = held.get(..within.len()).unwrap_or(held);
@@ -121,7 +131,8 @@ impl Image {
     /// Takes over the pages that `other` has under these bytes.
     pub(super) fn share_pages(&mut self, other: &Self, bytes: Range<u64>) {
         let pages = other.pages.range(page_numbers(bytes));
-        self.pages.extend(pages.map(|(&number, page)| (number, Arc::clone(page))));
+        self.pages
+            .extend(pages.map(|(&number, page)| (number, Arc::clone(page))));
     }
 }
 
@@ -145,7 +156,10 @@ fn put(page: &mut Page, start: usize, bytes: &[u8]) {
     }
     let mut larger: Page = std::iter::repeat_n(0, whole).collect();
     if let Some(larger) = Arc::get_mut(&mut larger) {
-        for (at, from) in [(0, &page[..]), (start, bytes.get(..grown - start).unwrap_or(bytes))] {
+        for (at, from) in [
+            (0, &page[..]),
+            (start, bytes.get(..grown - start).unwrap_or(bytes)),
+        ] {
             if let Some(target) = larger.get_mut(at..at + from.len()) {
                 target.copy_from_slice(from);
             }
@@ -172,12 +186,20 @@ fn without_zeros(bytes: &[u8]) -> &[u8] {
     {
         rest = before;
     }
-    if rest.len() < GRAIN && rest.iter().all(|&byte| byte == 0) { &[] } else { rest }
+    if rest.len() < GRAIN && rest.iter().all(|&byte| byte == 0) {
+        &[]
+    } else {
+        rest
+    }
 }
 
 fn page_numbers(bytes: Range<u64>) -> Range<u64> {
     let first = bytes.start / PAGE_BYTES;
-    if bytes.is_empty() { first..first } else { first..bytes.end.div_ceil(PAGE_BYTES) }
+    if bytes.is_empty() {
+        first..first
+    } else {
+        first..bytes.end.div_ceil(PAGE_BYTES)
+    }
 }
 
 /// The page an offset lies in, and where in it.
@@ -244,7 +266,11 @@ mod tests {
             expected[at..at + bytes.len()].copy_from_slice(bytes);
             image.set_len(PAGE_BYTES);
             let page = image.pages.get(&0).expect("written");
-            assert_eq!((page.len(), self::bytes(image) == expected), (held, true), "{at}");
+            assert_eq!(
+                (page.len(), self::bytes(image) == expected),
+                (held, true),
+                "{at}"
+            );
         };
         write(&mut image, 100, &[0; 4], 0);
         write(&mut image, 100, &[1; 10], 512);

@@ -72,10 +72,17 @@ pub(crate) fn for_all_choices(mut crash: impl FnMut(&mut dyn FnMut(usize) -> usi
                 path.push((0, options));
             }
             at += 1;
-            assert_eq!(path[at - 1].1, options, "the same choices must lead to the same question");
+            assert_eq!(
+                path[at - 1].1,
+                options,
+                "the same choices must lead to the same question"
+            );
             path[at - 1].0
         });
-        while path.last().is_some_and(|&(chosen, options)| chosen + 1 >= options) {
+        while path
+            .last()
+            .is_some_and(|&(chosen, options)| chosen + 1 >= options)
+        {
             path.pop();
         }
         match path.last_mut() {
@@ -104,6 +111,9 @@ mod tests {
     #[test]
     fn the_generator_is_the_published_one() {
         let mut random = SplitMix64(1_234_567);
-        assert_eq!([random.next(), random.next()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
+        assert_eq!(
+            [random.next(), random.next()],
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]
+        );
     }
 }

@@ -51,7 +51,11 @@ pub(super) struct Directory<T> {
 impl<T: Clone> Directory<T> {
     /// A directory whose names are all durable.
     pub(super) fn new(names: BTreeMap<OsString, T>) -> Self {
-        Self { current: names.clone(), durable: names, pending: Vec::new() }
+        Self {
+            current: names.clone(),
+            durable: names,
+            pending: Vec::new(),
+        }
     }
 
     pub(super) fn get(&self, name: &OsStr) -> Option<&T> {
@@ -63,15 +67,23 @@ impl<T: Clone> Directory<T> {
     }
 
     pub(super) fn create(&mut self, name: &OsStr, file: T) {
-        self.change(NameChange::Create { name: name.to_owned(), file });
+        self.change(NameChange::Create {
+            name: name.to_owned(),
+            file,
+        });
     }
 
     pub(super) fn rename(&mut self, from: &OsStr, to: &OsStr) {
-        self.change(NameChange::Rename { from: from.to_owned(), to: to.to_owned() });
+        self.change(NameChange::Rename {
+            from: from.to_owned(),
+            to: to.to_owned(),
+        });
     }
 
     pub(super) fn remove(&mut self, name: &OsStr) {
-        self.change(NameChange::Remove { name: name.to_owned() });
+        self.change(NameChange::Remove {
+            name: name.to_owned(),
+        });
     }
 
     fn change(&mut self, change: NameChange<T>) {
@@ -88,18 +100,31 @@ impl<T: Clone> Directory<T> {
     /// The same names of other files.
     pub(super) fn map(&self, other: &mut impl FnMut(&T) -> T) -> Self {
         let mut of = |names: &BTreeMap<OsString, T>| -> BTreeMap<OsString, T> {
-            names.iter().map(|(name, file)| (name.clone(), other(file))).collect()
+            names
+                .iter()
+                .map(|(name, file)| (name.clone(), other(file)))
+                .collect()
         };
         let (current, durable) = (of(&self.current), of(&self.durable));
         let pending = self.pending.iter().map(|change| match change {
-            NameChange::Create { name, file } => NameChange::Create { name: name.clone(), file: other(file) },
+            NameChange::Create { name, file } => NameChange::Create {
+                name: name.clone(),
+                file: other(file),
+            },
             rest => rest.clone(),
         });
-        Self { current, durable, pending: pending.collect() }
+        Self {
+            current,
+            durable,
+            pending: pending.collect(),
+        }
     }
 
     /// What a power loss leaves. `choose(2)` says of a change whether it is lost (0) or kept (1).
-    pub(super) fn survivors(&self, choose: &mut dyn FnMut(usize) -> usize) -> BTreeMap<OsString, T> {
+    pub(super) fn survivors(
+        &self,
+        choose: &mut dyn FnMut(usize) -> usize,
+    ) -> BTreeMap<OsString, T> {
         let mut names = self.durable.clone();
         let mut stuck = BTreeSet::new();
         for change in &self.pending {
@@ -124,14 +149,18 @@ mod tests {
         for_all_choices(|choose| {
             let left = directory.survivors(choose);
             outcomes.insert(
-                left.iter().map(|(name, file)| (name.to_string_lossy().into_owned(), *file)).collect(),
+                left.iter()
+                    .map(|(name, file)| (name.to_string_lossy().into_owned(), *file))
+                    .collect(),
             );
         });
         outcomes
     }
 
     fn names(list: &[(&str, u32)]) -> Vec<(String, u32)> {
-        list.iter().map(|&(name, file)| (name.to_owned(), file)).collect()
+        list.iter()
+            .map(|&(name, file)| (name.to_owned(), file))
+            .collect()
     }
 
     fn directory() -> Directory<u32> {
@@ -144,7 +173,10 @@ mod tests {
         directory.create("new".as_ref(), 2);
         directory.rename("old".as_ref(), "older".as_ref());
         directory.sync();
-        assert_eq!(outcomes(&directory), BTreeSet::from([names(&[("new", 2), ("older", 1)])]));
+        assert_eq!(
+            outcomes(&directory),
+            BTreeSet::from([names(&[("new", 2), ("older", 1)])])
+        );
     }
 
     #[test]
@@ -152,8 +184,11 @@ mod tests {
         let mut directory = directory();
         directory.create("tmp".as_ref(), 2);
         directory.rename("tmp".as_ref(), "old".as_ref());
-        let expected =
-            BTreeSet::from([names(&[("old", 1)]), names(&[("old", 1), ("tmp", 2)]), names(&[("old", 2)])]);
+        let expected = BTreeSet::from([
+            names(&[("old", 1)]),
+            names(&[("old", 1), ("tmp", 2)]),
+            names(&[("old", 2)]),
+        ]);
         assert_eq!(outcomes(&directory), expected);
     }
 

@@ -57,7 +57,10 @@ impl RangeSet {
     }
 
     pub(super) fn contains(&self, number: u64) -> bool {
-        self.ranges.range(..=number).next_back().is_some_and(|(_, &end)| number < end)
+        self.ranges
+            .range(..=number)
+            .next_back()
+            .is_some_and(|(_, &end)| number < end)
     }
 
     pub(super) fn is_empty(&self) -> bool {

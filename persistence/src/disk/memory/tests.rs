@@ -15,7 +15,8 @@ fn path(name: &str) -> PathBuf {
 
 fn disk() -> MemoryDisk {
     let disk = MemoryDisk::new();
-    disk.create_dir(Path::new("/data")).expect("no power was lost");
+    disk.create_dir(Path::new("/data"))
+        .expect("no power was lost");
     disk
 }
 
@@ -50,7 +51,9 @@ fn a_power_loss_ends_handles_and_locks() {
         assert_eq!(kind(file.write_at(&[b"x"], 0)), lost);
         assert_eq!(kind(file.sync_data()), lost);
     }
-    let later = disk.lock(Path::new("/data")).expect("the lock went with the power");
+    let later = disk
+        .lock(Path::new("/data"))
+        .expect("the lock went with the power");
     drop(lock);
     assert_eq!(
         kind(disk.lock(Path::new("/data"))),
@@ -59,7 +62,12 @@ fn a_power_loss_ends_handles_and_locks() {
     );
     drop(later);
     assert!(disk.lock(Path::new("/data")).is_ok());
-    assert!(disk.open(&path("a"), Access::ReadWrite).expect("kept").write_at(&[b"x"], 0).is_ok());
+    assert!(
+        disk.open(&path("a"), Access::ReadWrite)
+            .expect("kept")
+            .write_at(&[b"x"], 0)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -75,10 +83,15 @@ fn a_file_needs_both_syncs() {
             disk.sync_dir(Path::new("/data")).expect("power");
         }
         disk.crash(Keep::None);
-        let names = disk.list(Path::new("/data")).expect("directories are durable");
+        let names = disk
+            .list(Path::new("/data"))
+            .expect("directories are durable");
         assert_eq!(names, if sync_name { vec!["a"] } else { vec![] });
         if sync_name {
-            assert_eq!(read(&disk, "a"), if sync_bytes { &b"bytes"[..] } else { b"" });
+            assert_eq!(
+                read(&disk, "a"),
+                if sync_bytes { &b"bytes"[..] } else { b"" }
+            );
         }
     }
 }
@@ -90,12 +103,22 @@ fn the_capacity_is_in_pages_and_given_back() {
     file.write_at(&[b"x"], 0).expect("one page");
     file.preallocate(10, PAGE_BYTES).expect("another");
     file.set_len(1 << 40).expect("holes are free");
-    assert_eq!(kind(file.write_at(&[&[1; 4097]], 1 << 30)), Some(DiskErrorKind::NoSpace));
-    let usage = MemoryUsage { files: 1, bytes: 1 << 40, allocated_bytes: 2 * PAGE_BYTES };
+    assert_eq!(
+        kind(file.write_at(&[&[1; 4097]], 1 << 30)),
+        Some(DiskErrorKind::NoSpace)
+    );
+    let usage = MemoryUsage {
+        files: 1,
+        bytes: 1 << 40,
+        allocated_bytes: 2 * PAGE_BYTES,
+    };
     assert_eq!(disk.usage(), usage, "a refused write takes nothing");
     file.write_at(&[&[1; 4096]], 1 << 30).expect("the third");
     file.write_at(&[&[2; 4096]], 1 << 30).expect("in place");
-    assert_eq!(kind(file.preallocate(PAGE_BYTES * 5, 1)), Some(DiskErrorKind::NoSpace));
+    assert_eq!(
+        kind(file.preallocate(PAGE_BYTES * 5, 1)),
+        Some(DiskErrorKind::NoSpace)
+    );
 
     file.set_len(5000).expect("power");
     assert_eq!(disk.usage().allocated_bytes, 2 * PAGE_BYTES);
@@ -104,12 +127,26 @@ fn the_capacity_is_in_pages_and_given_back() {
     file.set_len(0).expect("power");
     assert_eq!(disk.usage().allocated_bytes, 0);
     disk.crash(Keep::None);
-    assert_eq!(disk.usage(), MemoryUsage { files: 1, bytes: 5000, allocated_bytes: 2 * PAGE_BYTES });
+    assert_eq!(
+        disk.usage(),
+        MemoryUsage {
+            files: 1,
+            bytes: 5000,
+            allocated_bytes: 2 * PAGE_BYTES
+        }
+    );
 
     let file = disk.open(Path::new("a"), Access::ReadWrite).expect("kept");
     disk.remove(Path::new("a")).expect("there");
     disk.sync_dir(Path::new("")).expect("power");
-    assert_eq!(disk.usage(), MemoryUsage { files: 0, bytes: 0, allocated_bytes: 2 * PAGE_BYTES });
+    assert_eq!(
+        disk.usage(),
+        MemoryUsage {
+            files: 0,
+            bytes: 0,
+            allocated_bytes: 2 * PAGE_BYTES
+        }
+    );
     drop(file);
     assert_eq!(disk.usage(), MemoryUsage::default());
 }
@@ -119,13 +156,25 @@ fn offsets_beyond_any_file_are_refused() {
     let disk = disk();
     let file = disk.create(&path("a")).expect("new");
     for offset in [u64::MAX, u64::MAX - 1, i64::MAX as u64] {
-        assert_eq!(kind(file.write_at(&[b"xy"], offset)), Some(DiskErrorKind::Io));
+        assert_eq!(
+            kind(file.write_at(&[b"xy"], offset)),
+            Some(DiskErrorKind::Io)
+        );
         assert_eq!(kind(file.preallocate(offset, 2)), Some(DiskErrorKind::Io));
         assert_eq!(file.read_at(&mut [0; 2], offset).expect("nothing there"), 0);
     }
     assert_eq!(kind(file.set_len(u64::MAX)), Some(DiskErrorKind::Io));
-    assert_eq!(kind(file.preallocate(0, 1 << 62)), Some(DiskErrorKind::NoSpace));
-    assert_eq!(disk.usage(), MemoryUsage { files: 1, ..MemoryUsage::default() });
+    assert_eq!(
+        kind(file.preallocate(0, 1 << 62)),
+        Some(DiskErrorKind::NoSpace)
+    );
+    assert_eq!(
+        disk.usage(),
+        MemoryUsage {
+            files: 1,
+            ..MemoryUsage::default()
+        }
+    );
 }
 
 #[test]
@@ -139,7 +188,10 @@ fn the_same_seed_keeps_the_same_and_seeds_differ() {
         disk.sync_dir(Path::new("/data")).expect("there");
         disk.crash(Keep::Random { seed });
         let names = disk.list(Path::new("/data")).expect("there");
-        names.into_iter().map(|name| (read(&disk, &name), name)).collect::<Vec<_>>()
+        names
+            .into_iter()
+            .map(|name| (read(&disk, &name), name))
+            .collect::<Vec<_>>()
     };
     let outcomes: Vec<_> = (0..40).map(after).collect();
     assert_eq!(outcomes, (0..40).map(after).collect::<Vec<_>>());
@@ -149,7 +201,10 @@ fn the_same_seed_keeps_the_same_and_seeds_differ() {
 #[test]
 fn crash_choices_beyond_the_options_count_as_the_last() {
     let disk = disk();
-    disk.create(&path("a")).expect("new").write_at(&[&[b'x'; 5000]], 0).expect("space");
+    disk.create(&path("a"))
+        .expect("new")
+        .write_at(&[&[b'x'; 5000]], 0)
+        .expect("space");
     disk.crash_with(&mut |_| usize::MAX);
     assert_eq!(read(&disk, "a"), vec![b'x'; 5000]);
 }
@@ -180,16 +235,28 @@ struct Model {
 
 impl Model {
     fn durable(bytes: Vec<u8>) -> Self {
-        let cells =
-            bytes.iter().map(|&byte| Cell { current: byte, settled: byte, ..Cell::default() }).collect();
+        let cells = bytes
+            .iter()
+            .map(|&byte| Cell {
+                current: byte,
+                settled: byte,
+                ..Cell::default()
+            })
+            .collect();
         let possible = bytes.iter().map(|&byte| BTreeSet::from([byte])).collect();
-        Self { cells, lengths: vec![bytes.len()], durable: bytes, possible }
+        Self {
+            cells,
+            lengths: vec![bytes.len()],
+            durable: bytes,
+            possible,
+        }
     }
 
     fn set_len(&mut self, len: usize) {
         let (low, high) = (len.min(self.cells.len()), len.max(self.cells.len()));
         self.cells.resize(len, Cell::default());
-        self.possible.resize(high.max(self.possible.len()), BTreeSet::from([0]));
+        self.possible
+            .resize(high.max(self.possible.len()), BTreeSet::from([0]));
         for values in &mut self.possible[low..high] {
             values.insert(0);
         }
@@ -204,7 +271,11 @@ impl Model {
             self.set_len(offset + bytes.len());
         }
         for (at, &byte) in (offset..).zip(bytes) {
-            self.cells[at] = Cell { current: byte, dirty: true, ..self.cells[at] };
+            self.cells[at] = Cell {
+                current: byte,
+                dirty: true,
+                ..self.cells[at]
+            };
             self.possible[at].insert(byte);
         }
     }
@@ -249,7 +320,10 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     // Near sector and page boundaries there is most to get wrong.
     let place = || {
-        prop_oneof![0usize..9000, (0usize..17, 0usize..3).prop_map(|(n, d)| (n * 512 + d).saturating_sub(1))]
+        prop_oneof![
+            0usize..9000,
+            (0usize..17, 0usize..3).prop_map(|(n, d)| (n * 512 + d).saturating_sub(1))
+        ]
     };
     let step = prop_oneof![
         8 => (place(), prop::collection::vec(0usize..900, 0..4)).prop_map(|(offset, parts)| Step::Write { offset, parts }),
@@ -288,7 +362,12 @@ fn survives_as_the_model_says(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 model.set_len(len);
             }
             Step::Sync { good } => {
-                if good { file.sync_data() } else { file.fail_sync() }.expect("power");
+                if good {
+                    file.sync_data()
+                } else {
+                    file.fail_sync()
+                }
+                .expect("power");
                 model.sync(good);
             }
             Step::Rename => {
@@ -303,8 +382,12 @@ fn survives_as_the_model_says(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     Keep::None => prop_assert_eq!(&left, &model.durable),
                     Keep::All => prop_assert_eq!(&left, &model.current()),
                     Keep::Random { .. } => {
-                        prop_assert!(left.len() >= *model.lengths.iter().min().expect("never empty"));
-                        prop_assert!(left.len() <= *model.lengths.iter().max().expect("never empty"));
+                        prop_assert!(
+                            left.len() >= *model.lengths.iter().min().expect("never empty")
+                        );
+                        prop_assert!(
+                            left.len() <= *model.lengths.iter().max().expect("never empty")
+                        );
                         for (at, (byte, values)) in left.iter().zip(&model.possible).enumerate() {
                             // A hole is left where the length survived and the bytes did not.
                             let hole = *byte == 0 && at >= model.durable.len();
@@ -316,7 +399,9 @@ fn survives_as_the_model_says(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     }
                 }
                 model = Model::durable(left);
-                file = disk.open_file(&path(name), Access::ReadWrite).expect("its name is durable");
+                file = disk
+                    .open_file(&path(name), Access::ReadWrite)
+                    .expect("its name is durable");
             }
         }
         prop_assert_eq!(read(&disk, name), model.current());
@@ -330,12 +415,23 @@ fn survives_as_the_model_says(steps: Vec<Step>) -> Result<(), TestCaseError> {
 #[test]
 fn a_value_written_over_in_limbo_may_be_what_is_left() {
     let steps = vec![
-        Step::Write { offset: 2048, parts: vec![1] },
-        Step::Write { offset: 275, parts: vec![579, 272, 87] },
-        Step::Preallocate { offset: 0, len: 276 },
+        Step::Write {
+            offset: 2048,
+            parts: vec![1],
+        },
+        Step::Write {
+            offset: 275,
+            parts: vec![579, 272, 87],
+        },
+        Step::Preallocate {
+            offset: 0,
+            len: 276,
+        },
         Step::Sync { good: false },
         Step::Sync { good: true },
-        Step::Crash(Keep::Random { seed: 3_279_021_270_514_294_343 }),
+        Step::Crash(Keep::Random {
+            seed: 3_279_021_270_514_294_343,
+        }),
     ];
     survives_as_the_model_says(steps).expect("it is as the model says");
 }

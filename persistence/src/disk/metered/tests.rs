@@ -23,11 +23,19 @@ fn each_call_counts_in_its_place() {
 
     file.sync_data().expect("power");
     disk.sync_dir(Path::new("/d")).expect("there");
-    disk.rename(Path::new("/d/a"), Path::new("/d/b")).expect("there");
-    let file = disk.clone().open(Path::new("/d/b"), Access::ReadOnly).expect("there");
+    disk.rename(Path::new("/d/a"), Path::new("/d/b"))
+        .expect("there");
+    let file = disk
+        .clone()
+        .open(Path::new("/d/b"), Access::ReadOnly)
+        .expect("there");
     assert_eq!(file.read_at(&mut [0; 100], 0).expect("open"), 12);
     disk.remove(Path::new("/d/b")).expect("there");
-    let _ = (file.len(), disk.list(Path::new("/d")), disk.lock(Path::new("/d")));
+    let _ = (
+        file.len(),
+        disk.list(Path::new("/d")),
+        disk.lock(Path::new("/d")),
+    );
     let expected = DiskStats {
         opens: 1,
         reads: 1,
@@ -49,7 +57,12 @@ fn failed_calls_count_too() {
     faulty.fail_sync(1);
     assert!(file.write_at(&[b"bytes"], 0).is_err());
     assert!(file.sync_data().is_err());
-    let expected =
-        DiskStats { name_operations: 1, writes: 1, written_bytes: 5, syncs: 1, ..DiskStats::default() };
+    let expected = DiskStats {
+        name_operations: 1,
+        writes: 1,
+        written_bytes: 5,
+        syncs: 1,
+        ..DiskStats::default()
+    };
     assert_eq!(disk.stats(), expected);
 }

@@ -12,7 +12,10 @@ fn foreign_names_are_seen() {
     fs::create_dir(dir.path().join("dir")).expect("new");
     std::os::unix::fs::symlink("dir", dir.path().join("link-to-dir")).expect("new");
     std::os::unix::fs::symlink("nowhere", dir.path().join("link-to-nowhere")).expect("new");
-    assert_eq!(OsDisk.list(dir.path()).expect("there"), ["a\u{fffd}", "link-to-nowhere"]);
+    assert_eq!(
+        OsDisk.list(dir.path()).expect("there"),
+        ["a\u{fffd}", "link-to-nowhere"]
+    );
 }
 
 #[test]
@@ -29,7 +32,10 @@ fn a_full_device_is_told_apart() {
         return; // Not Linux.
     };
     let error = file.write_at(&[b"x"], 7).expect_err("always full");
-    assert_eq!((error.kind, error.offset), (crate::disk::DiskErrorKind::NoSpace, Some(7)));
+    assert_eq!(
+        (error.kind, error.offset),
+        (crate::disk::DiskErrorKind::NoSpace, Some(7))
+    );
 }
 
 #[test]
@@ -45,9 +51,16 @@ fn files_are_what_the_system_has() {
 fn a_lock_is_given_back_also_by_those_who_share_its_file() {
     let dir = tempfile::tempdir().expect("a place for temporary files");
     let path = dir.path().join(LOCK_FILE);
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).expect("new");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .expect("new");
     // What a process that is being started has for a moment.
-    let shared = file.try_clone().expect("a second descriptor of the same open file");
+    let shared = file
+        .try_clone()
+        .expect("a second descriptor of the same open file");
     file.try_lock().expect("nobody has it");
     let lock = OsLock { file };
     assert!(OsDisk.lock(dir.path()).is_err());
@@ -60,5 +73,10 @@ fn a_lock_is_given_back_also_by_those_who_share_its_file() {
 fn the_empty_path_is_the_working_directory() {
     OsDisk.create_dir(Path::new("")).expect("there");
     OsDisk.sync_dir(Path::new("")).expect("there");
-    assert!(OsDisk.list(Path::new("")).expect("there").contains(&"Cargo.toml".to_owned()));
+    assert!(
+        OsDisk
+            .list(Path::new(""))
+            .expect("there")
+            .contains(&"Cargo.toml".to_owned())
+    );
 }

@@ -116,7 +116,9 @@ impl PooledFile {
     /// Closes the handle, if nobody uses it and all that was written is durable, or can be made so.
     pub(super) fn close(&self) -> bool {
         let mut handle = self.handle.write();
-        let Some(open) = handle.as_ref().filter(|open| Arc::strong_count(open) == 1) else { return false };
+        let Some(open) = handle.as_ref().filter(|open| Arc::strong_count(open) == 1) else {
+            return false;
+        };
         if self.is_kept() || self.has_failed.load(Ordering::SeqCst) {
             return false;
         }

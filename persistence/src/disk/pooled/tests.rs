@@ -28,9 +28,13 @@ fn made(disk: &dyn Disk, name: &str) -> Arc<dyn DiskFile> {
 fn files_are_found_again_under_the_names_they_have_got() {
     let (below, disk) = pool(1);
     let (a, b) = (made(&disk, "/a"), made(&disk, "/b"));
-    disk.rename(Path::new("/a"), Path::new("/c")).expect("there");
+    disk.rename(Path::new("/a"), Path::new("/c"))
+        .expect("there");
     made(&disk, "/a").write_at(&[b"other"], 0).expect("written");
-    assert_eq!((read(&*a), read(&*b), read(&*a)), (b"/a".to_vec(), b"/b".to_vec(), b"/a".to_vec()));
+    assert_eq!(
+        (read(&*a), read(&*b), read(&*a)),
+        (b"/a".to_vec(), b"/b".to_vec(), b"/a".to_vec())
+    );
     assert!(below.open_handles() <= 1 && disk.open_files() == 1);
 }
 
@@ -39,7 +43,8 @@ fn a_file_without_a_name_stays_open_until_it_is_dropped() {
     let (below, disk) = pool(1);
     let (removed, replaced, other) = (made(&disk, "/a"), made(&disk, "/b"), made(&disk, "/c"));
     disk.remove(Path::new("/a")).expect("there");
-    disk.rename(Path::new("/c"), Path::new("/b")).expect("there");
+    disk.rename(Path::new("/c"), Path::new("/b"))
+        .expect("there");
     for _ in 0..3 {
         let last = made(&disk, "/d");
         assert_eq!(
@@ -67,8 +72,14 @@ fn nothing_unsynced_is_closed_and_clean_files_go_first() {
     third.write_at(&[b"x"], 0).expect("written");
     below.fail_sync(1);
     let error = clean.len();
-    assert!(error.is_ok(), "another one could be closed, or the bound gives way: {error:?}");
-    assert_eq!(dirty.sync_data().expect_err("its sync failed").kind, DiskErrorKind::Io);
+    assert!(
+        error.is_ok(),
+        "another one could be closed, or the bound gives way: {error:?}"
+    );
+    assert_eq!(
+        dirty.sync_data().expect_err("its sync failed").kind,
+        DiskErrorKind::Io
+    );
     assert_eq!(read(&*dirty), b"/a", "it is as readable as ever");
 }
 
@@ -81,13 +92,21 @@ fn want_of_handles_is_met_by_closing_and_then_told() {
         assert_eq!(read(&**file), format!("/{n}").into_bytes());
         file.write_at(&[b"!"], 0).expect("written");
     }
-    assert_eq!(disk.list(Path::new("/")).expect("a handle was found").len(), 10);
+    assert_eq!(
+        disk.list(Path::new("/")).expect("a handle was found").len(),
+        10
+    );
     below.limit_handles(Some(0));
     assert_eq!(
-        disk.open(Path::new("/0"), Access::ReadOnly).expect_err("none").kind,
+        disk.open(Path::new("/0"), Access::ReadOnly)
+            .expect_err("none")
+            .kind,
         DiskErrorKind::TooManyFiles
     );
-    assert_eq!(disk.list(Path::new("/")).expect_err("none").kind, DiskErrorKind::TooManyFiles);
+    assert_eq!(
+        disk.list(Path::new("/")).expect_err("none").kind,
+        DiskErrorKind::TooManyFiles
+    );
     below.limit_handles(None);
     assert!(files.iter().all(|file| read(&**file).starts_with(b"!")));
 }
@@ -102,7 +121,9 @@ fn what_was_written_through_a_handle_is_durable_once_that_is_closed() {
     assert_eq!(below.open_handles(), 1, "the other's");
     drop((written, other));
     below.crash(Keep::None);
-    let found = below.open(Path::new("/a"), Access::ReadOnly).expect("there");
+    let found = below
+        .open(Path::new("/a"), Access::ReadOnly)
+        .expect("there");
     assert_eq!(read(&*found), b"/a");
 }
 
@@ -112,7 +133,9 @@ fn what_was_written_through_a_handle_is_durable_once_that_is_closed() {
 fn the_first_sync_of_a_file_reaches_the_disk_though_its_handle_was_closed() {
     let (below, disk) = pool(1);
     made(&below, "/a");
-    let opened = disk.open(Path::new("/a"), Access::ReadWrite).expect("there");
+    let opened = disk
+        .open(Path::new("/a"), Access::ReadWrite)
+        .expect("there");
     made(&disk, "/b").sync_data().expect("power");
     let before = below.io_count();
     opened.sync_data().expect("power");

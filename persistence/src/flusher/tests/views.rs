@@ -1,36 +1,53 @@
 //! S21 and S22: where a replica's commits end, and what its readers see between.
 
-use checkpoint::{AfterStop, SnapshotMarker, SnapshotType};
+use lowtide_checkpoint::{AfterStop, SnapshotMarker, SnapshotType};
 
 use super::*;
 use crate::{Budget, CompactionRequest, Progress, Snapshot};
 
 fn replica() -> Rig {
     let rig = rig();
-    rig.vbucket.set_state(State::Replica, None).expect("a replica");
+    rig.vbucket
+        .set_state(State::Replica, None)
+        .expect("a replica");
     rig
 }
 
 impl Rig {
     fn marker(&self, start: u64, end: u64) {
         let marker = SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
-        self.vbucket.receive_marker(marker).expect("it follows the one before");
+        self.vbucket
+            .receive_marker(marker)
+            .expect("it follows the one before");
     }
 
     fn receive(&self, seqno: u64, key: &str, value: &'static str) {
-        let item = Item::mutation(Key::new(key.as_bytes()), Bytes::from_static(value.as_bytes()));
-        self.vbucket.receive(Item { seqno: Seqno(seqno), ..item }).expect("inside");
+        let item = Item::mutation(
+            Key::new(key.as_bytes()),
+            Bytes::from_static(value.as_bytes()),
+        );
+        self.vbucket
+            .receive(Item {
+                seqno: Seqno(seqno),
+                ..item
+            })
+            .expect("inside");
     }
 
     fn view(&self) -> Option<Arc<dyn Snapshot>> {
-        self.flusher.views().view(&self.engine, VB).expect("readable")
+        self.flusher
+            .views()
+            .view(&self.engine, VB)
+            .expect("readable")
     }
 
     /// What a reader sees of the keys a and b, and how far that goes.
     fn seen(&self) -> Option<(u64, [Option<Bytes>; 2])> {
         let view = self.view()?;
         let value = |key: &str| {
-            let found = view.get(Namespace::Committed, &Key::new(key.as_bytes())).expect("readable");
+            let found = view
+                .get(Namespace::Committed, &Key::new(key.as_bytes()))
+                .expect("readable");
             found.and_then(|item| item.value)
         };
         Some((view.high().0, [value("a"), value("b")]))
@@ -83,15 +100,25 @@ fn a_commit_that_takes_a_replica_to_a_snapshots_end_ends_with_one() {
 #[test]
 fn a_commit_inside_a_snapshot_is_not_seen_before_its_end() {
     let mut rig = inside_a_snapshot();
-    assert_eq!((rig.on_disk(), rig.seen()), (4, Some((2, [value("one"), value("one")]))));
+    assert_eq!(
+        (rig.on_disk(), rig.seen()),
+        (4, Some((2, [value("one"), value("one")])))
+    );
     rig.receive(5, "a", "two");
     rig.flush();
-    assert_eq!((rig.on_disk(), rig.seen()), (5, Some((2, [value("one"), value("one")]))));
+    assert_eq!(
+        (rig.on_disk(), rig.seen()),
+        (5, Some((2, [value("one"), value("one")])))
+    );
     assert_eq!(rig.flusher.views().pins(), 1);
     rig.receive(6, "c", "two");
     rig.flush();
     assert_eq!(rig.seen(), Some((6, [value("two"), value("two")])));
-    assert_eq!(rig.flusher.views().pins(), 0, "the disk itself can be shown");
+    assert_eq!(
+        rig.flusher.views().pins(),
+        0,
+        "the disk itself can be shown"
+    );
 }
 
 /// The time between the engine's commit and the news of it: nobody may look in between.
@@ -110,13 +137,19 @@ fn a_part_of_a_snapshot_is_hidden_as_soon_as_it_is_on_disk() {
 #[test]
 fn a_view_outlives_a_compaction_and_ends_with_its_snapshot() {
     let mut rig = inside_a_snapshot();
-    let mut job = rig.engine.compact(VB, CompactionRequest::default()).expect("nothing runs");
+    let mut job = rig
+        .engine
+        .compact(VB, CompactionRequest::default())
+        .expect("nothing runs");
     while !matches!(job.step(Budget::NONE).expect("sound"), Progress::Done(_)) {}
     drop(job);
     assert_eq!(rig.seen(), Some((2, [value("one"), value("one")])));
     rig.receive(6, "a", "two");
     rig.flush();
-    assert_eq!((rig.seen(), rig.flusher.views().pins()), (Some((6, [value("two"), value("two")])), 0));
+    assert_eq!(
+        (rig.seen(), rig.flusher.views().pins()),
+        (Some((6, [value("two"), value("two")])), 0)
+    );
 }
 
 #[test]
@@ -132,25 +165,57 @@ fn a_commit_that_failed_hides_nothing() {
     assert!(persisted(&rig.flush()).is_none());
     assert_eq!(rig.seen(), Some((2, [value("one"), value("one")])));
     rig.flush();
-    assert_eq!((rig.on_disk(), rig.seen()), (4, Some((2, [value("one"), value("one")]))));
+    assert_eq!(
+        (rig.on_disk(), rig.seen()),
+        (4, Some((2, [value("one"), value("one")])))
+    );
 }
 
 #[test]
 fn who_starts_inside_a_snapshot_has_nothing_to_show_before_its_end() {
-    let Rig { disk, engine, vbucket, .. } = inside_a_snapshot();
+    let Rig {
+        disk,
+        engine,
+        vbucket,
+        ..
+    } = inside_a_snapshot();
     drop((engine, vbucket));
     let engine = open(&disk);
-    let state = engine.snapshot(VB).expect("there").state().cloned().expect("committed");
-    let config = CheckpointConfig { persistence: true, ..CheckpointConfig::default() };
-    let recovered = VBucket::recover(VB, &state, Seqno(4), State::Replica, AfterStop::Orderly, config);
+    let state = engine
+        .snapshot(VB)
+        .expect("there")
+        .state()
+        .cloned()
+        .expect("committed");
+    let config = CheckpointConfig {
+        persistence: true,
+        ..CheckpointConfig::default()
+    };
+    let recovered = VBucket::recover(
+        VB,
+        &state,
+        Seqno(4),
+        State::Replica,
+        AfterStop::Orderly,
+        config,
+    );
     let vbucket = recovered.expect("it stays a replica");
     let mut flusher = Flusher::new(ReadLimit::NONE);
     flusher.attach(VB, state, Seqno(4));
-    let mut rig = Rig { disk, engine, vbucket, flusher };
+    let mut rig = Rig {
+        disk,
+        engine,
+        vbucket,
+        flusher,
+    };
     assert_eq!(rig.seen(), None);
     rig.receive(5, "a", "two");
     rig.flush();
-    assert_eq!((rig.on_disk(), rig.seen()), (5, None), "a commit inside it pins nothing");
+    assert_eq!(
+        (rig.on_disk(), rig.seen()),
+        (5, None),
+        "a commit inside it pins nothing"
+    );
     rig.receive(6, "c", "two");
     rig.flush();
     assert_eq!(rig.seen(), Some((6, [value("two"), value("two")])));
@@ -159,9 +224,15 @@ fn who_starts_inside_a_snapshot_has_nothing_to_show_before_its_end() {
 #[test]
 fn a_promoted_copy_shows_what_it_had() {
     let mut rig = inside_a_snapshot();
-    rig.vbucket.set_state(State::Active, Some(VbUuid(7))).expect("a branch");
+    rig.vbucket
+        .set_state(State::Active, Some(VbUuid(7)))
+        .expect("a branch");
     rig.flush();
-    assert_eq!(rig.seen(), Some((4, [value("one"), value("two")])), "it is its own history now");
+    assert_eq!(
+        rig.seen(),
+        Some((4, [value("one"), value("two")])),
+        "it is its own history now"
+    );
     assert_eq!(rig.flusher.views().pins(), 0);
 }
 
@@ -177,9 +248,17 @@ fn what_was_pinned_goes_with_its_vbucket_or_its_store() {
     rig.flusher.detach(VB);
     let committed = group.commit(&rig.engine, 1);
     rig.flusher.finish(committed);
-    assert_eq!(rig.flusher.views().pins(), 0, "a commit that nobody waited for leaves none");
+    assert_eq!(
+        rig.flusher.views().pins(),
+        0,
+        "a commit that nobody waited for leaves none"
+    );
 
     let rig = inside_a_snapshot();
     rig.flusher.views().forget_all();
-    assert_eq!(rig.seen(), None, "of a store that was opened anew nothing is pinned");
+    assert_eq!(
+        rig.seen(),
+        None,
+        "of a store that was opened anew nothing is pinned"
+    );
 }

@@ -27,7 +27,11 @@ use crate::logstor::index::{Index, Live, Slot};
 use crate::logstor::segments::Segments;
 
 /// Fewer slots may be put on top under the lock. Tests and models have few.
-const SLOTS_LOCKED: usize = if cfg!(any(test, checkpoint_loom)) { 1 } else { 512 };
+const SLOTS_LOCKED: usize = if cfg!(any(test, checkpoint_loom)) {
+    1
+} else {
+    512
+};
 /// So often it is tried to have no more left: what is committed in one round is put on top in the next, in less time.
 const ROUNDS_MAX: u32 = 12;
 /// Slots that go in while the table of segments is held: whoever needs a segment waits for them.
@@ -51,7 +55,10 @@ impl Branch {
     ///
     /// # Errors
     /// [`EngineError::Disk`]: it is not loaded then; [`EngineError::Corrupt`]: it will never be.
-    pub(in crate::logstor) fn load(&self, set_aside: impl FnOnce(BTreeSet<u32>)) -> Result<(), EngineError> {
+    pub(in crate::logstor) fn load(
+        &self,
+        set_aside: impl FnOnce(BTreeSet<u32>),
+    ) -> Result<(), EngineError> {
         if self.base()?.is_none() {
             return Ok(());
         }
@@ -79,7 +86,9 @@ impl Branch {
     }
 
     fn load_alone(&self, set_aside: impl FnOnce(BTreeSet<u32>)) -> Result<(), EngineError> {
-        let Some(from) = self.base()? else { return Ok(()) };
+        let Some(from) = self.base()? else {
+            return Ok(());
+        };
         let (slots, highs) = match from.contents().map_err(Damage::of) {
             Ok(contents) => contents,
             Err(Err(error)) => return Err(error),
@@ -93,7 +102,10 @@ impl Branch {
         };
         let segments = &self.log.segments;
         let purged = Arc::clone(&self.lock().purged);
-        let mut whole = Inner { purged, ..Inner::default() };
+        let mut whole = Inner {
+            purged,
+            ..Inner::default()
+        };
         whole.begin_with(slots, segments);
         whole.take_in_highs(&highs);
         for round in 1.. {
@@ -140,8 +152,14 @@ impl Branch {
                     if fault::is(Fault::SegmentTakenLate) {
                         drop(inner);
                     }
-                    let segment = self.log.segments.get(slot.location.segment).filter(|_| !is_hidden);
-                    return Ok(segment.map_or(Lookup::Absent, |segment| Lookup::Found(slot, segment)));
+                    let segment = self
+                        .log
+                        .segments
+                        .get(slot.location.segment)
+                        .filter(|_| !is_hidden);
+                    return Ok(
+                        segment.map_or(Lookup::Absent, |segment| Lookup::Found(slot, segment))
+                    );
                 }
                 (Base::Whole, None) => return Ok(Lookup::Absent),
                 (Base::Unloaded(from), None) => (Arc::clone(from), Arc::clone(&inner.purged)),
@@ -161,7 +179,9 @@ impl Branch {
 
     /// Bytes of the record that a newer one of its key would make dead; 0 if there is none, or it is not in memory.
     pub(in crate::logstor) fn newest_bytes(&self, of: Fingerprint) -> u32 {
-        self.lock().committed(of).map_or(0, |slot| slot.location.len)
+        self.lock()
+            .committed(of)
+            .map_or(0, |slot| slot.location.len)
     }
 
     /// Why it can't be read, if it is known that it can't.
@@ -182,7 +202,15 @@ impl Inner {
     /// Takes over what was loaded, and puts on top what was committed since it was looked at last. What is left of what that
     /// was kept in.
     fn become_whole(&mut self, whole: Self, segments: &Segments) -> (Index, Vec<Arc<Index>>) {
-        let Self { index, highs, items, deleted, hidden, given_up, .. } = whole;
+        let Self {
+            index,
+            highs,
+            items,
+            deleted,
+            hidden,
+            given_up,
+            ..
+        } = whole;
         self.base = Base::Whole;
         let front = std::mem::replace(&mut self.index, index);
         (self.items, self.deleted) = (items, deleted);

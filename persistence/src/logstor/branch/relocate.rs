@@ -10,7 +10,10 @@ use crate::logstor::segment::Location;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::logstor) enum Name {
     /// An item.
-    Item { fingerprint: Fingerprint, seqno: u64 },
+    Item {
+        fingerprint: Fingerprint,
+        seqno: u64,
+    },
     /// The vBucket's state.
     State,
 }
@@ -39,7 +42,9 @@ impl Branch {
                 }
             }
             Name::Item { fingerprint, seqno } => {
-                let Inner { index, given_up, .. } = &mut *inner;
+                let Inner {
+                    index, given_up, ..
+                } = &mut *inner;
                 if index.get(fingerprint).is_none()
                     && let Some(records) = given_up.get_mut(&seqno)
                 {
@@ -56,7 +61,10 @@ impl Branch {
     pub(super) fn require_sound(&self, inner: &Inner) {
         if inner.index.is_broken() {
             // The next thing that is to be written is told.
-            let _ = self.log.shared.inconsistent("an index leads to a slot that is not there");
+            let _ = self
+                .log
+                .shared
+                .inconsistent("an index leads to a slot that is not there");
         }
     }
 
@@ -71,12 +79,16 @@ impl Branch {
         let mut inner = self.lock();
         let mut may_go = false;
         for &record in records {
-            let Name::Item { fingerprint, seqno } = record else { continue };
+            let Name::Item { fingerprint, seqno } = record else {
+                continue;
+            };
             if inner.count_off_given_up(seqno) {
                 continue;
             }
             let Inner { index, hidden, .. } = &mut *inner;
-            may_go |= index.forget_stale(fingerprint).is_some_and(|slot| hidden.contains_key(&slot.seqno));
+            may_go |= index
+                .forget_stale(fingerprint)
+                .is_some_and(|slot| hidden.contains_key(&slot.seqno));
         }
         if may_go {
             let table = self.log.segments.table();
@@ -89,7 +101,9 @@ impl Branch {
 impl Inner {
     /// Counts off a record of a tombstone that has no slot any more; whether it was one.
     fn count_off_given_up(&mut self, seqno: u64) -> bool {
-        let Some(records) = self.given_up.get_mut(&seqno) else { return false };
+        let Some(records) = self.given_up.get_mut(&seqno) else {
+            return false;
+        };
         if *records != u32::MAX {
             *records = records.saturating_sub(1);
         }

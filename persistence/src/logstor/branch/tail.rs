@@ -33,7 +33,10 @@ impl Tail {
     /// O(items). Their segments are those of the table.
     pub(super) fn new(found: Vec<FoundItem>, table: &Table) -> Self {
         let held = held(&found, table);
-        let bits = (found.len() / ITEMS_TOGETHER).checked_ilog2().unwrap_or(0).min(BITS_MAX);
+        let bits = (found.len() / ITEMS_TOGETHER)
+            .checked_ilog2()
+            .unwrap_or(0)
+            .min(BITS_MAX);
         let mut ends = vec![0_usize; 1 << bits];
         for item in &found {
             if let Some(count) = ends.get_mut(item.fingerprint.first_bits(bits)) {
@@ -47,25 +50,39 @@ impl Tail {
         }
         let mut items = found.clone();
         for item in found {
-            let Some(next) = ends.get_mut(item.fingerprint.first_bits(bits)) else { continue };
+            let Some(next) = ends.get_mut(item.fingerprint.first_bits(bits)) else {
+                continue;
+            };
             if let Some(place) = items.get_mut(*next) {
                 *place = item;
             }
             *next += 1;
         }
-        Self { items, bits, ends, held }
+        Self {
+            items,
+            bits,
+            ends,
+            held,
+        }
     }
 
     fn group(&self, number: usize) -> &[FoundItem] {
         let end = self.ends.get(number).copied().unwrap_or(0);
-        let before = number.checked_sub(1).and_then(|before| self.ends.get(before));
-        self.items.get(before.copied().unwrap_or(0)..end).unwrap_or_default()
+        let before = number
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before));
+        self.items
+            .get(before.copied().unwrap_or(0)..end)
+            .unwrap_or_default()
     }
 
     /// Those of a key, as a merge wants them.
     pub(super) fn of_key(&self, of: Fingerprint) -> Vec<FoundItem> {
         let group = self.group(of.first_bits(self.bits)).iter();
-        let mut items: Vec<FoundItem> = group.filter(|item| item.fingerprint == of).copied().collect();
+        let mut items: Vec<FoundItem> = group
+            .filter(|item| item.fingerprint == of)
+            .copied()
+            .collect();
         sort(&mut items);
         items
     }
@@ -90,8 +107,16 @@ impl Tail {
 fn held(found: &[FoundItem], table: &Table) -> BTreeMap<u32, Arc<Segment>> {
     // They were found segment by segment.
     let runs = found.chunk_by(|a, b| a.at.segment == b.at.segment);
-    let ids = runs.filter_map(|run| run.first()).map(|item| item.at.segment);
-    let segment = |id: u32| table.get(id as usize).cloned().flatten().map(|segment| (id, segment));
+    let ids = runs
+        .filter_map(|run| run.first())
+        .map(|item| item.at.segment);
+    let segment = |id: u32| {
+        table
+            .get(id as usize)
+            .cloned()
+            .flatten()
+            .map(|segment| (id, segment))
+    };
     ids.filter_map(segment).collect()
 }
 
@@ -99,13 +124,22 @@ fn held(found: &[FoundItem], table: &Table) -> BTreeMap<u32, Arc<Segment>> {
 mod tests {
     use super::*;
     use crate::logstor::segment::Location;
-    use checkpoint::Namespace;
+    use lowtide_checkpoint::Namespace;
     use proptest::prelude::*;
 
     fn item((key, seqno): (u16, u64)) -> FoundItem {
         let fingerprint = Fingerprint::of([1, 2], Namespace::Committed, &key.to_be_bytes());
-        let (epoch, at, tombstone, collection, number) = (1, Location::default(), false, None, seqno);
-        FoundItem { epoch, fingerprint, seqno, at, tombstone, collection, number }
+        let (epoch, at, tombstone, collection, number) =
+            (1, Location::default(), false, None, seqno);
+        FoundItem {
+            epoch,
+            fingerprint,
+            seqno,
+            at,
+            tombstone,
+            collection,
+            number,
+        }
     }
 
     proptest! {

@@ -38,17 +38,29 @@ impl Known {
         image: Arc<Image>,
         current: BTreeMap<u32, (Arc<Segment>, Covered)>,
     ) -> Self {
-        let mut is_current = vec![false; current.last_key_value().map_or(0, |(&last, _)| last as usize + 1)];
+        let mut is_current = vec![
+            false;
+            current
+                .last_key_value()
+                .map_or(0, |(&last, _)| last as usize + 1)
+        ];
         for &id in current.keys() {
             if let Some(is_current) = is_current.get_mut(id as usize) {
                 *is_current = true;
             }
         }
-        Self { image, current, is_current }
+        Self {
+            image,
+            current,
+            is_current,
+        }
     }
 
     fn is_current(&self, segment: u32) -> bool {
-        self.is_current.get(segment as usize).copied().unwrap_or(false)
+        self.is_current
+            .get(segment as usize)
+            .copied()
+            .unwrap_or(false)
     }
 }
 
@@ -86,7 +98,14 @@ impl Unloaded {
         hash_key: [u64; 2],
     ) -> Self {
         let tail = Tail::new(found, table);
-        let mut unloaded = Self { known, vb, lineage, is_unsaid: false, tail, hash_key };
+        let mut unloaded = Self {
+            known,
+            vb,
+            lineage,
+            is_unsaid: false,
+            tail,
+            hash_key,
+        };
         unloaded.is_unsaid = unloaded.section().is_none() && unloaded.covering().next().is_some();
         unloaded
     }
@@ -102,9 +121,13 @@ impl Unloaded {
     fn covering(&self) -> impl Iterator<Item = (&Arc<Segment>, &Covered)> {
         let known = self.known.iter().flat_map(|known| known.current.values());
         let is_in = |covered: &Covered| {
-            self.lineage.epochs().any(|epoch| covered.epochs.binary_search(&epoch).is_ok())
+            self.lineage
+                .epochs()
+                .any(|epoch| covered.epochs.binary_search(&epoch).is_ok())
         };
-        known.filter(move |(_, covered)| is_in(covered)).map(|(segment, covered)| (segment, covered))
+        known
+            .filter(move |(_, covered)| is_in(covered))
+            .map(|(segment, covered)| (segment, covered))
     }
 
     /// A key's record: one read at most.
@@ -115,29 +138,38 @@ impl Unloaded {
         if self.is_unsaid {
             return Ok(Lookup::Unknown);
         }
-        let row = self.section().map_or(Ok(None), |(known, section)| known.image.row(section, of));
+        let row = self
+            .section()
+            .map_or(Ok(None), |(known, section)| known.image.row(section, of));
         let row = match row {
             Err(EngineError::Corrupt { .. }) => return Ok(Lookup::Unknown),
             row => row?,
         };
         let found = self.tail.of_key(of);
-        Ok(match Merge::new(row, &found, |segment| self.is_current(segment)).next() {
-            None => Lookup::Absent,
-            Some(Err(_untrue)) => Lookup::Unknown,
-            Some(Ok(row)) => match self.segment(row.at.segment) {
-                Some(segment) => Lookup::Found(slot(&row), segment),
-                None => Lookup::Unknown,
+        Ok(
+            match Merge::new(row, &found, |segment| self.is_current(segment)).next() {
+                None => Lookup::Absent,
+                Some(Err(_untrue)) => Lookup::Unknown,
+                Some(Ok(row)) => match self.segment(row.at.segment) {
+                    Some(segment) => Lookup::Found(slot(&row), segment),
+                    None => Lookup::Unknown,
+                },
             },
-        })
+        )
     }
 
     fn is_current(&self, segment: u32) -> bool {
-        self.known.as_ref().is_some_and(|known| known.is_current(segment))
+        self.known
+            .as_ref()
+            .is_some_and(|known| known.is_current(segment))
     }
 
     fn segment(&self, id: u32) -> Option<Arc<Segment>> {
         let known = self.known.as_ref().and_then(|known| known.current.get(&id));
-        known.map(|(segment, _)| segment).or_else(|| self.tail.held().get(&id)).cloned()
+        known
+            .map(|(segment, _)| segment)
+            .or_else(|| self.tail.held().get(&id))
+            .cloned()
     }
 
     /// The newest state in what the image covers, if its record is still there.
@@ -145,8 +177,13 @@ impl Unloaded {
     /// # Errors
     /// As for slots, if the image has no section of the vBucket: it was made while that was being imported.
     pub(in crate::logstor) fn state(&self) -> Result<Option<FoundState>, EngineError> {
-        let Some((known, section)) = self.section() else { return self.scanned_state() };
-        let state = section.state.as_ref().filter(|state| known.is_current(state.at.segment));
+        let Some((known, section)) = self.section() else {
+            return self.scanned_state();
+        };
+        let state = section
+            .state
+            .as_ref()
+            .filter(|state| known.is_current(state.at.segment));
         Ok(state.map(|state| FoundState {
             epoch: self.lineage.epoch(),
             revision: state.revision,
@@ -177,7 +214,10 @@ impl Unloaded {
 
     /// The segments that hold records of it.
     pub(in crate::logstor) fn segments(&self) -> BTreeSet<u32> {
-        self.covering().map(|(segment, _)| segment.id).chain(self.tail.held().keys().copied()).collect()
+        self.covering()
+            .map(|(segment, _)| segment.id)
+            .chain(self.tail.held().keys().copied())
+            .collect()
     }
 
     /// Every key's newest record, ascending by seqno, where others are counted; and how far the collections have come.
@@ -200,13 +240,17 @@ impl Unloaded {
     /// What the image knows of the same history, and what came since.
     fn known_highs(&self, found: &[FoundItem]) -> CollectionHighs {
         let mut highs = found::highs(found);
-        self.section().iter().for_each(|(_, section)| highs.merge(&section.highs));
+        self.section()
+            .iter()
+            .for_each(|(_, section)| highs.merge(&section.highs));
         highs
     }
 
     /// `None` if the image can't be relied on.
     fn known_slots(&self, mut found: &[FoundItem]) -> Result<Option<Vec<Slot>>, EngineError> {
-        let Some((known, section)) = self.section() else { return Ok(None) };
+        let Some((known, section)) = self.section() else {
+            return Ok(None);
+        };
         let mut slots = Vec::with_capacity(found.len());
         let mut before = None;
         for block in &section.blocks {
@@ -214,7 +258,9 @@ impl Unloaded {
                 Err(EngineError::Corrupt { .. }) => return Ok(None),
                 rows => rows?,
             };
-            let ascends = rows.first().is_some_and(|first| before < Some(first.fingerprint));
+            let ascends = rows
+                .first()
+                .is_some_and(|first| before < Some(first.fingerprint));
             if !ascends {
                 return Ok(None);
             }
@@ -227,7 +273,11 @@ impl Unloaded {
                 slots.push(slot(&row));
             }
         }
-        slots.extend(Merge::new([], found, |_| false).flatten().map(|row| slot(&row)));
+        slots.extend(
+            Merge::new([], found, |_| false)
+                .flatten()
+                .map(|row| slot(&row)),
+        );
         Ok(Some(slots))
     }
 
@@ -240,11 +290,20 @@ impl Unloaded {
         Ok(found)
     }
 
-    fn covered_items(&self, segment: &Segment, covered: &Covered) -> Result<Vec<FoundItem>, EngineError> {
+    fn covered_items(
+        &self,
+        segment: &Segment,
+        covered: &Covered,
+    ) -> Result<Vec<FoundItem>, EngineError> {
         let mut items = match covered.contents {
             Contents::Large(piece) if piece.piece > 0 => Vec::new(),
             Contents::Large(piece) => {
-                vec![found::large(segment, piece.pieces, piece.number, self.hash_key)?]
+                vec![found::large(
+                    segment,
+                    piece.pieces,
+                    piece.number,
+                    self.hash_key,
+                )?]
             }
             Contents::Commits | Contents::Moved => self.covered(segment, covered)?.items,
         };
@@ -273,7 +332,10 @@ impl Unloaded {
 /// Of all records.
 fn slots_of(found: &[FoundItem]) -> Vec<Slot> {
     // Without an image nothing can be untrue.
-    Merge::new([], found, |_| false).filter_map(Result::ok).map(|row| slot(&row)).collect()
+    Merge::new([], found, |_| false)
+        .filter_map(Result::ok)
+        .map(|row| slot(&row))
+        .collect()
 }
 
 fn slot(row: &Row) -> Slot {

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{
-    Access, Disk, DiskDirectory, DiskError, DiskErrorKind, DiskFile, DiskLock, DiskOperation, DiskResult,
+    Access, Disk, DiskDirectory, DiskError, DiskErrorKind, DiskFile, DiskLock, DiskOperation,
+    DiskResult,
 };
 use crate::sync::Mutex;
 
@@ -44,7 +45,10 @@ impl DiskLock for NoLock {}
 
 impl Overlay {
     pub(super) fn new(below: Arc<dyn Disk>) -> Self {
-        Self { below, names: Mutex::default() }
+        Self {
+            below,
+            names: Mutex::default(),
+        }
     }
 
     fn find(&self, path: &Path, operation: DiskOperation) -> DiskResult<Arc<OverFile>> {
@@ -55,8 +59,15 @@ impl Overlay {
             None => {
                 let below = self.below.open(path, Access::ReadOnly)?;
                 let len = below.len()?;
-                let written = Mutex::new(Written { len, below_bytes: len, patches: Vec::new() });
-                let file = Arc::new(OverFile { below: Some(below), written });
+                let written = Mutex::new(Written {
+                    len,
+                    below_bytes: len,
+                    patches: Vec::new(),
+                });
+                let file = Arc::new(OverFile {
+                    below: Some(below),
+                    written,
+                });
                 names.insert(path.to_path_buf(), Some(Arc::clone(&file)));
                 Ok(file)
             }
@@ -69,7 +80,13 @@ fn failed(operation: DiskOperation, path: &Path, kind: DiskErrorKind) -> DiskErr
         DiskErrorKind::AlreadyExists => io::ErrorKind::AlreadyExists.into(),
         _ => io::ErrorKind::NotFound.into(),
     };
-    DiskError { operation, path: path.to_path_buf(), offset: None, kind, source }
+    DiskError {
+        operation,
+        path: path.to_path_buf(),
+        offset: None,
+        kind,
+        source,
+    }
 }
 
 impl Disk for Overlay {
@@ -80,13 +97,28 @@ impl Disk for Overlay {
 
     fn create(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>> {
         match self.find(path, DiskOperation::Create) {
-            Ok(_) => return Err(failed(DiskOperation::Create, path, DiskErrorKind::AlreadyExists)),
+            Ok(_) => {
+                return Err(failed(
+                    DiskOperation::Create,
+                    path,
+                    DiskErrorKind::AlreadyExists,
+                ));
+            }
             Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
             Err(_) => {}
         }
-        let written = Mutex::new(Written { len: 0, below_bytes: 0, patches: Vec::new() });
-        let file = Arc::new(OverFile { below: None, written });
-        self.names.lock().insert(path.to_path_buf(), Some(Arc::clone(&file)));
+        let written = Mutex::new(Written {
+            len: 0,
+            below_bytes: 0,
+            patches: Vec::new(),
+        });
+        let file = Arc::new(OverFile {
+            below: None,
+            written,
+        });
+        self.names
+            .lock()
+            .insert(path.to_path_buf(), Some(Arc::clone(&file)));
         Ok(file)
     }
 
@@ -108,7 +140,9 @@ impl Disk for Overlay {
         let names = self.names.lock();
         let mut list = self.below.list(dir)?;
         list.retain(|name| !matches!(names.get(&dir.join(name)), Some(None)));
-        let here = names.iter().filter(|(path, file)| file.is_some() && path.parent() == Some(dir));
+        let here = names
+            .iter()
+            .filter(|(path, file)| file.is_some() && path.parent() == Some(dir));
         list.extend(here.filter_map(|(path, _)| Some(path.file_name()?.to_str()?.to_owned())));
         list.sort_unstable();
         list.dedup();
@@ -158,7 +192,10 @@ impl DiskFile for OverFile {
     }
 
     fn preallocate(&self, offset: u64, len: u64) -> DiskResult<()> {
-        self.write_at(&[&vec![0; usize::try_from(len).unwrap_or(usize::MAX)]], offset)
+        self.write_at(
+            &[&vec![0; usize::try_from(len).unwrap_or(usize::MAX)]],
+            offset,
+        )
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> DiskResult<usize> {
@@ -167,13 +204,17 @@ impl DiskFile for OverFile {
         let count = buffer.len().min(left);
         let buffer = buffer.get_mut(..count).unwrap_or_default();
         buffer.fill(0);
-        let below =
-            usize::try_from(written.below_bytes.saturating_sub(offset)).unwrap_or(usize::MAX).min(count);
+        let below = usize::try_from(written.below_bytes.saturating_sub(offset))
+            .unwrap_or(usize::MAX)
+            .min(count);
         if let (Some(file), Some(part)) = (&self.below, buffer.get_mut(..below)) {
             file.read_at(part, offset)?;
         }
         for (at, bytes) in &written.patches {
-            let (start, end) = ((*at).max(offset), (at + bytes.len() as u64).min(offset + count as u64));
+            let (start, end) = (
+                (*at).max(offset),
+                (at + bytes.len() as u64).min(offset + count as u64),
+            );
             if start >= end {
                 continue;
             }
@@ -217,7 +258,11 @@ mod tests {
         let below = MemoryDisk::new();
         let (old, new) = (Path::new("/d/old"), Path::new("/d/new"));
         below.create_dir(Path::new("/d")).expect("made");
-        below.create(old).expect("made").write_at(&[b"0123456789"], 0).expect("written");
+        below
+            .create(old)
+            .expect("made")
+            .write_at(&[b"0123456789"], 0)
+            .expect("written");
         let disk = Overlay::new(Arc::new(below.clone()));
         let file = disk.open(old, Access::ReadWrite).expect("there");
         file.write_at(&[b"ab", b"c"], 8).expect("written");
@@ -229,14 +274,23 @@ mod tests {
         file.set_len(4).expect("cut");
         file.preallocate(3, 3).expect("zeros");
         assert_eq!(read(&disk, "/d/old"), b"0X2\0\0\0");
-        assert_eq!(disk.create(old).expect_err("there").kind, DiskErrorKind::AlreadyExists);
-        disk.create(new).expect("made").write_at(&[b"new"], 0).expect("written");
+        assert_eq!(
+            disk.create(old).expect_err("there").kind,
+            DiskErrorKind::AlreadyExists
+        );
+        disk.create(new)
+            .expect("made")
+            .write_at(&[b"new"], 0)
+            .expect("written");
         assert_eq!(disk.list(Path::new("/d")).expect("list"), ["new", "old"]);
         disk.rename(new, old).expect("renamed");
         assert_eq!(read(&disk, "/d/old"), b"new");
         assert_eq!(disk.list(Path::new("/d")).expect("list"), ["old"]);
         disk.remove(old).expect("removed");
-        assert_eq!(disk.open(old, Access::ReadOnly).expect_err("gone").kind, DiskErrorKind::NotFound);
+        assert_eq!(
+            disk.open(old, Access::ReadOnly).expect_err("gone").kind,
+            DiskErrorKind::NotFound
+        );
         assert_eq!(read(&below, "/d/old"), b"0123456789");
         assert_eq!(below.list(Path::new("/d")).expect("list"), ["old"]);
     }

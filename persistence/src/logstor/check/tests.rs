@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use super::check_store;
 use crate::disk::{Access, Disk, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::inspect::{LogDirectory, LogFinding, LogFindingKind, LogObserver, LogSeverity};
 use crate::logstor::tests::life::{Pins, Shown, life, shown, take};
 use crate::logstor::tests::support::{
-    A, B, IMAGES, SMALL, commit, delete, dir, log_path, make_image, noise, open, open_with, run, set,
+    A, B, IMAGES, SMALL, commit, delete, dir, log_path, make_image, noise, open, open_with, run,
+    set,
 };
 use crate::logstor::{Logstor, LogstorConfig};
 use crate::{CompactionRequest, Engine};
@@ -21,7 +22,12 @@ fn check(disk: &(impl Disk + Clone + 'static)) -> (Vec<LogFinding>, Vec<String>)
         Ok(report) => (findings, report.repairs),
         Err(error) => {
             assert_eq!(error.kind(), "corrupt", "{error}");
-            findings.push(LogFinding::of_file(LogFindingKind::File, Path::new(""), 0, error.to_string()));
+            findings.push(LogFinding::of_file(
+                LogFindingKind::File,
+                Path::new(""),
+                0,
+                error.to_string(),
+            ));
             (findings, Vec::new())
         }
     }
@@ -38,8 +44,13 @@ fn seen(disk: &(impl Disk + Clone + 'static)) -> Option<Shown> {
 
 fn contents_of(store: &LogDirectory) -> Option<Shown> {
     let contents = |vb| {
-        let items = store.items(vb).map(|item| item.map(|item| (item.seqno.0, item)));
-        items.collect::<Result<_, _>>().ok().map(|items| (vb.0, items))
+        let items = store
+            .items(vb)
+            .map(|item| item.map(|item| (item.seqno.0, item)));
+        items
+            .collect::<Result<_, _>>()
+            .ok()
+            .map(|items| (vb.0, items))
     };
     store.vbuckets().map(contents).collect()
 }
@@ -48,7 +59,8 @@ fn flip(disk: &MemoryDisk, path: &Path, offset: u64, bits: u8) {
     let file = disk.open(path, Access::ReadWrite).expect("there");
     let mut byte = [0];
     file.read_at(&mut byte, offset).expect("read");
-    file.write_at(&[&[byte[0] ^ bits]], offset).expect("written");
+    file.write_at(&[&[byte[0] ^ bits]], offset)
+        .expect("written");
 }
 
 #[test]
@@ -67,7 +79,11 @@ fn sound_at_every_moment(config: LogstorConfig, with_images: bool) {
         if with_images && number % 2 == 0 {
             make_image(&engine).expect("made");
         }
-        assert_eq!(check(&disk), (Vec::new(), Vec::new()), "after step {number}");
+        assert_eq!(
+            check(&disk),
+            (Vec::new(), Vec::new()),
+            "after step {number}"
+        );
         assert!(seen(&disk) == Some(expected), "after step {number}");
     }
     let store = LogDirectory::read(Arc::new(disk.clone()), &dir(), &mut Vec::new()).expect("sound");
@@ -86,15 +102,32 @@ fn every_byte_is_live_dead_or_free() {
     drop((pins, engine));
     let store = LogDirectory::read(Arc::new(disk.clone()), &dir(), &mut Vec::new()).expect("sound");
     let layout = store.layout();
-    let of_segments = layout.segments.iter().map(|segment| segment.live_bytes).sum::<u64>();
+    let of_segments = layout
+        .segments
+        .iter()
+        .map(|segment| segment.live_bytes)
+        .sum::<u64>();
     let of_vbuckets = layout.vbuckets.iter().map(|vb| vb.live_bytes).sum::<u64>();
     assert_eq!([of_segments, of_vbuckets], [layout.live_bytes; 2]);
-    assert_eq!(layout.live_bytes + layout.dead_bytes + layout.free_bytes, layout.file_bytes);
-    assert_eq!(layout.segments.len() as u64 * u64::from(layout.segment_bytes), layout.file_bytes);
+    assert_eq!(
+        layout.live_bytes + layout.dead_bytes + layout.free_bytes,
+        layout.file_bytes
+    );
+    assert_eq!(
+        layout.segments.len() as u64 * u64::from(layout.segment_bytes),
+        layout.file_bytes
+    );
     let (engine, _) = open(&disk).expect("opens");
     let stats = engine.stats();
-    assert_eq!((stats["live-bytes"], stats["file-bytes"]), (layout.live_bytes, layout.file_bytes));
-    let free = layout.segments.iter().filter(|segment| !segment.kind.is_used()).count() as u64;
+    assert_eq!(
+        (stats["live-bytes"], stats["file-bytes"]),
+        (layout.live_bytes, layout.file_bytes)
+    );
+    let free = layout
+        .segments
+        .iter()
+        .filter(|segment| !segment.kind.is_used())
+        .count() as u64;
     assert_eq!(stats["free-segments"], free);
 }
 
@@ -111,7 +144,9 @@ fn what_a_crash_leaves_of_images_is_no_damage() {
 fn crash_at_any_io(config: LogstorConfig, stride: u64) {
     let whole = FaultyDisk::new(MemoryDisk::new());
     let live = |disk: &FaultyDisk| {
-        let Ok((engine, _)) = open_with(disk, config) else { return };
+        let Ok((engine, _)) = open_with(disk, config) else {
+            return;
+        };
         let mut pins = Pins::default();
         for (step, _) in life() {
             if take(&engine, &mut pins, &step).is_err() {
@@ -125,8 +160,13 @@ fn crash_at_any_io(config: LogstorConfig, stride: u64) {
         let disk = FaultyDisk::new(MemoryDisk::new());
         disk.power_off_at_io(nth);
         live(&disk);
-        disk.crash([Keep::None, Keep::All, Keep::Random { seed: nth }][(nth / stride % 3) as usize]);
-        if !disk.list(&dir()).is_ok_and(|names| names.iter().any(|name| name == "MANIFEST")) {
+        disk.crash(
+            [Keep::None, Keep::All, Keep::Random { seed: nth }][(nth / stride % 3) as usize],
+        );
+        if !disk
+            .list(&dir())
+            .is_ok_and(|names| names.iter().any(|name| name == "MANIFEST"))
+        {
             continue;
         }
         let (findings, foretold) = check(&disk);
@@ -134,7 +174,10 @@ fn crash_at_any_io(config: LogstorConfig, stride: u64) {
         noted += findings.len();
         let before = seen(&disk);
         let (engine, report) = open_with(&disk, config).expect("opens");
-        let repairs = report.repairs.iter().map(|(path, what)| format!("{}: {what}", path.display()));
+        let repairs = report
+            .repairs
+            .iter()
+            .map(|(path, what)| format!("{}: {what}", path.display()));
         assert_eq!(foretold, repairs.collect::<Vec<_>>(), "{nth}");
         assert!(before == Some(shown(&engine)), "{nth}");
     }
@@ -158,14 +201,22 @@ fn no_changed_byte_goes_unnoticed() {
         // Every byte of the first header and of what follows the last frame, and some between.
         let used = u64::from(segment.used_bytes);
         let between = (0..6_u64).map(|n| n.wrapping_mul(2_654_435_761) % used.max(1));
-        let near = [0, 3, 4, 6, 8, 15, 16, 24, 32, 36, 44, 48, 52, 56, 60, 63, 64, 70, 511, 512, 4096];
+        let near = [
+            0, 3, 4, 6, 8, 15, 16, 24, 32, 36, 44, 48, 52, 56, 60, 63, 64, 70, 511, 512, 4096,
+        ];
         let behind = near.into_iter().map(|at| used + at);
-        let all =
-            near.into_iter().chain(between).chain(behind).filter(|&at| at < layout.segment_bytes.into());
+        let all = near
+            .into_iter()
+            .chain(between)
+            .chain(behind)
+            .filter(|&at| at < layout.segment_bytes.into());
         places.extend(all.map(|at| (segment.path.clone(), segment.offset + at)));
     }
     let manifest = dir().join("MANIFEST");
-    let bytes = disk.open(&manifest, Access::ReadOnly).and_then(|file| file.len()).expect("there");
+    let bytes = disk
+        .open(&manifest, Access::ReadOnly)
+        .and_then(|file| file.len())
+        .expect("there");
     places.extend((0..bytes).step_by(7).map(|at| (manifest.clone(), at)));
     let mut told = 0;
     for (n, (path, offset)) in places.iter().enumerate() {
@@ -173,7 +224,11 @@ fn no_changed_byte_goes_unnoticed() {
         flip(&disk, path, *offset, bits);
         let (findings, _) = check(&disk);
         let is_told = !findings.is_empty();
-        assert!(is_told || seen(&disk).as_ref() == Some(&before), "{}, {offset}", path.display());
+        assert!(
+            is_told || seen(&disk).as_ref() == Some(&before),
+            "{}, {offset}",
+            path.display()
+        );
         told += usize::from(is_told);
         flip(&disk, path, *offset, bits);
     }
@@ -190,13 +245,22 @@ fn store() -> MemoryDisk {
     for n in 1..=4 {
         commit(&engine, A, &[set(n, &format!("key-{n}"), &noise(n, 700))]).expect("committed");
     }
-    commit(&engine, B, &[set(1, "large", &noise(1, 100_000)), set(2, "small", b"")]).expect("committed");
+    commit(
+        &engine,
+        B,
+        &[set(1, "large", &noise(1, 100_000)), set(2, "small", b"")],
+    )
+    .expect("committed");
     commit(&engine, B, &[delete(3, "small")]).expect("committed");
     disk
 }
 
 fn kinds(disk: &MemoryDisk) -> Vec<LogFindingKind> {
-    check(disk).0.into_iter().map(|finding| finding.kind).collect()
+    check(disk)
+        .0
+        .into_iter()
+        .map(|finding| finding.kind)
+        .collect()
 }
 
 #[test]
@@ -205,8 +269,13 @@ fn damage_is_told_with_its_place_and_the_rest_is_read() {
     let before = seen(&disk).expect("sound");
     flip(&disk, &log_path(0), 4096 + 200, 1);
     let (findings, _) = check(&disk);
-    let [frame, record] = &findings[..] else { panic!("{findings:?}") };
-    assert_eq!((frame.kind, frame.offset, frame.segment), (LogFindingKind::Frame, 4096, Some(0)));
+    let [frame, record] = &findings[..] else {
+        panic!("{findings:?}")
+    };
+    assert_eq!(
+        (frame.kind, frame.offset, frame.segment),
+        (LogFindingKind::Frame, 4096, Some(0))
+    );
     assert_eq!((record.kind, record.offset), (LogFindingKind::Record, 4096));
     let mut beside = before.clone();
     beside.get_mut(&A.0).expect("there").remove(&2);
@@ -215,16 +284,33 @@ fn damage_is_told_with_its_place_and_the_rest_is_read() {
     let disk = store();
     flip(&disk, &log_path(0), 2 * 4096 + 20, 1);
     flip(&disk, &log_path(0), 4096 + 62, 1);
-    assert_eq!(kinds(&disk), [LogFindingKind::Header], "one gap, of two frames");
-    assert_eq!(seen(&disk).expect("the rest")[&A.0].keys().copied().collect::<Vec<_>>(), [1, 4]);
+    assert_eq!(
+        kinds(&disk),
+        [LogFindingKind::Header],
+        "one gap, of two frames"
+    );
+    assert_eq!(
+        seen(&disk).expect("the rest")[&A.0]
+            .keys()
+            .copied()
+            .collect::<Vec<_>>(),
+        [1, 4]
+    );
 }
 
 #[test]
 fn a_lost_start_is_told() {
     let disk = store();
-    let large = LogDirectory::read(Arc::new(disk.clone()), &dir(), &mut Vec::new()).expect("sound").layout();
-    let of_large = large.segments.iter().filter(|segment| segment.kind.name() == "large");
-    let pieces: Vec<_> = of_large.map(|segment| (segment.path.clone(), segment.offset)).collect();
+    let large = LogDirectory::read(Arc::new(disk.clone()), &dir(), &mut Vec::new())
+        .expect("sound")
+        .layout();
+    let of_large = large
+        .segments
+        .iter()
+        .filter(|segment| segment.kind.name() == "large");
+    let pieces: Vec<_> = of_large
+        .map(|segment| (segment.path.clone(), segment.offset))
+        .collect();
     assert_eq!(pieces.len(), 2);
     for (path, offset) in pieces {
         for at in [0, 10, 40, 63] {
@@ -240,7 +326,9 @@ fn a_lost_end_is_told() {
     let disk = store();
     // The segment's last frame: whole appends have come since.
     let path = log_path(0);
-    let layout = LogDirectory::read(Arc::new(disk.clone()), &dir(), &mut Vec::new()).expect("sound").layout();
+    let layout = LogDirectory::read(Arc::new(disk.clone()), &dir(), &mut Vec::new())
+        .expect("sound")
+        .layout();
     let end = u64::from(layout.segments[0].used_bytes);
     for at in 0..64 {
         flip(&disk, &path, end - 4096 + at, 4);
@@ -259,7 +347,8 @@ fn files_that_are_missing_or_cut_are_told() {
     disk.rename(&log_path(0), &log_path(1)).expect("renamed");
     assert!(kinds(&disk).contains(&LogFindingKind::File));
     disk.remove(&dir().join("MANIFEST")).expect("removed");
-    let error = check_store(Arc::new(disk), &dir(), &mut Vec::new()).expect_err("nothing tells how");
+    let error =
+        check_store(Arc::new(disk), &dir(), &mut Vec::new()).expect_err("nothing tells how");
     assert_eq!(error.kind(), "corrupt");
 }
 
@@ -286,20 +375,38 @@ fn a_store_that_is_written_to_meanwhile_is_told_as_such() {
     let writes: [fn(&Logstor); 5] = [
         |engine| assert!(commit(engine, A, &[set(5, "more", b"")]).is_ok()),
         |engine| assert!(engine.purge(B, Seqno(3)).is_ok()),
-        |engine| engine.create(crate::logstor::tests::support::C).expect("created"),
+        |engine| {
+            engine
+                .create(crate::logstor::tests::support::C)
+                .expect("created")
+        },
         |engine| engine.drop_vbucket(A).expect("dropped"),
-        |engine| drop(run(engine.compact(A, CompactionRequest::default()).expect("begun")).expect("done")),
+        |engine| {
+            drop(
+                run(engine
+                    .compact(A, CompactionRequest::default())
+                    .expect("begun"))
+                .expect("done"),
+            )
+        },
     ];
     let mut told = 0;
     for (number, what) in writes.into_iter().enumerate() {
         for left in 1..=16 {
             let disk = store();
             let (engine, _) = open(&disk).expect("opens");
-            let mut meddler = Meddler { engine: &engine, left, what };
+            let mut meddler = Meddler {
+                engine: &engine,
+                left,
+                what,
+            };
             let result = LogDirectory::read(Arc::new(disk.clone()), &dir(), &mut meddler);
             match result {
                 // It came where nobody had looked yet.
-                Ok(store) => assert!(contents_of(&store) == Some(shown(&engine)), "{number}, {left}"),
+                Ok(store) => assert!(
+                    contents_of(&store) == Some(shown(&engine)),
+                    "{number}, {left}"
+                ),
                 Err(error) => {
                     assert_eq!(error.kind(), "in-use", "{error}");
                     told += 1;
@@ -332,7 +439,10 @@ fn a_damaged_image_is_told_and_nothing_else_is() {
     let disk = with_image("key");
     assert_eq!(check(&disk), (Vec::new(), Vec::new()));
     let before = seen(&disk);
-    let len = disk.open(&image_path(), Access::ReadOnly).and_then(|file| file.len()).expect("there");
+    let len = disk
+        .open(&image_path(), Access::ReadOnly)
+        .and_then(|file| file.len())
+        .expect("there");
     for offset in 0..len {
         flip(&disk, &image_path(), offset, 1 << (offset % 8));
         assert_eq!(kinds(&disk), [LogFindingKind::Image], "byte {offset}");
@@ -349,31 +459,54 @@ fn an_image_that_says_otherwise_is_told() {
     let mut bytes = vec![0; file.len().expect("known") as usize];
     file.read_at(&mut bytes, 0).expect("read");
     disk.remove(&image_path()).expect("removed");
-    disk.create(&image_path()).expect("made").write_at(&[&bytes], 0).expect("written");
+    disk.create(&image_path())
+        .expect("made")
+        .write_at(&[&bytes], 0)
+        .expect("written");
     let (findings, _) = check(&disk);
-    let Some(first) = findings.first() else { panic!("nothing is told") };
-    assert_eq!((first.kind, first.vb), (LogFindingKind::Image, Some(A)), "{findings:?}");
+    let Some(first) = findings.first() else {
+        panic!("nothing is told")
+    };
+    assert_eq!(
+        (first.kind, first.vb),
+        (LogFindingKind::Image, Some(A)),
+        "{findings:?}"
+    );
 }
 
 /// Guards that what an image says of collections is compared, too: too little, too much, and of one that is not there.
 #[test]
 fn an_image_that_knows_other_collections_is_told() {
     // One collection: its number, its id, its highest seqno.
-    let highs = [&[0, 0, 0, 0, 0, 0, 0, 1][..], &[0; 4], &[0, 0, 0, 0, 0, 0, 0, 3]].concat();
+    let highs = [
+        &[0, 0, 0, 0, 0, 0, 0, 1][..],
+        &[0; 4],
+        &[0, 0, 0, 0, 0, 0, 0, 3],
+    ]
+    .concat();
     for (place, value) in [(19, 2), (19, 9), (11, 8)] {
         let disk = with_image("key");
         let file = disk.open(&image_path(), Access::ReadWrite).expect("there");
         let mut bytes = vec![0; file.len().expect("known") as usize];
         file.read_at(&mut bytes, 0).expect("read");
         let trailer = bytes.len() - 24;
-        let directory = u64::from_be_bytes(*bytes[trailer + 8..].first_chunk().expect("8")) as usize;
-        let at = (directory..trailer).find(|&at| bytes[at..].starts_with(&highs)).expect("there");
+        let directory =
+            u64::from_be_bytes(*bytes[trailer + 8..].first_chunk().expect("8")) as usize;
+        let at = (directory..trailer)
+            .find(|&at| bytes[at..].starts_with(&highs))
+            .expect("there");
         bytes[at + place] = value;
         let crc = crc32c::crc32c(&bytes[directory + 8..trailer]);
         bytes[directory + 4..directory + 8].copy_from_slice(&crc.to_be_bytes());
         file.write_at(&[&bytes], 0).expect("written");
         let (findings, _) = check(&disk);
-        let Some(first) = findings.first() else { panic!("{place}: nothing is told") };
-        assert_eq!((first.kind, first.vb), (LogFindingKind::Image, Some(A)), "{findings:?}");
+        let Some(first) = findings.first() else {
+            panic!("{place}: nothing is told")
+        };
+        assert_eq!(
+            (first.kind, first.vb),
+            (LogFindingKind::Image, Some(A)),
+            "{findings:?}"
+        );
     }
 }

@@ -1,33 +1,49 @@
 use super::*;
-use checkpoint::Key;
+use lowtide_checkpoint::Key;
 use proptest::prelude::*;
 
 fn items() -> impl Strategy<Value = Item> {
-    let numbers =
-        (any::<u64>(), any::<u64>(), prop_oneof![0..4_u64, any::<u64>()], any::<u32>(), any::<u32>());
-    let small = (0..OPERATIONS.len(), any::<u8>(), any::<bool>(), any::<bool>(), 0..=LEVELS.len());
+    let numbers = (
+        any::<u64>(),
+        any::<u64>(),
+        prop_oneof![0..4_u64, any::<u64>()],
+        any::<u32>(),
+        any::<u32>(),
+    );
+    let small = (
+        0..OPERATIONS.len(),
+        any::<u8>(),
+        any::<bool>(),
+        any::<bool>(),
+        0..=LEVELS.len(),
+    );
     let body = (
         prop::collection::vec(any::<u8>(), 0..40),
         prop::option::of(prop::collection::vec(any::<u8>(), 0..200)),
         prop_oneof![Just(0), any::<u64>()],
     );
-    (numbers, small, body).prop_map(|((seqno, cas, rev, flags, expiry), small, (key, value, prepare))| {
-        let (operation, datatype, deleted, history, level) = small;
-        Item {
-            seqno: Seqno(seqno),
-            cas: Cas(cas),
-            rev_seqno: rev,
-            flags: if flags % 3 == 0 { 0 } else { flags },
-            expiry: if expiry % 3 == 0 { 0 } else { expiry },
-            datatype: Datatype(datatype),
-            deleted,
-            history,
-            durability: LEVELS.get(level).map(|(level, _)| *level),
-            prepare_seqno: Seqno(prepare),
-            value: value.map(Bytes::from),
-            ..Item::new(OPERATIONS[operation].0, Key::in_collection(u32::from(datatype), &key))
-        }
-    })
+    (numbers, small, body).prop_map(
+        |((seqno, cas, rev, flags, expiry), small, (key, value, prepare))| {
+            let (operation, datatype, deleted, history, level) = small;
+            Item {
+                seqno: Seqno(seqno),
+                cas: Cas(cas),
+                rev_seqno: rev,
+                flags: if flags % 3 == 0 { 0 } else { flags },
+                expiry: if expiry % 3 == 0 { 0 } else { expiry },
+                datatype: Datatype(datatype),
+                deleted,
+                history,
+                durability: LEVELS.get(level).map(|(level, _)| *level),
+                prepare_seqno: Seqno(prepare),
+                value: value.map(Bytes::from),
+                ..Item::new(
+                    OPERATIONS[operation].0,
+                    Key::in_collection(u32::from(datatype), &key),
+                )
+            }
+        },
+    )
 }
 
 proptest! {
@@ -66,13 +82,19 @@ fn a_state_is_a_record_without_a_key() {
     let mut bytes = Vec::new();
     let len = put_state(&mut bytes, 7, Seqno(9), 3, b"state");
     let seen = peek(&bytes).expect("sound");
-    assert_eq!((seen.operation, seen.seqno, seen.cas, seen.epoch, seen.len), (None, 9, 3, 7, len));
+    assert_eq!(
+        (seen.operation, seen.seqno, seen.cas, seen.epoch, seen.len),
+        (None, 9, 3, 7, len)
+    );
     assert_eq!((seen.key, seen.value), (&b""[..], &b"state"[..]));
     assert_eq!(item(&bytes.into()), None);
 }
 
 #[test]
 fn states_of_a_vbucket_are_no_items() {
-    let item = Item::new(Operation::SetVBucketState(checkpoint::State::Dead), Key::new(b""));
+    let item = Item::new(
+        Operation::SetVBucketState(lowtide_checkpoint::State::Dead),
+        Key::new(b""),
+    );
     assert_eq!(put_item(&mut Vec::new(), 1, &item), None);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
+use lowtide_checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
 
 use crate::disk::{Access, Disk, DiskError, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
@@ -34,7 +34,11 @@ pub(super) fn directory() -> &'static Path {
 /// A disk with the store that the bytes make.
 pub(super) fn make(bytes: &[u8]) -> Option<MemoryDisk> {
     let (mode, rest) = bytes.split_first()?;
-    let mut files = if mode & 3 == 0 { raw(rest) } else { life().clone() };
+    let mut files = if mode & 3 == 0 {
+        raw(rest)
+    } else {
+        life().clone()
+    };
     if mode & 3 != 0 {
         for change in rest.chunks_exact(8).take(64) {
             apply(&mut files, change)?;
@@ -62,7 +66,11 @@ fn raw(bytes: &[u8]) -> Files {
             files.push((MANIFEST.to_owned(), bytes.to_vec()));
         }
         Some((_, bytes)) => {
-            for (_, log) in files.iter_mut().filter(|(name, _)| name != MANIFEST).take(1) {
+            for (_, log) in files
+                .iter_mut()
+                .filter(|(name, _)| name != MANIFEST)
+                .take(1)
+            {
                 log.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
             }
         }
@@ -72,7 +80,9 @@ fn raw(bytes: &[u8]) -> Files {
 }
 
 fn apply(files: &mut Files, change: &[u8]) -> Option<()> {
-    let &[file, what, a, b, c, d, e, f] = change else { return None };
+    let &[file, what, a, b, c, d, e, f] = change else {
+        return None;
+    };
     let number = usize::from(file) % files.len();
     let (_, bytes) = files.get_mut(number)?;
     let at = u32::from_be_bytes([0, a, b, c]) as usize % bytes.len().max(1);
@@ -90,10 +100,23 @@ fn apply(files: &mut Files, change: &[u8]) -> Option<()> {
         4 => {
             // A block of another place.
             let from = usize::from(u16::from_be_bytes([e, f])) * 4096 % bytes.len();
-            let block = bytes.get(from - from % 4096..)?.iter().take(4096).copied().collect::<Vec<_>>();
-            bytes.get_mut(at - at % 4096..)?.iter_mut().zip(block).for_each(|(to, from)| *to = from);
+            let block = bytes
+                .get(from - from % 4096..)?
+                .iter()
+                .take(4096)
+                .copied()
+                .collect::<Vec<_>>();
+            bytes
+                .get_mut(at - at % 4096..)?
+                .iter_mut()
+                .zip(block)
+                .for_each(|(to, from)| *to = from);
         }
-        5 => bytes.get_mut(at..)?.iter_mut().take(usize::from(e) * 32).for_each(|byte| *byte = 0),
+        5 => bytes
+            .get_mut(at..)?
+            .iter_mut()
+            .take(usize::from(e) * 32)
+            .for_each(|byte| *byte = 0),
         6 if e < 32 => bytes.truncate(at),
         6 => bytes.resize((bytes.len() + usize::from(e) * 64).min(1 << 20), f),
         _ if e < 16 => drop(files.remove(number)),
@@ -128,27 +151,67 @@ fn live() -> Result<Files, EngineError> {
     engine.create(b)?;
     let set = |seqno: u64, key: &str, bytes: usize| Item {
         seqno: Seqno(seqno),
-        ..Item::mutation(Key::new(key.as_bytes()), Bytes::from(vec![seqno as u8; bytes]))
+        ..Item::mutation(
+            Key::new(key.as_bytes()),
+            Bytes::from(vec![seqno as u8; bytes]),
+        )
     };
-    let delete =
-        |seqno: u64, key: &str| Item { seqno: Seqno(seqno), ..Item::deletion(Key::new(key.as_bytes())) };
-    commit(&engine, &[(a, vec![set(1, "key-1", 10), set(2, "key-2", 3000)]), (b, vec![set(1, "key-1", 0)])])?;
-    commit(&engine, &[(a, vec![delete(3, "key-1"), set(4, "key-3", 300)]), (b, vec![set(2, "key-2", 200)])])?;
+    let delete = |seqno: u64, key: &str| Item {
+        seqno: Seqno(seqno),
+        ..Item::deletion(Key::new(key.as_bytes()))
+    };
+    commit(
+        &engine,
+        &[
+            (a, vec![set(1, "key-1", 10), set(2, "key-2", 3000)]),
+            (b, vec![set(1, "key-1", 0)]),
+        ],
+    )?;
+    commit(
+        &engine,
+        &[
+            (a, vec![delete(3, "key-1"), set(4, "key-3", 300)]),
+            (b, vec![set(2, "key-2", 200)]),
+        ],
+    )?;
     let pinned = engine.snapshot(a)?;
-    commit(&engine, &[(a, (5..25).map(|n| set(n, &format!("key-{}", n % 7), 3500)).collect())])?;
+    commit(
+        &engine,
+        &[(
+            a,
+            (5..25)
+                .map(|n| set(n, &format!("key-{}", n % 7), 3500))
+                .collect(),
+        )],
+    )?;
     let _done = engine.rollback(a, Seqno(4))?;
     drop(pinned);
     commit(
         &engine,
-        &[(a, vec![set(5, "large", 70_000), set(6, "key-2", 40)]), (b, vec![delete(3, "key-1")])],
+        &[
+            (a, vec![set(5, "large", 70_000), set(6, "key-2", 40)]),
+            (b, vec![delete(3, "key-1")]),
+        ],
     )?;
-    let spared = Item { key: Key::in_collection(8, b"key"), ..delete(7, "") };
-    commit(&engine, &[(a, vec![spared, delete(8, "key-1"), set(9, "end", 0)])])?;
+    let spared = Item {
+        key: Key::in_collection(8, b"key"),
+        ..delete(7, "")
+    };
+    commit(
+        &engine,
+        &[(a, vec![spared, delete(8, "key-1"), set(9, "end", 0)])],
+    )?;
     let _purged = engine.purge(a, Seqno(8))?;
     let mut job = engine.compact(a, CompactionRequest::default())?;
     while !matches!(job.step(Budget::NONE)?, Progress::Done(_)) {}
     for n in 10..13 {
-        commit(&engine, &[(a, vec![set(n, "key-4", 50)]), (b, vec![set(n, "key-5", 50)])])?;
+        commit(
+            &engine,
+            &[
+                (a, vec![set(n, "key-4", 50)]),
+                (b, vec![set(n, "key-5", 50)]),
+            ],
+        )?;
     }
     engine.close()?;
     let mut files = Files::new();
@@ -163,9 +226,21 @@ fn live() -> Result<Files, EngineError> {
 
 fn commit(engine: &Logstor, batches: &[(Vbid, Vec<Item>)]) -> Result<(), EngineError> {
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(9)));
-    let refs: Vec<Vec<&Item>> = batches.iter().map(|(_, items)| items.iter().collect()).collect();
+    let refs: Vec<Vec<&Item>> = batches
+        .iter()
+        .map(|(_, items)| items.iter().collect())
+        .collect();
     let parts = batches.iter().zip(&refs);
-    let batches: Vec<Batch<'_>> =
-        parts.map(|(&(vb, _), items)| Batch { vb, items, state: &state, timestamp: 1 }).collect();
-    engine.commit(&batches).into_iter().try_for_each(|result| result.map(|_| ()))
+    let batches: Vec<Batch<'_>> = parts
+        .map(|(&(vb, _), items)| Batch {
+            vb,
+            items,
+            state: &state,
+            timestamp: 1,
+        })
+        .collect();
+    engine
+        .commit(&batches)
+        .into_iter()
+        .try_for_each(|result| result.map(|_| ()))
 }

@@ -34,11 +34,16 @@ pub(super) fn header(bytes: &mut [u8], hash_key: [u64; 2]) {
 /// Every block that begins as a frame does.
 pub(super) fn segment(bytes: &mut [u8], hash_key: [u64; 2]) {
     for start in (0..bytes.len()).step_by(BLOCK_BYTES as usize) {
-        let Some(rest) = bytes.get_mut(start..).filter(|rest| rest.starts_with(&frame::MAGIC)) else {
+        let Some(rest) = bytes
+            .get_mut(start..)
+            .filter(|rest| rest.starts_with(&frame::MAGIC))
+        else {
             continue;
         };
         let payload_bytes = u32_at(rest, 48).unwrap_or(0) as usize;
-        let end = (HEADER_BYTES as usize).saturating_add(payload_bytes).min(rest.len());
+        let end = (HEADER_BYTES as usize)
+            .saturating_add(payload_bytes)
+            .min(rest.len());
         let payload = rest.get_mut(HEADER_BYTES as usize..end).unwrap_or_default();
         let mut at = 0_usize;
         while let Some(taken) = payload.get_mut(at..).and_then(record) {
@@ -62,7 +67,9 @@ fn slot(bytes: &mut [u8]) {
     while let Some(len) = u32_at(bytes, at) {
         let start = at.saturating_add(FRAME_BYTES);
         let end = start.saturating_add(len as usize);
-        let Some(body) = bytes.get(start..end).filter(|_| len > 0) else { return };
+        let Some(body) = bytes.get(start..end).filter(|_| len > 0) else {
+            return;
+        };
         let crc = crc32c::crc32c(body);
         put(bytes, at + 4, crc);
         at = end;

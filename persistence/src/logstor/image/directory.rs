@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use checkpoint::Namespace;
+use lowtide_checkpoint::Namespace;
 
 use crate::EngineError;
 use crate::disk::DiskFile;
@@ -69,9 +69,21 @@ pub(in crate::logstor) enum Contents {
 impl Contents {
     /// What writes a frame with such a header.
     pub(in crate::logstor) fn of(header: &Header) -> Self {
-        let Header { kind, number, part, piece, pieces, .. } = *header;
+        let Header {
+            kind,
+            number,
+            part,
+            piece,
+            pieces,
+            ..
+        } = *header;
         match kind {
-            FrameKind::Large => Self::Large(Piece { number, part, piece, pieces }),
+            FrameKind::Large => Self::Large(Piece {
+                number,
+                part,
+                piece,
+                pieces,
+            }),
             FrameKind::Moved => Self::Moved,
             FrameKind::Commit | FrameKind::Free => Self::Commits,
         }
@@ -116,8 +128,21 @@ pub(in crate::logstor) struct StateRow {
 
 impl From<FoundState> for StateRow {
     fn from(state: FoundState) -> Self {
-        let FoundState { revision, high, at, bytes, number, .. } = state;
-        Self { revision, high, at, number, bytes }
+        let FoundState {
+            revision,
+            high,
+            at,
+            bytes,
+            number,
+            ..
+        } = state;
+        Self {
+            revision,
+            high,
+            at,
+            number,
+            bytes,
+        }
     }
 }
 
@@ -134,23 +159,38 @@ pub(in crate::logstor) struct Block {
 impl Section {
     /// The block that has a key's row, if there is one.
     pub(in crate::logstor) fn block_of(&self, fingerprint: Fingerprint) -> Option<&Block> {
-        self.blocks.get(self.blocks.partition_point(|block| block.last < fingerprint))
+        self.blocks.get(
+            self.blocks
+                .partition_point(|block| block.last < fingerprint),
+        )
     }
 }
 
 impl Directory {
     pub(super) const fn new(store: [u8; 16], number: u64, next_generation: u64) -> Self {
-        Self { store, number, next_generation, segments: Vec::new(), sections: Vec::new() }
+        Self {
+            store,
+            number,
+            next_generation,
+            segments: Vec::new(),
+            sections: Vec::new(),
+        }
     }
 
     /// What it says of a segment.
     pub(in crate::logstor) fn covered(&self, segment: u32) -> Option<&Covered> {
-        let at = self.segments.binary_search_by_key(&segment, |covered| covered.segment).ok()?;
+        let at = self
+            .segments
+            .binary_search_by_key(&segment, |covered| covered.segment)
+            .ok()?;
         self.segments.get(at)
     }
 
     pub(in crate::logstor) fn section(&self, vb: u16) -> Option<&Section> {
-        let at = self.sections.binary_search_by_key(&vb, |section| section.vb).ok()?;
+        let at = self
+            .sections
+            .binary_search_by_key(&vb, |section| section.vb)
+            .ok()?;
         self.sections.get(at)
     }
 
@@ -174,7 +214,9 @@ impl Directory {
         store: [u8; 16],
     ) -> Result<Result<Self, &'static str>, EngineError> {
         let len = file.len()?;
-        let Some(end) = len.checked_sub(TRAILER_BYTES as u64) else { return Ok(Err("it is too short")) };
+        let Some(end) = len.checked_sub(TRAILER_BYTES as u64) else {
+            return Ok(Err("it is too short"));
+        };
         let mut trailer = [0; TRAILER_BYTES];
         let count = file.read_at(&mut trailer, end)?;
         let (kind, place) = trailer.split_at(8);
@@ -200,12 +242,21 @@ impl Directory {
         if directory.store != store {
             return Ok(Err("it is another store's"));
         }
-        let blocks = directory.sections.iter().flat_map(|section| &section.blocks);
+        let blocks = directory
+            .sections
+            .iter()
+            .flat_map(|section| &section.blocks);
         let ends = blocks.map(|block| block.offset.checked_add(block.bytes.into()));
-        let are_inside = ends.into_iter().all(|end| end.is_some_and(|end| end <= offset));
+        let are_inside = ends
+            .into_iter()
+            .all(|end| end.is_some_and(|end| end <= offset));
         let mut sections = directory.sections.iter();
         let ascend = sections.all(|section| section.blocks.is_sorted_by(|a, b| a.last < b.last));
-        Ok(if are_inside && ascend { Ok(directory) } else { Err("its directory is damaged") })
+        Ok(if are_inside && ascend {
+            Ok(directory)
+        } else {
+            Err("its directory is damaged")
+        })
     }
 }
 

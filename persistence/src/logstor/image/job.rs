@@ -99,11 +99,13 @@ impl ImageJob {
             uses.collect::<Vec<_>>()
         });
         let vbuckets = self.sketch.vbuckets.iter();
-        self.of_epoch =
-            vbuckets.flat_map(|(&vb, entry)| entry.lineage.epochs().map(move |epoch| (epoch, vb))).collect();
+        self.of_epoch = vbuckets
+            .flat_map(|(&vb, entry)| entry.lineage.epochs().map(move |epoch| (epoch, vb)))
+            .collect();
         let last = self.last.as_ref().map(|last| &last.directory);
         let is_known = |vb: u16, lineage: &Lineage| {
-            last.and_then(|last| last.section(vb)).is_some_and(|section| section.lineage == *lineage)
+            last.and_then(|last| last.section(vb))
+                .is_some_and(|section| section.lineage == *lineage)
         };
         let vbuckets = self.sketch.vbuckets.iter();
         let renewed = vbuckets.filter(|(vb, entry)| !is_known(**vb, &entry.lineage));
@@ -112,28 +114,50 @@ impl ImageJob {
             let covered = last.and_then(|last| last.covered(segment.id)).cloned();
             let covered = covered.filter(|covered| covered.generation == segment.generation);
             let is_renewed = |covered: &Covered| {
-                let mut vbuckets = covered.epochs.iter().filter_map(|epoch| self.of_epoch.get(epoch));
+                let mut vbuckets = covered
+                    .epochs
+                    .iter()
+                    .filter_map(|epoch| self.of_epoch.get(epoch));
                 vbuckets.any(|vb| self.renewed.contains(vb))
             };
             match covered {
                 Some(covered) if Some(covered.bytes) == end && !is_renewed(&covered) => {
-                    self.directory.segments.push(Covered { is_closed, ..covered });
+                    self.directory.segments.push(Covered {
+                        is_closed,
+                        ..covered
+                    });
                 }
-                covered => self.unread.push(Unread { segment, end, is_closed, covered }),
+                covered => self.unread.push(Unread {
+                    segment,
+                    end,
+                    is_closed,
+                    covered,
+                }),
             }
         }
     }
 
     fn read(&mut self, store: &Store, unread: &Unread) -> Result<(), EngineError> {
-        let Unread { segment, end, is_closed, covered } = unread;
+        let Unread {
+            segment,
+            end,
+            is_closed,
+            covered,
+        } = unread;
         let hash_key = store.shared.hash_key;
         let bytes = segment.read(0, end.unwrap_or(segment.bytes) as usize)?;
         // Where it ends is known but for a use that is over: it may have been cut off.
-        let valid = |generation| self.sketch.valid_bytes(segment.id, generation).filter(|_| end.is_none());
+        let valid = |generation| {
+            self.sketch
+                .valid_bytes(segment.id, generation)
+                .filter(|_| end.is_none())
+        };
         let found = found::in_segment(segment, &bytes, hash_key, None, valid)?;
         // It was not written to yet, or its end is its beginning, or it was being freed when something failed.
         let is_free = found.free.is_some() || found.generation != Some(segment.generation);
-        let (Some(first), false) = (found.frames.first(), is_free) else { return Ok(()) };
+        let (Some(first), false) = (found.frames.first(), is_free) else {
+            return Ok(());
+        };
         let contents = Contents::of(&first.header);
         let is_large = matches!(contents, Contents::Large(_));
         let found_end = found.frames.last().map_or(0, Frame::end);
@@ -157,10 +181,15 @@ impl ImageJob {
             items.push(found::large(segment, piece.pieces, piece.number, hash_key)?);
         }
         let known = covered.as_ref().map_or(0, |covered| covered.bytes);
-        let epochs = items.iter().map(|item| item.epoch).chain(found.states.iter().map(|state| state.epoch));
+        let epochs = items
+            .iter()
+            .map(|item| item.epoch)
+            .chain(found.states.iter().map(|state| state.epoch));
         let epochs: BTreeSet<u32> = epochs.collect();
         for item in items {
-            let Some(vb) = self.of_epoch.get(&item.epoch) else { continue };
+            let Some(vb) = self.of_epoch.get(&item.epoch) else {
+                continue;
+            };
             let entry = self.sketch.vbuckets.get(vb);
             let counts = entry.is_some_and(|entry| entry.lineage.contains(item.epoch, item.seqno));
             if counts && (item.at.offset >= known || self.renewed.contains(vb)) {
@@ -168,7 +197,11 @@ impl ImageJob {
             }
         }
         for state in found.states {
-            if self.states.get(&state.epoch).is_none_or(|known| state.is_after(known)) {
+            if self
+                .states
+                .get(&state.epoch)
+                .is_none_or(|known| state.is_after(known))
+            {
                 self.states.insert(state.epoch, state);
             }
         }
@@ -185,12 +218,19 @@ impl ImageJob {
 
     fn write(&mut self, store: &Store) -> Result<Box<Sections>, EngineError> {
         let number = Claim::number(store)?;
-        self.directory.segments.sort_unstable_by_key(|covered| covered.segment);
+        self.directory
+            .segments
+            .sort_unstable_by_key(|covered| covered.segment);
         let directory = std::mem::replace(&mut self.directory, Directory::new([0; 16], 0, 0));
-        let (items, states) = (std::mem::take(&mut self.items), std::mem::take(&mut self.states));
+        let (items, states) = (
+            std::mem::take(&mut self.items),
+            std::mem::take(&mut self.states),
+        );
         let last = self.last.take();
         let (shared, sketch) = (&store.shared, &self.sketch);
-        Ok(Box::new(Sections::create(shared, number, directory, last, sketch, items, states)?))
+        Ok(Box::new(Sections::create(
+            shared, number, directory, last, sketch, items, states,
+        )?))
     }
 
     fn advance(&mut self, store: &Store, budget: Budget) -> Result<(), EngineError> {
@@ -241,12 +281,18 @@ impl ImageJob {
         let left = self.unread.len() as u64;
         Ok(match &self.stage {
             Stage::Over => Progress::Done(CompactionReport::default()),
-            Stage::Begin | Stage::Read => {
-                Progress::Working { stage: "read-log", done: self.done, of: self.done + left }
-            }
+            Stage::Begin | Stage::Read => Progress::Working {
+                stage: "read-log",
+                done: self.done,
+                of: self.done + left,
+            },
             Stage::Write(sections) => {
                 let (done, of) = sections.progress();
-                Progress::Working { stage: "write-image", done, of }
+                Progress::Working {
+                    stage: "write-image",
+                    done,
+                    of,
+                }
             }
         })
     }
@@ -261,7 +307,9 @@ impl Job for ImageJob {
 
 impl Drop for ImageJob {
     fn drop(&mut self) {
-        let Stage::Write(mut sections) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        let Stage::Write(mut sections) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return;
+        };
         self.store.end(|store| {
             if store.is_none() {
                 // The directory may be another store's, and a file of that name, too.

@@ -37,7 +37,11 @@ impl<'a, I: Iterator<Item = Row>, F: Fn(u32) -> bool> Merge<'a, I, F> {
         found: &'a [FoundItem],
         is_current: F,
     ) -> Self {
-        Self { old: old.into_iter().peekable(), found, is_current }
+        Self {
+            old: old.into_iter().peekable(),
+            found,
+            is_current,
+        }
     }
 }
 
@@ -50,7 +54,11 @@ impl<I: Iterator<Item = Row>, F: Fn(u32) -> bool> Iterator for Merge<'_, I, F> {
             let is_next = |row: &Row| found.is_none_or(|found| row.fingerprint <= found);
             let old = self.old.next_if(is_next);
             let fingerprint = old.as_ref().map(|row| row.fingerprint).or(found)?;
-            let count = self.found.iter().take_while(|item| item.fingerprint == fingerprint).count();
+            let count = self
+                .found
+                .iter()
+                .take_while(|item| item.fingerprint == fingerprint)
+                .count();
             let (of_key, rest) = self.found.split_at(count);
             self.found = rest;
             match row(old, of_key, &self.is_current) {
@@ -77,17 +85,41 @@ fn row(
     }
     for item in found {
         // Of equal seqnos what was found is later.
-        let wins = winner.as_ref().is_none_or(|winner| winner.seqno <= item.seqno);
-        let loser =
-            if wins { winner.as_ref().map(|winner| winner.at.segment) } else { Some(item.at.segment) };
-        others.extend(loser.map(|segment| Run { segment, records: 1 }));
+        let wins = winner
+            .as_ref()
+            .is_none_or(|winner| winner.seqno <= item.seqno);
+        let loser = if wins {
+            winner.as_ref().map(|winner| winner.at.segment)
+        } else {
+            Some(item.at.segment)
+        };
+        others.extend(loser.map(|segment| Run {
+            segment,
+            records: 1,
+        }));
         if wins {
-            let FoundItem { fingerprint, seqno, at, tombstone, .. } = *item;
-            winner = Some(Row { fingerprint, seqno, at, tombstone, others: Vec::new() });
+            let FoundItem {
+                fingerprint,
+                seqno,
+                at,
+                tombstone,
+                ..
+            } = *item;
+            winner = Some(Row {
+                fingerprint,
+                seqno,
+                at,
+                tombstone,
+                others: Vec::new(),
+            });
         }
     }
     let Some(mut row) = winner else {
-        return if others.is_empty() { Ok(None) } else { Err(Untrue) };
+        return if others.is_empty() {
+            Ok(None)
+        } else {
+            Err(Untrue)
+        };
     };
     if !found.is_empty() {
         others.sort_unstable_by_key(|run| run.segment);

@@ -64,11 +64,21 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Vec<Row>> {
         let row = Row {
             fingerprint: Fingerprint::from_bytes(fixed.first_chunk()?),
             seqno: u64::from_be_bytes(*fixed.get(16..)?.first_chunk()?),
-            at: Location { segment: u32_at(24)?, offset: u32_at(28)?, len: u32_at(32)? },
+            at: Location {
+                segment: u32_at(24)?,
+                offset: u32_at(28)?,
+                len: u32_at(32)?,
+            },
             tombstone: bits & TOMBSTONE != 0,
-            others: runs.chunks_exact(RUN_BYTES).map(run).collect::<Option<_>>()?,
+            others: runs
+                .chunks_exact(RUN_BYTES)
+                .map(run)
+                .collect::<Option<_>>()?,
         };
-        if rows.last().is_some_and(|last| last.fingerprint >= row.fingerprint) {
+        if rows
+            .last()
+            .is_some_and(|last| last.fingerprint >= row.fingerprint)
+        {
             return None;
         }
         rows.push(row);
@@ -80,24 +90,46 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Vec<Row>> {
 fn run(bytes: &[u8]) -> Option<Run> {
     let (segment, records) = bytes.split_first_chunk::<4>()?;
     let segment = u32::from_be_bytes(*segment);
-    Some(Run { segment, records: u32::from_be_bytes(*records.first_chunk()?) })
+    Some(Run {
+        segment,
+        records: u32::from_be_bytes(*records.first_chunk()?),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use checkpoint::Namespace;
+    use lowtide_checkpoint::Namespace;
     use proptest::prelude::*;
 
     fn rows() -> impl Strategy<Value = Vec<Row>> {
-        let run = (any::<u32>(), any::<u32>()).prop_map(|(segment, records)| Run { segment, records });
-        let row =
-            (any::<u32>(), any::<u64>(), any::<[u32; 3]>(), any::<bool>(), prop::collection::vec(run, 0..3));
+        let run =
+            (any::<u32>(), any::<u32>()).prop_map(|(segment, records)| Run { segment, records });
+        let row = (
+            any::<u32>(),
+            any::<u64>(),
+            any::<[u32; 3]>(),
+            any::<bool>(),
+            prop::collection::vec(run, 0..3),
+        );
         prop::collection::vec(row, 0..20).prop_map(|rows| {
-            let rows = rows.into_iter().map(|(key, seqno, [segment, offset, len], tombstone, others)| {
-                let fingerprint = Fingerprint::of([1, 2], Namespace::Committed, &key.to_be_bytes());
-                Row { fingerprint, seqno, at: Location { segment, offset, len }, tombstone, others }
-            });
+            let rows =
+                rows.into_iter()
+                    .map(|(key, seqno, [segment, offset, len], tombstone, others)| {
+                        let fingerprint =
+                            Fingerprint::of([1, 2], Namespace::Committed, &key.to_be_bytes());
+                        Row {
+                            fingerprint,
+                            seqno,
+                            at: Location {
+                                segment,
+                                offset,
+                                len,
+                            },
+                            tombstone,
+                            others,
+                        }
+                    });
             let mut rows: Vec<Row> = rows.collect();
             rows.sort_by_key(|row| row.fingerprint);
             rows.dedup_by_key(|row| row.fingerprint);

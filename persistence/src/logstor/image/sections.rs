@@ -132,18 +132,37 @@ impl Sections {
     }
 
     fn begin(&mut self, mut section: Section) -> Current {
-        let last = self.last.as_ref().and_then(|last| last.directory.section(section.vb));
+        let last = self
+            .last
+            .as_ref()
+            .and_then(|last| last.directory.section(section.vb));
         let last = last.filter(|last| last.lineage == section.lineage);
         let mut found = self.items.remove(&section.vb).unwrap_or_default();
         sort(&mut found);
         let known = last.and_then(|last| last.state.clone());
         let known = known.filter(|state| self.is_current(state.at.segment));
-        let state = self.states.remove(&section.lineage.epoch()).map(StateRow::from);
-        section.state = known.into_iter().chain(state).max_by_key(|state| (state.revision, state.number));
+        let state = self
+            .states
+            .remove(&section.lineage.epoch())
+            .map(StateRow::from);
+        section.state = known
+            .into_iter()
+            .chain(state)
+            .max_by_key(|state| (state.revision, state.number));
         section.highs = found::highs(&found);
-        last.iter().for_each(|last| section.highs.merge(&last.highs));
-        let blocks = last.map(|last| last.blocks.iter().rev().copied().collect()).unwrap_or_default();
-        Current { section, blocks, found, merged: 0, bytes: Vec::new(), last: Fingerprint::MIN }
+        last.iter()
+            .for_each(|last| section.highs.merge(&last.highs));
+        let blocks = last
+            .map(|last| last.blocks.iter().rev().copied().collect())
+            .unwrap_or_default();
+        Current {
+            section,
+            blocks,
+            found,
+            merged: 0,
+            bytes: Vec::new(),
+            last: Fingerprint::MIN,
+        }
     }
 
     /// Merges a block of the last image, or, behind the last of them, some of what was found.
@@ -153,16 +172,25 @@ impl Sections {
         if let (Some(block), Some(last)) = (block, &self.last) {
             old = last.rows(&block)?;
             let end = old.last().map(|row| row.fingerprint);
-            upto = current.found.partition_point(|item| Some(item.fingerprint) <= end);
+            upto = current
+                .found
+                .partition_point(|item| Some(item.fingerprint) <= end);
         } else {
-            let end = current.found.get(current.merged + RECORDS).map(|item| item.fingerprint);
+            let end = current
+                .found
+                .get(current.merged + RECORDS)
+                .map(|item| item.fingerprint);
             if let Some(end) = end {
-                upto = current.found.partition_point(|item| item.fingerprint <= end);
+                upto = current
+                    .found
+                    .partition_point(|item| item.fingerprint <= end);
             }
         }
         let here = current.found.get(current.merged..upto).unwrap_or_default();
         let merge = Merge::new(old, here, |segment| self.is_current(segment));
-        let rows: Vec<Row> = merge.collect::<Result<_, _>>().map_err(|_| untrue(&self.path))?;
+        let rows: Vec<Row> = merge
+            .collect::<Result<_, _>>()
+            .map_err(|_| untrue(&self.path))?;
         for row in rows {
             row.encode(&mut current.bytes);
             current.last = row.fingerprint;
@@ -185,7 +213,10 @@ impl Sections {
 
     /// Whether a use the last image knows goes on: then this one covers it.
     fn is_current(&self, segment: u32) -> bool {
-        let known = self.last.as_ref().and_then(|last| last.directory.covered(segment));
+        let known = self
+            .last
+            .as_ref()
+            .and_then(|last| last.directory.covered(segment));
         let now = self.directory.covered(segment);
         now.is_some() && known.map(|known| known.generation) == now.map(|now| now.generation)
     }
@@ -193,7 +224,12 @@ impl Sections {
     fn put(&mut self, current: &mut Current) -> Result<(), EngineError> {
         let bytes = std::mem::take(&mut current.bytes);
         let (len, crc) = (bytes.len() as u32, crc32c::crc32c(&bytes));
-        let block = Block { offset: self.written_bytes, bytes: len, crc, last: current.last };
+        let block = Block {
+            offset: self.written_bytes,
+            bytes: len,
+            crc,
+            last: current.last,
+        };
         self.append(&bytes)?;
         current.section.blocks.push(block);
         Ok(())
@@ -225,18 +261,28 @@ impl Sections {
     /// [`EngineError::Disk`].
     pub(super) fn finish(mut self, shared: &Shared) -> Result<Image, EngineError> {
         let end = self.directory.encode(self.written_bytes).ok_or_else(|| {
-            EngineError::InvalidArgument("the directory of the index image would be too large".to_owned())
+            EngineError::InvalidArgument(
+                "the directory of the index image would be too large".to_owned(),
+            )
         })?;
         self.append(&end)?;
         self.sync()?;
         let path = shared.dir.join(Image::name(self.number));
-        let Some(file) = &self.file else { return Err(untrue(&path)) };
+        let Some(file) = &self.file else {
+            return Err(untrue(&path));
+        };
         shared.disk.rename(&self.path, &path)?;
         shared.sync_dir()?;
         let file = Arc::clone(file);
         self.file = None;
         let directory = std::mem::replace(&mut self.directory, Directory::new([0; 16], 0, 0));
-        Ok(Image { number: self.number, path, file, directory, bytes: self.written_bytes })
+        Ok(Image {
+            number: self.number,
+            path,
+            file,
+            directory,
+            bytes: self.written_bytes,
+        })
     }
 }
 

@@ -26,7 +26,13 @@ pub(super) struct History {
 impl History {
     pub(super) fn insert(&mut self, slot: Slot, superseded_by: u64) {
         self.by_key.insert((slot.fingerprint, slot.seqno));
-        self.by_seqno.insert(slot.seqno, Old { slot, superseded_by });
+        self.by_seqno.insert(
+            slot.seqno,
+            Old {
+                slot,
+                superseded_by,
+            },
+        );
     }
 
     pub(super) fn get(&self, seqno: u64) -> Option<&Old> {
@@ -38,7 +44,10 @@ impl History {
     }
 
     pub(super) fn get_at(&self, fingerprint: Fingerprint, high: u64) -> Option<Slot> {
-        let (_, seqno) = self.by_key.range((fingerprint, 0)..=(fingerprint, high)).next_back()?;
+        let (_, seqno) = self
+            .by_key
+            .range((fingerprint, 0)..=(fingerprint, high))
+            .next_back()?;
         let old = self.by_seqno.get(seqno)?;
         (old.superseded_by > high).then_some(old.slot)
     }

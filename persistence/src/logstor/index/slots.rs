@@ -35,7 +35,14 @@ impl Slot {
         location: Location,
         tombstone: bool,
     ) -> Self {
-        Self { fingerprint, seqno, location, stale: 0, tombstone, dead: false }
+        Self {
+            fingerprint,
+            seqno,
+            location,
+            stale: 0,
+            tombstone,
+            dead: false,
+        }
     }
 }
 
@@ -43,7 +50,11 @@ impl Slot {
 const NONE: Slot = Slot {
     fingerprint: Fingerprint::MIN,
     seqno: 0,
-    location: Location { segment: u32::MAX, offset: 0, len: 0 },
+    location: Location {
+        segment: u32::MAX,
+        offset: 0,
+        len: 0,
+    },
     stale: 0,
     tombstone: false,
     dead: true,
@@ -94,7 +105,10 @@ const fn id_of(chunk: u32, place: usize) -> u32 {
 
 impl Slots {
     pub(super) fn get(&self, id: u32) -> &Slot {
-        let slot = self.chunks.get(chunk_of(id)).and_then(|chunk| chunk.slots.get(place_of(id)));
+        let slot = self
+            .chunks
+            .get(chunk_of(id))
+            .and_then(|chunk| chunk.slots.get(place_of(id)));
         slot.unwrap_or_else(|| {
             self.is_broken.store(true, Ordering::Relaxed);
             &self.nowhere
@@ -113,7 +127,10 @@ impl Slots {
     }
 
     pub(super) fn get_mut(&mut self, id: u32) -> &mut Slot {
-        let slot = self.chunks.get_mut(chunk_of(id)).and_then(|chunk| chunk.slots.get_mut(place_of(id)));
+        let slot = self
+            .chunks
+            .get_mut(chunk_of(id))
+            .and_then(|chunk| chunk.slots.get_mut(place_of(id)));
         slot.unwrap_or_else(|| {
             *self.is_broken.get_mut() = true;
             // What was written to it before is nobody's.
@@ -136,7 +153,9 @@ impl Slots {
     }
 
     fn slots_of(&self, number: u32) -> &[Slot] {
-        self.chunks.get(number as usize).map_or(&[], |chunk| &chunk.slots)
+        self.chunks
+            .get(number as usize)
+            .map_or(&[], |chunk| &chunk.slots)
     }
 
     fn new_chunk(&mut self) -> u32 {
@@ -156,7 +175,10 @@ impl Slots {
 
     /// A slot's key has it no more. `moved` is told of slots that have another number now.
     pub(super) fn kill(&mut self, id: u32, mut moved: impl FnMut(Fingerprint, u32, u32)) {
-        let is_last = self.order.last().is_some_and(|&last| last as usize == chunk_of(id));
+        let is_last = self
+            .order
+            .last()
+            .is_some_and(|&last| last as usize == chunk_of(id));
         let Some(chunk) = self.chunks.get_mut(chunk_of(id)) else {
             *self.is_broken.get_mut() = true;
             return;
@@ -170,11 +192,23 @@ impl Slots {
         }
         let number = id >> CHUNK_BITS;
         let mut kept = Vec::with_capacity(chunk.slots.len() - chunk.dead);
-        for (place, slot) in chunk.slots.iter().enumerate().filter(|(_, slot)| !slot.dead) {
-            moved(slot.fingerprint, id_of(number, place), id_of(number, kept.len()));
+        for (place, slot) in chunk
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| !slot.dead)
+        {
+            moved(
+                slot.fingerprint,
+                id_of(number, place),
+                id_of(number, kept.len()),
+            );
             kept.push(*slot);
         }
-        *chunk = Chunk { slots: kept, dead: 0 };
+        *chunk = Chunk {
+            slots: kept,
+            dead: 0,
+        };
         if chunk.slots.is_empty() {
             self.order.retain(|&of| of != number);
             self.empty.push(number);
@@ -183,7 +217,11 @@ impl Slots {
 
     /// Live slots from a seqno on, ascending.
     pub(super) fn iter_from(&self, from: u64) -> impl Iterator<Item = &Slot> {
-        let chunks = self.order.iter().skip(self.first_chunk(from)).map(|&number| self.slots_of(number));
+        let chunks = self
+            .order
+            .iter()
+            .skip(self.first_chunk(from))
+            .map(|&number| self.slots_of(number));
         chunks.flat_map(move |slots| {
             let start = slots.partition_point(|slot| slot.seqno < from);
             slots.iter().skip(start).filter(|slot| !slot.dead)
@@ -212,13 +250,19 @@ impl Slots {
 
     /// The first chunk, in their order, that has a slot from there on.
     fn first_chunk(&self, from: u64) -> usize {
-        let ends_before = |number: &u32| self.slots_of(*number).last().is_none_or(|last| last.seqno < from);
+        let ends_before = |number: &u32| {
+            self.slots_of(*number)
+                .last()
+                .is_none_or(|last| last.seqno < from)
+        };
         self.order.partition_point(ends_before)
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
         let slots: usize = self.chunks.iter().map(|chunk| chunk.slots.capacity()).sum();
-        slots * size_of::<Slot>() + self.chunks.capacity() * size_of::<Chunk>() + self.order.capacity() * 4
+        slots * size_of::<Slot>()
+            + self.chunks.capacity() * size_of::<Chunk>()
+            + self.order.capacity() * 4
     }
 
     pub(super) fn check(&self) -> Vec<String> {
@@ -230,7 +274,10 @@ impl Slots {
             };
             let dead = chunk.slots.iter().filter(|slot| slot.dead).count();
             if dead != chunk.dead {
-                wrong.push(format!("chunk {number} has {dead} dead slots and counts {}", chunk.dead));
+                wrong.push(format!(
+                    "chunk {number} has {dead} dead slots and counts {}",
+                    chunk.dead
+                ));
             }
         }
         wrong

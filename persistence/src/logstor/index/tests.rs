@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use checkpoint::Namespace;
+use lowtide_checkpoint::Namespace;
 
 use super::super::segment::Location;
 use super::*;
@@ -12,7 +12,16 @@ fn name(key: u32) -> Fingerprint {
 }
 
 fn slot(key: u32, seqno: u64) -> Slot {
-    Slot::new(name(key), seqno, Location { segment: 0, offset: seqno as u32 * 8, len: 8 }, false)
+    Slot::new(
+        name(key),
+        seqno,
+        Location {
+            segment: 0,
+            offset: seqno as u32 * 8,
+            len: 8,
+        },
+        false,
+    )
 }
 
 const NOWHERE: &Table = &Table::new();
@@ -55,7 +64,10 @@ fn a_key_takes_at_most_64_bytes_however_often_it_is_overwritten() {
         for n in 0..keys {
             seqno += 1;
             index.insert(
-                slot((u64::from(n) * u64::from(48_271 + 2 * round) % u64::from(keys)) as u32, seqno),
+                slot(
+                    (u64::from(n) * u64::from(48_271 + 2 * round) % u64::from(keys)) as u32,
+                    seqno,
+                ),
                 live,
                 |_| false,
             );
@@ -76,12 +88,21 @@ fn the_overlay_keeps_what_a_pin_shows() {
         // Somebody has pinned 3.
         index.insert(slot(key, seqno), live, |old| old <= 3);
     }
-    let at = |index: &Index, high| index.iter_at(0, high).map(|slot| slot.seqno).collect::<Vec<_>>();
+    let at = |index: &Index, high| {
+        index
+            .iter_at(0, high)
+            .map(|slot| slot.seqno)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(at(&index, 3), [1, 2, 3]);
     assert_eq!(at(&index, 6), [3, 5, 6]);
     assert_eq!(index.get_at(name(1), 3).map(|slot| slot.seqno), Some(1));
     assert_eq!(index.get_at(name(3), 2), None);
-    assert_eq!(index.get(name(1)).map(|slot| slot.stale), Some(2), "what is pinned counts, too");
+    assert_eq!(
+        index.get(name(1)).map(|slot| slot.stale),
+        Some(2),
+        "what is pinned counts, too"
+    );
     index.trim_history(live, |_, _| false);
     assert_eq!(index.history_len(), 0);
     assert_eq!(index.check(), [""; 0]);
@@ -91,12 +112,30 @@ fn the_overlay_keeps_what_a_pin_shows() {
 fn a_relocation_is_a_compare_and_swap() {
     let (mut index, live) = (Index::default(), Live(NOWHERE));
     index.insert(slot(1, 1), live, |_| false);
-    let (from, to) = (slot(1, 1).location, Location { segment: 9, offset: 64, len: 8 });
+    let (from, to) = (
+        slot(1, 1).location,
+        Location {
+            segment: 9,
+            offset: 64,
+            len: 8,
+        },
+    );
     index.insert(slot(1, 2), live, |_| false);
-    assert!(!index.relocate(name(1), 1, from, to, live), "it was replaced");
-    assert_eq!(index.get(name(1)).map(|slot| (slot.location.segment, slot.stale)), Some((0, 2)));
+    assert!(
+        !index.relocate(name(1), 1, from, to, live),
+        "it was replaced"
+    );
+    assert_eq!(
+        index
+            .get(name(1))
+            .map(|slot| (slot.location.segment, slot.stale)),
+        Some((0, 2))
+    );
     assert!(index.relocate(name(1), 2, slot(1, 2).location, to, live));
-    assert_eq!(index.get(name(1)).map(|slot| (slot.location, slot.stale)), Some((to, 3)));
+    assert_eq!(
+        index.get(name(1)).map(|slot| (slot.location, slot.stale)),
+        Some((to, 3))
+    );
     for left in [2, 1] {
         assert_eq!(index.forget_stale(name(1)), None, "{left} left");
     }

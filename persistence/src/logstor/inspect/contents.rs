@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use checkpoint::{Seqno, VBucketState, Vbid};
+use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
 
 use crate::VBucketInfo;
 use crate::logstor::fingerprint::Fingerprint;
@@ -63,16 +63,28 @@ pub(super) fn of(
     let mut states: BTreeMap<u32, &StateRecord> = BTreeMap::new();
     for state in &survey.states {
         let order = |state: &StateRecord| (state.revision, state.number);
-        if states.get(&state.epoch).is_none_or(|known| order(known) < order(state)) {
+        if states
+            .get(&state.epoch)
+            .is_none_or(|known| order(known) < order(state))
+        {
             states.insert(state.epoch, state);
         }
     }
     let entries = source.sketch.vbuckets.iter();
     let contents = entries.map(|(&vb, entry)| {
         let vb = Vbid(vb);
-        let mut one = Reader { source, survey, vb, entry, observer };
+        let mut one = Reader {
+            source,
+            survey,
+            vb,
+            entry,
+            observer,
+        };
         let state = states.get(&entry.lineage.epoch()).copied();
-        (vb, one.contents(records.remove(&vb).unwrap_or_default(), state))
+        (
+            vb,
+            one.contents(records.remove(&vb).unwrap_or_default(), state),
+        )
     });
     contents.collect()
 }
@@ -86,7 +98,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn contents(&mut self, mut records: Vec<Record>, newest_state: Option<&StateRecord>) -> Contents {
+    fn contents(
+        &mut self,
+        mut records: Vec<Record>,
+        newest_state: Option<&StateRecord>,
+    ) -> Contents {
         let found = records.len() as u64;
         records.retain(|record| self.entry.lineage.contains(record.epoch, record.seqno));
         records.sort_unstable_by_key(|record| (record.fingerprint, record.seqno, record.number));
@@ -97,22 +113,42 @@ impl Reader<'_> {
             let stale = u16::try_from(key.len() - 1).unwrap_or(u16::MAX);
             let hidden = newest.tombstone && self.entry.purged.hides(newest.seqno);
             let older = key.iter().take(key.len() - 1);
-            let is_copy =
-                |of: &&Record| (of.seqno, of.epoch, of.crc) == (newest.seqno, newest.epoch, newest.crc);
+            let is_copy = |of: &&Record| {
+                (of.seqno, of.epoch, of.crc) == (newest.seqno, newest.epoch, newest.crc)
+            };
             let places: Vec<Location> = older.filter(is_copy).map(|copy| copy.at).collect();
             if !places.is_empty() {
                 copies.insert(newest.seqno, places);
             }
             // A hidden one that is its key's last record is needed no more.
             if !hidden || stale > 0 {
-                let Record { fingerprint, seqno, at, tombstone, .. } = *newest;
-                rows.push(Row { fingerprint, seqno, at, tombstone, stale, hidden });
+                let Record {
+                    fingerprint,
+                    seqno,
+                    at,
+                    tombstone,
+                    ..
+                } = *newest;
+                rows.push(Row {
+                    fingerprint,
+                    seqno,
+                    at,
+                    tombstone,
+                    stale,
+                    hidden,
+                });
             }
         }
         rows.sort_unstable_by_key(|row: &Row| row.seqno);
         let stale_records = found - rows.len() as u64;
         let highs = survey::highs(&records);
-        let mut contents = Contents { rows, copies, stale_records, highs, ..Contents::default() };
+        let mut contents = Contents {
+            rows,
+            copies,
+            stale_records,
+            highs,
+            ..Contents::default()
+        };
         self.take_state(&mut contents, newest_state);
         self.seqnos(&contents);
         contents
@@ -134,7 +170,10 @@ impl Reader<'_> {
         for pair in contents.rows.windows(2) {
             let [one, other] = pair else { continue };
             if one.seqno == other.seqno {
-                let what = format!("another key in segment {} has the same seqno", one.at.segment);
+                let what = format!(
+                    "another key in segment {} has the same seqno",
+                    one.at.segment
+                );
                 self.tell(LogFindingKind::Seqno, other.at, other.seqno, what);
             }
         }
@@ -165,28 +204,47 @@ impl Reader<'_> {
             }
         };
         let count = |tombstone| {
-            let shown = contents.rows.iter().filter(|row| !row.hidden && row.tombstone == tombstone);
+            let shown = contents
+                .rows
+                .iter()
+                .filter(|row| !row.hidden && row.tombstone == tombstone);
             shown.count() as u64
         };
         let (items, deleted) = (count(false), count(true));
-        let told = contents.state.as_ref().map_or(0, |state| state.purge_seqno.0).max(self.entry.purged.upto);
-        contents.info = VBucketInfo { high: Seqno(high), purge: Seqno(told), items, deleted };
+        let told = contents
+            .state
+            .as_ref()
+            .map_or(0, |state| state.purge_seqno.0)
+            .max(self.entry.purged.upto);
+        contents.info = VBucketInfo {
+            high: Seqno(high),
+            purge: Seqno(told),
+            items,
+            deleted,
+        };
         if let Some(state) = &mut contents.state {
             state.purge_seqno = Seqno(told);
         }
     }
 
     fn tell(&mut self, kind: LogFindingKind, at: Location, seqno: u64, what: String) {
-        let Some(found) = self.survey.segments.get(&at.segment) else { return };
+        let Some(found) = self.survey.segments.get(&at.segment) else {
+            return;
+        };
         let finding = LogFinding::in_segment(kind, &found.segment, at.offset, what);
-        self.observer.found(finding.of_record(Some(self.vb), seqno, &[]));
+        self.observer
+            .found(finding.of_record(Some(self.vb), seqno, &[]));
     }
 }
 
 impl Contents {
     /// Whether a row's record, or a copy of it, is there.
     pub(in crate::logstor) fn has_at(&self, row: &Row, at: Location) -> bool {
-        row.at == at || self.copies.get(&row.seqno).is_some_and(|copies| copies.contains(&at))
+        row.at == at
+            || self
+                .copies
+                .get(&row.seqno)
+                .is_some_and(|copies| copies.contains(&at))
     }
 
     /// Every record it needs.

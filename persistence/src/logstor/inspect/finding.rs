@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use checkpoint::{Key, Seqno, Vbid};
+use lowtide_checkpoint::{Key, Seqno, Vbid};
 
 use crate::logstor::segment::Segment;
 
@@ -117,7 +117,16 @@ impl LogFinding {
         what: impl Into<String>,
     ) -> Self {
         let (segment, vb, seqno, key) = (None, None, None, None);
-        Self { kind, path: path.to_owned(), offset, segment, vb, seqno, key, what: what.into() }
+        Self {
+            kind,
+            path: path.to_owned(),
+            offset,
+            segment,
+            vb,
+            seqno,
+            key,
+            what: what.into(),
+        }
     }
 
     pub(in crate::logstor) fn in_segment(
@@ -126,16 +135,32 @@ impl LogFinding {
         offset: u32,
         what: impl Into<String>,
     ) -> Self {
-        let of_file = Self::of_file(kind, &segment.file.path, segment.base + u64::from(offset), what);
-        Self { segment: Some(segment.id), ..of_file }
+        let of_file = Self::of_file(
+            kind,
+            &segment.file.path,
+            segment.base + u64::from(offset),
+            what,
+        );
+        Self {
+            segment: Some(segment.id),
+            ..of_file
+        }
     }
 
     pub(in crate::logstor) fn of_record(self, vb: Option<Vbid>, seqno: u64, key: &[u8]) -> Self {
-        Self { vb, seqno: Some(Seqno(seqno)), key: Some(Bytes::copy_from_slice(key)), ..self }
+        Self {
+            vb,
+            seqno: Some(Seqno(seqno)),
+            key: Some(Bytes::copy_from_slice(key)),
+            ..self
+        }
     }
 
     pub(in crate::logstor) fn of_vbucket(self, vb: Vbid) -> Self {
-        Self { vb: Some(vb), ..self }
+        Self {
+            vb: Some(vb),
+            ..self
+        }
     }
 
     /// How bad it is.

@@ -42,37 +42,51 @@ pub(super) fn read(
         Some(first) => Some(first.generation),
         None => lost_start(bytes, &mut found, header_at),
     };
-    let Some(generation) = generation else { return found };
+    let Some(generation) = generation else {
+        return found;
+    };
     found.generation = Some(generation);
     let limit = valid_bytes(generation);
     let end = limit.map_or(bytes.len(), |limit| bytes.len().min(limit as usize)) as u32;
     let ours_at = |at: u32| {
-        header_at(at).filter(|header| header.generation == generation && header.kind != FrameKind::Free)
+        header_at(at)
+            .filter(|header| header.generation == generation && header.kind != FrameKind::Free)
     };
     let (mut at, mut number) = (0, 0);
     while at < end {
         let Some(header) = ours_at(at) else {
-            let Some(next) = blocks(at, end).skip(1).find(|&at| ours_at(at).is_some()) else { break };
+            let Some(next) = blocks(at, end).skip(1).find(|&at| ours_at(at).is_some()) else {
+                break;
+            };
             if at > 0 {
                 found.damage.push((at, "a frame's header is damaged"));
             }
             at = next;
             continue;
         };
-        if header.number <= number || header.stable >= header.number || header.part >= header.parts {
-            found.damage.push((at, "a header contradicts itself, or the one before it"));
+        if header.number <= number || header.stable >= header.number || header.part >= header.parts
+        {
+            found
+                .damage
+                .push((at, "a header contradicts itself, or the one before it"));
         }
         number = header.number;
         let payload = scan::payload(bytes, at, &header);
         let is_whole = payload.is_some_and(|payload| crc32c::crc32c(payload) == header.payload_crc);
-        found.frames.push(Frame { offset: at, header, is_whole });
+        found.frames.push(Frame {
+            offset: at,
+            header,
+            is_whole,
+        });
         at = at.saturating_add(header.frame_bytes());
         found.end = at.min(bytes.len() as u32);
     }
     match limit {
         Some(limit) if at < limit => found.damage.push((at, "a frame's header is damaged")),
         None if at > 0 && is_like_header(bytes, at, generation) && header_at(at).is_none() => {
-            found.damage.push((at, "what was a frame's header is damaged"));
+            found
+                .damage
+                .push((at, "what was a frame's header is damaged"));
         }
         _ => {}
     }
@@ -80,13 +94,24 @@ pub(super) fn read(
 }
 
 /// A segment that does not begin with a header: the generation of what is behind.
-fn lost_start(bytes: &[u8], found: &mut Use, header_at: impl Fn(u32) -> Option<Header>) -> Option<u64> {
+fn lost_start(
+    bytes: &[u8],
+    found: &mut Use,
+    header_at: impl Fn(u32) -> Option<Header>,
+) -> Option<u64> {
     let behind = blocks(BLOCK_BYTES, bytes.len() as u32).filter_map(header_at);
-    let generation =
-        behind.filter(|header| header.kind != FrameKind::Free).map(|header| header.generation).max();
-    let is_blank = bytes.iter().take(HEADER_BYTES as usize).all(|byte| *byte == 0);
+    let generation = behind
+        .filter(|header| header.kind != FrameKind::Free)
+        .map(|header| header.generation)
+        .max();
+    let is_blank = bytes
+        .iter()
+        .take(HEADER_BYTES as usize)
+        .all(|byte| *byte == 0);
     if generation.is_some() || !is_blank {
-        found.damage.push((0, "the segment's first header is damaged"));
+        found
+            .damage
+            .push((0, "the segment's first header is damaged"));
     }
     generation
 }
@@ -99,5 +124,7 @@ fn blocks(from: u32, to: u32) -> impl Iterator<Item = u32> {
 fn is_like_header(bytes: &[u8], at: u32, generation: u64) -> bool {
     let header = bytes.get(at as usize..).unwrap_or_default();
     header.starts_with(&frame::MAGIC)
-        || header.get(8..).is_some_and(|rest| rest.starts_with(&generation.to_be_bytes()))
+        || header
+            .get(8..)
+            .is_some_and(|rest| rest.starts_with(&generation.to_be_bytes()))
 }

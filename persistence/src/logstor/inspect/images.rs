@@ -7,7 +7,7 @@ mod agreement;
 
 use std::path::PathBuf;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::EngineError;
 use crate::disk::DiskErrorKind;
@@ -32,10 +32,18 @@ pub(super) struct ImageFile {
 ///
 /// # Errors
 /// [`EngineError::Disk`].
-pub(super) fn open(source: &Source, observer: &mut dyn LogObserver) -> Result<Vec<ImageFile>, EngineError> {
+pub(super) fn open(
+    source: &Source,
+    observer: &mut dyn LogObserver,
+) -> Result<Vec<ImageFile>, EngineError> {
     let mut files = Vec::new();
     for (number, path) in &source.images {
-        let opened = Image::open(&**source.disk(), path.clone(), source.sketch.hash_key, *number);
+        let opened = Image::open(
+            &**source.disk(),
+            path.clone(),
+            source.sketch.hash_key,
+            *number,
+        );
         let image = match opened {
             // A newer one has taken its place: the names tell.
             Err(EngineError::Disk(error)) if error.kind == DiskErrorKind::NotFound => continue,
@@ -45,10 +53,17 @@ pub(super) fn open(source: &Source, observer: &mut dyn LogObserver) -> Result<Ve
             Ok(image) => image.bytes,
             Err(what) => {
                 observer.found(LogFinding::of_file(LogFindingKind::Image, path, 0, *what));
-                source.disk().open(path, crate::disk::Access::ReadOnly)?.len()?
+                source
+                    .disk()
+                    .open(path, crate::disk::Access::ReadOnly)?
+                    .len()?
             }
         };
-        files.push(ImageFile { path: path.clone(), bytes, image: image.ok() });
+        files.push(ImageFile {
+            path: path.clone(),
+            bytes,
+            image: image.ok(),
+        });
     }
     Ok(files)
 }
@@ -62,15 +77,23 @@ fn is_current(survey: &Survey, covered: &Covered) -> bool {
 impl ImageFile {
     pub(super) fn layout(&self, survey: &Survey) -> ImageLayout {
         let directory = self.image.as_ref().map(|image| &image.directory);
-        let segments = || directory.into_iter().flat_map(|directory| &directory.segments);
-        let sections = directory.into_iter().flat_map(|directory| &directory.sections);
+        let segments = || {
+            directory
+                .into_iter()
+                .flat_map(|directory| &directory.segments)
+        };
+        let sections = directory
+            .into_iter()
+            .flat_map(|directory| &directory.sections);
         ImageLayout {
             path: self.path.clone(),
             bytes: self.bytes,
             last_append: directory.map(|directory| directory.number),
             keys: sections.map(|section| section.rows).sum(),
             segments: segments().count() as u64,
-            segments_current: segments().filter(|covered| is_current(survey, covered)).count() as u64,
+            segments_current: segments()
+                .filter(|covered| is_current(survey, covered))
+                .count() as u64,
         }
     }
 
@@ -84,7 +107,9 @@ impl ImageFile {
         survey: Option<&Survey>,
         observer: &mut dyn LogObserver,
     ) -> Result<(), EngineError> {
-        let Some(image) = &self.image else { return Ok(()) };
+        let Some(image) = &self.image else {
+            return Ok(());
+        };
         let mut agreement = survey.map(|survey| Agreement::new(source, survey, image));
         let mut wrong: Vec<(u64, Option<Vbid>, String)> = Vec::new();
         if let Some(agreement) = &agreement {
@@ -95,7 +120,9 @@ impl ImageFile {
             match rows(image, section)? {
                 Err((offset, what)) => wrong.push((offset, vb, what)),
                 Ok(rows) => {
-                    let what = agreement.as_mut().and_then(|agreement| agreement.section(section, &rows));
+                    let what = agreement
+                        .as_mut()
+                        .and_then(|agreement| agreement.section(section, &rows));
                     wrong.extend(what.map(|what| (0, vb, what)));
                 }
             }
@@ -120,11 +147,16 @@ fn rows(image: &Image, section: &Section) -> Result<Rows, EngineError> {
             Err(error) => return Err(error),
         }
     }
-    let ascend = rows.windows(2).all(|pair| matches!(pair, [a, b] if a.fingerprint < b.fingerprint));
+    let ascend = rows
+        .windows(2)
+        .all(|pair| matches!(pair, [a, b] if a.fingerprint < b.fingerprint));
     let are_all = ascend && rows.len() as u64 == section.rows;
     Ok(if are_all {
         Ok(rows)
     } else {
-        Err((0, "the rows of a vBucket are not in order, or not all".to_owned()))
+        Err((
+            0,
+            "the rows of a vBucket are not in order, or not all".to_owned(),
+        ))
     })
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use checkpoint::{Seqno, VBucketState, Vbid};
+use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
 
 use crate::VBucketInfo;
 use crate::logstor::frame::FrameKind;
@@ -157,7 +157,9 @@ pub(super) fn of(
     let mut live: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     for at in contents.values().flat_map(Contents::references) {
         // A large record's pieces live as long as it does.
-        let Some(found) = survey.segments.get(&at.segment) else { continue };
+        let Some(found) = survey.segments.get(&at.segment) else {
+            continue;
+        };
         let mut left = u64::from(at.len);
         let pieces = std::iter::once(&found.segment).chain(found.segment.rest());
         for piece in pieces {
@@ -171,12 +173,22 @@ pub(super) fn of(
     let segments: Vec<SegmentLayout> = survey
         .segments
         .values()
-        .map(|found| segment(source, found, live.get(&found.segment.id).copied().unwrap_or_default()))
+        .map(|found| {
+            segment(
+                source,
+                found,
+                live.get(&found.segment.id).copied().unwrap_or_default(),
+            )
+        })
         .collect();
     let geometry = source.sketch.geometry;
     let segment_bytes = u64::from(geometry.segment_bytes);
     let file_bytes = source.files.iter().map(|file| file.bytes).sum();
-    let used = segments.iter().filter(|segment| segment.kind.is_used()).count() as u64 * segment_bytes;
+    let used = segments
+        .iter()
+        .filter(|segment| segment.kind.is_used())
+        .count() as u64
+        * segment_bytes;
     let live_bytes = segments.iter().map(|segment| segment.live_bytes).sum();
     LogLayout {
         segment_bytes: geometry.segment_bytes,
@@ -189,13 +201,30 @@ pub(super) fn of(
         last_append: survey.number_max,
         settled_append: survey.stable,
         segments,
-        vbuckets: contents.iter().map(|(&vb, contents)| vbucket(source, vb, contents)).collect(),
+        vbuckets: contents
+            .iter()
+            .map(|(&vb, contents)| vbucket(source, vb, contents))
+            .collect(),
         images: images.iter().map(|image| image.layout(survey)).collect(),
     }
 }
 
-fn segment(source: &Source, found: &Found, (live_bytes, live_records): (u64, u64)) -> SegmentLayout {
-    let Found { segment, is_free, kind, frames, records, end, is_damaged, epochs, .. } = found;
+fn segment(
+    source: &Source,
+    found: &Found,
+    (live_bytes, live_records): (u64, u64),
+) -> SegmentLayout {
+    let Found {
+        segment,
+        is_free,
+        kind,
+        frames,
+        records,
+        end,
+        is_damaged,
+        epochs,
+        ..
+    } = found;
     let is_known = segment.generation != 0;
     let kind = match kind {
         Some(FrameKind::Commit) => SegmentKind::Commits,
@@ -206,7 +235,10 @@ fn segment(source: &Source, found: &Found, (live_bytes, live_records): (u64, u64
         _ if is_known => SegmentKind::Free,
         _ => SegmentKind::Unused,
     };
-    let mut owners: Vec<Vbid> = epochs.iter().filter_map(|&epoch| source.vbucket_of(epoch)).collect();
+    let mut owners: Vec<Vbid> = epochs
+        .iter()
+        .filter_map(|&epoch| source.vbucket_of(epoch))
+        .collect();
     owners.sort_unstable();
     owners.dedup();
     SegmentLayout {
@@ -226,14 +258,22 @@ fn segment(source: &Source, found: &Found, (live_bytes, live_records): (u64, u64
 }
 
 fn vbucket(source: &Source, vb: Vbid, contents: &Contents) -> VBucketLayout {
-    let lineage = source.sketch.vbuckets.get(&vb.0).map(|entry| &entry.lineage);
+    let lineage = source
+        .sketch
+        .vbuckets
+        .get(&vb.0)
+        .map(|entry| &entry.lineage);
     let epochs = lineage.into_iter().flat_map(|lineage| lineage.caps());
     VBucketLayout {
         vb,
         info: contents.info,
         state: contents.state.clone(),
         epochs: epochs.map(|(epoch, cap)| (epoch, cap.map(Seqno))).collect(),
-        collections: contents.highs.iter().map(|(collection, seqno)| (collection, Seqno(seqno))).collect(),
+        collections: contents
+            .highs
+            .iter()
+            .map(|(collection, seqno)| (collection, Seqno(seqno)))
+            .collect(),
         live_bytes: contents.live_bytes(),
         hidden: contents.rows.iter().filter(|row| row.hidden).count() as u64,
         stale_records: contents.stale_records,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::disk::{Access, Disk, DiskError};
 use crate::logstor::frame::HEADER_BYTES;
@@ -60,7 +60,9 @@ fn number_of(name: &str) -> Option<u32> {
 /// Whatever the disk reports, also if there is no such directory.
 pub fn is_log_store(disk: &dyn Disk, dir: &Path) -> Result<bool, DiskError> {
     let names = disk.list(dir)?;
-    Ok(names.iter().any(|name| name == manifest::NAME || number_of(name).is_some()))
+    Ok(names
+        .iter()
+        .any(|name| name == manifest::NAME || number_of(name).is_some()))
 }
 
 impl Source {
@@ -73,17 +75,27 @@ impl Source {
         let names = disk.list(dir)?;
         let Some(found) = manifest::read(&*disk, dir)? else {
             let what = "no manifest: nothing tells how to read the log files".to_owned();
-            return Err(EngineError::Corrupt { path: dir.join(manifest::NAME), offset: 0, what });
+            return Err(EngineError::Corrupt {
+                path: dir.join(manifest::NAME),
+                offset: 0,
+                what,
+            });
         };
         if found.torn_bytes > 0 {
             let what = format!(
                 "the last {} bytes are no whole edit: opening the store cuts them off",
                 found.torn_bytes
             );
-            observer.found(LogFinding::of_file(LogFindingKind::Tail, &found.path, found.torn_at, what));
+            observer.found(LogFinding::of_file(
+                LogFindingKind::Tail,
+                &found.path,
+                found.torn_at,
+                what,
+            ));
         }
         let entries = found.sketch.vbuckets.iter();
-        let of_epoch = entries.flat_map(|(&vb, entry)| entry.lineage.epochs().map(move |epoch| (epoch, vb)));
+        let of_epoch =
+            entries.flat_map(|(&vb, entry)| entry.lineage.epochs().map(move |epoch| (epoch, vb)));
         let mut source = Self {
             disk,
             dir: dir.to_path_buf(),
@@ -100,24 +112,38 @@ impl Source {
     }
 
     fn open_files(&mut self, observer: &mut dyn LogObserver) -> Result<(), EngineError> {
-        let mut numbers: Vec<u32> = self.names.iter().filter_map(|name| number_of(name)).collect();
+        let mut numbers: Vec<u32> = self
+            .names
+            .iter()
+            .filter_map(|name| number_of(name))
+            .collect();
         // By name the hundred millionth would come before the second.
         numbers.sort_unstable();
         let images = self.names.iter();
-        self.images =
-            images.filter_map(|name| Some((image::number_of(name)?, self.dir.join(name)))).collect();
+        self.images = images
+            .filter_map(|name| Some((image::number_of(name)?, self.dir.join(name))))
+            .collect();
         self.images.sort_unstable_by(|one, other| other.cmp(one));
         let is_own = |name: &String| {
             name == manifest::NAME || number_of(name).is_some() || image::number_of(name).is_some()
         };
-        self.others =
-            self.names.iter().filter(|name| !is_own(name)).map(|name| self.dir.join(name)).collect();
+        self.others = self
+            .names
+            .iter()
+            .filter(|name| !is_own(name))
+            .map(|name| self.dir.join(name))
+            .collect();
         let last = numbers.last().copied();
         let mut expected = 0;
         for number in numbers {
             for missing in expected..number {
                 let path = self.dir.join(Segments::file_name(missing));
-                observer.found(LogFinding::of_file(LogFindingKind::File, &path, 0, "a log file is missing"));
+                observer.found(LogFinding::of_file(
+                    LogFindingKind::File,
+                    &path,
+                    0,
+                    "a log file is missing",
+                ));
             }
             expected = number.saturating_add(1);
             let path = self.dir.join(Segments::file_name(number));
@@ -129,11 +155,25 @@ impl Source {
             let is_full = whole == u64::from(geometry.segments_per_file);
             if whole == 0 || bytes != whole * segment_bytes || !(is_full || is_last) {
                 let what = format!("{bytes} bytes are no log file's length");
-                observer.found(LogFinding::of_file(LogFindingKind::File, &path, bytes, what));
+                observer.found(LogFinding::of_file(
+                    LogFindingKind::File,
+                    &path,
+                    bytes,
+                    what,
+                ));
             }
             let first = number.saturating_mul(geometry.segments_per_file);
-            let file = Arc::new(LogFile { file, path, is_given_up: Arc::default() });
-            self.files.push(SourceFile { file, bytes, first, segments: whole as u32 });
+            let file = Arc::new(LogFile {
+                file,
+                path,
+                is_given_up: Arc::default(),
+            });
+            self.files.push(SourceFile {
+                file,
+                bytes,
+                first,
+                segments: whole as u32,
+            });
         }
         Ok(())
     }
@@ -144,7 +184,13 @@ impl Source {
         self.files.iter().flat_map(move |file| {
             (0..file.segments).map(move |slot| {
                 let base = u64::from(slot) * u64::from(bytes);
-                Segment::new(file.first.saturating_add(slot), 0, Arc::clone(&file.file), base, bytes)
+                Segment::new(
+                    file.first.saturating_add(slot),
+                    0,
+                    Arc::clone(&file.file),
+                    base,
+                    bytes,
+                )
             })
         })
     }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use checkpoint::{Namespace, VBucketState};
+use lowtide_checkpoint::{Namespace, VBucketState};
 
 use crate::EngineError;
 use crate::logstor::entry::{self, Peek};
@@ -40,7 +40,10 @@ pub(super) struct Record {
 
 /// The highest seqno of each collection that these are in.
 pub(super) fn highs<'a>(records: impl IntoIterator<Item = &'a Record>) -> CollectionHighs {
-    records.into_iter().filter_map(|record| Some((record.collection?, record.seqno))).collect()
+    records
+        .into_iter()
+        .filter_map(|record| Some((record.collection?, record.seqno)))
+        .collect()
 }
 
 /// A vBucket's state.
@@ -92,7 +95,11 @@ impl Survey {
     pub(super) fn of(source: &Source, observer: &mut dyn LogObserver) -> Result<Self, EngineError> {
         let mut survey = Self::default();
         let mut uses = Uses::new();
-        let total: u64 = source.files.iter().map(|file| u64::from(file.segments)).sum();
+        let total: u64 = source
+            .files
+            .iter()
+            .map(|file| u64::from(file.segments))
+            .sum();
         for (done, segment) in (0..).zip(source.segments()) {
             survey.take_frames(source, segment, &mut uses, observer)?;
             observer.progress(done + 1, total * 2);
@@ -115,13 +122,24 @@ impl Survey {
     ) -> Result<(), EngineError> {
         let (id, sketch) = (segment.id, &source.sketch);
         let bytes = segment.read(0, segment.bytes as usize)?;
-        let found =
-            frames::read(&bytes, id, sketch.hash_key, |generation| sketch.valid_bytes(id, generation));
+        let found = frames::read(&bytes, id, sketch.hash_key, |generation| {
+            sketch.valid_bytes(id, generation)
+        });
         let segment = Arc::new(segment.of_generation(found.generation.unwrap_or(0)));
         for &(at, what) in &found.damage {
-            observer.found(LogFinding::in_segment(LogFindingKind::Header, &segment, at, what));
+            observer.found(LogFinding::in_segment(
+                LogFindingKind::Header,
+                &segment,
+                at,
+                what,
+            ));
         }
-        for header in found.frames.iter().map(|frame| &frame.header).chain(&found.free) {
+        for header in found
+            .frames
+            .iter()
+            .map(|frame| &frame.header)
+            .chain(&found.free)
+        {
             self.number_max = self.number_max.max(header.number);
             self.stable = self.stable.max(header.stable);
         }
@@ -154,7 +172,8 @@ impl Survey {
                     *count += u32::from(frame.is_whole);
                     *parts = frame.header.parts;
                 }
-                let was_acknowledged = frame.header.number <= self.stable || last != Some(frame.offset);
+                let was_acknowledged =
+                    frame.header.number <= self.stable || last != Some(frame.offset);
                 if was_acknowledged && !frame.is_whole {
                     self.damaged(segment.id);
                     let what = "a frame that was acknowledged is damaged";
@@ -167,11 +186,17 @@ impl Survey {
                 }
             }
         }
-        let incomplete = whole.into_iter().filter(|(_, (count, parts))| count != parts);
+        let incomplete = whole
+            .into_iter()
+            .filter(|(_, (count, parts))| count != parts);
         let incomplete: BTreeSet<u64> = incomplete.map(|(number, _)| number).collect();
         for (segment, found) in uses.values() {
             let last = found.frames.last().map(|last| last.offset);
-            for frame in found.frames.iter().filter(|frame| incomplete.contains(&frame.header.number)) {
+            for frame in found
+                .frames
+                .iter()
+                .filter(|frame| incomplete.contains(&frame.header.number))
+            {
                 let (kind, what) = if last == Some(frame.offset) {
                     (
                         LogFindingKind::Tail,
@@ -179,7 +204,10 @@ impl Survey {
                     )
                 } else if frame.is_whole {
                     self.damaged(segment.id);
-                    (LogFindingKind::Append, "a part of what was acknowledged is missing")
+                    (
+                        LogFindingKind::Append,
+                        "a part of what was acknowledged is missing",
+                    )
                 } else {
                     continue;
                 };
@@ -204,16 +232,26 @@ impl Survey {
         observer: &mut dyn LogObserver,
     ) -> Result<(), EngineError> {
         let counts = |frame: &&Frame| !incomplete.contains(&frame.header.number);
-        let kind = found.frames.iter().find(counts).map(|frame| frame.header.kind);
+        let kind = found
+            .frames
+            .iter()
+            .find(counts)
+            .map(|frame| frame.header.kind);
         let counting = found.frames.iter().filter(counts).count() as u64;
         if let Some(place) = self.segments.get_mut(&segment.id) {
             (place.kind, place.frames) = (kind, counting);
         }
         let bytes = segment.read(0, found.end as usize)?;
-        for frame in found.frames.iter().filter(counts).filter(|frame| frame.header.kind != FrameKind::Large)
+        for frame in found
+            .frames
+            .iter()
+            .filter(counts)
+            .filter(|frame| frame.header.kind != FrameKind::Large)
         {
             let start = frame.offset.saturating_add(HEADER_BYTES) as usize;
-            let end = start.saturating_add(frame.header.payload_bytes as usize).min(bytes.len());
+            let end = start
+                .saturating_add(frame.header.payload_bytes as usize)
+                .min(bytes.len());
             let payload = bytes.get(start..end).unwrap_or_default();
             let mut last = frame.offset;
             for record in scan::records(payload, frame.offset) {
@@ -229,10 +267,21 @@ impl Survey {
                     break;
                 };
                 last = offset;
-                let at = Location { segment: segment.id, offset, len: peek.len };
-                let record =
-                    payload.get((offset - frame.offset - HEADER_BYTES) as usize..).unwrap_or_default();
-                self.push(source, segment, (frame.header.number, at), (&peek, record), observer);
+                let at = Location {
+                    segment: segment.id,
+                    offset,
+                    len: peek.len,
+                };
+                let record = payload
+                    .get((offset - frame.offset - HEADER_BYTES) as usize..)
+                    .unwrap_or_default();
+                self.push(
+                    source,
+                    segment,
+                    (frame.header.number, at),
+                    (&peek, record),
+                    observer,
+                );
             }
         }
         Ok(())
@@ -248,10 +297,14 @@ impl Survey {
     ) {
         let vb = source.vbucket_of(peek.epoch);
         let told = |kind, what: &str| {
-            LogFinding::in_segment(kind, segment, at.offset, what).of_record(vb, peek.seqno, peek.key)
+            LogFinding::in_segment(kind, segment, at.offset, what)
+                .of_record(vb, peek.seqno, peek.key)
         };
         if !source.sketch.has_given(peek.epoch) {
-            observer.found(told(LogFindingKind::Epoch, "a record of an epoch that was never given"));
+            observer.found(told(
+                LogFindingKind::Epoch,
+                "a record of an epoch that was never given",
+            ));
         }
         if let Some(place) = self.segments.get_mut(&segment.id) {
             place.records += 1;
@@ -260,14 +313,26 @@ impl Survey {
         let Some(operation) = peek.operation else {
             let state = state::decode(peek.value);
             if state.is_none() && vb.is_some() {
-                observer.found(told(LogFindingKind::State, "a vBucket's state can't be read"));
+                observer.found(told(
+                    LogFindingKind::State,
+                    "a vBucket's state can't be read",
+                ));
             }
             let (epoch, revision, high) = (peek.epoch, peek.cas, peek.seqno);
-            self.states.push(StateRecord { epoch, revision, high, at, state, number });
+            self.states.push(StateRecord {
+                epoch,
+                revision,
+                high,
+                at,
+                state,
+                number,
+            });
             return;
         };
-        if entry::item(&bytes::Bytes::copy_from_slice(record.get(..peek.len as usize).unwrap_or_default()))
-            .is_none()
+        if entry::item(&bytes::Bytes::copy_from_slice(
+            record.get(..peek.len as usize).unwrap_or_default(),
+        ))
+        .is_none()
         {
             observer.found(told(LogFindingKind::Record, "a record that is no item"));
         }
@@ -277,7 +342,9 @@ impl Survey {
             fingerprint: Fingerprint::of(source.sketch.hash_key, namespace, peek.key),
             seqno: peek.seqno,
             at,
-            crc: record.first_chunk().map_or(0, |crc| u32::from_be_bytes(*crc)),
+            crc: record
+                .first_chunk()
+                .map_or(0, |crc| u32::from_be_bytes(*crc)),
             tombstone: peek.tombstone,
             collection: highs::of_record(peek),
             number,
@@ -294,7 +361,10 @@ impl Survey {
     ) -> Result<(), EngineError> {
         let mut pieces: BTreeMap<(u64, u32), (&Arc<Segment>, Frame)> = BTreeMap::new();
         for (segment, found) in uses.values() {
-            let counting = found.frames.iter().filter(|frame| !incomplete.contains(&frame.header.number));
+            let counting = found
+                .frames
+                .iter()
+                .filter(|frame| !incomplete.contains(&frame.header.number));
             for frame in counting.filter(|frame| frame.header.kind == FrameKind::Large) {
                 pieces.insert((frame.header.number, frame.header.part), (segment, *frame));
             }
@@ -312,10 +382,21 @@ impl Survey {
                 .collect();
             let is_complete = rest.len() as u32 + 1 == frame.header.pieces.max(1);
             segment.set_rest(rest);
-            let record = if is_complete { large_record(segment)? } else { None };
-            match record.as_ref().and_then(|record| Some((record, entry::peek(record)?))) {
+            let record = if is_complete {
+                large_record(segment)?
+            } else {
+                None
+            };
+            match record
+                .as_ref()
+                .and_then(|record| Some((record, entry::peek(record)?)))
+            {
                 Some((record, peek)) if peek.operation.is_some() => {
-                    let at = Location { segment: segment.id, offset: HEADER_BYTES, len: peek.len };
+                    let at = Location {
+                        segment: segment.id,
+                        offset: HEADER_BYTES,
+                        len: peek.len,
+                    };
                     self.push(source, segment, (number, at), (&peek, record), observer);
                     for piece in segment.rest() {
                         if let Some(place) = self.segments.get_mut(&piece.id) {
@@ -326,7 +407,12 @@ impl Survey {
                 _ => {
                     self.damaged(segment.id);
                     let what = "a large record is damaged, or a piece of it missing";
-                    observer.found(LogFinding::in_segment(LogFindingKind::Record, segment, 0, what));
+                    observer.found(LogFinding::in_segment(
+                        LogFindingKind::Record,
+                        segment,
+                        0,
+                        what,
+                    ));
                 }
             }
         }
@@ -347,10 +433,17 @@ impl Survey {
 /// A large record's bytes, if it can be as long as it says.
 fn large_record(segment: &Segment) -> Result<Option<bytes::Bytes>, EngineError> {
     let head = segment.read(HEADER_BYTES, 8)?;
-    let len = head.get(4..).and_then(|len| len.first_chunk()).map_or(0, |len| u32::from_be_bytes(*len));
+    let len = head
+        .get(4..)
+        .and_then(|len| len.first_chunk())
+        .map_or(0, |len| u32::from_be_bytes(*len));
     let room = (segment.rest().len() as u64 + 1) * u64::from(segment.bytes - HEADER_BYTES);
     if u64::from(len) > room {
         return Ok(None);
     }
-    Ok(Some(segment.read_record(Location { segment: segment.id, offset: HEADER_BYTES, len })?))
+    Ok(Some(segment.read_record(Location {
+        segment: segment.id,
+        offset: HEADER_BYTES,
+        len,
+    })?))
 }

@@ -42,7 +42,9 @@ impl Lineage {
 
     /// Each epoch with the highest seqno that counts, if that is bounded.
     pub(in crate::logstor) fn caps(&self) -> impl Iterator<Item = (u32, Option<u64>)> {
-        self.0.iter().map(|&(epoch, cap)| (epoch, (cap != ALL).then_some(cap)))
+        self.0
+            .iter()
+            .map(|&(epoch, cap)| (epoch, (cap != ALL).then_some(cap)))
     }
 }
 
@@ -121,7 +123,10 @@ impl Refused {
     pub(super) fn error(self, path: &Path) -> EngineError {
         match self {
             Self::Senseless(what) => EngineError::InvalidArgument(what.to_owned()),
-            Self::NoEpoch => EngineError::NumbersUsedUp { path: path.to_path_buf(), what: "epochs" },
+            Self::NoEpoch => EngineError::NumbersUsedUp {
+                path: path.to_path_buf(),
+                what: "epochs",
+            },
         }
     }
 }
@@ -162,7 +167,10 @@ impl Sketch {
 
     /// How much of that use of a segment counts, if not all of it.
     pub(in crate::logstor) fn valid_bytes(&self, segment: u32, generation: u64) -> Option<u32> {
-        self.retired.get(&segment).filter(|(of, _)| *of == generation).map(|&(_, bytes)| bytes)
+        self.retired
+            .get(&segment)
+            .filter(|(of, _)| *of == generation)
+            .map(|&(_, bytes)| bytes)
     }
 
     pub(in crate::logstor) fn next_epoch(&self) -> u32 {
@@ -176,7 +184,8 @@ impl Sketch {
 
     /// Forgets what is said of uses that are over.
     pub(in crate::logstor) fn keep_retired(&mut self, is_current: impl Fn(u32, u64) -> bool) {
-        self.retired.retain(|&segment, &mut (generation, _)| is_current(segment, generation));
+        self.retired
+            .retain(|&segment, &mut (generation, _)| is_current(segment, generation));
     }
 
     /// # Errors
@@ -209,30 +218,55 @@ impl Sketch {
             Edit::RollBack { vb, purged, base } => {
                 let mut entry = self.vbuckets.get(vb).cloned().ok_or(unknown)?;
                 let epoch = self.take_epoch()?;
-                entry.lineage.0.iter_mut().for_each(|(_, cap)| *cap = (*cap).min(base.high));
+                entry
+                    .lineage
+                    .0
+                    .iter_mut()
+                    .for_each(|(_, cap)| *cap = (*cap).min(base.high));
                 entry.lineage.0.push((epoch, ALL));
                 let (purged, base) = (purged.clone(), base.clone());
-                self.vbuckets.insert(*vb, VBucketEntry { purged, base, ..entry });
+                self.vbuckets.insert(
+                    *vb,
+                    VBucketEntry {
+                        purged,
+                        base,
+                        ..entry
+                    },
+                );
             }
             Edit::Reserve { epoch } => {
                 if *epoch != self.next_epoch {
-                    return Err(Refused::Senseless("an epoch is reserved that is not the next one"));
+                    return Err(Refused::Senseless(
+                        "an epoch is reserved that is not the next one",
+                    ));
                 }
                 self.take_epoch()?;
             }
             Edit::Adopt { vb, epoch, purged } => {
-                let is_taken =
-                    self.vbuckets.values().any(|entry| entry.lineage.epochs().any(|of| of == *epoch));
+                let is_taken = self
+                    .vbuckets
+                    .values()
+                    .any(|entry| entry.lineage.epochs().any(|of| of == *epoch));
                 if self.vbuckets.contains_key(vb) || is_taken || !self.has_given(*epoch) {
-                    let what = "a vBucket is adopted that is there, or whose epoch was not reserved";
+                    let what =
+                        "a vBucket is adopted that is there, or whose epoch was not reserved";
                     return Err(Refused::Senseless(what));
                 }
-                let (lineage, base, purged) = (Lineage::of(*epoch), Base::default(), purged.clone());
-                self.vbuckets.insert(*vb, VBucketEntry { lineage, base, purged });
+                let (lineage, base, purged) =
+                    (Lineage::of(*epoch), Base::default(), purged.clone());
+                self.vbuckets.insert(
+                    *vb,
+                    VBucketEntry {
+                        lineage,
+                        base,
+                        purged,
+                    },
+                );
             }
             Edit::Retire(segments) => {
                 for retired in segments {
-                    self.retired.insert(retired.segment, (retired.generation, retired.bytes));
+                    self.retired
+                        .insert(retired.segment, (retired.generation, retired.bytes));
                 }
             }
         }
@@ -251,11 +285,20 @@ mod tests {
     use super::*;
 
     fn sketch() -> Sketch {
-        Sketch::new(Geometry { segment_bytes: 65_536, segments_per_file: 4 }, [1, 2])
+        Sketch::new(
+            Geometry {
+                segment_bytes: 65_536,
+                segments_per_file: 4,
+            },
+            [1, 2],
+        )
     }
 
     fn purged(upto: u64) -> Purged {
-        Purged { upto, ..Purged::default() }
+        Purged {
+            upto,
+            ..Purged::default()
+        }
     }
 
     #[test]
@@ -264,11 +307,21 @@ mod tests {
         sketch.apply(&Edit::Create { vb: 7 }).expect("new");
         sketch.apply(&Edit::Drop { vb: 7 }).expect("there");
         sketch.apply(&Edit::Create { vb: 7 }).expect("new");
-        let base = Base { high: 5, state: None };
-        sketch.apply(&Edit::RollBack { vb: 7, purged: Purged::default(), base }).expect("there");
+        let base = Base {
+            high: 5,
+            state: None,
+        };
+        sketch
+            .apply(&Edit::RollBack {
+                vb: 7,
+                purged: Purged::default(),
+                base,
+            })
+            .expect("there");
         let lineage = &sketch.vbuckets[&7].lineage;
         assert_eq!(lineage.epochs().collect::<Vec<_>>(), [2, 3]);
-        let counts = [(1, 1), (2, 5), (2, 6), (3, 6)].map(|(epoch, seqno)| lineage.contains(epoch, seqno));
+        let counts =
+            [(1, 1), (2, 5), (2, 6), (3, 6)].map(|(epoch, seqno)| lineage.contains(epoch, seqno));
         assert_eq!(counts, [false, true, false, true]);
     }
 
@@ -278,7 +331,13 @@ mod tests {
         sketch.apply(&Edit::Create { vb: 7 }).expect("new");
         for high in [9, 4] {
             let base = Base { high, state: None };
-            sketch.apply(&Edit::RollBack { vb: 7, purged: Purged::default(), base }).expect("there");
+            sketch
+                .apply(&Edit::RollBack {
+                    vb: 7,
+                    purged: Purged::default(),
+                    base,
+                })
+                .expect("there");
         }
         let lineage = &sketch.vbuckets[&7].lineage;
         assert!(!lineage.contains(1, 5) && !lineage.contains(2, 5) && lineage.contains(1, 4));
@@ -288,10 +347,23 @@ mod tests {
     fn edits_that_make_no_sense_change_nothing() {
         let mut sketch = sketch();
         sketch.apply(&Edit::Create { vb: 7 }).expect("new");
-        sketch.apply(&Edit::Purge { vb: 7, purged: purged(5) }).expect("there");
+        sketch
+            .apply(&Edit::Purge {
+                vb: 7,
+                purged: purged(5),
+            })
+            .expect("there");
         let before = sketch.clone();
-        let purge = |vb, upto| Edit::Purge { vb, purged: purged(upto) };
-        for edit in [Edit::Create { vb: 7 }, Edit::Drop { vb: 8 }, purge(8, 9), purge(7, 4)] {
+        let purge = |vb, upto| Edit::Purge {
+            vb,
+            purged: purged(upto),
+        };
+        for edit in [
+            Edit::Create { vb: 7 },
+            Edit::Drop { vb: 8 },
+            purge(8, 9),
+            purge(7, 4),
+        ] {
             assert!(sketch.apply(&edit).is_err());
             assert_eq!(sketch, before);
         }
@@ -301,15 +373,25 @@ mod tests {
     fn a_reserved_epoch_is_adopted_once() {
         let mut sketch = sketch();
         sketch.apply(&Edit::Create { vb: 7 }).expect("new");
-        assert!(sketch.apply(&Edit::Reserve { epoch: 1 }).is_err(), "given already");
+        assert!(
+            sketch.apply(&Edit::Reserve { epoch: 1 }).is_err(),
+            "given already"
+        );
         sketch.apply(&Edit::Reserve { epoch: 2 }).expect("the next");
         let before = sketch.clone();
         for (vb, epoch) in [(7, 2), (8, 1), (8, 3), (8, 0)] {
             let purged = Purged::default();
-            assert!(sketch.apply(&Edit::Adopt { vb, epoch, purged }).is_err(), "{vb}, {epoch}");
+            assert!(
+                sketch.apply(&Edit::Adopt { vb, epoch, purged }).is_err(),
+                "{vb}, {epoch}"
+            );
             assert_eq!(sketch, before);
         }
-        let adopt = |vb| Edit::Adopt { vb, epoch: 2, purged: purged(5) };
+        let adopt = |vb| Edit::Adopt {
+            vb,
+            epoch: 2,
+            purged: purged(5),
+        };
         sketch.apply(&adopt(8)).expect("reserved");
         assert!(sketch.vbuckets[&8].lineage.contains(2, u64::MAX));
         assert_eq!(sketch.vbuckets[&8].purged, purged(5));
@@ -319,8 +401,17 @@ mod tests {
     #[test]
     fn a_segment_is_retired_for_one_use() {
         let mut sketch = sketch();
-        sketch.apply(&Edit::Retire(vec![Retired { segment: 3, generation: 9, bytes: 4096 }])).expect("fine");
-        assert_eq!([sketch.valid_bytes(3, 9), sketch.valid_bytes(3, 10)], [Some(4096), None]);
+        sketch
+            .apply(&Edit::Retire(vec![Retired {
+                segment: 3,
+                generation: 9,
+                bytes: 4096,
+            }]))
+            .expect("fine");
+        assert_eq!(
+            [sketch.valid_bytes(3, 9), sketch.valid_bytes(3, 10)],
+            [Some(4096), None]
+        );
         sketch.keep_retired(|segment, generation| (segment, generation) == (3, 10));
         assert_eq!(sketch.valid_bytes(3, 9), None);
     }

@@ -59,7 +59,12 @@ pub(in crate::logstor) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Fou
             Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX).min(8 * FRAME_BYTES_MAX)];
+        let mut bytes = vec![
+            0;
+            usize::try_from(file.len()?)
+                .unwrap_or(usize::MAX)
+                .min(8 * FRAME_BYTES_MAX)
+        ];
         let count = file.read_at(&mut bytes, 0)?;
         bytes.truncate(count);
         match parse(&bytes, &path) {
@@ -68,32 +73,53 @@ pub(in crate::logstor) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Fou
         }
     }
     let (offset, what) = wrong;
-    Err(EngineError::Corrupt { path, offset: offset as u64, what: what.to_owned() })
+    Err(EngineError::Corrupt {
+        path,
+        offset: offset as u64,
+        what: what.to_owned(),
+    })
 }
 
 fn parse(bytes: &[u8], path: &Path) -> Result<Found, Wrong> {
     if let Ok((sketch, at)) = record::decode::<Sketch>(bytes, FRAME_BYTES_MAX) {
-        let sketch = sketch.of_version_2().ok_or((0, "the manifest is of another version"))?;
+        let sketch = sketch
+            .of_version_2()
+            .ok_or((0, "the manifest is of another version"))?;
         let rest = bytes.get(at..).unwrap_or_default();
-        let (sketch, end) =
-            with_edits(sketch, rest, |bytes| record::decode::<Edit>(bytes, FRAME_BYTES_MAX).ok())
-                .map_err(|(offset, what)| (at + offset, what))?;
+        let (sketch, end) = with_edits(sketch, rest, |bytes| {
+            record::decode::<Edit>(bytes, FRAME_BYTES_MAX).ok()
+        })
+        .map_err(|(offset, what)| (at + offset, what))?;
         let (torn_at, torn_bytes) = ((at + end) as u64, (rest.len() - end) as u64);
-        return Ok(Found { sketch, torn_bytes, torn_at, path: path.to_path_buf(), place: None });
+        return Ok(Found {
+            sketch,
+            torn_bytes,
+            torn_at,
+            path: path.to_path_buf(),
+            place: None,
+        });
     }
     let half = bytes.len() / 2;
     let (first, second) = bytes.split_at(half);
-    let heads = [first, second].map(|slot| record::decode::<(Sketch, u64)>(slot, FRAME_BYTES_MAX).ok());
+    let heads =
+        [first, second].map(|slot| record::decode::<(Sketch, u64)>(slot, FRAME_BYTES_MAX).ok());
     let are_both = heads.iter().all(Option::is_some);
-    let newest = (0_u64..).zip(heads).filter_map(|(slot, head)| Some((slot, head?)));
-    let Some((slot, ((sketch, generation), at))) = newest.max_by_key(|(_, ((_, generation), _))| *generation)
+    let newest = (0_u64..)
+        .zip(heads)
+        .filter_map(|(slot, head)| Some((slot, head?)));
+    let Some((slot, ((sketch, generation), at))) =
+        newest.max_by_key(|(_, ((_, generation), _))| *generation)
     else {
         return Err((0, "not a log store's manifest"));
     };
     if !sketch.is_sound() || !(half as u64).is_multiple_of(SLOT_BYTES_STEP) {
         return Err((0, "the manifest is of another version"));
     }
-    let place = Place { slot, slot_bytes: half as u64, generation };
+    let place = Place {
+        slot,
+        slot_bytes: half as u64,
+        generation,
+    };
     let slot = if slot == 0 { first } else { second };
     let at_start = usize::try_from(place.start()).unwrap_or(usize::MAX);
     let rest = slot.get(at..).unwrap_or_default();
@@ -102,7 +128,11 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Found, Wrong> {
         with_edits(sketch, rest, ours).map_err(|(offset, what)| (at_start + at + offset, what))?;
     let behind = rest.get(end..).unwrap_or_default();
     // Where the other slot has not been cleared, nothing was acknowledged here yet, and anything may be behind.
-    let torn = behind.iter().rposition(|byte| *byte != 0).filter(|_| !are_both).map_or(0, |last| last + 1);
+    let torn = behind
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .filter(|_| !are_both)
+        .map_or(0, |last| last + 1);
     Ok(Found {
         sketch,
         torn_bytes: torn as u64,
@@ -131,12 +161,17 @@ fn with_edits(
 ) -> Result<(Sketch, usize), Wrong> {
     let mut at = 0;
     while let Some((edit, len)) = bytes.get(at..).and_then(&edit_in) {
-        sketch.apply(&edit).map_err(|refused| (at, refused.what()))?;
+        sketch
+            .apply(&edit)
+            .map_err(|refused| (at, refused.what()))?;
         at += len;
     }
     // Edits are made durable one by one: only the last can be torn. No frame begins with zeros only, as the rest of a slot is.
     let is_followed = |from: usize| bytes.get(from..).and_then(&edit_in).is_some();
-    let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let written = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
     if (at + 1..written).any(is_followed) {
         return Err((at, "a damaged edit"));
     }

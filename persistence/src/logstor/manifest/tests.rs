@@ -10,14 +10,25 @@ use crate::logstor::purged::Purged;
 const DIR: &str = "/store";
 
 fn shared(disk: &FaultyDisk) -> Shared {
-    Shared::new(Arc::new(disk.clone()), Path::new(DIR), LogstorConfig::DEFAULT, [1, 2])
+    Shared::new(
+        Arc::new(disk.clone()),
+        Path::new(DIR),
+        LogstorConfig::DEFAULT,
+        [1, 2],
+    )
 }
 
 fn fresh() -> (FaultyDisk, Shared, Manifest) {
     let disk = FaultyDisk::new(MemoryDisk::new());
     disk.create_dir(Path::new(DIR)).expect("made");
     let shared = shared(&disk);
-    let sketch = Sketch::new(Geometry { segment_bytes: 65_536, segments_per_file: 4 }, [1, 2]);
+    let sketch = Sketch::new(
+        Geometry {
+            segment_bytes: 65_536,
+            segments_per_file: 4,
+        },
+        [1, 2],
+    );
     let manifest = Manifest::create(&shared, None, sketch).expect("made");
     (disk, shared, manifest)
 }
@@ -27,7 +38,13 @@ fn found(disk: &FaultyDisk) -> super::read::Found {
 }
 
 fn purge(upto: u64) -> Edit {
-    Edit::Purge { vb: 7, purged: Purged { upto, ..Purged::default() } }
+    Edit::Purge {
+        vb: 7,
+        purged: Purged {
+            upto,
+            ..Purged::default()
+        },
+    }
 }
 
 /// Makes edits from `from` on until one is refused; the last that was made.
@@ -49,7 +66,9 @@ fn upto(sketch: &Sketch) -> u64 {
 #[test]
 fn edits_fill_a_slot_and_go_on_in_the_other_without_more_space() {
     let (disk, shared, mut manifest) = fresh();
-    manifest.append(&shared, &Edit::Create { vb: 7 }).expect("new");
+    manifest
+        .append(&shared, &Edit::Create { vb: 7 })
+        .expect("new");
     let before = disk.memory().usage();
     assert_eq!(edit_until_refused(&shared, &mut manifest, 1, 1000), 1000);
     assert!(manifest.generation() > 4, "{}", manifest.generation());
@@ -62,7 +81,9 @@ fn edits_fill_a_slot_and_go_on_in_the_other_without_more_space() {
 fn power_loss_or_a_failure_at_any_io_of_an_edit_leaves_it_made_or_not() {
     const EDITS: u64 = 260;
     let (disk, shared, mut manifest) = fresh();
-    manifest.append(&shared, &Edit::Create { vb: 7 }).expect("new");
+    manifest
+        .append(&shared, &Edit::Create { vb: 7 })
+        .expect("new");
     let start = disk.io_count();
     assert_eq!(edit_until_refused(&shared, &mut manifest, 1, EDITS), EDITS);
     assert!(manifest.generation() > 1, "it went on in the other slot");
@@ -76,11 +97,15 @@ fn power_loss_or_a_failure_at_any_io_of_an_edit_leaves_it_made_or_not() {
         Some(Fault::EioPersisted),
     ];
     // The turn from one slot to the other is among the last; before it every edit is as the one before.
-    let places = (1..20).chain(ios - 60..=ios).flat_map(|nth| faults.map(|fault| (nth, fault)));
+    let places = (1..20)
+        .chain(ios - 60..=ios)
+        .flat_map(|nth| faults.map(|fault| (nth, fault)));
     for (nth, fault) in places {
         let what = format!("{fault:?} at {nth} of {ios}");
         let (disk, shared, mut manifest) = fresh();
-        manifest.append(&shared, &Edit::Create { vb: 7 }).expect("new");
+        manifest
+            .append(&shared, &Edit::Create { vb: 7 })
+            .expect("new");
         match fault {
             None => disk.power_off_at_io(nth),
             Some(fault) => disk.fail_io(nth, fault),
@@ -90,13 +115,21 @@ fn power_loss_or_a_failure_at_any_io_of_an_edit_leaves_it_made_or_not() {
         let goes_on = fault.is_some() && shared.check_writable().is_ok();
         if goes_on {
             assert_eq!(upto(manifest.sketch()), made, "{what}");
-            assert_eq!(edit_until_refused(&shared, &mut manifest, made + 2, made + 3), made + 3, "{what}");
+            assert_eq!(
+                edit_until_refused(&shared, &mut manifest, made + 2, made + 3),
+                made + 3,
+                "{what}"
+            );
         }
         drop(manifest);
         for keep in [Keep::None, Keep::All, Keep::Random { seed: nth }] {
             disk.crash(keep);
             let found = found(&disk);
-            let expected = if goes_on { vec![made + 3] } else { vec![made, made + 1] };
+            let expected = if goes_on {
+                vec![made + 3]
+            } else {
+                vec![made, made + 1]
+            };
             assert!(
                 expected.contains(&upto(&found.sketch)),
                 "{what}: {} of {expected:?}",
@@ -104,7 +137,8 @@ fn power_loss_or_a_failure_at_any_io_of_an_edit_leaves_it_made_or_not() {
             );
             // Opening makes it sure.
             let shared = self::shared(&disk);
-            let manifest = Manifest::create(&shared, found.place, found.sketch.clone()).expect("written");
+            let manifest =
+                Manifest::create(&shared, found.place, found.sketch.clone()).expect("written");
             assert_eq!(*manifest.sketch(), found.sketch, "{what}");
             disk.crash(Keep::None);
             assert_eq!(self::found(&disk).sketch, found.sketch, "{what}");
@@ -141,15 +175,25 @@ fn what_has_outgrown_a_slot_gets_larger_ones_or_where_there_is_no_room_goes_on_a
     };
     assert_eq!(refused.kind(), "no-space");
     assert!(u64::from(made) * 40 > slot_bytes / 2, "{made}");
-    assert_eq!(full.list(Path::new(DIR)).expect("there"), [NAME], "nothing is left of what was tried");
+    assert_eq!(
+        full.list(Path::new(DIR)).expect("there"),
+        [NAME],
+        "nothing is left of what was tried"
+    );
     for vb in 0..made {
-        there.append(&on_full, &Edit::Drop { vb }).expect("it gets smaller");
+        there
+            .append(&on_full, &Edit::Drop { vb })
+            .expect("it gets smaller");
     }
     // With room it grows.
     for vb in 30..2000 {
         create(&mut manifest, vb).expect("new");
     }
-    assert!(manifest.place.slot_bytes > 8 * slot_bytes, "{:?}", manifest.place);
+    assert!(
+        manifest.place.slot_bytes > 8 * slot_bytes,
+        "{:?}",
+        manifest.place
+    );
     assert_eq!(found(&disk).sketch, *manifest.sketch());
 }
 
@@ -160,17 +204,25 @@ fn a_file_of_the_version_before_is_read_and_made_anew() {
     sketch.kind = *b"lowtide\x02";
     drop(manifest);
     let edits = [Edit::Create { vb: 7 }, purge(9)];
-    let frames = edits.iter().map(|edit| record::encode(edit, FRAME_BYTES_MAX).expect("small"));
+    let frames = edits
+        .iter()
+        .map(|edit| record::encode(edit, FRAME_BYTES_MAX).expect("small"));
     let mut bytes = record::encode(&sketch, FRAME_BYTES_MAX).expect("small");
     bytes.extend(frames.flatten());
     let path = Path::new(DIR).join(NAME);
     disk.remove(&path).expect("there");
-    disk.create(&path).expect("made").write_at(&[&bytes, b"torn"], 0).expect("written");
+    disk.create(&path)
+        .expect("made")
+        .write_at(&[&bytes, b"torn"], 0)
+        .expect("written");
     let old = found(&disk);
     assert_eq!((upto(&old.sketch), old.torn_bytes, old.place), (9, 4, None));
     let new = Manifest::create(&shared, old.place, old.sketch.clone()).expect("made");
     assert_eq!(*new.sketch(), old.sketch);
-    assert_eq!((found(&disk).sketch, found(&disk).torn_bytes), (old.sketch, 0));
+    assert_eq!(
+        (found(&disk).sketch, found(&disk).torn_bytes),
+        (old.sketch, 0)
+    );
 }
 
 /// A slot that no longer counts is cleared: were it not, a damaged one would be passed over for it, and what was
@@ -178,11 +230,16 @@ fn a_file_of_the_version_before_is_read_and_made_anew() {
 #[test]
 fn a_damaged_slot_is_told_and_the_one_before_does_not_stand_in_for_it() {
     let (disk, shared, mut manifest) = fresh();
-    manifest.append(&shared, &Edit::Create { vb: 7 }).expect("new");
+    manifest
+        .append(&shared, &Edit::Create { vb: 7 })
+        .expect("new");
     assert_eq!(edit_until_refused(&shared, &mut manifest, 1, 1000), 1000);
     assert!(manifest.generation() > 4, "both slots have counted");
-    let file = disk.open(&Path::new(DIR).join(NAME), Access::ReadWrite).expect("there");
-    file.write_at(&[&[0xff; 64]], manifest.place.start()).expect("written");
+    let file = disk
+        .open(&Path::new(DIR).join(NAME), Access::ReadWrite)
+        .expect("there");
+    file.write_at(&[&[0xff; 64]], manifest.place.start())
+        .expect("written");
     let damaged = read(&disk, Path::new(DIR)).map(|found| found.map(|found| upto(&found.sketch)));
     assert_eq!(damaged.expect_err("it is damaged").kind(), "corrupt");
 }
@@ -194,17 +251,25 @@ fn a_manifest_without_a_number_left_refuses_and_stays_as_it_is() {
     drop(manifest);
     disk.remove(&Path::new(DIR).join(NAME)).expect("there");
     let mut last = Manifest::make_file(&shared, sketch.clone(), u64::MAX).expect("made");
-    last.append(&shared, &Edit::Create { vb: 7 }).expect("that needs no generation");
+    last.append(&shared, &Edit::Create { vb: 7 })
+        .expect("that needs no generation");
     let before = found(&disk);
-    let refused = Manifest::create(&shared, before.place, before.sketch.clone()).expect_err("no generation");
+    let refused =
+        Manifest::create(&shared, before.place, before.sketch.clone()).expect_err("no generation");
     assert_eq!(refused.kind(), "numbers-used-up");
     assert_eq!(found(&disk).sketch, before.sketch);
-    let one_left = Sketch { next_epoch: u32::MAX, ..sketch };
+    let one_left = Sketch {
+        next_epoch: u32::MAX,
+        ..sketch
+    };
     let (disk, shared, manifest) = fresh();
     let place = Some(manifest.place);
     let mut manifest = Manifest::create(&shared, place, one_left).expect("written");
     assert_eq!(
-        manifest.append(&shared, &Edit::Create { vb: 7 }).expect_err("no epoch").kind(),
+        manifest
+            .append(&shared, &Edit::Create { vb: 7 })
+            .expect_err("no epoch")
+            .kind(),
         "numbers-used-up"
     );
     assert!(shared.check_writable().is_ok() && found(&disk).sketch.vbuckets.is_empty());

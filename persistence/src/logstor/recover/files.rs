@@ -20,13 +20,21 @@ pub(super) fn open(
     report: &mut RecoveryReport,
 ) -> Result<(Vec<Arc<LogFile>>, u32), EngineError> {
     let names = shared.disk.list(&shared.dir)?;
-    for name in names.iter().filter(|name| name.starts_with("log-") && name.ends_with(".new")) {
+    for name in names
+        .iter()
+        .filter(|name| name.starts_with("log-") && name.ends_with(".new"))
+    {
         let path = shared.dir.join(name);
         shared.disk.remove(&path)?;
-        report.repairs.push((path, "removed a log file that was never finished".to_owned()));
+        report.repairs.push((
+            path,
+            "removed a log file that was never finished".to_owned(),
+        ));
     }
-    let mut names: Vec<_> =
-        names.into_iter().filter(|name| name.starts_with("log-") && !name.ends_with(".new")).collect();
+    let mut names: Vec<_> = names
+        .into_iter()
+        .filter(|name| name.starts_with("log-") && !name.ends_with(".new"))
+        .collect();
     names.sort_unstable();
     let corrupt = |name: &str, what: &str| EngineError::Corrupt {
         path: shared.dir.join(name),
@@ -48,7 +56,8 @@ pub(super) fn open(
         let file = shared.disk.open(&path, Access::ReadWrite)?;
         let (len, segment_bytes) = (file.len()?, u64::from(geometry.segment_bytes));
         let segments = len / segment_bytes;
-        if len % segment_bytes != 0 || segments == 0 || segments > geometry.segments_per_file.into() {
+        if len % segment_bytes != 0 || segments == 0 || segments > geometry.segments_per_file.into()
+        {
             return Err(corrupt(name, "the length is none of a log file"));
         }
         // The length is that of no more segments than there are numbers.

@@ -66,7 +66,11 @@ pub(super) fn at_all(
         }
         looks.lock().append(&mut mine);
     };
-    executor.run((0..TASKS.min(total)).map(|_| Box::new(task) as Task<'_>).collect());
+    executor.run(
+        (0..TASKS.min(total))
+            .map(|_| Box::new(task) as Task<'_>)
+            .collect(),
+    );
     let mut looks = looks.into_inner();
     looks.sort_unstable_by_key(|(id, _)| *id);
     looks.into_iter().map(|(_, look)| look).collect()
@@ -83,7 +87,9 @@ impl Place<'_> {
     fn look_at(&self, segment: Segment, buffer: &mut [u8]) -> Result<Look, EngineError> {
         let covered = self.image.and_then(|image| image.covered(segment.id));
         if self.image.is_some() {
-            let (head, _) = buffer.split_at_mut_checked(BLOCK_BYTES as usize).unwrap_or_default();
+            let (head, _) = buffer
+                .split_at_mut_checked(BLOCK_BYTES as usize)
+                .unwrap_or_default();
             let head = segment.read_into(0, head)?;
             let header = Header::decode(head, segment.id, self.shared.hash_key);
             if let Some(look) = known_by_its_head(&segment, covered, head, header) {
@@ -95,8 +101,14 @@ impl Place<'_> {
         let valid = |generation| self.sketch.valid_bytes(segment.id, generation);
         let found = found::in_segment(&segment, bytes, self.shared.hash_key, skip, valid)?;
         let generation = found.generation.unwrap_or(0);
-        let is_covered = found.free.is_none() && covered.is_some_and(|it| it.generation == generation);
-        Ok(Look { segment: segment.of_generation(generation), is_covered, found, is_read: true })
+        let is_covered =
+            found.free.is_none() && covered.is_some_and(|it| it.generation == generation);
+        Ok(Look {
+            segment: segment.of_generation(generation),
+            is_covered,
+            found,
+            is_read: true,
+        })
     }
 }
 
@@ -108,11 +120,21 @@ fn known_by_its_head(
     header: Option<Header>,
 ) -> Option<Result<Look, EngineError>> {
     let look = |generation: Option<u64>, free: Option<Header>| {
-        let segment = Segment::new(segment.id, 0, Arc::clone(&segment.file), segment.base, segment.bytes);
+        let segment = Segment::new(
+            segment.id,
+            0,
+            Arc::clone(&segment.file),
+            segment.base,
+            segment.bytes,
+        );
         Ok(Look {
             segment: segment.of_generation(generation.unwrap_or(0)),
             is_covered: generation.is_some() && free.is_none(),
-            found: Found { generation, free, ..Found::default() },
+            found: Found {
+                generation,
+                free,
+                ..Found::default()
+            },
             is_read: false,
         })
     };
@@ -126,7 +148,9 @@ fn known_by_its_head(
         }
         (Some(_), None) => None,
         // There was a frame when the image was made, and every use begins with one.
-        (None, Some(_)) => Some(Err(segment.corrupt(0, "the first frame of a segment in use is damaged"))),
+        (None, Some(_)) => Some(Err(
+            segment.corrupt(0, "the first frame of a segment in use is damaged")
+        )),
         // As it was when its file was made.
         (None, None) => head.iter().all(|byte| *byte == 0).then(|| look(None, None)),
     }

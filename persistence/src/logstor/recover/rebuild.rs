@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use super::survey::{Harm, Survey, Used};
 use crate::EngineError;
@@ -51,7 +51,10 @@ pub(super) fn branches(
     }
     let mut states: BTreeMap<u32, FoundState> = BTreeMap::new();
     for state in std::mem::take(&mut survey.states) {
-        if states.get(&state.epoch).is_none_or(|known| state.is_after(known)) {
+        if states
+            .get(&state.epoch)
+            .is_none_or(|known| state.is_after(known))
+        {
             states.insert(state.epoch, state);
         }
     }
@@ -64,32 +67,62 @@ pub(super) fn branches(
         let newest = found.iter().max_by_key(|item| item.seqno).copied();
         let hash_key = log.shared.hash_key;
         let table = log.segments.table();
-        let unloaded = Unloaded::new(known.clone(), vb, entry.lineage.clone(), found, &table, hash_key);
+        let unloaded = Unloaded::new(
+            known.clone(),
+            vb,
+            entry.lineage.clone(),
+            found,
+            &table,
+            hash_key,
+        );
         drop(table);
-        let is_its = |harm: &&Harm| entry.lineage.epochs().any(|epoch| harm.epochs.contains(&epoch));
+        let is_its = |harm: &&Harm| {
+            entry
+                .lineage
+                .epochs()
+                .any(|epoch| harm.epochs.contains(&epoch))
+        };
         let harms: Vec<&Harm> = survey.harms.iter().filter(is_its).collect();
         let beginning = match harms.first() {
             Some(harm) => {
-                let segments = unloaded.segments().into_iter().chain(state.map(|state| state.at.segment));
+                let segments = unloaded
+                    .segments()
+                    .into_iter()
+                    .chain(state.map(|state| state.at.segment));
                 let segments = segments.chain(harms.iter().map(|harm| harm.segment));
                 all.aside.insert(Vbid(vb), segments.collect());
-                Beginning { damage: Some(harm.damage.clone()), ..Beginning::default() }
+                Beginning {
+                    damage: Some(harm.damage.clone()),
+                    ..Beginning::default()
+                }
             }
             None => {
                 let begins = beginning(log, entry, unloaded, state)?;
                 match lost_state(log, newest, begins.high)? {
                     None => begins,
                     Some(damage) => {
-                        let segments =
-                            begins.unloaded.map(|unloaded| unloaded.segments()).unwrap_or_default();
+                        let segments = begins
+                            .unloaded
+                            .map(|unloaded| unloaded.segments())
+                            .unwrap_or_default();
                         let state = begins.state_at.map(|at| at.segment);
-                        all.aside.insert(Vbid(vb), segments.into_iter().chain(state).collect());
-                        Beginning { damage: Some(damage), ..Beginning::default() }
+                        all.aside
+                            .insert(Vbid(vb), segments.into_iter().chain(state).collect());
+                        Beginning {
+                            damage: Some(damage),
+                            ..Beginning::default()
+                        }
                     }
                 }
             }
         };
-        let branch = Branch::new(Vbid(vb), entry.lineage.clone(), Arc::clone(log), None, beginning);
+        let branch = Branch::new(
+            Vbid(vb),
+            entry.lineage.clone(),
+            Arc::clone(log),
+            None,
+            beginning,
+        );
         all.branches.insert(Vbid(vb), Arc::new(branch));
     }
     Ok(all)
@@ -110,7 +143,10 @@ fn adopt_plain(log: &Log, survey: &Survey, of_epoch: &BTreeMap<u32, u16>) {
     for (epoch, at) in places.chain(survey.states.iter().map(|state| (state.epoch, state.at))) {
         // Most are of whom the one before is of.
         if last.replace((epoch, at.segment)) != Some((epoch, at.segment)) {
-            owners.entry(at.segment).or_default().extend(of_epoch.get(&epoch));
+            owners
+                .entry(at.segment)
+                .or_default()
+                .extend(of_epoch.get(&epoch));
         }
     }
     for used in survey.used.values() {
@@ -123,8 +159,15 @@ fn adopt_plain(log: &Log, survey: &Survey, of_epoch: &BTreeMap<u32, u16>) {
         owners.extend(covered.filter_map(|epoch| of_epoch.get(epoch)));
         let closed = Closed {
             used: survey.end(used),
-            origin: if contents == Some(Contents::Moved) { Origin::Moved } else { Origin::Commits },
-            owner: owners.first().filter(|_| owners.len() == 1).map(|&vb| Vbid(vb)),
+            origin: if contents == Some(Contents::Moved) {
+                Origin::Moved
+            } else {
+                Origin::Commits
+            },
+            owner: owners
+                .first()
+                .filter(|_| owners.len() == 1)
+                .map(|&vb| Vbid(vb)),
             claimed: false,
         };
         log.segments.adopt(&used.segment, closed);
@@ -140,20 +183,35 @@ fn adopt_large(log: &Log, survey: &Survey) -> Result<Vec<FoundItem>, EngineError
         }
     }
     let mut items = Vec::new();
-    for &(used, Piece { number, part, piece, pieces: count }) in pieces.values() {
+    for &(
+        used,
+        Piece {
+            number,
+            part,
+            piece,
+            pieces: count,
+        },
+    ) in pieces.values()
+    {
         let segment = &used.segment;
-        let of_record = |offset: u32| pieces.get(&(number, part.checked_sub(piece)?.checked_add(offset)?));
+        let of_record =
+            |offset: u32| pieces.get(&(number, part.checked_sub(piece)?.checked_add(offset)?));
         if piece > part || of_record(0).is_none_or(|(_, first)| first.piece != 0) {
             // The record was freed, its first piece before this one.
             log.segments.adopt(segment, closed(Origin::Commits, 0));
             continue;
         }
-        log.segments.adopt(segment, closed(Origin::Large { first: piece == 0 }, segment.bytes));
+        log.segments.adopt(
+            segment,
+            closed(Origin::Large { first: piece == 0 }, segment.bytes),
+        );
         if piece > 0 {
             continue;
         }
-        let rest: Vec<Arc<Segment>> =
-            (1..count).map_while(of_record).map(|(used, ..)| Arc::clone(&used.segment)).collect();
+        let rest: Vec<Arc<Segment>> = (1..count)
+            .map_while(of_record)
+            .map(|(used, ..)| Arc::clone(&used.segment))
+            .collect();
         if rest.len() as u32 + 1 != count {
             return Err(segment.corrupt(0, "a piece of a large record is missing"));
         }
@@ -168,15 +226,31 @@ fn adopt_large(log: &Log, survey: &Survey) -> Result<Vec<FoundItem>, EngineError
 }
 
 const fn closed(origin: Origin, used: u32) -> Closed {
-    Closed { used, origin, owner: None, claimed: false }
+    Closed {
+        used,
+        origin,
+        owner: None,
+        claimed: false,
+    }
 }
 
 /// A record above the high seqno that its vBucket's state says: the state that was written with it is lost. Were seqnos given
 /// anew from there, the record would win over what is written then.
-fn lost_state(log: &Log, newest: Option<FoundItem>, high: u64) -> Result<Option<Damage>, EngineError> {
-    let Some(item) = newest.filter(|item| item.seqno > high) else { return Ok(None) };
-    let Some(segment) = log.segments.get(item.at.segment) else { return Ok(None) };
-    let what = format!("a record of seqno {} is above its vBucket's high seqno, {high}", item.seqno);
+fn lost_state(
+    log: &Log,
+    newest: Option<FoundItem>,
+    high: u64,
+) -> Result<Option<Damage>, EngineError> {
+    let Some(item) = newest.filter(|item| item.seqno > high) else {
+        return Ok(None);
+    };
+    let Some(segment) = log.segments.get(item.at.segment) else {
+        return Ok(None);
+    };
+    let what = format!(
+        "a record of seqno {} is above its vBucket's high seqno, {high}",
+        item.seqno
+    );
     Damage::of(segment.corrupt(item.at.offset, &what)).map(Some)
 }
 
@@ -187,9 +261,16 @@ fn beginning(
     unloaded: Unloaded,
     found: Option<FoundState>,
 ) -> Result<Beginning, EngineError> {
-    let known = unloaded.state()?.filter(|known| found.as_ref().is_none_or(|found| known.is_after(found)));
+    let known = unloaded
+        .state()?
+        .filter(|known| found.as_ref().is_none_or(|found| known.is_after(found)));
     let (bytes, high, revision, state_at) = match known.or(found) {
-        Some(state) => (Some(state.bytes), state.high, state.revision, Some(state.at)),
+        Some(state) => (
+            Some(state.bytes),
+            state.high,
+            state.revision,
+            Some(state.at),
+        ),
         None => (entry.base.state.clone(), entry.base.high, 0, None),
     };
     let corrupt = || EngineError::Corrupt {
@@ -197,8 +278,18 @@ fn beginning(
         offset: 0,
         what: "a vBucket's state can't be read".to_owned(),
     };
-    let state = bytes.map(|bytes| state::decode(&bytes).map(Arc::new).ok_or_else(corrupt)).transpose()?;
+    let state = bytes
+        .map(|bytes| state::decode(&bytes).map(Arc::new).ok_or_else(corrupt))
+        .transpose()?;
     let purged = Arc::new(entry.purged.clone());
     let unloaded = Some(unloaded);
-    Ok(Beginning { high, purged, state, state_at, revision, unloaded, ..Beginning::default() })
+    Ok(Beginning {
+        high,
+        purged,
+        state,
+        state_at,
+        revision,
+        unloaded,
+        ..Beginning::default()
+    })
 }

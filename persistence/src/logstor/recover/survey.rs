@@ -69,7 +69,9 @@ impl Survey {
             survey.generation_max = image.next_generation.saturating_sub(1);
         }
         for look in looks {
-            let covered = image.and_then(|image| image.covered(look.segment.id)).cloned();
+            let covered = image
+                .and_then(|image| image.covered(look.segment.id))
+                .cloned();
             survey.take(look, covered);
         }
         survey.judge()?;
@@ -78,14 +80,29 @@ impl Survey {
     }
 
     fn take(&mut self, look: Look, covered: Option<Covered>) {
-        let Look { segment, is_covered, mut found, is_read } = look;
+        let Look {
+            segment,
+            is_covered,
+            mut found,
+            is_read,
+        } = look;
         self.segments += 1;
         self.segments_read += u64::from(is_read);
-        self.found_bytes +=
-            found.frames.iter().map(|frame| u64::from(frame.header.frame_bytes())).sum::<u64>();
-        let Some(generation) = found.generation else { return };
+        self.found_bytes += found
+            .frames
+            .iter()
+            .map(|frame| u64::from(frame.header.frame_bytes()))
+            .sum::<u64>();
+        let Some(generation) = found.generation else {
+            return;
+        };
         self.generation_max = self.generation_max.max(generation);
-        for header in found.frames.iter().map(|frame| &frame.header).chain(&found.free) {
+        for header in found
+            .frames
+            .iter()
+            .map(|frame| &frame.header)
+            .chain(&found.free)
+        {
             self.number_max = self.number_max.max(header.number);
             self.stable = self.stable.max(header.stable);
         }
@@ -96,7 +113,14 @@ impl Survey {
         self.items.append(&mut found.items);
         self.states.append(&mut found.states);
         let covered = covered.filter(|_| is_covered);
-        self.used.insert(segment.id, Used { segment: Arc::new(segment), covered, frames: found.frames });
+        self.used.insert(
+            segment.id,
+            Used {
+                segment: Arc::new(segment),
+                covered,
+                frames: found.frames,
+            },
+        );
     }
 
     /// Tells which appends are whole; damage ends it.
@@ -112,21 +136,34 @@ impl Survey {
                     *count += u32::from(frame.is_whole);
                     *parts = frame.header.parts;
                 } else if !frame.is_whole {
-                    let error =
-                        used.segment.corrupt(frame.offset, "a frame that was acknowledged is damaged");
-                    let Some(epochs) = self.epochs_of(&frame.header)? else { return Err(error) };
-                    harms.push(Harm { segment: used.segment.id, epochs, damage: Damage::of(error)? });
+                    let error = used
+                        .segment
+                        .corrupt(frame.offset, "a frame that was acknowledged is damaged");
+                    let Some(epochs) = self.epochs_of(&frame.header)? else {
+                        return Err(error);
+                    };
+                    harms.push(Harm {
+                        segment: used.segment.id,
+                        epochs,
+                        damage: Damage::of(error)?,
+                    });
                 }
             }
         }
         self.harms = harms;
-        let incomplete = whole.into_iter().filter(|(_, (count, parts))| count != parts);
+        let incomplete = whole
+            .into_iter()
+            .filter(|(_, (count, parts))| count != parts);
         self.incomplete = incomplete.map(|(number, _)| number).collect();
         for used in self.used.values() {
             let mut before_last = used.frames.iter().rev().skip(1);
             // What follows in the same segment was written when it was whole.
-            if let Some(frame) = before_last.find(|frame| self.incomplete.contains(&frame.header.number)) {
-                return Err(used.segment.corrupt(frame.offset, "a part of what was acknowledged is missing"));
+            if let Some(frame) =
+                before_last.find(|frame| self.incomplete.contains(&frame.header.number))
+            {
+                return Err(used
+                    .segment
+                    .corrupt(frame.offset, "a part of what was acknowledged is missing"));
             }
         }
         Ok(())
@@ -146,7 +183,10 @@ impl Survey {
                 && first.part.checked_add(header.piece) == Some(header.part)
                 && first.piece == 0
         };
-        let first = self.used.values().find(|used| used.frames.first().is_some_and(|frame| is_first(&frame)));
+        let first = self
+            .used
+            .values()
+            .find(|used| used.frames.first().is_some_and(|frame| is_first(&frame)));
         let Some(first) = first else { return Ok(None) };
         let record = first.segment.read(HEADER_BYTES, FIXED_BYTES)?;
         let (epoch, _) = entry::epochs(&record);
@@ -161,28 +201,39 @@ impl Survey {
     fn forget_incomplete(&mut self) {
         let incomplete = &self.incomplete;
         self.items.retain(|item| !incomplete.contains(&item.number));
-        self.states.retain(|state| !incomplete.contains(&state.number));
+        self.states
+            .retain(|state| !incomplete.contains(&state.number));
     }
 
     /// What is to be cut off.
     pub(super) fn torn(&self) -> Vec<Retired> {
         let torn = |used: &Used| {
-            let last = used.frames.last().filter(|last| self.incomplete.contains(&last.header.number))?;
+            let last = used
+                .frames
+                .last()
+                .filter(|last| self.incomplete.contains(&last.header.number))?;
             let (segment, generation) = (used.segment.id, used.segment.generation);
-            Some(Retired { segment, generation, bytes: last.offset })
+            Some(Retired {
+                segment,
+                generation,
+                bytes: last.offset,
+            })
         };
         self.used.values().filter_map(torn).collect()
     }
 
     /// The frames of a segment that count, but for those the image covers.
     fn sound<'a>(&'a self, used: &'a Used) -> impl Iterator<Item = &'a Frame> {
-        used.frames.iter().filter(|frame| !self.incomplete.contains(&frame.header.number))
+        used.frames
+            .iter()
+            .filter(|frame| !self.incomplete.contains(&frame.header.number))
     }
 
     /// Where what counts in a segment ends.
     pub(super) fn end(&self, used: &Used) -> u32 {
         let last = self.sound(used).last().map(Frame::end);
-        last.or(used.covered.as_ref().map(|covered| covered.bytes)).unwrap_or(0)
+        last.or(used.covered.as_ref().map(|covered| covered.bytes))
+            .unwrap_or(0)
     }
 
     /// What wrote a segment; `None` if nothing in it counts.
@@ -190,22 +241,33 @@ impl Survey {
         if let Some(covered) = &used.covered {
             return Some(covered.contents);
         }
-        self.sound(used).next().map(|frame| Contents::of(&frame.header))
+        self.sound(used)
+            .next()
+            .map(|frame| Contents::of(&frame.header))
     }
 
     /// Writes again what is in doubt and whole, and syncs it.
     pub(super) fn confirm(&self, shared: &Shared) -> Result<(), EngineError> {
         let mut touched: BTreeMap<&std::path::Path, &LogFile> = BTreeMap::new();
         for used in self.used.values() {
-            for frame in self.sound(used).filter(|frame| frame.header.number > self.stable) {
-                let bytes = used.segment.read(frame.offset, frame.header.frame_bytes() as usize)?;
+            for frame in self
+                .sound(used)
+                .filter(|frame| frame.header.number > self.stable)
+            {
+                let bytes = used
+                    .segment
+                    .read(frame.offset, frame.header.frame_bytes() as usize)?;
                 let at = used.segment.base + u64::from(frame.offset);
                 used.segment.file.file.write_at(&[&bytes], at)?;
                 touched.insert(&used.segment.file.path, &used.segment.file);
             }
         }
         // A segment that looks free, and is not after the next loss of power, would bring back what was in it.
-        for (segment, header) in self.free.iter().filter(|(_, header)| header.number > self.stable) {
+        for (segment, header) in self
+            .free
+            .iter()
+            .filter(|(_, header)| header.number > self.stable)
+        {
             segment.write_free(header, shared.hash_key)?;
             touched.insert(&segment.file.path, &segment.file);
         }
@@ -219,8 +281,10 @@ impl Survey {
     pub(super) fn bears_out(&self, image: &Directory, sketch: &Sketch) -> bool {
         let epochs: BTreeSet<u32> = self.states.iter().map(|state| state.epoch).collect();
         image.sections.iter().all(|section| {
-            let is_used =
-                sketch.vbuckets.get(&section.vb).is_some_and(|entry| entry.lineage == section.lineage);
+            let is_used = sketch
+                .vbuckets
+                .get(&section.vb)
+                .is_some_and(|entry| entry.lineage == section.lineage);
             let is_there = |state: &StateRow| {
                 self.is_current(state.at.segment) || epochs.contains(&section.lineage.epoch())
             };
@@ -230,7 +294,12 @@ impl Survey {
 
     /// What was done, in words.
     pub(super) fn summary(&self) -> String {
-        format!("read {} of {} segments, {} records", self.segments_read, self.segments, self.items.len())
+        format!(
+            "read {} of {} segments, {} records",
+            self.segments_read,
+            self.segments,
+            self.items.len()
+        )
     }
 
     pub(super) fn generation_of(&self, segment: u32) -> Option<u64> {
@@ -239,7 +308,9 @@ impl Survey {
 
     /// Whether the use of a segment that the image knows is not over.
     fn is_current(&self, segment: u32) -> bool {
-        self.used.get(&segment).is_some_and(|used| used.covered.is_some())
+        self.used
+            .get(&segment)
+            .is_some_and(|used| used.covered.is_some())
     }
 
     /// Above all that were used; `None` if that is the last number there is.

@@ -28,7 +28,11 @@ pub(super) fn by_gain(mut candidates: Vec<Candidate>, segment_bytes: u32) -> Vec
     }
     let (gain, count) = best;
     let count = if gain == 0 { 0 } else { count as usize };
-    candidates.into_iter().take(count).map(|candidate| candidate.id).collect()
+    candidates
+        .into_iter()
+        .take(count)
+        .map(|candidate| candidate.id)
+        .collect()
 }
 
 #[cfg(test)]
@@ -37,7 +41,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn candidates(live: &[u64]) -> Vec<Candidate> {
-        (0..).zip(live).map(|(id, &live_bytes)| Candidate { id, live_bytes }).collect()
+        (0..)
+            .zip(live)
+            .map(|(id, &live_bytes)| Candidate { id, live_bytes })
+            .collect()
     }
 
     #[test]

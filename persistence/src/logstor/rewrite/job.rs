@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::sync::Mutex;
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use super::choose::{Candidate, VICTIMS_MAX, by_gain};
 use super::pace::Pace;
@@ -80,9 +80,16 @@ pub(in crate::logstor) struct RewriteJob {
 
 impl RewriteJob {
     /// There must not be another one: the caller has seen to that.
-    pub(in crate::logstor) fn new(store: &Arc<Store>, task: Task, report: CompactionReport) -> Self {
+    pub(in crate::logstor) fn new(
+        store: &Arc<Store>,
+        task: Task,
+        report: CompactionReport,
+    ) -> Self {
         let bytes_before = store.used_bytes();
-        let report = CompactionReport { bytes_before, ..report };
+        let report = CompactionReport {
+            bytes_before,
+            ..report
+        };
         Self {
             store: BorrowedStore::of(store),
             task,
@@ -98,16 +105,23 @@ impl RewriteJob {
 
     fn victims(&self, store: &Store) -> Vec<(Arc<Segment>, Closed)> {
         let closed = store.log.segments.closed().into_iter();
-        let is_new =
-            |segment: &Segment| segment.generation < self.upto && !self.tried.contains(&segment.generation);
+        let is_new = |segment: &Segment| {
+            segment.generation < self.upto && !self.tried.contains(&segment.generation)
+        };
         let mut closed: Vec<_> = closed.filter(|(segment, _)| is_new(segment)).collect();
         let is_mixed = |closed: &Closed| closed.owner.is_none() && closed.origin == Origin::Commits;
-        let mut dead = closed.extract_if(.., |one| is_dead(one)).take(VICTIMS_MAX).peekable();
+        let mut dead = closed
+            .extract_if(.., |one| is_dead(one))
+            .take(VICTIMS_MAX)
+            .peekable();
         if dead.peek().is_some() {
             return dead.collect();
         }
         drop(dead);
-        let mut mixed = closed.extract_if(.., |(_, closed)| is_mixed(closed)).take(VICTIMS_MAX).peekable();
+        let mut mixed = closed
+            .extract_if(.., |(_, closed)| is_mixed(closed))
+            .take(VICTIMS_MAX)
+            .peekable();
         if mixed.peek().is_some() || self.task == Task::Separate {
             return mixed.collect();
         }
@@ -116,10 +130,17 @@ impl RewriteJob {
             Task::Compact(Some(vb)) => closed.owner.is_none_or(|owner| owner == vb),
             _ => true,
         };
-        closed.retain(|(_, closed)| is_ours(closed) && !matches!(closed.origin, Origin::Large { .. }));
-        let candidates =
-            closed.iter().map(|(segment, _)| Candidate { id: segment.id, live_bytes: segment.live_bytes() });
-        let chosen = by_gain(candidates.collect(), store.log.segments.geometry().segment_bytes);
+        closed.retain(|(_, closed)| {
+            is_ours(closed) && !matches!(closed.origin, Origin::Large { .. })
+        });
+        let candidates = closed.iter().map(|(segment, _)| Candidate {
+            id: segment.id,
+            live_bytes: segment.live_bytes(),
+        });
+        let chosen = by_gain(
+            candidates.collect(),
+            store.log.segments.geometry().segment_bytes,
+        );
         closed.retain(|(segment, _)| chosen.contains(&segment.id));
         closed
     }
@@ -135,22 +156,32 @@ impl RewriteJob {
             return Ok(Stage::Over);
         }
         // Its own is there until it is dropped.
-        let current = store.rewriting.lock().get(&self.key()).cloned().unwrap_or_default();
+        let current = store
+            .rewriting
+            .lock()
+            .get(&self.key())
+            .cloned()
+            .unwrap_or_default();
         let mut current = current.lock();
         if let Stage::Choose = self.stage {
             let victims = self.victims(store);
             let is_first = self.tried.is_empty();
-            self.tried.extend(victims.iter().map(|(segment, _)| segment.generation));
+            self.tried
+                .extend(victims.iter().map(|(segment, _)| segment.generation));
             *current = Round::begin(&store.registry, victims, Packing::Apart)?;
             if current.is_none() {
                 return Ok(self.end(store));
             }
-            self.points.extend(is_first.then_some("after-index-before-separate"));
+            self.points
+                .extend(is_first.then_some("after-index-before-separate"));
             return Ok(Stage::Copy);
         }
         // Gone if somebody needed room.
-        let Some(mut round) = current.take() else { return Ok(Stage::Choose) };
-        let is_copying = matches!(self.stage, Stage::Copy | Stage::Ahead) && round.has_copies_left();
+        let Some(mut round) = current.take() else {
+            return Ok(Stage::Choose);
+        };
+        let is_copying =
+            matches!(self.stage, Stage::Copy | Stage::Ahead) && round.has_copies_left();
         let is_ahead = is_copying && self.is_ahead(store);
         let next = match self.stage {
             Stage::Copy | Stage::Ahead if !round.has_copies_left() => {
@@ -195,7 +226,11 @@ impl RewriteJob {
         if let Task::Prepare(room) = self.task {
             let bytes = budget.bytes.clamp(GROWTH_BYTES_MIN, GROWTH_BYTES_MAX);
             let is_done = store.log.segments.prepare(room, bytes)?;
-            return Ok(if is_done { self.end(store) } else { Stage::Begin });
+            return Ok(if is_done {
+                self.end(store)
+            } else {
+                Stage::Begin
+            });
         }
         store.writer.close_active(&store.log);
         self.upto = store.log.segments.next_generation();
@@ -232,13 +267,19 @@ impl Job for RewriteJob {
             Stage::Free => ("free", 0),
         };
         let done = self.report.items_copied;
-        Ok(Progress::Working { stage, done, of: done + left })
+        Ok(Progress::Working {
+            stage,
+            done,
+            of: done + left,
+        })
     }
 }
 
 impl Drop for RewriteJob {
     fn drop(&mut self) {
-        let Some(store) = self.store.in_memory() else { return };
+        let Some(store) = self.store.in_memory() else {
+            return;
+        };
         // What was written counts, and the victims are free again, before the next one begins.
         let current = store.rewriting.lock().get(&self.key()).cloned();
         if let Some(current) = current {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use crate::EngineError;
 use crate::logstor::frame::{FrameKind, HEADER_BYTES};
@@ -40,7 +40,8 @@ pub(super) struct Full {
 
 impl Full {
     pub(super) fn close(&self, log: &Log) {
-        log.segments.close(self.segment.id, self.used, Origin::Moved, self.target);
+        log.segments
+            .close(self.segment.id, self.used, Origin::Moved, self.target);
     }
 }
 
@@ -63,7 +64,9 @@ impl Outputs {
 
     /// The open segments, and up to where each is written.
     pub(in crate::logstor) fn ends(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.open.values().map(|output| (output.segment.id, output.used))
+        self.open
+            .values()
+            .map(|output| (output.segment.id, output.used))
     }
 
     /// Finds a place for a record.
@@ -89,7 +92,9 @@ impl Outputs {
                 if at.saturating_add(record.len() as u32) <= segment_bytes {
                     let number = frame.unwrap_or_else(|| {
                         let segment = Arc::clone(&output.segment);
-                        draft.frames.push(Outgoing::new(segment, output.used, FrameKind::Moved));
+                        draft
+                            .frames
+                            .push(Outgoing::new(segment, output.used, FrameKind::Moved));
                         draft.frames.len() - 1
                     });
                     draft.filling.insert(target, number);
@@ -97,14 +102,24 @@ impl Outputs {
                     if let Some(frame) = draft.frames.get_mut(number) {
                         frame.bytes.extend_from_slice(record);
                     }
-                    return Ok(Location { segment, offset: at, len });
+                    return Ok(Location {
+                        segment,
+                        offset: at,
+                        len,
+                    });
                 }
             }
             let segment = log.segments.take(1, Purpose::Rewriting)?;
             let frame = draft.filling.remove(&target);
             if let Some(output) = self.open.remove(&target) {
-                let used = frame.and_then(|frame| draft.frames.get(frame)).map_or(output.used, Outgoing::end);
-                draft.full.push(Full { segment: output.segment, used, target });
+                let used = frame
+                    .and_then(|frame| draft.frames.get(frame))
+                    .map_or(output.used, Outgoing::end);
+                draft.full.push(Full {
+                    segment: output.segment,
+                    used,
+                    target,
+                });
             }
             for segment in segment {
                 draft.taken.push(segment.id);
@@ -116,7 +131,9 @@ impl Outputs {
     /// The frames are durable. What is to be closed once they are in the index.
     pub(super) fn written(&mut self, draft: Draft) -> Vec<Full> {
         for (target, frame) in &draft.filling {
-            if let (Some(output), Some(frame)) = (self.open.get_mut(target), draft.frames.get(*frame)) {
+            if let (Some(output), Some(frame)) =
+                (self.open.get_mut(target), draft.frames.get(*frame))
+            {
                 output.used = frame.end();
             }
         }
@@ -126,14 +143,20 @@ impl Outputs {
     /// The frames were not written, or given up: nothing more goes into their segments.
     pub(super) fn failed(&mut self, draft: Draft, log: &Log) {
         let begins = |segment: &Segment| {
-            draft.frames.iter().find(|frame| frame.segment.id == segment.id).map(|frame| frame.offset)
+            draft
+                .frames
+                .iter()
+                .find(|frame| frame.segment.id == segment.id)
+                .map(|frame| frame.offset)
         };
         for full in &draft.full {
             let used = begins(&full.segment).unwrap_or(full.used);
-            log.segments.close(full.segment.id, used, Origin::Moved, full.target);
+            log.segments
+                .close(full.segment.id, used, Origin::Moved, full.target);
         }
-        let touched =
-            |output: &Output| begins(&output.segment).is_some() || draft.taken.contains(&output.segment.id);
+        let touched = |output: &Output| {
+            begins(&output.segment).is_some() || draft.taken.contains(&output.segment.id)
+        };
         self.close(log, |_, output| touched(output));
     }
 
@@ -146,7 +169,8 @@ impl Outputs {
         self.open.retain(|target, output| {
             let is_due = is_due(target, output);
             if is_due {
-                log.segments.close(output.segment.id, output.used, Origin::Moved, *target);
+                log.segments
+                    .close(output.segment.id, output.used, Origin::Moved, *target);
             }
             !is_due
         });

@@ -30,7 +30,10 @@ impl Pace {
         let paid = committed.saturating_sub(self.since);
         let is_idle = paid == 0 || self.told_at == Some(committed);
         if is_idle || paid.saturating_sub(self.moved) > CREDIT_BYTES_MAX {
-            *self = Self { since: committed, ..Self::default() };
+            *self = Self {
+                since: committed,
+                ..Self::default()
+            };
             return false;
         }
         let is_ahead = self.moved > paid;

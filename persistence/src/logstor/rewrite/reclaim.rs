@@ -17,13 +17,21 @@ use crate::{Budget, EngineError};
 ///
 /// # Errors
 /// [`EngineError::Disk`] or [`EngineError::Poisoned`]; nothing is lost.
-pub(in crate::logstor) fn reclaim(store: &Store, outputs: &mut Outputs) -> Result<bool, EngineError> {
+pub(in crate::logstor) fn reclaim(
+    store: &Store,
+    outputs: &mut Outputs,
+) -> Result<bool, EngineError> {
     store.load_all()?;
     let segments = &store.log.segments;
     let before = segments.census();
     outputs.close_all(&store.log);
     let upto = segments.next_generation();
-    let candidates = || segments.closed().into_iter().filter(|(segment, _)| segment.generation < upto);
+    let candidates = || {
+        segments
+            .closed()
+            .into_iter()
+            .filter(|(segment, _)| segment.generation < upto)
+    };
     let dead: Vec<_> = candidates().filter(is_dead).collect();
     if !dead.is_empty()
         && let Some(round) = Round::begin(&store.registry, dead, Packing::Together)?
@@ -35,8 +43,11 @@ pub(in crate::logstor) fn reclaim(store: &Store, outputs: &mut Outputs) -> Resul
     let mut left_out = BTreeSet::new();
     loop {
         let movable = candidates();
-        let wasteful = movable.filter(is_wasteful).filter(|(segment, _)| !left_out.contains(&segment.id));
-        let Some(victim) = wasteful.min_by_key(|(segment, _)| (segment.live_bytes(), segment.id)) else {
+        let wasteful = movable
+            .filter(is_wasteful)
+            .filter(|(segment, _)| !left_out.contains(&segment.id));
+        let Some(victim) = wasteful.min_by_key(|(segment, _)| (segment.live_bytes(), segment.id))
+        else {
             return Ok(false);
         };
         left_out.insert(victim.0.id);

@@ -57,11 +57,19 @@ impl Relief {
                 None => return Ok(()),
             },
         };
-        self.owed = self.owed.saturating_add(written.saturating_mul(round.cost_percent()) / 100);
+        self.owed = self
+            .owed
+            .saturating_add(written.saturating_mul(round.cost_percent()) / 100);
         let is_urgent = available <= KEPT + 1;
         if round.has_copies_left() && (is_urgent || self.owed >= SLICE_BYTES) {
             let bytes = std::mem::take(&mut self.owed).max(SLICE_BYTES);
-            round.copy(outputs, Budget { items: usize::MAX, bytes })?;
+            round.copy(
+                outputs,
+                Budget {
+                    items: usize::MAX,
+                    bytes,
+                },
+            )?;
             round.swap();
         }
         if round.has_copies_left() {
@@ -88,7 +96,10 @@ impl Relief {
             let wasteful = candidates.into_iter().filter(is_wasteful);
             victims.extend(wasteful.min_by_key(|(segment, _)| (segment.live_bytes(), segment.id)));
         }
-        let generations: Vec<u64> = victims.iter().map(|(segment, _)| segment.generation).collect();
+        let generations: Vec<u64> = victims
+            .iter()
+            .map(|(segment, _)| segment.generation)
+            .collect();
         match Round::begin(&store.registry, victims, Packing::Together) {
             Err(EngineError::Corrupt { .. }) => {
                 self.left_out.extend(generations);

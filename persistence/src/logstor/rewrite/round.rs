@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use checkpoint::{Namespace, Vbid};
+use lowtide_checkpoint::{Namespace, Vbid};
 
 use super::outputs::{Draft, Full, Outputs, Target};
 use crate::logstor::branch::{Branch, Name};
@@ -112,7 +112,9 @@ impl Round {
         if let (true, Some(damage)) = (round.victims.is_empty(), damage) {
             return Err(damage);
         }
-        round.copies.sort_unstable_by_key(|copy| std::cmp::Reverse((copy.vb, copy.seqno)));
+        round
+            .copies
+            .sort_unstable_by_key(|copy| std::cmp::Reverse((copy.vb, copy.seqno)));
         Ok((!round.victims.is_empty()).then_some(round))
     }
 
@@ -124,16 +126,24 @@ impl Round {
     }
 
     fn read(&mut self, id: u32, closed: Closed, branches: &ByEpoch) -> Result<(), EngineError> {
-        let Some(segment) = self.victims.last().map(Arc::clone) else { return Ok(()) };
+        let Some(segment) = self.victims.last().map(Arc::clone) else {
+            return Ok(());
+        };
         if let Origin::Large { .. } = closed.origin {
             let len = segment.read(HEADER_BYTES, 8)?;
-            let len =
-                len.get(4..).and_then(|len| len.first_chunk()).map_or(0, |len| u32::from_be_bytes(*len));
+            let len = len
+                .get(4..)
+                .and_then(|len| len.first_chunk())
+                .map_or(0, |len| u32::from_be_bytes(*len));
             let room = (segment.rest().len() as u64 + 1) * u64::from(segment.bytes - HEADER_BYTES);
             if u64::from(len) > room {
                 return Err(segment.corrupt(HEADER_BYTES, "a damaged large record"));
             }
-            let record = segment.read_record(Location { segment: id, offset: HEADER_BYTES, len })?;
+            let record = segment.read_record(Location {
+                segment: id,
+                offset: HEADER_BYTES,
+                len,
+            })?;
             let name = entry::peek(&record).and_then(|peek| self.name(&peek));
             self.names.entry(id).or_default().extend(name);
             return Ok(());
@@ -146,18 +156,31 @@ impl Round {
         for frame in whole {
             end = frame.offset + frame.header.frame_bytes();
             let payload = scan::payload(&bytes, frame.offset, &frame.header);
-            let payload =
-                payload.ok_or_else(|| segment.corrupt(frame.offset, "a frame without its records"))?;
+            let payload = payload
+                .ok_or_else(|| segment.corrupt(frame.offset, "a frame without its records"))?;
             for record in scan::records(payload, frame.offset) {
-                let (at, peek) = record.ok_or_else(|| segment.corrupt(frame.offset, "a damaged record"))?;
-                let Some((epoch, name)) = self.name(&peek) else { continue };
+                let (at, peek) =
+                    record.ok_or_else(|| segment.corrupt(frame.offset, "a damaged record"))?;
+                let Some((epoch, name)) = self.name(&peek) else {
+                    continue;
+                };
                 self.names.entry(id).or_default().push((epoch, name));
-                let from = Location { segment: id, offset: at, len: peek.len };
+                let from = Location {
+                    segment: id,
+                    offset: at,
+                    len: peek.len,
+                };
                 let lives = |branch: &&Arc<Branch>| branch.names(name, from);
                 if let Some(branch) = branches.get(&epoch).and_then(|all| all.iter().find(lives)) {
                     let (vb, seqno) = (branch.vb, peek.seqno);
                     *self.volumes.entry(vb).or_default() += u64::from(peek.len);
-                    self.copies.push(Copy { vb, seqno, name, epoch, from });
+                    self.copies.push(Copy {
+                        vb,
+                        seqno,
+                        name,
+                        epoch,
+                        from,
+                    });
                 }
             }
         }
@@ -173,8 +196,12 @@ impl Round {
             None => Name::State,
             Some(operation) => {
                 let namespace = operation.namespace().unwrap_or(Namespace::System);
-                let fingerprint = Fingerprint::of(self.registry.log.shared.hash_key, namespace, peek.key);
-                Name::Item { fingerprint, seqno: peek.seqno }
+                let fingerprint =
+                    Fingerprint::of(self.registry.log.shared.hash_key, namespace, peek.key);
+                Name::Item {
+                    fingerprint,
+                    seqno: peek.seqno,
+                }
             }
         };
         Some((peek.epoch, name))
@@ -188,7 +215,11 @@ impl Round {
 
     /// How many bytes are moved for each hundred that come to be free.
     pub(super) fn cost_percent(&self) -> u64 {
-        let all: u64 = self.victims.iter().map(|victim| u64::from(victim.bytes)).sum();
+        let all: u64 = self
+            .victims
+            .iter()
+            .map(|victim| u64::from(victim.bytes))
+            .sum();
         let moved: u64 = self.volumes.values().sum();
         moved.saturating_mul(100) / all.saturating_sub(moved).max(1)
     }
@@ -210,10 +241,16 @@ impl Round {
     ///
     /// # Errors
     /// [`EngineError::Disk`] or [`EngineError::Poisoned`]: what was to be copied in this step is where it was.
-    pub(super) fn copy(&mut self, outputs: &mut Outputs, budget: Budget) -> Result<u64, EngineError> {
+    pub(super) fn copy(
+        &mut self,
+        outputs: &mut Outputs,
+        budget: Budget,
+    ) -> Result<u64, EngineError> {
         let (mut draft, mut pending, mut left) = (Draft::default(), Vec::new(), budget);
         let placed = loop {
-            let Some(copy) = self.copies.pop() else { break Ok(()) };
+            let Some(copy) = self.copies.pop() else {
+                break Ok(());
+            };
             match self.place(outputs, &mut draft, copy) {
                 Ok(to) => pending.push((copy, to)),
                 Err(error) => {
@@ -233,28 +270,55 @@ impl Round {
         }
         let counters = &self.registry.log.shared.counters;
         counters.records_rewritten.add(pending.len() as u64);
-        let bytes = draft.frames.iter().map(|frame| frame.bytes.len() as u64).sum();
+        let bytes = draft
+            .frames
+            .iter()
+            .map(|frame| frame.bytes.len() as u64)
+            .sum();
         counters.rewritten_bytes.add(bytes);
         self.records_copied += pending.len() as u64;
-        let segments: BTreeMap<u32, Arc<Segment>> =
-            draft.frames.iter().map(|frame| (frame.segment.id, Arc::clone(&frame.segment))).collect();
-        self.pending.extend(pending.into_iter().filter_map(|(copy, to)| {
-            Some(Pending { copy, to, _segment: Arc::clone(segments.get(&to.segment)?) })
-        }));
+        let segments: BTreeMap<u32, Arc<Segment>> = draft
+            .frames
+            .iter()
+            .map(|frame| (frame.segment.id, Arc::clone(&frame.segment)))
+            .collect();
+        self.pending
+            .extend(pending.into_iter().filter_map(|(copy, to)| {
+                Some(Pending {
+                    copy,
+                    to,
+                    _segment: Arc::clone(segments.get(&to.segment)?),
+                })
+            }));
         self.full.extend(outputs.written(draft));
         Ok(bytes)
     }
 
-    fn place(&self, outputs: &mut Outputs, draft: &mut Draft, copy: Copy) -> Result<Location, EngineError> {
-        let Location { segment, offset, len } = copy.from;
+    fn place(
+        &self,
+        outputs: &mut Outputs,
+        draft: &mut Draft,
+        copy: Copy,
+    ) -> Result<Location, EngineError> {
+        let Location {
+            segment,
+            offset,
+            len,
+        } = copy.from;
         let start = offset as usize;
         let bytes = self.bytes.get(&segment);
         let record = bytes.and_then(|bytes| bytes.get(start..start.checked_add(len as usize)?));
         // It was verified when it was read. A copy of anything else would pass for the record, and that would be freed.
         let is_it = |record: &&[u8]| {
-            entry::peek(record).is_some_and(|peek| self.name(&peek) == Some((copy.epoch, copy.name)))
+            entry::peek(record)
+                .is_some_and(|peek| self.name(&peek) == Some((copy.epoch, copy.name)))
         };
-        let lost = || self.registry.log.shared.inconsistent("a record to be copied is not what was read");
+        let lost = || {
+            self.registry
+                .log
+                .shared
+                .inconsistent("a record to be copied is not what was read")
+        };
         let record = record.filter(is_it).ok_or_else(lost)?;
         let target = self.target(outputs, copy.vb);
         outputs.place(draft, &self.registry.log, target, record, len)
@@ -317,12 +381,23 @@ impl Round {
                 };
                 let names: Vec<Name> = names.iter().filter(of_branch).copied().collect();
                 // Commits wait for the branch, too.
-                names.chunks(FREED_TOGETHER).for_each(|some| branch.freed(some));
+                names
+                    .chunks(FREED_TOGETHER)
+                    .for_each(|some| branch.freed(some));
             }
         }
-        self.victims.retain(|victim| freed.iter().all(|freed| freed.id != victim.id));
-        let count = freed.iter().map(|segment| 1 + segment.rest().len() as u64).sum();
-        self.registry.log.shared.counters.segments_compacted.add(count);
+        self.victims
+            .retain(|victim| freed.iter().all(|freed| freed.id != victim.id));
+        let count = freed
+            .iter()
+            .map(|segment| 1 + segment.rest().len() as u64)
+            .sum();
+        self.registry
+            .log
+            .shared
+            .counters
+            .segments_compacted
+            .add(count);
         log.segments.reuse(freed);
         Ok(count)
     }

@@ -39,7 +39,10 @@ impl Segments {
         let census = self.census();
         // A job a file: whoever wants something else of the whole store has its turn between them.
         let next = census.total.saturating_add(self.geometry.segments_per_file);
-        let room = Room { free, total: self.prepared_segments().min(next) };
+        let room = Room {
+            free,
+            total: self.prepared_segments().min(next),
+        };
         let is_due = census.free < room.free || census.total < room.total;
         (is_due && census.possible > 0).then_some(room)
     }
@@ -51,8 +54,14 @@ impl Segments {
     }
 
     fn prepared_segments(&self) -> u32 {
-        let segments = self.shared.config.prepared_bytes.div_ceil(self.geometry.segment_bytes.into());
-        u32::try_from(segments).unwrap_or(u32::MAX).min(self.segments_max)
+        let segments = self
+            .shared
+            .config
+            .prepared_bytes
+            .div_ceil(self.geometry.segment_bytes.into());
+        u32::try_from(segments)
+            .unwrap_or(u32::MAX)
+            .min(self.segments_max)
     }
 
     /// Makes a part of a file, of so many bytes, unless there is as much as is to be or nothing more can be made: whether that
@@ -61,16 +70,25 @@ impl Segments {
         let mut growing = self.growth.lock();
         let (free, files, total) = {
             let inner = self.inner.lock();
-            (inner.free.len() as u32, inner.files.len() as u32, inner.total)
+            (
+                inner.free.len() as u32,
+                inner.files.len() as u32,
+                inner.total,
+            )
         };
         // A file with fewer segments than the others is the last there can be.
         let is_last = total != files.saturating_mul(self.geometry.segments_per_file);
         if (free >= room.free && total >= room.total) || total >= self.segments_max || is_last {
             return Ok(true);
         }
-        let count = self.geometry.segments_per_file.min(self.segments_max - total);
+        let count = self
+            .geometry
+            .segments_per_file
+            .min(self.segments_max - total);
         let path = self.shared.dir.join(Self::file_name(files));
-        let begun = growing.take().map_or_else(|| Growing::begin(&self.shared, &path), Ok);
+        let begun = growing
+            .take()
+            .map_or_else(|| Growing::begin(&self.shared, &path), Ok);
         let grown = begun.and_then(|mut file| {
             let len = u64::from(count) * u64::from(self.geometry.segment_bytes);
             Ok((file.go_on(&self.shared, &path, len, bytes)?, file))
@@ -94,7 +112,9 @@ impl Segments {
 
     fn add(&self, file: Growing, path: PathBuf, count: u32) {
         let mut inner = self.inner.lock();
-        inner.files.push(Arc::new(self.shared.log_file(file.file, path)));
+        inner
+            .files
+            .push(Arc::new(self.shared.log_file(file.file, path)));
         let (first, total) = (inner.total, inner.total + count);
         inner.total = total;
         inner.free.extend(first..total);
@@ -106,7 +126,11 @@ impl Segments {
     pub(in crate::logstor) fn give_up_growth(&self) {
         if self.growth.lock().take().is_some() {
             let files = self.inner.lock().files.len() as u32;
-            let path = self.shared.dir.join(Self::file_name(files)).with_extension("new");
+            let path = self
+                .shared
+                .dir
+                .join(Self::file_name(files))
+                .with_extension("new");
             let _ = self.shared.disk.remove(&path);
         }
     }
@@ -127,7 +151,10 @@ impl Growing {
             Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        Ok(Self { file: shared.disk.create(&new_path)?, done: 0 })
+        Ok(Self {
+            file: shared.disk.create(&new_path)?,
+            done: 0,
+        })
     }
 
     /// Writes so many bytes more of `len`; whether the file is there then.

@@ -36,7 +36,9 @@ impl BorrowedStore {
     pub(in crate::logstor) fn end<T>(&self, end: impl FnOnce(Option<&Store>) -> T) -> T {
         let store = self.0.upgrade();
         let open = store.as_ref().map(|store| store.steps.read());
-        let is_open = store.as_ref().is_some_and(|store| !store.shared.is_closed());
+        let is_open = store
+            .as_ref()
+            .is_some_and(|store| !store.shared.is_closed());
         let result = end(store.as_deref().filter(|_| is_open));
         drop(open);
         result

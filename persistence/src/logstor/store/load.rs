@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use super::{BorrowedStore, Store};
 use crate::disk::DiskErrorKind;
@@ -81,11 +81,20 @@ impl Store {
         self.load_next(|branch| branch.load_beside(|segments| self.set_aside(branch.vb, segments)))
     }
 
-    fn load_next(&self, load: impl FnOnce(&Branch) -> Result<(), EngineError>) -> Result<bool, EngineError> {
+    fn load_next(
+        &self,
+        load: impl FnOnce(&Branch) -> Result<(), EngineError>,
+    ) -> Result<bool, EngineError> {
         if self.is_whole.load(Ordering::Acquire) {
             return Ok(false);
         }
-        let next = self.registry.branches.read().values().find(|branch| branch.is_unloaded()).cloned();
+        let next = self
+            .registry
+            .branches
+            .read()
+            .values()
+            .find(|branch| branch.is_unloaded())
+            .cloned();
         match next.map(|branch| load(&branch)) {
             Some(Err(EngineError::Corrupt { .. }) | Ok(())) => Ok(true),
             Some(Err(error)) => Err(error),
@@ -107,7 +116,12 @@ impl Store {
 
     /// How many branches are to be loaded.
     pub(in crate::logstor) fn unloaded(&self) -> usize {
-        self.registry.branches.read().values().filter(|branch| branch.is_unloaded()).count()
+        self.registry
+            .branches
+            .read()
+            .values()
+            .filter(|branch| branch.is_unloaded())
+            .count()
     }
 
     /// Loading all that is not loaded, as a job.
@@ -115,12 +129,19 @@ impl Store {
         if self.is_whole.load(Ordering::Acquire) || self.unloaded() == 0 {
             return None;
         }
-        Some(Box::new(LoadJob { store: BorrowedStore::of(self), done: 0 }))
+        Some(Box::new(LoadJob {
+            store: BorrowedStore::of(self),
+            done: 0,
+        }))
     }
 
     /// Making an image, if it is worth it.
     pub(in crate::logstor) fn image_job(self: &Arc<Self>) -> Option<Box<dyn Job>> {
-        let share = if self.images.is_idle(&self.shared) { IDLE_SHARE } else { 1 };
+        let share = if self.images.is_idle(&self.shared) {
+            IDLE_SHARE
+        } else {
+            1
+        };
         if self.shared.check_writable().is_err() || !self.images.is_due(&self.shared, share) {
             return None;
         }
@@ -131,14 +152,18 @@ impl Store {
         if !self.images.is_due(&self.shared, IDLE_SHARE) {
             return Ok(());
         }
-        let Some(claim) = Claim::take(self) else { return Ok(()) };
+        let Some(claim) = Claim::take(self) else {
+            return Ok(());
+        };
         let mut job = ImageJob::new(self, claim);
         loop {
             match job.step_of(self, Budget::NONE) {
                 // The last image stays; what is damaged is told by whoever needs it.
                 Ok(Progress::Done(_)) | Err(EngineError::Corrupt { .. }) => return Ok(()),
                 // Nothing is lost without it: the next opening reads more.
-                Err(EngineError::Disk(error)) if error.kind == DiskErrorKind::NoSpace => return Ok(()),
+                Err(EngineError::Disk(error)) if error.kind == DiskErrorKind::NoSpace => {
+                    return Ok(());
+                }
                 Ok(_) => {}
                 Err(error) => return Err(error),
             }
@@ -154,9 +179,17 @@ struct LoadJob {
 
 impl Job for LoadJob {
     fn step(&mut self, _budget: Budget) -> Result<Progress, EngineError> {
-        let loaded = self.store.step(|store| Ok(store.load_one()?.then(|| store.unloaded() as u64)))?;
-        let Some(left) = loaded else { return Ok(Progress::Done(CompactionReport::default())) };
+        let loaded = self
+            .store
+            .step(|store| Ok(store.load_one()?.then(|| store.unloaded() as u64)))?;
+        let Some(left) = loaded else {
+            return Ok(Progress::Done(CompactionReport::default()));
+        };
         self.done += 1;
-        Ok(Progress::Working { stage: "load", done: self.done, of: self.done + left })
+        Ok(Progress::Working {
+            stage: "load",
+            done: self.done,
+            of: self.done + left,
+        })
     }
 }

@@ -21,7 +21,8 @@ impl Store {
     /// Bytes of the segments in use.
     pub(in crate::logstor) fn used_bytes(&self) -> u64 {
         let census = self.log.segments.census();
-        u64::from(census.total - census.free) * u64::from(self.log.segments.geometry().segment_bytes)
+        u64::from(census.total - census.free)
+            * u64::from(self.log.segments.geometry().segment_bytes)
     }
 
     /// Making room ahead of commits, if that is due.
@@ -51,7 +52,10 @@ impl Store {
         if is_old || mixed().count() > config.mixed_segments_max {
             return Some(Task::Separate);
         }
-        let bytes: u64 = closed.iter().map(|(segment, _)| u64::from(segment.bytes)).sum();
+        let bytes: u64 = closed
+            .iter()
+            .map(|(segment, _)| u64::from(segment.bytes))
+            .sum();
         let live: u64 = closed.iter().map(|(segment, _)| segment.live_bytes()).sum();
         let dead = u128::from(bytes.saturating_sub(live));
         let is_garbage = self
@@ -94,12 +98,21 @@ impl Store {
             ("cache-bytes", self.shared.cache.memory_bytes() as u64),
             ("commits", counters.commits.get()),
             ("debt-bytes", debt_bytes),
-            ("file-bytes", u64::from(census.total) * u64::from(self.log.segments.geometry().segment_bytes)),
+            (
+                "file-bytes",
+                u64::from(census.total) * u64::from(self.log.segments.geometry().segment_bytes),
+            ),
             ("free-segments", census.free.into()),
             ("groups", counters.groups.get()),
             ("image-bytes", counters.image_bytes.get()),
             ("images", counters.images.get()),
-            ("index-bytes", branches.iter().map(|branch| branch.memory_bytes() as u64).sum()),
+            (
+                "index-bytes",
+                branches
+                    .iter()
+                    .map(|branch| branch.memory_bytes() as u64)
+                    .sum(),
+            ),
             ("live-bytes", live_bytes),
             ("live-records", live_records),
             ("records-rewritten", counters.records_rewritten.get()),

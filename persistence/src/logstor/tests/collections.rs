@@ -1,11 +1,11 @@
 //! Collections' highest seqnos (L40, L41): known after whatever happened, and left where they were by every purge.
 
-use checkpoint::{Item, Key, Operation, Seqno, Vbid};
+use lowtide_checkpoint::{Item, Key, Operation, Seqno, Vbid};
 use std::collections::BTreeMap;
 
 use super::support::{
-    A, B, C, IMAGES, audit, commit, contents, contents_of, delete, hide_images, in_collection, make_image,
-    open_with, run, set,
+    A, B, C, IMAGES, audit, commit, contents, contents_of, delete, hide_images, in_collection,
+    make_image, open_with, run, set,
 };
 use crate::disk::{Keep, MemoryDisk};
 use crate::logstor::Logstor;
@@ -16,7 +16,13 @@ fn in_8(item: Item) -> Item {
 }
 
 fn highs(engine: &Logstor, vb: Vbid) -> BTreeMap<u32, u64> {
-    engine.store.branch(vb).expect("there").highs().iter().collect()
+    engine
+        .store
+        .branch(vb)
+        .expect("there")
+        .highs()
+        .iter()
+        .collect()
 }
 
 fn seqnos(engine: &Logstor) -> Vec<u64> {
@@ -27,7 +33,12 @@ fn seqnos(engine: &Logstor) -> Vec<u64> {
 fn spared(disk: &MemoryDisk) -> Logstor {
     let (engine, _) = open_with(disk, IMAGES).expect("opens");
     engine.create(A).expect("created");
-    let batch = [in_8(set(1, "a", b"1")), in_8(delete(2, "a")), delete(3, "b"), set(4, "c", b"4")];
+    let batch = [
+        in_8(set(1, "a", b"1")),
+        in_8(delete(2, "a")),
+        delete(3, "b"),
+        set(4, "c", b"4"),
+    ];
     commit(&engine, A, &batch).expect("committed");
     assert_eq!(engine.purge(A, Seqno(9)).expect("purged"), Seqno(3));
     assert_eq!(seqnos(&engine), [2, 4]);
@@ -54,7 +65,11 @@ fn what_one_purge_spared_the_next_takes_if_it_is_the_highest_no_more() {
     assert_eq!(seqnos(&engine), [2, 4, 5], "it lies above");
     assert_eq!(engine.purge(A, Seqno(2)).expect("purged"), Seqno(3));
     assert_eq!(seqnos(&engine), [4, 5]);
-    assert_eq!(contents_of(&*pinned).into_keys().collect::<Vec<_>>(), [2, 4, 5], "a view never changes");
+    assert_eq!(
+        contents_of(&*pinned).into_keys().collect::<Vec<_>>(),
+        [2, 4, 5],
+        "a view never changes"
+    );
     drop(pinned);
     audit(&engine, true);
     let engine = reopened(&disk, engine);
@@ -67,7 +82,12 @@ fn what_one_purge_spared_the_next_takes_if_it_is_the_highest_no_more() {
 fn what_was_spared_can_be_written_again() {
     let disk = MemoryDisk::new();
     let engine = spared(&disk);
-    commit(&engine, A, &[in_8(set(5, "a", b"5")), delete(6, "x"), set(7, "y", b"7")]).expect("committed");
+    commit(
+        &engine,
+        A,
+        &[in_8(set(5, "a", b"5")), delete(6, "x"), set(7, "y", b"7")],
+    )
+    .expect("committed");
     assert_eq!(engine.purge(A, Seqno(9)).expect("purged"), Seqno(6));
     assert_eq!(seqnos(&engine), [4, 5, 7]);
     audit(&engine, true);
@@ -82,10 +102,22 @@ fn a_rollback_keeps_the_highest_seqnos_of_then() {
     let engine = spared(&disk);
     let pinned = engine.snapshot(A).expect("there");
     let then = contents_of(&*pinned);
-    commit(&engine, A, &[in_8(set(5, "d", b"5")), in_collection(9, set(6, "e", b"6"))]).expect("committed");
+    commit(
+        &engine,
+        A,
+        &[in_8(set(5, "d", b"5")), in_collection(9, set(6, "e", b"6"))],
+    )
+    .expect("committed");
     engine.purge(A, Seqno(9)).expect("purged");
-    assert_eq!(seqnos(&engine), [4, 5, 6], "2 is the highest of its collection no more");
-    assert_eq!(engine.rollback(A, Seqno(4)).expect("back"), RolledBack::Done { high: Seqno(4) });
+    assert_eq!(
+        seqnos(&engine),
+        [4, 5, 6],
+        "2 is the highest of its collection no more"
+    );
+    assert_eq!(
+        engine.rollback(A, Seqno(4)).expect("back"),
+        RolledBack::Done { high: Seqno(4) }
+    );
     drop(pinned);
     let is_as_then = |engine: &Logstor| {
         assert_eq!(contents(engine, A), then, "and is again");
@@ -122,7 +154,11 @@ fn what_counts_in_a_collection() {
     commit(&engine, A, &items).expect("committed");
     let known = [(0, 5), (8, 1), (9, 4)].into();
     assert_eq!(highs(&engine, A), known);
-    assert_eq!(engine.purge(A, Seqno(9)).expect("purged"), Seqno(2), "the event");
+    assert_eq!(
+        engine.purge(A, Seqno(9)).expect("purged"),
+        Seqno(2),
+        "the event"
+    );
     assert_eq!(engine.info(A).expect("there").deleted, 2);
     drop(engine);
     for has_image in [false, true] {
@@ -139,8 +175,12 @@ fn highest_seqnos_come_from_an_image_and_from_what_came_since() {
     let (engine, _) = open_with(&disk, IMAGES).expect("opens");
     for vb in [A, B, C] {
         engine.create(vb).expect("created");
-        commit(&engine, vb, &[in_8(set(1, "a", b"1")), in_collection(9, set(2, "b", b"2"))])
-            .expect("committed");
+        commit(
+            &engine,
+            vb,
+            &[in_8(set(1, "a", b"1")), in_collection(9, set(2, "b", b"2"))],
+        )
+        .expect("committed");
     }
     let pinned = engine.snapshot(C).expect("there");
     commit(&engine, C, &[in_8(set(3, "a", b"3"))]).expect("committed");
@@ -149,13 +189,25 @@ fn highest_seqnos_come_from_an_image_and_from_what_came_since() {
     engine.rollback(C, Seqno(2)).expect("back");
     drop(pinned);
     drop(engine);
-    let expected = [(A, vec![(0, 4), (8, 3), (9, 2)]), (B, vec![(8, 1), (9, 2)]), (C, vec![(8, 1), (9, 2)])];
+    let expected = [
+        (A, vec![(0, 4), (8, 3), (9, 2)]),
+        (B, vec![(8, 1), (9, 2)]),
+        (C, vec![(8, 1), (9, 2)]),
+    ];
     for is_hidden in [false, true] {
         hide_images(&disk, is_hidden);
         let (engine, report) = open_with(&disk, IMAGES).expect("opens");
-        assert_eq!(report.notes[0].contains("without an index image"), is_hidden, "{report:?}");
+        assert_eq!(
+            report.notes[0].contains("without an index image"),
+            is_hidden,
+            "{report:?}"
+        );
         for (vb, expected) in &expected {
-            assert_eq!(highs(&engine, *vb), expected.iter().copied().collect(), "{vb}");
+            assert_eq!(
+                highs(&engine, *vb),
+                expected.iter().copied().collect(),
+                "{vb}"
+            );
         }
         audit(&engine, true);
     }
@@ -166,7 +218,11 @@ fn highest_seqnos_come_from_an_image_and_from_what_came_since() {
     drop(engine);
     let (engine, _) = open_with(&disk, IMAGES).expect("opens");
     for (vb, expected) in &expected {
-        assert_eq!(highs(&engine, *vb), expected.iter().copied().collect(), "{vb}, of the next image");
+        assert_eq!(
+            highs(&engine, *vb),
+            expected.iter().copied().collect(),
+            "{vb}, of the next image"
+        );
     }
 }
 
@@ -179,10 +235,16 @@ fn what_was_spared_moves_with_its_vbucket() {
         bytes.extend(piece);
     }
     let (engine, _) = open_with(&disk, IMAGES).expect("opens");
-    run(engine.import(A, Box::new(std::io::Cursor::new(bytes))).expect("begun")).expect("imported");
+    run(engine
+        .import(A, Box::new(std::io::Cursor::new(bytes)))
+        .expect("begun"))
+    .expect("imported");
     assert_eq!(seqnos(&engine), [2, 4]);
     let engine = reopened(&disk, engine);
-    assert_eq!((seqnos(&engine), highs(&engine, A)), (vec![2, 4], [(0, 4), (8, 2)].into()));
+    assert_eq!(
+        (seqnos(&engine), highs(&engine, A)),
+        (vec![2, 4], [(0, 4), (8, 2)].into())
+    );
     commit(&engine, A, &[in_8(set(5, "d", b"5"))]).expect("committed");
     engine.purge(A, Seqno(9)).expect("purged");
     assert_eq!(seqnos(&engine), [4, 5]);

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::{Seqno, VBucketState};
+use lowtide_checkpoint::{Seqno, VBucketState};
 
 use super::life::{Pins, life, take};
 use super::support::{
-    A, B, Contents, IMAGES, SMALL, commit, commit_all, contents, delete, dir, in_collection, noise, open,
-    open_with, set,
+    A, B, Contents, IMAGES, SMALL, commit, commit_all, contents, delete, dir, in_collection, noise,
+    open, open_with, set,
 };
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
 use crate::logstor::{LogDirectory, LogFinding, Logstor, check_store, compact_store};
@@ -30,11 +30,17 @@ fn whole(engine: &Logstor) -> Whole {
         let state = engine.snapshot(vb).expect("there").state().cloned();
         (contents(engine, vb), engine.info(vb).expect("there"), state)
     };
-    engine.vbuckets().into_iter().map(|vb| (vb.0, of(vb))).collect()
+    engine
+        .vbuckets()
+        .into_iter()
+        .map(|vb| (vb.0, of(vb)))
+        .collect()
 }
 
 fn open_copy(disk: &FaultyDisk) -> Logstor {
-    Logstor::open(Arc::new(disk.clone()), Path::new(TARGET), SMALL).expect("opens").0
+    Logstor::open(Arc::new(disk.clone()), Path::new(TARGET), SMALL)
+        .expect("opens")
+        .0
 }
 
 /// Every byte of every file.
@@ -66,19 +72,29 @@ fn a_copy_shows_what_the_store_does_at_every_moment_of_its_life() {
             assert!(take(&engine, &mut pins, &step).expect("done"));
             let before = bytes_of(&disk, &dir());
             let report = compact(&disk, None).expect("copied");
-            assert!(bytes_of(&disk, &dir()) == before, "step {number}: the old one is only read");
+            assert!(
+                bytes_of(&disk, &dir()) == before,
+                "step {number}: the old one is only read"
+            );
             let copy = open_copy(&disk);
             let expected = whole(&engine);
             assert!(whole(&copy) == expected, "step {number}");
             assert_eq!(
                 report.items_copied,
-                expected.values().map(|(rows, ..)| rows.len() as u64).sum::<u64>()
+                expected
+                    .values()
+                    .map(|(rows, ..)| rows.len() as u64)
+                    .sum::<u64>()
             );
             assert_eq!(copy.store.shared.hash_key, engine.store.shared.hash_key);
-            assert_eq!(copy.store.log.segments.geometry(), engine.store.log.segments.geometry());
+            assert_eq!(
+                copy.store.log.segments.geometry(),
+                engine.store.log.segments.geometry()
+            );
             drop(copy);
             let mut findings: Vec<LogFinding> = Vec::new();
-            check_store(Arc::new(disk.clone()), Path::new(TARGET), &mut findings).expect("readable");
+            check_store(Arc::new(disk.clone()), Path::new(TARGET), &mut findings)
+                .expect("readable");
             assert_eq!(findings, []);
             remove_copy(&disk);
         }
@@ -91,11 +107,20 @@ fn mostly_dead() -> FaultyDisk {
     let (engine, _) = open(&disk).expect("opens");
     for vb in [A, B] {
         engine.create(vb).expect("created");
-        commit(&engine, vb, &[in_collection(8, delete(1, "spared")), delete(2, "gone")]).expect("committed");
+        commit(
+            &engine,
+            vb,
+            &[in_collection(8, delete(1, "spared")), delete(2, "gone")],
+        )
+        .expect("committed");
     }
     for n in 3..40 {
         let item = |seed| vec![set(n, &format!("key-{}", n % 4), &noise(seed, 9000))];
-        assert!(commit_all(&engine, &[(A, item(n)), (B, item(n + 100))]).iter().all(Result::is_ok));
+        assert!(
+            commit_all(&engine, &[(A, item(n)), (B, item(n + 100))])
+                .iter()
+                .all(Result::is_ok)
+        );
     }
     engine.close().expect("closed");
     disk
@@ -114,9 +139,20 @@ fn a_copy_is_smaller_and_purged_as_asked() {
         let expected: Contents = rows.into_iter().filter(|&(seqno, _)| seqno != 2).collect();
         assert!(*rows_now == expected);
         assert_eq!((info_now.high, info_now.purge), (info.high, Seqno(2)));
-        assert_eq!(state_now.clone().map(|now| VBucketState { purge_seqno: Seqno::ZERO, ..now }), state);
+        assert_eq!(
+            state_now.clone().map(|now| VBucketState {
+                purge_seqno: Seqno::ZERO,
+                ..now
+            }),
+            state
+        );
     }
-    assert!(whole(&open(&disk).expect("opens").0)[&A.0].0.contains_key(&2), "the old one has it still");
+    assert!(
+        whole(&open(&disk).expect("opens").0)[&A.0]
+            .0
+            .contains_key(&2),
+        "the old one has it still"
+    );
 }
 
 #[test]
@@ -139,7 +175,10 @@ fn a_copy_that_fails_anywhere_leaves_nothing() {
             disk.clear_faults();
             match result {
                 Err(error) => {
-                    assert!(["io", "no-space", "poisoned"].contains(&error.kind()), "{error}");
+                    assert!(
+                        ["io", "no-space", "poisoned"].contains(&error.kind()),
+                        "{error}"
+                    );
                     failed += 1;
                     assert!(
                         disk.list(Path::new(TARGET)).unwrap_or_default().is_empty(),
@@ -176,7 +215,10 @@ fn a_store_that_is_written_to_while_it_is_copied_is_told_as_such() {
 fn a_copy_replaces_nothing() {
     let disk = mostly_dead();
     disk.create_dir(Path::new(TARGET)).expect("made");
-    drop(disk.create(&Path::new(TARGET).join("precious")).expect("made"));
+    drop(
+        disk.create(&Path::new(TARGET).join("precious"))
+            .expect("made"),
+    );
     assert_eq!(compact(&disk, None).expect_err("taken").kind(), "io");
     assert_eq!(disk.list(Path::new(TARGET)).expect("there"), ["precious"]);
     let error = compact_store(

@@ -1,11 +1,11 @@
 //! Power loss and failures at every single I/O of a life with everything that writes.
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use super::life::{Pins, Shown, Step, life, shown, take};
 use super::support::{
-    A, B, IMAGES, SMALL, STEP, apply, audit, commit, commit_all, contents, delete, dump, hide_images, open,
-    open_with, run, set,
+    A, B, IMAGES, SMALL, STEP, apply, audit, commit, commit_all, contents, delete, dump,
+    hide_images, open, open_with, run, set,
 };
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
@@ -18,7 +18,10 @@ fn live(disk: &FaultyDisk, config: LogstorConfig) -> (usize, Result<(), EngineEr
         let (engine, _) = open_with(disk, config)?;
         let mut pins = Pins::default();
         for (step, _) in life() {
-            assert!(take(&engine, &mut pins, &step)?, "everything can be done in one life");
+            assert!(
+                take(&engine, &mut pins, &step)?,
+                "everything can be done in one life"
+            );
             done += 1;
         }
         engine.close()
@@ -28,7 +31,9 @@ fn live(disk: &FaultyDisk, config: LogstorConfig) -> (usize, Result<(), EngineEr
 }
 
 fn stages() -> Vec<Shown> {
-    std::iter::once(Shown::new()).chain(life().into_iter().map(|(_, shown)| shown)).collect()
+    std::iter::once(Shown::new())
+        .chain(life().into_iter().map(|(_, shown)| shown))
+        .collect()
 }
 
 fn keeps(nth: u64) -> Vec<Keep> {
@@ -41,10 +46,16 @@ fn goes_on(engine: &Logstor, before: &Shown, what: &str) {
     let mut expected = before.clone();
     for vb in engine.vbuckets() {
         let high = engine.info(vb).expect("there").high.0;
-        let batch = [set(high + 1, "afterwards", &[7; 20_000]), set(high + 2, "key-1", b"")];
+        let batch = [
+            set(high + 1, "afterwards", &[7; 20_000]),
+            set(high + 2, "key-1", b""),
+        ];
         commit(engine, vb, &batch).unwrap_or_else(|error| panic!("{what}: {error}"));
         expected.insert(vb.0, apply(&expected[&vb.0], &batch));
-        run(engine.compact(vb, CompactionRequest::default()).expect("begun")).expect("compacted");
+        run(engine
+            .compact(vb, CompactionRequest::default())
+            .expect("begun"))
+        .expect("compacted");
     }
     assert_eq!(shown(engine), expected, "{what}: afterwards");
     audit(engine, true);
@@ -55,8 +66,8 @@ fn power_loss_at_any_io(config: LogstorConfig) {
     assert!(live(&counting, config).1.is_ok());
     let stages = stages();
     let mut with_images = 0;
-    for (nth, keep) in
-        (1..=counting.io_count()).flat_map(|nth| keeps(nth).into_iter().map(move |keep| (nth, keep)))
+    for (nth, keep) in (1..=counting.io_count())
+        .flat_map(|nth| keeps(nth).into_iter().map(move |keep| (nth, keep)))
     {
         let what = format!("power off at {nth}, {keep:?}");
         let disk = FaultyDisk::new(MemoryDisk::new());
@@ -118,7 +129,10 @@ fn power_loss_while_recovering(config: LogstorConfig, stride: usize) {
             let (engine, _) = open_with(&disk, config).expect("opens");
             let found = shown(&engine);
             let allowed = &stages[done..stages.len().min(done + 2)];
-            assert!(allowed.contains(&found), "off at {nth}, again at {step}: {done} done");
+            assert!(
+                allowed.contains(&found),
+                "off at {nth}, again at {step}: {done} done"
+            );
         }
     }
 }
@@ -129,20 +143,33 @@ fn power_loss_while_recovering_keeps_what_was_acknowledged() {
     power_loss_while_recovering(IMAGES, 11);
 }
 
-const FAULTS: [Fault; 5] =
-    [Fault::Eio, Fault::Enospc, Fault::Torn { bytes: 600 }, Fault::Torn { bytes: 9000 }, Fault::EioPersisted];
+const FAULTS: [Fault; 5] = [
+    Fault::Eio,
+    Fault::Enospc,
+    Fault::Torn { bytes: 600 },
+    Fault::Torn { bytes: 9000 },
+    Fault::EioPersisted,
+];
 
 /// Lives to the end whatever fails: a step that failed is tried again. How many failures there were.
 fn struggle(disk: &FaultyDisk, config: LogstorConfig, what: &str) -> (Shown, usize) {
     let reopen = || {
-        (0..2).find_map(|_| open_with(disk, config).ok()).unwrap_or_else(|| panic!("{what}: does not open")).0
+        (0..2)
+            .find_map(|_| open_with(disk, config).ok())
+            .unwrap_or_else(|| panic!("{what}: does not open"))
+            .0
     };
     let (mut engine, mut pins) = (reopen(), Pins::default());
     let (mut before, mut failures) = (Shown::new(), 0);
     let mut rolled_back = true;
     for (number, (step, after)) in life().into_iter().enumerate() {
         // What follows a rollback that could not be done has other seqnos.
-        if !rolled_back && !matches!(step, Step::Separate | Step::Compact(_) | Step::Upkeep | Step::Image) {
+        if !rolled_back
+            && !matches!(
+                step,
+                Step::Separate | Step::Compact(_) | Step::Upkeep | Step::Image
+            )
+        {
             continue;
         }
         let expected = if rolled_back { after } else { before.clone() };
@@ -158,8 +185,13 @@ fn struggle(disk: &FaultyDisk, config: LogstorConfig, what: &str) -> (Shown, usi
             assert!(failures < 4, "{what}: {error}");
             let found = shown(&engine);
             let is_known = found == before || found == expected;
-            assert!(is_known, "{what}, step {number}: {error}: {:?}", engine.vbuckets());
-            let is_poisoned = matches!(engine.purge(A, Seqno(0)), Err(EngineError::Poisoned { .. }));
+            assert!(
+                is_known,
+                "{what}, step {number}: {error}: {:?}",
+                engine.vbuckets()
+            );
+            let is_poisoned =
+                matches!(engine.purge(A, Seqno(0)), Err(EngineError::Poisoned { .. }));
             if is_poisoned {
                 pins = Pins::default();
                 drop(engine);
@@ -169,7 +201,10 @@ fn struggle(disk: &FaultyDisk, config: LogstorConfig, what: &str) -> (Shown, usi
             if found == expected && found != before {
                 break;
             }
-            assert!(found == before, "{what}, step {number}: a part of it, or it came back");
+            assert!(
+                found == before,
+                "{what}, step {number}: a part of it, or it came back"
+            );
         }
         if rolled_back {
             before = expected;
@@ -184,7 +219,8 @@ fn any_failure(config: LogstorConfig, faults: usize) {
     let counting = FaultyDisk::new(MemoryDisk::new());
     assert!(live(&counting, config).1.is_ok());
     let mut struck = 0;
-    let some = |nth: u64| (0..faults).map(move |n| (nth, FAULTS[(nth as usize + 2 * n) % FAULTS.len()]));
+    let some =
+        |nth: u64| (0..faults).map(move |n| (nth, FAULTS[(nth as usize + 2 * n) % FAULTS.len()]));
     for (nth, fault) in (1..=counting.io_count()).flat_map(some) {
         let what = format!("{fault:?} at {nth}");
         let disk = FaultyDisk::new(MemoryDisk::new());
@@ -193,7 +229,8 @@ fn any_failure(config: LogstorConfig, faults: usize) {
         struck += usize::from(failures > 0);
         disk.clear_faults();
         disk.crash([Keep::None, Keep::All, Keep::Random { seed: nth }][nth as usize % 3]);
-        let (engine, _) = open_with(&disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let (engine, _) =
+            open_with(&disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert!(shown(&engine) == expected, "{what}: after a loss of power");
         audit(&engine, true);
     }
@@ -220,7 +257,14 @@ fn a_failed_batch_never_comes_back() {
             engine.create(B).expect("created");
             commit(&engine, A, &[set(1, "a", b"1")]).expect("committed");
             disk.fail_write(1, fault);
-            assert!(commit(&engine, A, &[set(2, "a", b"failed"), set(3, "b", b"failed")]).is_err());
+            assert!(
+                commit(
+                    &engine,
+                    A,
+                    &[set(2, "a", b"failed"), set(3, "b", b"failed")]
+                )
+                .is_err()
+            );
             commit(&engine, A, &[set(2, "a", b"other")]).expect("committed");
             drop(engine);
             disk.crash(keep);
@@ -254,14 +298,21 @@ fn a_segment_that_only_looks_free_brings_nothing_back() {
         assert!(commit_all(&engine, batch).iter().all(Result::is_ok));
     }
     disk.fail_sync(1);
-    assert!(run(engine.compact(A, CompactionRequest::default()).expect("begun")).is_err());
+    assert!(
+        run(engine
+            .compact(A, CompactionRequest::default())
+            .expect("begun"))
+        .is_err()
+    );
     assert_eq!(engine.create(A).expect_err("poisoned").kind(), "poisoned");
     drop(engine);
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!(engine.purge(A, Seqno(2)).expect("purged"), Seqno(2));
     engine.drop_vbucket(B).expect("dropped");
     // The tombstone's segment is freed; nothing is written to the first one.
-    let mut job = engine.compact(A, CompactionRequest::default()).expect("begun");
+    let mut job = engine
+        .compact(A, CompactionRequest::default())
+        .expect("begun");
     while engine.stats()["segments-compacted"] == 0 {
         job.step(STEP).expect("no failure");
     }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Seqno, Vbid};
 
 use super::life::{Pins, life, shown, take};
 use super::support::{
-    A, B, IMAGES, SMALL, audit, commit, commit_all, contents, log_path, make_image, open, open_with, run, set,
+    A, B, IMAGES, SMALL, audit, commit, commit_all, contents, log_path, make_image, open,
+    open_with, run, set,
 };
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
@@ -17,13 +18,23 @@ fn store() -> MemoryDisk {
     let (engine, _) = open(&disk).expect("opens");
     engine.create(A).expect("created");
     for n in 0..6 {
-        commit(&engine, A, &[set(n + 1, &format!("key-{n}"), &[n as u8; 700])]).expect("committed");
+        commit(
+            &engine,
+            A,
+            &[set(n + 1, &format!("key-{n}"), &[n as u8; 700])],
+        )
+        .expect("committed");
     }
     engine.close().expect("closed");
     disk
 }
 
-pub(super) fn change(disk: &MemoryDisk, name: &std::path::Path, offset: u64, to: impl Fn(u8) -> u8) {
+pub(super) fn change(
+    disk: &MemoryDisk,
+    name: &std::path::Path,
+    offset: u64,
+    to: impl Fn(u8) -> u8,
+) {
     let file = disk.open(name, Access::ReadWrite).expect("there");
     let mut byte = [0];
     file.read_at(&mut byte, offset).expect("read");
@@ -66,7 +77,10 @@ fn a_damaged_header_that_is_alone_in_its_segment_is_told() {
         drop(engine);
         change(&disk, &log_path(0), at, |byte| byte ^ 16);
         let error = open(&disk).expect_err("damaged");
-        assert!(matches!(error, EngineError::Corrupt { offset: 0, .. }), "byte {at}: {error}");
+        assert!(
+            matches!(error, EngineError::Corrupt { offset: 0, .. }),
+            "byte {at}: {error}"
+        );
     }
 }
 
@@ -84,12 +98,22 @@ fn a_damaged_header_before_what_was_cut_off_is_told() {
     commit(&engine, A, &[set(4, "other", b"")]).expect("committed");
     drop(engine);
     for block in [1, 2] {
-        change(disk.memory(), &log_path(0), block * 4096 + 20, |byte| byte ^ 16);
+        change(disk.memory(), &log_path(0), block * 4096 + 20, |byte| {
+            byte ^ 16
+        });
         let error = open(&disk).expect_err("damaged");
-        assert!(matches!(error, EngineError::Corrupt { .. }), "block {block}: {error}");
-        change(disk.memory(), &log_path(0), block * 4096 + 20, |byte| byte ^ 16);
+        assert!(
+            matches!(error, EngineError::Corrupt { .. }),
+            "block {block}: {error}"
+        );
+        change(disk.memory(), &log_path(0), block * 4096 + 20, |byte| {
+            byte ^ 16
+        });
     }
-    assert_eq!(open(&disk).expect("sound").0.info(A).expect("there").high, Seqno(4));
+    assert_eq!(
+        open(&disk).expect("sound").0.info(A).expect("there").high,
+        Seqno(4)
+    );
 }
 
 /// A vBucket that can't be read answers everything with that; it is there.
@@ -102,15 +126,24 @@ fn assert_refused(engine: &Logstor, vb: Vbid) {
         commit(engine, vb, &[set(1000, "a", b"")]).expect_err("unreadable"),
         engine.purge(vb, Seqno(5)).expect_err("unreadable"),
         engine.rollback(vb, Seqno(0)).expect_err("unreadable"),
-        engine.compact(vb, CompactionRequest::default()).expect_err("unreadable"),
         engine
-            .get(vb, checkpoint::Namespace::Committed, &checkpoint::Key::new(b"a"))
+            .compact(vb, CompactionRequest::default())
+            .expect_err("unreadable"),
+        engine
+            .get(
+                vb,
+                lowtide_checkpoint::Namespace::Committed,
+                &lowtide_checkpoint::Key::new(b"a"),
+            )
             .expect_err("unreadable"),
     ];
     for error in errors {
         assert_eq!(error.kind(), "corrupt", "{error}");
     }
-    assert_eq!(engine.create(vb).expect_err("there").kind(), "vbucket-exists");
+    assert_eq!(
+        engine.create(vb).expect_err("there").kind(),
+        "vbucket-exists"
+    );
 }
 
 /// Two vBuckets with segments of their own, and where the log has `A`'s newest frame of moved records.
@@ -121,14 +154,22 @@ fn separated(config: LogstorConfig) -> (MemoryDisk, PathBuf, u64) {
     engine.create(B).expect("created");
     for n in 1..40 {
         let item = |key: &str| vec![set(n, &format!("{key}-{n}"), &[n as u8; 3000])];
-        assert!(commit_all(&engine, &[(A, item("a")), (B, item("b"))]).iter().all(Result::is_ok));
+        assert!(
+            commit_all(&engine, &[(A, item("a")), (B, item("b"))])
+                .iter()
+                .all(Result::is_ok)
+        );
     }
     run(engine.separate().expect("begun")).expect("separated");
     let branch = engine.store.branch(A).expect("there");
     let at = branch.slots()[20].location;
     let segment = engine.store.log.segments.get(at.segment).expect("in use");
     engine.close().expect("closed");
-    (disk, segment.file.path.clone(), segment.base + u64::from(at.offset) + 50)
+    (
+        disk,
+        segment.file.path.clone(),
+        segment.base + u64::from(at.offset) + 50,
+    )
 }
 
 #[test]
@@ -137,7 +178,14 @@ fn damage_harms_the_vbucket_whose_it_is() {
     change(&disk, &path, offset, |byte| byte ^ 16);
     for _ in 0..2 {
         let (mut engine, report) = open(&disk).expect("opens");
-        assert_eq!(report.unreadable.iter().map(|(vb, _)| *vb).collect::<Vec<_>>(), [A]);
+        assert_eq!(
+            report
+                .unreadable
+                .iter()
+                .map(|(vb, _)| *vb)
+                .collect::<Vec<_>>(),
+            [A]
+        );
         assert_eq!(report.repairs, []);
         assert_refused(&engine, A);
         // The others serve, also while space is made.
@@ -145,7 +193,8 @@ fn damage_harms_the_vbucket_whose_it_is() {
         for n in high + 1..high + 400 {
             commit(&engine, B, &[set(n, &format!("b-{}", n % 50), &[1; 9000])]).expect("committed");
             if n % 8 == 0 {
-                super::life::take(&engine, &mut Pins::default(), &super::life::Step::Upkeep).expect("done");
+                super::life::take(&engine, &mut Pins::default(), &super::life::Step::Upkeep)
+                    .expect("done");
             }
         }
         assert_eq!(contents(&engine, B).keys().next_back(), Some(&(high + 399)));
@@ -161,7 +210,10 @@ fn damage_harms_the_vbucket_whose_it_is() {
     let (engine, report) = open(&disk).expect("opens");
     assert_eq!((report.unreadable, report.repairs), (vec![], vec![]));
     assert_eq!(contents(&engine, A).len(), 1);
-    run(engine.compact(B, CompactionRequest::default()).expect("begun")).expect("compacted");
+    run(engine
+        .compact(B, CompactionRequest::default())
+        .expect("begun"))
+    .expect("compacted");
     contents(&engine, B);
     audit(&engine, false);
 }
@@ -182,7 +234,14 @@ fn a_damaged_frame_of_many_vbuckets_harms_those_that_may_be_in_it() {
     change(&disk, &log_path(0), 6 * 4096 + 90, |byte| byte ^ 1);
     let (engine, report) = open(&disk).expect("opens");
     // The third one's epoch lies between theirs.
-    assert_eq!(report.unreadable.iter().map(|(vb, _)| vb.0).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(
+        report
+            .unreadable
+            .iter()
+            .map(|(vb, _)| vb.0)
+            .collect::<Vec<_>>(),
+        [2, 3, 4]
+    );
     for vb in [0, 1, 5] {
         contents(&engine, Vbid(vb));
     }
@@ -199,7 +258,9 @@ fn a_damaged_large_record_harms_its_vbucket() {
         commit(&engine, B, &[set(1, "b", b"1")]).expect("committed");
         commit(&engine, B, &[set(2, "b", b"2")]).expect("committed");
         drop(engine);
-        change(&disk, &log_path(0), piece * (64 << 10) + 500, |byte| byte ^ 1);
+        change(&disk, &log_path(0), piece * (64 << 10) + 500, |byte| {
+            byte ^ 1
+        });
         let (engine, report) = open(&disk).expect("opens");
         assert_eq!(report.unreadable.len(), 1, "{report:?}");
         assert_refused(&engine, A);
@@ -217,9 +278,14 @@ fn what_is_damaged_twice_harms_its_vbucket_when_it_is_loaded() {
     assert_eq!(engine.info(A).expect("the image knows").items, 39);
     drop(engine);
     let names = disk.list(&super::support::dir()).expect("there");
-    let image = names.iter().find(|name| name.starts_with("index-")).expect("there");
+    let image = names
+        .iter()
+        .find(|name| name.starts_with("index-"))
+        .expect("there");
     // The first rows are those of the lower vBucket.
-    change(&disk, &super::support::dir().join(image), 100, |byte| byte ^ 16);
+    change(&disk, &super::support::dir().join(image), 100, |byte| {
+        byte ^ 16
+    });
     let (engine, report) = open_with(&disk, IMAGES).expect("opens");
     assert_eq!(report.unreadable, []);
     for n in 40..300 {
@@ -263,7 +329,12 @@ fn a_damaged_end_is_cut_off_and_told_once() {
 fn a_damaged_manifest_is_told() {
     for offset in [0, 8, 20] {
         let disk = store();
-        change(&disk, std::path::Path::new("/store/MANIFEST"), offset, |byte| byte ^ 1);
+        change(
+            &disk,
+            std::path::Path::new("/store/MANIFEST"),
+            offset,
+            |byte| byte ^ 1,
+        );
         assert_eq!(open(&disk).expect_err("damaged").kind(), "corrupt");
     }
 }
@@ -271,7 +342,8 @@ fn a_damaged_manifest_is_told() {
 #[test]
 fn missing_files_are_told() {
     let disk = store();
-    disk.remove(std::path::Path::new("/store/MANIFEST")).expect("removed");
+    disk.remove(std::path::Path::new("/store/MANIFEST"))
+        .expect("removed");
     assert_eq!(open(&disk).expect_err("no manifest").kind(), "corrupt");
     let disk = store();
     disk.rename(&log_path(0), &log_path(1)).expect("renamed");
@@ -284,12 +356,19 @@ fn a_record_that_rots_under_an_open_store_is_told() {
     let (engine, _) = open(&disk).expect("opens");
     change(&disk, &log_path(0), 2 * 4096 + 200, |byte| byte ^ 4);
     let snapshot = engine.snapshot(A).expect("there");
-    let error = snapshot.scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE).expect_err("damaged");
-    assert!(matches!(error, EngineError::Corrupt { offset, .. } if offset == 2 * 4096 + 64), "{error}");
+    let error = snapshot
+        .scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE)
+        .expect_err("damaged");
+    assert!(
+        matches!(error, EngineError::Corrupt { offset, .. } if offset == 2 * 4096 + 64),
+        "{error}"
+    );
     assert_eq!(engine.check(A).expect("told").len(), 1);
     drop(snapshot);
     // Rewriting does not spread it, and loses nothing.
-    let job = engine.compact(A, crate::CompactionRequest::default()).expect("begun");
+    let job = engine
+        .compact(A, crate::CompactionRequest::default())
+        .expect("begun");
     let _ = super::support::run(job);
     assert_eq!(engine.check(A).expect("told").len(), 1);
 }
@@ -313,13 +392,24 @@ fn no_changed_byte_goes_unnoticed_or_panics() {
         match open(&disk) {
             // It was in what nobody needs; opening may have cut off a torn end.
             Ok((engine, report)) if report.unreadable.is_empty() => {
-                assert!(shown(&engine) == before || !report.repairs.is_empty(), "{n}");
+                assert!(
+                    shown(&engine) == before || !report.repairs.is_empty(),
+                    "{n}"
+                );
             }
             Ok((engine, report)) => {
                 let harmed: Vec<Vbid> = report.unreadable.iter().map(|(vb, _)| *vb).collect();
                 harmed.iter().for_each(|vb| assert_refused(&engine, *vb));
-                let sound = engine.vbuckets().into_iter().filter(|vb| !harmed.contains(vb));
-                assert!(sound.clone().all(|vb| contents(&engine, vb) == before[&vb.0]), "{n}");
+                let sound = engine
+                    .vbuckets()
+                    .into_iter()
+                    .filter(|vb| !harmed.contains(vb));
+                assert!(
+                    sound
+                        .clone()
+                        .all(|vb| contents(&engine, vb) == before[&vb.0]),
+                    "{n}"
+                );
                 told += 1;
             }
             Err(error) => {

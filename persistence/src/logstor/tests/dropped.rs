@@ -5,14 +5,20 @@ use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use checkpoint::Item;
+use lowtide_checkpoint::Item;
 
-use super::support::{A, B, Contents, IMAGES, STEP, audit, commit, commit_all, contents, noise, run, set};
+use super::support::{
+    A, B, Contents, IMAGES, STEP, audit, commit, commit_all, contents, noise, run, set,
+};
 use crate::disk::{Disk, MemoryDisk, OsDisk};
 use crate::logstor::{Logstor, LogstorConfig};
 use crate::{CompactionRequest, Engine, EngineError, Job, Progress, ScanLimit, Snapshot};
 
-const BUDGET: LogstorConfig = LogstorConfig { disk_bytes: 40 * (64 << 10), garbage_percent: None, ..IMAGES };
+const BUDGET: LogstorConfig = LogstorConfig {
+    disk_bytes: 40 * (64 << 10),
+    garbage_percent: None,
+    ..IMAGES
+};
 
 /// A directory on some disk.
 struct Place {
@@ -22,12 +28,16 @@ struct Place {
 
 impl Place {
     fn open(&self) -> Logstor {
-        Logstor::open(Arc::clone(&self.disk), &self.dir, BUDGET).expect("it opens").0
+        Logstor::open(Arc::clone(&self.disk), &self.dir, BUDGET)
+            .expect("it opens")
+            .0
     }
 }
 
 fn many(first: u64, len: usize) -> Vec<Item> {
-    (0..30).map(|n| set(first + n, &format!("key-{n}"), &noise(first + n, len))).collect()
+    (0..30)
+        .map(|n| set(first + n, &format!("key-{n}"), &noise(first + n, len)))
+        .collect()
 }
 
 /// A store with dead records, records of two vBuckets beside one another, and an image that does not cover the last of them.
@@ -51,9 +61,18 @@ type Begin = fn(&Logstor) -> Box<dyn Job>;
 
 const JOBS: [(&str, Begin); 6] = [
     ("image", |engine| engine.store.image_job().expect("due")),
-    ("compact", |engine| engine.compact(A, CompactionRequest::default()).expect("begun")),
+    ("compact", |engine| {
+        engine
+            .compact(A, CompactionRequest::default())
+            .expect("begun")
+    }),
     ("separate", |engine| engine.separate().expect("begun")),
-    ("prepare", |engine| engine.store.begin(engine.store.due_room().expect("due")).expect("begun")),
+    ("prepare", |engine| {
+        engine
+            .store
+            .begin(engine.store.due_room().expect("due"))
+            .expect("begun")
+    }),
     ("load", |engine| engine.store.load_job().expect("due")),
     ("import", |engine| {
         let mut export = engine.export(A).expect("there");
@@ -61,7 +80,12 @@ const JOBS: [(&str, Begin); 6] = [
         while let Some(piece) = export.next_piece().expect("readable") {
             bytes.extend(piece);
         }
-        engine.import(checkpoint::Vbid(9), Box::new(std::io::Cursor::new(bytes))).expect("begun")
+        engine
+            .import(
+                lowtide_checkpoint::Vbid(9),
+                Box::new(std::io::Cursor::new(bytes)),
+            )
+            .expect("begun")
     }),
 ];
 
@@ -77,7 +101,8 @@ fn ready(name: &str, place: &Place) -> Logstor {
             let mut seqno = 120;
             while engine.store.due_room().is_none() {
                 seqno += 1;
-                commit(&engine, A, &[set(seqno, "more", &noise(seqno, 20_000))]).expect("committed");
+                commit(&engine, A, &[set(seqno, "more", &noise(seqno, 20_000))])
+                    .expect("committed");
             }
             engine
         }
@@ -91,14 +116,23 @@ fn drop_and_reopen(place: &Place, engine: Logstor, mut held: Held, what: &str) {
     let expected: Vec<Contents> = [A, B].iter().map(|&vb| contents(&engine, vb)).collect();
     let store = Arc::downgrade(&engine.store);
     drop(engine);
-    assert!(store.upgrade().is_none(), "{what}: something keeps the store");
+    assert!(
+        store.upgrade().is_none(),
+        "{what}: something keeps the store"
+    );
     let engine = place.open();
     let shows = |engine: &Logstor| [A, B].map(|vb| contents(engine, vb)).to_vec() == expected;
     assert!(shows(&engine), "{what}");
     // The new one makes an image while the old one's job ends: the same names, perhaps.
     let mut image = engine.store.image_job();
     if let Some(job) = &mut image {
-        while !matches!(job.step(STEP).expect("works"), Progress::Working { stage: "write-image", .. }) {}
+        while !matches!(
+            job.step(STEP).expect("works"),
+            Progress::Working {
+                stage: "write-image",
+                ..
+            }
+        ) {}
     }
     if let Some(job) = held.downcast_mut::<Box<dyn Job>>() {
         let error = loop {
@@ -112,8 +146,13 @@ fn drop_and_reopen(place: &Place, engine: Logstor, mut held: Held, what: &str) {
         assert_eq!(error.to_string(), "the store is closed", "{what}");
     }
     drop(held);
-    image.into_iter().for_each(|job| drop(run(job).unwrap_or_else(|error| panic!("{what}: {error}"))));
-    run(engine.compact(A, CompactionRequest::default()).expect("begun")).expect("done");
+    image
+        .into_iter()
+        .for_each(|job| drop(run(job).unwrap_or_else(|error| panic!("{what}: {error}"))));
+    run(engine
+        .compact(A, CompactionRequest::default())
+        .expect("begun"))
+    .expect("done");
     assert!(shows(&engine), "{what}");
     audit(&engine, true);
     engine.close().expect("closed");
@@ -132,16 +171,29 @@ fn in_each_state(steps: &[usize], mut see: impl FnMut(&str, &dyn Fn(&Place) -> (
         while !engine.store.relief.lock().is_under_way() {
             seqno += 1;
             // In no order: every segment comes to have some records that live.
-            let key = noise(seqno, 2).iter().fold(0, |key, byte| key * 256 + u64::from(*byte)) % 400;
-            commit(&engine, A, &[set(seqno, &format!("more-{key}"), &noise(seqno, 3000))])
-                .expect("committed");
+            let key = noise(seqno, 2)
+                .iter()
+                .fold(0, |key, byte| key * 256 + u64::from(*byte))
+                % 400;
+            commit(
+                &engine,
+                A,
+                &[set(seqno, &format!("more-{key}"), &noise(seqno, 3000))],
+            )
+            .expect("committed");
         }
         (engine, Box::new(()))
     });
     see("reclaimed", &|place| {
         let engine = lived(place);
         let mut seqno = 120;
-        while commit(&engine, A, &[set(seqno, &format!("more-{seqno}"), &noise(seqno, 20_000))]).is_ok() {
+        while commit(
+            &engine,
+            A,
+            &[set(seqno, &format!("more-{seqno}"), &noise(seqno, 20_000))],
+        )
+        .is_ok()
+        {
             seqno += 1;
         }
         (engine, Box::new(()))
@@ -157,7 +209,14 @@ fn in_each_state(steps: &[usize], mut see: impl FnMut(&str, &dyn Fn(&Place) -> (
                         is_over.set(true);
                     }
                 }
-                (engine, if is_over.get() { Box::new(()) } else { Box::new(job) })
+                (
+                    engine,
+                    if is_over.get() {
+                        Box::new(())
+                    } else {
+                        Box::new(job)
+                    },
+                )
             });
             if is_over.get() {
                 break;
@@ -176,8 +235,10 @@ fn in_each_state(steps: &[usize], mut see: impl FnMut(&str, &dyn Fn(&Place) -> (
     }
     see("snapshots", &|place| {
         let engine = lived(place);
-        let held: Vec<Box<dyn Snapshot>> =
-            vec![engine.snapshot(A).expect("there"), engine.snapshot(B).expect("there")];
+        let held: Vec<Box<dyn Snapshot>> = vec![
+            engine.snapshot(A).expect("there"),
+            engine.snapshot(B).expect("there"),
+        ];
         (engine, Box::new(held))
     });
 }
@@ -187,7 +248,10 @@ fn a_store_dropped_in_any_state_frees_its_directory_and_memory() {
     let steps: Vec<usize> = (0..6).chain((6..200).step_by(5)).collect();
     in_each_state(&steps, |what, make| {
         let disk = MemoryDisk::new();
-        let place = Place { disk: Arc::new(disk.clone()), dir: PathBuf::from("/store") };
+        let place = Place {
+            disk: Arc::new(disk.clone()),
+            dir: PathBuf::from("/store"),
+        };
         let (engine, held) = make(&place);
         drop_and_reopen(&place, engine, held, what);
         // What has no name is there as long as somebody has it open.
@@ -204,7 +268,10 @@ fn a_store_dropped_on_a_real_directory_opens_again() {
     // Syncs of real files take their time.
     in_each_state(&[0, 2, 9, 30], |what, make| {
         let dir = tempfile::tempdir().expect("a place for temporary files");
-        let place = Place { disk: Arc::new(OsDisk::new()), dir: dir.path().join("store") };
+        let place = Place {
+            disk: Arc::new(OsDisk::new()),
+            dir: dir.path().join("store"),
+        };
         let (engine, held) = make(&place);
         drop_and_reopen(&place, engine, held, what);
     });
@@ -212,33 +279,60 @@ fn a_store_dropped_on_a_real_directory_opens_again() {
 
 /// All that a snapshot shows, unless it says why not.
 fn shown(snapshot: &dyn Snapshot) -> Result<Vec<Item>, EngineError> {
-    Ok(snapshot.scan(checkpoint::Seqno::ZERO, checkpoint::Seqno::MAX, ScanLimit::NONE)?.items)
+    Ok(snapshot
+        .scan(
+            lowtide_checkpoint::Seqno::ZERO,
+            lowtide_checkpoint::Seqno::MAX,
+            ScanLimit::NONE,
+        )?
+        .items)
 }
 
 #[test]
 fn a_snapshot_of_a_dropped_store_shows_what_it_did_or_says_why_not() {
-    let place = Place { disk: Arc::new(MemoryDisk::new()), dir: PathBuf::from("/store") };
+    let place = Place {
+        disk: Arc::new(MemoryDisk::new()),
+        dir: PathBuf::from("/store"),
+    };
     let engine = lived(&place);
     let snapshot = engine.snapshot(A).expect("there");
     let expected = shown(&*snapshot).expect("readable");
     drop(engine);
-    assert_eq!(shown(&*snapshot).expect("nobody has the directory"), expected);
+    assert_eq!(
+        shown(&*snapshot).expect("nobody has the directory"),
+        expected
+    );
     // The next store uses the segments for other things.
     let engine = place.open();
     engine.drop_vbucket(A).expect("dropped");
-    assert_eq!(shown(&*snapshot).expect("nothing was overwritten yet"), expected);
+    assert_eq!(
+        shown(&*snapshot).expect("nothing was overwritten yet"),
+        expected
+    );
     engine.create(A).expect("created");
-    run(engine.compact(B, CompactionRequest::default()).expect("begun")).expect("done");
+    run(engine
+        .compact(B, CompactionRequest::default())
+        .expect("begun"))
+    .expect("done");
     let mut refused = 0;
     for n in 0..200 {
         let high = engine.info(A).expect("there").high.0;
-        commit(&engine, A, &[set(high + 1, &format!("key-{}", n % 30), &noise(n, 20_000))])
-            .expect("committed");
+        commit(
+            &engine,
+            A,
+            &[set(high + 1, &format!("key-{}", n % 30), &noise(n, 20_000))],
+        )
+        .expect("committed");
         match shown(&*snapshot) {
             Ok(items) => assert_eq!(items, expected),
             Err(error) => {
                 refused += 1;
-                assert!(error.to_string().contains("another one has reused the segment"), "{error}");
+                assert!(
+                    error
+                        .to_string()
+                        .contains("another one has reused the segment"),
+                    "{error}"
+                );
             }
         }
     }

@@ -3,13 +3,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use checkpoint::{Item, Key, Namespace, Vbid};
+use lowtide_checkpoint::{Item, Key, Namespace, Vbid};
 
 use super::damage::change;
 use super::life::{Pins, Shown, life, shown, take};
 use super::support::{
-    A, B, C, IMAGES, apply, audit, commit, commit_all, contents, delete, dir, dump, fork, hide_images,
-    make_image, noise, open_with, run, set,
+    A, B, C, IMAGES, apply, audit, commit, commit_all, contents, delete, dir, dump, fork,
+    hide_images, make_image, noise, open_with, run, set,
 };
 use crate::disk::{Disk, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
@@ -27,11 +27,18 @@ fn lived() -> (MemoryDisk, Shown) {
     for (step, _) in life() {
         assert!(take(&engine, &mut pins, &step).expect("done"));
     }
-    let many: Vec<Item> = (100..200).map(|n| set(n, &format!("b-{n}"), &noise(n, 50))).collect();
+    let many: Vec<Item> = (100..200)
+        .map(|n| set(n, &format!("b-{n}"), &noise(n, 50)))
+        .collect();
     commit(&engine, B, &many).expect("committed");
     make_image(&engine).expect("made");
     engine.create(C).expect("created");
-    commit(&engine, B, &[set(200, "b-117", b"after"), delete(201, "b-118")]).expect("committed");
+    commit(
+        &engine,
+        B,
+        &[set(200, "b-117", b"after"), delete(201, "b-118")],
+    )
+    .expect("committed");
     commit(&engine, C, &[set(1, "late", b"made after the image")]).expect("committed");
     let shown = shown(&engine);
     drop((pins, engine));
@@ -40,12 +47,21 @@ fn lived() -> (MemoryDisk, Shown) {
 
 /// What is there, by the keys that were ever used.
 fn assert_gets(engine: &Logstor, expected: &Shown) {
-    let keys = expected.values().flat_map(|contents| contents.values()).map(|item| item.key.clone());
+    let keys = expected
+        .values()
+        .flat_map(|contents| contents.values())
+        .map(|item| item.key.clone());
     let never = ["b", "no", "", "c-1", "zzz"].map(|key| Key::new(key.as_bytes()));
     for key in keys.chain(never) {
         for (&vb, contents) in expected {
-            let found = engine.get(Vbid(vb), Namespace::Committed, &key).expect("readable");
-            assert_eq!(found.as_ref(), contents.values().find(|item| item.key == key), "{key:?}");
+            let found = engine
+                .get(Vbid(vb), Namespace::Committed, &key)
+                .expect("readable");
+            assert_eq!(
+                found.as_ref(),
+                contents.values().find(|item| item.key == key),
+                "{key:?}"
+            );
         }
     }
 }
@@ -76,14 +92,26 @@ fn a_vbucket_that_was_rolled_back_since_the_image_is_loaded_by_the_first_get() {
     let pin = engine.snapshot(A).expect("pinned");
     commit(&engine, A, &[set(3, "a", b"3")]).expect("committed");
     make_image(&engine).expect("made");
-    engine.rollback(A, checkpoint::Seqno(2)).expect("back");
+    engine
+        .rollback(A, lowtide_checkpoint::Seqno(2))
+        .expect("back");
     drop((pin, engine));
     let (engine, _) = open_with(&disk, IMAGES).expect("opens");
     commit(&engine, A, &[set(3, "b", b"other")]).expect("committed");
     assert_eq!(engine.store.unloaded(), 1);
-    assert_eq!(get(&engine, A, "b").expect("readable"), Some(set(3, "b", b"other")));
-    assert_eq!(engine.store.unloaded(), 1, "what was committed since is known");
-    assert_eq!(get(&engine, A, "a").expect("readable"), Some(set(1, "a", b"1")));
+    assert_eq!(
+        get(&engine, A, "b").expect("readable"),
+        Some(set(3, "b", b"other"))
+    );
+    assert_eq!(
+        engine.store.unloaded(),
+        1,
+        "what was committed since is known"
+    );
+    assert_eq!(
+        get(&engine, A, "a").expect("readable"),
+        Some(set(1, "a", b"1"))
+    );
     assert_eq!(engine.store.unloaded(), 0);
     audit(&engine, true);
 }
@@ -98,13 +126,26 @@ fn image_path(disk: &MemoryDisk) -> std::path::PathBuf {
 /// Batches in whose order it is done before anything is loaded.
 fn batches() -> [Vec<(Vbid, Vec<Item>)>; 3] {
     [
-        vec![(B, vec![set(300, "b-120", b"early"), delete(301, "b-121"), set(302, "new", b"n")])],
+        vec![(
+            B,
+            vec![
+                set(300, "b-120", b"early"),
+                delete(301, "b-121"),
+                set(302, "new", b"n"),
+            ],
+        )],
         vec![
-            (A, vec![delete(300, "key-3"), set(301, "large", &noise(3, 70_000))]),
+            (
+                A,
+                vec![delete(300, "key-3"), set(301, "large", &noise(3, 70_000))],
+            ),
             (C, vec![delete(2, "late")]),
         ],
         vec![
-            (B, vec![set(303, "b-121", b"again"), set(304, "b-120", b"twice")]),
+            (
+                B,
+                vec![set(303, "b-121", b"again"), set(304, "b-120", b"twice")],
+            ),
             (A, vec![set(302, "x", b"")]),
         ],
     ]
@@ -121,7 +162,9 @@ fn after(before: &Shown, batches: &[(Vbid, Vec<Item>)]) -> Shown {
 #[test]
 fn a_damaged_block_of_the_image_costs_the_first_get_a_load_and_commits_nothing() {
     let (disk, before) = lived();
-    let expected = batches().iter().fold(before, |shown, batches| after(&shown, batches));
+    let expected = batches()
+        .iter()
+        .fold(before, |shown, batches| after(&shown, batches));
     let go = |disk: &MemoryDisk| {
         let (engine, _) = open_with(disk, IMAGES).expect("opens");
         for batches in batches() {
@@ -142,7 +185,10 @@ fn a_damaged_block_of_the_image_costs_the_first_get_a_load_and_commits_nothing()
         assert_eq!(found, sound, "byte {}", n * 97);
         loads += loaded;
     }
-    assert!(loads > 30, "{loads}: who reads the damaged block has it all loaded");
+    assert!(
+        loads > 30,
+        "{loads}: who reads the damaged block has it all loaded"
+    );
 }
 
 /// Image and log are damaged: nobody knows it before something is looked for. What was committed meanwhile is not shown,
@@ -150,7 +196,10 @@ fn a_damaged_block_of_the_image_costs_the_first_get_a_load_and_commits_nothing()
 #[test]
 fn a_commit_to_a_vbucket_that_turns_out_to_be_damaged_harms_nobody() {
     let disk = MemoryDisk::new();
-    let config = LogstorConfig { disk_bytes: 40 * (64 << 10), ..IMAGES };
+    let config = LogstorConfig {
+        disk_bytes: 40 * (64 << 10),
+        ..IMAGES
+    };
     let (engine, _) = open_with(&disk, config).expect("opens");
     engine.create(A).expect("created");
     engine.create(B).expect("created");
@@ -162,8 +211,16 @@ fn a_commit_to_a_vbucket_that_turns_out_to_be_damaged_harms_nobody() {
     let at = {
         let branch = engine.store.branch(A).expect("there");
         let slot = branch.slots()[5];
-        let (file, base) = engine.store.log.segments.geometry().place(slot.location.segment);
-        (super::support::log_path(file), base + u64::from(slot.location.offset) + 50)
+        let (file, base) = engine
+            .store
+            .log
+            .segments
+            .geometry()
+            .place(slot.location.segment);
+        (
+            super::support::log_path(file),
+            base + u64::from(slot.location.offset) + 50,
+        )
     };
     engine.close().expect("closed");
     drop(engine);
@@ -172,7 +229,10 @@ fn a_commit_to_a_vbucket_that_turns_out_to_be_damaged_harms_nobody() {
     let (engine, report) = open_with(&disk, config).expect("opens");
     assert_eq!(report.unreadable, []);
     commit(&engine, A, &[set(20, "a-3", &noise(1, 9000))]).expect("nobody knows yet");
-    assert_eq!(get(&engine, A, "a-3").expect("it was committed"), Some(set(20, "a-3", &noise(1, 9000))));
+    assert_eq!(
+        get(&engine, A, "a-3").expect("it was committed"),
+        Some(set(20, "a-3", &noise(1, 9000)))
+    );
     assert_eq!(get(&engine, A, "a-4").expect_err("lost").kind(), "corrupt");
     for error in [
         get(&engine, A, "a-3").expect_err("the whole vBucket is lost"),
@@ -183,7 +243,12 @@ fn a_commit_to_a_vbucket_that_turns_out_to_be_damaged_harms_nobody() {
     }
     // B overwrites until it has gone through all there is, more than once.
     for n in 20..900 {
-        commit(&engine, B, &[set(n, &format!("b-{}", n % 19 + 1), &noise(n, 9000))]).expect("committed");
+        commit(
+            &engine,
+            B,
+            &[set(n, &format!("b-{}", n % 19 + 1), &noise(n, 9000))],
+        )
+        .expect("committed");
     }
     let expected = contents(&engine, B);
     assert_eq!(expected.len(), 19);
@@ -195,7 +260,12 @@ fn a_commit_to_a_vbucket_that_turns_out_to_be_damaged_harms_nobody() {
     assert!(is_told, "it did not come back with something missing");
     engine.drop_vbucket(A).expect("dropped");
     for n in 900..1500 {
-        commit(&engine, B, &[set(n, &format!("b-{}", n % 19 + 1), &noise(n, 9000))]).expect("committed");
+        commit(
+            &engine,
+            B,
+            &[set(n, &format!("b-{}", n % 19 + 1), &noise(n, 9000))],
+        )
+        .expect("committed");
     }
     audit(&engine, true);
 }
@@ -235,18 +305,25 @@ fn power_loss_at_any_io_of_early_commits_keeps_what_was_acknowledged() {
     let counting = FaultyDisk::new(fork(&disk));
     assert!(serve_early(&counting).1.is_ok());
     for nth in 1..=counting.io_count() {
-        for keep in
-            [Keep::None, Keep::All, Keep::Random { seed: 2 * nth }, Keep::Random { seed: 2 * nth + 1 }]
-        {
+        for keep in [
+            Keep::None,
+            Keep::All,
+            Keep::Random { seed: 2 * nth },
+            Keep::Random { seed: 2 * nth + 1 },
+        ] {
             let what = format!("power off at {nth}, {keep:?}");
             let disk = FaultyDisk::new(fork(&disk));
             disk.power_off_at_io(nth);
             let (done, result) = serve_early(&disk);
             assert!(result.is_err(), "{what}");
             disk.crash(keep);
-            let (engine, _) = open_with(&disk, IMAGES).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let (engine, _) =
+                open_with(&disk, IMAGES).unwrap_or_else(|error| panic!("{what}: {error}"));
             let found = shown(&engine);
-            assert!(stages[done..stages.len().min(done + 2)].contains(&found), "{what}: {done} done");
+            assert!(
+                stages[done..stages.len().min(done + 2)].contains(&found),
+                "{what}: {done} done"
+            );
             audit(&engine, true);
             let with_image = dump(&engine);
             drop(engine);
@@ -267,7 +344,11 @@ const KEYS: u64 = 40;
 fn overwrite(engine: &Logstor, vb: Vbid, from: u64, commits: u64) {
     for seqno in from..from + commits {
         let key = format!("key-{}", seqno % KEYS);
-        let before = get(engine, vb, &key).expect("readable").expect("there").seqno.0;
+        let before = get(engine, vb, &key)
+            .expect("readable")
+            .expect("there")
+            .seqno
+            .0;
         assert_eq!(before, seqno - KEYS);
         commit(engine, vb, &[set(seqno, &key, &noise(seqno, 200))]).expect("committed");
         let item = get(engine, vb, &key).expect("readable").expect("there");
@@ -280,7 +361,9 @@ fn look(engine: &Logstor, vb: Vbid, over: &AtomicBool) {
     let mut seen = vec![0; KEYS as usize];
     while !over.load(Ordering::SeqCst) {
         for (n, seen) in (0..).zip(&mut seen) {
-            let item = get(engine, vb, &format!("key-{n}")).expect("readable").expect("there");
+            let item = get(engine, vb, &format!("key-{n}"))
+                .expect("readable")
+                .expect("there");
             assert!(item.seqno.0 >= *seen && item.value == Some(noise(item.seqno.0, 200).into()));
             *seen = item.seqno.0;
         }
@@ -294,8 +377,9 @@ fn gets_commits_and_loads_beside_one_another_agree() {
     let (engine, _) = open_with(&disk, IMAGES).expect("opens");
     for vb in vbs {
         engine.create(vb).expect("created");
-        let first: Vec<Item> =
-            (1..=KEYS).map(|n| set(n, &format!("key-{}", n % KEYS), &noise(n, 200))).collect();
+        let first: Vec<Item> = (1..=KEYS)
+            .map(|n| set(n, &format!("key-{}", n % KEYS), &noise(n, 200)))
+            .collect();
         commit(&engine, vb, &first).expect("committed");
     }
     make_image(&engine).expect("made");
@@ -316,7 +400,9 @@ fn gets_commits_and_loads_beside_one_another_agree() {
             loader.join().expect("no panic").expect("loaded");
             rewriter.join().expect("no panic").expect("separated");
             over.store(true, Ordering::SeqCst);
-            written.into_iter().for_each(|written| written.expect("no panic"));
+            written
+                .into_iter()
+                .for_each(|written| written.expect("no panic"));
         });
         audit(&engine, true);
         make_image(&engine).expect("made");

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use checkpoint::Item;
+use lowtide_checkpoint::Item;
 
 use super::support::{
-    A, B, Contents, SMALL, apply, audit, commit, commit_all, contents, delete, noise, open_with, run, set,
+    A, B, Contents, SMALL, apply, audit, commit, commit_all, contents, delete, noise, open_with,
+    run, set,
 };
 use crate::disk::{Disk, DiskErrorKind, Fault, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
@@ -13,11 +14,23 @@ use crate::{CompactionRequest, Engine, EngineError};
 
 const CAPACITY_BYTES: u64 = 3 << 20;
 /// An image is due whenever something was appended.
-const CONFIG: LogstorConfig =
-    LogstorConfig { disk_bytes: u64::MAX, image_bytes: 0, image_percent: u32::MAX, ..SMALL };
+const CONFIG: LogstorConfig = LogstorConfig {
+    disk_bytes: u64::MAX,
+    image_bytes: 0,
+    image_percent: u32::MAX,
+    ..SMALL
+};
 
 fn many(first: u64, count: u64, len: usize) -> Vec<Item> {
-    (0..count).map(|n| set(first + n, &format!("key-{}", n % 40), &noise(first + n, len))).collect()
+    (0..count)
+        .map(|n| {
+            set(
+                first + n,
+                &format!("key-{}", n % 40),
+                &noise(first + n, len),
+            )
+        })
+        .collect()
 }
 
 /// Leaves nothing of a disk.
@@ -48,7 +61,11 @@ fn full() -> (FaultyDisk, Contents) {
     for first in [1, 61, 121] {
         let batch = many(first, 60, 2500);
         expected = apply(&expected, &batch);
-        assert!(commit_all(&engine, &[(A, batch.clone()), (B, batch)]).iter().all(Result::is_ok));
+        assert!(
+            commit_all(&engine, &[(A, batch.clone()), (B, batch)])
+                .iter()
+                .all(Result::is_ok)
+        );
         run(engine.store.image_job().expect("due")).expect("made");
     }
     // The second write of the append is the one that is not done.
@@ -69,7 +86,7 @@ fn use_it(disk: &FaultyDisk, expected: &Contents, has_b: &mut bool) -> Result<()
         engine.drop_vbucket(B)?;
         *has_b = false;
     }
-    let seqno = checkpoint::Seqno(100);
+    let seqno = lowtide_checkpoint::Seqno(100);
     engine.purge(A, seqno)?;
     run(engine.compact(A, CompactionRequest::default())?)?;
     assert_eq!(contents(&engine, A), *expected);
@@ -84,7 +101,10 @@ fn a_store_on_a_full_device_opens_reads_drops_and_compacts() {
     use_it(&disk, &expected, &mut has_b).expect("nothing of it needs room");
     let (engine, report) = open_with(&disk, CONFIG).expect("opens again");
     assert_eq!(report.repairs, []);
-    assert_eq!((contents(&engine, A), engine.vbuckets()), (expected, vec![A]));
+    assert_eq!(
+        (contents(&engine, A), engine.vbuckets()),
+        (expected, vec![A])
+    );
     audit(&engine, true);
 }
 
@@ -101,7 +121,12 @@ fn a_half_written_manifest_of_a_failed_attempt_is_no_hindrance() {
         fill(disk.memory());
         let (engine, _) = open_with(&disk, CONFIG).expect("opens");
         assert_eq!(contents(&engine, A), expected);
-        assert!(!disk.list(Path::new("/store")).expect("there").contains(&"MANIFEST.new".to_owned()));
+        assert!(
+            !disk
+                .list(Path::new("/store"))
+                .expect("there")
+                .contains(&"MANIFEST.new".to_owned())
+        );
     }
 }
 
@@ -133,20 +158,35 @@ fn any_failure_or_power_loss_on_a_full_device_loses_nothing_and_it_opens_again()
         if done.is_err() || disk.is_off() || nth % 2 == 0 {
             disk.crash([Keep::None, Keep::All, Keep::Random { seed: nth }][nth as usize % 3]);
         }
-        let (engine, _) = open_with(&disk, CONFIG).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let (engine, _) =
+            open_with(&disk, CONFIG).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(contents(&engine, A), expected, "{what}");
-        assert!(has_b || !engine.vbuckets().contains(&B), "{what}: what was dropped is back");
-        run(engine.compact(A, CompactionRequest::default()).expect("begun"))
-            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(
+            has_b || !engine.vbuckets().contains(&B),
+            "{what}: what was dropped is back"
+        );
+        run(engine
+            .compact(A, CompactionRequest::default())
+            .expect("begun"))
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
         audit(&engine, true);
     }
 }
 
 /// Sets until one is refused; the keys that were taken, and the last seqno.
-fn set_until_refused(engine: &Logstor, expected: &mut Contents, seqno: &mut u64, len: usize) -> u64 {
+fn set_until_refused(
+    engine: &Logstor,
+    expected: &mut Contents,
+    seqno: &mut u64,
+    len: usize,
+) -> u64 {
     let mut taken = 0;
     loop {
-        let batch = [set(*seqno + 1, &format!("key-{}", *seqno + 1), &noise(*seqno, len))];
+        let batch = [set(
+            *seqno + 1,
+            &format!("key-{}", *seqno + 1),
+            &noise(*seqno, len),
+        )];
         match commit(engine, A, &batch) {
             Ok(_) => *expected = apply(expected, &batch),
             Err(error) => {
@@ -173,10 +213,17 @@ fn upkeep(engine: &Logstor) {
 /// L47.
 #[test]
 fn a_full_store_takes_deletions_and_then_what_they_made_room_for() {
-    let budget = LogstorConfig { disk_bytes: 32 * (64 << 10), ..SMALL };
-    let device = LogstorConfig { disk_bytes: u64::MAX, ..SMALL };
-    for (config, len) in
-        [budget, device].into_iter().flat_map(|config| [1000, 3000, 20_000].map(|len| (config, len)))
+    let budget = LogstorConfig {
+        disk_bytes: 32 * (64 << 10),
+        ..SMALL
+    };
+    let device = LogstorConfig {
+        disk_bytes: u64::MAX,
+        ..SMALL
+    };
+    for (config, len) in [budget, device]
+        .into_iter()
+        .flat_map(|config| [1000, 3000, 20_000].map(|len| (config, len)))
     {
         let disk = MemoryDisk::with_capacity_bytes(CAPACITY_BYTES);
         let (engine, _) = open_with(&disk, config).expect("opens");
@@ -184,7 +231,11 @@ fn a_full_store_takes_deletions_and_then_what_they_made_room_for() {
         let (mut expected, mut seqno) = (Contents::new(), 0);
         let first = set_until_refused(&engine, &mut expected, &mut seqno, len);
         // It stays refused, and nothing changes.
-        assert_eq!(set_until_refused(&engine, &mut expected, &mut seqno, len), 0, "{len}");
+        assert_eq!(
+            set_until_refused(&engine, &mut expected, &mut seqno, len),
+            0,
+            "{len}"
+        );
         assert_eq!(contents(&engine, A), expected);
         // Two of three, some alone and some together, also of keys that are not there.
         let keys: Vec<u64> = (1..=seqno).filter(|n| n % 3 > 0).collect();
@@ -192,11 +243,15 @@ fn a_full_store_takes_deletions_and_then_what_they_made_room_for() {
         for (n, keys) in alone.chunks(1).chain(together.chunks(7)).enumerate() {
             let mut batch: Vec<Item> = Vec::new();
             for key in keys {
-                batch.push(delete(seqno + 1 + batch.len() as u64, &format!("key-{key}")));
+                batch.push(delete(
+                    seqno + 1 + batch.len() as u64,
+                    &format!("key-{key}"),
+                ));
             }
             batch.push(delete(seqno + 1 + batch.len() as u64, &format!("gone-{n}")));
             seqno += batch.len() as u64;
-            commit(&engine, A, &batch).unwrap_or_else(|error| panic!("{len}, deletion {n}: {error}"));
+            commit(&engine, A, &batch)
+                .unwrap_or_else(|error| panic!("{len}, deletion {n}: {error}"));
             expected = apply(&expected, &batch);
         }
         upkeep(&engine);
@@ -215,13 +270,21 @@ fn a_full_store_takes_deletions_and_then_what_they_made_room_for() {
 /// L47.
 #[test]
 fn a_full_store_takes_a_batch_that_makes_more_room_than_it_takes() {
-    let config = LogstorConfig { disk_bytes: 32 * (64 << 10), ..SMALL };
+    let config = LogstorConfig {
+        disk_bytes: 32 * (64 << 10),
+        ..SMALL
+    };
     let (engine, _) = open_with(&MemoryDisk::new(), config).expect("opens");
     engine.create(A).expect("created");
     let (mut expected, mut seqno) = (Contents::new(), 0);
     set_until_refused(&engine, &mut expected, &mut seqno, 5000);
     let mut batch = vec![set(seqno + 1, "new", &[1; 3000])];
-    assert_eq!(commit(&engine, A, &batch).expect_err("it takes room").kind(), "no-space");
+    assert_eq!(
+        commit(&engine, A, &batch)
+            .expect_err("it takes room")
+            .kind(),
+        "no-space"
+    );
     batch.push(delete(seqno + 2, "key-1"));
     batch.push(set(seqno + 3, "key-2", b"smaller"));
     commit(&engine, A, &batch).expect("it makes room");

@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 
-use checkpoint::Vbid;
+use lowtide_checkpoint::Vbid;
 
 use super::support::{A, audit, commit, contents, open, set};
 use crate::Engine;
@@ -13,7 +13,8 @@ fn callers_get_their_own_results() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     let vbs: Vec<Vbid> = (0..4).map(Vbid).collect();
-    vbs.iter().for_each(|&vb| engine.create(vb).expect("created"));
+    vbs.iter()
+        .for_each(|&vb| engine.create(vb).expect("created"));
     let start = Barrier::new(vbs.len());
     std::thread::scope(|scope| {
         for &vb in &vbs {
@@ -36,7 +37,12 @@ fn callers_get_their_own_results() {
     audit(&engine, true);
     drop(engine);
     let (engine, _) = open(&disk).expect("opens");
-    assert_eq!(vbs.iter().map(|&vb| contents(&engine, vb)).collect::<Vec<_>>(), shown);
+    assert_eq!(
+        vbs.iter()
+            .map(|&vb| contents(&engine, vb))
+            .collect::<Vec<_>>(),
+        shown
+    );
 }
 
 #[test]
@@ -44,11 +50,19 @@ fn a_group_of_many_vbuckets_is_one_sync() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     let vbs: Vec<Vbid> = (0..40).map(Vbid).collect();
-    vbs.iter().for_each(|&vb| engine.create(vb).expect("created"));
+    vbs.iter()
+        .for_each(|&vb| engine.create(vb).expect("created"));
     commit(&engine, Vbid(0), &[set(1, "first", b"")]).expect("the first makes a file");
     let before = engine.stats()["syncs"];
-    let batches: Vec<_> = vbs.iter().map(|&vb| (vb, vec![set(2, "a", b"1")])).collect();
-    assert!(super::support::commit_all(&engine, &batches).iter().all(Result::is_ok));
+    let batches: Vec<_> = vbs
+        .iter()
+        .map(|&vb| (vb, vec![set(2, "a", b"1")]))
+        .collect();
+    assert!(
+        super::support::commit_all(&engine, &batches)
+            .iter()
+            .all(Result::is_ok)
+    );
     assert_eq!(engine.stats()["syncs"] - before, 1);
     assert!(engine.create(A).is_err() || engine.vbuckets().contains(&A));
 }
@@ -60,10 +74,14 @@ fn a_group_that_does_not_fit_is_taken_apart() {
     use crate::disk::{Fault, FaultyDisk};
     use crate::logstor::LogstorConfig;
     let disk = FaultyDisk::new(MemoryDisk::new());
-    let config = LogstorConfig { disk_bytes: 32 * (64 << 10), ..SMALL };
+    let config = LogstorConfig {
+        disk_bytes: 32 * (64 << 10),
+        ..SMALL
+    };
     let (engine, _) = open_with(&disk, config).expect("opens");
     let vbs: Vec<Vbid> = (0..3).map(Vbid).collect();
-    vbs.iter().for_each(|&vb| engine.create(vb).expect("created"));
+    vbs.iter()
+        .for_each(|&vb| engine.create(vb).expect("created"));
     let huge = vec![0; 3 << 20];
     let batches = [
         (vbs[0], vec![set(1, "a", b"1")]),
@@ -77,9 +95,23 @@ fn a_group_that_does_not_fit_is_taken_apart() {
             .map(|result| result.map_or_else(|error| error.kind(), |_| "ok"))
             .collect::<Vec<_>>()
     };
-    assert_eq!(kinds(commit_all(&engine, &batches)), ["ok", "no-space", "ok", "earlier-batch-failed"]);
+    assert_eq!(
+        kinds(commit_all(&engine, &batches)),
+        ["ok", "no-space", "ok", "earlier-batch-failed"]
+    );
     disk.fail_write(1, Fault::Enospc);
-    let batches = [(vbs[0], vec![set(2, "a", b"2")]), (vbs[2], vec![set(2, "c", b"2")])];
-    assert_eq!(kinds(commit_all(&engine, &batches)), ["no-space", "no-space"]);
-    assert_eq!(vbs.iter().map(|&vb| contents(&engine, vb).len()).collect::<Vec<_>>(), [1, 0, 1]);
+    let batches = [
+        (vbs[0], vec![set(2, "a", b"2")]),
+        (vbs[2], vec![set(2, "c", b"2")]),
+    ];
+    assert_eq!(
+        kinds(commit_all(&engine, &batches)),
+        ["no-space", "no-space"]
+    );
+    assert_eq!(
+        vbs.iter()
+            .map(|&vb| contents(&engine, vb).len())
+            .collect::<Vec<_>>(),
+        [1, 0, 1]
+    );
 }

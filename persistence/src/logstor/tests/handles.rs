@@ -16,7 +16,11 @@ fn a_full_table_of_handles_poisons_nothing() {
     let mut acknowledged = 0;
     // Until a log file more would be needed.
     for seqno in 1..=60 {
-        match commit(&engine, A, &[set(seqno, &format!("key-{seqno}"), &noise(seqno, 20_000))]) {
+        match commit(
+            &engine,
+            A,
+            &[set(seqno, &format!("key-{seqno}"), &noise(seqno, 20_000))],
+        ) {
             Ok(_) => acknowledged += 1,
             Err(error) => {
                 assert_ne!(error.kind(), "poisoned", "{error}");
@@ -31,5 +35,8 @@ fn a_full_table_of_handles_poisons_nothing() {
     drop(engine);
     disk.crash(Keep::None);
     let (engine, _) = open(&disk).expect("opens");
-    assert_eq!((contents(&engine, A).len(), engine.vbuckets()), (acknowledged + 1, vec![A]));
+    assert_eq!(
+        (contents(&engine, A).len(), engine.vbuckets()),
+        (acknowledged + 1, vec![A])
+    );
 }

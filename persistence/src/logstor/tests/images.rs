@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use checkpoint::{Key, Namespace, Vbid};
+use lowtide_checkpoint::{Key, Namespace, Vbid};
 
 use super::damage::change;
 use super::life::{Pins, life, shown, take};
 use super::support::{
-    A, B, IMAGES, SMALL, commit, commit_all, contents, dir, dump, hide_images, make_image, open_with, run,
-    set,
+    A, B, IMAGES, SMALL, commit, commit_all, contents, dir, dump, hide_images, make_image,
+    open_with, run, set,
 };
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
 use crate::logstor::rewrite::reclaim;
@@ -51,16 +51,32 @@ fn opening_reads_the_image_and_what_came_after_it() {
     let (note, with_image) = opened(&disk);
     assert!(note.contains("knows everything up to append"), "{note}");
     // One that was being committed to and two that rewriting had open, with one batch's item.
-    assert!(note.starts_with("read 3 of 20 segments, 1 records"), "{note}");
+    assert!(
+        note.starts_with("read 3 of 20 segments, 1 records"),
+        "{note}"
+    );
     assert_eq!(hide_images(&disk, true), 1);
     let (note, without) = opened(&disk);
-    assert!(note.contains("without an index image: there is none"), "{note}");
+    assert!(
+        note.contains("without an index image: there is none"),
+        "{note}"
+    );
     assert_eq!(with_image, without);
 }
 
 #[test]
 fn closing_writes_an_image_when_enough_was_appended() {
-    for (config, images) in [(IMAGES, 1), (SMALL, 0), (LogstorConfig { image_bytes: 4 << 20, ..SMALL }, 1)] {
+    for (config, images) in [
+        (IMAGES, 1),
+        (SMALL, 0),
+        (
+            LogstorConfig {
+                image_bytes: 4 << 20,
+                ..SMALL
+            },
+            1,
+        ),
+    ] {
         let disk = lived(config, true);
         assert_eq!(hide_images(&disk, true), images, "{config:?}");
     }
@@ -74,7 +90,11 @@ fn closing_writes_an_image_when_enough_was_appended() {
 #[test]
 fn a_store_that_nobody_writes_to_makes_an_image_sooner() {
     let disk = MemoryDisk::new();
-    let config = LogstorConfig { image_bytes: 1 << 20, garbage_percent: None, ..SMALL };
+    let config = LogstorConfig {
+        image_bytes: 1 << 20,
+        garbage_percent: None,
+        ..SMALL
+    };
     let (engine, _) = open_with(&disk, config).expect("opens");
     engine.create(A).expect("created");
     for n in 1..60 {
@@ -89,8 +109,13 @@ fn a_store_that_nobody_writes_to_makes_an_image_sooner() {
         assert!(engine.maintenance().is_none());
     }
     commit(&engine, A, &[set(60, "key-60", b"")]).expect("committed");
-    let (looks, job) = (0..100).find_map(|look| Some((look, engine.maintenance()?))).expect("nobody writes");
-    assert_eq!(looks, 65, "the first finds what was appended, and 64 nothing more");
+    let (looks, job) = (0..100)
+        .find_map(|look| Some((look, engine.maintenance()?)))
+        .expect("nobody writes");
+    assert_eq!(
+        looks, 65,
+        "the first finds what was appended, and 64 nothing more"
+    );
     run(job).expect("made");
     assert_eq!(engine.stats()["images"], 1);
     assert!(engine.maintenance().is_none());
@@ -99,7 +124,11 @@ fn a_store_that_nobody_writes_to_makes_an_image_sooner() {
 #[test]
 fn an_image_is_not_due_before_it_is_worth_its_bytes() {
     let disk = MemoryDisk::new();
-    let config = LogstorConfig { image_bytes: 100_000, image_percent: 10, ..SMALL };
+    let config = LogstorConfig {
+        image_bytes: 100_000,
+        image_percent: 10,
+        ..SMALL
+    };
     let (engine, _) = open_with(&disk, config).expect("opens");
     engine.create(A).expect("created");
     let mut images = Vec::new();
@@ -111,11 +140,17 @@ fn an_image_is_not_due_before_it_is_worth_its_bytes() {
         }
     }
     // A block a commit; an image has 40 bytes a key, and 10 % of what was appended since would be 400.
-    assert!(images.windows(2).all(|pair| pair[1] - pair[0] >= 25), "{images:?}");
+    assert!(
+        images.windows(2).all(|pair| pair[1] - pair[0] >= 25),
+        "{images:?}"
+    );
     assert!(images.len() > 10, "{images:?}");
     let stats = engine.stats();
     assert_eq!(stats["images"], images.len() as u64);
-    assert!(stats["image-bytes"] * 8 < stats["bytes-written"], "{stats:?}");
+    assert!(
+        stats["image-bytes"] * 8 < stats["bytes-written"],
+        "{stats:?}"
+    );
 }
 
 #[test]
@@ -124,7 +159,11 @@ fn a_damaged_image_costs_time_and_nothing_else() {
     let sound = opened(&disk).1;
     let name = image_name(&disk);
     let path = dir().join(&name);
-    let len = disk.open(&path, crate::disk::Access::ReadOnly).expect("there").len().expect("known");
+    let len = disk
+        .open(&path, crate::disk::Access::ReadOnly)
+        .expect("there")
+        .len()
+        .expect("known");
     let (mut scanned, mut lazily) = (0, 0);
     for offset in (0..len).step_by(41).chain(len - 24..len) {
         let disk = lived(IMAGES, true);
@@ -132,7 +171,11 @@ fn a_damaged_image_costs_time_and_nothing_else() {
         let (note, found) = opened(&disk);
         assert_eq!(found, sound, "byte {offset}");
         let is_scanned = note.contains("without an index image: index-");
-        *(if is_scanned { &mut scanned } else { &mut lazily }) += 1;
+        *(if is_scanned {
+            &mut scanned
+        } else {
+            &mut lazily
+        }) += 1;
     }
     assert!(scanned > 24 && lazily > 24, "{scanned} {lazily}");
 }
@@ -143,7 +186,13 @@ fn an_image_of_another_store_or_time_is_not_believed() {
     let sound = opened(&disk).1;
     let name = image_name(&disk);
     // Another store's.
-    let other = lived(LogstorConfig { hash_key: [3, 4], ..IMAGES }, true);
+    let other = lived(
+        LogstorConfig {
+            hash_key: [3, 4],
+            ..IMAGES
+        },
+        true,
+    );
     copy(&other, &image_name(&other), &disk, &name);
     let (note, found) = opened(&disk);
     assert!(note.contains("it is another store's"), "{note}");
@@ -172,7 +221,9 @@ fn an_image_of_another_store_or_time_is_not_believed() {
 }
 
 fn bytes_of(disk: &MemoryDisk, name: &str) -> Vec<u8> {
-    let file = disk.open(&dir().join(name), crate::disk::Access::ReadOnly).expect("there");
+    let file = disk
+        .open(&dir().join(name), crate::disk::Access::ReadOnly)
+        .expect("there");
     let mut bytes = vec![0; file.len().expect("known") as usize];
     file.read_at(&mut bytes, 0).expect("read");
     bytes
@@ -181,7 +232,10 @@ fn bytes_of(disk: &MemoryDisk, name: &str) -> Vec<u8> {
 fn put(disk: &MemoryDisk, name: &str, bytes: &[u8]) {
     let path = dir().join(name);
     let _ = disk.remove(&path);
-    disk.create(&path).expect("made").write_at(&[bytes], 0).expect("written");
+    disk.create(&path)
+        .expect("made")
+        .write_at(&[bytes], 0)
+        .expect("written");
 }
 
 fn copy(from: &MemoryDisk, name: &str, to: &MemoryDisk, as_name: &str) {
@@ -204,12 +258,18 @@ fn a_vbucket_is_loaded_when_it_is_used_and_not_before() {
     assert_eq!(contents(&engine, vbs[3]).len(), 2);
     commit(&engine, vbs[4], &[set(3, "a", b"3")]).expect("committed");
     let get = |key: &[u8]| {
-        let found = engine.get(vbs[4], Namespace::Committed, &Key::new(key)).expect("readable");
+        let found = engine
+            .get(vbs[4], Namespace::Committed, &Key::new(key))
+            .expect("readable");
         found.map(|item| item.seqno.0)
     };
     assert_eq!([get(b"a"), get(b"b"), get(b"c")], [Some(3), Some(2), None]);
     engine.drop_vbucket(vbs[5]).expect("dropped");
-    assert_eq!(engine.store.unloaded(), 18, "gets and commits need no more than they ask for");
+    assert_eq!(
+        engine.store.unloaded(),
+        18,
+        "gets and commits need no more than they ask for"
+    );
     run(engine.maintenance().expect("there is something to load")).expect("loaded");
     assert_eq!(engine.store.unloaded(), 0);
     assert!(engine.store.load_job().is_none());
@@ -267,13 +327,22 @@ fn nothing_is_freed_before_everything_is_loaded() {
 /// is not loaded seems dead, or is held: it is to be neither freed nor left.
 #[test]
 fn reclaiming_loads_everything_first() {
-    for (config, is_overwritten) in [(SMALL, false), (SMALL, true), (IMAGES, false), (IMAGES, true)] {
+    for (config, is_overwritten) in [
+        (SMALL, false),
+        (SMALL, true),
+        (IMAGES, false),
+        (IMAGES, true),
+    ] {
         let disk = MemoryDisk::new();
         let (engine, _) = open_with(&disk, config).expect("opens");
         engine.create(A).expect("created");
         engine.create(B).expect("created");
         for n in 1..30 {
-            let other = if is_overwritten { "b".to_owned() } else { format!("b-{n}") };
+            let other = if is_overwritten {
+                "b".to_owned()
+            } else {
+                format!("b-{n}")
+            };
             let item = |key: &str| vec![set(n, key, &[n as u8; 9000])];
             let batches = [(A, item(&format!("a-{n}"))), (B, item(&other))];
             assert!(commit_all(&engine, &batches).iter().all(Result::is_ok));
@@ -285,7 +354,10 @@ fn reclaiming_loads_everything_first() {
         let is_freed = reclaim(&engine.store, &mut engine.store.outputs.lock()).expect("readable");
         assert_eq!(is_freed, is_overwritten, "where something is dead");
         let expected = if is_overwritten { [29, 1] } else { [29, 29] };
-        assert_eq!([contents(&engine, A).len(), contents(&engine, B).len()], expected);
+        assert_eq!(
+            [contents(&engine, A).len(), contents(&engine, B).len()],
+            expected
+        );
     }
 }
 
@@ -328,7 +400,8 @@ impl Executor for Backwards {
 fn opening_finds_the_same_whoever_reads() {
     let disk = lived(IMAGES, false);
     let open = |executor: &dyn Executor| -> Result<_, EngineError> {
-        let (engine, report) = Logstor::open_with(Arc::new(disk.clone()), &dir(), IMAGES, executor)?;
+        let (engine, report) =
+            Logstor::open_with(Arc::new(disk.clone()), &dir(), IMAGES, executor)?;
         Ok((report, dump(&engine)))
     };
     for is_hidden in [false, true] {
@@ -340,11 +413,18 @@ fn opening_finds_the_same_whoever_reads() {
     }
     // Of several that are damaged the first is told.
     let told = |executor: &dyn Executor| {
-        open(executor).map_err(|error| error.to_string()).map(|(report, dump)| (report.unreadable, dump))
+        open(executor)
+            .map_err(|error| error.to_string())
+            .map(|(report, dump)| (report.unreadable, dump))
     };
     let flip = |blocks: [u64; 3]| {
         for block in blocks {
-            change(&disk, &super::support::log_path(0), block * 4096 + 5, |byte| byte ^ 1);
+            change(
+                &disk,
+                &super::support::log_path(0),
+                block * 4096 + 5,
+                |byte| byte ^ 1,
+            );
         }
     };
     let mut errors = 0;
@@ -352,7 +432,10 @@ fn opening_finds_the_same_whoever_reads() {
         let blocks = [n * 7 % 61, n * 11 % 61, n * 17 % 61];
         flip(blocks);
         let expected = told(&InOrder);
-        assert_eq!([told(&Threads), told(&Backwards)], [expected.clone(), expected.clone()]);
+        assert_eq!(
+            [told(&Threads), told(&Backwards)],
+            [expected.clone(), expected.clone()]
+        );
         errors += usize::from(expected.is_err());
         flip(blocks);
     }

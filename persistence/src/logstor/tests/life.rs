@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Item, Seqno, Vbid};
+use lowtide_checkpoint::{Item, Seqno, Vbid};
 
 use super::support::{
-    A, B, Contents, apply, commit_all, contents, delete, due, in_collection, make_image, noise, run, set,
+    A, B, Contents, apply, commit_all, contents, delete, due, in_collection, make_image, noise,
+    run, set,
 };
 use crate::logstor::Logstor;
 use crate::{CompactionRequest, Engine, EngineError, RolledBack, Snapshot};
@@ -31,7 +32,11 @@ pub(in crate::logstor) type Shown = BTreeMap<u16, Contents>;
 pub(in crate::logstor) struct Pins(Vec<Box<dyn Snapshot>>);
 
 /// A step that is repeated after a rollback that could not be done, as after a restart without the pin, is none.
-pub(in crate::logstor) fn take(engine: &Logstor, pins: &mut Pins, step: &Step) -> Result<bool, EngineError> {
+pub(in crate::logstor) fn take(
+    engine: &Logstor,
+    pins: &mut Pins,
+    step: &Step,
+) -> Result<bool, EngineError> {
     match step {
         Step::Create(vb) => engine.create(*vb)?,
         Step::Drop(vb) => engine.drop_vbucket(*vb)?,
@@ -42,7 +47,10 @@ pub(in crate::logstor) fn take(engine: &Logstor, pins: &mut Pins, step: &Step) -
         }
         Step::Pin(vb) => pins.0.push(engine.snapshot(*vb)?),
         Step::RollBack(vb, to) => {
-            return Ok(matches!(engine.rollback(*vb, Seqno(*to))?, RolledBack::Done { .. }));
+            return Ok(matches!(
+                engine.rollback(*vb, Seqno(*to))?,
+                RolledBack::Done { .. }
+            ));
         }
         Step::Purge(vb, upto) => drop(engine.purge(*vb, Seqno(*upto))?),
         Step::Separate => drop(run(engine.separate()?)?),
@@ -61,7 +69,9 @@ pub(in crate::logstor) fn take(engine: &Logstor, pins: &mut Pins, step: &Step) -
 pub(in crate::logstor) fn life() -> Vec<(Step, Shown)> {
     let value = |seed: u64, len| noise(seed, len);
     let many = |first: u64, key: &str, len: usize| -> Vec<Item> {
-        (0..30).map(|n| set(first + n, &format!("{key}-{n}"), &value(first + n, len))).collect()
+        (0..30)
+            .map(|n| set(first + n, &format!("{key}-{n}"), &value(first + n, len)))
+            .collect()
     };
     // Its first seqno is a tombstone's, spared by one purge and taken by the next.
     let in_8 = |item: Item| in_collection(8, item);
@@ -83,28 +93,46 @@ pub(in crate::logstor) fn life() -> Vec<(Step, Shown)> {
         ]),
         // Over the end of a segment.
         Step::Commit(vec![(A, many(10, "key", 1500)), (B, many(10, "key", 1500))]),
-        Step::Commit(vec![(A, many(50, "key", 1700)), (B, vec![delete(50, "a"), set(51, "x", b"x")])]),
+        Step::Commit(vec![
+            (A, many(50, "key", 1700)),
+            (B, vec![delete(50, "a"), set(51, "x", b"x")]),
+        ]),
         Step::Image,
         Step::Separate,
         Step::Pin(A),
         // Larger than a segment.
-        Step::Commit(vec![(A, vec![delete(80, "key-3"), set(81, "large", &value(81, 150_000))])]),
-        Step::Commit(vec![(A, many(90, "key", 900)), (B, many(90, "other", 1200))]),
+        Step::Commit(vec![(
+            A,
+            vec![delete(80, "key-3"), set(81, "large", &value(81, 150_000))],
+        )]),
+        Step::Commit(vec![
+            (A, many(90, "key", 900)),
+            (B, many(90, "other", 1200)),
+        ]),
         Step::Image,
         Step::RollBack(A, 79),
         Step::Commit(vec![(A, vec![set(80, "branch", b"2"), delete(81, "c")])]),
         Step::Purge(A, 80),
         Step::Image,
         Step::Compact(A),
-        Step::Commit(vec![(B, many(130, "other", 100)), (A, vec![set(85, "large", &value(85, 70_000))])]),
-        Step::Commit(vec![(A, vec![delete(86, "large"), in_8(set(87, "end", b"e"))])]),
+        Step::Commit(vec![
+            (B, many(130, "other", 100)),
+            (A, vec![set(85, "large", &value(85, 70_000))]),
+        ]),
+        Step::Commit(vec![(
+            A,
+            vec![delete(86, "large"), in_8(set(87, "end", b"e"))],
+        )]),
         Step::Purge(A, 86),
         Step::Upkeep,
         Step::Compact(B),
         Step::Image,
         Step::Drop(B),
         Step::Create(B),
-        Step::Commit(vec![(B, vec![set(1, "new", b"n")]), (A, many(90, "key", 1800))]),
+        Step::Commit(vec![
+            (B, vec![set(1, "new", b"n")]),
+            (A, many(90, "key", 1800)),
+        ]),
         Step::Compact(B),
     ];
     let mut shown = Shown::new();
@@ -124,7 +152,9 @@ pub(in crate::logstor) fn life() -> Vec<(Step, Shown)> {
             Step::Purge(vb, upto) => {
                 let contents = shown.get_mut(&vb.0).expect("there");
                 let high = *contents.keys().next_back().expect("some");
-                due(contents, *upto, high).iter().for_each(|seqno| drop(contents.remove(seqno)));
+                due(contents, *upto, high)
+                    .iter()
+                    .for_each(|seqno| drop(contents.remove(seqno)));
             }
             Step::Separate | Step::Compact(_) | Step::Upkeep | Step::Image => {}
         }
@@ -134,5 +164,9 @@ pub(in crate::logstor) fn life() -> Vec<(Step, Shown)> {
 }
 
 pub(in crate::logstor) fn shown(engine: &Logstor) -> Shown {
-    engine.vbuckets().into_iter().map(|vb| (vb.0, contents(engine, vb))).collect()
+    engine
+        .vbuckets()
+        .into_iter()
+        .map(|vb| (vb.0, contents(engine, vb)))
+        .collect()
 }

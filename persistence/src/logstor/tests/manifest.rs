@@ -12,7 +12,9 @@ fn generation(engine: &Logstor) -> u64 {
 }
 
 fn manifest_bytes(disk: &FaultyDisk) -> u64 {
-    let file = disk.open(Path::new("/store/MANIFEST"), Access::ReadOnly).expect("there");
+    let file = disk
+        .open(Path::new("/store/MANIFEST"), Access::ReadOnly)
+        .expect("there");
     file.len().expect("known")
 }
 
@@ -27,7 +29,12 @@ fn fresh() -> (FaultyDisk, Logstor) {
 /// Makes and drops a vBucket by turns; whether it is there then.
 fn edit(engine: &Logstor) -> Result<bool, EngineError> {
     let is_there = engine.vbuckets().contains(&B);
-    if is_there { engine.drop_vbucket(B) } else { engine.create(B) }.map(|()| !is_there)
+    if is_there {
+        engine.drop_vbucket(B)
+    } else {
+        engine.create(B)
+    }
+    .map(|()| !is_there)
 }
 
 /// How many edits it takes, and from which I/O to which the last of them goes.
@@ -49,8 +56,17 @@ fn until_made_anew() -> (usize, u64, u64) {
 #[test]
 fn the_manifest_stays_small_and_is_made_anew_safely() {
     let (edits, first, last) = until_made_anew();
-    assert_eq!(last - first, 4, "{first}..{last}: it was made anew: two writes and two syncs");
-    let faults = [None, Some(Fault::Eio), Some(Fault::Enospc), Some(Fault::EioPersisted)];
+    assert_eq!(
+        last - first,
+        4,
+        "{first}..{last}: it was made anew: two writes and two syncs"
+    );
+    let faults = [
+        None,
+        Some(Fault::Eio),
+        Some(Fault::Enospc),
+        Some(Fault::EioPersisted),
+    ];
     for (nth, fault) in (first + 1..=last).flat_map(|nth| faults.map(|fault| (nth, fault))) {
         let what = format!("{fault:?} at {nth}");
         let (disk, engine) = fresh();
@@ -68,7 +84,10 @@ fn the_manifest_stays_small_and_is_made_anew_safely() {
         if fault.is_some() {
             // Either it is poisoned, and says so, or it goes on.
             let committed = commit(&engine, A, &[set(2, "a", b"2")]);
-            assert!(committed.is_ok() || committed.is_err_and(|error| error.kind() == "poisoned"), "{what}");
+            assert!(
+                committed.is_ok() || committed.is_err_and(|error| error.kind() == "poisoned"),
+                "{what}"
+            );
         }
         let high = engine.info(A).expect("there").high;
         drop(engine);
@@ -77,7 +96,10 @@ fn the_manifest_stays_small_and_is_made_anew_safely() {
         let (engine, _) = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(engine.info(A).expect("there").high, high, "{what}");
         assert_eq!(contents(&engine, A).len(), 1, "{what}");
-        assert!(failed || engine.vbuckets().contains(&B) == is_there, "{what}");
+        assert!(
+            failed || engine.vbuckets().contains(&B) == is_there,
+            "{what}"
+        );
         audit(&engine, true);
     }
 }

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkpoint::{Item, Namespace, Seqno};
+use lowtide_checkpoint::{Item, Namespace, Seqno};
 use proptest::prelude::*;
 
 use super::support::{
-    A, B, Contents, IMAGES, SMALL, apply, audit, commit, contents, contents_of, delete, due, dump, fork,
-    hide_images, highs, noise, numbered, open_with, run, set,
+    A, B, Contents, IMAGES, SMALL, apply, audit, commit, contents, contents_of, delete, due, dump,
+    fork, hide_images, highs, noise, numbered, open_with, run, set,
 };
 use crate::disk::{Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
@@ -106,8 +106,19 @@ fn batch(high: u64, keys: &Keys) -> Vec<Item> {
     let item = |(n, (key, is_deletion, len)): (u64, &(u8, bool, u16))| {
         let seqno = high + 1 + n;
         // Some are larger than a segment.
-        let len = if *len == u16::MAX { 70_000 } else { usize::from(*len) };
-        numbered(*key, if *is_deletion { delete(seqno, "") } else { set(seqno, "", &noise(seqno, len)) })
+        let len = if *len == u16::MAX {
+            70_000
+        } else {
+            usize::from(*len)
+        };
+        numbered(
+            *key,
+            if *is_deletion {
+                delete(seqno, "")
+            } else {
+                set(seqno, "", &noise(seqno, len))
+            },
+        )
     };
     (0..).zip(keys).map(item).collect()
 }
@@ -128,7 +139,7 @@ struct World {
     exact: bool,
 }
 
-const fn id(vb: bool) -> checkpoint::Vbid {
+const fn id(vb: bool) -> lowtide_checkpoint::Vbid {
     if vb { A } else { B }
 }
 
@@ -142,7 +153,16 @@ impl World {
         });
         let incarnations = [(true, 0), (false, 0)].into();
         let (pinned, purged) = (Vec::new(), BTreeMap::new());
-        Self { disk, config, engine, now: now.into(), incarnations, pinned, purged, exact: true }
+        Self {
+            disk,
+            config,
+            engine,
+            now: now.into(),
+            incarnations,
+            pinned,
+            purged,
+            exact: true,
+        }
     }
 
     fn reopen(&mut self) {
@@ -185,19 +205,27 @@ impl World {
         let other_disk = fork(&self.disk);
         let mut other = open_with(&other_disk, self.config).expect("opens").0;
         other.store.load_all().expect("readable");
-        let mut ends: BTreeMap<bool, u64> =
-            [true, false].map(|vb| (vb, other.info(id(vb)).expect("there").high.0)).into();
+        let mut ends: BTreeMap<bool, u64> = [true, false]
+            .map(|vb| (vb, other.info(id(vb)).expect("there").high.0))
+            .into();
         let mut has_rewritten = false;
         for step in steps {
             match step {
                 Early::Get { vb, key } => {
                     let key = numbered(*key, delete(1, "")).key;
-                    let found = self.engine.get(id(*vb), Namespace::Committed, &key).expect("readable");
-                    assert_eq!(found.as_ref(), self.now[vb].values().find(|item| item.key == key));
+                    let found = self
+                        .engine
+                        .get(id(*vb), Namespace::Committed, &key)
+                        .expect("readable");
+                    assert_eq!(
+                        found.as_ref(),
+                        self.now[vb].values().find(|item| item.key == key)
+                    );
                 }
                 Early::Commit { vb, keys } => {
                     let batch = batch(ends[vb], keys);
-                    ends.entry(*vb).and_modify(|high| *high += batch.len() as u64);
+                    ends.entry(*vb)
+                        .and_modify(|high| *high += batch.len() as u64);
                     for engine in [&self.engine, &other] {
                         commit(engine, id(*vb), &batch).expect("committed");
                         let counters = &engine.store.shared.counters;
@@ -217,7 +245,11 @@ impl World {
         }
         // Where room is short one has rewritten what the other has only loaded.
         if !has_rewritten {
-            assert_eq!(dump(&self.engine), dump(&other), "early, and when everything was loaded");
+            assert_eq!(
+                dump(&self.engine),
+                dump(&other),
+                "early, and when everything was loaded"
+            );
         }
         self.exact = true;
     }
@@ -234,10 +266,15 @@ impl World {
             }
             Act::Pin { vb } => {
                 let snapshot = self.engine.snapshot(id(*vb)).expect("there");
-                self.pinned.push((*vb, self.incarnations[vb], snapshot, self.now[vb].clone()));
+                self.pinned
+                    .push((*vb, self.incarnations[vb], snapshot, self.now[vb].clone()));
             }
-            Act::Release { which } if *which < self.pinned.len() => drop(self.pinned.swap_remove(*which)),
-            Act::RollBack { vb, which } if *which < self.pinned.len() => self.roll_back(*vb, *which),
+            Act::Release { which } if *which < self.pinned.len() => {
+                drop(self.pinned.swap_remove(*which))
+            }
+            Act::RollBack { vb, which } if *which < self.pinned.len() => {
+                self.roll_back(*vb, *which)
+            }
             Act::Purge { vb, share } => {
                 let high = self.engine.info(id(*vb)).expect("there").high.0;
                 let upto = high * u64::from(*share) / 200;
@@ -251,7 +288,10 @@ impl World {
             }
             Act::Separate => drop(run(self.engine.separate().expect("begun")).expect("done")),
             Act::Compact { vb, steps } => {
-                let mut job = self.engine.compact(id(*vb), CompactionRequest::default()).expect("begun");
+                let mut job = self
+                    .engine
+                    .compact(id(*vb), CompactionRequest::default())
+                    .expect("begun");
                 if *steps == 0 {
                     run(job).expect("done");
                 } else {
@@ -266,7 +306,9 @@ impl World {
                 }
             }
             Act::Image { steps } => {
-                let Some(mut job) = self.engine.store.image_job() else { return };
+                let Some(mut job) = self.engine.store.image_job() else {
+                    return;
+                };
                 if *steps == 0 {
                     run(job).expect("done");
                 } else {
@@ -321,7 +363,10 @@ impl World {
                 assert!(fits, "back to {to}");
                 self.purged.insert(
                     vb,
-                    purged.into_iter().filter(|seqno| *seqno < high.0 && !now.contains_key(seqno)).collect(),
+                    purged
+                        .into_iter()
+                        .filter(|seqno| *seqno < high.0 && !now.contains_key(seqno))
+                        .collect(),
                 );
                 self.now.insert(vb, now);
                 self.exact = false;
@@ -334,9 +379,19 @@ impl World {
     fn check(&self) {
         for (&vb, expected) in &self.now {
             assert_eq!(contents(&self.engine, id(vb)), *expected);
-            let known: BTreeMap<u32, u64> =
-                self.engine.store.branch(id(vb)).expect("there").highs().iter().collect();
-            assert_eq!(known, highs(expected), "no purge takes a collection's highest seqno");
+            let known: BTreeMap<u32, u64> = self
+                .engine
+                .store
+                .branch(id(vb))
+                .expect("there")
+                .highs()
+                .iter()
+                .collect();
+            assert_eq!(
+                known,
+                highs(expected),
+                "no purge takes a collection's highest seqno"
+            );
         }
         for (_, _, snapshot, expected) in &self.pinned {
             assert_eq!(contents_of(&**snapshot), *expected, "a pinned snapshot");

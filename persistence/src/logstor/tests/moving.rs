@@ -6,20 +6,20 @@ mod failures;
 use std::io::Read;
 use std::sync::Arc;
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 use proptest::prelude::*;
 
 use super::life::{Pins, life, take};
 use super::support::{
-    A, B, C, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, dir, dump, hide_images,
-    make_image, noise, numbered, open, open_with, run, set,
+    A, B, C, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, dir, dump,
+    hide_images, make_image, noise, numbered, open, open_with, run, set,
 };
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::{Export, Logstor, LogstorConfig, check_store};
 use crate::{Budget, CompactionRequest, Engine, EngineError, Progress, RolledBack, Snapshot};
 
 /// Every piece, one behind the other.
-fn bytes_of(engine: &Logstor, vb: checkpoint::Vbid) -> Vec<u8> {
+fn bytes_of(engine: &Logstor, vb: lowtide_checkpoint::Vbid) -> Vec<u8> {
     let mut export = engine.export(vb).expect("there");
     let mut bytes = Vec::new();
     while let Some(piece) = export.next_piece().expect("readable") {
@@ -30,7 +30,7 @@ fn bytes_of(engine: &Logstor, vb: checkpoint::Vbid) -> Vec<u8> {
     bytes
 }
 
-fn import(engine: &Logstor, vb: checkpoint::Vbid, bytes: &[u8]) -> Result<(), EngineError> {
+fn import(engine: &Logstor, vb: lowtide_checkpoint::Vbid, bytes: &[u8]) -> Result<(), EngineError> {
     let pieces: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(bytes.to_vec()));
     run(engine.import(vb, pieces)?).map(drop)
 }
@@ -38,20 +38,37 @@ fn import(engine: &Logstor, vb: checkpoint::Vbid, bytes: &[u8]) -> Result<(), En
 /// What a vBucket is, for whoever asks.
 fn whole(
     engine: &Logstor,
-    vb: checkpoint::Vbid,
-) -> (Contents, crate::VBucketInfo, Option<checkpoint::VBucketState>) {
+    vb: lowtide_checkpoint::Vbid,
+) -> (
+    Contents,
+    crate::VBucketInfo,
+    Option<lowtide_checkpoint::VBucketState>,
+) {
     let snapshot = engine.snapshot(vb).expect("there");
-    (contents(engine, vb), engine.info(vb).expect("there"), snapshot.state().cloned())
+    (
+        contents(engine, vb),
+        engine.info(vb).expect("there"),
+        snapshot.state().cloned(),
+    )
 }
 
 /// Another geometry than that of [`SMALL`].
-const OTHER: LogstorConfig = LogstorConfig { segment_bytes: 80 << 10, file_bytes: 400 << 10, ..SMALL };
+const OTHER: LogstorConfig = LogstorConfig {
+    segment_bytes: 80 << 10,
+    file_bytes: 400 << 10,
+    ..SMALL
+};
 
 /// A store with something in it already.
 fn target(disk: &FaultyDisk) -> Logstor {
     let (engine, _) = open_with(disk, OTHER).expect("opens");
     engine.create(B).expect("created");
-    commit(&engine, B, &[set(1, "other", b"1"), set(2, "more", &noise(2, 3000))]).expect("committed");
+    commit(
+        &engine,
+        B,
+        &[set(1, "other", b"1"), set(2, "more", &noise(2, 3000))],
+    )
+    .expect("committed");
     engine
 }
 
@@ -70,7 +87,10 @@ fn an_import_is_what_was_exported_at_every_moment_of_a_life() {
             audit(&engine, true);
             engine.drop_vbucket(C).expect("dropped");
         }
-        run(engine.compact(B, CompactionRequest::default()).expect("begun")).expect("done");
+        run(engine
+            .compact(B, CompactionRequest::default())
+            .expect("begun"))
+        .expect("done");
     }
 }
 
@@ -97,8 +117,16 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 fn batch(high: u64, keys: &[(u8, bool, u16)]) -> Vec<Item> {
     let item = |(n, (key, is_deletion, len)): (u64, &(u8, bool, u16))| {
         let seqno = high + 1 + n;
-        let len = if *len == u16::MAX { 90_000 } else { usize::from(*len) };
-        let item = if *is_deletion { delete(seqno, "") } else { set(seqno, "", &noise(seqno, len)) };
+        let len = if *len == u16::MAX {
+            90_000
+        } else {
+            usize::from(*len)
+        };
+        let item = if *is_deletion {
+            delete(seqno, "")
+        } else {
+            set(seqno, "", &noise(seqno, len))
+        };
         numbered(*key, item)
     };
     (0..).zip(keys).map(item).collect()
@@ -111,7 +139,9 @@ fn play(engine: &Logstor, pinned: &mut Option<Box<dyn Snapshot>>, act: &Act) {
             commit(engine, A, &batch(high.0, keys)).expect("committed");
         }
         Act::Purge(share) => {
-            engine.purge(A, Seqno(high.0 * u64::from(*share) / 200)).expect("purged");
+            engine
+                .purge(A, Seqno(high.0 * u64::from(*share) / 200))
+                .expect("purged");
         }
         Act::RollBack => match pinned.take() {
             None => *pinned = Some(engine.snapshot(A).expect("there")),
@@ -121,7 +151,10 @@ fn play(engine: &Logstor, pinned: &mut Option<Box<dyn Snapshot>>, act: &Act) {
             }
         },
         Act::Compact => {
-            run(engine.compact(A, CompactionRequest::default()).expect("begun")).expect("done");
+            run(engine
+                .compact(A, CompactionRequest::default())
+                .expect("begun"))
+            .expect("done");
         }
     }
 }
@@ -135,7 +168,12 @@ struct Pull {
 impl Read for Pull {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         if self.left.is_empty() {
-            self.left.extend(self.export.next_piece().expect("readable").unwrap_or_default());
+            self.left.extend(
+                self.export
+                    .next_piece()
+                    .expect("readable")
+                    .unwrap_or_default(),
+            );
         }
         self.left.read(buffer)
     }
@@ -218,10 +256,20 @@ fn a_vbucket_with_a_state_and_no_items_moves() {
 fn exported() -> (Vec<u8>, Contents) {
     let (source, _) = open(&MemoryDisk::new()).expect("opens");
     source.create(A).expect("created");
-    let items: Vec<Item> = (1..=40).map(|n| set(n, &format!("key-{n}"), &noise(n, 4000))).collect();
+    let items: Vec<Item> = (1..=40)
+        .map(|n| set(n, &format!("key-{n}"), &noise(n, 4000)))
+        .collect();
     commit(&source, A, &items).expect("committed");
-    commit(&source, A, &[delete(41, "key-3"), set(42, "large", &noise(42, 120_000)), delete(43, "key-4")])
-        .expect("committed");
+    commit(
+        &source,
+        A,
+        &[
+            delete(41, "key-3"),
+            set(42, "large", &noise(42, 120_000)),
+            delete(43, "key-4"),
+        ],
+    )
+    .expect("committed");
     source.purge(A, Seqno(41)).expect("purged");
     (bytes_of(&source, A), contents(&source, A))
 }
@@ -231,13 +279,21 @@ fn an_export_outlives_its_vbucket() {
     let disk = MemoryDisk::new();
     let (source, _) = open(&disk).expect("opens");
     source.create(A).expect("created");
-    commit(&source, A, &[set(1, "a", b"1"), set(2, "b", &noise(2, 70_000))]).expect("committed");
+    commit(
+        &source,
+        A,
+        &[set(1, "a", b"1"), set(2, "b", &noise(2, 70_000))],
+    )
+    .expect("committed");
     let expected = contents_of(&*source.snapshot(A).expect("there"));
     let mut export = source.export(A).expect("there");
     source.drop_vbucket(A).expect("dropped");
     source.create(A).expect("created");
     commit(&source, A, &[set(1, "z", b"other")]).expect("committed");
-    run(source.compact(A, CompactionRequest::default()).expect("begun")).expect("done");
+    run(source
+        .compact(A, CompactionRequest::default())
+        .expect("begun"))
+    .expect("done");
     let mut bytes = Vec::new();
     while let Some(piece) = export.next_piece().expect("readable") {
         bytes.extend(piece);
@@ -251,14 +307,20 @@ fn an_export_outlives_its_vbucket() {
 #[test]
 fn an_image_made_while_a_vbucket_is_imported_does_not_lose_it() {
     let (bytes, expected) = exported();
-    let config = LogstorConfig { image_bytes: 0, image_percent: u32::MAX, ..OTHER };
+    let config = LogstorConfig {
+        image_bytes: 0,
+        image_percent: u32::MAX,
+        ..OTHER
+    };
     for steps in 0.. {
         let disk = FaultyDisk::new(MemoryDisk::new());
         let (engine, _) = open_with(&disk, config).expect("opens");
         engine.create(B).expect("created");
         commit(&engine, B, &[set(1, "other", b"1")]).expect("committed");
         make_image(&engine).expect("made");
-        let mut job = engine.import(A, Box::new(std::io::Cursor::new(bytes.clone()))).expect("new");
+        let mut job = engine
+            .import(A, Box::new(std::io::Cursor::new(bytes.clone())))
+            .expect("new");
         let mut step = || job.step(Budget { items: 1, bytes: 1 }).expect("sound");
         let is_over = (0..steps).any(|_| matches!(step(), Progress::Done(_)));
         make_image(&engine).expect("made");
@@ -274,7 +336,10 @@ fn an_image_made_while_a_vbucket_is_imported_does_not_lose_it() {
         assert!(hide_images(&disk, true) == 1, "it was made");
         let (engine, _) = open_with(&disk, config).expect("opens");
         assert_eq!(with_image, dump(&engine), "{steps} steps before the image");
-        assert!(whole(&engine, A) == imported, "{steps} steps before the image");
+        assert!(
+            whole(&engine, A) == imported,
+            "{steps} steps before the image"
+        );
         audit(&engine, true);
         if is_over {
             assert!(steps > 5);

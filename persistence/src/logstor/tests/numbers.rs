@@ -1,8 +1,8 @@
 //! Numbers at their last value, and memory that contradicts itself: each is refused by name, and nothing is lost.
 
 use super::support::{
-    A, B, IMAGES, SMALL, STEP, apply, commit, commit_all, contents, dir, noise, open, open_with, run, set,
-    state,
+    A, B, IMAGES, SMALL, STEP, apply, commit, commit_all, contents, dir, noise, open, open_with,
+    run, set, state,
 };
 use crate::disk::{Disk, MemoryDisk};
 use crate::logstor::Logstor;
@@ -16,7 +16,11 @@ fn store() -> (MemoryDisk, Logstor) {
     }
     for n in 1..=8 {
         let batch = vec![set(n, &format!("key-{}", n % 3), &noise(n, 20_000))];
-        assert!(commit_all(&engine, &[(A, batch.clone()), (B, batch)]).iter().all(Result::is_ok));
+        assert!(
+            commit_all(&engine, &[(A, batch.clone()), (B, batch)])
+                .iter()
+                .all(Result::is_ok)
+        );
     }
     (disk, engine)
 }
@@ -41,14 +45,21 @@ fn commit_until_refused(engine: &Logstor) -> EngineError {
 /// L49.
 #[test]
 fn a_store_without_a_generation_or_an_append_left_refuses_writes_and_serves_reads() {
-    let spend: [fn(&Logstor); 2] =
-        [|engine| engine.store.log.segments.leave_generations(3), |engine| engine.store.log.leave_numbers(4)];
+    let spend: [fn(&Logstor); 2] = [
+        |engine| engine.store.log.segments.leave_generations(3),
+        |engine| engine.store.log.leave_numbers(4),
+    ];
     for spend in spend {
         let (disk, engine) = store();
         spend(&engine);
         assert_eq!(commit_until_refused(&engine).kind(), "numbers-used-up");
-        let compacted = run(engine.compact(B, CompactionRequest::default()).expect("begun"));
-        assert_eq!(compacted.expect_err("nothing can be freed").kind(), "numbers-used-up");
+        let compacted = run(engine
+            .compact(B, CompactionRequest::default())
+            .expect("begun"));
+        assert_eq!(
+            compacted.expect_err("nothing can be freed").kind(),
+            "numbers-used-up"
+        );
         let before = [A, B].map(|vb| contents(&engine, vb));
         drop(engine);
         // Opening writes no frame: it takes no number.
@@ -69,16 +80,25 @@ fn an_image_without_a_number_left_is_not_made_and_the_store_goes_on() {
         run(engine.store.image_job().expect("due")).expect("made");
         drop(engine);
         let last = dir().join(format!("index-{}", u64::MAX - left));
-        disk.rename(&dir().join("index-00000001"), &last).expect("renamed");
+        disk.rename(&dir().join("index-00000001"), &last)
+            .expect("renamed");
         let (engine, _) = open_with(&disk, IMAGES).expect("opens");
         for n in 0..=left {
             commit(&engine, A, &[set(2 + n, "b", b"2")]).expect("committed");
             let made = run(engine.store.image_job().expect("due"));
-            assert_eq!(made.err().map(|error| error.kind()), (n == left).then_some("numbers-used-up"));
+            assert_eq!(
+                made.err().map(|error| error.kind()),
+                (n == left).then_some("numbers-used-up")
+            );
         }
         commit(&engine, A, &[set(3 + left, "c", b"3")]).expect("committed");
         assert_eq!(contents(&engine, A).len(), 3);
-        assert!(disk.list(&dir()).expect("there").iter().any(|name| name.ends_with(&u64::MAX.to_string())));
+        assert!(
+            disk.list(&dir())
+                .expect("there")
+                .iter()
+                .any(|name| name.ends_with(&u64::MAX.to_string()))
+        );
     }
 }
 
@@ -91,7 +111,10 @@ fn a_vbucket_without_a_revision_left_takes_nothing_more_and_the_others_go_on() {
     let before = contents(&engine, A);
     let refused = |engine: &Logstor| {
         let results = commit_all(engine, &[(A, vec![set(10, "more", b"")])]);
-        assert_eq!(results[0].as_ref().expect_err("none is left").kind(), "numbers-used-up");
+        assert_eq!(
+            results[0].as_ref().expect_err("none is left").kind(),
+            "numbers-used-up"
+        );
         assert_eq!(contents(engine, A), before);
     };
     refused(&engine);
@@ -109,7 +132,10 @@ fn an_export_without_a_number_left_for_its_next_piece_ends_there() {
     export.leave_numbers(1);
     assert!(export.next_piece().expect("the last but one").is_some());
     for _ in 0..2 {
-        assert_eq!(export.next_piece().expect_err("none is left").kind(), "numbers-used-up");
+        assert_eq!(
+            export.next_piece().expect_err("none is left").kind(),
+            "numbers-used-up"
+        );
     }
 }
 
@@ -121,9 +147,20 @@ fn the_last_seqno_is_refused_and_the_one_before_is_taken() {
     let state = state(1);
     let commit = |seqno| {
         let item = set(seqno, "a", b"");
-        engine.commit(&[Batch { vb: A, items: &[&item], state: &state, timestamp: 1 }]).pop().expect("one")
+        engine
+            .commit(&[Batch {
+                vb: A,
+                items: &[&item],
+                state: &state,
+                timestamp: 1,
+            }])
+            .pop()
+            .expect("one")
     };
-    assert_eq!(commit(u64::MAX).expect_err("it stands for no end").kind(), "too-large");
+    assert_eq!(
+        commit(u64::MAX).expect_err("it stands for no end").kind(),
+        "too-large"
+    );
     assert_eq!(contents(&engine, A), before);
     commit(u64::MAX - 1).expect("taken");
     assert_eq!(contents(&engine, A).len(), before.len() + 1);
@@ -131,11 +168,19 @@ fn the_last_seqno_is_refused_and_the_one_before_is_taken() {
 
 /// What a store shows that found itself inconsistent: it takes nothing more, and all is there when it is opened again.
 fn is_poisoned_and_whole(disk: &MemoryDisk, engine: Logstor, before: &super::support::Contents) {
-    assert_eq!(commit(&engine, A, &[set(100, "a", b"")]).expect_err("it takes nothing").kind(), "poisoned");
+    assert_eq!(
+        commit(&engine, A, &[set(100, "a", b"")])
+            .expect_err("it takes nothing")
+            .kind(),
+        "poisoned"
+    );
     drop(engine);
     let (engine, _) = open_with(disk, SMALL).expect("opens");
     assert_eq!(contents(&engine, A), *before);
-    run(engine.compact(A, CompactionRequest::default()).expect("begun")).expect("done");
+    run(engine
+        .compact(A, CompactionRequest::default())
+        .expect("begun"))
+    .expect("done");
     assert_eq!(contents(&engine, A), *before);
 }
 
@@ -144,7 +189,9 @@ fn is_poisoned_and_whole(disk: &MemoryDisk, engine: Logstor, before: &super::sup
 fn a_record_that_is_not_what_was_read_is_not_copied_and_its_original_stays() {
     let (disk, engine) = store();
     let before = contents(&engine, A);
-    let mut job = engine.compact(A, CompactionRequest::default()).expect("begun");
+    let mut job = engine
+        .compact(A, CompactionRequest::default())
+        .expect("begun");
     let error = loop {
         for round in engine.store.rewriting.lock().values() {
             round.lock().iter_mut().for_each(|round| round.lose_bytes());
@@ -156,7 +203,12 @@ fn a_record_that_is_not_what_was_read_is_not_copied_and_its_original_stays() {
         }
     };
     assert_eq!(error.kind(), "inconsistent");
-    assert!(error.to_string().contains("a record to be copied is not what was read"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("a record to be copied is not what was read"),
+        "{error}"
+    );
     drop(job);
     is_poisoned_and_whole(&disk, engine, &before);
 }
@@ -167,7 +219,9 @@ fn an_index_that_contradicts_itself_ends_rewriting_and_nothing_is_freed() {
     let (disk, engine) = store();
     let before = contents(&engine, A);
     engine.store.branch(A).expect("there").break_index();
-    let compacted = run(engine.compact(A, CompactionRequest::default()).expect("begun"));
+    let compacted = run(engine
+        .compact(A, CompactionRequest::default())
+        .expect("begun"));
     assert_eq!(compacted.expect_err("it is found").kind(), "poisoned");
     is_poisoned_and_whole(&disk, engine, &before);
 }

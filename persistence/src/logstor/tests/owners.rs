@@ -21,8 +21,13 @@ fn a_couchstore_directory_is_refused_and_left_as_it_is() {
     let checked = check_store(Arc::new(disk.clone()), dir, &mut found).map(drop);
     for result in [opened, read, checked] {
         let error = result.expect_err("foreign");
-        let EngineError::ForeignStore { path, engine, file } = &error else { panic!("{error}") };
-        assert_eq!((path.as_path(), *engine, file.as_str()), (dir, "couchstore", "7.couch.1"));
+        let EngineError::ForeignStore { path, engine, file } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(
+            (path.as_path(), *engine, file.as_str()),
+            (dir, "couchstore", "7.couch.1")
+        );
     }
     // Making a directory that is there is counted, and does nothing.
     assert_eq!(disk.io_count(), before + 1);
@@ -31,7 +36,15 @@ fn a_couchstore_directory_is_refused_and_left_as_it_is() {
 
 #[test]
 fn its_own_names_are_known_for_its_own() {
-    for name in [manifest::NAME.to_owned(), Segments::file_name(0), Segments::file_name(u32::MAX)] {
-        assert_eq!(StoreOwner::of_name(&name), Some(StoreOwner::Logstor), "{name}");
+    for name in [
+        manifest::NAME.to_owned(),
+        Segments::file_name(0),
+        Segments::file_name(u32::MAX),
+    ] {
+        assert_eq!(
+            StoreOwner::of_name(&name),
+            Some(StoreOwner::Logstor),
+            "{name}"
+        );
     }
 }

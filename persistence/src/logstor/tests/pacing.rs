@@ -8,7 +8,11 @@ use crate::{CompactionRequest, Engine, Progress};
 
 /// Twice the same keys; more room than is used.
 fn overwritten() -> (Logstor, u64) {
-    let config = LogstorConfig { disk_bytes: 64 << 20, garbage_percent: None, ..SMALL };
+    let config = LogstorConfig {
+        disk_bytes: 64 << 20,
+        garbage_percent: None,
+        ..SMALL
+    };
     let (engine, _) = open_with(&MemoryDisk::new(), config).expect("opens");
     engine.create(A).expect("created");
     let mut seqno = 0;
@@ -30,7 +34,9 @@ fn stat(engine: &Logstor, name: &str) -> u64 {
 #[test]
 fn rewriting_moves_no_more_than_is_committed_beside_it() {
     let (engine, mut seqno) = overwritten();
-    let mut job = engine.compact(A, CompactionRequest::default()).expect("begun");
+    let mut job = engine
+        .compact(A, CompactionRequest::default())
+        .expect("begun");
     let (mut turns, mut committed) = (0, 0);
     loop {
         match job.step(STEP).expect("works") {
@@ -43,7 +49,10 @@ fn rewriting_moves_no_more_than_is_committed_beside_it() {
         committed += 4096;
         let moved = stat(&engine, "bytes-rewritten");
         // A slice that was begun, and its padding.
-        assert!(moved <= committed + 2 * (STEP.bytes + 8192), "{moved} bytes beside {committed}");
+        assert!(
+            moved <= committed + 2 * (STEP.bytes + 8192),
+            "{moved} bytes beside {committed}"
+        );
     }
     assert!(turns > 0, "commits had turns");
     assert!(stat(&engine, "segments-compacted") > 0);
@@ -52,7 +61,9 @@ fn rewriting_moves_no_more_than_is_committed_beside_it() {
 #[test]
 fn rewriting_goes_on_where_nobody_commits() {
     let (engine, mut seqno) = overwritten();
-    let mut job = engine.compact(A, CompactionRequest::default()).expect("begun");
+    let mut job = engine
+        .compact(A, CompactionRequest::default())
+        .expect("begun");
     let (mut turns, mut steps) = (0, 0);
     loop {
         match job.step(STEP).expect("works") {
@@ -72,7 +83,11 @@ fn rewriting_goes_on_where_nobody_commits() {
 
 #[test]
 fn rewriting_waits_for_nobody_where_room_is_short() {
-    let config = LogstorConfig { disk_bytes: 36 * (64 << 10), garbage_percent: None, ..SMALL };
+    let config = LogstorConfig {
+        disk_bytes: 36 * (64 << 10),
+        garbage_percent: None,
+        ..SMALL
+    };
     let (engine, _) = open_with(&MemoryDisk::new(), config).expect("opens");
     engine.create(A).expect("created");
     let mut seqno = 0;
@@ -80,14 +95,21 @@ fn rewriting_waits_for_nobody_where_room_is_short() {
     while engine.stats()["free-segments"] > 6 || seqno < 600 {
         seqno += 1;
         let key = if seqno % 3 == 0 { seqno } else { seqno % 7 };
-        commit(&engine, A, &[set(seqno, &format!("key-{key}"), &noise(seqno, 1400))]).expect("committed");
+        commit(
+            &engine,
+            A,
+            &[set(seqno, &format!("key-{key}"), &noise(seqno, 1400))],
+        )
+        .expect("committed");
         assert!(seqno < 2000, "{:?}", engine.stats());
     }
     let is_short = |engine: &Logstor| {
         let census = engine.store.log.segments.census();
         census.free + census.possible < MARK
     };
-    let mut job = engine.compact(A, CompactionRequest::default()).expect("begun");
+    let mut job = engine
+        .compact(A, CompactionRequest::default())
+        .expect("begun");
     let mut short_steps = 0;
     loop {
         let was_short = is_short(&engine);

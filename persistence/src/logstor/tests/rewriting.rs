@@ -1,10 +1,10 @@
 //! Separating and compacting: what they do, at their points, beside commits, readers and purges.
 
-use checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Seqno, Vbid};
 
 use super::support::{
-    A, B, Contents, SMALL, STEP, apply, audit, commit, commit_all, contents, contents_of, delete, noise,
-    open, open_with, run, set, state,
+    A, B, Contents, SMALL, STEP, apply, audit, commit, commit_all, contents, contents_of, delete,
+    noise, open, open_with, run, set, state,
 };
 use crate::disk::{Keep, MemoryDisk};
 use crate::logstor::read::{self, Scratch};
@@ -20,7 +20,9 @@ fn fresh() -> (MemoryDisk, Logstor) {
 }
 
 fn compact(engine: &Logstor, vb: Vbid) -> Box<dyn Job> {
-    engine.compact(vb, CompactionRequest::default()).expect("begun")
+    engine
+        .compact(vb, CompactionRequest::default())
+        .expect("begun")
 }
 
 fn to_point(job: &mut dyn Job, point: &str) -> bool {
@@ -41,7 +43,13 @@ fn overwritten(engine: &Logstor) -> [Contents; 2] {
             let seqno = round * 100 + 3 * n + 1;
             let batch = |salt| {
                 (0..3)
-                    .map(|k| set(seqno + k, &format!("key-{n}-{k}"), &noise(seqno + salt, 1400)))
+                    .map(|k| {
+                        set(
+                            seqno + k,
+                            &format!("key-{n}-{k}"),
+                            &noise(seqno + salt, 1400),
+                        )
+                    })
                     .collect::<Vec<_>>()
             };
             let batches = [(A, batch(0)), (B, batch(9))];
@@ -54,16 +62,27 @@ fn overwritten(engine: &Logstor) -> [Contents; 2] {
     expected
 }
 
-const POINTS: [&str; 4] =
-    ["after-index-before-separate", "after-write-before-index", "compact-after-copy", "compact-before-free"];
+const POINTS: [&str; 4] = [
+    "after-index-before-separate",
+    "after-write-before-index",
+    "compact-after-copy",
+    "compact-before-free",
+];
 
 #[test]
 fn every_point_is_met() {
     let (_, engine) = fresh();
     overwritten(&engine);
     let points = run(compact(&engine, A)).expect("done");
-    assert!(POINTS.iter().all(|point| points.contains(point)), "{points:?}");
-    assert_eq!(run(compact(&engine, A)).expect("done"), [""; 0], "there is nothing left to do");
+    assert!(
+        POINTS.iter().all(|point| points.contains(point)),
+        "{points:?}"
+    );
+    assert_eq!(
+        run(compact(&engine, A)).expect("done"),
+        [""; 0],
+        "there is nothing left to do"
+    );
 }
 
 #[test]
@@ -72,11 +91,17 @@ fn separating_makes_segments_of_single_vbuckets() {
     let expected = overwritten(&engine);
     run(engine.separate().expect("begun")).expect("done");
     let mixed = engine.store.log.segments.closed();
-    assert!(mixed.iter().all(|(_, closed)| closed.owner.is_some()), "{mixed:?}");
+    assert!(
+        mixed.iter().all(|(_, closed)| closed.owner.is_some()),
+        "{mixed:?}"
+    );
     assert_eq!([contents(&engine, A), contents(&engine, B)], expected);
     audit(&engine, true);
     let stats = engine.stats();
-    assert!(stats["records-rewritten"] < 140, "what is dead is left behind: {stats:?}");
+    assert!(
+        stats["records-rewritten"] < 140,
+        "what is dead is left behind: {stats:?}"
+    );
     drop(engine);
     disk.crash(Keep::None);
     let (engine, _) = open(&disk).expect("opens");
@@ -88,13 +113,19 @@ fn separating_makes_segments_of_single_vbuckets() {
 fn a_record_that_was_rolled_back_is_not_counted_for_another_with_its_seqno() {
     let (_, engine) = fresh();
     let before = engine.snapshot(A).expect("there");
-    let first: Vec<_> = (0..4).map(|n| set(n + 1, &format!("key-{n}"), b"1")).collect();
+    let first: Vec<_> = (0..4)
+        .map(|n| set(n + 1, &format!("key-{n}"), b"1"))
+        .collect();
     commit(&engine, A, &first).expect("committed");
     commit(&engine, B, &[set(1, "key", b"1")]).expect("committed");
     // The branch that ends here is still somebody's: its records are copied.
     let ended = engine.snapshot(A).expect("there");
     engine.rollback(A, Seqno(0)).expect("pinned");
-    let second = [set(1, "key-3", b"2"), delete(2, "key-0"), delete(3, "key-10")];
+    let second = [
+        set(1, "key-3", b"2"),
+        delete(2, "key-0"),
+        delete(3, "key-10"),
+    ];
     commit(&engine, A, &second).expect("committed");
     assert_eq!(engine.purge(A, Seqno(2)).expect("purged"), Seqno(2));
     let mut job = compact(&engine, B);
@@ -107,14 +138,23 @@ fn a_record_that_was_rolled_back_is_not_counted_for_another_with_its_seqno() {
 #[test]
 fn what_is_mixed_for_long_is_separated() {
     let disk = MemoryDisk::new();
-    let config = LogstorConfig { mixed_segments_max: usize::MAX, garbage_percent: None, ..SMALL };
+    let config = LogstorConfig {
+        mixed_segments_max: usize::MAX,
+        garbage_percent: None,
+        ..SMALL
+    };
     let (engine, _) = open_with(&disk, config).expect("opens");
     engine.create(A).expect("created");
     engine.create(B).expect("created");
     let at = |vb, n: u64, seconds: u64| {
         let item = set(n, &format!("key-{n}"), &noise(n, 3000));
         let (state, timestamp) = (state(n), seconds * 1_000_000_000);
-        let batch = Batch { vb, items: &[&item], state: &state, timestamp };
+        let batch = Batch {
+            vb,
+            items: &[&item],
+            state: &state,
+            timestamp,
+        };
         assert!(engine.commit(&[batch]).iter().all(Result::is_ok));
     };
     for n in 1..=40 {
@@ -122,7 +162,11 @@ fn what_is_mixed_for_long_is_separated() {
     }
     let separates = || {
         let mut jobs = std::iter::from_fn(|| engine.maintenance());
-        jobs.any(|job| run(job).expect("done").contains(&"after-index-before-separate"))
+        jobs.any(|job| {
+            run(job)
+                .expect("done")
+                .contains(&"after-index-before-separate")
+        })
     };
     assert!(!separates(), "all of it is young");
     at(A, 41, 1600);
@@ -143,7 +187,12 @@ fn what_is_mixed_for_long_is_separated() {
 fn a_segment_of_one_vbucket_is_adopted() {
     let (_, engine) = fresh();
     for n in 0..60_u64 {
-        commit(&engine, A, &[set(n + 1, &format!("key-{n}"), &noise(n, 5000))]).expect("committed");
+        commit(
+            &engine,
+            A,
+            &[set(n + 1, &format!("key-{n}"), &noise(n, 5000))],
+        )
+        .expect("committed");
     }
     run(engine.separate().expect("begun")).expect("done");
     let stats = engine.stats();
@@ -176,7 +225,11 @@ fn commits_between_copy_and_swap_win() {
         drop(engine);
         disk.crash(Keep::None);
         let (engine, _) = open(&disk).expect("opens");
-        assert_eq!([contents(&engine, A), contents(&engine, B)], [expected, other], "{point}");
+        assert_eq!(
+            [contents(&engine, A), contents(&engine, B)],
+            [expected, other],
+            "{point}"
+        );
     }
 }
 
@@ -190,12 +243,20 @@ fn a_job_that_is_dropped_anywhere_leaves_the_store_sound() {
             job.step(STEP).expect("no failure");
         }
         drop(job);
-        assert_eq!([contents(&engine, A), contents(&engine, B)], expected, "{steps}");
+        assert_eq!(
+            [contents(&engine, A), contents(&engine, B)],
+            expected,
+            "{steps}"
+        );
         audit(&engine, true);
         disk.crash(Keep::Random { seed: steps });
         drop(engine);
         let (engine, _) = open(&disk).expect("opens");
-        assert_eq!([contents(&engine, A), contents(&engine, B)], expected, "{steps}");
+        assert_eq!(
+            [contents(&engine, A), contents(&engine, B)],
+            expected,
+            "{steps}"
+        );
         run(compact(&engine, A)).expect("another one");
     }
 }
@@ -205,7 +266,9 @@ fn a_snapshot_keeps_what_it_shows_whatever_is_rewritten() {
     let (_, engine) = fresh();
     let [before, _] = overwritten(&engine);
     let pinned = engine.snapshot(A).expect("there");
-    let batch: Vec<_> = (0..20).map(|n| set(300 + n, &format!("key-{n}-1"), b"new")).collect();
+    let batch: Vec<_> = (0..20)
+        .map(|n| set(300 + n, &format!("key-{n}-1"), b"new"))
+        .collect();
     commit(&engine, A, &batch).expect("committed");
     engine.drop_vbucket(B).expect("dropped");
     run(compact(&engine, A)).expect("done");
@@ -214,7 +277,11 @@ fn a_snapshot_keeps_what_it_shows_whatever_is_rewritten() {
     engine.drop_vbucket(A).expect("dropped");
     engine.create(A).expect("created");
     run(compact(&engine, A)).expect("done");
-    assert_eq!(contents_of(&*pinned), before, "also of a vBucket that is gone");
+    assert_eq!(
+        contents_of(&*pinned),
+        before,
+        "also of a vBucket that is gone"
+    );
     audit(&engine, true);
     drop(pinned);
     run(compact(&engine, A)).expect("done");
@@ -240,7 +307,10 @@ fn a_reader_keeps_the_segment_it_reads() {
     let held = engine.stats()["free-segments"];
     drop(rows);
     run(compact(&engine, A)).expect("done");
-    assert!(engine.stats()["free-segments"] > held, "nobody reads them any more");
+    assert!(
+        engine.stats()["free-segments"] > held,
+        "nobody reads them any more"
+    );
 }
 
 /// The hazard of every log: the tombstone is gone, and an older record of its key comes back.
@@ -250,8 +320,16 @@ fn a_purged_key_stays_away_whatever_is_rewritten_and_whenever_the_power_goes() {
         let (disk, engine) = fresh();
         let filler = |engine: &Logstor, from: u64| {
             let high = engine.info(B).expect("there").high.0;
-            commit(engine, B, &[set(high + 1, &format!("filler-{from}"), &noise(from, 50_000))])
-                .expect("committed");
+            commit(
+                engine,
+                B,
+                &[set(
+                    high + 1,
+                    &format!("filler-{from}"),
+                    &noise(from, 50_000),
+                )],
+            )
+            .expect("committed");
         };
         commit(&engine, A, &[set(1, "gone", b"old"), set(2, "stays", b"s")]).expect("committed");
         filler(&engine, 1);
@@ -276,7 +354,11 @@ fn a_purged_key_stays_away_whatever_is_rewritten_and_whenever_the_power_goes() {
         disk.crash(Keep::None);
         drop(engine);
         let (engine, _) = open(&disk).expect("opens");
-        assert_eq!(shown(&engine), [2, 4], "order {order}, after a loss of power");
+        assert_eq!(
+            shown(&engine),
+            [2, 4],
+            "order {order}, after a loss of power"
+        );
         filler(&engine, 3);
         run(compact(&engine, A)).expect("done");
         run(compact(&engine, B)).expect("done");
@@ -300,7 +382,11 @@ fn a_purged_tombstone_is_given_up_once_its_key_is_gone_from_the_disk() {
     commit(&engine, A, &[set(500, "end", b"")]).expect("committed");
     assert_eq!(engine.purge(A, Seqno(499)).expect("purged"), Seqno(359));
     let branch = engine.store.branch(A).expect("there");
-    assert_eq!(branch.slots().len(), 61, "each hides what is still on the disk");
+    assert_eq!(
+        branch.slots().len(),
+        61,
+        "each hides what is still on the disk"
+    );
     run(compact(&engine, A)).expect("done");
     assert_eq!(branch.slots().len(), 1);
     audit(&engine, true);
@@ -314,7 +400,12 @@ fn upkeep_separates_and_compacts_and_then_is_content() {
         let [a, b] = &mut expected;
         for n in 0..30_u64 {
             let seqno = round * 100 + n + 1;
-            let batches = [A, B].map(|vb| (vb, vec![set(seqno, &format!("key-{n}"), &noise(seqno, 2500))]));
+            let batches = [A, B].map(|vb| {
+                (
+                    vb,
+                    vec![set(seqno, &format!("key-{n}"), &noise(seqno, 2500))],
+                )
+            });
             assert!(commit_all(&engine, &batches).iter().all(Result::is_ok));
             *a = apply(a, &batches[0].1);
             *b = apply(b, &batches[1].1);
@@ -340,6 +431,12 @@ fn one_compaction_of_a_vbucket_at_a_time() {
     drop(compact(&engine, B));
     drop(job);
     drop(compact(&engine, A));
-    let request = CompactionRequest { purge_before: Some(1), ..CompactionRequest::default() };
-    assert_eq!(engine.compact(A, request).expect_err("not here").kind(), "unsupported");
+    let request = CompactionRequest {
+        purge_before: Some(1),
+        ..CompactionRequest::default()
+    };
+    assert_eq!(
+        engine.compact(A, request).expect_err("not here").kind(),
+        "unsupported"
+    );
 }

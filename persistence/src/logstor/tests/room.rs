@@ -3,17 +3,22 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use checkpoint::Item;
+use lowtide_checkpoint::Item;
 
-use super::support::{A, Contents, SMALL, STEP, apply, audit, commit, contents, noise, open_with, run, set};
+use super::support::{
+    A, Contents, SMALL, STEP, apply, audit, commit, contents, noise, open_with, run, set,
+};
 use crate::disk::{Disk, Fault, FaultyDisk, Keep, MemoryDisk, MeteredDisk};
 use crate::logstor::{Logstor, LogstorConfig};
 use crate::{Engine, EngineError, Progress};
 
 const SEGMENT_BYTES: u64 = 64 << 10;
 /// Files have four segments; five files are one segment more than is asked for.
-const PREPARED: LogstorConfig =
-    LogstorConfig { disk_bytes: u64::MAX, prepared_bytes: 18 * SEGMENT_BYTES + 1, ..SMALL };
+const PREPARED: LogstorConfig = LogstorConfig {
+    disk_bytes: u64::MAX,
+    prepared_bytes: 18 * SEGMENT_BYTES + 1,
+    ..SMALL
+};
 
 fn stat(engine: &Logstor, name: &str) -> u64 {
     engine.stats()[name]
@@ -27,7 +32,11 @@ fn upkeep(engine: &Logstor) -> Result<(), EngineError> {
 }
 
 fn some(seqno: u64, bytes: usize) -> [Item; 1] {
-    [set(seqno, &format!("key-{}", seqno % 10), &noise(seqno, bytes))]
+    [set(
+        seqno,
+        &format!("key-{}", seqno % 10),
+        &noise(seqno, bytes),
+    )]
 }
 
 /// L43.
@@ -40,7 +49,11 @@ fn room_that_was_asked_for_is_made_by_upkeep_and_nobody_waits_for_it() {
     assert_eq!(stat(&engine, "bytes-unprepared"), 19 * SEGMENT_BYTES);
     commit(&engine, A, &some(1, 100)).expect("committed");
     // Its own segment, and those that are kept for deletions and for rewriting.
-    assert_eq!(stat(&engine, "file-bytes"), 8 * SEGMENT_BYTES, "a commit makes what it needs");
+    assert_eq!(
+        stat(&engine, "file-bytes"),
+        8 * SEGMENT_BYTES,
+        "a commit makes what it needs"
+    );
 
     let mut jobs = 0;
     while let Some(mut job) = engine.maintenance() {
@@ -50,13 +63,20 @@ fn room_that_was_asked_for_is_made_by_upkeep_and_nobody_waits_for_it() {
             let progress = job.step(STEP).expect("works");
             let step = disk.stats().since(&before);
             // A slice of 256 KiB, and the names of a file that is complete.
-            assert!(step.written_bytes <= 256 << 10 && step.syncs <= 2, "{step:?}");
+            assert!(
+                step.written_bytes <= 256 << 10 && step.syncs <= 2,
+                "{step:?}"
+            );
             if let Progress::Done(_) = progress {
                 break;
             }
         }
         jobs += 1;
-        assert_eq!(stat(&engine, "file-bytes"), made + 4 * SEGMENT_BYTES, "a job a file");
+        assert_eq!(
+            stat(&engine, "file-bytes"),
+            made + 4 * SEGMENT_BYTES,
+            "a job a file"
+        );
     }
     assert_eq!((jobs, stat(&engine, "bytes-unprepared")), (3, 0));
     assert_eq!(stat(&engine, "bytes-prepared"), 20 * SEGMENT_BYTES);
@@ -69,7 +89,10 @@ fn room_that_was_asked_for_is_made_by_upkeep_and_nobody_waits_for_it() {
     engine.close().expect("closed");
 
     // What is there already is not made again, and more can be asked for.
-    let more = LogstorConfig { prepared_bytes: 30 * SEGMENT_BYTES, ..PREPARED };
+    let more = LogstorConfig {
+        prepared_bytes: 30 * SEGMENT_BYTES,
+        ..PREPARED
+    };
     for (config, files) in [(PREPARED, 0), (more, 3)] {
         let (engine, _) = open_with(&disk, config).expect("opens");
         upkeep(&engine).expect("works");
@@ -83,10 +106,20 @@ fn no_more_room_is_made_than_the_budget_allows() {
     for segments in [32, 33, 64] {
         let disk = MemoryDisk::new();
         let disk_bytes = segments * SEGMENT_BYTES;
-        let config = LogstorConfig { disk_bytes, prepared_bytes: u64::MAX, ..SMALL };
+        let config = LogstorConfig {
+            disk_bytes,
+            prepared_bytes: u64::MAX,
+            ..SMALL
+        };
         let (engine, _) = open_with(&disk, config).expect("opens");
         upkeep(&engine).expect("works");
-        assert_eq!((stat(&engine, "file-bytes"), stat(&engine, "bytes-unprepared")), (disk_bytes, 0));
+        assert_eq!(
+            (
+                stat(&engine, "file-bytes"),
+                stat(&engine, "bytes-unprepared")
+            ),
+            (disk_bytes, 0)
+        );
         assert!(engine.maintenance().is_none());
     }
 }
@@ -124,8 +157,8 @@ fn has_its_room(disk: &FaultyDisk, acknowledged: &Contents, what: &str) {
         engine.create(A).expect("created");
     }
     let found = contents(&engine, A);
-    let is_next =
-        found.len() == acknowledged.len() + 1 && acknowledged.keys().all(|seqno| found.contains_key(seqno));
+    let is_next = found.len() == acknowledged.len() + 1
+        && acknowledged.keys().all(|seqno| found.contains_key(seqno));
     assert!(found == *acknowledged || is_next, "{what}");
     upkeep(&engine).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(stat(&engine, "file-bytes"), 20 * SEGMENT_BYTES, "{what}");
@@ -148,7 +181,11 @@ fn power_loss_while_room_is_made_leaves_whole_files() {
             let (acknowledged, result) = prepares(&disk);
             assert!(result.is_err());
             disk.crash(keep);
-            has_its_room(&disk, &acknowledged, &format!("power off at {nth}, {keep:?}"));
+            has_its_room(
+                &disk,
+                &acknowledged,
+                &format!("power off at {nth}, {keep:?}"),
+            );
         }
     }
 }
@@ -158,7 +195,12 @@ fn a_failure_while_room_is_made_is_told_and_harms_nothing() {
     let counting = FaultyDisk::new(MemoryDisk::new());
     assert!(prepares(&counting).1.is_ok());
     for nth in 1..=counting.io_count() {
-        for fault in [Fault::Eio, Fault::Enospc, Fault::Torn { bytes: 5000 }, Fault::EioPersisted] {
+        for fault in [
+            Fault::Eio,
+            Fault::Enospc,
+            Fault::Torn { bytes: 5000 },
+            Fault::EioPersisted,
+        ] {
             let disk = FaultyDisk::new(MemoryDisk::new());
             disk.fail_io(nth, fault);
             let (acknowledged, _) = prepares(&disk);
@@ -175,14 +217,20 @@ fn a_device_without_room_is_told_once_and_asked_again_after_a_while() {
     let ballast = Path::new("/ballast");
     let file = disk.create(ballast).expect("made");
     file.write_at(&[&vec![1; 1 << 20]], 0).expect("written");
-    let config = LogstorConfig { prepared_bytes: 8 << 20, ..PREPARED };
+    let config = LogstorConfig {
+        prepared_bytes: 8 << 20,
+        ..PREPARED
+    };
     let (engine, _) = open_with(&disk, config).expect("opens");
     engine.create(A).expect("created");
     let error = upkeep(&engine).expect_err("there is no room for it");
     assert_eq!(error.kind(), "no-space");
     let made = stat(&engine, "file-bytes");
     assert!((1 << 20..2 << 20).contains(&made), "{made}");
-    assert!(engine.maintenance().is_none(), "it is not told again and again");
+    assert!(
+        engine.maintenance().is_none(),
+        "it is not told again and again"
+    );
 
     // Each key lives once; what is dead goes, by upkeep and by the commits themselves.
     let (mut expected, mut seqno) = (Contents::new(), 0);

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 
 use super::support::{A, SMALL, commit, contents_of, delete, noise, open_with, run, set};
 use crate::disk::MemoryDisk;
@@ -12,7 +12,10 @@ use crate::{CompactionRequest, Engine, Snapshot};
 
 /// More rows than are looked up at once, in frames of several hundred; some rewritten, some large, some deleted.
 fn store() -> Logstor {
-    let config = LogstorConfig { disk_bytes: 64 << 20, ..SMALL };
+    let config = LogstorConfig {
+        disk_bytes: 64 << 20,
+        ..SMALL
+    };
     let (engine, _) = open_with(&MemoryDisk::new(), config).expect("opens");
     engine.create(A).expect("created");
     let mut seqno = 0;
@@ -30,7 +33,10 @@ fn store() -> Logstor {
             .collect();
         commit(&engine, A, &items).expect("committed");
         if batch == 15 {
-            run(engine.compact(A, CompactionRequest::default()).expect("begun")).expect("compacted");
+            run(engine
+                .compact(A, CompactionRequest::default())
+                .expect("begun"))
+            .expect("compacted");
         }
     }
     engine
@@ -40,7 +46,11 @@ fn shown(snapshot: &dyn Snapshot, from: u64, to: u64, most: usize) -> Vec<Item> 
     let mut seen = Vec::new();
     let result = snapshot.visit(Seqno(from), Seqno(to), &mut |item| {
         seen.push(item.to_item().expect("a whole key"));
-        if seen.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if seen.len() < most {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
     });
     result.expect("readable");
     seen
@@ -51,13 +61,20 @@ fn what_is_shown_is_what_is_scanned_whatever_lies_between() {
     let engine = store();
     let snapshot = engine.snapshot(A).expect("there");
     let expected: Vec<Item> = contents_of(&*snapshot).into_values().collect();
-    assert!(expected.len() > 4096, "{} rows are looked up more than once", expected.len());
+    assert!(
+        expected.len() > 4096,
+        "{} rows are looked up more than once",
+        expected.len()
+    );
     assert_eq!(shown(&*snapshot, 0, u64::MAX, usize::MAX), expected);
     for most in [1, 4095, 4096, 4097] {
         assert_eq!(shown(&*snapshot, 0, u64::MAX, most), expected[..most]);
     }
     let (from, to) = (expected[100].seqno.0, expected[4300].seqno.0);
-    assert_eq!(shown(&*snapshot, from, to, usize::MAX), expected[100..=4300]);
+    assert_eq!(
+        shown(&*snapshot, from, to, usize::MAX),
+        expected[100..=4300]
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use checkpoint::Item;
+use lowtide_checkpoint::Item;
 
 use super::support::{
     A, B, Contents, SMALL, STEP, apply, audit, commit, contents, noise, open_with, run, set,
@@ -11,7 +11,11 @@ use crate::disk::{Keep, MemoryDisk, MeteredDisk};
 use crate::logstor::{Logstor, LogstorConfig};
 use crate::{CompactionRequest, Engine, Progress};
 
-const TINY: LogstorConfig = LogstorConfig { disk_bytes: 32 * (64 << 10), file_bytes: 64 << 10, ..SMALL };
+const TINY: LogstorConfig = LogstorConfig {
+    disk_bytes: 32 * (64 << 10),
+    file_bytes: 64 << 10,
+    ..SMALL
+};
 
 fn fresh() -> (MemoryDisk, Logstor) {
     let disk = MemoryDisk::new();
@@ -27,8 +31,13 @@ fn overwriting_for_ever_takes_no_more_than_the_budget() {
         let (disk, engine) = fresh();
         let mut expected = Contents::new();
         for n in 0..1500_u64 {
-            let batch = [set(n + 1, &format!("key-{}", n * 7 % keys), &noise(n, bytes))];
-            commit(&engine, A, &batch).unwrap_or_else(|error| panic!("{keys} of {bytes}, {n}: {error}"));
+            let batch = [set(
+                n + 1,
+                &format!("key-{}", n * 7 % keys),
+                &noise(n, bytes),
+            )];
+            commit(&engine, A, &batch)
+                .unwrap_or_else(|error| panic!("{keys} of {bytes}, {n}: {error}"));
             if n + keys >= 1500 {
                 expected = apply(&expected, &batch);
             }
@@ -50,9 +59,17 @@ fn many_small_commits_are_packed() {
     for n in 0..3000_u64 {
         let vb = if n % 3 == 0 { B } else { A };
         let high = engine.info(vb).expect("there").high.0;
-        commit(&engine, vb, &[set(high + 1, &format!("key-{n}"), b"a small value")]).expect("committed");
+        commit(
+            &engine,
+            vb,
+            &[set(high + 1, &format!("key-{n}"), b"a small value")],
+        )
+        .expect("committed");
     }
-    assert_eq!(contents(&engine, A).len() + contents(&engine, B).len(), 3000);
+    assert_eq!(
+        contents(&engine, A).len() + contents(&engine, B).len(),
+        3000
+    );
     audit(&engine, true);
 }
 
@@ -70,13 +87,22 @@ fn what_does_not_fit_is_refused_and_nothing_is_lost() {
         }
     };
     assert_eq!(refused.kind(), "no-space");
-    assert!(expected.len() > 32 * 6 * 8 / 10, "only {} fit", expected.len());
+    assert!(
+        expected.len() > 32 * 6 * 8 / 10,
+        "only {} fit",
+        expected.len()
+    );
     assert_eq!(contents(&engine, A), expected);
     audit(&engine, true);
     // Each time again, and each time nothing has changed.
     for _ in 0..3 {
-        let large: Vec<Item> = (0..10).map(|n| set(seqno + n, &format!("more-{n}"), &[1; 30_000])).collect();
-        assert_eq!(commit(&engine, A, &large).expect_err("too much").kind(), "no-space");
+        let large: Vec<Item> = (0..10)
+            .map(|n| set(seqno + n, &format!("more-{n}"), &[1; 30_000]))
+            .collect();
+        assert_eq!(
+            commit(&engine, A, &large).expect_err("too much").kind(),
+            "no-space"
+        );
         assert_eq!(contents(&engine, A), expected);
     }
     // Where others had room the call is one of several.
@@ -86,8 +112,12 @@ fn what_does_not_fit_is_refused_and_nothing_is_lost() {
     assert_eq!(contents(&engine, A), expected);
     engine.drop_vbucket(A).expect("dropped, full as it is");
     for n in 0..100 {
-        commit(&engine, B, &[set(n + 1, &format!("key-{n}"), &noise(n, 10_000))])
-            .expect("there is room again");
+        commit(
+            &engine,
+            B,
+            &[set(n + 1, &format!("key-{n}"), &noise(n, 10_000))],
+        )
+        .expect("there is room again");
     }
     assert_eq!(contents(&engine, B).len(), 100);
     audit(&engine, true);
@@ -98,7 +128,10 @@ fn values_larger_than_a_segment_come_back_and_are_freed() {
     let (disk, engine) = fresh();
     let mut engine = engine;
     for n in 0..30_u64 {
-        let batch = [set(2 * n + 1, "large", &noise(n, 600_000)), set(2 * n + 2, "small", &noise(n, 10))];
+        let batch = [
+            set(2 * n + 1, "large", &noise(n, 600_000)),
+            set(2 * n + 2, "small", &noise(n, 10)),
+        ];
         commit(&engine, A, &batch).expect("committed");
         let expected = apply(&Contents::new(), &batch);
         assert_eq!(contents(&engine, A), expected);
@@ -124,16 +157,28 @@ fn a_value_larger_than_the_store_is_refused() {
 
 #[test]
 fn any_geometry_works() {
-    for (segment_bytes, file_bytes, disk_bytes) in
-        [(65_536, 65_536, 0), (70_000, 1, 1 << 30), (1 << 20, 3 << 20, 32 << 20), (131_072, 1 << 20, 5 << 20)]
-    {
-        let config = LogstorConfig { segment_bytes, file_bytes, disk_bytes, ..LogstorConfig::DEFAULT };
+    for (segment_bytes, file_bytes, disk_bytes) in [
+        (65_536, 65_536, 0),
+        (70_000, 1, 1 << 30),
+        (1 << 20, 3 << 20, 32 << 20),
+        (131_072, 1 << 20, 5 << 20),
+    ] {
+        let config = LogstorConfig {
+            segment_bytes,
+            file_bytes,
+            disk_bytes,
+            ..LogstorConfig::DEFAULT
+        };
         let disk = MemoryDisk::new();
         let (engine, _) = open_with(&disk, config).expect("opens");
         engine.create(A).expect("created");
         for n in 0..50_u64 {
-            commit(&engine, A, &[set(n + 1, &format!("key-{}", n % 9), &noise(n, 60_000))])
-                .expect("committed");
+            commit(
+                &engine,
+                A,
+                &[set(n + 1, &format!("key-{}", n % 9), &noise(n, 60_000))],
+            )
+            .expect("committed");
         }
         let before = contents(&engine, A);
         drop(engine);
@@ -151,7 +196,12 @@ fn bytes_of_commits(keys: u64, value_bytes: usize) -> Vec<u64> {
     let commit = |n: u64| {
         let before = disk.stats();
         let key = (n * 2_654_435_761) % keys;
-        commit(&engine, A, &[set(n + 1, &format!("key-{key}"), &noise(n, value_bytes))]).expect("committed");
+        commit(
+            &engine,
+            A,
+            &[set(n + 1, &format!("key-{key}"), &noise(n, value_bytes))],
+        )
+        .expect("committed");
         disk.stats().since(&before).written_bytes
     };
     (0..3000).map(commit).collect()
@@ -163,17 +213,26 @@ fn where_room_is_short_every_commit_pays_its_part() {
         let bytes = bytes_of_commits(keys, value_bytes);
         let steady = &bytes[1000..];
         let sums = |of: usize| {
-            let mut sums: Vec<u64> = steady.chunks(of).map(|window| window.iter().sum()).collect();
+            let mut sums: Vec<u64> = steady
+                .chunks(of)
+                .map(|window| window.iter().sum())
+                .collect();
             sums.sort_unstable();
             sums
         };
         let (one, many) = (sums(1), sums(32));
         let (median, most) = (many[many.len() / 2], many[many.len() - 1]);
-        assert!(most <= 2 * median, "{keys} of {value_bytes}: {most} bytes of 32 commits, usually {median}");
+        assert!(
+            most <= 2 * median,
+            "{keys} of {value_bytes}: {most} bytes of 32 commits, usually {median}"
+        );
         // No commit has to make a whole segment free by itself.
         let frame = (value_bytes as u64 + 200).next_multiple_of(4096);
         let most = one[one.len() - 1];
-        assert!(most <= 4 * frame + (24 << 10), "{keys} of {value_bytes}: {most} bytes of a commit");
+        assert!(
+            most <= 4 * frame + (24 << 10),
+            "{keys} of {value_bytes}: {most} bytes of a commit"
+        );
     }
 }
 
@@ -190,10 +249,15 @@ fn what_a_job_has_claimed_is_no_reason_to_refuse_a_commit() {
         n += 1;
     }
     // It claims what is worth most, and then nobody drives it.
-    let mut job = engine.compact(A, CompactionRequest::default()).expect("begins");
+    let mut job = engine
+        .compact(A, CompactionRequest::default())
+        .expect("begins");
     let mut steps = 0;
     while steps < 6 {
-        steps += u32::from(!matches!(job.step(STEP).expect("works"), Progress::Reached(_)));
+        steps += u32::from(!matches!(
+            job.step(STEP).expect("works"),
+            Progress::Reached(_)
+        ));
     }
     for _ in 0..100 {
         let batch = [set(n + 1, &format!("key-{}", n % 40), &noise(n, 10_000))];
@@ -215,16 +279,30 @@ fn commits_until_refused(has_job: bool) -> u64 {
     for n in 0..120 {
         // What comes first lives, of what follows each key has two revisions.
         let key = if n < 80 { n } else { 80 + n / 2 };
-        commit(&engine, A, &[set(n + 1, &format!("key-{key}"), &noise(n, 10_000))]).expect("there is room");
+        commit(
+            &engine,
+            A,
+            &[set(n + 1, &format!("key-{key}"), &noise(n, 10_000))],
+        )
+        .expect("there is room");
     }
-    let mut job = engine.compact(A, CompactionRequest::default()).expect("begins");
+    let mut job = engine
+        .compact(A, CompactionRequest::default())
+        .expect("begins");
     let mut points = 0;
     while points < 2 {
-        points += u32::from(matches!(job.step(STEP).expect("works"), Progress::Reached(_)));
+        points += u32::from(matches!(
+            job.step(STEP).expect("works"),
+            Progress::Reached(_)
+        ));
     }
     let _job = has_job.then_some(job);
     let mut n = 120;
-    while let Ok(_committed) = commit(&engine, A, &[set(n + 1, &format!("more-{n}"), &noise(n, 10_000))]) {
+    while let Ok(_committed) = commit(
+        &engine,
+        A,
+        &[set(n + 1, &format!("more-{n}"), &noise(n, 10_000))],
+    ) {
         n += 1;
     }
     n - 120
@@ -234,34 +312,54 @@ fn commits_until_refused(has_job: bool) -> u64 {
 fn there_is_as_much_room_beside_a_job_that_stands_still() {
     let (alone, beside) = (commits_until_refused(false), commits_until_refused(true));
     // What it had copied lies elsewhere.
-    assert!(beside + 5 >= alone, "room for {alone} commits, {beside} beside a job");
+    assert!(
+        beside + 5 >= alone,
+        "room for {alone} commits, {beside} beside a job"
+    );
 }
 
 #[test]
 fn a_commit_does_not_wait_for_a_file_that_is_being_made() {
     let disk = MeteredDisk::new(Arc::new(MemoryDisk::new()));
-    let config = LogstorConfig { file_bytes: 4 << 20, disk_bytes: u64::MAX, ..SMALL };
+    let config = LogstorConfig {
+        file_bytes: 4 << 20,
+        disk_bytes: u64::MAX,
+        ..SMALL
+    };
     let (engine, _) = open_with(&disk, config).expect("opens");
     engine.create(A).expect("created");
     let mut n = 0;
     let job = loop {
         n += 1;
-        commit(&engine, A, &[set(n, &format!("key-{n}"), &noise(n, 20_000))]).expect("committed");
+        commit(
+            &engine,
+            A,
+            &[set(n, &format!("key-{n}"), &noise(n, 20_000))],
+        )
+        .expect("committed");
         if let Some(job) = engine.maintenance() {
             break job;
         }
     };
     let mut job = job;
     let before = disk.stats();
-    assert!(matches!(job.step(STEP).expect("works"), Progress::Working { .. }));
+    assert!(matches!(
+        job.step(STEP).expect("works"),
+        Progress::Working { .. }
+    ));
     let step = disk.stats().since(&before);
-    assert_eq!((step.written_bytes, step.syncs), (256 << 10, 1), "a slice of the file");
+    assert_eq!(
+        (step.written_bytes, step.syncs),
+        (256 << 10, 1),
+        "a slice of the file"
+    );
     let before = disk.stats();
     commit(&engine, A, &[set(n + 1, "meanwhile", b"")]).expect("committed");
     assert_eq!(disk.stats().since(&before).written_bytes, 4096);
     // Whoever needs it all at once goes on where the job is.
-    let large: Vec<Item> =
-        (0..60).map(|k| set(n + 2 + k, &format!("large-{k}"), &noise(k, 60_000))).collect();
+    let large: Vec<Item> = (0..60)
+        .map(|k| set(n + 2 + k, &format!("large-{k}"), &noise(k, 60_000)))
+        .collect();
     commit(&engine, A, &large).expect("committed");
     run(job).expect("nothing is left to do");
     assert_eq!(contents(&engine, A).len() as u64, n + 61);

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::{Cas, FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid};
+use lowtide_checkpoint::{
+    Cas, FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid,
+};
 
 use crate::disk::{Access, Disk, MemoryDisk};
 use crate::logstor::fingerprint::Fingerprint;
@@ -15,7 +17,8 @@ use crate::logstor::highs::{self, CollectionHighs};
 use crate::logstor::segment::{Location, Segment};
 use crate::logstor::{Logstor, LogstorConfig, entry, scan};
 use crate::{
-    Batch, Budget, Committed, Engine, EngineError, Job, Progress, RecoveryReport, ScanLimit, Snapshot,
+    Batch, Budget, Committed, Engine, EngineError, Job, Progress, RecoveryReport, ScanLimit,
+    Snapshot,
 };
 
 pub(in crate::logstor) const A: Vbid = Vbid(7);
@@ -64,27 +67,47 @@ pub(in crate::logstor) fn state(high: u64) -> VBucketState {
 
 pub(in crate::logstor) fn set(seqno: u64, key: &str, value: &[u8]) -> Item {
     let value = Bytes::copy_from_slice(value);
-    Item { seqno: Seqno(seqno), ..Item::mutation(Key::new(key.as_bytes()), value) }
+    Item {
+        seqno: Seqno(seqno),
+        ..Item::mutation(Key::new(key.as_bytes()), value)
+    }
 }
 
 pub(in crate::logstor) fn delete(seqno: u64, key: &str) -> Item {
-    Item { seqno: Seqno(seqno), ..Item::deletion(Key::new(key.as_bytes())) }
+    Item {
+        seqno: Seqno(seqno),
+        ..Item::deletion(Key::new(key.as_bytes()))
+    }
 }
 
 pub(in crate::logstor) fn in_collection(collection: u32, item: Item) -> Item {
-    Item { key: Key::in_collection(collection, item.key.user()), ..item }
+    Item {
+        key: Key::in_collection(collection, item.key.user()),
+        ..item
+    }
 }
 
 pub(in crate::logstor) fn commit_all(
     engine: &dyn Engine,
     batches: &[(Vbid, Vec<Item>)],
 ) -> Vec<Result<Committed, EngineError>> {
-    let states: Vec<_> =
-        batches.iter().map(|(_, items)| state(items.last().map_or(0, |item| item.seqno.0))).collect();
-    let refs: Vec<Vec<&Item>> = batches.iter().map(|(_, items)| items.iter().collect()).collect();
+    let states: Vec<_> = batches
+        .iter()
+        .map(|(_, items)| state(items.last().map_or(0, |item| item.seqno.0)))
+        .collect();
+    let refs: Vec<Vec<&Item>> = batches
+        .iter()
+        .map(|(_, items)| items.iter().collect())
+        .collect();
     let parts = batches.iter().zip(&refs).zip(&states);
-    let batches: Vec<Batch<'_>> =
-        parts.map(|((&(vb, _), items), state)| Batch { vb, items, state, timestamp: 1 }).collect();
+    let batches: Vec<Batch<'_>> = parts
+        .map(|((&(vb, _), items), state)| Batch {
+            vb,
+            items,
+            state,
+            timestamp: 1,
+        })
+        .collect();
     engine.commit(&batches)
 }
 
@@ -93,7 +116,9 @@ pub(in crate::logstor) fn commit(
     vb: Vbid,
     items: &[Item],
 ) -> Result<Committed, EngineError> {
-    commit_all(engine, &[(vb, items.to_vec())]).pop().expect("one")
+    commit_all(engine, &[(vb, items.to_vec())])
+        .pop()
+        .expect("one")
 }
 
 pub(in crate::logstor) fn apply(contents: &Contents, batch: &[Item]) -> Contents {
@@ -108,32 +133,54 @@ pub(in crate::logstor) fn apply(contents: &Contents, batch: &[Item]) -> Contents
 /// The key with a number: some collections have few, so that a tombstone is often their newest.
 pub(in crate::logstor) fn numbered(key: u8, item: Item) -> Item {
     let collection = [8, 8, 9, 0x1f4].get(usize::from(key)).copied();
-    in_collection(collection.unwrap_or(0), Item { key: Key::new(format!("key-{key}").as_bytes()), ..item })
+    in_collection(
+        collection.unwrap_or(0),
+        Item {
+            key: Key::new(format!("key-{key}").as_bytes()),
+            ..item
+        },
+    )
 }
 
 /// The newest seqno of each collection.
 pub(in crate::logstor) fn highs(contents: &Contents) -> BTreeMap<u32, u64> {
-    contents.iter().map(|(&seqno, item)| (item.key.collection(), seqno)).collect()
+    contents
+        .iter()
+        .map(|(&seqno, item)| (item.key.collection(), seqno))
+        .collect()
 }
 
 /// The tombstones that a purge takes.
 pub(in crate::logstor) fn due(contents: &Contents, upto: u64, high: u64) -> BTreeSet<u64> {
     let highs: BTreeSet<u64> = highs(contents).into_values().chain([high]).collect();
-    let tombstones = contents.values().filter(|item| item.deleted).map(|item| item.seqno.0);
-    tombstones.filter(|&seqno| seqno <= upto && !highs.contains(&seqno)).collect()
+    let tombstones = contents
+        .values()
+        .filter(|item| item.deleted)
+        .map(|item| item.seqno.0);
+    tombstones
+        .filter(|&seqno| seqno <= upto && !highs.contains(&seqno))
+        .collect()
 }
 
 /// Everything a snapshot holds; reads by key and figures must agree.
 pub(in crate::logstor) fn contents_of(snapshot: &dyn Snapshot) -> Contents {
-    let slice = snapshot.scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE).expect("readable");
+    let slice = snapshot
+        .scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE)
+        .expect("readable");
     assert_eq!(slice.next, None);
     for item in &slice.items {
-        let found = snapshot.get(Namespace::Committed, &item.key).expect("readable");
+        let found = snapshot
+            .get(Namespace::Committed, &item.key)
+            .expect("readable");
         assert_eq!(found.as_ref(), Some(item));
     }
     let info = snapshot.info();
     assert_eq!(info.items + info.deleted, slice.items.len() as u64);
-    slice.items.into_iter().map(|item| (item.seqno.0, item)).collect()
+    slice
+        .items
+        .into_iter()
+        .map(|item| (item.seqno.0, item))
+        .collect()
 }
 
 pub(in crate::logstor) fn contents(engine: &dyn Engine, vb: Vbid) -> Contents {
@@ -141,7 +188,10 @@ pub(in crate::logstor) fn contents(engine: &dyn Engine, vb: Vbid) -> Contents {
     contents_of(&*engine.snapshot(vb).expect("there"))
 }
 
-pub(in crate::logstor) const STEP: Budget = Budget { items: 16, bytes: 16 << 10 };
+pub(in crate::logstor) const STEP: Budget = Budget {
+    items: 16,
+    bytes: 16 << 10,
+};
 
 /// Runs a job to its end; the points it met.
 pub(in crate::logstor) fn run(mut job: Box<dyn Job>) -> Result<Vec<&'static str>, EngineError> {
@@ -156,24 +206,41 @@ pub(in crate::logstor) fn run(mut job: Box<dyn Job>) -> Result<Vec<&'static str>
 }
 
 /// As [`SMALL`], with an image whenever something was appended.
-pub(in crate::logstor) const IMAGES: LogstorConfig =
-    LogstorConfig { image_bytes: 0, image_percent: u32::MAX, ..SMALL };
+pub(in crate::logstor) const IMAGES: LogstorConfig = LogstorConfig {
+    image_bytes: 0,
+    image_percent: u32::MAX,
+    ..SMALL
+};
 
 /// Everything a store knows when it was opened: for comparing, not for reading.
 pub(in crate::logstor) fn dump(engine: &Logstor) -> String {
     engine.store.load_all().expect("readable");
-    let branches: String =
-        engine.store.registry.branches.read().values().map(|branch| branch.dump()).collect();
+    let branches: String = engine
+        .store
+        .registry
+        .branches
+        .read()
+        .values()
+        .map(|branch| branch.dump())
+        .collect();
     engine.store.log.segments.dump() + &branches
 }
 
 /// Gives a directory's images other names, or theirs again.
 pub(in crate::logstor) fn hide_images(disk: &impl Disk, is_hidden: bool) -> usize {
-    let (from, to) = if is_hidden { ("index-", "hidden-") } else { ("hidden-", "index-") };
+    let (from, to) = if is_hidden {
+        ("index-", "hidden-")
+    } else {
+        ("hidden-", "index-")
+    };
     let names = disk.list(&dir()).expect("there");
-    let images: Vec<_> = names.iter().filter_map(|name| Some((name, name.strip_prefix(from)?))).collect();
+    let images: Vec<_> = names
+        .iter()
+        .filter_map(|name| Some((name, name.strip_prefix(from)?)))
+        .collect();
     for (name, number) in &images {
-        disk.rename(&dir().join(name), &dir().join(format!("{to}{number}"))).expect("renamed");
+        disk.rename(&dir().join(name), &dir().join(format!("{to}{number}")))
+            .expect("renamed");
     }
     disk.sync_dir(&dir()).expect("synced");
     images.len()
@@ -198,7 +265,10 @@ pub(in crate::logstor) fn fork(disk: &impl Disk) -> MemoryDisk {
 
 /// Makes an image, if anything was appended since the last one.
 pub(in crate::logstor) fn make_image(engine: &Logstor) -> Result<(), EngineError> {
-    engine.store.image_job().map_or(Ok(()), |job| run(job).map(drop))
+    engine
+        .store
+        .image_job()
+        .map_or(Ok(()), |job| run(job).map(drop))
 }
 
 /// Counts every record on the disk, and every reference, and compares with what the store believes. Only where nothing
@@ -206,7 +276,14 @@ pub(in crate::logstor) fn make_image(engine: &Logstor) -> Result<(), EngineError
 pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
     let store = &engine.store;
     store.load_all().expect("readable");
-    let segments: Vec<Arc<Segment>> = store.log.segments.table().iter().flatten().cloned().collect();
+    let segments: Vec<Arc<Segment>> = store
+        .log
+        .segments
+        .table()
+        .iter()
+        .flatten()
+        .cloned()
+        .collect();
     let mut live: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     let by_epoch = store.registry.by_epoch();
     let mut branches: BTreeMap<*const (), _> = BTreeMap::new();
@@ -232,10 +309,15 @@ pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
         let mut highs = CollectionHighs::default();
         let closed = store.log.segments.closed();
         for segment in &segments {
-            let used = closed.iter().find(|(of, _)| of.id == segment.id).map(|(_, closed)| closed.used);
+            let used = closed
+                .iter()
+                .find(|(of, _)| of.id == segment.id)
+                .map(|(_, closed)| closed.used);
             for (epoch, fingerprint, seqno, collection) in items_in(engine, segment, used) {
                 if branch.lineage.contains(epoch, seqno) {
-                    collection.into_iter().for_each(|collection| highs.take_in(collection, seqno));
+                    collection
+                        .into_iter()
+                        .for_each(|collection| highs.take_in(collection, seqno));
                     let (count, seqnos) = records.entry(fingerprint).or_default();
                     *count += 1;
                     *seqnos.entry(seqno).or_default() += 1;
@@ -247,15 +329,33 @@ pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
         assert!(highs.seqnos().is_subset(&named), "{highs:?} of {named:?}");
         let mut given_up = branch.given_up();
         for slot in branch.slots() {
-            let (count, seqnos) = records.remove(&slot.fingerprint).expect("its record is there");
-            let uncounted: u32 = seqnos.keys().filter_map(|seqno| given_up.remove(seqno)).sum();
+            let (count, seqnos) = records
+                .remove(&slot.fingerprint)
+                .expect("its record is there");
+            let uncounted: u32 = seqnos
+                .keys()
+                .filter_map(|seqno| given_up.remove(seqno))
+                .sum();
             let others = count - 1 - u64::from(uncounted);
-            assert!(u64::from(slot.stale) >= others, "{slot:?}: {others} other records: too few are counted");
-            assert!(!exact || u64::from(slot.stale) == others, "{slot:?}: {others} other records");
+            assert!(
+                u64::from(slot.stale) >= others,
+                "{slot:?}: {others} other records: too few are counted"
+            );
+            assert!(
+                !exact || u64::from(slot.stale) == others,
+                "{slot:?}: {others} other records"
+            );
         }
         for (_, (count, seqnos)) in records {
-            let known: u32 = seqnos.keys().filter_map(|seqno| given_up.remove(seqno)).sum();
-            assert_eq!(u64::from(known), count, "records that would come back: {seqnos:?}");
+            let known: u32 = seqnos
+                .keys()
+                .filter_map(|seqno| given_up.remove(seqno))
+                .sum();
+            assert_eq!(
+                u64::from(known),
+                count,
+                "records that would come back: {seqnos:?}"
+            );
         }
     }
 }
@@ -266,12 +366,19 @@ type Counted = (u32, Fingerprint, u64, Option<u32>);
 fn items_in(engine: &Logstor, segment: &Segment, used: Option<u32>) -> Vec<Counted> {
     let bytes = segment.read(0, segment.bytes as usize).expect("readable");
     let hash_key = engine.store.shared.hash_key;
-    let valid =
-        |generation| Some(if generation == segment.generation { used.unwrap_or(segment.bytes) } else { 0 });
+    let valid = |generation| {
+        Some(if generation == segment.generation {
+            used.unwrap_or(segment.bytes)
+        } else {
+            0
+        })
+    };
     let frames = scan::frames(&bytes, segment.id, hash_key, valid);
     let mut items = Vec::new();
     let mut push = |peek: &entry::Peek<'_>| {
-        let Some(operation) = peek.operation else { return };
+        let Some(operation) = peek.operation else {
+            return;
+        };
         let namespace = operation.namespace().expect("stored");
         let fingerprint = Fingerprint::of(hash_key, namespace, peek.key);
         items.push((peek.epoch, fingerprint, peek.seqno, highs::of_record(peek)));
@@ -280,7 +387,11 @@ fn items_in(engine: &Logstor, segment: &Segment, used: Option<u32>) -> Vec<Count
         if frame.header.kind == FrameKind::Large {
             if frame.header.piece == 0 {
                 let len = u32::from_be_bytes(*bytes[68..].first_chunk().expect("4"));
-                let at = Location { segment: segment.id, offset: 64, len };
+                let at = Location {
+                    segment: segment.id,
+                    offset: 64,
+                    len,
+                };
                 push(&entry::peek(&segment.read_record(at).expect("readable")).expect("sound"));
             }
             continue;

@@ -3,9 +3,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use checkpoint::{Key, Namespace, Seqno, Vbid};
+use lowtide_checkpoint::{Key, Namespace, Seqno, Vbid};
 
-use super::support::{SMALL, audit, commit, contents, contents_of, delete, noise, open_with, run, set};
+use super::support::{
+    SMALL, audit, commit, contents, contents_of, delete, noise, open_with, run, set,
+};
 use crate::disk::{Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
 use crate::{CompactionRequest, Engine};
@@ -38,7 +40,9 @@ fn read(engine: &Logstor, vb: Vbid, over: &AtomicBool) {
         assert_eq!(snapshot.high().0 % 3, 0, "a part of a batch");
         for n in 0..KEYS {
             let key = Key::new(format!("key-{n}").as_bytes());
-            engine.get(vb, Namespace::Committed, &key).expect("readable");
+            engine
+                .get(vb, Namespace::Committed, &key)
+                .expect("readable");
         }
         assert_eq!(contents_of(&*snapshot), first);
     }
@@ -46,7 +50,10 @@ fn read(engine: &Logstor, vb: Vbid, over: &AtomicBool) {
 
 fn rewrite(engine: &Logstor, vb: Vbid, over: &AtomicBool) {
     while !over.load(Ordering::SeqCst) {
-        run(engine.compact(vb, CompactionRequest::default()).expect("one of this vBucket")).expect("done");
+        run(engine
+            .compact(vb, CompactionRequest::default())
+            .expect("one of this vBucket"))
+        .expect("done");
         if let Some(job) = engine.maintenance() {
             run(job).expect("done");
         }
@@ -64,10 +71,14 @@ fn come_and_go(engine: &Logstor, vb: Vbid, over: &AtomicBool) {
 #[test]
 fn everything_at_once_ends_as_it_should() {
     let disk = MemoryDisk::new();
-    let config = LogstorConfig { disk_bytes: 512 * (64 << 10), ..SMALL };
+    let config = LogstorConfig {
+        disk_bytes: 512 * (64 << 10),
+        ..SMALL
+    };
     let (engine, _) = open_with(&disk, config).expect("opens");
     let vbs = [Vbid(1), Vbid(2)];
-    vbs.iter().for_each(|&vb| engine.create(vb).expect("created"));
+    vbs.iter()
+        .for_each(|&vb| engine.create(vb).expect("created"));
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (engine, over) = (&engine, &over);
@@ -79,7 +90,9 @@ fn everything_at_once_ends_as_it_should() {
         let writers = vbs.map(|vb| scope.spawn(move || write(engine, vb)));
         let written = writers.map(|writer| writer.join());
         over.store(true, Ordering::SeqCst);
-        written.into_iter().for_each(|written| written.expect("no panic"));
+        written
+            .into_iter()
+            .for_each(|written| written.expect("no panic"));
     });
     audit(&engine, true);
     let shown = vbs.map(|vb| contents(&engine, vb));

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Seqno, Vbid};
 
 use crate::EngineError;
 
@@ -62,8 +62,12 @@ impl Active {
             Owner::One(vb) => Some(vb),
             Owner::Nobody | Owner::Many => None,
         };
-        log.shared.counters.segments_adopted.add(u64::from(owner.is_some()));
-        log.segments.close(self.segment.id, self.used, Origin::Commits, owner);
+        log.shared
+            .counters
+            .segments_adopted
+            .add(u64::from(owner.is_some()));
+        log.segments
+            .close(self.segment.id, self.used, Origin::Commits, owner);
     }
 }
 
@@ -96,7 +100,17 @@ impl<'a> Layout<'a> {
     pub(super) fn new(log: &'a Log, active: Option<&Active>, purpose: Purpose) -> Self {
         let current = active.map(|active| (active.clone(), None));
         let (frames, taken, full, large) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { log, purpose, frames, taken, current, full, expected_bytes: 0, timestamp: 0, large }
+        Self {
+            log,
+            purpose,
+            frames,
+            taken,
+            current,
+            full,
+            expected_bytes: 0,
+            timestamp: 0,
+            large,
+        }
     }
 
     /// Finds a place for every record, and each vBucket's state behind its items.
@@ -104,8 +118,10 @@ impl<'a> Layout<'a> {
     /// # Errors
     /// As [`super::super::segments::Segments::take`].
     pub(super) fn place_all(&mut self, batches: &[Encoded]) -> Result<Vec<Places>, EngineError> {
-        self.expected_bytes =
-            batches.iter().map(|batch| batch.bytes.len() + batch.state_bytes.len() + 64).sum::<usize>();
+        self.expected_bytes = batches
+            .iter()
+            .map(|batch| batch.bytes.len() + batch.state_bytes.len() + 64)
+            .sum::<usize>();
         let mut revisions: BTreeMap<Vbid, u64> = BTreeMap::new();
         let mut all = Vec::with_capacity(batches.len());
         let mut record = Vec::new();
@@ -117,20 +133,34 @@ impl<'a> Layout<'a> {
                 let end = row.at.saturating_add(row.len as usize);
                 // Anything else would be written as a record of nothing.
                 let record = batch.bytes.get(row.at..end);
-                let record =
-                    record.ok_or_else(|| self.log.shared.inconsistent("a record without its bytes"))?;
+                let record = record
+                    .ok_or_else(|| self.log.shared.inconsistent("a record without its bytes"))?;
                 rows.push(self.place(record, row.len, vb)?);
             }
-            let revision = revisions.entry(vb).or_insert_with(|| batch.branch.revision());
+            let revision = revisions
+                .entry(vb)
+                .or_insert_with(|| batch.branch.revision());
             let path = || self.log.shared.dir.clone();
-            let used_up = || EngineError::NumbersUsedUp { path: path(), what: "revisions of a state" };
+            let used_up = || EngineError::NumbersUsedUp {
+                path: path(),
+                what: "revisions of a state",
+            };
             *revision = revision.checked_add(1).ok_or_else(used_up)?;
             let high = batch.last.unwrap_or_else(|| Seqno(batch.branch.high()));
             record.clear();
-            let len =
-                entry::put_state(&mut record, batch.branch.epoch(), high, *revision, &batch.state_bytes);
+            let len = entry::put_state(
+                &mut record,
+                batch.branch.epoch(),
+                high,
+                *revision,
+                &batch.state_bytes,
+            );
             let state = self.place(&record, len, vb)?;
-            all.push(Places { rows, state, revision: *revision });
+            all.push(Places {
+                rows,
+                state,
+                revision: *revision,
+            });
         }
         Ok(all)
     }
@@ -160,7 +190,11 @@ impl<'a> Layout<'a> {
                     if let Some(frame) = self.frames.get_mut(number) {
                         frame.bytes.extend_from_slice(record);
                     }
-                    return Ok(Location { segment: active.segment.id, offset: at, len });
+                    return Ok(Location {
+                        segment: active.segment.id,
+                        offset: at,
+                        len,
+                    });
                 }
             }
             self.next_segment()?;
@@ -172,7 +206,16 @@ impl<'a> Layout<'a> {
         if let Some((active, frame)) = self.current.take() {
             self.full.push(self.as_written(active, frame));
         }
-        self.current = segment.map(|segment| (Active { segment, used: 0, owner: Owner::Nobody }, None));
+        self.current = segment.map(|segment| {
+            (
+                Active {
+                    segment,
+                    used: 0,
+                    owner: Owner::Nobody,
+                },
+                None,
+            )
+        });
         Ok(())
     }
 
@@ -201,7 +244,11 @@ impl<'a> Layout<'a> {
         }
         let first = segments.first().map_or(0, |segment| segment.id);
         self.large.push((segments, vb));
-        Ok(Location { segment: first, offset: HEADER_BYTES, len })
+        Ok(Location {
+            segment: first,
+            offset: HEADER_BYTES,
+            len,
+        })
     }
 
     /// Gives back what it took.
@@ -222,12 +269,17 @@ impl<'a> Layout<'a> {
 
     /// All is in the index: closes what is full. What the next group goes on with.
     pub(super) fn finish(mut self) -> Option<Active> {
-        let current = self.current.take().map(|(active, frame)| self.as_written(active, frame));
+        let current = self
+            .current
+            .take()
+            .map(|(active, frame)| self.as_written(active, frame));
         self.full.iter().for_each(|full| full.close(self.log));
         for (segments, vb) in &self.large {
             for (number, segment) in segments.iter().enumerate() {
                 let origin = Origin::Large { first: number == 0 };
-                self.log.segments.close(segment.id, segment.bytes, origin, Some(*vb));
+                self.log
+                    .segments
+                    .close(segment.id, segment.bytes, origin, Some(*vb));
             }
         }
         // Where not even an empty batch fits, the next one would only close it.
@@ -249,9 +301,18 @@ impl<'a> Layout<'a> {
             ends.insert(active.segment.id, active.clone());
         }
         for frame in &self.frames {
-            let owner = ends.get(&frame.segment.id).map_or(Owner::Many, |active| active.owner);
+            let owner = ends
+                .get(&frame.segment.id)
+                .map_or(Owner::Many, |active| active.owner);
             let segment = Arc::clone(&frame.segment);
-            ends.insert(segment.id, Active { segment, used: frame.offset, owner });
+            ends.insert(
+                segment.id,
+                Active {
+                    segment,
+                    used: frame.offset,
+                    owner,
+                },
+            );
         }
         ends.values().for_each(|active| active.close(self.log));
     }

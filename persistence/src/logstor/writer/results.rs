@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Seqno, Vbid};
 
 use crate::disk::DiskError;
 use crate::{Committed, EngineError};
@@ -67,11 +67,16 @@ impl Results {
 
     fn in_order(&mut self, encoded: Encoded) -> Result<Encoded, EngineError> {
         let vb = encoded.branch.vb;
-        let high = *self.highs.entry(vb).or_insert_with(|| encoded.branch.high());
+        let high = *self
+            .highs
+            .entry(vb)
+            .or_insert_with(|| encoded.branch.high());
         match (encoded.first, encoded.last) {
-            (Some(seqno), _) if seqno.0 <= high => {
-                Err(EngineError::OutOfOrder { vb, seqno, previous: Seqno(high) })
-            }
+            (Some(seqno), _) if seqno.0 <= high => Err(EngineError::OutOfOrder {
+                vb,
+                seqno,
+                previous: Seqno(high),
+            }),
             (_, Some(last)) => {
                 self.highs.insert(vb, last.0);
                 Ok(encoded)
@@ -82,7 +87,9 @@ impl Results {
 
     /// Why a batch is not to be tried after all: one before it in its call has failed.
     pub(super) fn hopeless(&self, (call, _): Key, vb: Vbid) -> Option<EngineError> {
-        self.failed.contains(&(call, vb)).then_some(EngineError::EarlierBatchFailed { vb })
+        self.failed
+            .contains(&(call, vb))
+            .then_some(EngineError::EarlierBatchFailed { vb })
     }
 
     pub(super) fn done(&mut self, key: Key, committed: Committed) {
@@ -97,7 +104,8 @@ impl Results {
 
     /// Each call's results, in order.
     pub(super) fn into_lists(self, calls: usize) -> Vec<Vec<CommitResult>> {
-        let mut lists: Vec<Vec<CommitResult>> = std::iter::repeat_with(Vec::new).take(calls).collect();
+        let mut lists: Vec<Vec<CommitResult>> =
+            std::iter::repeat_with(Vec::new).take(calls).collect();
         for ((call, _), result) in self.by_batch {
             if let Some(list) = lists.get_mut(call) {
                 list.push(result);
@@ -118,8 +126,14 @@ pub(super) fn repeat(error: &EngineError) -> EngineError {
             source: io::Error::new(error.source.kind(), error.source.to_string()),
         }),
         EngineError::Poisoned { path } => EngineError::Poisoned { path: path.clone() },
-        EngineError::NumbersUsedUp { path, what } => EngineError::NumbersUsedUp { path: path.clone(), what },
-        EngineError::Inconsistent { path, what } => EngineError::Inconsistent { path: path.clone(), what },
+        EngineError::NumbersUsedUp { path, what } => EngineError::NumbersUsedUp {
+            path: path.clone(),
+            what,
+        },
+        EngineError::Inconsistent { path, what } => EngineError::Inconsistent {
+            path: path.clone(),
+            what,
+        },
         other => EngineError::InvalidArgument(other.to_string()),
     }
 }

@@ -5,9 +5,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use persistence::disk::OsDisk;
-use persistence::logstor::{Logstor, LogstorConfig};
-use persistence::{Engine, EngineError};
+use lowtide_persistence::disk::OsDisk;
+use lowtide_persistence::logstor::{Logstor, LogstorConfig};
+use lowtide_persistence::{Engine, EngineError};
 
 use super::super::super::Failure;
 use super::super::super::check::progress_bar;
@@ -25,7 +25,11 @@ pub(super) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Fail
     let bar = progress_bar();
     let mut files = Vec::new();
     for vb in store.vbuckets() {
-        let target = Target { path: path.display().to_string(), vb: Some(vb.0), revision: None };
+        let target = Target {
+            path: path.display().to_string(),
+            vb: Some(vb.0),
+            revision: None,
+        };
         let result = one(&store, vb, purge.request(), &bar);
         let is_over = matches!(result, Err(EngineError::Poisoned { .. }));
         files.push(told(&target, path, result));
@@ -42,7 +46,7 @@ pub(super) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Fail
 fn told(
     target: &Target,
     path: &Path,
-    result: Result<persistence::CompactionReport, EngineError>,
+    result: Result<lowtide_persistence::CompactionReport, EngineError>,
 ) -> Compacted {
     match result {
         Ok(report) => Compacted::done(target, path, &report),

@@ -10,10 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use checkpoint::Seqno;
 use indicatif::ProgressBar;
-use persistence::disk::{Disk, OsDisk};
-use persistence::logstor::{
+use lowtide_checkpoint::Seqno;
+use lowtide_persistence::disk::{Disk, OsDisk};
+use lowtide_persistence::logstor::{
     LogDirectory, LogFinding, LogFindingKind, LogObserver, LogSeverity, compact_store,
 };
 
@@ -26,7 +26,11 @@ pub(super) fn compact(path: &Path, output: &Path, purge: &Purge) -> Result<Compa
     let unfinished = places(path, output)?;
     let store = sound(path)?;
     fs::create_dir(&unfinished).map_err(|error| failed(&unfinished, &error))?;
-    let target = Target { path: path.display().to_string(), vb: None, revision: None };
+    let target = Target {
+        path: path.display().to_string(),
+        vb: None,
+        revision: None,
+    };
     finished(&store, &unfinished, output, purge.purge_upto.map(Seqno))
         .map(|report| Compacted::done(&target, output, &report))
         .inspect_err(|_| {
@@ -40,7 +44,7 @@ fn finished(
     unfinished: &Path,
     output: &Path,
     purge_upto: Option<Seqno>,
-) -> Result<persistence::CompactionReport, Failure> {
+) -> Result<lowtide_persistence::CompactionReport, Failure> {
     let bar = progress_bar();
     let report = compact_store(store, unfinished, purge_upto, &mut |done, of| {
         bar.set_length(of);
@@ -50,21 +54,31 @@ fn finished(
     let report = report?;
     fs::rename(unfinished, output).map_err(|error| failed(output, &error))?;
     let disk = OsDisk::new();
-    disk.sync_dir(&parent(output)).map_err(|error| Failure::new(Exit::Io, &error))?;
+    disk.sync_dir(&parent(output))
+        .map_err(|error| Failure::new(Exit::Io, &error))?;
     Ok(report)
 }
 
 /// Where the new store is made, if it can be made at all.
 fn places(path: &Path, output: &Path) -> Result<PathBuf, Failure> {
     let taken = |taken: &Path, hint: &str| {
-        Err(Failure::new(Exit::Usage, &format!("{} is there already", taken.display()))
-            .with_hint(hint.to_owned()))
+        Err(Failure::new(
+            Exit::Usage,
+            &format!("{} is there already", taken.display()),
+        )
+        .with_hint(hint.to_owned()))
     };
     let Some(name) = output.file_name() else {
-        return taken(output, "nothing is overwritten: name a directory that is not there");
+        return taken(
+            output,
+            "nothing is overwritten: name a directory that is not there",
+        );
     };
     if fs::symlink_metadata(output).is_ok() {
-        return taken(output, "nothing is overwritten: name a directory that is not there");
+        return taken(
+            output,
+            "nothing is overwritten: name a directory that is not there",
+        );
     }
     let resolved = |path: &Path| fs::canonicalize(path).map_err(|error| failed(path, &error));
     if resolved(&parent(output))?.starts_with(resolved(path)?) {
@@ -76,7 +90,10 @@ fn places(path: &Path, output: &Path) -> Result<PathBuf, Failure> {
     unfinished.push(".unfinished");
     let unfinished = output.with_file_name(unfinished);
     if fs::symlink_metadata(&unfinished).is_ok() {
-        return taken(&unfinished, "a compaction was killed there, or is under way: remove it if it is not");
+        return taken(
+            &unfinished,
+            "a compaction was killed there, or is under way: remove it if it is not",
+        );
     }
     Ok(unfinished)
 }
@@ -104,7 +121,8 @@ impl LogObserver for Damage {
         // Without its images a store is as good.
         if finding.severity() == LogSeverity::Damage && finding.kind != LogFindingKind::Image {
             self.count += 1;
-            self.first.get_or_insert_with(|| format!("{}: {finding}", finding.path.display()));
+            self.first
+                .get_or_insert_with(|| format!("{}: {finding}", finding.path.display()));
         }
     }
 
@@ -115,15 +133,22 @@ impl LogObserver for Damage {
 }
 
 fn sound(path: &Path) -> Result<LogDirectory, Failure> {
-    let mut damage = Damage { bar: progress_bar(), count: 0, first: None };
+    let mut damage = Damage {
+        bar: progress_bar(),
+        count: 0,
+        first: None,
+    };
     let store = LogDirectory::read(Arc::new(OsDisk::new()), path, &mut damage);
     damage.bar.finish_and_clear();
     let store = store?;
     match damage.first {
         None => Ok(store),
         Some(first) => {
-            let more =
-                if damage.count > 1 { format!(", and {} more", damage.count - 1) } else { String::new() };
+            let more = if damage.count > 1 {
+                format!(", and {} more", damage.count - 1)
+            } else {
+                String::new()
+            };
             Err(Failure::new(Exit::Corrupt, &format!("{first}{more}"))
                 .with_hint("check tells what is damaged, dump prints what can be read".to_owned()))
         }

@@ -19,7 +19,10 @@ fn failure(source: &mut GitSource) -> InputError {
         }
     };
     assert!(source.next_batch().expect("at its end").is_none());
-    assert!(matches!(source.progress, Progress::Done), "its processes are gone");
+    assert!(
+        matches!(source.progress, Progress::Done),
+        "its processes are gone"
+    );
     error
 }
 
@@ -54,7 +57,10 @@ fn another_users_repository_is_refused_with_the_way_out() {
     let error = refused(&repository.dir);
     assert!(error.to_string().contains("dubious ownership"), "{error}");
     let hint = error.hint().expect("a hint");
-    assert!(hint.contains(&format!("safe.directory '{}'", repository.dir.display())), "{hint}");
+    assert!(
+        hint.contains(&format!("safe.directory '{}'", repository.dir.display())),
+        "{hint}"
+    );
 }
 
 #[test]
@@ -63,7 +69,10 @@ fn a_broken_head_is_not_an_empty_repository() {
         let repository = everything(&[]);
         std::fs::write(repository.dir.join(".git/refs/heads/main"), head).expect("written");
         let error = refused(&repository.dir);
-        assert!(matches!(&error, InputError::Git { stderr, .. } if !stderr.is_empty()), "{error}");
+        assert!(
+            matches!(&error, InputError::Git { stderr, .. } if !stderr.is_empty()),
+            "{error}"
+        );
         assert!(!error.is_usage() && error.hint().is_some());
     }
 }
@@ -76,8 +85,18 @@ fn a_missing_content_is_named_with_its_commit_and_path() {
     let error = failure(&mut open(&repository.dir));
     let commit = repository.git(&["rev-list", "--first-parent", "--reverse", "HEAD"]);
     let second = commit.lines().nth(1).expect("two commits");
-    let InputError::MissingObject { commit, path, object: missing } = &error else { panic!("{error}") };
-    assert_eq!((commit.as_str(), path.as_slice(), missing), (second, &b"dir/below"[..], &object));
+    let InputError::MissingObject {
+        commit,
+        path,
+        object: missing,
+    } = &error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (commit.as_str(), path.as_slice(), missing),
+        (second, &b"dir/below"[..], &object)
+    );
 }
 
 #[test]
@@ -86,8 +105,15 @@ fn a_partial_clone_is_not_filled_behind_the_users_back() {
     origin.git(&["config", "uploadpack.allowFilter", "true"]);
     let partial = Repository::cloned(&origin, &["--no-checkout", "--filter=blob:none"]);
     let error = refused(&partial.dir);
-    assert!(matches!(error, InputError::PartialClone { .. }) && error.is_usage(), "{error}");
-    assert!(error.hint().is_some_and(|hint| hint.contains("--no-filter")));
+    assert!(
+        matches!(error, InputError::PartialClone { .. }) && error.is_usage(),
+        "{error}"
+    );
+    assert!(
+        error
+            .hint()
+            .is_some_and(|hint| hint.contains("--no-filter"))
+    );
 }
 
 #[test]
@@ -96,9 +122,17 @@ fn when_git_fails_halfway_its_words_are_told() {
     let tree = repository.git(&["rev-parse", "HEAD~5^{tree}"]);
     std::fs::remove_file(repository.object_file(&tree)).expect("removed");
     let error = failure(&mut open(&repository.dir));
-    let InputError::Git { command, stderr, .. } = &error else { panic!("{error}") };
+    let InputError::Git {
+        command, stderr, ..
+    } = &error
+    else {
+        panic!("{error}")
+    };
     assert_eq!(command, history::COMMAND);
-    assert!(stderr.contains(&tree) && !stderr.contains("hint:"), "{stderr}");
+    assert!(
+        stderr.contains(&tree) && !stderr.contains("hint:"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -118,9 +152,14 @@ fn a_process_that_is_killed_is_an_error() {
     for role in [0, 1] {
         let mut source = open(&repository.dir);
         assert!(source.next_batch().expect("readable").is_some());
-        let Progress::Reading(pipeline) = &source.progress else { panic!("it reads") };
+        let Progress::Reading(pipeline) = &source.progress else {
+            panic!("it reads")
+        };
         assert!(signal(9, pipeline.process_ids()[role]));
         let error = failure(&mut source);
-        assert!(matches!(&error, InputError::Git { status, .. } if status.contains("signal: 9")), "{error}");
+        assert!(
+            matches!(&error, InputError::Git { status, .. } if status.contains("signal: 9")),
+            "{error}"
+        );
     }
 }

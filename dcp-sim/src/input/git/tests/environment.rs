@@ -41,7 +41,12 @@ fn settings_change_nothing() {
     repository.git(&["add", "copy"]);
     repository.commit_index("rename and copy");
     let head = repository.git(&["rev-parse", "HEAD"]);
-    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{head},module")]);
+    repository.git(&[
+        "update-index",
+        "--add",
+        "--cacheinfo",
+        &format!("160000,{head},module"),
+    ]);
     repository.commit_index("a submodule");
     merges(&repository, "more-");
 
@@ -64,7 +69,10 @@ fn signed_root(repository: &Repository) -> String {
         "tree {tree}\nauthor A <a@example.org> 1700000000 +0000\ncommitter A <a@example.org> 1700000000 +0000\n\
          gpgsig -----BEGIN PGP SIGNATURE-----\n \n none\n -----END PGP SIGNATURE-----\n\nsigned\n"
     );
-    repository.git_with(&["hash-object", "-t", "commit", "-w", "--stdin"], commit.as_bytes())
+    repository.git_with(
+        &["hash-object", "-t", "commit", "-w", "--stdin"],
+        commit.as_bytes(),
+    )
 }
 
 #[test]
@@ -73,13 +81,27 @@ fn replaced_and_grafted_history_is_not_played() {
     let before = batches(&repository.dir);
     repository.git(&["replace", "HEAD~2", "HEAD~5"]);
     let blob = repository.git(&["rev-parse", "HEAD:a"]);
-    repository.git(&["replace", "-f", &blob, &repository.git(&["rev-parse", "HEAD:moved"])]);
+    repository.git(&[
+        "replace",
+        "-f",
+        &blob,
+        &repository.git(&["rev-parse", "HEAD:moved"]),
+    ]);
     assert_eq!(batches(&repository.dir), before);
-    let (child, parent) =
-        (repository.git(&["rev-parse", "HEAD~1"]), repository.git(&["rev-parse", "HEAD~7"]));
+    let (child, parent) = (
+        repository.git(&["rev-parse", "HEAD~1"]),
+        repository.git(&["rev-parse", "HEAD~7"]),
+    );
     std::fs::create_dir_all(repository.dir.join(".git/info")).expect("made");
-    std::fs::write(repository.dir.join(".git/info/grafts"), format!("{child} {parent}\n")).expect("written");
-    assert_ne!(repository.git(&["rev-list", "--count", "--first-parent", "HEAD"]), before.len().to_string());
+    std::fs::write(
+        repository.dir.join(".git/info/grafts"),
+        format!("{child} {parent}\n"),
+    )
+    .expect("written");
+    assert_ne!(
+        repository.git(&["rev-list", "--count", "--first-parent", "HEAD"]),
+        before.len().to_string()
+    );
     assert_eq!(batches(&repository.dir), before);
 }
 
@@ -93,7 +115,10 @@ fn rerun(name: &str, variables: &[(&str, &str)]) {
         .output()
         .expect("run");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains(" 1 passed"), "{variables:?}: {said}");
+    assert!(
+        output.status.success() && said.contains(" 1 passed"),
+        "{variables:?}: {said}"
+    );
 }
 
 #[test]
@@ -101,10 +126,16 @@ fn rerun(name: &str, variables: &[(&str, &str)]) {
 fn plays_everything() {
     let repository = everything(&[]);
     play(&repository, &repository.dir);
-    assert_eq!(open(&repository.dir).batches_total(), Some(14), "the whole history");
+    assert_eq!(
+        open(&repository.dir).batches_total(),
+        Some(14),
+        "the whole history"
+    );
     assert!(open(&Repository::new(&[]).dir).is_empty_repository());
     let none = tempfile::tempdir().expect("a directory");
-    let Err(error) = GitSource::open(none.path()) else { panic!("it is no repository") };
+    let Err(error) = GitSource::open(none.path()) else {
+        panic!("it is no repository")
+    };
     assert!(
         matches!(&error, InputError::NotARepository { words, .. } if words.starts_with("fatal: ")),
         "{error}"
@@ -117,17 +148,40 @@ fn what_hooks_leave_in_the_environment_changes_nothing() {
     let git_dir = other.dir.join(".git");
     let git_dir = git_dir.to_str().expect("UTF-8");
     let here = other.dir.to_str().expect("UTF-8");
-    rerun("plays_everything", &[("GIT_DIR", git_dir), ("GIT_WORK_TREE", here), ("GIT_PREFIX", "dir/")]);
-    rerun("plays_everything", &[("GIT_DIR", "/nonexistent"), ("GIT_INDEX_FILE", "/nonexistent")]);
     rerun(
         "plays_everything",
-        &[("GIT_OBJECT_DIRECTORY", "/nonexistent"), ("GIT_COMMON_DIR", "/nonexistent")],
+        &[
+            ("GIT_DIR", git_dir),
+            ("GIT_WORK_TREE", here),
+            ("GIT_PREFIX", "dir/"),
+        ],
+    );
+    rerun(
+        "plays_everything",
+        &[
+            ("GIT_DIR", "/nonexistent"),
+            ("GIT_INDEX_FILE", "/nonexistent"),
+        ],
+    );
+    rerun(
+        "plays_everything",
+        &[
+            ("GIT_OBJECT_DIRECTORY", "/nonexistent"),
+            ("GIT_COMMON_DIR", "/nonexistent"),
+        ],
     );
     // The dates are fixed, so this is a commit of the repository under test too, which the file would make shallow.
     let shallow = other.dir.join("shallow");
     std::fs::write(&shallow, other.git(&["rev-parse", "HEAD~2"]) + "\n").expect("written");
     let shallow = shallow.to_str().expect("UTF-8");
-    rerun("plays_everything", &[("GIT_SHALLOW_FILE", shallow), ("GIT_NAMESPACE", "x"), ("GIT_TRACE", "1")]);
+    rerun(
+        "plays_everything",
+        &[
+            ("GIT_SHALLOW_FILE", shallow),
+            ("GIT_NAMESPACE", "x"),
+            ("GIT_TRACE", "1"),
+        ],
+    );
     rerun(
         "plays_everything",
         &[
@@ -144,7 +198,9 @@ fn what_hooks_leave_in_the_environment_changes_nothing() {
 #[test]
 #[ignore = "run by another, where there is no git"]
 fn is_told_that_git_is_missing() {
-    let Err(error) = GitSource::open(Path::new("/")) else { panic!("there is no git") };
+    let Err(error) = GitSource::open(Path::new("/")) else {
+        panic!("there is no git")
+    };
     assert!(matches!(error, InputError::GitMissing), "{error}");
     assert!(!error.is_usage() && error.hint().is_some());
 }
@@ -158,7 +214,10 @@ fn is_told_of_a_late_failure() {
         assert!(source.next_batch().expect("readable").is_some());
     }
     let error = source.next_batch().expect_err("the script fails");
-    assert!(matches!(&error, InputError::Git { stderr, .. } if stderr == "too late"), "{error}");
+    assert!(
+        matches!(&error, InputError::Git { stderr, .. } if stderr == "too late"),
+        "{error}"
+    );
     // Killing the script leaves git itself running for a while.
     let mut source = open(&repository.dir);
     assert!(source.next_batch().expect("readable").is_some());
@@ -178,7 +237,8 @@ fn a_failure_after_the_last_byte_is_told() {
         );
         let file = dir.path().join("git");
         std::fs::write(&file, script).expect("written");
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))
+            .expect("executable");
         let path = format!("{}:{path}", dir.path().display());
         rerun("is_told_of_a_late_failure", &[("PATH", &path)]);
     }

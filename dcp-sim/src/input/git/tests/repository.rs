@@ -35,7 +35,12 @@ impl Repository {
         let dir = home.path().join("clone");
         // Not the path itself, with which git would ignore --depth.
         let url = format!("file://{}", from.dir.display());
-        let clone = [&["clone", "--quiet"], arguments, &[&url, dir.to_str().expect("UTF-8")]].concat();
+        let clone = [
+            &["clone", "--quiet"],
+            arguments,
+            &[&url, dir.to_str().expect("UTF-8")],
+        ]
+        .concat();
         run(command(Path::new("/"), &clone), b"");
         Self { _home: home, dir }
     }
@@ -48,7 +53,10 @@ impl Repository {
     /// Runs git there with something to read.
     pub(super) fn git_with(&self, arguments: &[&str], input: &[u8]) -> String {
         let output = run(command(&self.dir, arguments), input);
-        String::from_utf8(output).expect("UTF-8").trim_end().to_owned()
+        String::from_utf8(output)
+            .expect("UTF-8")
+            .trim_end()
+            .to_owned()
     }
 
     pub(super) fn write(&self, path: &[u8], content: &[u8]) {
@@ -77,10 +85,19 @@ impl Repository {
 
     /// The files of a commit, each content fetched on its own.
     pub(super) fn files(&self, commit: &str) -> Files {
-        let list = run(command(&self.dir, &["ls-tree", "-r", "-z", "--full-tree", commit]), b"");
+        let list = run(
+            command(&self.dir, &["ls-tree", "-r", "-z", "--full-tree", commit]),
+            b"",
+        );
         let mut files = Files::new();
-        for record in list.split(|&byte| byte == 0).filter(|record| !record.is_empty()) {
-            let tab = record.iter().position(|&byte| byte == b'\t').expect("a tab");
+        for record in list
+            .split(|&byte| byte == 0)
+            .filter(|record| !record.is_empty())
+        {
+            let tab = record
+                .iter()
+                .position(|&byte| byte == b'\t')
+                .expect("a tab");
             let head = std::str::from_utf8(&record[..tab]).expect("ASCII");
             let id = head.split(' ').nth(2).expect("an id");
             let content = if head.starts_with("160000") {
@@ -125,10 +142,23 @@ fn command(dir: &Path, arguments: &[&str]) -> Command {
 }
 
 fn run(mut command: Command, input: &[u8]) -> Vec<u8> {
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
     let mut child = child.expect("git is installed");
-    child.stdin.take().expect("piped").write_all(input).expect("read by git");
+    child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(input)
+        .expect("read by git");
     let output = child.wait_with_output().expect("waited for");
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }

@@ -16,11 +16,20 @@ const LASTS_MICROS: u64 = 400_000;
 impl World {
     /// Schedules a client's next whim, if it comes in the time for faults.
     pub(super) fn whim_later(&mut self, client: usize) {
-        let Some(chaos) = self.chaos.as_ref().filter(|chaos| !chaos.plan.config.kinds.is_empty()) else {
+        let Some(chaos) = self
+            .chaos
+            .as_ref()
+            .filter(|chaos| !chaos.plan.config.kinds.is_empty())
+        else {
             return;
         };
-        let (mean, ends_micros) = (chaos.plan.config.interval_micros * RARITY, chaos.ends_micros);
-        let Some(guest) = self.foreign.guests.get_mut(client) else { return };
+        let (mean, ends_micros) = (
+            chaos.plan.config.interval_micros * RARITY,
+            chaos.ends_micros,
+        );
+        let Some(guest) = self.foreign.guests.get_mut(client) else {
+            return;
+        };
         let delay = guest.rng.range(1, mean * 2);
         if self.clock.now_micros() + delay < ends_micros {
             self.foreign_later(delay, Turn::Whim(client));
@@ -30,11 +39,15 @@ impl World {
     pub(super) fn whim(&mut self, client: usize) -> Result<(), SimError> {
         self.whim_later(client);
         let now = self.clock.now_micros();
-        let Some(guest) = self.foreign.guests.get_mut(client) else { return Ok(()) };
+        let Some(guest) = self.foreign.guests.get_mut(client) else {
+            return Ok(());
+        };
         let (what, which) = (guest.rng.range(0, 6), guest.rng.range(0, u64::MAX - 1));
         let lasts = guest.rng.range(LASTS_MICROS / 20, LASTS_MICROS);
         let nodes: Vec<_> = guest.client.nodes().collect();
-        let Some(&node) = which.checked_rem(nodes.len() as u64).and_then(|nth| nodes.get(nth as usize))
+        let Some(&node) = which
+            .checked_rem(nodes.len() as u64)
+            .and_then(|nth| nodes.get(nth as usize))
         else {
             return Ok(());
         };
@@ -47,15 +60,24 @@ impl World {
             4 => FaultKind::Delay,
             // It goes elsewhere with some of its vBuckets.
             _ => {
-                let closed = vbs.iter().enumerate().filter(|(nth, _)| which >> (nth % 60) & 1 == 1);
+                let closed = vbs
+                    .iter()
+                    .enumerate()
+                    .filter(|(nth, _)| which >> (nth % 60) & 1 == 1);
                 for (_, &vb) in closed {
                     guest.client.close(vb);
                 }
-                nodes.into_iter().for_each(|node| self.speak_foreign(client, node));
+                nodes
+                    .into_iter()
+                    .for_each(|node| self.speak_foreign(client, node));
                 return Ok(());
             }
         };
-        if !self.chaos.as_ref().is_some_and(|chaos| chaos.plan.config.kinds.contains(&kind)) {
+        if !self
+            .chaos
+            .as_ref()
+            .is_some_and(|chaos| chaos.plan.config.kinds.contains(&kind))
+        {
             return Ok(());
         }
         let (to_client, to_node) = ((node, peer(client)), (peer(client), node));
@@ -74,7 +96,13 @@ impl World {
             }
             _ => {
                 self.foreign.network.slow_down(slowed, which % 50_000);
-                self.foreign_later(lasts, Turn::Speed { from: slowed.0, to: slowed.1 });
+                self.foreign_later(
+                    lasts,
+                    Turn::Speed {
+                        from: slowed.0,
+                        to: slowed.1,
+                    },
+                );
             }
         }
         Ok(())

@@ -28,7 +28,9 @@ impl World {
     }
 
     pub(super) fn connect_foreign(&mut self, client: usize, node: NodeId) {
-        let Some(guest) = self.foreign.guests.get_mut(client) else { return };
+        let Some(guest) = self.foreign.guests.get_mut(client) else {
+            return;
+        };
         self.foreign.links.connect((node, peer(client)));
         self.foreign.figures.connections += 1;
         guest.client.connected(node);
@@ -41,7 +43,9 @@ impl World {
 
     /// Sends what a client has to say to a node.
     pub(super) fn speak_foreign(&mut self, client: usize, node: NodeId) {
-        let Some(guest) = self.foreign.guests.get_mut(client) else { return };
+        let Some(guest) = self.foreign.guests.get_mut(client) else {
+            return;
+        };
         let bytes = guest.client.take_output(node);
         if !bytes.is_empty() {
             self.send_foreign((node, peer(client)), false, bytes);
@@ -49,25 +53,42 @@ impl World {
     }
 
     /// Puts bytes on their way between a node and a client.
-    pub(in crate::sim::world) fn send_foreign(&mut self, ends: Ends, to_client: bool, bytes: Bytes) {
+    pub(in crate::sim::world) fn send_foreign(
+        &mut self,
+        ends: Ends,
+        to_client: bool,
+        bytes: Bytes,
+    ) {
         let foreign = &mut self.foreign;
-        let (Some(link), Some(rng)) = (foreign.links.current(ends), &mut foreign.rng) else { return };
+        let (Some(link), Some(rng)) = (foreign.links.current(ends), &mut foreign.rng) else {
+            return;
+        };
         let size = bytes.len();
         if !foreign.links.send(link, to_client, bytes) {
             return;
         }
         let direction = if to_client { ends } else { (ends.1, ends.0) };
-        let delay = foreign.network.delay(direction, size, self.clock.now_micros(), rng);
+        let delay = foreign
+            .network
+            .delay(direction, size, self.clock.now_micros(), rng);
         self.foreign_later(delay, Turn::Arrive { link, to_client });
     }
 
     pub(super) fn arrive_foreign(&mut self, link: LinkId, to_client: bool) -> Result<(), SimError> {
-        let Some((node, peer)) = self.foreign.links.get(link).map(|link| link.ends) else { return Ok(()) };
-        if self.chaos.as_ref().is_some_and(|chaos| chaos.cut_off.contains_key(&node)) {
+        let Some((node, peer)) = self.foreign.links.get(link).map(|link| link.ends) else {
+            return Ok(());
+        };
+        if self
+            .chaos
+            .as_ref()
+            .is_some_and(|chaos| chaos.cut_off.contains_key(&node))
+        {
             self.foreign_later(CUT_OFF_MICROS, Turn::Arrive { link, to_client });
             return Ok(());
         }
-        let Some((_, bytes)) = self.foreign.links.arrive(link, to_client) else { return Ok(()) };
+        let Some((_, bytes)) = self.foreign.links.arrive(link, to_client) else {
+            return Ok(());
+        };
         if !to_client {
             return self.step(node, Event::FromConsumer { peer, bytes });
         }
@@ -76,10 +97,16 @@ impl World {
     }
 
     fn put_in_inbox(&mut self, node: NodeId, peer: NodeId, bytes: &[u8]) {
-        let Some(client) = ForeignClients::number(peer) else { return };
-        let Some(guest) = self.foreign.guests.get_mut(client) else { return };
+        let Some(client) = ForeignClients::number(peer) else {
+            return;
+        };
+        let Some(guest) = self.foreign.guests.get_mut(client) else {
+            return;
+        };
         let pause_micros = guest.client.temper().pause_micros;
-        let Some(inbox) = guest.inboxes.get_mut(&node) else { return };
+        let Some(inbox) = guest.inboxes.get_mut(&node) else {
+            return;
+        };
         inbox.bytes.extend_from_slice(bytes);
         if !std::mem::replace(&mut inbox.is_read_due, true) {
             let micros = guest.rng.range(0, pause_micros);
@@ -90,16 +117,28 @@ impl World {
     /// A client reads a piece of what has arrived, and answers it.
     pub(super) fn read_foreign(&mut self, client: usize, node: NodeId) -> Result<(), SimError> {
         let now = self.clock.now_micros();
-        let Some(guest) = self.foreign.guests.get_mut(client) else { return Ok(()) };
-        let Some(inbox) = guest.inboxes.get_mut(&node) else { return Ok(()) };
-        if let Some(micros) = guest.stalled_micros.checked_sub(now).filter(|&micros| micros > 0) {
+        let Some(guest) = self.foreign.guests.get_mut(client) else {
+            return Ok(());
+        };
+        let Some(inbox) = guest.inboxes.get_mut(&node) else {
+            return Ok(());
+        };
+        if let Some(micros) = guest
+            .stalled_micros
+            .checked_sub(now)
+            .filter(|&micros| micros > 0)
+        {
             self.foreign_later(micros, Turn::Read { client, node });
             return Ok(());
         }
         let temper = *guest.client.temper();
-        let piece = inbox.bytes.split_to(temper.read_bytes.min(inbox.bytes.len()));
+        let piece = inbox
+            .bytes
+            .split_to(temper.read_bytes.min(inbox.bytes.len()));
         inbox.is_read_due = !inbox.bytes.is_empty();
-        let goes_on = inbox.is_read_due.then(|| guest.rng.range(0, temper.pause_micros));
+        let goes_on = inbox
+            .is_read_due
+            .then(|| guest.rng.range(0, temper.pause_micros));
         let news = guest.client.receive(node, &piece);
         if let Some(micros) = goes_on {
             self.foreign_later(micros, Turn::Read { client, node });
@@ -111,33 +150,66 @@ impl World {
     /// Loses a connection: each end learns of it in its own time.
     pub(super) fn lose_foreign(&mut self, link: LinkId) -> Result<(), SimError> {
         let foreign = &mut self.foreign;
-        let Some(rng) = &mut foreign.rng else { return Ok(()) };
-        let lost = foreign.links.lose(link, |bytes| rng.range(0, bytes as u64) as usize);
-        let Some(((node, peer), [to_client, to_node])) = lost else { return Ok(()) };
+        let Some(rng) = &mut foreign.rng else {
+            return Ok(());
+        };
+        let lost = foreign
+            .links
+            .lose(link, |bytes| rng.range(0, bytes as u64) as usize);
+        let Some(((node, peer), [to_client, to_node])) = lost else {
+            return Ok(());
+        };
         let (soon, later) = (rng.range(100, NOTICE_MICROS), rng.range(100, NOTICE_MICROS));
         foreign.figures.connections_lost += 1;
-        self.foreign_later(soon, Turn::Notice { link, is_client: true });
-        self.foreign_later(later, Turn::Notice { link, is_client: false });
+        self.foreign_later(
+            soon,
+            Turn::Notice {
+                link,
+                is_client: true,
+            },
+        );
+        self.foreign_later(
+            later,
+            Turn::Notice {
+                link,
+                is_client: false,
+            },
+        );
         self.put_in_inbox(node, peer, &to_client);
         if to_node.is_empty() {
             return Ok(());
         }
-        self.step(node, Event::FromConsumer { peer, bytes: to_node })
+        self.step(
+            node,
+            Event::FromConsumer {
+                peer,
+                bytes: to_node,
+            },
+        )
     }
 
     /// Cuts the clients' connections to a node that goes down.
     pub(in crate::sim::world) fn lose_foreign_of(&mut self, node: NodeId) -> Result<(), SimError> {
-        let of_node = self.foreign.links.open().filter(|(_, link)| link.ends.0 == node);
+        let of_node = self
+            .foreign
+            .links
+            .open()
+            .filter(|(_, link)| link.ends.0 == node);
         let lost: Vec<_> = of_node.map(|(id, _)| id).collect();
-        lost.into_iter().try_for_each(|link| self.lose_foreign(link))
+        lost.into_iter()
+            .try_for_each(|link| self.lose_foreign(link))
     }
 
     /// An end learns that its connection is lost. A client learns last: only then may there be a new one.
     pub(super) fn notice_foreign(&mut self, link: LinkId, is_client: bool) -> Result<(), SimError> {
-        let Some((node, peer)) = self.foreign.links.get(link).map(|link| link.ends) else { return Ok(()) };
+        let Some((node, peer)) = self.foreign.links.get(link).map(|link| link.ends) else {
+            return Ok(());
+        };
         if is_client {
             self.foreign.links.remove(link);
-            let Some(client) = ForeignClients::number(peer) else { return Ok(()) };
+            let Some(client) = ForeignClients::number(peer) else {
+                return Ok(());
+            };
             if let Some(guest) = self.foreign.guests.get_mut(client) {
                 guest.inboxes.remove(&node);
                 guest.client.disconnected(node);

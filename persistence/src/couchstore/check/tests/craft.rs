@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::appender::Appender;
 use crate::couchstore::block::{DATA, HEADER};
@@ -65,19 +65,29 @@ fn node(out: &mut Appender, kind: u8, entries: &[(Bytes, Bytes)]) -> (u64, u64) 
     for (key, value) in entries.iter().cloned() {
         Entry { key, value }.encode(&mut raw);
     }
-    out.chunk(&snappy::compress(&raw).expect("small")).expect("written")
+    out.chunk(&snappy::compress(&raw).expect("small"))
+        .expect("written")
 }
 
 fn leaf(out: &mut Appender, tree: Tree, entries: &[(Bytes, Bytes)]) -> Pointer {
     let (position, subtree_bytes) = node(out, 1, entries);
-    let reduction =
-        entries.iter().fold(Reduction::empty(tree), |sum, (_, value)| sum.with_row(value).unwrap_or(sum));
-    Pointer { position, subtree_bytes, reduction }
+    let reduction = entries
+        .iter()
+        .fold(Reduction::empty(tree), |sum, (_, value)| {
+            sum.with_row(value).unwrap_or(sum)
+        });
+    Pointer {
+        position,
+        subtree_bytes,
+        reduction,
+    }
 }
 
 fn above(out: &mut Appender, tree: Tree, children: &[(Bytes, Pointer)]) -> Pointer {
-    let entries: Vec<_> =
-        children.iter().map(|(key, child)| (key.clone(), Bytes::from(child.encode_entry()))).collect();
+    let entries: Vec<_> = children
+        .iter()
+        .map(|(key, child)| (key.clone(), Bytes::from(child.encode_entry())))
+        .collect();
     let (position, own) = node(out, 0, &entries);
     let sum = |sum, child: &Pointer| sum + child.subtree_bytes;
     Pointer {
@@ -85,7 +95,9 @@ fn above(out: &mut Appender, tree: Tree, children: &[(Bytes, Pointer)]) -> Point
         subtree_bytes: children.iter().map(|(_, child)| child).fold(own, sum),
         reduction: children
             .iter()
-            .fold(Reduction::empty(tree), |sum, (_, child)| sum.with_subtree(child.reduction)),
+            .fold(Reduction::empty(tree), |sum, (_, child)| {
+                sum.with_subtree(child.reduction)
+            }),
     }
 }
 
@@ -108,10 +120,17 @@ impl Craft<'_> {
 
     pub(in crate::couchstore) fn build(&self) -> Tip {
         let path = Path::new("/7.couch.1");
-        let source = Source::new(MemoryDisk::new().create(path).expect("new"), path, Checksum::Crc32c);
+        let source = Source::new(
+            MemoryDisk::new().create(path).expect("new"),
+            path,
+            Checksum::Crc32c,
+        );
         let mut first = Header::new();
         (self.first_header)(&mut first);
-        source.file.write_at(&[&first.encode(HEADER)], 0).expect("written");
+        source
+            .file
+            .write_at(&[&first.encode(HEADER)], 0)
+            .expect("written");
         let mut out = Appender::new(source.clone(), self.start);
         // A body that is no snappy block.
         out.chunk(RAW).expect("written");
@@ -139,16 +158,31 @@ impl Craft<'_> {
             rows.iter().map(encode).collect::<Vec<_>>()
         };
         let by_id = encode(|row| (row.id.clone(), by_id::encode(row)), &by_id);
-        let by_seqno = encode(|row| (by_seqno::key(row.seqno), by_seqno::encode(row)), &rows);
-        let mut header = Header { update_seq: 6, previous: 0, ..Header::new() };
+        let by_seqno = encode(
+            |row| (by_seqno::key(row.seqno), by_seqno::encode(row)),
+            &rows,
+        );
+        let mut header = Header {
+            update_seq: 6,
+            previous: 0,
+            ..Header::new()
+        };
         header.by_id = self.tree(&mut out, Tree::ById, &by_id);
         header.by_seqno = self.tree(&mut out, Tree::BySeqno, &by_seqno);
-        let state = (Bytes::from_static(vbstate::NAME), Bytes::copy_from_slice(self.state));
+        let state = (
+            Bytes::from_static(vbstate::NAME),
+            Bytes::copy_from_slice(self.state),
+        );
         header.local = Some(leaf(&mut out, Tree::Local, &[state]));
         (self.header)(&mut header);
         let (position, encoded) = (out.header_position(), header.encode(DATA));
         out.header(&encoded).expect("written");
-        Tip { source, header, position, end: position + encoded.len() as u64 }
+        Tip {
+            source,
+            header,
+            position,
+            end: position + encoded.len() as u64,
+        }
     }
 
     /// One of which only the rows are wrong.
@@ -175,7 +209,11 @@ impl Craft<'_> {
                 pointer.position = 60;
             }
         };
-        Craft { pointer, rows, ..SOUND }
+        Craft {
+            pointer,
+            rows,
+            ..SOUND
+        }
     }
 
     /// The file's bytes, its header activated.
@@ -193,5 +231,10 @@ pub(in crate::couchstore) fn both(
     change: impl Fn(&mut DocInfo),
     seqno: u64,
 ) -> impl Fn(&mut Vec<DocInfo>, &mut Vec<DocInfo>) {
-    move |a, b| a.iter_mut().chain(b).filter(|row| row.seqno.0 == seqno).for_each(&change)
+    move |a, b| {
+        a.iter_mut()
+            .chain(b)
+            .filter(|row| row.seqno.0 == seqno)
+            .for_each(&change)
+    }
 }

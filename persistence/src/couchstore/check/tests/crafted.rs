@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::header::Header;
@@ -24,7 +24,11 @@ fn found(craft: Craft<'_>) -> Vec<Finding> {
 /// Checks that these kinds are found and no other.
 fn finds(craft: Craft<'_>, expected: &[FindingKind]) -> Vec<Finding> {
     let found = found(craft);
-    assert_eq!(kinds(&found), expected.iter().copied().collect(), "{found:#?}");
+    assert_eq!(
+        kinds(&found),
+        expected.iter().copied().collect(),
+        "{found:#?}"
+    );
     assert!(found.iter().all(|finding| !finding.to_string().is_empty()));
     found
 }
@@ -46,20 +50,42 @@ fn every_sum_is_made_again() {
                 pointer.subtree_bytes += u64::from(in_tree == tree && at == place);
             };
             // What is wrong below a pointer is told there, and again where it is summed up.
-            let found = finds(Craft { pointer: &bytes, ..SOUND }, &[FindingKind::SubtreeBytes]);
-            assert_eq!((found.len(), found[0].tree), (1, Some(tree)), "{place:?}: {found:#?}");
+            let found = finds(
+                Craft {
+                    pointer: &bytes,
+                    ..SOUND
+                },
+                &[FindingKind::SubtreeBytes],
+            );
+            assert_eq!(
+                (found.len(), found[0].tree),
+                (1, Some(tree)),
+                "{place:?}: {found:#?}"
+            );
             let sums = |in_tree, at, _: &mut Bytes, pointer: &mut Pointer| {
                 if in_tree == tree && at == place {
                     pointer.reduction = match pointer.reduction {
                         Reduction::Rows(rows) => Reduction::Rows(rows + 1),
-                        Reduction::Documents { live, deleted, body_bytes } => {
-                            Reduction::Documents { live: live - 1, deleted: deleted + 1, body_bytes }
-                        }
+                        Reduction::Documents {
+                            live,
+                            deleted,
+                            body_bytes,
+                        } => Reduction::Documents {
+                            live: live - 1,
+                            deleted: deleted + 1,
+                            body_bytes,
+                        },
                         Reduction::Nothing => Reduction::Nothing,
                     };
                 }
             };
-            finds(Craft { pointer: &sums, ..SOUND }, &[FindingKind::Reduction]);
+            finds(
+                Craft {
+                    pointer: &sums,
+                    ..SOUND
+                },
+                &[FindingKind::Reduction],
+            );
         }
     }
     let bytes = |_, _, _: &mut Bytes, pointer: &mut Pointer| {
@@ -67,9 +93,21 @@ fn every_sum_is_made_again() {
             *body_bytes -= 1;
         }
     };
-    finds(Craft { pointer: &bytes, ..SOUND }, &[FindingKind::Reduction]);
+    finds(
+        Craft {
+            pointer: &bytes,
+            ..SOUND
+        },
+        &[FindingKind::Reduction],
+    );
     let local = |header: &mut Header| header.local.as_mut().expect("there").subtree_bytes -= 1;
-    finds(Craft { header: &local, ..SOUND }, &[FindingKind::SubtreeBytes]);
+    finds(
+        Craft {
+            header: &local,
+            ..SOUND
+        },
+        &[FindingKind::SubtreeBytes],
+    );
 }
 
 /// Up to version 12 a size may count the type bytes inside a chunk; writers of both kinds may have worked on a file.
@@ -86,9 +124,29 @@ fn old_sizes_are_no_finding() {
             }
         };
         let old = |header: &mut Header| header.version = 12;
-        finds(Craft { start, pointer: &pointer, header: &old, first_header: &old, ..SOUND }, &[]);
-        let new: &[_] = if crosses.get() { &[FindingKind::SubtreeBytes] } else { &[] };
-        finds(Craft { start, pointer: &pointer, ..SOUND }, new);
+        finds(
+            Craft {
+                start,
+                pointer: &pointer,
+                header: &old,
+                first_header: &old,
+                ..SOUND
+            },
+            &[],
+        );
+        let new: &[_] = if crosses.get() {
+            &[FindingKind::SubtreeBytes]
+        } else {
+            &[]
+        };
+        finds(
+            Craft {
+                start,
+                pointer: &pointer,
+                ..SOUND
+            },
+            new,
+        );
         crossing += usize::from(crosses.get());
     }
     assert!(crossing > 0);
@@ -101,8 +159,20 @@ fn the_shape_of_trees_is_looked_at() {
             *key = Bytes::from_static(b"\0key4x");
         }
     };
-    finds(Craft { pointer: &key, ..SOUND }, &[FindingKind::Structure]);
-    finds(Craft { uneven: true, ..SOUND }, &[FindingKind::Structure]);
+    finds(
+        Craft {
+            pointer: &key,
+            ..SOUND
+        },
+        &[FindingKind::Structure],
+    );
+    finds(
+        Craft {
+            uneven: true,
+            ..SOUND
+        },
+        &[FindingKind::Structure],
+    );
     // Each leaf is in order, and ends as it should, but the second begins before the first ends.
     let found = finds_in_rows(&|_, by_id| by_id.swap(1, 2), &[FindingKind::Structure]);
     assert_eq!(found.len(), 1, "{found:#?}");
@@ -116,7 +186,13 @@ fn nothing_lies_where_something_else_is() {
         }
     };
     // A body is no node.
-    finds(Craft { pointer: &twice, ..SOUND }, &[FindingKind::Node]);
+    finds(
+        Craft {
+            pointer: &twice,
+            ..SOUND
+        },
+        &[FindingKind::Node],
+    );
     // The same leaf again, under another key.
     let first = Cell::new(None);
     let again = |tree, place, _: &mut Bytes, pointer: &mut Pointer| {
@@ -127,10 +203,19 @@ fn nothing_lies_where_something_else_is() {
             *pointer = first.get().expect("set before");
         }
     };
-    finds(Craft { pointer: &again, ..SOUND }, &[FindingKind::Overlap, FindingKind::Index]);
+    finds(
+        Craft {
+            pointer: &again,
+            ..SOUND
+        },
+        &[FindingKind::Overlap, FindingKind::Index],
+    );
     let shared = |a: &mut Vec<DocInfo>, b: &mut Vec<DocInfo>| {
         let (position, bytes) = (a[0].body_position, a[0].physical_bytes);
-        both(move |row| (row.body_position, row.physical_bytes) = (position, bytes), 4)(a, b);
+        both(
+            move |row| (row.body_position, row.physical_bytes) = (position, bytes),
+            4,
+        )(a, b);
     };
     let found = finds_in_rows(&shared, &[FindingKind::Overlap]);
     assert_eq!(found[0].seqno, Some(Seqno(4)));
@@ -139,15 +224,36 @@ fn nothing_lies_where_something_else_is() {
 #[test]
 fn both_indexes_have_the_same_rows() {
     for (rows, said) in [
-        (&(|_: &mut Vec<_>, b: &mut Vec<_>| _ = b.remove(2)) as OnRows<'_>, "by-id index has no row"),
+        (
+            &(|_: &mut Vec<_>, b: &mut Vec<_>| _ = b.remove(2)) as OnRows<'_>,
+            "by-id index has no row",
+        ),
         (&|a, _| _ = a.remove(2), "by-seqno index has no row"),
-        (&|_, b| b[3].seqno = Seqno(1), "by-id index has another revision"),
+        (
+            &|_, b| b[3].seqno = Seqno(1),
+            "by-id index has another revision",
+        ),
         (&|_, b| b[3].rev_seqno = 9, "by-id index says other things"),
-        (&|_, b| b[3].rev_meta = RevMeta { cas: 1, ..RevMeta::default() }.encode(), "says other things"),
-        (&|a, _| a[3].id = Bytes::from_static(b"\0key9"), "by-seqno index has another document"),
+        (
+            &|_, b| {
+                b[3].rev_meta = RevMeta {
+                    cas: 1,
+                    ..RevMeta::default()
+                }
+                .encode()
+            },
+            "says other things",
+        ),
+        (
+            &|a, _| a[3].id = Bytes::from_static(b"\0key9"),
+            "by-seqno index has another document",
+        ),
     ] {
         let found = finds_in_rows(rows, &[FindingKind::Index]);
-        assert!(found.iter().any(|finding| finding.what.contains(said)), "{said}: {found:#?}");
+        assert!(
+            found.iter().any(|finding| finding.what.contains(said)),
+            "{said}: {found:#?}"
+        );
     }
     // As many rows in both, and all sums are right.
     let swapped = |_: &mut Vec<DocInfo>, b: &mut Vec<DocInfo>| {
@@ -160,11 +266,15 @@ fn both_indexes_have_the_same_rows() {
 #[test]
 fn rows_make_sense() {
     finds_in_rows(
-        &both(|row| row.rev_meta = Bytes::from_static(b"16 bytes, as of "), 3),
+        &both(
+            |row| row.rev_meta = Bytes::from_static(b"16 bytes, as of "),
+            3,
+        ),
         &[FindingKind::Meta],
     );
     finds_in_rows(&both(|row| row.content_meta = 0, 3), &[]);
-    let late = |a: &mut Vec<DocInfo>, b: &mut Vec<DocInfo>| both(|row| row.seqno = Seqno(7), 6)(a, b);
+    let late =
+        |a: &mut Vec<DocInfo>, b: &mut Vec<DocInfo>| both(|row| row.seqno = Seqno(7), 6)(a, b);
     let found = finds_in_rows(&late, &[FindingKind::Seqno]);
     assert_eq!(found[0].seqno, Some(Seqno(7)));
     finds_in_rows(&both(|row| row.seqno = Seqno(0), 1), &[FindingKind::Seqno]);
@@ -176,7 +286,10 @@ fn rows_make_sense() {
 fn bodies_are_read() {
     let gone = |row: &mut DocInfo| (row.body_position, row.physical_bytes) = (0, 0);
     finds_in_rows(&both(gone, 2), &[FindingKind::Body]);
-    finds_in_rows(&both(|row| (row.body_position, row.deleted) = (0, true), 2), &[FindingKind::Body]);
+    finds_in_rows(
+        &both(|row| (row.body_position, row.deleted) = (0, true), 2),
+        &[FindingKind::Body],
+    );
     finds_in_rows(
         &both(
             move |row| {
@@ -188,10 +301,20 @@ fn bodies_are_read() {
         &[],
     );
     finds_in_rows(&both(|row| row.body_position += 1, 2), &[FindingKind::Body]);
-    finds_in_rows(&both(|row| row.body_position = 1 << 40, 2), &[FindingKind::Body]);
-    finds_in_rows(&both(|row| row.physical_bytes -= 1, 2), &[FindingKind::BodyBytes]);
-    finds_in_rows(&both(|row| row.physical_bytes += 14, 2), &[FindingKind::BodyBytes]);
-    let raw = |row: &mut DocInfo| (row.body_position, row.physical_bytes) = (60, 8 + RAW.len() as u64);
+    finds_in_rows(
+        &both(|row| row.body_position = 1 << 40, 2),
+        &[FindingKind::Body],
+    );
+    finds_in_rows(
+        &both(|row| row.physical_bytes -= 1, 2),
+        &[FindingKind::BodyBytes],
+    );
+    finds_in_rows(
+        &both(|row| row.physical_bytes += 14, 2),
+        &[FindingKind::BodyBytes],
+    );
+    let raw =
+        |row: &mut DocInfo| (row.body_position, row.physical_bytes) = (60, 8 + RAW.len() as u64);
     finds_in_rows(&both(raw, 2), &[FindingKind::Body]);
     finds_in_rows(
         &both(
@@ -205,31 +328,94 @@ fn bodies_are_read() {
     );
     // A node of the tree below is a chunk, too, and even a snappy block.
     let found = finds_in_rows(&both(|row| row.body_position = 48, 2), &[FindingKind::Body]);
-    assert_eq!((found[0].offset, found[0].severity()), (48, Severity::Damage));
+    assert_eq!(
+        (found[0].offset, found[0].severity()),
+        (48, Severity::Damage)
+    );
 }
 
 #[test]
 fn the_state_is_looked_at() {
-    finds(Craft { state: b"{", ..SOUND }, &[FindingKind::State]);
+    finds(
+        Craft {
+            state: b"{",
+            ..SOUND
+        },
+        &[FindingKind::State],
+    );
     let with = |more: &str| {
         let state = String::from_utf8_lossy(STATE);
         format!("{{{more},{}", &state[1..]).into_bytes()
     };
     let state = with(r#""snap_start":"5","snap_end":"4""#);
-    finds(Craft { state: &state, ..SOUND }, &[FindingKind::State]);
+    finds(
+        Craft {
+            state: &state,
+            ..SOUND
+        },
+        &[FindingKind::State],
+    );
     let state = with(r#""max_visible_seqno":"7""#);
-    finds(Craft { state: &state, ..SOUND }, &[FindingKind::State]);
+    finds(
+        Craft {
+            state: &state,
+            ..SOUND
+        },
+        &[FindingKind::State],
+    );
     let state = with(r#""on_disk_prepares":"1","on_disk_prepare_bytes":"1""#);
-    finds(Craft { state: &state, ..SOUND }, &[FindingKind::Prepares]);
+    finds(
+        Craft {
+            state: &state,
+            ..SOUND
+        },
+        &[FindingKind::Prepares],
+    );
     let state = with(r#""namespaces_supported":false"#);
-    finds(Craft { state: &state, ..SOUND }, &[FindingKind::Namespaces]);
+    finds(
+        Craft {
+            state: &state,
+            ..SOUND
+        },
+        &[FindingKind::Namespaces],
+    );
 }
 
 #[test]
 fn headers_are_followed() {
-    finds(Craft { header: &|header| header.purge_seq = 7, ..SOUND }, &[FindingKind::PurgeSeqno]);
-    finds(Craft { header: &|header| header.previous = 4096, ..SOUND }, &[FindingKind::Chain]);
-    finds(Craft { header: &|header| header.previous = 77, ..SOUND }, &[FindingKind::Chain]);
-    finds(Craft { first_header: &|header| header.update_seq = 7, ..SOUND }, &[FindingKind::Chain]);
-    finds(Craft { first_header: &|header| header.version = 13, ..SOUND }, &[FindingKind::Chain]);
+    finds(
+        Craft {
+            header: &|header| header.purge_seq = 7,
+            ..SOUND
+        },
+        &[FindingKind::PurgeSeqno],
+    );
+    finds(
+        Craft {
+            header: &|header| header.previous = 4096,
+            ..SOUND
+        },
+        &[FindingKind::Chain],
+    );
+    finds(
+        Craft {
+            header: &|header| header.previous = 77,
+            ..SOUND
+        },
+        &[FindingKind::Chain],
+    );
+    finds(
+        Craft {
+            first_header: &|header| header.update_seq = 7,
+            ..SOUND
+        },
+        &[FindingKind::Chain],
+    );
+    finds(
+        Craft {
+            first_header: &|header| header.version = 13,
+            ..SOUND
+        },
+        &[FindingKind::Chain],
+    );
 }

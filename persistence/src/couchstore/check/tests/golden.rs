@@ -27,8 +27,13 @@ fn the_vendors_files_are_in_order() {
         assert_eq!((report.rows, report.headers), (rows, headers), "{case}");
     }
     // The state in these was written by hand and tells of no prepares.
-    for case in ["d_rich", "j_v6.6.5_d_rich", "j_v7.6.11_d_rich", "k_compact_d_rich", "k_compact_drop_d_rich"]
-    {
+    for case in [
+        "d_rich",
+        "j_v6.6.5_d_rich",
+        "j_v7.6.11_d_rich",
+        "k_compact_d_rich",
+        "k_compact_drop_d_rich",
+    ] {
         let (found, report) = check(&fixture(case));
         assert_eq!(kinds(&found), [Prepares].into(), "{case}: {found:?}");
         assert!(report.rows > 10 && report.bodies > 0, "{case}");
@@ -47,7 +52,11 @@ fn what_a_crash_leaves_is_a_note() {
         let (found, report) = check(&fixture(case));
         assert_eq!(kinds(&found), [Tail].into(), "{case}: {found:?}");
         assert_eq!(report.rows, 10, "{case}");
-        assert_eq!(found[0].what.contains("is not activated"), case == "e_header_not_activated", "{case}");
+        assert_eq!(
+            found[0].what.contains("is not activated"),
+            case == "e_header_not_activated",
+            "{case}"
+        );
     }
 }
 
@@ -64,8 +73,15 @@ fn damage_is_found_where_it_is() {
     ] {
         let (found, _) = check(&fixture(case));
         let first = &found[0];
-        assert_eq!((first.kind, first.offset, first.tree), (kind, offset, tree), "{case}: {found:?}");
-        assert!(found[1..].iter().all(|finding| finding.kind == Tail), "{case}: {found:?}");
+        assert_eq!(
+            (first.kind, first.offset, first.tree),
+            (kind, offset, tree),
+            "{case}: {found:?}"
+        );
+        assert!(
+            found[1..].iter().all(|finding| finding.kind == Tail),
+            "{case}: {found:?}"
+        );
         if kind == Body {
             assert_eq!(first.key.as_deref(), Some(&b"\0key02"[..]), "{case}");
         }
@@ -76,6 +92,9 @@ fn damage_is_found_where_it_is() {
 fn a_file_without_a_header_is_one_finding() {
     for bytes in [&b""[..], b"x", &[0; 5000]] {
         let (found, report) = check(bytes);
-        assert!(kinds(&found) == [Header].into() && report.headers == 0, "{found:?}");
+        assert!(
+            kinds(&found) == [Header].into() && report.headers == 0,
+            "{found:?}"
+        );
     }
 }

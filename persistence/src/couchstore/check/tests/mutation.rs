@@ -1,6 +1,6 @@
 //! T1: whichever byte of a file is changed, the check tells of it, or the file reads as before.
 
-use checkpoint::{Item, Seqno, VBucketState};
+use lowtide_checkpoint::{Item, Seqno, VBucketState};
 
 use crate::couchstore::CouchFile;
 use crate::couchstore::Keyring;
@@ -11,15 +11,29 @@ use super::super::check_file;
 use super::{fixture, stored};
 
 /// Everything a reader gets to see.
-type Contents = (Vec<Item>, Vec<(bytes::Bytes, bytes::Bytes)>, Option<VBucketState>, u64);
+type Contents = (
+    Vec<Item>,
+    Vec<(bytes::Bytes, bytes::Bytes)>,
+    Option<VBucketState>,
+    u64,
+);
 
 fn read(file: &CouchFile) -> Result<Contents, EngineError> {
     let items = file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)?.items;
     for item in &items {
         let namespace = item.operation.namespace().expect("stored");
-        assert_eq!(file.get(namespace, &item.key)?.as_ref(), Some(item), "by key and by seqno");
+        assert_eq!(
+            file.get(namespace, &item.key)?.as_ref(),
+            Some(item),
+            "by key and by seqno"
+        );
     }
-    Ok((items, file.local_docs()?, file.state()?, file.header().info.purge.0))
+    Ok((
+        items,
+        file.local_docs()?,
+        file.state()?,
+        file.header().info.purge.0,
+    ))
 }
 
 fn every_byte(case: &str, step: usize) {
@@ -33,20 +47,28 @@ fn every_byte(case: &str, step: usize) {
     for at in (0..sound.len()).step_by(step) {
         for flip in [0x01, 0x80] {
             let file = disk.open(&path, Access::ReadWrite).expect("there");
-            file.write_at(&[&[sound[at] ^ flip]], at as u64).expect("written");
+            file.write_at(&[&[sound[at] ^ flip]], at as u64)
+                .expect("written");
             let mut found = Vec::new();
             let checked = check_file(&disk, &path, &Keyring::new(), &mut found);
             if checked.is_ok() && found == usual {
                 silent += 1;
                 let after = open().and_then(|file| read(&file));
-                assert_eq!(after.ok().as_ref(), Some(&before), "{case}: byte {at} changed by {flip:#x}");
+                assert_eq!(
+                    after.ok().as_ref(),
+                    Some(&before),
+                    "{case}: byte {at} changed by {flip:#x}"
+                );
             } else {
                 told += 1;
             }
             file.write_at(&[&[sound[at]]], at as u64).expect("written");
         }
     }
-    assert!(told > 0 && silent > 0, "{case}: {told} told, {silent} in dead space");
+    assert!(
+        told > 0 && silent > 0,
+        "{case}: {told} told, {silent} in dead space"
+    );
 }
 
 #[test]

@@ -30,7 +30,12 @@ pub(super) struct RunWriter {
 impl RunWriter {
     /// Into an empty file.
     pub(super) const fn new(source: Source) -> Self {
-        Self { source, out: Vec::new(), frame: Vec::new(), end: 0 }
+        Self {
+            source,
+            out: Vec::new(),
+            frame: Vec::new(),
+            end: 0,
+        }
     }
 
     pub(super) fn push(&mut self, row: &Entry) -> Result<(), EngineError> {
@@ -48,7 +53,12 @@ impl RunWriter {
     pub(super) fn finish(mut self) -> Result<Run, EngineError> {
         self.close_frame();
         self.flush()?;
-        Ok(Run { file: Some(self.source), position: 0, end: self.end, rows: Vec::new().into_iter() })
+        Ok(Run {
+            file: Some(self.source),
+            position: 0,
+            end: self.end,
+            rows: Vec::new().into_iter(),
+        })
     }
 
     fn close_frame(&mut self) {
@@ -56,7 +66,11 @@ impl RunWriter {
             return;
         }
         put(&mut self.out, self.frame.len() as u64, 4);
-        put(&mut self.out, u64::from(Checksum::Crc32c.of(&self.frame)), 4);
+        put(
+            &mut self.out,
+            u64::from(Checksum::Crc32c.of(&self.frame)),
+            4,
+        );
         self.out.append(&mut self.frame);
     }
 
@@ -81,7 +95,12 @@ pub(super) struct Run {
 impl Run {
     /// Of rows that are sorted.
     pub(super) fn in_memory(rows: Vec<Entry>) -> Self {
-        Self { file: None, position: 0, end: 0, rows: rows.into_iter() }
+        Self {
+            file: None,
+            position: 0,
+            end: 0,
+            rows: rows.into_iter(),
+        }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Entry>, EngineError> {
@@ -102,10 +121,17 @@ impl Run {
 
 /// The rows of the frame at `position`, and how long it is.
 fn read_frame(source: &Source, position: u64) -> Result<(Vec<Entry>, u64), EngineError> {
-    let damaged = || source.corrupt(position, "a run of rows being sorted is not what was written");
+    let damaged = || {
+        source.corrupt(
+            position,
+            "a run of rows being sorted is not what was written",
+        )
+    };
     let head = source.read_raw(position, FRAME_HEAD_BYTES)?;
     let mut fields = Fields::new(&head);
-    let (Some(length), Some(checksum)) = (fields.uint(4), fields.uint(4)) else { return Err(damaged()) };
+    let (Some(length), Some(checksum)) = (fields.uint(4), fields.uint(4)) else {
+        return Err(damaged());
+    };
     let body = Bytes::from(source.read_raw(position + FRAME_HEAD_BYTES, length)?);
     if body.len() as u64 != length || u64::from(Checksum::Crc32c.of(&body)) != checksum {
         return Err(damaged());
@@ -117,7 +143,10 @@ fn read_frame(source: &Source, position: u64) -> Result<(Vec<Entry>, u64), Engin
         let (Some(key), Some(value)) = (fields.bytes(key), fields.bytes(value)) else {
             return Err(damaged());
         };
-        rows.push(Entry { key: body.slice_ref(key), value: body.slice_ref(value) });
+        rows.push(Entry {
+            key: body.slice_ref(key),
+            value: body.slice_ref(value),
+        });
     }
     Ok((rows, FRAME_HEAD_BYTES + length))
 }
@@ -136,15 +165,30 @@ mod tests {
         let source = Source::new(disk.create(path).expect("new"), path, Checksum::Crc32c);
         let mut writer = RunWriter::new(source.clone());
         for n in 0..100_u8 {
-            writer.push(&Entry { key: vec![n].into(), value: vec![n; 9].into() }).expect("written");
+            writer
+                .push(&Entry {
+                    key: vec![n].into(),
+                    value: vec![n; 9].into(),
+                })
+                .expect("written");
         }
         let run = writer.finish().expect("written");
         for at in 0..run.end {
             let byte = source.read_raw(at, 1).expect("readable");
-            source.file.write_at(&[&[byte[0] ^ 0x40]], at).expect("written");
-            let mut damaged =
-                Run { position: 0, rows: Vec::new().into_iter(), file: Some(source.clone()), end: run.end };
-            assert!(matches!(damaged.next(), Err(EngineError::Corrupt { .. })), "{at}");
+            source
+                .file
+                .write_at(&[&[byte[0] ^ 0x40]], at)
+                .expect("written");
+            let mut damaged = Run {
+                position: 0,
+                rows: Vec::new().into_iter(),
+                file: Some(source.clone()),
+                end: run.end,
+            };
+            assert!(
+                matches!(damaged.next(), Err(EngineError::Corrupt { .. })),
+                "{at}"
+            );
             source.file.write_at(&[&byte], at).expect("written");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{DiskOperation, Fault, FaultyDisk, Keep, MemoryDisk};
@@ -42,7 +42,12 @@ impl Stubborn<'_> {
     }
 
     fn check(&self) {
-        assert_eq!(contents(self.engine(), VB), self.expected.contents, "{}", self.what);
+        assert_eq!(
+            contents(self.engine(), VB),
+            self.expected.contents,
+            "{}",
+            self.what
+        );
     }
 
     fn commit(&mut self, items: &[Item]) {
@@ -65,7 +70,10 @@ impl Stubborn<'_> {
         while let Err(error) = self.engine().purge(VB, Seqno(upto)) {
             if matches!(error, EngineError::Poisoned { .. }) || self.is_poisoned() {
                 self.reopen();
-                if !contents(self.engine(), VB).keys().any(|seqno| self.expected.taking_out.contains(seqno)) {
+                if !contents(self.engine(), VB)
+                    .keys()
+                    .any(|seqno| self.expected.taking_out.contains(seqno))
+                {
                     break;
                 }
             }
@@ -76,7 +84,9 @@ impl Stubborn<'_> {
     }
 
     fn work(&mut self) {
-        let Some((mut job, purge)) = self.job.take() else { return };
+        let Some((mut job, purge)) = self.job.take() else {
+            return;
+        };
         match job.step(BUDGET) {
             Ok(Progress::Reached(point)) => {
                 self.expected.point = point;
@@ -96,11 +106,18 @@ impl Stubborn<'_> {
     fn failed(&mut self, purge: bool, error: &EngineError) {
         self.failed_jobs += 1;
         let what = self.what;
-        let leftovers = || names(self.disk).into_iter().filter(|name| name.contains("compact")).count();
+        let leftovers = || {
+            names(self.disk)
+                .into_iter()
+                .filter(|name| name.contains("compact"))
+                .count()
+        };
         if self.is_poisoned() {
-            let of_directory =
-                matches!(error, EngineError::Disk(error) if error.operation == DiskOperation::SyncDir);
-            assert!(of_directory, "{what}: {error}: the target's failures are not the store's");
+            let of_directory = matches!(error, EngineError::Disk(error) if error.operation == DiskOperation::SyncDir);
+            assert!(
+                of_directory,
+                "{what}: {error}: the target's failures are not the store's"
+            );
             self.check();
             self.reopen();
             // The rename was done: the new file is the one that is found.
@@ -110,7 +127,10 @@ impl Stubborn<'_> {
         assert_eq!(leftovers(), 0, "{what}: {error}");
         if names(self.disk).len() > 1 {
             // It was the old file that could not be removed, and nothing before.
-            assert_eq!(self.expected.point, "compact-after-rename", "{what}: {error}");
+            assert_eq!(
+                self.expected.point, "compact-after-rename",
+                "{what}: {error}"
+            );
             self.check();
             return;
         }
@@ -120,7 +140,10 @@ impl Stubborn<'_> {
 
     fn begin(&mut self, purge: bool) {
         let purge_upto = purge.then_some(Seqno::MAX);
-        let request = CompactionRequest { purge_upto, ..CompactionRequest::default() };
+        let request = CompactionRequest {
+            purge_upto,
+            ..CompactionRequest::default()
+        };
         self.job = Some((self.engine().compact(VB, request).expect("begun"), purge));
         self.expected.point = "";
         if purge {
@@ -200,7 +223,10 @@ fn any_failure(config: CouchstoreConfig) {
             check_after(&disk, config, Some(&expected), &what);
         }
     }
-    assert!(met[&true] >= 300 && met.values().sum::<usize>() >= 700, "{met:?}");
+    assert!(
+        met[&true] >= 300 && met.values().sum::<usize>() >= 700,
+        "{met:?}"
+    );
 }
 
 #[test]

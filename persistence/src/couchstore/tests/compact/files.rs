@@ -1,6 +1,6 @@
 //! Files: what a compaction makes, syncs, and leaves behind, which is nothing.
 
-use checkpoint::{Datatype, Item, Seqno};
+use lowtide_checkpoint::{Datatype, Item, Seqno};
 
 use crate::couchstore::{CommitMode, CompactionConfig, CouchFile, CouchstoreConfig};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
@@ -17,7 +17,9 @@ fn a_job_that_is_dropped_leaves_nothing() {
     // Also in the middle of the stages.
     for steps in 0.. {
         let mut job = begin(&engine);
-        let at = (0..steps).map(|_| job.step(SMALL).expect("no failure")).last();
+        let at = (0..steps)
+            .map(|_| job.step(SMALL).expect("no failure"))
+            .last();
         if at == Some(Progress::Reached("compact-after-rename")) {
             break;
         }
@@ -42,7 +44,13 @@ fn a_drop_or_a_close_ends_the_job_and_the_vbucket_is_gone_or_kept_whole() {
         point.inspect(|point| to_point(&mut *job, point));
         engine.drop_vbucket(VB).expect("dropped");
         engine.create(VB).expect("created");
-        assert!(matches!(to_end(&mut *job, SMALL), Err(EngineError::Aborted { vb: VB, .. })), "{point:?}");
+        assert!(
+            matches!(
+                to_end(&mut *job, SMALL),
+                Err(EngineError::Aborted { vb: VB, .. })
+            ),
+            "{point:?}"
+        );
         assert_eq!(names(&disk), ["7.couch.2"]);
         assert!(contents(&engine, VB).is_empty());
 
@@ -58,7 +66,10 @@ fn a_drop_or_a_close_ends_the_job_and_the_vbucket_is_gone_or_kept_whole() {
         );
         drop(engine);
         let (engine, report) = open(&disk).expect("opens");
-        assert_eq!((names(&disk), report.repairs.len()), (vec!["7.couch.2".to_owned()], 1));
+        assert_eq!(
+            (names(&disk), report.repairs.len()),
+            (vec!["7.couch.2".to_owned()], 1)
+        );
         assert!(contents(&engine, VB).is_empty());
     }
 }
@@ -94,7 +105,10 @@ fn what_a_compaction_replaced_does_not_come_back_after_a_drop() {
         to_point(&mut *job, POINTS[3]);
         if fails {
             disk.fail_io(1, Fault::Eio);
-            assert!(to_end(&mut *job, SMALL).is_err(), "the old file can't be removed");
+            assert!(
+                to_end(&mut *job, SMALL).is_err(),
+                "the old file can't be removed"
+            );
             assert_eq!(names(&disk), ["7.couch.1", "7.couch.2"]);
             assert_eq!(contents(&engine, VB).len(), 30);
         } else {
@@ -123,7 +137,10 @@ fn a_drop_that_power_cuts_short_leaves_all_of_the_newest_or_nothing() {
         disk.crash(Keep::Random { seed });
         let (engine, _) = open(&disk).expect("opens");
         outcomes.insert(engine.vbuckets().len());
-        assert!(engine.vbuckets().is_empty() || contents(&engine, VB) == before, "off at {io}, {seed}");
+        assert!(
+            engine.vbuckets().is_empty() || contents(&engine, VB) == before,
+            "off at {io}, {seed}"
+        );
     }
     assert_eq!(outcomes.len(), 2);
 }
@@ -131,7 +148,10 @@ fn a_drop_that_power_cuts_short_leaves_all_of_the_newest_or_nothing() {
 #[test]
 fn a_failed_sync_of_the_target_is_not_the_stores() {
     let config = CouchstoreConfig {
-        compaction: CompactionConfig { sync_bytes: 1, ..CompactionConfig::DEFAULT },
+        compaction: CompactionConfig {
+            sync_bytes: 1,
+            ..CompactionConfig::DEFAULT
+        },
         ..CouchstoreConfig::default()
     };
     let syncs = |disk: &FaultyDisk, nth: Option<u64>| {
@@ -166,14 +186,25 @@ fn a_failed_sync_of_the_target_is_not_the_stores() {
 #[test]
 fn a_large_target_is_synced_on_the_way() {
     let syncs = |sync_bytes| {
-        let compaction = CompactionConfig { sync_bytes, ..CompactionConfig::DEFAULT };
+        let compaction = CompactionConfig {
+            sync_bytes,
+            ..CompactionConfig::DEFAULT
+        };
         let disk = MemoryDisk::new();
-        let (engine, _) =
-            open_with(&disk, CouchstoreConfig { compaction, ..CouchstoreConfig::default() }).expect("opens");
+        let (engine, _) = open_with(
+            &disk,
+            CouchstoreConfig {
+                compaction,
+                ..CouchstoreConfig::default()
+            },
+        )
+        .expect("opens");
         engine.create(VB).expect("created");
         for seqno in 1..9 {
-            let large =
-                Item { datatype: Datatype::SNAPPY, ..set(seqno, &format!("{seqno}"), &vec![7; 1 << 20]) };
+            let large = Item {
+                datatype: Datatype::SNAPPY,
+                ..set(seqno, &format!("{seqno}"), &vec![7; 1 << 20])
+            };
             commit(&engine, VB, &[large]).expect("committed");
         }
         let before = engine.stats()["syncs"];
@@ -187,7 +218,10 @@ fn a_large_target_is_synced_on_the_way() {
 fn a_commit_whose_header_is_not_activated_is_copied() {
     for commit_mode in [CommitMode::OneSync, CommitMode::TwoPhase] {
         let disk = MemoryDisk::new();
-        let config = CouchstoreConfig { commit: commit_mode, ..CouchstoreConfig::default() };
+        let config = CouchstoreConfig {
+            commit: commit_mode,
+            ..CouchstoreConfig::default()
+        };
         let (engine, _) = open_with(&disk, config).expect("opens");
         engine.create(VB).expect("created");
         commit(&engine, VB, &batch(1)).expect("committed");
@@ -200,8 +234,15 @@ fn a_commit_whose_header_is_not_activated_is_copied() {
         drop(engine);
         let (engine, report) = open(&disk).expect("opens");
         assert!(contents(&engine, VB) == before);
-        let old = (dir().join("7.couch.1"), "a newer revision is there: removed".to_owned());
-        assert_eq!(report.repairs, [old], "its removal was not durable; nothing else was to be repaired");
+        let old = (
+            dir().join("7.couch.1"),
+            "a newer revision is there: removed".to_owned(),
+        );
+        assert_eq!(
+            report.repairs,
+            [old],
+            "its removal was not durable; nothing else was to be repaired"
+        );
     }
 }
 
@@ -211,7 +252,12 @@ fn commits_go_on_as_if_in_any_file() {
     let engine = store(&disk);
     compact(&engine, VB, CompactionRequest::default());
     let path = dir().join("7.couch.2");
-    let len = |disk: &MemoryDisk| disk.open(&path, Access::ReadOnly).expect("there").len().expect("known");
+    let len = |disk: &MemoryDisk| {
+        disk.open(&path, Access::ReadOnly)
+            .expect("there")
+            .len()
+            .expect("known")
+    };
     let compacted = len(&disk);
     commit(&engine, VB, &batch(61)).expect("committed");
     commit(&engine, VB, &[delete(81, "key-1")]).expect("committed");
@@ -244,7 +290,10 @@ fn a_close_after_the_rename_leaves_the_old_file_to_the_next_opening() {
     to_point(&mut *job, POINTS[3]);
     let before = contents(&engine, VB);
     engine.close().expect("closed");
-    assert!(matches!(job.step(SMALL), Ok(Progress::Done(_))), "all that counts is done");
+    assert!(
+        matches!(job.step(SMALL), Ok(Progress::Done(_))),
+        "all that counts is done"
+    );
     assert_eq!(names(&disk), ["7.couch.1", "7.couch.2"]);
     drop(engine);
     let (engine, _) = open(&disk).expect("opens");

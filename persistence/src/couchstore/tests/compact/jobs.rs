@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use checkpoint::{Datatype, Item, Namespace, Seqno, Vbid};
+use lowtide_checkpoint::{Datatype, Item, Namespace, Seqno, Vbid};
 
 use crate::couchstore::{CompactionConfig, CouchstoreConfig};
 use crate::disk::{Keep, MemoryDisk};
@@ -44,14 +44,24 @@ fn small_steps_of_a_catch_up_make_no_larger_file() {
         let mut job = begin(&engine);
         to_point(&mut *job, "compact-copied");
         // One commit, so that there is one round.
-        let items: Vec<Item> =
-            (61..1_061).map(|seqno| set(seqno, &format!("key-{}", seqno % 500), &noise(200))).collect();
+        let items: Vec<Item> = (61..1_061)
+            .map(|seqno| set(seqno, &format!("key-{}", seqno % 500), &noise(200)))
+            .collect();
         commit(&engine, VB, &items).expect("committed");
         to_end(&mut *job, budget).expect("no failure");
         engine.stats()["file-bytes"]
     };
-    let (small, large) = (file_bytes(Budget { items: 1, bytes: u64::MAX }), file_bytes(Budget::NONE));
-    assert!(small <= large + large / 10, "{small} bytes in small steps, {large} in large ones");
+    let (small, large) = (
+        file_bytes(Budget {
+            items: 1,
+            bytes: u64::MAX,
+        }),
+        file_bytes(Budget::NONE),
+    );
+    assert!(
+        small <= large + large / 10,
+        "{small} bytes in small steps, {large} in large ones"
+    );
 }
 
 #[test]
@@ -60,14 +70,29 @@ fn a_snapshot_keeps_the_file_it_was_taken_of() {
     let engine = store(&disk);
     let before = contents(&engine, VB);
     let pinned = engine.snapshot(VB).expect("there");
-    compact(&engine, VB, CompactionRequest { purge_upto: Some(Seqno::MAX), ..CompactionRequest::default() });
+    compact(
+        &engine,
+        VB,
+        CompactionRequest {
+            purge_upto: Some(Seqno::MAX),
+            ..CompactionRequest::default()
+        },
+    );
     commit(&engine, VB, &batch(61)).expect("committed");
     compact(&engine, VB, CompactionRequest::default());
     assert_eq!(names(&disk), ["7.couch.3"]);
-    let slice = pinned.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
+    let slice = pinned
+        .scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
+        .expect("readable");
     assert!(slice.items.iter().eq(before.values()));
     let item = before.values().next().expect("some");
-    assert_eq!(pinned.get(Namespace::Committed, &item.key).expect("readable").as_ref(), Some(item));
+    assert_eq!(
+        pinned
+            .get(Namespace::Committed, &item.key)
+            .expect("readable")
+            .as_ref(),
+        Some(item)
+    );
 }
 
 #[test]
@@ -77,7 +102,10 @@ fn one_compaction_of_a_vbucket_at_a_time() {
     engine.create(Vbid(8)).expect("created");
     let mut job = begin(&engine);
     let refused = engine.compact(VB, CompactionRequest::default());
-    assert!(matches!(refused, Err(EngineError::CompactionInProgress { vb: VB })));
+    assert!(matches!(
+        refused,
+        Err(EngineError::CompactionInProgress { vb: VB })
+    ));
     compact(&engine, Vbid(8), CompactionRequest::default());
     to_end(&mut *job, SMALL).expect("no failure");
     let mut again = begin(&engine);
@@ -118,10 +146,16 @@ fn fragmented_files_are_compacted_by_themselves() {
     rewrite(VB, 20);
     rewrite(Vbid(8), 30);
     let mut first = engine.maintenance().expect("two are due");
-    let mut second = engine.maintenance().expect("one is being compacted, the other is due");
+    let mut second = engine
+        .maintenance()
+        .expect("one is being compacted, the other is due");
     assert!(engine.maintenance().is_none(), "both are being compacted");
     to_end(&mut *first, SMALL).expect("no failure");
-    assert_eq!(names(&disk), ["7.couch.1", "8.couch.2", "9.couch.1"], "the one that gains most comes first");
+    assert_eq!(
+        names(&disk),
+        ["7.couch.1", "8.couch.2", "9.couch.1"],
+        "the one that gains most comes first"
+    );
     to_end(&mut *second, SMALL).expect("no failure");
     assert!(engine.maintenance().is_none());
     assert_eq!(engine.stats()["compactions"], 2);
@@ -141,7 +175,14 @@ fn a_step_is_bounded() {
     let steps = |items| {
         let mut job = begin(&engine);
         let mut steps = 0;
-        while !matches!(job.step(Budget { items, bytes: u64::MAX }).expect("no failure"), Progress::Done(_)) {
+        while !matches!(
+            job.step(Budget {
+                items,
+                bytes: u64::MAX
+            })
+            .expect("no failure"),
+            Progress::Done(_)
+        ) {
             steps += 1;
         }
         steps
@@ -159,8 +200,10 @@ fn what_is_far_behind_is_caught_up_with_in_rounds_and_an_end_comes() {
     let engine = store(&disk);
     let mut job = begin(&engine);
     to_point(&mut *job, POINTS[0]);
-    let large =
-        |seqno| Item { datatype: Datatype::SNAPPY, ..set(seqno, "large", &vec![seqno as u8; 1500 << 10]) };
+    let large = |seqno| Item {
+        datatype: Datatype::SNAPPY,
+        ..set(seqno, "large", &vec![seqno as u8; 1500 << 10])
+    };
     let (mut seqno, mut rounds) = (61, 0);
     // More comes in with every round than the last one may have: held up at last, commits don't keep it from ending.
     let report = loop {
@@ -188,8 +231,12 @@ fn threads_commit_read_and_compact_at_once() {
         let engine = Arc::clone(&engine);
         std::thread::spawn(move || {
             for seqno in 100..400 {
-                commit(&*engine, VB, &[set(2 * seqno, "a", b"x"), set(2 * seqno + 1, "b", b"y")])
-                    .expect("committed");
+                commit(
+                    &*engine,
+                    VB,
+                    &[set(2 * seqno, "a", b"x"), set(2 * seqno + 1, "b", b"y")],
+                )
+                .expect("committed");
             }
         })
     };
@@ -202,7 +249,10 @@ fn threads_commit_read_and_compact_at_once() {
         })
     };
     while !(writer.is_finished() && compactor.is_finished()) {
-        let found: Vec<u64> = contents(&*engine, VB).into_keys().filter(|&seqno| seqno >= 200).collect();
+        let found: Vec<u64> = contents(&*engine, VB)
+            .into_keys()
+            .filter(|&seqno| seqno >= 200)
+            .collect();
         assert!(
             matches!(found[..], []) || matches!(found[..], [a, b] if a % 2 == 0 && b == a + 1),
             "{found:?}"
@@ -239,7 +289,13 @@ fn a_job_says_how_far_it_is() {
     assert_eq!(stages, [&["copying", "indexing"][..], &POINTS].concat());
     assert_eq!((report.items_copied, report.catch_up_rounds), (30, 0));
     assert!(report.bytes_after < report.bytes_before, "{report:?}");
-    assert!(matches!(to_next_point(&mut *job, SMALL), Err(EngineError::Aborted { .. })), "it is over");
+    assert!(
+        matches!(
+            to_next_point(&mut *job, SMALL),
+            Err(EngineError::Aborted { .. })
+        ),
+        "it is over"
+    );
 }
 
 /// E28. A second pass copies what came during the first; of what was copied twice the newer counts.
@@ -254,9 +310,16 @@ fn what_came_while_it_copied_is_copied_before_there_are_indexes() {
     }
     to_point(&mut *job, POINTS[0]);
     let report = to_end(&mut *job, SMALL).expect("no failure");
-    assert_eq!((report.items_copied, report.catch_up_rounds), (30 + 30, 0), "no tree was changed");
+    assert_eq!(
+        (report.items_copied, report.catch_up_rounds),
+        (30 + 30, 0),
+        "no tree was changed"
+    );
     let found = contents(&engine, VB);
-    assert_eq!(found.keys().copied().collect::<Vec<_>>(), (71..101).collect::<Vec<_>>());
+    assert_eq!(
+        found.keys().copied().collect::<Vec<_>>(),
+        (71..101).collect::<Vec<_>>()
+    );
 }
 
 /// E29. Found by measuring: each step waited for the commit that was on its way to the disk. It would hang here.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use checkpoint::{Item, Operation, Seqno, VBucketState};
+use lowtide_checkpoint::{Item, Operation, Seqno, VBucketState};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
@@ -17,7 +17,10 @@ use super::super::support::{VB, contents, dir, open_with, state};
 
 /// Little memory to sort in, so that rows go through temporary files.
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
-    compaction: CompactionConfig { sort_bytes: 5000, ..CompactionConfig::DEFAULT },
+    compaction: CompactionConfig {
+        sort_bytes: 5000,
+        ..CompactionConfig::DEFAULT
+    },
     ..CouchstoreConfig::DEFAULT
 };
 
@@ -84,28 +87,61 @@ impl World {
         // What was prepared some time ago is complete.
         self.completed = self.seqno / 2;
         let refs: Vec<&Item> = items.iter().collect();
-        let state = VBucketState { high_completed_seqno: Seqno(self.completed), ..state(self.seqno) };
-        let batch = Batch { vb: VB, items: &refs, state: &state, timestamp: self.seqno };
-        let committed = self.engine().commit(&[batch]).pop().expect("one").expect("committed");
+        let state = VBucketState {
+            high_completed_seqno: Seqno(self.completed),
+            ..state(self.seqno)
+        };
+        let batch = Batch {
+            vb: VB,
+            items: &refs,
+            state: &state,
+            timestamp: self.seqno,
+        };
+        let committed = self
+            .engine()
+            .commit(&[batch])
+            .pop()
+            .expect("one")
+            .expect("committed");
         assert_eq!(committed.high, Seqno(self.seqno));
         for item in items {
-            self.model.insert((item.operation.namespace().expect("stored"), item.key.clone()), item);
+            self.model.insert(
+                (
+                    item.operation.namespace().expect("stored"),
+                    item.key.clone(),
+                ),
+                item,
+            );
         }
     }
 
     fn begin(&mut self, upto: Option<u64>) {
         let upto = upto.map(|hundredths| self.seqno * hundredths / 100);
-        let request = CompactionRequest { purge_upto: upto.map(Seqno), ..CompactionRequest::default() };
+        let request = CompactionRequest {
+            purge_upto: upto.map(Seqno),
+            ..CompactionRequest::default()
+        };
         let job = self.engine().compact(VB, request);
         if self.job.is_some() {
-            assert_eq!(job.expect_err("one at a time").kind(), "compaction-in-progress");
+            assert_eq!(
+                job.expect_err("one at a time").kind(),
+                "compaction-in-progress"
+            );
             return;
         }
-        let mut running = Running { job: job.expect("begun"), gives_up: Vec::new(), purged: 0 };
+        let mut running = Running {
+            job: job.expect("begun"),
+            gives_up: Vec::new(),
+            purged: 0,
+        };
         // What the first step finds is what counts.
         self.work_on(&mut running, 0);
         let last = last_of_collections(self.model.values());
-        for item in self.model.values().filter(|item| item.seqno.0 != self.seqno) {
+        for item in self
+            .model
+            .values()
+            .filter(|item| item.seqno.0 != self.seqno)
+        {
             let seqno = item.seqno.0;
             if is_tombstone(item) {
                 if upto.is_some_and(|upto| seqno <= upto) && !last.contains(&seqno) {
@@ -121,9 +157,17 @@ impl World {
 
     /// One step; whether there is more to do.
     fn work_on(&mut self, running: &mut Running, items: usize) -> bool {
-        match running.job.step(Budget { items, bytes: u64::MAX }).expect("no failure") {
+        match running
+            .job
+            .step(Budget {
+                items,
+                bytes: u64::MAX,
+            })
+            .expect("no failure")
+        {
             Progress::Reached("compact-after-rename") => {
-                self.model.retain(|_, item| !running.gives_up.contains(&item.seqno.0));
+                self.model
+                    .retain(|_, item| !running.gives_up.contains(&item.seqno.0));
                 self.purge = self.purge.max(running.purged);
                 self.compactions += 1;
                 true
@@ -145,7 +189,10 @@ impl World {
             !is_purged
         });
         self.purge = self.purge.max(highest);
-        assert_eq!(self.engine().purge(VB, Seqno(upto)).expect("purged"), Seqno(self.purge));
+        assert_eq!(
+            self.engine().purge(VB, Seqno(upto)).expect("purged"),
+            Seqno(self.purge)
+        );
         self.purged_beside += u64::from(highest > 0 && self.job.is_some());
     }
 
@@ -181,9 +228,14 @@ impl World {
         let expected = by_seqno(&self.model);
         assert_eq!(contents(self.engine(), VB), expected);
         let info = self.engine().info(VB).expect("there");
-        assert_eq!((info.high, info.purge), (Seqno(self.seqno), Seqno(self.purge)));
+        assert_eq!(
+            (info.high, info.purge),
+            (Seqno(self.seqno), Seqno(self.purge))
+        );
         let snapshot = self.engine().snapshot(VB).expect("there");
-        let completed = snapshot.state().map_or(Seqno(0), |state| state.high_completed_seqno);
+        let completed = snapshot
+            .state()
+            .map_or(Seqno(0), |state| state.high_completed_seqno);
         assert_eq!(completed, Seqno(self.completed));
     }
 }
@@ -209,15 +261,24 @@ fn check(steps: &[Step]) -> (u64, u64) {
     world.reopen();
     world.check();
     for (snapshot, expected) in &world.pinned {
-        let slice = snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).expect("readable");
-        assert!(slice.items.iter().eq(expected.values()), "a pinned snapshot has changed");
+        let slice = snapshot
+            .scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
+            .expect("readable");
+        assert!(
+            slice.items.iter().eq(expected.values()),
+            "a pinned snapshot has changed"
+        );
     }
     (world.compactions, world.purged_beside)
 }
 
 /// The same cases in every run: how many of them get to the end of a compaction is no matter of luck.
 fn runner(cases: u32) -> TestRunner {
-    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
 }
 
@@ -232,7 +293,10 @@ fn few_keys_beside_a_compaction() {
             Ok(())
         })
         .expect("no counterexample");
-    assert!(compactions.get() > 50 && purged_beside.get() > 50, "{compactions:?}, {purged_beside:?}");
+    assert!(
+        compactions.get() > 50 && purged_beside.get() > 50,
+        "{compactions:?}, {purged_beside:?}"
+    );
 }
 
 #[test]

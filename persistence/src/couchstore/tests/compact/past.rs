@@ -2,7 +2,7 @@
 //! not, and what a rollback finds in a new file was committed.
 
 use bytes::Bytes;
-use checkpoint::{Item, Key, Operation, Seqno, VBucketState, Vbid};
+use lowtide_checkpoint::{Item, Key, Operation, Seqno, VBucketState, Vbid};
 
 use crate::disk::{Keep, MemoryDisk};
 use crate::{Batch, Budget, Engine, EngineError, Progress, RolledBack};
@@ -22,7 +22,13 @@ fn a_rollback_ends_the_job_at_every_point_before_the_rename() {
         point.inspect(|point| to_point(&mut *job, point));
         assert_eq!(naive::rollback(&engine, 45), 40);
         let expected = naive::now(&engine);
-        assert!(matches!(to_end(&mut *job, SMALL), Err(EngineError::Aborted { vb: VB, .. })), "{point:?}");
+        assert!(
+            matches!(
+                to_end(&mut *job, SMALL),
+                Err(EngineError::Aborted { vb: VB, .. })
+            ),
+            "{point:?}"
+        );
         assert_eq!(names(&disk), ["7.couch.1"], "{point:?}");
         assert_eq!(naive::now(&engine), expected, "{point:?}");
         commit(&engine, VB, &batch(63)).expect("committed");
@@ -31,15 +37,21 @@ fn a_rollback_ends_the_job_at_every_point_before_the_rename() {
         assert_eq!(naive::now(&engine), expected, "{point:?}");
         drop((job, engine));
         disk.crash(Keep::None);
-        assert_eq!(naive::now(&open(&disk).expect("opens").0), expected, "{point:?}");
+        assert_eq!(
+            naive::now(&open(&disk).expect("opens").0),
+            expected,
+            "{point:?}"
+        );
     }
 }
 
 /// E14, E16: what a purge took out is in no new file, whatever stage the compaction was in, and no later commit is missing.
 #[test]
 fn a_purge_beside_a_compaction_does_not_end_it_and_what_was_purged_stays_away() {
-    let abort =
-        |seqno, key: &[u8]| Item { seqno: Seqno(seqno), ..Item::new(Operation::Abort, Key::new(key)) };
+    let abort = |seqno, key: &[u8]| Item {
+        seqno: Seqno(seqno),
+        ..Item::new(Operation::Abort, Key::new(key))
+    };
     let prepare = |seqno, key: &[u8]| Item {
         seqno: Seqno(seqno),
         value: Some(Bytes::from_static(b"prepared")),
@@ -51,8 +63,16 @@ fn a_purge_beside_a_compaction_does_not_end_it_and_what_was_purged_stays_away() 
             let what = format!("{point:?}, {spare}, {back}");
             let disk = MemoryDisk::new();
             let engine = store(&disk);
-            commit(&engine, VB, &[delete(61, "key-1"), prepare(62, b"p"), set(63, "key-2", b"63")])
-                .expect("committed");
+            commit(
+                &engine,
+                VB,
+                &[
+                    delete(61, "key-1"),
+                    prepare(62, b"p"),
+                    set(63, "key-2", b"63"),
+                ],
+            )
+            .expect("committed");
             let mut job = begin(&engine);
             job.step(SMALL).expect("no failure");
             point.inspect(|point| to_point(&mut *job, point));
@@ -60,15 +80,27 @@ fn a_purge_beside_a_compaction_does_not_end_it_and_what_was_purged_stays_away() 
             deletions.extend((!spare).then(|| set(67, "key-3", b"67")));
             commit(&engine, VB, &deletions).expect("committed");
             let highest = if spare { 65 } else { 66 };
-            assert_eq!(engine.purge(VB, Seqno::MAX).expect("purged"), Seqno(highest), "{what}");
+            assert_eq!(
+                engine.purge(VB, Seqno::MAX).expect("purged"),
+                Seqno(highest),
+                "{what}"
+            );
             if spare {
                 // What this purge spared the next one takes: its seqno does not rise above what was purged by then.
                 commit(&engine, VB, &[set(67, "key-3", b"67")]).expect("committed");
-                assert_eq!(engine.purge(VB, Seqno::MAX).expect("purged"), Seqno(66), "{what}");
+                assert_eq!(
+                    engine.purge(VB, Seqno::MAX).expect("purged"),
+                    Seqno(66),
+                    "{what}"
+                );
             }
             if back {
-                commit(&engine, VB, &[set(68, "key-1", b"back"), set(69, "key-7", b"back")])
-                    .expect("committed");
+                commit(
+                    &engine,
+                    VB,
+                    &[set(68, "key-1", b"back"), set(69, "key-7", b"back")],
+                )
+                .expect("committed");
             }
             let expected = naive::now(&engine);
             assert_eq!(
@@ -81,7 +113,11 @@ fn a_purge_beside_a_compaction_does_not_end_it_and_what_was_purged_stays_away() 
             assert_eq!(naive::now(&engine), expected, "{what}");
             drop((job, engine));
             disk.crash(Keep::None);
-            assert_eq!(naive::now(&open(&disk).expect("opens").0), expected, "{what}");
+            assert_eq!(
+                naive::now(&open(&disk).expect("opens").0),
+                expected,
+                "{what}"
+            );
         }
     }
 }
@@ -94,11 +130,24 @@ fn what_comes_back_after_a_purge_while_rows_are_copied_stays() {
     let engine = store(&disk);
     let mut job = begin(&engine);
     job.step(SMALL).expect("no failure");
-    commit(&engine, VB, &[delete(61, "key-1"), delete(62, "key-2"), set(63, "key-3", b"63")])
-        .expect("committed");
+    commit(
+        &engine,
+        VB,
+        &[
+            delete(61, "key-1"),
+            delete(62, "key-2"),
+            set(63, "key-3", b"63"),
+        ],
+    )
+    .expect("committed");
     assert_eq!(engine.purge(VB, Seqno::MAX).expect("purged"), Seqno(62));
     // Another pass has these, before there are indexes.
-    commit(&engine, VB, &[set(64, "key-2", b"back"), set(65, "key-4", b"65")]).expect("committed");
+    commit(
+        &engine,
+        VB,
+        &[set(64, "key-2", b"back"), set(65, "key-4", b"65")],
+    )
+    .expect("committed");
     to_point(&mut *job, POINTS[0]);
     let expected = naive::now(&engine);
     to_end(&mut *job, SMALL).expect("no failure");
@@ -117,15 +166,24 @@ fn a_purge_of_more_than_is_remembered_ends_the_job() {
         let disk = MemoryDisk::new();
         let engine = store(&disk);
         let long = "x".repeat(230);
-        let mut deletions: Vec<Item> = (0..keys).map(|n| delete(61 + n, &format!("{long}-{n:06}"))).collect();
+        let mut deletions: Vec<Item> = (0..keys)
+            .map(|n| delete(61 + n, &format!("{long}-{n:06}")))
+            .collect();
         deletions.push(set(61 + keys, "last", b""));
         commit(&engine, VB, &deletions).expect("committed");
         let mut job = begin(&engine);
         to_point(&mut *job, POINTS[1]);
-        assert_eq!(engine.purge(VB, Seqno::MAX).expect("purged"), Seqno(60 + keys));
+        assert_eq!(
+            engine.purge(VB, Seqno::MAX).expect("purged"),
+            Seqno(60 + keys)
+        );
         let expected = naive::now(&engine);
         let ended = to_end(&mut *job, Budget::NONE);
-        assert_eq!(matches!(ended, Err(EngineError::Aborted { vb: VB, .. })), ends, "{ended:?}");
+        assert_eq!(
+            matches!(ended, Err(EngineError::Aborted { vb: VB, .. })),
+            ends,
+            "{ended:?}"
+        );
         drop(job);
         to_end(&mut *begin(&engine), Budget::NONE).expect("no failure");
         assert_eq!(naive::now(&engine), expected);
@@ -162,7 +220,10 @@ fn after_the_rename_a_rollback_finds_the_new_file() {
     to_point(&mut *job, "compact-after-rename");
     let expected = naive::now(&engine);
     let rolled_back = engine.rollback(VB, Seqno(45)).expect("no failure");
-    assert!(matches!(rolled_back, RolledBack::NeedsReset { lowest: Seqno(60) }), "{rolled_back:?}");
+    assert!(
+        matches!(rolled_back, RolledBack::NeedsReset { lowest: Seqno(60) }),
+        "{rolled_back:?}"
+    );
     commit(&engine, VB, &batch(61)).expect("committed");
     assert_eq!(naive::rollback(&engine, 60), 60);
     assert_eq!(naive::now(&engine), expected);
@@ -191,7 +252,10 @@ fn a_new_file_of_two_headers_goes_back_to_what_was_committed_and_no_further() {
     assert_eq!(naive::rollback(&engine, 99), 60);
     assert_eq!(naive::now(&engine), committed);
     let refused = engine.rollback(VB, Seqno(59)).expect("no failure");
-    assert!(matches!(refused, RolledBack::NeedsReset { lowest: Seqno(60) }), "{refused:?}");
+    assert!(
+        matches!(refused, RolledBack::NeedsReset { lowest: Seqno(60) }),
+        "{refused:?}"
+    );
     drop((job, engine));
     disk.crash(Keep::None);
     assert_eq!(naive::now(&open(&disk).expect("opens").0), committed);
@@ -204,14 +268,25 @@ fn a_purge_seqno_that_a_batch_brings_is_kept() {
     let engine = store(&disk);
     let bring = |seqno: u64, purge_seqno: u64| {
         let item = set(seqno, "brings", b"1");
-        let state = VBucketState { purge_seqno: Seqno(purge_seqno), ..state(seqno) };
-        let batch = Batch { vb: VB, items: &[&item], state: &state, timestamp: 1 };
+        let state = VBucketState {
+            purge_seqno: Seqno(purge_seqno),
+            ..state(seqno)
+        };
+        let batch = Batch {
+            vb: VB,
+            items: &[&item],
+            state: &state,
+            timestamp: 1,
+        };
         engine.commit(&[batch]).pop().expect("one result a batch")
     };
     let purge_seqno = |engine: &dyn Engine| {
         let snapshot = engine.snapshot(VB).expect("there");
         let purge_seqno = engine.info(VB).expect("there").purge;
-        assert_eq!(snapshot.state().expect("committed").purge_seqno, purge_seqno);
+        assert_eq!(
+            snapshot.state().expect("committed").purge_seqno,
+            purge_seqno
+        );
         purge_seqno.0
     };
     bring(61, 30).expect("committed");
@@ -219,16 +294,25 @@ fn a_purge_seqno_that_a_batch_brings_is_kept() {
     bring(62, 20).expect("committed");
     assert_eq!(purge_seqno(&engine), 30, "it never falls");
     for beyond in [1 << 48, u64::MAX] {
-        assert!(matches!(bring(63, beyond), Err(EngineError::InvalidArgument(_))));
+        assert!(matches!(
+            bring(63, beyond),
+            Err(EngineError::InvalidArgument(_))
+        ));
     }
-    assert_eq!((purge_seqno(&engine), engine.info(VB).expect("there").high), (30, Seqno(62)));
+    assert_eq!(
+        (purge_seqno(&engine), engine.info(VB).expect("there").high),
+        (30, Seqno(62))
+    );
     let mut job = begin(&engine);
     to_point(&mut *job, "compact-copied");
     bring(63, 40).expect("committed");
     to_point(&mut *job, "compact-before-rename");
     bring(64, 50).expect("committed");
     to_end(&mut *job, SMALL).expect("no failure");
-    assert_eq!((names(&disk), purge_seqno(&engine)), (vec!["7.couch.2".to_owned()], 50));
+    assert_eq!(
+        (names(&disk), purge_seqno(&engine)),
+        (vec!["7.couch.2".to_owned()], 50)
+    );
     drop((job, engine));
     disk.crash(Keep::None);
     let (engine, _) = open(&disk).expect("opens");

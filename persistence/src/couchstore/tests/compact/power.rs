@@ -1,6 +1,6 @@
 //! Power loss at every single I/O of commits before, beside and after compactions.
 
-use checkpoint::{Item, Seqno};
+use lowtide_checkpoint::{Item, Seqno};
 
 use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
@@ -12,11 +12,21 @@ use super::{compact, names};
 
 /// Synced often and sorted in little memory, so that there is something to fail on the way.
 pub(super) const CONFIG: CouchstoreConfig = CouchstoreConfig {
-    compaction: CompactionConfig { sync_bytes: 1500, sort_bytes: 2000, ..CompactionConfig::DEFAULT },
+    compaction: CompactionConfig {
+        sync_bytes: 1500,
+        sort_bytes: 2000,
+        ..CompactionConfig::DEFAULT
+    },
     ..CouchstoreConfig::DEFAULT
 };
-pub(super) const TWO_PHASE: CouchstoreConfig = CouchstoreConfig { commit: CommitMode::TwoPhase, ..CONFIG };
-pub(super) const BUDGET: Budget = Budget { items: 5, bytes: 6000 };
+pub(super) const TWO_PHASE: CouchstoreConfig = CouchstoreConfig {
+    commit: CommitMode::TwoPhase,
+    ..CONFIG
+};
+pub(super) const BUDGET: Budget = Budget {
+    items: 5,
+    bytes: 6000,
+};
 
 /// What is done, in order. A compaction's steps are done with commits between them until it ends.
 #[derive(Clone, Debug)]
@@ -34,18 +44,31 @@ pub(super) enum Event {
 
 pub(super) fn script() -> Vec<Event> {
     let many = |from: u64, to: u64| {
-        let items =
-            (from..to).map(|seqno| set(seqno, &format!("key-{}", seqno % 23), &noise(seqno as usize * 7)));
+        let items = (from..to).map(|seqno| {
+            set(
+                seqno,
+                &format!("key-{}", seqno % 23),
+                &noise(seqno as usize * 7),
+            )
+        });
         Event::Commit(items.collect())
     };
     vec![
-        Event::Commit(vec![set(1, "a", b"1"), set(2, "b", b"2"), set(3, "c", &noise(5000))]),
+        Event::Commit(vec![
+            set(1, "a", b"1"),
+            set(2, "b", b"2"),
+            set(3, "c", &noise(5000)),
+        ]),
         Event::Commit(vec![set(4, "a", b"4"), delete(5, "b")]),
         many(6, 30),
         Event::Compact { purge: false },
         // While rows are copied.
         Event::Purge(29),
-        Event::Commit(vec![set(30, "b", b"back"), delete(31, "key-7"), set(32, "a", &noise(4000))]),
+        Event::Commit(vec![
+            set(30, "b", b"back"),
+            delete(31, "key-7"),
+            set(32, "a", &noise(4000)),
+        ]),
         many(33, 37),
         Event::Commit(vec![delete(40, "a")]),
         Event::Compact { purge: true },
@@ -90,14 +113,22 @@ impl Expected {
         let with = apply(&self.contents, &self.in_flight);
         let mut without = self.contents.clone();
         without.retain(|seqno, _| !self.taking_out.contains(seqno));
-        [&self.contents, &with, &without].into_iter().any(|all| found == all || *found == purged(all))
+        [&self.contents, &with, &without]
+            .into_iter()
+            .any(|all| found == all || *found == purged(all))
     }
 
     /// A purge up to a seqno begins.
     pub(super) fn begin_taking_out(&mut self, upto: u64) {
         let last = self.contents.keys().last().copied();
-        let tombstones = self.contents.iter().filter(|(_, item)| item.deleted).map(|(&seqno, _)| seqno);
-        self.taking_out = tombstones.filter(|&seqno| seqno <= upto && Some(seqno) != last).collect();
+        let tombstones = self
+            .contents
+            .iter()
+            .filter(|(_, item)| item.deleted)
+            .map(|(&seqno, _)| seqno);
+        self.taking_out = tombstones
+            .filter(|&seqno| seqno <= upto && Some(seqno) != last)
+            .collect();
     }
 
     /// It was done.
@@ -109,7 +140,11 @@ impl Expected {
     /// Purges what a job beginning now would.
     pub(super) fn begin_purge(&mut self) {
         let last = self.contents.keys().last().copied();
-        let tombstones = self.contents.iter().filter(|(_, item)| item.deleted).map(|(&seqno, _)| seqno);
+        let tombstones = self
+            .contents
+            .iter()
+            .filter(|(_, item)| item.deleted)
+            .map(|(&seqno, _)| seqno);
         self.purging = tombstones.filter(|seqno| Some(*seqno) != last).collect();
     }
 
@@ -142,7 +177,8 @@ pub(super) fn run(
                 }
                 expected.in_flight = items;
                 commit(&engine, VB, &expected.in_flight)?;
-                expected.contents = apply(&expected.contents, &std::mem::take(&mut expected.in_flight));
+                expected.contents =
+                    apply(&expected.contents, &std::mem::take(&mut expected.in_flight));
             }
             Event::Purge(upto) => {
                 if expected.point.is_empty() {
@@ -162,9 +198,13 @@ pub(super) fn run(
                 }
                 expected.point = "";
                 let purge_upto = purge.then_some(Seqno::MAX);
-                job = Some(
-                    engine.compact(VB, CompactionRequest { purge_upto, ..CompactionRequest::default() })?,
-                );
+                job = Some(engine.compact(
+                    VB,
+                    CompactionRequest {
+                        purge_upto,
+                        ..CompactionRequest::default()
+                    },
+                )?);
                 if purge {
                     expected.begin_purge();
                 }
@@ -206,17 +246,28 @@ pub(super) fn check_after(
     let reopen = || open_with(disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
     let (engine, _) = reopen();
     let Some(expected) = expected else {
-        assert!(engine.vbuckets().is_empty() || contents(&engine, VB).is_empty(), "{what}");
+        assert!(
+            engine.vbuckets().is_empty() || contents(&engine, VB).is_empty(),
+            "{what}"
+        );
         return;
     };
     let found = contents(&engine, VB);
-    assert!(expected.allows(&found), "{what}: found {:?}, expected {expected:?}", found.keys());
+    assert!(
+        expected.allows(&found),
+        "{what}: found {:?}, expected {expected:?}",
+        found.keys()
+    );
     assert_eq!(names(disk).len(), 1, "{what}: {:?}", names(disk));
     drop(engine);
     disk.crash(Keep::None);
     let (engine, report) = reopen();
     assert_eq!(report.repairs, [], "{what}: repaired once");
-    assert_eq!(contents(&engine, VB), found, "{what}: what was shown is durable");
+    assert_eq!(
+        contents(&engine, VB),
+        found,
+        "{what}: what was shown is durable"
+    );
     commit(&engine, VB, &[set(1000, "more", b"1")]).expect("committed");
     let found = contents(&engine, VB);
     compact(&engine, VB, CompactionRequest::default());
@@ -224,7 +275,9 @@ pub(super) fn check_after(
 }
 
 pub(super) fn keeps(seeds: u64) -> impl Iterator<Item = Keep> {
-    [Keep::None, Keep::All].into_iter().chain((0..seeds).map(|seed| Keep::Random { seed }))
+    [Keep::None, Keep::All]
+        .into_iter()
+        .chain((0..seeds).map(|seed| Keep::Random { seed }))
 }
 
 /// Without faults: how many I/Os there are, and that the script does what it is for.
@@ -238,9 +291,21 @@ pub(super) fn rehearse(config: CouchstoreConfig) -> u64 {
     let found = contents(&engine, VB);
     let expected = expected.expect("it ran");
     assert_eq!(found, expected.contents);
-    assert!(expected.rounds >= 3, "one held up commits: {}", expected.rounds);
-    let tombstones: Vec<u64> = found.values().filter(|item| item.deleted).map(|item| item.seqno.0).collect();
-    assert_eq!(tombstones, [52], "what was purged by a compaction, and beside one");
+    assert!(
+        expected.rounds >= 3,
+        "one held up commits: {}",
+        expected.rounds
+    );
+    let tombstones: Vec<u64> = found
+        .values()
+        .filter(|item| item.deleted)
+        .map(|item| item.seqno.0)
+        .collect();
+    assert_eq!(
+        tombstones,
+        [52],
+        "what was purged by a compaction, and beside one"
+    );
     assert_eq!(engine.info(VB).expect("there").purge, Seqno(47));
     ios
 }

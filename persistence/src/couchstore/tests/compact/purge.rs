@@ -1,7 +1,7 @@
 //! What is given up, and what never is.
 
 use bytes::Bytes;
-use checkpoint::{Item, Key, Operation, Seqno};
+use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
 use crate::couchstore::CouchFile;
 use crate::disk::MemoryDisk;
@@ -22,7 +22,10 @@ fn store(items: &[Item]) -> (MemoryDisk, crate::couchstore::Couchstore) {
 }
 
 fn deleted_at(seqno: u64, key: &str, seconds: u32) -> Item {
-    Item { expiry: seconds, ..delete(seqno, key) }
+    Item {
+        expiry: seconds,
+        ..delete(seqno, key)
+    }
 }
 
 fn seqnos(engine: &dyn Engine) -> Vec<u64> {
@@ -30,7 +33,11 @@ fn seqnos(engine: &dyn Engine) -> Vec<u64> {
 }
 
 fn request(before: Option<u32>, upto: Option<u64>) -> CompactionRequest {
-    CompactionRequest { purge_before: before, purge_upto: upto.map(Seqno), filter: None }
+    CompactionRequest {
+        purge_before: before,
+        purge_upto: upto.map(Seqno),
+        filter: None,
+    }
 }
 
 #[test]
@@ -59,16 +66,28 @@ fn tombstones_go_by_age_and_by_seqno() {
         assert_eq!(seqnos(&engine), left, "{what}");
         assert_eq!(report.tombstones_purged, 6 - left.len() as u64, "{what}");
         let info = engine.info(VB).expect("there");
-        assert_eq!((info.high, info.purge), (Seqno(6), Seqno(purge)), "{what}: the highest seqno stays");
+        assert_eq!(
+            (info.high, info.purge),
+            (Seqno(6), Seqno(purge)),
+            "{what}: the highest seqno stays"
+        );
         drop(engine);
         let (engine, _) = open(&disk).expect("opens");
-        assert_eq!((seqnos(&engine), engine.info(VB).expect("there")), (left, info), "{what}");
+        assert_eq!(
+            (seqnos(&engine), engine.info(VB).expect("there")),
+            (left, info),
+            "{what}"
+        );
     }
 }
 
 #[test]
 fn the_purge_seqno_never_falls() {
-    let (_, engine) = store(&[deleted_at(1, "a", 1), deleted_at(2, "b", 1), set(3, "c", b"3")]);
+    let (_, engine) = store(&[
+        deleted_at(1, "a", 1),
+        deleted_at(2, "b", 1),
+        set(3, "c", b"3"),
+    ]);
     compact(&engine, VB, request(None, Some(2)));
     assert_eq!(engine.info(VB).expect("there").purge, Seqno(2));
     compact(&engine, VB, request(None, Some(1)));
@@ -87,20 +106,49 @@ fn completed_prepares_go_and_are_counted_right() {
     let commit = |items: &[Item], completed| {
         let refs: Vec<&Item> = items.iter().collect();
         let high = items.last().expect("some").seqno.0;
-        let state = checkpoint::VBucketState { high_completed_seqno: Seqno(completed), ..state(high) };
-        let batch = Batch { vb: VB, items: &refs, state: &state, timestamp: 1 };
-        engine.commit(&[batch]).pop().expect("one").expect("committed");
+        let state = lowtide_checkpoint::VBucketState {
+            high_completed_seqno: Seqno(completed),
+            ..state(high)
+        };
+        let batch = Batch {
+            vb: VB,
+            items: &refs,
+            state: &state,
+            timestamp: 1,
+        };
+        engine
+            .commit(&[batch])
+            .pop()
+            .expect("one")
+            .expect("committed");
     };
     let prepares = |revision: u64| {
         let path = dir().join(format!("7.couch.{revision}"));
         let file = CouchFile::open_read_only(&disk, &path).expect("opens");
-        let state = file.local_docs().expect("readable").pop().expect("the state").1;
+        let state = file
+            .local_docs()
+            .expect("readable")
+            .pop()
+            .expect("the state")
+            .1;
         let json: serde_json::Value = serde_json::from_slice(&state).expect("JSON");
-        (json["on_disk_prepares"].clone(), json["on_disk_prepare_bytes"].clone())
+        (
+            json["on_disk_prepares"].clone(),
+            json["on_disk_prepare_bytes"].clone(),
+        )
     };
-    commit(&[item(1, Operation::Prepare, b"a"), item(2, Operation::Prepare, b"b"), set(3, "c", b"3")], 1);
+    commit(
+        &[
+            item(1, Operation::Prepare, b"a"),
+            item(2, Operation::Prepare, b"b"),
+            set(3, "c", b"3"),
+        ],
+        1,
+    );
     assert_eq!(prepares(1), ("2".into(), "22".into()));
-    let mut job = engine.compact(VB, CompactionRequest::default()).expect("begun");
+    let mut job = engine
+        .compact(VB, CompactionRequest::default())
+        .expect("begun");
     to_point(&mut *job, "compact-copied");
     // One that the old file has, and the new one has not, is replaced; and one that both have.
     commit(
@@ -116,11 +164,22 @@ fn completed_prepares_go_and_are_counted_right() {
     assert_eq!(prepares(2), ("2".into(), "22".into()));
     assert_eq!(seqnos(&engine), [3, 4, 5, 6]);
     commit(&[set(7, "e", b"7")], 6);
-    assert_eq!(compact(&engine, VB, CompactionRequest::default()).prepares_dropped, 2);
+    assert_eq!(
+        compact(&engine, VB, CompactionRequest::default()).prepares_dropped,
+        2
+    );
     assert_eq!(prepares(3), ("0".into(), "0".into()));
-    assert_eq!(engine.info(VB).expect("there").purge, Seqno(0), "prepares are no tombstones");
+    assert_eq!(
+        engine.info(VB).expect("there").purge,
+        Seqno(0),
+        "prepares are no tombstones"
+    );
     commit(&[item(8, Operation::Prepare, b"a")], 6);
-    assert_eq!(prepares(3).0, "1", "counting goes on from what the new file has");
+    assert_eq!(
+        prepares(3).0,
+        "1",
+        "counting goes on from what the new file has"
+    );
 }
 
 /// Drops and expires by key.
@@ -148,9 +207,19 @@ fn a_filter_judges_what_lives_but_for_the_highest_seqno() {
         set(5, "high", b"5"),
     ];
     let (_, engine) = store(&items);
-    let filter = || CompactionRequest { filter: Some(Box::new(ByKey)), ..CompactionRequest::default() };
+    let filter = || CompactionRequest {
+        filter: Some(Box::new(ByKey)),
+        ..CompactionRequest::default()
+    };
     let report = compact(&engine, VB, filter());
-    assert_eq!((report.items_filtered, report.items_expired, report.items_copied), (1, 1, 4));
+    assert_eq!(
+        (
+            report.items_filtered,
+            report.items_expired,
+            report.items_copied
+        ),
+        (1, 1, 4)
+    );
     assert_eq!(seqnos(&engine), [2, 3, 4, 5]);
     assert_eq!(engine.info(VB).expect("there").purge, Seqno(0));
     commit(&engine, VB, &[set(6, "k", b"6")]).expect("committed");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::appender::Appender;
 use crate::couchstore::btree_modify::{self, Action};
@@ -24,15 +24,26 @@ fn compacted(case: &str, request: CompactionRequest) -> (CouchFile, CouchFile, C
     let report = compact(&engine, VB, request);
     assert_eq!(disk.list(&dir()).expect("listed"), ["7.couch.2"], "{case}");
     let after = CouchFile::open_read_only(&disk, &dir().join("7.couch.2")).expect("opens");
-    assert_eq!(report.bytes_after, after.header().position + header_bytes(&disk), "{case}");
+    assert_eq!(
+        report.bytes_after,
+        after.header().position + header_bytes(&disk),
+        "{case}"
+    );
     (before, after, report)
 }
 
 /// What follows the last header's position.
 fn header_bytes(disk: &MemoryDisk) -> u64 {
     let path = dir().join("7.couch.2");
-    let len = disk.open(&path, Access::ReadOnly).expect("there").len().expect("known");
-    len - CouchFile::open_read_only(disk, &path).expect("opens").header().position
+    let len = disk
+        .open(&path, Access::ReadOnly)
+        .expect("there")
+        .len()
+        .expect("known");
+    len - CouchFile::open_read_only(disk, &path)
+        .expect("opens")
+        .header()
+        .position
 }
 
 const SOUND: [&str; 21] = [
@@ -64,9 +75,17 @@ fn every_file_of_the_vendor_keeps_its_documents() {
     for case in SOUND {
         let (before, after, report) = compacted(case, CompactionRequest::default());
         assert_eq!(rows(&before), rows(&after), "{case}");
-        assert_eq!(before.state().expect("readable"), after.state().expect("readable"), "{case}");
+        assert_eq!(
+            before.state().expect("readable"),
+            after.state().expect("readable"),
+            "{case}"
+        );
         let (old, new) = (before.header(), after.header());
-        assert_eq!((old.info, old.timestamp), (new.info, new.timestamp), "{case}");
+        assert_eq!(
+            (old.info, old.timestamp),
+            (new.info, new.timestamp),
+            "{case}"
+        );
         assert_eq!((new.version, new.previous), (14, None), "{case}");
         assert_eq!(report.items_copied, rows(&before).len() as u64, "{case}");
         if !case.ends_with("d_rich") {
@@ -83,22 +102,30 @@ fn every_file_of_the_vendor_keeps_its_documents() {
 #[test]
 fn compacted_trees_have_the_vendors_shape() {
     let keep = CompactionRequest::default;
-    let purge = || CompactionRequest { purge_upto: Some(Seqno::MAX), ..CompactionRequest::default() };
+    let purge = || CompactionRequest {
+        purge_upto: Some(Seqno::MAX),
+        ..CompactionRequest::default()
+    };
     for (case, vendors, request) in [
         ("h_boundary", "k_compact_h_boundary", keep()),
         ("d_rich", "k_compact_d_rich", keep()),
         ("d_rich", "k_compact_drop_d_rich", purge()),
     ] {
         let (_, after, _) = compacted(case, request);
-        let expected = fs::read_to_string(fixture(&format!("{vendors}.shape.txt"))).expect("fixture");
+        let expected =
+            fs::read_to_string(fixture(&format!("{vendors}.shape.txt"))).expect("fixture");
         let trees = |text: &str| {
             // A vBucket's state that we have corrected is of another length.
-            let lines = text.lines().filter(|line| case != "d_rich" || !line.starts_with("local"));
+            let lines = text
+                .lines()
+                .filter(|line| case != "d_rich" || !line.starts_with("local"));
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(trees(&shape(&after)), trees(&expected), "{vendors}");
-        let theirs =
-            CouchFile::open_read_only(&crate::disk::OsDisk::new(), &fixture(&format!("{vendors}.couch.1")));
+        let theirs = CouchFile::open_read_only(
+            &crate::disk::OsDisk::new(),
+            &fixture(&format!("{vendors}.couch.1")),
+        );
         assert_eq!(rows(&after), rows(&theirs.expect("opens")), "{vendors}");
     }
 }
@@ -108,8 +135,13 @@ fn a_damaged_source_is_refused_and_goes_on_serving() {
     for case in ["f_bad_doc", "f_bad_len", "f_bad_seq_root"] {
         let disk = store_with(case);
         let (engine, _) = open(&disk).expect("opens");
-        let mut job = engine.compact(VB, CompactionRequest::default()).expect("begun");
-        assert!(matches!(to_end(&mut *job, SMALL), Err(EngineError::Corrupt { .. })), "{case}");
+        let mut job = engine
+            .compact(VB, CompactionRequest::default())
+            .expect("begun");
+        assert!(
+            matches!(to_end(&mut *job, SMALL), Err(EngineError::Corrupt { .. })),
+            "{case}"
+        );
         assert_eq!(disk.list(&dir()).expect("listed"), ["7.couch.1"], "{case}");
         assert!(job.step(SMALL).is_err(), "{case}: it is over");
         engine.snapshot(VB).expect("there");
@@ -132,27 +164,58 @@ fn sources_whose_indexes_disagree_are_refused() {
         commit(&engine, VB, &[set(1, "a", b"1"), set(2, "b", b"2")]).expect("committed");
         engine.close().expect("closed");
         // A second row by seqno: of a key that the other index has not, or has under another seqno.
-        let tip = find::newest(disk.open(&file(), Access::ReadOnly).expect("there"), &file()).expect("opens");
-        let mut row = tip.rows(Seqno(1)).expect("readable").next().expect("one").expect("readable");
+        let tip = find::newest(
+            disk.open(&file(), Access::ReadOnly).expect("there"),
+            &file(),
+        )
+        .expect("opens");
+        let mut row = tip
+            .rows(Seqno(1))
+            .expect("readable")
+            .next()
+            .expect("one")
+            .expect("readable");
         row.seqno = Seqno(3);
         let stored = disk.open(&file(), Access::ReadWrite).expect("there");
         let mut out = Appender::new(Source::new(stored, &file(), Checksum::Crc32c), tip.end);
-        let action = Action { key: by_seqno::key(row.seqno), value: Some(by_seqno::encode(&row)) };
-        let mut header = Header { update_seq: 3, previous: tip.position, ..tip.header.clone() };
-        let root =
-            btree_modify::modify(&mut out, Tree::BySeqno, header.by_seqno, &[action], &mut |_, _| Ok(()));
+        let action = Action {
+            key: by_seqno::key(row.seqno),
+            value: Some(by_seqno::encode(&row)),
+        };
+        let mut header = Header {
+            update_seq: 3,
+            previous: tip.position,
+            ..tip.header.clone()
+        };
+        let root = btree_modify::modify(
+            &mut out,
+            Tree::BySeqno,
+            header.by_seqno,
+            &[action],
+            &mut |_, _| Ok(()),
+        );
         header.by_seqno = root.expect("written");
         if twice {
             // Their numbers agree, with a row by id that none by seqno has.
             row.id = bytes::Bytes::from_static(b"\0c");
-            let action = Action { key: row.id.clone(), value: Some(by_id::encode(&row)) };
-            let root =
-                btree_modify::modify(&mut out, Tree::ById, header.by_id, &[action], &mut |_, _| Ok(()));
+            let action = Action {
+                key: row.id.clone(),
+                value: Some(by_id::encode(&row)),
+            };
+            let root = btree_modify::modify(
+                &mut out,
+                Tree::ById,
+                header.by_id,
+                &[action],
+                &mut |_, _| Ok(()),
+            );
             header.by_id = root.expect("written");
         }
         out.header(&header.encode(block::HEADER)).expect("written");
         let (engine, _) = open(&disk).expect("opens");
-        let mut job = engine.compact(VB, CompactionRequest::default()).expect("begun");
+        let mut job = engine
+            .compact(VB, CompactionRequest::default())
+            .expect("begun");
         let error = to_end(&mut *job, SMALL).expect_err("damage").to_string();
         assert!(
             error.contains(if twice {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use checkpoint::Seqno;
+use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::compact::single::compact_with;
 use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig, FormatVersion};
@@ -19,7 +19,11 @@ const CONFIG: CouchstoreConfig = CouchstoreConfig {
     open_files_max: CouchstoreConfig::DEFAULT.open_files_max,
     commit: crate::couchstore::CommitMode::TwoPhase,
     version: FormatVersion::V12,
-    compaction: CompactionConfig { sort_bytes: 2_000, sync_bytes: 4_096, ..CompactionConfig::DEFAULT },
+    compaction: CompactionConfig {
+        sort_bytes: 2_000,
+        sync_bytes: 4_096,
+        ..CompactionConfig::DEFAULT
+    },
 };
 
 fn target() -> PathBuf {
@@ -30,9 +34,13 @@ fn source_disk() -> MemoryDisk {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
-    let sets: Vec<_> = (1..=60).map(|n| set(n, &format!("key-{}", n % 40), &noise(200))).collect();
+    let sets: Vec<_> = (1..=60)
+        .map(|n| set(n, &format!("key-{}", n % 40), &noise(200)))
+        .collect();
     commit(&engine, VB, &sets).expect("committed");
-    let deletes: Vec<_> = (61..=70).map(|n| delete(n, &format!("key-{}", n % 40))).collect();
+    let deletes: Vec<_> = (61..=70)
+        .map(|n| delete(n, &format!("key-{}", n % 40)))
+        .collect();
     commit(&engine, VB, &deletes).expect("committed");
     engine.close().expect("closed");
     disk
@@ -50,7 +58,9 @@ fn run(disk: &dyn Disk, request: CompactionRequest) -> Result<CompactionReport, 
 }
 
 fn opened(disk: &MemoryDisk) -> Couchstore {
-    Couchstore::open(Arc::new(disk.clone()), &dir(), CouchstoreConfig::default()).expect("opens").0
+    Couchstore::open(Arc::new(disk.clone()), &dir(), CouchstoreConfig::default())
+        .expect("opens")
+        .0
 }
 
 #[test]
@@ -59,16 +69,29 @@ fn the_new_file_has_what_the_old_one_has() {
     let before = bytes(&disk, &file());
     let expected = contents(&opened(&disk), VB);
     let report = run(&disk, CompactionRequest::default()).expect("compacted");
-    assert_eq!((report.items_copied, report.tombstones_purged), (expected.len() as u64, 0));
+    assert_eq!(
+        (report.items_copied, report.tombstones_purged),
+        (expected.len() as u64, 0)
+    );
     assert!(bytes(&disk, &file()) == before, "the source is only read");
     let after = bytes(&disk, &target());
-    assert_eq!((report.bytes_before, report.bytes_after), (before.len() as u64, after.len() as u64));
-    assert_eq!(names(&disk), ["7.couch.1", "7.couch.2"], "no temporary file is left");
+    assert_eq!(
+        (report.bytes_before, report.bytes_after),
+        (before.len() as u64, after.len() as u64)
+    );
+    assert_eq!(
+        names(&disk),
+        ["7.couch.1", "7.couch.2"],
+        "no temporary file is left"
+    );
     // Of two revisions the newer one counts.
     assert_eq!(contents(&opened(&disk), VB), expected);
 
     let disk = source_disk();
-    let purging = CompactionRequest { purge_upto: Some(Seqno(65)), ..CompactionRequest::default() };
+    let purging = CompactionRequest {
+        purge_upto: Some(Seqno(65)),
+        ..CompactionRequest::default()
+    };
     let report = run(&disk, purging).expect("compacted");
     assert_eq!(report.tombstones_purged, 5);
     let engine = opened(&disk);
@@ -96,7 +119,10 @@ fn a_failure_at_any_io_leaves_the_source_alone() {
             }
             Ok(_) if disk.io_count() < nth => break,
             // Only a temporary file's removal may fail without a word.
-            Ok(_) => assert!(names(&memory).iter().any(|name| name == "7.couch.2"), "I/O {nth}"),
+            Ok(_) => assert!(
+                names(&memory).iter().any(|name| name == "7.couch.2"),
+                "I/O {nth}"
+            ),
         }
     }
     assert!(failures >= 12, "{failures} failures");

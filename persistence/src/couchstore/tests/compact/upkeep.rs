@@ -1,6 +1,6 @@
 //! A host that does nothing but the upkeep that is due: its stores stay in bounds, whatever is written to them.
 
-use checkpoint::{Item, Seqno, Vbid};
+use lowtide_checkpoint::{Item, Seqno, Vbid};
 
 use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig};
 use crate::disk::MemoryDisk;
@@ -16,9 +16,15 @@ const START: u64 = 1_700_000_000;
 const FILE_BYTES_MIN: u64 = 64 << 10;
 
 fn store(purge_age_seconds: Option<u32>) -> Couchstore {
-    let compaction =
-        CompactionConfig { file_bytes_min: FILE_BYTES_MIN, purge_age_seconds, ..CompactionConfig::DEFAULT };
-    let config = CouchstoreConfig { compaction, ..CouchstoreConfig::DEFAULT };
+    let compaction = CompactionConfig {
+        file_bytes_min: FILE_BYTES_MIN,
+        purge_age_seconds,
+        ..CompactionConfig::DEFAULT
+    };
+    let config = CouchstoreConfig {
+        compaction,
+        ..CouchstoreConfig::DEFAULT
+    };
     let (engine, _) = open_with(&MemoryDisk::new(), config).expect("opens");
     engine.create(VB).expect("created");
     engine.create(Vbid(8)).expect("created");
@@ -28,14 +34,30 @@ fn store(purge_age_seconds: Option<u32>) -> Couchstore {
 fn commit_at(engine: &Couchstore, vb: Vbid, seconds: u64, items: &[Item]) {
     let refs: Vec<&Item> = items.iter().collect();
     let state = state(items.last().map_or(0, |item| item.seqno.0));
-    let batch = Batch { vb, items: &refs, state: &state, timestamp: seconds * 1_000_000_000 };
-    engine.commit(&[batch]).pop().expect("one").expect("committed");
+    let batch = Batch {
+        vb,
+        items: &refs,
+        state: &state,
+        timestamp: seconds * 1_000_000_000,
+    };
+    engine
+        .commit(&[batch])
+        .pop()
+        .expect("one")
+        .expect("committed");
 }
 
 /// All that a host has to do.
 fn keep_up(engine: &Couchstore) {
     while let Some(mut job) = engine.maintenance() {
-        to_end(&mut *job, Budget { items: 64, bytes: 64 << 10 }).expect("no failure");
+        to_end(
+            &mut *job,
+            Budget {
+                items: 64,
+                bytes: 64 << 10,
+            },
+        )
+        .expect("no failure");
     }
 }
 
@@ -45,7 +67,13 @@ fn overwrites_don_t_make_a_store_grow() {
     let mut most = 0;
     for n in 0..300_u64 {
         for vb in [VB, Vbid(8)] {
-            let item = |k: u64| set(1 + 20 * n + k, &format!("key-{}", (20 * n + 7 * k) % 100), &noise(500));
+            let item = |k: u64| {
+                set(
+                    1 + 20 * n + k,
+                    &format!("key-{}", (20 * n + 7 * k) % 100),
+                    &noise(500),
+                )
+            };
             commit_at(&engine, vb, START, &(0..20).map(item).collect::<Vec<_>>());
         }
         keep_up(&engine);
@@ -77,9 +105,15 @@ fn tombstones_go_when_they_are_old_enough_and_no_earlier() {
     for hour in 1..1_000 {
         an_hour(&engine, hour);
         let info = engine.info(VB).expect("there");
-        most = (most.0.max(engine.stats()["file-bytes"]), most.1.max(info.deleted));
+        most = (
+            most.0.max(engine.stats()["file-bytes"]),
+            most.1.max(info.deleted),
+        );
         let oldest_that_must_stay = 11 + 20 * hour.saturating_sub(24).max(1);
-        assert!(info.purge < Seqno(oldest_that_must_stay), "hour {hour}: {info:?}");
+        assert!(
+            info.purge < Seqno(oldest_that_must_stay),
+            "hour {hour}: {info:?}"
+        );
         assert!(info.deleted >= 10 * hour.min(24), "hour {hour}: {info:?}");
     }
     // Of 10,000 tombstones; those of a day, and what comes until the next compaction.
@@ -88,14 +122,21 @@ fn tombstones_go_when_they_are_old_enough_and_no_earlier() {
     let engine = store(None);
     (1..300).for_each(|hour| an_hour(&engine, hour));
     assert!(engine.stats()["compactions"] > 5);
-    assert_eq!(engine.info(VB).expect("there").deleted, 10 * 299, "none goes unasked");
+    assert_eq!(
+        engine.info(VB).expect("there").deleted,
+        10 * 299,
+        "none goes unasked"
+    );
 }
 
 #[test]
 fn without_a_time_nothing_is_old() {
     let engine = store(Some(0));
     for n in 0..200 {
-        let items = [set(2 * n + 1, "key", &noise(3000)), delete(2 * n + 2, &format!("gone-{n}"))];
+        let items = [
+            set(2 * n + 1, "key", &noise(3000)),
+            delete(2 * n + 2, &format!("gone-{n}")),
+        ];
         commit_at(&engine, VB, 0, &items);
         keep_up(&engine);
     }

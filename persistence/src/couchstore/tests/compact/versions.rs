@@ -8,25 +8,41 @@ use super::super::naive;
 use super::super::support::{VB, commit, dir, open_with, set, store_with};
 use super::{begin, compact, to_end, to_point};
 
-const SOURCES: [(&str, u8); 4] =
-    [("g_ten_v11", 11), ("j_v6.6.5_d_rich", 12), ("j_v7.6.11_d_rich", 13), ("h_boundary", 14)];
+const SOURCES: [(&str, u8); 4] = [
+    ("g_ten_v11", 11),
+    ("j_v6.6.5_d_rich", 12),
+    ("j_v7.6.11_d_rich", 13),
+    ("h_boundary", 14),
+];
 
 #[test]
 fn a_new_file_has_the_later_version_of_the_old_one_and_the_configured_one() {
     for (case, of_source) in SOURCES {
         for version in [FormatVersion::V12, FormatVersion::V13, FormatVersion::V14] {
-            let (what, expected) = (format!("{case} {version:?}"), of_source.max(version.number()));
+            let (what, expected) = (
+                format!("{case} {version:?}"),
+                of_source.max(version.number()),
+            );
             let disk = store_with(case);
-            let config = CouchstoreConfig { version, ..CouchstoreConfig::default() };
+            let config = CouchstoreConfig {
+                version,
+                ..CouchstoreConfig::default()
+            };
             let (engine, _) = open_with(&disk, config).expect("opens");
             let before = naive::now(&engine);
             compact(&engine, VB, CompactionRequest::default());
             assert_eq!(naive::now(&engine), before, "{what}");
             let file = |revision: u64| {
                 let path = dir().join(format!("7.couch.{revision}"));
-                CouchFile::open_read_only(&disk, &path).expect("opens").header()
+                CouchFile::open_read_only(&disk, &path)
+                    .expect("opens")
+                    .header()
             };
-            assert_eq!((file(2).version, file(2).previous), (expected, None), "{what}");
+            assert_eq!(
+                (file(2).version, file(2).previous),
+                (expected, None),
+                "{what}"
+            );
 
             // A file of two headers: each is found, whether headers name the one before or not.
             let mut job = begin(&engine);
@@ -42,7 +58,11 @@ fn a_new_file_has_the_later_version_of_the_old_one_and_the_configured_one() {
             disk.crash(Keep::None);
             let (engine, _) = open_with(&disk, CouchstoreConfig::default()).expect("opens");
             assert_eq!(naive::now(&engine), after, "{what}");
-            assert_eq!(file(3).version, expected, "{what}: opening changes no version");
+            assert_eq!(
+                file(3).version,
+                expected,
+                "{what}: opening changes no version"
+            );
         }
     }
 }

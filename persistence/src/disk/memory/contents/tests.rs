@@ -14,9 +14,15 @@ fn bytes(image: &Image) -> Vec<u8> {
 /// Runs of equal bytes, so that outcomes can be read: `a300 b300`.
 fn runs(bytes: &[u8]) -> String {
     let runs = bytes.chunk_by(|a, b| a == b);
-    runs.map(|run| format!("{}{}", if run[0] == 0 { '.' } else { char::from(run[0]) }, run.len()))
-        .collect::<Vec<_>>()
-        .join(" ")
+    runs.map(|run| {
+        format!(
+            "{}{}",
+            if run[0] == 0 { '.' } else { char::from(run[0]) },
+            run.len()
+        )
+    })
+    .collect::<Vec<_>>()
+    .join(" ")
 }
 
 fn outcomes(contents: &Contents) -> BTreeSet<String> {
@@ -95,7 +101,10 @@ fn a_sector_never_has_a_later_write_without_the_earlier_one() {
     let mut contents = durable(b'a', 512);
     write(&mut contents, 0, b'b', 10);
     write(&mut contents, 100, b'c', 10);
-    assert_eq!(outcomes(&contents), set(&["a512", "b10 a502", "b10 a90 c10 a402"]));
+    assert_eq!(
+        outcomes(&contents),
+        set(&["a512", "b10 a502", "b10 a90 c10 a402"])
+    );
 }
 
 #[test]
@@ -118,7 +127,10 @@ fn a_later_append_may_survive_the_earlier_one() {
     let mut contents = durable(b'a', 512);
     write(&mut contents, 512, b'b', 512);
     write(&mut contents, 1024, b'c', 512);
-    assert_eq!(outcomes(&contents), set(&["a512", "a512 b512", "a512 .512 c512", "a512 b512 c512"]));
+    assert_eq!(
+        outcomes(&contents),
+        set(&["a512", "a512 b512", "a512 .512 c512", "a512 b512 c512"])
+    );
 }
 
 #[test]
@@ -127,7 +139,11 @@ fn a_lost_cut_keeps_what_was_there() {
     contents.set_len(512);
     write(&mut contents, 512, b'b', 100);
     let expected = set(&["a1024", "a512", "a512 b100"]);
-    assert_eq!(outcomes(&contents), expected, "b has no place where the cut did not happen");
+    assert_eq!(
+        outcomes(&contents),
+        expected,
+        "b has no place where the cut did not happen"
+    );
 }
 
 #[test]
@@ -142,7 +158,10 @@ fn lengths_change_in_order() {
 fn zeros_are_bytes_like_others() {
     let mut contents = durable(b'a', 1024);
     contents.write(0, Payload::Zeros(1024));
-    assert_eq!(outcomes(&contents), set(&["a1024", ".512 a512", "a512 .512", ".1024"]));
+    assert_eq!(
+        outcomes(&contents),
+        set(&["a1024", ".512 a512", "a512 .512", ".1024"])
+    );
 }
 
 #[test]
@@ -153,8 +172,15 @@ fn after_a_failed_sync_later_syncs_pass_the_bytes_by() {
     write(&mut contents, 200, b'c', 100);
     contents.sync();
     contents.sync();
-    assert_eq!(runs(&bytes(contents.current())), "b100 a100 c100 a212", "they are still read");
-    assert_eq!(outcomes(&contents), set(&["a200 c100 a212", "b100 a100 c100 a212"]));
+    assert_eq!(
+        runs(&bytes(contents.current())),
+        "b100 a100 c100 a212",
+        "they are still read"
+    );
+    assert_eq!(
+        outcomes(&contents),
+        set(&["a200 c100 a212", "b100 a100 c100 a212"])
+    );
 }
 
 #[test]
@@ -179,10 +205,18 @@ fn in_limbo_a_sector_may_be_as_after_any_of_its_writes() {
     contents.sync();
     assert_eq!(runs(&bytes(contents.current())), ".60 b40 .412");
     let expected = set(&[".512", "b100 .412", ".60 b40 .412"]);
-    assert_eq!(outcomes(&contents), expected, "b may have reached the disk before it was written over");
+    assert_eq!(
+        outcomes(&contents),
+        expected,
+        "b may have reached the disk before it was written over"
+    );
     contents.write(0, Payload::Zeros(100));
     contents.sync();
-    assert_eq!(outcomes(&contents), set(&[".512"]), "written again and synced, it is gone for good");
+    assert_eq!(
+        outcomes(&contents),
+        set(&[".512"]),
+        "written again and synced, it is gone for good"
+    );
 }
 
 #[test]
@@ -192,7 +226,12 @@ fn limbo_does_not_split_sectors() {
     contents.fail_sync();
     write(&mut contents, 100, b'c', 100);
     contents.sync();
-    let expected = set(&["a100 c100 a824", "b100 c100 b312 a512", "a100 c100 a312 b512", "b100 c100 b824"]);
+    let expected = set(&[
+        "a100 c100 a824",
+        "b100 c100 b312 a512",
+        "a100 c100 a312 b512",
+        "b100 c100 b824",
+    ]);
     assert_eq!(outcomes(&contents), expected);
 }
 
@@ -208,5 +247,9 @@ fn an_append_in_limbo_becomes_zeros() {
     contents.sync();
     contents.set_len(1024);
     contents.sync();
-    assert_eq!(outcomes(&contents), set(&["a512 .512"]), "what was cut off does not come back");
+    assert_eq!(
+        outcomes(&contents),
+        set(&["a512 .512"]),
+        "what was cut off does not come back"
+    );
 }

@@ -15,27 +15,48 @@ fn a_process_that_dies_takes_nothing_with_it_and_makes_nothing_durable() {
     disk.sync_dir(dir).expect("there");
     let file = disk.open(&path("kept"), Access::ReadWrite).expect("there");
     file.write_at(&[b"new"], 0).expect("there is room");
-    disk.create(&path("made")).expect("new").write_at(&[b"more"], 0).expect("there is room");
+    disk.create(&path("made"))
+        .expect("new")
+        .write_at(&[b"more"], 0)
+        .expect("there is room");
     disk.remove(&path("removed")).expect("there");
-    disk.rename(&path("renamed"), &path("other")).expect("there");
+    disk.rename(&path("renamed"), &path("other"))
+        .expect("there");
     let lock = disk.lock(dir).expect("free");
     let usage = disk.usage();
 
     disk.restart();
-    assert_eq!(kind(file.sync_data()), Some(DiskErrorKind::PowerLost), "its process is gone");
+    assert_eq!(
+        kind(file.sync_data()),
+        Some(DiskErrorKind::PowerLost),
+        "its process is gone"
+    );
     assert!(disk.lock(dir).is_ok(), "so is its lock");
     drop(lock);
     assert_eq!(disk.list(dir).expect("there"), ["kept", "made", "other"]);
     assert_eq!(
-        [read(&disk, "kept"), read(&disk, "made"), read(&disk, "other")],
+        [
+            read(&disk, "kept"),
+            read(&disk, "made"),
+            read(&disk, "other")
+        ],
         [&b"new"[..], b"more", b"old"]
     );
     drop(file);
-    assert_eq!((disk.usage().files, disk.usage().bytes), (usage.files, usage.bytes));
+    assert_eq!(
+        (disk.usage().files, disk.usage().bytes),
+        (usage.files, usage.bytes)
+    );
 
     disk.crash(Keep::None);
-    assert_eq!(disk.list(dir).expect("there"), ["kept", "removed", "renamed"]);
-    assert_eq!([read(&disk, "kept"), read(&disk, "removed")], [b"old", b"old"]);
+    assert_eq!(
+        disk.list(dir).expect("there"),
+        ["kept", "removed", "renamed"]
+    );
+    assert_eq!(
+        [read(&disk, "kept"), read(&disk, "removed")],
+        [b"old", b"old"]
+    );
 }
 
 #[test]
@@ -44,7 +65,10 @@ fn what_is_synced_after_a_restart_is_durable() {
     let file = disk.create(&path("a")).expect("new");
     file.write_at(&[b"1"], 0).expect("there is room");
     disk.restart();
-    disk.open(&path("a"), Access::ReadWrite).expect("there").sync_data().expect("no failure");
+    disk.open(&path("a"), Access::ReadWrite)
+        .expect("there")
+        .sync_data()
+        .expect("no failure");
     disk.sync_dir(Path::new("/data")).expect("there");
     disk.crash(Keep::None);
     assert_eq!(read(&disk, "a"), b"1");

@@ -27,7 +27,12 @@ fn power_loss_at_any_io_of_an_import_leaves_all_of_it_or_nothing() {
     let ios = ios_of_import(&bytes);
     let mut outcomes = [0, 0];
     for nth in 1..=ios {
-        for keep in [Keep::None, Keep::All, Keep::Random { seed: nth }, Keep::Random { seed: nth + 1000 }] {
+        for keep in [
+            Keep::None,
+            Keep::All,
+            Keep::Random { seed: nth },
+            Keep::Random { seed: nth + 1000 },
+        ] {
             let disk = FaultyDisk::new(MemoryDisk::new());
             let engine = target(&disk);
             let others = contents(&engine, B);
@@ -56,7 +61,12 @@ fn power_loss_at_any_io_of_an_import_leaves_all_of_it_or_nothing() {
 #[test]
 fn any_failure_of_an_import_leaves_nothing_and_it_can_be_tried_again() {
     let (bytes, expected) = exported();
-    let faults = [Fault::Eio, Fault::Enospc, Fault::Torn { bytes: 600 }, Fault::EioPersisted];
+    let faults = [
+        Fault::Eio,
+        Fault::Enospc,
+        Fault::Torn { bytes: 600 },
+        Fault::EioPersisted,
+    ];
     let (ios, mut failures) = (ios_of_import(&bytes), 0);
     for fault in faults {
         for nth in 1..=ios {
@@ -67,7 +77,10 @@ fn any_failure_of_an_import_leaves_nothing_and_it_can_be_tried_again() {
             let what = format!("{fault:?} at {nth}");
             if import(&engine, A, &bytes).is_ok() {
                 // It found room elsewhere, or the failure was of something that can wait.
-                assert!(contents(&engine, A) == expected && contents(&engine, B) == others, "{what}");
+                assert!(
+                    contents(&engine, A) == expected && contents(&engine, B) == others,
+                    "{what}"
+                );
                 audit(&engine, true);
                 continue;
             }
@@ -87,7 +100,10 @@ fn any_failure_of_an_import_leaves_nothing_and_it_can_be_tried_again() {
                 }
                 Err(error) => panic!("{what}: {error}"),
             };
-            assert!(contents(&engine, A) == expected && contents(&engine, B) == others, "{what}");
+            assert!(
+                contents(&engine, A) == expected && contents(&engine, B) == others,
+                "{what}"
+            );
             audit(&engine, true);
         }
     }
@@ -99,15 +115,19 @@ fn a_damaged_export_is_refused_and_leaves_nothing() {
     let (bytes, _) = exported();
     let disk = FaultyDisk::new(MemoryDisk::new());
     let engine = target(&disk);
-    let mut damaged: Vec<Vec<u8>> = (0..bytes.len()).step_by(1009).map(|len| bytes[..len].to_vec()).collect();
+    let mut damaged: Vec<Vec<u8>> = (0..bytes.len())
+        .step_by(1009)
+        .map(|len| bytes[..len].to_vec())
+        .collect();
     damaged.extend((0..bytes.len()).step_by(997).chain(0..64).map(|at| {
         let mut bytes = bytes.clone();
         bytes[at] ^= 1 << (at % 8);
         bytes
     }));
     // Pieces exchanged, left out, and twice.
-    let mut starts: Vec<usize> =
-        (0..bytes.len()).filter(|&at| bytes[at..].starts_with(b"LTEX\x02")).collect();
+    let mut starts: Vec<usize> = (0..bytes.len())
+        .filter(|&at| bytes[at..].starts_with(b"LTEX\x02"))
+        .collect();
     starts.push(bytes.len());
     let piece = |n: usize| &bytes[starts[n]..starts[n + 1]];
     let last = starts.len() - 2;
@@ -122,7 +142,10 @@ fn a_damaged_export_is_refused_and_leaves_nothing() {
     }
     // The space comes back, and the number is free.
     run(engine.separate().expect("begun")).expect("done");
-    run(engine.compact(B, CompactionRequest::default()).expect("begun")).expect("done");
+    run(engine
+        .compact(B, CompactionRequest::default())
+        .expect("begun"))
+    .expect("done");
     let stats = engine.stats();
     assert!(stats["segments"] - stats["free-segments"] <= 4, "{stats:?}");
     engine.create(A).expect("free");
@@ -142,8 +165,14 @@ fn a_job_that_is_dropped_leaves_nothing_and_one_import_of_a_vbucket_runs_at_a_ti
             job.step(small).expect("sound");
         }
         assert_eq!(begin(A).expect_err("under way").kind(), "vbucket-exists");
-        assert_eq!(engine.create(A).expect_err("under way").kind(), "vbucket-exists");
-        assert_eq!(engine.drop_vbucket(A).expect_err("not there").kind(), "unknown-vbucket");
+        assert_eq!(
+            engine.create(A).expect_err("under way").kind(),
+            "vbucket-exists"
+        );
+        assert_eq!(
+            engine.drop_vbucket(A).expect_err("not there").kind(),
+            "unknown-vbucket"
+        );
         assert!(commit(&engine, A, &[set(1, "a", b"")]).is_err());
         is_absent(&engine);
         // What was written is moved like anything else.
