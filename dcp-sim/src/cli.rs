@@ -8,9 +8,8 @@
 //! | 3 | reading or writing failed |
 //! | 4 | a file is corrupt |
 
-use std::fmt;
-use std::io;
 use std::process::ExitCode;
+use std::{fmt, io};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use output::{Output, tell};

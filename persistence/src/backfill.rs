@@ -11,7 +11,7 @@
 
 use lowtide_checkpoint::{Item, Seqno, VBucketState, Vbid};
 
-use crate::{Engine, EngineError, ScanLimit, Snapshot, VBucketInfo};
+use crate::contract::{Engine, EngineError, ScanLimit, Snapshot, VBucketInfo};
 
 /// A pinned snapshot, and how far it was read. Dropping it lets go of the snapshot.
 #[derive(Debug)]

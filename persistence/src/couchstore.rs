@@ -96,11 +96,12 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Seqno, Vbid};
 use parking_lot::{Mutex, RwLock};
 
-use crate::disk::{Disk, DiskLock, KeptDirectory, PooledDisk};
-use crate::{
+use crate::contract::{
     Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History,
-    InOrder, Job, RecoveryReport, RolledBack, Snapshot, StoreOwner, VBucketInfo,
+    InOrder, Job, RecoveryReport, RolledBack, Snapshot, VBucketInfo,
 };
+use crate::disk::{Disk, DiskLock, KeptDirectory, PooledDisk};
+use crate::store_owner::StoreOwner;
 
 pub use self::btree_read::NodeShape;
 pub use self::check::{CheckObserver, CheckReport, Finding, FindingKind, Severity, check_file};

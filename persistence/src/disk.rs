@@ -6,10 +6,9 @@
 //! - a name made, moved or removed survives power loss only after `sync_dir` of its directory;
 //! - after a failed `sync_data` the unsynced bytes may never reach the disk, also when a later sync succeeds.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fmt, io};
 
 #[cfg(test)]
 mod contract;

@@ -19,7 +19,8 @@ use lowtide_checkpoint::{
     CheckpointError, Flush, Item, ItemLimits, ReadLimit, Seqno, VBucket, VBucketState, Vbid,
 };
 
-use crate::{Batch, Committed, Engine, EngineError, ReadViews};
+use crate::contract::{Batch, Committed, Engine, EngineError};
+use crate::read_views::ReadViews;
 
 /// Moves vBuckets' changes to disk and knows how far each has come. The host drives it: it owns no thread.
 #[derive(Debug)]

@@ -19,19 +19,15 @@
 )]
 
 mod backfill;
+mod contract;
 pub mod couchstore;
 pub mod disk;
-mod engine;
-mod error;
-mod executor;
 #[cfg(any(checkpoint_loom, feature = "faults"))]
 #[doc(hidden)]
 pub mod fault;
 #[cfg(not(any(checkpoint_loom, feature = "faults")))]
 mod fault;
 mod flusher;
-mod item_ref;
-mod job;
 pub mod logstor;
 mod read_views;
 mod record;
@@ -39,16 +35,11 @@ mod store_owner;
 mod sync;
 
 pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
-pub use engine::{
-    Batch, Capabilities, Committed, Engine, History, KeyRange, KeySlice, RecoveryReport,
-    RolledBack, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
+pub use contract::{
+    Batch, Budget, Capabilities, Committed, CompactionFilter, CompactionReport, CompactionRequest,
+    Engine, EngineError, Executor, History, InOrder, ItemRef, Job, KeyRange, KeySlice, Progress,
+    RecoveryReport, RolledBack, ScanLimit, ScanSlice, Snapshot, Task, VBucketInfo, Verdict,
 };
-pub use error::EngineError;
-pub use executor::{Executor, InOrder, Task};
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
-pub use item_ref::ItemRef;
-pub use job::{
-    Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, Progress, Verdict,
-};
 pub use read_views::{ReadViews, whole_seqno};
 pub use store_owner::{StoreOwner, store_owners};

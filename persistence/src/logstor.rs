@@ -73,11 +73,12 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, Vbid};
 
-use crate::disk::{Disk, KeptDirectory};
-use crate::{
+use crate::contract::{
     Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History,
-    InOrder, Job, RecoveryReport, RolledBack, Snapshot, StoreOwner, VBucketInfo,
+    InOrder, Job, RecoveryReport, RolledBack, Snapshot, VBucketInfo,
 };
+use crate::disk::{Disk, KeptDirectory};
+use crate::store_owner::StoreOwner;
 
 pub use self::check::{LogCheckReport, check_store};
 pub use self::config::LogstorConfig;

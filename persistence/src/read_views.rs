@@ -15,7 +15,7 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
 use parking_lot::Mutex;
 
-use crate::{Engine, EngineError, Snapshot};
+use crate::contract::{Engine, EngineError, Snapshot};
 
 /// Up to where a store has whole snapshots only, that has `high`, committed with `state`.
 #[must_use]

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::{Disk, DiskResult};
 
 /// A log file's number has at least so many digits: fewer, as in `log-2024`, are somebody's notes.

@@ -9,8 +9,7 @@ use dcp_sim::sim::{EngineKind, FaultKind, Profile};
 use lowtide_checkpoint::QuotaConfig;
 
 use crate::shape::{Shape, Writes};
-use crate::shapes;
-use crate::swarm;
+use crate::{shapes, swarm};
 
 /// A switch, and the crate it is in.
 #[derive(Clone, Copy, Debug)]

@@ -109,7 +109,7 @@ const RULES: &[Rule] = &[
         but: &[],
     },
     Rule {
-        place: "persistence/src/engine.rs",
+        place: "persistence/src/contract",
         never: &["crate::couchstore", "crate::logstor", "crate::flusher"],
         but: &[],
     },
@@ -120,8 +120,7 @@ const RULES: &[Rule] = &[
             "crate::couchstore",
             "crate::logstor",
             "crate::flusher",
-            "crate::engine",
-            "crate::error",
+            "crate::contract",
             "crate::Engine",
         ],
         but: &[],

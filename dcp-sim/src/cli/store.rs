@@ -2,9 +2,8 @@
 //!
 //! Nothing here writes (T3).
 
-use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use clap::Args;
 use lowtide_checkpoint::Vbid;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use lowtide_checkpoint::{FailoverLog, Key, State, VbUuid};
 
 use super::*;
-use crate::Batch;
+use crate::contract::Batch;
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::MemoryDisk;
 

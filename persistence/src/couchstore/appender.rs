@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::block;
 use super::chunk::{self, Head};

@@ -9,7 +9,7 @@ use std::slice::Iter;
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::appender::Appender;
 use super::btree_read::DEPTH_MAX;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::chunk::ChunkReader;
 use super::node::{Entry, Node, NodeKind};

@@ -10,17 +10,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::{Access, Disk};
 
 use super::extents::Extents;
 use super::header::VERSION_PREVIOUS;
 use super::keyring::Keyring;
-use super::recover;
 use super::reduce::Tree;
-use super::survey;
 use super::tip::Tip;
-use super::{block, encryption, find, history};
+use super::{block, encryption, find, history, recover, survey};
 
 pub(super) mod cross;
 mod finding;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::block;
 use super::checksum::Checksum;

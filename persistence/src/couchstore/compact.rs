@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Seqno;
 
-use crate::{Budget, CompactionReport, CompactionRequest, EngineError, Job, Progress};
+use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, Job, Progress};
 
 use super::names;
 use super::reduce::Reduction;

@@ -7,17 +7,16 @@ use std::path::Path;
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
+use crate::contract::{EngineError, ScanLimit, ScanSlice, VBucketInfo};
 use crate::disk::{Access, Disk};
-use crate::{EngineError, ScanLimit, ScanSlice, VBucketInfo};
 
 use super::btree_read::{self, NodeShape};
 use super::doc_info::DocInfo;
-use super::find;
-use super::history;
 use super::keyring::Keyring;
 use super::layout::{self, Layout};
 use super::reduce::Tree;
 use super::tip::Tip;
+use super::{find, history};
 
 /// What the header says that a file was opened at.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use lowtide_checkpoint::Seqno;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::btree_read::{DEPTH_MAX, too_deep};
 use super::by_seqno;

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
 
+use crate::contract::{EngineError, RecoveryReport};
 use crate::disk::{Access, Disk, DiskErrorKind};
 use crate::fault::{self, Fault};
-use crate::{EngineError, RecoveryReport};
 
 use super::names::{self, Name};
 use super::recover;

@@ -12,7 +12,7 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Datatype, Item, ItemLimits, Key, Namespace, Operation, Seqno, Vbid};
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::doc_info::{BODY_COMPRESSED, DocInfo, NOT_JSON, Row};
 use super::fields::U48_MAX;

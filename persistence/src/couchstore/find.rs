@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::DiskFile;
 
 use super::block::{self, BLOCK_BYTES};

@@ -15,15 +15,14 @@ use lowtide_checkpoint::{
     FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid,
 };
 
+use crate::contract::{Batch, Engine, EngineError, ScanLimit};
 use crate::disk::{Disk, MemoryDisk};
-use crate::{Batch, Engine, EngineError, ScanLimit};
 
-use super::document;
 use super::header::Header;
 use super::node::Node;
-use super::vbstate;
-use super::{CouchFile, Couchstore, CouchstoreConfig, Keyring, Tree};
-use super::{by_id, by_seqno};
+use super::{
+    CouchFile, Couchstore, CouchstoreConfig, Keyring, Tree, by_id, by_seqno, document, vbstate,
+};
 
 pub use self::seal::seal;
 pub use self::trees::trees;
@@ -111,7 +110,7 @@ fn read_everything(file: &CouchFile, file_bytes: usize) {
     );
 }
 
-type Scan<'a> = &'a dyn Fn(Seqno, ScanLimit) -> Result<crate::ScanSlice, EngineError>;
+type Scan<'a> = &'a dyn Fn(Seqno, ScanLimit) -> Result<crate::contract::ScanSlice, EngineError>;
 
 fn scan(scan: Scan<'_>, file_bytes: usize) {
     let limit = ScanLimit {

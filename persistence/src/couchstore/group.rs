@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use lowtide_checkpoint::Vbid;
 
-use crate::{Batch, Committed, EngineError, Executor, Task};
+use crate::contract::{Batch, Committed, EngineError, Executor, Task};
 
 type CommitResult = Result<Committed, EngineError>;
 

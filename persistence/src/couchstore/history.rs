@@ -8,7 +8,7 @@
 
 use lowtide_checkpoint::Seqno;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::block::{self, BLOCK_BYTES};
 use super::find;

@@ -7,15 +7,14 @@ use std::ops::Range;
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::appender::Appender;
 use super::btree_modify::{self, Action};
 use super::doc_info::DocInfo;
-use super::document;
 use super::header::Header;
 use super::reduce::Tree;
-use super::{by_id, by_seqno};
+use super::{by_id, by_seqno, document};
 
 /// What saving documents did to the indexes.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 /// Bytes of a key: the format knows AES-256-GCM only.
 const KEY_BYTES: usize = 32;

@@ -6,21 +6,18 @@
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::block::BLOCK_BYTES;
 use super::btree_modify::THRESHOLD_BYTES;
-use super::by_id;
-use super::by_seqno;
-use super::check;
 use super::chunk::HEAD_BYTES;
 use super::doc_info::DocInfo;
-use super::encryption;
 use super::extents::Extents;
 use super::node::NodeKind;
 use super::reduce::Tree;
 use super::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
 use super::tip::Tip;
+use super::{by_id, by_seqno, check, encryption};
 
 /// What a live byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use lowtide_checkpoint::Vbid;
 
+use crate::contract::EngineError;
 use crate::disk::Disk;
-use crate::{EngineError, StoreOwner};
+use crate::store_owner::StoreOwner;
 
 use super::names::{self, Name};
 

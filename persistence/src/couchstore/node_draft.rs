@@ -3,7 +3,7 @@
 //! Always: what is written is a whole node, its entries in the order they came. A pointer's subtree size and reduction are
 //! the sums of what the node's entries say.
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::appender::Appender;
 use super::btree_modify::INTERIOR_ENTRIES_MIN;

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::appender::Appender;
 use super::node::{Entries, Entry, NodeKind};

@@ -5,19 +5,17 @@ use std::ops::Range;
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
-use crate::{EngineError, ScanLimit, ScanSlice};
+use crate::contract::{EngineError, ScanLimit, ScanSlice};
 
 use super::btree_read::{self, Walk};
 use super::chunk::{self, ChunkReader};
 use super::doc_info::{DocInfo, Row};
-use super::document;
 use super::reduce::Tree;
 use super::slab::Slab;
-use super::snappy;
 use super::tip::Tip;
 use super::vbstate::{self, StoreFigures};
 use super::window::Window;
-use super::{by_id, by_seqno};
+use super::{by_id, by_seqno, document, snappy};
 
 impl Tip {
     /// The newest revision of a key.

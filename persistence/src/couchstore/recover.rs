@@ -11,18 +11,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::DiskFile;
 use crate::fault::{self, Fault};
 
-use super::block;
 use super::chunk::{self, HEAD_BYTES, Head};
-use super::find;
 use super::header::{Header, VERSION_PREVIOUS};
 use super::reduce::Tree;
 use super::source::Leave;
 use super::tip::Tip;
 use super::writer::ROOM_BYTES_MAX;
+use super::{block, find};
 
 /// How much is copied at once.
 const COPY_BYTES: u64 = 1 << 20;

@@ -11,18 +11,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::{Access, Disk};
 
 use super::check::{self, Finding, FindingKind, Severity};
-use super::document;
-use super::find;
 use super::keyring::Keyring;
 use super::reduce::Tree;
 use super::shared::Shared;
 use super::tip::Tip;
 use super::writer::Writer;
-use super::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion};
+use super::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, document, find};
 
 mod claims;
 mod copy;

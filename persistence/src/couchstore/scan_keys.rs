@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Key, Namespace};
 
-use crate::{EngineError, KeyRange, KeySlice, ScanLimit};
+use crate::contract::{EngineError, KeyRange, KeySlice, ScanLimit};
 
 use super::btree_read::Walk;
 use super::by_id;

@@ -1,11 +1,10 @@
 //! What all files of a store share: its settings, its counters, and whether a sync has failed.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::{DiskError, DiskErrorKind, DiskFile};
 use crate::fault::{self, Fault};
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
-use crate::{EngineError, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo};
+use crate::contract::{
+    EngineError, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
+};
 
 use super::vbucket::Published;
 

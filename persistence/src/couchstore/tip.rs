@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{EngineError, VBucketInfo};
+use crate::contract::{EngineError, VBucketInfo};
 
-use super::btree_read;
-use super::chunk;
 use super::doc_info::DocInfo;
 use super::header::Header;
 use super::node::Node;
@@ -17,7 +15,7 @@ use super::pointer::Pointer;
 use super::read::Bodies;
 use super::reduce::{Reduction, Tree};
 use super::source::{Leave, Source};
-use super::{by_id, by_seqno};
+use super::{btree_read, by_id, by_seqno, chunk};
 
 /// A commit to read from.
 #[derive(Clone, Debug)]

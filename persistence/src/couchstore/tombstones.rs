@@ -9,17 +9,16 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use lowtide_checkpoint::{Namespace, Seqno};
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::btree_read::{DEPTH_MAX, too_deep};
-use super::by_id;
 use super::doc_info::DocInfo;
-use super::document;
 use super::node::NodeKind;
 use super::pointer::Pointer;
 use super::reduce::{Reduction, Tree};
 use super::source::Leave;
 use super::tip::Tip;
+use super::{by_id, document};
 
 /// The collection a stored key is in; `None` of a system event.
 pub(super) fn collection(id: &Bytes) -> Option<u32> {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::{DiskError, DiskErrorKind, DiskOperation};
 
 /// What is wrong with a vBucket's file. It does not change while the store is open.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use lowtide_checkpoint::{Datatype, Seqno, VBucketState, Vbid};
 use parking_lot::{Mutex, RwLock};
 
-use crate::{Batch, Committed, EngineError};
+use crate::contract::{Batch, Committed, EngineError};
 
 use super::document;
 use super::fields::U48_MAX;

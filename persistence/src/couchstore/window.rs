@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::source::Source;
 

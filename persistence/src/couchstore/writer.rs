@@ -14,12 +14,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::DiskFile;
 
-use super::CommitMode;
 use super::appender::Appender;
-use super::block;
 use super::btree_modify::{self, Action};
 use super::checksum::Checksum;
 use super::doc_info::DocInfo;
@@ -28,11 +26,11 @@ use super::header::{Header, VERSION_PREVIOUS};
 use super::index::{self, Saved};
 use super::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use super::node_cache::FileNodes;
-use super::recover;
 use super::reduce::Tree;
 use super::shared::Shared;
 use super::source::Source;
 use super::tip::Tip;
+use super::{CommitMode, block, recover};
 
 pub(super) use self::room::ROOM_BYTES_MAX;
 

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Access, Disk, DiskErrorKind, DiskFile, DiskOperation, DiskResult};
-use super::{FaultyDisk, KeptDirectory, MemoryDisk, MeteredDisk, OsDisk, PooledDisk};
+use super::{
+    Access, Disk, DiskErrorKind, DiskFile, DiskOperation, DiskResult, FaultyDisk, KeptDirectory,
+    MemoryDisk, MeteredDisk, OsDisk, PooledDisk,
+};
 
 fn kind<T>(result: DiskResult<T>) -> Option<DiskErrorKind> {
     result.err().map(|error| error.kind)

@@ -22,7 +22,7 @@ use std::sync::{Arc, Weak};
 
 use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
 
-use crate::VBucketInfo;
+use crate::contract::VBucketInfo;
 use crate::sync::{Mutex, MutexGuard, TryMutex};
 
 use super::damage::Damage;

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
 
+use crate::contract::{Engine, EngineError, RecoveryReport};
 use crate::disk::Disk;
-use crate::{Engine, EngineError, RecoveryReport};
 
 use super::inspect::{
     Contents, LogDirectory, LogFinding, LogFindingKind, LogObserver, LogSeverity, Row,

@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::{Seqno, Vbid};
 
+use crate::contract::{Budget, CompactionReport, Engine, EngineError, Progress};
 use crate::disk::{Access, Disk, DiskError, DiskErrorKind, DiskOperation};
 use crate::sync::Mutex;
-use crate::{Budget, CompactionReport, Engine, EngineError, Progress};
 
 use super::export::Export;
 use super::{LogDirectory, Logstor};

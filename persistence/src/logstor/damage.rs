@@ -16,7 +16,7 @@
 
 use std::path::PathBuf;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 /// What is wrong, and where; as often as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

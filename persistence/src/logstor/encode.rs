@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use lowtide_checkpoint::{Item, Namespace, Operation, Seqno, VBucketState};
 
-use crate::{Batch, EngineError};
+use crate::contract::{Batch, EngineError};
 
 use super::branch::Branch;
 use super::entry;

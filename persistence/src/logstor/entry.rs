@@ -14,7 +14,7 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Datatype, DurabilityLevel, Item, Operation, Seqno};
 
-use crate::ItemRef;
+use crate::contract::ItemRef;
 
 /// What every record has before its optional fields.
 pub(super) const FIXED_BYTES: usize = 33;

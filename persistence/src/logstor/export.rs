@@ -17,8 +17,8 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Item, Seqno, VBucketState, Vbid};
 use serde::{Deserialize, Serialize};
 
+use crate::contract::{EngineError, ScanLimit, Snapshot, VBucketInfo};
 use crate::record;
-use crate::{EngineError, ScanLimit, Snapshot, VBucketInfo};
 
 use super::entry::{self, FIXED_BYTES, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use super::purged::Purged;

@@ -4,7 +4,7 @@
 
 use lowtide_checkpoint::Namespace;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::entry::{self, Peek};
 use super::fingerprint::Fingerprint;

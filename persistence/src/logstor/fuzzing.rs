@@ -14,8 +14,8 @@ use lowtide_checkpoint::{
     FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid,
 };
 
+use crate::contract::{Batch, Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit};
 use crate::disk::MemoryDisk;
-use crate::{Batch, Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit};
 
 use super::config::Geometry;
 use super::frame::Header;

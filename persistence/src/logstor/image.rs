@@ -24,7 +24,7 @@ mod sections;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::{Access, Disk, DiskErrorKind, DiskFile};
 use crate::sync::Mutex;
 

@@ -16,18 +16,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Seqno, VBucketState, Vbid};
 
+use crate::contract::{Batch, Budget, CompactionReport, EngineError, Job, Progress};
 use crate::record;
-use crate::{Batch, Budget, CompactionReport, EngineError, Job, Progress};
 
-use super::Logstor;
 use super::branch::{Beginning, Branch};
 use super::encode::Encoded;
 use super::export::{self, End, HEAD_BYTES_MAX, Head, PREFIX_BYTES, PieceKind, Prefix};
 use super::manifest::{Edit, Lineage};
 use super::purged::Purged;
-use super::state;
 use super::store::{BorrowedStore, Store};
 use super::writer::{Outcome, Request};
+use super::{Logstor, state};
 
 impl Logstor {
     /// Begins to import a vBucket from the pieces of an export, one behind the other. It may get another number than it

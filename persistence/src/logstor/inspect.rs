@@ -20,8 +20,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Namespace, VBucketState, Vbid};
 
+use crate::contract::{EngineError, VBucketInfo};
 use crate::disk::Disk;
-use crate::{EngineError, VBucketInfo};
 
 use super::config::LogstorConfig;
 use super::entry;

@@ -23,7 +23,7 @@ mod read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::{Access, DiskErrorKind, DiskFile};
 use crate::record;
 

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::{Item, Key, Namespace};
 
-use crate::{EngineError, ItemRef};
+use crate::contract::{EngineError, ItemRef};
 
 use super::branch::Rows;
 use super::cache::{self, Cache};

@@ -19,9 +19,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::contract::{EngineError, Executor, RecoveryReport};
 use crate::disk::{Disk, DiskLock};
 use crate::sync::{Mutex, RwLock};
-use crate::{EngineError, Executor, RecoveryReport};
 
 use super::config::{Geometry, LogstorConfig};
 use super::image::{self, Image, Images};

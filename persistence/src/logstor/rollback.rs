@@ -6,7 +6,7 @@
 
 use lowtide_checkpoint::{Seqno, Vbid};
 
-use crate::{EngineError, RolledBack};
+use crate::contract::{EngineError, RolledBack};
 
 use super::manifest::{Base, Edit};
 use super::state;

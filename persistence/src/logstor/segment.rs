@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::{DiskError, DiskErrorKind, DiskFile, DiskOperation, DiskResult};
 use crate::sync::{AtomicU64, Ordering};
 

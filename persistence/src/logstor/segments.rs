@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::{DiskError, DiskErrorKind, DiskOperation};
 use crate::fault::{self, Fault};
 use crate::sync::{Mutex, RwLock, RwLockReadGuard};

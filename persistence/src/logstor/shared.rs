@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::{Disk, DiskError, DiskFile};
 
 use super::LogstorConfig;

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use crate::sync::Mutex;
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
-use crate::{
+use crate::contract::{
     EngineError, ItemRef, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
 };
 

@@ -15,9 +15,9 @@ use std::sync::atomic::AtomicBool;
 
 use lowtide_checkpoint::{Seqno, Vbid};
 
+use crate::contract::{CompactionReport, CompactionRequest, EngineError, Job, Snapshot};
 use crate::disk::DiskLock;
 use crate::sync::{Mutex, RwLock};
-use crate::{CompactionReport, CompactionRequest, EngineError, Job, Snapshot};
 
 use super::CommitObserver;
 use super::branch::{Beginning, Branch};

@@ -17,9 +17,9 @@ use std::sync::atomic::Ordering;
 
 use lowtide_checkpoint::{Seqno, Vbid};
 
+use crate::contract::{Committed, EngineError};
 use crate::fault::{self, Fault};
 use crate::sync::{Mutex, TryMutex};
-use crate::{Committed, EngineError};
 
 use super::branch::{Branch, Change};
 use super::encode::Encoded;

@@ -5,8 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::dimension as d;
-use super::{Dimension, Shape};
+use super::{Dimension, Shape, dimension as d};
 use crate::sim::faults::FaultKind;
 
 /// The most a drawn shape may cost.

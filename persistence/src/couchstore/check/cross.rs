@@ -5,14 +5,13 @@ use std::hash::{DefaultHasher, Hasher};
 
 use bytes::Bytes;
 
-use crate::EngineError;
-use crate::couchstore::by_seqno;
+use crate::contract::EngineError;
 use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::extents::Extents;
 use crate::couchstore::reduce::Tree;
 use crate::couchstore::survey::{self, Flaw, Surveyed, Surveyor};
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{btree_read, by_id};
+use crate::couchstore::{btree_read, by_id, by_seqno};
 
 use super::{CheckObserver, Finding, FindingKind, rows};
 

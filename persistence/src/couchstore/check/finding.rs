@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::document;
 use crate::couchstore::reduce::Tree;
 

@@ -2,17 +2,14 @@
 
 use bytes::Bytes;
 
-use crate::EngineError;
-use crate::couchstore::by_id;
-use crate::couchstore::by_seqno;
+use crate::contract::EngineError;
 use crate::couchstore::chunk::{self, HEAD_BYTES};
 use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::document;
 use crate::couchstore::extents::Extents;
 use crate::couchstore::reduce::Tree;
-use crate::couchstore::snappy;
 use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
 use crate::couchstore::tip::Tip;
+use crate::couchstore::{by_id, by_seqno, document, snappy};
 
 use super::cross::Digest;
 use super::{CheckObserver, Finding, FindingKind, extent};

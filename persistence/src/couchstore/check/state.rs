@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::reduce::Tree;
 use crate::couchstore::survey::{Flaw, Surveyed, Surveyor};
 use crate::couchstore::tip::Tip;

@@ -12,16 +12,15 @@
 
 use bytes::Bytes;
 
-use crate::couchstore::by_seqno;
+use crate::contract::{Budget, EngineError};
 use crate::couchstore::check::cross::{self, Digest};
 use crate::couchstore::check::{self, Finding, FindingKind, Severity, rows};
 use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::fields::{Fields, put};
-use crate::couchstore::names;
 use crate::couchstore::reduce::Tree;
 use crate::couchstore::survey::{Flaw, FlawKind, Survey, Surveyed, SurveyedRow, Surveyor};
 use crate::couchstore::tip::Tip;
-use crate::{Budget, EngineError};
+use crate::couchstore::{by_seqno, names};
 
 use super::files::Create;
 use super::sort::{Sorted, Sorter};
@@ -384,12 +383,13 @@ mod tests {
     use super::super::filter::Rules;
     use super::super::target::Target;
     use super::*;
+    use crate::contract::{CompactionReport, CompactionRequest};
     use crate::couchstore::check::tests::craft::{Craft, both};
+    use crate::couchstore::shared::Shared;
     use crate::couchstore::source::Source;
     use crate::couchstore::writer::Writer;
-    use crate::couchstore::{CouchstoreConfig, recover, shared::Shared};
+    use crate::couchstore::{CouchstoreConfig, recover};
     use crate::disk::{Disk, MemoryDisk};
-    use crate::{CompactionReport, CompactionRequest};
 
     /// A commit with a row that lies in both indexes, one without rows that it follows, and a file to be.
     fn lying() -> (Tip, Tip, Target) {

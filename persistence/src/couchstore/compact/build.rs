@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::appender::Appender;
 use crate::couchstore::btree_modify::{CUT_BYTES, INTERIOR_ENTRIES_MIN};
 use crate::couchstore::node::{Entry, NodeKind};

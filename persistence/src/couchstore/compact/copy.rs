@@ -11,12 +11,11 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Seqno;
 
-use crate::couchstore::by_id;
+use crate::contract::{Budget, CompactionReport, EngineError};
 use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::names;
 use crate::couchstore::reduce::Reduction;
 use crate::couchstore::tip::Tip;
-use crate::{Budget, CompactionReport, EngineError};
+use crate::couchstore::{by_id, names};
 
 use super::audit::{self, Audit};
 use super::files::Create;

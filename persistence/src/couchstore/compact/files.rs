@@ -8,7 +8,7 @@ use std::sync::Weak;
 use lowtide_checkpoint::Vbid;
 use parking_lot::Mutex;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::Open;
 use crate::couchstore::checksum::Checksum;
 use crate::couchstore::directory::Directory;

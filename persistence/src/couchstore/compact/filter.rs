@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{Item, Seqno};
 
-use crate::EngineError;
+use crate::contract::{
+    CompactionFilter, CompactionReport, CompactionRequest, EngineError, Verdict,
+};
 use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::document;
 use crate::couchstore::rev_meta::RevMeta;
 use crate::couchstore::source::Source;
-use crate::couchstore::tombstones;
-use crate::{CompactionFilter, CompactionReport, CompactionRequest, Verdict};
+use crate::couchstore::{document, tombstones};
 
 /// What one compaction goes by.
 #[derive(Debug)]

@@ -7,12 +7,11 @@
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
+use crate::contract::{Budget, EngineError};
 use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::names;
 use crate::couchstore::reduce::Tree;
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{by_id, by_seqno};
-use crate::{Budget, EngineError};
+use crate::couchstore::{by_id, by_seqno, names};
 
 use super::build::Builder;
 use super::files::Create;

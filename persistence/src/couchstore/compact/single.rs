@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Seqno;
 
+use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError};
 use crate::disk::{Access, Disk};
-use crate::{Budget, CompactionReport, CompactionRequest, EngineError};
 
 use super::copy::Copying;
 use super::filter::Rules;

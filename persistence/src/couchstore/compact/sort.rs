@@ -17,7 +17,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::node::Entry;
 use crate::couchstore::source::Source;
 

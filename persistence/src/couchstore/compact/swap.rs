@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
+use crate::contract::{Budget, CompactionReport, EngineError};
 use crate::couchstore::names;
 use crate::couchstore::shared::Shared;
 use crate::couchstore::source::Source;
 use crate::couchstore::tip::Tip;
 use crate::couchstore::vbucket::Claim;
 use crate::couchstore::writer::Writer;
-use crate::{Budget, CompactionReport, EngineError};
 
 use super::catch_up::{self, Round};
 use super::files::{Files, Store, with_directory};

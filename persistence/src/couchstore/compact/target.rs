@@ -10,20 +10,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::appender::Appender;
-use crate::couchstore::block;
 use crate::couchstore::btree_modify::{self, Action};
 use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::document;
 use crate::couchstore::header::Header;
-use crate::couchstore::recover;
 use crate::couchstore::reduce::Tree;
 use crate::couchstore::shared::Shared;
 use crate::couchstore::source::Source;
 use crate::couchstore::tip::Tip;
 use crate::couchstore::vbstate::{self, StoreFigures};
-use crate::couchstore::{by_id, by_seqno};
+use crate::couchstore::{block, by_id, by_seqno, document, recover};
 
 use super::audit;
 use super::build::Builder;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
 
-use crate::CompactionRequest;
+use crate::contract::CompactionRequest;
 use crate::couchstore::tip::Tip;
 use crate::couchstore::vbucket::VBucket;
 

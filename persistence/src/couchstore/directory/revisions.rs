@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::names;
 use crate::disk::{DiskErrorKind, DiskFile};
 

@@ -4,17 +4,16 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::appender::Appender;
-use crate::couchstore::block;
 use crate::couchstore::checksum::Checksum;
 use crate::couchstore::fields::{Fields, put};
 use crate::couchstore::header::Header;
 use crate::couchstore::node::{Entry, NodeKind, take_lengths};
 use crate::couchstore::pointer::Pointer;
 use crate::couchstore::reduce::{Reduction, Tree};
-use crate::couchstore::snappy;
 use crate::couchstore::source::Source;
+use crate::couchstore::{block, snappy};
 use crate::disk::{Disk, MemoryDisk};
 
 /// Builds a file of the nodes in `bytes` and does with it what [`super::file`] does.

@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use crate::EngineError;
-use crate::couchstore::btree_read;
+use crate::contract::EngineError;
 use crate::couchstore::check::cross::Digest;
 use crate::couchstore::check::rows;
 use crate::couchstore::chunk::{self, HEAD_BYTES};
@@ -20,7 +19,7 @@ use crate::couchstore::extents::Extents;
 use crate::couchstore::reduce::Tree;
 use crate::couchstore::survey::{self, Flaw, Surveyed, Surveyor};
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{by_id, by_seqno, check};
+use crate::couchstore::{btree_read, by_id, by_seqno, check};
 
 /// How much speaks for a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

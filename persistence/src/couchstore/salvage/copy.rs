@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use crate::EngineError;
-use crate::couchstore::by_id;
-use crate::couchstore::by_seqno;
+use crate::contract::EngineError;
 use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::document::{self, Document};
 use crate::couchstore::extents::Extents;
@@ -15,8 +13,8 @@ use crate::couchstore::reduce::Tree;
 use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
 use crate::couchstore::tip::Tip;
 use crate::couchstore::vbstate::StoreFigures;
-use crate::couchstore::vbucket;
 use crate::couchstore::writer::Writer;
+use crate::couchstore::{by_id, by_seqno, vbucket};
 
 use super::claims::{self, Claims, Grade};
 use super::gaps::Gaps;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::extents::Extents;
 use crate::couchstore::reduce::Tree;
 use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use lowtide_checkpoint::{Item, Seqno};
 
-use crate::couchstore::Keyring;
+use crate::contract::{EngineError, ScanLimit};
 use crate::couchstore::check::tests::craft::Craft;
-use crate::couchstore::{CouchFile, DocInfo, Finding, check_file};
+use crate::couchstore::{CouchFile, DocInfo, Finding, Keyring, check_file};
 use crate::disk::{Access, Disk, DiskErrorKind, MemoryDisk};
-use crate::{EngineError, ScanLimit};
 
 use super::{Loss, Salvaged, salvage};
 

@@ -3,9 +3,9 @@
 use lowtide_checkpoint::{Item, Seqno};
 use proptest::prelude::*;
 
+use crate::contract::{Budget, CompactionRequest, Engine, Progress, ScanLimit, Snapshot};
 use crate::couchstore::{Couchstore, CouchstoreConfig, find};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
-use crate::{Budget, CompactionRequest, Engine, Progress, ScanLimit, Snapshot};
 
 use super::crash::noise;
 use super::model::{Change, change, item};
@@ -173,7 +173,7 @@ impl Store {
     }
 }
 
-fn told<T: std::fmt::Debug>(result: Result<T, crate::EngineError>) -> String {
+fn told<T: std::fmt::Debug>(result: Result<T, crate::contract::EngineError>) -> String {
     result.map_or_else(|error| error.kind().to_owned(), |done| format!("{done:?}"))
 }
 

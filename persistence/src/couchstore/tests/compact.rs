@@ -15,7 +15,9 @@ mod versions;
 
 use lowtide_checkpoint::{Item, Vbid};
 
-use crate::{Budget, CompactionReport, CompactionRequest, Engine, EngineError, Job, Progress};
+use crate::contract::{
+    Budget, CompactionReport, CompactionRequest, Engine, EngineError, Job, Progress,
+};
 
 use crate::couchstore::Couchstore;
 use crate::disk::Disk;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{Datatype, Item};
 
+use crate::contract::{Engine, EngineError};
 use crate::couchstore::{CommitMode, Couchstore, CouchstoreConfig, FormatVersion};
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
-use crate::{Engine, EngineError};
 
 use super::support::{VB, commit, contents, delete, open, open_with, set};
 

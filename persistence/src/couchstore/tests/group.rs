@@ -5,9 +5,9 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Item, Seqno, Vbid};
 use parking_lot::Mutex;
 
+use crate::contract::{Batch, Committed, Engine, EngineError, Executor, InOrder, Task};
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{FaultyDisk, MemoryDisk};
-use crate::{Batch, Committed, Engine, EngineError, Executor, InOrder, Task};
 
 use super::support::{contents, dir, set, state};
 

@@ -2,9 +2,9 @@
 
 use lowtide_checkpoint::{Key, Namespace, Seqno, Vbid};
 
+use crate::contract::{CompactionRequest, Engine, EngineError, ScanLimit};
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
-use crate::{CompactionRequest, Engine, EngineError, ScanLimit};
 
 use super::compact_to_end;
 use super::support::{commit, contents, open_with, set};
@@ -88,7 +88,9 @@ fn want_of_handles_is_an_error_of_the_operation_and_passes() {
         .compact(Vbid(0), CompactionRequest::default())
         .expect("begun");
     assert_eq!(
-        job.step(crate::Budget::NONE).expect_err("a file").kind(),
+        job.step(crate::contract::Budget::NONE)
+            .expect_err("a file")
+            .kind(),
         "too-many-files"
     );
     drop(job);

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno};
 use proptest::prelude::*;
 
+use crate::contract::{Engine, KeyRange, ScanLimit, Snapshot};
 use crate::couchstore::Couchstore;
 use crate::disk::MemoryDisk;
-use crate::{Engine, KeyRange, ScanLimit, Snapshot};
 
 use super::model::{Change, change, item};
 use super::naive::{self, Commit, Naive};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::appender::Appender;
 use crate::couchstore::block::DATA;
 use crate::couchstore::btree_modify::{Action, modify};

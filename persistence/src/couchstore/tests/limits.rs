@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
+use crate::contract::{Engine, EngineError};
 use crate::disk::{FaultyDisk, MemoryDisk};
-use crate::{Engine, EngineError};
 
 use super::support::{VB, commit, contents, open, set};
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno};
 
+use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job, Progress, ScanLimit};
 use crate::couchstore::check::tests::craft::{Craft, OnRows, both};
 use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::rev_meta::RevMeta;
@@ -15,7 +16,6 @@ use crate::couchstore::{
     CompactionConfig, CouchFile, Couchstore, CouchstoreConfig, Keyring, Loss, compact_file, salvage,
 };
 use crate::disk::{Access, Disk, MemoryDisk};
-use crate::{Budget, CompactionRequest, Engine, EngineError, Job, Progress, ScanLimit};
 
 use super::support::{VB, commit, dir, file, fixture, open_with, set};
 

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Namespace, Operation, Seqno};
 use proptest::prelude::*;
 
+use crate::contract::{Engine, ScanLimit, Snapshot};
 use crate::couchstore::Couchstore;
 use crate::disk::MemoryDisk;
-use crate::{Engine, ScanLimit, Snapshot};
 
 use super::support::{VB, commit, contents, open};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lowtide_checkpoint::{Item, Operation, Seqno, VBucketState};
 
-use crate::{Engine, RolledBack, ScanLimit, Snapshot, VBucketInfo};
+use crate::contract::{Engine, RolledBack, ScanLimit, Snapshot, VBucketInfo};
 
 use super::support::{VB, check};
 

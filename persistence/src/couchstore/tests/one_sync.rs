@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lowtide_checkpoint::{Datatype, Item, Key, Namespace, Seqno, Vbid};
 
+use crate::contract::{Batch, Engine, EngineError, ScanLimit};
 use crate::couchstore::block::{BLOCK_BYTES, DATA};
 use crate::couchstore::header::Header;
 use crate::couchstore::{CommitMode, CouchFile, CouchstoreConfig, find};
 use crate::disk::{Access, Disk, DiskFile, FaultyDisk, Keep, MemoryDisk};
-use crate::{Batch, Engine, EngineError, ScanLimit};
 
 use super::support::{
     VB, commit, contents, delete, dir, file, fixture, open, open_with, set, state, store_with,

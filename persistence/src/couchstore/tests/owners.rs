@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use crate::contract::{Engine, EngineError};
 use crate::couchstore::{list_store, names};
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
-use crate::{Engine, EngineError, StoreOwner};
+use crate::store_owner::StoreOwner;
 
 use super::support::{VB, dir, open};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 use proptest::prelude::*;
 
-use crate::Engine;
+use crate::contract::Engine;
 use crate::couchstore::chunk::{self, ChunkReader};
 use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::find;

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 use serde_json::Value;
 
-use crate::couchstore::Keyring;
 use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::document::Document;
 use crate::couchstore::shared::Shared;
 use crate::couchstore::writer::Writer;
-use crate::couchstore::{CommitMode, CouchFile, CouchstoreConfig, Tree, check_file, recover};
+use crate::couchstore::{
+    CommitMode, CouchFile, CouchstoreConfig, Keyring, Tree, check_file, recover,
+};
 use crate::disk::{Access, Disk, MemoryDisk, OsDisk};
 
 use super::support::fixture;

@@ -2,8 +2,8 @@
 
 use lowtide_checkpoint::Vbid;
 
+use crate::contract::{CompactionRequest, Engine, EngineError};
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
-use crate::{CompactionRequest, Engine, EngineError};
 
 use super::support::{VB, commit, contents, dir, file, open, set};
 
@@ -37,7 +37,7 @@ fn a_compaction_at_the_highest_revision_is_refused_and_touches_nothing() {
     let mut job = engine
         .compact(VB, CompactionRequest::default())
         .expect("begun");
-    refused(job.step(crate::Budget::NONE));
+    refused(job.step(crate::contract::Budget::NONE));
     drop(job);
     assert_eq!((contents(&engine, VB), disk.io_count()), before);
     assert_eq!(disk.list(&dir()).expect("listed"), [LAST]);

@@ -2,9 +2,9 @@
 
 use lowtide_checkpoint::{Item, Seqno};
 
+use crate::contract::{Engine, EngineError};
 use crate::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk, for_all_choices};
-use crate::{Engine, EngineError};
 
 use super::naive::{self, Commit, Naive};
 use super::support::{VB, commit, delete, open_with, set, state};

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
+use crate::contract::{Engine, EngineError, RolledBack, ScanLimit};
 use crate::couchstore::block::{DATA, HEADER};
 use crate::couchstore::header::Header;
 use crate::couchstore::history::{self, Earlier};
 use crate::couchstore::{CouchFile, CouchstoreConfig, find};
 use crate::disk::{Access, Disk, Keep, MemoryDisk};
-use crate::{Engine, EngineError, RolledBack, ScanLimit};
 
 use super::naive;
 use super::support::{

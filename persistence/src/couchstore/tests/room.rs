@@ -2,9 +2,9 @@
 
 use lowtide_checkpoint::{Item, Seqno};
 
+use crate::contract::{Engine, EngineError};
 use crate::couchstore::{CommitMode, CouchFile, Couchstore, CouchstoreConfig};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
-use crate::{Engine, EngineError};
 
 use super::crash::{Contents, apply, noise};
 use super::support::{VB, commit, contents, dir, file, open, open_with, set};

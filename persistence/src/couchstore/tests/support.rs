@@ -9,9 +9,9 @@ use lowtide_checkpoint::{
     Cas, FailoverLog, Item, Key, Namespace, Operation, Seqno, State, VBucketState, VbUuid, Vbid,
 };
 
+use crate::contract::{Batch, Committed, Engine, EngineError, RecoveryReport, ScanLimit};
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{Disk, MemoryDisk};
-use crate::{Batch, Committed, Engine, EngineError, RecoveryReport, ScanLimit};
 
 pub(super) const VB: Vbid = Vbid(7);
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::{Key, Namespace, Seqno, Vbid};
 
+use crate::contract::{Engine, EngineError};
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{Access, Disk, DiskOperation, Fault, FaultyDisk, Keep, MemoryDisk, OsDisk};
-use crate::{Engine, EngineError};
 
 use super::support::{VB, commit, contents, dir, fixture, open, set};
 

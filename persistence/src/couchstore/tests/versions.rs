@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{Datatype, Item, Key, Namespace, Seqno, VBucketState};
 
+use crate::contract::{Engine, EngineError};
 use crate::couchstore::chunk::HEAD_BYTES;
 use crate::couchstore::{CouchFile, CouchstoreConfig, FormatVersion};
 use crate::disk::{Access, Disk, FaultyDisk, Keep, MemoryDisk};
-use crate::{Engine, EngineError};
 
 use super::support::{
     VB, commit, contents, delete, file, fixture, open, open_with, set, state, store_with,

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::taken_out::{Purges, TakenOut};
 use super::{Published, StoreFigures, Tip, VBucket, Writer};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Seqno;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::tombstones;
 
 use super::{Published, VBucket};

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Seqno;
 
+use crate::contract::{EngineError, RolledBack};
 use crate::couchstore::history::{self, Earlier};
 use crate::couchstore::tombstones;
-use crate::{EngineError, RolledBack};
 
 use super::{Published, VBucket};
 

@@ -1,6 +1,6 @@
 //! What changes a file other than by saving: rows are taken out, an earlier commit is gone back to.
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::btree_modify::Action;
 use crate::couchstore::by_seqno;
 use crate::couchstore::doc_info::DocInfo;

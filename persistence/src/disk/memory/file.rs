@@ -3,11 +3,10 @@
 //! Always: a handle works until the power is lost, whatever became of the file's name; a call either happens before
 //! the power loss, as a whole, or is refused.
 
-use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::{fmt, io};
 
 use parking_lot::RwLock;
 

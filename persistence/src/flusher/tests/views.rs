@@ -3,7 +3,7 @@
 use lowtide_checkpoint::{AfterStop, SnapshotMarker, SnapshotType};
 
 use super::*;
-use crate::{Budget, CompactionRequest, Progress, Snapshot};
+use crate::contract::{Budget, CompactionRequest, Progress, Snapshot};
 
 fn replica() -> Rig {
     let rig = rig();

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Branch, Inner, Lookup, Unloaded};
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::fault::{self, Fault};
 use crate::logstor::damage::Damage;
 use crate::logstor::fingerprint::Fingerprint;

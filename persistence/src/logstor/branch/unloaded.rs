@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::tail::Tail;
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::found::{self, Found, FoundItem, FoundState};
 use crate::logstor::highs::CollectionHighs;

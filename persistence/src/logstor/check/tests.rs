@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 
 use super::check_store;
+use crate::contract::{CompactionRequest, Engine};
 use crate::disk::{Access, Disk, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::inspect::{LogDirectory, LogFinding, LogFindingKind, LogObserver, LogSeverity};
 use crate::logstor::tests::life::{Pins, Shown, life, shown, take};
@@ -14,7 +15,6 @@ use crate::logstor::tests::support::{
     set,
 };
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{CompactionRequest, Engine};
 
 fn check(disk: &(impl Disk + Clone + 'static)) -> (Vec<LogFinding>, Vec<String>) {
     let mut findings = Vec::new();

@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use lowtide_checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
 
+use crate::contract::{Batch, Budget, CompactionRequest, Engine, EngineError, Progress};
 use crate::disk::{Access, Disk, DiskError, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{Batch, Budget, CompactionRequest, Engine, EngineError, Progress};
 
 use super::seal;
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use lowtide_checkpoint::Namespace;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::DiskFile;
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::found::FoundState;

@@ -12,12 +12,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::contract::{Budget, CompactionReport, EngineError, Job, Progress};
 use crate::logstor::found::{self, FoundItem, FoundState};
 use crate::logstor::manifest::{Lineage, Sketch};
 use crate::logstor::scan::Frame;
 use crate::logstor::segment::Segment;
 use crate::logstor::store::{BorrowedStore, Store};
-use crate::{Budget, CompactionReport, EngineError, Job, Progress};
 
 use super::directory::{Contents, Covered, Directory, store_id};
 use super::sections::Sections;

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::contract::{Budget, EngineError};
 use crate::disk::{DiskErrorKind, DiskFile};
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::found::{self, FoundItem, FoundState};
 use crate::logstor::highs::CollectionHighs;
 use crate::logstor::manifest::{Sketch, VBucketEntry};
 use crate::logstor::shared::Shared;
-use crate::{Budget, EngineError};
 
 use super::directory::{Block, Directory, Section, StateRow};
 use super::merge::{Merge, sort};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
 
-use crate::VBucketInfo;
+use crate::contract::VBucketInfo;
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::highs::CollectionHighs;
 use crate::logstor::manifest::VBucketEntry;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use lowtide_checkpoint::Vbid;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::DiskErrorKind;
 use crate::logstor::image::{Covered, Image, Section};
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
 
-use crate::VBucketInfo;
+use crate::contract::VBucketInfo;
 use crate::logstor::frame::FrameKind;
 
 use super::contents::Contents;

@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
 
+use crate::contract::EngineError;
 use crate::disk::{Access, Disk, DiskError};
 use crate::logstor::frame::HEADER_BYTES;
 use crate::logstor::image;
 use crate::logstor::manifest::{self, Sketch};
 use crate::logstor::segment::{LogFile, Segment};
 use crate::logstor::segments::Segments;
-use crate::{EngineError, StoreOwner};
+use crate::store_owner::StoreOwner;
 
 use super::finding::{LogFinding, LogFindingKind, LogObserver};
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::{Namespace, VBucketState};
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::logstor::entry::{self, Peek};
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::frame::{FrameKind, HEADER_BYTES};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::logstor::config::Geometry;
 use crate::logstor::purged::Purged;
 

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::{Access, Disk, DiskErrorKind};
 use crate::record::{self, FRAME_BYTES};
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::contract::{EngineError, RecoveryReport};
 use crate::disk::Access;
 use crate::logstor::config::Geometry;
 use crate::logstor::segment::LogFile;
 use crate::logstor::segments::Segments;
 use crate::logstor::shared::Shared;
-use crate::{EngineError, RecoveryReport};
 
 /// The files in order, and how many segments they have.
 ///

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::contract::{EngineError, Executor, Task};
 use crate::logstor::config::{BLOCK_BYTES, Geometry};
 use crate::logstor::found::{self, Found};
 use crate::logstor::frame::{FrameKind, Header};
@@ -15,7 +16,6 @@ use crate::logstor::manifest::Sketch;
 use crate::logstor::segment::{LogFile, Segment};
 use crate::logstor::shared::Shared;
 use crate::sync::Mutex;
-use crate::{EngineError, Executor, Task};
 
 /// So many tasks are made of it: no host has more use for them.
 const TASKS: u32 = 8;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lowtide_checkpoint::Vbid;
 
 use super::survey::{Harm, Survey, Used};
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::logstor::branch::{Beginning, Branch, Known, Unloaded};
 use crate::logstor::damage::Damage;
 use crate::logstor::found::{self, FoundItem, FoundState};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::logstor::damage::Damage;
 use crate::logstor::entry::{self, FIXED_BYTES};
 use crate::logstor::found::{FoundItem, FoundState};

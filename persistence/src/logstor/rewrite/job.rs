@@ -15,10 +15,10 @@ use super::pace::Pace;
 use super::reclaim::is_dead;
 use super::relief::MARK;
 use super::round::{Packing, Round};
+use crate::contract::{Budget, CompactionReport, EngineError, Job, Progress};
 use crate::logstor::segment::Segment;
 use crate::logstor::segments::{Closed, Origin, Room};
 use crate::logstor::store::{BorrowedStore, Store};
-use crate::{Budget, CompactionReport, EngineError, Job, Progress};
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::logstor::frame::{FrameKind, HEADER_BYTES};
 use crate::logstor::log::{Log, Outgoing};
 use crate::logstor::segment::{Location, Segment};

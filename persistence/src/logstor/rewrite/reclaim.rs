@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use super::outputs::Outputs;
 use super::round::{Packing, Round};
+use crate::contract::{Budget, EngineError};
 use crate::logstor::segment::Segment;
 use crate::logstor::segments::{Closed, Origin};
 use crate::logstor::store::Store;
-use crate::{Budget, EngineError};
 
 /// Makes segments free; whether it made any.
 ///

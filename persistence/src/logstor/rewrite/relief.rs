@@ -11,11 +11,11 @@ use std::sync::Arc;
 use super::outputs::Outputs;
 use super::reclaim::{is_dead, is_wasteful};
 use super::round::{Packing, Round};
+use crate::contract::{Budget, EngineError};
 use crate::logstor::config::KEPT;
 use crate::logstor::segment::Segment;
 use crate::logstor::segments::Closed;
 use crate::logstor::store::Store;
-use crate::{Budget, EngineError};
 
 /// With fewer segments to be had commits begin to help.
 pub(in crate::logstor) const MARK: u32 = KEPT + 4;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Namespace, Vbid};
 
 use super::outputs::{Draft, Full, Outputs, Target};
+use crate::contract::{Budget, EngineError};
 use crate::logstor::branch::{Branch, Name};
 use crate::logstor::config::KEPT;
 use crate::logstor::entry::{self, Peek};
@@ -18,7 +19,6 @@ use crate::logstor::registry::{ByEpoch, Registry};
 use crate::logstor::scan;
 use crate::logstor::segment::{Location, Segment};
 use crate::logstor::segments::{Closed, Origin};
-use crate::{Budget, EngineError};
 
 /// So many records are counted off under a branch's lock at once.
 const FREED_TOGETHER: usize = 256;

@@ -14,7 +14,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::disk::{DiskErrorKind, DiskFile, DiskResult};
 use crate::logstor::shared::Shared;
 

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Weak};
 
 use super::Store;
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::logstor::shared;
 
 /// What a job has of its store.

@@ -8,13 +8,13 @@ use std::sync::atomic::Ordering;
 use lowtide_checkpoint::Vbid;
 
 use super::{BorrowedStore, Store};
+use crate::contract::{Budget, CompactionReport, EngineError, Job, Progress};
 use crate::disk::DiskErrorKind;
 use crate::logstor::branch::{Branch, Lookup};
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::image::{Claim, ImageJob};
 use crate::logstor::index::Slot;
 use crate::logstor::segment::Segment;
-use crate::{Budget, CompactionReport, EngineError, Job, Progress};
 
 /// When nobody writes, and when the store is closed, an image is due at this share of what makes one due otherwise.
 const IDLE_SHARE: u64 = 8;

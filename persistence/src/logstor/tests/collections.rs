@@ -7,9 +7,9 @@ use super::support::{
     A, B, C, IMAGES, audit, commit, contents, contents_of, delete, hide_images, in_collection,
     make_image, open_with, run, set,
 };
+use crate::contract::{Engine, RolledBack};
 use crate::disk::{Keep, MemoryDisk};
 use crate::logstor::Logstor;
-use crate::{Engine, RolledBack};
 
 fn in_8(item: Item) -> Item {
     in_collection(8, item)

@@ -11,9 +11,9 @@ use super::support::{
     A, B, Contents, IMAGES, SMALL, commit, commit_all, contents, delete, dir, in_collection, noise,
     open, open_with, set,
 };
+use crate::contract::{CompactionReport, Engine, EngineError, VBucketInfo};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
 use crate::logstor::{LogDirectory, LogFinding, Logstor, check_store, compact_store};
-use crate::{CompactionReport, Engine, EngineError, VBucketInfo};
 
 const TARGET: &str = "/copy";
 

@@ -7,9 +7,9 @@ use super::support::{
     A, B, IMAGES, SMALL, STEP, apply, audit, commit, commit_all, contents, delete, dump,
     hide_images, open, open_with, run, set,
 };
+use crate::contract::{CompactionRequest, Engine, EngineError};
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{CompactionRequest, Engine, EngineError};
 
 /// Lives until something fails; how many steps were done.
 fn live(disk: &FaultyDisk, config: LogstorConfig) -> (usize, Result<(), EngineError>) {

@@ -9,9 +9,9 @@ use super::support::{
     A, B, IMAGES, SMALL, audit, commit, commit_all, contents, log_path, make_image, open,
     open_with, run, set,
 };
+use crate::contract::{CompactionRequest, Engine, EngineError, ScanLimit};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{CompactionRequest, Engine, EngineError, ScanLimit};
 
 fn store() -> MemoryDisk {
     let disk = MemoryDisk::new();
@@ -367,7 +367,7 @@ fn a_record_that_rots_under_an_open_store_is_told() {
     drop(snapshot);
     // Rewriting does not spread it, and loses nothing.
     let job = engine
-        .compact(A, crate::CompactionRequest::default())
+        .compact(A, crate::contract::CompactionRequest::default())
         .expect("begun");
     let _ = super::support::run(job);
     assert_eq!(engine.check(A).expect("told").len(), 1);

@@ -10,9 +10,9 @@ use lowtide_checkpoint::Item;
 use super::support::{
     A, B, Contents, IMAGES, STEP, audit, commit, commit_all, contents, noise, run, set,
 };
+use crate::contract::{CompactionRequest, Engine, EngineError, Job, Progress, ScanLimit, Snapshot};
 use crate::disk::{Disk, MemoryDisk, OsDisk};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{CompactionRequest, Engine, EngineError, Job, Progress, ScanLimit, Snapshot};
 
 const BUDGET: LogstorConfig = LogstorConfig {
     disk_bytes: 40 * (64 << 10),

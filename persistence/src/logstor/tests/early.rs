@@ -11,9 +11,9 @@ use super::support::{
     A, B, C, IMAGES, apply, audit, commit, commit_all, contents, delete, dir, dump, fork,
     hide_images, make_image, noise, open_with, run, set,
 };
+use crate::contract::{CompactionRequest, Engine, EngineError};
 use crate::disk::{Disk, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{CompactionRequest, Engine, EngineError};
 
 fn get(engine: &Logstor, vb: Vbid, key: &str) -> Result<Option<Item>, EngineError> {
     engine.get(vb, Namespace::Committed, &Key::new(key.as_bytes()))

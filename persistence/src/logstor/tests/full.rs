@@ -8,9 +8,9 @@ use super::support::{
     A, B, Contents, SMALL, apply, audit, commit, commit_all, contents, delete, noise, open_with,
     run, set,
 };
+use crate::contract::{CompactionRequest, Engine, EngineError};
 use crate::disk::{Disk, DiskErrorKind, Fault, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{CompactionRequest, Engine, EngineError};
 
 const CAPACITY_BYTES: u64 = 3 << 20;
 /// An image is due whenever something was appended.

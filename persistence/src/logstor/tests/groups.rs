@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use lowtide_checkpoint::Vbid;
 
 use super::support::{A, audit, commit, contents, open, set};
-use crate::Engine;
+use crate::contract::Engine;
 use crate::disk::MemoryDisk;
 
 #[test]
@@ -89,7 +89,7 @@ fn a_group_that_does_not_fit_is_taken_apart() {
         (vbs[2], vec![set(1, "c", b"1")]),
         (vbs[1], vec![set(2, "after", b"1")]),
     ];
-    let kinds = |results: Vec<Result<crate::Committed, crate::EngineError>>| {
+    let kinds = |results: Vec<Result<crate::contract::Committed, crate::contract::EngineError>>| {
         results
             .into_iter()
             .map(|result| result.map_or_else(|error| error.kind(), |_| "ok"))

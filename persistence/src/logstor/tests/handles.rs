@@ -1,6 +1,6 @@
 //! Want of file handles: an error of the operation that met it, which passes (E33).
 
-use crate::Engine;
+use crate::contract::Engine;
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 
 use super::support::{A, B, commit, contents, noise, open, set};

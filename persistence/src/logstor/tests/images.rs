@@ -10,10 +10,10 @@ use super::support::{
     A, B, IMAGES, SMALL, commit, commit_all, contents, dir, dump, hide_images, make_image,
     open_with, run, set,
 };
+use crate::contract::{Engine, EngineError, Executor, InOrder, Task};
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
 use crate::logstor::rewrite::reclaim;
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{Engine, EngineError, Executor, InOrder, Task};
 
 /// A store that has lived and was closed, or killed; it has an image.
 fn lived(config: LogstorConfig, is_closed: bool) -> MemoryDisk {

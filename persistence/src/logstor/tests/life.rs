@@ -8,8 +8,8 @@ use super::support::{
     A, B, Contents, apply, commit_all, contents, delete, due, in_collection, make_image, noise,
     run, set,
 };
+use crate::contract::{CompactionRequest, Engine, EngineError, RolledBack, Snapshot};
 use crate::logstor::Logstor;
-use crate::{CompactionRequest, Engine, EngineError, RolledBack, Snapshot};
 
 pub(in crate::logstor) enum Step {
     Create(Vbid),

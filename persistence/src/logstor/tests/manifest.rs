@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::support::{A, B, audit, commit, contents, open, set};
+use crate::contract::{Engine, EngineError};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::Logstor;
-use crate::{Engine, EngineError};
 
 fn generation(engine: &Logstor) -> u64 {
     engine.store.log.manifest.lock().generation()

@@ -10,9 +10,9 @@ use super::support::{
     A, B, Contents, IMAGES, SMALL, apply, audit, commit, contents, contents_of, delete, due, dump,
     fork, hide_images, highs, noise, numbered, open_with, run, set,
 };
+use crate::contract::{CompactionRequest, Engine, RolledBack, Snapshot};
 use crate::disk::{Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{CompactionRequest, Engine, RolledBack, Snapshot};
 
 #[derive(Clone, Debug)]
 enum Act {

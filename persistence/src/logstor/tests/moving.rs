@@ -14,9 +14,11 @@ use super::support::{
     A, B, C, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, dir, dump,
     hide_images, make_image, noise, numbered, open, open_with, run, set,
 };
+use crate::contract::{
+    Budget, CompactionRequest, Engine, EngineError, Progress, RolledBack, Snapshot,
+};
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::{Export, Logstor, LogstorConfig, check_store};
-use crate::{Budget, CompactionRequest, Engine, EngineError, Progress, RolledBack, Snapshot};
 
 /// Every piece, one behind the other.
 fn bytes_of(engine: &Logstor, vb: lowtide_checkpoint::Vbid) -> Vec<u8> {
@@ -41,7 +43,7 @@ fn whole(
     vb: lowtide_checkpoint::Vbid,
 ) -> (
     Contents,
-    crate::VBucketInfo,
+    crate::contract::VBucketInfo,
     Option<lowtide_checkpoint::VBucketState>,
 ) {
     let snapshot = engine.snapshot(vb).expect("there");

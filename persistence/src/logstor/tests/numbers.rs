@@ -4,9 +4,9 @@ use super::support::{
     A, B, IMAGES, SMALL, STEP, apply, commit, commit_all, contents, dir, noise, open, open_with,
     run, set, state,
 };
+use crate::contract::{Batch, CompactionRequest, Engine, EngineError, Progress};
 use crate::disk::{Disk, MemoryDisk};
 use crate::logstor::Logstor;
-use crate::{Batch, CompactionRequest, Engine, EngineError, Progress};
 
 fn store() -> (MemoryDisk, Logstor) {
     let disk = MemoryDisk::new();

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::contract::EngineError;
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
-use crate::logstor::manifest;
 use crate::logstor::segments::Segments;
-use crate::logstor::{LogDirectory, LogFinding, Logstor, LogstorConfig, check_store};
-use crate::{EngineError, StoreOwner};
+use crate::logstor::{LogDirectory, LogFinding, Logstor, LogstorConfig, check_store, manifest};
+use crate::store_owner::StoreOwner;
 
 #[test]
 fn a_couchstore_directory_is_refused_and_left_as_it_is() {

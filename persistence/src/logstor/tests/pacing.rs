@@ -1,10 +1,10 @@
 //! Rewriting beside commits: it takes turns with them by bytes, and waits for nobody who does not come.
 
 use super::support::{A, SMALL, STEP, commit, noise, open_with, set};
+use crate::contract::{CompactionRequest, Engine, Progress};
 use crate::disk::MemoryDisk;
 use crate::logstor::rewrite::MARK;
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{CompactionRequest, Engine, Progress};
 
 /// Twice the same keys; more room than is used.
 fn overwritten() -> (Logstor, u64) {

@@ -3,9 +3,9 @@
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno};
 
 use super::support::{A, SMALL, commit, log_path, noise, open, open_with, run, set};
+use crate::contract::{Engine, ScanLimit, Snapshot};
 use crate::disk::{Access, Disk, MemoryDisk, MeteredDisk};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{Engine, ScanLimit, Snapshot};
 
 fn key(n: u64) -> Key {
     Key::new(format!("key-{n}").as_bytes())
@@ -82,7 +82,7 @@ fn what_a_reused_segment_had_is_not_kept() {
             commit(&engine, A, &batch).expect("committed");
         }
         run(engine
-            .compact(A, crate::CompactionRequest::default())
+            .compact(A, crate::contract::CompactionRequest::default())
             .expect("begins"))
         .expect("compacted");
         let snapshot = engine.snapshot(A).expect("there");

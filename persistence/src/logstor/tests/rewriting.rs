@@ -6,10 +6,10 @@ use super::support::{
     A, B, Contents, SMALL, STEP, apply, audit, commit, commit_all, contents, contents_of, delete,
     noise, open, open_with, run, set, state,
 };
+use crate::contract::{Batch, CompactionRequest, Engine, Job, Progress};
 use crate::disk::{Keep, MemoryDisk};
 use crate::logstor::read::{self, Scratch};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{Batch, CompactionRequest, Engine, Job, Progress};
 
 fn fresh() -> (MemoryDisk, Logstor) {
     let disk = MemoryDisk::new();

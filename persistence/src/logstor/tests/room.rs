@@ -8,9 +8,9 @@ use lowtide_checkpoint::Item;
 use super::support::{
     A, Contents, SMALL, STEP, apply, audit, commit, contents, noise, open_with, run, set,
 };
+use crate::contract::{Engine, EngineError, Progress};
 use crate::disk::{Disk, Fault, FaultyDisk, Keep, MemoryDisk, MeteredDisk};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{Engine, EngineError, Progress};
 
 const SEGMENT_BYTES: u64 = 64 << 10;
 /// Files have four segments; five files are one segment more than is asked for.

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use lowtide_checkpoint::{Item, Seqno};
 
 use super::support::{A, SMALL, commit, contents_of, delete, noise, open_with, run, set};
+use crate::contract::{CompactionRequest, Engine, Snapshot};
 use crate::disk::MemoryDisk;
 use crate::logstor::read::{self, Scratch};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{CompactionRequest, Engine, Snapshot};
 
 /// More rows than are looked up at once, in frames of several hundred; some rewritten, some large, some deleted.
 fn store() -> Logstor {
@@ -84,7 +84,7 @@ fn a_row_that_names_another_record_is_told() {
     let mut rows = branch.rows(&branch.view(), 0, u64::MAX, 50);
     rows.slots[7].seqno += 1_000_000;
     let (hash_key, mut scratch) = (engine.store.shared.hash_key, Scratch::default());
-    let mut go_on = |_: crate::ItemRef<'_>| ControlFlow::Continue(());
+    let mut go_on = |_: crate::contract::ItemRef<'_>| ControlFlow::Continue(());
     let shown = read::show(&rows, true, hash_key, &mut scratch, &mut go_on);
     assert_eq!(shown.expect_err("another record").kind(), "corrupt");
     let read = read::rows(&rows, hash_key, &mut scratch, &mut Vec::new());

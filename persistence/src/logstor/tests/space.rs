@@ -7,9 +7,9 @@ use lowtide_checkpoint::Item;
 use super::support::{
     A, B, Contents, SMALL, STEP, apply, audit, commit, contents, noise, open_with, run, set,
 };
+use crate::contract::{CompactionRequest, Engine, Progress};
 use crate::disk::{Keep, MemoryDisk, MeteredDisk};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{CompactionRequest, Engine, Progress};
 
 const TINY: LogstorConfig = LogstorConfig {
     disk_bytes: 32 * (64 << 10),

@@ -10,16 +10,16 @@ use lowtide_checkpoint::{
     Cas, FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid,
 };
 
+use crate::contract::{
+    Batch, Budget, Committed, Engine, EngineError, Job, Progress, RecoveryReport, ScanLimit,
+    Snapshot,
+};
 use crate::disk::{Access, Disk, MemoryDisk};
 use crate::logstor::fingerprint::Fingerprint;
 use crate::logstor::frame::FrameKind;
 use crate::logstor::highs::{self, CollectionHighs};
 use crate::logstor::segment::{Location, Segment};
 use crate::logstor::{Logstor, LogstorConfig, entry, scan};
-use crate::{
-    Batch, Budget, Committed, Engine, EngineError, Job, Progress, RecoveryReport, ScanLimit,
-    Snapshot,
-};
 
 pub(in crate::logstor) const A: Vbid = Vbid(7);
 pub(in crate::logstor) const B: Vbid = Vbid(700);

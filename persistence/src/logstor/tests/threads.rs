@@ -8,9 +8,9 @@ use lowtide_checkpoint::{Key, Namespace, Seqno, Vbid};
 use super::support::{
     SMALL, audit, commit, contents, contents_of, delete, noise, open_with, run, set,
 };
+use crate::contract::{CompactionRequest, Engine};
 use crate::disk::{Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
-use crate::{CompactionRequest, Engine};
 
 const ROUNDS: u64 = 300;
 const KEYS: u64 = 13;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::{Seqno, Vbid};
 
-use crate::EngineError;
+use crate::contract::EngineError;
 
 use super::super::config::BLOCK_BYTES;
 use super::super::encode::Encoded;

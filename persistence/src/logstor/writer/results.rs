@@ -8,8 +8,8 @@ use std::io;
 
 use lowtide_checkpoint::{Seqno, Vbid};
 
+use crate::contract::{Committed, EngineError};
 use crate::disk::DiskError;
-use crate::{Committed, EngineError};
 
 use super::super::encode::Encoded;
 

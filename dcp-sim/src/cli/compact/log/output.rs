@@ -5,10 +5,9 @@
 //! what is missing in it would be missing without a trace.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use indicatif::ProgressBar;
 use lowtide_checkpoint::Seqno;

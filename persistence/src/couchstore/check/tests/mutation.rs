@@ -2,10 +2,9 @@
 
 use lowtide_checkpoint::{Item, Seqno, VBucketState};
 
-use crate::couchstore::CouchFile;
-use crate::couchstore::Keyring;
+use crate::contract::{EngineError, ScanLimit};
+use crate::couchstore::{CouchFile, Keyring};
 use crate::disk::{Access, Disk};
-use crate::{EngineError, ScanLimit};
 
 use super::super::check_file;
 use super::{fixture, stored};

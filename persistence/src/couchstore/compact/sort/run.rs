@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::EngineError;
+use crate::contract::EngineError;
 use crate::couchstore::checksum::Checksum;
 use crate::couchstore::fields::{Fields, put};
 use crate::couchstore::node::{Entry, take_lengths};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{Item, Seqno};
 
+use crate::contract::{CompactionRequest, Engine, EngineError, Job, Progress};
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{DiskOperation, Fault, FaultyDisk, Keep, MemoryDisk};
-use crate::{CompactionRequest, Engine, EngineError, Job, Progress};
 
 use super::super::crash::apply;
 use super::super::support::{VB, commit, contents, open_with};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::{Datatype, Item, Namespace, Seqno, Vbid};
 
+use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit};
 use crate::couchstore::{CompactionConfig, CouchstoreConfig};
 use crate::disk::{Keep, MemoryDisk};
-use crate::{Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit};
 
 use super::super::crash::noise;
 use super::super::support::{VB, commit, contents, open, open_with, set};

@@ -7,9 +7,11 @@ use lowtide_checkpoint::{Item, Operation, Seqno, VBucketState};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
+use crate::contract::{
+    Batch, Budget, CompactionRequest, Engine, Job, Progress, ScanLimit, Snapshot,
+};
 use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig};
 use crate::disk::{Disk, MemoryDisk};
-use crate::{Batch, Budget, CompactionRequest, Engine, Job, Progress, ScanLimit, Snapshot};
 
 use super::super::model::{Change, Model, by_seqno, change, item};
 use super::super::naive::{is_tombstone, last_of_collections};

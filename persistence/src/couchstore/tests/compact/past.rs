@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno, VBucketState, Vbid};
 
+use crate::contract::{Batch, Budget, Engine, EngineError, Progress, RolledBack};
 use crate::disk::{Keep, MemoryDisk};
-use crate::{Batch, Budget, Engine, EngineError, Progress, RolledBack};
 
 use super::super::naive;
 use super::super::support::{VB, commit, delete, open, set, state};

@@ -2,9 +2,9 @@
 
 use lowtide_checkpoint::{Item, Seqno};
 
+use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job, Progress};
 use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
-use crate::{Budget, CompactionRequest, Engine, EngineError, Job, Progress};
 
 use super::super::crash::{Contents, apply, noise};
 use super::super::support::{VB, commit, contents, delete, open_with, set};

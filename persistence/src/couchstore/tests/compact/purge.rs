@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
+use crate::contract::{Batch, CompactionFilter, CompactionRequest, Engine, Verdict};
 use crate::couchstore::CouchFile;
 use crate::disk::MemoryDisk;
-use crate::{Batch, CompactionFilter, CompactionRequest, Engine, Verdict};
 
 use super::super::support::{VB, commit, contents, delete, dir, open, set, state};
 use super::{SMALL, compact, to_end, to_point};

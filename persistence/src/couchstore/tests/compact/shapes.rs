@@ -4,6 +4,7 @@ use std::fs;
 
 use lowtide_checkpoint::Seqno;
 
+use crate::contract::{CompactionReport, CompactionRequest, Engine, EngineError};
 use crate::couchstore::appender::Appender;
 use crate::couchstore::btree_modify::{self, Action};
 use crate::couchstore::checksum::Checksum;
@@ -11,7 +12,6 @@ use crate::couchstore::header::Header;
 use crate::couchstore::source::Source;
 use crate::couchstore::{CouchFile, Tree, block, by_id, by_seqno, find};
 use crate::disk::{Access, Disk, MemoryDisk};
-use crate::{CompactionReport, CompactionRequest, Engine, EngineError};
 
 use super::super::replay::{rows, shape};
 use super::super::support::{VB, commit, contents, dir, file, fixture, open, set, store_with};

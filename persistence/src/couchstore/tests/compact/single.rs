@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Seqno;
 
+use crate::contract::{CompactionReport, CompactionRequest, Engine, EngineError};
 use crate::couchstore::compact::single::compact_with;
 use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig, FormatVersion};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
-use crate::{CompactionReport, CompactionRequest, Engine, EngineError};
 
 use super::super::support::{VB, commit, contents, delete, dir, file, open, set};
 use super::{names, noise};

@@ -2,9 +2,9 @@
 
 use lowtide_checkpoint::{Item, Seqno, Vbid};
 
+use crate::contract::{Batch, Budget, Engine};
 use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig};
 use crate::disk::MemoryDisk;
-use crate::{Batch, Budget, Engine};
 
 use super::super::crash::noise;
 use super::super::support::{VB, contents, delete, open_with, set, state};

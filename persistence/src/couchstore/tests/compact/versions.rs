@@ -1,6 +1,6 @@
 //! Which version a compaction's new file has (E19), and that it is as good as any of that version.
 
-use crate::CompactionRequest;
+use crate::contract::CompactionRequest;
 use crate::couchstore::{CouchFile, CouchstoreConfig, FormatVersion};
 use crate::disk::Keep;
 

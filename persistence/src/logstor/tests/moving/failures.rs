@@ -2,10 +2,10 @@
 //! all (L36), and can be imported again.
 
 use super::{OTHER, exported, import, target};
+use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job};
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::Logstor;
 use crate::logstor::tests::support::{A, B, audit, commit, contents, open_with, run, set};
-use crate::{Budget, CompactionRequest, Engine, EngineError, Job};
 
 fn is_absent(engine: &Logstor) {
     assert_eq!(engine.vbuckets(), [B]);

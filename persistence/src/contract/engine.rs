@@ -30,7 +30,9 @@ use std::path::PathBuf;
 
 use lowtide_checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, VBucketState, Vbid};
 
-use crate::{CompactionRequest, EngineError, ItemRef, Job};
+use super::error::EngineError;
+use super::item_ref::ItemRef;
+use super::job::{CompactionRequest, Job};
 
 /// The items of one vBucket that become durable together, and its state with them.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::fmt;
 
 use lowtide_checkpoint::{Item, Seqno};
 
-use crate::EngineError;
+use super::error::EngineError;
 
 /// How much a step may do. It ends at the first limit it reaches, and always gets something done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

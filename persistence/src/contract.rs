@@ -1,0 +1,18 @@
+//! What hosts, flusher and engines share: the [`Engine`] trait, its values and errors, its jobs.
+
+mod engine;
+mod error;
+mod executor;
+mod item_ref;
+mod job;
+
+pub use engine::{
+    Batch, Capabilities, Committed, Engine, History, KeyRange, KeySlice, RecoveryReport,
+    RolledBack, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
+};
+pub use error::EngineError;
+pub use executor::{Executor, InOrder, Task};
+pub use item_ref::ItemRef;
+pub use job::{
+    Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, Progress, Verdict,
+};
