@@ -4,5 +4,6 @@
 mod files;
 mod invariants;
 mod layers;
+mod modules;
 mod paths;
 mod shape;
