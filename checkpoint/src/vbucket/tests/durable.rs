@@ -1,4 +1,4 @@
-//! Durable writes: in which order they end, and what is committed of that with which batch.
+//! Durable writes: the order of their completions, and the figures committed with each batch (C21).
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn durable(state: &VBucketState) -> (u64, u64, u64) {
 }
 
 /// Flushes all there is.
-fn flush(vbucket: &VBucket, before: &VBucketState) -> VBucketState {
+fn flush_all(vbucket: &VBucket, before: &VBucketState) -> VBucketState {
     flush_up_to(vbucket, before, ReadLimit::NONE)
 }
 
@@ -45,11 +45,11 @@ fn flush_up_to(vbucket: &VBucket, before: &VBucketState, limit: ReadLimit) -> VB
 }
 
 #[test]
-fn an_actives_prepares_and_their_ends_count_with_their_batch() {
+fn active_prepares_and_completions_count_with_their_batch() {
     let (active, state) = vbucket(State::Active);
     active.write(prepare(0, "a"), 1).expect("active");
     active.write(prepare(0, "b"), 1).expect("active");
-    let state = flush(&active, &state);
+    let state = flush_all(&active, &state);
     assert_eq!(durable(&state), (0, 2, 2));
     active
         .write(end(Operation::Commit, 0, 1, "a"), 1)
@@ -57,7 +57,7 @@ fn an_actives_prepares_and_their_ends_count_with_their_batch() {
     active
         .write(end(Operation::Abort, 0, 2, "b"), 1)
         .expect("the next");
-    let state = flush(&active, &state);
+    let state = flush_all(&active, &state);
     assert_eq!(durable(&state), (2, 2, 2));
     assert_eq!(active.high_completed_seqno(), Seqno(2));
     assert_eq!(
@@ -68,7 +68,7 @@ fn an_actives_prepares_and_their_ends_count_with_their_batch() {
 }
 
 #[test]
-fn prepares_end_in_their_order_and_once_and_what_is_refused_leaves_no_trace() {
+fn completion_out_of_order_is_refused_without_trace() {
     let (active, _) = vbucket(State::Active);
     for key in ["a", "b", "c"] {
         active.write(prepare(0, key), 1).expect("active");
@@ -76,7 +76,7 @@ fn prepares_end_in_their_order_and_once_and_what_is_refused_leaves_no_trace() {
     active
         .write(end(Operation::Commit, 0, 2, "b"), 1)
         .expect("a was replaced by b's owner");
-    let shown = (active.manager().to_string(), active.high_completed_seqno());
+    let before = (active.manager().to_string(), active.high_completed_seqno());
     // Below what has ended, again, none at all, itself, one that is not there yet.
     for of in [1, 2, 0, 5, 6] {
         let refused = active.write(end(Operation::Abort, 0, of, "x"), 1);
@@ -90,7 +90,7 @@ fn prepares_end_in_their_order_and_once_and_what_is_refused_leaves_no_trace() {
     }
     assert_eq!(
         (active.manager().to_string(), active.high_completed_seqno()),
-        shown
+        before
     );
     active
         .write(end(Operation::Abort, 0, 3, "c"), 1)
@@ -98,7 +98,7 @@ fn prepares_end_in_their_order_and_once_and_what_is_refused_leaves_no_trace() {
 }
 
 #[test]
-fn a_replica_refuses_ends_out_of_order_from_memory_only() {
+fn replica_refuses_completion_out_of_order_from_memory_only() {
     let (replica, _) = vbucket(State::Replica);
     replica.receive_marker(marker(1, 9)).expect("valid");
     replica.receive(prepare(1, "a")).expect("inside");
@@ -130,7 +130,7 @@ fn a_replica_refuses_ends_out_of_order_from_memory_only() {
 }
 
 #[test]
-fn half_a_snapshot_from_memory_counts_ends_and_prepares_but_has_prepared_nothing() {
+fn partial_memory_snapshot_counts_completions_but_no_high_prepared() {
     let (replica, state) = vbucket(State::Replica);
     replica.receive_marker(marker(1, 5)).expect("valid");
     replica.receive(prepare(1, "a")).expect("inside");
@@ -138,20 +138,20 @@ fn half_a_snapshot_from_memory_counts_ends_and_prepares_but_has_prepared_nothing
         .receive(end(Operation::Commit, 2, 1, "a"))
         .expect("inside");
     replica.receive(prepare(3, "b")).expect("inside");
-    let state = flush(&replica, &state);
+    let state = flush_all(&replica, &state);
     assert_eq!(durable(&state), (1, 0, 3));
     // The rest comes in another batch: with it the prepares of both count.
     replica.receive(at(5, "c")).expect("the end");
-    let state = flush(&replica, &state);
+    let state = flush_all(&replica, &state);
     assert_eq!(durable(&state), (1, 3, 3));
     // Of the next, half: its prepare is not the one that was whole.
     replica.receive_marker(marker(6, 9)).expect("valid");
     replica.receive(prepare(7, "d")).expect("inside");
-    assert_eq!(durable(&flush(&replica, &state)), (1, 3, 7));
+    assert_eq!(durable(&flush_all(&replica, &state)), (1, 3, 7));
 }
 
 #[test]
-fn a_snapshot_from_disk_has_completed_and_prepared_what_its_marker_says_once_it_is_whole() {
+fn whole_disk_snapshot_counts_its_marker_figures() {
     let (replica, state) = vbucket(State::Replica);
     let announced = SnapshotMarker {
         high_prepared_seqno: Some(Seqno(4)),
@@ -179,7 +179,7 @@ fn a_snapshot_from_disk_has_completed_and_prepared_what_its_marker_says_once_it_
         (first.snapshot_start, first.snapshot_end),
         (Seqno(0), Seqno(6))
     );
-    let second = flush(&replica, &first);
+    let second = flush_all(&replica, &first);
     assert_eq!(
         (durable(&second), second.purge_seqno),
         ((3, 4, 4), Seqno(2))
@@ -192,7 +192,7 @@ fn a_snapshot_from_disk_has_completed_and_prepared_what_its_marker_says_once_it_
 }
 
 #[test]
-fn a_snapshot_with_purged_tombstones_comes_from_disk() {
+fn memory_snapshot_with_a_purge_seqno_is_refused() {
     let (replica, _) = vbucket(State::Replica);
     let refused = replica.receive_marker(SnapshotMarker {
         purge_seqno: Some(Seqno(1)),
@@ -205,7 +205,7 @@ fn a_snapshot_with_purged_tombstones_comes_from_disk() {
 }
 
 #[test]
-fn a_checkpoint_goes_on_from_what_the_one_before_it_has_prepared() {
+fn checkpoint_continues_durable_figures_of_the_previous_one() {
     let (active, _) = vbucket(State::Active);
     active.write(prepare(0, "a"), 1).expect("active");
     active.write(prepare(0, "b"), 1).expect("active");
@@ -240,12 +240,12 @@ fn a_checkpoint_goes_on_from_what_the_one_before_it_has_prepared() {
 
 /// Guards C22 for a copy that was promoted inside a snapshot: what it has prepared is whole with its state, before any write.
 #[test]
-fn a_promoted_copys_prepares_count_as_soon_as_its_state_is_committed() {
+fn promoted_copy_prepares_count_with_its_state() {
     let (replica, state) = vbucket(State::Replica);
     replica.receive_marker(marker(1, 6)).expect("valid");
     replica.receive(prepare(2, "a")).expect("inside");
     replica.receive(prepare(4, "b")).expect("inside");
-    let state = flush(&replica, &state);
+    let state = flush_all(&replica, &state);
     assert_eq!(
         durable(&state),
         (0, 0, 4),
@@ -254,5 +254,5 @@ fn a_promoted_copys_prepares_count_as_soon_as_its_state_is_committed() {
     replica
         .set_state(State::Active, Some(VbUuid(8)))
         .expect("a branch");
-    assert_eq!(durable(&flush(&replica, &state)), (0, 4, 4));
+    assert_eq!(durable(&flush_all(&replica, &state)), (0, 4, 4));
 }

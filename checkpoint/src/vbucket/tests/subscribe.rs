@@ -1,7 +1,10 @@
-//! Subscriptions of a vBucket: what they are told when it changes under them.
+//! Subscriptions of a vBucket: backfills, changes of state and resume points.
 
 use super::*;
-use crate::{Backfill, CheckpointError, Next, Subscription};
+use crate::error::CheckpointError;
+use crate::subscription::{Backfill, Next, Subscription};
+
+mod rollback;
 
 /// What comes next, in short.
 fn poll(subscription: &mut Subscription) -> String {
@@ -35,7 +38,7 @@ fn replica_with(items: u64) -> (VBucket, VBucketState) {
 }
 
 #[test]
-fn whoever_subscribes_is_told_what_memory_lacks() {
+fn subscribe_requests_a_backfill_for_missing_items() {
     let persisted = VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)));
     let vbucket = recovered(Vbid(3), &persisted, 5);
     vbucket.write(set("a"), 1).expect("active");
@@ -71,7 +74,7 @@ fn whoever_subscribes_is_told_what_memory_lacks() {
 }
 
 #[test]
-fn subscriptions_end_when_it_stops_being_active_or_dies() {
+fn subscription_ends_when_the_vbucket_stops_serving() {
     for (from, to, ends) in [
         (State::Active, State::Replica, true),
         (State::Active, State::Dead, true),
@@ -111,7 +114,7 @@ fn subscriptions_end_when_it_stops_being_active_or_dies() {
 }
 
 #[test]
-fn whoever_waits_is_woken_by_the_end() {
+fn waiting_reader_is_woken_by_the_end() {
     let (active, _) = vbucket(State::Active);
     let mut subscription = active
         .subscribe("s", ResumePoint::START, Seqno::ZERO)
@@ -131,134 +134,7 @@ fn whoever_waits_is_woken_by_the_end() {
 }
 
 #[test]
-fn a_rollback_below_what_was_delivered_is_told_with_its_seqno() {
-    let (replica, persisted) = replica_with(5);
-    let mut ahead = replica
-        .subscribe("ahead", ResumePoint::START, Seqno::ZERO)
-        .expect("it serves");
-    assert_eq!(poll(&mut ahead), "k1@1 k2@2 k3@3 k4@4 k5@5 ");
-    replica.rollback(Seqno(2), &persisted).expect("a replica");
-    // What comes instead reaches the seqnos that were delivered, and passes them.
-    replica.receive_marker(marker(3, 6)).expect("valid");
-    for seqno in 3..=6 {
-        replica
-            .receive(at(seqno, &format!("n{seqno}")))
-            .expect("inside");
-    }
-    assert_eq!(poll(&mut ahead), "rolled back to 2");
-    assert_eq!(
-        poll(&mut ahead),
-        "rolled back to 2",
-        "until it says that it has gone back"
-    );
-    let forward = ahead.go_back(Seqno(3));
-    assert!(
-        matches!(forward, Err(CheckpointError::InvalidArgument(_))),
-        "{forward:?}"
-    );
-    ahead.go_back(Seqno(2)).expect("as told");
-    assert_eq!(ahead.seqno(), Seqno(2));
-    assert_eq!(poll(&mut ahead), "n3@3 n4@4 n5@5 n6@6 ");
-    assert_eq!(poll(&mut ahead), "idle");
-}
-
-#[test]
-fn who_has_a_batch_whole_goes_back_to_its_start_and_misses_nothing() {
-    let (replica, persisted) = vbucket(State::Replica);
-    replica.receive_marker(marker(1, 4)).expect("valid");
-    for (seqno, key) in [(1, "a"), (2, "b"), (3, "a"), (4, "c")] {
-        replica.receive(at(seqno, key)).expect("inside");
-    }
-    let mut subscription = replica
-        .subscribe("s", ResumePoint::START, Seqno::ZERO)
-        .expect("it serves");
-    assert_eq!(
-        poll(&mut subscription),
-        "b@2 a@3 c@4 ",
-        "a@1 was replaced before it was read"
-    );
-    replica.rollback(Seqno(2), &persisted).expect("a replica");
-    assert_eq!(poll(&mut subscription), "rolled back to 2");
-    // At 2 a@1 counts again, and it does not have that.
-    subscription.go_back(Seqno(0)).expect("further than told");
-    assert_eq!(poll(&mut subscription), "backfill 1-2");
-    // Another rollback, before it has gone back from the first.
-    replica.receive_marker(marker(3, 3)).expect("valid");
-    replica.receive(at(3, "d")).expect("inside");
-    assert_eq!(poll(&mut subscription), "d@3 ");
-    replica.rollback(Seqno(2), &persisted).expect("a replica");
-    assert_eq!(poll(&mut subscription), "rolled back to 2");
-    replica.rollback(Seqno(1), &persisted).expect("a replica");
-    assert_eq!(poll(&mut subscription), "rolled back to 1");
-}
-
-#[test]
-fn a_rollback_above_what_was_delivered_leaves_no_gap() {
-    let (replica, persisted) = replica_with(5);
-    let mut behind = replica
-        .subscribe(
-            "behind",
-            ResumePoint::whole(VbUuid(7), Seqno(1)),
-            Seqno::ZERO,
-        )
-        .expect("it serves");
-    replica.rollback(Seqno(3), &persisted).expect("a replica");
-    replica.receive_marker(marker(4, 4)).expect("valid");
-    replica.receive(at(4, "n4")).expect("inside");
-    assert_eq!(
-        (poll(&mut behind), poll(&mut behind)),
-        ("backfill 2-3".to_owned(), "n4@4 ".to_owned())
-    );
-}
-
-#[test]
-fn of_several_rollbacks_the_lowest_counts_also_for_whose_cursor_was_dropped() {
-    let (replica, persisted) = replica_with(5);
-    let mut subscription = replica
-        .subscribe("s", ResumePoint::whole(VbUuid(7), Seqno(5)), Seqno::ZERO)
-        .expect("it serves");
-    for to in [1, 2] {
-        replica.rollback(Seqno(to), &persisted).expect("a replica");
-        replica.receive_marker(marker(to + 1, 9)).expect("valid");
-        for seqno in to + 1..=4 {
-            replica
-                .receive(at(seqno, &format!("n{seqno}")))
-                .expect("inside");
-        }
-    }
-    let flushed = replica
-        .manager()
-        .begin_flush(ReadLimit::NONE)
-        .expect("no other flush");
-    flushed.commit();
-    assert_eq!(
-        replica.manager().recover(usize::MAX).cursors_dropped.len(),
-        1
-    );
-    assert_eq!(poll(&mut subscription), "rolled back to 1");
-    subscription.go_back(Seqno(1)).expect("as told");
-    assert_eq!(poll(&mut subscription), "backfill 2-4");
-    assert_eq!(poll(&mut subscription), "idle");
-}
-
-#[test]
-fn a_name_that_was_taken_is_not_taken_back_after_a_rollback() {
-    let (replica, persisted) = replica_with(3);
-    let mut first = replica
-        .subscribe("s", ResumePoint::START, Seqno::ZERO)
-        .expect("it serves");
-    let _second = replica
-        .subscribe("s", ResumePoint::START, Seqno::ZERO)
-        .expect("it serves");
-    replica.rollback(Seqno(2), &persisted).expect("a replica");
-    assert!(matches!(
-        first.poll(ReadLimit::NONE),
-        Err(CheckpointError::UnknownCursor)
-    ));
-}
-
-#[test]
-fn a_subscription_that_is_gone_is_forgotten() {
+fn dropped_subscription_is_removed_from_the_vbucket() {
     let (active, _) = vbucket(State::Active);
     for _ in 0..100 {
         drop(
@@ -272,7 +148,7 @@ fn a_subscription_that_is_gone_is_forgotten() {
 
 /// Guards C28: a follower from a lost branch is told where to go back to, by the rule of streams.
 #[test]
-fn a_follower_of_another_history_is_told_how_far_it_goes_back() {
+fn follower_of_another_history_must_go_back() {
     let (replica, _) = replica_with(4);
     replica
         .set_state(State::Active, Some(VbUuid(8)))
@@ -322,7 +198,7 @@ fn a_follower_of_another_history_is_told_how_far_it_goes_back() {
 
 /// Guards C28: where a subscription stands is a place that it can come back to.
 #[test]
-fn a_subscription_says_where_it_stands() {
+fn resume_point_of_a_subscription_is_a_place_to_resume() {
     let (replica, _) = vbucket(State::Replica);
     let mut subscription = replica
         .subscribe("s", ResumePoint::START, Seqno::ZERO)
