@@ -11,3 +11,6 @@ mod reclaimer;
 
 pub(crate) use garbage::Garbage;
 pub use reclaimer::Reclaimer;
+
+#[cfg(all(test, not(checkpoint_loom)))]
+mod tests;

@@ -61,7 +61,7 @@ fn disk(start: u64, end: u64, completed: u64) -> SnapshotMarker {
     }
 }
 
-/// What a store has up to `high`, after a stop in order.
+/// Recovers a vBucket that has `high` on disk, after an orderly stop.
 fn recovered(vb: Vbid, persisted: &VBucketState, high: u64) -> VBucket {
     let high = Seqno(high);
     VBucket::recover(

@@ -11,7 +11,7 @@ use crate::manager::locked_state::LockedState;
 use crate::model::{Seqno, SnapshotMarker, SnapshotType};
 
 impl LockedState {
-    pub(in crate::manager) fn set_role(&mut self, role: Role) {
+    pub(crate) fn set_role(&mut self, role: Role) {
         self.role = role;
         let next =
             Checkpoint::assigned(self.open.id + 1, self.high, self.visible, self.queue.end());
@@ -27,7 +27,7 @@ impl LockedState {
 
     /// Closes the open checkpoint and opens the next with the same kind of range. A received snapshot
     /// continues in it.
-    pub(in crate::manager) fn open_next(&mut self) {
+    pub(crate) fn open_next(&mut self) {
         let (id, first) = (self.open.id + 1, self.queue.end());
         let next = match self.open.range {
             Range::Assigned { .. } => Checkpoint::assigned(id, self.high, self.visible, first),
@@ -39,10 +39,7 @@ impl LockedState {
         self.replace_open(next);
     }
 
-    pub(in crate::manager) fn snapshot(
-        &mut self,
-        marker: SnapshotMarker,
-    ) -> Result<(), CheckpointError> {
+    pub(crate) fn snapshot(&mut self, marker: SnapshotMarker) -> Result<(), CheckpointError> {
         self.verify_marker(&marker)?;
         if marker.extend
             && let Range::Received(open) = &mut self.open.range

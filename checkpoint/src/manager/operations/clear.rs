@@ -8,7 +8,7 @@ use crate::manager::locked_state::LockedState;
 use crate::model::Seqno;
 
 impl LockedState {
-    pub(in crate::manager) fn clear(&mut self, high: Seqno) {
+    pub(crate) fn clear(&mut self, high: Seqno) {
         self.cleared += self.resident_items() as u64;
         self.checkpoints_created += 1;
         self.reset_queue();

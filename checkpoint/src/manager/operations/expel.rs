@@ -9,14 +9,14 @@ use crate::manager::locked_state::LockedState;
 use crate::model::Seqno;
 
 impl LockedState {
-    pub(in crate::manager) fn expel(&mut self) -> usize {
+    pub(crate) fn expel(&mut self) -> usize {
         let (to, dummy) = self.passed_by_all();
         self.expel_to(to, dummy)
     }
 
     /// Returns the position up to which every cursor has read, and the last seqno before it. Without
     /// a cursor, all of the oldest checkpoint counts as read.
-    pub(in crate::manager) fn passed_by_all(&mut self) -> (u64, Seqno) {
+    pub(crate) fn passed_by_all(&mut self) -> (u64, Seqno) {
         let highest = || {
             self.cursors
                 .iter()
@@ -33,7 +33,7 @@ impl LockedState {
     }
 
     /// Evicts everything below `to`, of which `dummy` is the last seqno. Returns the number of items.
-    pub(in crate::manager) fn expel_to(&mut self, to: u64, dummy: Seqno) -> usize {
+    pub(crate) fn expel_to(&mut self, to: u64, dummy: Seqno) -> usize {
         let expelled = self.queue.live_between(self.queue.base(), to);
         self.evict(to);
         let oldest = self.oldest_mut();

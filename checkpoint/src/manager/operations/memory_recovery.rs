@@ -34,7 +34,7 @@ pub struct Recovered {
 impl LockedState {
     #[cfg(checkpoint_loom)]
     /// Runs the first of two steps of `Fault::DropInTwoSteps`: drops every droppable cursor.
-    pub(in crate::manager) fn drop_all(&mut self) -> (u64, Seqno) {
+    pub(crate) fn drop_all(&mut self) -> (u64, Seqno) {
         let droppable = |cursor: &&CursorState| cursor.droppable;
         let names: Vec<_> = self
             .cursors
@@ -51,7 +51,7 @@ impl LockedState {
         self.passed_by_all()
     }
 
-    pub(in crate::manager) fn recover(&mut self, bytes: usize) -> Recovered {
+    pub(crate) fn recover(&mut self, bytes: usize) -> Recovered {
         let mut done = Recovered::default();
         let before = self.live_bytes();
         let freed = |state: &Self| before.saturating_sub(state.live_bytes());

@@ -14,7 +14,7 @@ use crate::manager::read_limit::{ReadEnd, ReadLimit};
 
 impl LockedState {
     /// Reads the persistence cursor's batch. Returns it with the token of the flush.
-    pub(in crate::manager) fn begin_flush(
+    pub(crate) fn begin_flush(
         &mut self,
         limit: ReadLimit,
         end: ReadEnd,
@@ -51,7 +51,7 @@ impl LockedState {
     }
 
     /// Ends the flush with that token. Does nothing if a rollback made it void.
-    pub(in crate::manager) fn end_flush(&mut self, token: u64, success: bool) {
+    pub(crate) fn end_flush(&mut self, token: u64, success: bool) {
         let Some(flush) = self.flush.take_if(|flush| flush.token == token) else {
             return;
         };

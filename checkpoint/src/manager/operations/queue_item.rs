@@ -34,7 +34,7 @@ pub struct Queued {
 
 impl LockedState {
     #[inline]
-    pub(in crate::manager) fn queue_item(&mut self, item: Item) -> Result<Queued, CheckpointError> {
+    pub(crate) fn queue_item(&mut self, item: Item) -> Result<Queued, CheckpointError> {
         self.require_memory(&item)?;
         let seqno = self.seqno_of(&item)?;
         self.config.limits.check(&item, seqno)?;

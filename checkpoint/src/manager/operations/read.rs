@@ -22,7 +22,7 @@ use crate::queue::Totals;
 use crate::sync::Signal;
 
 impl LockedState {
-    pub(in crate::manager) fn read(
+    pub(crate) fn read(
         &mut self,
         cursor: Cursor,
         limit: ReadLimit,
@@ -40,7 +40,7 @@ impl LockedState {
     ///
     /// If there is nothing to read, a given `signal` is raised once an item is queued or the cursor
     /// is gone.
-    pub(in crate::manager) fn read_or_arm(
+    pub(crate) fn read_or_arm(
         &mut self,
         cursor: Cursor,
         limit: ReadLimit,
@@ -55,7 +55,7 @@ impl LockedState {
 
     /// Arms `signal` to be raised when an item is queued. It is lowered under the lock, so no item
     /// queued later is missed.
-    pub(in crate::manager) fn arm(&mut self, signal: &Arc<Signal>) {
+    pub(crate) fn arm(&mut self, signal: &Arc<Signal>) {
         signal.lower();
         if !self.idle.iter().any(|armed| Arc::ptr_eq(armed, signal)) {
             self.idle.push(Arc::clone(signal));
@@ -97,10 +97,7 @@ impl LockedState {
         Ok(batch)
     }
 
-    pub(in crate::manager) fn remaining(
-        &mut self,
-        cursor: Cursor,
-    ) -> Result<usize, CheckpointError> {
+    pub(crate) fn remaining(&mut self, cursor: Cursor) -> Result<usize, CheckpointError> {
         self.sync_progress(cursor);
         let state = self
             .cursors

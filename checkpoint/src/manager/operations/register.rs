@@ -33,7 +33,7 @@ pub(crate) struct Resumed {
 }
 
 impl LockedState {
-    pub(in crate::manager) fn register(
+    pub(crate) fn register(
         &mut self,
         name: &str,
         after: Seqno,
@@ -77,7 +77,7 @@ impl LockedState {
     }
 
     /// Registers a subscriber again, whose cursor was dropped or which has missed rollbacks.
-    pub(in crate::manager) fn resume(
+    pub(crate) fn resume(
         &mut self,
         subscriber: &Subscriber<'_>,
     ) -> Result<Resumed, CheckpointError> {
@@ -104,7 +104,7 @@ impl LockedState {
         })
     }
 
-    pub(in crate::manager) fn unregister(&mut self, cursor: Cursor) -> Result<(), CheckpointError> {
+    pub(crate) fn unregister(&mut self, cursor: Cursor) -> Result<(), CheckpointError> {
         if Some(cursor) == self.persistence {
             return Err(CheckpointError::InvalidArgument(
                 "the persistence cursor cannot be unregistered",

@@ -11,7 +11,7 @@ use crate::model::{Operation, Seqno};
 use crate::queue::Totals;
 
 impl LockedState {
-    pub(in crate::manager) fn check(&mut self) -> Vec<String> {
+    pub(crate) fn check(&mut self) -> Vec<String> {
         self.sync_all_progress();
         let mut violations = Vec::new();
         self.check_checkpoints(&mut violations);

@@ -8,7 +8,7 @@ use crate::manager::locked_state::LockedState;
 use crate::model::{Item, Operation};
 
 impl LockedState {
-    pub(in crate::manager) fn write_diagram(&mut self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(crate) fn write_diagram(&mut self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.sync_all_progress();
         let ends = self
             .checkpoints()

@@ -90,7 +90,7 @@ impl CheckpointStats {
 }
 
 impl LockedState {
-    pub(in crate::manager) fn stats(&self) -> CheckpointStats {
+    pub(crate) fn stats(&self) -> CheckpointStats {
         let (queue_bytes, index_bytes) = (self.queue.bytes(), self.index_bytes());
         let (items, checkpoints) = (self.resident_items(), self.closed.len() + 1);
         let left = self.deduplicated + self.expelled + self.removed + self.cleared;
@@ -122,7 +122,7 @@ impl LockedState {
     }
 
     /// Returns the figures of every cursor, ordered by name.
-    pub(in crate::manager) fn cursor_infos(&mut self) -> Vec<CursorInfo> {
+    pub(crate) fn cursor_infos(&mut self) -> Vec<CursorInfo> {
         self.sync_all_progress();
         let info = |state: &CursorState| CursorInfo {
             name: state.name.clone(),
@@ -136,7 +136,7 @@ impl LockedState {
     }
 
     /// Returns the figures of every checkpoint, oldest first.
-    pub(in crate::manager) fn checkpoint_infos(&mut self) -> Vec<CheckpointInfo> {
+    pub(crate) fn checkpoint_infos(&mut self) -> Vec<CheckpointInfo> {
         self.sync_all_progress();
         let infos = self.checkpoints().map(|checkpoint| {
             let stands_here = |position| self.holder(position).id == checkpoint.id;

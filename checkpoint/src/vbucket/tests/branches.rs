@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What a store has of an active with three items, and how the vBucket comes back from it.
+/// Recovers a vBucket from the store of an active with three items.
 fn after(stop: AfterStop, becomes: State) -> Result<VBucket, VBucketError> {
     let log = FailoverLog::new(VbUuid(7));
     let state = VBucketState {
@@ -31,7 +31,7 @@ fn promoted_replica_branches_at_its_last_complete_snapshot() {
     assert_eq!(
         replica.failover_log().newest(),
         newest,
-        "the snapshot 3-6 ended at 4 only"
+        "the snapshot 3-6 has only 3 and 4"
     );
     assert_eq!(
         replica.write(set("c"), 1).expect("active").queued.seqno,
@@ -69,7 +69,7 @@ fn promoted_copy_truncates_its_partial_snapshot() {
     let ends: Vec<_> = batch.ranges().iter().map(|range| range.end).collect();
     assert!(
         !ends.is_empty() && ends.iter().all(|end| *end <= Seqno(5)),
-        "{ends:?}: nobody will send the rest"
+        "{ends:?}: the rest will never come"
     );
 }
 
@@ -129,7 +129,7 @@ fn former_active_branches_at_its_high_seqno() {
     );
 }
 
-/// Guards C29: a name for a branch is used, or refused.
+/// Guards C29: a uuid names a branch or is refused.
 #[test]
 fn branch_uuid_is_used_or_refused() {
     let (active, persisted) = vbucket(State::Active);
@@ -144,7 +144,7 @@ fn branch_uuid_is_used_or_refused() {
     assert_eq!(
         active.failover_log().newest(),
         newest,
-        "what it has is history"
+        "everything it has is history"
     );
     let flush = active
         .manager()
@@ -193,10 +193,7 @@ fn unclean_active_leads_again_only_on_a_new_branch() {
             seqno: Seqno(3)
         }
     );
-    assert!(
-        active.manager().stats().items > 0,
-        "its log is to be flushed"
-    );
+    assert!(active.manager().stats().items > 0, "its new log is queued");
     assert_eq!(
         active.write(set("a"), 1).expect("active").queued.seqno,
         Seqno(4)
@@ -222,7 +219,7 @@ fn unclean_active_leads_again_only_on_a_new_branch() {
         assert_eq!(
             copy.failover_log().entries().len(),
             1,
-            "whoever leads says which branch"
+            "the active decides the branch"
         );
         let refused = copy.set_state(State::Active, None);
         assert_eq!(refused, Err(VBucketError::NeedsBranch { vb: Vbid(3) }));

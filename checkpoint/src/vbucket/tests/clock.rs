@@ -73,10 +73,10 @@ fn exhausted_clock_refuses_writes_until_set_back() {
     let state = replica.state_with(flush.batch(), &persisted, Seqno::ZERO);
     assert_eq!(
         state.max_cas, written.cas,
-        "the value set by hand counts, not the higher one before it"
+        "the lower value set by hand counts"
     );
     flush.commit();
-    // And it stays: what was committed before was higher.
+    // The lower value stays, although a higher one was committed before.
     let quiet = replica
         .manager()
         .begin_flush(ReadLimit::NONE)
@@ -101,7 +101,7 @@ fn write_after_the_last_seqno_is_refused() {
     let endless = replica.receive_marker(marker(1, u64::MAX));
     assert!(
         matches!(endless, Err(VBucketError::Checkpoint { .. })),
-        "no seqno is the highest number: {endless:?}"
+        "the highest number is not a seqno: {endless:?}"
     );
     replica.receive_marker(marker(1, last)).expect("valid");
     replica.receive(at(last, "a")).expect("inside");
@@ -121,6 +121,6 @@ fn write_after_the_last_seqno_is_refused() {
     assert_eq!(
         (replica.high_seqno(), replica.manager().to_string()),
         (Seqno(last), before),
-        "nothing has changed"
+        "a refused write changes nothing"
     );
 }

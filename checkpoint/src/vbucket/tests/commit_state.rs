@@ -73,7 +73,7 @@ fn deleted_revision_counts_unless_replaced() {
     let state = flush(&active, &state);
     assert_eq!(
         state.max_deleted_rev_seqno, 17,
-        "b lives: its next deletion has at least 22"
+        "b is not deleted: its next deletion has at least 22"
     );
     active.write(deletion("b", 22), 1).expect("active");
     assert_eq!(flush(&active, &state).max_deleted_rev_seqno, 22);

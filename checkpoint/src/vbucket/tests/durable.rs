@@ -9,7 +9,7 @@ fn prepare(seqno: u64, key: &str) -> Item {
     }
 }
 
-/// The end of the prepare @`of`.
+/// Returns a commit or abort of the prepare @`of`.
 fn end(operation: Operation, seqno: u64, of: u64, key: &str) -> Item {
     let item = Item::new(operation, Key::new(key.as_bytes()));
     Item {
@@ -19,7 +19,7 @@ fn end(operation: Operation, seqno: u64, of: u64, key: &str) -> Item {
     }
 }
 
-/// What is committed of durable writes: completed, high prepared, prepared.
+/// Returns the committed figures: completed, high prepared, prepared.
 fn durable(state: &VBucketState) -> (u64, u64, u64) {
     (
         state.high_completed_seqno.0,
@@ -28,7 +28,7 @@ fn durable(state: &VBucketState) -> (u64, u64, u64) {
     )
 }
 
-/// Flushes all there is.
+/// Flushes everything.
 fn flush_all(vbucket: &VBucket, before: &VBucketState) -> VBucketState {
     flush_up_to(vbucket, before, ReadLimit::NONE)
 }
@@ -63,7 +63,7 @@ fn active_prepares_and_completions_count_with_their_batch() {
     assert_eq!(
         state.max_visible_seqno,
         Seqno(3),
-        "the abort @4 shows nothing"
+        "the abort @4 is not visible"
     );
 }
 
@@ -75,9 +75,9 @@ fn completion_out_of_order_is_refused_without_trace() {
     }
     active
         .write(end(Operation::Commit, 0, 2, "b"), 1)
-        .expect("a was replaced by b's owner");
+        .expect("prepare 1 was replaced");
     let before = (active.manager().to_string(), active.high_completed_seqno());
-    // Below what has ended, again, none at all, itself, one that is not there yet.
+    // Below the completed ones, completed already, none, the item itself, and a later seqno.
     for of in [1, 2, 0, 5, 6] {
         let refused = active.write(end(Operation::Abort, 0, of, "x"), 1);
         let expected = VBucketError::CompletionOutOfOrder {
@@ -111,7 +111,7 @@ fn replica_refuses_completion_out_of_order_from_memory_only() {
         matches!(refused, Err(VBucketError::CompletionOutOfOrder { .. })),
         "{refused:?}"
     );
-    // What a snapshot from disk has of a durable write need not name its prepare.
+    // A completion in a snapshot from disk need not name the next prepare.
     replica.receive(at(9, "c")).expect("inside");
     replica.receive_marker(disk(10, 12, 2)).expect("valid");
     replica
@@ -140,11 +140,11 @@ fn partial_memory_snapshot_counts_completions_but_no_high_prepared() {
     replica.receive(prepare(3, "b")).expect("inside");
     let state = flush_all(&replica, &state);
     assert_eq!(durable(&state), (1, 0, 3));
-    // The rest comes in another batch: with it the prepares of both count.
+    // The rest comes in another batch. With it the prepares of both parts count.
     replica.receive(at(5, "c")).expect("the end");
     let state = flush_all(&replica, &state);
     assert_eq!(durable(&state), (1, 3, 3));
-    // Of the next, half: its prepare is not the one that was whole.
+    // A part of the next snapshot: its prepare does not count as whole.
     replica.receive_marker(marker(6, 9)).expect("valid");
     replica.receive(prepare(7, "d")).expect("inside");
     assert_eq!(durable(&flush_all(&replica, &state)), (1, 3, 7));
@@ -164,7 +164,7 @@ fn whole_disk_snapshot_counts_its_marker_figures() {
         .receive(end(Operation::Abort, 5, 3, "b"))
         .expect("inside");
     replica.receive(at(6, "c")).expect("the end");
-    // The flusher stops inside it.
+    // The limit stops the flush inside the snapshot.
     let first = flush_up_to(
         &replica,
         &state,
@@ -173,7 +173,7 @@ fn whole_disk_snapshot_counts_its_marker_figures() {
             ..ReadLimit::NONE
         },
     );
-    // What is missing in it is so in its part.
+    // Tombstones missing in the snapshot are missing in its part.
     assert_eq!((durable(&first), first.purge_seqno), ((0, 0, 4), Seqno(2)));
     assert_eq!(
         (first.snapshot_start, first.snapshot_end),
@@ -219,7 +219,7 @@ fn checkpoint_continues_durable_figures_of_the_previous_one() {
         (range.high_completed_seqno, range.high_prepared_seqno),
         (Some(Seqno(1)), Some(Seqno(2)))
     );
-    // On a replica, what a marker said holds for what comes after its snapshot, if that came in whole.
+    // On a replica, the marker's figures count for the next snapshot only if its own is complete.
     for (last, prepared) in [(4, Some(Seqno(3))), (3, Some(Seqno(2)))] {
         let (replica, _) = vbucket(State::Replica);
         let announced = SnapshotMarker {
@@ -238,7 +238,8 @@ fn checkpoint_continues_durable_figures_of_the_previous_one() {
     }
 }
 
-/// Guards C22 for a copy that was promoted inside a snapshot: what it has prepared is whole with its state, before any write.
+/// Guards C22 for a copy promoted inside a snapshot: its prepares are whole with its state, before
+/// any write.
 #[test]
 fn promoted_copy_prepares_count_with_its_state() {
     let (replica, state) = vbucket(State::Replica);
@@ -249,7 +250,7 @@ fn promoted_copy_prepares_count_with_its_state() {
     assert_eq!(
         durable(&state),
         (0, 0, 4),
-        "half a snapshot says nothing of its prepares"
+        "the prepares of a partial snapshot do not count"
     );
     replica
         .set_state(State::Active, Some(VbUuid(8)))

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// What is on disk after each batch of one item, and the range that is committed with it.
+/// Flushes batches of one item. Returns the seqno on disk after each, and the range committed with
+/// it.
 fn flushed_one_by_one(
     vbucket: &VBucket,
     before: &VBucketState,
@@ -14,7 +15,7 @@ fn flushed_one_by_one(
             items: 1,
             ..ReadLimit::NONE
         });
-        let flush = flush.expect("no other");
+        let flush = flush.expect("no other flush");
         if flush.batch().is_empty() {
             return committed;
         }
@@ -29,7 +30,7 @@ fn flushed_one_by_one(
     }
 }
 
-/// A copy that has 5 of a snapshot 0 to 9 from disk on its own disk.
+/// Returns a copy whose disk has up to 5 of a disk snapshot from 0 to 9.
 fn inside_a_snapshot() -> (VBucket, VBucketState) {
     let state = VBucketState {
         snapshot_end: Seqno(9),
@@ -51,8 +52,9 @@ fn inside_a_snapshot() -> (VBucket, VBucketState) {
     (copy.expect("as it was"), state)
 }
 
-/// Found by seeds 861, 1616 and 1768 of drawn clusters: a copy that became active before it had flushed all of a snapshot from
-/// disk said of each part that it was whole. Its streams' backfills and its next start believed it.
+/// Found by seeds 861, 1616 and 1768 of drawn clusters. A copy became active before it had flushed
+/// all of a disk snapshot, and committed each part as whole. Its streams' backfills and its next
+/// start relied on that.
 #[test]
 fn seed_861_active_flushes_part_of_a_snapshot() {
     let (copy, state) = vbucket(State::Replica);
@@ -74,8 +76,8 @@ fn seed_861_active_flushes_part_of_a_snapshot() {
     assert_eq!(ranges, [(0, 4), (0, 4), (4, 4), (5, 5)]);
 }
 
-/// Found by seed 1111 of clusters that flush slowly: a copy that had led before it had flushed all of a snapshot, and came back as
-/// a replica, took what was on disk for whole, and its next branch began there.
+/// Found by seed 1111 of clusters that flush slowly. A copy had led before it had flushed all of a
+/// snapshot. Restarted as a replica, it took its disk for whole, and its next branch began there.
 #[test]
 fn seed_1111_unclean_active_inside_a_snapshot() {
     let state = VBucketState {
@@ -119,8 +121,9 @@ fn seed_1111_unclean_active_inside_a_snapshot() {
     }
 }
 
-/// Found by seed 1047 of clusters that flush slowly: a change of state that was queued inside a snapshot was flushed by itself, after
-/// the promotion and before the rest of the snapshot, and what was on disk then was taken for whole.
+/// Found by seed 1047 of clusters that flush slowly. A change of state was queued inside a snapshot
+/// and flushed alone, after the promotion and before the rest of the snapshot. The disk was then
+/// taken for whole.
 #[test]
 fn seed_1047_state_queued_before_the_promotion() {
     let (copy, state) = inside_a_snapshot();
@@ -135,7 +138,8 @@ fn seed_1047_state_queued_before_the_promotion() {
     );
 }
 
-/// The same where it had led before: the promotion that is flushed by itself is not the one that made it active.
+/// Like [`seed_1047_state_queued_before_the_promotion`], for a copy that had led before: the
+/// promotion that is flushed alone is the earlier one.
 #[test]
 fn earlier_promotion_makes_nothing_whole() {
     let (copy, state) = inside_a_snapshot();

@@ -58,7 +58,7 @@ fn recovered_vbucket_continues_from_its_persisted_state() {
     assert_eq!(
         vbucket.failover_log().newest().seqno,
         Seqno(4),
-        "5 and 6 are half a snapshot"
+        "5 and 6 are a partial snapshot"
     );
     let written = vbucket.write(set("a"), 1).expect("active");
     assert_eq!(written.queued.seqno, Seqno(7));

@@ -16,7 +16,7 @@ fn rollback_removes_the_lost_branch_and_promotion_starts_there() {
     replica.set_failover_log(FailoverLog::from_entries(entries.to_vec()).expect("valid"));
     replica
         .rollback(Seqno(2), &persisted)
-        .expect("a replica, and below its last");
+        .expect("a replica, below its high seqno");
     assert_eq!(
         (replica.high_seqno(), replica.manager().stats().items),
         (Seqno(2), 0)
@@ -66,7 +66,7 @@ fn rollback_into_a_snapshot_resumes_inside_it() {
     for seqno in 1..=6 {
         replica.receive(at(seqno, "a")).expect("inside");
     }
-    // The store went back to a batch that had only a part of 3-6.
+    // The store went back to a batch with only a part of 3-6.
     let disk = VBucketState {
         snapshot_start: Seqno(2),
         snapshot_end: Seqno(6),
@@ -85,7 +85,7 @@ fn rollback_into_a_snapshot_resumes_inside_it() {
     assert_eq!(
         replica.failover_log().newest().seqno,
         Seqno(2),
-        "3 to 5 are half a snapshot"
+        "3 to 5 are a partial snapshot"
     );
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Where the snapshots of what a reader gets end.
+/// Returns the ends of the snapshots that a reader gets.
 fn ends(vbucket: &VBucket) -> Vec<u64> {
     let reader = vbucket
         .manager()
@@ -28,12 +28,12 @@ fn partial_snapshot_is_not_whole_when_the_next_passes_its_end() {
     replica.receive_marker(marker(1, 4)).expect("valid");
     replica.receive(at(1, "a")).expect("inside");
     replica.receive(at(2, "b")).expect("inside");
-    // Another active announces what is to follow.
+    // Another active announces the next snapshot.
     replica.receive_marker(marker(3, 9)).expect("valid");
     assert_eq!(
         replica.resume_point().snapshot_start,
         Seqno(0),
-        "nothing of 3-9 is there, and 1-4 is not whole"
+        "no item of 3-9 is there, and 1-4 is not whole"
     );
     assert_eq!(replica.resume_point().snapshot_end, Seqno(4));
     replica.receive(at(4, "c")).expect("inside");
@@ -43,8 +43,8 @@ fn partial_snapshot_is_not_whole_when_the_next_passes_its_end() {
     assert_eq!(range(&flush(&replica, &state)), (9, 9));
 }
 
-/// Guards C22 for a sender that cut a snapshot short and announces it again from its start: the two parts are one snapshot,
-/// in memory and on disk, also for a copy that starts between them.
+/// Guards C22 for a sender that stops inside a snapshot and announces it again from its start. The
+/// two parts are one snapshot, in memory and on disk, also for a copy that restarts between them.
 #[test]
 fn partial_snapshot_stays_partial_until_its_repeat_is_complete() {
     for again in [disk(0, 4, 0), marker(0, 6)] {
@@ -77,8 +77,8 @@ fn partial_snapshot_stays_partial_until_its_repeat_is_complete() {
     }
 }
 
-/// Found by seed 1225 of the simulator: what lacks a revision that the next snapshot replaces is whole nowhere before that
-/// snapshot's end.
+/// Found by seed 1225 of the simulator. A snapshot that lacks a revision which the next one
+/// replaces is whole only at the next one's end.
 #[test]
 fn seed_1225_partial_snapshot_ends_with_the_next() {
     let (replica, _) = vbucket(State::Replica);
@@ -97,7 +97,7 @@ fn seed_1225_partial_snapshot_ends_with_the_next() {
     assert_eq!(ends(&replica), [6, 6, 6], "the last has the state alone");
 }
 
-/// Found by seed 361: of a snapshot in several checkpoints only the last was extended.
+/// Found by seed 361: only the last checkpoint of a snapshot was extended.
 #[test]
 fn seed_361_extension_covers_all_parts_of_a_snapshot() {
     let (replica, _) = vbucket(State::Replica);
@@ -111,12 +111,13 @@ fn seed_361_extension_covers_all_parts_of_a_snapshot() {
             ..marker(5, 9)
         })
         .expect("from where it ended");
-    // This one replaces what was the end.
+    // This item replaces the former end.
     replica.receive(at(7, "c")).expect("inside");
     assert_eq!(ends(&replica), [9, 9]);
 }
 
-/// Found by seed 3730: an extension of which nothing came made a whole snapshot on disk half, and nothing was written after it.
+/// Found by seed 3730. An extension without items made a whole snapshot on disk partial, and
+/// nothing was written after it.
 #[test]
 fn seed_3730_whole_snapshot_stays_whole_when_extended() {
     let (replica, state) = vbucket(State::Replica);
@@ -137,7 +138,8 @@ fn seed_3730_whole_snapshot_stays_whole_when_extended() {
     assert_eq!(range(&flush(&replica, &state)), (4, 4));
 }
 
-/// Guards C22 where the rest never comes: a client of the copy that has a part must not miss what was purged from it.
+/// Guards C22 for a snapshot whose rest never comes: clients of the partial copy must not miss the
+/// purged tombstones.
 #[test]
 fn purge_seqno_counts_with_the_first_part() {
     let (replica, state) = vbucket(State::Replica);
@@ -160,7 +162,8 @@ fn purge_seqno_counts_with_the_first_part() {
 
 #[test]
 fn range_of_an_empty_checkpoint_completes_nothing() {
-    // The vBucket state stands in a checkpoint without operations, whose range is the last seqno before it.
+    // The vBucket state is in a checkpoint without operations, whose range is the last seqno before
+    // it.
     let (replica, state) = vbucket(State::Replica);
     replica.receive_marker(marker(1, 3)).expect("valid");
     replica.receive(at(1, "a")).expect("inside");
@@ -168,7 +171,7 @@ fn range_of_an_empty_checkpoint_completes_nothing() {
     replica.set_state(State::Pending, None).expect("allowed");
     let state = flush(&replica, &state);
     assert_eq!(range(&state), (0, 3));
-    // A state that is received carries the seqno of the item to come; that item is not there.
+    // A received state carries the seqno of the next item, which is not there.
     let item = Item::new(Operation::SetVBucketState(State::Pending), Key::new(b""));
     assert_eq!(replica.receive(item).expect("a state").seqno, Seqno(3));
     let resume = replica.resume_point();

@@ -6,11 +6,11 @@ use crate::subscription::{Backfill, Next, Subscription};
 
 mod rollback;
 
-/// What comes next, in short.
+/// Polls and returns the event as short text.
 fn poll(subscription: &mut Subscription) -> String {
     match subscription
         .poll(ReadLimit::NONE)
-        .expect("its name is its own")
+        .expect("its name is not taken over")
     {
         Next::Batch(batch) => batch
             .items()
@@ -25,7 +25,7 @@ fn poll(subscription: &mut Subscription) -> String {
     }
 }
 
-/// A replica that has been sent so many items, in one snapshot.
+/// Returns a replica that has received `items` items in one snapshot.
 fn replica_with(items: u64) -> (VBucket, VBucketState) {
     let (replica, persisted) = vbucket(State::Replica);
     replica.receive_marker(marker(1, items)).expect("valid");
@@ -123,7 +123,7 @@ fn waiting_reader_is_woken_by_the_end() {
         loop {
             match subscription.wait(ReadLimit::NONE) {
                 Ok(Next::Ended(state)) => return state,
-                // It may just have begun to read, and found the change of state itself.
+                // The reader may read the change of state itself first.
                 Ok(Next::Batch(batch)) => assert_eq!(batch.items().count(), 1),
                 other => panic!("{other:?}"),
             }
@@ -146,7 +146,7 @@ fn dropped_subscription_is_removed_from_the_vbucket() {
     assert_eq!(active.lock().subscribers.len(), 1);
 }
 
-/// Guards C28: a follower from a lost branch is told where to go back to, by the rule of streams.
+/// Guards C28: a follower from a lost branch must go back, by the rule of streams.
 #[test]
 fn follower_of_another_history_must_go_back() {
     let (replica, _) = replica_with(4);
@@ -162,29 +162,29 @@ fn follower_of_another_history_must_go_back() {
             ..from(7, 2)
         }
     };
-    let told = |from, purged| match replica.subscribe("s", from, Seqno(purged)) {
+    let subscribe_at = |from, purged| match replica.subscribe("s", from, Seqno(purged)) {
         Ok(subscription) => Ok(subscription.seqno().0),
         Err(VBucketError::GoBack { to, .. }) => Err(to.0),
         Err(other) => panic!("{other}"),
     };
-    assert_eq!(told(from(7, 4), 0), Ok(4));
+    assert_eq!(subscribe_at(from(7, 4), 0), Ok(4));
     assert_eq!(
-        told(from(7, 5), 0),
+        subscribe_at(from(7, 5), 0),
         Err(4),
-        "what followed 4 there was lost"
+        "seqnos after 4 on that branch were lost"
     );
     assert_eq!(
-        told(inside, 0),
+        subscribe_at(inside, 0),
         Err(2),
-        "half a snapshot is no place to stand"
+        "it goes back to the start of its partial snapshot"
     );
-    assert_eq!(told(from(9, 3), 0), Err(0), "nobody knows that branch");
+    assert_eq!(subscribe_at(from(9, 3), 0), Err(0), "the branch is unknown");
     assert_eq!(
-        told(from(8, 3), 4),
+        subscribe_at(from(8, 3), 4),
         Err(0),
-        "tombstones are gone that it may need"
+        "it may need purged tombstones"
     );
-    assert_eq!(told(ResumePoint::START, 4), Ok(0));
+    assert_eq!(subscribe_at(ResumePoint::START, 4), Ok(0));
     let unsound = ResumePoint {
         snapshot_start: Seqno(5),
         ..from(7, 4)
@@ -196,7 +196,7 @@ fn follower_of_another_history_must_go_back() {
     );
 }
 
-/// Guards C28: where a subscription stands is a place that it can come back to.
+/// Guards C28: a subscription's resume point is valid for the next subscription.
 #[test]
 fn resume_point_of_a_subscription_is_a_place_to_resume() {
     let (replica, _) = vbucket(State::Replica);
@@ -214,13 +214,13 @@ fn resume_point_of_a_subscription_is_a_place_to_resume() {
     assert_eq!(
         stands(&subscription),
         Some((2, 0, 4)),
-        "the replica has not all of it"
+        "the replica has only a part of it"
     );
     replica.receive(at(4, "b")).expect("the end");
     assert_eq!(poll(&mut subscription), "b@4 ");
     assert_eq!(stands(&subscription), Some((4, 4, 4)));
 
-    // What it fetches is as new as the disk, which may be ahead of what it was asked for.
+    // A backfill is as new as the disk, which may be ahead of its requested end.
     replica.manager().expel();
     replica.receive_marker(marker(5, 6)).expect("valid");
     replica.receive(at(5, "c")).expect("inside");
@@ -244,9 +244,9 @@ fn resume_point_of_a_subscription_is_a_place_to_resume() {
         VbUuid(7),
     );
     replica.rollback(Seqno(4), &state).expect("a replica");
-    assert_eq!(stands(&late), None, "it has yet to hear of that");
+    assert_eq!(stands(&late), None, "it has not seen the rollback yet");
     assert_eq!(poll(&mut late), "rolled back to 4");
-    assert_eq!(stands(&late), None, "and to go back");
+    assert_eq!(stands(&late), None, "it has not gone back yet");
     late.go_back(Seqno(4)).expect("it was whole there");
     assert_eq!(
         replica.resume_point_of(&late),

@@ -49,7 +49,7 @@ fn every_transition_except_active_to_pending_is_allowed() {
             continue;
         }
         assert_eq!((changed, vbucket.state()), (Ok(()), to), "{from} to {to}");
-        // What it takes from now on.
+        // The operations that the new state accepts.
         assert_eq!(
             vbucket.write(set("a"), 1).is_ok(),
             to == State::Active,

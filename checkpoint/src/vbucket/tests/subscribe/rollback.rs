@@ -10,7 +10,7 @@ fn rollback_below_delivered_items_is_reported() {
         .expect("it serves");
     assert_eq!(poll(&mut ahead), "k1@1 k2@2 k3@3 k4@4 k5@5 ");
     replica.rollback(Seqno(2), &persisted).expect("a replica");
-    // What comes instead reaches the seqnos that were delivered, and passes them.
+    // The new history reaches the delivered seqnos and passes them.
     replica.receive_marker(marker(3, 6)).expect("valid");
     for seqno in 3..=6 {
         replica
@@ -21,14 +21,14 @@ fn rollback_below_delivered_items_is_reported() {
     assert_eq!(
         poll(&mut ahead),
         "rolled back to 2",
-        "until it says that it has gone back"
+        "it is repeated until the reader goes back"
     );
     let forward = ahead.go_back(Seqno(3));
     assert!(
         matches!(forward, Err(CheckpointError::InvalidArgument(_))),
         "{forward:?}"
     );
-    ahead.go_back(Seqno(2)).expect("as told");
+    ahead.go_back(Seqno(2)).expect("as reported");
     assert_eq!(ahead.seqno(), Seqno(2));
     assert_eq!(poll(&mut ahead), "n3@3 n4@4 n5@5 n6@6 ");
     assert_eq!(poll(&mut ahead), "idle");
@@ -51,10 +51,12 @@ fn go_back_to_an_earlier_batch_misses_nothing() {
     );
     replica.rollback(Seqno(2), &persisted).expect("a replica");
     assert_eq!(poll(&mut subscription), "rolled back to 2");
-    // At 2 a@1 counts again, and it does not have that.
-    subscription.go_back(Seqno(0)).expect("further than told");
+    // At 2, a@1 counts again, and the reader does not have it.
+    subscription
+        .go_back(Seqno(0))
+        .expect("further back than reported");
     assert_eq!(poll(&mut subscription), "backfill 1-2");
-    // Another rollback, before it has gone back from the first.
+    // Another rollback, before the reader has gone back from the first.
     replica.receive_marker(marker(3, 3)).expect("valid");
     replica.receive(at(3, "d")).expect("inside");
     assert_eq!(poll(&mut subscription), "d@3 ");
@@ -108,7 +110,7 @@ fn several_rollbacks_report_the_lowest_after_a_dropped_cursor() {
         1
     );
     assert_eq!(poll(&mut subscription), "rolled back to 1");
-    subscription.go_back(Seqno(1)).expect("as told");
+    subscription.go_back(Seqno(1)).expect("as reported");
     assert_eq!(poll(&mut subscription), "backfill 2-4");
     assert_eq!(poll(&mut subscription), "idle");
 }

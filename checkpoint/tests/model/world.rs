@@ -1,61 +1,47 @@
-//! Random operation sequences on the manager and on a naive model of it, side by side: every answer must be the same,
-//! and after every step the manager's own audit must find nothing.
+//! The world of one sequence: a manager, its naive model, and everything that is still held.
 //!
-//! Also after every step: diagram, counters, cursors, what remains for each; every batch still held delivers what it
-//! delivered when it was read; only what batches hold is charged to readers. `PROPTEST_CASES` sets how many sequences.
+//! A step runs on both and compares the answers at once.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
-    Batch, Cas, CheckpointConfig, CheckpointError, CheckpointManager, Cursor, Flush, Item, Key,
-    Operation, PERSISTENCE, ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType,
+    Batch, Cas, CheckpointManager, Cursor, Flush, Item, Key, Operation, PERSISTENCE, ReadLimit,
+    Role, Seqno, SnapshotMarker, SnapshotType,
 };
 use proptest::prelude::*;
 
-#[path = "model/answers.rs"]
-mod answers;
-#[path = "model/naive.rs"]
-mod naive;
-#[path = "model/ops.rs"]
-mod ops;
-#[path = "model/piece.rs"]
-mod piece;
+use crate::compare::{Step, answer, kind, same};
+use crate::naive::{Naive, Progress};
+use crate::ops::{At, Op, Setup};
 
-use answers::Read;
-use naive::Naive;
-use ops::{At, Op, Setup};
-
-const CASES_DEFAULT: u32 = 400;
-/// So many batches are held at most, so that memory stays bounded.
+/// Batches held at most, so that memory stays bounded.
 const BATCHES_MAX: usize = 4;
 static VALUE: [u8; 150_000] = [7; 150_000];
 
-struct World {
-    manager: CheckpointManager,
-    naive: Naive,
+pub struct World {
+    pub manager: CheckpointManager,
+    pub naive: Naive,
     cursors: BTreeMap<String, Cursor>,
     stale: Vec<Cursor>,
-    /// With what it must deliver and whether it was made void by `clear`.
-    flushes: Vec<(Flush, Vec<Item>, bool)>,
-    batches: Vec<(Batch, Vec<Item>)>,
+    /// Flushes, each with its expected items and whether `clear` made it void.
+    pub flushes: Vec<(Flush, Vec<Item>, bool)>,
+    pub batches: Vec<(Batch, Vec<Item>)>,
     steps: u64,
 }
 
-type Step = Result<(), TestCaseError>;
-
 impl World {
-    fn new(setup: &Setup, overhead_bytes: usize) -> Self {
+    pub fn new(setup: &Setup, overhead_bytes: usize) -> Self {
         let Setup { config, high } = setup;
         let manager = CheckpointManager::new(config.clone(), *high);
         let mut naive = Naive::new(config.role, *high, config.max_bytes, overhead_bytes);
         if config.persistence {
-            let place = naive::Place {
+            let start = Progress {
                 passed: 0,
-                shown: *high,
+                seqno: *high,
                 droppable: false,
             };
-            naive.cursors.insert(PERSISTENCE.to_owned(), place);
+            naive.cursors.insert(PERSISTENCE.to_owned(), start);
         }
         Self {
             manager,
@@ -68,7 +54,7 @@ impl World {
         }
     }
 
-    fn step(&mut self, op: &Op) -> Step {
+    pub fn step(&mut self, op: &Op) -> Step {
         self.steps += 1;
         match op {
             Op::Queue {
@@ -171,7 +157,7 @@ impl World {
         Seqno(self.naive.high.0.saturating_add_signed(offset))
     }
 
-    /// The seqno to offer; on a replica whose snapshot has no room for it a marker comes first.
+    /// Returns the seqno to offer. A replica whose snapshot has no room for it gets a marker first.
     fn seqno(&mut self, at: At, disk: bool) -> Result<Seqno, TestCaseError> {
         let is_active = self.naive.role == Role::Active;
         match at {
@@ -324,182 +310,8 @@ impl World {
             self.naive.end_flush(success);
         }
     }
-
-    fn compare(&self) -> Step {
-        same(self.manager.check(), Vec::<String>::new())?;
-        same(self.manager.to_string(), self.naive.show())?;
-        let stats = self.manager.stats();
-        let (items, open_items) = self.naive.items();
-        same(
-            (
-                stats.high_seqno,
-                stats.checkpoints,
-                stats.open_checkpoint_id,
-                stats.items,
-                stats.open_items,
-            ),
-            (
-                self.naive.high,
-                self.naive.checkpoints.len(),
-                self.naive.open().id,
-                items,
-                open_items,
-            ),
-        )?;
-        same(
-            (
-                stats.cursors,
-                stats.deduplicated,
-                stats.expelled,
-                stats.removed,
-            ),
-            (
-                self.naive.cursors.len(),
-                self.naive.deduplicated,
-                self.naive.expelled,
-                self.naive.removed,
-            ),
-        )?;
-        same(
-            (
-                stats.enqueued,
-                stats.cleared,
-                stats.expelled_bytes,
-                stats.removed_bytes,
-            ),
-            (
-                self.naive.enqueued,
-                self.naive.cleared,
-                self.naive.expelled_bytes as u64,
-                self.naive.removed_bytes as u64,
-            ),
-        )?;
-        let created = self.naive.checkpoints_created;
-        same(
-            (stats.checkpoints_created, stats.checkpoints_removed),
-            (created, created - self.naive.checkpoints.len() as u64),
-        )?;
-        same(self.manager.high_seqno(), self.naive.high)?;
-        same(
-            self.manager.open_range(),
-            self.naive.range(self.naive.open()),
-        )?;
-        let cursors = self.manager.cursors();
-        let cursors = cursors
-            .iter()
-            .map(|info| (info.name.to_string(), info.seqno, info.droppable));
-        let expected = self.naive.cursors.iter();
-        same(
-            cursors.collect::<Vec<_>>(),
-            expected
-                .map(|(name, place)| (name.clone(), place.shown, place.droppable))
-                .collect(),
-        )?;
-        for name in self.naive.cursors.keys() {
-            let cursor = self.manager.cursor(name);
-            let remaining = cursor.map(|cursor| kind(self.manager.remaining(cursor)));
-            same(remaining, Some(Ok(self.naive.remaining(name))))?;
-        }
-        let held = self.batches.iter().map(|(batch, items)| (batch, items));
-        for (batch, items) in held.chain(
-            self.flushes
-                .iter()
-                .map(|(flush, items, _)| (flush.batch(), items)),
-        ) {
-            same(batch.items().cloned().collect::<Vec<_>>(), items.clone())?;
-        }
-        if self.batches.is_empty() && self.flushes.is_empty() {
-            same(stats.reader_bytes, 0)?;
-        }
-        Ok(())
-    }
-
-    /// Whatever happened: nothing is charged once nothing is held.
-    fn finish(mut self) -> Step {
-        self.batches.clear();
-        self.flushes.clear();
-        self.manager.clear(Seqno::ZERO);
-        same(self.manager.stats().memory_bytes(), 0)
-    }
 }
 
 fn cursor_name(number: u8) -> String {
     ["indexer", "dcp", "b", PERSISTENCE][usize::from(number)].to_owned()
-}
-
-fn kind<T>(result: Result<T, CheckpointError>) -> Result<T, &'static str> {
-    result.map_err(|error| error.kind())
-}
-
-fn answer(batch: &Batch) -> Read {
-    Read {
-        items: batch.items().cloned().collect(),
-        ranges: batch.ranges().to_vec(),
-        more: batch.more(),
-    }
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(got: T, expected: T) -> Step {
-    // Values are long and say nothing.
-    let short = |value: &T| {
-        format!("{value:#?}")
-            .replace(r"\x07", "")
-            .chars()
-            .take(4000)
-            .collect::<String>()
-    };
-    prop_assert!(
-        got == expected,
-        "the manager gave\n{}\ninstead of\n{}",
-        short(&got),
-        short(&expected)
-    );
-    Ok(())
-}
-
-/// What an item costs beyond key and value, found out from outside: a limit up to its cost closes the checkpoint before
-/// the next operation, a higher one does not.
-fn overhead_bytes() -> usize {
-    let key = Key::new(b"a");
-    let closes_at = |max_bytes: usize| {
-        let config = CheckpointConfig {
-            max_bytes: Some(max_bytes),
-            ..CheckpointConfig::default()
-        };
-        let manager = CheckpointManager::new(config, Seqno::ZERO);
-        for name in [&key, &Key::new(b"b")] {
-            manager
-                .queue(Item::deletion(name.clone()))
-                .expect("an active takes anything");
-        }
-        manager.stats().open_checkpoint_id == 2
-    };
-    let cost = (1..10_000)
-        .take_while(|&max_bytes| closes_at(max_bytes))
-        .count();
-    cost - key.encoded().len()
-}
-
-#[test]
-#[cfg_attr(miri, ignore = "too many steps")]
-fn the_manager_answers_as_the_naive_model_does() {
-    let cases = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let config = ProptestConfig {
-        cases: cases.unwrap_or(CASES_DEFAULT),
-        failure_persistence: None,
-        max_shrink_iters: 20_000,
-        ..ProptestConfig::default()
-    };
-    let overhead_bytes = overhead_bytes();
-    proptest!(config, |(setup in ops::setup(), ops in ops::ops())| {
-        let mut world = World::new(&setup, overhead_bytes);
-        world.compare()?;
-        for op in &ops {
-            world.step(op)?;
-            world.compare()?;
-        }
-        world.finish()?;
-    });
 }

@@ -1,4 +1,4 @@
-//! One checkpoint of the naive model: its number, where it begins, and the snapshot it was received in.
+//! One checkpoint of the naive model: its number, its start, and the snapshot it was received in.
 
 use lowtide_checkpoint::{Seqno, SnapshotMarker, SnapshotType};
 
@@ -7,44 +7,44 @@ pub struct Checkpoint {
     pub id: u64,
     /// Id of the first checkpoint of its snapshot.
     pub snapshot_id: u64,
-    /// `None` on an active.
+    /// Marker of the snapshot; `None` on an active.
     pub marker: Option<SnapshotMarker>,
-    /// The last seqno before it.
+    /// Last seqno before the checkpoint.
     pub before: Seqno,
     pub dummy: Seqno,
-    /// The owner became active inside its snapshot, which ended there.
-    pub is_cut: bool,
-    /// Where its snapshot ended before it was extended.
+    /// Whether the owner became active inside the snapshot, which ended there.
+    pub is_truncated: bool,
+    /// End of the snapshot before it was extended.
     pub extended_from: Option<Seqno>,
-    /// It came from memory, and its rest from disk.
+    /// Whether the checkpoint came from memory and its rest from disk.
     pub was_memory: bool,
 }
 
 impl Checkpoint {
-    /// All of it: each key once.
+    /// Returns whether all of it came from disk, with each key once.
     pub fn came_from_disk(&self) -> bool {
         self.is_disk() && !self.was_memory
     }
 
-    /// Nothing of its snapshot comes after `high`.
-    pub fn end_at(&mut self, high: Seqno, completed: Option<Seqno>) {
+    /// Truncates the snapshot at `high`: the rest will never come.
+    pub fn truncate_at(&mut self, high: Seqno, completed: Option<Seqno>) {
         let is_disk = self.is_disk();
-        let half = self
+        let part = self
             .marker
             .as_mut()
             .filter(|marker| marker.start <= high && high < marker.end);
-        if let Some(marker) = half {
+        if let Some(marker) = part {
             marker.end = high;
             marker.visible = marker.visible.map(|visible| visible.min(high));
             marker.purge_seqno = marker.purge_seqno.map(|purged| purged.min(high));
             marker.high_completed_seqno = is_disk.then_some(completed.unwrap_or_default());
             marker.high_prepared_seqno = None;
-            self.is_cut = true;
+            self.is_truncated = true;
         }
     }
 
-    /// The rest of its snapshot comes in another.
-    pub fn ends_with(&mut self, next: &SnapshotMarker) {
+    /// Moves the end to that of `next`, which brings the rest.
+    pub fn move_end_to(&mut self, next: &SnapshotMarker) {
         let is_disk = self.is_disk();
         if let Some(marker) = &mut self.marker {
             if !is_disk && next.snapshot_type != SnapshotType::Memory {
@@ -58,9 +58,9 @@ impl Checkpoint {
         }
     }
 
-    /// The snapshot that it has a part of ended at `before`, and goes on.
-    pub fn is_extended_with(&mut self, next: &SnapshotMarker, before: Seqno) {
-        self.ends_with(next);
+    /// Extends the snapshot, which ended at `before`.
+    pub fn extend_with(&mut self, next: &SnapshotMarker, before: Seqno) {
+        self.move_end_to(next);
         self.extended_from = Some(before);
     }
 
