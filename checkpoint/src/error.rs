@@ -1,4 +1,10 @@
-//! The errors of a manager. An operation that returns one has changed nothing (C15).
+//! The errors of a manager: the reasons to refuse an operation.
+//!
+//! They are typed, because callers react differently: a replica asks for a rollback, a writer waits
+//! for memory, a consumer registers again.
+//!
+//! # Invariants
+//! - An operation that returns an error has changed nothing (C15).
 
 use crate::model::Seqno;
 

@@ -1,5 +1,4 @@
-//! The resume rule: whether a reader may continue, or must first discard everything after some
-//! seqno.
+//! The resume rule: whether a reader may continue, or must first discard a part of what it has.
 //!
 //! The input is the reader's position and the vBucket's history. Streams and subscriptions share
 //! the rule. It is Couchbase's, as its server implements it (not as its documents describe it). The

@@ -1,9 +1,8 @@
-//! The only access to locks and atomics: parking_lot and std, or loom under `--cfg
-//! checkpoint_loom`.
+//! The only access to locks and atomics: those of parking_lot and std, or loom's in its models.
 //!
-//! Both have parking_lot's signatures here, so that the models run the code that ships. A mutex
-//! that some thread only tries to lock is a [`TryMutex`]. The other mutexes have no `try_lock`
-//! under loom, because loom would not explore its failure.
+//! `--cfg checkpoint_loom` selects loom's. Both have parking_lot's signatures here, so that the
+//! models run the code that ships. A mutex that some thread only tries to lock is a [`TryMutex`].
+//! The other mutexes have no `try_lock` under loom, because loom would not explore its failure.
 
 #[cfg(not(checkpoint_loom))]
 use std::sync::OnceLock;

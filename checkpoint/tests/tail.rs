@@ -1,5 +1,4 @@
-//! The tail: a subscription that reads without the lock, compared with a cursor that reads under
-//! it.
+//! The tail: a subscription that reads without the lock, and a cursor that does not.
 //!
 //! Polled at the same moments, both must return the same items, in batches with the same ranges
 //! (C25).

@@ -1,8 +1,11 @@
-//! The operations on the guarded data: each is one critical section, as a method of
-//! [`LockedState`](super::locked_state::LockedState).
+//! The operations on the guarded data: each is one critical section.
 //!
-//! The caller holds the lock. An operation either succeeds as a whole or returns an error and
-//! changes nothing (C15, C16). Memory that it frees it leaves in the state's deferred work.
+//! They are methods of [`LockedState`](super::locked_state::LockedState), whose caller holds the
+//! lock.
+//!
+//! # Invariants
+//! - An operation succeeds as a whole, or returns an error and changes nothing (C15, C16).
+//! - Memory that it frees is left in the state's deferred work (C13).
 
 mod checkpoint_lifecycle;
 mod clear;

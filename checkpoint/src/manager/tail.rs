@@ -8,10 +8,10 @@
 //! A batch is exactly what a read under the lock would have returned at some moment (C25):
 //!
 //! 1. The manager ends each critical section by storing its epoch, and then the published ends of
-//!    its chunks. A reader loads the ends first and the epoch second. If the epoch is still the one
-//!    taken under the lock, only items were queued up to the critical section that published the
-//!    last end, and only in these chunks and this checkpoint. The batch therefore equals a read
-//!    under the lock right after that critical section, whatever happened later.
+//!    its chunks. A reader loads the ends first and the epoch second. Let the epoch be still the one
+//!    taken under the lock, and S the critical section that published the last end. Then up to S
+//!    nothing happened except queueing items into these chunks and this checkpoint. The batch equals
+//!    a read under the lock right after S, whatever happened later.
 //! 2. The reader stores its position in its [`Progress`], and the manager syncs with it before it
 //!    evicts anything. A manager that has not synced keeps more than necessary, never less. The
 //!    batch itself keeps the chunks it reads.

@@ -1,9 +1,8 @@
-//! An append-only run of cells: one appender fills them in order, any number of readers read the
-//! filled ones.
+//! An append-only run of cells: one appender fills them in order, any number of readers read them.
 //!
-//! This is the only unsafe code of the project. It replaced one once-cell per slot, which took a
-//! seventh of the time of queueing an item, copies not counted (`docs/performance.md`). Its
-//! soundness depends on nothing outside this file.
+//! This is the only unsafe code of the project. It replaced one once-cell per slot. Those cells took
+//! a seventh of the time of queueing an item, copies not counted (`docs/performance.md`). The
+//! soundness of this code depends on nothing outside this file.
 //!
 //! # Invariants (C26)
 //! 1. The first `len` cells are initialised. A cell below `len` is neither written nor emptied

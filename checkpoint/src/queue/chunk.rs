@@ -22,11 +22,13 @@ use crate::memory::{Account, Charge};
 use crate::model::Seqno;
 use crate::sync::{AtomicU64, Link, Ordering};
 
+/// A run of slots.
 pub(crate) type Chunk = AppendOnly<Header, Slot>;
 
 /// Fills a chunk. The queue owns it while the chunk is being filled.
 pub(crate) type Filler = Appender<Header, Slot>;
 
+/// The data of a chunk besides its slots.
 #[derive(Debug)]
 pub(crate) struct Header {
     start: u64,

@@ -55,6 +55,7 @@ pub(crate) struct Resident {
     pub(crate) history: bool,
 }
 
+/// A hash table of positions, and the restrictions of expelled items.
 #[derive(Debug)]
 pub(crate) struct KeyIndex {
     /// Entries, 0 or a power of two of them. The high half is a hash, the low half the position

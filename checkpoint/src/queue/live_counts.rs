@@ -6,6 +6,7 @@
 //! - The sum below a number is the sum of everything added to the numbers below it.
 //! - Appending, adding and summing are O(log segments).
 
+/// A count for each segment, and sums over them.
 #[derive(Debug, Default)]
 pub(super) struct LiveCounts {
     /// One-based Fenwick tree, without its unused entry 0.

@@ -33,7 +33,7 @@ pub(super) const CHUNK_SLOTS_MAX: u64 = 4096;
 /// A new chunk holds at most 1/`CHUNK_SHARE` of the queued items, which bounds the dead slots in the
 /// chunk at the front.
 pub(super) const CHUNK_SHARE: u64 = 8;
-/// A chunk is closed early when its keys and values exceed both this size and the same share, which
+/// A chunk is closed early when its keys and values exceed both this size and the same share. This
 /// bounds the dead bytes at the front.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 

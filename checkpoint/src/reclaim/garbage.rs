@@ -1,9 +1,12 @@
 //! The garbage of one critical section: memory to free after it, never under the manager's lock.
+//!
+//! Dropping a large queue takes long. Under the lock, every other thread would wait for it.
 
 use std::sync::Arc;
 
 use crate::queue::{Chunk, KeyIndex, Queue, RetiredChunk};
 
+/// Everything that one critical section took out of a manager.
 #[derive(Debug, Default)]
 pub(crate) struct Garbage {
     pub(crate) chunks: Vec<Arc<Chunk>>,

@@ -1,4 +1,6 @@
 //! The events of a subscription: everything that a poll can return.
+//!
+//! An enum makes a consumer handle backfills and rollbacks: it cannot read past them.
 
 use crate::manager::Batch;
 use crate::model::{Seqno, State};
@@ -17,10 +19,10 @@ pub enum Next {
     /// The vBucket was rolled back below a seqno that was delivered or named in a
     /// [`Next::Backfill`].
     ///
-    /// The reader must discard everything after this seqno. It must go further back if it is not
-    /// whole there, to 0 or to the end of an earlier batch, because a batch lacks items that were
-    /// replaced inside it. It reports the place with [`Subscription::go_back`]. Until then, this is
-    /// the only event.
+    /// The reader must discard everything after this seqno. If it is not whole there, it must go
+    /// further back, to 0 or to the end of an earlier batch: a batch lacks items that were replaced
+    /// inside it. It reports the place with [`Subscription::go_back`]. Until then, this is the only
+    /// event.
     ///
     /// [`Subscription::go_back`]: crate::Subscription::go_back
     RolledBack(Seqno),

@@ -1,4 +1,6 @@
 //! Subscribing to a manager.
+//!
+//! The methods are here and not in the manager's wing, which knows nothing of its subscriptions.
 
 use super::subscription::Subscription;
 use crate::error::CheckpointError;

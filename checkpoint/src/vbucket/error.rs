@@ -1,4 +1,9 @@
-//! The errors of a vBucket. An operation that returns one has changed nothing.
+//! The errors of a vBucket: the reasons to refuse an operation.
+//!
+//! Each names the vBucket, because a caller serves many of them.
+//!
+//! # Invariants
+//! - An operation that returns an error has changed nothing (C15).
 
 use crate::error::CheckpointError;
 use crate::model::{FailoverLogError, Seqno, State, VbUuid, Vbid};

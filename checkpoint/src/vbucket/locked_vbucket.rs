@@ -1,4 +1,7 @@
 //! The data that a vBucket's lock guards.
+//!
+//! It is apart from the vBucket so that writes, transitions, commits and subscriptions can each have
+//! a file of their own.
 
 use super::received_snapshots::ReceivedSnapshots;
 use crate::model::{Hlc, Seqno, VBucketState};

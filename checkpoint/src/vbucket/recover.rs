@@ -30,8 +30,8 @@ impl VBucket {
     /// on disk.
     ///
     /// A vBucket that becomes active continues its branch only after an orderly stop. After any other
-    /// stop it begins the branch that `after` names, at the end of its last whole snapshot, and its
-    /// new failover log is queued for the flusher. `config.role` is ignored: the state decides.
+    /// stop it begins the branch that `after` names, at the end of its last whole snapshot. Its new
+    /// failover log is then queued for the flusher. `config.role` is ignored: the state decides.
     ///
     /// # Errors
     /// - [`VBucketError::Branch`] for a uuid that is 0 or already names a branch.

@@ -1,4 +1,6 @@
 //! The roles that follow from a vBucket's state.
+//!
+//! A manager knows two roles only. Four states map to them in one place.
 
 use crate::manager::Role;
 use crate::model::State;

@@ -74,21 +74,21 @@ impl Naive {
         if limit.items == 0 || limit.bytes == 0 {
             return Err("invalid-argument");
         }
-        let mut place = self.cursors[name];
-        let (mut taken, mut ranges) = self.collect(place.passed, limit, name == PERSISTENCE);
+        let mut progress = self.cursors[name];
+        let (mut taken, mut ranges) = self.collect(progress.passed, limit, name == PERSISTENCE);
         if to_boundary {
             self.stop_at_boundary(&mut taken, &mut ranges);
         }
         if let Some(&last) = taken.last() {
-            place = Progress {
+            progress = Progress {
                 passed: last + 1,
                 seqno: self.log[last].processed_seqno(),
-                ..place
+                ..progress
             };
         }
         let items = taken.iter().map(|&at| self.log[at].item.clone()).collect();
-        let more = self.live_from(place.passed).next().is_some();
-        self.cursors.insert(name.to_owned(), place);
+        let more = self.live_from(progress.passed).next().is_some();
+        self.cursors.insert(name.to_owned(), progress);
         self.remove();
         Ok(Read {
             items,
@@ -340,8 +340,8 @@ impl Naive {
             text.push('\n');
         }
         let width = self.cursors.keys().map(String::len).max().unwrap_or(0);
-        for (name, place) in &self.cursors {
-            let _ = writeln!(text, "{name:<width$} -> {}", place.seqno);
+        for (name, progress) in &self.cursors {
+            let _ = writeln!(text, "{name:<width$} -> {}", progress.seqno);
         }
         text
     }

@@ -76,7 +76,7 @@ impl World {
         same(
             cursors.collect::<Vec<_>>(),
             expected
-                .map(|(name, place)| (name.clone(), place.seqno, place.droppable))
+                .map(|(name, progress)| (name.clone(), progress.seqno, progress.droppable))
                 .collect(),
         )?;
         for name in self.naive.cursors.keys() {

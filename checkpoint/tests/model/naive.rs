@@ -145,7 +145,7 @@ impl Naive {
                     let persisted = self
                         .cursors
                         .get(PERSISTENCE)
-                        .is_some_and(|place| place.passed > old);
+                        .is_some_and(|progress| progress.passed > old);
                     effect = if persisted {
                         Effect::ReplacedPersisted
                     } else {

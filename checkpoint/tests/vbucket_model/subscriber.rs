@@ -128,7 +128,9 @@ impl World {
                         .retain(|&seqno| seqno <= self.resume_point.seqno.0);
                     return same(state == State::Active, false);
                 }
-                Next::Stopped => return Err(TestCaseError::fail("the subscription was not stopped")),
+                Next::Stopped => {
+                    return Err(TestCaseError::fail("the subscription was not stopped"));
+                }
             }
         }
     }

@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn dummy_is_the_lowest_seqno_of_the_cursors_on_it() {
-    // Nothing was sent between 1 and 9, so a consumer that has everything up to 1 stands at the same
-    // position as one that has everything up to 4.
+    // Nothing was sent between 1 and 9. Consumers that have everything up to 1 and up to 4 therefore
+    // stand at the same position.
     for order in [[4, 1], [1, 4]] {
         let config = CheckpointConfig {
             role: Role::Replica,

@@ -34,7 +34,7 @@ impl Naive {
     pub fn remove(&mut self) {
         while self.checkpoints.len() > 1 {
             let end = self.end_of(self.checkpoints[0].id);
-            if self.places().any(|place| place.passed < end) {
+            if self.all_progress().any(|progress| progress.passed < end) {
                 return;
             }
             let before = self.live_bytes();
@@ -47,7 +47,10 @@ impl Naive {
 
     pub fn expel(&mut self) -> usize {
         let end = self.end_of(self.checkpoints[0].id);
-        let lowest = self.places().map(|place| (place.passed, place.seqno)).min();
+        let lowest = self
+            .all_progress()
+            .map(|progress| (progress.passed, progress.seqno))
+            .min();
         let to = lowest.map_or(end, |(passed, _)| passed);
         let last = to
             .checked_sub(1)
@@ -96,29 +99,29 @@ impl Naive {
 
     /// Drops all cursors that wait for the first awaited item, unless one of them must stay.
     fn drop_lowest(&mut self, dropped: &mut Vec<String>) -> bool {
-        let Some(lowest) = self.places().map(|place| place.passed).min() else {
+        let Some(lowest) = self.all_progress().map(|progress| progress.passed).min() else {
             return false;
         };
         let live = self.log.iter().skip(lowest).position(Record::is_live);
         let Some(first) = live.map(|offset| lowest + offset) else {
             return false;
         };
-        let waits = |place: &Progress| place.passed <= first;
+        let waits = |progress: &Progress| progress.passed <= first;
         if self.flush.iter().any(waits)
             || self
                 .cursors
                 .values()
-                .any(|place| waits(place) && !place.droppable)
+                .any(|progress| waits(progress) && !progress.droppable)
         {
             return false;
         }
         dropped.extend(
             self.cursors
                 .iter()
-                .filter(|(_, place)| waits(place))
+                .filter(|(_, progress)| waits(progress))
                 .map(|(name, _)| name.clone()),
         );
-        self.cursors.retain(|_, place| !waits(place));
+        self.cursors.retain(|_, progress| !waits(progress));
         self.remove();
         true
     }
@@ -149,7 +152,7 @@ impl Naive {
             .count()
     }
 
-    fn places(&self) -> impl Iterator<Item = Progress> {
+    fn all_progress(&self) -> impl Iterator<Item = Progress> {
         self.cursors.values().copied().chain(self.flush)
     }
 }
