@@ -126,8 +126,8 @@ impl SnapshotRange {
 
     /// Returns whether a reader that has everything up to `read` may get a key twice.
     ///
-    /// There are two reasons: the marker allows it, or the reader takes a part of the snapshot as it
-    /// was before its extension together with a part of the extension.
+    /// There are two reasons. The marker allows it. Or the reader takes a part of the snapshot as it
+    /// was before its extension, and a part of the extension with it.
     #[must_use]
     pub fn may_repeat_keys_after(&self, read: Seqno) -> bool {
         let is_partial = self.last != Some(self.end);

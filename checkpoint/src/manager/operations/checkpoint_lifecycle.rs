@@ -1,7 +1,8 @@
 //! Closing the open checkpoint and opening the next.
 //!
-//! A checkpoint ends on request, by size, by a received marker, by a change of role, or by a repeated
-//! key that may not be replaced. One file holds all of these, so that ids stay without gaps (C1).
+//! A checkpoint ends on request, by size, by a received marker or by a change of role. It also ends
+//! before a repeated key that may not be replaced. One file holds all of these, so that ids stay
+//! without gaps (C1).
 
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
