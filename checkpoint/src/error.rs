@@ -1,85 +1,92 @@
-//! Why the manager refused: nothing has changed then.
+//! The errors of a manager: the reasons to refuse an operation.
+//!
+//! They are typed, because callers react differently: a replica asks for a rollback, a writer waits
+//! for memory, a consumer registers again.
+//!
+//! # Invariants
+//! - An operation that returns an error has changed nothing (C15).
 
-use crate::Seqno;
+use crate::model::Seqno;
 
-/// What a [`CheckpointManager`](crate::CheckpointManager) returns when it refuses.
+/// The reason why a [`CheckpointManager`](crate::CheckpointManager) refused an operation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// Seqnos rise: this one is at or below the last.
-    #[error("seqno {seqno} is not above {high}, the last one queued")]
+    /// Seqnos must rise: this one is at or below the last.
+    #[error("seqno {seqno} is out of order, expected one above {high}")]
     OutOfOrder {
-        /// The seqno that was offered.
+        /// Offered seqno.
         seqno: Seqno,
-        /// The last one queued.
+        /// Last seqno queued.
         high: Seqno,
     },
-    /// A replica takes only what the snapshot marker announced.
+    /// A replica takes only seqnos that the snapshot marker announced.
     #[error("seqno {seqno} is outside the snapshot {start}-{end}")]
     OutOfRange {
-        /// The seqno that was offered.
+        /// Offered seqno.
         seqno: Seqno,
-        /// The snapshot's start.
+        /// Start of the snapshot.
         start: Seqno,
-        /// The snapshot's end.
+        /// End of the snapshot.
         end: Seqno,
     },
-    /// Nobody can have a seqno that was not queued yet: it is of another history, or was rolled back.
+    /// No consumer can have a seqno that was not queued yet: it belongs to another history, or was
+    /// rolled back.
     #[error(
-        "seqno {seqno} was not queued yet, the last one is {high}: give up everything after it first"
+        "seqno {seqno} was not queued yet, the last one is {high}: discard everything after it first"
     )]
     NotQueuedYet {
-        /// What the consumer claims to have.
+        /// Seqno that the consumer claims to have.
         seqno: Seqno,
-        /// The last one queued.
+        /// Last seqno queued.
         high: Seqno,
     },
-    /// The cursor was unregistered, or its name was given to another.
-    #[error("the cursor is not registered here any more")]
+    /// The cursor was unregistered or dropped, or another cursor has its name.
+    #[error("the cursor is not registered any more")]
     UnknownCursor,
-    /// The manager was made without a persistence cursor.
+    /// The manager was created without a persistence cursor.
     #[error("there is no persistence cursor")]
     NoPersistenceCursor,
-    /// One flush at a time.
-    #[error("a flush is in progress")]
+    /// Only one flush can be in progress.
+    #[error("a flush is already in progress")]
     FlushInProgress,
-    /// The quota is used up, and recovery has not made room yet.
+    /// The quota is used up, and memory recovery has not freed any yet.
     #[error(
-        "{used_bytes} bytes of checkpoint memory are used, no write is taken until some are recovered"
+        "the checkpoint quota is used up ({used_bytes} bytes): retry after memory was recovered"
     )]
     NoMemory {
-        /// Bytes used of the quota.
+        /// Used bytes of the quota.
         used_bytes: usize,
     },
-    /// The vBucket has had its last seqno: no operation can follow. Nothing was changed.
-    #[error("seqnos are used up: the last one is {high}")]
+    /// The vBucket has had its last seqno: no operation can follow.
+    #[error("no seqno is left after {high}")]
     SeqnosUsedUp {
-        /// The last one queued.
+        /// Last seqno queued.
         high: Seqno,
     },
-    /// No engine that persists this vBucket could store it.
+    /// The item is beyond a limit of the engines that persist this vBucket.
     #[error("{what} is {size}, over the limit of {limit}")]
     TooLarge {
-        /// Which part of the item.
+        /// Part of the item.
         what: &'static str,
-        /// How large it is, or which number.
+        /// Its size or number.
         size: u64,
-        /// How large it may be.
+        /// Limit for it.
         limit: u64,
     },
-    /// What persists this vBucket keeps something else where documents of that collection would be.
-    #[error("collection {collection} is reserved: it can have no documents")]
+    /// The engine that persists this vBucket uses the collection's key space for other data.
+    #[error("collection {collection} is reserved and cannot have documents")]
     ReservedCollection {
-        /// The key's collection.
+        /// Collection of the key.
         collection: u32,
     },
-    /// An option or a marker that makes no sense.
+    /// An argument is not valid here.
     #[error("{0}")]
     InvalidArgument(&'static str),
 }
 
 impl CheckpointError {
-    /// One short stable word for scripts and scenario files.
+    /// Returns one short stable word for scripts and scenario files.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

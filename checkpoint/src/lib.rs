@@ -7,9 +7,10 @@
 //!                    base (dummy)     a cursor                 another cursor
 //! ```
 //!
-//! Writes go in at one end. Every consumer (a flusher, a replica's stream, an indexer) has a cursor and reads at its
-//! own pace; a newer revision of a key replaces an older one that is still in the open checkpoint; what every cursor
-//! has passed is expelled. A batch is a consistent snapshot that is walked without any lock.
+//! Writes enter at one end. Every consumer (a flusher, a replica's stream, an indexer) has a cursor
+//! and reads at its own pace. A newer revision of a key replaces an older one that is still in the
+//! open checkpoint. Items that every cursor has passed are expelled. A batch is a consistent
+//! snapshot that is walked without any lock.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -29,9 +30,10 @@
 //! # }
 //! ```
 //!
-//! It has no files, sockets, clocks, threads or randomness: time and uuids are passed in, so that the same calls give
-//! the same results. It is not a log (replaced revisions are gone), not a channel (a late consumer may need a backfill
-//! from elsewhere, and is told so), and not durable by itself: that is what `lowtide-persistence` is for.
+//! The crate has no files, sockets, clocks, threads or randomness: callers pass in time and uuids,
+//! and the same calls give the same results. It is not a log: replaced revisions are gone. It is
+//! not a channel: a late consumer may need a backfill from elsewhere, and learns which seqnos to
+//! fetch. It is not durable by itself: `lowtide-persistence` is.
 #![cfg_attr(
     not(test),
     deny(
@@ -42,52 +44,36 @@
     )
 )]
 
-mod account;
-mod batch;
-mod checkpoint;
-mod cursor;
 mod error;
-mod failover_log;
 #[cfg(any(checkpoint_loom, feature = "faults"))]
 #[doc(hidden)]
 pub mod fault;
 #[cfg(not(any(checkpoint_loom, feature = "faults")))]
 mod fault;
-mod garbage;
-mod hlc;
-mod ids;
-mod index;
-mod item;
-mod key;
 mod limits;
 mod manager;
+mod memory;
+mod model;
 mod queue;
-mod quota;
-mod reclaimer;
+mod reclaim;
 mod resume;
-mod snapshot;
-mod state;
 mod subscription;
 mod sync;
-mod tail;
 mod vbucket;
 
-pub use batch::{Batch, ReadLimit};
-pub use cursor::{Cursor, CursorInfo, Registration};
 pub use error::CheckpointError;
-pub use failover_log::{FailoverEntry, FailoverLog, FailoverLogError};
-pub use ids::{Cas, Seqno, VbUuid, Vbid};
-pub use item::{Datatype, DurabilityLevel, Item, Namespace, Operation};
-pub use key::Key;
 pub use limits::ItemLimits;
 pub use manager::{
-    CheckpointConfig, CheckpointInfo, CheckpointManager, CheckpointStats, Effect, Flush,
-    PERSISTENCE, Queued, Recovered, Role,
+    Batch, CheckpointConfig, CheckpointInfo, CheckpointManager, CheckpointStats, Cursor,
+    CursorInfo, Effect, Flush, PERSISTENCE, Queued, ReadLimit, Recovered, Registration, Role,
 };
-pub use quota::{MemoryState, Quota, QuotaConfig, QuotaStats};
-pub use reclaimer::Reclaimer;
+pub use memory::{MemoryState, Quota, QuotaConfig, QuotaStats};
+pub use model::{
+    Cas, Datatype, DurabilityLevel, FailoverEntry, FailoverLog, FailoverLogError, Item, Key,
+    Namespace, Operation, Seqno, SnapshotMarker, SnapshotRange, SnapshotType, State, VBucketState,
+    VbUuid, Vbid,
+};
+pub use reclaim::Reclaimer;
 pub use resume::{History, ResumePoint, ResumeRequest, may_lack_purged};
-pub use snapshot::{SnapshotMarker, SnapshotRange, SnapshotType};
-pub use state::{State, VBucketState};
 pub use subscription::{Backfill, Next, Stopper, Subscription};
 pub use vbucket::{AfterStop, VBucket, VBucketError, Written};

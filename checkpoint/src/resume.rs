@@ -1,33 +1,37 @@
-//! Whether a reader may go on where it stands, or must first give up what it has beyond some seqno.
+//! The resume rule: whether a reader may continue, or must first discard a part of what it has.
 //!
-//! In goes where the reader stands and what a vBucket's history is; out comes a decision. Streams and subscriptions take it
-//! from here. The rule is Couchbase's, as its server decides it (not as its documents describe it). Pure.
+//! The input is the reader's position and the vBucket's history. Streams and subscriptions share
+//! the rule. It is Couchbase's, as its server implements it (not as its documents describe it). The
+//! functions are pure.
 //!
-//! - C28. Whoever goes on has a prefix of this history, or is inside a snapshot all of which this history has: nothing that it
-//!   has is of another branch, and no tombstone that it needs was purged.
+//! # Invariants
+//! - C28. A reader that continues has a prefix of this history, or is inside a snapshot that this
+//!   history has completely. None of its items is of another branch, and no tombstone that it needs
+//!   was purged.
 
-use crate::{FailoverLog, Seqno, VbUuid};
+use crate::model::{FailoverLog, Seqno, VbUuid};
 
-/// Where a reader of a vBucket's history stands: what it goes on from.
+/// A reader's position in a vBucket's history, from which it continues.
 ///
-/// A reader keeps it beside what it has made of the items, and gives it when it comes back, to this copy or another.
+/// A reader stores it together with the items it has processed, and passes it when it returns, to
+/// this copy or another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResumePoint {
-    /// The branch it is on; 0 if it is on none.
+    /// Branch that the reader is on; 0 for none.
     pub uuid: VbUuid,
-    /// The last seqno it has.
+    /// Last seqno that the reader has.
     pub seqno: Seqno,
-    /// Where that seqno's snapshot starts: the end of the last one it has all of.
+    /// Start of that seqno's snapshot: the end of the last snapshot that the reader has completely.
     pub snapshot_start: Seqno,
-    /// End of that snapshot; equal to `seqno` when it has all of it.
+    /// End of that snapshot; equal to `seqno` when the reader has it completely.
     pub snapshot_end: Seqno,
 }
 
 impl ResumePoint {
-    /// Of a reader that has nothing yet: every history has it as a prefix.
+    /// The position of a reader that has nothing yet. It is a prefix of every history.
     pub const START: Self = Self::whole(VbUuid(0), Seqno::ZERO);
 
-    /// Of a reader that has everything up to `seqno`.
+    /// Creates the position of a reader that has everything up to `seqno`.
     #[must_use]
     pub const fn whole(uuid: VbUuid, seqno: Seqno) -> Self {
         Self {
@@ -38,23 +42,23 @@ impl ResumePoint {
         }
     }
 
-    /// Whether the seqno lies in its snapshot.
+    /// Returns whether the seqno lies in its snapshot.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.snapshot_start <= self.seqno && self.seqno <= self.snapshot_end
     }
 }
 
-/// What a reader asks for: where it stands, and what it knows.
+/// A reader's request: its position, and its knowledge about purged tombstones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResumeRequest {
-    /// Where it stands.
+    /// Position of the reader.
     pub point: ResumePoint,
-    /// It asks that its uuid be known even at seqno 0.
+    /// Whether the uuid must be known even at seqno 0.
     pub strict_uuid: bool,
-    /// The purge seqno of the history it has; tombstones up to there it need not have seen.
+    /// Purge seqno of the history that the reader has. Tombstones up to it may be unseen.
     pub purge: Seqno,
-    /// It does not care about tombstones that are gone.
+    /// Whether the reader accepts that purged tombstones are missing.
     pub ignore_purged: bool,
 }
 
@@ -69,22 +73,25 @@ impl From<ResumePoint> for ResumeRequest {
     }
 }
 
-/// What a vBucket's own history is.
+/// A vBucket's own history.
 #[derive(Clone, Copy, Debug)]
 pub struct History<'a> {
-    /// Its branches.
+    /// Branches.
     pub log: &'a FailoverLog,
-    /// Its last seqno.
+    /// Last seqno.
     pub high: Seqno,
-    /// Its highest purged tombstone.
+    /// Highest purged tombstone.
     pub purge: Seqno,
-    /// The highest seqno of the collections that the reader asked for, if it asked for some and that is known.
+    /// Highest seqno of the collections that the reader requested; `None` if it requested none, or
+    /// if that is unknown.
     pub filtered_high: Option<Seqno>,
 }
 
 impl History<'_> {
-    /// `None`: the reader goes on. `Some(seqno)`: it must first give up everything after `seqno`, and what it has of a snapshot
-    /// that it does not have whole there.
+    /// Returns `None` if the reader may continue.
+    ///
+    /// Returns `Some(seqno)` if it must first discard everything after `seqno`, and also any
+    /// snapshot that it has only partially there.
     #[must_use]
     pub fn rollback_to(&self, request: &ResumeRequest) -> Option<Seqno> {
         let point = &request.point;
@@ -94,7 +101,7 @@ impl History<'_> {
         if may_lack_purged(request, self.purge) && !self.has_all_collections(point.seqno) {
             return Some(Seqno::ZERO);
         }
-        // The oldest branch of that name counts; the branch after it ends it.
+        // The oldest branch of that name counts. It ends where the next branch begins.
         let entries = self.log.entries();
         let Some(index) = entries.iter().rposition(|entry| entry.uuid == point.uuid) else {
             return Some(Seqno::ZERO);
@@ -102,7 +109,7 @@ impl History<'_> {
         let newer = index.checked_sub(1).and_then(|newer| entries.get(newer));
         let upper = newer.map_or(self.high, |entry| entry.seqno);
 
-        // A marker was seen but none of its items: the reader has what was before it, whole.
+        // A marker was seen, but none of its items: the reader has everything before it completely.
         let snapshot_end = if point.seqno == point.snapshot_start {
             point.seqno
         } else {
@@ -111,7 +118,7 @@ impl History<'_> {
         if snapshot_end <= upper {
             return None;
         }
-        // All of the snapshot was seen: nothing before its end need be given up for its sake.
+        // The snapshot was seen completely: nothing before its end need be discarded for its sake.
         let snapshot_start = if point.seqno == snapshot_end {
             point.seqno
         } else {
@@ -120,16 +127,16 @@ impl History<'_> {
         Some(upper.min(snapshot_start))
     }
 
-    /// Whether nothing was written after `seqno` to the collections that the reader asked for: of them it has missed nothing,
-    /// whatever was purged from others.
+    /// Returns whether nothing was written after `seqno` to the collections that the reader
+    /// requested. It has missed nothing of them, whatever was purged from others.
     #[must_use]
     pub fn has_all_collections(&self, seqno: Seqno) -> bool {
         self.filtered_high.is_some_and(|high| high <= seqno)
     }
 }
 
-/// Whether tombstones up to `purge` are gone that a reader of all collections has not seen and may need. One that has nothing
-/// needs none.
+/// Returns whether tombstones up to `purge` are gone that a reader of all collections has not seen
+/// and may need. A reader that has nothing needs none.
 #[must_use]
 pub fn may_lack_purged(request: &ResumeRequest, purge: Seqno) -> bool {
     let seqno = request.point.seqno;

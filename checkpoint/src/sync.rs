@@ -1,7 +1,8 @@
-//! The only door to locks and atomics: parking_lot and std, or loom's under `--cfg checkpoint_loom`.
+//! The only access to locks and atomics: those of parking_lot and std, or loom's in its models.
 //!
-//! Both have parking_lot's signatures here, so that the models run the very code that ships. A mutex that some thread only
-//! tries to lock is a [`TryMutex`]: the models' other mutexes have no `try_lock`, because loom would not explore its failure.
+//! `--cfg checkpoint_loom` selects loom's. Both have parking_lot's signatures here, so that the
+//! models run the code that ships. A mutex that some thread only tries to lock is a [`TryMutex`].
+//! The other mutexes have no `try_lock` under loom, because loom would not explore its failure.
 
 #[cfg(not(checkpoint_loom))]
 use std::sync::OnceLock;
@@ -15,13 +16,14 @@ pub(crate) use parking_lot::{Mutex, Mutex as TryMutex, MutexGuard, MutexGuard as
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 #[cfg(checkpoint_loom)]
-use self::model::Condvar;
+use self::loom_sync::Condvar;
 #[cfg(checkpoint_loom)]
-pub(crate) use self::model::{Mutex, MutexGuard, TryMutex, TryMutexGuard};
+pub(crate) use self::loom_sync::{Mutex, MutexGuard, TryMutex, TryMutexGuard};
 #[cfg(checkpoint_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// A flag one thread sleeps on until another raises it. A flag raised before the sleep ends it at once.
+/// A flag that one thread waits for and another raises. A flag raised before the wait ends it at
+/// once.
 #[derive(Debug)]
 pub(crate) struct Signal {
     raised: Mutex<bool>,
@@ -58,7 +60,7 @@ impl Signal {
     }
 }
 
-/// A reference to the next of a chain, set once, that does not keep it alive.
+/// A reference to the next element of a chain. It is set once and does not keep the element alive.
 #[derive(Debug)]
 pub(crate) struct Link<T>(
     #[cfg(not(checkpoint_loom))] OnceLock<Weak<T>>,
@@ -74,7 +76,7 @@ impl<T> Link<T> {
         link
     }
 
-    /// Sets it, unless it is set.
+    /// Sets the reference, unless it is set.
     pub(crate) fn set(&self, next: &Arc<T>) {
         #[cfg(not(checkpoint_loom))]
         self.0.get_or_init(|| Arc::downgrade(next));
@@ -82,7 +84,7 @@ impl<T> Link<T> {
         self.0.lock().get_or_insert_with(|| Arc::downgrade(next));
     }
 
-    /// `None` if it is not set, the inner `None` if what it referred to is gone.
+    /// Returns `None` if it is not set, and `Some(None)` if the element is gone.
     pub(crate) fn get(&self) -> Option<Option<Arc<T>>> {
         #[cfg(not(checkpoint_loom))]
         let next = self.0.get().map(Weak::upgrade);
@@ -92,7 +94,7 @@ impl<T> Link<T> {
     }
 }
 
-/// What loom is told of accesses to a run of places; nothing without it.
+/// The accesses to a run of cells, reported to loom. Empty without loom.
 #[derive(Debug)]
 pub(crate) struct Accesses(#[cfg(checkpoint_loom)] Box<[loom::cell::UnsafeCell<()>]>);
 
@@ -101,49 +103,50 @@ pub(crate) struct Accesses(#[cfg(checkpoint_loom)] Box<[loom::cell::UnsafeCell<(
     expect(clippy::unused_self, reason = "under loom they have something to do")
 )]
 impl Accesses {
-    pub(crate) fn new(_places: usize) -> Self {
+    pub(crate) fn new(_cells: usize) -> Self {
         Self(
             #[cfg(checkpoint_loom)]
-            (0.._places)
+            (0.._cells)
                 .map(|_| loom::cell::UnsafeCell::new(()))
                 .collect(),
         )
     }
 
-    /// The first so many places are looked at.
+    /// Reports a read of the first `_cells` cells.
     #[inline]
-    pub(crate) fn read(&self, _places: usize) {
+    pub(crate) fn read(&self, _cells: usize) {
         #[cfg(checkpoint_loom)]
         self.0
             .iter()
-            .take(_places)
-            .for_each(|place| place.with(|_| ()));
+            .take(_cells)
+            .for_each(|cell| cell.with(|_| ()));
     }
 
-    /// One place is written.
+    /// Reports a write of one cell.
     #[inline]
-    pub(crate) fn write(&self, _at: usize) {
+    pub(crate) fn write(&self, _cell: usize) {
         #[cfg(checkpoint_loom)]
         self.0
             .iter()
-            .skip(_at)
+            .skip(_cell)
             .take(1)
-            .for_each(|place| place.with_mut(|_| ()));
+            .for_each(|cell| cell.with_mut(|_| ()));
     }
 }
 
 #[cfg(checkpoint_loom)]
-mod model {
+mod loom_sync {
     use std::ops::{Deref, DerefMut};
 
     pub(crate) use loom::sync::MutexGuard;
     use loom::sync::atomic::{AtomicBool, Ordering};
 
-    /// loom's mutex with parking_lot's signature: a panicking model ends the run, so poison means nothing here.
+    /// loom's mutex with parking_lot's signature. A panicking model ends the run, so poison is
+    /// ignored.
     #[derive(Debug)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
-    /// loom's condition variable, which hands the guard through.
+    /// loom's condition variable, which passes the guard through.
     #[derive(Debug)]
     pub(crate) struct Condvar(loom::sync::Condvar);
 
@@ -177,12 +180,15 @@ mod model {
         }
     }
 
-    /// A mutex that may be found locked. loom 0.7 never explores a `try_lock` that finds its mutex locked unless the
-    /// critical section itself has a point at which loom switches threads. Here locking raises an atomic, the guard's drop
-    /// lowers it, and `try_lock` looks at it first: three accesses to one object, which loom explores in every order.
+    /// A mutex whose `try_lock` can fail in a model.
     ///
-    /// They are relaxed: the flag orders nothing that the mutex itself does not order. As with parking_lot's, an attempt
-    /// may fail though the mutex was unlocked a moment ago.
+    /// loom 0.7 never explores a `try_lock` that finds its mutex locked, unless the critical
+    /// section has a point at which loom switches threads. Here locking raises an atomic, the
+    /// guard's drop lowers it, and `try_lock` loads it first. Loom explores these three accesses to
+    /// one object in every order.
+    ///
+    /// They are relaxed: the flag orders nothing that the mutex itself does not order. As with
+    /// parking_lot, an attempt may fail although the mutex was unlocked a moment ago.
     #[derive(Debug)]
     pub(crate) struct TryMutex<T> {
         mutex: Mutex<T>,
@@ -239,7 +245,7 @@ mod model {
 
     impl<T> Drop for TryMutexGuard<'_, T> {
         fn drop(&mut self) {
-            // Before the mutex is unlocked, which the field does when it is dropped after this.
+            // Stored before the mutex is unlocked, which the drop of the guard field does next.
             self.is_held.store(false, Ordering::Relaxed);
         }
     }

@@ -1,5 +1,7 @@
-//! A subscription, which reads on without the lock where it can, beside a cursor that always reads under it: asked at the
-//! same moments both must give the same items, in batches with the same ranges.
+//! The tail: a subscription that reads without the lock, and a cursor that does not.
+//!
+//! Polled at the same moments, both must return the same items, in batches with the same ranges
+//! (C25).
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
@@ -10,12 +12,12 @@ use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Operations queued in one critical section, as (kind, key).
+    /// Operations queued in one critical section, as `(kind, key)`.
     Queue(Vec<(u8, u8)>),
     Close,
     Expel,
-    /// A change of role there and back, on a replica a marker that extends.
-    Turn,
+    /// A change of role and back, or on a replica a marker, which may extend.
+    ChangeSnapshot,
     Read,
 }
 
@@ -25,7 +27,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => queue,
         1 => Just(Step::Close),
         3 => Just(Step::Expel),
-        1 => Just(Step::Turn),
+        1 => Just(Step::ChangeSnapshot),
         8 => Just(Step::Read),
     ];
     prop::collection::vec(step, 1..120)
@@ -46,10 +48,10 @@ fn item(kind: u8, key: u8) -> Item {
     }
 }
 
-/// Items as `operation key seqno`, ranges, and how far the reader is then; nothing if there was nothing.
-type Given = Option<(Vec<String>, Vec<String>, Seqno)>;
+/// Items as `operation key seqno`, ranges, and the reader's seqno; `None` if there was nothing.
+type Answer = Option<(Vec<String>, Vec<String>, Seqno)>;
 
-fn given(batch: &lowtide_checkpoint::Batch) -> Given {
+fn answer(batch: &lowtide_checkpoint::Batch) -> Answer {
     let items = batch
         .items()
         .map(|item| format!("{} {} {}", item.operation.name(), item.key, item.seqno));
@@ -57,17 +59,17 @@ fn given(batch: &lowtide_checkpoint::Batch) -> Given {
     (!batch.is_empty()).then(|| (items.collect(), ranges.collect(), batch.last_seqno()))
 }
 
-fn poll(subscription: &mut Subscription) -> Given {
+fn poll(subscription: &mut Subscription) -> Answer {
     let (mut items, mut ranges, mut last) = (Vec::new(), Vec::new(), None);
-    // It may take several looks; what they give follows one another in one checkpoint.
+    // Several reads may be needed. Their batches follow one another in one checkpoint.
     loop {
         match subscription
             .poll(ReadLimit::NONE)
-            .expect("nobody takes its name")
+            .expect("its name is not taken over")
         {
             Next::Batch(batch) => {
                 let (more_items, more_ranges, seqno) =
-                    given(&batch).expect("a batch is never empty");
+                    answer(&batch).expect("a batch is never empty");
                 items.extend(more_items);
                 if last.is_some() {
                     ranges.pop();
@@ -87,7 +89,7 @@ fn poll(subscription: &mut Subscription) -> Given {
 proptest! {
     #[test]
     #[cfg_attr(miri, ignore = "too many steps")]
-    fn the_tail_gives_what_a_read_under_the_lock_gives(
+    fn tail_reads_match_reads_under_the_lock(
         steps in steps(),
         max_bytes in prop_oneof![Just(None), (500..5_000_usize).prop_map(Some)],
         replica in any::<bool>(),
@@ -125,22 +127,22 @@ proptest! {
                 Step::Expel => {
                     manager.expel();
                 }
-                Step::Turn if replica => {
+                Step::ChangeSnapshot if replica => {
                     if manager.high_seqno().0 == end {
                         let marker = SnapshotMarker::new(SnapshotType::Memory, Seqno(end + 1), Seqno(end + 50));
                         manager.snapshot(SnapshotMarker { extend: end % 100 == 60, ..marker }).expect("complete");
                         end += 50;
                     }
                 }
-                Step::Turn => {
+                Step::ChangeSnapshot => {
                     manager.set_role(Role::Replica);
                     manager.set_role(Role::Active);
                 }
                 Step::Read => {
                     let batch = manager.read(cursor, ReadLimit::NONE).expect("registered");
                     let again = manager.read(cursor, ReadLimit::NONE).expect("registered");
-                    let expected = given(&batch);
-                    // Two reads where kinds do not mix; a poll of those stops there, too.
+                    let expected = answer(&batch);
+                    // A cursor would need two reads if kinds differ. A poll stops there, too.
                     prop_assert!(again.is_empty());
                     prop_assert_eq!(poll(&mut subscription), expected);
                 }
@@ -149,7 +151,7 @@ proptest! {
         }
         let cursors = manager.cursors();
         let batch = manager.read(cursor, ReadLimit::NONE).expect("registered");
-        prop_assert_eq!(poll(&mut subscription), given(&batch));
+        prop_assert_eq!(poll(&mut subscription), answer(&batch));
         prop_assert_eq!(manager.cursors().len(), cursors.len());
         let places: Vec<_> = manager.cursors().iter().map(|cursor| cursor.seqno).collect();
         prop_assert_eq!(places[0], places[1]);

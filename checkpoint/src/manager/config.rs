@@ -1,31 +1,41 @@
-//! What a manager is told at its making.
+//! The configuration of a manager, fixed when it is created.
+//!
+//! Only the role changes later, when the vBucket changes its state.
 
-use crate::{ItemLimits, Quota, Reclaimer};
+use crate::limits::ItemLimits;
+use crate::memory::Quota;
+use crate::reclaim::Reclaimer;
 
-/// Who assigns a vBucket's seqnos.
+/// The name of the cursor that feeds the flusher.
+pub const PERSISTENCE: &str = "persistence";
+
+/// The source of a vBucket's seqnos.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
-    /// This manager does.
+    /// This manager assigns them.
     #[default]
     Active,
-    /// Another node's; this one takes what its snapshots bring.
+    /// Another node's manager assigns them. This one takes the items of its snapshots.
     Replica,
 }
 
-/// How a manager behaves.
+/// The behaviour of a manager.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckpointConfig {
-    /// Who assigns seqnos at first.
+    /// Initial role.
     pub role: Role,
-    /// An open checkpoint that holds an item and has come to so many bytes (keys, values and what the queue adds) is
-    /// closed before the next operation. `None` (the default): at the size the quota finds right; never by size
-    /// where there is no quota.
+    /// Size at which a non-empty open checkpoint is closed before the next operation: keys, values
+    /// and the queue's overhead. `None` (the default): the size that the quota computes, or no limit
+    /// without a quota.
     pub max_bytes: Option<usize>,
-    /// What the manager's memory is charged to, beside other managers'. Default: none, and no limit.
+    /// Quota that the manager's memory is charged to, shared with other managers. Default: none, and
+    /// no limit.
     pub quota: Option<Quota>,
-    /// Who frees what is no longer needed. Default: none; then whoever made it free does, after the lock was released.
+    /// Reclaimer that frees unneeded memory. Default: none. The thread that made the memory
+    /// unneeded then frees it, after the lock is released.
     pub reclaimer: Option<Reclaimer>,
-    /// What items may be at most: give it what the engine that persists them stores. Default: what every engine does.
+    /// Limits that every item must satisfy. Pass the limits of the engine that persists the items.
+    /// Default: the limits that every engine supports.
     pub limits: ItemLimits,
     /// Whether there is a persistence cursor. Without one, nothing waits for a disk. Default: no.
     pub persistence: bool,

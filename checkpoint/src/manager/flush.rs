@@ -1,74 +1,16 @@
-//! The persistence cursor's read and its two ends.
+//! The flush token: a batch to persist, and its outcome.
 //!
-//! While a flush is in progress the place it started from counts as a cursor for expelling and removing, and in no
-//! count. Success forgets that place; failure puts the persistence cursor back there, and the next flush reads a
-//! superset: what the failed one had, less what was replaced meanwhile, and what came since.
+//! The token makes failure the default: a flush that is dropped, for example by a panic, has failed.
+//! The steps under the lock are in `operations/persistence_cursor.rs`.
 
-use super::CheckpointManager;
-use super::inner::Inner;
-use super::read::End;
-use crate::batch::{Batch, ReadLimit};
-use crate::{CheckpointError, Seqno};
+use super::batch::Batch;
+use super::manager::CheckpointManager;
+use super::read_limit::{ReadEnd, ReadLimit};
+use crate::error::CheckpointError;
 
-/// Where the flush in progress would start again.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FlushInProgress {
-    token: u64,
-    pub(super) backup_position: u64,
-    pub(super) backup_seqno: Seqno,
-}
-
-impl Inner {
-    pub(super) fn begin_flush(
-        &mut self,
-        limit: ReadLimit,
-        end: End,
-    ) -> Result<(u64, Batch), CheckpointError> {
-        let cursor = self
-            .persistence
-            .ok_or(CheckpointError::NoPersistenceCursor)?;
-        if self.flush.is_some() {
-            return Err(CheckpointError::FlushInProgress);
-        }
-        let state = self
-            .cursors
-            .get(cursor)
-            .ok_or(CheckpointError::UnknownCursor)?;
-        let (backup_position, backup_seqno) = (state.position, state.seqno);
-        // Before the read: it may leave the oldest checkpoint, which must stay until the flush has ended.
-        let token = self.flushes + 1;
-        self.flush = Some(FlushInProgress {
-            token,
-            backup_position,
-            backup_seqno,
-        });
-        match self.read_to(cursor, limit, end) {
-            Ok(batch) => {
-                self.flushes = token;
-                Ok((token, batch))
-            }
-            Err(error) => {
-                self.flush = None;
-                Err(error)
-            }
-        }
-    }
-
-    fn end_flush(&mut self, token: u64, success: bool) {
-        let Some(flush) = self.flush.take_if(|flush| flush.token == token) else {
-            return;
-        };
-        if let (false, Some(cursor)) = (success, self.persistence) {
-            self.cursors
-                .put_back(cursor, flush.backup_position, flush.backup_seqno);
-        }
-        self.remove_unreferenced();
-    }
-}
-
-/// A flush in progress: the batch to persist, and the promise to say how it went.
+/// A flush in progress: the batch to persist, whose outcome the flusher reports.
 ///
-/// Dropping it without [`Flush::commit`] means it failed.
+/// Dropping it without [`Flush::commit`] means that it failed.
 #[derive(Debug)]
 pub struct Flush {
     manager: CheckpointManager,
@@ -77,34 +19,64 @@ pub struct Flush {
     success: bool,
 }
 
-impl Flush {
-    pub(super) fn new(manager: CheckpointManager, token: u64, batch: Batch) -> Self {
-        Self {
-            manager,
+impl CheckpointManager {
+    /// Reads the persistence cursor's batch.
+    ///
+    /// The batch counts as flushed only when [`Flush::commit`] is called. If the flush fails or is
+    /// dropped, the next one starts at the same place.
+    ///
+    /// # Errors
+    /// - [`CheckpointError::FlushInProgress`] if another flush has not ended.
+    /// - [`CheckpointError::NoPersistenceCursor`] if the manager has none.
+    /// - [`CheckpointError::InvalidArgument`] for a limit of 0.
+    pub fn begin_flush(&self, limit: ReadLimit) -> Result<Flush, CheckpointError> {
+        self.begin_flush_to(limit, ReadEnd::Limit)
+    }
+
+    /// Like [`CheckpointManager::begin_flush`], but a batch that reaches a snapshot's end stops at
+    /// one. Items of the next, partial snapshot are left for the next flush.
+    ///
+    /// A flusher that commits batch by batch thus commits whole snapshots at points where readers
+    /// may look at the disk.
+    ///
+    /// # Errors
+    /// Same as [`CheckpointManager::begin_flush`].
+    pub fn begin_flush_to_boundary(&self, limit: ReadLimit) -> Result<Flush, CheckpointError> {
+        self.begin_flush_to(limit, ReadEnd::Boundary)
+    }
+
+    fn begin_flush_to(&self, limit: ReadLimit, end: ReadEnd) -> Result<Flush, CheckpointError> {
+        let (token, batch) = self.with(|state| state.begin_flush(limit, end))?;
+        Ok(Flush {
+            manager: self.clone(),
             token,
             batch,
             success: false,
-        }
+        })
     }
+}
 
-    /// What is to be persisted.
+impl Flush {
+    /// Returns the batch to persist.
     #[must_use]
     pub fn batch(&self) -> &Batch {
         &self.batch
     }
 
-    /// The batch is durable: it will not be read again.
+    /// Reports that the batch is durable. It will not be read again.
     pub fn commit(mut self) {
         self.success = true;
     }
 
-    /// The batch is not durable: the next flush starts where this one did.
+    /// Reports that the batch is not durable. The next flush starts where this one did.
+    ///
+    /// Same as dropping the flush, with a name that says so.
     pub fn fail(self) {}
 }
 
 impl Drop for Flush {
     fn drop(&mut self) {
         self.manager
-            .with(|inner| inner.end_flush(self.token, self.success));
+            .with(|state| state.end_flush(self.token, self.success));
     }
 }

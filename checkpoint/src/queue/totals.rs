@@ -1,11 +1,12 @@
-//! Counts of live items and what they cost, kept beside whatever holds them.
+//! Counts of live items and their cost, stored with each segment and each checkpoint.
+//!
+//! Keeping them up to date makes sizes and limits O(1), without a walk over items.
 
 use std::ops::{AddAssign, SubAssign};
 
-use super::SLOT_BYTES;
-use crate::index::ENTRY_BYTES;
+use super::cost::{ENTRY_BYTES, SLOT_BYTES};
 
-/// So many items of so many bytes: keys, values, slots and index entries.
+/// A number of items and their bytes: keys, values, slots and index entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) items: usize,
@@ -17,7 +18,7 @@ impl Totals {
         payload_bytes + SLOT_BYTES + ENTRY_BYTES
     }
 
-    /// Of the bytes, those of keys and values.
+    /// Returns the bytes of keys and values alone.
     pub(crate) const fn payload_bytes(&self) -> usize {
         self.bytes - self.items * Self::cost(0)
     }

@@ -1,7 +1,12 @@
+//! Subscriptions of a manager: order, backfill, dropped cursors, waiting and stopping.
+
 use bytes::Bytes;
 
-use super::*;
-use crate::{CheckpointConfig, Item, Key};
+use super::event::{Backfill, Next};
+use super::subscription::{Lock, Subscription};
+use crate::error::CheckpointError;
+use crate::manager::{CheckpointConfig, CheckpointManager, ReadLimit};
+use crate::model::{Item, Key, Seqno};
 
 fn manager() -> CheckpointManager {
     CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO)
@@ -12,7 +17,7 @@ fn set(manager: &CheckpointManager, key: &str) -> Seqno {
     manager.queue(item).expect("active").seqno
 }
 
-/// What comes next, in short.
+/// Returns the event as short text.
 fn short(next: Next) -> String {
     match next {
         Next::Batch(batch) => batch
@@ -32,7 +37,7 @@ fn poll(subscription: &mut Subscription) -> String {
 }
 
 #[test]
-fn batches_come_in_order_and_then_nothing() {
+fn poll_returns_batches_in_order_and_then_idle() {
     let manager = manager();
     let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
     assert_eq!(poll(&mut subscription), "idle");
@@ -46,7 +51,7 @@ fn batches_come_in_order_and_then_nothing() {
 }
 
 #[test]
-fn what_left_memory_is_asked_for_before_the_rest_comes() {
+fn backfill_comes_before_items_from_memory() {
     let manager = manager();
     for key in ["a", "b", "c"] {
         set(&manager, key);
@@ -59,7 +64,7 @@ fn what_left_memory_is_asked_for_before_the_rest_comes() {
 }
 
 #[test]
-fn a_dropped_cursor_comes_back_with_what_it_must_fetch() {
+fn dropped_cursor_resumes_with_a_backfill() {
     let manager = manager();
     let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
     set(&manager, "a");
@@ -82,7 +87,7 @@ fn a_dropped_cursor_comes_back_with_what_it_must_fetch() {
 }
 
 #[test]
-fn a_name_taken_over_is_an_error() {
+fn poll_fails_after_the_name_was_taken_over() {
     let manager = manager();
     let mut first = manager.subscribe("s", Seqno::ZERO).expect("valid");
     let _second = manager.subscribe("s", Seqno::ZERO).expect("valid");
@@ -93,30 +98,30 @@ fn a_name_taken_over_is_an_error() {
     drop(first);
     assert!(
         manager.cursor("s").is_some(),
-        "the second's cursor is not the first's to remove"
+        "the first does not remove the second's cursor"
     );
 }
 
 #[test]
-fn its_cursor_goes_with_it() {
+fn dropped_subscription_removes_its_cursor() {
     let manager = manager();
     drop(manager.subscribe("s", Seqno::ZERO).expect("valid"));
     assert!(manager.cursors().is_empty());
 }
 
 #[test]
-fn a_waiting_reader_is_woken_once_for_many_writes() {
+fn waiting_reader_is_woken_once_for_many_writes() {
     let manager = manager();
     let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
     assert_eq!(
         poll(&mut subscription),
         "idle",
-        "whoever does not wait is not woken"
+        "a reader that does not wait is not woken"
     );
     for _ in 0..2 {
-        // As before it sleeps; asking again changes nothing.
+        // The step before it sleeps. A repeated one changes nothing.
         let next = subscription
-            .look(ReadLimit::NONE, Lock::Wait)
+            .next_under_lock(ReadLimit::NONE, Lock::Wait)
             .expect("registered");
         assert_eq!(short(next), "idle");
     }
@@ -128,7 +133,7 @@ fn a_waiting_reader_is_woken_once_for_many_writes() {
 }
 
 #[test]
-fn waiting_ends_with_a_write_or_a_stop() {
+fn wait_ends_with_a_write_or_a_stop() {
     let manager = manager();
     let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
     let stopper = subscription.stopper();
@@ -142,7 +147,7 @@ fn waiting_ends_with_a_write_or_a_stop() {
     set(&manager, "a");
     stopper.stop();
     let (first, second) = reader.join().expect("it ends");
-    // The stop may come before the reader has looked; it never hangs, and reads the write or is stopped.
+    // The stop may come before the first read. The reader never hangs: it reads the write or stops.
     assert!(
         matches!((&*first, &*second), ("a@1 " | "stopped", "stopped")),
         "{first:?} {second:?}"
@@ -151,7 +156,7 @@ fn waiting_ends_with_a_write_or_a_stop() {
 
 #[test]
 #[cfg_attr(miri, ignore = "too many steps")]
-fn a_reader_at_the_tail_misses_no_replacement_in_a_chunk_that_was_rewritten() {
+fn tail_reader_misses_no_replacement_in_a_rewritten_chunk() {
     let manager = manager();
     let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
     set(&manager, "first");
@@ -160,8 +165,8 @@ fn a_reader_at_the_tail_misses_no_replacement_in_a_chunk_that_was_rewritten() {
         .register("cursor", Seqno(1), true)
         .expect("valid")
         .cursor;
-    // More than may be dead without being rewritten, while the reader stands in the first of these chunks; then what is left
-    // of the first chunks is replaced in the chunks that took their place.
+    // More slots die than tolerated without rewriting, while the reader stands in the first of these
+    // chunks. Then the remaining items of the rewritten chunks are replaced, too.
     let all = 0..6_000;
     let (most, rest): (Vec<_>, Vec<_>) = all.clone().partition(|key| key % 8 != 0);
     for key in all.chain(most).chain(rest) {

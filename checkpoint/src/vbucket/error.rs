@@ -1,129 +1,138 @@
-//! Why a vBucket refused: nothing has changed then.
+//! The errors of a vBucket: the reasons to refuse an operation.
+//!
+//! Each names the vBucket, because a caller serves many of them.
+//!
+//! # Invariants
+//! - An operation that returns an error has changed nothing (C15).
 
-use crate::{CheckpointError, FailoverLogError, Seqno, State, VbUuid, Vbid};
+use crate::error::CheckpointError;
+use crate::model::{FailoverLogError, Seqno, State, VbUuid, Vbid};
 
-/// What a [`VBucket`](crate::VBucket) returns when it refuses.
+/// The reason why a [`VBucket`](crate::VBucket) refused an operation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VBucketError {
-    /// Writes go to the active, snapshots and rollbacks to replicas and pending ones; the dead serve nobody.
-    #[error("vBucket {vb} is {state}")]
+    /// Only an active takes writes. Only a replica or pending vBucket takes snapshots and rollbacks.
+    /// A dead one serves no reader.
+    #[error("vBucket {vb} is {state}, which does not allow the operation")]
     WrongState {
         /// The vBucket.
         vb: Vbid,
-        /// What it is.
+        /// Current state.
         state: State,
     },
-    /// An active does not become pending: it would have to become active again, which it is.
-    #[error("vBucket {vb} is {from} and can't become {to}")]
+    /// An active cannot become pending, which is the state before active.
+    #[error("vBucket {vb} cannot change from {from} to {to}")]
     NoTransition {
         /// The vBucket.
         vb: Vbid,
-        /// What it is.
+        /// Current state.
         from: State,
-        /// What it was to become.
+        /// Requested state.
         to: State,
     },
-    /// Going on with its active's branch needs all of its last snapshot. Wait for the rest, or start a branch.
+    /// Continuing the active's branch needs a complete last snapshot. The caller waits for the rest,
+    /// or passes a uuid for a new branch.
     #[error(
-        "vBucket {vb} has {high} of a snapshot to {snapshot_end}: the branch can't be continued from there"
+        "vBucket {vb} has only seqno {high} of a snapshot that ends at {snapshot_end}: complete the \
+         snapshot or pass a uuid to start a branch"
     )]
     HalfSnapshot {
         /// The vBucket.
         vb: Vbid,
-        /// The last seqno it has.
+        /// Last seqno of the vBucket.
         high: Seqno,
-        /// What would complete it.
+        /// Seqno that completes the snapshot.
         snapshot_end: Seqno,
     },
-    /// It was active when its process ended, and not in order. What it told others may be lost here, so it can't go on with its
-    /// branch: give a uuid, or have it follow another first.
+    /// The vBucket was active when its process stopped uncleanly. Items that it delivered may be lost
+    /// here, so it cannot continue its branch. The caller passes a uuid, or has it follow another
+    /// active first.
     #[error(
-        "vBucket {vb} was active before an unclean stop: it leads again only on a branch of its own"
+        "vBucket {vb} was active before an unclean stop: pass a uuid to start a branch, or let it \
+         follow another active first"
     )]
     NeedsBranch {
         /// The vBucket.
         vb: Vbid,
     },
-    /// Only one that is or becomes active begins a branch: the name would be lost.
-    #[error(
-        "vBucket {vb} is to be {state}, which begins no branch, but was given the name {uuid} for one"
-    )]
+    /// Only a vBucket that is or becomes active begins a branch. The name would be lost.
+    #[error("uuid {uuid} given for vBucket {vb}, but a change to {state} starts no branch")]
     NoBranch {
         /// The vBucket.
         vb: Vbid,
-        /// What it was to become.
+        /// Requested state.
         state: State,
-        /// The name.
+        /// Name of the branch.
         uuid: VbUuid,
     },
-    /// The reader has what is not of this history, or lacks tombstones that were purged: it must go back first.
-    #[error("vBucket {vb}: the reader must give up everything after {to}")]
+    /// The reader has items that are not of this history, or lacks tombstones that were purged.
+    #[error("vBucket {vb}: the reader must discard everything after seqno {to}")]
     GoBack {
         /// The vBucket.
         vb: Vbid,
-        /// The last seqno that it may keep. It goes further back, to a place where it was whole.
+        /// Last seqno that the reader may keep. It goes further back if it is not whole there.
         to: Seqno,
     },
-    /// The branch it was to start can't have that name.
+    /// The name is not valid for a new branch.
     #[error("vBucket {vb}: {source}")]
     Branch {
         /// The vBucket.
         vb: Vbid,
-        /// Why.
+        /// Reason.
         source: FailoverLogError,
     },
-    /// Durable writes end in the order they began, each once.
+    /// Durable writes complete in the order in which they began, each once.
     #[error(
-        "vBucket {vb}: the item @{seqno} ends prepare {prepare_seqno}, but only one above {high_completed} and below the \
-         item itself can be ended"
+        "vBucket {vb}: item {seqno} completes prepare {prepare_seqno}, expected a prepare above \
+         {high_completed} and below the item"
     )]
     CompletionOutOfOrder {
         /// The vBucket.
         vb: Vbid,
-        /// The seqno that the commit or abort has, or would have had.
+        /// Seqno that the commit or abort has, or would have had.
         seqno: Seqno,
-        /// The prepare it names; 0 if it names none.
+        /// Prepare that it names; 0 if it names none.
         prepare_seqno: Seqno,
-        /// All prepares up to this one have ended.
+        /// Seqno up to which all prepares are completed.
         high_completed: Seqno,
     },
-    /// A snapshot can't undo what has ended.
+    /// A snapshot cannot undo completed prepares.
     #[error(
-        "vBucket {vb}: a snapshot has ended prepares up to {offered}, this vBucket up to {high_completed}"
+        "vBucket {vb}: the snapshot has completed prepares up to {offered}, below {high_completed} \
+         on this copy"
     )]
     CompletedFalls {
         /// The vBucket.
         vb: Vbid,
-        /// What the marker says.
+        /// Completed seqno of the marker.
         offered: Seqno,
-        /// All prepares up to this one have ended here.
+        /// Seqno up to which all prepares are completed here.
         high_completed: Seqno,
     },
-    /// Some revision came with the highest CAS there is, so none is left for the next. `force_max_cas` sets the clock.
-    #[error(
-        "vBucket {vb} has seen the highest CAS there is: its clock must be set back before it takes writes"
-    )]
+    /// A revision came with the highest CAS, so there is none left for the next write.
+    /// [`VBucket::force_max_cas`](crate::VBucket::force_max_cas) sets the clock back.
+    #[error("vBucket {vb} has seen the highest CAS: set its clock back before the next write")]
     ClockExhausted {
         /// The vBucket.
         vb: Vbid,
     },
-    /// There is nothing to go back to.
-    #[error("vBucket {vb} has {high}: it can't be rolled back to {to}")]
+    /// The seqno to roll back to is above the last one.
+    #[error("vBucket {vb} cannot be rolled back to {to}, its last seqno is {high}")]
     RollbackAhead {
         /// The vBucket.
         vb: Vbid,
-        /// Where it was to go back to.
+        /// Requested seqno.
         to: Seqno,
-        /// The last seqno it has.
+        /// Last seqno of the vBucket.
         high: Seqno,
     },
-    /// Its checkpoint manager refused.
+    /// The checkpoint manager refused the operation.
     #[error("vBucket {vb}: {source}")]
     Checkpoint {
         /// The vBucket.
         vb: Vbid,
-        /// Why.
+        /// Reason.
         source: CheckpointError,
     },
 }

@@ -1,19 +1,27 @@
-//! Going back to an earlier seqno, and going on inside a snapshot that was received in part.
+//! Rolling back to an earlier seqno, and continuing inside a partially received snapshot.
+//!
+//! Both restore a replica from what its store has: after a rollback, or after a restart.
 
-use super::{Received, VBucket, follows, is_half, role};
-use crate::{Role, Seqno, SnapshotMarker, VBucketError, VBucketState};
+use super::error::VBucketError;
+use super::received_snapshots::{ReceivedSnapshots, is_partial};
+use super::roles::{is_follower, role};
+use super::vbucket::VBucket;
+use crate::manager::Role;
+use crate::model::{Seqno, SnapshotMarker, VBucketState};
 
 impl VBucket {
-    /// Gives up everything after `seqno`, in memory: `persisted` is what its store was rolled back to. Cursors stay and
-    /// stand at `seqno`, subscriptions are told; a flush in progress is void. The failover log keeps the branches that
-    /// begin at or below.
+    /// Discards everything after `seqno` from memory. `persisted` is the state that the store was
+    /// rolled back to.
+    ///
+    /// Cursors stay and move to `seqno`, subscriptions report the rollback, and a flush in progress
+    /// becomes void. The failover log keeps the branches that begin at or below `seqno`.
     ///
     /// # Errors
-    /// [`VBucketError::WrongState`] on an active, whose history nobody can take back, or a dead vBucket;
-    /// [`VBucketError::RollbackAhead`] for a seqno above the last one.
+    /// - [`VBucketError::WrongState`] on an active, whose history is final, or a dead vBucket.
+    /// - [`VBucketError::RollbackAhead`] for a seqno above the last one.
     pub fn rollback(&self, seqno: Seqno, persisted: &VBucketState) -> Result<(), VBucketError> {
-        let mut inner = self.lock();
-        self.require(&inner, follows)?;
+        let mut locked = self.lock();
+        self.require(&locked, is_follower)?;
         let high = self.manager.high_seqno();
         if seqno > high {
             return Err(VBucketError::RollbackAhead {
@@ -22,22 +30,22 @@ impl VBucket {
                 high,
             });
         }
-        let (state, mut failover_log) = (inner.current.state, inner.current.failover_log.clone());
+        let (state, mut failover_log) = (locked.current.state, locked.current.failover_log.clone());
         failover_log.prune(seqno);
-        inner.current = VBucketState {
+        locked.current = VBucketState {
             state,
             failover_log,
             ..persisted.clone()
         };
-        inner.received = Received::on_disk(persisted, seqno);
+        locked.received = ReceivedSnapshots::on_disk(persisted, seqno);
         self.manager.clear(seqno);
-        self.resume_snapshot(&inner.current, seqno);
+        self.resume_snapshot(&locked.current, seqno);
         Ok(())
     }
 
-    /// A replica that has a part of a snapshot on disk is still inside it.
+    /// Reopens the snapshot of a replica that has only a part of it on disk.
     pub(super) fn resume_snapshot(&self, persisted: &VBucketState, high: Seqno) {
-        if role(persisted.state) == Role::Active || !is_half(persisted, high) {
+        if role(persisted.state) == Role::Active || !is_partial(persisted, high) {
             return;
         }
         let completed = persisted

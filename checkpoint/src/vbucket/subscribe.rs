@@ -1,21 +1,28 @@
-//! Subscribing to a vBucket's changes, coming back to them, and learning that it stopped serving.
+//! Subscribing to a vBucket, resuming, and ending subscriptions when it stops serving.
 //!
-//! What always holds (C28): a subscriber goes on only where it stands on this history, by the same rule as a stream; one that
-//! does not is told how far it must go back.
+//! # Invariants
+//! - A subscriber continues only at a place on this history, by the same rule as a stream (C28).
+//!   Otherwise the error says how far it must go back.
 
-use std::sync::Arc;
-
-use super::{VBucket, role};
-use crate::{
-    CheckpointError, History, ResumePoint, Role, Seqno, State, Subscription, VBucketError,
-};
+use super::error::VBucketError;
+use super::roles::role;
+use super::vbucket::VBucket;
+use crate::error::CheckpointError;
+use crate::manager::Role;
+use crate::model::{Seqno, State};
+use crate::resume::{History, ResumePoint};
+use crate::subscription::{Stopper, Subscription};
 
 impl VBucket {
-    /// Subscribes a consumer that stands at `from`: at [`ResumePoint::START`] if it has nothing yet, else where
-    /// [`VBucket::resume_point_of`] of its last subscription said, on this copy or another. Tombstones up to `purged` are gone
-    /// from this copy's store (0 if none was ever purged, or there is no store). One of that name loses its cursor. The
-    /// subscription ends when the vBucket dies or stops being active: what it had may be rolled back then, and its new active
-    /// serves it.
+    /// Subscribes a consumer that resumes at `from`, replacing any cursor of that name.
+    ///
+    /// A new consumer passes [`ResumePoint::START`]. A returning one passes the result of
+    /// [`VBucket::resume_point_of`] for its last subscription, on this copy or another. `purged` is
+    /// the seqno up to which tombstones are gone from this copy's store; 0 if none was ever purged,
+    /// or without a store.
+    ///
+    /// The subscription ends when the vBucket becomes dead or stops being active. Items that it
+    /// delivered may be rolled back then, and the new active serves the consumer.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -34,7 +41,7 @@ impl VBucket {
     /// assert!(matches!(indexer.poll(ReadLimit::NONE), Ok(Next::Batch(_))));
     /// let stands = vbucket.resume_point_of(&indexer).expect("nothing was rolled back");
     ///
-    /// // The process dies; its store had the first of the two.
+    /// // The process dies. Its store has only the first of the two items.
     /// let after = AfterStop::Unclean { uuid: VbUuid(8) };
     /// let config = CheckpointConfig::default();
     /// let vbucket = VBucket::recover(Vbid(0), &state, Seqno(1), State::Active, after, config)?;
@@ -45,22 +52,23 @@ impl VBucket {
     /// ```
     ///
     /// # Errors
-    /// [`VBucketError::WrongState`] on a dead vBucket; [`VBucketError::GoBack`] if the consumer has something that is not of
-    /// this history, or may lack a purged tombstone: it gives that up and subscribes again;
-    /// [`VBucketError::Checkpoint`] for a seqno outside its snapshot.
+    /// - [`VBucketError::WrongState`] on a dead vBucket.
+    /// - [`VBucketError::GoBack`] if the consumer has items that are not of this history, or may lack
+    ///   a purged tombstone. It discards them and subscribes again.
+    /// - [`VBucketError::Checkpoint`] for a seqno outside its snapshot.
     pub fn subscribe(
         &self,
         name: &str,
         from: ResumePoint,
         purged: Seqno,
     ) -> Result<Subscription, VBucketError> {
-        let mut inner = self.lock();
-        self.require(&inner, |state| state != State::Dead)?;
+        let mut locked = self.lock();
+        self.require(&locked, |state| state != State::Dead)?;
         if !from.is_sound() {
-            let what = "a seqno lies inside its snapshot";
-            return Err(self.refused(CheckpointError::InvalidArgument(what)));
+            let what = "a resume point's seqno must lie inside its snapshot";
+            return Err(self.checkpoint_error(CheckpointError::InvalidArgument(what)));
         }
-        let state = &inner.current;
+        let state = &locked.current;
         let (high, purge) = (self.manager.high_seqno(), state.purge_seqno.max(purged));
         let history = History {
             log: &state.failover_log,
@@ -74,34 +82,37 @@ impl VBucket {
         let subscription = self
             .manager
             .subscribe_at(name, from)
-            .map_err(|source| self.refused(source))?;
-        // Those that nobody holds any more are forgotten here, so that the list is never longer than the cursors were.
-        inner
-            .subscribers
-            .retain(|stopper| Arc::strong_count(&stopper.is_stopped) > 1);
-        inner.subscribers.push(subscription.stopper());
+            .map_err(|source| self.checkpoint_error(source))?;
+        // Stoppers of dropped subscriptions are removed here, so that the list stays as short as the
+        // number of cursors.
+        locked.subscribers.retain(Stopper::is_shared);
+        locked.subscribers.push(subscription.stopper());
         Ok(subscription)
     }
-    /// Where a subscription's reader stands once it has everything that was delivered, and has fetched what it was asked to:
-    /// what it gives to [`VBucket::subscribe`] when it comes back. `None` if something of that was rolled back: the subscription
-    /// says so next ([`Next::RolledBack`](crate::Next)).
+
+    /// Returns the resume point of a subscription's reader, once it has everything delivered and has
+    /// fetched its backfill. The reader passes it to [`VBucket::subscribe`] when it returns.
+    ///
+    /// Returns `None` if a delivered item was rolled back. The subscription then reports
+    /// [`Next::RolledBack`](crate::Next) next.
     #[must_use]
     pub fn resume_point_of(&self, subscription: &Subscription) -> Option<ResumePoint> {
-        // Under this lock neither the branches change nor is anything rolled back.
-        let inner = self.lock();
+        // Under this lock, branches do not change and no rollback happens.
+        let locked = self.lock();
         let (start, end) = subscription.snapshot()?;
         let (seqno, uuid) = (
             subscription.seqno(),
-            inner.current.failover_log.newest().uuid,
+            locked.current.failover_log.newest().uuid,
         );
-        let (start, end) = if role(inner.current.state) == Role::Active {
-            // What an active has is its history: of the snapshot that it was promoted in no more will come.
+        let (start, end) = if role(locked.current.state) == Role::Active {
+            // Everything on an active is its history. The rest of the snapshot that it was promoted
+            // in will never come.
             (start, end.min(self.manager.high_seqno()))
-        } else if seqno > inner.received.complete {
-            // Nobody has more of a snapshot whole than the copy that it reads from.
+        } else if seqno > locked.received.complete {
+            // A reader cannot have more of a snapshot whole than the copy that it reads from.
             (
-                start.min(inner.received.complete),
-                end.max(inner.received.snapshot_end),
+                start.min(locked.received.complete),
+                end.max(locked.received.snapshot_end),
             )
         } else {
             (start, end)

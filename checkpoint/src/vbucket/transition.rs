@@ -2,30 +2,46 @@
 //!
 //! | from \\ to | active | replica | pending | dead |
 //! |---|---|---|---|---|
-//! | active | with a uuid a new branch, or nothing happens | yes | no | yes |
-//! | replica, pending, dead | yes, on a branch of its own or, with all of its last snapshot, on its active's | yes | yes | yes |
+//! | active | a new branch with a uuid, otherwise no change | yes | no | yes |
+//! | replica, pending, dead | yes (1) | yes | yes | yes |
 //!
-//! Each change is an item in the queue, so that the flusher has something to commit and readers learn of it in order.
-//! What always holds (C23): a branch starts at the end of the last whole snapshot, or at the high seqno of one that was
-//! active itself; what is refused leaves no trace. A uuid is never dropped: it names a branch, or is refused (C29).
+//! (1) On a branch of its own, or on its active's branch if its last snapshot is complete.
+//!
+//! Each change is an item in the queue, so that the flusher has something to commit and readers learn
+//! of it in order.
+//!
+//! # Invariants
+//! - A branch starts at the end of the last whole snapshot, or at the high seqno of a vBucket that was
+//!   active itself. A refused change leaves no trace (C23).
+//! - A uuid is never dropped: it names a branch or is refused (C29).
 
-use super::{Inner, Received, VBucket, role};
+use super::error::VBucketError;
+use super::locked_vbucket::LockedVBucket;
+use super::received_snapshots::ReceivedSnapshots;
+use super::roles::role;
+use super::vbucket::VBucket;
 use crate::fault::{self, Fault};
-use crate::{Cas, Item, Key, Operation, State, VBucketError, VbUuid};
+use crate::model::{Cas, Item, Key, Operation, State, VbUuid};
 
 impl VBucket {
-    /// Changes its role. One that becomes active starts a branch named `uuid` at the end of its last whole snapshot;
-    /// `uuid` being `None` (a planned takeover) it goes on with the branch it is on. One that is active already starts a branch
-    /// named `uuid` at its high seqno, unless it is on that branch. To become what it is changes nothing else. One that dies or
-    /// stops being active ends its subscriptions.
+    /// Changes the state.
+    ///
+    /// - A vBucket that becomes active starts a branch named `uuid` at the end of its last whole
+    ///   snapshot. With `None` (a planned takeover) it continues its branch.
+    /// - An active that stays active starts a branch named `uuid` at its high seqno, unless it is on
+    ///   that branch already.
+    /// - Any other vBucket that keeps its state does not change.
+    /// - A vBucket that dies or stops being active ends its subscriptions.
     ///
     /// # Errors
-    /// [`VBucketError::NoTransition`] from active to pending; [`VBucketError::NoBranch`] for a uuid where none is needed;
-    /// [`VBucketError::NeedsBranch`] for none where [`VBucket::recover`] says that one is; [`VBucketError::HalfSnapshot`] for
-    /// a takeover inside a snapshot; [`VBucketError::Branch`] for a uuid that is 0 or that of a branch already.
+    /// - [`VBucketError::NoTransition`] from active to pending.
+    /// - [`VBucketError::NoBranch`] for a uuid with a state that begins no branch.
+    /// - [`VBucketError::NeedsBranch`] for no uuid after an unclean stop ([`VBucket::recover`]).
+    /// - [`VBucketError::HalfSnapshot`] for a takeover inside a snapshot.
+    /// - [`VBucketError::Branch`] for a uuid that is 0 or already names a branch.
     pub fn set_state(&self, state: State, uuid: Option<VbUuid>) -> Result<(), VBucketError> {
-        let mut inner = self.lock();
-        let before = inner.current.state;
+        let mut locked = self.lock();
+        let before = locked.current.state;
         if (before, state) == (State::Active, State::Pending) {
             return Err(VBucketError::NoTransition {
                 vb: self.id,
@@ -41,60 +57,68 @@ impl VBucket {
             });
         }
         if state == before {
-            return self.begin_branch(&mut inner, uuid);
+            return self.begin_branch(&mut locked, uuid);
         }
         if state == State::Active {
-            self.promote(&mut inner, uuid)?;
-            inner.leads_from = self.manager.high_seqno();
+            self.promote(&mut locked, uuid)?;
+            locked.active_since = self.manager.high_seqno();
         }
         if before == State::Active {
-            // What was written here is history, whatever snapshot it once began in.
-            inner.received = Received::whole(self.manager.high_seqno());
+            // Everything written here is history, whatever snapshot it once began in.
+            locked.received = ReceivedSnapshots::whole(self.manager.high_seqno());
         }
         if state == State::Dead || before == State::Active {
-            // First, so that they learn of it before they read of it.
-            for subscriber in inner.subscribers.drain(..) {
+            // Ended before the change is queued, so that subscribers learn of it first.
+            for subscriber in locked.subscribers.drain(..) {
                 subscriber.end(state);
             }
         }
         if role(before) != role(state) {
             self.manager.set_role(role(state));
         }
-        inner.current.state = state;
-        let cas = inner.clock.max();
+        locked.current.state = state;
+        let cas = locked.clock.max();
         self.queue_state(state, cas)
     }
 
-    /// Sets the highest CAS, also back: for a clock that some revision from elsewhere has taken far into the future.
-    /// From here on CAS order is seqno order again; a revision from before may have a higher one.
+    /// Sets the highest CAS, also to a lower value, for a clock that a revision from elsewhere has
+    /// moved far into the future.
+    ///
+    /// From here on CAS order is seqno order again. An earlier revision may have a higher CAS.
     ///
     /// # Errors
-    /// [`VBucketError::WrongState`] unless active: everybody else takes CAS values as they come.
+    /// [`VBucketError::WrongState`] unless active: any other vBucket takes CAS values as received.
     pub fn force_max_cas(&self, cas: Cas) -> Result<(), VBucketError> {
-        let mut inner = self.lock();
-        self.require(&inner, |state| state == State::Active)?;
-        inner.clock.set(cas);
-        inner.current.max_cas = cas;
+        let mut locked = self.lock();
+        self.require(&locked, |state| state == State::Active)?;
+        locked.clock.set(cas);
+        locked.current.max_cas = cas;
         self.queue_state(State::Active, cas)
     }
 
-    /// Queues the state as it is, so that the flusher commits it though nothing else was written: after a rollback, whose
-    /// failover log the store does not have yet, or when an active's log was adopted.
+    /// Queues the current state, so that the flusher commits it without any other write.
+    ///
+    /// This is needed after a rollback, whose failover log the store does not have yet, and after an
+    /// active's log was adopted.
     ///
     /// # Errors
-    /// [`VBucketError::Checkpoint`] as the manager refuses.
+    /// [`VBucketError::Checkpoint`] if the manager refuses the item.
     pub fn queue_current_state(&self) -> Result<(), VBucketError> {
-        let inner = self.lock();
-        self.queue_state(inner.current.state, inner.clock.max())
+        let locked = self.lock();
+        self.queue_state(locked.current.state, locked.clock.max())
     }
 
-    /// It stays active, on another branch: what it has is history already.
-    fn begin_branch(&self, inner: &mut Inner, uuid: Option<VbUuid>) -> Result<(), VBucketError> {
-        let newest = inner.current.failover_log.newest().uuid;
+    /// Starts another branch on an active, at its high seqno: everything it has is history already.
+    fn begin_branch(
+        &self,
+        locked: &mut LockedVBucket,
+        uuid: Option<VbUuid>,
+    ) -> Result<(), VBucketError> {
+        let newest = locked.current.failover_log.newest().uuid;
         let Some(uuid) = uuid.filter(|&uuid| uuid != newest) else {
             return Ok(());
         };
-        let branched = inner
+        let branched = locked
             .current
             .failover_log
             .branch(uuid, self.manager.high_seqno());
@@ -102,31 +126,34 @@ impl VBucket {
             vb: self.id,
             source,
         })?;
-        self.queue_state(State::Active, inner.clock.max())
+        self.queue_state(State::Active, locked.clock.max())
     }
 
-    fn promote(&self, inner: &mut Inner, uuid: Option<VbUuid>) -> Result<(), VBucketError> {
-        let (
-            high,
-            Received {
-                mut complete,
-                snapshot_end,
-            },
-        ) = (self.manager.high_seqno(), inner.received);
+    /// Starts the branch of a vBucket that becomes active, or checks that it may continue its own.
+    fn promote(
+        &self,
+        locked: &mut LockedVBucket,
+        uuid: Option<VbUuid>,
+    ) -> Result<(), VBucketError> {
+        let high = self.manager.high_seqno();
+        let ReceivedSnapshots {
+            mut complete,
+            snapshot_end,
+        } = locked.received;
         if fault::is(Fault::BranchInsideASnapshot) {
             complete = high;
         }
         match uuid {
             Some(uuid) => {
-                let branched = inner.current.failover_log.branch(uuid, complete);
+                let branched = locked.current.failover_log.branch(uuid, complete);
                 branched.map_err(|source| VBucketError::Branch {
                     vb: self.id,
                     source,
                 })?;
-                inner.must_branch = false;
+                locked.must_branch = false;
                 Ok(())
             }
-            None if inner.must_branch => Err(VBucketError::NeedsBranch { vb: self.id }),
+            None if locked.must_branch => Err(VBucketError::NeedsBranch { vb: self.id }),
             None if complete == high => Ok(()),
             None => Err(VBucketError::HalfSnapshot {
                 vb: self.id,
@@ -136,7 +163,7 @@ impl VBucket {
         }
     }
 
-    /// Carries the highest CAS as well: the last one in a batch decides.
+    /// Queues a change of state. It carries the highest CAS, because the last one in a batch decides.
     fn queue_state(&self, state: State, cas: Cas) -> Result<(), VBucketError> {
         let item = Item {
             cas,
@@ -145,6 +172,6 @@ impl VBucket {
         self.manager
             .queue(item)
             .map(drop)
-            .map_err(|source| self.refused(source))
+            .map_err(|source| self.checkpoint_error(source))
     }
 }

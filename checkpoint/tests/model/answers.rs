@@ -1,6 +1,6 @@
-//! What the naive manager answers: batches, registrations, ranges, counters, the diagram.
+//! Answers of the naive manager: batches, registrations, ranges, counters, the diagram.
 //!
-//! Everything is counted from the log; only cursors move.
+//! Everything is counted from the log. Only cursors move.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,10 @@ use lowtide_checkpoint::{
     Item, Operation, PERSISTENCE, ReadLimit, Seqno, SnapshotRange, SnapshotType,
 };
 
-use crate::naive::{Naive, Place, Record, is_state};
-use crate::piece::Checkpoint;
+use crate::checkpoint::Checkpoint;
+use crate::naive::{Naive, Progress, Record, is_state};
 
-/// What a read must return.
+/// The expected result of a read.
 #[derive(Debug, PartialEq)]
 pub struct Read {
     pub items: Vec<Item>,
@@ -20,7 +20,7 @@ pub struct Read {
 }
 
 impl Naive {
-    /// Returns `next` and whether backfill is needed.
+    /// Registers a cursor. Returns `next`, and whether backfill is needed.
     pub fn register(
         &mut self,
         name: &str,
@@ -30,11 +30,11 @@ impl Naive {
         if after > self.high || name == PERSISTENCE {
             return Err("invalid-argument");
         }
-        let backfill = after < self.highest_gone;
-        let (passed, shown) = if backfill {
+        let backfill = after < self.highest_evicted;
+        let (passed, seqno) = if backfill {
             (self.base(), self.checkpoints[0].dummy)
         } else {
-            let ahead = |record: &Record| !record.gone && record.item.seqno > after;
+            let ahead = |record: &Record| !record.evicted && record.item.seqno > after;
             (
                 self.log.iter().position(ahead).unwrap_or(self.log.len()),
                 after,
@@ -42,9 +42,9 @@ impl Naive {
         };
         self.cursors.insert(
             name.to_owned(),
-            Place {
+            Progress {
                 passed,
-                shown,
+                seqno,
                 droppable,
             },
         );
@@ -74,21 +74,21 @@ impl Naive {
         if limit.items == 0 || limit.bytes == 0 {
             return Err("invalid-argument");
         }
-        let mut place = self.cursors[name];
-        let (mut taken, mut ranges) = self.take(place.passed, limit, name == PERSISTENCE);
+        let mut progress = self.cursors[name];
+        let (mut taken, mut ranges) = self.collect(progress.passed, limit, name == PERSISTENCE);
         if to_boundary {
-            self.cut(&mut taken, &mut ranges);
+            self.stop_at_boundary(&mut taken, &mut ranges);
         }
         if let Some(&last) = taken.last() {
-            place = Place {
+            progress = Progress {
                 passed: last + 1,
-                shown: self.log[last].shown(),
-                ..place
+                seqno: self.log[last].processed_seqno(),
+                ..progress
             };
         }
         let items = taken.iter().map(|&at| self.log[at].item.clone()).collect();
-        let more = self.live_from(place.passed).next().is_some();
-        self.cursors.insert(name.to_owned(), place);
+        let more = self.live_from(progress.passed).next().is_some();
+        self.cursors.insert(name.to_owned(), progress);
         self.remove();
         Ok(Read {
             items,
@@ -97,7 +97,7 @@ impl Naive {
         })
     }
 
-    fn take(
+    fn collect(
         &self,
         from: usize,
         limit: ReadLimit,
@@ -141,8 +141,8 @@ impl Naive {
         (taken, ranges)
     }
 
-    /// Leaves out what lies behind the last snapshot that is whole, if there is one.
-    fn cut(&self, taken: &mut Vec<usize>, ranges: &mut Vec<SnapshotRange>) {
+    /// Removes everything after the last whole snapshot, if there is one.
+    fn stop_at_boundary(&self, taken: &mut Vec<usize>, ranges: &mut Vec<SnapshotRange>) {
         let checkpoints: Vec<_> = self
             .checkpoints
             .iter()
@@ -154,7 +154,7 @@ impl Naive {
             .collect();
         let is_whole = |checkpoint: &&Checkpoint| {
             let end = self.range(checkpoint).end;
-            // All of it is taken: a snapshot from disk may have been cut short.
+            // A snapshot counts only if all of it was collected: a limit may split one from disk.
             let unread = |(at, record): (usize, &Record)| {
                 record.checkpoint == checkpoint.id && taken.last().is_none_or(|&last| at > last)
             };
@@ -243,7 +243,7 @@ impl Naive {
         }
     }
 
-    /// The last operation of a checkpoint.
+    /// Returns the last operation of a checkpoint.
     pub fn last(&self, checkpoint: &Checkpoint) -> Option<Seqno> {
         let operations = self.log.iter().filter(|record| !is_state(&record.item));
         operations
@@ -252,11 +252,14 @@ impl Naive {
             .next_back()
     }
 
-    /// The highest prepare that was completed and the highest prepare, as of the end of a checkpoint: of what was queued,
-    /// and of what the markers of snapshots said that had come in whole before.
+    /// Returns the highest completed prepare and the highest prepare, as of the end of a
+    /// checkpoint.
+    ///
+    /// They come from the queued items, and from the markers of snapshots that were complete
+    /// before.
     pub fn durable(&self, checkpoint: &Checkpoint) -> (Option<Seqno>, Option<Seqno>) {
         let (mut completed, mut prepared) = (None, None);
-        let all = || self.past.iter().chain(&self.checkpoints);
+        let all = || self.removed_checkpoints.iter().chain(&self.checkpoints);
         let is_disk =
             |id| all().any(|checkpoint| checkpoint.id == id && checkpoint.came_from_disk());
         for record in self
@@ -278,7 +281,7 @@ impl Naive {
             let Some(marker) = earlier.marker else {
                 continue;
             };
-            if self.last(earlier) == Some(marker.end) && !earlier.is_cut {
+            if self.last(earlier) == Some(marker.end) && !earlier.is_truncated {
                 prepared = prepared.max(marker.high_prepared_seqno);
                 completed = completed.max(marker.high_completed_seqno);
             }
@@ -286,7 +289,7 @@ impl Naive {
         (completed, prepared)
     }
 
-    /// Resident items, and those of the open checkpoint.
+    /// Returns the number of resident items, and of those in the open checkpoint.
     pub fn items(&self) -> (usize, usize) {
         let live = || self.live_from(0);
         (
@@ -297,8 +300,8 @@ impl Naive {
         )
     }
 
-    /// The diagram.
-    pub fn show(&self) -> String {
+    /// Returns the diagram.
+    pub fn diagram(&self) -> String {
         let mut text = String::new();
         for checkpoint in &self.checkpoints {
             let range = self.range(checkpoint);
@@ -337,8 +340,8 @@ impl Naive {
             text.push('\n');
         }
         let width = self.cursors.keys().map(String::len).max().unwrap_or(0);
-        for (name, place) in &self.cursors {
-            let _ = writeln!(text, "{name:<width$} -> {}", place.shown);
+        for (name, progress) in &self.cursors {
+            let _ = writeln!(text, "{name:<width$} -> {}", progress.seqno);
         }
         text
     }

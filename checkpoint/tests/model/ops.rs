@@ -1,29 +1,31 @@
-//! Random operations. They name seqnos by their distance from the high seqno, so that a sequence still makes sense
-//! after some of it was taken out while shrinking.
+//! Random operations of the manager's model.
+//!
+//! They name seqnos by their distance from the high seqno, so that a sequence stays valid after
+//! shrinking has removed a part of it.
 
 use lowtide_checkpoint::{
     CheckpointConfig, Operation, ReadLimit, Role, Seqno, SnapshotType, State,
 };
 use proptest::prelude::*;
 
-/// The manager a sequence starts with.
+/// The manager that a sequence starts with.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub config: CheckpointConfig,
     pub high: Seqno,
 }
 
-/// A seqno, from the high seqno.
+/// A seqno, relative to the high seqno.
 #[derive(Clone, Copy, Debug)]
 pub enum At {
-    /// As it is right for the role: assigned by an active, so far above the high seqno on a replica, whose snapshot
-    /// is announced first when there is none to take it.
+    /// Correct for the role: assigned on an active, that far above the next seqno on a replica. A
+    /// marker is sent first if the open snapshot has no room for it.
     Right(u64),
-    /// None on a replica; one of its own on an active.
+    /// Missing on a replica, present on an active.
     Wrong,
-    /// So far below.
+    /// That far below the high seqno.
     Below(u64),
-    /// So far above, announced or not.
+    /// That far above the high seqno, announced or not.
     Above(u64),
 }
 
@@ -36,7 +38,7 @@ pub enum Op {
         history: bool,
         at: At,
         disk: bool,
-        /// Of a commit or abort: how far its prepare is below the high seqno; `None` if it does not say.
+        /// Distance of a completion's prepare from the high seqno; `None` names no prepare.
         prepare: Option<i64>,
     },
     VBucketState {
@@ -71,7 +73,7 @@ pub enum Op {
     Stale,
     FlushBegin {
         limit: ReadLimit,
-        /// Not beyond the last whole snapshot.
+        /// Whether the flush stops at the last whole snapshot.
         to_boundary: bool,
     },
     FlushEnd {
@@ -108,8 +110,10 @@ pub fn setup() -> impl Strategy<Value = Setup> {
     })
 }
 
-/// Mostly all of them mixed; sometimes only few keys, much history, and little that holds expelling back, since what an
-/// expelled item still forbids shows only when its key comes again in the same checkpoint.
+/// Returns sequences of operations.
+///
+/// Most mix all operations. Some have few keys, much history, and little that prevents expelling:
+/// restrictions of an expelled item show only when its key is queued again in the same checkpoint.
 pub fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop_oneof![
         4 => prop::collection::vec(op(), 1..120),
@@ -131,7 +135,7 @@ fn expelling_op() -> impl Strategy<Value = Op> {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        // Mostly the same few keys; sometimes many, so that the key index grows and is swept.
+        // Mostly the same few keys. Sometimes many, so that the key index grows and is swept.
         32 => queue(prop_oneof![5 => 0u8..6, 2 => any::<u8>()], 0.08),
         2 => (state(), prop::bool::weighted(0.1))
             .prop_map(|(state, with_seqno)| Op::VBucketState { state, with_seqno }),
@@ -164,7 +168,7 @@ fn queue(key: impl Strategy<Value = u8>, history: f64) -> impl Strategy<Value = 
         1 => Just(Operation::Abort),
         1 => Just(Operation::SystemEvent),
     ];
-    // The largest close a chunk early.
+    // The largest values close a chunk early.
     let size =
         prop_oneof![6 => Just(0usize), 4 => 1..200usize, 1 => Just(2000), 1 => Just(150_000)];
     let at = prop_oneof![
@@ -237,7 +241,7 @@ fn limit() -> impl Strategy<Value = ReadLimit> {
     (items(), bytes).prop_map(|(items, bytes)| ReadLimit { items, bytes })
 }
 
-/// A few cursors, and rarely the persistence cursor's name.
+/// Returns a few cursor names, and rarely the persistence cursor's.
 fn name() -> impl Strategy<Value = u8> {
     prop_oneof![12 => 0u8..3, 1 => Just(3u8)]
 }

@@ -1,35 +1,37 @@
-//! The naive vBucket: everything it ever took, in one `Vec`, and what is on disk as a function of that.
+//! The naive vBucket: every accepted operation in one `Vec`, and the disk as a function of it.
 //!
-//! What always holds: `changes` begin behind `base`, which is what the store had when the vBucket was made or rolled back.
+//! # Invariants
+//! - `changes` begin after `base`, which is the store when the vBucket was created or rolled back.
 
 use lowtide_checkpoint::{Operation, Seqno, SnapshotMarker, SnapshotType, State};
 
-/// One operation it took.
+/// One accepted operation.
 #[derive(Clone, Copy, Debug)]
-pub struct Taken {
+pub struct Entry {
     pub seqno: u64,
     pub operation: Operation,
     pub prepare: u64,
-    /// `None` if it was written here.
+    /// Marker of the snapshot; `None` for a write.
     pub snapshot: Option<SnapshotMarker>,
-    /// The vBucket stopped being active with it: it is history, whatever snapshot it came in.
+    /// Whether the vBucket stopped being active with it. It is history then, whatever its snapshot.
     pub is_history: bool,
-    /// As its marker was when it came: another one may have brought the rest.
-    pub arrived: Option<SnapshotMarker>,
-    /// The vBucket became active inside its snapshot, which ended there: that it is whole is for its history to say.
-    pub is_cut: bool,
+    /// Marker at the time it was received. Another one may have brought the rest since.
+    pub original: Option<SnapshotMarker>,
+    /// Whether the vBucket became active inside the snapshot, which ended there. Only its history
+    /// says then whether it is whole.
+    pub is_truncated: bool,
 }
 
-impl Taken {
+impl Entry {
     fn is_from_disk(&self) -> bool {
         is_from_disk(self.snapshot)
     }
 
-    fn taken_in_by(&mut self, next: &SnapshotMarker, high: u64) {
-        let half = self.snapshot.as_mut();
-        let half =
-            half.filter(|half| Seqno(high) < half.end.min(next.end) && next.start <= half.end);
-        if let Some(marker) = half {
+    fn complete_with(&mut self, next: &SnapshotMarker, high: u64) {
+        let part = self.snapshot.as_mut();
+        let part =
+            part.filter(|part| Seqno(high) < part.end.min(next.end) && next.start <= part.end);
+        if let Some(marker) = part {
             marker.end = next.end;
             if marker.snapshot_type == SnapshotType::Memory
                 && next.snapshot_type != SnapshotType::Memory
@@ -40,10 +42,10 @@ impl Taken {
         }
     }
 
-    /// Whether everything up to here is whole with it.
+    /// Returns whether everything up to it is whole.
     fn completes(&self) -> bool {
         self.snapshot
-            .is_none_or(|marker| !self.is_cut && marker.end.0 == self.seqno)
+            .is_none_or(|marker| !self.is_truncated && marker.end.0 == self.seqno)
     }
 }
 
@@ -51,7 +53,7 @@ fn is_from_disk(snapshot: Option<SnapshotMarker>) -> bool {
     snapshot.is_some_and(|marker| marker.snapshot_type != SnapshotType::Memory)
 }
 
-/// What is committed with a batch, as far as it follows from what was taken.
+/// The state committed with a batch, as far as it follows from the accepted operations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OnDisk {
     pub start: u64,
@@ -67,24 +69,25 @@ pub struct OnDisk {
 #[derive(Debug)]
 pub struct Naive {
     pub state: State,
-    /// Newest first.
+    /// Branches, newest first.
     pub log: Vec<(u64, u64)>,
     pub base: OnDisk,
     pub high: u64,
-    /// How far it had come when it last became active.
+    /// High seqno when the vBucket last became active.
     pub promoted_at: u64,
-    pub changes: Vec<Taken>,
-    /// The snapshot being received.
+    pub changes: Vec<Entry>,
+    /// Snapshot being received.
     pub snapshot: Option<SnapshotMarker>,
-    /// End of the last one it has all of, and of the one its last item belongs to.
+    /// End of the last complete snapshot.
     pub whole: u64,
+    /// End of the snapshot that the last item belongs to.
     pub snapshot_end: u64,
 }
 
 impl Naive {
-    /// One that has `high` on disk with `base`.
+    /// Creates a vBucket that has `high` on disk, committed with `base`.
     pub fn on_disk(state: State, log: Vec<(u64, u64)>, base: OnDisk, high: u64) -> Self {
-        let is_half = base.start <= high && high < base.end;
+        let is_partial = base.start <= high && high < base.end;
         let marker = SnapshotMarker {
             high_completed_seqno: (base.kind != SnapshotType::Memory)
                 .then_some(Seqno(base.completed)),
@@ -97,9 +100,9 @@ impl Naive {
             high,
             promoted_at: high,
             changes: Vec::new(),
-            snapshot: (is_half && state != State::Active).then_some(marker),
-            whole: if is_half { base.start } else { high },
-            snapshot_end: if is_half { base.end } else { high },
+            snapshot: (is_partial && state != State::Active).then_some(marker),
+            whole: if is_partial { base.start } else { high },
+            snapshot_end: if is_partial { base.end } else { high },
         }
     }
 
@@ -107,67 +110,70 @@ impl Naive {
         matches!(self.state, State::Replica | State::Pending)
     }
 
-    /// The highest prepare that has ended.
+    /// Returns the highest completed prepare.
     pub fn completed(&self) -> u64 {
         self.at(self.high, false, true).completed
     }
 
-    /// What is committed with everything up to `upto`; `knows_history` if what was flushed meanwhile says how far this was
+    /// Returns the state committed with everything up to `upto`.
+    ///
+    /// `knows_history` says that earlier flushes have recorded two facts: how far the vBucket was
     /// active itself, and what a snapshot had completed before its rest came from disk.
     pub fn at(&self, upto: u64, is_active: bool, knows_history: bool) -> OnDisk {
-        let taken: Vec<_> = self
+        let entries: Vec<_> = self
             .changes
             .iter()
-            .filter(|taken| taken.seqno <= upto)
+            .filter(|entry| entry.seqno <= upto)
             .collect();
         let mut disk = self.base;
-        let Some(last) = taken.last() else {
+        let Some(last) = entries.last() else {
             return disk;
         };
-        for taken in &taken {
-            match taken.operation {
-                Operation::Prepare => disk.prepared = taken.seqno,
+        for entry in &entries {
+            match entry.operation {
+                Operation::Prepare => disk.prepared = entry.seqno,
                 Operation::Commit | Operation::Abort
                     if !is_from_disk(if knows_history {
-                        taken.arrived
+                        entry.original
                     } else {
-                        taken.snapshot
+                        entry.snapshot
                     }) =>
                 {
-                    disk.completed = disk.completed.max(taken.prepare);
+                    disk.completed = disk.completed.max(entry.prepare);
                 }
                 _ => {}
             }
-            if !matches!(taken.operation, Operation::Prepare | Operation::Abort) {
-                disk.visible = taken.seqno;
+            if !matches!(entry.operation, Operation::Prepare | Operation::Abort) {
+                disk.visible = entry.seqno;
             }
-            if taken.completes() || (taken.is_history && knows_history) {
-                disk.start = disk.start.max(taken.seqno);
-                if disk.prepared <= taken.seqno {
+            if entry.completes() || (entry.is_history && knows_history) {
+                disk.start = disk.start.max(entry.seqno);
+                if disk.prepared <= entry.seqno {
                     disk.prepared_here = disk.prepared_here.max(disk.prepared);
                 }
-                if let Some(marker) = taken.snapshot.filter(|_| taken.completes()) {
+                if let Some(marker) = entry.snapshot.filter(|_| entry.completes()) {
                     let said = |seqno: Option<Seqno>| seqno.unwrap_or_default().0;
                     disk.completed = disk.completed.max(said(marker.high_completed_seqno));
                     disk.prepared_here = disk.prepared_here.max(said(marker.high_prepared_seqno));
                 }
             }
             let snapshot = if knows_history {
-                taken.snapshot
+                entry.snapshot
             } else {
-                taken.arrived
+                entry.original
             };
             let purged = snapshot
                 .and_then(|marker| marker.purge_seqno)
                 .unwrap_or_default()
                 .0;
-            disk.purge = disk.purge.max(purged.min(taken.seqno));
+            disk.purge = disk.purge.max(purged.min(entry.seqno));
         }
         disk.end = last.snapshot.map_or(last.seqno, |marker| marker.end.0);
         disk.kind = last
             .snapshot
             .map_or(SnapshotType::Memory, |marker| marker.snapshot_type);
-        // A part that a limit cuts out of a snapshot is not whole because its owner leads by now.
+        // A part that a limit splits off a snapshot is not whole because its owner is active by
+        // now.
         if is_active && (last.snapshot.is_none() || last.completes()) {
             (disk.start, disk.end) = (last.seqno, last.seqno);
             disk.prepared_here = disk.prepared_here.max(disk.prepared);
@@ -175,10 +181,10 @@ impl Naive {
         disk
     }
 
-    /// It was active when everything up to there was committed.
+    /// Records that the vBucket was active when everything up to `seqno` was committed.
     pub fn is_history_up_to(&mut self, seqno: u64) {
-        match self.changes.iter_mut().rfind(|taken| taken.seqno <= seqno) {
-            Some(taken) => taken.is_history = true,
+        match self.changes.iter_mut().rfind(|entry| entry.seqno <= seqno) {
+            Some(entry) => entry.is_history = true,
             None => {
                 (self.base.start, self.base.end) = (seqno, seqno);
                 self.base.prepared_here = self.base.prepared_here.max(self.base.prepared);
@@ -194,14 +200,14 @@ impl Naive {
     pub fn write(&mut self, operation: Operation, prepare: u64) -> bool {
         let ok = self.state == State::Active && self.may_end(operation, prepare, self.high + 1);
         if ok {
-            self.take(Taken {
+            self.push(Entry {
                 seqno: self.high + 1,
                 operation,
                 prepare,
                 snapshot: None,
                 is_history: false,
-                is_cut: false,
-                arrived: None,
+                is_truncated: false,
+                original: None,
             });
         }
         ok
@@ -211,21 +217,21 @@ impl Naive {
         let Some(marker) = self.snapshot.filter(|_| self.follows()) else {
             return false;
         };
-        let taken = Taken {
+        let entry = Entry {
             seqno,
             operation,
             prepare,
             snapshot: Some(marker),
             is_history: false,
-            is_cut: false,
-            arrived: Some(marker),
+            is_truncated: false,
+            original: Some(marker),
         };
         let fits = seqno > self.high && (marker.start.0..=marker.end.0).contains(&seqno);
-        let ok = fits && (taken.is_from_disk() || self.may_end(operation, prepare, seqno));
+        let ok = fits && (entry.is_from_disk() || self.may_end(operation, prepare, seqno));
         if ok {
-            self.take(taken);
+            self.push(entry);
             self.snapshot_end = marker.end.0;
-            if taken.completes() {
+            if entry.completes() {
                 self.whole = seqno;
             }
         }
@@ -242,18 +248,18 @@ impl Naive {
             && (is_memory || completed.is_some())
             && !(is_memory && marker.purge_seqno.is_some());
         if ok {
-            for taken in &mut self.changes {
-                taken.taken_in_by(&marker, self.high);
+            for entry in &mut self.changes {
+                entry.complete_with(&marker, self.high);
             }
             self.snapshot = Some(marker);
         }
         ok
     }
 
-    /// It begins one where it stands, unless it is on that branch.
+    /// Begins a branch at the high seqno, unless it is the current one.
     fn begin_branch(&mut self, uuid: u64) -> bool {
         let known = self.log.iter().position(|&(known, _)| known == uuid);
-        if uuid == 0 || known.is_some_and(|place| place > 0) {
+        if uuid == 0 || known.is_some_and(|index| index > 0) {
             return false;
         }
         if known.is_none() {
@@ -289,19 +295,19 @@ impl Naive {
             }
             self.snapshot = None;
             self.promoted_at = self.high;
-            // What is missing of a snapshot will never come: it ends with what is here.
+            // The missing part of a snapshot will never come: it ends with the last item here.
             let high = Seqno(self.high);
-            for taken in &mut self.changes {
-                let half = taken
+            for entry in &mut self.changes {
+                let part = entry
                     .snapshot
                     .as_mut()
                     .filter(|marker| marker.start <= high && high < marker.end);
-                if let Some(marker) = half {
+                if let Some(marker) = part {
                     marker.end = high;
                     marker.purge_seqno = marker.purge_seqno.map(|purged| purged.min(high));
                     (marker.high_completed_seqno, marker.high_prepared_seqno) = (None, None);
-                    taken.is_cut = true;
-                    taken.is_history = Seqno(taken.seqno) == high;
+                    entry.is_truncated = true;
+                    entry.is_history = Seqno(entry.seqno) == high;
                 }
             }
         }
@@ -315,8 +321,8 @@ impl Naive {
         true
     }
 
-    fn take(&mut self, taken: Taken) {
-        self.high = taken.seqno;
-        self.changes.push(taken);
+    fn push(&mut self, entry: Entry) {
+        self.high = entry.seqno;
+        self.changes.push(entry);
     }
 }

@@ -1,4 +1,4 @@
-//! Random operations on a vBucket, with seqnos by their distance from what is there.
+//! Random operations of the vBucket's model, with seqnos relative to the current ones.
 
 use lowtide_checkpoint::{Operation, ReadLimit, SnapshotType, State};
 use proptest::prelude::*;
@@ -15,14 +15,14 @@ pub enum Uuid {
 pub struct Change {
     pub operation: Operation,
     pub key: u8,
-    /// Of a commit or abort: its prepare, above the highest that has ended.
+    /// Prepare of a commit or abort, relative to the highest completed one.
     pub prepare: i64,
 }
 
 #[derive(Clone, Debug)]
 pub enum Op {
     Write(Change),
-    /// At so many above the high seqno.
+    /// An item received that far above the high seqno.
     Receive(Change, i64),
     Marker {
         kind: SnapshotType,
@@ -33,7 +33,7 @@ pub enum Op {
         purge: bool,
     },
     SetState(State, Uuid),
-    /// So far below what is on disk, if the store has it.
+    /// A rollback to that far below the seqno on disk, if the store has it.
     Rollback(u64),
     Flush(ReadLimit, bool),
     Restart,

@@ -1,23 +1,32 @@
-//! The subscriber: it does what it is told, and comes back to where it stands whenever its subscription is over.
+//! The subscriber: it follows every event, and resumes whenever its subscription has ended.
 
 use lowtide_checkpoint::{
     Backfill, Next, Operation, ReadLimit, ResumePoint, Seqno, State, Subscription, VBucketError,
 };
 use proptest::prelude::*;
 
-use super::naive::Naive;
-use super::{Step, World, fail, newest, same};
+use crate::compare::{Step, fail, newest, same};
+use crate::naive::Naive;
+use crate::world::World;
 
 impl World {
-    /// The subscriber comes back to where it was, or to where it must go back; `None` while nobody serves.
+    /// Subscribes at the resume point, or further back if required. Returns `None` if the vBucket
+    /// is dead.
     fn subscribe(&mut self) -> Result<Option<Subscription>, TestCaseError> {
         loop {
-            match self.vbucket.subscribe("reader", self.stands, Seqno::ZERO) {
+            match self
+                .vbucket
+                .subscribe("reader", self.resume_point, Seqno::ZERO)
+            {
                 Ok(subscription) => return Ok(Some(subscription)),
                 Err(VBucketError::GoBack { to, .. }) => {
-                    prop_assert!(to < self.stands.seqno, "to {to} from {:?}", self.stands);
-                    let place = self.go_back(to.0);
-                    self.stands = ResumePoint::whole(self.stands.uuid, Seqno(place));
+                    prop_assert!(
+                        to < self.resume_point.seqno,
+                        "to {to} from {:?}",
+                        self.resume_point
+                    );
+                    let whole = self.go_back(to.0);
+                    self.resume_point = ResumePoint::whole(self.resume_point.uuid, Seqno(whole));
                 }
                 Err(error) => {
                     return same(self.naive.state, State::Dead)
@@ -28,42 +37,42 @@ impl World {
         }
     }
 
-    /// To the last place at or below where it had everything.
+    /// Goes back to the last seqno at or below `to` where the copy was whole. Returns it.
     fn go_back(&mut self, to: u64) -> u64 {
-        self.places.retain(|&place| place <= to);
-        let place = self.places.last().copied().unwrap_or_default();
-        self.copy.retain(|&(seqno, _)| seqno <= place);
-        place
+        self.whole_at.retain(|&seqno| seqno <= to);
+        let whole = self.whole_at.last().copied().unwrap_or_default();
+        self.copy.retain(|&(seqno, _)| seqno <= whole);
+        whole
     }
 
-    /// Where its subscription says that it stands, now that it has everything.
-    fn stands(&mut self, subscription: &Subscription) -> Step {
-        let stands = self.vbucket.resume_point_of(subscription);
-        let stands = stands
+    /// Records and checks the resume point of an idle subscription.
+    fn record_resume_point(&mut self, subscription: &Subscription) -> Step {
+        let resume_point = self.vbucket.resume_point_of(subscription);
+        let resume_point = resume_point
             .ok_or_else(|| TestCaseError::fail("there is no rollback that it has not heard of"))?;
         let Naive { high, whole, .. } = self.naive;
         prop_assert!(
-            stands.is_sound() && stands.seqno.0 == high,
-            "{stands:?} of {high}"
+            resume_point.is_sound() && resume_point.seqno.0 == high,
+            "{resume_point:?} of {high}"
         );
         same(
-            Some(stands.uuid.0),
+            Some(resume_point.uuid.0),
             self.naive.log.first().map(|&(uuid, _)| uuid),
         )?;
         if self.naive.state == State::Active {
-            same(stands.snapshot_end.0, high)?;
+            same(resume_point.snapshot_end.0, high)?;
         } else if whole < high {
             prop_assert!(
-                stands.snapshot_start.0 <= whole && high < stands.snapshot_end.0,
-                "{stands:?}"
+                resume_point.snapshot_start.0 <= whole && high < resume_point.snapshot_end.0,
+                "{resume_point:?}"
             );
         }
-        self.stands = stands;
+        self.resume_point = resume_point;
         Ok(())
     }
 
-    /// The subscriber does what it is told until there is nothing more.
-    pub(super) fn poll(&mut self) -> Step {
+    /// Polls until there is nothing more, and does what each event requires.
+    pub fn poll(&mut self) -> Step {
         let mut subscription = match self.subscription.take() {
             Some(subscription) => subscription,
             None => {
@@ -89,7 +98,7 @@ impl World {
                         self.copy
                             .push((item.seqno.0, format!("{space} {}", item.key)));
                     }
-                    self.places.push(batch.last_seqno().0);
+                    self.whole_at.push(batch.last_seqno().0);
                 }
                 Next::Backfill(Backfill { from, to }) => {
                     let missing = self
@@ -97,27 +106,31 @@ impl World {
                         .iter()
                         .filter(|(seqno, _)| (from.0..=to.0).contains(seqno));
                     self.copy.extend(missing.cloned());
-                    self.places.push(to.0);
+                    self.whole_at.push(to.0);
                 }
                 Next::RolledBack(to) => {
-                    let place = self.go_back(to.0);
-                    self.stands = ResumePoint::whole(self.stands.uuid, Seqno(place));
+                    let whole = self.go_back(to.0);
+                    self.resume_point = ResumePoint::whole(self.resume_point.uuid, Seqno(whole));
                     subscription
-                        .go_back(Seqno(place))
+                        .go_back(Seqno(whole))
                         .map_err(|error| fail(&error))?;
                 }
                 Next::Idle => {
-                    self.stands(&subscription)?;
+                    self.record_resume_point(&subscription)?;
                     self.subscription = Some(subscription);
                     return same(newest(&self.copy), newest(&self.history));
                 }
                 Next::Ended(state) => {
-                    // What came since it last knew where it stood it has again from there.
-                    self.copy.retain(|&(seqno, _)| seqno <= self.stands.seqno.0);
-                    self.places.retain(|&place| place <= self.stands.seqno.0);
+                    // Everything after the last resume point is delivered again.
+                    self.copy
+                        .retain(|&(seqno, _)| seqno <= self.resume_point.seqno.0);
+                    self.whole_at
+                        .retain(|&seqno| seqno <= self.resume_point.seqno.0);
                     return same(state == State::Active, false);
                 }
-                Next::Stopped => return Err(TestCaseError::fail("nobody stopped it")),
+                Next::Stopped => {
+                    return Err(TestCaseError::fail("the subscription was not stopped"));
+                }
             }
         }
     }

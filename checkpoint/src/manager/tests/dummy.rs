@@ -1,10 +1,11 @@
-//! What the dummy shows after expelling.
+//! The dummy: its seqno after expelling.
 
 use super::*;
 
 #[test]
-fn the_dummy_is_the_least_of_those_who_stand_on_it() {
-    // Nothing was sent between 1 and 9, so a consumer that has everything up to 1 stands where one does that has 4.
+fn dummy_is_the_lowest_seqno_of_the_cursors_on_it() {
+    // Nothing was sent between 1 and 9. Consumers that have everything up to 1 and up to 4 therefore
+    // stand at the same position.
     for order in [[4, 1], [1, 4]] {
         let config = CheckpointConfig {
             role: Role::Replica,
@@ -42,8 +43,8 @@ fn the_dummy_is_the_least_of_those_who_stand_on_it() {
 }
 
 #[test]
-fn what_expelling_shows_does_not_depend_on_what_was_rewritten() {
-    // The second chunk's first items are replaced, so the first chunk loses all of its own and leaves the queue.
+fn dummy_after_expelling_is_the_same_with_a_rewritten_chunk() {
+    // The second round replaces all items of the first chunk, so that chunk leaves the queue.
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
     for round in 0..2 {
         for key in 0..16 {

@@ -1,10 +1,10 @@
-//! What checkpoint managers before this one got wrong, one test each, where no other test is named for it.
+//! Mistakes of earlier checkpoint managers, one test each, unless another test covers the mistake.
 
 use super::*;
-use crate::{Quota, QuotaConfig};
+use crate::memory::{Quota, QuotaConfig};
 
 #[test]
-fn a_key_queued_again_after_expelling_costs_no_more_than_before() {
+fn key_queued_again_after_expelling_costs_no_more() {
     let manager = active();
     let reader = cursor(&manager, "reader");
     let round = || {
@@ -28,7 +28,7 @@ fn a_key_queued_again_after_expelling_costs_no_more_than_before() {
 }
 
 #[test]
-fn expelling_and_a_later_replacement_ask_for_no_backfill_that_is_not_needed() {
+fn register_after_expelling_needs_no_backfill_for_replaced_items() {
     let manager = active();
     let reader = cursor(&manager, "reader");
     set(&manager, "a");
@@ -36,7 +36,7 @@ fn expelling_and_a_later_replacement_ask_for_no_backfill_that_is_not_needed() {
     assert_eq!(manager.expel(), 1);
     set(&manager, "b");
     set(&manager, "b");
-    // The first that is resident is 3, yet nothing live is missing above 1.
+    // The first resident item is 3, but nothing live is missing above 1.
     assert!(
         !manager
             .register("late", Seqno(1), true)
@@ -52,7 +52,7 @@ fn expelling_and_a_later_replacement_ask_for_no_backfill_that_is_not_needed() {
 }
 
 #[test]
-fn nobody_registers_above_the_high_seqno_whatever_the_open_checkpoint_holds() {
+fn register_above_the_high_seqno_is_refused() {
     let manager = active();
     let refused = |after: u64, high: u64| {
         let got = manager.register("ahead", Seqno(after), true).map(drop);
@@ -82,7 +82,7 @@ fn nobody_registers_above_the_high_seqno_whatever_the_open_checkpoint_holds() {
 }
 
 #[test]
-fn no_kind_of_write_gets_past_a_quota_that_is_used_up() {
+fn every_kind_of_write_is_refused_at_a_full_quota() {
     let quota = Quota::new(QuotaConfig {
         limit_bytes: 4 << 10,
         ..QuotaConfig::default()
@@ -95,7 +95,7 @@ fn no_kind_of_write_gets_past_a_quota_that_is_used_up() {
     let manager = CheckpointManager::new(config, Seqno::ZERO);
     let _reader = cursor(&manager, "reader");
     let written = (0..).find(|n| manager.queue(mutation(&format!("k{n}"), 500)).is_err());
-    let (shown, stats) = (manager.to_string(), manager.stats());
+    let (diagram, stats) = (manager.to_string(), manager.stats());
     for operation in [
         Operation::Mutation,
         Operation::Deletion,
@@ -113,13 +113,13 @@ fn no_kind_of_write_gets_past_a_quota_that_is_used_up() {
     }
     assert_eq!(
         (manager.to_string(), manager.stats()),
-        (shown, stats),
+        (diagram, stats),
         "{written:?} writes fitted"
     );
 }
 
 #[test]
-fn a_duplicate_that_a_replica_is_sent_is_no_reason_to_stop() {
+fn duplicate_prepare_on_a_replica_opens_a_new_checkpoint() {
     let config = CheckpointConfig {
         role: Role::Replica,
         ..CheckpointConfig::default()
@@ -150,7 +150,7 @@ fn a_duplicate_that_a_replica_is_sent_is_no_reason_to_stop() {
 }
 
 #[test]
-fn a_change_of_state_does_not_count_as_the_item_it_shares_its_seqno_with() {
+fn vbucket_state_does_not_count_as_the_item_with_its_seqno() {
     let manager = active();
     let reader = cursor(&manager, "reader");
     set(&manager, "a");
@@ -162,14 +162,14 @@ fn a_change_of_state_does_not_count_as_the_item_it_shares_its_seqno_with() {
         .expect("a state");
     read(&manager, reader);
     set(&manager, "b");
-    // The state carried 2, the seqno of what came next; the reader has not seen that.
+    // The state carried 2, the seqno of the next item, which the reader has not seen.
     let info = &manager.cursors()[0];
     assert_eq!((info.seqno, info.remaining), (Seqno(1), 1));
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "too many steps")]
-fn what_is_shown_while_others_write_is_of_one_moment() {
+fn diagram_during_writes_is_of_one_moment() {
     let manager = active();
     let writer = {
         let manager = manager.clone();
@@ -185,10 +185,10 @@ fn what_is_shown_while_others_write_is_of_one_moment() {
             .split_once(" | (0)")
             .expect("one checkpoint and its dummy");
         let last = range.rsplit_once('-').map(|(_, end)| end.to_owned());
-        let shown = items.matches(" | ").count().to_string();
+        let count = items.matches(" | ").count().to_string();
         assert_eq!(
             last.as_deref(),
-            Some(shown.as_str()),
+            Some(count.as_str()),
             "as many items as its range has seqnos"
         );
     }

@@ -1,4 +1,4 @@
-//! Durable writes: in which order they end, and what is committed of that with which batch.
+//! Durable writes: the order of their completions, and the figures committed with each batch (C21).
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn prepare(seqno: u64, key: &str) -> Item {
     }
 }
 
-/// The end of the prepare @`of`.
+/// Returns a commit or abort of the prepare @`of`.
 fn end(operation: Operation, seqno: u64, of: u64, key: &str) -> Item {
     let item = Item::new(operation, Key::new(key.as_bytes()));
     Item {
@@ -19,7 +19,7 @@ fn end(operation: Operation, seqno: u64, of: u64, key: &str) -> Item {
     }
 }
 
-/// What is committed of durable writes: completed, high prepared, prepared.
+/// Returns the committed figures: completed, high prepared, prepared.
 fn durable(state: &VBucketState) -> (u64, u64, u64) {
     (
         state.high_completed_seqno.0,
@@ -28,8 +28,8 @@ fn durable(state: &VBucketState) -> (u64, u64, u64) {
     )
 }
 
-/// Flushes all there is.
-fn flush(vbucket: &VBucket, before: &VBucketState) -> VBucketState {
+/// Flushes everything.
+fn flush_all(vbucket: &VBucket, before: &VBucketState) -> VBucketState {
     flush_up_to(vbucket, before, ReadLimit::NONE)
 }
 
@@ -45,11 +45,11 @@ fn flush_up_to(vbucket: &VBucket, before: &VBucketState, limit: ReadLimit) -> VB
 }
 
 #[test]
-fn an_actives_prepares_and_their_ends_count_with_their_batch() {
+fn active_prepares_and_completions_count_with_their_batch() {
     let (active, state) = vbucket(State::Active);
     active.write(prepare(0, "a"), 1).expect("active");
     active.write(prepare(0, "b"), 1).expect("active");
-    let state = flush(&active, &state);
+    let state = flush_all(&active, &state);
     assert_eq!(durable(&state), (0, 2, 2));
     active
         .write(end(Operation::Commit, 0, 1, "a"), 1)
@@ -57,27 +57,27 @@ fn an_actives_prepares_and_their_ends_count_with_their_batch() {
     active
         .write(end(Operation::Abort, 0, 2, "b"), 1)
         .expect("the next");
-    let state = flush(&active, &state);
+    let state = flush_all(&active, &state);
     assert_eq!(durable(&state), (2, 2, 2));
     assert_eq!(active.high_completed_seqno(), Seqno(2));
     assert_eq!(
         state.max_visible_seqno,
         Seqno(3),
-        "the abort @4 shows nothing"
+        "the abort @4 is not visible"
     );
 }
 
 #[test]
-fn prepares_end_in_their_order_and_once_and_what_is_refused_leaves_no_trace() {
+fn completion_out_of_order_is_refused_without_trace() {
     let (active, _) = vbucket(State::Active);
     for key in ["a", "b", "c"] {
         active.write(prepare(0, key), 1).expect("active");
     }
     active
         .write(end(Operation::Commit, 0, 2, "b"), 1)
-        .expect("a was replaced by b's owner");
-    let shown = (active.manager().to_string(), active.high_completed_seqno());
-    // Below what has ended, again, none at all, itself, one that is not there yet.
+        .expect("prepare 1 was replaced");
+    let before = (active.manager().to_string(), active.high_completed_seqno());
+    // Below the completed ones, completed already, none, the item itself, and a later seqno.
     for of in [1, 2, 0, 5, 6] {
         let refused = active.write(end(Operation::Abort, 0, of, "x"), 1);
         let expected = VBucketError::CompletionOutOfOrder {
@@ -90,7 +90,7 @@ fn prepares_end_in_their_order_and_once_and_what_is_refused_leaves_no_trace() {
     }
     assert_eq!(
         (active.manager().to_string(), active.high_completed_seqno()),
-        shown
+        before
     );
     active
         .write(end(Operation::Abort, 0, 3, "c"), 1)
@@ -98,7 +98,7 @@ fn prepares_end_in_their_order_and_once_and_what_is_refused_leaves_no_trace() {
 }
 
 #[test]
-fn a_replica_refuses_ends_out_of_order_from_memory_only() {
+fn replica_refuses_completion_out_of_order_from_memory_only() {
     let (replica, _) = vbucket(State::Replica);
     replica.receive_marker(marker(1, 9)).expect("valid");
     replica.receive(prepare(1, "a")).expect("inside");
@@ -111,7 +111,7 @@ fn a_replica_refuses_ends_out_of_order_from_memory_only() {
         matches!(refused, Err(VBucketError::CompletionOutOfOrder { .. })),
         "{refused:?}"
     );
-    // What a snapshot from disk has of a durable write need not name its prepare.
+    // A completion in a snapshot from disk need not name the next prepare.
     replica.receive(at(9, "c")).expect("inside");
     replica.receive_marker(disk(10, 12, 2)).expect("valid");
     replica
@@ -130,7 +130,7 @@ fn a_replica_refuses_ends_out_of_order_from_memory_only() {
 }
 
 #[test]
-fn half_a_snapshot_from_memory_counts_ends_and_prepares_but_has_prepared_nothing() {
+fn partial_memory_snapshot_counts_completions_but_no_high_prepared() {
     let (replica, state) = vbucket(State::Replica);
     replica.receive_marker(marker(1, 5)).expect("valid");
     replica.receive(prepare(1, "a")).expect("inside");
@@ -138,20 +138,20 @@ fn half_a_snapshot_from_memory_counts_ends_and_prepares_but_has_prepared_nothing
         .receive(end(Operation::Commit, 2, 1, "a"))
         .expect("inside");
     replica.receive(prepare(3, "b")).expect("inside");
-    let state = flush(&replica, &state);
+    let state = flush_all(&replica, &state);
     assert_eq!(durable(&state), (1, 0, 3));
-    // The rest comes in another batch: with it the prepares of both count.
+    // The rest comes in another batch. With it the prepares of both parts count.
     replica.receive(at(5, "c")).expect("the end");
-    let state = flush(&replica, &state);
+    let state = flush_all(&replica, &state);
     assert_eq!(durable(&state), (1, 3, 3));
-    // Of the next, half: its prepare is not the one that was whole.
+    // A part of the next snapshot: its prepare does not count as whole.
     replica.receive_marker(marker(6, 9)).expect("valid");
     replica.receive(prepare(7, "d")).expect("inside");
-    assert_eq!(durable(&flush(&replica, &state)), (1, 3, 7));
+    assert_eq!(durable(&flush_all(&replica, &state)), (1, 3, 7));
 }
 
 #[test]
-fn a_snapshot_from_disk_has_completed_and_prepared_what_its_marker_says_once_it_is_whole() {
+fn whole_disk_snapshot_counts_its_marker_figures() {
     let (replica, state) = vbucket(State::Replica);
     let announced = SnapshotMarker {
         high_prepared_seqno: Some(Seqno(4)),
@@ -164,7 +164,7 @@ fn a_snapshot_from_disk_has_completed_and_prepared_what_its_marker_says_once_it_
         .receive(end(Operation::Abort, 5, 3, "b"))
         .expect("inside");
     replica.receive(at(6, "c")).expect("the end");
-    // The flusher stops inside it.
+    // The limit stops the flush inside the snapshot.
     let first = flush_up_to(
         &replica,
         &state,
@@ -173,13 +173,13 @@ fn a_snapshot_from_disk_has_completed_and_prepared_what_its_marker_says_once_it_
             ..ReadLimit::NONE
         },
     );
-    // What is missing in it is so in its part.
+    // Tombstones missing in the snapshot are missing in its part.
     assert_eq!((durable(&first), first.purge_seqno), ((0, 0, 4), Seqno(2)));
     assert_eq!(
         (first.snapshot_start, first.snapshot_end),
         (Seqno(0), Seqno(6))
     );
-    let second = flush(&replica, &first);
+    let second = flush_all(&replica, &first);
     assert_eq!(
         (durable(&second), second.purge_seqno),
         ((3, 4, 4), Seqno(2))
@@ -192,7 +192,7 @@ fn a_snapshot_from_disk_has_completed_and_prepared_what_its_marker_says_once_it_
 }
 
 #[test]
-fn a_snapshot_with_purged_tombstones_comes_from_disk() {
+fn memory_snapshot_with_a_purge_seqno_is_refused() {
     let (replica, _) = vbucket(State::Replica);
     let refused = replica.receive_marker(SnapshotMarker {
         purge_seqno: Some(Seqno(1)),
@@ -205,7 +205,7 @@ fn a_snapshot_with_purged_tombstones_comes_from_disk() {
 }
 
 #[test]
-fn a_checkpoint_goes_on_from_what_the_one_before_it_has_prepared() {
+fn checkpoint_continues_durable_figures_of_the_previous_one() {
     let (active, _) = vbucket(State::Active);
     active.write(prepare(0, "a"), 1).expect("active");
     active.write(prepare(0, "b"), 1).expect("active");
@@ -219,7 +219,7 @@ fn a_checkpoint_goes_on_from_what_the_one_before_it_has_prepared() {
         (range.high_completed_seqno, range.high_prepared_seqno),
         (Some(Seqno(1)), Some(Seqno(2)))
     );
-    // On a replica, what a marker said holds for what comes after its snapshot, if that came in whole.
+    // On a replica, the marker's figures count for the next snapshot only if its own is complete.
     for (last, prepared) in [(4, Some(Seqno(3))), (3, Some(Seqno(2)))] {
         let (replica, _) = vbucket(State::Replica);
         let announced = SnapshotMarker {
@@ -238,21 +238,22 @@ fn a_checkpoint_goes_on_from_what_the_one_before_it_has_prepared() {
     }
 }
 
-/// Guards C22 for a copy that was promoted inside a snapshot: what it has prepared is whole with its state, before any write.
+/// Guards C22 for a copy promoted inside a snapshot: its prepares are whole with its state, before
+/// any write.
 #[test]
-fn a_promoted_copys_prepares_count_as_soon_as_its_state_is_committed() {
+fn promoted_copy_prepares_count_with_its_state() {
     let (replica, state) = vbucket(State::Replica);
     replica.receive_marker(marker(1, 6)).expect("valid");
     replica.receive(prepare(2, "a")).expect("inside");
     replica.receive(prepare(4, "b")).expect("inside");
-    let state = flush(&replica, &state);
+    let state = flush_all(&replica, &state);
     assert_eq!(
         durable(&state),
         (0, 0, 4),
-        "half a snapshot says nothing of its prepares"
+        "the prepares of a partial snapshot do not count"
     );
     replica
         .set_state(State::Active, Some(VbUuid(8)))
         .expect("a branch");
-    assert_eq!(durable(&flush(&replica, &state)), (0, 4, 4));
+    assert_eq!(durable(&flush_all(&replica, &state)), (0, 4, 4));
 }

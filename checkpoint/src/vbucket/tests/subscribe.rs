@@ -1,13 +1,16 @@
-//! Subscriptions of a vBucket: what they are told when it changes under them.
+//! Subscriptions of a vBucket: backfills, changes of state and resume points.
 
 use super::*;
-use crate::{Backfill, CheckpointError, Next, Subscription};
+use crate::error::CheckpointError;
+use crate::subscription::{Backfill, Next, Subscription};
 
-/// What comes next, in short.
+mod rollback;
+
+/// Polls and returns the event as short text.
 fn poll(subscription: &mut Subscription) -> String {
     match subscription
         .poll(ReadLimit::NONE)
-        .expect("its name is its own")
+        .expect("its name is not taken over")
     {
         Next::Batch(batch) => batch
             .items()
@@ -22,7 +25,7 @@ fn poll(subscription: &mut Subscription) -> String {
     }
 }
 
-/// A replica that has been sent so many items, in one snapshot.
+/// Returns a replica that has received `items` items in one snapshot.
 fn replica_with(items: u64) -> (VBucket, VBucketState) {
     let (replica, persisted) = vbucket(State::Replica);
     replica.receive_marker(marker(1, items)).expect("valid");
@@ -35,7 +38,7 @@ fn replica_with(items: u64) -> (VBucket, VBucketState) {
 }
 
 #[test]
-fn whoever_subscribes_is_told_what_memory_lacks() {
+fn subscribe_requests_a_backfill_for_missing_items() {
     let persisted = VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)));
     let vbucket = recovered(Vbid(3), &persisted, 5);
     vbucket.write(set("a"), 1).expect("active");
@@ -71,7 +74,7 @@ fn whoever_subscribes_is_told_what_memory_lacks() {
 }
 
 #[test]
-fn subscriptions_end_when_it_stops_being_active_or_dies() {
+fn subscription_ends_when_the_vbucket_stops_serving() {
     for (from, to, ends) in [
         (State::Active, State::Replica, true),
         (State::Active, State::Dead, true),
@@ -111,7 +114,7 @@ fn subscriptions_end_when_it_stops_being_active_or_dies() {
 }
 
 #[test]
-fn whoever_waits_is_woken_by_the_end() {
+fn waiting_reader_is_woken_by_the_end() {
     let (active, _) = vbucket(State::Active);
     let mut subscription = active
         .subscribe("s", ResumePoint::START, Seqno::ZERO)
@@ -120,7 +123,7 @@ fn whoever_waits_is_woken_by_the_end() {
         loop {
             match subscription.wait(ReadLimit::NONE) {
                 Ok(Next::Ended(state)) => return state,
-                // It may just have begun to read, and found the change of state itself.
+                // The reader may read the change of state itself first.
                 Ok(Next::Batch(batch)) => assert_eq!(batch.items().count(), 1),
                 other => panic!("{other:?}"),
             }
@@ -131,134 +134,7 @@ fn whoever_waits_is_woken_by_the_end() {
 }
 
 #[test]
-fn a_rollback_below_what_was_delivered_is_told_with_its_seqno() {
-    let (replica, persisted) = replica_with(5);
-    let mut ahead = replica
-        .subscribe("ahead", ResumePoint::START, Seqno::ZERO)
-        .expect("it serves");
-    assert_eq!(poll(&mut ahead), "k1@1 k2@2 k3@3 k4@4 k5@5 ");
-    replica.rollback(Seqno(2), &persisted).expect("a replica");
-    // What comes instead reaches the seqnos that were delivered, and passes them.
-    replica.receive_marker(marker(3, 6)).expect("valid");
-    for seqno in 3..=6 {
-        replica
-            .receive(at(seqno, &format!("n{seqno}")))
-            .expect("inside");
-    }
-    assert_eq!(poll(&mut ahead), "rolled back to 2");
-    assert_eq!(
-        poll(&mut ahead),
-        "rolled back to 2",
-        "until it says that it has gone back"
-    );
-    let forward = ahead.go_back(Seqno(3));
-    assert!(
-        matches!(forward, Err(CheckpointError::InvalidArgument(_))),
-        "{forward:?}"
-    );
-    ahead.go_back(Seqno(2)).expect("as told");
-    assert_eq!(ahead.seqno(), Seqno(2));
-    assert_eq!(poll(&mut ahead), "n3@3 n4@4 n5@5 n6@6 ");
-    assert_eq!(poll(&mut ahead), "idle");
-}
-
-#[test]
-fn who_has_a_batch_whole_goes_back_to_its_start_and_misses_nothing() {
-    let (replica, persisted) = vbucket(State::Replica);
-    replica.receive_marker(marker(1, 4)).expect("valid");
-    for (seqno, key) in [(1, "a"), (2, "b"), (3, "a"), (4, "c")] {
-        replica.receive(at(seqno, key)).expect("inside");
-    }
-    let mut subscription = replica
-        .subscribe("s", ResumePoint::START, Seqno::ZERO)
-        .expect("it serves");
-    assert_eq!(
-        poll(&mut subscription),
-        "b@2 a@3 c@4 ",
-        "a@1 was replaced before it was read"
-    );
-    replica.rollback(Seqno(2), &persisted).expect("a replica");
-    assert_eq!(poll(&mut subscription), "rolled back to 2");
-    // At 2 a@1 counts again, and it does not have that.
-    subscription.go_back(Seqno(0)).expect("further than told");
-    assert_eq!(poll(&mut subscription), "backfill 1-2");
-    // Another rollback, before it has gone back from the first.
-    replica.receive_marker(marker(3, 3)).expect("valid");
-    replica.receive(at(3, "d")).expect("inside");
-    assert_eq!(poll(&mut subscription), "d@3 ");
-    replica.rollback(Seqno(2), &persisted).expect("a replica");
-    assert_eq!(poll(&mut subscription), "rolled back to 2");
-    replica.rollback(Seqno(1), &persisted).expect("a replica");
-    assert_eq!(poll(&mut subscription), "rolled back to 1");
-}
-
-#[test]
-fn a_rollback_above_what_was_delivered_leaves_no_gap() {
-    let (replica, persisted) = replica_with(5);
-    let mut behind = replica
-        .subscribe(
-            "behind",
-            ResumePoint::whole(VbUuid(7), Seqno(1)),
-            Seqno::ZERO,
-        )
-        .expect("it serves");
-    replica.rollback(Seqno(3), &persisted).expect("a replica");
-    replica.receive_marker(marker(4, 4)).expect("valid");
-    replica.receive(at(4, "n4")).expect("inside");
-    assert_eq!(
-        (poll(&mut behind), poll(&mut behind)),
-        ("backfill 2-3".to_owned(), "n4@4 ".to_owned())
-    );
-}
-
-#[test]
-fn of_several_rollbacks_the_lowest_counts_also_for_whose_cursor_was_dropped() {
-    let (replica, persisted) = replica_with(5);
-    let mut subscription = replica
-        .subscribe("s", ResumePoint::whole(VbUuid(7), Seqno(5)), Seqno::ZERO)
-        .expect("it serves");
-    for to in [1, 2] {
-        replica.rollback(Seqno(to), &persisted).expect("a replica");
-        replica.receive_marker(marker(to + 1, 9)).expect("valid");
-        for seqno in to + 1..=4 {
-            replica
-                .receive(at(seqno, &format!("n{seqno}")))
-                .expect("inside");
-        }
-    }
-    let flushed = replica
-        .manager()
-        .begin_flush(ReadLimit::NONE)
-        .expect("no other flush");
-    flushed.commit();
-    assert_eq!(
-        replica.manager().recover(usize::MAX).cursors_dropped.len(),
-        1
-    );
-    assert_eq!(poll(&mut subscription), "rolled back to 1");
-    subscription.go_back(Seqno(1)).expect("as told");
-    assert_eq!(poll(&mut subscription), "backfill 2-4");
-    assert_eq!(poll(&mut subscription), "idle");
-}
-
-#[test]
-fn a_name_that_was_taken_is_not_taken_back_after_a_rollback() {
-    let (replica, persisted) = replica_with(3);
-    let mut first = replica
-        .subscribe("s", ResumePoint::START, Seqno::ZERO)
-        .expect("it serves");
-    let _second = replica
-        .subscribe("s", ResumePoint::START, Seqno::ZERO)
-        .expect("it serves");
-    replica.rollback(Seqno(2), &persisted).expect("a replica");
-    assert!(matches!(
-        first.poll(ReadLimit::NONE),
-        Err(CheckpointError::UnknownCursor)
-    ));
-}
-
-#[test]
-fn a_subscription_that_is_gone_is_forgotten() {
+fn dropped_subscription_is_removed_from_the_vbucket() {
     let (active, _) = vbucket(State::Active);
     for _ in 0..100 {
         drop(
@@ -270,9 +146,9 @@ fn a_subscription_that_is_gone_is_forgotten() {
     assert_eq!(active.lock().subscribers.len(), 1);
 }
 
-/// Guards C28: a follower from a lost branch is told where to go back to, by the rule of streams.
+/// Guards C28: a follower from a lost branch must go back, by the rule of streams.
 #[test]
-fn a_follower_of_another_history_is_told_how_far_it_goes_back() {
+fn follower_of_another_history_must_go_back() {
     let (replica, _) = replica_with(4);
     replica
         .set_state(State::Active, Some(VbUuid(8)))
@@ -286,29 +162,29 @@ fn a_follower_of_another_history_is_told_how_far_it_goes_back() {
             ..from(7, 2)
         }
     };
-    let told = |from, purged| match replica.subscribe("s", from, Seqno(purged)) {
+    let subscribe_at = |from, purged| match replica.subscribe("s", from, Seqno(purged)) {
         Ok(subscription) => Ok(subscription.seqno().0),
         Err(VBucketError::GoBack { to, .. }) => Err(to.0),
         Err(other) => panic!("{other}"),
     };
-    assert_eq!(told(from(7, 4), 0), Ok(4));
+    assert_eq!(subscribe_at(from(7, 4), 0), Ok(4));
     assert_eq!(
-        told(from(7, 5), 0),
+        subscribe_at(from(7, 5), 0),
         Err(4),
-        "what followed 4 there was lost"
+        "seqnos after 4 on that branch were lost"
     );
     assert_eq!(
-        told(inside, 0),
+        subscribe_at(inside, 0),
         Err(2),
-        "half a snapshot is no place to stand"
+        "it goes back to the start of its partial snapshot"
     );
-    assert_eq!(told(from(9, 3), 0), Err(0), "nobody knows that branch");
+    assert_eq!(subscribe_at(from(9, 3), 0), Err(0), "the branch is unknown");
     assert_eq!(
-        told(from(8, 3), 4),
+        subscribe_at(from(8, 3), 4),
         Err(0),
-        "tombstones are gone that it may need"
+        "it may need purged tombstones"
     );
-    assert_eq!(told(ResumePoint::START, 4), Ok(0));
+    assert_eq!(subscribe_at(ResumePoint::START, 4), Ok(0));
     let unsound = ResumePoint {
         snapshot_start: Seqno(5),
         ..from(7, 4)
@@ -320,9 +196,9 @@ fn a_follower_of_another_history_is_told_how_far_it_goes_back() {
     );
 }
 
-/// Guards C28: where a subscription stands is a place that it can come back to.
+/// Guards C28: a subscription's resume point is valid for the next subscription.
 #[test]
-fn a_subscription_says_where_it_stands() {
+fn resume_point_of_a_subscription_is_a_place_to_resume() {
     let (replica, _) = vbucket(State::Replica);
     let mut subscription = replica
         .subscribe("s", ResumePoint::START, Seqno::ZERO)
@@ -338,13 +214,13 @@ fn a_subscription_says_where_it_stands() {
     assert_eq!(
         stands(&subscription),
         Some((2, 0, 4)),
-        "the replica has not all of it"
+        "the replica has only a part of it"
     );
     replica.receive(at(4, "b")).expect("the end");
     assert_eq!(poll(&mut subscription), "b@4 ");
     assert_eq!(stands(&subscription), Some((4, 4, 4)));
 
-    // What it fetches is as new as the disk, which may be ahead of what it was asked for.
+    // A backfill is as new as the disk, which may be ahead of its requested end.
     replica.manager().expel();
     replica.receive_marker(marker(5, 6)).expect("valid");
     replica.receive(at(5, "c")).expect("inside");
@@ -368,9 +244,9 @@ fn a_subscription_says_where_it_stands() {
         VbUuid(7),
     );
     replica.rollback(Seqno(4), &state).expect("a replica");
-    assert_eq!(stands(&late), None, "it has yet to hear of that");
+    assert_eq!(stands(&late), None, "it has not seen the rollback yet");
     assert_eq!(poll(&mut late), "rolled back to 4");
-    assert_eq!(stands(&late), None, "and to go back");
+    assert_eq!(stands(&late), None, "it has not gone back yet");
     late.go_back(Seqno(4)).expect("it was whole there");
     assert_eq!(
         replica.resume_point_of(&late),
