@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A bounded crossbeam channel keeps the messages in its queue until the last sender goes, not the receiver.
+# A bounded crossbeam channel keeps the messages in its queue until the last sender is dropped, not the last receiver.
 #
-# Guess:     when the last receiver of a channel is dropped, what is still queued is dropped with it.
+# Guess:     when the last receiver of a channel is dropped, the queued messages are dropped with it.
 # Version:   crossbeam-channel 0.5.17
-# Behaviour: true of std's channels and of unbounded crossbeam channels. A bounded crossbeam channel keeps what is queued
-#            until the last sender has gone as well. Whatever a message carries (a permit, the sender of a reply channel)
-#            lives on for as long as any sender does; who waits for the reply waits for ever.
+# Behaviour: true of std's channels and of unbounded crossbeam channels. A bounded crossbeam channel keeps its queue until
+#            the last sender is dropped as well. Everything that a message holds (a permit, the sender of a reply channel)
+#            lives as long as any sender does. A thread that waits for the reply waits for ever.
 # Seen:      messages dropped after the receiver / after the sender, of 2
 #            std 2/2, std bounded 2/2, crossbeam unbounded 2/2, crossbeam bounded 0/2
 #
@@ -38,7 +38,7 @@ cat > "$work/src/main.rs" <<'RUST'
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
 
-/// A message that says when it is dropped.
+/// A message that counts its drop.
 struct Message(Arc<AtomicUsize>);
 
 impl Drop for Message {

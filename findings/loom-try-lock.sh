@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # loom never runs the branch of a `try_lock` that finds its mutex locked, unless the critical section switches threads.
 #
-# Guess:     a model in which one thread holds a mutex while another calls `try_lock` explores both answers.
+# Guess:     a model in which one thread holds a mutex while another calls `try_lock` explores both results.
 # Version:   loom 0.7.2
-# Behaviour: the answer "locked" comes only where the critical section contains a point at which loom switches threads (an
+# Behaviour: the result "locked" comes only if the critical section contains a point at which loom switches threads (an
 #            atomic, a lock, a channel). A section that only works on its own data is never seen from outside. So a model
-#            of the branch for a busy lock passes, whatever that branch does.
-# Seen:      a plain section is found locked in 0 of 4 orders; one whose mutex has an atomic that locking raises, the guard
-#            lowers and `try_lock` looks at first, in 5 of 16.
+#            of the branch for a busy lock passes, however wrong that branch is.
+# Seen:      a plain section is found locked in 0 of 4 orders. A mutex with an atomic, which locking raises, the guard
+#            lowers and `try_lock` reads first, is found locked in 5 of 16.
 #
 # Runs both models and fails if that changes. Needs cargo and the registry (or a filled cache).
 set -euo pipefail
@@ -40,7 +40,7 @@ use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::sync::Mutex;
 use loom::thread;
 
-/// A mutex whose holder can be seen: by nothing but its own state, or by a flag that loom knows of.
+/// A mutex whose holder is visible only by the mutex's own state, or also by a flag that loom tracks.
 struct Watched {
     mutex: Mutex<u32>,
     is_held: AtomicBool,

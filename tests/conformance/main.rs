@@ -1,5 +1,7 @@
 //! Every storage engine keeps the promises of `lowtide_persistence::Engine` (E1 to E10), on the same suite.
 
+mod log_format;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `docs/invariants.md` and the code name the same invariants, and the checkers it names exist.
+//! `docs/invariants.md` and the code name the same invariants, and each links to checkers that exist.
 
 use std::collections::BTreeSet;
 
@@ -53,18 +53,95 @@ fn named(text: &str) -> BTreeSet<(char, u32)> {
     named
 }
 
-/// Those a line of the document defines: it begins with the number, in bold.
+/// A row of the document: `| id | statement | checkers |`.
+struct Row<'a> {
+    id: (char, u32),
+    statement: &'a str,
+    checkers: &'a str,
+}
+
+impl Row<'_> {
+    fn name(&self) -> String {
+        format!("{}{}", self.id.0, self.id.1)
+    }
+}
+
+/// Number and rest of a row whose first cell is an invariant's number.
+fn numbered(line: &str) -> Option<((char, u32), &str)> {
+    let cells = line.strip_prefix("| ")?.strip_suffix(" |")?;
+    let (first, rest) = cells.split_once(" | ")?;
+    let &[(letter, number, end)] = &numbers(first)[..] else {
+        return None;
+    };
+    (end == first.len()).then_some(((letter, number), rest))
+}
+
+/// Rows of the document's tables that define an invariant.
+fn rows(document: &str) -> Vec<Row<'_>> {
+    let row = |(id, rest): ((char, u32), _)| {
+        let cells: Vec<_> = str::split(rest, " | ").collect();
+        let &[statement, checkers] = &cells[..] else {
+            panic!("{id:?} has not three cells: {rest}");
+        };
+        Row {
+            id,
+            statement,
+            checkers,
+        }
+    };
+    document.lines().filter_map(numbered).map(row).collect()
+}
+
+/// The invariants that the document defines, in its order.
 fn defined(document: &str) -> Vec<(char, u32)> {
-    let heads = document.lines().filter_map(|line| line.strip_prefix("**"));
-    heads
-        .filter_map(|head| {
-            numbers(head)
-                .first()
-                .copied()
-                .filter(|&(.., end)| end <= 3 && head[end..].starts_with('.'))
-        })
-        .map(|(letter, number, _)| (letter, number))
-        .collect()
+    rows(document).iter().map(|row| row.id).collect()
+}
+
+/// The links of a text: what stands in the brackets, and the target.
+fn links(text: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("](") {
+        let start = text[..at].rfind('[').expect("a link begins somewhere");
+        let end = text[at..].find(')').expect("a link ends somewhere");
+        found.push((&text[start + 1..at], &text[at + 2..at + end]));
+    }
+    found
+}
+
+/// Why a link leads to no checker; `None` if it does. The target is relative to the document's folder.
+fn broken_link(files: &[SourceFile], text: &str, target: &str) -> Option<String> {
+    let path = match target.strip_prefix("../") {
+        Some(path) => path.to_owned(),
+        None => format!("docs/{target}"),
+    };
+    let folder = format!("{path}/");
+    let is_file = |file: &&SourceFile| file.path == path;
+    if !files
+        .iter()
+        .any(|file| is_file(&file) || file.path.starts_with(&folder))
+    {
+        return Some(format!("{text}: there is no {path}"));
+    }
+    let name = text.trim_matches('`');
+    let is_test = text.starts_with('`') && is_identifier(name);
+    let function = format!("fn {name}(");
+    let has_it = |file: &SourceFile| {
+        file.text.contains(&function) || file.path.ends_with(&format!("/{name}.rs"))
+    };
+    if !is_test || files.iter().find(is_file).is_some_and(has_it) {
+        return None;
+    }
+    let elsewhere: Vec<_> = files.iter().filter(|file| has_it(file)).collect();
+    let elsewhere: Vec<_> = elsewhere.iter().map(|file| &file.path).collect();
+    Some(format!("{text}: not in {path}, but in {elsewhere:?}"))
+}
+
+/// A test's or a file's name, which no other word is.
+fn is_identifier(name: &str) -> bool {
+    name.contains('_')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 fn document(files: &[SourceFile]) -> &str {
@@ -140,11 +217,7 @@ fn checkers_that_are_named_exist() {
     let quoted = document(&files).split('`').skip(1).step_by(2);
     let mut missing = Vec::new();
     for name in quoted {
-        let is_identifier = name.contains('_')
-            && name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        let exists = if is_identifier {
+        let exists = if is_identifier(name) {
             let (function, file) = (format!("fn {name}("), format!("/{name}.rs"));
             files
                 .iter()
@@ -173,7 +246,48 @@ fn checkers_that_are_named_exist() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// Guards the reader of numbers.
+/// Guards that each invariant has a checker, and that a link to one leads there: a test's name to the file that has it.
+#[test]
+fn every_invariant_links_to_a_checker_that_exists() {
+    let files = files::all();
+    let mut broken = Vec::new();
+    for row in rows(document(&files)) {
+        let links = links(row.checkers);
+        if links.is_empty() {
+            broken.push(format!("{}: no link to a checker", row.name()));
+        }
+        let of_row = links
+            .into_iter()
+            .filter_map(|(text, target)| broken_link(&files, text, target));
+        broken.extend(of_row.map(|what| format!("{}: {what}", row.name())));
+        let unlinked = row.checkers.split('`').skip(1).step_by(2);
+        let unlinked = unlinked
+            .filter(|name| is_identifier(name) && !row.checkers.contains(&format!("[`{name}`](")));
+        broken.extend(unlinked.map(|name| format!("{}: `{name}` is no link", row.name())));
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// Guards the form: a statement that something must hold, and a footnote for each mark.
+#[test]
+fn every_invariant_is_a_statement_with_must() {
+    let files = files::all();
+    let document = document(&files);
+    let mut wrong = Vec::new();
+    for row in rows(document) {
+        let (name, mark) = (row.name(), format!(" [^{}]", row.name()));
+        let has_note = document.contains(&format!("\n[^{name}]: "));
+        if !row.statement.contains(" must ") {
+            wrong.push(format!("{name}: no \"must\""));
+        }
+        if row.statement.contains("[^") != has_note || row.statement.ends_with(&mark) != has_note {
+            wrong.push(format!("{name}: its footnote"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Guards the readers of numbers, rows and links.
 #[test]
 fn numbers_are_told_from_other_words() {
     assert_eq!(
@@ -185,7 +299,29 @@ fn numbers_are_told_from_other_words() {
         BTreeSet::new()
     );
     assert_eq!(
-        defined("**C1. One.** See C2.\n**C12. Twelve.**\nC3. **C4** x\n"),
+        defined(
+            "| C1 | See C2. | x |\n| C12 | Twelve. | y |\n| C3 to C4 | x | y |\nC5 | x | y\n| id | a | b |\n"
+        ),
         [('C', 1), ('C', 12)]
     );
+    assert_eq!(
+        links("unit [`a_b`](../x/y.rs), [the model](../z) (C3)"),
+        [("`a_b`", "../x/y.rs"), ("the model", "../z")]
+    );
+}
+
+/// Guards the reader of links: one that leads to another file, or to none, is found.
+#[test]
+fn link_to_a_wrong_file_is_broken() {
+    let file = |path: &str, text: &str| SourceFile {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    };
+    let files = [file("a/b.rs", "fn one_test() {}"), file("a/c_d.rs", "")];
+    let is_broken = |text, target| broken_link(&files, text, target).is_some();
+    assert!(!is_broken("`one_test`", "../a/b.rs") && !is_broken("`c_d`", "../a/c_d.rs"));
+    assert!(!is_broken("the suite", "../a/b.rs") && !is_broken("the suite", "../a"));
+    assert!(is_broken("`one_test`", "../a/c_d.rs") && is_broken("`one_test`", "../a"));
+    assert!(is_broken("`no_test`", "../a/b.rs") && is_broken("the suite", "../a/x.rs"));
+    assert!(is_broken("the suite", "a/b.rs"));
 }
