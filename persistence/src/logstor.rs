@@ -15,8 +15,8 @@
 //! | `cache` | what is kept in memory is what the disk has |
 //! | `index`, `branch` | views never change; tombstones outlive what they hide |
 //! | `highs`, `purged` | a purge leaves each collection's highest seqno where it was |
-//! | `registry`, `store/borrowed` | nothing that a store holds, or lends to a job, keeps the store |
-//! | `rewrite` | a record is always somewhere, and named there |
+//! | `registry`, `maintenance` | nothing that a store holds, or lends to a job, keeps the store |
+//! | `maintenance/compaction` | a record is always somewhere, and named there |
 //! | `image` | opening by an index image gives what reading everything gives |
 //! | `damage` | what is damaged harms whose it is |
 //! | `recover` | what was acknowledged comes back, nothing else does |
@@ -47,12 +47,12 @@ mod import;
 mod index;
 mod inspect;
 mod log;
+mod maintenance;
 mod manifest;
 mod purged;
 mod read;
 mod recover;
 mod registry;
-mod rewrite;
 mod rollback;
 mod scan;
 mod segment;
@@ -91,7 +91,7 @@ pub use self::inspect::{
 
 use self::encode::Encoded;
 use self::fingerprint::Fingerprint;
-use self::rewrite::Task;
+use self::maintenance::{Maintenance, RewriteGoal};
 use self::snapshot::LogSnapshot;
 use self::store::Store;
 use self::writer::{Outcome, Request};
@@ -106,6 +106,8 @@ pub trait CommitObserver: Send + Sync + fmt::Debug {
 /// A store of many vBuckets in one log.
 #[derive(Debug)]
 pub struct Logstor {
+    /// Before the store, so that what is under way ends before the directory is released.
+    maintenance: Arc<Maintenance>,
     store: Arc<Store>,
 }
 
@@ -140,8 +142,14 @@ impl Logstor {
         StoreOwner::Logstor.require(&*disk, dir)?;
         let lock = disk.lock(dir)?;
         let disk = Arc::new(KeptDirectory::open(disk, dir)?);
-        let (store, report) = recover::open(disk, dir, config, lock, executor)?;
-        Ok((Self { store }, report))
+        let recovered = recover::open(disk, dir, config, lock, executor)?;
+        let store = Arc::new(recovered.store);
+        let maintenance = Arc::new(Maintenance::new(
+            Arc::clone(&store),
+            recovered.newest_image,
+            recovered.carried_bytes,
+        ));
+        Ok((Self { maintenance, store }, recovered.report))
     }
 
     /// Has an observer told of the points inside commits.
@@ -154,8 +162,8 @@ impl Logstor {
     /// # Errors
     /// [`EngineError::CompactionInProgress`] while other upkeep of the whole store runs; [`EngineError::Poisoned`].
     pub fn separate(&self) -> Result<Box<dyn Job>, EngineError> {
-        self.store
-            .begin(Task::Separate)
+        self.maintenance
+            .begin(RewriteGoal::Separate)
             .ok_or(EngineError::CompactionInProgress { vb: Vbid(0) })
     }
 
@@ -173,7 +181,7 @@ impl Logstor {
     #[cfg(checkpoint_loom)]
     #[doc(hidden)]
     pub fn is_upkeep_due(&self) -> bool {
-        self.store.due().is_some()
+        self.maintenance.due().is_some()
     }
 
     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, EngineError> {
@@ -232,7 +240,7 @@ impl Engine for Logstor {
             match self
                 .store
                 .writer
-                .commit(&self.store.log, &*self.store, request)
+                .commit(&self.store.log, &*self.maintenance, request)
             {
                 Outcome::Done(results) => return results,
                 // Somebody rolled back or dropped a vBucket meanwhile: its records belong elsewhere now.
@@ -273,18 +281,11 @@ impl Engine for Logstor {
     }
 
     fn compact(&self, vb: Vbid, request: CompactionRequest) -> Result<Box<dyn Job>, EngineError> {
-        self.store.compact(vb, &request)
+        self.maintenance.compact(vb, &request)
     }
 
     fn maintenance(&self) -> Option<Box<dyn Job>> {
-        let store = &self.store;
-        // Room first: commits wait where there is none.
-        let room = store.load_job().or_else(|| store.begin(store.due_room()?));
-        let job = room
-            .or_else(|| store.image_job())
-            .or_else(|| store.begin(store.due()?));
-        self.store.images.looked(&self.store.shared, job.is_some());
-        job
+        self.maintenance.next_job()
     }
 
     fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
@@ -292,10 +293,10 @@ impl Engine for Logstor {
     }
 
     fn stats(&self) -> BTreeMap<&'static str, u64> {
-        self.store.stats()
+        self.maintenance.stats()
     }
 
     fn close(&self) -> Result<(), EngineError> {
-        self.store.close()
+        self.maintenance.close()
     }
 }

@@ -16,7 +16,6 @@
 //!   by reading one block, before the rest is in memory.
 
 mod directory;
-mod job;
 mod merge;
 mod rows;
 mod sections;
@@ -26,24 +25,20 @@ use std::sync::Arc;
 
 use crate::contract::EngineError;
 use crate::disk::{Access, Disk, DiskErrorKind, DiskFile};
-use crate::sync::Mutex;
 
 use super::fingerprint::Fingerprint;
 use super::shared::Shared;
-use super::store::{BorrowedStore, Store};
 
 use self::directory::Block;
-pub(super) use self::directory::{Contents, Covered, Directory, Piece, Section, StateRow};
-pub(super) use self::job::ImageJob;
+pub(super) use self::directory::{
+    Contents, Covered, Directory, Piece, Section, StateRow, store_id,
+};
 pub(super) use self::merge::{Merge, sort};
 pub(super) use self::rows::Row;
+pub(super) use self::sections::Sections;
 
 const PREFIX: &str = "index-";
 const UNFINISHED: &str = ".new";
-/// A store that is written to now and then is not idle between two commits, however often its host looks: images made then
-/// would be most of what it writes.
-const IDLE_LOOKS: u32 = 64;
-
 /// An image that can be read.
 #[derive(Debug)]
 pub(super) struct Image {
@@ -79,6 +74,10 @@ impl Image {
             directory,
             bytes,
         }))
+    }
+
+    pub(super) const fn number(&self) -> u64 {
+        self.number
     }
 
     /// What it is, in words.
@@ -125,163 +124,6 @@ impl Image {
             .rows(block)?
             .into_iter()
             .find(|row| row.fingerprint == of))
-    }
-}
-
-/// A store's newest image, and what was written since.
-#[derive(Debug)]
-pub(super) struct Images {
-    inner: Mutex<Standing>,
-}
-
-#[derive(Debug)]
-struct Standing {
-    newest: Option<Arc<Image>>,
-    /// Of the next file; `None` if there is no number left.
-    next_number: Option<u64>,
-    /// Bytes that were appended before the store was opened and that no image covers.
-    carried_bytes: u64,
-    /// Bytes this store had appended when the newest one was begun, or the last that came to nothing.
-    begun_at_bytes: u64,
-    is_being_made: bool,
-    /// Bytes this store had appended when somebody looked at what is due last, and how many looks before that found as
-    /// many. A look that finds something due begins anew.
-    looked_at_bytes: u64,
-    idle_looks: u32,
-}
-
-impl Images {
-    pub(super) fn new(newest: Option<Arc<Image>>, carried_bytes: u64) -> Self {
-        let next_number = newest
-            .as_ref()
-            .map_or(Some(1), |newest| newest.number.checked_add(1));
-        let inner = Standing {
-            newest,
-            next_number,
-            carried_bytes,
-            begun_at_bytes: 0,
-            is_being_made: false,
-            looked_at_bytes: 0,
-            idle_looks: 0,
-        };
-        Self {
-            inner: Mutex::new(inner),
-        }
-    }
-
-    /// Whether nothing was appended in many looks at what is due, and nothing was due.
-    pub(super) fn is_idle(&self, shared: &Shared) -> bool {
-        let inner = self.inner.lock();
-        inner.looked_at_bytes == shared.counters.written_bytes.get()
-            && inner.idle_looks >= IDLE_LOOKS
-    }
-
-    /// Somebody looked at what is due.
-    pub(super) fn looked(&self, shared: &Shared, is_due: bool) {
-        let mut inner = self.inner.lock();
-        let written_bytes = shared.counters.written_bytes.get();
-        let is_same = std::mem::replace(&mut inner.looked_at_bytes, written_bytes) == written_bytes;
-        inner.idle_looks = if is_same && !is_due {
-            inner.idle_looks.saturating_add(1)
-        } else {
-            0
-        };
-    }
-
-    /// Whether so much was appended since the newest image that another one is worth its bytes; at a `share`th of that
-    /// already.
-    pub(super) fn is_due(&self, shared: &Shared, share: u64) -> bool {
-        let inner = self.inner.lock();
-        let config = &shared.config;
-        let since = shared
-            .counters
-            .written_bytes
-            .get()
-            .saturating_sub(inner.begun_at_bytes);
-        let since = since.saturating_add(inner.carried_bytes);
-        let last_bytes = inner.newest.as_ref().map_or(0, |image| image.bytes);
-        let by_size = last_bytes.saturating_mul(100) / u64::from(config.image_percent.max(1));
-        !inner.is_being_made && since.saturating_mul(share) > config.image_bytes.max(by_size)
-    }
-}
-
-/// An image is being made, and no other one meanwhile.
-#[derive(Debug)]
-pub(super) struct Claim {
-    store: BorrowedStore,
-    /// What was since the last image; `None` once it does not matter any more.
-    before: Option<(u64, u64)>,
-}
-
-impl Claim {
-    /// `None` if one is being made.
-    pub(super) fn take(store: &Arc<Store>) -> Option<Self> {
-        let mut inner = store.images.inner.lock();
-        if std::mem::replace(&mut inner.is_being_made, true) {
-            return None;
-        }
-        let before = Some((inner.carried_bytes, inner.begun_at_bytes));
-        inner.carried_bytes = 0;
-        inner.begun_at_bytes = store.shared.counters.written_bytes.get();
-        Some(Self {
-            store: BorrowedStore::of(store),
-            before,
-        })
-    }
-
-    fn newest(store: &Store) -> Option<Arc<Image>> {
-        store.images.inner.lock().newest.clone()
-    }
-
-    /// The number of the next file.
-    ///
-    /// # Errors
-    /// [`EngineError::NumbersUsedUp`].
-    fn number(store: &Store) -> Result<u64, EngineError> {
-        let number = store.images.inner.lock().next_number;
-        let path = || store.shared.dir.clone();
-        number.ok_or_else(|| EngineError::NumbersUsedUp {
-            path: path(),
-            what: "numbers of index images",
-        })
-    }
-
-    /// It came to nothing: the next one is tried when it would be due after this one. If something is damaged that may be
-    /// the last image: the next one does without.
-    fn failed(&mut self, store: &Store, error: &EngineError) {
-        self.before = None;
-        if matches!(error, EngineError::Corrupt { .. }) {
-            store.images.inner.lock().newest = None;
-        }
-    }
-
-    /// It is there: others are of no use any more, and removed.
-    ///
-    /// # Errors
-    /// [`EngineError::Disk`]: they were not removed; that is done when the store opens.
-    fn install(&mut self, store: &Store, image: Image) -> Result<(), EngineError> {
-        self.before = None;
-        let image = Arc::new(image);
-        {
-            let mut inner = store.images.inner.lock();
-            inner.next_number = image.number.checked_add(1);
-            inner.newest = Some(Arc::clone(&image));
-        }
-        remove_others(&store.shared, Some(&image))
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        let Some(store) = self.store.in_memory() else {
-            return;
-        };
-        let mut inner = store.images.inner.lock();
-        inner.is_being_made = false;
-        if let Some((carried_bytes, begun_at_bytes)) = self.before {
-            inner.carried_bytes = carried_bytes;
-            inner.begun_at_bytes = begun_at_bytes;
-        }
     }
 }
 

@@ -22,9 +22,10 @@ use crate::record;
 use super::branch::{Beginning, Branch};
 use super::encode::Encoded;
 use super::export::{self, End, HEAD_BYTES_MAX, Head, PREFIX_BYTES, PieceKind, Prefix};
+use super::maintenance::{Maintenance, StoreLease};
 use super::manifest::{Edit, Lineage};
 use super::purged::Purged;
-use super::store::{BorrowedStore, Store};
+use super::store::Store;
 use super::writer::{Outcome, Request};
 use super::{Logstor, state};
 
@@ -45,7 +46,7 @@ impl Logstor {
     ) -> Result<Box<dyn Job>, EngineError> {
         self.store.begin_import(vb)?;
         Ok(Box::new(Import {
-            store: BorrowedStore::of(&self.store),
+            lease: StoreLease::of(&self.maintenance),
             vb,
             source: Source {
                 pieces,
@@ -117,19 +118,21 @@ impl Store {
         let branch = self.registry.importing.lock().remove(&vb);
         drop(branch);
     }
+}
 
-    fn commit_hidden(&self, encoded: Encoded) -> Result<(), EngineError> {
-        let vb = encoded.branch.vb;
-        let request = Arc::new(Request::new(vec![Ok(encoded)]));
-        match self.writer.commit(&self.log, self, request) {
-            Outcome::Done(results) => results
-                .into_iter()
-                .try_for_each(|result| result.map(|_| ())),
-            Outcome::Stale => Err(EngineError::Aborted {
-                vb,
-                why: "the store was closed",
-            }),
-        }
+/// Commits a batch to a vBucket that is being imported.
+fn commit_hidden(maintenance: &Maintenance, encoded: Encoded) -> Result<(), EngineError> {
+    let vb = encoded.branch.vb;
+    let store = &maintenance.store;
+    let request = Arc::new(Request::new(vec![Ok(encoded)]));
+    match store.writer.commit(&store.log, maintenance, request) {
+        Outcome::Done(results) => results
+            .into_iter()
+            .try_for_each(|result| result.map(|_| ())),
+        Outcome::Stale => Err(EngineError::Aborted {
+            vb,
+            why: "the store was closed",
+        }),
     }
 }
 
@@ -160,7 +163,7 @@ impl fmt::Debug for Stage {
 
 #[derive(Debug)]
 struct Import {
-    store: BorrowedStore,
+    lease: StoreLease,
     vb: Vbid,
     source: Source,
     stage: Stage,
@@ -169,8 +172,8 @@ struct Import {
 
 impl Job for Import {
     fn step(&mut self, budget: Budget) -> Result<Progress, EngineError> {
-        let borrowed = self.store.clone();
-        let result = borrowed.step(|store| self.advance(store, budget));
+        let lease = self.lease.clone();
+        let result = lease.step(|maintenance| self.advance(maintenance, budget));
         if result.is_err() {
             self.give_up();
         }
@@ -181,16 +184,20 @@ impl Job for Import {
 impl Import {
     fn give_up(&mut self) {
         self.stage = Stage::Over;
-        if let Some(store) = self.store.in_memory() {
-            store.end_import(self.vb);
+        if let Some(maintenance) = self.lease.in_memory() {
+            maintenance.store.end_import(self.vb);
         }
     }
 
-    fn advance(&mut self, store: &Store, mut budget: Budget) -> Result<Progress, EngineError> {
+    fn advance(
+        &mut self,
+        maintenance: &Maintenance,
+        mut budget: Budget,
+    ) -> Result<Progress, EngineError> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Over => Ok(Progress::Done(self.report)),
             Stage::Adopt { branch, purged } => {
-                store.adopt(&branch, &purged)?;
+                maintenance.store.adopt(&branch, &purged)?;
                 Ok(Progress::Done(self.report))
             }
             Stage::Begin => {
@@ -202,7 +209,7 @@ impl Import {
                 let state = state
                     .transpose()
                     .map_err(|what| self.source.corrupt(what))?;
-                let branch = store.hidden_branch(self.vb, &head.purged)?;
+                let branch = maintenance.store.hidden_branch(self.vb, &head.purged)?;
                 self.stage = Stage::Records {
                     branch,
                     head,
@@ -218,10 +225,10 @@ impl Import {
                 let (kind, payload) = self.source.next()?;
                 match kind {
                     PieceKind::Records => {
-                        self.take(store, &branch, &head, state.as_ref(), &payload)?
+                        self.take(maintenance, &branch, &head, state.as_ref(), &payload)?
                     }
                     PieceKind::End => {
-                        self.finish(store, &branch, &head, state.as_ref(), &payload)?;
+                        self.finish(maintenance, &branch, &head, state.as_ref(), &payload)?;
                         self.stage = Stage::Adopt {
                             branch,
                             purged: head.purged,
@@ -253,7 +260,7 @@ impl Import {
 
     fn take(
         &mut self,
-        store: &Store,
+        maintenance: &Maintenance,
         branch: &Arc<Branch>,
         head: &Head,
         state: Option<&VBucketState>,
@@ -270,13 +277,16 @@ impl Import {
             return Err(self.source.corrupt("a seqno above the high seqno"));
         }
         let refs: Vec<&Item> = items.iter().collect();
-        store.commit_hidden(Self::encoded(store, branch, &refs, state)?)?;
+        commit_hidden(
+            maintenance,
+            Self::encoded(maintenance, branch, &refs, state)?,
+        )?;
         self.report.items_copied += items.len() as u64;
         Ok(())
     }
 
     fn encoded(
-        store: &Store,
+        maintenance: &Maintenance,
         branch: &Arc<Branch>,
         items: &[&Item],
         state: &VBucketState,
@@ -287,13 +297,14 @@ impl Import {
             state,
             timestamp: 0,
         };
-        Encoded::new(&batch, Arc::clone(branch), store.shared.hash_key)
+        let hash_key = maintenance.store.shared.hash_key;
+        Encoded::new(&batch, Arc::clone(branch), hash_key)
     }
 
     /// Everything is there: the state is committed once more, with the high seqno.
     fn finish(
         &mut self,
-        store: &Store,
+        maintenance: &Maintenance,
         branch: &Arc<Branch>,
         head: &Head,
         state: Option<&VBucketState>,
@@ -306,9 +317,9 @@ impl Import {
         if let Some(state) = state {
             let last = Encoded {
                 last: Some(Seqno(head.high)),
-                ..Self::encoded(store, branch, &[], state)?
+                ..Self::encoded(maintenance, branch, &[], state)?
             };
-            store.commit_hidden(last)?;
+            commit_hidden(maintenance, last)?;
         }
         Ok(())
     }

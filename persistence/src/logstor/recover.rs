@@ -24,11 +24,10 @@ use crate::disk::{Disk, DiskLock};
 use crate::sync::{Mutex, RwLock};
 
 use super::config::{Geometry, LogstorConfig};
-use super::image::{self, Image, Images};
+use super::image::{self, Image};
 use super::log::Log;
 use super::manifest::{self, Edit, Manifest, Sketch};
 use super::registry::Registry;
-use super::rewrite::Outputs;
 use super::segments::Segments;
 use super::shared::Shared;
 use super::store::Store;
@@ -38,6 +37,16 @@ use self::look::Place;
 use self::rebuild::Branches;
 use self::survey::Survey;
 
+/// A store that was opened, and what its upkeep begins with.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) store: Store,
+    pub(super) newest_image: Option<Arc<Image>>,
+    /// Bytes that were appended and that the image does not cover.
+    pub(super) carried_bytes: u64,
+    pub(super) report: RecoveryReport,
+}
+
 /// Opens a store whose directory is there and locked.
 pub(super) fn open(
     disk: Arc<dyn Disk>,
@@ -45,7 +54,7 @@ pub(super) fn open(
     config: LogstorConfig,
     lock: Box<dyn DiskLock>,
     executor: &dyn Executor,
-) -> Result<(Arc<Store>, RecoveryReport), EngineError> {
+) -> Result<Recovered, EngineError> {
     let mut report = RecoveryReport::default();
     let found = manifest::read(&*disk, dir)?;
     let (is_new, place) = (
@@ -114,7 +123,7 @@ pub(super) fn open(
         manifest,
         next_number,
     ));
-    let found_bytes = survey.found_bytes;
+    let carried_bytes = survey.found_bytes;
     let Branches { branches, aside } = rebuild::branches(&log, &sketch, survey, image.as_ref())?;
     report.vbuckets = branches.len();
     let damages = branches
@@ -126,21 +135,20 @@ pub(super) fn open(
         registry: Arc::new(Registry::new(Arc::clone(&log), branches)),
         log,
         writer: Writer::default(),
-        outputs: Mutex::new(Outputs::default()),
-        rewriting: Mutex::default(),
-        relief: Mutex::default(),
-        looked_upto: Mutex::new(0),
-        images: Images::new(image, found_bytes),
         aside: Mutex::default(),
         is_whole: AtomicBool::new(false),
         observer: RwLock::new(None),
-        steps: RwLock::new(()),
         lock: Mutex::new(Some(lock)),
     };
     aside
         .into_iter()
         .for_each(|(vb, segments)| store.set_aside(vb, segments));
-    Ok((Arc::new(store), report))
+    Ok(Recovered {
+        store,
+        newest_image: image,
+        carried_bytes,
+        report,
+    })
 }
 
 /// What the log holds beside what an image knows, and that image, if there is one to go by.

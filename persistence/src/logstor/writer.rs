@@ -31,8 +31,8 @@ use self::layout::{Active, Layout, Places};
 pub(super) use self::results::CommitResult;
 use self::results::{Results, repeat};
 
-/// What the leader asks of the store.
-pub(super) trait Host {
+/// What the leader of a group asks of the store it commits to.
+pub(super) trait CommitHost {
     /// The branch that is a vBucket's now.
     fn current(&self, vb: Vbid) -> Option<Arc<Branch>>;
 
@@ -80,7 +80,12 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Commits a call's batches, with those of others.
-    pub(super) fn commit(&self, log: &Log, host: &dyn Host, request: Arc<Request>) -> Outcome {
+    pub(super) fn commit(
+        &self,
+        log: &Log,
+        host: &dyn CommitHost,
+        request: Arc<Request>,
+    ) -> Outcome {
         self.queue.lock().push(Arc::clone(&request));
         let mut active = self.active.lock();
         if let Some(outcome) = request.outcome.lock().take() {
@@ -123,7 +128,7 @@ impl Writer {
     }
 }
 
-fn lead(active: &mut Option<Active>, log: &Log, host: &dyn Host, requests: &[Arc<Request>]) {
+fn lead(active: &mut Option<Active>, log: &Log, host: &dyn CommitHost, requests: &[Arc<Request>]) {
     let mut group = Vec::new();
     for request in requests {
         let batches = std::mem::take(&mut *request.batches.lock());
@@ -157,7 +162,7 @@ fn lead(active: &mut Option<Active>, log: &Log, host: &dyn Host, requests: &[Arc
 fn write(
     active: &mut Option<Active>,
     log: &Log,
-    host: &dyn Host,
+    host: &dyn CommitHost,
     batches: Vec<results::Admitted>,
     results: &mut Results,
 ) {
@@ -224,7 +229,7 @@ fn makes_room(encoded: &[Encoded]) -> bool {
 fn write_group(
     active: &mut Option<Active>,
     log: &Log,
-    host: &dyn Host,
+    host: &dyn CommitHost,
     encoded: Vec<Encoded>,
 ) -> Result<Vec<Committed>, Failed> {
     let mut purpose = Purpose::Commit;

@@ -167,7 +167,11 @@ impl Section {
 }
 
 impl Directory {
-    pub(super) const fn new(store: [u8; 16], number: u64, next_generation: u64) -> Self {
+    pub(in crate::logstor) const fn new(
+        store: [u8; 16],
+        number: u64,
+        next_generation: u64,
+    ) -> Self {
         Self {
             store,
             number,
@@ -261,6 +265,6 @@ impl Directory {
 }
 
 /// What tells a store's images from another's.
-pub(super) fn store_id(hash_key: [u64; 2]) -> [u8; 16] {
+pub(in crate::logstor) fn store_id(hash_key: [u64; 2]) -> [u8; 16] {
     Fingerprint::of(hash_key, Namespace::System, b"index image").to_bytes()
 }

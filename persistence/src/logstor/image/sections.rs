@@ -29,7 +29,7 @@ const SYNC_BYTES: u64 = 512 << 10;
 const RECORDS: usize = 4096;
 
 #[derive(Debug)]
-pub(super) struct Sections {
+pub(in crate::logstor) struct Sections {
     shared: Arc<Shared>,
     number: u64,
     path: PathBuf,
@@ -66,7 +66,7 @@ impl Sections {
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(super) fn create(
+    pub(in crate::logstor) fn create(
         shared: &Arc<Shared>,
         number: u64,
         directory: Directory,
@@ -106,7 +106,7 @@ impl Sections {
         })
     }
 
-    pub(super) fn progress(&self) -> (u64, u64) {
+    pub(in crate::logstor) fn progress(&self) -> (u64, u64) {
         (self.directory.sections.len() as u64, self.vbuckets)
     }
 
@@ -114,7 +114,7 @@ impl Sections {
     ///
     /// # Errors
     /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if the last image is damaged.
-    pub(super) fn step(&mut self, mut budget: Budget) -> Result<bool, EngineError> {
+    pub(in crate::logstor) fn step(&mut self, mut budget: Budget) -> Result<bool, EngineError> {
         loop {
             let current = match self.current.take() {
                 Some(current) => current,
@@ -259,7 +259,7 @@ impl Sections {
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(super) fn finish(mut self, shared: &Shared) -> Result<Image, EngineError> {
+    pub(in crate::logstor) fn finish(mut self, shared: &Shared) -> Result<Image, EngineError> {
         let end = self.directory.encode(self.written_bytes).ok_or_else(|| {
             EngineError::InvalidArgument(
                 "the directory of the index image would be too large".to_owned(),
@@ -288,7 +288,7 @@ impl Sections {
 
 impl Sections {
     /// Leaves the unfinished file to who opens the store next.
-    pub(super) fn leave_file(&mut self) {
+    pub(in crate::logstor) fn leave_file(&mut self) {
         self.file = None;
     }
 }

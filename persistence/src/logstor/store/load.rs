@@ -7,17 +7,12 @@ use std::sync::atomic::Ordering;
 
 use lowtide_checkpoint::Vbid;
 
-use super::{BorrowedStore, Store};
-use crate::contract::{Budget, CompactionReport, EngineError, Job, Progress};
-use crate::disk::DiskErrorKind;
+use super::Store;
+use crate::contract::EngineError;
 use crate::logstor::branch::{Branch, Lookup};
 use crate::logstor::fingerprint::Fingerprint;
-use crate::logstor::image::{Claim, ImageJob};
 use crate::logstor::index::Slot;
 use crate::logstor::segment::Segment;
-
-/// When nobody writes, and when the store is closed, an image is due at this share of what makes one due otherwise.
-const IDLE_SHARE: u64 = 8;
 
 impl Store {
     pub(super) fn load(&self, branch: &Branch) -> Result<(), EngineError> {
@@ -122,74 +117,5 @@ impl Store {
             .values()
             .filter(|branch| branch.is_unloaded())
             .count()
-    }
-
-    /// Loading all that is not loaded, as a job.
-    pub(in crate::logstor) fn load_job(self: &Arc<Self>) -> Option<Box<dyn Job>> {
-        if self.is_whole.load(Ordering::Acquire) || self.unloaded() == 0 {
-            return None;
-        }
-        Some(Box::new(LoadJob {
-            store: BorrowedStore::of(self),
-            done: 0,
-        }))
-    }
-
-    /// Making an image, if it is worth it.
-    pub(in crate::logstor) fn image_job(self: &Arc<Self>) -> Option<Box<dyn Job>> {
-        let share = if self.images.is_idle(&self.shared) {
-            IDLE_SHARE
-        } else {
-            1
-        };
-        if self.shared.check_writable().is_err() || !self.images.is_due(&self.shared, share) {
-            return None;
-        }
-        Some(Box::new(ImageJob::new(self, Claim::take(self)?)))
-    }
-
-    pub(super) fn make_last_image(self: &Arc<Self>) -> Result<(), EngineError> {
-        if !self.images.is_due(&self.shared, IDLE_SHARE) {
-            return Ok(());
-        }
-        let Some(claim) = Claim::take(self) else {
-            return Ok(());
-        };
-        let mut job = ImageJob::new(self, claim);
-        loop {
-            match job.step_of(self, Budget::NONE) {
-                // The last image stays; what is damaged is told by whoever needs it.
-                Ok(Progress::Done(_)) | Err(EngineError::Corrupt { .. }) => return Ok(()),
-                // Nothing is lost without it: the next opening reads more.
-                Err(EngineError::Disk(error)) if error.kind == DiskErrorKind::NoSpace => {
-                    return Ok(());
-                }
-                Ok(_) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct LoadJob {
-    store: BorrowedStore,
-    done: u64,
-}
-
-impl Job for LoadJob {
-    fn step(&mut self, _budget: Budget) -> Result<Progress, EngineError> {
-        let loaded = self
-            .store
-            .step(|store| Ok(store.load_one()?.then(|| store.unloaded() as u64)))?;
-        let Some(left) = loaded else {
-            return Ok(Progress::Done(CompactionReport::default()));
-        };
-        self.done += 1;
-        Ok(Progress::Working {
-            stage: "load",
-            done: self.done,
-            of: self.done + left,
-        })
     }
 }

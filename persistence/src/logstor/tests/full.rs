@@ -66,7 +66,7 @@ fn full() -> (FaultyDisk, Contents) {
                 .iter()
                 .all(Result::is_ok)
         );
-        run(engine.store.image_job().expect("due")).expect("made");
+        run(engine.maintenance.image_job().expect("due")).expect("made");
     }
     // The second write of the append is the one that is not done.
     disk.power_off_at_io(2);

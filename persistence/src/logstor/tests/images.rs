@@ -12,7 +12,7 @@ use super::support::{
 };
 use crate::contract::{Engine, EngineError, Executor, InOrder, Task};
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
-use crate::logstor::rewrite::reclaim;
+use crate::logstor::maintenance::reclaim;
 use crate::logstor::{Logstor, LogstorConfig};
 
 /// A store that has lived and was closed, or killed; it has an image.
@@ -134,7 +134,7 @@ fn an_image_is_not_due_before_it_is_worth_its_bytes() {
     let mut images = Vec::new();
     for n in 1..400 {
         commit(&engine, A, &[set(n, &format!("key-{n}"), &[0; 3000])]).expect("committed");
-        if let Some(job) = engine.store.image_job() {
+        if let Some(job) = engine.maintenance.image_job() {
             run(job).expect("made");
             images.push(n);
         }
@@ -272,7 +272,7 @@ fn a_vbucket_is_loaded_when_it_is_used_and_not_before() {
     );
     run(engine.maintenance().expect("there is something to load")).expect("loaded");
     assert_eq!(engine.store.unloaded(), 0);
-    assert!(engine.store.load_job().is_none());
+    assert!(engine.maintenance.load_job().is_none());
 }
 
 /// Rewriting must know every record that is needed, before it frees anything.
@@ -351,7 +351,8 @@ fn reclaiming_loads_everything_first() {
         drop(engine);
         let (engine, _) = open_with(&disk, config).expect("opens");
         assert_eq!(engine.store.unloaded(), 2);
-        let is_freed = reclaim(&engine.store, &mut engine.store.outputs.lock()).expect("readable");
+        let is_freed =
+            reclaim(&engine.store, &mut engine.maintenance.outputs.lock()).expect("readable");
         assert_eq!(is_freed, is_overwritten, "where something is dead");
         let expected = if is_overwritten { [29, 1] } else { [29, 29] };
         assert_eq!(

@@ -306,7 +306,7 @@ impl World {
                 }
             }
             Act::Image { steps } => {
-                let Some(mut job) = self.engine.store.image_job() else {
+                let Some(mut job) = self.engine.maintenance.image_job() else {
                     return;
                 };
                 if *steps == 0 {

@@ -77,7 +77,7 @@ fn an_image_without_a_number_left_is_not_made_and_the_store_goes_on() {
         let (engine, _) = open_with(&disk, IMAGES).expect("opens");
         engine.create(A).expect("created");
         commit(&engine, A, &[set(1, "a", b"1")]).expect("committed");
-        run(engine.store.image_job().expect("due")).expect("made");
+        run(engine.maintenance.image_job().expect("due")).expect("made");
         drop(engine);
         let last = dir().join(format!("index-{}", u64::MAX - left));
         disk.rename(&dir().join("index-00000001"), &last)
@@ -85,7 +85,7 @@ fn an_image_without_a_number_left_is_not_made_and_the_store_goes_on() {
         let (engine, _) = open_with(&disk, IMAGES).expect("opens");
         for n in 0..=left {
             commit(&engine, A, &[set(2 + n, "b", b"2")]).expect("committed");
-            let made = run(engine.store.image_job().expect("due"));
+            let made = run(engine.maintenance.image_job().expect("due"));
             assert_eq!(
                 made.err().map(|error| error.kind()),
                 (n == left).then_some("numbers-used-up")
@@ -193,9 +193,7 @@ fn a_record_that_is_not_what_was_read_is_not_copied_and_its_original_stays() {
         .compact(A, CompactionRequest::default())
         .expect("begun");
     let error = loop {
-        for round in engine.store.rewriting.lock().values() {
-            round.lock().iter_mut().for_each(|round| round.lose_bytes());
-        }
+        engine.maintenance.running.lose_bytes();
         match job.step(STEP) {
             Ok(Progress::Done(_)) => panic!("it copied something"),
             Ok(_) => {}

@@ -266,7 +266,7 @@ pub(in crate::logstor) fn fork(disk: &impl Disk) -> MemoryDisk {
 /// Makes an image, if anything was appended since the last one.
 pub(in crate::logstor) fn make_image(engine: &Logstor) -> Result<(), EngineError> {
     engine
-        .store
+        .maintenance
         .image_job()
         .map_or(Ok(()), |job| run(job).map(drop))
 }

@@ -1,36 +1,38 @@
-//! Making an image as a job: what the last image knows and what was appended since go in; a file comes out.
+//! Making of an index image as a job: the last image's rows are merged with what was appended since.
 //!
 //! ```text
-//! note where every segment ends, while nobody appends | read what the last image does not cover, segment by segment |
-//! merge it with the last image's rows, block by block | directory, sync, rename, sync | remove the last image
+//! note where every segment ends, while nothing is appended | read what the last image does not cover, segment by
+//! segment | merge it with the last image's rows, block by block | directory, sync, rename, sync | remove the last image
 //! ```
 //!
-//! Always: segments it has yet to read are held, so that they are not freed; those the last image covers are not, and may
-//! be freed at any time: an image that speaks of them is true all the same. A job that is dropped or fails leaves no
-//! file.
+//! # Invariants
+//!
+//! Segments that are left to read are held, so that they are not freed. Segments that the last image covers are not
+//! held, and may be freed at any time: an image that covers them is true all the same (L20). A job that is dropped or
+//! fails leaves no file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::image_schedule::ImageClaim;
+use super::state::Maintenance;
+use super::store_lease::StoreLease;
 use crate::contract::{Budget, CompactionReport, EngineError, Job, Progress};
 use crate::logstor::found::{self, FoundItem, FoundState};
+use crate::logstor::image::{Contents, Covered, Directory, Image, Sections, store_id};
 use crate::logstor::manifest::{Lineage, Sketch};
 use crate::logstor::scan::Frame;
 use crate::logstor::segment::Segment;
-use crate::logstor::store::{BorrowedStore, Store};
-
-use super::directory::{Contents, Covered, Directory, store_id};
-use super::sections::Sections;
-use super::{Claim, Image};
+use crate::logstor::shared::Shared;
 
 /// A segment of which the last image does not know everything.
 #[derive(Debug)]
 struct Unread {
     segment: Arc<Segment>,
-    /// Where it ends; `None` if it has no more than one writer, who has gone.
+    /// End of its frames; `None` if its writer abandoned it.
     end: Option<u32>,
     is_closed: bool,
-    /// The last image's word, if it is of this use.
+    /// The part that the last image covers, if it is of this use.
     covered: Option<Covered>,
 }
 
@@ -43,31 +45,32 @@ enum Stage {
 }
 
 #[derive(Debug)]
-pub(in crate::logstor) struct ImageJob {
-    store: BorrowedStore,
-    claim: Claim,
+pub(super) struct ImageJob {
+    lease: StoreLease,
+    claim: ImageClaim,
     stage: Stage,
     sketch: Sketch,
     directory: Directory,
     last: Option<Arc<Image>>,
     unread: Vec<Unread>,
-    /// By vBucket: whose records count.
+    /// Records that count, by vBucket.
     items: BTreeMap<u16, Vec<FoundItem>>,
-    /// By epoch.
+    /// The newest state of each epoch.
     states: BTreeMap<u32, FoundState>,
-    /// vBuckets of which the last image does not know what counts now.
+    /// vBuckets whose lineage differs from the last image's.
     renewed: BTreeSet<u16>,
     of_epoch: BTreeMap<u32, u16>,
     done: u64,
 }
 
 impl ImageJob {
-    pub(in crate::logstor) fn new(store: &Arc<Store>, claim: Claim) -> Self {
+    pub(super) fn new(maintenance: &Arc<Maintenance>, claim: ImageClaim) -> Self {
+        let store = &maintenance.store;
         let sketch = store.log.manifest.lock().sketch().clone();
         let directory = Directory::new(store_id(store.shared.hash_key), 0, 0);
-        let last = Claim::newest(store);
+        let last = claim.newest();
         Self {
-            store: BorrowedStore::of(store),
+            lease: StoreLease::of(maintenance),
             claim,
             stage: Stage::Begin,
             sketch,
@@ -83,10 +86,11 @@ impl ImageJob {
     }
 
     /// Notes where every segment ends.
-    fn begin(&mut self, store: &Store) {
+    fn begin(&mut self, maintenance: &Maintenance) {
+        let store = &maintenance.store;
         let uses = store.writer.at_rest(|active| {
-            // Nobody copies or frees, either: all appends are settled.
-            let outputs = store.outputs.lock();
+            // Nothing is copied or freed, either: all appends are settled.
+            let outputs = maintenance.outputs.lock();
             self.sketch = store.log.manifest.lock().sketch().clone();
             self.directory.number = store.log.last_number();
             self.directory.next_generation = store.log.segments.next_generation();
@@ -137,23 +141,23 @@ impl ImageJob {
         }
     }
 
-    fn read(&mut self, store: &Store, unread: &Unread) -> Result<(), EngineError> {
+    fn read(&mut self, shared: &Shared, unread: &Unread) -> Result<(), EngineError> {
         let Unread {
             segment,
             end,
             is_closed,
             covered,
         } = unread;
-        let hash_key = store.shared.hash_key;
+        let hash_key = shared.hash_key;
         let bytes = segment.read(0, end.unwrap_or(segment.bytes) as usize)?;
-        // Where it ends is known but for a use that is over: it may have been cut off.
+        // The end is known, except of a segment that was abandoned: that may have been cut off.
         let valid = |generation| {
             self.sketch
                 .valid_bytes(segment.id, generation)
                 .filter(|_| end.is_none())
         };
         let found = found::in_segment(segment, &bytes, hash_key, None, valid)?;
-        // It was not written to yet, or its end is its beginning, or it was being freed when something failed.
+        // It has no frame yet, or a failed append left none, or freeing it failed.
         let is_free = found.free.is_some() || found.generation != Some(segment.generation);
         let (Some(first), false) = (found.frames.first(), is_free) else {
             return Ok(());
@@ -161,13 +165,13 @@ impl ImageJob {
         let contents = Contents::of(&first.header);
         let is_large = matches!(contents, Contents::Large(_));
         let found_end = found.frames.last().map_or(0, Frame::end);
-        // What is damaged may be of vBuckets that were dropped.
-        let is_somebodys = |frame: &&Frame| {
+        // Damaged records of dropped vBuckets harm nothing.
+        let is_needed = |frame: &&Frame| {
             let told = frame.header.epochs();
             told.is_none_or(|told| self.of_epoch.range(told).next().is_some())
         };
         let mut damaged = found.frames.iter().filter(|frame| !frame.is_whole);
-        let damaged = damaged.find(is_somebodys).map(|frame| frame.offset);
+        let damaged = damaged.find(is_needed).map(|frame| frame.offset);
         let is_short = end.is_some_and(|end| end != found_end) && !is_large;
         if let Some(at) = damaged.or(is_short.then_some(found_end)) {
             return Err(segment.corrupt(at, "a frame that was acknowledged is damaged"));
@@ -175,7 +179,7 @@ impl ImageJob {
         let mut items = found.items;
         if let Contents::Large(piece) = contents
             && piece.piece == 0
-            // Without the others it has no record: its first piece would be gone, had it been freed.
+            // Without the others there is no record: freeing one begins with its first fragment.
             && segment.rest().len() as u32 + 1 == piece.pieces
         {
             items.push(found::large(segment, piece.pieces, piece.number, hash_key)?);
@@ -216,44 +220,42 @@ impl ImageJob {
         Ok(())
     }
 
-    fn write(&mut self, store: &Store) -> Result<Box<Sections>, EngineError> {
-        let number = Claim::number(store)?;
+    fn write(&mut self, shared: &Arc<Shared>) -> Result<Box<Sections>, EngineError> {
+        let number = self.claim.next_number(shared)?;
         self.directory
             .segments
             .sort_unstable_by_key(|covered| covered.segment);
         let directory = std::mem::replace(&mut self.directory, Directory::new([0; 16], 0, 0));
-        let (items, states) = (
-            std::mem::take(&mut self.items),
-            std::mem::take(&mut self.states),
-        );
+        let items = std::mem::take(&mut self.items);
+        let states = std::mem::take(&mut self.states);
         let last = self.last.take();
-        let (shared, sketch) = (&store.shared, &self.sketch);
-        Ok(Box::new(Sections::create(
-            shared, number, directory, last, sketch, items, states,
-        )?))
+        let sections =
+            Sections::create(shared, number, directory, last, &self.sketch, items, states)?;
+        Ok(Box::new(sections))
     }
 
-    fn advance(&mut self, store: &Store, budget: Budget) -> Result<(), EngineError> {
+    fn advance(&mut self, maintenance: &Maintenance, budget: Budget) -> Result<(), EngineError> {
+        let shared = &maintenance.store.shared;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Begin => {
-                self.begin(store);
+                self.begin(maintenance);
                 Stage::Read
             }
             Stage::Read => match self.unread.pop() {
                 Some(unread) => {
-                    self.read(store, &unread)?;
+                    self.read(shared, &unread)?;
                     self.done += 1;
                     Stage::Read
                 }
-                None => Stage::Write(self.write(store)?),
+                None => Stage::Write(self.write(shared)?),
             },
             Stage::Write(mut sections) => {
                 if sections.step(budget)? {
                     Stage::Write(sections)
                 } else {
-                    let image = sections.finish(&store.shared)?;
-                    store.shared.counters.images.add(1);
-                    self.claim.install(store, image)?;
+                    let image = sections.finish(shared)?;
+                    shared.counters.images.add(1);
+                    self.claim.install(shared, image)?;
                     Stage::Over
                 }
             }
@@ -261,21 +263,19 @@ impl ImageJob {
         };
         Ok(())
     }
-}
 
-impl ImageJob {
-    /// A step, for who has the store.
+    /// Runs a step, for a caller that has the store.
     ///
     /// # Errors
-    /// As [`Job::step`].
-    pub(in crate::logstor) fn step_of(
+    /// Same as [`Job::step`].
+    pub(super) fn step_of(
         &mut self,
-        store: &Store,
+        maintenance: &Maintenance,
         budget: Budget,
     ) -> Result<Progress, EngineError> {
-        if let Err(error) = self.advance(store, budget) {
+        if let Err(error) = self.advance(maintenance, budget) {
             self.unread.clear();
-            self.claim.failed(store, &error);
+            self.claim.failed(&error);
             return Err(error);
         }
         let left = self.unread.len() as u64;
@@ -300,8 +300,8 @@ impl ImageJob {
 
 impl Job for ImageJob {
     fn step(&mut self, budget: Budget) -> Result<Progress, EngineError> {
-        let borrowed = self.store.clone();
-        borrowed.step(|store| self.step_of(store, budget))
+        let lease = self.lease.clone();
+        lease.step(|maintenance| self.step_of(maintenance, budget))
     }
 }
 
@@ -310,9 +310,9 @@ impl Drop for ImageJob {
         let Stage::Write(mut sections) = std::mem::replace(&mut self.stage, Stage::Over) else {
             return;
         };
-        self.store.end(|store| {
-            if store.is_none() {
-                // The directory may be another store's, and a file of that name, too.
+        self.lease.end(|is_open| {
+            if !is_open {
+                // The directory may belong to another store, and a file of that name, too.
                 sections.leave_file();
             }
             drop(sections);

@@ -1,7 +1,10 @@
-//! Where copies go: one open segment for each vBucket that has enough to fill one, and one for the rest. Records go in,
-//! frames come out; nothing is written here.
+//! The segments that copies are written to: one for each vBucket that has enough to fill one, and one for the rest.
 //!
-//! Always: an open segment goes on where its last durable frame ended; it is closed when the next record does not fit, and
+//! Nothing is written here: records become frames of a [`PendingWrite`], which the round appends.
+//!
+//! # Invariants
+//!
+//! An open segment continues where its last durable frame ended. It is closed when the next record does not fit, and
 //! only once its records are in the index (L14).
 
 use std::collections::BTreeMap;
@@ -15,67 +18,68 @@ use crate::logstor::log::{Log, Outgoing};
 use crate::logstor::segment::{Location, Segment};
 use crate::logstor::segments::{Origin, Purpose};
 
-/// Whose segment: a vBucket's, or `None` for that of all others.
+/// The vBucket a segment belongs to, or `None` for the segment of all others.
 pub(super) type Target = Option<Vbid>;
 
 #[derive(Debug)]
-struct Output {
+struct OutputSegment {
     segment: Arc<Segment>,
     used: u32,
 }
 
 /// The open segments.
 #[derive(Debug, Default)]
-pub(in crate::logstor) struct Outputs {
-    open: BTreeMap<Target, Output>,
+pub(in crate::logstor) struct OutputSegments {
+    open: BTreeMap<Target, OutputSegment>,
 }
 
-/// A segment to be closed once what was written to it is in the index.
+/// A segment to be closed once its records are in the index.
 #[derive(Debug)]
-pub(super) struct Full {
+pub(super) struct FilledSegment {
     segment: Arc<Segment>,
     used: u32,
     target: Target,
 }
 
-impl Full {
+impl FilledSegment {
     pub(super) fn close(&self, log: &Log) {
         log.segments
             .close(self.segment.id, self.used, Origin::Moved, self.target);
     }
 }
 
-/// Frames being made up.
+/// Frames of one append that are being filled.
 #[derive(Debug, Default)]
-pub(super) struct Draft {
+pub(super) struct PendingWrite {
     pub(super) frames: Vec<Outgoing>,
-    /// The frame that is being filled, and where, for each target.
+    /// The frame that each target fills, by its index.
     filling: BTreeMap<Target, usize>,
-    /// Segments that came to be full, and those that were taken.
-    full: Vec<Full>,
+    /// Segments that became full.
+    filled: Vec<FilledSegment>,
+    /// Segments that were taken for this append.
     taken: Vec<u32>,
 }
 
-impl Outputs {
-    /// Whether a vBucket has a segment of its own already.
+impl OutputSegments {
+    /// Returns whether a vBucket has a segment of its own.
     pub(super) fn has(&self, vb: Vbid) -> bool {
         self.open.contains_key(&Some(vb))
     }
 
-    /// The open segments, and up to where each is written.
+    /// Open segments, each with the end of its durable frames.
     pub(in crate::logstor) fn ends(&self) -> impl Iterator<Item = (u32, u32)> {
         self.open
             .values()
             .map(|output| (output.segment.id, output.used))
     }
 
-    /// Finds a place for a record.
+    /// Places a record.
     ///
     /// # Errors
-    /// As [`Segments::take`](crate::logstor::segments::Segments::take).
+    /// Same as [`Segments::take`](crate::logstor::segments::Segments::take).
     pub(super) fn place(
         &mut self,
-        draft: &mut Draft,
+        write: &mut PendingWrite,
         log: &Log,
         target: Target,
         record: &[u8],
@@ -84,22 +88,22 @@ impl Outputs {
         let segment_bytes = log.segments.geometry().segment_bytes;
         loop {
             if let Some(output) = self.open.get_mut(&target) {
-                let frame = draft.filling.get(&target).copied();
-                let at = match frame.and_then(|frame| draft.frames.get(frame)) {
+                let frame = write.filling.get(&target).copied();
+                let at = match frame.and_then(|frame| write.frames.get(frame)) {
                     Some(frame) => frame.next_offset(),
                     None => output.used + HEADER_BYTES,
                 };
                 if at.saturating_add(record.len() as u32) <= segment_bytes {
                     let number = frame.unwrap_or_else(|| {
                         let segment = Arc::clone(&output.segment);
-                        draft
+                        write
                             .frames
                             .push(Outgoing::new(segment, output.used, FrameKind::Moved));
-                        draft.frames.len() - 1
+                        write.frames.len() - 1
                     });
-                    draft.filling.insert(target, number);
+                    write.filling.insert(target, number);
                     let segment = output.segment.id;
-                    if let Some(frame) = draft.frames.get_mut(number) {
+                    if let Some(frame) = write.frames.get_mut(number) {
                         frame.bytes.extend_from_slice(record);
                     }
                     return Ok(Location {
@@ -110,64 +114,64 @@ impl Outputs {
                 }
             }
             let segment = log.segments.take(1, Purpose::Rewriting)?;
-            let frame = draft.filling.remove(&target);
+            let frame = write.filling.remove(&target);
             if let Some(output) = self.open.remove(&target) {
                 let used = frame
-                    .and_then(|frame| draft.frames.get(frame))
+                    .and_then(|frame| write.frames.get(frame))
                     .map_or(output.used, Outgoing::end);
-                draft.full.push(Full {
+                write.filled.push(FilledSegment {
                     segment: output.segment,
                     used,
                     target,
                 });
             }
             for segment in segment {
-                draft.taken.push(segment.id);
-                self.open.insert(target, Output { segment, used: 0 });
+                write.taken.push(segment.id);
+                self.open.insert(target, OutputSegment { segment, used: 0 });
             }
         }
     }
 
-    /// The frames are durable. What is to be closed once they are in the index.
-    pub(super) fn written(&mut self, draft: Draft) -> Vec<Full> {
-        for (target, frame) in &draft.filling {
+    /// Records that the frames are durable. Returns the segments to close once the copies are in the index.
+    pub(super) fn written(&mut self, write: PendingWrite) -> Vec<FilledSegment> {
+        for (target, frame) in &write.filling {
             if let (Some(output), Some(frame)) =
-                (self.open.get_mut(target), draft.frames.get(*frame))
+                (self.open.get_mut(target), write.frames.get(*frame))
             {
                 output.used = frame.end();
             }
         }
-        draft.full
+        write.filled
     }
 
-    /// The frames were not written, or given up: nothing more goes into their segments.
-    pub(super) fn failed(&mut self, draft: Draft, log: &Log) {
+    /// Closes the segments of an append that failed: nothing more is written to them.
+    pub(super) fn failed(&mut self, write: PendingWrite, log: &Log) {
         let begins = |segment: &Segment| {
-            draft
+            write
                 .frames
                 .iter()
                 .find(|frame| frame.segment.id == segment.id)
                 .map(|frame| frame.offset)
         };
-        for full in &draft.full {
-            let used = begins(&full.segment).unwrap_or(full.used);
+        for filled in &write.filled {
+            let used = begins(&filled.segment).unwrap_or(filled.used);
             log.segments
-                .close(full.segment.id, used, Origin::Moved, full.target);
+                .close(filled.segment.id, used, Origin::Moved, filled.target);
         }
-        let touched = |output: &Output| {
-            begins(&output.segment).is_some() || draft.taken.contains(&output.segment.id)
+        let touched = |output: &OutputSegment| {
+            begins(&output.segment).is_some() || write.taken.contains(&output.segment.id)
         };
-        self.close(log, |_, output| touched(output));
+        self.close(log, |output| touched(output));
     }
 
     /// Closes every open segment, so that they can be rewritten.
     pub(super) fn close_all(&mut self, log: &Log) {
-        self.close(log, |_, output| output.used > 0);
+        self.close(log, |output| output.used > 0);
     }
 
-    fn close(&mut self, log: &Log, is_due: impl Fn(&Target, &Output) -> bool) {
+    fn close(&mut self, log: &Log, is_due: impl Fn(&OutputSegment) -> bool) {
         self.open.retain(|target, output| {
-            let is_due = is_due(target, output);
+            let is_due = is_due(output);
             if is_due {
                 log.segments
                     .close(output.segment.id, output.used, Origin::Moved, *target);
