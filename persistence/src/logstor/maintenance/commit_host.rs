@@ -1,24 +1,16 @@
-//! What a commit asks of the store's upkeep: space when there is none, and its part of the rewriting.
+//! What a commit asks of the store's upkeep: space when there is none, and its part of the
+//! rewriting.
 //!
 //! This is the one way up from the commit path. Everything else a commit needs lies below it.
 
-use std::sync::Arc;
-
-use lowtide_checkpoint::Vbid;
-
 use super::compaction::{LOW_SPACE_SEGMENTS, reclaim};
 use super::state::Maintenance;
-use crate::logstor::branch::Branch;
-use crate::logstor::writer::CommitHost;
+use crate::logstor::commit::CommitHost;
 
 impl CommitHost for Maintenance {
-    fn current(&self, vb: Vbid) -> Option<Arc<Branch>> {
-        self.store.current(vb)
-    }
-
     fn reclaim(&self) -> bool {
-        // A failure here means that there is no space, and the commit reports that. Damage is reported to the next
-        // reader of what is damaged.
+        // A failure here means that there is no space, and the commit reports that. Damage is
+        // reported to the next reader of what is damaged.
         let reclaim = || reclaim(&self.store, &mut self.outputs.lock()).unwrap_or(false);
         reclaim() || (self.abandon_rounds() && reclaim())
     }
@@ -32,10 +24,6 @@ impl CommitHost for Maintenance {
             // A failure is reported to the commit that needs the space.
             let _ = backpressure.step(&self.store, outputs, written, available);
         }
-    }
-
-    fn reached(&self, point: &'static str) {
-        self.store.reached(point);
     }
 }
 

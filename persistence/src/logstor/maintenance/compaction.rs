@@ -1,21 +1,24 @@
-//! Rewriting of closed segments: their live records are copied to other segments, then they are free.
+//! Rewriting of closed segments: their live records are copied to other segments, then they are
+//! free.
 //!
-//! A log only grows, so space comes back by copying what lives. Separating what several vBuckets wrote and compacting
-//! what is mostly dead are the same work with other victims.
+//! A log only grows, so space comes back by copying what lives. Separating what several vBuckets
+//! wrote and compacting what is mostly dead are the same work with other victims.
 //!
 //! ```text
-//! claim victims, read them | copy live records, sync | install the copies by compare-and-swap | invalidate, sync | reuse
+//! claim victims, read them | copy live records, sync | install copies by compare-and-swap
+//! | invalidate victims, sync | reuse them
 //! ```
 //!
 //! # Invariants
 //!
-//! - A record's copy is durable before the index names it, and the record's segment is freed only after that (L15).
-//!   Whenever the power fails, one of them is there.
-//! - Each record on disk except the one the index names is counted in its slot before it can matter. It is counted off
-//!   when its segment is durably freed, not before (L16). Copies that lost the compare-and-swap count, too.
+//! - A record's copy is durable before the index names it, and the record's segment is freed only
+//!   after that (L15). Whenever the power fails, one of them is there.
+//! - Each record on disk except the one the index names is counted in its slot before it can
+//!   matter. It is counted off when its segment is durably freed, not before (L16). Copies that
+//!   lost the compare-and-swap count, too.
 //! - Records of a vBucket are copied in the order of their seqnos.
-//! - Rewriting needs one free segment. [`RESERVE`](crate::logstor::config::RESERVE) segments are left to it, so it
-//!   proceeds when nothing else can.
+//! - Rewriting needs one free segment. [`REWRITE_RESERVE`](crate::logstor::config::REWRITE_RESERVE)
+//!   segments are left to it, so it proceeds when nothing else can.
 
 mod output_segments;
 mod reclaim;

@@ -1,15 +1,18 @@
-//! Making of an index image as a job: the last image's rows are merged with what was appended since.
+//! Making of an index image as a job: the last image's rows are merged with what was appended
+//! since.
 //!
 //! ```text
-//! note where every segment ends, while nothing is appended | read what the last image does not cover, segment by
-//! segment | merge it with the last image's rows, block by block | directory, sync, rename, sync | remove the last image
+//! note the end of every segment, while nothing is appended
+//! | read what the last image does not cover, segment by segment
+//! | merge it with the last image's rows, block by block
+//! | directory, sync, rename, sync | remove the last image
 //! ```
 //!
 //! # Invariants
 //!
-//! Segments that are left to read are held, so that they are not freed. Segments that the last image covers are not
-//! held, and may be freed at any time: an image that covers them is true all the same (L20). A job that is dropped or
-//! fails leaves no file.
+//! Segments that are left to read are held, so that they are not freed. Segments that the last
+//! image covers are not held, and may be freed at any time: an image that covers them is true all
+//! the same (L20). A job that is dropped or fails leaves no file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,12 +21,14 @@ use super::image_schedule::ImageClaim;
 use super::state::Maintenance;
 use super::store_lease::StoreLease;
 use crate::contract::{Budget, CompactionReport, EngineError, Job, Progress};
-use crate::logstor::found::{self, FoundItem, FoundState};
-use crate::logstor::image::{Contents, Covered, Directory, Image, Sections, store_id};
-use crate::logstor::manifest::{Lineage, Sketch};
-use crate::logstor::scan::Frame;
-use crate::logstor::segment::Segment;
-use crate::logstor::shared::Shared;
+use crate::logstor::format::ScannedFrame;
+use crate::logstor::index_image::{
+    CoveredSegment, Image, ImageDirectory, SectionWriter, SegmentContents, store_id,
+};
+use crate::logstor::log::{
+    Catalog, Lineage, ScannedRecord, ScannedState, Segment, StoreContext, scan_large_record,
+    scan_segment,
+};
 
 /// A segment of which the last image does not know everything.
 #[derive(Debug)]
@@ -33,14 +38,14 @@ struct Unread {
     end: Option<u32>,
     is_closed: bool,
     /// The part that the last image covers, if it is of this use.
-    covered: Option<Covered>,
+    covered: Option<CoveredSegment>,
 }
 
 #[derive(Debug)]
 enum Stage {
     Begin,
     Read,
-    Write(Box<Sections>),
+    Write(Box<SectionWriter>),
     Over,
 }
 
@@ -49,14 +54,14 @@ pub(super) struct ImageJob {
     lease: StoreLease,
     claim: ImageClaim,
     stage: Stage,
-    sketch: Sketch,
-    directory: Directory,
+    catalog: Catalog,
+    directory: ImageDirectory,
     last: Option<Arc<Image>>,
     unread: Vec<Unread>,
     /// Records that count, by vBucket.
-    items: BTreeMap<u16, Vec<FoundItem>>,
+    records: BTreeMap<u16, Vec<ScannedRecord>>,
     /// The newest state of each epoch.
-    states: BTreeMap<u32, FoundState>,
+    states: BTreeMap<u32, ScannedState>,
     /// vBuckets whose lineage differs from the last image's.
     renewed: BTreeSet<u16>,
     of_epoch: BTreeMap<u32, u16>,
@@ -66,18 +71,18 @@ pub(super) struct ImageJob {
 impl ImageJob {
     pub(super) fn new(maintenance: &Arc<Maintenance>, claim: ImageClaim) -> Self {
         let store = &maintenance.store;
-        let sketch = store.log.manifest.lock().sketch().clone();
-        let directory = Directory::new(store_id(store.shared.hash_key), 0, 0);
+        let catalog = store.log.manifest.lock().catalog().clone();
+        let directory = ImageDirectory::new(store_id(store.context.hash_key), 0, 0);
         let last = claim.newest();
         Self {
             lease: StoreLease::of(maintenance),
             claim,
             stage: Stage::Begin,
-            sketch,
+            catalog,
             directory,
             last,
             unread: Vec::new(),
-            items: BTreeMap::new(),
+            records: BTreeMap::new(),
             states: BTreeMap::new(),
             renewed: BTreeSet::new(),
             of_epoch: BTreeMap::new(),
@@ -88,11 +93,11 @@ impl ImageJob {
     /// Notes where every segment ends.
     fn begin(&mut self, maintenance: &Maintenance) {
         let store = &maintenance.store;
-        let uses = store.writer.at_rest(|active| {
+        let uses = store.commits.with_commits_paused(|active| {
             // Nothing is copied or freed, either: all appends are settled.
             let outputs = maintenance.outputs.lock();
-            self.sketch = store.log.manifest.lock().sketch().clone();
-            self.directory.number = store.log.last_number();
+            self.catalog = store.log.manifest.lock().catalog().clone();
+            self.directory.append_seqno = store.log.last_append_seqno();
             self.directory.next_generation = store.log.segments.next_generation();
             let open: BTreeMap<u32, u32> = active.into_iter().chain(outputs.ends()).collect();
             let uses = store.log.segments.in_use().into_iter();
@@ -102,7 +107,7 @@ impl ImageJob {
             });
             uses.collect::<Vec<_>>()
         });
-        let vbuckets = self.sketch.vbuckets.iter();
+        let vbuckets = self.catalog.vbuckets.iter();
         self.of_epoch = vbuckets
             .flat_map(|(&vb, entry)| entry.lineage.epochs().map(move |epoch| (epoch, vb)))
             .collect();
@@ -111,13 +116,13 @@ impl ImageJob {
             last.and_then(|last| last.section(vb))
                 .is_some_and(|section| section.lineage == *lineage)
         };
-        let vbuckets = self.sketch.vbuckets.iter();
+        let vbuckets = self.catalog.vbuckets.iter();
         let renewed = vbuckets.filter(|(vb, entry)| !is_known(**vb, &entry.lineage));
         self.renewed = renewed.map(|(vb, _)| *vb).collect();
         for (segment, end, is_closed) in uses {
             let covered = last.and_then(|last| last.covered(segment.id)).cloned();
             let covered = covered.filter(|covered| covered.generation == segment.generation);
-            let is_renewed = |covered: &Covered| {
+            let is_renewed = |covered: &CoveredSegment| {
                 let mut vbuckets = covered
                     .epochs
                     .iter()
@@ -126,7 +131,7 @@ impl ImageJob {
             };
             match covered {
                 Some(covered) if Some(covered.bytes) == end && !is_renewed(&covered) => {
-                    self.directory.segments.push(Covered {
+                    self.directory.segments.push(CoveredSegment {
                         is_closed,
                         ..covered
                     });
@@ -141,34 +146,34 @@ impl ImageJob {
         }
     }
 
-    fn read(&mut self, shared: &Shared, unread: &Unread) -> Result<(), EngineError> {
+    fn read(&mut self, context: &StoreContext, unread: &Unread) -> Result<(), EngineError> {
         let Unread {
             segment,
             end,
             is_closed,
             covered,
         } = unread;
-        let hash_key = shared.hash_key;
+        let hash_key = context.hash_key;
         let bytes = segment.read(0, end.unwrap_or(segment.bytes) as usize)?;
         // The end is known, except of a segment that was abandoned: that may have been cut off.
         let valid = |generation| {
-            self.sketch
+            self.catalog
                 .valid_bytes(segment.id, generation)
                 .filter(|_| end.is_none())
         };
-        let found = found::in_segment(segment, &bytes, hash_key, None, valid)?;
+        let found = scan_segment(segment, &bytes, hash_key, None, valid)?;
         // It has no frame yet, or a failed append left none, or freeing it failed.
         let is_free = found.free.is_some() || found.generation != Some(segment.generation);
         let (Some(first), false) = (found.frames.first(), is_free) else {
             return Ok(());
         };
-        let contents = Contents::of(&first.header);
-        let is_large = matches!(contents, Contents::Large(_));
-        let found_end = found.frames.last().map_or(0, Frame::end);
+        let contents = SegmentContents::of(&first.header);
+        let is_large = matches!(contents, SegmentContents::Large(_));
+        let found_end = found.frames.last().map_or(0, ScannedFrame::end);
         // Damaged records of dropped vBuckets harm nothing.
-        let is_needed = |frame: &&Frame| {
-            let told = frame.header.epochs();
-            told.is_none_or(|told| self.of_epoch.range(told).next().is_some())
+        let is_needed = |frame: &&ScannedFrame| {
+            let epochs = frame.header.epochs();
+            epochs.is_none_or(|epochs| self.of_epoch.range(epochs).next().is_some())
         };
         let mut damaged = found.frames.iter().filter(|frame| !frame.is_whole);
         let damaged = damaged.find(is_needed).map(|frame| frame.offset);
@@ -176,28 +181,29 @@ impl ImageJob {
         if let Some(at) = damaged.or(is_short.then_some(found_end)) {
             return Err(segment.corrupt(at, "a frame that was acknowledged is damaged"));
         }
-        let mut items = found.items;
-        if let Contents::Large(piece) = contents
-            && piece.piece == 0
+        let mut records = found.records;
+        if let SegmentContents::Large(fragment) = contents
+            && fragment.index == 0
             // Without the others there is no record: freeing one begins with its first fragment.
-            && segment.rest().len() as u32 + 1 == piece.pieces
+            && segment.rest().len() as u32 + 1 == fragment.count
         {
-            items.push(found::large(segment, piece.pieces, piece.number, hash_key)?);
+            records.push(scan_large_record(segment, fragment.append_seqno, hash_key)?);
         }
         let known = covered.as_ref().map_or(0, |covered| covered.bytes);
-        let epochs = items
+        let epochs = records
             .iter()
-            .map(|item| item.epoch)
+            .map(|record| record.epoch)
             .chain(found.states.iter().map(|state| state.epoch));
         let epochs: BTreeSet<u32> = epochs.collect();
-        for item in items {
-            let Some(vb) = self.of_epoch.get(&item.epoch) else {
+        for record in records {
+            let Some(vb) = self.of_epoch.get(&record.epoch) else {
                 continue;
             };
-            let entry = self.sketch.vbuckets.get(vb);
-            let counts = entry.is_some_and(|entry| entry.lineage.contains(item.epoch, item.seqno));
-            if counts && (item.at.offset >= known || self.renewed.contains(vb)) {
-                self.items.entry(*vb).or_default().push(item);
+            let entry = self.catalog.vbuckets.get(vb);
+            let counts =
+                entry.is_some_and(|entry| entry.lineage.contains(record.epoch, record.seqno));
+            if counts && (record.at.offset >= known || self.renewed.contains(vb)) {
+                self.records.entry(*vb).or_default().push(record);
             }
         }
         for state in found.states {
@@ -209,7 +215,7 @@ impl ImageJob {
                 self.states.insert(state.epoch, state);
             }
         }
-        self.directory.segments.push(Covered {
+        self.directory.segments.push(CoveredSegment {
             segment: segment.id,
             generation: segment.generation,
             bytes: if is_large { segment.bytes } else { found_end },
@@ -220,22 +226,29 @@ impl ImageJob {
         Ok(())
     }
 
-    fn write(&mut self, shared: &Arc<Shared>) -> Result<Box<Sections>, EngineError> {
-        let number = self.claim.next_number(shared)?;
+    fn write(&mut self, context: &Arc<StoreContext>) -> Result<Box<SectionWriter>, EngineError> {
+        let number = self.claim.next_number(context)?;
         self.directory
             .segments
             .sort_unstable_by_key(|covered| covered.segment);
-        let directory = std::mem::replace(&mut self.directory, Directory::new([0; 16], 0, 0));
-        let items = std::mem::take(&mut self.items);
+        let directory = std::mem::replace(&mut self.directory, ImageDirectory::new([0; 16], 0, 0));
+        let records = std::mem::take(&mut self.records);
         let states = std::mem::take(&mut self.states);
         let last = self.last.take();
-        let sections =
-            Sections::create(shared, number, directory, last, &self.sketch, items, states)?;
-        Ok(Box::new(sections))
+        let writer = SectionWriter::create(
+            context,
+            number,
+            directory,
+            last,
+            &self.catalog,
+            records,
+            states,
+        )?;
+        Ok(Box::new(writer))
     }
 
     fn advance(&mut self, maintenance: &Maintenance, budget: Budget) -> Result<(), EngineError> {
-        let shared = &maintenance.store.shared;
+        let context = &maintenance.store.context;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Begin => {
                 self.begin(maintenance);
@@ -243,19 +256,19 @@ impl ImageJob {
             }
             Stage::Read => match self.unread.pop() {
                 Some(unread) => {
-                    self.read(shared, &unread)?;
+                    self.read(context, &unread)?;
                     self.done += 1;
                     Stage::Read
                 }
-                None => Stage::Write(self.write(shared)?),
+                None => Stage::Write(self.write(context)?),
             },
-            Stage::Write(mut sections) => {
-                if sections.step(budget)? {
-                    Stage::Write(sections)
+            Stage::Write(mut writer) => {
+                if writer.step(budget)? {
+                    Stage::Write(writer)
                 } else {
-                    let image = sections.finish(shared)?;
-                    shared.counters.images.add(1);
-                    self.claim.install(shared, image)?;
+                    let image = writer.finish(context)?;
+                    context.counters.images.add(1);
+                    self.claim.install(context, image)?;
                     Stage::Over
                 }
             }
@@ -286,8 +299,8 @@ impl ImageJob {
                 done: self.done,
                 of: self.done + left,
             },
-            Stage::Write(sections) => {
-                let (done, of) = sections.progress();
+            Stage::Write(writer) => {
+                let (done, of) = writer.progress();
                 Progress::Working {
                     stage: "write-image",
                     done,
@@ -307,15 +320,15 @@ impl Job for ImageJob {
 
 impl Drop for ImageJob {
     fn drop(&mut self) {
-        let Stage::Write(mut sections) = std::mem::replace(&mut self.stage, Stage::Over) else {
+        let Stage::Write(mut writer) = std::mem::replace(&mut self.stage, Stage::Over) else {
             return;
         };
         self.lease.end(|is_open| {
             if !is_open {
                 // The directory may belong to another store, and a file of that name, too.
-                sections.leave_file();
+                writer.leave_file();
             }
-            drop(sections);
+            drop(writer);
         });
     }
 }

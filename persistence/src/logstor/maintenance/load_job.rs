@@ -18,8 +18,8 @@ impl LoadJob {
 impl Job for LoadJob {
     fn step(&mut self, _budget: Budget) -> Result<Progress, EngineError> {
         let left = self.lease.step(|maintenance| {
-            let store = &maintenance.store;
-            Ok(store.load_one()?.then(|| store.unloaded() as u64))
+            let registry = &maintenance.store.registry;
+            Ok(registry.load_one()?.then(|| registry.left_to_load() as u64))
         })?;
         let Some(left) = left else {
             return Ok(Progress::Done(CompactionReport::default()));

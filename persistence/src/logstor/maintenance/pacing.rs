@@ -1,14 +1,15 @@
-//! The pace of a job beside commits, which keeps their throughput steady: bytes moved are weighed against bytes
-//! committed.
+//! The pace of a job beside commits, which keeps their throughput steady: bytes moved are weighed
+//! against bytes committed.
 //!
 //! Pure: it goes by counts, and reads no clock.
 //!
 //! # Invariants
 //!
-//! Beside commits no more is moved than they write, a slice excepted (L37). That is enough to keep up with them: upkeep
-//! begins when half of everything is dead, and of what is moved then less than half lives. So commits wait for one of
-//! its syncs in several. Where nothing is committed, or space is short, a job never waits. A job that is ahead reports
-//! so once, and continues with the next step if nothing was committed between the two.
+//! Beside commits no more is moved than they write, a slice excepted (L37). That is enough to keep
+//! up with them: upkeep begins when half of everything is dead, and of what is moved then less than
+//! half lives. So commits wait for one of its syncs in several. Where nothing is committed, or
+//! space is short, a job never waits. A job that is ahead reports so once, and continues with the
+//! next step if nothing was committed between the two.
 
 /// Unused credit accumulates up to this many bytes.
 const CREDIT_BYTES_MAX: u64 = 1 << 20;

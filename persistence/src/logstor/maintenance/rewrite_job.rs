@@ -1,10 +1,10 @@
-//! Rewriting as a job: its steps choose victims, copy, install the copies and free the victims, until nothing is gained
-//! any more.
+//! Rewriting as a job: its steps choose victims, copy, install the copies and free the victims,
+//! until nothing is gained any more.
 //!
 //! # Invariants
 //!
-//! Only segments that were closed when the job began are rewritten, so that it ends. What it does between two points
-//! takes place concurrently with commits.
+//! Only segments that were closed when the job began are rewritten, so that it ends. What it does
+//! between two points takes place concurrently with commits.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,29 +18,29 @@ use super::pacing::Pacing;
 use super::state::Maintenance;
 use super::store_lease::StoreLease;
 use crate::contract::{Budget, CompactionReport, EngineError, Job, Progress};
-use crate::logstor::segment::Segment;
-use crate::logstor::segments::{Closed, Origin, Room};
+use crate::logstor::log::{ClosedSegment, Origin, Segment, SpaceTarget};
 
 /// The purpose of a rewriting job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::logstor) enum RewriteGoal {
     /// Separates segments with records of several vBuckets.
     Separate,
-    /// Separates, and rewrites all segments that free others: those of one vBucket and mixed ones, or all.
+    /// Separates, and rewrites all segments that free others: those of one vBucket and mixed ones,
+    /// or all.
     Compact(Option<Vbid>),
     /// Makes log files until there is this much space.
-    Prepare(Room),
+    Preallocate(SpaceTarget),
 }
 
 impl RewriteGoal {
     const fn frees(self) -> bool {
-        !matches!(self, Self::Prepare(_))
+        !matches!(self, Self::Preallocate(_))
     }
 
     const fn key(self) -> Option<Vbid> {
         match self {
             Self::Compact(vb) => vb,
-            Self::Separate | Self::Prepare(_) => None,
+            Self::Separate | Self::Preallocate(_) => None,
         }
     }
 }
@@ -106,8 +106,9 @@ impl RewriteJob {
         }
     }
 
-    /// Selects victims: dead segments first, then mixed ones, then those whose rewriting gains most.
-    fn victims(&self, maintenance: &Maintenance) -> Vec<(Arc<Segment>, Closed)> {
+    /// Selects victims: dead segments first, then mixed ones, then those whose rewriting gains
+    /// most.
+    fn victims(&self, maintenance: &Maintenance) -> Vec<(Arc<Segment>, ClosedSegment)> {
         let segments = &maintenance.store.log.segments;
         let is_new = |segment: &Segment| {
             segment.generation < self.upto && !self.tried.contains(&segment.generation)
@@ -121,7 +122,8 @@ impl RewriteJob {
         if !dead.is_empty() {
             return dead;
         }
-        let is_mixed = |closed: &Closed| closed.owner.is_none() && closed.origin == Origin::Commits;
+        let is_mixed =
+            |closed: &ClosedSegment| closed.owner.is_none() && closed.origin == Origin::Commits;
         let mixed: Vec<_> = closed
             .extract_if(.., |(_, closed)| is_mixed(closed))
             .take(VICTIMS_MAX)
@@ -129,7 +131,7 @@ impl RewriteJob {
         if !mixed.is_empty() || self.goal == RewriteGoal::Separate {
             return mixed;
         }
-        let is_ours = |closed: &Closed| match self.goal {
+        let is_ours = |closed: &ClosedSegment| match self.goal {
             RewriteGoal::Compact(Some(vb)) => closed.owner.is_none_or(|owner| owner == vb),
             _ => true,
         };
@@ -148,7 +150,7 @@ impl RewriteJob {
 
     fn advance(&mut self, maintenance: &Maintenance, budget: Budget) -> Result<Stage, EngineError> {
         match self.stage {
-            Stage::Begin if self.goal.frees() && maintenance.store.load_one()? => {
+            Stage::Begin if self.goal.frees() && maintenance.store.registry.load_one()? => {
                 return Ok(Stage::Begin);
             }
             Stage::Begin => return self.begin(maintenance, budget),
@@ -176,16 +178,16 @@ impl RewriteJob {
 
     fn begin(&mut self, maintenance: &Maintenance, budget: Budget) -> Result<Stage, EngineError> {
         let store = &maintenance.store;
-        if let RewriteGoal::Prepare(room) = self.goal {
+        if let RewriteGoal::Preallocate(target) = self.goal {
             let bytes = budget.bytes.clamp(GROWTH_BYTES_MIN, GROWTH_BYTES_MAX);
-            let is_done = store.log.segments.prepare(room, bytes)?;
+            let is_done = store.log.segments.preallocate_step(target, bytes)?;
             return Ok(if is_done {
                 self.end(maintenance)
             } else {
                 Stage::Begin
             });
         }
-        store.writer.close_active(&store.log);
+        store.commits.close_active();
         self.upto = store.log.segments.next_generation();
         Ok(Stage::Choose)
     }
@@ -254,7 +256,7 @@ impl RewriteJob {
     fn is_ahead(&mut self, maintenance: &Maintenance) -> bool {
         let census = maintenance.store.log.segments.census();
         let is_short = census.free.saturating_add(census.possible) < LOW_SPACE_SEGMENTS;
-        let committed = maintenance.store.shared.committed_bytes();
+        let committed = maintenance.store.context.counters.committed_bytes();
         !is_short && self.pacing.is_ahead(committed)
     }
 

@@ -1,7 +1,8 @@
 //! The rewriting jobs of a store: at most one for each vBucket, and one for the whole store.
 //!
-//! A job's round is kept here, and the job takes it for a step. So a commit that is short of space can take the round
-//! away: what was copied counts, the victims are released, and the job chooses others (L28).
+//! A job's round is kept here, and the job takes it for a step. So a commit that is short of space
+//! can take the round away: what was copied counts, the victims are released, and the job chooses
+//! others (L28).
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -37,7 +38,8 @@ impl RunningJobs {
         self.0.lock().get(&key).cloned().unwrap_or_default()
     }
 
-    /// Ends a job: what it copied is installed, and its victims are released, before another one can begin.
+    /// Ends a job: what it copied is installed, and its victims are released, before another one
+    /// can begin.
     pub(super) fn end(&self, key: Option<Vbid>) {
         *self.round(key).lock() = None;
         self.0.lock().remove(&key);

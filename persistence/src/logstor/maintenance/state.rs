@@ -1,4 +1,5 @@
-//! The state of a store's upkeep: the store itself, the jobs that run on it, and what jobs and commits have begun.
+//! The state of a store's upkeep: the store itself, the jobs that run on it, and what jobs and
+//! commits have begun.
 //!
 //! Jobs need this state and the scheduler makes jobs, so the state knows neither.
 
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use super::compaction::{OutputSegments, WriteBackpressure};
 use super::image_schedule::ImageSchedule;
 use super::running_jobs::RunningJobs;
-use crate::logstor::image::Image;
+use crate::logstor::index_image::Image;
 use crate::logstor::store::Store;
 use crate::sync::{Mutex, RwLock};
 
@@ -24,7 +25,8 @@ pub(in crate::logstor) struct Maintenance {
     pub(super) images: Arc<ImageSchedule>,
     /// Garbage is checked again once the next generation reaches this value.
     pub(super) next_gc_check_generation: Mutex<u64>,
-    /// Read by a step of a job, written by `close`: a running step ends before the directory is released.
+    /// Read by a step of a job, written by `close`: a running step ends before the directory is
+    /// released.
     pub(super) steps: RwLock<()>,
     /// Last, so that rounds end before the store does.
     pub(in crate::logstor) store: Arc<Store>,

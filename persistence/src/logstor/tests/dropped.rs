@@ -1,5 +1,5 @@
-//! A store that is dropped without being closed, in every state it can be in (L45): its memory goes, its directory opens again,
-//! and what was taken of it harms nobody.
+//! A store that is dropped without being closed, in every state it can be in (L45): its memory
+//! goes, its directory opens again, and what was taken of it harms nobody.
 
 use std::any::Any;
 use std::path::PathBuf;
@@ -40,7 +40,8 @@ fn many(first: u64, len: usize) -> Vec<Item> {
         .collect()
 }
 
-/// A store with dead records, records of two vBuckets beside one another, and an image that does not cover the last of them.
+/// A store with dead records, records of two vBuckets beside one another, and an image that does
+/// not cover the last of them.
 fn lived(place: &Place) -> Logstor {
     let engine = place.open();
     for vb in [A, B] {
@@ -112,8 +113,8 @@ fn ready(name: &str, place: &Place) -> Logstor {
     }
 }
 
-/// Drops a store with all that is held of it alive, opens the directory again, uses the new store beside what is held, and
-/// drops that.
+/// Drops a store with all that is held of it alive, opens the directory again, uses the new store
+/// beside what is held, and drops that.
 fn drop_and_reopen(place: &Place, engine: Logstor, mut held: Held, what: &str) {
     let expected: Vec<Contents> = [A, B].iter().map(|&vb| contents(&engine, vb)).collect();
     let store = Arc::downgrade(&engine.store);

@@ -1,4 +1,5 @@
-//! Rewriting beside commits: it takes turns with them by bytes, and waits for nobody who does not come.
+//! Rewriting beside commits: it takes turns with them by bytes, and waits for nobody who does not
+//! come.
 
 use super::support::{A, SMALL, STEP, commit, noise, open_with, set};
 use crate::contract::{CompactionRequest, Engine, Progress};

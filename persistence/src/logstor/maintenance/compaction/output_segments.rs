@@ -1,59 +1,49 @@
-//! The segments that copies are written to: one for each vBucket that has enough to fill one, and one for the rest.
+//! The segments that copies are written to: one for each vBucket that has enough to fill one, and
+//! one for the rest.
 //!
 //! Nothing is written here: records become frames of a [`PendingWrite`], which the round appends.
 //!
 //! # Invariants
 //!
-//! An open segment continues where its last durable frame ended. It is closed when the next record does not fit, and
-//! only once its records are in the index (L14).
+//! An open segment continues where its last durable frame ended. It is closed when the next record
+//! does not fit, and only once its records are in the index (L14).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
 
 use crate::contract::EngineError;
-use crate::logstor::frame::{FrameKind, HEADER_BYTES};
-use crate::logstor::log::{Log, Outgoing};
-use crate::logstor::segment::{Location, Segment};
-use crate::logstor::segments::{Origin, Purpose};
+use crate::logstor::format::{FrameKind, Location};
+use crate::logstor::log::{FrameBuilder, FrameSlot, Log, OpenSegment, Origin, SegmentPurpose};
 
 /// The vBucket a segment belongs to, or `None` for the segment of all others.
 pub(super) type Target = Option<Vbid>;
 
-#[derive(Debug)]
-struct OutputSegment {
-    segment: Arc<Segment>,
-    used: u32,
-}
-
 /// The open segments.
 #[derive(Debug, Default)]
 pub(in crate::logstor) struct OutputSegments {
-    open: BTreeMap<Target, OutputSegment>,
+    open: BTreeMap<Target, OpenSegment>,
 }
 
 /// A segment to be closed once its records are in the index.
 #[derive(Debug)]
 pub(super) struct FilledSegment {
-    segment: Arc<Segment>,
-    used: u32,
+    open: OpenSegment,
     target: Target,
 }
 
 impl FilledSegment {
     pub(super) fn close(&self, log: &Log) {
-        log.segments
-            .close(self.segment.id, self.used, Origin::Moved, self.target);
+        close(log, &self.open, self.target);
     }
 }
 
-/// Frames of one append that are being filled.
+/// An append of copies, while its frames are being filled.
 #[derive(Debug, Default)]
 pub(super) struct PendingWrite {
-    pub(super) frames: Vec<Outgoing>,
-    /// The frame that each target fills, by its index.
-    filling: BTreeMap<Target, usize>,
+    pub(super) frames: FrameBuilder,
+    /// The frame in the open segment of each target.
+    filling: BTreeMap<Target, FrameSlot>,
     /// Segments that became full.
     filled: Vec<FilledSegment>,
     /// Segments that were taken for this append.
@@ -68,15 +58,13 @@ impl OutputSegments {
 
     /// Open segments, each with the end of its durable frames.
     pub(in crate::logstor) fn ends(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.open
-            .values()
-            .map(|output| (output.segment.id, output.used))
+        self.open.values().map(|open| (open.segment.id, open.used))
     }
 
     /// Places a record.
     ///
     /// # Errors
-    /// Same as [`Segments::take`](crate::logstor::segments::Segments::take).
+    /// Same as [`SegmentTable::take`](crate::logstor::log::SegmentTable::take).
     pub(super) fn place(
         &mut self,
         write: &mut PendingWrite,
@@ -85,98 +73,68 @@ impl OutputSegments {
         record: &[u8],
         len: u32,
     ) -> Result<Location, EngineError> {
-        let segment_bytes = log.segments.geometry().segment_bytes;
         loop {
-            if let Some(output) = self.open.get_mut(&target) {
-                let frame = write.filling.get(&target).copied();
-                let at = match frame.and_then(|frame| write.frames.get(frame)) {
-                    Some(frame) => frame.next_offset(),
-                    None => output.used + HEADER_BYTES,
-                };
-                if at.saturating_add(record.len() as u32) <= segment_bytes {
-                    let number = frame.unwrap_or_else(|| {
-                        let segment = Arc::clone(&output.segment);
-                        write
-                            .frames
-                            .push(Outgoing::new(segment, output.used, FrameKind::Moved));
-                        write.frames.len() - 1
-                    });
-                    write.filling.insert(target, number);
-                    let segment = output.segment.id;
-                    if let Some(frame) = write.frames.get_mut(number) {
-                        frame.bytes.extend_from_slice(record);
-                    }
-                    return Ok(Location {
-                        segment,
-                        offset: at,
-                        len,
-                    });
+            if let Some(open) = self.open.get(&target) {
+                let slot = write.filling.entry(target).or_default();
+                let frames = &mut write.frames;
+                if let Some(location) = frames.place(FrameKind::Moved, open, slot, record, len) {
+                    return Ok(location);
                 }
             }
-            let segment = log.segments.take(1, Purpose::Rewriting)?;
-            let frame = write.filling.remove(&target);
-            if let Some(output) = self.open.remove(&target) {
-                let used = frame
-                    .and_then(|frame| write.frames.get(frame))
-                    .map_or(output.used, Outgoing::end);
-                write.filled.push(FilledSegment {
-                    segment: output.segment,
-                    used,
-                    target,
-                });
+            let taken = log.segments.take(1, SegmentPurpose::Rewriting)?;
+            let slot = write.filling.remove(&target).unwrap_or_default();
+            if let Some(mut open) = self.open.remove(&target) {
+                open.used = write.frames.end(&open, slot);
+                write.filled.push(FilledSegment { open, target });
             }
-            for segment in segment {
+            for segment in taken {
                 write.taken.push(segment.id);
-                self.open.insert(target, OutputSegment { segment, used: 0 });
+                self.open.insert(target, OpenSegment::new(segment));
             }
         }
     }
 
-    /// Records that the frames are durable. Returns the segments to close once the copies are in the index.
+    /// Records that the frames are durable. Returns the segments to close once the copies are in
+    /// the index.
     pub(super) fn written(&mut self, write: PendingWrite) -> Vec<FilledSegment> {
-        for (target, frame) in &write.filling {
-            if let (Some(output), Some(frame)) =
-                (self.open.get_mut(target), write.frames.get(*frame))
-            {
-                output.used = frame.end();
+        for (target, slot) in &write.filling {
+            if let Some(open) = self.open.get_mut(target) {
+                open.used = write.frames.end(open, *slot);
             }
         }
         write.filled
     }
 
-    /// Closes the segments of an append that failed: nothing more is written to them.
+    /// Closes the segments of an append that failed, each where the append began.
     pub(super) fn failed(&mut self, write: PendingWrite, log: &Log) {
-        let begins = |segment: &Segment| {
-            write
-                .frames
-                .iter()
-                .find(|frame| frame.segment.id == segment.id)
-                .map(|frame| frame.offset)
-        };
-        for filled in &write.filled {
-            let used = begins(&filled.segment).unwrap_or(filled.used);
-            log.segments
-                .close(filled.segment.id, used, Origin::Moved, filled.target);
+        for FilledSegment { mut open, target } in write.filled {
+            open.used = write.frames.begins_at(open.segment.id).unwrap_or(open.used);
+            close(log, &open, target);
         }
-        let touched = |output: &OutputSegment| {
-            begins(&output.segment).is_some() || write.taken.contains(&output.segment.id)
+        let touched = |open: &OpenSegment| {
+            let id = open.segment.id;
+            write.frames.begins_at(id).is_some() || write.taken.contains(&id)
         };
-        self.close(log, |output| touched(output));
+        self.close(log, touched);
     }
 
     /// Closes every open segment, so that they can be rewritten.
     pub(super) fn close_all(&mut self, log: &Log) {
-        self.close(log, |output| output.used > 0);
+        self.close(log, |open| open.used > 0);
     }
 
-    fn close(&mut self, log: &Log, is_due: impl Fn(&OutputSegment) -> bool) {
-        self.open.retain(|target, output| {
-            let is_due = is_due(output);
+    fn close(&mut self, log: &Log, is_due: impl Fn(&OpenSegment) -> bool) {
+        self.open.retain(|target, open| {
+            let is_due = is_due(open);
             if is_due {
-                log.segments
-                    .close(output.segment.id, output.used, Origin::Moved, *target);
+                close(log, open, *target);
             }
             !is_due
         });
     }
+}
+
+fn close(log: &Log, open: &OpenSegment, owner: Target) {
+    log.segments
+        .close(open.segment.id, open.used, Origin::Rewritten, owner);
 }

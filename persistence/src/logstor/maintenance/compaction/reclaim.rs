@@ -1,11 +1,13 @@
-//! Reclaiming of space when none is left: dead segments are freed first, then the emptiest ones are packed together.
+//! Reclaiming of space when none is left: dead segments are freed first, then the emptiest ones are
+//! packed together.
 //!
 //! The caller waits: it is a commit that found no free segment.
 //!
 //! # Invariants
 //!
-//! It ends: it considers only segments that were closed when it began, and rewrites each at most once. Segments that a
-//! job has claimed are left to the job. If the rest is not enough, the caller takes them from the job and tries again.
+//! It ends: it considers only segments that were closed when it began, and rewrites each at most
+//! once. Segments that a job has claimed are left to the job. If the rest is not enough, the caller
+//! takes them from the job and tries again.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +25,7 @@ pub(in crate::logstor) fn reclaim(
     store: &Store,
     outputs: &mut OutputSegments,
 ) -> Result<bool, EngineError> {
-    store.load_all()?;
+    store.registry.load_all()?;
     let segments = &store.log.segments;
     let before = segments.census();
     outputs.close_all(&store.log);

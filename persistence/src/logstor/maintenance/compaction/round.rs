@@ -1,11 +1,12 @@
-//! One round of rewriting: victims are claimed and read, their live records copied, the copies installed, the victims
-//! freed.
+//! One round of rewriting: victims are claimed and read, their live records copied, the copies
+//! installed, the victims freed.
 //!
 //! # Invariants
 //!
-//! - A round that is dropped at any time leaves the store sound: durable copies are installed or counted, and the
-//!   victims are released.
-//! - A round holds the registry of vBuckets and never the store, so that no part of a store leads back to it (L45).
+//! - A round that is dropped at any time leaves the store sound: durable copies are installed or
+//!   counted, and the victims are released.
+//! - A round holds the registry of vBuckets and never the store, so that no part of a store leads
+//!   back to it (L45).
 
 mod copying;
 mod freeing;
@@ -18,22 +19,22 @@ use lowtide_checkpoint::Vbid;
 
 use super::output_segments::FilledSegment;
 use crate::contract::EngineError;
-use crate::logstor::branch::Name;
-use crate::logstor::registry::Registry;
-use crate::logstor::segment::{Location, Segment};
-use crate::logstor::segments::Closed;
+use crate::logstor::format::Location;
+use crate::logstor::log::{ClosedSegment, Segment};
+use crate::logstor::vbucket::{RecordId, Registry};
 
 /// A record to be copied.
 #[derive(Clone, Copy, Debug)]
 struct RecordCopy {
     vb: Vbid,
     seqno: u64,
-    name: Name,
+    id: RecordId,
     epoch: u32,
     from: Location,
 }
 
-/// A copy that is durable and not installed. It holds its segment, so that the segment is not freed.
+/// A copy that is durable and not installed. It holds its segment, so that the segment is not
+/// freed.
 #[derive(Debug)]
 struct DurableCopy {
     copy: RecordCopy,
@@ -58,7 +59,7 @@ pub(in crate::logstor) struct CompactionRound {
     /// Bytes of the victims, by segment.
     bytes: BTreeMap<u32, Vec<u8>>,
     /// Every record of each victim, to be counted off.
-    names: BTreeMap<u32, Vec<(u32, Name)>>,
+    records: BTreeMap<u32, Vec<(u32, RecordId)>>,
     /// Live records, by vBucket and seqno, last first.
     copies: Vec<RecordCopy>,
     /// Bytes to be copied, by vBucket.
@@ -69,13 +70,14 @@ pub(in crate::logstor) struct CompactionRound {
 }
 
 impl CompactionRound {
-    /// Claims victims and reads them; damaged ones stay as they are. `None` if all are claimed already.
+    /// Claims victims and reads them; damaged ones stay as they are. `None` if all are claimed
+    /// already.
     ///
     /// # Errors
     /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if all are damaged.
     pub(in crate::logstor::maintenance) fn begin(
         registry: &Arc<Registry>,
-        victims: Vec<(Arc<Segment>, Closed)>,
+        victims: Vec<(Arc<Segment>, ClosedSegment)>,
         packing: Packing,
     ) -> Result<Option<Self>, EngineError> {
         let mut round = Self {
@@ -83,7 +85,7 @@ impl CompactionRound {
             packing,
             victims: Vec::new(),
             bytes: BTreeMap::new(),
-            names: BTreeMap::new(),
+            records: BTreeMap::new(),
             copies: Vec::new(),
             volumes: BTreeMap::new(),
             pending: Vec::new(),
@@ -136,7 +138,7 @@ impl Drop for CompactionRound {
     fn drop(&mut self) {
         self.install_copies();
         for victim in &self.victims {
-            self.registry.log.segments.claim(victim.id, false);
+            self.registry.log.segments.release(victim.id);
         }
     }
 }

@@ -4,8 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::logstor::segment::Segment;
-use crate::logstor::segments::{Closed, Origin};
+use crate::logstor::log::{ClosedSegment, Origin, Segment};
 
 /// A segment that may be rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +16,9 @@ pub(in crate::logstor::maintenance) struct Candidate {
 /// Segments that are rewritten together, at most.
 pub(in crate::logstor::maintenance) const VICTIMS_MAX: usize = 8;
 
-/// Selects the emptiest candidates, as many as maximize the number of segments freed. Empty if rewriting would free none.
-/// Deterministic: of equal candidates the one with the lower number comes first.
+/// Selects the emptiest candidates, as many as maximize the number of segments freed. Empty if
+/// rewriting would free none. Deterministic: of equal candidates the one with the lower number
+/// comes first.
 pub(in crate::logstor::maintenance) fn select_by_gain(
     mut candidates: Vec<Candidate>,
     segment_bytes: u32,
@@ -46,12 +46,15 @@ pub(in crate::logstor::maintenance) fn select_by_gain(
 }
 
 /// Returns whether a closed segment can be freed without copying.
-pub(in crate::logstor::maintenance) fn is_dead((segment, closed): &(Arc<Segment>, Closed)) -> bool {
+pub(in crate::logstor::maintenance) fn is_dead(
+    (segment, closed): &(Arc<Segment>, ClosedSegment),
+) -> bool {
     segment.live_records() == 0 && closed.origin != Origin::Large { first: false }
 }
 
-/// Returns whether rewriting a segment gains space. A segment that was packed before and is full does not.
-pub(super) fn is_wasteful((segment, closed): &(Arc<Segment>, Closed)) -> bool {
+/// Returns whether rewriting a segment gains space. A segment that was packed before and is full
+/// does not.
+pub(super) fn is_wasteful((segment, closed): &(Arc<Segment>, ClosedSegment)) -> bool {
     let bytes = u64::from(segment.bytes);
     let is_large = matches!(closed.origin, Origin::Large { .. });
     !is_large && bytes.saturating_sub(segment.live_bytes()) > bytes / 32

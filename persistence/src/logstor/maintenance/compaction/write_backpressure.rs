@@ -1,13 +1,14 @@
-//! Backpressure on commits: while few segments are left, each commit does a part of the rewriting itself.
+//! Backpressure on commits: while few segments are left, each commit does a part of the rewriting
+//! itself.
 //!
-//! Without it the last free segments would be used up before a background job frees others, and one commit would then
-//! pay for all.
+//! Without it the last free segments would be used up before a background job frees others, and one
+//! commit would then pay for all.
 //!
 //! # Invariants
 //!
-//! The work of a commit is bounded by what it wrote, times what its victim has to be moved for each byte it frees
-//! (L29). The more is dead, the less it costs. It goes by counts alone. A failure is not the commit's: it is reported
-//! to the next commit that needs the space.
+//! The work of a commit is bounded by what it wrote, times what its victim has to be moved for each
+//! byte it frees (L29). The more is dead, the less it costs. It goes by counts alone. A failure is
+//! not the commit's: it is reported to the next commit that needs the space.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,13 +17,12 @@ use super::output_segments::OutputSegments;
 use super::round::{CompactionRound, Packing};
 use super::victim_selection::{is_dead, is_wasteful};
 use crate::contract::{Budget, EngineError};
-use crate::logstor::config::KEPT;
-use crate::logstor::segment::Segment;
-use crate::logstor::segments::Closed;
+use crate::logstor::config::COMMIT_RESERVE;
+use crate::logstor::log::{ClosedSegment, Segment};
 use crate::logstor::store::Store;
 
 /// Commits begin to help when fewer segments than these are free or can be made.
-pub(in crate::logstor) const LOW_SPACE_SEGMENTS: u32 = KEPT + 4;
+pub(in crate::logstor) const LOW_SPACE_SEGMENTS: u32 = COMMIT_RESERVE + 4;
 /// Bytes that are moved together, at least: each append has a sync.
 const SLICE_BYTES: u64 = 16 << 10;
 /// Segments that gave nothing and are remembered, at most.
@@ -42,7 +42,8 @@ impl WriteBackpressure {
     /// Does the part of a commit that wrote `written` bytes. `available` segments are left.
     ///
     /// # Errors
-    /// Same as [`CompactionRound::copy`] and [`CompactionRound::free_victims`]; the round is abandoned.
+    /// Same as [`CompactionRound::copy`] and [`CompactionRound::free_victims`]; the round is
+    /// abandoned.
     pub(in crate::logstor) fn step(
         &mut self,
         store: &Store,
@@ -51,7 +52,7 @@ impl WriteBackpressure {
         available: u32,
     ) -> Result<(), EngineError> {
         // Nothing is freed before everything is loaded (L23), so loading is a part of the work.
-        if store.load_one_beside()? {
+        if store.registry.try_load_one()? {
             return Ok(());
         }
         let mut round = match self.round.take() {
@@ -63,7 +64,7 @@ impl WriteBackpressure {
         };
         let debt = written.saturating_mul(round.cost_percent()) / 100;
         self.debt_bytes = self.debt_bytes.saturating_add(debt);
-        let is_urgent = available <= KEPT + 1;
+        let is_urgent = available <= COMMIT_RESERVE + 1;
         if round.has_copies_left() && (is_urgent || self.debt_bytes >= SLICE_BYTES) {
             let budget = Budget {
                 items: usize::MAX,
@@ -89,7 +90,7 @@ impl WriteBackpressure {
             self.left_out.clear();
         }
         let is_left_out = |segment: &Segment| self.left_out.contains(&segment.generation);
-        let mut candidates: Vec<(Arc<Segment>, Closed)> = store.log.segments.closed();
+        let mut candidates: Vec<(Arc<Segment>, ClosedSegment)> = store.log.segments.closed();
         candidates.retain(|(segment, _)| !is_left_out(segment));
         let mut victims: Vec<_> = candidates.extract_if(.., |one| is_dead(one)).collect();
         if victims.is_empty() {

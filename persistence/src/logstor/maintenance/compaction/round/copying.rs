@@ -2,8 +2,8 @@
 //!
 //! # Invariants
 //!
-//! A record is copied only as it was read and verified (L48): a copy of anything else would pass for the record, and
-//! the record would be freed.
+//! A record is copied only as it was read and verified (L48): a copy of anything else would pass
+//! for the record, and the record would be freed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use lowtide_checkpoint::Vbid;
 use super::super::output_segments::{OutputSegments, PendingWrite, Target};
 use super::{CompactionRound, DurableCopy, Packing, RecordCopy};
 use crate::contract::{Budget, EngineError};
-use crate::logstor::config::KEPT;
-use crate::logstor::entry;
-use crate::logstor::segment::{Location, Segment};
+use crate::logstor::config::COMMIT_RESERVE;
+use crate::logstor::format::{Location, RecordView};
+use crate::logstor::log::Segment;
 
 impl CompactionRound {
-    /// Copies as much as the budget allows, durably. Returns the bytes written. [`CompactionRound::install_copies`]
-    /// makes the copies count.
+    /// Copies as much as the budget allows, durably. Returns the bytes written.
+    /// [`CompactionRound::install_copies`] makes the copies count.
     ///
     /// # Errors
-    /// [`EngineError::Disk`], [`EngineError::Poisoned`] or [`EngineError::Inconsistent`]: the records of this step are
-    /// where they were.
+    /// [`EngineError::Disk`], [`EngineError::Poisoned`] or [`EngineError::Inconsistent`]: the
+    /// records of this step are where they were.
     pub(in crate::logstor::maintenance) fn copy(
         &mut self,
         outputs: &mut OutputSegments,
@@ -51,14 +51,14 @@ impl CompactionRound {
             outputs.failed(write, log);
             return Err(error);
         }
-        let frame_bytes = write.frames.iter().map(|frame| frame.bytes.len() as u64);
-        let bytes = frame_bytes.sum();
-        let counters = &log.shared.counters;
+        let bytes = write.frames.bytes();
+        let counters = &log.context.counters;
         counters.records_rewritten.add(placed.len() as u64);
         counters.rewritten_bytes.add(bytes);
         self.records_copied += placed.len() as u64;
         let segments: BTreeMap<u32, Arc<Segment>> = write
             .frames
+            .frames()
             .iter()
             .map(|frame| (frame.segment.id, Arc::clone(&frame.segment)))
             .collect();
@@ -89,11 +89,12 @@ impl CompactionRound {
         let bytes = self.bytes.get(&segment);
         let record = bytes.and_then(|bytes| bytes.get(start..start.checked_add(len as usize)?));
         let is_it = |record: &&[u8]| {
-            entry::peek(record).is_some_and(|peek| self.name(&peek) == (copy.epoch, copy.name))
+            RecordView::verified(record)
+                .is_some_and(|view| self.record_id(&view) == (copy.epoch, copy.id))
         };
         let log = &self.registry.log;
         let lost = || {
-            log.shared
+            log.context
                 .inconsistent("a record to be copied is not what was read")
         };
         let record = record.filter(is_it).ok_or_else(lost)?;
@@ -107,7 +108,7 @@ impl CompactionRound {
             return None;
         }
         let census = log.segments.census();
-        let is_short = census.free.saturating_add(census.possible) <= KEPT + 2;
+        let is_short = census.free.saturating_add(census.possible) <= COMMIT_RESERVE + 2;
         let volume = self.volumes.get(&vb).copied().unwrap_or(0);
         let is_enough = volume >= u64::from(log.segments.geometry().segment_bytes / 8);
         (!is_short && (is_enough || outputs.has(vb))).then_some(vb)

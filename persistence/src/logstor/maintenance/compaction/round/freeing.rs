@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::output_segments::OutputSegments;
 use super::{CompactionRound, DurableCopy};
 use crate::contract::EngineError;
-use crate::logstor::branch::{Branch, Name};
+use crate::logstor::vbucket::{RecordId, VBucketIndex};
 
 /// Records that are counted off under a vBucket's lock at once: commits wait for that lock.
 const COUNTED_OFF_AT_ONCE: usize = 256;
@@ -16,16 +16,17 @@ impl CompactionRound {
     pub(in crate::logstor::maintenance) fn install_copies(&mut self) {
         if !self.pending.is_empty() {
             let _no_rollback = self.registry.relocating.read();
-            let branches = self.registry.by_epoch();
+            let vbuckets = self.registry.by_epoch();
             for DurableCopy { copy, to, .. } in std::mem::take(&mut self.pending) {
-                // A record above its epoch's cap does not exist for the vBucket that was rolled back.
-                let has = |branch: &&Arc<Branch>| match copy.name {
-                    Name::State => true,
-                    Name::Item { seqno, .. } => branch.lineage.contains(copy.epoch, seqno),
+                // A record above its epoch's cap does not exist for the vBucket that was rolled
+                // back.
+                let has = |vbucket: &&Arc<VBucketIndex>| match copy.id {
+                    RecordId::State => true,
+                    RecordId::Item { seqno, .. } => vbucket.lineage.contains(copy.epoch, seqno),
                 };
                 // An index that references the record takes the copy; any other counts it.
-                let all = branches.get(&copy.epoch).into_iter().flatten().filter(has);
-                all.for_each(|branch| branch.relocate(copy.name, copy.from, to));
+                let all = vbuckets.get(&copy.epoch).into_iter().flatten().filter(has);
+                all.for_each(|vbucket| vbucket.relocate(copy.id, copy.from, to));
             }
         }
         for filled in std::mem::take(&mut self.filled) {
@@ -33,8 +34,8 @@ impl CompactionRound {
         }
     }
 
-    /// Frees the victims that are not needed any more. Returns how many segments became free. The caller holds the
-    /// outputs, so that nothing is copied meanwhile.
+    /// Frees the victims that are not needed any more. Returns how many segments became free. The
+    /// caller holds the outputs, so that nothing is copied meanwhile.
     ///
     /// # Errors
     /// [`EngineError::Disk`]: the victims stay.
@@ -46,23 +47,22 @@ impl CompactionRound {
         let log = Arc::clone(&self.registry.log);
         let freed = log.invalidate(&self.victims)?;
         let _no_rollback = self.registry.relocating.read();
-        let branches = self.registry.by_epoch();
-        let mut by_epoch: BTreeMap<u32, Vec<Name>> = BTreeMap::new();
+        let vbuckets = self.registry.by_epoch();
+        let mut by_epoch: BTreeMap<u32, Vec<RecordId>> = BTreeMap::new();
         for segment in &freed {
-            for (epoch, name) in self.names.remove(&segment.id).unwrap_or_default() {
-                by_epoch.entry(epoch).or_default().push(name);
+            for (epoch, id) in self.records.remove(&segment.id).unwrap_or_default() {
+                by_epoch.entry(epoch).or_default().push(id);
             }
         }
-        for (epoch, names) in by_epoch {
-            for branch in branches.get(&epoch).into_iter().flatten() {
-                let of_branch = |name: &&Name| match name {
-                    Name::State => false,
-                    Name::Item { seqno, .. } => branch.lineage.contains(epoch, *seqno),
+        for (epoch, ids) in by_epoch {
+            for vbucket in vbuckets.get(&epoch).into_iter().flatten() {
+                let of_vbucket = |id: &&RecordId| match id {
+                    RecordId::State => false,
+                    RecordId::Item { seqno, .. } => vbucket.lineage.contains(epoch, *seqno),
                 };
-                let names: Vec<Name> = names.iter().filter(of_branch).copied().collect();
-                names
-                    .chunks(COUNTED_OFF_AT_ONCE)
-                    .for_each(|some| branch.freed(some));
+                let ids: Vec<RecordId> = ids.iter().filter(of_vbucket).copied().collect();
+                ids.chunks(COUNTED_OFF_AT_ONCE)
+                    .for_each(|some| vbucket.count_off(some));
             }
         }
         self.victims
@@ -71,7 +71,7 @@ impl CompactionRound {
             .iter()
             .map(|segment| 1 + segment.rest().len() as u64)
             .sum();
-        log.shared.counters.segments_compacted.add(count);
+        log.context.counters.segments_compacted.add(count);
         log.segments.reuse(freed);
         Ok(count)
     }
