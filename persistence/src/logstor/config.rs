@@ -1,66 +1,75 @@
-//! How a log store is run, and the sizes that follow: settings go in, a geometry comes out that everything else goes by.
+//! The settings of a log store, and the geometry that follows from them.
 //!
-//! Always: a segment is a multiple of 4,096 bytes, a file a whole number of segments, and a store has room for at least
-//! [`SEGMENTS_MIN`] segments. A store keeps the geometry it was made with; only its budget may change.
+//! # Invariants
+//!
+//! A segment is a multiple of 4,096 bytes, a file is a whole number of segments, and a store has
+//! space for at least [`SEGMENTS_MIN`] segments. A store keeps the geometry it was created with;
+//! only its budget may change.
 
 use serde::{Deserialize, Serialize};
 
-/// What frames are aligned to and padded to.
+/// Alignment of frames, and the unit of their padding.
 pub(super) const BLOCK_BYTES: u32 = 4096;
-/// loom's models have small ones, so that little fills them.
+/// Models have small segments, so that little fills them.
 const SEGMENT_BYTES_MIN: u32 = if cfg!(checkpoint_loom) {
     8 << 10
 } else {
     64 << 10
 };
-/// Offsets are counted in 32 bits with room to spare.
+/// Offsets within a segment fit into 32 bits.
 const SEGMENT_BYTES_MAX: u32 = 64 << 20;
-/// The smallest budget.
+/// Segments of the smallest budget.
 pub(super) const SEGMENTS_MIN: u32 = 32;
-/// Free segments that only rewriting may take: from them it makes others free.
-pub(super) const RESERVE: u32 = 2;
-/// Free segments beyond these that are kept for commits that make room (L47).
-const RESERVE_FOR_DELETES: u32 = 2;
-/// What commits that take room leave free.
-pub(super) const KEPT: u32 = RESERVE + RESERVE_FOR_DELETES;
+/// Free segments that only rewriting may take, to free others.
+pub(super) const REWRITE_RESERVE: u32 = 2;
+/// Further free segments that only commits that make space may take (L47).
+const DELETE_RESERVE: u32 = 2;
+/// Free segments that ordinary commits leave.
+pub(super) const COMMIT_RESERVE: u32 = REWRITE_RESERVE + DELETE_RESERVE;
 
-/// How a store is run.
+/// Settings of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogstorConfig {
-    /// What space is handed out and freed in, from 64 KiB to 64 MiB; rounded down to 4 KiB. *Default*: 1 MiB.
+    /// Size of a segment, the unit in which space is taken and freed. From 64 KiB to 64 MiB,
+    /// rounded down to 4 KiB. *Default*: 1 MiB.
     pub segment_bytes: u32,
-    /// What a log file has, in whole segments, at least one. *Default*: 64 MiB.
+    /// Size of a log file, in whole segments, at least one. *Default*: 64 MiB.
     pub file_bytes: u64,
-    /// What all log files together may have; at least 32 segments. The store reclaims by itself when that is used up.
-    /// *Default*: no limit but the device.
+    /// Size of all log files together, at most; at least 32 segments. When it is used up, the store
+    /// reclaims space by itself. *Default*: limited by the device only.
     pub disk_bytes: u64,
-    /// So much of log files upkeep makes before anything else, within `disk_bytes`, though nothing needs it yet: commits write
-    /// over what is there, and the device's room is this store's from the beginning. Files are whole, so there may be a file
-    /// more. *Default*: 0; files are made a little ahead of need.
+    /// Log file bytes to preallocate, within `disk_bytes`. Commits then overwrite existing blocks
+    /// instead of extending files, and the device's space belongs to this store from the beginning.
+    /// Files are whole, so there may be one more. *Default*: 0; files are made a little ahead of
+    /// need.
     pub prepared_bytes: u64,
-    /// So many segments with records of several vBuckets are let be before upkeep separates them. *Default*: 8.
+    /// Number of mixed segments (with records of several vBuckets) tolerated before upkeep
+    /// separates them. *Default*: 8.
     pub mixed_segments_max: usize,
-    /// A segment with records of several vBuckets is separated when its first batch is so many seconds older than the
-    /// newest one, as the batches' timestamps say. *Default*: 600.
+    /// Age in seconds at which a mixed segment is separated: the difference of the timestamps of
+    /// its first batch and of the newest one. *Default*: 600.
     pub mixed_seconds_max: u32,
-    /// Upkeep compacts when so many percent of what is written can't be reached any more; `None`: only when space runs
-    /// out, or on request. *Default*: 50.
+    /// Percentage of dead bytes at which upkeep compacts. `None`: only when space runs out, or on
+    /// request. *Default*: 50.
     pub garbage_percent: Option<u8>,
-    /// What gets have read stays in memory up to so many bytes, beside the index. *Default*: 16 MiB.
+    /// Memory for blocks that gets have read, besides the index. *Default*: 16 MiB.
     pub cache_bytes: usize,
-    /// Upkeep writes an image of the index when so many bytes were appended since the last one, so that opening reads that
-    /// and them, not everything; when nothing was appended in 64 looks at what is due, and when the store is closed, already
-    /// at an eighth of that. *Default*: 16 MiB.
+    /// Bytes appended since the last index image at which upkeep writes another one. Opening then
+    /// reads the image and what was appended since, not everything. An idle store (64 polls for
+    /// maintenance without an append) and a store that is closed write one at an eighth of that.
+    /// *Default*: 16 MiB.
     pub image_bytes: u64,
-    /// ... and when the last image has at most so many percent of them: it is written beside all else. *Default*: 12.
+    /// Size of the last image, in percent of the bytes appended since, above which the next image
+    /// waits. *Default*: 12.
     pub image_percent: u32,
-    /// Keys the fingerprints by which keys are found and the checksums by which frames are known, so that nobody can
-    /// make up keys or values that collide. The host draws it at random; a store keeps the one it was made with.
+    /// Key of the fingerprints of keys and of the checksums of frames: without it no keys or values
+    /// can be crafted that collide. The host draws it at random; a store keeps the one it was
+    /// created with.
     pub hash_key: [u64; 2],
 }
 
 impl LogstorConfig {
-    /// What [`Default`] gives, for constants.
+    /// The default settings, for constants.
     pub const DEFAULT: Self = Self {
         segment_bytes: 1 << 20,
         file_bytes: 64 << 20,
@@ -82,7 +91,7 @@ impl Default for LogstorConfig {
     }
 }
 
-/// A store's sizes.
+/// The sizes of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Geometry {
     pub(super) segment_bytes: u32,
@@ -102,23 +111,23 @@ impl Geometry {
         }
     }
 
-    /// Whether a manifest may hold it.
+    /// Returns whether a manifest may have it.
     pub(super) fn is_sound(&self) -> bool {
         (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes)
             && self.segment_bytes.is_multiple_of(BLOCK_BYTES)
             && (1..=1 << 20).contains(&self.segments_per_file)
     }
 
-    /// How many segments a budget allows.
+    /// Number of segments within a budget.
     pub(super) fn segments_max(&self, disk_bytes: u64) -> u32 {
         let segments = disk_bytes / u64::from(self.segment_bytes);
-        // The last number stands for none.
+        // The highest number is reserved.
         u32::try_from(segments)
             .unwrap_or(u32::MAX - 1)
             .clamp(SEGMENTS_MIN, u32::MAX - 1)
     }
 
-    /// A segment's file and its place in it.
+    /// Number of a segment's file, and the offset in it.
     pub(super) fn place(&self, segment: u32) -> (u32, u64) {
         let slot = segment % self.segments_per_file;
         (

@@ -1,15 +1,19 @@
-//! Slots in the order of their seqnos, in chunks: a slot goes in at the end, and keeps its number until its chunk is
-//! rewritten without its dead.
+//! Slots in the order of their seqnos, in chunks.
 //!
-//! Always: chunks, and slots in them, ascend by seqno; a chunk that is not the last has fewer dead than a quarter of its
-//! slots; a number names one slot. Who asks for a number that names none is answered with a slot of no key, and what was found
-//! broken stays so: whoever changes the index looks (L48).
+//! A slot is appended at the end, and keeps its number until its chunk is rewritten without its
+//! dead slots.
+//!
+//! # Invariants
+//!
+//! Chunks, and slots in them, ascend by seqno. A chunk that is not the last has fewer dead slots
+//! than a quarter. A number identifies one slot. A number that identifies none is answered with a
+//! slot without a key, and the index is marked as broken for good: every change of it checks that
+//! (L48).
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::fingerprint::Fingerprint;
-use super::super::segment::Location;
+use crate::logstor::format::{Fingerprint, Location};
 
 /// Slots of a chunk; a power of two.
 const CHUNK: usize = 1024;
@@ -21,10 +25,10 @@ pub(in crate::logstor) struct Slot {
     pub(in crate::logstor) fingerprint: Fingerprint,
     pub(in crate::logstor) seqno: u64,
     pub(in crate::logstor) location: Location,
-    /// See [`super`].
-    pub(in crate::logstor) stale: u16,
+    /// Other records of the key on disk, at least.
+    pub(in crate::logstor) other_copies: u16,
     pub(in crate::logstor) tombstone: bool,
-    /// Its key has another, newer slot, or none.
+    /// Its key has a newer slot, or none.
     pub(super) dead: bool,
 }
 
@@ -39,14 +43,14 @@ impl Slot {
             fingerprint,
             seqno,
             location,
-            stale: 0,
+            other_copies: 0,
             tombstone,
             dead: false,
         }
     }
 }
 
-/// Stands for a slot that is not there.
+/// Answer for a number that identifies no slot.
 const NONE: Slot = Slot {
     fingerprint: Fingerprint::MIN,
     seqno: 0,
@@ -55,7 +59,7 @@ const NONE: Slot = Slot {
         offset: 0,
         len: 0,
     },
-    stale: 0,
+    other_copies: 0,
     tombstone: false,
     dead: true,
 };
@@ -68,14 +72,14 @@ struct Chunk {
 
 #[derive(Debug)]
 pub(super) struct Slots {
-    /// By number; some are empty.
+    /// Chunks by number; some are empty.
     chunks: Vec<Chunk>,
-    /// Numbers of chunks, in the order of their seqnos.
+    /// Numbers of chunks in the order of their seqnos.
     order: Vec<u32>,
     empty: Vec<u32>,
-    /// What a number that names nothing leads to.
+    /// Answer for a number that identifies no slot.
     nowhere: Slot,
-    /// A number that names nothing was used.
+    /// A number that identifies no slot was used.
     is_broken: AtomicBool,
 }
 
@@ -115,12 +119,12 @@ impl Slots {
         })
     }
 
-    /// Whether a number was used that names nothing.
+    /// Returns whether a number was used that identifies no slot.
     pub(super) fn is_broken(&self) -> bool {
         self.is_broken.load(Ordering::Relaxed)
     }
 
-    /// Makes it so, for tests.
+    /// Marks it as broken.
     #[cfg(test)]
     pub(super) fn break_it(&self) {
         self.is_broken.store(true, Ordering::Relaxed);
@@ -133,13 +137,13 @@ impl Slots {
             .and_then(|chunk| chunk.slots.get_mut(place_of(id)));
         slot.unwrap_or_else(|| {
             *self.is_broken.get_mut() = true;
-            // What was written to it before is nobody's.
+            // An earlier answer may have been written to.
             self.nowhere = NONE;
             &mut self.nowhere
         })
     }
 
-    /// Adds a slot with a higher seqno than any; its number.
+    /// Appends a slot with a higher seqno than any. Returns its number.
     pub(super) fn push(&mut self, slot: Slot) -> u32 {
         let last = self.order.last().copied();
         let room = last.filter(|&last| self.slots_of(last).len() < CHUNK);
@@ -159,7 +163,7 @@ impl Slots {
     }
 
     fn new_chunk(&mut self) -> u32 {
-        // What died in the one that was last waited for this.
+        // The last chunk is not rewritten while it grows.
         if let Some(&last) = self.order.last()
             && let Some(chunk) = self.chunks.get_mut(last as usize)
         {
@@ -173,7 +177,8 @@ impl Slots {
         number
     }
 
-    /// A slot's key has it no more. `moved` is told of slots that have another number now.
+    /// Marks a slot as dead. Calls `moved` with the old and new number of each slot that is
+    /// renumbered.
     pub(super) fn kill(&mut self, id: u32, mut moved: impl FnMut(Fingerprint, u32, u32)) {
         let is_last = self
             .order
@@ -228,11 +233,11 @@ impl Slots {
         })
     }
 
-    /// Shows live slots from a seqno on, ascending, until `see` breaks off.
+    /// Visits live slots from a seqno on, ascending, until the visitor breaks off.
     pub(super) fn walk_from(
         &self,
         from: u64,
-        mut see: impl FnMut(&Slot) -> ControlFlow<()>,
+        mut visit: impl FnMut(&Slot) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         for &number in self.order.iter().skip(self.first_chunk(from)) {
             let slots = self.slots_of(number);
@@ -242,13 +247,13 @@ impl Slots {
                 0
             };
             for slot in slots.iter().skip(start).filter(|slot| !slot.dead) {
-                see(slot)?;
+                visit(slot)?;
             }
         }
         ControlFlow::Continue(())
     }
 
-    /// The first chunk, in their order, that has a slot from there on.
+    /// Index of the first chunk, in the order of seqnos, that has a slot from a seqno on.
     fn first_chunk(&self, from: u64) -> usize {
         let ends_before = |number: &u32| {
             self.slots_of(*number)

@@ -1,7 +1,9 @@
-//! Collections' highest seqnos (L40, L41): known after whatever happened, and left where they were by every purge.
+//! Collections' highest seqnos (L40, L41): known after whatever happened, and left where they were
+//! by every purge.
+
+use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{Item, Key, Operation, Seqno, Vbid};
-use std::collections::BTreeMap;
 
 use super::support::{
     A, B, C, IMAGES, audit, commit, contents, contents_of, delete, hide_images, in_collection,
@@ -18,9 +20,10 @@ fn in_8(item: Item) -> Item {
 fn highs(engine: &Logstor, vb: Vbid) -> BTreeMap<u32, u64> {
     engine
         .store
-        .branch(vb)
+        .registry
+        .loaded(vb)
         .expect("there")
-        .highs()
+        .high_seqnos()
         .iter()
         .collect()
 }
@@ -29,7 +32,8 @@ fn seqnos(engine: &Logstor) -> Vec<u64> {
     contents(engine, A).into_keys().collect()
 }
 
-/// One tombstone of collection 8 is spared, at 2, and one of the default collection is purged, at 3.
+/// One tombstone of collection 8 is spared, at 2, and one of the default collection is purged, at
+/// 3.
 fn spared(disk: &MemoryDisk) -> Logstor {
     let (engine, _) = open_with(disk, IMAGES).expect("opens");
     engine.create(A).expect("created");
@@ -77,7 +81,8 @@ fn what_one_purge_spared_the_next_takes_if_it_is_the_highest_no_more() {
     audit(&engine, true);
 }
 
-/// The tombstone's key comes again: it is not shown beside what took its place, also not to who goes back.
+/// The tombstone's key comes again: it is not shown beside what took its place, also not to who
+/// goes back.
 #[test]
 fn what_was_spared_can_be_written_again() {
     let disk = MemoryDisk::new();
@@ -168,7 +173,8 @@ fn what_counts_in_a_collection() {
     }
 }
 
-/// Guards that an image's word is merged with what came since, and that a vBucket it does not know is read.
+/// Guards that an image's word is merged with what came since, and that a vBucket it does not know
+/// is read.
 #[test]
 fn highest_seqnos_come_from_an_image_and_from_what_came_since() {
     let disk = MemoryDisk::new();

@@ -1,4 +1,5 @@
-//! Compacting a store into another (L42): the new one shows what the old one does, which nobody has touched; or there is none.
+//! Compacting a store into another (L42): the new one shows what the old one does, which nobody has
+//! touched; or there is none.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -61,7 +62,8 @@ fn remove_copy(disk: &FaultyDisk) {
     }
 }
 
-/// After every step of a life with everything in it, while the store is open: it is in nobody's way.
+/// After every step of a life with everything in it, while the store is open: it is in nobody's
+/// way.
 #[test]
 fn a_copy_shows_what_the_store_does_at_every_moment_of_its_life() {
     for config in [SMALL, IMAGES] {
@@ -86,7 +88,7 @@ fn a_copy_shows_what_the_store_does_at_every_moment_of_its_life() {
                     .map(|(rows, ..)| rows.len() as u64)
                     .sum::<u64>()
             );
-            assert_eq!(copy.store.shared.hash_key, engine.store.shared.hash_key);
+            assert_eq!(copy.store.context.hash_key, engine.store.context.hash_key);
             assert_eq!(
                 copy.store.log.segments.geometry(),
                 engine.store.log.segments.geometry()

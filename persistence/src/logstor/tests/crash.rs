@@ -151,7 +151,8 @@ const FAULTS: [Fault; 5] = [
     Fault::EioPersisted,
 ];
 
-/// Lives to the end whatever fails: a step that failed is tried again. How many failures there were.
+/// Lives to the end whatever fails: a step that failed is tried again. How many failures there
+/// were.
 fn struggle(disk: &FaultyDisk, config: LogstorConfig, what: &str) -> (Shown, usize) {
     let reopen = || {
         (0..2)
@@ -279,8 +280,8 @@ fn a_failed_batch_never_comes_back() {
     }
 }
 
-/// A segment was being freed when the sync failed. When the store is opened again it looks free, and is not: what was in
-/// it must not come back once what hid it is gone.
+/// A segment was being freed when the sync failed. When the store is opened again it looks free,
+/// and is not: what was in it must not come back once what hid it is gone.
 #[test]
 fn a_segment_that_only_looks_free_brings_nothing_back() {
     let disk = FaultyDisk::new(MemoryDisk::new());

@@ -64,8 +64,8 @@ fn damage_in_an_acknowledged_frame_is_told() {
     }
 }
 
-/// A piece of a large record is alone in its segment: without its header the segment seemed never to have been used,
-/// and the record to have been freed.
+/// A piece of a large record is alone in its segment: without its header the segment seemed never
+/// to have been used, and the record to have been freed.
 #[test]
 fn a_damaged_header_that_is_alone_in_its_segment_is_told() {
     for at in [0, 5, 9, 30, 59, 63] {
@@ -146,7 +146,8 @@ fn assert_refused(engine: &Logstor, vb: Vbid) {
     );
 }
 
-/// Two vBuckets with segments of their own, and where the log has `A`'s newest frame of moved records.
+/// Two vBuckets with segments of their own, and where the log has `A`'s newest frame of moved
+/// records.
 fn separated(config: LogstorConfig) -> (MemoryDisk, PathBuf, u64) {
     let disk = MemoryDisk::new();
     let (engine, _) = open_with(&disk, config).expect("opens");
@@ -161,8 +162,8 @@ fn separated(config: LogstorConfig) -> (MemoryDisk, PathBuf, u64) {
         );
     }
     run(engine.separate().expect("begun")).expect("separated");
-    let branch = engine.store.branch(A).expect("there");
-    let at = branch.slots()[20].location;
+    let vbucket = engine.store.registry.loaded(A).expect("there");
+    let at = vbucket.slots()[20].location;
     let segment = engine.store.log.segments.get(at.segment).expect("in use");
     engine.close().expect("closed");
     (

@@ -1,5 +1,5 @@
-//! A store that is dropped without being closed, in every state it can be in (L45): its memory goes, its directory opens again,
-//! and what was taken of it harms nobody.
+//! A store that is dropped without being closed, in every state it can be in (L45): its memory
+//! goes, its directory opens again, and what was taken of it harms nobody.
 
 use std::any::Any;
 use std::path::PathBuf;
@@ -40,7 +40,8 @@ fn many(first: u64, len: usize) -> Vec<Item> {
         .collect()
 }
 
-/// A store with dead records, records of two vBuckets beside one another, and an image that does not cover the last of them.
+/// A store with dead records, records of two vBuckets beside one another, and an image that does
+/// not cover the last of them.
 fn lived(place: &Place) -> Logstor {
     let engine = place.open();
     for vb in [A, B] {
@@ -50,7 +51,7 @@ fn lived(place: &Place) -> Logstor {
         let batches = [(A, many(first, 3000)), (B, many(first, 2000))];
         assert!(commit_all(&engine, &batches).iter().all(Result::is_ok));
     }
-    run(engine.store.image_job().expect("due")).expect("made");
+    run(engine.maintenance.image_job().expect("due")).expect("made");
     commit(&engine, A, &many(91, 1000)).expect("committed");
     engine
 }
@@ -60,7 +61,9 @@ type Held = Box<dyn Any + Send>;
 type Begin = fn(&Logstor) -> Box<dyn Job>;
 
 const JOBS: [(&str, Begin); 6] = [
-    ("image", |engine| engine.store.image_job().expect("due")),
+    ("image", |engine| {
+        engine.maintenance.image_job().expect("due")
+    }),
     ("compact", |engine| {
         engine
             .compact(A, CompactionRequest::default())
@@ -69,11 +72,11 @@ const JOBS: [(&str, Begin); 6] = [
     ("separate", |engine| engine.separate().expect("begun")),
     ("prepare", |engine| {
         engine
-            .store
-            .begin(engine.store.due_room().expect("due"))
+            .maintenance
+            .begin(engine.maintenance.due_space().expect("due"))
             .expect("begun")
     }),
-    ("load", |engine| engine.store.load_job().expect("due")),
+    ("load", |engine| engine.maintenance.load_job().expect("due")),
     ("import", |engine| {
         let mut export = engine.export(A).expect("there");
         let mut bytes = Vec::new();
@@ -99,7 +102,7 @@ fn ready(name: &str, place: &Place) -> Logstor {
         }
         "prepare" => {
             let mut seqno = 120;
-            while engine.store.due_room().is_none() {
+            while engine.maintenance.due_space().is_none() {
                 seqno += 1;
                 commit(&engine, A, &[set(seqno, "more", &noise(seqno, 20_000))])
                     .expect("committed");
@@ -110,8 +113,8 @@ fn ready(name: &str, place: &Place) -> Logstor {
     }
 }
 
-/// Drops a store with all that is held of it alive, opens the directory again, uses the new store beside what is held, and
-/// drops that.
+/// Drops a store with all that is held of it alive, opens the directory again, uses the new store
+/// beside what is held, and drops that.
 fn drop_and_reopen(place: &Place, engine: Logstor, mut held: Held, what: &str) {
     let expected: Vec<Contents> = [A, B].iter().map(|&vb| contents(&engine, vb)).collect();
     let store = Arc::downgrade(&engine.store);
@@ -124,7 +127,7 @@ fn drop_and_reopen(place: &Place, engine: Logstor, mut held: Held, what: &str) {
     let shows = |engine: &Logstor| [A, B].map(|vb| contents(engine, vb)).to_vec() == expected;
     assert!(shows(&engine), "{what}");
     // The new one makes an image while the old one's job ends: the same names, perhaps.
-    let mut image = engine.store.image_job();
+    let mut image = engine.maintenance.image_job();
     if let Some(job) = &mut image {
         while !matches!(
             job.step(STEP).expect("works"),
@@ -168,7 +171,7 @@ fn in_each_state(steps: &[usize], mut see: impl FnMut(&str, &dyn Fn(&Place) -> (
     see("relief", &|place| {
         let engine = lived(place);
         let mut seqno = 120_u64;
-        while !engine.store.relief.lock().is_under_way() {
+        while !engine.maintenance.backpressure.lock().is_under_way() {
             seqno += 1;
             // In no order: every segment comes to have some records that live.
             let key = noise(seqno, 2)

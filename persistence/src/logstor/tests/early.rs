@@ -1,5 +1,5 @@
-//! Gets and commits before the index is in memory: what they find, what becomes of them when the power goes, when the image
-//! is damaged, and while others load.
+//! Gets and commits before the index is in memory: what they find, what becomes of them when the
+//! power goes, when the image is damaged, and while others load.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -76,7 +76,11 @@ fn every_key_is_found_before_the_index_is_in_memory() {
         }
         let (engine, _) = open_with(&disk, IMAGES).expect("opens");
         assert_gets(&engine, &expected);
-        assert_eq!(engine.store.unloaded(), 3, "nothing was loaded for that");
+        assert_eq!(
+            engine.store.registry.left_to_load(),
+            3,
+            "nothing was loaded for that"
+        );
         assert_eq!(shown(&engine), expected);
         assert_gets(&engine, &expected);
     }
@@ -98,13 +102,13 @@ fn a_vbucket_that_was_rolled_back_since_the_image_is_loaded_by_the_first_get() {
     drop((pin, engine));
     let (engine, _) = open_with(&disk, IMAGES).expect("opens");
     commit(&engine, A, &[set(3, "b", b"other")]).expect("committed");
-    assert_eq!(engine.store.unloaded(), 1);
+    assert_eq!(engine.store.registry.left_to_load(), 1);
     assert_eq!(
         get(&engine, A, "b").expect("readable"),
         Some(set(3, "b", b"other"))
     );
     assert_eq!(
-        engine.store.unloaded(),
+        engine.store.registry.left_to_load(),
         1,
         "what was committed since is known"
     );
@@ -112,7 +116,7 @@ fn a_vbucket_that_was_rolled_back_since_the_image_is_loaded_by_the_first_get() {
         get(&engine, A, "a").expect("readable"),
         Some(set(1, "a", b"1"))
     );
-    assert_eq!(engine.store.unloaded(), 0);
+    assert_eq!(engine.store.registry.left_to_load(), 0);
     audit(&engine, true);
 }
 
@@ -170,9 +174,9 @@ fn a_damaged_block_of_the_image_costs_the_first_get_a_load_and_commits_nothing()
         for batches in batches() {
             assert!(commit_all(&engine, &batches).iter().all(Result::is_ok));
         }
-        assert_eq!(engine.store.unloaded(), 3);
+        assert_eq!(engine.store.registry.left_to_load(), 3);
         assert_gets(&engine, &expected);
-        let loaded = 3 - engine.store.unloaded();
+        let loaded = 3 - engine.store.registry.left_to_load();
         (loaded, dump(&engine))
     };
     let (_, sound) = go(&fork(&disk));
@@ -191,8 +195,8 @@ fn a_damaged_block_of_the_image_costs_the_first_get_a_load_and_commits_nothing()
     );
 }
 
-/// Image and log are damaged: nobody knows it before something is looked for. What was committed meanwhile is not shown,
-/// and does not get lost: it counts as live, and goes with its vBucket.
+/// Image and log are damaged: nobody knows it before something is looked for. What was committed
+/// meanwhile is not shown, and does not get lost: it counts as live, and goes with its vBucket.
 #[test]
 fn a_commit_to_a_vbucket_that_turns_out_to_be_damaged_harms_nobody() {
     let disk = MemoryDisk::new();
@@ -209,8 +213,8 @@ fn a_commit_to_a_vbucket_that_turns_out_to_be_damaged_harms_nobody() {
     }
     run(engine.separate().expect("begun")).expect("separated");
     let at = {
-        let branch = engine.store.branch(A).expect("there");
-        let slot = branch.slots()[5];
+        let vbucket = engine.store.registry.loaded(A).expect("there");
+        let slot = vbucket.slots()[5];
         let (file, base) = engine
             .store
             .log
@@ -282,7 +286,7 @@ fn serve_early(disk: &FaultyDisk) -> (usize, Result<(), EngineError>) {
             done += 1;
             get(&engine, B, "b-130")?;
             if n == 1 {
-                engine.store.load_one()?;
+                engine.store.registry.load_one()?;
             }
         }
         run(engine.maintenance().expect("something is to be loaded"))?;
@@ -388,13 +392,13 @@ fn gets_commits_and_loads_beside_one_another_agree() {
     for round in 0..20 {
         let from = KEYS + 1 + round * commits;
         let (engine, _) = open_with(&disk, IMAGES).expect("opens");
-        assert_eq!(engine.store.unloaded(), 2);
+        assert_eq!(engine.store.registry.left_to_load(), 2);
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let (engine, over) = (&engine, &over);
             scope.spawn(move || look(engine, vbs[0], over));
             let writers = vbs.map(|vb| scope.spawn(move || overwrite(engine, vb, from, commits)));
-            let loader = scope.spawn(move || engine.store.load_all());
+            let loader = scope.spawn(move || engine.store.registry.load_all());
             let rewriter = scope.spawn(move || run(engine.separate().expect("nobody else does")));
             let written = writers.map(|writer| writer.join());
             loader.join().expect("no panic").expect("loaded");

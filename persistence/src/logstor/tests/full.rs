@@ -1,4 +1,5 @@
-//! A full device and a full budget: what needs no room is done (L46), deletions are taken, and what they free is used (L47).
+//! A full device and a full budget: what needs no room is done (L46), deletions are taken, and what
+//! they free is used (L47).
 
 use std::path::Path;
 
@@ -50,7 +51,8 @@ fn fill(disk: &MemoryDisk) {
     assert_eq!(disk.usage().allocated_bytes, CAPACITY_BYTES);
 }
 
-/// A store with dead records and an append that a loss of power tore, on a disk without a byte left.
+/// A store with dead records and an append that a loss of power tore, on a disk without a byte
+/// left.
 fn full() -> (FaultyDisk, Contents) {
     let disk = FaultyDisk::new(MemoryDisk::with_capacity_bytes(CAPACITY_BYTES));
     let (engine, _) = open_with(&disk, CONFIG).expect("opens");
@@ -66,7 +68,7 @@ fn full() -> (FaultyDisk, Contents) {
                 .iter()
                 .all(Result::is_ok)
         );
-        run(engine.store.image_job().expect("due")).expect("made");
+        run(engine.maintenance.image_job().expect("due")).expect("made");
     }
     // The second write of the append is the one that is not done.
     disk.power_off_at_io(2);

@@ -67,7 +67,8 @@ fn a_group_of_many_vbuckets_is_one_sync() {
     assert!(engine.create(A).is_err() || engine.vbuckets().contains(&A));
 }
 
-/// Where there is no room for all, each gets what it would have got alone; a write that fails is everybody's.
+/// Where there is no room for all, each gets what it would have got alone; a write that fails is
+/// everybody's.
 #[test]
 fn a_group_that_does_not_fit_is_taken_apart() {
     use super::support::{SMALL, commit_all, open_with};

@@ -1,11 +1,11 @@
 //! Want of file handles: an error of the operation that met it, which passes (E33).
 
+use super::support::{A, B, commit, contents, noise, open, set};
 use crate::contract::Engine;
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 
-use super::support::{A, B, commit, contents, noise, open, set};
-
-/// The directory is open from the start: what was acknowledged has its name durably, and no sync of it wants a handle.
+/// The directory is open from the start: what was acknowledged has its name durably, and no sync of
+/// it wants a handle.
 #[test]
 fn a_full_table_of_handles_poisons_nothing() {
     let disk = FaultyDisk::new(MemoryDisk::new());

@@ -1,4 +1,5 @@
-//! Index images: what they spare, and what becomes of them when they are damaged, missing, or somebody else's.
+//! Index images: what they spare, and what becomes of them when they are damaged, missing, or
+//! somebody else's.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::support::{
 };
 use crate::contract::{Engine, EngineError, Executor, InOrder, Task};
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
-use crate::logstor::rewrite::reclaim;
+use crate::logstor::maintenance::reclaim;
 use crate::logstor::{Logstor, LogstorConfig};
 
 /// A store that has lived and was closed, or killed; it has an image.
@@ -104,7 +105,8 @@ fn a_store_that_nobody_writes_to_makes_an_image_sooner() {
         }
         assert_eq!(engine.stats()["images"], 0);
     }
-    // An eighth of a MiB was appended long ago; but a host that looks often looks between two commits, too.
+    // An eighth of a MiB was appended long ago; but a host that looks often looks between two
+    // commits, too.
     for _ in 0..63 {
         assert!(engine.maintenance().is_none());
     }
@@ -134,12 +136,13 @@ fn an_image_is_not_due_before_it_is_worth_its_bytes() {
     let mut images = Vec::new();
     for n in 1..400 {
         commit(&engine, A, &[set(n, &format!("key-{n}"), &[0; 3000])]).expect("committed");
-        if let Some(job) = engine.store.image_job() {
+        if let Some(job) = engine.maintenance.image_job() {
             run(job).expect("made");
             images.push(n);
         }
     }
-    // A block a commit; an image has 40 bytes a key, and 10 % of what was appended since would be 400.
+    // A block a commit; an image has 40 bytes a key, and 10 % of what was appended since would be
+    // 400.
     assert!(
         images.windows(2).all(|pair| pair[1] - pair[0] >= 25),
         "{images:?}"
@@ -254,7 +257,7 @@ fn a_vbucket_is_loaded_when_it_is_used_and_not_before() {
     engine.close().expect("closed");
     drop(engine);
     let (engine, _) = open_with(&disk, IMAGES).expect("opens");
-    assert_eq!(engine.store.unloaded(), 20);
+    assert_eq!(engine.store.registry.left_to_load(), 20);
     assert_eq!(contents(&engine, vbs[3]).len(), 2);
     commit(&engine, vbs[4], &[set(3, "a", b"3")]).expect("committed");
     let get = |key: &[u8]| {
@@ -266,13 +269,13 @@ fn a_vbucket_is_loaded_when_it_is_used_and_not_before() {
     assert_eq!([get(b"a"), get(b"b"), get(b"c")], [Some(3), Some(2), None]);
     engine.drop_vbucket(vbs[5]).expect("dropped");
     assert_eq!(
-        engine.store.unloaded(),
+        engine.store.registry.left_to_load(),
         18,
         "gets and commits need no more than they ask for"
     );
     run(engine.maintenance().expect("there is something to load")).expect("loaded");
-    assert_eq!(engine.store.unloaded(), 0);
-    assert!(engine.store.load_job().is_none());
+    assert_eq!(engine.store.registry.left_to_load(), 0);
+    assert!(engine.maintenance.load_job().is_none());
 }
 
 /// Rewriting must know every record that is needed, before it frees anything.
@@ -323,8 +326,9 @@ fn nothing_is_freed_before_everything_is_loaded() {
     }
 }
 
-/// As a commit does that finds no room; mostly its part of the rewriting has made some before, and loaded everything. What
-/// is not loaded seems dead, or is held: it is to be neither freed nor left.
+/// As a commit does that finds no room; mostly its part of the rewriting has made some before, and
+/// loaded everything. What is not loaded seems dead, or is held: it is to be neither freed nor
+/// left.
 #[test]
 fn reclaiming_loads_everything_first() {
     for (config, is_overwritten) in [
@@ -350,8 +354,9 @@ fn reclaiming_loads_everything_first() {
         engine.close().expect("closed");
         drop(engine);
         let (engine, _) = open_with(&disk, config).expect("opens");
-        assert_eq!(engine.store.unloaded(), 2);
-        let is_freed = reclaim(&engine.store, &mut engine.store.outputs.lock()).expect("readable");
+        assert_eq!(engine.store.registry.left_to_load(), 2);
+        let is_freed =
+            reclaim(&engine.store, &mut engine.maintenance.outputs.lock()).expect("readable");
         assert_eq!(is_freed, is_overwritten, "where something is dead");
         let expected = if is_overwritten { [29, 1] } else { [29, 29] };
         assert_eq!(

@@ -1,4 +1,5 @@
-//! A store's life in steps, with everything that writes: what each step does, and what the vBuckets hold after it.
+//! A store's life in steps, with everything that writes: what each step does, and what the vBuckets
+//! hold after it.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +32,8 @@ pub(in crate::logstor) type Shown = BTreeMap<u16, Contents>;
 #[derive(Default)]
 pub(in crate::logstor) struct Pins(Vec<Box<dyn Snapshot>>);
 
-/// A step that is repeated after a rollback that could not be done, as after a restart without the pin, is none.
+/// A step that is repeated after a rollback that could not be done, as after a restart without the
+/// pin, is none.
 pub(in crate::logstor) fn take(
     engine: &Logstor,
     pins: &mut Pins,

@@ -1,4 +1,5 @@
-//! The manifest over a long time: it stays small, and making it anew loses nothing, whatever fails meanwhile.
+//! The manifest over a long time: it stays small, and making it anew loses nothing, whatever fails
+//! meanwhile.
 
 use std::path::Path;
 

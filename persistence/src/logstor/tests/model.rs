@@ -1,5 +1,5 @@
-//! Random lives against a plain map: contents, pinned snapshots, rollbacks and purges, with rewriting, power losses and
-//! reopenings in between; and after each the audit.
+//! Random lives against a plain map: contents, pinned snapshots, rollbacks and purges, with
+//! rewriting, power losses and reopenings in between; and after each the audit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -192,7 +192,8 @@ impl World {
         self.exact = true;
     }
 
-    /// What is done early, beside a store that has loaded everything first; in the end both are the same.
+    /// What is done early, beside a store that has loaded everything first; in the end both are the
+    /// same.
     fn early(&mut self, seed: u64, steps: &[Early]) {
         self.pinned.clear();
         let kill = |disk: &MemoryDisk, engine: &mut Logstor, seed: u64| {
@@ -204,7 +205,7 @@ impl World {
         kill(&self.disk, &mut self.engine, seed);
         let other_disk = fork(&self.disk);
         let mut other = open_with(&other_disk, self.config).expect("opens").0;
-        other.store.load_all().expect("readable");
+        other.store.registry.load_all().expect("readable");
         let mut ends: BTreeMap<bool, u64> = [true, false]
             .map(|vb| (vb, other.info(id(vb)).expect("there").high.0))
             .into();
@@ -228,7 +229,7 @@ impl World {
                         .and_modify(|high| *high += batch.len() as u64);
                     for engine in [&self.engine, &other] {
                         commit(engine, id(*vb), &batch).expect("committed");
-                        let counters = &engine.store.shared.counters;
+                        let counters = &engine.store.context.counters;
                         has_rewritten |= counters.records_rewritten.get() > 0;
                         has_rewritten |= counters.segments_compacted.get() > 0;
                     }
@@ -239,7 +240,7 @@ impl World {
                 Early::Crash { seed } => {
                     kill(&self.disk, &mut self.engine, *seed);
                     kill(&other_disk, &mut other, *seed);
-                    other.store.load_all().expect("readable");
+                    other.store.registry.load_all().expect("readable");
                 }
             }
         }
@@ -306,7 +307,7 @@ impl World {
                 }
             }
             Act::Image { steps } => {
-                let Some(mut job) = self.engine.store.image_job() else {
+                let Some(mut job) = self.engine.maintenance.image_job() else {
                     return;
                 };
                 if *steps == 0 {
@@ -347,8 +348,9 @@ impl World {
             RolledBack::Done { high } if to >= before.high => assert_eq!(high, before.high),
             RolledBack::Done { high } => {
                 assert_eq!(high, to);
-                // Several snapshots may have that seqno, of branches that differ: it is what one of them showed, less
-                // what was purged since. A purge may have passed a tombstone whose key had come again by then.
+                // Several snapshots may have that seqno, of branches that differ: it is what one of
+                // them showed, less what was purged since. A purge may have passed a tombstone
+                // whose key had come again by then.
                 let now = contents_of(&*self.engine.snapshot(id(vb)).expect("there"));
                 let purged = self.purged.remove(&vb).unwrap_or_default();
                 let fits = self.pinned.iter().any(|(of, incarnation, pinned, shown)| {
@@ -382,9 +384,10 @@ impl World {
             let known: BTreeMap<u32, u64> = self
                 .engine
                 .store
-                .branch(id(vb))
+                .registry
+                .loaded(id(vb))
                 .expect("there")
-                .highs()
+                .high_seqnos()
                 .iter()
                 .collect();
             assert_eq!(

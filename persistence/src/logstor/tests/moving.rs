@@ -1,5 +1,5 @@
-//! Moving a vBucket (L35, L36): what an export has is the vBucket at its pin; an import is there as a whole or leaves
-//! nothing, whatever fails, while both stores serve.
+//! Moving a vBucket (L35, L36): what an export has is the vBucket at its pin; an import is there as
+//! a whole or leaves nothing, whatever fails, while both stores serve.
 
 mod failures;
 
@@ -184,8 +184,8 @@ impl Read for Pull {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// Both stores go on while the vBucket moves; then the moved one lives on, through a crash, as if it had been there
-    /// always.
+    /// Both stores go on while the vBucket moves; then the moved one lives on, through a crash, as
+    /// if it had been there always.
     #[test]
     fn any_history_moves(before in acts(), meanwhile in acts(), after in acts()) {
         let (source, _) = open(&MemoryDisk::new()).expect("opens");
@@ -304,8 +304,9 @@ fn an_export_outlives_its_vbucket() {
     assert!(contents(&source, C) == expected);
 }
 
-/// The image was begun when everything had been written and nothing had been adopted: it covered the records, said nothing
-/// of the vBucket, and the vBucket's state was looked for in what it did not cover.
+/// The image was begun when everything had been written and nothing had been adopted: it covered
+/// the records, said nothing of the vBucket, and the vBucket's state was looked for in what it did
+/// not cover.
 #[test]
 fn an_image_made_while_a_vbucket_is_imported_does_not_lose_it() {
     let (bytes, expected) = exported();

@@ -1,12 +1,13 @@
-//! Stores with bits flipped, blocks exchanged, files cut short, checksums put right again or not (L34): opening ends in a
-//! store or a typed error. `fuzzing` holds what is checked; what a fuzzer found is here by name.
+//! Stores with bits flipped, blocks exchanged, files cut short, checksums put right again or not
+//! (L34): opening ends in a store or a typed error. `fuzzing` holds what is checked; what a fuzzer
+//! found is here by name.
 
 use proptest::prelude::*;
 
 use crate::logstor::fuzzing;
 
-/// Found by libFuzzer: a vBucket without its state began again at seqno 1, and what was there won over what was
-/// acknowledged then.
+/// Found by libFuzzer: a vBucket without its state began again at seqno 1, and what was there won
+/// over what was acknowledged then.
 #[test]
 fn a_vbucket_that_lost_its_state_takes_nothing() {
     let changes = [

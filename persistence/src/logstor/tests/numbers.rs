@@ -1,4 +1,5 @@
-//! Numbers at their last value, and memory that contradicts itself: each is refused by name, and nothing is lost.
+//! Numbers at their last value, and memory that contradicts itself: each is refused by name, and
+//! nothing is lost.
 
 use super::support::{
     A, B, IMAGES, SMALL, STEP, apply, commit, commit_all, contents, dir, noise, open, open_with,
@@ -77,7 +78,7 @@ fn an_image_without_a_number_left_is_not_made_and_the_store_goes_on() {
         let (engine, _) = open_with(&disk, IMAGES).expect("opens");
         engine.create(A).expect("created");
         commit(&engine, A, &[set(1, "a", b"1")]).expect("committed");
-        run(engine.store.image_job().expect("due")).expect("made");
+        run(engine.maintenance.image_job().expect("due")).expect("made");
         drop(engine);
         let last = dir().join(format!("index-{}", u64::MAX - left));
         disk.rename(&dir().join("index-00000001"), &last)
@@ -85,7 +86,7 @@ fn an_image_without_a_number_left_is_not_made_and_the_store_goes_on() {
         let (engine, _) = open_with(&disk, IMAGES).expect("opens");
         for n in 0..=left {
             commit(&engine, A, &[set(2 + n, "b", b"2")]).expect("committed");
-            let made = run(engine.store.image_job().expect("due"));
+            let made = run(engine.maintenance.image_job().expect("due"));
             assert_eq!(
                 made.err().map(|error| error.kind()),
                 (n == left).then_some("numbers-used-up")
@@ -106,7 +107,12 @@ fn an_image_without_a_number_left_is_not_made_and_the_store_goes_on() {
 #[test]
 fn a_vbucket_without_a_revision_left_takes_nothing_more_and_the_others_go_on() {
     let (disk, engine) = store();
-    engine.store.branch(A).expect("there").leave_revisions(1);
+    engine
+        .store
+        .registry
+        .loaded(A)
+        .expect("there")
+        .leave_revisions(1);
     commit(&engine, A, &[set(9, "last", b"9")]).expect("there is one left");
     let before = contents(&engine, A);
     let refused = |engine: &Logstor| {
@@ -166,7 +172,8 @@ fn the_last_seqno_is_refused_and_the_one_before_is_taken() {
     assert_eq!(contents(&engine, A).len(), before.len() + 1);
 }
 
-/// What a store shows that found itself inconsistent: it takes nothing more, and all is there when it is opened again.
+/// What a store shows that found itself inconsistent: it takes nothing more, and all is there when
+/// it is opened again.
 fn is_poisoned_and_whole(disk: &MemoryDisk, engine: Logstor, before: &super::support::Contents) {
     assert_eq!(
         commit(&engine, A, &[set(100, "a", b"")])
@@ -193,9 +200,7 @@ fn a_record_that_is_not_what_was_read_is_not_copied_and_its_original_stays() {
         .compact(A, CompactionRequest::default())
         .expect("begun");
     let error = loop {
-        for round in engine.store.rewriting.lock().values() {
-            round.lock().iter_mut().for_each(|round| round.lose_bytes());
-        }
+        engine.maintenance.running.lose_bytes();
         match job.step(STEP) {
             Ok(Progress::Done(_)) => panic!("it copied something"),
             Ok(_) => {}
@@ -218,7 +223,12 @@ fn a_record_that_is_not_what_was_read_is_not_copied_and_its_original_stays() {
 fn an_index_that_contradicts_itself_ends_rewriting_and_nothing_is_freed() {
     let (disk, engine) = store();
     let before = contents(&engine, A);
-    engine.store.branch(A).expect("there").break_index();
+    engine
+        .store
+        .registry
+        .loaded(A)
+        .expect("there")
+        .break_index();
     let compacted = run(engine
         .compact(A, CompactionRequest::default())
         .expect("begun"));

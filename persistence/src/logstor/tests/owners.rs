@@ -1,12 +1,13 @@
-//! Whose directory it is: the log store refuses one in which couchstore files are, before anything is written (E32).
+//! Whose directory it is: the log store refuses one in which couchstore files are, before anything
+//! is written (E32).
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::contract::EngineError;
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
-use crate::logstor::segments::Segments;
-use crate::logstor::{LogDirectory, LogFinding, Logstor, LogstorConfig, check_store, manifest};
+use crate::logstor::log::{MANIFEST_NAME, SegmentTable};
+use crate::logstor::{LogDirectory, LogFinding, Logstor, LogstorConfig, check_store};
 use crate::store_owner::StoreOwner;
 
 #[test]
@@ -37,9 +38,9 @@ fn a_couchstore_directory_is_refused_and_left_as_it_is() {
 #[test]
 fn its_own_names_are_known_for_its_own() {
     for name in [
-        manifest::NAME.to_owned(),
-        Segments::file_name(0),
-        Segments::file_name(u32::MAX),
+        MANIFEST_NAME.to_owned(),
+        SegmentTable::file_name(0),
+        SegmentTable::file_name(u32::MAX),
     ] {
         assert_eq!(
             StoreOwner::of_name(&name),

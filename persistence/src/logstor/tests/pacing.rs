@@ -1,9 +1,10 @@
-//! Rewriting beside commits: it takes turns with them by bytes, and waits for nobody who does not come.
+//! Rewriting beside commits: it takes turns with them by bytes, and waits for nobody who does not
+//! come.
 
 use super::support::{A, SMALL, STEP, commit, noise, open_with, set};
 use crate::contract::{CompactionRequest, Engine, Progress};
 use crate::disk::MemoryDisk;
-use crate::logstor::rewrite::MARK;
+use crate::logstor::maintenance::LOW_SPACE_SEGMENTS;
 use crate::logstor::{Logstor, LogstorConfig};
 
 /// Twice the same keys; more room than is used.
@@ -105,7 +106,7 @@ fn rewriting_waits_for_nobody_where_room_is_short() {
     }
     let is_short = |engine: &Logstor| {
         let census = engine.store.log.segments.census();
-        census.free + census.possible < MARK
+        census.free + census.possible < LOW_SPACE_SEGMENTS
     };
     let mut job = engine
         .compact(A, CompactionRequest::default())

@@ -1,4 +1,5 @@
-//! What is read fast is what was written: blocks that are kept, frames that are read whole, and damage to either.
+//! What is read fast is what was written: blocks that are kept, frames that are read whole, and
+//! damage to either.
 
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno};
 
@@ -150,7 +151,8 @@ fn values_of_a_scan_share_little_memory() {
         .filter_map(|item| item.value.as_ref())
         .collect();
     let start = |at: usize| values[at].as_ptr() as usize;
-    // Neighbours may lie side by side, but no run of them is longer than what one is allowed to keep.
+    // Neighbours may lie side by side, but no run of them is longer than what one is allowed to
+    // keep.
     let mut run_start = start(0);
     for at in 1..values.len() {
         if start(at) != start(at - 1) + values[at - 1].len() {

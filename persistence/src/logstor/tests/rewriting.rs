@@ -8,7 +8,7 @@ use super::support::{
 };
 use crate::contract::{Batch, CompactionRequest, Engine, Job, Progress};
 use crate::disk::{Keep, MemoryDisk};
-use crate::logstor::read::{self, Scratch};
+use crate::logstor::vbucket::{ReadBuffer, read_rows};
 use crate::logstor::{Logstor, LogstorConfig};
 
 fn fresh() -> (MemoryDisk, Logstor) {
@@ -292,8 +292,8 @@ fn a_snapshot_keeps_what_it_shows_whatever_is_rewritten() {
 fn a_reader_keeps_the_segment_it_reads() {
     let (_, engine) = fresh();
     let [expected, _] = overwritten(&engine);
-    let branch = engine.store.branch(A).expect("there");
-    let rows = branch.rows(&branch.view(), 0, u64::MAX, 1000);
+    let vbucket = engine.store.registry.loaded(A).expect("there");
+    let rows = vbucket.rows(&vbucket.view(), 0, u64::MAX, 1000);
     run(compact(&engine, A)).expect("done");
     run(compact(&engine, B)).expect("done");
     // Were one of them in use again, it would hold something else now.
@@ -301,8 +301,8 @@ fn a_reader_keeps_the_segment_it_reads() {
         commit(&engine, B, &[set(1000 + n, "filler", &noise(n, 50_000))]).expect("committed");
     }
     let mut items = Vec::new();
-    let hash_key = engine.store.shared.hash_key;
-    read::rows(&rows, hash_key, &mut Scratch::default(), &mut items).expect("readable");
+    let hash_key = engine.store.context.hash_key;
+    read_rows(&rows, hash_key, &mut ReadBuffer::default(), &mut items).expect("readable");
     assert_eq!(items, expected.into_values().collect::<Vec<_>>());
     let held = engine.stats()["free-segments"];
     drop(rows);
@@ -381,14 +381,14 @@ fn a_purged_tombstone_is_given_up_once_its_key_is_gone_from_the_disk() {
     commit(&engine, A, &deletions).expect("committed");
     commit(&engine, A, &[set(500, "end", b"")]).expect("committed");
     assert_eq!(engine.purge(A, Seqno(499)).expect("purged"), Seqno(359));
-    let branch = engine.store.branch(A).expect("there");
+    let vbucket = engine.store.registry.loaded(A).expect("there");
     assert_eq!(
-        branch.slots().len(),
+        vbucket.slots().len(),
         61,
         "each hides what is still on the disk"
     );
     run(compact(&engine, A)).expect("done");
-    assert_eq!(branch.slots().len(), 1);
+    assert_eq!(vbucket.slots().len(), 1);
     audit(&engine, true);
 }
 

@@ -1,4 +1,5 @@
-//! Room made ahead: who makes it and when, what a crash or a failure in the middle of it leaves, and a device without room.
+//! Room made ahead: who makes it and when, what a crash or a failure in the middle of it leaves,
+//! and a device without room.
 
 use std::path::Path;
 use std::sync::Arc;

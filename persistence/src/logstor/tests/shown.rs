@@ -7,10 +7,11 @@ use lowtide_checkpoint::{Item, Seqno};
 use super::support::{A, SMALL, commit, contents_of, delete, noise, open_with, run, set};
 use crate::contract::{CompactionRequest, Engine, Snapshot};
 use crate::disk::MemoryDisk;
-use crate::logstor::read::{self, Scratch};
+use crate::logstor::vbucket::{ReadBuffer, read_rows, visit_rows};
 use crate::logstor::{Logstor, LogstorConfig};
 
-/// More rows than are looked up at once, in frames of several hundred; some rewritten, some large, some deleted.
+/// More rows than are looked up at once, in frames of several hundred; some rewritten, some large,
+/// some deleted.
 fn store() -> Logstor {
     let config = LogstorConfig {
         disk_bytes: 64 << 20,
@@ -80,13 +81,13 @@ fn what_is_shown_is_what_is_scanned_whatever_lies_between() {
 #[test]
 fn a_row_that_names_another_record_is_told() {
     let engine = store();
-    let branch = engine.store.branch(A).expect("there");
-    let mut rows = branch.rows(&branch.view(), 0, u64::MAX, 50);
+    let vbucket = engine.store.registry.loaded(A).expect("there");
+    let mut rows = vbucket.rows(&vbucket.view(), 0, u64::MAX, 50);
     rows.slots[7].seqno += 1_000_000;
-    let (hash_key, mut scratch) = (engine.store.shared.hash_key, Scratch::default());
+    let (hash_key, mut buffer) = (engine.store.context.hash_key, ReadBuffer::default());
     let mut go_on = |_: crate::contract::ItemRef<'_>| ControlFlow::Continue(());
-    let shown = read::show(&rows, true, hash_key, &mut scratch, &mut go_on);
+    let shown = visit_rows(&rows, true, hash_key, &mut buffer, &mut go_on);
     assert_eq!(shown.expect_err("another record").kind(), "corrupt");
-    let read = read::rows(&rows, hash_key, &mut scratch, &mut Vec::new());
+    let read = read_rows(&rows, hash_key, &mut buffer, &mut Vec::new());
     assert_eq!(read.expect_err("another record").kind(), "corrupt");
 }

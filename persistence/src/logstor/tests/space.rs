@@ -1,4 +1,5 @@
-//! A budget of segments: what lives fits, whatever was overwritten; what does not fit is refused, and loses nothing.
+//! A budget of segments: what lives fits, whatever was overwritten; what does not fit is refused,
+//! and loses nothing.
 
 use std::sync::Arc;
 
@@ -272,8 +273,8 @@ fn what_a_job_has_claimed_is_no_reason_to_refuse_a_commit() {
     audit(&engine, true);
 }
 
-/// How many commits there is room for in a store of which a quarter is half dead, beside a job that has claimed that and
-/// does not go on.
+/// How many commits there is room for in a store of which a quarter is half dead, beside a job that
+/// has claimed that and does not go on.
 fn commits_until_refused(has_job: bool) -> u64 {
     let (_, engine) = fresh();
     for n in 0..120 {

@@ -1,5 +1,5 @@
-//! What the engine's tests share: small stores on memory disks, batches, contents, and an audit that counts for itself
-//! what the index counts.
+//! What the engine's tests share: small stores on memory disks, batches, contents, and an audit
+//! that counts for itself what the index counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,11 +15,12 @@ use crate::contract::{
     Snapshot,
 };
 use crate::disk::{Access, Disk, MemoryDisk};
-use crate::logstor::fingerprint::Fingerprint;
-use crate::logstor::frame::FrameKind;
-use crate::logstor::highs::{self, CollectionHighs};
-use crate::logstor::segment::{Location, Segment};
-use crate::logstor::{Logstor, LogstorConfig, entry, scan};
+use crate::logstor::format::{
+    CollectionHighSeqnos, Fingerprint, Location, RecordView, collection_of_record, payload_of,
+    records_in, scan_frames,
+};
+use crate::logstor::log::Segment;
+use crate::logstor::{Logstor, LogstorConfig};
 
 pub(in crate::logstor) const A: Vbid = Vbid(7);
 pub(in crate::logstor) const B: Vbid = Vbid(700);
@@ -214,16 +215,16 @@ pub(in crate::logstor) const IMAGES: LogstorConfig = LogstorConfig {
 
 /// Everything a store knows when it was opened: for comparing, not for reading.
 pub(in crate::logstor) fn dump(engine: &Logstor) -> String {
-    engine.store.load_all().expect("readable");
-    let branches: String = engine
+    engine.store.registry.load_all().expect("readable");
+    let vbuckets: String = engine
         .store
         .registry
-        .branches
+        .vbuckets
         .read()
         .values()
-        .map(|branch| branch.dump())
+        .map(|vbucket| vbucket.dump())
         .collect();
-    engine.store.log.segments.dump() + &branches
+    engine.store.log.segments.dump() + &vbuckets
 }
 
 /// Gives a directory's images other names, or theirs again.
@@ -266,31 +267,32 @@ pub(in crate::logstor) fn fork(disk: &impl Disk) -> MemoryDisk {
 /// Makes an image, if anything was appended since the last one.
 pub(in crate::logstor) fn make_image(engine: &Logstor) -> Result<(), EngineError> {
     engine
-        .store
+        .maintenance
         .image_job()
         .map_or(Ok(()), |job| run(job).map(drop))
 }
 
-/// Counts every record on the disk, and every reference, and compares with what the store believes. Only where nothing
-/// else is under way. `exact`: no rollback has made stale counts larger than they need be.
+/// Counts every record on the disk, and every reference, and compares with what the store believes.
+/// Only where nothing else is under way. `exact`: no rollback has made stale counts larger than
+/// they need be.
 pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
     let store = &engine.store;
-    store.load_all().expect("readable");
+    store.registry.load_all().expect("readable");
     let segments: Vec<Arc<Segment>> = store
         .log
         .segments
-        .table()
+        .uses()
         .iter()
         .flatten()
         .cloned()
         .collect();
     let mut live: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     let by_epoch = store.registry.by_epoch();
-    let mut branches: BTreeMap<*const (), _> = BTreeMap::new();
-    for branch in by_epoch.values().flatten() {
-        branches.insert(Arc::as_ptr(branch).cast(), Arc::clone(branch));
+    let mut vbuckets: BTreeMap<*const (), _> = BTreeMap::new();
+    for vbucket in by_epoch.values().flatten() {
+        vbuckets.insert(Arc::as_ptr(vbucket).cast(), Arc::clone(vbucket));
     }
-    for Location { segment, len, .. } in branches.values().flat_map(|branch| branch.references()) {
+    for Location { segment, len, .. } in vbuckets.values().flat_map(|vbucket| vbucket.locations()) {
         let (bytes, records) = live.entry(segment).or_default();
         *bytes += u64::from(len);
         *records += 1;
@@ -304,9 +306,9 @@ pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
             segment.id
         );
     }
-    for branch in store.registry.branches.read().values() {
+    for vbucket in store.registry.vbuckets.read().values() {
         let mut records: BTreeMap<Fingerprint, (u64, BTreeMap<u64, u32>)> = BTreeMap::new();
-        let mut highs = CollectionHighs::default();
+        let mut highs = CollectionHighSeqnos::default();
         let closed = store.log.segments.closed();
         for segment in &segments {
             let used = closed
@@ -314,21 +316,25 @@ pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
                 .find(|(of, _)| of.id == segment.id)
                 .map(|(_, closed)| closed.used);
             for (epoch, fingerprint, seqno, collection) in items_in(engine, segment, used) {
-                if branch.lineage.contains(epoch, seqno) {
+                if vbucket.lineage.contains(epoch, seqno) {
                     collection
                         .into_iter()
-                        .for_each(|collection| highs.take_in(collection, seqno));
+                        .for_each(|collection| highs.insert(collection, seqno));
                     let (count, seqnos) = records.entry(fingerprint).or_default();
                     *count += 1;
                     *seqnos.entry(seqno).or_default() += 1;
                 }
             }
         }
-        assert_eq!(*branch.highs(), highs, "what the records on the disk say");
-        let named: BTreeSet<u64> = branch.slots().iter().map(|slot| slot.seqno).collect();
+        assert_eq!(
+            *vbucket.high_seqnos(),
+            highs,
+            "what the records on the disk say"
+        );
+        let named: BTreeSet<u64> = vbucket.slots().iter().map(|slot| slot.seqno).collect();
         assert!(highs.seqnos().is_subset(&named), "{highs:?} of {named:?}");
-        let mut given_up = branch.given_up();
-        for slot in branch.slots() {
+        let mut given_up = vbucket.reclaimed_tombstones();
+        for slot in vbucket.slots() {
             let (count, seqnos) = records
                 .remove(&slot.fingerprint)
                 .expect("its record is there");
@@ -338,11 +344,11 @@ pub(in crate::logstor) fn audit(engine: &Logstor, exact: bool) {
                 .sum();
             let others = count - 1 - u64::from(uncounted);
             assert!(
-                u64::from(slot.stale) >= others,
+                u64::from(slot.other_copies) >= others,
                 "{slot:?}: {others} other records: too few are counted"
             );
             assert!(
-                !exact || u64::from(slot.stale) == others,
+                !exact || u64::from(slot.other_copies) == others,
                 "{slot:?}: {others} other records"
             );
         }
@@ -365,7 +371,7 @@ type Counted = (u32, Fingerprint, u64, Option<u32>);
 
 fn items_in(engine: &Logstor, segment: &Segment, used: Option<u32>) -> Vec<Counted> {
     let bytes = segment.read(0, segment.bytes as usize).expect("readable");
-    let hash_key = engine.store.shared.hash_key;
+    let hash_key = engine.store.context.hash_key;
     let valid = |generation| {
         Some(if generation == segment.generation {
             used.unwrap_or(segment.bytes)
@@ -373,31 +379,39 @@ fn items_in(engine: &Logstor, segment: &Segment, used: Option<u32>) -> Vec<Count
             0
         })
     };
-    let frames = scan::frames(&bytes, segment.id, hash_key, valid);
+    let frames = scan_frames(&bytes, segment.id, hash_key, valid);
     let mut items = Vec::new();
-    let mut push = |peek: &entry::Peek<'_>| {
+    let mut push = |peek: &RecordView<'_>| {
         let Some(operation) = peek.operation else {
             return;
         };
         let namespace = operation.namespace().expect("stored");
         let fingerprint = Fingerprint::of(hash_key, namespace, peek.key);
-        items.push((peek.epoch, fingerprint, peek.seqno, highs::of_record(peek)));
+        items.push((
+            peek.epoch,
+            fingerprint,
+            peek.seqno,
+            collection_of_record(peek),
+        ));
     };
     for frame in frames.frames {
-        if frame.header.kind == FrameKind::Large {
-            if frame.header.piece == 0 {
+        if let Some(fragment) = frame.header.fragment() {
+            if fragment.index == 0 {
                 let len = u32::from_be_bytes(*bytes[68..].first_chunk().expect("4"));
                 let at = Location {
                     segment: segment.id,
                     offset: 64,
                     len,
                 };
-                push(&entry::peek(&segment.read_record(at).expect("readable")).expect("sound"));
+                push(
+                    &RecordView::verified(&segment.read_record(at).expect("readable"))
+                        .expect("sound"),
+                );
             }
             continue;
         }
-        let payload = scan::payload(&bytes, frame.offset, &frame.header).expect("there");
-        scan::records(payload, frame.offset).for_each(|record| push(&record.expect("sound").1));
+        let payload = payload_of(&bytes, frame.offset, &frame.header).expect("there");
+        records_in(payload, frame.offset).for_each(|record| push(&record.expect("sound").1));
     }
     items
 }

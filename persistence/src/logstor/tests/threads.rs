@@ -1,5 +1,5 @@
-//! Everything at once: writers, readers with snapshots, purges, rewriting, and vBuckets that come and go. No outcome
-//! depends on who is faster; the audit and a restart compare in the end.
+//! Everything at once: writers, readers with snapshots, purges, rewriting, and vBuckets that come
+//! and go. No outcome depends on who is faster; the audit and a restart compare in the end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,5 +1,5 @@
-//! Imports that don't come to their end: whatever fails, is damaged or given up, the vBucket is there as a whole or not at
-//! all (L36), and can be imported again.
+//! Imports that don't come to their end: whatever fails, is damaged or given up, the vBucket is
+//! there as a whole or not at all (L36), and can be imported again.
 
 use super::{OTHER, exported, import, target};
 use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job};

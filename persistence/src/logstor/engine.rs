@@ -1,0 +1,209 @@
+//! The engine: an open log store, as the [`Engine`] contract has it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use lowtide_checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, Vbid};
+
+use super::commit::{CommitObserver, CommitOutcome, CommitRequest, EncodedBatch};
+use super::config::LogstorConfig;
+use super::format::{Fingerprint, KEY_BYTES_MAX, SEQNO_MAX, VALUE_BYTES_MAX};
+use super::maintenance::{Maintenance, RewriteGoal};
+use super::recovery;
+use super::store::Store;
+use super::vbucket::{LogSnapshot, read_by_key};
+use crate::contract::{
+    Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History,
+    InOrder, Job, RecoveryReport, RolledBack, Snapshot, VBucketInfo,
+};
+use crate::disk::{Disk, KeptDirectory};
+use crate::store_owner::StoreOwner;
+
+/// A store of many vBuckets in one log.
+#[derive(Debug)]
+pub struct Logstor {
+    /// Before the store, so that what is under way ends before the directory is released.
+    pub(super) maintenance: Arc<Maintenance>,
+    pub(super) store: Arc<Store>,
+}
+
+impl Logstor {
+    /// Opens the store in `dir`, or creates one. Reads the newest index image and what was appended
+    /// since, or, without an image, all segments in use. The rest of the image is loaded by upkeep,
+    /// or when a vBucket is first used for more than gets and commits, which don't wait for it.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere;
+    /// [`EngineError::ForeignStore`] if another engine's store is there, which is left as it is;
+    /// [`EngineError::Corrupt`] if acknowledged data is damaged and it is unknown whose it is.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        config: LogstorConfig,
+    ) -> Result<(Self, RecoveryReport), EngineError> {
+        Self::open_with(disk, dir, config, &InOrder)
+    }
+
+    /// Same as [`Logstor::open`]; segments are read on the host's executor.
+    ///
+    /// # Errors
+    /// Same as [`Logstor::open`].
+    pub fn open_with(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        config: LogstorConfig,
+        executor: &dyn Executor,
+    ) -> Result<(Self, RecoveryReport), EngineError> {
+        disk.create_dir(dir)?;
+        // Before the lock, which makes a file.
+        StoreOwner::Logstor.require(&*disk, dir)?;
+        let lock = disk.lock(dir)?;
+        let disk = Arc::new(KeptDirectory::open(disk, dir)?);
+        let recovered = recovery::open_store(disk, dir, config, lock, executor)?;
+        let store = Arc::new(recovered.store);
+        let maintenance = Arc::new(Maintenance::new(
+            Arc::clone(&store),
+            recovered.newest_image,
+            recovered.carried_bytes,
+        ));
+        Ok((Self { maintenance, store }, recovered.report))
+    }
+
+    /// Installs an observer that is called at named points inside a commit.
+    pub fn observe(&self, observer: Arc<dyn CommitObserver>) {
+        self.store.commits.observe(observer);
+    }
+
+    /// Starts a job that splits mixed segments, including the active one, into segments of single
+    /// vBuckets.
+    ///
+    /// # Errors
+    /// [`EngineError::CompactionInProgress`] while another job of the whole store runs.
+    pub fn separate(&self) -> Result<Box<dyn Job>, EngineError> {
+        self.maintenance
+            .begin(RewriteGoal::Separate)
+            .ok_or(EngineError::CompactionInProgress { vb: Vbid(0) })
+    }
+
+    /// Loads a vBucket that is not loaded, unless another thread is loading it: same as a commit
+    /// that is short of space. For models.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    #[cfg(checkpoint_loom)]
+    #[doc(hidden)]
+    pub fn load_one_beside(&self) -> Result<bool, EngineError> {
+        self.store.registry.try_load_one()
+    }
+
+    /// Returns whether rewriting is due, other than making space. For models.
+    #[cfg(checkpoint_loom)]
+    #[doc(hidden)]
+    pub fn is_upkeep_due(&self) -> bool {
+        self.maintenance.due().is_some()
+    }
+
+    fn encode(&self, batch: &Batch<'_>) -> Result<EncodedBatch, EngineError> {
+        self.store.context.check_writable()?;
+        let vbucket = self.store.registry.get(batch.vb)?;
+        if let Some(damage) = vbucket.damage() {
+            return Err(damage.error());
+        }
+        EncodedBatch::new(batch, vbucket, self.store.context.hash_key)
+    }
+}
+
+impl Engine for Logstor {
+    fn name(&self) -> &'static str {
+        "logstor"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            limits: ItemLimits {
+                key_bytes_max: KEY_BYTES_MAX,
+                value_bytes_max: VALUE_BYTES_MAX,
+                seqno_max: Seqno(SEQNO_MAX),
+                rev_seqno_max: u64::MAX,
+                reserved_collection_max: 0,
+            },
+            history: History::Pinned,
+            keeps_collections_highest: true,
+        }
+    }
+
+    fn create(&self, vb: Vbid) -> Result<(), EngineError> {
+        self.store.create(vb)
+    }
+
+    fn drop_vbucket(&self, vb: Vbid) -> Result<(), EngineError> {
+        self.store.drop_vbucket(vb)
+    }
+
+    fn vbuckets(&self) -> Vec<Vbid> {
+        let vbuckets = self.store.registry.vbuckets.read();
+        vbuckets.keys().copied().collect()
+    }
+
+    fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>> {
+        loop {
+            let encoded = batches.iter().map(|batch| self.encode(batch));
+            let request = Arc::new(CommitRequest::new(encoded.collect()));
+            match self.store.commits.commit(&*self.maintenance, request) {
+                CommitOutcome::Done(results) => return results,
+                // A vBucket was rolled back or dropped meanwhile: its records need another epoch.
+                CommitOutcome::Stale => {}
+            }
+        }
+    }
+
+    fn rollback(&self, vb: Vbid, to: Seqno) -> Result<RolledBack, EngineError> {
+        self.store.rollback(vb, to.0)
+    }
+
+    fn purge(&self, vb: Vbid, upto: Seqno) -> Result<Seqno, EngineError> {
+        self.store.purge(vb, upto.0).map(|(seqno, _)| Seqno(seqno))
+    }
+
+    fn get(&self, vb: Vbid, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
+        let context = &self.store.context;
+        let fingerprint = Fingerprint::of(context.hash_key, namespace, key.encoded());
+        match self.store.registry.newest(vb, fingerprint)? {
+            Some((slot, segment)) => {
+                read_by_key(&context.cache, &slot, &segment, namespace, key).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn snapshot(&self, vb: Vbid) -> Result<Box<dyn Snapshot>, EngineError> {
+        let vbucket = self.store.registry.loaded(vb)?;
+        let context = Arc::clone(&self.store.context);
+        Ok(Box::new(LogSnapshot::new(vbucket, context)))
+    }
+
+    fn info(&self, vb: Vbid) -> Result<VBucketInfo, EngineError> {
+        Ok(self.store.registry.loaded(vb)?.view().info)
+    }
+
+    fn compact(&self, vb: Vbid, request: CompactionRequest) -> Result<Box<dyn Job>, EngineError> {
+        self.maintenance.compact(vb, &request)
+    }
+
+    fn maintenance(&self) -> Option<Box<dyn Job>> {
+        self.maintenance.next_job()
+    }
+
+    fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
+        self.store.check(vb)
+    }
+
+    fn stats(&self) -> BTreeMap<&'static str, u64> {
+        self.maintenance.stats()
+    }
+
+    fn close(&self) -> Result<(), EngineError> {
+        self.maintenance.close()
+    }
+}

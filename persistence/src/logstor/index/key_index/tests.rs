@@ -1,0 +1,145 @@
+use std::collections::BTreeMap;
+
+use lowtide_checkpoint::Namespace;
+use proptest::prelude::*;
+
+use super::*;
+use crate::logstor::format::Location;
+use crate::logstor::log::SegmentUses;
+
+fn name(key: u32) -> Fingerprint {
+    Fingerprint::of([1, 2], Namespace::Committed, &key.to_be_bytes())
+}
+
+fn slot(key: u32, seqno: u64) -> Slot {
+    Slot::new(
+        name(key),
+        seqno,
+        Location {
+            segment: 0,
+            offset: seqno as u32 * 8,
+            len: 8,
+        },
+        false,
+    )
+}
+
+const NOWHERE: &SegmentUses = &SegmentUses::new();
+
+proptest! {
+    #[test]
+    fn the_index_is_a_map_in_the_order_of_seqnos(
+        keys in prop::collection::vec((0_u32..3000, 0_u8..10), 0..12_000),
+        from in 0_u64..12_000,
+    ) {
+        let (mut index, live) = (KeyIndex::default(), ReferenceCounts(NOWHERE));
+        let mut model: BTreeMap<u32, u64> = BTreeMap::new();
+        for (seqno, (key, action)) in (1_u64..).zip(keys) {
+            if action == 0 {
+                index.remove(name(key), live);
+                model.remove(&key);
+            } else {
+                let old = index.insert(slot(key, seqno), live, |_| false);
+                prop_assert_eq!(old.map(|old| old.seqno), model.insert(key, seqno));
+            }
+        }
+        prop_assert_eq!(index.check(), [""; 0]);
+        prop_assert_eq!(index.len(), model.len());
+        for (&key, &seqno) in &model {
+            prop_assert_eq!(index.get(name(key)).map(|slot| slot.seqno), Some(seqno));
+        }
+        let mut expected: Vec<u64> = model.into_values().filter(|&seqno| seqno >= from).collect();
+        expected.sort_unstable();
+        prop_assert_eq!(index.iter_at(from, u64::MAX).map(|slot| slot.seqno).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn a_key_takes_at_most_64_bytes_however_often_it_is_overwritten() {
+    let (mut index, live) = (KeyIndex::default(), ReferenceCounts(NOWHERE));
+    let keys = 100_000_u32;
+    let mut seqno = 0;
+    let mut most = 0;
+    for round in 0..6_u32 {
+        for n in 0..keys {
+            seqno += 1;
+            index.insert(
+                slot(
+                    (u64::from(n) * u64::from(48_271 + 2 * round) % u64::from(keys)) as u32,
+                    seqno,
+                ),
+                live,
+                |_| false,
+            );
+        }
+        most = most.max(index.memory_bytes() / index.len());
+    }
+    assert_eq!(size_of::<Slot>(), 40);
+    assert!(most <= 64, "{most} bytes a key");
+}
+
+#[test]
+fn the_overlay_keeps_what_a_pin_shows() {
+    let (mut index, live) = (KeyIndex::default(), ReferenceCounts(NOWHERE));
+    for (key, seqno) in [(1, 1), (2, 2), (3, 3)] {
+        index.insert(slot(key, seqno), live, |_| false);
+    }
+    for (key, seqno) in [(1, 4), (2, 5), (1, 6)] {
+        // Somebody has pinned 3.
+        index.insert(slot(key, seqno), live, |old| old <= 3);
+    }
+    let at = |index: &KeyIndex, high| {
+        index
+            .iter_at(0, high)
+            .map(|slot| slot.seqno)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(at(&index, 3), [1, 2, 3]);
+    assert_eq!(at(&index, 6), [3, 5, 6]);
+    assert_eq!(index.get_at(name(1), 3).map(|slot| slot.seqno), Some(1));
+    assert_eq!(index.get_at(name(3), 2), None);
+    assert_eq!(
+        index.get(name(1)).map(|slot| slot.other_copies),
+        Some(2),
+        "what is pinned counts, too"
+    );
+    index.trim_overlay(live, |_, _| false);
+    assert_eq!(index.overlay_len(), 0);
+    assert_eq!(index.check(), [""; 0]);
+}
+
+#[test]
+fn a_relocation_is_a_compare_and_swap() {
+    let (mut index, live) = (KeyIndex::default(), ReferenceCounts(NOWHERE));
+    index.insert(slot(1, 1), live, |_| false);
+    let (from, to) = (
+        slot(1, 1).location,
+        Location {
+            segment: 9,
+            offset: 64,
+            len: 8,
+        },
+    );
+    index.insert(slot(1, 2), live, |_| false);
+    assert!(
+        !index.relocate(name(1), 1, from, to, live),
+        "it was replaced"
+    );
+    assert_eq!(
+        index
+            .get(name(1))
+            .map(|slot| (slot.location.segment, slot.other_copies)),
+        Some((0, 2))
+    );
+    assert!(index.relocate(name(1), 2, slot(1, 2).location, to, live));
+    assert_eq!(
+        index
+            .get(name(1))
+            .map(|slot| (slot.location, slot.other_copies)),
+        Some((to, 3))
+    );
+    for left in [2, 1] {
+        assert_eq!(index.count_off_copy(name(1)), None, "{left} left");
+    }
+    assert!(index.count_off_copy(name(1)).is_some());
+}

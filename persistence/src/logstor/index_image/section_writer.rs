@@ -1,0 +1,317 @@
+//! The writer of an image: section by section, the last image's rows are merged with what was
+//! scanned since.
+//!
+//! # Invariants
+//!
+//! The file has its name only when it is whole and durable (L21). Until then it is removed when the
+//! writer is dropped.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::directory::{ImageDirectory, ImageSection, RowBlock, StateRow};
+use super::file_names::{UNFINISHED, image_file_name};
+use super::image::Image;
+use super::merge::{RowMerge, sort_for_merge};
+use super::row::ImageRow;
+use crate::contract::{Budget, EngineError};
+use crate::disk::{DiskErrorKind, DiskFile};
+use crate::logstor::format::{CollectionHighSeqnos, Fingerprint};
+use crate::logstor::log::{
+    Catalog, CatalogEntry, ScannedRecord, ScannedState, StoreContext, high_seqnos_of,
+};
+
+/// Bytes of a block of rows, at least. A get before the index is in memory reads one block. Unit
+/// tests have few keys, and several blocks of them.
+const BLOCK_BYTES: usize = if cfg!(test) { 512 } else { 16 << 10 };
+/// Bytes that are synced at once: syncs of commits wait for them.
+const SYNC_BYTES: u64 = 512 << 10;
+/// Records that are merged in a step where there are no rows of a last image.
+const RECORDS: usize = 4096;
+
+#[derive(Debug)]
+pub(in crate::logstor) struct SectionWriter {
+    context: Arc<StoreContext>,
+    number: u64,
+    path: PathBuf,
+    /// `None` once it has its name.
+    file: Option<Arc<dyn DiskFile>>,
+    written_bytes: u64,
+    synced_bytes: u64,
+    directory: ImageDirectory,
+    last: Option<Arc<Image>>,
+    /// Sections to be written, last first.
+    todo: Vec<ImageSection>,
+    current: Option<Current>,
+    records: BTreeMap<u16, Vec<ScannedRecord>>,
+    states: BTreeMap<u32, ScannedState>,
+    vbuckets: u64,
+}
+
+/// The section being written.
+#[derive(Debug)]
+struct Current {
+    section: ImageSection,
+    /// Blocks of the last image that are not merged, last first.
+    blocks: Vec<RowBlock>,
+    scanned: Vec<ScannedRecord>,
+    merged: usize,
+    /// Bytes of rows that are not written.
+    bytes: Vec<u8>,
+    /// Fingerprint of the last row.
+    last: Fingerprint,
+}
+
+impl SectionWriter {
+    /// Creates the file, under an unfinished name.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    pub(in crate::logstor) fn create(
+        context: &Arc<StoreContext>,
+        number: u64,
+        directory: ImageDirectory,
+        last: Option<Arc<Image>>,
+        catalog: &Catalog,
+        records: BTreeMap<u16, Vec<ScannedRecord>>,
+        states: BTreeMap<u32, ScannedState>,
+    ) -> Result<Self, EngineError> {
+        let path = context.dir.join(image_file_name(number) + UNFINISHED);
+        match context.disk.remove(&path) {
+            Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let file = context.disk.create(&path)?;
+        let section = |(&vb, entry): (&u16, &CatalogEntry)| ImageSection {
+            vb,
+            lineage: entry.lineage.clone(),
+            state: None,
+            high_seqnos: CollectionHighSeqnos::default(),
+            rows: 0,
+            blocks: Vec::new(),
+        };
+        Ok(Self {
+            context: Arc::clone(context),
+            number,
+            path,
+            file: Some(file),
+            written_bytes: 0,
+            synced_bytes: 0,
+            directory,
+            last,
+            todo: catalog.vbuckets.iter().rev().map(section).collect(),
+            current: None,
+            records,
+            states,
+            vbuckets: catalog.vbuckets.len() as u64,
+        })
+    }
+
+    pub(in crate::logstor) fn progress(&self) -> (u64, u64) {
+        (self.directory.sections.len() as u64, self.vbuckets)
+    }
+
+    /// Writes some blocks. Returns whether there are more.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if the last image is damaged.
+    pub(in crate::logstor) fn step(&mut self, mut budget: Budget) -> Result<bool, EngineError> {
+        loop {
+            let current = match self.current.take() {
+                Some(current) => current,
+                None => match self.todo.pop() {
+                    Some(section) => self.begin(section),
+                    None => return Ok(false),
+                },
+            };
+            let before = self.written_bytes;
+            self.current = self.advance(current)?;
+            if !budget.spend(self.written_bytes - before) {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn begin(&mut self, mut section: ImageSection) -> Current {
+        let last = self
+            .last
+            .as_ref()
+            .and_then(|last| last.directory.section(section.vb));
+        let last = last.filter(|last| last.lineage == section.lineage);
+        let mut scanned = self.records.remove(&section.vb).unwrap_or_default();
+        sort_for_merge(&mut scanned);
+        let known = last.and_then(|last| last.state.clone());
+        let known = known.filter(|state| self.is_current(state.at.segment));
+        let state = self
+            .states
+            .remove(&section.lineage.epoch())
+            .map(StateRow::from);
+        section.state = known
+            .into_iter()
+            .chain(state)
+            .max_by_key(|state| (state.revision, state.append_seqno));
+        section.high_seqnos = high_seqnos_of(&scanned);
+        last.iter()
+            .for_each(|last| section.high_seqnos.merge(&last.high_seqnos));
+        let blocks = last
+            .map(|last| last.blocks.iter().rev().copied().collect())
+            .unwrap_or_default();
+        Current {
+            section,
+            blocks,
+            scanned,
+            merged: 0,
+            bytes: Vec::new(),
+            last: Fingerprint::MIN,
+        }
+    }
+
+    /// Merges a block of the last image, or, behind its last block, some scanned records.
+    fn advance(&mut self, mut current: Current) -> Result<Option<Current>, EngineError> {
+        let (mut old, mut upto) = (Vec::new(), current.scanned.len());
+        let block = current.blocks.pop();
+        if let (Some(block), Some(last)) = (block, &self.last) {
+            old = last.rows(&block)?;
+            let end = old.last().map(|row| row.fingerprint);
+            upto = current
+                .scanned
+                .partition_point(|item| Some(item.fingerprint) <= end);
+        } else {
+            let end = current
+                .scanned
+                .get(current.merged + RECORDS)
+                .map(|item| item.fingerprint);
+            if let Some(end) = end {
+                upto = current
+                    .scanned
+                    .partition_point(|item| item.fingerprint <= end);
+            }
+        }
+        let here = current
+            .scanned
+            .get(current.merged..upto)
+            .unwrap_or_default();
+        let merge = RowMerge::new(old, here, |segment| self.is_current(segment));
+        let rows: Vec<ImageRow> = merge
+            .collect::<Result<_, _>>()
+            .map_err(|_| mismatch(&self.path))?;
+        for row in rows {
+            row.encode(&mut current.bytes);
+            current.last = row.fingerprint;
+            current.section.rows += 1;
+            if current.bytes.len() >= BLOCK_BYTES {
+                self.put(&mut current)?;
+            }
+        }
+        current.merged = upto;
+        let is_over = current.blocks.is_empty() && upto == current.scanned.len();
+        if is_over && !current.bytes.is_empty() {
+            self.put(&mut current)?;
+        }
+        if is_over {
+            self.directory.sections.push(current.section);
+            return Ok(None);
+        }
+        Ok(Some(current))
+    }
+
+    /// Returns whether a use that the last image covers goes on: then this image covers it, too.
+    fn is_current(&self, segment: u32) -> bool {
+        let known = self
+            .last
+            .as_ref()
+            .and_then(|last| last.directory.covered(segment));
+        let now = self.directory.covered(segment);
+        now.is_some() && known.map(|known| known.generation) == now.map(|now| now.generation)
+    }
+
+    fn put(&mut self, current: &mut Current) -> Result<(), EngineError> {
+        let bytes = std::mem::take(&mut current.bytes);
+        let (len, crc) = (bytes.len() as u32, crc32c::crc32c(&bytes));
+        let block = RowBlock {
+            offset: self.written_bytes,
+            bytes: len,
+            crc,
+            last: current.last,
+        };
+        self.append(&bytes)?;
+        current.section.blocks.push(block);
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
+        if let Some(file) = &self.file {
+            file.write_at(&[bytes], self.written_bytes)?;
+        }
+        self.written_bytes += bytes.len() as u64;
+        if self.written_bytes - self.synced_bytes >= SYNC_BYTES {
+            self.sync()?;
+        }
+        self.context.counters.image_bytes.add(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), EngineError> {
+        if let Some(file) = &self.file {
+            self.context.sync(&**file, &self.path)?;
+        }
+        self.synced_bytes = self.written_bytes;
+        Ok(())
+    }
+
+    /// Makes the file durable under its name.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`].
+    pub(in crate::logstor) fn finish(
+        mut self,
+        context: &StoreContext,
+    ) -> Result<Image, EngineError> {
+        let end = self.directory.encode(self.written_bytes).ok_or_else(|| {
+            EngineError::InvalidArgument(
+                "the directory of the index image would be too large".to_owned(),
+            )
+        })?;
+        self.append(&end)?;
+        self.sync()?;
+        let path = context.dir.join(image_file_name(self.number));
+        let Some(file) = &self.file else {
+            return Err(mismatch(&path));
+        };
+        context.disk.rename(&self.path, &path)?;
+        context.sync_dir()?;
+        let file = Arc::clone(file);
+        self.file = None;
+        let directory = std::mem::replace(&mut self.directory, ImageDirectory::new([0; 16], 0, 0));
+        Ok(Image {
+            number: self.number,
+            path,
+            file,
+            directory,
+            bytes: self.written_bytes,
+        })
+    }
+
+    /// Leaves the unfinished file to the next opening of the store.
+    pub(in crate::logstor) fn leave_file(&mut self) {
+        self.file = None;
+    }
+}
+
+impl Drop for SectionWriter {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            // A file that can't be removed now is removed when the store is opened.
+            let _ = self.context.disk.remove(&self.path);
+        }
+    }
+}
+
+fn mismatch(path: &Path) -> EngineError {
+    EngineError::Corrupt {
+        path: path.to_path_buf(),
+        offset: 0,
+        what: "the last index image and the log don't fit".to_owned(),
+    }
+}

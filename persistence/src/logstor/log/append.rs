@@ -1,0 +1,177 @@
+//! Appending to the log: the frames of an append are durable when it returns, or abandoned for
+//! good.
+//!
+//! # Invariants
+//!
+//! Appends have ascending numbers, and each frame carries the number up to which none is in doubt
+//! (L2). What failed to be written is cut off by an edit of the manifest. That edit is durable
+//! before anything later is acknowledged, so the bytes never come back. Where the edit fails, and
+//! after a failed sync, the store takes no more writes (L4).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::frame_builder::{FrameBuilder, PendingFrame};
+use super::manifest::{Manifest, ManifestEdit, RetiredTail};
+use super::segment::{LogFile, Segment};
+use super::segment_table::SegmentTable;
+use super::store_context::StoreContext;
+use crate::contract::EngineError;
+use crate::sync::Mutex;
+
+/// The segments, the sequence of appends, and the manifest.
+#[derive(Debug)]
+pub(in crate::logstor) struct Log {
+    pub(in crate::logstor) context: Arc<StoreContext>,
+    pub(in crate::logstor) segments: SegmentTable,
+    pub(in crate::logstor) manifest: Mutex<Manifest>,
+    sequence: Mutex<Sequence>,
+}
+
+#[derive(Debug)]
+struct Sequence {
+    next: u64,
+    in_flight: BTreeSet<u64>,
+}
+
+impl Sequence {
+    /// The number up to which no append is in doubt.
+    fn settled(&self) -> u64 {
+        self.in_flight
+            .first()
+            .copied()
+            .unwrap_or(self.next)
+            .saturating_sub(1)
+    }
+}
+
+impl Log {
+    pub(in crate::logstor) fn new(
+        context: Arc<StoreContext>,
+        segments: SegmentTable,
+        manifest: Manifest,
+        next: u64,
+    ) -> Self {
+        let sequence = Mutex::new(Sequence {
+            next,
+            in_flight: BTreeSet::new(),
+        });
+        Self {
+            context,
+            segments,
+            manifest: Mutex::new(manifest),
+            sequence,
+        }
+    }
+
+    /// Frees segments: same as [`SegmentTable::invalidate`], with a number of its own.
+    ///
+    /// # Errors
+    /// [`EngineError::Poisoned`]; errors of [`SegmentTable::invalidate`].
+    pub(in crate::logstor) fn invalidate(
+        &self,
+        segments: &[Arc<Segment>],
+    ) -> Result<Vec<Arc<Segment>>, EngineError> {
+        self.context.check_writable()?;
+        let (number, settled) = self.begin()?;
+        let freed = self.segments.invalidate(segments, number, settled);
+        // A failed part has no effect, and a written one is durable, or the store is poisoned.
+        self.settle(number);
+        freed
+    }
+
+    /// Number of the last append. While nothing is appended, all appends up to it are settled.
+    pub(in crate::logstor) fn last_append_seqno(&self) -> u64 {
+        self.sequence.lock().next.saturating_sub(1)
+    }
+
+    /// Leaves this many numbers of appends.
+    #[cfg(test)]
+    pub(in crate::logstor) fn leave_numbers(&self, count: u64) {
+        self.sequence.lock().next = u64::MAX - count;
+    }
+
+    /// Begins an append. Returns its number, and the number up to which no append is in doubt.
+    fn begin(&self) -> Result<(u64, u64), EngineError> {
+        let mut sequence = self.sequence.lock();
+        let settled = sequence.settled();
+        let number = sequence.next;
+        let used_up = || EngineError::NumbersUsedUp {
+            path: self.context.dir.clone(),
+            what: "numbers of appends",
+        };
+        sequence.next = number.checked_add(1).ok_or_else(used_up)?;
+        sequence.in_flight.insert(number);
+        Ok((number, settled))
+    }
+
+    /// Records that an append is durable, or abandoned for good.
+    fn settle(&self, number: u64) {
+        self.sequence.lock().in_flight.remove(&number);
+    }
+
+    /// Makes an edit of the manifest durable.
+    ///
+    /// # Errors
+    /// Same as [`Manifest::append`]; [`EngineError::Poisoned`].
+    pub(in crate::logstor) fn edit(&self, edit: &ManifestEdit) -> Result<(), EngineError> {
+        self.context.check_writable()?;
+        self.manifest.lock().append(&self.context, edit)
+    }
+
+    /// Writes frames and syncs them, as one append.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`] or [`EngineError::Poisoned`]: none of it will be there, and the
+    /// segments must not be written any more.
+    pub(in crate::logstor) fn append(&self, builder: &mut FrameBuilder) -> Result<(), EngineError> {
+        self.context.check_writable()?;
+        let (number, settled) = self.begin()?;
+        let frames = builder.frames_mut();
+        let parts = frames.len() as u32;
+        for part in 0..frames.len() {
+            let Some(frame) = frames.get_mut(part) else {
+                continue;
+            };
+            let hash_key = self.context.hash_key;
+            frame.seal(number, settled, (part as u32, parts), hash_key);
+            let at = frame.segment.base + u64::from(frame.offset);
+            if let Err(error) = frame.segment.file.file.write_at(&[frame.bytes()], at) {
+                self.retire(frames.get(..=part).unwrap_or_default(), number);
+                return Err(error.into());
+            }
+            let written = &self.context.counters.written_bytes;
+            written.add(frame.bytes().len() as u64);
+        }
+        let mut files: BTreeMap<&PathBuf, &LogFile> = BTreeMap::new();
+        files.extend(
+            frames
+                .iter()
+                .map(|frame| (&frame.segment.file.path, &*frame.segment.file)),
+        );
+        for (path, file) in files {
+            self.context.sync(&*file.file, path)?;
+        }
+        self.settle(number);
+        Ok(())
+    }
+
+    /// Cuts off what a failed append may have left.
+    fn retire(&self, frames: &[PendingFrame], number: u64) {
+        let retired = frames.iter().map(|frame| RetiredTail {
+            segment: frame.segment.id,
+            generation: frame.segment.generation,
+            bytes: frame.offset,
+        });
+        let edit = ManifestEdit::Retire(retired.collect());
+        match self.manifest.lock().append(&self.context, &edit) {
+            Ok(()) => self.settle(number),
+            Err(_) => {
+                if let Some(frame) = frames.last() {
+                    self.context.poison(&frame.segment.file.path);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The open manifest: writes edits into the slot that counts, and the whole catalog into the other
+//! one.
+//!
+//! # Invariants
+//!
+//! - An edit that failed is cut off before a later one is acknowledged (L6).
+//! - Before an edit is acknowledged in a slot, the first sector of the other one is cleared. So a
+//!   damaged slot is never mistaken for one that was being written.
+//! - An edit needs no new disk space, unless the catalog has outgrown a slot (L46).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::store_context::StoreContext;
+use super::catalog::Catalog;
+use super::edit::ManifestEdit;
+use super::slot::{
+    CLEARED, FRAME_BYTES_MAX, MANIFEST_NAME, NEW_NAME, SLOT_BYTES_MIN, SLOT_BYTES_STEP, SlotPlace,
+};
+use crate::contract::EngineError;
+use crate::disk::{Access, DiskErrorKind, DiskFile};
+use crate::record;
+
+/// The open manifest.
+#[derive(Debug)]
+pub(in crate::logstor) struct Manifest {
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    pub(super) place: SlotPlace,
+    /// Offset of the next edit in the slot.
+    end: u64,
+    catalog: Catalog,
+}
+
+impl Manifest {
+    /// Writes a catalog, durably: into the file that was found, or into a new one.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]: the file that was found is intact; [`EngineError::NumbersUsedUp`] if
+    /// no generation is left.
+    pub(in crate::logstor) fn create(
+        context: &StoreContext,
+        found: Option<SlotPlace>,
+        catalog: Catalog,
+    ) -> Result<Self, EngineError> {
+        let path = context.dir.join(MANIFEST_NAME);
+        remove_unfinished(context)?;
+        let Some(place) = found else {
+            return Self::make_file(context, catalog, 1);
+        };
+        let file = context.disk.open(&path, Access::ReadWrite)?;
+        let mut manifest = Self {
+            path,
+            file,
+            place,
+            end: 0,
+            catalog: catalog.clone(),
+        };
+        // Files that opening has removed stay removed.
+        context.sync_dir()?;
+        manifest.write_catalog(context, catalog)?;
+        Ok(manifest)
+    }
+
+    pub(in crate::logstor) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Number of the catalog that counts, among all that were ever written.
+    #[cfg(test)]
+    pub(in crate::logstor) fn generation(&self) -> u64 {
+        self.place.generation
+    }
+
+    /// Makes an edit durable.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]: it was not made. If that can't be ensured, the store is poisoned.
+    /// [`EngineError::NumbersUsedUp`] if no number is left for what it would create.
+    pub(in crate::logstor) fn append(
+        &mut self,
+        context: &StoreContext,
+        edit: &ManifestEdit,
+    ) -> Result<(), EngineError> {
+        let mut next = self.catalog.clone();
+        next.apply(edit)
+            .map_err(|refused| refused.error(&self.path))?;
+        let frame = record::encode(&(self.place.generation, edit), FRAME_BYTES_MAX)
+            .ok_or_else(too_large)?;
+        let behind = self.end.saturating_add(frame.len() as u64);
+        // The resulting catalog must fit, too: then an edit that shrinks it can always be made.
+        let whole = first_frame(&next, self.place.generation)?;
+        if behind.max(whole.len() as u64) > self.place.slot_bytes {
+            return self.write_catalog(context, next);
+        }
+        let at = self.place.start().saturating_add(self.end);
+        if let Err(error) = self.file.write_at(&[&frame], at) {
+            // The write may have left a part of it, or all of it.
+            self.clear(context, at, &vec![0; frame.len()]);
+            return Err(error.into());
+        }
+        context.sync(&*self.file, &self.path)?;
+        (self.end, self.catalog) = (behind, next);
+        Ok(())
+    }
+
+    /// Erases what a failed write may have left, durably. If that fails, too, the store is
+    /// poisoned.
+    fn clear(&self, context: &StoreContext, at: u64, zeros: &[u8]) {
+        let cleared = self
+            .file
+            .write_at(&[zeros], at)
+            .and_then(|()| self.file.sync_data());
+        if cleared.is_err() {
+            context.poison(&self.path);
+        }
+    }
+
+    /// Writes the whole catalog: into the other slot, or, if it has outgrown that, into a file with
+    /// larger slots.
+    fn write_catalog(
+        &mut self,
+        context: &StoreContext,
+        catalog: Catalog,
+    ) -> Result<(), EngineError> {
+        let generation = self.place.generation.checked_add(1);
+        let generation =
+            generation.ok_or_else(|| used_up(&self.path, "generations of the manifest"))?;
+        let frame = first_frame(&catalog, generation)?;
+        let (bytes, slot_bytes) = (frame.len() as u64, self.place.slot_bytes);
+        if bytes > slot_bytes / 2 {
+            match Self::make_file(context, catalog.clone(), generation) {
+                Ok(manifest) => {
+                    *self = manifest;
+                    return Ok(());
+                }
+                // A larger file can wait if nothing is in doubt.
+                Err(_) if bytes <= slot_bytes && context.check_writable().is_ok() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.turn(context, catalog, generation, frame)
+    }
+
+    /// Writes the other slot, and clears this one.
+    fn turn(
+        &mut self,
+        context: &StoreContext,
+        catalog: Catalog,
+        generation: u64,
+        mut slot: Vec<u8>,
+    ) -> Result<(), EngineError> {
+        let end = slot.len() as u64;
+        let next = SlotPlace {
+            slot: 1 - self.place.slot.min(1),
+            generation,
+            ..self.place
+        };
+        slot.resize(
+            usize::try_from(next.slot_bytes).map_err(|_| too_large())?,
+            0,
+        );
+        if let Err(error) = self.file.write_at(&[&slot], next.start()) {
+            // If it were whole, it would win over later edits in this slot.
+            self.clear(context, next.start(), &CLEARED);
+            return Err(error.into());
+        }
+        context.sync(&*self.file, &self.path)?;
+        // From here on either slot may be found, so a failure can't be undone.
+        let cleared = self.file.write_at(&[&CLEARED], self.place.start());
+        cleared.inspect_err(|_| context.poison(&self.path))?;
+        context.sync(&*self.file, &self.path)?;
+        (self.place, self.end, self.catalog) = (next, end, catalog);
+        Ok(())
+    }
+
+    /// Makes a file, first under another name.
+    pub(super) fn make_file(
+        context: &StoreContext,
+        catalog: Catalog,
+        generation: u64,
+    ) -> Result<Self, EngineError> {
+        let (path, new_path) = (context.dir.join(MANIFEST_NAME), context.dir.join(NEW_NAME));
+        let frame = first_frame(&catalog, generation)?;
+        let end = frame.len() as u64;
+        let slot_bytes = end
+            .saturating_mul(4)
+            .next_multiple_of(SLOT_BYTES_STEP)
+            .max(SLOT_BYTES_MIN);
+        remove_unfinished(context)?;
+        let made = context.disk.create(&new_path).and_then(|file| {
+            file.preallocate(0, slot_bytes.saturating_mul(2))?;
+            file.write_at(&[&frame], 0)?;
+            context.sync(&*file, &new_path)?;
+            Ok(file)
+        });
+        let file = match made {
+            Ok(file) => file,
+            Err(error) => {
+                // A file that can't be removed now is removed when the store is opened.
+                let _ = context.disk.remove(&new_path);
+                return Err(error.into());
+            }
+        };
+        // The file may have its name although an error is reported.
+        context
+            .disk
+            .rename(&new_path, &path)
+            .inspect_err(|_| context.poison(&path))?;
+        context.sync_dir()?;
+        Ok(Self {
+            path,
+            file,
+            place: SlotPlace {
+                slot: 0,
+                slot_bytes,
+                generation,
+            },
+            end,
+            catalog,
+        })
+    }
+}
+
+fn first_frame(catalog: &Catalog, generation: u64) -> Result<Vec<u8>, EngineError> {
+    record::encode(&(catalog, generation), FRAME_BYTES_MAX).ok_or_else(too_large)
+}
+
+/// Removes a file that was being made when something failed.
+fn remove_unfinished(context: &StoreContext) -> Result<(), EngineError> {
+    match context.disk.remove(&context.dir.join(NEW_NAME)) {
+        Err(error) if error.kind != DiskErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn used_up(path: &Path, what: &'static str) -> EngineError {
+    EngineError::NumbersUsedUp {
+        path: path.to_path_buf(),
+        what,
+    }
+}
+
+fn too_large() -> EngineError {
+    EngineError::InvalidArgument("the manifest would be too large".to_owned())
+}

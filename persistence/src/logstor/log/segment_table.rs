@@ -1,0 +1,324 @@
+//! The table of segments: which are free, which are being written, which are closed.
+//!
+//! Free segments are handed out here, and return here when nothing in them is needed any more.
+//!
+//! # Invariants
+//!
+//! - A segment is free, in use by one writer, or closed (L8). It is handed out only while free,
+//!   each time with a generation that was never used before (L1).
+//! - The last [`REWRITE_RESERVE`](crate::logstor::config::REWRITE_RESERVE) free segments are handed
+//!   out for rewriting only. The last [`COMMIT_RESERVE`](crate::logstor::config::COMMIT_RESERVE)
+//!   are handed out for that and for commits that make space (L47).
+//! - A file's segments are handed out only once the file is written, synced, and durable under its
+//!   name (L30).
+
+mod freeing;
+mod preallocation;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use lowtide_checkpoint::Vbid;
+
+use self::preallocation::GrowingFile;
+
+pub(in crate::logstor) use self::preallocation::SpaceTarget;
+use super::segment::{LogFile, Segment};
+use super::segment_use::{ClosedSegment, Origin, SegmentPurpose};
+use super::store_context::StoreContext;
+use crate::contract::EngineError;
+use crate::disk::{DiskError, DiskErrorKind, DiskOperation};
+use crate::logstor::config::Geometry;
+use crate::sync::{Mutex, RwLock, RwLockReadGuard};
+
+/// Uses of segments, by segment.
+pub(in crate::logstor) type SegmentUses = Vec<Option<Arc<Segment>>>;
+
+#[derive(Debug)]
+pub(in crate::logstor) struct SegmentTable {
+    context: Arc<StoreContext>,
+    geometry: Geometry,
+    segments_max: u32,
+    uses: RwLock<SegmentUses>,
+    inner: Mutex<Inner>,
+    /// The file that is being made.
+    growth: Mutex<Option<GrowingFile>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    files: Vec<Arc<LogFile>>,
+    total: u32,
+    free: BTreeSet<u32>,
+    closed: BTreeMap<u32, ClosedSegment>,
+    next_generation: u64,
+    /// No more files are expected before this many bytes were appended (L44).
+    refused_upto_bytes: u64,
+}
+
+/// Numbers of segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::logstor) struct Census {
+    pub(in crate::logstor) total: u32,
+    pub(in crate::logstor) free: u32,
+    /// Segments that can still be made, as far as is known.
+    pub(in crate::logstor) possible: u32,
+    pub(in crate::logstor) closed: u32,
+}
+
+impl SegmentTable {
+    /// `files` have `total` segments. Those in use are added with [`SegmentTable::adopt`].
+    pub(in crate::logstor) fn new(
+        context: Arc<StoreContext>,
+        geometry: Geometry,
+        files: Vec<Arc<LogFile>>,
+        total: u32,
+        next_generation: u64,
+    ) -> Self {
+        let segments_max = geometry.segments_max(context.config.disk_bytes);
+        let inner = Inner {
+            files,
+            total,
+            free: (0..total).collect(),
+            next_generation,
+            ..Inner::default()
+        };
+        let uses = RwLock::new(vec![None; total as usize]);
+        Self {
+            context,
+            geometry,
+            segments_max,
+            uses,
+            inner: Mutex::new(inner),
+            growth: Mutex::default(),
+        }
+    }
+
+    pub(in crate::logstor) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The uses of segments, by which references are counted.
+    pub(in crate::logstor) fn uses(&self) -> RwLockReadGuard<'_, SegmentUses> {
+        self.uses.read()
+    }
+
+    pub(in crate::logstor) fn get(&self, id: u32) -> Option<Arc<Segment>> {
+        self.uses.read().get(id as usize).cloned().flatten()
+    }
+
+    /// The name of a log file.
+    pub(in crate::logstor) fn file_name(number: u32) -> String {
+        format!("log-{number:08}")
+    }
+
+    /// Adds a use that was found when the store was opened.
+    pub(in crate::logstor) fn adopt(&self, segment: &Arc<Segment>, closed: ClosedSegment) {
+        let mut inner = self.inner.lock();
+        inner.free.remove(&segment.id);
+        inner.closed.insert(segment.id, closed);
+        if let Some(slot) = self.uses.write().get_mut(segment.id as usize) {
+            *slot = Some(Arc::clone(segment));
+        }
+    }
+
+    /// Takes segments: all or none.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]: of kind `NoSpace` if there are not enough and no more can be made.
+    pub(in crate::logstor) fn take(
+        &self,
+        count: u32,
+        purpose: SegmentPurpose,
+    ) -> Result<Vec<Arc<Segment>>, EngineError> {
+        let wanted = count.saturating_add(purpose.reserve());
+        // A caller that finds free ones does not wait for the file that is being made.
+        if self.inner.lock().free.len() < wanted as usize {
+            self.ensure_free(wanted)?;
+        }
+        let mut inner = self.inner.lock();
+        if inner.free.len() < wanted as usize {
+            return Err(self.no_space().into());
+        }
+        let generations = inner
+            .take_generations(u64::from(count))
+            .ok_or_else(|| self.no_generation())?;
+        let mut taken = Vec::with_capacity(count as usize);
+        let mut table = self.uses.write();
+        let mut generations = generations.into_iter();
+        while taken.len() < count as usize
+            && let Some(id) = inner.free.pop_first()
+        {
+            let (file, base) = self.geometry.place(id);
+            let Some(file) = inner.files.get(file as usize).cloned() else {
+                continue;
+            };
+            let Some(generation) = generations.next() else {
+                break;
+            };
+            let segment = Arc::new(Segment::new(
+                id,
+                generation,
+                file,
+                base,
+                self.geometry.segment_bytes,
+            ));
+            if let Some(slot) = table.get_mut(id as usize) {
+                *slot = Some(Arc::clone(&segment));
+            }
+            taken.push(segment);
+        }
+        Ok(taken)
+    }
+
+    /// Returns segments of which no byte was written.
+    pub(in crate::logstor) fn return_unused(&self, segments: Vec<Arc<Segment>>) {
+        let mut inner = self.inner.lock();
+        for segment in segments {
+            self.forget(&mut inner, segment.id);
+        }
+    }
+
+    fn forget(&self, inner: &mut Inner, id: u32) {
+        if let Some(slot) = self.uses.write().get_mut(id as usize) {
+            *slot = None;
+        }
+        inner.free.insert(id);
+    }
+
+    /// Closes a segment: nothing more is written to it, and all its records are in the index.
+    pub(in crate::logstor) fn close(
+        &self,
+        id: u32,
+        used: u32,
+        origin: Origin,
+        owner: Option<Vbid>,
+    ) {
+        let closed = ClosedSegment {
+            used,
+            origin,
+            owner,
+            claimed: false,
+        };
+        self.inner.lock().closed.insert(id, closed);
+    }
+
+    /// Closed segments, except claimed ones.
+    pub(in crate::logstor) fn closed(&self) -> Vec<(Arc<Segment>, ClosedSegment)> {
+        let inner = self.inner.lock();
+        let table = self.uses.read();
+        let unclaimed = inner.closed.iter().filter(|(_, closed)| !closed.claimed);
+        unclaimed
+            .filter_map(|(&id, closed)| Some((table.get(id as usize).cloned().flatten()?, *closed)))
+            .collect()
+    }
+
+    /// All uses. Closed ones have the end of their frames.
+    pub(in crate::logstor) fn in_use(&self) -> Vec<(Arc<Segment>, Option<u32>)> {
+        let inner = self.inner.lock();
+        let table = self.uses.read();
+        let end = |id| inner.closed.get(&id).map(|closed| closed.used);
+        table
+            .iter()
+            .flatten()
+            .map(|segment| (Arc::clone(segment), end(segment.id)))
+            .collect()
+    }
+
+    /// Everything it knows, for tests that compare.
+    #[cfg(test)]
+    pub(in crate::logstor) fn dump(&self) -> String {
+        let mut dump = String::new();
+        let inner = self.inner.lock();
+        for segment in self.uses.read().iter().flatten() {
+            let rest: Vec<u32> = segment.rest().iter().map(|rest| rest.id).collect();
+            let live = (segment.live_bytes(), segment.live_records());
+            let closed = inner.closed.get(&segment.id);
+            dump += &format!(
+                "{} {} live {live:?} {closed:?} {rest:?}\n",
+                segment.id, segment.generation
+            );
+        }
+        dump + &format!(
+            "free {:?} of {}, next {}\n",
+            inner.free, inner.total, inner.next_generation
+        )
+    }
+
+    /// Leaves this many generations.
+    #[cfg(test)]
+    pub(in crate::logstor) fn leave_generations(&self, count: u64) {
+        self.inner.lock().next_generation = u64::MAX - count;
+    }
+
+    /// Claims a closed segment for rewriting. Returns whether it was unclaimed.
+    pub(in crate::logstor) fn try_claim(&self, id: u32) -> bool {
+        let mut inner = self.inner.lock();
+        match inner.closed.get_mut(&id) {
+            Some(closed) if !closed.claimed => {
+                closed.claimed = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Releases a claimed segment.
+    pub(in crate::logstor) fn release(&self, id: u32) {
+        if let Some(closed) = self.inner.lock().closed.get_mut(&id) {
+            closed.claimed = false;
+        }
+    }
+
+    pub(in crate::logstor) fn census(&self) -> Census {
+        let inner = self.inner.lock();
+        let may_grow = inner.total == inner.files.len() as u32 * self.geometry.segments_per_file
+            && self.context.counters.written_bytes.get() >= inner.refused_upto_bytes;
+        Census {
+            total: inner.total,
+            free: inner.free.len() as u32,
+            possible: if may_grow {
+                self.segments_max.saturating_sub(inner.total)
+            } else {
+                0
+            },
+            closed: inner.closed.len() as u32,
+        }
+    }
+
+    /// The lowest generation of uses that begin from now on.
+    pub(in crate::logstor) fn next_generation(&self) -> u64 {
+        self.inner.lock().next_generation
+    }
+
+    fn no_generation(&self) -> EngineError {
+        EngineError::NumbersUsedUp {
+            path: self.context.dir.clone(),
+            what: "generations of segments",
+        }
+    }
+
+    fn no_space(&self) -> DiskError {
+        DiskError {
+            operation: DiskOperation::Preallocate,
+            path: self.context.dir.clone(),
+            offset: None,
+            kind: DiskErrorKind::NoSpace,
+            source: io::Error::new(
+                io::ErrorKind::StorageFull,
+                "all segments hold something that lives",
+            ),
+        }
+    }
+}
+
+impl Inner {
+    /// Takes generations; `None` if fewer are left.
+    fn take_generations(&mut self, count: u64) -> Option<Range<u64>> {
+        let first = self.next_generation;
+        self.next_generation = first.checked_add(count)?;
+        Some(first..self.next_generation)
+    }
+}

@@ -1,0 +1,334 @@
+//! Making of an index image as a job: the last image's rows are merged with what was appended
+//! since.
+//!
+//! ```text
+//! note the end of every segment, while nothing is appended
+//! | read what the last image does not cover, segment by segment
+//! | merge it with the last image's rows, block by block
+//! | directory, sync, rename, sync | remove the last image
+//! ```
+//!
+//! # Invariants
+//!
+//! Segments that are left to read are held, so that they are not freed. Segments that the last
+//! image covers are not held, and may be freed at any time: an image that covers them is true all
+//! the same (L20). A job that is dropped or fails leaves no file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::image_schedule::ImageClaim;
+use super::state::Maintenance;
+use super::store_lease::StoreLease;
+use crate::contract::{Budget, CompactionReport, EngineError, Job, Progress};
+use crate::logstor::format::ScannedFrame;
+use crate::logstor::index_image::{
+    CoveredSegment, Image, ImageDirectory, SectionWriter, SegmentContents, store_id,
+};
+use crate::logstor::log::{
+    Catalog, Lineage, ScannedRecord, ScannedState, Segment, StoreContext, scan_large_record,
+    scan_segment,
+};
+
+/// A segment of which the last image does not know everything.
+#[derive(Debug)]
+struct Unread {
+    segment: Arc<Segment>,
+    /// End of its frames; `None` if its writer abandoned it.
+    end: Option<u32>,
+    is_closed: bool,
+    /// The part that the last image covers, if it is of this use.
+    covered: Option<CoveredSegment>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Begin,
+    Read,
+    Write(Box<SectionWriter>),
+    Over,
+}
+
+#[derive(Debug)]
+pub(super) struct ImageJob {
+    lease: StoreLease,
+    claim: ImageClaim,
+    stage: Stage,
+    catalog: Catalog,
+    directory: ImageDirectory,
+    last: Option<Arc<Image>>,
+    unread: Vec<Unread>,
+    /// Records that count, by vBucket.
+    records: BTreeMap<u16, Vec<ScannedRecord>>,
+    /// The newest state of each epoch.
+    states: BTreeMap<u32, ScannedState>,
+    /// vBuckets whose lineage differs from the last image's.
+    renewed: BTreeSet<u16>,
+    of_epoch: BTreeMap<u32, u16>,
+    done: u64,
+}
+
+impl ImageJob {
+    pub(super) fn new(maintenance: &Arc<Maintenance>, claim: ImageClaim) -> Self {
+        let store = &maintenance.store;
+        let catalog = store.log.manifest.lock().catalog().clone();
+        let directory = ImageDirectory::new(store_id(store.context.hash_key), 0, 0);
+        let last = claim.newest();
+        Self {
+            lease: StoreLease::of(maintenance),
+            claim,
+            stage: Stage::Begin,
+            catalog,
+            directory,
+            last,
+            unread: Vec::new(),
+            records: BTreeMap::new(),
+            states: BTreeMap::new(),
+            renewed: BTreeSet::new(),
+            of_epoch: BTreeMap::new(),
+            done: 0,
+        }
+    }
+
+    /// Notes where every segment ends.
+    fn begin(&mut self, maintenance: &Maintenance) {
+        let store = &maintenance.store;
+        let uses = store.commits.with_commits_paused(|active| {
+            // Nothing is copied or freed, either: all appends are settled.
+            let outputs = maintenance.outputs.lock();
+            self.catalog = store.log.manifest.lock().catalog().clone();
+            self.directory.append_seqno = store.log.last_append_seqno();
+            self.directory.next_generation = store.log.segments.next_generation();
+            let open: BTreeMap<u32, u32> = active.into_iter().chain(outputs.ends()).collect();
+            let uses = store.log.segments.in_use().into_iter();
+            let uses = uses.map(|(segment, closed)| {
+                let end = closed.or_else(|| open.get(&segment.id).copied());
+                (segment, end, closed.is_some())
+            });
+            uses.collect::<Vec<_>>()
+        });
+        let vbuckets = self.catalog.vbuckets.iter();
+        self.of_epoch = vbuckets
+            .flat_map(|(&vb, entry)| entry.lineage.epochs().map(move |epoch| (epoch, vb)))
+            .collect();
+        let last = self.last.as_ref().map(|last| &last.directory);
+        let is_known = |vb: u16, lineage: &Lineage| {
+            last.and_then(|last| last.section(vb))
+                .is_some_and(|section| section.lineage == *lineage)
+        };
+        let vbuckets = self.catalog.vbuckets.iter();
+        let renewed = vbuckets.filter(|(vb, entry)| !is_known(**vb, &entry.lineage));
+        self.renewed = renewed.map(|(vb, _)| *vb).collect();
+        for (segment, end, is_closed) in uses {
+            let covered = last.and_then(|last| last.covered(segment.id)).cloned();
+            let covered = covered.filter(|covered| covered.generation == segment.generation);
+            let is_renewed = |covered: &CoveredSegment| {
+                let mut vbuckets = covered
+                    .epochs
+                    .iter()
+                    .filter_map(|epoch| self.of_epoch.get(epoch));
+                vbuckets.any(|vb| self.renewed.contains(vb))
+            };
+            match covered {
+                Some(covered) if Some(covered.bytes) == end && !is_renewed(&covered) => {
+                    self.directory.segments.push(CoveredSegment {
+                        is_closed,
+                        ..covered
+                    });
+                }
+                covered => self.unread.push(Unread {
+                    segment,
+                    end,
+                    is_closed,
+                    covered,
+                }),
+            }
+        }
+    }
+
+    fn read(&mut self, context: &StoreContext, unread: &Unread) -> Result<(), EngineError> {
+        let Unread {
+            segment,
+            end,
+            is_closed,
+            covered,
+        } = unread;
+        let hash_key = context.hash_key;
+        let bytes = segment.read(0, end.unwrap_or(segment.bytes) as usize)?;
+        // The end is known, except of a segment that was abandoned: that may have been cut off.
+        let valid = |generation| {
+            self.catalog
+                .valid_bytes(segment.id, generation)
+                .filter(|_| end.is_none())
+        };
+        let found = scan_segment(segment, &bytes, hash_key, None, valid)?;
+        // It has no frame yet, or a failed append left none, or freeing it failed.
+        let is_free = found.free.is_some() || found.generation != Some(segment.generation);
+        let (Some(first), false) = (found.frames.first(), is_free) else {
+            return Ok(());
+        };
+        let contents = SegmentContents::of(&first.header);
+        let is_large = matches!(contents, SegmentContents::Large(_));
+        let found_end = found.frames.last().map_or(0, ScannedFrame::end);
+        // Damaged records of dropped vBuckets harm nothing.
+        let is_needed = |frame: &&ScannedFrame| {
+            let epochs = frame.header.epochs();
+            epochs.is_none_or(|epochs| self.of_epoch.range(epochs).next().is_some())
+        };
+        let mut damaged = found.frames.iter().filter(|frame| !frame.is_whole);
+        let damaged = damaged.find(is_needed).map(|frame| frame.offset);
+        let is_short = end.is_some_and(|end| end != found_end) && !is_large;
+        if let Some(at) = damaged.or(is_short.then_some(found_end)) {
+            return Err(segment.corrupt(at, "a frame that was acknowledged is damaged"));
+        }
+        let mut records = found.records;
+        if let SegmentContents::Large(fragment) = contents
+            && fragment.index == 0
+            // Without the others there is no record: freeing one begins with its first fragment.
+            && segment.rest().len() as u32 + 1 == fragment.count
+        {
+            records.push(scan_large_record(segment, fragment.append_seqno, hash_key)?);
+        }
+        let known = covered.as_ref().map_or(0, |covered| covered.bytes);
+        let epochs = records
+            .iter()
+            .map(|record| record.epoch)
+            .chain(found.states.iter().map(|state| state.epoch));
+        let epochs: BTreeSet<u32> = epochs.collect();
+        for record in records {
+            let Some(vb) = self.of_epoch.get(&record.epoch) else {
+                continue;
+            };
+            let entry = self.catalog.vbuckets.get(vb);
+            let counts =
+                entry.is_some_and(|entry| entry.lineage.contains(record.epoch, record.seqno));
+            if counts && (record.at.offset >= known || self.renewed.contains(vb)) {
+                self.records.entry(*vb).or_default().push(record);
+            }
+        }
+        for state in found.states {
+            if self
+                .states
+                .get(&state.epoch)
+                .is_none_or(|known| state.is_after(known))
+            {
+                self.states.insert(state.epoch, state);
+            }
+        }
+        self.directory.segments.push(CoveredSegment {
+            segment: segment.id,
+            generation: segment.generation,
+            bytes: if is_large { segment.bytes } else { found_end },
+            is_closed: *is_closed || end.is_none(),
+            contents,
+            epochs: epochs.into_iter().collect(),
+        });
+        Ok(())
+    }
+
+    fn write(&mut self, context: &Arc<StoreContext>) -> Result<Box<SectionWriter>, EngineError> {
+        let number = self.claim.next_number(context)?;
+        self.directory
+            .segments
+            .sort_unstable_by_key(|covered| covered.segment);
+        let directory = std::mem::replace(&mut self.directory, ImageDirectory::new([0; 16], 0, 0));
+        let records = std::mem::take(&mut self.records);
+        let states = std::mem::take(&mut self.states);
+        let last = self.last.take();
+        let writer = SectionWriter::create(
+            context,
+            number,
+            directory,
+            last,
+            &self.catalog,
+            records,
+            states,
+        )?;
+        Ok(Box::new(writer))
+    }
+
+    fn advance(&mut self, maintenance: &Maintenance, budget: Budget) -> Result<(), EngineError> {
+        let context = &maintenance.store.context;
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Begin => {
+                self.begin(maintenance);
+                Stage::Read
+            }
+            Stage::Read => match self.unread.pop() {
+                Some(unread) => {
+                    self.read(context, &unread)?;
+                    self.done += 1;
+                    Stage::Read
+                }
+                None => Stage::Write(self.write(context)?),
+            },
+            Stage::Write(mut writer) => {
+                if writer.step(budget)? {
+                    Stage::Write(writer)
+                } else {
+                    let image = writer.finish(context)?;
+                    context.counters.images.add(1);
+                    self.claim.install(context, image)?;
+                    Stage::Over
+                }
+            }
+            Stage::Over => Stage::Over,
+        };
+        Ok(())
+    }
+
+    /// Runs a step, for a caller that has the store.
+    ///
+    /// # Errors
+    /// Same as [`Job::step`].
+    pub(super) fn step_of(
+        &mut self,
+        maintenance: &Maintenance,
+        budget: Budget,
+    ) -> Result<Progress, EngineError> {
+        if let Err(error) = self.advance(maintenance, budget) {
+            self.unread.clear();
+            self.claim.failed(&error);
+            return Err(error);
+        }
+        let left = self.unread.len() as u64;
+        Ok(match &self.stage {
+            Stage::Over => Progress::Done(CompactionReport::default()),
+            Stage::Begin | Stage::Read => Progress::Working {
+                stage: "read-log",
+                done: self.done,
+                of: self.done + left,
+            },
+            Stage::Write(writer) => {
+                let (done, of) = writer.progress();
+                Progress::Working {
+                    stage: "write-image",
+                    done,
+                    of,
+                }
+            }
+        })
+    }
+}
+
+impl Job for ImageJob {
+    fn step(&mut self, budget: Budget) -> Result<Progress, EngineError> {
+        let lease = self.lease.clone();
+        lease.step(|maintenance| self.step_of(maintenance, budget))
+    }
+}
+
+impl Drop for ImageJob {
+    fn drop(&mut self) {
+        let Stage::Write(mut writer) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return;
+        };
+        self.lease.end(|is_open| {
+            if !is_open {
+                // The directory may belong to another store, and a file of that name, too.
+                writer.leave_file();
+            }
+            drop(writer);
+        });
+    }
+}

@@ -1,0 +1,34 @@
+//! Loading of all vBuckets that are not in memory, as a job: one vBucket a step.
+
+use super::store_lease::StoreLease;
+use crate::contract::{Budget, CompactionReport, EngineError, Job, Progress};
+
+#[derive(Debug)]
+pub(super) struct LoadJob {
+    lease: StoreLease,
+    done: u64,
+}
+
+impl LoadJob {
+    pub(super) const fn new(lease: StoreLease) -> Self {
+        Self { lease, done: 0 }
+    }
+}
+
+impl Job for LoadJob {
+    fn step(&mut self, _budget: Budget) -> Result<Progress, EngineError> {
+        let left = self.lease.step(|maintenance| {
+            let registry = &maintenance.store.registry;
+            Ok(registry.load_one()?.then(|| registry.left_to_load() as u64))
+        })?;
+        let Some(left) = left else {
+            return Ok(Progress::Done(CompactionReport::default()));
+        };
+        self.done += 1;
+        Ok(Progress::Working {
+            stage: "load",
+            done: self.done,
+            of: self.done + left,
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! The rewriting jobs of a store: at most one for each vBucket, and one for the whole store.
+//!
+//! A job's round is kept here, and the job takes it for a step. So a commit that is short of space
+//! can take the round away: what was copied counts, the victims are released, and the job chooses
+//! others (L28).
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use lowtide_checkpoint::Vbid;
+
+use super::compaction::CompactionRound;
+use crate::sync::Mutex;
+
+/// The round that a job is at.
+pub(super) type RunningRound = Arc<Mutex<Option<CompactionRound>>>;
+
+/// Rewriting jobs by vBucket; `None` stands for the whole store.
+#[derive(Debug, Default)]
+pub(in crate::logstor) struct RunningJobs(Mutex<BTreeMap<Option<Vbid>, RunningRound>>);
+
+impl RunningJobs {
+    /// Registers a job. `None` if there is one already.
+    pub(super) fn register(&self, key: Option<Vbid>) -> Option<()> {
+        match self.0.lock().entry(key) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(vacant) => {
+                vacant.insert(RunningRound::default());
+                Some(())
+            }
+        }
+    }
+
+    /// Returns the round of a job.
+    pub(super) fn round(&self, key: Option<Vbid>) -> RunningRound {
+        // A job is registered until it is dropped.
+        self.0.lock().get(&key).cloned().unwrap_or_default()
+    }
+
+    /// Ends a job: what it copied is installed, and its victims are released, before another one
+    /// can begin.
+    pub(super) fn end(&self, key: Option<Vbid>) {
+        *self.round(key).lock() = None;
+        self.0.lock().remove(&key);
+    }
+
+    /// Takes the rounds away from all jobs. Returns whether there was one.
+    pub(super) fn abandon_rounds(&self) -> bool {
+        let rounds: Vec<RunningRound> = self.0.lock().values().cloned().collect();
+        // Copies are installed when a round is dropped.
+        let abandoned = rounds
+            .iter()
+            .filter(|round| round.lock().take().is_some())
+            .count();
+        abandoned > 0
+    }
+
+    /// Overwrites with zeros what the jobs have read.
+    #[cfg(test)]
+    pub(in crate::logstor) fn lose_bytes(&self) {
+        for round in self.0.lock().values() {
+            round.lock().iter_mut().for_each(|round| round.lose_bytes());
+        }
+    }
+}

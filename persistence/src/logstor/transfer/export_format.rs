@@ -1,0 +1,151 @@
+//! The format of an export: a sequence of pieces.
+//!
+//! ```text
+//! piece    "LTEX" | version u8 | kind u8 | 0 u16 | number u32 | payload bytes u32
+//!          CRC-32C u32 of all that but itself | payload
+//! kinds    head (1): what the vBucket is
+//!          records (2): as in the log, of epoch 0, ascending by seqno
+//!          end (3): sums
+//! ```
+//!
+//! Numbers are big-endian.
+//!
+//! # Invariants
+//!
+//! A piece has at most [`PIECE_BYTES`] and a record. An export that lacks a piece, has one twice,
+//! or has one with a changed bit is refused as a whole (L35).
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use lowtide_checkpoint::{Item, Vbid};
+use serde::{Deserialize, Serialize};
+
+use crate::contract::EngineError;
+use crate::logstor::config::BLOCK_BYTES;
+use crate::logstor::format::{
+    FIXED_BYTES, KEY_BYTES_MAX, PurgedTombstones, RecordView, STATE_BYTES_MAX, VALUE_BYTES_MAX,
+    decode_item,
+};
+use crate::record;
+
+/// A piece ends with the record that reaches this.
+pub(super) const PIECE_BYTES: usize = 64 << 10;
+/// Length of the longest payload that is accepted.
+const PAYLOAD_BYTES_MAX: usize =
+    2 * PIECE_BYTES + FIXED_BYTES + 32 + KEY_BYTES_MAX + VALUE_BYTES_MAX;
+pub(super) const PREFIX_BYTES: usize = 20;
+const MAGIC: [u8; 4] = *b"LTEX";
+const VERSION: u8 = 2;
+/// The head of an export: everything of a vBucket except its items.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    pub(super) vb: u16,
+    pub(super) high: u64,
+    pub(super) purged: PurgedTombstones,
+    pub(super) state: Option<Vec<u8>>,
+}
+
+/// The end of an export, behind the last record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct End {
+    pub(super) records: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PieceKind {
+    Head,
+    Records,
+    End,
+}
+
+const KINDS: [(PieceKind, u8); 3] = [
+    (PieceKind::Head, 1),
+    (PieceKind::Records, 2),
+    (PieceKind::End, 3),
+];
+
+/// The prefix of a piece.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Prefix {
+    pub(super) kind: PieceKind,
+    pub(super) number: u32,
+    pub(super) payload_bytes: u32,
+    crc: u32,
+    checked: [u8; PREFIX_BYTES - 4],
+}
+
+impl Prefix {
+    /// Decodes a prefix, if it is sound.
+    pub(super) fn decode(bytes: &[u8; PREFIX_BYTES]) -> Option<Self> {
+        let (checked, crc) = bytes.split_last_chunk::<4>()?;
+        let [_, _, _, _, VERSION, code, 0, 0, ..] = *bytes else {
+            return None;
+        };
+        let u32_at = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+        let kind = KINDS.iter().find(|(_, known)| *known == code)?.0;
+        let (number, payload_bytes) = (u32_at(8)?, u32_at(12)?);
+        let is_sound = checked.starts_with(&MAGIC) && payload_bytes as usize <= PAYLOAD_BYTES_MAX;
+        let crc = u32::from_be_bytes(*crc);
+        is_sound.then_some(Self {
+            kind,
+            number,
+            payload_bytes,
+            crc,
+            checked: checked.try_into().ok()?,
+        })
+    }
+
+    /// Returns whether a payload has the right checksum.
+    pub(super) fn fits(&self, payload: &[u8]) -> bool {
+        crc32c::crc32c_append(crc32c::crc32c(&self.checked), payload) == self.crc
+    }
+}
+
+/// Encodes a piece.
+pub(super) fn piece(kind: PieceKind, number: u32, payload: &[u8]) -> Vec<u8> {
+    let code = KINDS
+        .iter()
+        .find(|(known, _)| *known == kind)
+        .map_or(0, |(_, code)| *code);
+    let mut bytes = Vec::with_capacity(PREFIX_BYTES + payload.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&[VERSION, code, 0, 0]);
+    bytes.extend_from_slice(&number.to_be_bytes());
+    bytes.extend_from_slice(&(payload.len() as u32).to_be_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes), payload);
+    bytes.extend_from_slice(&crc.to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// The path of an export in errors.
+pub(super) fn exported(vb: Vbid) -> PathBuf {
+    PathBuf::from(format!("export of vBucket {vb}"))
+}
+
+/// Length of the longest head: a state, and little else.
+pub(super) const HEAD_BYTES_MAX: usize = STATE_BYTES_MAX + BLOCK_BYTES as usize;
+
+/// Encodes a head or an end.
+pub(super) fn encoded(value: &impl Serialize) -> Result<Vec<u8>, EngineError> {
+    record::encode(value, HEAD_BYTES_MAX).ok_or_else(too_large)
+}
+
+pub(super) fn too_large() -> EngineError {
+    EngineError::InvalidArgument("the vBucket's state is too large".to_owned())
+}
+
+/// The items of a piece's payload. `None` at a damaged record, which ends the iteration.
+pub(super) fn items(payload: &Bytes) -> impl Iterator<Item = Option<Item>> {
+    let mut at = 0_usize;
+    std::iter::from_fn(move || {
+        let rest = payload.get(at..).filter(|rest| !rest.is_empty())?;
+        let len = RecordView::verified(rest).map(|record| record.len as usize);
+        let item = len.and_then(|_| decode_item(&payload.slice(at..)));
+        at = len
+            .filter(|_| item.is_some())
+            .map_or(payload.len(), |len| at.saturating_add(len));
+        Some(item)
+    })
+}
