@@ -79,7 +79,6 @@ mod source;
 mod survey;
 mod tip;
 mod tombstones;
-mod unreadable;
 mod vbstate;
 mod vbucket;
 mod version;
@@ -243,7 +242,7 @@ impl Couchstore {
     fn vbucket(&self, vb: Vbid) -> Result<Arc<VBucket>, EngineError> {
         match self.slot(vb)? {
             Slot::Open(vbucket) => Ok(vbucket),
-            Slot::Unreadable(unreadable) => Err(unreadable.error()),
+            Slot::Unreadable(damage) => Err(damage.error()),
         }
     }
 }
@@ -275,7 +274,7 @@ impl Engine for Couchstore {
     fn create(&self, vb: Vbid) -> Result<(), EngineError> {
         let mut open = self.open.lock();
         let open = open.as_mut().ok_or_else(closed)?;
-        self.shared.check_poison()?;
+        self.shared.poison.check()?;
         if self.vbuckets.read().contains_key(&vb) {
             return Err(EngineError::VBucketExists { vb });
         }
@@ -287,7 +286,7 @@ impl Engine for Couchstore {
     fn drop_vbucket(&self, vb: Vbid) -> Result<(), EngineError> {
         let mut open = self.open.lock();
         let open = open.as_mut().ok_or_else(closed)?;
-        self.shared.check_poison()?;
+        self.shared.poison.check()?;
         let (removed, is_gone) = match self.slot(vb)? {
             Slot::Open(vbucket) => {
                 let removed = open.directory.remove(vb, &vbucket);

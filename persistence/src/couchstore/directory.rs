@@ -14,13 +14,14 @@ use std::sync::Arc;
 use lowtide_checkpoint::Vbid;
 
 use crate::contract::{EngineError, RecoveryReport};
+use crate::damage::Damage;
 use crate::disk::{Access, Disk, DiskErrorKind};
 use crate::fault::{self, Fault};
 
 use super::names::{self, Name};
 use super::recover;
 use super::shared::Shared;
-use super::unreadable::Unreadable;
+
 use super::vbucket::VBucket;
 use super::writer::Writer;
 
@@ -28,7 +29,7 @@ use super::writer::Writer;
 #[derive(Clone, Debug)]
 pub(super) enum Slot {
     Open(Arc<VBucket>),
-    Unreadable(Unreadable),
+    Unreadable(Damage),
 }
 
 /// The files of a store. One change at a time.
@@ -86,7 +87,7 @@ impl Directory {
                 Ok(vbucket) => Slot::Open(Arc::new(vbucket)),
                 Err(error) => {
                     report.unreadable.push((vb, error.to_string()));
-                    Slot::Unreadable(Unreadable::new(error)?)
+                    Slot::Unreadable(Damage::of_file(error)?)
                 }
             };
             vbuckets.insert(vb, slot);
@@ -210,7 +211,7 @@ impl Directory {
             Ok(names) if names.iter().any(|other| other == name) => Err(error.into()),
             Ok(_) => Ok(()),
             Err(_) => {
-                self.shared.poison(&path);
+                self.shared.poison.set(&path);
                 Err(error.into())
             }
         }
@@ -223,6 +224,6 @@ impl Directory {
         }
         self.shared.syncs.add(1);
         let synced = self.disk.sync_dir(&self.path);
-        Ok(synced.inspect_err(|error| self.shared.poison_after(error, &self.path))?)
+        Ok(synced.inspect_err(|error| self.shared.poison.set_after(error, &self.path))?)
     }
 }

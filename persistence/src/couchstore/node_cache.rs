@@ -16,7 +16,7 @@ use hashbrown::HashMap;
 use parking_lot::RwLock;
 
 use super::node::{Node, NodeKind};
-use super::shared::Counter;
+use crate::counter::Counter;
 
 /// What the tables take for a node, beside the node's own bytes.
 const ENTRY_BYTES: usize = 2 * size_of::<(Key, Slot)>() + size_of::<Option<Key>>();

@@ -148,7 +148,7 @@ impl VBucket {
         if active.dropped {
             return Err(EngineError::UnknownVBucket { vb: self.vb });
         }
-        self.shared.check_poison()
+        self.shared.poison.check()
     }
 
     /// Removes its file by `remove`; after that commits find no vBucket.
@@ -177,7 +177,7 @@ impl VBucket {
         let mut active = self.active.lock();
         active.dropped = true;
         self.end_epoch();
-        self.shared.check_poison()?;
+        self.shared.poison.check()?;
         active.writer.finish()
     }
 }

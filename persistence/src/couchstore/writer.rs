@@ -175,7 +175,7 @@ impl Writer {
         if self.cut_due {
             let Source { file, path, .. } = &self.tip.source;
             let cut = self.room.cut(&**file, &self.tip);
-            cut.inspect_err(|error| self.shared.poison_after(error, path))?;
+            cut.inspect_err(|error| self.shared.poison.set_after(error, path))?;
             // Otherwise a power loss could mix what was cut with what comes in its place.
             self.shared.sync(&**file, path)?;
             self.cut_due = false;

@@ -89,7 +89,7 @@ impl Directory {
                 Ok(names) if !names.contains(&name) => return Err(error.into()),
                 Ok(_) => {}
                 Err(_) => {
-                    self.shared.poison(&path);
+                    self.shared.poison.set(&path);
                     return Err(error.into());
                 }
             }

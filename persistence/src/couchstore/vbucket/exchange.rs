@@ -23,7 +23,7 @@ impl Claim {
     /// # Errors
     /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`] or [`EngineError::Poisoned`].
     pub(in crate::couchstore) fn new(vbucket: Arc<VBucket>) -> Result<Self, EngineError> {
-        vbucket.shared.check_poison()?;
+        vbucket.shared.poison.check()?;
         let mut active = vbucket.active.lock();
         let vb = vbucket.vb;
         if active.dropped {
@@ -101,7 +101,7 @@ impl Claim {
                 why,
             });
         }
-        self.vbucket.shared.check_poison()
+        self.vbucket.shared.poison.check()
     }
 }
 
