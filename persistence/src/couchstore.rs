@@ -30,58 +30,44 @@
 //! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
 
 mod appender;
-mod block;
 mod btree_modify;
 mod btree_read;
-mod by_id;
-mod by_seqno;
 mod check;
-mod checksum;
 mod chunk;
 mod cipher;
 mod compact;
 mod couch_file;
 mod count;
 mod directory;
-mod doc_info;
-mod document;
 mod encryption;
 mod extents;
-mod fields;
 mod find;
+mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod group;
-mod header;
 mod history;
 mod index;
 mod keyring;
 mod layout;
 mod listing;
 mod names;
-mod node;
 mod node_cache;
 mod node_draft;
 mod node_writer;
-mod pointer;
 mod read;
 mod recover;
-mod reduce;
-mod rev_meta;
 mod salvage;
 mod scan_keys;
 mod shared;
 mod slab;
-mod snappy;
 mod snapshot;
 mod source;
 mod survey;
 mod tip;
 mod tombstones;
-mod vbstate;
 mod vbucket;
-mod version;
 mod window;
 mod writer;
 
@@ -106,13 +92,13 @@ pub use self::btree_read::NodeShape;
 pub use self::check::{CheckObserver, CheckReport, Finding, FindingKind, Severity, check_file};
 pub use self::compact::{CompactionConfig, compact_file};
 pub use self::couch_file::{CouchFile, HeaderInfo};
-pub use self::doc_info::DocInfo;
+pub use self::format::DocInfo;
+pub use self::format::FormatVersion;
+pub use self::format::Tree;
 pub use self::keyring::Keyring;
 pub use self::layout::{Cell, Layout, TreeLayout, Use};
 pub use self::listing::{StoreFile, StoreListing, list_store, name_of_store_file};
-pub use self::reduce::Tree;
 pub use self::salvage::{Loss, SalvageObserver, Salvaged, salvage};
-pub use self::version::FormatVersion;
 
 use self::compact::Compaction;
 use self::directory::{Directory, Slot};
@@ -265,7 +251,7 @@ impl Engine for Couchstore {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            limits: document::LIMITS,
+            limits: self::format::document::LIMITS,
             history: History::SinceCompaction,
             keeps_collections_highest: true,
         }

@@ -7,11 +7,9 @@
 use std::sync::Arc;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
+use crate::couchstore::format::{ChunkHead, Compressor, Node, NodeKind, block};
 
-use super::block;
-use super::chunk::{self, Head};
-use super::node::{Node, NodeKind};
-use super::snappy::Compressor;
 use super::source::{Leave, Source};
 
 /// Collected bytes that are worth a write of their own.
@@ -88,18 +86,18 @@ impl Appender {
     /// Appends a chunk; says where it is and what it takes on disk.
     pub(super) fn chunk(&mut self, body: &[u8]) -> Result<(u64, u64), EngineError> {
         let position = self.position;
-        if block::end_of(position, chunk::HEAD_BYTES + body.len() as u64) > CHUNK_END_MAX {
+        if block::end_of(position, HEAD_BYTES + body.len() as u64) > CHUNK_END_MAX {
             return Err(self
                 .source
                 .unsupported("the file would grow beyond the 128 TiB the format can point to"));
         }
-        let head = Head::encode(body, self.source.checksum);
+        let head = ChunkHead::encode(body, self.source.checksum);
         block::append(&mut self.buffer, &mut self.position, &head);
         block::append(&mut self.buffer, &mut self.position, body);
         if self.buffer.len() >= BUFFER_BYTES {
             self.flush()?;
         }
-        Ok((position, chunk::HEAD_BYTES + body.len() as u64))
+        Ok((position, HEAD_BYTES + body.len() as u64))
     }
 
     /// Where the next header goes.
@@ -209,10 +207,12 @@ impl Appender {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::couchstore::checksum::Checksum;
-    use crate::disk::{Disk, MemoryDisk};
     use std::path::Path;
+
+    use crate::couchstore::format::Checksum;
+    use crate::disk::{Disk, MemoryDisk};
+
+    use super::*;
 
     #[test]
     fn a_file_grows_as_far_as_can_be_pointed_to() {
@@ -233,6 +233,6 @@ mod tests {
         assert_eq!((out.position(), out.written_bytes()), (position, 0));
         out.chunk(&[7; 34]).expect("fits exactly");
         assert_eq!(out.position(), CHUNK_END_MAX);
-        assert!(out.header_position() < super::super::header::NO_PREVIOUS);
+        assert!(out.header_position() < crate::couchstore::format::header::NO_PREVIOUS);
     }
 }

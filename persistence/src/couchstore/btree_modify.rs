@@ -10,14 +10,12 @@ use std::slice::Iter;
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::{Entries, Node, NodeKind, Pointer, Tree};
 
 use super::appender::Appender;
 use super::btree_read::DEPTH_MAX;
-use super::node::{Entries, Node, NodeKind};
 use super::node_draft::Draft;
 use super::node_writer::decode_pointer;
-use super::pointer::Pointer;
-use super::reduce::Tree;
 
 /// A changed node longer than this is cut.
 pub(super) const THRESHOLD_BYTES: usize = 1279;

@@ -8,11 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::{Entry, Node, NodeKind, Pointer, Tree};
 
 use super::chunk::ChunkReader;
-use super::node::{Entry, Node, NodeKind};
-use super::pointer::Pointer;
-use super::reduce::Tree;
 use super::source::Leave;
 use super::tip::Tip;
 use super::window::Window;

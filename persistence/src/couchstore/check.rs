@@ -11,14 +11,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::header::VERSION_PREVIOUS;
+use crate::couchstore::format::{Tree, block};
 use crate::disk::{Access, Disk};
 
 use super::extents::Extents;
-use super::header::VERSION_PREVIOUS;
 use super::keyring::Keyring;
-use super::reduce::Tree;
 use super::tip::Tip;
-use super::{block, encryption, find, history, recover, survey};
+use super::{encryption, find, history, recover, survey};
 
 pub(super) mod cross;
 mod finding;
@@ -27,11 +27,11 @@ mod state;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub use finding::{Finding, FindingKind, Severity};
+pub use self::finding::{Finding, FindingKind, Severity};
 
-use cross::Digest;
-use rows::RowCheck;
-use state::StateCheck;
+use self::cross::Digest;
+use self::rows::RowCheck;
+use self::state::StateCheck;
 
 /// Who is told what a check finds, as it finds it.
 pub trait CheckObserver {

@@ -9,60 +9,22 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::chunk_head::{HEAD_BYTES, SEALED_HEAD_BYTES, sealed_body_bytes};
+use crate::couchstore::format::{ChunkHead, block};
 
-use super::block;
-use super::checksum::Checksum;
 use super::cipher::{Cipher, TAG_BYTES};
-use super::fields::{Fields, put};
 use super::source::Source;
 use super::window::Window;
-
-/// Bytes before the body: length and checksum.
-pub(super) const HEAD_BYTES: u64 = 8;
-/// Set in every chunk's length, and in no header's.
-const CHUNK_BIT: u64 = 1 << 31;
 
 /// What one read brings when nothing is known of a chunk's size; most nodes are well below.
 pub(super) const NODE_HINT: u64 = 1000;
 
-/// What is in the eight bytes at a chunk's beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) body_bytes: u64,
-    pub(super) checksum: u32,
-}
-
-impl Head {
-    /// `None` if the bytes are too few or no chunk begins with them.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Fields::new(bytes);
-        let word = fields.uint(4)?;
-        let checksum = fields.uint(4)? as u32;
-        (word & CHUNK_BIT != 0).then_some(Self {
-            body_bytes: word & (CHUNK_BIT - 1),
-            checksum,
-        })
-    }
-
-    /// The eight bytes before `body`, which is shorter than 2 GiB.
-    pub(super) fn encode(body: &[u8], checksum: Checksum) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HEAD_BYTES as usize);
-        put(&mut out, CHUNK_BIT | body.len() as u64, 4);
-        put(&mut out, u64::from(checksum.of(body)), 4);
-        out
-    }
-}
-
-/// Bytes before the body of an encrypted chunk: its length.
-const SEALED_HEAD_BYTES: u64 = 4;
-
 /// A body's length, out of the bytes at a chunk's beginning; `None` if none begins with them.
 fn body_length(source: &Source, data: &[u8]) -> Option<u64> {
     if source.cipher.is_none() {
-        return Some(Head::decode(data)?.body_bytes);
+        return Some(ChunkHead::decode(data)?.body_bytes);
     }
-    let length = Fields::new(data).uint(SEALED_HEAD_BYTES as usize)?;
-    (length & CHUNK_BIT == 0 && length >= TAG_BYTES as u64).then_some(length)
+    sealed_body_bytes(data).filter(|&length| length >= TAG_BYTES as u64)
 }
 
 /// What a chunk takes on disk, type bytes aside, of which [`read`] returned `body`.
@@ -175,7 +137,7 @@ impl<'a> ChunkReader<'a> {
 
     fn verified(&self, mut place: Place, position: u64) -> Result<Place, EngineError> {
         let source = self.window.source;
-        let checksum = Head::decode(self.bytes(&place)).map(|head| head.checksum);
+        let checksum = ChunkHead::decode(self.bytes(&place)).map(|head| head.checksum);
         place.range.start += HEAD_BYTES as usize;
         if Some(source.checksum.of(self.bytes(&place))) != checksum {
             return Err(source.corrupt(position, "checksum of chunk does not match"));
@@ -237,34 +199,5 @@ impl<'a> ChunkReader<'a> {
             self.window.raw()
         };
         bytes.get(place.range.clone()).unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_head_is_what_the_vendor_writes() {
-        // The first chunk of the vendor's b_ten file.
-        let head = Head::encode(br#"{"n":0,"s":"value-0"}"#, Checksum::Crc32c);
-        assert_eq!(head, [0x80, 0, 0, 0x15, 0x23, 0x56, 0xb9, 0x05]);
-        assert_eq!(
-            Head::decode(&head),
-            Some(Head {
-                body_bytes: 21,
-                checksum: 0x2356_b905
-            })
-        );
-        assert_eq!(
-            Head::encode(b"", Checksum::Crc32c),
-            [0x80, 0, 0, 0, 0, 0, 0, 0]
-        );
-    }
-
-    #[test]
-    fn a_header_is_no_chunk() {
-        assert_eq!(Head::decode(&[0, 0, 0, 0x64, 0x95, 0x7a, 0xd4, 0xe3]), None);
-        assert_eq!(Head::decode(&[0x80, 0, 0, 0x15, 0x23, 0x56, 0xb9]), None);
     }
 }

@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn a_chunk_on_a_boundary_is_encrypted_for_the_byte_after_it() {
-        use crate::couchstore::checksum::Checksum;
+        use crate::couchstore::chunk;
+        use crate::couchstore::format::{Checksum, block};
         use crate::couchstore::source::Source;
-        use crate::couchstore::{block, chunk};
         use crate::disk::{Disk, MemoryDisk};
 
         let cipher = Cipher::new(&KeyBytes::new([7; 32]), "id").expect("32 bytes");

@@ -40,9 +40,9 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, Job, Progress};
+use crate::couchstore::format::Reduction;
 
 use super::names;
-use super::reduce::Reduction;
 use super::shared::Shared;
 use super::tip::Tip;
 use super::vbucket::{Claim, Published, VBucket};

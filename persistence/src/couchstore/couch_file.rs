@@ -8,13 +8,12 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
 use crate::contract::{EngineError, ScanLimit, ScanSlice, VBucketInfo};
+use crate::couchstore::format::{DocInfo, Tree};
 use crate::disk::{Access, Disk};
 
 use super::btree_read::{self, NodeShape};
-use super::doc_info::DocInfo;
 use super::keyring::Keyring;
 use super::layout::{self, Layout};
-use super::reduce::Tree;
 use super::tip::Tip;
 use super::{find, history};
 

@@ -3,13 +3,10 @@
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::fields::U48_MAX;
+use crate::couchstore::format::{NodeKind, Pointer, Reduction, Tree, by_seqno};
 
 use super::btree_read::{DEPTH_MAX, too_deep};
-use super::by_seqno;
-use super::fields::U48_MAX;
-use super::node::NodeKind;
-use super::pointer::Pointer;
-use super::reduce::{Reduction, Tree};
 use super::source::Leave;
 use super::tip::Tip;
 

@@ -21,7 +21,6 @@ use crate::fault::{self, Fault};
 use super::names::{self, Name};
 use super::recover;
 use super::shared::Shared;
-
 use super::vbucket::VBucket;
 use super::writer::Writer;
 

@@ -4,15 +4,13 @@
 //! chunks are encrypted: headers stay readable, so that damage is told from a missing key.
 
 use crate::contract::EngineError;
+use crate::couchstore::format::{Checksum, Fields, Tree, block};
 
-use super::checksum::Checksum;
+use super::chunk;
 use super::cipher::Cipher;
-use super::fields::Fields;
 use super::keyring::Keyring;
-use super::reduce::Tree;
 use super::source::Source;
 use super::tip::Tip;
-use super::{block, chunk};
 
 /// Checksum, version, key id and context with their lengths.
 const LENGTH_MAX: u64 = 4 + 1 + 256 + 256;

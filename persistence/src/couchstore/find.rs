@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::block::{self, BLOCK_BYTES};
+use crate::couchstore::format::header::{HEADER_BYTES_MAX, NO_PREVIOUS};
+use crate::couchstore::format::{Checksum, Header, HeaderError};
 use crate::disk::DiskFile;
 
-use super::block::{self, BLOCK_BYTES};
-use super::checksum::Checksum;
 use super::encryption;
-use super::header::{HEADER_BYTES_MAX, Header, HeaderError, NO_PREVIOUS};
 use super::keyring::Keyring;
 use super::source::Source;
 use super::tip::Tip;

@@ -9,10 +9,10 @@
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::block::{self, BLOCK_BYTES};
+use crate::couchstore::format::header::{NO_PREVIOUS, VERSION_PREVIOUS};
 
-use super::block::{self, BLOCK_BYTES};
 use super::find;
-use super::header::{NO_PREVIOUS, VERSION_PREVIOUS};
 use super::tip::Tip;
 
 /// What there is at or below a seqno.

@@ -8,13 +8,10 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::{DocInfo, Header, Tree, by_id, by_seqno, document};
 
 use super::appender::Appender;
 use super::btree_modify::{self, Action};
-use super::doc_info::DocInfo;
-use super::header::Header;
-use super::reduce::Tree;
-use super::{by_id, by_seqno, document};
 
 /// What saving documents did to the indexes.
 #[derive(Debug, Default)]

@@ -7,17 +7,15 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::block::BLOCK_BYTES;
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
+use crate::couchstore::format::{DocInfo, NodeKind, Tree, by_id, by_seqno};
 
-use super::block::BLOCK_BYTES;
 use super::btree_modify::THRESHOLD_BYTES;
-use super::chunk::HEAD_BYTES;
-use super::doc_info::DocInfo;
 use super::extents::Extents;
-use super::node::NodeKind;
-use super::reduce::Tree;
 use super::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
 use super::tip::Tip;
-use super::{by_id, by_seqno, check, encryption};
+use super::{check, encryption};
 
 /// What a live byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

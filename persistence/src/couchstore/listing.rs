@@ -79,8 +79,9 @@ pub fn name_of_store_file(path: &Path) -> Option<(Vbid, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::disk::MemoryDisk;
+
+    use super::*;
 
     #[test]
     fn the_newest_file_of_each_vbucket_counts() {

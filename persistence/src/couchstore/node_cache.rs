@@ -15,7 +15,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 
-use super::node::{Node, NodeKind};
+use crate::couchstore::format::{Node, NodeKind};
 use crate::counter::Counter;
 
 /// What the tables take for a node, beside the node's own bytes.
@@ -197,8 +197,9 @@ impl Drop for FileNodes {
 
 #[cfg(test)]
 mod tests {
+    use crate::couchstore::format::Entry;
+
     use super::*;
-    use crate::couchstore::node::Entry;
 
     fn leaf(value_bytes: usize) -> Arc<Node> {
         let mut raw = vec![1];

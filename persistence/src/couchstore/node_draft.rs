@@ -4,12 +4,12 @@
 //! the sums of what the node's entries say.
 
 use crate::contract::EngineError;
+use crate::couchstore::format::node::put_lengths;
+use crate::couchstore::format::{Entries, NodeKind, Tree};
 
 use super::appender::Appender;
 use super::btree_modify::INTERIOR_ENTRIES_MIN;
-use super::node::{Entries, NodeKind, put_lengths};
 use super::node_writer;
-use super::reduce::Tree;
 
 /// Entries that are not written yet.
 #[derive(Debug)]

@@ -5,11 +5,9 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::{Entries, Entry, NodeKind, Pointer, Reduction, Tree};
 
 use super::appender::Appender;
-use super::node::{Entries, Entry, NodeKind};
-use super::pointer::Pointer;
-use super::reduce::{Reduction, Tree};
 
 /// Appends a node; says its last key and where it is. `entries` are at least one.
 pub(super) fn write(

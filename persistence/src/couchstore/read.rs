@@ -6,16 +6,16 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
 use crate::contract::{EngineError, ScanLimit, ScanSlice};
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
+use crate::couchstore::format::{
+    DocInfo, Row, StoreFigures, Tree, by_id, by_seqno, document, snappy, vbucket_state,
+};
 
 use super::btree_read::{self, Walk};
-use super::chunk::{self, ChunkReader};
-use super::doc_info::{DocInfo, Row};
-use super::reduce::Tree;
+use super::chunk::ChunkReader;
 use super::slab::Slab;
 use super::tip::Tip;
-use super::vbstate::{self, StoreFigures};
 use super::window::Window;
-use super::{by_id, by_seqno, document, snappy};
 
 impl Tip {
     /// The newest revision of a key.
@@ -67,10 +67,10 @@ impl Tip {
 
     /// The vBucket's state; `None` if none was committed yet.
     pub(super) fn state(&self) -> Result<Option<(VBucketState, StoreFigures)>, EngineError> {
-        let Some(document) = self.local(vbstate::NAME)? else {
+        let Some(document) = self.local(vbucket_state::NAME)? else {
             return Ok(None);
         };
-        let state = vbstate::decode(&document).map(|(mut state, figures)| {
+        let state = vbucket_state::decode(&document).map(|(mut state, figures)| {
             state.purge_seqno = self.header.purge_seq.into();
             (state, figures)
         });
@@ -133,7 +133,7 @@ impl<'a> Bodies<'a> {
             items.push(item);
             return Ok(bytes);
         }
-        let hint = row.physical_bytes.saturating_sub(chunk::HEAD_BYTES);
+        let hint = row.physical_bytes.saturating_sub(HEAD_BYTES);
         let stored = self
             .reader
             .read(row.body_position, hint, self.tip.position)?;
@@ -179,7 +179,7 @@ impl<'a> Bodies<'a> {
         if row.body_position == 0 {
             return Ok(None);
         }
-        let hint = row.physical_bytes.saturating_sub(chunk::HEAD_BYTES);
+        let hint = row.physical_bytes.saturating_sub(HEAD_BYTES);
         let stored = self
             .reader
             .read(row.body_position, hint, self.tip.position)?;

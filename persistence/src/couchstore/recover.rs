@@ -12,16 +12,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
+use crate::couchstore::format::header::VERSION_PREVIOUS;
+use crate::couchstore::format::{ChunkHead, Header, Tree, block};
 use crate::disk::DiskFile;
 use crate::fault::{self, Fault};
 
-use super::chunk::{self, HEAD_BYTES, Head};
-use super::header::{Header, VERSION_PREVIOUS};
-use super::reduce::Tree;
 use super::source::Leave;
 use super::tip::Tip;
 use super::writer::ROOM_BYTES_MAX;
-use super::{block, find};
+use super::{chunk, find};
 
 /// How much is copied at once.
 const COPY_BYTES: u64 = 1 << 20;
@@ -162,7 +162,7 @@ fn chunks_after(tip: &Tip) -> Result<Option<(BTreeSet<u64>, u64)>, EngineError> 
         let raw = tip
             .source
             .read_raw(start, block::end_of(start, HEAD_BYTES) - start)?;
-        let Some(head) = Head::decode(&block::strip(raw, start)) else {
+        let Some(head) = ChunkHead::decode(&block::strip(raw, start)) else {
             break;
         };
         match chunk::read(&tip.source, position, head.body_bytes, len) {

@@ -12,15 +12,15 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::{Tree, document};
 use crate::disk::{Access, Disk};
 
 use super::check::{self, Finding, FindingKind, Severity};
 use super::keyring::Keyring;
-use super::reduce::Tree;
 use super::shared::Shared;
 use super::tip::Tip;
 use super::writer::Writer;
-use super::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, document, find};
+use super::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, find};
 
 mod claims;
 mod copy;
@@ -29,7 +29,7 @@ mod local;
 #[cfg(test)]
 mod tests;
 
-use copy::Copy;
+use self::copy::Copy;
 
 /// Something of the source that is not in the new file.
 #[derive(Clone, Debug, PartialEq, Eq)]

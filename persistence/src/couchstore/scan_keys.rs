@@ -7,13 +7,11 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Key, Namespace};
 
 use crate::contract::{EngineError, KeyRange, KeySlice, ScanLimit};
+use crate::couchstore::format::document::{self, PREPARED, SYSTEM};
+use crate::couchstore::format::{DocInfo, Row, Tree, by_id};
+use crate::couchstore::read::Bodies;
 
 use super::btree_read::Walk;
-use super::by_id;
-use super::doc_info::{DocInfo, Row};
-use super::document::{self, PREPARED, SYSTEM};
-use super::read::Bodies;
-use super::reduce::Tree;
 use super::tip::Tip;
 
 /// The first stored key above those of system events and prepares.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use lowtide_checkpoint::Item;
 
-use super::snappy;
+use crate::couchstore::format::snappy;
 
 /// What is allocated at once.
 const SLAB_BYTES: usize = 4 << 10;
@@ -81,8 +81,9 @@ impl Slab {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use lowtide_checkpoint::Key;
+
+    use super::*;
 
     #[test]
     fn every_item_gets_its_value_and_none_keeps_much_more() {

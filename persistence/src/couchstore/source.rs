@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::{Checksum, Node, NodeKind};
 use crate::disk::DiskFile;
 
-use super::checksum::Checksum;
 use super::chunk::{self, ChunkReader};
 use super::cipher::Cipher;
-use super::node::{Node, NodeKind};
 use super::node_cache::FileNodes;
 use super::window::Window;
 

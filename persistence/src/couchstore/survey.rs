@@ -8,14 +8,12 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::{Entry, Node, NodeKind, Pointer, Reduction, Tree, block};
 
 use super::btree_read::DEPTH_MAX;
+use super::chunk;
 use super::extents::Extents;
-use super::node::{Entry, Node, NodeKind};
-use super::pointer::Pointer;
-use super::reduce::{Reduction, Tree};
 use super::tip::Tip;
-use super::{block, chunk};
 
 /// Versions whose sizes count the type bytes inside a chunk, too.
 const VERSION_COUNTS_TYPE_BYTES: u8 = 12;

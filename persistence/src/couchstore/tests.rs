@@ -27,4 +27,4 @@ mod torn;
 mod unreadable;
 mod versions;
 
-use compact::compact_to_end;
+use self::compact::compact_to_end;

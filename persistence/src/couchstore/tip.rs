@@ -7,15 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::contract::{EngineError, VBucketInfo};
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
+use crate::couchstore::format::{DocInfo, Header, Node, Pointer, Reduction, Tree, by_id, by_seqno};
+use crate::couchstore::read::Bodies;
 
-use super::doc_info::DocInfo;
-use super::header::Header;
-use super::node::Node;
-use super::pointer::Pointer;
-use super::read::Bodies;
-use super::reduce::{Reduction, Tree};
 use super::source::{Leave, Source};
-use super::{btree_read, by_id, by_seqno, chunk};
+use super::{btree_read, chunk};
 
 /// A commit to read from.
 #[derive(Clone, Debug)]
@@ -79,7 +76,7 @@ impl Tip {
         if info.body_position == 0 {
             return Ok(None);
         }
-        let hint = info.physical_bytes.saturating_sub(chunk::HEAD_BYTES);
+        let hint = info.physical_bytes.saturating_sub(HEAD_BYTES);
         chunk::read(&self.source, info.body_position, hint, self.position).map(Some)
     }
 

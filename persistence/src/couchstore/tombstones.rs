@@ -10,15 +10,11 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Namespace, Seqno};
 
 use crate::contract::EngineError;
+use crate::couchstore::format::{DocInfo, NodeKind, Pointer, Reduction, Tree, by_id, document};
 
 use super::btree_read::{DEPTH_MAX, too_deep};
-use super::doc_info::DocInfo;
-use super::node::NodeKind;
-use super::pointer::Pointer;
-use super::reduce::{Reduction, Tree};
 use super::source::Leave;
 use super::tip::Tip;
-use super::{by_id, document};
 
 /// The collection a stored key is in; `None` of a system event.
 pub(super) fn collection(id: &Bytes) -> Option<u32> {

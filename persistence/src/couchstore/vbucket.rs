@@ -15,13 +15,12 @@ use lowtide_checkpoint::{Datatype, Seqno, VBucketState, Vbid};
 use parking_lot::{Mutex, RwLock};
 
 use crate::contract::{Batch, Committed, EngineError};
+use crate::couchstore::format::fields::U48_MAX;
+use crate::couchstore::format::{StoreFigures, document, vbucket_state};
 
-use super::document;
-use super::fields::U48_MAX;
 use super::index::Saved;
 use super::shared::Shared;
 use super::tip::Tip;
-use super::vbstate::{self, StoreFigures};
 use super::writer::Writer;
 
 pub(super) use self::exchange::Claim;
@@ -127,12 +126,14 @@ impl VBucket {
             let saved = active.writer.save(documents)?;
             count_prepares(&mut figures, &saved);
         }
-        let state = vbstate::encode(batch.state, &figures);
+        let state = vbucket_state::encode(batch.state, &figures);
         let state = state.inspect_err(|_| active.writer.abandon());
         let state = state.map_err(|error| {
             EngineError::InvalidArgument(format!("vBucket {}: {error}", self.vb))
         })?;
-        active.writer.set_local(vbstate::NAME, Some(state.into()))?;
+        active
+            .writer
+            .set_local(vbucket_state::NAME, Some(state.into()))?;
         active.writer.raise_purge_seq(batch.state.purge_seqno.0);
         active.writer.commit(batch.timestamp)?;
 
@@ -184,8 +185,9 @@ impl VBucket {
 
 /// Takes what saving documents did into account.
 pub(super) fn count_prepares(figures: &mut StoreFigures, saved: &Saved) {
-    let is_prepare =
-        |info: &&super::doc_info::DocInfo| !info.deleted && document::is_prepared(&info.id);
+    let is_prepare = |info: &&crate::couchstore::format::DocInfo| {
+        !info.deleted && document::is_prepared(&info.id)
+    };
     for info in saved.written.iter().filter(is_prepare) {
         figures.prepares = figures.prepares.saturating_add(1);
         figures.prepare_bytes = figures.prepare_bytes.saturating_add(info.physical_bytes);

@@ -15,22 +15,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::format::header::VERSION_PREVIOUS;
+use crate::couchstore::format::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::couchstore::format::{Checksum, DocInfo, Document, Header, Tree, block};
 use crate::disk::DiskFile;
 
 use super::appender::Appender;
 use super::btree_modify::{self, Action};
-use super::checksum::Checksum;
-use super::doc_info::DocInfo;
-use super::document::Document;
-use super::header::{Header, VERSION_PREVIOUS};
 use super::index::{self, Saved};
-use super::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use super::node_cache::FileNodes;
-use super::reduce::Tree;
 use super::shared::Shared;
 use super::source::Source;
 use super::tip::Tip;
-use super::{CommitMode, block, recover};
+use super::{CommitMode, recover};
 
 pub(super) use self::room::ROOM_BYTES_MAX;
 

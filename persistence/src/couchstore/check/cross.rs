@@ -6,12 +6,11 @@ use std::hash::{DefaultHasher, Hasher};
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::btree_read;
 use crate::couchstore::extents::Extents;
-use crate::couchstore::reduce::Tree;
+use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
 use crate::couchstore::survey::{self, Flaw, Surveyed, Surveyor};
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{btree_read, by_id, by_seqno};
 
 use super::{CheckObserver, Finding, FindingKind, rows};
 

@@ -6,8 +6,7 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
-use crate::couchstore::document;
-use crate::couchstore::reduce::Tree;
+use crate::couchstore::format::{Tree, document};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,13 +3,12 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::chunk::{self, HEAD_BYTES};
-use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::chunk;
 use crate::couchstore::extents::Extents;
-use crate::couchstore::reduce::Tree;
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
+use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno, document, snappy};
 use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{by_id, by_seqno, document, snappy};
 
 use super::cross::Digest;
 use super::{CheckObserver, Finding, FindingKind, extent};

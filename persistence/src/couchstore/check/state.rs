@@ -3,10 +3,9 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::reduce::Tree;
+use crate::couchstore::format::{StoreFigures, Tree, vbucket_state};
 use crate::couchstore::survey::{Flaw, Surveyed, Surveyor};
 use crate::couchstore::tip::Tip;
-use crate::couchstore::vbstate::{self, StoreFigures};
 
 use super::rows::{self, Prepares};
 use super::{CheckObserver, Finding, FindingKind};
@@ -52,7 +51,7 @@ impl<'a> StateCheck<'a> {
 
 fn state_finding(kind: FindingKind, leaf: u64, what: String) -> Finding {
     Finding {
-        key: Some(Bytes::from_static(vbstate::NAME)),
+        key: Some(Bytes::from_static(vbucket_state::NAME)),
         ..Finding::new(kind, leaf, what).in_tree(Tree::Local)
     }
 }
@@ -63,10 +62,10 @@ impl Surveyor for StateCheck<'_> {
     }
 
     fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
-        if &key[..] != vbstate::NAME {
+        if &key[..] != vbucket_state::NAME {
             return Ok(());
         }
-        match vbstate::decode(value) {
+        match vbucket_state::decode(value) {
             Ok((state, figures)) => {
                 let high = self.tip.header.update_seq;
                 if state.snapshot_start > state.snapshot_end {
@@ -89,7 +88,7 @@ impl Surveyor for StateCheck<'_> {
                 .observer
                 .found(state_finding(FindingKind::State, leaf, what)),
         }
-        if vbstate::lacks_namespaces(value) {
+        if vbucket_state::lacks_namespaces(value) {
             let what = "keys carry no collection; they are read as if they did".to_owned();
             self.observer
                 .found(state_finding(FindingKind::Namespaces, leaf, what));

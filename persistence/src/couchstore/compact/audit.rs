@@ -15,12 +15,11 @@ use bytes::Bytes;
 use crate::contract::{Budget, EngineError};
 use crate::couchstore::check::cross::{self, Digest};
 use crate::couchstore::check::{self, Finding, FindingKind, Severity, rows};
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::fields::{Fields, put};
-use crate::couchstore::reduce::Tree;
+use crate::couchstore::format::fields::put;
+use crate::couchstore::format::{DocInfo, Fields, Tree, by_seqno};
+use crate::couchstore::names;
 use crate::couchstore::survey::{Flaw, FlawKind, Survey, Surveyed, SurveyedRow, Surveyor};
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{by_seqno, names};
 
 use super::files::Create;
 use super::sort::{Sorted, Sorter};
@@ -378,18 +377,19 @@ mod tests {
     use bytes::Bytes;
     use lowtide_checkpoint::Seqno;
 
-    use super::super::catch_up::Round;
-    use super::super::copy::Copying;
-    use super::super::filter::Rules;
-    use super::super::target::Target;
-    use super::*;
     use crate::contract::{CompactionReport, CompactionRequest};
     use crate::couchstore::check::tests::craft::{Craft, both};
+    use crate::couchstore::compact::catch_up::Round;
+    use crate::couchstore::compact::copy::Copying;
+    use crate::couchstore::compact::filter::Rules;
+    use crate::couchstore::compact::target::Target;
     use crate::couchstore::shared::Shared;
     use crate::couchstore::source::Source;
     use crate::couchstore::writer::Writer;
     use crate::couchstore::{CouchstoreConfig, recover};
     use crate::disk::{Disk, MemoryDisk};
+
+    use super::*;
 
     /// A commit with a row that lies in both indexes, one without rows that it follows, and a file to be.
     fn lying() -> (Tip, Tip, Target) {

@@ -12,10 +12,8 @@ use bytes::Bytes;
 use crate::contract::EngineError;
 use crate::couchstore::appender::Appender;
 use crate::couchstore::btree_modify::{CUT_BYTES, INTERIOR_ENTRIES_MIN};
-use crate::couchstore::node::{Entry, NodeKind};
+use crate::couchstore::format::{Entry, NodeKind, Pointer, Tree};
 use crate::couchstore::node_writer;
-use crate::couchstore::pointer::Pointer;
-use crate::couchstore::reduce::Tree;
 
 /// The vendor compacts with a chunk size in whole KiB for this tree, which comes to a smaller cut.
 const BY_ID_CUT_BYTES: usize = 1024 * 2 / 3;

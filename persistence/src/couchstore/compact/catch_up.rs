@@ -15,7 +15,7 @@ use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, EngineError};
 use crate::couchstore::btree_modify::{Action, THRESHOLD_BYTES};
-use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::format::DocInfo;
 use crate::couchstore::tip::Tip;
 use crate::couchstore::vbucket::TakenOut;
 

@@ -12,10 +12,9 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, EngineError};
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::reduce::Reduction;
+use crate::couchstore::format::{DocInfo, Reduction, by_id};
+use crate::couchstore::names;
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{by_id, names};
 
 use super::audit::{self, Audit};
 use super::files::Create;

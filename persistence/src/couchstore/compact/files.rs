@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 
 use crate::contract::EngineError;
 use crate::couchstore::Open;
-use crate::couchstore::checksum::Checksum;
 use crate::couchstore::directory::Directory;
+use crate::couchstore::format::Checksum;
 use crate::couchstore::source::Source;
 
 /// A store, as long as it is open.

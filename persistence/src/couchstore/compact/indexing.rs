@@ -8,10 +8,9 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, EngineError};
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::reduce::Tree;
+use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
+use crate::couchstore::names;
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{by_id, by_seqno, names};
 
 use super::build::Builder;
 use super::files::Create;

@@ -14,19 +14,19 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError};
-use crate::disk::{Access, Disk};
-
-use super::copy::Copying;
-use super::filter::Rules;
-use super::rows;
-use super::target::Target;
-use crate::couchstore::checksum::Checksum;
+use crate::couchstore::format::Checksum;
 use crate::couchstore::shared::Shared;
 use crate::couchstore::source::Source;
 use crate::couchstore::tip::Tip;
 use crate::couchstore::{
     CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, find, recover,
 };
+use crate::disk::{Access, Disk};
+
+use super::copy::Copying;
+use super::filter::Rules;
+use super::rows;
+use super::target::Target;
 
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     // Nothing is read twice.

@@ -13,14 +13,13 @@ use bytes::Bytes;
 use crate::contract::EngineError;
 use crate::couchstore::appender::Appender;
 use crate::couchstore::btree_modify::{self, Action};
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::header::Header;
-use crate::couchstore::reduce::Tree;
+use crate::couchstore::format::{
+    DocInfo, Header, StoreFigures, Tree, block, by_id, by_seqno, document, vbucket_state,
+};
+use crate::couchstore::recover;
 use crate::couchstore::shared::Shared;
 use crate::couchstore::source::Source;
 use crate::couchstore::tip::Tip;
-use crate::couchstore::vbstate::{self, StoreFigures};
-use crate::couchstore::{block, by_id, by_seqno, document, recover};
 
 use super::audit;
 use super::build::Builder;
@@ -263,9 +262,9 @@ impl Target {
                 ..self.figures
             };
             if ours != figures {
-                let value = vbstate::encode(&state, &ours)
+                let value = vbucket_state::encode(&state, &ours)
                     .map_err(|error| from.source.corrupt(from.position, error.to_string()))?;
-                locals.insert(Bytes::from_static(vbstate::NAME), value.into());
+                locals.insert(Bytes::from_static(vbucket_state::NAME), value.into());
             }
         }
         Ok(locals)

@@ -12,14 +12,13 @@ use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
 use crate::couchstore::check::cross::Digest;
-use crate::couchstore::check::rows;
-use crate::couchstore::chunk::{self, HEAD_BYTES};
-use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::check::{self, rows};
 use crate::couchstore::extents::Extents;
-use crate::couchstore::reduce::Tree;
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
+use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
 use crate::couchstore::survey::{self, Flaw, Surveyed, Surveyor};
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{btree_read, by_id, by_seqno, check};
+use crate::couchstore::{btree_read, chunk};
 
 /// How much speaks for a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,15 +6,12 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::document::{self, Document};
 use crate::couchstore::extents::Extents;
-use crate::couchstore::reduce::Tree;
+use crate::couchstore::format::{DocInfo, Document, StoreFigures, Tree, by_id, by_seqno, document};
 use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
 use crate::couchstore::tip::Tip;
-use crate::couchstore::vbstate::StoreFigures;
+use crate::couchstore::vbucket;
 use crate::couchstore::writer::Writer;
-use crate::couchstore::{by_id, by_seqno, vbucket};
 
 use super::claims::{self, Claims, Grade};
 use super::gaps::Gaps;

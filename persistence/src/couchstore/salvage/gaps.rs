@@ -2,9 +2,8 @@
 
 use lowtide_checkpoint::Seqno;
 
-use crate::couchstore::by_seqno;
-use crate::couchstore::fields::U48_MAX;
-use crate::couchstore::reduce::Reduction;
+use crate::couchstore::format::fields::U48_MAX;
+use crate::couchstore::format::{Reduction, by_seqno};
 use crate::couchstore::survey::Lost;
 
 /// One such range.

@@ -5,10 +5,9 @@ use serde_json::Value;
 
 use crate::contract::EngineError;
 use crate::couchstore::extents::Extents;
-use crate::couchstore::reduce::Tree;
+use crate::couchstore::format::{StoreFigures, Tree, vbucket_state};
 use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
 use crate::couchstore::tip::Tip;
-use crate::couchstore::vbstate::{self, StoreFigures};
 use crate::couchstore::writer::Writer;
 
 use super::{Counted, Loss, SalvageObserver};
@@ -42,8 +41,8 @@ impl Surveyor for LocalCopy<'_, '_> {
 
     fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
         let mut value = value.clone();
-        if &key[..] == vbstate::NAME {
-            if let Err(what) = vbstate::decode(&value) {
+        if &key[..] == vbucket_state::NAME {
+            if let Err(what) = vbucket_state::decode(&value) {
                 let key = Some(key.clone());
                 self.observer.lost(Loss {
                     offset: leaf,

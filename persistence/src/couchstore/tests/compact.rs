@@ -18,7 +18,6 @@ use lowtide_checkpoint::{Item, Vbid};
 use crate::contract::{
     Budget, CompactionReport, CompactionRequest, Engine, EngineError, Job, Progress,
 };
-
 use crate::couchstore::Couchstore;
 use crate::disk::Disk;
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Seqno;
 
-use super::support::{VB, commit, set};
 use crate::contract::{
     Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit, Snapshot,
 };
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{Disk, MemoryDisk};
+
+use super::support::{VB, commit, set};
 
 const STEP: Budget = Budget {
     items: 16,

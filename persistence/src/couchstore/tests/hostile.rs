@@ -6,15 +6,10 @@ use bytes::Bytes;
 
 use crate::contract::EngineError;
 use crate::couchstore::appender::Appender;
-use crate::couchstore::block::DATA;
 use crate::couchstore::btree_modify::{Action, modify};
 use crate::couchstore::btree_read::{DEPTH_MAX, Walk, lookup, shape};
-use crate::couchstore::checksum::Checksum;
-use crate::couchstore::header::Header;
-use crate::couchstore::node::Entry;
-use crate::couchstore::pointer::Pointer;
-use crate::couchstore::reduce::{Reduction, Tree};
-use crate::couchstore::snappy;
+use crate::couchstore::format::block::DATA;
+use crate::couchstore::format::{Checksum, Entry, Header, Pointer, Reduction, Tree, snappy};
 use crate::couchstore::source::Source;
 use crate::couchstore::tip::Tip;
 use crate::disk::{Disk, MemoryDisk};

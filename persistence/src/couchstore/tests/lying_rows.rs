@@ -10,8 +10,7 @@ use lowtide_checkpoint::{Item, Key, Namespace, Seqno};
 
 use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job, Progress, ScanLimit};
 use crate::couchstore::check::tests::craft::{Craft, OnRows, both};
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::rev_meta::RevMeta;
+use crate::couchstore::format::{DocInfo, RevisionMeta};
 use crate::couchstore::{
     CompactionConfig, CouchFile, Couchstore, CouchstoreConfig, Keyring, Loss, compact_file, salvage,
 };
@@ -89,9 +88,9 @@ fn lies() -> Vec<(&'static str, Lie)> {
         (
             "metadata",
             Box::new(|row, _| {
-                row.rev_meta = RevMeta {
+                row.rev_meta = RevisionMeta {
                     cas: 9,
-                    ..RevMeta::default()
+                    ..RevisionMeta::default()
                 }
                 .encode()
             }),

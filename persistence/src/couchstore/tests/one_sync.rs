@@ -7,8 +7,8 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Datatype, Item, Key, Namespace, Seqno, Vbid};
 
 use crate::contract::{Batch, Engine, EngineError, ScanLimit};
-use crate::couchstore::block::{BLOCK_BYTES, DATA};
-use crate::couchstore::header::Header;
+use crate::couchstore::format::Header;
+use crate::couchstore::format::block::{BLOCK_BYTES, DATA};
 use crate::couchstore::{CommitMode, CouchFile, CouchstoreConfig, find};
 use crate::disk::{Access, Disk, DiskFile, FaultyDisk, Keep, MemoryDisk};
 

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 
 use crate::contract::Engine;
 use crate::couchstore::chunk::{self, ChunkReader};
-use crate::couchstore::doc_info::DocInfo;
 use crate::couchstore::find;
+use crate::couchstore::format::DocInfo;
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::tip::Tip;
 use crate::couchstore::window::Window;
 use crate::disk::{
@@ -102,7 +103,7 @@ proptest! {
         let mut ahead = ChunkReader::new(Window::ahead(&tip.source, 0));
         for (from, count) in order {
             for row in rows.iter().skip(from % rows.len()).take(count) {
-                let hint = hint.unwrap_or(row.physical_bytes - chunk::HEAD_BYTES);
+                let hint = hint.unwrap_or(row.physical_bytes - HEAD_BYTES);
                 let alone = chunk::read(&tip.source, row.body_position, hint, tip.position);
                 let read = ahead.read(row.body_position, hint, tip.position);
                 prop_assert_eq!(
@@ -168,7 +169,7 @@ fn what_cannot_be_read_harms_nothing_before_it() {
         });
         let mut ahead = ChunkReader::new(Window::ahead(&tip.source, 1 << 20));
         for row in &rows {
-            let hint = row.physical_bytes - chunk::HEAD_BYTES;
+            let hint = row.physical_bytes - HEAD_BYTES;
             let read = ahead.read(row.body_position, hint, tip.position);
             assert_eq!(
                 read.is_err(),
@@ -197,7 +198,7 @@ fn whoever_jumps_pays_for_what_he_reads_and_whoever_goes_on_for_few_reads() {
         let before = metered.stats();
         let mut reader = ChunkReader::new(Window::ahead(&tip.source, 0));
         for row in order {
-            let hint = row.physical_bytes - chunk::HEAD_BYTES;
+            let hint = row.physical_bytes - HEAD_BYTES;
             reader
                 .read(row.body_position, hint, tip.position)
                 .expect("sound");

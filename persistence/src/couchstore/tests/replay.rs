@@ -9,8 +9,7 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 use serde_json::Value;
 
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::document::Document;
+use crate::couchstore::format::{DocInfo, Document};
 use crate::couchstore::shared::Shared;
 use crate::couchstore::writer::Writer;
 use crate::couchstore::{

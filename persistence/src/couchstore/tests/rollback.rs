@@ -6,8 +6,8 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
 use crate::contract::{Engine, EngineError, RolledBack, ScanLimit};
-use crate::couchstore::block::{DATA, HEADER};
-use crate::couchstore::header::Header;
+use crate::couchstore::format::Header;
+use crate::couchstore::format::block::{DATA, HEADER};
 use crate::couchstore::history::{self, Earlier};
 use crate::couchstore::{CouchFile, CouchstoreConfig, find};
 use crate::disk::{Access, Disk, Keep, MemoryDisk};

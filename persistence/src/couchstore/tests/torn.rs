@@ -6,8 +6,9 @@
 use lowtide_checkpoint::{Item, Seqno};
 
 use crate::contract::Engine;
+use crate::couchstore::format::block;
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{CouchstoreConfig, block, find, recover};
+use crate::couchstore::{CouchstoreConfig, find, recover};
 use crate::disk::{Access, Disk, DiskFile, Keep, MemoryDisk};
 
 use super::support::{VB, commit, contents, delete, file, open, open_with, set};

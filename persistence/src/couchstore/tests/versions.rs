@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lowtide_checkpoint::{Datatype, Item, Key, Namespace, Seqno, VBucketState};
 
 use crate::contract::{Engine, EngineError};
-use crate::couchstore::chunk::HEAD_BYTES;
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::{CouchFile, CouchstoreConfig, FormatVersion};
 use crate::disk::{Access, Disk, FaultyDisk, Keep, MemoryDisk};
 

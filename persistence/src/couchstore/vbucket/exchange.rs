@@ -142,10 +142,11 @@ mod tests {
 
     use lowtide_checkpoint::Vbid;
 
-    use super::*;
     use crate::couchstore::CouchstoreConfig;
     use crate::couchstore::shared::Shared;
     use crate::disk::{Disk, MemoryDisk};
+
+    use super::*;
 
     #[test]
     fn a_break_in_history_ends_a_claim_and_the_next_one_is_good() {

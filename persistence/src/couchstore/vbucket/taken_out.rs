@@ -11,7 +11,7 @@ use std::mem;
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use crate::couchstore::doc_info::DocInfo;
+use crate::couchstore::format::DocInfo;
 
 /// So much is remembered, over all purges that a compaction has not heard of.
 const BYTES_MAX: usize = 8 << 20;

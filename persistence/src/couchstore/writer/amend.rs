@@ -2,9 +2,7 @@
 
 use crate::contract::EngineError;
 use crate::couchstore::btree_modify::Action;
-use crate::couchstore::by_seqno;
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::reduce::Tree;
+use crate::couchstore::format::{DocInfo, Tree, by_seqno};
 use crate::couchstore::tip::Tip;
 
 use super::Writer;

@@ -12,7 +12,7 @@
 //!
 //! E26. Room that can't be had fails no commit: it goes on without, and so do those after it.
 
-use crate::couchstore::block::BLOCK_BYTES;
+use crate::couchstore::format::block::BLOCK_BYTES;
 use crate::couchstore::tip::Tip;
 use crate::disk::DiskFile;
 

@@ -7,17 +7,14 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::appender::Appender;
-use crate::couchstore::block::{DATA, HEADER};
-use crate::couchstore::checksum::Checksum;
-use crate::couchstore::doc_info::{BODY_COMPRESSED, DocInfo};
-use crate::couchstore::header::Header;
-use crate::couchstore::node::Entry;
-use crate::couchstore::pointer::Pointer;
-use crate::couchstore::reduce::{Reduction, Tree};
-use crate::couchstore::rev_meta::RevMeta;
+use crate::couchstore::format::block::{DATA, HEADER};
+use crate::couchstore::format::document_info::BODY_COMPRESSED;
+use crate::couchstore::format::{
+    Checksum, DocInfo, Entry, Header, Pointer, Reduction, RevisionMeta, Tree, by_id, by_seqno,
+    snappy, vbucket_state,
+};
 use crate::couchstore::source::Source;
 use crate::couchstore::tip::Tip;
-use crate::couchstore::{by_id, by_seqno, snappy, vbstate};
 use crate::disk::{Disk, MemoryDisk};
 
 pub(in crate::couchstore) const RAW: &[u8] = b"\xff\xff\xff\xff\xff\xff";
@@ -147,7 +144,7 @@ impl Craft<'_> {
                     body_position,
                     physical_bytes,
                     content_meta: BODY_COMPRESSED,
-                    rev_meta: RevMeta::default().encode(),
+                    rev_meta: RevisionMeta::default().encode(),
                 }
             })
             .collect();
@@ -170,7 +167,7 @@ impl Craft<'_> {
         header.by_id = self.tree(&mut out, Tree::ById, &by_id);
         header.by_seqno = self.tree(&mut out, Tree::BySeqno, &by_seqno);
         let state = (
-            Bytes::from_static(vbstate::NAME),
+            Bytes::from_static(vbucket_state::NAME),
             Bytes::copy_from_slice(self.state),
         );
         header.local = Some(leaf(&mut out, Tree::Local, &[state]));

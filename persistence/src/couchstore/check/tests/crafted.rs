@@ -5,13 +5,9 @@ use std::cell::Cell;
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::header::Header;
-use crate::couchstore::pointer::Pointer;
-use crate::couchstore::reduce::{Reduction, Tree};
-use crate::couchstore::rev_meta::RevMeta;
+use crate::couchstore::check::{Finding, FindingKind, Severity, check_tip};
+use crate::couchstore::format::{DocInfo, Header, Pointer, Reduction, RevisionMeta, Tree};
 
-use super::super::{Finding, FindingKind, Severity, check_tip};
 use super::craft::{Craft, OnRows, Place, RAW, SOUND, STATE, both};
 use super::kinds;
 
@@ -236,9 +232,9 @@ fn both_indexes_have_the_same_rows() {
         (&|_, b| b[3].rev_seqno = 9, "by-id index says other things"),
         (
             &|_, b| {
-                b[3].rev_meta = RevMeta {
+                b[3].rev_meta = RevisionMeta {
                     cas: 1,
-                    ..RevMeta::default()
+                    ..RevisionMeta::default()
                 }
                 .encode()
             },

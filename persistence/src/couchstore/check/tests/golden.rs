@@ -1,8 +1,8 @@
 //! What the vendor wrote is in order; what was damaged on purpose is found, where it is.
 
 use crate::couchstore::Tree;
+use crate::couchstore::check::FindingKind::{Body, Header, Node, Prepares, Tail};
 
-use super::super::FindingKind::{Body, Header, Node, Prepares, Tail};
 use super::{check, fixture, kinds};
 
 #[test]

@@ -3,10 +3,10 @@
 use lowtide_checkpoint::{Item, Seqno, VBucketState};
 
 use crate::contract::{EngineError, ScanLimit};
+use crate::couchstore::check::check_file;
 use crate::couchstore::{CouchFile, Keyring};
 use crate::disk::{Access, Disk};
 
-use super::super::check_file;
 use super::{fixture, stored};
 
 /// Everything a reader gets to see.

@@ -6,9 +6,9 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::checksum::Checksum;
-use crate::couchstore::fields::{Fields, put};
-use crate::couchstore::node::{Entry, take_lengths};
+use crate::couchstore::format::fields::put;
+use crate::couchstore::format::node::take_lengths;
+use crate::couchstore::format::{Checksum, Entry, Fields};
 use crate::couchstore::source::Source;
 
 /// A frame is closed at this length.
@@ -155,8 +155,9 @@ fn read_frame(source: &Source, position: u64) -> Result<(Vec<Entry>, u64), Engin
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::disk::{Disk, MemoryDisk};
+
+    use super::*;
 
     #[test]
     fn a_damaged_run_is_an_error() {

@@ -10,12 +10,11 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use crate::contract::{
     Batch, Budget, CompactionRequest, Engine, Job, Progress, ScanLimit, Snapshot,
 };
+use crate::couchstore::tests::model::{Change, Model, by_seqno, change, item};
+use crate::couchstore::tests::naive::{is_tombstone, last_of_collections};
+use crate::couchstore::tests::support::{VB, contents, dir, open_with, state};
 use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig};
 use crate::disk::{Disk, MemoryDisk};
-
-use super::super::model::{Change, Model, by_seqno, change, item};
-use super::super::naive::{is_tombstone, last_of_collections};
-use super::super::support::{VB, contents, dir, open_with, state};
 
 /// Little memory to sort in, so that rows go through temporary files.
 const CONFIG: CouchstoreConfig = CouchstoreConfig {

@@ -5,10 +5,10 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno, VBucketState, Vbid};
 
 use crate::contract::{Batch, Budget, Engine, EngineError, Progress, RolledBack};
+use crate::couchstore::tests::naive;
+use crate::couchstore::tests::support::{VB, commit, delete, open, set, state};
 use crate::disk::{Keep, MemoryDisk};
 
-use super::super::naive;
-use super::super::support::{VB, commit, delete, open, set, state};
 use super::{POINTS, SMALL, batch, begin, names, store, to_end, to_point};
 
 #[test]

@@ -3,11 +3,11 @@
 use lowtide_checkpoint::{Item, Seqno};
 
 use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job, Progress};
+use crate::couchstore::tests::crash::{Contents, apply, noise};
+use crate::couchstore::tests::support::{VB, commit, contents, delete, open_with, set};
 use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 
-use super::super::crash::{Contents, apply, noise};
-use super::super::support::{VB, commit, contents, delete, open_with, set};
 use super::{compact, names};
 
 /// Synced often and sorted in little memory, so that there is something to fail on the way.

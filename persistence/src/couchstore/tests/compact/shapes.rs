@@ -7,14 +7,15 @@ use lowtide_checkpoint::Seqno;
 use crate::contract::{CompactionReport, CompactionRequest, Engine, EngineError};
 use crate::couchstore::appender::Appender;
 use crate::couchstore::btree_modify::{self, Action};
-use crate::couchstore::checksum::Checksum;
-use crate::couchstore::header::Header;
+use crate::couchstore::format::{Checksum, Header, block, by_id, by_seqno};
 use crate::couchstore::source::Source;
-use crate::couchstore::{CouchFile, Tree, block, by_id, by_seqno, find};
+use crate::couchstore::tests::replay::{rows, shape};
+use crate::couchstore::tests::support::{
+    VB, commit, contents, dir, file, fixture, open, set, store_with,
+};
+use crate::couchstore::{CouchFile, Tree, find};
 use crate::disk::{Access, Disk, MemoryDisk};
 
-use super::super::replay::{rows, shape};
-use super::super::support::{VB, commit, contents, dir, file, fixture, open, set, store_with};
 use super::{SMALL, compact, to_end};
 
 fn compacted(case: &str, request: CompactionRequest) -> (CouchFile, CouchFile, CompactionReport) {

@@ -7,10 +7,10 @@ use lowtide_checkpoint::Seqno;
 
 use crate::contract::{CompactionReport, CompactionRequest, Engine, EngineError};
 use crate::couchstore::compact::single::compact_with;
+use crate::couchstore::tests::support::{VB, commit, contents, delete, dir, file, open, set};
 use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig, FormatVersion};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
 
-use super::super::support::{VB, commit, contents, delete, dir, file, open, set};
 use super::{names, noise};
 
 /// So little memory for sorting that it takes several temporary files.

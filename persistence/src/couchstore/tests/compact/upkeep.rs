@@ -3,11 +3,11 @@
 use lowtide_checkpoint::{Item, Seqno, Vbid};
 
 use crate::contract::{Batch, Budget, Engine};
+use crate::couchstore::tests::crash::noise;
+use crate::couchstore::tests::support::{VB, contents, delete, open_with, set, state};
 use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig};
 use crate::disk::MemoryDisk;
 
-use super::super::crash::noise;
-use super::super::support::{VB, contents, delete, open_with, set, state};
 use super::to_end;
 
 const HOUR: u64 = 60 * 60;

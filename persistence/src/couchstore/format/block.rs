@@ -5,19 +5,19 @@
 //! the few conversions here.
 
 /// Bytes of a block, type byte included.
-pub(super) const BLOCK_BYTES: u64 = 4096;
+pub(crate) const BLOCK_BYTES: u64 = 4096;
 
 /// Type of a block whose bytes are data from the second on.
-pub(super) const DATA: u8 = 0x00;
+pub(crate) const DATA: u8 = 0x00;
 /// Type of a block that begins with a header.
-pub(super) const HEADER: u8 = 0x01;
+pub(crate) const HEADER: u8 = 0x01;
 /// Type of the block that tells how a file is encrypted.
-pub(super) const ENCRYPTION: u8 = 0x02;
+pub(crate) const ENCRYPTION: u8 = 0x02;
 
 const DATA_BYTES: u64 = BLOCK_BYTES - 1;
 
 /// Where the data of something at `position` begins.
-pub(super) const fn data_start(position: u64) -> u64 {
+pub(crate) const fn data_start(position: u64) -> u64 {
     if position.is_multiple_of(BLOCK_BYTES) {
         position.saturating_add(1)
     } else {
@@ -26,12 +26,12 @@ pub(super) const fn data_start(position: u64) -> u64 {
 }
 
 /// The first boundary at or after `position`.
-pub(super) const fn next_boundary(position: u64) -> u64 {
+pub(crate) const fn next_boundary(position: u64) -> u64 {
     position.div_ceil(BLOCK_BYTES).saturating_mul(BLOCK_BYTES)
 }
 
 /// The position right after `length` bytes of data that begin at `position`; on a boundary when they fill the block.
-pub(super) const fn end_of(position: u64, length: u64) -> u64 {
+pub(crate) const fn end_of(position: u64, length: u64) -> u64 {
     if length == 0 {
         return position;
     }
@@ -48,7 +48,7 @@ pub(super) const fn end_of(position: u64, length: u64) -> u64 {
 }
 
 /// Appends `bytes` to `out`, which ends at `position` in the file, with a type byte wherever a block begins.
-pub(super) fn append(out: &mut Vec<u8>, position: &mut u64, mut bytes: &[u8]) {
+pub(crate) fn append(out: &mut Vec<u8>, position: &mut u64, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         if position.is_multiple_of(BLOCK_BYTES) {
             out.push(DATA);
@@ -63,12 +63,12 @@ pub(super) fn append(out: &mut Vec<u8>, position: &mut u64, mut bytes: &[u8]) {
 }
 
 /// How many data bytes fit behind `start`, which is no boundary, in its block.
-pub(super) const fn room(start: u64) -> u64 {
+pub(crate) const fn room(start: u64) -> u64 {
     BLOCK_BYTES - start % BLOCK_BYTES
 }
 
 /// Takes the type bytes out of `raw`, which was read at `start` (not a boundary). Ends before a block that isn't data.
-pub(super) fn strip(raw: Vec<u8>, start: u64) -> Vec<u8> {
+pub(crate) fn strip(raw: Vec<u8>, start: u64) -> Vec<u8> {
     if raw.len() as u64 <= room(start) {
         return raw;
     }
@@ -78,7 +78,7 @@ pub(super) fn strip(raw: Vec<u8>, start: u64) -> Vec<u8> {
 }
 
 /// As [`strip`], after what is in `data`.
-pub(super) fn strip_into(data: &mut Vec<u8>, raw: &[u8], start: u64) {
+pub(crate) fn strip_into(data: &mut Vec<u8>, raw: &[u8], start: u64) {
     let Some((first, rest)) = raw.split_at_checked(room(start) as usize) else {
         data.extend_from_slice(raw);
         return;

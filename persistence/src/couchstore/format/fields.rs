@@ -3,26 +3,26 @@
 //! Reading takes fields off the front of a slice and says `None` where it is too short; nothing here panics.
 
 /// The largest number 48 bits hold: seqnos, revisions, positions of nodes, sizes of subtrees.
-pub(super) const U48_MAX: u64 = (1 << 48) - 1;
+pub(crate) const U48_MAX: u64 = (1 << 48) - 1;
 
 /// What is left to read of a structure.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fields<'a>(&'a [u8]);
+pub(crate) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
     /// The next `len` bytes.
-    pub(super) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(taken)
     }
 
     /// The next `width` bytes as a number; `width` is at most 8.
-    pub(super) fn uint(&mut self, width: usize) -> Option<u64> {
+    pub(crate) fn uint(&mut self, width: usize) -> Option<u64> {
         Some(
             self.bytes(width)?
                 .iter()
@@ -31,13 +31,13 @@ impl<'a> Fields<'a> {
     }
 
     /// Everything not yet taken.
-    pub(super) const fn rest(self) -> &'a [u8] {
+    pub(crate) const fn rest(self) -> &'a [u8] {
         self.0
     }
 }
 
 /// Appends the low `width` bytes of `value`, highest first; `width` is at most 8.
-pub(super) fn put(out: &mut Vec<u8>, value: u64, width: usize) {
+pub(crate) fn put(out: &mut Vec<u8>, value: u64, width: usize) {
     out.extend(
         value
             .to_be_bytes()

@@ -3,17 +3,17 @@
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use super::doc_info::{DocInfo, Row};
-use super::fields::{Fields, put};
+use crate::couchstore::format::document_info::{DocInfo, Row};
+use crate::couchstore::format::fields::{Fields, put};
 
-pub(super) fn encode(info: &DocInfo) -> Bytes {
+pub(crate) fn encode(info: &DocInfo) -> Bytes {
     let mut out = Vec::with_capacity(23 + info.rev_meta.len());
     encode_into(&mut out, info);
     Bytes::from(out)
 }
 
 /// Appends a row's value.
-pub(super) fn encode_into(out: &mut Vec<u8>, info: &DocInfo) {
+pub(crate) fn encode_into(out: &mut Vec<u8>, info: &DocInfo) {
     put(out, info.seqno.0, 6);
     put(out, info.physical_bytes, 4);
     put(out, info.position_word(), 6);
@@ -23,7 +23,7 @@ pub(super) fn encode_into(out: &mut Vec<u8>, info: &DocInfo) {
 }
 
 /// Reads a row; `None` if it is too short.
-pub(super) fn row<'a>(key: &'a [u8], value: &'a [u8]) -> Option<Row<'a>> {
+pub(crate) fn row<'a>(key: &'a [u8], value: &'a [u8]) -> Option<Row<'a>> {
     let mut fields = Fields::new(value);
     let seqno = Seqno(fields.uint(6)?);
     let physical_bytes = fields.uint(4)?;
@@ -44,12 +44,12 @@ pub(super) fn row<'a>(key: &'a [u8], value: &'a [u8]) -> Option<Row<'a>> {
 }
 
 /// As [`row`], with its own bytes.
-pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<DocInfo> {
+pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<DocInfo> {
     row(key, value).map(Row::to_info)
 }
 
 /// What the reduction needs of a row: whether it is a tombstone, and what its body takes on disk.
-pub(super) fn figures(value: &[u8]) -> Option<(bool, u64)> {
+pub(crate) fn figures(value: &[u8]) -> Option<(bool, u64)> {
     let mut fields = Fields::new(value);
     fields.bytes(6)?;
     let physical_bytes = fields.uint(4)?;

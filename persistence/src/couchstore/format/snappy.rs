@@ -6,39 +6,39 @@
 const EXPANSION_MAX: usize = 22;
 
 /// How many bytes `compressed` claims to stand for; `None` if it can't be so many.
-pub(super) fn length(compressed: &[u8]) -> Option<usize> {
+pub(crate) fn length(compressed: &[u8]) -> Option<usize> {
     let claimed = snap::raw::decompress_len(compressed).ok()?;
     (claimed <= compressed.len().saturating_mul(EXPANSION_MAX)).then_some(claimed)
 }
 
 /// The bytes `compressed` stands for; `None` if it is no snappy block.
-pub(super) fn decompress(compressed: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decompress(compressed: &[u8]) -> Option<Vec<u8>> {
     length(compressed)?;
     snap::raw::Decoder::new().decompress_vec(compressed).ok()
 }
 
 /// Puts the bytes `compressed` stands for where they fit exactly; `None` if they don't, or it is no snappy block.
-pub(super) fn decompress_into(compressed: &[u8], out: &mut [u8]) -> Option<()> {
+pub(crate) fn decompress_into(compressed: &[u8], out: &mut [u8]) -> Option<()> {
     let length = snap::raw::Decoder::new().decompress(compressed, out).ok()?;
     (length == out.len()).then_some(())
 }
 
 /// A snappy block for `bytes`; `None` beyond 4 GiB.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(super) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
     snap::raw::Encoder::new().compress_vec(bytes).ok()
 }
 
 /// Compresses again and again without new memory each time.
 #[derive(Debug, Default)]
-pub(super) struct Compressor {
+pub(crate) struct Compressor {
     encoder: Option<Box<snap::raw::Encoder>>,
     out: Vec<u8>,
 }
 
 impl Compressor {
     /// A snappy block for `bytes`; `None` beyond 4 GiB.
-    pub(super) fn compress(&mut self, bytes: &[u8]) -> Option<&[u8]> {
+    pub(crate) fn compress(&mut self, bytes: &[u8]) -> Option<&[u8]> {
         let bytes_max = snap::raw::max_compress_len(bytes.len());
         if self.out.len() < bytes_max {
             self.out.resize(bytes_max, 0);

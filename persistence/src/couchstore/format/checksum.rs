@@ -2,7 +2,7 @@
 
 /// Which checksum a file's headers and chunks carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Checksum {
+pub(crate) enum Checksum {
     /// Up to version 11.
     Crc32,
     /// From version 12 on.
@@ -11,7 +11,7 @@ pub(super) enum Checksum {
 
 impl Checksum {
     /// The one files of that version use.
-    pub(super) const fn of_version(version: u8) -> Self {
+    pub(crate) const fn of_version(version: u8) -> Self {
         if version <= 11 {
             Self::Crc32
         } else {
@@ -19,7 +19,7 @@ impl Checksum {
         }
     }
 
-    pub(super) fn of(self, bytes: &[u8]) -> u32 {
+    pub(crate) fn of(self, bytes: &[u8]) -> u32 {
         match self {
             Self::Crc32c => crc32c::crc32c(bytes),
             Self::Crc32 => !bytes.iter().fold(u32::MAX, |crc, &byte| {

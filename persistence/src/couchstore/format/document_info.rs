@@ -26,38 +26,38 @@ pub struct DocInfo {
 
 /// The same, out of a node that is in memory.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Row<'a> {
-    pub(super) id: &'a [u8],
-    pub(super) seqno: Seqno,
-    pub(super) rev_seqno: u64,
-    pub(super) deleted: bool,
-    pub(super) body_position: u64,
-    pub(super) physical_bytes: u64,
-    pub(super) content_meta: u8,
-    pub(super) rev_meta: &'a [u8],
+pub(crate) struct Row<'a> {
+    pub(crate) id: &'a [u8],
+    pub(crate) seqno: Seqno,
+    pub(crate) rev_seqno: u64,
+    pub(crate) deleted: bool,
+    pub(crate) body_position: u64,
+    pub(crate) physical_bytes: u64,
+    pub(crate) content_meta: u8,
+    pub(crate) rev_meta: &'a [u8],
 }
 
 /// The body is stored compressed.
-pub(super) const BODY_COMPRESSED: u8 = 0x80;
+pub(crate) const BODY_COMPRESSED: u8 = 0x80;
 /// The body is not JSON.
-pub(super) const NOT_JSON: u8 = 0x03;
+pub(crate) const NOT_JSON: u8 = 0x03;
 
 /// Where the bit for tombstones is in the word it shares with the body's position.
 const DELETED_BIT: u32 = 47;
 
 impl DocInfo {
     /// The word both indexes use for "deleted" and the body's position.
-    pub(super) fn position_word(&self) -> u64 {
+    pub(crate) fn position_word(&self) -> u64 {
         u64::from(self.deleted) << DELETED_BIT | self.body_position
     }
 
     /// Splits that word.
-    pub(super) const fn split_position(word: u64) -> (bool, u64) {
+    pub(crate) const fn split_position(word: u64) -> (bool, u64) {
         (word >> DELETED_BIT != 0, word & ((1 << DELETED_BIT) - 1))
     }
 
     /// As a row.
-    pub(super) fn row(&self) -> Row<'_> {
+    pub(crate) fn row(&self) -> Row<'_> {
         Row {
             id: &self.id,
             seqno: self.seqno,
@@ -79,7 +79,7 @@ impl DocInfo {
 
 impl Row<'_> {
     /// The same, with its own bytes.
-    pub(super) fn to_info(self) -> DocInfo {
+    pub(crate) fn to_info(self) -> DocInfo {
         DocInfo {
             id: Bytes::copy_from_slice(self.id),
             seqno: self.seqno,
@@ -93,7 +93,7 @@ impl Row<'_> {
     }
 
     /// Whether the body has to be decompressed.
-    pub(super) const fn is_compressed(&self) -> bool {
+    pub(crate) const fn is_compressed(&self) -> bool {
         self.content_meta & BODY_COMPRESSED != 0
     }
 }

@@ -7,7 +7,7 @@
 use super::checksum::Checksum;
 use super::fields::{Fields, put};
 use super::pointer::Pointer;
-use super::reduce::Tree;
+use super::reduction::Tree;
 
 /// The newest version there is.
 const VERSION: u8 = 14;
@@ -15,43 +15,43 @@ const VERSION_OLDEST: u8 = 11;
 /// Since this version a header has a time.
 const VERSION_TIMESTAMP: u8 = 13;
 /// Since this version a header knows the one before it.
-pub(super) const VERSION_PREVIOUS: u8 = 14;
+pub(crate) const VERSION_PREVIOUS: u8 = 14;
 
 /// Block type, length, checksum.
 const FRAME_BYTES: usize = 9;
 const CHECKSUM_BYTES: u64 = 4;
 const LENGTH_MAX: u64 = 1024;
 /// No header is longer, block type included.
-pub(super) const HEADER_BYTES_MAX: u64 = 5 + LENGTH_MAX;
+pub(crate) const HEADER_BYTES_MAX: u64 = 5 + LENGTH_MAX;
 /// A root that exists has at least position and size.
 const ROOT_BYTES_MIN: usize = 12;
 
 /// "No header before this one", in 47 bits.
-pub(super) const NO_PREVIOUS: u64 = (1 << 47) - 1;
+pub(crate) const NO_PREVIOUS: u64 = (1 << 47) - 1;
 
 /// The state of a file at one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// The format's version, 11 to 14; the file's for life.
-    pub(super) version: u8,
+    pub(crate) version: u8,
     /// Highest seqno ever saved.
-    pub(super) update_seq: u64,
+    pub(crate) update_seq: u64,
     /// Highest tombstone ever purged.
-    pub(super) purge_seq: u64,
+    pub(crate) purge_seq: u64,
     /// Nanoseconds since the epoch; 0 before version 13.
-    pub(super) timestamp: u64,
+    pub(crate) timestamp: u64,
     /// Position of the header this state was derived from, or [`NO_PREVIOUS`].
-    pub(super) previous: u64,
+    pub(crate) previous: u64,
     /// Block 0 tells how the file is encrypted.
-    pub(super) encrypted: bool,
-    pub(super) by_seqno: Option<Pointer>,
-    pub(super) by_id: Option<Pointer>,
-    pub(super) local: Option<Pointer>,
+    pub(crate) encrypted: bool,
+    pub(crate) by_seqno: Option<Pointer>,
+    pub(crate) by_id: Option<Pointer>,
+    pub(crate) local: Option<Pointer>,
 }
 
 /// Why bytes are no header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HeaderError {
+pub(crate) enum HeaderError {
     /// It goes on beyond the end of the file.
     Truncated,
     /// Neither checksum matches.
@@ -75,12 +75,12 @@ impl std::fmt::Display for HeaderError {
 
 impl Header {
     /// That of a file of the newest version in which nothing was ever saved.
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self::of_version(VERSION)
     }
 
     /// That of a file in which nothing was ever saved.
-    pub(super) const fn of_version(version: u8) -> Self {
+    pub(crate) const fn of_version(version: u8) -> Self {
         Self {
             version,
             update_seq: 0,
@@ -94,7 +94,7 @@ impl Header {
         }
     }
 
-    pub(super) const fn root(&self, tree: Tree) -> Option<Pointer> {
+    pub(crate) const fn root(&self, tree: Tree) -> Option<Pointer> {
         match tree {
             Tree::BySeqno => self.by_seqno,
             Tree::ById => self.by_id,
@@ -102,7 +102,7 @@ impl Header {
         }
     }
 
-    pub(super) const fn set_root(&mut self, tree: Tree, root: Option<Pointer>) {
+    pub(crate) const fn set_root(&mut self, tree: Tree, root: Option<Pointer>) {
         match tree {
             Tree::BySeqno => self.by_seqno = root,
             Tree::ById => self.by_id = root,
@@ -111,7 +111,7 @@ impl Header {
     }
 
     /// What will be read back: without the fields its version has not.
-    pub(super) const fn into_stored(mut self) -> Self {
+    pub(crate) const fn into_stored(mut self) -> Self {
         if self.version < VERSION_TIMESTAMP {
             self.timestamp = 0;
         }
@@ -122,7 +122,7 @@ impl Header {
     }
 
     /// Its bytes, beginning with `block_type`.
-    pub(super) fn encode(&self, block_type: u8) -> Vec<u8> {
+    pub(crate) fn encode(&self, block_type: u8) -> Vec<u8> {
         let [by_seqno, by_id, local] = [self.by_seqno, self.by_id, self.local]
             .map(|root| root.map_or(Vec::new(), |root| root.encode_root()));
         let mut body = vec![self.version];
@@ -154,7 +154,7 @@ impl Header {
     }
 
     /// Reads the header at `position` from the bytes there, block type first. Also says how many bytes it takes.
-    pub(super) fn decode(bytes: &[u8], position: u64) -> Result<(Self, u64), HeaderError> {
+    pub(crate) fn decode(bytes: &[u8], position: u64) -> Result<(Self, u64), HeaderError> {
         let mut fields = Fields::new(bytes);
         fields.bytes(1).ok_or(HeaderError::Truncated)?;
         let length = fields.uint(4).ok_or(HeaderError::Truncated)?;
@@ -238,8 +238,9 @@ impl Header {
 
 #[cfg(test)]
 mod tests {
+    use crate::couchstore::format::reduction::Reduction;
+
     use super::*;
-    use crate::couchstore::reduce::Reduction;
 
     /// The header of the vendor's b_ten file.
     const B_TEN: [u8; 105] = [

@@ -9,9 +9,9 @@ use super::fields::Fields;
 use super::snappy;
 
 /// The longest key an entry can carry: its length has 12 bits.
-pub(super) const KEY_BYTES_MAX: usize = (1 << 12) - 1;
+pub(crate) const KEY_BYTES_MAX: usize = (1 << 12) - 1;
 /// The longest value an entry can carry: its length has 28 bits.
-pub(super) const VALUE_BYTES_MAX: usize = (1 << 28) - 1;
+pub(crate) const VALUE_BYTES_MAX: usize = (1 << 28) - 1;
 
 const ENTRY_FIXED: usize = 5;
 /// Reference counts of a node and of its bytes.
@@ -19,7 +19,7 @@ const SHARED_BYTES: usize = 5 * size_of::<usize>();
 
 /// What a node's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NodeKind {
+pub(crate) enum NodeKind {
     /// Pointers to nodes; each key is the last one below its pointer.
     Interior,
     /// Rows.
@@ -27,7 +27,7 @@ pub(super) enum NodeKind {
 }
 
 impl NodeKind {
-    pub(super) const fn type_byte(self) -> u8 {
+    pub(crate) const fn type_byte(self) -> u8 {
         match self {
             Self::Interior => 0,
             Self::Leaf => 1,
@@ -45,19 +45,19 @@ impl NodeKind {
 
 /// A key and its value, sharing the bytes of the node they were read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) key: Bytes,
-    pub(super) value: Bytes,
+pub(crate) struct Entry {
+    pub(crate) key: Bytes,
+    pub(crate) value: Bytes,
 }
 
 impl Entry {
     /// What it takes in a node before compression.
-    pub(super) fn encoded_bytes(&self) -> usize {
+    pub(crate) fn encoded_bytes(&self) -> usize {
         ENTRY_FIXED + self.key.len() + self.value.len()
     }
 
     /// Appends it to a node; lengths were checked when it was made.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_lengths(out, self.key.len(), self.value.len());
         out.extend_from_slice(&self.key);
         out.extend_from_slice(&self.value);
@@ -65,13 +65,13 @@ impl Entry {
 }
 
 /// Appends the five bytes that carry a 12-bit and a 28-bit length.
-pub(super) fn put_lengths(out: &mut Vec<u8>, key: usize, value: usize) {
+pub(crate) fn put_lengths(out: &mut Vec<u8>, key: usize, value: usize) {
     let packed = (key as u64) << 28 | value as u64;
     super::fields::put(out, packed, ENTRY_FIXED);
 }
 
 /// Takes the five bytes that carry a 12-bit and a 28-bit length.
-pub(super) fn take_lengths(fields: &mut Fields<'_>) -> Option<(usize, usize)> {
+pub(crate) fn take_lengths(fields: &mut Fields<'_>) -> Option<(usize, usize)> {
     let packed = fields.uint(ENTRY_FIXED)?;
     Some((
         (packed >> 28) as usize,
@@ -81,8 +81,8 @@ pub(super) fn take_lengths(fields: &mut Fields<'_>) -> Option<(usize, usize)> {
 
 /// A node, decoded and checked.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) kind: NodeKind,
+pub(crate) struct Node {
+    pub(crate) kind: NodeKind,
     /// Uncompressed, type byte included; behind it, if it is to be searched often, where in it each entry begins.
     body: Bytes,
     /// Where the entries end.
@@ -97,7 +97,7 @@ impl Node {
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub(super) fn decode(compressed: &[u8]) -> Result<Self, &'static str> {
+    pub(crate) fn decode(compressed: &[u8]) -> Result<Self, &'static str> {
         Self::of_raw(snappy::decompress(compressed).ok_or("node is no snappy block")?)
     }
 
@@ -105,7 +105,7 @@ impl Node {
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub(super) fn of_raw(raw: Vec<u8>) -> Result<Self, &'static str> {
+    pub(crate) fn of_raw(raw: Vec<u8>) -> Result<Self, &'static str> {
         let kind = NodeKind::of_type_byte(raw.first().copied())?;
         check(&raw)?;
         let end = raw.len();
@@ -118,7 +118,7 @@ impl Node {
     }
 
     /// The same node, to be searched often.
-    pub(super) fn indexed(self) -> Self {
+    pub(crate) fn indexed(self) -> Self {
         Self {
             body: with_places(self.raw()),
             ..self
@@ -129,7 +129,7 @@ impl Node {
     ///
     /// # Errors
     /// As there.
-    pub(super) fn indexed_copy(raw: &[u8]) -> Result<Self, &'static str> {
+    pub(crate) fn indexed_copy(raw: &[u8]) -> Result<Self, &'static str> {
         let kind = NodeKind::of_type_byte(raw.first().copied())?;
         check(raw)?;
         Ok(Self {
@@ -150,17 +150,17 @@ impl Node {
     }
 
     /// What it takes in memory.
-    pub(super) fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         size_of::<Self>() + SHARED_BYTES + self.body.len()
     }
 
     /// Bytes before compression, type byte included.
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.end
     }
 
     /// The last of its keys.
-    pub(super) fn last_key(&self) -> Option<&[u8]> {
+    pub(crate) fn last_key(&self) -> Option<&[u8]> {
         match self.places().last() {
             Some(&place) => self.entry(place).map(|(key, _)| key),
             None => self.entries().last().map(|(key, _)| key),
@@ -169,7 +169,7 @@ impl Node {
 
     /// The first entry whose key is at or after `key`. Where it is indexed, takes time as the logarithm of the number
     /// of entries.
-    pub(super) fn at_or_after(&self, key: &[u8]) -> Option<(&[u8], &[u8])> {
+    pub(crate) fn at_or_after(&self, key: &[u8]) -> Option<(&[u8], &[u8])> {
         let places = self.places();
         if places.is_empty() {
             return self.entries().find(|&(of, _)| of >= key);
@@ -191,12 +191,12 @@ impl Node {
     }
 
     /// Keys and values in order.
-    pub(super) fn entries(&self) -> Entries<'_> {
+    pub(crate) fn entries(&self) -> Entries<'_> {
         Entries::of_raw(self.raw())
     }
 
     /// Entries in order, sharing the node's bytes.
-    pub(super) fn shared_entries(&self) -> impl Iterator<Item = Entry> + '_ {
+    pub(crate) fn shared_entries(&self) -> impl Iterator<Item = Entry> + '_ {
         self.entries().map(|(key, value)| Entry {
             key: self.body.slice_ref(key),
             value: self.body.slice_ref(value),
@@ -204,17 +204,17 @@ impl Node {
     }
 
     /// Where its first entry begins.
-    pub(super) const FIRST: usize = 1;
+    pub(crate) const FIRST: usize = 1;
 
     /// The entry that begins at an offset [`Node::FIRST`] or this gave, and where the next one does.
-    pub(super) fn entry_at(&self, start: usize) -> Option<(&[u8], &[u8], usize)> {
+    pub(crate) fn entry_at(&self, start: usize) -> Option<(&[u8], &[u8], usize)> {
         let mut entries = Entries(Fields::new(self.raw().get(start..)?));
         let (key, value) = entries.next()?;
         Some((key, value, start + ENTRY_FIXED + key.len() + value.len()))
     }
 
     /// Where the first entry begins whose key is at or after `key`; the node's end if there is none.
-    pub(super) fn start_of(&self, key: &[u8]) -> usize {
+    pub(crate) fn start_of(&self, key: &[u8]) -> usize {
         let places = self.places();
         if places.is_empty() {
             let before = self.entries().take_while(|&(of, _)| of < key);
@@ -228,17 +228,17 @@ impl Node {
     }
 
     /// How many entries begin at `start`, where one does, or behind it.
-    pub(super) fn count_from(&self, start: usize) -> usize {
+    pub(crate) fn count_from(&self, start: usize) -> usize {
         Entries::new(self.run(start, self.end)).count()
     }
 
     /// The bytes of the entries that begin at `start` or behind it, and before `end`, as they lie in it.
-    pub(super) fn run(&self, start: usize, end: usize) -> &[u8] {
+    pub(crate) fn run(&self, start: usize, end: usize) -> &[u8] {
         self.raw().get(start..end).unwrap_or_default()
     }
 
     /// A value of this node, sharing its bytes.
-    pub(super) fn share(&self, part: &[u8]) -> Bytes {
+    pub(crate) fn share(&self, part: &[u8]) -> Bytes {
         self.body.slice_ref(part)
     }
 }
@@ -276,21 +276,21 @@ fn check(raw: &[u8]) -> Result<(), &'static str> {
 
 /// Walks a node's entries.
 #[derive(Clone, Debug)]
-pub(super) struct Entries<'a>(Fields<'a>);
+pub(crate) struct Entries<'a>(Fields<'a>);
 
 impl<'a> Entries<'a> {
     /// Those of a part of a node.
-    pub(super) const fn new(part: &'a [u8]) -> Self {
+    pub(crate) const fn new(part: &'a [u8]) -> Self {
         Self(Fields::new(part))
     }
 
     /// Those of a node that is not compressed, type byte included.
-    pub(super) fn of_raw(raw: &'a [u8]) -> Self {
+    pub(crate) fn of_raw(raw: &'a [u8]) -> Self {
         Self::new(raw.get(1..).unwrap_or_default())
     }
 
     /// What an entry takes.
-    pub(super) const fn encoded_bytes(key: &[u8], value: &[u8]) -> usize {
+    pub(crate) const fn encoded_bytes(key: &[u8], value: &[u8]) -> usize {
         ENTRY_FIXED + key.len() + value.len()
     }
 }

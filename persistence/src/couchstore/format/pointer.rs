@@ -1,17 +1,17 @@
 //! Pointers to nodes: where a node is, what its subtree takes on disk, and what the subtree sums up to.
 
 use super::fields::{Fields, put};
-use super::reduce::{Reduction, Tree};
+use super::reduction::{Reduction, Tree};
 
 /// Points at a node and what is below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pointer {
+pub(crate) struct Pointer {
     /// The node's position.
-    pub(super) position: u64,
+    pub(crate) position: u64,
     /// What the node and all below it take on disk.
-    pub(super) subtree_bytes: u64,
+    pub(crate) subtree_bytes: u64,
     /// What all rows below sum up to.
-    pub(super) reduction: Reduction,
+    pub(crate) reduction: Reduction,
 }
 
 impl Pointer {
@@ -19,7 +19,7 @@ impl Pointer {
     const ROOT_FIXED: usize = 12;
 
     /// Reads a root from a header: no length field, the reduction goes to the end. `None` if it is malformed.
-    pub(super) fn decode_root(tree: Tree, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode_root(tree: Tree, bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(bytes);
         let (position, subtree_bytes) = (fields.uint(6)?, fields.uint(6)?);
         Some(Self {
@@ -29,7 +29,7 @@ impl Pointer {
         })
     }
 
-    pub(super) fn encode_root(&self) -> Vec<u8> {
+    pub(crate) fn encode_root(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(Self::ROOT_FIXED + 16);
         put(&mut out, self.position, 6);
         put(&mut out, self.subtree_bytes, 6);
@@ -38,7 +38,7 @@ impl Pointer {
     }
 
     /// Reads the value of an interior node's entry. `None` if it is malformed.
-    pub(super) fn decode_entry(tree: Tree, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode_entry(tree: Tree, bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(bytes);
         let (position, subtree_bytes) = (fields.uint(6)?, fields.uint(6)?);
         let reduction_bytes = fields.uint(2)?;
@@ -53,7 +53,7 @@ impl Pointer {
         })
     }
 
-    pub(super) fn encode_entry(&self) -> Vec<u8> {
+    pub(crate) fn encode_entry(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(Self::ROOT_FIXED + 2 + 16);
         put(&mut out, self.position, 6);
         put(&mut out, self.subtree_bytes, 6);

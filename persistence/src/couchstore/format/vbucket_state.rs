@@ -9,7 +9,7 @@ use lowtide_checkpoint::{
 use serde::{Deserialize, Serialize};
 
 /// The local document's name.
-pub(super) const NAME: &[u8] = b"_local/vbstate";
+pub(crate) const NAME: &[u8] = b"_local/vbstate";
 /// Who wrote it.
 const BUILD: &str = concat!("lowtide-", env!("CARGO_PKG_VERSION"));
 const VERSION: u64 = 4;
@@ -18,13 +18,13 @@ const NO_HLC_EPOCH: &str = "-1";
 
 /// What is kept with a state, and known only to the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct StoreFigures {
+pub(crate) struct StoreFigures {
     /// Pending prepares in the file.
-    pub(super) prepares: u64,
+    pub(crate) prepares: u64,
     /// What their bodies take on disk.
-    pub(super) prepare_bytes: u64,
+    pub(crate) prepare_bytes: u64,
     /// There was a value with extended attributes.
-    pub(super) xattrs: bool,
+    pub(crate) xattrs: bool,
 }
 
 // Fields are declared in the order of their names: that is the order they are written in.
@@ -74,7 +74,7 @@ struct JsonBranch {
 }
 
 /// The document for a state.
-pub(super) fn encode(
+pub(crate) fn encode(
     state: &VBucketState,
     figures: &StoreFigures,
 ) -> Result<Vec<u8>, serde_json::Error> {
@@ -124,7 +124,7 @@ pub(super) fn encode(
 ///
 /// # Errors
 /// What is wrong with it, in words.
-pub(super) fn decode(document: &[u8]) -> Result<(VBucketState, StoreFigures), String> {
+pub(crate) fn decode(document: &[u8]) -> Result<(VBucketState, StoreFigures), String> {
     let json: Json = serde_json::from_slice(document).map_err(|error| error.to_string())?;
     let number = |name: &str, text: &Option<String>| match text {
         None => Ok(0),
@@ -170,7 +170,7 @@ pub(super) fn decode(document: &[u8]) -> Result<(VBucketState, StoreFigures), St
 }
 
 /// Whether a document says that the keys beside it carry no collection prefix, as those before release 7.
-pub(super) fn lacks_namespaces(document: &[u8]) -> bool {
+pub(crate) fn lacks_namespaces(document: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Flag {
         namespaces_supported: Option<bool>,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::by_id;
 use super::fields::{Fields, put};
+use super::index_row::by_id;
 
 /// One of a file's three trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +30,7 @@ impl Tree {
 
 /// What is below one pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reduction {
+pub(crate) enum Reduction {
     /// By seqno: how many rows.
     Rows(u64),
     /// By id: rows that are documents, rows that are tombstones, and what their bodies take on disk.
@@ -64,7 +64,7 @@ impl fmt::Display for Reduction {
 
 impl Reduction {
     /// That of no rows.
-    pub(super) const fn empty(tree: Tree) -> Self {
+    pub(crate) const fn empty(tree: Tree) -> Self {
         match tree {
             Tree::BySeqno => Self::Rows(0),
             Tree::ById => Self::Documents {
@@ -77,7 +77,7 @@ impl Reduction {
     }
 
     /// Reads one as pointers of that tree store it; `None` if it has not the size it must have.
-    pub(super) fn decode(tree: Tree, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(tree: Tree, bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(bytes);
         let reduction = match tree {
             Tree::BySeqno => Self::Rows(fields.uint(5)?),
@@ -92,7 +92,7 @@ impl Reduction {
     }
 
     /// What [`Reduction::encode`] appends.
-    pub(super) const fn encoded_bytes(self) -> u64 {
+    pub(crate) const fn encoded_bytes(self) -> u64 {
         match self {
             Self::Rows(_) => 5,
             Self::Documents { .. } => 16,
@@ -100,7 +100,7 @@ impl Reduction {
         }
     }
 
-    pub(super) fn encode(self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
         match self {
             Self::Rows(rows) => put(out, rows, 5),
             Self::Documents {
@@ -118,7 +118,7 @@ impl Reduction {
 
     /// Adds one leaf entry; `None` if its value can't be read.
     #[must_use]
-    pub(super) fn with_row(self, value: &[u8]) -> Option<Self> {
+    pub(crate) fn with_row(self, value: &[u8]) -> Option<Self> {
         Some(match self {
             Self::Rows(rows) => Self::Rows(rows.saturating_add(1)),
             Self::Documents {
@@ -139,7 +139,7 @@ impl Reduction {
 
     /// Adds a whole subtree of the same tree.
     #[must_use]
-    pub(super) const fn with_subtree(self, other: Self) -> Self {
+    pub(crate) const fn with_subtree(self, other: Self) -> Self {
         match (self, other) {
             (Self::Rows(a), Self::Rows(b)) => Self::Rows(a.saturating_add(b)),
             (

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{DurabilityLevel, Seqno};
 
-use super::fields::{Fields, put};
+use crate::couchstore::format::fields::{Fields, put};
 
 /// Bit of the delete source: the document's time had come.
 const DELETED_BY_EXPIRY: u8 = 0x80;
@@ -19,19 +19,19 @@ const ABORTED: u8 = 2;
 
 /// Those parts of a revision that only the layer above the indexes understands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct RevMeta {
-    pub(super) cas: u64,
+pub(crate) struct RevisionMeta {
+    pub(crate) cas: u64,
     /// Expiry, or time of deletion, in seconds since the epoch.
-    pub(super) time: u32,
-    pub(super) flags: u32,
-    pub(super) deleted_by_expiry: bool,
-    pub(super) datatype: u8,
-    pub(super) durable: Option<Durable>,
+    pub(crate) time: u32,
+    pub(crate) flags: u32,
+    pub(crate) deleted_by_expiry: bool,
+    pub(crate) datatype: u8,
+    pub(crate) durable: Option<Durable>,
 }
 
 /// The further bytes of durable writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Durable {
+pub(crate) enum Durable {
     /// Waits to be committed or aborted.
     Pending {
         is_delete: bool,
@@ -43,8 +43,8 @@ pub(super) enum Durable {
     Aborted { prepare_seqno: Seqno },
 }
 
-impl RevMeta {
-    pub(super) fn encode(&self) -> Bytes {
+impl RevisionMeta {
+    pub(crate) fn encode(&self) -> Bytes {
         // Exact, so that it becomes `Bytes` without further memory.
         let mut out = Vec::with_capacity(if self.durable.is_some() { 25 } else { 18 });
         put(&mut out, self.cas, 8);
@@ -82,7 +82,7 @@ impl RevMeta {
     }
 
     /// `None` if the bytes are of no known layout.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(bytes);
         let mut meta = Self {
             cas: fields.uint(8)?,
@@ -133,7 +133,7 @@ mod tests {
         let stored = [
             0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0, 0, 0, 0, 0, 0, 2, 0, 0, 6, 1, 1,
         ];
-        let meta = RevMeta::decode(&stored).expect("valid");
+        let meta = RevisionMeta::decode(&stored).expect("valid");
         assert_eq!(
             (meta.cas, meta.flags, meta.datatype),
             (0x1122_3344_5566_0000, 0x0200_0006, 1)
@@ -162,31 +162,39 @@ mod tests {
                 prepare_seqno: Seqno(0x0102_0304_0506),
             },
         ] {
-            let meta = RevMeta {
+            let meta = RevisionMeta {
                 cas: 7,
                 time: 8,
                 flags: 9,
                 durable: Some(durable),
-                ..RevMeta::default()
+                ..RevisionMeta::default()
             };
             assert_eq!(meta.encode().len(), 25);
-            assert_eq!(RevMeta::decode(&meta.encode()), Some(meta));
+            assert_eq!(RevisionMeta::decode(&meta.encode()), Some(meta));
         }
     }
 
     #[test]
     fn other_layouts_are_refused() {
-        let meta = RevMeta {
+        let meta = RevisionMeta {
             deleted_by_expiry: true,
-            ..RevMeta::default()
+            ..RevisionMeta::default()
         };
         let mut bytes = meta.encode().to_vec();
         assert_eq!(bytes[16], 0x81);
-        assert_eq!(RevMeta::decode(&bytes[..16]), None, "the layout before 4.0");
-        assert_eq!(RevMeta::decode(&bytes[..17]), None);
+        assert_eq!(
+            RevisionMeta::decode(&bytes[..16]),
+            None,
+            "the layout before 4.0"
+        );
+        assert_eq!(RevisionMeta::decode(&bytes[..17]), None);
         bytes.push(0xff);
-        assert_eq!(RevMeta::decode(&bytes), Some(meta), "the layout of 4.6");
+        assert_eq!(
+            RevisionMeta::decode(&bytes),
+            Some(meta),
+            "the layout of 4.6"
+        );
         bytes.push(0xff);
-        assert_eq!(RevMeta::decode(&bytes), None);
+        assert_eq!(RevisionMeta::decode(&bytes), None);
     }
 }

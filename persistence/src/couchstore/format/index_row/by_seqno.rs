@@ -3,22 +3,22 @@
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use super::doc_info::{DocInfo, Row};
-use super::fields::{Fields, U48_MAX, put};
-use super::node::{put_lengths, take_lengths};
+use crate::couchstore::format::document_info::{DocInfo, Row};
+use crate::couchstore::format::fields::{Fields, U48_MAX, put};
+use crate::couchstore::format::node::{put_lengths, take_lengths};
 
 /// What a key takes.
 const KEY_BYTES: usize = 6;
 
 /// The key of a seqno's row.
-pub(super) fn key(seqno: Seqno) -> Bytes {
+pub(crate) fn key(seqno: Seqno) -> Bytes {
     let mut out = Vec::with_capacity(KEY_BYTES);
     key_into(&mut out, seqno);
     Bytes::from(out)
 }
 
 /// Where a walk begins that is to show a seqno's row and those behind it.
-pub(super) fn first_key(from: Seqno) -> Bytes {
+pub(crate) fn first_key(from: Seqno) -> Bytes {
     // What 48 bits can't hold comes after everything they can.
     if from.0 > U48_MAX {
         Bytes::from_static(&[0xff; 7])
@@ -28,20 +28,20 @@ pub(super) fn first_key(from: Seqno) -> Bytes {
 }
 
 /// The seqno a key means; `None` if it has not six bytes.
-pub(super) fn seqno(key: &[u8]) -> Option<Seqno> {
+pub(crate) fn seqno(key: &[u8]) -> Option<Seqno> {
     let mut fields = Fields::new(key);
     let seqno = fields.uint(6)?;
     fields.rest().is_empty().then_some(Seqno(seqno))
 }
 
-pub(super) fn encode(info: &DocInfo) -> Bytes {
+pub(crate) fn encode(info: &DocInfo) -> Bytes {
     let mut out = Vec::with_capacity(18 + info.id.len() + info.rev_meta.len());
     encode_into(&mut out, info);
     Bytes::from(out)
 }
 
 /// Appends a row's value.
-pub(super) fn encode_into(out: &mut Vec<u8>, info: &DocInfo) {
+pub(crate) fn encode_into(out: &mut Vec<u8>, info: &DocInfo) {
     put_lengths(out, info.id.len(), info.physical_bytes as usize);
     put(out, info.position_word(), 6);
     put(out, info.rev_seqno, 6);
@@ -51,12 +51,12 @@ pub(super) fn encode_into(out: &mut Vec<u8>, info: &DocInfo) {
 }
 
 /// Appends the key of a seqno's row.
-pub(super) fn key_into(out: &mut Vec<u8>, seqno: Seqno) {
+pub(crate) fn key_into(out: &mut Vec<u8>, seqno: Seqno) {
     put(out, seqno.0, KEY_BYTES);
 }
 
 /// Reads a row; `None` if it or its key is too short.
-pub(super) fn row<'a>(key: &[u8], value: &'a [u8]) -> Option<Row<'a>> {
+pub(crate) fn row<'a>(key: &[u8], value: &'a [u8]) -> Option<Row<'a>> {
     let mut fields = Fields::new(value);
     let (id_bytes, physical_bytes) = take_lengths(&mut fields)?;
     let (deleted, body_position) = DocInfo::split_position(fields.uint(6)?);
@@ -76,7 +76,7 @@ pub(super) fn row<'a>(key: &[u8], value: &'a [u8]) -> Option<Row<'a>> {
 }
 
 /// As [`row`], with its own bytes.
-pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<DocInfo> {
+pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<DocInfo> {
     row(key, value).map(Row::to_info)
 }
 
