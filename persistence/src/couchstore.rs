@@ -29,46 +29,28 @@
 //! | `check`, `survey` | damage anywhere is told, and the work goes on beside it |
 //! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
 
-mod appender;
-mod btree_modify;
-mod btree_read;
+mod btree;
 mod check;
-mod chunk;
-mod cipher;
 mod compact;
 mod couch_file;
-mod count;
 mod directory;
-mod encryption;
-mod extents;
-mod find;
+mod file;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod group;
-mod history;
 mod index;
-mod keyring;
 mod layout;
 mod listing;
 mod names;
-mod node_cache;
-mod node_draft;
-mod node_writer;
 mod read;
 mod recover;
 mod salvage;
-mod scan_keys;
 mod shared;
-mod slab;
 mod snapshot;
-mod source;
 mod survey;
-mod tip;
-mod tombstones;
 mod vbucket;
-mod window;
 mod writer;
 
 #[cfg(test)]
@@ -88,20 +70,21 @@ use crate::contract::{
 use crate::disk::{Disk, DiskLock, KeptDirectory, PooledDisk};
 use crate::store_owner::StoreOwner;
 
-pub use self::btree_read::NodeShape;
+pub use self::btree::NodeShape;
 pub use self::check::{CheckObserver, CheckReport, Finding, FindingKind, Severity, check_file};
 pub use self::compact::{CompactionConfig, compact_file};
 pub use self::couch_file::{CouchFile, HeaderInfo};
+pub use self::file::Keyring;
 pub use self::format::DocInfo;
 pub use self::format::FormatVersion;
 pub use self::format::Tree;
-pub use self::keyring::Keyring;
 pub use self::layout::{Cell, Layout, TreeLayout, Use};
 pub use self::listing::{StoreFile, StoreListing, list_store, name_of_store_file};
 pub use self::salvage::{Loss, SalvageObserver, Salvaged, salvage};
 
 use self::compact::Compaction;
 use self::directory::{Directory, Slot};
+use self::file::CommitView;
 use self::shared::Shared;
 use self::snapshot::CouchSnapshot;
 use self::vbucket::VBucket;
@@ -313,7 +296,7 @@ impl Engine for Couchstore {
     }
 
     fn info(&self, vb: Vbid) -> Result<VBucketInfo, EngineError> {
-        Ok(self.vbucket(vb)?.published().tip.info())
+        Ok(self.vbucket(vb)?.published().view.info())
     }
 
     fn compact(&self, vb: Vbid, request: CompactionRequest) -> Result<Box<dyn Job>, EngineError> {
@@ -336,15 +319,15 @@ impl Engine for Couchstore {
 
     fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
         let mut found: Vec<Finding> = Vec::new();
-        check::check_tip(&self.vbucket(vb)?.published().tip, &mut found)?;
+        check::check_tip(&self.vbucket(vb)?.published().view, &mut found)?;
         Ok(found.iter().map(Finding::to_string).collect())
     }
 
     fn stats(&self) -> BTreeMap<&'static str, u64> {
         let vbuckets = self.vbuckets.read();
-        let sum = |bytes: fn(&tip::Tip) -> u64| {
+        let sum = |bytes: fn(&CommitView) -> u64| {
             open_ones(&vbuckets).fold(0_u64, |sum, vbucket| {
-                sum.saturating_add(bytes(&vbucket.published().tip))
+                sum.saturating_add(bytes(&vbucket.published().view))
             })
         };
         BTreeMap::from([
@@ -355,8 +338,8 @@ impl Engine for Couchstore {
             ("commits", self.shared.commits.get()),
             ("compactions", self.shared.compactions.get()),
             ("documents-written", self.shared.documents.get()),
-            ("file-bytes", sum(tip::Tip::file_bytes)),
-            ("live-bytes", sum(tip::Tip::live_bytes)),
+            ("file-bytes", sum(CommitView::file_bytes)),
+            ("live-bytes", sum(CommitView::live_bytes)),
             ("open-files", self.files.open_files() as u64),
             ("syncs", self.shared.syncs.get()),
             ("tombstones-purged", self.shared.tombstones_purged.get()),

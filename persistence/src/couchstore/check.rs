@@ -5,20 +5,20 @@
 //! headers before. Always (T1): what is wrong is told and the work goes on; nothing is written; memory is a node for
 //! each level of a tree, one body, and at most a 32nd of the live part of the file, besides what the observer keeps.
 //!
-//! Bodies and rows may carry sizes as older releases counted them, which is no finding.
+//! BodyReader and rows may carry sizes as older releases counted them, which is no finding.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::contract::EngineError;
+use crate::couchstore::file::{
+    CommitView, Extents, Keyring, encryption, header_chain, header_search,
+};
 use crate::couchstore::format::header::VERSION_PREVIOUS;
 use crate::couchstore::format::{Tree, block};
 use crate::disk::{Access, Disk};
 
-use super::extents::Extents;
-use super::keyring::Keyring;
-use super::tip::Tip;
-use super::{encryption, find, history, recover, survey};
+use super::{recover, survey};
 
 pub(super) mod cross;
 mod finding;
@@ -59,7 +59,7 @@ pub struct CheckReport {
     pub nodes: u64,
     /// Rows of the by-seqno index.
     pub rows: u64,
-    /// Bodies.
+    /// BodyReader.
     pub bodies: u64,
     /// What they take on disk.
     pub body_bytes: u64,
@@ -79,18 +79,18 @@ pub fn check_file(
     observer: &mut dyn CheckObserver,
 ) -> Result<CheckReport, EngineError> {
     let file = disk.open(path, Access::ReadOnly)?;
-    let (tip, damage) = find::newest_whole(Arc::clone(&file), path, keys)?;
+    let (view, damage) = header_search::newest_whole(Arc::clone(&file), path, keys)?;
     for error in damage {
         observer.found(Finding::of_error(FindingKind::Header, error)?);
     }
-    let Some(tip) = tip else {
+    let Some(view) = view else {
         return Ok(CheckReport {
             file_bytes: file.len()?,
             ..CheckReport::default()
         });
     };
-    tail(&tip, observer)?;
-    check_tip(&tip, observer)
+    tail(&view, observer)?;
+    check_tip(&view, observer)
 }
 
 /// Verifies everything a commit reaches.
@@ -98,22 +98,22 @@ pub fn check_file(
 /// # Errors
 /// [`EngineError::Disk`].
 pub(super) fn check_tip(
-    tip: &Tip,
+    view: &CommitView,
     observer: &mut dyn CheckObserver,
 ) -> Result<CheckReport, EngineError> {
     let mut taken = Extents::default();
-    taken.take(0, encryption::block_bytes(tip)?);
+    taken.take(0, encryption::block_bytes(view)?);
     let mut report = CheckReport {
-        file_bytes: tip.source.file.len()?,
+        file_bytes: view.source.file.len()?,
         ..CheckReport::default()
     };
-    report.headers = header_chain(tip, observer)?;
+    report.headers = header_chain(view, observer)?;
 
     let mut digests = [Digest::default(); 2];
     let mut prepares = rows::Prepares::default();
     for (tree, digest) in [Tree::BySeqno, Tree::ById].into_iter().zip(&mut digests) {
-        let mut check = RowCheck::new(tip, tree, observer);
-        survey::survey(tip, tree, &mut taken, &mut check)?;
+        let mut check = RowCheck::new(view, tree, observer);
+        survey::survey(view, tree, &mut taken, &mut check)?;
         let seen = check.finish();
         *digest = seen.digest;
         report.nodes += seen.nodes;
@@ -122,25 +122,25 @@ pub(super) fn check_tip(
             prepares = seen.prepares;
         }
     }
-    let bodies = rows::bodies(tip, &mut taken, observer)?;
+    let bodies = rows::bodies(view, &mut taken, observer)?;
     (report.bodies, report.body_bytes) = (bodies.count, bodies.bytes);
     let [by_seqno, by_id] = digests;
     if by_seqno != by_id {
-        cross::compare(tip, observer)?;
+        cross::compare(view, observer)?;
     }
-    let mut check = StateCheck::new(tip, observer);
-    survey::survey(tip, Tree::Local, &mut taken, &mut check)?;
+    let mut check = StateCheck::new(view, observer);
+    survey::survey(view, Tree::Local, &mut taken, &mut check)?;
     report.nodes += check.finish(prepares);
-    purge_seqno(tip, observer);
+    purge_seqno(view, observer);
     Ok(report)
 }
 
 /// Follows the headers back to the first; says how many there are.
-fn header_chain(tip: &Tip, observer: &mut dyn CheckObserver) -> Result<u64, EngineError> {
+fn header_chain(view: &CommitView, observer: &mut dyn CheckObserver) -> Result<u64, EngineError> {
     let mut count = 1;
-    let mut current = tip.clone();
+    let mut current = view.clone();
     loop {
-        match history::before(&current) {
+        match header_chain::before(&current) {
             Ok(None) => return Ok(count),
             Ok(Some(older)) => {
                 count += 1;
@@ -165,30 +165,30 @@ fn header_chain(tip: &Tip, observer: &mut dyn CheckObserver) -> Result<u64, Engi
 }
 
 /// What lies behind the commit: opening the file for writing finishes it, or cuts it off.
-fn tail(tip: &Tip, observer: &mut dyn CheckObserver) -> Result<(), EngineError> {
-    let len = tip.source.file.len()?;
-    if len <= tip.end {
+fn tail(view: &CommitView, observer: &mut dyn CheckObserver) -> Result<(), EngineError> {
+    let len = view.source.file.len()?;
+    if len <= view.end {
         return Ok(());
     }
-    let what = match recover::successor(tip)? {
+    let what = match recover::successor(view)? {
         Some(next) => format!(
             "a complete commit with high seqno {} is not activated: opening the store for writing does that",
             next.header.update_seq
         ),
         None => format!(
             "{} bytes after the newest header belong to no commit",
-            len - tip.end
+            len - view.end
         ),
     };
-    observer.found(Finding::new(FindingKind::Tail, tip.end, what));
+    observer.found(Finding::new(FindingKind::Tail, view.end, what));
     Ok(())
 }
 
-fn purge_seqno(tip: &Tip, observer: &mut dyn CheckObserver) {
-    let (high, purge) = (tip.header.update_seq, tip.header.purge_seq);
+fn purge_seqno(view: &CommitView, observer: &mut dyn CheckObserver) {
+    let (high, purge) = (view.header.update_seq, view.header.purge_seq);
     if purge > high {
         let what = format!("purge seqno {purge} is above the high seqno {high}");
-        observer.found(Finding::new(FindingKind::PurgeSeqno, tip.position, what));
+        observer.found(Finding::new(FindingKind::PurgeSeqno, view.position, what));
     }
 }
 

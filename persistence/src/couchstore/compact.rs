@@ -40,11 +40,11 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, Job, Progress};
+use crate::couchstore::file::CommitView;
 use crate::couchstore::format::Reduction;
 
 use super::names;
 use super::shared::Shared;
-use super::tip::Tip;
 use super::vbucket::{Claim, Published, VBucket};
 
 use self::catch_up::{LAST_ROUND_BYTES_MAX, ROUNDS_MAX, Round};
@@ -89,22 +89,22 @@ struct Work {
 enum Stage {
     Begin(CompactionRequest),
     Copy {
-        tip: Tip,
+        view: CommitView,
         target: Target,
         copying: Copying,
     },
     Index {
-        tip: Tip,
+        view: CommitView,
         target: Target,
         indexing: Indexing,
     },
     CatchUp {
-        at: Tip,
+        at: CommitView,
         target: Target,
         round: Option<Round>,
     },
     Commit {
-        at: Tip,
+        at: CommitView,
         target: Target,
     },
     Swap(Ready),
@@ -243,22 +243,22 @@ impl Context<'_> {
         match stage {
             Stage::Begin(request) => self.start(&published, request),
             Stage::Copy {
-                tip,
+                view,
                 target,
                 copying,
-            } => self.copy(tip, target, copying, &published.tip, budget),
+            } => self.copy(view, target, copying, &published.view, budget),
             Stage::Index {
-                tip,
+                view,
                 target,
                 indexing,
-            } => self.index(tip, target, indexing, budget),
+            } => self.index(view, target, indexing, budget),
             Stage::CatchUp { at, target, round } => {
-                self.catch_up(at, target, round, published.tip.clone(), budget)
+                self.catch_up(at, target, round, published.view.clone(), budget)
             }
             Stage::Commit { at, mut target } => {
-                let tip = target.commit(&at)?;
+                let view = target.commit(&at)?;
                 Ok(Some((
-                    Stage::Swap(Ready { target, at, tip }),
+                    Stage::Swap(Ready { target, at, view }),
                     Progress::Reached(BEFORE_RENAME),
                 )))
             }
@@ -273,9 +273,9 @@ impl Context<'_> {
         request: CompactionRequest,
     ) -> Result<Next, EngineError> {
         // What is damaged is not to be copied, though it be sound in memory.
-        let tip = published.tip.uncached();
-        if tip.header.encrypted {
-            return Err(tip
+        let view = published.view.uncached();
+        if view.header.encrypted {
+            return Err(view
                 .source
                 .unsupported("compacting would leave the content in the clear"));
         }
@@ -286,18 +286,18 @@ impl Context<'_> {
             directory.next_revision(vb)
         })?;
         let source = self.files.create(&names::compact(vb, *self.revision))?;
-        self.report.bytes_before = tip.file_bytes();
+        self.report.bytes_before = view.file_bytes();
         let completed = published
             .state
             .as_ref()
             .map_or(Seqno::ZERO, |state| state.high_completed_seqno);
-        let rules = Rules::new(request, Seqno(tip.header.update_seq), completed);
-        let target = Target::new(source, Arc::clone(self.shared), &tip);
-        let copying = Copying::new(&tip, rules, self.shared.config.compaction.sort_bytes);
-        let progress = working("copying", 0, rows(&tip));
+        let rules = Rules::new(request, Seqno(view.header.update_seq), completed);
+        let target = Target::new(source, Arc::clone(self.shared), &view);
+        let copying = Copying::new(&view, rules, self.shared.config.compaction.sort_bytes);
+        let progress = working("copying", 0, rows(&view));
         Ok(Some((
             Stage::Copy {
-                tip,
+                view,
                 target,
                 copying,
             },
@@ -307,29 +307,29 @@ impl Context<'_> {
 
     fn copy(
         &mut self,
-        tip: Tip,
+        view: CommitView,
         mut target: Target,
         mut copying: Copying,
-        newest: &Tip,
+        newest: &CommitView,
         budget: Budget,
     ) -> Result<Next, EngineError> {
         let mut create = |name: &str| self.files.create(name);
-        let is_over = copying.step(&tip, &mut target, &mut create, self.report, budget)?;
-        let progress = working("copying", copying.done(), rows(&tip).max(copying.done()));
+        let is_over = copying.step(&view, &mut target, &mut create, self.report, budget)?;
+        let progress = working("copying", copying.done(), rows(&view).max(copying.done()));
         if !is_over {
             return Ok(Some((
                 Stage::Copy {
-                    tip,
+                    view,
                     target,
                     copying,
                 },
                 progress,
             )));
         }
-        if copying.goes_on(&tip, newest) {
+        if copying.goes_on(&view, newest) {
             return Ok(Some((
                 Stage::Copy {
-                    tip: newest.uncached(),
+                    view: newest.uncached(),
                     target,
                     copying,
                 },
@@ -338,7 +338,7 @@ impl Context<'_> {
         }
         Ok(Some((
             Stage::Index {
-                tip,
+                view,
                 target,
                 indexing: copying.finish()?,
             },
@@ -348,17 +348,17 @@ impl Context<'_> {
 
     fn index(
         &mut self,
-        tip: Tip,
+        view: CommitView,
         mut target: Target,
         mut indexing: Indexing,
         budget: Budget,
     ) -> Result<Next, EngineError> {
         let mut create = |name: &str| self.files.create(name);
-        if !indexing.step(&tip, &mut target, &mut create, budget)? {
+        if !indexing.step(&view, &mut target, &mut create, budget)? {
             let progress = working("indexing", indexing.done, indexing.of);
             return Ok(Some((
                 Stage::Index {
-                    tip,
+                    view,
                     target,
                     indexing,
                 },
@@ -368,7 +368,7 @@ impl Context<'_> {
         self.files.remove_later_ones();
         Ok(Some((
             Stage::CatchUp {
-                at: tip,
+                at: view,
                 target,
                 round: None,
             },
@@ -378,10 +378,10 @@ impl Context<'_> {
 
     fn catch_up(
         &mut self,
-        at: Tip,
+        at: CommitView,
         mut target: Target,
         round: Option<Round>,
-        newest: Tip,
+        newest: CommitView,
         budget: Budget,
     ) -> Result<Next, EngineError> {
         let mut round = match round {
@@ -416,7 +416,7 @@ impl Context<'_> {
         }
         let at = round.finish(&mut target)?;
         self.report.catch_up_rounds += 1;
-        let behind_bytes = catch_up::behind_bytes(&at, &self.claim.published()?.tip);
+        let behind_bytes = catch_up::behind_bytes(&at, &self.claim.published()?.view);
         if behind_bytes <= LAST_ROUND_BYTES_MAX || self.report.catch_up_rounds >= ROUNDS_MAX {
             return Ok(Some((
                 Stage::Commit { at, target },
@@ -477,8 +477,8 @@ const fn working(stage: &'static str, done: u64, of: u64) -> Progress {
 }
 
 /// How many rows a commit has.
-fn rows(tip: &Tip) -> u64 {
-    match tip.header.by_seqno.map(|root| root.reduction) {
+fn rows(view: &CommitView) -> u64 {
+    match view.header.by_seqno.map(|root| root.reduction) {
         Some(Reduction::Rows(rows)) => rows,
         _ => 0,
     }

@@ -8,14 +8,12 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
 use crate::contract::{EngineError, ScanLimit, ScanSlice, VBucketInfo};
+use crate::couchstore::btree::{self, NodeShape};
+use crate::couchstore::file::{CommitView, Keyring, header_chain, header_search};
 use crate::couchstore::format::{DocInfo, Tree};
 use crate::disk::{Access, Disk};
 
-use super::btree_read::{self, NodeShape};
-use super::keyring::Keyring;
 use super::layout::{self, Layout};
-use super::tip::Tip;
-use super::{find, history};
 
 /// What the header says that a file was opened at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +43,7 @@ pub struct HeaderInfo {
 /// A file that is only read.
 #[derive(Debug)]
 pub struct CouchFile {
-    tip: Tip,
+    view: CommitView,
     previous: Option<u64>,
 }
 
@@ -69,7 +67,7 @@ impl CouchFile {
         path: &Path,
         keys: &Keyring,
     ) -> Result<Self, EngineError> {
-        Self::at(find::newest_readable(
+        Self::at(header_search::newest_readable(
             disk.open(path, Access::ReadOnly)?,
             path,
             keys,
@@ -86,11 +84,12 @@ impl CouchFile {
         path: &Path,
         keys: &Keyring,
     ) -> Result<(Self, Vec<EngineError>), EngineError> {
-        let (tip, mut passed) = find::newest_whole(disk.open(path, Access::ReadOnly)?, path, keys)?;
-        match (tip, passed.pop()) {
-            (Some(tip), last) => {
+        let (view, mut passed) =
+            header_search::newest_whole(disk.open(path, Access::ReadOnly)?, path, keys)?;
+        match (view, passed.pop()) {
+            (Some(view), last) => {
                 passed.extend(last);
-                Ok((Self::at(tip)?, passed))
+                Ok((Self::at(view)?, passed))
             }
             (None, Some(last)) => Err(last),
             (None, None) => Err(EngineError::Corrupt {
@@ -101,9 +100,9 @@ impl CouchFile {
         }
     }
 
-    fn at(tip: Tip) -> Result<Self, EngineError> {
-        let previous = find::previous(&tip)?;
-        Ok(Self { tip, previous })
+    fn at(view: CommitView) -> Result<Self, EngineError> {
+        let previous = header_chain::previous(&view)?;
+        Ok(Self { view, previous })
     }
 
     /// The same file at the commit before: the one this was derived from, or before version 14 the header below.
@@ -111,7 +110,7 @@ impl CouchFile {
     /// # Errors
     /// [`EngineError::Corrupt`] if there is one and it is damaged; [`EngineError::Disk`].
     pub fn older(&self) -> Result<Option<Self>, EngineError> {
-        history::before(&self.tip)?.map(Self::at).transpose()
+        header_chain::before(&self.view)?.map(Self::at).transpose()
     }
 
     /// What the file's bytes are, in at most `cells_max` cells. Reads every node and no body; damage is left out.
@@ -119,15 +118,15 @@ impl CouchFile {
     /// # Errors
     /// [`EngineError::Disk`].
     pub fn layout(&self, cells_max: u64) -> Result<Layout, EngineError> {
-        layout::layout(&self.tip, cells_max)
+        layout::layout(&self.view, cells_max)
     }
 
     /// The header it was opened at.
     #[must_use]
     pub fn header(&self) -> HeaderInfo {
-        let Tip {
+        let CommitView {
             header, position, ..
-        } = &self.tip;
+        } = &self.view;
         let bytes = |tree| header.root(tree).map_or(0, |root| root.subtree_bytes);
         HeaderInfo {
             position: *position,
@@ -135,13 +134,13 @@ impl CouchFile {
             timestamp: header.timestamp,
             previous: self.previous,
             key_id: self
-                .tip
+                .view
                 .source
                 .cipher
                 .as_ref()
                 .map(|cipher| cipher.key_id.clone()),
-            info: self.tip.info(),
-            live_bytes: self.tip.live_bytes(),
+            info: self.view.info(),
+            live_bytes: self.view.live_bytes(),
             by_seqno_bytes: bytes(Tree::BySeqno),
             by_id_bytes: bytes(Tree::ById),
             local_bytes: bytes(Tree::Local),
@@ -153,7 +152,7 @@ impl CouchFile {
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
     pub fn state(&self) -> Result<Option<VBucketState>, EngineError> {
-        Ok(self.tip.state()?.map(|(state, _)| state))
+        Ok(self.view.state()?.map(|(state, _)| state))
     }
 
     /// The newest revision of a key, tombstones included.
@@ -161,7 +160,7 @@ impl CouchFile {
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
     pub fn get(&self, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
-        self.tip.get(namespace, key)
+        self.view.get(namespace, key)
     }
 
     /// Items with a seqno in `from..=to`, ascending.
@@ -169,7 +168,7 @@ impl CouchFile {
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
     pub fn scan(&self, from: Seqno, to: Seqno, limit: ScanLimit) -> Result<ScanSlice, EngineError> {
-        self.tip.scan(from, to, limit)
+        self.view.scan(from, to, limit)
     }
 
     /// The row of a key as it is stored, with its prefixes.
@@ -177,7 +176,7 @@ impl CouchFile {
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
     pub fn doc_info(&self, id: &[u8]) -> Result<Option<DocInfo>, EngineError> {
-        self.tip.doc_info(id)
+        self.view.doc_info(id)
     }
 
     /// Rows from a seqno on, ascending. Ends after an error.
@@ -188,7 +187,7 @@ impl CouchFile {
         &self,
         from: Seqno,
     ) -> Result<impl Iterator<Item = Result<DocInfo, EngineError>> + '_, EngineError> {
-        self.tip.rows(from)
+        self.view.rows(from)
     }
 
     /// Rows by key as stored, ascending. Ends after an error.
@@ -198,7 +197,7 @@ impl CouchFile {
     pub fn doc_infos_by_key(
         &self,
     ) -> Result<impl Iterator<Item = Result<DocInfo, EngineError>> + '_, EngineError> {
-        self.tip.rows_by_id(b"")
+        self.view.rows_by_id(b"")
     }
 
     /// The item a row tells of, with its body.
@@ -206,7 +205,7 @@ impl CouchFile {
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
     pub fn item(&self, info: &DocInfo) -> Result<Item, EngineError> {
-        self.tip.item(info)
+        self.view.item(info)
     }
 
     /// A row's body, decompressed where the store compressed it; `None` where there is none.
@@ -214,7 +213,7 @@ impl CouchFile {
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
     pub fn body(&self, info: &DocInfo) -> Result<Option<Bytes>, EngineError> {
-        self.tip.body(info)
+        self.view.body(info)
     }
 
     /// Names and values of all local documents, by name.
@@ -222,7 +221,7 @@ impl CouchFile {
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
     pub fn local_docs(&self) -> Result<Vec<(Bytes, Bytes)>, EngineError> {
-        self.tip.locals()
+        self.view.locals()
     }
 
     /// The nodes of a tree, each before those below it, left to right.
@@ -230,6 +229,6 @@ impl CouchFile {
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
     pub fn shape(&self, tree: Tree) -> Result<Vec<NodeShape>, EngineError> {
-        btree_read::shape(&self.tip, tree)
+        btree::shape(&self.view, tree)
     }
 }

@@ -122,7 +122,7 @@ impl Directory {
         path: &Path,
         report: &mut RecoveryReport,
     ) -> Result<VBucket, EngineError> {
-        let (tip, repairs) = recover::open(self.disk.open(path, Access::ReadWrite)?, path)?;
+        let (view, repairs) = recover::open(self.disk.open(path, Access::ReadWrite)?, path)?;
         report.repairs.extend(
             repairs
                 .into_iter()
@@ -130,7 +130,7 @@ impl Directory {
         );
         VBucket::new(
             vb,
-            Writer::new(tip, Arc::clone(&self.shared)),
+            Writer::new(view, Arc::clone(&self.shared)),
             Arc::clone(&self.shared),
         )
     }

@@ -8,10 +8,9 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
+use crate::couchstore::btree::{self, Action};
+use crate::couchstore::file::Appender;
 use crate::couchstore::format::{DocInfo, Header, Tree, by_id, by_seqno, document};
-
-use super::appender::Appender;
-use super::btree_modify::{self, Action};
 
 /// What saving documents did to the indexes.
 #[derive(Debug, Default)]
@@ -36,7 +35,7 @@ pub(super) fn save(
     }
     let (mut replaced, mut gone) = (Vec::new(), Vec::new());
     let (source, end) = (out.source().clone(), out.position());
-    let root = btree_modify::modify(
+    let root = btree::modify(
         out,
         Tree::ById,
         header.by_id,
@@ -62,7 +61,7 @@ pub(super) fn save(
         actions.push_seqno(info.seqno, Some(info));
     }
     let by_seqno = actions.sorted();
-    let root = btree_modify::modify(
+    let root = btree::modify(
         out,
         Tree::BySeqno,
         header.by_seqno,

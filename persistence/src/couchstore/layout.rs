@@ -1,21 +1,20 @@
 //! What a file's bytes are, as its newest commit sees them: bodies, nodes of each tree, the header, or dead.
 //!
 //! A file goes in, figures and a map come out: the file is cut into cells of equal size, and each says how much of it is
-//! what. Bodies are not read: their size is what their rows tell. Always (T2): in each cell, and so in the file, the
+//! what. BodyReader are not read: their size is what their rows tell. Always (T2): in each cell, and so in the file, the
 //! live kinds and what is dead come to its size.
 
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::btree::split_policy::THRESHOLD_BYTES;
+use crate::couchstore::file::{CommitView, Extents, encryption};
 use crate::couchstore::format::block::BLOCK_BYTES;
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{DocInfo, NodeKind, Tree, by_id, by_seqno};
 
-use super::btree_modify::THRESHOLD_BYTES;
-use super::extents::Extents;
+use super::check;
 use super::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
-use super::tip::Tip;
-use super::{check, encryption};
 
 /// What a live byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,7 +148,7 @@ pub struct Layout {
     pub by_id: TreeLayout,
     /// The local tree.
     pub local: TreeLayout,
-    /// Bodies.
+    /// BodyReader.
     pub bodies: u64,
 }
 
@@ -170,8 +169,8 @@ impl Layout {
 }
 
 /// Looks at what a commit reaches, in at most `cells_max` cells.
-pub(super) fn layout(tip: &Tip, cells_max: u64) -> Result<Layout, EngineError> {
-    let file_bytes = tip.source.file.len()?;
+pub(super) fn layout(view: &CommitView, cells_max: u64) -> Result<Layout, EngineError> {
+    let file_bytes = view.source.file.len()?;
     let cell_bytes = file_bytes
         .div_ceil(cells_max.max(1))
         .next_multiple_of(BLOCK_BYTES)
@@ -192,12 +191,12 @@ pub(super) fn layout(tip: &Tip, cells_max: u64) -> Result<Layout, EngineError> {
         tree: Tree::Local,
         bodies: Extents::default(),
     };
-    sketch.mark(Use::Header, tip.position, tip.end);
-    sketch.mark(Use::Header, 0, encryption::block_bytes(tip)?);
+    sketch.mark(Use::Header, view.position, view.end);
+    sketch.mark(Use::Header, 0, encryption::block_bytes(view)?);
     let mut taken = Extents::default();
     for tree in [Tree::BySeqno, Tree::ById, Tree::Local] {
         sketch.tree = tree;
-        survey::survey(tip, tree, &mut taken, &mut sketch)?;
+        survey::survey(view, tree, &mut taken, &mut sketch)?;
     }
     Ok(sketch.layout)
 }

@@ -12,16 +12,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::contract::EngineError;
+use crate::couchstore::file::{CacheHint, CommitView, chunk, header_search};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::header::VERSION_PREVIOUS;
 use crate::couchstore::format::{ChunkHead, Header, Tree, block};
 use crate::disk::DiskFile;
 use crate::fault::{self, Fault};
 
-use super::source::Leave;
-use super::tip::Tip;
 use super::writer::ROOM_BYTES_MAX;
-use super::{chunk, find};
 
 /// How much is copied at once.
 const COPY_BYTES: u64 = 1 << 20;
@@ -29,90 +27,90 @@ const COPY_BYTES: u64 = 1 << 20;
 /// The file's newest commit, durable and the last thing in it, and what was done to get there.
 ///
 /// # Errors
-/// As [`find::newest`]; [`EngineError::Disk`] if a repair failed: opening again goes on from there.
+/// As [`header_search::newest`]; [`EngineError::Disk`] if a repair failed: opening again goes on from there.
 pub(super) fn open(
     file: Arc<dyn DiskFile>,
     path: &Path,
-) -> Result<(Tip, Vec<String>), EngineError> {
-    let mut tip = find::newest(file, path)?;
+) -> Result<(CommitView, Vec<String>), EngineError> {
+    let mut view = header_search::newest(file, path)?;
     let mut repairs = Vec::new();
     // That byte may have been part of a failed sync as well.
-    write_type(&tip)?;
-    tip.source.file.sync_data()?;
-    while let Some(next) = successor(&tip)? {
-        rewrite(&tip, &next)?;
+    write_type(&view)?;
+    view.source.file.sync_data()?;
+    while let Some(next) = successor(&view)? {
+        rewrite(&view, &next)?;
         repairs.push(format!(
             "header at {} was complete but not activated: activated, high seqno {}",
             next.position, next.header.update_seq
         ));
-        tip = next;
+        view = next;
     }
-    let len = tip.source.file.len()?;
-    if len > tip.end {
-        let is_room = is_room(&tip, len)?;
-        tip.source.file.set_len(tip.end)?;
-        tip.source.file.sync_data()?;
+    let len = view.source.file.len()?;
+    if len > view.end {
+        let is_room = is_room(&view, len)?;
+        view.source.file.set_len(view.end)?;
+        view.source.file.sync_data()?;
         if !is_room {
             repairs.push(format!(
                 "{} bytes after the header at {} belong to no commit: cut off",
-                len - tip.end,
-                tip.position
+                len - view.end,
+                view.position
             ));
         }
     }
-    Ok((tip, repairs))
+    Ok((view, repairs))
 }
 
 /// Whether behind a commit is but the room that whoever wrote it had made for others (E25): no damage, and no news.
-fn is_room(tip: &Tip, len: u64) -> Result<bool, EngineError> {
-    let room_bytes = len - tip.end;
+fn is_room(view: &CommitView, len: u64) -> Result<bool, EngineError> {
+    let room_bytes = len - view.end;
     if room_bytes > ROOM_BYTES_MAX {
         return Ok(false);
     }
-    Ok(tip
+    Ok(view
         .source
-        .read_raw(tip.end, room_bytes)?
+        .read_raw(view.end, room_bytes)?
         .iter()
         .all(|&byte| byte == 0))
 }
 
 /// Marks a commit's block as that of a header.
-pub(super) fn write_type(tip: &Tip) -> Result<(), EngineError> {
-    Ok(tip
+pub(super) fn write_type(view: &CommitView) -> Result<(), EngineError> {
+    Ok(view
         .source
         .file
-        .write_at(&[&[block::HEADER]], tip.position)?)
+        .write_at(&[&[block::HEADER]], view.position)?)
 }
 
-/// The commit right after `tip`, if all of it is there.
-pub(super) fn successor(tip: &Tip) -> Result<Option<Tip>, EngineError> {
-    if tip.header.version < VERSION_PREVIOUS {
+/// The commit right after `view`, if all of it is there.
+pub(super) fn successor(view: &CommitView) -> Result<Option<CommitView>, EngineError> {
+    if view.header.version < VERSION_PREVIOUS {
         return Ok(None);
     }
-    let Some((chunks, end)) = chunks_after(tip)? else {
+    let Some((chunks, end)) = chunks_after(view)? else {
         return Ok(None);
     };
     let position = block::next_boundary(end);
-    if tip.source.read_raw(position, 1)?.first() != Some(&block::DATA) {
+    if view.source.read_raw(position, 1)?.first() != Some(&block::DATA) {
         return Ok(None);
     }
-    let Ok((header, length)) = find::header_at(&tip.source, position)? else {
+    let Ok((header, length)) = header_search::header_at(&view.source, position)? else {
         return Ok(None);
     };
-    if !follows(tip, &header, &chunks) {
+    if !follows(view, &header, &chunks) {
         return Ok(None);
     }
-    let next = Tip {
-        source: tip.source.clone(),
+    let next = CommitView {
+        source: view.source.clone(),
         header,
         position,
         end: position + length,
     };
-    Ok(has_roots(tip, &next)?.then_some(next))
+    Ok(has_roots(view, &next)?.then_some(next))
 }
 
-/// Whether the roots that a commit does not have from `tip` are nodes.
-fn has_roots(tip: &Tip, next: &Tip) -> Result<bool, EngineError> {
+/// Whether the roots that a commit does not have from `view` are nodes.
+fn has_roots(view: &CommitView, next: &CommitView) -> Result<bool, EngineError> {
     if fault::is(Fault::TornCommitIsWhole) {
         return Ok(true);
     }
@@ -120,10 +118,10 @@ fn has_roots(tip: &Tip, next: &Tip) -> Result<bool, EngineError> {
         let Some(root) = next.header.root(tree) else {
             continue;
         };
-        if Some(root) == tip.header.root(tree) {
+        if Some(root) == view.header.root(tree) {
             continue;
         }
-        match next.node(root.position, Leave::Nothing) {
+        match next.node(root.position, CacheHint::None) {
             Ok(_) => {}
             Err(EngineError::Corrupt { .. }) => return Ok(false),
             Err(error) => return Err(error),
@@ -132,40 +130,40 @@ fn has_roots(tip: &Tip, next: &Tip) -> Result<bool, EngineError> {
     Ok(true)
 }
 
-/// Whether a header continues from `tip`, its new roots are among the chunks between, and the last chunk is one of
+/// Whether a header continues from `view`, its new roots are among the chunks between, and the last chunk is one of
 /// them, as it is in every commit. Were the last chunks lost, what looks like the header could be inside a body.
-fn follows(tip: &Tip, header: &Header, chunks: &BTreeSet<u64>) -> bool {
+fn follows(view: &CommitView, header: &Header, chunks: &BTreeSet<u64>) -> bool {
     let trees = [Tree::BySeqno, Tree::ById, Tree::Local];
     let last = chunks.last().copied();
-    header.version == tip.header.version
+    header.version == view.header.version
         && !header.encrypted
-        && header.previous == tip.position
-        && header.update_seq >= tip.header.update_seq
+        && header.previous == view.position
+        && header.update_seq >= view.header.update_seq
         && trees
             .into_iter()
             .filter_map(|tree| header.root(tree))
             .any(|root| Some(root.position) == last)
         && trees.into_iter().all(|tree| match header.root(tree) {
             None => true,
-            root if root == tip.header.root(tree) => true,
+            root if root == view.header.root(tree) => true,
             Some(root) => chunks.contains(&root.position),
         })
 }
 
 /// Positions of the chunks after a commit, and where the last one ends; `None` if one is damaged.
-fn chunks_after(tip: &Tip) -> Result<Option<(BTreeSet<u64>, u64)>, EngineError> {
-    let len = tip.source.file.len()?;
+fn chunks_after(view: &CommitView) -> Result<Option<(BTreeSet<u64>, u64)>, EngineError> {
+    let len = view.source.file.len()?;
     let mut chunks = BTreeSet::new();
-    let mut position = tip.end;
+    let mut position = view.end;
     loop {
         let start = block::data_start(position);
-        let raw = tip
+        let raw = view
             .source
             .read_raw(start, block::end_of(start, HEAD_BYTES) - start)?;
         let Some(head) = ChunkHead::decode(&block::strip(raw, start)) else {
             break;
         };
-        match chunk::read(&tip.source, position, head.body_bytes, len) {
+        match chunk::read(&view.source, position, head.body_bytes, len) {
             Ok(_) => {}
             Err(EngineError::Corrupt { .. }) => return Ok(None),
             Err(error) => return Err(error),
@@ -177,11 +175,11 @@ fn chunks_after(tip: &Tip) -> Result<Option<(BTreeSet<u64>, u64)>, EngineError> 
 }
 
 /// Writes all of a commit again as it is, makes it durable, and activates it.
-fn rewrite(tip: &Tip, next: &Tip) -> Result<(), EngineError> {
-    let file = &tip.source.file;
-    let mut position = tip.end;
+fn rewrite(view: &CommitView, next: &CommitView) -> Result<(), EngineError> {
+    let file = &view.source.file;
+    let mut position = view.end;
     while position < next.end {
-        let bytes = tip
+        let bytes = view
             .source
             .read_raw(position, COPY_BYTES.min(next.end - position))?;
         file.write_at(&[&bytes], position)?;

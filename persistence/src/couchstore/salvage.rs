@@ -12,15 +12,14 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
+use crate::couchstore::file::{CommitView, Keyring, header_search};
 use crate::couchstore::format::{Tree, document};
 use crate::disk::{Access, Disk};
 
 use super::check::{self, Finding, FindingKind, Severity};
-use super::keyring::Keyring;
 use super::shared::Shared;
-use super::tip::Tip;
 use super::writer::Writer;
-use super::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, find};
+use super::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion};
 
 mod claims;
 mod copy;
@@ -108,8 +107,9 @@ pub fn salvage(
     keys: &Keyring,
     observer: &mut dyn SalvageObserver,
 ) -> Result<Salvaged, EngineError> {
-    let (tip, damage) = find::newest_whole(disk.open(source, Access::ReadOnly)?, source, keys)?;
-    let Some(tip) = tip else {
+    let (view, damage) =
+        header_search::newest_whole(disk.open(source, Access::ReadOnly)?, source, keys)?;
+    let Some(view) = view else {
         let none = || EngineError::Corrupt {
             path: source.into(),
             offset: 0,
@@ -137,7 +137,7 @@ pub fn salvage(
     }
     let file = disk.create(target)?;
     let made = Writer::create(file, target, Arc::new(Shared::new(CONFIG)))
-        .and_then(|writer| fill(&tip, writer, &mut counted))
+        .and_then(|writer| fill(&view, writer, &mut counted))
         .and_then(|salvaged| {
             sync_name(disk, target)?;
             Ok(salvaged)
@@ -162,18 +162,22 @@ const CONFIG: CouchstoreConfig = CouchstoreConfig {
     compaction: CompactionConfig::DEFAULT,
 };
 
-fn fill(tip: &Tip, writer: Writer, observer: &mut Counted<'_>) -> Result<Salvaged, EngineError> {
-    let mut copy = Copy::new(tip, writer, observer);
+fn fill(
+    view: &CommitView,
+    writer: Writer,
+    observer: &mut Counted<'_>,
+) -> Result<Salvaged, EngineError> {
+    let mut copy = Copy::new(view, writer, observer);
     copy.rows()?;
     let (mut writer, rows) = copy.finish()?;
-    let locals = local::copy(tip, &mut writer, rows.figures, observer)?;
-    writer.set_seqnos(tip.header.update_seq, tip.header.purge_seq);
-    writer.commit(tip.header.timestamp)?;
+    let locals = local::copy(view, &mut writer, rows.figures, observer)?;
+    writer.set_seqnos(view.header.update_seq, view.header.purge_seq);
+    writer.commit(view.header.timestamp)?;
     writer.finish()?;
-    verify(writer.tip())?;
-    let info = writer.tip().info();
+    verify(writer.view())?;
+    let info = writer.view().info();
     Ok(Salvaged {
-        header: tip.position,
+        header: view.position,
         high: info.high,
         rows: info.items.saturating_add(info.deleted),
         found_by_key: rows.found_by_key,
@@ -183,16 +187,16 @@ fn fill(tip: &Tip, writer: Writer, observer: &mut Counted<'_>) -> Result<Salvage
 }
 
 /// Two indexes of the source that contradict each other could make a file that does, too.
-fn verify(tip: &Tip) -> Result<(), EngineError> {
+fn verify(view: &CommitView) -> Result<(), EngineError> {
     let mut found: Vec<Finding> = Vec::new();
-    check::check_tip(tip, &mut found)?;
+    check::check_tip(view, &mut found)?;
     // A state that can be read is taken over as it is.
     let is_damage = |finding: &Finding| {
         finding.severity() == Severity::Damage && finding.kind != FindingKind::State
     };
     match found.into_iter().find(is_damage) {
         None => Ok(()),
-        Some(finding) => Err(tip.source.corrupt(
+        Some(finding) => Err(view.source.corrupt(
             finding.offset,
             format!("what was saved contradicts itself: {finding}"),
         )),

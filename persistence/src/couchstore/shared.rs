@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::contract::EngineError;
+use crate::couchstore::file::NodeCache;
 use crate::counter::Counter;
 use crate::disk::DiskFile;
 use crate::fault::{self, Fault};
 use crate::poison::Poison;
 
 use super::CouchstoreConfig;
-use super::node_cache::NodeCache;
 
 /// One per open store.
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@ pub(super) struct CouchSnapshot(pub(super) Arc<Published>);
 
 impl Snapshot for CouchSnapshot {
     fn high(&self) -> Seqno {
-        Seqno(self.0.tip.header.update_seq)
+        Seqno(self.0.view.header.update_seq)
     }
 
     fn state(&self) -> Option<&VBucketState> {
@@ -23,22 +23,22 @@ impl Snapshot for CouchSnapshot {
     }
 
     fn info(&self) -> VBucketInfo {
-        self.0.tip.info()
+        self.0.view.info()
     }
 
     fn get(&self, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
-        self.0.tip.get(namespace, key)
+        self.0.view.get(namespace, key)
     }
 
     fn scan(&self, from: Seqno, to: Seqno, limit: ScanLimit) -> Result<ScanSlice, EngineError> {
-        self.0.tip.scan(from, to, limit)
+        self.0.view.scan(from, to, limit)
     }
 
     fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError> {
-        self.0.tip.scan_keys(range, limit)
+        self.0.view.scan_keys(range, limit)
     }
 
     fn count(&self, from: Seqno, to: Seqno) -> Result<u64, EngineError> {
-        self.0.tip.count(from, to)
+        self.0.view.count(from, to)
     }
 }

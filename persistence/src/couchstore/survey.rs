@@ -8,12 +8,9 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::btree::DEPTH_MAX;
+use crate::couchstore::file::{CommitView, Extents, chunk};
 use crate::couchstore::format::{Entry, Node, NodeKind, Pointer, Reduction, Tree, block};
-
-use super::btree_read::DEPTH_MAX;
-use super::chunk;
-use super::extents::Extents;
-use super::tip::Tip;
 
 /// Versions whose sizes count the type bytes inside a chunk, too.
 const VERSION_COUNTS_TYPE_BYTES: u8 = 12;
@@ -88,13 +85,13 @@ pub(super) trait Surveyor {
 /// # Errors
 /// Whatever is not about the tree: [`EngineError::Disk`], or what the surveyor returns.
 pub(super) fn survey(
-    tip: &Tip,
+    view: &CommitView,
     tree: Tree,
     taken: &mut Extents,
     surveyor: &mut dyn Surveyor,
 ) -> Result<(), EngineError> {
-    let mut survey = Survey::new(tip, tree);
-    while let Some(SurveyedRow { leaf, key, value }) = survey.next(tip, Some(taken), surveyor)? {
+    let mut survey = Survey::new(view, tree);
+    while let Some(SurveyedRow { leaf, key, value }) = survey.next(view, Some(taken), surveyor)? {
         surveyor.row(leaf, &key, &value)?;
     }
     Ok(())
@@ -131,11 +128,11 @@ struct Level {
 }
 
 impl Survey {
-    /// Of a tree of `tip`.
-    pub(super) fn new(tip: &Tip, tree: Tree) -> Self {
+    /// Of a tree of `view`.
+    pub(super) fn new(view: &CommitView, tree: Tree) -> Self {
         Self {
             tree,
-            root: tip.header.root(tree),
+            root: view.header.root(tree),
             path: Vec::new(),
             leaf_depth: None,
         }
@@ -148,12 +145,12 @@ impl Survey {
     /// [`EngineError::Disk`].
     pub(super) fn next(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         taken: Option<&mut Extents>,
         surveyor: &mut dyn Surveyor,
     ) -> Result<Option<SurveyedRow>, EngineError> {
         let mut visit = Visit {
-            tip,
+            view,
             tree: self.tree,
             taken,
             surveyor,
@@ -202,7 +199,7 @@ impl Survey {
 
 /// One call's part of a walk.
 struct Visit<'a> {
-    tip: &'a Tip,
+    view: &'a CommitView,
     tree: Tree,
     taken: Option<&'a mut Extents>,
     surveyor: &'a mut dyn Surveyor,
@@ -280,8 +277,8 @@ impl Visit<'_> {
 
     /// A node and what its chunk takes.
     fn read(&self, position: u64) -> Result<(Node, u64), EngineError> {
-        let source = &self.tip.source;
-        let body = chunk::read(source, position, chunk::NODE_HINT, self.tip.position)?;
+        let source = &self.view.source;
+        let body = chunk::read(source, position, chunk::NODE_HINT, self.view.position)?;
         let node = Node::decode(&body).map_err(|what| source.corrupt(position, what))?;
         Ok((node, chunk::disk_bytes(source, &body)))
     }
@@ -353,7 +350,7 @@ impl Visit<'_> {
             surveyed.end - surveyed.start,
             surveyed.end - pointer.position,
         ];
-        let is_old = self.tip.header.version <= VERSION_COUNTS_TYPE_BYTES;
+        let is_old = self.view.header.version <= VERSION_COUNTS_TYPE_BYTES;
         let claimed = pointer.subtree_bytes;
         if claimed != bytes.saturating_add(own)
             && !(is_old && with_type_bytes.contains(&claimed.saturating_sub(bytes)))

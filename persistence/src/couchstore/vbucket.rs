@@ -15,12 +15,12 @@ use lowtide_checkpoint::{Datatype, Seqno, VBucketState, Vbid};
 use parking_lot::{Mutex, RwLock};
 
 use crate::contract::{Batch, Committed, EngineError};
+use crate::couchstore::file::CommitView;
 use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{StoreFigures, document, vbucket_state};
 
 use super::index::Saved;
 use super::shared::Shared;
-use super::tip::Tip;
 use super::writer::Writer;
 
 pub(super) use self::exchange::Claim;
@@ -31,16 +31,16 @@ use self::taken_out::Purges;
 /// An acknowledged commit as readers need it.
 #[derive(Debug)]
 pub(super) struct Published {
-    pub(super) tip: Tip,
+    pub(super) view: CommitView,
     pub(super) state: Option<VBucketState>,
 }
 
 impl Published {
     /// The purge seqno of a state is its commit's: of whatever raised it, a batch, a purge or a compaction.
-    fn new(tip: Tip, state: Option<VBucketState>) -> Self {
-        let purge_seqno = tip.header.purge_seq.into();
+    fn new(view: CommitView, state: Option<VBucketState>) -> Self {
+        let purge_seqno = view.header.purge_seq.into();
         Self {
-            tip,
+            view,
             state: state.map(|state| VBucketState {
                 purge_seqno,
                 ..state
@@ -81,15 +81,15 @@ impl VBucket {
     /// # Errors
     /// [`EngineError::Corrupt`] if the state committed last can't be read; [`EngineError::Disk`].
     pub(super) fn new(vb: Vbid, writer: Writer, shared: Arc<Shared>) -> Result<Self, EngineError> {
-        let tip = writer.tip().clone();
-        let (state, figures) = tip.state()?.unzip();
+        let view = writer.view().clone();
+        let (state, figures) = view.state()?.unzip();
         let active = Active {
             writer,
             figures: figures.unwrap_or_default(),
             dropped: false,
             compacting: false,
         };
-        let published = RwLock::new(Arc::new(Published { tip, state }));
+        let published = RwLock::new(Arc::new(Published { view, state }));
         Ok(Self {
             vb,
             shared,
@@ -110,7 +110,7 @@ impl VBucket {
     pub(super) fn commit(&self, batch: &Batch<'_>) -> Result<Committed, EngineError> {
         let mut active = self.active.lock();
         self.check_writable(&active)?;
-        let high = Seqno(active.writer.tip().header.update_seq);
+        let high = Seqno(active.writer.view().header.update_seq);
         if batch.state.purge_seqno.0 > U48_MAX {
             let what = format!("vBucket {}: its purge seqno is beyond 48 bits", self.vb);
             return Err(EngineError::InvalidArgument(what));
@@ -139,9 +139,9 @@ impl VBucket {
 
         active.figures = figures;
         self.shared.documents.add(items as u64);
-        let tip = active.writer.tip().clone();
-        let high = Seqno(tip.header.update_seq);
-        *self.published.write() = Arc::new(Published::new(tip, Some(batch.state.clone())));
+        let view = active.writer.view().clone();
+        let high = Seqno(view.header.update_seq);
+        *self.published.write() = Arc::new(Published::new(view, Some(batch.state.clone())));
         Ok(Committed { high, items })
     }
 

@@ -15,18 +15,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::btree::{self, Action};
+use crate::couchstore::file::{Appender, CommitView, FileNodes, Source};
 use crate::couchstore::format::header::VERSION_PREVIOUS;
 use crate::couchstore::format::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::couchstore::format::{Checksum, DocInfo, Document, Header, Tree, block};
 use crate::disk::DiskFile;
 
-use super::appender::Appender;
-use super::btree_modify::{self, Action};
 use super::index::{self, Saved};
-use super::node_cache::FileNodes;
 use super::shared::Shared;
-use super::source::Source;
-use super::tip::Tip;
 use super::{CommitMode, recover};
 
 pub(super) use self::room::ROOM_BYTES_MAX;
@@ -41,16 +38,16 @@ pub(super) const ONE_SYNC_BYTES_MAX: u64 = 4 << 20;
 pub(super) struct Writer {
     shared: Arc<Shared>,
     /// The last good commit.
-    tip: Tip,
+    view: CommitView,
     /// The state the next commit will make durable.
     header: Header,
     /// The commit that state is derived from: the last good one, or an earlier one gone back to.
     base: u64,
     out: Appender,
     room: Room,
-    /// The tip's block type is not written yet: the write failed.
+    /// The view's block type is not written yet: the write failed.
     activation_due: bool,
-    /// A failed commit left something behind the tip.
+    /// A failed commit left something behind the view.
     cut_due: bool,
 }
 
@@ -68,7 +65,7 @@ impl Writer {
         shared.written_bytes.add(encoded.len() as u64);
         let source = Source::new(file, path, Checksum::of_version(header.version));
         Ok(Self::new(
-            Tip {
+            CommitView {
                 source,
                 header,
                 position: 0,
@@ -78,16 +75,16 @@ impl Writer {
         ))
     }
 
-    /// Goes on after `tip`, which must be durable, activated, and the last thing in its file.
-    pub(super) fn new(mut tip: Tip, shared: Arc<Shared>) -> Self {
-        tip.source.nodes = FileNodes::new(&shared.nodes);
-        let out = Appender::new(tip.source.clone(), tip.end);
+    /// Goes on after `view`, which must be durable, activated, and the last thing in its file.
+    pub(super) fn new(mut view: CommitView, shared: Arc<Shared>) -> Self {
+        view.source.nodes = FileNodes::new(&shared.nodes);
+        let out = Appender::new(view.source.clone(), view.end);
         Self {
             shared,
-            header: tip.header.clone(),
-            base: tip.position,
-            room: Room::new(tip.end),
-            tip,
+            header: view.header.clone(),
+            base: view.position,
+            room: Room::new(view.end),
+            view,
             out,
             activation_due: false,
             cut_due: false,
@@ -95,8 +92,8 @@ impl Writer {
     }
 
     /// The last good commit.
-    pub(super) const fn tip(&self) -> &Tip {
-        &self.tip
+    pub(super) const fn view(&self) -> &CommitView {
+        &self.view
     }
 
     /// Saves documents of different keys. Those without body are tombstones.
@@ -140,18 +137,18 @@ impl Writer {
     /// Forgets what was saved since the last commit.
     pub(super) fn abandon(&mut self) {
         self.cut_due |= self.out.written_bytes() > 0;
-        self.header = self.tip.header.clone();
-        self.base = self.tip.position;
-        self.out = Appender::new(self.tip.source.clone(), self.tip.end);
+        self.header = self.view.header.clone();
+        self.base = self.view.position;
+        self.out = Appender::new(self.view.source.clone(), self.view.end);
     }
 
     /// Makes everything durable that a commit does not have to wait for.
     pub(super) fn finish(&mut self) -> Result<(), EngineError> {
         self.abandon();
         self.settle()?;
-        let Source { file, path, .. } = &self.tip.source;
-        if self.room.is_behind(&self.tip) {
-            self.room.cut(&**file, &self.tip)?;
+        let Source { file, path, .. } = &self.view.source;
+        if self.room.is_behind(&self.view) {
+            self.room.cut(&**file, &self.view)?;
         }
         self.shared.sync(&**file, path)
     }
@@ -170,15 +167,15 @@ impl Writer {
     /// Catches up on what earlier failures left undone.
     fn settle(&mut self) -> Result<(), EngineError> {
         if self.cut_due {
-            let Source { file, path, .. } = &self.tip.source;
-            let cut = self.room.cut(&**file, &self.tip);
+            let Source { file, path, .. } = &self.view.source;
+            let cut = self.room.cut(&**file, &self.view);
             cut.inspect_err(|error| self.shared.poison.set_after(error, path))?;
             // Otherwise a power loss could mix what was cut with what comes in its place.
             self.shared.sync(&**file, path)?;
             self.cut_due = false;
         }
         if self.activation_due {
-            recover::write_type(&self.tip)?;
+            recover::write_type(&self.view)?;
             self.activation_due = false;
         }
         Ok(())
@@ -188,9 +185,9 @@ impl Writer {
         &mut self,
         tree: Tree,
         actions: &[Action],
-        on_replaced: btree_modify::OnReplaced<'_>,
+        on_replaced: btree::OnReplaced<'_>,
     ) -> Result<(), EngineError> {
-        let root = btree_modify::modify(
+        let root = btree::modify(
             &mut self.out,
             tree,
             self.header.root(tree),
@@ -235,8 +232,8 @@ impl Writer {
     /// good one as the one before, and its last chunk is one of its roots.
     fn is_recognizable(&self) -> bool {
         self.header.version >= VERSION_PREVIOUS
-            && self.base == self.tip.position
-            && self.out.position() > self.tip.end
+            && self.base == self.view.position
+            && self.out.position() > self.view.end
     }
 
     fn commit_header(&mut self, timestamp: u64) -> Result<(), EngineError> {
@@ -250,20 +247,20 @@ impl Writer {
         let position = self.out.header_position();
         let encoded = header.encode(block::DATA);
         self.out.header(&encoded)?;
-        let source = self.tip.source.clone();
-        let next = Tip {
+        let source = self.view.source.clone();
+        let next = CommitView {
             source,
             header,
             position,
             end: position + encoded.len() as u64,
         };
         let two_phase = self.shared.config.commit == CommitMode::TwoPhase
-            || next.end - self.tip.end > ONE_SYNC_BYTES_MAX
+            || next.end - self.view.end > ONE_SYNC_BYTES_MAX
             || !recognizable;
         let room_bytes = if two_phase {
             0
         } else {
-            self.room.extend(&self.tip, &next)
+            self.room.extend(&self.view, &next)
         };
         self.shared.sync(&*next.source.file, &next.source.path)?;
         if two_phase {
@@ -278,8 +275,8 @@ impl Writer {
         self.header = next.header.clone();
         self.base = next.position;
         self.out = Appender::new(next.source.clone(), next.end);
-        self.tip = next;
-        self.activation_due = !two_phase && recover::write_type(&self.tip).is_err();
+        self.view = next;
+        self.activation_due = !two_phase && recover::write_type(&self.view).is_err();
         Ok(())
     }
 }

@@ -6,11 +6,10 @@ use std::hash::{DefaultHasher, Hasher};
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::btree_read;
-use crate::couchstore::extents::Extents;
+use crate::couchstore::btree;
+use crate::couchstore::file::{CommitView, Extents};
 use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
 use crate::couchstore::survey::{self, Flaw, Surveyed, Surveyor};
-use crate::couchstore::tip::Tip;
 
 use super::{CheckObserver, Finding, FindingKind, rows};
 
@@ -37,28 +36,31 @@ impl Digest {
 }
 
 /// Tells each row that is not the same in both indexes.
-pub(super) fn compare(tip: &Tip, observer: &mut dyn CheckObserver) -> Result<(), EngineError> {
+pub(super) fn compare(
+    view: &CommitView,
+    observer: &mut dyn CheckObserver,
+) -> Result<(), EngineError> {
     for tree in [Tree::BySeqno, Tree::ById] {
         let mut lookup = Lookup {
-            tip,
+            view,
             tree,
             observer,
         };
-        survey::survey(tip, tree, &mut Extents::default(), &mut lookup)?;
+        survey::survey(view, tree, &mut Extents::default(), &mut lookup)?;
     }
     Ok(())
 }
 
 /// Looks each row of one index up in the other.
 struct Lookup<'a> {
-    tip: &'a Tip,
+    view: &'a CommitView,
     tree: Tree,
     observer: &'a mut dyn CheckObserver,
 }
 
 /// What the other index says of a row's document, or of its seqno.
 pub(in crate::couchstore) fn other(
-    tip: &Tip,
+    view: &CommitView,
     tree: Tree,
     info: &DocInfo,
 ) -> Result<Option<DocInfo>, EngineError> {
@@ -66,17 +68,17 @@ pub(in crate::couchstore) fn other(
         Tree::BySeqno => (Tree::ById, info.id.clone()),
         _ => (Tree::BySeqno, by_seqno::key(info.seqno)),
     };
-    let value = btree_read::lookup(tip, tree, &key)?;
+    let value = btree::lookup(view, tree, &key)?;
     Ok(value.and_then(|value| rows::decode(tree, &key, &value)))
 }
 
 /// How the other index differs from a row of `tree`, if it does.
 pub(in crate::couchstore) fn difference(
-    tip: &Tip,
+    view: &CommitView,
     tree: Tree,
     info: &DocInfo,
 ) -> Result<Option<&'static str>, EngineError> {
-    let other = match other(tip, tree, info) {
+    let other = match other(view, tree, info) {
         Ok(other) => other,
         // What is damaged there was told already.
         Err(EngineError::Corrupt { .. }) => return Ok(None),
@@ -105,7 +107,7 @@ impl Surveyor for Lookup<'_> {
         let Some(info) = rows::decode(self.tree, key, value) else {
             return Ok(());
         };
-        if let Some(what) = difference(self.tip, self.tree, &info)? {
+        if let Some(what) = difference(self.view, self.tree, &info)? {
             let finding = Finding::new(FindingKind::Index, leaf, what.to_owned());
             self.observer
                 .found(finding.in_tree(self.tree).of_row(info.seqno, &info.id));

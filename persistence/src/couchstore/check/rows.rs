@@ -3,12 +3,10 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::chunk;
-use crate::couchstore::extents::Extents;
+use crate::couchstore::file::{CommitView, Extents, chunk};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno, document, snappy};
 use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
-use crate::couchstore::tip::Tip;
 
 use super::cross::Digest;
 use super::{CheckObserver, Finding, FindingKind, extent};
@@ -30,7 +28,7 @@ pub(super) struct Seen {
 
 /// Looks at an index's nodes and rows.
 pub(super) struct RowCheck<'a> {
-    tip: &'a Tip,
+    view: &'a CommitView,
     tree: Tree,
     observer: &'a mut dyn CheckObserver,
     seen: Seen,
@@ -63,9 +61,13 @@ pub(in crate::couchstore) fn finding(tree: Tree, flaw: Flaw) -> Finding {
 }
 
 impl<'a> RowCheck<'a> {
-    pub(super) fn new(tip: &'a Tip, tree: Tree, observer: &'a mut dyn CheckObserver) -> Self {
+    pub(super) fn new(
+        view: &'a CommitView,
+        tree: Tree,
+        observer: &'a mut dyn CheckObserver,
+    ) -> Self {
         Self {
-            tip,
+            view,
             tree,
             observer,
             seen: Seen::default(),
@@ -84,7 +86,7 @@ impl<'a> RowCheck<'a> {
     }
 
     fn check(&mut self, leaf: u64, info: &DocInfo) {
-        for (kind, what) in flaws(self.tip.header.update_seq, info) {
+        for (kind, what) in flaws(self.view.header.update_seq, info) {
             self.told(kind, leaf, info, what);
         }
     }
@@ -159,36 +161,36 @@ impl Surveyor for RowCheck<'_> {
 
 /// How many bodies there are, and what they take.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bodies {
+pub(super) struct BodyTotals {
     pub(super) count: u64,
     pub(super) bytes: u64,
 }
 
 /// Reads every body. After the nodes: a body that lies where a node is, is the one that is wrong.
 pub(super) fn bodies(
-    tip: &Tip,
+    view: &CommitView,
     taken: &mut Extents,
     observer: &mut dyn CheckObserver,
-) -> Result<Bodies, EngineError> {
-    let info = tip.info();
+) -> Result<BodyTotals, EngineError> {
+    let info = view.info();
     let total = info.items.saturating_add(info.deleted);
     let mut check = BodyCheck {
-        tip,
+        view,
         taken,
         observer,
-        bodies: Bodies::default(),
+        bodies: BodyTotals::default(),
         rows: 0,
         total,
     };
-    survey::survey(tip, Tree::BySeqno, &mut Extents::default(), &mut check)?;
+    survey::survey(view, Tree::BySeqno, &mut Extents::default(), &mut check)?;
     Ok(check.bodies)
 }
 
 struct BodyCheck<'a> {
-    tip: &'a Tip,
+    view: &'a CommitView,
     taken: &'a mut Extents,
     observer: &'a mut dyn CheckObserver,
-    bodies: Bodies,
+    bodies: BodyTotals,
     rows: u64,
     total: u64,
 }
@@ -196,9 +198,9 @@ struct BodyCheck<'a> {
 impl BodyCheck<'_> {
     /// What is wrong with a row's body.
     fn check(&mut self, info: &DocInfo) -> Result<Result<(), (FindingKind, String)>, EngineError> {
-        let source = &self.tip.source;
+        let source = &self.view.source;
         let hint = info.physical_bytes.saturating_sub(HEAD_BYTES);
-        let stored = match chunk::read(source, info.body_position, hint, self.tip.position) {
+        let stored = match chunk::read(source, info.body_position, hint, self.view.position) {
             Ok(stored) => stored,
             Err(EngineError::Corrupt { what, .. }) => return Ok(Err((FindingKind::Body, what))),
             Err(error) => return Err(error),

@@ -3,16 +3,16 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::file::CommitView;
 use crate::couchstore::format::{StoreFigures, Tree, vbucket_state};
 use crate::couchstore::survey::{Flaw, Surveyed, Surveyor};
-use crate::couchstore::tip::Tip;
 
 use super::rows::{self, Prepares};
 use super::{CheckObserver, Finding, FindingKind};
 
 /// Looks at the local tree.
 pub(super) struct StateCheck<'a> {
-    tip: &'a Tip,
+    view: &'a CommitView,
     observer: &'a mut dyn CheckObserver,
     nodes: u64,
     /// Where the state is, and what it says of the rows.
@@ -20,9 +20,9 @@ pub(super) struct StateCheck<'a> {
 }
 
 impl<'a> StateCheck<'a> {
-    pub(super) fn new(tip: &'a Tip, observer: &'a mut dyn CheckObserver) -> Self {
+    pub(super) fn new(view: &'a CommitView, observer: &'a mut dyn CheckObserver) -> Self {
         Self {
-            tip,
+            view,
             observer,
             nodes: 0,
             state: None,
@@ -67,7 +67,7 @@ impl Surveyor for StateCheck<'_> {
         }
         match vbucket_state::decode(value) {
             Ok((state, figures)) => {
-                let high = self.tip.header.update_seq;
+                let high = self.view.header.update_seq;
                 if state.snapshot_start > state.snapshot_end {
                     let (start, end) = (state.snapshot_start, state.snapshot_end);
                     let what = format!("its snapshot starts at {start} and ends at {end}");

@@ -15,11 +15,11 @@ use bytes::Bytes;
 use crate::contract::{Budget, EngineError};
 use crate::couchstore::check::cross::{self, Digest};
 use crate::couchstore::check::{self, Finding, FindingKind, Severity, rows};
+use crate::couchstore::file::CommitView;
 use crate::couchstore::format::fields::put;
 use crate::couchstore::format::{DocInfo, Fields, Tree, by_seqno};
 use crate::couchstore::names;
 use crate::couchstore::survey::{Flaw, FlawKind, Survey, Surveyed, SurveyedRow, Surveyor};
-use crate::couchstore::tip::Tip;
 
 use super::files::Create;
 use super::sort::{Sorted, Sorter};
@@ -62,10 +62,10 @@ enum Phase {
 }
 
 impl Audit {
-    /// Of `tip`, which is copied to `target`.
-    pub(super) fn new(tip: &Tip, target: &std::path::Path, sort_bytes: usize) -> Self {
+    /// Of `view`, which is copied to `target`.
+    pub(super) fn new(view: &CommitView, target: &std::path::Path, sort_bytes: usize) -> Self {
         Self {
-            phase: Phase::BySeqno(Survey::new(tip, Tree::BySeqno)),
+            phase: Phase::BySeqno(Survey::new(view, Tree::BySeqno)),
             notes: Notes::new(Tree::BySeqno),
             by_seqno: Digest::default(),
             by_id: Digest::default(),
@@ -81,20 +81,20 @@ impl Audit {
     /// [`EngineError::Corrupt`] for what is wrong with it or with a node before it; [`EngineError::Disk`].
     pub(super) fn next_row(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         create: Create<'_>,
     ) -> Result<Option<DocInfo>, EngineError> {
         let Phase::BySeqno(survey) = &mut self.phase else {
             return Ok(None);
         };
-        let row = survey.next(tip, None, &mut self.notes)?;
-        self.take_notes(tip, create)?;
+        let row = survey.next(view, None, &mut self.notes)?;
+        self.take_notes(view, create)?;
         let Some(row) = row else {
-            self.turn_to(tip, Tree::ById);
+            self.turn_to(view, Tree::ById);
             return Ok(None);
         };
-        let info = decoded(tip, Tree::BySeqno, &row)?;
-        check_row(tip, row.leaf, &info)?;
+        let info = decoded(view, Tree::BySeqno, &row)?;
+        check_row(view, row.leaf, &info)?;
         self.by_seqno.add(&info);
         Ok(Some(info))
     }
@@ -116,14 +116,14 @@ impl Audit {
     /// [`EngineError::Corrupt`]: the source contradicts itself; [`EngineError::Disk`].
     pub(super) fn step(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         create: Create<'_>,
         budget: &mut Budget,
     ) -> Result<bool, EngineError> {
         loop {
             let mut bytes = 0_u64;
             for _ in 0..THINGS_AN_ITEM {
-                let Some(more) = self.advance(tip, create)? else {
+                let Some(more) = self.advance(view, create)? else {
                     return Ok(true);
                 };
                 bytes = bytes.saturating_add(more);
@@ -135,27 +135,31 @@ impl Audit {
     }
 
     /// Looks at one thing more; says what it took, `None` at the end.
-    fn advance(&mut self, tip: &Tip, create: Create<'_>) -> Result<Option<u64>, EngineError> {
+    fn advance(
+        &mut self,
+        view: &CommitView,
+        create: Create<'_>,
+    ) -> Result<Option<u64>, EngineError> {
         match &mut self.phase {
             Phase::BySeqno(_) | Phase::Over => Ok(None),
             Phase::ById(survey) => {
-                let row = survey.next(tip, None, &mut self.notes)?;
-                self.take_notes(tip, create)?;
+                let row = survey.next(view, None, &mut self.notes)?;
+                self.take_notes(view, create)?;
                 let Some(row) = row else {
                     self.by_id_damaged = self.notes.lost;
-                    self.turn_to(tip, Tree::Local);
+                    self.turn_to(view, Tree::Local);
                     return Ok(Some(0));
                 };
-                let info = decoded(tip, Tree::ById, &row)?;
+                let info = decoded(view, Tree::ById, &row)?;
                 self.by_id.add(&info);
                 Ok(Some((row.key.len() + row.value.len()) as u64))
             }
             Phase::Local(survey) => {
-                let row = survey.next(tip, None, &mut self.notes)?;
-                self.take_notes(tip, create)?;
+                let row = survey.next(view, None, &mut self.notes)?;
+                self.take_notes(view, create)?;
                 match row {
                     Some(row) => Ok(Some((row.key.len() + row.value.len()) as u64)),
-                    None => self.compare(tip),
+                    None => self.compare(view),
                 }
             }
             Phase::Places { sorted, end } => {
@@ -171,7 +175,7 @@ impl Audit {
                 if start < *end {
                     let what = "body or node lies where something else is".to_owned();
                     return Err(refusal(
-                        tip,
+                        view,
                         &Finding::new(FindingKind::Overlap, start, what),
                     ));
                 }
@@ -180,21 +184,21 @@ impl Audit {
             }
             Phase::Search(tree, survey) => {
                 let tree = *tree;
-                let row = survey.next(tip, None, &mut self.notes)?;
+                let row = survey.next(view, None, &mut self.notes)?;
                 // All of it was told before.
                 self.notes = Notes::new(tree);
                 match row {
-                    Some(row) => self.search(tip, tree, &row).map(Some),
+                    Some(row) => self.search(view, tree, &row).map(Some),
                     None if tree == Tree::BySeqno => {
-                        self.phase = Phase::Search(Tree::ById, Survey::new(tip, Tree::ById));
+                        self.phase = Phase::Search(Tree::ById, Survey::new(view, Tree::ById));
                         Ok(Some(0))
                     }
                     None if self.by_id_damaged => self.turn_to_places(),
                     None => {
                         let what = "the indexes don't hold the same rows".to_owned();
                         Err(refusal(
-                            tip,
-                            &Finding::new(FindingKind::Index, tip.position, what),
+                            view,
+                            &Finding::new(FindingKind::Index, view.position, what),
                         ))
                     }
                 }
@@ -203,27 +207,27 @@ impl Audit {
     }
 
     /// Compares a row with the other index; says what it took.
-    fn search(&self, tip: &Tip, tree: Tree, row: &SurveyedRow) -> Result<u64, EngineError> {
-        let info = decoded(tip, tree, row)?;
-        let mut what = cross::difference(tip, tree, &info)?;
+    fn search(&self, view: &CommitView, tree: Tree, row: &SurveyedRow) -> Result<u64, EngineError> {
+        let info = decoded(view, tree, row)?;
+        let mut what = cross::difference(view, tree, &info)?;
         if what.is_none()
             && self.by_id_damaged
-            && cross::other(tip, tree, &info)?.as_ref() != Some(&info)
+            && cross::other(view, tree, &info)?.as_ref() != Some(&info)
         {
             what = Some("the by-seqno index says other things of it");
         }
         what.map_or(Ok((row.key.len() + row.value.len()) as u64), |what| {
             let finding = Finding::new(FindingKind::Index, row.leaf, what.to_owned());
             Err(refusal(
-                tip,
+                view,
                 &finding.in_tree(tree).of_row(info.seqno, &info.id),
             ))
         })
     }
 
-    fn turn_to(&mut self, tip: &Tip, tree: Tree) {
+    fn turn_to(&mut self, view: &CommitView, tree: Tree) {
         self.notes = Notes::new(tree);
-        let survey = Survey::new(tip, tree);
+        let survey = Survey::new(view, tree);
         self.phase = if tree == Tree::ById {
             Phase::ById(survey)
         } else {
@@ -232,7 +236,7 @@ impl Audit {
     }
 
     /// Both indexes have been summed up.
-    fn compare(&mut self, tip: &Tip) -> Result<Option<u64>, EngineError> {
+    fn compare(&mut self, view: &CommitView) -> Result<Option<u64>, EngineError> {
         if self.by_seqno == self.by_id {
             return self.turn_to_places();
         }
@@ -242,7 +246,7 @@ impl Audit {
         } else {
             Tree::BySeqno
         };
-        self.phase = Phase::Search(first, Survey::new(tip, first));
+        self.phase = Phase::Search(first, Survey::new(view, first));
         Ok(Some(0))
     }
 
@@ -258,9 +262,9 @@ impl Audit {
     }
 
     /// Takes over what a survey has told: places of nodes, or what ends this.
-    fn take_notes(&mut self, tip: &Tip, create: Create<'_>) -> Result<(), EngineError> {
+    fn take_notes(&mut self, view: &CommitView, create: Create<'_>) -> Result<(), EngineError> {
         if let Some(finding) = self.notes.found.take() {
-            return Err(refusal(tip, &finding));
+            return Err(refusal(view, &finding));
         }
         while let Some((start, end)) = self.notes.nodes.pop() {
             self.place(start, end, create)?;
@@ -282,7 +286,7 @@ impl Audit {
     }
 }
 
-fn decoded(tip: &Tip, tree: Tree, row: &SurveyedRow) -> Result<DocInfo, EngineError> {
+fn decoded(view: &CommitView, tree: Tree, row: &SurveyedRow) -> Result<DocInfo, EngineError> {
     rows::decode(tree, &row.key, &row.value).ok_or_else(|| {
         let what = "row is too short".to_owned();
         let mut finding = Finding::new(FindingKind::Row, row.leaf, what).in_tree(tree);
@@ -290,7 +294,7 @@ fn decoded(tip: &Tip, tree: Tree, row: &SurveyedRow) -> Result<DocInfo, EngineEr
             Tree::BySeqno => finding.seqno = by_seqno::seqno(&row.key),
             Tree::ById | Tree::Local => finding.key = Some(row.key.clone()),
         }
-        refusal(tip, &finding)
+        refusal(view, &finding)
     })
 }
 
@@ -298,12 +302,12 @@ fn decoded(tip: &Tip, tree: Tree, row: &SurveyedRow) -> Result<DocInfo, EngineEr
 ///
 /// # Errors
 /// [`EngineError::Corrupt`].
-pub(super) fn check_row(tip: &Tip, leaf: u64, info: &DocInfo) -> Result<(), EngineError> {
-    match rows::flaws(tip.header.update_seq, info).into_iter().next() {
+pub(super) fn check_row(view: &CommitView, leaf: u64, info: &DocInfo) -> Result<(), EngineError> {
+    match rows::flaws(view.header.update_seq, info).into_iter().next() {
         None => Ok(()),
         Some((kind, what)) => {
             let finding = Finding::new(kind, leaf, what).in_tree(Tree::BySeqno);
-            Err(refusal(tip, &finding.of_row(info.seqno, &info.id)))
+            Err(refusal(view, &finding.of_row(info.seqno, &info.id)))
         }
     }
 }
@@ -312,15 +316,19 @@ pub(super) fn check_row(tip: &Tip, leaf: u64, info: &DocInfo) -> Result<(), Engi
 ///
 /// # Errors
 /// [`EngineError::Corrupt`].
-pub(super) fn check_body(tip: &Tip, info: &DocInfo, stored: &[u8]) -> Result<(), EngineError> {
+pub(super) fn check_body(
+    view: &CommitView,
+    info: &DocInfo,
+    stored: &[u8],
+) -> Result<(), EngineError> {
     rows::body_flaw(info, stored).map_or(Ok(()), |what| {
         let finding = Finding::new(FindingKind::Body, info.body_position, what.to_owned());
-        Err(refusal(tip, &finding.of_row(info.seqno, &info.id)))
+        Err(refusal(view, &finding.of_row(info.seqno, &info.id)))
     })
 }
 
-fn refusal(tip: &Tip, finding: &Finding) -> EngineError {
-    tip.source.corrupt(
+fn refusal(view: &CommitView, finding: &Finding) -> EngineError {
+    view.source.corrupt(
         finding.offset,
         format!("{}; nothing was changed", finding.without_offset()),
     )
@@ -383,8 +391,8 @@ mod tests {
     use crate::couchstore::compact::copy::Copying;
     use crate::couchstore::compact::filter::Rules;
     use crate::couchstore::compact::target::Target;
+    use crate::couchstore::file::Source;
     use crate::couchstore::shared::Shared;
-    use crate::couchstore::source::Source;
     use crate::couchstore::writer::Writer;
     use crate::couchstore::{CouchstoreConfig, recover};
     use crate::disk::{Disk, MemoryDisk};
@@ -392,7 +400,7 @@ mod tests {
     use super::*;
 
     /// A commit with a row that lies in both indexes, one without rows that it follows, and a file to be.
-    fn lying() -> (Tip, Tip, Target) {
+    fn lying() -> (CommitView, CommitView, Target) {
         let (disk, shared) = (
             MemoryDisk::new(),
             Arc::new(Shared::new(CouchstoreConfig::default())),
@@ -405,20 +413,20 @@ mod tests {
         .image();
         let file = make("/7.couch.1");
         file.write_at(&[&image], 0).expect("written");
-        let (tip, _) = recover::open(file, Path::new("/7.couch.1")).expect("opens");
+        let (view, _) = recover::open(file, Path::new("/7.couch.1")).expect("opens");
         let empty =
             Writer::create(make("/empty"), Path::new("/empty"), Arc::clone(&shared)).expect("made");
-        let source = Source::new(make("/target"), Path::new("/target"), tip.source.checksum);
-        let target = Target::new(source, shared, &tip);
-        (tip, empty.tip().clone(), target)
+        let source = Source::new(make("/target"), Path::new("/target"), view.source.checksum);
+        let target = Target::new(source, shared, &view);
+        (view, empty.view().clone(), target)
     }
 
     /// Rows that come after the first pass are verified one by one: nothing compares the indexes of what came beside.
     #[test]
     fn a_row_that_lies_is_refused_also_when_it_came_beside() {
-        let (tip, empty, mut target) = lying();
+        let (view, empty, mut target) = lying();
         let mut report = CompactionReport::default();
-        let mut round = Round::new(&empty, tip.clone(), Vec::new(), 1 << 20);
+        let mut round = Round::new(&empty, view.clone(), Vec::new(), 1 << 20);
         let refused = round.step(&mut target, &mut report, Budget::NONE);
         assert_eq!(refused.expect_err("while it catches up").kind(), "corrupt");
 
@@ -430,7 +438,7 @@ mod tests {
             .step(&empty, &mut target, &mut create, &mut report, Budget::NONE)
             .expect("empty")
         {}
-        let refused = copying.step(&tip, &mut target, &mut create, &mut report, Budget::NONE);
+        let refused = copying.step(&view, &mut target, &mut create, &mut report, Budget::NONE);
         assert_eq!(refused.expect_err("in a later pass").kind(), "corrupt");
     }
 }

@@ -10,10 +10,10 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::appender::Appender;
-use crate::couchstore::btree_modify::{CUT_BYTES, INTERIOR_ENTRIES_MIN};
+use crate::couchstore::btree::node_writer;
+use crate::couchstore::btree::split_policy::{CUT_BYTES, INTERIOR_ENTRIES_MIN};
+use crate::couchstore::file::Appender;
 use crate::couchstore::format::{Entry, NodeKind, Pointer, Tree};
-use crate::couchstore::node_writer;
 
 /// The vendor compacts with a chunk size in whole KiB for this tree, which comes to a smaller cut.
 const BY_ID_CUT_BYTES: usize = 1024 * 2 / 3;

@@ -14,9 +14,10 @@
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, EngineError};
-use crate::couchstore::btree_modify::{Action, THRESHOLD_BYTES};
+use crate::couchstore::btree::Action;
+use crate::couchstore::btree::split_policy::THRESHOLD_BYTES;
+use crate::couchstore::file::CommitView;
 use crate::couchstore::format::DocInfo;
-use crate::couchstore::tip::Tip;
 use crate::couchstore::vbucket::TakenOut;
 
 use super::audit;
@@ -39,7 +40,7 @@ const LEAF_BYTES: u64 = THRESHOLD_BYTES as u64;
 /// One round: from the commit the target has to `to`.
 #[derive(Debug)]
 pub(super) struct Round {
-    to: Tip,
+    to: CommitView,
     next: Seqno,
     /// What was purged, by key, each once. It goes first: so a row that is put in later stays.
     taken_out: std::vec::IntoIter<TakenOut>,
@@ -55,8 +56,8 @@ pub(super) struct Round {
 impl Round {
     /// Collects rows in so much memory. `taken_out` is what was purged with `to` and before.
     pub(super) fn new(
-        from: &Tip,
-        to: Tip,
+        from: &CommitView,
+        to: CommitView,
         mut taken_out: Vec<TakenOut>,
         memory_bytes: usize,
     ) -> Self {
@@ -167,7 +168,7 @@ impl Round {
     }
 
     /// Ends the round: the target is at the commit this returns.
-    pub(super) fn finish(self, target: &mut Target) -> Result<Tip, EngineError> {
+    pub(super) fn finish(self, target: &mut Target) -> Result<CommitView, EngineError> {
         // Though theirs may be the same: the figures in the state are the target's own.
         target.update_locals(&self.to)?;
         target.header.update_seq = self.to.header.update_seq;
@@ -253,6 +254,6 @@ impl Changes {
 }
 
 /// What of the old file was written since the target's commit.
-pub(super) const fn behind_bytes(from: &Tip, to: &Tip) -> u64 {
+pub(super) const fn behind_bytes(from: &CommitView, to: &CommitView) -> u64 {
     to.end.saturating_sub(from.end)
 }

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use crate::contract::EngineError;
 use crate::couchstore::Open;
 use crate::couchstore::directory::Directory;
+use crate::couchstore::file::Source;
 use crate::couchstore::format::Checksum;
-use crate::couchstore::source::Source;
 
 /// A store, as long as it is open.
 pub(super) type Store = Weak<Mutex<Option<Open>>>;

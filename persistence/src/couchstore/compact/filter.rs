@@ -15,9 +15,9 @@ use lowtide_checkpoint::{Item, Seqno};
 use crate::contract::{
     CompactionFilter, CompactionReport, CompactionRequest, EngineError, Verdict,
 };
+use crate::couchstore::file::Source;
 use crate::couchstore::format::{DocInfo, RevisionMeta, document};
-use crate::couchstore::source::Source;
-use crate::couchstore::tombstones;
+use crate::couchstore::read::tombstones;
 
 /// What one compaction goes by.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, EngineError};
+use crate::couchstore::file::CommitView;
 use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
 use crate::couchstore::names;
-use crate::couchstore::tip::Tip;
 
 use super::build::Builder;
 use super::files::Create;
@@ -67,10 +67,10 @@ impl Indexing {
     }
 
     /// Indexes as many rows as the budget allows; whether those were all. Then both indexes and the local documents are
-    /// those of `tip`.
+    /// those of `view`.
     pub(super) fn step(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         target: &mut Target,
         create: Create<'_>,
         mut budget: Budget,
@@ -82,7 +82,7 @@ impl Indexing {
             };
             let Some((key, value)) = row else {
                 if self.end_pass(target, create)? {
-                    target.build_locals(tip)?;
+                    target.build_locals(view)?;
                     return Ok(true);
                 }
                 continue;
@@ -90,8 +90,8 @@ impl Indexing {
             let bytes = (key.len() + value.len()) as u64;
             self.done += 1;
             match self.pass {
-                Pass::ById { .. } => self.row_by_id(tip, target, create, &key, value)?,
-                Pass::BySeqno { .. } | Pass::Over => self.row_by_seqno(tip, target, key, value)?,
+                Pass::ById { .. } => self.row_by_id(view, target, create, &key, value)?,
+                Pass::BySeqno { .. } | Pass::Over => self.row_by_seqno(view, target, key, value)?,
             }
             if !budget.spend(bytes) {
                 return Ok(false);
@@ -101,7 +101,7 @@ impl Indexing {
 
     fn row_by_id(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         target: &mut Target,
         create: Create<'_>,
         key: &Bytes,
@@ -113,12 +113,12 @@ impl Indexing {
         else {
             return Ok(());
         };
-        let info = by_id::decode(key, &value).ok_or_else(|| tip.corrupt_row(Tree::ById))?;
+        let info = by_id::decode(key, &value).ok_or_else(|| view.corrupt_row(Tree::ById))?;
         match newest {
             Some((known, _)) if known.id == info.id => {
                 if known.seqno == info.seqno || known.seqno.max(info.seqno) <= self.first_high {
                     let what = format!("key {} is there twice", key.escape_ascii());
-                    return Err(tip.source.corrupt(tip.position, what));
+                    return Err(view.source.corrupt(view.position, what));
                 }
                 if info.seqno > known.seqno {
                     *newest = Some((info, value));
@@ -136,7 +136,7 @@ impl Indexing {
 
     fn row_by_seqno(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         target: &mut Target,
         key: Bytes,
         value: Bytes,
@@ -144,7 +144,7 @@ impl Indexing {
         if self.builder.push(&mut target.out, key, value)? {
             return Ok(());
         }
-        Err(tip.source.corrupt(tip.position, "a seqno is there twice"))
+        Err(view.source.corrupt(view.position, "a seqno is there twice"))
     }
 
     /// An index has all its rows: ends it; whether it was the last one.

@@ -14,13 +14,10 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError};
+use crate::couchstore::file::{CommitView, Source, header_search};
 use crate::couchstore::format::Checksum;
 use crate::couchstore::shared::Shared;
-use crate::couchstore::source::Source;
-use crate::couchstore::tip::Tip;
-use crate::couchstore::{
-    CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, find, recover,
-};
+use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, recover};
 use crate::disk::{Access, Disk};
 
 use super::copy::Copying;
@@ -69,13 +66,13 @@ pub(in crate::couchstore) fn compact_with(
     config: CouchstoreConfig,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<CompactionReport, EngineError> {
-    let tip = newest(disk, source)?;
-    let completed = tip
+    let view = newest(disk, source)?;
+    let completed = view
         .state()?
         .map_or(Seqno::ZERO, |(state, _)| state.high_completed_seqno);
-    let rules = Rules::new(request, Seqno(tip.header.update_seq), completed);
+    let rules = Rules::new(request, Seqno(view.header.update_seq), completed);
     let mut report = CompactionReport {
-        bytes_before: tip.source.file.len()?,
+        bytes_before: view.source.file.len()?,
         ..CompactionReport::default()
     };
 
@@ -83,29 +80,29 @@ pub(in crate::couchstore) fn compact_with(
         disk,
         paths: Vec::new(),
     };
-    let mut out = Target::new(files.create(target)?, Arc::new(Shared::new(config)), &tip);
+    let mut out = Target::new(files.create(target)?, Arc::new(Shared::new(config)), &view);
     let mut create = |name: &str| files.create(&target.with_file_name(name));
-    let mut copying = Copying::new(&tip, rules, config.compaction.sort_bytes);
-    while !copying.step(&tip, &mut out, &mut create, &mut report, STEP)? {
-        progress(copying.done(), rows(&tip));
+    let mut copying = Copying::new(&view, rules, config.compaction.sort_bytes);
+    while !copying.step(&view, &mut out, &mut create, &mut report, STEP)? {
+        progress(copying.done(), rows(&view));
     }
     let mut indexing = copying.finish()?;
-    while !indexing.step(&tip, &mut out, &mut create, STEP)? {
+    while !indexing.step(&view, &mut out, &mut create, STEP)? {
         progress(indexing.done, indexing.of);
     }
-    report.bytes_after = out.commit(&tip)?.end;
+    report.bytes_after = out.commit(&view)?.end;
     disk.sync_dir(target.parent().unwrap_or(Path::new("")))?;
     files.keep_first();
     Ok(report)
 }
 
 /// What opening the file for writing would come to, without a write.
-fn newest(disk: &dyn Disk, path: &Path) -> Result<Tip, EngineError> {
-    let mut tip = find::newest(disk.open(path, Access::ReadOnly)?, path)?;
-    while let Some(next) = recover::successor(&tip)? {
-        tip = next;
+fn newest(disk: &dyn Disk, path: &Path) -> Result<CommitView, EngineError> {
+    let mut view = header_search::newest(disk.open(path, Access::ReadOnly)?, path)?;
+    while let Some(next) = recover::successor(&view)? {
+        view = next;
     }
-    Ok(tip)
+    Ok(view)
 }
 
 /// The files made so far. Dropped, they are removed.

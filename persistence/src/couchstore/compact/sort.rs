@@ -18,8 +18,8 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::file::Source;
 use crate::couchstore::format::Entry;
-use crate::couchstore::source::Source;
 
 use self::run::{Run, RunWriter};
 

@@ -7,10 +7,9 @@
 use std::sync::Arc;
 
 use crate::contract::{Budget, CompactionReport, EngineError};
+use crate::couchstore::file::{CommitView, Source};
 use crate::couchstore::names;
 use crate::couchstore::shared::Shared;
-use crate::couchstore::source::Source;
-use crate::couchstore::tip::Tip;
 use crate::couchstore::vbucket::Claim;
 use crate::couchstore::writer::Writer;
 
@@ -23,9 +22,9 @@ use super::target::Target;
 pub(super) struct Ready {
     pub(super) target: Target,
     /// The commit of the old file that it has.
-    pub(super) at: Tip,
+    pub(super) at: CommitView,
     /// Its own commit of that.
-    pub(super) tip: Tip,
+    pub(super) view: CommitView,
 }
 
 /// Makes the target the vBucket's file; gives it back if too much was committed meanwhile to hold up commits for it.
@@ -53,18 +52,18 @@ pub(super) fn swap(
                     Round::new(&ready.at, last.clone(), claim.taken_out(last), memory_bytes);
                 round.step(&mut ready.target, report, Budget::NONE)?;
                 ready.at = round.finish(&mut ready.target)?;
-                ready.tip = ready.target.commit(&ready.at)?;
+                ready.view = ready.target.commit(&ready.at)?;
                 report.catch_up_rounds += 1;
             }
             let path = directory.install(vb, revision, &names::compact(vb, revision))?;
-            let Source { file, checksum, .. } = ready.tip.source.clone();
-            let tip = Tip {
+            let Source { file, checksum, .. } = ready.view.source.clone();
+            let view = CommitView {
                 source: Source::new(file, &path, checksum),
-                ..ready.tip.clone()
+                ..ready.view.clone()
             };
-            report.bytes_after = tip.end;
+            report.bytes_after = view.end;
             Ok(Some((
-                Writer::new(tip, Arc::clone(shared)),
+                Writer::new(view, Arc::clone(shared)),
                 ready.target.figures,
             )))
         })

@@ -11,15 +11,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::appender::Appender;
-use crate::couchstore::btree_modify::{self, Action};
+use crate::couchstore::btree::{self, Action};
+use crate::couchstore::file::{Appender, CommitView, Source};
 use crate::couchstore::format::{
     DocInfo, Header, StoreFigures, Tree, block, by_id, by_seqno, document, vbucket_state,
 };
 use crate::couchstore::recover;
 use crate::couchstore::shared::Shared;
-use crate::couchstore::source::Source;
-use crate::couchstore::tip::Tip;
 
 use super::audit;
 use super::build::Builder;
@@ -45,16 +43,16 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// An empty one, for the vBucket as `tip` has it.
-    pub(super) fn new(source: Source, shared: Arc<Shared>, tip: &Tip) -> Self {
+    /// An empty one, for the vBucket as `view` has it.
+    pub(super) fn new(source: Source, shared: Arc<Shared>, view: &CommitView) -> Self {
         let Header {
             update_seq,
             purge_seq,
             timestamp,
             ..
-        } = tip.header;
+        } = view.header;
         // An older file becomes what new ones are; a newer one is not made older.
-        let version = tip.header.version.max(shared.config.version.number());
+        let version = view.header.version.max(shared.config.version.number());
         let header = Header {
             update_seq,
             purge_seq,
@@ -76,7 +74,7 @@ impl Target {
     /// Copies a body as it is stored, once it is verified; the row as it will be here.
     pub(super) fn copy_body(
         &mut self,
-        from: &Tip,
+        from: &CommitView,
         mut info: DocInfo,
     ) -> Result<DocInfo, EngineError> {
         (info.body_position, info.physical_bytes) = match from.stored_body(&info)? {
@@ -133,8 +131,7 @@ impl Target {
             Ok(())
         };
         let root = self.header.by_id;
-        let root =
-            btree_modify::modify(&mut self.out, Tree::ById, root, &actions, &mut on_replaced)?;
+        let root = btree::modify(&mut self.out, Tree::ById, root, &actions, &mut on_replaced)?;
         self.header.by_id = root;
         for info in &replaced {
             self.uncount(info);
@@ -167,14 +164,13 @@ impl Target {
             })
             .collect();
         let root = self.header.by_id;
-        let root =
-            btree_modify::modify(
-                &mut self.out,
-                Tree::ById,
-                root,
-                &actions,
-                &mut |_, _| Ok(()),
-            )?;
+        let root = btree::modify(
+            &mut self.out,
+            Tree::ById,
+            root,
+            &actions,
+            &mut |_, _| Ok(()),
+        )?;
         self.header.by_id = root;
         for info in rows {
             self.uncount(info);
@@ -187,11 +183,11 @@ impl Target {
     }
 
     /// What it holds now, to read from: nothing of it is durable, or anybody else's to see.
-    pub(super) fn as_it_is(&mut self) -> Result<Tip, EngineError> {
+    pub(super) fn as_it_is(&mut self) -> Result<CommitView, EngineError> {
         self.out.flush()?;
         let end = self.out.position();
         let source = self.out.source().uncached();
-        Ok(Tip {
+        Ok(CommitView {
             source,
             header: self.header.clone(),
             position: end,
@@ -202,16 +198,15 @@ impl Target {
     /// Changes the by-seqno index.
     pub(super) fn change_by_seqno(&mut self, actions: &[Action]) -> Result<(), EngineError> {
         let root = self.header.by_seqno;
-        let root =
-            btree_modify::modify(&mut self.out, Tree::BySeqno, root, actions, &mut |_, _| {
-                Ok(())
-            })?;
+        let root = btree::modify(&mut self.out, Tree::BySeqno, root, actions, &mut |_, _| {
+            Ok(())
+        })?;
         self.header.by_seqno = root;
         self.sync_now_and_then()
     }
 
     /// Builds the local tree: that of `from`, with the figures of this file in the vBucket's state.
-    pub(super) fn build_locals(&mut self, from: &Tip) -> Result<(), EngineError> {
+    pub(super) fn build_locals(&mut self, from: &CommitView) -> Result<(), EngineError> {
         self.locals = self.locals_of(from)?;
         let mut builder = Builder::new(Tree::Local);
         for (name, value) in &self.locals {
@@ -222,7 +217,7 @@ impl Target {
     }
 
     /// Brings the local tree up to that of `from`.
-    pub(super) fn update_locals(&mut self, from: &Tip) -> Result<(), EngineError> {
+    pub(super) fn update_locals(&mut self, from: &CommitView) -> Result<(), EngineError> {
         let wanted = self.locals_of(from)?;
         let gone = self
             .locals
@@ -242,7 +237,7 @@ impl Target {
             value: Some(value.clone()),
         }));
         actions.sort_by(|a, b| a.key.cmp(&b.key));
-        let root = btree_modify::modify(
+        let root = btree::modify(
             &mut self.out,
             Tree::Local,
             self.header.local,
@@ -254,7 +249,7 @@ impl Target {
         Ok(())
     }
 
-    fn locals_of(&self, from: &Tip) -> Result<BTreeMap<Bytes, Bytes>, EngineError> {
+    fn locals_of(&self, from: &CommitView) -> Result<BTreeMap<Bytes, Bytes>, EngineError> {
         let mut locals: BTreeMap<Bytes, Bytes> = from.locals()?.into_iter().collect();
         if let Some((state, figures)) = from.state()? {
             let ours = StoreFigures {
@@ -271,7 +266,7 @@ impl Target {
     }
 
     /// Makes what was appended so far durable as the vBucket's state at the header of `at`.
-    pub(super) fn commit(&mut self, at: &Tip) -> Result<Tip, EngineError> {
+    pub(super) fn commit(&mut self, at: &CommitView) -> Result<CommitView, EngineError> {
         let timestamp = at.header.timestamp;
         let header = Header {
             timestamp,
@@ -283,17 +278,17 @@ impl Target {
         let encoded = header.encode(block::DATA);
         self.out.header(&encoded)?;
         let source = self.out.source().clone();
-        let tip = Tip {
+        let view = CommitView {
             source,
             header,
             position,
             end: position + encoded.len() as u64,
         };
         self.sync()?;
-        recover::write_type(&tip)?;
+        recover::write_type(&view)?;
         self.sync()?;
         self.previous = position;
-        Ok(tip)
+        Ok(view)
     }
 
     /// Bytes handed to the disk so far.

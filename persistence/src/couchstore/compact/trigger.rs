@@ -9,7 +9,7 @@ use std::sync::Arc;
 use lowtide_checkpoint::Vbid;
 
 use crate::contract::CompactionRequest;
-use crate::couchstore::tip::Tip;
+use crate::couchstore::file::CommitView;
 use crate::couchstore::vbucket::VBucket;
 
 /// Headers have the time in nanoseconds, tombstones in seconds.
@@ -59,13 +59,13 @@ impl CompactionConfig {
     ) -> Option<(Vbid, CompactionRequest)> {
         let percent = self.fragmentation_percent?;
         let due = vbuckets.iter().filter_map(|vbucket| {
-            let dead_bytes = self.dead_bytes(percent, &vbucket.published().tip)?;
+            let dead_bytes = self.dead_bytes(percent, &vbucket.published().view)?;
             // One that was refused would be refused again, and keep the others from their turn.
             (!vbucket.is_compacting() && !vbucket.is_refused()).then_some((dead_bytes, vbucket))
         });
         let (_, vbucket) =
             due.max_by_key(|(dead_bytes, vbucket)| (*dead_bytes, Reverse(vbucket.vb())))?;
-        let purge_before = self.purge_before(&vbucket.published().tip);
+        let purge_before = self.purge_before(&vbucket.published().view);
         Some((
             vbucket.vb(),
             CompactionRequest {
@@ -76,8 +76,8 @@ impl CompactionConfig {
     }
 
     /// The time of the oldest tombstones to keep.
-    fn purge_before(&self, tip: &Tip) -> Option<u32> {
-        let seconds = u32::try_from(tip.header.timestamp / NANOS_A_SECOND).ok()?;
+    fn purge_before(&self, view: &CommitView) -> Option<u32> {
+        let seconds = u32::try_from(view.header.timestamp / NANOS_A_SECOND).ok()?;
         // Nothing is older than the beginning, when there is no time to tell it by.
         self.purge_age_seconds
             .map(|age| seconds.saturating_sub(age))
@@ -85,8 +85,8 @@ impl CompactionConfig {
     }
 
     /// What compacting would give back, if it is enough.
-    fn dead_bytes(&self, percent: u8, tip: &Tip) -> Option<u64> {
-        let (file, live) = (tip.file_bytes(), tip.live_bytes());
+    fn dead_bytes(&self, percent: u8, view: &CommitView) -> Option<u64> {
+        let (file, live) = (view.file_bytes(), view.live_bytes());
         let dead = file.saturating_sub(live);
         let enough = u128::from(dead) * 100 >= u128::from(file) * u128::from(percent);
         (file >= self.file_bytes_min && dead > 0 && enough).then_some(dead)

@@ -11,14 +11,13 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
+use crate::couchstore::btree;
 use crate::couchstore::check::cross::Digest;
 use crate::couchstore::check::{self, rows};
-use crate::couchstore::extents::Extents;
+use crate::couchstore::file::{CommitView, Extents, chunk};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
 use crate::couchstore::survey::{self, Flaw, Surveyed, Surveyor};
-use crate::couchstore::tip::Tip;
-use crate::couchstore::{btree_read, chunk};
 
 /// How much speaks for a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,19 +45,19 @@ impl Claims {
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(super) fn of(tip: &Tip) -> Result<Self, EngineError> {
-        let [by_seqno, by_id] = [digest(tip, Tree::BySeqno)?, digest(tip, Tree::ById)?];
+    pub(super) fn of(view: &CommitView) -> Result<Self, EngineError> {
+        let [by_seqno, by_id] = [digest(view, Tree::BySeqno)?, digest(view, Tree::ById)?];
         if by_seqno == by_id {
             return Ok(Self::default());
         }
         let mut collector = Collector {
-            tip,
+            view,
             claims: Self {
                 is_on: true,
                 ..Self::default()
             },
         };
-        survey::survey(tip, Tree::ById, &mut Extents::default(), &mut collector)?;
+        survey::survey(view, Tree::ById, &mut Extents::default(), &mut collector)?;
         Ok(collector.claims)
     }
 
@@ -104,7 +103,7 @@ impl Claims {
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(super) fn grade(&self, tip: &Tip, info: &DocInfo) -> Result<Grade, EngineError> {
+    pub(super) fn grade(&self, view: &CommitView, info: &DocInfo) -> Result<Grade, EngineError> {
         if !rows::flaws(u64::MAX, info).is_empty() {
             return Ok(Grade::Unsound);
         }
@@ -112,7 +111,7 @@ impl Claims {
             return Ok(Grade::Sound);
         }
         let hint = info.physical_bytes.saturating_sub(HEAD_BYTES);
-        let stored = match chunk::read(&tip.source, info.body_position, hint, tip.position) {
+        let stored = match chunk::read(&view.source, info.body_position, hint, view.position) {
             Ok(stored) => stored,
             Err(EngineError::Corrupt { .. }) => return Ok(Grade::Unsound),
             Err(error) => return Err(error),
@@ -120,7 +119,7 @@ impl Claims {
         if rows::body_flaw(info, &stored).is_some() {
             return Ok(Grade::Unsound);
         }
-        let disk_bytes = chunk::disk_bytes(&tip.source, &stored);
+        let disk_bytes = chunk::disk_bytes(&view.source, &stored);
         let (start, end) = check::extent(info.body_position, disk_bytes);
         let is_its_own = self.agreed.is_free(start, end);
         let is_right = is_its_own && rows::is_plausible(info.physical_bytes, disk_bytes);
@@ -132,8 +131,8 @@ impl Claims {
 ///
 /// # Errors
 /// [`EngineError::Disk`].
-pub(super) fn is_agreed(tip: &Tip, info: &DocInfo) -> Result<bool, EngineError> {
-    let by_id = found(btree_read::lookup(tip, Tree::ById, &info.id))?;
+pub(super) fn is_agreed(view: &CommitView, info: &DocInfo) -> Result<bool, EngineError> {
+    let by_id = found(btree::lookup(view, Tree::ById, &info.id))?;
     if by_id
         .and_then(|value| by_id::decode(&info.id, &value))
         .as_ref()
@@ -141,16 +140,16 @@ pub(super) fn is_agreed(tip: &Tip, info: &DocInfo) -> Result<bool, EngineError> 
     {
         return Ok(false);
     }
-    Ok(at(tip, info.seqno)?.as_ref() == Some(info))
+    Ok(at(view, info.seqno)?.as_ref() == Some(info))
 }
 
 /// The row of the by-seqno index for a seqno, if it can be read.
 ///
 /// # Errors
 /// [`EngineError::Disk`].
-pub(super) fn at(tip: &Tip, seqno: Seqno) -> Result<Option<DocInfo>, EngineError> {
+pub(super) fn at(view: &CommitView, seqno: Seqno) -> Result<Option<DocInfo>, EngineError> {
     let key = by_seqno::key(seqno);
-    let value = found(btree_read::lookup(tip, Tree::BySeqno, &key))?;
+    let value = found(btree::lookup(view, Tree::BySeqno, &key))?;
     Ok(value.and_then(|value| by_seqno::decode(&key, &value)))
 }
 
@@ -163,13 +162,13 @@ fn found(looked_up: Result<Option<Bytes>, EngineError>) -> Result<Option<Bytes>,
 }
 
 /// The sum of an index's rows; `None` if not all of it can be read.
-fn digest(tip: &Tip, tree: Tree) -> Result<Option<Digest>, EngineError> {
+fn digest(view: &CommitView, tree: Tree) -> Result<Option<Digest>, EngineError> {
     let mut sum = Sum {
         tree,
         digest: Digest::default(),
         is_whole: true,
     };
-    survey::survey(tip, tree, &mut Extents::default(), &mut sum)?;
+    survey::survey(view, tree, &mut Extents::default(), &mut sum)?;
     Ok(sum.is_whole.then_some(sum.digest))
 }
 
@@ -196,7 +195,7 @@ impl Surveyor for Sum {
 }
 
 struct Collector<'a> {
-    tip: &'a Tip,
+    view: &'a CommitView,
     claims: Claims,
 }
 
@@ -208,7 +207,7 @@ impl Surveyor for Collector<'_> {
             return Ok(());
         };
         let key = by_seqno::key(info.seqno);
-        let other = match btree_read::lookup(self.tip, Tree::BySeqno, &key) {
+        let other = match btree::lookup(self.view, Tree::BySeqno, &key) {
             Ok(value) => value.and_then(|value| by_seqno::decode(&key, &value)),
             // It lies in a gap, which is filled by key.
             Err(EngineError::Corrupt { .. }) => return Ok(()),

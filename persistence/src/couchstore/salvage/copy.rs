@@ -6,10 +6,9 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
-use crate::couchstore::extents::Extents;
+use crate::couchstore::file::{CommitView, Extents};
 use crate::couchstore::format::{DocInfo, Document, StoreFigures, Tree, by_id, by_seqno, document};
 use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
-use crate::couchstore::tip::Tip;
 use crate::couchstore::vbucket;
 use crate::couchstore::writer::Writer;
 
@@ -31,7 +30,7 @@ pub(super) struct Rows {
 
 /// One copy in progress.
 pub(super) struct Copy<'a, 'o> {
-    tip: &'a Tip,
+    view: &'a CommitView,
     writer: Writer,
     observer: &'a mut Counted<'o>,
     /// By stored key: a key may be in a batch only once.
@@ -59,9 +58,9 @@ struct Doubtful {
 }
 
 impl<'a, 'o> Copy<'a, 'o> {
-    pub(super) fn new(tip: &'a Tip, writer: Writer, observer: &'a mut Counted<'o>) -> Self {
+    pub(super) fn new(view: &'a CommitView, writer: Writer, observer: &'a mut Counted<'o>) -> Self {
         Self {
-            tip,
+            view,
             writer,
             observer,
             batch: BTreeMap::new(),
@@ -79,13 +78,13 @@ impl<'a, 'o> Copy<'a, 'o> {
 
     /// Copies every row that one of the indexes has.
     pub(super) fn rows(&mut self) -> Result<(), EngineError> {
-        let tip = self.tip;
-        self.claims = Claims::of(tip)?;
-        survey::survey(tip, Tree::BySeqno, &mut Extents::default(), self)?;
+        let view = self.view;
+        self.claims = Claims::of(view)?;
+        survey::survey(view, Tree::BySeqno, &mut Extents::default(), self)?;
         self.rest_of_claims()?;
         if !self.gaps.is_empty() {
             self.tree = Tree::ById;
-            survey::survey(tip, Tree::ById, &mut Extents::default(), self)?;
+            survey::survey(view, Tree::ById, &mut Extents::default(), self)?;
         }
         for Doubtful { offset, info, what } in std::mem::take(&mut self.doubtful) {
             self.lost(offset, &info, what);
@@ -106,7 +105,7 @@ impl<'a, 'o> Copy<'a, 'o> {
             let seqnos = Some((
                 gap.first,
                 gap.last
-                    .min(Seqno(self.tip.header.update_seq))
+                    .min(Seqno(self.view.header.update_seq))
                     .max(gap.first),
             ));
             self.observer.lost(Loss {
@@ -143,7 +142,7 @@ impl<'a, 'o> Copy<'a, 'o> {
 
     /// Copies one row; says where what keeps it from being copied is, and what.
     fn put(&mut self, leaf: u64, info: &DocInfo) -> Result<Option<(u64, String)>, EngineError> {
-        let body = match self.tip.body(info) {
+        let body = match self.view.body(info) {
             Ok(body) => body,
             Err(EngineError::Corrupt { offset, what, .. }) => return Ok(Some((offset, what))),
             Err(error) => return Err(error),
@@ -216,7 +215,7 @@ impl<'a, 'o> Copy<'a, 'o> {
 
     fn row_by_seqno(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
         self.seen += 1;
-        let info = self.tip.info();
+        let info = self.view.info();
         self.observer
             .progress(self.seen, info.items.saturating_add(info.deleted));
         let Some(info) = by_seqno::decode(key, value) else {
@@ -243,7 +242,7 @@ impl<'a, 'o> Copy<'a, 'o> {
             .by_id_row(&info.id)?
             .filter(|other| other.seqno != info.seqno);
         if let Some(other) = &other
-            && claims::is_agreed(self.tip, other)?
+            && claims::is_agreed(self.view, other)?
         {
             self.contradicted(leaf, &info);
             return Ok(());
@@ -262,8 +261,8 @@ impl<'a, 'o> Copy<'a, 'o> {
             return self.as_told(leaf, info, false);
         };
         self.last = info.seqno;
-        let ours = self.claims.grade(self.tip, &info)?;
-        let theirs = self.claims.grade(self.tip, &claim)?;
+        let ours = self.claims.grade(self.view, &info)?;
+        let theirs = self.claims.grade(self.view, &claim)?;
         if ours > theirs || theirs == Grade::Unsound {
             other.iter().for_each(|other| self.claims.forget(other));
             return self.as_told(leaf, info, false);
@@ -303,7 +302,7 @@ impl<'a, 'o> Copy<'a, 'o> {
     }
 
     fn by_id_row(&self, id: &[u8]) -> Result<Option<DocInfo>, EngineError> {
-        match self.tip.doc_info(id) {
+        match self.view.doc_info(id) {
             Err(EngineError::Corrupt { .. }) => Ok(None),
             found => found,
         }
@@ -312,16 +311,16 @@ impl<'a, 'o> Copy<'a, 'o> {
     /// What only the by-id index has, where the by-seqno index has nothing that counts.
     fn rest_of_claims(&mut self) -> Result<(), EngineError> {
         let leaf = self
-            .tip
+            .view
             .header
             .by_id
-            .map_or(self.tip.position, |root| root.position);
+            .map_or(self.view.position, |root| root.position);
         for info in std::mem::take(&mut self.claims).into_rest() {
             if self.gaps.of(info.seqno).is_some() {
                 continue;
             }
-            match claims::at(self.tip, info.seqno)? {
-                Some(other) if claims::is_agreed(self.tip, &other)? => {
+            match claims::at(self.view, info.seqno)? {
+                Some(other) if claims::is_agreed(self.view, &other)? => {
                     self.lost(
                         leaf,
                         &info,
@@ -336,7 +335,7 @@ impl<'a, 'o> Copy<'a, 'o> {
 
     /// Whether the by-id index has the same row.
     fn is_confirmed(&self, info: &DocInfo) -> Result<bool, EngineError> {
-        match self.tip.doc_info(&info.id) {
+        match self.view.doc_info(&info.id) {
             Ok(found) => Ok(found.as_ref() == Some(info)),
             Err(EngineError::Corrupt { .. }) => Ok(false),
             Err(error) => Err(error),

@@ -4,17 +4,16 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::contract::EngineError;
-use crate::couchstore::extents::Extents;
+use crate::couchstore::file::{CommitView, Extents};
 use crate::couchstore::format::{StoreFigures, Tree, vbucket_state};
 use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
-use crate::couchstore::tip::Tip;
 use crate::couchstore::writer::Writer;
 
 use super::{Counted, Loss, SalvageObserver};
 
 /// Copies every local document that can be read; says how many.
 pub(super) fn copy(
-    tip: &Tip,
+    view: &CommitView,
     writer: &mut Writer,
     figures: StoreFigures,
     observer: &mut Counted<'_>,
@@ -25,7 +24,7 @@ pub(super) fn copy(
         observer,
         count: 0,
     };
-    survey::survey(tip, Tree::Local, &mut Extents::default(), &mut copy)?;
+    survey::survey(view, Tree::Local, &mut Extents::default(), &mut copy)?;
     Ok(copy.count)
 }
 

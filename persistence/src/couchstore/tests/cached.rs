@@ -4,7 +4,8 @@ use lowtide_checkpoint::{Item, Seqno};
 use proptest::prelude::*;
 
 use crate::contract::{Budget, CompactionRequest, Engine, Progress, ScanLimit, Snapshot};
-use crate::couchstore::{Couchstore, CouchstoreConfig, find};
+use crate::couchstore::file::header_search;
+use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
 
 use super::crash::noise;
@@ -257,12 +258,12 @@ fn damage_that_memory_would_hide_is_not_compacted_away() {
         .memory()
         .open(&file(), Access::ReadWrite)
         .expect("there");
-    let tip = find::newest(file, &support::file()).expect("opens");
-    let root = tip.header.by_seqno.expect("not empty").position;
+    let view = header_search::newest(file, &support::file()).expect("opens");
+    let root = view.header.by_seqno.expect("not empty").position;
     // In the node's chunk, and no block's type.
     let at = root + 12 + u64::from((root + 12).is_multiple_of(4096));
-    let byte = tip.source.read_raw(at, 1).expect("read")[0];
-    tip.source.file.write_at(&[&[!byte]], at).expect("written");
+    let byte = view.source.read_raw(at, 1).expect("read")[0];
+    view.source.file.write_at(&[&[!byte]], at).expect("written");
     let snapshot = store.engine().snapshot(VB).expect("there");
     assert!(
         snapshot.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE).is_ok(),

@@ -5,13 +5,13 @@ use std::path::Path;
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::appender::Appender;
-use crate::couchstore::btree_modify::{Action, modify};
-use crate::couchstore::btree_read::{DEPTH_MAX, Walk, lookup, shape};
+use crate::couchstore::btree::DEPTH_MAX;
+use crate::couchstore::btree::modify;
+use crate::couchstore::btree::{Action, Walk};
+use crate::couchstore::btree::{lookup, shape};
+use crate::couchstore::file::{Appender, CommitView, Source};
 use crate::couchstore::format::block::DATA;
 use crate::couchstore::format::{Checksum, Entry, Header, Pointer, Reduction, Tree, snappy};
-use crate::couchstore::source::Source;
-use crate::couchstore::tip::Tip;
 use crate::disk::{Disk, MemoryDisk};
 
 fn pointer(position: u64) -> Pointer {
@@ -50,7 +50,7 @@ fn to(position: u64) -> Bytes {
 }
 
 /// A file whose local tree is what `build` makes; `build` returns the root's position.
-fn file(build: impl FnOnce(&mut Appender) -> u64) -> Tip {
+fn file(build: impl FnOnce(&mut Appender) -> u64) -> CommitView {
     let source = source();
     let mut out = Appender::new(source.clone(), 48);
     let header = Header {
@@ -59,7 +59,7 @@ fn file(build: impl FnOnce(&mut Appender) -> u64) -> Tip {
     };
     let (position, encoded) = (out.header_position(), header.encode(DATA));
     out.header(&encoded).expect("written");
-    Tip {
+    CommitView {
         source,
         header,
         position,
@@ -71,14 +71,14 @@ fn is_corrupt<T>(result: Result<T, EngineError>) -> bool {
     matches!(result, Err(EngineError::Corrupt { .. }))
 }
 
-fn walk(tip: &Tip) -> Result<usize, EngineError> {
-    Walk::from(tip, Tree::Local, b"")?
+fn walk(view: &CommitView) -> Result<usize, EngineError> {
+    Walk::from(view, Tree::Local, b"")?
         .map(|entry| entry.map(|_| 1))
         .sum()
 }
 
-fn change(tip: &Tip, key: &'static str) -> Result<Option<Pointer>, EngineError> {
-    let mut out = Appender::new(tip.source.clone(), tip.end);
+fn change(view: &CommitView, key: &'static str) -> Result<Option<Pointer>, EngineError> {
+    let mut out = Appender::new(view.source.clone(), view.end);
     let action = Action {
         key: Bytes::from_static(key.as_bytes()),
         value: Some(Bytes::from_static(b"new")),
@@ -86,7 +86,7 @@ fn change(tip: &Tip, key: &'static str) -> Result<Option<Pointer>, EngineError> 
     modify(
         &mut out,
         Tree::Local,
-        tip.header.local,
+        view.header.local,
         &[action],
         &mut |_, _| Ok(()),
     )
@@ -94,54 +94,54 @@ fn change(tip: &Tip, key: &'static str) -> Result<Option<Pointer>, EngineError> 
 
 #[test]
 fn a_node_below_itself() {
-    let tip = file(|out| {
+    let view = file(|out| {
         let position = out.position();
         node(out, 0, &[("k", to(position))])
     });
-    assert!(is_corrupt(lookup(&tip, Tree::Local, b"a")));
-    assert!(is_corrupt(walk(&tip)));
-    assert!(is_corrupt(shape(&tip, Tree::Local)));
-    assert!(is_corrupt(change(&tip, "a")));
+    assert!(is_corrupt(lookup(&view, Tree::Local, b"a")));
+    assert!(is_corrupt(walk(&view)));
+    assert!(is_corrupt(shape(&view, Tree::Local)));
+    assert!(is_corrupt(change(&view, "a")));
 }
 
 #[test]
 fn a_tree_deeper_than_any_can_be() {
     for (levels, sound) in [(DEPTH_MAX - 1, true), (DEPTH_MAX, false)] {
-        let tip = file(|out| {
+        let view = file(|out| {
             let leaf = node(out, 1, &[("k", Bytes::from_static(b"v"))]);
             (0..levels).fold(leaf, |below, _| node(out, 0, &[("k", to(below))]))
         });
-        assert_eq!(lookup(&tip, Tree::Local, b"k").is_ok(), sound);
-        assert_eq!(walk(&tip).is_ok(), sound);
-        assert_eq!(shape(&tip, Tree::Local).is_ok(), sound);
-        assert_eq!(change(&tip, "k").is_ok(), sound);
+        assert_eq!(lookup(&view, Tree::Local, b"k").is_ok(), sound);
+        assert_eq!(walk(&view).is_ok(), sound);
+        assert_eq!(shape(&view, Tree::Local).is_ok(), sound);
+        assert_eq!(change(&view, "k").is_ok(), sound);
     }
 }
 
 #[test]
 fn the_same_nodes_again_and_again() {
     // Forty levels of two pointers to the same node are a million million leaves.
-    let tip = file(|out| {
+    let view = file(|out| {
         let leaf = node(out, 1, &[("a", Bytes::from_static(b"v"))]);
         (0..40).fold(leaf, |below, _| {
             node(out, 0, &[("a", to(below)), ("b", to(below))])
         })
     });
-    assert!(is_corrupt(walk(&tip)));
-    assert!(is_corrupt(shape(&tip, Tree::Local)));
+    assert!(is_corrupt(walk(&view)));
+    assert!(is_corrupt(shape(&view, Tree::Local)));
 }
 
 #[test]
 fn pointers_to_nothing() {
     for position in [0, 1, 47, 4095, 1 << 40] {
-        let tip = file(|_| position);
-        assert!(is_corrupt(lookup(&tip, Tree::Local, b"k")), "{position}");
-        assert!(is_corrupt(change(&tip, "k")), "{position}");
+        let view = file(|_| position);
+        assert!(is_corrupt(lookup(&view, Tree::Local, b"k")), "{position}");
+        assert!(is_corrupt(change(&view, "k")), "{position}");
     }
-    let tip = file(|out| node(out, 0, &[("k", Bytes::from_static(b"no pointer"))]));
-    assert!(is_corrupt(lookup(&tip, Tree::Local, b"k")));
-    assert!(is_corrupt(walk(&tip)));
-    assert!(is_corrupt(change(&tip, "k")));
+    let view = file(|out| node(out, 0, &[("k", Bytes::from_static(b"no pointer"))]));
+    assert!(is_corrupt(lookup(&view, Tree::Local, b"k")));
+    assert!(is_corrupt(walk(&view)));
+    assert!(is_corrupt(change(&view, "k")));
 }
 
 /// Found by mutating files: the change was acknowledged, and readers did not find it.
@@ -149,14 +149,14 @@ fn pointers_to_nothing() {
 fn a_node_that_does_not_end_where_its_parent_says() {
     let value = || Bytes::from_static(b"v");
     for last in ["k", "l", "z"] {
-        let tip = file(|out| {
+        let view = file(|out| {
             let first = node(out, 1, &[("a", value()), (last, value())]);
             let second = node(out, 1, &[("p", value()), ("q", value())]);
             node(out, 0, &[("k", to(first)), ("q", to(second))])
         });
         for key in ["a", "b", "k"] {
-            assert_eq!(change(&tip, key).is_ok(), last == "k", "{last} {key}");
+            assert_eq!(change(&view, key).is_ok(), last == "k", "{last} {key}");
         }
-        assert_eq!(walk(&tip).is_ok(), last != "z");
+        assert_eq!(walk(&view).is_ok(), last != "z");
     }
 }

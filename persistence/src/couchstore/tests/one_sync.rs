@@ -7,9 +7,10 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Datatype, Item, Key, Namespace, Seqno, Vbid};
 
 use crate::contract::{Batch, Engine, EngineError, ScanLimit};
+use crate::couchstore::file::header_search;
 use crate::couchstore::format::Header;
 use crate::couchstore::format::block::{BLOCK_BYTES, DATA};
-use crate::couchstore::{CommitMode, CouchFile, CouchstoreConfig, find};
+use crate::couchstore::{CommitMode, CouchFile, CouchstoreConfig};
 use crate::disk::{Access, Disk, DiskFile, FaultyDisk, Keep, MemoryDisk};
 
 use super::support::{
@@ -183,19 +184,19 @@ fn a_body_that_imitates_a_header_is_none() {
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
     commit(&engine, VB, &[set(1, "a", b"1")]).expect("committed");
-    let tip = find::newest(
+    let view = header_search::newest(
         disk.open(&file(), Access::ReadOnly).expect("there"),
         &file(),
     )
     .expect("opens");
-    let boundary = (tip.position / BLOCK_BYTES + 1) * BLOCK_BYTES;
+    let boundary = (view.position / BLOCK_BYTES + 1) * BLOCK_BYTES;
     let forged = Header {
         update_seq: 1000,
-        previous: tip.position,
-        ..tip.header.clone()
+        previous: view.position,
+        ..view.header.clone()
     }
     .encode(DATA);
-    let mut body = vec![b'x'; (boundary - tip.end - 8) as usize];
+    let mut body = vec![b'x'; (boundary - view.end - 8) as usize];
     body.extend_from_slice(&forged[1..]);
     body.extend([b'y'; 3000]);
     let item = Item {
@@ -221,7 +222,7 @@ fn a_body_that_imitates_a_header_is_none() {
         }
         if damage == 2 {
             stored
-                .write_at(&[&vec![0; (boundary - tip.end) as usize]], tip.end)
+                .write_at(&[&vec![0; (boundary - view.end) as usize]], view.end)
                 .expect("written");
         }
         let (engine, _) = open(&disk).expect("opens");

@@ -6,12 +6,9 @@ use lowtide_checkpoint::Seqno;
 use proptest::prelude::*;
 
 use crate::contract::Engine;
-use crate::couchstore::chunk::{self, ChunkReader};
-use crate::couchstore::find;
+use crate::couchstore::file::{ChunkReader, CommitView, ReadAhead, chunk, header_search};
 use crate::couchstore::format::DocInfo;
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
-use crate::couchstore::tip::Tip;
-use crate::couchstore::window::Window;
 use crate::disk::{
     Access, Disk, DiskError, DiskErrorKind, DiskFile, DiskOperation, DiskResult, MemoryDisk,
     MeteredDisk,
@@ -20,7 +17,7 @@ use crate::disk::{
 use super::support::{VB, commit, file, open, set};
 
 /// A file of several commits, some values of which are longer than a window.
-fn filled() -> (MemoryDisk, Tip) {
+fn filled() -> (MemoryDisk, CommitView) {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
@@ -41,12 +38,12 @@ fn filled() -> (MemoryDisk, Tip) {
         commit(&engine, VB, &items).expect("committed");
     }
     engine.close().expect("closed");
-    let tip = find::newest(
+    let view = header_search::newest(
         disk.open(&file(), Access::ReadWrite).expect("there"),
         &file(),
     )
     .expect("sound");
-    (disk, tip)
+    (disk, view)
 }
 
 /// Bytes that don't compress.
@@ -61,8 +58,8 @@ fn noisy(mut value: Vec<u8>, seed: u64) -> Vec<u8> {
     value
 }
 
-fn rows(tip: &Tip) -> Vec<DocInfo> {
-    tip.rows(Seqno(0))
+fn rows(view: &CommitView) -> Vec<DocInfo> {
+    view.rows(Seqno(0))
         .expect("sound")
         .map(|row| row.expect("sound"))
         .collect()
@@ -90,9 +87,9 @@ proptest! {
         order in prop::collection::vec((0..170_usize, 1..60_usize), 1..12),
         hint in prop_oneof![4 => Just(None), 1 => (0..6000_u64).prop_map(Some)],
     ) {
-        let (_, tip) = filled();
-        let rows = rows(&tip);
-        let file = &tip.source.file;
+        let (_, view) = filled();
+        let rows = rows(&view);
+        let file = &view.source.file;
         let len = file.len().expect("known");
         for at in damage.flips {
             let mut byte = [0];
@@ -100,12 +97,12 @@ proptest! {
             file.write_at(&[&[byte[0] ^ 0x55]], len * at / 1000).expect("writable");
         }
         file.set_len(len * damage.end / 1000).expect("cut");
-        let mut ahead = ChunkReader::new(Window::ahead(&tip.source, 0));
+        let mut ahead = ChunkReader::new(ReadAhead::ahead(&view.source, 0));
         for (from, count) in order {
             for row in rows.iter().skip(from % rows.len()).take(count) {
                 let hint = hint.unwrap_or(row.physical_bytes - HEAD_BYTES);
-                let alone = chunk::read(&tip.source, row.body_position, hint, tip.position);
-                let read = ahead.read(row.body_position, hint, tip.position);
+                let alone = chunk::read(&view.source, row.body_position, hint, view.position);
+                let read = ahead.read(row.body_position, hint, view.position);
                 prop_assert_eq!(
                     read.map(<[u8]>::to_vec).map_err(|error| error.to_string()),
                     alone.map(|body| body.to_vec()).map_err(|error| error.to_string())
@@ -159,18 +156,18 @@ impl DiskFile for Scratched {
 
 #[test]
 fn what_cannot_be_read_harms_nothing_before_it() {
-    let (_, mut tip) = filled();
-    let rows = rows(&tip);
+    let (_, mut view) = filled();
+    let rows = rows(&view);
     for scratched in rows.iter().step_by(7) {
-        let file = Arc::clone(&tip.source.file);
-        tip.source.file = Arc::new(Scratched {
+        let file = Arc::clone(&view.source.file);
+        view.source.file = Arc::new(Scratched {
             file: Arc::clone(&file),
             at: scratched.body_position + 9,
         });
-        let mut ahead = ChunkReader::new(Window::ahead(&tip.source, 1 << 20));
+        let mut ahead = ChunkReader::new(ReadAhead::ahead(&view.source, 1 << 20));
         for row in &rows {
             let hint = row.physical_bytes - HEAD_BYTES;
-            let read = ahead.read(row.body_position, hint, tip.position);
+            let read = ahead.read(row.body_position, hint, view.position);
             assert_eq!(
                 read.is_err(),
                 row.seqno == scratched.seqno,
@@ -179,7 +176,7 @@ fn what_cannot_be_read_harms_nothing_before_it() {
                 scratched.seqno
             );
         }
-        tip.source.file = file;
+        view.source.file = file;
     }
 }
 
@@ -188,19 +185,19 @@ fn whoever_jumps_pays_for_what_he_reads_and_whoever_goes_on_for_few_reads() {
     let (disk, _) = filled();
     let metered = MeteredDisk::new(Arc::new(disk));
     let opened = metered.open(&file(), Access::ReadOnly).expect("there");
-    let tip = find::newest(opened, &file()).expect("sound");
-    let rows: Vec<_> = rows(&tip)
+    let view = header_search::newest(opened, &file()).expect("sound");
+    let rows: Vec<_> = rows(&view)
         .into_iter()
         .filter(|row| row.physical_bytes < 5000)
         .collect();
     let bytes: u64 = rows.iter().map(|row| row.physical_bytes).sum();
     let read = |order: &mut dyn Iterator<Item = &DocInfo>| {
         let before = metered.stats();
-        let mut reader = ChunkReader::new(Window::ahead(&tip.source, 0));
+        let mut reader = ChunkReader::new(ReadAhead::ahead(&view.source, 0));
         for row in order {
             let hint = row.physical_bytes - HEAD_BYTES;
             reader
-                .read(row.body_position, hint, tip.position)
+                .read(row.body_position, hint, view.position)
                 .expect("sound");
         }
         metered.stats().since(&before)

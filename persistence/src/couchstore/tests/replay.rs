@@ -185,9 +185,9 @@ fn a_file_of_an_older_version_keeps_it() {
             .write_at(&[&golden], 0)
             .expect("written");
         let file = disk.open(&path, Access::ReadWrite).expect("there");
-        let (tip, repairs) = recover::open(file, &path).expect("opens");
+        let (view, repairs) = recover::open(file, &path).expect("opens");
         assert_eq!(repairs, Vec::<String>::new());
-        let mut writer = Writer::new(tip, Arc::new(Shared::new(CouchstoreConfig::default())));
+        let mut writer = Writer::new(view, Arc::new(Shared::new(CouchstoreConfig::default())));
         let before = rows(&CouchFile::open_read_only(&disk, &path).expect("opens"));
         let (mut info, body) = before[3].clone();
         info.seqno = Seqno(11);

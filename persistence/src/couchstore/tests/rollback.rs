@@ -6,10 +6,10 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
 use crate::contract::{Engine, EngineError, RolledBack, ScanLimit};
+use crate::couchstore::file::{Earlier, header_chain, header_search};
 use crate::couchstore::format::Header;
 use crate::couchstore::format::block::{DATA, HEADER};
-use crate::couchstore::history::{self, Earlier};
-use crate::couchstore::{CouchFile, CouchstoreConfig, find};
+use crate::couchstore::{CouchFile, CouchstoreConfig};
 use crate::disk::{Access, Disk, Keep, MemoryDisk};
 
 use super::naive;
@@ -54,7 +54,7 @@ fn the_commits_found_are_those_the_vendor_lists() {
         "g_ten_v11",
     ] {
         let disk = store_with(case);
-        let newest = find::newest(
+        let newest = header_search::newest(
             disk.open(&file(), Access::ReadOnly).expect("there"),
             &file(),
         )
@@ -62,16 +62,17 @@ fn the_commits_found_are_those_the_vendor_lists() {
         let headers = headers_of(case);
         assert!(!headers.is_empty(), "{case}");
         for &(position, high) in &headers {
-            let Earlier::Found(tip) = history::at_or_below(&newest, Seqno(high)).expect("sound")
+            let Earlier::Found(view) =
+                header_chain::at_or_below(&newest, Seqno(high)).expect("sound")
             else {
                 panic!("{case}: {high}");
             };
             assert_eq!(
-                (tip.position, tip.header.update_seq),
+                (view.position, view.header.update_seq),
                 (position, high),
                 "{case}"
             );
-            tip.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
+            view.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
                 .expect("readable");
             compared += 1;
         }
@@ -159,12 +160,12 @@ fn a_rollback_takes_two_syncs_and_to_where_it_is_none() {
     assert_eq!(syncs(), before, "nothing to do");
     engine.purge(VB, Seqno(2)).expect("purged");
     assert_eq!(syncs(), before + 1, "recovery knows a purge by its nodes");
-    let tip = find::newest(
+    let view = header_search::newest(
         disk.open(&file(), Access::ReadOnly).expect("there"),
         &file(),
     )
     .expect("opens");
-    let Earlier::Found(target) = history::at_or_below(&tip, Seqno(2)).expect("sound") else {
+    let Earlier::Found(target) = header_chain::at_or_below(&view, Seqno(2)).expect("sound") else {
         panic!()
     };
     assert_eq!(naive::rollback(&engine, 2), 2);
@@ -198,7 +199,7 @@ fn a_purge_that_leaves_nothing_is_durable() {
     };
     commit(&engine, VB, &[dropped(1, b"a"), dropped(2, b"b")]).expect("committed");
     engine.purge(VB, Seqno(1)).expect("purged");
-    let tip = find::newest(
+    let view = header_search::newest(
         disk.open(&file(), Access::ReadOnly).expect("there"),
         &file(),
     )
@@ -207,12 +208,12 @@ fn a_purge_that_leaves_nothing_is_durable() {
     // As a vendor's compaction leaves it: the highest seqno is no row's.
     let higher = Header {
         update_seq: 9,
-        ..tip.header.clone()
+        ..view.header.clone()
     }
     .encode(HEADER);
     disk.open(&file(), Access::ReadWrite)
         .expect("there")
-        .write_at(&[&higher], tip.position)
+        .write_at(&[&higher], view.position)
         .expect("written");
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!(engine.purge(VB, Seqno(9)).expect("purged"), Seqno(2));
@@ -289,8 +290,8 @@ fn damage_on_the_way_back_is_an_error_and_changes_nothing() {
         commit(&engine, VB, &[set(seqno, "a", b"1")]).expect("committed");
     }
     let raw: Arc<_> = disk.open(&file(), Access::ReadWrite).expect("there");
-    let tip = find::newest(Arc::clone(&raw), &file()).expect("opens");
-    let Earlier::Found(second) = history::at_or_below(&tip, Seqno(2)).expect("sound") else {
+    let view = header_search::newest(Arc::clone(&raw), &file()).expect("opens");
+    let Earlier::Found(second) = header_chain::at_or_below(&view, Seqno(2)).expect("sound") else {
         panic!()
     };
     let before = naive::now(&engine);

@@ -6,15 +6,15 @@
 use lowtide_checkpoint::{Item, Seqno};
 
 use crate::contract::Engine;
+use crate::couchstore::file::{CommitView, header_search};
 use crate::couchstore::format::block;
-use crate::couchstore::tip::Tip;
-use crate::couchstore::{CouchstoreConfig, find, recover};
+use crate::couchstore::{CouchstoreConfig, recover};
 use crate::disk::{Access, Disk, DiskFile, Keep, MemoryDisk};
 
 use super::support::{VB, commit, contents, delete, file, open, open_with, set};
 
-/// One commit on top of another that was activated; returns the tip of the lower and where the upper's header is.
-fn two_commits(disk: &MemoryDisk, items: &[Item]) -> (Tip, u64) {
+/// One commit on top of another that was activated; returns the view of the lower and where the upper's header is.
+fn two_commits(disk: &MemoryDisk, items: &[Item]) -> (CommitView, u64) {
     let (engine, _) = open_with(disk, CouchstoreConfig::default()).expect("opens");
     engine.create(VB).expect("created");
     commit(&engine, VB, &[set(1, "a", b"before")]).expect("committed");
@@ -31,8 +31,8 @@ fn two_commits(disk: &MemoryDisk, items: &[Item]) -> (Tip, u64) {
     (before, next.position)
 }
 
-fn activated(disk: &MemoryDisk) -> Tip {
-    find::newest(
+fn activated(disk: &MemoryDisk) -> CommitView {
+    header_search::newest(
         disk.open(&file(), Access::ReadOnly).expect("there"),
         &file(),
     )

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use crate::contract::EngineError;
 
 use super::taken_out::{Purges, TakenOut};
-use super::{Published, StoreFigures, Tip, VBucket, Writer};
+use super::{CommitView, Published, StoreFigures, VBucket, Writer};
 
 /// The right to compact a vBucket, until dropped.
 #[derive(Debug)]
@@ -54,10 +54,10 @@ impl Claim {
         Ok(published)
     }
 
-    /// What was purged with the commits up to `tip`, which [`Claim::published`] or [`Claim::exchange`] gave, and was not
+    /// What was purged with the commits up to `view`, which [`Claim::published`] or [`Claim::exchange`] gave, and was not
     /// asked for yet.
-    pub(in crate::couchstore) fn taken_out(&self, tip: &Tip) -> Vec<TakenOut> {
-        self.vbucket.purges.lock().take(tip.position)
+    pub(in crate::couchstore) fn taken_out(&self, view: &CommitView) -> Vec<TakenOut> {
+        self.vbucket.purges.lock().take(view.position)
     }
 
     /// Holds up commits while `make` makes the next writer out of the last commit; `false` if it made none. The writer
@@ -67,11 +67,11 @@ impl Claim {
     /// As [`Claim::published`], and whatever `make` returns; the old writer stays.
     pub(in crate::couchstore) fn exchange(
         &self,
-        make: impl FnOnce(&Tip) -> Result<Option<(Writer, StoreFigures)>, EngineError>,
+        make: impl FnOnce(&CommitView) -> Result<Option<(Writer, StoreFigures)>, EngineError>,
     ) -> Result<bool, EngineError> {
         let mut active = self.vbucket.active.lock();
         self.check()?;
-        let Some((writer, figures)) = make(active.writer.tip())? else {
+        let Some((writer, figures)) = make(active.writer.view())? else {
             return Ok(false);
         };
         active.figures = StoreFigures {
@@ -79,10 +79,10 @@ impl Claim {
             ..figures
         };
         active.writer = writer;
-        let tip = active.writer.tip().clone();
+        let view = active.writer.view().clone();
         let mut published = self.vbucket.published.write();
         let state = published.state.clone();
-        *published = Arc::new(Published::new(tip, state));
+        *published = Arc::new(Published::new(view, state));
         Ok(true)
     }
 

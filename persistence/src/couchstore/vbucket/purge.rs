@@ -9,7 +9,7 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
-use crate::couchstore::tombstones;
+use crate::couchstore::read::tombstones;
 
 use super::{Published, VBucket};
 
@@ -18,23 +18,23 @@ impl VBucket {
     pub(in crate::couchstore) fn purge(&self, upto: Seqno) -> Result<Seqno, EngineError> {
         let mut active = self.active.lock();
         self.check_writable(&active)?;
-        let tip = active.writer.tip().clone();
-        let rows = tombstones::to_purge(&tip, upto)?;
+        let view = active.writer.view().clone();
+        let rows = tombstones::to_purge(&view, upto)?;
         let Some(highest) = rows.iter().map(|row| row.seqno.0).max() else {
-            return Ok(Seqno(tip.header.purge_seq));
+            return Ok(Seqno(view.header.purge_seq));
         };
-        let purged = highest.max(tip.header.purge_seq);
+        let purged = highest.max(view.header.purge_seq);
         active.writer.remove(&rows)?;
         active.writer.set_purge_seq(purged);
         // An engine has no clock: the time stays that of the last batch.
-        active.writer.commit(tip.header.timestamp)?;
+        active.writer.commit(view.header.timestamp)?;
 
-        let tip = active.writer.tip().clone();
-        if active.compacting && !self.purges.lock().remember(tip.position, rows) {
+        let view = active.writer.view().clone();
+        if active.compacting && !self.purges.lock().remember(view.position, rows) {
             self.end_epoch();
         }
         let state = self.published().state.clone();
-        *self.published.write() = Arc::new(Published::new(tip, state));
+        *self.published.write() = Arc::new(Published::new(view, state));
         Ok(Seqno(purged))
     }
 }

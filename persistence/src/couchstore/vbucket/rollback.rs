@@ -11,8 +11,8 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{EngineError, RolledBack};
-use crate::couchstore::history::{self, Earlier};
-use crate::couchstore::tombstones;
+use crate::couchstore::file::{Earlier, header_chain};
+use crate::couchstore::read::tombstones;
 
 use super::{Published, VBucket};
 
@@ -21,18 +21,18 @@ impl VBucket {
     pub(in crate::couchstore) fn rollback(&self, to: Seqno) -> Result<RolledBack, EngineError> {
         let mut active = self.active.lock();
         self.check_writable(&active)?;
-        let tip = active.writer.tip().clone();
-        let target = match history::at_or_below(&tip, to)? {
+        let view = active.writer.view().clone();
+        let target = match header_chain::at_or_below(&view, to)? {
             Earlier::Found(target) => target,
             Earlier::OnlyAbove(lowest) => return Ok(RolledBack::NeedsReset { lowest }),
         };
         let high = Seqno(target.header.update_seq);
-        if target.position == tip.position {
+        if target.position == view.position {
             return Ok(RolledBack::Done { high });
         }
         let (state, figures) = target.state()?.unzip();
-        let purged_since = match tip.header.purge_seq > target.header.purge_seq {
-            true => tombstones::to_purge(&target, Seqno(tip.header.purge_seq))?,
+        let purged_since = match view.header.purge_seq > target.header.purge_seq {
+            true => tombstones::to_purge(&target, Seqno(view.header.purge_seq))?,
             false => Vec::new(),
         };
         active.writer.rewind(&target);
@@ -43,12 +43,12 @@ impl VBucket {
                 .set_purge_seq(highest.max(target.header.purge_seq));
         }
         // Times in a file never fall, and an engine has no clock.
-        active.writer.commit(tip.header.timestamp)?;
+        active.writer.commit(view.header.timestamp)?;
 
         active.figures = figures.unwrap_or_default();
         self.end_epoch();
-        let tip = active.writer.tip().clone();
-        *self.published.write() = Arc::new(Published::new(tip, state));
+        let view = active.writer.view().clone();
+        *self.published.write() = Arc::new(Published::new(view, state));
         Ok(RolledBack::Done { high })
     }
 }

@@ -1,15 +1,15 @@
 //! What changes a file other than by saving: rows are taken out, an earlier commit is gone back to.
 
 use crate::contract::EngineError;
-use crate::couchstore::btree_modify::Action;
+use crate::couchstore::btree::Action;
+use crate::couchstore::file::CommitView;
 use crate::couchstore::format::{DocInfo, Tree, by_seqno};
-use crate::couchstore::tip::Tip;
 
 use super::Writer;
 
 impl Writer {
     /// The next commit is derived from `commit`, an earlier one of this file, and begins with its trees and figures.
-    pub(in crate::couchstore) fn rewind(&mut self, commit: &Tip) {
+    pub(in crate::couchstore) fn rewind(&mut self, commit: &CommitView) {
         self.header = commit.header.clone();
         self.base = commit.position;
     }

@@ -7,13 +7,13 @@
 //! takes the room with it when it is cut off.
 //!
 //! E25. Room is small, and goes: [`ROOM_BYTES_MAX`], an eighth of the file, [`COMMITS`] commits, whichever is least; none
-//! for commits that are large, or take two syncs. It counts as no part of the file (`Tip::end`), and closing, like
+//! for commits that are large, or take two syncs. It counts as no part of the file (`CommitView::end`), and closing, like
 //! opening for writing, cuts it off. Readers look for a header from the end backwards, and zeros are a block of data.
 //!
 //! E26. Room that can't be had fails no commit: it goes on without, and so do those after it.
 
+use crate::couchstore::file::CommitView;
 use crate::couchstore::format::block::BLOCK_BYTES;
-use crate::couchstore::tip::Tip;
 use crate::disk::DiskFile;
 
 /// The most there ever is behind a commit.
@@ -42,10 +42,10 @@ impl Room {
         }
     }
 
-    /// Before the sync of `next`, the commit after `tip`, whose bytes are all written: fills new room behind it if there
+    /// Before the sync of `next`, the commit after `view`, whose bytes are all written: fills new room behind it if there
     /// is none left. Returns how many bytes it wrote.
-    pub(super) fn extend(&mut self, tip: &Tip, next: &Tip) -> u64 {
-        let commit_bytes = next.end - tip.end;
+    pub(super) fn extend(&mut self, view: &CommitView, next: &CommitView) -> u64 {
+        let commit_bytes = next.end - view.end;
         if next.end <= self.end || commit_bytes > COMMIT_BYTES_MAX || self.given_up {
             self.end = self.end.max(next.end);
             return 0;
@@ -71,18 +71,22 @@ impl Room {
         end - next.end
     }
 
-    /// Whether the file has room behind `tip`.
-    pub(super) const fn is_behind(&self, tip: &Tip) -> bool {
-        self.end > tip.end
+    /// Whether the file has room behind `view`.
+    pub(super) const fn is_behind(&self, view: &CommitView) -> bool {
+        self.end > view.end
     }
 
-    /// Cuts the file where `tip` ends.
+    /// Cuts the file where `view` ends.
     ///
     /// # Errors
     /// Whatever the disk reports.
-    pub(super) fn cut(&mut self, file: &dyn DiskFile, tip: &Tip) -> crate::disk::DiskResult<()> {
-        file.set_len(tip.end)?;
-        self.end = tip.end;
+    pub(super) fn cut(
+        &mut self,
+        file: &dyn DiskFile,
+        view: &CommitView,
+    ) -> crate::disk::DiskResult<()> {
+        file.set_len(view.end)?;
+        self.end = view.end;
         Ok(())
     }
 }

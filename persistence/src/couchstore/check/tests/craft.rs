@@ -6,15 +6,13 @@ use std::path::Path;
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use crate::couchstore::appender::Appender;
+use crate::couchstore::file::{Appender, CommitView, Source};
 use crate::couchstore::format::block::{DATA, HEADER};
 use crate::couchstore::format::document_info::BODY_COMPRESSED;
 use crate::couchstore::format::{
     Checksum, DocInfo, Entry, Header, Pointer, Reduction, RevisionMeta, Tree, by_id, by_seqno,
     snappy, vbucket_state,
 };
-use crate::couchstore::source::Source;
-use crate::couchstore::tip::Tip;
 use crate::disk::{Disk, MemoryDisk};
 
 pub(in crate::couchstore) const RAW: &[u8] = b"\xff\xff\xff\xff\xff\xff";
@@ -115,7 +113,7 @@ impl Craft<'_> {
         Some(root)
     }
 
-    pub(in crate::couchstore) fn build(&self) -> Tip {
+    pub(in crate::couchstore) fn build(&self) -> CommitView {
         let path = Path::new("/7.couch.1");
         let source = Source::new(
             MemoryDisk::new().create(path).expect("new"),
@@ -174,7 +172,7 @@ impl Craft<'_> {
         (self.header)(&mut header);
         let (position, encoded) = (out.header_position(), header.encode(DATA));
         out.header(&encoded).expect("written");
-        Tip {
+        CommitView {
             source,
             header,
             position,
@@ -215,10 +213,10 @@ impl Craft<'_> {
 
     /// The file's bytes, its header activated.
     pub(in crate::couchstore) fn image(&self) -> Vec<u8> {
-        let tip = self.build();
-        let mut bytes = vec![0; tip.end as usize];
-        tip.source.file.read_at(&mut bytes, 0).expect("readable");
-        bytes[tip.position as usize] = HEADER;
+        let view = self.build();
+        let mut bytes = vec![0; view.end as usize];
+        view.source.file.read_at(&mut bytes, 0).expect("readable");
+        bytes[view.position as usize] = HEADER;
         bytes
     }
 }

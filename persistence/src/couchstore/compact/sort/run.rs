@@ -6,10 +6,10 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::file::Source;
 use crate::couchstore::format::fields::put;
 use crate::couchstore::format::node::take_lengths;
 use crate::couchstore::format::{Checksum, Entry, Fields};
-use crate::couchstore::source::Source;
 
 /// A frame is closed at this length.
 const FRAME_BYTES: usize = 16 << 10;

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Datatype, Item, ItemLimits, Namespace, Operation, Seqno, Vbid};
 
 use crate::contract::EngineError;
-
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::document_info::{BODY_COMPRESSED, DocInfo, NOT_JSON, Row};
 use crate::couchstore::format::fields::U48_MAX;

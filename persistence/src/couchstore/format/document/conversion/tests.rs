@@ -2,8 +2,9 @@
 
 use lowtide_checkpoint::{DurabilityLevel, Key};
 
-use super::*;
 use crate::couchstore::format::document::stored_key::SYSTEM;
+
+use super::*;
 
 const VB: Vbid = Vbid(3);
 

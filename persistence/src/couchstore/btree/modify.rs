@@ -7,38 +7,21 @@
 use std::iter::Peekable;
 use std::slice::Iter;
 
-use bytes::Bytes;
-
 use crate::contract::EngineError;
-use crate::couchstore::format::{Entries, Node, NodeKind, Pointer, Tree};
+use crate::couchstore::file::Appender;
+use crate::couchstore::format::{Node, NodeKind, Pointer, Tree};
 
-use super::appender::Appender;
-use super::btree_read::DEPTH_MAX;
-use super::node_draft::Draft;
+use super::action::Action;
+use super::collector::{Collector, EntryRun};
+use super::depth::DEPTH_MAX;
+use super::node_builder::NodeBuilder;
 use super::node_writer::decode_pointer;
 
-/// A changed node longer than this is cut.
-pub(super) const THRESHOLD_BYTES: usize = 1279;
-/// How much is cut off at once.
-pub(super) const CUT_BYTES: usize = THRESHOLD_BYTES * 2 / 3;
-/// A node is never cut while it has so few entries.
-const UNCUT_ENTRIES: usize = 3;
-/// An interior node below this would make the tree higher for nothing.
-pub(super) const INTERIOR_ENTRIES_MIN: usize = 2;
-
-/// One change of a tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Action {
-    pub(super) key: Bytes,
-    /// The new value, or `None` to remove the key.
-    pub(super) value: Option<Bytes>,
-}
-
 /// Called with key and old value for every insert that replaces one.
-pub(super) type OnReplaced<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError>;
+pub(crate) type OnReplaced<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError>;
 
 /// Applies `actions`, sorted by key (removal before insertion of the same), and returns the new root.
-pub(super) fn modify(
+pub(crate) fn modify(
     out: &mut Appender,
     tree: Tree,
     root: Option<Pointer>,
@@ -82,7 +65,11 @@ pub(super) fn modify(
 }
 
 /// Where the only entry of what was written points to; `None` if there is none.
-fn root_of(out: &Appender, tree: Tree, written: &Draft) -> Result<Option<Pointer>, EngineError> {
+fn root_of(
+    out: &Appender,
+    tree: Tree,
+    written: &NodeBuilder,
+) -> Result<Option<Pointer>, EngineError> {
     written
         .first()
         .map(|(_, value)| decode_pointer(out, tree, value))
@@ -142,7 +129,7 @@ impl Modification<'_> {
         collector: &mut Collector,
     ) -> Result<(), EngineError> {
         let mut actions = actions.iter().peekable();
-        let mut kept = Run::from(Node::FIRST);
+        let mut kept = EntryRun::from(Node::FIRST);
         let mut at = Node::FIRST;
         while let (Some(action), Some((key, value, next))) = (actions.peek(), node.entry_at(at)) {
             if action.key > key {
@@ -152,7 +139,7 @@ impl Modification<'_> {
                 if self.merge(key, value, &mut actions, collector)? {
                     collector.push(self.out, key, value)?;
                 }
-                kept = Run::from(next);
+                kept = EntryRun::from(next);
             }
             at = next;
         }
@@ -211,100 +198,5 @@ impl Modification<'_> {
             self.node(child, key, now, collector, depth + 1)?;
         }
         Ok(())
-    }
-}
-
-/// Entries of a node, one after the other, that stay as they are.
-struct Run {
-    start: usize,
-    entries: usize,
-}
-
-impl Run {
-    const fn from(start: usize) -> Self {
-        Self { start, entries: 0 }
-    }
-}
-
-/// The entries of one node to be, and the nodes they have already become.
-struct Collector {
-    tree: Tree,
-    entries: Draft,
-    /// Something differs from the node on disk. Nothing is written before.
-    modified: bool,
-    /// Entries that point to them.
-    written: Draft,
-}
-
-impl Collector {
-    fn new(out: &mut Appender, tree: Tree, kind: NodeKind) -> Self {
-        let (entries, written) = (Draft::new(out, kind), Draft::new(out, NodeKind::Interior));
-        Self {
-            tree,
-            entries,
-            modified: false,
-            written,
-        }
-    }
-
-    fn give_back(self, out: &mut Appender) {
-        self.entries.give_back(out);
-        self.written.give_back(out);
-    }
-
-    fn apply(&mut self, out: &mut Appender, action: &Action) -> Result<(), EngineError> {
-        self.modified = true;
-        match &action.value {
-            Some(value) => self.push(out, &action.key, value),
-            None => Ok(()),
-        }
-    }
-
-    /// Points to the nodes that another's entries have become.
-    fn take_over(&mut self, out: &mut Appender, below: Self) -> Result<(), EngineError> {
-        self.modified = true;
-        below
-            .written
-            .entries()
-            .try_for_each(|(key, value)| self.push(out, key, value))?;
-        below.give_back(out);
-        Ok(())
-    }
-
-    fn push(&mut self, out: &mut Appender, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
-        self.entries.push(key, value);
-        if self.modified
-            && self.entries.len() > UNCUT_ENTRIES
-            && self.entries.bytes() > THRESHOLD_BYTES
-        {
-            self.flush(out, CUT_BYTES)?;
-        }
-        Ok(())
-    }
-
-    /// Adds the entries of a run that ends at `end`: all at once where that can't make a cut due.
-    fn push_run(
-        &mut self,
-        out: &mut Appender,
-        node: &Node,
-        run: Run,
-        end: usize,
-    ) -> Result<(), EngineError> {
-        let bytes = node.run(run.start, end);
-        if !self.modified || self.entries.bytes() + bytes.len() <= THRESHOLD_BYTES {
-            self.entries.push_run(bytes, run.entries);
-            return Ok(());
-        }
-        Entries::new(bytes).try_for_each(|(key, value)| self.push(out, key, value))
-    }
-
-    /// Writes a node of the first entries, `quota` bytes of them or a little more.
-    fn flush(&mut self, out: &mut Appender, quota: usize) -> Result<(), EngineError> {
-        match self.modified {
-            true => self
-                .entries
-                .write_first(out, self.tree, quota, &mut self.written),
-            false => Ok(()),
-        }
     }
 }

@@ -4,25 +4,25 @@
 //! the sums of what the node's entries say.
 
 use crate::contract::EngineError;
+use crate::couchstore::file::Appender;
 use crate::couchstore::format::node::put_lengths;
 use crate::couchstore::format::{Entries, NodeKind, Tree};
 
-use super::appender::Appender;
-use super::btree_modify::INTERIOR_ENTRIES_MIN;
 use super::node_writer;
+use super::split_policy::INTERIOR_ENTRIES_MIN;
 
 /// Entries that are not written yet.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(crate) struct NodeBuilder {
     kind: NodeKind,
     /// A node's type byte and entries, as they would be before compression.
     raw: Vec<u8>,
     entries: usize,
 }
 
-impl Draft {
-    /// One without entries, in memory of the appender's; to be given back by [`Draft::give_back`].
-    pub(super) fn new(out: &mut Appender, kind: NodeKind) -> Self {
+impl NodeBuilder {
+    /// One without entries, in memory of the appender's; to be given back by [`NodeBuilder::give_back`].
+    pub(crate) fn new(out: &mut Appender, kind: NodeKind) -> Self {
         let mut raw = out.take_scratch();
         raw.push(kind.type_byte());
         Self {
@@ -32,35 +32,35 @@ impl Draft {
         }
     }
 
-    pub(super) fn give_back(self, out: &mut Appender) {
+    pub(crate) fn give_back(self, out: &mut Appender) {
         out.give_back(self.raw);
     }
 
     /// How many entries.
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.entries
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.entries == 0
     }
 
     /// What they take in a node before compression.
-    pub(super) const fn bytes(&self) -> usize {
+    pub(crate) const fn bytes(&self) -> usize {
         self.raw.len() - 1
     }
 
-    pub(super) fn entries(&self) -> Entries<'_> {
+    pub(crate) fn entries(&self) -> Entries<'_> {
         Entries::of_raw(&self.raw)
     }
 
     /// The first entry.
-    pub(super) fn first(&self) -> Option<(&[u8], &[u8])> {
+    pub(crate) fn first(&self) -> Option<(&[u8], &[u8])> {
         self.entries().next()
     }
 
     /// Adds an entry whose lengths were checked when it was made.
-    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) {
+    pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) {
         put_lengths(&mut self.raw, key.len(), value.len());
         self.raw.extend_from_slice(key);
         self.raw.extend_from_slice(value);
@@ -68,7 +68,7 @@ impl Draft {
     }
 
     /// Adds entries that are encoded.
-    pub(super) fn push_run(&mut self, run: &[u8], entries: usize) {
+    pub(crate) fn push_run(&mut self, run: &[u8], entries: usize) {
         self.raw.extend_from_slice(run);
         self.entries += entries;
     }
@@ -78,7 +78,7 @@ impl Draft {
     ///
     /// # Errors
     /// As [`node_writer::append`].
-    pub(super) fn write_first(
+    pub(crate) fn write_first(
         &mut self,
         out: &mut Appender,
         tree: Tree,

@@ -5,12 +5,11 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
+use crate::couchstore::file::Appender;
 use crate::couchstore::format::{Entries, Entry, NodeKind, Pointer, Reduction, Tree};
 
-use super::appender::Appender;
-
 /// Appends a node; says its last key and where it is. `entries` are at least one.
-pub(super) fn write(
+pub(crate) fn write(
     out: &mut Appender,
     tree: Tree,
     kind: NodeKind,
@@ -33,7 +32,7 @@ pub(super) fn write(
 /// # Errors
 /// [`EngineError::Corrupt`] if an entry can't be summed up; [`EngineError::InvalidArgument`] if the node is too large;
 /// [`EngineError::Disk`] or [`EngineError::Unsupported`] as [`Appender::chunk`].
-pub(super) fn append(
+pub(crate) fn append(
     out: &mut Appender,
     tree: Tree,
     kind: NodeKind,
@@ -56,7 +55,7 @@ pub(super) fn append(
 }
 
 /// Reads an interior entry's value while a tree is being changed.
-pub(super) fn decode_pointer(
+pub(crate) fn decode_pointer(
     out: &Appender,
     tree: Tree,
     value: &[u8],

@@ -20,7 +20,7 @@ const TEXT_BYTES_MAX: usize = 64;
 const CIPHER: &str = "AES-256-GCM";
 
 /// A key, wiped when it is dropped.
-pub(super) type KeyBytes = Zeroizing<[u8; KEY_BYTES]>;
+pub(crate) type KeyBytes = Zeroizing<[u8; KEY_BYTES]>;
 
 /// The keys at hand for encrypted files.
 #[derive(Clone, Default)]
@@ -95,7 +95,7 @@ impl Keyring {
         self.keys.keys().map(String::as_str)
     }
 
-    pub(super) fn get(&self, id: &str) -> Option<&KeyBytes> {
+    pub(crate) fn get(&self, id: &str) -> Option<&KeyBytes> {
         self.keys.get(id)
     }
 }

@@ -8,9 +8,9 @@ use crate::couchstore::format::{Checksum, Fields, Tree, block};
 
 use super::chunk;
 use super::cipher::Cipher;
+use super::commit_view::CommitView;
 use super::keyring::Keyring;
 use super::source::Source;
-use super::tip::Tip;
 
 /// Checksum, version, key id and context with their lengths.
 const LENGTH_MAX: u64 = 4 + 1 + 256 + 256;
@@ -70,19 +70,19 @@ impl KeyBlock {
 ///
 /// # Errors
 /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
-pub(super) fn block_bytes(tip: &Tip) -> Result<u64, EngineError> {
-    if !tip.header.encrypted {
+pub(crate) fn block_bytes(view: &CommitView) -> Result<u64, EngineError> {
+    if !view.header.encrypted {
         return Ok(0);
     }
     let KeyBlock {
         key_id, context, ..
-    } = KeyBlock::read(&tip.source)?;
+    } = KeyBlock::read(&view.source)?;
     // Type, length, checksum, version, and the lengths of the two.
     Ok(1 + 4 + 4 + 1 + 1 + 1 + (key_id.len() + context.len()) as u64)
 }
 
 /// Says that a file can't be written to because it is encrypted.
-pub(super) fn refuse(source: &Source) -> EngineError {
+pub(crate) fn refuse(source: &Source) -> EngineError {
     match KeyBlock::read(source) {
         Ok(block) => source.unsupported(format!(
             "encrypted with key {}: encrypted files are read, not written",
@@ -92,18 +92,18 @@ pub(super) fn refuse(source: &Source) -> EngineError {
     }
 }
 
-/// Puts the cipher into the tip of an encrypted file.
+/// Puts the cipher into the view of an encrypted file.
 ///
 /// # Errors
 /// [`EngineError::KeyMissing`], [`EngineError::KeyWrong`]; [`EngineError::Corrupt`] or [`EngineError::Unsupported`] if
 /// the file doesn't say how it is encrypted; [`EngineError::Disk`].
-pub(super) fn unlock(tip: &mut Tip, keys: &Keyring) -> Result<(), EngineError> {
+pub(crate) fn unlock(view: &mut CommitView, keys: &Keyring) -> Result<(), EngineError> {
     let KeyBlock {
         version,
         key_id,
         context,
-    } = KeyBlock::read(&tip.source)?;
-    let path = || tip.source.path_buf();
+    } = KeyBlock::read(&view.source)?;
+    let path = || view.source.path_buf();
     let Some(master) = keys.get(&key_id) else {
         return Err(EngineError::KeyMissing {
             path: path(),
@@ -114,12 +114,12 @@ pub(super) fn unlock(tip: &mut Tip, keys: &Keyring) -> Result<(), EngineError> {
         WRAPPED => {
             let wrapped = context.as_slice().try_into();
             let wrapped =
-                wrapped.map_err(|_| tip.source.corrupt(0, "encrypted key of a wrong length"))?;
+                wrapped.map_err(|_| view.source.corrupt(0, "encrypted key of a wrong length"))?;
             Cipher::unwrapped(master, &key_id, wrapped)
         }
         DERIVED => Cipher::derived(master, &key_id, &context),
         version => {
-            return Err(tip
+            return Err(view
                 .source
                 .unsupported(format!("encryption of an unknown version {version}")));
         }
@@ -131,20 +131,20 @@ pub(super) fn unlock(tip: &mut Tip, keys: &Keyring) -> Result<(), EngineError> {
     let Some(cipher) = cipher else {
         return Err(wrong);
     };
-    tip.source.cipher = Some(cipher.into());
+    view.source.cipher = Some(cipher.into());
     // Any key derives something: only a chunk shows whether it is the right one.
-    if version == DERIVED && !opens_any_root(tip)? {
+    if version == DERIVED && !opens_any_root(view)? {
         return Err(wrong);
     }
     Ok(())
 }
 
-fn opens_any_root(tip: &Tip) -> Result<bool, EngineError> {
+fn opens_any_root(view: &CommitView) -> Result<bool, EngineError> {
     let trees = [Tree::Local, Tree::BySeqno, Tree::ById];
     let mut is_empty = true;
-    for root in trees.into_iter().filter_map(|tree| tip.header.root(tree)) {
+    for root in trees.into_iter().filter_map(|tree| view.header.root(tree)) {
         is_empty = false;
-        match chunk::read(&tip.source, root.position, chunk::NODE_HINT, tip.position) {
+        match chunk::read(&view.source, root.position, chunk::NODE_HINT, view.position) {
             Ok(_) => return Ok(true),
             Err(EngineError::Corrupt { .. }) => {}
             Err(error) => return Err(error),

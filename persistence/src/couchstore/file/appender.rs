@@ -10,7 +10,8 @@ use crate::contract::EngineError;
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{ChunkHead, Compressor, Node, NodeKind, block};
 
-use super::source::{Leave, Source};
+use super::node_reader::CacheHint;
+use super::source::Source;
 
 /// Collected bytes that are worth a write of their own.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -20,7 +21,7 @@ const CHUNK_END_MAX: u64 = (1 << 47) - 2 * block::BLOCK_BYTES;
 
 /// The end of a file that grows.
 #[derive(Debug)]
-pub(super) struct Appender {
+pub(crate) struct Appender {
     source: Source,
     /// Where the first byte went.
     start: u64,
@@ -56,7 +57,7 @@ impl Changed {
 
 impl Appender {
     /// Appends from `position` on.
-    pub(super) fn new(source: Source, position: u64) -> Self {
+    pub(crate) fn new(source: Source, position: u64) -> Self {
         Self {
             source,
             start: position,
@@ -69,22 +70,22 @@ impl Appender {
         }
     }
 
-    pub(super) const fn position(&self) -> u64 {
+    pub(crate) const fn position(&self) -> u64 {
         self.position
     }
 
     /// Bytes handed to the disk so far. Counted before the write: a failed one may have left any of them.
-    pub(super) const fn written_bytes(&self) -> u64 {
+    pub(crate) const fn written_bytes(&self) -> u64 {
         self.written_bytes
     }
 
     /// Bytes appended so far, whether they are written yet or not.
-    pub(super) const fn appended_bytes(&self) -> u64 {
+    pub(crate) const fn appended_bytes(&self) -> u64 {
         self.written_bytes + self.buffer.len() as u64
     }
 
     /// Appends a chunk; says where it is and what it takes on disk.
-    pub(super) fn chunk(&mut self, body: &[u8]) -> Result<(u64, u64), EngineError> {
+    pub(crate) fn chunk(&mut self, body: &[u8]) -> Result<(u64, u64), EngineError> {
         let position = self.position;
         if block::end_of(position, HEAD_BYTES + body.len() as u64) > CHUNK_END_MAX {
             return Err(self
@@ -101,12 +102,12 @@ impl Appender {
     }
 
     /// Where the next header goes.
-    pub(super) const fn header_position(&self) -> u64 {
+    pub(crate) const fn header_position(&self) -> u64 {
         block::next_boundary(self.position)
     }
 
     /// Appends an encoded header at [`Appender::header_position`], zeros before it, and writes everything.
-    pub(super) fn header(&mut self, encoded: &[u8]) -> Result<(), EngineError> {
+    pub(crate) fn header(&mut self, encoded: &[u8]) -> Result<(), EngineError> {
         let position = self.header_position();
         let gap = (position - self.position) as usize;
         self.buffer.resize(self.buffer.len() + gap, 0);
@@ -116,30 +117,30 @@ impl Appender {
     }
 
     /// Reads a node from anywhere below the end.
-    pub(super) fn node(&mut self, position: u64) -> Result<Arc<Node>, EngineError> {
+    pub(crate) fn node(&mut self, position: u64) -> Result<Arc<Node>, EngineError> {
         if position < self.start {
-            return self.source.node(position, self.start, Leave::Nothing);
+            return self.source.node(position, self.start, CacheHint::None);
         }
         if position >= self.position - self.buffer.len() as u64 {
             self.flush()?;
         }
         self.source
             .uncached()
-            .node(position, self.position, Leave::Nothing)
+            .node(position, self.position, CacheHint::None)
     }
 
     /// Empty memory to encode a node in; to be given back by [`Appender::give_back`].
-    pub(super) fn take_scratch(&mut self) -> Vec<u8> {
+    pub(crate) fn take_scratch(&mut self) -> Vec<u8> {
         self.scratch.pop().unwrap_or_default()
     }
 
-    pub(super) fn give_back(&mut self, mut scratch: Vec<u8>) {
+    pub(crate) fn give_back(&mut self, mut scratch: Vec<u8>) {
         scratch.clear();
         self.scratch.push(scratch);
     }
 
     /// Appends a node, not compressed yet; as [`Appender::compressed`].
-    pub(super) fn append_node(
+    pub(crate) fn append_node(
         &mut self,
         kind: NodeKind,
         raw: &[u8],
@@ -159,7 +160,7 @@ impl Appender {
 
     /// Appends a chunk of these bytes, compressed; says where it is and what it takes on disk. `None`, and nothing
     /// appended, if they can't be compressed.
-    pub(super) fn compressed(&mut self, bytes: &[u8]) -> Result<Option<(u64, u64)>, EngineError> {
+    pub(crate) fn compressed(&mut self, bytes: &[u8]) -> Result<Option<(u64, u64)>, EngineError> {
         let mut compressor = std::mem::take(&mut self.compressor);
         let appended = compressor
             .compress(bytes)
@@ -170,14 +171,14 @@ impl Appender {
     }
 
     /// A node is not reachable any more from the commit to be.
-    pub(super) fn replaced(&mut self, position: u64) {
+    pub(crate) fn replaced(&mut self, position: u64) {
         if self.source.nodes.is_some() {
             self.changed.replaced.push(position);
         }
     }
 
     /// Everything appended is durable now, and will stay: readers may find its nodes in memory.
-    pub(super) fn publish(&mut self) {
+    pub(crate) fn publish(&mut self) {
         let Changed {
             written, replaced, ..
         } = std::mem::take(&mut self.changed);
@@ -186,12 +187,12 @@ impl Appender {
         }
     }
 
-    pub(super) const fn source(&self) -> &Source {
+    pub(crate) const fn source(&self) -> &Source {
         &self.source
     }
 
     /// Writes what is collected.
-    pub(super) fn flush(&mut self) -> Result<(), EngineError> {
+    pub(crate) fn flush(&mut self) -> Result<(), EngineError> {
         if self.buffer.is_empty() {
             return Ok(());
         }

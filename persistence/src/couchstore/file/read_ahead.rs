@@ -17,12 +17,12 @@ use super::source::Source;
 /// The least that is worth reading ahead.
 const AHEAD_BYTES_MIN: u64 = 4 << 10;
 /// The most. Larger ones fall out of the processor's cache before they are used.
-pub(super) const AHEAD_BYTES_MAX: u64 = 128 << 10;
+pub(crate) const AHEAD_BYTES_MAX: u64 = 128 << 10;
 
 /// A part of one file in memory.
 #[derive(Debug)]
-pub(super) struct Window<'a> {
-    pub(super) source: &'a Source,
+pub(crate) struct ReadAhead<'a> {
+    pub(crate) source: &'a Source,
     raw: Vec<u8>,
     /// Where in the file it begins.
     start: u64,
@@ -35,14 +35,14 @@ pub(super) struct Window<'a> {
     used_bytes: u64,
 }
 
-impl<'a> Window<'a> {
+impl<'a> ReadAhead<'a> {
     /// Reads what is asked for, and no more.
-    pub(super) const fn exact(source: &'a Source) -> Self {
+    pub(crate) const fn exact(source: &'a Source) -> Self {
         Self::new(source, 0)
     }
 
     /// Reads ahead while that pays; `first_bytes` at first.
-    pub(super) fn ahead(source: &'a Source, first_bytes: u64) -> Self {
+    pub(crate) fn ahead(source: &'a Source, first_bytes: u64) -> Self {
         // The first read doubles it.
         let ahead_bytes = first_bytes.min(AHEAD_BYTES_MAX) / 2;
         Self {
@@ -64,12 +64,12 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// Reads the bytes `start..end`, type bytes included, if they are not there; says where in [`Window::raw`] they are:
+    /// Reads the bytes `start..end`, type bytes included, if they are not there; says where in [`ReadAhead::raw`] they are:
     /// fewer only where the file ends. What is read ahead ends at `bound`.
     ///
     /// # Errors
     /// [`EngineError::Disk`]; [`EngineError::Corrupt`] for a length no memory can hold.
-    pub(super) fn fetch(
+    pub(crate) fn fetch(
         &mut self,
         start: u64,
         end: u64,
@@ -82,17 +82,17 @@ impl<'a> Window<'a> {
         Ok(from..((end - self.start) as usize).min(self.filled))
     }
 
-    pub(super) fn raw(&self) -> &[u8] {
+    pub(crate) fn raw(&self) -> &[u8] {
         &self.raw
     }
 
     /// Says that so many of the bytes were of use.
-    pub(super) const fn used(&mut self, bytes: u64) {
+    pub(crate) const fn used(&mut self, bytes: u64) {
         self.used_bytes = self.used_bytes.saturating_add(bytes);
     }
 
-    /// As [`Window::raw`], to keep.
-    pub(super) fn into_raw(self) -> Vec<u8> {
+    /// As [`ReadAhead::raw`], to keep.
+    pub(crate) fn into_raw(self) -> Vec<u8> {
         self.raw
     }
 

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Key, Namespace};
 
 use crate::contract::{EngineError, KeyRange, KeySlice, ScanLimit};
+use crate::couchstore::btree::Walk;
+use crate::couchstore::file::CommitView;
 use crate::couchstore::format::document::{self, PREPARED, SYSTEM};
-use crate::couchstore::format::{DocInfo, Row, Tree, by_id};
-use crate::couchstore::read::Bodies;
+use crate::couchstore::format::{Row, Tree, by_id};
 
-use super::btree_read::Walk;
-use super::tip::Tip;
+use super::body_reader::BodyReader;
 
 /// The first stored key above those of system events and prepares.
 const ABOVE_PREPARED: &[u8] = &[PREPARED + 1];
@@ -20,16 +20,16 @@ const ABOVE_PREPARED: &[u8] = &[PREPARED + 1];
 /// Stored keys from the first on, before the second.
 type StoredRange = (Bytes, Option<Bytes>);
 
-impl Tip {
+impl CommitView {
     /// Items with a key in the range, as many as `limit` allows.
-    pub(super) fn scan_keys(
+    pub(crate) fn scan_keys(
         &self,
         range: &KeyRange,
         limit: ScanLimit,
     ) -> Result<KeySlice, EngineError> {
         let mut slice = KeySlice::default();
         let mut left_bytes = limit.bytes;
-        let mut bodies = Bodies::ahead(self, limit);
+        let mut bodies = BodyReader::ahead(self, limit);
         for (from, to) in stored_ranges(range) {
             let mut walk = Walk::from(self, Tree::ById, &from)?;
             'range: while let Some(mut leaf) = walk.next_leaf()? {
@@ -51,18 +51,6 @@ impl Tip {
             }
         }
         Ok(slice)
-    }
-
-    /// Rows by stored key, from one on.
-    pub(super) fn rows_by_id(
-        &self,
-        from: &[u8],
-    ) -> Result<impl Iterator<Item = Result<DocInfo, EngineError>> + '_, EngineError> {
-        let walk = Walk::from(self, Tree::ById, from)?;
-        Ok(walk.map(|entry| {
-            let entry = entry?;
-            by_id::decode(&entry.key, &entry.value).ok_or_else(|| self.corrupt_row(Tree::ById))
-        }))
     }
 
     fn key(&self, row: &Row<'_>) -> Result<Key, EngineError> {

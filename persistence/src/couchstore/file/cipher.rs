@@ -15,17 +15,17 @@ use zeroize::Zeroizing;
 use super::keyring::KeyBytes;
 
 /// What encryption adds to a chunk.
-pub(super) const TAG_BYTES: usize = 16;
+pub(crate) const TAG_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 /// Nonce, key and tag.
 const WRAPPED_BYTES: usize = NONCE_BYTES + 32 + TAG_BYTES;
 
 /// Opens the chunks of one file.
 #[derive(Clone)]
-pub(super) struct Cipher {
+pub(crate) struct Cipher {
     aead: Aes256Gcm,
     /// The id of the key that the file's own comes from.
-    pub(super) key_id: String,
+    pub(crate) key_id: String,
 }
 
 impl Cipher {
@@ -38,7 +38,7 @@ impl Cipher {
     }
 
     /// The cipher of a file that holds its own key, encrypted; `None` if `master` doesn't open it.
-    pub(super) fn unwrapped(
+    pub(crate) fn unwrapped(
         master: &KeyBytes,
         key_id: &str,
         wrapped: &[u8; WRAPPED_BYTES],
@@ -56,7 +56,7 @@ impl Cipher {
     }
 
     /// The cipher of a file whose key is derived from `master` (KBKDF of SP 800-108, counter mode, HMAC-SHA256).
-    pub(super) fn derived(master: &KeyBytes, key_id: &str, context: &[u8]) -> Option<Self> {
+    pub(crate) fn derived(master: &KeyBytes, key_id: &str, context: &[u8]) -> Option<Self> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&master[..]).ok()?;
         // One block is a whole key, so the counter only ever says 1.
         mac.update(&1_u32.to_be_bytes());
@@ -71,7 +71,7 @@ impl Cipher {
     }
 
     /// Decrypts the chunk whose data begin at `start`; false if they are not what was encrypted there.
-    pub(super) fn open(&self, start: u64, sealed: &mut Vec<u8>) -> bool {
+    pub(crate) fn open(&self, start: u64, sealed: &mut Vec<u8>) -> bool {
         let mut nonce = [0; NONCE_BYTES];
         let (_, low) = nonce.split_at_mut(NONCE_BYTES - 8);
         low.copy_from_slice(&start.to_be_bytes());
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn a_chunk_on_a_boundary_is_encrypted_for_the_byte_after_it() {
-        use crate::couchstore::chunk;
+        use crate::couchstore::file::chunk;
+        use crate::couchstore::file::source::Source;
         use crate::couchstore::format::{Checksum, block};
-        use crate::couchstore::source::Source;
         use crate::disk::{Disk, MemoryDisk};
 
         let cipher = Cipher::new(&KeyBytes::new([7; 32]), "id").expect("32 bytes");

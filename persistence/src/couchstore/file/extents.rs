@@ -13,14 +13,14 @@ const PAGE_WORDS: u64 = 512;
 
 /// A set of bytes of a file.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Extents {
+pub(crate) struct Extents {
     /// Pages in which a bit is set, by number.
     pages: BTreeMap<u64, Box<[u64; PAGE_WORDS as usize]>>,
 }
 
 impl Extents {
     /// Takes `start..end`. Says whether all of it was free; if not, nothing changes.
-    pub(super) fn take(&mut self, start: u64, end: u64) -> bool {
+    pub(crate) fn take(&mut self, start: u64, end: u64) -> bool {
         if !self.is_free(start, end) {
             return false;
         }
@@ -38,7 +38,7 @@ impl Extents {
     }
 
     /// Whether all of `start..end` is free.
-    pub(super) fn is_free(&self, start: u64, end: u64) -> bool {
+    pub(crate) fn is_free(&self, start: u64, end: u64) -> bool {
         let mut cells = words(start.div_ceil(CELL_BYTES), end.div_ceil(CELL_BYTES));
         cells.all(|(word, mask)| self.word(word) & mask == 0)
     }

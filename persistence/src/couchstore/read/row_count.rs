@@ -3,16 +3,14 @@
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
+use crate::couchstore::btree::{DEPTH_MAX, too_deep};
+use crate::couchstore::file::{CacheHint, CommitView};
 use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{NodeKind, Pointer, Reduction, Tree, by_seqno};
 
-use super::btree_read::{DEPTH_MAX, too_deep};
-use super::source::Leave;
-use super::tip::Tip;
-
-impl Tip {
+impl CommitView {
     /// How many rows have a seqno in `from..=to`. Reads two paths from the root.
-    pub(super) fn count(&self, from: Seqno, to: Seqno) -> Result<u64, EngineError> {
+    pub(crate) fn count(&self, from: Seqno, to: Seqno) -> Result<u64, EngineError> {
         if from > to {
             return Ok(0);
         }
@@ -30,7 +28,7 @@ impl Tip {
         let key = by_seqno::key(Seqno(seqno));
         let mut below = 0_u64;
         for _ in 0..DEPTH_MAX {
-            let node = self.node(pointer.position, Leave::Interior)?;
+            let node = self.node(pointer.position, CacheHint::InteriorOnly)?;
             if node.kind == NodeKind::Leaf {
                 let here = node.entries().take_while(|&(of, _)| of < &key[..]).count();
                 return Ok(below.saturating_add(here as u64));

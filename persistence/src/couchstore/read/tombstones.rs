@@ -10,14 +10,12 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Namespace, Seqno};
 
 use crate::contract::EngineError;
+use crate::couchstore::btree::{DEPTH_MAX, too_deep};
+use crate::couchstore::file::{CacheHint, CommitView};
 use crate::couchstore::format::{DocInfo, NodeKind, Pointer, Reduction, Tree, by_id, document};
 
-use super::btree_read::{DEPTH_MAX, too_deep};
-use super::source::Leave;
-use super::tip::Tip;
-
 /// The collection a stored key is in; `None` of a system event.
-pub(super) fn collection(id: &Bytes) -> Option<u32> {
+pub(crate) fn collection(id: &Bytes) -> Option<u32> {
     let (namespace, key) = document::split_key(id)?;
     (namespace != Namespace::System).then(|| key.collection())
 }
@@ -27,37 +25,38 @@ pub(super) fn collection(id: &Bytes) -> Option<u32> {
 ///
 /// # Errors
 /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
-pub(super) fn to_purge(tip: &Tip, upto: Seqno) -> Result<Vec<DocInfo>, EngineError> {
+pub(crate) fn to_purge(view: &CommitView, upto: Seqno) -> Result<Vec<DocInfo>, EngineError> {
     let mut rows: Vec<DocInfo> = Vec::new();
-    let mut todo: Vec<(usize, Pointer)> = tip.header.by_id.iter().map(|&root| (0, root)).collect();
+    let mut todo: Vec<(usize, Pointer)> = view.header.by_id.iter().map(|&root| (0, root)).collect();
     let mut last: Option<DocInfo> = None;
     while let Some((depth, pointer)) = todo.pop() {
         if depth >= DEPTH_MAX {
-            return Err(too_deep(tip, Tree::ById));
+            return Err(too_deep(view, Tree::ById));
         }
         if !has_tombstones(&pointer) {
             continue;
         }
-        let node = tip.node(pointer.position, Leave::Interior)?;
+        let node = view.node(pointer.position, CacheHint::InteriorOnly)?;
         match node.kind {
             NodeKind::Interior => {
                 let children = node
                     .entries()
-                    .map(|(_, value)| tip.child(Tree::ById, pointer.position, value));
+                    .map(|(_, value)| view.child(Tree::ById, pointer.position, value));
                 let children: Vec<Pointer> = children.collect::<Result<_, _>>()?;
                 todo.extend(children.into_iter().rev().map(|child| (depth + 1, child)));
             }
             NodeKind::Leaf => {
                 for (key, value) in node.entries() {
                     let info =
-                        by_id::decode(key, value).ok_or_else(|| tip.corrupt_row(Tree::ById))?;
+                        by_id::decode(key, value).ok_or_else(|| view.corrupt_row(Tree::ById))?;
                     // A damaged tree could lead to the same leaves again and again.
                     if last.is_some_and(|last| last.id >= info.id) {
-                        return Err(tip
+                        return Err(view
                             .source
                             .corrupt(pointer.position, "keys of the by-id tree don't ascend"));
                     }
-                    if info.deleted && info.seqno <= upto && info.seqno.0 != tip.header.update_seq {
+                    if info.deleted && info.seqno <= upto && info.seqno.0 != view.header.update_seq
+                    {
                         rows.push(info.clone());
                     }
                     last = Some(info);
@@ -65,14 +64,14 @@ pub(super) fn to_purge(tip: &Tip, upto: Seqno) -> Result<Vec<DocInfo>, EngineErr
             }
         }
     }
-    let highest = highest_of_collections(tip, &rows)?;
+    let highest = highest_of_collections(view, &rows)?;
     rows.retain(|row| collection(&row.id).and_then(|of| highest.get(&of)) != Some(&row.seqno));
     Ok(rows)
 }
 
 /// Those of these tombstones that have their collection's highest seqno.
 fn highest_of_collections(
-    tip: &Tip,
+    view: &CommitView,
     tombstones: &[DocInfo],
 ) -> Result<BTreeMap<u32, Seqno>, EngineError> {
     let mut highest: BTreeMap<u32, Seqno> = BTreeMap::new();
@@ -85,7 +84,7 @@ fn highest_of_collections(
     let Some(&lowest) = highest.values().min() else {
         return Ok(highest);
     };
-    for row in tip.rows(lowest.next())? {
+    for row in view.rows(lowest.next())? {
         let row = row?;
         if let Some(collection) = collection(&row.id)
             && highest

@@ -17,15 +17,15 @@ const OWN_BYTES_MIN: usize = SLAB_BYTES / 2;
 
 /// Values that their items do not have yet.
 #[derive(Debug, Default)]
-pub(super) struct Slab {
+pub(crate) struct ValueSlab {
     bytes: Vec<u8>,
     /// Places of the items in their list, and what each is to get.
     due: Vec<(usize, Range<usize>)>,
 }
 
-impl Slab {
-    /// Appends an item without value to a list, to which [`Slab::settle`] brings the value.
-    pub(super) fn push(&mut self, items: &mut Vec<Item>, item: Item, value: Range<usize>) {
+impl ValueSlab {
+    /// Appends an item without value to a list, to which [`ValueSlab::settle`] brings the value.
+    pub(crate) fn push(&mut self, items: &mut Vec<Item>, item: Item, value: Range<usize>) {
         self.due.push((items.len(), value));
         items.push(item);
         if self.bytes.len() > SLAB_BYTES - OWN_BYTES_MIN {
@@ -37,7 +37,7 @@ impl Slab {
     ///
     /// # Errors
     /// If it is to be decompressed and can't be.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         stored: &[u8],
         compressed: bool,
@@ -65,7 +65,7 @@ impl Slab {
     }
 
     /// Gives every item of the list that lacks its value that value.
-    pub(super) fn settle(&mut self, items: &mut [Item]) {
+    pub(crate) fn settle(&mut self, items: &mut [Item]) {
         let mut bytes = std::mem::take(&mut self.bytes);
         if bytes.len() < SLAB_BYTES / 2 {
             bytes.shrink_to_fit();
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn every_item_gets_its_value_and_none_keeps_much_more() {
-        let (mut slab, mut items, mut expected) = (Slab::default(), Vec::new(), Vec::new());
+        let (mut slab, mut items, mut expected) = (ValueSlab::default(), Vec::new(), Vec::new());
         for n in 0..300_usize {
             let value = vec![n as u8; n * 131 % 2500];
             let (stored, compressed) = match n % 2 {
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_is_no_snappy_block_is_refused() {
-        let mut slab = Slab::default();
+        let mut slab = ValueSlab::default();
         let block = snappy::compress(&[7; 100]).expect("small");
         assert_eq!(slab.take(&block[..block.len() - 1], true), Err(()));
         assert_eq!(slab.take(&[], true), Err(()));

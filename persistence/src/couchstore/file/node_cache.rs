@@ -26,12 +26,12 @@ type Key = (u64, u64);
 
 /// One per open store.
 #[derive(Debug, Default)]
-pub(super) struct NodeCache {
+pub(crate) struct NodeCache {
     budget_bytes: usize,
     files: AtomicU64,
     nodes: RwLock<Nodes>,
-    pub(super) hits: Counter,
-    pub(super) misses: Counter,
+    pub(crate) hits: Counter,
+    pub(crate) misses: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ struct Slot {
 }
 
 impl NodeCache {
-    pub(super) fn new(budget_bytes: usize) -> Self {
+    pub(crate) fn new(budget_bytes: usize) -> Self {
         Self {
             budget_bytes,
             ..Self::default()
@@ -64,7 +64,7 @@ impl NodeCache {
     }
 
     /// What the nodes and their places take now.
-    pub(super) fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         self.nodes.read().memory_bytes
     }
 
@@ -135,14 +135,14 @@ fn charge(node: &Node) -> usize {
 
 /// One file's part of the cache.
 #[derive(Debug)]
-pub(super) struct FileNodes {
+pub(crate) struct FileNodes {
     cache: Arc<NodeCache>,
     file: u64,
 }
 
 impl FileNodes {
     /// For a file that was just opened, or made; `None` if nothing is to be kept.
-    pub(super) fn new(cache: &Arc<NodeCache>) -> Option<Arc<Self>> {
+    pub(crate) fn new(cache: &Arc<NodeCache>) -> Option<Arc<Self>> {
         let file = cache.files.fetch_add(1, Ordering::Relaxed);
         (cache.budget_bytes > 0).then(|| {
             Arc::new(Self {
@@ -152,16 +152,16 @@ impl FileNodes {
         })
     }
 
-    pub(super) fn budget_bytes(&self) -> usize {
+    pub(crate) fn budget_bytes(&self) -> usize {
         self.cache.budget_bytes
     }
 
-    pub(super) fn get(&self, position: u64) -> Option<Arc<Node>> {
+    pub(crate) fn get(&self, position: u64) -> Option<Arc<Node>> {
         self.cache.get((self.file, position))
     }
 
     /// Keeps a node that lies below the end of a durable commit.
-    pub(super) fn insert(&self, position: u64, node: &Arc<Node>) {
+    pub(crate) fn insert(&self, position: u64, node: &Arc<Node>) {
         let mut nodes = self.cache.nodes.write();
         nodes.insert(
             (self.file, position),
@@ -171,7 +171,7 @@ impl FileNodes {
     }
 
     /// After a commit became durable: keeps what it wrote, gives up what it replaced.
-    pub(super) fn publish(&self, written: Vec<(u64, Arc<Node>)>, replaced: &[u64]) {
+    pub(crate) fn publish(&self, written: Vec<(u64, Arc<Node>)>, replaced: &[u64]) {
         let mut nodes = self.cache.nodes.write();
         for &position in replaced {
             nodes.remove((self.file, position));

@@ -13,11 +13,11 @@ use crate::couchstore::format::chunk_head::{HEAD_BYTES, SEALED_HEAD_BYTES, seale
 use crate::couchstore::format::{ChunkHead, block};
 
 use super::cipher::{Cipher, TAG_BYTES};
+use super::read_ahead::ReadAhead;
 use super::source::Source;
-use super::window::Window;
 
 /// What one read brings when nothing is known of a chunk's size; most nodes are well below.
-pub(super) const NODE_HINT: u64 = 1000;
+pub(crate) const NODE_HINT: u64 = 1000;
 
 /// A body's length, out of the bytes at a chunk's beginning; `None` if none begins with them.
 fn body_length(source: &Source, data: &[u8]) -> Option<u64> {
@@ -28,7 +28,7 @@ fn body_length(source: &Source, data: &[u8]) -> Option<u64> {
 }
 
 /// What a chunk takes on disk, type bytes aside, of which [`read`] returned `body`.
-pub(super) fn disk_bytes(source: &Source, body: &[u8]) -> u64 {
+pub(crate) fn disk_bytes(source: &Source, body: &[u8]) -> u64 {
     let around = if source.cipher.is_some() {
         SEALED_HEAD_BYTES + TAG_BYTES as u64
     } else {
@@ -41,13 +41,13 @@ pub(super) fn disk_bytes(source: &Source, body: &[u8]) -> u64 {
 ///
 /// # Errors
 /// [`EngineError::Corrupt`] if there is no whole, matching chunk; [`EngineError::Disk`].
-pub(super) fn read(
+pub(crate) fn read(
     source: &Source,
     position: u64,
     hint: u64,
     bound: u64,
 ) -> Result<Bytes, EngineError> {
-    let mut reader = ChunkReader::new(Window::exact(source));
+    let mut reader = ChunkReader::new(ReadAhead::exact(source));
     let Place { in_data, range } = reader.find(position, hint, bound)?;
     let bytes = if in_data {
         reader.data
@@ -59,8 +59,8 @@ pub(super) fn read(
 
 /// Reads one chunk after the other, without new memory for each.
 #[derive(Debug)]
-pub(super) struct ChunkReader<'a> {
-    window: Window<'a>,
+pub(crate) struct ChunkReader<'a> {
+    window: ReadAhead<'a>,
     /// A chunk that runs over a block's boundary, or is encrypted: head and body without type bytes.
     data: Vec<u8>,
 }
@@ -73,7 +73,7 @@ struct Place {
 }
 
 impl<'a> ChunkReader<'a> {
-    pub(super) const fn new(window: Window<'a>) -> Self {
+    pub(crate) const fn new(window: ReadAhead<'a>) -> Self {
         Self {
             window,
             data: Vec::new(),
@@ -84,7 +84,7 @@ impl<'a> ChunkReader<'a> {
     ///
     /// # Errors
     /// As there.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         position: u64,
         hint: u64,

@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 use crate::contract::EngineError;
 use crate::couchstore::format::block::{self, BLOCK_BYTES};
-use crate::couchstore::format::header::{HEADER_BYTES_MAX, NO_PREVIOUS};
+use crate::couchstore::format::header::HEADER_BYTES_MAX;
 use crate::couchstore::format::{Checksum, Header, HeaderError};
 use crate::disk::DiskFile;
 
+use super::commit_view::CommitView;
 use super::encryption;
 use super::keyring::Keyring;
 use super::source::Source;
-use super::tip::Tip;
 
 /// Reads the header at a block's beginning, whatever the block's type; says how many bytes it takes.
-pub(super) fn header_at(
+pub(crate) fn header_at(
     source: &Source,
     position: u64,
 ) -> Result<Result<(Header, u64), HeaderError>, EngineError> {
@@ -33,12 +33,12 @@ pub(super) fn header_at(
 /// # Errors
 /// [`EngineError::Corrupt`] if there is none, or it is damaged; [`EngineError::Unsupported`] if it is of a version we
 /// don't know, or encrypted; [`EngineError::Disk`].
-pub(super) fn newest(file: Arc<dyn DiskFile>, path: &Path) -> Result<Tip, EngineError> {
-    let tip = backwards(file, path, &mut Err)?;
-    if tip.header.encrypted {
-        Err(encryption::refuse(&tip.source))
+pub(crate) fn newest(file: Arc<dyn DiskFile>, path: &Path) -> Result<CommitView, EngineError> {
+    let view = backwards(file, path, &mut Err)?;
+    if view.header.encrypted {
+        Err(encryption::refuse(&view.source))
     } else {
-        Ok(tip)
+        Ok(view)
     }
 }
 
@@ -46,11 +46,11 @@ pub(super) fn newest(file: Arc<dyn DiskFile>, path: &Path) -> Result<Tip, Engine
 ///
 /// # Errors
 /// As [`newest`], but for encrypted files as [`encryption::unlock`].
-pub(super) fn newest_readable(
+pub(crate) fn newest_readable(
     file: Arc<dyn DiskFile>,
     path: &Path,
     keys: &Keyring,
-) -> Result<Tip, EngineError> {
+) -> Result<CommitView, EngineError> {
     unlocked(backwards(file, path, &mut Err)?, keys)
 }
 
@@ -58,18 +58,18 @@ pub(super) fn newest_readable(
 ///
 /// # Errors
 /// As [`newest_readable`], but damage is none.
-pub(super) fn newest_whole(
+pub(crate) fn newest_whole(
     file: Arc<dyn DiskFile>,
     path: &Path,
     keys: &Keyring,
-) -> Result<(Option<Tip>, Vec<EngineError>), EngineError> {
+) -> Result<(Option<CommitView>, Vec<EngineError>), EngineError> {
     let mut passed = Vec::new();
     let found = backwards(file, path, &mut |damage| {
         passed.push(damage);
         Ok(())
     });
     match found {
-        Ok(tip) => Ok((Some(unlocked(tip, keys)?), passed)),
+        Ok(view) => Ok((Some(unlocked(view, keys)?), passed)),
         Err(EngineError::Corrupt { path, offset, .. }) => {
             let what = "file has no header that is whole".to_owned();
             passed.push(EngineError::Corrupt { path, offset, what });
@@ -79,11 +79,11 @@ pub(super) fn newest_whole(
     }
 }
 
-fn unlocked(mut tip: Tip, keys: &Keyring) -> Result<Tip, EngineError> {
-    if tip.header.encrypted {
-        encryption::unlock(&mut tip, keys)?;
+fn unlocked(mut view: CommitView, keys: &Keyring) -> Result<CommitView, EngineError> {
+    if view.header.encrypted {
+        encryption::unlock(&mut view, keys)?;
     }
-    Ok(tip)
+    Ok(view)
 }
 
 /// Decides whether damage ends the search.
@@ -93,7 +93,7 @@ fn backwards(
     file: Arc<dyn DiskFile>,
     path: &Path,
     on_damage: OnDamage<'_>,
-) -> Result<Tip, EngineError> {
+) -> Result<CommitView, EngineError> {
     let mut source = Source::new(file, path, Checksum::Crc32c);
     let len = source.file.len()?;
     let mut position = len.saturating_sub(2) / BLOCK_BYTES * BLOCK_BYTES;
@@ -103,7 +103,7 @@ fn backwards(
             Some(&block::HEADER) => match header_at(&source, position)? {
                 Ok((header, length)) => {
                     source.checksum = Checksum::of_version(header.version);
-                    return Ok(Tip {
+                    return Ok(CommitView {
                         source,
                         header,
                         position,
@@ -126,15 +126,4 @@ fn backwards(
             None => return Err(source.corrupt(0, "file has no header")),
         }
     }
-}
-
-/// Where the commit is that `tip` was derived from, if the version tells and there is one.
-pub(super) fn previous(tip: &Tip) -> Result<Option<u64>, EngineError> {
-    let position = tip.header.previous;
-    if position == NO_PREVIOUS || position >= tip.position {
-        return Ok(None);
-    }
-    // Files that began without a header say 0, where none is.
-    let block_type = tip.source.read_raw(position, 1)?;
-    Ok((block_type.first() == Some(&block::HEADER)).then_some(position))
 }
