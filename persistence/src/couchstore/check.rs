@@ -16,9 +16,10 @@ use crate::couchstore::file::{
 };
 use crate::couchstore::format::header::VERSION_PREVIOUS;
 use crate::couchstore::format::{Tree, block};
+use crate::couchstore::write::tail_recovery;
 use crate::disk::{Access, Disk};
 
-use super::{recover, survey};
+use super::survey;
 
 pub(super) mod cross;
 mod finding;
@@ -170,7 +171,7 @@ fn tail(view: &CommitView, observer: &mut dyn CheckObserver) -> Result<(), Engin
     if len <= view.end {
         return Ok(());
     }
-    let what = match recover::successor(view)? {
+    let what = match tail_recovery::successor(view)? {
         Some(next) => format!(
             "a complete commit with high seqno {} is not activated: opening the store for writing does that",
             next.header.update_seq

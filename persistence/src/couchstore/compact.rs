@@ -42,10 +42,9 @@ use lowtide_checkpoint::Seqno;
 use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, Job, Progress};
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::Reduction;
+use crate::couchstore::store::{CompactionClaim, PublishedCommit, VBucket, file_names};
 
-use super::names;
-use super::shared::Shared;
-use super::vbucket::{Claim, Published, VBucket};
+use super::store_context::StoreContext;
 
 use self::catch_up::{LAST_ROUND_BYTES_MAX, ROUNDS_MAX, Round};
 use self::copy::Copying;
@@ -56,7 +55,6 @@ use self::swap::Ready;
 use self::target::Target;
 
 pub use self::single::compact_file;
-pub use self::trigger::CompactionConfig;
 
 /// Everything up to some commit is copied, and both indexes of that are built.
 const COPIED: &str = "compact-copied";
@@ -81,8 +79,8 @@ struct Work {
     // Dropped in this order: whoever compacts next finds the names free.
     files: Files,
     store: Store,
-    shared: Arc<Shared>,
-    claim: Claim,
+    shared: Arc<StoreContext>,
+    claim: CompactionClaim,
 }
 
 /// What is to be done next.
@@ -120,10 +118,10 @@ impl Compaction {
     pub(super) fn begin(
         store: Store,
         vbucket: Arc<VBucket>,
-        shared: Arc<Shared>,
+        shared: Arc<StoreContext>,
         request: CompactionRequest,
     ) -> Result<Self, EngineError> {
-        let claim = Claim::new(vbucket)?;
+        let claim = CompactionClaim::new(vbucket)?;
         let vb = claim.vb();
         let files = Files::new(store.clone(), vb);
         let work = Work {
@@ -222,8 +220,8 @@ struct Context<'a> {
     revision: &'a mut u64,
     files: &'a mut Files,
     store: &'a Store,
-    shared: &'a Arc<Shared>,
-    claim: &'a Claim,
+    shared: &'a Arc<StoreContext>,
+    claim: &'a CompactionClaim,
     report: &'a mut CompactionReport,
 }
 
@@ -269,7 +267,7 @@ impl Context<'_> {
 
     fn start(
         &mut self,
-        published: &Published,
+        published: &PublishedCommit,
         request: CompactionRequest,
     ) -> Result<Next, EngineError> {
         // What is damaged is not to be copied, though it be sound in memory.
@@ -285,7 +283,9 @@ impl Context<'_> {
             let _ = directory.remove_superseded(vb);
             directory.next_revision(vb)
         })?;
-        let source = self.files.create(&names::compact(vb, *self.revision))?;
+        let source = self
+            .files
+            .create(&file_names::compact(vb, *self.revision))?;
         self.report.bytes_before = view.file_bytes();
         let completed = published
             .state

@@ -16,10 +16,13 @@ use lowtide_checkpoint::{
 };
 
 use crate::contract::{Batch, Engine, EngineError, ScanLimit};
-use crate::couchstore::format::{Header, Node, by_id, by_seqno, document, vbucket_state};
+use crate::couchstore::file::Keyring;
+use crate::couchstore::format::{Header, Node, Tree, by_id, by_seqno, document, vbucket_state};
 use crate::disk::{Disk, MemoryDisk};
 
-use super::{CouchFile, Couchstore, CouchstoreConfig, Keyring, Tree};
+use super::CouchFile;
+use super::config::CouchstoreConfig;
+use super::engine::Couchstore;
 
 pub use self::seal::seal;
 pub use self::trees::trees;

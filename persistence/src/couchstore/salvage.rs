@@ -13,13 +13,13 @@ use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
 use crate::couchstore::file::{CommitView, Keyring, header_search};
-use crate::couchstore::format::{Tree, document};
+use crate::couchstore::format::{FormatVersion, Tree, document};
+use crate::couchstore::write::Writer;
 use crate::disk::{Access, Disk};
 
 use super::check::{self, Finding, FindingKind, Severity};
-use super::shared::Shared;
-use super::writer::Writer;
-use super::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion};
+use super::config::{CommitMode, CompactionConfig, CouchstoreConfig};
+use super::store_context::StoreContext;
 
 mod claims;
 mod copy;
@@ -136,7 +136,7 @@ pub fn salvage(
         });
     }
     let file = disk.create(target)?;
-    let made = Writer::create(file, target, Arc::new(Shared::new(CONFIG)))
+    let made = Writer::create(file, target, Arc::new(StoreContext::new(CONFIG)))
         .and_then(|writer| fill(&view, writer, &mut counted))
         .and_then(|salvaged| {
             sync_name(disk, target)?;

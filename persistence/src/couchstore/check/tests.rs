@@ -8,7 +8,7 @@ mod mutation;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::couchstore::Keyring;
+use crate::couchstore::file::Keyring;
 use crate::disk::{Disk, MemoryDisk};
 
 use super::{CheckReport, Finding, FindingKind, check_file};

@@ -18,7 +18,7 @@ use crate::couchstore::check::{self, Finding, FindingKind, Severity, rows};
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::fields::put;
 use crate::couchstore::format::{DocInfo, Fields, Tree, by_seqno};
-use crate::couchstore::names;
+use crate::couchstore::store::file_names;
 use crate::couchstore::survey::{Flaw, FlawKind, Survey, Surveyed, SurveyedRow, Surveyor};
 
 use super::files::Create;
@@ -281,7 +281,7 @@ impl Audit {
         put(&mut place, end, 8);
         let target = &self.target;
         places.push(place.into(), Bytes::new(), &mut |run| {
-            create(&names::run(target, run))
+            create(&file_names::run(target, run))
         })
     }
 }
@@ -391,10 +391,10 @@ mod tests {
     use crate::couchstore::compact::copy::Copying;
     use crate::couchstore::compact::filter::Rules;
     use crate::couchstore::compact::target::Target;
+    use crate::couchstore::config::CouchstoreConfig;
     use crate::couchstore::file::Source;
-    use crate::couchstore::shared::Shared;
-    use crate::couchstore::writer::Writer;
-    use crate::couchstore::{CouchstoreConfig, recover};
+    use crate::couchstore::store_context::StoreContext;
+    use crate::couchstore::write::{Writer, tail_recovery};
     use crate::disk::{Disk, MemoryDisk};
 
     use super::*;
@@ -403,7 +403,7 @@ mod tests {
     fn lying() -> (CommitView, CommitView, Target) {
         let (disk, shared) = (
             MemoryDisk::new(),
-            Arc::new(Shared::new(CouchstoreConfig::default())),
+            Arc::new(StoreContext::new(CouchstoreConfig::default())),
         );
         let make = |name: &str| disk.create(Path::new(name)).expect("new");
         let image = Craft::of_rows(&both(
@@ -413,7 +413,7 @@ mod tests {
         .image();
         let file = make("/7.couch.1");
         file.write_at(&[&image], 0).expect("written");
-        let (view, _) = recover::open(file, Path::new("/7.couch.1")).expect("opens");
+        let (view, _) = tail_recovery::open(file, Path::new("/7.couch.1")).expect("opens");
         let empty =
             Writer::create(make("/empty"), Path::new("/empty"), Arc::clone(&shared)).expect("made");
         let source = Source::new(make("/target"), Path::new("/target"), view.source.checksum);

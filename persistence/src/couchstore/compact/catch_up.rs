@@ -18,7 +18,7 @@ use crate::couchstore::btree::Action;
 use crate::couchstore::btree::split_policy::THRESHOLD_BYTES;
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::DocInfo;
-use crate::couchstore::vbucket::TakenOut;
+use crate::couchstore::store::PurgedRow;
 
 use super::audit;
 use super::target::Target;
@@ -43,7 +43,7 @@ pub(super) struct Round {
     to: CommitView,
     next: Seqno,
     /// What was purged, by key, each once. It goes first: so a row that is put in later stays.
-    taken_out: std::vec::IntoIter<TakenOut>,
+    taken_out: std::vec::IntoIter<PurgedRow>,
     /// Whose bodies are copied and which the trees have yet to take in. They do when there are no more, or no more fit
     /// into memory: each time costs new nodes from the leaves to the roots, and those before stay in the file.
     rows: Vec<DocInfo>,
@@ -58,7 +58,7 @@ impl Round {
     pub(super) fn new(
         from: &CommitView,
         to: CommitView,
-        mut taken_out: Vec<TakenOut>,
+        mut taken_out: Vec<PurgedRow>,
         memory_bytes: usize,
     ) -> Self {
         // Of a key that was purged more than once the last one, which is the one that is kept, says all.
@@ -124,7 +124,7 @@ impl Round {
     /// spent, which it tells.
     fn look_up(&mut self, target: &mut Target, budget: &mut Budget) -> Result<bool, EngineError> {
         let made = target.as_it_is()?;
-        for TakenOut { id, seqno } in self.taken_out.by_ref() {
+        for PurgedRow { id, seqno } in self.taken_out.by_ref() {
             // What has a later seqno was committed after the purge.
             if let Some(row) = made.doc_info(&id)?.filter(|row| row.seqno <= seqno) {
                 self.rows_bytes += row_bytes(&row);

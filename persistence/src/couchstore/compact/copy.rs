@@ -14,7 +14,7 @@ use lowtide_checkpoint::Seqno;
 use crate::contract::{Budget, CompactionReport, EngineError};
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::{DocInfo, Reduction, by_id};
-use crate::couchstore::names;
+use crate::couchstore::store::file_names;
 
 use super::audit::{self, Audit};
 use super::files::Create;
@@ -177,7 +177,7 @@ impl Copying {
         let disk_bytes = info.physical_bytes;
         self.by_id
             .push(info.id.clone(), by_id::encode(&info), &mut |run| {
-                create(&names::run(&target.out.source().path, run))
+                create(&file_names::run(&target.out.source().path, run))
             })?;
         Ok(disk_bytes)
     }

@@ -10,7 +10,7 @@ use lowtide_checkpoint::Seqno;
 use crate::contract::{Budget, EngineError};
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
-use crate::couchstore::names;
+use crate::couchstore::store::file_names;
 
 use super::build::Builder;
 use super::files::Create;
@@ -187,7 +187,7 @@ fn take_in(
     by_seqno.push(
         by_seqno::key(info.seqno),
         by_seqno::encode(&info),
-        &mut |run| create(&names::run(&target.out.source().path, run)),
+        &mut |run| create(&file_names::run(&target.out.source().path, run)),
     )?;
     // Rows come sorted, and of each key one.
     by_id.push(&mut target.out, info.id, value).map(|_| ())

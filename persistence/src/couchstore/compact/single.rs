@@ -14,10 +14,11 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError};
+use crate::couchstore::config::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::couchstore::file::{CommitView, Source, header_search};
-use crate::couchstore::format::Checksum;
-use crate::couchstore::shared::Shared;
-use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, recover};
+use crate::couchstore::format::{Checksum, FormatVersion};
+use crate::couchstore::store_context::StoreContext;
+use crate::couchstore::write::tail_recovery;
 use crate::disk::{Access, Disk};
 
 use super::copy::Copying;
@@ -80,7 +81,11 @@ pub(in crate::couchstore) fn compact_with(
         disk,
         paths: Vec::new(),
     };
-    let mut out = Target::new(files.create(target)?, Arc::new(Shared::new(config)), &view);
+    let mut out = Target::new(
+        files.create(target)?,
+        Arc::new(StoreContext::new(config)),
+        &view,
+    );
     let mut create = |name: &str| files.create(&target.with_file_name(name));
     let mut copying = Copying::new(&view, rules, config.compaction.sort_bytes);
     while !copying.step(&view, &mut out, &mut create, &mut report, STEP)? {
@@ -99,7 +104,7 @@ pub(in crate::couchstore) fn compact_with(
 /// What opening the file for writing would come to, without a write.
 fn newest(disk: &dyn Disk, path: &Path) -> Result<CommitView, EngineError> {
     let mut view = header_search::newest(disk.open(path, Access::ReadOnly)?, path)?;
-    while let Some(next) = recover::successor(&view)? {
+    while let Some(next) = tail_recovery::successor(&view)? {
         view = next;
     }
     Ok(view)

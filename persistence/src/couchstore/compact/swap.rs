@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use crate::contract::{Budget, CompactionReport, EngineError};
 use crate::couchstore::file::{CommitView, Source};
-use crate::couchstore::names;
-use crate::couchstore::shared::Shared;
-use crate::couchstore::vbucket::Claim;
-use crate::couchstore::writer::Writer;
+use crate::couchstore::store::{CompactionClaim, file_names};
+use crate::couchstore::store_context::StoreContext;
+use crate::couchstore::write::Writer;
 
 use super::catch_up::{self, Round};
 use super::files::{Files, Store, with_directory};
@@ -35,7 +34,7 @@ pub(super) fn swap(
     mut ready: Ready,
     revision: u64,
     behind_bytes_max: u64,
-    (claim, store, shared): (&Claim, &Store, &Arc<Shared>),
+    (claim, store, shared): (&CompactionClaim, &Store, &Arc<StoreContext>),
     files: &mut Files,
     report: &mut CompactionReport,
 ) -> Result<Option<Ready>, EngineError> {
@@ -55,7 +54,7 @@ pub(super) fn swap(
                 ready.view = ready.target.commit(&ready.at)?;
                 report.catch_up_rounds += 1;
             }
-            let path = directory.install(vb, revision, &names::compact(vb, revision))?;
+            let path = directory.install(vb, revision, &file_names::compact(vb, revision))?;
             let Source { file, checksum, .. } = ready.view.source.clone();
             let view = CommitView {
                 source: Source::new(file, &path, checksum),

@@ -14,10 +14,10 @@ use crate::contract::EngineError;
 use crate::couchstore::btree::{self, Action};
 use crate::couchstore::file::{Appender, CommitView, Source};
 use crate::couchstore::format::{
-    DocInfo, Header, StoreFigures, Tree, block, by_id, by_seqno, document, vbucket_state,
+    DocInfo, Header, StoreFigures, Tree, block, by_id, by_seqno, vbucket_state,
 };
-use crate::couchstore::recover;
-use crate::couchstore::shared::Shared;
+use crate::couchstore::store_context::StoreContext;
+use crate::couchstore::write::activate;
 
 use super::audit;
 use super::build::Builder;
@@ -29,7 +29,7 @@ const START: u64 = 1;
 /// A vBucket's next file.
 #[derive(Debug)]
 pub(super) struct Target {
-    shared: Arc<Shared>,
+    shared: Arc<StoreContext>,
     pub(super) out: Appender,
     /// What the next commit will say.
     pub(super) header: Header,
@@ -44,7 +44,7 @@ pub(super) struct Target {
 
 impl Target {
     /// An empty one, for the vBucket as `view` has it.
-    pub(super) fn new(source: Source, shared: Arc<Shared>, view: &CommitView) -> Self {
+    pub(super) fn new(source: Source, shared: Arc<StoreContext>, view: &CommitView) -> Self {
         let Header {
             update_seq,
             purge_seq,
@@ -88,25 +88,9 @@ impl Target {
         Ok(info)
     }
 
-    /// Counts a row that an index takes in.
+    /// Counts a row that the indexes take in.
     pub(super) fn count(&mut self, info: &DocInfo) {
-        if !info.deleted && document::is_prepared(&info.id) {
-            self.figures.prepares = self.figures.prepares.saturating_add(1);
-            self.figures.prepare_bytes = self
-                .figures
-                .prepare_bytes
-                .saturating_add(info.physical_bytes);
-        }
-    }
-
-    fn uncount(&mut self, info: &DocInfo) {
-        if !info.deleted && document::is_prepared(&info.id) {
-            self.figures.prepares = self.figures.prepares.saturating_sub(1);
-            self.figures.prepare_bytes = self
-                .figures
-                .prepare_bytes
-                .saturating_sub(info.physical_bytes);
-        }
+        self.figures.count_prepare(info);
     }
 
     /// Puts copied rows, sorted by key, in the place of those with their keys; `by_seqno` gets what that does to the other
@@ -134,14 +118,14 @@ impl Target {
         let root = btree::modify(&mut self.out, Tree::ById, root, &actions, &mut on_replaced)?;
         self.header.by_id = root;
         for info in &replaced {
-            self.uncount(info);
+            self.figures.uncount_prepare(info);
             by_seqno.push(Action {
                 key: by_seqno::key(info.seqno),
                 value: None,
             });
         }
         for info in rows {
-            self.count(info);
+            self.figures.count_prepare(info);
             by_seqno.push(Action {
                 key: by_seqno::key(info.seqno),
                 value: Some(by_seqno::encode(info)),
@@ -173,7 +157,7 @@ impl Target {
         )?;
         self.header.by_id = root;
         for info in rows {
-            self.uncount(info);
+            self.figures.uncount_prepare(info);
             by_seqno.push(Action {
                 key: by_seqno::key(info.seqno),
                 value: None,
@@ -285,7 +269,7 @@ impl Target {
             end: position + encoded.len() as u64,
         };
         self.sync()?;
-        recover::write_type(&view)?;
+        activate(&view)?;
         self.sync()?;
         self.previous = position;
         Ok(view)

@@ -9,49 +9,14 @@ use std::sync::Arc;
 use lowtide_checkpoint::Vbid;
 
 use crate::contract::CompactionRequest;
+use crate::couchstore::config::CompactionConfig;
 use crate::couchstore::file::CommitView;
-use crate::couchstore::vbucket::VBucket;
+use crate::couchstore::store::VBucket;
 
 /// Headers have the time in nanoseconds, tombstones in seconds.
 const NANOS_A_SECOND: u64 = 1_000_000_000;
 
-/// When files are compacted by themselves, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CompactionConfig {
-    /// A file is compacted when at least so many percent of it can't be reached any more; `None`: only on request.
-    /// *Default*: 50.
-    pub fragmentation_percent: Option<u8>,
-    /// Smaller files are let be. *Default*: 4 MiB.
-    pub file_bytes_min: u64,
-    /// The new file is synced whenever so much of it was written, so that neither the last sync nor the commits beside
-    /// it wait for all of it at once; 0: only at the end. *Default*: 1 MiB.
-    pub sync_bytes: u64,
-    /// What rows may take in memory while they are sorted; more of them go through temporary files. The second index
-    /// takes as much while the first is made. *Default*: 16 MiB.
-    pub sort_bytes: usize,
-    /// A compaction that begins by itself purges tombstones this much older than the vBucket's last batch, by that
-    /// batch's timestamp: the engine has no clock, and a vBucket that takes no writes keeps its tombstones, as files
-    /// older than version 13 do, which have no timestamps. Who was away for longer must begin anew. `None`: they stay
-    /// until a request takes them. *Default*: 259,200 seconds, three days, as the vendor's.
-    pub purge_age_seconds: Option<u32>,
-}
-
-impl Default for CompactionConfig {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl CompactionConfig {
-    /// What every field is by default.
-    pub const DEFAULT: Self = Self {
-        fragmentation_percent: Some(50),
-        file_bytes_min: 4 << 20,
-        sync_bytes: 1 << 20,
-        sort_bytes: 16 << 20,
-        purge_age_seconds: Some(3 * 24 * 60 * 60),
-    };
-
     /// The vBucket to compact now, if one is fragmented enough, and what to give up.
     pub(in crate::couchstore) fn choose(
         &self,

@@ -8,6 +8,9 @@ use lowtide_checkpoint::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::document::is_prepared;
+use super::document_info::DocInfo;
+
 /// The local document's name.
 pub(crate) const NAME: &[u8] = b"_local/vbstate";
 /// Who wrote it.
@@ -25,6 +28,29 @@ pub(crate) struct StoreFigures {
     pub(crate) prepare_bytes: u64,
     /// There was a value with extended attributes.
     pub(crate) xattrs: bool,
+}
+
+impl StoreFigures {
+    /// Adds a row of an index, if it is a pending prepare.
+    pub(crate) fn count_prepare(&mut self, info: &DocInfo) {
+        if is_pending(info) {
+            self.prepares = self.prepares.saturating_add(1);
+            self.prepare_bytes = self.prepare_bytes.saturating_add(info.physical_bytes);
+        }
+    }
+
+    /// Takes off a row that has left the indexes, if it was a pending prepare.
+    pub(crate) fn uncount_prepare(&mut self, info: &DocInfo) {
+        if is_pending(info) {
+            self.prepares = self.prepares.saturating_sub(1);
+            self.prepare_bytes = self.prepare_bytes.saturating_sub(info.physical_bytes);
+        }
+    }
+}
+
+/// Returns whether a row is a prepare that waits to be committed. An aborted prepare is a tombstone.
+fn is_pending(info: &DocInfo) -> bool {
+    !info.deleted && is_prepared(&info.id)
 }
 
 // Fields are declared in the order of their names: that is the order they are written in.

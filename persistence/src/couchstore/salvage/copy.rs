@@ -9,8 +9,7 @@ use crate::contract::EngineError;
 use crate::couchstore::file::{CommitView, Extents};
 use crate::couchstore::format::{DocInfo, Document, StoreFigures, Tree, by_id, by_seqno, document};
 use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
-use crate::couchstore::vbucket;
-use crate::couchstore::writer::Writer;
+use crate::couchstore::write::Writer;
 
 use super::claims::{self, Claims, Grade};
 use super::gaps::Gaps;
@@ -127,7 +126,7 @@ impl<'a, 'o> Copy<'a, 'o> {
         }
         documents.sort_by_key(|document| document.info.seqno);
         let saved = self.writer.save(documents)?;
-        vbucket::count_prepares(&mut self.rows.figures, &saved);
+        saved.count_prepares(&mut self.rows.figures);
         Ok(())
     }
 

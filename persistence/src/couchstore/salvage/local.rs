@@ -7,7 +7,7 @@ use crate::contract::EngineError;
 use crate::couchstore::file::{CommitView, Extents};
 use crate::couchstore::format::{StoreFigures, Tree, vbucket_state};
 use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
-use crate::couchstore::writer::Writer;
+use crate::couchstore::write::Writer;
 
 use super::{Counted, Loss, SalvageObserver};
 

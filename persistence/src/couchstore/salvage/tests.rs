@@ -8,7 +8,8 @@ use lowtide_checkpoint::{Item, Seqno};
 
 use crate::contract::{EngineError, ScanLimit};
 use crate::couchstore::check::tests::craft::Craft;
-use crate::couchstore::{CouchFile, DocInfo, Finding, Keyring, check_file};
+use crate::couchstore::file::Keyring;
+use crate::couchstore::{CouchFile, DocInfo, Finding, check_file};
 use crate::disk::{Access, Disk, DiskErrorKind, MemoryDisk};
 
 use super::{Loss, Salvaged, salvage};

@@ -4,8 +4,9 @@ use lowtide_checkpoint::{Item, Seqno};
 use proptest::prelude::*;
 
 use crate::contract::{Budget, CompactionRequest, Engine, Progress, ScanLimit, Snapshot};
+use crate::couchstore::config::CouchstoreConfig;
+use crate::couchstore::engine::Couchstore;
 use crate::couchstore::file::header_search;
-use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
 
 use super::crash::noise;

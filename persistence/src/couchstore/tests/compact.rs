@@ -18,7 +18,7 @@ use lowtide_checkpoint::{Item, Vbid};
 use crate::contract::{
     Budget, CompactionReport, CompactionRequest, Engine, EngineError, Job, Progress,
 };
-use crate::couchstore::Couchstore;
+use crate::couchstore::engine::Couchstore;
 use crate::disk::Disk;
 
 use super::crash::noise;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use lowtide_checkpoint::{Datatype, Item};
 
 use crate::contract::{Engine, EngineError};
-use crate::couchstore::{CommitMode, Couchstore, CouchstoreConfig, FormatVersion};
+use crate::couchstore::config::{CommitMode, CouchstoreConfig};
+use crate::couchstore::engine::Couchstore;
+use crate::couchstore::format::FormatVersion;
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
 
 use super::support::{VB, commit, contents, delete, open, open_with, set};

@@ -9,7 +9,8 @@ use lowtide_checkpoint::Seqno;
 use crate::contract::{
     Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit, Snapshot,
 };
-use crate::couchstore::{Couchstore, CouchstoreConfig};
+use crate::couchstore::config::CouchstoreConfig;
+use crate::couchstore::engine::Couchstore;
 use crate::disk::{Disk, MemoryDisk};
 
 use super::support::{VB, commit, set};

@@ -6,7 +6,8 @@ use lowtide_checkpoint::{Item, Seqno, Vbid};
 use parking_lot::Mutex;
 
 use crate::contract::{Batch, Committed, Engine, EngineError, Executor, InOrder, Task};
-use crate::couchstore::{Couchstore, CouchstoreConfig};
+use crate::couchstore::config::CouchstoreConfig;
+use crate::couchstore::engine::Couchstore;
 use crate::disk::{FaultyDisk, MemoryDisk};
 
 use super::support::{contents, dir, set, state};

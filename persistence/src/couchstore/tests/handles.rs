@@ -3,7 +3,8 @@
 use lowtide_checkpoint::{Key, Namespace, Seqno, Vbid};
 
 use crate::contract::{CompactionRequest, Engine, EngineError, ScanLimit};
-use crate::couchstore::{Couchstore, CouchstoreConfig};
+use crate::couchstore::config::CouchstoreConfig;
+use crate::couchstore::engine::Couchstore;
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 
 use super::compact_to_end;

@@ -7,7 +7,7 @@ use lowtide_checkpoint::{Item, Key, Namespace, Seqno};
 use proptest::prelude::*;
 
 use crate::contract::{Engine, KeyRange, ScanLimit, Snapshot};
-use crate::couchstore::Couchstore;
+use crate::couchstore::engine::Couchstore;
 use crate::disk::MemoryDisk;
 
 use super::model::{Change, change, item};

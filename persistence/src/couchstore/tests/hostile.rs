@@ -5,10 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::btree::DEPTH_MAX;
-use crate::couchstore::btree::modify;
-use crate::couchstore::btree::{Action, Walk};
-use crate::couchstore::btree::{lookup, shape};
+use crate::couchstore::btree::{Action, DEPTH_MAX, Walk, lookup, modify, shape};
 use crate::couchstore::file::{Appender, CommitView, Source};
 use crate::couchstore::format::block::DATA;
 use crate::couchstore::format::{Checksum, Entry, Header, Pointer, Reduction, Tree, snappy};

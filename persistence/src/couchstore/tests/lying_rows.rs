@@ -10,10 +10,11 @@ use lowtide_checkpoint::{Item, Key, Namespace, Seqno};
 
 use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job, Progress, ScanLimit};
 use crate::couchstore::check::tests::craft::{Craft, OnRows, both};
+use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
+use crate::couchstore::engine::Couchstore;
+use crate::couchstore::file::Keyring;
 use crate::couchstore::format::{DocInfo, RevisionMeta};
-use crate::couchstore::{
-    CompactionConfig, CouchFile, Couchstore, CouchstoreConfig, Keyring, Loss, compact_file, salvage,
-};
+use crate::couchstore::{CouchFile, Loss, compact_file, salvage};
 use crate::disk::{Access, Disk, MemoryDisk};
 
 use super::support::{VB, commit, dir, file, fixture, open_with, set};

@@ -7,7 +7,7 @@ use lowtide_checkpoint::{Item, Key, Namespace, Operation, Seqno};
 use proptest::prelude::*;
 
 use crate::contract::{Engine, ScanLimit, Snapshot};
-use crate::couchstore::Couchstore;
+use crate::couchstore::engine::Couchstore;
 use crate::disk::MemoryDisk;
 
 use super::support::{VB, commit, contents, open};

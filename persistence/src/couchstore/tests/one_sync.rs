@@ -7,10 +7,11 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Datatype, Item, Key, Namespace, Seqno, Vbid};
 
 use crate::contract::{Batch, Engine, EngineError, ScanLimit};
+use crate::couchstore::CouchFile;
+use crate::couchstore::config::{CommitMode, CouchstoreConfig};
 use crate::couchstore::file::header_search;
 use crate::couchstore::format::Header;
 use crate::couchstore::format::block::{BLOCK_BYTES, DATA};
-use crate::couchstore::{CommitMode, CouchFile, CouchstoreConfig};
 use crate::disk::{Access, Disk, DiskFile, FaultyDisk, Keep, MemoryDisk};
 
 use super::support::{
@@ -256,7 +257,7 @@ fn no_damage_makes_reading_panic_or_never_end() {
         let read = || {
             let file = CouchFile::open_read_only(&disk, &file())?;
             file.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)?;
-            file.shape(crate::couchstore::Tree::ById)?;
+            file.shape(crate::couchstore::format::Tree::ById)?;
             file.local_docs()?;
             for item in &items {
                 file.get(Namespace::Committed, &item.key)?;

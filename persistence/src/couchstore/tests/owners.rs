@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::contract::{Engine, EngineError};
-use crate::couchstore::{list_store, names};
+use crate::couchstore::list_store;
+use crate::couchstore::store::file_names;
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
 use crate::store_owner::StoreOwner;
 
@@ -42,7 +43,7 @@ fn its_own_names_are_known_for_its_own() {
     let names = disk.list(&dir()).expect("listed");
     assert_eq!(StoreOwner::of_name(&names[0]), Some(StoreOwner::Couchstore));
     assert_eq!(
-        StoreOwner::of_name(&names::file(VB, u64::MAX)),
+        StoreOwner::of_name(&file_names::file(VB, u64::MAX)),
         Some(StoreOwner::Couchstore)
     );
     assert!(list_store(&disk, Path::new("/store")).is_ok());

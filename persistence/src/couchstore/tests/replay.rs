@@ -9,12 +9,12 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 use serde_json::Value;
 
-use crate::couchstore::format::{DocInfo, Document};
-use crate::couchstore::shared::Shared;
-use crate::couchstore::writer::Writer;
-use crate::couchstore::{
-    CommitMode, CouchFile, CouchstoreConfig, Keyring, Tree, check_file, recover,
-};
+use crate::couchstore::config::{CommitMode, CouchstoreConfig};
+use crate::couchstore::file::Keyring;
+use crate::couchstore::format::{DocInfo, Document, Tree};
+use crate::couchstore::store_context::StoreContext;
+use crate::couchstore::write::{Writer, tail_recovery};
+use crate::couchstore::{CouchFile, check_file};
 use crate::disk::{Access, Disk, MemoryDisk, OsDisk};
 
 use super::support::fixture;
@@ -53,7 +53,7 @@ fn document(doc: &Value) -> Document {
 /// Replays an operations log into a new file on a memory disk.
 fn replay(ops: &str, commit: CommitMode) -> (MemoryDisk, PathBuf) {
     let (disk, path) = (MemoryDisk::new(), PathBuf::from("/0.couch.1"));
-    let shared = Arc::new(Shared::new(CouchstoreConfig {
+    let shared = Arc::new(StoreContext::new(CouchstoreConfig {
         commit,
         ..CouchstoreConfig::default()
     }));
@@ -185,9 +185,12 @@ fn a_file_of_an_older_version_keeps_it() {
             .write_at(&[&golden], 0)
             .expect("written");
         let file = disk.open(&path, Access::ReadWrite).expect("there");
-        let (view, repairs) = recover::open(file, &path).expect("opens");
+        let (view, repairs) = tail_recovery::open(file, &path).expect("opens");
         assert_eq!(repairs, Vec::<String>::new());
-        let mut writer = Writer::new(view, Arc::new(Shared::new(CouchstoreConfig::default())));
+        let mut writer = Writer::new(
+            view,
+            Arc::new(StoreContext::new(CouchstoreConfig::default())),
+        );
         let before = rows(&CouchFile::open_read_only(&disk, &path).expect("opens"));
         let (mut info, body) = before[3].clone();
         info.seqno = Seqno(11);

@@ -3,7 +3,8 @@
 use lowtide_checkpoint::{Item, Seqno};
 
 use crate::contract::{Engine, EngineError};
-use crate::couchstore::{CommitMode, Couchstore, CouchstoreConfig};
+use crate::couchstore::config::{CommitMode, CouchstoreConfig};
+use crate::couchstore::engine::Couchstore;
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk, for_all_choices};
 
 use super::naive::{self, Commit, Naive};

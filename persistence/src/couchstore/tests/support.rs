@@ -10,7 +10,8 @@ use lowtide_checkpoint::{
 };
 
 use crate::contract::{Batch, Committed, Engine, EngineError, RecoveryReport, ScanLimit};
-use crate::couchstore::{Couchstore, CouchstoreConfig};
+use crate::couchstore::config::CouchstoreConfig;
+use crate::couchstore::engine::Couchstore;
 use crate::disk::{Disk, MemoryDisk};
 
 pub(super) const VB: Vbid = Vbid(7);

@@ -6,9 +6,10 @@
 use lowtide_checkpoint::{Item, Seqno};
 
 use crate::contract::Engine;
+use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::file::{CommitView, header_search};
 use crate::couchstore::format::block;
-use crate::couchstore::{CouchstoreConfig, recover};
+use crate::couchstore::write::tail_recovery;
 use crate::disk::{Access, Disk, DiskFile, Keep, MemoryDisk};
 
 use super::support::{VB, commit, contents, delete, file, open, open_with, set};
@@ -25,7 +26,7 @@ fn two_commits(disk: &MemoryDisk, items: &[Item]) -> (CommitView, u64) {
     disk.crash(Keep::None);
     drop(engine);
     let before = activated(disk);
-    let next = recover::successor(&before)
+    let next = tail_recovery::successor(&before)
         .expect("readable")
         .expect("it is whole");
     (before, next.position)
@@ -67,7 +68,7 @@ fn a_commit_that_lost_its_end_at_any_byte_is_cut_off() {
             }
             lost.fill(0);
             stored.write_at(&[&torn], 0).expect("written");
-            if recover::successor(&activated(&disk))
+            if tail_recovery::successor(&activated(&disk))
                 .expect("readable")
                 .is_some()
             {
@@ -88,7 +89,7 @@ fn a_commit_that_lost_its_end_at_any_byte_is_cut_off() {
 fn a_torn_commit_harms_nothing_of_what_was_acknowledged() {
     let disk = MemoryDisk::new();
     let (before, header) = two_commits(&disk, &[set(2, "b", b"new")]);
-    let after = recover::successor(&before)
+    let after = tail_recovery::successor(&before)
         .expect("readable")
         .expect("it is whole");
     // The state is written last; of its node one byte survives.

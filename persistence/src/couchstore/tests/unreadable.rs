@@ -7,7 +7,8 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Key, Namespace, Seqno, Vbid};
 
 use crate::contract::{Engine, EngineError};
-use crate::couchstore::{Couchstore, CouchstoreConfig};
+use crate::couchstore::config::CouchstoreConfig;
+use crate::couchstore::engine::Couchstore;
 use crate::disk::{Access, Disk, DiskOperation, Fault, FaultyDisk, Keep, MemoryDisk, OsDisk};
 
 use super::support::{VB, commit, contents, dir, fixture, open, set};

@@ -3,8 +3,9 @@
 use lowtide_checkpoint::{Item, Seqno, VBucketState};
 
 use crate::contract::{EngineError, ScanLimit};
+use crate::couchstore::CouchFile;
 use crate::couchstore::check::check_file;
-use crate::couchstore::{CouchFile, Keyring};
+use crate::couchstore::file::Keyring;
 use crate::disk::{Access, Disk};
 
 use super::{fixture, stored};

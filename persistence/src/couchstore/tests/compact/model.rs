@@ -10,10 +10,11 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use crate::contract::{
     Batch, Budget, CompactionRequest, Engine, Job, Progress, ScanLimit, Snapshot,
 };
+use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
+use crate::couchstore::engine::Couchstore;
 use crate::couchstore::tests::model::{Change, Model, by_seqno, change, item};
 use crate::couchstore::tests::naive::{is_tombstone, last_of_collections};
 use crate::couchstore::tests::support::{VB, contents, dir, open_with, state};
-use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig};
 use crate::disk::{Disk, MemoryDisk};
 
 /// Little memory to sort in, so that rows go through temporary files.

@@ -3,9 +3,9 @@
 use lowtide_checkpoint::{Item, Seqno};
 
 use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job, Progress};
+use crate::couchstore::config::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::couchstore::tests::crash::{Contents, apply, noise};
 use crate::couchstore::tests::support::{VB, commit, contents, delete, open_with, set};
-use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 
 use super::{compact, names};

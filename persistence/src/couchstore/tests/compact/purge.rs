@@ -11,7 +11,7 @@ use crate::disk::MemoryDisk;
 use super::{SMALL, compact, to_end, to_point};
 
 /// A store with these items, each in a commit of its own.
-fn store(items: &[Item]) -> (MemoryDisk, crate::couchstore::Couchstore) {
+fn store(items: &[Item]) -> (MemoryDisk, crate::couchstore::engine::Couchstore) {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");

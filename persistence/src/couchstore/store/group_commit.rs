@@ -13,7 +13,7 @@ use crate::contract::{Batch, Committed, EngineError, Executor, Task};
 type CommitResult = Result<Committed, EngineError>;
 
 /// Commits each batch by `commit`, those of different vBuckets as independent tasks.
-pub(super) fn commit(
+pub(crate) fn commit(
     executor: &dyn Executor,
     batches: &[Batch<'_>],
     commit: &(dyn Fn(&Batch<'_>) -> CommitResult + Sync),

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use lowtide_checkpoint::Vbid;
 
 use crate::contract::EngineError;
-use crate::couchstore::names;
+use crate::couchstore::store::file_names;
 use crate::disk::{DiskErrorKind, DiskFile};
 
 use super::Directory;
 
 /// The name of a vBucket's file before the newest.
 #[derive(Debug)]
-pub(super) struct Superseded {
+pub(crate) struct Superseded {
     vb: Vbid,
     name: String,
     /// Gone, though perhaps not durably.
@@ -31,14 +31,14 @@ impl Directory {
     /// # Errors
     /// [`EngineError::NumbersUsedUp`] if the vBucket's file has the highest there is: under any other name a new file would
     /// not count, or take the old one's place before it is whole.
-    pub(in crate::couchstore) fn next_revision(&self, vb: Vbid) -> Result<u64, EngineError> {
+    pub(crate) fn next_revision(&self, vb: Vbid) -> Result<u64, EngineError> {
         let Some(&revision) = self.revisions.get(&vb) else {
             return Ok(1);
         };
         revision
             .checked_add(1)
             .ok_or_else(|| EngineError::NumbersUsedUp {
-                path: self.path.join(names::file(vb, revision)),
+                path: self.path.join(file_names::file(vb, revision)),
                 what: "file revisions",
             })
     }
@@ -47,7 +47,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(in crate::couchstore) fn create_anew(
+    pub(crate) fn create_anew(
         &self,
         name: &str,
     ) -> Result<(Arc<dyn DiskFile>, PathBuf), EngineError> {
@@ -63,7 +63,7 @@ impl Directory {
     }
 
     /// Removes a file that is of no use to anyone, if that can be done.
-    pub(in crate::couchstore) fn discard(&self, name: &str) {
+    pub(crate) fn discard(&self, name: &str) {
         // It would be removed when the store is opened next.
         let _ = self.disk.remove(&self.path.join(name));
     }
@@ -72,13 +72,13 @@ impl Directory {
     ///
     /// # Errors
     /// [`EngineError::Disk`]: it is not, or the store is poisoned.
-    pub(in crate::couchstore) fn install(
+    pub(crate) fn install(
         &mut self,
         vb: Vbid,
         revision: u64,
         from: &str,
     ) -> Result<PathBuf, EngineError> {
-        let name = names::file(vb, revision);
+        let name = file_names::file(vb, revision);
         let path = self.path.join(&name);
         if let Err(error) = self.disk.rename(&self.path.join(from), &path) {
             if error.kind == DiskErrorKind::TooManyFiles {
@@ -99,7 +99,7 @@ impl Directory {
         let old = self.revisions.insert(vb, revision).unwrap_or_default();
         self.superseded.push(Superseded {
             vb,
-            name: names::file(vb, old),
+            name: file_names::file(vb, old),
             removed: false,
         });
         Ok(path)
@@ -109,7 +109,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`EngineError::Disk`]: one is still there. It does no harm.
-    pub(in crate::couchstore) fn remove_superseded(&mut self, vb: Vbid) -> Result<(), EngineError> {
+    pub(crate) fn remove_superseded(&mut self, vb: Vbid) -> Result<(), EngineError> {
         for old in self
             .superseded
             .iter_mut()
@@ -127,7 +127,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(super) fn settle(&mut self, vb: Vbid) -> Result<(), EngineError> {
+    pub(crate) fn settle(&mut self, vb: Vbid) -> Result<(), EngineError> {
         self.remove_superseded(vb)?;
         if self.superseded.iter().any(|old| old.vb == vb) {
             self.sync()?;

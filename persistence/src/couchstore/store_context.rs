@@ -10,24 +10,24 @@ use crate::disk::DiskFile;
 use crate::fault::{self, Fault};
 use crate::poison::Poison;
 
-use super::CouchstoreConfig;
+use super::config::CouchstoreConfig;
 
 /// One per open store.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
-    pub(super) config: CouchstoreConfig,
-    pub(super) poison: Poison,
-    pub(super) nodes: Arc<NodeCache>,
-    pub(super) commits: Counter,
-    pub(super) syncs: Counter,
-    pub(super) documents: Counter,
-    pub(super) written_bytes: Counter,
-    pub(super) compactions: Counter,
-    pub(super) tombstones_purged: Counter,
+pub(crate) struct StoreContext {
+    pub(crate) config: CouchstoreConfig,
+    pub(crate) poison: Poison,
+    pub(crate) nodes: Arc<NodeCache>,
+    pub(crate) commits: Counter,
+    pub(crate) syncs: Counter,
+    pub(crate) documents: Counter,
+    pub(crate) written_bytes: Counter,
+    pub(crate) compactions: Counter,
+    pub(crate) tombstones_purged: Counter,
 }
 
-impl Shared {
-    pub(super) fn new(config: CouchstoreConfig) -> Self {
+impl StoreContext {
+    pub(crate) fn new(config: CouchstoreConfig) -> Self {
         let nodes = Arc::new(NodeCache::new(config.cache_bytes));
         Self {
             config,
@@ -37,7 +37,7 @@ impl Shared {
     }
 
     /// Syncs a file; poisons the store if that fails.
-    pub(super) fn sync(&self, file: &dyn DiskFile, path: &Path) -> Result<(), EngineError> {
+    pub(crate) fn sync(&self, file: &dyn DiskFile, path: &Path) -> Result<(), EngineError> {
         if fault::is(Fault::AcknowledgedBeforeItIsDurable) {
             return Ok(());
         }

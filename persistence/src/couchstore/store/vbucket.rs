@@ -3,66 +3,44 @@
 //! Readers take the published commit and go; they never wait for a write or a sync. A commit is published after its
 //! sync, as a whole.
 
-mod exchange;
+mod file_swap;
 mod purge;
+mod purge_log;
 mod rollback;
-mod taken_out;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use lowtide_checkpoint::{Datatype, Seqno, VBucketState, Vbid};
+use lowtide_checkpoint::{Datatype, Seqno, Vbid};
 use parking_lot::{Mutex, RwLock};
 
 use crate::contract::{Batch, Committed, EngineError};
-use crate::couchstore::file::CommitView;
 use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{StoreFigures, document, vbucket_state};
+use crate::couchstore::store_context::StoreContext;
+use crate::couchstore::write::Writer;
 
-use super::index::Saved;
-use super::shared::Shared;
-use super::writer::Writer;
+use super::published_commit::PublishedCommit;
 
-pub(super) use self::exchange::Claim;
-pub(super) use self::taken_out::TakenOut;
+pub(crate) use self::file_swap::CompactionClaim;
+pub(crate) use self::purge_log::PurgedRow;
 
-use self::taken_out::Purges;
-
-/// An acknowledged commit as readers need it.
-#[derive(Debug)]
-pub(super) struct Published {
-    pub(super) view: CommitView,
-    pub(super) state: Option<VBucketState>,
-}
-
-impl Published {
-    /// The purge seqno of a state is its commit's: of whatever raised it, a batch, a purge or a compaction.
-    fn new(view: CommitView, state: Option<VBucketState>) -> Self {
-        let purge_seqno = view.header.purge_seq.into();
-        Self {
-            view,
-            state: state.map(|state| VBucketState {
-                purge_seqno,
-                ..state
-            }),
-        }
-    }
-}
+use self::purge_log::PurgeLog;
 
 /// A vBucket that is open for writing.
 #[derive(Debug)]
-pub(super) struct VBucket {
+pub(crate) struct VBucket {
     vb: Vbid,
-    shared: Arc<Shared>,
+    shared: Arc<StoreContext>,
     active: Mutex<Active>,
-    published: RwLock<Arc<Published>>,
+    published: RwLock<Arc<PublishedCommit>>,
     /// Raised, under the lock of `active` and before anything of it is published, by whatever makes the file go another
     /// way than by commits and purges that are remembered: rollback, drop, close. What was begun in another epoch, and
     /// copies the file, must not take its place.
     epoch: AtomicU64,
     /// Those beside a compaction, remembered under the lock of `active` and before they are published. Locked on its own: a
     /// compaction does not wait for commits.
-    purges: Mutex<Purges>,
+    purges: Mutex<PurgeLog>,
     /// A compaction found the file damaged: upkeep leaves it alone until it is opened again.
     refused: AtomicBool,
 }
@@ -80,7 +58,11 @@ struct Active {
 impl VBucket {
     /// # Errors
     /// [`EngineError::Corrupt`] if the state committed last can't be read; [`EngineError::Disk`].
-    pub(super) fn new(vb: Vbid, writer: Writer, shared: Arc<Shared>) -> Result<Self, EngineError> {
+    pub(crate) fn new(
+        vb: Vbid,
+        writer: Writer,
+        shared: Arc<StoreContext>,
+    ) -> Result<Self, EngineError> {
         let view = writer.view().clone();
         let (state, figures) = view.state()?.unzip();
         let active = Active {
@@ -89,7 +71,7 @@ impl VBucket {
             dropped: false,
             compacting: false,
         };
-        let published = RwLock::new(Arc::new(Published { view, state }));
+        let published = RwLock::new(Arc::new(PublishedCommit { view, state }));
         Ok(Self {
             vb,
             shared,
@@ -102,12 +84,12 @@ impl VBucket {
     }
 
     /// The newest acknowledged commit.
-    pub(super) fn published(&self) -> Arc<Published> {
+    pub(crate) fn published(&self) -> Arc<PublishedCommit> {
         Arc::clone(&self.published.read())
     }
 
     /// Commits a batch; all refusals come before the first write.
-    pub(super) fn commit(&self, batch: &Batch<'_>) -> Result<Committed, EngineError> {
+    pub(crate) fn commit(&self, batch: &Batch<'_>) -> Result<Committed, EngineError> {
         let mut active = self.active.lock();
         self.check_writable(&active)?;
         let high = Seqno(active.writer.view().header.update_seq);
@@ -124,7 +106,7 @@ impl VBucket {
             .any(|item| item.datatype.contains(Datatype::XATTR));
         if !documents.is_empty() {
             let saved = active.writer.save(documents)?;
-            count_prepares(&mut figures, &saved);
+            saved.count_prepares(&mut figures);
         }
         let state = vbucket_state::encode(batch.state, &figures);
         let state = state.inspect_err(|_| active.writer.abandon());
@@ -141,7 +123,7 @@ impl VBucket {
         self.shared.documents.add(items as u64);
         let view = active.writer.view().clone();
         let high = Seqno(view.header.update_seq);
-        *self.published.write() = Arc::new(Published::new(view, Some(batch.state.clone())));
+        *self.published.write() = Arc::new(PublishedCommit::new(view, Some(batch.state.clone())));
         Ok(Committed { high, items })
     }
 
@@ -153,7 +135,7 @@ impl VBucket {
     }
 
     /// Removes its file by `remove`; after that commits find no vBucket.
-    pub(super) fn drop_with(
+    pub(crate) fn drop_with(
         &self,
         remove: impl FnOnce() -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
@@ -169,31 +151,16 @@ impl VBucket {
         self.epoch.fetch_add(1, Ordering::Release);
     }
 
-    pub(super) fn is_dropped(&self) -> bool {
+    pub(crate) fn is_dropped(&self) -> bool {
         self.active.lock().dropped
     }
 
     /// Makes everything written durable; the vBucket takes no commits afterwards.
-    pub(super) fn close(&self) -> Result<(), EngineError> {
+    pub(crate) fn close(&self) -> Result<(), EngineError> {
         let mut active = self.active.lock();
         active.dropped = true;
         self.end_epoch();
         self.shared.poison.check()?;
         active.writer.finish()
-    }
-}
-
-/// Takes what saving documents did into account.
-pub(super) fn count_prepares(figures: &mut StoreFigures, saved: &Saved) {
-    let is_prepare = |info: &&crate::couchstore::format::DocInfo| {
-        !info.deleted && document::is_prepared(&info.id)
-    };
-    for info in saved.written.iter().filter(is_prepare) {
-        figures.prepares = figures.prepares.saturating_add(1);
-        figures.prepare_bytes = figures.prepare_bytes.saturating_add(info.physical_bytes);
-    }
-    for info in saved.replaced.iter().filter(is_prepare) {
-        figures.prepares = figures.prepares.saturating_sub(1);
-        figures.prepare_bytes = figures.prepare_bytes.saturating_sub(info.physical_bytes);
     }
 }

@@ -6,7 +6,7 @@
 //! of the next commit a power loss takes away reads as zeros, as behind the end of a file that grows. A failed commit
 //! takes the room with it when it is cut off.
 //!
-//! E25. Room is small, and goes: [`ROOM_BYTES_MAX`], an eighth of the file, [`COMMITS`] commits, whichever is least; none
+//! E25. Room is small, and goes: [`PREALLOCATION_BYTES_MAX`], an eighth of the file, [`COMMITS`] commits, whichever is least; none
 //! for commits that are large, or take two syncs. It counts as no part of the file (`CommitView::end`), and closing, like
 //! opening for writing, cuts it off. Readers look for a header from the end backwards, and zeros are a block of data.
 //!
@@ -17,7 +17,7 @@ use crate::couchstore::format::block::BLOCK_BYTES;
 use crate::disk::DiskFile;
 
 /// The most there ever is behind a commit.
-pub(in crate::couchstore) const ROOM_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const PREALLOCATION_BYTES_MAX: u64 = 1 << 20;
 /// For how many commits like the last.
 const COMMITS: u64 = 64;
 /// Syncing a larger commit takes long in any case.
@@ -27,15 +27,15 @@ const FILE_SHARE: u64 = 8;
 
 /// Where the zeros behind a file's last good commit end.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(crate) struct Preallocation {
     end: u64,
     /// There was none to be had.
     given_up: bool,
 }
 
-impl Room {
+impl Preallocation {
     /// None yet, in a file that ends there.
-    pub(super) const fn new(end: u64) -> Self {
+    pub(crate) const fn new(end: u64) -> Self {
         Self {
             end,
             given_up: false,
@@ -44,14 +44,14 @@ impl Room {
 
     /// Before the sync of `next`, the commit after `view`, whose bytes are all written: fills new room behind it if there
     /// is none left. Returns how many bytes it wrote.
-    pub(super) fn extend(&mut self, view: &CommitView, next: &CommitView) -> u64 {
+    pub(crate) fn extend(&mut self, view: &CommitView, next: &CommitView) -> u64 {
         let commit_bytes = next.end - view.end;
         if next.end <= self.end || commit_bytes > COMMIT_BYTES_MAX || self.given_up {
             self.end = self.end.max(next.end);
             return 0;
         }
         let room_bytes = (commit_bytes * COMMITS)
-            .min(ROOM_BYTES_MAX)
+            .min(PREALLOCATION_BYTES_MAX)
             .min(next.end / FILE_SHARE);
         let end = (next.end + room_bytes) / BLOCK_BYTES * BLOCK_BYTES;
         self.end = next.end;
@@ -72,7 +72,7 @@ impl Room {
     }
 
     /// Whether the file has room behind `view`.
-    pub(super) const fn is_behind(&self, view: &CommitView) -> bool {
+    pub(crate) const fn is_behind(&self, view: &CommitView) -> bool {
         self.end > view.end
     }
 
@@ -80,7 +80,7 @@ impl Room {
     ///
     /// # Errors
     /// Whatever the disk reports.
-    pub(super) fn cut(
+    pub(crate) fn cut(
         &mut self,
         file: &dyn DiskFile,
         view: &CommitView,

@@ -9,7 +9,7 @@ use crate::contract::EngineError;
 use crate::disk::Disk;
 use crate::store_owner::StoreOwner;
 
-use super::names::{self, Name};
+use super::file_names::{self, Name};
 
 /// A vBucket's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,13 +40,13 @@ pub fn list_store(disk: &dyn Disk, dir: &Path) -> Result<StoreListing, EngineErr
     let mut newest: BTreeMap<Vbid, u64> = BTreeMap::new();
     let mut others = Vec::new();
     for name in disk.list(dir)? {
-        let why = match names::parse(&name) {
+        let why = match file_names::parse(&name) {
             Name::File { vb, revision } => match newest.insert(vb, revision) {
                 None => continue,
                 Some(other) => {
                     newest.insert(vb, revision.max(other));
                     others.push((
-                        dir.join(names::file(vb, revision.min(other))),
+                        dir.join(file_names::file(vb, revision.min(other))),
                         "an older revision",
                     ));
                     continue;
@@ -59,7 +59,7 @@ pub fn list_store(disk: &dyn Disk, dir: &Path) -> Result<StoreListing, EngineErr
         others.push((dir.join(name), why));
     }
     let files = newest.into_iter().map(|(vb, revision)| {
-        let path = dir.join(names::file(vb, revision));
+        let path = dir.join(file_names::file(vb, revision));
         StoreFile { vb, revision, path }
     });
     Ok(StoreListing {
@@ -71,7 +71,7 @@ pub fn list_store(disk: &dyn Disk, dir: &Path) -> Result<StoreListing, EngineErr
 /// The vBucket and revision that a file's name tells, if it does.
 #[must_use]
 pub fn name_of_store_file(path: &Path) -> Option<(Vbid, u64)> {
-    match names::parse(path.file_name()?.to_str()?) {
+    match file_names::parse(path.file_name()?.to_str()?) {
         Name::File { vb, revision } => Some((vb, revision)),
         _ => None,
     }

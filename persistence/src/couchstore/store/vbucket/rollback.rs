@@ -13,12 +13,13 @@ use lowtide_checkpoint::Seqno;
 use crate::contract::{EngineError, RolledBack};
 use crate::couchstore::file::{Earlier, header_chain};
 use crate::couchstore::read::tombstones;
+use crate::couchstore::store::published_commit::PublishedCommit;
 
-use super::{Published, VBucket};
+use super::VBucket;
 
 impl VBucket {
     /// Goes back to the newest commit at or below `to`.
-    pub(in crate::couchstore) fn rollback(&self, to: Seqno) -> Result<RolledBack, EngineError> {
+    pub(crate) fn rollback(&self, to: Seqno) -> Result<RolledBack, EngineError> {
         let mut active = self.active.lock();
         self.check_writable(&active)?;
         let view = active.writer.view().clone();
@@ -48,7 +49,7 @@ impl VBucket {
         active.figures = figures.unwrap_or_default();
         self.end_epoch();
         let view = active.writer.view().clone();
-        *self.published.write() = Arc::new(Published::new(view, state));
+        *self.published.write() = Arc::new(PublishedCommit::new(view, state));
         Ok(RolledBack::Done { high })
     }
 }

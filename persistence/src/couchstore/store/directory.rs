@@ -14,29 +14,28 @@ use std::sync::Arc;
 use lowtide_checkpoint::Vbid;
 
 use crate::contract::{EngineError, RecoveryReport};
+use crate::couchstore::store_context::StoreContext;
+use crate::couchstore::write::{Writer, tail_recovery};
 use crate::damage::Damage;
 use crate::disk::{Access, Disk, DiskErrorKind};
 use crate::fault::{self, Fault};
 
-use super::names::{self, Name};
-use super::recover;
-use super::shared::Shared;
+use super::file_names::{self, Name};
 use super::vbucket::VBucket;
-use super::writer::Writer;
 
 /// What a vBucket's file was found to be.
 #[derive(Clone, Debug)]
-pub(super) enum Slot {
+pub(crate) enum VBucketSlot {
     Open(Arc<VBucket>),
     Unreadable(Damage),
 }
 
 /// The files of a store. One change at a time.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(crate) struct Directory {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    shared: Arc<Shared>,
+    shared: Arc<StoreContext>,
     /// The newest revision every vBucket has had since the store was opened.
     revisions: BTreeMap<Vbid, u64>,
     /// Names of older revisions that may still be there.
@@ -44,7 +43,7 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    pub(super) fn new(disk: Arc<dyn Disk>, path: &Path, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, path: &Path, shared: Arc<StoreContext>) -> Self {
         Self {
             disk,
             path: path.to_path_buf(),
@@ -58,15 +57,17 @@ impl Directory {
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(super) fn open(&mut self) -> Result<(BTreeMap<Vbid, Slot>, RecoveryReport), EngineError> {
+    pub(crate) fn open(
+        &mut self,
+    ) -> Result<(BTreeMap<Vbid, VBucketSlot>, RecoveryReport), EngineError> {
         let mut report = RecoveryReport::default();
         let (mut leftovers, mut older) = (Vec::new(), Vec::new());
         for name in self.disk.list(&self.path)? {
-            match names::parse(&name) {
+            match file_names::parse(&name) {
                 Name::File { vb, revision } => {
                     if let Some(other) = self.revisions.insert(vb, revision) {
                         self.revisions.insert(vb, revision.max(other));
-                        older.push((vb, names::file(vb, revision.min(other))));
+                        older.push((vb, file_names::file(vb, revision.min(other))));
                     }
                 }
                 Name::Leftover => {
@@ -81,12 +82,12 @@ impl Directory {
         }
         let mut vbuckets = BTreeMap::new();
         for (&vb, &revision) in &self.revisions {
-            let path = self.path.join(names::file(vb, revision));
+            let path = self.path.join(file_names::file(vb, revision));
             let slot = match self.open_file(vb, &path, &mut report) {
-                Ok(vbucket) => Slot::Open(Arc::new(vbucket)),
+                Ok(vbucket) => VBucketSlot::Open(Arc::new(vbucket)),
                 Err(error) => {
                     report.unreadable.push((vb, error.to_string()));
-                    Slot::Unreadable(Damage::of_file(error)?)
+                    VBucketSlot::Unreadable(Damage::of_file(error)?)
                 }
             };
             vbuckets.insert(vb, slot);
@@ -98,7 +99,9 @@ impl Directory {
         }
         for (vb, name) in older {
             match vbuckets.get(&vb) {
-                Some(Slot::Open(_)) => leftovers.push((name, "a newer revision is there: removed")),
+                Some(VBucketSlot::Open(_)) => {
+                    leftovers.push((name, "a newer revision is there: removed"))
+                }
                 _ => {
                     let why = "a newer revision is there, but can't be read: kept";
                     report.repairs.push((self.path.join(name), why.to_owned()));
@@ -122,7 +125,7 @@ impl Directory {
         path: &Path,
         report: &mut RecoveryReport,
     ) -> Result<VBucket, EngineError> {
-        let (view, repairs) = recover::open(self.disk.open(path, Access::ReadWrite)?, path)?;
+        let (view, repairs) = tail_recovery::open(self.disk.open(path, Access::ReadWrite)?, path)?;
         report.repairs.extend(
             repairs
                 .into_iter()
@@ -139,10 +142,10 @@ impl Directory {
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(super) fn create(&mut self, vb: Vbid) -> Result<Arc<VBucket>, EngineError> {
+    pub(crate) fn create(&mut self, vb: Vbid) -> Result<Arc<VBucket>, EngineError> {
         let revision = self.next_revision(vb)?;
-        let path = self.path.join(names::file(vb, revision));
-        let boot = self.path.join(names::boot(vb));
+        let path = self.path.join(file_names::file(vb, revision));
+        let boot = self.path.join(file_names::boot(vb));
         match self.disk.remove(&boot) {
             Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),
             _ => {}
@@ -171,9 +174,9 @@ impl Directory {
     ///
     /// # Errors
     /// [`EngineError::Disk`]: the file is still there, or the store is poisoned.
-    pub(super) fn remove(&mut self, vb: Vbid, vbucket: &VBucket) -> Result<(), EngineError> {
+    pub(crate) fn remove(&mut self, vb: Vbid, vbucket: &VBucket) -> Result<(), EngineError> {
         self.settle(vb)?;
-        let name = names::file(vb, self.revisions.get(&vb).copied().unwrap_or_default());
+        let name = file_names::file(vb, self.revisions.get(&vb).copied().unwrap_or_default());
         vbucket.drop_with(|| self.remove_name(&name))?;
         self.sync()
     }
@@ -182,17 +185,17 @@ impl Directory {
     ///
     /// # Errors
     /// [`EngineError::Disk`]: the newest revision is still there, or the store is poisoned.
-    pub(super) fn remove_unreadable(&self, vb: Vbid) -> Result<(), EngineError> {
+    pub(crate) fn remove_unreadable(&self, vb: Vbid) -> Result<(), EngineError> {
         let newest = self.revisions.get(&vb).copied().unwrap_or_default();
         for name in self.disk.list(&self.path)? {
-            if matches!(names::parse(&name), Name::File { vb: of, revision } if of == vb && revision != newest)
+            if matches!(file_names::parse(&name), Name::File { vb: of, revision } if of == vb && revision != newest)
             {
                 self.remove_name(&name)?;
             }
         }
         // Should the power fail, an older revision must not be what is left.
         self.sync()?;
-        self.remove_name(&names::file(vb, newest))?;
+        self.remove_name(&file_names::file(vb, newest))?;
         self.sync()
     }
 

@@ -8,21 +8,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::contract::EngineError;
+use crate::couchstore::file::CommitView;
+use crate::couchstore::format::StoreFigures;
+use crate::couchstore::store::published_commit::PublishedCommit;
+use crate::couchstore::write::Writer;
 
-use super::taken_out::{Purges, TakenOut};
-use super::{CommitView, Published, StoreFigures, VBucket, Writer};
+use super::VBucket;
+use super::purge_log::{PurgeLog, PurgedRow};
 
 /// The right to compact a vBucket, until dropped.
 #[derive(Debug)]
-pub(in crate::couchstore) struct Claim {
+pub(crate) struct CompactionClaim {
     vbucket: Arc<VBucket>,
     epoch: u64,
 }
 
-impl Claim {
+impl CompactionClaim {
     /// # Errors
     /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`] or [`EngineError::Poisoned`].
-    pub(in crate::couchstore) fn new(vbucket: Arc<VBucket>) -> Result<Self, EngineError> {
+    pub(crate) fn new(vbucket: Arc<VBucket>) -> Result<Self, EngineError> {
         vbucket.shared.poison.check()?;
         let mut active = vbucket.active.lock();
         let vb = vbucket.vb;
@@ -38,7 +42,7 @@ impl Claim {
         Ok(Self { vbucket, epoch })
     }
 
-    pub(in crate::couchstore) fn vb(&self) -> lowtide_checkpoint::Vbid {
+    pub(crate) fn vb(&self) -> lowtide_checkpoint::Vbid {
         self.vbucket.vb
     }
 
@@ -46,7 +50,7 @@ impl Claim {
     ///
     /// # Errors
     /// [`EngineError::Aborted`] if it does not; [`EngineError::Poisoned`].
-    pub(in crate::couchstore) fn published(&self) -> Result<Arc<Published>, EngineError> {
+    pub(crate) fn published(&self) -> Result<Arc<PublishedCommit>, EngineError> {
         // Not under the lock, which commits hold while they wait for the disk: a step that waited for one each time would
         // be as slow as they are. An epoch ends before anything of the next is published.
         let published = self.vbucket.published();
@@ -54,9 +58,9 @@ impl Claim {
         Ok(published)
     }
 
-    /// What was purged with the commits up to `view`, which [`Claim::published`] or [`Claim::exchange`] gave, and was not
+    /// What was purged with the commits up to `view`, which [`CompactionClaim::published`] or [`CompactionClaim::exchange`] gave, and was not
     /// asked for yet.
-    pub(in crate::couchstore) fn taken_out(&self, view: &CommitView) -> Vec<TakenOut> {
+    pub(crate) fn taken_out(&self, view: &CommitView) -> Vec<PurgedRow> {
         self.vbucket.purges.lock().take(view.position)
     }
 
@@ -64,8 +68,8 @@ impl Claim {
     /// is to have all of that commit, durably, under the vBucket's newest name.
     ///
     /// # Errors
-    /// As [`Claim::published`], and whatever `make` returns; the old writer stays.
-    pub(in crate::couchstore) fn exchange(
+    /// As [`CompactionClaim::published`], and whatever `make` returns; the old writer stays.
+    pub(crate) fn exchange(
         &self,
         make: impl FnOnce(&CommitView) -> Result<Option<(Writer, StoreFigures)>, EngineError>,
     ) -> Result<bool, EngineError> {
@@ -82,12 +86,12 @@ impl Claim {
         let view = active.writer.view().clone();
         let mut published = self.vbucket.published.write();
         let state = published.state.clone();
-        *published = Arc::new(Published::new(view, state));
+        *published = Arc::new(PublishedCommit::new(view, state));
         Ok(true)
     }
 
     /// Takes note that the file is damaged, if that is why the compaction ends.
-    pub(in crate::couchstore) fn note_refusal(&self, error: &EngineError) {
+    pub(crate) fn note_refusal(&self, error: &EngineError) {
         if matches!(error, EngineError::Corrupt { .. }) {
             self.vbucket.refused.store(true, Ordering::Release);
         }
@@ -105,25 +109,25 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for CompactionClaim {
     fn drop(&mut self) {
         let mut active = self.vbucket.active.lock();
         active.compacting = false;
-        *self.vbucket.purges.lock() = Purges::default();
+        *self.vbucket.purges.lock() = PurgeLog::default();
     }
 }
 
 impl VBucket {
-    pub(in crate::couchstore) fn vb(&self) -> lowtide_checkpoint::Vbid {
+    pub(crate) fn vb(&self) -> lowtide_checkpoint::Vbid {
         self.vb
     }
 
-    pub(in crate::couchstore) fn is_compacting(&self) -> bool {
+    pub(crate) fn is_compacting(&self) -> bool {
         self.active.lock().compacting
     }
 
     /// Whether a compaction has found the file damaged.
-    pub(in crate::couchstore) fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Acquire)
     }
 }
@@ -131,7 +135,7 @@ impl VBucket {
 #[cfg(test)]
 impl VBucket {
     /// As a commit does that waits for the disk; until dropped.
-    pub(in crate::couchstore) fn hold_up_commits(&self) -> impl Drop + '_ {
+    pub(crate) fn hold_up_commits(&self) -> impl Drop + '_ {
         self.active.lock()
     }
 }
@@ -142,8 +146,8 @@ mod tests {
 
     use lowtide_checkpoint::Vbid;
 
-    use crate::couchstore::CouchstoreConfig;
-    use crate::couchstore::shared::Shared;
+    use crate::couchstore::config::CouchstoreConfig;
+    use crate::couchstore::store_context::StoreContext;
     use crate::disk::{Disk, MemoryDisk};
 
     use super::*;
@@ -151,11 +155,11 @@ mod tests {
     #[test]
     fn a_break_in_history_ends_a_claim_and_the_next_one_is_good() {
         let (disk, path) = (MemoryDisk::new(), Path::new("/7.couch.1"));
-        let shared = Arc::new(Shared::new(CouchstoreConfig::default()));
+        let shared = Arc::new(StoreContext::new(CouchstoreConfig::default()));
         let file = disk.create(path).expect("new");
         let writer = Writer::create(file, path, Arc::clone(&shared)).expect("created");
         let vbucket = Arc::new(VBucket::new(Vbid(7), writer, shared).expect("empty"));
-        let claim = Claim::new(Arc::clone(&vbucket)).expect("free");
+        let claim = CompactionClaim::new(Arc::clone(&vbucket)).expect("free");
         assert!(
             claim
                 .exchange(|_| Ok(None))
@@ -168,8 +172,13 @@ mod tests {
         ));
         let exchanged = claim.exchange(|_| panic!("nothing is made for what is no longer there"));
         assert!(matches!(exchanged, Err(EngineError::Aborted { .. })));
-        assert!(Claim::new(Arc::clone(&vbucket)).is_err());
+        assert!(CompactionClaim::new(Arc::clone(&vbucket)).is_err());
         drop(claim);
-        assert!(Claim::new(vbucket).expect("free").published().is_ok());
+        assert!(
+            CompactionClaim::new(vbucket)
+                .expect("free")
+                .published()
+                .is_ok()
+        );
     }
 }

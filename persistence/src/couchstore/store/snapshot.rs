@@ -8,10 +8,10 @@ use crate::contract::{
     EngineError, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
 };
 
-use super::vbucket::Published;
+use super::published_commit::PublishedCommit;
 
 #[derive(Debug)]
-pub(super) struct CouchSnapshot(pub(super) Arc<Published>);
+pub(crate) struct CouchSnapshot(pub(crate) Arc<PublishedCommit>);
 
 impl Snapshot for CouchSnapshot {
     fn high(&self) -> Seqno {

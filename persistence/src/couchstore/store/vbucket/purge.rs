@@ -10,12 +10,13 @@ use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
 use crate::couchstore::read::tombstones;
+use crate::couchstore::store::published_commit::PublishedCommit;
 
-use super::{Published, VBucket};
+use super::VBucket;
 
 impl VBucket {
     /// Removes tombstones; returns the highest one ever purged.
-    pub(in crate::couchstore) fn purge(&self, upto: Seqno) -> Result<Seqno, EngineError> {
+    pub(crate) fn purge(&self, upto: Seqno) -> Result<Seqno, EngineError> {
         let mut active = self.active.lock();
         self.check_writable(&active)?;
         let view = active.writer.view().clone();
@@ -34,7 +35,7 @@ impl VBucket {
             self.end_epoch();
         }
         let state = self.published().state.clone();
-        *self.published.write() = Arc::new(Published::new(view, state));
+        *self.published.write() = Arc::new(PublishedCommit::new(view, state));
         Ok(Seqno(purged))
     }
 }

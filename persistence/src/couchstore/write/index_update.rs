@@ -10,22 +10,34 @@ use lowtide_checkpoint::Seqno;
 use crate::contract::EngineError;
 use crate::couchstore::btree::{self, Action};
 use crate::couchstore::file::Appender;
-use crate::couchstore::format::{DocInfo, Header, Tree, by_id, by_seqno, document};
+use crate::couchstore::format::{DocInfo, Header, StoreFigures, Tree, by_id, by_seqno, document};
 
 /// What saving documents did to the indexes.
 #[derive(Debug, Default)]
-pub(super) struct Saved {
-    pub(super) written: Vec<DocInfo>,
+pub(crate) struct SavedRows {
+    pub(crate) written: Vec<DocInfo>,
     /// Prepares and aborts whose rows are gone now: nobody asks for the others.
-    pub(super) replaced: Vec<DocInfo>,
+    pub(crate) replaced: Vec<DocInfo>,
+}
+
+impl SavedRows {
+    /// Counts the prepares that were written, and takes off those that were replaced.
+    pub(crate) fn count_prepares(&self, figures: &mut StoreFigures) {
+        for info in &self.written {
+            figures.count_prepare(info);
+        }
+        for info in &self.replaced {
+            figures.uncount_prepare(info);
+        }
+    }
 }
 
 /// Puts rows of different keys into both indexes.
-pub(super) fn save(
+pub(crate) fn save(
     out: &mut Appender,
     header: &mut Header,
     written: Vec<DocInfo>,
-) -> Result<Saved, EngineError> {
+) -> Result<SavedRows, EngineError> {
     let mut actions = Actions::default();
     for info in &written {
         let value = actions.put(|bytes| by_id::encode_into(bytes, info));
@@ -69,7 +81,7 @@ pub(super) fn save(
         &mut |_, _| Ok(()),
     )?;
     header.set_root(Tree::BySeqno, root);
-    Ok(Saved { written, replaced })
+    Ok(SavedRows { written, replaced })
 }
 
 /// Actions to be, whose keys and values share one piece of memory.

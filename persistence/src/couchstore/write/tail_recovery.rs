@@ -19,7 +19,8 @@ use crate::couchstore::format::{ChunkHead, Header, Tree, block};
 use crate::disk::DiskFile;
 use crate::fault::{self, Fault};
 
-use super::writer::ROOM_BYTES_MAX;
+use super::activation::activate;
+use super::preallocation::PREALLOCATION_BYTES_MAX;
 
 /// How much is copied at once.
 const COPY_BYTES: u64 = 1 << 20;
@@ -28,14 +29,14 @@ const COPY_BYTES: u64 = 1 << 20;
 ///
 /// # Errors
 /// As [`header_search::newest`]; [`EngineError::Disk`] if a repair failed: opening again goes on from there.
-pub(super) fn open(
+pub(crate) fn open(
     file: Arc<dyn DiskFile>,
     path: &Path,
 ) -> Result<(CommitView, Vec<String>), EngineError> {
     let mut view = header_search::newest(file, path)?;
     let mut repairs = Vec::new();
     // That byte may have been part of a failed sync as well.
-    write_type(&view)?;
+    activate(&view)?;
     view.source.file.sync_data()?;
     while let Some(next) = successor(&view)? {
         rewrite(&view, &next)?;
@@ -64,7 +65,7 @@ pub(super) fn open(
 /// Whether behind a commit is but the room that whoever wrote it had made for others (E25): no damage, and no news.
 fn is_room(view: &CommitView, len: u64) -> Result<bool, EngineError> {
     let room_bytes = len - view.end;
-    if room_bytes > ROOM_BYTES_MAX {
+    if room_bytes > PREALLOCATION_BYTES_MAX {
         return Ok(false);
     }
     Ok(view
@@ -74,16 +75,8 @@ fn is_room(view: &CommitView, len: u64) -> Result<bool, EngineError> {
         .all(|&byte| byte == 0))
 }
 
-/// Marks a commit's block as that of a header.
-pub(super) fn write_type(view: &CommitView) -> Result<(), EngineError> {
-    Ok(view
-        .source
-        .file
-        .write_at(&[&[block::HEADER]], view.position)?)
-}
-
 /// The commit right after `view`, if all of it is there.
-pub(super) fn successor(view: &CommitView) -> Result<Option<CommitView>, EngineError> {
+pub(crate) fn successor(view: &CommitView) -> Result<Option<CommitView>, EngineError> {
     if view.header.version < VERSION_PREVIOUS {
         return Ok(None);
     }
@@ -186,6 +179,6 @@ fn rewrite(view: &CommitView, next: &CommitView) -> Result<(), EngineError> {
         position += bytes.len().max(1) as u64;
     }
     file.sync_data()?;
-    write_type(next)?;
+    activate(next)?;
     Ok(file.sync_data()?)
 }

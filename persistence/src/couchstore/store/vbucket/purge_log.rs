@@ -18,13 +18,13 @@ const BYTES_MAX: usize = 8 << 20;
 
 /// A row that was taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::couchstore) struct TakenOut {
-    pub(in crate::couchstore) id: Bytes,
+pub(crate) struct PurgedRow {
+    pub(crate) id: Bytes,
     /// No row of the key up to here is left.
-    pub(in crate::couchstore) seqno: Seqno,
+    pub(crate) seqno: Seqno,
 }
 
-impl TakenOut {
+impl PurgedRow {
     fn memory_bytes(&self) -> usize {
         mem::size_of::<Self>() + self.id.len()
     }
@@ -32,23 +32,23 @@ impl TakenOut {
 
 /// The purges beside a compaction.
 #[derive(Debug, Default)]
-pub(super) struct Purges {
+pub(crate) struct PurgeLog {
     /// By the place of their commits.
-    purges: BTreeMap<u64, Vec<TakenOut>>,
+    purges: BTreeMap<u64, Vec<PurgedRow>>,
     bytes: usize,
 }
 
-impl Purges {
+impl PurgeLog {
     /// Remembers what the commit at `position` has taken out; `false` if it is too much.
-    pub(super) fn remember(&mut self, position: u64, rows: Vec<DocInfo>) -> bool {
-        let rows: Vec<TakenOut> = rows
+    pub(crate) fn remember(&mut self, position: u64, rows: Vec<DocInfo>) -> bool {
+        let rows: Vec<PurgedRow> = rows
             .into_iter()
-            .map(|row| TakenOut {
+            .map(|row| PurgedRow {
                 id: row.id,
                 seqno: row.seqno,
             })
             .collect();
-        self.bytes += rows.iter().map(TakenOut::memory_bytes).sum::<usize>();
+        self.bytes += rows.iter().map(PurgedRow::memory_bytes).sum::<usize>();
         if self.bytes > BYTES_MAX {
             *self = Self::default();
             return false;
@@ -58,13 +58,13 @@ impl Purges {
     }
 
     /// What was purged with the commits up to that at `position`; it is forgotten here.
-    pub(super) fn take(&mut self, position: u64) -> Vec<TakenOut> {
+    pub(crate) fn take(&mut self, position: u64) -> Vec<PurgedRow> {
         let later = self.purges.split_off(&position.saturating_add(1));
-        let taken: Vec<TakenOut> = mem::replace(&mut self.purges, later)
+        let taken: Vec<PurgedRow> = mem::replace(&mut self.purges, later)
             .into_values()
             .flatten()
             .collect();
-        self.bytes -= taken.iter().map(TakenOut::memory_bytes).sum::<usize>();
+        self.bytes -= taken.iter().map(PurgedRow::memory_bytes).sum::<usize>();
         taken
     }
 }
@@ -89,7 +89,7 @@ mod tests {
     /// A purge may be committed between a look at the newest commit and the question what was purged by then.
     #[test]
     fn what_was_purged_is_told_up_to_a_commit_and_once() {
-        let mut purges = Purges::default();
+        let mut purges = PurgeLog::default();
         for (position, seqno) in [(4096, 1), (8192, 2), (12_288, 3)] {
             assert!(purges.remember(position, vec![row(b"key", seqno)]));
         }

@@ -9,13 +9,13 @@ use super::Writer;
 
 impl Writer {
     /// The next commit is derived from `commit`, an earlier one of this file, and begins with its trees and figures.
-    pub(in crate::couchstore) fn rewind(&mut self, commit: &CommitView) {
+    pub(crate) fn rewind(&mut self, commit: &CommitView) {
         self.header = commit.header.clone();
         self.base = commit.position;
     }
 
     /// Takes rows out of both indexes. The highest seqno ever saved stays.
-    pub(in crate::couchstore) fn remove(&mut self, rows: &[DocInfo]) -> Result<(), EngineError> {
+    pub(crate) fn remove(&mut self, rows: &[DocInfo]) -> Result<(), EngineError> {
         let mut by_id: Vec<Action> = rows
             .iter()
             .map(|info| Action {
@@ -39,12 +39,12 @@ impl Writer {
     }
 
     /// Sets the purge seqno, unless it is higher already.
-    pub(in crate::couchstore) fn raise_purge_seq(&mut self, purge_seq: u64) {
+    pub(crate) fn raise_purge_seq(&mut self, purge_seq: u64) {
         self.header.purge_seq = self.header.purge_seq.max(purge_seq);
     }
 
     /// Sets the highest tombstone ever purged.
-    pub(in crate::couchstore) fn set_purge_seq(&mut self, purge_seq: u64) {
+    pub(crate) fn set_purge_seq(&mut self, purge_seq: u64) {
         self.header.purge_seq = purge_seq;
     }
 }

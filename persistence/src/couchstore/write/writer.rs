@@ -7,7 +7,6 @@
 //! A commit that opening the file could not tell from garbage before it is activated takes two syncs.
 
 mod amend;
-mod room;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,27 +15,26 @@ use bytes::Bytes;
 
 use crate::contract::EngineError;
 use crate::couchstore::btree::{self, Action};
+use crate::couchstore::config::CommitMode;
 use crate::couchstore::file::{Appender, CommitView, FileNodes, Source};
 use crate::couchstore::format::header::VERSION_PREVIOUS;
 use crate::couchstore::format::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::couchstore::format::{Checksum, DocInfo, Document, Header, Tree, block};
+use crate::couchstore::store_context::StoreContext;
 use crate::disk::DiskFile;
 
-use super::index::{self, Saved};
-use super::shared::Shared;
-use super::{CommitMode, recover};
+use super::activation::activate;
+use super::index_update::{self, SavedRows};
 
-pub(super) use self::room::ROOM_BYTES_MAX;
-
-use self::room::Room;
+use super::preallocation::Preallocation;
 
 /// A larger commit takes two syncs: after a crash it would have to be written again as a whole.
-pub(super) const ONE_SYNC_BYTES_MAX: u64 = 4 << 20;
+pub(crate) const ONE_SYNC_BYTES_MAX: u64 = 4 << 20;
 
 /// A file that is written to. One at a time per file.
 #[derive(Debug)]
-pub(super) struct Writer {
-    shared: Arc<Shared>,
+pub(crate) struct Writer {
+    shared: Arc<StoreContext>,
     /// The last good commit.
     view: CommitView,
     /// The state the next commit will make durable.
@@ -44,7 +42,7 @@ pub(super) struct Writer {
     /// The commit that state is derived from: the last good one, or an earlier one gone back to.
     base: u64,
     out: Appender,
-    room: Room,
+    preallocation: Preallocation,
     /// The view's block type is not written yet: the write failed.
     activation_due: bool,
     /// A failed commit left something behind the view.
@@ -53,10 +51,10 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Makes an empty file into one in which nothing was ever saved, durably. `path` is for messages.
-    pub(super) fn create(
+    pub(crate) fn create(
         file: Arc<dyn DiskFile>,
         path: &Path,
-        shared: Arc<Shared>,
+        shared: Arc<StoreContext>,
     ) -> Result<Self, EngineError> {
         let header = Header::of_version(shared.config.version.number());
         let encoded = header.encode(block::HEADER);
@@ -76,14 +74,14 @@ impl Writer {
     }
 
     /// Goes on after `view`, which must be durable, activated, and the last thing in its file.
-    pub(super) fn new(mut view: CommitView, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(mut view: CommitView, shared: Arc<StoreContext>) -> Self {
         view.source.nodes = FileNodes::new(&shared.nodes);
         let out = Appender::new(view.source.clone(), view.end);
         Self {
             shared,
             header: view.header.clone(),
             base: view.position,
-            room: Room::new(view.end),
+            preallocation: Preallocation::new(view.end),
             view,
             out,
             activation_due: false,
@@ -92,17 +90,17 @@ impl Writer {
     }
 
     /// The last good commit.
-    pub(super) const fn view(&self) -> &CommitView {
+    pub(crate) const fn view(&self) -> &CommitView {
         &self.view
     }
 
     /// Saves documents of different keys. Those without body are tombstones.
-    pub(super) fn save(&mut self, documents: Vec<Document>) -> Result<Saved, EngineError> {
+    pub(crate) fn save(&mut self, documents: Vec<Document>) -> Result<SavedRows, EngineError> {
         self.attempt(|writer| writer.save_documents(documents))
     }
 
     /// Sets a local document, or removes it.
-    pub(super) fn set_local(
+    pub(crate) fn set_local(
         &mut self,
         name: &[u8],
         value: Option<Bytes>,
@@ -124,18 +122,18 @@ impl Writer {
     }
 
     /// Takes over the numbers of a file whose rows are copied: no seqno it has had is used again.
-    pub(super) fn set_seqnos(&mut self, update_seq: u64, purge_seq: u64) {
+    pub(crate) fn set_seqnos(&mut self, update_seq: u64, purge_seq: u64) {
         self.header.update_seq = self.header.update_seq.max(update_seq);
         self.header.purge_seq = purge_seq;
     }
 
     /// Makes what was saved durable, all of it or, on an error, nothing.
-    pub(super) fn commit(&mut self, timestamp: u64) -> Result<(), EngineError> {
+    pub(crate) fn commit(&mut self, timestamp: u64) -> Result<(), EngineError> {
         self.attempt(|writer| writer.commit_header(timestamp))
     }
 
     /// Forgets what was saved since the last commit.
-    pub(super) fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self) {
         self.cut_due |= self.out.written_bytes() > 0;
         self.header = self.view.header.clone();
         self.base = self.view.position;
@@ -143,12 +141,12 @@ impl Writer {
     }
 
     /// Makes everything durable that a commit does not have to wait for.
-    pub(super) fn finish(&mut self) -> Result<(), EngineError> {
+    pub(crate) fn finish(&mut self) -> Result<(), EngineError> {
         self.abandon();
         self.settle()?;
         let Source { file, path, .. } = &self.view.source;
-        if self.room.is_behind(&self.view) {
-            self.room.cut(&**file, &self.view)?;
+        if self.preallocation.is_behind(&self.view) {
+            self.preallocation.cut(&**file, &self.view)?;
         }
         self.shared.sync(&**file, path)
     }
@@ -168,14 +166,14 @@ impl Writer {
     fn settle(&mut self) -> Result<(), EngineError> {
         if self.cut_due {
             let Source { file, path, .. } = &self.view.source;
-            let cut = self.room.cut(&**file, &self.view);
+            let cut = self.preallocation.cut(&**file, &self.view);
             cut.inspect_err(|error| self.shared.poison.set_after(error, path))?;
             // Otherwise a power loss could mix what was cut with what comes in its place.
             self.shared.sync(&**file, path)?;
             self.cut_due = false;
         }
         if self.activation_due {
-            recover::write_type(&self.view)?;
+            activate(&self.view)?;
             self.activation_due = false;
         }
         Ok(())
@@ -198,14 +196,14 @@ impl Writer {
         Ok(())
     }
 
-    fn save_documents(&mut self, documents: Vec<Document>) -> Result<Saved, EngineError> {
+    fn save_documents(&mut self, documents: Vec<Document>) -> Result<SavedRows, EngineError> {
         let mut written = Vec::with_capacity(documents.len());
         for document in documents {
             let info = self.body(document)?;
             self.header.update_seq = self.header.update_seq.max(info.seqno.0);
             written.push(info);
         }
-        index::save(&mut self.out, &mut self.header, written)
+        index_update::save(&mut self.out, &mut self.header, written)
     }
 
     /// Appends a document's body; returns the finished row.
@@ -257,26 +255,26 @@ impl Writer {
         let two_phase = self.shared.config.commit == CommitMode::TwoPhase
             || next.end - self.view.end > ONE_SYNC_BYTES_MAX
             || !recognizable;
-        let room_bytes = if two_phase {
+        let preallocated_bytes = if two_phase {
             0
         } else {
-            self.room.extend(&self.view, &next)
+            self.preallocation.extend(&self.view, &next)
         };
         self.shared.sync(&*next.source.file, &next.source.path)?;
         if two_phase {
-            recover::write_type(&next)?;
+            activate(&next)?;
             self.shared.sync(&*next.source.file, &next.source.path)?;
         }
         self.out.publish();
         self.shared.commits.add(1);
         self.shared
             .written_bytes
-            .add(self.out.written_bytes() + room_bytes + 1);
+            .add(self.out.written_bytes() + preallocated_bytes + 1);
         self.header = next.header.clone();
         self.base = next.position;
         self.out = Appender::new(next.source.clone(), next.end);
         self.view = next;
-        self.activation_due = !two_phase && recover::write_type(&self.view).is_err();
+        self.activation_due = !two_phase && activate(&self.view).is_err();
         Ok(())
     }
 }

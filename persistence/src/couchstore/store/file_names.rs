@@ -6,7 +6,7 @@ use lowtide_checkpoint::Vbid;
 
 /// What a name in the directory means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Name {
+pub(crate) enum Name {
     /// A vBucket's file. The highest revision counts.
     File { vb: Vbid, revision: u64 },
     /// Something that was being made when the process ended.
@@ -17,27 +17,27 @@ pub(super) enum Name {
     Other,
 }
 
-pub(super) fn file(vb: Vbid, revision: u64) -> String {
+pub(crate) fn file(vb: Vbid, revision: u64) -> String {
     format!("{vb}.couch.{revision}")
 }
 
 /// A file that gets its name when its first header is durable.
-pub(super) fn boot(vb: Vbid) -> String {
+pub(crate) fn boot(vb: Vbid) -> String {
     format!("{vb}.couch.boot")
 }
 
 /// What a compaction writes before it becomes the vBucket's file of that revision.
-pub(super) fn compact(vb: Vbid, revision: u64) -> String {
+pub(crate) fn compact(vb: Vbid, revision: u64) -> String {
     format!("{vb}.couch.{revision}.compact")
 }
 
 /// A run of rows that a compaction sorts, beside the file at `target`.
-pub(super) fn run(target: &Path, number: usize) -> String {
+pub(crate) fn run(target: &Path, number: usize) -> String {
     let target = target.file_name().unwrap_or_default().to_string_lossy();
     format!("{target}.btree-tmp_{number}")
 }
 
-pub(super) fn parse(name: &str) -> Name {
+pub(crate) fn parse(name: &str) -> Name {
     let Some((vb, rest)) = name.split_once(".couch.") else {
         return Name::Other;
     };
