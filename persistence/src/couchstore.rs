@@ -30,39 +30,31 @@
 //! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
 
 mod btree;
-mod check;
 mod compact;
 mod config;
-mod couch_file;
 mod engine;
 mod file;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod layout;
 mod read;
-mod salvage;
 mod store;
 mod store_context;
-mod survey;
+mod tools;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::btree::NodeShape;
-pub use self::check::{CheckObserver, CheckReport, Finding, FindingKind, Severity, check_file};
 pub use self::compact::compact_file;
-pub use self::config::CompactionConfig;
-pub use self::couch_file::{CouchFile, HeaderInfo};
-pub use self::file::Keyring;
-pub use self::format::DocInfo;
-pub use self::format::FormatVersion;
-pub use self::format::Tree;
-pub use self::layout::{Cell, Layout, TreeLayout, Use};
-pub use self::salvage::{Loss, SalvageObserver, Salvaged, salvage};
-pub use self::store::{StoreFile, StoreListing, list_store, name_of_store_file};
-
-pub use self::config::{CommitMode, CouchstoreConfig};
+pub use self::config::{CommitMode, CompactionConfig, CouchstoreConfig};
 pub use self::engine::Couchstore;
+pub use self::file::Keyring;
+pub use self::format::{DocInfo, FormatVersion, Tree};
+pub use self::store::{StoreFile, StoreListing, list_store, name_of_store_file};
+pub use self::tools::{
+    Cell, CheckObserver, CheckReport, CouchFile, Finding, FindingKind, HeaderInfo, Layout, Loss,
+    SalvageObserver, Salvaged, Severity, TreeLayout, Use, check_file, salvage,
+};

@@ -17,10 +17,10 @@ use crate::couchstore::format::document;
 use crate::couchstore::store::{
     CouchSnapshot, Directory, OpenStore, VBucket, VBucketSlot, group_commit,
 };
+use crate::couchstore::tools::{Finding, check_commit};
 use crate::disk::{Disk, KeptDirectory, PooledDisk};
 use crate::store_owner::StoreOwner;
 
-use super::check::{self, Finding};
 use super::config::CouchstoreConfig;
 use super::store_context::StoreContext;
 
@@ -198,7 +198,7 @@ impl Engine for Couchstore {
 
     fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
         let mut found: Vec<Finding> = Vec::new();
-        check::check_tip(&self.vbucket(vb)?.published().view, &mut found)?;
+        check_commit(&self.vbucket(vb)?.published().view, &mut found)?;
         Ok(found.iter().map(Finding::to_string).collect())
     }
 

@@ -18,9 +18,9 @@ use lowtide_checkpoint::{
 use crate::contract::{Batch, Engine, EngineError, ScanLimit};
 use crate::couchstore::file::Keyring;
 use crate::couchstore::format::{Header, Node, Tree, by_id, by_seqno, document, vbucket_state};
+use crate::couchstore::tools::CouchFile;
 use crate::disk::{Disk, MemoryDisk};
 
-use super::CouchFile;
 use super::config::CouchstoreConfig;
 use super::engine::Couchstore;
 

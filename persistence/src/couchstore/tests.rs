@@ -2,6 +2,7 @@
 
 mod cached;
 mod compact;
+pub(super) mod craft;
 mod crash;
 mod dropped;
 mod group;

@@ -13,13 +13,15 @@
 use bytes::Bytes;
 
 use crate::contract::{Budget, EngineError};
-use crate::couchstore::check::cross::{self, Digest};
-use crate::couchstore::check::{self, Finding, FindingKind, Severity, rows};
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::fields::put;
-use crate::couchstore::format::{DocInfo, Fields, Tree, by_seqno};
+use crate::couchstore::format::{DocInfo, Fields, Tree, block, by_seqno};
 use crate::couchstore::store::file_names;
-use crate::couchstore::survey::{Flaw, FlawKind, Survey, Surveyed, SurveyedRow, Surveyor};
+use crate::couchstore::tools::check::{index_comparison, row_flaws};
+use crate::couchstore::tools::{
+    Digest, Finding, FindingKind, Flaw, FlawKind, Severity, Survey, SurveyedNode, SurveyedRow,
+    Surveyor,
+};
 
 use super::files::Create;
 use super::sort::{Sorted, Sorter};
@@ -106,7 +108,7 @@ impl Audit {
         disk_bytes: u64,
         create: Create<'_>,
     ) -> Result<(), EngineError> {
-        let (start, end) = check::extent(position, disk_bytes);
+        let (start, end) = block::extent(position, disk_bytes);
         self.place(start, end, create)
     }
 
@@ -209,10 +211,10 @@ impl Audit {
     /// Compares a row with the other index; says what it took.
     fn search(&self, view: &CommitView, tree: Tree, row: &SurveyedRow) -> Result<u64, EngineError> {
         let info = decoded(view, tree, row)?;
-        let mut what = cross::difference(view, tree, &info)?;
+        let mut what = index_comparison::difference(view, tree, &info)?;
         if what.is_none()
             && self.by_id_damaged
-            && cross::other(view, tree, &info)?.as_ref() != Some(&info)
+            && index_comparison::other(view, tree, &info)?.as_ref() != Some(&info)
         {
             what = Some("the by-seqno index says other things of it");
         }
@@ -287,7 +289,7 @@ impl Audit {
 }
 
 fn decoded(view: &CommitView, tree: Tree, row: &SurveyedRow) -> Result<DocInfo, EngineError> {
-    rows::decode(tree, &row.key, &row.value).ok_or_else(|| {
+    row_flaws::decode(tree, &row.key, &row.value).ok_or_else(|| {
         let what = "row is too short".to_owned();
         let mut finding = Finding::new(FindingKind::Row, row.leaf, what).in_tree(tree);
         match tree {
@@ -303,7 +305,10 @@ fn decoded(view: &CommitView, tree: Tree, row: &SurveyedRow) -> Result<DocInfo, 
 /// # Errors
 /// [`EngineError::Corrupt`].
 pub(super) fn check_row(view: &CommitView, leaf: u64, info: &DocInfo) -> Result<(), EngineError> {
-    match rows::flaws(view.header.update_seq, info).into_iter().next() {
+    match row_flaws::flaws(view.header.update_seq, info)
+        .into_iter()
+        .next()
+    {
         None => Ok(()),
         Some((kind, what)) => {
             let finding = Finding::new(kind, leaf, what).in_tree(Tree::BySeqno);
@@ -321,7 +326,7 @@ pub(super) fn check_body(
     info: &DocInfo,
     stored: &[u8],
 ) -> Result<(), EngineError> {
-    rows::body_flaw(info, stored).map_or(Ok(()), |what| {
+    row_flaws::body_flaw(info, stored).map_or(Ok(()), |what| {
         let finding = Finding::new(FindingKind::Body, info.body_position, what.to_owned());
         Err(refusal(view, &finding.of_row(info.seqno, &info.id)))
     })
@@ -356,7 +361,7 @@ impl Notes {
 }
 
 impl Surveyor for Notes {
-    fn node(&mut self, node: Surveyed) {
+    fn node(&mut self, node: SurveyedNode) {
         self.nodes.push((node.start, node.end));
     }
 
@@ -370,7 +375,7 @@ impl Surveyor for Notes {
             self.lost = true;
             return;
         }
-        let finding = rows::finding(self.tree, flaw);
+        let finding = Finding::of_flaw(self.tree, flaw);
         if self.found.is_none() && finding.severity() == Severity::Damage {
             self.found = Some(finding);
         }
@@ -386,7 +391,6 @@ mod tests {
     use lowtide_checkpoint::Seqno;
 
     use crate::contract::{CompactionReport, CompactionRequest};
-    use crate::couchstore::check::tests::craft::{Craft, both};
     use crate::couchstore::compact::catch_up::Round;
     use crate::couchstore::compact::copy::Copying;
     use crate::couchstore::compact::filter::Rules;
@@ -394,6 +398,7 @@ mod tests {
     use crate::couchstore::config::CouchstoreConfig;
     use crate::couchstore::file::Source;
     use crate::couchstore::store_context::StoreContext;
+    use crate::couchstore::tests::craft::{Craft, both};
     use crate::couchstore::write::{Writer, tail_recovery};
     use crate::disk::{Disk, MemoryDisk};
 

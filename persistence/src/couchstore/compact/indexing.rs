@@ -12,7 +12,7 @@ use crate::couchstore::file::CommitView;
 use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
 use crate::couchstore::store::file_names;
 
-use super::build::Builder;
+use super::bulk_builder::BulkBuilder;
 use super::files::Create;
 use super::sort::{Sorted, Sorter};
 use super::target::Target;
@@ -21,7 +21,7 @@ use super::target::Target;
 #[derive(Debug)]
 pub(super) struct Indexing {
     pass: Pass,
-    builder: Builder,
+    builder: BulkBuilder,
     /// Up to here a key is there once.
     first_high: Seqno,
     pub(super) done: u64,
@@ -59,7 +59,7 @@ impl Indexing {
         };
         Ok(Self {
             pass,
-            builder: Builder::new(Tree::ById),
+            builder: BulkBuilder::new(Tree::ById),
             first_high,
             done: 0,
             of,
@@ -158,7 +158,7 @@ impl Indexing {
                 if let Some(row) = newest {
                     take_in(&mut self.builder, &mut by_seqno, target, create, row)?;
                 }
-                let builder = std::mem::replace(&mut self.builder, Builder::new(Tree::BySeqno));
+                let builder = std::mem::replace(&mut self.builder, BulkBuilder::new(Tree::BySeqno));
                 target.header.by_id = builder.finish(&mut target.out)?;
                 self.pass = Pass::BySeqno {
                     rows: by_seqno.finish()?,
@@ -166,7 +166,7 @@ impl Indexing {
                 Ok(false)
             }
             Pass::BySeqno { .. } => {
-                let builder = std::mem::replace(&mut self.builder, Builder::new(Tree::Local));
+                let builder = std::mem::replace(&mut self.builder, BulkBuilder::new(Tree::Local));
                 target.header.by_seqno = builder.finish(&mut target.out)?;
                 Ok(true)
             }
@@ -177,7 +177,7 @@ impl Indexing {
 
 /// Adds the newest row of a key to the one index, and to what will be in the other.
 fn take_in(
-    by_id: &mut Builder,
+    by_id: &mut BulkBuilder,
     by_seqno: &mut Sorter,
     target: &mut Target,
     create: Create<'_>,

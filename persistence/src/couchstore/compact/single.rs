@@ -23,7 +23,6 @@ use crate::disk::{Access, Disk};
 
 use super::copy::Copying;
 use super::filter::Rules;
-use super::rows;
 use super::target::Target;
 
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
@@ -59,7 +58,7 @@ pub fn compact_file(
     compact_with(disk, source, target, request, CONFIG, progress)
 }
 
-pub(in crate::couchstore) fn compact_with(
+pub(crate) fn compact_with(
     disk: &dyn Disk,
     source: &Path,
     target: &Path,
@@ -77,7 +76,7 @@ pub(in crate::couchstore) fn compact_with(
         ..CompactionReport::default()
     };
 
-    let mut files = Made {
+    let mut files = CreatedFiles {
         disk,
         paths: Vec::new(),
     };
@@ -89,7 +88,7 @@ pub(in crate::couchstore) fn compact_with(
     let mut create = |name: &str| files.create(&target.with_file_name(name));
     let mut copying = Copying::new(&view, rules, config.compaction.sort_bytes);
     while !copying.step(&view, &mut out, &mut create, &mut report, STEP)? {
-        progress(copying.done(), rows(&view));
+        progress(copying.done(), view.row_count());
     }
     let mut indexing = copying.finish()?;
     while !indexing.step(&view, &mut out, &mut create, STEP)? {
@@ -111,12 +110,12 @@ fn newest(disk: &dyn Disk, path: &Path) -> Result<CommitView, EngineError> {
 }
 
 /// The files made so far. Dropped, they are removed.
-struct Made<'a> {
+struct CreatedFiles<'a> {
     disk: &'a dyn Disk,
     paths: Vec<PathBuf>,
 }
 
-impl Made<'_> {
+impl CreatedFiles<'_> {
     fn create(&mut self, path: &Path) -> Result<Source, EngineError> {
         let file = self.disk.create(path)?;
         self.paths.push(path.to_path_buf());
@@ -128,7 +127,7 @@ impl Made<'_> {
     }
 }
 
-impl Drop for Made<'_> {
+impl Drop for CreatedFiles<'_> {
     fn drop(&mut self) {
         for path in &self.paths {
             // Without its header it is no couchstore file; that it can't be removed either is the lesser news.

@@ -20,7 +20,7 @@ use crate::couchstore::store_context::StoreContext;
 use crate::couchstore::write::activate;
 
 use super::audit;
-use super::build::Builder;
+use super::bulk_builder::BulkBuilder;
 
 /// Where the first byte goes. The file has no header at its beginning: block 0 begins with a type byte of 0, which is
 /// what a hole reads as, and no position of a body is 0.
@@ -192,7 +192,7 @@ impl Target {
     /// Builds the local tree: that of `from`, with the figures of this file in the vBucket's state.
     pub(super) fn build_locals(&mut self, from: &CommitView) -> Result<(), EngineError> {
         self.locals = self.locals_of(from)?;
-        let mut builder = Builder::new(Tree::Local);
+        let mut builder = BulkBuilder::new(Tree::Local);
         for (name, value) in &self.locals {
             builder.push(&mut self.out, name.clone(), value.clone())?;
         }

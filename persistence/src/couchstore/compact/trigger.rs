@@ -18,7 +18,7 @@ const NANOS_A_SECOND: u64 = 1_000_000_000;
 
 impl CompactionConfig {
     /// The vBucket to compact now, if one is fragmented enough, and what to give up.
-    pub(in crate::couchstore) fn choose(
+    pub(crate) fn choose(
         &self,
         vbuckets: &[Arc<VBucket>],
     ) -> Option<(Vbid, CompactionRequest)> {

@@ -68,6 +68,14 @@ impl CommitView {
         }
     }
 
+    /// Returns how many rows each index has.
+    pub(crate) fn row_count(&self) -> u64 {
+        match self.header.by_seqno.map(|root| root.reduction) {
+            Some(Reduction::Rows(rows)) => rows,
+            _ => 0,
+        }
+    }
+
     /// What of the file is reachable from this commit.
     pub(crate) fn live_bytes(&self) -> u64 {
         let header = &self.header;

@@ -47,6 +47,12 @@ pub(crate) const fn end_of(position: u64, length: u64) -> u64 {
         .saturating_add(rest.div_ceil(DATA_BYTES))
 }
 
+/// Returns the first data byte of a chunk at `position`, and the byte after its last.
+pub(crate) const fn extent(position: u64, disk_bytes: u64) -> (u64, u64) {
+    let start = data_start(position);
+    (start, end_of(start, disk_bytes))
+}
+
 /// Appends `bytes` to `out`, which ends at `position` in the file, with a type byte wherever a block begins.
 pub(crate) fn append(out: &mut Vec<u8>, position: &mut u64, mut bytes: &[u8]) {
     while !bytes.is_empty() {

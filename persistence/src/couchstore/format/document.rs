@@ -4,10 +4,10 @@ mod conversion;
 mod revision_meta;
 mod stored_key;
 
-pub(in crate::couchstore) use self::conversion::{
+pub(crate) use self::conversion::{
     Document, LIMITS, NO_BODY, from_item, from_items, item_of, to_item,
 };
-pub(in crate::couchstore) use self::revision_meta::RevisionMeta;
-pub(in crate::couchstore) use self::stored_key::{
+pub(crate) use self::revision_meta::RevisionMeta;
+pub(crate) use self::stored_key::{
     PREPARED, SYSTEM, is_prepared, split_key, stored_key,
 };

@@ -1,4 +1,4 @@
 //! A row as each of the two indexes stores it: the same revision in two layouts.
 
-pub(in crate::couchstore) mod by_id;
-pub(in crate::couchstore) mod by_seqno;
+pub(crate) mod by_id;
+pub(crate) mod by_seqno;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lowtide_checkpoint::Seqno;
 
-use crate::couchstore::{CouchFile, Use};
+use crate::couchstore::tools::{CouchFile, Use};
 use crate::disk::{Disk, MemoryDisk, OsDisk};
 
 use super::support::fixture;

@@ -9,14 +9,15 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno};
 
 use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job, Progress, ScanLimit};
-use crate::couchstore::check::tests::craft::{Craft, OnRows, both};
+use crate::couchstore::compact::compact_file;
 use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
 use crate::couchstore::engine::Couchstore;
 use crate::couchstore::file::Keyring;
 use crate::couchstore::format::{DocInfo, RevisionMeta};
-use crate::couchstore::{CouchFile, Loss, compact_file, salvage};
+use crate::couchstore::tools::{CouchFile, Loss, salvage};
 use crate::disk::{Access, Disk, MemoryDisk};
 
+use super::craft::{Craft, OnRows, both};
 use super::support::{VB, commit, dir, file, fixture, open_with, set};
 
 /// Everything is worth compacting.

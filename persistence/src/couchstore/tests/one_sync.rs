@@ -7,11 +7,11 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Datatype, Item, Key, Namespace, Seqno, Vbid};
 
 use crate::contract::{Batch, Engine, EngineError, ScanLimit};
-use crate::couchstore::CouchFile;
 use crate::couchstore::config::{CommitMode, CouchstoreConfig};
 use crate::couchstore::file::header_search;
 use crate::couchstore::format::Header;
 use crate::couchstore::format::block::{BLOCK_BYTES, DATA};
+use crate::couchstore::tools::CouchFile;
 use crate::disk::{Access, Disk, DiskFile, FaultyDisk, Keep, MemoryDisk};
 
 use super::support::{

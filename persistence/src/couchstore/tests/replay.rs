@@ -13,8 +13,9 @@ use crate::couchstore::config::{CommitMode, CouchstoreConfig};
 use crate::couchstore::file::Keyring;
 use crate::couchstore::format::{DocInfo, Document, Tree};
 use crate::couchstore::store_context::StoreContext;
+use crate::couchstore::tools::CouchFile;
+use crate::couchstore::tools::check_file;
 use crate::couchstore::write::{Writer, tail_recovery};
-use crate::couchstore::{CouchFile, check_file};
 use crate::disk::{Access, Disk, MemoryDisk, OsDisk};
 
 use super::support::fixture;

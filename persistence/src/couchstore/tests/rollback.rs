@@ -6,11 +6,11 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
 use crate::contract::{Engine, EngineError, RolledBack, ScanLimit};
-use crate::couchstore::CouchFile;
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::file::{Earlier, header_chain, header_search};
 use crate::couchstore::format::Header;
 use crate::couchstore::format::block::{DATA, HEADER};
+use crate::couchstore::tools::CouchFile;
 use crate::disk::{Access, Disk, Keep, MemoryDisk};
 
 use super::naive;

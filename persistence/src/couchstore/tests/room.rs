@@ -3,9 +3,9 @@
 use lowtide_checkpoint::{Item, Seqno};
 
 use crate::contract::{Engine, EngineError};
-use crate::couchstore::CouchFile;
 use crate::couchstore::config::{CommitMode, CouchstoreConfig};
 use crate::couchstore::engine::Couchstore;
+use crate::couchstore::tools::CouchFile;
 use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
 
 use super::crash::{Contents, apply, noise};

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use lowtide_checkpoint::{Datatype, Item, Key, Namespace, Seqno, VBucketState};
 
 use crate::contract::{Engine, EngineError};
-use crate::couchstore::CouchFile;
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::format::FormatVersion;
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
+use crate::couchstore::tools::CouchFile;
 use crate::disk::{Access, Disk, FaultyDisk, Keep, MemoryDisk};
 
 use super::support::{

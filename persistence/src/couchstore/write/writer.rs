@@ -25,7 +25,6 @@ use crate::disk::DiskFile;
 
 use super::activation::activate;
 use super::index_update::{self, SavedRows};
-
 use super::preallocation::Preallocation;
 
 /// A larger commit takes two syncs: after a crash it would have to be written again as a whole.

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
 use crate::contract::{Batch, CompactionFilter, CompactionRequest, Engine, Verdict};
-use crate::couchstore::CouchFile;
 use crate::couchstore::tests::support::{VB, commit, contents, delete, dir, open, set, state};
+use crate::couchstore::tools::CouchFile;
 use crate::disk::MemoryDisk;
 
 use super::{SMALL, compact, to_end, to_point};

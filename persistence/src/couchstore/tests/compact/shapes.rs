@@ -5,7 +5,6 @@ use std::fs;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{CompactionReport, CompactionRequest, Engine, EngineError};
-use crate::couchstore::CouchFile;
 use crate::couchstore::btree::{self, Action};
 use crate::couchstore::file::{Appender, Source, header_search};
 use crate::couchstore::format::{Checksum, Header, Tree, block, by_id, by_seqno};
@@ -13,6 +12,7 @@ use crate::couchstore::tests::replay::{rows, shape};
 use crate::couchstore::tests::support::{
     VB, commit, contents, dir, file, fixture, open, set, store_with,
 };
+use crate::couchstore::tools::CouchFile;
 use crate::disk::{Access, Disk, MemoryDisk};
 
 use super::{SMALL, compact, to_end};

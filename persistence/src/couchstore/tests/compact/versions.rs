@@ -1,11 +1,11 @@
 //! Which version a compaction's new file has (E19), and that it is as good as any of that version.
 
 use crate::contract::CompactionRequest;
-use crate::couchstore::CouchFile;
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::format::FormatVersion;
 use crate::couchstore::tests::naive;
 use crate::couchstore::tests::support::{VB, commit, dir, open_with, set, store_with};
+use crate::couchstore::tools::CouchFile;
 use crate::disk::Keep;
 
 use super::{begin, compact, to_end, to_point};

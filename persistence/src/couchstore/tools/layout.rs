@@ -11,10 +11,9 @@ use crate::couchstore::btree::split_policy::THRESHOLD_BYTES;
 use crate::couchstore::file::{CommitView, Extents, encryption};
 use crate::couchstore::format::block::BLOCK_BYTES;
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
-use crate::couchstore::format::{DocInfo, NodeKind, Tree, by_id, by_seqno};
+use crate::couchstore::format::{DocInfo, NodeKind, Tree, block, by_id, by_seqno};
 
-use super::check;
-use super::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
+use super::tree_survey::{self, Flaw, FlawKind, SurveyedNode, Surveyor};
 
 /// What a live byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,7 +168,7 @@ impl Layout {
 }
 
 /// Looks at what a commit reaches, in at most `cells_max` cells.
-pub(super) fn layout(view: &CommitView, cells_max: u64) -> Result<Layout, EngineError> {
+pub(crate) fn layout(view: &CommitView, cells_max: u64) -> Result<Layout, EngineError> {
     let file_bytes = view.source.file.len()?;
     let cell_bytes = file_bytes
         .div_ceil(cells_max.max(1))
@@ -182,7 +181,7 @@ pub(super) fn layout(view: &CommitView, cells_max: u64) -> Result<Layout, Engine
             ..Cell::default()
         }
     });
-    let mut sketch = Sketch {
+    let mut sketch = LayoutBuilder {
         layout: Layout {
             cells: cells.collect(),
             ..Layout::default()
@@ -196,12 +195,12 @@ pub(super) fn layout(view: &CommitView, cells_max: u64) -> Result<Layout, Engine
     let mut taken = Extents::default();
     for tree in [Tree::BySeqno, Tree::ById, Tree::Local] {
         sketch.tree = tree;
-        survey::survey(view, tree, &mut taken, &mut sketch)?;
+        tree_survey::survey(view, tree, &mut taken, &mut sketch)?;
     }
     Ok(sketch.layout)
 }
 
-struct Sketch {
+struct LayoutBuilder {
     layout: Layout,
     cell_bytes: u64,
     tree: Tree,
@@ -209,7 +208,7 @@ struct Sketch {
     bodies: Extents,
 }
 
-impl Sketch {
+impl LayoutBuilder {
     const fn tree(&mut self) -> &mut TreeLayout {
         match self.tree {
             Tree::BySeqno => &mut self.layout.by_seqno,
@@ -232,8 +231,8 @@ impl Sketch {
     }
 }
 
-impl Surveyor for Sketch {
-    fn node(&mut self, node: Surveyed) {
+impl Surveyor for LayoutBuilder {
+    fn node(&mut self, node: SurveyedNode) {
         self.mark(Use::of(node.tree), node.start, node.end);
         let tree = self.tree();
         tree.depth = tree.depth.max(node.depth as u64 + 1);
@@ -260,7 +259,7 @@ impl Surveyor for Sketch {
         let Some(info) = info.filter(|info| info.body_position != 0 && is_inside(info)) else {
             return Ok(());
         };
-        let (start, end) = check::extent(info.body_position, info.physical_bytes);
+        let (start, end) = block::extent(info.body_position, info.physical_bytes);
         // The chunk's head tells it apart: told sizes may be larger than the body.
         if self.bodies.take(start, start + HEAD_BYTES) {
             self.mark(Use::Body, start, end);

@@ -3,9 +3,9 @@
 use lowtide_checkpoint::{Item, Seqno, VBucketState};
 
 use crate::contract::{EngineError, ScanLimit};
-use crate::couchstore::CouchFile;
-use crate::couchstore::check::check_file;
 use crate::couchstore::file::Keyring;
+use crate::couchstore::tools::check_file;
+use crate::couchstore::tools::couch_file::CouchFile;
 use crate::disk::{Access, Disk};
 
 use super::{fixture, stored};

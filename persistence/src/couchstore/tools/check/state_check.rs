@@ -5,13 +5,14 @@ use bytes::Bytes;
 use crate::contract::EngineError;
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::{StoreFigures, Tree, vbucket_state};
-use crate::couchstore::survey::{Flaw, Surveyed, Surveyor};
+use crate::couchstore::tools::tree_survey::{Flaw, SurveyedNode, Surveyor};
 
-use super::rows::{self, Prepares};
-use super::{CheckObserver, Finding, FindingKind};
+use super::finding::{Finding, FindingKind};
+use super::observer::CheckObserver;
+use super::row_check::Prepares;
 
 /// Looks at the local tree.
-pub(super) struct StateCheck<'a> {
+pub(crate) struct StateCheck<'a> {
     view: &'a CommitView,
     observer: &'a mut dyn CheckObserver,
     nodes: u64,
@@ -20,7 +21,7 @@ pub(super) struct StateCheck<'a> {
 }
 
 impl<'a> StateCheck<'a> {
-    pub(super) fn new(view: &'a CommitView, observer: &'a mut dyn CheckObserver) -> Self {
+    pub(crate) fn new(view: &'a CommitView, observer: &'a mut dyn CheckObserver) -> Self {
         Self {
             view,
             observer,
@@ -30,7 +31,7 @@ impl<'a> StateCheck<'a> {
     }
 
     /// Compares the state with the rows; says how many nodes the tree has.
-    pub(super) fn finish(self, found: Prepares) -> u64 {
+    pub(crate) fn finish(self, found: Prepares) -> u64 {
         if let Some((leaf, figures)) = self.state {
             let told = Prepares {
                 count: figures.prepares,
@@ -57,7 +58,7 @@ fn state_finding(kind: FindingKind, leaf: u64, what: String) -> Finding {
 }
 
 impl Surveyor for StateCheck<'_> {
-    fn node(&mut self, _: Surveyed) {
+    fn node(&mut self, _: SurveyedNode) {
         self.nodes += 1;
     }
 
@@ -97,6 +98,6 @@ impl Surveyor for StateCheck<'_> {
     }
 
     fn flaw(&mut self, flaw: Flaw) {
-        self.observer.found(rows::finding(Tree::Local, flaw));
+        self.observer.found(Finding::of_flaw(Tree::Local, flaw));
     }
 }

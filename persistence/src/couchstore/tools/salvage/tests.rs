@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use lowtide_checkpoint::{Item, Seqno};
 
 use crate::contract::{EngineError, ScanLimit};
-use crate::couchstore::check::tests::craft::Craft;
 use crate::couchstore::file::Keyring;
-use crate::couchstore::{CouchFile, DocInfo, Finding, check_file};
+use crate::couchstore::format::DocInfo;
+use crate::couchstore::tests::craft::Craft;
+use crate::couchstore::tools::Finding;
+use crate::couchstore::tools::check_file;
+use crate::couchstore::tools::couch_file::CouchFile;
 use crate::disk::{Access, Disk, DiskErrorKind, MemoryDisk};
 
-use super::{Loss, Salvaged, salvage};
+use super::loss::{Loss, Salvaged};
+use super::salvage_file::salvage;
 
 fn fixture(case: &str) -> Vec<u8> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/couchstore");

@@ -5,15 +5,16 @@ use std::cell::Cell;
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use crate::couchstore::check::{Finding, FindingKind, Severity, check_tip};
 use crate::couchstore::format::{DocInfo, Header, Pointer, Reduction, RevisionMeta, Tree};
+use crate::couchstore::tools::check::file_check::check_commit;
+use crate::couchstore::tools::{Finding, FindingKind, Severity};
 
-use super::craft::{Craft, OnRows, Place, RAW, SOUND, STATE, both};
 use super::kinds;
+use crate::couchstore::tests::craft::{Craft, OnRows, Place, RAW, SOUND, STATE, both};
 
 fn found(craft: Craft<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    check_tip(&craft.build(), &mut found).expect("a readable disk");
+    check_commit(&craft.build(), &mut found).expect("a readable disk");
     found
 }
 

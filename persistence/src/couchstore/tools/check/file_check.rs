@@ -14,59 +14,19 @@ use crate::contract::EngineError;
 use crate::couchstore::file::{
     CommitView, Extents, Keyring, encryption, header_chain, header_search,
 };
+use crate::couchstore::format::Tree;
 use crate::couchstore::format::header::VERSION_PREVIOUS;
-use crate::couchstore::format::{Tree, block};
+use crate::couchstore::tools::tree_survey;
 use crate::couchstore::write::tail_recovery;
 use crate::disk::{Access, Disk};
 
-use super::survey;
-
-pub(super) mod cross;
-mod finding;
-pub(super) mod rows;
-mod state;
-#[cfg(test)]
-pub(super) mod tests;
-
-pub use self::finding::{Finding, FindingKind, Severity};
-
-use self::cross::Digest;
-use self::rows::RowCheck;
-use self::state::StateCheck;
-
-/// Who is told what a check finds, as it finds it.
-pub trait CheckObserver {
-    /// Something is wrong, or worth knowing.
-    fn found(&mut self, finding: Finding);
-
-    /// So many rows of so many have been looked at.
-    fn progress(&mut self, done: u64, total: u64) {
-        let _ = (done, total);
-    }
-}
-
-impl CheckObserver for Vec<Finding> {
-    fn found(&mut self, finding: Finding) {
-        self.push(finding);
-    }
-}
-
-/// What a check has looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CheckReport {
-    /// Headers, from the newest back.
-    pub headers: u64,
-    /// Nodes of the three trees.
-    pub nodes: u64,
-    /// Rows of the by-seqno index.
-    pub rows: u64,
-    /// BodyReader.
-    pub bodies: u64,
-    /// What they take on disk.
-    pub body_bytes: u64,
-    /// The file's length.
-    pub file_bytes: u64,
-}
+use super::body_check;
+use super::digest::Digest;
+use super::finding::{Finding, FindingKind};
+use super::index_comparison;
+use super::observer::{CheckObserver, CheckReport};
+use super::row_check::{Prepares, RowCheck};
+use super::state_check::StateCheck;
 
 /// Verifies the file at its newest header; if that is damaged, at the newest that is not. An encrypted one needs its key.
 ///
@@ -91,14 +51,14 @@ pub fn check_file(
         });
     };
     tail(&view, observer)?;
-    check_tip(&view, observer)
+    check_commit(&view, observer)
 }
 
 /// Verifies everything a commit reaches.
 ///
 /// # Errors
 /// [`EngineError::Disk`].
-pub(super) fn check_tip(
+pub(crate) fn check_commit(
     view: &CommitView,
     observer: &mut dyn CheckObserver,
 ) -> Result<CheckReport, EngineError> {
@@ -111,10 +71,10 @@ pub(super) fn check_tip(
     report.headers = header_chain(view, observer)?;
 
     let mut digests = [Digest::default(); 2];
-    let mut prepares = rows::Prepares::default();
+    let mut prepares = Prepares::default();
     for (tree, digest) in [Tree::BySeqno, Tree::ById].into_iter().zip(&mut digests) {
         let mut check = RowCheck::new(view, tree, observer);
-        survey::survey(view, tree, &mut taken, &mut check)?;
+        tree_survey::survey(view, tree, &mut taken, &mut check)?;
         let seen = check.finish();
         *digest = seen.digest;
         report.nodes += seen.nodes;
@@ -123,14 +83,14 @@ pub(super) fn check_tip(
             prepares = seen.prepares;
         }
     }
-    let bodies = rows::bodies(view, &mut taken, observer)?;
+    let bodies = body_check::bodies(view, &mut taken, observer)?;
     (report.bodies, report.body_bytes) = (bodies.count, bodies.bytes);
     let [by_seqno, by_id] = digests;
     if by_seqno != by_id {
-        cross::compare(view, observer)?;
+        index_comparison::compare(view, observer)?;
     }
     let mut check = StateCheck::new(view, observer);
-    survey::survey(view, Tree::Local, &mut taken, &mut check)?;
+    tree_survey::survey(view, Tree::Local, &mut taken, &mut check)?;
     report.nodes += check.finish(prepares);
     purge_seqno(view, observer);
     Ok(report)
@@ -191,10 +151,4 @@ fn purge_seqno(view: &CommitView, observer: &mut dyn CheckObserver) {
         let what = format!("purge seqno {purge} is above the high seqno {high}");
         observer.found(Finding::new(FindingKind::PurgeSeqno, view.position, what));
     }
-}
-
-/// The first byte of data of a chunk at `position`, and the one after its last.
-pub(super) fn extent(position: u64, disk_bytes: u64) -> (u64, u64) {
-    let start = block::data_start(position);
-    (start, block::end_of(start, disk_bytes))
 }

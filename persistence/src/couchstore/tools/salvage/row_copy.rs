@@ -8,12 +8,12 @@ use lowtide_checkpoint::Seqno;
 use crate::contract::EngineError;
 use crate::couchstore::file::{CommitView, Extents};
 use crate::couchstore::format::{DocInfo, Document, StoreFigures, Tree, by_id, by_seqno, document};
-use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
+use crate::couchstore::tools::tree_survey::{self, Flaw, FlawKind, SurveyedNode, Surveyor};
 use crate::couchstore::write::Writer;
 
 use super::claims::{self, Claims, Grade};
 use super::gaps::Gaps;
-use super::{Counted, Loss, SalvageObserver, rows_of};
+use super::loss::{CountingObserver, Loss, SalvageObserver};
 
 /// A batch is saved when it has so many rows, or bodies of so many bytes.
 const BATCH_ROWS: usize = 20_000;
@@ -21,17 +21,17 @@ const BATCH_BYTES: usize = 32 << 20;
 
 /// What was copied.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rows {
-    pub(super) found_by_key: u64,
+pub(crate) struct Rows {
+    pub(crate) found_by_key: u64,
     /// As the vBucket's state tells of them.
-    pub(super) figures: StoreFigures,
+    pub(crate) figures: StoreFigures,
 }
 
 /// One copy in progress.
-pub(super) struct Copy<'a, 'o> {
+pub(crate) struct RowCopy<'a, 'o> {
     view: &'a CommitView,
     writer: Writer,
-    observer: &'a mut Counted<'o>,
+    observer: &'a mut CountingObserver<'o>,
     /// By stored key: a key may be in a batch only once.
     batch: BTreeMap<Bytes, Document>,
     batch_bytes: usize,
@@ -56,8 +56,12 @@ struct Doubtful {
     what: String,
 }
 
-impl<'a, 'o> Copy<'a, 'o> {
-    pub(super) fn new(view: &'a CommitView, writer: Writer, observer: &'a mut Counted<'o>) -> Self {
+impl<'a, 'o> RowCopy<'a, 'o> {
+    pub(crate) fn new(
+        view: &'a CommitView,
+        writer: Writer,
+        observer: &'a mut CountingObserver<'o>,
+    ) -> Self {
         Self {
             view,
             writer,
@@ -76,14 +80,14 @@ impl<'a, 'o> Copy<'a, 'o> {
     }
 
     /// Copies every row that one of the indexes has.
-    pub(super) fn rows(&mut self) -> Result<(), EngineError> {
+    pub(crate) fn rows(&mut self) -> Result<(), EngineError> {
         let view = self.view;
         self.claims = Claims::of(view)?;
-        survey::survey(view, Tree::BySeqno, &mut Extents::default(), self)?;
+        tree_survey::survey(view, Tree::BySeqno, &mut Extents::default(), self)?;
         self.rest_of_claims()?;
         if !self.gaps.is_empty() {
             self.tree = Tree::ById;
-            survey::survey(view, Tree::ById, &mut Extents::default(), self)?;
+            tree_survey::survey(view, Tree::ById, &mut Extents::default(), self)?;
         }
         for Doubtful { offset, info, what } in std::mem::take(&mut self.doubtful) {
             self.lost(offset, &info, what);
@@ -92,7 +96,7 @@ impl<'a, 'o> Copy<'a, 'o> {
     }
 
     /// Tells what was found nowhere, and gives back the writer with everything saved.
-    pub(super) fn finish(mut self) -> Result<(Writer, Rows), EngineError> {
+    pub(crate) fn finish(mut self) -> Result<(Writer, Rows), EngineError> {
         self.save()?;
         for gap in std::mem::take(&mut self.gaps).into_iter() {
             let rows = gap.rows.map(|rows| rows.saturating_sub(gap.found));
@@ -359,8 +363,8 @@ impl<'a, 'o> Copy<'a, 'o> {
     }
 }
 
-impl Surveyor for Copy<'_, '_> {
-    fn node(&mut self, _: Surveyed) {}
+impl Surveyor for RowCopy<'_, '_> {
+    fn node(&mut self, _: SurveyedNode) {}
 
     fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
         match self.tree {
@@ -381,5 +385,13 @@ impl Surveyor for Copy<'_, '_> {
             }
             _ => self.by_id_damaged = true,
         }
+    }
+}
+
+/// The name of a tree's rows in messages.
+const fn rows_of(tree: Tree) -> &'static str {
+    match tree {
+        Tree::Local => "local documents",
+        Tree::BySeqno | Tree::ById => "rows",
     }
 }

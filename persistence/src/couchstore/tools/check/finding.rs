@@ -6,7 +6,8 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
-use crate::couchstore::format::{Tree, document};
+use crate::couchstore::format::{Tree, by_seqno, document};
+use crate::couchstore::tools::tree_survey::{Flaw, FlawKind};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,7 +127,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(in crate::couchstore) const fn new(kind: FindingKind, offset: u64, what: String) -> Self {
+    pub(crate) const fn new(kind: FindingKind, offset: u64, what: String) -> Self {
         Self {
             kind,
             offset,
@@ -138,24 +139,38 @@ impl Finding {
     }
 
     /// Damage that reading met; other errors are given back.
-    pub(in crate::couchstore) fn of_error(
-        kind: FindingKind,
-        error: EngineError,
-    ) -> Result<Self, EngineError> {
+    pub(crate) fn of_error(kind: FindingKind, error: EngineError) -> Result<Self, EngineError> {
         match error {
             EngineError::Corrupt { offset, what, .. } => Ok(Self::new(kind, offset, what)),
             error => Err(error),
         }
     }
 
-    pub(in crate::couchstore) fn in_tree(self, tree: Tree) -> Self {
+    /// A tree's flaw as a finding.
+    pub(crate) fn of_flaw(tree: Tree, flaw: Flaw) -> Self {
+        let kind = match flaw.kind {
+            FlawKind::Lost(_) => FindingKind::Node,
+            FlawKind::Structure => FindingKind::Structure,
+            FlawKind::Size => FindingKind::SubtreeBytes,
+            FlawKind::Reduction => FindingKind::Reduction,
+            FlawKind::Overlap(_) => FindingKind::Overlap,
+        };
+        let mut finding = Self::new(kind, flaw.position, flaw.what).in_tree(tree);
+        match tree {
+            Tree::BySeqno => finding.seqno = flaw.key.as_deref().and_then(by_seqno::seqno),
+            Tree::ById | Tree::Local => finding.key = flaw.key,
+        }
+        finding
+    }
+
+    pub(crate) fn in_tree(self, tree: Tree) -> Self {
         Self {
             tree: Some(tree),
             ..self
         }
     }
 
-    pub(in crate::couchstore) fn of_row(self, seqno: Seqno, key: &Bytes) -> Self {
+    pub(crate) fn of_row(self, seqno: Seqno, key: &Bytes) -> Self {
         Self {
             seqno: Some(seqno),
             key: Some(key.clone()),
@@ -172,7 +187,7 @@ impl Finding {
 
 impl Finding {
     /// What is wrong, without the offset: for errors that name it themselves.
-    pub(in crate::couchstore) fn without_offset(&self) -> String {
+    pub(crate) fn without_offset(&self) -> String {
         let mut place = Vec::new();
         if let Some(tree) = self.tree {
             place.push(tree.name().to_owned());

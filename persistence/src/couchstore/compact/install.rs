@@ -18,19 +18,19 @@ use super::target::Target;
 
 /// A target that is complete and durable for one commit.
 #[derive(Debug)]
-pub(super) struct Ready {
-    pub(super) target: Target,
+pub(crate) struct Ready {
+    pub(crate) target: Target,
     /// The commit of the old file that it has.
-    pub(super) at: CommitView,
+    pub(crate) at: CommitView,
     /// Its own commit of that.
-    pub(super) view: CommitView,
+    pub(crate) view: CommitView,
 }
 
 /// Makes the target the vBucket's file; gives it back if too much was committed meanwhile to hold up commits for it.
 ///
 /// # Errors
 /// Whatever went wrong. The old file stays the vBucket's, or the store is poisoned.
-pub(super) fn swap(
+pub(crate) fn install(
     mut ready: Ready,
     revision: u64,
     behind_bytes_max: u64,

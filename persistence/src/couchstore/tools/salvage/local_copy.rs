@@ -6,17 +6,17 @@ use serde_json::Value;
 use crate::contract::EngineError;
 use crate::couchstore::file::{CommitView, Extents};
 use crate::couchstore::format::{StoreFigures, Tree, vbucket_state};
-use crate::couchstore::survey::{self, Flaw, FlawKind, Surveyed, Surveyor};
+use crate::couchstore::tools::tree_survey::{self, Flaw, FlawKind, SurveyedNode, Surveyor};
 use crate::couchstore::write::Writer;
 
-use super::{Counted, Loss, SalvageObserver};
+use super::loss::{CountingObserver, Loss, SalvageObserver};
 
 /// Copies every local document that can be read; says how many.
-pub(super) fn copy(
+pub(crate) fn copy(
     view: &CommitView,
     writer: &mut Writer,
     figures: StoreFigures,
-    observer: &mut Counted<'_>,
+    observer: &mut CountingObserver<'_>,
 ) -> Result<u64, EngineError> {
     let mut copy = LocalCopy {
         writer,
@@ -24,19 +24,19 @@ pub(super) fn copy(
         observer,
         count: 0,
     };
-    survey::survey(view, Tree::Local, &mut Extents::default(), &mut copy)?;
+    tree_survey::survey(view, Tree::Local, &mut Extents::default(), &mut copy)?;
     Ok(copy.count)
 }
 
 struct LocalCopy<'a, 'o> {
     writer: &'a mut Writer,
     figures: StoreFigures,
-    observer: &'a mut Counted<'o>,
+    observer: &'a mut CountingObserver<'o>,
     count: u64,
 }
 
 impl Surveyor for LocalCopy<'_, '_> {
-    fn node(&mut self, _: Surveyed) {}
+    fn node(&mut self, _: SurveyedNode) {}
 
     fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
         let mut value = value.clone();

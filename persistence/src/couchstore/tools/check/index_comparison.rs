@@ -1,42 +1,20 @@
 //! Whether both indexes hold the same rows. Each is summed up in an order that doesn't matter; only if the sums differ
 //! is every row looked up in the other index, to say which it is.
 
-use std::hash::{DefaultHasher, Hasher};
-
 use bytes::Bytes;
 
 use crate::contract::EngineError;
 use crate::couchstore::btree;
 use crate::couchstore::file::{CommitView, Extents};
-use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
-use crate::couchstore::survey::{self, Flaw, Surveyed, Surveyor};
+use crate::couchstore::format::{DocInfo, Tree, by_seqno};
+use crate::couchstore::tools::tree_survey::{self, Flaw, SurveyedNode, Surveyor};
 
-use super::{CheckObserver, Finding, FindingKind, rows};
-
-/// The sum of an index's rows: two 64-bit hashes of each. Damage does not make two differ alike.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::couchstore) struct Digest {
-    pub(in crate::couchstore) rows: u64,
-    sums: [u64; 2],
-}
-
-impl Digest {
-    pub(in crate::couchstore) fn add(&mut self, info: &DocInfo) {
-        let row = by_id::encode(info);
-        self.rows = self.rows.saturating_add(1);
-        for (salt, sum) in (0..).zip(&mut self.sums) {
-            let mut hasher = DefaultHasher::new();
-            hasher.write_u8(salt);
-            hasher.write_usize(info.id.len());
-            hasher.write(&info.id);
-            hasher.write(&row);
-            *sum = sum.wrapping_add(hasher.finish());
-        }
-    }
-}
+use super::finding::{Finding, FindingKind};
+use super::observer::CheckObserver;
+use super::row_flaws;
 
 /// Tells each row that is not the same in both indexes.
-pub(super) fn compare(
+pub(crate) fn compare(
     view: &CommitView,
     observer: &mut dyn CheckObserver,
 ) -> Result<(), EngineError> {
@@ -46,7 +24,7 @@ pub(super) fn compare(
             tree,
             observer,
         };
-        survey::survey(view, tree, &mut Extents::default(), &mut lookup)?;
+        tree_survey::survey(view, tree, &mut Extents::default(), &mut lookup)?;
     }
     Ok(())
 }
@@ -59,7 +37,7 @@ struct Lookup<'a> {
 }
 
 /// What the other index says of a row's document, or of its seqno.
-pub(in crate::couchstore) fn other(
+pub(crate) fn other(
     view: &CommitView,
     tree: Tree,
     info: &DocInfo,
@@ -69,11 +47,11 @@ pub(in crate::couchstore) fn other(
         _ => (Tree::BySeqno, by_seqno::key(info.seqno)),
     };
     let value = btree::lookup(view, tree, &key)?;
-    Ok(value.and_then(|value| rows::decode(tree, &key, &value)))
+    Ok(value.and_then(|value| row_flaws::decode(tree, &key, &value)))
 }
 
 /// How the other index differs from a row of `tree`, if it does.
-pub(in crate::couchstore) fn difference(
+pub(crate) fn difference(
     view: &CommitView,
     tree: Tree,
     info: &DocInfo,
@@ -101,10 +79,10 @@ pub(in crate::couchstore) fn difference(
 }
 
 impl Surveyor for Lookup<'_> {
-    fn node(&mut self, _: Surveyed) {}
+    fn node(&mut self, _: SurveyedNode) {}
 
     fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
-        let Some(info) = rows::decode(self.tree, key, value) else {
+        let Some(info) = row_flaws::decode(self.tree, key, value) else {
             return Ok(());
         };
         if let Some(what) = difference(self.view, self.tree, &info)? {

@@ -1,7 +1,7 @@
 //! What the vendor wrote is in order; what was damaged on purpose is found, where it is.
 
-use crate::couchstore::check::FindingKind::{Body, Header, Node, Prepares, Tail};
 use crate::couchstore::format::Tree;
+use crate::couchstore::tools::FindingKind::{Body, Header, Node, Prepares, Tail};
 
 use super::{check, fixture, kinds};
 

@@ -1,6 +1,5 @@
 //! The check against the vendor's files, files in which one thing is wrong, and files with one byte changed.
 
-pub(in crate::couchstore) mod craft;
 mod crafted;
 mod golden;
 mod mutation;
@@ -11,7 +10,9 @@ use std::path::{Path, PathBuf};
 use crate::couchstore::file::Keyring;
 use crate::disk::{Disk, MemoryDisk};
 
-use super::{CheckReport, Finding, FindingKind, check_file};
+use super::file_check::check_file;
+use super::finding::{Finding, FindingKind};
+use super::observer::CheckReport;
 
 fn fixture(case: &str) -> Vec<u8> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/couchstore");

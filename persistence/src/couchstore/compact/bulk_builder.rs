@@ -20,7 +20,7 @@ const BY_ID_CUT_BYTES: usize = 1024 * 2 / 3;
 
 /// A tree that grows.
 #[derive(Debug)]
-pub(super) struct Builder {
+pub(crate) struct BulkBuilder {
     tree: Tree,
     cut_bytes: usize,
     /// Leaves first.
@@ -36,8 +36,8 @@ struct Level {
     nodes: u64,
 }
 
-impl Builder {
-    pub(super) const fn new(tree: Tree) -> Self {
+impl BulkBuilder {
+    pub(crate) const fn new(tree: Tree) -> Self {
         let cut_bytes = match tree {
             Tree::ById => BY_ID_CUT_BYTES,
             Tree::BySeqno | Tree::Local => CUT_BYTES,
@@ -51,7 +51,7 @@ impl Builder {
     }
 
     /// Adds an entry behind all others; says `false`, and adds nothing, if its key does not belong there.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         out: &mut Appender,
         key: Bytes,
@@ -66,7 +66,7 @@ impl Builder {
     }
 
     /// Writes what is pending; the root, or `None` of a tree without entries.
-    pub(super) fn finish(mut self, out: &mut Appender) -> Result<Option<Pointer>, EngineError> {
+    pub(crate) fn finish(mut self, out: &mut Appender) -> Result<Option<Pointer>, EngineError> {
         let mut at = 0;
         let mut root = None;
         while let Some(level) = self.levels.get(at) {

@@ -12,16 +12,15 @@ use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
 use crate::couchstore::btree;
-use crate::couchstore::check::cross::Digest;
-use crate::couchstore::check::{self, rows};
 use crate::couchstore::file::{CommitView, Extents, chunk};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
-use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
-use crate::couchstore::survey::{self, Flaw, Surveyed, Surveyor};
+use crate::couchstore::format::{DocInfo, Tree, block, by_id, by_seqno};
+use crate::couchstore::tools::check::{Digest, row_flaws};
+use crate::couchstore::tools::tree_survey::{self, Flaw, SurveyedNode, Surveyor};
 
 /// How much speaks for a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Grade {
+pub(crate) enum Grade {
     /// It can't be saved.
     Unsound,
     /// It can be saved, but its size is not its body's, or its body is another row's.
@@ -31,7 +30,7 @@ pub(super) enum Grade {
 
 /// Rows of the by-id index that the by-seqno index does not have, or not so.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+pub(crate) struct Claims {
     by_seqno: BTreeMap<Seqno, Vec<DocInfo>>,
     /// Where the bodies lie of the rows that both indexes have.
     agreed: Extents,
@@ -45,7 +44,7 @@ impl Claims {
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(super) fn of(view: &CommitView) -> Result<Self, EngineError> {
+    pub(crate) fn of(view: &CommitView) -> Result<Self, EngineError> {
         let [by_seqno, by_id] = [digest(view, Tree::BySeqno)?, digest(view, Tree::ById)?];
         if by_seqno == by_id {
             return Ok(Self::default());
@@ -57,17 +56,17 @@ impl Claims {
                 ..Self::default()
             },
         };
-        survey::survey(view, Tree::ById, &mut Extents::default(), &mut collector)?;
+        tree_survey::survey(view, Tree::ById, &mut Extents::default(), &mut collector)?;
         Ok(collector.claims)
     }
 
     /// Whether the indexes differ.
-    pub(super) const fn is_on(&self) -> bool {
+    pub(crate) const fn is_on(&self) -> bool {
         self.is_on
     }
 
     /// Takes the row that the by-id index has for a seqno, that of `id` if there are several.
-    pub(super) fn take(&mut self, seqno: Seqno, id: Option<&Bytes>) -> Option<DocInfo> {
+    pub(crate) fn take(&mut self, seqno: Seqno, id: Option<&Bytes>) -> Option<DocInfo> {
         let rows = self.by_seqno.get_mut(&seqno)?;
         let index = rows
             .iter()
@@ -81,21 +80,21 @@ impl Claims {
     }
 
     /// Whether the by-id index has a row for this seqno that the by-seqno index has not.
-    pub(super) fn has(&self, seqno: Seqno) -> bool {
+    pub(crate) fn has(&self, seqno: Seqno) -> bool {
         self.by_seqno
             .get(&seqno)
             .is_some_and(|rows| !rows.is_empty())
     }
 
     /// Gives up the claim of a row, which was saved otherwise.
-    pub(super) fn forget(&mut self, row: &DocInfo) {
+    pub(crate) fn forget(&mut self, row: &DocInfo) {
         if let Some(rows) = self.by_seqno.get_mut(&row.seqno) {
             rows.retain(|other| other.id != row.id);
         }
     }
 
     /// Those that are left.
-    pub(super) fn into_rest(self) -> impl Iterator<Item = DocInfo> {
+    pub(crate) fn into_rest(self) -> impl Iterator<Item = DocInfo> {
         self.by_seqno.into_values().flatten()
     }
 
@@ -103,8 +102,8 @@ impl Claims {
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(super) fn grade(&self, view: &CommitView, info: &DocInfo) -> Result<Grade, EngineError> {
-        if !rows::flaws(u64::MAX, info).is_empty() {
+    pub(crate) fn grade(&self, view: &CommitView, info: &DocInfo) -> Result<Grade, EngineError> {
+        if !row_flaws::flaws(u64::MAX, info).is_empty() {
             return Ok(Grade::Unsound);
         }
         if info.body_position == 0 {
@@ -116,13 +115,13 @@ impl Claims {
             Err(EngineError::Corrupt { .. }) => return Ok(Grade::Unsound),
             Err(error) => return Err(error),
         };
-        if rows::body_flaw(info, &stored).is_some() {
+        if row_flaws::body_flaw(info, &stored).is_some() {
             return Ok(Grade::Unsound);
         }
         let disk_bytes = chunk::disk_bytes(&view.source, &stored);
-        let (start, end) = check::extent(info.body_position, disk_bytes);
+        let (start, end) = block::extent(info.body_position, disk_bytes);
         let is_its_own = self.agreed.is_free(start, end);
-        let is_right = is_its_own && rows::is_plausible(info.physical_bytes, disk_bytes);
+        let is_right = is_its_own && row_flaws::is_plausible(info.physical_bytes, disk_bytes);
         Ok(if is_right { Grade::Sound } else { Grade::Odd })
     }
 }
@@ -131,7 +130,7 @@ impl Claims {
 ///
 /// # Errors
 /// [`EngineError::Disk`].
-pub(super) fn is_agreed(view: &CommitView, info: &DocInfo) -> Result<bool, EngineError> {
+pub(crate) fn is_agreed(view: &CommitView, info: &DocInfo) -> Result<bool, EngineError> {
     let by_id = found(btree::lookup(view, Tree::ById, &info.id))?;
     if by_id
         .and_then(|value| by_id::decode(&info.id, &value))
@@ -147,7 +146,7 @@ pub(super) fn is_agreed(view: &CommitView, info: &DocInfo) -> Result<bool, Engin
 ///
 /// # Errors
 /// [`EngineError::Disk`].
-pub(super) fn at(view: &CommitView, seqno: Seqno) -> Result<Option<DocInfo>, EngineError> {
+pub(crate) fn at(view: &CommitView, seqno: Seqno) -> Result<Option<DocInfo>, EngineError> {
     let key = by_seqno::key(seqno);
     let value = found(btree::lookup(view, Tree::BySeqno, &key))?;
     Ok(value.and_then(|value| by_seqno::decode(&key, &value)))
@@ -168,7 +167,7 @@ fn digest(view: &CommitView, tree: Tree) -> Result<Option<Digest>, EngineError> 
         digest: Digest::default(),
         is_whole: true,
     };
-    survey::survey(view, tree, &mut Extents::default(), &mut sum)?;
+    tree_survey::survey(view, tree, &mut Extents::default(), &mut sum)?;
     Ok(sum.is_whole.then_some(sum.digest))
 }
 
@@ -179,10 +178,10 @@ struct Sum {
 }
 
 impl Surveyor for Sum {
-    fn node(&mut self, _: Surveyed) {}
+    fn node(&mut self, _: SurveyedNode) {}
 
     fn row(&mut self, _: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
-        match rows::decode(self.tree, key, value) {
+        match row_flaws::decode(self.tree, key, value) {
             Some(info) => self.digest.add(&info),
             None => self.is_whole = false,
         }
@@ -200,7 +199,7 @@ struct Collector<'a> {
 }
 
 impl Surveyor for Collector<'_> {
-    fn node(&mut self, _: Surveyed) {}
+    fn node(&mut self, _: SurveyedNode) {}
 
     fn row(&mut self, _: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
         let Some(info) = by_id::decode(key, value) else {
@@ -221,7 +220,7 @@ impl Surveyor for Collector<'_> {
                 .push(info);
         } else if info.body_position != 0 {
             let (start, end) =
-                check::extent(info.body_position, info.physical_bytes.max(HEAD_BYTES));
+                block::extent(info.body_position, info.physical_bytes.max(HEAD_BYTES));
             // Where two agreed rows name one place, both are saved.
             let _ = self.claims.agreed.take(start, end);
         }

@@ -17,34 +17,34 @@ const VERSION_COUNTS_TYPE_BYTES: u8 = 12;
 
 /// A node that could be read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Surveyed {
-    pub(super) tree: Tree,
+pub(crate) struct SurveyedNode {
+    pub(crate) tree: Tree,
     /// 0 at the root.
-    pub(super) depth: usize,
-    pub(super) kind: NodeKind,
+    pub(crate) depth: usize,
+    pub(crate) kind: NodeKind,
     /// Where its chunk is in the file.
-    pub(super) start: u64,
-    pub(super) end: u64,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
     /// What it takes on disk, as sizes are counted.
-    pub(super) disk_bytes: u64,
+    pub(crate) disk_bytes: u64,
     /// Its size before compression.
-    pub(super) raw_bytes: usize,
-    pub(super) entries: usize,
+    pub(crate) raw_bytes: usize,
+    pub(crate) entries: usize,
 }
 
 /// What is wrong with a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Flaw {
-    pub(super) kind: FlawKind,
+pub(crate) struct Flaw {
+    pub(crate) kind: FlawKind,
     /// The node's position.
-    pub(super) position: u64,
+    pub(crate) position: u64,
     /// The key of the entry that is meant.
-    pub(super) key: Option<Bytes>,
-    pub(super) what: String,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) what: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum FlawKind {
+pub(crate) enum FlawKind {
     /// The node can't be read: its rows are lost, so many as its pointer says.
     Lost(Lost),
     /// Keys, depth or kind are not as they must be; rows are told all the same.
@@ -59,19 +59,19 @@ pub(super) enum FlawKind {
 
 /// The rows below a pointer that can't be followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Lost {
+pub(crate) struct Lost {
     /// Their keys come after this one; `None`: no key is before them.
-    pub(super) after: Option<Bytes>,
+    pub(crate) after: Option<Bytes>,
     /// Their last key; `None` below a root.
-    pub(super) last: Option<Bytes>,
+    pub(crate) last: Option<Bytes>,
     /// What they sum up to, if that can be told.
-    pub(super) reduction: Option<Reduction>,
+    pub(crate) reduction: Option<Reduction>,
 }
 
 /// Who is told.
-pub(super) trait Surveyor {
+pub(crate) trait Surveyor {
     /// A node, before what is below it.
-    fn node(&mut self, node: Surveyed);
+    fn node(&mut self, node: SurveyedNode);
 
     /// A row of the leaf at `leaf`, in key order.
     fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError>;
@@ -84,7 +84,7 @@ pub(super) trait Surveyor {
 ///
 /// # Errors
 /// Whatever is not about the tree: [`EngineError::Disk`], or what the surveyor returns.
-pub(super) fn survey(
+pub(crate) fn survey(
     view: &CommitView,
     tree: Tree,
     taken: &mut Extents,
@@ -99,17 +99,17 @@ pub(super) fn survey(
 
 /// A row of a leaf.
 #[derive(Clone, Debug)]
-pub(super) struct SurveyedRow {
+pub(crate) struct SurveyedRow {
     /// The leaf's position.
-    pub(super) leaf: u64,
-    pub(super) key: Bytes,
-    pub(super) value: Bytes,
+    pub(crate) leaf: u64,
+    pub(crate) key: Bytes,
+    pub(crate) value: Bytes,
 }
 
 /// A walk that can be taken a row at a time. It holds one node for each level and no reference to the commit, which every
 /// call names again.
 #[derive(Debug)]
-pub(super) struct Survey {
+pub(crate) struct Survey {
     tree: Tree,
     root: Option<Pointer>,
     path: Vec<Level>,
@@ -129,7 +129,7 @@ struct Level {
 
 impl Survey {
     /// Of a tree of `view`.
-    pub(super) fn new(view: &CommitView, tree: Tree) -> Self {
+    pub(crate) fn new(view: &CommitView, tree: Tree) -> Self {
         Self {
             tree,
             root: view.header.root(tree),
@@ -143,7 +143,7 @@ impl Survey {
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(super) fn next(
+    pub(crate) fn next(
         &mut self,
         view: &CommitView,
         taken: Option<&mut Extents>,
@@ -251,7 +251,7 @@ impl Visit<'_> {
         }
         let entries: Vec<_> = node.shared_entries().collect();
         let (kind, raw_bytes, tree) = (node.kind, node.len(), self.tree);
-        let surveyed = Surveyed {
+        let surveyed = SurveyedNode {
             tree,
             depth,
             kind,
@@ -322,7 +322,7 @@ impl Visit<'_> {
     }
 
     /// Compares a pointer's size and reduction with the node it points to.
-    fn check_sums(&mut self, node: &Node, pointer: Pointer, surveyed: &Surveyed) {
+    fn check_sums(&mut self, node: &Node, pointer: Pointer, surveyed: &SurveyedNode) {
         let children = || {
             node.entries()
                 .filter_map(|(_, value)| Pointer::decode_entry(self.tree, value))

@@ -15,37 +15,37 @@ use crate::couchstore::format::{
 };
 use crate::disk::{Disk, MemoryDisk};
 
-pub(in crate::couchstore) const RAW: &[u8] = b"\xff\xff\xff\xff\xff\xff";
-pub(in crate::couchstore) const STATE: &[u8] =
+pub(crate) const RAW: &[u8] = b"\xff\xff\xff\xff\xff\xff";
+pub(crate) const STATE: &[u8] =
     br#"{"failover_table":[{"id":7,"seq":0}],"max_cas":"5","state":"active"}"#;
 
 /// Where a tree is tampered with; a position counts the leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::couchstore) enum Place {
+pub(crate) enum Place {
     Leaf(usize),
     Root,
 }
 
-pub(in crate::couchstore) type OnRows<'a> = &'a dyn Fn(&mut Vec<DocInfo>, &mut Vec<DocInfo>);
-pub(in crate::couchstore) type OnPointer<'a> = &'a dyn Fn(Tree, Place, &mut Bytes, &mut Pointer);
+pub(crate) type OnRows<'a> = &'a dyn Fn(&mut Vec<DocInfo>, &mut Vec<DocInfo>);
+pub(crate) type OnPointer<'a> = &'a dyn Fn(Tree, Place, &mut Bytes, &mut Pointer);
 
 /// A file of six rows, two a leaf, and what is done to it before its checksums are made.
 #[derive(Clone, Copy)]
-pub(in crate::couchstore) struct Craft<'a> {
+pub(crate) struct Craft<'a> {
     /// The rows of the by-seqno and of the by-id index.
-    pub(in crate::couchstore) rows: OnRows<'a>,
+    pub(crate) rows: OnRows<'a>,
     /// Interior key and pointer.
-    pub(in crate::couchstore) pointer: OnPointer<'a>,
-    pub(in crate::couchstore) header: &'a dyn Fn(&mut Header),
-    pub(in crate::couchstore) first_header: &'a dyn Fn(&mut Header),
-    pub(in crate::couchstore) state: &'a [u8],
+    pub(crate) pointer: OnPointer<'a>,
+    pub(crate) header: &'a dyn Fn(&mut Header),
+    pub(crate) first_header: &'a dyn Fn(&mut Header),
+    pub(crate) state: &'a [u8],
     /// The last leaf of the by-id tree lies a level deeper.
-    pub(in crate::couchstore) uneven: bool,
+    pub(crate) uneven: bool,
     /// Where the first body begins.
-    pub(in crate::couchstore) start: u64,
+    pub(crate) start: u64,
 }
 
-pub(in crate::couchstore) const SOUND: Craft<'static> = Craft {
+pub(crate) const SOUND: Craft<'static> = Craft {
     rows: &|_, _| {},
     pointer: &|_, _, _, _| {},
     header: &|_| {},
@@ -113,7 +113,7 @@ impl Craft<'_> {
         Some(root)
     }
 
-    pub(in crate::couchstore) fn build(&self) -> CommitView {
+    pub(crate) fn build(&self) -> CommitView {
         let path = Path::new("/7.couch.1");
         let source = Source::new(
             MemoryDisk::new().create(path).expect("new"),
@@ -181,12 +181,12 @@ impl Craft<'_> {
     }
 
     /// One of which only the rows are wrong.
-    pub(in crate::couchstore) fn of_rows(rows: OnRows<'_>) -> Craft<'_> {
+    pub(crate) fn of_rows(rows: OnRows<'_>) -> Craft<'_> {
         Craft { rows, ..SOUND }
     }
 
     /// One of which only a pointer is wrong: the third leaf of the by-id tree is said to hold a row more.
-    pub(in crate::couchstore) fn of_wrong_sums() -> Craft<'static> {
+    pub(crate) fn of_wrong_sums() -> Craft<'static> {
         let pointer = &|tree, place, _: &mut Bytes, pointer: &mut Pointer| {
             if let (Tree::ById, Place::Leaf(2), Reduction::Documents { live, .. }) =
                 (tree, place, &mut pointer.reduction)
@@ -198,7 +198,7 @@ impl Craft<'_> {
     }
 
     /// One whose last leaf of the by-id tree can't be read.
-    pub(in crate::couchstore) fn of_unreadable_leaf(rows: OnRows<'_>) -> Craft<'_> {
+    pub(crate) fn of_unreadable_leaf(rows: OnRows<'_>) -> Craft<'_> {
         let pointer = &|tree, place, _: &mut Bytes, pointer: &mut Pointer| {
             if (tree, place) == (Tree::ById, Place::Leaf(2)) {
                 pointer.position = 60;
@@ -212,7 +212,7 @@ impl Craft<'_> {
     }
 
     /// The file's bytes, its header activated.
-    pub(in crate::couchstore) fn image(&self) -> Vec<u8> {
+    pub(crate) fn image(&self) -> Vec<u8> {
         let view = self.build();
         let mut bytes = vec![0; view.end as usize];
         view.source.file.read_at(&mut bytes, 0).expect("readable");
@@ -222,7 +222,7 @@ impl Craft<'_> {
 }
 
 /// The same change of a seqno's row in both indexes.
-pub(in crate::couchstore) fn both(
+pub(crate) fn both(
     change: impl Fn(&mut DocInfo),
     seqno: u64,
 ) -> impl Fn(&mut Vec<DocInfo>, &mut Vec<DocInfo>) {

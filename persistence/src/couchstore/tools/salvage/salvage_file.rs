@@ -8,90 +8,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use lowtide_checkpoint::Seqno;
-
 use crate::contract::EngineError;
+use crate::couchstore::config::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::couchstore::file::{CommitView, Keyring, header_search};
-use crate::couchstore::format::{FormatVersion, Tree, document};
+use crate::couchstore::format::FormatVersion;
+use crate::couchstore::store_context::StoreContext;
+use crate::couchstore::tools::check::{Finding, FindingKind, Severity, check_commit};
 use crate::couchstore::write::Writer;
 use crate::disk::{Access, Disk};
 
-use super::check::{self, Finding, FindingKind, Severity};
-use super::config::{CommitMode, CompactionConfig, CouchstoreConfig};
-use super::store_context::StoreContext;
-
-mod claims;
-mod copy;
-mod gaps;
-mod local;
-#[cfg(test)]
-mod tests;
-
-use self::copy::Copy;
-
-/// Something of the source that is not in the new file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loss {
-    /// Where in the source.
-    pub offset: u64,
-    /// Which revisions, first and last, if that can be told.
-    pub seqnos: Option<(Seqno, Seqno)>,
-    /// Which document, with its prefixes as stored, or which local document.
-    pub key: Option<Bytes>,
-    /// How many documents and tombstones; `None` if that can't be told; 0 where the two indexes tell different things of
-    /// one and nothing shows which is right: what the by-id index tells is in the new file.
-    pub rows: Option<u64>,
-    /// Why.
-    pub what: String,
-}
-
-impl Loss {
-    /// A stored key as its user knows it.
-    #[must_use]
-    pub fn key_shown(&self) -> Option<String> {
-        let key = self.key.as_ref()?;
-        let user = document::split_key(key).map(|(_, user)| user.to_string());
-        Some(
-            user.filter(|_| self.seqnos.is_some())
-                .unwrap_or_else(|| key.escape_ascii().to_string()),
-        )
-    }
-}
-
-/// Who is told what is lost.
-pub trait SalvageObserver {
-    /// Something can't be read.
-    fn lost(&mut self, loss: Loss);
-
-    /// So many rows of so many have been looked at.
-    fn progress(&mut self, done: u64, total: u64) {
-        let _ = (done, total);
-    }
-}
-
-impl SalvageObserver for Vec<Loss> {
-    fn lost(&mut self, loss: Loss) {
-        self.push(loss);
-    }
-}
-
-/// What was saved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Salvaged {
-    /// Where in the source the header is that counted.
-    pub header: u64,
-    /// The high seqno it tells.
-    pub high: Seqno,
-    /// Documents and tombstones in the new file.
-    pub rows: u64,
-    /// Those of them that were found by key only.
-    pub found_by_key: u64,
-    /// Local documents in the new file.
-    pub locals: u64,
-    /// How often something was told as lost.
-    pub losses: u64,
-}
+use super::local_copy;
+use super::loss::{CountingObserver, Loss, SalvageObserver, Salvaged};
+use super::row_copy::RowCopy;
 
 /// Reads what can be read of `source` into a new file `target`, of version 14 and on the same disk. An encrypted source
 /// needs its key; the new file is not encrypted.
@@ -117,7 +45,7 @@ pub fn salvage(
         };
         return Err(damage.into_iter().next_back().unwrap_or_else(none));
     };
-    let mut counted = Counted {
+    let mut counted = CountingObserver {
         observer,
         losses: 0,
     };
@@ -165,12 +93,12 @@ const CONFIG: CouchstoreConfig = CouchstoreConfig {
 fn fill(
     view: &CommitView,
     writer: Writer,
-    observer: &mut Counted<'_>,
+    observer: &mut CountingObserver<'_>,
 ) -> Result<Salvaged, EngineError> {
-    let mut copy = Copy::new(view, writer, observer);
+    let mut copy = RowCopy::new(view, writer, observer);
     copy.rows()?;
     let (mut writer, rows) = copy.finish()?;
-    let locals = local::copy(view, &mut writer, rows.figures, observer)?;
+    let locals = local_copy::copy(view, &mut writer, rows.figures, observer)?;
     writer.set_seqnos(view.header.update_seq, view.header.purge_seq);
     writer.commit(view.header.timestamp)?;
     writer.finish()?;
@@ -189,7 +117,7 @@ fn fill(
 /// Two indexes of the source that contradict each other could make a file that does, too.
 fn verify(view: &CommitView) -> Result<(), EngineError> {
     let mut found: Vec<Finding> = Vec::new();
-    check::check_tip(view, &mut found)?;
+    check_commit(view, &mut found)?;
     // A state that can be read is taken over as it is.
     let is_damage = |finding: &Finding| {
         finding.severity() == Severity::Damage && finding.kind != FindingKind::State
@@ -205,28 +133,4 @@ fn verify(view: &CommitView) -> Result<(), EngineError> {
 
 fn sync_name(disk: &dyn Disk, path: &Path) -> Result<(), EngineError> {
     Ok(disk.sync_dir(path.parent().unwrap_or(Path::new("")))?)
-}
-
-struct Counted<'a> {
-    observer: &'a mut dyn SalvageObserver,
-    losses: u64,
-}
-
-impl SalvageObserver for Counted<'_> {
-    fn lost(&mut self, loss: Loss) {
-        self.losses += 1;
-        self.observer.lost(loss);
-    }
-
-    fn progress(&mut self, done: u64, total: u64) {
-        self.observer.progress(done, total);
-    }
-}
-
-/// The name of a tree's rows in messages.
-const fn rows_of(tree: Tree) -> &'static str {
-    match tree {
-        Tree::Local => "local documents",
-        Tree::BySeqno | Tree::ById => "rows",
-    }
 }
