@@ -6,7 +6,9 @@
 pub(super) mod check;
 mod couch_file;
 mod layout;
+mod node_visit;
 mod salvage;
+mod surveyor;
 mod tree_survey;
 
 pub use self::check::{CheckObserver, CheckReport, Finding, FindingKind, Severity, check_file};
@@ -15,4 +17,5 @@ pub use self::layout::{Cell, Layout, TreeLayout, Use};
 pub use self::salvage::{Loss, SalvageObserver, Salvaged, salvage};
 
 pub(super) use self::check::{Digest, check_commit};
-pub(super) use self::tree_survey::{Flaw, FlawKind, Survey, SurveyedNode, SurveyedRow, Surveyor};
+pub(super) use self::surveyor::{Flaw, FlawKind, SurveyedNode, Surveyor};
+pub(super) use self::tree_survey::{Survey, SurveyedRow};

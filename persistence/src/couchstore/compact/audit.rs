@@ -10,21 +10,28 @@
 //!
 //! Memory does not grow with the source: an index is summed up in a digest, places are sorted like rows (`sort`).
 
+mod notes;
+mod row_checks;
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use crate::contract::{Budget, EngineError};
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::fields::put;
-use crate::couchstore::format::{DocInfo, Fields, Tree, block, by_seqno};
+use crate::couchstore::format::{DocInfo, Fields, Tree, block};
 use crate::couchstore::store::file_names;
-use crate::couchstore::tools::check::{index_comparison, row_flaws};
-use crate::couchstore::tools::{
-    Digest, Finding, FindingKind, Flaw, FlawKind, Severity, Survey, SurveyedNode, SurveyedRow,
-    Surveyor,
-};
+use crate::couchstore::tools::check::index_comparison;
+use crate::couchstore::tools::{Digest, Finding, FindingKind, Survey, SurveyedRow};
 
 use super::files::Create;
 use super::sort::{Sorted, Sorter};
+
+use self::notes::Notes;
+use self::row_checks::{decoded, refusal};
+
+pub(super) use self::row_checks::{check_body, check_row};
 
 /// Runs of places have numbers that no run of rows reaches.
 const FIRST_RUN: usize = 1 << 30;
@@ -285,165 +292,5 @@ impl Audit {
         places.push(place.into(), Bytes::new(), &mut |run| {
             create(&file_names::run(target, run))
         })
-    }
-}
-
-fn decoded(view: &CommitView, tree: Tree, row: &SurveyedRow) -> Result<DocInfo, EngineError> {
-    row_flaws::decode(tree, &row.key, &row.value).ok_or_else(|| {
-        let what = "row is too short".to_owned();
-        let mut finding = Finding::new(FindingKind::Row, row.leaf, what).in_tree(tree);
-        match tree {
-            Tree::BySeqno => finding.seqno = by_seqno::seqno(&row.key),
-            Tree::ById | Tree::Local => finding.key = Some(row.key.clone()),
-        }
-        refusal(view, &finding)
-    })
-}
-
-/// Verifies a row by itself; its body is not read.
-///
-/// # Errors
-/// [`EngineError::Corrupt`].
-pub(super) fn check_row(view: &CommitView, leaf: u64, info: &DocInfo) -> Result<(), EngineError> {
-    match row_flaws::flaws(view.header.update_seq, info)
-        .into_iter()
-        .next()
-    {
-        None => Ok(()),
-        Some((kind, what)) => {
-            let finding = Finding::new(kind, leaf, what).in_tree(Tree::BySeqno);
-            Err(refusal(view, &finding.of_row(info.seqno, &info.id)))
-        }
-    }
-}
-
-/// Verifies a body whose checksum matches.
-///
-/// # Errors
-/// [`EngineError::Corrupt`].
-pub(super) fn check_body(
-    view: &CommitView,
-    info: &DocInfo,
-    stored: &[u8],
-) -> Result<(), EngineError> {
-    row_flaws::body_flaw(info, stored).map_or(Ok(()), |what| {
-        let finding = Finding::new(FindingKind::Body, info.body_position, what.to_owned());
-        Err(refusal(view, &finding.of_row(info.seqno, &info.id)))
-    })
-}
-
-fn refusal(view: &CommitView, finding: &Finding) -> EngineError {
-    view.source.corrupt(
-        finding.offset,
-        format!("{}; nothing was changed", finding.without_offset()),
-    )
-}
-
-/// What a survey tells between two rows.
-#[derive(Debug)]
-struct Notes {
-    tree: Tree,
-    nodes: Vec<(u64, u64)>,
-    found: Option<Finding>,
-    /// A part of the by-id index can't be read.
-    lost: bool,
-}
-
-impl Notes {
-    const fn new(tree: Tree) -> Self {
-        Self {
-            tree,
-            nodes: Vec::new(),
-            found: None,
-            lost: false,
-        }
-    }
-}
-
-impl Surveyor for Notes {
-    fn node(&mut self, node: SurveyedNode) {
-        self.nodes.push((node.start, node.end));
-    }
-
-    // Rows are taken one by one.
-    fn row(&mut self, _: u64, _: &Bytes, _: &Bytes) -> Result<(), EngineError> {
-        Ok(())
-    }
-
-    fn flaw(&mut self, flaw: Flaw) {
-        if self.tree == Tree::ById && matches!(flaw.kind, FlawKind::Lost(_)) {
-            self.lost = true;
-            return;
-        }
-        let finding = Finding::of_flaw(self.tree, flaw);
-        if self.found.is_none() && finding.severity() == Severity::Damage {
-            self.found = Some(finding);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::sync::Arc;
-
-    use bytes::Bytes;
-    use lowtide_checkpoint::Seqno;
-
-    use crate::contract::{CompactionReport, CompactionRequest};
-    use crate::couchstore::compact::catch_up::Round;
-    use crate::couchstore::compact::copy::Copying;
-    use crate::couchstore::compact::filter::Rules;
-    use crate::couchstore::compact::target::Target;
-    use crate::couchstore::config::CouchstoreConfig;
-    use crate::couchstore::file::Source;
-    use crate::couchstore::store_context::StoreContext;
-    use crate::couchstore::tests::craft::{Craft, both};
-    use crate::couchstore::write::{Writer, tail_recovery};
-    use crate::disk::{Disk, MemoryDisk};
-
-    use super::*;
-
-    /// A commit with a row that lies in both indexes, one without rows that it follows, and a file to be.
-    fn lying() -> (CommitView, CommitView, Target) {
-        let (disk, shared) = (
-            MemoryDisk::new(),
-            Arc::new(StoreContext::new(CouchstoreConfig::default())),
-        );
-        let make = |name: &str| disk.create(Path::new(name)).expect("new");
-        let image = Craft::of_rows(&both(
-            |row| row.rev_meta = Bytes::from_static(b"16 bytes, as of "),
-            3,
-        ))
-        .image();
-        let file = make("/7.couch.1");
-        file.write_at(&[&image], 0).expect("written");
-        let (view, _) = tail_recovery::open(file, Path::new("/7.couch.1")).expect("opens");
-        let empty =
-            Writer::create(make("/empty"), Path::new("/empty"), Arc::clone(&shared)).expect("made");
-        let source = Source::new(make("/target"), Path::new("/target"), view.source.checksum);
-        let target = Target::new(source, shared, &view);
-        (view, empty.view().clone(), target)
-    }
-
-    /// Rows that come after the first pass are verified one by one: nothing compares the indexes of what came beside.
-    #[test]
-    fn a_row_that_lies_is_refused_also_when_it_came_beside() {
-        let (view, empty, mut target) = lying();
-        let mut report = CompactionReport::default();
-        let mut round = Round::new(&empty, view.clone(), Vec::new(), 1 << 20);
-        let refused = round.step(&mut target, &mut report, Budget::NONE);
-        assert_eq!(refused.expect_err("while it catches up").kind(), "corrupt");
-
-        let rules = Rules::new(CompactionRequest::default(), Seqno::ZERO, Seqno::ZERO);
-        let mut copying = Copying::new(&empty, rules, 1 << 20);
-        let mut create =
-            |_: &str| -> Result<Source, EngineError> { panic!("all of it fits into memory") };
-        while !copying
-            .step(&empty, &mut target, &mut create, &mut report, Budget::NONE)
-            .expect("empty")
-        {}
-        let refused = copying.step(&view, &mut target, &mut create, &mut report, Budget::NONE);
-        assert_eq!(refused.expect_err("in a later pass").kind(), "corrupt");
     }
 }

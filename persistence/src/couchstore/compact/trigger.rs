@@ -18,10 +18,7 @@ const NANOS_A_SECOND: u64 = 1_000_000_000;
 
 impl CompactionConfig {
     /// The vBucket to compact now, if one is fragmented enough, and what to give up.
-    pub(crate) fn choose(
-        &self,
-        vbuckets: &[Arc<VBucket>],
-    ) -> Option<(Vbid, CompactionRequest)> {
+    pub(crate) fn choose(&self, vbuckets: &[Arc<VBucket>]) -> Option<(Vbid, CompactionRequest)> {
         let percent = self.fragmentation_percent?;
         let due = vbuckets.iter().filter_map(|vbucket| {
             let dead_bytes = self.dead_bytes(percent, &vbucket.published().view)?;

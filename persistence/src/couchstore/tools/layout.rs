@@ -9,11 +9,12 @@ use bytes::Bytes;
 use crate::contract::EngineError;
 use crate::couchstore::btree::split_policy::THRESHOLD_BYTES;
 use crate::couchstore::file::{CommitView, Extents, encryption};
-use crate::couchstore::format::block::BLOCK_BYTES;
+use crate::couchstore::format::block::{self, BLOCK_BYTES};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
-use crate::couchstore::format::{DocInfo, NodeKind, Tree, block, by_id, by_seqno};
+use crate::couchstore::format::{DocInfo, NodeKind, Tree, by_id, by_seqno};
 
-use super::tree_survey::{self, Flaw, FlawKind, SurveyedNode, Surveyor};
+use super::surveyor::{Flaw, FlawKind, SurveyedNode, Surveyor};
+use super::tree_survey;
 
 /// What a live byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

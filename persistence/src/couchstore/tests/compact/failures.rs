@@ -7,8 +7,7 @@ use lowtide_checkpoint::{Item, Seqno};
 use crate::contract::{CompactionRequest, Engine, EngineError, Job, Progress};
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::engine::Couchstore;
-use crate::couchstore::tests::crash::apply;
-use crate::couchstore::tests::support::{VB, commit, contents, open_with};
+use crate::couchstore::tests::support::{VB, apply, commit, contents, open_with};
 use crate::disk::{DiskOperation, Fault, FaultyDisk, Keep, MemoryDisk};
 
 use super::names;

@@ -6,8 +6,7 @@ use lowtide_checkpoint::{Datatype, Item, Namespace, Seqno, Vbid};
 
 use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit};
 use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
-use crate::couchstore::tests::crash::noise;
-use crate::couchstore::tests::support::{VB, commit, contents, open, open_with, set};
+use crate::couchstore::tests::support::{VB, commit, contents, noise, open, open_with, set};
 use crate::disk::{Keep, MemoryDisk};
 
 use super::{POINTS, SMALL, batch, begin, compact, names, store, to_end, to_next_point, to_point};

@@ -12,8 +12,8 @@ use crate::contract::{
 };
 use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
 use crate::couchstore::engine::Couchstore;
-use crate::couchstore::tests::model::{Change, Model, by_seqno, change, item};
-use crate::couchstore::tests::naive::{is_tombstone, last_of_collections};
+use crate::couchstore::tests::model::batches::{Change, Model, by_seqno, change, item};
+use crate::couchstore::tests::reference_model::{is_tombstone, last_of_collections};
 use crate::couchstore::tests::support::{VB, contents, dir, open_with, state};
 use crate::disk::{Disk, MemoryDisk};
 

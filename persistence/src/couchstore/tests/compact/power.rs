@@ -4,8 +4,9 @@ use lowtide_checkpoint::{Item, Seqno};
 
 use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job, Progress};
 use crate::couchstore::config::{CommitMode, CompactionConfig, CouchstoreConfig};
-use crate::couchstore::tests::crash::{Contents, apply, noise};
-use crate::couchstore::tests::support::{VB, commit, contents, delete, open_with, set};
+use crate::couchstore::tests::support::{
+    Contents, VB, apply, commit, contents, delete, noise, open_with, set,
+};
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 
 use super::{compact, names};

@@ -8,7 +8,7 @@ use crate::contract::{CompactionReport, CompactionRequest, Engine, EngineError};
 use crate::couchstore::btree::{self, Action};
 use crate::couchstore::file::{Appender, Source, header_search};
 use crate::couchstore::format::{Checksum, Header, Tree, block, by_id, by_seqno};
-use crate::couchstore::tests::replay::{rows, shape};
+use crate::couchstore::tests::commit::replay::{rows, shape};
 use crate::couchstore::tests::support::{
     VB, commit, contents, dir, file, fixture, open, set, store_with,
 };

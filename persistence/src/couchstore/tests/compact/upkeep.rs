@@ -5,8 +5,7 @@ use lowtide_checkpoint::{Item, Seqno, Vbid};
 use crate::contract::{Batch, Budget, Engine};
 use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
 use crate::couchstore::engine::Couchstore;
-use crate::couchstore::tests::crash::noise;
-use crate::couchstore::tests::support::{VB, contents, delete, open_with, set, state};
+use crate::couchstore::tests::support::{VB, contents, delete, noise, open_with, set, state};
 use crate::disk::MemoryDisk;
 
 use super::to_end;

@@ -6,7 +6,8 @@ use crate::contract::EngineError;
 use crate::couchstore::file::{CommitView, Extents, chunk};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{DocInfo, Tree, block, by_seqno};
-use crate::couchstore::tools::tree_survey::{self, Flaw, SurveyedNode, Surveyor};
+use crate::couchstore::tools::surveyor::{Flaw, SurveyedNode, Surveyor};
+use crate::couchstore::tools::tree_survey;
 
 use super::finding::{Finding, FindingKind};
 use super::observer::CheckObserver;

@@ -20,13 +20,12 @@ use crate::couchstore::tools::tree_survey;
 use crate::couchstore::write::tail_recovery;
 use crate::disk::{Access, Disk};
 
-use super::body_check;
 use super::digest::Digest;
 use super::finding::{Finding, FindingKind};
-use super::index_comparison;
 use super::observer::{CheckObserver, CheckReport};
 use super::row_check::{Prepares, RowCheck};
 use super::state_check::StateCheck;
+use super::{body_check, index_comparison};
 
 /// Verifies the file at its newest header; if that is damaged, at the newest that is not. An encrypted one needs its key.
 ///

@@ -7,7 +7,7 @@ use lowtide_checkpoint::Seqno;
 
 use crate::contract::EngineError;
 use crate::couchstore::format::{Tree, by_seqno, document};
-use crate::couchstore::tools::tree_survey::{Flaw, FlawKind};
+use crate::couchstore::tools::surveyor::{Flaw, FlawKind};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,7 +7,8 @@ use crate::contract::EngineError;
 use crate::couchstore::btree;
 use crate::couchstore::file::{CommitView, Extents};
 use crate::couchstore::format::{DocInfo, Tree, by_seqno};
-use crate::couchstore::tools::tree_survey::{self, Flaw, SurveyedNode, Surveyor};
+use crate::couchstore::tools::surveyor::{Flaw, SurveyedNode, Surveyor};
+use crate::couchstore::tools::tree_survey;
 
 use super::finding::{Finding, FindingKind};
 use super::observer::CheckObserver;

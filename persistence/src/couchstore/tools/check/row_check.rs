@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::contract::EngineError;
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::{DocInfo, Tree, document};
-use crate::couchstore::tools::tree_survey::{Flaw, FlawKind, SurveyedNode, Surveyor};
+use crate::couchstore::tools::surveyor::{Flaw, FlawKind, SurveyedNode, Surveyor};
 
 use super::digest::Digest;
 use super::finding::{Finding, FindingKind};

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::contract::EngineError;
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::{StoreFigures, Tree, vbucket_state};
-use crate::couchstore::tools::tree_survey::{Flaw, SurveyedNode, Surveyor};
+use crate::couchstore::tools::surveyor::{Flaw, SurveyedNode, Surveyor};
 
 use super::finding::{Finding, FindingKind};
 use super::observer::CheckObserver;

@@ -16,7 +16,8 @@ use crate::couchstore::file::{CommitView, Extents, chunk};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{DocInfo, Tree, block, by_id, by_seqno};
 use crate::couchstore::tools::check::{Digest, row_flaws};
-use crate::couchstore::tools::tree_survey::{self, Flaw, SurveyedNode, Surveyor};
+use crate::couchstore::tools::surveyor::{Flaw, SurveyedNode, Surveyor};
+use crate::couchstore::tools::tree_survey;
 
 /// How much speaks for a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

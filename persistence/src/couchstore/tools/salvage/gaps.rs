@@ -4,7 +4,7 @@ use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{Reduction, by_seqno};
-use crate::couchstore::tools::tree_survey::Lost;
+use crate::couchstore::tools::surveyor::LostRows;
 
 /// One such range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) struct Gaps(Vec<Gap>);
 
 impl Gaps {
     /// Adds the rows below a pointer of the by-seqno tree.
-    pub(crate) fn add(&mut self, lost: &Lost, position: u64, what: String) {
+    pub(crate) fn add(&mut self, lost: &LostRows, position: u64, what: String) {
         let seqno = |key: &Option<bytes::Bytes>| key.as_deref().and_then(by_seqno::seqno);
         let before = self.0.last().map_or(Seqno::ZERO, |gap| gap.last);
         let first = seqno(&lost.after).unwrap_or_default().max(before).next();

@@ -6,7 +6,8 @@ use serde_json::Value;
 use crate::contract::EngineError;
 use crate::couchstore::file::{CommitView, Extents};
 use crate::couchstore::format::{StoreFigures, Tree, vbucket_state};
-use crate::couchstore::tools::tree_survey::{self, Flaw, FlawKind, SurveyedNode, Surveyor};
+use crate::couchstore::tools::surveyor::{Flaw, FlawKind, SurveyedNode, Surveyor};
+use crate::couchstore::tools::tree_survey;
 use crate::couchstore::write::Writer;
 
 use super::loss::{CountingObserver, Loss, SalvageObserver};

@@ -10,9 +10,8 @@ use crate::contract::{EngineError, ScanLimit};
 use crate::couchstore::file::Keyring;
 use crate::couchstore::format::DocInfo;
 use crate::couchstore::tests::craft::Craft;
-use crate::couchstore::tools::Finding;
-use crate::couchstore::tools::check_file;
 use crate::couchstore::tools::couch_file::CouchFile;
+use crate::couchstore::tools::{Finding, check_file};
 use crate::disk::{Access, Disk, DiskErrorKind, MemoryDisk};
 
 use super::loss::{Loss, Salvaged};
