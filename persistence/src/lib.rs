@@ -21,6 +21,8 @@
 mod backfill;
 mod contract;
 pub mod couchstore;
+mod counter;
+mod damage;
 pub mod disk;
 #[cfg(any(checkpoint_loom, feature = "faults"))]
 #[doc(hidden)]
@@ -29,6 +31,7 @@ pub mod fault;
 mod fault;
 mod flusher;
 pub mod logstor;
+mod poison;
 mod read_views;
 mod record;
 mod store_owner;

@@ -16,13 +16,13 @@ use lowtide_checkpoint::{
 };
 
 use crate::contract::{Batch, Engine, EngineError, ScanLimit};
+use crate::couchstore::file::Keyring;
+use crate::couchstore::format::{Header, Node, Tree, by_id, by_seqno, document, vbucket_state};
+use crate::couchstore::tools::CouchFile;
 use crate::disk::{Disk, MemoryDisk};
 
-use super::header::Header;
-use super::node::Node;
-use super::{
-    CouchFile, Couchstore, CouchstoreConfig, Keyring, Tree, by_id, by_seqno, document, vbstate,
-};
+use super::config::CouchstoreConfig;
+use super::engine::Couchstore;
 
 pub use self::seal::seal;
 pub use self::trees::trees;
@@ -222,8 +222,9 @@ pub fn header(bytes: &[u8]) {
 
 /// Takes bytes for the document of a vBucket's state.
 pub fn vbucket_state(bytes: &[u8]) {
-    if let Ok((state, figures)) = vbstate::decode(bytes) {
-        let again = vbstate::encode(&state, &figures).map(|document| vbstate::decode(&document));
+    if let Ok((state, figures)) = vbucket_state::decode(bytes) {
+        let again = vbucket_state::encode(&state, &figures)
+            .map(|document| vbucket_state::decode(&document));
         assert_eq!(again.ok(), Some(Ok((state, figures))));
     }
 }

@@ -1,30 +1,14 @@
-//! The engine against the vendor's files, a model, and failing disks.
+//! The engine against the vendor's files, models, and failing disks.
 
-mod cached;
+mod commit;
 mod compact;
+pub(super) mod craft;
 mod crash;
-mod dropped;
-mod group;
-mod handles;
-mod history;
-mod hostile;
-mod layout;
-mod limits;
-mod lying_rows;
+mod damage;
 mod model;
-mod mutated;
-mod naive;
-mod one_sync;
-mod owners;
-mod read_ahead;
-mod replay;
-mod revisions;
-mod rewrites;
+mod reads;
+mod recovery;
+mod reference_model;
 mod rollback;
-mod room;
+mod store_files;
 pub(super) mod support;
-mod torn;
-mod unreadable;
-mod versions;
-
-use compact::compact_to_end;

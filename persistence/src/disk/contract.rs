@@ -3,10 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{
-    Access, Disk, DiskErrorKind, DiskFile, DiskOperation, DiskResult, FaultyDisk, KeptDirectory,
-    MemoryDisk, MeteredDisk, OsDisk, PooledDisk,
-};
+use super::error::{DiskErrorKind, DiskOperation, DiskResult};
+use super::faulty::FaultyDisk;
+use super::kept_directory::KeptDirectory;
+use super::memory::MemoryDisk;
+use super::metered::MeteredDisk;
+use super::os::OsDisk;
+use super::pooled::PooledDisk;
+use super::traits::{Access, Disk, DiskFile};
 
 fn kind<T>(result: DiskResult<T>) -> Option<DiskErrorKind> {
     result.err().map(|error| error.kind)

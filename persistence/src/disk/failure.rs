@@ -6,7 +6,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{DiskError, DiskErrorKind, DiskOperation};
+use super::error::{DiskError, DiskErrorKind, DiskOperation};
 
 /// A failure that concerns no particular byte.
 pub(super) fn failure(operation: DiskOperation, path: &Path, source: io::Error) -> DiskError {

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskResult};
+use super::error::DiskResult;
+use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
 
 /// A disk, and one directory of it that is open.
 #[derive(Debug)]

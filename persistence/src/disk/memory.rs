@@ -1,41 +1,54 @@
-//! A disk in memory that loses what a real one may lose: calls go in, and after [`MemoryDisk::crash`] the files are
-//! as a power loss could have left them.
+//! A disk in memory that loses what a real one may lose: after [`MemoryDisk::crash`] the files are as a power loss could
+//! have left them.
 //!
-//! Always:
-//! - what `sync_data` and `sync_dir` made durable survives, and so does a created directory (as on every [`Disk`]);
-//! - of the rest any part may survive: each 512-byte sector as it was after some number of the unsynced changes to
-//!   it, each pending name change as a whole, those of one name in order (see `contents` and `names`);
-//! - after a power loss all there is is durable, locks are free, and older handles answer
-//!   [`DiskErrorKind::PowerLost`](super::DiskErrorKind::PowerLost); after the loss of a process the same, but what was not
-//!   synced still is not ([`MemoryDisk::restart`]);
-//! - the same calls and the same choices give the same disk.
+//! The simulator and the crash tests run whole stores on it, because it is exact about what an engine may rely on.
 //!
-//! Paths are taken as they are, but for `.`; there are no links. `/` and the empty path exist from the start.
+//! What always holds:
+//! - Whatever `sync_data` and `sync_dir` made durable survives, and so does a created directory (as on every [`Disk`]).
+//! - Any part of the rest may survive. Each 512-byte sector is as it was after some number of the unsynced changes to it.
+//!   Each pending name change survives as a whole, and those of one name in order (see `contents` and `names`).
+//! - After a power loss all that is left is durable, locks are free, and older handles answer
+//!   [`DiskErrorKind::PowerLost`](super::DiskErrorKind::PowerLost).
+//! - After the end of a process ([`MemoryDisk::restart`]) the same holds, but unsynced changes are kept and still unsynced.
+//! - The same calls and the same choices give the same disk.
+//!
+//! Paths are used as they are, without their `.` parts. There are no links. `/` and the empty path exist from the start.
 
 mod contents;
+mod directory;
 mod file;
 mod image;
 mod keep;
 mod names;
+mod place;
 mod ranges;
+mod tree;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-pub(super) use self::file::MemoryFile;
-use self::file::{Inode, Session};
-use self::image::{Image, PAGE_BYTES};
+use super::error::{DiskOperation, DiskResult};
+use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
+
+use self::directory::{MemoryDirectory, MemoryLock};
+use self::file::Inode;
+use self::image::Image;
+use self::names::Directory;
+use self::place::Place;
+use self::tree::Tree;
+
 pub use self::keep::Keep;
+
+pub(super) use self::file::MemoryFile;
 #[cfg(test)]
 pub(crate) use self::keep::for_all_choices;
-use self::names::Directory;
-use super::failure::{failure, locked, power_lost};
-use super::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskOperation, DiskResult};
 
 /// A disk in memory. Clones are handles of the same disk.
 #[derive(Clone, Debug)]
@@ -43,57 +56,37 @@ pub struct MemoryDisk {
     tree: Arc<Mutex<Tree>>,
 }
 
-/// How full a [`MemoryDisk`] is.
+/// The space in use on a [`MemoryDisk`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryUsage {
     /// Files that have a name.
     pub files: u64,
     /// The sum of their lengths, holes included.
     pub bytes: u64,
-    /// The space in use, in pages of 4,096 bytes; files without a name that are still open count too. This is what
-    /// the capacity limits.
+    /// The space in use, in pages of 4,096 bytes, which the capacity limits. Open files without a name count too.
     pub allocated_bytes: u64,
 }
 
-#[derive(Debug)]
-struct Tree {
-    session: Arc<Session>,
-    directories: BTreeMap<PathBuf, Directory<Arc<Inode>>>,
-    /// Locked directories, each with its lock's number: a lock from before a power loss must not free a later one.
-    locks: BTreeMap<PathBuf, u64>,
-    locks_taken: u64,
-}
-
 impl MemoryDisk {
-    /// The capacity of a disk made without one: more than memory, so that only nonsense hits it.
+    /// The capacity of a disk made without one: more than memory, so that only a wrong length reaches it.
     pub const CAPACITY_BYTES_DEFAULT: u64 = 64 << 30;
 
-    /// An empty disk.
+    /// Makes an empty disk.
     #[must_use]
     pub fn new() -> Self {
         Self::with_capacity_bytes(Self::CAPACITY_BYTES_DEFAULT)
     }
 
-    /// An empty disk with so much space, handed out in pages of 4,096 bytes; a rest smaller than that is of no use.
-    /// Holes and names take none.
+    /// Makes an empty disk of this capacity. Space is allocated in pages of 4,096 bytes, and a remainder below that is not
+    /// used. Holes and names take no space.
     #[must_use]
     pub fn with_capacity_bytes(capacity_bytes: u64) -> Self {
-        let roots = [PathBuf::new(), PathBuf::from("/")];
-        let tree = Tree {
-            session: Arc::new(Session::new(capacity_bytes / PAGE_BYTES)),
-            directories: roots
-                .into_iter()
-                .map(|root| (root, Directory::new(BTreeMap::new())))
-                .collect(),
-            locks: BTreeMap::new(),
-            locks_taken: 0,
-        };
         Self {
-            tree: Arc::new(Mutex::new(tree)),
+            tree: Arc::new(Mutex::new(Tree::new(capacity_bytes))),
         }
     }
 
-    /// How full it is.
+    /// Returns the space in use.
     #[must_use]
     pub fn usage(&self) -> MemoryUsage {
         let tree = self.tree.lock();
@@ -109,50 +102,45 @@ impl MemoryDisk {
         })
     }
 
-    /// Loses the power and gets it back.
+    /// Loses the power and restores it.
     pub fn crash(&self, keep: Keep) {
         self.crash_with(&mut keep.chooser());
     }
 
-    /// Loses the power and gets it back; `choose` decides what is left of the unsynced. `choose(n)` is to give one of
-    /// `0..n` (more counts as n - 1): 0 keeps the least, n - 1 the most. It is asked, first for every directory's
-    /// names, then for every file left, in the order of paths and then of calls:
-    /// - of a change of a name or of a length: lost (0), kept (1);
-    /// - of a write within a sector: lost (0), kept (1);
-    /// - of a longer write: lost (0), torn (1), kept (2); if torn, of each sector: lost (0), kept (1); if it extended
-    ///   the file and its end was lost: the file ends where the kept part does (0), or as if all was kept (1).
+    /// Loses the power and restores it; `choose` decides what survives of the unsynced changes. `choose(n)` returns one of
+    /// `0..n` (a larger value counts as n - 1): 0 keeps the least, n - 1 the most. It is called first for the names of every
+    /// directory, then for every file left, in the order of paths and then of calls:
+    /// - for a change of a name or of a length: lost (0), kept (1);
+    /// - for a write within a sector: lost (0), kept (1);
+    /// - for a longer write: lost (0), torn (1), kept (2). For each sector of a torn write: lost (0), kept (1). If a torn
+    ///   write extended the file and lost its end, the file ends with the kept part (0), or as if all was kept (1).
     ///
-    /// It is not asked about what can't survive because something earlier was lost.
+    /// It is not called for a change that cannot survive because an earlier one was lost.
     pub fn crash_with(&self, choose: &mut dyn FnMut(usize) -> usize) {
         let mut choose = |options: usize| choose(options).min(options.saturating_sub(1));
         let mut tree = self.tree.lock();
-        tree.session.end();
-        let session = Arc::new(Session::new(tree.session.capacity_pages()));
+        let session = tree.end_session();
         let named: Vec<_> = std::mem::take(&mut tree.directories)
             .into_iter()
             .map(|(path, directory)| (path, directory.survivors(&mut choose)))
             .collect();
         for (path, names) in named {
             let files = names.into_iter().map(|(name, inode)| {
-                (
-                    name,
-                    Arc::new(Inode::new(&session, inode.survivors(&mut choose))),
-                )
+                let image = inode.survivors(&mut choose);
+                (name, Arc::new(Inode::new(&session, image)))
             });
             tree.directories
                 .insert(path, Directory::new(files.collect()));
         }
         tree.session = session;
-        tree.locks.clear();
     }
 
-    /// Loses the process that uses it, and no power: handles answer as after a power loss and locks are free, but files and
-    /// names are as they were, and what was not synced still is not.
+    /// Ends the process that uses the disk, with the power on. Handles answer as after a power loss and locks are free.
+    /// Files and names are as they were, and unsynced changes are still unsynced.
     pub fn restart(&self) {
         let mut tree = self.tree.lock();
-        tree.session.end();
-        let session = Arc::new(Session::new(tree.session.capacity_pages()));
-        // A file may have several names, some of them of the past: by its address, each is the same file afterwards.
+        let session = tree.end_session();
+        // A file may have several names, some of them earlier ones. Its address tells that they are of one file.
         let mut files: BTreeMap<*const Inode, Arc<Inode>> = BTreeMap::new();
         let mut taken = |inode: &Arc<Inode>| {
             let file = files
@@ -164,10 +152,9 @@ impl MemoryDisk {
             *directory = directory.map(&mut taken);
         }
         tree.session = session;
-        tree.locks.clear();
     }
 
-    /// As [`Disk::open`], with a handle whose syncs can be made to fail.
+    /// Same as [`Disk::open`], with a handle whose syncs can be made to fail.
     pub(super) fn open_file(&self, path: &Path, access: Access) -> DiskResult<Arc<MemoryFile>> {
         let place = Place::of(DiskOperation::Open, path)?;
         let mut tree = self.tree.lock();
@@ -175,7 +162,7 @@ impl MemoryDisk {
         Ok(Arc::new(MemoryFile::new(inode, path.to_owned(), access)))
     }
 
-    /// As [`Disk::create`], with a handle whose syncs can be made to fail.
+    /// Same as [`Disk::create`], with a handle whose syncs can be made to fail.
     pub(super) fn create_file(&self, path: &Path) -> DiskResult<Arc<MemoryFile>> {
         let place = Place::of(DiskOperation::Create, path)?;
         let mut tree = self.tree.lock();
@@ -186,11 +173,8 @@ impl MemoryDisk {
             return Err(place.failure(io::ErrorKind::AlreadyExists));
         }
         directory.create(&place.name, Arc::clone(&inode));
-        Ok(Arc::new(MemoryFile::new(
-            inode,
-            path.to_owned(),
-            Access::ReadWrite,
-        )))
+        let file = MemoryFile::new(inode, path.to_owned(), Access::ReadWrite);
+        Ok(Arc::new(file))
     }
 }
 
@@ -231,199 +215,33 @@ impl Disk for MemoryDisk {
     }
 
     fn list(&self, dir: &Path) -> DiskResult<Vec<String>> {
-        let tree = self.tree.lock();
-        let Some(directory) = tree.directories.get(&clean(dir)) else {
-            return Err(failure(
-                DiskOperation::List,
-                dir,
-                io::ErrorKind::NotFound.into(),
-            ));
-        };
-        let mut names: Vec<_> = directory
-            .iter()
-            .map(|(name, _)| name.to_string_lossy().into_owned())
-            .collect();
-        names.sort_unstable();
-        Ok(names)
+        self.tree.lock().list(dir)
     }
 
     fn create_dir(&self, dir: &Path) -> DiskResult<()> {
-        let dir = clean(dir);
-        let mut tree = self.tree.lock();
-        for above in dir.ancestors() {
-            let place = Place::of(DiskOperation::CreateDir, above).ok();
-            let file = place.and_then(|place| {
-                tree.directories
-                    .get(&place.directory)?
-                    .get(&place.name)
-                    .cloned()
-            });
-            if file.is_some() {
-                return Err(failure(
-                    DiskOperation::CreateDir,
-                    above,
-                    io::ErrorKind::AlreadyExists.into(),
-                ));
-            }
-        }
-        for above in dir.ancestors() {
-            tree.directories
-                .entry(above.to_owned())
-                .or_insert_with(|| Directory::new(BTreeMap::new()));
-        }
-        Ok(())
+        self.tree.lock().create_dir(dir)
     }
 
     fn lock(&self, dir: &Path) -> DiskResult<Box<dyn DiskLock>> {
-        let clean_dir = clean(dir);
-        let mut tree = self.tree.lock();
-        if !tree.directories.contains_key(&clean_dir) {
-            return Err(failure(
-                DiskOperation::Lock,
-                dir,
-                io::ErrorKind::NotFound.into(),
-            ));
-        }
-        if tree.locks.contains_key(&clean_dir) {
-            return Err(locked(dir));
-        }
-        tree.locks_taken += 1;
-        let number = tree.locks_taken;
-        tree.locks.insert(clean_dir.clone(), number);
+        let (directory, number) = self.tree.lock().lock(dir)?;
         Ok(Box::new(MemoryLock {
-            disk: self.clone(),
-            directory: clean_dir,
+            tree: Arc::clone(&self.tree),
+            directory,
             number,
         }))
     }
 
     fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
-        let mut tree = self.tree.lock();
-        let Some(directory) = tree.directories.get_mut(&clean(dir)) else {
-            return Err(failure(
-                DiskOperation::SyncDir,
-                dir,
-                io::ErrorKind::NotFound.into(),
-            ));
-        };
-        directory.sync();
-        Ok(())
+        self.tree.lock().sync_dir(dir)
     }
 
     fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
         let tree = self.tree.lock();
-        if !tree.directories.contains_key(&clean(dir)) {
-            return Err(failure(
-                DiskOperation::Open,
-                dir,
-                io::ErrorKind::NotFound.into(),
-            ));
-        }
-        let session = Arc::clone(&tree.session);
+        tree.require_dir(DiskOperation::Open, dir)?;
         Ok(Arc::new(MemoryDirectory {
-            disk: self.clone(),
+            tree: Arc::clone(&self.tree),
             path: dir.to_owned(),
-            session,
+            session: Arc::clone(&tree.session),
         }))
     }
 }
-
-/// An open directory of a [`MemoryDisk`].
-#[derive(Debug)]
-struct MemoryDirectory {
-    disk: MemoryDisk,
-    path: PathBuf,
-    session: Arc<Session>,
-}
-
-impl DiskDirectory for MemoryDirectory {
-    fn sync(&self) -> DiskResult<()> {
-        if !self.session.is_alive() {
-            return Err(power_lost(DiskOperation::SyncDir, &self.path));
-        }
-        self.disk.sync_dir(&self.path)
-    }
-}
-
-impl Tree {
-    /// The directory a place is in.
-    fn directory(&mut self, place: &Place<'_>) -> DiskResult<&mut Directory<Arc<Inode>>> {
-        self.directories
-            .get_mut(&place.directory)
-            .ok_or_else(|| place.failure(io::ErrorKind::NotFound))
-    }
-
-    /// The file at a place.
-    fn find(&mut self, place: &Place<'_>) -> DiskResult<&Arc<Inode>> {
-        self.refuse_directory(place, io::ErrorKind::IsADirectory)?;
-        self.directory(place)?
-            .get(&place.name)
-            .ok_or_else(|| place.failure(io::ErrorKind::NotFound))
-    }
-
-    fn refuse_directory(&self, place: &Place<'_>, kind: io::ErrorKind) -> DiskResult<()> {
-        let taken = self
-            .directories
-            .contains_key(&place.directory.join(&place.name));
-        if taken {
-            Err(place.failure(kind))
-        } else {
-            Ok(())
-        }
-    }
-}
-
-/// A path taken apart: a name in a directory, and what is to be done there.
-struct Place<'a> {
-    operation: DiskOperation,
-    path: &'a Path,
-    directory: PathBuf,
-    name: OsString,
-}
-
-impl<'a> Place<'a> {
-    fn of(operation: DiskOperation, path: &'a Path) -> DiskResult<Self> {
-        match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) => Ok(Self {
-                operation,
-                path,
-                directory: clean(parent),
-                name: name.to_owned(),
-            }),
-            _ => Err(failure(operation, path, io::ErrorKind::InvalidInput.into())),
-        }
-    }
-
-    fn failure(&self, kind: io::ErrorKind) -> super::DiskError {
-        failure(self.operation, self.path, kind.into())
-    }
-}
-
-/// A path without its `.` parts.
-fn clean(path: &Path) -> PathBuf {
-    path.components()
-        .filter(|component| *component != Component::CurDir)
-        .collect()
-}
-
-/// A [`MemoryDisk`]'s lock.
-#[derive(Debug)]
-struct MemoryLock {
-    disk: MemoryDisk,
-    directory: PathBuf,
-    number: u64,
-}
-
-impl DiskLock for MemoryLock {}
-
-impl Drop for MemoryLock {
-    fn drop(&mut self) {
-        let mut tree = self.disk.tree.lock();
-        if tree.locks.get(&self.directory) == Some(&self.number) {
-            tree.locks.remove(&self.directory);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskResult};
+use super::error::DiskResult;
+use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
 
 /// What a disk has been asked since it was wrapped. The difference of two says what something cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

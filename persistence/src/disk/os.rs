@@ -12,8 +12,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::error::{DiskOperation, DiskResult};
 use super::failure::{failure, failure_at, locked};
-use super::{Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskOperation, DiskResult};
+use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
 
 const LOCK_FILE: &str = "LOCK";
 

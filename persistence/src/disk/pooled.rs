@@ -24,7 +24,8 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use self::file::PooledFile;
-use super::{Access, Disk, DiskDirectory, DiskErrorKind, DiskFile, DiskLock, DiskResult};
+use super::error::{DiskErrorKind, DiskResult};
+use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
 
 /// A disk with a bound on the files that are open.
 #[derive(Clone, Debug)]

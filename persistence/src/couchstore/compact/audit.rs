@@ -10,20 +10,28 @@
 //!
 //! Memory does not grow with the source: an index is summed up in a digest, places are sorted like rows (`sort`).
 
+mod notes;
+mod row_checks;
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use crate::contract::{Budget, EngineError};
-use crate::couchstore::check::cross::{self, Digest};
-use crate::couchstore::check::{self, Finding, FindingKind, Severity, rows};
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::fields::{Fields, put};
-use crate::couchstore::reduce::Tree;
-use crate::couchstore::survey::{Flaw, FlawKind, Survey, Surveyed, SurveyedRow, Surveyor};
-use crate::couchstore::tip::Tip;
-use crate::couchstore::{by_seqno, names};
+use crate::couchstore::file::CommitView;
+use crate::couchstore::format::fields::put;
+use crate::couchstore::format::{DocInfo, Fields, Tree, block};
+use crate::couchstore::store::file_names;
+use crate::couchstore::tools::check::index_comparison;
+use crate::couchstore::tools::{Digest, Finding, FindingKind, Survey, SurveyedRow};
 
 use super::files::Create;
 use super::sort::{Sorted, Sorter};
+
+use self::notes::Notes;
+use self::row_checks::{decoded, refusal};
+
+pub(super) use self::row_checks::{check_body, check_row};
 
 /// Runs of places have numbers that no run of rows reaches.
 const FIRST_RUN: usize = 1 << 30;
@@ -63,10 +71,10 @@ enum Phase {
 }
 
 impl Audit {
-    /// Of `tip`, which is copied to `target`.
-    pub(super) fn new(tip: &Tip, target: &std::path::Path, sort_bytes: usize) -> Self {
+    /// Of `view`, which is copied to `target`.
+    pub(super) fn new(view: &CommitView, target: &std::path::Path, sort_bytes: usize) -> Self {
         Self {
-            phase: Phase::BySeqno(Survey::new(tip, Tree::BySeqno)),
+            phase: Phase::BySeqno(Survey::new(view, Tree::BySeqno)),
             notes: Notes::new(Tree::BySeqno),
             by_seqno: Digest::default(),
             by_id: Digest::default(),
@@ -82,20 +90,20 @@ impl Audit {
     /// [`EngineError::Corrupt`] for what is wrong with it or with a node before it; [`EngineError::Disk`].
     pub(super) fn next_row(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         create: Create<'_>,
     ) -> Result<Option<DocInfo>, EngineError> {
         let Phase::BySeqno(survey) = &mut self.phase else {
             return Ok(None);
         };
-        let row = survey.next(tip, None, &mut self.notes)?;
-        self.take_notes(tip, create)?;
+        let row = survey.next(view, None, &mut self.notes)?;
+        self.take_notes(view, create)?;
         let Some(row) = row else {
-            self.turn_to(tip, Tree::ById);
+            self.turn_to(view, Tree::ById);
             return Ok(None);
         };
-        let info = decoded(tip, Tree::BySeqno, &row)?;
-        check_row(tip, row.leaf, &info)?;
+        let info = decoded(view, Tree::BySeqno, &row)?;
+        check_row(view, row.leaf, &info)?;
         self.by_seqno.add(&info);
         Ok(Some(info))
     }
@@ -107,7 +115,7 @@ impl Audit {
         disk_bytes: u64,
         create: Create<'_>,
     ) -> Result<(), EngineError> {
-        let (start, end) = check::extent(position, disk_bytes);
+        let (start, end) = block::extent(position, disk_bytes);
         self.place(start, end, create)
     }
 
@@ -117,14 +125,14 @@ impl Audit {
     /// [`EngineError::Corrupt`]: the source contradicts itself; [`EngineError::Disk`].
     pub(super) fn step(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         create: Create<'_>,
         budget: &mut Budget,
     ) -> Result<bool, EngineError> {
         loop {
             let mut bytes = 0_u64;
             for _ in 0..THINGS_AN_ITEM {
-                let Some(more) = self.advance(tip, create)? else {
+                let Some(more) = self.advance(view, create)? else {
                     return Ok(true);
                 };
                 bytes = bytes.saturating_add(more);
@@ -136,27 +144,31 @@ impl Audit {
     }
 
     /// Looks at one thing more; says what it took, `None` at the end.
-    fn advance(&mut self, tip: &Tip, create: Create<'_>) -> Result<Option<u64>, EngineError> {
+    fn advance(
+        &mut self,
+        view: &CommitView,
+        create: Create<'_>,
+    ) -> Result<Option<u64>, EngineError> {
         match &mut self.phase {
             Phase::BySeqno(_) | Phase::Over => Ok(None),
             Phase::ById(survey) => {
-                let row = survey.next(tip, None, &mut self.notes)?;
-                self.take_notes(tip, create)?;
+                let row = survey.next(view, None, &mut self.notes)?;
+                self.take_notes(view, create)?;
                 let Some(row) = row else {
                     self.by_id_damaged = self.notes.lost;
-                    self.turn_to(tip, Tree::Local);
+                    self.turn_to(view, Tree::Local);
                     return Ok(Some(0));
                 };
-                let info = decoded(tip, Tree::ById, &row)?;
+                let info = decoded(view, Tree::ById, &row)?;
                 self.by_id.add(&info);
                 Ok(Some((row.key.len() + row.value.len()) as u64))
             }
             Phase::Local(survey) => {
-                let row = survey.next(tip, None, &mut self.notes)?;
-                self.take_notes(tip, create)?;
+                let row = survey.next(view, None, &mut self.notes)?;
+                self.take_notes(view, create)?;
                 match row {
                     Some(row) => Ok(Some((row.key.len() + row.value.len()) as u64)),
-                    None => self.compare(tip),
+                    None => self.compare(view),
                 }
             }
             Phase::Places { sorted, end } => {
@@ -172,7 +184,7 @@ impl Audit {
                 if start < *end {
                     let what = "body or node lies where something else is".to_owned();
                     return Err(refusal(
-                        tip,
+                        view,
                         &Finding::new(FindingKind::Overlap, start, what),
                     ));
                 }
@@ -181,21 +193,21 @@ impl Audit {
             }
             Phase::Search(tree, survey) => {
                 let tree = *tree;
-                let row = survey.next(tip, None, &mut self.notes)?;
+                let row = survey.next(view, None, &mut self.notes)?;
                 // All of it was told before.
                 self.notes = Notes::new(tree);
                 match row {
-                    Some(row) => self.search(tip, tree, &row).map(Some),
+                    Some(row) => self.search(view, tree, &row).map(Some),
                     None if tree == Tree::BySeqno => {
-                        self.phase = Phase::Search(Tree::ById, Survey::new(tip, Tree::ById));
+                        self.phase = Phase::Search(Tree::ById, Survey::new(view, Tree::ById));
                         Ok(Some(0))
                     }
                     None if self.by_id_damaged => self.turn_to_places(),
                     None => {
                         let what = "the indexes don't hold the same rows".to_owned();
                         Err(refusal(
-                            tip,
-                            &Finding::new(FindingKind::Index, tip.position, what),
+                            view,
+                            &Finding::new(FindingKind::Index, view.position, what),
                         ))
                     }
                 }
@@ -204,27 +216,27 @@ impl Audit {
     }
 
     /// Compares a row with the other index; says what it took.
-    fn search(&self, tip: &Tip, tree: Tree, row: &SurveyedRow) -> Result<u64, EngineError> {
-        let info = decoded(tip, tree, row)?;
-        let mut what = cross::difference(tip, tree, &info)?;
+    fn search(&self, view: &CommitView, tree: Tree, row: &SurveyedRow) -> Result<u64, EngineError> {
+        let info = decoded(view, tree, row)?;
+        let mut what = index_comparison::difference(view, tree, &info)?;
         if what.is_none()
             && self.by_id_damaged
-            && cross::other(tip, tree, &info)?.as_ref() != Some(&info)
+            && index_comparison::other(view, tree, &info)?.as_ref() != Some(&info)
         {
             what = Some("the by-seqno index says other things of it");
         }
         what.map_or(Ok((row.key.len() + row.value.len()) as u64), |what| {
             let finding = Finding::new(FindingKind::Index, row.leaf, what.to_owned());
             Err(refusal(
-                tip,
+                view,
                 &finding.in_tree(tree).of_row(info.seqno, &info.id),
             ))
         })
     }
 
-    fn turn_to(&mut self, tip: &Tip, tree: Tree) {
+    fn turn_to(&mut self, view: &CommitView, tree: Tree) {
         self.notes = Notes::new(tree);
-        let survey = Survey::new(tip, tree);
+        let survey = Survey::new(view, tree);
         self.phase = if tree == Tree::ById {
             Phase::ById(survey)
         } else {
@@ -233,7 +245,7 @@ impl Audit {
     }
 
     /// Both indexes have been summed up.
-    fn compare(&mut self, tip: &Tip) -> Result<Option<u64>, EngineError> {
+    fn compare(&mut self, view: &CommitView) -> Result<Option<u64>, EngineError> {
         if self.by_seqno == self.by_id {
             return self.turn_to_places();
         }
@@ -243,7 +255,7 @@ impl Audit {
         } else {
             Tree::BySeqno
         };
-        self.phase = Phase::Search(first, Survey::new(tip, first));
+        self.phase = Phase::Search(first, Survey::new(view, first));
         Ok(Some(0))
     }
 
@@ -259,9 +271,9 @@ impl Audit {
     }
 
     /// Takes over what a survey has told: places of nodes, or what ends this.
-    fn take_notes(&mut self, tip: &Tip, create: Create<'_>) -> Result<(), EngineError> {
+    fn take_notes(&mut self, view: &CommitView, create: Create<'_>) -> Result<(), EngineError> {
         if let Some(finding) = self.notes.found.take() {
-            return Err(refusal(tip, &finding));
+            return Err(refusal(view, &finding));
         }
         while let Some((start, end)) = self.notes.nodes.pop() {
             self.place(start, end, create)?;
@@ -278,159 +290,7 @@ impl Audit {
         put(&mut place, end, 8);
         let target = &self.target;
         places.push(place.into(), Bytes::new(), &mut |run| {
-            create(&names::run(target, run))
+            create(&file_names::run(target, run))
         })
-    }
-}
-
-fn decoded(tip: &Tip, tree: Tree, row: &SurveyedRow) -> Result<DocInfo, EngineError> {
-    rows::decode(tree, &row.key, &row.value).ok_or_else(|| {
-        let what = "row is too short".to_owned();
-        let mut finding = Finding::new(FindingKind::Row, row.leaf, what).in_tree(tree);
-        match tree {
-            Tree::BySeqno => finding.seqno = by_seqno::seqno(&row.key),
-            Tree::ById | Tree::Local => finding.key = Some(row.key.clone()),
-        }
-        refusal(tip, &finding)
-    })
-}
-
-/// Verifies a row by itself; its body is not read.
-///
-/// # Errors
-/// [`EngineError::Corrupt`].
-pub(super) fn check_row(tip: &Tip, leaf: u64, info: &DocInfo) -> Result<(), EngineError> {
-    match rows::flaws(tip.header.update_seq, info).into_iter().next() {
-        None => Ok(()),
-        Some((kind, what)) => {
-            let finding = Finding::new(kind, leaf, what).in_tree(Tree::BySeqno);
-            Err(refusal(tip, &finding.of_row(info.seqno, &info.id)))
-        }
-    }
-}
-
-/// Verifies a body whose checksum matches.
-///
-/// # Errors
-/// [`EngineError::Corrupt`].
-pub(super) fn check_body(tip: &Tip, info: &DocInfo, stored: &[u8]) -> Result<(), EngineError> {
-    rows::body_flaw(info, stored).map_or(Ok(()), |what| {
-        let finding = Finding::new(FindingKind::Body, info.body_position, what.to_owned());
-        Err(refusal(tip, &finding.of_row(info.seqno, &info.id)))
-    })
-}
-
-fn refusal(tip: &Tip, finding: &Finding) -> EngineError {
-    tip.source.corrupt(
-        finding.offset,
-        format!("{}; nothing was changed", finding.without_offset()),
-    )
-}
-
-/// What a survey tells between two rows.
-#[derive(Debug)]
-struct Notes {
-    tree: Tree,
-    nodes: Vec<(u64, u64)>,
-    found: Option<Finding>,
-    /// A part of the by-id index can't be read.
-    lost: bool,
-}
-
-impl Notes {
-    const fn new(tree: Tree) -> Self {
-        Self {
-            tree,
-            nodes: Vec::new(),
-            found: None,
-            lost: false,
-        }
-    }
-}
-
-impl Surveyor for Notes {
-    fn node(&mut self, node: Surveyed) {
-        self.nodes.push((node.start, node.end));
-    }
-
-    // Rows are taken one by one.
-    fn row(&mut self, _: u64, _: &Bytes, _: &Bytes) -> Result<(), EngineError> {
-        Ok(())
-    }
-
-    fn flaw(&mut self, flaw: Flaw) {
-        if self.tree == Tree::ById && matches!(flaw.kind, FlawKind::Lost(_)) {
-            self.lost = true;
-            return;
-        }
-        let finding = rows::finding(self.tree, flaw);
-        if self.found.is_none() && finding.severity() == Severity::Damage {
-            self.found = Some(finding);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::sync::Arc;
-
-    use bytes::Bytes;
-    use lowtide_checkpoint::Seqno;
-
-    use super::super::catch_up::Round;
-    use super::super::copy::Copying;
-    use super::super::filter::Rules;
-    use super::super::target::Target;
-    use super::*;
-    use crate::contract::{CompactionReport, CompactionRequest};
-    use crate::couchstore::check::tests::craft::{Craft, both};
-    use crate::couchstore::shared::Shared;
-    use crate::couchstore::source::Source;
-    use crate::couchstore::writer::Writer;
-    use crate::couchstore::{CouchstoreConfig, recover};
-    use crate::disk::{Disk, MemoryDisk};
-
-    /// A commit with a row that lies in both indexes, one without rows that it follows, and a file to be.
-    fn lying() -> (Tip, Tip, Target) {
-        let (disk, shared) = (
-            MemoryDisk::new(),
-            Arc::new(Shared::new(CouchstoreConfig::default())),
-        );
-        let make = |name: &str| disk.create(Path::new(name)).expect("new");
-        let image = Craft::of_rows(&both(
-            |row| row.rev_meta = Bytes::from_static(b"16 bytes, as of "),
-            3,
-        ))
-        .image();
-        let file = make("/7.couch.1");
-        file.write_at(&[&image], 0).expect("written");
-        let (tip, _) = recover::open(file, Path::new("/7.couch.1")).expect("opens");
-        let empty =
-            Writer::create(make("/empty"), Path::new("/empty"), Arc::clone(&shared)).expect("made");
-        let source = Source::new(make("/target"), Path::new("/target"), tip.source.checksum);
-        let target = Target::new(source, shared, &tip);
-        (tip, empty.tip().clone(), target)
-    }
-
-    /// Rows that come after the first pass are verified one by one: nothing compares the indexes of what came beside.
-    #[test]
-    fn a_row_that_lies_is_refused_also_when_it_came_beside() {
-        let (tip, empty, mut target) = lying();
-        let mut report = CompactionReport::default();
-        let mut round = Round::new(&empty, tip.clone(), Vec::new(), 1 << 20);
-        let refused = round.step(&mut target, &mut report, Budget::NONE);
-        assert_eq!(refused.expect_err("while it catches up").kind(), "corrupt");
-
-        let rules = Rules::new(CompactionRequest::default(), Seqno::ZERO, Seqno::ZERO);
-        let mut copying = Copying::new(&empty, rules, 1 << 20);
-        let mut create =
-            |_: &str| -> Result<Source, EngineError> { panic!("all of it fits into memory") };
-        while !copying
-            .step(&empty, &mut target, &mut create, &mut report, Budget::NONE)
-            .expect("empty")
-        {}
-        let refused = copying.step(&tip, &mut target, &mut create, &mut report, Budget::NONE);
-        assert_eq!(refused.expect_err("in a later pass").kind(), "corrupt");
     }
 }

@@ -14,10 +14,11 @@
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, EngineError};
-use crate::couchstore::btree_modify::{Action, THRESHOLD_BYTES};
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::tip::Tip;
-use crate::couchstore::vbucket::TakenOut;
+use crate::couchstore::btree::Action;
+use crate::couchstore::btree::split_policy::THRESHOLD_BYTES;
+use crate::couchstore::file::CommitView;
+use crate::couchstore::format::DocInfo;
+use crate::couchstore::store::PurgedRow;
 
 use super::audit;
 use super::target::Target;
@@ -39,10 +40,10 @@ const LEAF_BYTES: u64 = THRESHOLD_BYTES as u64;
 /// One round: from the commit the target has to `to`.
 #[derive(Debug)]
 pub(super) struct Round {
-    to: Tip,
+    to: CommitView,
     next: Seqno,
     /// What was purged, by key, each once. It goes first: so a row that is put in later stays.
-    taken_out: std::vec::IntoIter<TakenOut>,
+    taken_out: std::vec::IntoIter<PurgedRow>,
     /// Whose bodies are copied and which the trees have yet to take in. They do when there are no more, or no more fit
     /// into memory: each time costs new nodes from the leaves to the roots, and those before stay in the file.
     rows: Vec<DocInfo>,
@@ -55,9 +56,9 @@ pub(super) struct Round {
 impl Round {
     /// Collects rows in so much memory. `taken_out` is what was purged with `to` and before.
     pub(super) fn new(
-        from: &Tip,
-        to: Tip,
-        mut taken_out: Vec<TakenOut>,
+        from: &CommitView,
+        to: CommitView,
+        mut taken_out: Vec<PurgedRow>,
         memory_bytes: usize,
     ) -> Self {
         // Of a key that was purged more than once the last one, which is the one that is kept, says all.
@@ -123,7 +124,7 @@ impl Round {
     /// spent, which it tells.
     fn look_up(&mut self, target: &mut Target, budget: &mut Budget) -> Result<bool, EngineError> {
         let made = target.as_it_is()?;
-        for TakenOut { id, seqno } in self.taken_out.by_ref() {
+        for PurgedRow { id, seqno } in self.taken_out.by_ref() {
             // What has a later seqno was committed after the purge.
             if let Some(row) = made.doc_info(&id)?.filter(|row| row.seqno <= seqno) {
                 self.rows_bytes += row_bytes(&row);
@@ -167,7 +168,7 @@ impl Round {
     }
 
     /// Ends the round: the target is at the commit this returns.
-    pub(super) fn finish(self, target: &mut Target) -> Result<Tip, EngineError> {
+    pub(super) fn finish(self, target: &mut Target) -> Result<CommitView, EngineError> {
         // Though theirs may be the same: the figures in the state are the target's own.
         target.update_locals(&self.to)?;
         target.header.update_seq = self.to.header.update_seq;
@@ -253,6 +254,6 @@ impl Changes {
 }
 
 /// What of the old file was written since the target's commit.
-pub(super) const fn behind_bytes(from: &Tip, to: &Tip) -> u64 {
+pub(super) const fn behind_bytes(from: &CommitView, to: &CommitView) -> u64 {
     to.end.saturating_sub(from.end)
 }

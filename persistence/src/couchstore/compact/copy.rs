@@ -12,10 +12,9 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, EngineError};
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::reduce::Reduction;
-use crate::couchstore::tip::Tip;
-use crate::couchstore::{by_id, names};
+use crate::couchstore::file::CommitView;
+use crate::couchstore::format::{DocInfo, Reduction, by_id};
+use crate::couchstore::store::file_names;
 
 use super::audit::{self, Audit};
 use super::files::Create;
@@ -45,9 +44,9 @@ pub(super) struct Copying {
 }
 
 impl Copying {
-    /// From `tip` on.
-    pub(super) fn new(tip: &Tip, rules: Rules, sort_bytes: usize) -> Self {
-        let first_high = Seqno(tip.header.update_seq);
+    /// From `view` on.
+    pub(super) fn new(view: &CommitView, rules: Rules, sort_bytes: usize) -> Self {
+        let first_high = Seqno(view.header.update_seq);
         let by_id = Sorter::new(sort_bytes, 0);
         Self {
             next: Seqno(0),
@@ -66,71 +65,71 @@ impl Copying {
         self.rows
     }
 
-    /// Copies as much as the budget allows; whether that was all of `tip`.
+    /// Copies as much as the budget allows; whether that was all of `view`.
     pub(super) fn step(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         target: &mut Target,
         create: Create<'_>,
         report: &mut CompactionReport,
         mut budget: Budget,
     ) -> Result<bool, EngineError> {
         if self.passes == 0 {
-            if !self.first_pass(tip, target, create, report, &mut budget)? {
+            if !self.first_pass(view, target, create, report, &mut budget)? {
                 return Ok(false);
             }
         } else {
-            for row in tip.rows(self.next)? {
+            for row in view.rows(self.next)? {
                 let info = row?;
-                audit::check_row(tip, tip.position, &info)?;
+                audit::check_row(view, view.position, &info)?;
                 self.rows += 1;
                 self.next = info.seqno.next();
                 let bytes = size(&info);
-                self.copy(tip, target, create, report, info)?;
+                self.copy(view, target, create, report, info)?;
                 if !budget.spend(bytes) {
                     return Ok(false);
                 }
             }
         }
-        self.end_pass(tip, target);
+        self.end_pass(view, target);
         Ok(true)
     }
 
     /// Copies and verifies as much of the first commit as the budget allows; whether that was all.
     fn first_pass(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         target: &mut Target,
         create: Create<'_>,
         report: &mut CompactionReport,
         budget: &mut Budget,
     ) -> Result<bool, EngineError> {
         let path = Arc::clone(&target.out.source().path);
-        let first = || Box::new(Audit::new(tip, &path, self.sort_bytes));
+        let first = || Box::new(Audit::new(view, &path, self.sort_bytes));
         let mut audit = self.audit.take().unwrap_or_else(first);
-        let is_over = self.first_rows(tip, target, create, report, &mut audit, budget)?
-            && audit.step(tip, create, budget)?;
+        let is_over = self.first_rows(view, target, create, report, &mut audit, budget)?
+            && audit.step(view, create, budget)?;
         self.audit = Some(audit).filter(|_| !is_over);
         Ok(is_over)
     }
 
     fn first_rows(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         target: &mut Target,
         create: Create<'_>,
         report: &mut CompactionReport,
         audit: &mut Audit,
         budget: &mut Budget,
     ) -> Result<bool, EngineError> {
-        while let Some(info) = audit.next_row(tip, create)? {
+        while let Some(info) = audit.next_row(view, create)? {
             self.rows += 1;
             self.next = info.seqno.next();
             let mut bytes = (info.id.len() + info.rev_meta.len()) as u64;
-            if self.rules.keeps(&tip.source, &info, report)? {
+            if self.rules.keeps(&view.source, &info, report)? {
                 bytes = size(&info);
                 let position = info.body_position;
-                let disk_bytes = self.copy(tip, target, create, report, info)?;
+                let disk_bytes = self.copy(view, target, create, report, info)?;
                 if position != 0 {
                     audit.body(position, disk_bytes, create)?;
                 }
@@ -139,10 +138,10 @@ impl Copying {
                 return Ok(false);
             }
         }
-        self.check_count(tip)?;
+        self.check_count(view)?;
         for info in self.rules.take_kept() {
             let position = info.body_position;
-            let disk_bytes = self.copy(tip, target, create, report, info)?;
+            let disk_bytes = self.copy(view, target, create, report, info)?;
             if position != 0 {
                 audit.body(position, disk_bytes, create)?;
             }
@@ -150,12 +149,12 @@ impl Copying {
         Ok(true)
     }
 
-    /// Whether so much was committed since `tip` that it is copied before there are indexes.
-    pub(super) const fn goes_on(&self, tip: &Tip, newest: &Tip) -> bool {
+    /// Whether so much was committed since `view` that it is copied before there are indexes.
+    pub(super) const fn goes_on(&self, view: &CommitView, newest: &CommitView) -> bool {
         let behind = newest
             .header
             .update_seq
-            .saturating_sub(tip.header.update_seq);
+            .saturating_sub(view.header.update_seq);
         behind > self.rows / MUCH && self.passes < PASSES_MAX
     }
 
@@ -167,24 +166,24 @@ impl Copying {
     /// Copies a row and its body; says what the body takes on disk.
     fn copy(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         target: &mut Target,
         create: Create<'_>,
         report: &mut CompactionReport,
         info: DocInfo,
     ) -> Result<u64, EngineError> {
-        let info = target.copy_body(tip, info)?;
+        let info = target.copy_body(view, info)?;
         report.items_copied += 1;
         let disk_bytes = info.physical_bytes;
         self.by_id
             .push(info.id.clone(), by_id::encode(&info), &mut |run| {
-                create(&names::run(&target.out.source().path, run))
+                create(&file_names::run(&target.out.source().path, run))
             })?;
         Ok(disk_bytes)
     }
 
-    fn check_count(&self, tip: &Tip) -> Result<(), EngineError> {
-        let indexed = match tip.header.by_id.map(|root| root.reduction) {
+    fn check_count(&self, view: &CommitView) -> Result<(), EngineError> {
+        let indexed = match view.header.by_id.map(|root| root.reduction) {
             Some(Reduction::Documents { live, deleted, .. }) => live.saturating_add(deleted),
             _ => 0,
         };
@@ -195,14 +194,14 @@ impl Copying {
             "{} rows by seqno, but {indexed} by id: nothing was changed",
             self.rows
         );
-        Err(tip.source.corrupt(tip.position, what))
+        Err(view.source.corrupt(view.position, what))
     }
 
-    /// The target's seqnos are those of `tip` now.
-    fn end_pass(&mut self, tip: &Tip, target: &mut Target) {
+    /// The target's seqnos are those of `view` now.
+    fn end_pass(&mut self, view: &CommitView, target: &mut Target) {
         self.passes += 1;
-        target.header.update_seq = tip.header.update_seq;
-        let purge_seq = tip.header.purge_seq.max(self.rules.purged);
+        target.header.update_seq = view.header.update_seq;
+        let purge_seq = view.header.purge_seq.max(self.rules.purged);
         target.header.purge_seq = target.header.purge_seq.max(purge_seq);
     }
 }

@@ -9,13 +9,12 @@ use lowtide_checkpoint::Vbid;
 use parking_lot::Mutex;
 
 use crate::contract::EngineError;
-use crate::couchstore::Open;
-use crate::couchstore::checksum::Checksum;
-use crate::couchstore::directory::Directory;
-use crate::couchstore::source::Source;
+use crate::couchstore::file::Source;
+use crate::couchstore::format::Checksum;
+use crate::couchstore::store::{Directory, OpenStore};
 
 /// A store, as long as it is open.
-pub(super) type Store = Weak<Mutex<Option<Open>>>;
+pub(super) type Store = Weak<Mutex<Option<OpenStore>>>;
 
 /// Makes an empty file of that name beside the target.
 pub(super) type Create<'a> = &'a mut dyn FnMut(&str) -> Result<Source, EngineError>;

@@ -15,10 +15,9 @@ use lowtide_checkpoint::{Item, Seqno};
 use crate::contract::{
     CompactionFilter, CompactionReport, CompactionRequest, EngineError, Verdict,
 };
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::rev_meta::RevMeta;
-use crate::couchstore::source::Source;
-use crate::couchstore::{document, tombstones};
+use crate::couchstore::file::Source;
+use crate::couchstore::format::{DocInfo, RevisionMeta, document};
+use crate::couchstore::read::tombstones;
 
 /// What one compaction goes by.
 #[derive(Debug)]
@@ -123,7 +122,8 @@ impl Rules {
             return false;
         }
         let by_age = self.purge_before.is_none_or(|before| {
-            RevMeta::decode(&info.rev_meta).is_some_and(|meta| meta.time != 0 && meta.time < before)
+            RevisionMeta::decode(&info.rev_meta)
+                .is_some_and(|meta| meta.time != 0 && meta.time < before)
         });
         by_age && self.purge_upto.is_none_or(|upto| info.seqno <= upto)
     }

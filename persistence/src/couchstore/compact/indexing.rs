@@ -8,12 +8,11 @@ use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, EngineError};
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::reduce::Tree;
-use crate::couchstore::tip::Tip;
-use crate::couchstore::{by_id, by_seqno, names};
+use crate::couchstore::file::CommitView;
+use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
+use crate::couchstore::store::file_names;
 
-use super::build::Builder;
+use super::bulk_builder::BulkBuilder;
 use super::files::Create;
 use super::sort::{Sorted, Sorter};
 use super::target::Target;
@@ -22,7 +21,7 @@ use super::target::Target;
 #[derive(Debug)]
 pub(super) struct Indexing {
     pass: Pass,
-    builder: Builder,
+    builder: BulkBuilder,
     /// Up to here a key is there once.
     first_high: Seqno,
     pub(super) done: u64,
@@ -60,7 +59,7 @@ impl Indexing {
         };
         Ok(Self {
             pass,
-            builder: Builder::new(Tree::ById),
+            builder: BulkBuilder::new(Tree::ById),
             first_high,
             done: 0,
             of,
@@ -68,10 +67,10 @@ impl Indexing {
     }
 
     /// Indexes as many rows as the budget allows; whether those were all. Then both indexes and the local documents are
-    /// those of `tip`.
+    /// those of `view`.
     pub(super) fn step(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         target: &mut Target,
         create: Create<'_>,
         mut budget: Budget,
@@ -83,7 +82,7 @@ impl Indexing {
             };
             let Some((key, value)) = row else {
                 if self.end_pass(target, create)? {
-                    target.build_locals(tip)?;
+                    target.build_locals(view)?;
                     return Ok(true);
                 }
                 continue;
@@ -91,8 +90,8 @@ impl Indexing {
             let bytes = (key.len() + value.len()) as u64;
             self.done += 1;
             match self.pass {
-                Pass::ById { .. } => self.row_by_id(tip, target, create, &key, value)?,
-                Pass::BySeqno { .. } | Pass::Over => self.row_by_seqno(tip, target, key, value)?,
+                Pass::ById { .. } => self.row_by_id(view, target, create, &key, value)?,
+                Pass::BySeqno { .. } | Pass::Over => self.row_by_seqno(view, target, key, value)?,
             }
             if !budget.spend(bytes) {
                 return Ok(false);
@@ -102,7 +101,7 @@ impl Indexing {
 
     fn row_by_id(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         target: &mut Target,
         create: Create<'_>,
         key: &Bytes,
@@ -114,12 +113,12 @@ impl Indexing {
         else {
             return Ok(());
         };
-        let info = by_id::decode(key, &value).ok_or_else(|| tip.corrupt_row(Tree::ById))?;
+        let info = by_id::decode(key, &value).ok_or_else(|| view.corrupt_row(Tree::ById))?;
         match newest {
             Some((known, _)) if known.id == info.id => {
                 if known.seqno == info.seqno || known.seqno.max(info.seqno) <= self.first_high {
                     let what = format!("key {} is there twice", key.escape_ascii());
-                    return Err(tip.source.corrupt(tip.position, what));
+                    return Err(view.source.corrupt(view.position, what));
                 }
                 if info.seqno > known.seqno {
                     *newest = Some((info, value));
@@ -137,7 +136,7 @@ impl Indexing {
 
     fn row_by_seqno(
         &mut self,
-        tip: &Tip,
+        view: &CommitView,
         target: &mut Target,
         key: Bytes,
         value: Bytes,
@@ -145,7 +144,7 @@ impl Indexing {
         if self.builder.push(&mut target.out, key, value)? {
             return Ok(());
         }
-        Err(tip.source.corrupt(tip.position, "a seqno is there twice"))
+        Err(view.source.corrupt(view.position, "a seqno is there twice"))
     }
 
     /// An index has all its rows: ends it; whether it was the last one.
@@ -159,7 +158,7 @@ impl Indexing {
                 if let Some(row) = newest {
                     take_in(&mut self.builder, &mut by_seqno, target, create, row)?;
                 }
-                let builder = std::mem::replace(&mut self.builder, Builder::new(Tree::BySeqno));
+                let builder = std::mem::replace(&mut self.builder, BulkBuilder::new(Tree::BySeqno));
                 target.header.by_id = builder.finish(&mut target.out)?;
                 self.pass = Pass::BySeqno {
                     rows: by_seqno.finish()?,
@@ -167,7 +166,7 @@ impl Indexing {
                 Ok(false)
             }
             Pass::BySeqno { .. } => {
-                let builder = std::mem::replace(&mut self.builder, Builder::new(Tree::Local));
+                let builder = std::mem::replace(&mut self.builder, BulkBuilder::new(Tree::Local));
                 target.header.by_seqno = builder.finish(&mut target.out)?;
                 Ok(true)
             }
@@ -178,7 +177,7 @@ impl Indexing {
 
 /// Adds the newest row of a key to the one index, and to what will be in the other.
 fn take_in(
-    by_id: &mut Builder,
+    by_id: &mut BulkBuilder,
     by_seqno: &mut Sorter,
     target: &mut Target,
     create: Create<'_>,
@@ -188,7 +187,7 @@ fn take_in(
     by_seqno.push(
         by_seqno::key(info.seqno),
         by_seqno::encode(&info),
-        &mut |run| create(&names::run(&target.out.source().path, run)),
+        &mut |run| create(&file_names::run(&target.out.source().path, run)),
     )?;
     // Rows come sorted, and of each key one.
     by_id.push(&mut target.out, info.id, value).map(|_| ())

@@ -14,19 +14,16 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError};
+use crate::couchstore::config::{CommitMode, CompactionConfig, CouchstoreConfig};
+use crate::couchstore::file::{CommitView, Source, header_search};
+use crate::couchstore::format::{Checksum, FormatVersion};
+use crate::couchstore::store_context::StoreContext;
+use crate::couchstore::write::tail_recovery;
 use crate::disk::{Access, Disk};
 
 use super::copy::Copying;
 use super::filter::Rules;
-use super::rows;
 use super::target::Target;
-use crate::couchstore::checksum::Checksum;
-use crate::couchstore::shared::Shared;
-use crate::couchstore::source::Source;
-use crate::couchstore::tip::Tip;
-use crate::couchstore::{
-    CommitMode, CompactionConfig, CouchstoreConfig, FormatVersion, find, recover,
-};
 
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     // Nothing is read twice.
@@ -61,7 +58,7 @@ pub fn compact_file(
     compact_with(disk, source, target, request, CONFIG, progress)
 }
 
-pub(in crate::couchstore) fn compact_with(
+pub(crate) fn compact_with(
     disk: &dyn Disk,
     source: &Path,
     target: &Path,
@@ -69,52 +66,56 @@ pub(in crate::couchstore) fn compact_with(
     config: CouchstoreConfig,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<CompactionReport, EngineError> {
-    let tip = newest(disk, source)?;
-    let completed = tip
+    let view = newest(disk, source)?;
+    let completed = view
         .state()?
         .map_or(Seqno::ZERO, |(state, _)| state.high_completed_seqno);
-    let rules = Rules::new(request, Seqno(tip.header.update_seq), completed);
+    let rules = Rules::new(request, Seqno(view.header.update_seq), completed);
     let mut report = CompactionReport {
-        bytes_before: tip.source.file.len()?,
+        bytes_before: view.source.file.len()?,
         ..CompactionReport::default()
     };
 
-    let mut files = Made {
+    let mut files = CreatedFiles {
         disk,
         paths: Vec::new(),
     };
-    let mut out = Target::new(files.create(target)?, Arc::new(Shared::new(config)), &tip);
+    let mut out = Target::new(
+        files.create(target)?,
+        Arc::new(StoreContext::new(config)),
+        &view,
+    );
     let mut create = |name: &str| files.create(&target.with_file_name(name));
-    let mut copying = Copying::new(&tip, rules, config.compaction.sort_bytes);
-    while !copying.step(&tip, &mut out, &mut create, &mut report, STEP)? {
-        progress(copying.done(), rows(&tip));
+    let mut copying = Copying::new(&view, rules, config.compaction.sort_bytes);
+    while !copying.step(&view, &mut out, &mut create, &mut report, STEP)? {
+        progress(copying.done(), view.row_count());
     }
     let mut indexing = copying.finish()?;
-    while !indexing.step(&tip, &mut out, &mut create, STEP)? {
+    while !indexing.step(&view, &mut out, &mut create, STEP)? {
         progress(indexing.done, indexing.of);
     }
-    report.bytes_after = out.commit(&tip)?.end;
+    report.bytes_after = out.commit(&view)?.end;
     disk.sync_dir(target.parent().unwrap_or(Path::new("")))?;
     files.keep_first();
     Ok(report)
 }
 
 /// What opening the file for writing would come to, without a write.
-fn newest(disk: &dyn Disk, path: &Path) -> Result<Tip, EngineError> {
-    let mut tip = find::newest(disk.open(path, Access::ReadOnly)?, path)?;
-    while let Some(next) = recover::successor(&tip)? {
-        tip = next;
+fn newest(disk: &dyn Disk, path: &Path) -> Result<CommitView, EngineError> {
+    let mut view = header_search::newest(disk.open(path, Access::ReadOnly)?, path)?;
+    while let Some(next) = tail_recovery::successor(&view)? {
+        view = next;
     }
-    Ok(tip)
+    Ok(view)
 }
 
 /// The files made so far. Dropped, they are removed.
-struct Made<'a> {
+struct CreatedFiles<'a> {
     disk: &'a dyn Disk,
     paths: Vec<PathBuf>,
 }
 
-impl Made<'_> {
+impl CreatedFiles<'_> {
     fn create(&mut self, path: &Path) -> Result<Source, EngineError> {
         let file = self.disk.create(path)?;
         self.paths.push(path.to_path_buf());
@@ -126,7 +127,7 @@ impl Made<'_> {
     }
 }
 
-impl Drop for Made<'_> {
+impl Drop for CreatedFiles<'_> {
     fn drop(&mut self) {
         for path in &self.paths {
             // Without its header it is no couchstore file; that it can't be removed either is the lesser news.

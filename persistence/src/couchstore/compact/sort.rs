@@ -18,8 +18,8 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::node::Entry;
-use crate::couchstore::source::Source;
+use crate::couchstore::file::Source;
+use crate::couchstore::format::Entry;
 
 use self::run::{Run, RunWriter};
 
@@ -218,9 +218,10 @@ impl Sorted {
 mod tests {
     use std::path::Path;
 
-    use super::*;
-    use crate::couchstore::checksum::Checksum;
+    use crate::couchstore::format::Checksum;
     use crate::disk::{Disk, MemoryDisk};
+
+    use super::*;
 
     /// What comes out of a sorter that `rows` were put into.
     fn sort(rows: &[(u32, usize)], memory_bytes: usize) -> (Vec<(Bytes, Bytes)>, MemoryDisk) {

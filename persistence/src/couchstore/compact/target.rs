@@ -11,19 +11,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::appender::Appender;
-use crate::couchstore::btree_modify::{self, Action};
-use crate::couchstore::doc_info::DocInfo;
-use crate::couchstore::header::Header;
-use crate::couchstore::reduce::Tree;
-use crate::couchstore::shared::Shared;
-use crate::couchstore::source::Source;
-use crate::couchstore::tip::Tip;
-use crate::couchstore::vbstate::{self, StoreFigures};
-use crate::couchstore::{block, by_id, by_seqno, document, recover};
+use crate::couchstore::btree::{self, Action};
+use crate::couchstore::file::{Appender, CommitView, Source};
+use crate::couchstore::format::{
+    DocInfo, Header, StoreFigures, Tree, block, by_id, by_seqno, vbucket_state,
+};
+use crate::couchstore::store_context::StoreContext;
+use crate::couchstore::write::activate;
 
 use super::audit;
-use super::build::Builder;
+use super::bulk_builder::BulkBuilder;
 
 /// Where the first byte goes. The file has no header at its beginning: block 0 begins with a type byte of 0, which is
 /// what a hole reads as, and no position of a body is 0.
@@ -32,7 +29,7 @@ const START: u64 = 1;
 /// A vBucket's next file.
 #[derive(Debug)]
 pub(super) struct Target {
-    shared: Arc<Shared>,
+    shared: Arc<StoreContext>,
     pub(super) out: Appender,
     /// What the next commit will say.
     pub(super) header: Header,
@@ -46,16 +43,16 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// An empty one, for the vBucket as `tip` has it.
-    pub(super) fn new(source: Source, shared: Arc<Shared>, tip: &Tip) -> Self {
+    /// An empty one, for the vBucket as `view` has it.
+    pub(super) fn new(source: Source, shared: Arc<StoreContext>, view: &CommitView) -> Self {
         let Header {
             update_seq,
             purge_seq,
             timestamp,
             ..
-        } = tip.header;
+        } = view.header;
         // An older file becomes what new ones are; a newer one is not made older.
-        let version = tip.header.version.max(shared.config.version.number());
+        let version = view.header.version.max(shared.config.version.number());
         let header = Header {
             update_seq,
             purge_seq,
@@ -77,7 +74,7 @@ impl Target {
     /// Copies a body as it is stored, once it is verified; the row as it will be here.
     pub(super) fn copy_body(
         &mut self,
-        from: &Tip,
+        from: &CommitView,
         mut info: DocInfo,
     ) -> Result<DocInfo, EngineError> {
         (info.body_position, info.physical_bytes) = match from.stored_body(&info)? {
@@ -91,25 +88,9 @@ impl Target {
         Ok(info)
     }
 
-    /// Counts a row that an index takes in.
+    /// Counts a row that the indexes take in.
     pub(super) fn count(&mut self, info: &DocInfo) {
-        if !info.deleted && document::is_prepared(&info.id) {
-            self.figures.prepares = self.figures.prepares.saturating_add(1);
-            self.figures.prepare_bytes = self
-                .figures
-                .prepare_bytes
-                .saturating_add(info.physical_bytes);
-        }
-    }
-
-    fn uncount(&mut self, info: &DocInfo) {
-        if !info.deleted && document::is_prepared(&info.id) {
-            self.figures.prepares = self.figures.prepares.saturating_sub(1);
-            self.figures.prepare_bytes = self
-                .figures
-                .prepare_bytes
-                .saturating_sub(info.physical_bytes);
-        }
+        self.figures.count_prepare(info);
     }
 
     /// Puts copied rows, sorted by key, in the place of those with their keys; `by_seqno` gets what that does to the other
@@ -134,18 +115,17 @@ impl Target {
             Ok(())
         };
         let root = self.header.by_id;
-        let root =
-            btree_modify::modify(&mut self.out, Tree::ById, root, &actions, &mut on_replaced)?;
+        let root = btree::modify(&mut self.out, Tree::ById, root, &actions, &mut on_replaced)?;
         self.header.by_id = root;
         for info in &replaced {
-            self.uncount(info);
+            self.figures.uncount_prepare(info);
             by_seqno.push(Action {
                 key: by_seqno::key(info.seqno),
                 value: None,
             });
         }
         for info in rows {
-            self.count(info);
+            self.figures.count_prepare(info);
             by_seqno.push(Action {
                 key: by_seqno::key(info.seqno),
                 value: Some(by_seqno::encode(info)),
@@ -168,17 +148,16 @@ impl Target {
             })
             .collect();
         let root = self.header.by_id;
-        let root =
-            btree_modify::modify(
-                &mut self.out,
-                Tree::ById,
-                root,
-                &actions,
-                &mut |_, _| Ok(()),
-            )?;
+        let root = btree::modify(
+            &mut self.out,
+            Tree::ById,
+            root,
+            &actions,
+            &mut |_, _| Ok(()),
+        )?;
         self.header.by_id = root;
         for info in rows {
-            self.uncount(info);
+            self.figures.uncount_prepare(info);
             by_seqno.push(Action {
                 key: by_seqno::key(info.seqno),
                 value: None,
@@ -188,11 +167,11 @@ impl Target {
     }
 
     /// What it holds now, to read from: nothing of it is durable, or anybody else's to see.
-    pub(super) fn as_it_is(&mut self) -> Result<Tip, EngineError> {
+    pub(super) fn as_it_is(&mut self) -> Result<CommitView, EngineError> {
         self.out.flush()?;
         let end = self.out.position();
         let source = self.out.source().uncached();
-        Ok(Tip {
+        Ok(CommitView {
             source,
             header: self.header.clone(),
             position: end,
@@ -203,18 +182,17 @@ impl Target {
     /// Changes the by-seqno index.
     pub(super) fn change_by_seqno(&mut self, actions: &[Action]) -> Result<(), EngineError> {
         let root = self.header.by_seqno;
-        let root =
-            btree_modify::modify(&mut self.out, Tree::BySeqno, root, actions, &mut |_, _| {
-                Ok(())
-            })?;
+        let root = btree::modify(&mut self.out, Tree::BySeqno, root, actions, &mut |_, _| {
+            Ok(())
+        })?;
         self.header.by_seqno = root;
         self.sync_now_and_then()
     }
 
     /// Builds the local tree: that of `from`, with the figures of this file in the vBucket's state.
-    pub(super) fn build_locals(&mut self, from: &Tip) -> Result<(), EngineError> {
+    pub(super) fn build_locals(&mut self, from: &CommitView) -> Result<(), EngineError> {
         self.locals = self.locals_of(from)?;
-        let mut builder = Builder::new(Tree::Local);
+        let mut builder = BulkBuilder::new(Tree::Local);
         for (name, value) in &self.locals {
             builder.push(&mut self.out, name.clone(), value.clone())?;
         }
@@ -223,7 +201,7 @@ impl Target {
     }
 
     /// Brings the local tree up to that of `from`.
-    pub(super) fn update_locals(&mut self, from: &Tip) -> Result<(), EngineError> {
+    pub(super) fn update_locals(&mut self, from: &CommitView) -> Result<(), EngineError> {
         let wanted = self.locals_of(from)?;
         let gone = self
             .locals
@@ -243,7 +221,7 @@ impl Target {
             value: Some(value.clone()),
         }));
         actions.sort_by(|a, b| a.key.cmp(&b.key));
-        let root = btree_modify::modify(
+        let root = btree::modify(
             &mut self.out,
             Tree::Local,
             self.header.local,
@@ -255,7 +233,7 @@ impl Target {
         Ok(())
     }
 
-    fn locals_of(&self, from: &Tip) -> Result<BTreeMap<Bytes, Bytes>, EngineError> {
+    fn locals_of(&self, from: &CommitView) -> Result<BTreeMap<Bytes, Bytes>, EngineError> {
         let mut locals: BTreeMap<Bytes, Bytes> = from.locals()?.into_iter().collect();
         if let Some((state, figures)) = from.state()? {
             let ours = StoreFigures {
@@ -263,16 +241,16 @@ impl Target {
                 ..self.figures
             };
             if ours != figures {
-                let value = vbstate::encode(&state, &ours)
+                let value = vbucket_state::encode(&state, &ours)
                     .map_err(|error| from.source.corrupt(from.position, error.to_string()))?;
-                locals.insert(Bytes::from_static(vbstate::NAME), value.into());
+                locals.insert(Bytes::from_static(vbucket_state::NAME), value.into());
             }
         }
         Ok(locals)
     }
 
     /// Makes what was appended so far durable as the vBucket's state at the header of `at`.
-    pub(super) fn commit(&mut self, at: &Tip) -> Result<Tip, EngineError> {
+    pub(super) fn commit(&mut self, at: &CommitView) -> Result<CommitView, EngineError> {
         let timestamp = at.header.timestamp;
         let header = Header {
             timestamp,
@@ -284,17 +262,17 @@ impl Target {
         let encoded = header.encode(block::DATA);
         self.out.header(&encoded)?;
         let source = self.out.source().clone();
-        let tip = Tip {
+        let view = CommitView {
             source,
             header,
             position,
             end: position + encoded.len() as u64,
         };
         self.sync()?;
-        recover::write_type(&tip)?;
+        activate(&view)?;
         self.sync()?;
         self.previous = position;
-        Ok(tip)
+        Ok(view)
     }
 
     /// Bytes handed to the disk so far.

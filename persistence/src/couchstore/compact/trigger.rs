@@ -9,63 +9,25 @@ use std::sync::Arc;
 use lowtide_checkpoint::Vbid;
 
 use crate::contract::CompactionRequest;
-use crate::couchstore::tip::Tip;
-use crate::couchstore::vbucket::VBucket;
+use crate::couchstore::config::CompactionConfig;
+use crate::couchstore::file::CommitView;
+use crate::couchstore::store::VBucket;
 
 /// Headers have the time in nanoseconds, tombstones in seconds.
 const NANOS_A_SECOND: u64 = 1_000_000_000;
 
-/// When files are compacted by themselves, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CompactionConfig {
-    /// A file is compacted when at least so many percent of it can't be reached any more; `None`: only on request.
-    /// *Default*: 50.
-    pub fragmentation_percent: Option<u8>,
-    /// Smaller files are let be. *Default*: 4 MiB.
-    pub file_bytes_min: u64,
-    /// The new file is synced whenever so much of it was written, so that neither the last sync nor the commits beside
-    /// it wait for all of it at once; 0: only at the end. *Default*: 1 MiB.
-    pub sync_bytes: u64,
-    /// What rows may take in memory while they are sorted; more of them go through temporary files. The second index
-    /// takes as much while the first is made. *Default*: 16 MiB.
-    pub sort_bytes: usize,
-    /// A compaction that begins by itself purges tombstones this much older than the vBucket's last batch, by that
-    /// batch's timestamp: the engine has no clock, and a vBucket that takes no writes keeps its tombstones, as files
-    /// older than version 13 do, which have no timestamps. Who was away for longer must begin anew. `None`: they stay
-    /// until a request takes them. *Default*: 259,200 seconds, three days, as the vendor's.
-    pub purge_age_seconds: Option<u32>,
-}
-
-impl Default for CompactionConfig {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl CompactionConfig {
-    /// What every field is by default.
-    pub const DEFAULT: Self = Self {
-        fragmentation_percent: Some(50),
-        file_bytes_min: 4 << 20,
-        sync_bytes: 1 << 20,
-        sort_bytes: 16 << 20,
-        purge_age_seconds: Some(3 * 24 * 60 * 60),
-    };
-
     /// The vBucket to compact now, if one is fragmented enough, and what to give up.
-    pub(in crate::couchstore) fn choose(
-        &self,
-        vbuckets: &[Arc<VBucket>],
-    ) -> Option<(Vbid, CompactionRequest)> {
+    pub(crate) fn choose(&self, vbuckets: &[Arc<VBucket>]) -> Option<(Vbid, CompactionRequest)> {
         let percent = self.fragmentation_percent?;
         let due = vbuckets.iter().filter_map(|vbucket| {
-            let dead_bytes = self.dead_bytes(percent, &vbucket.published().tip)?;
+            let dead_bytes = self.dead_bytes(percent, &vbucket.published().view)?;
             // One that was refused would be refused again, and keep the others from their turn.
             (!vbucket.is_compacting() && !vbucket.is_refused()).then_some((dead_bytes, vbucket))
         });
         let (_, vbucket) =
             due.max_by_key(|(dead_bytes, vbucket)| (*dead_bytes, Reverse(vbucket.vb())))?;
-        let purge_before = self.purge_before(&vbucket.published().tip);
+        let purge_before = self.purge_before(&vbucket.published().view);
         Some((
             vbucket.vb(),
             CompactionRequest {
@@ -76,8 +38,8 @@ impl CompactionConfig {
     }
 
     /// The time of the oldest tombstones to keep.
-    fn purge_before(&self, tip: &Tip) -> Option<u32> {
-        let seconds = u32::try_from(tip.header.timestamp / NANOS_A_SECOND).ok()?;
+    fn purge_before(&self, view: &CommitView) -> Option<u32> {
+        let seconds = u32::try_from(view.header.timestamp / NANOS_A_SECOND).ok()?;
         // Nothing is older than the beginning, when there is no time to tell it by.
         self.purge_age_seconds
             .map(|age| seconds.saturating_sub(age))
@@ -85,8 +47,8 @@ impl CompactionConfig {
     }
 
     /// What compacting would give back, if it is enough.
-    fn dead_bytes(&self, percent: u8, tip: &Tip) -> Option<u64> {
-        let (file, live) = (tip.file_bytes(), tip.live_bytes());
+    fn dead_bytes(&self, percent: u8, view: &CommitView) -> Option<u64> {
+        let (file, live) = (view.file_bytes(), view.live_bytes());
         let dead = file.saturating_sub(live);
         let enough = u128::from(dead) * 100 >= u128::from(file) * u128::from(percent);
         (file >= self.file_bytes_min && dead > 0 && enough).then_some(dead)

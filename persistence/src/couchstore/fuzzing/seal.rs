@@ -3,10 +3,9 @@
 //! Bytes go in, the same bytes come out with matching checksums wherever a header or chunk could begin: headers at the
 //! beginning of blocks, chunks one after another.
 
-use crate::couchstore::block::{self, BLOCK_BYTES};
-use crate::couchstore::checksum::Checksum;
-use crate::couchstore::chunk::{HEAD_BYTES, Head};
-use crate::couchstore::fields::Fields;
+use crate::couchstore::format::block::{self, BLOCK_BYTES};
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
+use crate::couchstore::format::{Checksum, ChunkHead, Fields};
 
 /// Block type and length.
 const BEFORE_CHECKSUM: usize = 5;
@@ -62,7 +61,7 @@ fn seal_chunk(bytes: &mut [u8], position: u64, checksum: Checksum) -> Option<u64
             .get(start as usize..end as usize)
             .map(|raw| block::strip(raw.to_vec(), start))
     };
-    let head = Head::decode(&read(upto(HEAD_BYTES))?)?;
+    let head = ChunkHead::decode(&read(upto(HEAD_BYTES))?)?;
     let end = upto(HEAD_BYTES + head.body_bytes);
     let data = read(end)?;
     let sum = checksum.of(data.get(HEAD_BYTES as usize..)?).to_be_bytes();
@@ -74,8 +73,9 @@ fn seal_chunk(bytes: &mut [u8], position: u64, checksum: Checksum) -> Option<u64
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::couchstore::tests::support::fixture;
+
+    use super::*;
 
     #[test]
     fn what_is_sealed_is_left_and_what_was_broken_is_put_right() {

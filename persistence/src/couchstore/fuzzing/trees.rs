@@ -5,15 +5,12 @@ use std::path::Path;
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::appender::Appender;
-use crate::couchstore::checksum::Checksum;
-use crate::couchstore::fields::{Fields, put};
-use crate::couchstore::header::Header;
-use crate::couchstore::node::{Entry, NodeKind, take_lengths};
-use crate::couchstore::pointer::Pointer;
-use crate::couchstore::reduce::{Reduction, Tree};
-use crate::couchstore::source::Source;
-use crate::couchstore::{block, snappy};
+use crate::couchstore::file::{Appender, Source};
+use crate::couchstore::format::fields::put;
+use crate::couchstore::format::node::take_lengths;
+use crate::couchstore::format::{
+    Checksum, Entry, Fields, Header, NodeKind, Pointer, Reduction, Tree, block, snappy,
+};
 use crate::disk::{Disk, MemoryDisk};
 
 /// Builds a file of the nodes in `bytes` and does with it what [`super::file`] does.

@@ -2,9 +2,9 @@
 
 mod failures;
 mod files;
+mod history;
 mod jobs;
 mod model;
-mod past;
 mod power;
 mod purge;
 mod reopening;
@@ -18,12 +18,10 @@ use lowtide_checkpoint::{Item, Vbid};
 use crate::contract::{
     Budget, CompactionReport, CompactionRequest, Engine, EngineError, Job, Progress,
 };
-
-use crate::couchstore::Couchstore;
+use crate::couchstore::engine::Couchstore;
 use crate::disk::Disk;
 
-use super::crash::noise;
-use super::support::{VB, commit, dir, open, set};
+use super::support::{VB, commit, dir, noise, open, set};
 
 /// Few enough items a step that every stage takes several.
 const SMALL: Budget = Budget {
@@ -72,7 +70,7 @@ fn compact(engine: &dyn Engine, vb: Vbid, request: CompactionRequest) -> Compact
 }
 
 /// Compacts a vBucket in one go.
-pub(super) fn compact_to_end(
+pub(crate) fn compact_to_end(
     engine: &dyn Engine,
     vb: Vbid,
     request: CompactionRequest,

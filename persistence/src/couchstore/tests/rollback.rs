@@ -6,13 +6,14 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
 use crate::contract::{Engine, EngineError, RolledBack, ScanLimit};
-use crate::couchstore::block::{DATA, HEADER};
-use crate::couchstore::header::Header;
-use crate::couchstore::history::{self, Earlier};
-use crate::couchstore::{CouchFile, CouchstoreConfig, find};
+use crate::couchstore::config::CouchstoreConfig;
+use crate::couchstore::file::{Earlier, header_chain, header_search};
+use crate::couchstore::format::Header;
+use crate::couchstore::format::block::{DATA, HEADER};
+use crate::couchstore::tools::CouchFile;
 use crate::disk::{Access, Disk, Keep, MemoryDisk};
 
-use super::naive;
+use super::reference_model;
 use super::support::{
     VB, commit, contents, delete, file, fixture, open, open_with, set, store_with,
 };
@@ -54,7 +55,7 @@ fn the_commits_found_are_those_the_vendor_lists() {
         "g_ten_v11",
     ] {
         let disk = store_with(case);
-        let newest = find::newest(
+        let newest = header_search::newest(
             disk.open(&file(), Access::ReadOnly).expect("there"),
             &file(),
         )
@@ -62,16 +63,17 @@ fn the_commits_found_are_those_the_vendor_lists() {
         let headers = headers_of(case);
         assert!(!headers.is_empty(), "{case}");
         for &(position, high) in &headers {
-            let Earlier::Found(tip) = history::at_or_below(&newest, Seqno(high)).expect("sound")
+            let Earlier::Found(view) =
+                header_chain::at_or_below(&newest, Seqno(high)).expect("sound")
             else {
                 panic!("{case}: {high}");
             };
             assert_eq!(
-                (tip.position, tip.header.update_seq),
+                (view.position, view.header.update_seq),
                 (position, high),
                 "{case}"
             );
-            tip.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
+            view.scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
                 .expect("readable");
             compared += 1;
         }
@@ -89,21 +91,21 @@ fn older_versions_roll_back_too_and_stay_what_they_are() {
         let [newest, middle, ..] = before[..] else {
             panic!("{before:?}")
         };
-        let whole = naive::now(&engine);
+        let whole = reference_model::now(&engine);
         assert_eq!(whole.high, newest);
         let pinned = engine.snapshot(VB).expect("there");
-        assert_eq!(naive::rollback(&engine, newest - 1), middle);
-        let restored = naive::now(&engine);
+        assert_eq!(reference_model::rollback(&engine, newest - 1), middle);
+        let restored = reference_model::now(&engine);
         assert_ne!(restored.rows, whole.rows);
         commit(&engine, VB, &[set(middle + 1, "again", b"1")]).expect("committed");
         // The header that was given up lies between, and is not met.
-        assert_eq!(naive::rollback(&engine, middle), middle);
-        assert_eq!(naive::now(&engine), restored);
-        assert_eq!(naive::of(&*pinned), whole);
+        assert_eq!(reference_model::rollback(&engine, middle), middle);
+        assert_eq!(reference_model::now(&engine), restored);
+        assert_eq!(reference_model::of(&*pinned), whole);
         drop(engine);
         disk.crash(Keep::None);
         let (engine, _) = open(&disk).expect("opens");
-        assert_eq!(naive::now(&engine), restored);
+        assert_eq!(reference_model::now(&engine), restored);
         let header = CouchFile::open_read_only(&disk, &file())
             .expect("opens")
             .header();
@@ -115,7 +117,7 @@ fn older_versions_roll_back_too_and_stay_what_they_are() {
 fn a_compacted_file_has_no_past() {
     let disk = store_with("k_compact_d_rich");
     let (engine, _) = open(&disk).expect("opens");
-    let before = naive::now(&engine);
+    let before = reference_model::now(&engine);
     let image = || {
         std::iter::once(
             disk.open(&file(), Access::ReadOnly)
@@ -135,13 +137,16 @@ fn a_compacted_file_has_no_past() {
         );
     }
     assert_eq!(
-        (naive::now(&engine), image().collect::<Vec<_>>()),
+        (reference_model::now(&engine), image().collect::<Vec<_>>()),
         (before.clone(), len),
         "nothing has changed"
     );
     commit(&engine, VB, &[set(before.high + 5, "new", b"1")]).expect("committed");
-    assert_eq!(naive::rollback(&engine, before.high + 4), before.high);
-    assert_eq!(naive::now(&engine), before);
+    assert_eq!(
+        reference_model::rollback(&engine, before.high + 4),
+        before.high
+    );
+    assert_eq!(reference_model::now(&engine), before);
 }
 
 #[test]
@@ -153,21 +158,21 @@ fn a_rollback_takes_two_syncs_and_to_where_it_is_none() {
     commit(&engine, VB, &[set(3, "a", b"3")]).expect("committed");
     let syncs = || engine.stats()["syncs"];
     let before = syncs();
-    assert_eq!(naive::rollback(&engine, 3), 3);
-    assert_eq!(naive::rollback(&engine, u64::MAX), 3);
+    assert_eq!(reference_model::rollback(&engine, 3), 3);
+    assert_eq!(reference_model::rollback(&engine, u64::MAX), 3);
     assert_eq!(engine.purge(VB, Seqno(1)).expect("purged"), Seqno(0));
     assert_eq!(syncs(), before, "nothing to do");
     engine.purge(VB, Seqno(2)).expect("purged");
     assert_eq!(syncs(), before + 1, "recovery knows a purge by its nodes");
-    let tip = find::newest(
+    let view = header_search::newest(
         disk.open(&file(), Access::ReadOnly).expect("there"),
         &file(),
     )
     .expect("opens");
-    let Earlier::Found(target) = history::at_or_below(&tip, Seqno(2)).expect("sound") else {
+    let Earlier::Found(target) = header_chain::at_or_below(&view, Seqno(2)).expect("sound") else {
         panic!()
     };
-    assert_eq!(naive::rollback(&engine, 2), 2);
+    assert_eq!(reference_model::rollback(&engine, 2), 2);
     assert_eq!(syncs(), before + 3);
     let header = CouchFile::open_read_only(&disk, &file())
         .expect("opens")
@@ -198,7 +203,7 @@ fn a_purge_that_leaves_nothing_is_durable() {
     };
     commit(&engine, VB, &[dropped(1, b"a"), dropped(2, b"b")]).expect("committed");
     engine.purge(VB, Seqno(1)).expect("purged");
-    let tip = find::newest(
+    let view = header_search::newest(
         disk.open(&file(), Access::ReadOnly).expect("there"),
         &file(),
     )
@@ -207,12 +212,12 @@ fn a_purge_that_leaves_nothing_is_durable() {
     // As a vendor's compaction leaves it: the highest seqno is no row's.
     let higher = Header {
         update_seq: 9,
-        ..tip.header.clone()
+        ..view.header.clone()
     }
     .encode(HEADER);
     disk.open(&file(), Access::ReadWrite)
         .expect("there")
-        .write_at(&[&higher], tip.position)
+        .write_at(&[&higher], view.position)
         .expect("written");
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!(engine.purge(VB, Seqno(9)).expect("purged"), Seqno(2));
@@ -221,7 +226,7 @@ fn a_purge_that_leaves_nothing_is_durable() {
     drop(engine);
     let (engine, report) = open(&disk).expect("opens");
     assert_eq!(report.repairs, []);
-    let now = naive::now(&engine);
+    let now = reference_model::now(&engine);
     assert_eq!((now.high, now.purge, now.rows.len()), (9, 2, 0));
 }
 
@@ -237,13 +242,22 @@ fn what_was_purged_stays_away_after_any_rollback() {
     let rows = || contents(&engine, VB).into_keys().collect::<Vec<_>>();
     assert_eq!(rows(), [2, 5]);
     // The highest seqno of what is restored stays, as it would have then.
-    assert_eq!((naive::rollback(&engine, 4), rows()), (4, vec![2, 4]));
+    assert_eq!(
+        (reference_model::rollback(&engine, 4), rows()),
+        (4, vec![2, 4])
+    );
     assert_eq!(engine.info(VB).expect("there").purge, Seqno(3));
-    assert_eq!((naive::rollback(&engine, 2), rows()), (2, vec![2]));
+    assert_eq!(
+        (reference_model::rollback(&engine, 2), rows()),
+        (2, vec![2])
+    );
     assert_eq!(engine.info(VB).expect("there").purge, Seqno(1));
     // Above the restored seqno nothing was purged from this history.
     commit(&engine, VB, &[delete(3, "x"), set(4, "y", b"4")]).expect("committed");
-    assert_eq!((naive::rollback(&engine, 4), rows()), (4, vec![2, 3, 4]));
+    assert_eq!(
+        (reference_model::rollback(&engine, 4), rows()),
+        (4, vec![2, 3, 4])
+    );
 }
 
 #[test]
@@ -273,7 +287,7 @@ fn figures_of_prepares_are_restored() {
     commit(&engine, VB, &[prepare(1, b"a")]).expect("committed");
     commit(&engine, VB, &[prepare(2, b"b"), prepare(3, b"c")]).expect("committed");
     assert_eq!(counted(), "3");
-    naive::rollback(&engine, 1);
+    reference_model::rollback(&engine, 1);
     assert_eq!(counted(), "1");
     commit(&engine, VB, &[prepare(2, b"d")]).expect("committed");
     assert_eq!(counted(), "2");
@@ -289,11 +303,11 @@ fn damage_on_the_way_back_is_an_error_and_changes_nothing() {
         commit(&engine, VB, &[set(seqno, "a", b"1")]).expect("committed");
     }
     let raw: Arc<_> = disk.open(&file(), Access::ReadWrite).expect("there");
-    let tip = find::newest(Arc::clone(&raw), &file()).expect("opens");
-    let Earlier::Found(second) = history::at_or_below(&tip, Seqno(2)).expect("sound") else {
+    let view = header_search::newest(Arc::clone(&raw), &file()).expect("opens");
+    let Earlier::Found(second) = header_chain::at_or_below(&view, Seqno(2)).expect("sound") else {
         panic!()
     };
-    let before = naive::now(&engine);
+    let before = reference_model::now(&engine);
     for (at, byte) in [(0, DATA), (0, 7), (20, 0xff)] {
         let mut old = [0];
         raw.read_at(&mut old, second.position + at).expect("read");
@@ -305,15 +319,15 @@ fn damage_on_the_way_back_is_an_error_and_changes_nothing() {
             "{error}"
         );
         assert_eq!(
-            naive::rollback(&engine, 4),
+            reference_model::rollback(&engine, 4),
             4,
             "what is newer needs none of it"
         );
         raw.write_at(&[&old], second.position + at)
             .expect("written");
     }
-    assert_eq!(naive::now(&engine), before);
-    assert_eq!(naive::rollback(&engine, 1), 1);
+    assert_eq!(reference_model::now(&engine), before);
+    assert_eq!(reference_model::rollback(&engine, 1), 1);
 }
 
 #[test]
@@ -358,7 +372,7 @@ fn a_rollback_keeps_what_the_last_purge_before_it_spared() {
     let then = contents(&engine, VB);
     assert_eq!(then.keys().copied().collect::<Vec<_>>(), [1, 3, 4]);
     commit(&engine, VB, &[set(5, "b", b"5")]).expect("committed");
-    assert_eq!(naive::rollback(&engine, 4), 4);
+    assert_eq!(reference_model::rollback(&engine, 4), 4);
     assert_eq!(contents(&engine, VB), then);
     assert_eq!(engine.purge(VB, Seqno(2)).expect("purged"), Seqno(2));
     assert_eq!(

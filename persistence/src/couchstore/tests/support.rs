@@ -10,7 +10,8 @@ use lowtide_checkpoint::{
 };
 
 use crate::contract::{Batch, Committed, Engine, EngineError, RecoveryReport, ScanLimit};
-use crate::couchstore::{Couchstore, CouchstoreConfig};
+use crate::couchstore::config::CouchstoreConfig;
+use crate::couchstore::engine::Couchstore;
 use crate::disk::{Disk, MemoryDisk};
 
 pub(super) const VB: Vbid = Vbid(7);
@@ -153,4 +154,25 @@ pub(super) fn contents(engine: &dyn Engine, vb: Vbid) -> BTreeMap<u64, Item> {
         .into_iter()
         .map(|item| (item.seqno.0, item))
         .collect()
+}
+
+/// Bytes that snappy can't shorten.
+pub(super) fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let next = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    next.take(len).collect()
+}
+
+pub(super) type Contents = BTreeMap<u64, Item>;
+
+pub(super) fn apply(contents: &Contents, batch: &[Item]) -> Contents {
+    let mut next = contents.clone();
+    for item in batch {
+        next.retain(|_, old| old.key != item.key);
+        next.insert(item.seqno.0, item.clone());
+    }
+    next
 }

@@ -1,7 +1,13 @@
 //! Every fault at every kind of call, and what is left afterwards.
 
-use super::*;
-use crate::disk::DiskErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::disk::error::{DiskErrorKind, DiskOperation, DiskResult};
+use crate::disk::memory::{Keep, MemoryDisk};
+use crate::disk::traits::{Access, Disk, DiskFile};
+
+use super::{Fault, FaultyDisk};
 
 fn kind<T>(result: DiskResult<T>) -> Option<DiskErrorKind> {
     result.err().map(|error| error.kind)

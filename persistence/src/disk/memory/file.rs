@@ -12,8 +12,9 @@ use parking_lot::RwLock;
 
 use super::contents::{Contents, Payload};
 use super::image::{Image, PAGE_BYTES};
+use crate::disk::error::{DiskOperation, DiskResult};
 use crate::disk::failure::{failure, failure_at, power_lost};
-use crate::disk::{Access, DiskFile, DiskOperation, DiskResult};
+use crate::disk::traits::{Access, DiskFile};
 
 /// The largest length of a file, as on Linux.
 const FILE_BYTES_MAX: u64 = i64::MAX as u64;

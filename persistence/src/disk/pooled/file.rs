@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::disk::error::{DiskOperation, DiskResult};
 use crate::disk::failure::failure;
-use crate::disk::{Access, DiskFile, DiskOperation, DiskResult};
+use crate::disk::traits::{Access, DiskFile};
 
 use super::Pool;
 

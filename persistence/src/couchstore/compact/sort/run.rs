@@ -6,10 +6,10 @@
 use bytes::Bytes;
 
 use crate::contract::EngineError;
-use crate::couchstore::checksum::Checksum;
-use crate::couchstore::fields::{Fields, put};
-use crate::couchstore::node::{Entry, take_lengths};
-use crate::couchstore::source::Source;
+use crate::couchstore::file::Source;
+use crate::couchstore::format::fields::put;
+use crate::couchstore::format::node::take_lengths;
+use crate::couchstore::format::{Checksum, Entry, Fields};
 
 /// A frame is closed at this length.
 const FRAME_BYTES: usize = 16 << 10;
@@ -155,8 +155,9 @@ fn read_frame(source: &Source, position: u64) -> Result<(Vec<Entry>, u64), Engin
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::disk::{Disk, MemoryDisk};
+
+    use super::*;
 
     #[test]
     fn a_damaged_run_is_an_error() {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use lowtide_checkpoint::{Item, Seqno};
 
 use crate::contract::{CompactionRequest, Engine, EngineError, Job, Progress};
-use crate::couchstore::{Couchstore, CouchstoreConfig};
+use crate::couchstore::config::CouchstoreConfig;
+use crate::couchstore::engine::Couchstore;
+use crate::couchstore::tests::support::{VB, apply, commit, contents, open_with};
 use crate::disk::{DiskOperation, Fault, FaultyDisk, Keep, MemoryDisk};
 
-use super::super::crash::apply;
-use super::super::support::{VB, commit, contents, open_with};
 use super::names;
 use super::power::{BUDGET, CONFIG, Event, Expected, TWO_PHASE, check_after, rehearse, script};
 

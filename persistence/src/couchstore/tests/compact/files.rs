@@ -3,10 +3,11 @@
 use lowtide_checkpoint::{Datatype, Item, Seqno};
 
 use crate::contract::{CompactionRequest, Engine, EngineError, Progress};
-use crate::couchstore::{CommitMode, CompactionConfig, CouchFile, CouchstoreConfig};
+use crate::couchstore::config::{CommitMode, CompactionConfig, CouchstoreConfig};
+use crate::couchstore::tests::support::{VB, commit, contents, delete, dir, open, open_with, set};
+use crate::couchstore::tools::CouchFile;
 use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
 
-use super::super::support::{VB, commit, contents, delete, dir, open, open_with, set};
 use super::{POINTS, SMALL, batch, begin, compact, names, store, to_end, to_point};
 
 #[test]

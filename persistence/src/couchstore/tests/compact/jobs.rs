@@ -5,11 +5,10 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Datatype, Item, Namespace, Seqno, Vbid};
 
 use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit};
-use crate::couchstore::{CompactionConfig, CouchstoreConfig};
+use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
+use crate::couchstore::tests::support::{VB, commit, contents, noise, open, open_with, set};
 use crate::disk::{Keep, MemoryDisk};
 
-use super::super::crash::noise;
-use super::super::support::{VB, commit, contents, open, open_with, set};
 use super::{POINTS, SMALL, batch, begin, compact, names, store, to_end, to_next_point, to_point};
 
 #[test]

@@ -10,12 +10,12 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use crate::contract::{
     Batch, Budget, CompactionRequest, Engine, Job, Progress, ScanLimit, Snapshot,
 };
-use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig};
+use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
+use crate::couchstore::engine::Couchstore;
+use crate::couchstore::tests::model::batches::{Change, Model, by_seqno, change, item};
+use crate::couchstore::tests::reference_model::{is_tombstone, last_of_collections};
+use crate::couchstore::tests::support::{VB, contents, dir, open_with, state};
 use crate::disk::{Disk, MemoryDisk};
-
-use super::super::model::{Change, Model, by_seqno, change, item};
-use super::super::naive::{is_tombstone, last_of_collections};
-use super::super::support::{VB, contents, dir, open_with, state};
 
 /// Little memory to sort in, so that rows go through temporary files.
 const CONFIG: CouchstoreConfig = CouchstoreConfig {

@@ -3,11 +3,12 @@
 use lowtide_checkpoint::{Item, Seqno};
 
 use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job, Progress};
-use crate::couchstore::{CommitMode, CompactionConfig, CouchstoreConfig};
+use crate::couchstore::config::{CommitMode, CompactionConfig, CouchstoreConfig};
+use crate::couchstore::tests::support::{
+    Contents, VB, apply, commit, contents, delete, noise, open_with, set,
+};
 use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 
-use super::super::crash::{Contents, apply, noise};
-use super::super::support::{VB, commit, contents, delete, open_with, set};
 use super::{compact, names};
 
 /// Synced often and sorted in little memory, so that there is something to fail on the way.

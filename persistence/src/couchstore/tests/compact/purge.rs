@@ -4,14 +4,14 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
 use crate::contract::{Batch, CompactionFilter, CompactionRequest, Engine, Verdict};
-use crate::couchstore::CouchFile;
+use crate::couchstore::tests::support::{VB, commit, contents, delete, dir, open, set, state};
+use crate::couchstore::tools::CouchFile;
 use crate::disk::MemoryDisk;
 
-use super::super::support::{VB, commit, contents, delete, dir, open, set, state};
 use super::{SMALL, compact, to_end, to_point};
 
 /// A store with these items, each in a commit of its own.
-fn store(items: &[Item]) -> (MemoryDisk, crate::couchstore::Couchstore) {
+fn store(items: &[Item]) -> (MemoryDisk, crate::couchstore::engine::Couchstore) {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");

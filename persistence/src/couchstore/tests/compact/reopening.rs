@@ -2,9 +2,9 @@
 //!
 //! Opening finds the old file and the new one, whose name nobody may have made durable.
 
+use crate::couchstore::tests::support::open_with;
 use crate::disk::{Fault, FaultyDisk, MemoryDisk};
 
-use super::super::support::open_with;
 use super::names;
 use super::power::{CONFIG, check_after, keeps, rehearse, run};
 

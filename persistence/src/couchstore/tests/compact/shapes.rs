@@ -5,16 +5,16 @@ use std::fs;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{CompactionReport, CompactionRequest, Engine, EngineError};
-use crate::couchstore::appender::Appender;
-use crate::couchstore::btree_modify::{self, Action};
-use crate::couchstore::checksum::Checksum;
-use crate::couchstore::header::Header;
-use crate::couchstore::source::Source;
-use crate::couchstore::{CouchFile, Tree, block, by_id, by_seqno, find};
+use crate::couchstore::btree::{self, Action};
+use crate::couchstore::file::{Appender, Source, header_search};
+use crate::couchstore::format::{Checksum, Header, Tree, block, by_id, by_seqno};
+use crate::couchstore::tests::commit::replay::{rows, shape};
+use crate::couchstore::tests::support::{
+    VB, commit, contents, dir, file, fixture, open, set, store_with,
+};
+use crate::couchstore::tools::CouchFile;
 use crate::disk::{Access, Disk, MemoryDisk};
 
-use super::super::replay::{rows, shape};
-use super::super::support::{VB, commit, contents, dir, file, fixture, open, set, store_with};
 use super::{SMALL, compact, to_end};
 
 fn compacted(case: &str, request: CompactionRequest) -> (CouchFile, CouchFile, CompactionReport) {
@@ -164,12 +164,12 @@ fn sources_whose_indexes_disagree_are_refused() {
         commit(&engine, VB, &[set(1, "a", b"1"), set(2, "b", b"2")]).expect("committed");
         engine.close().expect("closed");
         // A second row by seqno: of a key that the other index has not, or has under another seqno.
-        let tip = find::newest(
+        let view = header_search::newest(
             disk.open(&file(), Access::ReadOnly).expect("there"),
             &file(),
         )
         .expect("opens");
-        let mut row = tip
+        let mut row = view
             .rows(Seqno(1))
             .expect("readable")
             .next()
@@ -177,17 +177,17 @@ fn sources_whose_indexes_disagree_are_refused() {
             .expect("readable");
         row.seqno = Seqno(3);
         let stored = disk.open(&file(), Access::ReadWrite).expect("there");
-        let mut out = Appender::new(Source::new(stored, &file(), Checksum::Crc32c), tip.end);
+        let mut out = Appender::new(Source::new(stored, &file(), Checksum::Crc32c), view.end);
         let action = Action {
             key: by_seqno::key(row.seqno),
             value: Some(by_seqno::encode(&row)),
         };
         let mut header = Header {
             update_seq: 3,
-            previous: tip.position,
-            ..tip.header.clone()
+            previous: view.position,
+            ..view.header.clone()
         };
-        let root = btree_modify::modify(
+        let root = btree::modify(
             &mut out,
             Tree::BySeqno,
             header.by_seqno,
@@ -202,7 +202,7 @@ fn sources_whose_indexes_disagree_are_refused() {
                 key: row.id.clone(),
                 value: Some(by_id::encode(&row)),
             };
-            let root = btree_modify::modify(
+            let root = btree::modify(
                 &mut out,
                 Tree::ById,
                 header.by_id,

@@ -7,17 +7,19 @@ use lowtide_checkpoint::Seqno;
 
 use crate::contract::{CompactionReport, CompactionRequest, Engine, EngineError};
 use crate::couchstore::compact::single::compact_with;
-use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig, FormatVersion};
+use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
+use crate::couchstore::engine::Couchstore;
+use crate::couchstore::format::FormatVersion;
+use crate::couchstore::tests::support::{VB, commit, contents, delete, dir, file, open, set};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
 
-use super::super::support::{VB, commit, contents, delete, dir, file, open, set};
 use super::{names, noise};
 
 /// So little memory for sorting that it takes several temporary files.
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     cache_bytes: 0,
     open_files_max: CouchstoreConfig::DEFAULT.open_files_max,
-    commit: crate::couchstore::CommitMode::TwoPhase,
+    commit: crate::couchstore::config::CommitMode::TwoPhase,
     version: FormatVersion::V12,
     compaction: CompactionConfig {
         sort_bytes: 2_000,

@@ -3,11 +3,11 @@
 use lowtide_checkpoint::{Item, Seqno, Vbid};
 
 use crate::contract::{Batch, Budget, Engine};
-use crate::couchstore::{CompactionConfig, Couchstore, CouchstoreConfig};
+use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
+use crate::couchstore::engine::Couchstore;
+use crate::couchstore::tests::support::{VB, contents, delete, noise, open_with, set, state};
 use crate::disk::MemoryDisk;
 
-use super::super::crash::noise;
-use super::super::support::{VB, contents, delete, open_with, set, state};
 use super::to_end;
 
 const HOUR: u64 = 60 * 60;

@@ -1,11 +1,13 @@
 //! Which version a compaction's new file has (E19), and that it is as good as any of that version.
 
 use crate::contract::CompactionRequest;
-use crate::couchstore::{CouchFile, CouchstoreConfig, FormatVersion};
+use crate::couchstore::config::CouchstoreConfig;
+use crate::couchstore::format::FormatVersion;
+use crate::couchstore::tests::reference_model;
+use crate::couchstore::tests::support::{VB, commit, dir, open_with, set, store_with};
+use crate::couchstore::tools::CouchFile;
 use crate::disk::Keep;
 
-use super::super::naive;
-use super::super::support::{VB, commit, dir, open_with, set, store_with};
 use super::{begin, compact, to_end, to_point};
 
 const SOURCES: [(&str, u8); 4] = [
@@ -29,9 +31,9 @@ fn a_new_file_has_the_later_version_of_the_old_one_and_the_configured_one() {
                 ..CouchstoreConfig::default()
             };
             let (engine, _) = open_with(&disk, config).expect("opens");
-            let before = naive::now(&engine);
+            let before = reference_model::now(&engine);
             compact(&engine, VB, CompactionRequest::default());
-            assert_eq!(naive::now(&engine), before, "{what}");
+            assert_eq!(reference_model::now(&engine), before, "{what}");
             let file = |revision: u64| {
                 let path = dir().join(format!("7.couch.{revision}"));
                 CouchFile::open_read_only(&disk, &path)
@@ -50,14 +52,18 @@ fn a_new_file_has_the_later_version_of_the_old_one_and_the_configured_one() {
             commit(&engine, VB, &[set(before.high + 1, "beside", b"1")]).expect("committed");
             to_end(&mut *job, super::SMALL).expect("no failure");
             assert_eq!(file(3).version, expected, "{what}");
-            assert_eq!(naive::rollback(&engine, before.high), before.high, "{what}");
-            assert_eq!(naive::now(&engine), before, "{what}");
+            assert_eq!(
+                reference_model::rollback(&engine, before.high),
+                before.high,
+                "{what}"
+            );
+            assert_eq!(reference_model::now(&engine), before, "{what}");
             commit(&engine, VB, &[set(before.high + 1, "after", b"2")]).expect("committed");
-            let after = naive::now(&engine);
+            let after = reference_model::now(&engine);
             drop((job, engine));
             disk.crash(Keep::None);
             let (engine, _) = open_with(&disk, CouchstoreConfig::default()).expect("opens");
-            assert_eq!(naive::now(&engine), after, "{what}");
+            assert_eq!(reference_model::now(&engine), after, "{what}");
             assert_eq!(
                 file(3).version,
                 expected,

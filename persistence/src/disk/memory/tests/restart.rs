@@ -1,6 +1,12 @@
 //! The loss of a process, which is none of power.
 
-use super::*;
+use std::path::Path;
+
+use crate::disk::error::DiskErrorKind;
+use crate::disk::memory::Keep;
+use crate::disk::traits::{Access, Disk};
+
+use super::{disk, kind, path, read};
 
 /// Guards that a power loss after a restart takes what it would have taken before.
 #[test]

@@ -1,0 +1,71 @@
+//! The shape of a tree: which nodes it has, and how full they are.
+//!
+//! Tests compare the shapes of our files with those of the vendor's, node by node.
+
+use bytes::Bytes;
+
+use crate::contract::EngineError;
+use crate::couchstore::file::{CacheHint, CommitView};
+use crate::couchstore::format::{Entry, NodeKind, Pointer, Tree};
+
+use super::depth::{DEPTH_MAX, too_deep};
+
+/// What a node looks like, wherever in the file it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeShape {
+    /// 0 at the root.
+    pub depth: usize,
+    /// Whether its values are rows.
+    pub leaf: bool,
+    /// How many entries it has.
+    pub entries: usize,
+    /// Its size before compression, in bytes.
+    pub raw_bytes: usize,
+    /// Its first key.
+    pub first_key: Bytes,
+    /// Its last key.
+    pub last_key: Bytes,
+}
+
+/// The nodes of a tree, each before those below it, left to right.
+pub(crate) fn shape(view: &CommitView, tree: Tree) -> Result<Vec<NodeShape>, EngineError> {
+    let mut shapes = Vec::new();
+    let mut todo: Vec<(usize, Pointer, Option<Bytes>)> = Vec::new();
+    todo.extend(view.header.root(tree).map(|root| (0, root, None)));
+    while let Some((depth, pointer, last_key)) = todo.pop() {
+        if depth >= DEPTH_MAX {
+            return Err(too_deep(view, tree));
+        }
+        let node = view.node(pointer.position, CacheHint::InteriorOnly)?;
+        let entries: Vec<Entry> = node.shared_entries().collect();
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            continue;
+        };
+        // Without this a damaged tree could lead to the same nodes again and again.
+        if last_key.is_some_and(|key| key != last.key) {
+            let what = format!(
+                "an interior key of the {} is not the last one below it",
+                tree.name()
+            );
+            return Err(view.source.corrupt(pointer.position, what));
+        }
+        shapes.push(NodeShape {
+            depth,
+            leaf: node.kind == NodeKind::Leaf,
+            entries: entries.len(),
+            raw_bytes: node.len(),
+            first_key: first.key.clone(),
+            last_key: last.key.clone(),
+        });
+        if node.kind == NodeKind::Interior {
+            for entry in entries.into_iter().rev() {
+                todo.push((
+                    depth + 1,
+                    view.child(tree, pointer.position, &entry.value)?,
+                    Some(entry.key),
+                ));
+            }
+        }
+    }
+    Ok(shapes)
+}

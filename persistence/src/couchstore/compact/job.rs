@@ -1,0 +1,134 @@
+//! The job that drives a compaction, a step at a time.
+
+use std::fmt;
+use std::sync::Arc;
+
+use lowtide_checkpoint::Vbid;
+
+use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, Job, Progress};
+use crate::couchstore::store::{CompactionClaim, VBucket};
+use crate::couchstore::store_context::StoreContext;
+
+use super::files::{Files, Store, with_directory};
+use super::stages::{Context, Stage};
+
+/// A compaction of one vBucket.
+pub(crate) struct Compaction {
+    vb: Vbid,
+    /// `None` once it is over.
+    work: Option<Work>,
+    report: CompactionReport,
+}
+
+struct Work {
+    stage: Stage,
+    revision: u64,
+    // Dropped in this order: whoever compacts next finds the names free.
+    files: Files,
+    store: Store,
+    shared: Arc<StoreContext>,
+    claim: CompactionClaim,
+}
+
+impl Compaction {
+    /// # Errors
+    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`], [`EngineError::Poisoned`].
+    pub(crate) fn begin(
+        store: Store,
+        vbucket: Arc<VBucket>,
+        shared: Arc<StoreContext>,
+        request: CompactionRequest,
+    ) -> Result<Self, EngineError> {
+        let claim = CompactionClaim::new(vbucket)?;
+        let vb = claim.vb();
+        let files = Files::new(store.clone(), vb);
+        let work = Work {
+            stage: Stage::Begin(request),
+            revision: 0,
+            files,
+            store,
+            shared,
+            claim,
+        };
+        Ok(Self {
+            vb,
+            work: Some(work),
+            report: CompactionReport::default(),
+        })
+    }
+}
+
+impl Job for Compaction {
+    fn step(&mut self, budget: Budget) -> Result<Progress, EngineError> {
+        let over = EngineError::Aborted {
+            vb: self.vb,
+            why: "the compaction is over",
+        };
+        // An error drops all of it, last things first: the files go before the claim.
+        let Work {
+            claim,
+            shared,
+            store,
+            mut files,
+            mut revision,
+            stage,
+        } = self.work.take().ok_or(over)?;
+        let mut context = Context {
+            revision: &mut revision,
+            files: &mut files,
+            store: &store,
+            shared: &shared,
+            claim: &claim,
+            report: &mut self.report,
+        };
+        let advanced = context.advance(stage, budget).map_err(|error| {
+            // What was broken off under its feet may have looked like damage.
+            let aborted = claim.published().err();
+            aborted
+                .filter(|aborted| matches!(aborted, EngineError::Aborted { .. }))
+                .unwrap_or(error)
+        });
+        match advanced.inspect_err(|error| claim.note_refusal(error))? {
+            Some((stage, progress)) => {
+                self.work = Some(Work {
+                    stage,
+                    revision,
+                    files,
+                    store,
+                    shared,
+                    claim,
+                });
+                Ok(progress)
+            }
+            None => Ok(Progress::Done(self.report)),
+        }
+    }
+}
+
+impl fmt::Debug for Compaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The rest would be all rows it has in memory.
+        f.debug_struct("Compaction")
+            .field("vb", &self.vb)
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Compaction {
+    fn drop(&mut self) {
+        let Some(Work {
+            stage: Stage::Clean,
+            store,
+            claim,
+            ..
+        }) = &self.work
+        else {
+            return;
+        };
+        // The old file is of no use any more. What can't be removed now is tried again later.
+        let _ = with_directory(store, claim.vb(), |directory| {
+            directory.remove_superseded(claim.vb())
+        });
+    }
+}

@@ -1,0 +1,239 @@
+//! Appending to a file: chunks and headers go in, positions come out; block type bytes are put in on the way.
+//!
+//! Bytes are collected and written in large pieces. A node appended in this commit can be read back before the commit
+//! is durable. Nothing below the position the appender was made at is ever written; whoever makes it for a file whose
+//! nodes are cached sees to it that what lies there is durable (E22).
+
+use std::sync::Arc;
+
+use crate::contract::EngineError;
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
+use crate::couchstore::format::{ChunkHead, Compressor, Node, NodeKind, block};
+
+use super::node_reader::CacheHint;
+use super::source::Source;
+
+/// Collected bytes that are worth a write of their own.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Rows and headers point with 47 bits; behind the last chunk there is room for a header.
+const CHUNK_END_MAX: u64 = (1 << 47) - 2 * block::BLOCK_BYTES;
+
+/// The end of a file that grows.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    source: Source,
+    /// Where the first byte went.
+    start: u64,
+    /// Where the next byte goes.
+    position: u64,
+    /// The last bytes before `position`, not written yet.
+    buffer: Vec<u8>,
+    /// Bytes written since the appender was made.
+    written_bytes: u64,
+    compressor: Compressor,
+    /// Memory for nodes to be, between two.
+    scratch: Vec<Vec<u8>>,
+    changed: Changed,
+}
+
+/// What the cache is told once the commit is durable.
+#[derive(Debug, Default)]
+struct Changed {
+    written: Vec<(u64, Arc<Node>)>,
+    written_bytes: usize,
+    replaced: Vec<u64>,
+}
+
+impl Changed {
+    /// What no reader would take for a node is left for him to refuse.
+    fn keep(&mut self, position: u64, raw: &[u8]) {
+        if let Ok(node) = Node::indexed_copy(raw) {
+            self.written_bytes += node.memory_bytes();
+            self.written.push((position, Arc::new(node)));
+        }
+    }
+}
+
+impl Appender {
+    /// Appends from `position` on.
+    pub(crate) fn new(source: Source, position: u64) -> Self {
+        Self {
+            source,
+            start: position,
+            position,
+            buffer: Vec::new(),
+            written_bytes: 0,
+            compressor: Compressor::default(),
+            scratch: Vec::new(),
+            changed: Changed::default(),
+        }
+    }
+
+    pub(crate) const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Bytes handed to the disk so far. Counted before the write: a failed one may have left any of them.
+    pub(crate) const fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Bytes appended so far, whether they are written yet or not.
+    pub(crate) const fn appended_bytes(&self) -> u64 {
+        self.written_bytes + self.buffer.len() as u64
+    }
+
+    /// Appends a chunk; says where it is and what it takes on disk.
+    pub(crate) fn chunk(&mut self, body: &[u8]) -> Result<(u64, u64), EngineError> {
+        let position = self.position;
+        if block::end_of(position, HEAD_BYTES + body.len() as u64) > CHUNK_END_MAX {
+            return Err(self
+                .source
+                .unsupported("the file would grow beyond the 128 TiB the format can point to"));
+        }
+        let head = ChunkHead::encode(body, self.source.checksum);
+        block::append(&mut self.buffer, &mut self.position, &head);
+        block::append(&mut self.buffer, &mut self.position, body);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok((position, HEAD_BYTES + body.len() as u64))
+    }
+
+    /// Where the next header goes.
+    pub(crate) const fn header_position(&self) -> u64 {
+        block::next_boundary(self.position)
+    }
+
+    /// Appends an encoded header at [`Appender::header_position`], zeros before it, and writes everything.
+    pub(crate) fn header(&mut self, encoded: &[u8]) -> Result<(), EngineError> {
+        let position = self.header_position();
+        let gap = (position - self.position) as usize;
+        self.buffer.resize(self.buffer.len() + gap, 0);
+        self.buffer.extend_from_slice(encoded);
+        self.position = position + encoded.len() as u64;
+        self.flush()
+    }
+
+    /// Reads a node from anywhere below the end.
+    pub(crate) fn node(&mut self, position: u64) -> Result<Arc<Node>, EngineError> {
+        if position < self.start {
+            return self.source.node(position, self.start, CacheHint::None);
+        }
+        if position >= self.position - self.buffer.len() as u64 {
+            self.flush()?;
+        }
+        self.source
+            .uncached()
+            .node(position, self.position, CacheHint::None)
+    }
+
+    /// Empty memory to encode a node in; to be given back by [`Appender::give_back`].
+    pub(crate) fn take_scratch(&mut self) -> Vec<u8> {
+        self.scratch.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_back(&mut self, mut scratch: Vec<u8>) {
+        scratch.clear();
+        self.scratch.push(scratch);
+    }
+
+    /// Appends a node, not compressed yet; as [`Appender::compressed`].
+    pub(crate) fn append_node(
+        &mut self,
+        kind: NodeKind,
+        raw: &[u8],
+    ) -> Result<Option<(u64, u64)>, EngineError> {
+        let appended = self.compressed(raw)?;
+        if let (Some((position, _)), Some(nodes), NodeKind::Interior) =
+            (appended, &self.source.nodes, kind)
+        {
+            // A commit of any size is not to take more memory than the cache. Its leaves would drive out what is used,
+            // and to keep them costs more than to read them again when they are overwritten.
+            if self.changed.written_bytes + raw.len() <= nodes.budget_bytes() {
+                self.changed.keep(position, raw);
+            }
+        }
+        Ok(appended)
+    }
+
+    /// Appends a chunk of these bytes, compressed; says where it is and what it takes on disk. `None`, and nothing
+    /// appended, if they can't be compressed.
+    pub(crate) fn compressed(&mut self, bytes: &[u8]) -> Result<Option<(u64, u64)>, EngineError> {
+        let mut compressor = std::mem::take(&mut self.compressor);
+        let appended = compressor
+            .compress(bytes)
+            .map(|compressed| self.chunk(compressed))
+            .transpose();
+        self.compressor = compressor;
+        appended
+    }
+
+    /// A node is not reachable any more from the commit to be.
+    pub(crate) fn replaced(&mut self, position: u64) {
+        if self.source.nodes.is_some() {
+            self.changed.replaced.push(position);
+        }
+    }
+
+    /// Everything appended is durable now, and will stay: readers may find its nodes in memory.
+    pub(crate) fn publish(&mut self) {
+        let Changed {
+            written, replaced, ..
+        } = std::mem::take(&mut self.changed);
+        if let Some(nodes) = &self.source.nodes {
+            nodes.publish(written, &replaced);
+        }
+    }
+
+    pub(crate) const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Writes what is collected.
+    pub(crate) fn flush(&mut self) -> Result<(), EngineError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let length = self.buffer.len() as u64;
+        self.written_bytes += length;
+        self.source
+            .file
+            .write_at(&[&self.buffer], self.position - length)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::couchstore::format::Checksum;
+    use crate::disk::{Disk, MemoryDisk};
+
+    use super::*;
+
+    #[test]
+    fn a_file_grows_as_far_as_can_be_pointed_to() {
+        let path = Path::new("/0.couch.1");
+        let file = MemoryDisk::new().create(path).expect("new");
+        let mut out = Appender::new(
+            Source::new(file, path, Checksum::Crc32c),
+            CHUNK_END_MAX - 100,
+        );
+        out.chunk(&[7; 50]).expect("fits");
+        let position = out.position();
+        for bytes in [35, 50] {
+            assert!(matches!(
+                out.chunk(&vec![7; bytes]),
+                Err(EngineError::Unsupported { .. })
+            ));
+        }
+        assert_eq!((out.position(), out.written_bytes()), (position, 0));
+        out.chunk(&[7; 34]).expect("fits exactly");
+        assert_eq!(out.position(), CHUNK_END_MAX);
+        assert!(out.header_position() < crate::couchstore::format::header::NO_PREVIOUS);
+    }
+}

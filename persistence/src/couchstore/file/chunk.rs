@@ -1,0 +1,203 @@
+//! Chunks: bodies of documents and nodes of trees, each with its length and checksum, running over block boundaries.
+//!
+//! In goes a position, out come the bytes that were written there, or an error that names the position. Nothing tells
+//! what a chunk is but the pointer to it. In an encrypted file a chunk has a length without the chunk bit, and no
+//! checksum: the cipher's tag is one.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::contract::EngineError;
+use crate::couchstore::format::chunk_head::{HEAD_BYTES, SEALED_HEAD_BYTES, sealed_body_bytes};
+use crate::couchstore::format::{ChunkHead, block};
+
+use super::cipher::{Cipher, TAG_BYTES};
+use super::read_ahead::ReadAhead;
+use super::source::Source;
+
+/// What one read brings when nothing is known of a chunk's size; most nodes are well below.
+pub(crate) const NODE_HINT: u64 = 1000;
+
+/// A body's length, out of the bytes at a chunk's beginning; `None` if none begins with them.
+fn body_length(source: &Source, data: &[u8]) -> Option<u64> {
+    if source.cipher.is_none() {
+        return Some(ChunkHead::decode(data)?.body_bytes);
+    }
+    sealed_body_bytes(data).filter(|&length| length >= TAG_BYTES as u64)
+}
+
+/// What a chunk takes on disk, type bytes aside, of which [`read`] returned `body`.
+pub(crate) fn disk_bytes(source: &Source, body: &[u8]) -> u64 {
+    let around = if source.cipher.is_some() {
+        SEALED_HEAD_BYTES + TAG_BYTES as u64
+    } else {
+        HEAD_BYTES
+    };
+    around + body.len() as u64
+}
+
+/// Reads the chunk at `position`, which ends at or before `bound`. `hint` is a guess of the body's length.
+///
+/// # Errors
+/// [`EngineError::Corrupt`] if there is no whole, matching chunk; [`EngineError::Disk`].
+pub(crate) fn read(
+    source: &Source,
+    position: u64,
+    hint: u64,
+    bound: u64,
+) -> Result<Bytes, EngineError> {
+    let mut reader = ChunkReader::new(ReadAhead::exact(source));
+    let Place { in_data, range } = reader.find(position, hint, bound)?;
+    let bytes = if in_data {
+        reader.data
+    } else {
+        reader.window.into_raw()
+    };
+    Ok(Bytes::from(bytes).slice(range))
+}
+
+/// Reads one chunk after the other, without new memory for each.
+#[derive(Debug)]
+pub(crate) struct ChunkReader<'a> {
+    window: ReadAhead<'a>,
+    /// A chunk that runs over a block's boundary, or is encrypted: head and body without type bytes.
+    data: Vec<u8>,
+}
+
+/// Where a body is: in the reader's own memory, or in the window's.
+#[derive(Debug)]
+struct Place {
+    in_data: bool,
+    range: Range<usize>,
+}
+
+impl<'a> ChunkReader<'a> {
+    pub(crate) const fn new(window: ReadAhead<'a>) -> Self {
+        Self {
+            window,
+            data: Vec::new(),
+        }
+    }
+
+    /// As the function [`read`]; what comes out stays until the next call.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn read(
+        &mut self,
+        position: u64,
+        hint: u64,
+        bound: u64,
+    ) -> Result<&[u8], EngineError> {
+        let Place { in_data, range } = self.find(position, hint, bound)?;
+        let bytes = if in_data {
+            &self.data
+        } else {
+            self.window.raw()
+        };
+        Ok(bytes.get(range).unwrap_or_default())
+    }
+
+    fn find(&mut self, position: u64, hint: u64, bound: u64) -> Result<Place, EngineError> {
+        let source = self.window.source;
+        let head_bytes = if source.cipher.is_some() {
+            SEALED_HEAD_BYTES
+        } else {
+            HEAD_BYTES
+        };
+        let start = block::data_start(position);
+        let guess = block::end_of(start, head_bytes.saturating_add(hint)).min(bound);
+        if position == 0 || start >= guess {
+            return Err(source.corrupt(position, "pointer beyond the end of the data"));
+        }
+        let fetched = self.window.fetch(start, guess, bound)?;
+        let place = self.place(start, head_bytes, fetched);
+        let body_bytes = body_length(source, self.bytes(&place));
+        let body_bytes =
+            body_bytes.ok_or_else(|| source.corrupt(position, "no chunk begins here"))?;
+        let length = head_bytes + body_bytes;
+        let end = block::end_of(start, length);
+        if end > bound {
+            return Err(
+                source.corrupt(position, format!("chunk of {body_bytes} bytes is too long"))
+            );
+        }
+        let fetched = self.window.fetch(start, end, bound)?;
+        self.window.used(end - start);
+        let place = self.place(start, length, fetched);
+        if (place.range.len() as u64) < length {
+            return Err(source.corrupt(position, "chunk is cut short"));
+        }
+        match &source.cipher {
+            None => self.verified(place, position),
+            Some(cipher) => self.opened(place, cipher, start, position),
+        }
+    }
+
+    fn verified(&self, mut place: Place, position: u64) -> Result<Place, EngineError> {
+        let source = self.window.source;
+        let checksum = ChunkHead::decode(self.bytes(&place)).map(|head| head.checksum);
+        place.range.start += HEAD_BYTES as usize;
+        if Some(source.checksum.of(self.bytes(&place))) != checksum {
+            return Err(source.corrupt(position, "checksum of chunk does not match"));
+        }
+        Ok(place)
+    }
+
+    fn opened(
+        &mut self,
+        place: Place,
+        cipher: &Cipher,
+        start: u64,
+        position: u64,
+    ) -> Result<Place, EngineError> {
+        let mut sealed = self
+            .bytes(&place)
+            .get(SEALED_HEAD_BYTES as usize..)
+            .unwrap_or_default()
+            .to_vec();
+        if !cipher.open(start, &mut sealed) {
+            let what = "chunk is not what was encrypted here";
+            return Err(self.window.source.corrupt(position, what));
+        }
+        self.data = sealed;
+        Ok(Place {
+            in_data: true,
+            range: 0..self.data.len(),
+        })
+    }
+
+    /// Finds the first `length` data bytes, or as many as there are, of what was fetched at `start`.
+    fn place(&mut self, start: u64, length: u64, fetched: Range<usize>) -> Place {
+        if length <= block::room(start) {
+            let range = fetched.start
+                ..fetched
+                    .end
+                    .min(fetched.start.saturating_add(length as usize));
+            return Place {
+                in_data: false,
+                range,
+            };
+        }
+        self.data.clear();
+        block::strip_into(
+            &mut self.data,
+            self.window.raw().get(fetched).unwrap_or_default(),
+            start,
+        );
+        Place {
+            in_data: true,
+            range: 0..self.data.len().min(length as usize),
+        }
+    }
+
+    fn bytes(&self, place: &Place) -> &[u8] {
+        let bytes = if place.in_data {
+            &self.data
+        } else {
+            self.window.raw()
+        };
+        bytes.get(place.range.clone()).unwrap_or_default()
+    }
+}

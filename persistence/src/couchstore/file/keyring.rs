@@ -1,0 +1,174 @@
+//! Keys of encrypted files, by the ids that the files name.
+//!
+//! In go keys, one by one or as a JSON key file, out comes the key of an id. Always: a key's bytes are wiped when the
+//! keyring is dropped, and neither messages nor debug output show them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::contract::EngineError;
+
+/// Bytes of a key: the format knows AES-256-GCM only.
+const KEY_BYTES: usize = 32;
+/// A key in base64 takes 44 letters; nothing much longer is worth decoding.
+const TEXT_BYTES_MAX: usize = 64;
+const CIPHER: &str = "AES-256-GCM";
+
+/// A key, wiped when it is dropped.
+pub(crate) type KeyBytes = Zeroizing<[u8; KEY_BYTES]>;
+
+/// The keys at hand for encrypted files.
+#[derive(Clone, Default)]
+pub struct Keyring {
+    keys: BTreeMap<String, KeyBytes>,
+}
+
+#[derive(Deserialize)]
+struct JsonKeys {
+    keys: Vec<JsonKey>,
+}
+
+#[derive(Deserialize)]
+struct JsonKey {
+    id: String,
+    cipher: Option<String>,
+    key: Zeroizing<String>,
+}
+
+impl Keyring {
+    /// No keys: only files that are not encrypted can be read.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            keys: BTreeMap::new(),
+        }
+    }
+
+    /// Adds the key of an id, in place of one that was there. Whoever passes a copy wipes their own.
+    pub fn insert(&mut self, id: impl Into<String>, key: [u8; 32]) {
+        self.keys.insert(id.into(), Zeroizing::new(key));
+    }
+
+    /// Reads a key file: `{"keys": [{"id": "...", "cipher": "AES-256-GCM", "key": "<32 bytes in base64>"}]}`.
+    /// `cipher` may be left out, other fields have no meaning here.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidArgument`] with what is wrong: no such JSON, an id twice, another cipher, or a key that is
+    /// not 32 bytes.
+    pub fn from_json(text: &[u8]) -> Result<Self, EngineError> {
+        let invalid = |what: String| EngineError::InvalidArgument(format!("key file: {what}"));
+        // The parser's message could quote a key; place and kind of the error are enough.
+        let json: JsonKeys = serde_json::from_slice(text).map_err(|error| {
+            let kind = if error.is_data() {
+                "not the fields a key file has"
+            } else {
+                "no valid JSON"
+            };
+            invalid(format!(
+                "{kind}, line {} column {}",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        let mut keyring = Self::new();
+        for JsonKey { id, cipher, key } in json.keys {
+            if cipher.as_deref().is_some_and(|cipher| cipher != CIPHER) {
+                return Err(invalid(format!("key {id}: the cipher must be {CIPHER}")));
+            }
+            let key = decode(&key)
+                .ok_or_else(|| invalid(format!("key {id} is not 32 bytes in base64")))?;
+            if keyring.keys.contains_key(&id) {
+                return Err(invalid(format!("key {id} is there twice")));
+            }
+            keyring.keys.insert(id, key);
+        }
+        Ok(keyring)
+    }
+
+    /// The ids it has keys for, sorted.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&KeyBytes> {
+        self.keys.get(id)
+    }
+}
+
+fn decode(text: &str) -> Option<KeyBytes> {
+    if text.len() > TEXT_BYTES_MAX {
+        return None;
+    }
+    // Room from the start: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(TEXT_BYTES_MAX));
+    STANDARD.decode_vec(text, &mut bytes).ok()?;
+    let mut key = KeyBytes::default();
+    if bytes.len() != key.len() {
+        return None;
+    }
+    key.copy_from_slice(&bytes);
+    Some(key)
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.keys.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    #[test]
+    fn a_key_file_is_read_and_its_keys_never_shown() {
+        let file = format!(
+            r#"{{"keys":[{{"id":"b","key":"{TEXT}"}},{{"id":"a","cipher":"AES-256-GCM","key":"{TEXT}"}}],"active":"a"}}"#
+        );
+        let keyring = Keyring::from_json(file.as_bytes()).expect("valid");
+        assert_eq!(keyring.ids().collect::<Vec<_>>(), ["a", "b"]);
+        let expected: Vec<u8> = (0..32).collect();
+        assert_eq!(keyring.get("a").map(|key| key.to_vec()), Some(expected));
+        assert_eq!(format!("{keyring:?}"), r#"{"a", "b"}"#);
+    }
+
+    #[test]
+    fn what_is_no_key_file_is_refused_without_quoting_it() {
+        for (file, what) in [
+            ("{".to_owned(), "line 1"),
+            (r#"{"keys":"secret-text"}"#.to_owned(), "not the fields"),
+            (
+                r#"{"keys":[{"id":"a","key":"secret-text"}]}"#.to_owned(),
+                "key a is not 32 bytes",
+            ),
+            (
+                format!(r#"{{"keys":[{{"id":"a","key":"{}"}}]}}"#, "A".repeat(4000)),
+                "key a is not 32 bytes",
+            ),
+            (
+                r#"{"keys":[{"id":"a","key":"AAAA"}]}"#.to_owned(),
+                "key a is not 32 bytes",
+            ),
+            (
+                format!(r#"{{"keys":[{{"id":"a","cipher":"none","key":"{TEXT}"}}]}}"#),
+                "cipher",
+            ),
+            (
+                format!(r#"{{"keys":[{{"id":"a","key":"{TEXT}"}},{{"id":"a","key":"{TEXT}"}}]}}"#),
+                "twice",
+            ),
+        ] {
+            let error = Keyring::from_json(file.as_bytes())
+                .expect_err(&file)
+                .to_string();
+            assert!(error.contains(what) && !error.contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Big-endian fields of any width up to eight bytes, as every structure of the format uses them.
+//!
+//! Reading takes fields off the front of a slice and says `None` where it is too short; nothing here panics.
+
+/// The largest number 48 bits hold: seqnos, revisions, positions of nodes, sizes of subtrees.
+pub(crate) const U48_MAX: u64 = (1 << 48) - 1;
+
+/// What is left to read of a structure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The next `len` bytes.
+    pub(crate) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    /// The next `width` bytes as a number; `width` is at most 8.
+    pub(crate) fn uint(&mut self, width: usize) -> Option<u64> {
+        Some(
+            self.bytes(width)?
+                .iter()
+                .fold(0, |value, &byte| value << 8 | u64::from(byte)),
+        )
+    }
+
+    /// Everything not yet taken.
+    pub(crate) const fn rest(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+/// Appends the low `width` bytes of `value`, highest first; `width` is at most 8.
+pub(crate) fn put(out: &mut Vec<u8>, value: u64, width: usize) {
+    out.extend(
+        value
+            .to_be_bytes()
+            .into_iter()
+            .skip(8_usize.saturating_sub(width)),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_width_goes_there_and_back() {
+        for width in 1..=8 {
+            let value = 0x0123_4567_89ab_cdef_u64 >> (8 * (8 - width));
+            let mut out = Vec::new();
+            put(&mut out, value, width);
+            assert_eq!(out.len(), width);
+            assert_eq!(Fields::new(&out).uint(width), Some(value));
+            assert_eq!(Fields::new(&out).uint(width + 1), None);
+        }
+    }
+}

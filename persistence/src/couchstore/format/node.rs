@@ -1,0 +1,360 @@
+//! B-tree nodes: a type byte, then entries of key and value, the whole compressed with snappy.
+//!
+//! A decoded node has been walked once: every entry lies inside it and keys strictly ascend, so that readers need not
+//! check again. Bytewise order is the order of all three trees, seqnos being big-endian.
+
+use bytes::Bytes;
+
+use super::fields::Fields;
+use super::snappy;
+
+/// The longest key an entry can carry: its length has 12 bits.
+pub(crate) const KEY_BYTES_MAX: usize = (1 << 12) - 1;
+/// The longest value an entry can carry: its length has 28 bits.
+pub(crate) const VALUE_BYTES_MAX: usize = (1 << 28) - 1;
+
+const ENTRY_FIXED: usize = 5;
+/// Reference counts of a node and of its bytes.
+const SHARED_BYTES: usize = 5 * size_of::<usize>();
+
+/// What a node's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeKind {
+    /// Pointers to nodes; each key is the last one below its pointer.
+    Interior,
+    /// Rows.
+    Leaf,
+}
+
+impl NodeKind {
+    pub(crate) const fn type_byte(self) -> u8 {
+        match self {
+            Self::Interior => 0,
+            Self::Leaf => 1,
+        }
+    }
+
+    const fn of_type_byte(byte: Option<u8>) -> Result<Self, &'static str> {
+        match byte {
+            Some(0) => Ok(Self::Interior),
+            Some(1) => Ok(Self::Leaf),
+            _ => Err("node has an unknown type"),
+        }
+    }
+}
+
+/// A key and its value, sharing the bytes of the node they were read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) key: Bytes,
+    pub(crate) value: Bytes,
+}
+
+impl Entry {
+    /// What it takes in a node before compression.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        ENTRY_FIXED + self.key.len() + self.value.len()
+    }
+
+    /// Appends it to a node; lengths were checked when it was made.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put_lengths(out, self.key.len(), self.value.len());
+        out.extend_from_slice(&self.key);
+        out.extend_from_slice(&self.value);
+    }
+}
+
+/// Appends the five bytes that carry a 12-bit and a 28-bit length.
+pub(crate) fn put_lengths(out: &mut Vec<u8>, key: usize, value: usize) {
+    let packed = (key as u64) << 28 | value as u64;
+    super::fields::put(out, packed, ENTRY_FIXED);
+}
+
+/// Takes the five bytes that carry a 12-bit and a 28-bit length.
+pub(crate) fn take_lengths(fields: &mut Fields<'_>) -> Option<(usize, usize)> {
+    let packed = fields.uint(ENTRY_FIXED)?;
+    Some((
+        (packed >> 28) as usize,
+        (packed & VALUE_BYTES_MAX as u64) as usize,
+    ))
+}
+
+/// A node, decoded and checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) kind: NodeKind,
+    /// Uncompressed, type byte included; behind it, if it is to be searched often, where in it each entry begins.
+    body: Bytes,
+    /// Where the entries end.
+    end: usize,
+}
+
+/// What one of an index's places takes.
+const PLACE_BYTES: usize = 4;
+
+impl Node {
+    /// Decodes a node's chunk.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub(crate) fn decode(compressed: &[u8]) -> Result<Self, &'static str> {
+        Self::of_raw(snappy::decompress(compressed).ok_or("node is no snappy block")?)
+    }
+
+    /// Checks a node that is not compressed.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub(crate) fn of_raw(raw: Vec<u8>) -> Result<Self, &'static str> {
+        let kind = NodeKind::of_type_byte(raw.first().copied())?;
+        check(&raw)?;
+        let end = raw.len();
+        // Without spare capacity a copy of the handle is all that `Bytes` adds.
+        Ok(Self {
+            kind,
+            body: Bytes::from(raw.into_boxed_slice()),
+            end,
+        })
+    }
+
+    /// The same node, to be searched often.
+    pub(crate) fn indexed(self) -> Self {
+        Self {
+            body: with_places(self.raw()),
+            ..self
+        }
+    }
+
+    /// As [`Node::of_raw`], of bytes that are copied, and to be searched often.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn indexed_copy(raw: &[u8]) -> Result<Self, &'static str> {
+        let kind = NodeKind::of_type_byte(raw.first().copied())?;
+        check(raw)?;
+        Ok(Self {
+            kind,
+            body: with_places(raw),
+            end: raw.len(),
+        })
+    }
+
+    /// Without its index.
+    fn raw(&self) -> &[u8] {
+        self.body.get(..self.end).unwrap_or(&self.body)
+    }
+
+    /// Where entries begin, [`PLACE_BYTES`] for each; none if it is not indexed.
+    fn places(&self) -> &[[u8; PLACE_BYTES]] {
+        self.body.get(self.end..).unwrap_or_default().as_chunks().0
+    }
+
+    /// What it takes in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + SHARED_BYTES + self.body.len()
+    }
+
+    /// Bytes before compression, type byte included.
+    pub(crate) const fn len(&self) -> usize {
+        self.end
+    }
+
+    /// The last of its keys.
+    pub(crate) fn last_key(&self) -> Option<&[u8]> {
+        match self.places().last() {
+            Some(&place) => self.entry(place).map(|(key, _)| key),
+            None => self.entries().last().map(|(key, _)| key),
+        }
+    }
+
+    /// The first entry whose key is at or after `key`. Where it is indexed, takes time as the logarithm of the number
+    /// of entries.
+    pub(crate) fn at_or_after(&self, key: &[u8]) -> Option<(&[u8], &[u8])> {
+        let places = self.places();
+        if places.is_empty() {
+            return self.entries().find(|&(of, _)| of >= key);
+        }
+        self.entry(*places.get(self.count_before(key))?)
+    }
+
+    /// How many keys are before `key`, of an indexed node.
+    fn count_before(&self, key: &[u8]) -> usize {
+        self.places()
+            .partition_point(|&place| self.entry(place).is_some_and(|(of, _)| of < key))
+    }
+
+    fn entry(&self, place: [u8; PLACE_BYTES]) -> Option<(&[u8], &[u8])> {
+        Entries(Fields::new(
+            self.raw().get(u32::from_be_bytes(place) as usize..)?,
+        ))
+        .next()
+    }
+
+    /// Keys and values in order.
+    pub(crate) fn entries(&self) -> Entries<'_> {
+        Entries::of_raw(self.raw())
+    }
+
+    /// Entries in order, sharing the node's bytes.
+    pub(crate) fn shared_entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.entries().map(|(key, value)| Entry {
+            key: self.body.slice_ref(key),
+            value: self.body.slice_ref(value),
+        })
+    }
+
+    /// Where its first entry begins.
+    pub(crate) const FIRST: usize = 1;
+
+    /// The entry that begins at an offset [`Node::FIRST`] or this gave, and where the next one does.
+    pub(crate) fn entry_at(&self, start: usize) -> Option<(&[u8], &[u8], usize)> {
+        let mut entries = Entries(Fields::new(self.raw().get(start..)?));
+        let (key, value) = entries.next()?;
+        Some((key, value, start + ENTRY_FIXED + key.len() + value.len()))
+    }
+
+    /// Where the first entry begins whose key is at or after `key`; the node's end if there is none.
+    pub(crate) fn start_of(&self, key: &[u8]) -> usize {
+        let places = self.places();
+        if places.is_empty() {
+            let before = self.entries().take_while(|&(of, _)| of < key);
+            return before.fold(Self::FIRST, |at, (key, value)| {
+                at + Entries::encoded_bytes(key, value)
+            });
+        }
+        places
+            .get(self.count_before(key))
+            .map_or(self.end, |&place| u32::from_be_bytes(place) as usize)
+    }
+
+    /// How many entries begin at `start`, where one does, or behind it.
+    pub(crate) fn count_from(&self, start: usize) -> usize {
+        Entries::new(self.run(start, self.end)).count()
+    }
+
+    /// The bytes of the entries that begin at `start` or behind it, and before `end`, as they lie in it.
+    pub(crate) fn run(&self, start: usize, end: usize) -> &[u8] {
+        self.raw().get(start..end).unwrap_or_default()
+    }
+
+    /// A value of this node, sharing its bytes.
+    pub(crate) fn share(&self, part: &[u8]) -> Bytes {
+        self.body.slice_ref(part)
+    }
+}
+
+/// A node's bytes with its index behind.
+fn with_places(raw: &[u8]) -> Bytes {
+    let entries = Entries::of_raw(raw).count();
+    let mut body = Vec::with_capacity(raw.len() + entries * PLACE_BYTES);
+    body.extend_from_slice(raw);
+    let mut start = Node::FIRST;
+    for (key, value) in Entries::of_raw(raw) {
+        // Snappy's blocks are smaller than 4 GiB.
+        body.extend_from_slice(&(start as u32).to_be_bytes());
+        start += Entries::encoded_bytes(key, value);
+    }
+    Bytes::from(body)
+}
+
+fn check(raw: &[u8]) -> Result<(), &'static str> {
+    let mut end = 1;
+    let mut last: Option<&[u8]> = None;
+    for (key, value) in Entries::of_raw(raw) {
+        if last.is_some_and(|last| last >= key) {
+            return Err("node's keys don't ascend");
+        }
+        last = Some(key);
+        end += ENTRY_FIXED + key.len() + value.len();
+    }
+    match last {
+        None => Err("node has no entry"),
+        Some(_) if end != raw.len() => Err("node's last entry is cut short"),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Walks a node's entries.
+#[derive(Clone, Debug)]
+pub(crate) struct Entries<'a>(Fields<'a>);
+
+impl<'a> Entries<'a> {
+    /// Those of a part of a node.
+    pub(crate) const fn new(part: &'a [u8]) -> Self {
+        Self(Fields::new(part))
+    }
+
+    /// Those of a node that is not compressed, type byte included.
+    pub(crate) fn of_raw(raw: &'a [u8]) -> Self {
+        Self::new(raw.get(1..).unwrap_or_default())
+    }
+
+    /// What an entry takes.
+    pub(crate) const fn encoded_bytes(key: &[u8], value: &[u8]) -> usize {
+        ENTRY_FIXED + key.len() + value.len()
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (key, value) = take_lengths(&mut self.0)?;
+        Some((self.0.bytes(key)?, self.0.bytes(value)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(raw: &[u8]) -> Result<Node, &'static str> {
+        Node::decode(&snappy::compress(raw).expect("small"))
+    }
+
+    #[test]
+    fn lengths_share_five_bytes() {
+        let mut out = Vec::new();
+        put_lengths(&mut out, 6, 41);
+        assert_eq!(out, [0x00, 0x60, 0x00, 0x00, 0x29]);
+        out.clear();
+        put_lengths(&mut out, KEY_BYTES_MAX, VALUE_BYTES_MAX);
+        assert_eq!(out, [0xff; 5]);
+        assert_eq!(
+            take_lengths(&mut Fields::new(&out)),
+            Some((KEY_BYTES_MAX, VALUE_BYTES_MAX))
+        );
+    }
+
+    #[test]
+    fn entries_come_back_in_order() {
+        let mut raw = vec![1];
+        for (key, value) in [("a", "1"), ("b", ""), ("ba", "333")] {
+            Entry {
+                key: key.into(),
+                value: value.into(),
+            }
+            .encode(&mut raw);
+        }
+        let node = node(&raw).expect("valid");
+        assert_eq!(node.kind, NodeKind::Leaf);
+        let entries: Vec<_> = node.entries().collect();
+        assert_eq!(
+            entries,
+            [(&b"a"[..], &b"1"[..]), (b"b", b""), (b"ba", b"333")]
+        );
+    }
+
+    #[test]
+    fn what_is_no_node_is_refused() {
+        assert!(node(&[1]).is_err(), "no entry");
+        assert!(node(&[2, 0, 0x10, 0, 0, 0, b'a']).is_err(), "unknown type");
+        assert!(node(&[1, 0, 0x10, 0, 0, 1, b'a']).is_err(), "cut short");
+        assert!(node(&[1, 0, 0x10, 0, 0, 0, b'a', 0]).is_err(), "left over");
+        assert!(
+            node(&[1, 0, 0x10, 0, 0, 0, b'b', 0, 0x10, 0, 0, 0, b'a']).is_err(),
+            "order"
+        );
+        assert!(Node::decode(b"").is_err());
+    }
+}

@@ -1,0 +1,59 @@
+//! Counting rows without reading them: the by-seqno tree knows how many are below each of its pointers.
+
+use lowtide_checkpoint::Seqno;
+
+use crate::contract::EngineError;
+use crate::couchstore::btree::{DEPTH_MAX, too_deep};
+use crate::couchstore::file::{CacheHint, CommitView};
+use crate::couchstore::format::fields::U48_MAX;
+use crate::couchstore::format::{NodeKind, Pointer, Reduction, Tree, by_seqno};
+
+impl CommitView {
+    /// How many rows have a seqno in `from..=to`. Reads two paths from the root.
+    pub(crate) fn count(&self, from: Seqno, to: Seqno) -> Result<u64, EngineError> {
+        if from > to {
+            return Ok(0);
+        }
+        let upto = self.rows_below(to.0.saturating_add(1))?;
+        Ok(upto.saturating_sub(self.rows_below(from.0)?))
+    }
+
+    fn rows_below(&self, seqno: u64) -> Result<u64, EngineError> {
+        let Some(mut pointer) = self.header.by_seqno else {
+            return Ok(0);
+        };
+        if seqno > U48_MAX {
+            return Ok(rows(&pointer));
+        }
+        let key = by_seqno::key(Seqno(seqno));
+        let mut below = 0_u64;
+        for _ in 0..DEPTH_MAX {
+            let node = self.node(pointer.position, CacheHint::InteriorOnly)?;
+            if node.kind == NodeKind::Leaf {
+                let here = node.entries().take_while(|&(of, _)| of < &key[..]).count();
+                return Ok(below.saturating_add(here as u64));
+            }
+            let mut on_the_path = None;
+            for (last, value) in node.entries() {
+                let child = self.child(Tree::BySeqno, pointer.position, value)?;
+                if last >= &key[..] {
+                    on_the_path = Some(child);
+                    break;
+                }
+                below = below.saturating_add(rows(&child));
+            }
+            match on_the_path {
+                Some(child) => pointer = child,
+                None => return Ok(below),
+            }
+        }
+        Err(too_deep(self, Tree::BySeqno))
+    }
+}
+
+const fn rows(pointer: &Pointer) -> u64 {
+    match pointer.reduction {
+        Reduction::Rows(rows) => rows,
+        Reduction::Documents { .. } | Reduction::Nothing => 0,
+    }
+}

@@ -1,0 +1,126 @@
+//! Values of a scan, several in one piece of memory: bytes go in, items get their parts of them.
+//!
+//! Always: an item gets exactly the bytes that were put in for it, `None` where there were none. Who keeps one value
+//! keeps [`SLAB_BYTES`] with it at most: a longer value, and any of half that, has memory of its own.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use lowtide_checkpoint::Item;
+
+use crate::couchstore::format::snappy;
+
+/// What is allocated at once.
+const SLAB_BYTES: usize = 4 << 10;
+/// A value of so many bytes does not share.
+const OWN_BYTES_MIN: usize = SLAB_BYTES / 2;
+
+/// Values that their items do not have yet.
+#[derive(Debug, Default)]
+pub(crate) struct ValueSlab {
+    bytes: Vec<u8>,
+    /// Places of the items in their list, and what each is to get.
+    due: Vec<(usize, Range<usize>)>,
+}
+
+impl ValueSlab {
+    /// Appends an item without value to a list, to which [`ValueSlab::settle`] brings the value.
+    pub(crate) fn push(&mut self, items: &mut Vec<Item>, item: Item, value: Range<usize>) {
+        self.due.push((items.len(), value));
+        items.push(item);
+        if self.bytes.len() > SLAB_BYTES - OWN_BYTES_MIN {
+            self.settle(items);
+        }
+    }
+
+    /// Takes in a value as it is stored; says where it is. `None` if it is to have memory of its own.
+    ///
+    /// # Errors
+    /// If it is to be decompressed and can't be.
+    pub(crate) fn take(
+        &mut self,
+        stored: &[u8],
+        compressed: bool,
+    ) -> Result<Option<Range<usize>>, ()> {
+        let length = if compressed {
+            snappy::length(stored).ok_or(())?
+        } else {
+            stored.len()
+        };
+        if length >= OWN_BYTES_MIN {
+            return Ok(None);
+        }
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve_exact(SLAB_BYTES);
+        }
+        let start = self.bytes.len();
+        if compressed {
+            self.bytes.resize(start + length, 0);
+            let place = self.bytes.get_mut(start..).unwrap_or_default();
+            snappy::decompress_into(stored, place).ok_or(())?;
+        } else {
+            self.bytes.extend_from_slice(stored);
+        }
+        Ok(Some(start..self.bytes.len()))
+    }
+
+    /// Gives every item of the list that lacks its value that value.
+    pub(crate) fn settle(&mut self, items: &mut [Item]) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if bytes.len() < SLAB_BYTES / 2 {
+            bytes.shrink_to_fit();
+        }
+        let bytes = Bytes::from(bytes);
+        for (place, value) in self.due.drain(..) {
+            if let Some(item) = items.get_mut(place) {
+                item.value = Some(bytes.slice(value));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lowtide_checkpoint::Key;
+
+    use super::*;
+
+    #[test]
+    fn every_item_gets_its_value_and_none_keeps_much_more() {
+        let (mut slab, mut items, mut expected) = (ValueSlab::default(), Vec::new(), Vec::new());
+        for n in 0..300_usize {
+            let value = vec![n as u8; n * 131 % 2500];
+            let (stored, compressed) = match n % 2 {
+                0 => (value.clone(), false),
+                _ => (snappy::compress(&value).expect("small"), true),
+            };
+            let item = Item::deletion(Key::new(&n.to_be_bytes()));
+            match slab.take(&stored, compressed).expect("sound") {
+                Some(place) => {
+                    slab.push(&mut items, item, place);
+                    expected.push(Some(value));
+                }
+                None => {
+                    assert!(value.len() >= OWN_BYTES_MIN);
+                    items.push(item);
+                    expected.push(None);
+                }
+            }
+            assert!(slab.bytes.len() <= SLAB_BYTES);
+        }
+        slab.settle(&mut items);
+        let values: Vec<_> = items
+            .iter()
+            .map(|item| item.value.as_ref().map(|value| value.to_vec()))
+            .collect();
+        assert_eq!(values, expected);
+    }
+
+    #[test]
+    fn what_is_no_snappy_block_is_refused() {
+        let mut slab = ValueSlab::default();
+        let block = snappy::compress(&[7; 100]).expect("small");
+        assert_eq!(slab.take(&block[..block.len() - 1], true), Err(()));
+        assert_eq!(slab.take(&[], true), Err(()));
+    }
+}

@@ -1,0 +1,79 @@
+//! Committing several batches at once: batches go in, one result each comes out, in their order.
+//!
+//! Always (E10): batches of one vBucket are one task, committed in their order up to the first that fails; tasks share
+//! nothing, each having a file of its own, so that their writes and syncs may overlap. With an executor that runs tasks
+//! in order the disk sees the same calls every time.
+
+use std::collections::BTreeMap;
+
+use lowtide_checkpoint::Vbid;
+
+use crate::contract::{Batch, Committed, EngineError, Executor, Task};
+
+type CommitResult = Result<Committed, EngineError>;
+
+/// Commits each batch by `commit`, those of different vBuckets as independent tasks.
+pub(crate) fn commit(
+    executor: &dyn Executor,
+    batches: &[Batch<'_>],
+    commit: &(dyn Fn(&Batch<'_>) -> CommitResult + Sync),
+) -> Vec<CommitResult> {
+    let groups = by_vbucket(batches);
+    let mut outcomes: Vec<Vec<CommitResult>> = groups.iter().map(|_| Vec::new()).collect();
+    let tasks = groups
+        .iter()
+        .zip(&mut outcomes)
+        .map(|((_, group), outcome)| -> Task<'_> {
+            Box::new(move || *outcome = in_turn(group.iter().map(|&(_, batch)| batch), commit))
+        });
+    executor.run(tasks.collect());
+
+    let mut results: Vec<Option<CommitResult>> = batches.iter().map(|_| None).collect();
+    for ((_, group), outcome) in groups.into_iter().zip(outcomes) {
+        for ((index, _), result) in group.into_iter().zip(outcome) {
+            if let Some(slot) = results.get_mut(index) {
+                *slot = Some(result);
+            }
+        }
+    }
+    let left_out = || {
+        Err(EngineError::InvalidArgument(
+            "the executor left out a task".to_owned(),
+        ))
+    };
+    results
+        .into_iter()
+        .map(|result| result.unwrap_or_else(left_out))
+        .collect()
+}
+
+/// Batches with their places, by vBucket, in the order in which vBuckets first come.
+fn by_vbucket<'a, 'b>(batches: &'a [Batch<'b>]) -> Vec<(Vbid, Vec<(usize, &'a Batch<'b>)>)> {
+    let mut places = BTreeMap::new();
+    let mut groups: Vec<(Vbid, Vec<_>)> = Vec::new();
+    for (index, batch) in batches.iter().enumerate() {
+        let place = *places.entry(batch.vb).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, group)) => group.push((index, batch)),
+            None => groups.push((batch.vb, vec![(index, batch)])),
+        }
+    }
+    groups
+}
+
+fn in_turn<'a, 'b: 'a>(
+    batches: impl Iterator<Item = &'a Batch<'b>>,
+    commit: &dyn Fn(&Batch<'_>) -> CommitResult,
+) -> Vec<CommitResult> {
+    let mut failed = false;
+    let one = |batch: &Batch<'_>| {
+        if failed {
+            // It may build on what is not there.
+            return Err(EngineError::EarlierBatchFailed { vb: batch.vb });
+        }
+        let result = commit(batch);
+        failed = result.is_err();
+        result
+    };
+    batches.map(one).collect()
+}

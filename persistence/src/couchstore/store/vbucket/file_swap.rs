@@ -1,0 +1,184 @@
+//! A vBucket gets another file while it is open: who may do that, and how the new writer takes the old one's place.
+//!
+//! E14. One compaction of a vBucket at a time; and nothing but the vBucket it began with, undisturbed by a drop, a close
+//! or a break in its history, gets the file it made. A purge is no such break: the claim hands on what it took out
+//! (`taken_out`). Readers see the old file or the new one, both whole.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::contract::EngineError;
+use crate::couchstore::file::CommitView;
+use crate::couchstore::format::StoreFigures;
+use crate::couchstore::store::published_commit::PublishedCommit;
+use crate::couchstore::write::Writer;
+
+use super::VBucket;
+use super::purge_log::{PurgeLog, PurgedRow};
+
+/// The right to compact a vBucket, until dropped.
+#[derive(Debug)]
+pub(crate) struct CompactionClaim {
+    vbucket: Arc<VBucket>,
+    epoch: u64,
+}
+
+impl CompactionClaim {
+    /// # Errors
+    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`] or [`EngineError::Poisoned`].
+    pub(crate) fn new(vbucket: Arc<VBucket>) -> Result<Self, EngineError> {
+        vbucket.shared.poison.check()?;
+        let mut active = vbucket.active.lock();
+        let vb = vbucket.vb;
+        if active.dropped {
+            return Err(EngineError::UnknownVBucket { vb });
+        }
+        if active.compacting {
+            return Err(EngineError::CompactionInProgress { vb });
+        }
+        active.compacting = true;
+        let epoch = vbucket.epoch.load(Ordering::Acquire);
+        drop(active);
+        Ok(Self { vbucket, epoch })
+    }
+
+    pub(crate) fn vb(&self) -> lowtide_checkpoint::Vbid {
+        self.vbucket.vb
+    }
+
+    /// The newest acknowledged commit, if it still continues what was there when the claim was made.
+    ///
+    /// # Errors
+    /// [`EngineError::Aborted`] if it does not; [`EngineError::Poisoned`].
+    pub(crate) fn published(&self) -> Result<Arc<PublishedCommit>, EngineError> {
+        // Not under the lock, which commits hold while they wait for the disk: a step that waited for one each time would
+        // be as slow as they are. An epoch ends before anything of the next is published.
+        let published = self.vbucket.published();
+        self.check()?;
+        Ok(published)
+    }
+
+    /// What was purged with the commits up to `view`, which [`CompactionClaim::published`] or [`CompactionClaim::exchange`] gave, and was not
+    /// asked for yet.
+    pub(crate) fn taken_out(&self, view: &CommitView) -> Vec<PurgedRow> {
+        self.vbucket.purges.lock().take(view.position)
+    }
+
+    /// Holds up commits while `make` makes the next writer out of the last commit; `false` if it made none. The writer
+    /// is to have all of that commit, durably, under the vBucket's newest name.
+    ///
+    /// # Errors
+    /// As [`CompactionClaim::published`], and whatever `make` returns; the old writer stays.
+    pub(crate) fn exchange(
+        &self,
+        make: impl FnOnce(&CommitView) -> Result<Option<(Writer, StoreFigures)>, EngineError>,
+    ) -> Result<bool, EngineError> {
+        let mut active = self.vbucket.active.lock();
+        self.check()?;
+        let Some((writer, figures)) = make(active.writer.view())? else {
+            return Ok(false);
+        };
+        active.figures = StoreFigures {
+            xattrs: active.figures.xattrs,
+            ..figures
+        };
+        active.writer = writer;
+        let view = active.writer.view().clone();
+        let mut published = self.vbucket.published.write();
+        let state = published.state.clone();
+        *published = Arc::new(PublishedCommit::new(view, state));
+        Ok(true)
+    }
+
+    /// Takes note that the file is damaged, if that is why the compaction ends.
+    pub(crate) fn note_refusal(&self, error: &EngineError) {
+        if matches!(error, EngineError::Corrupt { .. }) {
+            self.vbucket.refused.store(true, Ordering::Release);
+        }
+    }
+
+    fn check(&self) -> Result<(), EngineError> {
+        if self.vbucket.epoch.load(Ordering::Acquire) != self.epoch {
+            let why = "the vBucket was dropped, closed, rolled back, or purged of too much, while it was compacted";
+            return Err(EngineError::Aborted {
+                vb: self.vbucket.vb,
+                why,
+            });
+        }
+        self.vbucket.shared.poison.check()
+    }
+}
+
+impl Drop for CompactionClaim {
+    fn drop(&mut self) {
+        let mut active = self.vbucket.active.lock();
+        active.compacting = false;
+        *self.vbucket.purges.lock() = PurgeLog::default();
+    }
+}
+
+impl VBucket {
+    pub(crate) fn vb(&self) -> lowtide_checkpoint::Vbid {
+        self.vb
+    }
+
+    pub(crate) fn is_compacting(&self) -> bool {
+        self.active.lock().compacting
+    }
+
+    /// Whether a compaction has found the file damaged.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+impl VBucket {
+    /// As a commit does that waits for the disk; until dropped.
+    pub(crate) fn hold_up_commits(&self) -> impl Drop + '_ {
+        self.active.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use lowtide_checkpoint::Vbid;
+
+    use crate::couchstore::config::CouchstoreConfig;
+    use crate::couchstore::store_context::StoreContext;
+    use crate::disk::{Disk, MemoryDisk};
+
+    use super::*;
+
+    #[test]
+    fn a_break_in_history_ends_a_claim_and_the_next_one_is_good() {
+        let (disk, path) = (MemoryDisk::new(), Path::new("/7.couch.1"));
+        let shared = Arc::new(StoreContext::new(CouchstoreConfig::default()));
+        let file = disk.create(path).expect("new");
+        let writer = Writer::create(file, path, Arc::clone(&shared)).expect("created");
+        let vbucket = Arc::new(VBucket::new(Vbid(7), writer, shared).expect("empty"));
+        let claim = CompactionClaim::new(Arc::clone(&vbucket)).expect("free");
+        assert!(
+            claim
+                .exchange(|_| Ok(None))
+                .is_ok_and(|exchanged| !exchanged)
+        );
+        vbucket.end_epoch();
+        assert!(matches!(
+            claim.published(),
+            Err(EngineError::Aborted { vb: Vbid(7), .. })
+        ));
+        let exchanged = claim.exchange(|_| panic!("nothing is made for what is no longer there"));
+        assert!(matches!(exchanged, Err(EngineError::Aborted { .. })));
+        assert!(CompactionClaim::new(Arc::clone(&vbucket)).is_err());
+        drop(claim);
+        assert!(
+            CompactionClaim::new(vbucket)
+                .expect("free")
+                .published()
+                .is_ok()
+        );
+    }
+}

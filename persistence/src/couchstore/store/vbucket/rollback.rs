@@ -1,0 +1,55 @@
+//! Rollback: a seqno goes in; the vBucket is as it was at its newest commit at or below it, or nothing has changed.
+//!
+//! Always (E7): the restored trees, figures and vBucket state are those of one commit, in a new header at the end of the
+//! file that names that commit as the one before it; nothing is overwritten, so pinned snapshots and a crash find all
+//! they need. What was purged since that commit is purged from it again (E8): its purge seqno is then the highest
+//! tombstone that this took out. The new header is not derived from the newest, so recovery would not know it: it takes
+//! two syncs (`writer`).
+
+use std::sync::Arc;
+
+use lowtide_checkpoint::Seqno;
+
+use crate::contract::{EngineError, RolledBack};
+use crate::couchstore::file::{Earlier, header_chain};
+use crate::couchstore::read::tombstones;
+use crate::couchstore::store::published_commit::PublishedCommit;
+
+use super::VBucket;
+
+impl VBucket {
+    /// Goes back to the newest commit at or below `to`.
+    pub(crate) fn rollback(&self, to: Seqno) -> Result<RolledBack, EngineError> {
+        let mut active = self.active.lock();
+        self.check_writable(&active)?;
+        let view = active.writer.view().clone();
+        let target = match header_chain::at_or_below(&view, to)? {
+            Earlier::Found(target) => target,
+            Earlier::OnlyAbove(lowest) => return Ok(RolledBack::NeedsReset { lowest }),
+        };
+        let high = Seqno(target.header.update_seq);
+        if target.position == view.position {
+            return Ok(RolledBack::Done { high });
+        }
+        let (state, figures) = target.state()?.unzip();
+        let purged_since = match view.header.purge_seq > target.header.purge_seq {
+            true => tombstones::to_purge(&target, Seqno(view.header.purge_seq))?,
+            false => Vec::new(),
+        };
+        active.writer.rewind(&target);
+        if let Some(highest) = purged_since.iter().map(|row| row.seqno.0).max() {
+            active.writer.remove(&purged_since)?;
+            active
+                .writer
+                .set_purge_seq(highest.max(target.header.purge_seq));
+        }
+        // Times in a file never fall, and an engine has no clock.
+        active.writer.commit(view.header.timestamp)?;
+
+        active.figures = figures.unwrap_or_default();
+        self.end_epoch();
+        let view = active.writer.view().clone();
+        *self.published.write() = Arc::new(PublishedCommit::new(view, state));
+        Ok(RolledBack::Done { high })
+    }
+}

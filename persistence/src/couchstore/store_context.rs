@@ -1,0 +1,49 @@
+//! What all files of a store share: its settings, its counters, and whether a sync has failed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::contract::EngineError;
+use crate::couchstore::file::NodeCache;
+use crate::counter::Counter;
+use crate::disk::DiskFile;
+use crate::fault::{self, Fault};
+use crate::poison::Poison;
+
+use super::config::CouchstoreConfig;
+
+/// One per open store.
+#[derive(Debug, Default)]
+pub(crate) struct StoreContext {
+    pub(crate) config: CouchstoreConfig,
+    pub(crate) poison: Poison,
+    pub(crate) nodes: Arc<NodeCache>,
+    pub(crate) commits: Counter,
+    pub(crate) syncs: Counter,
+    pub(crate) documents: Counter,
+    pub(crate) written_bytes: Counter,
+    pub(crate) compactions: Counter,
+    pub(crate) tombstones_purged: Counter,
+}
+
+impl StoreContext {
+    pub(crate) fn new(config: CouchstoreConfig) -> Self {
+        let nodes = Arc::new(NodeCache::new(config.cache_bytes));
+        Self {
+            config,
+            nodes,
+            ..Self::default()
+        }
+    }
+
+    /// Syncs a file; poisons the store if that fails.
+    pub(crate) fn sync(&self, file: &dyn DiskFile, path: &Path) -> Result<(), EngineError> {
+        if fault::is(Fault::AcknowledgedBeforeItIsDurable) {
+            return Ok(());
+        }
+        self.syncs.add(1);
+        Ok(file
+            .sync_data()
+            .inspect_err(|error| self.poison.set_after(error, path))?)
+    }
+}

@@ -1,0 +1,331 @@
+//! Rollbacks and purges beside compactions, and after them: a job of a past that was given up ends, one beside a purge does
+//! not, and what a rollback finds in a new file was committed.
+
+use bytes::Bytes;
+use lowtide_checkpoint::{Item, Key, Operation, Seqno, VBucketState, Vbid};
+
+use crate::contract::{Batch, Budget, Engine, EngineError, Progress, RolledBack};
+use crate::couchstore::tests::reference_model;
+use crate::couchstore::tests::support::{VB, commit, delete, open, set, state};
+use crate::disk::{Keep, MemoryDisk};
+
+use super::{POINTS, SMALL, batch, begin, names, store, to_end, to_point};
+
+#[test]
+fn a_rollback_ends_the_job_at_every_point_before_the_rename() {
+    for point in [None, Some(POINTS[0]), Some(POINTS[1]), Some(POINTS[2])] {
+        let disk = MemoryDisk::new();
+        let engine = store(&disk);
+        commit(&engine, VB, &[delete(61, "key-1"), set(62, "key-2", b"62")]).expect("committed");
+        let mut job = begin(&engine);
+        job.step(SMALL).expect("no failure");
+        point.inspect(|point| to_point(&mut *job, point));
+        assert_eq!(reference_model::rollback(&engine, 45), 40);
+        let expected = reference_model::now(&engine);
+        assert!(
+            matches!(
+                to_end(&mut *job, SMALL),
+                Err(EngineError::Aborted { vb: VB, .. })
+            ),
+            "{point:?}"
+        );
+        assert_eq!(names(&disk), ["7.couch.1"], "{point:?}");
+        assert_eq!(reference_model::now(&engine), expected, "{point:?}");
+        commit(&engine, VB, &batch(63)).expect("committed");
+        let expected = reference_model::now(&engine);
+        to_end(&mut *begin(&engine), SMALL).expect("no failure");
+        assert_eq!(reference_model::now(&engine), expected, "{point:?}");
+        drop((job, engine));
+        disk.crash(Keep::None);
+        assert_eq!(
+            reference_model::now(&open(&disk).expect("opens").0),
+            expected,
+            "{point:?}"
+        );
+    }
+}
+
+/// E14, E16: what a purge took out is in no new file, whatever stage the compaction was in, and no later commit is missing.
+#[test]
+fn a_purge_beside_a_compaction_does_not_end_it_and_what_was_purged_stays_away() {
+    let abort = |seqno, key: &[u8]| Item {
+        seqno: Seqno(seqno),
+        ..Item::new(Operation::Abort, Key::new(key))
+    };
+    let prepare = |seqno, key: &[u8]| Item {
+        seqno: Seqno(seqno),
+        value: Some(Bytes::from_static(b"prepared")),
+        ..Item::new(Operation::Prepare, Key::new(key))
+    };
+    // Of key-7 the compaction has copied a row that lives; key-1 is a tombstone by then; both come back later.
+    for point in [None, Some(POINTS[0]), Some(POINTS[1]), Some(POINTS[2])] {
+        for (spare, back) in [(false, false), (false, true), (true, false), (true, true)] {
+            let what = format!("{point:?}, {spare}, {back}");
+            let disk = MemoryDisk::new();
+            let engine = store(&disk);
+            commit(
+                &engine,
+                VB,
+                &[
+                    delete(61, "key-1"),
+                    prepare(62, b"p"),
+                    set(63, "key-2", b"63"),
+                ],
+            )
+            .expect("committed");
+            let mut job = begin(&engine);
+            job.step(SMALL).expect("no failure");
+            point.inspect(|point| to_point(&mut *job, point));
+            let mut deletions = vec![delete(64, "key-7"), abort(65, b"p"), delete(66, "new")];
+            deletions.extend((!spare).then(|| set(67, "key-3", b"67")));
+            commit(&engine, VB, &deletions).expect("committed");
+            let highest = if spare { 65 } else { 66 };
+            assert_eq!(
+                engine.purge(VB, Seqno::MAX).expect("purged"),
+                Seqno(highest),
+                "{what}"
+            );
+            if spare {
+                // What this purge spared the next one takes: its seqno does not rise above what was purged by then.
+                commit(&engine, VB, &[set(67, "key-3", b"67")]).expect("committed");
+                assert_eq!(
+                    engine.purge(VB, Seqno::MAX).expect("purged"),
+                    Seqno(66),
+                    "{what}"
+                );
+            }
+            if back {
+                commit(
+                    &engine,
+                    VB,
+                    &[set(68, "key-1", b"back"), set(69, "key-7", b"back")],
+                )
+                .expect("committed");
+            }
+            let expected = reference_model::now(&engine);
+            assert_eq!(
+                [61, 64, 65, 66].map(|seqno| expected.rows.contains_key(&seqno)),
+                [false; 4],
+                "{what}"
+            );
+            to_end(&mut *job, SMALL).unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_eq!(names(&disk), ["7.couch.2"], "{what}");
+            assert_eq!(reference_model::now(&engine), expected, "{what}");
+            drop((job, engine));
+            disk.crash(Keep::None);
+            assert_eq!(
+                reference_model::now(&open(&disk).expect("opens").0),
+                expected,
+                "{what}"
+            );
+        }
+    }
+}
+
+/// A purge that is committed while rows are still copied, and a key that is there again before the copying ends: of what
+/// was copied the later row stays.
+#[test]
+fn what_comes_back_after_a_purge_while_rows_are_copied_stays() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let mut job = begin(&engine);
+    job.step(SMALL).expect("no failure");
+    commit(
+        &engine,
+        VB,
+        &[
+            delete(61, "key-1"),
+            delete(62, "key-2"),
+            set(63, "key-3", b"63"),
+        ],
+    )
+    .expect("committed");
+    assert_eq!(engine.purge(VB, Seqno::MAX).expect("purged"), Seqno(62));
+    // Another pass has these, before there are indexes.
+    commit(
+        &engine,
+        VB,
+        &[set(64, "key-2", b"back"), set(65, "key-4", b"65")],
+    )
+    .expect("committed");
+    to_point(&mut *job, POINTS[0]);
+    let expected = reference_model::now(&engine);
+    to_end(&mut *job, SMALL).expect("no failure");
+    assert_eq!(reference_model::now(&engine), expected);
+    assert!(expected.rows.contains_key(&64) && !expected.rows.contains_key(&62));
+    drop((job, engine));
+    disk.crash(Keep::None);
+    assert_eq!(
+        reference_model::now(&open(&disk).expect("opens").0),
+        expected
+    );
+}
+
+/// What is remembered of purges is bounded: a purge of more than that ends the compaction, and the next one is good.
+#[test]
+fn a_purge_of_more_than_is_remembered_ends_the_job() {
+    const KEYS: u64 = 32_000;
+    for (keys, ends) in [(KEYS / 2, false), (KEYS, true)] {
+        let disk = MemoryDisk::new();
+        let engine = store(&disk);
+        let long = "x".repeat(230);
+        let mut deletions: Vec<Item> = (0..keys)
+            .map(|n| delete(61 + n, &format!("{long}-{n:06}")))
+            .collect();
+        deletions.push(set(61 + keys, "last", b""));
+        commit(&engine, VB, &deletions).expect("committed");
+        let mut job = begin(&engine);
+        to_point(&mut *job, POINTS[1]);
+        assert_eq!(
+            engine.purge(VB, Seqno::MAX).expect("purged"),
+            Seqno(60 + keys)
+        );
+        let expected = reference_model::now(&engine);
+        let ended = to_end(&mut *job, Budget::NONE);
+        assert_eq!(
+            matches!(ended, Err(EngineError::Aborted { vb: VB, .. })),
+            ends,
+            "{ended:?}"
+        );
+        drop(job);
+        to_end(&mut *begin(&engine), Budget::NONE).expect("no failure");
+        assert_eq!(reference_model::now(&engine), expected);
+    }
+}
+
+/// E14: a purge that removes nothing, or is of another vBucket, is nothing to the job.
+#[test]
+fn purge_that_removes_nothing_or_is_of_another_vbucket_leaves_the_job_alone() {
+    const OTHER: Vbid = Vbid(8);
+    for point in [None, Some(POINTS[0]), Some(POINTS[1]), Some(POINTS[2])] {
+        let disk = MemoryDisk::new();
+        let engine = store(&disk);
+        commit(&engine, VB, &[delete(61, "key-1")]).expect("committed");
+        engine.create(OTHER).expect("created");
+        commit(&engine, OTHER, &[delete(1, "a"), set(2, "b", b"2")]).expect("committed");
+        let mut job = begin(&engine);
+        job.step(SMALL).expect("no failure");
+        point.inspect(|point| to_point(&mut *job, point));
+        // The highest seqno stays: there is nothing else to purge.
+        assert_eq!(engine.purge(VB, Seqno::MAX).expect("purged"), Seqno::ZERO);
+        assert_eq!(engine.purge(OTHER, Seqno::MAX).expect("purged"), Seqno(1));
+        let expected = reference_model::now(&engine);
+        to_end(&mut *job, SMALL).expect("not ended by either");
+        assert_eq!(reference_model::now(&engine), expected, "{point:?}");
+    }
+}
+
+#[test]
+fn after_the_rename_a_rollback_finds_the_new_file() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let mut job = begin(&engine);
+    to_point(&mut *job, "compact-after-rename");
+    let expected = reference_model::now(&engine);
+    let rolled_back = engine.rollback(VB, Seqno(45)).expect("no failure");
+    assert!(
+        matches!(rolled_back, RolledBack::NeedsReset { lowest: Seqno(60) }),
+        "{rolled_back:?}"
+    );
+    commit(&engine, VB, &batch(61)).expect("committed");
+    assert_eq!(reference_model::rollback(&engine, 60), 60);
+    assert_eq!(reference_model::now(&engine), expected);
+    assert!(
+        matches!(job.step(SMALL).expect("no failure"), Progress::Done(_)),
+        "all that was left is to clean up"
+    );
+    assert_eq!(names(&disk), ["7.couch.2"]);
+    drop((job, engine));
+    disk.crash(Keep::None);
+    assert_eq!(
+        reference_model::now(&open(&disk).expect("opens").0),
+        expected
+    );
+}
+
+#[test]
+fn a_new_file_of_two_headers_goes_back_to_what_was_committed_and_no_further() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let committed = reference_model::now(&engine);
+    let mut job = begin(&engine);
+    to_point(&mut *job, "compact-before-rename");
+    // The last round has both, behind the header that the target has by now.
+    commit(&engine, VB, &batch(61)).expect("committed");
+    commit(&engine, VB, &batch(81)).expect("committed");
+    to_end(&mut *job, SMALL).expect("no failure");
+    assert_eq!(reference_model::now(&engine).high, 100);
+    assert_eq!(reference_model::rollback(&engine, 99), 60);
+    assert_eq!(reference_model::now(&engine), committed);
+    let refused = engine.rollback(VB, Seqno(59)).expect("no failure");
+    assert!(
+        matches!(refused, RolledBack::NeedsReset { lowest: Seqno(60) }),
+        "{refused:?}"
+    );
+    drop((job, engine));
+    disk.crash(Keep::None);
+    assert_eq!(
+        reference_model::now(&open(&disk).expect("opens").0),
+        committed
+    );
+}
+
+/// A replica learns it from its active: without a purge of its own, and in the middle of a compaction.
+#[test]
+fn a_purge_seqno_that_a_batch_brings_is_kept() {
+    let disk = MemoryDisk::new();
+    let engine = store(&disk);
+    let bring = |seqno: u64, purge_seqno: u64| {
+        let item = set(seqno, "brings", b"1");
+        let state = VBucketState {
+            purge_seqno: Seqno(purge_seqno),
+            ..state(seqno)
+        };
+        let batch = Batch {
+            vb: VB,
+            items: &[&item],
+            state: &state,
+            timestamp: 1,
+        };
+        engine.commit(&[batch]).pop().expect("one result a batch")
+    };
+    let purge_seqno = |engine: &dyn Engine| {
+        let snapshot = engine.snapshot(VB).expect("there");
+        let purge_seqno = engine.info(VB).expect("there").purge;
+        assert_eq!(
+            snapshot.state().expect("committed").purge_seqno,
+            purge_seqno
+        );
+        purge_seqno.0
+    };
+    bring(61, 30).expect("committed");
+    assert_eq!(purge_seqno(&engine), 30);
+    bring(62, 20).expect("committed");
+    assert_eq!(purge_seqno(&engine), 30, "it never falls");
+    for beyond in [1 << 48, u64::MAX] {
+        assert!(matches!(
+            bring(63, beyond),
+            Err(EngineError::InvalidArgument(_))
+        ));
+    }
+    assert_eq!(
+        (purge_seqno(&engine), engine.info(VB).expect("there").high),
+        (30, Seqno(62))
+    );
+    let mut job = begin(&engine);
+    to_point(&mut *job, "compact-copied");
+    bring(63, 40).expect("committed");
+    to_point(&mut *job, "compact-before-rename");
+    bring(64, 50).expect("committed");
+    to_end(&mut *job, SMALL).expect("no failure");
+    assert_eq!(
+        (names(&disk), purge_seqno(&engine)),
+        (vec!["7.couch.2".to_owned()], 50)
+    );
+    drop((job, engine));
+    disk.crash(Keep::None);
+    let (engine, _) = open(&disk).expect("opens");
+    assert_eq!(purge_seqno(&engine), 50);
+    assert_eq!(reference_model::rollback(&engine, 63), 63);
+    assert_eq!(purge_seqno(&engine), 40, "that of the commit gone back to");
+}

@@ -1,0 +1,159 @@
+//! Trees that no writer makes, with valid checksums: reading and changing them ends in an error, and ends.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use crate::contract::EngineError;
+use crate::couchstore::btree::{Action, DEPTH_MAX, Walk, lookup, modify, shape};
+use crate::couchstore::file::{Appender, CommitView, Source};
+use crate::couchstore::format::block::DATA;
+use crate::couchstore::format::{Checksum, Entry, Header, Pointer, Reduction, Tree, snappy};
+use crate::disk::{Disk, MemoryDisk};
+
+fn pointer(position: u64) -> Pointer {
+    Pointer {
+        position,
+        subtree_bytes: 0,
+        reduction: Reduction::Nothing,
+    }
+}
+
+fn source() -> Source {
+    let path = Path::new("/0.couch.1");
+    Source::new(
+        MemoryDisk::new().create(path).expect("new"),
+        path,
+        Checksum::Crc32c,
+    )
+}
+
+fn node(out: &mut Appender, kind: u8, entries: &[(&str, Bytes)]) -> u64 {
+    let mut raw = vec![kind];
+    for (key, value) in entries {
+        Entry {
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            value: value.clone(),
+        }
+        .encode(&mut raw);
+    }
+    out.chunk(&snappy::compress(&raw).expect("small"))
+        .expect("written")
+        .0
+}
+
+fn to(position: u64) -> Bytes {
+    pointer(position).encode_entry().into()
+}
+
+/// A file whose local tree is what `build` makes; `build` returns the root's position.
+fn file(build: impl FnOnce(&mut Appender) -> u64) -> CommitView {
+    let source = source();
+    let mut out = Appender::new(source.clone(), 48);
+    let header = Header {
+        local: Some(pointer(build(&mut out))),
+        ..Header::new()
+    };
+    let (position, encoded) = (out.header_position(), header.encode(DATA));
+    out.header(&encoded).expect("written");
+    CommitView {
+        source,
+        header,
+        position,
+        end: position + encoded.len() as u64,
+    }
+}
+
+fn is_corrupt<T>(result: Result<T, EngineError>) -> bool {
+    matches!(result, Err(EngineError::Corrupt { .. }))
+}
+
+fn walk(view: &CommitView) -> Result<usize, EngineError> {
+    Walk::from(view, Tree::Local, b"")?
+        .map(|entry| entry.map(|_| 1))
+        .sum()
+}
+
+fn change(view: &CommitView, key: &'static str) -> Result<Option<Pointer>, EngineError> {
+    let mut out = Appender::new(view.source.clone(), view.end);
+    let action = Action {
+        key: Bytes::from_static(key.as_bytes()),
+        value: Some(Bytes::from_static(b"new")),
+    };
+    modify(
+        &mut out,
+        Tree::Local,
+        view.header.local,
+        &[action],
+        &mut |_, _| Ok(()),
+    )
+}
+
+#[test]
+fn a_node_below_itself() {
+    let view = file(|out| {
+        let position = out.position();
+        node(out, 0, &[("k", to(position))])
+    });
+    assert!(is_corrupt(lookup(&view, Tree::Local, b"a")));
+    assert!(is_corrupt(walk(&view)));
+    assert!(is_corrupt(shape(&view, Tree::Local)));
+    assert!(is_corrupt(change(&view, "a")));
+}
+
+#[test]
+fn a_tree_deeper_than_any_can_be() {
+    for (levels, sound) in [(DEPTH_MAX - 1, true), (DEPTH_MAX, false)] {
+        let view = file(|out| {
+            let leaf = node(out, 1, &[("k", Bytes::from_static(b"v"))]);
+            (0..levels).fold(leaf, |below, _| node(out, 0, &[("k", to(below))]))
+        });
+        assert_eq!(lookup(&view, Tree::Local, b"k").is_ok(), sound);
+        assert_eq!(walk(&view).is_ok(), sound);
+        assert_eq!(shape(&view, Tree::Local).is_ok(), sound);
+        assert_eq!(change(&view, "k").is_ok(), sound);
+    }
+}
+
+#[test]
+fn the_same_nodes_again_and_again() {
+    // Forty levels of two pointers to the same node are a million million leaves.
+    let view = file(|out| {
+        let leaf = node(out, 1, &[("a", Bytes::from_static(b"v"))]);
+        (0..40).fold(leaf, |below, _| {
+            node(out, 0, &[("a", to(below)), ("b", to(below))])
+        })
+    });
+    assert!(is_corrupt(walk(&view)));
+    assert!(is_corrupt(shape(&view, Tree::Local)));
+}
+
+#[test]
+fn pointers_to_nothing() {
+    for position in [0, 1, 47, 4095, 1 << 40] {
+        let view = file(|_| position);
+        assert!(is_corrupt(lookup(&view, Tree::Local, b"k")), "{position}");
+        assert!(is_corrupt(change(&view, "k")), "{position}");
+    }
+    let view = file(|out| node(out, 0, &[("k", Bytes::from_static(b"no pointer"))]));
+    assert!(is_corrupt(lookup(&view, Tree::Local, b"k")));
+    assert!(is_corrupt(walk(&view)));
+    assert!(is_corrupt(change(&view, "k")));
+}
+
+/// Found by mutating files: the change was acknowledged, and readers did not find it.
+#[test]
+fn a_node_that_does_not_end_where_its_parent_says() {
+    let value = || Bytes::from_static(b"v");
+    for last in ["k", "l", "z"] {
+        let view = file(|out| {
+            let first = node(out, 1, &[("a", value()), (last, value())]);
+            let second = node(out, 1, &[("p", value()), ("q", value())]);
+            node(out, 0, &[("k", to(first)), ("q", to(second))])
+        });
+        for key in ["a", "b", "k"] {
+            assert_eq!(change(&view, key).is_ok(), last == "k", "{last} {key}");
+        }
+        assert_eq!(walk(&view).is_ok(), last != "z");
+    }
+}

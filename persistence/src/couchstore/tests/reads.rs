@@ -1,0 +1,5 @@
+//! Reads: what the cache and reading ahead give is what the file holds, and the map of a file adds up.
+
+mod layout;
+mod node_cache;
+mod read_ahead;

@@ -1,0 +1,107 @@
+//! The bodies that the rows of the by-seqno index point to.
+
+use bytes::Bytes;
+
+use crate::contract::EngineError;
+use crate::couchstore::file::{CommitView, Extents, chunk};
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
+use crate::couchstore::format::{DocInfo, Tree, block, by_seqno};
+use crate::couchstore::tools::surveyor::{Flaw, SurveyedNode, Surveyor};
+use crate::couchstore::tools::tree_survey;
+
+use super::finding::{Finding, FindingKind};
+use super::observer::CheckObserver;
+use super::row_flaws;
+
+/// How many bodies there are, and what they take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BodyTotals {
+    pub(crate) count: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Reads every body. After the nodes: a body that lies where a node is, is the one that is wrong.
+pub(crate) fn bodies(
+    view: &CommitView,
+    taken: &mut Extents,
+    observer: &mut dyn CheckObserver,
+) -> Result<BodyTotals, EngineError> {
+    let info = view.info();
+    let total = info.items.saturating_add(info.deleted);
+    let mut check = BodyCheck {
+        view,
+        taken,
+        observer,
+        bodies: BodyTotals::default(),
+        rows: 0,
+        total,
+    };
+    tree_survey::survey(view, Tree::BySeqno, &mut Extents::default(), &mut check)?;
+    Ok(check.bodies)
+}
+
+struct BodyCheck<'a> {
+    view: &'a CommitView,
+    taken: &'a mut Extents,
+    observer: &'a mut dyn CheckObserver,
+    bodies: BodyTotals,
+    rows: u64,
+    total: u64,
+}
+
+impl BodyCheck<'_> {
+    /// What is wrong with a row's body.
+    fn check(&mut self, info: &DocInfo) -> Result<Result<(), (FindingKind, String)>, EngineError> {
+        let source = &self.view.source;
+        let hint = info.physical_bytes.saturating_sub(HEAD_BYTES);
+        let stored = match chunk::read(source, info.body_position, hint, self.view.position) {
+            Ok(stored) => stored,
+            Err(EngineError::Corrupt { what, .. }) => return Ok(Err((FindingKind::Body, what))),
+            Err(error) => return Err(error),
+        };
+        let disk_bytes = chunk::disk_bytes(source, &stored);
+        let (start, end) = block::extent(info.body_position, disk_bytes);
+        self.bodies.count += 1;
+        self.bodies.bytes += disk_bytes;
+        if !self.taken.take(start, end) {
+            return Ok(Err((
+                FindingKind::Overlap,
+                "body lies where something else is".to_owned(),
+            )));
+        }
+        if let Some(what) = row_flaws::body_flaw(info, &stored) {
+            return Ok(Err((FindingKind::Body, what.to_owned())));
+        }
+        if !row_flaws::is_plausible(info.physical_bytes, disk_bytes) {
+            let what = format!(
+                "row says {} bytes, the body takes {disk_bytes}",
+                info.physical_bytes
+            );
+            return Ok(Err((FindingKind::BodyBytes, what)));
+        }
+        Ok(Ok(()))
+    }
+}
+
+impl Surveyor for BodyCheck<'_> {
+    fn node(&mut self, _: SurveyedNode) {}
+
+    fn row(&mut self, _: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
+        self.rows += 1;
+        self.observer.progress(self.rows, self.total);
+        let Some(info) = by_seqno::decode(key, value) else {
+            return Ok(());
+        };
+        if info.body_position == 0 {
+            return Ok(());
+        }
+        if let Err((kind, what)) = self.check(&info)? {
+            self.observer
+                .found(Finding::new(kind, info.body_position, what).of_row(info.seqno, &info.id));
+        }
+        Ok(())
+    }
+
+    // Told when the rows were looked at.
+    fn flaw(&mut self, _: Flaw) {}
+}

@@ -1,0 +1,57 @@
+//! Flaws of one row and of its body, without a look at any other row.
+//!
+//! The check, the audit of a compaction and the salvage of a file judge rows by the same rules, which stand here.
+
+use bytes::Bytes;
+
+use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno, document, snappy};
+
+use super::finding::FindingKind;
+
+/// The row of an index; `None` if it is too short.
+pub(crate) fn decode(tree: Tree, key: &Bytes, value: &Bytes) -> Option<DocInfo> {
+    match tree {
+        Tree::BySeqno => by_seqno::decode(key, value),
+        Tree::ById => by_id::decode(key, value),
+        Tree::Local => None,
+    }
+}
+
+/// What is wrong with a row by itself, in a commit with this high seqno. Its body is not read.
+pub(crate) fn flaws(high: u64, info: &DocInfo) -> Vec<(FindingKind, String)> {
+    let mut flaws = Vec::new();
+    if info.seqno.0 == 0 || info.seqno.0 > high {
+        flaws.push((
+            FindingKind::Seqno,
+            format!("seqno {} is not one of 1 to {high}", info.seqno),
+        ));
+    }
+    if let Err(what) = document::to_item(info, None) {
+        flaws.push((FindingKind::Meta, what.to_owned()));
+    }
+    if info.body_position == 0 && !info.deleted {
+        flaws.push((FindingKind::Body, document::NO_BODY.to_owned()));
+    }
+    if info.body_position == 0 && info.physical_bytes != 0 {
+        let what = format!(
+            "no body, yet it is said to take {} bytes",
+            info.physical_bytes
+        );
+        flaws.push((FindingKind::Body, what));
+    }
+    flaws
+}
+
+/// What is wrong with a body whose checksum matches.
+pub(crate) fn body_flaw(info: &DocInfo, stored: &[u8]) -> Option<&'static str> {
+    (info.is_compressed() && snappy::decompress(stored).is_none())
+        .then_some("body is no snappy block")
+}
+
+/// Whether a row's size of a body can be right. Compaction copies sizes as they were: with the type bytes inside the
+/// chunk, or as of an encrypted one.
+pub(crate) const fn is_plausible(told: u64, disk_bytes: u64) -> bool {
+    const ENCRYPTION_BYTES: u64 = 12;
+    let most = disk_bytes + ENCRYPTION_BYTES;
+    told >= disk_bytes && told <= most + most / 4095 + 1
+}

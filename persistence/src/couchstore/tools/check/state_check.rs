@@ -1,0 +1,103 @@
+//! The local tree, and in it the vBucket's state: it can be read, and agrees with the rows.
+
+use bytes::Bytes;
+
+use crate::contract::EngineError;
+use crate::couchstore::file::CommitView;
+use crate::couchstore::format::{StoreFigures, Tree, vbucket_state};
+use crate::couchstore::tools::surveyor::{Flaw, SurveyedNode, Surveyor};
+
+use super::finding::{Finding, FindingKind};
+use super::observer::CheckObserver;
+use super::row_check::Prepares;
+
+/// Looks at the local tree.
+pub(crate) struct StateCheck<'a> {
+    view: &'a CommitView,
+    observer: &'a mut dyn CheckObserver,
+    nodes: u64,
+    /// Where the state is, and what it says of the rows.
+    state: Option<(u64, StoreFigures)>,
+}
+
+impl<'a> StateCheck<'a> {
+    pub(crate) fn new(view: &'a CommitView, observer: &'a mut dyn CheckObserver) -> Self {
+        Self {
+            view,
+            observer,
+            nodes: 0,
+            state: None,
+        }
+    }
+
+    /// Compares the state with the rows; says how many nodes the tree has.
+    pub(crate) fn finish(self, found: Prepares) -> u64 {
+        if let Some((leaf, figures)) = self.state {
+            let told = Prepares {
+                count: figures.prepares,
+                bytes: figures.prepare_bytes,
+            };
+            if told != found {
+                let what = format!(
+                    "the state tells of {} prepares with {} bytes, there are {} with {}",
+                    told.count, told.bytes, found.count, found.bytes
+                );
+                self.observer
+                    .found(state_finding(FindingKind::Prepares, leaf, what));
+            }
+        }
+        self.nodes
+    }
+}
+
+fn state_finding(kind: FindingKind, leaf: u64, what: String) -> Finding {
+    Finding {
+        key: Some(Bytes::from_static(vbucket_state::NAME)),
+        ..Finding::new(kind, leaf, what).in_tree(Tree::Local)
+    }
+}
+
+impl Surveyor for StateCheck<'_> {
+    fn node(&mut self, _: SurveyedNode) {
+        self.nodes += 1;
+    }
+
+    fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
+        if &key[..] != vbucket_state::NAME {
+            return Ok(());
+        }
+        match vbucket_state::decode(value) {
+            Ok((state, figures)) => {
+                let high = self.view.header.update_seq;
+                if state.snapshot_start > state.snapshot_end {
+                    let (start, end) = (state.snapshot_start, state.snapshot_end);
+                    let what = format!("its snapshot starts at {start} and ends at {end}");
+                    self.observer
+                        .found(state_finding(FindingKind::State, leaf, what));
+                }
+                if state.max_visible_seqno.0 > high {
+                    let what = format!(
+                        "visible seqno {} is above the high seqno {high}",
+                        state.max_visible_seqno
+                    );
+                    self.observer
+                        .found(state_finding(FindingKind::State, leaf, what));
+                }
+                self.state = Some((leaf, figures));
+            }
+            Err(what) => self
+                .observer
+                .found(state_finding(FindingKind::State, leaf, what)),
+        }
+        if vbucket_state::lacks_namespaces(value) {
+            let what = "keys carry no collection; they are read as if they did".to_owned();
+            self.observer
+                .found(state_finding(FindingKind::Namespaces, leaf, what));
+        }
+        Ok(())
+    }
+
+    fn flaw(&mut self, flaw: Flaw) {
+        self.observer.found(Finding::of_flaw(Tree::Local, flaw));
+    }
+}

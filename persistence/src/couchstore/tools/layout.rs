@@ -1,0 +1,277 @@
+//! What a file's bytes are, as its newest commit sees them: bodies, nodes of each tree, the header, or dead.
+//!
+//! A file goes in, figures and a map come out: the file is cut into cells of equal size, and each says how much of it is
+//! what. BodyReader are not read: their size is what their rows tell. Always (T2): in each cell, and so in the file, the
+//! live kinds and what is dead come to its size.
+
+use bytes::Bytes;
+
+use crate::contract::EngineError;
+use crate::couchstore::btree::split_policy::THRESHOLD_BYTES;
+use crate::couchstore::file::{CommitView, Extents, encryption};
+use crate::couchstore::format::block::{self, BLOCK_BYTES};
+use crate::couchstore::format::chunk_head::HEAD_BYTES;
+use crate::couchstore::format::{DocInfo, NodeKind, Tree, by_id, by_seqno};
+
+use super::surveyor::{Flaw, FlawKind, SurveyedNode, Surveyor};
+use super::tree_survey;
+
+/// What a live byte belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Use {
+    /// A document's body.
+    Body,
+    /// A node of the by-id tree.
+    ById,
+    /// A node of the by-seqno tree.
+    BySeqno,
+    /// A node of the local tree.
+    Local,
+    /// The newest header, and the block that tells how the file is encrypted.
+    Header,
+}
+
+impl Use {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Body,
+        Self::ById,
+        Self::BySeqno,
+        Self::Local,
+        Self::Header,
+    ];
+
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Body => "bodies",
+            Self::ById => "by-id",
+            Self::BySeqno => "by-seqno",
+            Self::Local => "local",
+            Self::Header => "header",
+        }
+    }
+
+    const fn of(tree: Tree) -> Self {
+        match tree {
+            Tree::BySeqno => Self::BySeqno,
+            Tree::ById => Self::ById,
+            Tree::Local => Self::Local,
+        }
+    }
+}
+
+/// A part of the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// Its size.
+    pub bytes: u64,
+    live: [u64; 5],
+}
+
+impl Cell {
+    /// How many of its bytes are used so.
+    #[must_use]
+    pub fn live(&self, of: Use) -> u64 {
+        Use::ALL
+            .into_iter()
+            .zip(self.live)
+            .filter(|&(each, _)| each == of)
+            .map(|(_, bytes)| bytes)
+            .sum()
+    }
+
+    /// How many of its bytes are used at all.
+    #[must_use]
+    pub fn live_bytes(&self) -> u64 {
+        self.live.iter().sum()
+    }
+
+    /// How many are not.
+    #[must_use]
+    pub fn dead_bytes(&self) -> u64 {
+        self.bytes.saturating_sub(self.live_bytes())
+    }
+
+    /// Adds bytes, as many as there is room for.
+    fn add(&mut self, of: Use, bytes: u64) {
+        let room = self.dead_bytes();
+        let slots = Use::ALL
+            .into_iter()
+            .zip(&mut self.live)
+            .filter(|(each, _)| *each == of);
+        slots.for_each(|(_, slot)| *slot += bytes.min(room));
+    }
+}
+
+/// One tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TreeLayout {
+    /// Levels, leaves included; 0 for an empty tree.
+    pub depth: u64,
+    /// Interior nodes.
+    pub interior_nodes: u64,
+    /// Leaves.
+    pub leaves: u64,
+    /// Rows.
+    pub rows: u64,
+    /// What its nodes take on disk.
+    pub disk_bytes: u64,
+    /// What they are before compression.
+    pub raw_bytes: u64,
+    /// Nodes, with all below them, that can't be read.
+    pub unreadable: u64,
+}
+
+impl TreeLayout {
+    /// How full its nodes are on average, as parts of the size at which a changed node is cut; 0 for an empty tree.
+    #[must_use]
+    pub fn fill(&self) -> f64 {
+        let nodes = self.leaves + self.interior_nodes;
+        if nodes == 0 {
+            0.0
+        } else {
+            self.raw_bytes as f64 / (nodes * THRESHOLD_BYTES as u64) as f64
+        }
+    }
+}
+
+/// What a file's bytes are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// The file, in order; all cells but the last have the same size.
+    pub cells: Vec<Cell>,
+    /// The by-seqno tree.
+    pub by_seqno: TreeLayout,
+    /// The by-id tree.
+    pub by_id: TreeLayout,
+    /// The local tree.
+    pub local: TreeLayout,
+    /// BodyReader.
+    pub bodies: u64,
+}
+
+impl Layout {
+    /// The file as a single cell.
+    #[must_use]
+    pub fn total(&self) -> Cell {
+        self.cells.iter().fold(Cell::default(), |mut total, cell| {
+            total.bytes += cell.bytes;
+            total
+                .live
+                .iter_mut()
+                .zip(cell.live)
+                .for_each(|(sum, bytes)| *sum += bytes);
+            total
+        })
+    }
+}
+
+/// Looks at what a commit reaches, in at most `cells_max` cells.
+pub(crate) fn layout(view: &CommitView, cells_max: u64) -> Result<Layout, EngineError> {
+    let file_bytes = view.source.file.len()?;
+    let cell_bytes = file_bytes
+        .div_ceil(cells_max.max(1))
+        .next_multiple_of(BLOCK_BYTES)
+        .max(BLOCK_BYTES);
+    let cells = (0..file_bytes.div_ceil(cell_bytes)).map(|index| {
+        let bytes = cell_bytes.min(file_bytes - index * cell_bytes);
+        Cell {
+            bytes,
+            ..Cell::default()
+        }
+    });
+    let mut sketch = LayoutBuilder {
+        layout: Layout {
+            cells: cells.collect(),
+            ..Layout::default()
+        },
+        cell_bytes,
+        tree: Tree::Local,
+        bodies: Extents::default(),
+    };
+    sketch.mark(Use::Header, view.position, view.end);
+    sketch.mark(Use::Header, 0, encryption::block_bytes(view)?);
+    let mut taken = Extents::default();
+    for tree in [Tree::BySeqno, Tree::ById, Tree::Local] {
+        sketch.tree = tree;
+        tree_survey::survey(view, tree, &mut taken, &mut sketch)?;
+    }
+    Ok(sketch.layout)
+}
+
+struct LayoutBuilder {
+    layout: Layout,
+    cell_bytes: u64,
+    tree: Tree,
+    /// Where bodies begin.
+    bodies: Extents,
+}
+
+impl LayoutBuilder {
+    const fn tree(&mut self) -> &mut TreeLayout {
+        match self.tree {
+            Tree::BySeqno => &mut self.layout.by_seqno,
+            Tree::ById => &mut self.layout.by_id,
+            Tree::Local => &mut self.layout.local,
+        }
+    }
+
+    fn mark(&mut self, of: Use, start: u64, end: u64) {
+        let mut from = start;
+        while from < end {
+            let index = from / self.cell_bytes;
+            let to = end.min((index + 1) * self.cell_bytes);
+            let Some(cell) = self.layout.cells.get_mut(index as usize) else {
+                return;
+            };
+            cell.add(of, to - from);
+            from = to;
+        }
+    }
+}
+
+impl Surveyor for LayoutBuilder {
+    fn node(&mut self, node: SurveyedNode) {
+        self.mark(Use::of(node.tree), node.start, node.end);
+        let tree = self.tree();
+        tree.depth = tree.depth.max(node.depth as u64 + 1);
+        tree.disk_bytes += node.disk_bytes;
+        tree.raw_bytes += node.raw_bytes as u64;
+        match node.kind {
+            NodeKind::Interior => tree.interior_nodes += 1,
+            NodeKind::Leaf => {
+                tree.leaves += 1;
+                tree.rows += node.entries as u64;
+            }
+        }
+    }
+
+    fn row(&mut self, _: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
+        let info = match self.tree {
+            Tree::BySeqno => by_seqno::decode(key, value),
+            // The bodies of rows that can't be read by seqno.
+            Tree::ById if self.layout.by_seqno.unreadable > 0 => by_id::decode(key, value),
+            Tree::ById | Tree::Local => None,
+        };
+        let cells = self.layout.cells.len() as u64;
+        let is_inside = |info: &DocInfo| info.body_position / self.cell_bytes < cells;
+        let Some(info) = info.filter(|info| info.body_position != 0 && is_inside(info)) else {
+            return Ok(());
+        };
+        let (start, end) = block::extent(info.body_position, info.physical_bytes);
+        // The chunk's head tells it apart: told sizes may be larger than the body.
+        if self.bodies.take(start, start + HEAD_BYTES) {
+            self.mark(Use::Body, start, end);
+            self.layout.bodies += 1;
+        }
+        Ok(())
+    }
+
+    fn flaw(&mut self, flaw: Flaw) {
+        if matches!(flaw.kind, FlawKind::Lost(_) | FlawKind::Overlap(_)) {
+            self.tree().unreadable += 1;
+        }
+    }
+}

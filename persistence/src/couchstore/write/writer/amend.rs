@@ -1,0 +1,50 @@
+//! What changes a file other than by saving: rows are taken out, an earlier commit is gone back to.
+
+use crate::contract::EngineError;
+use crate::couchstore::btree::Action;
+use crate::couchstore::file::CommitView;
+use crate::couchstore::format::{DocInfo, Tree, by_seqno};
+
+use super::Writer;
+
+impl Writer {
+    /// The next commit is derived from `commit`, an earlier one of this file, and begins with its trees and figures.
+    pub(crate) fn rewind(&mut self, commit: &CommitView) {
+        self.header = commit.header.clone();
+        self.base = commit.position;
+    }
+
+    /// Takes rows out of both indexes. The highest seqno ever saved stays.
+    pub(crate) fn remove(&mut self, rows: &[DocInfo]) -> Result<(), EngineError> {
+        let mut by_id: Vec<Action> = rows
+            .iter()
+            .map(|info| Action {
+                key: info.id.clone(),
+                value: None,
+            })
+            .collect();
+        by_id.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut by_seqno: Vec<Action> = rows
+            .iter()
+            .map(|info| Action {
+                key: by_seqno::key(info.seqno),
+                value: None,
+            })
+            .collect();
+        by_seqno.sort_by(|a, b| a.key.cmp(&b.key));
+        self.attempt(|writer| {
+            writer.modify(Tree::ById, &by_id, &mut |_, _| Ok(()))?;
+            writer.modify(Tree::BySeqno, &by_seqno, &mut |_, _| Ok(()))
+        })
+    }
+
+    /// Sets the purge seqno, unless it is higher already.
+    pub(crate) fn raise_purge_seq(&mut self, purge_seq: u64) {
+        self.header.purge_seq = self.header.purge_seq.max(purge_seq);
+    }
+
+    /// Sets the highest tombstone ever purged.
+    pub(crate) fn set_purge_seq(&mut self, purge_seq: u64) {
+        self.header.purge_seq = purge_seq;
+    }
+}
