@@ -12,11 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::{FailoverLog, ResumePoint, Seqno, Vbid};
 
-use crate::silence::Silence;
-use crate::wire::{
+use super::silence::Silence;
+use super::wire::{
     Command, Frame, Head, KeyForm, MarkerFlags, Message, Opcode, Reply, Request, Response, Status,
     StreamRequest, StreamRequestFlags, WireError,
 };
+use ack::Acknowledgements;
+use negotiation::Granted;
+use replicas::status_of;
 
 mod ack;
 mod error;
@@ -25,10 +28,6 @@ mod replicas;
 
 pub use error::ConsumerError;
 pub use replicas::{ConsumerEvent, Replicas};
-
-use ack::Acknowledgements;
-use negotiation::Granted;
-use replicas::status_of;
 
 /// Seconds between no-operations, as Couchbase's replicas ask for.
 const NOOP_SECONDS: u32 = 20;

@@ -22,8 +22,10 @@ use lowtide_checkpoint::{
 };
 use lowtide_persistence::Flusher;
 
-use crate::consumer::Consumer;
-use crate::producer::{Collections, Producer, ProducerLimits};
+use super::consumer::Consumer;
+use super::producer::{Collections, Producer, ProducerLimits};
+use calls::Calls;
+use partitions::PartitionTable;
 
 mod calls;
 mod connections;
@@ -50,9 +52,6 @@ pub use observation::Observation;
 pub use partitions::Partition;
 pub use read::{DiskReader, ReadError, Reader};
 pub use stored::Stored;
-
-use calls::Calls;
-use partitions::PartitionTable;
 
 /// Names a node to its peers.
 pub type NodeId = usize;

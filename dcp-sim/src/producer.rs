@@ -13,7 +13,12 @@ use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::{Seqno, VBucket, Vbid};
 use smallvec::SmallVec;
 
-use crate::wire::{Command, Frame, Message, Request, Response, StreamEndReason};
+use super::wire::{Command, Frame, Message, Request, Response, StreamEndReason};
+use active_stream::{ActiveStream, Negotiated};
+use backfill::Backfills;
+use control::Options;
+use heartbeat::Heartbeat;
+use stream_key::StreamKey;
 
 mod active_stream;
 mod backfill;
@@ -30,17 +35,12 @@ mod stream_request;
 mod translate;
 mod turns;
 
+pub use backfill::ScanLimit;
 pub use backfill::{BackfillOutcome, BackfillStep};
 pub use collections::Collections;
 pub use error::ProducerError;
 pub use flow_control::FlowControl;
-pub use limits::{ProducerLimits, ScanLimit};
-
-use active_stream::{ActiveStream, Negotiated};
-use backfill::Backfills;
-use control::Options;
-use heartbeat::Heartbeat;
-use stream_key::StreamKey;
+pub use limits::ProducerLimits;
 
 /// Up to here what is sent is copied into a buffer of its own size, and the one it was made in is kept: whoever takes a
 /// value out of it keeps all of it alive.

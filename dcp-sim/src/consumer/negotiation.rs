@@ -4,10 +4,11 @@
 //! the answer.
 
 use bytes::Bytes;
-
-use super::{Consumer, ConsumerError};
-use crate::wire::{Command, Control, Open, OpenFlags, Response};
 use lowtide_checkpoint::Vbid;
+
+use super::Consumer;
+use super::error::ConsumerError;
+use crate::wire::{Command, Control, Open, OpenFlags, Response};
 
 /// What the producer has granted.
 #[derive(Clone, Copy, Debug, Default)]

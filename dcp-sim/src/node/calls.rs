@@ -12,8 +12,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use lowtide_checkpoint::Vbid;
 
-use super::EngineCall;
-use crate::fault::{self, Fault};
+use super::engine_call::EngineCall;
+use crate::fault;
+use crate::fault::Fault;
 
 /// The calls of one node's engine.
 #[derive(Debug, Default)]

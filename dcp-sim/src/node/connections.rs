@@ -6,10 +6,14 @@
 use bytes::Bytes;
 use lowtide_checkpoint::Vbid;
 
+use super::error::NodeError;
+use super::event::Action;
+use super::observation::Observation;
 use super::streams::streamed;
-use super::{Action, Node, NodeError, NodeId, Observation};
+use super::{Node, NodeId};
 use crate::consumer::{Consumer, ConsumerEvent};
-use crate::fault::{self, Fault};
+use crate::fault;
+use crate::fault::Fault;
 use crate::producer::Producer;
 use crate::wire::StreamEndReason;
 

@@ -6,8 +6,9 @@
 use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
 use lowtide_persistence::{Engine, EngineError, RolledBack};
 
-use super::Stored;
-use crate::fault::{self, Fault};
+use super::stored::Stored;
+use crate::fault;
+use crate::fault::Fault;
 
 /// What a node asks its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use lowtide_checkpoint::{Seqno, Vbid};
 use lowtide_persistence::{CommittedGroup, EngineError, Flushed, whole_seqno};
 
-use super::{Action, Attached, EngineCall, Event, Node, NodeError};
-use crate::fault::{self, Fault};
+use super::Node;
+use super::engine_call::{Attached, EngineCall};
+use super::error::NodeError;
+use super::event::{Action, Event};
+use crate::fault;
+use crate::fault::Fault;
 
 /// The first pause after a failure; it doubles with each that follows.
 const PAUSE_MICROS: u64 = 1_000;

@@ -8,8 +8,14 @@ use lowtide_checkpoint::{
     AfterStop, FailoverLog, Seqno, State, VBucket, VBucketState, VbUuid, Vbid,
 };
 
-use super::{Action, EngineAnswer, EngineCall, EngineDone, Node, NodeError, Observation, Stored};
-use crate::fault::{self, Fault};
+use super::Node;
+use super::engine_call::{EngineAnswer, EngineCall, EngineDone};
+use super::error::NodeError;
+use super::event::Action;
+use super::observation::Observation;
+use super::stored::Stored;
+use crate::fault;
+use crate::fault::Fault;
 use crate::wire::StreamEndReason;
 
 impl Node {

@@ -58,8 +58,9 @@ impl Node {
 
     /// A round over all vBuckets. Returns whether one gave up anything.
     fn recover_from_the_fullest(&self, quota: &Quota) -> bool {
-        let bytes =
-            |partition: &super::Partition| partition.vbucket.manager().stats().memory_bytes();
+        let bytes = |partition: &super::partitions::Partition| {
+            partition.vbucket.manager().stats().memory_bytes()
+        };
         let mut fullest: Vec<_> = self
             .partitions
             .iter()

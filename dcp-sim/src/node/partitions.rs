@@ -7,8 +7,9 @@ use lowtide_checkpoint::{
     VBucketError, Vbid,
 };
 
+use super::documents::Documents;
+use super::observation::Observation;
 use super::prepares::Prepares;
-use super::{Documents, Observation};
 use crate::consumer;
 use crate::producer::Collections;
 

@@ -12,8 +12,11 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Key, Namespace, State, VBucketError, Vbid};
 use lowtide_persistence::{Engine, EngineError, ReadViews, Snapshot};
 
-use super::{Document, Documents, Node, NodeError};
-use crate::fault::{self, Fault};
+use super::Node;
+use super::documents::{Document, Documents};
+use super::error::NodeError;
+use crate::fault;
+use crate::fault::Fault;
 
 /// Reads one vBucket as its clients may see it.
 #[derive(Debug)]

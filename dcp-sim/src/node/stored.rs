@@ -3,7 +3,7 @@
 use lowtide_checkpoint::{Item, Operation, Seqno, VBucketState, Vbid};
 use lowtide_persistence::{Engine, EngineError, ScanLimit, whole_seqno};
 
-use super::Documents;
+use super::documents::Documents;
 use crate::producer::Collections;
 
 /// A scan's slice.

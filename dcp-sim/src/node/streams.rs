@@ -9,9 +9,12 @@ use std::collections::BTreeMap;
 use lowtide_checkpoint::{MemoryState, Quota, Seqno, State, VBucket, Vbid};
 use lowtide_persistence::{BackfillOutcome, Flusher};
 
+use super::error::NodeError;
+use super::event::Action;
 use super::partitions::PartitionTable;
-use super::{Action, Node, NodeError, NodeId};
-use crate::fault::{self, Fault};
+use super::{Node, NodeId};
+use crate::fault;
+use crate::fault::Fault;
 use crate::producer::{Collections, Partitions, Producer, ProducerError, ProducerEvent};
 use crate::wire::StreamEndReason;
 

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Vbid};
 
-use super::{Action, Node, NodeError};
+use super::Node;
+use super::error::NodeError;
+use super::event::Action;
 
 impl Node {
     pub(super) fn write(

@@ -13,12 +13,17 @@
 
 use lowtide_checkpoint::{Batch, CheckpointError, Cursor, Registration, Seqno, State, VBucket};
 
-use super::ProducerError;
 use super::backfill::BackfillScan;
 use super::control::Options;
+use super::error::ProducerError;
 use super::filter::Filter;
 use super::stream_key::StreamKey;
 use crate::wire::{Request, StreamEndReason, StreamRequest, StreamRequestFlags};
+use disk::Disk;
+use outbox::Outbox;
+use progress::{Hidden, Standstill};
+use survey::Survey;
+use takeover::Takeover;
 
 mod disk;
 mod memory;
@@ -27,12 +32,7 @@ mod progress;
 mod survey;
 mod takeover;
 
-use disk::Disk;
 pub(super) use disk::Negotiated;
-use outbox::Outbox;
-use progress::{Hidden, Standstill};
-use survey::Survey;
-use takeover::Takeover;
 
 #[derive(Debug)]
 pub(super) struct ActiveStream {

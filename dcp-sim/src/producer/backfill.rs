@@ -14,7 +14,6 @@ pub use lowtide_persistence::{
 };
 
 use super::limits::ProducerLimits;
-
 use super::stream_key::StreamKey;
 
 #[derive(Debug)]

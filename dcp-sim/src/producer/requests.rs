@@ -5,8 +5,9 @@
 
 use super::active_stream::ActiveStream;
 use super::control::Options;
+use super::error::ProducerError;
 use super::stream_key::StreamKey;
-use super::{Partitions, Producer, ProducerError, ProducerEvent};
+use super::{Partitions, Producer, ProducerEvent};
 use crate::wire::{Command, Opcode, Reply, Request, Response, Status, StreamEndReason};
 
 impl Producer {

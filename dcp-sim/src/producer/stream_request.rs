@@ -10,9 +10,10 @@ use lowtide_checkpoint::{
 };
 
 use super::active_stream::{ActiveStream, Opening};
+use super::error::ProducerError;
 use super::filter::FilterRequest;
 use super::stream_key::StreamKey;
-use super::{Partitions, Producer, ProducerError};
+use super::{Partitions, Producer};
 use crate::wire::{Reply, Request, Response, Status, StreamRequest, StreamRequestFlags};
 
 /// Connections between nodes begin with this; their cursors stay unless they say otherwise.

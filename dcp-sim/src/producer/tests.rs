@@ -6,7 +6,6 @@ use lowtide_checkpoint::{
     AfterStop, CheckpointConfig, FailoverEntry, FailoverLog, Item, Key, ReadLimit, SnapshotType,
     State, VBucketState, VbUuid,
 };
-
 use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
 use lowtide_persistence::disk::MemoryDisk;
 use lowtide_persistence::{Engine, Flusher};

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use lowtide_checkpoint::Vbid;
 
 use super::active_stream::{ActiveStream, Turn};
+use super::error::ProducerError;
 use super::stream_key::StreamKey;
-use super::{Partitions, Producer, ProducerError};
+use super::{Partitions, Producer};
 use crate::wire::StreamEndReason;
 
 impl Producer {

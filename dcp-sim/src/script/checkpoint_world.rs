@@ -10,7 +10,8 @@ use lowtide_checkpoint::{
 };
 
 use super::checkpoint_command::{CheckpointCommand, ManagerOptions};
-use super::print::{self, Output};
+use super::print;
+use super::print::Output;
 use super::value::Value;
 
 #[derive(Debug)]

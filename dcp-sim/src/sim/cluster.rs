@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{State, Vbid};
 
+use super::error::SimError;
 use super::faults::FaultConfig;
-use super::{EngineKind, SimError, StoreConfig};
+use super::storage::{EngineKind, StoreConfig};
 use crate::node::{NodeConfig, NodeId};
 
 /// What a simulated cluster is made of.

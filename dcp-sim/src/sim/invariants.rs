@@ -20,6 +20,13 @@ pub(super) mod settled;
 pub(super) mod source;
 pub(super) mod streams;
 
+pub(super) use foreign::Foreign;
+pub(super) use memory::TakenIn;
+pub(super) use persisted::Persisted;
+pub(super) use persistence_order::PersistenceOrder;
+pub(super) use reads::{Reads, Seen};
+pub(super) use streams::Streams;
+
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Shape, Timeline, Verdict};
+use super::invariants::Verdict;
+use super::shape::Shape;
+use super::timeline::Timeline;
 
 /// The whole report.
 #[derive(Clone, Debug, Serialize)]

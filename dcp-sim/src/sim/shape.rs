@@ -16,9 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
 
-use super::SimError;
+use super::error::SimError;
 use super::faults::FaultKind;
 use super::rng::SimRng;
+use dimension::ROWS;
 
 mod build;
 mod cost;
@@ -33,8 +34,6 @@ mod words;
 
 pub use dimension::Dimension;
 pub use setting::Setting;
-
-use dimension::ROWS;
 
 /// The streams of the seed that the dimensions draw from, by their place.
 const STREAM: u64 = 10_000;

@@ -9,7 +9,7 @@ use lowtide_persistence::disk::{Disk, FaultyDisk, MemoryDisk, MeteredDisk, OsDis
 use lowtide_persistence::logstor::{Logstor, LogstorConfig};
 use lowtide_persistence::{Budget, Engine, EngineError};
 
-use super::SimError;
+use super::error::SimError;
 use crate::node::NodeId;
 
 /// Where stores are kept.

@@ -7,7 +7,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::SimError;
+use super::error::SimError;
 
 /// One line.
 #[derive(Clone, Debug, Serialize)]

@@ -11,8 +11,7 @@ use super::clock::Clock;
 use super::cluster::{ClusterConfig, Topology};
 use super::error::SimError;
 use super::host::Host;
-use super::invariants::persistence_order::PersistenceOrder;
-use super::invariants::{Verdict, managers};
+use super::invariants::{PersistenceOrder, Verdict, managers};
 use super::links::{LinkId, Links};
 use super::network::Network;
 use super::oracle::Oracle;
@@ -24,6 +23,8 @@ use super::timeline::Timeline;
 use super::trace::{Trace, TraceEvent};
 use crate::input::Source;
 use crate::node::{Action, Event, Node, NodeConfig, NodeId};
+use foreign::ForeignClients;
+use strikes::Undo;
 
 mod chaos;
 mod client;
@@ -40,8 +41,6 @@ mod strikes;
 pub use client::{Observer, Progress, Silent};
 
 pub(super) use chaos::Chaos;
-use foreign::ForeignClients;
-use strikes::Undo;
 
 /// Writes that come within this time are flushed, or sent, together.
 const GATHER_MICROS: u64 = 50;

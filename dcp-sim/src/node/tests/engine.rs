@@ -437,7 +437,7 @@ fn collections_are_unknown_where_a_purge_may_have_taken_their_newest() {
         });
         rig.set("a", 10).expect("active");
         assert!(
-            super::super::streams::streamed!(rig.node)
+            crate::node::streams::streamed!(rig.node)
                 .collections(VB)
                 .is_some()
         );
@@ -445,7 +445,7 @@ fn collections_are_unknown_where_a_purge_may_have_taken_their_newest() {
             vb: VB,
             seqno: Seqno(1),
         });
-        let is_known = super::super::streams::streamed!(rig.node)
+        let is_known = crate::node::streams::streamed!(rig.node)
             .collections(VB)
             .is_some();
         assert_eq!(is_known, keeps_collections_highest);

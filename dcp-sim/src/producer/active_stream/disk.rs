@@ -18,11 +18,13 @@ use super::memory::end_of;
 use super::outbox::Origin;
 use super::survey::Survey;
 use super::{ActiveStream, Source, Turn};
-use crate::fault::{self, Fault};
+use crate::fault;
+use crate::fault::Fault;
 use crate::producer::backfill::{BackfillRead, BackfillScan};
+use crate::producer::collections::Collections;
 use crate::producer::control::Options;
+use crate::producer::error::ProducerError;
 use crate::producer::limits::ProducerLimits;
-use crate::producer::{Collections, ProducerError};
 use crate::wire::{OpenFlags, StreamEndReason, StreamRequestFlags};
 
 /// What a connection negotiated, and what its host decided and knows.

@@ -11,9 +11,10 @@ use lowtide_checkpoint::{
 
 use super::outbox::Origin;
 use super::{ActiveStream, Source};
-use crate::fault::{self, Fault};
-use crate::producer::ProducerError;
+use crate::fault;
+use crate::fault::Fault;
 use crate::producer::control::Options;
+use crate::producer::error::ProducerError;
 use crate::wire::{StreamEndReason, WireError};
 
 /// A read takes whole checkpoints; it goes on to another only below this.

@@ -9,11 +9,13 @@ use std::collections::VecDeque;
 
 use lowtide_checkpoint::{Item, Seqno, SnapshotMarker};
 
-use crate::fault::{self, Fault};
+use crate::fault;
+use crate::fault::Fault;
+use crate::producer::collections::Collections;
 use crate::producer::control::Options;
 use crate::producer::filter::Filter;
 use crate::producer::stream_key::StreamKey;
-use crate::producer::{Collections, translate};
+use crate::producer::translate;
 use crate::wire::{Command, Marker, MarkerFlags, Request, StreamEndReason, WireError};
 
 /// Where a snapshot's items come from.

@@ -8,9 +8,9 @@ use lowtide_checkpoint::{Batch, Item, Seqno, VBucket};
 
 use super::disk::Disk;
 use super::{ActiveStream, Source};
-use crate::producer::ProducerError;
 use crate::producer::backfill::BackfillScan;
 use crate::producer::control::Options;
+use crate::producer::error::ProducerError;
 
 /// How far the first reading has come.
 #[derive(Debug, Default)]

@@ -272,7 +272,7 @@ fn a_slow_client_costs_one_slice() {
 
 #[test]
 fn backfills_wait_for_their_turn() {
-    use super::super::backfill::Backfills;
+    use crate::producer::backfill::Backfills;
     for running_max in [1, 16] {
         let mut backfills = Backfills::default();
         let key = |number| StreamKey {

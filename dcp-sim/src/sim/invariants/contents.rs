@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Verdict;
 use crate::node::Node;
-use crate::sim::Topology;
+use crate::sim::cluster::Topology;
 use crate::sim::history::History;
 
 pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node], history: &History) -> Verdict {

@@ -2,7 +2,7 @@
 
 use super::Verdict;
 use crate::node::Node;
-use crate::sim::Topology;
+use crate::sim::cluster::Topology;
 
 pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node]) -> Verdict {
     let mut verdict = Verdict::new(

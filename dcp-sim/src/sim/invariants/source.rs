@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::Verdict;
 use crate::node::Node;
-use crate::sim::{Oracle, Topology};
+use crate::sim::cluster::Topology;
+use crate::sim::oracle::Oracle;
 
 /// The live documents of all actives, by user key.
 pub(in crate::sim) fn union<'a>(

@@ -7,7 +7,8 @@ use super::*;
 use crate::input::Change;
 use crate::node::{Documents, Node, NodeConfig, NodeId, Stored};
 use crate::producer::Collections;
-use crate::sim::{ClusterConfig, Oracle, Topology};
+use crate::sim::cluster::{ClusterConfig, Topology};
+use crate::sim::oracle::Oracle;
 
 const VB: Vbid = Vbid(0);
 

@@ -7,9 +7,9 @@ use lowtide_persistence::couchstore::{
 };
 use lowtide_persistence::logstor::LogstorConfig;
 
-use super::dimension::{self as d, Dimension};
+use super::dimension::Dimension;
 use super::meaning::{ETC, LATEST};
-use super::{Shape, meaning};
+use super::{Shape, dimension as d, meaning};
 use crate::input::{
     Distribution, InputError, Mix, MixSource, Preset, PresetSource, Source, ValueSpread,
 };

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Dimension, Shape, dimension as d};
+use super::dimension::Dimension;
+use super::{Shape, dimension as d};
 use crate::sim::faults::FaultKind;
 
 /// The most a drawn shape may cost.

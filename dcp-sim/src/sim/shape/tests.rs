@@ -1,5 +1,6 @@
+use super::dimension as d;
 use super::law::Law;
-use super::{dimension as d, *};
+use super::*;
 
 const SEEDS: u64 = 3_000;
 

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use super::dimension::{self as d, Dimension, Unit};
+use super::dimension::{Dimension, Unit};
 use super::meaning::LATEST;
-use super::{Setting, Shape};
+use super::setting::Setting;
+use super::{Shape, dimension as d};
 
 impl Shape {
     /// The cluster in a few words.

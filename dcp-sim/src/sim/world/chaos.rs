@@ -13,11 +13,9 @@ use crate::producer::ProducerLimits;
 use crate::sim::error::SimError;
 use crate::sim::faults::{FaultConfig, FaultKind, FaultPlan};
 use crate::sim::history::{Branched, Copied, History};
-use crate::sim::invariants::memory::TakenIn;
-use crate::sim::invariants::persisted::Persisted;
-use crate::sim::invariants::reads::Reads;
-use crate::sim::invariants::streams::Streams;
-use crate::sim::invariants::{Verdict, branches, liveness, memory};
+use crate::sim::invariants::{
+    Persisted, Reads, Streams, TakenIn, Verdict, branches, liveness, memory,
+};
 use crate::sim::report::FaultFigures;
 use crate::sim::rng::SimRng;
 

@@ -9,8 +9,7 @@ use super::{Due, World};
 use crate::input::Change;
 use crate::node::{Action, Document, Event, NodeError, NodeId};
 use crate::sim::error::SimError;
-use crate::sim::invariants::managers;
-use crate::sim::invariants::memory::TakenIn;
+use crate::sim::invariants::{TakenIn, managers};
 use crate::sim::limits;
 use crate::sim::trace::TraceEvent;
 

@@ -9,7 +9,7 @@ use super::{Due, World};
 use crate::consumer::ConsumerEvent;
 use crate::node::{Action, Event, NodeId};
 use crate::sim::error::SimError;
-use crate::sim::invariants::memory::TakenIn;
+use crate::sim::invariants::TakenIn;
 use crate::sim::links::{Ends, LinkId};
 use crate::wire::StreamEndReason;
 

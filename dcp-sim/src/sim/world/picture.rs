@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use super::World;
+use super::client::Silent;
 use crate::node::{NodeId, Partition};
 use crate::sim::error::SimError;
 use crate::sim::foreign::Client;
 use crate::sim::host::Host;
-use crate::sim::world::Silent;
 
 impl World {
     /// Runs until so many events have happened, or no more do, and draws what is there then.

@@ -10,7 +10,7 @@ use lowtide_persistence::{ScanLimit, Snapshot};
 use super::{Due, World};
 use crate::node::{Documents, NodeId, ReadError, Reader};
 use crate::sim::error::SimError;
-use crate::sim::invariants::reads::Seen;
+use crate::sim::invariants::Seen;
 
 /// One read in so many is of everything.
 const WHOLE: u64 = 16;

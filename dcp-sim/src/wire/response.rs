@@ -13,9 +13,13 @@
 use bytes::{BufMut, Bytes};
 use lowtide_checkpoint::{FailoverEntry, Seqno, VbUuid};
 
-use super::Request;
 use super::body::Parts;
-use crate::wire::{Frame, Head, Opcode, Status, WireError, framing};
+use super::error::WireError;
+use super::frame::{Frame, Head};
+use super::framing;
+use super::opcode::Opcode;
+use super::request::Request;
+use super::status::Status;
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]

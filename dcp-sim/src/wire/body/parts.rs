@@ -3,16 +3,18 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Datatype, Seqno};
 
+use crate::wire::error::{Part, WireError};
 use crate::wire::fields::{Extras, Reader};
-use crate::wire::frame::FrameParts;
-use crate::wire::{Frame, Head, Opcode, Part, StreamId, WireError};
+use crate::wire::frame::{Frame, FrameParts, Head};
+use crate::wire::framing::StreamId;
+use crate::wire::opcode::Opcode;
 
 /// The bits a document's datatype may have.
 pub(in crate::wire) const KNOWN_DATATYPES: Datatype =
     Datatype::JSON.with(Datatype::SNAPPY).with(Datatype::XATTR);
 
 /// A message's own fields, header and stream id apart.
-pub(super) trait Body: Sized {
+pub(in crate::wire) trait Body: Sized {
     /// Its command.
     const OPCODE: Opcode;
 
@@ -24,7 +26,7 @@ pub(super) trait Body: Sized {
 }
 
 /// A message on its way into a frame.
-pub(super) struct Parts {
+pub(in crate::wire) struct Parts {
     pub head: Head,
     pub opcode: Opcode,
     pub opaque: u32,
@@ -100,48 +102,48 @@ impl Parts {
 }
 
 impl Frame {
-    pub(super) fn extras_fields(&self) -> Reader<'_> {
+    pub(in crate::wire) fn extras_fields(&self) -> Reader<'_> {
         Reader::new(self.opcode, Part::Extras, &self.extras)
     }
 
-    pub(super) fn value_fields(&self) -> Reader<'_> {
+    pub(in crate::wire) fn value_fields(&self) -> Reader<'_> {
         Reader::new(self.opcode, Part::Value, &self.value)
     }
 
-    pub(super) fn no_extras(&self) -> Result<(), WireError> {
+    pub(in crate::wire) fn no_extras(&self) -> Result<(), WireError> {
         self.absent(Part::Extras, &self.extras)
     }
 
-    pub(super) fn no_key(&self) -> Result<(), WireError> {
+    pub(in crate::wire) fn no_key(&self) -> Result<(), WireError> {
         self.absent(Part::Key, &self.key)
     }
 
-    pub(super) fn no_value(&self) -> Result<(), WireError> {
+    pub(in crate::wire) fn no_value(&self) -> Result<(), WireError> {
         self.absent(Part::Value, &self.value)
     }
 
     /// The key of a command that can't do without one.
-    pub(super) fn some_key(&self) -> Result<Bytes, WireError> {
+    pub(in crate::wire) fn some_key(&self) -> Result<Bytes, WireError> {
         self.present(Part::Key, &self.key)
     }
 
     /// The value of a command that can't do without one.
-    pub(super) fn some_value(&self) -> Result<Bytes, WireError> {
+    pub(in crate::wire) fn some_value(&self) -> Result<Bytes, WireError> {
         self.present(Part::Value, &self.value)
     }
 
     /// Of a command without document: its datatype must be none.
-    pub(super) fn raw(&self) -> Result<(), WireError> {
+    pub(in crate::wire) fn raw(&self) -> Result<(), WireError> {
         self.datatype_within(Datatype::RAW).map(|_| ())
     }
 
     /// Of a command with a document: its datatype.
-    pub(super) fn document_datatype(&self) -> Result<Datatype, WireError> {
+    pub(in crate::wire) fn document_datatype(&self) -> Result<Datatype, WireError> {
         self.datatype_within(KNOWN_DATATYPES)
     }
 
     /// Commands of durable writes have their CAS in the prepare; one here would be lost.
-    pub(super) fn no_cas(&self) -> Result<(), WireError> {
+    pub(in crate::wire) fn no_cas(&self) -> Result<(), WireError> {
         if self.cas == Cas(0) {
             Ok(())
         } else {
@@ -150,7 +152,7 @@ impl Frame {
     }
 
     /// A seqno that an operation can have.
-    pub(super) fn operation_seqno(&self, seqno: u64) -> Result<Seqno, WireError> {
+    pub(in crate::wire) fn operation_seqno(&self, seqno: u64) -> Result<Seqno, WireError> {
         if seqno == 0 {
             Err(self.bad("seqno", seqno))
         } else {
@@ -159,7 +161,7 @@ impl Frame {
     }
 
     /// A field without a use any more, which must be 0.
-    pub(super) fn unused(
+    pub(in crate::wire) fn unused(
         &self,
         what: &'static str,
         found: impl Into<u64>,
@@ -170,7 +172,7 @@ impl Frame {
         }
     }
 
-    pub(super) fn bad(&self, what: &'static str, found: impl Into<u64>) -> WireError {
+    pub(in crate::wire) fn bad(&self, what: &'static str, found: impl Into<u64>) -> WireError {
         WireError::BadValue {
             opcode: self.opcode,
             what,

@@ -17,9 +17,11 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Datatype, Seqno};
 
-use super::body::{Body, Parts};
+use super::parts::{Body, Parts};
+use crate::wire::error::WireError;
 use crate::wire::fields::Extras;
-use crate::wire::{Frame, Opcode, WireError};
+use crate::wire::frame::Frame;
+use crate::wire::opcode::Opcode;
 
 /// A document was set.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,9 +5,11 @@
 
 use lowtide_checkpoint::State;
 
-use super::body::{Body, Parts};
+use super::parts::{Body, Parts};
+use crate::wire::error::WireError;
 use crate::wire::fields::Extras;
-use crate::wire::{Frame, Opcode, WireError};
+use crate::wire::frame::Frame;
+use crate::wire::opcode::Opcode;
 
 impl Body for State {
     const OPCODE: Opcode = Opcode::DCP_SET_VBUCKET_STATE;

@@ -7,12 +7,14 @@
 
 use lowtide_checkpoint::Seqno;
 
-use super::body::{Body, Parts};
+use super::parts::{Body, Parts};
+use crate::wire::error::WireError;
 use crate::wire::fields::Extras;
-use crate::wire::{Frame, Opcode, WireError};
+use crate::wire::frame::Frame;
+use crate::wire::opcode::Opcode;
 
-pub(super) struct SeqnoAck(pub Seqno);
-pub(super) struct SeqnoAdvanced(pub Seqno);
+pub(in crate::wire) struct SeqnoAck(pub Seqno);
+pub(in crate::wire) struct SeqnoAdvanced(pub Seqno);
 
 impl Body for SeqnoAck {
     const OPCODE: Opcode = Opcode::DCP_SEQNO_ACK;

@@ -2,9 +2,11 @@
 //!
 //! DCP_STREAM_END, from the producer, not answered: extras u32 reason; no key, no value.
 
-use super::body::{Body, Parts};
+use super::parts::{Body, Parts};
+use crate::wire::error::WireError;
 use crate::wire::fields::Extras;
-use crate::wire::{Frame, Opcode, WireError};
+use crate::wire::frame::Frame;
+use crate::wire::opcode::Opcode;
 
 /// Why a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,14 +10,15 @@
 
 use lowtide_checkpoint::{Seqno, State, Vbid};
 
-use super::body::{Body, Parts};
-use super::connection::BufferAck;
-use super::seqno::{SeqnoAck, SeqnoAdvanced};
-use super::{
-    Abort, Commit, Control, Deletion, Expiration, Marker, Mutation, Open, Prepare, StreamEndReason,
-    StreamRequest, SystemEvent,
+use super::body::{
+    Abort, Body, BufferAck, Commit, Control, Deletion, Expiration, Marker, Mutation, Open, Parts,
+    Prepare, SeqnoAck, SeqnoAdvanced, StreamEndReason, StreamRequest, SystemEvent,
 };
-use crate::wire::{Frame, Head, Opcode, Part, StreamId, WireError, flow_control};
+use super::error::{Part, WireError};
+use super::flow_control;
+use super::frame::{Frame, Head};
+use super::framing::StreamId;
+use super::opcode::Opcode;
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,9 +16,11 @@
 use bytes::{BufMut, Bytes};
 use lowtide_checkpoint::{Datatype, Seqno};
 
-use super::body::{Body, Parts};
+use super::parts::{Body, Parts};
+use crate::wire::error::{Part, WireError};
 use crate::wire::fields::{Extras, Reader};
-use crate::wire::{Frame, Opcode, Part, WireError};
+use crate::wire::frame::Frame;
+use crate::wire::opcode::Opcode;
 
 /// Something happened to a collection or scope.
 #[derive(Clone, Debug, PartialEq, Eq)]

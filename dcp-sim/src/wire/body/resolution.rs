@@ -12,9 +12,11 @@
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use super::body::{Body, Parts};
+use super::parts::{Body, Parts};
+use crate::wire::error::WireError;
 use crate::wire::fields::Extras;
-use crate::wire::{Frame, Opcode, WireError};
+use crate::wire::frame::Frame;
+use crate::wire::opcode::Opcode;
 
 /// The prepared write happened: its value is the document now.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,10 +18,12 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Seqno, VbUuid};
 
-use super::body::{Body, Parts};
+use super::parts::{Body, Parts};
+use crate::wire::error::WireError;
 use crate::wire::fields::Extras;
 use crate::wire::flags::bit_set;
-use crate::wire::{Frame, Opcode, WireError};
+use crate::wire::frame::Frame;
+use crate::wire::opcode::Opcode;
 
 bit_set! {
     /// How a stream is to run. Removed bits (0x08) have no meaning.

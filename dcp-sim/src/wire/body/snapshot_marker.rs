@@ -18,10 +18,12 @@
 use bytes::{BufMut, Bytes};
 use lowtide_checkpoint::{Seqno, SnapshotMarker, SnapshotType};
 
-use super::body::{Body, Parts};
+use super::parts::{Body, Parts};
+use crate::wire::error::WireError;
 use crate::wire::fields::{Extras, Reader};
 use crate::wire::flags::bit_set;
-use crate::wire::{Frame, Opcode, WireError};
+use crate::wire::frame::Frame;
+use crate::wire::opcode::Opcode;
 
 bit_set! {
     /// What kind of snapshot follows.

@@ -11,10 +11,12 @@
 
 use bytes::Bytes;
 
-use super::body::{Body, Parts};
+use super::parts::{Body, Parts};
+use crate::wire::error::{Part, WireError};
 use crate::wire::fields::Extras;
 use crate::wire::flags::bit_set;
-use crate::wire::{Frame, Opcode, Part, WireError};
+use crate::wire::frame::Frame;
+use crate::wire::opcode::Opcode;
 
 bit_set! {
     /// What a connection asks for when it is opened. Bits of features that were removed have no meaning.
@@ -111,7 +113,7 @@ impl Body for Control {
 }
 
 /// Bytes given back to the producer's flow-control buffer.
-pub(super) struct BufferAck(pub u32);
+pub(in crate::wire) struct BufferAck(pub u32);
 
 impl Body for BufferAck {
     const OPCODE: Opcode = Opcode::DCP_BUFFER_ACK;
