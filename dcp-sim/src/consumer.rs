@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::{FailoverLog, ResumePoint, Seqno, Vbid};
 
-use super::silence::Silence;
-use super::wire::{
+use crate::idle_timeout::IdleTimer;
+use crate::wire::{
     Command, Frame, Head, KeyForm, MarkerFlags, Message, Opcode, Reply, Request, Response, Status,
     StreamRequest, StreamRequestFlags, WireError,
 };
@@ -52,7 +52,7 @@ pub struct Consumer {
     next_opaque: u32,
     granted: Granted,
     acknowledgements: Acknowledgements,
-    silence: Silence,
+    idle: IdleTimer,
     input: BytesMut,
     output: Vec<u8>,
 }
@@ -82,7 +82,7 @@ impl Consumer {
             next_opaque: 1,
             granted: Granted::default(),
             acknowledgements: Acknowledgements::new(buffer_bytes),
-            silence: Silence::default(),
+            idle: IdleTimer::default(),
             input: BytesMut::new(),
             output: Vec::new(),
         };
@@ -151,7 +151,7 @@ impl Consumer {
     /// # Errors
     /// [`ConsumerError::Silent`] when nothing came for so long that the connection must be dead.
     pub fn tick(&mut self, now: u64) -> Result<(), ConsumerError> {
-        self.silence
+        self.idle
             .tick(now)
             .map_err(|nanos| ConsumerError::Silent { nanos })
     }
@@ -165,7 +165,7 @@ impl Consumer {
         mut bytes: Bytes,
         replicas: &mut impl Replicas,
     ) -> Result<Vec<ConsumerEvent>, ConsumerError> {
-        self.silence.broken();
+        self.idle.reset();
         let mut events = Vec::new();
         while let Some(frame) = self.next_frame(&mut bytes)? {
             let counted = crate::wire::flow_control_bytes(&frame);

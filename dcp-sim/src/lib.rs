@@ -24,6 +24,7 @@ mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod idle_timeout;
 #[cfg(feature = "sim")]
 pub mod input;
 pub mod node;
@@ -32,7 +33,6 @@ pub mod producer;
 pub mod report;
 #[cfg(feature = "cli")]
 pub mod script;
-mod silence;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod wire;

@@ -22,8 +22,8 @@ use lowtide_checkpoint::{
 };
 use lowtide_persistence::Flusher;
 
-use super::consumer::Consumer;
-use super::producer::{Collections, Producer, ProducerLimits};
+use crate::consumer::Consumer;
+use crate::producer::{Collections, Producer, ProducerLimits};
 use calls::Calls;
 use partitions::PartitionTable;
 

@@ -13,7 +13,7 @@ use super::*;
 
 /// A node with one active vBucket, its engine and its disk; what the node wants of the engine waits in `wanted`.
 pub(super) struct Rig {
-    pub(super) node: Node,
+    pub(crate) node: Node,
     pub(super) disk: FaultyDisk,
     /// Absent only while it is opened anew: two would not get the store's lock.
     engine: Option<Couchstore>,

@@ -1,6 +1,5 @@
-use super::dimension as d;
 use super::law::Law;
-use super::*;
+use super::{dimension as d, *};
 
 const SEEDS: u64 = 3_000;
 

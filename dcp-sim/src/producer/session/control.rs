@@ -13,33 +13,33 @@ const NOOP_NANOS: u64 = 20_000_000_000;
 
 /// What was negotiated. The default is what a consumer gets that negotiates nothing.
 #[derive(Clone, Debug)]
-pub(super) struct Options {
+pub(in crate::producer) struct Options {
     /// What the connection was opened with.
-    pub(super) flags: OpenFlags,
+    pub(in crate::producer) flags: OpenFlags,
     /// The connection knows of collections.
-    pub(super) collections: bool,
+    pub(in crate::producer) collections: bool,
     /// Markers in form 2.2, which says more.
-    pub(super) marker_v2_2: bool,
+    pub(in crate::producer) marker_v2_2: bool,
     /// A stream the consumer closes ends with a message.
-    pub(super) end_on_close: bool,
+    pub(in crate::producer) end_on_close: bool,
     /// Prepares, commits and aborts are sent as they are.
-    pub(super) sync_writes: bool,
+    pub(in crate::producer) sync_writes: bool,
     /// The consumer is a node of the cluster, not a client.
-    pub(super) is_replica_link: bool,
+    pub(in crate::producer) is_replica_link: bool,
     /// Streams have ids.
-    pub(super) stream_ids: bool,
+    pub(in crate::producer) stream_ids: bool,
     /// Memory recovery may take the cursors of a connection between nodes.
-    pub(super) cursor_dropping: bool,
+    pub(in crate::producer) cursor_dropping: bool,
     /// Statuses tell "no such stream" and "another stream's opaque" apart from other errors.
-    pub(super) v7_statuses: bool,
+    pub(in crate::producer) v7_statuses: bool,
     /// No-operations are sent.
-    pub(super) noop: bool,
+    pub(in crate::producer) noop: bool,
     /// After so long.
-    pub(super) noop_nanos: u64,
+    pub(in crate::producer) noop_nanos: u64,
     /// Deletions come with attributes of the user's.
-    pub(super) deleted_user_xattrs: bool,
+    pub(in crate::producer) deleted_user_xattrs: bool,
     /// Streams that read from disk at once, unless the client asked for one after the other.
-    pub(super) scans_max: usize,
+    pub(in crate::producer) scans_max: usize,
     expirations: bool,
     is_sequential: bool,
 }
@@ -68,7 +68,7 @@ impl Default for Options {
 
 impl Options {
     /// What a connection gets that is opened with these flags; `None` if they exclude one another.
-    pub(super) fn opened(flags: OpenFlags) -> Option<Self> {
+    pub(in crate::producer) fn opened(flags: OpenFlags) -> Option<Self> {
         let has = |flag| flags.contains(flag);
         let is_sound = has(OpenFlags::PRODUCER)
             && !(has(OpenFlags::NO_VALUE) && has(OpenFlags::NO_VALUE_WITH_DATATYPE))
@@ -80,7 +80,7 @@ impl Options {
     }
 
     /// Sets one; unknown ones are refused, which consumers must expect.
-    pub(super) fn set(&mut self, control: &Control, flow: &mut FlowControl) -> Status {
+    pub(in crate::producer) fn set(&mut self, control: &Control, flow: &mut FlowControl) -> Status {
         let value = std::str::from_utf8(&control.value).unwrap_or_default();
         match (&control.key[..], value) {
             (b"connection_buffer_size", bytes) => match bytes.parse() {
@@ -134,7 +134,7 @@ impl Options {
     }
 
     /// How many streams may read from disk at once.
-    pub(super) fn backfills_max(&self) -> usize {
+    pub(in crate::producer) fn backfills_max(&self) -> usize {
         if self.is_sequential {
             1
         } else {
@@ -143,12 +143,12 @@ impl Options {
     }
 
     /// Whether a client must have enabled no-operations before it asks for a stream: what it wants is newer than they are.
-    pub(super) fn needs_noop(&self) -> bool {
+    pub(in crate::producer) fn needs_noop(&self) -> bool {
         self.collections || self.flags.contains(OpenFlags::INCLUDE_XATTRS)
     }
 
     /// How items go to this consumer.
-    pub(super) fn item_format(&self) -> ItemFormat {
+    pub(in crate::producer) fn item_format(&self) -> ItemFormat {
         let has_times = self.flags.contains(OpenFlags::INCLUDE_DELETE_TIMES);
         ItemFormat {
             keys: if self.collections {

@@ -7,16 +7,17 @@ use std::collections::BTreeMap;
 
 use lowtide_checkpoint::Vbid;
 
-use super::active_stream::{ActiveStream, Turn};
-use super::error::ProducerError;
-use super::stream_key::StreamKey;
-use super::{Partitions, Producer};
+use super::producer::Producer;
+use crate::producer::error::ProducerError;
+use crate::producer::partitions::Partitions;
+use crate::producer::stream::{ActiveStream, Turn};
+use crate::producer::stream_key::StreamKey;
 use crate::wire::StreamEndReason;
 
 impl Producer {
     /// Lets one stream send until it has nothing left, its turn is over, the budget is used up or flow control holds it
     /// back.
-    pub(super) fn send_from(
+    pub(in crate::producer) fn send_from(
         &mut self,
         key: StreamKey,
         partitions: &impl Partitions,
@@ -41,9 +42,9 @@ impl Producer {
         };
         let Some(vbucket) = partitions.vbucket(key.vb) else {
             // It went without a word. Its cursor went with it.
-            let farewell = stream.farewell(StreamEndReason::StateChanged);
+            let end = stream.end_message(StreamEndReason::StateChanged);
             streams.remove(&key);
-            return self.send(&farewell);
+            return self.send(&end);
         };
         self.read.insert(key.vb);
         let turn_ends = self.output.len().saturating_add(self.turn_bytes);
@@ -79,7 +80,7 @@ impl Producer {
     }
 
     /// Nothing of it is sent any more but its end; its cursor and its scan are given up at once, and its name is free.
-    pub(super) fn end_stream(
+    pub(in crate::producer) fn end_stream(
         &mut self,
         key: StreamKey,
         reason: StreamEndReason,
@@ -92,18 +93,21 @@ impl Producer {
         if let Some(vbucket) = partitions.vbucket(key.vb) {
             stream.close(vbucket);
         }
-        self.farewells.push_back(stream.farewell(reason));
+        self.stream_end_queue.push_back(stream.end_message(reason));
         true
     }
 
-    pub(super) fn streams_of(&self, vb: Vbid) -> impl Iterator<Item = (&StreamKey, &ActiveStream)> {
+    pub(in crate::producer) fn streams_of(
+        &self,
+        vb: Vbid,
+    ) -> impl Iterator<Item = (&StreamKey, &ActiveStream)> {
         let first = StreamKey { vb, id: None };
         self.streams
             .range(first..)
             .take_while(move |(key, _)| key.vb == vb)
     }
 
-    pub(super) fn make_ready(&mut self, key: StreamKey) -> bool {
+    pub(in crate::producer) fn make_ready(&mut self, key: StreamKey) -> bool {
         let became_ready = self.is_ready.insert(key);
         if became_ready {
             self.ready.push_back(key);

@@ -9,12 +9,13 @@ use lowtide_checkpoint::{
     Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, State, VBucket,
 };
 
+use super::active_stream::ActiveStream;
 use super::outbox::Origin;
-use super::{ActiveStream, Source};
+use super::stage::Source;
 use crate::fault;
 use crate::fault::Fault;
-use crate::producer::control::Options;
 use crate::producer::error::ProducerError;
+use crate::producer::session::Options;
 use crate::wire::{StreamEndReason, WireError};
 
 /// A read takes whole checkpoints; it goes on to another only below this.

@@ -4,20 +4,13 @@
 //! that is the disk tells only when it was read to its end: so the pinned scan is read twice, in slices, and what is not seen
 //! at all is not announced at all. Slices go in; out comes the end to announce.
 
-use lowtide_checkpoint::{Batch, Item, Seqno, VBucket};
+use lowtide_checkpoint::{Batch, Item, VBucket};
 
-use super::disk::Disk;
-use super::{ActiveStream, Source};
+use super::active_stream::ActiveStream;
+use super::stage::{Disk, Source, Survey};
 use crate::producer::backfill::BackfillScan;
-use crate::producer::control::Options;
 use crate::producer::error::ProducerError;
-
-/// How far the first reading has come.
-#[derive(Debug, Default)]
-pub(super) struct Survey {
-    /// The last item that the client will see.
-    last: Option<Seqno>,
-}
+use crate::producer::session::Options;
 
 impl ActiveStream {
     /// A slice was read the first time. Returns whether the stream goes on with the scan.

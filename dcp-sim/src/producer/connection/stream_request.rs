@@ -9,18 +9,19 @@ use lowtide_checkpoint::{
     FailoverLog, History, ResumePoint, ResumeRequest, Seqno, SnapshotType, State, VBucket, VbUuid,
 };
 
-use super::active_stream::{ActiveStream, Opening};
-use super::error::ProducerError;
-use super::filter::FilterRequest;
-use super::stream_key::StreamKey;
-use super::{Partitions, Producer};
+use super::producer::Producer;
+use crate::producer::error::ProducerError;
+use crate::producer::filter::FilterRequest;
+use crate::producer::partitions::Partitions;
+use crate::producer::stream::{ActiveStream, Opening};
+use crate::producer::stream_key::StreamKey;
 use crate::wire::{Reply, Request, Response, Status, StreamRequest, StreamRequestFlags};
 
 /// Connections between nodes begin with this; their cursors stay unless they say otherwise.
 const REPLICATION: &[u8] = b"replication";
 
 impl Producer {
-    pub(super) fn open_stream(
+    pub(in crate::producer) fn open_stream(
         &mut self,
         request: &Request,
         wanted: &StreamRequest,

@@ -3,15 +3,17 @@
 //! What always holds: a request gets one reply, in order, but for acknowledged bytes, which get none; a consumer that
 //! refuses what a stream brings can't be served any more, unless the refusal crossed with the stream's end.
 
-use super::active_stream::ActiveStream;
-use super::control::Options;
-use super::error::ProducerError;
-use super::stream_key::StreamKey;
-use super::{Partitions, Producer, ProducerEvent};
+use super::producer::Producer;
+use crate::producer::error::ProducerError;
+use crate::producer::event::ProducerEvent;
+use crate::producer::partitions::Partitions;
+use crate::producer::session::Options;
+use crate::producer::stream::ActiveStream;
+use crate::producer::stream_key::StreamKey;
 use crate::wire::{Command, Opcode, Reply, Request, Response, Status, StreamEndReason};
 
 impl Producer {
-    pub(super) fn request(
+    pub(in crate::producer) fn request(
         &mut self,
         request: &Request,
         partitions: &impl Partitions,
@@ -77,7 +79,10 @@ impl Producer {
     }
 
     /// An answer to something that a stream sent.
-    pub(super) fn answered(&mut self, response: &Response) -> Result<(), ProducerError> {
+    pub(in crate::producer) fn answered(
+        &mut self,
+        response: &Response,
+    ) -> Result<(), ProducerError> {
         let (opcode, status) = (response.reply.opcode(), response.reply.status());
         if !status.is_success() {
             let refused = Err(ProducerError::Refused { opcode, status });
@@ -128,7 +133,7 @@ impl Producer {
         self.respond(&Response::to(request, Status::SUCCESS))?;
         self.end_stream(key, StreamEndReason::Closed, partitions);
         if !self.options.end_on_close {
-            self.farewells.pop_back();
+            self.stream_end_queue.pop_back();
         }
         Ok(())
     }

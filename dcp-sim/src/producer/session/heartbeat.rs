@@ -4,16 +4,16 @@
 //! answer that does not come is no reason to part, only a long silence is.
 
 use super::control::Options;
-use crate::silence::Silence;
+use crate::idle_timeout::IdleTimer;
 
 /// The first of them; they count up.
 const FIRST_OPAQUE: u32 = 10_000_001;
 
 #[derive(Debug)]
-pub(super) struct Heartbeat {
+pub(in crate::producer) struct Heartbeat {
     last: Option<u64>,
     next_opaque: u32,
-    pub(super) silence: Silence,
+    pub(in crate::producer) idle: IdleTimer,
 }
 
 impl Default for Heartbeat {
@@ -21,14 +21,14 @@ impl Default for Heartbeat {
         Self {
             last: None,
             next_opaque: FIRST_OPAQUE,
-            silence: Silence::default(),
+            idle: IdleTimer::default(),
         }
     }
 }
 
 impl Heartbeat {
     /// The opaque of the no-operation to send at `now`, if it is time.
-    pub(super) fn due(&mut self, now: u64, options: &Options) -> Option<u32> {
+    pub(in crate::producer) fn due(&mut self, now: u64, options: &Options) -> Option<u32> {
         if !options.noop {
             self.last = None;
             return None;

@@ -13,101 +13,65 @@
 
 use lowtide_checkpoint::{Batch, CheckpointError, Cursor, Registration, Seqno, State, VBucket};
 
-use super::backfill::BackfillScan;
-use super::control::Options;
-use super::error::ProducerError;
-use super::filter::Filter;
-use super::stream_key::StreamKey;
+use super::outbox::Outbox;
+use super::progress::{Hidden, Standstill};
+use super::stage::{Disk, Source, Survey, Takeover, Turn};
+use crate::producer::error::ProducerError;
+use crate::producer::filter::Filter;
+use crate::producer::session::Options;
+use crate::producer::stream_key::StreamKey;
 use crate::wire::{Request, StreamEndReason, StreamRequest, StreamRequestFlags};
-use disk::Disk;
-use outbox::Outbox;
-use progress::{Hidden, Standstill};
-use survey::Survey;
-use takeover::Takeover;
-
-mod disk;
-mod memory;
-mod outbox;
-mod progress;
-mod survey;
-mod takeover;
-
-pub(super) use disk::Negotiated;
 
 #[derive(Debug)]
-pub(super) struct ActiveStream {
-    key: StreamKey,
+pub(in crate::producer) struct ActiveStream {
+    pub(super) key: StreamKey,
     cursor_name: String,
     is_droppable: bool,
-    flags: StreamRequestFlags,
+    pub(super) flags: StreamRequestFlags,
     /// What the vBucket was when the stream was opened: it serves this stream while it is that.
-    state: State,
-    start: Seqno,
-    end: Seqno,
+    pub(super) state: State,
+    pub(super) start: Seqno,
+    pub(super) end: Seqno,
     /// Tombstones up to there the client knows to be gone.
-    client_purge: Seqno,
+    pub(super) client_purge: Seqno,
     /// Of tombstones up to there it has missed none of its collections.
-    seen_purge: Seqno,
-    source: Source,
-    cursor: Option<Cursor>,
+    pub(super) seen_purge: Seqno,
+    pub(super) source: Source,
+    pub(super) cursor: Option<Cursor>,
     /// Everything up to here is in the outbox or was sent, as far as the client is to see it.
-    read: Seqno,
+    pub(super) read: Seqno,
     sent: Seqno,
     /// The client is inside a snapshot that ends there: it is whole only at the end of one that reaches as far.
-    reach: Option<Seqno>,
+    pub(super) reach: Option<Seqno>,
     /// What was read from memory before the disk, to know where the snapshot ends.
-    gathered: Vec<Batch>,
+    pub(super) gathered: Vec<Batch>,
     /// What is found on disk that the client is to see, before any of it is sent.
-    survey: Option<Survey>,
+    pub(super) survey: Option<Survey>,
     /// How far it is with handing the vBucket over, if that is wanted.
-    takeover: Option<Takeover>,
+    pub(super) takeover: Option<Takeover>,
     /// What a scan has read since the client was last told anything.
-    hidden: Hidden,
+    pub(super) hidden: Hidden,
     /// Messages sent and slices read.
-    moves: u64,
-    standstill: Option<Standstill>,
-    outbox: Outbox,
-}
-
-/// Where the next items come from.
-#[derive(Debug)]
-enum Source {
-    Memory,
-    Disk(Disk),
-    /// The disk has been read, and that was all that was wanted.
-    Exhausted,
-    /// Nowhere: what is in the outbox is the last.
-    Over,
-}
-
-/// What a stream does next.
-#[derive(Debug)]
-pub(super) enum Turn {
-    /// Send this.
-    Message(Request),
-    /// It needs the disk, from after the seqno it has read.
-    Backfill,
-    /// It has room for the next slice.
-    ReadOn(BackfillScan),
-    /// Nothing until something happens.
-    Nothing,
+    pub(super) moves: u64,
+    pub(super) standstill: Option<Standstill>,
+    pub(super) outbox: Outbox,
 }
 
 /// What a stream is opened with.
 #[derive(Debug)]
-pub(super) struct Opening<'a> {
-    pub(super) key: StreamKey,
-    pub(super) opaque: u32,
-    pub(super) wanted: &'a StreamRequest,
-    pub(super) filter: Filter,
+pub(in crate::producer) struct Opening<'a> {
+    pub(in crate::producer) key: StreamKey,
+    pub(in crate::producer) opaque: u32,
+    pub(in crate::producer) wanted: &'a StreamRequest,
+    pub(in crate::producer) filter: Filter,
     /// As the flags and the vBucket's history say.
-    pub(super) end: Seqno,
-    pub(super) client_purge: Seqno,
-    pub(super) seen_purge: Seqno,
+    pub(in crate::producer) end: Seqno,
+    pub(in crate::producer) client_purge: Seqno,
+    pub(in crate::producer) seen_purge: Seqno,
     /// Whether its client hears of what it does not see.
-    pub(super) knows_collections: bool,
-    pub(super) cursor_name: String,
-    pub(super) is_droppable: bool,
+    pub(in crate::producer) knows_collections: bool,
+    pub(in crate::producer) cursor_name: String,
+    pub(in crate::producer) is_droppable: bool,
 }
 
 impl ActiveStream {
@@ -115,7 +79,10 @@ impl ActiveStream {
     ///
     /// # Errors
     /// If there is no place for its cursor: the client claims to have what is not queued yet.
-    pub(super) fn open(opening: Opening<'_>, vbucket: &VBucket) -> Result<Self, CheckpointError> {
+    pub(in crate::producer) fn open(
+        opening: Opening<'_>,
+        vbucket: &VBucket,
+    ) -> Result<Self, CheckpointError> {
         let Opening {
             key,
             opaque,
@@ -167,30 +134,30 @@ impl ActiveStream {
         Ok(stream)
     }
 
-    pub(super) fn sent_seqno(&self) -> Seqno {
+    pub(in crate::producer) fn sent_seqno(&self) -> Seqno {
         self.sent
     }
 
-    pub(super) fn read_seqno(&self) -> Seqno {
+    pub(in crate::producer) fn read_seqno(&self) -> Seqno {
         self.read
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::producer) fn is_over(&self) -> bool {
         matches!(self.source, Source::Over) && self.outbox.is_empty()
     }
 
     /// Whether it waits for the disk and has nothing else to do: news in memory are none for it.
-    pub(super) fn waits_for_disk(&self) -> bool {
+    pub(in crate::producer) fn waits_for_disk(&self) -> bool {
         matches!(&self.source, Source::Disk(disk) if disk.waits()) && self.outbox.is_empty()
     }
 
     /// The opaque of its request, which all its messages carry.
-    pub(super) fn opaque(&self) -> u32 {
+    pub(in crate::producer) fn opaque(&self) -> u32 {
         self.outbox.opaque()
     }
 
     /// What comes next.
-    pub(super) fn next(
+    pub(in crate::producer) fn next(
         &mut self,
         vbucket: &VBucket,
         options: &Options,
@@ -222,12 +189,12 @@ impl ActiveStream {
     }
 
     /// Whether a change of its vBucket's state is what it waits for.
-    pub(super) fn expects(&self, vbucket: &VBucket) -> bool {
+    pub(in crate::producer) fn expects(&self, vbucket: &VBucket) -> bool {
         vbucket.state() == State::Dead && self.may_be_dead()
     }
 
     /// The stream is over, for that reason: what was not sent yet is not sent any more.
-    pub(super) fn end(&mut self, reason: StreamEndReason) {
+    pub(in crate::producer) fn end(&mut self, reason: StreamEndReason) {
         if !matches!(self.source, Source::Over) {
             self.outbox.end(reason);
             self.gathered.clear();
@@ -236,12 +203,12 @@ impl ActiveStream {
     }
 
     /// The message that ends it at once.
-    pub(super) fn farewell(&self, reason: StreamEndReason) -> Request {
-        self.outbox.farewell(reason)
+    pub(in crate::producer) fn end_message(&self, reason: StreamEndReason) -> Request {
+        self.outbox.end_message(reason)
     }
 
     /// Gives up its cursor.
-    pub(super) fn close(&mut self, vbucket: &VBucket) {
+    pub(in crate::producer) fn close(&mut self, vbucket: &VBucket) {
         if let Some(cursor) = self.cursor.take() {
             // One that memory recovery dropped needs nothing more.
             let _gone = vbucket.manager().unregister(cursor);
@@ -264,12 +231,12 @@ impl ActiveStream {
         }
     }
 
-    fn is_disk_only(&self) -> bool {
+    pub(super) fn is_disk_only(&self) -> bool {
         self.flags.contains(StreamRequestFlags::DISK_ONLY)
     }
 
     /// Stands its cursor after a seqno; one it had before is gone in the same step.
-    fn register(
+    pub(super) fn register(
         &mut self,
         vbucket: &VBucket,
         after: Seqno,
@@ -280,15 +247,5 @@ impl ActiveStream {
                 .register(&self.cursor_name, after, self.is_droppable)?;
         self.cursor = Some(registration.cursor);
         Ok(registration)
-    }
-}
-
-impl Source {
-    fn after(registration: Registration) -> Self {
-        if registration.backfill {
-            Self::Disk(Disk::Wanted)
-        } else {
-            Self::Memory
-        }
     }
 }

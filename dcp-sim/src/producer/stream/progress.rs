@@ -5,10 +5,9 @@
 //! - S31. A backfill whose client takes nothing for as long as the host allows ends, and lets go of its snapshot. Time in which
 //!   the engine works does not count.
 
-use lowtide_checkpoint::{Item, Seqno};
+use lowtide_checkpoint::Item;
 
-use super::{ActiveStream, Source};
-use crate::producer::limits::ProducerLimits;
+use crate::producer::session::ProducerLimits;
 
 /// What was read since the client was last told anything.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,31 +36,6 @@ impl Hidden {
 /// When a stream was last seen to have moved.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standstill {
-    moves: u64,
-    since: u64,
-}
-
-impl ActiveStream {
-    /// Takes the time. Returns whether it holds a scan of the disk and nothing of it has moved for too long.
-    pub(in crate::producer) fn stands_still(&mut self, now: u64, limits: &ProducerLimits) -> bool {
-        let waits_for_client = matches!(&self.source, Source::Disk(disk) if disk.is_paused());
-        let before = self
-            .standstill
-            .take()
-            .filter(|before| before.moves == self.moves && waits_for_client);
-        if !waits_for_client {
-            return false;
-        }
-        let standstill = before.unwrap_or(Standstill {
-            moves: self.moves,
-            since: now,
-        });
-        self.standstill = Some(standstill);
-        now.saturating_sub(standstill.since) >= limits.standstill_nanos
-    }
-
-    /// The scan has come to that item, and nothing was sent for long.
-    pub(super) fn tell_progress(&mut self, seqno: Seqno) {
-        self.outbox.advance_to(seqno);
-    }
+    pub(super) moves: u64,
+    pub(super) since: u64,
 }

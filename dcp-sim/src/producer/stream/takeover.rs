@@ -14,18 +14,9 @@
 
 use lowtide_checkpoint::{State, VBucket};
 
-use super::ActiveStream;
+use super::active_stream::ActiveStream;
+use super::stage::Takeover;
 use crate::wire::{Command, StreamEndReason};
-
-/// How far a takeover is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Takeover {
-    Sending,
-    PendingAsked,
-    Dying,
-    SendingRest,
-    ActiveAsked,
-}
 
 impl ActiveStream {
     /// Everything there was is sent: the next step, if it is time for it. Returns whether to look once more what there is.

@@ -4,17 +4,17 @@
 //! nobody for dead.
 
 /// A connection without a byte for so long is dead.
-const SILENCE_NANOS_MAX: u64 = 360_000_000_000;
+const IDLE_NANOS_MAX: u64 = 360_000_000_000;
 
 /// Since when nothing has come.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Silence {
+pub(crate) struct IdleTimer {
     since: Option<u64>,
 }
 
-impl Silence {
+impl IdleTimer {
     /// Something came.
-    pub(crate) fn broken(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.since = None;
     }
 
@@ -25,7 +25,7 @@ impl Silence {
     pub(crate) fn tick(&mut self, now: u64) -> Result<(), u64> {
         let since = *self.since.get_or_insert(now);
         let nanos = now.saturating_sub(since);
-        if nanos >= SILENCE_NANOS_MAX {
+        if nanos >= IDLE_NANOS_MAX {
             Err(nanos)
         } else {
             Ok(())
@@ -39,18 +39,15 @@ mod tests {
 
     #[test]
     fn only_a_long_silence_is_too_long() {
-        let mut silence = Silence::default();
-        assert_eq!(silence.tick(5), Ok(()));
-        assert_eq!(silence.tick(4 + SILENCE_NANOS_MAX), Ok(()));
-        silence.broken();
+        let mut timer = IdleTimer::default();
+        assert_eq!(timer.tick(5), Ok(()));
+        assert_eq!(timer.tick(4 + IDLE_NANOS_MAX), Ok(()));
+        timer.reset();
         assert_eq!(
-            silence.tick(6 + SILENCE_NANOS_MAX),
+            timer.tick(6 + IDLE_NANOS_MAX),
             Ok(()),
             "it counts from here"
         );
-        assert_eq!(
-            silence.tick(6 + 2 * SILENCE_NANOS_MAX),
-            Err(SILENCE_NANOS_MAX)
-        );
+        assert_eq!(timer.tick(6 + 2 * IDLE_NANOS_MAX), Err(IDLE_NANOS_MAX));
     }
 }

@@ -1,8 +1,6 @@
 //! How much of a producer's memory and turn each stream may take.
 
-pub use super::backfill::ScanLimit;
-
-use super::Producer;
+use crate::producer::backfill::ScanLimit;
 
 /// Limits of one connection's producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,17 +35,5 @@ impl Default for ProducerLimits {
             hidden_bytes: 4 << 20,
             standstill_nanos: 300_000_000_000,
         }
-    }
-}
-
-impl Producer {
-    /// Sets the limits of a connection that has no stream yet.
-    #[must_use]
-    pub fn with_limits(mut self, limits: ProducerLimits) -> Self {
-        self.options.scans_max = limits.scans.max(1);
-        self.backfills.set_slice(limits.slice);
-        self.turn_bytes = limits.turn_bytes;
-        self.limits = limits;
-        self
     }
 }

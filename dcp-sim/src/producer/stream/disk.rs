@@ -14,68 +14,18 @@ use lowtide_checkpoint::{
     VBucket, VBucketState, VbUuid, may_lack_purged,
 };
 
+use super::active_stream::ActiveStream;
 use super::memory::end_of;
 use super::outbox::Origin;
-use super::survey::Survey;
-use super::{ActiveStream, Source, Turn};
+use super::progress::Standstill;
+use super::stage::{Disk, Negotiated, Source, Survey};
 use crate::fault;
 use crate::fault::Fault;
 use crate::producer::backfill::{BackfillRead, BackfillScan};
 use crate::producer::collections::Collections;
-use crate::producer::control::Options;
 use crate::producer::error::ProducerError;
-use crate::producer::limits::ProducerLimits;
+use crate::producer::session::{Options, ProducerLimits};
 use crate::wire::{OpenFlags, StreamEndReason, StreamRequestFlags};
-
-/// What a connection negotiated, and what its host decided and knows.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::producer) struct Negotiated<'a> {
-    pub(in crate::producer) options: &'a Options,
-    pub(in crate::producer) limits: &'a ProducerLimits,
-    /// How far the vBucket's collections have come.
-    pub(in crate::producer) collections: Option<&'a Collections>,
-}
-
-/// How far a stream is with the disk.
-#[derive(Debug)]
-pub(super) enum Disk {
-    /// It needs a scan and has not said so yet.
-    Wanted,
-    /// The host has been asked to pin a snapshot.
-    Opening,
-    /// The host has been asked for a slice.
-    Reading,
-    /// It ended inside a snapshot whose rest is yet to come. Its client waits for that, and then another scan is needed.
-    Halved,
-    /// There is more to read, once what was read is sent.
-    Paused(BackfillScan),
-}
-
-impl Disk {
-    pub(super) fn next(&mut self) -> Turn {
-        match self {
-            Self::Wanted | Self::Halved => {
-                *self = Self::Opening;
-                Turn::Backfill
-            }
-            Self::Opening | Self::Reading => Turn::Nothing,
-            Self::Paused(_) => match std::mem::replace(self, Self::Reading) {
-                Self::Paused(scan) => Turn::ReadOn(scan),
-                _ => Turn::Nothing,
-            },
-        }
-    }
-
-    /// Whether the rest is read once what was read is sent.
-    pub(super) fn is_paused(&self) -> bool {
-        matches!(self, Self::Paused(_))
-    }
-
-    /// Whether the host has something to do first.
-    pub(super) fn waits(&self) -> bool {
-        matches!(self, Self::Opening | Self::Reading)
-    }
-}
 
 impl ActiveStream {
     /// The host has opened or read the scan. Returns whether the stream goes on with it.
@@ -210,6 +160,29 @@ impl ActiveStream {
         }
         self.source = Source::Disk(Disk::Paused(scan));
         Ok(true)
+    }
+
+    /// Takes the time. Returns whether it holds a scan of the disk and nothing of it has moved for too long.
+    pub(in crate::producer) fn stands_still(&mut self, now: u64, limits: &ProducerLimits) -> bool {
+        let waits_for_client = matches!(&self.source, Source::Disk(disk) if disk.is_paused());
+        let before = self
+            .standstill
+            .take()
+            .filter(|before| before.moves == self.moves && waits_for_client);
+        if !waits_for_client {
+            return false;
+        }
+        let standstill = before.unwrap_or(Standstill {
+            moves: self.moves,
+            since: now,
+        });
+        self.standstill = Some(standstill);
+        now.saturating_sub(standstill.since) >= limits.standstill_nanos
+    }
+
+    /// The scan has come to that item, and nothing was sent for long.
+    pub(super) fn tell_progress(&mut self, seqno: Seqno) {
+        self.outbox.advance_to(seqno);
     }
 
     /// Announces what the disk has, and memory as far as it is joined with that.

@@ -12,8 +12,8 @@ use lowtide_checkpoint::{Item, Seqno, SnapshotMarker};
 use crate::fault;
 use crate::fault::Fault;
 use crate::producer::collections::Collections;
-use crate::producer::control::Options;
 use crate::producer::filter::Filter;
+use crate::producer::session::Options;
 use crate::producer::stream_key::StreamKey;
 use crate::producer::translate;
 use crate::wire::{Command, Marker, MarkerFlags, Request, StreamEndReason, WireError};
@@ -260,12 +260,12 @@ impl Outbox {
     /// Nothing but the end is sent any more.
     pub(super) fn end(&mut self, reason: StreamEndReason) {
         self.messages.clear();
-        let farewell = self.farewell(reason);
-        self.messages.push_back(farewell);
+        let end = self.end_message(reason);
+        self.messages.push_back(end);
     }
 
     /// The stream's last message. A client that knows nothing of collections does not know the reasons they give, either.
-    pub(super) fn farewell(&self, reason: StreamEndReason) -> Request {
+    pub(super) fn end_message(&self, reason: StreamEndReason) -> Request {
         let is_of_collections = matches!(
             reason,
             StreamEndReason::FilterEmpty | StreamEndReason::LostPrivileges
