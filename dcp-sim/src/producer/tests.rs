@@ -16,6 +16,7 @@ use crate::wire::{
     Command, Control, Message, Open, OpenFlags, Reply, Request, Response, Status, StreamEndReason,
     StreamRequest, StreamRequestFlags,
 };
+use rig::{Home, Rig, UUID, VB, in_short, request, rig, rig_of};
 
 mod backfill;
 mod bare;
@@ -28,8 +29,6 @@ mod stream_ends;
 mod takeover;
 mod unseen;
 mod visible;
-
-use rig::{Home, Rig, UUID, VB, in_short, request, rig, rig_of};
 
 #[test]
 fn a_stream_begins_with_a_marker_and_goes_on_where_it_ended() {
