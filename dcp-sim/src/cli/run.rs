@@ -9,8 +9,7 @@ use super::output::{Output, SharedOutput, shows_progress, tell};
 use super::{Exit, Failure, new_file, seeds};
 use crate::input::{InputError, Peeked};
 use crate::node::NodeConfig;
-use crate::report;
-use crate::report::{Page, ProgressLine, Times, json, summary};
+use crate::report::{self, Page, ProgressLine, Times, json, summary};
 use crate::sim::{ClusterConfig, Proof, Shape, SimError, Storage, Trace, World};
 
 mod arguments;

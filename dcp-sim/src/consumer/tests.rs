@@ -10,10 +10,9 @@ use crate::wire::{
     Command, Frame, Head, Marker, MarkerFlags, Message, Opcode, Reply, Request, Response, Status,
     StreamEndReason,
 };
+use rig::{Rig, VB, answers, from_zero, grant_v7, opened, requested, sent};
 
 mod rig;
-
-use rig::{Rig, VB, answers, from_zero, grant_v7, opened, requested, sent};
 
 #[test]
 fn it_opens_the_connection_and_negotiates_before_anything_else() {

@@ -10,8 +10,7 @@ use lowtide_checkpoint::{
 };
 
 use super::checkpoint_command::{CheckpointCommand, ManagerOptions};
-use super::print;
-use super::print::Output;
+use super::print::{self, Output};
 use super::value::Value;
 
 #[derive(Debug)]

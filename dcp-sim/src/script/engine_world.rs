@@ -15,8 +15,7 @@ use lowtide_persistence::{
 use super::clock::Clock;
 use super::engine_command::{EngineCommand, Fill, View, Write};
 use super::engine_options::{EngineOptions, Store};
-use super::print;
-use super::print::{Output, ScanDigest};
+use super::print::{self, Output, ScanDigest};
 use jobs::Jobs;
 use prepared::Prepared;
 

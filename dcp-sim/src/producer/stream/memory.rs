@@ -12,8 +12,7 @@ use lowtide_checkpoint::{
 use super::active_stream::ActiveStream;
 use super::outbox::Origin;
 use super::stage::Source;
-use crate::fault;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::producer::error::ProducerError;
 use crate::producer::session::Options;
 use crate::wire::{StreamEndReason, WireError};

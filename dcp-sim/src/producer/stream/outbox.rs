@@ -9,8 +9,7 @@ use std::collections::VecDeque;
 
 use lowtide_checkpoint::{Item, Seqno, SnapshotMarker};
 
-use crate::fault;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::producer::collections::Collections;
 use crate::producer::filter::Filter;
 use crate::producer::session::Options;

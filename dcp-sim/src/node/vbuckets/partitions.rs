@@ -26,7 +26,7 @@ pub struct Partition {
 
 /// vBuckets by number, and which of them have taken something since they were last asked.
 #[derive(Debug, Default)]
-pub(super) struct PartitionTable {
+pub(in crate::node) struct PartitionTable {
     partitions: BTreeMap<Vbid, Partition>,
     changed: BTreeSet<Vbid>,
     /// vBuckets that go on with another branch than they had.
@@ -37,40 +37,40 @@ pub(super) struct PartitionTable {
 }
 
 impl PartitionTable {
-    pub(super) fn insert(&mut self, vb: Vbid, partition: Partition) {
+    pub(in crate::node) fn insert(&mut self, vb: Vbid, partition: Partition) {
         self.prepares.remove(&vb);
         self.partitions.insert(vb, partition);
     }
 
-    pub(super) fn remove(&mut self, vb: Vbid) {
+    pub(in crate::node) fn remove(&mut self, vb: Vbid) {
         self.partitions.remove(&vb);
         self.changed.remove(&vb);
     }
 
-    pub(super) fn get(&self, vb: Vbid) -> Option<&Partition> {
+    pub(in crate::node) fn get(&self, vb: Vbid) -> Option<&Partition> {
         self.partitions.get(&vb)
     }
 
-    pub(super) fn get_mut(&mut self, vb: Vbid) -> Option<&mut Partition> {
+    pub(in crate::node) fn get_mut(&mut self, vb: Vbid) -> Option<&mut Partition> {
         self.partitions.get_mut(&vb)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Partition> {
+    pub(in crate::node) fn iter(&self) -> impl Iterator<Item = &Partition> {
         self.partitions.values()
     }
 
     /// The vBuckets that a stream brought something.
-    pub(super) fn take_changed(&mut self) -> BTreeSet<Vbid> {
+    pub(in crate::node) fn take_changed(&mut self) -> BTreeSet<Vbid> {
         std::mem::take(&mut self.changed)
     }
 
     /// The vBuckets whose stream brought them another branch.
-    pub(super) fn take_rebranched(&mut self) -> BTreeSet<Vbid> {
+    pub(in crate::node) fn take_rebranched(&mut self) -> BTreeSet<Vbid> {
         std::mem::take(&mut self.rebranched)
     }
 
     /// The vBucket went back, or was loaded: these of its prepares have not ended.
-    pub(super) fn set_prepares<'a>(
+    pub(in crate::node) fn set_prepares<'a>(
         &mut self,
         vb: Vbid,
         prepares: impl IntoIterator<Item = &'a Item>,
@@ -82,18 +82,18 @@ impl PartitionTable {
         self.prepares.insert(vb, open);
     }
 
-    pub(super) fn set_observed(&mut self, wanted: bool) {
+    pub(in crate::node) fn set_observed(&mut self, wanted: bool) {
         self.observations = wanted.then(Vec::new);
     }
 
     /// Takes note of something, if anybody wants to know.
-    pub(super) fn observe(&mut self, note: impl FnOnce() -> Observation) {
+    pub(in crate::node) fn observe(&mut self, note: impl FnOnce() -> Observation) {
         if let Some(observations) = &mut self.observations {
             observations.push(note());
         }
     }
 
-    pub(super) fn take_observations(&mut self) -> Vec<Observation> {
+    pub(in crate::node) fn take_observations(&mut self) -> Vec<Observation> {
         self.observations
             .as_mut()
             .map(std::mem::take)

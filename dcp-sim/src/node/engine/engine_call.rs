@@ -6,9 +6,8 @@
 use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
 use lowtide_persistence::{Engine, EngineError, RolledBack};
 
-use super::stored::Stored;
-use crate::fault;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
+use crate::node::vbuckets::Stored;
 
 /// What a node asks its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

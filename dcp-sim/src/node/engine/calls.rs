@@ -13,12 +13,11 @@ use std::collections::{BTreeSet, VecDeque};
 use lowtide_checkpoint::Vbid;
 
 use super::engine_call::EngineCall;
-use crate::fault;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 
 /// The calls of one node's engine.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
+pub(in crate::node) struct Calls {
     waiting: VecDeque<EngineCall>,
     running: Option<EngineCall>,
     /// The answer to the running call is nobody's: its vBucket is to go.
@@ -29,7 +28,7 @@ pub(super) struct Calls {
 
 impl Calls {
     /// Asks for a call, after those asked for before.
-    pub(super) fn push(&mut self, call: EngineCall) {
+    pub(in crate::node) fn push(&mut self, call: EngineCall) {
         if let EngineCall::Drop(vb) = call {
             self.give_up(vb);
         }
@@ -37,19 +36,19 @@ impl Calls {
     }
 
     /// Asks for a call that comes before all others.
-    pub(super) fn push_first(&mut self, call: EngineCall) {
+    pub(in crate::node) fn push_first(&mut self, call: EngineCall) {
         self.waiting.push_front(call);
     }
 
     /// Has the store opened anew before anything else, unless that is asked for already.
-    pub(super) fn reopen(&mut self) {
+    pub(in crate::node) fn reopen(&mut self) {
         if !self.waiting.contains(&EngineCall::Reopen) {
             self.waiting.push_front(EngineCall::Reopen);
         }
     }
 
     /// Begins the next call that may be carried out, if the one before has ended.
-    pub(super) fn begin(&mut self) -> Option<EngineCall> {
+    pub(in crate::node) fn begin(&mut self) -> Option<EngineCall> {
         if self.running.is_some() || self.paused.contains(&None) {
             return None;
         }
@@ -62,13 +61,13 @@ impl Calls {
     }
 
     /// The running call has ended. Returns whether its answer counts.
-    pub(super) fn end(&mut self) -> bool {
+    pub(in crate::node) fn end(&mut self) -> bool {
         self.running = None;
         !std::mem::take(&mut self.is_void)
     }
 
     /// A call that ended has failed: it is tried again, before all others of its vBucket, once it is resumed.
-    pub(super) fn pause(&mut self, call: EngineCall) {
+    pub(in crate::node) fn pause(&mut self, call: EngineCall) {
         if fault::is(Fault::FailedCallGoesLast) {
             self.waiting.push_back(call);
         } else {
@@ -78,12 +77,12 @@ impl Calls {
     }
 
     /// The pause of a call that failed is over.
-    pub(super) fn resume(&mut self, call: EngineCall) {
+    pub(in crate::node) fn resume(&mut self, call: EngineCall) {
         self.paused.remove(&call.vbucket());
     }
 
     /// Whether a vBucket is being made, rolled back or removed, or is to be.
-    pub(super) fn is_unsettled(&self, vb: Vbid) -> bool {
+    pub(in crate::node) fn is_unsettled(&self, vb: Vbid) -> bool {
         let is_of = |call: &EngineCall| call.vbucket() == Some(vb);
         self.waiting.iter().any(is_of)
             || self
@@ -93,12 +92,12 @@ impl Calls {
     }
 
     /// Whether the store is to be opened anew before anything is committed.
-    pub(super) fn is_reopen_due(&self) -> bool {
+    pub(in crate::node) fn is_reopen_due(&self) -> bool {
         self.waiting.contains(&EngineCall::Reopen)
     }
 
     /// Whether nothing is to be done.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::node) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.running.is_none()
     }
 

@@ -6,14 +6,14 @@
 use bytes::Bytes;
 use lowtide_checkpoint::Vbid;
 
-use super::error::NodeError;
-use super::event::Action;
-use super::observation::Observation;
-use super::streams::streamed;
-use super::{Node, NodeId};
 use crate::consumer::{Consumer, ConsumerEvent};
-use crate::fault;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
+use crate::node::config::NodeId;
+use crate::node::error::NodeError;
+use crate::node::event::Action;
+use crate::node::state::Node;
+use crate::node::streamed::streamed;
+use crate::node::vbuckets::Observation;
 use crate::producer::Producer;
 use crate::wire::StreamEndReason;
 
@@ -88,12 +88,12 @@ impl Node {
             .map(|(&vb, _)| vb)
     }
 
-    pub(super) fn producer_gone(&mut self, peer: NodeId) {
+    pub(in crate::node) fn producer_gone(&mut self, peer: NodeId) {
         self.consumers.remove(&peer);
         self.followed.retain(|_, from| *from != peer);
     }
 
-    pub(super) fn consumer_gone(&mut self, peer: NodeId) {
+    pub(in crate::node) fn consumer_gone(&mut self, peer: NodeId) {
         if let Some((_, mut producer)) = self.producers.remove(&peer) {
             producer.close(&streamed!(self));
             for partition in self.partitions.iter() {
@@ -102,7 +102,7 @@ impl Node {
         }
     }
 
-    pub(super) fn receive_from_producer(
+    pub(in crate::node) fn receive_from_producer(
         &mut self,
         peer: NodeId,
         bytes: Bytes,

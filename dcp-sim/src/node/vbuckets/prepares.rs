@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use lowtide_checkpoint::{Item, Key, Namespace, Operation, Seqno, VBucketError, Vbid};
 
 #[derive(Debug, Default)]
-pub(super) struct Prepares(BTreeMap<Key, Item>);
+pub(in crate::node) struct Prepares(BTreeMap<Key, Item>);
 
 impl Prepares {
     /// The item as it is to be queued; `high_completed` is how far durable writes have ended.
     ///
     /// # Errors
     /// [`VBucketError::CompletionOutOfOrder`] for the end of a prepare that is not here.
-    pub(super) fn complete(
+    pub(in crate::node) fn complete(
         &self,
         vb: Vbid,
         item: Item,
@@ -58,7 +58,7 @@ impl Prepares {
     }
 
     /// Takes note of an item that was queued.
-    pub(super) fn take_note(&mut self, item: &Item) {
+    pub(in crate::node) fn take_note(&mut self, item: &Item) {
         match (item.operation, item.operation.namespace()) {
             (Operation::Prepare, _) => {
                 self.0.insert(item.key.clone(), item.clone());

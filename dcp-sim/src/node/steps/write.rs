@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Vbid};
 
-use super::Node;
-use super::error::NodeError;
-use super::event::Action;
+use crate::node::error::NodeError;
+use crate::node::event::Action;
+use crate::node::state::Node;
 
 impl Node {
-    pub(super) fn write(
+    pub(in crate::node) fn write(
         &mut self,
         vb: Vbid,
         key: Key,

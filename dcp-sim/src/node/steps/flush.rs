@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use lowtide_checkpoint::{Seqno, Vbid};
 use lowtide_persistence::{CommittedGroup, EngineError, Flushed, whole_seqno};
 
-use super::Node;
-use super::engine_call::{Attached, EngineCall};
-use super::error::NodeError;
-use super::event::{Action, Event};
-use crate::fault;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
+use crate::node::engine::{Attached, EngineCall};
+use crate::node::error::NodeError;
+use crate::node::event::{Action, Event};
+use crate::node::state::Node;
 
 /// The first pause after a failure; it doubles with each that follows.
 const PAUSE_MICROS: u64 = 1_000;
@@ -18,7 +17,7 @@ const PAUSE_MICROS: u64 = 1_000;
 const DOUBLINGS_MAX: u32 = 8;
 
 impl Node {
-    pub(super) fn flush(&mut self, actions: &mut Vec<Action>) -> Result<(), NodeError> {
+    pub(in crate::node) fn flush(&mut self, actions: &mut Vec<Action>) -> Result<(), NodeError> {
         if self.is_engine_busy || self.calls.is_reopen_due() {
             return Ok(());
         }
@@ -39,7 +38,7 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn flushed(
+    pub(in crate::node) fn flushed(
         &mut self,
         group: CommittedGroup,
         actions: &mut Vec<Action>,
@@ -101,13 +100,13 @@ impl Node {
     }
 
     /// Has the engine do something as soon as it can.
-    pub(super) fn call(&mut self, call: EngineCall, actions: &mut Vec<Action>) {
+    pub(in crate::node) fn call(&mut self, call: EngineCall, actions: &mut Vec<Action>) {
         self.calls.push(call);
         self.proceed(actions);
     }
 
     /// The engine is free: what waits for it goes on.
-    pub(super) fn proceed(&mut self, actions: &mut Vec<Action>) {
+    pub(in crate::node) fn proceed(&mut self, actions: &mut Vec<Action>) {
         if self.is_engine_busy {
             return;
         }
@@ -130,7 +129,7 @@ impl Node {
     }
 
     /// Whether there is something to persist that can be persisted now.
-    pub(super) fn is_flush_due(&self) -> bool {
+    pub(in crate::node) fn is_flush_due(&self) -> bool {
         !self.calls.is_reopen_due() && self.dirty.iter().any(|&vb| self.can_be_flushed(vb))
     }
 
@@ -139,7 +138,7 @@ impl Node {
     }
 
     /// A call failed: it comes again after a pause. A poisoned store is reopened first.
-    pub(super) fn call_failed(
+    pub(in crate::node) fn call_failed(
         &mut self,
         call: EngineCall,
         error: EngineError,
@@ -162,7 +161,7 @@ impl Node {
     }
 
     /// A call that failed is tried again: its pause is over.
-    pub(super) fn retry(&mut self, call: EngineCall, actions: &mut Vec<Action>) {
+    pub(in crate::node) fn retry(&mut self, call: EngineCall, actions: &mut Vec<Action>) {
         self.calls.resume(call);
         self.proceed(actions);
     }
@@ -174,7 +173,7 @@ impl Node {
     }
 
     /// The store was opened anew: what it has may be more than was acknowledged, and never less.
-    pub(super) fn reopened(&mut self, attached: Vec<Attached>) {
+    pub(in crate::node) fn reopened(&mut self, attached: Vec<Attached>) {
         for Attached { vb, state, high } in attached {
             // What the store has of one that is to go, or to go back, is not what its calls will leave.
             let is_settled =
@@ -189,7 +188,7 @@ impl Node {
         }
     }
 
-    pub(super) fn expel(&self, vb: Vbid) {
+    pub(in crate::node) fn expel(&self, vb: Vbid) {
         if let Some(partition) = self.partitions.get(vb) {
             partition.vbucket.manager().expel();
         }

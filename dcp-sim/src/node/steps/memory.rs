@@ -5,7 +5,7 @@
 
 use lowtide_checkpoint::{MemoryState, Quota, QuotaConfig, QuotaStats};
 
-use super::Node;
+use crate::node::state::Node;
 
 impl Node {
     /// Changes how much its checkpoint managers may take; nothing for one that has no quota.
@@ -36,7 +36,7 @@ impl Node {
     }
 
     /// Brings the quota down to its lower mark if it is above its upper one, as far as it can.
-    pub(super) fn recover_memory(&mut self) {
+    pub(in crate::node) fn recover_memory(&mut self) {
         let Some(quota) = self
             .quota
             .clone()
@@ -58,7 +58,7 @@ impl Node {
 
     /// A round over all vBuckets. Returns whether one gave up anything.
     fn recover_from_the_fullest(&self, quota: &Quota) -> bool {
-        let bytes = |partition: &super::partitions::Partition| {
+        let bytes = |partition: &crate::node::vbuckets::Partition| {
             partition.vbucket.manager().stats().memory_bytes()
         };
         let mut fullest: Vec<_> = self

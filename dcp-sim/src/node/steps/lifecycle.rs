@@ -8,14 +8,12 @@ use lowtide_checkpoint::{
     AfterStop, FailoverLog, Seqno, State, VBucket, VBucketState, VbUuid, Vbid,
 };
 
-use super::Node;
-use super::engine_call::{EngineAnswer, EngineCall, EngineDone};
-use super::error::NodeError;
-use super::event::Action;
-use super::observation::Observation;
-use super::stored::Stored;
-use crate::fault;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
+use crate::node::engine::{EngineAnswer, EngineCall, EngineDone};
+use crate::node::error::NodeError;
+use crate::node::event::Action;
+use crate::node::state::Node;
+use crate::node::vbuckets::{Observation, Stored};
 use crate::wire::StreamEndReason;
 
 impl Node {
@@ -73,7 +71,7 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn create(
+    pub(in crate::node) fn create(
         &mut self,
         vb: Vbid,
         uuid: VbUuid,
@@ -88,7 +86,7 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn drop_vbucket(
+    pub(in crate::node) fn drop_vbucket(
         &mut self,
         vb: Vbid,
         actions: &mut Vec<Action>,
@@ -104,7 +102,7 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn set_state(
+    pub(in crate::node) fn set_state(
         &mut self,
         vb: Vbid,
         state: State,
@@ -126,7 +124,12 @@ impl Node {
 
     /// The active's history does not have what is here after `to`. Returns whether the vBucket goes back there, and then asks
     /// again; if not, that is for whoever asked for the stream.
-    pub(super) fn roll_back(&mut self, vb: Vbid, to: Seqno, actions: &mut Vec<Action>) -> bool {
+    pub(in crate::node) fn roll_back(
+        &mut self,
+        vb: Vbid,
+        to: Seqno,
+        actions: &mut Vec<Action>,
+    ) -> bool {
         self.followed.remove(&vb);
         // Of one that leads by now, or serves nobody, nobody takes anything back: its engine would, and its memory not.
         let state = self
@@ -140,7 +143,7 @@ impl Node {
         follows
     }
 
-    pub(super) fn engine_done(
+    pub(in crate::node) fn engine_done(
         &mut self,
         done: EngineDone,
         actions: &mut Vec<Action>,

@@ -4,87 +4,20 @@
 //! action as soon as the event that caused it has been dealt with; its sender is woken once per change from idle to
 //! busy (S8).
 
-use std::collections::BTreeMap;
+use lowtide_checkpoint::{Seqno, State, Vbid};
+use lowtide_persistence::BackfillOutcome;
 
-use lowtide_checkpoint::{MemoryState, Quota, Seqno, State, VBucket, Vbid};
-use lowtide_persistence::{BackfillOutcome, Flusher};
-
-use super::error::NodeError;
-use super::event::Action;
-use super::partitions::PartitionTable;
-use super::{Node, NodeId};
-use crate::fault;
-use crate::fault::Fault;
-use crate::producer::{Collections, Partitions, Producer, ProducerError, ProducerEvent};
+use crate::fault::{self, Fault};
+use crate::node::config::NodeId;
+use crate::node::error::NodeError;
+use crate::node::event::Action;
+use crate::node::state::Node;
+use crate::node::streamed::{Streamed, streamed};
+use crate::producer::{Producer, ProducerError, ProducerEvent};
 use crate::wire::StreamEndReason;
 
-/// What a producer may know of its node.
-pub(super) struct Streamed<'a> {
-    pub(super) table: &'a PartitionTable,
-    pub(super) flusher: &'a Flusher,
-    pub(super) purged: &'a BTreeMap<Vbid, Seqno>,
-    pub(super) keeps_collections_highest: bool,
-    pub(super) quota: Option<&'a Quota>,
-}
-
-/// What a producer may know of the node, beside which its producers can be changed.
-macro_rules! streamed {
-    ($node:expr) => {
-        $crate::node::streams::Streamed {
-            table: &$node.partitions,
-            flusher: &$node.flusher,
-            purged: &$node.purged,
-            keeps_collections_highest: $node.config.keeps_collections_highest,
-            quota: $node.quota.as_ref(),
-        }
-    };
-}
-pub(super) use streamed;
-
-/// Tombstones up to there may be missing in what a node has of a vBucket.
-pub(super) fn purge_seqno(
-    purged: &BTreeMap<Vbid, Seqno>,
-    vb: Vbid,
-    vbucket: Option<&VBucket>,
-) -> Seqno {
-    let on_disk = purged.get(&vb).copied().unwrap_or_default();
-    // What came without them, and was not flushed yet.
-    vbucket.map_or(on_disk, |vbucket| vbucket.purge_seqno().max(on_disk))
-}
-
-impl Partitions for Streamed<'_> {
-    fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
-        self.table.get(vb).map(|partition| &partition.vbucket)
-    }
-
-    fn purge_seqno(&self, vb: Vbid) -> Seqno {
-        if fault::is(Fault::PurgeIsForgotten) {
-            return Seqno::ZERO;
-        }
-        purge_seqno(self.purged, vb, self.vbucket(vb))
-    }
-
-    fn persisted_seqno(&self, vb: Vbid) -> Seqno {
-        self.flusher.persisted_seqno(vb).unwrap_or_default()
-    }
-
-    fn collections(&self, vb: Vbid) -> Option<&Collections> {
-        // What a purge took away anywhere this node may never have heard of.
-        let is_known = self.keeps_collections_highest || self.purge_seqno(vb) == Seqno::ZERO;
-        self.table
-            .get(vb)
-            .filter(|_| is_known)
-            .map(|partition| &partition.collections)
-    }
-
-    fn has_memory(&self) -> bool {
-        self.quota
-            .is_none_or(|quota| quota.state() != MemoryState::Full)
-    }
-}
-
 impl Node {
-    pub(super) fn receive_from_consumer(
+    pub(in crate::node) fn receive_from_consumer(
         &mut self,
         peer: NodeId,
         bytes: &[u8],
@@ -97,7 +30,7 @@ impl Node {
         })
     }
 
-    pub(super) fn backfilled(
+    pub(in crate::node) fn backfilled(
         &mut self,
         (peer, connection): (NodeId, u64),
         outcome: BackfillOutcome,
@@ -120,7 +53,7 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn send(
+    pub(in crate::node) fn send(
         &mut self,
         peer: NodeId,
         actions: &mut Vec<Action>,
@@ -149,7 +82,7 @@ impl Node {
     }
 
     /// A vBucket is not what its streams were opened on any more: they end.
-    pub(super) fn end_streams(
+    pub(in crate::node) fn end_streams(
         &mut self,
         vb: Vbid,
         reason: StreamEndReason,
@@ -228,7 +161,7 @@ impl Node {
     }
 
     /// Everything up to the prepare `seqno` is as durable here as it must be: who sent it is told.
-    pub(super) fn prepared(
+    pub(in crate::node) fn prepared(
         &mut self,
         vb: Vbid,
         seqno: Seqno,
@@ -247,7 +180,11 @@ impl Node {
     }
 
     /// Tells every connection how late it is.
-    pub(super) fn tick(&mut self, now: u64, actions: &mut Vec<Action>) -> Result<(), NodeError> {
+    pub(in crate::node) fn tick(
+        &mut self,
+        now: u64,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
         let streamed = streamed!(self);
         for (&peer, (_, producer)) in &mut self.producers {
             let was_busy = producer.has_more();

@@ -12,11 +12,10 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Key, Namespace, State, VBucketError, Vbid};
 use lowtide_persistence::{Engine, EngineError, ReadViews, Snapshot};
 
-use super::Node;
-use super::documents::{Document, Documents};
-use super::error::NodeError;
-use crate::fault;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
+use crate::node::error::NodeError;
+use crate::node::state::Node;
+use crate::node::vbuckets::{Document, Documents};
 
 /// Reads one vBucket as its clients may see it.
 #[derive(Debug)]
