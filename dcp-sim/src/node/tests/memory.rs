@@ -1,7 +1,6 @@
 //! A node that runs out of memory.
 
 use lowtide_checkpoint::{MemoryState, QuotaConfig, VBucketError};
-use lowtide_persistence::Engine;
 
 use super::engine::rig;
 use super::*;
