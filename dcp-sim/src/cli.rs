@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::{fmt, io};
 
 use clap::{CommandFactory, Parser, Subcommand};
+
 use output::{Output, tell};
 
 mod check;

@@ -13,6 +13,7 @@
     )
 )]
 
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod consumer;
 #[cfg(feature = "faults")]
@@ -23,11 +24,15 @@ mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod idle_timeout;
+#[cfg(feature = "sim")]
 pub mod input;
 pub mod node;
 pub mod producer;
+#[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "cli")]
 pub mod script;
-mod silence;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod wire;

@@ -20,6 +20,7 @@
 //! Collections; [`KeyForm::Bare`] serves those that did not. This module knows numbers and bytes: which vBucket
 //! exists, what a client may ask and when a snapshot is whole is for producers and consumers.
 
+mod body;
 mod error;
 mod fields;
 mod flags;
@@ -29,19 +30,23 @@ mod framing;
 mod item;
 mod message;
 mod opcode;
+mod request;
+mod response;
 mod status;
 #[cfg(test)]
 mod tests;
 
+pub use body::{
+    Abort, Commit, Control, Deletion, Event, Expiration, Marker, MarkerFlags, MarkerForm, Mutation,
+    Open, OpenFlags, Prepare, StreamEndReason, StreamRequest, StreamRequestFlags, SystemEvent,
+};
 pub use error::{Part, WireError};
 pub use flow_control::flow_control_bytes;
 pub use frame::{Frame, Head};
 pub use framing::StreamId;
 pub use item::{DeletionForm, ItemFormat, KeyForm, system_event};
-pub use message::{
-    Abort, Command, Commit, Control, Deletion, Event, Expiration, Marker, MarkerFlags, MarkerForm,
-    Message, Mutation, Open, OpenFlags, Prepare, Reply, Request, Response, StreamEndReason,
-    StreamRequest, StreamRequestFlags, SystemEvent,
-};
+pub use message::Message;
 pub use opcode::Opcode;
+pub use request::{Command, Request};
+pub use response::{Reply, Response};
 pub use status::Status;

@@ -97,6 +97,8 @@ pub(crate) fn verify() -> Vec<Step> {
         // The parts that only fuzz/ calls.
         Step::cargo("clippy -p lowtide-persistence --features fuzzing -- -D warnings"),
         Step::cargo("clippy -p dcp-sim --features fuzzing -- -D warnings"),
+        // The wire, the producer, the consumer and the node alone, without the command line's crates.
+        Step::cargo("clippy -p dcp-sim --lib --no-default-features -- -D warnings"),
         Step::cargo("doc --workspace --no-deps").with_variable("RUSTDOCFLAGS", "-D warnings"),
         // README's own first command.
         simulation("--git ."),

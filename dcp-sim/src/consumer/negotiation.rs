@@ -4,39 +4,11 @@
 //! the answer.
 
 use bytes::Bytes;
-
-use super::{Consumer, ConsumerError};
-use crate::wire::{Command, Control, Open, OpenFlags, Response};
 use lowtide_checkpoint::Vbid;
 
-/// What the producer has granted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Granted {
-    /// Opaques of the two options that change what is sent.
-    sync_writes_asked: u32,
-    v7_statuses_asked: u32,
-    pub(super) sync_writes: bool,
-    pub(super) v7_statuses: bool,
-}
-
-impl Granted {
-    #[cfg(test)]
-    pub(super) fn asked_sync_writes(&self) -> u32 {
-        self.sync_writes_asked
-    }
-
-    #[cfg(test)]
-    pub(super) fn asked_v7_statuses(&self) -> u32 {
-        self.v7_statuses_asked
-    }
-
-    /// Takes the answer to an option.
-    pub(super) fn take(&mut self, response: &Response) {
-        let is_granted = response.reply.status().is_success();
-        self.sync_writes |= is_granted && response.opaque == self.sync_writes_asked;
-        self.v7_statuses |= is_granted && response.opaque == self.v7_statuses_asked;
-    }
-}
+use super::connection::Consumer;
+use super::error::ConsumerError;
+use crate::wire::{Command, Control, Open, OpenFlags};
 
 impl Consumer {
     pub(super) fn negotiate(

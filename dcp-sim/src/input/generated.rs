@@ -14,7 +14,8 @@ use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::{Change, ChangeBatch, InputError, Source};
+use super::error::InputError;
+use super::{Change, ChangeBatch, Source};
 use choice::KeyChoice;
 
 mod choice;

@@ -9,7 +9,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Change, ChangeBatch, InputError, Source};
+use super::error::InputError;
+use super::{ChangeBatch, Source};
 use command::{Git, failed};
 use pipeline::Pipeline;
 

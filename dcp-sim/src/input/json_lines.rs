@@ -15,7 +15,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::{ChangeBatch, InputError, Source};
+use super::error::InputError;
+use super::{ChangeBatch, Source};
 
 mod foreign;
 mod line;
@@ -134,8 +135,8 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::super::Change;
     use super::*;
+    use crate::input::Change;
 
     fn source(text: &str) -> JsonLines {
         JsonLines::new("in.jsonl", io::Cursor::new(text.as_bytes().to_vec()))

@@ -1,6 +1,7 @@
 //! A source whose first batch has been read, so that input which is wrong from the start is refused before anything is made.
 
-use super::{ChangeBatch, InputError, Source};
+use super::error::InputError;
+use super::{ChangeBatch, Source};
 
 /// Gives the batches of another source, all of them.
 pub struct Peeked {
@@ -40,8 +41,8 @@ impl Source for Peeked {
 
 #[cfg(test)]
 mod tests {
-    use super::super::JsonLines;
     use super::*;
+    use crate::input::json_lines::JsonLines;
 
     #[test]
     fn peeked_source_gives_every_batch_once() {

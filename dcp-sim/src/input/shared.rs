@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{ChangeBatch, InputError, Source};
+use super::error::InputError;
+use super::{ChangeBatch, Source};
 
 /// Every batch of another source, in memory. Clones share them; each plays them from the first.
 #[derive(Clone)]
@@ -47,8 +48,8 @@ impl Source for SharedSource {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Distribution, GeneratedSource};
     use super::*;
+    use crate::input::generated::{Distribution, GeneratedSource};
 
     fn all(source: &mut dyn Source) -> Vec<ChangeBatch> {
         std::iter::from_fn(|| source.next_batch().expect("readable")).collect()
@@ -70,7 +71,7 @@ mod tests {
     #[test]
     fn a_source_that_fails_midway_is_not_loaded() {
         let text = "{\"op\":\"delete\",\"key\":\"a\"}\nnonsense\n";
-        let mut source = super::super::JsonLines::new("in", std::io::Cursor::new(text));
+        let mut source = crate::input::json_lines::JsonLines::new("in", std::io::Cursor::new(text));
         assert!(SharedSource::load(&mut source).is_err_and(|error| error.is_usage()));
     }
 }

@@ -2,7 +2,7 @@
 
 use lowtide_checkpoint::{CheckpointError, VBucketError};
 
-use super::NodeId;
+use super::config::NodeId;
 use crate::consumer::ConsumerError;
 use crate::producer::ProducerError;
 

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Key, Seqno, State, VbUuid, Vbid};
 use lowtide_persistence::{BackfillOutcome, BackfillStep, CommittedGroup, EngineError, FlushGroup};
 
-use super::NodeId;
-use super::engine_call::{EngineCall, EngineDone};
+use super::config::NodeId;
+use super::engine::{EngineCall, EngineDone};
 use crate::consumer::ConsumerEvent;
 
 /// What happens to a node.

@@ -1,11 +1,22 @@
 use bytes::Bytes;
-use lowtide_checkpoint::{FailoverLog, Key, State, VbUuid};
+use lowtide_checkpoint::{
+    FailoverLog, Key, Quota, ReadLimit, Seqno, State, VBucketState, VbUuid, Vbid,
+};
 
-use super::*;
+use super::config::{NodeConfig, NodeId};
+use super::engine::EngineCall;
+use super::error::NodeError;
+use super::event::{Action, Event};
+use super::state::Node;
+use super::steps::ReadError;
+use super::vbuckets::Stored;
+use crate::consumer::Consumer;
 
 mod branches;
 mod calls;
+mod collections;
 mod engine;
+mod memory;
 mod read;
 
 const VB: Vbid = Vbid(0);

@@ -13,8 +13,6 @@ pub use lowtide_persistence::{
     BackfillOutcome, BackfillRead, BackfillScan, BackfillStep, ScanLimit,
 };
 
-use super::limits::ProducerLimits;
-
 use super::stream_key::StreamKey;
 
 #[derive(Debug)]
@@ -28,19 +26,18 @@ pub(super) struct Backfills {
     slice: ScanLimit,
 }
 
-impl Default for Backfills {
-    fn default() -> Self {
+impl Backfills {
+    /// Without a stream; each step of a scan reads `slice`.
+    pub(super) fn new(slice: ScanLimit) -> Self {
         Self {
             last_id: 0,
             running: BTreeMap::new(),
             waiting: VecDeque::new(),
             steps: Vec::new(),
-            slice: ProducerLimits::default().slice,
+            slice,
         }
     }
-}
 
-impl Backfills {
     pub(super) fn set_slice(&mut self, slice: ScanLimit) {
         self.slice = slice;
     }

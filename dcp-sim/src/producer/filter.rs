@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use lowtide_checkpoint::{Item, Operation, Seqno};
 use serde_json::{Map, Value};
 
-use super::Collections;
+use super::collections::Collections;
 use crate::wire::{Event, Status, StreamId, system_event};
 
 /// Ids that no collection can have; 0 is the default one.

@@ -15,7 +15,7 @@
 
 use lowtide_checkpoint::{Datatype, Item, Operation};
 
-use super::control::Options;
+use super::session::Options;
 use crate::wire::{Command, OpenFlags, WireError};
 
 mod xattrs;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Times;
+use super::times::Times;
 use crate::sim::Report;
 
 /// Rises when a field changes its meaning or goes; new fields may come.

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::{Times, units};
+use super::times::Times;
+use super::units;
 use crate::sim::{FaultFigures, NodeFigures, Report, Verdict};
 
 /// Several lines, the verdicts last.

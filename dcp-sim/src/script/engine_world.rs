@@ -16,12 +16,11 @@ use super::clock::Clock;
 use super::engine_command::{EngineCommand, Fill, View, Write};
 use super::engine_options::{EngineOptions, Store};
 use super::print::{self, Output, ScanDigest};
+use jobs::Jobs;
+use prepared::Prepared;
 
 mod jobs;
 mod prepared;
-
-use jobs::Jobs;
-use prepared::Prepared;
 
 /// How much of a scan is read at once: small enough that scenarios cross the seam between two slices.
 const SLICE: ScanLimit = ScanLimit {

@@ -10,15 +10,14 @@ use lowtide_checkpoint::{FailoverLog, State, VbUuid, Vbid};
 use super::clock::Clock;
 use super::print::Output;
 use super::stream_command::{ConnectOptions, Link, NodeOptions, StreamCommand};
+use connection::Connection;
+use node::StreamNode;
 
 mod connection;
 mod judge;
 mod node;
 mod replica;
 mod words;
-
-use connection::Connection;
-use node::StreamNode;
 
 /// Nothing settles that has not by then.
 const MESSAGES_MAX: usize = 100_000;

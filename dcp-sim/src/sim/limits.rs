@@ -5,7 +5,7 @@
 
 use lowtide_checkpoint::ItemLimits;
 
-use super::SimError;
+use super::error::SimError;
 use crate::input::ChangeBatch;
 
 /// What a key has before a client's bytes: the default collection's id.

@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use super::{Opcode, Status};
+use super::opcode::Opcode;
+use super::status::Status;
 
 /// A part of a frame's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 //! A [`Reader`] gives one field after another and fails, naming command and part, when the part is too short; its
 //! [`finish`](Reader::finish) fails when bytes are left. [`Extras`] is the reverse, without allocation.
 
-use super::{Opcode, Part, WireError};
+use super::error::{Part, WireError};
+use super::opcode::Opcode;
 
 /// Reads a part's fields in order.
 pub(super) struct Reader<'a> {

@@ -26,10 +26,10 @@ macro_rules! bit_set {
             }
 
             /// Takes a field off the wire; bits without a meaning are refused.
-            pub(in crate::wire) fn read(opcode: $crate::wire::Opcode, bits: u32) -> Result<Self, $crate::wire::WireError> {
+            pub(super) fn read(opcode: $crate::wire::opcode::Opcode, bits: u32) -> Result<Self, $crate::wire::error::WireError> {
                 match bits & !Self::KNOWN.0 {
                     0 => Ok(Self(bits)),
-                    bits => Err($crate::wire::WireError::UnknownBits { opcode, what: "flags", bits }),
+                    bits => Err($crate::wire::error::WireError::UnknownBits { opcode, what: "flags", bits }),
                 }
             }
         }

@@ -7,7 +7,8 @@
 //! A prepare costs two bytes more than it has. Couchbase's producer has always added them, and asks its consumers
 //! to acknowledge them (MB-46634): counting what was really sent would leak two bytes of buffer a prepare.
 
-use super::{Frame, Head, Opcode};
+use super::frame::{Frame, Head};
+use super::opcode::Opcode;
 
 /// Bytes a prepare costs beyond its own.
 const PREPARE_SURCHARGE_BYTES: u32 = 2;

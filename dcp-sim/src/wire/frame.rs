@@ -19,8 +19,10 @@
 use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::{Cas, Datatype, Vbid};
 
+use super::error::{Part, WireError};
 use super::fields::Reader;
-use super::{Opcode, Part, Status, WireError};
+use super::opcode::Opcode;
+use super::status::Status;
 
 /// What the header's bytes 6 and 7 are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

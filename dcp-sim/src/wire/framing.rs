@@ -11,8 +11,9 @@
 
 use std::fmt;
 
+use super::error::{Part, WireError};
 use super::fields::Reader;
-use super::{Opcode, Part, WireError};
+use super::opcode::Opcode;
 
 /// Names one of several streams of a vBucket on one connection. The client chooses it; 0 is not allowed in a
 /// stream request.

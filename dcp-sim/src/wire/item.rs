@@ -19,12 +19,13 @@
 use bytes::{BufMut, Bytes};
 use lowtide_checkpoint::{Item, Key, Operation, Seqno, Vbid};
 
-use super::fields::Reader;
-use super::message::KNOWN_DATATYPES;
-use super::{
-    Abort, Command, Commit, Deletion, Event, Expiration, Mutation, Opcode, Part, Prepare, Request,
-    SystemEvent, WireError,
+use super::body::{
+    Abort, Commit, Deletion, Event, Expiration, KNOWN_DATATYPES, Mutation, Prepare, SystemEvent,
 };
+use super::error::{Part, WireError};
+use super::fields::Reader;
+use super::opcode::Opcode;
+use super::request::{Command, Request};
 
 /// How a connection's document keys look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,35 +6,10 @@
 //! Fields that a layout has but the protocol gives no meaning (the vBucket of a connection's own commands, the CAS of
 //! what is no document) are not checked, as Couchbase does not check them, and are 0 when encoded.
 
-mod body;
-mod connection;
-mod deletion;
-mod mutation;
-mod prepare;
-mod request;
-mod resolution;
-mod response;
-mod seqno;
-mod snapshot_marker;
-mod stream_end;
-mod stream_request;
-mod system_event;
-mod vbucket_state;
-
-pub(super) use body::KNOWN_DATATYPES;
-pub use connection::{Control, Open, OpenFlags};
-pub use deletion::{Deletion, Expiration};
-pub use mutation::Mutation;
-pub use prepare::Prepare;
-pub use request::{Command, Request};
-pub use resolution::{Abort, Commit};
-pub use response::{Reply, Response};
-pub use snapshot_marker::{Marker, MarkerFlags, MarkerForm};
-pub use stream_end::StreamEndReason;
-pub use stream_request::{StreamRequest, StreamRequestFlags};
-pub use system_event::{Event, SystemEvent};
-
-use super::{Frame, Head, WireError};
+use super::error::WireError;
+use super::frame::{Frame, Head};
+use super::request::Request;
+use super::response::Response;
 
 /// A request or a response.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,10 +7,12 @@ mod items;
 mod refusals;
 mod round_trip;
 mod sizes;
+mod stream_examples;
 
 use bytes::Bytes;
 
-use super::{Frame, Message};
+use super::frame::Frame;
+use super::message::Message;
 
 /// Bytes from hexadecimal digits; white space is for the reader.
 fn hex(digits: &str) -> Vec<u8> {

@@ -8,10 +8,10 @@ use lowtide_persistence::disk::OsDisk;
 use lowtide_persistence::logstor::{LogCheckReport, check_store};
 use serde::Serialize;
 
-use super::super::log_store::{JsonFinding, Watch};
-use super::super::output::Output;
-use super::super::store::SCHEMA;
-use super::super::{Exit, Failure};
+use crate::cli::log_store::{JsonFinding, Watch};
+use crate::cli::output::Output;
+use crate::cli::store::SCHEMA;
+use crate::cli::{Exit, Failure};
 use crate::report::units;
 
 #[derive(Serialize)]

@@ -16,11 +16,11 @@ use lowtide_persistence::{
     Budget, CompactionReport, CompactionRequest, Engine, EngineError, Progress,
 };
 
-use super::super::check::progress_bar;
-use super::super::output::tell;
-use super::super::store::{Target, Targets};
-use super::super::{Exit, Failure};
 use super::{Compacted, Purge};
+use crate::cli::check::progress_bar;
+use crate::cli::output::tell;
+use crate::cli::store::{Target, Targets};
+use crate::cli::{Exit, Failure};
 
 /// Progress is shown once in so many items.
 const STEP: Budget = Budget {

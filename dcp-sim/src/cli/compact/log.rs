@@ -3,8 +3,8 @@
 mod in_place;
 mod output;
 
-use super::super::{Failure, log_store};
 use super::{CompactArguments, Compacted};
+use crate::cli::{Failure, log_store};
 
 pub(super) fn compact(arguments: &CompactArguments) -> Result<Vec<Compacted>, Failure> {
     let (path, purge) = (&arguments.path, &arguments.purge);

@@ -5,10 +5,10 @@ use std::io::Write;
 use lowtide_checkpoint::{Item, Operation, Vbid};
 use lowtide_persistence::EngineError;
 
-use super::super::log_store::{self, Watch};
-use super::super::output::{Output, tell};
-use super::super::{Exit, Failure};
 use super::{DumpArguments, Order, Printer, Stop, Wrapped};
+use crate::cli::log_store::Watch;
+use crate::cli::output::{Output, tell};
+use crate::cli::{Exit, Failure, log_store};
 
 pub(super) fn dump(arguments: &DumpArguments, out: &mut Output) -> Result<Exit, Failure> {
     log_store::refuse(

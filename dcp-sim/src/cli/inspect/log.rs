@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use lowtide_persistence::logstor::{ImageLayout, LogLayout, SegmentLayout, VBucketLayout};
 use serde::Serialize;
 
-use super::super::log_store::{self, JsonFinding, Watch};
-use super::super::output::Output;
-use super::super::store::{Other, SCHEMA};
-use super::super::{Exit, Failure};
 use super::{InspectArguments, StateFigures, log_picture};
+use crate::cli::log_store::{JsonFinding, Watch};
+use crate::cli::output::Output;
+use crate::cli::store::{Other, SCHEMA};
+use crate::cli::{Exit, Failure, log_store};
 
 #[derive(Serialize)]
 pub(super) struct Document {

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::super::faults::{FaultArguments, FaultList, ProfileName, VirtualTime};
-use super::super::in_order::cores;
-use super::super::shape::ShapeList;
-use super::super::{Exit, Failure, quantity};
+use crate::cli::faults::{FaultArguments, FaultList, ProfileName, VirtualTime};
+use crate::cli::in_order::cores;
+use crate::cli::shape::ShapeList;
+use crate::cli::{Exit, Failure, quantity};
 use crate::sim::{Dimension, EngineKind, Fixed, Shape};
 
 const EXAMPLES: &str = "\

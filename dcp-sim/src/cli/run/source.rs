@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::super::output::tell;
-use super::super::{Exit, Failure};
 use super::arguments::{RunArguments, Workload};
+use crate::cli::output::tell;
+use crate::cli::{Exit, Failure};
 use crate::input::{
     Distribution, GeneratedSource, GitSource, JsonLines, Preset, PresetSource, SharedSource,
     Source, TreeEntry, verify_tree,

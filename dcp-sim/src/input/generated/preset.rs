@@ -21,9 +21,9 @@ use rand_chacha::rand_core::Rng;
 
 use super::sizes::Sizes;
 use super::zipf::{YCSB, Zipf};
-use super::{
-    Change, ChangeBatch, DELETE_ONE_IN, InputError, KEYS_MAX, Source, mix, range, seeded, value_of,
-};
+use super::{DELETE_ONE_IN, KEYS_MAX, mix, range, seeded, value_of};
+use crate::input::error::InputError;
+use crate::input::{Change, ChangeBatch, Source};
 
 /// Memcached's limits, for [`Preset::Etc`]; a key's number needs 16 bytes.
 const ETC_KEY_BYTES: (u32, u32) = (16, 250);

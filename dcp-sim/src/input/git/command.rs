@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use super::InputError;
+use crate::input::error::InputError;
 
 /// How much of what git says on standard error is kept.
 pub(super) const STDERR_BYTES_MAX: usize = 4096;

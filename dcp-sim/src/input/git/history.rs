@@ -186,8 +186,8 @@ fn side(mode: &[u8]) -> Option<Option<EntryKind>> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::InputError;
     use super::*;
+    use crate::input::error::InputError;
 
     const ZERO: &str = "0000000000000000000000000000000000000000";
     const ONE: &str = "1111111111111111111111111111111111111111";

@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
-use super::InputError;
+use crate::input::error::InputError;
 
 /// Longer than any header and any path git can check out; keeps damage from filling the memory.
 const FIELD_BYTES_MAX: u64 = 1 << 20;

@@ -5,9 +5,9 @@
 
 use std::io::{BufRead, BufReader};
 
-use super::super::InputError;
 use super::command::{Git, start_error};
 use super::object_id::ObjectId;
+use crate::input::error::InputError;
 
 /// Returns an object that the history up to `head` needs and a partial clone does not have; `None` if there is none.
 pub(super) fn missing_object(git: &Git, head: &ObjectId) -> Result<Option<String>, InputError> {

@@ -23,7 +23,9 @@ use super::history::{After, Commit, HistoryReader};
 use super::object_id::ObjectId;
 use super::output::ReadError;
 use super::process::{Process, spawn};
-use super::{Change, ChangeBatch, InputError, blobs, history};
+use super::{blobs, history};
+use crate::input::error::InputError;
+use crate::input::{Change, ChangeBatch};
 
 /// How much is read ahead, in credits: so many small batches, or so many mebibytes.
 const CREDITS: usize = 64;

@@ -7,8 +7,8 @@ use std::io::{self, Read};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 
-use super::InputError;
 use super::command::{STDERR_BYTES_MAX, failed, start_error, words};
+use crate::input::error::InputError;
 
 pub(super) struct Process {
     name: &'static str,

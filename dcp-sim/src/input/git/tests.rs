@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::*;
+use crate::input::Change;
 use repository::{Files, Repository};
 
 mod broken;

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::InputError;
 use super::object_id::ObjectId;
 use super::output::{Output, ReadError, shown};
+use crate::input::error::InputError;
 
 pub(super) const COMMAND: &str = "git ls-tree";
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::InputError;
+use crate::input::error::InputError;
 
 /// A kind of file that is not JSON lines, and the command that makes JSON lines of it.
 pub(super) struct Foreign {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::de::{Deserialize, IgnoredAny};
 
-use super::super::Change;
+use crate::input::Change;
 
 /// The text of each member the line has.
 #[derive(Default)]

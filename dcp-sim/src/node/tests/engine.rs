@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lowtide_checkpoint::{AfterStop, Key, MemoryState, QuotaConfig, VBucketError};
+use lowtide_checkpoint::Key;
 use lowtide_persistence::Engine;
 use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
 use lowtide_persistence::disk::{Disk, FaultyDisk, MemoryDisk};
@@ -13,7 +13,7 @@ use super::*;
 
 /// A node with one active vBucket, its engine and its disk; what the node wants of the engine waits in `wanted`.
 pub(super) struct Rig {
-    pub(super) node: Node,
+    pub(crate) node: Node,
     pub(super) disk: FaultyDisk,
     /// Absent only while it is opened anew: two would not get the store's lock.
     engine: Option<Couchstore>,
@@ -275,179 +275,4 @@ fn an_engine_that_cannot_go_back_so_far_starts_with_nothing() {
         (Seqno::ZERO, 0)
     );
     assert_eq!(rig.engine().info(VB).expect("there").high, Seqno::ZERO);
-}
-
-#[test]
-fn memory_is_recovered_before_a_write_is_refused() {
-    let quota = QuotaConfig {
-        limit_bytes: 64 << 10,
-        ..QuotaConfig::default()
-    };
-    let mut rig = rig(NodeConfig {
-        quota: Some(quota),
-        ..NodeConfig::default()
-    });
-    let manager = rig
-        .node
-        .partition(VB)
-        .expect("there")
-        .vbucket
-        .manager()
-        .clone();
-    // A consumer that reads nothing: its cursor goes, so that what the disk has can go from memory.
-    manager.register("slow", Seqno::ZERO, true).expect("a name");
-    for key in 0..300 {
-        rig.set(&key.to_string(), 1_000)
-            .expect("memory is recovered");
-        if key % 10 == 0 {
-            rig.flush();
-        }
-    }
-    assert!(manager.cursor("slow").is_none(), "it was dropped");
-    // What no disk has must stay.
-    let refused = (0..300).find_map(|key| rig.set(&key.to_string(), 1_000).err());
-    let is_memory = |error: &NodeError| {
-        matches!(error, NodeError::VBucket(VBucketError::Checkpoint { source, .. })
-            if matches!(source, lowtide_checkpoint::CheckpointError::NoMemory { .. }))
-    };
-    assert!(refused.as_ref().is_some_and(is_memory), "{refused:?}");
-    assert_eq!(
-        rig.node.quota.as_ref().map(Quota::state),
-        Some(MemoryState::Full)
-    );
-    assert_eq!(
-        manager.recover(usize::MAX).freed_bytes,
-        0,
-        "there was nothing else"
-    );
-    rig.flush();
-    rig.set("a", 1_000).expect("there is room again");
-}
-
-/// Guards N6.
-#[test]
-fn a_stream_is_refused_when_memory_is_used_up() {
-    let quota = QuotaConfig {
-        limit_bytes: 64 << 10,
-        ..QuotaConfig::default()
-    };
-    let mut rig = rig(NodeConfig {
-        quota: Some(quota),
-        ..NodeConfig::default()
-    });
-    while rig.set("a", 1_000).is_ok() {
-        rig.node
-            .partition(VB)
-            .expect("there")
-            .vbucket
-            .manager()
-            .close();
-    }
-    let mut replica = node(State::Replica);
-    for is_refused in [true, false] {
-        rig.node.accept(1);
-        let asked = replica.follow(0, &[VB]).expect("it has it");
-        let mut stopped = Vec::new();
-        let mut due: std::collections::VecDeque<_> = asked.into();
-        while let Some(action) = due.pop_front() {
-            due.extend(match action {
-                Action::ToProducer(_, bytes) => rig.step(Event::FromConsumer { peer: 1, bytes }),
-                Action::WakeSender(_) => rig.step(Event::SendDue { peer: 1 }),
-                Action::ToConsumer(_, bytes) => replica
-                    .step(Event::FromProducer { peer: 0, bytes }, 1)
-                    .expect("sound"),
-                Action::StreamStopped { event, .. } => {
-                    stopped.push(event);
-                    continue;
-                }
-                _ => continue,
-            });
-        }
-        let refusal = crate::consumer::ConsumerEvent::StreamRefused {
-            vb: VB,
-            status: crate::wire::Status::OUT_OF_MEMORY,
-        };
-        assert_eq!(stopped, if is_refused { vec![refusal] } else { vec![] });
-        if is_refused {
-            // What is on disk need not be in memory.
-            rig.flush();
-        }
-    }
-}
-
-/// Guards S23: what was written, received, loaded and rolled back to.
-#[test]
-fn a_node_knows_its_collections_whatever_became_of_it() {
-    let mut rig = rig(NodeConfig {
-        keeps_collections_highest: true,
-        ..NodeConfig::default()
-    });
-    let highs = |node: &Node| {
-        let collections = &node.partition(VB).expect("there").collections;
-        [0, 8].map(|collection| collections.high(collection).0)
-    };
-    for (collection, key) in [(0, "a"), (8, "b"), (0, "c"), (8, "b")] {
-        let key = Key::in_collection(collection, key.as_bytes());
-        rig.step(Event::Write {
-            vb: VB,
-            key,
-            value: None,
-        });
-        rig.flush();
-    }
-    assert_eq!(highs(&rig.node), [3, 4]);
-
-    let stored = Stored::read(rig.engine(), VB).expect("readable");
-    let mut loaded = Node::new(NodeConfig::default());
-    loaded
-        .warm_up(
-            VB,
-            stored,
-            State::Replica,
-            AfterStop::Orderly,
-            &mut Vec::new(),
-        )
-        .expect("sound");
-    assert_eq!(highs(&loaded), [3, 4]);
-
-    rig.step(Event::SetState {
-        vb: VB,
-        state: State::Replica,
-        uuid: None,
-    });
-    let mut actions = Vec::new();
-    rig.node.roll_back(VB, Seqno(2), &mut actions);
-    rig.wanted.extend(actions);
-    rig.answer();
-    assert_eq!(
-        highs(&rig.node),
-        [1, 2],
-        "before the rollback 4 had taken the place of 2"
-    );
-}
-
-/// Guards S23: what an engine may have purged is not known.
-#[test]
-fn collections_are_unknown_where_a_purge_may_have_taken_their_newest() {
-    use crate::producer::Partitions;
-    for keeps_collections_highest in [false, true] {
-        let mut rig = rig(NodeConfig {
-            keeps_collections_highest,
-            ..NodeConfig::default()
-        });
-        rig.set("a", 10).expect("active");
-        assert!(
-            super::super::streams::streamed!(rig.node)
-                .collections(VB)
-                .is_some()
-        );
-        rig.step(Event::Purged {
-            vb: VB,
-            seqno: Seqno(1),
-        });
-        let is_known = super::super::streams::streamed!(rig.node)
-            .collections(VB)
-            .is_some();
-        assert_eq!(is_known, keeps_collections_highest);
-    }
 }

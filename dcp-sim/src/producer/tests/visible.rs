@@ -73,7 +73,7 @@ fn from_disk_a_commit_is_a_mutation() {
 /// Guards the same where an engine says that it was a commit, as couchstore's does not.
 #[test]
 fn a_commit_that_an_engine_knows_as_one_is_sent_as_what_it_is() {
-    use super::super::translate::disk_command;
+    use crate::producer::translate::disk_command;
     let mut rig = rig();
     assert_eq!(rig.control("enable_sync_writes", "true"), [Status::SUCCESS]);
     for (deleted, expected) in [(false, Opcode::DCP_MUTATION), (true, Opcode::DCP_DELETION)] {

@@ -1,6 +1,8 @@
 //! Shapes that are one step simpler: for shrinking.
 
-use super::{Dimension, Setting, Shape};
+use super::dimension::Dimension;
+use super::draw::Shape;
+use super::setting::Setting;
 
 impl Shape {
     /// What to fix, each step for itself, to get a simpler shape; the largest steps first.

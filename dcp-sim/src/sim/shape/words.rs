@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
-use super::dimension::{self as d, Dimension, Unit};
+use super::dimension as d;
+use super::dimension::{Dimension, Unit};
+use super::draw::Shape;
 use super::meaning::LATEST;
-use super::{Setting, Shape};
+use super::setting::Setting;
 
 impl Shape {
     /// The cluster in a few words.

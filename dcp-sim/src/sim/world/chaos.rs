@@ -7,18 +7,14 @@ use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{Key, Seqno, VbUuid, Vbid};
 
-use super::{Due, World};
+use super::state::{Due, World};
 use crate::node::{EngineCall, Event, NodeId, Stored};
 use crate::producer::ProducerLimits;
+use crate::sim::config::{FaultConfig, FaultKind, FaultPlan};
 use crate::sim::error::SimError;
-use crate::sim::faults::{FaultConfig, FaultKind, FaultPlan};
-use crate::sim::history::{Branched, Copied, History};
-use crate::sim::invariants::memory::TakenIn;
-use crate::sim::invariants::persisted::Persisted;
-use crate::sim::invariants::reads::Reads;
-use crate::sim::invariants::streams::Streams;
-use crate::sim::invariants::{Verdict, branches, liveness, memory};
-use crate::sim::report::FaultFigures;
+use crate::sim::judge::{Persisted, Reads, Streams, TakenIn, branches, liveness, memory};
+use crate::sim::oracle::{Branched, Copied, History};
+use crate::sim::record::{FaultFigures, Verdict};
 use crate::sim::rng::SimRng;
 
 /// After the last fault everything must have come to rest within this virtual time.

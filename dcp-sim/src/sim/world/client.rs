@@ -5,14 +5,13 @@
 
 use lowtide_checkpoint::{CheckpointError, Key, VBucketError, Vbid};
 
-use super::{Due, World};
+use super::state::{Due, World};
 use crate::input::Change;
 use crate::node::{Action, Document, Event, NodeError, NodeId};
 use crate::sim::error::SimError;
-use crate::sim::invariants::managers;
-use crate::sim::invariants::memory::TakenIn;
+use crate::sim::judge::{TakenIn, managers};
 use crate::sim::limits;
-use crate::sim::trace::TraceEvent;
+use crate::sim::record::TraceEvent;
 
 /// Virtual time a client takes for a batch, and for each of its writes.
 const BATCH_MICROS: u64 = 20;

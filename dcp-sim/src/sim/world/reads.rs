@@ -7,10 +7,10 @@
 use lowtide_checkpoint::{Seqno, State, VbUuid, Vbid};
 use lowtide_persistence::{ScanLimit, Snapshot};
 
-use super::{Due, World};
+use super::state::{Due, World};
 use crate::node::{Documents, NodeId, ReadError, Reader};
 use crate::sim::error::SimError;
-use crate::sim::invariants::reads::Seen;
+use crate::sim::judge::Seen;
 
 /// One read in so many is of everything.
 const WHOLE: u64 = 16;

@@ -5,7 +5,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{encoded, frame, generate, hex};
-use crate::wire::{Frame, KeyForm, Message, Opcode, Part, WireError};
+use crate::wire::error::{Part, WireError};
+use crate::wire::frame::Frame;
+use crate::wire::item::KeyForm;
+use crate::wire::message::Message;
+use crate::wire::opcode::Opcode;
 
 /// Decodes all that is in `bytes` and looks at everything, for the sake of whatever might panic.
 fn look_at(bytes: Bytes) {

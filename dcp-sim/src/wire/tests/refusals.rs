@@ -1,7 +1,10 @@
 //! Well-formed frames that break their command's layout, and the error that says so.
 
 use super::{frame, hex};
-use crate::wire::{Message, Opcode, Part, Status, WireError};
+use crate::wire::error::{Part, WireError};
+use crate::wire::message::Message;
+use crate::wire::opcode::Opcode;
+use crate::wire::status::Status;
 
 /// Decodes a frame put together from its parts, as hexadecimal digits.
 fn decode(

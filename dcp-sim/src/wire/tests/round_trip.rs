@@ -5,7 +5,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{encoded, frame, generate};
-use crate::wire::{Frame, Message};
+use crate::wire::frame::Frame;
+use crate::wire::message::Message;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
@@ -72,7 +73,7 @@ fn keys_and_values_are_slices_of_the_input() {
     let Ok(Message::Request(request)) = Message::decode(&frame) else {
         panic!("a request")
     };
-    let crate::wire::Command::Mutation(mutation) = &request.command else {
+    let crate::wire::request::Command::Mutation(mutation) = &request.command else {
         panic!("a mutation")
     };
     assert!(within(&mutation.key) && within(&mutation.value));

@@ -9,12 +9,12 @@ use lowtide_persistence::disk::OsDisk;
 use lowtide_persistence::logstor::{Logstor, LogstorConfig};
 use lowtide_persistence::{Engine, EngineError};
 
-use super::super::super::Failure;
-use super::super::super::check::progress_bar;
-use super::super::super::output::tell;
-use super::super::super::store::Target;
-use super::super::in_place::{in_use, one, tell};
-use super::super::{Compacted, Purge};
+use crate::cli::Failure;
+use crate::cli::check::progress_bar;
+use crate::cli::compact::in_place::{in_use, one, tell};
+use crate::cli::compact::{Compacted, Purge};
+use crate::cli::output::tell;
+use crate::cli::store::Target;
 
 pub(super) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Failure> {
     let (store, recovered) =

@@ -16,10 +16,10 @@ use lowtide_persistence::logstor::{
     LogDirectory, LogFinding, LogFindingKind, LogObserver, LogSeverity, compact_store,
 };
 
-use super::super::super::check::progress_bar;
-use super::super::super::store::Target;
-use super::super::super::{Exit, Failure};
-use super::super::{Compacted, Purge};
+use crate::cli::check::progress_bar;
+use crate::cli::compact::{Compacted, Purge};
+use crate::cli::store::Target;
+use crate::cli::{Exit, Failure};
 
 pub(super) fn compact(path: &Path, output: &Path, purge: &Purge) -> Result<Compacted, Failure> {
     let unfinished = places(path, output)?;

@@ -1,0 +1,250 @@
+//! The receiving side of a connection: a producer's streams in, snapshots applied to replica vBuckets. No I/O, no
+//! clock.
+//!
+//! The host hands over the bytes that arrive ([`Consumer::receive`]), asks for streams ([`Consumer::request_stream`],
+//! [`Consumer::take_over`]), says what became durable ([`Consumer::prepared`]) and how late it is ([`Consumer::tick`]), and
+//! takes bytes to send ([`Consumer::take_output`]). What always holds (`docs/invariants.md`, S5 to S7, S15): an item is applied
+//! only to the stream it was requested for, inside the snapshot last announced; what is not is answered with its status and
+//! changes nothing; every byte that counts is acknowledged, at the latest when half the buffer is used up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::{Bytes, BytesMut};
+use lowtide_checkpoint::{ResumePoint, Seqno, Vbid};
+
+use super::ack::Acknowledgements;
+use super::error::ConsumerError;
+use super::granted::Granted;
+use super::replicas::{ConsumerEvent, Replicas};
+use crate::idle_timeout::IdleTimer;
+use crate::wire::{
+    Command, Frame, Head, Message, Request, Response, StreamRequest, StreamRequestFlags, WireError,
+};
+
+/// Seconds between no-operations, as Couchbase's replicas ask for.
+const NOOP_SECONDS: u32 = 20;
+
+/// One vBucket's stream, as its consumer knows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PassiveStream {
+    pub(super) opaque: u32,
+    pub(super) is_open: bool,
+    /// End of the last snapshot, if its marker is to be answered once it is whole.
+    pub(super) unanswered: Option<Seqno>,
+    /// The last prepare the producer was told to be durable here.
+    prepared: Seqno,
+}
+
+/// The consumer of one connection.
+#[derive(Debug)]
+pub struct Consumer {
+    pub(super) streams: BTreeMap<Vbid, PassiveStream>,
+    /// Requests in whose place others were made before they were answered.
+    pub(super) replaced_requests: BTreeSet<u32>,
+    next_opaque: u32,
+    pub(super) granted: Granted,
+    acknowledgements: Acknowledgements,
+    idle: IdleTimer,
+    input: BytesMut,
+    output: Vec<u8>,
+}
+
+impl Consumer {
+    /// The consumer of a connection that was just made: it opens it under `name` with a flow-control buffer of
+    /// `buffer_bytes`.
+    ///
+    /// # Errors
+    /// If the name can't be sent.
+    pub fn new(name: &str, buffer_bytes: u32) -> Result<Self, ConsumerError> {
+        Self::with_noop_interval(name, buffer_bytes, NOOP_SECONDS)
+    }
+
+    /// The same, with so many seconds between the producer's no-operations.
+    ///
+    /// # Errors
+    /// If the name can't be sent.
+    pub fn with_noop_interval(
+        name: &str,
+        buffer_bytes: u32,
+        noop_seconds: u32,
+    ) -> Result<Self, ConsumerError> {
+        let mut consumer = Self {
+            streams: BTreeMap::new(),
+            replaced_requests: BTreeSet::new(),
+            next_opaque: 1,
+            granted: Granted::default(),
+            acknowledgements: Acknowledgements::new(buffer_bytes),
+            idle: IdleTimer::default(),
+            input: BytesMut::new(),
+            output: Vec::new(),
+        };
+        consumer.negotiate(name, buffer_bytes, noop_seconds)?;
+        Ok(consumer)
+    }
+
+    /// Asks for everything of a vBucket from where it stands, without end.
+    ///
+    /// # Errors
+    /// If the request can't be sent.
+    pub fn request_stream(&mut self, vb: Vbid, from: ResumePoint) -> Result<(), ConsumerError> {
+        self.request(vb, from, Seqno::MAX, StreamRequestFlags::NONE)
+    }
+
+    /// The same, up to the snapshot that has the seqno `end`.
+    ///
+    /// # Errors
+    /// If the request can't be sent.
+    pub fn request_stream_to(
+        &mut self,
+        vb: Vbid,
+        from: ResumePoint,
+        end: Seqno,
+    ) -> Result<(), ConsumerError> {
+        self.request(vb, from, end, StreamRequestFlags::NONE)
+    }
+
+    /// The same, and to be handed the vBucket over in the end.
+    ///
+    /// # Errors
+    /// If the request can't be sent.
+    pub fn take_over(&mut self, vb: Vbid, from: ResumePoint) -> Result<(), ConsumerError> {
+        self.request(vb, from, Seqno::MAX, StreamRequestFlags::TAKEOVER)
+    }
+
+    /// Asks for the end of a vBucket's stream, if there is one. What is under way until the answer is still applied.
+    ///
+    /// # Errors
+    /// If the request can't be sent.
+    pub fn close_stream(&mut self, vb: Vbid) -> Result<(), ConsumerError> {
+        if self.streams.contains_key(&vb) {
+            self.ask(vb, Command::CloseStream)?;
+        }
+        Ok(())
+    }
+
+    /// Every prepare of the vBucket up to there is as durable here as it must be. The producer is told, once for each seqno,
+    /// if it wants to know.
+    ///
+    /// # Errors
+    /// If it can't be sent.
+    pub fn prepared(&mut self, vb: Vbid, seqno: Seqno) -> Result<(), ConsumerError> {
+        let Some(stream) = self.streams.get_mut(&vb).filter(|stream| stream.is_open) else {
+            return Ok(());
+        };
+        if self.granted.sync_writes && seqno > stream.prepared {
+            stream.prepared = seqno;
+            self.ask(vb, Command::SeqnoAck(seqno))?;
+        }
+        Ok(())
+    }
+
+    /// Says how late it is, in nanoseconds; the host does so now and then.
+    ///
+    /// # Errors
+    /// [`ConsumerError::Silent`] when nothing came for so long that the connection must be dead.
+    pub fn tick(&mut self, now: u64) -> Result<(), ConsumerError> {
+        self.idle
+            .tick(now)
+            .map_err(|nanos| ConsumerError::Silent { nanos })
+    }
+
+    /// Takes bytes from the producer and applies what they bring. Answers wait for [`Consumer::take_output`].
+    ///
+    /// # Errors
+    /// When the connection must be closed. What came before the offending message is applied.
+    pub fn receive(
+        &mut self,
+        mut bytes: Bytes,
+        replicas: &mut impl Replicas,
+    ) -> Result<Vec<ConsumerEvent>, ConsumerError> {
+        self.idle.reset();
+        let mut events = Vec::new();
+        while let Some(frame) = self.next_frame(&mut bytes)? {
+            let counted = crate::wire::flow_control_bytes(&frame);
+            match (Message::decode(&frame), frame.head) {
+                (Ok(Message::Request(request)), _) => events.extend(self.take(&request, replicas)?),
+                (Ok(Message::Response(response)), _) => {
+                    events.extend(self.response(&response, replicas)?)
+                }
+                // A command of another time, or one that only Couchbase's own nodes know: it is refused, the next is sound.
+                (Err(error), Head::Request(_)) => {
+                    let status = error.status().ok_or(error)?;
+                    self.respond(&Response::status(frame.opcode, frame.opaque, status))?;
+                }
+                (Err(error), Head::Response(_)) => return Err(error.into()),
+            }
+            self.acknowledge(counted)?;
+        }
+        Ok(events)
+    }
+
+    /// The next frame of what has arrived. Frames that came whole share its bytes; only the rest is copied, to wait for what
+    /// is to come.
+    fn next_frame(&mut self, arrived: &mut Bytes) -> Result<Option<Frame>, WireError> {
+        if self.input.is_empty()
+            && let Some(frame) = Frame::decode_bytes(arrived)?
+        {
+            return Ok(Some(frame));
+        }
+        self.input.extend_from_slice(&std::mem::take(arrived));
+        Frame::decode(&mut self.input)
+    }
+
+    /// Takes the bytes to send.
+    pub fn take_output(&mut self) -> Bytes {
+        Bytes::from(std::mem::take(&mut self.output))
+    }
+
+    fn request(
+        &mut self,
+        vb: Vbid,
+        from: ResumePoint,
+        end: Seqno,
+        flags: StreamRequestFlags,
+    ) -> Result<(), ConsumerError> {
+        let request = StreamRequest {
+            flags,
+            start: from.seqno,
+            end,
+            uuid: from.uuid,
+            snapshot_start: from.snapshot_start,
+            snapshot_end: from.snapshot_end,
+            filter: Bytes::new(),
+        };
+        let opaque = self.ask(vb, Command::StreamRequest(request))?;
+        let (is_open, prepared) = (false, Seqno::ZERO);
+        let before = self.streams.insert(
+            vb,
+            PassiveStream {
+                opaque,
+                is_open,
+                unanswered: None,
+                prepared,
+            },
+        );
+        self.replaced_requests.extend(
+            before
+                .filter(|stream| !stream.is_open)
+                .map(|stream| stream.opaque),
+        );
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, bytes: u32) -> Result<(), ConsumerError> {
+        if let Some(bytes) = self.acknowledgements.received(bytes) {
+            Request::new(Vbid(0), 0, Command::BufferAck(bytes)).encode(&mut self.output)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn ask(&mut self, vb: Vbid, command: Command) -> Result<u32, ConsumerError> {
+        let opaque = self.next_opaque;
+        self.next_opaque = self.next_opaque.wrapping_add(1);
+        Request::new(vb, opaque, command).encode(&mut self.output)?;
+        Ok(opaque)
+    }
+
+    pub(super) fn respond(&mut self, response: &Response) -> Result<(), ConsumerError> {
+        Ok(response.encode(&mut self.output)?)
+    }
+}

@@ -1,0 +1,62 @@
+//! Responses of the producer: to stream requests, to the opening, to options.
+
+use lowtide_checkpoint::{FailoverLog, Vbid};
+
+use super::connection::{Consumer, PassiveStream};
+use super::error::ConsumerError;
+use super::replicas::{ConsumerEvent, Replicas, status_of};
+use crate::wire::{Opcode, Reply, Response};
+
+impl Consumer {
+    pub(super) fn response(
+        &mut self,
+        response: &Response,
+        replicas: &mut impl Replicas,
+    ) -> Result<Option<ConsumerEvent>, ConsumerError> {
+        let (opcode, status, opaque) = (
+            response.reply.opcode(),
+            response.reply.status(),
+            response.opaque,
+        );
+        match opcode {
+            Opcode::DCP_STREAM_REQ => {}
+            Opcode::DCP_OPEN if !status.is_success() => {
+                return Err(ConsumerError::Refused { opcode, status });
+            }
+            Opcode::DCP_CONTROL => {
+                self.granted.take(response);
+                return Ok(None);
+            }
+            _ => return Ok(None),
+        }
+        if self.replaced_requests.remove(&opaque) {
+            return Ok(None);
+        }
+        let asked =
+            |(_, stream): &(&Vbid, &PassiveStream)| stream.opaque == opaque && !stream.is_open;
+        let vb = self.streams.iter().find(asked).map(|(&vb, _)| vb);
+        let vb = vb.ok_or(ConsumerError::NoSuchRequest { opaque })?;
+        match &response.reply {
+            Reply::StreamAccepted(entries) => {
+                let log = FailoverLog::from_entries(entries.clone());
+                let log = log.map_err(|source| ConsumerError::FailoverLog { vb, source })?;
+                if let Err(error) = replicas.adopt_failover_log(vb, log) {
+                    // There is nothing to apply it to any more.
+                    return self.close_lost_stream(vb, status_of(&error)).map(Some);
+                }
+                if let Some(stream) = self.streams.get_mut(&vb) {
+                    stream.is_open = true;
+                }
+                Ok(Some(ConsumerEvent::StreamOpened(vb)))
+            }
+            Reply::Rollback(seqno) => {
+                self.streams.remove(&vb);
+                Ok(Some(ConsumerEvent::Rollback { vb, seqno: *seqno }))
+            }
+            _ => {
+                self.streams.remove(&vb);
+                Ok(Some(ConsumerEvent::StreamRefused { vb, status }))
+            }
+        }
+    }
+}

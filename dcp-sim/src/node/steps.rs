@@ -1,0 +1,11 @@
+//! The steps of a node: what it does at each kind of event.
+
+mod connections;
+mod flush;
+mod lifecycle;
+mod memory;
+mod read;
+mod streams;
+mod write;
+
+pub use read::{DiskReader, ReadError, Reader};

@@ -1,0 +1,219 @@
+//! vBuckets come, change their role, go back and go: on the host's command, or because an active says so.
+//!
+//! What always holds: memory never has a vBucket that the engine has not made; a rollback is done by the engine first and
+//! then in memory, and nothing is applied between (N3); a vBucket that was active when its node died goes on, if at all,
+//! on a branch of its own.
+
+use lowtide_checkpoint::{
+    AfterStop, FailoverLog, Seqno, State, VBucket, VBucketState, VbUuid, Vbid,
+};
+
+use crate::fault::{self, Fault};
+use crate::node::engine::{EngineAnswer, EngineCall, EngineDone};
+use crate::node::error::NodeError;
+use crate::node::event::Action;
+use crate::node::state::Node;
+use crate::node::vbuckets::{Observation, Stored};
+use crate::wire::StreamEndReason;
+
+impl Node {
+    /// Takes on a vBucket that its store has, in the role it now has. `after` says how the process ended that had it before.
+    ///
+    /// # Errors
+    /// As [`VBucket::recover`].
+    pub fn warm_up(
+        &mut self,
+        vb: Vbid,
+        stored: Stored,
+        role: State,
+        after: AfterStop,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        let Stored {
+            state,
+            high,
+            purge,
+            prepares,
+            documents,
+            collections,
+        } = stored;
+        self.purged(vb, purge);
+        let (is_new, persisted) = match (state, after) {
+            (Some(state), _) => (false, state),
+            // Nothing was ever committed of it: its history begins here.
+            (None, AfterStop::Unclean { uuid }) => (
+                true,
+                VBucketState::new(State::Replica, FailoverLog::new(uuid)),
+            ),
+            (None, AfterStop::Orderly) => {
+                return Err(NodeError::NotHere {
+                    what: "a vBucket's state",
+                });
+            }
+        };
+        let was_active = persisted.state == State::Active;
+        let forgets =
+            fault::is(Fault::CrashedActiveKeepsItsBranch) && was_active && role == State::Active;
+        let after = if is_new || forgets {
+            AfterStop::Orderly
+        } else {
+            after
+        };
+        let vbucket =
+            VBucket::recover(vb, &persisted, high, role, after, self.checkpoint_config())?;
+        self.insert(vbucket, &persisted, high, documents);
+        self.require(vb)?.collections = collections;
+        self.partitions.set_prepares(vb, &prepares);
+        let has_branched = role == State::Active && after != AfterStop::Orderly;
+        if role != persisted.state || has_branched {
+            self.queued(vb, actions);
+        }
+        Ok(())
+    }
+
+    pub(in crate::node) fn create(
+        &mut self,
+        vb: Vbid,
+        uuid: VbUuid,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        if self.partitions.get(vb).is_some() {
+            return Ok(());
+        }
+        let state = VBucketState::new(State::Replica, FailoverLog::new(uuid));
+        self.add_vbucket(vb, &state);
+        self.call(EngineCall::Create(vb), actions);
+        Ok(())
+    }
+
+    pub(in crate::node) fn drop_vbucket(
+        &mut self,
+        vb: Vbid,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        self.require(vb)?;
+        self.end_streams(vb, StreamEndReason::StateChanged, actions);
+        self.partitions.remove(vb);
+        self.purged.remove(&vb);
+        self.flusher.detach(vb);
+        self.dirty.remove(&vb);
+        self.followed.remove(&vb);
+        self.call(EngineCall::Drop(vb), actions);
+        Ok(())
+    }
+
+    pub(in crate::node) fn set_state(
+        &mut self,
+        vb: Vbid,
+        state: State,
+        uuid: Option<VbUuid>,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        let partition = self.require(vb)?;
+        let (before, log) = (partition.vbucket.state(), partition.vbucket.failover_log());
+        partition.vbucket.set_state(state, uuid)?;
+        if state != before || partition.vbucket.failover_log() != log {
+            // Who follows an active must learn of its new branch as well.
+            if before == State::Active {
+                self.end_streams(vb, StreamEndReason::StateChanged, actions);
+            }
+            self.queued(vb, actions);
+        }
+        Ok(())
+    }
+
+    /// The active's history does not have what is here after `to`. Returns whether the vBucket goes back there, and then asks
+    /// again; if not, that is for whoever asked for the stream.
+    pub(in crate::node) fn roll_back(
+        &mut self,
+        vb: Vbid,
+        to: Seqno,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        self.followed.remove(&vb);
+        // Of one that leads by now, or serves nobody, nobody takes anything back: its engine would, and its memory not.
+        let state = self
+            .partitions
+            .get(vb)
+            .map(|partition| partition.vbucket.state());
+        let follows = matches!(state, Some(State::Replica | State::Pending));
+        if follows && !self.calls.is_unsettled(vb) {
+            self.call(EngineCall::Rollback(vb, to), actions);
+        }
+        follows
+    }
+
+    pub(in crate::node) fn engine_done(
+        &mut self,
+        done: EngineDone,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        self.is_engine_busy = false;
+        let EngineDone { call, result } = done;
+        // The vBucket is to go, and perhaps to come anew: whatever became of the one before.
+        if !self.calls.end() {
+            self.proceed(actions);
+            return Ok(());
+        }
+        match (call, result) {
+            (call, Err(error)) => {
+                self.call_failed(call, error, actions);
+                return Ok(());
+            }
+            (EngineCall::Rollback(vb, _), Ok(EngineAnswer::NeedsReset)) => {
+                self.calls.push_first(EngineCall::Reset(vb));
+            }
+            (
+                EngineCall::Rollback(vb, _) | EngineCall::Reset(vb),
+                Ok(EngineAnswer::RolledBack(stored)),
+            ) => {
+                self.rolled_back(vb, *stored, actions)?;
+            }
+            (EngineCall::Reopen, Ok(EngineAnswer::Reopened(attached))) => self.reopened(attached),
+            (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(_))
+                if !self.calls.is_unsettled(vb) =>
+            {
+                actions.push(Action::Settled { vb });
+            }
+            (_, Ok(_)) => {}
+        }
+        self.failures = 0;
+        self.proceed(actions);
+        Ok(())
+    }
+
+    fn rolled_back(
+        &mut self,
+        vb: Vbid,
+        stored: Stored,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        // Dropped meanwhile: then there is nothing to go back.
+        let Some(partition) = self.partitions.get_mut(vb) else {
+            return Ok(());
+        };
+        let Stored {
+            state,
+            high,
+            purge,
+            prepares,
+            documents,
+            collections,
+        } = stored;
+        self.purged.insert(vb, purge);
+        let log = partition.vbucket.failover_log();
+        let persisted = state.unwrap_or_else(|| VBucketState::new(partition.vbucket.state(), log));
+        partition.vbucket.rollback(high, &persisted)?;
+        (partition.documents, partition.collections) = (documents, collections);
+        // The store has the log of that time; the next flush brings it what is true now.
+        partition.vbucket.queue_current_state()?;
+        self.flusher.attach(vb, persisted, high);
+        self.partitions.set_prepares(vb, &prepares);
+        self.end_streams(vb, StreamEndReason::Rollback, actions);
+        self.partitions
+            .observe(|| Observation::RolledBack { vb, seqno: high });
+        actions.push(Action::RolledBack { vb, seqno: high });
+        self.queued(vb, actions);
+        Ok(())
+    }
+}

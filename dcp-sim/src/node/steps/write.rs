@@ -1,0 +1,47 @@
+//! A client's write: its revision is looked up, its vBucket orders it, and memory is recovered first if there is none.
+
+use bytes::Bytes;
+use lowtide_checkpoint::{Item, Key, Vbid};
+
+use crate::node::error::NodeError;
+use crate::node::event::Action;
+use crate::node::state::Node;
+
+impl Node {
+    pub(in crate::node) fn write(
+        &mut self,
+        vb: Vbid,
+        key: Key,
+        value: Option<Bytes>,
+        now: u64,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), NodeError> {
+        self.recover_memory();
+        let partition = self.require(vb)?;
+        let previous = partition
+            .documents
+            .get(&key)
+            .map_or(0, |document| document.rev_seqno);
+        let mut item = match value {
+            Some(value) => Item::mutation(key, value),
+            // A deletion's time, in seconds.
+            None => Item {
+                expiry: (now / 1_000_000_000) as u32,
+                ..Item::deletion(key)
+            },
+        };
+        item.rev_seqno = previous + 1;
+        let written = partition.vbucket.write(item.clone(), now)?;
+        item.seqno = written.queued.seqno;
+        item.cas = written.cas;
+        partition.documents.apply(&item);
+        partition.collections.take_note(&item);
+        actions.push(Action::Written {
+            vb,
+            seqno: item.seqno,
+            cas: item.cas,
+        });
+        self.queued(vb, actions);
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! What a producer may see of its node, while the node's producers are being changed.
+
+use std::collections::BTreeMap;
+
+use lowtide_checkpoint::{MemoryState, Quota, Seqno, VBucket, Vbid};
+use lowtide_persistence::Flusher;
+
+use super::vbuckets::PartitionTable;
+use crate::fault::{self, Fault};
+use crate::producer::{Collections, Partitions};
+
+/// What a producer may know of its node.
+pub(super) struct Streamed<'a> {
+    pub(super) table: &'a PartitionTable,
+    pub(super) flusher: &'a Flusher,
+    pub(super) purged: &'a BTreeMap<Vbid, Seqno>,
+    pub(super) keeps_collections_highest: bool,
+    pub(super) quota: Option<&'a Quota>,
+}
+
+/// What a producer may know of the node, beside which its producers can be changed.
+macro_rules! streamed {
+    ($node:expr) => {
+        $crate::node::streamed::Streamed {
+            table: &$node.partitions,
+            flusher: &$node.flusher,
+            purged: &$node.purged,
+            keeps_collections_highest: $node.config.keeps_collections_highest,
+            quota: $node.quota.as_ref(),
+        }
+    };
+}
+
+pub(super) use streamed;
+
+/// Tombstones up to there may be missing in what a node has of a vBucket.
+pub(super) fn purge_seqno(
+    purged: &BTreeMap<Vbid, Seqno>,
+    vb: Vbid,
+    vbucket: Option<&VBucket>,
+) -> Seqno {
+    let on_disk = purged.get(&vb).copied().unwrap_or_default();
+    // What came without them, and was not flushed yet.
+    vbucket.map_or(on_disk, |vbucket| vbucket.purge_seqno().max(on_disk))
+}
+
+impl Partitions for Streamed<'_> {
+    fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
+        self.table.get(vb).map(|partition| &partition.vbucket)
+    }
+
+    fn purge_seqno(&self, vb: Vbid) -> Seqno {
+        if fault::is(Fault::PurgeIsForgotten) {
+            return Seqno::ZERO;
+        }
+        purge_seqno(self.purged, vb, self.vbucket(vb))
+    }
+
+    fn persisted_seqno(&self, vb: Vbid) -> Seqno {
+        self.flusher.persisted_seqno(vb).unwrap_or_default()
+    }
+
+    fn collections(&self, vb: Vbid) -> Option<&Collections> {
+        // What a purge took away anywhere this node may never have heard of.
+        let is_known = self.keeps_collections_highest || self.purge_seqno(vb) == Seqno::ZERO;
+        self.table
+            .get(vb)
+            .filter(|_| is_known)
+            .map(|partition| &partition.collections)
+    }
+
+    fn has_memory(&self) -> bool {
+        self.quota
+            .is_none_or(|quota| quota.state() != MemoryState::Full)
+    }
+}

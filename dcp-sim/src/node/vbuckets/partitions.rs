@@ -1,0 +1,188 @@
+//! A node's vBuckets, and how a consumer applies to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lowtide_checkpoint::{
+    CheckpointError, FailoverLog, Item, Seqno, SnapshotMarker, SnapshotType, State, VBucket,
+    VBucketError, Vbid,
+};
+
+use super::documents::Documents;
+use super::observation::Observation;
+use super::prepares::Prepares;
+use crate::consumer;
+use crate::producer::Collections;
+
+/// A vBucket and its documents.
+#[derive(Debug)]
+pub struct Partition {
+    /// Order, memory and state.
+    pub vbucket: VBucket,
+    /// What its keys are worth now.
+    pub documents: Documents,
+    /// How far its collections have come.
+    pub collections: Collections,
+}
+
+/// vBuckets by number, and which of them have taken something since they were last asked.
+#[derive(Debug, Default)]
+pub(in crate::node) struct PartitionTable {
+    partitions: BTreeMap<Vbid, Partition>,
+    changed: BTreeSet<Vbid>,
+    /// vBuckets that go on with another branch than they had.
+    rebranched: BTreeSet<Vbid>,
+    observations: Option<Vec<Observation>>,
+    /// Durable writes that have not ended.
+    prepares: BTreeMap<Vbid, Prepares>,
+}
+
+impl PartitionTable {
+    pub(in crate::node) fn insert(&mut self, vb: Vbid, partition: Partition) {
+        self.prepares.remove(&vb);
+        self.partitions.insert(vb, partition);
+    }
+
+    pub(in crate::node) fn remove(&mut self, vb: Vbid) {
+        self.partitions.remove(&vb);
+        self.changed.remove(&vb);
+    }
+
+    pub(in crate::node) fn get(&self, vb: Vbid) -> Option<&Partition> {
+        self.partitions.get(&vb)
+    }
+
+    pub(in crate::node) fn get_mut(&mut self, vb: Vbid) -> Option<&mut Partition> {
+        self.partitions.get_mut(&vb)
+    }
+
+    pub(in crate::node) fn iter(&self) -> impl Iterator<Item = &Partition> {
+        self.partitions.values()
+    }
+
+    /// The vBuckets that a stream brought something.
+    pub(in crate::node) fn take_changed(&mut self) -> BTreeSet<Vbid> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The vBuckets whose stream brought them another branch.
+    pub(in crate::node) fn take_rebranched(&mut self) -> BTreeSet<Vbid> {
+        std::mem::take(&mut self.rebranched)
+    }
+
+    /// The vBucket went back, or was loaded: these of its prepares have not ended.
+    pub(in crate::node) fn set_prepares<'a>(
+        &mut self,
+        vb: Vbid,
+        prepares: impl IntoIterator<Item = &'a Item>,
+    ) {
+        let mut open = Prepares::default();
+        prepares
+            .into_iter()
+            .for_each(|prepare| open.take_note(prepare));
+        self.prepares.insert(vb, open);
+    }
+
+    pub(in crate::node) fn set_observed(&mut self, wanted: bool) {
+        self.observations = wanted.then(Vec::new);
+    }
+
+    /// Takes note of something, if anybody wants to know.
+    pub(in crate::node) fn observe(&mut self, note: impl FnOnce() -> Observation) {
+        if let Some(observations) = &mut self.observations {
+            observations.push(note());
+        }
+    }
+
+    pub(in crate::node) fn take_observations(&mut self) -> Vec<Observation> {
+        self.observations
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    fn require(&mut self, vb: Vbid) -> Result<&mut Partition, VBucketError> {
+        // One that is not here is as good as dead: nobody may send to it.
+        self.partitions.get_mut(&vb).ok_or(not_here(vb))
+    }
+}
+
+fn not_here(vb: Vbid) -> VBucketError {
+    VBucketError::WrongState {
+        vb,
+        state: State::Dead,
+    }
+}
+
+impl consumer::Replicas for PartitionTable {
+    fn adopt_failover_log(&mut self, vb: Vbid, log: FailoverLog) -> Result<(), VBucketError> {
+        let vbucket = &self.require(vb)?.vbucket;
+        let seqno = vbucket.high_seqno();
+        let before = vbucket.failover_log();
+        // Also where it is known: it follows another from here on.
+        vbucket.set_failover_log(log.clone());
+        if before != log {
+            // Nothing else may be written for long, and the store must know whose history it has.
+            vbucket.queue_current_state()?;
+            self.changed.insert(vb);
+            if before.newest().uuid != log.newest().uuid {
+                self.rebranched.insert(vb);
+            }
+        }
+        self.observe(|| Observation::Opened {
+            vb,
+            branch: log.newest().uuid,
+            seqno,
+        });
+        Ok(())
+    }
+
+    fn apply_marker(&mut self, vb: Vbid, marker: SnapshotMarker) -> Result<(), VBucketError> {
+        let vbucket = &self.require(vb)?.vbucket;
+        // Who has nothing yet can take it without looking for what was there before.
+        let is_first = marker.snapshot_type.is_disk() && vbucket.high_seqno() == Seqno::ZERO;
+        let snapshot_type = if is_first {
+            SnapshotType::InitialDisk
+        } else {
+            marker.snapshot_type
+        };
+        vbucket.receive_marker(SnapshotMarker {
+            snapshot_type,
+            ..marker
+        })?;
+        self.observe(|| Observation::Marker { vb, marker });
+        Ok(())
+    }
+
+    fn apply_item(&mut self, vb: Vbid, item: Item) -> Result<(), VBucketError> {
+        let high_completed = self.require(vb)?.vbucket.high_completed_seqno();
+        let prepares = self.prepares.entry(vb).or_default();
+        let item = prepares.complete(vb, item, high_completed)?;
+        let partition = self.partitions.get_mut(&vb).ok_or(not_here(vb))?;
+        partition.vbucket.receive(item.clone())?;
+        let revision = partition.documents.apply(&item);
+        partition.collections.take_note(&item);
+        let (seqno, content) = (item.seqno, partition.documents.content());
+        prepares.take_note(&item);
+        self.changed.insert(vb);
+        self.observe(|| Observation::Item {
+            vb,
+            seqno,
+            revision,
+            content,
+        });
+        Ok(())
+    }
+
+    fn advance(&mut self, vb: Vbid, _seqno: Seqno) -> Result<(), VBucketError> {
+        // A replica is sent every item: nothing is hidden from it.
+        let source =
+            CheckpointError::InvalidArgument("a replica's snapshot ends with its last item");
+        Err(VBucketError::Checkpoint { vb, source })
+    }
+
+    fn set_state(&mut self, vb: Vbid, state: State) -> Result<(), VBucketError> {
+        self.require(vb)?.vbucket.set_state(state, None)?;
+        self.changed.insert(vb);
+        Ok(())
+    }
+}

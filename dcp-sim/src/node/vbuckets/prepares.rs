@@ -1,0 +1,155 @@
+//! The prepares of a node's replicas that were not ended yet: what a commit makes of its key.
+//!
+//! In go the items of a stream, in order; out come the same, a commit with what its prepare said. What always holds: there
+//! is at most one prepare of a key, and only while nothing of the committed name space came after it.
+
+use std::collections::BTreeMap;
+
+use lowtide_checkpoint::{Item, Key, Namespace, Operation, Seqno, VBucketError, Vbid};
+
+#[derive(Debug, Default)]
+pub(in crate::node) struct Prepares(BTreeMap<Key, Item>);
+
+impl Prepares {
+    /// The item as it is to be queued; `high_completed` is how far durable writes have ended.
+    ///
+    /// # Errors
+    /// [`VBucketError::CompletionOutOfOrder`] for the end of a prepare that is not here.
+    pub(in crate::node) fn complete(
+        &self,
+        vb: Vbid,
+        item: Item,
+        high_completed: Seqno,
+    ) -> Result<Item, VBucketError> {
+        if !matches!(item.operation, Operation::Commit | Operation::Abort) {
+            return Ok(item);
+        }
+        let Item {
+            seqno,
+            prepare_seqno,
+            operation,
+            ..
+        } = item;
+        let prepare = self
+            .0
+            .get(&item.key)
+            .filter(|prepare| prepare.seqno == prepare_seqno);
+        match (prepare, operation) {
+            (Some(prepare), Operation::Commit) => Ok(Item {
+                operation,
+                seqno,
+                prepare_seqno,
+                durability: None,
+                history: item.history,
+                ..prepare.clone()
+            }),
+            // An abort may be all that is left of its prepare in a snapshot from disk.
+            (_, Operation::Abort) => Ok(Item {
+                deleted: true,
+                ..item
+            }),
+            _ => Err(VBucketError::CompletionOutOfOrder {
+                vb,
+                seqno,
+                prepare_seqno,
+                high_completed,
+            }),
+        }
+    }
+
+    /// Takes note of an item that was queued.
+    pub(in crate::node) fn take_note(&mut self, item: &Item) {
+        match (item.operation, item.operation.namespace()) {
+            (Operation::Prepare, _) => {
+                self.0.insert(item.key.clone(), item.clone());
+            }
+            (_, Some(Namespace::Committed | Namespace::Prepared)) => {
+                self.0.remove(&item.key);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use lowtide_checkpoint::DurabilityLevel;
+
+    use super::*;
+
+    fn prepare(seqno: u64) -> Item {
+        Item {
+            seqno: Seqno(seqno),
+            rev_seqno: 4,
+            flags: 7,
+            durability: Some(DurabilityLevel::Majority),
+            value: Some(Bytes::from_static(b"v")),
+            ..Item::new(Operation::Prepare, Key::new(b"k"))
+        }
+    }
+
+    fn end(operation: Operation, seqno: u64, prepare_seqno: u64) -> Item {
+        let prepare_seqno = Seqno(prepare_seqno);
+        Item {
+            seqno: Seqno(seqno),
+            prepare_seqno,
+            ..Item::new(operation, Key::new(b"k"))
+        }
+    }
+
+    #[test]
+    fn a_commit_is_what_its_prepare_said() {
+        let mut prepares = Prepares::default();
+        prepares.take_note(&prepare(3));
+        let commit = prepares
+            .complete(Vbid(0), end(Operation::Commit, 5, 3), Seqno::ZERO)
+            .expect("it is there");
+        assert_eq!(
+            (commit.operation, commit.seqno, commit.rev_seqno),
+            (Operation::Commit, Seqno(5), 4)
+        );
+        assert_eq!(
+            (commit.flags, commit.value.as_deref(), commit.durability),
+            (7, Some(&b"v"[..]), None)
+        );
+        prepares.take_note(&commit);
+        assert!(
+            prepares
+                .complete(Vbid(0), end(Operation::Commit, 6, 3), Seqno::ZERO)
+                .is_err(),
+            "it has ended"
+        );
+    }
+
+    #[test]
+    fn the_end_of_another_prepare_is_refused() {
+        let mut prepares = Prepares::default();
+        prepares.take_note(&prepare(3));
+        assert!(
+            prepares
+                .complete(Vbid(0), end(Operation::Commit, 5, 2), Seqno::ZERO)
+                .is_err()
+        );
+        assert!(
+            prepares
+                .complete(Vbid(0), end(Operation::Abort, 5, 2), Seqno::ZERO)
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_mutation_from_disk_stands_for_the_commit() {
+        let mut prepares = Prepares::default();
+        prepares.take_note(&prepare(3));
+        prepares.take_note(&Item {
+            seqno: Seqno(5),
+            ..Item::mutation(Key::new(b"k"), Bytes::new())
+        });
+        assert!(
+            prepares
+                .complete(Vbid(0), end(Operation::Commit, 6, 3), Seqno::ZERO)
+                .is_err()
+        );
+    }
+}

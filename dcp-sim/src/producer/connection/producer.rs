@@ -1,0 +1,321 @@
+//! The sending side of a connection: a consumer's requests in, streams of snapshots out. No I/O, no clock.
+//!
+//! The host hands over the bytes that arrive ([`Producer::receive`]), says which vBuckets have something new
+//! ([`Producer::notify`]) or changed ([`Producer::end_streams`]), takes bytes to send ([`Producer::poll`]) and steps to run
+//! on the engine ([`Producer::take_backfills`]), whose outcomes it brings back ([`Producer::backfilled`]). What always
+//! holds (`docs/invariants.md`, S1 to S4 and S9 to S14): a stream's first message is a marker; its snapshots follow one
+//! another without overlap; inside each the seqnos rise and stay within the marker's range; whether items come from disk
+//! or from memory, none is missing and none comes twice; no more than one message passes the consumer's buffer.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use lowtide_checkpoint::{Seqno, Vbid};
+use smallvec::SmallVec;
+
+use crate::producer::backfill::{BackfillOutcome, BackfillStep, Backfills};
+use crate::producer::error::ProducerError;
+use crate::producer::event::ProducerEvent;
+use crate::producer::partitions::Partitions;
+use crate::producer::session::{FlowControl, Heartbeat, Options, ProducerLimits};
+use crate::producer::stream::{ActiveStream, Negotiated};
+use crate::producer::stream_key::StreamKey;
+use crate::wire::{Command, Frame, Message, Request, Response, StreamEndReason};
+
+/// Up to here what is sent is copied into a buffer of its own size, and the one it was made in is kept: whoever takes a
+/// value out of it keeps all of it alive.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
+
+/// The producer of one connection.
+#[derive(Debug)]
+pub struct Producer {
+    /// Distinguishes this connection's cursors from others'.
+    pub(super) name: String,
+    /// The name its client gave it.
+    pub(super) client_name: Bytes,
+    pub(super) is_open: bool,
+    pub(in crate::producer) limits: ProducerLimits,
+    pub(in crate::producer) options: Options,
+    pub(super) flow: FlowControl,
+    pub(in crate::producer) streams: BTreeMap<StreamKey, ActiveStream>,
+    pub(super) backfills: Backfills,
+    /// The last messages of streams that were ended.
+    pub(super) stream_end_queue: VecDeque<Request>,
+    heartbeat: Heartbeat,
+    pub(super) events: Vec<ProducerEvent>,
+    /// Streams that may have something to send, each once, in the order they became so.
+    pub(super) ready: VecDeque<StreamKey>,
+    pub(super) is_ready: BTreeSet<StreamKey>,
+    /// vBuckets whose cursor has moved since somebody asked.
+    pub(super) read: BTreeSet<Vbid>,
+    input: BytesMut,
+    pub(super) output: Vec<u8>,
+    /// What a stream sends in its turn while others wait for theirs.
+    pub(super) turn_bytes: usize,
+}
+
+impl Producer {
+    /// The producer of a connection that was just made. `name` must differ from those of the node's other connections.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            client_name: Bytes::new(),
+            is_open: false,
+            limits: ProducerLimits::default(),
+            options: Options::default(),
+            flow: FlowControl::default(),
+            streams: BTreeMap::new(),
+            backfills: Backfills::new(ProducerLimits::default().slice),
+            stream_end_queue: VecDeque::new(),
+            heartbeat: Heartbeat::default(),
+            events: Vec::new(),
+            ready: VecDeque::new(),
+            is_ready: BTreeSet::new(),
+            read: BTreeSet::new(),
+            input: BytesMut::new(),
+            output: Vec::new(),
+            turn_bytes: ProducerLimits::default().turn_bytes,
+        }
+    }
+
+    /// The producer of a connection that did not negotiate Collections: its client sees the default collection only, by keys
+    /// without prefix, in markers of the first form, and hears nothing of what else there is.
+    #[must_use]
+    pub fn without_collections(name: &str) -> Self {
+        let mut producer = Self::new(name);
+        producer.options.collections = false;
+        producer
+    }
+
+    /// Sets the limits of a connection that has no stream yet.
+    #[must_use]
+    pub fn with_limits(mut self, limits: ProducerLimits) -> Self {
+        self.options.scans_max = limits.scans.max(1);
+        self.backfills.set_slice(limits.slice);
+        self.turn_bytes = limits.turn_bytes;
+        self.limits = limits;
+        self
+    }
+
+    /// Takes bytes from the consumer. Answers wait for [`Producer::poll`].
+    ///
+    /// # Errors
+    /// When the connection must be closed; call [`Producer::close`] then.
+    pub fn receive(
+        &mut self,
+        bytes: &[u8],
+        partitions: &impl Partitions,
+    ) -> Result<(), ProducerError> {
+        self.heartbeat.idle.reset();
+        self.input.extend_from_slice(bytes);
+        while let Some(frame) = Frame::decode(&mut self.input)? {
+            match Message::decode(&frame) {
+                Ok(Message::Request(request)) => self.request(&request, partitions)?,
+                Ok(Message::Response(response)) => self.answered(&response)?,
+                Err(error) => {
+                    let status = error.status().ok_or(error)?;
+                    self.respond(&Response::status(frame.opcode, frame.opaque, status))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that a vBucket has something new. Returns whether a stream was idle and is not any more: only then does
+    /// the host need to call [`Producer::poll`].
+    pub fn notify(&mut self, vb: Vbid) -> bool {
+        let waits = |(_, stream): &(&StreamKey, &ActiveStream)| !stream.waits_for_disk();
+        let woken: SmallVec<[_; 2]> = self
+            .streams_of(vb)
+            .filter(waits)
+            .map(|(&key, _)| key)
+            .collect();
+        woken
+            .into_iter()
+            .filter(|&key| self.make_ready(key))
+            .count()
+            > 0
+    }
+
+    /// Ends every stream of a vBucket: its state changed, it was rolled back, or the host knows another reason. What was
+    /// not sent yet is not sent any more. A stream that hands the vBucket over goes on when that has died. Returns as
+    /// [`Producer::notify`].
+    pub fn end_streams(
+        &mut self,
+        vb: Vbid,
+        reason: StreamEndReason,
+        partitions: &impl Partitions,
+    ) -> bool {
+        let vbucket = partitions
+            .vbucket(vb)
+            .filter(|_| reason == StreamEndReason::StateChanged);
+        let is_expected =
+            |stream: &ActiveStream| vbucket.is_some_and(|vbucket| stream.expects(vbucket));
+        let ended = self
+            .streams_of(vb)
+            .filter(|(_, stream)| !is_expected(stream));
+        let ended: Vec<_> = ended.map(|(&key, _)| key).collect();
+        let has_ended = ended
+            .into_iter()
+            .filter(|&key| self.end_stream(key, reason, partitions))
+            .count()
+            > 0;
+        self.notify(vb) || has_ended
+    }
+
+    /// Ends every stream: the host is about to close the connection, once what [`Producer::poll`] gives is sent.
+    pub fn end_all(&mut self, reason: StreamEndReason, partitions: &impl Partitions) {
+        let ended: Vec<_> = self.streams.keys().copied().collect();
+        for key in ended {
+            self.end_stream(key, reason, partitions);
+        }
+    }
+
+    /// What happened since the last call that the host must act upon, in order.
+    pub fn take_events(&mut self) -> Vec<ProducerEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Says how late it is, in nanoseconds; the host does so now and then, at least as often as no-operations are due. Backfills
+    /// whose client stands still end. Ask [`Producer::has_more`] afterwards.
+    ///
+    /// # Errors
+    /// [`ProducerError::Silent`] when nothing came for so long that the connection must be dead.
+    pub fn tick(&mut self, now: u64, partitions: &impl Partitions) -> Result<(), ProducerError> {
+        self.heartbeat
+            .idle
+            .tick(now)
+            .map_err(|nanos| ProducerError::Silent { nanos })?;
+        if let Some(opaque) = self.heartbeat.due(now, &self.options) {
+            Request::new(Vbid(0), opaque, Command::Noop).encode(&mut self.output)?;
+        }
+        let limits = &self.limits;
+        let stand_still = self
+            .streams
+            .iter_mut()
+            .filter_map(|(&key, stream)| stream.stands_still(now, limits).then_some(key));
+        let slow: Vec<_> = stand_still.collect();
+        for key in slow {
+            self.end_stream(key, StreamEndReason::TooSlow, partitions);
+        }
+        Ok(())
+    }
+
+    /// What is to be run on the engine, each step once, in any order. The host brings the outcomes to
+    /// [`Producer::backfilled`]. Ask after whatever else was called.
+    pub fn take_backfills(&mut self) -> Vec<BackfillStep> {
+        self.backfills.take_steps()
+    }
+
+    /// Takes what a step gave. Returns as [`Producer::notify`]. The outcome of a stream that is gone is dropped.
+    ///
+    /// # Errors
+    /// When the connection must be closed. An engine that failed only ends the stream.
+    pub fn backfilled(
+        &mut self,
+        outcome: BackfillOutcome,
+        partitions: &impl Partitions,
+    ) -> Result<bool, ProducerError> {
+        let Some(key) = self.backfills.stream_of(outcome.id) else {
+            return Ok(false);
+        };
+        let (Some(stream), Some(vbucket)) =
+            (self.streams.get_mut(&key), partitions.vbucket(key.vb))
+        else {
+            return Ok(self.end_stream(key, StreamEndReason::StateChanged, partitions));
+        };
+        let Ok(read) = outcome.result else {
+            return Ok(self.end_stream(key, StreamEndReason::BackfillFailed, partitions));
+        };
+        let collections = partitions.collections(key.vb);
+        let at = Negotiated {
+            options: &self.options,
+            limits: &self.limits,
+            collections,
+        };
+        if !stream.take_read(read, vbucket, at)? {
+            self.backfills.release(key, self.options.backfills_max());
+        }
+        Ok(self.make_ready(key))
+    }
+
+    /// Takes the bytes to send now: answers, and then stream messages while flow control lets them pass, until there
+    /// are `budget_bytes` or more. Streams take turns. Call it again while [`Producer::has_more`].
+    ///
+    /// # Errors
+    /// When the connection must be closed.
+    pub fn poll(
+        &mut self,
+        partitions: &impl Partitions,
+        budget_bytes: usize,
+    ) -> Result<Bytes, ProducerError> {
+        while self.output.len() < budget_bytes && self.flow.may_send() {
+            if let Some(end) = self.stream_end_queue.pop_front() {
+                self.send(&end)?;
+            } else if let Some(key) = self.ready.pop_front() {
+                self.is_ready.remove(&key);
+                self.send_from(key, partitions, budget_bytes)?;
+            } else {
+                break;
+            }
+        }
+        if self.output.len() > COPIED_BYTES_MAX {
+            return Ok(Bytes::from(std::mem::take(&mut self.output)));
+        }
+        let bytes = Bytes::copy_from_slice(&self.output);
+        self.output.clear();
+        Ok(bytes)
+    }
+
+    /// Whether there is something to send that flow control lets pass.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        let is_waiting = !self.stream_end_queue.is_empty() || !self.ready.is_empty();
+        !self.output.is_empty() || (is_waiting && self.flow.may_send())
+    }
+
+    /// The vBuckets that were read from since the last call: what their cursors have passed may be expelled.
+    pub fn take_read(&mut self) -> BTreeSet<Vbid> {
+        std::mem::take(&mut self.read)
+    }
+
+    /// Gives up every stream's cursor. The connection is over.
+    pub fn close(&mut self, partitions: &impl Partitions) {
+        for (key, mut stream) in std::mem::take(&mut self.streams) {
+            if let Some(vbucket) = partitions.vbucket(key.vb) {
+                stream.close(vbucket);
+            }
+        }
+        self.backfills.clear();
+        self.stream_end_queue.clear();
+        self.ready.clear();
+        self.is_ready.clear();
+    }
+
+    /// How far the stream of a vBucket has come: the last seqno sent; of several streams the one furthest behind.
+    #[must_use]
+    pub fn sent_seqno(&self, vb: Vbid) -> Option<Seqno> {
+        self.streams_of(vb)
+            .map(|(_, stream)| stream.sent_seqno())
+            .min()
+    }
+
+    /// Its flow control.
+    #[must_use]
+    pub fn flow_control(&self) -> FlowControl {
+        self.flow
+    }
+
+    pub(super) fn send(&mut self, request: &Request) -> Result<(), ProducerError> {
+        let before = self.output.len();
+        request.encode(&mut self.output)?;
+        self.flow
+            .sent(request.flow_control_bytes_of(self.output.len() - before));
+        Ok(())
+    }
+
+    pub(super) fn respond(&mut self, response: &Response) -> Result<(), ProducerError> {
+        Ok(response.encode(&mut self.output)?)
+    }
+}

@@ -1,0 +1,153 @@
+//! What a consumer asks and answers: one message in, replies and changed streams out.
+//!
+//! What always holds: a request gets one reply, in order, but for acknowledged bytes, which get none; a consumer that
+//! refuses what a stream brings can't be served any more, unless the refusal crossed with the stream's end.
+
+use super::producer::Producer;
+use crate::producer::error::ProducerError;
+use crate::producer::event::ProducerEvent;
+use crate::producer::partitions::Partitions;
+use crate::producer::session::Options;
+use crate::producer::stream::ActiveStream;
+use crate::producer::stream_key::StreamKey;
+use crate::wire::{Command, Opcode, Reply, Request, Response, Status, StreamEndReason};
+
+impl Producer {
+    pub(in crate::producer) fn request(
+        &mut self,
+        request: &Request,
+        partitions: &impl Partitions,
+    ) -> Result<(), ProducerError> {
+        match &request.command {
+            Command::Open(open) => {
+                let options = Options::opened(open.flags).filter(|_| !self.is_open);
+                let status = if options.is_some() {
+                    Status::SUCCESS
+                } else {
+                    Status::INVALID
+                };
+                if let Some(mut options) = options {
+                    options.collections = self.options.collections;
+                    (self.is_open, self.options) = (true, options);
+                    self.client_name = open.name.clone();
+                }
+                self.respond(&Response::to(request, status))
+            }
+            command if !self.is_open => Err(ProducerError::Unexpected {
+                opcode: command.opcode(),
+            }),
+            Command::Control(control) => {
+                let status = self.options.set(control, &mut self.flow);
+                self.respond(&Response::to(request, status))
+            }
+            Command::StreamRequest(wanted) => self.open_stream(request, wanted, partitions),
+            Command::CloseStream => self.close_stream(request, partitions),
+            Command::GetFailoverLog => match partitions.vbucket(request.vb) {
+                Some(vbucket) => {
+                    let entries = vbucket.failover_log().entries().to_vec();
+                    let reply = Reply::FailoverLog {
+                        opcode: request.command.opcode(),
+                        entries,
+                    };
+                    self.respond(&Response {
+                        opaque: request.opaque,
+                        reply,
+                    })
+                }
+                None => self.respond(&Response::to(request, Status::NOT_MY_VBUCKET)),
+            },
+            Command::BufferAck(bytes) => {
+                self.flow.acknowledged(*bytes);
+                Ok(())
+            }
+            Command::SeqnoAck(seqno) => {
+                let status = if partitions.vbucket(request.vb).is_some() {
+                    self.events.push(ProducerEvent::Prepared {
+                        vb: request.vb,
+                        seqno: *seqno,
+                    });
+                    Status::SUCCESS
+                } else {
+                    Status::NOT_MY_VBUCKET
+                };
+                self.respond(&Response::to(request, status))
+            }
+            command => Err(ProducerError::Unexpected {
+                opcode: command.opcode(),
+            }),
+        }
+    }
+
+    /// An answer to something that a stream sent.
+    pub(in crate::producer) fn answered(
+        &mut self,
+        response: &Response,
+    ) -> Result<(), ProducerError> {
+        let (opcode, status) = (response.reply.opcode(), response.reply.status());
+        if !status.is_success() {
+            let refused = Err(ProducerError::Refused { opcode, status });
+            return if is_forgiven(opcode, status) {
+                Ok(())
+            } else {
+                refused
+            };
+        }
+        let asked =
+            |(_, stream): &(&StreamKey, &mut ActiveStream)| stream.opaque() == response.opaque;
+        let Some((&key, stream)) = self.streams.iter_mut().find(asked) else {
+            return Ok(());
+        };
+        match opcode {
+            Opcode::DCP_SNAPSHOT_MARKER => stream.marker_answered(),
+            Opcode::DCP_SET_VBUCKET_STATE => {
+                if stream.state_answered() {
+                    self.events.push(ProducerEvent::TakenOver { vb: key.vb });
+                }
+            }
+            _ => return Ok(()),
+        }
+        self.make_ready(key);
+        Ok(())
+    }
+
+    fn close_stream(
+        &mut self,
+        request: &Request,
+        partitions: &impl Partitions,
+    ) -> Result<(), ProducerError> {
+        let key = StreamKey {
+            vb: request.vb,
+            id: request.stream_id,
+        };
+        if key.id.is_some() != self.options.stream_ids {
+            return self.respond(&Response::to(request, Status::STREAM_ID_INVALID));
+        }
+        if !self.streams.contains_key(&key) {
+            let status = if self.options.v7_statuses {
+                Status::STREAM_NOT_FOUND
+            } else {
+                Status::NOT_FOUND
+            };
+            return self.respond(&Response::to(request, status));
+        }
+        self.respond(&Response::to(request, Status::SUCCESS))?;
+        self.end_stream(key, StreamEndReason::Closed, partitions);
+        if !self.options.end_on_close {
+            self.stream_end_queue.pop_back();
+        }
+        Ok(())
+    }
+}
+
+/// What a consumer may say of a message that crossed with the end of its stream. A takeover can't go on after any refusal.
+fn is_forgiven(opcode: Opcode, status: Status) -> bool {
+    match status {
+        _ if opcode == Opcode::DCP_SET_VBUCKET_STATE => false,
+        Status::NOT_FOUND => !matches!(opcode, Opcode::DCP_COMMIT | Opcode::DCP_ABORT),
+        Status::EXISTS
+        | Status::NOT_MY_VBUCKET
+        | Status::STREAM_NOT_FOUND
+        | Status::OPAQUE_MISMATCH => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,45 @@
+//! No-operations, by which each side learns that the other is there.
+//!
+//! What always holds: one is sent whenever the interval has passed since the last, whatever else is sent meanwhile; an
+//! answer that does not come is no reason to part, only a long silence is.
+
+use super::control::Options;
+use crate::idle_timeout::IdleTimer;
+
+/// The first of them; they count up.
+const FIRST_OPAQUE: u32 = 10_000_001;
+
+#[derive(Debug)]
+pub(in crate::producer) struct Heartbeat {
+    last: Option<u64>,
+    next_opaque: u32,
+    pub(in crate::producer) idle: IdleTimer,
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self {
+            last: None,
+            next_opaque: FIRST_OPAQUE,
+            idle: IdleTimer::default(),
+        }
+    }
+}
+
+impl Heartbeat {
+    /// The opaque of the no-operation to send at `now`, if it is time.
+    pub(in crate::producer) fn due(&mut self, now: u64, options: &Options) -> Option<u32> {
+        if !options.noop {
+            self.last = None;
+            return None;
+        }
+        let last = *self.last.get_or_insert(now);
+        if now.saturating_sub(last) < options.noop_nanos {
+            return None;
+        }
+        self.last = Some(now);
+        let opaque = self.next_opaque;
+        self.next_opaque = self.next_opaque.wrapping_add(1);
+        Some(opaque)
+    }
+}

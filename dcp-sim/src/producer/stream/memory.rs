@@ -1,0 +1,296 @@
+//! From a cursor's batches to markers and items.
+//!
+//! A client that is inside a snapshot lacks what was replaced in it, so it has nothing whole before that snapshot's end.
+//! What always holds (S20): the first snapshot it is sent reaches at least as far, to the end of a checkpoint. A client that
+//! hears nothing of what it does not see is sent whole snapshots only (S33): all checkpoints of one are read before it is
+//! announced, so that its last item for that client is known.
+
+use lowtide_checkpoint::{
+    Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, State, VBucket,
+};
+
+use super::active_stream::ActiveStream;
+use super::outbox::Origin;
+use super::stage::Source;
+use crate::fault::{self, Fault};
+use crate::producer::error::ProducerError;
+use crate::producer::session::Options;
+use crate::wire::{StreamEndReason, WireError};
+
+/// A read takes whole checkpoints; it goes on to another only below this.
+const READ_LIMIT: ReadLimit = ReadLimit {
+    items: 1_000,
+    bytes: 1 << 20,
+};
+
+impl ActiveStream {
+    /// Takes what the cursor has. Returns whether there was anything, or the stream stands elsewhere now.
+    pub(super) fn refill(
+        &mut self,
+        vbucket: &VBucket,
+        options: &Options,
+    ) -> Result<bool, ProducerError> {
+        if !options.collections && self.awaits_rest(vbucket) {
+            return Ok(false);
+        }
+        let cursor = self.cursor;
+        let reach = self.reach.take();
+        let batches = match reach {
+            None if options.collections => Vec::from_iter(self.read_batch(vbucket)?),
+            _ => self.gather(vbucket, reach, options)?,
+        };
+        // With a new cursor it may stand in memory as before, with something to read that nobody wakes it for.
+        let is_elsewhere = self.cursor != cursor && !fault::is(Fault::DroppedCursorWakesNobody);
+        let stands_elsewhere =
+            self.reach.is_some() || is_elsewhere || !matches!(self.source, Source::Memory);
+        let has_read = stands_elsewhere || !batches.is_empty();
+        let mut ranges = batches.iter().flat_map(Batch::ranges);
+        match reach {
+            Some(reach) if ranges.any(|range| range.last > Some(self.read)) => {
+                self.announce_joined(&batches, reach, options);
+            }
+            // There was nothing, or a change of state alone.
+            _ => self.reach = self.reach.max(reach),
+        }
+        self.take_batches(&batches, options)?;
+        Ok(has_read)
+    }
+
+    /// Whether this node has a snapshot in part that it receives, or has yet to receive what ends the one that the client is in. A
+    /// client that hears nothing of what it does not see waits for the rest: of the last items that it sees it could not
+    /// know that they end the snapshot (S33).
+    pub(super) fn awaits_rest(&self, vbucket: &VBucket) -> bool {
+        let point = vbucket.resume_point();
+        let is_inside = point.snapshot_start < point.seqno && point.seqno < point.snapshot_end;
+        is_inside || self.reach.is_some_and(|reach| point.seqno < reach)
+    }
+
+    /// The cursor's next batch; `None` if there is none, or the stream stands elsewhere now.
+    fn read_batch(&mut self, vbucket: &VBucket) -> Result<Option<Batch>, ProducerError> {
+        let Some(cursor) = self.cursor else {
+            return Ok(None);
+        };
+        match vbucket.manager().read(cursor, READ_LIMIT) {
+            Ok(batch) => Ok(Some(batch).filter(|batch| !batch.is_empty())),
+            Err(CheckpointError::UnknownCursor) => self.stand_again(vbucket).map(|()| None),
+            Err(source) => Err(ProducerError::Checkpoint {
+                vb: self.key.vb,
+                source,
+            }),
+        }
+    }
+
+    /// Batches until one has the checkpoint that `reach` is in, or there are no more; for a client that hears nothing of what it
+    /// does not see, also until the last snapshot is whole. If the cursor is lost on the way there are none: then the
+    /// stream stands elsewhere, and gathers again.
+    pub(super) fn gather(
+        &mut self,
+        vbucket: &VBucket,
+        reach: Option<Seqno>,
+        options: &Options,
+    ) -> Result<Vec<Batch>, ProducerError> {
+        let (mut batches, cursor) = (Vec::new(), self.cursor);
+        while let Some(batch) = self.read_batch(vbucket)? {
+            let has_reached = batch.ranges().iter().any(|range| Some(range.end) >= reach);
+            let is_last = has_reached && (options.collections || ends_whole(&batch));
+            batches.push(batch);
+            if is_last {
+                return Ok(batches);
+            }
+        }
+        if self.cursor != cursor {
+            self.reach = self.reach.max(reach);
+            batches.clear();
+        }
+        Ok(batches)
+    }
+
+    /// Announces all checkpoints up to the one that `reach` is in as one snapshot, if it is not the first. A replica that has not
+    /// come so far yet, of a snapshot that its client has in part from another copy, announces what it has up to `reach`.
+    fn announce_joined(&mut self, batches: &[Batch], reach: Seqno, options: &Options) {
+        let ranges = || batches.iter().flat_map(Batch::ranges);
+        let (first, last) = (ranges().next(), ranges().find(|range| range.end >= reach));
+        if last.is_some() && last == first {
+            return;
+        }
+        let Some(range) = last.or_else(|| ranges().last()) else {
+            return;
+        };
+        let items = batches.iter().flat_map(Batch::items);
+        if let Some(end) = self.end_for_client(items, range, options) {
+            let end = if last.is_none() { end.max(reach) } else { end };
+            self.outbox.announce(
+                &SnapshotMarker {
+                    end,
+                    ..marker(range)
+                },
+                Origin::Joined,
+                options,
+            );
+        }
+    }
+
+    /// Where the client has a snapshot whole that ends with `range`: there, or, if it hears nothing of what it does not see,
+    /// at the last of `items`, which are all that is left of it, that it does; `None` if there is none (S25).
+    fn end_for_client<'a>(
+        &self,
+        items: impl Iterator<Item = &'a Item>,
+        range: &SnapshotRange,
+        options: &Options,
+    ) -> Option<Seqno> {
+        if options.collections {
+            return Some(marker(range).end);
+        }
+        let up_to_there = items.filter(|item| self.read < item.seqno && item.seqno <= range.end);
+        up_to_there
+            .filter(|item| self.outbox.shows(item, options))
+            .map(|item| item.seqno)
+            .max()
+    }
+
+    /// Memory recovery took the cursor: the disk has what it no longer holds. A vBucket that has less than was sent went
+    /// back, and the client must learn of it.
+    pub(super) fn stand_again(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
+        match self.register(vbucket, self.read) {
+            Ok(registration) => {
+                self.source = Source::after(registration);
+                // What it was promised up to there it does not get: the next snapshot must reach as far.
+                self.reach = self.outbox.cut_short(self.read).max(self.reach);
+                Ok(())
+            }
+            Err(CheckpointError::NotQueuedYet { .. }) => {
+                self.end(StreamEndReason::Rollback);
+                Ok(())
+            }
+            Err(source) => Err(ProducerError::Checkpoint {
+                vb: self.key.vb,
+                source,
+            }),
+        }
+    }
+
+    /// Where the items of a snapshot come from that begins with `range`. This node may have received it in parts, under several
+    /// markers. The parts are announced as one snapshot if the node is active, which has all of them, or if the batch has the
+    /// next part.
+    fn origin(&self, range: &SnapshotRange, batch: &Batch) -> Origin {
+        let is_part = range.last < Some(range.end);
+        let has_rest = || {
+            batch
+                .ranges()
+                .iter()
+                .any(|next| next.snapshot_id > range.snapshot_id)
+        };
+        if is_part && (self.state == State::Active || has_rest()) {
+            return Origin::Joined;
+        }
+        Origin::Memory(range.snapshot_id)
+    }
+
+    /// Takes what was read from memory in one go.
+    pub(super) fn take_batches(
+        &mut self,
+        batches: &[Batch],
+        options: &Options,
+    ) -> Result<(), WireError> {
+        batches
+            .iter()
+            .try_for_each(|batch| self.take_batch(batch, batches, options))
+    }
+
+    /// Takes one of `batches`, in which the rest of its last snapshot may be, too.
+    fn take_batch(
+        &mut self,
+        batch: &Batch,
+        batches: &[Batch],
+        options: &Options,
+    ) -> Result<(), WireError> {
+        let is_operation = |item: &&Item| item.operation.namespace().is_some();
+        let mut items = batch.items().filter(is_operation).peekable();
+        // Nothing rises from below what was sent, unless the vBucket went back.
+        if items.peek().is_some_and(|item| item.seqno <= self.read) {
+            self.end(StreamEndReason::Rollback);
+            return Ok(());
+        }
+        for range in batch.ranges().iter().map(as_it_is_whole) {
+            let all = batches.iter().flat_map(Batch::items);
+            let (mut last, end) = (None, self.end_for_client(all, &range, options));
+            while let Some(item) = items.next_if(|item| item.seqno <= range.end) {
+                if let (None, Some(end)) = (last, end) {
+                    // This node was receiving the snapshot itself: its rest came in another one, which may reach further
+                    // and may bring a key again.
+                    if self.outbox.is_announced_below(end)
+                        || self.outbox.is_of_another(range.snapshot_id)
+                    {
+                        self.outbox.cut_short(self.read);
+                    }
+                    let may_repeat_keys = range.may_repeat_keys_after(self.read);
+                    let snapshot = SnapshotMarker {
+                        end,
+                        may_repeat_keys,
+                        ..marker(&range)
+                    };
+                    let origin = self.origin(&range, batch);
+                    self.outbox.announce(&snapshot, origin, options);
+                }
+                let _told = self.outbox.item(item, options)?;
+                last = Some(item.seqno);
+            }
+            self.read = self.read.max(last.unwrap_or_default());
+            if last == Some(range.end) {
+                self.outbox.close_snapshot(range.end);
+            }
+            if self.read >= self.end && self.outbox.is_whole(self.read) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A snapshot that was whole before it was extended is so still while nothing more of it is there; and the rest may never come,
+/// since its active may have lost it.
+fn as_it_is_whole(range: &SnapshotRange) -> SnapshotRange {
+    let end = range
+        .last
+        .filter(|_| range.awaits_extension())
+        .unwrap_or(range.end);
+    SnapshotRange {
+        end,
+        visible: range.visible.min(end),
+        ..*range
+    }
+}
+
+/// Whether all of the snapshot is there that a batch ends with. Of one in several checkpoints only the last has its end.
+fn ends_whole(batch: &Batch) -> bool {
+    let last = batch.ranges().iter().rfind(|range| range.last.is_some());
+    // A change of state alone ends nothing, whichever snapshot it came in.
+    last.is_some_and(|range| range.last == Some(range.end) || range.awaits_extension())
+}
+
+/// End of the first checkpoint that `reach` is in; where there is none, of the last, and at least `reach`.
+pub(super) fn end_of(batches: &[Batch], reach: Seqno) -> Seqno {
+    let mut ends = batches
+        .iter()
+        .flat_map(Batch::ranges)
+        .map(|range| range.end);
+    ends.find(|&end| end >= reach).unwrap_or(reach)
+}
+
+fn marker(range: &SnapshotRange) -> SnapshotMarker {
+    let is_cut = fault::is(Fault::MarkerEndsEarly) && range.start < range.end;
+    let end = if is_cut {
+        Seqno(range.end.0 - 1)
+    } else {
+        range.end
+    };
+    SnapshotMarker {
+        visible: Some(range.visible),
+        high_completed_seqno: range.high_completed_seqno,
+        high_prepared_seqno: range.high_prepared_seqno,
+        purge_seqno: range.purge_seqno,
+        history: range.history,
+        may_repeat_keys: range.may_repeat_keys,
+        ..SnapshotMarker::new(range.snapshot_type, range.start, end)
+    }
+}

@@ -1,0 +1,52 @@
+//! What a client without Collections will see of a snapshot from disk, found out before any of it is sent.
+//!
+//! Such a client knows of no message for "and that was all", so its snapshots must end with an item that it sees (S25). Which
+//! that is the disk tells only when it was read to its end: so the pinned scan is read twice, in slices, and what is not seen
+//! at all is not announced at all. Slices go in; out comes the end to announce.
+
+use lowtide_checkpoint::{Batch, Item, VBucket};
+
+use super::active_stream::ActiveStream;
+use super::stage::{Disk, Source, Survey};
+use crate::producer::backfill::BackfillScan;
+use crate::producer::error::ProducerError;
+use crate::producer::session::Options;
+
+impl ActiveStream {
+    /// A slice was read the first time. Returns whether the stream goes on with the scan.
+    pub(super) fn surveyed(
+        &mut self,
+        mut scan: BackfillScan,
+        items: &[Item],
+        vbucket: &VBucket,
+        options: &Options,
+    ) -> Result<bool, ProducerError> {
+        let spares_deletes = self.spares_deletes(options);
+        let is_seen =
+            |item: &&Item| !(spares_deletes && item.deleted) && self.outbox.shows(item, options);
+        let last = items.iter().rfind(is_seen).map(|item| item.seqno);
+        let before = self.survey.take().and_then(|survey| survey.last);
+        let last = last.or(before);
+        if !scan.is_done() {
+            self.survey = Some(Survey { last });
+            self.source = Source::Disk(Disk::Paused(scan));
+            return Ok(true);
+        }
+        let in_memory = self.gathered.iter().flat_map(Batch::items);
+        let in_memory =
+            in_memory.filter(|item| item.seqno > scan.high() && self.outbox.shows(item, options));
+        let last = in_memory.map(|item| item.seqno).max().or(last);
+        let Some(end) = last else {
+            // Nothing to be seen: the client is as far as if it had been sent all of it.
+            self.read = scan.high();
+            let gathered = std::mem::take(&mut self.gathered);
+            self.take_batches(&gathered, options)?;
+            self.hand_over(vbucket)?;
+            return Ok(false);
+        };
+        self.announce_disk(&scan, end, options);
+        scan.restart(self.read);
+        self.source = Source::Disk(Disk::Paused(scan));
+        Ok(true)
+    }
+}

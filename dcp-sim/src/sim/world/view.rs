@@ -1,0 +1,4 @@
+//! How a world is watched.
+
+mod recording;
+mod render;
