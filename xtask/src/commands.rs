@@ -202,6 +202,7 @@ mod tests {
                 "cargo clippy --workspace --all-targets -- -D warnings",
                 "cargo clippy -p lowtide-persistence --features fuzzing -- -D warnings",
                 "cargo clippy -p dcp-sim --features fuzzing -- -D warnings",
+                "cargo clippy -p dcp-sim --lib --no-default-features -- -D warnings",
                 "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps",
                 &format!("{seeds} --git ."),
                 &format!("{seeds} --profile swarm --seeds 600"),
