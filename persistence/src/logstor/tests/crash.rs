@@ -1,4 +1,4 @@
-//! Power loss and failures at every single I/O of a life with everything that writes.
+//! Power losses and failures at every single I/O of a life with everything that writes.
 
 use lowtide_checkpoint::Seqno;
 
@@ -11,7 +11,7 @@ use crate::contract::{CompactionRequest, Engine, EngineError};
 use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
 
-/// Lives until something fails; how many steps were done.
+/// Takes the steps of a life until one fails. Returns the number of steps that were done.
 fn live(disk: &FaultyDisk, config: LogstorConfig) -> (usize, Result<(), EngineError>) {
     let mut done = 0;
     let mut go = || {
@@ -41,7 +41,7 @@ fn keeps(nth: u64) -> Vec<Keep> {
     [Keep::None, Keep::All].into_iter().chain(random).collect()
 }
 
-/// The store goes on as if nothing had been: commits, and rewriting of all there is.
+/// Asserts that the store goes on as before: it takes commits, and rewrites all it has.
 fn goes_on(engine: &Logstor, before: &Shown, what: &str) {
     let mut expected = before.clone();
     for vb in engine.vbuckets() {
@@ -151,8 +151,7 @@ const FAULTS: [Fault; 5] = [
     Fault::EioPersisted,
 ];
 
-/// Lives to the end whatever fails: a step that failed is tried again. How many failures there
-/// were.
+/// Takes every step of a life, and tries a failed step again. Returns the number of failures.
 fn struggle(disk: &FaultyDisk, config: LogstorConfig, what: &str) -> (Shown, usize) {
     let reopen = || {
         (0..2)
@@ -164,7 +163,7 @@ fn struggle(disk: &FaultyDisk, config: LogstorConfig, what: &str) -> (Shown, usi
     let (mut before, mut failures) = (Shown::new(), 0);
     let mut rolled_back = true;
     for (number, (step, after)) in life().into_iter().enumerate() {
-        // What follows a rollback that could not be done has other seqnos.
+        // A rollback that could not be done leaves other seqnos to the steps that follow.
         if !rolled_back
             && !matches!(
                 step,
@@ -280,15 +279,15 @@ fn a_failed_batch_never_comes_back() {
     }
 }
 
-/// A segment was being freed when the sync failed. When the store is opened again it looks free,
-/// and is not: what was in it must not come back once what hid it is gone.
+/// The sync failed while a segment was being freed. The segment looks free when the store is opened
+/// again, and is not. Its records must not come back once the record that hid them is gone.
 #[test]
 fn a_segment_that_only_looks_free_brings_nothing_back() {
     let disk = FaultyDisk::new(MemoryDisk::new());
     let (engine, _) = open(&disk).expect("opens");
     engine.create(A).expect("created");
     engine.create(B).expect("created");
-    // Each but the last fills a segment.
+    // Each value but the last fills a segment.
     let big = |seqno| set(seqno, "big", &[1; 62_000]);
     let batches = [
         vec![(A, vec![set(1, "gone", b"old")]), (B, vec![big(1)])],
@@ -310,7 +309,7 @@ fn a_segment_that_only_looks_free_brings_nothing_back() {
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!(engine.purge(A, Seqno(2)).expect("purged"), Seqno(2));
     engine.drop_vbucket(B).expect("dropped");
-    // The tombstone's segment is freed; nothing is written to the first one.
+    // The tombstone's segment is freed, and nothing is written to the first segment.
     let mut job = engine
         .compact(A, CompactionRequest::default())
         .expect("begun");

@@ -1,5 +1,5 @@
-//! A store's life in steps, with everything that writes: what each step does, and what the vBuckets
-//! hold after it.
+//! A store's life in steps, with everything that writes: each step, and the contents of the
+//! vBuckets after it.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(in crate::logstor) enum Step {
     Drop(Vbid),
     Commit(Vec<(Vbid, Vec<Item>)>),
     Pin(Vbid),
-    /// To the seqno that was pinned last.
+    /// Rolls back to the seqno that was pinned last.
     RollBack(Vbid, u64),
     Purge(Vbid, u64),
     Separate,
@@ -28,12 +28,12 @@ pub(in crate::logstor) enum Step {
 
 pub(in crate::logstor) type Shown = BTreeMap<u16, Contents>;
 
-/// Pins are held until the life ends.
+/// Snapshots that are held until the life ends.
 #[derive(Default)]
 pub(in crate::logstor) struct Pins(Vec<Box<dyn Snapshot>>);
 
-/// A step that is repeated after a rollback that could not be done, as after a restart without the
-/// pin, is none.
+/// Takes a step. Returns whether it was done: a rollback is not, where its pin is gone after a
+/// restart.
 pub(in crate::logstor) fn take(
     engine: &Logstor,
     pins: &mut Pins,
@@ -67,7 +67,7 @@ pub(in crate::logstor) fn take(
     Ok(true)
 }
 
-/// Each step, with what is shown after it.
+/// Returns each step, with the contents of the vBuckets after it.
 pub(in crate::logstor) fn life() -> Vec<(Step, Shown)> {
     let value = |seed: u64, len| noise(seed, len);
     let many = |first: u64, key: &str, len: usize| -> Vec<Item> {
@@ -75,7 +75,7 @@ pub(in crate::logstor) fn life() -> Vec<(Step, Shown)> {
             .map(|n| set(first + n, &format!("{key}-{n}"), &value(first + n, len)))
             .collect()
     };
-    // Its first seqno is a tombstone's, spared by one purge and taken by the next.
+    // The first seqno of collection 8 is a tombstone: one purge spares it, the next takes it.
     let in_8 = |item: Item| in_collection(8, item);
     let steps = vec![
         Step::Create(A),
@@ -93,7 +93,7 @@ pub(in crate::logstor) fn life() -> Vec<(Step, Shown)> {
             ),
             (B, vec![set(1, "a", b"one")]),
         ]),
-        // Over the end of a segment.
+        // The batch crosses the end of a segment.
         Step::Commit(vec![(A, many(10, "key", 1500)), (B, many(10, "key", 1500))]),
         Step::Commit(vec![
             (A, many(50, "key", 1700)),
@@ -102,7 +102,7 @@ pub(in crate::logstor) fn life() -> Vec<(Step, Shown)> {
         Step::Image,
         Step::Separate,
         Step::Pin(A),
-        // Larger than a segment.
+        // The value is larger than a segment.
         Step::Commit(vec![(
             A,
             vec![delete(80, "key-3"), set(81, "large", &value(81, 150_000))],

@@ -1,4 +1,4 @@
-//! The manifest over a long time: it stays small, and making it anew loses nothing, whatever fails
+//! The manifest over a long time: it stays small, and a rewrite of it loses nothing, whatever fails
 //! meanwhile.
 
 use std::path::Path;
@@ -27,7 +27,7 @@ fn fresh() -> (FaultyDisk, Logstor) {
     (disk, engine)
 }
 
-/// Makes and drops a vBucket by turns; whether it is there then.
+/// Creates or drops a vBucket by turns. Returns whether it exists afterwards.
 fn edit(engine: &Logstor) -> Result<bool, EngineError> {
     let is_there = engine.vbuckets().contains(&B);
     if is_there {
@@ -38,7 +38,7 @@ fn edit(engine: &Logstor) -> Result<bool, EngineError> {
     .map(|()| !is_there)
 }
 
-/// How many edits it takes, and from which I/O to which the last of them goes.
+/// Returns the number of edits until the manifest is rewritten, and the I/O range of the last edit.
 fn until_made_anew() -> (usize, u64, u64) {
     let (disk, engine) = fresh();
     let start = disk.io_count();
@@ -83,7 +83,7 @@ fn the_manifest_stays_small_and_is_made_anew_safely() {
             }
         }
         if fault.is_some() {
-            // Either it is poisoned, and says so, or it goes on.
+            // The store is poisoned and says so, or goes on.
             let committed = commit(&engine, A, &[set(2, "a", b"2")]);
             assert!(
                 committed.is_ok() || committed.is_err_and(|error| error.kind() == "poisoned"),

@@ -1,0 +1,30 @@
+//! A damaged manifest, and files that are missing.
+
+use super::stores::store;
+use crate::disk::Disk;
+use crate::logstor::tests::support::{change_byte, log_path, open};
+
+#[test]
+fn damaged_manifest_is_reported() {
+    for offset in [0, 8, 20] {
+        let disk = store();
+        change_byte(
+            &disk,
+            std::path::Path::new("/store/MANIFEST"),
+            offset,
+            |byte| byte ^ 1,
+        );
+        assert_eq!(open(&disk).expect_err("damaged").kind(), "corrupt");
+    }
+}
+
+#[test]
+fn missing_files_are_reported() {
+    let disk = store();
+    disk.remove(std::path::Path::new("/store/MANIFEST"))
+        .expect("removed");
+    assert_eq!(open(&disk).expect_err("no manifest").kind(), "corrupt");
+    let disk = store();
+    disk.rename(&log_path(0), &log_path(1)).expect("renamed");
+    assert_eq!(open(&disk).expect_err("no first file").kind(), "corrupt");
+}

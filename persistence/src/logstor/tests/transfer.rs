@@ -1,0 +1,4 @@
+//! Transfers: vBuckets between stores, and whole stores.
+
+mod copying;
+mod moving;
