@@ -1,5 +1,5 @@
-//! T5: damage of every kind, and what is saved of the file: all that can be read, in a file that passes the check, and
-//! not a row less without a word.
+//! T5: damage of every kind. All that is readable is saved to a file that passes the check, and
+//! every row that is not saved is reported.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -201,7 +201,8 @@ fn what_cannot_be_saved_leaves_nothing() {
     );
 }
 
-/// Whatever byte is changed: what is saved is as it was, and what is not is told, row by row or by their number.
+/// For every changed byte, saved rows are as they were, and lost rows are reported, each or by
+/// their number.
 #[test]
 fn rows_are_saved_or_told() {
     for (case, step) in [("e_base", 7), ("d_rich", 7), ("h_boundary", 997)] {
@@ -280,7 +281,7 @@ fn contradictions_are_resolved_or_told() {
     };
     let (_, lost, seqnos) = of(&|_, _| {});
     assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]));
-    // A row that only one index has is a row.
+    // A row that only one index has is still a row.
     let (salvaged, lost, seqnos) = of(&|by_seqno, _| _ = by_seqno.remove(2));
     assert_eq!(
         (salvaged.found_by_key, lost, seqnos),
@@ -288,7 +289,7 @@ fn contradictions_are_resolved_or_told() {
     );
     let (_, lost, seqnos) = of(&|_, by_id| _ = by_id.remove(2));
     assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]));
-    // Leaves that overlap lose nothing where the other index agrees.
+    // Leaves that overlap lose nothing if the other index agrees.
     let (_, lost, seqnos) = of(&|by_seqno, _| by_seqno.swap(1, 2));
     assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]));
     let (_, lost, seqnos) = of(&|by_seqno, _| by_seqno[2].seqno = Seqno(2));

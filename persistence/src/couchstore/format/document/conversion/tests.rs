@@ -1,4 +1,4 @@
-//! Items that go into documents and come back.
+//! Round trips of items through documents, and the limits of the format.
 
 use lowtide_checkpoint::{DurabilityLevel, Key};
 
@@ -98,7 +98,8 @@ fn name_spaces_never_meet() {
     }
 }
 
-/// Found by the fuzzer: what waits, or was aborted, was read as a document, with a level and a prepare's seqno.
+/// Found by the fuzzer: a pending or aborted write was read as a document with a durability level
+/// and a prepare seqno.
 #[test]
 fn a_document_is_never_pending() {
     let mutation = from_item(VB, &full(Operation::Mutation))
@@ -130,7 +131,7 @@ fn a_document_is_never_pending() {
             );
         }
     }
-    // Early releases said of a document that it had been committed.
+    // Early releases marked a document as committed.
     let meta = RevisionMeta {
         durable: Some(Durable::Committed),
         ..RevisionMeta::default()

@@ -1,4 +1,4 @@
-//! Files in which one thing is wrong under good checksums: each verification is broken once, and notices.
+//! Files with a single flaw under good checksums: each verification of the check finds its own.
 
 mod headers;
 mod rows;

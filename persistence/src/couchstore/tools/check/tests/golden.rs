@@ -1,4 +1,4 @@
-//! What the vendor wrote is in order; what was damaged on purpose is found, where it is.
+//! The vendor's files are sound, and deliberate damage is found at its place.
 
 use crate::couchstore::format::Tree;
 use crate::couchstore::tools::FindingKind::{Body, Header, Node, Prepares, Tail};
@@ -26,7 +26,7 @@ fn the_vendors_files_are_in_order() {
         assert_eq!(found, [], "{case}");
         assert_eq!((report.rows, report.headers), (rows, headers), "{case}");
     }
-    // The state in these was written by hand and tells of no prepares.
+    // The state in these files was written by hand, without prepares.
     for case in [
         "d_rich",
         "j_v6.6.5_d_rich",

@@ -43,7 +43,7 @@ fn both_indexes_have_the_same_rows() {
             "{said}: {found:#?}"
         );
     }
-    // As many rows in both, and all sums are right.
+    // Both indexes have the same number of rows, and all sums are right.
     let swapped = |_: &mut Vec<DocInfo>, b: &mut Vec<DocInfo>| {
         let (first, second) = (b[0].seqno, b[1].seqno);
         (b[0].seqno, b[1].seqno) = (second, first);
@@ -114,7 +114,7 @@ fn bodies_are_read() {
         ),
         &[],
     );
-    // A node of the tree below is a chunk, too, and even a snappy block.
+    // A node of the tree below is a chunk as well, and even a snappy block.
     let found = finds_in_rows(&both(|row| row.body_position = 48, 2), &[FindingKind::Body]);
     assert_eq!(
         (found[0].offset, found[0].severity()),

@@ -18,7 +18,7 @@ fn every_sum_is_made_again() {
             let bytes = |in_tree, at, _: &mut Bytes, pointer: &mut Pointer| {
                 pointer.subtree_bytes += u64::from(in_tree == tree && at == place);
             };
-            // What is wrong below a pointer is told there, and again where it is summed up.
+            // A wrong size is reported at its pointer, and not at the pointers above.
             let found = finds(
                 Craft {
                     pointer: &bytes,
@@ -79,7 +79,8 @@ fn every_sum_is_made_again() {
     );
 }
 
-/// Up to version 12 a size may count the type bytes inside a chunk; writers of both kinds may have worked on a file.
+/// Up to version 12 a size may count the type bytes inside a chunk, and both kinds of writers may
+/// have worked on a file.
 #[test]
 fn old_sizes_are_no_finding() {
     let mut crossing = 0;
@@ -142,7 +143,7 @@ fn the_shape_of_trees_is_looked_at() {
         },
         &[FindingKind::Structure],
     );
-    // Each leaf is in order, and ends as it should, but the second begins before the first ends.
+    // Each leaf is in order and ends as it should, but the second begins before the first ends.
     let found = finds_in_rows(&|_, by_id| by_id.swap(1, 2), &[FindingKind::Structure]);
     assert_eq!(found.len(), 1, "{found:#?}");
 }
@@ -154,7 +155,7 @@ fn nothing_lies_where_something_else_is() {
             pointer.position = 60;
         }
     };
-    // A body is no node.
+    // A body is not a node.
     finds(
         Craft {
             pointer: &twice,
