@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_out_in_order_however_many_runs_there_are() {
+    fn sorted_rows_are_in_order_for_any_number_of_runs() {
         // Every key once, in no order, with values from nothing to more than a frame.
         let rows: Vec<(u32, usize)> = (0..5000_u32)
             .map(|n| {
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn no_row_makes_much_be_written() {
+    fn one_row_writes_a_bounded_number_of_bytes() {
         let disk = MemoryDisk::new();
         let path = Path::new("/run");
         let mut create = |_| Ok(Source::new(disk.create(path)?, path, Checksum::Crc32c));

@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_grows_as_far_as_can_be_pointed_to() {
+    fn file_grows_up_to_the_greatest_position() {
         let path = Path::new("/0.couch.1");
         let file = MemoryDisk::new().create(path).expect("new");
         let mut out = Appender::new(

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chunk_on_a_boundary_is_encrypted_for_the_byte_after_it() {
+    fn chunk_on_a_boundary_has_the_nonce_of_its_first_byte() {
         use crate::couchstore::file::chunk;
         use crate::couchstore::file::source::Source;
         use crate::couchstore::format::{Checksum, block};
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_opens_where_it_was_encrypted_and_unchanged() {
+    fn chunk_opens_only_unchanged_and_in_its_place() {
         let cipher = Cipher::new(&KeyBytes::new([7; 32]), "id").expect("32 bytes");
         let mut nonce = [0; NONCE_BYTES];
         nonce[10..].copy_from_slice(&[0x10, 0x01]);

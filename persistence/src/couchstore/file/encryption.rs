@@ -167,7 +167,7 @@ mod tests {
     ];
 
     #[test]
-    fn the_vendors_block_is_read() {
+    fn key_block_of_the_vendor_decodes() {
         let block = KeyBlock::decode(&DERIVED_BLOCK).expect("valid");
         assert_eq!(
             (block.version, block.key_id.as_str()),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_byte_and_every_cut_is_noticed() {
+    fn key_block_with_any_change_or_cut_is_refused() {
         for at in 0..DERIVED_BLOCK.len() {
             let mut bytes = DERIVED_BLOCK;
             bytes[at] ^= 0x10;

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_are_free_and_overlaps_are_not() {
+    fn extents_refuse_overlaps_and_take_neighbours() {
         let mut extents = Extents::default();
         assert!(extents.take(48, 77));
         assert!(extents.take(77, 85), "the next one");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_naive_set_of_bytes_agrees() {
+    fn extents_match_a_set_of_bytes() {
         let mut state = 7_u64;
         let mut extents = Extents::default();
         let mut taken = std::collections::BTreeSet::new();

@@ -128,7 +128,7 @@ mod tests {
     const TEXT: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
     #[test]
-    fn a_key_file_is_read_and_its_keys_never_shown() {
+    fn key_file_is_read_without_showing_its_keys() {
         let file = format!(
             r#"{{"keys":[{{"id":"b","key":"{TEXT}"}},{{"id":"a","cipher":"AES-256-GCM","key":"{TEXT}"}}],"active":"a"}}"#
         );
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_file_is_refused_without_quoting_it() {
+    fn invalid_key_file_is_refused_without_quoting_it() {
         for (file, what) in [
             ("{".to_owned(), "line 1"),
             (r#"{"keys":"secret-text"}"#.to_owned(), "not the fields"),

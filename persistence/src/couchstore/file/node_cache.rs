@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn never_more_than_the_budget_whatever_comes() {
+    fn cache_never_exceeds_its_budget() {
         let one = charge(&leaf(100));
         let cache = Arc::new(NodeCache::new(one * 10 + one / 2));
         let file = FileNodes::new(&cache).expect("kept");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_stays() {
+    fn node_in_use_is_not_evicted() {
         let one = charge(&leaf(100));
         let cache = Arc::new(NodeCache::new(one * 4));
         let file = FileNodes::new(&cache).expect("kept");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_strangers_and_leave_nothing() {
+    fn nodes_of_a_file_are_its_own_and_go_with_it() {
         let cache = Arc::new(NodeCache::new(1 << 20));
         let (a, b) = (
             FileNodes::new(&cache).expect("kept"),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_budget_nothing_is_kept() {
+    fn cache_without_a_budget_keeps_nothing() {
         assert!(FileNodes::new(&Arc::new(NodeCache::new(0))).is_none());
     }
 }

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_appended_anywhere_is_found_again() {
+    fn appended_bytes_strip_to_themselves_at_any_position() {
         for start in [1, 48, 4093, 4094, 4095, 4096, 4097, 8191, 8192] {
             for length in [
                 0, 1, 2, 3, 4093, 4094, 4095, 4096, 8190, 8191, 12_285, 12_286,
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_data_blocks_are_read_through() {
+    fn strip_stops_before_a_block_that_is_not_data() {
         let mut raw = vec![7; 6];
         raw.push(HEADER);
         raw.extend([9; 20]);

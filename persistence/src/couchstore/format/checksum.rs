@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_give_their_published_check_values() {
+    fn checksums_give_their_published_check_values() {
         assert_eq!(Checksum::Crc32.of(b"123456789"), 0xcbf4_3926);
         assert_eq!(Checksum::Crc32c.of(b"123456789"), 0xe306_9283);
     }

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_width_goes_there_and_back() {
+    fn field_of_any_width_round_trips() {
         for width in 1..=8 {
             let value = 0x0123_4567_89ab_cdef_u64 >> (8 * (8 - width));
             let mut out = Vec::new();

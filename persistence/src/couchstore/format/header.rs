@@ -253,7 +253,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_header_is_what_the_vendor_writes() {
+    fn header_matches_the_vendors_bytes() {
         let (header, length) = Header::decode(&B_TEN, 4096).expect("valid");
         assert_eq!(length, 105);
         let expected = Header {
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_of_a_new_file_is_what_the_vendor_writes() {
+    fn header_of_a_new_file_matches_the_vendors_bytes() {
         let mut expected = vec![0x01, 0, 0, 0, 0x2b, 0x97, 0x8b, 0xad, 0x3a, 0x0e];
         expected.extend([0; 18 + 6 + 8]);
         expected.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0xfe]);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_byte_is_noticed() {
+    fn header_with_any_change_is_refused() {
         for at in 1..B_TEN.len() {
             let mut bytes = B_TEN;
             bytes[at] ^= 0x10;
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_or_is_cut_is_refused() {
+    fn header_that_is_cut_or_points_behind_itself_is_refused() {
         assert_eq!(
             Header::decode(&B_TEN, 841),
             Err(HeaderError::Malformed("header points behind itself"))
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn other_versions_are_told_apart_from_damage() {
+    fn header_of_another_version_is_not_damage() {
         for version in [10, 15] {
             let bytes = Header {
                 version,

@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_come_back_in_order() {
+    fn node_entries_round_trip_in_order() {
         let mut raw = vec![1];
         for (key, value) in [("a", "1"), ("b", ""), ("ba", "333")] {
             Entry {
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_node_is_refused() {
+    fn malformed_node_is_refused() {
         assert!(node(&[1]).is_err(), "no entry");
         assert!(node(&[2, 0, 0x10, 0, 0, 0, b'a']).is_err(), "unknown type");
         assert!(node(&[1, 0, 0x10, 0, 0, 1, b'a']).is_err(), "cut short");

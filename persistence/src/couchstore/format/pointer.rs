@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interior_entry_is_what_the_vendor_writes() {
+    fn interior_entry_matches_the_vendors_bytes() {
         // The first entry of the by-seqno root in the vendor's h_boundary file.
         let stored = [
             0, 0, 0, 2, 0x23, 0x4b, 0, 0, 0, 0, 1, 0xd5, 0, 5, 0, 0, 0, 0, 0x10,
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reduction_of_the_wrong_size_is_refused() {
+    fn pointer_with_a_reduction_of_wrong_size_is_refused() {
         let stored = [
             0, 0, 0, 2, 0x23, 0x4b, 0, 0, 0, 0, 1, 0xd5, 0, 5, 0, 0, 0, 0, 0x10,
         ];

@@ -57,14 +57,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_case_still_decodes() {
+    fn greatest_expansion_decodes() {
         let zeros = vec![0; 1 << 20];
         let compressed = compress(&zeros).expect("small");
         assert_eq!(decompress(&compressed), Some(zeros));
     }
 
     #[test]
-    fn an_impossible_length_is_refused_before_allocating() {
+    fn impossible_length_is_refused_before_allocating() {
         assert_eq!(decompress(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0x00]), None);
         assert_eq!(decompress(&[]), None);
     }

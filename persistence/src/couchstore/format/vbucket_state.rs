@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_has_the_vendors_names() {
+    fn state_document_has_the_vendors_names() {
         let figures = StoreFigures {
             prepares: 1,
             prepare_bytes: 24,
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn neutral_values_come_back() {
+    fn neutral_state_round_trips() {
         let mut state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
         state.hlc_epoch = Seqno::MAX;
         let document = encode(&state, &StoreFigures::default()).expect("plain data");
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_older_releases_leave_out_is_neutral() {
+    fn state_of_an_older_release_decodes_to_neutral_values() {
         let document = br#"{"failover_table":[{"id":7,"seq":0}],"max_cas":"5","state":"dead"}"#;
         let (state, _) = decode(document).expect("enough");
         assert_eq!(
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn malformed_state_is_refused() {
         for bad in [
             &b"{}"[..],
             br#"{"failover_table":[],"max_cas":"5","state":"active"}"#,

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_is_left_and_what_was_broken_is_put_right() {
+    fn sealing_corrects_broken_checksums_and_no_others() {
         for case in [
             "b_ten",
             "d_rich",

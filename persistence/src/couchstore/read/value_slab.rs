@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_item_gets_its_value_and_none_keeps_much_more() {
+    fn slab_gives_each_item_its_value_and_bounded_memory() {
         let (mut slab, mut items, mut expected) = (ValueSlab::default(), Vec::new(), Vec::new());
         for n in 0..300_usize {
             let value = vec![n as u8; n * 131 % 2500];
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_snappy_block_is_refused() {
+    fn slab_refuses_a_malformed_snappy_block() {
         let mut slab = ValueSlab::default();
         let block = snappy::compress(&[7; 100]).expect("small");
         assert_eq!(slab.take(&block[..block.len() - 1], true), Err(()));

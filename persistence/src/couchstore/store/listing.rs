@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_file_of_each_vbucket_counts() {
+    fn newest_file_of_each_vbucket_counts() {
         let (disk, dir) = (MemoryDisk::new(), Path::new("/data"));
         disk.create_dir(dir).expect("made");
         for name in [

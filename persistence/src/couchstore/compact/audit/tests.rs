@@ -45,7 +45,7 @@ fn lying() -> (CommitView, CommitView, Target) {
 /// Rows after the first pass are verified one by one, because nothing compares the indexes of later
 /// commits.
 #[test]
-fn a_row_that_lies_is_refused_also_when_it_came_beside() {
+fn lying_row_of_a_later_pass_is_refused() {
     let (view, empty, mut target) = lying();
     let mut report = CompactionReport::default();
     let mut round = Round::new(&empty, view.clone(), Vec::new(), 1 << 20);

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_run_is_an_error() {
+    fn damaged_run_is_an_error() {
         let disk = MemoryDisk::new();
         let path = Path::new("/run-0");
         let source = Source::new(disk.create(path).expect("new"), path, Checksum::Crc32c);

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_is_what_the_vendor_writes() {
+    fn revision_meta_matches_the_vendors_bytes() {
         let stored = [
             0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0, 0, 0, 0, 0, 0, 2, 0, 0, 6, 1, 1,
         ];
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn durable_writes_come_back() {
+    fn durable_writes_round_trip() {
         use DurabilityLevel::{Majority, PersistToMajority};
         for durable in [
             Durable::Pending {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn other_layouts_are_refused() {
+    fn revision_meta_of_another_layout_is_refused() {
         let meta = RevisionMeta {
             deleted_by_expiry: true,
             ..RevisionMeta::default()

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_is_what_the_vendor_writes() {
+    fn by_id_row_matches_the_vendors_bytes() {
         // key00 in the vendor's b_ten file.
         let rev_meta = [
             0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0, 0, 0, 0, 0, 0, 2, 0, 0, 6, 1, 1,

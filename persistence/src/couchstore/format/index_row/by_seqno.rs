@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_what_the_vendor_writes() {
+    fn by_seqno_row_matches_the_vendors_bytes() {
         // key00 in the vendor's b_ten file.
         let mut stored = vec![
             0, 0x60, 0, 0, 0x1d, 0, 0, 0, 0, 0, 0x30, 0, 0, 0, 0, 0, 1, 0,
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tombstone_has_no_body() {
+    fn tombstone_row_matches_the_vendors_bytes() {
         // deleted-ttl in the vendor's d_rich file.
         let mut stored = vec![
             0x00, 0xc0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 3,

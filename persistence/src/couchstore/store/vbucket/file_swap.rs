@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_break_in_history_ends_a_claim_and_the_next_one_is_good() {
+    fn break_in_history_ends_a_claim_and_the_next_one_succeeds() {
         let (disk, path) = (MemoryDisk::new(), Path::new("/7.couch.1"));
         let shared = Arc::new(StoreContext::new(CouchstoreConfig::default()));
         let file = disk.create(path).expect("new");

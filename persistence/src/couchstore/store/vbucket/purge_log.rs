@@ -90,7 +90,7 @@ mod tests {
 
     /// A purge may be committed between the read of the newest commit and the call for its rows.
     #[test]
-    fn what_was_purged_is_told_up_to_a_commit_and_once() {
+    fn purged_rows_are_returned_up_to_a_commit_and_once() {
         let mut purges = PurgeLog::default();
         for (position, seqno) in [(4096, 1), (8192, 2), (12_288, 3)] {
             assert!(purges.remember(position, vec![row(b"key", seqno)]));

@@ -72,7 +72,7 @@ fn every_byte(case: &str, step: usize) {
 }
 
 #[test]
-fn no_changed_byte_goes_unnoticed() {
+fn changed_byte_is_never_unnoticed() {
     every_byte("b_ten", 1);
     every_byte("d_rich", 3);
     every_byte("e_base", 3);

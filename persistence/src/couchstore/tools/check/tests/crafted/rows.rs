@@ -10,7 +10,7 @@ use crate::couchstore::tools::{FindingKind, Severity};
 use super::finds_in_rows;
 
 #[test]
-fn both_indexes_have_the_same_rows() {
+fn indexes_are_compared() {
     for (rows, said) in [
         (
             &(|_: &mut Vec<_>, b: &mut Vec<_>| _ = b.remove(2)) as OnRows<'_>,
@@ -52,7 +52,7 @@ fn both_indexes_have_the_same_rows() {
 }
 
 #[test]
-fn rows_make_sense() {
+fn rows_are_verified() {
     finds_in_rows(
         &both(
             |row| row.rev_meta = Bytes::from_static(b"16 bytes, as of "),
@@ -71,7 +71,7 @@ fn rows_make_sense() {
 }
 
 #[test]
-fn bodies_are_read() {
+fn bodies_are_verified() {
     let gone = |row: &mut DocInfo| (row.body_position, row.physical_bytes) = (0, 0);
     finds_in_rows(&both(gone, 2), &[FindingKind::Body]);
     finds_in_rows(

@@ -12,7 +12,7 @@ use crate::couchstore::tools::FindingKind;
 use super::{finds, finds_in_rows};
 
 #[test]
-fn every_sum_is_made_again() {
+fn every_sum_is_verified() {
     for tree in [Tree::BySeqno, Tree::ById] {
         for place in [Place::Leaf(1), Place::Root] {
             let bytes = |in_tree, at, _: &mut Bytes, pointer: &mut Pointer| {
@@ -82,7 +82,7 @@ fn every_sum_is_made_again() {
 /// Up to version 12 a size may count the type bytes inside a chunk, and both kinds of writers may
 /// have worked on a file.
 #[test]
-fn old_sizes_are_no_finding() {
+fn sizes_of_older_releases_are_no_finding() {
     let mut crossing = 0;
     for start in (3600..4000).step_by(10) {
         let crosses = Cell::new(false);
@@ -123,7 +123,7 @@ fn old_sizes_are_no_finding() {
 }
 
 #[test]
-fn the_shape_of_trees_is_looked_at() {
+fn shape_of_trees_is_verified() {
     let key = |tree, place, key: &mut Bytes, _: &mut Pointer| {
         if tree == Tree::ById && place == Place::Leaf(1) {
             *key = Bytes::from_static(b"\0key4x");
@@ -149,7 +149,7 @@ fn the_shape_of_trees_is_looked_at() {
 }
 
 #[test]
-fn nothing_lies_where_something_else_is() {
+fn overlaps_are_found() {
     let twice = |tree, place, _: &mut Bytes, pointer: &mut Pointer| {
         if tree == Tree::BySeqno && place == Place::Leaf(2) {
             pointer.position = 60;
