@@ -1,33 +1,27 @@
-//! The couchstore engine: one append-only file per vBucket, in the format of Couchbase's own library.
+//! The couchstore engine: one append-only file per vBucket, in the format of Couchbase's own
+//! library.
 //!
-//! In go batches, out come files that the vendor's tools read, and the other way round (format versions 11 to 14;
-//! encrypted files are read, not written). Two copy-on-write b-trees index documents by key and by seqno, a third
-//! holds local documents; a commit appends bodies, changed nodes and a header, and is durable after one sync. What
-//! always holds is said where it is kept:
+//! Files of this engine are read by the vendor's tools, and the vendor's files by this engine
+//! (format versions 11 to 14; encrypted files are read, not written). Two copy-on-write b-trees
+//! index documents by key and by seqno, and a third holds local documents. A commit appends bodies,
+//! changed nodes and a header, and is durable after one sync.
 //!
-//! | file | keeps |
-//! |---|---|
-//! | `writer` | nothing acknowledged is overwritten; failed commits are cut off |
-//! | `recover` | what was acknowledged comes back, nothing else does |
-//! | `find` | damage under an activated header is an error |
-//! | `btree_modify` | trees have the vendor's shape |
-//! | `btree_read` | damaged trees end in errors |
-//! | `node_cache` | what is in memory is what the file holds, within a budget |
-//! | `window` | what is read ahead is checked like anything else |
-//! | `writer/room` | behind a commit lie zeros, few, and no commit fails for them |
-//! | `version` | a file keeps its version, and each is as durable |
-//! | `vbucket` | readers see whole, durable commits and never wait |
-//! | `directory` | a vBucket is there as a whole or not at all |
-//! | `history` | what a rollback finds is a commit, and not one that was given up |
-//! | `vbucket/rollback`, `vbucket/purge` | what was rolled back or purged stays away |
-//! | `group` | batches of different vBuckets share nothing |
-//! | `compact` | a file is replaced by a smaller one with the same content, beside commits |
-//! | `compact/audit` | what is compacted is verified, so that no damage is hidden and no sound copy removed |
-//! | `compact/single` | the same to another file, without a store; the old one is only read |
-//! | `fuzzing` | no bytes make it panic, hang or take memory without measure |
-//! | `encryption` | encrypted files open with their key only |
-//! | `check`, `survey` | damage anywhere is told, and the work goes on beside it |
-//! | `document`, `rev_meta`, `vbstate` | items and states as the vendor stores them |
+//! # Invariants
+//!
+//! - `format`: no bytes make it panic, hang or allocate without measure; items and states are
+//!   stored as the vendor stores them (E19 to E21).
+//! - `file`: bytes that are read are those that were written; damage under an activated header is
+//!   an error; encrypted files open with their key only (E18, E22, E23).
+//! - `btree`: trees have the vendor's shape; a damaged tree ends with an error.
+//! - `read`: a read sees one commit, and takes no lock; purges spare the highest seqno of a
+//!   collection (E27).
+//! - `write`: nothing acknowledged is overwritten; a failed commit is cut off; opening brings back
+//!   what was acknowledged, and nothing else (E24 to E26).
+//! - `store`: a vBucket exists as a whole or not at all; readers never wait; a rollback finds a
+//!   commit; what was purged or rolled back stays away (E7, E8, E10, E11, E14, E15).
+//! - `compact`: a smaller file with the same content takes the place of the old one, next to
+//!   commits; damage is never hidden (E12, E13, E16, E17, E28 to E30).
+//! - `tools`: damage anywhere is reported, and the rest is still read (T1, T2, T5, T6).
 
 mod btree;
 mod compact;

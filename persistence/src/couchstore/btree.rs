@@ -1,9 +1,11 @@
 //! The copy-on-write trees of a file: looking up, walking, changing.
 //!
-//! What always holds:
+//! # Invariants
+//!
 //! - A damaged tree ends a descent or a walk with an error, never in a loop.
 //! - A change leaves the old tree as it was: changed nodes are appended with everything above them.
-//! - Nodes are cut as the vendor's library cuts them, so that files of both have trees of the same shape.
+//! - Nodes are cut as the vendor's library cuts them, so that files of both have trees of the same
+//!   shape.
 
 mod action;
 mod collector;

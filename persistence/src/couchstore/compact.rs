@@ -1,10 +1,11 @@
-//! Compaction: a vBucket's file is written anew, without what nobody can reach, while commits and reads go on.
+//! Compaction: a vBucket's file is written again without its unreachable parts, while commits and
+//! reads continue.
 //!
 //! ```text
-//! copy by seqno, until little comes            | of one commit of the old file after the other, without any lock
+//! copy by seqno, until little comes            | one commit after another, no lock
 //! index by id -> index by seqno -> local docs  | of the last of them
 //!   compact-copied
-//! catch-up rounds                              | from commit to commit, without any lock
+//! catch-up rounds                              | from commit to commit, no lock
 //!   compact-caught-up
 //! header, two syncs                            | the target is whole and durable
 //!   compact-before-rename
@@ -13,13 +14,16 @@
 //! old file removed                             | snapshots keep it open
 //! ```
 //!
-//! In goes a request, out comes a smaller file with the same content, less what `filter` says. Always:
-//! - E17. What a compaction that failed, or was dropped, leaves behind is nothing: the vBucket goes on with the file it
-//!   has, and only a rename that can't be made durable poisons the store.
-//! - At any moment a crash leaves the old file or the new one under the vBucket's newest name, each with everything
-//!   that was acknowledged: `directory::revisions`.
-//! - What is in memory does not grow with the file: `build`, `sort`, `vbucket::taken_out`.
-//! - Commits and purges beside it go on, and are in the new file: `catch_up`.
+//! The new file has the same content, except what `filter` removes.
+//!
+//! # Invariants
+//!
+//! - E17. A compaction that failed or was dropped leaves nothing behind. The vBucket continues with
+//!   its file, and only a rename that cannot be made durable poisons the store.
+//! - At any moment a crash leaves the old file or the new one under the vBucket's newest name, each
+//!   with everything acknowledged: `store::directory::revisions`.
+//! - Memory does not grow with the file: `bulk_builder`, `sort`, `store::vbucket::purge_log`.
+//! - Concurrent commits and purges continue, and are in the new file: `catch_up`.
 
 mod audit;
 mod bulk_builder;

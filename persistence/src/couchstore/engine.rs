@@ -1,4 +1,4 @@
-//! The engine itself: the store's vBuckets, and each operation of the contract on them.
+//! The engine: the vBuckets of a store, and each operation of the [`Engine`] contract on them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,17 +30,19 @@ pub struct Couchstore {
     shared: Arc<StoreContext>,
     vbuckets: RwLock<BTreeMap<Vbid, VBucketSlot>>,
     executor: Arc<dyn Executor>,
-    /// `None` once the store is closed. Taken before `vbuckets`.
+    /// `None` once the store is closed. Locked before `vbuckets`.
     open: Arc<Mutex<Option<OpenStore>>>,
     files: PooledDisk,
 }
 
 impl Couchstore {
-    /// Opens the store in `dir`, which is made if need be, and repairs what a crash left behind.
+    /// Opens the store in `dir` and repairs what a crash left behind. Creates the directory if it
+    /// is missing.
     ///
     /// # Errors
-    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere; [`EngineError::ForeignStore`] if another
-    /// engine's store is there, which is left as it is. A vBucket whose file can't be opened or read is in the report, and no
+    /// [`EngineError::Disk`], of kind `Locked` if the store is open elsewhere;
+    /// [`EngineError::ForeignStore`] if another engine's store is in the directory, which is left
+    /// as it is. A vBucket whose file cannot be opened or read is in the report and causes no
     /// error.
     pub fn open(
         disk: Arc<dyn Disk>,
@@ -48,7 +50,7 @@ impl Couchstore {
         config: CouchstoreConfig,
     ) -> Result<(Self, RecoveryReport), EngineError> {
         disk.create_dir(dir)?;
-        // Before the lock, which makes a file.
+        // Locking creates a file, and a foreign directory must stay untouched.
         StoreOwner::Couchstore.require(&*disk, dir)?;
         let lock = disk.lock(dir)?;
         let shared = Arc::new(StoreContext::new(config));
@@ -72,8 +74,8 @@ impl Couchstore {
         ))
     }
 
-    /// Lets the host's executor run commits of several vBuckets, so that their writes and syncs overlap. *Default*:
-    /// [`InOrder`].
+    /// Sets the executor that runs commits of several vBuckets, so that their writes and syncs
+    /// overlap. *Default*: [`InOrder`].
     #[must_use]
     pub fn with_executor(self, executor: Arc<dyn Executor>) -> Self {
         Self { executor, ..self }
@@ -189,10 +191,11 @@ impl Engine for Couchstore {
     }
 
     fn maintenance(&self) -> Option<Box<dyn Job>> {
-        // Nobody is to wait for those who wait for a commit.
+        // The list is cloned so that the lock of the map is not held while waiting for a vBucket's
+        // writer lock.
         let vbuckets: Vec<_> = open_ones(&self.vbuckets.read()).cloned().collect();
         let (vb, request) = self.shared.config.compaction.choose(&vbuckets)?;
-        // Whoever was faster has begun it.
+        // This fails only if another thread won the race and already started the compaction.
         self.compact(vb, request).ok()
     }
 
@@ -231,7 +234,7 @@ impl Engine for Couchstore {
             return Ok(());
         };
         let vbuckets = std::mem::take(&mut *self.vbuckets.write());
-        // Every file gets its chance; the first failure is told.
+        // Every file is closed; the first failure is returned.
         open_ones(&vbuckets)
             .map(|vbucket| vbucket.close())
             .fold(Ok(()), Result::and)

@@ -1,8 +1,9 @@
 //! One file: its chunks, its headers, its cipher, and the commits that can be read from it.
 //!
-//! What always holds:
+//! # Invariants
+//!
 //! - The bytes below the end of a durable commit never change, so reads of it need no lock.
-//! - What a reader gets is what the file holds: a checksum or the cipher's tag has matched (E22, E23).
+//! - A reader gets what the file holds: a checksum or the cipher's tag has matched (E22, E23).
 //! - Damage below an activated header is an error, and never a reason to use an older commit.
 //! - An encrypted file opens with its key only, and is not written (E18).
 

@@ -1,9 +1,11 @@
 //! The vendor's format as bytes and values. It opens no file and takes no lock.
 //!
-//! Every structure of a file is encoded and decoded here, so that the format is one place to compare with
-//! `docs/formats/couchstore.md` and the one place that the fuzz targets feed with arbitrary bytes.
+//! Every structure of a file is encoded and decoded here. So the format is one place to compare
+//! with `docs/formats/couchstore.md`, and one place that the fuzz targets feed with arbitrary
+//! bytes.
 //!
-//! What always holds:
+//! # Invariants
+//!
 //! - No bytes make a decoder panic, or allocate more than a multiple of their own length (E21).
 //! - A decoded value has passed every check that needs no other byte of the file.
 

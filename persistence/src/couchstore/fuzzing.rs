@@ -1,8 +1,11 @@
-//! What the fuzz targets and the tests of mutated files run: any bytes go in, and nothing comes out.
+//! Entry points of the fuzz targets and of the tests of mutated files, which take arbitrary bytes.
 //!
-//! *E21.* Whatever a file holds, opening, reading, scanning and committing end in content or in an error that names the
-//! file; none panics, goes round in circles, or takes more memory than a multiple of the file's size. What is
-//! acknowledged on top of damage can be read back. A breach is a panic here.
+//! # Invariants
+//!
+//! *E21.* Whatever a file holds, opening, reading, scanning and committing end in content or in an
+//! error that names the file. None panics, loops, or takes more memory than a multiple of the
+//! file's size. A commit that was acknowledged on top of damage can be read back. A violation is a
+//! panic here.
 
 mod seal;
 mod trees;
@@ -30,12 +33,12 @@ pub use self::trees::trees;
 const DIRECTORY: &str = "/store";
 const FILE: &str = "/store/7.couch.1";
 const VB: Vbid = Vbid(7);
-/// Seqnos are 48 bits wide, and the last is of no use: nothing can come after it.
+/// Greatest usable seqno: 48 bits wide, and nothing can follow the last.
 const SEQNO_MAX: u64 = (1 << 48) - 2;
-/// Many rows may share a large body: reading stops at this multiple of the file's size.
+/// Multiple of the file's size at which reading stops, because many rows may share a large body.
 const READ_FACTOR: usize = 64;
 
-/// Takes bytes for a file: reads all of it, rescues it, opens it for writing, commits to it.
+/// Uses bytes as a file: reads all of it, salvages it, opens it for writing, and commits to it.
 pub fn file(bytes: &[u8]) {
     let disk = MemoryDisk::new();
     if put(&disk, bytes).is_err() {
@@ -64,14 +67,14 @@ fn put(disk: &MemoryDisk, bytes: &[u8]) -> Result<(), crate::disk::DiskError> {
     disk.sync_dir(Path::new(DIRECTORY))
 }
 
-/// With the key of the vendor's encrypted test files.
+/// Returns the key of the vendor's encrypted test files.
 fn keys() -> Keyring {
     let mut keys = Keyring::new();
     keys.insert("test-key-1", std::array::from_fn(|n| n as u8));
     keys
 }
 
-/// The disk is sound and no argument is wrong: only what the file holds can be.
+/// Checks that an error is about the file's content: the disk is sound and no argument is wrong.
 fn expect_typed(error: &EngineError) {
     let expected = matches!(
         error,
@@ -180,7 +183,7 @@ fn write(disk: &MemoryDisk, file_bytes: usize) {
     drop((snapshot, store));
     let store = open(disk);
     let Some(snapshot) = store.and_then(|store| checked(store.snapshot(VB))) else {
-        // It could be opened once.
+        // The file could be opened before.
         assert!(!committed, "an acknowledged commit can be read");
         return;
     };
@@ -193,7 +196,7 @@ fn write(disk: &MemoryDisk, file_bytes: usize) {
     }
 }
 
-/// Takes bytes for a node's chunk.
+/// Uses bytes as a node's chunk.
 pub fn node(bytes: &[u8]) {
     if let Ok(node) = Node::decode(bytes) {
         let entries: usize = node
@@ -204,7 +207,7 @@ pub fn node(bytes: &[u8]) {
     }
 }
 
-/// Takes bytes for a header, and for the node of what they decompress to.
+/// Uses bytes as a header, with their own checksum and with a right one.
 pub fn header(bytes: &[u8]) {
     let mut sealed = bytes.to_vec();
     seal(&mut sealed);
@@ -220,7 +223,7 @@ pub fn header(bytes: &[u8]) {
     }
 }
 
-/// Takes bytes for the document of a vBucket's state.
+/// Uses bytes as the document of a vBucket's state.
 pub fn vbucket_state(bytes: &[u8]) {
     if let Ok((state, figures)) = vbucket_state::decode(bytes) {
         let again = vbucket_state::encode(&state, &figures)
@@ -229,7 +232,7 @@ pub fn vbucket_state(bytes: &[u8]) {
     }
 }
 
-/// Takes bytes for a row of either index, and for what the row tells of.
+/// Uses bytes as a row of either index, and converts the row to an item.
 pub fn row(bytes: &[u8]) {
     let (key, value) = bytes.split_at(bytes.len().min(6));
     let value = Bytes::copy_from_slice(value);
@@ -241,7 +244,8 @@ pub fn row(bytes: &[u8]) {
         let Ok(item) = document::to_item(&info, body) else {
             continue;
         };
-        // What was read of a document can be stored again, but for what only the vendor can have written.
+        // An item read from a document can be stored again, unless only the vendor can have written
+        // it.
         if let Ok(Some(document)) = document::from_item(VB, &item) {
             let again = document::to_item(&document.info, document.body);
             assert_eq!(again.as_ref(), Ok(&item));
@@ -249,7 +253,7 @@ pub fn row(bytes: &[u8]) {
     }
 }
 
-/// Takes bytes for a key file.
+/// Uses bytes as a key file.
 pub fn key_file(bytes: &[u8]) {
     let _ = Keyring::from_json(bytes);
 }

@@ -1,9 +1,11 @@
-//! A store: its directory of files, and the vBucket that each file holds.
+//! A store: its directory of files, and the vBucket in each file.
 //!
-//! What always holds:
-//! - A vBucket is there as a whole or not at all, whenever the power fails (E15).
+//! # Invariants
+//!
+//! - A vBucket exists as a whole or not at all, whenever the power fails (E15).
 //! - Readers see whole, durable commits and wait for no writer.
-//! - Batches of different vBuckets share nothing (E10), and a damaged file harms no other vBucket (E11).
+//! - Batches of different vBuckets share nothing (E10), and a damaged file harms no other vBucket
+//!   (E11).
 //! - One compaction of a vBucket runs at a time, and only it replaces the file (E14).
 
 mod directory;

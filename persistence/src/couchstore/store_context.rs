@@ -1,4 +1,5 @@
-//! What all files of a store share: its settings, its counters, and whether a sync has failed.
+//! The context that all files of a store share: settings, node cache, counters, and the poison
+//! flag.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::poison::Poison;
 
 use super::config::CouchstoreConfig;
 
-/// One per open store.
+/// The context of one open store.
 #[derive(Debug, Default)]
 pub(crate) struct StoreContext {
     pub(crate) config: CouchstoreConfig,
@@ -36,7 +37,7 @@ impl StoreContext {
         }
     }
 
-    /// Syncs a file; poisons the store if that fails.
+    /// Syncs a file. A failure poisons the store.
     pub(crate) fn sync(&self, file: &dyn DiskFile, path: &Path) -> Result<(), EngineError> {
         if fault::is(Fault::AcknowledgedBeforeItIsDurable) {
             return Ok(());

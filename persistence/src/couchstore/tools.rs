@@ -1,7 +1,10 @@
-//! Tools for one file without a store: reading, checking, mapping and salvaging it, whoever wrote it.
+//! Tools for one file without a store: reading, checking, mapping and salvaging it, whatever
+//! program wrote it.
 //!
-//! What always holds: a file that a tool looks at is only read, takes no lock and is not repaired. What is damaged is
-//! reported, and the rest is still read.
+//! # Invariants
+//!
+//! - A file that a tool reads is only read. It is not locked and not repaired.
+//! - Damage is reported, and the rest is still read.
 
 pub(super) mod check;
 mod couch_file;

@@ -1,8 +1,11 @@
-//! Writing one file: commits, and what opening does with the tail that a crash left behind.
+//! Writing one file: commits, and the repair of the tail that a crash left behind.
 //!
-//! What always holds:
-//! - The file up to the end of the last good commit is never written again, except for that commit's block type.
-//! - A commit that failed leaves nothing: what it wrote is cut off durably before anything else is written.
+//! # Invariants
+//!
+//! - The file up to the end of the last good commit is never written again, except for that
+//!   commit's block type.
+//! - A failed commit leaves nothing: what it wrote is cut off durably before anything else is
+//!   written.
 //! - What was acknowledged comes back when the file is opened, and nothing else does.
 //! - Both indexes hold the same rows, each key once and each seqno once.
 

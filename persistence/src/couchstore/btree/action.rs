@@ -1,8 +1,8 @@
-//! One change of a tree.
+//! One change of a tree: the insertion or the removal of a key.
 
 use bytes::Bytes;
 
-/// One change of a tree.
+/// A change of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Action {
     pub(crate) key: Bytes,

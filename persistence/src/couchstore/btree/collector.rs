@@ -1,4 +1,4 @@
-//! The entries of a node that changes, and the nodes they become.
+//! The entries of a node that is changing, and the nodes that were cut off them.
 
 use crate::contract::EngineError;
 use crate::couchstore::file::Appender;
@@ -8,7 +8,7 @@ use super::action::Action;
 use super::node_builder::NodeBuilder;
 use super::split_policy::{CUT_BYTES, THRESHOLD_BYTES, UNCUT_ENTRIES};
 
-/// Entries of a node, one after the other, that stay as they are.
+/// Successive entries of a node that stay as they are.
 pub(super) struct EntryRun {
     pub(super) start: usize,
     pub(super) entries: usize,
@@ -20,13 +20,13 @@ impl EntryRun {
     }
 }
 
-/// The entries of one node to be, and the nodes they have already become.
+/// The pending entries of one node, and the nodes that its earlier entries have become.
 pub(super) struct Collector {
     pub(super) tree: Tree,
     pub(super) entries: NodeBuilder,
-    /// Something differs from the node on disk. Nothing is written before.
+    /// Whether anything differs from the node on disk. Nothing is written before that.
     pub(super) modified: bool,
-    /// Entries that point to them.
+    /// Entries that point to the written nodes.
     pub(super) written: NodeBuilder,
 }
 
@@ -44,9 +44,9 @@ impl Collector {
         }
     }
 
-    pub(super) fn give_back(self, out: &mut Appender) {
-        self.entries.give_back(out);
-        self.written.give_back(out);
+    pub(super) fn release(self, out: &mut Appender) {
+        self.entries.release(out);
+        self.written.release(out);
     }
 
     pub(super) fn apply(&mut self, out: &mut Appender, action: &Action) -> Result<(), EngineError> {
@@ -57,14 +57,14 @@ impl Collector {
         }
     }
 
-    /// Points to the nodes that another's entries have become.
+    /// Adds pointers to the nodes that another collector has written.
     pub(super) fn take_over(&mut self, out: &mut Appender, below: Self) -> Result<(), EngineError> {
         self.modified = true;
         below
             .written
             .entries()
             .try_for_each(|(key, value)| self.push(out, key, value))?;
-        below.give_back(out);
+        below.release(out);
         Ok(())
     }
 
@@ -84,7 +84,8 @@ impl Collector {
         Ok(())
     }
 
-    /// Adds the entries of a run that ends at `end`: all at once where that can't make a cut due.
+    /// Adds the entries of a run that ends at `end`. They are copied at once if they cannot make a
+    /// cut due.
     pub(super) fn push_run(
         &mut self,
         out: &mut Appender,
@@ -100,7 +101,7 @@ impl Collector {
         Entries::new(bytes).try_for_each(|(key, value)| self.push(out, key, value))
     }
 
-    /// Writes a node of the first entries, `quota` bytes of them or a little more.
+    /// Writes a node of the first entries, which take `quota` bytes or a little more.
     pub(super) fn flush(&mut self, out: &mut Appender, quota: usize) -> Result<(), EngineError> {
         match self.modified {
             true => self

@@ -1,8 +1,9 @@
-//! Changing trees: sorted actions go in, a new root comes out; the old tree stays as it was.
+//! Changing a tree: sorted actions are applied, and a new root is returned.
 //!
-//! Nodes that change are written anew with everything above them. Their entries are copied once, from the old node's bytes
-//! to those of the new one. How entries are cut into nodes follows the vendor's
-//! library exactly, so that files of both have trees of the same shape: `docs/formats/couchstore.md` has the rules.
+//! Changed nodes are written again with everything above them. Their entries are copied once, from
+//! the bytes of the old node to those of the new one. Entries are cut into nodes exactly as the
+//! vendor's library does, so that files of both have trees of the same shape:
+//! `docs/formats/couchstore.md` has the rules.
 
 use std::iter::Peekable;
 use std::slice::Iter;
@@ -17,10 +18,11 @@ use super::depth::DEPTH_MAX;
 use super::node_builder::NodeBuilder;
 use super::node_writer::decode_pointer;
 
-/// Called with key and old value for every insert that replaces one.
+/// A callback for every insertion that replaces a value: key and old value.
 pub(crate) type OnReplaced<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError>;
 
-/// Applies `actions`, sorted by key (removal before insertion of the same), and returns the new root.
+/// Applies `actions`, which are sorted by key with a removal before an insertion, and returns the
+/// new root.
 pub(crate) fn modify(
     out: &mut Appender,
     tree: Tree,
@@ -64,7 +66,7 @@ pub(crate) fn modify(
     root_of(out, tree, &top.written)
 }
 
-/// Where the only entry of what was written points to; `None` if there is none.
+/// Returns the pointer of the only written entry, or `None` if there is none.
 fn root_of(
     out: &Appender,
     tree: Tree,
@@ -83,7 +85,8 @@ struct Modification<'a> {
 }
 
 impl Modification<'_> {
-    /// Changes one node and what is below; `parent` gets what came of it. `key` is the node's in its parent.
+    /// Changes one node and its subtree, and adds the result to `parent`. `key` is the node's key
+    /// there.
     fn node(
         &mut self,
         pointer: Pointer,
@@ -97,7 +100,7 @@ impl Modification<'_> {
             return Err(self.out.source().corrupt(pointer.position, what));
         }
         let node = self.out.node(pointer.position)?;
-        // Otherwise a change could end up where no reader looks for it.
+        // Otherwise a change could end up in a node that no lookup of its key reaches.
         if depth > 0 && node.last_key() != Some(key) {
             let what = format!(
                 "a node of the {} does not end where its parent says",
@@ -117,7 +120,7 @@ impl Modification<'_> {
             self.out.replaced(pointer.position);
             parent.take_over(self.out, collector)
         } else {
-            collector.give_back(self.out);
+            collector.release(self.out);
             parent.push(self.out, key, &pointer.encode_entry())
         }
     }
@@ -148,7 +151,7 @@ impl Modification<'_> {
         actions.try_for_each(|action| collector.apply(self.out, action))
     }
 
-    /// Applies all actions up to an entry's key; says whether the entry stays.
+    /// Applies all actions up to an entry's key. Returns whether the entry stays.
     fn merge(
         &mut self,
         key: &[u8],
@@ -179,7 +182,7 @@ impl Modification<'_> {
     ) -> Result<(), EngineError> {
         let mut entries = node.entries().peekable();
         while let Some((key, value)) = entries.next() {
-            // Keys beyond the last belong below the last.
+            // Keys behind the last one belong below the last child.
             let below = match entries.peek() {
                 None => actions.len(),
                 Some(_) => actions.partition_point(|action| &action.key[..] <= key),

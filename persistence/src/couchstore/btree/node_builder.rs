@@ -1,7 +1,7 @@
-//! A node to be, encoded as its entries come in: keys and values go in, nodes of the first of them come out, written.
+//! A node that is encoded as its entries arrive, and written in parts.
 //!
-//! Always: what is written is a whole node, its entries in the order they came. A pointer's subtree size and reduction are
-//! the sums of what the node's entries say.
+//! What always holds: a written node has its entries in the order they arrived, and its pointer's
+//! subtree size and reduction are the sums over its entries.
 
 use crate::contract::EngineError;
 use crate::couchstore::file::Appender;
@@ -15,13 +15,13 @@ use super::split_policy::INTERIOR_ENTRIES_MIN;
 #[derive(Debug)]
 pub(crate) struct NodeBuilder {
     kind: NodeKind,
-    /// A node's type byte and entries, as they would be before compression.
+    /// Type byte and entries of a node before compression.
     raw: Vec<u8>,
     entries: usize,
 }
 
 impl NodeBuilder {
-    /// One without entries, in memory of the appender's; to be given back by [`NodeBuilder::give_back`].
+    /// Makes an empty builder in memory of the appender, which [`NodeBuilder::release`] returns.
     pub(crate) fn new(out: &mut Appender, kind: NodeKind) -> Self {
         let mut raw = out.take_scratch();
         raw.push(kind.type_byte());
@@ -32,11 +32,11 @@ impl NodeBuilder {
         }
     }
 
-    pub(crate) fn give_back(self, out: &mut Appender) {
-        out.give_back(self.raw);
+    pub(crate) fn release(self, out: &mut Appender) {
+        out.return_scratch(self.raw);
     }
 
-    /// How many entries.
+    /// Returns the number of entries.
     pub(crate) const fn len(&self) -> usize {
         self.entries
     }
@@ -45,7 +45,7 @@ impl NodeBuilder {
         self.entries == 0
     }
 
-    /// What they take in a node before compression.
+    /// Returns the size of the entries in a node before compression.
     pub(crate) const fn bytes(&self) -> usize {
         self.raw.len() - 1
     }
@@ -54,7 +54,7 @@ impl NodeBuilder {
         Entries::of_raw(&self.raw)
     }
 
-    /// The first entry.
+    /// Returns the first entry.
     pub(crate) fn first(&self) -> Option<(&[u8], &[u8])> {
         self.entries().next()
     }
@@ -67,17 +67,17 @@ impl NodeBuilder {
         self.entries += 1;
     }
 
-    /// Adds entries that are encoded.
+    /// Adds encoded entries.
     pub(crate) fn push_run(&mut self, run: &[u8], entries: usize) {
         self.raw.extend_from_slice(run);
         self.entries += entries;
     }
 
-    /// Writes a node of the first entries, if there are any, `quota` bytes of them or a little more; `written` gets the
-    /// entry that points to it.
+    /// Writes a node of the first entries, if there are any. They take `quota` bytes or a little
+    /// more. The entry that points to the node goes into `written`.
     ///
     /// # Errors
-    /// As [`node_writer::append`].
+    /// Same as [`node_writer::append`].
     pub(crate) fn write_first(
         &mut self,
         out: &mut Appender,
@@ -100,7 +100,7 @@ impl NodeBuilder {
         let node = self.raw.get(..end).unwrap_or(&self.raw);
         let pointer = node_writer::append(out, tree, self.kind, node)?;
         written.push(last_key, &pointer.encode_entry());
-        // The type byte stays.
+        // The type byte stays for the rest.
         self.raw.drain(1..end);
         self.entries -= taken;
         Ok(())

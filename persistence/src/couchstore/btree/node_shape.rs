@@ -1,4 +1,4 @@
-//! The shape of a tree: which nodes it has, and how full they are.
+//! The shape of a tree: its nodes, their depths and their sizes.
 //!
 //! Tests compare the shapes of our files with those of the vendor's, node by node.
 
@@ -10,24 +10,24 @@ use crate::couchstore::format::{Entry, NodeKind, Pointer, Tree};
 
 use super::depth::{DEPTH_MAX, too_deep};
 
-/// What a node looks like, wherever in the file it lies.
+/// The shape of a node, without its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeShape {
-    /// 0 at the root.
+    /// Depth; 0 at the root.
     pub depth: usize,
     /// Whether its values are rows.
     pub leaf: bool,
-    /// How many entries it has.
+    /// Number of entries.
     pub entries: usize,
-    /// Its size before compression, in bytes.
+    /// Size before compression, in bytes.
     pub raw_bytes: usize,
-    /// Its first key.
+    /// First key.
     pub first_key: Bytes,
-    /// Its last key.
+    /// Last key.
     pub last_key: Bytes,
 }
 
-/// The nodes of a tree, each before those below it, left to right.
+/// Returns the nodes of a tree, each before those below it, left to right.
 pub(crate) fn shape(view: &CommitView, tree: Tree) -> Result<Vec<NodeShape>, EngineError> {
     let mut shapes = Vec::new();
     let mut todo: Vec<(usize, Pointer, Option<Bytes>)> = Vec::new();
@@ -41,7 +41,7 @@ pub(crate) fn shape(view: &CommitView, tree: Tree) -> Result<Vec<NodeShape>, Eng
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
             continue;
         };
-        // Without this a damaged tree could lead to the same nodes again and again.
+        // Otherwise a damaged tree could lead to the same nodes endlessly.
         if last_key.is_some_and(|key| key != last.key) {
             let what = format!(
                 "an interior key of the {} is not the last one below it",

@@ -1,6 +1,7 @@
-//! Writing one node: entries in order go in, the node's chunk is appended, the pointer to it comes out.
+//! Writing one node: its entries are encoded, its chunk is appended, and a pointer to it is
+//! returned.
 //!
-//! Always: a pointer's subtree size and reduction are the sums of what the node's entries say.
+//! What always holds: a pointer's subtree size and reduction are the sums over the node's entries.
 
 use bytes::Bytes;
 
@@ -8,7 +9,7 @@ use crate::contract::EngineError;
 use crate::couchstore::file::Appender;
 use crate::couchstore::format::{Entries, Entry, NodeKind, Pointer, Reduction, Tree};
 
-/// Appends a node; says its last key and where it is. `entries` are at least one.
+/// Appends a node of at least one entry. Returns its last key and the pointer to it.
 pub(crate) fn write(
     out: &mut Appender,
     tree: Tree,
@@ -23,15 +24,17 @@ pub(crate) fn write(
         last_key = entry.key;
     }
     let pointer = append(out, tree, kind, &raw);
-    out.give_back(raw);
+    out.return_scratch(raw);
     Ok((last_key, pointer?))
 }
 
-/// Appends a node of at least one entry that is encoded, its type byte before; says where it is.
+/// Appends a node that is encoded, type byte first, with at least one entry. Returns the pointer to
+/// it.
 ///
 /// # Errors
-/// [`EngineError::Corrupt`] if an entry can't be summed up; [`EngineError::InvalidArgument`] if the node is too large;
-/// [`EngineError::Disk`] or [`EngineError::Unsupported`] as [`Appender::chunk`].
+/// [`EngineError::Corrupt`] if an entry cannot be summed up; [`EngineError::InvalidArgument`] if
+/// the node is too large; [`EngineError::Disk`] or [`EngineError::Unsupported`] as
+/// [`Appender::chunk`].
 pub(crate) fn append(
     out: &mut Appender,
     tree: Tree,
@@ -54,7 +57,7 @@ pub(crate) fn append(
     Ok(pointer)
 }
 
-/// Reads an interior entry's value while a tree is being changed.
+/// Reads the value of an interior entry while a tree is being changed.
 pub(crate) fn decode_pointer(
     out: &Appender,
     tree: Tree,

@@ -1,4 +1,5 @@
-//! The sizes at which nodes are cut, which give our trees the shape of the vendor's (`docs/formats/couchstore.md`).
+//! The sizes at which nodes are cut. They give our trees the shape of the vendor's
+//! (`docs/formats/couchstore.md`).
 
 /// A changed node longer than this is cut.
 pub(crate) const THRESHOLD_BYTES: usize = 1279;

@@ -1,7 +1,7 @@
 //! A walk over the entries of a tree, from one key on.
 //!
-//! A walk over a damaged tree ends with an error: a child lies before its parent in the file, no tree is deeper than
-//! [`DEPTH_MAX`], and the keys of a walk ascend.
+//! A walk over a damaged tree ends with an error: a child lies before its parent in the file, no
+//! tree is deeper than [`DEPTH_MAX`], and the keys of a walk ascend.
 
 use std::sync::Arc;
 
@@ -13,23 +13,23 @@ use crate::couchstore::format::{Entry, Node, NodeKind, Pointer, Tree};
 
 use super::depth::{DEPTH_MAX, too_deep};
 
-/// All entries of a tree from one key on, in order, one by one or a leaf at a time. Ends after an error.
+/// An iterator over the entries of a tree, one by one or a leaf at a time. It ends after an error.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
     view: &'a CommitView,
     tree: Tree,
     reader: ChunkReader<'a>,
-    /// Interior nodes from the root down, each with what of it is left.
+    /// Interior nodes from the root down, each at its next entry.
     path: Vec<NodeCursor>,
-    /// What is left of the leaf below them.
+    /// The leaf below them, at its next entry.
     leaf: Option<NodeCursor>,
-    /// The last key of the leaf before.
+    /// Last key of the previous leaf.
     last: Option<Bytes>,
-    /// The leaf whose entries are given one by one.
+    /// The leaf whose entries [`Iterator::next`] returns.
     now: Option<NodeCursor>,
 }
 
-/// A node, and where in it the next entry begins.
+/// A node and the offset of the next entry in it.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeCursor {
     pub(crate) node: Arc<Node>,
@@ -38,7 +38,7 @@ pub(crate) struct NodeCursor {
 }
 
 impl NodeCursor {
-    /// The next entry.
+    /// Returns the next entry.
     pub(crate) fn advance(&mut self) -> Option<(&[u8], &[u8])> {
         let (key, value, next) = self.node.entry_at(self.at)?;
         self.at = next;
@@ -56,7 +56,7 @@ impl NodeCursor {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that begins at the first key at or after `from`.
+    /// Begins a walk at the first key at or after `from`.
     pub(crate) fn from(view: &'a CommitView, tree: Tree, from: &[u8]) -> Result<Self, EngineError> {
         let reader = ChunkReader::new(ReadAhead::ahead(&view.source, 0));
         let mut walk = Self {
@@ -74,7 +74,7 @@ impl<'a> Walk<'a> {
         Ok(walk)
     }
 
-    /// The next leaf, or what is left of the one that was begun.
+    /// Returns the next leaf, or the rest of the one that was begun.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
         leaf
     }
 
-    /// Goes down to the leaf where `from` would be, leaving out what lies before.
+    /// Descends to the leaf of `from` and skips everything before it.
     fn descend(&mut self, mut pointer: Pointer, from: &[u8]) -> Result<(), EngineError> {
         loop {
             if self.path.len() >= DEPTH_MAX {

@@ -1,14 +1,22 @@
-//! What a compaction verifies of its source while it copies: rows, nodes and places go in, the first contradiction comes out
-//! as an error.
+//! The audit of a compaction's source while it is copied: the first contradiction ends the
+//! compaction.
 //!
-//! E13. A compaction removes the old file, so whatever of it lies under right checksums would be lost or made to look sound.
-//! It therefore verifies what `check` verifies of a commit's rows: each row by itself, each body under its checksum and its
-//! compression, the keys, depth and sums of both trees, that both indexes hold the same rows, and that no body lies where a
-//! node or another body is. A purged row's body is not read: it is given up. Headers before the newest are not followed:
-//! a compaction gives them up as well. Nodes of the by-id tree that can't be read are no obstacle: nothing is lost with
-//! them, and that index is made anew; each row of it that can be read must be the by-seqno index's.
+//! # Invariants
 //!
-//! Memory does not grow with the source: an index is summed up in a digest, places are sorted like rows (`sort`).
+//! E13. A compaction removes the old file, so damage under right checksums would become a loss, or
+//! look sound. It therefore verifies what `check` verifies of a commit's rows:
+//! - each row by itself, and each body under its checksum and its compression;
+//! - the keys, depth and sums of both trees;
+//! - that both indexes hold the same rows;
+//! - that no body overlaps a node or another body.
+//!
+//! Some parts are not verified. The body of a purged row is not read, because it is not copied.
+//! Neither are headers before the newest one. Unreadable nodes of the by-id tree are no obstacle:
+//! nothing is lost with them, and that index is built again. Each readable row of it must be the
+//! by-seqno index's.
+//!
+//! Memory does not grow with the source: an index is summed up in a digest, and places are sorted
+//! like rows (`sort`).
 
 mod notes;
 mod row_checks;
@@ -33,31 +41,31 @@ use self::row_checks::{decoded, refusal};
 
 pub(super) use self::row_checks::{check_body, check_row};
 
-/// Runs of places have numbers that no run of rows reaches.
+/// Number of the first run of places, above those of all runs of rows.
 const FIRST_RUN: usize = 1 << 30;
-/// So many rows or places are verified for what one copied item counts in a step's budget.
-const THINGS_AN_ITEM: u64 = 8;
-/// What a place takes as a key: where it begins and where it ends.
+/// Rows or places that count as one copied item in a step's budget.
+const CHECKS_PER_ITEM: u64 = 8;
+/// Size of a place as a key: its start and its end.
 const PLACE_BYTES: u64 = 16;
 
-/// One verification in progress.
+/// An audit in progress.
 #[derive(Debug)]
 pub(super) struct Audit {
     phase: Phase,
     notes: Notes,
     by_seqno: Digest,
     by_id: Digest,
-    /// A part of the by-id index can't be read.
+    /// Whether a part of the by-id index cannot be read.
     by_id_damaged: bool,
-    /// Of bodies and nodes.
+    /// Places of bodies and nodes.
     places: Option<Sorter>,
     target: std::path::PathBuf,
 }
 
-/// What is looked at.
+/// The part of the source that is being verified.
 #[derive(Debug)]
 enum Phase {
-    /// Rows go from here to the target.
+    /// The by-seqno tree, whose rows go on to the target.
     BySeqno(Survey),
     ById(Survey),
     Local(Survey),
@@ -65,13 +73,13 @@ enum Phase {
         sorted: Sorted,
         end: u64,
     },
-    /// The digests differ: which row is it?
+    /// The search for the row at fault: the digests differ.
     Search(Tree, Survey),
     Over,
 }
 
 impl Audit {
-    /// Of `view`, which is copied to `target`.
+    /// Begins an audit of `view`, which is copied to `target`.
     pub(super) fn new(view: &CommitView, target: &std::path::Path, sort_bytes: usize) -> Self {
         Self {
             phase: Phase::BySeqno(Survey::new(view, Tree::BySeqno)),
@@ -84,10 +92,11 @@ impl Audit {
         }
     }
 
-    /// The next row by seqno, which is sound by itself.
+    /// Returns the next row by seqno, which is sound by itself.
     ///
     /// # Errors
-    /// [`EngineError::Corrupt`] for what is wrong with it or with a node before it; [`EngineError::Disk`].
+    /// [`EngineError::Corrupt`] for a flaw of the row or of a node before it;
+    /// [`EngineError::Disk`].
     pub(super) fn next_row(
         &mut self,
         view: &CommitView,
@@ -108,7 +117,7 @@ impl Audit {
         Ok(Some(info))
     }
 
-    /// Takes note of where a copied body lies in the source.
+    /// Notes the place of a copied body in the source.
     pub(super) fn body(
         &mut self,
         position: u64,
@@ -119,10 +128,11 @@ impl Audit {
         self.place(start, end, create)
     }
 
-    /// Verifies as much as the budget allows of what is left when all rows have come; whether that was all.
+    /// Verifies the rest, after the last row, as far as the budget allows. Returns whether that was
+    /// all.
     ///
     /// # Errors
-    /// [`EngineError::Corrupt`]: the source contradicts itself; [`EngineError::Disk`].
+    /// [`EngineError::Corrupt`] if the source contradicts itself; [`EngineError::Disk`].
     pub(super) fn step(
         &mut self,
         view: &CommitView,
@@ -131,7 +141,7 @@ impl Audit {
     ) -> Result<bool, EngineError> {
         loop {
             let mut bytes = 0_u64;
-            for _ in 0..THINGS_AN_ITEM {
+            for _ in 0..CHECKS_PER_ITEM {
                 let Some(more) = self.advance(view, create)? else {
                     return Ok(true);
                 };
@@ -143,7 +153,7 @@ impl Audit {
         }
     }
 
-    /// Looks at one thing more; says what it took, `None` at the end.
+    /// Verifies one more row or place. Returns its cost in bytes, or `None` at the end.
     fn advance(
         &mut self,
         view: &CommitView,
@@ -194,7 +204,7 @@ impl Audit {
             Phase::Search(tree, survey) => {
                 let tree = *tree;
                 let row = survey.next(view, None, &mut self.notes)?;
-                // All of it was told before.
+                // The first pass has already reported these.
                 self.notes = Notes::new(tree);
                 match row {
                     Some(row) => self.search(view, tree, &row).map(Some),
@@ -215,7 +225,7 @@ impl Audit {
         }
     }
 
-    /// Compares a row with the other index; says what it took.
+    /// Compares a row with the other index. Returns its cost in bytes.
     fn search(&self, view: &CommitView, tree: Tree, row: &SurveyedRow) -> Result<u64, EngineError> {
         let info = decoded(view, tree, row)?;
         let mut what = index_comparison::difference(view, tree, &info)?;
@@ -244,12 +254,12 @@ impl Audit {
         };
     }
 
-    /// Both indexes have been summed up.
+    /// Compares the digests of both indexes.
     fn compare(&mut self, view: &CommitView) -> Result<Option<u64>, EngineError> {
         if self.by_seqno == self.by_id {
             return self.turn_to_places();
         }
-        // Where not all of the by-id index is there, only what is there can be compared.
+        // If a part of the by-id index is unreadable, only the rest of it can be compared.
         let first = if self.by_id_damaged {
             Tree::ById
         } else {
@@ -270,7 +280,7 @@ impl Audit {
         Ok(Some(0))
     }
 
-    /// Takes over what a survey has told: places of nodes, or what ends this.
+    /// Takes the places of nodes from the notes, or the finding that ends the audit.
     fn take_notes(&mut self, view: &CommitView, create: Create<'_>) -> Result<(), EngineError> {
         if let Some(finding) = self.notes.found.take() {
             return Err(refusal(view, &finding));

@@ -1,11 +1,12 @@
-//! Building a tree from nothing: entries in the order of their keys go in, at the end the root comes out.
+//! Building a tree from nothing, from entries in the order of their keys.
 //!
-//! Nodes are cut as the vendor's compaction cuts them, so that files of both have trees of the same shape: as soon as a
-//! level's pending entries exceed the cut, all of them become a node (an interior one only if they are two). At the end
-//! the rest of each level is written, upwards until a level has come to a single node.
+//! Nodes are cut as the vendor's compaction cuts them, so that files of both have trees of the same
+//! shape. As soon as a level's pending entries exceed the cut, all of them become a node (an
+//! interior one only if they are at least two). At the end the rest of each level is written,
+//! upwards to the level that has a single node.
 //!
-//! Every level is cut while the entries come in: what is in memory is one node to be per level, whatever the tree's
-//! size. Keys must strictly ascend: anything else is damage in the source, and an error.
+//! Every level is cut while entries arrive, so memory is one pending node per level, whatever the
+//! tree's size. Keys must strictly ascend: anything else is damage in the source, and an error.
 
 use bytes::Bytes;
 
@@ -15,15 +16,16 @@ use crate::couchstore::btree::split_policy::{CUT_BYTES, INTERIOR_ENTRIES_MIN};
 use crate::couchstore::file::Appender;
 use crate::couchstore::format::{Entry, NodeKind, Pointer, Tree};
 
-/// The vendor compacts with a chunk size in whole KiB for this tree, which comes to a smaller cut.
+/// Cut of the by-id tree. The vendor compacts it with a chunk size in whole KiB, which gives a
+/// smaller cut.
 const BY_ID_CUT_BYTES: usize = 1024 * 2 / 3;
 
-/// A tree that grows.
+/// A growing tree.
 #[derive(Debug)]
 pub(crate) struct BulkBuilder {
     tree: Tree,
     cut_bytes: usize,
-    /// Leaves first.
+    /// The levels, leaves first.
     levels: Vec<Level>,
     last_key: Option<Bytes>,
 }
@@ -50,7 +52,8 @@ impl BulkBuilder {
         }
     }
 
-    /// Adds an entry behind all others; says `false`, and adds nothing, if its key does not belong there.
+    /// Adds an entry behind all others. Returns `false`, and adds nothing, if its key does not
+    /// belong there.
     pub(crate) fn push(
         &mut self,
         out: &mut Appender,
@@ -65,12 +68,13 @@ impl BulkBuilder {
         Ok(true)
     }
 
-    /// Writes what is pending; the root, or `None` of a tree without entries.
+    /// Writes the pending entries. Returns the root, or `None` for a tree without entries.
     pub(crate) fn finish(mut self, out: &mut Appender) -> Result<Option<Pointer>, EngineError> {
         let mut at = 0;
         let mut root = None;
         while let Some(level) = self.levels.get(at) {
-            // The only node of the level below is the root; it waits here as the only entry.
+            // The only node of the level below is the root. Its pointer is the only pending entry
+            // here.
             if let ([entry], 0, 1..) = (level.pending.as_slice(), level.nodes, at) {
                 root = Some(node_writer::decode_pointer(out, self.tree, &entry.value)?);
                 break;
@@ -97,7 +101,7 @@ impl BulkBuilder {
         Ok(())
     }
 
-    /// Makes a node of all that is pending on a level, and adds it to the level above.
+    /// Makes a node of all pending entries of a level, and adds its pointer to the level above.
     fn cut(&mut self, out: &mut Appender, at: usize) -> Result<(), EngineError> {
         let Some(level) = self
             .levels

@@ -1,15 +1,18 @@
-//! Catching up: what was committed since the target was made, from the old file into the new one.
+//! Catching up: rounds that bring the commits since the copy from the old file into the new one.
 //!
-//! A commit's rows with a seqno above the last one's are exactly what has changed between the two, because seqnos only
-//! rise, and a key's newer row takes the place of its older one. Local documents are compared as a whole: they are few.
-//! What was removed without a new seqno would be missed. What purges have taken out is told by the claim, and taken out
-//! here before anything is put in; a rollback ends the compaction.
-//! The rows of a round are sorted and change the trees from one end to the other, a part with each step: so each leaf is
-//! written anew once a round, however small the steps are.
+//! The changes between two commits are exactly the rows of the later one with seqnos above the
+//! earlier one's. Seqnos only rise, and a key's newer row replaces its older one. Local documents
+//! are few and compared as a whole. A removal without a new seqno would be missed: the claim hands
+//! on what purges removed, which is removed here before anything is inserted, and a rollback ends
+//! the compaction.
 //!
-//! E16. A round brings the target from one acknowledged commit to another, a purge's among them: what was purged is gone
-//! with all earlier rows of its key, of which the target may be the only one to have any. Nothing that was committed
-//! meanwhile is asked of the filter, or purged by the compaction's own request: the next one does.
+//! The rows of a round are sorted and change the trees from one end to the other, a part with each
+//! step. So each leaf is written once a round, however small the steps are.
+//!
+//! E16. A round brings the target from one acknowledged commit to another, which may be a purge's.
+//! A purged key loses all its rows up to the purge, of which the target may have the only ones. The
+//! filter does not judge rows that were committed meanwhile, and the compaction's request does not
+//! purge them: the next compaction does.
 
 use lowtide_checkpoint::Seqno;
 
@@ -23,29 +26,30 @@ use crate::couchstore::store::PurgedRow;
 use super::audit;
 use super::target::Target;
 
-/// The last round, which commits have to wait for, copies at most so much of the old file; unless
-/// [`ROUNDS_MAX`] rounds did not get there.
+/// Most bytes of the old file in the last round, for which commits wait. After [`ROUNDS_MAX`]
+/// rounds there is no limit.
 pub(super) const LAST_ROUND_BYTES_MAX: u64 = 1 << 20;
-/// So often it is tried to get there without holding up commits. The vendor does as many.
+/// Rounds that try to reach that without blocking commits. The vendor has the same number.
 pub(super) const ROUNDS_MAX: u64 = 10;
-/// Changes of a tree that are made together at least, and at most. They are neighbours, so that different ones change
-/// different leaves; with fewer the nodes above them would be written anew for each.
+/// Fewest and most changes of a tree that are made together. They are neighbours, so separate
+/// groups change separate leaves. Smaller groups would write the nodes above the leaves too often.
 const TOGETHER_MIN: usize = 256;
 const TOGETHER_MAX: usize = 4096;
-/// What a row takes in memory beside its bytes, and those of the changes it will make.
+/// Memory of a row and its changes, without the bytes of its key and metadata.
 const ROW_OVERHEAD_BYTES: usize = 384;
-/// What a change costs, if no other is in its leaf.
+/// Cost of a change that is the only one in its leaf.
 const LEAF_BYTES: u64 = THRESHOLD_BYTES as u64;
 
-/// One round: from the commit the target has to `to`.
+/// One round: from the target's commit to `to`.
 #[derive(Debug)]
 pub(super) struct Round {
     to: CommitView,
     next: Seqno,
-    /// What was purged, by key, each once. It goes first: so a row that is put in later stays.
-    taken_out: std::vec::IntoIter<PurgedRow>,
-    /// Whose bodies are copied and which the trees have yet to take in. They do when there are no more, or no more fit
-    /// into memory: each time costs new nodes from the leaves to the roots, and those before stay in the file.
+    /// Purged keys, each once. They are removed first, so a row that is inserted later stays.
+    purged: std::vec::IntoIter<PurgedRow>,
+    /// Rows whose bodies are copied and which the trees do not have yet. They are inserted when
+    /// there are no more, or no more fit into memory: each insertion writes nodes from the leaves
+    /// to the roots and leaves the old ones in the file.
     rows: Vec<DocInfo>,
     rows_bytes: usize,
     memory_bytes: usize,
@@ -54,18 +58,19 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Collects rows in so much memory. `taken_out` is what was purged with `to` and before.
+    /// Begins a round that collects rows in this much memory. `purged` are the rows that were
+    /// purged with `to` and before.
     pub(super) fn new(
         from: &CommitView,
         to: CommitView,
-        mut taken_out: Vec<PurgedRow>,
+        mut purged: Vec<PurgedRow>,
         memory_bytes: usize,
     ) -> Self {
-        // Of a key that was purged more than once the last one, which is the one that is kept, says all.
-        taken_out.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(b.seqno.cmp(&a.seqno)));
-        taken_out.dedup_by(|later, first| later.id == first.id);
+        // The last purge of a key, which is kept, covers the earlier ones.
+        purged.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(b.seqno.cmp(&a.seqno)));
+        purged.dedup_by(|later, first| later.id == first.id);
         Self {
-            taken_out: taken_out.into_iter(),
+            purged: purged.into_iter(),
             next: Seqno(from.header.update_seq).next(),
             to: to.uncached(),
             rows: Vec::new(),
@@ -76,12 +81,12 @@ impl Round {
         }
     }
 
-    /// Seqnos done, as far as can be told.
+    /// Returns an estimate of the seqnos left.
     pub(super) const fn left(&self) -> u64 {
         (self.to.header.update_seq + 1).saturating_sub(self.next.0)
     }
 
-    /// Does as much as the budget allows; whether that was all.
+    /// Works as long as the budget allows. Returns whether the round is complete.
     pub(super) fn step(
         &mut self,
         target: &mut Target,
@@ -98,15 +103,15 @@ impl Round {
             if self.is_copied {
                 return Ok(true);
             }
-            let change = if self.taken_out.as_slice().is_empty() {
+            let change = if self.purged.as_slice().is_empty() {
                 Change::Put
             } else {
-                Change::TakeOut
+                Change::Remove
             };
             let (is_spent, is_over) = match change {
-                Change::TakeOut => (
+                Change::Remove => (
                     self.look_up(target, &mut budget)?,
-                    self.taken_out.as_slice().is_empty(),
+                    self.purged.as_slice().is_empty(),
                 ),
                 Change::Put => (self.copy(target, report, &mut budget)?, self.is_copied),
             };
@@ -120,12 +125,12 @@ impl Round {
         }
     }
 
-    /// Looks for rows of the target that were purged, until there are no more, they take too much memory, or the budget is
-    /// spent, which it tells.
+    /// Looks up rows of the target that were purged, until there are no more or they take too much
+    /// memory. Returns whether the budget ran out.
     fn look_up(&mut self, target: &mut Target, budget: &mut Budget) -> Result<bool, EngineError> {
-        let made = target.as_it_is()?;
-        for PurgedRow { id, seqno } in self.taken_out.by_ref() {
-            // What has a later seqno was committed after the purge.
+        let made = target.unfinished_view()?;
+        for PurgedRow { id, seqno } in self.purged.by_ref() {
+            // A later seqno was committed after the purge.
             if let Some(row) = made.doc_info(&id)?.filter(|row| row.seqno <= seqno) {
                 self.rows_bytes += row_bytes(&row);
                 self.rows.push(row);
@@ -140,7 +145,8 @@ impl Round {
         Ok(false)
     }
 
-    /// Copies bodies until there are no more, the rows take too much memory, or the budget is spent, which it tells.
+    /// Copies bodies until there are no more or the rows take too much memory. Returns whether the
+    /// budget ran out.
     fn copy(
         &mut self,
         target: &mut Target,
@@ -167,9 +173,9 @@ impl Round {
         Ok(false)
     }
 
-    /// Ends the round: the target is at the commit this returns.
+    /// Ends the round. Returns the commit that the target is at.
     pub(super) fn finish(self, target: &mut Target) -> Result<CommitView, EngineError> {
-        // Though theirs may be the same: the figures in the state are the target's own.
+        // Even if the documents are the same, the figures in the state are the target's own.
         target.update_locals(&self.to)?;
         target.header.update_seq = self.to.header.update_seq;
         target.header.purge_seq = target.header.purge_seq.max(self.to.header.purge_seq);
@@ -177,27 +183,27 @@ impl Round {
     }
 }
 
-/// What a row takes in memory until both indexes have changed.
+/// Returns the memory of a row until both indexes have changed.
 fn row_bytes(info: &DocInfo) -> usize {
     2 * (info.id.len() + info.rev_meta.len()) + ROW_OVERHEAD_BYTES
 }
 
-/// What becomes of rows.
+/// The change to make with rows.
 #[derive(Clone, Copy, Debug)]
 enum Change {
-    /// They take the places of those with their keys.
+    /// Insert them, in place of those with their keys.
     Put,
-    /// They are in the indexes, and go.
-    TakeOut,
+    /// Remove them: they are in the indexes.
+    Remove,
 }
 
-/// Rows of different keys on their way into the indexes, or out of them: by id, in the order of keys, and then by seqno.
+/// Changes of both indexes for rows of different keys: by id in the order of keys, then by seqno.
 #[derive(Debug)]
 enum Changes {
     ById {
         change: Change,
         rows: std::vec::IntoIter<DocInfo>,
-        /// What they do to the other index.
+        /// The changes of the other index.
         by_seqno: Vec<Action>,
     },
     BySeqno(std::vec::IntoIter<Action>),
@@ -213,7 +219,7 @@ impl Changes {
         }
     }
 
-    /// Makes as many changes as the budget allows; whether those were all.
+    /// Makes as many changes as the budget allows. Returns whether all are made.
     fn step(&mut self, target: &mut Target, budget: &mut Budget) -> Result<bool, EngineError> {
         loop {
             let together = budget.items.clamp(TOGETHER_MIN, TOGETHER_MAX);
@@ -231,7 +237,7 @@ impl Changes {
                     }
                     match change {
                         Change::Put => target.change_by_id(&rows, by_seqno)?,
-                        Change::TakeOut => target.take_out_by_id(&rows, by_seqno)?,
+                        Change::Remove => target.remove_by_id(&rows, by_seqno)?,
                     }
                     rows.len()
                 }
@@ -253,7 +259,7 @@ impl Changes {
     }
 }
 
-/// What of the old file was written since the target's commit.
+/// Returns the bytes of the old file that were written since the target's commit.
 pub(super) const fn behind_bytes(from: &CommitView, to: &CommitView) -> u64 {
     to.end.saturating_sub(from.end)
 }

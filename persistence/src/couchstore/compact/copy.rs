@@ -1,11 +1,12 @@
-//! Copying: every row, in the order of seqnos, with its body; no index yet.
+//! Copying: every row with its body, in the order of seqnos, without an index.
 //!
-//! The first pass copies one commit, further passes what was committed since, as long as that is much. Indexes are built
-//! only then: a tree that had to take in all that was committed while a whole file was copied would leave itself behind
-//! as superseded nodes. Rows go into a sorter by key, because of a key that is copied again only the newest row counts.
+//! The first pass copies one commit. Further passes copy what was committed since, as long as that
+//! is much. Indexes are built only then, because a tree that took in all concurrent commits would
+//! leave many superseded nodes in the file. Rows go into a sorter by key: if a key is copied twice,
+//! only its newest row counts.
 //!
-//! E13. The first pass verifies what it copies (`audit`): a source that contradicts itself is refused, because copying it
-//! would make the loss final and hide it.
+//! E13. The first pass verifies what it copies (`audit`). A source that contradicts itself is
+//! refused, because copying it would hide the damage and make the loss final.
 
 use std::sync::Arc;
 
@@ -23,12 +24,12 @@ use super::indexing::Indexing;
 use super::sort::Sorter;
 use super::target::Target;
 
-/// Another pass is worth it while more than this part of the rows came since.
-const MUCH: u64 = 64;
-/// So many passes at most: whoever overwrites as fast as this copies is caught up with elsewhere.
+/// Share of the rows that makes another pass worthwhile if more than that arrived since.
+const PASS_SHARE: u64 = 64;
+/// Most passes. If commits are as fast as copying, catching up handles the rest.
 const PASSES_MAX: u32 = 6;
 
-/// Copying rows by seqno.
+/// The copy of rows by seqno.
 #[derive(Debug)]
 pub(super) struct Copying {
     next: Seqno,
@@ -37,14 +38,14 @@ pub(super) struct Copying {
     by_id: Sorter,
     sort_bytes: usize,
     passes: u32,
-    /// The high seqno of the first pass: up to there a key is there once.
+    /// High seqno of the first pass. Up to it a key occurs once.
     first_high: Seqno,
-    /// What the first pass verifies.
+    /// The audit of the first pass.
     audit: Option<Box<Audit>>,
 }
 
 impl Copying {
-    /// From `view` on.
+    /// Begins with the first pass.
     pub(super) fn new(view: &CommitView, rules: Rules, sort_bytes: usize) -> Self {
         let first_high = Seqno(view.header.update_seq);
         let by_id = Sorter::new(sort_bytes, 0);
@@ -60,12 +61,12 @@ impl Copying {
         }
     }
 
-    /// Rows looked at so far.
+    /// Returns the number of rows read so far.
     pub(super) const fn done(&self) -> u64 {
         self.rows
     }
 
-    /// Copies as much as the budget allows; whether that was all of `view`.
+    /// Copies as much as the budget allows. Returns whether all of `view` is copied.
     pub(super) fn step(
         &mut self,
         view: &CommitView,
@@ -95,7 +96,8 @@ impl Copying {
         Ok(true)
     }
 
-    /// Copies and verifies as much of the first commit as the budget allows; whether that was all.
+    /// Copies and verifies as much of the first commit as the budget allows. Returns whether all of
+    /// it is.
     fn first_pass(
         &mut self,
         view: &CommitView,
@@ -149,21 +151,21 @@ impl Copying {
         Ok(true)
     }
 
-    /// Whether so much was committed since `view` that it is copied before there are indexes.
-    pub(super) const fn goes_on(&self, view: &CommitView, newest: &CommitView) -> bool {
+    /// Returns whether enough was committed since `view` to copy it before the indexes are built.
+    pub(super) const fn needs_another_pass(&self, view: &CommitView, newest: &CommitView) -> bool {
         let behind = newest
             .header
             .update_seq
             .saturating_sub(view.header.update_seq);
-        behind > self.rows / MUCH && self.passes < PASSES_MAX
+        behind > self.rows / PASS_SHARE && self.passes < PASSES_MAX
     }
 
-    /// Everything is copied: the indexes can be built.
+    /// Ends the copy and begins to build the indexes.
     pub(super) fn finish(self) -> Result<Indexing, EngineError> {
         Indexing::new(self.by_id, self.sort_bytes, self.first_high)
     }
 
-    /// Copies a row and its body; says what the body takes on disk.
+    /// Copies a row and its body. Returns the size of the body on disk.
     fn copy(
         &mut self,
         view: &CommitView,
@@ -197,7 +199,7 @@ impl Copying {
         Err(view.source.corrupt(view.position, what))
     }
 
-    /// The target's seqnos are those of `view` now.
+    /// Sets the target's seqnos to those of `view`.
     fn end_pass(&mut self, view: &CommitView, target: &mut Target) {
         self.passes += 1;
         target.header.update_seq = view.header.update_seq;
@@ -206,7 +208,7 @@ impl Copying {
     }
 }
 
-/// What copying a row costs.
+/// Returns the cost of copying a row.
 fn size(info: &DocInfo) -> u64 {
     (info.id.len() as u64 + info.rev_meta.len() as u64).saturating_add(info.physical_bytes)
 }

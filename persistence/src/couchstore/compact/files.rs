@@ -1,7 +1,8 @@
-//! The files a compaction makes: made by name while the store is open, and removed again unless one is kept.
+//! The files of a compaction: created by name while the store is open, and removed unless one is
+//! kept.
 //!
-//! A store that was closed may have been opened by someone else, who removes what was left over and may use the same
-//! names. So names are made and removed only under the lock of a store that is still open.
+//! After the store is closed, another process may open it, remove leftovers and use the same names.
+//! So names are created and removed only under the lock of a store that is still open.
 
 use std::sync::Weak;
 
@@ -13,10 +14,10 @@ use crate::couchstore::file::Source;
 use crate::couchstore::format::Checksum;
 use crate::couchstore::store::{Directory, OpenStore};
 
-/// A store, as long as it is open.
-pub(super) type Store = Weak<Mutex<Option<OpenStore>>>;
+/// A store that may be closed meanwhile.
+pub(super) type WeakStore = Weak<Mutex<Option<OpenStore>>>;
 
-/// Makes an empty file of that name beside the target.
+/// A callback that creates an empty file of that name next to the target.
 pub(super) type Create<'a> = &'a mut dyn FnMut(&str) -> Result<Source, EngineError>;
 
 /// Calls `with` on the store's directory.
@@ -24,7 +25,7 @@ pub(super) type Create<'a> = &'a mut dyn FnMut(&str) -> Result<Source, EngineErr
 /// # Errors
 /// [`EngineError::Aborted`] if the store was closed.
 pub(super) fn with_directory<T>(
-    store: &Store,
+    store: &WeakStore,
     vb: Vbid,
     with: impl FnOnce(&mut Directory) -> Result<T, EngineError>,
 ) -> Result<T, EngineError> {
@@ -41,16 +42,16 @@ pub(super) fn with_directory<T>(
     }
 }
 
-/// The names a compaction has made. Dropped, they are removed.
+/// The names that a compaction has created. They are removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Files {
-    store: Store,
+    store: WeakStore,
     vb: Vbid,
     names: Vec<String>,
 }
 
 impl Files {
-    pub(super) const fn new(store: Store, vb: Vbid) -> Self {
+    pub(super) const fn new(store: WeakStore, vb: Vbid) -> Self {
         Self {
             store,
             vb,
@@ -58,25 +59,25 @@ impl Files {
         }
     }
 
-    /// Makes an empty file, with the checksum of all versions that new files can have; one of that name was left over,
-    /// and goes.
+    /// Creates an empty file, with the checksum of all versions that new files can have. A leftover
+    /// of that name is removed.
     pub(super) fn create(&mut self, name: &str) -> Result<Source, EngineError> {
         let source = with_directory(&self.store, self.vb, |directory| {
-            let (file, path) = directory.create_anew(name)?;
+            let (file, path) = directory.recreate(name)?;
             Ok(Source::new(file, &path, Checksum::Crc32c))
         });
-        // Also after a failure: the call may have been done all the same.
+        // Noted after a failure too, because the call may have succeeded on the disk.
         self.names.push(name.to_owned());
         source
     }
 
-    /// Removes all but the first; what can't be removed goes when the store is opened next.
+    /// Removes all files except the first. Opening the store removes what is left.
     pub(super) fn remove_later_ones(&mut self) {
         let later = self.names.split_off(self.names.len().min(1));
         self.remove(&later);
     }
 
-    /// Leaves the first one where it is: it has another name by now.
+    /// Leaves the first file alone: it has another name by now.
     pub(super) fn keep_first(&mut self) {
         self.names.drain(..self.names.len().min(1));
     }
@@ -85,7 +86,7 @@ impl Files {
         if names.is_empty() {
             return;
         }
-        // Best effort: opening the store, and the next attempt, remove them as well.
+        // Best effort: the next attempt removes them as well, and so does opening the store.
         let _ = with_directory(&self.store, self.vb, |directory| {
             names.iter().for_each(|name| directory.discard(name));
             Ok(())

@@ -1,12 +1,13 @@
-//! What a compaction gives up: a row of the source goes in, whether it stays comes out.
+//! The filter of a compaction: which rows are not copied.
 //!
 //! E12. The rules, in this order:
-//! 1. The row with the vBucket's highest seqno stays, whatever else is said of it.
-//! 2. A tombstone (an aborted prepare is one) goes if the request purges it: by age, by seqno, or where both are given
-//!    by both; but not if it has its collection's highest seqno (E27). One that does not tell its time is of no age. It
-//!    raises the purge seqno; nothing else does.
-//! 3. A prepare that was completed goes.
-//! 4. Of what is left and alive the host's filter has the last word.
+//! 1. The row with the vBucket's highest seqno stays in any case.
+//! 2. A tombstone (including an aborted prepare) is purged if the request says so: by age, by
+//!    seqno, or by both if both are given. It stays if it has its collection's highest seqno (E27),
+//!    or if age decides and it has no time. A purged tombstone raises the purge seqno; nothing else
+//!    does.
+//! 3. A completed prepare is dropped.
+//! 4. The host's filter judges the live rows that are left.
 
 use std::collections::BTreeMap;
 
@@ -19,23 +20,23 @@ use crate::couchstore::file::Source;
 use crate::couchstore::format::{DocInfo, RevisionMeta, document};
 use crate::couchstore::read::tombstones;
 
-/// What one compaction goes by.
+/// The rules of one compaction.
 #[derive(Debug)]
 pub(super) struct Rules {
     purge_before: Option<u32>,
     purge_upto: Option<Seqno>,
     filter: Option<Box<dyn CompactionFilter>>,
     high: Seqno,
-    /// Prepares up to here are committed or aborted.
+    /// Highest seqno up to which prepares are committed or aborted.
     completed: Seqno,
-    /// The highest tombstone given up so far.
+    /// Highest tombstone purged so far.
     pub(super) purged: u64,
-    /// Of each collection the tombstone that goes if anything of the collection follows.
+    /// For each collection the tombstone that is purged if another row of the collection follows.
     last: BTreeMap<u32, DocInfo>,
 }
 
 impl Rules {
-    /// The rules for a vBucket whose highest seqno and highest completed prepare these are.
+    /// Makes the rules for a vBucket with this highest seqno and highest completed prepare.
     pub(super) fn new(request: CompactionRequest, high: Seqno, completed: Seqno) -> Self {
         let CompactionRequest {
             purge_before,
@@ -53,10 +54,11 @@ impl Rules {
         }
     }
 
-    /// Whether a row is copied now; rows come in the order of their seqnos. Counts what is not.
+    /// Returns whether a row is copied now, and counts it if not. Rows arrive in the order of their
+    /// seqnos.
     ///
     /// # Errors
-    /// [`EngineError::Corrupt`] if the filter is to be asked about a row that can't be read.
+    /// [`EngineError::Corrupt`] if the filter must judge a row that cannot be read.
     pub(super) fn keeps(
         &mut self,
         source: &Source,
@@ -107,7 +109,8 @@ impl Rules {
         }
     }
 
-    /// The tombstones that are copied after all: nothing of their collections followed.
+    /// Returns the tombstones that are copied after all, because no row of their collections
+    /// followed.
     pub(super) fn take_kept(&mut self) -> impl Iterator<Item = DocInfo> + use<> {
         std::mem::take(&mut self.last).into_values()
     }

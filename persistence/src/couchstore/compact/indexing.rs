@@ -1,8 +1,11 @@
-//! Building both indexes of what was copied: first by id, from the rows sorted by key; then by seqno, from those of them
-//! that count, sorted again.
+//! Building both indexes of the copied rows: first by id, from the rows sorted by key, then by
+//! seqno, from the remaining rows sorted again.
 //!
-//! E28. Of a key that was copied more than once the newest row counts; the bodies of the others are in the file for nothing.
-//! E13. In what one commit held no key and no seqno is there twice: if one is, the source is damaged, and refused.
+//! E28. If a key was copied more than once, its newest row counts. The bodies of the others stay in
+//! the file unused.
+//!
+//! E13. Within one commit no key and no seqno occurs twice. If one does, the source is damaged and
+//! refused.
 
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
@@ -17,12 +20,12 @@ use super::files::Create;
 use super::sort::{Sorted, Sorter};
 use super::target::Target;
 
-/// Building the indexes.
+/// The construction of both indexes.
 #[derive(Debug)]
 pub(super) struct Indexing {
     pass: Pass,
     builder: BulkBuilder,
-    /// Up to here a key is there once.
+    /// Seqno up to which a key occurs once.
     first_high: Seqno,
     pub(super) done: u64,
     pub(super) of: u64,
@@ -32,7 +35,7 @@ pub(super) struct Indexing {
 enum Pass {
     ById {
         rows: Sorted,
-        /// The newest row of its key so far, with its value in the index.
+        /// The newest row of the current key so far, with its value in the index.
         newest: Option<(DocInfo, Bytes)>,
         by_seqno: Box<Sorter>,
     },
@@ -43,13 +46,13 @@ enum Pass {
 }
 
 impl Indexing {
-    /// Of the rows that went into a sorter by key.
+    /// Begins with the rows of a sorter by key.
     pub(super) fn new(
         by_id: Sorter,
         sort_bytes: usize,
         first_high: Seqno,
     ) -> Result<Self, EngineError> {
-        // Each row is taken in by one index and then by the other.
+        // Each row is added to one index and then to the other.
         let of = by_id.pushed().saturating_mul(2);
         let by_seqno = Box::new(Sorter::new(sort_bytes, by_id.next_run()));
         let pass = Pass::ById {
@@ -66,8 +69,8 @@ impl Indexing {
         })
     }
 
-    /// Indexes as many rows as the budget allows; whether those were all. Then both indexes and the local documents are
-    /// those of `view`.
+    /// Indexes as many rows as the budget allows. Returns whether all are indexed. Then both
+    /// indexes and the local documents are those of `view`.
     pub(super) fn step(
         &mut self,
         view: &CommitView,
@@ -123,7 +126,7 @@ impl Indexing {
                 if info.seqno > known.seqno {
                     *newest = Some((info, value));
                 }
-                // One row less by seqno.
+                // The by-seqno index gets one row less.
                 self.of = self.of.saturating_sub(1);
                 Ok(())
             }
@@ -147,7 +150,7 @@ impl Indexing {
         Err(view.source.corrupt(view.position, "a seqno is there twice"))
     }
 
-    /// An index has all its rows: ends it; whether it was the last one.
+    /// Ends an index that has all its rows. Returns whether it was the last one.
     fn end_pass(&mut self, target: &mut Target, create: Create<'_>) -> Result<bool, EngineError> {
         match std::mem::replace(&mut self.pass, Pass::Over) {
             Pass::ById {
@@ -175,7 +178,7 @@ impl Indexing {
     }
 }
 
-/// Adds the newest row of a key to the one index, and to what will be in the other.
+/// Adds the newest row of a key to the by-id index, and to the sorter of the other.
 fn take_in(
     by_id: &mut BulkBuilder,
     by_seqno: &mut Sorter,
@@ -189,6 +192,6 @@ fn take_in(
         by_seqno::encode(&info),
         &mut |run| create(&file_names::run(&target.out.source().path, run)),
     )?;
-    // Rows come sorted, and of each key one.
+    // Rows arrive sorted, with one row for each key.
     by_id.push(&mut target.out, info.id, value).map(|_| ())
 }

@@ -1,8 +1,8 @@
-//! The new file takes the old one's place.
+//! The installation of the new file in place of the old one.
 //!
-//! Commits are held up from the look at the last commit to the exchange of the writers: what they would add to the old
-//! file then would be lost. In between lie the rest to catch up with, if any, the two syncs of the target for that, the
-//! renaming and the directory's sync.
+//! Commits are blocked from the read of the last commit to the exchange of the writers, because the
+//! old file would lose whatever they added. In between lie the last round of catching up, if one is
+//! needed, with two syncs of the target, the rename, and the sync of the directory.
 
 use std::sync::Arc;
 
@@ -13,33 +13,34 @@ use crate::couchstore::store_context::StoreContext;
 use crate::couchstore::write::Writer;
 
 use super::catch_up::{self, Round};
-use super::files::{Files, Store, with_directory};
+use super::files::{Files, WeakStore, with_directory};
 use super::target::Target;
 
 /// A target that is complete and durable for one commit.
 #[derive(Debug)]
-pub(crate) struct Ready {
+pub(crate) struct CompletedTarget {
     pub(crate) target: Target,
-    /// The commit of the old file that it has.
+    /// The commit of the old file that it contains.
     pub(crate) at: CommitView,
-    /// Its own commit of that.
+    /// The target's own commit of that content.
     pub(crate) view: CommitView,
 }
 
-/// Makes the target the vBucket's file; gives it back if too much was committed meanwhile to hold up commits for it.
+/// Makes the target the vBucket's file. Returns the target if too much was committed meanwhile to
+/// block commits for it.
 ///
 /// # Errors
-/// Whatever went wrong. The old file stays the vBucket's, or the store is poisoned.
+/// Any error. The old file stays the vBucket's, or the store is poisoned.
 pub(crate) fn install(
-    mut ready: Ready,
+    mut ready: CompletedTarget,
     revision: u64,
     behind_bytes_max: u64,
-    (claim, store, shared): (&CompactionClaim, &Store, &Arc<StoreContext>),
+    (claim, store, shared): (&CompactionClaim, &WeakStore, &Arc<StoreContext>),
     files: &mut Files,
     report: &mut CompactionReport,
-) -> Result<Option<Ready>, EngineError> {
+) -> Result<Option<CompletedTarget>, EngineError> {
     let vb = claim.vb();
-    // Before the vBucket's lock, as everywhere.
+    // The order of locks: directory, then vBucket.
     let exchanged = with_directory(store, vb, |directory| {
         claim.exchange(|last| {
             if last.position != ready.at.position {
@@ -47,8 +48,12 @@ pub(crate) fn install(
                     return Ok(None);
                 }
                 let memory_bytes = shared.config.compaction.sort_bytes;
-                let mut round =
-                    Round::new(&ready.at, last.clone(), claim.taken_out(last), memory_bytes);
+                let mut round = Round::new(
+                    &ready.at,
+                    last.clone(),
+                    claim.take_purged(last),
+                    memory_bytes,
+                );
                 round.step(&mut ready.target, report, Budget::NONE)?;
                 ready.at = round.finish(&mut ready.target)?;
                 ready.view = ready.target.commit(&ready.at)?;

@@ -9,7 +9,7 @@ use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, 
 use crate::couchstore::store::{CompactionClaim, VBucket};
 use crate::couchstore::store_context::StoreContext;
 
-use super::files::{Files, Store, with_directory};
+use super::files::{Files, WeakStore, with_directory};
 use super::stages::{Context, Stage};
 
 /// A compaction of one vBucket.
@@ -23,18 +23,21 @@ pub(crate) struct Compaction {
 struct Work {
     stage: Stage,
     revision: u64,
-    // Dropped in this order: whoever compacts next finds the names free.
+    // Dropped in this order, so that the next compaction finds the names free.
     files: Files,
-    store: Store,
+    store: WeakStore,
     shared: Arc<StoreContext>,
     claim: CompactionClaim,
 }
 
 impl Compaction {
+    /// Claims the vBucket and begins.
+    ///
     /// # Errors
-    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`], [`EngineError::Poisoned`].
+    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`],
+    /// [`EngineError::Poisoned`].
     pub(crate) fn begin(
-        store: Store,
+        store: WeakStore,
         vbucket: Arc<VBucket>,
         shared: Arc<StoreContext>,
         request: CompactionRequest,
@@ -64,7 +67,7 @@ impl Job for Compaction {
             vb: self.vb,
             why: "the compaction is over",
         };
-        // An error drops all of it, last things first: the files go before the claim.
+        // An error drops all of it in reverse order: the files before the claim.
         let Work {
             claim,
             shared,
@@ -82,7 +85,7 @@ impl Job for Compaction {
             report: &mut self.report,
         };
         let advanced = context.advance(stage, budget).map_err(|error| {
-            // What was broken off under its feet may have looked like damage.
+            // A break in the vBucket's history may have looked like damage.
             let aborted = claim.published().err();
             aborted
                 .filter(|aborted| matches!(aborted, EngineError::Aborted { .. }))
@@ -107,7 +110,7 @@ impl Job for Compaction {
 
 impl fmt::Debug for Compaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The rest would be all rows it has in memory.
+        // The other fields would print all rows in memory.
         f.debug_struct("Compaction")
             .field("vb", &self.vb)
             .field("report", &self.report)
@@ -126,7 +129,7 @@ impl Drop for Compaction {
         else {
             return;
         };
-        // The old file is of no use any more. What can't be removed now is tried again later.
+        // The old file is not needed any more. If the removal fails it is repeated later.
         let _ = with_directory(store, claim.vb(), |directory| {
             directory.remove_superseded(claim.vb())
         });

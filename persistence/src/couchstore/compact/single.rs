@@ -1,11 +1,11 @@
-//! Compacting one file into another, without a store: a source and a request go in, a smaller file with the same content
-//! comes out.
+//! Compacting one file into another, without a store.
 //!
-//! Always (T6): the source is only read; a target that exists is refused; a compaction that fails leaves no file behind,
-//! and one that ends leaves a target that is whole and durable. A last commit that is whole but not activated is taken
-//! over: it may have been acknowledged, and opening the source as a store would bring it back.
+//! What always holds (T6): the source is only read, and an existing target is refused. A failed
+//! compaction leaves no file behind, and a completed one leaves a target that is whole and durable.
+//! A last commit that is whole but not activated is included: it may have been acknowledged, and
+//! opening the source as a store would bring it back.
 //!
-//! The target keeps the source's version of the format, so that whoever reads the one can read the other; only version
+//! The target keeps the source's format version, so that the same tools can read both. Only version
 //! 11, which nothing writes any more, becomes 12.
 
 use std::path::{Path, PathBuf};
@@ -34,20 +34,20 @@ const CONFIG: CouchstoreConfig = CouchstoreConfig {
     compaction: CompactionConfig::DEFAULT,
 };
 
-/// Progress is told once for so many items.
+/// Items between two reports of progress.
 const STEP: Budget = Budget {
     items: 1_024,
     bytes: u64::MAX,
 };
 
-/// Compacts the file `source` into a new file `target` on the same disk. `progress` is told how many items of how many
-/// have been copied or indexed: first all are copied, then they are indexed twice, counted from 0 again. O(file); memory as
-/// any compaction.
+/// Compacts the file `source` into a new file `target` on the same disk. `progress` gets the number
+/// of items done and their total: first all are copied, then they are indexed twice, counted from 0
+/// again. O(file), with the memory of any compaction.
 ///
 /// # Errors
-/// [`EngineError::Corrupt`] if the source is damaged; [`EngineError::Unsupported`] if it is encrypted, or of another
-/// version than 11 to 14; [`EngineError::Disk`], of kind `AlreadyExists` if there is a `target`, or a file of its name
-/// and `.btree-tmp_` with a number.
+/// [`EngineError::Corrupt`] if the source is damaged; [`EngineError::Unsupported`] if it is
+/// encrypted, or of another version than 11 to 14; [`EngineError::Disk`], of kind `AlreadyExists`
+/// if `target` exists, or a file of its name followed by `.btree-tmp_` and a number.
 pub fn compact_file(
     disk: &dyn Disk,
     source: &Path,
@@ -100,7 +100,7 @@ pub(crate) fn compact_with(
     Ok(report)
 }
 
-/// What opening the file for writing would come to, without a write.
+/// Returns the commit that opening the file for writing would recover, without writing.
 fn newest(disk: &dyn Disk, path: &Path) -> Result<CommitView, EngineError> {
     let mut view = header_search::newest(disk.open(path, Access::ReadOnly)?, path)?;
     while let Some(next) = tail_recovery::successor(&view)? {
@@ -109,7 +109,7 @@ fn newest(disk: &dyn Disk, path: &Path) -> Result<CommitView, EngineError> {
     Ok(view)
 }
 
-/// The files made so far. Dropped, they are removed.
+/// The files created so far. They are removed when this is dropped.
 struct CreatedFiles<'a> {
     disk: &'a dyn Disk,
     paths: Vec<PathBuf>,
@@ -130,7 +130,8 @@ impl CreatedFiles<'_> {
 impl Drop for CreatedFiles<'_> {
     fn drop(&mut self) {
         for path in &self.paths {
-            // Without its header it is no couchstore file; that it can't be removed either is the lesser news.
+            // Without its header it is not a couchstore file, and the first error is more
+            // important.
             let _ = self.disk.remove(path);
         }
     }

@@ -1,13 +1,14 @@
-//! Sorting rows by key in bounded memory: rows go in in any order, and come out in the order of their keys.
+//! Sorting rows by key in bounded memory.
 //!
-//! Rows are collected until they take half of what memory they may; then those are written to a temporary file of their
-//! own, a run, while the next ones are collected. At the end all runs are merged. What is in memory is one run and a
-//! half, or one frame of every run: 16 MiB by default, or 16 KiB for each 8 MiB of rows. What fits one run never
-//! touches the disk.
+//! Rows are collected until they take half of the memory. They are then written to a temporary file
+//! of their own, a run, while the next ones are collected. At the end all runs are merged. Memory
+//! is one run and a half, or one frame of every run: 16 MiB by default, or 16 KiB for each 8 MiB of
+//! rows. Rows that fit one run never touch the disk.
 //!
-//! E29. No call does more than a bounded part. Rows are sorted a few thousand at a time and merged from there; of a
-//! run that is being written, each row that comes in moves on twice its bytes, so that it is written before the next
-//! is due. Rows of the same key all come out, next to one another, in no particular order.
+//! E29. No call does more than a bounded amount of work. Rows are sorted a few thousand at a time
+//! and merged from there. Each row that arrives advances the run being written by twice the row's
+//! bytes, so that the run is written before the next is due. Rows with the same key all come out,
+//! adjacent and in no particular order.
 
 mod run;
 
@@ -23,27 +24,27 @@ use crate::couchstore::format::Entry;
 
 use self::run::{Run, RunWriter};
 
-/// What a row takes beside its bytes: two handles and their allocations.
+/// Memory of a row without its bytes: two handles and their allocations.
 const ROW_OVERHEAD_BYTES: usize = 128;
 /// Rows that are sorted at once.
 const BATCH_ROWS: usize = 4096;
 
-/// Makes the file of the run with that number.
+/// A callback that creates the file of the run with that number.
 pub(super) type CreateRun<'a> = &'a mut dyn FnMut(usize) -> Result<Source, EngineError>;
 
-/// Collects rows.
+/// A collector of rows.
 #[derive(Debug)]
 pub(super) struct Sorter {
     run_bytes: usize,
     next_run: usize,
-    /// Not sorted yet.
+    /// Unsorted rows.
     rows: Vec<Entry>,
-    /// Sorted, in memory.
+    /// Sorted rows in memory.
     batches: Vec<Run>,
-    /// Of both.
+    /// Size of both.
     collected_bytes: usize,
     spill: Option<Spill>,
-    /// In files.
+    /// Runs in files.
     runs: Vec<Run>,
     pushed: u64,
 }
@@ -56,7 +57,7 @@ struct Spill {
 }
 
 impl Sorter {
-    /// Rows take at most about `memory_bytes`; the first run's number is `next_run`.
+    /// Makes a sorter of about `memory_bytes`. The first run gets the number `next_run`.
     pub(super) const fn new(memory_bytes: usize, next_run: usize) -> Self {
         Self {
             run_bytes: memory_bytes / 2,
@@ -70,17 +71,17 @@ impl Sorter {
         }
     }
 
-    /// Rows that went in.
+    /// Returns the number of rows added.
     pub(super) const fn pushed(&self) -> u64 {
         self.pushed
     }
 
-    /// A number that no run of this one has.
+    /// Returns a number above those of its runs.
     pub(super) const fn next_run(&self) -> usize {
         self.next_run
     }
 
-    /// Adds a row. `create` makes a run's file, should one be needed.
+    /// Adds a row. `create` creates a run's file if one is needed.
     pub(super) fn push(
         &mut self,
         key: Bytes,
@@ -110,12 +111,12 @@ impl Sorter {
         Ok(())
     }
 
-    /// Everything that was added, in order.
+    /// Returns everything that was added, in order.
     pub(super) fn finish(mut self) -> Result<Sorted, EngineError> {
         self.close_batch();
         let mut runs = self.runs;
         if let Some(Spill { rows, out }) = self.spill.take() {
-            // What is written of it is in order, and so is the rest.
+            // The written part of the run is in order, and so is the rest.
             runs.push(out.finish()?);
             runs.extend(rows.into_runs());
         }
@@ -123,7 +124,7 @@ impl Sorter {
         Sorted::of(runs)
     }
 
-    /// Writes so much of the run that is to be written, if there is one.
+    /// Writes this many bytes of the run that is being written, if there is one.
     fn write(&mut self, bytes: usize) -> Result<(), EngineError> {
         let Some(mut spill) = self.spill.take() else {
             return Ok(());
@@ -159,7 +160,7 @@ fn memory_bytes(row: &Entry) -> usize {
 /// Rows in order.
 pub(super) struct Sorted {
     runs: Vec<Run>,
-    /// The first row of each run that has one left.
+    /// First row of each run that has one left.
     heads: BinaryHeap<Reverse<(Bytes, usize, Bytes)>>,
 }
 
@@ -183,7 +184,7 @@ impl Sorted {
         Ok(sorted)
     }
 
-    /// The next row.
+    /// Returns the next row.
     pub(super) fn next(&mut self) -> Result<Option<(Bytes, Bytes)>, EngineError> {
         let Some(Reverse((key, run, value))) = self.heads.pop() else {
             return Ok(None);
@@ -192,7 +193,7 @@ impl Sorted {
         Ok(Some((key, value)))
     }
 
-    /// What is left, as runs of its own.
+    /// Returns the rest, as separate runs.
     fn into_runs(self) -> impl Iterator<Item = Run> {
         let heads = self
             .heads
@@ -223,7 +224,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes out of a sorter that `rows` were put into.
+    /// Sorts `rows`. Returns them with the disk that holds the runs.
     fn sort(rows: &[(u32, usize)], memory_bytes: usize) -> (Vec<(Bytes, Bytes)>, MemoryDisk) {
         let disk = MemoryDisk::new();
         let mut create = |number: usize| {
@@ -249,8 +250,8 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_out_in_order_however_many_runs_there_are() {
-        // Every key once, in no order; values from nothing to more than a frame.
+    fn sorted_rows_are_in_order_for_any_number_of_runs() {
+        // Every key once, in no order, with values from nothing to more than a frame.
         let rows: Vec<(u32, usize)> = (0..5000_u32)
             .map(|n| {
                 (
@@ -277,13 +278,13 @@ mod tests {
     }
 
     #[test]
-    fn no_row_makes_much_be_written() {
+    fn one_row_writes_a_bounded_number_of_bytes() {
         let disk = MemoryDisk::new();
         let path = Path::new("/run");
         let mut create = |_| Ok(Source::new(disk.create(path)?, path, Checksum::Crc32c));
         let mut sorter = Sorter::new(4 << 20, 0);
         let (mut before, mut most) = (0, 0);
-        // A run and most of the next.
+        // One run and most of the next.
         for n in 0..14_000_u32 {
             let key = Bytes::from((n * 701 % 5003).to_string());
             sorter

@@ -1,4 +1,4 @@
-//! The stages of a compaction: what each does, and which follows.
+//! The stages of a compaction: the work of each, and the stage that follows.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use crate::couchstore::store_context::StoreContext;
 
 use super::catch_up::{self, LAST_ROUND_BYTES_MAX, ROUNDS_MAX, Round};
 use super::copy::Copying;
-use super::files::{Files, Store, with_directory};
+use super::files::{Files, WeakStore, with_directory};
 use super::filter::Rules;
 use super::indexing::Indexing;
-use super::install::{self, Ready};
+use super::install::{self, CompletedTarget};
 use super::target::Target;
 
-/// Everything up to some commit is copied, and both indexes of that are built.
+/// Every row of some commit is copied, and both of its indexes are built.
 const COPIED: &str = "compact-copied";
-/// Nothing was committed that the target has not, or too little to go round again for.
+/// The target lacks no commit, or too little for another round.
 const CAUGHT_UP: &str = "compact-caught-up";
-/// The target is whole and durable, under a name of no meaning.
+/// The target is whole and durable, under a temporary name.
 const BEFORE_RENAME: &str = "compact-before-rename";
-/// The target is the vBucket's file, durably; the old one is still there.
+/// The target is the vBucket's file, durably. The old one still exists.
 const AFTER_RENAME: &str = "compact-after-rename";
 
-/// What is to be done next.
+/// The next piece of work.
 pub(super) enum Stage {
     Begin(CompactionRequest),
     Copy {
@@ -48,18 +48,18 @@ pub(super) enum Stage {
         at: CommitView,
         target: Target,
     },
-    Swap(Ready),
+    Swap(CompletedTarget),
     Clean,
 }
 
-/// What follows a stage, and how far it came; `None` when nothing does.
+/// The stage that follows and the progress to report, or `None` at the end.
 pub(super) type Next = Option<(Stage, Progress)>;
 
-/// What the stages work on.
+/// The parts of the job that the stages use.
 pub(super) struct Context<'a> {
     pub(super) revision: &'a mut u64,
     pub(super) files: &'a mut Files,
-    pub(super) store: &'a Store,
+    pub(super) store: &'a WeakStore,
     pub(super) shared: &'a Arc<StoreContext>,
     pub(super) claim: &'a CompactionClaim,
     pub(super) report: &'a mut CompactionReport,
@@ -68,11 +68,12 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     pub(super) fn advance(&mut self, stage: Stage, budget: Budget) -> Result<Next, EngineError> {
         if let Stage::Clean = stage {
-            // The new file is in place: what becomes of it now is no longer this job's concern.
+            // The new file is in place, so a later break in the vBucket's history does not concern
+            // this job.
             let vb = self.claim.vb();
             return match with_directory(self.store, vb, |directory| directory.remove_superseded(vb))
             {
-                // Whoever opens the store next removes the old file.
+                // A closed store removes the old file when it is opened again.
                 Ok(()) | Err(EngineError::Aborted { .. }) => Ok(None),
                 Err(error) => Err(error),
             };
@@ -96,7 +97,7 @@ impl Context<'_> {
             Stage::Commit { at, mut target } => {
                 let view = target.commit(&at)?;
                 Ok(Some((
-                    Stage::Swap(Ready { target, at, view }),
+                    Stage::Swap(CompletedTarget { target, at, view }),
                     Progress::Reached(BEFORE_RENAME),
                 )))
             }
@@ -110,7 +111,7 @@ impl Context<'_> {
         published: &PublishedCommit,
         request: CompactionRequest,
     ) -> Result<Next, EngineError> {
-        // What is damaged is not to be copied, though it be sound in memory.
+        // Damage on the disk must not be copied, even if the cache has a sound node.
         let view = published.view.uncached();
         if view.header.encrypted {
             return Err(view
@@ -119,7 +120,7 @@ impl Context<'_> {
         }
         let vb = self.claim.vb();
         *self.revision = with_directory(self.store, vb, |directory| {
-            // An earlier compaction may have failed to.
+            // An earlier compaction may have failed to remove them.
             let _ = directory.remove_superseded(vb);
             directory.next_revision(vb)
         })?;
@@ -170,7 +171,7 @@ impl Context<'_> {
                 progress,
             )));
         }
-        if copying.goes_on(&view, newest) {
+        if copying.needs_another_pass(&view, newest) {
             return Ok(Some((
                 Stage::Copy {
                     view: newest.uncached(),
@@ -231,9 +232,9 @@ impl Context<'_> {
         let mut round = match round {
             Some(round) => round,
             None => {
-                let taken_out = self.claim.taken_out(&newest);
+                let purged = self.claim.take_purged(&newest);
                 // The commit that was copied last may have been a purge.
-                if newest.position == at.position && taken_out.is_empty() {
+                if newest.position == at.position && purged.is_empty() {
                     return Ok(Some((
                         Stage::Commit { at, target },
                         Progress::Reached(CAUGHT_UP),
@@ -242,7 +243,7 @@ impl Context<'_> {
                 Round::new(
                     &at,
                     newest,
-                    taken_out,
+                    purged,
                     self.shared.config.compaction.sort_bytes,
                 )
             }
@@ -278,7 +279,7 @@ impl Context<'_> {
         )))
     }
 
-    fn swap(&mut self, ready: Ready) -> Result<Next, EngineError> {
+    fn swap(&mut self, ready: CompletedTarget) -> Result<Next, EngineError> {
         let is_last = self.report.catch_up_rounds >= ROUNDS_MAX;
         let behind_bytes_max = if is_last {
             u64::MAX
@@ -301,7 +302,7 @@ impl Context<'_> {
                     .add(self.report.tombstones_purged);
                 Ok(Some((Stage::Clean, Progress::Reached(AFTER_RENAME))))
             }
-            Some(Ready { target, at, .. }) => {
+            Some(CompletedTarget { target, at, .. }) => {
                 let progress = working("catching-up", 0, 0);
                 Ok(Some((
                     Stage::CatchUp {

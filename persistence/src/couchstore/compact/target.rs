@@ -1,9 +1,10 @@
-//! The file a compaction writes: bodies and nodes are appended, at the end a header makes it a vBucket's file.
+//! The file that a compaction writes: bodies and nodes, and at the end a header.
 //!
-//! It is not the store's file yet: that a sync of it failed says nothing of the store, which goes on with the old one.
-//! Always: nothing of it counts before [`Target::commit`], which takes two syncs, as every compaction of the vendor
-//! does; then all of it is durable, under an activated header. It is synced now and then while it grows, so that the
-//! last sync, and the commits that share the device with it, don't wait for all of it at once.
+//! It is not the store's file yet. If a sync of it fails, the store continues with the old file.
+//! Nothing in it counts before [`Target::commit`], which takes two syncs, as every compaction of
+//! the vendor does. Afterwards all of it is durable, under an activated header. It is also synced
+//! while it grows, so that the last sync, and the commits that share the device, do not wait for
+//! all of it at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,8 +23,8 @@ use crate::couchstore::write::activate;
 use super::audit;
 use super::bulk_builder::BulkBuilder;
 
-/// Where the first byte goes. The file has no header at its beginning: block 0 begins with a type byte of 0, which is
-/// what a hole reads as, and no position of a body is 0.
+/// Position of the first byte. The file has no header at its beginning: block 0 begins with a type
+/// byte of 0, which is how a hole reads, and no body has position 0.
 const START: u64 = 1;
 
 /// A vBucket's next file.
@@ -31,19 +32,19 @@ const START: u64 = 1;
 pub(super) struct Target {
     shared: Arc<StoreContext>,
     pub(super) out: Appender,
-    /// What the next commit will say.
+    /// The content of the next header.
     pub(super) header: Header,
-    /// The header before, 0 where there is none: the vendor's files say so, too.
+    /// Position of the header before, 0 if there is none. The vendor's files have the same.
     previous: u64,
     synced_bytes: u64,
-    /// Counted from what is in it; whether there are extended attributes is the vBucket's to know.
+    /// Counts of this file's rows. Extended attributes are a property of the vBucket instead.
     pub(super) figures: StoreFigures,
     /// Its local documents.
     locals: BTreeMap<Bytes, Bytes>,
 }
 
 impl Target {
-    /// An empty one, for the vBucket as `view` has it.
+    /// Makes an empty target for the vBucket at `view`.
     pub(super) fn new(source: Source, shared: Arc<StoreContext>, view: &CommitView) -> Self {
         let Header {
             update_seq,
@@ -51,7 +52,7 @@ impl Target {
             timestamp,
             ..
         } = view.header;
-        // An older file becomes what new ones are; a newer one is not made older.
+        // An older file is upgraded to the configured version, and a newer one is not downgraded.
         let version = view.header.version.max(shared.config.version.number());
         let header = Header {
             update_seq,
@@ -71,7 +72,7 @@ impl Target {
         }
     }
 
-    /// Copies a body as it is stored, once it is verified; the row as it will be here.
+    /// Verifies a body and copies it as it is stored. Returns the row as it is in this file.
     pub(super) fn copy_body(
         &mut self,
         from: &CommitView,
@@ -93,8 +94,8 @@ impl Target {
         self.figures.count_prepare(info);
     }
 
-    /// Puts copied rows, sorted by key, in the place of those with their keys; `by_seqno` gets what that does to the other
-    /// index.
+    /// Inserts copied rows, sorted by key, into the by-id index in place of those with their keys.
+    /// Adds the changes of the other index to `by_seqno`.
     pub(super) fn change_by_id(
         &mut self,
         rows: &[DocInfo],
@@ -134,8 +135,9 @@ impl Target {
         self.sync_now_and_then()
     }
 
-    /// Takes rows, sorted by key, out of the by-id index; `by_seqno` gets what that does to the other one.
-    pub(super) fn take_out_by_id(
+    /// Removes rows, sorted by key, from the by-id index. Adds the changes of the other index to
+    /// `by_seqno`.
+    pub(super) fn remove_by_id(
         &mut self,
         rows: &[DocInfo],
         by_seqno: &mut Vec<Action>,
@@ -166,8 +168,9 @@ impl Target {
         self.sync_now_and_then()
     }
 
-    /// What it holds now, to read from: nothing of it is durable, or anybody else's to see.
-    pub(super) fn as_it_is(&mut self) -> Result<CommitView, EngineError> {
+    /// Returns a view of the unfinished content. It is not durable, and only this compaction may
+    /// read it.
+    pub(super) fn unfinished_view(&mut self) -> Result<CommitView, EngineError> {
         self.out.flush()?;
         let end = self.out.position();
         let source = self.out.source().uncached();
@@ -189,7 +192,7 @@ impl Target {
         self.sync_now_and_then()
     }
 
-    /// Builds the local tree: that of `from`, with the figures of this file in the vBucket's state.
+    /// Builds the local tree of `from`, with the figures of this file in the vBucket's state.
     pub(super) fn build_locals(&mut self, from: &CommitView) -> Result<(), EngineError> {
         self.locals = self.locals_of(from)?;
         let mut builder = BulkBuilder::new(Tree::Local);
@@ -200,7 +203,7 @@ impl Target {
         Ok(())
     }
 
-    /// Brings the local tree up to that of `from`.
+    /// Changes the local tree to that of `from`.
     pub(super) fn update_locals(&mut self, from: &CommitView) -> Result<(), EngineError> {
         let wanted = self.locals_of(from)?;
         let gone = self
@@ -249,7 +252,7 @@ impl Target {
         Ok(locals)
     }
 
-    /// Makes what was appended so far durable as the vBucket's state at the header of `at`.
+    /// Makes everything appended durable, as the vBucket's state at `at`.
     pub(super) fn commit(&mut self, at: &CommitView) -> Result<CommitView, EngineError> {
         let timestamp = at.header.timestamp;
         let header = Header {
@@ -275,7 +278,7 @@ impl Target {
         Ok(view)
     }
 
-    /// Bytes handed to the disk so far.
+    /// Returns the bytes handed to the disk so far.
     pub(super) const fn written_bytes(&self) -> u64 {
         self.out.written_bytes()
     }

@@ -1,7 +1,8 @@
-//! When a file is worth compacting: sizes go in, the vBucket that has most to give back comes out, with what to give up.
+//! The choice of a file to compact without a request: the one with the most dead bytes.
 //!
-//! E30. A host that runs whatever this asks for keeps its stores in bounds: a file of which more than the configured part is
-//! dead is due, and what is neither dead nor old enough to be purged is what the host has stored.
+//! E30. A host that runs every job this asks for keeps its stores in bounds. A file whose dead
+//! share exceeds the configured one is due. Everything else in it is live, or a tombstone too young
+//! to be purged.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -17,12 +18,12 @@ use crate::couchstore::store::VBucket;
 const NANOS_A_SECOND: u64 = 1_000_000_000;
 
 impl CompactionConfig {
-    /// The vBucket to compact now, if one is fragmented enough, and what to give up.
+    /// Returns the vBucket to compact now, if one is fragmented enough, and the request for it.
     pub(crate) fn choose(&self, vbuckets: &[Arc<VBucket>]) -> Option<(Vbid, CompactionRequest)> {
         let percent = self.fragmentation_percent?;
         let due = vbuckets.iter().filter_map(|vbucket| {
             let dead_bytes = self.dead_bytes(percent, &vbucket.published().view)?;
-            // One that was refused would be refused again, and keep the others from their turn.
+            // A vBucket that was refused would be refused again and block the others.
             (!vbucket.is_compacting() && !vbucket.is_refused()).then_some((dead_bytes, vbucket))
         });
         let (_, vbucket) =
@@ -37,16 +38,16 @@ impl CompactionConfig {
         ))
     }
 
-    /// The time of the oldest tombstones to keep.
+    /// Returns the time of the oldest tombstones to keep.
     fn purge_before(&self, view: &CommitView) -> Option<u32> {
         let seconds = u32::try_from(view.header.timestamp / NANOS_A_SECOND).ok()?;
-        // Nothing is older than the beginning, when there is no time to tell it by.
+        // A file without a timestamp has no tombstones of known age.
         self.purge_age_seconds
             .map(|age| seconds.saturating_sub(age))
             .filter(|&before| before > 0)
     }
 
-    /// What compacting would give back, if it is enough.
+    /// Returns the bytes that a compaction would free, if they are enough.
     fn dead_bytes(&self, percent: u8, view: &CommitView) -> Option<u64> {
         let (file, live) = (view.file_bytes(), view.live_bytes());
         let dead = file.saturating_sub(live);

@@ -1,8 +1,10 @@
-//! Appending to a file: chunks and headers go in, positions come out; block type bytes are put in on the way.
+//! Appending chunks and headers to a file, with block type bytes where blocks begin.
 //!
-//! Bytes are collected and written in large pieces. A node appended in this commit can be read back before the commit
-//! is durable. Nothing below the position the appender was made at is ever written; whoever makes it for a file whose
-//! nodes are cached sees to it that what lies there is durable (E22).
+//! Bytes are collected and written in large pieces. A node appended in this commit can be read back
+//! before the commit is durable.
+//!
+//! Nothing below the starting position of the appender is ever written. If the file's nodes are
+//! cached, its owner must have made everything below that position durable (E22).
 
 use std::sync::Arc;
 
@@ -16,28 +18,29 @@ use super::source::Source;
 /// Collected bytes that are worth a write of their own.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Rows and headers point with 47 bits; behind the last chunk there is room for a header.
+/// Greatest end of a chunk: rows and headers point with 47 bits, and a header must fit behind the
+/// last chunk.
 const CHUNK_END_MAX: u64 = (1 << 47) - 2 * block::BLOCK_BYTES;
 
-/// The end of a file that grows.
+/// The growing end of a file.
 #[derive(Debug)]
 pub(crate) struct Appender {
     source: Source,
-    /// Where the first byte went.
+    /// Position of the first byte it appended.
     start: u64,
-    /// Where the next byte goes.
+    /// Position of the next byte.
     position: u64,
     /// The last bytes before `position`, not written yet.
     buffer: Vec<u8>,
     /// Bytes written since the appender was made.
     written_bytes: u64,
     compressor: Compressor,
-    /// Memory for nodes to be, between two.
+    /// Unused memory for encoding nodes.
     scratch: Vec<Vec<u8>>,
     changed: Changed,
 }
 
-/// What the cache is told once the commit is durable.
+/// Changes for the cache, which learns of them once the commit is durable.
 #[derive(Debug, Default)]
 struct Changed {
     written: Vec<(u64, Arc<Node>)>,
@@ -46,7 +49,8 @@ struct Changed {
 }
 
 impl Changed {
-    /// What no reader would take for a node is left for him to refuse.
+    /// Keeps a node for the cache. Bytes that no reader accepts as a node are left out, and reading
+    /// them fails.
     fn keep(&mut self, position: u64, raw: &[u8]) {
         if let Ok(node) = Node::indexed_copy(raw) {
             self.written_bytes += node.memory_bytes();
@@ -56,7 +60,7 @@ impl Changed {
 }
 
 impl Appender {
-    /// Appends from `position` on.
+    /// Makes an appender that begins at `position`.
     pub(crate) fn new(source: Source, position: u64) -> Self {
         Self {
             source,
@@ -74,17 +78,18 @@ impl Appender {
         self.position
     }
 
-    /// Bytes handed to the disk so far. Counted before the write: a failed one may have left any of them.
+    /// Returns the number of bytes handed to the disk. They are counted before the write, because a
+    /// failed write may leave any of them.
     pub(crate) const fn written_bytes(&self) -> u64 {
         self.written_bytes
     }
 
-    /// Bytes appended so far, whether they are written yet or not.
+    /// Returns the number of bytes appended, written or not.
     pub(crate) const fn appended_bytes(&self) -> u64 {
         self.written_bytes + self.buffer.len() as u64
     }
 
-    /// Appends a chunk; says where it is and what it takes on disk.
+    /// Appends a chunk. Returns its position and its size on disk.
     pub(crate) fn chunk(&mut self, body: &[u8]) -> Result<(u64, u64), EngineError> {
         let position = self.position;
         if block::end_of(position, HEAD_BYTES + body.len() as u64) > CHUNK_END_MAX {
@@ -101,12 +106,13 @@ impl Appender {
         Ok((position, HEAD_BYTES + body.len() as u64))
     }
 
-    /// Where the next header goes.
+    /// Returns the position of the next header.
     pub(crate) const fn header_position(&self) -> u64 {
         block::next_boundary(self.position)
     }
 
-    /// Appends an encoded header at [`Appender::header_position`], zeros before it, and writes everything.
+    /// Appends an encoded header at [`Appender::header_position`], with zeros before it, and writes
+    /// everything.
     pub(crate) fn header(&mut self, encoded: &[u8]) -> Result<(), EngineError> {
         let position = self.header_position();
         let gap = (position - self.position) as usize;
@@ -129,17 +135,17 @@ impl Appender {
             .node(position, self.position, CacheHint::None)
     }
 
-    /// Empty memory to encode a node in; to be given back by [`Appender::give_back`].
+    /// Takes empty memory for encoding a node. [`Appender::return_scratch`] returns it.
     pub(crate) fn take_scratch(&mut self) -> Vec<u8> {
         self.scratch.pop().unwrap_or_default()
     }
 
-    pub(crate) fn give_back(&mut self, mut scratch: Vec<u8>) {
+    pub(crate) fn return_scratch(&mut self, mut scratch: Vec<u8>) {
         scratch.clear();
         self.scratch.push(scratch);
     }
 
-    /// Appends a node, not compressed yet; as [`Appender::compressed`].
+    /// Compresses and appends a node. Same result as [`Appender::compressed`].
     pub(crate) fn append_node(
         &mut self,
         kind: NodeKind,
@@ -149,8 +155,9 @@ impl Appender {
         if let (Some((position, _)), Some(nodes), NodeKind::Interior) =
             (appended, &self.source.nodes, kind)
         {
-            // A commit of any size is not to take more memory than the cache. Its leaves would drive out what is used,
-            // and to keep them costs more than to read them again when they are overwritten.
+            // A large commit must not take more memory than the cache. Its leaves would drive out
+            // nodes in use, and reading them again when they are overwritten costs less than
+            // keeping them.
             if self.changed.written_bytes + raw.len() <= nodes.budget_bytes() {
                 self.changed.keep(position, raw);
             }
@@ -158,8 +165,8 @@ impl Appender {
         Ok(appended)
     }
 
-    /// Appends a chunk of these bytes, compressed; says where it is and what it takes on disk. `None`, and nothing
-    /// appended, if they can't be compressed.
+    /// Compresses and appends a chunk. Returns its position and its size on disk, or `None`, with
+    /// nothing appended, if the bytes cannot be compressed.
     pub(crate) fn compressed(&mut self, bytes: &[u8]) -> Result<Option<(u64, u64)>, EngineError> {
         let mut compressor = std::mem::take(&mut self.compressor);
         let appended = compressor
@@ -170,14 +177,14 @@ impl Appender {
         appended
     }
 
-    /// A node is not reachable any more from the commit to be.
+    /// Notes that the next commit does not reach a node any more.
     pub(crate) fn replaced(&mut self, position: u64) {
         if self.source.nodes.is_some() {
             self.changed.replaced.push(position);
         }
     }
 
-    /// Everything appended is durable now, and will stay: readers may find its nodes in memory.
+    /// Puts new nodes into the cache. Everything appended is durable and stays.
     pub(crate) fn publish(&mut self) {
         let Changed {
             written, replaced, ..
@@ -191,7 +198,7 @@ impl Appender {
         &self.source
     }
 
-    /// Writes what is collected.
+    /// Writes the collected bytes.
     pub(crate) fn flush(&mut self) -> Result<(), EngineError> {
         if self.buffer.is_empty() {
             return Ok(());
@@ -216,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_grows_as_far_as_can_be_pointed_to() {
+    fn file_grows_up_to_the_greatest_position() {
         let path = Path::new("/0.couch.1");
         let file = MemoryDisk::new().create(path).expect("new");
         let mut out = Appender::new(

@@ -1,8 +1,9 @@
-//! Chunks: bodies of documents and nodes of trees, each with its length and checksum, running over block boundaries.
+//! Chunks: bodies of documents and nodes of trees, each with its length and checksum. They cross
+//! block boundaries.
 //!
-//! In goes a position, out come the bytes that were written there, or an error that names the position. Nothing tells
-//! what a chunk is but the pointer to it. In an encrypted file a chunk has a length without the chunk bit, and no
-//! checksum: the cipher's tag is one.
+//! Reading a position returns the bytes that were written there, or an error that names the
+//! position. In an encrypted file a chunk has a length without the chunk bit and no checksum: the
+//! cipher's tag serves as one.
 
 use std::ops::Range;
 
@@ -16,10 +17,11 @@ use super::cipher::{Cipher, TAG_BYTES};
 use super::read_ahead::ReadAhead;
 use super::source::Source;
 
-/// What one read brings when nothing is known of a chunk's size; most nodes are well below.
+/// Bytes read first if a chunk's size is unknown. Most nodes are well below.
 pub(crate) const NODE_HINT: u64 = 1000;
 
-/// A body's length, out of the bytes at a chunk's beginning; `None` if none begins with them.
+/// Reads a body's length from a chunk's first bytes, or returns `None` if no chunk begins with
+/// them.
 fn body_length(source: &Source, data: &[u8]) -> Option<u64> {
     if source.cipher.is_none() {
         return Some(ChunkHead::decode(data)?.body_bytes);
@@ -27,7 +29,7 @@ fn body_length(source: &Source, data: &[u8]) -> Option<u64> {
     sealed_body_bytes(data).filter(|&length| length >= TAG_BYTES as u64)
 }
 
-/// What a chunk takes on disk, type bytes aside, of which [`read`] returned `body`.
+/// Returns the size on disk, without type bytes, of a chunk whose body [`read`] returned.
 pub(crate) fn disk_bytes(source: &Source, body: &[u8]) -> u64 {
     let around = if source.cipher.is_some() {
         SEALED_HEAD_BYTES + TAG_BYTES as u64
@@ -37,7 +39,8 @@ pub(crate) fn disk_bytes(source: &Source, body: &[u8]) -> u64 {
     around + body.len() as u64
 }
 
-/// Reads the chunk at `position`, which ends at or before `bound`. `hint` is a guess of the body's length.
+/// Reads the chunk at `position`, which ends at or before `bound`. `hint` is a guess of the body's
+/// length.
 ///
 /// # Errors
 /// [`EngineError::Corrupt`] if there is no whole, matching chunk; [`EngineError::Disk`].
@@ -57,15 +60,15 @@ pub(crate) fn read(
     Ok(Bytes::from(bytes).slice(range))
 }
 
-/// Reads one chunk after the other, without new memory for each.
+/// A reader of many chunks that reuses its memory.
 #[derive(Debug)]
 pub(crate) struct ChunkReader<'a> {
     window: ReadAhead<'a>,
-    /// A chunk that runs over a block's boundary, or is encrypted: head and body without type bytes.
+    /// Head and body of a chunk that crosses a boundary or is encrypted, without type bytes.
     data: Vec<u8>,
 }
 
-/// Where a body is: in the reader's own memory, or in the window's.
+/// Place of a body: in the reader's own memory, or in that of the read-ahead.
 #[derive(Debug)]
 struct Place {
     in_data: bool,
@@ -80,10 +83,10 @@ impl<'a> ChunkReader<'a> {
         }
     }
 
-    /// As the function [`read`]; what comes out stays until the next call.
+    /// Same as the function [`read`], but the bytes are valid until the next call only.
     ///
     /// # Errors
-    /// As there.
+    /// Same as the function [`read`].
     pub(crate) fn read(
         &mut self,
         position: u64,
@@ -168,7 +171,8 @@ impl<'a> ChunkReader<'a> {
         })
     }
 
-    /// Finds the first `length` data bytes, or as many as there are, of what was fetched at `start`.
+    /// Returns the place of the first `length` data bytes of `fetched`, which was read at `start`.
+    /// It is shorter if the bytes are.
     fn place(&mut self, start: u64, length: u64, fetched: Range<usize>) -> Place {
         if length <= block::room(start) {
             let range = fetched.start

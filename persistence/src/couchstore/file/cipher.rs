@@ -1,8 +1,8 @@
 //! The cipher of one encrypted file: AES-256-GCM under the file's own key.
 //!
-//! In goes what a chunk holds and where it begins, out comes what was encrypted there. A chunk's place in the file is
-//! its nonce: one that was moved doesn't open. This is why nothing is ever written to an encrypted file: a commit that
-//! failed is cut off and its place used again, which would encrypt two texts with one nonce.
+//! The position of a chunk is its nonce, so a chunk that was moved does not open. Nothing is ever
+//! written to an encrypted file for the same reason: a failed commit is cut off and its place used
+//! again, which would encrypt two texts with one nonce.
 
 use std::fmt;
 
@@ -14,17 +14,17 @@ use zeroize::Zeroizing;
 
 use super::keyring::KeyBytes;
 
-/// What encryption adds to a chunk.
+/// Bytes that encryption adds to a chunk.
 pub(crate) const TAG_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 /// Nonce, key and tag.
 const WRAPPED_BYTES: usize = NONCE_BYTES + 32 + TAG_BYTES;
 
-/// Opens the chunks of one file.
+/// A cipher that opens the chunks of one file.
 #[derive(Clone)]
 pub(crate) struct Cipher {
     aead: Aes256Gcm,
-    /// The id of the key that the file's own comes from.
+    /// Id of the key that the file's own key comes from.
     pub(crate) key_id: String,
 }
 
@@ -37,7 +37,8 @@ impl Cipher {
         })
     }
 
-    /// The cipher of a file that holds its own key, encrypted; `None` if `master` doesn't open it.
+    /// Makes the cipher of a file that contains its own key, encrypted. Returns `None` if `master`
+    /// does not open it.
     pub(crate) fn unwrapped(
         master: &KeyBytes,
         key_id: &str,
@@ -55,10 +56,11 @@ impl Cipher {
         Self::new(&key, key_id)
     }
 
-    /// The cipher of a file whose key is derived from `master` (KBKDF of SP 800-108, counter mode, HMAC-SHA256).
+    /// Makes the cipher of a file whose key is derived from `master` (KBKDF of SP 800-108, counter
+    /// mode, HMAC-SHA256).
     pub(crate) fn derived(master: &KeyBytes, key_id: &str, context: &[u8]) -> Option<Self> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&master[..]).ok()?;
-        // One block is a whole key, so the counter only ever says 1.
+        // One block is a whole key, so the counter is always 1.
         mac.update(&1_u32.to_be_bytes());
         mac.update(b"FileKey\0couchstore/");
         mac.update(context);
@@ -70,7 +72,8 @@ impl Cipher {
         Self::new(&key, key_id)
     }
 
-    /// Decrypts the chunk whose data begin at `start`; false if they are not what was encrypted there.
+    /// Decrypts the chunk whose data begin at `start`. Returns `false` if the bytes are not those
+    /// that were encrypted there.
     pub(crate) fn open(&self, start: u64, sealed: &mut Vec<u8>) -> bool {
         let mut nonce = [0; NONCE_BYTES];
         let (_, low) = nonce.split_at_mut(NONCE_BYTES - 8);
@@ -94,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chunk_on_a_boundary_is_encrypted_for_the_byte_after_it() {
+    fn chunk_on_a_boundary_has_the_nonce_of_its_first_byte() {
         use crate::couchstore::file::chunk;
         use crate::couchstore::file::source::Source;
         use crate::couchstore::format::{Checksum, block};
@@ -104,7 +107,7 @@ mod tests {
         let path = std::path::Path::new("/0.couch.1");
         let file = MemoryDisk::new().create(path).expect("new");
         let mut source = Source::new(file, path, Checksum::Crc32c);
-        // The second and third run over a boundary: within the length, and within the text.
+        // The second and third cross a boundary: within the length, and within the text.
         for (position, data_start) in [(8192, 8193), (12_286, 12_286_u64), (20_400, 20_400)] {
             let mut nonce = [0; NONCE_BYTES];
             nonce[4..].copy_from_slice(&data_start.to_be_bytes());
@@ -129,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_opens_where_it_was_encrypted_and_unchanged() {
+    fn chunk_opens_only_unchanged_and_in_its_place() {
         let cipher = Cipher::new(&KeyBytes::new([7; 32]), "id").expect("32 bytes");
         let mut nonce = [0; NONCE_BYTES];
         nonce[10..].copy_from_slice(&[0x10, 0x01]);

@@ -1,6 +1,8 @@
-//! One acknowledged commit of one file: the header, where it is, and everything that can be read through it.
+//! One acknowledged commit of one file: the header and its position.
 //!
-//! A view never changes. What its roots reach is never overwritten, so that reads of it go on beside any later commit.
+//! A view never changes. The bytes that its roots reach are never overwritten, so reads of it run
+//! concurrently with later commits. This file holds the data of a view; the `read` wing adds the
+//! lookups.
 
 use std::sync::Arc;
 
@@ -15,19 +17,19 @@ use super::source::Source;
 pub(crate) struct CommitView {
     pub(crate) source: Source,
     pub(crate) header: Header,
-    /// Where the header is.
+    /// Position of the header.
     pub(crate) position: u64,
-    /// Where it ends: the next commit's data begin here.
+    /// End of the header: the next commit's data begin here.
     pub(crate) end: u64,
 }
 
 impl CommitView {
-    /// Reads a node on the way down from a pointer.
-    pub(crate) fn node(&self, position: u64, leave: CacheHint) -> Result<Arc<Node>, EngineError> {
-        self.source.node(position, self.position, leave)
+    /// Reads a node of one of its trees.
+    pub(crate) fn node(&self, position: u64, hint: CacheHint) -> Result<Arc<Node>, EngineError> {
+        self.source.node(position, self.position, hint)
     }
 
-    /// The same commit, read past the cache.
+    /// Returns the same commit, read without the cache.
     pub(crate) fn uncached(&self) -> Self {
         Self {
             source: self.source.uncached(),
@@ -35,7 +37,7 @@ impl CommitView {
         }
     }
 
-    /// Follows an interior entry of the node at `parent`. Nodes are written after those below them.
+    /// Follows an interior entry of the node at `parent`. A node lies behind those below it.
     pub(crate) fn child(
         &self,
         tree: Tree,
@@ -68,7 +70,7 @@ impl CommitView {
         }
     }
 
-    /// Returns how many rows each index has.
+    /// Returns the number of rows in each index.
     pub(crate) fn row_count(&self) -> u64 {
         match self.header.by_seqno.map(|root| root.reduction) {
             Some(Reduction::Rows(rows)) => rows,
@@ -76,7 +78,7 @@ impl CommitView {
         }
     }
 
-    /// What of the file is reachable from this commit.
+    /// Returns the bytes of the file that this commit reaches.
     pub(crate) fn live_bytes(&self) -> u64 {
         let header = &self.header;
         let bodies = match header.by_id.map(|root| root.reduction) {
@@ -90,7 +92,7 @@ impl CommitView {
             .fold(bodies, |sum, root| sum.saturating_add(root.subtree_bytes))
     }
 
-    /// What the file takes up to here.
+    /// Returns the size of the file up to this commit.
     pub(crate) const fn file_bytes(&self) -> u64 {
         self.end
     }

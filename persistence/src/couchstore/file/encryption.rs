@@ -1,7 +1,8 @@
-//! How a file is encrypted: what its block 0 says, and the cipher that comes of it and of a key.
+//! The encryption of a file: block 0, which describes it, and the cipher made of that and a key.
 //!
-//! *E18.* An encrypted file is read with its key and with no other; without it the error names the key's id. Only
-//! chunks are encrypted: headers stay readable, so that damage is told from a missing key.
+//! *E18.* An encrypted file is read with its key and no other. Without the key the error names its
+//! id. Only chunks are encrypted: headers stay readable, so damage and a missing key are different
+//! errors.
 
 use crate::contract::EngineError;
 use crate::couchstore::format::{Checksum, Fields, Tree, block};
@@ -14,12 +15,12 @@ use super::source::Source;
 
 /// Checksum, version, key id and context with their lengths.
 const LENGTH_MAX: u64 = 4 + 1 + 256 + 256;
-/// The file's key is there, encrypted.
+/// The block contains the file's key, encrypted.
 const WRAPPED: u8 = 0;
 /// The file's key is derived.
 const DERIVED: u8 = 1;
 
-/// What block 0 of an encrypted file says.
+/// The content of block 0 of an encrypted file.
 #[derive(Debug, PartialEq, Eq)]
 struct KeyBlock {
     version: u8,
@@ -66,7 +67,7 @@ impl KeyBlock {
     }
 }
 
-/// What block 0 of an encrypted file takes; nothing of others.
+/// Returns the size of block 0 of an encrypted file, and 0 for other files.
 ///
 /// # Errors
 /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -81,7 +82,7 @@ pub(crate) fn block_bytes(view: &CommitView) -> Result<u64, EngineError> {
     Ok(1 + 4 + 4 + 1 + 1 + 1 + (key_id.len() + context.len()) as u64)
 }
 
-/// Says that a file can't be written to because it is encrypted.
+/// Makes the error for writing to an encrypted file.
 pub(crate) fn refuse(source: &Source) -> EngineError {
     match KeyBlock::read(source) {
         Ok(block) => source.unsupported(format!(
@@ -95,8 +96,8 @@ pub(crate) fn refuse(source: &Source) -> EngineError {
 /// Puts the cipher into the view of an encrypted file.
 ///
 /// # Errors
-/// [`EngineError::KeyMissing`], [`EngineError::KeyWrong`]; [`EngineError::Corrupt`] or [`EngineError::Unsupported`] if
-/// the file doesn't say how it is encrypted; [`EngineError::Disk`].
+/// [`EngineError::KeyMissing`], [`EngineError::KeyWrong`]; [`EngineError::Corrupt`] or
+/// [`EngineError::Unsupported`] if block 0 does not describe an encryption; [`EngineError::Disk`].
 pub(crate) fn unlock(view: &mut CommitView, keys: &Keyring) -> Result<(), EngineError> {
     let KeyBlock {
         version,
@@ -132,7 +133,7 @@ pub(crate) fn unlock(view: &mut CommitView, keys: &Keyring) -> Result<(), Engine
         return Err(wrong);
     };
     view.source.cipher = Some(cipher.into());
-    // Any key derives something: only a chunk shows whether it is the right one.
+    // Any key derives another one, so only a chunk shows whether it is right.
     if version == DERIVED && !opens_any_root(view)? {
         return Err(wrong);
     }
@@ -166,7 +167,7 @@ mod tests {
     ];
 
     #[test]
-    fn the_vendors_block_is_read() {
+    fn key_block_of_the_vendor_decodes() {
         let block = KeyBlock::decode(&DERIVED_BLOCK).expect("valid");
         assert_eq!(
             (block.version, block.key_id.as_str()),
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_byte_and_every_cut_is_noticed() {
+    fn key_block_with_any_change_or_cut_is_refused() {
         for at in 0..DERIVED_BLOCK.len() {
             let mut bytes = DERIVED_BLOCK;
             bytes[at] ^= 0x10;

@@ -1,25 +1,26 @@
-//! Which bytes of a file are taken: ranges go in, and whether they touch one that is in already comes out.
+//! A set of byte ranges of a file, which tells whether a new range overlaps any of them.
 //!
-//! One bit stands for eight bytes, that of the first of them: no chunk is shorter, so each takes at least one, and two
-//! that lie apart never share one. Memory is a 64th of the part of the file that is taken.
+//! One bit stands for eight bytes. It is set if a range contains the first of them. No chunk is
+//! shorter, so each sets at least one bit, and two that do not overlap never set the same one. The
+//! memory is a 64th of the part of the file that is in the set.
 
 use std::collections::BTreeMap;
 
-/// A bit stands for so many bytes.
+/// Bytes for one bit.
 const CELL_BYTES: u64 = 8;
 const WORD_CELLS: u64 = 64;
-/// Words are kept by the page, so that a 64th is a 64th.
+/// Words in a page. Only pages with a set bit take memory.
 const PAGE_WORDS: u64 = 512;
 
 /// A set of bytes of a file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extents {
-    /// Pages in which a bit is set, by number.
+    /// Pages with a set bit, by number.
     pages: BTreeMap<u64, Box<[u64; PAGE_WORDS as usize]>>,
 }
 
 impl Extents {
-    /// Takes `start..end`. Says whether all of it was free; if not, nothing changes.
+    /// Adds `start..end` if all of it is free. Returns whether it was.
     pub(crate) fn take(&mut self, start: u64, end: u64) -> bool {
         if !self.is_free(start, end) {
             return false;
@@ -37,7 +38,7 @@ impl Extents {
         true
     }
 
-    /// Whether all of `start..end` is free.
+    /// Returns whether all of `start..end` is free.
     pub(crate) fn is_free(&self, start: u64, end: u64) -> bool {
         let mut cells = words(start.div_ceil(CELL_BYTES), end.div_ceil(CELL_BYTES));
         cells.all(|(word, mask)| self.word(word) & mask == 0)
@@ -51,7 +52,7 @@ impl Extents {
     }
 }
 
-/// The words that hold the cells `from..to`, each with the bits that are meant.
+/// Iterates over the words that hold the cells `from..to`, each with the mask of those cells.
 fn words(from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
     (from / WORD_CELLS..to.div_ceil(WORD_CELLS)).map(move |word| {
         let first = word * WORD_CELLS;
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_are_free_and_overlaps_are_not() {
+    fn extents_refuse_overlaps_and_take_neighbours() {
         let mut extents = Extents::default();
         assert!(extents.take(48, 77));
         assert!(extents.take(77, 85), "the next one");
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_naive_set_of_bytes_agrees() {
+    fn extents_match_a_set_of_bytes() {
         let mut state = 7_u64;
         let mut extents = Extents::default();
         let mut taken = std::collections::BTreeSet::new();

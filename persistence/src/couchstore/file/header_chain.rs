@@ -1,10 +1,13 @@
-//! Earlier commits of a file: a commit goes in, the one it was derived from comes out, and so on back to the oldest.
+//! The chain of commits in a file, from one to that it was derived from, back to the oldest.
 //!
-//! Always: only activated headers that pass every check are taken for commits. Since version 14 a header names the one
-//! before it, and nothing else is looked at: so what a rollback gave up is not met again. Older files are searched
-//! downwards block by block, which is safe because a block of data never has a header's type. There a header that was
-//! given up is met, but only behind the one that took its place, which is at or below it: so whoever looks for the
-//! newest at or below a seqno never picks it.
+//! What always holds: only activated headers that pass every check count as commits. Since version
+//! 14 a header names the one before it, and nothing else is searched, so a commit that a rollback
+//! abandoned is never met again.
+//!
+//! Older files are searched downwards block by block, which is safe because a block of data never
+//! has a header's type. An abandoned header is met there, but only after the header that replaced
+//! it, which is at or below it. So a search for the newest commit at or below a seqno never returns
+//! it.
 
 use lowtide_checkpoint::Seqno;
 
@@ -15,16 +18,16 @@ use crate::couchstore::format::header::{NO_PREVIOUS, VERSION_PREVIOUS};
 use super::commit_view::CommitView;
 use super::header_search;
 
-/// What there is at or below a seqno.
+/// The result of a search for a commit at or below a seqno.
 #[derive(Debug)]
 pub(crate) enum Earlier {
     /// The newest such commit.
     Found(Box<CommitView>),
-    /// None; this is the oldest commit's high seqno.
+    /// No such commit; the high seqno of the oldest one.
     OnlyAbove(Seqno),
 }
 
-/// The newest commit at or below `to`, `view` itself included. Reads each header on the way.
+/// Returns the newest commit at or below `to`, `view` included. Reads each header on the way.
 ///
 /// # Errors
 /// [`EngineError::Corrupt`] if a header on the way is damaged; [`EngineError::Disk`].
@@ -39,10 +42,11 @@ pub(crate) fn at_or_below(view: &CommitView, to: Seqno) -> Result<Earlier, Engin
     Ok(Earlier::Found(Box::new(commit)))
 }
 
-/// The commit before this one: the one it was derived from, or before version 14 the next one below.
+/// Returns the commit before this one: the one it was derived from, or before version 14 the next
+/// one below.
 ///
 /// # Errors
-/// [`EngineError::Corrupt`] if there is one and it is damaged; [`EngineError::Disk`].
+/// [`EngineError::Corrupt`] if that commit exists and is damaged; [`EngineError::Disk`].
 pub(crate) fn before(view: &CommitView) -> Result<Option<CommitView>, EngineError> {
     if view.header.version >= VERSION_PREVIOUS {
         named(view)
@@ -51,18 +55,19 @@ pub(crate) fn before(view: &CommitView) -> Result<Option<CommitView>, EngineErro
     }
 }
 
-/// Where the commit is that `view` was derived from, if the version tells and there is one.
+/// Returns the position of the commit that `view` was derived from, if the header names it and it
+/// exists.
 pub(crate) fn previous(view: &CommitView) -> Result<Option<u64>, EngineError> {
     let position = view.header.previous;
     if position == NO_PREVIOUS || position >= view.position {
         return Ok(None);
     }
-    // Files that began without a header say 0, where none is.
+    // A file that began without a header names position 0, which holds none.
     let block_type = view.source.read_raw(position, 1)?;
     Ok((block_type.first() == Some(&block::HEADER)).then_some(position))
 }
 
-/// The commit that a header names as the one before.
+/// Returns the commit that a header names as the one before.
 fn named(view: &CommitView) -> Result<Option<CommitView>, EngineError> {
     let position = view.header.previous;
     if position == NO_PREVIOUS {
@@ -76,7 +81,7 @@ fn named(view: &CommitView) -> Result<Option<CommitView>, EngineError> {
     }
     match view.source.read_raw(position, 1)?.first() {
         Some(&block::HEADER) => commit_at(view, position),
-        // Files that began without a header say 0, where none is.
+        // A file that began without a header names position 0, which holds none.
         _ if position == 0 => Ok(None),
         _ => Err(view
             .source
@@ -84,7 +89,7 @@ fn named(view: &CommitView) -> Result<Option<CommitView>, EngineError> {
     }
 }
 
-/// The next commit downwards in the file.
+/// Returns the next commit downwards in the file.
 fn below(view: &CommitView) -> Result<Option<CommitView>, EngineError> {
     let mut position = view.position;
     while let Some(next) = position.checked_sub(BLOCK_BYTES) {
@@ -114,7 +119,7 @@ fn commit_at(view: &CommitView, position: u64) -> Result<Option<CommitView>, Eng
         Ok(_) => Err(view
             .source
             .corrupt(position, "header is of another version than a later one")),
-        // Old compactions leave this type on a first block that holds none.
+        // Old compactions leave this type on a first block without a header.
         Err(_) if position == 0 => Ok(None),
         Err(error) => Err(view.source.corrupt(position, error.to_string())),
     }

@@ -1,7 +1,8 @@
-//! Finding the newest commit of a file: blocks are looked at from the end backwards.
+//! The search for the newest commit of a file: from the last block backwards.
 //!
-//! Under a block type of "header" everything is durable. So an invalid one is damage, and an error: falling back to an
-//! older header would silently lose what was acknowledged. Only [`newest_whole`] does, and says so.
+//! Everything below a block of type "header" is durable. An invalid header there is damage and an
+//! error: using an older header would silently lose acknowledged commits. Only [`newest_whole`]
+//! does so, and reports the damage.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::encryption;
 use super::keyring::Keyring;
 use super::source::Source;
 
-/// Reads the header at a block's beginning, whatever the block's type; says how many bytes it takes.
+/// Reads the header at a block's beginning, whatever the block's type. Returns its length as well.
 pub(crate) fn header_at(
     source: &Source,
     position: u64,
@@ -28,11 +29,11 @@ pub(crate) fn header_at(
     ))
 }
 
-/// The newest activated commit of a file to write to.
+/// Returns the newest activated commit of a file to write to.
 ///
 /// # Errors
-/// [`EngineError::Corrupt`] if there is none, or it is damaged; [`EngineError::Unsupported`] if it is of a version we
-/// don't know, or encrypted; [`EngineError::Disk`].
+/// [`EngineError::Corrupt`] if there is none, or it is damaged; [`EngineError::Unsupported`] if it
+/// is encrypted or of an unknown version; [`EngineError::Disk`].
 pub(crate) fn newest(file: Arc<dyn DiskFile>, path: &Path) -> Result<CommitView, EngineError> {
     let view = backwards(file, path, &mut Err)?;
     if view.header.encrypted {
@@ -42,10 +43,10 @@ pub(crate) fn newest(file: Arc<dyn DiskFile>, path: &Path) -> Result<CommitView,
     }
 }
 
-/// The newest activated commit of a file to read from.
+/// Returns the newest activated commit of a file to read from.
 ///
 /// # Errors
-/// As [`newest`], but for encrypted files as [`encryption::unlock`].
+/// Same as [`newest`]; for encrypted files same as [`encryption::unlock`].
 pub(crate) fn newest_readable(
     file: Arc<dyn DiskFile>,
     path: &Path,
@@ -54,10 +55,10 @@ pub(crate) fn newest_readable(
     unlocked(backwards(file, path, &mut Err)?, keys)
 }
 
-/// The newest commit whose header is whole, if one is, and the damage above it that was passed over.
+/// Returns the newest commit with a sound header, if there is one, and the damage above it.
 ///
 /// # Errors
-/// As [`newest_readable`], but damage is none.
+/// Same as [`newest_readable`], except that damage is returned as a value.
 pub(crate) fn newest_whole(
     file: Arc<dyn DiskFile>,
     path: &Path,
@@ -86,7 +87,7 @@ fn unlocked(mut view: CommitView, keys: &Keyring) -> Result<CommitView, EngineEr
     Ok(view)
 }
 
-/// Decides whether damage ends the search.
+/// A callback that decides whether damage ends the search.
 type OnDamage<'a> = &'a mut dyn FnMut(EngineError) -> Result<(), EngineError>;
 
 fn backwards(
@@ -113,7 +114,7 @@ fn backwards(
                 Err(HeaderError::Version(version)) => {
                     return Err(source.unsupported(HeaderError::Version(version).to_string()));
                 }
-                // Old compactions leave this type on a first block that holds none.
+                // Old compactions leave this type on a first block without a header.
                 Err(_) if position == 0 => {}
                 Err(error) => on_damage(source.corrupt(position, error.to_string()))?,
             },

@@ -1,7 +1,7 @@
 //! Keys of encrypted files, by the ids that the files name.
 //!
-//! In go keys, one by one or as a JSON key file, out comes the key of an id. Always: a key's bytes are wiped when the
-//! keyring is dropped, and neither messages nor debug output show them.
+//! What always holds: the bytes of a key are wiped when the keyring is dropped, and neither
+//! messages nor debug output show them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,16 +13,16 @@ use zeroize::Zeroizing;
 
 use crate::contract::EngineError;
 
-/// Bytes of a key: the format knows AES-256-GCM only.
+/// Bytes of a key: the format has AES-256-GCM only.
 const KEY_BYTES: usize = 32;
-/// A key in base64 takes 44 letters; nothing much longer is worth decoding.
+/// Longest text that is decoded. A key in base64 takes 44 letters.
 const TEXT_BYTES_MAX: usize = 64;
 const CIPHER: &str = "AES-256-GCM";
 
 /// A key, wiped when it is dropped.
 pub(crate) type KeyBytes = Zeroizing<[u8; KEY_BYTES]>;
 
-/// The keys at hand for encrypted files.
+/// The available keys for encrypted files.
 #[derive(Clone, Default)]
 pub struct Keyring {
     keys: BTreeMap<String, KeyBytes>,
@@ -41,7 +41,7 @@ struct JsonKey {
 }
 
 impl Keyring {
-    /// No keys: only files that are not encrypted can be read.
+    /// Makes an empty keyring, which opens only files that are not encrypted.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -49,20 +49,20 @@ impl Keyring {
         }
     }
 
-    /// Adds the key of an id, in place of one that was there. Whoever passes a copy wipes their own.
+    /// Adds or replaces the key of an id. The caller wipes its own copy.
     pub fn insert(&mut self, id: impl Into<String>, key: [u8; 32]) {
         self.keys.insert(id.into(), Zeroizing::new(key));
     }
 
-    /// Reads a key file: `{"keys": [{"id": "...", "cipher": "AES-256-GCM", "key": "<32 bytes in base64>"}]}`.
-    /// `cipher` may be left out, other fields have no meaning here.
+    /// Reads a key file: `{"keys": [{"id": "...", "cipher": "AES-256-GCM", "key": "<32 bytes in
+    /// base64>"}]}`. `cipher` is optional, and other fields are ignored.
     ///
     /// # Errors
-    /// [`EngineError::InvalidArgument`] with what is wrong: no such JSON, an id twice, another cipher, or a key that is
-    /// not 32 bytes.
+    /// [`EngineError::InvalidArgument`] with the reason: not such JSON, an id twice, another
+    /// cipher, or a key that is not 32 bytes.
     pub fn from_json(text: &[u8]) -> Result<Self, EngineError> {
         let invalid = |what: String| EngineError::InvalidArgument(format!("key file: {what}"));
-        // The parser's message could quote a key; place and kind of the error are enough.
+        // The parser's message could quote a key; kind and place of the error are enough.
         let json: JsonKeys = serde_json::from_slice(text).map_err(|error| {
             let kind = if error.is_data() {
                 "not the fields a key file has"
@@ -90,7 +90,7 @@ impl Keyring {
         Ok(keyring)
     }
 
-    /// The ids it has keys for, sorted.
+    /// Returns the ids of its keys, sorted.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.keys.keys().map(String::as_str)
     }
@@ -104,7 +104,7 @@ fn decode(text: &str) -> Option<KeyBytes> {
     if text.len() > TEXT_BYTES_MAX {
         return None;
     }
-    // Room from the start: a buffer that grows leaves copies behind.
+    // A buffer that grows would leave copies of the key behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(TEXT_BYTES_MAX));
     STANDARD.decode_vec(text, &mut bytes).ok()?;
     let mut key = KeyBytes::default();
@@ -128,7 +128,7 @@ mod tests {
     const TEXT: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
     #[test]
-    fn a_key_file_is_read_and_its_keys_never_shown() {
+    fn key_file_is_read_without_showing_its_keys() {
         let file = format!(
             r#"{{"keys":[{{"id":"b","key":"{TEXT}"}},{{"id":"a","cipher":"AES-256-GCM","key":"{TEXT}"}}],"active":"a"}}"#
         );
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_file_is_refused_without_quoting_it() {
+    fn invalid_key_file_is_refused_without_quoting_it() {
         for (file, what) in [
             ("{".to_owned(), "line 1"),
             (r#"{"keys":"secret-text"}"#.to_owned(), "not the fields"),

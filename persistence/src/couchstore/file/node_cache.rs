@@ -1,12 +1,18 @@
 //! Decoded nodes in memory, within a budget that all files of a store share.
 //!
-//! E22. What the cache answers is what the file holds, and it never holds more bytes than its budget. Three things see
-//! to the first. A node is known by its file's number, which no other file gets while the store is open, and its
-//! position. Only what lies below the end of a durable commit is put in: what a commit writes goes in once it is
-//! durable, and a commit that fails is cut off at that end, so that no position in the cache is ever written again. And
-//! a file's nodes go with the last who can read it.
+//! # Invariants
 //!
-//! What was not asked for since the hand last came by goes first. Order and content depend on the calls alone.
+//! E22. The cache answers what the file holds, and never holds more bytes than its budget. The
+//! first part follows from three rules:
+//! - A node is identified by its position and its file's number, which no other file gets while the
+//!   store is open.
+//! - Only nodes below the end of a durable commit are inserted. A commit's nodes are inserted once
+//!   it is durable. A failed commit is cut off at that end, so no cached position is ever written
+//!   again.
+//! - The nodes of a file are removed with its last reader.
+//!
+//! Eviction is a clock: a hand passes over the nodes and evicts those that were not used since it
+//! last passed. Order and content depend on the calls alone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,13 +24,13 @@ use parking_lot::RwLock;
 use crate::couchstore::format::{Node, NodeKind};
 use crate::counter::Counter;
 
-/// What the tables take for a node, beside the node's own bytes.
+/// Memory of the tables for one node, without the node's own bytes.
 const ENTRY_BYTES: usize = 2 * size_of::<(Key, Slot)>() + size_of::<Option<Key>>();
 
 /// A file's number and a position in it.
 type Key = (u64, u64);
 
-/// One per open store.
+/// The cache of one open store.
 #[derive(Debug, Default)]
 pub(crate) struct NodeCache {
     budget_bytes: usize,
@@ -36,13 +42,13 @@ pub(crate) struct NodeCache {
 
 #[derive(Debug, Default)]
 struct Nodes {
-    /// Never walked: its order means nothing.
+    /// Never iterated, because its order is arbitrary.
     slots: HashMap<Key, Slot, FixedState>,
-    /// The same keys, for the hand to come by.
+    /// The same keys, in the order in which the hand passes them.
     places: Vec<Option<Key>>,
     /// Places that are `None`.
     free: Vec<usize>,
-    /// The place that is looked at next when room is needed.
+    /// Place that is examined next when room is needed.
     hand: usize,
     memory_bytes: usize,
 }
@@ -51,7 +57,7 @@ struct Nodes {
 struct Slot {
     place: usize,
     node: Arc<Node>,
-    /// Asked for since the hand last came by.
+    /// Set by a use, cleared by the hand.
     used: AtomicBool,
 }
 
@@ -63,7 +69,7 @@ impl NodeCache {
         }
     }
 
-    /// What the nodes and their places take now.
+    /// Returns the memory of the nodes and their places.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.nodes.read().memory_bytes
     }
@@ -89,7 +95,7 @@ impl Nodes {
         while self.memory_bytes > budget_bytes - bytes {
             self.evict_one();
         }
-        // Few, and every change of a leaf below needs them.
+        // Interior nodes are few, and every change of a leaf below needs them.
         let used = AtomicBool::new(node.kind == NodeKind::Interior);
         let place = self.free.pop().unwrap_or(self.places.len());
         match self.places.get_mut(place) {
@@ -100,7 +106,7 @@ impl Nodes {
         self.memory_bytes += bytes;
     }
 
-    /// Takes out the first node at or after the hand that was not asked for; there is at least one node.
+    /// Evicts the first node from the hand on that was not used. There is at least one node.
     fn evict_one(&mut self) {
         loop {
             let place = self.places.get(self.hand).copied();
@@ -141,7 +147,7 @@ pub(crate) struct FileNodes {
 }
 
 impl FileNodes {
-    /// For a file that was just opened, or made; `None` if nothing is to be kept.
+    /// Registers a file that was just opened or created. Returns `None` if the budget is 0.
     pub(crate) fn new(cache: &Arc<NodeCache>) -> Option<Arc<Self>> {
         let file = cache.files.fetch_add(1, Ordering::Relaxed);
         (cache.budget_bytes > 0).then(|| {
@@ -160,7 +166,7 @@ impl FileNodes {
         self.cache.get((self.file, position))
     }
 
-    /// Keeps a node that lies below the end of a durable commit.
+    /// Inserts a node that lies below the end of a durable commit.
     pub(crate) fn insert(&self, position: u64, node: &Arc<Node>) {
         let mut nodes = self.cache.nodes.write();
         nodes.insert(
@@ -170,7 +176,7 @@ impl FileNodes {
         );
     }
 
-    /// After a commit became durable: keeps what it wrote, gives up what it replaced.
+    /// Inserts the nodes that a commit wrote and removes those it replaced. The commit is durable.
     pub(crate) fn publish(&self, written: Vec<(u64, Arc<Node>)>, replaced: &[u64]) {
         let mut nodes = self.cache.nodes.write();
         for &position in replaced {
@@ -224,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn never_more_than_the_budget_whatever_comes() {
+    fn cache_never_exceeds_its_budget() {
         let one = charge(&leaf(100));
         let cache = Arc::new(NodeCache::new(one * 10 + one / 2));
         let file = FileNodes::new(&cache).expect("kept");
@@ -246,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_stays() {
+    fn node_in_use_is_not_evicted() {
         let one = charge(&leaf(100));
         let cache = Arc::new(NodeCache::new(one * 4));
         let file = FileNodes::new(&cache).expect("kept");
@@ -258,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_strangers_and_leave_nothing() {
+    fn nodes_of_a_file_are_its_own_and_go_with_it() {
         let cache = Arc::new(NodeCache::new(1 << 20));
         let (a, b) = (
             FileNodes::new(&cache).expect("kept"),
@@ -277,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_budget_nothing_is_kept() {
+    fn cache_without_a_budget_keeps_nothing() {
         assert!(FileNodes::new(&Arc::new(NodeCache::new(0))).is_none());
     }
 }

@@ -1,12 +1,15 @@
-//! Bytes of a file that are read ahead of those who ask for them: a stretch of the file goes in, pieces of it come out.
+//! Reading ahead: a stretch of a file is read at once, and served in pieces.
 //!
-//! E23. What comes out is what a read of the piece alone would bring: nothing is taken for checked because it was read
-//! with something else, and nothing is damaged because its neighbour can't be read. That holds because only bytes below
-//! the bound of a commit are read, which never change while it has readers, and because a read that fails is tried again
-//! without what was not asked for.
+//! # Invariants
 //!
-//! How much is read ahead follows what of it was used, so that a reader who jumps pays for what he reads. Memory is
-//! [`AHEAD_BYTES_MAX`] at most, or the largest piece that was asked for.
+//! E23. A piece is exactly what a read of that piece alone would return. Nothing counts as checked
+//! because it was read with something else, and nothing is damaged because its neighbour is
+//! unreadable. This holds for two reasons. Only bytes below the end of a commit are read, which
+//! never change while it has readers. A failed read is repeated without the part that was not asked
+//! for.
+//!
+//! The stretch adapts to the share of it that was used, so a reader that jumps reads little in
+//! vain. Memory is at most [`AHEAD_BYTES_MAX`], or the largest piece that was asked for.
 
 use std::ops::Range;
 
@@ -14,9 +17,9 @@ use crate::contract::EngineError;
 
 use super::source::Source;
 
-/// The least that is worth reading ahead.
+/// Shortest stretch that is worth reading ahead.
 const AHEAD_BYTES_MIN: u64 = 4 << 10;
-/// The most. Larger ones fall out of the processor's cache before they are used.
+/// Longest stretch. A longer one falls out of the processor's cache before it is used.
 pub(crate) const AHEAD_BYTES_MAX: u64 = 128 << 10;
 
 /// A part of one file in memory.
@@ -24,24 +27,24 @@ pub(crate) const AHEAD_BYTES_MAX: u64 = 128 << 10;
 pub(crate) struct ReadAhead<'a> {
     pub(crate) source: &'a Source,
     raw: Vec<u8>,
-    /// Where in the file it begins.
+    /// Position of the part in the file.
     start: u64,
-    /// How much of `raw` was read.
+    /// Bytes of `raw` that were read.
     filled: usize,
-    /// How much is read at once, if more than was asked for.
+    /// Bytes that are read at once, if more than was asked for.
     ahead_bytes: u64,
     ahead_bytes_max: u64,
-    /// How much of the window was asked for, or a little more.
+    /// Bytes of the part that were asked for, or a little more.
     used_bytes: u64,
 }
 
 impl<'a> ReadAhead<'a> {
-    /// Reads what is asked for, and no more.
+    /// Makes a reader that never reads ahead.
     pub(crate) const fn exact(source: &'a Source) -> Self {
         Self::new(source, 0)
     }
 
-    /// Reads ahead while that pays; `first_bytes` at first.
+    /// Makes a reader that reads ahead while that pays, `first_bytes` at first.
     pub(crate) fn ahead(source: &'a Source, first_bytes: u64) -> Self {
         // The first read doubles it.
         let ahead_bytes = first_bytes.min(AHEAD_BYTES_MAX) / 2;
@@ -64,11 +67,12 @@ impl<'a> ReadAhead<'a> {
         }
     }
 
-    /// Reads the bytes `start..end`, type bytes included, if they are not there; says where in [`ReadAhead::raw`] they are:
-    /// fewer only where the file ends. What is read ahead ends at `bound`.
+    /// Reads the bytes `start..end`, type bytes included, unless they are in memory. Returns their
+    /// range in [`ReadAhead::raw`], which is shorter only at the end of the file. Reading ahead
+    /// ends at `bound`.
     ///
     /// # Errors
-    /// [`EngineError::Disk`]; [`EngineError::Corrupt`] for a length no memory can hold.
+    /// [`EngineError::Disk`]; [`EngineError::Corrupt`] for a length that no memory can hold.
     pub(crate) fn fetch(
         &mut self,
         start: u64,
@@ -86,12 +90,12 @@ impl<'a> ReadAhead<'a> {
         &self.raw
     }
 
-    /// Says that so many of the bytes were of use.
+    /// Notes that this number of bytes was used.
     pub(crate) const fn used(&mut self, bytes: u64) {
         self.used_bytes = self.used_bytes.saturating_add(bytes);
     }
 
-    /// As [`ReadAhead::raw`], to keep.
+    /// Returns the memory, owned.
     pub(crate) fn into_raw(self) -> Vec<u8> {
         self.raw
     }
@@ -110,7 +114,7 @@ impl<'a> ReadAhead<'a> {
         };
         self.used_bytes = 0;
         let ahead = start.saturating_add(self.ahead_bytes).min(bound);
-        // What can't be read behind the piece is nothing to whoever asked for the piece.
+        // A failure behind the piece must not fail the read of the piece.
         if ahead > end && self.load(start, ahead).is_ok() {
             return Ok(());
         }
@@ -122,7 +126,7 @@ impl<'a> ReadAhead<'a> {
             .map_err(|_| self.source.corrupt(start, "a length no memory can hold"))?;
         (self.start, self.filled) = (start, 0);
         if self.raw.len() < length {
-            // Nothing of the old bytes is to be copied.
+            // A new allocation, because growing the old one would copy its bytes.
             self.raw = vec![0; length];
         }
         let Some(buffer) = self.raw.get_mut(..length) else {

@@ -1,8 +1,8 @@
-//! Blocks: every 4096th byte of a file tells what the block is, and is no part of any data.
+//! Blocks: every 4096th byte of a file is the type of a block and belongs to no data.
 //!
-//! A *position* is an offset in the file, type bytes counted; a *length* counts data only. A position on a boundary
-//! means the type byte there: its data begins one byte later. Everything else in this engine is written in terms of
-//! the few conversions here.
+//! A *position* is an offset in the file and counts type bytes; a *length* counts data only. A
+//! position on a boundary means the type byte there, and the data begins one byte later. The rest
+//! of the engine is written in terms of the few conversions in this file.
 
 /// Bytes of a block, type byte included.
 pub(crate) const BLOCK_BYTES: u64 = 4096;
@@ -11,12 +11,12 @@ pub(crate) const BLOCK_BYTES: u64 = 4096;
 pub(crate) const DATA: u8 = 0x00;
 /// Type of a block that begins with a header.
 pub(crate) const HEADER: u8 = 0x01;
-/// Type of the block that tells how a file is encrypted.
+/// Type of the block that describes the encryption of the file.
 pub(crate) const ENCRYPTION: u8 = 0x02;
 
 const DATA_BYTES: u64 = BLOCK_BYTES - 1;
 
-/// Where the data of something at `position` begins.
+/// Returns the position of the first data byte of something at `position`.
 pub(crate) const fn data_start(position: u64) -> u64 {
     if position.is_multiple_of(BLOCK_BYTES) {
         position.saturating_add(1)
@@ -25,12 +25,13 @@ pub(crate) const fn data_start(position: u64) -> u64 {
     }
 }
 
-/// The first boundary at or after `position`.
+/// Returns the first boundary at or after `position`.
 pub(crate) const fn next_boundary(position: u64) -> u64 {
     position.div_ceil(BLOCK_BYTES).saturating_mul(BLOCK_BYTES)
 }
 
-/// The position right after `length` bytes of data that begin at `position`; on a boundary when they fill the block.
+/// Returns the position right after `length` bytes of data that begin at `position`. It lies on a
+/// boundary if the data fills the block.
 pub(crate) const fn end_of(position: u64, length: u64) -> u64 {
     if length == 0 {
         return position;
@@ -41,7 +42,7 @@ pub(crate) const fn end_of(position: u64, length: u64) -> u64 {
         return start.saturating_add(length);
     }
     let rest = length - room;
-    // Each further block, the last one too, gives one byte to its type.
+    // Each further block, the last one too, has one type byte.
     start
         .saturating_add(length)
         .saturating_add(rest.div_ceil(DATA_BYTES))
@@ -53,7 +54,8 @@ pub(crate) const fn extent(position: u64, disk_bytes: u64) -> (u64, u64) {
     (start, end_of(start, disk_bytes))
 }
 
-/// Appends `bytes` to `out`, which ends at `position` in the file, with a type byte wherever a block begins.
+/// Appends `bytes` to `out`, which ends at `position` in the file, with a type byte at each
+/// boundary.
 pub(crate) fn append(out: &mut Vec<u8>, position: &mut u64, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         if position.is_multiple_of(BLOCK_BYTES) {
@@ -68,12 +70,14 @@ pub(crate) fn append(out: &mut Vec<u8>, position: &mut u64, mut bytes: &[u8]) {
     }
 }
 
-/// How many data bytes fit behind `start`, which is no boundary, in its block.
+/// Returns the number of data bytes that fit behind `start` in its block. `start` is not a
+/// boundary.
 pub(crate) const fn room(start: u64) -> u64 {
     BLOCK_BYTES - start % BLOCK_BYTES
 }
 
-/// Takes the type bytes out of `raw`, which was read at `start` (not a boundary). Ends before a block that isn't data.
+/// Removes the type bytes from `raw`, which was read at `start` (not a boundary). Stops before a
+/// block that is not data.
 pub(crate) fn strip(raw: Vec<u8>, start: u64) -> Vec<u8> {
     if raw.len() as u64 <= room(start) {
         return raw;
@@ -83,7 +87,7 @@ pub(crate) fn strip(raw: Vec<u8>, start: u64) -> Vec<u8> {
     data
 }
 
-/// As [`strip`], after what is in `data`.
+/// Same as [`strip`], but appends to `data`.
 pub(crate) fn strip_into(data: &mut Vec<u8>, raw: &[u8], start: u64) {
     let Some((first, rest)) = raw.split_at_checked(room(start) as usize) else {
         data.extend_from_slice(raw);
@@ -103,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_appended_anywhere_is_found_again() {
+    fn appended_bytes_strip_to_themselves_at_any_position() {
         for start in [1, 48, 4093, 4094, 4095, 4096, 4097, 8191, 8192] {
             for length in [
                 0, 1, 2, 3, 4093, 4094, 4095, 4096, 8190, 8191, 12_285, 12_286,
@@ -130,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_data_blocks_are_read_through() {
+    fn strip_stops_before_a_block_that_is_not_data() {
         let mut raw = vec![7; 6];
         raw.push(HEADER);
         raw.extend([9; 20]);

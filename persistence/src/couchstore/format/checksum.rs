@@ -1,6 +1,7 @@
-//! The two checksums of the format: CRC-32C since version 12, zlib's CRC-32 before. A file keeps its one for life.
+//! The two checksums of the format: CRC-32C since version 12, zlib's CRC-32 before. A file keeps
+//! its checksum for life.
 
-/// Which checksum a file's headers and chunks carry.
+/// The checksum of a file's headers and chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Checksum {
     /// Up to version 11.
@@ -10,7 +11,7 @@ pub(crate) enum Checksum {
 }
 
 impl Checksum {
-    /// The one files of that version use.
+    /// Returns the checksum of files of that version.
     pub(crate) const fn of_version(version: u8) -> Self {
         if version <= 11 {
             Self::Crc32
@@ -30,7 +31,8 @@ impl Checksum {
     }
 }
 
-/// Remainders of every byte by the polynomial EDB88320. Old files are only read, so speed doesn't matter.
+/// Remainders of every byte by the polynomial EDB88320. Old files are only read, so speed does not
+/// matter.
 const CRC32: [u32; 256] = {
     let mut table = [0_u32; 256];
     let mut byte = 0;
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_give_their_published_check_values() {
+    fn checksums_give_their_published_check_values() {
         assert_eq!(Checksum::Crc32.of(b"123456789"), 0xcbf4_3926);
         assert_eq!(Checksum::Crc32c.of(b"123456789"), 0xe306_9283);
     }

@@ -1,7 +1,8 @@
-//! The head of a chunk: the bytes before its body, which tell its length and its checksum.
+//! The head of a chunk: the bytes before its body, which give its length and its checksum.
 //!
-//! Nothing in a chunk tells whether it is a body or a node: only the pointer to it does. The head of an encrypted chunk
-//! has a length without the chunk bit and no checksum, because the cipher's tag is one.
+//! Nothing in a chunk says whether it is a body or a node: only the pointer to it does. The head of
+//! an encrypted chunk has a length without the chunk bit and no checksum, because the cipher's tag
+//! serves as one.
 
 use super::checksum::Checksum;
 use super::fields::{Fields, put};
@@ -41,7 +42,8 @@ impl ChunkHead {
     }
 }
 
-/// Reads the length of an encrypted chunk's body, or returns `None` if no such chunk begins with `bytes`.
+/// Reads the length of an encrypted chunk's body, or returns `None` if no such chunk begins with
+/// `bytes`.
 pub(crate) fn sealed_body_bytes(bytes: &[u8]) -> Option<u64> {
     let length = Fields::new(bytes).uint(SEALED_HEAD_BYTES as usize)?;
     (length & CHUNK_BIT == 0).then_some(length)

@@ -1,30 +1,31 @@
-//! A row of the indexes: everything about a revision but its body. Both indexes hold the same, in different layouts.
+//! A row of the indexes: everything about a revision except its body. Both indexes hold the same
+//! rows in different layouts.
 
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-/// One revision as the indexes know it.
+/// One revision as the indexes store it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocInfo {
     /// The key as it is stored, with its prefixes.
     pub id: Bytes,
     /// The revision's place in the vBucket's order.
     pub seqno: Seqno,
-    /// How many revisions the document has had.
+    /// Number of revisions the document has had.
     pub rev_seqno: u64,
     /// Whether it is a tombstone.
     pub deleted: bool,
-    /// Where the body is; 0 where there is none.
+    /// Position of the body; 0 if there is none.
     pub body_position: u64,
-    /// What the body takes on disk, as the writer counted it: for statistics only.
+    /// Size of the body on disk, as its writer counted it: for statistics only.
     pub physical_bytes: u64,
     /// Bit 7: the body is compressed by the store. Bits 0 to 3: 0 for JSON, 3 for anything else.
     pub content_meta: u8,
-    /// What the layer above wants to know of a revision: CAS, expiry, flags, datatype.
+    /// Metadata of the layer above: CAS, expiry, flags, datatype.
     pub rev_meta: Bytes,
 }
 
-/// The same, out of a node that is in memory.
+/// A [`DocInfo`] that borrows from a node in memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) id: &'a [u8],
@@ -42,21 +43,21 @@ pub(crate) const BODY_COMPRESSED: u8 = 0x80;
 /// The body is not JSON.
 pub(crate) const NOT_JSON: u8 = 0x03;
 
-/// Where the bit for tombstones is in the word it shares with the body's position.
+/// Bit for tombstones in the word that also holds the body's position.
 const DELETED_BIT: u32 = 47;
 
 impl DocInfo {
-    /// The word both indexes use for "deleted" and the body's position.
+    /// Returns the word that both indexes use for "deleted" and the body's position.
     pub(crate) fn position_word(&self) -> u64 {
         u64::from(self.deleted) << DELETED_BIT | self.body_position
     }
 
-    /// Splits that word.
+    /// Splits the word that [`DocInfo::position_word`] makes.
     pub(crate) const fn split_position(word: u64) -> (bool, u64) {
         (word >> DELETED_BIT != 0, word & ((1 << DELETED_BIT) - 1))
     }
 
-    /// As a row.
+    /// Borrows the row.
     pub(crate) fn row(&self) -> Row<'_> {
         Row {
             id: &self.id,
@@ -70,7 +71,7 @@ impl DocInfo {
         }
     }
 
-    /// Whether the body has to be decompressed.
+    /// Returns whether the body must be decompressed.
     #[must_use]
     pub const fn is_compressed(&self) -> bool {
         self.content_meta & BODY_COMPRESSED != 0
@@ -78,7 +79,7 @@ impl DocInfo {
 }
 
 impl Row<'_> {
-    /// The same, with its own bytes.
+    /// Copies the row.
     pub(crate) fn to_info(self) -> DocInfo {
         DocInfo {
             id: Bytes::copy_from_slice(self.id),
@@ -92,7 +93,7 @@ impl Row<'_> {
         }
     }
 
-    /// Whether the body has to be decompressed.
+    /// Returns whether the body must be decompressed.
     pub(crate) const fn is_compressed(&self) -> bool {
         self.content_meta & BODY_COMPRESSED != 0
     }

@@ -1,11 +1,12 @@
 //! Big-endian fields of any width up to eight bytes, as every structure of the format uses them.
 //!
-//! Reading takes fields off the front of a slice and says `None` where it is too short; nothing here panics.
+//! Reading takes fields off the front of a slice, and returns `None` if the slice is too short.
+//! Nothing here panics.
 
-/// The largest number 48 bits hold: seqnos, revisions, positions of nodes, sizes of subtrees.
+/// The largest number of 48 bits: seqnos, revisions, positions of nodes, sizes of subtrees.
 pub(crate) const U48_MAX: u64 = (1 << 48) - 1;
 
-/// What is left to read of a structure.
+/// The unread rest of a structure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields<'a>(&'a [u8]);
 
@@ -14,14 +15,14 @@ impl<'a> Fields<'a> {
         Self(bytes)
     }
 
-    /// The next `len` bytes.
+    /// Takes the next `len` bytes.
     pub(crate) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(taken)
     }
 
-    /// The next `width` bytes as a number; `width` is at most 8.
+    /// Takes the next `width` bytes as a number; `width` is at most 8.
     pub(crate) fn uint(&mut self, width: usize) -> Option<u64> {
         Some(
             self.bytes(width)?
@@ -30,7 +31,7 @@ impl<'a> Fields<'a> {
         )
     }
 
-    /// Everything not yet taken.
+    /// Returns everything not yet taken.
     pub(crate) const fn rest(self) -> &'a [u8] {
         self.0
     }
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_width_goes_there_and_back() {
+    fn field_of_any_width_round_trips() {
         for width in 1..=8 {
             let value = 0x0123_4567_89ab_cdef_u64 >> (8 * (8 - width));
             let mut out = Vec::new();

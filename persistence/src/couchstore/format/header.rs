@@ -1,29 +1,29 @@
 //! File headers: the state of a file at one commit, at the beginning of a block.
 //!
-//! In goes what a commit leaves behind (highest seqno, roots of the three trees, time), out come at most 1,029 bytes,
-//! and back. A decoded header has passed every check that needs no other byte of the file: checksum, version, sizes,
-//! and that everything it points to lies before it.
+//! A header holds the highest seqno, the roots of the three trees and the time, in at most 1,029
+//! bytes. A decoded header has passed every check that needs no other byte of the file: checksum,
+//! version, sizes, and that everything it points to lies before it.
 
 use super::checksum::Checksum;
 use super::fields::{Fields, put};
 use super::pointer::Pointer;
 use super::reduction::Tree;
 
-/// The newest version there is.
+/// The newest version.
 const VERSION: u8 = 14;
 const VERSION_OLDEST: u8 = 11;
-/// Since this version a header has a time.
+/// First version whose headers have a time.
 const VERSION_TIMESTAMP: u8 = 13;
-/// Since this version a header knows the one before it.
+/// First version whose headers name the one before.
 pub(crate) const VERSION_PREVIOUS: u8 = 14;
 
 /// Block type, length, checksum.
 const FRAME_BYTES: usize = 9;
 const CHECKSUM_BYTES: u64 = 4;
 const LENGTH_MAX: u64 = 1024;
-/// No header is longer, block type included.
+/// Longest header, block type included.
 pub(crate) const HEADER_BYTES_MAX: u64 = 5 + LENGTH_MAX;
-/// A root that exists has at least position and size.
+/// Shortest root: position and size.
 const ROOT_BYTES_MIN: usize = 12;
 
 /// "No header before this one", in 47 bits.
@@ -42,23 +42,23 @@ pub(crate) struct Header {
     pub(crate) timestamp: u64,
     /// Position of the header this state was derived from, or [`NO_PREVIOUS`].
     pub(crate) previous: u64,
-    /// Block 0 tells how the file is encrypted.
+    /// Whether block 0 describes an encryption.
     pub(crate) encrypted: bool,
     pub(crate) by_seqno: Option<Pointer>,
     pub(crate) by_id: Option<Pointer>,
     pub(crate) local: Option<Pointer>,
 }
 
-/// Why bytes are no header.
+/// Reason that bytes are not a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderError {
-    /// It goes on beyond the end of the file.
+    /// The header continues beyond the end of the file.
     Truncated,
     /// Neither checksum matches.
     Checksum,
-    /// A version from before or after ours.
+    /// A version before or after those this build knows.
     Version(u8),
-    /// The checksum matches, the content makes no sense.
+    /// The checksum matches, but the content is contradictory.
     Malformed(&'static str),
 }
 
@@ -74,12 +74,12 @@ impl std::fmt::Display for HeaderError {
 }
 
 impl Header {
-    /// That of a file of the newest version in which nothing was ever saved.
+    /// Makes the header of a file of the newest version in which nothing was saved yet.
     pub(crate) const fn new() -> Self {
         Self::of_version(VERSION)
     }
 
-    /// That of a file in which nothing was ever saved.
+    /// Makes the header of a file in which nothing was saved yet.
     pub(crate) const fn of_version(version: u8) -> Self {
         Self {
             version,
@@ -110,7 +110,7 @@ impl Header {
         }
     }
 
-    /// What will be read back: without the fields its version has not.
+    /// Clears the fields that its version does not store, as reading it back would.
     pub(crate) const fn into_stored(mut self) -> Self {
         if self.version < VERSION_TIMESTAMP {
             self.timestamp = 0;
@@ -121,7 +121,7 @@ impl Header {
         self
     }
 
-    /// Its bytes, beginning with `block_type`.
+    /// Encodes the header, beginning with `block_type`.
     pub(crate) fn encode(&self, block_type: u8) -> Vec<u8> {
         let [by_seqno, by_id, local] = [self.by_seqno, self.by_id, self.local]
             .map(|root| root.map_or(Vec::new(), |root| root.encode_root()));
@@ -153,7 +153,8 @@ impl Header {
         out
     }
 
-    /// Reads the header at `position` from the bytes there, block type first. Also says how many bytes it takes.
+    /// Decodes the header at `position` from the bytes there, block type first. Returns its length
+    /// as well.
     pub(crate) fn decode(bytes: &[u8], position: u64) -> Result<(Self, u64), HeaderError> {
         let mut fields = Fields::new(bytes);
         fields.bytes(1).ok_or(HeaderError::Truncated)?;
@@ -252,7 +253,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_header_is_what_the_vendor_writes() {
+    fn header_matches_the_vendors_bytes() {
         let (header, length) = Header::decode(&B_TEN, 4096).expect("valid");
         assert_eq!(length, 105);
         let expected = Header {
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_of_a_new_file_is_what_the_vendor_writes() {
+    fn header_of_a_new_file_matches_the_vendors_bytes() {
         let mut expected = vec![0x01, 0, 0, 0, 0x2b, 0x97, 0x8b, 0xad, 0x3a, 0x0e];
         expected.extend([0; 18 + 6 + 8]);
         expected.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0xfe]);
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_byte_is_noticed() {
+    fn header_with_any_change_is_refused() {
         for at in 1..B_TEN.len() {
             let mut bytes = B_TEN;
             bytes[at] ^= 0x10;
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_or_is_cut_is_refused() {
+    fn header_that_is_cut_or_points_behind_itself_is_refused() {
         assert_eq!(
             Header::decode(&B_TEN, 841),
             Err(HeaderError::Malformed("header points behind itself"))
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn other_versions_are_told_apart_from_damage() {
+    fn header_of_another_version_is_not_damage() {
         for version in [10, 15] {
             let bytes = Header {
                 version,

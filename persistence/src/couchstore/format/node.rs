@@ -1,23 +1,24 @@
-//! B-tree nodes: a type byte, then entries of key and value, the whole compressed with snappy.
+//! B-tree nodes: a type byte, then entries of key and value, all compressed with snappy.
 //!
-//! A decoded node has been walked once: every entry lies inside it and keys strictly ascend, so that readers need not
-//! check again. Bytewise order is the order of all three trees, seqnos being big-endian.
+//! A decoded node has been walked once: every entry lies inside it and keys strictly ascend, so
+//! readers need not check again. Bytewise order is the order of all three trees, because seqnos are
+//! big-endian.
 
 use bytes::Bytes;
 
 use super::fields::Fields;
 use super::snappy;
 
-/// The longest key an entry can carry: its length has 12 bits.
+/// Longest key of an entry: its length has 12 bits.
 pub(crate) const KEY_BYTES_MAX: usize = (1 << 12) - 1;
-/// The longest value an entry can carry: its length has 28 bits.
+/// Longest value of an entry: its length has 28 bits.
 pub(crate) const VALUE_BYTES_MAX: usize = (1 << 28) - 1;
 
 const ENTRY_FIXED: usize = 5;
 /// Reference counts of a node and of its bytes.
 const SHARED_BYTES: usize = 5 * size_of::<usize>();
 
-/// What a node's values are.
+/// The meaning of a node's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NodeKind {
     /// Pointers to nodes; each key is the last one below its pointer.
@@ -51,12 +52,12 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// What it takes in a node before compression.
+    /// Returns its size in a node before compression.
     pub(crate) fn encoded_bytes(&self) -> usize {
         ENTRY_FIXED + self.key.len() + self.value.len()
     }
 
-    /// Appends it to a node; lengths were checked when it was made.
+    /// Appends it to a node; lengths were checked when the entry was made.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_lengths(out, self.key.len(), self.value.len());
         out.extend_from_slice(&self.key);
@@ -83,20 +84,21 @@ pub(crate) fn take_lengths(fields: &mut Fields<'_>) -> Option<(usize, usize)> {
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) kind: NodeKind,
-    /// Uncompressed, type byte included; behind it, if it is to be searched often, where in it each entry begins.
+    /// The uncompressed bytes, type byte included. An indexed node has the offset of each entry
+    /// behind them.
     body: Bytes,
-    /// Where the entries end.
+    /// End of the entries.
     end: usize,
 }
 
-/// What one of an index's places takes.
+/// Size of one offset in the index.
 const PLACE_BYTES: usize = 4;
 
 impl Node {
     /// Decodes a node's chunk.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The flaw, in words.
     pub(crate) fn decode(compressed: &[u8]) -> Result<Self, &'static str> {
         Self::of_raw(snappy::decompress(compressed).ok_or("node is no snappy block")?)
     }
@@ -104,12 +106,12 @@ impl Node {
     /// Checks a node that is not compressed.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The flaw, in words.
     pub(crate) fn of_raw(raw: Vec<u8>) -> Result<Self, &'static str> {
         let kind = NodeKind::of_type_byte(raw.first().copied())?;
         check(&raw)?;
         let end = raw.len();
-        // Without spare capacity a copy of the handle is all that `Bytes` adds.
+        // Without spare capacity `Bytes` takes over the allocation and copies nothing.
         Ok(Self {
             kind,
             body: Bytes::from(raw.into_boxed_slice()),
@@ -117,7 +119,7 @@ impl Node {
         })
     }
 
-    /// The same node, to be searched often.
+    /// Adds an index for frequent searches.
     pub(crate) fn indexed(self) -> Self {
         Self {
             body: with_places(self.raw()),
@@ -125,10 +127,10 @@ impl Node {
         }
     }
 
-    /// As [`Node::of_raw`], of bytes that are copied, and to be searched often.
+    /// Same as [`Node::of_raw`], but copies the bytes and adds an index for frequent searches.
     ///
     /// # Errors
-    /// As there.
+    /// Same as [`Node::of_raw`].
     pub(crate) fn indexed_copy(raw: &[u8]) -> Result<Self, &'static str> {
         let kind = NodeKind::of_type_byte(raw.first().copied())?;
         check(raw)?;
@@ -139,27 +141,27 @@ impl Node {
         })
     }
 
-    /// Without its index.
+    /// Returns the bytes without the index.
     fn raw(&self) -> &[u8] {
         self.body.get(..self.end).unwrap_or(&self.body)
     }
 
-    /// Where entries begin, [`PLACE_BYTES`] for each; none if it is not indexed.
+    /// Returns the offsets of the entries; empty if the node is not indexed.
     fn places(&self) -> &[[u8; PLACE_BYTES]] {
         self.body.get(self.end..).unwrap_or_default().as_chunks().0
     }
 
-    /// What it takes in memory.
+    /// Returns the memory it takes.
     pub(crate) fn memory_bytes(&self) -> usize {
         size_of::<Self>() + SHARED_BYTES + self.body.len()
     }
 
-    /// Bytes before compression, type byte included.
+    /// Returns its size before compression, type byte included.
     pub(crate) const fn len(&self) -> usize {
         self.end
     }
 
-    /// The last of its keys.
+    /// Returns its last key.
     pub(crate) fn last_key(&self) -> Option<&[u8]> {
         match self.places().last() {
             Some(&place) => self.entry(place).map(|(key, _)| key),
@@ -167,8 +169,8 @@ impl Node {
         }
     }
 
-    /// The first entry whose key is at or after `key`. Where it is indexed, takes time as the logarithm of the number
-    /// of entries.
+    /// Returns the first entry whose key is at or after `key`. O(log entries) in an indexed node,
+    /// O(entries) in others.
     pub(crate) fn at_or_after(&self, key: &[u8]) -> Option<(&[u8], &[u8])> {
         let places = self.places();
         if places.is_empty() {
@@ -177,7 +179,7 @@ impl Node {
         self.entry(*places.get(self.count_before(key))?)
     }
 
-    /// How many keys are before `key`, of an indexed node.
+    /// Returns the number of keys before `key`. The node is indexed.
     fn count_before(&self, key: &[u8]) -> usize {
         self.places()
             .partition_point(|&place| self.entry(place).is_some_and(|(of, _)| of < key))
@@ -190,12 +192,12 @@ impl Node {
         .next()
     }
 
-    /// Keys and values in order.
+    /// Iterates over keys and values in order.
     pub(crate) fn entries(&self) -> Entries<'_> {
         Entries::of_raw(self.raw())
     }
 
-    /// Entries in order, sharing the node's bytes.
+    /// Iterates over entries in order; they share the node's bytes.
     pub(crate) fn shared_entries(&self) -> impl Iterator<Item = Entry> + '_ {
         self.entries().map(|(key, value)| Entry {
             key: self.body.slice_ref(key),
@@ -203,17 +205,18 @@ impl Node {
         })
     }
 
-    /// Where its first entry begins.
+    /// Offset of the first entry.
     pub(crate) const FIRST: usize = 1;
 
-    /// The entry that begins at an offset [`Node::FIRST`] or this gave, and where the next one does.
+    /// Returns the entry at an offset, and the offset of the next one. `start` is [`Node::FIRST`]
+    /// or came from this function.
     pub(crate) fn entry_at(&self, start: usize) -> Option<(&[u8], &[u8], usize)> {
         let mut entries = Entries(Fields::new(self.raw().get(start..)?));
         let (key, value) = entries.next()?;
         Some((key, value, start + ENTRY_FIXED + key.len() + value.len()))
     }
 
-    /// Where the first entry begins whose key is at or after `key`; the node's end if there is none.
+    /// Returns the offset of the first entry whose key is at or after `key`, or the node's end.
     pub(crate) fn start_of(&self, key: &[u8]) -> usize {
         let places = self.places();
         if places.is_empty() {
@@ -227,30 +230,30 @@ impl Node {
             .map_or(self.end, |&place| u32::from_be_bytes(place) as usize)
     }
 
-    /// How many entries begin at `start`, where one does, or behind it.
+    /// Returns the number of entries from `start` on, which is an entry's offset.
     pub(crate) fn count_from(&self, start: usize) -> usize {
         Entries::new(self.run(start, self.end)).count()
     }
 
-    /// The bytes of the entries that begin at `start` or behind it, and before `end`, as they lie in it.
+    /// Returns the encoded entries from `start` to `end`.
     pub(crate) fn run(&self, start: usize, end: usize) -> &[u8] {
         self.raw().get(start..end).unwrap_or_default()
     }
 
-    /// A value of this node, sharing its bytes.
+    /// Returns a part of this node that shares its bytes.
     pub(crate) fn share(&self, part: &[u8]) -> Bytes {
         self.body.slice_ref(part)
     }
 }
 
-/// A node's bytes with its index behind.
+/// Copies a node's bytes and appends its index.
 fn with_places(raw: &[u8]) -> Bytes {
     let entries = Entries::of_raw(raw).count();
     let mut body = Vec::with_capacity(raw.len() + entries * PLACE_BYTES);
     body.extend_from_slice(raw);
     let mut start = Node::FIRST;
     for (key, value) in Entries::of_raw(raw) {
-        // Snappy's blocks are smaller than 4 GiB.
+        // A snappy block holds less than 4 GiB.
         body.extend_from_slice(&(start as u32).to_be_bytes());
         start += Entries::encoded_bytes(key, value);
     }
@@ -274,22 +277,22 @@ fn check(raw: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// Walks a node's entries.
+/// An iterator over a node's entries.
 #[derive(Clone, Debug)]
 pub(crate) struct Entries<'a>(Fields<'a>);
 
 impl<'a> Entries<'a> {
-    /// Those of a part of a node.
+    /// Iterates over a part of a node.
     pub(crate) const fn new(part: &'a [u8]) -> Self {
         Self(Fields::new(part))
     }
 
-    /// Those of a node that is not compressed, type byte included.
+    /// Iterates over a node that is not compressed, type byte included.
     pub(crate) fn of_raw(raw: &'a [u8]) -> Self {
         Self::new(raw.get(1..).unwrap_or_default())
     }
 
-    /// What an entry takes.
+    /// Returns the size of an entry.
     pub(crate) const fn encoded_bytes(key: &[u8], value: &[u8]) -> usize {
         ENTRY_FIXED + key.len() + value.len()
     }
@@ -327,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_come_back_in_order() {
+    fn node_entries_round_trip_in_order() {
         let mut raw = vec![1];
         for (key, value) in [("a", "1"), ("b", ""), ("ba", "333")] {
             Entry {
@@ -346,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_node_is_refused() {
+    fn malformed_node_is_refused() {
         assert!(node(&[1]).is_err(), "no entry");
         assert!(node(&[2, 0, 0x10, 0, 0, 0, b'a']).is_err(), "unknown type");
         assert!(node(&[1, 0, 0x10, 0, 0, 1, b'a']).is_err(), "cut short");

@@ -1,16 +1,17 @@
-//! Pointers to nodes: where a node is, what its subtree takes on disk, and what the subtree sums up to.
+//! Pointers to nodes: the position of a node, the size of its subtree on disk, and the subtree's
+//! reduction.
 
 use super::fields::{Fields, put};
 use super::reduction::{Reduction, Tree};
 
-/// Points at a node and what is below it.
+/// A pointer to a node and its subtree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pointer {
-    /// The node's position.
+    /// Position of the node.
     pub(crate) position: u64,
-    /// What the node and all below it take on disk.
+    /// Size on disk of the node and all below it.
     pub(crate) subtree_bytes: u64,
-    /// What all rows below sum up to.
+    /// Reduction of all rows below.
     pub(crate) reduction: Reduction,
 }
 
@@ -18,7 +19,8 @@ impl Pointer {
     /// Bytes of a root's fixed part in a header.
     const ROOT_FIXED: usize = 12;
 
-    /// Reads a root from a header: no length field, the reduction goes to the end. `None` if it is malformed.
+    /// Reads a root from a header: it has no length field, and the reduction takes the rest.
+    /// Returns `None` if it is malformed.
     pub(crate) fn decode_root(tree: Tree, bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(bytes);
         let (position, subtree_bytes) = (fields.uint(6)?, fields.uint(6)?);
@@ -37,7 +39,7 @@ impl Pointer {
         out
     }
 
-    /// Reads the value of an interior node's entry. `None` if it is malformed.
+    /// Reads the value of an interior node's entry. Returns `None` if it is malformed.
     pub(crate) fn decode_entry(tree: Tree, bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(bytes);
         let (position, subtree_bytes) = (fields.uint(6)?, fields.uint(6)?);
@@ -68,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interior_entry_is_what_the_vendor_writes() {
+    fn interior_entry_matches_the_vendors_bytes() {
         // The first entry of the by-seqno root in the vendor's h_boundary file.
         let stored = [
             0, 0, 0, 2, 0x23, 0x4b, 0, 0, 0, 0, 1, 0xd5, 0, 5, 0, 0, 0, 0, 0x10,
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reduction_of_the_wrong_size_is_refused() {
+    fn pointer_with_a_reduction_of_wrong_size_is_refused() {
         let stored = [
             0, 0, 0, 2, 0x23, 0x4b, 0, 0, 0, 0, 1, 0xd5, 0, 5, 0, 0, 0, 0, 0x10,
         ];

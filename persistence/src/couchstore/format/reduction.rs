@@ -1,4 +1,5 @@
-//! Reductions: what each tree sums up below every pointer, so that counts and sizes cost nothing to ask.
+//! Reductions: the sums that each tree keeps below every pointer, so that counts and sizes need no
+//! walk.
 
 use std::fmt;
 
@@ -17,7 +18,7 @@ pub enum Tree {
 }
 
 impl Tree {
-    /// Its name in messages.
+    /// Returns its name in messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -28,18 +29,18 @@ impl Tree {
     }
 }
 
-/// What is below one pointer.
+/// The sums below one pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reduction {
-    /// By seqno: how many rows.
+    /// By seqno: number of rows.
     Rows(u64),
-    /// By id: rows that are documents, rows that are tombstones, and what their bodies take on disk.
+    /// By id: documents, tombstones, and the size of their bodies on disk.
     Documents {
         live: u64,
         deleted: u64,
         body_bytes: u64,
     },
-    /// The local tree sums up nothing.
+    /// Local tree: no sums.
     Nothing,
 }
 
@@ -63,7 +64,7 @@ impl fmt::Display for Reduction {
 }
 
 impl Reduction {
-    /// That of no rows.
+    /// Returns the reduction of no rows.
     pub(crate) const fn empty(tree: Tree) -> Self {
         match tree {
             Tree::BySeqno => Self::Rows(0),
@@ -76,7 +77,7 @@ impl Reduction {
         }
     }
 
-    /// Reads one as pointers of that tree store it; `None` if it has not the size it must have.
+    /// Reads the reduction of a pointer. Returns `None` if its size is wrong.
     pub(crate) fn decode(tree: Tree, bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(bytes);
         let reduction = match tree {
@@ -91,7 +92,7 @@ impl Reduction {
         fields.rest().is_empty().then_some(reduction)
     }
 
-    /// What [`Reduction::encode`] appends.
+    /// Returns the number of bytes that [`Reduction::encode`] appends.
     pub(crate) const fn encoded_bytes(self) -> u64 {
         match self {
             Self::Rows(_) => 5,
@@ -116,7 +117,7 @@ impl Reduction {
         }
     }
 
-    /// Adds one leaf entry; `None` if its value can't be read.
+    /// Adds one leaf entry. Returns `None` if its value cannot be read.
     #[must_use]
     pub(crate) fn with_row(self, value: &[u8]) -> Option<Self> {
         Some(match self {
@@ -137,7 +138,7 @@ impl Reduction {
         })
     }
 
-    /// Adds a whole subtree of the same tree.
+    /// Adds a subtree of the same tree.
     #[must_use]
     pub(crate) const fn with_subtree(self, other: Self) -> Self {
         match (self, other) {

@@ -1,7 +1,7 @@
 //! `_local/vbstate`: a vBucket's state as JSON, under the vendor's names.
 //!
-//! Keys are sorted; numbers are strings, but for the version, booleans and the failover table's. High seqno and purge
-//! seqno are not in it: the header has them.
+//! Keys are sorted. Numbers are strings, except the version and those of the failover table. The
+//! high seqno and the purge seqno are in the header instead.
 
 use lowtide_checkpoint::{
     Cas, FailoverEntry, FailoverLog, Seqno, SnapshotType, State, VBucketState, VbUuid,
@@ -11,22 +11,22 @@ use serde::{Deserialize, Serialize};
 use super::document::is_prepared;
 use super::document_info::DocInfo;
 
-/// The local document's name.
+/// Name of the local document.
 pub(crate) const NAME: &[u8] = b"_local/vbstate";
-/// Who wrote it.
+/// Name and version of the writer.
 const BUILD: &str = concat!("lowtide-", env!("CARGO_PKG_VERSION"));
 const VERSION: u64 = 4;
 /// "No CAS is from the hybrid logical clock yet."
 const NO_HLC_EPOCH: &str = "-1";
 
-/// What is kept with a state, and known only to the store.
+/// Figures that are stored with a state and known only to the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StoreFigures {
     /// Pending prepares in the file.
     pub(crate) prepares: u64,
-    /// What their bodies take on disk.
+    /// Size of their bodies on disk.
     pub(crate) prepare_bytes: u64,
-    /// There was a value with extended attributes.
+    /// Whether any value has had extended attributes.
     pub(crate) xattrs: bool,
 }
 
@@ -48,12 +48,13 @@ impl StoreFigures {
     }
 }
 
-/// Returns whether a row is a prepare that waits to be committed. An aborted prepare is a tombstone.
+/// Returns whether a row is a prepare that waits to be committed. An aborted prepare is a
+/// tombstone.
 fn is_pending(info: &DocInfo) -> bool {
     !info.deleted && is_prepared(&info.id)
 }
 
-// Fields are declared in the order of their names: that is the order they are written in.
+// serde writes fields in the order of their declaration, and the vendor sorts them by name.
 #[derive(Serialize, Deserialize)]
 struct Json {
     #[serde(default)]
@@ -99,14 +100,14 @@ struct JsonBranch {
     seq: u64,
 }
 
-/// The document for a state.
+/// Encodes a state.
 pub(crate) fn encode(
     state: &VBucketState,
     figures: &StoreFigures,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let text = |number: u64| Some(number.to_string());
     let chains = state.replication_topology.iter().map(|chain| {
-        // An unnamed node is one the cluster has not found yet.
+        // An unnamed node is one that the cluster has not found yet.
         chain
             .iter()
             .map(|node| (!node.is_empty()).then(|| node.clone()))
@@ -146,10 +147,10 @@ pub(crate) fn encode(
     })
 }
 
-/// The state in a document. What older releases did not write has its neutral value.
+/// Decodes a state. Fields that older releases did not write get their neutral value.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The flaw, in words.
 pub(crate) fn decode(document: &[u8]) -> Result<(VBucketState, StoreFigures), String> {
     let json: Json = serde_json::from_slice(document).map_err(|error| error.to_string())?;
     let number = |name: &str, text: &Option<String>| match text {
@@ -195,7 +196,8 @@ pub(crate) fn decode(document: &[u8]) -> Result<(VBucketState, StoreFigures), St
     Ok((state, figures))
 }
 
-/// Whether a document says that the keys beside it carry no collection prefix, as those before release 7.
+/// Returns whether a document says that stored keys carry no collection prefix, as before release
+/// 7.
 pub(crate) fn lacks_namespaces(document: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Flag {
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_has_the_vendors_names() {
+    fn state_document_has_the_vendors_names() {
         let figures = StoreFigures {
             prepares: 1,
             prepare_bytes: 24,
@@ -267,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn neutral_values_come_back() {
+    fn neutral_state_round_trips() {
         let mut state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
         state.hlc_epoch = Seqno::MAX;
         let document = encode(&state, &StoreFigures::default()).expect("plain data");
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_older_releases_leave_out_is_neutral() {
+    fn state_of_an_older_release_decodes_to_neutral_values() {
         let document = br#"{"failover_table":[{"id":7,"seq":0}],"max_cas":"5","state":"dead"}"#;
         let (state, _) = decode(document).expect("enough");
         assert_eq!(
@@ -286,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn malformed_state_is_refused() {
         for bad in [
             &b"{}"[..],
             br#"{"failover_table":[],"max_cas":"5","state":"active"}"#,

@@ -1,7 +1,7 @@
-//! Putting right the checksums of a file that was changed, so that the changes are met behind them.
+//! Sealing: correcting the checksums of a changed file, so that a fuzzer gets past them.
 //!
-//! Bytes go in, the same bytes come out with matching checksums wherever a header or chunk could begin: headers at the
-//! beginning of blocks, chunks one after another.
+//! Checksums are corrected wherever a header or chunk could begin: headers at the beginning of
+//! blocks, chunks one after another.
 
 use crate::couchstore::format::block::{self, BLOCK_BYTES};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
@@ -11,7 +11,7 @@ use crate::couchstore::format::{Checksum, ChunkHead, Fields};
 const BEFORE_CHECKSUM: usize = 5;
 const CHECKSUM_BYTES: usize = 4;
 
-/// Puts the checksums of a file right.
+/// Corrects the checksums of a file.
 pub fn seal(bytes: &mut [u8]) {
     let mut checksum = Checksum::Crc32c;
     for start in (0..bytes.len()).step_by(BLOCK_BYTES as usize) {
@@ -27,7 +27,7 @@ pub fn seal(bytes: &mut [u8]) {
     }
 }
 
-/// A header's, or that of the block that tells of the key. Says where it ends and which checksum it has.
+/// Corrects the checksum of a header or a key block. Returns its end and the kind of checksum.
 fn seal_header(bytes: &mut [u8]) -> Option<(u64, Checksum)> {
     let (before, rest) = bytes.split_at_mut_checked(BEFORE_CHECKSUM)?;
     let mut fields = Fields::new(before);
@@ -47,7 +47,7 @@ fn seal_header(bytes: &mut [u8]) -> Option<(u64, Checksum)> {
     Some(((BEFORE_CHECKSUM + length) as u64, used))
 }
 
-/// That of the chunk at `position`; says where the next may begin.
+/// Corrects the checksum of the chunk at `position`. Returns the end of the chunk.
 fn seal_chunk(bytes: &mut [u8], position: u64, checksum: Checksum) -> Option<u64> {
     if position.is_multiple_of(BLOCK_BYTES)
         && let Some((length, _)) = bytes.get_mut(position as usize..).and_then(seal_header)
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_is_left_and_what_was_broken_is_put_right() {
+    fn sealing_corrects_broken_checksums_and_no_others() {
         for case in [
             "b_ten",
             "d_rich",

@@ -1,4 +1,5 @@
-//! Files with sound checksums and any trees: bytes go in as nodes, pointers among them lead to other nodes of the file.
+//! Files with sound checksums and arbitrary trees: bytes become nodes, and pointers among them lead
+//! to other nodes of the file.
 
 use std::path::Path;
 
@@ -13,10 +14,10 @@ use crate::couchstore::format::{
 };
 use crate::disk::{Disk, MemoryDisk};
 
-/// Builds a file of the nodes in `bytes` and does with it what [`super::file`] does.
+/// Builds a file of the nodes in `bytes` and uses it as [`super::file`] does.
 ///
-/// The first three bytes choose the roots, the next three the high seqno; then each node is two bytes of length and as
-/// many as that of content.
+/// The first three bytes choose the roots, the next three the high seqno. Then each node is two
+/// bytes of length, and that number of bytes of content.
 pub fn trees(bytes: &[u8]) {
     if let Ok(Some(image)) = build(bytes) {
         super::file(&image);
@@ -53,7 +54,7 @@ fn build(bytes: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         .into_iter()
         .zip(roots)
     {
-        // One of 256: an empty tree.
+        // One choice of 256 is an empty tree.
         let position = chosen(&positions, choice).filter(|_| choice != u8::MAX);
         let reduction = Reduction::empty(tree);
         header.set_root(
@@ -80,7 +81,8 @@ fn chosen(positions: &[u64], choice: u8) -> Option<u64> {
         .copied()
 }
 
-/// A node's content, its pointers leading to nodes that are there: the byte in a position's place chooses.
+/// Returns a node's content with pointers that lead to existing nodes. The byte in a position's
+/// place chooses the node.
 fn linked(body: &[u8], positions: &[u64]) -> Vec<u8> {
     if body.first() != Some(&NodeKind::Interior.type_byte()) {
         return body.to_vec();

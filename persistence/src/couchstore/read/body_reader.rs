@@ -12,10 +12,10 @@ use crate::couchstore::format::{Row, document, snappy};
 
 use super::value_slab::ValueSlab;
 
-/// What is read ahead for each body a scan may come to.
+/// Bytes read ahead for each body that a scan may return.
 const BODY_BYTES_GUESS: usize = 256;
 
-/// Reads bodies of one commit, one after the other.
+/// A reader of the bodies of one commit.
 #[derive(Debug)]
 pub(crate) struct BodyReader<'a> {
     view: &'a CommitView,
@@ -24,14 +24,14 @@ pub(crate) struct BodyReader<'a> {
 }
 
 impl<'a> BodyReader<'a> {
-    /// For a single one.
+    /// Makes a reader of a single body.
     pub(crate) fn exact(view: &'a CommitView) -> Self {
         Self::new(view, ReadAhead::exact(&view.source))
     }
 
-    /// For as many as the limit allows, which may lie one after the other.
+    /// Makes a reader of the bodies of a scan, which often lie one after the other.
     pub(crate) fn ahead(view: &'a CommitView, limit: ScanLimit) -> Self {
-        // Nobody knows how large they are; what is too much for the first read is used by no other.
+        // The sizes are unknown. A first read that is too long wastes its rest.
         let first_bytes = limit
             .bytes
             .min(limit.items.saturating_mul(BODY_BYTES_GUESS));
@@ -46,8 +46,8 @@ impl<'a> BodyReader<'a> {
         }
     }
 
-    /// Appends the item a row tells of, whose value may still be missing until [`BodyReader::settle`]; says what key and
-    /// value take.
+    /// Appends the item of a row. Its value may be missing until [`BodyReader::settle`]. Returns
+    /// the size of key and value.
     pub(crate) fn push_item(
         &mut self,
         row: &Row<'_>,
@@ -57,7 +57,7 @@ impl<'a> BodyReader<'a> {
             let what = format!("row of seqno {}: {what}", row.seqno);
             self.view.source.corrupt(self.view.position, what)
         };
-        // A prepared deletion tells an empty value from none.
+        // A prepared deletion distinguishes an empty value from none.
         if row.body_position == 0 || document::is_prepared(row.id) {
             let item = self.item(row)?;
             let bytes = item.payload_bytes();
@@ -86,16 +86,16 @@ impl<'a> BodyReader<'a> {
         Ok(bytes)
     }
 
-    /// Brings the items of a list their values.
+    /// Puts the missing values into the items of a list.
     pub(crate) fn settle(&mut self, items: &mut [Item]) {
         self.slab.settle(items);
     }
 
-    /// The item a row tells of, with its body.
+    /// Returns the item of a row, with its body.
     pub(crate) fn item(&mut self, row: &Row<'_>) -> Result<Item, EngineError> {
         let body = self.body(row)?;
         let item = match &body {
-            // Every live document has a body, be it empty: this row is not what was written.
+            // Every live document has a body, which may be empty: this row is damaged.
             None if !row.deleted => Err(document::NO_BODY),
             _ => document::item_of(row, body),
         };
@@ -105,7 +105,7 @@ impl<'a> BodyReader<'a> {
         })
     }
 
-    /// A body, decompressed where the store compressed it; `None` where there is none.
+    /// Returns a body, decompressed if the store compressed it, or `None` if the row has none.
     pub(crate) fn body(&mut self, row: &Row<'_>) -> Result<Option<Bytes>, EngineError> {
         if row.body_position == 0 {
             return Ok(None);
@@ -118,7 +118,7 @@ impl<'a> BodyReader<'a> {
     }
 }
 
-/// A body out of what is stored.
+/// Returns the body of stored bytes.
 fn inflated(view: &CommitView, row: &Row<'_>, stored: &[u8]) -> Result<Bytes, EngineError> {
     if !row.is_compressed() {
         return Ok(Bytes::copy_from_slice(stored));

@@ -1,4 +1,4 @@
-//! Items out of a commit: by key, and by seqno in slices.
+//! Reading items of a commit: one by its key, or slices by seqno.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno};
@@ -12,7 +12,7 @@ use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno, document};
 use super::body_reader::BodyReader;
 
 impl CommitView {
-    /// The newest revision of a key.
+    /// Returns the newest revision of a key.
     pub(crate) fn get(&self, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
         let Some(id) = document::stored_key(namespace, key) else {
             return Ok(None);
@@ -24,7 +24,7 @@ impl CommitView {
         BodyReader::exact(self).item(&row).map(Some)
     }
 
-    /// Items with a seqno in `from..=to`, as many as `limit` allows.
+    /// Returns items with a seqno in `from..=to`, as many as `limit` allows.
     pub(crate) fn scan(
         &self,
         from: Seqno,
@@ -54,7 +54,7 @@ impl CommitView {
         Ok(slice)
     }
 
-    /// The item a row tells of, with its body.
+    /// Returns the item of a row, with its body.
     pub(crate) fn item(&self, info: &DocInfo) -> Result<Item, EngineError> {
         BodyReader::exact(self).item(&info.row())
     }

@@ -1,7 +1,7 @@
-//! Items out of a commit by key: a range of one name space goes in, slices of it come out.
+//! Scanning items of a commit by key: slices of a range in one name space.
 //!
-//! Name spaces are told apart by the first byte of a stored key (`document`), so that each is one range of the by-id
-//! tree, or two: the committed one lies around the others.
+//! The first byte of a stored key gives its name space (`document`). So each name space is one
+//! range of the by-id tree, or two: the committed one lies around the others.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Key, Namespace};
@@ -14,14 +14,14 @@ use crate::couchstore::format::{Row, Tree, by_id};
 
 use super::body_reader::BodyReader;
 
-/// The first stored key above those of system events and prepares.
+/// First stored key above those of system events and prepares.
 const ABOVE_PREPARED: &[u8] = &[PREPARED + 1];
 
 /// Stored keys from the first on, before the second.
 type StoredRange = (Bytes, Option<Bytes>);
 
 impl CommitView {
-    /// Items with a key in the range, as many as `limit` allows.
+    /// Returns items with a key in the range, as many as `limit` allows.
     pub(crate) fn scan_keys(
         &self,
         range: &KeyRange,

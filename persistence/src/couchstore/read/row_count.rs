@@ -1,4 +1,4 @@
-//! Counting rows without reading them: the by-seqno tree knows how many are below each of its pointers.
+//! Counting rows without reading them: the by-seqno tree has the number of rows below each pointer.
 
 use lowtide_checkpoint::Seqno;
 
@@ -9,7 +9,7 @@ use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{NodeKind, Pointer, Reduction, Tree, by_seqno};
 
 impl CommitView {
-    /// How many rows have a seqno in `from..=to`. Reads two paths from the root.
+    /// Returns the number of rows with a seqno in `from..=to`. Reads two paths from the root.
     pub(crate) fn count(&self, from: Seqno, to: Seqno) -> Result<u64, EngineError> {
         if from > to {
             return Ok(0);

@@ -1,8 +1,9 @@
-//! The tombstones of a commit: found by key, leaving out every subtree that has none, as the tree's sums tell.
+//! The tombstones of a commit, found by key. Subtrees without tombstones are skipped, as the tree's
+//! sums allow.
 //!
-//! E27. A collection's highest seqno stays, though it be a tombstone's: whoever counts on a collection's seqnos, as a
-//! stream of it that is to end at its highest, finds them where they were. System events are nobody's last word: they
-//! are about collections, not in them.
+//! E27. The highest seqno of a collection stays, even if it is a tombstone's. A reader that relies
+//! on it, such as a stream that ends at it, still finds it. System events do not count: they are
+//! about collections, not in them.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +15,15 @@ use crate::couchstore::btree::{DEPTH_MAX, too_deep};
 use crate::couchstore::file::{CacheHint, CommitView};
 use crate::couchstore::format::{DocInfo, NodeKind, Pointer, Reduction, Tree, by_id, document};
 
-/// The collection a stored key is in; `None` of a system event.
+/// Returns the collection of a stored key, or `None` for a system event.
 pub(crate) fn collection(id: &Bytes) -> Option<u32> {
     let (namespace, key) = document::split_key(id)?;
     (namespace != Namespace::System).then(|| key.collection())
 }
 
-/// The rows a purge up to `upto` removes, by key: tombstones at or below it, but for the commit's highest seqno and those
-/// of its collections. O(tombstones), and rows that follow the last tombstone of a collection until one is in it.
+/// Returns the rows that a purge up to `upto` removes, by key. These are the tombstones at or below
+/// it, except the commit's highest seqno and those of its collections. O(tombstones), and the rows
+/// behind the last tombstone of each collection up to the next row in it.
 ///
 /// # Errors
 /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -49,7 +51,7 @@ pub(crate) fn to_purge(view: &CommitView, upto: Seqno) -> Result<Vec<DocInfo>, E
                 for (key, value) in node.entries() {
                     let info =
                         by_id::decode(key, value).ok_or_else(|| view.corrupt_row(Tree::ById))?;
-                    // A damaged tree could lead to the same leaves again and again.
+                    // A damaged tree could lead to the same leaves endlessly.
                     if last.is_some_and(|last| last.id >= info.id) {
                         return Err(view
                             .source
@@ -69,7 +71,7 @@ pub(crate) fn to_purge(view: &CommitView, upto: Seqno) -> Result<Vec<DocInfo>, E
     Ok(rows)
 }
 
-/// Those of these tombstones that have their collection's highest seqno.
+/// Returns the tombstones among these that have the highest seqno of their collection.
 fn highest_of_collections(
     view: &CommitView,
     tombstones: &[DocInfo],

@@ -1,7 +1,8 @@
-//! Values of a scan, several in one piece of memory: bytes go in, items get their parts of them.
+//! Values of a scan that share one allocation.
 //!
-//! Always: an item gets exactly the bytes that were put in for it, `None` where there were none. Who keeps one value
-//! keeps [`SLAB_BYTES`] with it at most: a longer value, and any of half that, has memory of its own.
+//! What always holds: an item gets exactly the bytes that were stored for it, and `None` if there
+//! were none. An item that outlives the others keeps at most [`SLAB_BYTES`] with it: longer values,
+//! and those of half that, have memory of their own.
 
 use std::ops::Range;
 
@@ -10,21 +11,21 @@ use lowtide_checkpoint::Item;
 
 use crate::couchstore::format::snappy;
 
-/// What is allocated at once.
+/// Size of one allocation.
 const SLAB_BYTES: usize = 4 << 10;
-/// A value of so many bytes does not share.
+/// Shortest value with memory of its own.
 const OWN_BYTES_MIN: usize = SLAB_BYTES / 2;
 
 /// Values that their items do not have yet.
 #[derive(Debug, Default)]
 pub(crate) struct ValueSlab {
     bytes: Vec<u8>,
-    /// Places of the items in their list, and what each is to get.
+    /// Index of each item in its list, and the range of its value.
     due: Vec<(usize, Range<usize>)>,
 }
 
 impl ValueSlab {
-    /// Appends an item without value to a list, to which [`ValueSlab::settle`] brings the value.
+    /// Appends an item without its value to a list. [`ValueSlab::settle`] adds the value.
     pub(crate) fn push(&mut self, items: &mut Vec<Item>, item: Item, value: Range<usize>) {
         self.due.push((items.len(), value));
         items.push(item);
@@ -33,10 +34,10 @@ impl ValueSlab {
         }
     }
 
-    /// Takes in a value as it is stored; says where it is. `None` if it is to have memory of its own.
+    /// Copies a value as it is stored. Returns its range, or `None` if it gets memory of its own.
     ///
     /// # Errors
-    /// If it is to be decompressed and can't be.
+    /// The value is compressed and cannot be decompressed.
     pub(crate) fn take(
         &mut self,
         stored: &[u8],
@@ -64,7 +65,7 @@ impl ValueSlab {
         Ok(Some(start..self.bytes.len()))
     }
 
-    /// Gives every item of the list that lacks its value that value.
+    /// Puts the missing values into the items of the list.
     pub(crate) fn settle(&mut self, items: &mut [Item]) {
         let mut bytes = std::mem::take(&mut self.bytes);
         if bytes.len() < SLAB_BYTES / 2 {
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_item_gets_its_value_and_none_keeps_much_more() {
+    fn slab_gives_each_item_its_value_and_bounded_memory() {
         let (mut slab, mut items, mut expected) = (ValueSlab::default(), Vec::new(), Vec::new());
         for n in 0..300_usize {
             let value = vec![n as u8; n * 131 % 2500];
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_snappy_block_is_refused() {
+    fn slab_refuses_a_malformed_snappy_block() {
         let mut slab = ValueSlab::default();
         let block = snappy::compress(&[7; 100]).expect("small");
         assert_eq!(slab.take(&block[..block.len() - 1], true), Err(()));

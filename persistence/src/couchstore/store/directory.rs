@@ -1,9 +1,13 @@
-//! A store's directory: which file is which vBucket's, making and removing files, clearing what was left over.
+//! The directory of a store: which file belongs to which vBucket, creating and removing files,
+//! clearing leftovers.
 //!
-//! Always: a file has its name only once its first header is durable, and of two revisions the higher counts; the lower goes
-//! once the name of the higher is durable. So a vBucket is there as a whole or not at all, whenever the power fails. A file
-//! that can't be read harms no other: its vBucket is there, and older revisions of it are kept until it is dropped, and go
-//! before it does.
+//! # Invariants
+//!
+//! - A file gets its name only once its first header is durable. Of two revisions the higher
+//!   counts, and the lower is removed once the name of the higher is durable. So a vBucket exists
+//!   as a whole or not at all, whenever the power fails.
+//! - A file that cannot be read harms no other. Its vBucket exists, and its older revisions are
+//!   kept until it is dropped, and are removed before it.
 
 mod revisions;
 
@@ -23,22 +27,22 @@ use crate::fault::{self, Fault};
 use super::file_names::{self, Name};
 use super::vbucket::VBucket;
 
-/// What a vBucket's file was found to be.
+/// A vBucket, open or unreadable.
 #[derive(Clone, Debug)]
 pub(crate) enum VBucketSlot {
     Open(Arc<VBucket>),
     Unreadable(Damage),
 }
 
-/// The files of a store. One change at a time.
+/// The files of a store. One change runs at a time.
 #[derive(Debug)]
 pub(crate) struct Directory {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     shared: Arc<StoreContext>,
-    /// The newest revision every vBucket has had since the store was opened.
+    /// The newest revision that each vBucket has had since the store was opened.
     revisions: BTreeMap<Vbid, u64>,
-    /// Names of older revisions that may still be there.
+    /// Names of older revisions that may still exist.
     superseded: Vec<revisions::Superseded>,
 }
 
@@ -53,7 +57,7 @@ impl Directory {
         }
     }
 
-    /// Opens every vBucket and clears the directory of what can't be one.
+    /// Opens every vBucket and removes leftovers.
     ///
     /// # Errors
     /// [`EngineError::Disk`].
@@ -93,8 +97,8 @@ impl Directory {
             vbuckets.insert(vb, slot);
         }
         if !older.is_empty() && !fault::is(Fault::NewRevisionIsNotMadeDurable) {
-            // Whoever gave the newer its name may not have got as far: without a name that lasts it is nothing, and the older
-            // all there is.
+            // The process that created the newer name may have ended before syncing it. Without a
+            // durable name the newer file may vanish, and the older one is all there is.
             self.sync()?;
         }
         for (vb, name) in older {
@@ -113,7 +117,7 @@ impl Directory {
             self.disk.remove(&path)?;
             report.repairs.push((path, why.to_owned()));
         }
-        // Names that were seen but not durable yet are from here on.
+        // Names that were seen but not yet durable become durable.
         self.disk.sync_dir(&self.path)?;
         report.vbuckets = vbuckets.len();
         Ok((vbuckets, report))
@@ -138,7 +142,7 @@ impl Directory {
         )
     }
 
-    /// Makes an empty vBucket.
+    /// Creates an empty vBucket.
     ///
     /// # Errors
     /// [`EngineError::Disk`].
@@ -152,7 +156,7 @@ impl Directory {
         }
         let made = self.bootstrap(&boot, &path);
         let writer = made.inspect_err(|_| {
-            // Not there, or of no further use; opening the store removes it as well.
+            // The file is missing or useless. Opening the store removes it as well.
             let _ = self.disk.remove(&boot);
         })?;
         self.sync()?;
@@ -173,7 +177,7 @@ impl Directory {
     /// Removes a vBucket's file.
     ///
     /// # Errors
-    /// [`EngineError::Disk`]: the file is still there, or the store is poisoned.
+    /// [`EngineError::Disk`]: the file still exists, or the store is poisoned.
     pub(crate) fn remove(&mut self, vb: Vbid, vbucket: &VBucket) -> Result<(), EngineError> {
         self.settle(vb)?;
         let name = file_names::file(vb, self.revisions.get(&vb).copied().unwrap_or_default());
@@ -181,10 +185,10 @@ impl Directory {
         self.sync()
     }
 
-    /// Removes all revisions of a vBucket that can't be read.
+    /// Removes all revisions of a vBucket that cannot be read.
     ///
     /// # Errors
-    /// [`EngineError::Disk`]: the newest revision is still there, or the store is poisoned.
+    /// [`EngineError::Disk`]: the newest revision still exists, or the store is poisoned.
     pub(crate) fn remove_unreadable(&self, vb: Vbid) -> Result<(), EngineError> {
         let newest = self.revisions.get(&vb).copied().unwrap_or_default();
         for name in self.disk.list(&self.path)? {
@@ -193,7 +197,7 @@ impl Directory {
                 self.remove_name(&name)?;
             }
         }
-        // Should the power fail, an older revision must not be what is left.
+        // After a power loss an older revision must not be the only one left.
         self.sync()?;
         self.remove_name(&file_names::file(vb, newest))?;
         self.sync()
@@ -205,10 +209,11 @@ impl Directory {
             return Ok(());
         };
         if error.kind == DiskErrorKind::TooManyFiles {
-            // Its file could not be kept open, and has its name.
+            // The file could not be kept open, and still has its name.
             return Err(error.into());
         }
-        // A failed call may have been done all the same; without a name, writes to the file would be lost.
+        // A failed call may have succeeded on the disk. Writes to a file without a name would be
+        // lost.
         match self.disk.list(&self.path) {
             Ok(names) if names.iter().any(|other| other == name) => Err(error.into()),
             Ok(_) => Ok(()),
@@ -219,7 +224,7 @@ impl Directory {
         }
     }
 
-    /// Makes names durable; poisons the store if that fails.
+    /// Makes names durable. A failure poisons the store.
     fn sync(&self) -> Result<(), EngineError> {
         if fault::is(Fault::NamesAreNotSynced) {
             return Ok(());

@@ -1,19 +1,19 @@
-//! File names of a store's directory: `<vb>.couch.<revision>`, and what may be left over beside them.
+//! File names in a store's directory: `<vb>.couch.<revision>`, and those of leftovers.
 
 use std::path::Path;
 
 use lowtide_checkpoint::Vbid;
 
-/// What a name in the directory means.
+/// The meaning of a name in the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     /// A vBucket's file. The highest revision counts.
     File { vb: Vbid, revision: u64 },
-    /// Something that was being made when the process ended.
+    /// A file that was being made when the process ended.
     Leftover,
-    /// The vendor's own, of no meaning here.
+    /// A file of the vendor that this engine ignores.
     Ignored,
-    /// Nothing of ours.
+    /// A foreign file.
     Other,
 }
 
@@ -21,17 +21,17 @@ pub(crate) fn file(vb: Vbid, revision: u64) -> String {
     format!("{vb}.couch.{revision}")
 }
 
-/// A file that gets its name when its first header is durable.
+/// Returns the name of a file whose first header is not durable yet.
 pub(crate) fn boot(vb: Vbid) -> String {
     format!("{vb}.couch.boot")
 }
 
-/// What a compaction writes before it becomes the vBucket's file of that revision.
+/// Returns the name of a compaction's target before it becomes the vBucket's file of that revision.
 pub(crate) fn compact(vb: Vbid, revision: u64) -> String {
     format!("{vb}.couch.{revision}.compact")
 }
 
-/// A run of rows that a compaction sorts, beside the file at `target`.
+/// Returns the name of a run of rows that a compaction sorts, next to the file at `target`.
 pub(crate) fn run(target: &Path, number: usize) -> String {
     let target = target.file_name().unwrap_or_default().to_string_lossy();
     format!("{target}.btree-tmp_{number}")
@@ -67,7 +67,7 @@ pub(crate) fn parse(name: &str) -> Name {
     }
 }
 
-/// A decimal number as we would write it.
+/// Parses a decimal number as this engine writes it.
 fn number(text: &str) -> Option<u64> {
     let number = text.parse::<u64>().ok()?;
     (number.to_string() == text).then_some(number)
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_apart() {
+    fn file_names_are_told_apart() {
         assert_eq!(
             parse(&file(Vbid(1023), 12)),
             Name::File {

@@ -1,8 +1,9 @@
-//! Committing several batches at once: batches go in, one result each comes out, in their order.
+//! Committing several batches in one call, with one result for each in their order.
 //!
-//! Always (E10): batches of one vBucket are one task, committed in their order up to the first that fails; tasks share
-//! nothing, each having a file of its own, so that their writes and syncs may overlap. With an executor that runs tasks
-//! in order the disk sees the same calls every time.
+//! What always holds (E10): batches of one vBucket are one task, committed in their order up to the
+//! first that fails. Tasks share nothing, because each has a file of its own, so their writes and
+//! syncs may overlap. With an executor that runs tasks in order, the disk sees the same calls every
+//! time.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::contract::{Batch, Committed, EngineError, Executor, Task};
 
 type CommitResult = Result<Committed, EngineError>;
 
-/// Commits each batch by `commit`, those of different vBuckets as independent tasks.
+/// Commits each batch with `commit`, those of different vBuckets as independent tasks.
 pub(crate) fn commit(
     executor: &dyn Executor,
     batches: &[Batch<'_>],
@@ -47,7 +48,7 @@ pub(crate) fn commit(
         .collect()
 }
 
-/// Batches with their places, by vBucket, in the order in which vBuckets first come.
+/// Groups batches and their indices by vBucket, in the order of each vBucket's first batch.
 fn by_vbucket<'a, 'b>(batches: &'a [Batch<'b>]) -> Vec<(Vbid, Vec<(usize, &'a Batch<'b>)>)> {
     let mut places = BTreeMap::new();
     let mut groups: Vec<(Vbid, Vec<_>)> = Vec::new();
@@ -68,7 +69,7 @@ fn in_turn<'a, 'b: 'a>(
     let mut failed = false;
     let one = |batch: &Batch<'_>| {
         if failed {
-            // It may build on what is not there.
+            // The batch may build on the one that failed.
             return Err(EngineError::EarlierBatchFailed { vb: batch.vb });
         }
         let result = commit(batch);

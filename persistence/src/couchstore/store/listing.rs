@@ -1,4 +1,5 @@
-//! Which files of a directory are vBuckets', by their names alone: nothing is opened, locked or changed.
+//! The listing of a directory: the files of vBuckets, recognized by name alone. Nothing is opened,
+//! locked or changed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,9 @@ use super::file_names::{self, Name};
 pub struct StoreFile {
     /// The vBucket.
     pub vb: Vbid,
-    /// Which of its files: each compaction makes a new one.
+    /// Revision of the file. Each compaction makes the next one.
     pub revision: u64,
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
 }
 
@@ -27,14 +28,14 @@ pub struct StoreFile {
 pub struct StoreListing {
     /// The newest file of each vBucket, ascending.
     pub files: Vec<StoreFile>,
-    /// What is there besides, and why it does not count.
+    /// Other files, each with the reason that it does not count.
     pub others: Vec<(PathBuf, &'static str)>,
 }
 
 /// Lists a store's directory, ours or a real server's.
 ///
 /// # Errors
-/// [`EngineError::ForeignStore`] if another engine's files are there; [`EngineError::Disk`].
+/// [`EngineError::ForeignStore`] if another engine's files are in it; [`EngineError::Disk`].
 pub fn list_store(disk: &dyn Disk, dir: &Path) -> Result<StoreListing, EngineError> {
     StoreOwner::Couchstore.require(disk, dir)?;
     let mut newest: BTreeMap<Vbid, u64> = BTreeMap::new();
@@ -68,7 +69,7 @@ pub fn list_store(disk: &dyn Disk, dir: &Path) -> Result<StoreListing, EngineErr
     })
 }
 
-/// The vBucket and revision that a file's name tells, if it does.
+/// Returns the vBucket and revision in a file's name, if it is that of a vBucket's file.
 #[must_use]
 pub fn name_of_store_file(path: &Path) -> Option<(Vbid, u64)> {
     match file_names::parse(path.file_name()?.to_str()?) {
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_file_of_each_vbucket_counts() {
+    fn newest_file_of_each_vbucket_counts() {
         let (disk, dir) = (MemoryDisk::new(), Path::new("/data"));
         disk.create_dir(dir).expect("made");
         for name in [

@@ -4,7 +4,7 @@ use crate::disk::DiskLock;
 
 use super::directory::Directory;
 
-/// An open store's directory. Jobs reach it through a weak reference and find it gone once the store is closed.
+/// An open store's directory. Jobs hold a weak reference, which is dead once the store is closed.
 #[derive(Debug)]
 pub(crate) struct OpenStore {
     pub(crate) directory: Directory,

@@ -4,7 +4,7 @@ use lowtide_checkpoint::VBucketState;
 
 use crate::couchstore::file::CommitView;
 
-/// An acknowledged commit as readers need it.
+/// An acknowledged commit with its state.
 #[derive(Debug)]
 pub(crate) struct PublishedCommit {
     pub(crate) view: CommitView,
@@ -12,7 +12,8 @@ pub(crate) struct PublishedCommit {
 }
 
 impl PublishedCommit {
-    /// The purge seqno of a state is its commit's: of whatever raised it, a batch, a purge or a compaction.
+    /// Makes a published commit. The purge seqno of its state is that of the commit, whether a
+    /// batch, a purge or a compaction raised it.
     pub(crate) fn new(view: CommitView, state: Option<VBucketState>) -> Self {
         let purge_seqno = view.header.purge_seq.into();
         Self {

@@ -1,4 +1,5 @@
-//! A pinned commit of one vBucket: later commits, and the vBucket's end, don't touch it.
+//! A pinned commit of one vBucket. Later commits do not change it, and neither does the vBucket's
+//! end.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! One vBucket of a store: a file, who writes it, and the commit that readers see.
+//! One vBucket of a store: its file, its writer, and the commit that readers see.
 //!
-//! Readers take the published commit and go; they never wait for a write or a sync. A commit is published after its
-//! sync, as a whole.
+//! Readers take the published commit and never wait for a write or a sync. A commit is published
+//! after its sync, as a whole.
 
 mod file_swap;
 mod purge;
@@ -34,14 +34,16 @@ pub(crate) struct VBucket {
     shared: Arc<StoreContext>,
     active: Mutex<Active>,
     published: RwLock<Arc<PublishedCommit>>,
-    /// Raised, under the lock of `active` and before anything of it is published, by whatever makes the file go another
-    /// way than by commits and purges that are remembered: rollback, drop, close. What was begun in another epoch, and
-    /// copies the file, must not take its place.
+    /// Number of breaks in the file's history: rollback, drop, close. It rises under the lock of
+    /// `active`, before anything of the new epoch is published. Commits, and purges that are
+    /// logged, are no breaks. A copy of the file that was begun in another epoch must not replace
+    /// it.
     epoch: AtomicU64,
-    /// Those beside a compaction, remembered under the lock of `active` and before they are published. Locked on its own: a
-    /// compaction does not wait for commits.
+    /// Purges during a compaction, logged under the lock of `active` before they are published. It
+    /// has its own lock, so that a compaction does not wait for commits.
     purges: Mutex<PurgeLog>,
-    /// A compaction found the file damaged: upkeep leaves it alone until it is opened again.
+    /// Whether a compaction found the file damaged. Maintenance then leaves it alone until it is
+    /// opened again.
     refused: AtomicBool,
 }
 
@@ -49,15 +51,17 @@ pub(crate) struct VBucket {
 struct Active {
     writer: Writer,
     figures: StoreFigures,
-    /// Its file has no name any more: what would be written is lost.
+    /// Whether its file has no name any more, so that writes would be lost.
     dropped: bool,
-    /// A compaction has it.
+    /// Whether a compaction has claimed it.
     compacting: bool,
 }
 
 impl VBucket {
+    /// Opens a vBucket at the writer's last commit.
+    ///
     /// # Errors
-    /// [`EngineError::Corrupt`] if the state committed last can't be read; [`EngineError::Disk`].
+    /// [`EngineError::Corrupt`] if the last committed state cannot be read; [`EngineError::Disk`].
     pub(crate) fn new(
         vb: Vbid,
         writer: Writer,
@@ -83,12 +87,12 @@ impl VBucket {
         })
     }
 
-    /// The newest acknowledged commit.
+    /// Returns the newest acknowledged commit.
     pub(crate) fn published(&self) -> Arc<PublishedCommit> {
         Arc::clone(&self.published.read())
     }
 
-    /// Commits a batch; all refusals come before the first write.
+    /// Commits a batch. All refusals come before the first write.
     pub(crate) fn commit(&self, batch: &Batch<'_>) -> Result<Committed, EngineError> {
         let mut active = self.active.lock();
         self.check_writable(&active)?;
@@ -134,7 +138,7 @@ impl VBucket {
         self.shared.poison.check()
     }
 
-    /// Removes its file by `remove`; after that commits find no vBucket.
+    /// Removes its file with `remove`. Later commits find no vBucket.
     pub(crate) fn drop_with(
         &self,
         remove: impl FnOnce() -> Result<(), EngineError>,
@@ -155,7 +159,7 @@ impl VBucket {
         self.active.lock().dropped
     }
 
-    /// Makes everything written durable; the vBucket takes no commits afterwards.
+    /// Makes everything written durable. The vBucket takes no commits afterwards.
     pub(crate) fn close(&self) -> Result<(), EngineError> {
         let mut active = self.active.lock();
         active.dropped = true;

@@ -1,4 +1,5 @@
-//! Compaction: what it keeps and what it gives up, beside commits, snapshots, drops and failures.
+//! Compaction: the rows it keeps and those it removes, concurrent with commits, snapshots, drops
+//! and failures.
 
 mod failures;
 mod files;
@@ -29,7 +30,7 @@ const SMALL: Budget = Budget {
     bytes: 4096,
 };
 
-/// Goes on to the next named point, or to the end.
+/// Runs to the next named point, or to the end.
 fn to_next_point(job: &mut dyn Job, budget: Budget) -> Result<Progress, EngineError> {
     loop {
         match job.step(budget)? {
@@ -39,7 +40,7 @@ fn to_next_point(job: &mut dyn Job, budget: Budget) -> Result<Progress, EngineEr
     }
 }
 
-/// Goes on to a point.
+/// Runs to a point.
 fn to_point(job: &mut dyn Job, point: &str) {
     loop {
         match to_next_point(job, SMALL).expect("no failure") {
@@ -50,7 +51,7 @@ fn to_point(job: &mut dyn Job, point: &str) {
     }
 }
 
-/// Goes on to the end.
+/// Runs to the end.
 fn to_end(job: &mut dyn Job, budget: Budget) -> Result<CompactionReport, EngineError> {
     loop {
         if let Progress::Done(report) = to_next_point(job, budget)? {
@@ -69,7 +70,7 @@ fn compact(engine: &dyn Engine, vb: Vbid, request: CompactionRequest) -> Compact
     to_end(&mut *engine.compact(vb, request).expect("begun"), SMALL).expect("no failure")
 }
 
-/// Compacts a vBucket in one go.
+/// Compacts a vBucket at once.
 pub(crate) fn compact_to_end(
     engine: &dyn Engine,
     vb: Vbid,

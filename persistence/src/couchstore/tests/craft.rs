@@ -1,5 +1,5 @@
-//! Files that are sound but for one thing, under right checksums: rows, pointers, headers and states are tampered with before
-//! the checksums are made.
+//! Files with a single flaw under right checksums: rows, pointers, headers and states are changed
+//! before the checksums are made.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub(crate) const RAW: &[u8] = b"\xff\xff\xff\xff\xff\xff";
 pub(crate) const STATE: &[u8] =
     br#"{"failover_table":[{"id":7,"seq":0}],"max_cas":"5","state":"active"}"#;
 
-/// Where a tree is tampered with; a position counts the leaves.
+/// The place of a change in a tree. The number counts the leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Leaf(usize),
@@ -29,19 +29,19 @@ pub(crate) enum Place {
 pub(crate) type OnRows<'a> = &'a dyn Fn(&mut Vec<DocInfo>, &mut Vec<DocInfo>);
 pub(crate) type OnPointer<'a> = &'a dyn Fn(Tree, Place, &mut Bytes, &mut Pointer);
 
-/// A file of six rows, two a leaf, and what is done to it before its checksums are made.
+/// A file of six rows, two in each leaf, and the changes to make before its checksums.
 #[derive(Clone, Copy)]
 pub(crate) struct Craft<'a> {
-    /// The rows of the by-seqno and of the by-id index.
+    /// Changes the rows of the by-seqno and of the by-id index.
     pub(crate) rows: OnRows<'a>,
-    /// Interior key and pointer.
+    /// Changes an interior key and its pointer.
     pub(crate) pointer: OnPointer<'a>,
     pub(crate) header: &'a dyn Fn(&mut Header),
     pub(crate) first_header: &'a dyn Fn(&mut Header),
     pub(crate) state: &'a [u8],
-    /// The last leaf of the by-id tree lies a level deeper.
+    /// Whether the last leaf of the by-id tree lies a level deeper.
     pub(crate) uneven: bool,
-    /// Where the first body begins.
+    /// Position of the first body.
     pub(crate) start: u64,
 }
 
@@ -127,14 +127,14 @@ impl Craft<'_> {
             .write_at(&[&first.encode(HEADER)], 0)
             .expect("written");
         let mut out = Appender::new(source.clone(), self.start);
-        // A body that is no snappy block.
+        // A body that is not a snappy block.
         out.chunk(RAW).expect("written");
         let mut rows: Vec<DocInfo> = (1..=6)
             .map(|seqno| {
                 let body = snappy::compress(format!("value {seqno}").as_bytes()).expect("small");
                 let (body_position, physical_bytes) = out.chunk(&body).expect("written");
                 DocInfo {
-                    // The order by key is another than that by seqno.
+                    // The order by key differs from that by seqno.
                     id: Bytes::from(format!("\0key{}", (seqno * 5) % 7)),
                     seqno: Seqno(seqno),
                     rev_seqno: 1,
@@ -180,12 +180,13 @@ impl Craft<'_> {
         }
     }
 
-    /// One of which only the rows are wrong.
+    /// Makes a file in which only the rows are wrong.
     pub(crate) fn of_rows(rows: OnRows<'_>) -> Craft<'_> {
         Craft { rows, ..SOUND }
     }
 
-    /// One of which only a pointer is wrong: the third leaf of the by-id tree is said to hold a row more.
+    /// Makes a file in which only a pointer is wrong: that to the third leaf of the by-id tree
+    /// counts one row too many.
     pub(crate) fn of_wrong_sums() -> Craft<'static> {
         let pointer = &|tree, place, _: &mut Bytes, pointer: &mut Pointer| {
             if let (Tree::ById, Place::Leaf(2), Reduction::Documents { live, .. }) =
@@ -197,7 +198,7 @@ impl Craft<'_> {
         Craft { pointer, ..SOUND }
     }
 
-    /// One whose last leaf of the by-id tree can't be read.
+    /// Makes a file whose last leaf of the by-id tree cannot be read.
     pub(crate) fn of_unreadable_leaf(rows: OnRows<'_>) -> Craft<'_> {
         let pointer = &|tree, place, _: &mut Bytes, pointer: &mut Pointer| {
             if (tree, place) == (Tree::ById, Place::Leaf(2)) {
@@ -211,7 +212,7 @@ impl Craft<'_> {
         }
     }
 
-    /// The file's bytes, its header activated.
+    /// Returns the file's bytes, with its header activated.
     pub(crate) fn image(&self) -> Vec<u8> {
         let view = self.build();
         let mut bytes = vec![0; view.end as usize];
@@ -221,7 +222,7 @@ impl Craft<'_> {
     }
 }
 
-/// The same change of a seqno's row in both indexes.
+/// Makes the same change of a seqno's row in both indexes.
 pub(crate) fn both(
     change: impl Fn(&mut DocInfo),
     seqno: u64,

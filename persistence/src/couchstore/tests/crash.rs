@@ -1,4 +1,5 @@
-//! Power loss, failed I/O and torn writes: what was acknowledged is kept, and nothing else appears.
+//! Power loss, failed I/O and torn writes: everything acknowledged is kept, and nothing else
+//! appears.
 
 mod failures;
 mod power_loss;

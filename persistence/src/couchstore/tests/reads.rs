@@ -1,4 +1,4 @@
-//! Reads: what the cache and reading ahead give is what the file holds, and the map of a file adds up.
+//! Reads: the cache and reading ahead return what the file holds, and the map of a file adds up.
 
 mod layout;
 mod node_cache;

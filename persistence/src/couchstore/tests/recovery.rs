@@ -1,4 +1,5 @@
-//! Opening files that a crash, the vendor or damage left behind: unfinished commits, forged headers, bad blocks.
+//! Opening files that a crash, the vendor or damage left behind: unfinished commits, forged
+//! headers, bad blocks.
 
 use lowtide_checkpoint::{Datatype, Item, Namespace, Seqno, Vbid};
 
@@ -18,7 +19,7 @@ fn image(file: &dyn DiskFile) -> Vec<u8> {
 }
 
 #[test]
-fn closing_leaves_nothing_to_repair() {
+fn closed_store_needs_no_repair() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
@@ -45,7 +46,7 @@ fn closing_leaves_nothing_to_repair() {
 }
 
 #[test]
-fn the_vendors_unfinished_commits_are_finished_or_cut_off() {
+fn unfinished_commits_of_the_vendor_are_completed_or_cut_off() {
     for (case, high, repairs) in [
         ("e_base", 15, 0),
         ("e_header_not_activated", 15, 1),
@@ -79,7 +80,7 @@ fn the_vendors_unfinished_commits_are_finished_or_cut_off() {
 }
 
 #[test]
-fn a_header_derived_from_another_is_no_successor() {
+fn header_derived_from_another_is_not_a_successor() {
     let disk = store_with("e_header_not_activated");
     let stored = disk.open(&file(), Access::ReadWrite).expect("there");
     let (header, _) = Header::decode(&image(&*stored)[12288..], 12288).expect("complete");
@@ -121,9 +122,10 @@ fn damage_under_an_activated_header_is_an_error() {
     }
 }
 
-/// A data block begins with 0x00, as does a header that isn't activated: so a body can be one to the last bit.
+/// A data block begins with 0x00, and so does a header that is not activated: a body can equal one
+/// to the last bit.
 #[test]
-fn a_body_that_imitates_a_header_is_none() {
+fn body_that_imitates_a_header_is_ignored() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
@@ -154,7 +156,8 @@ fn a_body_that_imitates_a_header_is_none() {
     let mut found = vec![0; forged.len()];
     stored.read_at(&mut found, boundary).expect("readable");
     assert_eq!(found, forged, "the body lies where the test wants it");
-    // The commit was never finished: its header is gone, then a part of its data as well, or the beginning of it.
+    // The commit was never completed: its header is lost, then a part of its data too, or its
+    // beginning.
     let all = image(&*stored);
     for damage in 0..3 {
         stored.set_len(0).expect("cut");
@@ -175,7 +178,7 @@ fn a_body_that_imitates_a_header_is_none() {
 }
 
 #[test]
-fn no_damage_makes_reading_panic_or_never_end() {
+fn reading_ends_without_panic_for_any_damage() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");

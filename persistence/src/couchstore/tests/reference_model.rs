@@ -8,7 +8,7 @@ use crate::contract::{Engine, RolledBack, ScanLimit, Snapshot, VBucketInfo};
 
 use super::support::{VB, check};
 
-/// A vBucket as of one commit.
+/// A vBucket at one commit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Commit {
     pub(crate) high: u64,
@@ -46,7 +46,7 @@ impl Commit {
     }
 }
 
-/// E27. The highest seqno of each collection; system events are in none.
+/// Returns the highest seqno of each collection (E27). System events are in no collection.
 pub(crate) fn last_of_collections<'a>(items: impl Iterator<Item = &'a Item>) -> BTreeSet<u64> {
     let mut last: BTreeMap<u32, u64> = BTreeMap::new();
     for item in items.filter(|item| item.operation != Operation::SystemEvent) {
@@ -56,7 +56,7 @@ pub(crate) fn last_of_collections<'a>(items: impl Iterator<Item = &'a Item>) -> 
     last.into_values().collect()
 }
 
-/// In the index an abort is a deleted prepare.
+/// Returns whether the index has it as deleted, as it does an abort.
 pub(crate) fn is_tombstone(item: &Item) -> bool {
     match item.operation {
         Operation::Prepare => false,
@@ -64,7 +64,7 @@ pub(crate) fn is_tombstone(item: &Item) -> bool {
     }
 }
 
-/// A vBucket with all its past. Of what a rollback gave up nothing is left.
+/// A vBucket with all its commits, without those that a rollback removed.
 #[derive(Clone, Debug)]
 pub(crate) struct Naive(Vec<Commit>);
 
@@ -110,7 +110,8 @@ impl Naive {
         if found + 1 < self.0.len() {
             self.0.truncate(found + 1);
             let mut restored = self.now().clone();
-            // What the last purge before it spared, and spared only then, was not purged since.
+            // A tombstone that the last purge before it spared, and only that one, was not purged
+            // since.
             if purged > restored.purge {
                 restored.purge(purged);
             }
@@ -120,7 +121,7 @@ impl Naive {
     }
 }
 
-/// A snapshot's rows by all ways to ask for them, which must agree; its figures and state.
+/// Reads a snapshot's rows in all possible ways, which must agree, with its figures and state.
 pub(crate) fn of(snapshot: &dyn Snapshot) -> Commit {
     let slice = snapshot
         .scan(Seqno(0), Seqno::MAX, ScanLimit::NONE)
@@ -145,7 +146,7 @@ pub(crate) fn of(snapshot: &dyn Snapshot) -> Commit {
             .into_iter()
             .map(|item| (item.seqno.0, item))
             .collect(),
-        // The model has it in `purge`.
+        // The model keeps it in `purge`.
         state: snapshot.state().map(|state| {
             assert_eq!(state.purge_seqno, info.purge);
             VBucketState {
@@ -162,7 +163,7 @@ pub(crate) fn of(snapshot: &dyn Snapshot) -> Commit {
     commit
 }
 
-/// The newest commit, which must pass the engine's own check.
+/// Reads the newest commit, which must pass the engine's own check.
 pub(crate) fn now(engine: &dyn Engine) -> Commit {
     check(engine, VB);
     of(&*engine.snapshot(VB).expect("there"))

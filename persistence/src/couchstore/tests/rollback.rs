@@ -1,4 +1,5 @@
-//! What is particular to this engine's rollbacks and purges: which headers are commits, files of every version, syncs.
+//! This engine's rollbacks and purges: the headers that count as commits, files of every version,
+//! and syncs.
 
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use super::support::{
     VB, commit, contents, delete, file, fixture, open, open_with, set, store_with,
 };
 
-/// Positions and high seqnos of a file's headers, newest first, as the vendor's tool lists them; of several with one
-/// high seqno the newest.
+/// Returns positions and high seqnos of a file's headers, newest first, as the vendor's tool lists
+/// them. Of several with one high seqno the newest counts.
 fn headers_of(case: &str) -> Vec<(u64, u64)> {
     let text = std::fs::read_to_string(fixture(&format!("{case}.info.txt"))).expect("fixture");
     let number = |line: &str, name: &str| -> Option<u64> {
@@ -44,7 +45,7 @@ fn headers_of(case: &str) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn the_commits_found_are_those_the_vendor_lists() {
+fn commits_match_the_vendors_list() {
     let mut compared = 0;
     for case in [
         "d_rich",
@@ -82,7 +83,7 @@ fn the_commits_found_are_those_the_vendor_lists() {
 }
 
 #[test]
-fn older_versions_roll_back_too_and_stay_what_they_are() {
+fn older_files_roll_back_in_their_version() {
     for (case, version) in [("j_v6.6.5_d_rich", 12), ("j_v7.6.11_d_rich", 13)] {
         let disk = store_with(case);
         let (engine, report) = open(&disk).expect("opens");
@@ -98,7 +99,7 @@ fn older_versions_roll_back_too_and_stay_what_they_are() {
         let restored = reference_model::now(&engine);
         assert_ne!(restored.rows, whole.rows);
         commit(&engine, VB, &[set(middle + 1, "again", b"1")]).expect("committed");
-        // The header that was given up lies between, and is not met.
+        // The abandoned header lies between, and is not met.
         assert_eq!(reference_model::rollback(&engine, middle), middle);
         assert_eq!(reference_model::now(&engine), restored);
         assert_eq!(reference_model::of(&*pinned), whole);
@@ -114,7 +115,7 @@ fn older_versions_roll_back_too_and_stay_what_they_are() {
 }
 
 #[test]
-fn a_compacted_file_has_no_past() {
+fn compacted_file_needs_a_reset() {
     let disk = store_with("k_compact_d_rich");
     let (engine, _) = open(&disk).expect("opens");
     let before = reference_model::now(&engine);
@@ -150,7 +151,7 @@ fn a_compacted_file_has_no_past() {
 }
 
 #[test]
-fn a_rollback_takes_two_syncs_and_to_where_it_is_none() {
+fn rollback_takes_two_syncs_or_none_without_change() {
     let disk = MemoryDisk::new();
     let (engine, _) = open_with(&disk, CouchstoreConfig::default()).expect("opens");
     engine.create(VB).expect("created");
@@ -189,13 +190,13 @@ fn a_rollback_takes_two_syncs_and_to_where_it_is_none() {
     );
 }
 
-/// Purging all rows writes no node: such a commit would not be told from garbage.
+/// Purging all rows writes no node, so such a commit could not be told from garbage.
 #[test]
-fn a_purge_that_leaves_nothing_is_durable() {
+fn purge_of_all_rows_is_durable() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
-    // In no collection, so that no collection's highest seqno keeps them.
+    // System events are in no collection, so no collection's highest seqno keeps them.
     let dropped = |seqno: u64, name: &[u8]| Item {
         seqno: Seqno(seqno),
         deleted: true,
@@ -209,7 +210,7 @@ fn a_purge_that_leaves_nothing_is_durable() {
     )
     .expect("opens");
     drop(engine);
-    // As a vendor's compaction leaves it: the highest seqno is no row's.
+    // A vendor's compaction leaves a file like this: no row has the highest seqno.
     let higher = Header {
         update_seq: 9,
         ..view.header.clone()
@@ -231,7 +232,7 @@ fn a_purge_that_leaves_nothing_is_durable() {
 }
 
 #[test]
-fn what_was_purged_stays_away_after_any_rollback() {
+fn purged_rows_stay_away_after_any_rollback() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
@@ -241,7 +242,7 @@ fn what_was_purged_stays_away_after_any_rollback() {
     assert_eq!(engine.purge(VB, Seqno(5)).expect("purged"), Seqno(4));
     let rows = || contents(&engine, VB).into_keys().collect::<Vec<_>>();
     assert_eq!(rows(), [2, 5]);
-    // The highest seqno of what is restored stays, as it would have then.
+    // The highest seqno of the restored commit stays, as it would have then.
     assert_eq!(
         (reference_model::rollback(&engine, 4), rows()),
         (4, vec![2, 4])
@@ -252,7 +253,7 @@ fn what_was_purged_stays_away_after_any_rollback() {
         (2, vec![2])
     );
     assert_eq!(engine.info(VB).expect("there").purge, Seqno(1));
-    // Above the restored seqno nothing was purged from this history.
+    // Nothing above the restored seqno was purged from this history.
     commit(&engine, VB, &[delete(3, "x"), set(4, "y", b"4")]).expect("committed");
     assert_eq!(
         (reference_model::rollback(&engine, 4), rows()),
@@ -261,7 +262,7 @@ fn what_was_purged_stays_away_after_any_rollback() {
 }
 
 #[test]
-fn figures_of_prepares_are_restored() {
+fn rollback_restores_the_figures_of_prepares() {
     let prepare = |seqno, key: &[u8]| Item {
         seqno: Seqno(seqno),
         value: Some(Bytes::from_static(b"x")),
@@ -293,9 +294,9 @@ fn figures_of_prepares_are_restored() {
     assert_eq!(counted(), "2");
 }
 
-/// A body that holds a header's bytes is not on the way back, nor is a header that was given up.
+/// A body with a header's bytes is not on the way back, and neither is an abandoned header.
 #[test]
-fn damage_on_the_way_back_is_an_error_and_changes_nothing() {
+fn damage_on_the_way_back_fails_the_rollback() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
@@ -331,7 +332,7 @@ fn damage_on_the_way_back_is_an_error_and_changes_nothing() {
 }
 
 #[test]
-fn a_closed_or_dropped_vbucket_is_not_rolled_back() {
+fn closed_or_dropped_vbucket_is_not_rolled_back() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     for refused in [
@@ -346,10 +347,11 @@ fn a_closed_or_dropped_vbucket_is_not_rolled_back() {
     assert!(engine.purge(VB, Seqno(0)).is_err());
 }
 
-/// Found by the property test: what a purge spares as its collection's highest seqno lies below the purge seqno, and
-/// need not be the highest any more when a rollback comes back to it. It was not purged since, so it is there.
+/// Found by the property test. A tombstone that a purge spares, as its collection's highest seqno,
+/// lies below the purge seqno. After a rollback it need not be the highest any more. It was not
+/// purged, so it is still there.
 #[test]
-fn a_rollback_keeps_what_the_last_purge_before_it_spared() {
+fn rollback_keeps_what_the_last_purge_before_it_spared() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");

@@ -1,4 +1,4 @@
-//! What the engine's tests share: stores on memory disks, batches, and what a store holds.
+//! Helpers of the engine's tests: stores on memory disks, batches, and the content of a store.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -94,10 +94,11 @@ pub(super) fn commit(
     engine.commit(&[batch]).pop().expect("one result a batch")
 }
 
-/// What the engine's own check says of the vendor's `d_rich`, whose writer did not count its prepare, until it is compacted.
+/// Finding of the engine's own check on the vendor's `d_rich` until it is compacted: its writer did
+/// not count its prepare.
 const VENDORS_COUNT: &str = "the state tells of 0 prepares with 0 bytes, there are 1 with 24";
 
-/// Whether a vBucket has the prepare of `d_rich`, which no other test's vBucket has.
+/// Returns whether a vBucket has the prepare of `d_rich`, which no other test's vBucket has.
 fn is_d_rich(engine: &dyn Engine, vb: Vbid) -> bool {
     let prepare = engine
         .get(vb, Namespace::Prepared, &Key::new(b"prepared-doc"))
@@ -114,7 +115,8 @@ pub(super) fn check(engine: &dyn Engine, vb: Vbid) {
     assert_eq!(found, [""; 0]);
 }
 
-/// Every item of a vBucket by seqno. Also checks that the by-id index and the figures agree, and the whole file.
+/// Returns every item of a vBucket by seqno. Also checks that the by-id index and the figures
+/// agree, and the whole file.
 pub(super) fn contents(engine: &dyn Engine, vb: Vbid) -> BTreeMap<u64, Item> {
     check(engine, vb);
     let snapshot = engine.snapshot(vb).expect("there");
@@ -156,7 +158,7 @@ pub(super) fn contents(engine: &dyn Engine, vb: Vbid) -> BTreeMap<u64, Item> {
         .collect()
 }
 
-/// Bytes that snappy can't shorten.
+/// Makes bytes that snappy cannot shorten.
 pub(super) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let next = std::iter::repeat_with(|| {

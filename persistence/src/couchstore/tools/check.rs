@@ -1,7 +1,10 @@
 //! The check of one file at a header, byte by byte of what it reaches.
 //!
-//! What always holds (T1): damage is reported and the check goes on; nothing is written. Memory is a node for each level
-//! of a tree, one body, and at most a 32nd of the live part of the file, besides what the observer keeps.
+//! # Invariants
+//!
+//! T1. Damage is reported, the check continues, and nothing is written. Memory is a node for each
+//! level of a tree, one body, and at most a 32nd of the live part of the file, besides what the
+//! observer keeps.
 
 mod body_check;
 mod digest;

@@ -1,6 +1,8 @@
-//! Looking at one file, also one that the vendor wrote: a path goes in; header, rows, items, local documents and the
-//! trees' shapes come out. Nothing is written, locked or repaired: the newest activated header counts. Encrypted files
-//! need their key.
+//! One file opened for reading, ours or the vendor's: its header, rows, items, local documents and
+//! the shapes of its trees.
+//!
+//! Nothing is written, locked or repaired. The newest activated header counts. Encrypted files need
+//! their key.
 
 use std::path::Path;
 
@@ -15,28 +17,28 @@ use crate::disk::{Access, Disk};
 
 use super::layout::{self, Layout};
 
-/// What the header says that a file was opened at.
+/// The content of the header that a file was opened at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderInfo {
-    /// Where in the file it is.
+    /// Position of the header in the file.
     pub position: u64,
-    /// The format's version.
+    /// Format version.
     pub version: u8,
-    /// When it was committed, in nanoseconds since the epoch; 0 before version 13.
+    /// Time of the commit, in nanoseconds since the epoch; 0 before version 13.
     pub timestamp: u64,
-    /// Where the header before it is, if the version tells and there is one.
+    /// Position of the header before it, if the header names it and it exists.
     pub previous: Option<u64>,
-    /// The id of the key it is encrypted with, if it is.
+    /// Id of the key that the file is encrypted with, if it is.
     pub key_id: Option<String>,
     /// High seqno, purge seqno, documents and tombstones.
     pub info: VBucketInfo,
-    /// What bodies and nodes take that can be reached from here.
+    /// Size of the bodies and nodes that the header reaches.
     pub live_bytes: u64,
-    /// What the by-seqno tree takes.
+    /// Size of the by-seqno tree.
     pub by_seqno_bytes: u64,
-    /// What the by-id tree takes.
+    /// Size of the by-id tree.
     pub by_id_bytes: u64,
-    /// What the local tree takes.
+    /// Size of the local tree.
     pub local_bytes: u64,
 }
 
@@ -48,10 +50,11 @@ pub struct CouchFile {
 }
 
 impl CouchFile {
-    /// Opens a file at its newest activated header; one that is encrypted needs [`CouchFile::open_with_keys`].
+    /// Opens a file at its newest activated header. An encrypted file needs
+    /// [`CouchFile::open_with_keys`].
     ///
     /// # Errors
-    /// As [`CouchFile::open_with_keys`].
+    /// Same as [`CouchFile::open_with_keys`].
     pub fn open_read_only(disk: &dyn Disk, path: &Path) -> Result<Self, EngineError> {
         Self::open_with_keys(disk, path, &Keyring::new())
     }
@@ -59,9 +62,10 @@ impl CouchFile {
     /// Opens a file at its newest activated header, with its key from `keys` if it is encrypted.
     ///
     /// # Errors
-    /// [`EngineError::Corrupt`] if that header is damaged or there is none; [`EngineError::KeyMissing`] or
-    /// [`EngineError::KeyWrong`] if the file is encrypted, and not with one of `keys`; [`EngineError::Unsupported`] if
-    /// it is of another version than 11 to 14; [`EngineError::Disk`].
+    /// [`EngineError::Corrupt`] if that header is damaged or missing; [`EngineError::KeyMissing`]
+    /// or [`EngineError::KeyWrong`] if the file is encrypted, and not with one of `keys`;
+    /// [`EngineError::Unsupported`] if it is of another version than 11 to 14;
+    /// [`EngineError::Disk`].
     pub fn open_with_keys(
         disk: &dyn Disk,
         path: &Path,
@@ -74,11 +78,11 @@ impl CouchFile {
         )?)
     }
 
-    /// Opens a damaged file at the newest header that is whole. Says what damage above it was passed over: commits
-    /// that were acknowledged may be missing, so this is for rescue only.
+    /// Opens a damaged file at its newest sound header, and returns the damage above it.
+    /// Acknowledged commits may be missing, so this is for rescue only.
     ///
     /// # Errors
-    /// As [`CouchFile::open_with_keys`], if no header is whole.
+    /// Same as [`CouchFile::open_with_keys`], if no header is sound.
     pub fn open_older(
         disk: &dyn Disk,
         path: &Path,
@@ -105,15 +109,17 @@ impl CouchFile {
         Ok(Self { view, previous })
     }
 
-    /// The same file at the commit before: the one this was derived from, or before version 14 the header below.
+    /// Returns the same file at the commit before: the one this was derived from, or before version
+    /// 14 the header below.
     ///
     /// # Errors
-    /// [`EngineError::Corrupt`] if there is one and it is damaged; [`EngineError::Disk`].
+    /// [`EngineError::Corrupt`] if that commit exists and is damaged; [`EngineError::Disk`].
     pub fn older(&self) -> Result<Option<Self>, EngineError> {
         header_chain::before(&self.view)?.map(Self::at).transpose()
     }
 
-    /// What the file's bytes are, in at most `cells_max` cells. Reads every node and no body; damage is left out.
+    /// Returns the use of the file's bytes, in at most `cells_max` cells. Reads every node and no
+    /// body, and skips damage.
     ///
     /// # Errors
     /// [`EngineError::Disk`].
@@ -121,7 +127,7 @@ impl CouchFile {
         layout::layout(&self.view, cells_max)
     }
 
-    /// The header it was opened at.
+    /// Returns the header it was opened at.
     #[must_use]
     pub fn header(&self) -> HeaderInfo {
         let CommitView {
@@ -147,7 +153,7 @@ impl CouchFile {
         }
     }
 
-    /// The vBucket's state, if one was committed.
+    /// Returns the vBucket's state, if one was committed.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -155,7 +161,7 @@ impl CouchFile {
         Ok(self.view.state()?.map(|(state, _)| state))
     }
 
-    /// The newest revision of a key, tombstones included.
+    /// Returns the newest revision of a key, tombstones included.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -163,7 +169,7 @@ impl CouchFile {
         self.view.get(namespace, key)
     }
 
-    /// Items with a seqno in `from..=to`, ascending.
+    /// Returns items with a seqno in `from..=to`, ascending.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -171,7 +177,7 @@ impl CouchFile {
         self.view.scan(from, to, limit)
     }
 
-    /// The row of a key as it is stored, with its prefixes.
+    /// Returns the row of a key as it is stored, with its prefixes.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -179,7 +185,7 @@ impl CouchFile {
         self.view.doc_info(id)
     }
 
-    /// Rows from a seqno on, ascending. Ends after an error.
+    /// Returns the rows from a seqno on, ascending. The iterator ends after an error.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -190,7 +196,7 @@ impl CouchFile {
         self.view.rows(from)
     }
 
-    /// Rows by key as stored, ascending. Ends after an error.
+    /// Returns the rows by stored key, ascending. The iterator ends after an error.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -200,7 +206,7 @@ impl CouchFile {
         self.view.rows_by_id(b"")
     }
 
-    /// The item a row tells of, with its body.
+    /// Returns the item of a row, with its body.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -208,7 +214,7 @@ impl CouchFile {
         self.view.item(info)
     }
 
-    /// A row's body, decompressed where the store compressed it; `None` where there is none.
+    /// Returns a row's body, decompressed if the store compressed it, or `None` if it has none.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -216,7 +222,7 @@ impl CouchFile {
         self.view.body(info)
     }
 
-    /// Names and values of all local documents, by name.
+    /// Returns names and values of all local documents, by name.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].
@@ -224,7 +230,7 @@ impl CouchFile {
         self.view.locals()
     }
 
-    /// The nodes of a tree, each before those below it, left to right.
+    /// Returns the nodes of a tree, each before those below it, left to right.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] or [`EngineError::Disk`].

@@ -1,8 +1,10 @@
-//! What a file's bytes are, as its newest commit sees them: bodies, nodes of each tree, the header, or dead.
+//! The use of a file's bytes at its newest commit: bodies, nodes of each tree, the header, or dead.
 //!
-//! A file goes in, figures and a map come out: the file is cut into cells of equal size, and each says how much of it is
-//! what. BodyReader are not read: their size is what their rows tell. Always (T2): in each cell, and so in the file, the
-//! live kinds and what is dead come to its size.
+//! The file is divided into cells of equal size, each with the number of bytes of every use. Bodies
+//! are not read: their sizes come from their rows.
+//!
+//! What always holds (T2): in each cell, and so in the file, the live uses and the dead bytes add
+//! up to its size.
 
 use bytes::Bytes;
 
@@ -16,7 +18,7 @@ use crate::couchstore::format::{DocInfo, NodeKind, Tree, by_id, by_seqno};
 use super::surveyor::{Flaw, FlawKind, SurveyedNode, Surveyor};
 use super::tree_survey;
 
-/// What a live byte belongs to.
+/// The use of a live byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Use {
     /// A document's body.
@@ -27,12 +29,12 @@ pub enum Use {
     BySeqno,
     /// A node of the local tree.
     Local,
-    /// The newest header, and the block that tells how the file is encrypted.
+    /// The newest header, and the block that describes the encryption.
     Header,
 }
 
 impl Use {
-    /// All of them.
+    /// All uses.
     pub const ALL: [Self; 5] = [
         Self::Body,
         Self::ById,
@@ -41,7 +43,7 @@ impl Use {
         Self::Header,
     ];
 
-    /// Its name in reports.
+    /// Returns its name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,13 +67,13 @@ impl Use {
 /// A part of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
-    /// Its size.
+    /// Size of the part.
     pub bytes: u64,
     live: [u64; 5],
 }
 
 impl Cell {
-    /// How many of its bytes are used so.
+    /// Returns the number of bytes of one use.
     #[must_use]
     pub fn live(&self, of: Use) -> u64 {
         Use::ALL
@@ -82,13 +84,13 @@ impl Cell {
             .sum()
     }
 
-    /// How many of its bytes are used at all.
+    /// Returns the number of live bytes.
     #[must_use]
     pub fn live_bytes(&self) -> u64 {
         self.live.iter().sum()
     }
 
-    /// How many are not.
+    /// Returns the number of dead bytes.
     #[must_use]
     pub fn dead_bytes(&self) -> u64 {
         self.bytes.saturating_sub(self.live_bytes())
@@ -105,7 +107,7 @@ impl Cell {
     }
 }
 
-/// One tree.
+/// Figures of one tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TreeLayout {
     /// Levels, leaves included; 0 for an empty tree.
@@ -116,16 +118,17 @@ pub struct TreeLayout {
     pub leaves: u64,
     /// Rows.
     pub rows: u64,
-    /// What its nodes take on disk.
+    /// Size of its nodes on disk.
     pub disk_bytes: u64,
-    /// What they are before compression.
+    /// Size of its nodes before compression.
     pub raw_bytes: u64,
-    /// Nodes, with all below them, that can't be read.
+    /// Nodes that cannot be read; all below them are not counted.
     pub unreadable: u64,
 }
 
 impl TreeLayout {
-    /// How full its nodes are on average, as parts of the size at which a changed node is cut; 0 for an empty tree.
+    /// Returns the average size of its nodes as a fraction of the size at which a changed node is
+    /// cut; 0 for an empty tree.
     #[must_use]
     pub fn fill(&self) -> f64 {
         let nodes = self.leaves + self.interior_nodes;
@@ -137,10 +140,10 @@ impl TreeLayout {
     }
 }
 
-/// What a file's bytes are.
+/// The use of a file's bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// The file, in order; all cells but the last have the same size.
+    /// The file, in order. All cells except the last have the same size.
     pub cells: Vec<Cell>,
     /// The by-seqno tree.
     pub by_seqno: TreeLayout,
@@ -148,12 +151,12 @@ pub struct Layout {
     pub by_id: TreeLayout,
     /// The local tree.
     pub local: TreeLayout,
-    /// BodyReader.
+    /// Number of bodies.
     pub bodies: u64,
 }
 
 impl Layout {
-    /// The file as a single cell.
+    /// Returns the file as a single cell.
     #[must_use]
     pub fn total(&self) -> Cell {
         self.cells.iter().fold(Cell::default(), |mut total, cell| {
@@ -168,7 +171,7 @@ impl Layout {
     }
 }
 
-/// Looks at what a commit reaches, in at most `cells_max` cells.
+/// Maps what a commit reaches, in at most `cells_max` cells.
 pub(crate) fn layout(view: &CommitView, cells_max: u64) -> Result<Layout, EngineError> {
     let file_bytes = view.source.file.len()?;
     let cell_bytes = file_bytes
@@ -205,7 +208,7 @@ struct LayoutBuilder {
     layout: Layout,
     cell_bytes: u64,
     tree: Tree,
-    /// Where bodies begin.
+    /// Heads of the bodies found so far.
     bodies: Extents,
 }
 
@@ -251,7 +254,7 @@ impl Surveyor for LayoutBuilder {
     fn row(&mut self, _: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
         let info = match self.tree {
             Tree::BySeqno => by_seqno::decode(key, value),
-            // The bodies of rows that can't be read by seqno.
+            // A row that cannot be read by seqno may still be read by id.
             Tree::ById if self.layout.by_seqno.unreadable > 0 => by_id::decode(key, value),
             Tree::ById | Tree::Local => None,
         };
@@ -261,7 +264,7 @@ impl Surveyor for LayoutBuilder {
             return Ok(());
         };
         let (start, end) = block::extent(info.body_position, info.physical_bytes);
-        // The chunk's head tells it apart: told sizes may be larger than the body.
+        // The chunk's head identifies a body, because the size in its row may exceed it.
         if self.bodies.take(start, start + HEAD_BYTES) {
             self.mark(Use::Body, start, end);
             self.layout.bodies += 1;

@@ -1,4 +1,5 @@
-//! The visit of one node of a tree that may be damaged: reading it, and comparing it with its pointer.
+//! The visit of one node of a tree that may be damaged: reading it, and comparing it with its
+//! pointer.
 
 use bytes::Bytes;
 
@@ -9,10 +10,10 @@ use crate::couchstore::format::{Entry, Node, NodeKind, Pointer, Reduction, Tree,
 
 use super::surveyor::{Flaw, FlawKind, LostRows, SurveyedNode, Surveyor};
 
-/// Versions whose sizes count the type bytes inside a chunk, too.
+/// Last version whose sizes count the type bytes inside a chunk.
 const VERSION_COUNTS_TYPE_BYTES: u8 = 12;
 
-/// A node on the way down, and what of it is left.
+/// A node on the way down, with its remaining entries.
 #[derive(Debug)]
 pub(super) struct Level {
     pub(super) position: u64,
@@ -22,7 +23,7 @@ pub(super) struct Level {
     pub(super) after: Option<Bytes>,
 }
 
-/// One call's part of a walk.
+/// The borrowed parts of one step of a survey.
 pub(super) struct Visit<'a> {
     pub(super) view: &'a CommitView,
     pub(super) tree: Tree,
@@ -32,7 +33,8 @@ pub(super) struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// Looks at a node, whose keys come after `after` and end with `last`; `None` if what is below it is lost.
+    /// Reads and compares a node, whose keys come after `after` and end with `last`. Returns `None`
+    /// if all below it is lost.
     pub(super) fn node(
         &mut self,
         pointer: Pointer,
@@ -100,7 +102,7 @@ impl Visit<'_> {
         }))
     }
 
-    /// A node and what its chunk takes.
+    /// Reads a node. Returns the size of its chunk as well.
     fn read(&self, position: u64) -> Result<(Node, u64), EngineError> {
         let source = &self.view.source;
         let body = chunk::read(source, position, chunk::NODE_HINT, self.view.position)?;
@@ -108,7 +110,8 @@ impl Visit<'_> {
         Ok((node, chunk::disk_bytes(source, &body)))
     }
 
-    /// The node itself has checked that its keys ascend.
+    /// Compares the node's first and last key with its pointer's. Decoding has checked that its
+    /// keys ascend.
     fn check_keys(
         &mut self,
         node: &Node,
@@ -161,7 +164,7 @@ impl Visit<'_> {
                         sum.with_row(value)
                     });
             }
-            // A bad pointer is told as such.
+            // A bad pointer is reported when it is followed.
             NodeKind::Interior if children().count() != node.entries().count() => return,
             NodeKind::Interior => {
                 for child in children() {

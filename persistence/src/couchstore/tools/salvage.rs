@@ -1,9 +1,12 @@
-//! The salvage of a damaged file: whatever can be read goes into a new, sound file, and the rest is reported.
+//! The salvage of a damaged file: everything readable goes into a new, sound file, and the rest is
+//! reported.
 //!
-//! What always holds (T5): the source is only read; the new file passes the check before it is handed over, or is
-//! removed; each row of the source is in the new file or reported as lost.
+//! # Invariants
+//!
+//! T5. The source is only read. The new file passes the check before it is handed over, or is
+//! removed. Each row of the source is in the new file or reported as lost.
 
-mod claims;
+mod disputed_rows;
 mod gaps;
 mod local_copy;
 mod loss;

@@ -1,4 +1,4 @@
-//! The receiver of a tree survey, and what it is given: nodes, rows and flaws.
+//! The receiver of a tree survey, and what it receives: nodes, rows and flaws.
 
 use bytes::Bytes;
 
@@ -9,63 +9,63 @@ use crate::couchstore::format::{NodeKind, Reduction, Tree};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SurveyedNode {
     pub(crate) tree: Tree,
-    /// 0 at the root.
+    /// Depth; 0 at the root.
     pub(crate) depth: usize,
     pub(crate) kind: NodeKind,
-    /// Where its chunk is in the file.
+    /// Start of its chunk in the file.
     pub(crate) start: u64,
     pub(crate) end: u64,
-    /// What it takes on disk, as sizes are counted.
+    /// Size on disk, as sizes are counted.
     pub(crate) disk_bytes: u64,
-    /// Its size before compression.
+    /// Size before compression.
     pub(crate) raw_bytes: usize,
     pub(crate) entries: usize,
 }
 
-/// What is wrong with a tree.
+/// A flaw of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flaw {
     pub(crate) kind: FlawKind,
-    /// The node's position.
+    /// Position of the node.
     pub(crate) position: u64,
-    /// The key of the entry that is meant.
+    /// Key of the entry at fault.
     pub(crate) key: Option<Bytes>,
     pub(crate) what: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FlawKind {
-    /// The node can't be read: its rows are lost, so many as its pointer says.
+    /// The node cannot be read, and the rows below its pointer are lost.
     Lost(LostRows),
-    /// Keys, depth or kind are not as they must be; rows are told all the same.
+    /// Keys, depth or kind are wrong. The rows are reported all the same.
     Structure,
-    /// The pointer's size is not what is below it.
+    /// The pointer's size differs from what is below it.
     Size,
-    /// The pointer's reduction is not what is below it.
+    /// The pointer's reduction differs from what is below it.
     Reduction,
-    /// Its bytes are those of something else, too.
+    /// The node overlaps something else.
     Overlap(LostRows),
 }
 
-/// The rows below a pointer that can't be followed.
+/// The rows below a pointer that cannot be followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LostRows {
-    /// Their keys come after this one; `None`: no key is before them.
+    /// Key before the first of them; `None` if there is no such key.
     pub(crate) after: Option<Bytes>,
-    /// Their last key; `None` below a root.
+    /// Last of their keys; `None` below a root.
     pub(crate) last: Option<Bytes>,
-    /// What they sum up to, if that can be told.
+    /// Their reduction, if it is known.
     pub(crate) reduction: Option<Reduction>,
 }
 
-/// Who is told.
+/// The receiver of a survey.
 pub(crate) trait Surveyor {
-    /// A node, before what is below it.
+    /// Receives a node, before anything below it.
     fn node(&mut self, node: SurveyedNode);
 
-    /// A row of the leaf at `leaf`, in key order.
+    /// Receives a row of the leaf at `leaf`, in key order.
     fn row(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError>;
 
-    /// Something wrong.
+    /// Receives a flaw.
     fn flaw(&mut self, flaw: Flaw);
 }

@@ -1,9 +1,13 @@
-//! Walking a tree that may be damaged: every node and row that can be read is told, and so is everything that is
-//! wrong; what lies below an unreadable node is left out, and the walk goes on beside it.
+//! The survey of a tree that may be damaged: every readable node and row is reported, and every
+//! flaw.
 //!
-//! Always: no node is read twice and none below [`DEPTH_MAX`], so a walk ends, whatever the bytes say; memory is one
-//! node for each level. Each node is compared with its pointer alone, and its pointer's sums with those of the
-//! pointers in it: one wrong sum is one finding, not one for each level above.
+//! Everything below an unreadable node is skipped, and the survey continues with the next.
+//!
+//! What always holds: no node is read twice and none below
+//! [`DEPTH_MAX`](crate::couchstore::btree::DEPTH_MAX), so a survey ends whatever the bytes are.
+//! Memory is one node for each level. Each node is compared with its own pointer, and that
+//! pointer's sums with those of the pointers in the node. So one wrong sum is one flaw, not one for
+//! each level above.
 
 use bytes::Bytes;
 
@@ -14,10 +18,10 @@ use crate::couchstore::format::{NodeKind, Pointer, Tree};
 use super::node_visit::{Level, Visit};
 use super::surveyor::{FlawKind, LostRows, Surveyor};
 
-/// Walks a tree; `taken` gets its nodes.
+/// Surveys a tree. Its nodes are added to `taken`.
 ///
 /// # Errors
-/// Whatever is not about the tree: [`EngineError::Disk`], or what the surveyor returns.
+/// Any error except damage: [`EngineError::Disk`], or an error of the surveyor.
 pub(crate) fn survey(
     view: &CommitView,
     tree: Tree,
@@ -34,25 +38,25 @@ pub(crate) fn survey(
 /// A row of a leaf.
 #[derive(Clone, Debug)]
 pub(crate) struct SurveyedRow {
-    /// The leaf's position.
+    /// Position of the leaf.
     pub(crate) leaf: u64,
     pub(crate) key: Bytes,
     pub(crate) value: Bytes,
 }
 
-/// A walk that can be taken a row at a time. It holds one node for each level and no reference to the commit, which every
-/// call names again.
+/// A survey that returns one row at a time. It holds one node for each level and no reference to
+/// the commit, which every call passes again.
 #[derive(Debug)]
 pub(crate) struct Survey {
     tree: Tree,
     root: Option<Pointer>,
     path: Vec<Level>,
-    /// That of the first leaf: all others must have it.
+    /// Depth of the first leaf, which all others must have.
     leaf_depth: Option<usize>,
 }
 
 impl Survey {
-    /// Of a tree of `view`.
+    /// Begins a survey of a tree of `view`.
     pub(crate) fn new(view: &CommitView, tree: Tree) -> Self {
         Self {
             tree,
@@ -62,8 +66,8 @@ impl Survey {
         }
     }
 
-    /// The next row; the surveyor is told of nodes and flaws on the way to it. `taken` gets the nodes, if their places are
-    /// to be compared.
+    /// Returns the next row, and reports nodes and flaws on the way to it. The nodes are added to
+    /// `taken`, if it is given.
     ///
     /// # Errors
     /// [`EngineError::Disk`].

@@ -1,6 +1,6 @@
-//! Changing both indexes for a set of rows: finished rows go in, new roots come out, and which rows they replaced.
+//! The update of both indexes for a set of rows.
 //!
-//! Always: both indexes hold the same rows, each key once and each seqno once.
+//! What always holds: both indexes hold the same rows, each key once and each seqno once.
 
 use std::ops::Range;
 
@@ -12,11 +12,11 @@ use crate::couchstore::btree::{self, Action};
 use crate::couchstore::file::Appender;
 use crate::couchstore::format::{DocInfo, Header, StoreFigures, Tree, by_id, by_seqno, document};
 
-/// What saving documents did to the indexes.
+/// The effect of saving documents on the indexes.
 #[derive(Debug, Default)]
 pub(crate) struct SavedRows {
     pub(crate) written: Vec<DocInfo>,
-    /// Prepares and aborts whose rows are gone now: nobody asks for the others.
+    /// Prepares and aborts whose rows were replaced. Other replaced rows are not needed.
     pub(crate) replaced: Vec<DocInfo>,
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn save(
     Ok(SavedRows { written, replaced })
 }
 
-/// Actions to be, whose keys and values share one piece of memory.
+/// Actions whose keys and values share one allocation.
 #[derive(Default)]
 struct Actions {
     bytes: Vec<u8>,
@@ -109,7 +109,7 @@ impl Actions {
         self.list.push((Part::Put(key), value));
     }
 
-    /// By key; of one key in the order they came.
+    /// Returns the actions by key; those of one key keep their order.
     fn sorted(self) -> Vec<Action> {
         let bytes = Bytes::from(self.bytes);
         let action = |(key, value): (Part, Option<Range<usize>>)| Action {

@@ -1,61 +1,68 @@
-//! Room behind the newest commit, filled with zeros in advance: a sync that need not make the file longer takes half the
-//! time, because the file system need not write its journal.
+//! Preallocation: zeros behind the newest commit, so that the next commits do not make the file
+//! longer.
 //!
-//! E24. Behind the last good commit lie zeros, and what the commit that is being made has written over them; never
-//! anything else. The zeros are written behind a commit before its sync, which makes them durable with it. So whatever
-//! of the next commit a power loss takes away reads as zeros, as behind the end of a file that grows. A failed commit
-//! takes the room with it when it is cut off.
+//! A sync of a file whose length is unchanged takes half the time, because the file system need not
+//! write its journal.
 //!
-//! E25. Room is small, and goes: [`PREALLOCATION_BYTES_MAX`], an eighth of the file, [`COMMITS`] commits, whichever is least; none
-//! for commits that are large, or take two syncs. It counts as no part of the file (`CommitView::end`), and closing, like
-//! opening for writing, cuts it off. Readers look for a header from the end backwards, and zeros are a block of data.
+//! # Invariants
 //!
-//! E26. Room that can't be had fails no commit: it goes on without, and so do those after it.
+//! E24. Behind the last good commit lie zeros and what the current commit has written over them,
+//! and nothing else. The zeros are written behind a commit before its sync, which makes them
+//! durable with it. So a part of the next commit that a power loss takes away reads as zeros, as it
+//! would behind the end of a growing file. Cutting off a failed commit removes the zeros as well.
+//!
+//! E25. The zeros are few and temporary. They take at most [`PREALLOCATION_BYTES_MAX`], an eighth
+//! of the file, and the size of [`COMMITS`] commits. Large commits and commits with two syncs get
+//! none. They are not part of the file (`CommitView::end`): closing cuts them off, and so does
+//! opening for writing. Readers search for a header from the end backwards, and zeros read as a
+//! block of data.
+//!
+//! E26. A failed preallocation fails no commit: this commit and later ones continue without.
 
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::block::BLOCK_BYTES;
 use crate::disk::DiskFile;
 
-/// The most there ever is behind a commit.
+/// Most zeros behind a commit.
 pub(crate) const PREALLOCATION_BYTES_MAX: u64 = 1 << 20;
-/// For how many commits like the last.
+/// Number of commits like the last one that the zeros must hold.
 const COMMITS: u64 = 64;
-/// Syncing a larger commit takes long in any case.
+/// Largest commit that gets zeros. Syncing a larger one takes long in any case.
 const COMMIT_BYTES_MAX: u64 = 64 << 10;
-/// The file is so many times larger than its room.
+/// Smallest ratio of the file's size to that of its zeros.
 const FILE_SHARE: u64 = 8;
 
-/// Where the zeros behind a file's last good commit end.
+/// The zeros behind a file's last good commit.
 #[derive(Debug)]
 pub(crate) struct Preallocation {
     end: u64,
-    /// There was none to be had.
-    given_up: bool,
+    /// Whether writing zeros has failed.
+    has_failed: bool,
 }
 
 impl Preallocation {
-    /// None yet, in a file that ends there.
+    /// Starts without zeros, in a file that ends at `end`.
     pub(crate) const fn new(end: u64) -> Self {
         Self {
             end,
-            given_up: false,
+            has_failed: false,
         }
     }
 
-    /// Before the sync of `next`, the commit after `view`, whose bytes are all written: fills new room behind it if there
-    /// is none left. Returns how many bytes it wrote.
+    /// Writes new zeros behind `next` if none are left. `next` is the commit after `view`; its
+    /// bytes are written and not yet synced. Returns the number of bytes written.
     pub(crate) fn extend(&mut self, view: &CommitView, next: &CommitView) -> u64 {
         let commit_bytes = next.end - view.end;
-        if next.end <= self.end || commit_bytes > COMMIT_BYTES_MAX || self.given_up {
+        if next.end <= self.end || commit_bytes > COMMIT_BYTES_MAX || self.has_failed {
             self.end = self.end.max(next.end);
             return 0;
         }
-        let room_bytes = (commit_bytes * COMMITS)
+        let zero_bytes = (commit_bytes * COMMITS)
             .min(PREALLOCATION_BYTES_MAX)
             .min(next.end / FILE_SHARE);
-        let end = (next.end + room_bytes) / BLOCK_BYTES * BLOCK_BYTES;
+        let end = (next.end + zero_bytes) / BLOCK_BYTES * BLOCK_BYTES;
         self.end = next.end;
-        // For a single commit it does not pay.
+        // Zeros for a single commit are not worth their write.
         if end < next.end + 2 * commit_bytes {
             return 0;
         }
@@ -63,23 +70,23 @@ impl Preallocation {
         match file.preallocate(next.end, end - next.end) {
             Ok(()) => self.end = end,
             Err(_) => {
-                self.given_up = true;
-                // Others may need the space. Zeros that stay do no harm.
+                self.has_failed = true;
+                // Other files may need the space. Zeros that stay do no harm.
                 let _ = file.set_len(next.end);
             }
         }
         end - next.end
     }
 
-    /// Whether the file has room behind `view`.
+    /// Returns whether zeros lie behind `view`.
     pub(crate) const fn is_behind(&self, view: &CommitView) -> bool {
         self.end > view.end
     }
 
-    /// Cuts the file where `view` ends.
+    /// Cuts the file at the end of `view`.
     ///
     /// # Errors
-    /// Whatever the disk reports.
+    /// Any error of the disk.
     pub(crate) fn cut(
         &mut self,
         file: &dyn DiskFile,

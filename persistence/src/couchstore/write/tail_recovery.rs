@@ -1,11 +1,16 @@
-//! Opening a file for writing: what was acknowledged is brought back, everything else is cut off, durably.
+//! Opening a file for writing: acknowledged commits come back, and everything else is cut off,
+//! durably.
 //!
-//! An acknowledged commit may lack its block type: that is written after the sync, without one of its own. So after
-//! the newest activated header the file is parsed on, chunk by chunk, never searched, because bodies can imitate
-//! headers. A successor that is complete and matches every checksum is kept, if its new roots are nodes: of a chunk that
-//! lost all but its first bytes the rest reads as zeros, which say that it is empty and has the right checksum. The bytes
-//! of a successor may be in the page cache only, of a commit whose sync failed, and no later sync would bring them to the
-//! disk: so they are written again.
+//! An acknowledged commit may lack its block type, which is written after the sync without a sync
+//! of its own. So after the newest activated header the file is parsed on, chunk by chunk. It is
+//! never searched, because bodies can imitate headers.
+//!
+//! A successor is accepted if it is complete, matches every checksum, and its new roots are nodes.
+//! Roots are read because a chunk that lost all but its first bytes reads as zeros after them. Such
+//! a chunk looks empty, with the right checksum.
+//!
+//! The bytes of a successor may be in the page cache only, if the sync of its commit failed. No
+//! later sync would bring them to the disk, so they are written again.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,13 +27,15 @@ use crate::fault::{self, Fault};
 use super::activation::activate;
 use super::preallocation::PREALLOCATION_BYTES_MAX;
 
-/// How much is copied at once.
+/// Bytes that are copied at once.
 const COPY_BYTES: u64 = 1 << 20;
 
-/// The file's newest commit, durable and the last thing in it, and what was done to get there.
+/// Returns the file's newest commit, made durable and the last thing in the file, and a line for
+/// each repair.
 ///
 /// # Errors
-/// As [`header_search::newest`]; [`EngineError::Disk`] if a repair failed: opening again goes on from there.
+/// Same as [`header_search::newest`]; [`EngineError::Disk`] if a repair failed. Opening again
+/// resumes the repair.
 pub(crate) fn open(
     file: Arc<dyn DiskFile>,
     path: &Path,
@@ -48,10 +55,10 @@ pub(crate) fn open(
     }
     let len = view.source.file.len()?;
     if len > view.end {
-        let is_room = is_room(&view, len)?;
+        let is_preallocated = is_preallocated(&view, len)?;
         view.source.file.set_len(view.end)?;
         view.source.file.sync_data()?;
-        if !is_room {
+        if !is_preallocated {
             repairs.push(format!(
                 "{} bytes after the header at {} belong to no commit: cut off",
                 len - view.end,
@@ -62,20 +69,21 @@ pub(crate) fn open(
     Ok((view, repairs))
 }
 
-/// Whether behind a commit is but the room that whoever wrote it had made for others (E25): no damage, and no news.
-fn is_room(view: &CommitView, len: u64) -> Result<bool, EngineError> {
-    let room_bytes = len - view.end;
-    if room_bytes > PREALLOCATION_BYTES_MAX {
+/// Returns whether only preallocated zeros (E25) lie behind a commit. They are no damage and not
+/// reported.
+fn is_preallocated(view: &CommitView, len: u64) -> Result<bool, EngineError> {
+    let zero_bytes = len - view.end;
+    if zero_bytes > PREALLOCATION_BYTES_MAX {
         return Ok(false);
     }
     Ok(view
         .source
-        .read_raw(view.end, room_bytes)?
+        .read_raw(view.end, zero_bytes)?
         .iter()
         .all(|&byte| byte == 0))
 }
 
-/// The commit right after `view`, if all of it is there.
+/// Returns the commit right after `view`, if all of it exists.
 pub(crate) fn successor(view: &CommitView) -> Result<Option<CommitView>, EngineError> {
     if view.header.version < VERSION_PREVIOUS {
         return Ok(None);
@@ -102,7 +110,7 @@ pub(crate) fn successor(view: &CommitView) -> Result<Option<CommitView>, EngineE
     Ok(has_roots(view, &next)?.then_some(next))
 }
 
-/// Whether the roots that a commit does not have from `view` are nodes.
+/// Returns whether the roots that `next` does not share with `view` are nodes.
 fn has_roots(view: &CommitView, next: &CommitView) -> Result<bool, EngineError> {
     if fault::is(Fault::TornCommitIsWhole) {
         return Ok(true);
@@ -123,8 +131,9 @@ fn has_roots(view: &CommitView, next: &CommitView) -> Result<bool, EngineError> 
     Ok(true)
 }
 
-/// Whether a header continues from `view`, its new roots are among the chunks between, and the last chunk is one of
-/// them, as it is in every commit. Were the last chunks lost, what looks like the header could be inside a body.
+/// Returns whether a header continues from `view`. Its new roots must be among the chunks between.
+/// The last chunk must be one of them, as in every commit: if the last chunks were lost, the
+/// apparent header could lie inside a body.
 fn follows(view: &CommitView, header: &Header, chunks: &BTreeSet<u64>) -> bool {
     let trees = [Tree::BySeqno, Tree::ById, Tree::Local];
     let last = chunks.last().copied();
@@ -143,7 +152,8 @@ fn follows(view: &CommitView, header: &Header, chunks: &BTreeSet<u64>) -> bool {
         })
 }
 
-/// Positions of the chunks after a commit, and where the last one ends; `None` if one is damaged.
+/// Returns the positions of the chunks after a commit and the end of the last one, or `None` if one
+/// is damaged.
 fn chunks_after(view: &CommitView) -> Result<Option<(BTreeSet<u64>, u64)>, EngineError> {
     let len = view.source.file.len()?;
     let mut chunks = BTreeSet::new();
@@ -167,7 +177,7 @@ fn chunks_after(view: &CommitView) -> Result<Option<(BTreeSet<u64>, u64)>, Engin
     Ok(Some((chunks, position)))
 }
 
-/// Writes all of a commit again as it is, makes it durable, and activates it.
+/// Writes all bytes of a commit again, makes them durable, and activates the commit.
 fn rewrite(view: &CommitView, next: &CommitView) -> Result<(), EngineError> {
     let file = &view.source.file;
     let mut position = view.end;

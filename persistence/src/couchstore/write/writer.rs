@@ -1,10 +1,16 @@
-//! Writing one file: documents and local documents are saved, then committed together.
+//! The writer of one file: it saves documents and local documents and commits them together.
 //!
-//! Always: the file up to the end of the last good commit is never written again, but for that commit's block type.
-//! Whatever fails before a commit's sync leaves the writer as after the last good commit; what the failed one left in
-//! the file is cut off, durably, before anything else is written. A failed sync, or a failed cut, poisons the store.
-//! Nodes go into the cache when their commit can't fail any more (E22): what is cut off never was in it.
-//! A commit that opening the file could not tell from garbage before it is activated takes two syncs.
+//! # Invariants
+//!
+//! - The file up to the end of the last good commit is never written again, except for that
+//!   commit's block type.
+//! - A failure before a commit's sync leaves the writer as after the last good commit. What the
+//!   failed commit left in the file is cut off, durably, before anything else is written. A failed
+//!   sync, or a failed cut, poisons the store.
+//! - Nodes go into the cache once their commit cannot fail any more (E22), so nothing that is cut
+//!   off was ever in it.
+//! - A commit takes two syncs if opening the file could not tell it from garbage before it is
+//!   activated.
 
 mod amend;
 
@@ -27,29 +33,31 @@ use super::activation::activate;
 use super::index_update::{self, SavedRows};
 use super::preallocation::Preallocation;
 
-/// A larger commit takes two syncs: after a crash it would have to be written again as a whole.
+/// Largest commit with one sync. After a crash a larger one would have to be written again as a
+/// whole.
 pub(crate) const ONE_SYNC_BYTES_MAX: u64 = 4 << 20;
 
-/// A file that is written to. One at a time per file.
+/// A file that is written to, by one writer at a time.
 #[derive(Debug)]
 pub(crate) struct Writer {
     shared: Arc<StoreContext>,
     /// The last good commit.
     view: CommitView,
-    /// The state the next commit will make durable.
+    /// The state that the next commit makes durable.
     header: Header,
-    /// The commit that state is derived from: the last good one, or an earlier one gone back to.
+    /// Position of the commit that state derives from: the last good one, or an earlier one after a
+    /// rollback.
     base: u64,
     out: Appender,
     preallocation: Preallocation,
-    /// The view's block type is not written yet: the write failed.
+    /// Whether writing the block type of `view` failed and must be repeated.
     activation_due: bool,
-    /// A failed commit left something behind the view.
+    /// Whether a failed commit left bytes behind `view`.
     cut_due: bool,
 }
 
 impl Writer {
-    /// Makes an empty file into one in which nothing was ever saved, durably. `path` is for messages.
+    /// Writes the first header of an empty file, durably. `path` is for messages.
     pub(crate) fn create(
         file: Arc<dyn DiskFile>,
         path: &Path,
@@ -72,7 +80,7 @@ impl Writer {
         ))
     }
 
-    /// Goes on after `view`, which must be durable, activated, and the last thing in its file.
+    /// Continues after `view`, which must be durable, activated, and the last thing in its file.
     pub(crate) fn new(mut view: CommitView, shared: Arc<StoreContext>) -> Self {
         view.source.nodes = FileNodes::new(&shared.nodes);
         let out = Appender::new(view.source.clone(), view.end);
@@ -88,12 +96,12 @@ impl Writer {
         }
     }
 
-    /// The last good commit.
+    /// Returns the last good commit.
     pub(crate) const fn view(&self) -> &CommitView {
         &self.view
     }
 
-    /// Saves documents of different keys. Those without body are tombstones.
+    /// Saves documents of different keys. Those without a body are tombstones.
     pub(crate) fn save(&mut self, documents: Vec<Document>) -> Result<SavedRows, EngineError> {
         self.attempt(|writer| writer.save_documents(documents))
     }
@@ -120,18 +128,18 @@ impl Writer {
         self.attempt(|writer| writer.modify(Tree::Local, &[action], &mut |_, _| Ok(())))
     }
 
-    /// Takes over the numbers of a file whose rows are copied: no seqno it has had is used again.
+    /// Adopts the seqnos of a file whose rows are copied, so that no seqno is used again.
     pub(crate) fn set_seqnos(&mut self, update_seq: u64, purge_seq: u64) {
         self.header.update_seq = self.header.update_seq.max(update_seq);
         self.header.purge_seq = purge_seq;
     }
 
-    /// Makes what was saved durable, all of it or, on an error, nothing.
+    /// Makes everything saved durable. On an error none of it is.
     pub(crate) fn commit(&mut self, timestamp: u64) -> Result<(), EngineError> {
         self.attempt(|writer| writer.commit_header(timestamp))
     }
 
-    /// Forgets what was saved since the last commit.
+    /// Discards everything saved since the last commit.
     pub(crate) fn abandon(&mut self) {
         self.cut_due |= self.out.written_bytes() > 0;
         self.header = self.view.header.clone();
@@ -139,7 +147,7 @@ impl Writer {
         self.out = Appender::new(self.view.source.clone(), self.view.end);
     }
 
-    /// Makes everything durable that a commit does not have to wait for.
+    /// Makes everything durable that a commit does not wait for.
     pub(crate) fn finish(&mut self) -> Result<(), EngineError> {
         self.abandon();
         self.settle()?;
@@ -161,13 +169,14 @@ impl Writer {
         result
     }
 
-    /// Catches up on what earlier failures left undone.
+    /// Completes what earlier failures left undone.
     fn settle(&mut self) -> Result<(), EngineError> {
         if self.cut_due {
             let Source { file, path, .. } = &self.view.source;
             let cut = self.preallocation.cut(&**file, &self.view);
             cut.inspect_err(|error| self.shared.poison.set_after(error, path))?;
-            // Otherwise a power loss could mix what was cut with what comes in its place.
+            // Otherwise a power loss could mix the bytes that were cut off with those written over
+            // them.
             self.shared.sync(&**file, path)?;
             self.cut_due = false;
         }
@@ -205,7 +214,7 @@ impl Writer {
         index_update::save(&mut self.out, &mut self.header, written)
     }
 
-    /// Appends a document's body; returns the finished row.
+    /// Appends a document's body. Returns the finished row.
     fn body(&mut self, document: Document) -> Result<DocInfo, EngineError> {
         let Document { mut info, body } = document;
         match body {
@@ -225,8 +234,8 @@ impl Writer {
         Ok(info)
     }
 
-    /// Whether opening the file would know the next commit for what it is, were it not activated: it names the last
-    /// good one as the one before, and its last chunk is one of its roots.
+    /// Returns whether opening the file would recognize the next commit without its activation. It
+    /// must name the last good one as the one before, and its last chunk must be one of its roots.
     fn is_recognizable(&self) -> bool {
         self.header.version >= VERSION_PREVIOUS
             && self.base == self.view.position

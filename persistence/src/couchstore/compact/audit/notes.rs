@@ -1,4 +1,4 @@
-//! Notes of what a survey tells between two rows.
+//! The findings of a survey between two rows.
 
 use bytes::Bytes;
 
@@ -6,13 +6,13 @@ use crate::contract::EngineError;
 use crate::couchstore::format::Tree;
 use crate::couchstore::tools::{Finding, Flaw, FlawKind, Severity, SurveyedNode, Surveyor};
 
-/// What a survey tells between two rows.
+/// The places and the flaws that a survey met since the last row.
 #[derive(Debug)]
 pub(super) struct Notes {
     pub(super) tree: Tree,
     pub(super) nodes: Vec<(u64, u64)>,
     pub(super) found: Option<Finding>,
-    /// A part of the by-id index can't be read.
+    /// Whether a part of the by-id index cannot be read.
     pub(super) lost: bool,
 }
 
@@ -32,7 +32,7 @@ impl Surveyor for Notes {
         self.nodes.push((node.start, node.end));
     }
 
-    // Rows are taken one by one.
+    // The audit takes rows one by one.
     fn row(&mut self, _: u64, _: &Bytes, _: &Bytes) -> Result<(), EngineError> {
         Ok(())
     }

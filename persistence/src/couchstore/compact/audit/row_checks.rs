@@ -22,7 +22,7 @@ pub(crate) fn decoded(
     })
 }
 
-/// Verifies a row by itself; its body is not read.
+/// Verifies a row by itself. Its body is not read.
 ///
 /// # Errors
 /// [`EngineError::Corrupt`].

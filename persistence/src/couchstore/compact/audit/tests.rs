@@ -1,4 +1,4 @@
-//! The audit of rows that come after the first pass.
+//! The audit of rows that are copied after the first pass.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::disk::{Disk, MemoryDisk};
 
 use super::*;
 
-/// A commit with a row that lies in both indexes, one without rows that it follows, and a file to be.
+/// Returns a commit with a row that lies in both indexes, an empty commit before it, and a target.
 fn lying() -> (CommitView, CommitView, Target) {
     let (disk, shared) = (
         MemoryDisk::new(),
@@ -42,9 +42,10 @@ fn lying() -> (CommitView, CommitView, Target) {
     (view, empty.view().clone(), target)
 }
 
-/// Rows that come after the first pass are verified one by one: nothing compares the indexes of what came beside.
+/// Rows after the first pass are verified one by one, because nothing compares the indexes of later
+/// commits.
 #[test]
-fn a_row_that_lies_is_refused_also_when_it_came_beside() {
+fn lying_row_of_a_later_pass_is_refused() {
     let (view, empty, mut target) = lying();
     let mut report = CompactionReport::default();
     let mut round = Round::new(&empty, view.clone(), Vec::new(), 1 << 20);

@@ -1,7 +1,8 @@
-//! A run: rows in order, written to a file one by one and read back frame by frame, or in memory.
+//! A run: rows in order, in memory or in a file.
 //!
-//! In a file it is a sequence of frames: u32 length, u32 CRC-32C, rows (12 and 28 bits of lengths, key, value). Runs are
-//! not synced: after a crash they are removed, not read. A frame that is not what was written is an error.
+//! A run in a file is a sequence of frames: u32 length, u32 CRC-32C, rows (12 and 28 bits of
+//! lengths, key, value). Runs are not synced: after a crash they are removed, not read. A frame
+//! that differs from what was written is an error.
 
 use bytes::Bytes;
 
@@ -11,13 +12,13 @@ use crate::couchstore::format::fields::put;
 use crate::couchstore::format::node::take_lengths;
 use crate::couchstore::format::{Checksum, Entry, Fields};
 
-/// A frame is closed at this length.
+/// Length at which a frame is closed.
 const FRAME_BYTES: usize = 16 << 10;
 const FRAME_HEAD_BYTES: u64 = 8;
 /// Collected frames that are worth a write of their own.
 const WRITE_BYTES: usize = 256 << 10;
 
-/// Writes rows in order.
+/// A writer of rows in order.
 #[derive(Debug)]
 pub(super) struct RunWriter {
     source: Source,
@@ -28,7 +29,7 @@ pub(super) struct RunWriter {
 }
 
 impl RunWriter {
-    /// Into an empty file.
+    /// Begins a run in an empty file.
     pub(super) const fn new(source: Source) -> Self {
         Self {
             source,
@@ -49,7 +50,7 @@ impl RunWriter {
         Ok(())
     }
 
-    /// What was written, to be read.
+    /// Ends the run and returns it for reading.
     pub(super) fn finish(mut self) -> Result<Run, EngineError> {
         self.close_frame();
         self.flush()?;
@@ -88,12 +89,12 @@ pub(super) struct Run {
     file: Option<Source>,
     position: u64,
     end: u64,
-    /// Where the rows come from that are in memory.
+    /// The rows that are in memory.
     rows: std::vec::IntoIter<Entry>,
 }
 
 impl Run {
-    /// Of rows that are sorted.
+    /// Makes a run of sorted rows.
     pub(super) fn in_memory(rows: Vec<Entry>) -> Self {
         Self {
             file: None,
@@ -119,7 +120,7 @@ impl Run {
     }
 }
 
-/// The rows of the frame at `position`, and how long it is.
+/// Reads the frame at `position`. Returns its rows and its length.
 fn read_frame(source: &Source, position: u64) -> Result<(Vec<Entry>, u64), EngineError> {
     let damaged = || {
         source.corrupt(
@@ -160,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_run_is_an_error() {
+    fn damaged_run_is_an_error() {
         let disk = MemoryDisk::new();
         let path = Path::new("/run-0");
         let source = Source::new(disk.create(path).expect("new"), path, Checksum::Crc32c);

@@ -1,13 +1,15 @@
-//! Items as documents of the format, and back.
+//! The conversion of items to documents of the format, and back.
 //!
-//! Stored keys begin with the collection's LEB128 prefix; before it, prepares and aborts have a byte 0x02 and system
-//! events a byte 0x01. So collections 1 and 2 can't have documents, as with the vendor.
+//! *E20.* An item that the format cannot represent is refused before anything is written: a stored
+//! key over 4,094 bytes, a seqno, revision or prepare seqno beyond 48 bits, or a body that takes
+//! 256 MiB or more with its chunk's head.
 //!
-//! *E20.* What the format can't represent is refused before anything is written: a stored key over 4,094 bytes, a seqno,
-//! revision or prepare seqno beyond 48 bits, a body that with its chunk's head takes 256 MiB or more.
-//!
-//! What the format can't tell comes back so: a commit as the document it made; a live document without value with an
-//! empty one, but a prepared deletion without; `history` as false; a value the store compressed as it was given.
+//! Some properties do not survive the conversion:
+//! - A commit comes back as the document it made.
+//! - A live document without a value comes back with an empty one, unless it is a prepared
+//!   deletion.
+//! - `history` comes back as false.
+//! - A value that the store compressed comes back as it was given.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Datatype, Item, ItemLimits, Namespace, Operation, Seqno, Vbid};
@@ -21,13 +23,14 @@ use crate::couchstore::format::node::VALUE_BYTES_MAX;
 use super::revision_meta::{Durable, RevisionMeta};
 use super::stored_key::{PREPARED, STORED_KEY_BYTES_MAX, split_key, stored_key};
 
-/// With its chunk's head a body must fit the 28 bits that tell its size.
+/// Longest body: with its chunk's head it must fit a size of 28 bits.
 pub(crate) const BODY_BYTES_MAX: usize = VALUE_BYTES_MAX - HEAD_BYTES as usize;
 
-/// What is wrong with a row of a live document that names no body.
+/// Flaw of a live document's row that names no body.
 pub(crate) const NO_BODY: &str = "a document without a body";
 
-/// What [`from_item`] takes in every name space: prepares and system events have a byte before their keys.
+/// Limits within which [`from_item`] takes every item. Prepares and system events have one byte
+/// more in their keys.
 pub(crate) const LIMITS: ItemLimits = ItemLimits {
     key_bytes_max: STORED_KEY_BYTES_MAX - 1,
     value_bytes_max: BODY_BYTES_MAX,
@@ -36,18 +39,18 @@ pub(crate) const LIMITS: ItemLimits = ItemLimits {
     reserved_collection_max: PREPARED as u32,
 };
 
-/// A revision to save: what its row will say, and its body.
+/// A revision to save: its row and its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Document {
-    /// Position and size of the body are still open.
+    /// Position and size of the body are not known yet.
     pub(crate) info: DocInfo,
     pub(crate) body: Option<Bytes>,
 }
 
-/// The document an item is stored as; `None` for a vBucket's state, which is no document.
+/// Returns the document of an item, or `None` for a vBucket's state, which is not a document.
 ///
 /// # Errors
-/// [`EngineError::TooLarge`], or [`EngineError::InvalidArgument`] for a key in a reserved collection.
+/// [`EngineError::TooLarge`]; [`EngineError::InvalidArgument`] for a key in a reserved collection.
 pub(crate) fn from_item(vb: Vbid, item: &Item) -> Result<Option<Document>, EngineError> {
     let Some(namespace) = item.operation.namespace() else {
         return Ok(None);
@@ -121,7 +124,7 @@ fn content_meta(datatype: Datatype, value_bytes: usize) -> u8 {
     } else {
         NOT_JSON
     };
-    // What might not fit once snappy has made it longer is better stored as it is.
+    // A value that snappy could make longer than the limit is stored uncompressed.
     let compressible =
         value_bytes > 0 && snap::raw::max_compress_len(value_bytes) <= BODY_BYTES_MAX;
     if compressible && !datatype.contains(Datatype::SNAPPY) {
@@ -131,18 +134,18 @@ fn content_meta(datatype: Datatype, value_bytes: usize) -> u8 {
     }
 }
 
-/// The item a row and its body tell of.
+/// Returns the item of a row and its body.
 ///
 /// # Errors
-/// What can't be understood about it.
+/// The flaw of the row, in words.
 pub(crate) fn to_item(info: &DocInfo, body: Option<Bytes>) -> Result<Item, &'static str> {
     item_of(&info.row(), body)
 }
 
-/// As [`to_item`].
+/// Same as [`to_item`], for a borrowed row.
 ///
 /// # Errors
-/// As there.
+/// Same as [`to_item`].
 pub(crate) fn item_of(row: &Row<'_>, body: Option<Bytes>) -> Result<Item, &'static str> {
     let (namespace, key) = split_key(row.id).ok_or("key without a collection")?;
     let meta =
@@ -188,10 +191,11 @@ pub(crate) fn item_of(row: &Row<'_>, body: Option<Bytes>) -> Result<Item, &'stat
     Ok(item)
 }
 
-/// The documents of a batch: ascending by seqno, each key once, its last revision.
+/// Returns the documents of a batch: ascending by seqno, and the last revision of each key only.
 ///
 /// # Errors
-/// As [`from_item`]; [`EngineError::OutOfOrder`] if a seqno does not exceed the one before, `high` at first.
+/// Same as [`from_item`]; [`EngineError::OutOfOrder`] if a seqno does not exceed the one before, or
+/// `high` at first.
 pub(crate) fn from_items(
     vb: Vbid,
     items: &[&Item],

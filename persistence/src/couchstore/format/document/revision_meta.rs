@@ -1,23 +1,24 @@
-//! What a row says of a revision beyond the index's own fields: CAS, time, flags, datatype, and of durable writes
-//! what they wait for.
+//! The metadata of a revision beyond the index's own fields: CAS, time, flags, datatype, and the
+//! state of a durable write.
 //!
-//! 18 bytes, or 25 for prepares and aborts. Reading also takes the 19 bytes of older releases.
+//! It has 18 bytes, or 25 for prepares and aborts. Reading also accepts the 19 bytes of older
+//! releases.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{DurabilityLevel, Seqno};
 
 use crate::couchstore::format::fields::{Fields, put};
 
-/// Bit of the delete source: the document's time had come.
+/// Bit of the delete source: the document expired.
 const DELETED_BY_EXPIRY: u8 = 0x80;
-/// What released versions put in the low bits of that byte; of no meaning to readers.
+/// Low bits of that byte in released versions. Readers ignore them.
 const LEGACY_MARK: u8 = 0x01;
 
 const PENDING: u8 = 0;
 const COMMITTED: u8 = 1;
 const ABORTED: u8 = 2;
 
-/// Those parts of a revision that only the layer above the indexes understands.
+/// The metadata that only the layer above the indexes understands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RevisionMeta {
     pub(crate) cas: u64,
@@ -29,23 +30,23 @@ pub(crate) struct RevisionMeta {
     pub(crate) durable: Option<Durable>,
 }
 
-/// The further bytes of durable writes.
+/// The additional bytes of durable writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durable {
-    /// Waits to be committed or aborted.
+    /// The write waits to be committed or aborted.
     Pending {
         is_delete: bool,
         level: Option<DurabilityLevel>,
     },
-    /// Was committed: written by early releases only.
+    /// The write was committed. Only early releases write this.
     Committed,
-    /// Was aborted; says which prepare.
+    /// The write was aborted, with the seqno of its prepare.
     Aborted { prepare_seqno: Seqno },
 }
 
 impl RevisionMeta {
     pub(crate) fn encode(&self) -> Bytes {
-        // Exact, so that it becomes `Bytes` without further memory.
+        // An exact capacity becomes `Bytes` without another allocation.
         let mut out = Vec::with_capacity(if self.durable.is_some() { 25 } else { 18 });
         put(&mut out, self.cas, 8);
         put(&mut out, u64::from(self.time), 4);
@@ -81,7 +82,7 @@ impl RevisionMeta {
         Bytes::from(out)
     }
 
-    /// `None` if the bytes are of no known layout.
+    /// Decodes metadata, or returns `None` if the layout is unknown.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(bytes);
         let mut meta = Self {
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_is_what_the_vendor_writes() {
+    fn revision_meta_matches_the_vendors_bytes() {
         let stored = [
             0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0, 0, 0, 0, 0, 0, 2, 0, 0, 6, 1, 1,
         ];
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn durable_writes_come_back() {
+    fn durable_writes_round_trip() {
         use DurabilityLevel::{Majority, PersistToMajority};
         for durable in [
             Durable::Pending {
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn other_layouts_are_refused() {
+    fn revision_meta_of_another_layout_is_refused() {
         let meta = RevisionMeta {
             deleted_by_expiry: true,
             ..RevisionMeta::default()

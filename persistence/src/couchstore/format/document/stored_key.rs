@@ -1,7 +1,8 @@
 //! The keys of the indexes: an item's key with the prefix of its name space.
 //!
-//! Stored keys begin with the collection's LEB128 prefix; before it, prepares and aborts have a byte 0x02 and system
-//! events a byte 0x01. So collections 1 and 2 can't have documents, as with the vendor.
+//! A stored key begins with the collection's LEB128 prefix. Prepares and aborts have a byte 0x02
+//! before it, system events a byte 0x01. So collections 1 and 2 cannot have documents, as with the
+//! vendor.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Key, Namespace};
@@ -11,9 +12,10 @@ use crate::couchstore::format::node::KEY_BYTES_MAX;
 pub(crate) const SYSTEM: u8 = 0x01;
 pub(crate) const PREPARED: u8 = 0x02;
 
-/// Stored keys leave room in a node's entry for one further prefix.
+/// Longest stored key: a node's entry must have room for one more prefix.
 pub(crate) const STORED_KEY_BYTES_MAX: usize = KEY_BYTES_MAX - 1;
-/// The key of an item in the indexes; `None` if it would be taken for another name space's.
+/// Returns the key of an item in the indexes, or `None` if it would be read as another name
+/// space's.
 pub(crate) fn stored_key(namespace: Namespace, key: &Key) -> Option<Bytes> {
     let encoded = key.encoded();
     let prefix = match namespace {
@@ -30,12 +32,12 @@ pub(crate) fn stored_key(namespace: Namespace, key: &Key) -> Option<Bytes> {
     Some(Bytes::from(stored))
 }
 
-/// Whether a stored key is that of a prepare or abort.
+/// Returns whether a stored key is that of a prepare or abort.
 pub(crate) fn is_prepared(id: &[u8]) -> bool {
     id.first() == Some(&PREPARED)
 }
 
-/// The name space and the key that a stored key means; `None` if it has no collection.
+/// Returns the name space and the key of a stored key, or `None` if it has no collection.
 pub(crate) fn split_key(id: &[u8]) -> Option<(Namespace, Key)> {
     let (namespace, encoded) = match id.split_first()? {
         (&SYSTEM, encoded) => (Namespace::System, encoded),

@@ -22,7 +22,7 @@ pub(crate) fn encode_into(out: &mut Vec<u8>, info: &DocInfo) {
     out.extend_from_slice(&info.rev_meta);
 }
 
-/// Reads a row; `None` if it is too short.
+/// Reads a row. Returns `None` if it is too short.
 pub(crate) fn row<'a>(key: &'a [u8], value: &'a [u8]) -> Option<Row<'a>> {
     let mut fields = Fields::new(value);
     let seqno = Seqno(fields.uint(6)?);
@@ -43,12 +43,13 @@ pub(crate) fn row<'a>(key: &'a [u8], value: &'a [u8]) -> Option<Row<'a>> {
     })
 }
 
-/// As [`row`], with its own bytes.
+/// Same as [`row`], but copies the bytes.
 pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<DocInfo> {
     row(key, value).map(Row::to_info)
 }
 
-/// What the reduction needs of a row: whether it is a tombstone, and what its body takes on disk.
+/// Returns what the reduction needs: whether the row is a tombstone, and the size of its body on
+/// disk.
 pub(crate) fn figures(value: &[u8]) -> Option<(bool, u64)> {
     let mut fields = Fields::new(value);
     fields.bytes(6)?;
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_is_what_the_vendor_writes() {
+    fn by_id_row_matches_the_vendors_bytes() {
         // key00 in the vendor's b_ten file.
         let rev_meta = [
             0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0, 0, 0, 0, 0, 0, 2, 0, 0, 6, 1, 1,

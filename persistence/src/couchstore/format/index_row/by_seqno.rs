@@ -7,19 +7,19 @@ use crate::couchstore::format::document_info::{DocInfo, Row};
 use crate::couchstore::format::fields::{Fields, U48_MAX, put};
 use crate::couchstore::format::node::{put_lengths, take_lengths};
 
-/// What a key takes.
+/// Length of a key.
 const KEY_BYTES: usize = 6;
 
-/// The key of a seqno's row.
+/// Returns the key of a seqno's row.
 pub(crate) fn key(seqno: Seqno) -> Bytes {
     let mut out = Vec::with_capacity(KEY_BYTES);
     key_into(&mut out, seqno);
     Bytes::from(out)
 }
 
-/// Where a walk begins that is to show a seqno's row and those behind it.
+/// Returns the key at which a walk begins that includes `from` and later seqnos.
 pub(crate) fn first_key(from: Seqno) -> Bytes {
-    // What 48 bits can't hold comes after everything they can.
+    // A number beyond 48 bits comes after all that fit.
     if from.0 > U48_MAX {
         Bytes::from_static(&[0xff; 7])
     } else {
@@ -27,7 +27,7 @@ pub(crate) fn first_key(from: Seqno) -> Bytes {
     }
 }
 
-/// The seqno a key means; `None` if it has not six bytes.
+/// Returns the seqno of a key, or `None` if the key does not have six bytes.
 pub(crate) fn seqno(key: &[u8]) -> Option<Seqno> {
     let mut fields = Fields::new(key);
     let seqno = fields.uint(6)?;
@@ -55,7 +55,7 @@ pub(crate) fn key_into(out: &mut Vec<u8>, seqno: Seqno) {
     put(out, seqno.0, KEY_BYTES);
 }
 
-/// Reads a row; `None` if it or its key is too short.
+/// Reads a row. Returns `None` if it or its key is too short.
 pub(crate) fn row<'a>(key: &[u8], value: &'a [u8]) -> Option<Row<'a>> {
     let mut fields = Fields::new(value);
     let (id_bytes, physical_bytes) = take_lengths(&mut fields)?;
@@ -75,7 +75,7 @@ pub(crate) fn row<'a>(key: &[u8], value: &'a [u8]) -> Option<Row<'a>> {
     })
 }
 
-/// As [`row`], with its own bytes.
+/// Same as [`row`], but copies the bytes.
 pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<DocInfo> {
     row(key, value).map(Row::to_info)
 }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_what_the_vendor_writes() {
+    fn by_seqno_row_matches_the_vendors_bytes() {
         // key00 in the vendor's b_ten file.
         let mut stored = vec![
             0, 0x60, 0, 0, 0x1d, 0, 0, 0, 0, 0, 0x30, 0, 0, 0, 0, 0, 1, 0,
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tombstone_has_no_body() {
+    fn tombstone_row_matches_the_vendors_bytes() {
         // deleted-ttl in the vendor's d_rich file.
         let mut stored = vec![
             0x00, 0xc0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 3,

@@ -1,9 +1,11 @@
-//! A vBucket's next file takes the place of the one before: the names of both, and which of them are durable.
+//! The replacement of a vBucket's file by its next revision: both names, and which of them are
+//! durable.
 //!
-//! E15. The new file has its name durably before anything is committed to it, and before the old name goes. Should that
-//! fail half way, nobody can tell which of the two names a crash will leave: so the store is poisoned.
-//! Old names that may come back after a crash are remembered: the vBucket's newest name does not go before them,
-//! because without it an old file would be taken for the vBucket.
+//! E15. The new file has a durable name before anything is committed to it, and before the old name
+//! is removed. If that fails halfway, it is unknown which of the two names a crash will leave, so
+//! the store is poisoned. Old names that may come back after a crash are remembered. The vBucket's
+//! newest name is not removed before them, because an old file alone would be taken for the
+//! vBucket.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,21 +18,21 @@ use crate::disk::{DiskErrorKind, DiskFile};
 
 use super::Directory;
 
-/// The name of a vBucket's file before the newest.
+/// The name of an older file of a vBucket.
 #[derive(Debug)]
 pub(crate) struct Superseded {
     vb: Vbid,
     name: String,
-    /// Gone, though perhaps not durably.
+    /// Whether it was removed, perhaps not durably.
     removed: bool,
 }
 
 impl Directory {
-    /// The revision a vBucket's next file will have.
+    /// Returns the revision of a vBucket's next file.
     ///
     /// # Errors
-    /// [`EngineError::NumbersUsedUp`] if the vBucket's file has the highest there is: under any other name a new file would
-    /// not count, or take the old one's place before it is whole.
+    /// [`EngineError::NumbersUsedUp`] if the vBucket's file has the highest revision. Under any
+    /// other name a new file would not count, or would replace the old one before it is whole.
     pub(crate) fn next_revision(&self, vb: Vbid) -> Result<u64, EngineError> {
         let Some(&revision) = self.revisions.get(&vb) else {
             return Ok(1);
@@ -43,14 +45,11 @@ impl Directory {
             })
     }
 
-    /// Makes an empty file; one of that name is removed before.
+    /// Creates an empty file. Removes a file of that name first.
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(crate) fn create_anew(
-        &self,
-        name: &str,
-    ) -> Result<(Arc<dyn DiskFile>, PathBuf), EngineError> {
+    pub(crate) fn recreate(&self, name: &str) -> Result<(Arc<dyn DiskFile>, PathBuf), EngineError> {
         let path = self.path.join(name);
         let file = match self.disk.create(&path) {
             Err(error) if error.kind == DiskErrorKind::AlreadyExists => {
@@ -62,13 +61,13 @@ impl Directory {
         Ok((file, path))
     }
 
-    /// Removes a file that is of no use to anyone, if that can be done.
+    /// Removes a useless file, if possible.
     pub(crate) fn discard(&self, name: &str) {
-        // It would be removed when the store is opened next.
+        // Opening the store removes it as well.
         let _ = self.disk.remove(&self.path.join(name));
     }
 
-    /// Makes a complete, durable file the vBucket's next one, durably.
+    /// Makes a complete, durable file the vBucket's next revision, durably.
     ///
     /// # Errors
     /// [`EngineError::Disk`]: it is not, or the store is poisoned.
@@ -84,7 +83,7 @@ impl Directory {
             if error.kind == DiskErrorKind::TooManyFiles {
                 return Err(error.into());
             }
-            // A failed call may have been done all the same.
+            // A failed call may have succeeded on the disk.
             match self.disk.list(&self.path) {
                 Ok(names) if !names.contains(&name) => return Err(error.into()),
                 Ok(_) => {}
@@ -105,10 +104,10 @@ impl Directory {
         Ok(path)
     }
 
-    /// Removes the vBucket's files before the newest.
+    /// Removes the older files of a vBucket.
     ///
     /// # Errors
-    /// [`EngineError::Disk`]: one is still there. It does no harm.
+    /// [`EngineError::Disk`]: one still exists, which does no harm.
     pub(crate) fn remove_superseded(&mut self, vb: Vbid) -> Result<(), EngineError> {
         for old in self
             .superseded
@@ -123,7 +122,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Sees to it that no file before the newest comes back.
+    /// Makes the removal of a vBucket's older files durable.
     ///
     /// # Errors
     /// [`EngineError::Disk`].

@@ -1,8 +1,10 @@
-//! A vBucket gets another file while it is open: who may do that, and how the new writer takes the old one's place.
+//! The swap of a vBucket's file while it is open: the claim of a compaction, and the exchange of
+//! the writers.
 //!
-//! E14. One compaction of a vBucket at a time; and nothing but the vBucket it began with, undisturbed by a drop, a close
-//! or a break in its history, gets the file it made. A purge is no such break: the claim hands on what it took out
-//! (`taken_out`). Readers see the old file or the new one, both whole.
+//! E14. A vBucket has one compaction at a time. The new file goes only to the vBucket that the
+//! compaction began with, undisturbed by a drop, a close or a break in its history. A purge is no
+//! break: the claim hands on the rows it removed (`purge_log`). Readers see the old file or the new
+//! one, both whole.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +18,7 @@ use crate::couchstore::write::Writer;
 use super::VBucket;
 use super::purge_log::{PurgeLog, PurgedRow};
 
-/// The right to compact a vBucket, until dropped.
+/// The right to compact a vBucket, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct CompactionClaim {
     vbucket: Arc<VBucket>,
@@ -24,8 +26,11 @@ pub(crate) struct CompactionClaim {
 }
 
 impl CompactionClaim {
+    /// Claims a vBucket.
+    ///
     /// # Errors
-    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`] or [`EngineError::Poisoned`].
+    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`] or
+    /// [`EngineError::Poisoned`].
     pub(crate) fn new(vbucket: Arc<VBucket>) -> Result<Self, EngineError> {
         vbucket.shared.poison.check()?;
         let mut active = vbucket.active.lock();
@@ -46,29 +51,31 @@ impl CompactionClaim {
         self.vbucket.vb
     }
 
-    /// The newest acknowledged commit, if it still continues what was there when the claim was made.
+    /// Returns the newest acknowledged commit, if it continues the one at the time of the claim.
     ///
     /// # Errors
     /// [`EngineError::Aborted`] if it does not; [`EngineError::Poisoned`].
     pub(crate) fn published(&self) -> Result<Arc<PublishedCommit>, EngineError> {
-        // Not under the lock, which commits hold while they wait for the disk: a step that waited for one each time would
-        // be as slow as they are. An epoch ends before anything of the next is published.
+        // The lock is not taken, because commits hold it while they wait for the disk, and every
+        // step would be as slow as they are. The epoch ends before anything of the next one is
+        // published.
         let published = self.vbucket.published();
         self.check()?;
         Ok(published)
     }
 
-    /// What was purged with the commits up to `view`, which [`CompactionClaim::published`] or [`CompactionClaim::exchange`] gave, and was not
-    /// asked for yet.
-    pub(crate) fn taken_out(&self, view: &CommitView) -> Vec<PurgedRow> {
+    /// Returns and forgets the rows that were purged with the commits up to `view`, which came from
+    /// [`CompactionClaim::published`] or [`CompactionClaim::exchange`].
+    pub(crate) fn take_purged(&self, view: &CommitView) -> Vec<PurgedRow> {
         self.vbucket.purges.lock().take(view.position)
     }
 
-    /// Holds up commits while `make` makes the next writer out of the last commit; `false` if it made none. The writer
-    /// is to have all of that commit, durably, under the vBucket's newest name.
+    /// Blocks commits while `make` makes the next writer from the last commit. Returns `false` if
+    /// it made none. The next writer's file must have all of that commit, durably, under the
+    /// vBucket's newest name.
     ///
     /// # Errors
-    /// As [`CompactionClaim::published`], and whatever `make` returns; the old writer stays.
+    /// Same as [`CompactionClaim::published`], and any error of `make`; the old writer stays.
     pub(crate) fn exchange(
         &self,
         make: impl FnOnce(&CommitView) -> Result<Option<(Writer, StoreFigures)>, EngineError>,
@@ -90,7 +97,7 @@ impl CompactionClaim {
         Ok(true)
     }
 
-    /// Takes note that the file is damaged, if that is why the compaction ends.
+    /// Notes that the file is damaged, if that is why the compaction ends.
     pub(crate) fn note_refusal(&self, error: &EngineError) {
         if matches!(error, EngineError::Corrupt { .. }) {
             self.vbucket.refused.store(true, Ordering::Release);
@@ -126,7 +133,7 @@ impl VBucket {
         self.active.lock().compacting
     }
 
-    /// Whether a compaction has found the file damaged.
+    /// Returns whether a compaction found the file damaged.
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Acquire)
     }
@@ -134,7 +141,7 @@ impl VBucket {
 
 #[cfg(test)]
 impl VBucket {
-    /// As a commit does that waits for the disk; until dropped.
+    /// Blocks commits until dropped, like a commit that waits for the disk.
     pub(crate) fn hold_up_commits(&self) -> impl Drop + '_ {
         self.active.lock()
     }
@@ -153,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_break_in_history_ends_a_claim_and_the_next_one_is_good() {
+    fn break_in_history_ends_a_claim_and_the_next_one_succeeds() {
         let (disk, path) = (MemoryDisk::new(), Path::new("/7.couch.1"));
         let shared = Arc::new(StoreContext::new(CouchstoreConfig::default()));
         let file = disk.create(path).expect("new");

@@ -1,8 +1,11 @@
-//! Purging tombstones: a seqno goes in, the tombstones at or below it are gone from the next commit on.
+//! Purging: the removal of tombstones at or below a seqno.
 //!
-//! Always (E8): the vBucket's highest seqno stays, though it be a tombstone, so that a reader of everything reaches it;
-//! the header's purge seqno is the highest tombstone that was ever taken out of this history. Rows, purge seqno and the
-//! vBucket's state are one commit. A compaction beside it is told what was taken out (`taken_out`), and goes on.
+//! # Invariants
+//!
+//! E8. The vBucket's highest seqno stays, even if it is a tombstone, so that a reader of everything
+//! reaches it. The header's purge seqno is the highest tombstone that was ever removed from this
+//! history. Rows, purge seqno and the vBucket's state are one commit. A concurrent compaction
+//! learns of the removed rows (`purge_log`) and continues.
 
 use std::sync::Arc;
 
@@ -15,7 +18,7 @@ use crate::couchstore::store::published_commit::PublishedCommit;
 use super::VBucket;
 
 impl VBucket {
-    /// Removes tombstones; returns the highest one ever purged.
+    /// Removes tombstones. Returns the highest one ever purged.
     pub(crate) fn purge(&self, upto: Seqno) -> Result<Seqno, EngineError> {
         let mut active = self.active.lock();
         self.check_writable(&active)?;

@@ -1,9 +1,11 @@
-//! What purges take out of a vBucket while it is compacted, remembered for the compaction to take out of its file, too.
+//! The log of rows that are purged during a compaction, which removes them from its own file as
+//! well.
 //!
-//! E14. A purge gives no row a new seqno, so nothing that comes after the compaction's last look tells of it. What is
-//! remembered belongs to the purge's commit, by its place in the file: a compaction that has come up to a commit has
-//! taken out what was purged with that one and before, and nothing else. There is room for [`BYTES_MAX`]; what a purge
-//! has taken out beyond that ends the compaction, which would otherwise hold in memory what grows with the file.
+//! E14. A purge gives no row a new seqno, so the compaction's search for newer rows would miss it.
+//! Logged rows belong to the purge's commit, identified by its position. A compaction that has
+//! caught up with a commit has removed the rows of that purge and of earlier ones, and no others.
+//! The log holds at most [`BYTES_MAX`]. A purge beyond that ends the compaction, whose memory would
+//! otherwise grow with the file.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -13,14 +15,14 @@ use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::format::DocInfo;
 
-/// So much is remembered, over all purges that a compaction has not heard of.
+/// Most memory for rows that the compaction has not taken yet.
 const BYTES_MAX: usize = 8 << 20;
 
-/// A row that was taken out.
+/// A purged row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PurgedRow {
     pub(crate) id: Bytes,
-    /// No row of the key up to here is left.
+    /// The key has no row up to this seqno.
     pub(crate) seqno: Seqno,
 }
 
@@ -30,16 +32,16 @@ impl PurgedRow {
     }
 }
 
-/// The purges beside a compaction.
+/// The purges during a compaction.
 #[derive(Debug, Default)]
 pub(crate) struct PurgeLog {
-    /// By the place of their commits.
+    /// Purged rows by the position of their commit.
     purges: BTreeMap<u64, Vec<PurgedRow>>,
     bytes: usize,
 }
 
 impl PurgeLog {
-    /// Remembers what the commit at `position` has taken out; `false` if it is too much.
+    /// Logs the rows that the commit at `position` removed. Returns `false` if they are too many.
     pub(crate) fn remember(&mut self, position: u64, rows: Vec<DocInfo>) -> bool {
         let rows: Vec<PurgedRow> = rows
             .into_iter()
@@ -57,7 +59,7 @@ impl PurgeLog {
         true
     }
 
-    /// What was purged with the commits up to that at `position`; it is forgotten here.
+    /// Returns and forgets the rows that were purged with the commits up to `position`.
     pub(crate) fn take(&mut self, position: u64) -> Vec<PurgedRow> {
         let later = self.purges.split_off(&position.saturating_add(1));
         let taken: Vec<PurgedRow> = mem::replace(&mut self.purges, later)
@@ -86,9 +88,9 @@ mod tests {
         }
     }
 
-    /// A purge may be committed between a look at the newest commit and the question what was purged by then.
+    /// A purge may be committed between the read of the newest commit and the call for its rows.
     #[test]
-    fn what_was_purged_is_told_up_to_a_commit_and_once() {
+    fn purged_rows_are_returned_up_to_a_commit_and_once() {
         let mut purges = PurgeLog::default();
         for (position, seqno) in [(4096, 1), (8192, 2), (12_288, 3)] {
             assert!(purges.remember(position, vec![row(b"key", seqno)]));
@@ -97,7 +99,7 @@ mod tests {
             purges
                 .take(position)
                 .into_iter()
-                .map(|taken_out| taken_out.seqno.0)
+                .map(|purged| purged.seqno.0)
                 .collect()
         };
         assert_eq!(

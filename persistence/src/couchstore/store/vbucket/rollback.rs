@@ -1,10 +1,16 @@
-//! Rollback: a seqno goes in; the vBucket is as it was at its newest commit at or below it, or nothing has changed.
+//! Rollback: the return to the newest commit at or below a seqno.
 //!
-//! Always (E7): the restored trees, figures and vBucket state are those of one commit, in a new header at the end of the
-//! file that names that commit as the one before it; nothing is overwritten, so pinned snapshots and a crash find all
-//! they need. What was purged since that commit is purged from it again (E8): its purge seqno is then the highest
-//! tombstone that this took out. The new header is not derived from the newest, so recovery would not know it: it takes
-//! two syncs (`writer`).
+//! # Invariants
+//!
+//! E7. The restored trees, figures and vBucket state are those of one commit, in a new header at
+//! the end of the file that names that commit as the one before it. Nothing is overwritten, so
+//! pinned snapshots and a recovery after a crash find all they need.
+//!
+//! E8. Tombstones that were purged since that commit are purged from it again. Its purge seqno is
+//! then the highest of them.
+//!
+//! The new header does not derive from the newest one, so recovery would not recognize it before it
+//! is activated: it takes two syncs (`writer`).
 
 use std::sync::Arc;
 
@@ -18,7 +24,7 @@ use crate::couchstore::store::published_commit::PublishedCommit;
 use super::VBucket;
 
 impl VBucket {
-    /// Goes back to the newest commit at or below `to`.
+    /// Returns to the newest commit at or below `to`.
     pub(crate) fn rollback(&self, to: Seqno) -> Result<RolledBack, EngineError> {
         let mut active = self.active.lock();
         self.check_writable(&active)?;

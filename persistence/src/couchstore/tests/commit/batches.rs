@@ -1,4 +1,5 @@
-//! Single commits: refused batches, states, counts of prepares, and readers beside a writer.
+//! Single commits: refused batches, states, counts of prepares, and readers concurrent with a
+//! writer.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Several batches in one call: their results' order, who runs them, and batches of one vBucket.
+//! Several batches in one call: the order of their results, executors, and batches of one vBucket.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::couchstore::engine::Couchstore;
 use crate::couchstore::tests::support::{contents, dir, set, state};
 use crate::disk::{FaultyDisk, MemoryDisk};
 
-/// Runs tasks last to first, and keeps how many there were.
+/// An executor that runs tasks last to first, and records how many each call had.
 #[derive(Debug, Default)]
 struct Backwards(Mutex<Vec<usize>>);
 
@@ -22,7 +22,7 @@ impl Executor for Backwards {
     }
 }
 
-/// A thread for each task.
+/// An executor with a thread for each task.
 #[derive(Debug)]
 struct Threads;
 
@@ -67,7 +67,7 @@ fn kinds(results: &[Result<Committed, EngineError>]) -> Vec<Result<u64, &'static
         .collect()
 }
 
-/// Batches of one vBucket apart from each other, one of them refused, one of a vBucket that is not there.
+/// Batches of one vBucket that are not adjacent, one of them refused, and one of a missing vBucket.
 fn group() -> Vec<(u16, Item)> {
     vec![
         (2, set(1, "a", b"2")),
@@ -81,7 +81,7 @@ fn group() -> Vec<(u16, Item)> {
 }
 
 #[test]
-fn results_come_in_order_whoever_runs_the_batches() {
+fn results_are_in_order_with_any_executor() {
     let backwards = Arc::new(Backwards::default());
     let executors: [Arc<dyn Executor>; 3] = [
         Arc::new(InOrder),
@@ -115,11 +115,11 @@ fn results_come_in_order_whoever_runs_the_batches() {
 }
 
 #[test]
-fn without_threads_the_disk_sees_the_same_calls() {
+fn calls_are_the_same_with_an_executor_in_order() {
     let trace = || {
         let disk = FaultyDisk::new(MemoryDisk::new());
         let engine = store(&disk, Arc::new(InOrder));
-        // The nth write of a call is that of the same batch in each run.
+        // In order, the nth write of a call is that of the same batch in each run.
         disk.fail_write(3, crate::disk::Fault::Eio);
         let results = kinds(&commit(&engine, &group()));
         (results, disk.io_count(), engine.stats())
@@ -129,7 +129,7 @@ fn without_threads_the_disk_sees_the_same_calls() {
     assert_eq!(first, trace());
 }
 
-/// Leaves out what it is given.
+/// An executor that runs nothing.
 #[derive(Debug)]
 struct Lazy;
 
@@ -138,7 +138,7 @@ impl Executor for Lazy {
 }
 
 #[test]
-fn what_an_executor_leaves_out_is_not_acknowledged() {
+fn batch_that_the_executor_omits_is_not_acknowledged() {
     let engine = store(&FaultyDisk::new(MemoryDisk::new()), Arc::new(Lazy));
     assert_eq!(
         kinds(&commit(&engine, &group())),

@@ -1,4 +1,5 @@
-//! Both sides of every limit of the format (E20): what fits is stored and comes back, what doesn't changes nothing.
+//! Both sides of every limit of the format (E20): an item within it is stored and comes back, and
+//! an item beyond it changes nothing.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
@@ -32,7 +33,7 @@ fn abort(seqno: u64, prepare_seqno: u64) -> Item {
 }
 
 #[test]
-fn the_largest_that_fits_comes_back() {
+fn largest_item_within_the_limits_comes_back() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
@@ -75,7 +76,7 @@ fn the_largest_that_fits_comes_back() {
 }
 
 #[test]
-fn what_does_not_fit_changes_nothing() {
+fn item_beyond_the_limits_changes_nothing() {
     let disk = FaultyDisk::new(MemoryDisk::new());
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
@@ -123,7 +124,7 @@ fn what_does_not_fit_changes_nothing() {
             (256 << 20) - 9,
         ),
     ] {
-        // What comes before it in the batch is not written either.
+        // The items before it in the batch are not written either.
         match commit(&engine, VB, &[set(2, "fits", b"2"), item]) {
             Err(EngineError::TooLarge {
                 what: told,

@@ -1,4 +1,4 @@
-//! E24 to E26: room for small commits, in every failure and power loss there is.
+//! E24 to E26: preallocated zeros for small commits, under every failure and power loss.
 
 use lowtide_checkpoint::{Item, Seqno};
 
@@ -11,7 +11,7 @@ use crate::couchstore::tests::support::{
 use crate::couchstore::tools::CouchFile;
 use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
 
-/// A large commit, then small ones: the room made for some is used up by others.
+/// A large commit, then small ones, which use the zeros that earlier ones preallocated.
 fn history() -> Vec<Vec<Item>> {
     let large = (1..=60)
         .map(|seqno| set(seqno, &format!("large-{seqno}"), &noise(5000)))
@@ -25,7 +25,7 @@ fn history() -> Vec<Vec<Item>> {
     std::iter::once(large).chain((0..11).map(small)).collect()
 }
 
-/// What is there after each number of batches.
+/// The content after each number of batches.
 fn stages() -> Vec<Contents> {
     let mut stages = vec![Contents::new()];
     for batch in history() {
@@ -34,7 +34,7 @@ fn stages() -> Vec<Contents> {
     stages
 }
 
-/// What the file takes, and how much of that lies behind the newest commit.
+/// Returns the file's size, and the bytes of it behind the newest commit.
 fn room(disk: &impl Disk) -> (u64, u64) {
     let len = disk
         .open(&file(), Access::ReadOnly)
@@ -52,7 +52,7 @@ fn room(disk: &impl Disk) -> (u64, u64) {
     )
 }
 
-/// What lies at and behind a position.
+/// Returns the bytes at and behind a position.
 fn behind(disk: &impl Disk, position: u64) -> Vec<u8> {
     let file = disk.open(&file(), Access::ReadOnly).expect("there");
     let mut bytes = vec![0; (file.len().expect("known") - position) as usize];
@@ -60,7 +60,7 @@ fn behind(disk: &impl Disk, position: u64) -> Vec<u8> {
     bytes
 }
 
-/// Commits what is left of the history; how many commits were acknowledged in all.
+/// Commits the rest of the history. Returns the number of acknowledged commits in all.
 fn go_on(engine: &Couchstore, from: usize) -> (usize, Result<(), EngineError>) {
     for (index, batch) in history().iter().enumerate().skip(from) {
         if let Err(error) = commit(engine, VB, batch) {
@@ -86,7 +86,7 @@ fn run(disk: &FaultyDisk) -> (Option<usize>, Result<(), EngineError>) {
 }
 
 #[test]
-fn small_commits_leave_the_files_length_alone_and_closing_cuts_the_room_off() {
+fn small_commits_keep_the_files_length_and_closing_cuts_it() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
@@ -123,7 +123,7 @@ fn small_commits_leave_the_files_length_alone_and_closing_cuts_the_room_off() {
 }
 
 #[test]
-fn the_vendors_two_syncs_get_no_room() {
+fn commits_with_two_syncs_preallocate_nothing() {
     let disk = MemoryDisk::new();
     let config = CouchstoreConfig {
         commit: CommitMode::TwoPhase,
@@ -138,7 +138,7 @@ fn the_vendors_two_syncs_get_no_room() {
 }
 
 #[test]
-fn power_loss_at_any_io_with_room_keeps_what_was_acknowledged() {
+fn power_loss_at_any_io_with_preallocation_keeps_what_was_acknowledged() {
     let counting = FaultyDisk::new(MemoryDisk::new());
     assert!(matches!(run(&counting), (Some(12), Ok(()))));
     let stages = stages();
@@ -170,7 +170,7 @@ fn power_loss_at_any_io_with_room_keeps_what_was_acknowledged() {
 }
 
 #[test]
-fn no_failure_mixes_room_and_commits() {
+fn failures_never_mix_zeros_and_commits() {
     let counting = FaultyDisk::new(MemoryDisk::new());
     let _ = run(&counting);
     let stages = stages();
@@ -227,9 +227,10 @@ fn no_failure_mixes_room_and_commits() {
     }
 }
 
-/// The first write of zeros fails, and leaves some of them: the commit is acknowledged, and so are those after it.
+/// The first write of zeros fails and leaves some of them. That commit is acknowledged, and so are
+/// later ones.
 #[test]
-fn a_disk_without_space_for_room_takes_every_commit_that_fits() {
+fn failed_preallocation_fails_no_commit() {
     let roomy = MemoryDisk::new();
     let (engine, _) = open(&roomy).expect("opens");
     engine.create(VB).expect("created");

@@ -1,5 +1,5 @@
-//! Operations that the vendor's library was given, given to our writer: trees must come out in the same shape, rows
-//! with the same content.
+//! Replays of operations that were given to the vendor's library: our trees have the same shape,
+//! and our rows the same content.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -80,7 +80,7 @@ fn replay(ops: &str, commit: CommitMode) -> (MemoryDisk, PathBuf) {
     (disk, path)
 }
 
-/// A file's trees as `*.shape.txt` has them.
+/// Formats a file's trees as in `*.shape.txt`.
 pub(crate) fn shape(file: &CouchFile) -> String {
     let hex = |key: &[u8]| {
         key.iter()
@@ -105,7 +105,7 @@ pub(crate) fn shape(file: &CouchFile) -> String {
     text
 }
 
-/// Rows without what depends on the snappy encoder, and bodies.
+/// Returns rows, without the fields that depend on the snappy encoder, and bodies.
 pub(crate) fn rows(file: &CouchFile) -> Vec<(DocInfo, Option<Bytes>)> {
     let rows = file
         .doc_infos(Seqno(0))
@@ -135,7 +135,7 @@ fn check(case: &str, commit: CommitMode) {
     let theirs = CouchFile::open_read_only(&OsDisk::new(), &golden).expect("opens");
     let mut found = Vec::new();
     check_file(&disk, &path, &Keyring::new(), &mut found).expect("readable");
-    // The state in that log was written by hand, and tells of no prepares.
+    // The state in that log was written by hand, without prepares.
     let told_by_hand = usize::from(case == "d_rich");
     assert_eq!(found.len(), told_by_hand, "{case}: {found:?}");
     assert_eq!(rows(&ours), rows(&theirs), "{case}");
@@ -157,7 +157,7 @@ fn check(case: &str, commit: CommitMode) {
 }
 
 #[test]
-fn our_trees_have_the_vendors_shape() {
+fn replayed_trees_have_the_vendors_shape() {
     for case in ["a_empty", "b_ten", "d_rich", "e_base", "h_boundary"] {
         check(case, CommitMode::OneSync);
         check(case, CommitMode::TwoPhase);
@@ -165,8 +165,8 @@ fn our_trees_have_the_vendors_shape() {
 }
 
 #[test]
-fn uncompressed_files_are_the_vendors_byte_for_byte() {
-    // Nothing in these is compressed but what is left out of the comparison.
+fn uncompressed_files_match_the_vendors_bytes() {
+    // These files have nothing compressed except the parts that are not compared.
     let (disk, path) = replay(&read(&fixture("a_empty.ops.jsonl")), CommitMode::TwoPhase);
     let file = disk.open(&path, Access::ReadOnly).expect("there");
     let mut ours = vec![0; file.len().expect("known") as usize];
@@ -175,7 +175,7 @@ fn uncompressed_files_are_the_vendors_byte_for_byte() {
 }
 
 #[test]
-fn a_file_of_an_older_version_keeps_it() {
+fn file_of_an_older_version_keeps_it() {
     for (case, version) in [("g_ten_v11", 11), ("g_ten_v12", 12), ("g_ten_v13", 13)] {
         let (disk, path) = (MemoryDisk::new(), PathBuf::from("/0.couch.1"));
         let golden = fs::read(fixture(&format!("{case}.couch.1"))).expect("fixture");

@@ -18,7 +18,7 @@ fn syncs(engine: &dyn Engine) -> u64 {
 }
 
 #[test]
-fn a_commit_takes_one_sync_or_two() {
+fn commit_takes_one_sync_or_two() {
     let large = |seqno| Item {
         datatype: Datatype::SNAPPY,
         ..set(seqno, "large", &vec![7; 5 << 20])
@@ -40,7 +40,7 @@ fn a_commit_takes_one_sync_or_two() {
 }
 
 #[test]
-fn the_vendor_misses_no_commit_with_two_syncs_and_at_most_one_without() {
+fn vendor_misses_no_commit_with_two_syncs_and_at_most_one_without() {
     for (config, seen) in [(CouchstoreConfig::default(), 1), (TWO_PHASE, 2)] {
         let disk = MemoryDisk::new();
         let (engine, _) = open_with(&disk, config).expect("opens");

@@ -1,4 +1,5 @@
-//! Files of older versions (E19): made on request, continued as they are, as durable as any.
+//! Files of older versions (E19): created on request, continued in their version, and as durable as
+//! others.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +70,7 @@ fn batches(contents: &Contents, high: u64) -> Vec<Vec<Item>> {
     ]
 }
 
-/// What a file counts for each body, by seqno.
+/// Returns the size of each body in the file's rows, by seqno.
 fn sizes(file: &CouchFile) -> BTreeMap<u64, u64> {
     let infos = file
         .doc_infos(Seqno(0))
@@ -98,14 +99,15 @@ fn older_files_are_continued_in_their_version() {
             assert_eq!(report.repairs, [], "{case}");
             assert_eq!(contents(&engine, VB), expected, "{case}");
             let snapshot = engine.snapshot(VB).expect("there");
-            // The vendor's has its own purge seqno, which no commit lowers.
+            // The vendor's file has its own purge seqno, which no commit lowers.
             let purge_seqno = snapshot.info().purge;
             let expected_state = VBucketState {
                 purge_seqno,
                 ..state(snapshot.high().0)
             };
             assert_eq!(snapshot.state(), Some(&expected_state), "{case}");
-            // Up to 6.6 the bytes of block types were counted: what is there keeps its size, what comes is without.
+            // Up to 6.6 sizes include type bytes. Existing rows keep their sizes, and new rows are
+            // without.
             for (seqno, bytes) in sizes(&read(&disk)) {
                 let large = batch.iter().any(|item| {
                     item.seqno.0 == seqno
@@ -183,7 +185,7 @@ fn older_files_survive_power_loss_at_any_io() {
 }
 
 #[test]
-fn new_files_have_the_version_asked_for() {
+fn new_files_have_the_configured_version() {
     for (version, golden, header_bytes) in [
         (FormatVersion::V12, "j_v6.6.5_b_ten", 34),
         (FormatVersion::V13, "j_v7.6.11_b_ten", 42),
@@ -201,7 +203,7 @@ fn new_files_have_the_version_asked_for() {
         let len = stored.read_at(&mut made, 0).expect("readable");
         let mut vendors = std::fs::read(fixture(&format!("{golden}.couch.1"))).expect("fixture");
         if version == FormatVersion::V13 {
-            // That release had a time in the first header, too.
+            // That release had a time in the first header as well.
             vendors[5..9].copy_from_slice(&made[5..9]);
             vendors[34..42].fill(0);
         }
@@ -215,7 +217,7 @@ fn new_files_have_the_version_asked_for() {
         commit(&engine, VB, &[set(2, "b", b"2"), delete(3, "a")]).expect("committed");
         let expected = contents(&engine, VB);
         drop(engine);
-        // The settings of whoever opens a file don't matter to it.
+        // The settings of the store that opens a file do not change its version.
         let (engine, _) = open(&disk).expect("opens");
         commit(&engine, VB, &[set(4, "c", b"3")]).expect("committed");
         assert_eq!(contents(&engine, VB).len(), expected.len() + 1);
@@ -242,7 +244,7 @@ fn older_versions_take_two_syncs_a_commit() {
         let before = engine.stats()["syncs"];
         commit(&engine, VB, &[set(1, "a", b"1")]).expect("committed");
         assert_eq!(engine.stats()["syncs"] - before, syncs);
-        // So the vendor's tools see it whatever happens now.
+        // So the vendor's tools see it whatever happens later.
         disk.crash(Keep::None);
         let seen = read(&disk).header().info.high;
         assert_eq!(seen, Seqno(if syncs == 2 { 1 } else { 0 }));

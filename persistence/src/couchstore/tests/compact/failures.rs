@@ -1,4 +1,5 @@
-//! Failures at every single I/O of commits before, beside and after compactions: the same script as power loss.
+//! A failure at every I/O of commits before, during and after compactions, with the script of power
+//! loss.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +14,8 @@ use crate::disk::{DiskOperation, Fault, FaultyDisk, Keep, MemoryDisk};
 use super::names;
 use super::power::{BUDGET, CONFIG, Event, Expected, TWO_PHASE, check_after, rehearse, script};
 
-/// Runs the script to its end whatever fails: a failed commit is tried again, after reopening if need be; a compaction
-/// that failed is begun anew.
+/// Runs the script to its end in spite of failures. A failed commit is repeated, after reopening if
+/// necessary, and a failed compaction is started again.
 struct Stubborn<'a> {
     disk: &'a FaultyDisk,
     config: CouchstoreConfig,
@@ -96,7 +97,7 @@ impl Stubborn<'_> {
                 self.job = Some((job, purge));
             }
             Ok(Progress::Done(_)) => {}
-            // What such a step could break, the next commit shows.
+            // Damage done by such a step would show at the next commit.
             Ok(Progress::Working { .. } | Progress::Ahead) => return self.job = Some((job, purge)),
             Err(error) => self.failed(purge, &error),
         }
@@ -120,13 +121,13 @@ impl Stubborn<'_> {
             );
             self.check();
             self.reopen();
-            // The rename was done: the new file is the one that is found.
+            // The rename was done: the new file is found.
             self.expected.end_purge();
             return;
         }
         assert_eq!(leftovers(), 0, "{what}: {error}");
         if names(self.disk).len() > 1 {
-            // It was the old file that could not be removed, and nothing before.
+            // Only the removal of the old file can have failed.
             assert_eq!(
                 self.expected.point, "compact-after-rename",
                 "{what}: {error}"

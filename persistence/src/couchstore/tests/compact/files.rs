@@ -1,4 +1,4 @@
-//! Files: what a compaction makes, syncs, and leaves behind, which is nothing.
+//! The files of a compaction: those it creates and syncs, and that none is left behind.
 
 use lowtide_checkpoint::{Datatype, Item, Seqno};
 
@@ -11,7 +11,7 @@ use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
 use super::{POINTS, SMALL, batch, begin, compact, names, store, to_end, to_point};
 
 #[test]
-fn a_job_that_is_dropped_leaves_nothing() {
+fn dropped_job_leaves_nothing() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let before = contents(&engine, VB);
@@ -36,7 +36,7 @@ fn a_job_that_is_dropped_leaves_nothing() {
 }
 
 #[test]
-fn a_drop_or_a_close_ends_the_job_and_the_vbucket_is_gone_or_kept_whole() {
+fn drop_or_close_ends_the_job_and_removes_or_keeps_the_vbucket() {
     for point in [None, Some(POINTS[0]), Some(POINTS[1]), Some(POINTS[2])] {
         let disk = MemoryDisk::new();
         let engine = store(&disk);
@@ -76,7 +76,7 @@ fn a_drop_or_a_close_ends_the_job_and_the_vbucket_is_gone_or_kept_whole() {
 }
 
 #[test]
-fn a_job_that_outlives_its_store_does_not_touch_the_next_ones_files() {
+fn job_that_outlives_its_store_leaves_the_next_ones_files_alone() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let mut old = begin(&engine);
@@ -91,10 +91,10 @@ fn a_job_that_outlives_its_store_does_not_touch_the_next_ones_files() {
     assert_eq!(names(&disk), ["7.couch.2"]);
 }
 
-/// A drop takes away the newest name. Were an older one still there, or to come back, it would be taken for the
-/// vBucket.
+/// A drop removes the newest name. An older one that still existed, or came back, would be taken
+/// for the vBucket.
 #[test]
-fn what_a_compaction_replaced_does_not_come_back_after_a_drop() {
+fn replaced_file_does_not_come_back_after_a_drop() {
     for (keep, fails) in [Keep::None, Keep::All]
         .into_iter()
         .chain((0..40).map(|seed| Keep::Random { seed }))
@@ -124,7 +124,7 @@ fn what_a_compaction_replaced_does_not_come_back_after_a_drop() {
 }
 
 #[test]
-fn a_drop_that_power_cuts_short_leaves_all_of_the_newest_or_nothing() {
+fn interrupted_drop_leaves_the_newest_file_or_nothing() {
     let mut outcomes = std::collections::BTreeSet::new();
     for (io, seed) in (1..4).flat_map(|io| (0..40).map(move |seed| (io, seed))) {
         let disk = FaultyDisk::new(MemoryDisk::new());
@@ -147,7 +147,7 @@ fn a_drop_that_power_cuts_short_leaves_all_of_the_newest_or_nothing() {
 }
 
 #[test]
-fn a_failed_sync_of_the_target_is_not_the_stores() {
+fn failed_sync_of_the_target_does_not_poison_the_store() {
     let config = CouchstoreConfig {
         compaction: CompactionConfig {
             sync_bytes: 1,
@@ -185,7 +185,7 @@ fn a_failed_sync_of_the_target_is_not_the_stores() {
 }
 
 #[test]
-fn a_large_target_is_synced_on_the_way() {
+fn large_target_is_synced_while_it_grows() {
     let syncs = |sync_bytes| {
         let compaction = CompactionConfig {
             sync_bytes,
@@ -216,7 +216,7 @@ fn a_large_target_is_synced_on_the_way() {
 }
 
 #[test]
-fn a_commit_whose_header_is_not_activated_is_copied() {
+fn commit_without_activation_is_copied() {
     for commit_mode in [CommitMode::OneSync, CommitMode::TwoPhase] {
         let disk = MemoryDisk::new();
         let config = CouchstoreConfig {
@@ -248,7 +248,7 @@ fn a_commit_whose_header_is_not_activated_is_copied() {
 }
 
 #[test]
-fn commits_go_on_as_if_in_any_file() {
+fn commits_after_a_compaction_continue_normally() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     compact(&engine, VB, CompactionRequest::default());
@@ -271,7 +271,7 @@ fn commits_go_on_as_if_in_any_file() {
 }
 
 #[test]
-fn leftovers_of_an_attempt_do_not_hinder_the_next() {
+fn leftovers_of_an_attempt_do_not_disturb_the_next() {
     let disk = FaultyDisk::new(MemoryDisk::new());
     let engine = store(&disk);
     let mut job = begin(&engine);
@@ -284,7 +284,7 @@ fn leftovers_of_an_attempt_do_not_hinder_the_next() {
 }
 
 #[test]
-fn a_close_after_the_rename_leaves_the_old_file_to_the_next_opening() {
+fn close_after_the_rename_leaves_the_old_file_to_the_next_opening() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let mut job = begin(&engine);

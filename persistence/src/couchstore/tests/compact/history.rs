@@ -1,5 +1,5 @@
-//! Rollbacks and purges beside compactions, and after them: a job of a past that was given up ends, one beside a purge does
-//! not, and what a rollback finds in a new file was committed.
+//! Rollbacks and purges during and after compactions. A job of an abandoned history ends, a job
+//! during a purge does not, and a rollback in a new file finds only what was committed.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno, VBucketState, Vbid};
@@ -12,7 +12,7 @@ use crate::disk::{Keep, MemoryDisk};
 use super::{POINTS, SMALL, batch, begin, names, store, to_end, to_point};
 
 #[test]
-fn a_rollback_ends_the_job_at_every_point_before_the_rename() {
+fn rollback_before_the_rename_ends_the_job() {
     for point in [None, Some(POINTS[0]), Some(POINTS[1]), Some(POINTS[2])] {
         let disk = MemoryDisk::new();
         let engine = store(&disk);
@@ -45,9 +45,10 @@ fn a_rollback_ends_the_job_at_every_point_before_the_rename() {
     }
 }
 
-/// E14, E16: what a purge took out is in no new file, whatever stage the compaction was in, and no later commit is missing.
+/// E14, E16: purged rows are in no new file, at whatever stage the compaction was, and no later
+/// commit is missing.
 #[test]
-fn a_purge_beside_a_compaction_does_not_end_it_and_what_was_purged_stays_away() {
+fn purge_during_a_compaction_lets_it_continue_and_stays_effective() {
     let abort = |seqno, key: &[u8]| Item {
         seqno: Seqno(seqno),
         ..Item::new(Operation::Abort, Key::new(key))
@@ -57,7 +58,8 @@ fn a_purge_beside_a_compaction_does_not_end_it_and_what_was_purged_stays_away() 
         value: Some(Bytes::from_static(b"prepared")),
         ..Item::new(Operation::Prepare, Key::new(key))
     };
-    // Of key-7 the compaction has copied a row that lives; key-1 is a tombstone by then; both come back later.
+    // The compaction has copied a live row of key-7, and key-1 is a tombstone by then. Both come
+    // back later.
     for point in [None, Some(POINTS[0]), Some(POINTS[1]), Some(POINTS[2])] {
         for (spare, back) in [(false, false), (false, true), (true, false), (true, true)] {
             let what = format!("{point:?}, {spare}, {back}");
@@ -86,7 +88,8 @@ fn a_purge_beside_a_compaction_does_not_end_it_and_what_was_purged_stays_away() 
                 "{what}"
             );
             if spare {
-                // What this purge spared the next one takes: its seqno does not rise above what was purged by then.
+                // The next purge takes what this one spared, but its seqno does not rise above what
+                // was purged by then.
                 commit(&engine, VB, &[set(67, "key-3", b"67")]).expect("committed");
                 assert_eq!(
                     engine.purge(VB, Seqno::MAX).expect("purged"),
@@ -122,10 +125,10 @@ fn a_purge_beside_a_compaction_does_not_end_it_and_what_was_purged_stays_away() 
     }
 }
 
-/// A purge that is committed while rows are still copied, and a key that is there again before the copying ends: of what
-/// was copied the later row stays.
+/// A purge is committed while rows are still copied, and a key is set again before the copy ends:
+/// the later row stays.
 #[test]
-fn what_comes_back_after_a_purge_while_rows_are_copied_stays() {
+fn key_set_again_after_a_purge_during_the_copy_stays() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let mut job = begin(&engine);
@@ -141,7 +144,7 @@ fn what_comes_back_after_a_purge_while_rows_are_copied_stays() {
     )
     .expect("committed");
     assert_eq!(engine.purge(VB, Seqno::MAX).expect("purged"), Seqno(62));
-    // Another pass has these, before there are indexes.
+    // Another pass copies these before the indexes are built.
     commit(
         &engine,
         VB,
@@ -161,9 +164,9 @@ fn what_comes_back_after_a_purge_while_rows_are_copied_stays() {
     );
 }
 
-/// What is remembered of purges is bounded: a purge of more than that ends the compaction, and the next one is good.
+/// The log of purges is bounded: a larger purge ends the compaction, and the next one succeeds.
 #[test]
-fn a_purge_of_more_than_is_remembered_ends_the_job() {
+fn purge_larger_than_the_log_ends_the_job() {
     const KEYS: u64 = 32_000;
     for (keys, ends) in [(KEYS / 2, false), (KEYS, true)] {
         let disk = MemoryDisk::new();
@@ -193,9 +196,9 @@ fn a_purge_of_more_than_is_remembered_ends_the_job() {
     }
 }
 
-/// E14: a purge that removes nothing, or is of another vBucket, is nothing to the job.
+/// E14: a purge that removes nothing, or is of another vBucket, does not affect the job.
 #[test]
-fn purge_that_removes_nothing_or_is_of_another_vbucket_leaves_the_job_alone() {
+fn purge_of_nothing_or_another_vbucket_does_not_affect_the_job() {
     const OTHER: Vbid = Vbid(8);
     for point in [None, Some(POINTS[0]), Some(POINTS[1]), Some(POINTS[2])] {
         let disk = MemoryDisk::new();
@@ -216,7 +219,7 @@ fn purge_that_removes_nothing_or_is_of_another_vbucket_leaves_the_job_alone() {
 }
 
 #[test]
-fn after_the_rename_a_rollback_finds_the_new_file() {
+fn rollback_after_the_rename_finds_the_new_file() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let mut job = begin(&engine);
@@ -244,13 +247,13 @@ fn after_the_rename_a_rollback_finds_the_new_file() {
 }
 
 #[test]
-fn a_new_file_of_two_headers_goes_back_to_what_was_committed_and_no_further() {
+fn rollback_in_a_new_file_of_two_headers_finds_only_commits() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let committed = reference_model::now(&engine);
     let mut job = begin(&engine);
     to_point(&mut *job, "compact-before-rename");
-    // The last round has both, behind the header that the target has by now.
+    // The last round adds both, behind the header that the target has by now.
     commit(&engine, VB, &batch(61)).expect("committed");
     commit(&engine, VB, &batch(81)).expect("committed");
     to_end(&mut *job, SMALL).expect("no failure");
@@ -270,9 +273,9 @@ fn a_new_file_of_two_headers_goes_back_to_what_was_committed_and_no_further() {
     );
 }
 
-/// A replica learns it from its active: without a purge of its own, and in the middle of a compaction.
+/// A replica learns it from its active without a purge of its own, and during a compaction.
 #[test]
-fn a_purge_seqno_that_a_batch_brings_is_kept() {
+fn purge_seqno_of_a_batch_is_kept() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let bring = |seqno: u64, purge_seqno: u64| {

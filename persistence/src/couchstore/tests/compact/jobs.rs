@@ -1,4 +1,4 @@
-//! Jobs: points and steps, commits and reads beside them, one at a time, and when one is due by itself.
+//! Jobs: points and steps, concurrent commits and reads, one at a time, and jobs without a request.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn commits_at_every_point_are_in_the_new_file() {
 }
 
 #[test]
-fn small_steps_of_a_catch_up_make_no_larger_file() {
+fn catch_up_in_small_steps_makes_no_larger_file() {
     let file_bytes = |budget| {
         let engine = store(&MemoryDisk::new());
         let mut job = begin(&engine);
@@ -64,7 +64,7 @@ fn small_steps_of_a_catch_up_make_no_larger_file() {
 }
 
 #[test]
-fn a_snapshot_keeps_the_file_it_was_taken_of() {
+fn snapshot_keeps_its_file() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let before = contents(&engine, VB);
@@ -95,7 +95,7 @@ fn a_snapshot_keeps_the_file_it_was_taken_of() {
 }
 
 #[test]
-fn one_compaction_of_a_vbucket_at_a_time() {
+fn second_compaction_of_a_vbucket_is_refused() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     engine.create(Vbid(8)).expect("created");
@@ -119,7 +119,7 @@ fn one_compaction_of_a_vbucket_at_a_time() {
 }
 
 #[test]
-fn fragmented_files_are_compacted_by_themselves() {
+fn fragmented_file_is_compacted_without_a_request() {
     let config = |fragmentation_percent| CouchstoreConfig {
         compaction: CompactionConfig {
             fragmentation_percent,
@@ -168,7 +168,7 @@ fn fragmented_files_are_compacted_by_themselves() {
 }
 
 #[test]
-fn a_step_is_bounded() {
+fn compaction_step_is_bounded() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let steps = |items| {
@@ -186,7 +186,7 @@ fn a_step_is_bounded() {
         }
         steps
     };
-    // Thirty items are copied, verified and indexed; what else there is takes a few steps.
+    // Thirty items are copied, verified and indexed. The rest takes a few steps.
     assert!(steps(1) >= 60);
     let few = steps(4);
     assert!((18..36).contains(&few), "{few}");
@@ -194,7 +194,7 @@ fn a_step_is_bounded() {
 }
 
 #[test]
-fn what_is_far_behind_is_caught_up_with_in_rounds_and_an_end_comes() {
+fn catch_up_ends_under_constant_commits() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let mut job = begin(&engine);
@@ -204,7 +204,8 @@ fn what_is_far_behind_is_caught_up_with_in_rounds_and_an_end_comes() {
         ..set(seqno, "large", &vec![seqno as u8; 1500 << 10])
     };
     let (mut seqno, mut rounds) = (61, 0);
-    // More comes in with every round than the last one may have: held up at last, commits don't keep it from ending.
+    // More is committed during every round than the last one may have. In the end commits are
+    // blocked, and it completes.
     let report = loop {
         commit(&engine, VB, &[large(seqno)]).expect("committed");
         seqno += 1;
@@ -223,7 +224,7 @@ fn what_is_far_behind_is_caught_up_with_in_rounds_and_an_end_comes() {
 }
 
 #[test]
-fn threads_commit_read_and_compact_at_once() {
+fn threads_commit_read_and_compact_concurrently() {
     let disk = MemoryDisk::new();
     let engine = Arc::new(store(&disk));
     let writer = {
@@ -268,7 +269,7 @@ fn threads_commit_read_and_compact_at_once() {
 }
 
 #[test]
-fn a_job_says_how_far_it_is() {
+fn job_reports_its_progress() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let mut job = begin(&engine);
@@ -297,9 +298,10 @@ fn a_job_says_how_far_it_is() {
     );
 }
 
-/// E28. A second pass copies what came during the first; of what was copied twice the newer counts.
+/// E28. A second pass copies the commits during the first. Of a key that was copied twice the newer
+/// row counts.
 #[test]
-fn what_came_while_it_copied_is_copied_before_there_are_indexes() {
+fn commits_during_the_copy_are_copied_before_indexing() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let mut job = begin(&engine);
@@ -321,9 +323,10 @@ fn what_came_while_it_copied_is_copied_before_there_are_indexes() {
     );
 }
 
-/// E29. Found by measuring: each step waited for the commit that was on its way to the disk. It would hang here.
+/// E29. Found by measuring: each step waited for the commit that was being synced. The test would
+/// hang here.
 #[test]
-fn a_step_does_not_wait_for_a_commit() {
+fn compaction_step_does_not_wait_for_a_commit() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let mut job = begin(&engine);

@@ -1,5 +1,5 @@
-//! Random batches and purges between the steps of a compaction, against a plain map: contents, figures, pinned snapshots, and
-//! what reopening shows.
+//! Random batches and purges between the steps of a compaction, against a plain map: contents,
+//! figures, pinned snapshots, and the content after reopening.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::couchstore::tests::reference_model::{is_tombstone, last_of_collection
 use crate::couchstore::tests::support::{VB, contents, dir, open_with, state};
 use crate::disk::{Disk, MemoryDisk};
 
-/// Little memory to sort in, so that rows go through temporary files.
+/// Little memory for sorting, so that rows go through temporary files.
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     compaction: CompactionConfig {
         sort_bytes: 5000,
@@ -29,10 +29,10 @@ const CONFIG: CouchstoreConfig = CouchstoreConfig {
 #[derive(Clone, Debug)]
 enum Step {
     Commit(Vec<Change>),
-    /// Purges up to so many hundredths of the high seqno.
+    /// Purges up to this many hundredths of the high seqno.
     Begin(Option<u64>),
     Work(usize),
-    /// Up to so many hundredths of the high seqno.
+    /// Up to this many hundredths of the high seqno.
     Purge(u64),
     Abort,
     Pin,
@@ -51,7 +51,7 @@ fn step(keys: u16) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The store and what it should hold.
+/// The store and its expected content.
 struct World {
     disk: MemoryDisk,
     engine: Option<Couchstore>,
@@ -62,13 +62,13 @@ struct World {
     job: Option<Running>,
     pinned: Vec<(Box<dyn Snapshot>, BTreeMap<u64, Item>)>,
     compactions: u64,
-    /// Purges that took something out while a job was under way.
+    /// Purges that removed something while a job was running.
     purged_beside: u64,
 }
 
 struct Running {
     job: Box<dyn Job>,
-    /// What it gives up, by seqno; and the highest tombstone of those.
+    /// Seqnos that it removes, and the highest tombstone of those.
     gives_up: Vec<u64>,
     purged: u64,
 }
@@ -86,7 +86,7 @@ impl World {
                 item(self.seqno, change)
             })
             .collect();
-        // What was prepared some time ago is complete.
+        // Older prepares are complete.
         self.completed = self.seqno / 2;
         let refs: Vec<&Item> = items.iter().collect();
         let state = VBucketState {
@@ -136,7 +136,7 @@ impl World {
             gives_up: Vec::new(),
             purged: 0,
         };
-        // What the first step finds is what counts.
+        // The job copies the commit that its first step finds.
         self.work_on(&mut running, 0);
         let last = last_of_collections(self.model.values());
         for item in self
@@ -157,7 +157,7 @@ impl World {
         self.job = Some(running);
     }
 
-    /// One step; whether there is more to do.
+    /// Runs one step. Returns whether there is more to do.
     fn work_on(&mut self, running: &mut Running, items: usize) -> bool {
         match running
             .job
@@ -218,7 +218,7 @@ impl World {
         self.check();
     }
 
-    /// Without closing: what an acknowledged commit needs must be in the file.
+    /// Reopens without closing: an acknowledged commit must be complete in the file.
     fn reopen(&mut self) {
         self.engine = None;
         self.engine = Some(open_with(&self.disk, CONFIG).expect("opens").0);
@@ -242,7 +242,7 @@ impl World {
     }
 }
 
-/// How often a compaction came to its end, and a purge beside one took something out.
+/// Returns the number of completed compactions, and of purges that removed something during one.
 fn check(steps: &[Step]) -> (u64, u64) {
     let disk = MemoryDisk::new();
     let (engine, _) = open_with(&disk, CONFIG).expect("opens");
@@ -274,7 +274,8 @@ fn check(steps: &[Step]) -> (u64, u64) {
     (world.compactions, world.purged_beside)
 }
 
-/// The same cases in every run: how many of them get to the end of a compaction is no matter of luck.
+/// Makes a runner with the same cases in every run, so that the number of completed compactions is
+/// fixed.
 fn runner(cases: u32) -> TestRunner {
     let config = ProptestConfig {
         cases,
@@ -285,7 +286,7 @@ fn runner(cases: u32) -> TestRunner {
 }
 
 #[test]
-fn few_keys_beside_a_compaction() {
+fn compaction_of_few_keys_matches_the_map() {
     let (compactions, purged_beside) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     runner(160)
         .run(&prop::collection::vec(step(12), 1..80), |steps| {
@@ -302,7 +303,7 @@ fn few_keys_beside_a_compaction() {
 }
 
 #[test]
-fn many_keys_beside_a_compaction() {
+fn compaction_of_many_keys_matches_the_map() {
     let strategy = prop::collection::vec(
         prop_oneof![
             3 => prop::collection::vec(change(3000), 0..300).prop_map(Step::Commit),

@@ -1,4 +1,4 @@
-//! Power loss at every single I/O of commits before, beside and after compactions.
+//! Power loss at every I/O of commits before, during and after compactions.
 
 use lowtide_checkpoint::{Item, Seqno};
 
@@ -11,7 +11,7 @@ use crate::disk::{FaultyDisk, Keep, MemoryDisk};
 
 use super::{compact, names};
 
-/// Synced often and sorted in little memory, so that there is something to fail on the way.
+/// Frequent syncs and little memory for sorting, so that many I/Os can fail.
 pub(super) const CONFIG: CouchstoreConfig = CouchstoreConfig {
     compaction: CompactionConfig {
         sync_bytes: 1500,
@@ -29,17 +29,17 @@ pub(super) const BUDGET: Budget = Budget {
     bytes: 6000,
 };
 
-/// What is done, in order. A compaction's steps are done with commits between them until it ends.
+/// The events of the script, in order. A compaction's steps alternate with commits until it ends.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     Commit(Vec<Item>),
-    /// With all commits up to the next compaction beside it, one after every few steps.
+    /// All commits up to the next compaction run during this one, one after every few steps.
     Compact {
         purge: bool,
     },
     /// Steps of the compaction up to a point.
     Until(&'static str),
-    /// Up to this seqno, which all tombstones are below that it takes out.
+    /// A purge up to this seqno. All tombstones that it removes are below.
     Purge(u64),
 }
 
@@ -86,23 +86,23 @@ pub(super) fn script() -> Vec<Event> {
     ]
 }
 
-/// What the vBucket holds while something is done that may have been done already when it fails.
+/// The expected content, and the operation in flight, which may be done when it fails.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Expected {
     pub(super) contents: Contents,
-    /// What a commit in flight would add.
+    /// Items of the commit in flight.
     in_flight: Vec<Item>,
-    /// What a purge in flight takes out.
+    /// Seqnos that the purge in flight removes.
     pub(super) taking_out: Vec<u64>,
-    /// What a compaction in flight would purge.
+    /// Seqnos that the compaction in flight purges.
     pub(super) purging: Vec<u64>,
-    /// The point reached last, and rounds caught up with.
+    /// Last point reached, and number of rounds.
     pub(super) point: &'static str,
     rounds: u64,
 }
 
 impl Expected {
-    /// Whether the vBucket holds what it may.
+    /// Returns whether the vBucket may have this content.
     fn allows(&self, found: &Contents) -> bool {
         let purged = |contents: &Contents| -> Contents {
             contents
@@ -119,7 +119,7 @@ impl Expected {
             .any(|all| found == all || *found == purged(all))
     }
 
-    /// A purge up to a seqno begins.
+    /// Begins a purge up to a seqno.
     pub(super) fn begin_taking_out(&mut self, upto: u64) {
         let last = self.contents.keys().last().copied();
         let tombstones = self
@@ -132,13 +132,13 @@ impl Expected {
             .collect();
     }
 
-    /// It was done.
+    /// Ends the purge.
     pub(super) fn end_taking_out(&mut self) {
         let taking_out = std::mem::take(&mut self.taking_out);
         self.contents.retain(|seqno, _| !taking_out.contains(seqno));
     }
 
-    /// Purges what a job beginning now would.
+    /// Begins the purge of a job that starts now.
     pub(super) fn begin_purge(&mut self) {
         let last = self.contents.keys().last().copied();
         let tombstones = self
@@ -155,7 +155,7 @@ impl Expected {
     }
 }
 
-/// Runs the script until something fails, telling what may be there then.
+/// Runs the script until a failure, and keeps track of the expected content.
 pub(super) fn run(
     disk: &FaultyDisk,
     config: CouchstoreConfig,
@@ -218,7 +218,7 @@ pub(super) fn run(
     engine.close()
 }
 
-/// One step of a job, if there is one.
+/// Runs one step of a job, if there is one.
 fn work(job: &mut Option<Box<dyn Job>>, expected: &mut Expected) -> Result<(), EngineError> {
     let Some(running) = job else { return Ok(()) };
     match running.step(BUDGET)? {
@@ -237,7 +237,8 @@ fn work(job: &mut Option<Box<dyn Job>>, expected: &mut Expected) -> Result<(), E
     Ok(())
 }
 
-/// After any failure and reopening: only what may be there, in one file; and it stays so, and can be gone on with.
+/// Checks the store after a failure and reopening: it has only expected content, in one file, keeps
+/// it, and takes commits.
 pub(super) fn check_after(
     disk: &FaultyDisk,
     config: CouchstoreConfig,
@@ -281,7 +282,8 @@ pub(super) fn keeps(seeds: u64) -> impl Iterator<Item = Keep> {
         .chain((0..seeds).map(|seed| Keep::Random { seed }))
 }
 
-/// Without faults: how many I/Os there are, and that the script does what it is for.
+/// Runs the script without faults. Returns its number of I/Os, and checks that it reaches all that
+/// it is for.
 pub(super) fn rehearse(config: CouchstoreConfig) -> u64 {
     let disk = FaultyDisk::new(MemoryDisk::new());
     let mut expected = None;

@@ -1,4 +1,4 @@
-//! What is given up, and what never is.
+//! The rows that a compaction removes, and those that it never removes.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
@@ -10,7 +10,7 @@ use crate::disk::MemoryDisk;
 
 use super::{SMALL, compact, to_end, to_point};
 
-/// A store with these items, each in a commit of its own.
+/// Makes a store with these items, each in a commit of its own.
 fn store(items: &[Item]) -> (MemoryDisk, crate::couchstore::engine::Couchstore) {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
@@ -41,7 +41,7 @@ fn request(before: Option<u32>, upto: Option<u64>) -> CompactionRequest {
 }
 
 #[test]
-fn tombstones_go_by_age_and_by_seqno() {
+fn tombstones_are_purged_by_age_and_by_seqno() {
     let items = [
         deleted_at(1, "a", 100),
         deleted_at(2, "b", 200),
@@ -82,7 +82,7 @@ fn tombstones_go_by_age_and_by_seqno() {
 }
 
 #[test]
-fn the_purge_seqno_never_falls() {
+fn purge_seqno_never_falls() {
     let (_, engine) = store(&[
         deleted_at(1, "a", 1),
         deleted_at(2, "b", 1),
@@ -96,7 +96,7 @@ fn the_purge_seqno_never_falls() {
 }
 
 #[test]
-fn completed_prepares_go_and_are_counted_right() {
+fn completed_prepares_are_dropped_and_counted() {
     let item = |seqno, operation, key: &[u8]| Item {
         seqno: Seqno(seqno),
         value: (operation == Operation::Prepare).then(|| Bytes::from_static(b"x")),
@@ -150,7 +150,7 @@ fn completed_prepares_go_and_are_counted_right() {
         .compact(VB, CompactionRequest::default())
         .expect("begun");
     to_point(&mut *job, "compact-copied");
-    // One that the old file has, and the new one has not, is replaced; and one that both have.
+    // A key that only the old file has is replaced, and one that both files have.
     commit(
         &[
             item(4, Operation::Prepare, b"a"),
@@ -182,7 +182,7 @@ fn completed_prepares_go_and_are_counted_right() {
     );
 }
 
-/// Drops and expires by key.
+/// A filter that drops and expires by key.
 #[derive(Debug)]
 struct ByKey;
 
@@ -198,7 +198,7 @@ impl CompactionFilter for ByKey {
 }
 
 #[test]
-fn a_filter_judges_what_lives_but_for_the_highest_seqno() {
+fn filter_judges_live_rows_except_the_highest_seqno() {
     let items = [
         set(1, "drop", b"1"),
         set(2, "old", b"2"),

@@ -1,4 +1,5 @@
-//! The vendor's files, compacted: the same documents, and trees cut as the vendor's own compaction cuts them.
+//! The vendor's files, compacted: the same documents, and trees cut as the vendor's own compaction
+//! cuts them.
 
 use std::fs;
 
@@ -32,7 +33,7 @@ fn compacted(case: &str, request: CompactionRequest) -> (CouchFile, CouchFile, C
     (before, after, report)
 }
 
-/// What follows the last header's position.
+/// Returns the bytes from the last header's position on.
 fn header_bytes(disk: &MemoryDisk) -> u64 {
     let path = dir().join("7.couch.2");
     let len = disk
@@ -89,7 +90,7 @@ fn every_file_of_the_vendor_keeps_its_documents() {
         assert_eq!((new.version, new.previous), (14, None), "{case}");
         assert_eq!(report.items_copied, rows(&before).len() as u64, "{case}");
         if !case.ends_with("d_rich") {
-            // Those say that there is no prepare, which the first commit or compaction sets right.
+            // Their states count no prepare, which the first commit or compaction corrects.
             assert_eq!(
                 before.local_docs().expect("readable"),
                 after.local_docs().expect("readable"),
@@ -115,7 +116,7 @@ fn compacted_trees_have_the_vendors_shape() {
         let expected =
             fs::read_to_string(fixture(&format!("{vendors}.shape.txt"))).expect("fixture");
         let trees = |text: &str| {
-            // A vBucket's state that we have corrected is of another length.
+            // A vBucket's state that we corrected has another length.
             let lines = text
                 .lines()
                 .filter(|line| case != "d_rich" || !line.starts_with("local"));
@@ -131,7 +132,7 @@ fn compacted_trees_have_the_vendors_shape() {
 }
 
 #[test]
-fn a_damaged_source_is_refused_and_goes_on_serving() {
+fn damaged_source_is_refused_and_still_serves() {
     for case in ["f_bad_doc", "f_bad_len", "f_bad_seq_root"] {
         let disk = store_with(case);
         let (engine, _) = open(&disk).expect("opens");
@@ -146,16 +147,16 @@ fn a_damaged_source_is_refused_and_goes_on_serving() {
         assert!(job.step(SMALL).is_err(), "{case}: it is over");
         engine.snapshot(VB).expect("there");
     }
-    // Rows by key are made from those by seqno: so this damage is gone.
+    // Rows by key are made from those by seqno, so this damage is gone.
     let disk = store_with("f_bad_id_root");
     let (engine, _) = open(&disk).expect("opens");
     compact(&engine, VB, CompactionRequest::default());
     assert_eq!(contents(&engine, VB).len(), 10);
 }
 
-/// Each index by itself is sound here; which of the two is right nobody can tell.
+/// Each index is sound by itself, and nothing shows which of the two is right.
 #[test]
-fn sources_whose_indexes_disagree_are_refused() {
+fn source_with_contradicting_indexes_is_refused() {
     let names = |disk: &MemoryDisk| disk.list(&dir()).expect("listed");
     for twice in [false, true] {
         let disk = MemoryDisk::new();
@@ -163,7 +164,8 @@ fn sources_whose_indexes_disagree_are_refused() {
         engine.create(VB).expect("created");
         commit(&engine, VB, &[set(1, "a", b"1"), set(2, "b", b"2")]).expect("committed");
         engine.close().expect("closed");
-        // A second row by seqno: of a key that the other index has not, or has under another seqno.
+        // A second row by seqno, of a key that the other index does not have, or has under another
+        // seqno.
         let view = header_search::newest(
             disk.open(&file(), Access::ReadOnly).expect("there"),
             &file(),
@@ -196,7 +198,7 @@ fn sources_whose_indexes_disagree_are_refused() {
         );
         header.by_seqno = root.expect("written");
         if twice {
-            // Their numbers agree, with a row by id that none by seqno has.
+            // The counts agree, but a row by id has no row by seqno.
             row.id = bytes::Bytes::from_static(b"\0c");
             let action = Action {
                 key: row.id.clone(),

@@ -1,4 +1,4 @@
-//! One file into another (T6): the same content, and nothing left of an attempt that failed.
+//! One file into another (T6): the same content, and nothing left of a failed attempt.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
 
 use super::{names, noise};
 
-/// So little memory for sorting that it takes several temporary files.
+/// Little memory for sorting, so that it takes several temporary files.
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     cache_bytes: 0,
     open_files_max: CouchstoreConfig::DEFAULT.open_files_max,
@@ -66,7 +66,7 @@ fn opened(disk: &MemoryDisk) -> Couchstore {
 }
 
 #[test]
-fn the_new_file_has_what_the_old_one_has() {
+fn single_compaction_keeps_the_content() {
     let disk = source_disk();
     let before = bytes(&disk, &file());
     let expected = contents(&opened(&disk), VB);
@@ -102,7 +102,7 @@ fn the_new_file_has_what_the_old_one_has() {
 }
 
 #[test]
-fn a_failure_at_any_io_leaves_the_source_alone() {
+fn single_compaction_failure_at_any_io_leaves_the_source_alone() {
     let mut failures = 0;
     for nth in 1.. {
         let memory = source_disk();
@@ -116,11 +116,11 @@ fn a_failure_at_any_io_leaves_the_source_alone() {
             Err(error) => {
                 failures += 1;
                 assert!(matches!(error, EngineError::Disk(_)), "I/O {nth}: {error}");
-                // One that could not be removed, because removing it was what failed, is none of these.
+                // A file whose removal was the failure is not counted.
                 assert_eq!(names(&memory), ["7.couch.1"], "I/O {nth}: {error}");
             }
             Ok(_) if disk.io_count() < nth => break,
-            // Only a temporary file's removal may fail without a word.
+            // Only the removal of a temporary file may fail silently.
             Ok(_) => assert!(
                 names(&memory).iter().any(|name| name == "7.couch.2"),
                 "I/O {nth}"
@@ -131,7 +131,7 @@ fn a_failure_at_any_io_leaves_the_source_alone() {
 }
 
 #[test]
-fn a_target_that_is_there_is_refused() {
+fn existing_target_is_refused() {
     let disk = source_disk();
     let there = disk.create(&target()).expect("new");
     there.write_at(&[b"precious"], 0).expect("written");

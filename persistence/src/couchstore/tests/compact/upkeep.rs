@@ -1,4 +1,4 @@
-//! A host that does nothing but the upkeep that is due: its stores stay in bounds, whatever is written to them.
+//! A host that only runs maintenance: its stores stay in bounds, whatever is written to them.
 
 use lowtide_checkpoint::{Item, Seqno, Vbid};
 
@@ -11,7 +11,7 @@ use crate::disk::MemoryDisk;
 use super::to_end;
 
 const HOUR: u64 = 60 * 60;
-/// Some time after the epoch, in seconds.
+/// A time after the epoch, in seconds.
 const START: u64 = 1_700_000_000;
 const FILE_BYTES_MIN: u64 = 64 << 10;
 
@@ -47,7 +47,7 @@ fn commit_at(engine: &Couchstore, vb: Vbid, seconds: u64, items: &[Item]) {
         .expect("committed");
 }
 
-/// All that a host has to do.
+/// Runs all maintenance.
 fn keep_up(engine: &Couchstore) {
     while let Some(mut job) = engine.maintenance() {
         to_end(
@@ -62,7 +62,7 @@ fn keep_up(engine: &Couchstore) {
 }
 
 #[test]
-fn overwrites_don_t_make_a_store_grow() {
+fn overwrites_keep_a_store_in_bounds() {
     let engine = store(None);
     let mut most = 0;
     for n in 0..300_u64 {
@@ -79,13 +79,14 @@ fn overwrites_don_t_make_a_store_grow() {
         keep_up(&engine);
         most = most.max(engine.stats()["file-bytes"]);
     }
-    // 100 documents of 500 bytes and their indexes live in each of two files; 6 MB were written.
+    // 100 documents of 500 bytes and their indexes live in each of two files, and 6 MB were
+    // written.
     assert!(most <= 2 * 2 * 100_000, "{most} bytes");
     assert!(engine.stats()["compactions"] > 20);
     assert_eq!(contents(&engine, VB).len(), 100);
 }
 
-/// Documents that live for an hour: 10 are set in each, and those of the hour before are deleted.
+/// Sets 10 documents that live for an hour, and deletes those of the hour before.
 fn an_hour(engine: &Couchstore, hour: u64) {
     let now = START + hour * HOUR;
     let key = |hour: u64, n: u64| format!("hour-{hour}-{n}");
@@ -99,7 +100,7 @@ fn an_hour(engine: &Couchstore, hour: u64) {
 }
 
 #[test]
-fn tombstones_go_when_they_are_old_enough_and_no_earlier() {
+fn tombstones_are_purged_at_the_configured_age() {
     let engine = store(Some(24 * HOUR as u32));
     let mut most = (0, 0);
     for hour in 1..1_000 {
@@ -116,7 +117,7 @@ fn tombstones_go_when_they_are_old_enough_and_no_earlier() {
         );
         assert!(info.deleted >= 10 * hour.min(24), "hour {hour}: {info:?}");
     }
-    // Of 10,000 tombstones; those of a day, and what comes until the next compaction.
+    // Of 10,000 tombstones: those of a day, and those until the next compaction.
     assert!(most.1 < 10 * 24 * 4, "{most:?}");
     assert!(most.0 < 4 * FILE_BYTES_MIN, "{most:?}");
     let engine = store(None);
@@ -130,7 +131,7 @@ fn tombstones_go_when_they_are_old_enough_and_no_earlier() {
 }
 
 #[test]
-fn without_a_time_nothing_is_old() {
+fn tombstones_without_a_time_stay() {
     let engine = store(Some(0));
     for n in 0..200 {
         let items = [

@@ -1,4 +1,4 @@
-//! Which version a compaction's new file has (E19), and that it is as good as any of that version.
+//! The version of a compaction's new file (E19), which is as good as any file of that version.
 
 use crate::contract::CompactionRequest;
 use crate::couchstore::config::CouchstoreConfig;
@@ -18,7 +18,7 @@ const SOURCES: [(&str, u8); 4] = [
 ];
 
 #[test]
-fn a_new_file_has_the_later_version_of_the_old_one_and_the_configured_one() {
+fn new_file_has_the_later_of_both_versions() {
     for (case, of_source) in SOURCES {
         for version in [FormatVersion::V12, FormatVersion::V13, FormatVersion::V14] {
             let (what, expected) = (

@@ -14,7 +14,8 @@ use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
 
 use super::script::{check_after, has_vbucket, history, keeps, run, stages};
 
-/// Runs the history to its end whatever fails. A failed batch is tried again, or left out for ever.
+/// Runs the history to its end in spite of failures. A failed batch is repeated, or left out for
+/// good.
 fn struggle(
     disk: &FaultyDisk,
     config: CouchstoreConfig,
@@ -91,7 +92,7 @@ fn any_failure(config: CouchstoreConfig) {
     let (mut runs, mut struck) = (0, 0);
     for (nth, fault) in (1..=counting.io_count()).flat_map(|nth| FAULTS.map(|fault| (nth, fault))) {
         for again in [false, true] {
-            // One of the three a run: every I/O meets all of them.
+            // One of the three each run: every I/O meets all of them.
             runs += 1;
             let keep = [Keep::None, Keep::All, Keep::Random { seed: nth }][runs % 3];
             let what = format!("{fault:?} at {nth}, tried again: {again}, {keep:?}");
@@ -132,8 +133,9 @@ fn any_failure_leaves_the_batch_in_or_out_in_older_versions() {
 }
 
 #[test]
-fn a_failed_batch_and_the_next_never_mix() {
-    // The body ends with the first sector and is not compressed: what follows could be the other batch's.
+fn failed_batch_and_the_next_never_mix() {
+    // The body ends with the first sector and is not compressed, so the bytes behind it could be
+    // the other batch's.
     let batch = |byte: u8| {
         let value = [byte; 512 - 48 - 8];
         vec![Item {
@@ -169,7 +171,7 @@ fn a_failed_batch_and_the_next_never_mix() {
 }
 
 #[test]
-fn two_failures_in_a_row_are_survived() {
+fn two_failures_in_a_row_lose_nothing() {
     let counting = FaultyDisk::new(MemoryDisk::new());
     let _ = run(&counting, CouchstoreConfig::default());
     for nth in 6..=counting.io_count() {
@@ -190,7 +192,7 @@ fn two_failures_in_a_row_are_survived() {
     }
 }
 
-/// Tries each batch until it is in, reopening whenever the store is poisoned, as the flusher does.
+/// Repeats each batch until it is committed, and reopens a poisoned store, as the flusher does.
 fn stubborn(disk: &FaultyDisk) -> (Contents, usize) {
     let reopen = || {
         (0..3)
@@ -228,7 +230,7 @@ fn stubborn(disk: &FaultyDisk) -> (Contents, usize) {
 }
 
 #[test]
-fn a_failed_sync_poisons_and_what_reopening_shows_is_durable() {
+fn failed_sync_poisons_and_reopening_shows_durable_content() {
     for nth in 1..=history().len() as u64 {
         for keep in keeps() {
             let disk = FaultyDisk::new(MemoryDisk::new());

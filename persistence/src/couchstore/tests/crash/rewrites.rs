@@ -1,4 +1,5 @@
-//! Power loss and failures at every single I/O of a script that commits, rolls back, purges, drops and makes anew.
+//! Power loss and failures at every I/O of a script that commits, rolls back, purges, drops and
+//! recreates.
 
 use lowtide_checkpoint::{Item, Seqno};
 
@@ -61,7 +62,7 @@ fn script() -> Vec<Step> {
     ]
 }
 
-/// What the vBucket is after each number of steps; `None` where it is not.
+/// The vBucket after each number of steps; `None` if it does not exist.
 fn stages(script: &[Step]) -> Vec<Option<Commit>> {
     let mut model: Option<Naive> = None;
     let mut stages = vec![None];
@@ -93,7 +94,7 @@ fn apply(engine: &Couchstore, step: &Step) -> Result<(), EngineError> {
     }
 }
 
-/// Runs the script until something fails; how many steps were acknowledged.
+/// Runs the script until a failure. Returns the number of acknowledged steps.
 fn run(
     disk: &FaultyDisk,
     config: CouchstoreConfig,
@@ -123,7 +124,8 @@ fn configs() -> [CouchstoreConfig; 2] {
     })
 }
 
-/// Opens what a crash left: everything acknowledged, and the step in flight as a whole or not at all; and it stays.
+/// Opens the store after a crash. Every acknowledged step is there, and the step in flight as a
+/// whole or not at all, and stays so.
 fn check_after(
     disk: &FaultyDisk,
     config: CouchstoreConfig,
@@ -172,9 +174,9 @@ fn power_loss_at_any_io_keeps_whole_steps() {
     assert!(cases >= 2400, "{cases}");
 }
 
-/// Each thing a crash can do with what is not synced, by sectors, for steps that write little.
+/// Every outcome of a crash, by sectors, for steps that write little.
 #[test]
-fn every_crash_there_is_keeps_whole_steps() {
+fn every_outcome_of_a_crash_keeps_whole_steps() {
     let script = [
         Create,
         Step::Commit(vec![set(1, "a", b"1"), delete(2, "b")]),
@@ -209,8 +211,8 @@ fn every_crash_there_is_keeps_whole_steps() {
     }
 }
 
-/// Runs the script to its end whatever fails, reopening where the store asks for it. A step that failed is tried again,
-/// unless reopening shows that it is in.
+/// Runs the script to its end in spite of failures, and reopens a store that asks for it. A failed
+/// step is repeated, unless reopening shows that it is done.
 #[test]
 fn any_failure_leaves_a_step_done_or_not() {
     let (script, mut struck, mut cases) = (script(), 0, 0);
@@ -255,7 +257,7 @@ fn any_failure_leaves_a_step_done_or_not() {
                     engine = reopen();
                     done += usize::from(shown(&engine) == stages[done + 1]);
                 } else if shown(&engine).is_some() && matches!(step, Create) {
-                    // The question above was a second try.
+                    // The check above was a second attempt.
                     done += 1;
                 }
                 assert_eq!(shown(&engine), stages[done], "{what}: {error}");

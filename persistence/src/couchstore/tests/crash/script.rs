@@ -31,7 +31,7 @@ pub(super) fn history() -> Vec<Vec<Item>> {
     ]
 }
 
-/// What is there after each number of batches.
+/// The content after each number of batches.
 pub(super) fn stages() -> Vec<Contents> {
     let mut stages = vec![Contents::new()];
     for batch in history() {
@@ -40,7 +40,8 @@ pub(super) fn stages() -> Vec<Contents> {
     stages
 }
 
-/// Runs the history until something fails; how many batches were acknowledged, `None` without the vBucket.
+/// Runs the history until a failure. Returns the number of acknowledged batches, or `None` without
+/// the vBucket.
 pub(super) fn run(
     disk: &FaultyDisk,
     config: CouchstoreConfig,
@@ -64,7 +65,8 @@ pub(super) fn has_vbucket(engine: &Couchstore) -> bool {
     engine.vbuckets() == [VB]
 }
 
-/// After any failure: what was acknowledged is there, the batch in flight as a whole or not; how many batches.
+/// Checks the store after a failure: acknowledged batches are there, and the batch in flight as a
+/// whole or not at all. Returns the number of batches.
 pub(super) fn check_after(
     engine: &Couchstore,
     acknowledged: Option<usize>,

@@ -1,7 +1,8 @@
-//! Commits of which a power loss took a part, at any byte: opening gives the commit before, never a part of one.
+//! Commits of which a power loss took a part, at any byte: opening returns the commit before, never
+//! a part of one.
 //!
-//! A sector that was lost reads as zeros, and where its first byte lies in a commit is chance. A chunk whose first byte alone
-//! survived says that it is empty, and nothing has the checksum of nothing: 0.
+//! A lost sector reads as zeros, and its first byte may be any byte of a commit. A chunk of which
+//! only the first byte survived looks empty, and the checksum of nothing is 0.
 
 use lowtide_checkpoint::{Item, Seqno};
 
@@ -13,7 +14,8 @@ use crate::couchstore::tests::support::{VB, commit, contents, delete, file, open
 use crate::couchstore::write::tail_recovery;
 use crate::disk::{Access, Disk, DiskFile, Keep, MemoryDisk};
 
-/// One commit on top of another that was activated; returns the view of the lower and where the upper's header is.
+/// Commits on top of an activated commit. Returns the view of the lower one and the position of the
+/// upper one's header.
 fn two_commits(disk: &MemoryDisk, items: &[Item]) -> (CommitView, u64) {
     let (engine, _) = open_with(disk, CouchstoreConfig::default()).expect("opens");
     engine.create(VB).expect("created");
@@ -21,7 +23,7 @@ fn two_commits(disk: &MemoryDisk, items: &[Item]) -> (CommitView, u64) {
     engine.close().expect("closed");
     let (engine, _) = open(disk).expect("opens");
     commit(&engine, VB, items).expect("committed");
-    // What no sync has carried is lost: the block type of the newest commit.
+    // The block type of the newest commit is not synced, and lost.
     disk.crash(Keep::None);
     drop(engine);
     let before = activated(disk);
@@ -41,7 +43,7 @@ fn activated(disk: &MemoryDisk) -> CommitView {
 
 /// Guards E2 and E6.
 #[test]
-fn a_commit_that_lost_its_end_at_any_byte_is_cut_off() {
+fn commit_that_lost_its_end_at_any_byte_is_cut_off() {
     let many: Vec<Item> = (2..150)
         .map(|seqno| set(seqno, &format!("key-{seqno}"), b"some value"))
         .collect();
@@ -83,15 +85,16 @@ fn a_commit_that_lost_its_end_at_any_byte_is_cut_off() {
     }
 }
 
-/// The same, as an engine's user sees it: with the worst of these cuts the store goes on where it was.
+/// The worst of these cuts, as a user of the engine sees it: the store continues at the commit
+/// before.
 #[test]
-fn a_torn_commit_harms_nothing_of_what_was_acknowledged() {
+fn torn_commit_keeps_everything_acknowledged() {
     let disk = MemoryDisk::new();
     let (before, header) = two_commits(&disk, &[set(2, "b", b"new")]);
     let after = tail_recovery::successor(&before)
         .expect("readable")
         .expect("it is whole");
-    // The state is written last; of its node one byte survives.
+    // The state is written last. One byte of its node survives.
     let root = after.header.local.expect("there is a state").position + 1;
     let stored = disk.open(&file(), Access::ReadWrite).expect("there");
     stored

@@ -1,4 +1,4 @@
-//! Trees that no writer makes, with valid checksums: reading and changing them ends in an error, and ends.
+//! Trees that no writer makes, with valid checksums: reading and changing them ends with an error.
 
 use std::path::Path;
 
@@ -46,7 +46,7 @@ fn to(position: u64) -> Bytes {
     pointer(position).encode_entry().into()
 }
 
-/// A file whose local tree is what `build` makes; `build` returns the root's position.
+/// Makes a file whose local tree is built by `build`, which returns the root's position.
 fn file(build: impl FnOnce(&mut Appender) -> u64) -> CommitView {
     let source = source();
     let mut out = Appender::new(source.clone(), 48);
@@ -90,7 +90,7 @@ fn change(view: &CommitView, key: &'static str) -> Result<Option<Pointer>, Engin
 }
 
 #[test]
-fn a_node_below_itself() {
+fn node_below_itself_is_an_error() {
     let view = file(|out| {
         let position = out.position();
         node(out, 0, &[("k", to(position))])
@@ -102,7 +102,7 @@ fn a_node_below_itself() {
 }
 
 #[test]
-fn a_tree_deeper_than_any_can_be() {
+fn tree_deeper_than_the_limit_is_an_error() {
     for (levels, sound) in [(DEPTH_MAX - 1, true), (DEPTH_MAX, false)] {
         let view = file(|out| {
             let leaf = node(out, 1, &[("k", Bytes::from_static(b"v"))]);
@@ -116,7 +116,7 @@ fn a_tree_deeper_than_any_can_be() {
 }
 
 #[test]
-fn the_same_nodes_again_and_again() {
+fn repeated_nodes_are_an_error() {
     // Forty levels of two pointers to the same node are a million million leaves.
     let view = file(|out| {
         let leaf = node(out, 1, &[("a", Bytes::from_static(b"v"))]);
@@ -129,7 +129,7 @@ fn the_same_nodes_again_and_again() {
 }
 
 #[test]
-fn pointers_to_nothing() {
+fn pointers_to_nothing_are_an_error() {
     for position in [0, 1, 47, 4095, 1 << 40] {
         let view = file(|_| position);
         assert!(is_corrupt(lookup(&view, Tree::Local, b"k")), "{position}");
@@ -141,9 +141,9 @@ fn pointers_to_nothing() {
     assert!(is_corrupt(change(&view, "k")));
 }
 
-/// Found by mutating files: the change was acknowledged, and readers did not find it.
+/// Found by mutating files: the change was acknowledged, and no reader found it.
 #[test]
-fn a_node_that_does_not_end_where_its_parent_says() {
+fn node_that_contradicts_its_parents_key_is_an_error() {
     let value = || Bytes::from_static(b"v");
     for last in ["k", "l", "z"] {
         let view = file(|out| {

@@ -14,7 +14,7 @@ use crate::couchstore::tests::craft::Craft;
 use crate::couchstore::tests::support::{dir, file, fixture};
 use crate::disk::{Access, Disk, MemoryDisk};
 
-/// Everything is worth compacting.
+/// Settings under which every file is compacted.
 const EAGER: CouchstoreConfig = CouchstoreConfig {
     compaction: CompactionConfig {
         fragmentation_percent: Some(0),
@@ -24,7 +24,7 @@ const EAGER: CouchstoreConfig = CouchstoreConfig {
     ..CouchstoreConfig::DEFAULT
 };
 
-/// A store whose only file is this one.
+/// Makes a store whose only file is this one.
 fn store_of(image: &[u8]) -> MemoryDisk {
     let disk = MemoryDisk::new();
     disk.create_dir(&dir()).expect("made");
@@ -51,10 +51,10 @@ const fn row(seqno: usize) -> usize {
     seqno - 1
 }
 
-/// Changes a row; the other one is a sound row of the file.
+/// A change of a row. The other row is a sound one of the file.
 type Lie = Box<dyn Fn(&mut DocInfo, &DocInfo)>;
 
-/// Each field of a by-seqno row made to lie, the by-id row being whole.
+/// Changes of each field of a by-seqno row, while the by-id row stays.
 fn lies() -> Vec<(&'static str, Lie)> {
     vec![
         ("body position 0", Box::new(|row, _| row.body_position = 0)),
@@ -108,9 +108,9 @@ fn lie_at(rows: &mut [DocInfo], lie: &dyn Fn(&mut DocInfo, &DocInfo)) {
     lie(&mut rows[row(3)], &other);
 }
 
-/// The tools are tested with a file of this kind.
+/// The command line's tests use a file of this kind.
 #[test]
-fn the_crafted_fixture_has_a_row_that_names_no_body() {
+fn crafted_fixture_has_a_row_without_a_body() {
     let image = Craft::of_rows(&|by_seqno, _| by_seqno[row(3)].body_position = 0).image();
     let path = fixture("")
         .with_file_name("crafted")

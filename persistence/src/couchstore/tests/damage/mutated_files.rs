@@ -1,5 +1,6 @@
-//! The vendor's files with bits flipped, cut short, put together anew (E21): opening and reading ends, in content or a typed
-//! error. `fuzzing` holds what is checked; what a fuzzer found is here by name.
+//! The vendor's files with flipped bits, cut, or recombined (E21): opening and reading end in
+//! content or in a typed error. `fuzzing` has the checks. Each input that a fuzzer found has a test
+//! here.
 
 use proptest::prelude::*;
 
@@ -42,7 +43,7 @@ enum Mutation {
         at: usize,
         len: usize,
     },
-    /// Bytes of another place, over what is there or in between.
+    /// Bytes of another place, written over others or inserted.
     Splice {
         from: usize,
         to: usize,
@@ -141,7 +142,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_are_a_structure_or_none(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+    fn any_bytes_decode_or_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         fuzzing::header(&bytes);
         fuzzing::node(&bytes);
         fuzzing::row(&bytes);
@@ -152,7 +153,7 @@ proptest! {
 }
 
 #[test]
-fn unchanged_files_pass() {
+fn unchanged_files_pass_the_fuzzing_checks() {
     for case in CASES {
         fuzzing::file(&read(case));
     }

@@ -1,4 +1,5 @@
-//! One file that can't be read: its vBucket says why at every operation, the others serve, and dropping it works.
+//! One file that cannot be read: its vBucket reports the reason at every operation, the others
+//! serve, and it can be dropped.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use crate::disk::{Access, Disk, DiskOperation, Fault, FaultyDisk, Keep, MemoryDi
 
 const OTHER: Vbid = Vbid(8);
 
-/// A store of two vBuckets; the file of the first is one of the vendor's, under revision 4.
+/// Makes a store of two vBuckets. The file of the first is one of the vendor's, under revision 4.
 fn store_with(case: &str) -> FaultyDisk {
     let disk = FaultyDisk::new(MemoryDisk::new());
     let (engine, _) = open(&disk).expect("opens");
@@ -47,7 +48,7 @@ fn refusals(engine: &dyn Engine) -> Vec<EngineError> {
 }
 
 #[test]
-fn one_bad_file_does_not_keep_the_others_from_serving() {
+fn unreadable_file_does_not_affect_other_vbuckets() {
     let path = dir().join("7.couch.4");
     for (case, kind, offset) in [
         ("f_bad_header", "corrupt", Some(12288)),
@@ -99,7 +100,7 @@ fn one_bad_file_does_not_keep_the_others_from_serving() {
 }
 
 #[test]
-fn an_unreadable_vbucket_does_not_keep_the_store_from_closing() {
+fn unreadable_vbucket_does_not_prevent_closing() {
     let disk = store_with("f_bad_header");
     let (engine, _) = open(&disk).expect("opens");
     engine.close().expect("closed");
@@ -111,9 +112,10 @@ fn an_unreadable_vbucket_does_not_keep_the_store_from_closing() {
     );
 }
 
-/// An older revision may be all that is left of the data, and is no vBucket to come back to once it was dropped.
+/// An older revision may be all that is left of the data. Once the vBucket is dropped, it must not
+/// come back.
 #[test]
-fn older_revisions_are_kept_until_it_is_dropped_and_never_come_back() {
+fn older_revisions_of_an_unreadable_file_are_kept_until_the_drop() {
     let broken = || {
         let disk = store_with("f_bad_header");
         put(&disk, "b_ten", "7.couch.2");
@@ -168,9 +170,9 @@ fn older_revisions_are_kept_until_it_is_dropped_and_never_come_back() {
     assert!(cases >= 100, "{cases}");
 }
 
-/// What may work next time is no property of the file.
+/// A failure that may pass is not a property of the file.
 #[test]
-fn a_disk_that_fails_still_fails_the_opening() {
+fn failing_disk_fails_the_opening() {
     let disk = store_with("f_bad_header");
     disk.fail_sync(1);
     assert_eq!(open(&disk).expect_err("failed").kind(), "io");
@@ -181,9 +183,9 @@ fn a_disk_that_fails_still_fails_the_opening() {
     assert_eq!(open(&disk).expect("opens").1.unreadable.len(), 1);
 }
 
-/// Another owner, a bad sector, a link in a circle: that vBucket's trouble, and nobody else's.
+/// Wrong permissions, a bad sector, a link in a circle: only that vBucket is affected.
 #[test]
-fn a_file_that_cannot_be_opened_harms_its_vbucket_only() {
+fn file_that_cannot_be_opened_affects_its_vbucket_only() {
     for kind in [
         io::ErrorKind::PermissionDenied,
         io::ErrorKind::Other,
@@ -228,7 +230,7 @@ fn a_file_that_cannot_be_opened_harms_its_vbucket_only() {
         engine.close().expect("closed");
         drop(engine);
 
-        // What keeps it from being opened may pass: then all of it is there.
+        // The reason may pass. Then all of the content is there.
         disk.refuse_open(&path, None);
         let (engine, report) = open(&disk).expect("opens");
         assert_eq!(
@@ -245,7 +247,7 @@ fn a_file_that_cannot_be_opened_harms_its_vbucket_only() {
 }
 
 #[test]
-fn links_that_lead_nowhere_or_in_a_circle_harm_their_vbuckets_only() {
+fn dangling_links_affect_their_vbuckets_only() {
     use std::os::unix::fs::symlink;
     let place = tempfile::tempdir().expect("a place for temporary files");
     let dir = place.path();

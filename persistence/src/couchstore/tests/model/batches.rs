@@ -129,7 +129,7 @@ fn check(batches: Vec<Vec<Change>>, limit: usize) {
             pinned.push((engine.snapshot(VB).expect("there"), by_seqno(&model)));
         }
         if number % 4 == 3 {
-            // Without closing: what an acknowledged commit needs must be in the file.
+            // Not closed: an acknowledged commit must be complete in the file.
             drop(engine);
             let (reopened, report) = open(&disk).expect("opens");
             assert_eq!(report.repairs, []);
@@ -156,12 +156,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn few_keys(batches in prop::collection::vec(prop::collection::vec(change(12), 0..12), 1..14), limit in 1_usize..9) {
+    fn batches_of_few_keys_match_the_map(batches in prop::collection::vec(prop::collection::vec(change(12), 0..12), 1..14), limit in 1_usize..9) {
         check(batches, limit);
     }
 
     #[test]
-    fn many_keys(batches in prop::collection::vec(prop::collection::vec(change(2000), 0..250), 1..6), limit in 1_usize..99) {
+    fn batches_of_many_keys_match_the_map(batches in prop::collection::vec(prop::collection::vec(change(2000), 0..250), 1..6), limit in 1_usize..99) {
         check(batches, limit);
     }
 }

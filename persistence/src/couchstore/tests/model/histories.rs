@@ -1,5 +1,5 @@
-//! Random commits, purges, rollbacks and reopenings against the naive model: rows by seqno, by key and counted, figures,
-//! states, and pinned snapshots.
+//! Random commits, purges, rollbacks and reopenings against the reference model: rows by seqno, by
+//! key and counted, figures, states, and pinned snapshots.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,8 @@ fn step(keys: u16, items: usize) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A key in one of several collections, so that the committed name space lies on both sides of the others.
+/// Puts a key into one of several collections, so that the committed name space lies on both sides
+/// of the others.
 fn spread(mut item: Item) -> Item {
     let number = item.flags;
     let collection = [0, 3, 8, 0x1f4][number as usize % 4];
@@ -171,7 +172,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_history_is_what_the_naive_model_says(steps in prop::collection::vec(step(14, 10), 1..24), limit in 1_usize..9) {
+    fn any_history_matches_the_reference_model(steps in prop::collection::vec(step(14, 10), 1..24), limit in 1_usize..9) {
         check(&steps, limit);
     }
 }
@@ -180,7 +181,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_history_of_deep_trees_is_too(steps in prop::collection::vec(step(1500, 200), 1..16), limit in 1_usize..99) {
+    fn any_history_of_deep_trees_matches_the_reference_model(steps in prop::collection::vec(step(1500, 200), 1..16), limit in 1_usize..99) {
         check(&steps, limit);
     }
 }

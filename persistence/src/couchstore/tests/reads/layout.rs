@@ -1,4 +1,4 @@
-//! T2: what a file's bytes are used for, against what its headers and the vendor's tools say.
+//! T2: the use of a file's bytes agrees with its headers and with the vendor's tools.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn open(case: &str) -> CouchFile {
 }
 
 #[test]
-fn live_and_dead_bytes_come_to_the_file() {
+fn live_and_dead_bytes_add_up_to_the_file() {
     for case in CASES {
         let file = open(case);
         let file_bytes = fs::metadata(fixture(&format!("{case}.couch.1")))
@@ -46,7 +46,7 @@ fn live_and_dead_bytes_come_to_the_file() {
 }
 
 #[test]
-fn trees_and_bodies_are_what_the_header_sums_up() {
+fn layout_matches_the_headers_sums() {
     for case in CASES {
         let file = open(case);
         let (header, layout) = (file.header(), file.layout(1).expect("readable"));
@@ -62,7 +62,7 @@ fn trees_and_bodies_are_what_the_header_sums_up() {
         let trees = [layout.by_seqno, layout.by_id, layout.local];
         assert!(trees.iter().all(|tree| tree.unreadable == 0), "{case}");
         let total = layout.total();
-        // In the file a chunk takes a byte more for each block it goes on into.
+        // In the file a chunk takes one byte more for each block it crosses into.
         let blocks = total.bytes / 4096 + 1;
         let header_bytes = total.live(Use::Header);
         let live = total.live_bytes() - header_bytes;
@@ -84,7 +84,7 @@ fn trees_and_bodies_are_what_the_header_sums_up() {
 }
 
 #[test]
-fn an_unreadable_root_is_counted() {
+fn unreadable_root_is_counted() {
     let layout = open("f_bad_seq_root").layout(8).expect("readable");
     assert_eq!(
         (
@@ -103,7 +103,7 @@ fn an_unreadable_root_is_counted() {
 }
 
 #[test]
-fn older_headers_are_those_the_vendors_tool_lists() {
+fn older_headers_match_the_vendors_list() {
     for case in CASES
         .into_iter()
         .chain(["j_v6.6.5_h_boundary", "e_torn_in_doc", "a_created"])
@@ -136,7 +136,7 @@ fn older_headers_are_those_the_vendors_tool_lists() {
 }
 
 #[test]
-fn rows_by_key_are_those_by_seqno() {
+fn rows_by_key_match_rows_by_seqno() {
     for case in CASES {
         let file = open(case);
         let by_key: Vec<_> = file
@@ -157,11 +157,11 @@ fn rows_by_key_are_those_by_seqno() {
 }
 
 #[test]
-fn bodies_found_twice_count_once() {
+fn body_found_twice_counts_once() {
     let whole = open("h_boundary").layout(1).expect("readable");
     let bytes = fs::read(fixture("h_boundary.couch.1")).expect("fixture");
     let path = Path::new("/7.couch.1");
-    // Somewhere behind the bodies is a leaf of the by-seqno tree.
+    // A leaf of the by-seqno tree lies somewhere behind the bodies.
     let halves = (bytes.len() - 8000..bytes.len() - 200)
         .step_by(20)
         .filter(|&at| {

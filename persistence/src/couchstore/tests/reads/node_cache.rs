@@ -1,4 +1,5 @@
-//! E22. Stores with no cache, a tiny one and a large one answer the same, whatever is done to them and fails.
+//! E22. Stores with no cache, a tiny one and a large one give the same answers, whatever is done to
+//! them and fails.
 
 use lowtide_checkpoint::{Item, Seqno};
 use proptest::prelude::*;
@@ -13,21 +14,21 @@ use crate::couchstore::tests::support::{self, VB, commit, contents, file, noise,
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk};
 
 const BUDGETS: [usize; 3] = [0, 3000, 1 << 20];
-/// Enough that nodes of different seqnos compress to the same length now and then.
+/// Number of retries, so that nodes of different seqnos sometimes compress to the same length.
 const RETRIES: u64 = 12;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Seqnos begin so far behind the highest.
+    /// Seqnos that begin this far behind the highest.
     Commit(u64, Vec<Change>),
-    /// The same, after several that differ in their seqnos only and can't be written: nodes of one of them may have been
-    /// where those of another come to lie.
+    /// A commit after several that differ in their seqnos only and cannot be written. A node of one
+    /// of them may have been at the position of another's.
     CommitAtLast(u64, Vec<Change>),
-    /// To so many hundredths of the high seqno.
+    /// To this many hundredths of the high seqno.
     Rollback(u64),
     Purge(u64),
     Compact,
-    /// The n-th I/O from here fails.
+    /// A failure of the n-th I/O from here.
     Fail(u64, Fault),
     Pin,
     Reopen,
@@ -90,7 +91,7 @@ impl Store {
         self.engine = Some(open_with(&self.disk, config).expect("opens").0);
     }
 
-    /// What came of it, in words.
+    /// Runs a step. Returns its result in words.
     fn run(&mut self, step: &Step) -> String {
         let now = reference_model::now(self.engine());
         match step {
@@ -151,7 +152,7 @@ impl Store {
         }
     }
 
-    /// What the vBucket is; checks that pinned snapshots are as they were, and the budget.
+    /// Returns the vBucket's content. Checks that pinned snapshots are unchanged, and the budget.
     fn shown(&self) -> Commit {
         for (snapshot, then) in &self.pinned {
             assert_eq!(reference_model::of(&**snapshot), *then);
@@ -181,10 +182,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn with_any_cache_or_none_the_answers_are_the_same(steps in prop::collection::vec(step(), 1..24)) {
+    fn answers_are_the_same_with_any_cache(steps in prop::collection::vec(step(), 1..24)) {
         let mut stores = BUDGETS.map(Store::new);
         stores.iter().for_each(|store| drop(store.shown()));
-        // What is done later may leave nothing that is worth keeping.
+        // A later step may leave nothing worth caching.
         prop_assert!(stores[2].engine().stats()["cache-bytes"] > 0);
         for step in &steps {
             let told = stores.each_mut().map(|store| store.run(step));
@@ -200,14 +201,14 @@ proptest! {
 }
 
 #[test]
-fn what_a_failed_commit_wrote_is_not_found_in_its_place() {
+fn nodes_of_a_failed_commit_are_not_cached() {
     let batch = |from: u64| -> Vec<Item> {
         (0..150)
             .map(|n| set(from + n, &format!("key-{n:05}"), &noise(40)))
             .collect()
     };
     let faults = [Fault::EioPersisted, Fault::Eio, Fault::Torn { bytes: 9000 }];
-    // Of so many some compress to the same lengths.
+    // Some of this many nodes compress to the same length.
     for (fault, from) in faults
         .into_iter()
         .flat_map(|fault| (5..60).map(move |n| (fault, n * 0x100 + 1)))
@@ -218,7 +219,8 @@ fn what_a_failed_commit_wrote_is_not_found_in_its_place() {
         commit(&engine, VB, &batch(1)).expect("committed");
         disk.fail_write(1, fault);
         assert!(commit(&engine, VB, &batch(0x401)).is_err());
-        // It differs from the one that failed in one byte of its seqnos: its nodes come to lie where that one's were.
+        // The batch differs from the failed one in one byte of its seqnos, so its nodes get the
+        // positions of that one's.
         commit(&engine, VB, &batch(from)).expect("committed");
         let found = contents(&engine, VB);
         assert_eq!(
@@ -236,7 +238,7 @@ fn what_a_failed_commit_wrote_is_not_found_in_its_place() {
 }
 
 #[test]
-fn a_second_look_finds_the_nodes_in_memory() {
+fn second_read_finds_the_nodes_in_memory() {
     let store = Store::new(1 << 20);
     let misses = || {
         reference_model::now(store.engine());
@@ -249,7 +251,7 @@ fn a_second_look_finds_the_nodes_in_memory() {
 }
 
 #[test]
-fn damage_that_memory_would_hide_is_not_compacted_away() {
+fn damage_hidden_by_the_cache_is_refused_by_compaction() {
     let store = Store::new(1 << 20);
     reference_model::now(store.engine());
     let file = store
@@ -259,7 +261,7 @@ fn damage_that_memory_would_hide_is_not_compacted_away() {
         .expect("there");
     let view = header_search::newest(file, &support::file()).expect("opens");
     let root = view.header.by_seqno.expect("not empty").position;
-    // In the node's chunk, and no block's type.
+    // In the node's chunk, but not at a block's type.
     let at = root + 12 + u64::from((root + 12).is_multiple_of(4096));
     let byte = view.source.read_raw(at, 1).expect("read")[0];
     view.source.file.write_at(&[&[!byte]], at).expect("written");

@@ -1,4 +1,5 @@
-//! E23. What is read ahead says what a read of the piece alone says, of whole files and damaged ones, in any order.
+//! E23. A piece that was read ahead is the same as a piece read alone, in whole and damaged files,
+//! in any order.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::disk::{
     MeteredDisk,
 };
 
-/// A file of several commits, some values of which are longer than a window.
+/// Makes a file of several commits with some values longer than the read-ahead.
 fn filled() -> (MemoryDisk, CommitView) {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
@@ -45,7 +46,7 @@ fn filled() -> (MemoryDisk, CommitView) {
     (disk, view)
 }
 
-/// Bytes that don't compress.
+/// Makes a value that does not compress.
 fn noisy(mut value: Vec<u8>, seed: u64) -> Vec<u8> {
     let mut state = seed;
     for byte in &mut value {
@@ -64,7 +65,7 @@ fn rows(view: &CommitView) -> Vec<DocInfo> {
         .collect()
 }
 
-/// Where bytes are changed, and where the file then ends, in thousandths of its length.
+/// Positions of changed bytes, and the end of the file, in thousandths of its length.
 #[derive(Clone, Debug)]
 struct Damage {
     flips: Vec<u64>,
@@ -81,7 +82,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_chunk_read_ahead_is_the_chunk_read_alone(
+    fn chunk_read_ahead_equals_the_chunk_read_alone(
         damage in damage(),
         order in prop::collection::vec((0..170_usize, 1..60_usize), 1..12),
         hint in prop_oneof![4 => Just(None), 1 => (0..6000_u64).prop_map(Some)],
@@ -111,7 +112,7 @@ proptest! {
     }
 }
 
-/// A file of which one byte can't be read.
+/// A file with one unreadable byte.
 #[derive(Debug)]
 struct Scratched {
     file: Arc<dyn DiskFile>,
@@ -154,7 +155,7 @@ impl DiskFile for Scratched {
 }
 
 #[test]
-fn what_cannot_be_read_harms_nothing_before_it() {
+fn unreadable_byte_does_not_affect_chunks_before_it() {
     let (_, mut view) = filled();
     let rows = rows(&view);
     for scratched in rows.iter().step_by(7) {
@@ -180,7 +181,7 @@ fn what_cannot_be_read_harms_nothing_before_it() {
 }
 
 #[test]
-fn whoever_jumps_pays_for_what_he_reads_and_whoever_goes_on_for_few_reads() {
+fn read_ahead_adapts_to_jumping_and_sequential_readers() {
     let (disk, _) = filled();
     let metered = MeteredDisk::new(Arc::new(disk));
     let opened = metered.open(&file(), Access::ReadOnly).expect("there");

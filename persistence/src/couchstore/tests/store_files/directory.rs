@@ -1,4 +1,4 @@
-//! The files of a store's directory: dropped vBuckets, leftovers, strangers, and the lock.
+//! The files of a store's directory: dropped vBuckets, leftovers, foreign files, and the lock.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::couchstore::tests::support::{
 use crate::disk::{Disk, Keep, MemoryDisk};
 
 #[test]
-fn what_was_dropped_never_comes_back() {
+fn dropped_vbucket_never_comes_back() {
     let keeps = [
         Keep::None,
         Keep::All,
@@ -56,7 +56,7 @@ fn what_was_dropped_never_comes_back() {
 }
 
 #[test]
-fn leftovers_go_and_strangers_stay() {
+fn opening_removes_leftovers_and_keeps_foreign_files() {
     let disk = store_with("b_ten");
     for name in [
         "7.couch.boot",
@@ -107,7 +107,7 @@ fn leftovers_go_and_strangers_stay() {
 }
 
 #[test]
-fn a_store_is_open_once() {
+fn second_opening_of_a_store_is_refused() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!(open(&disk).expect_err("locked").kind(), "locked");

@@ -1,5 +1,5 @@
-//! A store that is dropped without being closed while a compaction or snapshots of it are alive: it opens again, and what was
-//! taken of it harms nobody.
+//! A store that is dropped without being closed, while a compaction or snapshots of it are alive.
+//! It opens again, and they harm nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ fn shown(snapshot: &dyn Snapshot) -> Vec<lowtide_checkpoint::Item> {
 }
 
 #[test]
-fn a_store_dropped_while_it_is_compacted_opens_again_and_the_job_harms_nobody() {
+fn store_dropped_during_a_compaction_opens_again() {
     for steps in 0..100 {
         let disk = MemoryDisk::new();
         let engine = lived(&disk);
@@ -71,7 +71,7 @@ fn a_store_dropped_while_it_is_compacted_opens_again_and_the_job_harms_nobody() 
         for _ in 0..steps {
             other.step(STEP).expect("works");
         }
-        // Until it needs the store's names, and no further.
+        // It runs until it needs the store's names, and no further.
         let refused = (0..100)
             .find_map(|_| job.step(STEP).err())
             .expect("it does not come to its end");

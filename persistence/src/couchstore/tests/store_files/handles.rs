@@ -1,4 +1,5 @@
-//! More files than may be open: they are opened when they are used, and want of handles passes (E33).
+//! More files than may be open at once: they are opened when they are used, and a lack of handles
+//! passes (E33).
 
 use lowtide_checkpoint::{Key, Namespace, Seqno, Vbid};
 
@@ -33,10 +34,11 @@ fn value(engine: &Couchstore, vb: u16) -> Result<Option<u8>, EngineError> {
 }
 
 #[test]
-fn a_thousand_vbuckets_fit_a_limit_of_sixty_four_handles() {
+fn thousand_vbuckets_work_with_sixty_four_handles() {
     let disk = FaultyDisk::new(MemoryDisk::new());
     disk.limit_handles(Some(64));
-    // The pool's bound is below the limit, and above it: then want of handles is what closes files.
+    // The pool's bound is below the limit, and above it: then only the lack of handles closes
+    // files.
     for open_files_max in [40, 4096] {
         let (engine, _) = open_with(&disk, config(open_files_max)).expect("opens");
         for vb in (0..1024).filter(|&vb| !engine.vbuckets().contains(&Vbid(vb))) {
@@ -66,9 +68,9 @@ fn a_thousand_vbuckets_fit_a_limit_of_sixty_four_handles() {
 }
 
 #[test]
-fn want_of_handles_is_an_error_of_the_operation_and_passes() {
+fn lack_of_handles_fails_the_operation_and_passes() {
     let (disk, engine) = store(4, 1);
-    // Vbucket 3's file is open; no other can be, and no room can be made for one.
+    // Only vBucket 3's file is open. No other can be opened, and closing one does not help.
     disk.limit_handles(Some(0));
     for error in [
         value(&engine, 0).expect_err("closed"),
@@ -108,9 +110,9 @@ fn want_of_handles_is_an_error_of_the_operation_and_passes() {
 
 /// The directory is open from the start: a name is durable, or was never made.
 #[test]
-fn the_directory_is_synced_without_a_new_handle() {
+fn directory_is_synced_without_a_new_handle() {
     let (disk, engine) = store(1, 8);
-    // One handle more is what the new file takes.
+    // The new file takes the one handle more.
     disk.limit_handles(Some(disk.open_handles() + 1));
     engine.create(Vbid(1)).expect("created");
     commit(&engine, Vbid(1), &[set(1, "a", b"1")]).expect("nothing is poisoned");
@@ -121,9 +123,9 @@ fn the_directory_is_synced_without_a_new_handle() {
     assert_eq!(contents(&engine, Vbid(1)).len(), 1);
 }
 
-/// A file without a name lives as long as its handle: what a snapshot reads stays open.
+/// A file without a name lives as long as its handle: a snapshot's file stays open.
 #[test]
-fn a_snapshot_of_a_replaced_file_is_read_after_its_handle_was_due() {
+fn snapshot_of_a_replaced_file_stays_readable() {
     let (_disk, engine) = store(6, 1);
     let compacted = engine.snapshot(Vbid(0)).expect("there");
     let dropped = engine.snapshot(Vbid(1)).expect("there");
@@ -154,12 +156,14 @@ fn a_snapshot_of_a_replaced_file_is_read_after_its_handle_was_due() {
     assert_eq!(engine.stats()["open-files"], 1);
 }
 
-/// What was written through a handle is durable before it goes, or the handle stays and its file's next sync says so.
+/// Writes through a handle are durable before it is closed. Otherwise the handle stays, and the
+/// file's next sync fails.
 #[test]
-fn a_handle_with_unsynced_writes_is_synced_before_it_is_closed() {
+fn handle_with_unsynced_writes_is_synced_before_it_is_closed() {
     let (disk, engine) = store(2, 1);
     let before = engine.info(Vbid(1)).expect("there").high;
-    // Vbucket 1's header was activated after its sync. Room for another file means a sync of this one, which fails.
+    // vBucket 1's header was activated after its sync. A handle for another file takes a sync of
+    // this one, which fails.
     disk.fail_sync(1);
     assert_eq!(value(&engine, 0).expect("readable"), Some(b'1'));
     let error = commit(&engine, Vbid(1), &[set(2, "a", b"2")]).expect_err("its sync failed");
@@ -179,13 +183,13 @@ fn a_handle_with_unsynced_writes_is_synced_before_it_is_closed() {
 
 /// The same calls close the same files.
 #[test]
-fn the_file_that_was_not_used_for_longest_is_closed() {
+fn least_recently_used_file_is_closed() {
     let (disk, engine) = store(3, 2);
     let (_, _) = (
         value(&engine, 0).expect("readable"),
         value(&engine, 2).expect("readable"),
     );
-    // 0 and 2 are open, 0 for longer: 1 takes its place.
+    // 0 and 2 are open, 0 for longer: 1 replaces it.
     let _ = value(&engine, 1).expect("readable");
     disk.limit_handles(Some(0));
     assert!(value(&engine, 1).is_ok() && value(&engine, 2).is_ok());

@@ -1,4 +1,5 @@
-//! Whose directory it is: the engine and its tools refuse one in which a log store is, before anything is written (E32).
+//! The owner of a directory: the engine and its tools refuse one that holds a log store, before
+//! anything is written (E32).
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::disk::{Disk, FaultyDisk, MemoryDisk};
 use crate::store_owner::StoreOwner;
 
 #[test]
-fn a_log_stores_directory_is_refused_and_left_as_it_is() {
+fn directory_of_a_log_store_is_refused_and_unchanged() {
     for name in ["MANIFEST", "log-00000000"] {
         let disk = FaultyDisk::new(MemoryDisk::new());
         disk.create_dir(&dir()).expect("made");
@@ -28,14 +29,14 @@ fn a_log_stores_directory_is_refused_and_left_as_it_is() {
                 (dir().as_path(), "logstor", name)
             );
         }
-        // Making a directory that is there is counted, and does nothing.
+        // Creating an existing directory is counted, and does nothing.
         assert_eq!(disk.io_count(), before + 1);
         assert_eq!(disk.list(&dir()).expect("listed"), [name]);
     }
 }
 
 #[test]
-fn its_own_names_are_known_for_its_own() {
+fn own_file_names_have_the_engine_as_owner() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");

@@ -1,4 +1,5 @@
-//! A file at the highest revision there is: what needs the next one is refused by name, and nothing is touched (E31).
+//! A file at the highest revision: an operation that needs the next one is refused by name, and
+//! nothing is changed (E31).
 
 use lowtide_checkpoint::Vbid;
 
@@ -29,7 +30,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, EngineError>) {
 }
 
 #[test]
-fn a_compaction_at_the_highest_revision_is_refused_and_touches_nothing() {
+fn compaction_at_the_highest_revision_is_refused() {
     let disk = store();
     let (engine, _) = open(&disk).expect("opens");
     let before = (contents(&engine, VB), disk.io_count());
@@ -52,7 +53,7 @@ fn a_compaction_at_the_highest_revision_is_refused_and_touches_nothing() {
 }
 
 #[test]
-fn a_vbucket_dropped_at_the_highest_revision_is_not_made_again_in_this_store() {
+fn vbucket_dropped_at_the_highest_revision_is_not_created_again() {
     let disk = store();
     let (engine, _) = open(&disk).expect("opens");
     engine.drop_vbucket(VB).expect("dropped");
@@ -65,7 +66,7 @@ fn a_vbucket_dropped_at_the_highest_revision_is_not_made_again_in_this_store() {
     engine.create(Vbid(8)).expect("others can be");
     engine.close().expect("closed");
     drop(engine);
-    // With its file gone durably the numbers begin again.
+    // Once its file is durably removed, revisions begin again at 1.
     let (engine, _) = open(&disk).expect("opens");
     engine.create(VB).expect("created");
 }

@@ -1,4 +1,4 @@
-//! The bodies that the rows of the by-seqno index point to.
+//! The check of the bodies that the rows of the by-seqno index point to.
 
 use bytes::Bytes;
 
@@ -13,14 +13,15 @@ use super::finding::{Finding, FindingKind};
 use super::observer::CheckObserver;
 use super::row_flaws;
 
-/// How many bodies there are, and what they take.
+/// Number and size of the bodies.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BodyTotals {
     pub(crate) count: u64,
     pub(crate) bytes: u64,
 }
 
-/// Reads every body. After the nodes: a body that lies where a node is, is the one that is wrong.
+/// Reads every body. Nodes are taken first: of a body and a node that overlap, the body is at
+/// fault.
 pub(crate) fn bodies(
     view: &CommitView,
     taken: &mut Extents,
@@ -50,7 +51,7 @@ struct BodyCheck<'a> {
 }
 
 impl BodyCheck<'_> {
-    /// What is wrong with a row's body.
+    /// Checks a row's body.
     fn check(&mut self, info: &DocInfo) -> Result<Result<(), (FindingKind, String)>, EngineError> {
         let source = &self.view.source;
         let hint = info.physical_bytes.saturating_sub(HEAD_BYTES);
@@ -102,6 +103,6 @@ impl Surveyor for BodyCheck<'_> {
         Ok(())
     }
 
-    // Told when the rows were looked at.
+    // Flaws were reported when the rows were checked.
     fn flaw(&mut self, _: Flaw) {}
 }

@@ -1,11 +1,15 @@
-//! Verifying one file at a header, byte by byte of what it reaches: a file goes in, findings come out.
+//! The check of one file, part by part.
 //!
-//! Looked at: every checksum; nodes, their keys, depth, sizes and sums; every row, its metadata and its body; that both
-//! indexes hold the same rows; that nothing lies where something else is; local documents and the vBucket's state; the
-//! headers before. Always (T1): what is wrong is told and the work goes on; nothing is written; memory is a node for
-//! each level of a tree, one body, and at most a 32nd of the live part of the file, besides what the observer keeps.
+//! These parts are checked:
+//! - every checksum;
+//! - nodes, their keys, depth, sizes and sums;
+//! - every row, its metadata and its body;
+//! - that both indexes hold the same rows;
+//! - that nothing overlaps anything else;
+//! - local documents and the vBucket's state;
+//! - the headers before.
 //!
-//! BodyReader and rows may carry sizes as older releases counted them, which is no finding.
+//! Sizes of bodies and rows as older releases counted them are no finding.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,11 +31,12 @@ use super::row_check::{Prepares, RowCheck};
 use super::state_check::StateCheck;
 use super::{body_check, index_comparison};
 
-/// Verifies the file at its newest header; if that is damaged, at the newest that is not. An encrypted one needs its key.
+/// Checks the file at its newest header, or at its newest sound one. An encrypted file needs its
+/// key.
 ///
 /// # Errors
-/// [`EngineError::KeyMissing`] or [`EngineError::KeyWrong`]; [`EngineError::Unsupported`] if the file is of another
-/// version than 11 to 14; [`EngineError::Disk`].
+/// [`EngineError::KeyMissing`] or [`EngineError::KeyWrong`]; [`EngineError::Unsupported`] if the
+/// file is of another version than 11 to 14; [`EngineError::Disk`].
 pub fn check_file(
     disk: &dyn Disk,
     path: &Path,
@@ -53,7 +58,7 @@ pub fn check_file(
     check_commit(&view, observer)
 }
 
-/// Verifies everything a commit reaches.
+/// Checks everything a commit reaches.
 ///
 /// # Errors
 /// [`EngineError::Disk`].
@@ -95,7 +100,7 @@ pub(crate) fn check_commit(
     Ok(report)
 }
 
-/// Follows the headers back to the first; says how many there are.
+/// Follows the headers back to the first. Returns their number.
 fn header_chain(view: &CommitView, observer: &mut dyn CheckObserver) -> Result<u64, EngineError> {
     let mut count = 1;
     let mut current = view.clone();
@@ -104,7 +109,8 @@ fn header_chain(view: &CommitView, observer: &mut dyn CheckObserver) -> Result<u
             Ok(None) => return Ok(count),
             Ok(Some(older)) => {
                 count += 1;
-                // Before version 14 what a rollback gave up lies between, and nothing tells.
+                // Before version 14 headers that a rollback abandoned lie between, and nothing
+                // marks them.
                 if older.header.version >= VERSION_PREVIOUS
                     && older.header.update_seq > current.header.update_seq
                 {
@@ -124,7 +130,8 @@ fn header_chain(view: &CommitView, observer: &mut dyn CheckObserver) -> Result<u
     }
 }
 
-/// What lies behind the commit: opening the file for writing finishes it, or cuts it off.
+/// Reports bytes behind the commit. Opening the file for writing completes that commit or cuts them
+/// off.
 fn tail(view: &CommitView, observer: &mut dyn CheckObserver) -> Result<(), EngineError> {
     let len = view.source.file.len()?;
     if len <= view.end {

@@ -1,4 +1,4 @@
-//! What a check has found: which kind, how bad, and where.
+//! The findings of a check: kind, severity and place.
 
 use std::fmt;
 
@@ -9,17 +9,18 @@ use crate::contract::EngineError;
 use crate::couchstore::format::{Tree, by_seqno, document};
 use crate::couchstore::tools::surveyor::{Flaw, FlawKind};
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Odd or unfinished, but nothing is lost and nothing read wrongly.
+    /// Something unusual or unfinished. Nothing is lost, and nothing is read wrongly.
     Note,
-    /// Bytes are not what was written, or parts of the file contradict one another.
+    /// Bytes that differ from those that were written, or parts of the file that contradict each
+    /// other.
     Damage,
 }
 
 impl Severity {
-    /// One word.
+    /// Returns it as one word.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -29,7 +30,7 @@ impl Severity {
     }
 }
 
-/// What was found.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FindingKind {
@@ -37,42 +38,42 @@ pub enum FindingKind {
     Header,
     /// The headers before the newest one.
     Chain,
-    /// A node that can't be read.
+    /// A node that cannot be read.
     Node,
     /// Keys, interior keys or depth of a tree.
     Structure,
-    /// The size a pointer tells.
+    /// The size in a pointer.
     SubtreeBytes,
-    /// The sums a pointer tells.
+    /// The sums in a pointer.
     Reduction,
-    /// Two things in one place.
+    /// Two things that overlap.
     Overlap,
-    /// A row of an index that can't be read.
+    /// A row of an index that cannot be read.
     Row,
-    /// A seqno that can't be.
+    /// An impossible seqno.
     Seqno,
-    /// A key, or revision metadata, of no known layout.
+    /// A key, or revision metadata, of unknown layout.
     Meta,
-    /// A body that is missing or can't be read.
+    /// A body that is missing or cannot be read.
     Body,
-    /// A body of another size than its row tells.
+    /// A body whose size differs from that in its row.
     BodyBytes,
-    /// A row that one index has and the other has not, or not so.
+    /// A row that the other index does not have, or has differently.
     Index,
     /// The vBucket's state.
     State,
-    /// The count of prepares in the vBucket's state.
+    /// The number of prepares in the vBucket's state.
     Prepares,
-    /// Keys are not as this store reads them.
+    /// Keys of another layout than this store reads.
     Namespaces,
     /// The purge seqno.
     PurgeSeqno,
-    /// What lies after the newest header.
+    /// Bytes behind the newest header.
     Tail,
 }
 
 impl FindingKind {
-    /// One short stable word.
+    /// Returns it as one short stable word.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -97,7 +98,8 @@ impl FindingKind {
         }
     }
 
-    /// How bad it is. Counts that other writers keep differently, and what a crash leaves behind, are notes.
+    /// Returns its severity. Counts that other writers keep differently, and remains of a crash,
+    /// are notes.
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {
@@ -109,20 +111,20 @@ impl FindingKind {
     }
 }
 
-/// One thing that is wrong, or worth knowing.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is.
+    /// Kind of the finding.
     pub kind: FindingKind,
-    /// Where in the file.
+    /// Offset in the file.
     pub offset: u64,
-    /// In which tree, if in one.
+    /// Tree that it is in, if any.
     pub tree: Option<Tree>,
-    /// Of which revision, where that can be told.
+    /// Seqno of the revision, if it is known.
     pub seqno: Option<Seqno>,
-    /// Of which document, with its prefixes as stored; in the local tree its name.
+    /// Key of the document, with its prefixes as stored; in the local tree its name.
     pub key: Option<Bytes>,
-    /// In words.
+    /// Description in words.
     pub what: String,
 }
 
@@ -138,7 +140,7 @@ impl Finding {
         }
     }
 
-    /// Damage that reading met; other errors are given back.
+    /// Makes a finding of corruption. Other errors are returned unchanged.
     pub(crate) fn of_error(kind: FindingKind, error: EngineError) -> Result<Self, EngineError> {
         match error {
             EngineError::Corrupt { offset, what, .. } => Ok(Self::new(kind, offset, what)),
@@ -146,7 +148,7 @@ impl Finding {
         }
     }
 
-    /// A tree's flaw as a finding.
+    /// Makes a finding of a tree's flaw.
     pub(crate) fn of_flaw(tree: Tree, flaw: Flaw) -> Self {
         let kind = match flaw.kind {
             FlawKind::Lost(_) => FindingKind::Node,
@@ -178,7 +180,7 @@ impl Finding {
         }
     }
 
-    /// How bad it is.
+    /// Returns its severity.
     #[must_use]
     pub const fn severity(&self) -> Severity {
         self.kind.severity()
@@ -186,7 +188,8 @@ impl Finding {
 }
 
 impl Finding {
-    /// What is wrong, without the offset: for errors that name it themselves.
+    /// Returns the description without the offset, for errors that have the offset in another
+    /// field.
     pub(crate) fn without_offset(&self) -> String {
         let mut place = Vec::new();
         if let Some(tree) = self.tree {

@@ -1,5 +1,5 @@
-//! Whether both indexes hold the same rows. Each is summed up in an order that doesn't matter; only if the sums differ
-//! is every row looked up in the other index, to say which it is.
+//! The comparison of both indexes. Their digests are compared first; if they differ, each row of
+//! one index is looked up in the other.
 
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ use super::finding::{Finding, FindingKind};
 use super::observer::CheckObserver;
 use super::row_flaws;
 
-/// Tells each row that is not the same in both indexes.
+/// Reports each row that differs between the indexes.
 pub(crate) fn compare(
     view: &CommitView,
     observer: &mut dyn CheckObserver,
@@ -30,14 +30,14 @@ pub(crate) fn compare(
     Ok(())
 }
 
-/// Looks each row of one index up in the other.
+/// A surveyor that looks each row of one index up in the other.
 struct Lookup<'a> {
     view: &'a CommitView,
     tree: Tree,
     observer: &'a mut dyn CheckObserver,
 }
 
-/// What the other index says of a row's document, or of its seqno.
+/// Returns the other index's row of the same document, or of the same seqno.
 pub(crate) fn other(
     view: &CommitView,
     tree: Tree,
@@ -51,7 +51,7 @@ pub(crate) fn other(
     Ok(value.and_then(|value| row_flaws::decode(tree, &key, &value)))
 }
 
-/// How the other index differs from a row of `tree`, if it does.
+/// Returns how the other index differs from a row of `tree`, if it does.
 pub(crate) fn difference(
     view: &CommitView,
     tree: Tree,
@@ -59,7 +59,7 @@ pub(crate) fn difference(
 ) -> Result<Option<&'static str>, EngineError> {
     let other = match other(view, tree, info) {
         Ok(other) => other,
-        // What is damaged there was told already.
+        // Damage of the other index is already reported.
         Err(EngineError::Corrupt { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
@@ -74,7 +74,7 @@ pub(crate) fn difference(
         (_, Some(other)) if other.id != info.id => {
             Some("the by-seqno index has another document there")
         }
-        // Told when looked at from the other side.
+        // The comparison in the other direction reports this.
         (_, Some(_)) => None,
     })
 }
@@ -94,6 +94,6 @@ impl Surveyor for Lookup<'_> {
         Ok(())
     }
 
-    // Told when the rows were looked at.
+    // Flaws were reported when the rows were checked.
     fn flaw(&mut self, _: Flaw) {}
 }

@@ -2,12 +2,12 @@
 
 use super::finding::Finding;
 
-/// Who is told what a check finds, as it finds it.
+/// The receiver of the findings of a check.
 pub trait CheckObserver {
-    /// Something is wrong, or worth knowing.
+    /// Receives a finding.
     fn found(&mut self, finding: Finding);
 
-    /// So many rows of so many have been looked at.
+    /// Receives the number of rows checked so far, and of all rows.
     fn progress(&mut self, done: u64, total: u64) {
         let _ = (done, total);
     }
@@ -19,7 +19,7 @@ impl CheckObserver for Vec<Finding> {
     }
 }
 
-/// What a check has looked at.
+/// The totals of a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckReport {
     /// Headers, from the newest back.
@@ -28,10 +28,10 @@ pub struct CheckReport {
     pub nodes: u64,
     /// Rows of the by-seqno index.
     pub rows: u64,
-    /// BodyReader.
+    /// Bodies.
     pub bodies: u64,
-    /// What they take on disk.
+    /// Size of the bodies on disk.
     pub body_bytes: u64,
-    /// The file's length.
+    /// Length of the file.
     pub file_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! The rows of both indexes, one by one, and the bodies that the by-seqno index points to.
+//! The check of an index's nodes and rows.
 
 use bytes::Bytes;
 
@@ -19,7 +19,7 @@ pub(crate) struct Prepares {
     pub(crate) bytes: u64,
 }
 
-/// What the rows of an index come to.
+/// The totals of an index's rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RowTotals {
     pub(crate) nodes: u64,
@@ -27,7 +27,7 @@ pub(crate) struct RowTotals {
     pub(crate) prepares: Prepares,
 }
 
-/// Looks at an index's nodes and rows.
+/// A surveyor that checks the nodes and rows of an index.
 pub(crate) struct RowCheck<'a> {
     view: &'a CommitView,
     tree: Tree,
@@ -87,7 +87,7 @@ impl Surveyor for RowCheck<'_> {
             return Ok(());
         };
         self.seen.digest.add(&info);
-        // The other index has the same rows, or is told to differ.
+        // Differences of the other index are found by comparing digests.
         if self.tree == Tree::BySeqno {
             if document::is_prepared(&info.id) && !info.deleted {
                 self.seen.prepares.count += 1;

@@ -1,6 +1,6 @@
-//! Flaws of one row and of its body, without a look at any other row.
+//! Flaws of one row and of its body, without regard to any other row.
 //!
-//! The check, the audit of a compaction and the salvage of a file judge rows by the same rules, which stand here.
+//! The check, the audit of a compaction and the salvage of a file judge rows by these rules.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno, document, snappy
 
 use super::finding::FindingKind;
 
-/// The row of an index; `None` if it is too short.
+/// Reads the row of an index. Returns `None` if it is too short.
 pub(crate) fn decode(tree: Tree, key: &Bytes, value: &Bytes) -> Option<DocInfo> {
     match tree {
         Tree::BySeqno => by_seqno::decode(key, value),
@@ -17,7 +17,7 @@ pub(crate) fn decode(tree: Tree, key: &Bytes, value: &Bytes) -> Option<DocInfo> 
     }
 }
 
-/// What is wrong with a row by itself, in a commit with this high seqno. Its body is not read.
+/// Returns the flaws of a row by itself, in a commit with this high seqno. Its body is not read.
 pub(crate) fn flaws(high: u64, info: &DocInfo) -> Vec<(FindingKind, String)> {
     let mut flaws = Vec::new();
     if info.seqno.0 == 0 || info.seqno.0 > high {
@@ -42,14 +42,14 @@ pub(crate) fn flaws(high: u64, info: &DocInfo) -> Vec<(FindingKind, String)> {
     flaws
 }
 
-/// What is wrong with a body whose checksum matches.
+/// Returns the flaw of a body whose checksum matches.
 pub(crate) fn body_flaw(info: &DocInfo, stored: &[u8]) -> Option<&'static str> {
     (info.is_compressed() && snappy::decompress(stored).is_none())
         .then_some("body is no snappy block")
 }
 
-/// Whether a row's size of a body can be right. Compaction copies sizes as they were: with the type bytes inside the
-/// chunk, or as of an encrypted one.
+/// Returns whether the size of a body in its row can be right. Compaction copies older sizes: they
+/// include the type bytes inside the chunk, or are those of an encrypted chunk.
 pub(crate) const fn is_plausible(told: u64, disk_bytes: u64) -> bool {
     const ENCRYPTION_BYTES: u64 = 12;
     let most = disk_bytes + ENCRYPTION_BYTES;

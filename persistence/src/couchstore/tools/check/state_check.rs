@@ -1,4 +1,5 @@
-//! The local tree, and in it the vBucket's state: it can be read, and agrees with the rows.
+//! The check of the local tree, and of the vBucket's state in it: it can be read, and agrees with
+//! the rows.
 
 use bytes::Bytes;
 
@@ -11,12 +12,12 @@ use super::finding::{Finding, FindingKind};
 use super::observer::CheckObserver;
 use super::row_check::Prepares;
 
-/// Looks at the local tree.
+/// A surveyor that checks the local tree.
 pub(crate) struct StateCheck<'a> {
     view: &'a CommitView,
     observer: &'a mut dyn CheckObserver,
     nodes: u64,
-    /// Where the state is, and what it says of the rows.
+    /// The leaf of the state, and its figures.
     state: Option<(u64, StoreFigures)>,
 }
 
@@ -30,7 +31,7 @@ impl<'a> StateCheck<'a> {
         }
     }
 
-    /// Compares the state with the rows; says how many nodes the tree has.
+    /// Compares the state with the rows. Returns the number of nodes of the tree.
     pub(crate) fn finish(self, found: Prepares) -> u64 {
         if let Some((leaf, figures)) = self.state {
             let told = Prepares {

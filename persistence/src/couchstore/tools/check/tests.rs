@@ -1,4 +1,4 @@
-//! The check against the vendor's files, files in which one thing is wrong, and files with one byte changed.
+//! The check against the vendor's files, files with a single flaw, and files with one byte changed.
 
 mod crafted;
 mod golden;

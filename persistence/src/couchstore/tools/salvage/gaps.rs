@@ -1,4 +1,5 @@
-//! The seqnos whose rows lie below nodes that can't be read, and how many of those rows turned up elsewhere.
+//! Gaps: ranges of seqnos below nodes that cannot be read, and the number of their rows that were
+//! found elsewhere.
 
 use lowtide_checkpoint::Seqno;
 
@@ -6,20 +7,20 @@ use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{Reduction, by_seqno};
 use crate::couchstore::tools::surveyor::LostRows;
 
-/// One such range.
+/// One gap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Gap {
     pub(crate) first: Seqno,
     pub(crate) last: Seqno,
-    /// Where the pointer leads that can't be followed.
+    /// Position that the pointer leads to.
     pub(crate) position: u64,
-    /// How many rows its pointer tells of; `None` if that can't be told either.
+    /// Number of rows below the pointer, if it is known.
     pub(crate) rows: Option<u64>,
     pub(crate) found: u64,
     pub(crate) what: String,
 }
 
-/// All of them, ascending and apart.
+/// All gaps, ascending and disjoint.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gaps(Vec<Gap>);
 
@@ -48,7 +49,7 @@ impl Gaps {
         self.0.is_empty()
     }
 
-    /// The gap a seqno lies in.
+    /// Returns the gap that contains a seqno.
     pub(crate) fn of(&mut self, seqno: Seqno) -> Option<&mut Gap> {
         let index = self.0.partition_point(|gap| gap.last < seqno);
         self.0.get_mut(index).filter(|gap| gap.first <= seqno)

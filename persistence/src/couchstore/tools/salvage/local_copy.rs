@@ -1,4 +1,5 @@
-//! The local documents of a damaged file, into a writer. The vBucket's state gets the counts of what was saved.
+//! Copying the local documents of a damaged file. The vBucket's state gets the counts of the saved
+//! rows.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::couchstore::write::Writer;
 
 use super::loss::{CountingObserver, Loss, SalvageObserver};
 
-/// Copies every local document that can be read; says how many.
+/// Copies every readable local document. Returns their number.
 pub(crate) fn copy(
     view: &CommitView,
     writer: &mut Writer,
@@ -75,8 +76,8 @@ impl Surveyor for LocalCopy<'_, '_> {
     }
 }
 
-/// The state with other counts of prepares; everything else in it stays, also what only its writer knows. `None` if
-/// it has no counts.
+/// Returns the state with other counts of prepares. Everything else in it stays, fields unknown to
+/// this build included. Returns `None` if it has no counts.
 fn with_prepares(document: &[u8], figures: &StoreFigures) -> Option<Bytes> {
     let mut state: Value = serde_json::from_slice(document).ok()?;
     for (name, count) in [

@@ -5,24 +5,25 @@ use lowtide_checkpoint::Seqno;
 
 use crate::couchstore::format::document;
 
-/// Something of the source that is not in the new file.
+/// A part of the source that is not in the new file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// Where in the source.
+    /// Offset in the source.
     pub offset: u64,
-    /// Which revisions, first and last, if that can be told.
+    /// First and last of the revisions, if they are known.
     pub seqnos: Option<(Seqno, Seqno)>,
-    /// Which document, with its prefixes as stored, or which local document.
+    /// Key of the document, with its prefixes as stored, or name of the local document.
     pub key: Option<Bytes>,
-    /// How many documents and tombstones; `None` if that can't be told; 0 where the two indexes tell different things of
-    /// one and nothing shows which is right: what the by-id index tells is in the new file.
+    /// Number of documents and tombstones; `None` if it is unknown. 0 if the indexes contradict
+    /// each other about a row and nothing shows which is right: the new file then has the by-id
+    /// index's row.
     pub rows: Option<u64>,
-    /// Why.
+    /// Reason.
     pub what: String,
 }
 
 impl Loss {
-    /// A stored key as its user knows it.
+    /// Returns a stored key in the form that users know.
     #[must_use]
     pub fn key_shown(&self) -> Option<String> {
         let key = self.key.as_ref()?;
@@ -34,12 +35,12 @@ impl Loss {
     }
 }
 
-/// Who is told what is lost.
+/// The receiver of the losses of a salvage.
 pub trait SalvageObserver {
-    /// Something can't be read.
+    /// Receives a loss.
     fn lost(&mut self, loss: Loss);
 
-    /// So many rows of so many have been looked at.
+    /// Receives the number of rows read so far, and of all rows.
     fn progress(&mut self, done: u64, total: u64) {
         let _ = (done, total);
     }
@@ -51,12 +52,12 @@ impl SalvageObserver for Vec<Loss> {
     }
 }
 
-/// What was saved.
+/// The totals of a salvage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Salvaged {
-    /// Where in the source the header is that counted.
+    /// Position of the source's header that counted.
     pub header: u64,
-    /// The high seqno it tells.
+    /// High seqno of that header.
     pub high: Seqno,
     /// Documents and tombstones in the new file.
     pub rows: u64,
@@ -64,7 +65,7 @@ pub struct Salvaged {
     pub found_by_key: u64,
     /// Local documents in the new file.
     pub locals: u64,
-    /// How often something was told as lost.
+    /// Number of reported losses.
     pub losses: u64,
 }
 

@@ -1,4 +1,5 @@
-//! The rows and bodies of a damaged file, into a writer: by seqno first, then by key for what is missing.
+//! Copying the rows and bodies of a damaged file: by seqno first, then by key for those that are
+//! missing.
 
 mod resolve;
 
@@ -14,28 +15,28 @@ use crate::couchstore::tools::surveyor::{Flaw, FlawKind, SurveyedNode, Surveyor}
 use crate::couchstore::tools::tree_survey;
 use crate::couchstore::write::Writer;
 
-use super::claims::Claims;
+use super::disputed_rows::DisputedRows;
 use super::gaps::Gaps;
 use super::loss::{CountingObserver, Loss, SalvageObserver};
 
-/// A batch is saved when it has so many rows, or bodies of so many bytes.
+/// Rows, and bytes of bodies, at which a batch is saved.
 const BATCH_ROWS: usize = 20_000;
 const BATCH_BYTES: usize = 32 << 20;
 
-/// What was copied.
+/// The result of the copy.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) found_by_key: u64,
-    /// As the vBucket's state tells of them.
+    /// Figures of the copied rows for the vBucket's state.
     pub(crate) figures: StoreFigures,
 }
 
-/// One copy in progress.
+/// A copy in progress.
 pub(crate) struct RowCopy<'a, 'o> {
     view: &'a CommitView,
     writer: Writer,
     observer: &'a mut CountingObserver<'o>,
-    /// By stored key: a key may be in a batch only once.
+    /// By stored key, because a key may be in a batch only once.
     batch: BTreeMap<Bytes, Document>,
     batch_bytes: usize,
     rows: Rows,
@@ -43,16 +44,16 @@ pub(crate) struct RowCopy<'a, 'o> {
     seen: u64,
     last: Seqno,
     gaps: Gaps,
-    /// The by-id index can't be read everywhere.
+    /// Whether a part of the by-id index cannot be read.
     by_id_damaged: bool,
     tree: Tree,
-    /// What the by-id index tells otherwise.
-    claims: Claims,
-    /// Rows that can't be saved, unless the by-id index has their documents elsewhere.
+    /// Rows of the by-id index that differ from the by-seqno index.
+    disputed: DisputedRows,
+    /// Rows that cannot be saved, unless the by-id index has their documents at another seqno.
     doubtful: Vec<Doubtful>,
 }
 
-/// A row of the by-seqno index that can't be saved.
+/// A row of the by-seqno index that cannot be saved.
 struct Doubtful {
     offset: u64,
     info: DocInfo,
@@ -77,7 +78,7 @@ impl<'a, 'o> RowCopy<'a, 'o> {
             gaps: Gaps::default(),
             by_id_damaged: false,
             tree: Tree::BySeqno,
-            claims: Claims::default(),
+            disputed: DisputedRows::default(),
             doubtful: Vec::new(),
         }
     }
@@ -85,9 +86,9 @@ impl<'a, 'o> RowCopy<'a, 'o> {
     /// Copies every row that one of the indexes has.
     pub(crate) fn rows(&mut self) -> Result<(), EngineError> {
         let view = self.view;
-        self.claims = Claims::of(view)?;
+        self.disputed = DisputedRows::of(view)?;
         tree_survey::survey(view, Tree::BySeqno, &mut Extents::default(), self)?;
-        self.rest_of_claims()?;
+        self.rest_of_disputed()?;
         if !self.gaps.is_empty() {
             self.tree = Tree::ById;
             tree_survey::survey(view, Tree::ById, &mut Extents::default(), self)?;
@@ -98,12 +99,12 @@ impl<'a, 'o> RowCopy<'a, 'o> {
         Ok(())
     }
 
-    /// Tells what was found nowhere, and gives back the writer with everything saved.
+    /// Saves the last batch, and reports the rows of gaps that were not found. Returns the writer.
     pub(crate) fn finish(mut self) -> Result<(Writer, Rows), EngineError> {
         self.save()?;
         for gap in std::mem::take(&mut self.gaps).into_iter() {
             let rows = gap.rows.map(|rows| rows.saturating_sub(gap.found));
-            // A by-id index without damage has all there is.
+            // A by-id index without damage has all rows there are.
             if rows == Some(0) || rows.is_none() && !self.by_id_damaged {
                 continue;
             }
@@ -137,7 +138,7 @@ impl<'a, 'o> RowCopy<'a, 'o> {
         Ok(())
     }
 
-    /// Copies one row, or tells why it can't be; says whether it did.
+    /// Copies one row, or reports why it is lost. Returns whether it was copied.
     fn copy(&mut self, leaf: u64, info: DocInfo) -> Result<bool, EngineError> {
         let Some((offset, what)) = self.put(leaf, &info)? else {
             return Ok(true);
@@ -146,14 +147,14 @@ impl<'a, 'o> RowCopy<'a, 'o> {
         Ok(false)
     }
 
-    /// Copies one row; says where what keeps it from being copied is, and what.
+    /// Copies one row. Returns the offset and the description of the flaw that prevents it.
     fn put(&mut self, leaf: u64, info: &DocInfo) -> Result<Option<(u64, String)>, EngineError> {
         let body = match self.view.body(info) {
             Ok(body) => body,
             Err(EngineError::Corrupt { offset, what, .. }) => return Ok(Some((offset, what))),
             Err(error) => return Err(error),
         };
-        // Saved without a body it would become a tombstone.
+        // Without a body the row would be saved as a tombstone.
         if body.is_none() && !info.deleted {
             return Ok(Some((leaf, document::NO_BODY.to_owned())));
         }
@@ -176,8 +177,8 @@ impl<'a, 'o> RowCopy<'a, 'o> {
         Ok(None)
     }
 
-    /// Copies a row that the by-id index alone tells.
-    fn copy_claimed(&mut self, leaf: u64, info: DocInfo) -> Result<(), EngineError> {
+    /// Copies a row that only the by-id index has.
+    fn copy_disputed(&mut self, leaf: u64, info: DocInfo) -> Result<(), EngineError> {
         let copied = self.copy(leaf, info.clone())?;
         self.rows.found_by_key += u64::from(copied);
         if copied {
@@ -197,7 +198,7 @@ impl<'a, 'o> RowCopy<'a, 'o> {
         });
     }
 
-    /// Tells what is in the new file otherwise than one of the indexes has it.
+    /// Reports a saved row that one of the indexes has differently.
     fn doubt(&mut self, offset: u64, info: &DocInfo, what: String) {
         let (seqnos, key) = (Some((info.seqno, info.seqno)), Some(info.id.clone()));
         self.observer.lost(Loss {
@@ -225,8 +226,8 @@ impl<'a, 'o> RowCopy<'a, 'o> {
         self.observer
             .progress(self.seen, info.items.saturating_add(info.deleted));
         let Some(info) = by_seqno::decode(key, value) else {
-            match by_seqno::seqno(key).and_then(|seqno| self.claims.take(seqno, None)) {
-                Some(claim) => self.copy_claimed(leaf, claim)?,
+            match by_seqno::seqno(key).and_then(|seqno| self.disputed.take(seqno, None)) {
+                Some(claim) => self.copy_disputed(leaf, claim)?,
                 None => self.lost_row(leaf, None, "row is too short"),
             }
             return Ok(());
@@ -234,7 +235,7 @@ impl<'a, 'o> RowCopy<'a, 'o> {
         self.resolve(leaf, info)
     }
 
-    /// Rows of the by-id index count where the other one has a gap.
+    /// Copies a row of the by-id index if it fills a gap of the other.
     fn row_by_id(&mut self, leaf: u64, key: &Bytes, value: &Bytes) -> Result<(), EngineError> {
         let Some(info) = by_id::decode(key, value) else {
             return Ok(());
@@ -243,8 +244,8 @@ impl<'a, 'o> RowCopy<'a, 'o> {
         if self.gaps.of(seqno).is_none() {
             return Ok(());
         }
-        // A row whose body is lost was told by itself.
-        self.copy_claimed(leaf, info)?;
+        // A lost body is reported with its row.
+        self.copy_disputed(leaf, info)?;
         if let Some(gap) = self.gaps.of(seqno) {
             gap.found += 1;
         }
@@ -263,7 +264,7 @@ impl Surveyor for RowCopy<'_, '_> {
     }
 
     fn flaw(&mut self, flaw: Flaw) {
-        // What else is wrong with a tree does not keep its rows from being read.
+        // Other flaws of a tree do not prevent its rows from being read.
         let (FlawKind::Lost(lost) | FlawKind::Overlap(lost)) = flaw.kind else {
             return;
         };
@@ -277,7 +278,7 @@ impl Surveyor for RowCopy<'_, '_> {
     }
 }
 
-/// The name of a tree's rows in messages.
+/// Returns the name of a tree's rows in messages.
 const fn rows_of(tree: Tree) -> &'static str {
     match tree {
         Tree::Local => "local documents",

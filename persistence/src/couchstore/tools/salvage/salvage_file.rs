@@ -1,9 +1,9 @@
-//! Making a sound file of a damaged one: everything that can be read goes into a new file, and what can't is told.
+//! The salvage of one file into another.
 //!
-//! The newest header that is whole counts. Rows are taken by seqno; those below nodes that can't be read, those that the
-//! by-seqno index lacks, and those it tells wrongly, are looked for by key (`claims`). Always (T5): the source is only read; the new file passes
-//! the check before it is handed over, else it is removed; a row is in it, or told as lost. High seqno, purge seqno and
-//! time are the source's: no seqno is used twice, though what is lost leaves gaps.
+//! The newest sound header counts. Rows are read by seqno. These are looked up by key: rows below
+//! unreadable nodes, rows that the by-seqno index lacks, and rows that it has wrongly
+//! (`disputed_rows`). High seqno, purge seqno and time are the source's, so no seqno is used again,
+//! although lost rows leave gaps.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,13 +21,14 @@ use super::local_copy;
 use super::loss::{CountingObserver, Loss, SalvageObserver, Salvaged};
 use super::row_copy::RowCopy;
 
-/// Reads what can be read of `source` into a new file `target`, of version 14 and on the same disk. An encrypted source
-/// needs its key; the new file is not encrypted.
+/// Copies everything readable of `source` into a new file `target`, of version 14 and on the same
+/// disk. An encrypted source needs its key; the new file is not encrypted.
 ///
 /// # Errors
-/// [`EngineError::Corrupt`] if no header is whole; [`EngineError::KeyMissing`] or
-/// [`EngineError::KeyWrong`]; [`EngineError::Unsupported`] if it is of another version than 11 to 14;
-/// [`EngineError::Disk`], of kind `AlreadyExists` if there is a `target`. No target is left then.
+/// [`EngineError::Corrupt`] if no header is sound; [`EngineError::KeyMissing`] or
+/// [`EngineError::KeyWrong`]; [`EngineError::Unsupported`] if the source is of another version than
+/// 11 to 14; [`EngineError::Disk`], of kind `AlreadyExists` if `target` exists. After an error
+/// there is no target.
 pub fn salvage(
     disk: &dyn Disk,
     source: &Path,
@@ -71,7 +72,7 @@ pub fn salvage(
             Ok(salvaged)
         });
     let salvaged = made.inspect_err(|_| {
-        // What is there is not whole; that it can't be removed either is the lesser news.
+        // The target is not whole, and the first error is more important.
         let _ = disk.remove(target);
     })?;
     Ok(Salvaged {
@@ -80,7 +81,7 @@ pub fn salvage(
     })
 }
 
-/// What the new file is must be durable when it is told.
+/// The new file's settings. It must be durable when its totals are returned.
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     // Nothing is read twice.
     cache_bytes: 0,
@@ -114,11 +115,12 @@ fn fill(
     })
 }
 
-/// Two indexes of the source that contradict each other could make a file that does, too.
+/// Checks the new file. Indexes of the source that contradict each other could make a file that
+/// does as well.
 fn verify(view: &CommitView) -> Result<(), EngineError> {
     let mut found: Vec<Finding> = Vec::new();
     check_commit(view, &mut found)?;
-    // A state that can be read is taken over as it is.
+    // A readable state is copied as it is.
     let is_damage = |finding: &Finding| {
         finding.severity() == Severity::Damage && finding.kind != FindingKind::State
     };

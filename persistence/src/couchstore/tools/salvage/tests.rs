@@ -1,5 +1,5 @@
-//! T5: damage of every kind, and what is saved of the file: all that can be read, in a file that passes the check, and
-//! not a row less without a word.
+//! T5: damage of every kind. All that is readable is saved to a file that passes the check, and
+//! every row that is not saved is reported.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ fn of(case: &str) -> (Salvaged, Vec<Loss>, CouchFile, MemoryDisk) {
 }
 
 #[test]
-fn a_sound_file_loses_nothing() {
+fn salvage_of_a_sound_file_loses_nothing() {
     for case in [
         "a_empty",
         "b_ten",
@@ -113,7 +113,7 @@ fn a_sound_file_loses_nothing() {
 }
 
 #[test]
-fn a_damaged_index_is_made_again_from_the_other() {
+fn damaged_index_is_rebuilt_from_the_other() {
     let whole = items(&of("e_base").2);
     for (case, found_by_key) in [("f_bad_seq_root", 10), ("f_bad_id_root", 0)] {
         let (salvaged, lost, file, _) = of(case);
@@ -124,7 +124,7 @@ fn a_damaged_index_is_made_again_from_the_other() {
 }
 
 #[test]
-fn an_unreadable_document_is_named() {
+fn unreadable_document_is_named() {
     let whole = items(&of("e_base").2);
     for (case, why) in [
         ("f_bad_doc", "checksum of chunk does not match"),
@@ -154,7 +154,7 @@ fn an_unreadable_document_is_named() {
 }
 
 #[test]
-fn an_older_header_counts_where_the_newest_is_damaged() {
+fn older_header_counts_if_the_newest_is_damaged() {
     let before = of("e_torn_in_doc");
     for case in ["e_torn_in_header", "f_bad_header", "f_bad_blocktype"] {
         let (salvaged, lost, file, _) = of(case);
@@ -173,7 +173,7 @@ fn an_older_header_counts_where_the_newest_is_damaged() {
 }
 
 #[test]
-fn what_cannot_be_saved_leaves_nothing() {
+fn failed_salvage_leaves_nothing() {
     for (bytes, kind) in [
         (vec![0; 9000], "corrupt"),
         (Vec::new(), "corrupt"),
@@ -201,9 +201,10 @@ fn what_cannot_be_saved_leaves_nothing() {
     );
 }
 
-/// Whatever byte is changed: what is saved is as it was, and what is not is told, row by row or by their number.
+/// For every changed byte, saved rows are as they were, and lost rows are reported, each or by
+/// their number.
 #[test]
-fn rows_are_saved_or_told() {
+fn rows_are_saved_or_reported() {
     for (case, step) in [("e_base", 7), ("d_rich", 7), ("h_boundary", 997)] {
         let sound = fixture(case);
         let disk = disk_with(&sound);
@@ -248,7 +249,7 @@ fn rows_are_saved_or_told() {
 }
 
 #[test]
-fn what_neither_index_has_is_counted() {
+fn row_missing_in_both_indexes_is_counted() {
     let mut bytes = fixture("e_base");
     // A byte of each root: by id, by seqno.
     for at in [7346 + 20, 7610 + 20] {
@@ -272,7 +273,7 @@ fn what_neither_index_has_is_counted() {
 
 /// Files that contradict themselves under good checksums.
 #[test]
-fn contradictions_are_resolved_or_told() {
+fn contradictions_are_resolved_or_reported() {
     let of = |rows: &dyn Fn(&mut Vec<DocInfo>, &mut Vec<DocInfo>)| {
         let (salvaged, lost, file) =
             saved(&disk_with(&Craft::of_rows(rows).image())).expect("readable");
@@ -280,7 +281,7 @@ fn contradictions_are_resolved_or_told() {
     };
     let (_, lost, seqnos) = of(&|_, _| {});
     assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]));
-    // A row that only one index has is a row.
+    // A row that only one index has is still a row.
     let (salvaged, lost, seqnos) = of(&|by_seqno, _| _ = by_seqno.remove(2));
     assert_eq!(
         (salvaged.found_by_key, lost, seqnos),
@@ -288,7 +289,7 @@ fn contradictions_are_resolved_or_told() {
     );
     let (_, lost, seqnos) = of(&|_, by_id| _ = by_id.remove(2));
     assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]));
-    // Leaves that overlap lose nothing where the other index agrees.
+    // Leaves that overlap lose nothing if the other index agrees.
     let (_, lost, seqnos) = of(&|by_seqno, _| by_seqno.swap(1, 2));
     assert_eq!((lost, seqnos), (vec![], vec![1, 2, 3, 4, 5, 6]));
     let (_, lost, seqnos) = of(&|by_seqno, _| by_seqno[2].seqno = Seqno(2));

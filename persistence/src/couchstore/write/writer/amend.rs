@@ -1,4 +1,4 @@
-//! What changes a file other than by saving: rows are taken out, an earlier commit is gone back to.
+//! Changes of a file other than saving: removing rows, and going back to an earlier commit.
 
 use crate::contract::EngineError;
 use crate::couchstore::btree::Action;
@@ -8,13 +8,14 @@ use crate::couchstore::format::{DocInfo, Tree, by_seqno};
 use super::Writer;
 
 impl Writer {
-    /// The next commit is derived from `commit`, an earlier one of this file, and begins with its trees and figures.
+    /// Derives the next commit from `commit`, an earlier one of this file, with its trees and
+    /// figures.
     pub(crate) fn rewind(&mut self, commit: &CommitView) {
         self.header = commit.header.clone();
         self.base = commit.position;
     }
 
-    /// Takes rows out of both indexes. The highest seqno ever saved stays.
+    /// Removes rows from both indexes. The highest seqno ever saved stays.
     pub(crate) fn remove(&mut self, rows: &[DocInfo]) -> Result<(), EngineError> {
         let mut by_id: Vec<Action> = rows
             .iter()
@@ -38,7 +39,7 @@ impl Writer {
         })
     }
 
-    /// Sets the purge seqno, unless it is higher already.
+    /// Raises the purge seqno, if it is lower.
     pub(crate) fn raise_purge_seq(&mut self, purge_seq: u64) {
         self.header.purge_seq = self.header.purge_seq.max(purge_seq);
     }

@@ -1,4 +1,4 @@
-//! Items that go into documents and come back.
+//! Round trips of items through documents, and the limits of the format.
 
 use lowtide_checkpoint::{DurabilityLevel, Key};
 
@@ -27,7 +27,7 @@ fn full(operation: Operation) -> Item {
 }
 
 #[test]
-fn every_operation_comes_back() {
+fn every_operation_round_trips() {
     let prepare = Item {
         durability: Some(DurabilityLevel::PersistToMajority),
         ..full(Operation::Prepare)
@@ -68,7 +68,7 @@ fn every_operation_comes_back() {
 }
 
 #[test]
-fn a_commit_comes_back_as_its_document() {
+fn commit_comes_back_as_its_document() {
     let commit = Item {
         prepare_seqno: Seqno(70),
         ..full(Operation::Commit)
@@ -82,7 +82,7 @@ fn a_commit_comes_back_as_its_document() {
 }
 
 #[test]
-fn name_spaces_never_meet() {
+fn stored_keys_of_different_name_spaces_differ() {
     let key = Key::new(b"k");
     let stored =
         [Namespace::Committed, Namespace::Prepared, Namespace::System].map(|n| stored_key(n, &key));
@@ -98,9 +98,10 @@ fn name_spaces_never_meet() {
     }
 }
 
-/// Found by the fuzzer: what waits, or was aborted, was read as a document, with a level and a prepare's seqno.
+/// Found by the fuzzer: a pending or aborted write was read as a document with a durability level
+/// and a prepare seqno.
 #[test]
-fn a_document_is_never_pending() {
+fn pending_row_outside_its_name_space_is_refused() {
     let mutation = from_item(VB, &full(Operation::Mutation))
         .expect("fits")
         .expect("a document");
@@ -130,7 +131,7 @@ fn a_document_is_never_pending() {
             );
         }
     }
-    // Early releases said of a document that it had been committed.
+    // Early releases marked a document as committed.
     let meta = RevisionMeta {
         durable: Some(Durable::Committed),
         ..RevisionMeta::default()
@@ -143,7 +144,7 @@ fn a_document_is_never_pending() {
 }
 
 #[test]
-fn content_meta_follows_the_vendor() {
+fn content_meta_matches_the_vendor() {
     let meta = |datatype, len| content_meta(datatype, len);
     assert_eq!(meta(Datatype::JSON, 9), 0x80);
     assert_eq!(meta(Datatype::RAW, 9), 0x83);
@@ -154,7 +155,7 @@ fn content_meta_follows_the_vendor() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn item_beyond_a_limit_is_refused() {
     let refused = |item: &Item| match from_item(VB, item) {
         Err(EngineError::TooLarge { what, .. }) => what,
         other => panic!("{other:?}"),
@@ -194,7 +195,7 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
-fn of_one_key_only_the_last_revision_is_left() {
+fn batch_keeps_only_the_last_revision_of_a_key() {
     let item = |seqno, key: &[u8]| Item {
         seqno: Seqno(seqno),
         ..Item::deletion(Key::new(key))

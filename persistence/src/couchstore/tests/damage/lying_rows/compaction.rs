@@ -22,7 +22,7 @@ fn refused(rows: OnRows<'_>, what: &str) {
 }
 
 fn refused_image(image: &[u8], what: &str) {
-    // A file into another.
+    // One file into another.
     let disk = store_of(image);
     let target = dir().join("new");
     let error = compact_file(
@@ -47,7 +47,7 @@ fn refused_image(image: &[u8], what: &str) {
     );
     assert_eq!(disk.list(&dir()).expect("listed"), ["7.couch.1"], "{what}");
 
-    // Beside commits: on request, and as upkeep.
+    // Concurrent with commits: on request, and as maintenance.
     for upkeep in [false, true] {
         let disk = store_of(image);
         let (engine, _) = open_with(&disk, EAGER).expect("opens");
@@ -80,14 +80,14 @@ fn refused_image(image: &[u8], what: &str) {
 }
 
 #[test]
-fn a_lying_by_seqno_row_is_not_compacted_away() {
+fn lying_by_seqno_row_is_refused() {
     for (what, lie) in lies() {
         refused(&|by_seqno, _| lie_at(by_seqno, &*lie), what);
     }
 }
 
 #[test]
-fn a_lying_by_id_row_is_not_compacted_away() {
+fn lying_by_id_row_is_refused() {
     for (what, lie) in lies().into_iter().filter(|(what, _)| !what.contains("key")) {
         refused(
             &|by_seqno, by_id| {
@@ -114,7 +114,7 @@ fn a_lying_by_id_row_is_not_compacted_away() {
 }
 
 #[test]
-fn what_lies_in_both_indexes_is_not_compacted_away() {
+fn row_that_lies_in_both_indexes_is_refused() {
     let gone = |row: &mut DocInfo| (row.body_position, row.physical_bytes) = (0, 0);
     refused(&both(gone, 3), "no body");
     refused(
@@ -143,7 +143,7 @@ fn what_lies_in_both_indexes_is_not_compacted_away() {
 }
 
 #[test]
-fn a_sound_file_is_compacted() {
+fn sound_file_is_compacted() {
     let disk = store_of(&Craft::of_rows(&|_, _| {}).image());
     let (engine, _) = open_with(&disk, EAGER).expect("opens");
     let before = engine
@@ -160,9 +160,9 @@ fn a_sound_file_is_compacted() {
     assert_eq!((before.items.len(), before.items), (6, after.items));
 }
 
-/// A by-id index that can't be read everywhere is made anew; what can be read of it still speaks.
+/// An unreadable part of the by-id index is built again. Its readable rows must still agree.
 #[test]
-fn a_lying_row_beside_an_unreadable_node_is_not_compacted_away() {
+fn lying_row_next_to_an_unreadable_node_is_refused() {
     refused_image(
         &Craft::of_unreadable_leaf(&|rows, _| rows[row(3)].rev_seqno = 9).image(),
         "by seqno",
@@ -178,9 +178,9 @@ fn a_lying_row_beside_an_unreadable_node_is_not_compacted_away() {
     assert_eq!(engine.info(VB).expect("there").items, 6);
 }
 
-/// A damaged vBucket must not keep the others from being compacted.
+/// A damaged vBucket must not prevent the others from being compacted.
 #[test]
-fn upkeep_goes_on_with_the_vbuckets_that_are_sound() {
+fn maintenance_continues_with_sound_vbuckets() {
     let disk = store_of(&Craft::of_rows(&|rows, _| rows[2].rev_seqno = 9).image());
     let (engine, _) = open_with(&disk, EAGER).expect("opens");
     let other = Vbid(8);
@@ -201,9 +201,9 @@ fn upkeep_goes_on_with_the_vbuckets_that_are_sound() {
     );
 }
 
-/// What is read through a row that names no body is an error, never a document without a value.
+/// Reading a row that names no body is an error, never a document without a value.
 #[test]
-fn a_live_document_without_a_body_is_an_error_to_readers() {
+fn live_row_without_a_body_is_an_error_to_readers() {
     let image = Craft::of_rows(&|by_seqno, _| {
         let row = &mut by_seqno[2];
         (row.body_position, row.physical_bytes) = (0, 0);

@@ -30,12 +30,13 @@ fn saved(rows: OnRows<'_>) -> (Vec<Loss>, BTreeMap<u64, Item>) {
     )
 }
 
-/// Whichever index lies: the sound row is saved; and where nothing tells which it is, the doubt is told.
+/// The sound row is saved, whichever index has it. If nothing shows which it is, the doubt is
+/// reported.
 #[test]
-fn the_sound_row_is_saved_whichever_index_has_it() {
+fn sound_row_is_saved_whichever_index_has_it() {
     let (lost, whole) = saved(&|_, _| {});
     assert_eq!((lost, whole.len()), (vec![], 6));
-    // Both rows can be read, and nothing else speaks for one of them.
+    // Both rows can be read, and nothing else distinguishes them.
     let doubtful = [
         "compression",
         "a tombstone",
@@ -91,7 +92,7 @@ fn the_sound_row_is_saved_whichever_index_has_it() {
 }
 
 #[test]
-fn what_is_sound_in_neither_index_is_told() {
+fn row_sound_in_neither_index_is_reported() {
     let (lost, items) = saved(&both(
         |row| (row.body_position, row.physical_bytes) = (0, 0),
         3,

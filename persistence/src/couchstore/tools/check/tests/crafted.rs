@@ -1,4 +1,4 @@
-//! Files in which one thing is wrong under good checksums: each verification is broken once, and notices.
+//! Files with a single flaw under good checksums: each verification of the check finds its own.
 
 mod headers;
 mod rows;
@@ -33,6 +33,6 @@ fn finds_in_rows(rows: OnRows<'_>, expected: &[FindingKind]) -> Vec<Finding> {
 }
 
 #[test]
-fn the_file_is_sound_as_it_is() {
+fn crafted_file_without_change_is_sound() {
     finds(SOUND, &[]);
 }

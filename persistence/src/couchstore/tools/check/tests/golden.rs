@@ -1,4 +1,4 @@
-//! What the vendor wrote is in order; what was damaged on purpose is found, where it is.
+//! The vendor's files are sound, and deliberate damage is found at its place.
 
 use crate::couchstore::format::Tree;
 use crate::couchstore::tools::FindingKind::{Body, Header, Node, Prepares, Tail};
@@ -6,7 +6,7 @@ use crate::couchstore::tools::FindingKind::{Body, Header, Node, Prepares, Tail};
 use super::{check, fixture, kinds};
 
 #[test]
-fn the_vendors_files_are_in_order() {
+fn files_of_the_vendor_are_sound() {
     for (case, rows, headers) in [
         ("a_created", 0, 1),
         ("a_empty", 0, 2),
@@ -26,7 +26,7 @@ fn the_vendors_files_are_in_order() {
         assert_eq!(found, [], "{case}");
         assert_eq!((report.rows, report.headers), (rows, headers), "{case}");
     }
-    // The state in these was written by hand and tells of no prepares.
+    // The state in these files was written by hand, without prepares.
     for case in [
         "d_rich",
         "j_v6.6.5_d_rich",
@@ -41,7 +41,7 @@ fn the_vendors_files_are_in_order() {
 }
 
 #[test]
-fn what_a_crash_leaves_is_a_note() {
+fn remains_of_a_crash_are_notes() {
     for case in [
         "e_torn_in_doc",
         "e_torn_before_header",
@@ -61,7 +61,7 @@ fn what_a_crash_leaves_is_a_note() {
 }
 
 #[test]
-fn damage_is_found_where_it_is() {
+fn damage_is_found_at_its_place() {
     for (case, kind, offset, tree) in [
         ("e_torn_in_header", Header, 12_288, None),
         ("f_bad_header", Header, 12_288, None),
@@ -89,7 +89,7 @@ fn damage_is_found_where_it_is() {
 }
 
 #[test]
-fn a_file_without_a_header_is_one_finding() {
+fn file_without_a_header_is_one_finding() {
     for bytes in [&b""[..], b"x", &[0; 5000]] {
         let (found, report) = check(bytes);
         assert!(

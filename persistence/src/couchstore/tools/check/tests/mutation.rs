@@ -1,4 +1,4 @@
-//! T1: whichever byte of a file is changed, the check tells of it, or the file reads as before.
+//! T1: for every changed byte of a file, the check reports a finding, or the file reads as before.
 
 use lowtide_checkpoint::{Item, Seqno, VBucketState};
 
@@ -10,7 +10,7 @@ use crate::disk::{Access, Disk};
 
 use super::{fixture, stored};
 
-/// Everything a reader gets to see.
+/// Everything that a reader of the file can see.
 type Contents = (
     Vec<Item>,
     Vec<(bytes::Bytes, bytes::Bytes)>,
@@ -72,7 +72,7 @@ fn every_byte(case: &str, step: usize) {
 }
 
 #[test]
-fn no_changed_byte_goes_unnoticed() {
+fn changed_byte_is_never_unnoticed() {
     every_byte("b_ten", 1);
     every_byte("d_rich", 3);
     every_byte("e_base", 3);

@@ -1,19 +1,19 @@
-//! The choice between two rows that the indexes tell differently.
+//! The choice between two rows that the indexes contradict each other about.
 
 use crate::contract::EngineError;
 use crate::couchstore::format::DocInfo;
-use crate::couchstore::tools::salvage::claims::{self, Grade};
+use crate::couchstore::tools::salvage::disputed_rows::{self, Grade};
 
 use super::{Doubtful, RowCopy};
 
 impl RowCopy<'_, '_> {
-    /// Copies a row of the by-seqno index, or what the by-id index tells in its place.
+    /// Copies a row of the by-seqno index, or the by-id index's row in its place.
     pub(super) fn resolve(&mut self, leaf: u64, info: DocInfo) -> Result<(), EngineError> {
         let is_late = info.seqno <= self.last;
-        if !self.claims.is_on() {
+        if !self.disputed.indexes_differ() {
             return self.as_told(leaf, info, is_late);
         }
-        // Out of order it counts if the other index agrees: two documents can't have one seqno.
+        // A row out of order counts if the other index agrees: two documents cannot have one seqno.
         if self.is_confirmed(&info)? {
             return self.as_told(leaf, info, false);
         }
@@ -21,7 +21,7 @@ impl RowCopy<'_, '_> {
             .by_id_row(&info.id)?
             .filter(|other| other.seqno != info.seqno);
         if let Some(other) = &other
-            && claims::is_agreed(self.view, other)?
+            && disputed_rows::is_agreed(self.view, other)?
         {
             self.contradicted(leaf, &info);
             return Ok(());
@@ -35,27 +35,28 @@ impl RowCopy<'_, '_> {
             });
             return Ok(());
         }
-        let Some(claim) = self.claims.take(info.seqno, Some(&info.id)) else {
-            other.iter().for_each(|other| self.claims.forget(other));
+        let Some(claim) = self.disputed.take(info.seqno, Some(&info.id)) else {
+            other.iter().for_each(|other| self.disputed.forget(other));
             return self.as_told(leaf, info, false);
         };
         self.last = info.seqno;
-        let ours = self.claims.grade(self.view, &info)?;
-        let theirs = self.claims.grade(self.view, &claim)?;
+        let ours = self.disputed.grade(self.view, &info)?;
+        let theirs = self.disputed.grade(self.view, &claim)?;
         if ours > theirs || theirs == Grade::Unsound {
-            other.iter().for_each(|other| self.claims.forget(other));
+            other.iter().for_each(|other| self.disputed.forget(other));
             return self.as_told(leaf, info, false);
         }
         if ours == theirs {
             let what = "the by-id index tells other things of it, which were saved".to_owned();
             self.doubt(leaf, &info, what);
         }
-        self.copy_claimed(leaf, claim)
+        self.copy_disputed(leaf, claim)
     }
 
-    /// A row whose document both indexes have at another seqno: what the by-id index has at this one counts.
+    /// Reports a row whose document both indexes have at another seqno. The by-id index's row at
+    /// this seqno counts instead.
     fn contradicted(&mut self, leaf: u64, info: &DocInfo) {
-        if !self.claims.has(info.seqno) {
+        if !self.disputed.has(info.seqno) {
             self.doubt(
                 leaf,
                 info,
@@ -87,32 +88,33 @@ impl RowCopy<'_, '_> {
         }
     }
 
-    /// What only the by-id index has, where the by-seqno index has nothing that counts.
-    pub(super) fn rest_of_claims(&mut self) -> Result<(), EngineError> {
+    /// Copies rows that only the by-id index has, unless the by-seqno index has an agreed row at
+    /// their seqno.
+    pub(super) fn rest_of_disputed(&mut self) -> Result<(), EngineError> {
         let leaf = self
             .view
             .header
             .by_id
             .map_or(self.view.position, |root| root.position);
-        for info in std::mem::take(&mut self.claims).into_rest() {
+        for info in std::mem::take(&mut self.disputed).into_rest() {
             if self.gaps.of(info.seqno).is_some() {
                 continue;
             }
-            match claims::at(self.view, info.seqno)? {
-                Some(other) if claims::is_agreed(self.view, &other)? => {
+            match disputed_rows::by_seqno_row(self.view, info.seqno)? {
+                Some(other) if disputed_rows::is_agreed(self.view, &other)? => {
                     self.lost(
                         leaf,
                         &info,
                         "both indexes have another document at its seqno".to_owned(),
                     );
                 }
-                _ => self.copy_claimed(leaf, info)?,
+                _ => self.copy_disputed(leaf, info)?,
             }
         }
         Ok(())
     }
 
-    /// Whether the by-id index has the same row.
+    /// Returns whether the by-id index has the same row.
     fn is_confirmed(&self, info: &DocInfo) -> Result<bool, EngineError> {
         match self.view.doc_info(&info.id) {
             Ok(found) => Ok(found.as_ref() == Some(info)),

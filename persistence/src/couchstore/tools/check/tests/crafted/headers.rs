@@ -6,7 +6,7 @@ use crate::couchstore::tools::FindingKind;
 use super::finds;
 
 #[test]
-fn the_state_is_looked_at() {
+fn state_is_verified() {
     finds(
         Craft {
             state: b"{",
@@ -53,7 +53,7 @@ fn the_state_is_looked_at() {
 }
 
 #[test]
-fn headers_are_followed() {
+fn headers_before_are_verified() {
     finds(
         Craft {
             header: &|header| header.purge_seq = 7,

@@ -10,7 +10,7 @@ use crate::couchstore::tools::{FindingKind, Severity};
 use super::finds_in_rows;
 
 #[test]
-fn both_indexes_have_the_same_rows() {
+fn indexes_are_compared() {
     for (rows, said) in [
         (
             &(|_: &mut Vec<_>, b: &mut Vec<_>| _ = b.remove(2)) as OnRows<'_>,
@@ -43,7 +43,7 @@ fn both_indexes_have_the_same_rows() {
             "{said}: {found:#?}"
         );
     }
-    // As many rows in both, and all sums are right.
+    // Both indexes have the same number of rows, and all sums are right.
     let swapped = |_: &mut Vec<DocInfo>, b: &mut Vec<DocInfo>| {
         let (first, second) = (b[0].seqno, b[1].seqno);
         (b[0].seqno, b[1].seqno) = (second, first);
@@ -52,7 +52,7 @@ fn both_indexes_have_the_same_rows() {
 }
 
 #[test]
-fn rows_make_sense() {
+fn rows_are_verified() {
     finds_in_rows(
         &both(
             |row| row.rev_meta = Bytes::from_static(b"16 bytes, as of "),
@@ -71,7 +71,7 @@ fn rows_make_sense() {
 }
 
 #[test]
-fn bodies_are_read() {
+fn bodies_are_verified() {
     let gone = |row: &mut DocInfo| (row.body_position, row.physical_bytes) = (0, 0);
     finds_in_rows(&both(gone, 2), &[FindingKind::Body]);
     finds_in_rows(
@@ -114,7 +114,7 @@ fn bodies_are_read() {
         ),
         &[],
     );
-    // A node of the tree below is a chunk, too, and even a snappy block.
+    // A node of the tree below is a chunk as well, and even a snappy block.
     let found = finds_in_rows(&both(|row| row.body_position = 48, 2), &[FindingKind::Body]);
     assert_eq!(
         (found[0].offset, found[0].severity()),

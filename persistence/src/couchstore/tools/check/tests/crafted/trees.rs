@@ -12,13 +12,13 @@ use crate::couchstore::tools::FindingKind;
 use super::{finds, finds_in_rows};
 
 #[test]
-fn every_sum_is_made_again() {
+fn every_sum_is_verified() {
     for tree in [Tree::BySeqno, Tree::ById] {
         for place in [Place::Leaf(1), Place::Root] {
             let bytes = |in_tree, at, _: &mut Bytes, pointer: &mut Pointer| {
                 pointer.subtree_bytes += u64::from(in_tree == tree && at == place);
             };
-            // What is wrong below a pointer is told there, and again where it is summed up.
+            // A wrong size is reported at its pointer, and not at the pointers above.
             let found = finds(
                 Craft {
                     pointer: &bytes,
@@ -79,9 +79,10 @@ fn every_sum_is_made_again() {
     );
 }
 
-/// Up to version 12 a size may count the type bytes inside a chunk; writers of both kinds may have worked on a file.
+/// Up to version 12 a size may count the type bytes inside a chunk, and both kinds of writers may
+/// have worked on a file.
 #[test]
-fn old_sizes_are_no_finding() {
+fn sizes_of_older_releases_are_no_finding() {
     let mut crossing = 0;
     for start in (3600..4000).step_by(10) {
         let crosses = Cell::new(false);
@@ -122,7 +123,7 @@ fn old_sizes_are_no_finding() {
 }
 
 #[test]
-fn the_shape_of_trees_is_looked_at() {
+fn shape_of_trees_is_verified() {
     let key = |tree, place, key: &mut Bytes, _: &mut Pointer| {
         if tree == Tree::ById && place == Place::Leaf(1) {
             *key = Bytes::from_static(b"\0key4x");
@@ -142,19 +143,19 @@ fn the_shape_of_trees_is_looked_at() {
         },
         &[FindingKind::Structure],
     );
-    // Each leaf is in order, and ends as it should, but the second begins before the first ends.
+    // Each leaf is in order and ends as it should, but the second begins before the first ends.
     let found = finds_in_rows(&|_, by_id| by_id.swap(1, 2), &[FindingKind::Structure]);
     assert_eq!(found.len(), 1, "{found:#?}");
 }
 
 #[test]
-fn nothing_lies_where_something_else_is() {
+fn overlaps_are_found() {
     let twice = |tree, place, _: &mut Bytes, pointer: &mut Pointer| {
         if tree == Tree::BySeqno && place == Place::Leaf(2) {
             pointer.position = 60;
         }
     };
-    // A body is no node.
+    // A body is not a node.
     finds(
         Craft {
             pointer: &twice,

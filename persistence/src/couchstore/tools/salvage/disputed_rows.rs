@@ -1,9 +1,12 @@
-//! Rows that the two indexes tell differently: which of them is right.
+//! Rows that the two indexes contradict each other about, and the choice between them.
 //!
-//! Both indexes were made of the same rows, so a row that they tell differently lies in one of them. In this order:
-//! 1. A row that both have is right, and so are its key, its seqno and its body's place: who has one of these, too, lies.
-//! 2. Of two rows for one seqno the sounder counts ([`Grade`]).
-//! 3. Where nothing tells them apart, the by-id index counts, whose pointers sum up more of a row; the doubt is told.
+//! Both indexes were made of the same rows, so one of two different rows is wrong. The rules, in
+//! this order:
+//! 1. A row that both indexes have is right, and so are its key, its seqno and the place of its
+//!    body. Another row with one of these is wrong.
+//! 2. Of two rows for one seqno the better [`Grade`] wins.
+//! 3. If nothing distinguishes them, the by-id index wins, whose pointers sum up more of a row. The
+//!    doubt is reported.
 
 use std::collections::BTreeMap;
 
@@ -19,29 +22,29 @@ use crate::couchstore::tools::check::{Digest, row_flaws};
 use crate::couchstore::tools::surveyor::{Flaw, SurveyedNode, Surveyor};
 use crate::couchstore::tools::tree_survey;
 
-/// How much speaks for a row.
+/// The evidence for a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Grade {
-    /// It can't be saved.
+    /// The row cannot be saved.
     Unsound,
-    /// It can be saved, but its size is not its body's, or its body is another row's.
+    /// The row can be saved, but its size is not that of its body, or its body is another row's.
     Odd,
     Sound,
 }
 
-/// Rows of the by-id index that the by-seqno index does not have, or not so.
+/// Rows of the by-id index that the by-seqno index does not have, or has differently.
 #[derive(Debug, Default)]
-pub(crate) struct Claims {
+pub(crate) struct DisputedRows {
     by_seqno: BTreeMap<Seqno, Vec<DocInfo>>,
-    /// Where the bodies lie of the rows that both indexes have.
+    /// Bodies of the rows that both indexes have.
     agreed: Extents,
-    /// The indexes differ.
-    is_on: bool,
+    /// Whether the indexes differ.
+    indexes_differ: bool,
 }
 
-impl Claims {
-    /// Those of a commit. O(1) memory if both indexes hold the same rows, else that of the rows they tell differently,
-    /// and a 64th of the file.
+impl DisputedRows {
+    /// Collects the disputed rows of a commit. O(1) memory if both indexes hold the same rows, else
+    /// that of the disputed rows and a 64th of the file.
     ///
     /// # Errors
     /// [`EngineError::Disk`].
@@ -52,21 +55,21 @@ impl Claims {
         }
         let mut collector = Collector {
             view,
-            claims: Self {
-                is_on: true,
+            disputed: Self {
+                indexes_differ: true,
                 ..Self::default()
             },
         };
         tree_survey::survey(view, Tree::ById, &mut Extents::default(), &mut collector)?;
-        Ok(collector.claims)
+        Ok(collector.disputed)
     }
 
-    /// Whether the indexes differ.
-    pub(crate) const fn is_on(&self) -> bool {
-        self.is_on
+    /// Returns whether the indexes differ.
+    pub(crate) const fn indexes_differ(&self) -> bool {
+        self.indexes_differ
     }
 
-    /// Takes the row that the by-id index has for a seqno, that of `id` if there are several.
+    /// Takes the by-id index's row for a seqno, that of `id` if there are several.
     pub(crate) fn take(&mut self, seqno: Seqno, id: Option<&Bytes>) -> Option<DocInfo> {
         let rows = self.by_seqno.get_mut(&seqno)?;
         let index = rows
@@ -80,26 +83,26 @@ impl Claims {
         row
     }
 
-    /// Whether the by-id index has a row for this seqno that the by-seqno index has not.
+    /// Returns whether the by-id index has a disputed row for this seqno.
     pub(crate) fn has(&self, seqno: Seqno) -> bool {
         self.by_seqno
             .get(&seqno)
             .is_some_and(|rows| !rows.is_empty())
     }
 
-    /// Gives up the claim of a row, which was saved otherwise.
+    /// Removes a row that was saved otherwise.
     pub(crate) fn forget(&mut self, row: &DocInfo) {
         if let Some(rows) = self.by_seqno.get_mut(&row.seqno) {
             rows.retain(|other| other.id != row.id);
         }
     }
 
-    /// Those that are left.
+    /// Returns the remaining rows.
     pub(crate) fn into_rest(self) -> impl Iterator<Item = DocInfo> {
         self.by_seqno.into_values().flatten()
     }
 
-    /// How much speaks for a row.
+    /// Grades a row.
     ///
     /// # Errors
     /// [`EngineError::Disk`].
@@ -127,7 +130,7 @@ impl Claims {
     }
 }
 
-/// Whether both indexes have a row as this one is.
+/// Returns whether both indexes have exactly this row.
 ///
 /// # Errors
 /// [`EngineError::Disk`].
@@ -140,20 +143,23 @@ pub(crate) fn is_agreed(view: &CommitView, info: &DocInfo) -> Result<bool, Engin
     {
         return Ok(false);
     }
-    Ok(at(view, info.seqno)?.as_ref() == Some(info))
+    Ok(by_seqno_row(view, info.seqno)?.as_ref() == Some(info))
 }
 
-/// The row of the by-seqno index for a seqno, if it can be read.
+/// Returns the by-seqno index's row for a seqno, if it can be read.
 ///
 /// # Errors
 /// [`EngineError::Disk`].
-pub(crate) fn at(view: &CommitView, seqno: Seqno) -> Result<Option<DocInfo>, EngineError> {
+pub(crate) fn by_seqno_row(
+    view: &CommitView,
+    seqno: Seqno,
+) -> Result<Option<DocInfo>, EngineError> {
     let key = by_seqno::key(seqno);
     let value = found(btree::lookup(view, Tree::BySeqno, &key))?;
     Ok(value.and_then(|value| by_seqno::decode(&key, &value)))
 }
 
-/// What damage hides counts as not there.
+/// Treats an entry behind damage as missing.
 fn found(looked_up: Result<Option<Bytes>, EngineError>) -> Result<Option<Bytes>, EngineError> {
     match looked_up {
         Err(EngineError::Corrupt { .. }) => Ok(None),
@@ -161,7 +167,7 @@ fn found(looked_up: Result<Option<Bytes>, EngineError>) -> Result<Option<Bytes>,
     }
 }
 
-/// The sum of an index's rows; `None` if not all of it can be read.
+/// Returns the digest of an index, or `None` if a part of it cannot be read.
 fn digest(view: &CommitView, tree: Tree) -> Result<Option<Digest>, EngineError> {
     let mut sum = Sum {
         tree,
@@ -196,7 +202,7 @@ impl Surveyor for Sum {
 
 struct Collector<'a> {
     view: &'a CommitView,
-    claims: Claims,
+    disputed: DisputedRows,
 }
 
 impl Surveyor for Collector<'_> {
@@ -209,12 +215,12 @@ impl Surveyor for Collector<'_> {
         let key = by_seqno::key(info.seqno);
         let other = match btree::lookup(self.view, Tree::BySeqno, &key) {
             Ok(value) => value.and_then(|value| by_seqno::decode(&key, &value)),
-            // It lies in a gap, which is filled by key.
+            // The row lies in a gap, which is filled by key.
             Err(EngineError::Corrupt { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
         if other.as_ref() != Some(&info) {
-            self.claims
+            self.disputed
                 .by_seqno
                 .entry(info.seqno)
                 .or_default()
@@ -222,8 +228,8 @@ impl Surveyor for Collector<'_> {
         } else if info.body_position != 0 {
             let (start, end) =
                 block::extent(info.body_position, info.physical_bytes.max(HEAD_BYTES));
-            // Where two agreed rows name one place, both are saved.
-            let _ = self.claims.agreed.take(start, end);
+            // If two agreed rows name one place, both are saved.
+            let _ = self.disputed.agreed.take(start, end);
         }
         Ok(())
     }
