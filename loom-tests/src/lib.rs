@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Under that cfg the `checkpoint` crate, and the log store of `persistence`, take their mutex and
-//! atomics from loom; nothing else changes. Chunks have two slots and segments may be small, so that
-//! a few items fill several. Without the cfg this crate is empty.
+//! atomics from loom; nothing else changes. Chunks have two slots and segments may be small, so
+//! that a few items fill several. Without the cfg this crate is empty.
 //!
 //! Preemptions are bounded at three for each run, unless `LOOM_MAX_PREEMPTIONS` says otherwise. The
 //! manager's critical sections are short, so a breach needs one or two, and every model ends within

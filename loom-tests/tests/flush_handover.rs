@@ -3,10 +3,14 @@
 //!
 //! A flush of a1 and b2 is in progress; one thread lets it fail, the other replaces a and expels.
 //! Whatever the order, the next flush must read b2 and a3. Only the place at which the flush began
-//! holds b2 back, since the persistence cursor itself has passed it. If expelling did not count
-//! that place, or failing moved the cursor back in a second critical section, loom would expel in
-//! between and the next flush would read a3 alone. The result of queueing must fit too: a1 counts
-//! as persisted exactly while the flush is in progress.
+//! holds b2 back, since the persistence cursor itself has passed it. Two defects would let loom
+//! expel in between, so that the next flush reads a3 alone:
+//!
+//! - Expelling does not count that place.
+//! - Failing moves the cursor back in a second critical section.
+//!
+//! The result of queueing must fit too: a1 counts as persisted exactly while the flush is in
+//! progress.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;

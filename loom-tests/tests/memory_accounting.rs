@@ -5,10 +5,13 @@
 //! the queue, and either may drop it last: the reader when it is done, or the other thread, which
 //! expels and drops what it expelled outside the lock.
 //!
-//! Bytes would be left or missing at the end if an add were a load and a store, or if a chunk were
-//! discharged when it leaves the queue instead of when it is dropped. While the second batch is
-//! walked, the next place of its chunk is filled. If the chunk's length were raised before that,
-//! loom would report that the walk looks at a place being written.
+//! Two defects would leave bytes at the end, or lose some:
+//!
+//! - An add is a load and a store.
+//! - A chunk is discharged when it leaves the queue, not when it is dropped.
+//!
+//! While the second batch is walked, the next place of its chunk is filled. If the chunk's length
+//! were raised before that, loom would report that the walk looks at a place being written.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;
