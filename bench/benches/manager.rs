@@ -14,7 +14,7 @@ fn item(key: u64, value: &Bytes) -> Item {
     Item::mutation(Key::new(&key.to_be_bytes()), value.clone())
 }
 
-/// A manager with so many items, and a cursor that has read none.
+/// Returns a manager with `items` items and a cursor that has read none of them.
 fn filled(items: u64) -> CheckpointManager {
     let (manager, value) = (manager(), Bytes::from(vec![7; 256]));
     manager
@@ -59,7 +59,7 @@ fn read(criterion: &mut Criterion) {
                     || filled(items),
                     |manager| {
                         let cursor = manager.cursor("reader").expect("registered");
-                        // Both are returned, so that what they hold is freed outside the time.
+                        // Both are returned, so that the batch is freed outside the measured time.
                         (
                             manager.read(cursor, ReadLimit::NONE).expect("registered"),
                             manager,

@@ -1,8 +1,11 @@
-//! Storage engines behind one face. In go commits of items, out come points by key and scans by seqno.
+//! Storage engines behind one trait: commits of items, gets by key and scans by seqno.
 //!
-//! Every engine keeps both indexes and changes them in one atomic commit, with the entry of the superseded seqno
-//! removed. The peers keep key -> seqno and seqno -> (key, value): a scan reads one table in order, a get looks up
-//! twice. Couchstore keeps the body apart, and both trees point to it; logstor has an index in memory. A commit has been synced when it returns.
+//! Every engine keeps both indexes and changes them in one atomic commit, with the entry of the
+//! superseded seqno removed. The peers keep key -> seqno and seqno -> (key, value): a scan reads
+//! one table in order, a get looks up twice. Couchstore keeps the body apart, and both trees point
+//! to it; logstor has an index in memory.
+//!
+//! What always holds: a commit is synced when it returns.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -20,18 +23,18 @@ mod sqlite;
 pub const KEY_BYTES: usize = 20;
 pub const VALUE_BYTES: usize = 256;
 
-/// How this process's engines are to go about memory.
+/// Memory settings of every engine in this process.
 #[derive(Clone, Copy)]
 pub struct Memory {
-    /// What an engine may keep of its data in memory, where it asks; the page cache comes on top.
+    /// Bytes that an engine may cache, where it has such a setting; the page cache comes on top.
     pub cache_bytes: usize,
-    /// The data are much larger than the page cache: what is read beside what was asked for is waste.
+    /// `true` if the data are much larger than the page cache, so that reading ahead is waste.
     pub is_short: bool,
 }
 
 static MEMORY: OnceLock<Memory> = OnceLock::new();
 
-/// Said once, before the first store is opened.
+/// Sets the memory settings, once, before the first store is opened.
 pub fn set_memory(memory: Memory) {
     MEMORY.set(memory).ok().expect("said once");
 }
@@ -43,7 +46,7 @@ fn memory() -> Memory {
     })
 }
 
-/// Whether an engine keeps a cache of its own, or leaves that to the page cache.
+/// Returns `true` if the engine keeps a cache of its own and does not rely on the page cache.
 pub fn has_cache(name: &str) -> bool {
     name != "lmdb"
 }
@@ -57,10 +60,10 @@ pub struct Write {
     pub value: bytes::Bytes,
 }
 
-/// Is shown an item: its seqno, key and value.
+/// Callback that takes an item: its seqno, key and value.
 pub type See<'s> = &'s mut dyn FnMut(u64, &[u8], &[u8]);
 
-/// A compaction, to be run to its end.
+/// Compaction that runs to its end when called.
 pub type Compaction = Box<dyn FnOnce() + Send>;
 
 /// An open store. A failure ends the benchmark.
@@ -68,32 +71,33 @@ pub trait Store {
     /// Writes items of different keys, ascending by seqno; all of it is durable when it returns.
     fn commit(&mut self, writes: &[Write]);
 
-    /// Shows every item in the order of seqnos, from one snapshot.
+    /// Passes every item to `see`, in the order of seqnos, from one snapshot.
     fn scan(&self, see: See<'_>);
 
-    /// Shows the value of each key, from one snapshot.
+    /// Passes the value of each key to `see`, from one snapshot.
     fn gets(&self, keys: &[Key], see: &mut dyn FnMut(&[u8]));
 
-    /// Shows the value of one key, from no snapshot where that is another way.
+    /// Passes the value of one key to `see`, without a snapshot where the engine has a shorter way.
     fn get(&self, key: &Key, see: &mut dyn FnMut(&[u8])) {
         self.gets(std::slice::from_ref(key), see);
     }
 
-    /// The highest seqno there is; 0 if none.
+    /// Returns the highest seqno; 0 if the store is empty.
     fn high(&self) -> u64;
 
-    /// What rewrites everything that can be reached, beside commits; `None` where it is not measured.
+    /// Returns a compaction of everything that can run concurrently with commits; `None` if it is
+    /// not measured.
     fn compaction(&self) -> Option<Compaction> {
         None
     }
 
-    /// Bytes of its files that hold something, where it knows better than the file system.
+    /// Returns the bytes of its files that are in use, where it knows better than the file system.
     fn used_bytes(&self) -> Option<u64> {
         None
     }
 }
 
-/// Opens the store in a directory, made if need be; calls back with it; lets go of it in an orderly way.
+/// Opens the store in a directory, created if it is missing, calls back with it, and closes it.
 pub type With = fn(&Path, &mut dyn FnMut(&mut dyn Store));
 
 pub const ALL: &[(&str, With)] = &[
@@ -108,27 +112,27 @@ pub const ALL: &[(&str, With)] = &[
     ("rocksdb", rocksdb::with),
 ];
 
-/// The engines of these names; all, if there are none.
+/// Returns the engines of these names; all engines if there are no names.
 pub fn wanted(names: &[String]) -> impl Iterator<Item = (&'static str, With)> {
     let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     ALL.iter().copied().filter(move |(name, _)| is_wanted(name))
 }
 
-/// The engine of that name.
+/// Returns the engine of that name.
 pub fn named(name: &str) -> Option<With> {
     ALL.iter()
         .find(|(known, _)| *known == name)
         .map(|&(_, with)| with)
 }
 
-/// The items in the order of their keys: what b-trees like best.
+/// Returns the items in the order of their keys, which suits b-trees best.
 fn by_key(writes: &[Write]) -> Vec<&Write> {
     let mut sorted: Vec<_> = writes.iter().collect();
     sorted.sort_unstable_by_key(|write| write.key);
     sorted
 }
 
-/// The value of the table by seqno: key, then value.
+/// Returns the value of the table by seqno: key, then value.
 fn row(write: &Write) -> Vec<u8> {
     let mut row = Vec::with_capacity(KEY_BYTES + VALUE_BYTES);
     row.extend_from_slice(&write.key);

@@ -1,4 +1,5 @@
-//! Lowtide beside its peers, in one run: each row is the median of five, rows we lose included.
+//! Benchmarks of Lowtide and its peers in one run: each row is the median of five, rows that
+//! Lowtide loses included.
 
 use std::process::ExitCode;
 
@@ -25,28 +26,32 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Items a second through a queue, to every consumer.
+    /// Measures the items a second through a queue, to every consumer.
     Queue(queue::Arguments),
-    /// How long one call takes at a steady rate, beside consumers that sleep.
+    /// Measures the time of one call at a steady rate, concurrently with consumers that sleep.
     Paced(paced::Arguments),
-    /// One consumer that stands still while hot keys are written, and how long the lock is held.
+    /// Measures one consumer that stands still while hot keys are written, and the time the lock is
+    /// held.
     Stall(stall::Arguments),
-    /// Storage engines: commits, scans, gets, opening after a kill.
+    /// Measures storage engines: commits, scans, gets, opening after a kill.
     Store(store::Arguments),
-    /// Commits beside a compaction, of the engines that can be asked for one, and the space it leaves.
+    /// Measures commits concurrently with a compaction, of the engines that have one, and the space
+    /// it leaves.
     Beside(store::beside::Arguments),
-    /// One item for each of many vBuckets: in one commit, and in one each. Ours.
+    /// Measures one item for each of many vBuckets: in one commit, and in one each. Ours.
     Many(store::many::Arguments),
-    /// Opening after a kill alone.
+    /// Measures opening after a kill alone.
     Open(store::reopen::Arguments),
-    /// Gets, scans and commits with data ten times as large as the page cache. It takes root, and control groups.
+    /// Measures gets, scans and commits with data ten times as large as the page cache. It needs
+    /// root, and control groups.
     Cold(store::cold::Arguments),
-    /// A process that `cold` starts.
+    /// Runs a process that `cold` starts.
     #[command(hide = true)]
     ColdChild(store::cold::ChildArguments),
-    /// A compaction of couchstore taken apart: how it goes beside commits, and what the new file is made of.
+    /// Measures the parts of a couchstore compaction: its steps concurrently with commits, and the
+    /// contents of the new file.
     Compaction(store::compacting::Arguments),
-    /// The process that `store` kills.
+    /// Runs the process that `store` kills.
     #[command(hide = true)]
     StoreChild(store::reopen::ChildArguments),
 }

@@ -1,7 +1,7 @@
-//! The latency of queueing at a steady rate while consumers sleep between items.
+//! Latency of queueing at a steady rate while consumers sleep between items.
 //!
-//! A call that found somebody asleep wakes them, which is a system call for each; those calls have a row of their own. The
-//! peer is a channel for each consumer, whose call is a send to each.
+//! A call that finds a sleeping consumer wakes it, which is a system call for each; those calls
+//! have a row of their own. The peer is a channel for each consumer, whose call is a send to each.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub struct Arguments {
     /// Items in all.
     #[arg(long, default_value_t = 1_000_000)]
     items: u64,
-    /// Runs of which each figure's median counts.
+    /// Runs; each figure is their median.
     #[arg(long, default_value_t = 5)]
     runs: usize,
 }
@@ -52,7 +52,7 @@ pub fn run(arguments: &Arguments) {
     table.print();
 }
 
-/// Runs `call` for each item at its time, and times it.
+/// Runs `call` for each item when the item is due, and times it.
 fn paced(arguments: &Arguments, mut call: impl FnMut(u64) -> Duration) {
     let period = Duration::from_secs(1)
         / u32::try_from(arguments.rate).expect("a rate of up to 4,000 million");
@@ -66,7 +66,7 @@ fn paced(arguments: &Arguments, mut call: impl FnMut(u64) -> Duration) {
     }
 }
 
-/// The calls that woke nobody, and those that did.
+/// Returns the latencies of the calls that woke no consumer, and of those that woke one.
 fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
     let (mut quiet, mut loud) = (Vec::new(), Vec::new());
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
@@ -142,7 +142,7 @@ fn crossbeam(arguments: &Arguments) -> Latencies {
     latencies
 }
 
-/// How many, p50, p99, p99.9 and the largest.
+/// Returns the count, p50, p99, p99.9 and the maximum.
 fn figures(mut latencies: Latencies) -> Vec<f64> {
     latencies.sort_unstable();
     let at = |permille: usize| {
@@ -152,7 +152,7 @@ fn figures(mut latencies: Latencies) -> Vec<f64> {
     vec![latencies.len() as f64, at(500), at(990), at(999), at(1_000)]
 }
 
-/// Each column's median over the runs.
+/// Returns each column's median over the runs.
 fn medians(runs: Vec<Vec<f64>>) -> Vec<f64> {
     let columns = runs.first().map_or(0, Vec::len);
     let median = |column: usize| {

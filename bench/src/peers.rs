@@ -1,4 +1,4 @@
-//! The peers, each moving the same items: 20 bytes of key, 256 of value, allocated afresh for each item.
+//! The peers, each moving the same items: 20 bytes of key, 256 of value, allocated for each item.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ mod shared;
 
 pub use lowtide::{item, new_item};
 
-/// How many slots a bounded peer has.
+/// Number of slots of a bounded peer.
 pub const CAPACITY: usize = 65_536;
 
-/// One run's work.
+/// Work of one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
     pub producers: u64,
     pub consumers: u64,
     pub batch: usize,
     pub items: u64,
-    /// Distinct keys drawn by Zipf; `None`: every key is new.
+    /// Number of distinct keys, drawn by Zipf; with `None` every key is new.
     pub keys: Option<usize>,
 }
 
 impl Work {
-    /// The numbers of the items a producer makes.
+    /// Returns the numbers of the items that a producer makes.
     pub fn share(&self, producer: u64) -> std::ops::Range<u64> {
         let each = self.items / self.producers;
         producer * each..if producer + 1 == self.producers {
@@ -35,7 +35,7 @@ impl Work {
     }
 }
 
-/// An item as a peer without keys of its own has it.
+/// Item of a peer that has no keys of its own.
 pub struct Plain {
     pub seqno: u64,
     pub key: [u8; 20],
@@ -53,7 +53,7 @@ impl Plain {
         })
     }
 
-    /// Looks at it as a consumer would.
+    /// Reads the item as a consumer would.
     pub fn touch(&self) -> u64 {
         self.seqno ^ u64::from(self.key[19]) ^ u64::from(self.value[255])
     }

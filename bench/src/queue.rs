@@ -1,4 +1,5 @@
-//! Items a second: every peer, producers 1 and 2, consumers 1, 3 and 8, one by one and in batches of 128.
+//! Items a second: every peer, producers 1 and 2, consumers 1, 3 and 8, one by one and in batches
+//! of 128.
 
 use clap::Args;
 
@@ -8,16 +9,16 @@ use crate::table::Table;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Items each run moves to every consumer.
+    /// Items that each run moves to every consumer.
     #[arg(long, default_value_t = 500_000)]
     items: u64,
-    /// Runs of which the median counts.
+    /// Runs; each figure is their median.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Only these peers.
+    /// Names of the peers; all if there are none.
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
-    /// Only this batch size.
+    /// Batch size; all sizes if there is none.
     #[arg(long)]
     batch: Option<usize>,
 }

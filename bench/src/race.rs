@@ -1,12 +1,13 @@
-//! One timed run: producers and consumers start together; the clock stops when every consumer has everything.
+//! One timed run: producers and consumers start together; the clock stops when every consumer has
+//! everything.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-/// What one thread does.
+/// Work of one thread.
 pub type Part<'a> = Box<dyn FnOnce() + Send + 'a>;
 
-/// Runs all parts at once and times them.
+/// Runs all parts at once and returns the time they took.
 pub fn race(parts: Vec<Part<'_>>) -> Duration {
     let start = Barrier::new(parts.len() + 1);
     let mut started = Instant::now();
@@ -24,13 +25,13 @@ pub fn race(parts: Vec<Part<'_>>) -> Duration {
     started.elapsed()
 }
 
-/// The middle one.
+/// Returns the median.
 pub fn median(mut durations: Vec<Duration>) -> Duration {
     durations.sort_unstable();
     durations[durations.len() / 2]
 }
 
-/// A number from 0 on that looks like chance and is the same in every run.
+/// Returns a pseudo-random number for each number from 0 on, the same in every run.
 pub fn scramble(n: u64) -> u64 {
     let mut x = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

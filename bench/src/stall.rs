@@ -1,4 +1,4 @@
-//! What one slow consumer costs, and how long our lock is held.
+//! The cost of one slow consumer, and the time that our lock is held.
 
 use std::process::Command;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::peers::{item, new_item};
 use crate::race::{Zipf, median};
 use crate::table::Table;
 
-/// Keys that are written.
+/// Number of keys that are written.
 const KEYS: usize = 10_000;
 
 #[derive(Args)]
@@ -18,10 +18,10 @@ pub struct Arguments {
     /// Updates written while one consumer stands still.
     #[arg(long, default_value_t = 2_000_000)]
     updates: u64,
-    /// Runs of which the median counts.
+    /// Runs; each figure is their median.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// One run of one peer, as the others are started.
+    /// Peer of one run, set in the child processes.
     #[arg(long, hide = true)]
     only: Option<String>,
 }
@@ -36,8 +36,9 @@ pub fn run(arguments: &Arguments) {
     costs(arguments);
 }
 
-/// One consumer reads nothing while hot keys are written; then it reads all, and must have every final value. Each run is a
-/// process of its own: otherwise a peer that grows finds memory its last run has already got from the system.
+/// Measures one consumer that reads nothing while hot keys are written, and then reads all: it must
+/// have every final value. Each run is a process of its own. Otherwise a peer that grows finds
+/// memory that its last run already got from the system.
 fn stalled(arguments: &Arguments) {
     let columns = ["updates/s", "peak queue MiB", "items read", "wrong values"]
         .map(str::to_owned)
@@ -79,7 +80,7 @@ fn only(peer: &str, updates: u64) {
     println!("{}", serde_json::to_string(&figures).expect("numbers"));
 }
 
-/// The run of which the first figure is the middle one.
+/// Returns the run whose first figure is the median.
 fn median_by_rate(mut runs: Vec<[f64; 4]>) -> Vec<f64> {
     runs.sort_unstable_by(|a, b| a[0].total_cmp(&b[0]));
     runs[runs.len() / 2].to_vec()
@@ -137,7 +138,7 @@ fn mebibytes(bytes: usize) -> f64 {
 
 fn filled(items: u64) -> CheckpointManager {
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
-    // It holds everything until it reads.
+    // The cursor holds back everything until it reads.
     manager
         .register("reader", Seqno::ZERO, true)
         .expect("valid");
@@ -147,7 +148,7 @@ fn filled(items: u64) -> CheckpointManager {
     manager
 }
 
-/// The time of a whole call bounds the time its lock is held.
+/// Measures whole calls, whose time bounds the time their lock is held.
 fn held(arguments: &Arguments) {
     let sizes = [1_000, 10_000, 100_000, 1_000_000];
     let columns = sizes.iter().map(|size| format!("{size} items")).collect();
@@ -186,7 +187,8 @@ fn held(arguments: &Arguments) {
             times[0].push(timed(&mut || {
                 batch = Some(manager.read(cursor, ReadLimit::NONE).expect("registered"))
             }));
-            // The batch keeps the chunks: what is freed is not counted, as it is not freed under the lock.
+            // The batch keeps the chunks, so freeing them is not counted: it does not happen under
+            // the lock.
             times[3].push(timed(&mut || {
                 manager.expel();
             }));
@@ -201,7 +203,8 @@ fn held(arguments: &Arguments) {
     table.print();
 }
 
-/// Calls whose cost must not grow with what they look for among, warm, each the median of a thousand.
+/// Measures calls whose cost must not grow with the number of entries they search: warm, each the
+/// median of a thousand.
 fn lookups() {
     let manager = filled(1_000_000);
     let registered = thousand(|n| {
@@ -237,7 +240,7 @@ fn thousand(mut step: impl FnMut(u64)) -> f64 {
     median((0..1_000).map(timed).collect()).as_secs_f64() * 1e6
 }
 
-/// What an item costs beyond its key and value.
+/// Measures the cost of an item beyond its key and value.
 fn costs(_: &Arguments) {
     let items = 1_000_000;
     let manager = filled(items);

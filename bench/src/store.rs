@@ -1,9 +1,15 @@
-//! Storage engines side by side: one life of a store for each engine and run, and the median of each figure.
+//! Storage engines compared: one life of a store for each engine and run, and the median of each
+//! figure.
 //!
-//! A life: every key is written once, then overwritten in random order five times over, in commits of 1,000; everything is
-//! scanned by seqno; random keys are got; items are committed one by one and by the hundred; and another process is killed
-//! while it writes. Only commits are timed, not the making of items. Engines take turns within a run, so that a disturbance
-//! meets them all.
+//! A life has these steps:
+//!
+//! - every key is written once, then overwritten in random order five times, in commits of 1,000;
+//! - everything is scanned by seqno, and random keys are got;
+//! - items are committed one by one and by the hundred;
+//! - another process is killed while it writes.
+//!
+//! Only commits are timed, not the making of items. Engines take turns within a run, so that a
+//! disturbance affects all of them.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -27,9 +33,9 @@ use work::Work;
 
 /// Items in a large commit.
 const BATCH: u64 = 1_000;
-/// Items in a middling one.
+/// Items in a middling commit.
 const MIDDLING: u64 = 100;
-/// How often every key is overwritten.
+/// Number of times that every key is overwritten.
 const ROUNDS: usize = 5;
 
 #[derive(Args)]
@@ -40,16 +46,16 @@ pub struct Arguments {
     /// Commits of a single item, and a tenth as many of 100.
     #[arg(long, default_value_t = 2_000)]
     commits: u64,
-    /// Runs of which the median counts.
+    /// Runs; each figure is their median.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Only these engines.
+    /// Names of the engines; all if there are none.
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
-    /// Where the data go, for as long as it takes.
+    /// Directory for the data, removed afterwards.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target"))]
     dir: PathBuf,
-    /// One run of 20,000 keys and 200 single commits: to see that it works.
+    /// Runs once with 20,000 keys and 200 single commits, to see that it works.
     #[arg(long)]
     quick: bool,
 }
@@ -136,7 +142,7 @@ pub fn run(arguments: &Arguments) {
     }
 }
 
-/// One store from its first commit on.
+/// Measures one store from its first commit on.
 fn life(name: &str, with: With, dir: &Path, items: u64, commits: u64) -> Figures {
     let mut figures = Vec::new();
     let (dir, second) = (storage::new_dir(dir), storage::new_dir(dir));
@@ -177,7 +183,7 @@ fn life(name: &str, with: With, dir: &Path, items: u64, commits: u64) -> Figures
     figures
 }
 
-/// Items a second, median and 99th percentile of a commit in microseconds.
+/// Returns items a second, and the median and 99th percentile of a commit in microseconds.
 fn committed(store: &mut dyn Store, work: &mut Work, commits: u64, batch: u64) -> [f64; 3] {
     let mut times: Vec<Duration> = Vec::new();
     for _ in 0..commits {
@@ -189,7 +195,8 @@ fn committed(store: &mut dyn Store, work: &mut Work, commits: u64, batch: u64) -
     quantiles(times, batch)
 }
 
-/// Items a second, median and 99th percentile in microseconds, of what took these times for so many items each.
+/// Returns items a second, and the median and 99th percentile in microseconds, of operations on
+/// `items` items each.
 fn quantiles(mut times: Vec<Duration>, items: u64) -> [f64; 3] {
     let sum: Duration = times.iter().sum();
     times.sort_unstable();
@@ -201,7 +208,7 @@ fn quantiles(mut times: Vec<Duration>, items: u64) -> [f64; 3] {
     ]
 }
 
-/// Items a second.
+/// Scans everything; returns items a second.
 fn scanned(store: &dyn Store, items: u64) -> f64 {
     let (mut count, mut last) = (0, 0);
     let started = Instant::now();
@@ -215,7 +222,7 @@ fn scanned(store: &dyn Store, items: u64) -> f64 {
     items as f64 / took.as_secs_f64()
 }
 
-/// Gets a second.
+/// Gets random keys; returns gets a second.
 fn got(store: &dyn Store, work: &Work, count: u64) -> f64 {
     let keys = work.present(count);
     let mut found = 0;

@@ -1,4 +1,4 @@
-//! Fuzzes what a producer sends to the node that follows it.
+//! Fuzzes the bytes that a producer sends to the node that follows it.
 #![no_main]
 
 use dcp_sim::fuzzing;

@@ -1,4 +1,5 @@
-//! Fuzzes any bytes as a couchstore file: opened, read, rescued, opened for writing, committed to.
+//! Fuzzes any bytes as a couchstore file: opened, read, recovered, opened for writing, committed
+//! to.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

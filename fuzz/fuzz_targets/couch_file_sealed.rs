@@ -1,4 +1,4 @@
-//! Fuzzes a couchstore file whose checksums are put right before it is opened.
+//! Fuzzes a couchstore file whose checksums are corrected before it is opened.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

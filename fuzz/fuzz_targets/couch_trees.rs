@@ -1,4 +1,4 @@
-//! Fuzzes a couchstore file with sound checksums whose trees are made of the input.
+//! Fuzzes a couchstore file with valid checksums whose trees are made of the input.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Fuzzes a log store's directory: its files changed by the input, or made of it; checked, opened, read, committed to.
+//! Fuzzes a log store's directory: its files changed by the input, or made of it; checked, opened,
+//! read, committed to.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Fuzzes what a client sends to a producer, and what happens to its vBucket meanwhile.
+//! Fuzzes the bytes that a client sends to a producer, and the concurrent events of its vBucket.
 #![no_main]
 
 use dcp_sim::fuzzing;

@@ -1,4 +1,5 @@
-//! Fuzzes what a peer of the change protocol sends: frames, the messages in them, and the items these tell.
+//! Fuzzes the bytes that a peer of the change protocol sends: frames, their messages, and the items
+//! in these.
 #![no_main]
 
 use bytes::{Bytes, BytesMut};

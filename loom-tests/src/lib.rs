@@ -1,22 +1,24 @@
-//! Loom models of Lowtide's real types: each file in `tests/` runs one race in every order that matters.
+//! Loom models of Lowtide's real types: each file in `tests/` runs one race in every order that
+//! matters.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg checkpoint_loom" cargo test -p lowtide-loom-tests --release
 //! ```
 //!
-//! Under that cfg the `checkpoint` crate, and the log store of `persistence`, take their mutex and atomics from loom, nothing
-//! else changes; chunks have two slots and segments may be small, so that little makes several. Without the cfg there is
-//! nothing here.
+//! Under that cfg the `checkpoint` crate, and the log store of `persistence`, take their mutex and
+//! atomics from loom; nothing else changes. Chunks have two slots and segments may be small, so
+//! that a few items fill several. Without the cfg this crate is empty.
 //!
-//! Preemptions are bounded at three for each run, unless `LOOM_MAX_PREEMPTIONS` says otherwise: the manager's
-//! critical sections are short, so a breach needs one or two, and every model ends within seconds.
+//! Preemptions are bounded at three for each run, unless `LOOM_MAX_PREEMPTIONS` says otherwise. The
+//! manager's critical sections are short, so a breach needs one or two, and every model ends within
+//! seconds.
 //!
-//! The models (but the one of a stop) also run with a fault switched on in the code (`lowtide_checkpoint::fault`), and must fail
-//! then: what a model can't see it does not prove. A faulty model may end its process, so it gets one of its own
-//! (`assert_caught`, `assert_log_caught`).
+//! The models, except the one of a stop, also run with a fault switched on in the code
+//! (`lowtide_checkpoint::fault`), and must fail then: a model proves only what it can see. A faulty
+//! model may end its process, so it runs in a child process (`assert_caught`, `assert_log_caught`).
 //!
-//! Where a place of a chunk is written or read, loom is told, though the place itself is the one that ships: a read that
-//! nothing orders behind the write is reported.
+//! Each read and write of a chunk's place is reported to loom, though the place itself is the one
+//! that ships. A read that nothing orders behind the write fails the model.
 #![cfg(checkpoint_loom)]
 
 use std::process::Command;
@@ -32,21 +34,24 @@ use lowtide_checkpoint::{
 };
 use lowtide_persistence::fault::Fault as StoreFault;
 
-/// More than any breach of these critical sections needs.
+/// Bound above the preemptions that any breach of these critical sections needs.
 const PREEMPTIONS_MAX: usize = 3;
 
 /// Runs `race` in every order that matters.
 ///
 /// # Panics
-/// If an assertion of `race` fails in one of them, or if there is only one: then the race is none.
+///
+/// If an assertion of `race` fails in one of them, or if there is only one order, which is no race.
 pub fn every_order(race: impl Fn() + Send + Sync + 'static) {
     every_order_of(PREEMPTIONS_MAX, race);
 }
 
-/// The same with another bound on preemptions: a store's operations have dozens of critical sections each.
+/// Same as [`every_order`] with another bound on preemptions: a store's operations have dozens of
+/// critical sections each.
 ///
 /// # Panics
-/// As [`every_order`].
+///
+/// Same as [`every_order`].
 pub fn every_order_of(preemptions: usize, race: impl Fn() + Send + Sync + 'static) {
     match chosen_fault() {
         Some(Chosen::OfCheckpoint(fault)) => fault::switch(Some(fault)),
@@ -67,7 +72,7 @@ pub fn every_order_of(preemptions: usize, race: impl Fn() + Send + Sync + 'stati
     assert!(runs > 1, "nothing raced");
 }
 
-/// Which fault the process was started with.
+/// Environment variable with the fault that the process is started with.
 const FAULT: &str = "LOWTIDE_LOOM_FAULT";
 
 enum Chosen {
@@ -93,7 +98,7 @@ fn chosen_fault() -> Option<Chosen> {
     )
 }
 
-/// Every fault, so that one can be found by its name.
+/// Every fault, so that a process finds its fault by name.
 const ALL_FAULTS: [Fault; 17] = [
     Fault::BatchForgetsItsEnd,
     Fault::ExpelToTheHighest,
@@ -114,7 +119,7 @@ const ALL_FAULTS: [Fault; 17] = [
     Fault::BusyTakenForEmpty,
 ];
 
-/// Those of the log store.
+/// Every fault of the log store.
 const STORE_FAULTS: [StoreFault; 8] = [
     StoreFault::ClosedBeforeItIsIndexed,
     StoreFault::RelocatedAnyway,
@@ -126,9 +131,11 @@ const STORE_FAULTS: [StoreFault; 8] = [
     StoreFault::BusyBlockForgotten,
 ];
 
-/// Runs the model named `model` of the calling test program again with each of the faults, and sees it fail.
+/// Runs the model named `model` of the calling test program again with each of the faults, and
+/// expects it to fail.
 ///
 /// # Panics
+///
 /// If it passes, or did not run.
 pub fn assert_caught(model: &str, faults: &[Fault]) {
     faults
@@ -136,10 +143,11 @@ pub fn assert_caught(model: &str, faults: &[Fault]) {
         .for_each(|fault| assert_fails(model, &format!("{fault:?}")));
 }
 
-/// The same for faults of the log store.
+/// Same as [`assert_caught`], for faults of the log store.
 ///
 /// # Panics
-/// As [`assert_caught`].
+///
+/// Same as [`assert_caught`].
 pub fn assert_log_caught(model: &str, faults: &[StoreFault]) {
     faults
         .iter()
@@ -165,7 +173,7 @@ fn assert_fails(model: &str, fault: &str) {
     );
 }
 
-/// An active at seqno 0, with the persistence cursor or without.
+/// Returns an active at seqno 0, with the persistence cursor or without.
 pub fn active(persistence: bool) -> CheckpointManager {
     let config = CheckpointConfig {
         persistence,
@@ -174,7 +182,7 @@ pub fn active(persistence: bool) -> CheckpointManager {
     CheckpointManager::new(config, Seqno::ZERO)
 }
 
-/// A cursor that has nothing yet.
+/// Registers a cursor that has read nothing yet.
 pub fn cursor(manager: &CheckpointManager, name: &str) -> Cursor {
     let registration = manager
         .register(name, Seqno::ZERO, true)
@@ -208,7 +216,7 @@ pub fn read(manager: &CheckpointManager, cursor: Cursor) -> Batch {
         .expect("it is registered")
 }
 
-/// The items of a batch as `a1 b2`: walks it, outside any lock.
+/// Returns the items of a batch as `a1 b2`, walking it outside any lock.
 pub fn held(batch: &Batch) -> String {
     let items = batch
         .items()
@@ -216,12 +224,12 @@ pub fn held(batch: &Batch) -> String {
     items.collect::<Vec<_>>().join(" ")
 }
 
-/// The end of its last range; 0 when it is empty.
+/// Returns the end of its last range; 0 if it is empty.
 pub fn end(batch: &Batch) -> u64 {
     batch.ranges().last().map_or(0, |range| range.end.0)
 }
 
-/// The same, taking a turn before each item.
+/// Same as [`held`], but takes a turn before each item.
 pub fn held_in_turns(batch: &Batch, turn: &Turn) -> String {
     let mut items = batch.items();
     let mut walked = Vec::new();
@@ -234,16 +242,18 @@ pub fn held_in_turns(batch: &Batch, turn: &Turn) -> String {
     }
 }
 
-/// A step that threads take between theirs, in every order, without synchronising anything.
+/// A step that threads take between their own steps, in every order, without synchronising
+/// anything.
 ///
-/// loom keeps one last access for each object, and stops a walker at a slot only for a store that follows the walker's
-/// load directly; but the manager looks at a slot before it marks it, and that look hides the walker's. So walkers and
-/// writers both take turns here, which makes loom run whole writes between any two items of a walk.
+/// loom keeps one last access for each object, and stops a walker at a slot only for a store that
+/// follows the walker's load directly. But the manager looks at a slot before it marks it, and that
+/// look hides the walker's. So walkers and writers both take turns here, which makes loom run whole
+/// writes between any two items of a walk.
 #[derive(Clone, Debug)]
 pub struct Turn(Arc<loom::sync::atomic::AtomicUsize>);
 
 impl Turn {
-    /// Nobody's turn yet.
+    /// Returns a turn that no thread has taken yet.
     #[expect(
         clippy::new_without_default,
         reason = "it makes sense only inside a model"
@@ -258,7 +268,7 @@ impl Turn {
     }
 }
 
-/// What must hold whenever nobody is inside.
+/// Checks that the manager is sound while no thread is inside.
 pub fn assert_sound(manager: &CheckpointManager) {
     assert_eq!(manager.check(), Vec::<String>::new());
 }

@@ -1,5 +1,5 @@
-//! What the models of the log store share: a small store on a disk in memory whose reads and writes take turns, so that
-//! loom runs others between a look at the index and the read that follows it.
+//! Fixtures of the log store's models: a small store on a disk in memory whose reads and writes
+//! take turns. So loom runs other threads between a look at the index and the read that follows it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const CONFIG: LogstorConfig = LogstorConfig {
 /// A value that fills a segment.
 pub const BIG: usize = 7_000;
 
-/// A disk whose reads and writes take turns, once it is told to.
+/// A disk whose reads and writes take turns, once turns are switched on.
 #[derive(Clone, Debug)]
 pub struct TurnDisk {
     memory: MemoryDisk,
@@ -36,7 +36,7 @@ pub struct TurnDisk {
 }
 
 impl TurnDisk {
-    /// An empty disk.
+    /// Returns an empty disk.
     #[expect(
         clippy::new_without_default,
         reason = "it makes sense only inside a model"
@@ -49,7 +49,7 @@ impl TurnDisk {
         }
     }
 
-    /// From now on there are turns, or none.
+    /// Switches turns on or off.
     pub fn take_turns(&self, on: bool) {
         self.on.store(on, Ordering::SeqCst);
     }
@@ -143,15 +143,17 @@ impl DiskFile for TurnFile {
 /// Opens the store on a disk.
 ///
 /// # Panics
+///
 /// If it does not open.
 pub fn open(disk: &TurnDisk) -> Arc<Logstor> {
     open_with(disk, CONFIG)
 }
 
-/// The same with a cache of one block.
+/// Same as [`open`], with a cache of one block.
 ///
 /// # Panics
-/// As [`open`].
+///
+/// Same as [`open`].
 pub fn open_with_small_cache(disk: &TurnDisk) -> Arc<Logstor> {
     open_with(
         disk,
@@ -169,9 +171,10 @@ fn open_with(disk: &TurnDisk, config: LogstorConfig) -> Arc<Logstor> {
     Arc::new(engine)
 }
 
-/// A commit of a key for each of several vBuckets, in one group, with values of so many bytes.
+/// Commits a key for each of several vBuckets, in one group, with values of the given sizes.
 ///
 /// # Panics
+///
 /// If one is refused.
 pub fn commit(engine: &Logstor, batches: &[(Vbid, u64, &str, usize)]) {
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)));
@@ -202,10 +205,11 @@ fn item(seqno: u64, key: &str, bytes: usize) -> Item {
     }
 }
 
-/// The seqno and the value's length of a key.
+/// Returns the seqno and the value's length of a key.
 ///
 /// # Panics
-/// If it can't be read, or its value is another's.
+///
+/// If it can't be read, or its value belongs to another key.
 pub fn get(engine: &Logstor, vb: Vbid, key: &str) -> Option<(u64, usize)> {
     let found = engine
         .get(vb, Namespace::Committed, &Key::new(key.as_bytes()))
@@ -221,6 +225,7 @@ pub fn get(engine: &Logstor, vb: Vbid, key: &str) -> Option<(u64, usize)> {
 /// Runs a job to its end.
 ///
 /// # Panics
+///
 /// If it fails.
 pub fn run(mut job: Box<dyn Job>) {
     while !matches!(
@@ -229,10 +234,11 @@ pub fn run(mut job: Box<dyn Job>) {
     ) {}
 }
 
-/// What must hold whenever nobody is inside, also after opening again.
+/// Checks the store while no thread is inside, also after opening it again.
 ///
 /// # Panics
-/// If it does not.
+///
+/// If it does not hold what it must.
 pub fn assert_holds(
     disk: &TurnDisk,
     engine: Arc<Logstor>,

@@ -1,10 +1,12 @@
-//! A batch is a consistent snapshot at the seqno it was read at, whatever is queued while it is walked.
+//! A batch is a consistent snapshot at the seqno it was read at, whatever is queued while it is
+//! walked.
 //!
-//! One thread queues newer revisions of both keys, the other reads and walks its batch without the lock. The range of a
-//! batch says at which seqno it was read, and there is one right answer for each. loom runs the writes before, between
-//! and after the items of the walk, and lets its relaxed loads of `superseded_by` return any value the memory model
-//! allows: a walker that took the mark of a later revision for its own, missed one it was bound to see, or saw one
-//! half made, would lose or repeat a key.
+//! One thread queues newer revisions of both keys, the other reads and walks its batch without the
+//! lock. The range of a batch says at which seqno it was read, and there is one right answer for
+//! each. loom runs the writes before, between and after the items of the walk, and lets its relaxed
+//! loads of `superseded_by` return any value the memory model allows. A walker must not take the
+//! mark of a later revision for its own, miss one that it was bound to see, or see a half-written
+//! one: it would lose or repeat a key.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;
@@ -42,7 +44,7 @@ fn append_against_read() {
         assert_eq!(held_in_turns(&first, &turn), at_first);
         writer.join().expect("the writer asserts nothing");
 
-        // Walked again when all has happened: still the same.
+        // The walk is repeated after all writes, and must give the same.
         assert_eq!(held(&first), at_first);
         let rest = match end(&first) {
             2 => "a3 b4",

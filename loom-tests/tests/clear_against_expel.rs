@@ -1,8 +1,10 @@
-//! A rollback that races with expelling and with the end of a flush leaves the queue as the rollback made it.
+//! A rollback that races with expelling and with the end of a flush leaves the queue as the
+//! rollback made it.
 //!
-//! After `clear(1)` the next operation is 2 and every cursor reads exactly that, whether the other thread's expel and
-//! failing flush came before, between or after. A flush that put the persistence cursor back to where it stood in the old
-//! queue would leave a cursor outside the new one, which `check` reports.
+//! After `clear(1)` the next operation is 2 and every cursor reads exactly that, whether the other
+//! thread's expel and failing flush came before, between or after. A flush must not put the
+//! persistence cursor back to its place in the old queue: the cursor would be outside the new one,
+//! which `check` reports.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;

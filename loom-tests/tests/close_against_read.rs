@@ -1,10 +1,14 @@
-//! Closing a checkpoint under a reader neither loses, repeats nor merges an item, and the closed one goes once read.
+//! Closing a checkpoint under a reader neither loses, repeats nor merges an item, and the closed
+//! one is removed once read.
 //!
-//! A key is queued again behind the boundary, so both revisions must be delivered, in one batch or two, and each
-//! checkpoint with its own range. Had closing and opening been two critical sections, a reader could stand in no
-//! checkpoint; had the key index outlived the boundary, the newer revision would replace the older one and a reader
-//! that saw neither's batch would miss a1; had removal waited for the next operation, a closed checkpoint in which
-//! nobody stands would be left at the end, which `check` reports.
+//! A key is queued again behind the boundary, so both revisions must be delivered, in one batch or
+//! two, and each checkpoint with its own range. The model fails in three cases:
+//!
+//! - Closing and opening are two critical sections: a reader could stand in no checkpoint.
+//! - The key index outlives the boundary: the newer revision replaces the older one, and a reader
+//!   that has seen neither's batch misses a1.
+//! - Removal waits for the next operation: a closed checkpoint without a cursor is left at the end,
+//!   which `check` reports.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;

@@ -1,8 +1,9 @@
-//! Dropping a cursor to recover memory never makes its reader miss an item without being told.
+//! Dropping a cursor to recover memory never makes its reader miss an item unnoticed.
 //!
-//! One thread reads with a subscription while another recovers all memory, which may take the cursor. The reader gets the
-//! items, or is told to fetch them, or both for different ones; had the recovery dropped the cursor and freed what it
-//! held in two critical sections, the reader could register between and find a gap nobody names.
+//! One thread reads with a subscription while another recovers all memory, which may take the
+//! cursor. The reader gets the items, or a request to backfill them, or both for different ones. If
+//! the recovery dropped the cursor and freed its items in two critical sections, the reader could
+//! register between them and find an unreported gap.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;

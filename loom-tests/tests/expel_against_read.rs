@@ -1,9 +1,11 @@
-//! Expelling takes nothing from a cursor that has not read it, nor from a batch that is being walked.
+//! Expelling takes nothing from a cursor that has not read it, nor from a batch that is being
+//! walked.
 //!
-//! One cursor reads and walks while another thread reads with the other cursor and expels twice. The walker's items lie
-//! in chunks of two slots, so whole chunks leave the queue under its feet. Had expelling looked at the lowest cursor and
-//! advanced the base in two critical sections, or freed a chunk a batch holds, the walker would miss an item; had it
-//! counted wrongly, the counts would not add up to what was queued.
+//! One cursor reads and walks while another thread reads with the other cursor and expels twice.
+//! The walker's items lie in chunks of two slots, so whole chunks leave the queue during the walk.
+//! The walker would miss an item if expelling looked at the lowest cursor and advanced the base in
+//! two critical sections, or freed a chunk that a batch holds. If it counted wrongly, the counts
+//! would not add up to the number queued.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;

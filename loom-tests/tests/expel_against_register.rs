@@ -1,9 +1,11 @@
-//! A consumer that registers while others expel gets every item it lacks from memory, or is told to backfill.
+//! A consumer that registers during an expel gets every item it lacks from memory, or a request to
+//! backfill.
 //!
-//! The newcomer has everything up to 1. If the expeller comes first, 2 and 3 are gone and it must hear so; if it comes
-//! later, the new cursor holds it back. Were the decision (is anything gone above `after`?) and the cursor's
-//! appearance in the table two critical sections, loom would expel between them, and the newcomer would be told that
-//! nothing is missing and read nothing.
+//! The new consumer has everything up to 1. If the expel comes first, 2 and 3 are gone, and
+//! registering must report it. If it comes later, the new cursor holds it back. Were the decision
+//! (is anything gone above `after`?) and the cursor's appearance in the table two critical
+//! sections, loom would expel between them. Registering would report that nothing is missing, and
+//! the consumer would read nothing.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;

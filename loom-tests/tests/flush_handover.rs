@@ -1,10 +1,16 @@
-//! A flush that fails while others write, replace and expel loses nothing: the next one has all that was not durable.
+//! A flush that fails during writes, replacements and expels loses nothing: the next one has all
+//! that was not durable.
 //!
-//! A flush of a1 and b2 is in progress; one thread lets it fail, the other replaces a and expels. Whatever the order,
-//! the next flush must read b2 and a3. Only the place the flush began at holds b2 back, since the persistence cursor
-//! itself has passed it: if expelling did not count that place, or failing moved the cursor back in a second critical
-//! section, loom would expel in between and the next flush would read a3 alone. What queueing says must fit too: a1
-//! counts as persisted exactly while the flush is in progress.
+//! A flush of a1 and b2 is in progress; one thread lets it fail, the other replaces a and expels.
+//! Whatever the order, the next flush must read b2 and a3. Only the place at which the flush began
+//! holds b2 back, since the persistence cursor itself has passed it. Two defects would let loom
+//! expel in between, so that the next flush reads a3 alone:
+//!
+//! - Expelling does not count that place.
+//! - Failing moves the cursor back in a second critical section.
+//!
+//! The result of queueing must fit too: a1 counts as persisted exactly while the flush is in
+//! progress.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;
@@ -37,7 +43,7 @@ fn flush_handover() {
                 effect
             })
         };
-        // The failing flush walks its batch to the end first: it is the snapshot it was.
+        // The failing flush walks its batch to the end first: the snapshot must not have changed.
         assert_eq!(held_in_turns(failing.batch(), &turn), "a1 b2");
         failing.fail();
         let early = manager

@@ -1,9 +1,11 @@
-//! Locks of the log store that a thread only tries to take: what it does when another thread has them (L26, L39).
+//! The log store's `try_lock` branches: each must be right if another thread has the lock (L26,
+//! L39).
 //!
-//! A commit that is short of room loads what is not loaded, unless upkeep is at it. Upkeep asks how old the segment is that
-//! is being written, unless a commit writes to it. A get makes room in the cache, and passes over a block that another get
-//! reads. loom by itself explores such a branch only if the critical section has a point at which loom switches threads; that of
-//! a block has none: see `TryMutex` in both `sync` modules.
+//! A commit that is short of space loads what is not loaded, unless upkeep is loading it. Upkeep
+//! asks for the age of the active segment, unless a commit writes to it. A get evicts from the
+//! cache, and passes over a block that another get reads. loom by itself explores such a branch
+//! only if the critical section has a point at which loom switches threads. That of a block has
+//! none: see `TryMutex` in both `sync` modules.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;
@@ -26,7 +28,7 @@ fn live_bytes(engine: &Logstor) -> u64 {
 }
 
 #[test]
-fn load_beside_load() {
+fn load_against_load() {
     every_order_of(3, || {
         let disk = TurnDisk::new();
         let engine = open(&disk);
@@ -40,13 +42,13 @@ fn load_beside_load() {
         let loader = {
             let engine = engine.clone();
             thread::spawn(move || {
-                // Unless the other thread has loaded it.
+                // There is a job unless the other thread has loaded it.
                 if let Some(job) = engine.maintenance() {
                     run(job);
                 }
             })
         };
-        // Whether it finds something to load is the other thread's doing.
+        // The result depends on the other thread.
         let _ = engine.load_one_beside().expect("nothing fails");
         assert_eq!(get(&engine, VB, "a"), Some((1, BIG)), "loaded or not");
         loader.join().expect("its assertions hold");
@@ -56,7 +58,7 @@ fn load_beside_load() {
 }
 
 #[test]
-fn upkeep_beside_commit() {
+fn upkeep_against_commit() {
     every_order_of(3, || {
         let disk = TurnDisk::new();
         let engine = open(&disk);
@@ -72,7 +74,7 @@ fn upkeep_beside_commit() {
 }
 
 #[test]
-fn room_beside_get() {
+fn eviction_against_get() {
     every_order_of(3, || {
         let disk = TurnDisk::new();
         let engine = open_with_small_cache(&disk);
@@ -80,7 +82,7 @@ fn room_beside_get() {
         commit(&engine, &[(VB, 1, "a", 10)]);
         commit(&engine, &[(VB, 2, "b", BIG)]);
         commit(&engine, &[(VB, 3, "c", 10)]);
-        // The one block that is kept.
+        // The cache keeps one block, this one.
         assert_eq!(get(&engine, VB, "a"), Some((1, 10)));
         let reader = {
             let engine = engine.clone();
@@ -94,7 +96,7 @@ fn room_beside_get() {
 
 #[test]
 fn broken_variants_are_caught() {
-    assert_log_caught("load_beside_load", &[Fault::BusyTakenForLoaded]);
-    assert_log_caught("upkeep_beside_commit", &[Fault::BusyTakenForOld]);
-    assert_log_caught("room_beside_get", &[Fault::BusyBlockForgotten]);
+    assert_log_caught("load_against_load", &[Fault::BusyTakenForLoaded]);
+    assert_log_caught("upkeep_against_commit", &[Fault::BusyTakenForOld]);
+    assert_log_caught("eviction_against_get", &[Fault::BusyBlockForgotten]);
 }

@@ -1,9 +1,10 @@
-//! Gets and commits while an index is loaded: whoever got a record reads that record, and what was committed is on top of
-//! what was loaded (L38, L39).
+//! Gets and commits while an index is loaded: a reader that got a record reads that record, and
+//! commits are on top of the loaded index (L38, L39).
 //!
-//! One thread loads the index of a store that was opened, as upkeep does. The other commits, or gets; then what it got is
-//! overwritten and its segment handed out again. Were what was committed beside the load not put on top, or had the reader
-//! let go of what was there before it had the segment, it would be seen.
+//! One thread loads the index of a store that was opened, as upkeep does. The other commits, or
+//! gets; then the record is overwritten and its segment handed out again. The model fails if
+//! concurrent commits are not put on top of the loaded index, or if the reader releases the old
+//! index before it holds the segment.
 #![cfg(checkpoint_loom)]
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use lowtide_persistence::logstor::Logstor;
 
 const VB: Vbid = Vbid(1);
 
-/// A store that was closed with an image, and opened again.
+/// Returns a store that was closed with an image, and opened again.
 fn opened() -> (TurnDisk, Arc<Logstor>) {
     let disk = TurnDisk::new();
     let engine = open(&disk);
@@ -33,7 +34,7 @@ fn opened() -> (TurnDisk, Arc<Logstor>) {
 }
 
 #[test]
-fn commit_beside_load() {
+fn commit_against_load() {
     every_order_of(4, || {
         let (disk, engine) = opened();
         let loader = {
@@ -48,7 +49,7 @@ fn commit_beside_load() {
 }
 
 #[test]
-fn get_beside_load() {
+fn get_against_load() {
     every_order_of(3, || {
         let (disk, engine) = opened();
         let loader = {
@@ -68,9 +69,9 @@ fn get_beside_load() {
 
 #[test]
 fn broken_variants_are_caught() {
-    assert_log_caught("commit_beside_load", &[Fault::CommitsBesideLoadLost]);
+    assert_log_caught("commit_against_load", &[Fault::CommitsBesideLoadLost]);
     assert_log_caught(
-        "get_beside_load",
+        "get_against_load",
         &[Fault::FreedWhileRead, Fault::SegmentTakenLate],
     );
 }

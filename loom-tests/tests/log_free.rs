@@ -1,8 +1,9 @@
-//! A reader that has found where a record lies reads that record, whoever frees and reuses its segment meanwhile (L33).
+//! A reader that has found a record's position reads that record, even if its segment is freed and
+//! reused meanwhile (L33).
 //!
-//! One thread reads a key. The other overwrites it, rewrites what is dead, and commits into the segment that came free.
-//! Had that been handed out while somebody read it, or had the reader taken hold of it after letting go of the index, it
-//! would read another's bytes.
+//! One thread reads a key. The other overwrites it, rewrites the dead segment, and commits into the
+//! segment that was freed. The reader would read other bytes if the segment were handed out during
+//! the read, or if the reader pinned the segment after it released the index.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;

@@ -1,8 +1,9 @@
-//! A closed segment's records are all in the index (L31).
+//! The index has every record of a closed segment (L31).
 //!
-//! A commit fills a segment, which is closed, while another thread begins to rewrite. Had the segment been closed before
-//! its records were in the index, the rewriter, which closes what is being written and then looks which segments there
-//! are, would take it for dead and free it; and the commit would be acknowledged and gone.
+//! A commit fills a segment, which is closed, while another thread begins to rewrite. The rewriter
+//! closes the active segment and then lists the segments. If a segment were closed before the index
+//! has its records, the rewriter would take it for dead and free it. The commit would be
+//! acknowledged and lost.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;

@@ -1,7 +1,7 @@
-//! What was overwritten while it was moved stays overwritten (L32).
+//! A key that was overwritten during its relocation stays overwritten (L32).
 //!
-//! One thread takes a segment of two vBuckets apart, the other overwrites a key in it. Had the copy taken the place of
-//! whatever the index names, the old revision would be read as the new one.
+//! One thread splits a segment of two vBuckets, the other overwrites a key in it. If the copy
+//! replaced any entry of the index, the old revision would be read as the new one.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;

@@ -1,11 +1,17 @@
-//! The account is exact, and so is the quota it is part of, at the end, whoever drops a chunk last and wherever.
+//! The account and its quota are exact at the end, whichever thread drops a chunk last.
 //!
-//! One batch is the last holder of a chunk that was expelled: dropping it discharges the account outside the lock while
-//! the other thread charges it inside. A second batch shares its chunk with the queue, and either may drop it last: the
-//! reader when it is done, or the other thread, which expels and drops what it expelled outside the lock. With an add
-//! that is a load and a store, or a chunk discharged when it leaves the queue instead of when it is dropped, bytes would
-//! be left or missing at the end. While the second batch is walked the next place of its chunk is filled: had the chunk's
-//! length been raised before that, loom would report that the walk looks at a place being written.
+//! One batch is the last holder of a chunk that was expelled: dropping it discharges the account
+//! outside the lock while the other thread charges it inside. A second batch shares its chunk with
+//! the queue, and either may drop it last: the reader when it is done, or the other thread, which
+//! expels and drops what it expelled outside the lock.
+//!
+//! Two defects would leave bytes at the end, or lose some:
+//!
+//! - An add is a load and a store.
+//! - A chunk is discharged when it leaves the queue, not when it is dropped.
+//!
+//! While the second batch is walked, the next place of its chunk is filled. If the chunk's length
+//! were raised before that, loom would report that the walk looks at a place being written.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;
@@ -46,7 +52,7 @@ fn memory_accounting() {
             let (manager, turn) = (manager.clone(), turn.clone());
             thread::spawn(move || {
                 turn.take();
-                // The second slot of the chunk `shared` holds.
+                // Fills the second slot of the chunk that `shared` holds.
                 set(&manager, "c");
                 turn.take();
                 drop(read(&manager, other));

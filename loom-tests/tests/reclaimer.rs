@@ -1,8 +1,9 @@
-//! Everything given to a reclaimer is freed, and its thread neither sleeps through something given nor through a stop.
+//! Everything given to a reclaimer is freed, and its thread sleeps through neither an item nor a
+//! stop.
 //!
-//! One thread frees; another fills a manager, expels and stops it. Finding nothing and getting ready to be woken are one
-//! step of the reclaimer's lock: were it ready only after that, something given or a stop in between would wake nobody,
-//! and loom would report the thread as deadlocked.
+//! One thread frees; another fills a manager, expels and stops it. Finding nothing and arming the
+//! wake-up are one step of the reclaimer's lock. If they were two, an item or a stop in between
+//! would wake no thread, and loom would report a deadlock.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;

@@ -1,8 +1,9 @@
-//! A rollback never lets a subscriber mix what was rolled back with what came instead.
+//! A rollback never lets a subscriber mix items that were rolled back with their replacements.
 //!
-//! One thread reads with a subscription while another rolls back and queues a different item under the same seqno. The
-//! reader ends up with the second history, whatever it saw of the first; had it looked only before a read whether there
-//! was a rollback, it could deliver the second item after the first without a word.
+//! One thread reads with a subscription while another rolls back and queues a different item under
+//! the same seqno. The reader ends up with the second history, whatever it saw of the first. If it
+//! looked for a rollback only before a read, it could deliver the second item after the first
+//! unnoticed.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;

@@ -1,10 +1,14 @@
-//! A reader that has kept up reads on without the lock, and gets what a read under it would have given.
+//! A reader that has kept up reads on without the lock, and gets the same as a read under the lock.
 //!
-//! In the first model the writer repeats a key that may not be replaced, so that one critical section closes the checkpoint
-//! and fills a place of the next chunk; in the second it replaces what the reader may have. Every batch must hold the
-//! items of its ranges and no others: had the reader taken items published after the checkpoint was closed for items of
-//! the old one, a range would hold the repeated key twice. In the third the writer expels what the reader says it has
-//! read: had it said so of an item too many, that one would be gone before it was read.
+//! There are three models:
+//!
+//! - The writer repeats a key that may not be replaced, so that one critical section closes the
+//!   checkpoint and fills a place of the next chunk.
+//! - The writer replaces an item that the reader may have. Every batch must hold the items of its
+//!   ranges and no others. If the reader took items published after the checkpoint was closed for
+//!   items of the old one, a range would hold the repeated key twice.
+//! - The writer expels what the reader says it has read. If it claimed an item too many, that item
+//!   would be gone before it is read.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;
@@ -14,7 +18,7 @@ use lowtide_loom_tests::{
     active, assert_caught, assert_sound, every_order, held, set, set_history,
 };
 
-/// Polls once: the items and the ranges they came with.
+/// Polls once; returns the items and the ranges they came with.
 fn poll(subscription: &mut Subscription) -> Option<(String, Vec<(u64, u64)>)> {
     match subscription
         .poll(ReadLimit::NONE)
@@ -33,7 +37,7 @@ fn poll(subscription: &mut Subscription) -> Option<(String, Vec<(u64, u64)>)> {
     }
 }
 
-/// A reader that has a1 and stands at the tail.
+/// Returns a reader that has a1 and stands at the tail.
 fn at_the_tail(manager: &CheckpointManager) -> Subscription {
     let mut subscription = manager
         .subscribe("reader", Seqno::ZERO)
@@ -46,8 +50,8 @@ fn at_the_tail(manager: &CheckpointManager) -> Subscription {
     subscription
 }
 
-/// What a reader that has a1 polls while and after another thread writes.
-fn polled_beside(writes: fn(&CheckpointManager)) -> Vec<(String, Vec<(u64, u64)>)> {
+/// Returns what a reader that has a1 polls while and after another thread writes.
+fn polled_during(writes: fn(&CheckpointManager)) -> Vec<(String, Vec<(u64, u64)>)> {
     let manager = active(false);
     let mut reader = at_the_tail(&manager);
     let writer = {
@@ -72,8 +76,9 @@ fn in_short(seen: &[(String, Vec<(u64, u64)>)]) -> Vec<(&str, &[(u64, u64)])> {
 #[test]
 fn repeat_against_tail() {
     every_order(|| {
-        let seen = polled_beside(|manager| {
-            // The second may not replace the first: one critical section closes the checkpoint and queues it.
+        let seen = polled_during(|manager| {
+            // The second may not replace the first, so one critical section closes the checkpoint
+            // and queues it.
             set_history(manager, "b");
             set_history(manager, "b");
         });
@@ -87,9 +92,9 @@ fn repeat_against_tail() {
 #[test]
 fn append_against_tail() {
     every_order(|| {
-        let seen = polled_beside(|manager| {
+        let seen = polled_during(|manager| {
             set(manager, "b");
-            // In the next chunk, and in the place of one the reader may have.
+            // One goes to the next chunk, the other replaces an item that the reader may have.
             set(manager, "b");
         });
         match in_short(&seen)[..] {
@@ -132,6 +137,6 @@ fn broken_variants_are_caught() {
     assert_caught("repeat_against_tail", &reordered);
     assert_caught("append_against_tail", &[Fault::BatchForgetsItsEnd]);
     assert_caught("expel_against_tail", &[Fault::ProgressTooFar]);
-    // A poll that finds the manager's lock taken.
+    // Forces a poll that finds the manager's lock taken.
     assert_caught("repeat_against_tail", &[Fault::BusyTakenForEmpty]);
 }

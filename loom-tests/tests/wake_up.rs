@@ -1,8 +1,9 @@
-//! A reader that found nothing is woken by whatever is queued afterwards, once, and a stop is never slept through.
+//! A reader that found nothing is woken once by the next item, and never sleeps through a stop.
 //!
-//! A subscription finds nothing and goes to sleep while another thread queues an item, and in the second model a third
-//! stops it. Finding nothing and arming the wake-up are one critical section of the manager; were they two, or were the
-//! signal lowered after arming, an item queued between would wake nobody and loom would report the reader as deadlocked.
+//! A subscription finds nothing and goes to sleep while another thread queues an item, and in the
+//! second model a third stops it. Finding nothing and arming the wake-up are one critical section
+//! of the manager. If they were two, or if the signal were lowered after arming, an item queued
+//! between would wake no thread, and loom would report the reader as deadlocked.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;
@@ -10,7 +11,7 @@ use lowtide_checkpoint::fault::Fault;
 use lowtide_checkpoint::{Next, ReadLimit, Seqno, Subscription};
 use lowtide_loom_tests::{active, assert_caught, assert_sound, every_order, held, set};
 
-/// Waits for one batch: its items, or nothing if it was stopped.
+/// Waits for one batch; returns its items, or nothing if it was stopped.
 fn wait(subscription: &mut Subscription) -> Option<String> {
     match subscription
         .wait(ReadLimit::NONE)

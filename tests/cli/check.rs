@@ -1,4 +1,4 @@
-//! `dcp-sim check`: what each file of the vendor's gives, on a terminal and as JSON.
+//! `dcp-sim check`: its result for each of the vendor's files, on a terminal and as JSON.
 
 use std::fs;
 
@@ -12,9 +12,9 @@ fn check(case: &str) -> support::cli::Ended {
     DCP_SIM.run_in(&couchstore_dir(), &["check", &couchstore_file(case)])
 }
 
-/// Guards the exit code of every kind of file: what a crash leaves is no damage.
+/// Guards the exit code of every kind of file: the remains of a crash are no damage.
 #[test]
-fn exit_codes_tell_sound_from_damaged() {
+fn check_of_each_kind_of_file_has_its_exit_code() {
     for (case, code) in [
         ("a_created", 0),
         ("b_ten", 0),
@@ -52,9 +52,9 @@ fn exit_codes_tell_sound_from_damaged() {
     );
 }
 
-/// Guards the words: file, offset, document and what is wrong with it.
+/// Guards the text of findings: file, offset, document and defect.
 #[test]
-fn findings_read_well() {
+fn findings_on_a_terminal_name_file_offset_and_document() {
     for case in [
         "d_rich",
         "e_header_not_activated",
@@ -95,9 +95,9 @@ fn json_has_every_finding() {
     assert_eq!(finding["stored_key"], "\0key02");
 }
 
-/// Guards directories: each vBucket's newest file is looked at, whatever is wrong with another.
+/// Guards directories: each vBucket's newest file is checked, whatever is wrong with another.
 #[test]
-fn a_directory_is_looked_at_file_by_file() {
+fn directory_with_a_damaged_file_is_checked_file_by_file() {
     let home = TempDir::new().expect("a directory");
     let put = |case, name: &str| copy_couchstore(case, &home.path().join(name));
     put("b_ten", "3.couch.1");
@@ -138,9 +138,9 @@ fn a_directory_is_looked_at_file_by_file() {
     assert_eq!(sound, [true, true, false, false]);
 }
 
-/// Guards that no bytes at all make it end otherwise than with a code of its own.
+/// Guards that check ends with one of its own exit codes on any bytes.
 #[test]
-fn any_bytes_are_a_file() {
+fn check_of_any_bytes_ends_with_its_own_exit_code() {
     let home = TempDir::new().expect("a directory");
     let path = home.path().join("7.couch.1");
     for (bytes, code) in [
@@ -153,9 +153,10 @@ fn any_bytes_are_a_file() {
     }
 }
 
-/// Guards what a check says of files that it could not look at: how many they are, and the exit code of I/O errors.
+/// Guards the result for files that could not be opened: their number, and the exit code of I/O
+/// errors.
 #[test]
-fn files_that_cannot_be_opened_are_counted() {
+fn files_that_cannot_be_opened_are_counted_and_fail_the_check() {
     let home = TempDir::new().expect("a directory");
     copy_couchstore("b_ten", &home.path().join("3.couch.1"));
     std::os::unix::fs::symlink(home.path().join("nowhere"), home.path().join("4.couch.1"))

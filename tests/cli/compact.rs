@@ -1,4 +1,4 @@
-//! `dcp-sim compact`: the same content in less space, and nothing else touched (T6).
+//! `dcp-sim compact`: the same content in less space, with nothing else touched (T6).
 
 use std::fs;
 use std::path::Path;
@@ -39,7 +39,7 @@ fn check(path: &Path) {
     );
 }
 
-/// Copies a case into `home`, as if written long ago, so that any write shows.
+/// Copies a case into `home` with an old modification time, so that any write shows.
 fn old_copy(home: &TempDir, case: &str, name: &str) -> std::path::PathBuf {
     let path = home.path().join(name);
     copy_couchstore(case, &path);
@@ -70,7 +70,7 @@ fn version(path: &Path) -> u64 {
 
 /// Guards content, soundness, version, and that the source is only read.
 #[test]
-fn a_new_file_has_the_same_content() {
+fn compacted_file_has_the_same_content() {
     for (case, versions) in [
         ("b_ten", (14, 14)),
         ("h_boundary", (14, 14)),
@@ -124,9 +124,9 @@ fn a_new_file_has_the_same_content() {
     }
 }
 
-/// Guards what is taken from where: the index by key is made anew, so that damage to the old one costs nothing.
+/// Guards that the index by key is rebuilt, so that damage to the old one costs nothing.
 #[test]
-fn a_damaged_index_by_key_is_made_anew() {
+fn damaged_index_by_key_is_rebuilt() {
     let home = TempDir::new().expect("a directory");
     let (source, small) = (
         couchstore_dir().join(couchstore_file("f_bad_id_root")),
@@ -141,9 +141,10 @@ fn a_damaged_index_by_key_is_made_anew() {
     assert_eq!((&dump(&small)[0], before.lines().count()), (&before, 10));
 }
 
-/// Guards that a commit that may have been acknowledged is taken over: opening the store would bring it back.
+/// Guards that a commit that may have been acknowledged is kept: opening the store would restore
+/// it.
 #[test]
-fn a_whole_commit_that_was_not_activated_is_taken_over() {
+fn whole_commit_that_was_not_activated_is_kept() {
     let home = TempDir::new().expect("a directory");
     let source = old_copy(&home, "e_header_not_activated", "7.couch.1");
     let small = home.path().join("small");
@@ -158,7 +159,7 @@ fn a_whole_commit_that_was_not_activated_is_taken_over() {
     assert!(dump(&small)[0].lines().count() > 0);
 }
 
-/// Guards which tombstones go, and what is said of them.
+/// Guards which tombstones are purged, and the report about them.
 #[test]
 fn tombstones_are_purged_as_asked() {
     let source = couchstore_dir().join(couchstore_file("d_rich"));
@@ -197,9 +198,10 @@ fn tombstones_are_purged_as_asked() {
     assert!(said.stdout.contains("purged"), "{said:#?}");
 }
 
-/// Guards a store's directory: every vBucket, those beside it untouched, one bad file harming no other.
+/// Guards a store's directory: every vBucket is compacted, other files stay, and one bad file harms
+/// no other.
 #[test]
-fn a_directory_is_compacted_in_place() {
+fn directory_compacted_in_place_keeps_other_files() {
     let home = TempDir::new().expect("a directory");
     for (case, name) in [
         ("b_ten", "3.couch.1"),
@@ -266,7 +268,7 @@ fn a_directory_is_compacted_in_place() {
         .with_code(2);
 }
 
-/// Guards what is there: whatever is refused leaves everything as it was, and no new file.
+/// Guards existing files: each refusal leaves them as they were, and makes no new file.
 #[test]
 fn refusals_leave_nothing_behind() {
     let home = TempDir::new().expect("a directory");
@@ -298,7 +300,7 @@ fn refusals_leave_nothing_behind() {
     );
     assert_eq!(fs::read(&output).expect("there"), b"precious");
 
-    // No store is made where none is, and a file is not replaced.
+    // No store is made where there is none, and a file is not replaced.
     let in_place = |path: &Path| DCP_SIM.run(&["compact", argument(path), "--in-place"]);
     let empty = in_place(home.path()).with_code(2);
     assert!(empty.error().contains("no vBucket's file"), "{empty:#?}");
@@ -325,9 +327,9 @@ fn refusals_leave_nothing_behind() {
     }
 }
 
-/// Guards a store that is in use: it is not touched.
+/// Guards that a store that is in use is not touched.
 #[test]
-fn a_store_that_is_open_elsewhere_is_left_alone() {
+fn store_that_is_open_elsewhere_is_not_touched() {
     let home = TempDir::new().expect("a directory");
     copy_couchstore("b_ten", &home.path().join("3.couch.1"));
     let disk = lowtide_persistence::disk::OsDisk::new();

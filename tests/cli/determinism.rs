@@ -1,4 +1,4 @@
-//! One seed is one run: the same report and the same files, byte for byte, on memory and on disk.
+//! One seed is one run: the same report and the same files, byte for byte, in memory and on disk.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,12 +24,12 @@ const WORKLOAD: [&str; 12] = [
     "300",
 ];
 
-/// The report, less what this machine's clock decides.
+/// Returns the report without the fields that depend on this machine's clock.
 fn report(arguments: &[&str]) -> String {
     DCP_SIM.run(arguments).with_code(0).json_without_times()
 }
 
-/// Every file of the nodes' directories, by name.
+/// Returns every file of the nodes' directories, by name.
 fn files(data: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for node in std::fs::read_dir(data).expect("a directory") {
@@ -47,9 +47,9 @@ fn files(data: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// Guards determinism where it costs most to lose it: in the report and in what is on disk.
+/// Guards determinism in the report and in the files on disk.
 #[test]
-fn one_seed_gives_one_report_and_the_same_files() {
+fn same_seed_gives_the_same_report_and_files() {
     let homes = [
         TempDir::new().expect("a directory"),
         TempDir::new().expect("a directory"),
@@ -72,9 +72,9 @@ fn one_seed_gives_one_report_and_the_same_files() {
     }
 }
 
-/// Guards that the seed decides anything at all, in the workload and in the cluster.
+/// Guards that the seed changes the workload and the cluster.
 #[test]
-fn another_seed_gives_another_run() {
+fn another_seed_changes_workload_and_cluster() {
     let (one, other) = (
         report(&WORKLOAD),
         report(&[&WORKLOAD[..], &["--seed", "2"]].concat()),
@@ -85,7 +85,8 @@ fn another_seed_gives_another_run() {
         report(&[&WORKLOAD[..], &["--seed", "1"]].concat()),
         "1 is the default"
     );
-    // A source without chance: what differs is the network's. Two seeds may well take the same time, five do not.
+    // A source without chance: only the network differs. Two seeds may take the same time, five do
+    // not.
     let repository = Repository::with_everything();
     let git = [
         "run",
@@ -104,9 +105,9 @@ fn another_seed_gives_another_run() {
     assert!(micros.iter().any(|&other| other != micros[0]), "{micros:?}");
 }
 
-/// Guards that looking on changes nothing: a trace, and a report for people.
+/// Guards that observing changes nothing: a trace, and a report for people.
 #[test]
-fn a_trace_changes_nothing() {
+fn run_with_a_trace_is_the_same_run() {
     let home = TempDir::new().expect("a directory");
     let [first, second] = ["first", "second"].map(|name| home.path().join(name));
     for trace in [&first, &second] {

@@ -1,4 +1,4 @@
-//! T4: `dcp-sim dump` against what the vendor's own tool says of the same files.
+//! T4: `dcp-sim dump` against the output of the vendor's own tool for the same files.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -34,7 +34,8 @@ fn dump(case: &str, options: &[&str], code: i32) -> Vec<Value> {
     )
 }
 
-/// The vendor's "(prepare:collection:0x8)user" or "(collection:0x0:default)user" as our three fields.
+/// Returns the vendor's "(prepare:collection:0x8)user" or "(collection:0x0:default)user" as our
+/// three fields.
 fn key(id: &str) -> (Value, Value, Value) {
     let (prefix, user) = id
         .strip_prefix('(')
@@ -102,7 +103,7 @@ fn check_line(case: &str, ours: &Value, theirs: &Value) {
     let datatype = theirs["datatype"].as_u64().expect("a number");
     let value = &ours["value"];
     match datatype {
-        // Theirs are inflated, and without extended attributes.
+        // The vendor's values are inflated, and lack extended attributes.
         2.. => assert!(
             ours["value_hex"].is_string() || value.is_string(),
             "{case} {id}"
@@ -118,7 +119,7 @@ fn check_line(case: &str, ours: &Value, theirs: &Value) {
 
 /// Guards every field of every document, in both orders.
 #[test]
-fn documents_are_those_the_vendors_tool_prints() {
+fn dump_equals_the_vendors_tool() {
     let mut seen = 0;
     for case in [
         "b_ten",
@@ -146,9 +147,9 @@ fn documents_are_those_the_vendors_tool_prints() {
     assert!(seen > 100, "{seen}");
 }
 
-/// Guards what only durable writes and deletions have, which both engines store.
+/// Guards the fields that only durable writes and deletions have, which both engines store.
 #[test]
-fn durable_writes_and_deletions_are_told_apart_in_both_engines() {
+fn durable_writes_and_deletions_are_distinct_in_both_engines() {
     let home = TempDir::new().expect("a directory");
     let dirs = ["couchstore", "logstor"].map(|name| home.path().join(name));
     let disk = || Arc::new(OsDisk::new());
@@ -230,7 +231,7 @@ fn durable_writes_and_deletions_are_told_apart_in_both_engines() {
 
 /// Guards the exact text of the lines: other programs read them.
 #[test]
-fn lines_are_as_documented() {
+fn dump_lines_have_the_documented_text() {
     for (name, case, options) in [
         ("dump_seqno", "b_ten", &[][..]),
         ("dump_key", "d_rich", &["--by", "key"]),
@@ -244,9 +245,9 @@ fn lines_are_as_documented() {
     }
 }
 
-/// Guards that an older header shows what was there then, and no further than the first.
+/// Guards that an older header shows the documents of its time, and that none precedes the first.
 #[test]
-fn older_commits_can_be_seen() {
+fn dump_of_an_older_header_shows_its_documents() {
     assert_eq!(
         dump("e_base", &["--headers-back", "1"], 0),
         dump("e_torn_in_doc", &[], 0)
@@ -265,9 +266,9 @@ fn older_commits_can_be_seen() {
     );
 }
 
-/// Guards that damage to one document, or one index, costs what it must and is told.
+/// Guards that damage to one document, or one index, costs only that and is reported.
 #[test]
-fn what_is_readable_is_printed() {
+fn dump_of_a_damaged_file_prints_the_readable_rest() {
     let file = couchstore_file("f_bad_doc");
     let ended = DCP_SIM
         .run_in(&couchstore_dir(), &["dump", &file])
@@ -286,9 +287,9 @@ fn what_is_readable_is_printed() {
     );
 }
 
-/// Guards directories: vBucket by vBucket, told apart, or one of them.
+/// Guards directories: vBucket by vBucket with their ids, or one of them.
 #[test]
-fn directories_are_printed_by_vbucket() {
+fn dump_of_a_directory_is_ordered_by_vbucket() {
     let home = TempDir::new().expect("a directory");
     copy_couchstore("e_base", &home.path().join("12.couch.3"));
     copy_couchstore("b_ten", &home.path().join("3.couch.1"));
@@ -302,9 +303,9 @@ fn directories_are_printed_by_vbucket() {
     assert!(none.error().contains("no file of vBucket 4"), "{none:#?}");
 }
 
-/// Guards that a reader who has seen enough ends it without a word.
+/// Guards that the command ends silently if the reader closes its pipe.
 #[test]
-fn a_broken_pipe_is_a_quiet_end() {
+fn dump_into_a_closed_pipe_ends_silently() {
     let mut command = DCP_SIM.command(&["dump", &couchstore_file("h_boundary")]);
     let child = command
         .current_dir(couchstore_dir())

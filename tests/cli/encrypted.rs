@@ -1,4 +1,5 @@
-//! Encrypted files and `--key-file`: with the key the tools see what is in them, and without it they say which is missing.
+//! Encrypted files and `--key-file`: with the key the tools read the content, and without it they
+//! name the missing key.
 
 use std::fs;
 
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 use super::DCP_SIM;
 
 const CASES: [&str; 2] = ["i_encrypted_v0_wrapped", "i_encrypted_v1_derived"];
-/// The bytes 00 to 1f, as `ORIGIN.md` tells.
+/// The bytes 00 to 1f, as documented in `ORIGIN.md`.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const OTHER_KEY: &str = "AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -30,9 +31,10 @@ fn run(command: &str, case: &str, options: &[&str]) -> Ended {
     )
 }
 
-/// Guards all four commands: what they say of the encrypted file is what they say of the same documents in the clear.
+/// Guards all four commands: their output for the encrypted file equals that for the same documents
+/// unencrypted.
 #[test]
-fn with_their_key_files_are_as_any() {
+fn encrypted_file_with_its_key_reads_like_any_file() {
     let home = TempDir::new().expect("a directory");
     let keys = key_file(&home, KEY);
     let plain = run("dump", "b_ten", &[]).with_code(0).stdout;
@@ -94,9 +96,10 @@ fn with_their_key_files_are_as_any() {
     }
 }
 
-/// Guards what is said without the key, with another one, and of files that are no key files; keys are never shown.
+/// Guards the errors without the key, with another one, and for files that are no key files. Keys
+/// are never shown.
 #[test]
-fn without_their_key_it_is_named() {
+fn encrypted_file_without_its_key_names_the_key() {
     let home = TempDir::new().expect("a directory");
     let (saved, wrong) = (home.path().join("saved"), key_file(&home, OTHER_KEY));
     for case in CASES {

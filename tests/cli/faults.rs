@@ -1,4 +1,5 @@
-//! Runs in which things go wrong, from the command line: many seeds, the same bytes again, a picture of any moment.
+//! Runs with faults from the command line: many seeds, the same bytes again, a picture of any
+//! moment.
 
 use super::DCP_SIM;
 
@@ -22,9 +23,10 @@ fn run(command: &str, more: &[&str]) -> String {
         .stdout
 }
 
-/// W17. Guards what is printed of many seeds: one line each, a summary, and the same bytes however many run at once.
+/// W17. Guards the output of many seeds: one line each, a summary, and the same bytes for any
+/// number of jobs.
 #[test]
-fn many_seeds_are_told_in_a_line_each() {
+fn seeds_are_printed_in_a_line_each() {
     let once = run("run", &["--seeds", "3", "--seed", "7"]);
     for jobs in ["1", "2", "8"] {
         assert_eq!(
@@ -44,9 +46,10 @@ fn many_seeds_are_told_in_a_line_each() {
     assert!(lines[3].starts_with("3 seeds, 0 broken, "), "{once}");
 }
 
-/// Guards the report of one seed: what struck, what clients were told, and the verdicts of such runs.
+/// Guards the report of one seed: the faults, the replies to clients, and the verdicts of such
+/// runs.
 #[test]
-fn a_report_says_what_struck_and_what_was_survived() {
+fn report_of_a_run_with_faults_has_faults_and_verdicts() {
     let text = run("run", &[]);
     for word in [
         "faults ",
@@ -71,9 +74,9 @@ fn a_report_says_what_struck_and_what_was_survived() {
     );
 }
 
-/// Guards the picture of a moment: the same at every look, and everything that is there is in it.
+/// Guards the picture of a moment: the same each time, with everything in it.
 #[test]
-fn a_replay_stops_where_it_is_told() {
+fn replay_until_an_event_stops_there() {
     let pictures = ["100", "500", "1000"].map(|event| {
         let picture = run("replay", &["--until", event]);
         assert_eq!(picture, run("replay", &["--until", event]));
@@ -83,7 +86,7 @@ fn a_replay_stops_where_it_is_told() {
         );
         picture
     });
-    // At any one moment a node may be down, or cut off.
+    // At one moment a node may be down or cut off, so several are searched.
     let all = pictures.concat();
     for word in [
         "node 0: ",
@@ -100,7 +103,7 @@ fn a_replay_stops_where_it_is_told() {
 
 /// Guards that a run without a violation has nothing to shrink.
 #[test]
-fn a_clean_seed_is_not_shrunk() {
+fn clean_seed_is_not_shrunk() {
     assert_eq!(
         run("replay", &["--shrink", "--seed", "2"]),
         "seed 2 is clean\n"

@@ -1,5 +1,5 @@
-//! `run --git` against git's own account: whatever a repository holds, the actives' stores on disk hold exactly the
-//! files of its HEAD.
+//! `run --git` against git's own account: the actives' stores on disk hold exactly the files of the
+//! repository's HEAD.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ fn run(dir: &Path, data: &Path) -> Ended {
     )
 }
 
-/// The live documents of the actives' stores, each where its key's hash says.
+/// Returns the live documents of the actives' stores, each in the vBucket of its key's hash.
 fn documents(nodes: &[StoredNode]) -> Files {
     let mut files = Files::new();
     for vb in 0..VBUCKETS {
@@ -49,7 +49,7 @@ fn documents(nodes: &[StoredNode]) -> Files {
     files
 }
 
-/// Runs it and compares what is on disk with what git says of `repository`; returns the files.
+/// Runs it and compares the stores on disk with git's account of `repository`; returns the files.
 fn prove(repository: &Repository, dir: &Path) -> Files {
     let data = TempDir::new().expect("a directory");
     let report = run(dir, data.path()).with_code(0).json();
@@ -89,9 +89,9 @@ fn prove(repository: &Repository, dir: &Path) -> Files {
     found
 }
 
-/// Guards the whole way from a repository to stores: every sort of content, path and commit.
+/// Guards the whole way from a repository to stores: every kind of content, path and commit.
 #[test]
-fn everything_git_can_hold_is_on_disk() {
+fn repository_with_everything_is_on_disk() {
     let repository = Repository::with_everything();
     let files = prove(&repository, repository.dir());
     for path in [
@@ -116,9 +116,9 @@ fn everything_git_can_hold_is_on_disk() {
     );
 }
 
-/// Guards that a bare clone, a clone cut short and a directory inside one are the same repository.
+/// Guards that a bare clone, a shallow clone and a directory inside one are the same repository.
 #[test]
-fn bare_shallow_and_inner_directories_are_read() {
+fn bare_shallow_and_inner_repositories_are_read() {
     let repository = Repository::with_everything();
     let bare = repository.cloned(&["--bare"]);
     assert!(prove(&bare, bare.dir()) == repository.files());
@@ -127,7 +127,8 @@ fn bare_shallow_and_inner_directories_are_read() {
     assert!(prove(&repository, &repository.dir().join("dir/below")) == repository.files());
 }
 
-/// Guards that a partial clone is refused before anything is made, by a hint that works; one that lacks nothing is read.
+/// Guards that a partial clone is refused before anything is made, with a hint that works; a
+/// complete one is read.
 #[test]
 fn partial_clone_is_refused_with_a_hint_that_works() {
     let repository = Repository::with_everything();
@@ -161,9 +162,9 @@ fn partial_clone_is_refused_with_a_hint_that_works() {
     }
 }
 
-/// Guards that no commit is no error.
+/// Guards that an empty history is no error.
 #[test]
-fn an_empty_repository_is_said_to_be_empty() {
+fn empty_repository_is_reported_as_empty() {
     let repository = Repository::new();
     let ended = DCP_SIM
         .run(&["run", "--git", argument(repository.dir())])
@@ -177,9 +178,9 @@ fn an_empty_repository_is_said_to_be_empty() {
     assert_eq!(documents(&read_cluster(data.path(), NODES)), Files::new());
 }
 
-/// Guards that what is no repository is the caller's mistake, and said to be.
+/// Guards that a path that is no repository is reported as a usage error.
 #[test]
-fn what_is_no_repository_is_refused() {
+fn path_that_is_no_repository_is_refused() {
     let home = TempDir::new().expect("a directory");
     let missing = home.path().join("missing");
     for dir in [home.path(), &missing] {

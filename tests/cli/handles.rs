@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::DCP_SIM;
 
 #[test]
-fn a_store_of_many_files_is_compacted_under_a_small_limit_of_handles() {
+fn store_of_many_files_is_compacted_under_a_small_limit_of_handles() {
     let home = TempDir::new().expect("a directory");
     for vb in 0..200 {
         copy_couchstore("e_base", &home.path().join(format!("{vb}.couch.1")));

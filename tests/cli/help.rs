@@ -19,16 +19,16 @@ const COMMANDS: [&[&str]; 10] = [
     &["completions"],
 ];
 
-/// Guards what users of the tools are told.
+/// Guards the text of the tools' help.
 #[test]
-fn the_tools_help_reads_well() {
+fn tools_help_has_its_recorded_text() {
     for command in ["inspect", "dump", "check", "recover", "compact"] {
         let help = DCP_SIM.run(&[command, "--help"]).with_code(0).stdout;
         insta::assert_snapshot!(format!("help_{command}"), help);
     }
 }
 
-/// Guards the order of help: who asks for it wants to see how it is done first.
+/// Guards the order of help: its reader looks for an example first.
 #[test]
 fn help_begins_with_examples() {
     for command in COMMANDS {
@@ -46,9 +46,9 @@ fn help_begins_with_examples() {
     assert!(version.stdout.starts_with("dcp-sim "), "{version:?}");
 }
 
-/// Guards that the examples in the help are commands this program understands.
+/// Guards that the examples in the help are commands that this program accepts.
 #[test]
-fn examples_are_understood() {
+fn examples_of_the_help_are_accepted() {
     let repository = Repository::with_everything();
     let mut seen = 0;
     for command in COMMANDS {
@@ -58,13 +58,14 @@ fn examples_are_understood() {
             .filter_map(|line| line.strip_prefix("  dcp-sim "))
         {
             seen += 1;
-            // Up to what it is said to do, or where its output goes.
+            // The description and the redirection follow the command.
             let words = example
                 .split("    ")
                 .next()
                 .and_then(|example| example.split(" >").next());
             let words: Vec<_> = words.expect("a command").split_whitespace().collect();
-            // Understood or not is decided before files are looked for; only what names no file is run as it stands.
+            // Arguments are checked before files are opened. Only a command that names no file is
+            // run as it stands.
             let ended = match words.as_slice() {
                 ["run", "--git", ".", rest @ ..] if !rest.contains(&"--data") => DCP_SIM
                     .command(&words)
@@ -82,9 +83,9 @@ fn examples_are_understood() {
     assert!(seen >= 20, "{seen} examples");
 }
 
-/// Guards that each shell gets a script, and bash one it can read.
+/// Guards that each shell gets a script, and that bash can read its own.
 #[test]
-fn completions_are_scripts() {
+fn each_shell_gets_a_completion_script() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ended = DCP_SIM.run(&["completions", shell]).with_code(0);
         for word in [

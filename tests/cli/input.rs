@@ -30,7 +30,7 @@ fn figures(ended: &Ended) -> [u64; 4] {
 
 /// Guards the input format, from a file and from standard input.
 #[test]
-fn lines_are_writes() {
+fn each_input_line_is_a_write() {
     let home = TempDir::new().expect("a directory");
     let path = file(&home, GOOD);
     let from_file = DCP_SIM
@@ -47,9 +47,9 @@ fn lines_are_writes() {
     assert_eq!(figures(&nothing), [0, 0, 0, 0]);
 }
 
-/// Guards that a bad line is never guessed at, and can be found.
+/// Guards that a bad line is refused, with its number.
 #[test]
-fn a_bad_line_is_named() {
+fn bad_line_is_refused_with_its_number() {
     let home = TempDir::new().expect("a directory");
     for bad in [
         r#"{"op":"get","key":"a"}"#,
@@ -78,9 +78,10 @@ fn a_bad_line_is_named() {
     assert!(ended.error().contains("standard input:2: "), "{ended:#?}");
 }
 
-/// Guards that what no node can hold is the input's fault, with its place, and that what just fits runs.
+/// Guards that a key too long for any node is reported as the input's fault, with its place, and
+/// that the longest key runs.
 #[test]
-fn a_key_that_is_too_long_is_named() {
+fn key_that_is_too_long_is_refused_with_its_place() {
     let line = |bytes: usize| {
         format!(
             "{{\"op\":\"set\",\"key\":\"{}\",\"value\":1}}\n",
@@ -103,10 +104,10 @@ fn a_key_that_is_too_long_is_named() {
     );
 }
 
-/// Guards that what is often taken for JSON lines is called by its name, and that input which is wrong from the start
-/// leaves nothing behind.
+/// Guards that files often mistaken for JSON lines are recognized, and that input which is wrong
+/// from the start leaves no data behind.
 #[test]
-fn other_files_get_a_hint_and_leave_no_data() {
+fn files_of_other_formats_get_a_hint_and_leave_no_data() {
     let home = TempDir::new().expect("a directory");
     let (path, data) = (home.path().join("changes.jsonl"), home.path().join("data"));
     for (bytes, what, hint) in [
@@ -134,7 +135,7 @@ fn other_files_get_a_hint_and_leave_no_data() {
 
 /// Guards counts and sizes as people type them.
 #[test]
-fn counts_and_sizes_are_read_as_people_type_them() {
+fn counts_and_sizes_with_units_are_read() {
     let run = |ops: &str, bytes: &str| {
         let workload = ["run", "--json", "--workload", "uniform", "--keys", "1e1"];
         DCP_SIM.run(&[&workload[..], &["--ops", ops, "--value-bytes", bytes]].concat())
@@ -163,9 +164,9 @@ fn counts_and_sizes_are_read_as_people_type_them() {
     }
 }
 
-/// Guards that what can't be read is an I/O failure, not a usage error.
+/// Guards that an unreadable file is an I/O failure, not a usage error.
 #[test]
-fn a_file_that_cannot_be_read_is_a_failure_of_io() {
+fn unreadable_input_file_is_an_io_failure() {
     let home = TempDir::new().expect("a directory");
     for path in [home.path().join("missing"), home.path().to_owned()] {
         let ended = DCP_SIM
@@ -201,7 +202,7 @@ fn every_workload_runs_clean() {
     }
 }
 
-/// Guards the workloads after measurements, which leave no choice of sizes.
+/// Guards the workloads after measurements, whose sizes are fixed.
 #[test]
 fn every_measured_workload_runs_clean() {
     for workload in [
@@ -220,9 +221,9 @@ fn every_measured_workload_runs_clean() {
     }
 }
 
-/// Guards the summary for people: every invariant is told, and the verdict.
+/// Guards the summary for people: every invariant, and the verdict.
 #[test]
-fn the_summary_tells_every_invariant() {
+fn summary_has_every_invariant() {
     let ended = DCP_SIM
         .run_with(&["run", "--input", "-"], GOOD.as_bytes())
         .with_code(0);

@@ -1,4 +1,4 @@
-//! `dcp-sim inspect`: pictures of files, and the same as JSON.
+//! `dcp-sim inspect`: pictures of files, and the same figures as JSON.
 
 use support::cli::argument;
 use support::fixtures::{copy_couchstore, couchstore_dir, couchstore_file};
@@ -6,9 +6,9 @@ use tempfile::TempDir;
 
 use super::DCP_SIM;
 
-/// Guards the pictures; they are plain where there is no terminal.
+/// Guards the pictures; they are plain without a terminal.
 #[test]
-fn pictures_read_well() {
+fn pictures_without_a_terminal_are_plain() {
     for (case, code) in [
         ("d_rich", 0),
         ("g_ten_v12", 0),
@@ -23,9 +23,9 @@ fn pictures_read_well() {
     }
 }
 
-/// Guards colours: they go to whoever asks for them, and not to whoever does not.
+/// Guards colours: they appear on request only.
 #[test]
-fn colours_only_repeat_the_letters() {
+fn colours_on_request_change_nothing_else() {
     let file = couchstore_file("h_boundary");
     let run = |name: &str, value: &str| {
         let mut command = DCP_SIM.command(&["inspect", &file]);
@@ -50,9 +50,9 @@ fn colours_only_repeat_the_letters() {
     assert_eq!(stripped + rest, plain);
 }
 
-/// Guards the JSON: the parts come to the whole.
+/// Guards the JSON: the parts add up to the whole.
 #[test]
-fn json_has_every_figure() {
+fn inspect_json_has_every_figure() {
     let ended = DCP_SIM.run_in(
         &couchstore_dir(),
         &["inspect", "--json", &couchstore_file("d_rich")],
@@ -100,9 +100,9 @@ fn json_has_every_figure() {
     assert_eq!(few["files"][0]["headers_left_out"], 3);
 }
 
-/// Guards directories: a line a vBucket, and others told.
+/// Guards directories: one line for each vBucket, and other files are reported.
 #[test]
-fn a_directory_is_a_table() {
+fn directory_is_shown_as_a_table() {
     let home = TempDir::new().expect("a directory");
     for (case, name) in [
         ("b_ten", "3.couch.1"),
@@ -128,9 +128,9 @@ fn a_directory_is_a_table() {
     assert!(ended.stdout.contains("2 vBuckets"), "{ended:#?}");
 }
 
-/// Guards the hint for whoever names a cluster's directory instead of a node's.
+/// Guards the hint for a caller that names a cluster's directory instead of a node's.
 #[test]
-fn a_cluster_is_no_store() {
+fn cluster_directory_is_refused_with_a_hint() {
     let home = TempDir::new().expect("a directory");
     let refused = DCP_SIM
         .run(&["inspect", argument(home.path())])

@@ -1,4 +1,5 @@
-//! A by-seqno row that names no body, under right checksums, while the by-id row is whole: no tool takes it for sound.
+//! A by-seqno row that names no body, with valid checksums, while the by-id row is whole: every
+//! tool reports it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 
 use super::DCP_SIM;
 
-/// A copy of the crafted file: of its six documents that of seqno 3 has such a row.
+/// Copies the crafted file: of its six documents that of seqno 3 has such a row.
 fn lying_row(home: &TempDir) -> PathBuf {
     let path = home.path().join("7.couch.1");
     let crafted = couchstore_dir()
@@ -30,7 +31,7 @@ fn dump(path: &Path, by: &str, code: i32) -> (Vec<String>, String) {
 }
 
 #[test]
-fn a_dump_by_seqno_leaves_the_document_out_and_says_so() {
+fn dump_by_seqno_leaves_the_document_out_and_reports_it() {
     let home = TempDir::new().expect("a directory");
     let file = lying_row(&home);
     let (lines, told) = dump(&file, "seqno", 4);
@@ -42,12 +43,12 @@ fn a_dump_by_seqno_leaves_the_document_out_and_says_so() {
         "{lines:#?}"
     );
     assert!(told.contains("error: seqno 3 is left out"), "{told}");
-    // By key every document is there.
+    // By key every document is found.
     assert_eq!(dump(&file, "key", 0).0.len(), 6);
 }
 
 #[test]
-fn a_compaction_refuses_the_file_and_leaves_it() {
+fn compaction_refuses_the_file_and_keeps_it() {
     let home = TempDir::new().expect("a directory");
     let file = lying_row(&home);
     let before = fs::read(&file).expect("there");
@@ -74,7 +75,7 @@ fn a_compaction_refuses_the_file_and_leaves_it() {
 }
 
 #[test]
-fn a_recovery_takes_the_row_that_is_sound() {
+fn recovery_uses_the_sound_row() {
     let home = TempDir::new().expect("a directory");
     let (file, new) = (lying_row(&home), home.path().join("8.couch.1"));
     let ended = DCP_SIM

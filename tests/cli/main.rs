@@ -1,4 +1,4 @@
-//! The command line as its users meet it: arguments and files in, exit codes, texts and stores out.
+//! The command line as its users see it: arguments and files, exit codes, texts and stores.
 
 use support::cli::Program;
 

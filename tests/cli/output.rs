@@ -1,4 +1,5 @@
-//! Where results can't be written: a pipe that closes is left in silence, a full device is named, and a verdict stays.
+//! Output that can't be written: a closed pipe ends the command silently, a full device is named,
+//! and a verdict stays.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use tempfile::TempDir;
 use super::DCP_SIM;
 
 const FULL: &str = "No space left on device";
-/// Every command, with the exit code that it has where its results arrive. `NEW` is a name that no file has.
+/// Every command, with its exit code if its results can be written. `NEW` is replaced by an unused
+/// name.
 const COMMANDS: [(&str, i32); 26] = [
     ("--help", 0),
     ("--version", 0),
@@ -49,7 +51,7 @@ const COMMANDS: [(&str, i32); 26] = [
     ("script different.scn", 1),
 ];
 
-/// Stores and scenario files for all of them.
+/// Makes stores and scenario files for all commands.
 fn home() -> TempDir {
     let home = TempDir::new().expect("a directory");
     let filled = [
@@ -79,7 +81,7 @@ fn home() -> TempDir {
     let write =
         |name: &str, bytes: &[u8]| fs::write(home.path().join(name), bytes).expect("written");
     write("whole.couch.1", &bytes);
-    // Much of a file is dead: a place is looked for where a document is lost.
+    // Much of a file is dead, so the loop looks for a byte whose damage loses a document.
     let is_lost = (0..bytes.len()).rev().step_by(500).any(|at| {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x5a;
@@ -116,7 +118,7 @@ fn stored_file(home: &Path) -> PathBuf {
 
 fn run(home: &Path, line: &str, stdout: Stdio, stderr: Stdio) -> Output {
     let new = home.join("new");
-    // Whichever it was made as.
+    // It is a file or a directory, depending on the command.
     let _ = (fs::remove_file(&new), fs::remove_dir_all(&new));
     let line = line.replace("NEW", argument(&new));
     let mut command = DCP_SIM.command(&line.split(' ').collect::<Vec<_>>());
@@ -132,7 +134,7 @@ fn run(home: &Path, line: &str, stdout: Stdio, stderr: Stdio) -> Output {
         .expect("waited for")
 }
 
-/// A pipe that nobody reads.
+/// Returns a pipe without a reader.
 fn closed() -> Stdio {
     let (_, writer) = std::io::pipe().expect("a pipe");
     writer.into()
@@ -146,7 +148,7 @@ fn full() -> Stdio {
         .into()
 }
 
-/// Guards T10 for `| head`: the exit code is that of the command, and nothing is said.
+/// Guards T10 for `| head`: the exit code is that of the command, and there is no message.
 #[test]
 fn closed_pipe_is_silent_and_keeps_the_exit_code() {
     let home = home();
@@ -163,7 +165,7 @@ fn closed_pipe_is_silent_and_keeps_the_exit_code() {
     }
 }
 
-/// Guards T10 for a full disk: it is named, fails a command that did well, and hides no verdict.
+/// Guards T10 for a full disk: it is named, fails a successful command, and hides no verdict.
 #[test]
 fn full_output_is_named_and_hides_no_verdict() {
     let home = home();
@@ -181,9 +183,9 @@ fn full_output_is_named_and_hides_no_verdict() {
     }
 }
 
-/// Guards that messages which can't be written are no reason to fail.
+/// Guards that messages which can't be written don't fail the command.
 #[test]
-fn lost_messages_change_nothing() {
+fn messages_that_cannot_be_written_change_nothing() {
     let home = home();
     for (line, code) in COMMANDS {
         for stderr in [closed(), full()] {
@@ -202,9 +204,9 @@ fn lost_messages_change_nothing() {
     }
 }
 
-/// Guards that a caller which has closed the streams wants no output, and gets the exit code.
+/// Guards that a caller which closes the streams wants no output, and gets the exit code.
 #[test]
-fn closed_streams_are_taken_as_unwanted() {
+fn closed_streams_leave_the_exit_code() {
     let home = home();
     for (line, code) in COMMANDS {
         let new = home.path().join("new");
@@ -222,7 +224,7 @@ fn closed_streams_are_taken_as_unwanted() {
     }
 }
 
-/// Guards the verdict of a run whose page or trace can't be written to its end.
+/// Guards the verdict of a run whose page or trace can't be written completely.
 #[test]
 fn full_files_are_named_and_the_verdict_is_printed() {
     let home = home();
@@ -239,7 +241,7 @@ fn full_files_are_named_and_the_verdict_is_printed() {
     }
 }
 
-/// Guards that files that were named are touched by results alone.
+/// Guards that named files are changed by results alone.
 #[test]
 fn refused_run_leaves_named_files_as_they_were() {
     let home = home();

@@ -1,4 +1,4 @@
-//! Each tool says whose a directory or file is that it can't take, and writes nothing.
+//! Directories and files of another engine: each tool names the owner, and writes nothing.
 
 use std::fs;
 use std::path::Path;
@@ -20,9 +20,9 @@ fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Guards a directory of two engines' files, as an engine that took another's directory for its own would leave it.
+/// Guards a directory with two engines' files, as a mistaken engine would leave it.
 #[test]
-fn a_directory_of_two_engines_files_is_refused_by_every_tool() {
+fn directory_of_two_engines_files_is_refused_by_every_tool() {
     let home = TempDir::new().expect("a directory");
     let (dir, new) = (home.path().join("store"), home.path().join("new"));
     fs::create_dir(&dir).expect("made");
@@ -48,7 +48,7 @@ fn a_directory_of_two_engines_files_is_refused_by_every_tool() {
 }
 
 #[test]
-fn a_single_file_of_a_log_store_is_told_for_what_it_is() {
+fn single_file_of_a_log_store_is_recognized() {
     let home = TempDir::new().expect("a directory");
     let (file, new) = (home.path().join("log-00000000"), home.path().join("new"));
     fs::write(&file, b"").expect("written");

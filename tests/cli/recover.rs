@@ -1,4 +1,4 @@
-//! `dcp-sim recover`: a new file of what can be read, and what it says is lost (T5).
+//! `dcp-sim recover`: a new file with everything readable, and a report of the losses (T5).
 
 use std::fs;
 
@@ -26,9 +26,10 @@ fn dump(path: &str) -> String {
     DCP_SIM.run_in(&couchstore_dir(), &["dump", path]).stdout
 }
 
-/// Guards the exit codes, that what comes out is sound, and that it holds what the old file's dump shows.
+/// Guards the exit codes, that the new file is sound, and that it holds what the old file's dump
+/// shows.
 #[test]
-fn what_is_saved_is_sound() {
+fn recovered_file_is_sound_and_complete() {
     for (case, code, rows) in [
         ("d_rich", 0, 15),
         ("e_torn_in_doc", 0, 10),
@@ -59,16 +60,16 @@ fn what_is_saved_is_sound() {
         let saved = dump(argument(&saved));
         assert_eq!(saved.lines().count(), rows, "{case}");
         let before = dump(&couchstore_file(case));
-        // Damage of header or index leaves nothing to compare with.
+        // Damage to a header or an index leaves nothing to compare with.
         if !before.is_empty() {
             assert_eq!(saved, before, "{case}");
         }
     }
 }
 
-/// Guards the words for what is lost, and the same as JSON.
+/// Guards the report of losses, as text and as JSON.
 #[test]
-fn losses_are_told() {
+fn losses_of_a_recovery_are_reported() {
     let home = TempDir::new().expect("a directory");
     let document = recover(&home, "f_bad_doc", &["--json"]).with_code(1).json();
     assert_eq!(
@@ -86,7 +87,7 @@ fn losses_are_told() {
     assert_eq!(ended.stdout.lines().next(), Some(told), "{ended:#?}");
 }
 
-/// Guards what is there: no file is written over, and none is left where nothing was saved.
+/// Guards existing files: no file is overwritten, and none is left if nothing was recovered.
 #[test]
 fn refusals_leave_nothing_behind() {
     let home = TempDir::new().expect("a directory");

@@ -27,9 +27,9 @@ fn written(dir: &Path, name: &str) -> String {
     std::fs::read_to_string(path).expect("written")
 }
 
-/// Guards that a page tells what happened and only that: nothing in it is of this machine or this minute.
+/// Guards that a page depends on the run alone, not on this machine or this minute.
 #[test]
-fn the_same_run_gives_the_same_page() {
+fn same_run_gives_the_same_page() {
     let dir = tempfile::tempdir().expect("a directory");
     let page = written(dir.path(), "one.html");
     assert_eq!(page, written(dir.path(), "two.html"));
@@ -40,9 +40,9 @@ fn the_same_run_gives_the_same_page() {
     );
 }
 
-/// Guards that what a run is recorded for does not change it.
+/// Guards that recording a run does not change it.
 #[test]
-fn a_recorded_run_is_the_same_run() {
+fn recorded_run_is_the_same_run() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("page.html");
     let recorded = [
@@ -54,9 +54,9 @@ fn a_recorded_run_is_the_same_run() {
     assert_eq!(told(&[&RUN[..], &["--json"]].concat()), told(&recorded));
 }
 
-/// Guards that a page that can't be written is told before the run.
+/// Guards that a page that can't be written is reported before the run.
 #[test]
-fn a_page_that_cannot_be_written_is_told_first() {
+fn page_that_cannot_be_written_is_reported_before_the_run() {
     let ended = DCP_SIM
         .run(&[&RUN[..], &["--report", "/nowhere/page.html"]].concat())
         .with_code(3);
@@ -66,9 +66,9 @@ fn a_page_that_cannot_be_written_is_told_first() {
     );
 }
 
-/// Guards that the charts are really drawn. Without a browser there is nothing to ask.
+/// Guards that the charts are drawn. Without a browser the test checks nothing.
 #[test]
-fn a_browser_draws_the_charts() {
+fn charts_are_drawn_in_a_browser() {
     let Some(browser) = browser() else { return };
     let dir = tempfile::tempdir().expect("a directory");
     let page = written(dir.path(), "page.html");
@@ -79,9 +79,9 @@ fn a_browser_draws_the_charts() {
     );
 }
 
-/// Guards that flushes far apart are seen: each is a sample between two gaps, which no line goes through.
+/// Guards that rare flushes are visible: each is a sample between two gaps, which no line crosses.
 #[test]
-fn no_chart_of_a_short_run_is_empty() {
+fn charts_of_a_short_run_are_not_empty() {
     let Some(browser) = browser() else { return };
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("page.html");
@@ -96,7 +96,7 @@ fn no_chart_of_a_short_run_is_empty() {
     ];
     let _ended = DCP_SIM.run(&run).with_code(0);
     let page = std::fs::read_to_string(&path).expect("written");
-    // Lines and points have colours, grids and names are grey.
+    // Lines and points have colours; grids and names are grey.
     let count = "<script>setTimeout(() => { document.body.dataset.ink = [...document.querySelectorAll('canvas')].map((canvas) => {
         const bytes = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
         let coloured = 0;
@@ -136,7 +136,7 @@ fn browser() -> Option<&'static str> {
     found
 }
 
-/// What a browser makes of a page.
+/// Returns a page as a browser renders it.
 fn shown(browser: &str, dir: &Path, page: &str) -> String {
     let path = dir.join("shown.html");
     std::fs::write(&path, page).expect("written");

@@ -22,9 +22,10 @@ fn code(paths: &[&Path]) -> i32 {
         .code
 }
 
-/// Guards what scripts that call us decide by: 0 equal, 1 different, 2 not understood, 3 not readable; the worst wins.
+/// Guards the exit codes that calling scripts rely on: 0 equal, 1 different, 2 not understood, 3
+/// not readable; the worst wins.
 #[test]
-fn exit_codes_tell_how_it_went() {
+fn script_with_each_outcome_has_its_exit_code() {
     let home = TempDir::new().expect("a directory");
     let good = file(&home, "good.scn", GOOD);
     let different = file(&home, "different.scn", &GOOD.replace("1 new", "2 new"));
@@ -38,9 +39,9 @@ fn exit_codes_tell_how_it_went() {
     assert_eq!(code(&[&missing, &good, &different]), 3);
 }
 
-/// Guards that rewriting makes a file match, and is not done unasked.
+/// Guards that rewriting makes a file match, and happens on request only.
 #[test]
-fn rewriting_is_asked_for() {
+fn rewriting_on_request_makes_a_file_match() {
     let home = TempDir::new().expect("a directory");
     let wrong = GOOD.replace("1 new", "2 new");
     let path = file(&home, "wrong.scn", &wrong);

@@ -1,4 +1,4 @@
-//! `--profile swarm`, and `--seeds` with every source and output: from the command line.
+//! `--profile swarm` from the command line, and `--seeds` with every source and output.
 
 use serde_json::Value;
 use support::cli::argument;
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::DCP_SIM;
 
-/// Small clusters, whatever is drawn beside.
+/// Settings of small clusters; the rest is drawn.
 const SMALL: [&str; 9] = [
     "--profile",
     "swarm",
@@ -33,9 +33,9 @@ fn lines(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// W8. Guards that a seed is all that a replay needs.
+/// W8. Guards that a replay needs nothing except the seed.
 #[test]
-fn a_swarm_seed_replayed_gives_the_same_bytes() {
+fn swarm_seed_replayed_gives_the_same_bytes() {
     for seed in ["3", "4"] {
         let json = || {
             DCP_SIM.run(&[
@@ -55,9 +55,9 @@ fn a_swarm_seed_replayed_gives_the_same_bytes() {
     }
 }
 
-/// W17. Guards that seeds drawn at once are told as if one came after the other, in text and in JSON.
+/// W17. Guards that seeds run concurrently are reported as if run in sequence, in text and in JSON.
 #[test]
-fn swarm_seeds_are_told_alike_whatever_runs_at_once() {
+fn swarm_seeds_with_any_number_of_jobs_give_the_same_output() {
     for output in [&["--seeds", "6"][..], &["--seeds", "6", "--json"]] {
         let one = run(&[&SMALL[..], &["7"], output, &["--jobs", "1"]].concat());
         assert_eq!(
@@ -99,9 +99,9 @@ fn swarm_seeds_are_told_alike_whatever_runs_at_once() {
     }
 }
 
-/// Guards that people read what was drawn, too.
+/// Guards that the text report includes the drawn settings.
 #[test]
-fn a_swarm_report_says_what_was_drawn() {
+fn swarm_report_has_the_drawn_settings() {
     let text = run(&[&SMALL[..], &["5", "--nodes", "2", "--engine", "logstor"]].concat());
     let drew = text
         .lines()
@@ -115,7 +115,7 @@ fn a_swarm_report_says_what_was_drawn() {
 
 /// Guards that a history is read once and proven for each seed, with faults and without.
 #[test]
-fn seeds_share_a_git_history() {
+fn seeds_with_a_git_history_are_each_proven() {
     let repository = Repository::with_everything();
     let git = [
         "--git",
@@ -153,9 +153,10 @@ fn seeds_share_a_git_history() {
     }
 }
 
-/// Guards standard input, which can be read only once, and that a bad line is told before a seed runs.
+/// Guards standard input, which can be read only once, and that a bad line is reported before a
+/// seed runs.
 #[test]
-fn seeds_share_lines_of_json() {
+fn seeds_with_lines_from_standard_input_share_them() {
     let good =
         b"{\"op\":\"set\",\"key\":\"a\",\"value\":\"1\"}\n{\"op\":\"delete\",\"key\":\"a\"}\n";
     let command = ["run", "--input", "-", "--seeds", "3", "--json"];
@@ -172,9 +173,10 @@ fn seeds_share_lines_of_json() {
     );
 }
 
-/// Guards the page over many seeds: it tells each, asks nothing of the network, and is the same each time.
+/// Guards the page over many seeds: it has each, loads nothing from the network, and is the same
+/// each time.
 #[test]
-fn seeds_have_a_page() {
+fn seeds_with_a_report_get_one_page() {
     let home = TempDir::new().expect("a directory");
     let page = |name: &str| {
         let path = home.path().join(name);

@@ -1,4 +1,4 @@
-//! T3: looking at a store changes nothing in it: no byte, no time, no name.
+//! T3: the tools that only read change nothing in a store: no byte, no time, no name.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use super::DCP_SIM;
 
 type Seen = BTreeMap<String, (Vec<u8>, SystemTime, u32)>;
 
-/// Everything in a directory, and the directory's own time.
+/// Returns everything in a directory, and the directory's own time.
 fn look(dir: &Path) -> (Seen, SystemTime) {
     use std::os::unix::fs::PermissionsExt;
     let seen = fs::read_dir(dir).expect("there").map(|entry| {
@@ -33,14 +33,14 @@ fn look(dir: &Path) -> (Seen, SystemTime) {
 }
 
 #[test]
-fn tools_leave_a_store_as_it_is() {
+fn reading_tools_leave_a_store_unchanged() {
     let (home, elsewhere) = (
         TempDir::new().expect("a directory"),
         TempDir::new().expect("a directory"),
     );
     let cases = [
         ("e_base", "0.couch.1"),
-        // What opening for writing would finish, cut off or remove.
+        // Opening for writing would finish, cut off or remove these.
         ("e_header_not_activated", "1.couch.1"),
         ("e_torn_in_doc", "2.couch.1"),
         ("e_zero_tail", "3.couch.1"),
@@ -53,7 +53,7 @@ fn tools_leave_a_store_as_it_is() {
     for (case, name) in cases {
         let path = home.path().join(name);
         copy_couchstore(case, &path);
-        // Long ago, so that any write shows.
+        // The time is old, so that any write shows.
         let file = fs::File::options().write(true).open(&path).expect("there");
         file.set_modified(SystemTime::UNIX_EPOCH).expect("set");
     }
@@ -82,9 +82,9 @@ fn tools_leave_a_store_as_it_is() {
     assert!(look(home.path()) == before, "something has changed");
 }
 
-/// Guards log stores: the engine's lock is left as it was too, and none where there was none.
+/// Guards log stores: an existing lock file stays as it was, and none is made.
 #[test]
-fn tools_leave_a_log_store_as_it_is() {
+fn reading_tools_leave_a_log_store_unchanged() {
     let home = TempDir::new().expect("a directory");
     super::log_store::make(home.path());
     for with_lock in [true, false] {

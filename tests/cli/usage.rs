@@ -1,4 +1,4 @@
-//! Commands that make no sense are refused with exit code 2, before anything is touched.
+//! Commands that contradict themselves are refused with exit code 2, before anything is touched.
 
 use support::cli::argument;
 use tempfile::TempDir;
@@ -18,7 +18,7 @@ const SMALL: [&str; 8] = [
 
 /// Guards the exit code of every usage error.
 #[test]
-fn nonsense_is_refused() {
+fn usage_errors_have_exit_code_2() {
     for arguments in [
         &[][..],
         &["walk"],
@@ -95,7 +95,7 @@ fn nonsense_is_refused() {
 
 /// Guards the limits of a cluster, with a message that names both sides.
 #[test]
-fn clusters_that_cannot_be_are_refused() {
+fn impossible_clusters_are_refused() {
     for (arguments, said) in [
         (
             ["--nodes", "2", "--replicas", "2"],
@@ -120,9 +120,10 @@ fn clusters_that_cannot_be_are_refused() {
     }
 }
 
-/// Guards what is in a directory already: a run starts from nothing and never mixes with, or removes, what is there.
+/// Guards existing data: a run starts from an empty directory, and neither mixes with nor removes a
+/// directory's files.
 #[test]
-fn a_directory_with_something_in_it_is_not_touched() {
+fn directory_with_files_is_not_touched() {
     let home = TempDir::new().expect("a directory");
     std::fs::write(home.path().join("precious"), b"mine").expect("written");
     let ended = DCP_SIM
@@ -142,7 +143,7 @@ fn a_directory_with_something_in_it_is_not_touched() {
         b"mine"
     );
 
-    // A second run in a first one's directory is such a case, too.
+    // A second run in the first one's directory is such a case, too.
     let data = home.path().join("new/data");
     let in_new = [&SMALL[..], &["--data", argument(&data)]].concat();
     let _first = DCP_SIM.run(&in_new).with_code(0);
@@ -151,7 +152,7 @@ fn a_directory_with_something_in_it_is_not_touched() {
 
 /// Guards that a directory or trace that can't be written is an I/O failure.
 #[test]
-fn what_cannot_be_written_is_a_failure_of_io() {
+fn unwritable_directory_or_trace_is_an_io_failure() {
     let home = TempDir::new().expect("a directory");
     let file = home.path().join("file");
     std::fs::write(&file, b"").expect("written");
@@ -164,7 +165,7 @@ fn what_cannot_be_written_is_a_failure_of_io() {
     }
 }
 
-/// Guards what is said of drawn clusters that can't be: each refusal names the option and what is wrong with it.
+/// Guards the errors about impossible drawn clusters: each names the option and the contradiction.
 #[test]
 fn drawn_clusters_that_contradict_their_options_are_refused() {
     let swarm = ["run", "--profile", "swarm", "--json"];

@@ -1,7 +1,7 @@
-//! The example of `docs/formats/logstor.md` is what a log store writes, byte for byte.
+//! The example of `docs/formats/logstor.md`, compared byte for byte with a log store.
 //!
-//! The page shows a small store's bytes field by field. A reader relies on them as on the tables above them, so that they are
-//! compared here with a store that is made the same way.
+//! The page shows a small store's bytes field by field. A reader relies on them as on the tables
+//! above them. So they are compared here with a store that is made the same way.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use lowtide_persistence::{Batch, Engine};
 const PAGE: &str = include_str!("../../docs/formats/logstor.md");
 const VB: Vbid = Vbid(7);
 
-/// A store with one vBucket and one commit of two items, on a disk in memory.
+/// Returns a store with one vBucket and one commit of two items, on a disk in memory.
 fn example() -> MemoryDisk {
     let disk = MemoryDisk::new();
     let config = LogstorConfig {
@@ -72,8 +72,8 @@ fn bytes_of(disk: &MemoryDisk, name: &str) -> Vec<u8> {
     bytes
 }
 
-/// The bytes that the page's block with that first line shows. A line has an offset, bytes, and behind two blanks their
-/// meaning; each begins where the one before ended.
+/// Returns the bytes in the page's block with that first line. A line has an offset, bytes, and
+/// after two spaces their meaning; each begins at the end of the one before.
 fn shown(title: &str) -> Vec<u8> {
     let block = PAGE
         .split("```text\n")
@@ -96,7 +96,7 @@ fn shown(title: &str) -> Vec<u8> {
     bytes
 }
 
-/// Lines of 16 bytes, to compare by eye.
+/// Returns lines of 16 bytes, to compare by eye.
 fn dump(bytes: &[u8]) -> String {
     let line = |(number, line): (usize, &[u8])| {
         let digits: Vec<_> = line.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -105,7 +105,7 @@ fn dump(bytes: &[u8]) -> String {
     bytes.chunks(16).enumerate().map(line).collect()
 }
 
-/// What the page shows of a file, and what the file has, as lines.
+/// Returns a file's lines as the page shows them, and as the file has them.
 fn compare(disk: &MemoryDisk, name: &str) -> (String, String) {
     let bytes = bytes_of(disk, name);
     let is_written = |byte: &u8| *byte != 0;
@@ -120,7 +120,7 @@ fn compare(disk: &MemoryDisk, name: &str) -> (String, String) {
 }
 
 #[test]
-fn log_format_example_is_what_a_store_writes() {
+fn log_format_example_equals_a_store() {
     let disk = example();
     let (shown, written): (Vec<_>, Vec<_>) = ["log-00000000", "MANIFEST"]
         .map(|name| compare(&disk, name))

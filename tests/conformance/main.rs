@@ -1,4 +1,5 @@
-//! Every storage engine keeps the promises of `lowtide_persistence::Engine` (E1 to E10), on the same suite.
+//! Conformance of every storage engine: the promises of `lowtide_persistence::Engine` (E1 to E10),
+//! checked by one suite.
 
 mod log_format;
 
@@ -19,7 +20,7 @@ fn couchstore(config: CouchstoreConfig) {
 }
 
 #[test]
-fn couchstore_with_one_sync() {
+fn couchstore_with_one_sync_conforms() {
     couchstore(CouchstoreConfig {
         commit: CommitMode::OneSync,
         ..CouchstoreConfig::default()
@@ -27,7 +28,7 @@ fn couchstore_with_one_sync() {
 }
 
 #[test]
-fn couchstore_with_two_syncs() {
+fn couchstore_with_two_syncs_conforms() {
     couchstore(CouchstoreConfig {
         commit: CommitMode::TwoPhase,
         ..CouchstoreConfig::default()
@@ -35,7 +36,7 @@ fn couchstore_with_two_syncs() {
 }
 
 #[test]
-fn couchstore_in_older_versions() {
+fn couchstore_in_older_versions_conforms() {
     for version in [FormatVersion::V12, FormatVersion::V13] {
         couchstore(CouchstoreConfig {
             version,
@@ -44,7 +45,7 @@ fn couchstore_in_older_versions() {
     }
 }
 
-/// Segments small enough that a history needs several, and files that several need.
+/// Segments are small enough that a history needs several, and files several of them.
 #[test]
 fn logstor() {
     log(LogstorConfig {
@@ -54,9 +55,9 @@ fn logstor() {
     });
 }
 
-/// Every closing leaves an image, and every opening goes by one.
+/// Every close writes an image, and every open uses one.
 #[test]
-fn logstor_with_index_images() {
+fn logstor_with_index_images_conforms() {
     let image = LogstorConfig {
         image_bytes: 0,
         image_percent: u32::MAX,

@@ -1,5 +1,7 @@
-//! A disk that fails once, at every I/O and in every way: a flush that failed is read again with what came since, a
-//! failed sync poisons the store until it is reopened, and nothing is lost either way.
+//! A disk that fails once, at every I/O and in every way, and the recovery from it.
+//!
+//! A failed flush is read again with the later changes. A failed sync poisons the store until it is
+//! reopened. Nothing is lost in either case.
 
 use lowtide_persistence::EngineError;
 use lowtide_persistence::disk::{Fault, Keep};
@@ -14,8 +16,8 @@ const FAULTS: [Fault; 5] = [
     Fault::EioPersisted,
 ];
 
-/// Does the steps, each until it succeeds, as a host would: on failure again, reopening a poisoned store first.
-/// Returns the failures.
+/// Runs each step until it succeeds, as a host would: a poisoned store is reopened before the next
+/// try. Returns the failures.
 fn persevere(rig: &mut Rig, steps: &[Step]) -> Vec<&'static str> {
     let mut failures = Vec::new();
     let mut told = |error: EngineError| {
@@ -48,13 +50,13 @@ fn persevere(rig: &mut Rig, steps: &[Step]) -> Vec<&'static str> {
     failures
 }
 
-/// Lives through the script with one fault planned by `plan`; returns the failures seen.
+/// Runs the script with one fault planned by `plan`; returns the failures.
 fn live(when: &str, plan: impl FnOnce(&Rig)) -> Vec<&'static str> {
     let mut rig = Rig::new();
     plan(&rig);
     let failures = persevere(&mut rig, &[&SCRIPT[..], &EPILOGUE].concat());
     rig.check_end(when);
-    // Nothing of it was owed to what is not durable.
+    // The result must not depend on data that is not durable.
     rig.engine = None;
     rig.disk.clear_faults();
     rig.disk.crash(Keep::None);
@@ -73,7 +75,7 @@ fn ios() -> u64 {
 
 /// Guards F2 and E2 at every I/O, for every way it can fail.
 #[test]
-fn one_failure_anywhere_loses_nothing() {
+fn one_failure_at_any_io_loses_nothing() {
     let (ios, mut failed) = (ios(), 0);
     for nth in 1..=ios {
         for fault in FAULTS {
@@ -87,9 +89,9 @@ fn one_failure_anywhere_loses_nothing() {
     );
 }
 
-/// Guards E5: after a failed sync of a commit nothing is taken until the store was reopened.
+/// Guards E5: after a failed sync of a commit every write is refused until the store is reopened.
 #[test]
-fn a_failed_sync_poisons_the_store_until_it_is_reopened() {
+fn failed_sync_poisons_the_store_until_it_is_reopened() {
     let mut rig = Rig::new();
     rig.open().expect("an empty disk");
     rig.run(&[Step::Write(3)]).expect("memory only");
@@ -115,9 +117,10 @@ fn a_failed_sync_poisons_the_store_until_it_is_reopened() {
     );
 }
 
-/// Guards F2 against a failure that is no sync's: the same store takes the flush again, with what came since.
+/// Guards F2 after a failure other than a sync: the same store takes the flush again, with the
+/// later changes.
 #[test]
-fn a_failed_write_is_tried_again_on_the_same_store() {
+fn failed_write_is_tried_again_on_the_same_store() {
     let mut rig = Rig::new();
     rig.open().expect("an empty disk");
     rig.run(&[Step::Write(3)]).expect("memory only");

@@ -1,9 +1,10 @@
-//! SIGKILL in the middle of a run: the trace says what was acknowledged, the stores must have it, and exactly what a
-//! recount of the source gives.
+//! SIGKILL in the middle of a run: the stores have every write that the trace says was
+//! acknowledged, and exactly the documents of a recount of the source.
 //!
-//! A line of the trace is written after what it tells of, so every whole line holds. The process may die while it
-//! writes one: the last line, and no other, may be torn. Nothing here depends on time: the run would go on for hours,
-//! the test reads until it has seen enough, and whatever happens until the kill only adds to what must be there.
+//! A line of the trace is written after the event, so every whole line holds. The process may die
+//! while it writes one: the last line, and no other, may be torn. Nothing here depends on time. The
+//! run would take hours, the test reads until it has seen enough, and events until the kill only
+//! add to what must be there.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -24,13 +25,13 @@ use super::DCP_SIM;
 
 const NODES: usize = 3;
 const VBUCKETS: u16 = 4;
-/// More than any machine does before it is killed.
+/// Number of writes that no machine reaches before the kill.
 const OPS: u64 = 1 << 40;
 const KEYS: u64 = 200;
 const VALUE_BYTES: usize = 100;
 const SEED: u64 = 11;
 
-/// Killed when the test ends, however it does.
+/// Child process that is killed when the test ends.
 struct Run(Child);
 
 impl Drop for Run {
@@ -71,7 +72,7 @@ fn start(kind: Distribution, data: &Path, trace: &Path) -> Run {
     Run(child.expect("the program runs"))
 }
 
-/// The lines of a trace that end.
+/// Returns the lines of a trace that end.
 fn whole_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|&byte| byte == b'\n')
         .filter(|line| line.ends_with(b"\n"))
@@ -81,7 +82,7 @@ fn is_persisted(line: &[u8]) -> bool {
     line.starts_with(br#"{"event":"persisted""#)
 }
 
-/// Reads the trace as it grows until it has so many lines about persisted seqnos.
+/// Reads the growing trace until it has `lines` lines about persisted seqnos.
 fn await_persisted(run: &mut Run, trace: &Path, lines: usize) {
     let mut text = Vec::new();
     let mut file = None;
@@ -102,7 +103,7 @@ fn await_persisted(run: &mut Run, trace: &Path, lines: usize) {
     }
 }
 
-/// The last acknowledged seqno of every copy.
+/// Returns the last acknowledged seqno of every copy.
 fn acknowledged(trace: &Path) -> BTreeMap<(usize, Vbid), Seqno> {
     let text = std::fs::read(trace).expect("a trace");
     let mut acknowledged = BTreeMap::new();
@@ -131,7 +132,7 @@ fn check(kind: Distribution, trace: &Path, nodes: &[StoredNode]) {
     }
     let mut wanted: BTreeMap<Vbid, Seqno> = BTreeMap::new();
     for (&vb, stored) in nodes.iter().flatten() {
-        // A replica in the middle of a snapshot is judged by what the rest of it brings.
+        // A replica in the middle of a snapshot is judged at the snapshot's end.
         let end = stored
             .state
             .as_ref()
@@ -189,18 +190,18 @@ fn kill_after(kind: Distribution, persisted_lines: usize) {
 
 /// Guards durability at the very first acknowledgements, when most copies are still empty.
 #[test]
-fn killed_at_the_first_acknowledgement() {
+fn run_killed_at_the_first_acknowledgement_keeps_it() {
     kill_after(Distribution::Zipfian, 1);
 }
 
 /// Guards durability while replicas are in the middle of their snapshots.
 #[test]
-fn killed_early() {
+fn run_killed_early_keeps_what_was_acknowledged() {
     kill_after(Distribution::Uniform, 60);
 }
 
 /// Guards durability after many commits to each file, with keys that come and go.
 #[test]
-fn killed_later() {
+fn run_killed_later_keeps_what_was_acknowledged() {
     kill_after(Distribution::Zipfian, 400);
 }

@@ -1,8 +1,11 @@
-//! SIGKILL again and again, of a process that commits, compacts, purges and rolls back on real files: what it
-//! acknowledged is there, what was in flight is there as a whole or not at all, and the next process goes on from that.
+//! SIGKILL again and again, of a process that commits, compacts, purges and rolls back on real
+//! files.
 //!
-//! When it is killed is drawn by the number of things it has done: the moment is chance, but no clock. What it does
-//! follows from the seed, which a failure tells.
+//! What always holds: acknowledged changes are there, a change in flight is there as a whole or not
+//! at all, and the next process continues from that.
+//!
+//! The moment of the kill is drawn as a number of actions: it depends on chance, not on a clock.
+//! The actions follow from the seed, which a failure reports.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -18,10 +21,11 @@ use lowtide_persistence::{Engine, ScanLimit};
 use support::killing::{self, Act, CONFIG, Contents, Expected, VBS, read_lines};
 use tempfile::TempDir;
 
-/// Things done before the kill, at most.
+/// Maximum number of actions before the kill.
 const DONE_MAX: u64 = 120;
 
-/// Runs the writer until it has said so often that something is done; all whole lines it said until it was dead.
+/// Runs the writer until it has reported `done` actions; returns all whole lines that it wrote
+/// until its death.
 fn run_and_kill(dir: &Path, seed: u64, done: u64) -> Vec<String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_store-writer"))
         .args([
@@ -43,7 +47,7 @@ fn run_and_kill(dir: &Path, seed: u64, done: u64) -> Vec<String> {
         left -= u64::from(left > 0 && line.starts_with("did"));
         lines.push(line.trim_end().to_owned());
         if left == 0 {
-            // Again after the last line, when it is dead already: that is no error.
+            // Each later line kills it again, which is no error.
             child.kill().expect("SIGKILL");
         }
     }
@@ -68,7 +72,7 @@ fn contents(engine: &Couchstore, vb: Vbid) -> (u64, Contents) {
     (snapshot.high().0, items.collect())
 }
 
-/// What came of the rounds.
+/// Totals of the rounds.
 #[derive(Debug, Default)]
 struct Tally {
     done: usize,
@@ -117,9 +121,9 @@ fn rounds(rounds: u64, seed: u64) -> Tally {
     tally
 }
 
-/// Guards all that is acknowledged against the death of its process, whatever it is at.
+/// Guards acknowledged changes against the death of their process at any moment.
 #[test]
-fn killed_again_and_again() {
+fn writer_killed_again_and_again_keeps_what_was_acknowledged() {
     let tally = rounds(12, 1);
     assert!(
         tally.compacted && tally.rolled_back > 0 && tally.purged > 0,
@@ -127,10 +131,10 @@ fn killed_again_and_again() {
     );
 }
 
-/// The same for long.
+/// Same as the test above, for long.
 #[test]
 #[ignore = "takes minutes"]
-fn killed_five_hundred_times() {
+fn writer_killed_five_hundred_times_keeps_what_was_acknowledged() {
     let tally = rounds(500, 2);
     println!("{tally:?}");
     assert!(

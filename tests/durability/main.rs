@@ -1,5 +1,5 @@
-//! What was acknowledged is there afterwards, whatever happened: a process killed, power lost at any I/O, a disk that
-//! fails.
+//! Durability: acknowledged data survives a killed process, power loss at any I/O, and a failing
+//! disk.
 
 use support::cli::Program;
 

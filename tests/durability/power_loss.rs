@@ -1,20 +1,23 @@
-//! Power lost at every single I/O of a short life, with nothing, everything or any part of the unsynced left: nothing
-//! acknowledged is lost, what is there is a prefix, and it goes on from there.
+//! Power loss at every single I/O of a short life, with nothing, everything or any part of the
+//! unsynced bytes left.
+//!
+//! What always holds: nothing acknowledged is lost, the store holds a prefix, and the node
+//! continues from it.
 
 use lowtide_persistence::disk::Keep;
 
 use super::rig::{EPILOGUE, Rig, SCRIPT};
 
-/// What becomes of memory.
+/// State of the process's memory after the power loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Memory {
-    /// The disk alone lost its power: the process flushes again what it has.
+    /// Only the disk lost its power: the process flushes its changes again.
     Stays,
-    /// All was lost: the process starts anew from the store, and its changes come again.
+    /// The process lost its memory too: it restarts from the store, and its changes come again.
     Goes,
 }
 
-/// I/Os of the script when nothing fails, the making of the store included.
+/// Returns the number of I/Os of the script without failures, the creation of the store included.
 fn ios() -> u64 {
     let mut rig = Rig::new();
     rig.open().expect("an empty disk");
@@ -27,7 +30,8 @@ fn lose_power((io, ios): (u64, u64), keep: Keep, memory: Memory) {
     let mut rig = Rig::new();
     rig.disk.power_off_at_io(io);
     let ended = rig.open().and_then(|()| rig.run(&SCRIPT));
-    // The very last write activates a header whose commit was acknowledged already: whether it fails concerns nobody.
+    // The very last write activates a header whose commit was already acknowledged, so its failure
+    // does not matter.
     let error = ended.err().map(|error| error.kind());
     assert!(
         error == Some("power-lost") || error.is_none() && io == ios,
@@ -46,7 +50,7 @@ fn lose_power((io, ios): (u64, u64), keep: Keep, memory: Memory) {
     rig.run(&EPILOGUE).expect("all is well again");
     rig.check_end(&when);
 
-    // What was flushed after the recovery is as durable as what was before it.
+    // Flushes after the recovery are as durable as those before it.
     rig.engine = None;
     rig.disk.crash(Keep::None);
     rig.open().expect("opens again");
@@ -65,20 +69,20 @@ fn lose_power_everywhere(keeps: impl Iterator<Item = Keep> + Clone) {
     }
 }
 
-/// Guards E6 and F1 when the device keeps nothing it was not told to sync.
+/// Guards E6 and F1 when the device keeps only synced bytes.
 #[test]
-fn nothing_unsynced_survives() {
+fn power_loss_that_keeps_nothing_unsynced_loses_nothing_acknowledged() {
     lose_power_everywhere([Keep::None].into_iter());
 }
 
-/// Guards E2 when all that was written has reached the device, acknowledged or not.
+/// Guards E2 when every written byte has reached the device, acknowledged or not.
 #[test]
-fn everything_unsynced_survives() {
+fn power_loss_that_keeps_everything_unsynced_leaves_a_prefix() {
     lose_power_everywhere([Keep::All].into_iter());
 }
 
-/// Guards E2 and E6 when any part of what was unsynced survives, in any order and torn.
+/// Guards E2 and E6 when any part of the unsynced bytes survives, in any order and torn.
 #[test]
-fn any_part_of_the_unsynced_survives() {
+fn power_loss_that_keeps_any_part_leaves_a_prefix() {
     lose_power_everywhere((0..8).map(|seed| Keep::Random { seed }));
 }

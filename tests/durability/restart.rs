@@ -1,13 +1,13 @@
-//! What a replica knows of its snapshot after a restart.
+//! Snapshot progress of a replica after a restart.
 
 use lowtide_checkpoint::Seqno;
 
 use super::rig::{REPLICA, Rig, Step};
 
-/// Guards that a replica which persisted half a snapshot says so when it asks to go on: its active decides by that
-/// whether it must roll back.
+/// Guards that a replica which persisted half a snapshot says so in its stream request: its active
+/// decides by that whether it must roll back.
 #[test]
-fn a_restarted_replica_knows_that_its_snapshot_is_half() {
+fn restarted_replica_reports_its_snapshot_as_half() {
     let mut rig = Rig::new();
     rig.open().expect("an empty disk");
     rig.run(&[Step::Announce(4), Step::Receive(3), Step::Flush])

@@ -1,5 +1,5 @@
-//! One node's storage path without a node: vBuckets, a flusher and a couchstore on a disk that fails on demand, and the
-//! recount of what they must hold.
+//! The storage path of one node without a node: vBuckets, a flusher and a couchstore on a disk that
+//! fails on demand, and a recount of their contents.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,13 +18,13 @@ use support::stores::{self, StoredVBucket};
 
 const DIR: &str = "/store";
 
-/// Takes writes.
+/// vBucket that takes writes.
 pub(crate) const ACTIVE: Vbid = Vbid(0);
-/// Takes the same changes as an active's snapshots.
+/// vBucket that receives the same changes in an active's snapshots.
 pub(crate) const REPLICA: Vbid = Vbid(1);
 pub(crate) const VBS: [Vbid; 2] = [ACTIVE, REPLICA];
 
-/// Changes, in order: both vBuckets get all of them.
+/// Changes in order; both vBuckets get all of them.
 const CHANGES: [(&str, Option<usize>); 14] = [
     ("a", Some(10)),
     ("b", Some(700)),
@@ -42,22 +42,24 @@ const CHANGES: [(&str, Option<usize>); 14] = [
     ("a", Some(60)),
 ];
 
-/// What is done, in order.
+/// Step of a script.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     /// The active takes the changes up to that seqno.
     Write(u64),
     /// The active closes its checkpoint.
     CloseCheckpoint,
-    /// The replica is told of a snapshot that starts after the last one and ends there.
+    /// A snapshot that starts after the last one, and ends at that seqno, is announced to the
+    /// replica.
     Announce(u64),
-    /// The replica takes what of the snapshot is at or below that seqno.
+    /// The replica receives the snapshot's items up to that seqno.
     Receive(u64),
     /// Everything is flushed.
     Flush,
 }
 
-/// Commits of one and of several checkpoints, of half snapshots, and one with nothing new for the replica.
+/// Commits of one and of several checkpoints, of half snapshots, and one without new items for the
+/// replica.
 pub(crate) const SCRIPT: [Step; 15] = [
     Step::Write(3),
     Step::Announce(4),
@@ -76,7 +78,7 @@ pub(crate) const SCRIPT: [Step; 15] = [
     Step::Flush,
 ];
 
-/// What comes after [`SCRIPT`], to see whether it all goes on.
+/// Steps after [`SCRIPT`], which check that everything continues.
 pub(crate) const EPILOGUE: [Step; 5] = [
     Step::Write(14),
     Step::Receive(10),
@@ -85,7 +87,7 @@ pub(crate) const EPILOGUE: [Step; 5] = [
     Step::Flush,
 ];
 
-/// The recount of [`CHANGES`].
+/// Returns the recount of [`CHANGES`].
 pub(crate) fn history() -> History {
     let mut history = History::default();
     for (index, (key, size)) in CHANGES.into_iter().enumerate() {
@@ -109,7 +111,7 @@ fn vbucket(vb: Vbid, state: &VBucketState, high: Seqno) -> VBucket {
         persistence: true,
         ..CheckpointConfig::default()
     };
-    // What matters here is what is on disk: the active goes on with its branch.
+    // Only the disk matters here, so the active keeps its branch.
     VBucket::recover(vb, state, high, state.state, AfterStop::Orderly, config)
         .expect("it stays what it was")
 }
@@ -130,7 +132,7 @@ pub(crate) struct Rig {
     vbuckets: BTreeMap<Vbid, VBucket>,
     flusher: Flusher,
     history: History,
-    /// What a flush said is durable.
+    /// Seqnos that a flush reported as durable.
     pub(crate) acknowledged: BTreeMap<Vbid, Seqno>,
     /// End of the replica's snapshot.
     announced: Seqno,
@@ -158,7 +160,8 @@ impl Rig {
         }
     }
 
-    /// Opens the store, makes the vBuckets it lacks and has the flusher go on from what it has of the others.
+    /// Opens the store, creates missing vBuckets, and makes the flusher continue at the others'
+    /// seqnos.
     pub(crate) fn open(&mut self) -> Result<(), EngineError> {
         self.engine = None;
         let engine = open(&self.disk)?;
@@ -178,7 +181,7 @@ impl Rig {
         Ok(())
     }
 
-    /// The process was restarted: memory is what the store has.
+    /// Restarts the process: memory is rebuilt from the store.
     pub(crate) fn forget_memory(&mut self) {
         for vb in VBS {
             let stored = self.stored(vb);
@@ -199,7 +202,7 @@ impl Rig {
         &self.vbuckets[&vb]
     }
 
-    /// Does the steps; ends with the first error of the engine.
+    /// Runs the steps; ends at the first error of the engine.
     pub(crate) fn run(&mut self, steps: &[Step]) -> Result<(), EngineError> {
         for &step in steps {
             match step {
@@ -210,7 +213,7 @@ impl Rig {
         Ok(())
     }
 
-    /// Does those of the steps that need no disk, as far as they are still to be done.
+    /// Runs the steps that need no disk and are still to be done.
     pub(crate) fn run_in_memory(&mut self, steps: &[Step]) {
         for &step in steps.iter().filter(|step| !matches!(step, Step::Flush)) {
             self.in_memory(step);
@@ -251,7 +254,7 @@ impl Rig {
         if end <= point.seqno {
             return;
         }
-        // A snapshot it has half of is announced again as a whole, as a producer does on resuming.
+        // A half-received snapshot is announced again as a whole, as a producer does on resuming.
         let start = if point.snapshot_end > point.seqno {
             point.snapshot_start
         } else {
@@ -284,7 +287,8 @@ impl Rig {
         }
     }
 
-    /// Flushes both vBuckets once, in one group. Fails with the first failure, having taken note of both.
+    /// Flushes both vBuckets once, in one group. Returns the first failure, after it has recorded
+    /// both.
     pub(crate) fn flush(&mut self) -> Result<bool, EngineError> {
         let group = self
             .flusher
@@ -327,7 +331,7 @@ impl Rig {
         stores::read(self.engine.as_ref().expect("open"), vb)
     }
 
-    /// Checks that nothing acknowledged is lost and that what is there is whole.
+    /// Checks that nothing acknowledged is lost and that the store's contents are whole.
     pub(crate) fn check(&self, when: &str) {
         for vb in VBS {
             let engine = self.engine.as_ref().expect("open");
@@ -351,7 +355,8 @@ impl Rig {
         }
     }
 
-    /// Checks that memory and store both are at the last change, and that the store holds exactly what it must.
+    /// Checks that memory and store both are at the last change, and that the store holds exactly
+    /// the recount.
     pub(crate) fn check_end(&self, when: &str) {
         self.check(when);
         for vb in VBS {

@@ -1,8 +1,8 @@
-//! Several copies of one vBucket, any of which may be promoted or followed, and a client that knows nothing but what the protocol
-//! gives it: branch, last seqno, last marker's range.
+//! Several copies of one vBucket, any of which may be promoted or followed, and a client that knows
+//! only what the protocol gives it: branch, last seqno, last marker's range.
 //!
-//! Guards S28: whichever copy the client follows, wherever its streams are lost and whichever copy is promoted, in the end it has
-//! the documents of the branch it is on.
+//! Guards S28: at the end the client has the documents of its branch, for any followed copy, any
+//! lost stream and any promotion.
 
 use proptest::prelude::*;
 
@@ -16,21 +16,21 @@ use lowtide_checkpoint::{State, VbUuid};
 
 const COPIES: usize = 3;
 
-/// What happens.
+/// Events of a run.
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Set(u8),
     CloseCheckpoint,
     Flush(usize),
     Recover(usize),
-    /// A copy follows another, if that does not follow it.
+    /// A copy follows another, unless that follows it.
     Follow(usize, usize),
     /// Messages of a copy's stream arrive.
     Deliver(usize, u8),
     Promote(usize),
-    /// The client comes back, to any copy.
+    /// The client resumes, from any copy.
     Resume(usize),
-    /// Messages of its stream arrive.
+    /// Messages of the client's stream arrive.
     Read(u8),
 }
 
@@ -49,7 +49,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The copies: the first is active to begin with.
+/// The copies; the first is active at the start.
 struct Cluster {
     copies: Vec<Copy>,
     active: usize,
@@ -77,7 +77,7 @@ impl Cluster {
         cluster
     }
 
-    /// Two of the copies, which differ.
+    /// Returns two different copies; `None` if the numbers are equal.
     fn pair(&mut self, one: usize, other: usize) -> Option<(&mut Copy, &mut Copy)> {
         let [one, other] = self.copies.get_disjoint_mut([one, other]).ok()?;
         Some((one, other))
@@ -116,7 +116,7 @@ impl Cluster {
         self.active = copy;
     }
 
-    /// Everybody follows the active until nothing is left to do.
+    /// Lets every copy follow the active until nothing is left to do.
     fn settle(&mut self) {
         for round in 0..1_000 {
             let mut is_idle = true;
@@ -191,14 +191,15 @@ proptest! {
     #![proptest_config(config(ProptestConfig::default().cases))]
 
     #[test]
-    fn a_client_that_resumes_anywhere_has_the_documents_of_its_branch(ops in prop::collection::vec(op(), 1..120)) {
+    fn client_resumed_anywhere_has_the_documents_of_its_branch(ops in prop::collection::vec(op(), 1..120)) {
         run(&ops)?;
     }
 }
 
-/// The same finds a marker that goes on after the last item of a snapshot that was cut short.
+/// The same cluster finds a marker that continues after the last item of a snapshot that was cut
+/// short.
 #[test]
-fn a_cut_snapshot_that_starts_anew_is_noticed() {
+fn cut_snapshot_that_starts_over_is_noticed() {
     dcp_sim::fault::switch(Some(dcp_sim::fault::Fault::CutSnapshotStartsAnew));
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let ops = prop::collection::vec(op(), 60..160);

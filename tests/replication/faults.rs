@@ -1,4 +1,5 @@
-//! Seeds in which things go wrong: a fixed set for every run of the tests, and what each kind of fault must have done.
+//! Seeds with faults: a fixed set for every run of the tests, and the minimum that each kind of
+//! fault must have done.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ fn cluster(
         limit_bytes: 4 << 20,
         ..QuotaConfig::default()
     };
-    // With a small buffer snapshots are often cut in the middle.
+    // A small buffer often cuts snapshots in the middle.
     let buffer_bytes = if seed.is_multiple_of(2) {
         1_500
     } else {
@@ -73,7 +74,7 @@ fn check(report: &Report) {
     assert_eq!(names, of_faults, "seed {}", report.seed);
 }
 
-/// Guards all of it together: shapes of clusters in which everything goes wrong at once.
+/// Guards everything together: shapes of clusters with every kind of fault at once.
 #[test]
 fn hostile_seeds_are_clean() {
     let (mut rollbacks, mut branches, mut lost) = (0, 0, 0);
@@ -93,12 +94,12 @@ fn hostile_seeds_are_clean() {
     );
 }
 
-/// A run as `dcp-sim run --workload zipfian --profile hostile --seed N` has it.
+/// Runs a seed as `dcp-sim run --workload zipfian --profile hostile --seed N` does.
 fn as_on_the_command_line(seed: u64) -> Report {
     with_engine(seed, EngineKind::Couchstore)
 }
 
-/// The same with `--engine`.
+/// Same as [`as_on_the_command_line`], with `--engine`.
 fn with_engine(seed: u64, engine: EngineKind) -> Report {
     let all = cluster(seed, FaultKind::ALL, Profile::Hostile);
     let faults = all.faults.map(|faults| FaultConfig {
@@ -123,26 +124,27 @@ fn with_engine(seed: u64, engine: EngineKind) -> Report {
         .unwrap_or_else(|error| panic!("seed {seed}: {error}"))
 }
 
-/// W9. Found by these seeds: a copy that had in memory only what every copy was said to have on disk became the active, died,
-/// and began a branch with less.
+/// W9. Found by seeds 3, 13 and 16: a copy became the active, died, and began a branch with too
+/// little. Every copy was reported to have some writes on disk that it had in memory alone.
 #[test]
-fn who_leads_has_on_disk_what_clients_were_told_is_everywhere() {
+fn promoted_copy_has_reported_writes_on_disk() {
     [3, 13, 16]
         .map(as_on_the_command_line)
         .iter()
         .for_each(check);
 }
 
-/// Found by this seed: a store that a failed sync had poisoned, with nothing to write since, made the whole run an error.
+/// Found by seed 112: a store was poisoned by a failed sync and had nothing more to write, which
+/// failed the whole run.
 #[test]
-fn a_store_that_is_poisoned_and_idle_at_the_end_is_opened_anew() {
+fn poisoned_store_that_is_idle_at_the_end_is_reopened() {
     check(&as_on_the_command_line(112));
 }
 
-/// W11 and W12. Found by these seeds: a copy that was promoted announced ends of snapshots that it had received in part, or as a
-/// part of others.
+/// W11 and W12. Found by seeds 38 and 361, and by 297 and 1225 with logstor: a promoted copy
+/// announced ends of snapshots that it had received in part, or as a part of other snapshots.
 #[test]
-fn half_a_snapshot_ends_with_the_one_that_brings_its_rest_or_with_a_promotion() {
+fn half_snapshot_ends_with_its_rest_or_with_a_promotion() {
     [38, 361].map(as_on_the_command_line).iter().for_each(check);
     [297, 1225]
         .map(|seed| with_engine(seed, EngineKind::Logstor))
@@ -150,41 +152,45 @@ fn half_a_snapshot_ends_with_the_one_that_brings_its_rest_or_with_a_promotion() 
         .for_each(check);
 }
 
-/// W10. Found by these seeds: one that had led, and never heard that another had been promoted, was chosen again and went on
-/// with the branch it had.
+/// W10. Found by seeds 976 and 995: a former active, which never learned of the promotion of
+/// another copy, was chosen again and continued its old branch.
 #[test]
-fn who_leads_again_begins_a_branch() {
+fn active_chosen_again_begins_a_branch() {
     [976, 995]
         .map(as_on_the_command_line)
         .iter()
         .for_each(check);
 }
 
-/// W4. Found by this seed: the state on disk said half a snapshot where all of it was there, and was never said again.
+/// W4. Found by seed 3730: the state on disk marked a snapshot as half although all of it was
+/// there, and was never corrected.
 #[test]
-fn an_extension_of_which_nothing_came_leaves_what_was_whole() {
+fn extension_without_items_leaves_the_snapshot_whole() {
     check(&as_on_the_command_line(3730));
 }
 
-/// W2. Found by these seeds: a vBucket that its engine took long to make had no stream when it was there, and was given none.
+/// W2. Found by seeds 3430 and 4982: a vBucket that its engine took long to make missed its stream
+/// request, and got no other.
 #[test]
-fn who_is_made_late_is_not_forgotten() {
+fn vbucket_made_late_gets_its_stream() {
     [3430, 4982]
         .map(|seed| with_engine(seed, EngineKind::Logstor))
         .iter()
         .for_each(check);
 }
 
-/// W11. Found by this seed: a vBucket that was dead when a snapshot was announced to it took what came of it after.
+/// W11. Found by seed 2367: a vBucket was dead when a snapshot was announced to it, and then took
+/// the snapshot's later items.
 #[test]
-fn a_stream_that_lost_something_is_asked_for_anew() {
+fn stream_that_lost_items_is_requested_again() {
     check(&as_on_the_command_line(2367));
 }
 
-/// W19. Found by this seed: a client that was inside another copy's snapshot was told by a replica that had not come to its end that
-/// it was whole there. The other two broke before that was looked for.
+/// W19. Found by seed 826: a client was inside another copy's snapshot, and a replica in the middle
+/// of the same snapshot told it that it was whole. Seeds 262 and 408 with logstor broke before the
+/// check existed.
 #[test]
-fn a_foreign_client_is_whole_where_it_is_told_so() {
+fn foreign_client_is_whole_where_a_replica_says_so() {
     check(&as_on_the_command_line(826));
     [262, 408]
         .map(|seed| with_engine(seed, EngineKind::Logstor))
@@ -192,9 +198,10 @@ fn a_foreign_client_is_whole_where_it_is_told_so() {
         .for_each(check);
 }
 
-/// W12. Found by this seed: a copy that had received a snapshot in two parts, and led then, announced it twice to its replica.
+/// W12. Found by seed 421: a copy received a snapshot in two parts, became the active, and
+/// announced it twice to its replica.
 #[test]
-fn a_snapshot_that_was_received_in_parts_is_announced_once() {
+fn snapshot_received_in_parts_is_announced_once() {
     check(&as_on_the_command_line(421));
 }
 
@@ -219,9 +226,9 @@ fn each_fault_strikes_and_is_survived() {
     }
 }
 
-/// Guards that without faults nothing is refused or lost, though everything is checked as if there were some.
+/// Guards that without faults nothing is refused or lost, although the checks for faults run.
 #[test]
-fn a_calm_run_loses_nothing() {
+fn run_without_faults_loses_nothing() {
     let report = run(cluster(1, [], Profile::Calm), 800);
     check(&report);
     let faults = report.faults.expect("asked for");
@@ -237,9 +244,9 @@ fn a_calm_run_loses_nothing() {
     assert_eq!(faults.acknowledged, report.figures.mutations);
 }
 
-/// Guards determinism where most of it could be lost: the same seed, the same report, whatever happened.
+/// Guards determinism with faults: the same seed gives the same report.
 #[test]
-fn a_seed_with_faults_is_a_promise() {
+fn seed_with_faults_gives_the_same_report() {
     let once = || {
         format!(
             "{:?}",
@@ -255,9 +262,10 @@ fn a_seed_with_faults_is_a_promise() {
     assert!(picture().starts_with("event 900, "), "{}", picture());
 }
 
-/// Guards that each kind has a stream of chance of its own: with one kind less the others' first strikes stay.
+/// Guards that each kind draws from its own stream of chance: without one kind, the others' first
+/// strikes stay.
 #[test]
-fn fewer_kinds_leave_the_others_alone() {
+fn fault_kind_left_out_does_not_move_the_others() {
     let struck = |kinds: BTreeSet<FaultKind>| {
         let report = run(cluster(9, kinds, Profile::Stormy), 200);
         report.faults.expect("asked for").struck

@@ -1,5 +1,5 @@
-//! Peers that send nonsense: whatever bytes are changed on the way, a side refuses or ends the connection, and its vBuckets
-//! stay sound.
+//! Peers that send corrupt bytes: a side refuses them or ends the connection, and its vBuckets stay
+//! sound.
 
 use dcp_sim::fuzzing;
 use dcp_sim::node::NodeConfig;
@@ -9,7 +9,8 @@ use proptest::prelude::*;
 
 use super::pair::{Pair, write_some};
 
-/// Guards both ends of a connection: no byte makes one panic, or a replica hold what breaks its own rules.
+/// Guards both ends of a connection: no byte makes one panic, or a replica hold data that breaks
+/// its own rules.
 #[test]
 fn changed_bytes_are_refused_or_end_the_connection() {
     let mut ended = 0;
@@ -59,13 +60,13 @@ proptest! {
 
     /// Guards S26, as the fuzz target `producer` does at length.
     #[test]
-    fn a_producer_stands_whatever_its_client_sends(data in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn producer_survives_any_bytes_of_its_client(data in prop::collection::vec(any::<u8>(), 0..400)) {
         fuzzing::producer(&data);
     }
 
     /// Guards S27, as the fuzz target `consumer` does at length.
     #[test]
-    fn a_follower_stands_whatever_its_producer_sends(data in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn follower_survives_any_bytes_of_its_producer(data in prop::collection::vec(any::<u8>(), 0..400)) {
         fuzzing::consumer(&data);
     }
 }

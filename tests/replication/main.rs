@@ -1,5 +1,5 @@
-//! Streams between nodes: however bytes are cut, held back or lost with a connection, a replica ends as its active is,
-//! and what would be wrong is noticed.
+//! Streams between nodes: a replica ends equal to its active, whichever bytes are cut, held back or
+//! lost, and every defect is noticed.
 
 mod broken;
 mod copies;

@@ -1,7 +1,8 @@
-//! Two nodes and the wires between them, driven by hand: node 0 has the actives, node 1 follows all of them.
+//! Two nodes and the wires between them, driven by hand: node 0 has the actives, node 1 follows all
+//! of them.
 //!
-//! The test decides in which pieces bytes arrive and what happens in between. There is no flush: everything stays in
-//! memory, so that a stream can be resumed anywhere.
+//! The test decides in which pieces bytes arrive and what happens in between. There is no flush:
+//! everything stays in memory, so that a stream can be resumed anywhere.
 
 use std::collections::VecDeque;
 
@@ -9,11 +10,11 @@ use bytes::Bytes;
 use dcp_sim::node::{Action, Event, Node, NodeConfig, NodeError};
 use lowtide_checkpoint::{FailoverLog, Key, State, VBucketState, VbUuid, Vbid};
 
-/// One direction: bytes on their way.
+/// Bytes on their way in one direction.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
     bytes: VecDeque<u8>,
-    /// Bytes that have arrived so far.
+    /// Number of bytes that have arrived.
     pub(crate) arrived: usize,
 }
 
@@ -34,9 +35,9 @@ pub(crate) struct Pair {
     pub(crate) replica: Node,
     to_replica: Wire,
     to_active: Wire,
-    /// What the nodes wanted beside sending and flushing, which nobody does for them here.
+    /// Requests of the nodes other than to send and to flush, which this pair does not serve.
     odd: Vec<String>,
-    /// The active's sender wants to be called.
+    /// `true` if the active's sender asked to be called.
     is_sender_due: bool,
     vbuckets: u16,
 }
@@ -67,7 +68,7 @@ impl Pair {
         (0..self.vbuckets).map(Vbid).collect()
     }
 
-    /// A new connection; what was on the way on the old one is lost.
+    /// Opens a new connection; the bytes on the way on the old one are lost.
     pub(crate) fn connect(&mut self) {
         self.to_replica.bytes.clear();
         self.to_active.bytes.clear();
@@ -77,7 +78,7 @@ impl Pair {
         self.carry_out(actions);
     }
 
-    /// The replica asks for the vBucket itself.
+    /// Lets the replica request the vBucket itself.
     pub(crate) fn take_over(&mut self, vb: u16) {
         let actions = self.replica.take_over(0, Vbid(vb)).expect("it follows");
         self.carry_out(actions);
@@ -105,7 +106,8 @@ impl Pair {
         }
     }
 
-    /// Does one thing, if there is one: `choose` picks among so many, and how many bytes of so many arrive.
+    /// Runs one event, if there is one: `choose(n)` picks one of `n` events, and the number of
+    /// bytes that arrive.
     pub(crate) fn step(
         &mut self,
         choose: &mut dyn FnMut(usize) -> usize,
@@ -141,7 +143,7 @@ impl Pair {
         Ok(true)
     }
 
-    /// Goes on until nothing is left to do.
+    /// Runs events until nothing is left to do.
     pub(crate) fn settle(
         &mut self,
         choose: &mut dyn FnMut(usize) -> usize,
@@ -150,24 +152,25 @@ impl Pair {
         Ok(())
     }
 
-    /// Bytes the replica has received on all connections.
+    /// Returns the number of bytes that the replica has received on all connections.
     pub(crate) fn arrived(&self) -> usize {
         self.to_replica.arrived
     }
 
-    /// Changes what is on its way to the replica.
+    /// Changes the bytes on their way to the replica.
     pub(crate) fn tamper(&mut self, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
         let bytes = std::mem::take(&mut self.to_replica.bytes);
         self.to_replica.bytes = change(bytes.into()).into();
     }
 
-    /// Changes what is on its way to the active.
+    /// Changes the bytes on their way to the active.
     pub(crate) fn tamper_back(&mut self, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
         let bytes = std::mem::take(&mut self.to_active.bytes);
         self.to_active.bytes = change(bytes.into()).into();
     }
 
-    /// What differs between the two nodes, or was out of the ordinary, if anything.
+    /// Returns the difference between the two nodes, or an unexpected request; `None` if all is
+    /// well.
     pub(crate) fn difference(&self) -> Option<String> {
         if let Some(odd) = self.odd.first() {
             return Some(odd.clone());
@@ -188,7 +191,7 @@ impl Pair {
     }
 }
 
-/// Writes that replace, delete and bring back, over all vBuckets; `round` makes values and sizes differ.
+/// Writes to all vBuckets: replaces, deletes and restores keys. `round` varies values and sizes.
 pub(crate) fn write_some(pair: &mut Pair, round: usize) {
     for index in 0..12_usize {
         let vb = (index % usize::from(pair.vbuckets)) as u16;

@@ -1,4 +1,5 @@
-//! A connection that is lost at any byte: a new one, from where the replica stands, brings the rest, and nothing twice.
+//! A connection that is lost at any byte: a new one, from the replica's seqno, brings the rest, and
+//! nothing twice.
 
 use bytes::Bytes;
 use dcp_sim::consumer::{Consumer, ConsumerEvent, Replicas};
@@ -15,7 +16,8 @@ const VB: Vbid = Vbid(9);
 
 fn vbucket(state: State) -> VBucket {
     let state = VBucketState::new(state, FailoverLog::new(VbUuid(5)));
-    // A persistence cursor that never moves: everything stays in memory, so that a stream can be resumed anywhere.
+    // The persistence cursor never moves, so everything stays in memory and a stream can be resumed
+    // anywhere.
     let config = CheckpointConfig {
         persistence: true,
         ..CheckpointConfig::default()
@@ -23,7 +25,7 @@ fn vbucket(state: State) -> VBucket {
     VBucket::new(VB, &state, config)
 }
 
-/// The producer's side: one active.
+/// Producer's side: one active.
 struct Active(VBucket, Documents);
 
 impl Partitions for Active {
@@ -52,7 +54,7 @@ impl Active {
     }
 }
 
-/// The consumer's side: one replica that remembers everything it was sent.
+/// Consumer's side: one replica that records every item it receives.
 struct Recorder {
     vbucket: VBucket,
     documents: Documents,
@@ -87,7 +89,7 @@ impl Replicas for Recorder {
     }
 }
 
-/// A new connection: what the producer sends on it, as long as it has something.
+/// Opens a new connection; returns the bytes that the producer sends on it.
 fn connect(active: &Active, recorder: &Recorder) -> (Producer, Consumer, Bytes) {
     let mut producer = Producer::new("resume");
     let mut consumer = Consumer::new("resume", 1 << 20).expect("a name");
@@ -104,7 +106,7 @@ fn connect(active: &Active, recorder: &Recorder) -> (Producer, Consumer, Bytes) 
     (producer, consumer, Bytes::from(sent))
 }
 
-/// The items of one long snapshot and, after a closed checkpoint, of another.
+/// Writes the items of one long snapshot and, after a closed checkpoint, of another.
 fn fill(active: &mut Active) {
     for key in ["a", "b", "c", "a", "d", "e"] {
         active.set(key, "first");
@@ -115,7 +117,8 @@ fn fill(active: &mut Active) {
     }
 }
 
-/// Returns how many bytes the first connection had, and whether the replica was left in the middle of a snapshot.
+/// Returns the number of bytes of the first connection, and `true` if the replica was left in the
+/// middle of a snapshot.
 fn lose_the_connection_after(bytes: usize) -> (usize, bool) {
     let mut active = Active(vbucket(State::Active), Documents::default());
     let mut recorder = Recorder {
@@ -140,7 +143,8 @@ fn lose_the_connection_after(bytes: usize) -> (usize, bool) {
 
     let point = recorder.vbucket.resume_point();
     let (items_before, markers_before) = (recorder.items.len(), recorder.markers.len());
-    // Meanwhile a key of each checkpoint changes, one of which the replica may have half a snapshot around.
+    // Meanwhile a key of each checkpoint changes; the replica may have half a snapshot with one of
+    // them.
     active.set("e", "third");
     active.set("g", "third");
     let (_producer, mut consumer, sent) = connect(&active, &recorder);
@@ -171,9 +175,9 @@ fn lose_the_connection_after(bytes: usize) -> (usize, bool) {
     (total, point.snapshot_end > point.seqno)
 }
 
-/// Guards the hand-over from one connection to the next, at every byte of the first one.
+/// Guards the transition from one connection to the next, at every byte of the first one.
 #[test]
-fn a_stream_resumed_at_any_byte_brings_everything_once() {
+fn stream_resumed_at_any_byte_brings_everything_once() {
     let (total, _) = lose_the_connection_after(usize::MAX);
     assert!(total > 300, "{total} bytes show little");
     let inside = (0..total)
@@ -185,7 +189,8 @@ fn a_stream_resumed_at_any_byte_brings_everything_once() {
     );
 }
 
-/// Guards the same with whole nodes, several vBuckets, connections lost again and again, and writes all the while.
+/// Guards whole nodes with several vBuckets, connections that are lost again and again, and
+/// concurrent writes.
 #[test]
 fn nodes_that_lose_every_connection_end_equal() {
     for every in [1, 7, 40, 150, 333, 1_000] {

@@ -1,4 +1,5 @@
-//! Many seeds in the simulator, each with several shapes of cluster: every invariant holds, and has been looked at.
+//! Many seeds in the simulator, each with several shapes of cluster: every invariant holds, and was
+//! checked.
 
 use dcp_sim::input::{Distribution, GeneratedSource};
 use dcp_sim::node::NodeConfig;
@@ -65,7 +66,7 @@ fn check(report: &Report) {
     }
 }
 
-/// Guards all of it together.
+/// Guards all invariants together.
 #[test]
 fn twenty_seeds_are_clean() {
     for seed in 0..20 {
@@ -76,9 +77,9 @@ fn twenty_seeds_are_clean() {
     }
 }
 
-/// Guards that the nodes don't mind which engine they have: the same run, but for what the disks did.
+/// Guards that nodes behave equally with both engines: the same run, except for the disks' figures.
 #[test]
-fn seeds_are_clean_on_a_log_too() {
+fn seeds_with_logstor_are_clean() {
     for seed in 0..4 {
         for (cluster, kind) in shapes(seed).into_iter().zip(Distribution::ALL) {
             check(&run(
@@ -92,9 +93,9 @@ fn seeds_are_clean_on_a_log_too() {
     }
 }
 
-/// Guards the client's back-pressure: with little memory it waits, and all comes through.
+/// Guards the client's back-pressure: with little memory it waits, and all writes succeed.
 #[test]
-fn a_client_waits_for_memory_and_goes_on() {
+fn client_without_memory_waits_and_continues() {
     let [_, _, cluster, _] = shapes(3);
     let roomy = run(cluster.clone(), Distribution::Uniform);
     let report = run(
@@ -107,7 +108,7 @@ fn a_client_waits_for_memory_and_goes_on() {
     check(&report);
     assert_eq!(roomy.figures.client_waits, 0);
     assert!(report.figures.client_waits > 0, "{:?}", report.figures);
-    // At rest nothing is held, so that even the smallest memory lets one write after the other through.
+    // At rest no memory is held, so even the smallest quota lets one write after the other through.
     let smallest = run(
         ClusterConfig {
             checkpoint_quota_bytes: 0,

@@ -1,4 +1,4 @@
-//! Hostile runs of clusters of any shape, as `dcp-sim run --profile hostile` has them.
+//! Hostile runs of clusters of any shape, as in `dcp-sim run --profile hostile`.
 
 use std::panic::catch_unwind;
 
@@ -9,16 +9,16 @@ use dcp_sim::sim::{
 };
 use lowtide_checkpoint::QuotaConfig;
 
-/// Which writes there are.
+/// Kind of writes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Writes {
-    /// By a law, to so many keys, with values of so many bytes.
+    /// By a distribution, with a number of keys and of bytes of each value.
     Made(Distribution, u64, usize),
     /// After measurements.
     Measured(Preset),
 }
 
-/// A cluster, its writes and how long faults strike.
+/// A cluster, its writes and the time during which faults strike.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) nodes: usize,
@@ -28,9 +28,9 @@ pub(crate) struct Shape {
     pub(crate) writes: Writes,
     pub(crate) ops: u64,
     pub(crate) seconds: u64,
-    /// What the checkpoint managers of a node may take.
+    /// Quota of a node's checkpoint managers.
     pub(crate) quota_bytes: usize,
-    /// What goes wrong, and the virtual time between two faults of the commonest kinds, on average.
+    /// Kinds of faults, and the mean virtual time between two faults of the commonest kinds.
     pub(crate) kinds: &'static [FaultKind],
     pub(crate) interval_micros: u64,
 }
@@ -39,7 +39,8 @@ impl Shape {
     /// Runs a seed to its end.
     ///
     /// # Errors
-    /// As [`World::run`].
+    ///
+    /// Same as [`World::run`].
     pub(crate) fn run(self, seed: u64) -> Result<Report, SimError> {
         let faults = FaultConfig {
             kinds: self.kinds.iter().copied().collect(),
@@ -75,7 +76,8 @@ impl Shape {
         World::new(cluster, &Storage::Memory, source)?.run(&mut Silent, None)
     }
 
-    /// What is wrong with a seed's run, if anything: the broken invariants, or why it did not come to its end.
+    /// Returns the broken invariants of a seed's run, or the error that ended it; `None` if it is
+    /// clean.
     pub(crate) fn broken(self, seed: u64) -> Option<String> {
         let Ok(run) = catch_unwind(|| self.run(seed)) else {
             return Some("it panics".to_owned());

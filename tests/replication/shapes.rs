@@ -1,4 +1,5 @@
-//! Seeds that were broken in clusters of other shapes than the usual one: few replicas, few vBuckets, many nodes, long runs.
+//! Seeds that failed in clusters of unusual shapes: few replicas, few vBuckets, many nodes, long
+//! runs.
 
 use dcp_sim::input::{Distribution, Preset};
 use dcp_sim::sim::{EngineKind, FaultKind, Profile};
@@ -37,10 +38,11 @@ fn check(shape: Shape, seeds: &[u64]) {
     }
 }
 
-/// W2, W4, W14, W18. Found by these seeds: a drop that failed was tried again after the copy had been made anew, and took that
-/// away; until then readers were shown what should have been gone.
+/// W2, W4, W14, W18. Found by seeds 716006, 805173, 808118, 815005, 820027 and 900006: a failed
+/// drop was tried again after the copy had been made again, and removed the new copy. Until then
+/// readers saw data that should have been dropped.
 #[test]
-fn a_copy_is_dropped_before_it_is_made_anew() {
+fn copy_made_again_is_dropped_first() {
     check(MOVING, &[815_005]);
     check(
         Shape {
@@ -98,29 +100,32 @@ fn a_copy_is_dropped_before_it_is_made_anew() {
     );
 }
 
-/// W1. Found by this seed: a store was opened anew after its vBucket had gone back and before its node knew.
+/// W1. Found by seed 815184: a store was reopened after its vBucket had rolled back and before its
+/// node had.
 #[test]
-fn a_store_that_is_opened_anew_in_the_middle_of_a_rollback_says_nothing_of_it() {
+fn store_reopened_during_a_rollback_keeps_w1() {
     check(MOVING, &[815_184]);
 }
 
-/// W9. Found by this seed: a compaction's file had its name, not durably, when the store was opened anew; the file before was
-/// removed, and then the power failed: nothing was left of the vBucket.
+/// W9. Found by seed 815057: the store was reopened when the name of a compaction's file was not
+/// durable yet. The older file was removed, and then the power failed: nothing was left of the
+/// vBucket.
 #[test]
-fn the_file_before_goes_when_the_name_of_the_next_is_durable() {
+fn older_file_is_removed_once_the_newer_name_is_durable() {
     check(MOVING, &[815_057]);
 }
 
-/// Found by this seed: of the last chunk of a commit a power loss had left one byte, which said that the chunk was empty; the
-/// commit was taken for whole, and could not be read.
+/// Found by seed 814025: a power loss left one byte of a commit's last chunk, which said that the
+/// chunk was empty. The commit was taken for whole, and could not be read.
 #[test]
-fn a_commit_of_which_a_byte_is_left_is_none() {
+fn commit_with_one_byte_left_is_not_a_commit() {
     check(WIDE, &[814_025]);
 }
 
-/// Found by this seed: the power had failed where the world did not look, and was off when the run was over.
+/// Found by seed 825199: the power failed at a moment that the world did not check, and was off at
+/// the end of the run.
 #[test]
-fn a_machine_without_power_goes_down() {
+fn machine_without_power_goes_down() {
     check(
         Shape {
             writes: ZIPPYDB,

@@ -1,4 +1,5 @@
-//! Bytes arrive in any pieces and through buffers of any size; the replica ends as its active is.
+//! Bytes arrive in any pieces and through buffers of any size; the replica ends equal to its
+//! active.
 
 use dcp_sim::node::NodeConfig;
 use dcp_sim::sim::SimRng;
@@ -15,7 +16,8 @@ fn config(buffer_bytes: u32, checkpoint_bytes_max: usize) -> NodeConfig {
     }
 }
 
-/// Writes and settles several times; `between` is how many steps are done between a round's writes and the next's.
+/// Writes and settles several times; `between` is the number of steps between the writes of two
+/// rounds.
 fn replicate(config: &NodeConfig, between: usize, choose: &mut dyn FnMut(usize) -> usize) -> Pair {
     let mut pair = Pair::new(3, config);
     write_some(&mut pair, 0);
@@ -30,9 +32,9 @@ fn replicate(config: &NodeConfig, between: usize, choose: &mut dyn FnMut(usize) 
     pair
 }
 
-/// Guards both decoders, and every state a connection can be in between two bytes.
+/// Guards both decoders, and every state of a connection between two bytes.
 #[test]
-fn byte_by_byte() {
+fn stream_byte_by_byte_ends_equal() {
     for checkpoint_bytes_max in [1, 300, 1 << 20] {
         let pair = replicate(&config(10 << 20, checkpoint_bytes_max), 50, &mut |_| 0);
         assert_eq!(
@@ -44,9 +46,9 @@ fn byte_by_byte() {
     }
 }
 
-/// Guards the same against pieces of every size, and events in every order.
+/// Guards pieces of every size, and events in every order.
 #[test]
-fn in_random_pieces() {
+fn stream_in_random_pieces_ends_equal() {
     for seed in 0..60 {
         let mut rng = SimRng::new(seed);
         let between = rng.range(0, 200) as usize;
@@ -57,9 +59,10 @@ fn in_random_pieces() {
     }
 }
 
-/// Guards flow control: a buffer smaller than any message still lets each through in the end, and never stalls.
+/// Guards flow control: a buffer smaller than any message still lets each through in the end, and
+/// never stalls.
 #[test]
-fn through_tiny_buffers() {
+fn stream_through_tiny_buffers_ends_equal() {
     for buffer_bytes in [0, 1, 2, 23, 24, 25, 100, 1_000] {
         for all_at_once in [true, false] {
             let mut choose = |below: usize| if all_at_once { below - 1 } else { 0 };

@@ -1,7 +1,9 @@
-//! A producer over random histories, against a naive model: a plain list of everything ever written.
+//! A producer over random histories, against a naive model: a plain list of everything ever
+//! written.
 //!
-//! Whatever is written, de-duplicated, flushed, expelled, dropped and read from disk in between, and wherever bytes are cut
-//! and connections lost: whenever the client has a snapshot whole, it has exactly what the history up to its end makes.
+//! The history is de-duplicated, flushed, expelled, dropped and read from disk, bytes are cut and
+//! connections lost. Whenever the client has a snapshot whole, its documents are exactly those of
+//! the history up to its end.
 
 use proptest::prelude::*;
 
@@ -11,7 +13,7 @@ mod source;
 use client::Client;
 use source::Source;
 
-/// What happens.
+/// Events of a run.
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Set(u8),
@@ -19,7 +21,7 @@ enum Op {
     /// The first half of a durable write, or its second.
     Durable(u8),
     CloseCheckpoint,
-    /// A replica is sent the next item, or the next snapshot, of what its active has.
+    /// A replica receives the next item, or the next snapshot, of its active.
     Feed {
         from_disk: bool,
     },
@@ -29,13 +31,13 @@ enum Op {
     },
     Expel,
     Recover,
-    /// The producer is asked for so many bytes.
+    /// The producer is asked for a number of bytes.
     Poll(u16),
     /// The engine runs a step.
     RunStep,
-    /// The outcome of one comes back.
+    /// The outcome of a step arrives.
     Outcome,
-    /// So many bytes arrive at the client.
+    /// A number of bytes arrives at the client.
     Deliver(u16),
     Acknowledge,
     Reconnect,
@@ -92,7 +94,7 @@ fn run(source: Source, client: Client, ops: &[Op]) -> Result<(), TestCaseError> 
     client.check_end(&source)
 }
 
-/// Half as many as usual: each is long.
+/// Returns half as many cases as usual, because each is long.
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig {
@@ -107,7 +109,7 @@ proptest! {
 
     /// Guards S1 to S4, S9 to S11 and S17 for clients of an active.
     #[test]
-    fn a_client_of_an_active_has_its_history(
+    fn client_of_an_active_has_its_history(
         ops in prop::collection::vec(op(), 1..150),
         buffer in 1..2_000u32,
         sync_writes: bool,
@@ -115,18 +117,20 @@ proptest! {
         run(Source::active(), Client::new(buffer, sync_writes), &ops)?;
     }
 
-    /// Guards the same and S14 for clients of a replica, which has parts of snapshots in memory and on disk.
+    /// Guards the same and S14 for clients of a replica, which has parts of snapshots in memory and
+    /// on disk.
     #[test]
-    fn a_client_of_a_replica_has_its_history(
+    fn client_of_a_replica_has_its_history(
         ops in prop::collection::vec(op(), 1..150),
         buffer in 1..2_000u32,
     ) {
         run(Source::replica(), Client::new(buffer, false), &ops)?;
     }
 
-    /// Guards S25 and S33: whoever hears nothing of what it does not see is never left inside a snapshot.
+    /// Guards S25 and S33: a client without Collections is never left inside a snapshot by items
+    /// that it does not see.
     #[test]
-    fn a_client_without_collections_has_its_history(
+    fn client_without_collections_has_its_history(
         ops in prop::collection::vec(op(), 1..150),
         buffer in 1..2_000u32,
         is_active: bool,

@@ -1,4 +1,5 @@
-//! Drawn clusters: shapes nobody thought of run clean, those that fail become smaller, and the page names what is drawn.
+//! Drawn clusters: unusual shapes run clean, failing ones become smaller, and the page names every
+//! dimension.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,7 @@ fn fixed(settings: &[(Dimension, u64)]) -> Fixed {
     }
 }
 
-/// What is wrong with a shape's run, if anything.
+/// Returns the broken invariants of a shape's run; `None` if it is clean.
 pub(crate) fn broken(seed: u64, fixed: &Fixed) -> Option<String> {
     let shape = Shape::draw(seed, fixed).expect("no contradiction");
     let source = shape.source(seed).expect("valid");
@@ -29,7 +30,7 @@ pub(crate) fn broken(seed: u64, fixed: &Fixed) -> Option<String> {
     }
 }
 
-/// The settings of a `--shape`.
+/// Parses the settings of a `--shape`.
 pub(crate) fn shape(text: &str) -> Fixed {
     let settings = text
         .split(',')
@@ -40,76 +41,82 @@ pub(crate) fn shape(text: &str) -> Fixed {
     }
 }
 
-/// W10, W11. Found by these seeds: a copy was promoted with a snapshot from disk in its memory, and said of each part of it that
-/// it flushed that it was whole.
+/// W10, W11. Found by seeds 861 and 1768: a copy was promoted with a snapshot from disk in its
+/// memory, and marked each flushed part of it as whole.
 #[test]
-fn a_promoted_copy_says_of_no_part_of_a_snapshot_that_it_is_whole() {
+fn promoted_copy_marks_no_part_of_a_snapshot_as_whole() {
     for seed in [861, 1_768] {
         assert_eq!(broken(seed, &Fixed::default()), None, "seed {seed}");
     }
 }
 
-/// W10, W11, W15. Found by this seed: a copy that had been promoted in the middle of flushing a snapshot went down and came back
-/// as a replica, counted what it had on disk as whole, and was promoted again.
+/// W10, W11, W15. Found by seed 1111: a copy was promoted in the middle of flushing a snapshot, and
+/// went down. It came back as a replica that counted its part on disk as whole, and was promoted
+/// again.
 #[test]
-fn a_copy_that_led_inside_a_snapshot_comes_back_inside_it() {
+fn copy_that_led_inside_a_snapshot_restarts_inside_it() {
     let slow = "engine=couchstore,nodes=3,replicas=2,vbuckets=2,ops=600,keys=60,value-bytes=100,duration=2s,clients=0,\
                 flush-items=3,slow-disk=30ms,fail-over=60ms,crash=200ms,memory=80ms,move=80ms,checkpoint-bytes=2K";
     assert_eq!(broken(1_111, &shape(slow)), None);
 }
 
-/// W10, W11, W19, W20. Found by this seed: a copy inside a snapshot was promoted while a change of its state was still to be
-/// flushed; that was flushed by itself, and the part of the snapshot on disk was taken for whole.
+/// W10, W11, W19, W20. Found by seed 1047: a copy inside a snapshot was promoted while a change of
+/// its state was still to be flushed. The state was flushed by itself, and the part of the snapshot
+/// on disk was taken for whole.
 #[test]
-fn a_state_that_was_queued_before_the_promotion_makes_no_part_whole() {
+fn state_queued_before_a_promotion_marks_no_part_as_whole() {
     let slow = "nodes=3,replicas=2,vbuckets=3,engine=couchstore,ops=500,keys=30,value-bytes=300,duration=3s,clients=2,\
                 flush-items=4,power-loss=30ms,fail-over=100ms";
     assert_eq!(broken(1_047, &shape(slow)), None);
 }
 
-/// Found by this seed: the judge took a deletion for lost whose tombstone the copy that began a branch had purged.
+/// Found by seed 1034: the copy that began a branch had purged a tombstone, and the judge took the
+/// deletion for lost.
 #[test]
-fn a_branch_begins_without_what_was_deleted_though_the_tombstone_was_purged() {
+fn branch_begun_after_a_purge_lacks_the_deleted_keys() {
     let purging = "nodes=3,replicas=2,vbuckets=2,engine=couchstore,ops=600,keys=40,value-bytes=60,deletes-permille=500,\
                    duration=3s,clients=3,compaction=20ms,slow-consumer=60ms,partition=80ms,fail-over=60ms,hidden-items=1,\
                    standstill=100ms,slice-items=2";
     assert_eq!(broken(1_034, &shape(purging)), None);
 }
 
-/// W19. Found by this seed: a replica promised its client the end of an extension that its active had lost.
+/// W19. Found by seed 12927: a replica promised its client the end of an extension that its active
+/// had lost.
 #[test]
-fn an_extension_of_which_nothing_came_is_promised_to_nobody() {
+fn extension_without_items_is_promised_to_no_client() {
     assert_eq!(broken(12_927, &Fixed::default()), None);
 }
 
-/// W18. Found by this seed: the power failed in the middle of a read, and the reader was said to have got an error.
+/// W18. Found by seed 2734: the power failed in the middle of a read, and an error was returned to
+/// the reader.
 #[test]
-fn who_reads_while_the_power_fails_gets_no_answer() {
+fn read_during_a_power_loss_gets_no_answer() {
     assert_eq!(broken(2_734, &Fixed::default()), None);
 }
 
-/// Found by this seed: a copy that had led before its machine went down, and followed nobody since, was told to go on with its
-/// active's branch, which it refuses.
+/// Found by seed 77: a copy had led before its machine went down, and followed no copy afterwards.
+/// It was asked to continue its active's branch, which it refuses.
 #[test]
-fn a_copy_that_led_before_it_went_down_is_handed_nothing_before_it_follows() {
+fn copy_that_led_before_a_crash_follows_before_it_takes_over() {
     let moving = "nodes=3,replicas=1,vbuckets=5,ops=600,keys=60,value-bytes=100,duration=20s,clients=0,engine=couchstore,\
                   move=50ms,disk-error=50ms,disk-full=off,power-loss=off,fail-over=80ms,compaction=50ms,partition=100ms,\
                   crash=off,delay=off,disconnect=off,slow-consumer=off,stalled-acks=off,slow-disk=off,memory=off";
     assert_eq!(broken(77, &shape(moving)), None);
 }
 
-/// W16. Found by this seed: memory recovery gave up as many bytes of items as the quota had too many, and left the chunks in
-/// which others lay; asked once more, it gave up enough.
+/// W16. Found by seed 85: memory recovery freed the excess in bytes of items, and kept the chunks
+/// that held other items. A second recovery freed enough.
 #[test]
-fn memory_is_recovered_until_there_is_enough_or_nothing_left() {
+fn memory_recovery_ends_with_enough_or_nothing_left() {
     let tight = "nodes=2,replicas=1,vbuckets=2,ops=600,keys=200,value-bytes=100,duration=1s,clients=0,memory=20ms,\
                  slow-consumer=30ms,checkpoint-bytes=1K,quota-bytes=300K";
     assert_eq!(broken(85, &shape(tight)), None);
 }
 
-/// Guards clusters of one node and vBuckets of one copy: each kind of fault alone, and all together.
+/// Guards clusters of one node and vBuckets of one copy: each kind of fault alone, and all
+/// together.
 #[test]
-fn the_smallest_clusters_stand_every_kind_of_fault() {
+fn smallest_clusters_survive_every_kind_of_fault() {
     let all: BTreeSet<_> = FaultKind::ALL.into_iter().collect();
     let one = FaultKind::ALL
         .into_iter()
@@ -138,23 +145,25 @@ fn the_smallest_clusters_stand_every_kind_of_fault() {
     }
 }
 
-/// W19. Found by this seed: memory recovery closed a replica's checkpoint that had its first snapshot whole, and its clients were
-/// told for ever to come again.
+/// W19. Found by seed 1015: memory recovery closed a replica's checkpoint that had its first
+/// snapshot whole. Its clients were refused for ever.
 #[test]
-fn a_replica_that_has_its_first_snapshot_whole_serves_its_clients() {
+fn replica_with_its_first_snapshot_whole_serves_its_clients() {
     assert_eq!(broken(1015, &Fixed::default()), None);
 }
 
-/// W19. Found by this seed: a client without Collections was told that half a snapshot of a replica's disk ends with an item that it
-/// does not see, and stood inside it for ever.
+/// W19. Found by seed 1324: a client without Collections was promised a snapshot end at an item
+/// that it does not see, of half a snapshot on a replica's disk. It stayed inside the snapshot for
+/// ever.
 #[test]
-fn a_client_without_collections_is_promised_no_end_that_it_does_not_see() {
+fn client_without_collections_is_promised_only_visible_ends() {
     assert_eq!(broken(1324, &Fixed::default()), None);
 }
 
-/// Guards shrinking: from a seed that a known bug breaks, steps lead to a smaller shape that it still breaks.
+/// Guards shrinking: from a seed that a known bug breaks, steps lead to a smaller shape that it
+/// still breaks.
 #[test]
-fn a_shape_that_a_known_bug_breaks_becomes_smaller_and_stays_broken() {
+fn shape_broken_by_a_known_bug_shrinks_and_stays_broken() {
     let settings = [
         (Dimension::NODES, 3),
         (Dimension::REPLICAS, 2),
@@ -211,7 +220,7 @@ fn a_shape_that_a_known_bug_breaks_becomes_smaller_and_stays_broken() {
     );
 }
 
-/// Guards the page: everything that `--shape` takes is on it.
+/// Guards the page: it has everything that `--shape` accepts.
 #[test]
 fn every_dimension_is_documented() {
     let names = Dimension::all().map(Dimension::name);

@@ -1,4 +1,4 @@
-//! A vBucket is handed over while it is written to, and bytes arrive in any pieces.
+//! A vBucket is handed over during writes, and bytes arrive in any pieces.
 
 use bytes::Bytes;
 use dcp_sim::node::{Event, NodeConfig};
@@ -7,9 +7,10 @@ use lowtide_checkpoint::{Key, State, Vbid};
 
 use super::pair::{Pair, write_some};
 
-/// Guards S16 with whole nodes: at every moment at most one of the two takes writes, and none that was taken is lost.
+/// Guards S16 with whole nodes: at most one of the two takes writes at any moment, and no accepted
+/// write is lost.
 #[test]
-fn a_vbucket_changes_hands_under_writes() {
+fn vbucket_handed_over_during_writes_loses_none() {
     for seed in 0..30 {
         let mut rng = SimRng::new(seed);
         let buffer_bytes = rng.range(1, 2_000) as u32;

@@ -1,10 +1,11 @@
-//! Scenarios that say nothing of files give the same on every engine.
+//! Scenarios of the engine contract, which give the same output on every engine.
 
 use std::fs;
 
 use super::{outcome, scenarios};
 
-/// What only a file for each vBucket has: its points, its versions, its failures one by one, its history.
+/// Scenarios of what only one file for each vBucket has: its commits, its versions, its single
+/// failures, its history.
 const OF_COUCHSTORE: [&str; 9] = [
     "compaction-failures",
     "compaction-power-loss",
@@ -18,7 +19,7 @@ const OF_COUCHSTORE: [&str; 9] = [
 ];
 
 #[test]
-fn scenarios_of_the_contract_give_the_same_on_a_log() {
+fn contract_scenarios_with_logstor_give_the_same() {
     let directory = scenarios().join("engine");
     let mut played = 0;
     for entry in fs::read_dir(directory).expect("a directory of scenarios") {

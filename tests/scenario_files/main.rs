@@ -1,4 +1,4 @@
-//! Every file of `tests/scenarios` gives the outputs it promises; and the runner itself is not easily satisfied.
+//! Every file of `tests/scenarios` gives its recorded outputs; and the runner itself is strict.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ fn scenarios() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
 }
 
-/// All scenario files below a directory, sorted.
+/// Returns all scenario files below a directory, sorted.
 fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).expect("a directory of scenarios") {
@@ -36,7 +36,7 @@ fn refusal(text: &str) -> ParseError {
 }
 
 #[test]
-fn all_scenarios_give_what_they_promise() {
+fn scenarios_give_their_recorded_outputs() {
     let files = files_below(&scenarios());
     assert!(files.len() >= 4, "found {files:?}");
     let mut told = Vec::new();
@@ -50,7 +50,7 @@ fn all_scenarios_give_what_they_promise() {
 }
 
 #[test]
-fn scenarios_say_what_they_show_and_give_the_same_twice() {
+fn scenarios_begin_with_a_comment_and_give_the_same_twice() {
     for file in files_below(&scenarios()) {
         let text = fs::read_to_string(&file).expect("a readable file");
         assert!(

@@ -1,5 +1,5 @@
-//! What the runner promises about files: differences are noticed, rewriting changes outputs and nothing else, what it
-//! does not understand is refused with its line.
+//! The runner's handling of files: it reports differences, rewrites outputs and nothing else, and
+//! refuses unknown commands with their line.
 
 use super::{ExitStatus, fs, outcome, refusal, run};
 
@@ -57,7 +57,7 @@ high=1 checkpoints=1 open-id=2 items=0 cursors=1 deduplicated=0 expelled=0
 ";
 
 #[test]
-fn a_wrong_expectation_is_noticed_and_told_line_by_line() {
+fn wrong_expectation_is_reported_line_by_line() {
     let outcome = outcome(WRONG);
     assert!(!outcome.matches());
     let wrong: Vec<_> = outcome
@@ -77,7 +77,7 @@ fn a_wrong_expectation_is_noticed_and_told_line_by_line() {
 }
 
 #[test]
-fn rewriting_touches_nothing_but_outputs_and_is_done_once() {
+fn rewriting_changes_outputs_alone_and_once() {
     let once = outcome(WRONG);
     assert_eq!(once.rewritten, RIGHT);
     let twice = outcome(&once.rewritten);
@@ -86,14 +86,14 @@ fn rewriting_touches_nothing_but_outputs_and_is_done_once() {
 }
 
 #[test]
-fn line_ends_are_kept() {
+fn rewriting_keeps_line_ends() {
     let text = "manager\r\n----\r\n\r\nset a\r\n----\r\n2 new\r\n";
     assert_eq!(outcome(text).rewritten, text.replace("2 new", "1 new"));
     assert!(outcome(&text.replace("2 new", "1 new")).matches());
 }
 
 #[test]
-fn files_that_match_are_not_touched_and_others_only_when_asked() {
+fn files_that_match_are_not_touched_and_others_on_request() {
     let directory = tempfile::tempdir().expect("a directory");
     let (wrong, right) = (
         directory.path().join("wrong.scn"),
@@ -119,7 +119,7 @@ fn files_that_match_are_not_touched_and_others_only_when_asked() {
 }
 
 #[test]
-fn the_worst_file_decides_the_status() {
+fn status_is_that_of_the_worst_file() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = |name: &str, bytes: &[u8]| {
         let path = directory.path().join(name);
@@ -145,7 +145,7 @@ fn the_worst_file_decides_the_status() {
 }
 
 #[test]
-fn a_file_that_is_not_understood_is_not_rewritten() {
+fn file_that_is_not_understood_is_not_rewritten() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("broken.scn");
     let text = format!("{WRONG}\n\nset\n----\n");
@@ -157,7 +157,7 @@ fn a_file_that_is_not_understood_is_not_rewritten() {
     assert_eq!(fs::read_to_string(&path).expect("read"), text);
 }
 
-/// Each line must be refused, with a word of the reason, where it stands: in line 4.
+/// Checks that each line is refused at its place, line 4, with a word of the reason.
 fn refused(world: &str, line: &str, reason: &str) {
     let error = refusal(&format!("{world}\n----\n\n{line}\n----\n"));
     assert_eq!(error.line, 4, "{line}: {error}");
@@ -166,7 +166,7 @@ fn refused(world: &str, line: &str, reason: &str) {
 }
 
 #[test]
-fn what_a_manager_does_not_understand_is_refused_with_its_line() {
+fn unknown_manager_commands_are_refused_with_their_line() {
     for (line, reason) in [
         ("sat a", "`sat`"),
         ("get a", "`get`"),
@@ -192,7 +192,7 @@ fn what_a_manager_does_not_understand_is_refused_with_its_line() {
 }
 
 #[test]
-fn what_an_engine_does_not_understand_is_refused_with_its_line() {
+fn unknown_engine_commands_are_refused_with_their_line() {
     for (line, reason) in [
         ("set a b", "`set`"),
         ("close", "`close`"),
@@ -219,7 +219,7 @@ fn what_an_engine_does_not_understand_is_refused_with_its_line() {
 }
 
 #[test]
-fn what_nodes_and_streams_do_not_understand_is_refused_with_its_line() {
+fn unknown_node_and_stream_commands_are_refused_with_their_line() {
     for (line, reason) in [
         ("commit", "`commit`"),
         ("node", "NAME"),
@@ -254,7 +254,7 @@ fn what_nodes_and_streams_do_not_understand_is_refused_with_its_line() {
 }
 
 #[test]
-fn commands_need_their_world() {
+fn commands_without_their_world_are_refused() {
     for text in ["\nset a\n----\n", "\nget a\n----\n", "\ncommit\n----\n"] {
         assert_eq!(refusal(text).line, 2, "{text}");
     }
@@ -262,7 +262,7 @@ fn commands_need_their_world() {
 }
 
 #[test]
-fn input_lines_are_refused_where_they_stand() {
+fn input_lines_are_refused_at_their_place() {
     let line = |text: &str| refusal(text).line;
     assert_eq!(line("manager\n----\n\nset a\nset b\n----\n"), 5);
     assert_eq!(
@@ -281,13 +281,13 @@ fn input_lines_are_refused_where_they_stand() {
 }
 
 #[test]
-fn nothing_runs_before_all_is_understood() {
+fn file_with_an_unknown_command_does_not_run() {
     let error = refusal("manager\n----\nwrong\n\nset a\n----\n\nsat\n----\n");
     assert_eq!(error.line, 8);
 }
 
 #[test]
-fn a_world_ends_where_the_next_begins() {
+fn world_ends_at_the_next_one() {
     let text = "manager\n----\n\nset a\n----\n1 new\n\nmanager\n----\n\nset b\n----\n1 new\n\nengine couchstore\n----\n\n\
                 commit\nset a b\n----\nhigh=1\n\nengine couchstore\n----\n\nget a\n----\nnone\n\n\
                 manager state=replica\n----\n\ncommit a\n----\nerror: invalid-argument\n";
@@ -296,7 +296,7 @@ fn a_world_ends_where_the_next_begins() {
 }
 
 #[test]
-fn an_engine_tells_its_counters_in_order() {
+fn engine_counters_are_printed_in_order() {
     let outcome =
         outcome("engine couchstore\n----\n\ncommit\nset a b\n----\nhigh=1\n\nengine-stats\n----\n");
     let lines = &outcome.commands.last().expect("three commands").actual;

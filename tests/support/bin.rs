@@ -1,4 +1,4 @@
-//! `dcp-sim` again, as a program of this package.
+//! `dcp-sim` again, built as a program of this package so that tests can run it.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! Runs the command line as a process: arguments and standard input in, exit code and what it said out.
+//! Runs the command line as a process, with arguments and standard input, and records its exit code
+//! and output.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -8,23 +9,23 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// A program to run.
+/// Program under test, by its path.
 #[derive(Clone, Copy, Debug)]
 pub struct Program(pub &'static str);
 
-/// How a process ended.
+/// Result of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Its exit code.
+    /// Exit code.
     pub code: i32,
-    /// What it wrote to standard output.
+    /// Text on standard output.
     pub stdout: String,
-    /// What it wrote to standard error.
+    /// Text on standard error.
     pub stderr: String,
 }
 
 impl Program {
-    /// The program with these arguments, in an environment without any git settings.
+    /// Returns the program with these arguments, in an environment without any git settings.
     #[must_use]
     pub fn command<A: AsRef<OsStr>>(self, arguments: &[A]) -> Command {
         let mut command = Command::new(self.0);
@@ -32,18 +33,20 @@ impl Program {
         command
     }
 
-    /// Runs it to its end, with nothing on standard input.
+    /// Runs it to its end, with empty standard input.
     ///
     /// # Panics
+    ///
     /// If it can't be run or is killed.
     #[must_use]
     pub fn run<A: AsRef<OsStr>>(self, arguments: &[A]) -> Ended {
         self.run_with(arguments, b"")
     }
 
-    /// Runs it to its end in a directory, with nothing on standard input.
+    /// Runs it to its end in a directory, with empty standard input.
     ///
     /// # Panics
+    ///
     /// If it can't be run or is killed.
     #[must_use]
     pub fn run_in<A: AsRef<OsStr>>(self, dir: &Path, arguments: &[A]) -> Ended {
@@ -55,9 +58,10 @@ impl Program {
         Ended::new(output.expect("the program runs"))
     }
 
-    /// Runs it to its end, with something on standard input.
+    /// Runs it to its end, with `input` on standard input.
     ///
     /// # Panics
+    ///
     /// If it can't be run or is killed.
     #[must_use]
     pub fn run_with<A: AsRef<OsStr>>(self, arguments: &[A], input: &[u8]) -> Ended {
@@ -68,7 +72,7 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn();
         let mut child = child.expect("the program runs");
-        // One that ends without reading it all is judged by how it ended.
+        // A process that ends before it has read everything is judged by its exit code.
         let _ = child.stdin.take().expect("piped").write_all(input);
         Ended::new(child.wait_with_output().expect("waited for"))
     }
@@ -88,6 +92,7 @@ impl Ended {
     /// Checks the exit code.
     ///
     /// # Panics
+    ///
     /// If it is another.
     #[must_use]
     pub fn with_code(self, code: i32) -> Self {
@@ -95,18 +100,20 @@ impl Ended {
         self
     }
 
-    /// The text of its `error:` line.
+    /// Returns the text of its `error:` line.
     ///
     /// # Panics
+    ///
     /// If there is none.
     #[must_use]
     pub fn error(&self) -> &str {
         self.line("error: ")
     }
 
-    /// The text of its `hint:` line.
+    /// Returns the text of its `hint:` line.
     ///
     /// # Panics
+    ///
     /// If there is none.
     #[must_use]
     pub fn hint(&self) -> &str {
@@ -118,19 +125,21 @@ impl Ended {
         found.unwrap_or_else(|| panic!("no line {name:?}: {self:#?}"))
     }
 
-    /// What it printed, as one JSON object; nothing else may be there.
+    /// Returns its output as one JSON object, which must be the whole output.
     ///
     /// # Panics
-    /// If it is none.
+    ///
+    /// If it is not one.
     #[must_use]
     pub fn json(&self) -> Value {
         assert_eq!(self.stdout.lines().count(), 1, "{self:#?}");
         serde_json::from_str(&self.stdout).expect("JSON")
     }
 
-    /// The JSON it printed, byte for byte, less its field `times`, which must be the last.
+    /// Returns the JSON output, byte for byte, without the field `times`, which must be the last.
     ///
     /// # Panics
+    ///
     /// If there is no such field.
     #[must_use]
     pub fn json_without_times(&self) -> String {
@@ -146,7 +155,7 @@ impl Ended {
     }
 }
 
-/// Takes every git setting from a command's environment.
+/// Removes every git setting from a command's environment.
 pub(crate) fn without_git_settings(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         if name.as_bytes().starts_with(b"GIT_") {
@@ -159,9 +168,10 @@ pub(crate) fn without_git_settings(command: &mut Command) -> &mut Command {
         .env("LC_ALL", "C")
 }
 
-/// A path as an argument.
+/// Returns a path as an argument.
 ///
 /// # Panics
+///
 /// If it is not UTF-8.
 #[must_use]
 pub fn argument(path: &Path) -> &str {

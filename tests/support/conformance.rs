@@ -1,5 +1,5 @@
-//! What every storage engine must keep, whatever its files look like: a way to open an engine goes in, a panic comes
-//! out if it breaks one of the promises of `lowtide_persistence::Engine`.
+//! Conformance suite of storage engines: it takes a way to open an engine, and panics if the engine
+//! breaks one of the promises of `lowtide_persistence::Engine`.
 //!
 //! [`run`] checks all of them; each check starts on an empty disk of its own.
 
@@ -20,40 +20,40 @@ use lowtide_persistence::{
     Batch, Committed, Engine, EngineError, Executor, InOrder, ScanLimit, Snapshot,
 };
 
-/// Opens the engine's store on that disk, always in the same directory, with that executor.
+/// Opens the engine's store on a disk, always in the same directory, with an executor.
 pub type OpenWith<'a> =
     &'a dyn Fn(Arc<dyn Disk>, Arc<dyn Executor>) -> Result<Box<dyn Engine>, EngineError>;
 
-/// The same, where nobody minds the executor.
+/// Same as [`OpenWith`], for checks that are independent of the executor.
 type Open<'a> = &'a dyn Fn(Arc<dyn Disk>) -> Result<Box<dyn Engine>, EngineError>;
 
-/// The vBuckets the checks use.
+/// vBuckets of the checks.
 const VBS: [Vbid; 2] = [Vbid(3), Vbid(700)];
 
-/// What a vBucket holds, by seqno.
+/// Contents of a vBucket, by seqno.
 type Contents = BTreeMap<u64, Item>;
 
 /// Checks every promise.
 pub fn run(open_with: OpenWith<'_>) {
     let open: Open<'_> = &|disk| open_with(disk, Arc::new(InOrder));
-    contents::items_come_back(open);
+    contents::items_of_every_kind_come_back(open);
     contents::seqnos_rise(open);
-    contents::the_last_of_a_key_wins(open);
+    contents::last_item_of_a_key_wins(open);
     contents::keys_up_to_the_limit_are_taken(open);
-    limits::what_a_vbucket_accepts_is_flushed(open);
-    past::snapshots_stay(open);
-    past::what_was_dropped_stays_away(open);
-    past::a_rollback_restores_exactly(open);
-    past::what_was_purged_stays_away(open);
-    past::nothing_comes_back_whenever_the_power_goes(open);
+    limits::items_within_the_limits_are_flushed(open);
+    past::snapshot_contents_stay(open);
+    past::dropped_vbucket_stays_away(open);
+    past::rollback_restores_exactly(open);
+    past::purged_tombstones_of_the_past_stay_away(open);
+    past::nothing_comes_back_after_a_power_loss(open);
     failures::closing_keeps_everything(open);
-    failures::power_loss_keeps_what_was_acknowledged(open);
+    failures::power_loss_keeps_acknowledged_batches(open);
     failures::failures_leave_batches_in_or_out(open);
-    failures::a_failed_sync_poisons(open);
-    groups::a_group_is_its_batches(open_with);
-    compaction::compacting_keeps_everything(open);
+    failures::failed_sync_poisons(open);
+    groups::group_gives_the_results_of_its_batches(open_with);
+    compaction::compaction_keeps_everything(open);
     compaction::purged_tombstones_stay_away(open);
-    compaction::the_highest_seqno_of_a_collection_stays(open);
+    compaction::highest_seqno_of_a_collection_stays(open);
 }
 
 fn fresh(open: Open<'_>) -> (MemoryDisk, Box<dyn Engine>) {
@@ -127,7 +127,7 @@ fn commit(engine: &dyn Engine, vb: Vbid, items: &[Item]) -> Result<Committed, En
         .expect("one")
 }
 
-/// Everything a snapshot holds; checks that reads by key and figures agree.
+/// Returns everything a snapshot holds, after checking that reads by key and figures agree.
 fn contents_of(snapshot: &dyn Snapshot) -> Contents {
     let slice = snapshot
         .scan(Seqno::ZERO, Seqno::MAX, ScanLimit::NONE)
@@ -179,7 +179,7 @@ fn apply(contents: &Contents, batch: &[Item]) -> Contents {
     next
 }
 
-/// Bytes that don't compress.
+/// Returns bytes that don't compress.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let next = std::iter::repeat_with(|| {
@@ -189,7 +189,7 @@ fn noise(len: usize) -> Vec<u8> {
     next.take(len).collect()
 }
 
-/// Batches of one vBucket that touch old and new keys, small and large values.
+/// Returns batches of one vBucket that touch old and new keys, small and large values.
 fn history() -> Vec<Vec<Item>> {
     vec![
         vec![
@@ -210,7 +210,7 @@ fn history() -> Vec<Vec<Item>> {
     ]
 }
 
-/// What a vBucket holds after each number of batches.
+/// Returns the contents of a vBucket after each number of batches.
 fn stages() -> Vec<Contents> {
     let mut stages = vec![Contents::new()];
     for batch in history() {
@@ -219,7 +219,7 @@ fn stages() -> Vec<Contents> {
     stages
 }
 
-/// What a power loss may keep of the unsynced.
+/// Returns the parts of the unsynced bytes that a power loss may keep.
 fn keeps(seed: u64) -> [Keep; 5] {
     let random = |n| Keep::Random { seed: 3 * seed + n };
     [Keep::None, Keep::All, random(0), random(1), random(2)]

@@ -1,14 +1,15 @@
-//! The vendor's couchstore files as tests of other crates use them; their `ORIGIN.md` tells where they come from.
+//! The vendor's couchstore files for tests of other crates; their `ORIGIN.md` documents their
+//! origin.
 
 use std::path::{Path, PathBuf};
 
-/// Where they are.
+/// Returns the directory of the files.
 #[must_use]
 pub fn couchstore_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../persistence/tests/fixtures/couchstore")
 }
 
-/// The name of a case's file.
+/// Returns the name of a case's file.
 #[must_use]
 pub fn couchstore_file(case: &str) -> String {
     format!("{case}.couch.1")
@@ -17,14 +18,16 @@ pub fn couchstore_file(case: &str) -> String {
 /// Copies a case's file.
 ///
 /// # Panics
+///
 /// If it can't be copied.
 pub fn copy_couchstore(case: &str, to: &Path) {
     std::fs::write(to, couchstore_bytes(case)).expect("written");
 }
 
-/// What is in a case's file.
+/// Returns the bytes of a case's file.
 ///
 /// # Panics
+///
 /// If it can't be read.
 #[must_use]
 pub fn couchstore_bytes(case: &str) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Little repositories made with git itself, and git's own account of the files of their HEAD.
+//! Small repositories made with git itself, and git's own account of the files of their HEAD.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use crate::cli::{argument, without_git_settings};
 /// Contents by path, both any bytes.
 pub type Files = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A repository in a directory that goes with it.
+/// Repository in a temporary directory, removed on drop.
 #[derive(Debug)]
 pub struct Repository {
     _home: TempDir,
@@ -22,10 +22,11 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// An empty repository on a branch `main`.
+    /// Makes an empty repository on a branch `main`.
     ///
     /// # Panics
-    /// If git refuses.
+    ///
+    /// If git fails.
     #[must_use]
     pub fn new() -> Self {
         let home = TempDir::new().expect("a directory");
@@ -37,11 +38,15 @@ impl Repository {
         Self { _home: home, dir }
     }
 
-    /// One with everything git can hold: files, directories, a rename, a deletion, a link, a submodule's entry, binary
-    /// and empty content, a path that is not UTF-8, an executable, a merge and a commit that changes nothing.
+    /// Makes a repository with everything that git can hold.
+    ///
+    /// It has files, directories, a rename, a deletion, a link and a submodule's entry. It has
+    /// binary and empty content, a path that is not UTF-8, an executable, a merge, and a commit
+    /// that changes nothing.
     ///
     /// # Panics
-    /// If git refuses.
+    ///
+    /// If git fails.
     #[must_use]
     pub fn with_everything() -> Self {
         let repository = Self::new();
@@ -80,15 +85,16 @@ impl Repository {
         repository
     }
 
-    /// A clone, made with these arguments.
+    /// Clones the repository with these arguments.
     ///
     /// # Panics
-    /// If git refuses.
+    ///
+    /// If git fails.
     #[must_use]
     pub fn cloned(&self, arguments: &[&str]) -> Self {
         let home = TempDir::new().expect("a directory");
         let dir = home.path().join("clone");
-        // Not the path itself, with which git would ignore --depth.
+        // A URL instead of the path, with which git would ignore --depth.
         let url = format!("file://{}", self.dir.display());
         git(
             home.path(),
@@ -97,16 +103,17 @@ impl Repository {
         Self { _home: home, dir }
     }
 
-    /// Where it is.
+    /// Returns its directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Runs git in it and returns what it prints.
+    /// Runs git in it and returns the output.
     ///
     /// # Panics
-    /// If git refuses.
+    ///
+    /// If git fails.
     #[must_use]
     pub fn ask(&self, arguments: &[&str]) -> Vec<u8> {
         git(&self.dir, arguments)
@@ -127,10 +134,12 @@ impl Repository {
         self.git(&["commit", "--quiet", "-m", message]);
     }
 
-    /// The files of HEAD, each content fetched on its own; a submodule's is its commit's id.
+    /// Returns the files of HEAD, each content fetched on its own; a submodule's content is its
+    /// commit's id.
     ///
     /// # Panics
-    /// If git refuses.
+    ///
+    /// If git fails.
     #[must_use]
     pub fn files(&self) -> Files {
         let list = self.ask(&["ls-tree", "-r", "-z", "--full-tree", "HEAD"]);

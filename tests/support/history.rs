@@ -1,5 +1,7 @@
-//! What vBuckets must hold, counted anew from the changes themselves: every change takes the next seqno of its key's
-//! vBucket, the newest of each key counts. Nothing here asks the code under test.
+//! Expected contents of vBuckets, counted from the changes themselves: every change takes the next
+//! seqno of its key's vBucket, and the newest of each key counts.
+//!
+//! Nothing here asks the code under test.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +14,16 @@ use crate::stores::StoredVBucket;
 /// A revision of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revision {
-    /// Its place in the vBucket's order.
+    /// Seqno in the vBucket's order.
     pub seqno: Seqno,
-    /// How many revisions the key has had, this one included.
+    /// Number of revisions that the key has had, this one included.
     pub rev_seqno: u64,
-    /// Its value; `None` for a tombstone.
+    /// Value; `None` for a tombstone.
     pub value: Option<Bytes>,
 }
 
 impl Revision {
-    /// What an item says it is.
+    /// Returns the revision that an item claims to be.
     #[must_use]
     pub fn of(item: &Item) -> Self {
         let value = item.value.clone().filter(|_| !item.deleted);
@@ -33,12 +35,12 @@ impl Revision {
     }
 }
 
-/// The changes of one vBucket, the first having seqno 1.
+/// Changes of one vBucket, the first of which has seqno 1.
 #[derive(Clone, Debug, Default)]
 pub struct History(Vec<(Key, Option<Bytes>)>);
 
 impl History {
-    /// Takes note of the next change; returns the revision it makes.
+    /// Records the next change; returns the revision it makes.
     pub fn push(&mut self, key: &[u8], value: Option<Bytes>) -> Revision {
         let key = Key::new(key);
         let rev_seqno = self.0.iter().filter(|(known, _)| *known == key).count() as u64 + 1;
@@ -50,20 +52,20 @@ impl History {
         }
     }
 
-    /// The last seqno.
+    /// Returns the last seqno.
     #[must_use]
     pub fn high(&self) -> Seqno {
         Seqno(self.0.len() as u64)
     }
 
-    /// The change with that seqno.
+    /// Returns the change with that seqno.
     #[must_use]
     pub fn change(&self, seqno: Seqno) -> Option<(&Key, Option<&Bytes>)> {
         let index = usize::try_from(seqno.0.checked_sub(1)?).ok()?;
         self.0.get(index).map(|(key, value)| (key, value.as_ref()))
     }
 
-    /// The newest revision of every key at a seqno.
+    /// Returns the newest revision of every key at a seqno.
     #[must_use]
     pub fn fold(&self, upto: Seqno) -> BTreeMap<Key, Revision> {
         let mut revisions: BTreeMap<Key, Revision> = BTreeMap::new();
@@ -81,7 +83,7 @@ impl History {
         revisions
     }
 
-    /// Keys changed in `after+1..=upto`.
+    /// Returns the keys changed in `after+1..=upto`.
     fn changed(&self, after: Seqno, upto: Seqno) -> Vec<&Key> {
         let seqnos = after.0 + 1..=upto.0;
         seqnos
@@ -90,11 +92,11 @@ impl History {
             .collect()
     }
 
-    /// What is wrong with a stored vBucket, if anything.
+    /// Returns the first difference from a stored vBucket; `None` if there is none.
     ///
-    /// One that holds whole snapshots is exactly the fold at its high seqno. Inside a snapshot that is still coming in, a
-    /// key whose newer revision the rest of the snapshot brings may lack what that replaced, but nothing from before the
-    /// snapshot; everything else is exact.
+    /// A vBucket of whole snapshots is exactly the fold at its high seqno. Inside a snapshot that
+    /// is still being received, a key may lack a revision that the rest of the snapshot replaces,
+    /// but nothing from before the snapshot; everything else is exact.
     #[must_use]
     pub fn difference(&self, stored: &StoredVBucket) -> Option<String> {
         if stored.high > self.high() {
@@ -147,20 +149,21 @@ impl History {
     }
 }
 
-/// The histories of all vBuckets.
+/// Histories of all vBuckets.
 #[derive(Clone, Debug)]
 pub struct Histories(Vec<History>);
 
 impl Histories {
-    /// No changes yet.
+    /// Returns histories without changes.
     #[must_use]
     pub fn new(vbuckets: u16) -> Self {
         Self(vec![History::default(); usize::from(vbuckets)])
     }
 
-    /// Reads changes until every vBucket has as many as `wanted` says, or the source is at its end.
+    /// Reads changes until every vBucket has the number in `wanted`, or the source is at its end.
     ///
     /// # Panics
+    ///
     /// If the source fails.
     pub fn read_until(&mut self, source: &mut dyn Source, wanted: &BTreeMap<Vbid, Seqno>) {
         let is_short = |histories: &Self| {
@@ -180,7 +183,7 @@ impl Histories {
         }
     }
 
-    /// The history of a vBucket.
+    /// Returns the history of a vBucket.
     #[must_use]
     pub fn of(&self, vb: Vbid) -> Option<&History> {
         self.0.get(usize::from(vb.0))
@@ -214,9 +217,10 @@ mod tests {
         }
     }
 
-    /// Guards the judge of the durability tests: it must be exact where stores must be, and lenient nowhere else.
+    /// Guards the judge of the durability tests: it must be exact where stores must be, and lenient
+    /// nowhere else.
     #[test]
-    fn differences_are_found() {
+    fn histories_that_differ_are_found() {
         let mut history = History::default();
         for (seqno, key) in ["a", "b", "a", "c", "b"].iter().enumerate() {
             history.push(key.as_bytes(), Some(Bytes::from(format!("{}", seqno + 1))));

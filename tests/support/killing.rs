@@ -1,7 +1,7 @@
-//! What the process that is killed does, and what its store must hold then.
+//! The actions of the process that is killed, and the contents its store must have then.
 //!
-//! The process says what it is about to do, a line each, and after it what came of it. So whoever has read all whole
-//! lines knows what was acknowledged, and the one thing that was in flight.
+//! The process writes a line before each action, and one with its result afterwards. So a reader of
+//! all whole lines knows the acknowledged actions, and the one action that was in flight.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,10 +11,10 @@ use bytes::Bytes;
 use lowtide_checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
 use lowtide_persistence::couchstore::{CompactionConfig, CouchstoreConfig};
 
-/// The vBuckets written to.
+/// vBuckets that are written to.
 pub const VBS: [Vbid; 2] = [Vbid(0), Vbid(1)];
 
-/// Files are compacted often, with all that belongs to it.
+/// Configuration in which files are compacted often.
 pub const CONFIG: CouchstoreConfig = CouchstoreConfig {
     compaction: CompactionConfig {
         fragmentation_percent: Some(40),
@@ -26,7 +26,7 @@ pub const CONFIG: CouchstoreConfig = CouchstoreConfig {
     ..CouchstoreConfig::DEFAULT
 };
 
-/// A number that looks like chance: the next of a sequence that `state` is the place in.
+/// Returns a pseudo-random number below `below`, and advances `state`.
 pub fn draw(state: &mut u64, below: u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,36 +34,36 @@ pub fn draw(state: &mut u64, below: u64) -> u64 {
     (mixed ^ (mixed >> 31)) % below
 }
 
-/// One thing done to a store.
+/// One action on a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// The batch of [`items`].
+    /// Commits the batch of [`items`].
     Commit {
-        /// Whose.
+        /// vBucket of the batch.
         vb: Vbid,
-        /// The vBucket's high seqno before.
+        /// High seqno of the vBucket before.
         high: u64,
-        /// What the items are drawn from.
+        /// Seed of the items.
         seed: u64,
     },
     /// Purges tombstones.
     Purge {
-        /// Whose.
+        /// vBucket of the tombstones.
         vb: Vbid,
-        /// Up to there.
+        /// Seqno up to which they are purged.
         upto: u64,
     },
     /// Rolls back.
     Rollback {
-        /// Who.
+        /// vBucket that is rolled back.
         vb: Vbid,
-        /// To there or before.
+        /// Seqno to roll back to, or below.
         to: u64,
     },
 }
 
 impl Act {
-    /// The next one, of a vBucket with that high seqno.
+    /// Draws the next action, for a vBucket with that high seqno.
     pub fn draw(state: &mut u64, vb: Vbid, high: u64) -> Self {
         match draw(state, 24) {
             0 | 1 => Self::Purge {
@@ -99,7 +99,7 @@ impl Act {
         }
     }
 
-    /// Whose it is.
+    /// Returns the action's vBucket.
     #[must_use]
     pub const fn vb(self) -> Vbid {
         match self {
@@ -118,7 +118,7 @@ impl fmt::Display for Act {
     }
 }
 
-/// The items of a commit on top of `high`.
+/// Returns the items of a commit on top of `high`.
 #[must_use]
 pub fn items(high: u64, seed: u64) -> Vec<Item> {
     let mut state = seed;
@@ -141,7 +141,7 @@ pub fn items(high: u64, seed: u64) -> Vec<Item> {
     (1..=count).map(item).collect()
 }
 
-/// What is committed with them.
+/// Returns the state that is committed with them.
 #[must_use]
 pub fn state(high: u64) -> VBucketState {
     let log = FailoverLog::new(VbUuid(9));
@@ -151,20 +151,20 @@ pub fn state(high: u64) -> VBucketState {
     }
 }
 
-/// What a vBucket holds, by seqno.
+/// Contents of a vBucket, by seqno.
 pub type Contents = BTreeMap<u64, Item>;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Stage {
     high: u64,
-    /// The highest tombstone purged from this history.
+    /// Seqno of the highest tombstone purged from this history.
     purge: u64,
-    /// Shared: there are many stages.
+    /// Contents, shared between the many stages.
     contents: Arc<Contents>,
 }
 
 impl Stage {
-    /// Takes tombstones away.
+    /// Removes tombstones.
     fn purge(&mut self, upto: u64) {
         let high = self.high;
         let gone = |seqno: u64, item: &Item| item.deleted && seqno <= upto && seqno != high;
@@ -179,10 +179,11 @@ impl Stage {
     }
 }
 
-/// A rollback goes back over fewer: by seqnos it asks for the last few, and files are compacted every some ten commits.
+/// Maximum number of commits that a rollback goes back over: by seqnos it asks for the last few,
+/// and files are compacted after some ten commits.
 const STAGES_MAX: usize = 400;
 
-/// What a vBucket must hold: its commits, the newest last.
+/// Contents that a vBucket must have after each of its commits, the newest last.
 #[derive(Clone, Debug)]
 pub struct Expected(Vec<Stage>);
 
@@ -197,10 +198,11 @@ impl Expected {
         self.0.last().cloned().unwrap_or_default()
     }
 
-    /// After a thing that was done, of which this came: a seqno.
+    /// Returns the expectation after an action with a result, which is a seqno.
     ///
     /// # Panics
-    /// If that can't have come of it.
+    ///
+    /// If the action can't have that result.
     #[must_use]
     pub fn after(&self, act: Act, result: u64) -> Self {
         let mut next = self.clone();
@@ -242,7 +244,7 @@ impl Expected {
         next
     }
 
-    /// All that a thing in flight may have come to, with what there is if nothing came of it.
+    /// Returns every possible result of an action in flight, the unchanged contents included.
     #[must_use]
     pub fn possible(&self, in_flight: Option<Act>) -> Vec<Self> {
         let with = match in_flight {
@@ -255,7 +257,7 @@ impl Expected {
                 stage.purge(upto);
                 vec![self.after(act, stage.purge)]
             }
-            // A compaction may have left out any of them.
+            // A compaction may have removed any of them.
             Some(act @ Act::Rollback { to, .. }) => {
                 let highs = self
                     .0
@@ -268,7 +270,7 @@ impl Expected {
         std::iter::once(self.clone()).chain(with).collect()
     }
 
-    /// Whether the vBucket is as it must be.
+    /// Returns `true` if the vBucket has the newest of these contents.
     #[must_use]
     pub fn is(&self, high: u64, contents: &Contents) -> bool {
         let now = self.now();
@@ -276,10 +278,12 @@ impl Expected {
     }
 }
 
-/// What was done, with what came of it, and what was in flight: of the whole lines a process wrote.
+/// Returns the completed actions with their results, and the action in flight, from the whole lines
+/// of a process.
 ///
 /// # Panics
-/// If they make no sense.
+///
+/// If the lines contradict each other.
 #[must_use]
 pub fn read_lines(said: &[String]) -> (Vec<(Act, u64)>, Option<Act>) {
     let (mut done, mut in_flight) = (Vec::new(), None);
@@ -290,7 +294,7 @@ pub fn read_lines(said: &[String]) -> (Vec<(Act, u64)>, Option<Act>) {
         ) {
             (("do", act), None) => in_flight = Some(Act::parse(act).expect("an act")),
             (("did", result), Some(act)) => done.push((act, result.parse().expect("a seqno"))),
-            // It could not be done, and nothing has changed.
+            // The action was not possible, and nothing has changed.
             (("not", _), Some(_)) => {}
             other => panic!("{other:?}"),
         }

@@ -1,4 +1,4 @@
-//! Shared helpers of the tests. They panic where something is not as it must be.
+//! Shared helpers of the tests. They panic if a check fails.
 
 pub mod cli;
 pub mod conformance;
@@ -9,7 +9,7 @@ pub mod killing;
 pub mod stores;
 pub mod threads;
 
-/// The README's example is a test.
+/// The README, whose example runs as a doc test.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;

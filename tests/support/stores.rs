@@ -1,4 +1,4 @@
-//! Stores read back with the library: a directory goes in, every vBucket's items, state and high seqno come out.
+//! Stores read back with the library: every vBucket's items, state and high seqno of a directory.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,23 +9,24 @@ use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
 use lowtide_persistence::disk::{Disk, OsDisk};
 use lowtide_persistence::{Engine, RecoveryReport, ScanLimit};
 
-/// What a store holds of a vBucket.
+/// Contents of a vBucket in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredVBucket {
-    /// Its high seqno.
+    /// High seqno.
     pub high: Seqno,
-    /// The newest revision of every key, tombstones included.
+    /// Newest revision of every key, tombstones included.
     pub items: BTreeMap<Key, Item>,
-    /// The state committed last.
+    /// State that was committed last.
     pub state: Option<VBucketState>,
 }
 
-/// What a store holds.
+/// Contents of a store.
 pub type StoredNode = BTreeMap<Vbid, StoredVBucket>;
 
 /// Opens a couchstore.
 ///
 /// # Panics
+///
 /// If it can't be opened.
 #[must_use]
 pub fn open(disk: Arc<dyn Disk>, dir: &Path) -> (Couchstore, RecoveryReport) {
@@ -35,7 +36,8 @@ pub fn open(disk: Arc<dyn Disk>, dir: &Path) -> (Couchstore, RecoveryReport) {
 /// Reads a vBucket, by seqno and again by key.
 ///
 /// # Panics
-/// If it can't be read, or says different things of an item.
+///
+/// If it can't be read, or if both ways differ in an item.
 #[must_use]
 pub fn read(engine: &dyn Engine, vb: Vbid) -> StoredVBucket {
     let snapshot = engine.snapshot(vb).expect("a vBucket");
@@ -82,7 +84,8 @@ pub fn read(engine: &dyn Engine, vb: Vbid) -> StoredVBucket {
 /// Reads every vBucket.
 ///
 /// # Panics
-/// As [`read`].
+///
+/// Same as [`read`].
 #[must_use]
 pub fn read_all(engine: &dyn Engine) -> StoredNode {
     engine
@@ -92,11 +95,12 @@ pub fn read_all(engine: &dyn Engine) -> StoredNode {
         .collect()
 }
 
-/// Reads the stores of all nodes of a run with `--data`, opening each twice: what the first opening repaired, the
-/// second must find in order.
+/// Reads the stores of all nodes of a run with `--data`. Each is opened twice: the second time must
+/// find nothing left to repair.
 ///
 /// # Panics
-/// As [`read`]; or if the second opening differs.
+///
+/// Same as [`read`]; or if the second opening differs.
 #[must_use]
 pub fn read_cluster(data: &Path, nodes: usize) -> Vec<StoredNode> {
     let read_node = |node: usize| {

@@ -1,17 +1,18 @@
-//! An executor with threads, as a host has one: tasks go in, at most so many run at once, all have ended when it returns.
+//! An executor with threads, as a host has one: it runs a limited number of tasks at once, and
+//! returns when all have ended.
 
 use std::sync::Mutex;
 
 use lowtide_persistence::{Executor, Task};
 
-/// Runs tasks on threads made for the call.
+/// Executor that runs tasks on threads made for the call.
 #[derive(Clone, Copy, Debug)]
 pub struct Threads {
     threads: usize,
 }
 
 impl Threads {
-    /// At most `threads` tasks at once.
+    /// Returns an executor that runs at most `threads` tasks at once.
     #[must_use]
     pub const fn new(threads: usize) -> Self {
         Self { threads }

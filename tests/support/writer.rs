@@ -1,6 +1,7 @@
-//! The process that is killed: writes to a store on real files until then, and says what it does.
+//! The process that is killed: it writes to a store on real files until then, and reports each
+//! action.
 //!
-//! Arguments: the store's directory, a seed. It goes on for ever.
+//! Arguments: the store's directory, a seed. It never ends by itself.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,7 +13,7 @@ use lowtide_persistence::disk::OsDisk;
 use lowtide_persistence::{Batch, Budget, Engine, EngineError, Job, Progress, RolledBack};
 use support::killing::{self, Act, CONFIG, VBS};
 
-/// Little enough that a compaction goes on beside many commits.
+/// Budget so small that a compaction runs concurrently with many commits.
 const STEP: Budget = Budget {
     items: 12,
     bytes: 8 << 10,
@@ -39,7 +40,7 @@ fn main() {
     }
 }
 
-/// A line, whole and at once.
+/// Prints a line, whole and at once.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     out.write_all(format!("{line}\n").as_bytes())
@@ -47,7 +48,7 @@ fn say(line: &str) {
     out.flush().expect("the parent reads");
 }
 
-/// The seqno that came of it; `None` if it was not possible.
+/// Runs an action; returns the seqno of its result, or `None` if it was not possible.
 fn run(engine: &Couchstore, act: Act) -> Result<Option<u64>, EngineError> {
     match act {
         Act::Commit { vb, high, seed } => {
@@ -71,7 +72,7 @@ fn run(engine: &Couchstore, act: Act) -> Result<Option<u64>, EngineError> {
     }
 }
 
-/// A step of the compaction that is on, or begins the one that is due.
+/// Runs a step of the current compaction, or begins the one that is due.
 fn step(engine: &Couchstore, job: Option<Box<dyn Job>>) -> Option<Box<dyn Job>> {
     let mut job = job.or_else(|| engine.maintenance())?;
     match job.step(STEP) {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// A file's path from the workspace's root, with `/`, and its text.
+/// Text file of the workspace: its path from the root, with `/`, and its text.
 #[derive(Debug)]
 pub(crate) struct SourceFile {
     pub(crate) path: String,
@@ -14,7 +14,8 @@ impl SourceFile {
         self.path.ends_with(".rs")
     }
 
-    /// Code that is only there for tests: such a file, or one below such a directory.
+    /// Returns `true` for code that exists for tests alone: such a file, or one below such a
+    /// directory.
     pub(crate) fn is_test(&self) -> bool {
         self.path
             .split('/')
@@ -28,7 +29,7 @@ pub(crate) fn root() -> &'static Path {
         .expect("a workspace")
 }
 
-/// Every file that is text, sorted; without what is built and what git keeps for itself.
+/// Returns every text file, sorted, without build outputs and git's own files.
 pub(crate) fn all() -> Vec<SourceFile> {
     let mut found = Vec::new();
     walk(root(), &mut found);

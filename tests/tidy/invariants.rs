@@ -1,14 +1,16 @@
-//! `docs/invariants.md` and the code name the same invariants, and each links to checkers that exist.
+//! `docs/invariants.md` and the code name the same invariants, and each links to checkers that
+//! exist.
 
 use std::collections::BTreeSet;
 
 use super::files::{self, SourceFile};
 
 const DOCUMENT: &str = "docs/invariants.md";
-/// Checkpoints, flusher, streams, tools, worlds, engines, the log store, nodes.
+/// Letters of checkpoints, flusher, streams, tools, worlds, engines, the log store and nodes.
 const LETTERS: [char; 8] = ['C', 'F', 'S', 'T', 'W', 'E', 'L', 'N'];
 
-/// What looks like an invariant's number: one of the letters and one or two digits, by themselves.
+/// Returns words that look like an invariant's number: one of the letters and one or two digits, by
+/// themselves.
 fn numbers(text: &str) -> Vec<(char, u32, usize)> {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '\\';
     let mut found = Vec::new();
@@ -29,7 +31,7 @@ fn numbers(text: &str) -> Vec<(char, u32, usize)> {
     found
 }
 
-/// The invariants a file names; `C1 to C12` names twelve.
+/// Returns the invariants that a file names; `C1 to C12` names twelve.
 fn named(text: &str) -> BTreeSet<(char, u32)> {
     // A range may be broken over two lines of a comment.
     let text = text
@@ -66,7 +68,7 @@ impl Row<'_> {
     }
 }
 
-/// Number and rest of a row whose first cell is an invariant's number.
+/// Returns number and rest of a row whose first cell is an invariant's number.
 fn numbered(line: &str) -> Option<((char, u32), &str)> {
     let cells = line.strip_prefix("| ")?.strip_suffix(" |")?;
     let (first, rest) = cells.split_once(" | ")?;
@@ -76,7 +78,7 @@ fn numbered(line: &str) -> Option<((char, u32), &str)> {
     (end == first.len()).then_some(((letter, number), rest))
 }
 
-/// Rows of the document's tables that define an invariant.
+/// Returns the rows of the document's tables that define an invariant.
 fn rows(document: &str) -> Vec<Row<'_>> {
     let row = |(id, rest): ((char, u32), _)| {
         let cells: Vec<_> = str::split(rest, " | ").collect();
@@ -92,12 +94,12 @@ fn rows(document: &str) -> Vec<Row<'_>> {
     document.lines().filter_map(numbered).map(row).collect()
 }
 
-/// The invariants that the document defines, in its order.
+/// Returns the invariants that the document defines, in its order.
 fn defined(document: &str) -> Vec<(char, u32)> {
     rows(document).iter().map(|row| row.id).collect()
 }
 
-/// The links of a text: what stands in the brackets, and the target.
+/// Returns the links of a text: the text in the brackets, and the target.
 fn links(text: &str) -> Vec<(&str, &str)> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices("](") {
@@ -108,7 +110,8 @@ fn links(text: &str) -> Vec<(&str, &str)> {
     found
 }
 
-/// Why a link leads to no checker; `None` if it does. The target is relative to the document's folder.
+/// Returns the reason why a link leads to no checker; `None` if it does. The target is relative to
+/// the document's folder.
 fn broken_link(files: &[SourceFile], text: &str, target: &str) -> Option<String> {
     let path = match target.strip_prefix("../") {
         Some(path) => path.to_owned(),
@@ -136,7 +139,7 @@ fn broken_link(files: &[SourceFile], text: &str, target: &str) -> Option<String>
     Some(format!("{text}: not in {path}, but in {elsewhere:?}"))
 }
 
-/// A test's or a file's name, which no other word is.
+/// Returns `true` for the name of a test or a file, which no other word looks like.
 fn is_identifier(name: &str) -> bool {
     name.contains('_')
         && name
@@ -149,14 +152,14 @@ fn document(files: &[SourceFile]) -> &str {
     &document.expect("docs/invariants.md").text
 }
 
-/// Library code that is not there for tests, or hidden in a file of tests.
+/// Returns library code, without tests.
 fn code(files: &[SourceFile]) -> impl Iterator<Item = &SourceFile> {
     files
         .iter()
         .filter(|file| file.is_rust() && file.path.contains("/src/") && !file.is_test())
 }
 
-/// Guards the document against code that goes another way: each names what the other does.
+/// Guards the document against drift from the code: each names the other's invariants.
 #[test]
 fn document_and_code_name_the_same_invariants() {
     let files = files::all();
@@ -169,7 +172,7 @@ fn document_and_code_name_the_same_invariants() {
     for file in code(&files) {
         in_code.extend(named(&file.text));
         if file.path == "persistence/src/contract/engine.rs" {
-            // The contract numbers its promises, without a letter.
+            // The contract numbers its promises without a letter.
             let lines = file
                 .text
                 .lines()
@@ -191,7 +194,7 @@ fn document_and_code_name_the_same_invariants() {
     );
 }
 
-/// Guards the numbers from holes: one that is gone leaves a line that says so.
+/// Guards the numbers from gaps: a removed invariant leaves a line that says so.
 #[test]
 fn numbers_have_no_holes() {
     let files = files::all();
@@ -210,9 +213,9 @@ fn numbers_have_no_holes() {
     }
 }
 
-/// Guards that the checkers the document names exist: tests and files, by name, and scenarios.
+/// Guards that the checkers named in the document exist: tests and files, by name, and scenarios.
 #[test]
-fn checkers_that_are_named_exist() {
+fn checkers_named_in_the_document_exist() {
     let files = files::all();
     let quoted = document(&files).split('`').skip(1).step_by(2);
     let mut missing = Vec::new();
@@ -246,9 +249,9 @@ fn checkers_that_are_named_exist() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// Guards that each invariant has a checker, and that a link to one leads there: a test's name to the file that has it.
+/// Guards that each invariant has a checker, and that each link leads to the file with the test.
 #[test]
-fn every_invariant_links_to_a_checker_that_exists() {
+fn each_invariant_links_to_an_existing_checker() {
     let files = files::all();
     let mut broken = Vec::new();
     for row in rows(document(&files)) {
@@ -270,7 +273,7 @@ fn every_invariant_links_to_a_checker_that_exists() {
 
 /// Guards the form: a statement that something must hold, and a footnote for each mark.
 #[test]
-fn every_invariant_is_a_statement_with_must() {
+fn each_invariant_is_a_statement_with_must() {
     let files = files::all();
     let document = document(&files);
     let mut wrong = Vec::new();
@@ -289,7 +292,7 @@ fn every_invariant_is_a_statement_with_must() {
 
 /// Guards the readers of numbers, rows and links.
 #[test]
-fn numbers_are_told_from_other_words() {
+fn numbers_are_distinguished_from_other_words() {
     assert_eq!(
         named("C1. S5 to\n//! S7, (W12) F3"),
         [('C', 1), ('F', 3), ('S', 5), ('S', 6), ('S', 7), ('W', 12)].into()
@@ -310,7 +313,7 @@ fn numbers_are_told_from_other_words() {
     );
 }
 
-/// Guards the reader of links: one that leads to another file, or to none, is found.
+/// Guards the reader of links: a link to another file, or to none, is found.
 #[test]
 fn link_to_a_wrong_file_is_broken() {
     let file = |path: &str, text: &str| SourceFile {

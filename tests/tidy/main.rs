@@ -1,5 +1,5 @@
-//! The workspace's own sources, read as text: who may import whom, what a file looks like, and that documents and code
-//! speak of the same things.
+//! The workspace's own sources, read as text: which code may import which, the shape of files and
+//! modules, the words of comments, and the agreement of documents and code.
 
 mod features;
 mod files;
@@ -7,4 +7,5 @@ mod invariants;
 mod layers;
 mod modules;
 mod paths;
+mod prose;
 mod shape;

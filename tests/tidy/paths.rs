@@ -1,9 +1,12 @@
-//! The paths a Rust file names, resolved as far as layers need it: `use` trees are taken apart, `crate`, `self` and
-//! `super` become the modules they mean. Comments and strings are no code; nor, here, is what is in a `mod tests`.
+//! The paths in a Rust file, resolved as far as layers need it: `use` trees are flattened, and
+//! `crate`, `self` and `super` become the modules they mean. Comments and strings are left out, and
+//! so is a `mod tests`.
 //!
-//! It knows no macros and no names: `use crate::sim; sim::World` gives `crate::sim`, which is all a layer is about.
+//! It knows no macros and no names: `use crate::sim; sim::World` gives `crate::sim`, which is
+//! enough for a layer.
 
-/// Paths of a file's code, as `crate::sim::World`; `module` is the file's own place, as `["sim", "world"]`.
+/// Returns the paths in a file's code, as `crate::sim::World`; `module` is the file's own place, as
+/// `["sim", "world"]`.
 pub(crate) fn paths(text: &str, module: &[&str]) -> Vec<String> {
     let tokens = tokens(text);
     let mut reader = Reader {
@@ -74,12 +77,12 @@ impl<'a> Reader<'a> {
                 Some(name) if is_name(name) || name == "*" => {
                     path.push(name);
                     self.at += 1;
-                    // Another name for it; in `<T as a::Trait>` a path of its own.
+                    // A second name for the item; in `<T as a::Trait>` it is a path of its own.
                     if self.peek(0) == Some("as") && self.peek(2) != Some("::") {
                         self.at += 2;
                     }
                 }
-                // `Type::<T>::f`, or something else that ends the path here.
+                // `Type::<T>::f`, or another token that ends the path here.
                 _ => {
                     self.at += usize::from(!before.is_empty() && path.len() == before.len());
                     break;
@@ -121,7 +124,7 @@ fn resolve(path: &[&str], module: &[&str]) -> String {
     whole.join("::")
 }
 
-/// Names, `::` and other single characters; comments, strings and characters are left out.
+/// Returns names, `::` and other single characters, without comments, strings and characters.
 fn tokens(text: &str) -> Vec<&str> {
     let bytes = text.as_bytes();
     let (mut tokens, mut at) = (Vec::new(), 0);
@@ -166,7 +169,8 @@ fn string_length(rest: &str) -> usize {
     end.map_or(rest.len(), |(end, _)| end + 1)
 }
 
-/// `r"..."`, `r#"..."#`, `b"..."`, `br"..."`; `None` for names that begin so.
+/// Returns the length of `r"..."`, `r#"..."#`, `b"..."` or `br"..."`; `None` for a name that begins
+/// with these letters.
 fn raw_length(rest: &str) -> Option<usize> {
     let prefix = ["br", "r", "b"].into_iter().find(|prefix| {
         rest.strip_prefix(prefix)
@@ -188,7 +192,7 @@ fn raw_length(rest: &str) -> Option<usize> {
     )
 }
 
-/// A character literal, or a lifetime's quote alone.
+/// Returns the length of a character literal, or of a lifetime's quote alone.
 fn quote_length(rest: &str) -> usize {
     let mut chars = rest.char_indices().skip(1);
     match chars.next() {
@@ -206,9 +210,9 @@ fn quote_length(rest: &str) -> usize {
 mod tests {
     use super::*;
 
-    /// Guards the reader itself: what it overlooked, no rule would ever find.
+    /// Guards the reader itself: no rule finds a path that it overlooks.
     #[test]
-    fn every_way_to_name_a_path_is_seen() {
+    fn each_way_to_name_a_path_is_seen() {
         let text = r##"
             //! std::comment
             use std::{fs::{self, File}, io as input, collections::*};

@@ -1,4 +1,4 @@
-//! What a file looks like: it says what it is for, stays short, and leaves nothing half done.
+//! The shape of a file: it says what it is for, stays short, and leaves nothing half done.
 
 use super::files;
 
@@ -7,10 +7,10 @@ const LINES_MAX: usize = 400;
 /// Longer files, each with the reason.
 const LONG: [(&str, &str); 0] = [];
 
-/// Guards that whoever opens a file is told what goes in, what comes out and what always holds. A file of tests is told
-/// by the file it tests.
+/// Guards that a reader of a file learns what it is. A file of tests is explained by the file it
+/// tests.
 #[test]
-fn every_file_begins_with_what_it_is_for() {
+fn each_file_begins_with_its_purpose() {
     let rust = files::all().into_iter().filter(|file| file.is_rust());
     let silent: Vec<_> = rust
         .filter(|file| !file.text.starts_with("//! ") && !file.path.ends_with("/tests.rs"))
@@ -19,7 +19,7 @@ fn every_file_begins_with_what_it_is_for() {
     assert!(silent.is_empty(), "{silent:#?}");
 }
 
-/// Guards files from growing until nobody reads them.
+/// Guards files from growing until they are too long to read.
 #[test]
 fn files_are_short() {
     let long: Vec<_> = files::all()
@@ -43,7 +43,7 @@ fn files_are_short() {
 /// The one file that may have unsafe code, with its own models and Miri.
 const UNSAFE: &str = "checkpoint/src/queue/append_only.rs";
 
-/// Guards that unsafe code stays where it is reviewed.
+/// Guards that unsafe code stays in the file that is reviewed for it.
 #[test]
 fn unsafe_code_is_in_one_file() {
     let allowance = concat!("(unsafe", "_code)");
@@ -56,10 +56,10 @@ fn unsafe_code_is_in_one_file() {
     assert_eq!(lifted, [UNSAFE]);
 }
 
-/// Guards that nothing is left half done, or leans on what others don't have.
+/// Guards that nothing is left half done, or depends on files outside the repository.
 #[test]
 fn nothing_is_left_half_done() {
-    // Put together, so that this file has none of them.
+    // Concatenated, so that this file has none of them.
     let anywhere = [
         concat!("/work/", "shared"),
         concat!("../", "shared"),
@@ -83,7 +83,7 @@ fn nothing_is_left_half_done() {
                 .lines()
                 .enumerate()
                 .filter(|(_, line)| line.contains(word));
-            // What a fixture holds is data.
+            // The bytes of a fixture are data.
             let is_data = file.path.contains("/fixtures/") || file.path == "Cargo.lock";
             found.extend(
                 lines
@@ -98,7 +98,8 @@ fn nothing_is_left_half_done() {
 /// The one file of the command line that writes to the process's streams.
 const STREAMS: &str = "dcp-sim/src/cli/output.rs";
 
-/// Guards that results can't be lost without being noticed: macros are clippy's to find, handles are found here.
+/// Guards that a failure to write results is noticed: clippy finds the macros, this test finds the
+/// handles.
 #[test]
 fn standard_output_has_one_writer() {
     let word = concat!("stdout", "()");

@@ -1,5 +1,5 @@
-//! Couchstore, on the real disk. Decoded nodes have a cache as for everyone who asks. Its file is not compacted but where that
-//! is what is measured.
+//! Couchstore on the real disk, with the same cache for decoded nodes as every engine that asks for
+//! one. Its file is compacted only where compaction is measured.
 
 use std::path::Path;
 use std::sync::Arc;

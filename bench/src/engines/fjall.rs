@@ -1,8 +1,9 @@
 //! fjall: log-structured merge trees behind a journal.
 //!
-//! Two keyspaces, one batch for a commit, with `PersistMode::SyncData`: one fdatasync of the journal. No compression,
-//! the values being random. `expect_point_read_hits` for the keys, which its documentation advises where what is looked up is
-//! mostly there. Superseded seqnos are removed weakly, as it advises for what is written once. Blocks' checksums are
+//! Two keyspaces, one batch for a commit, with `PersistMode::SyncData`: one fdatasync of the
+//! journal. There is no compression, because the values are random. The keys have
+//! `expect_point_read_hits`, which its documentation advises where most lookups succeed. Superseded
+//! seqnos are removed weakly, as it advises for keys that are written once. Blocks' checksums are
 //! verified when they come from disk, not from its cache.
 
 use std::path::Path;

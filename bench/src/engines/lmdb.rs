@@ -1,8 +1,9 @@
 //! LMDB by heed: a copy-on-write b-tree in a read-only memory map.
 //!
-//! No flag that trades durability: a commit is two device flushes, data and then the root page. The map is made large
-//! beforehand, as its documentation asks. One write transaction for a batch, keys in order; seqnos ascend and are
-//! appended. It has no checksums. No read-ahead where memory is short, as its documentation advises.
+//! No flag that trades durability: a commit is two device flushes, data and then the root page. The
+//! map is made large beforehand, as its documentation asks. One write transaction for a batch, keys
+//! in order; seqnos ascend and are appended. It has no checksums. There is no read-ahead where
+//! memory is short, as its documentation advises.
 
 use std::path::Path;
 
@@ -23,7 +24,7 @@ pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
         // SAFETY: a hint for the kernel.
         unsafe { options.flags(EnvFlags::NO_READ_AHEAD) };
     }
-    // SAFETY: the directory is this process's own; nobody else maps or changes the file.
+    // SAFETY: the directory belongs to this process; no other process maps or changes the file.
     let env = unsafe { options.open(dir) }.expect("opens");
     let transaction = env.write_txn().expect("one writer");
     let tables: Result<_, heed::Error> =

@@ -1,11 +1,16 @@
-//! Logstor, on the real disk: segments of 1 MiB in files of 64 MiB, as it comes, and a cache as for everyone who asks. Its upkeep
-//! is done as long as the store is open, as the peers that compact do theirs: by a thread of its own. It is opened with threads
-//! to read on, which a host has: the device answers several at once.
+//! Logstor on the real disk: segments of 1 MiB in files of 64 MiB, its defaults, and the same cache
+//! as every engine that asks for one.
 //!
-//! A new store has files of 256 MiB made before the first commit, as a deployment does that knows its budget: enough for 200,000
-//! items, however often they are overwritten. Otherwise upkeep makes a file of zeros now and then, a little ahead of need, and
-//! the first commits' bytes are written twice. The peers' files grow as they are written, and nothing is written twice for
-//! that; they have no such setting, but that the map of LMDB is of a fixed size, which takes no room.
+//! Its upkeep runs on a thread of its own as long as the store is open, as in the peers that
+//! compact. It is opened with threads to read on, which a host has: the device answers several
+//! reads at once.
+//!
+//! A new store has files of 256 MiB made before the first commit, as a deployment does that knows
+//! its budget. That is enough for 200,000 items, however often they are overwritten. Without them
+//! upkeep would make a file of zeros from time to time, a little ahead of need, and the first
+//! commits' bytes would be written twice. The peers' files grow as they are written, so nothing is
+//! written twice. They have no such setting, except that LMDB's map has a fixed size, which takes
+//! no space.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +23,7 @@ use super::{Store, memory, ours};
 
 const PREPARED_BYTES: u64 = 256 << 20;
 
-/// A thread for each task.
+/// Executor that starts a thread for each task.
 #[derive(Debug)]
 struct Threads;
 

@@ -1,8 +1,9 @@
-//! Ours, through the trait that the flusher uses, with one vBucket.
+//! Our engines, through the trait that the flusher uses, with one vBucket.
 //!
-//! Checksums are verified whenever something is read from a file. Making our items out of the benchmark's is counted. A
-//! scan shows what it reads, as those of the peers do that can; couchstore makes items for it, a MiB at a time. Upkeep, where it is wanted, is done as a host does it, by a thread that takes whatever jobs
-//! the engine has.
+//! Checksums are verified on every read from a file. The time to convert the benchmark's items into
+//! ours is counted. A scan passes on the items it reads, as in the peers that can; couchstore makes
+//! items for it, a MiB at a time. Upkeep, if wanted, is done as a host does it: by a thread that
+//! takes the jobs that the engine offers.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,12 +18,12 @@ use lowtide_persistence::{Batch, Budget, CompactionRequest, Engine, Job, Progres
 use super::{Compaction, Key, See, Store, Write};
 
 const VB: Vbid = Vbid(0);
-/// What a step of a job may do.
+/// Budget of one step of a job.
 const STEP: Budget = Budget {
     items: 1024,
     bytes: 256 << 10,
 };
-/// How long whoever does the upkeep waits when there is none, or it is commits' turn.
+/// Time that the upkeep thread waits if there is no job, or if commits have precedence.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Calls back with a store of one vBucket; closes it afterwards.
@@ -52,7 +53,7 @@ pub fn with(engine: Arc<dyn Engine>, has_upkeep: bool, then: &mut dyn FnMut(&mut
     engine.close().expect("closes");
 }
 
-/// A vBucket's state, as far as a store without nodes has one.
+/// Returns the vBucket state of a store without nodes.
 pub fn state() -> VBucketState {
     VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)))
 }
@@ -67,7 +68,7 @@ fn run(mut job: Box<dyn Job>, is_over: &AtomicBool) {
     }
 }
 
-/// The benchmark's item as one of ours.
+/// Converts the benchmark's item into one of ours.
 pub fn item(write: &Write) -> Item {
     Item {
         seqno: Seqno(write.seqno),

@@ -1,8 +1,9 @@
 //! redb: a pair of copy-on-write b-trees in one file.
 //!
-//! `Durability::Immediate`, its default: a commit returns after its fsync, one with its one-phase commit and checksums,
-//! which is its default, too. One write transaction for a batch, as its documentation advises; keys in order. Pages'
-//! checksums are verified when a file is repaired, not when it is read. Cache as for everyone who asks.
+//! `Durability::Immediate`, its default: a commit returns after its fsync. Its one-phase commit
+//! with checksums is the default as well. One write transaction for a batch, as its documentation
+//! advises; keys in order. Pages' checksums are verified when a file is repaired, not when it is
+//! read. It has the same cache as every engine that asks for one.
 
 use std::path::Path;
 
@@ -20,7 +21,7 @@ pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
         .create(path)
         .expect("opens");
     let mut store = Redb { database };
-    // Readers need the tables.
+    // Readers need the tables, so an empty commit creates them.
     store.commit(&[]);
     then(&mut store);
 }

@@ -1,8 +1,9 @@
 //! RocksDB: log-structured merge trees behind a write-ahead log. Only with the feature `rocksdb`.
 //!
-//! Two column families; a commit is one write batch with `sync`. A bloom filter for the family of keys, of 10 bits as
-//! its wiki advises, one block cache for both, and as many background jobs as there are cores here. No compression, the values
-//! being random. Reads verify checksums, its default, when a block comes from disk, not from its cache.
+//! Two column families; a commit is one write batch with `sync`. The family of keys has a bloom
+//! filter of 10 bits, as its wiki advises. Both families share a block cache, and there is a
+//! background job for each core. There is no compression, because the values are random. Reads
+//! verify checksums, its default, when a block comes from disk, not from its cache.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{CAPACITY, Plain, Work};
 use crate::race::{Part, race};
 
-/// What a consumer takes at once where the API allows.
+/// Number of items that a consumer takes at once, where the API allows it.
 const TAKE: usize = 256;
 
 pub fn crossbeam(work: &Work) -> Duration {
@@ -100,7 +100,8 @@ pub fn tokio(work: &Work) -> Duration {
         let sender = sender.clone();
         parts.push(Box::new(move || {
             for (since, n) in work.share(producer).enumerate() {
-                // It would overwrite what the slowest has not read.
+                // Otherwise the sender would overwrite items that the slowest consumer has not
+                // read.
                 while since % 64 == 0 && sender.len() > CAPACITY - 256 {
                     std::thread::yield_now();
                 }

@@ -1,4 +1,5 @@
-//! Ours: one manager, a subscription for each consumer, which waits when there is nothing.
+//! Lowtide: one manager, and a subscription for each consumer, which waits if there is nothing to
+//! read.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -9,9 +10,10 @@ use lowtide_checkpoint::{CheckpointConfig, CheckpointManager, Item, Key, Next, R
 use super::{CAPACITY, Work};
 use crate::race::{Part, Zipf, race};
 
-/// How often a producer looks whether the slowest consumer is too far behind, and expels.
+/// Number of items between two checks whether the slowest consumer is too far behind; each may
+/// expel.
 const LOOK_EVERY: u64 = 256;
-/// How often a consumer yields to others before it sleeps.
+/// Number of times that a consumer yields before it sleeps.
 const YIELDS: u32 = 16;
 const LIMIT: ReadLimit = ReadLimit {
     items: 256,
@@ -30,7 +32,7 @@ pub fn new_item(n: u64) -> Item {
 
 pub fn run(work: &Work) -> Duration {
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
-    // Drawn beforehand: the peers draw none.
+    // Drawn outside the measured time, because the peers draw no keys.
     let zipf = work.keys.map(Zipf::new);
     let drawn: Option<Vec<u64>> = zipf.map(|zipf| (0..work.items).map(|n| zipf.key(n)).collect());
     let make = |n: u64| item(drawn.as_ref().map_or(n, |drawn| drawn[n as usize]), n);
@@ -42,7 +44,7 @@ pub fn run(work: &Work) -> Duration {
         parts.push(Box::new(move || {
             let mut idle = 0;
             while subscription.seqno().0 < work.items {
-                // As the channels do it: look a few times before going to sleep.
+                // Same as the channels: poll a few times before sleeping.
                 let next = if idle < YIELDS {
                     subscription.poll(LIMIT)
                 } else {

@@ -13,7 +13,7 @@ use crate::race::{Part, race};
 pub fn bus(work: &Work) -> Duration {
     let mut ring = bus::Bus::new(CAPACITY);
     let readers: Vec<_> = (0..work.consumers).map(|_| ring.add_rx()).collect();
-    // It has one producer; several share it.
+    // The ring has one producer, so several threads share it.
     let ring = Mutex::new(ring);
     let mut parts: Vec<Part<'_>> = Vec::new();
     for mut reader in readers {
@@ -69,7 +69,7 @@ fn produce(producer: &mut impl Producer<Slot>, work: &Work, number: u64) {
     }
 }
 
-/// A consumer polls and yields, as the ring's documentation shows. The poller's barrier has no public name.
+/// Polls and yields, as the ring's documentation shows. The poller's barrier has no public name.
 macro_rules! consume {
     ($poller:expr, $work:expr) => {{
         let (mut poller, work) = ($poller, $work);
@@ -91,8 +91,8 @@ macro_rules! consume {
     }};
 }
 
-/// One run on a ring that `$build` makes; the builder's type changes with its first two pollers. `$producers` makes
-/// the producers of one.
+/// Runs once on a ring that `$build` makes; the builder's type changes with its first two pollers.
+/// `$producers` makes the producers from the ring's one.
 macro_rules! run_ring {
     ($build:path, $work:expr, $producers:expr) => {{
         let work = $work;

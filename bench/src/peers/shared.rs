@@ -1,4 +1,4 @@
-//! What one writes first: a deque behind a mutex, a cursor for each consumer.
+//! The obvious first design: a deque behind a mutex, with a cursor for each consumer.
 
 use std::collections::VecDeque;
 use std::hint::black_box;

@@ -1,8 +1,10 @@
-//! Commits beside a compaction of everything, of every engine that can be asked for one, and what space it leaves.
+//! Commits concurrent with a compaction of everything, of every engine that has one, and the space
+//! it leaves.
 //!
-//! Every key is written once and overwritten once. Then commits of 100 random overwrites are timed: first alone, then while
-//! another thread compacts, as long as that takes. Neither waits between its calls. At the end one more compaction, with
-//! nothing beside it, shows what the store takes without garbage.
+//! Every key is written once and overwritten once. Then commits of 100 random overwrites are timed:
+//! first alone, then while another thread compacts, as long as that takes. Neither thread waits
+//! between its calls. At the end one more compaction, without commits, shows the store's size
+//! without garbage.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -27,13 +29,13 @@ pub struct Arguments {
     /// Commits that are timed without a compaction.
     #[arg(long, default_value_t = 500)]
     commits: u64,
-    /// Runs of which the median counts.
+    /// Runs; each figure is their median.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Only these engines.
+    /// Names of the engines; all if there are none.
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
-    /// Where the data go, for as long as it takes.
+    /// Directory for the data, removed afterwards.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target"))]
     dir: PathBuf,
 }
@@ -92,7 +94,7 @@ pub fn run(arguments: &Arguments) {
     space.print();
 }
 
-/// The figures of one store; `None` if it can't be asked for a compaction.
+/// Returns the figures of one store; `None` if it has no compaction.
 fn life(with: With, dir: &Path, items: u64, commits: u64) -> Option<Vec<f64>> {
     let dir = storage::new_dir(dir);
     let mut figures = None;
@@ -141,7 +143,7 @@ fn committed(store: &mut dyn Store, work: &mut Work) -> Duration {
     started.elapsed()
 }
 
-/// Items a second; median, 99th percentile and longest of a commit in microseconds.
+/// Returns items a second, and the median, 99th percentile and maximum of a commit in microseconds.
 fn quantiles(mut times: Vec<Duration>) -> [f64; 4] {
     if times.is_empty() {
         return [f64::NAN; 4];

@@ -1,10 +1,14 @@
-//! Data ten times as large as the page cache: what reads and small commits cost when most of what they need is on the device.
+//! Data ten times as large as the page cache: the cost of reads and small commits if most of what
+//! they need is on the device.
 //!
-//! One process for each engine writes every key once, overwrites all of them in random order, compacts if it can be asked to, and
-//! ends. Another one opens the store, does a little of everything, so that it has what it keeps in memory, and waits until nothing
-//! is written any more. Then its page cache is limited, emptied, and it is measured. A tenth of the data's bytes is kept in all:
-//! half of it in the engine's own cache, half by the system; all of it by the system for who has no cache. Whatever else an
-//! engine has in memory (indexes, filters, buffers for writes) it gets on top, and it is told.
+//! One process for each engine writes every key once, overwrites all of them in random order,
+//! compacts if the engine can, and ends. Another one opens the store, does a little of everything,
+//! so that the engine's memory is filled, and waits until nothing is written any more. Then its
+//! page cache is limited and emptied, and the process is measured.
+//!
+//! A tenth of the data's bytes is cached: half of it by the engine, half by the system, or all of
+//! it by the system for an engine without a cache. Other memory of an engine (indexes, filters,
+//! write buffers) comes on top, and is reported.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -22,7 +26,7 @@ mod life;
 use group::Group;
 pub use life::{ChildArguments, child};
 
-/// Of the data's bytes one in so many is kept in memory.
+/// One in `SHARE` of the data's bytes is kept in memory.
 const SHARE: u64 = 10;
 const MIB: f64 = (1 << 20) as f64;
 
@@ -31,16 +35,16 @@ pub struct Arguments {
     /// Distinct keys; a multiple of 1,000.
     #[arg(long, default_value_t = 1_000_000)]
     items: u64,
-    /// Gets that are timed, of each kind; as many come before them.
+    /// Gets that are timed, of each kind; the same number precedes them.
     #[arg(long, default_value_t = 20_000)]
     gets: u64,
     /// Commits of 100 overwrites.
     #[arg(long, default_value_t = 200)]
     commits: u64,
-    /// Only these engines.
+    /// Names of the engines; all if there are none.
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
-    /// Where the data go, for as long as it takes.
+    /// Directory for the data, removed afterwards.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target"))]
     dir: PathBuf,
 }
@@ -74,7 +78,7 @@ const TABLES: [(&str, &[&str]); 5] = [
 ];
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    // Before anything is written.
+    // Checked before anything is written.
     if let Err(why) = Group::make() {
         eprintln!("error: the page cache can't be limited: {why}");
         return ExitCode::FAILURE;
@@ -121,7 +125,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// Figures in the order of [`TABLES`]' columns.
+    /// Returns the figures in the order of [`TABLES`]' columns.
     fn measured(&self, peer: &str, dir: &Path) -> Result<Vec<f64>, String> {
         let user_bytes = self.items * (KEY_BYTES + VALUE_BYTES) as u64;
         let own_bytes = own_cache_bytes(peer, self.items);
@@ -137,7 +141,7 @@ impl Arguments {
             let mut line = String::new();
             said.read_line(&mut line).map(|_| line)
         };
-        // It is ready. If it is not, its end will tell.
+        // The line says that the process is ready. If it failed, its exit status reports that.
         let _ = line();
         let (engine_bytes, files) = (group.beside_cache_bytes(), storage::allocated_bytes(dir));
         let (figures, most_bytes) = group.holding(page_bytes, dir, || {
@@ -185,7 +189,7 @@ fn ended(process: &mut Child) -> Result<(), String> {
         .ok_or_else(|| format!("its process ended with {status}"))
 }
 
-/// What an engine's own cache may have of the data.
+/// Returns the bytes of the data that an engine's own cache may have.
 fn own_cache_bytes(peer: &str, items: u64) -> u64 {
     let kept_bytes = items * (KEY_BYTES + VALUE_BYTES) as u64 / SHARE;
     if engines::has_cache(peer) {

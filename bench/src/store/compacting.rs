@@ -1,8 +1,9 @@
-//! A compaction beside commits: how much longer commits take while a store's file is written anew.
+//! A compaction concurrent with commits: the delay of commits while a store's file is rewritten.
 //!
-//! Ours only. Every key is written once and overwritten once, so that half of the file is dead. Then commits of 100
-//! random overwrites are timed, first alone, then while another thread steps the compaction, as long as that takes.
-//! Neither thread waits between its calls: both want the device all the time.
+//! Ours only. Every key is written once and overwritten once, so that half of the file is dead.
+//! Then commits of 100 random overwrites are timed, first alone, then while another thread steps
+//! the compaction, as long as that takes. Neither thread waits between its calls: both compete for
+//! the device all the time.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ const VB: Vbid = Vbid(0);
 const FILL: u64 = 1_000;
 /// Items in a commit that is timed.
 const BATCH: u64 = 100;
-/// What a step of the compaction may do for each item it may do.
+/// Bytes of a step's budget for each item of it.
 const STEP_BYTES: u64 = 1 << 10;
 
 #[derive(Args)]
@@ -35,13 +36,13 @@ pub struct Arguments {
     /// Commits that are timed without a compaction.
     #[arg(long, default_value_t = 500)]
     commits: u64,
-    /// Items that the compaction may do in a step, and as many KiB.
+    /// Items in a step's budget, and also its KiB.
     #[arg(long, default_value_t = 64)]
     step_items: usize,
-    /// After so many KiB the compaction syncs its new file.
+    /// KiB after which the compaction syncs its new file.
     #[arg(long, default_value_t = CompactionConfig::DEFAULT.sync_bytes >> 10)]
     sync_kib: u64,
-    /// Where the data go, for as long as it takes.
+    /// Directory for the data, removed afterwards.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target"))]
     dir: PathBuf,
 }
@@ -147,8 +148,9 @@ pub fn run(arguments: &Arguments) {
     table.print();
 }
 
-/// Bytes of the new file as the compaction left it: what is reachable, and what came to be superseded while it ran. All
-/// bodies are of one size; what trees take is read off the file later, after a few more commits.
+/// Returns the bytes of the new file as the compaction left it: those that are reachable, and those
+/// that were superseded while it ran. All bodies are of one size; the trees' size is read from the
+/// file later, after a few more commits.
 fn made_of(dir: &Path, items: u64, report: &CompactionReport) -> [u64; 4] {
     let entry = std::fs::read_dir(dir)
         .expect("listed")
@@ -169,7 +171,8 @@ fn made_of(dir: &Path, items: u64, report: &CompactionReport) -> [u64; 4] {
     [bodies, trees, superseded, nodes]
 }
 
-/// Compacts; how long that took, the longest step, and the last one, which removes the old file.
+/// Compacts; returns the time it took, the longest step, and the last one, which removes the old
+/// file.
 fn compact(engine: &Couchstore, budget: Budget) -> (CompactionReport, Duration, [Duration; 2]) {
     let started = Instant::now();
     let mut job = engine
@@ -187,7 +190,7 @@ fn compact(engine: &Couchstore, budget: Budget) -> (CompactionReport, Duration, 
     }
 }
 
-/// How long the commit took, without the making of items.
+/// Commits; returns the time it took, without the making of items.
 fn commit(engine: &Couchstore, writes: &[Write]) -> Duration {
     let item = |write: &Write| Item {
         seqno: Seqno(write.seqno),
@@ -214,7 +217,8 @@ fn commit(engine: &Couchstore, writes: &[Write]) -> Duration {
     started.elapsed()
 }
 
-/// Items a second; median, 99th percentile and longest of a commit in microseconds; how many commits.
+/// Returns items a second, and the median, 99th percentile and maximum of a commit in microseconds,
+/// and the number of commits.
 fn figures(mut times: Vec<Duration>) -> Vec<f64> {
     let sum: Duration = times.iter().sum();
     times.sort_unstable();

@@ -1,4 +1,5 @@
-//! One item for each of many vBuckets: what a commit of all of them saves, beside one commit for each. Ours.
+//! One item for each of many vBuckets: the time that one commit of all saves over one commit for
+//! each. Ours.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,10 +21,10 @@ use crate::table::Table;
 pub struct Arguments {
     #[arg(long, default_value_t = 1_024)]
     vbuckets: u16,
-    /// Runs of which the median counts.
+    /// Runs; each figure is their median.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Where the data go, for as long as it takes.
+    /// Directory for the data, removed afterwards.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target"))]
     dir: PathBuf,
 }
@@ -73,7 +74,8 @@ pub fn run(arguments: &Arguments) {
     table.print();
 }
 
-/// Items a second, in one commit and in one for each; the second of two rounds, so that files are there.
+/// Returns items a second, in one commit and in one for each. The second of two rounds counts, so
+/// that the files exist.
 fn life(open: Open, dir: &Path, vbuckets: u16) -> [f64; 2] {
     let dir = storage::new_dir(dir);
     let engine = open(dir.path());

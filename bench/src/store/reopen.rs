@@ -1,8 +1,8 @@
-//! Opening after a kill: a process that writes is killed in the middle of it; then its store is opened here.
+//! Opening after a kill: a process that writes is killed midway; then its store is opened here.
 //!
-//! Everything the process was told to be durable must be there. The files' pages are dropped from the system's cache
-//! before, so that what is read to open is read from disk. (Nothing that was written is lost by a kill: torn writes
-//! are not what this measures.)
+//! Everything that was acknowledged to the process must be there. The files' pages are dropped from
+//! the system's cache first, so that opening reads from disk. A kill loses nothing that was
+//! written: torn writes are not measured here.
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::table::Table;
 
 /// Items in a commit.
 const BATCH: u64 = 1_000;
-/// How many commits of overwrites are seen before the kill.
+/// Number of commits of overwrites before the kill.
 const COMMITS: usize = 20;
 
 #[derive(Args)]
@@ -36,13 +36,13 @@ pub struct Arguments {
     /// Distinct keys; a multiple of 1,000.
     #[arg(long, default_value_t = 200_000)]
     items: u64,
-    /// Runs of which the median counts.
+    /// Runs; each figure is their median.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Only these engines.
+    /// Names of the engines; all if there are none.
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
-    /// Where the data go, for as long as it takes.
+    /// Directory for the data, removed afterwards.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target"))]
     dir: PathBuf,
 }
@@ -73,7 +73,7 @@ pub fn run(arguments: &Arguments) {
     table.print();
 }
 
-/// What the process does that will be killed: says the highest durable seqno after each commit.
+/// Runs the process that will be killed: it prints the highest durable seqno after each commit.
 pub fn child(arguments: &ChildArguments) {
     let with = engines::named(&arguments.peer).expect("its parent knows the names");
     with(&arguments.dir, &mut |store| {
@@ -84,15 +84,15 @@ pub fn child(arguments: &ChildArguments) {
             store.commit(&writes);
             let high = writes.last().expect("a batch").seqno;
             if writeln!(out, "{high}").is_err() {
-                // The parent is gone.
+                // The parent has ended.
                 return;
             }
         }
     });
 }
 
-/// Has a process write a store until it is killed, and the store's files out of the cache; the highest seqno it was told to
-/// be durable.
+/// Lets a process write a store until it is killed, and drops the store's files from the cache.
+/// Returns the highest seqno that the process had acknowledged.
 fn killed(peer: &str, dir: &Path, items: u64) -> u64 {
     let mut child = Command::new(std::env::current_exe().expect("running"))
         .args([
@@ -124,8 +124,9 @@ fn killed(peer: &str, dir: &Path, items: u64) -> u64 {
     high
 }
 
-/// How long after it began to open the store of a killed process it was open, had answered a get, a commit of one item, and
-/// told its highest seqno: of one that loads its index beside that, when all of it is loaded.
+/// Opens the store of a killed process. Returns the time until it was open, had answered a get and
+/// a commit of one item, and had returned its highest seqno. For an engine that loads its index
+/// concurrently, the last time includes the whole index.
 fn serving_after_kill(peer: &str, with: With, dir: &Path, items: u64) -> [Duration; 4] {
     let high = killed(peer, dir, items);
     let keys = Work::new(items).present(3);
@@ -160,7 +161,7 @@ fn serving_after_kill(peer: &str, with: With, dir: &Path, items: u64) -> [Durati
     took
 }
 
-/// How long it takes until the store of a killed process has told its highest seqno.
+/// Returns the time until the store of a killed process has returned its highest seqno.
 pub fn after_kill(peer: &str, with: With, dir: &Path, items: u64) -> Duration {
     let high = killed(peer, dir, items);
     let mut took = Duration::ZERO;

@@ -1,4 +1,5 @@
-//! What a directory's storage is and did: its file system, bytes read and written, sizes; and how to forget what it cached.
+//! The storage of a directory: its file system, bytes read and written, sizes; and the dropping of
+//! cached pages.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -8,15 +9,15 @@ use std::time::Duration;
 use rustix::fs::{Advice, fadvise};
 use tempfile::TempDir;
 
-/// Bytes of a sector in the kernel's statistics, whatever the device has.
+/// Bytes of a sector in the kernel's statistics, independent of the device.
 const SECTOR_BYTES: u64 = 512;
 
-/// Bytes written so far.
+/// Counters of bytes written.
 #[derive(Clone, Copy)]
 pub struct Written {
-    /// By this process, as the kernel accounts it: whole pages that were dirtied.
+    /// Bytes of this process, as the kernel accounts them: whole pages that were dirtied.
     accounted: f64,
-    /// To the device, by everyone; NaN if it has no statistics.
+    /// Bytes to the device, from every process; NaN if it has no statistics.
     device: f64,
 }
 
@@ -29,7 +30,7 @@ impl Written {
         }
     }
 
-    /// Accounted and device bytes since then, for each of `bytes`.
+    /// Returns the accounted and device bytes since `before`, for each of `bytes`.
     pub fn since(self, before: Self, bytes: u64) -> [f64; 2] {
         [
             (self.accounted - before.accounted) / bytes as f64,
@@ -38,12 +39,13 @@ impl Written {
     }
 }
 
-/// Bytes that this process had fetched from devices so far.
+/// Returns the bytes that this process has fetched from devices.
 pub fn fetched_bytes() -> u64 {
     own_io("read_bytes: ")
 }
 
-/// Waits until this process has written nothing for a second: its background work is done. Gives up after a minute.
+/// Waits until this process has written nothing for a second, when its background work is done; at
+/// most a minute.
 pub fn settle() {
     let mut before = own_io("write_bytes: ");
     for _ in 0..60 {
@@ -63,12 +65,12 @@ fn own_io(field: &str) -> u64 {
         .expect("a number")
 }
 
-/// How many KiB the kernel reads ahead of who reads on, at most; NaN if nobody says.
+/// Returns the most KiB that the kernel reads ahead of a sequential reader; NaN if it is unknown.
 pub fn read_ahead_kib(dir: &Path) -> f64 {
     let Some(device) = device(dir) else {
         return f64::NAN;
     };
-    // A part of a device has its device's.
+    // A partition has the setting of its whole device.
     let said = ["queue/read_ahead_kb", "../queue/read_ahead_kb"]
         .map(|name| fs::read_to_string(device.join(name)));
     said.into_iter()
@@ -77,7 +79,7 @@ pub fn read_ahead_kib(dir: &Path) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// What the kernel says of a directory's device.
+/// Returns the directory of a device's statistics, for the device that `dir` is on.
 fn device(dir: &Path) -> Option<PathBuf> {
     let device = fs::metadata(dir).ok()?.dev();
     let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xfff00);
@@ -90,13 +92,13 @@ fn device_bytes(dir: &Path) -> Option<f64> {
     Some((sectors * SECTOR_BYTES) as f64)
 }
 
-/// The directory, made if need be.
+/// Returns the directory, created if it is missing.
 pub fn made(dir: &Path) -> PathBuf {
     fs::create_dir_all(dir).expect("can be made");
     dir.canonicalize().expect("made")
 }
 
-/// A new directory in it, for one store.
+/// Creates a new directory in `dir`, for one store.
 pub fn new_dir(dir: &Path) -> TempDir {
     tempfile::Builder::new()
         .prefix("store-")
@@ -104,7 +106,7 @@ pub fn new_dir(dir: &Path) -> TempDir {
         .expect("can be made")
 }
 
-/// The file system of a directory, and what it is on.
+/// Returns the file system of a directory, and the device that it is on.
 pub fn file_system(dir: &Path) -> String {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let fields = mounts
@@ -118,7 +120,7 @@ pub fn file_system(dir: &Path) -> String {
     )
 }
 
-/// What the files in a directory take on disk, in bytes.
+/// Returns the bytes that the files in a directory take on disk.
 pub fn allocated_bytes(dir: &Path) -> u64 {
     files(dir)
         .iter()
@@ -127,12 +129,12 @@ pub fn allocated_bytes(dir: &Path) -> u64 {
         .sum()
 }
 
-/// Makes the system forget what it has cached of the files in a directory.
+/// Drops the system's cached pages of the files in a directory.
 pub fn forget_cached(dir: &Path) {
     for path in files(dir) {
-        // An engine may have removed it meanwhile.
+        // The engine may have removed the file concurrently.
         let Ok(file) = File::open(path) else { continue };
-        // Only what is on disk can be forgotten.
+        // Only pages that are on disk can be dropped.
         file.sync_all().expect("syncs");
         fadvise(&file, 0, None, Advice::DontNeed).expect("a hint");
     }

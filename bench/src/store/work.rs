@@ -1,14 +1,14 @@
-//! What is written: keys and values that look like chance and are the same in every run.
+//! The writes of a run: pseudo-random keys and values, the same in every run.
 
 use bytes::Bytes;
 
 use crate::engines::{Key, VALUE_BYTES, Write};
 use crate::race::{Zipf, scramble};
 
-/// Writes items one commit after the other, seqnos ascending from 1.
+/// Writer of items, one commit after the other, with ascending seqnos from 1.
 pub struct Work {
     items: u64,
-    /// Items so far.
+    /// Number of items so far.
     written: u64,
 }
 
@@ -17,7 +17,7 @@ impl Work {
         Self { items, written: 0 }
     }
 
-    /// Goes on where a store's highest seqno says that others ended.
+    /// Continues after a store's highest seqno.
     pub const fn after(items: u64, high: u64) -> Self {
         Self {
             items,
@@ -25,7 +25,8 @@ impl Work {
         }
     }
 
-    /// The next commit of so many items: first each key once, then overwrites of all keys in another random order each time.
+    /// Returns the next commit of `items` items: first each key once, then overwrites of all keys,
+    /// in another random order each round.
     pub fn next(&mut self, items: u64) -> Vec<Write> {
         let numbers = self.written + 1..self.written + 1 + items;
         self.written += items;
@@ -38,12 +39,13 @@ impl Work {
             .collect()
     }
 
-    /// Keys that have all been written, at random.
+    /// Returns `count` random keys that have all been written.
     pub fn present(&self, count: u64) -> Vec<Key> {
         (0..count).map(|n| key(scramble(n) % self.items)).collect()
     }
 
-    /// As [`Work::present`], by Zipf's distribution: those that are drawn most lie anywhere.
+    /// Same as [`Work::present`], by Zipf's distribution: the most frequent keys are spread over
+    /// all keys.
     pub fn present_by_zipf(&self, count: u64) -> Vec<Key> {
         let zipf = Zipf::new(self.items as usize);
         (0..count)
@@ -53,7 +55,7 @@ impl Work {
 
     fn key(&self, seqno: u64) -> Key {
         let (round, n) = ((seqno - 1) / self.items, (seqno - 1) % self.items);
-        // The order of the first round is the keys' own, which is random.
+        // The first round has the keys' own order, which is random.
         key(if round == 0 {
             n
         } else {
@@ -62,8 +64,9 @@ impl Work {
     }
 }
 
-/// A number below `items` for each of them, another one in every round: a Feistel network over the next power of four, walked
-/// until it comes back below. So what is overwritten together was never written together.
+/// Returns a number below `items` for each of them, another one in every round. It is a Feistel
+/// network over the next power of four, repeated until the result is below `items`. So items that
+/// are overwritten together were never written together.
 fn shuffled(n: u64, round: u64, items: u64) -> u64 {
     let half = (u64::BITS - items.leading_zeros()).div_ceil(2);
     let mask = (1 << half) - 1;

@@ -1,6 +1,7 @@
 //! A client as simple as the protocol allows.
 //!
-//! When it is told to go back it goes to the last place where it was whole, at or below the seqno it is told.
+//! On a rollback it goes to the last seqno where it was whole, at or below the seqno of the
+//! rollback.
 
 use bytes::{Bytes, BytesMut};
 use dcp_sim::producer::Producer;
@@ -15,19 +16,19 @@ use proptest::test_runner::TestCaseError;
 use super::copy::{Contents, Copy, UUID, VB};
 
 pub(crate) struct Client {
-    /// The copy it follows.
+    /// Number of the copy that it follows, and the stream.
     source: Option<(usize, Producer)>,
-    /// How often that had been rolled back when the stream began.
+    /// Number of that copy's rollbacks when the stream began.
     seen_rollbacks: u32,
     input: BytesMut,
     connections: u32,
     log: Vec<FailoverEntry>,
     seqno: Seqno,
-    /// Range of the last marker that something came of.
+    /// Range of the last marker that was followed by an item.
     snapshot: (Seqno, Seqno),
     marker: Option<Marker>,
     documents: Contents,
-    /// What it had wherever it was whole.
+    /// Contents at every seqno where the client was whole.
     whole: Vec<(Seqno, Contents)>,
 }
 
@@ -51,7 +52,7 @@ impl Client {
         &self.documents
     }
 
-    /// The branch that its seqno is on.
+    /// Returns the branch that its seqno is on.
     fn uuid(&self) -> VbUuid {
         self.log
             .iter()
@@ -112,7 +113,7 @@ impl Client {
         }
     }
 
-    /// So many messages arrive.
+    /// Delivers up to `messages` messages.
     pub(crate) fn read(
         &mut self,
         copies: &mut [Copy],
@@ -197,7 +198,7 @@ impl Client {
         Ok(())
     }
 
-    /// It follows the active until there is nothing more.
+    /// Follows the active until nothing is left to do.
     pub(crate) fn settle(
         &mut self,
         active: usize,

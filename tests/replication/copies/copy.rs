@@ -1,4 +1,4 @@
-//! One copy: its vBucket, its store, the documents it has, and the stream it follows.
+//! One copy: its vBucket, its store, its documents, and the stream it follows.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,16 +24,16 @@ pub(crate) type Contents = BTreeMap<Key, (Seqno, Option<Bytes>)>;
 pub(crate) struct Copy {
     number: usize,
     home: Home,
-    /// Where its stream comes from.
+    /// Number of the copy that it follows, and both ends of the stream.
     source: Option<(usize, Producer, Consumer)>,
-    /// How often that had been rolled back when the stream began.
+    /// Number of that copy's rollbacks when the stream began.
     seen_rollbacks: u32,
     connections: u32,
-    /// How often it was rolled back: then the streams that it serves are over.
+    /// Number of its rollbacks; each ends the streams that it serves.
     pub(crate) rollbacks: u32,
 }
 
-/// What streams see of it, and what they change.
+/// State of a copy that streams read and change.
 struct Home {
     vbucket: VBucket,
     engine: Couchstore,
@@ -148,7 +148,7 @@ impl Copy {
             .expect("a new name");
     }
 
-    /// A new stream from another copy, from where it stands.
+    /// Opens a new stream from another copy, from the seqno that this copy has.
     pub(crate) fn follow(&mut self, number: usize, from: &Copy) {
         if let Some((_, mut producer, _)) = self.source.take() {
             producer.close(&from.home);
@@ -163,7 +163,7 @@ impl Copy {
         self.seen_rollbacks = from.rollbacks;
     }
 
-    /// So many messages of its stream arrive.
+    /// Delivers up to `messages` messages of its stream.
     pub(crate) fn deliver(&mut self, from: &Copy, messages: usize) {
         for _ in 0..messages {
             if self.seen_rollbacks != from.rollbacks {

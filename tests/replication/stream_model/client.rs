@@ -1,4 +1,5 @@
-//! The client's side: it believes nothing. Every rule a client may rely on is looked at as the bytes come in.
+//! The client's side, which trusts nothing: it checks every rule that a client may rely on, as the
+//! bytes arrive.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -18,7 +19,7 @@ use super::source::{Contents, Source, UUID, VB};
 pub(crate) struct Client {
     buffer_bytes: u32,
     sync_writes: bool,
-    /// It knows no collections, and sees the default one alone.
+    /// `true` if it knows no collections, and sees the default one alone.
     is_bare: bool,
     producer: Producer,
     steps: VecDeque<BackfillStep>,
@@ -27,17 +28,17 @@ pub(crate) struct Client {
     input: BytesMut,
     connections: u32,
     documents: Contents,
-    /// Everything up to here it has whole.
+    /// Seqno up to which it has everything.
     whole: Seqno,
-    /// The last seqno it has.
+    /// Last seqno that it has.
     seqno: Seqno,
-    /// Range of the last marker that something came of.
+    /// Range of the last marker that was followed by an item.
     snapshot: (Seqno, Seqno),
-    /// The snapshot it is in.
+    /// Marker of the current snapshot.
     marker: Option<Marker>,
-    /// Keys it has had of that.
+    /// Keys of the current snapshot that it has received.
     keys: BTreeSet<(Key, bool)>,
-    /// Where the first marker of this connection must start.
+    /// Start that the first marker of this connection must have.
     first_start: Option<Seqno>,
     unacknowledged_bytes: u32,
 }
@@ -65,7 +66,7 @@ impl Client {
         }
     }
 
-    /// One that did not negotiate Collections.
+    /// Returns a client that did not negotiate Collections.
     pub(crate) fn bare(buffer_bytes: u32) -> Self {
         Self {
             is_bare: true,
@@ -73,11 +74,11 @@ impl Client {
         }
     }
 
-    /// Whether it has all that it is to see of the history, whole.
+    /// Checks that it has everything of the history that it may see.
     pub(crate) fn check_end(&self, source: &Source) -> Result<(), TestCaseError> {
         let high = source.high();
         if self.is_bare {
-            // Nobody tells it of what it does not see.
+            // It hears nothing of items that it does not see.
             prop_assert_eq!(
                 self.seqno,
                 self.whole,
@@ -91,14 +92,15 @@ impl Client {
         Ok(())
     }
 
-    /// What it is to see of the history up to there.
+    /// Returns its documents of the history up to `seqno`.
     fn documents_at(&self, seqno: Seqno, source: &Source) -> Contents {
         let mut documents = source.documents_at(seqno);
         documents.retain(|key, _| !self.is_bare || key.collection() == 0);
         documents
     }
 
-    /// A new connection, on which it goes on from where it is; what was under way on the old one is lost.
+    /// Opens a new connection, which resumes at its seqno; the bytes on the way on the old one are
+    /// lost.
     pub(crate) fn connect(&mut self, source: &mut Source) {
         self.producer.close(source);
         self.connections += 1;
@@ -109,7 +111,7 @@ impl Client {
             Producer::new(&name)
         };
         (self.wire, self.input) = (VecDeque::new(), BytesMut::new());
-        // Steps of the lost connection may still be under way; their outcomes nobody takes.
+        // Steps of the lost connection may still be running; their outcomes are dropped.
         (self.steps, self.outcomes) = (VecDeque::new(), VecDeque::new());
         self.unacknowledged_bytes = 0;
         let buffer = self.buffer_bytes.to_string();
@@ -204,7 +206,7 @@ impl Client {
         let piece: Vec<_> = self.wire.drain(..count).collect();
         self.input.extend_from_slice(&piece);
         while let Some(frame) = Frame::decode(&mut self.input).expect("sound") {
-            // At most one message passes the buffer.
+            // At most one message exceeds the buffer.
             let counted = flow_control_bytes(&frame);
             prop_assert!(
                 counted == 0 || self.unacknowledged_bytes < self.buffer_bytes,
@@ -213,7 +215,7 @@ impl Client {
             self.unacknowledged_bytes += counted;
             match Message::decode(&frame).expect("sound") {
                 Message::Response(response) => match response.reply {
-                    // A replica has not got the rest of the snapshot itself: the client gives its part up.
+                    // The replica lacks the rest of the snapshot, so the client drops its part.
                     Reply::Rollback(seqno) => {
                         prop_assert!(!source.is_active() && seqno == self.snapshot.0);
                         prop_assert!(self.whole <= seqno && seqno <= self.whole.next(), "S28");
@@ -260,7 +262,8 @@ impl Client {
             item.key
         );
         if !is_prepare {
-            // A commit's value is that of its prepare, which this client does not keep: it takes it from the list.
+            // The value of a commit is that of its prepare, which this client does not keep: the
+            // list has it.
             let value = match &request.command {
                 Command::Commit(_) => source
                     .documents_at(item.seqno)
@@ -279,7 +282,7 @@ impl Client {
             (None, Some(before)) if self.whole == before.end => {
                 prop_assert!(marker.start > before.end, "S1")
             }
-            // Its sender lost its cursor in the middle of a snapshot that it was receiving itself.
+            // The sender lost its cursor in the middle of a snapshot that it was receiving itself.
             (None, Some(before)) => prop_assert_eq!(marker.start, before.start, "S28"),
             (None, None) => prop_assert!(false, "S1"),
         }
@@ -314,7 +317,7 @@ impl Client {
         Ok(())
     }
 
-    /// Until nothing is left to do.
+    /// Runs until nothing is left to do.
     pub(crate) fn settle(&mut self, source: &Source) -> Result<(), TestCaseError> {
         loop {
             self.acknowledge(source);

@@ -1,4 +1,4 @@
-//! The producer's side: a vBucket with its store, and the plain list of everything that was ever written.
+//! The producer's side: a vBucket with its store, and the plain list of everything ever written.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,11 +27,11 @@ pub(crate) struct Source {
     flush: Option<FlushGroup>,
     /// Everything that was ever written, by seqno; a prepare has no document.
     history: Vec<Option<(Key, Option<Bytes>)>>,
-    /// The prepare that has not ended: its key's number and seqno.
+    /// The unfinished prepare: its key's number and seqno.
     prepare: Option<(u8, Seqno)>,
-    /// Of a replica: the snapshot it is being sent.
+    /// Rest of the snapshot that a replica is receiving.
     pending: Vec<Item>,
-    /// Of a replica: as many of the history are in snapshots that were begun.
+    /// Number of the history's items in snapshots that a replica has begun.
     fed: usize,
     has_news: bool,
 }
@@ -106,7 +106,7 @@ impl Source {
         }
         let value = Some(Bytes::from(format!("durable {}", self.history.len())));
         if let Some((key, prepare_seqno)) = self.prepare.take() {
-            // Keys of durable writes are their own.
+            // Durable writes have keys of their own.
             let key = name(100 + key);
             self.queue(Item {
                 prepare_seqno,
@@ -135,7 +135,8 @@ impl Source {
         self.vbucket.manager().close();
     }
 
-    /// The next item of the snapshot that a replica is being sent, or the next snapshot: of each key the newest revision.
+    /// Feeds a replica the next item of its snapshot, or begins the next snapshot: the newest
+    /// revision of each key.
     pub(crate) fn feed(&mut self, from_disk: bool) {
         if self.is_active() {
             return;
@@ -206,7 +207,7 @@ impl Source {
         self.vbucket.manager().recover(usize::MAX);
     }
 
-    /// A replica is sent all there is.
+    /// Feeds a replica everything that is left.
     pub(crate) fn finish(&mut self) {
         while !self.is_active() && (self.fed < self.history.len() || !self.pending.is_empty()) {
             self.feed(false);
@@ -221,7 +222,7 @@ impl Source {
         self.vbucket.high_seqno()
     }
 
-    /// What the history up to there makes.
+    /// Returns the documents of the history up to `seqno`.
     pub(crate) fn documents_at(&self, seqno: Seqno) -> Contents {
         let mut documents = Contents::new();
         for (index, written) in self.history.iter().enumerate().take(seqno.0 as usize) {
@@ -233,7 +234,7 @@ impl Source {
     }
 }
 
-/// A half of the keys that are written most is in a collection of its own.
+/// Returns a key; half of the most frequent keys are in a collection of their own.
 fn name(number: u8) -> Key {
     let name = format!("key {number}");
     if (3..6).contains(&number) {

@@ -1,4 +1,4 @@
-//! Compacting: nothing is lost, nothing comes back, whatever is committed beside it.
+//! Compaction: nothing is lost and nothing comes back, whatever is committed concurrently.
 
 use std::sync::Arc;
 
@@ -20,8 +20,9 @@ fn to_end(mut job: Box<dyn Job>) {
     while !matches!(job.step(STEP).expect("no failure"), Progress::Done(_)) {}
 }
 
-/// A compaction with commits between its steps, and one that is dropped half-way: contents stay, snapshots stay.
-pub fn compacting_keeps_everything(open: Open<'_>) {
+/// Compacts with commits between the steps, and drops a second compaction midway: contents and
+/// snapshots stay.
+pub fn compaction_keeps_everything(open: Open<'_>) {
     let (disk, engine) = fresh(open);
     let mut expected = Contents::new();
     for batch in history() {
@@ -62,7 +63,8 @@ pub fn compacting_keeps_everything(open: Open<'_>) {
     reopened(open, &disk, &expected);
 }
 
-/// Purged tombstones stay away, the highest seqno stays, and the purge seqno is told.
+/// Checks that purged tombstones stay away, the highest seqno stays, and the purge seqno is
+/// reported.
 pub fn purged_tombstones_stay_away(open: Open<'_>) {
     let (disk, engine) = fresh(open);
     let batches = [
@@ -100,9 +102,9 @@ pub fn purged_tombstones_stay_away(open: Open<'_>) {
     reopened(open, &disk, &expected);
 }
 
-/// Promise 8: whatever is purged, and however, the vBucket's highest seqno stays where it was; and each collection's, if the
-/// engine says so.
-pub fn the_highest_seqno_of_a_collection_stays(open: Open<'_>) {
+/// Checks promise 8: after any purge the vBucket's highest seqno stays the same, and each
+/// collection's, if the engine promises it.
+pub fn highest_seqno_of_a_collection_stays(open: Open<'_>) {
     let prepare = |operation, seqno| Item {
         seqno: Seqno(seqno),
         ..Item::new(operation, Key::in_collection(10, b"durable"))
@@ -113,7 +115,7 @@ pub fn the_highest_seqno_of_a_collection_stays(open: Open<'_>) {
         ..Item::new(Operation::SystemEvent, Key::in_collection(11, b"name"))
     };
     let batches = [
-        // Of collection 8 the last one is a tombstone, of 9 it is not, of 10 it is an abort.
+        // The last item of collection 8 is a tombstone, that of 9 is not, that of 10 is an abort.
         vec![
             delete_in(8, 1, "a"),
             delete_in(9, 2, "a"),

@@ -1,4 +1,5 @@
-//! What goes in comes out: items of every kind, by key, by seqno and in slices; what may not go in is refused.
+//! Round trips: items of every kind are read by key, by seqno and in slices as they were written;
+//! forbidden items are refused.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use lowtide_persistence::{Engine, KeyRange, ScanLimit, Snapshot};
 
 use super::{Contents, Open, VBS, apply, commit, contents, delete, fresh, set, state};
 
-/// Items of every kind come back as they were, by key, by seqno, and in slices; so do states and figures.
-pub(super) fn items_come_back(open: Open<'_>) {
+/// Checks that items of every kind come back as they were, by key, by seqno, and in slices; so do
+/// states and figures.
+pub(super) fn items_of_every_kind_come_back(open: Open<'_>) {
     let (disk, engine) = fresh(open);
     let key = |key: &[u8]| Key::in_collection(0x1f4, key);
     let full = |seqno, operation, name: &[u8]| Item {
@@ -125,7 +127,7 @@ fn slices_add_up(snapshot: &dyn Snapshot, expected: &[Item]) {
     assert_eq!(between.items, expected[1..4]);
 }
 
-/// Promise 9: what is shown is what is scanned, up to where whoever looks breaks off.
+/// Checks promise 9: a visit shows the items of a scan, until the visitor stops.
 fn visits_add_up(snapshot: &dyn Snapshot, expected: &[Item]) {
     let seen = |from: u64, to: u64, most: usize| {
         let mut seen: Vec<Item> = Vec::new();
@@ -150,7 +152,8 @@ fn visits_add_up(snapshot: &dyn Snapshot, expected: &[Item]) {
     assert!(seen(expected.last().expect("some").seqno.0 + 1, u64::MAX, 1).is_empty());
 }
 
-/// Promise 9: by key the same rows as by seqno, each name space by itself, in slices and ranges.
+/// Checks promise 9: by key the same rows as by seqno, each name space by itself, in slices and
+/// ranges.
 fn keys_add_up(snapshot: &dyn Snapshot, items: &[Item]) {
     for namespace in [Namespace::Committed, Namespace::Prepared, Namespace::System] {
         let mut expected: Vec<&Item> = items
@@ -212,7 +215,7 @@ fn keys_add_up(snapshot: &dyn Snapshot, items: &[Item]) {
     }
 }
 
-/// Promise 9: a count is the length of a scan.
+/// Checks promise 9: a count is the length of a scan.
 fn counts_add_up(snapshot: &dyn Snapshot, items: &[Item]) {
     for from in [0, 1, 2, 9, 10, 0xffff_ffff_ffff, u64::MAX] {
         for to in [0, 1, 5, 9, 10, 0xffff_ffff_ffff, u64::MAX] {
@@ -226,7 +229,7 @@ fn counts_add_up(snapshot: &dyn Snapshot, items: &[Item]) {
     }
 }
 
-/// Promise 1: seqnos strictly rise, else nothing changes; unknown vBuckets are refused.
+/// Checks promise 1: seqnos strictly rise, otherwise nothing changes; unknown vBuckets are refused.
 pub(super) fn seqnos_rise(open: Open<'_>) {
     let (_, engine) = fresh(open);
     commit(&*engine, VBS[0], &[set(5, "a", b"1")]).expect("committed");
@@ -248,8 +251,9 @@ pub(super) fn seqnos_rise(open: Open<'_>) {
     commit(&*engine, VBS[0], &[set(6, "b", b"")]).expect("refusals leave no trace");
 }
 
-/// Promise 1: of two items with one key in one name space the later wins, in a batch and across batches.
-pub(super) fn the_last_of_a_key_wins(open: Open<'_>) {
+/// Checks promise 1: the later of two items with one key in one name space wins, in a batch and
+/// across batches.
+pub(super) fn last_item_of_a_key_wins(open: Open<'_>) {
     let (_, engine) = fresh(open);
     let prepare = Item {
         operation: Operation::Prepare,
@@ -273,7 +277,8 @@ pub(super) fn the_last_of_a_key_wins(open: Open<'_>) {
     assert_eq!(contents(&*engine, VBS[0]), apply(&expected, &second));
 }
 
-/// What the capabilities promise fits, in every name space; what does not is refused, and nothing has changed.
+/// Checks that keys up to the promised capabilities fit, in every name space; a longer one is
+/// refused without any change.
 pub(super) fn keys_up_to_the_limit_are_taken(open: Open<'_>) {
     let (_, engine) = fresh(open);
     let limits = engine.capabilities().limits;

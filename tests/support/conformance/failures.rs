@@ -1,4 +1,5 @@
-//! Power loss, failing I/O and failing syncs, at any moment: what was acknowledged is there, batches are whole.
+//! Power loss, failing I/O and failing syncs at any moment: acknowledged batches are there, and
+//! each batch is whole.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use super::{
     Contents, Open, VBS, apply, commit, commit_all, contents, fresh, history, keeps, set, stages,
 };
 
-/// Closing gives up the lock, takes no more writes, and loses nothing.
+/// Checks that closing releases the lock, takes no more writes, and loses nothing.
 pub(super) fn closing_keeps_everything(open: Open<'_>) {
     let (disk, engine) = fresh(open);
     for batch in history() {
@@ -23,10 +24,10 @@ pub(super) fn closing_keeps_everything(open: Open<'_>) {
     assert_eq!(Some(contents(&*engine, VBS[0])), stages().pop());
 }
 
-/// How many batches of each vBucket were acknowledged; `None` if the vBucket itself was not.
+/// Number of acknowledged batches of each vBucket; `None` if the vBucket itself was not.
 type Acknowledged = [Option<usize>; VBS.len()];
 
-/// Runs the history on both vBuckets until something fails.
+/// Runs the history on both vBuckets until an operation fails.
 fn run_until_failure(open: Open<'_>, disk: &FaultyDisk) -> (Acknowledged, bool) {
     let mut acknowledged = [None; VBS.len()];
     let Ok(engine) = open(Arc::new(disk.clone())) else {
@@ -50,7 +51,8 @@ fn run_until_failure(open: Open<'_>, disk: &FaultyDisk) -> (Acknowledged, bool) 
     (acknowledged, engine.close().is_ok())
 }
 
-/// What was acknowledged is there, and at most one batch more, as a whole. Returns how many are.
+/// Checks that the acknowledged batches are there, and at most one more, as a whole. Returns their
+/// numbers.
 fn check_after(engine: &dyn Engine, acknowledged: &Acknowledged, what: &str) -> Acknowledged {
     let (stages, there) = (stages(), engine.vbuckets());
     let mut shown = [None; VBS.len()];
@@ -70,8 +72,9 @@ fn check_after(engine: &dyn Engine, acknowledged: &Acknowledged, what: &str) -> 
     shown
 }
 
-/// Promises 2 and 6: after power loss at any I/O everything acknowledged is there, and what is shown then stays.
-pub(super) fn power_loss_keeps_what_was_acknowledged(open: Open<'_>) {
+/// Checks promises 2 and 6: after power loss at any I/O everything acknowledged is there, and its
+/// contents stay.
+pub(super) fn power_loss_keeps_acknowledged_batches(open: Open<'_>) {
     let counting = FaultyDisk::new(MemoryDisk::new());
     assert!(run_until_failure(open, &counting).1);
     for nth in 1..=counting.io_count() {
@@ -97,7 +100,8 @@ pub(super) fn power_loss_keeps_what_was_acknowledged(open: Open<'_>) {
     }
 }
 
-/// Promises 2 and 5: whatever fails, a batch is invisible or acknowledged; left out for good once a later one is in.
+/// Checks promises 2 and 5: a failed batch is invisible or acknowledged; it is left out for good
+/// once a later one is in.
 pub(super) fn failures_leave_batches_in_or_out(open: Open<'_>) {
     let faults = [
         Fault::Eio,
@@ -161,8 +165,9 @@ pub(super) fn failures_leave_batches_in_or_out(open: Open<'_>) {
     assert!(failures > 10, "the faults must strike: {failures}");
 }
 
-/// Promise 5: after a failed sync reads go on, writes are refused until the store is reopened, and nothing is lost.
-pub(super) fn a_failed_sync_poisons(open: Open<'_>) {
+/// Checks promise 5: after a failed sync reads continue, writes are refused until the store is
+/// reopened, and nothing is lost.
+pub(super) fn failed_sync_poisons(open: Open<'_>) {
     for keep in keeps(0) {
         let disk = FaultyDisk::new(MemoryDisk::new());
         let engine = open(Arc::new(disk.clone())).expect("opens");

@@ -1,4 +1,4 @@
-//! Several batches in one call: the same results and the same contents, whoever runs them.
+//! Several batches in one call: the same results and the same contents with every executor.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::threads::Threads;
 
 use super::{OpenWith, VBS, commit_all, contents, delete, set};
 
-/// Runs tasks last to first.
+/// Executor that runs tasks last to first.
 #[derive(Debug)]
 struct Backwards;
 
@@ -20,8 +20,9 @@ impl Executor for Backwards {
     }
 }
 
-/// Promise 10: each batch's result in its place; of one vBucket's batches none after one that failed.
-pub(super) fn a_group_is_its_batches(open: OpenWith<'_>) {
+/// Checks promise 10: each batch's result in its place; none of a vBucket's batches after one that
+/// failed.
+pub(super) fn group_gives_the_results_of_its_batches(open: OpenWith<'_>) {
     let unknown = Vbid(999);
     let group: Vec<(Vbid, Vec<Item>)> = vec![
         (VBS[1], vec![set(1, "a", b"1")]),

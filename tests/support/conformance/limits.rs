@@ -1,5 +1,6 @@
-//! What a vBucket with an engine's limits accepts is flushed to that engine, up to every limit; what is over one is refused when
-//! it is written or received, and the flushing goes on.
+//! Limits: a vBucket with an engine's limits accepts what the engine can flush.
+//!
+//! A larger item is refused when it is written or received, and flushing continues.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
@@ -11,7 +12,7 @@ use lowtide_persistence::{Engine, Flusher};
 
 use super::{Open, VBS, fresh};
 
-/// More is only memory and time.
+/// Maximum length of a value; more would only take memory and time.
 const VALUE_BYTES_MAX: usize = 20 << 20;
 
 fn vbucket(state: State, high: Seqno, limits: ItemLimits) -> (VBucket, Flusher) {
@@ -35,7 +36,7 @@ fn new_state(state: State) -> VBucketState {
     VBucketState::new(state, FailoverLog::new(VbUuid(7)))
 }
 
-/// How many items a flush wrote, and up to which seqno.
+/// Flushes; returns the number of items written, and the seqno up to which.
 fn flush(vbucket: &VBucket, flusher: &mut Flusher, engine: &dyn Engine) -> (usize, Seqno) {
     let group = flusher.begin([vbucket]).expect("no flush is under way");
     let done = flusher
@@ -50,7 +51,7 @@ fn key(bytes: usize) -> Key {
     Key::new(&vec![b'k'; bytes - 1])
 }
 
-/// Each operation with a key, and with a value where it has one.
+/// Returns each operation with a key, and with a value where it has one.
 fn of_every_kind(key_bytes: usize, value_bytes: usize) -> Vec<Item> {
     let value = Bytes::from(vec![b'v'; value_bytes]);
     let operations = [
@@ -67,7 +68,7 @@ fn of_every_kind(key_bytes: usize, value_bytes: usize) -> Vec<Item> {
         .into()
 }
 
-/// The prepare that a commit ends is the one before it.
+/// Writes an item; a commit ends the prepare that precedes it.
 fn write(vbucket: &VBucket, item: Item) -> Result<Seqno, VBucketError> {
     let is_commit = item.operation == Operation::Commit;
     let prepare_seqno = if is_commit {
@@ -90,8 +91,8 @@ fn is_over(refused: &VBucketError, part: &str) -> bool {
     matches!(refused, VBucketError::Checkpoint { source: CheckpointError::TooLarge { what, .. }, .. } if *what == part)
 }
 
-/// F5.
-pub(super) fn what_a_vbucket_accepts_is_flushed(open: Open<'_>) {
+/// Checks F5 for items up to every limit.
+pub(super) fn items_within_the_limits_are_flushed(open: Open<'_>) {
     let (_disk, engine) = fresh(open);
     let limits = engine.capabilities().limits;
     assert!(ItemLimits::DEFAULT.are_within(&limits), "{limits:?}");
@@ -139,7 +140,7 @@ pub(super) fn what_a_vbucket_accepts_is_flushed(open: Open<'_>) {
     }
     for collection in 0..4 {
         let item = Item::mutation(Key::in_collection(collection, b"k"), Bytes::new());
-        // Reserved ones are refused at the write; every other one is stored.
+        // Reserved keys are refused at the write; every other one is stored.
         if let Ok(seqno) = write(&active, item) {
             assert_eq!(
                 flush(&active, &mut flusher, &*engine),
@@ -160,7 +161,7 @@ fn the_last_seqno_is_flushed(open: Open<'_>, limits: ItemLimits) {
     let seqno = write(&active, Item::deletion(key(9))).expect("the last");
     assert_eq!(seqno, limits.seqno_max);
     let refused = write(&active, Item::deletion(key(8))).expect_err("none is left");
-    // Which of the two says so depends on whether the engine or the number itself ends first.
+    // The refusing side depends on whether the engine's or the number's own limit is lower.
     let is_used_up = matches!(
         refused,
         VBucketError::Checkpoint {

@@ -1,4 +1,4 @@
-//! What is past: snapshots keep it; what was dropped, rolled back or purged never comes back.
+//! The past: snapshots keep it; data that was dropped, rolled back or purged never comes back.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use super::{
     stages, state,
 };
 
-/// Promise 3: what a snapshot shows never changes.
-pub(super) fn snapshots_stay(open: Open<'_>) {
+/// Checks promise 3: a snapshot's contents never change.
+pub(super) fn snapshot_contents_stay(open: Open<'_>) {
     let (_, engine) = fresh(open);
     let mut pinned = vec![engine.snapshot(VBS[0]).expect("there")];
     for batch in history() {
@@ -26,8 +26,8 @@ pub(super) fn snapshots_stay(open: Open<'_>) {
     }
 }
 
-/// Promise 4: a dropped vBucket is gone, also when it is made again, and after power loss.
-pub(super) fn what_was_dropped_stays_away(open: Open<'_>) {
+/// Checks promise 4: a dropped vBucket is gone, also when it is made again, and after power loss.
+pub(super) fn dropped_vbucket_stays_away(open: Open<'_>) {
     for keep in [
         Keep::None,
         Keep::All,
@@ -65,8 +65,9 @@ pub(super) fn what_was_dropped_stays_away(open: Open<'_>) {
     }
 }
 
-/// Promise 7: back to the newest commit at or below what was asked, exactly, durably, and on from there.
-pub(super) fn a_rollback_restores_exactly(open: Open<'_>) {
+/// Checks promise 7: a rollback restores the newest commit at or below the given seqno, exactly and
+/// durably, and writes continue.
+pub(super) fn rollback_restores_exactly(open: Open<'_>) {
     let stages = stages();
     let highs: Vec<u64> = stages
         .iter()
@@ -140,8 +141,9 @@ fn without_tombstones(contents: &Contents, upto: u64, high: u64) -> Contents {
         .collect()
 }
 
-/// Promises 4 and 8: tombstones that were purged are gone, from what is now and from what a rollback restores.
-pub(super) fn what_was_purged_stays_away(open: Open<'_>) {
+/// Checks promises 4 and 8: purged tombstones are gone, from the present and from what a rollback
+/// restores.
+pub(super) fn purged_tombstones_of_the_past_stay_away(open: Open<'_>) {
     let stages = stages();
     let high = 46;
     for upto in [0, 5, 41, 43, 44, 45, 46, u64::MAX] {
@@ -200,8 +202,8 @@ enum Step {
     Purge(u64),
 }
 
-/// Each with what the vBucket holds then; `None` where there is none. Every rollback is to a commit a snapshot could
-/// have been held at.
+/// Returns the steps, each with the vBucket's contents afterwards; `None` where there is no
+/// vBucket. Every rollback is to a commit at which a snapshot could have been held.
 fn life() -> Vec<(Step, Option<Contents>)> {
     let (first, second) = (
         vec![set(1, "a", b"1"), delete(2, "b")],
@@ -237,7 +239,7 @@ fn live(open: Open<'_>, disk: &FaultyDisk) -> (usize, Result<(), EngineError>) {
     let mut done = 0;
     let mut go = || {
         let engine = open(Arc::new(disk.clone()))?;
-        // Engines that go back to what is pinned only must be able to, too.
+        // Engines that roll back only to pinned commits must be able to, too.
         let mut pinned = Vec::new();
         for (step, _) in life() {
             match step {
@@ -261,8 +263,9 @@ fn live(open: Open<'_>, disk: &FaultyDisk) -> (usize, Result<(), EngineError>) {
     (done, result)
 }
 
-/// Promises 4 and 6: rolled back, purged or dropped is for good, whenever the power goes; each step whole or not at all.
-pub(super) fn nothing_comes_back_whenever_the_power_goes(open: Open<'_>) {
+/// Checks promises 4 and 6: a rollback, purge or drop is final, whenever the power fails; each step
+/// is whole or not at all.
+pub(super) fn nothing_comes_back_after_a_power_loss(open: Open<'_>) {
     let counting = FaultyDisk::new(MemoryDisk::new());
     assert!(live(open, &counting).1.is_ok());
     let stages: Vec<Option<Contents>> = std::iter::once(None)

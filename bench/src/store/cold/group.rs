@@ -1,8 +1,9 @@
-//! A memory control group (version 1): a process joins it, is told what its memory is, and its page cache is held to a size.
+//! A memory control group (version 1): a process joins it, and its page cache is held to a size.
 //!
-//! Always: the limit is what the group uses beside the page cache, and so many bytes for that. So an engine has all the memory
-//! it asks for, and what it takes for itself gives it no more page cache, nor less. Who asks for more than the limit waits
-//! until it is raised, and is not killed; so whoever raises it is outside.
+//! The limit is always the group's use outside the page cache, and a fixed number of bytes for the
+//! page cache. So an engine has all the memory that it asks for, which changes its page cache
+//! neither way. A process that needs more than the limit waits until it is raised, and is not
+//! killed. So the process that raises the limit is outside the group.
 
 use std::fs;
 use std::io;
@@ -12,19 +13,20 @@ use std::time::Duration;
 
 use crate::store::storage;
 
-/// How often the kernel is asked to take pages away that it is still writing.
+/// Number of times that the kernel is asked to drop pages that it is still writing.
 const TRIES: usize = 20;
-/// How often it is looked what the group uses.
+/// Time between two looks at the group's use.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// A group that this process made; removed with it, once nobody is in it.
+/// Group that this process made; removed on drop, once it is empty.
 pub struct Group(PathBuf);
 
 impl Group {
-    /// Below this process's own group.
+    /// Makes a group below this process's own group.
     ///
     /// # Errors
-    /// Why none can be made.
+    ///
+    /// The reason why the group can't be made.
     pub fn make() -> Result<Self, String> {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let fields = mounts
@@ -50,9 +52,9 @@ impl Group {
         let failed = |error: io::Error| format!("{}: {error} (it takes root)", path.display());
         fs::create_dir(&path).map_err(failed)?;
         let group = Self(path.clone());
-        // Where there is swap, what an engine has in memory stays there.
+        // If there is swap, an engine's memory must not move there.
         fs::write(path.join("memory.swappiness"), "0").map_err(failed)?;
-        // Not to be killed for lack of memory, but to wait.
+        // A process that lacks memory must wait, not be killed.
         fs::write(path.join("memory.oom_control"), "1").map_err(failed)?;
         Ok(group)
     }
@@ -61,13 +63,13 @@ impl Group {
         &self.0
     }
 
-    /// This process, and whatever threads it will have, are in the group from now on.
+    /// Joins the group with this process and all threads that it starts later.
     pub fn join(path: &Path) {
         fs::write(path.join("cgroup.procs"), "0").expect("its parent made it");
     }
 
-    /// Holds the page cache to so many bytes while something is done, after it was emptied of what the directory's files
-    /// have in it. Also says the most that the group used beside it.
+    /// Holds the page cache to `cache_bytes` during `work`, after dropping the pages of the
+    /// directory's files. Also returns the most bytes that the group used outside the page cache.
     pub fn holding<T>(&self, cache_bytes: u64, dir: &Path, work: impl FnOnce() -> T) -> (T, u64) {
         for left in (0..TRIES).rev() {
             storage::forget_cached(dir);
@@ -82,7 +84,7 @@ impl Group {
             let minder = scope.spawn(|| {
                 let mut most = 0;
                 while !is_over.load(Ordering::Relaxed) {
-                    // Where the kernel is writing what would have to go, the next time.
+                    // Pages that the kernel is writing are dropped in the next round.
                     most = self.hold(cache_bytes).map_or(most, |bytes| most.max(bytes));
                     std::thread::park_timeout(PAUSE);
                 }
@@ -91,13 +93,13 @@ impl Group {
             let done = work();
             is_over.store(true, Ordering::Relaxed);
             let most = minder.join().expect("goes on");
-            // Nobody raises it any more.
+            // The limit is lifted, because nothing raises it any more.
             fs::write(self.0.join("memory.limit_in_bytes"), "-1").expect("its own");
             (done, most)
         })
     }
 
-    /// The limit for now; what the group uses beside the page cache.
+    /// Sets the limit for now; returns the group's use outside the page cache.
     fn hold(&self, cache_bytes: u64) -> io::Result<u64> {
         let beside = self.beside_cache_bytes();
         fs::write(
@@ -107,7 +109,8 @@ impl Group {
         Ok(beside)
     }
 
-    /// What the group uses beside the page cache: an engine's own memory, and the kernel's for it.
+    /// Returns the group's use outside the page cache: an engine's own memory, and the kernel's for
+    /// it.
     pub fn beside_cache_bytes(&self) -> u64 {
         let stat = fs::read_to_string(self.0.join("memory.stat")).expect("the controller has it");
         let cache = stat

@@ -1,4 +1,5 @@
-//! What a process for one engine does: fills its store, or opens it, says when it is ready, and measures when it is told to.
+//! Process for one engine: fills its store; or opens it, reports when it is ready, and measures on
+//! request.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ pub struct ChildArguments {
     gets: u64,
     #[arg(long)]
     commits: u64,
-    /// The control group to join; without one the store is filled.
+    /// Control group to join; without one the store is filled.
     #[arg(long)]
     group: Option<PathBuf>,
 }
@@ -57,7 +58,7 @@ pub fn child(arguments: &ChildArguments) {
     });
 }
 
-/// Every key once, then all of them overwritten.
+/// Writes every key once, then overwrites all of them.
 fn fill(store: &mut dyn Store, items: u64) {
     let mut work = Work::new(items);
     for _ in 0..2 * items / BATCH {
@@ -79,7 +80,7 @@ fn measure(store: &mut dyn Store, arguments: &ChildArguments) {
     let mut work = Work::after(items, store.high());
     let (uniform, zipf) = (work.present(2 * count), work.present_by_zipf(2 * count));
     let (before, uniform) = uniform.split_at(count as usize);
-    // Everything once, so that it has the memory that this takes.
+    // Runs everything once, so that the engine has allocated the memory for it.
     got(store, before);
     scanned(store, items);
     committed(store, &mut work, WARM_UPS, MIDDLING);
@@ -125,7 +126,7 @@ fn commits(store: &mut dyn Store, work: &mut Work, count: u64) -> [f64; 4] {
     [rate, p50, p99, fetched]
 }
 
-/// How long each get took.
+/// Returns the time of each get.
 fn got(store: &dyn Store, keys: &[Key]) -> Vec<Duration> {
     let mut times = Vec::with_capacity(keys.len());
     let mut started = Instant::now();
