@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::batch::Batch;
-use super::config::{CheckpointConfig, Role};
+use super::config::{CheckpointConfig, CursorOptions, Role};
 use super::cursors::{Cursor, CursorInfo, Registration};
 use super::locked_state::LockedState;
 use super::operations::{Queued, Recovered};
@@ -122,9 +122,9 @@ impl CheckpointManager {
         &self,
         name: &str,
         after: Seqno,
-        droppable: bool,
+        options: CursorOptions,
     ) -> Result<Registration, CheckpointError> {
-        self.with(|state| state.register(name, after, droppable))
+        self.with(|state| state.register(name, after, options))
     }
 
     /// Removes a cursor, and checkpoints that only it needed.

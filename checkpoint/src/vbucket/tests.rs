@@ -6,7 +6,7 @@ use super::error::VBucketError;
 use super::recover::AfterStop;
 use super::vbucket::VBucket;
 use crate::limits::ItemLimits;
-use crate::manager::{CheckpointConfig, ReadLimit, Role};
+use crate::manager::{CheckpointConfig, CursorOptions, ReadLimit, Role};
 use crate::model::{
     Cas, FailoverEntry, FailoverLog, Item, Key, Operation, Seqno, SnapshotMarker, SnapshotType,
     State, VBucketState, VbUuid, Vbid,

@@ -302,7 +302,7 @@ fn a_stream_whose_cursor_is_dropped_goes_on_at_once_where_memory_has_the_rest() 
     rig.node
         .vbucket
         .manager()
-        .register(&name, Seqno(2), true)
+        .register(&name, Seqno(2), lowtide_checkpoint::CursorOptions::new())
         .expect("it is there");
     assert_eq!(rig.sent(), ["marker 3-4", "mutation @3", "mutation @4"]);
 }
@@ -474,7 +474,11 @@ fn what_was_received_in_parts_is_announced_once() {
             .node
             .vbucket
             .manager()
-            .register("reader", Seqno::ZERO, true)
+            .register(
+                "reader",
+                Seqno::ZERO,
+                lowtide_checkpoint::CursorOptions::new(),
+            )
             .expect("valid")
             .cursor;
         for seqnos in [[1, 3], [4, 5]] {
