@@ -18,6 +18,8 @@ mod clock;
 mod commit_state;
 mod durable;
 mod inside_a_snapshot;
+#[cfg(all(debug_assertions, not(checkpoint_loom)))]
+mod lock_order;
 mod recover;
 mod rollback;
 mod snapshots;
