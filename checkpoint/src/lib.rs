@@ -14,11 +14,13 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use lowtide_checkpoint::{CheckpointConfig, CheckpointManager, Item, Key, ReadLimit, Seqno};
+//! use lowtide_checkpoint::{
+//!     CheckpointConfig, CheckpointManager, CursorOptions, Item, Key, ReadLimit, Seqno,
+//! };
 //!
 //! # fn main() -> Result<(), lowtide_checkpoint::CheckpointError> {
 //! let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
-//! let indexer = manager.register("indexer", Seqno::ZERO, true)?.cursor;
+//! let indexer = manager.register("indexer", Seqno::ZERO, CursorOptions::new())?.cursor;
 //! for (key, value) in [("apple", "1"), ("pear", "2"), ("apple", "3")] {
 //!     manager.queue(Item::mutation(Key::new(key.as_bytes()), Bytes::from(value)))?;
 //! }
@@ -65,7 +67,8 @@ pub use error::CheckpointError;
 pub use limits::ItemLimits;
 pub use manager::{
     Batch, CheckpointConfig, CheckpointInfo, CheckpointManager, CheckpointStats, Cursor,
-    CursorInfo, Effect, Flush, PERSISTENCE, Queued, ReadLimit, Recovered, Registration, Role,
+    CursorInfo, CursorOptions, Effect, Flush, PERSISTENCE, Queued, ReadLimit, Recovered,
+    Registration, Role,
 };
 pub use memory::{MemoryState, Quota, QuotaConfig, QuotaStats};
 pub use model::{

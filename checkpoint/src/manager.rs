@@ -38,7 +38,7 @@ mod subscriber_api;
 mod tail;
 
 pub use batch::Batch;
-pub use config::{CheckpointConfig, PERSISTENCE, Role};
+pub use config::{CheckpointConfig, CursorOptions, PERSISTENCE, Role};
 pub(crate) use cursors::Progress;
 pub use cursors::{Cursor, CursorInfo, Registration};
 pub use flush::Flush;

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
-    CheckpointConfig, CheckpointManager, Item, Key, Next, Operation, Quota, QuotaConfig, ReadLimit,
-    Role, Seqno, SnapshotMarker, SnapshotType, State, Subscription,
+    CheckpointConfig, CheckpointManager, CursorOptions, Item, Key, Next, Operation, Quota,
+    QuotaConfig, ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType, State, Subscription,
 };
 use proptest::prelude::*;
 
@@ -104,7 +104,7 @@ proptest! {
             end = 60;
         }
         let mut subscription = manager.subscribe("subscriber", Seqno::ZERO).expect("valid");
-        let cursor = manager.register("cursor", Seqno::ZERO, true).expect("valid").cursor;
+        let cursor = manager.register("cursor", Seqno::ZERO, CursorOptions::new()).expect("valid").cursor;
         for step in steps {
             match step {
                 Step::Queue(operations) => {

@@ -185,7 +185,7 @@ pub fn active(persistence: bool) -> CheckpointManager {
 /// Registers a cursor that has read nothing yet.
 pub fn cursor(manager: &CheckpointManager, name: &str) -> Cursor {
     let registration = manager
-        .register(name, Seqno::ZERO, true)
+        .register(name, Seqno::ZERO, lowtide_checkpoint::CursorOptions::new())
         .expect("0 is below every seqno");
     assert!(!registration.backfill);
     registration.cursor

@@ -33,7 +33,7 @@ fn expel_against_register() {
             })
         };
         let late = manager
-            .register("late", Seqno(1), true)
+            .register("late", Seqno(1), lowtide_checkpoint::CursorOptions::new())
             .expect("1 was queued");
         let first = held(&read(&manager, late.cursor));
         let expelled = expeller.join().expect("its assertions hold");

@@ -1,4 +1,4 @@
-//! The configuration of a manager, fixed when it is created.
+//! The configuration of a manager and of its cursors, fixed when they are created.
 //!
 //! Only the role changes later, when the vBucket changes its state.
 
@@ -39,4 +39,35 @@ pub struct CheckpointConfig {
     pub limits: ItemLimits,
     /// Whether there is a persistence cursor. Without one, nothing waits for a disk. Default: no.
     pub persistence: bool,
+}
+
+/// The behaviour of one cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CursorOptions {
+    /// Whether memory recovery may drop the cursor. Its consumer then registers again and fetches
+    /// what is missing from disk. *Default*: yes.
+    pub droppable: bool,
+}
+
+impl CursorOptions {
+    /// Creates the options of a cursor that memory recovery may drop.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { droppable: true }
+    }
+
+    /// Sets whether memory recovery may drop the cursor. A consumer whose cursor stays keeps its
+    /// items in memory however far it is behind.
+    #[must_use]
+    pub const fn with_droppable(mut self, droppable: bool) -> Self {
+        self.droppable = droppable;
+        self
+    }
+}
+
+impl Default for CursorOptions {
+    fn default() -> Self {
+        Self::new()
+    }
 }

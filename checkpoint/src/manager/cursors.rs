@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
+use super::config::CursorOptions;
 use crate::fault::{self, Fault};
 use crate::model::Seqno;
 use crate::sync::{AtomicU64, Ordering};
@@ -114,7 +115,7 @@ impl Cursors {
         name: &str,
         position: u64,
         seqno: Seqno,
-        droppable: bool,
+        options: CursorOptions,
     ) -> Cursor {
         if let Some(&slot) = self.by_name.get(name) {
             self.remove_slot(slot);
@@ -125,7 +126,7 @@ impl Cursors {
             name: Arc::clone(&name),
             position,
             seqno,
-            droppable,
+            droppable: options.droppable,
             reads: 0,
             generation,
             progress: None,

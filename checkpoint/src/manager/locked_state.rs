@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::checkpoint::Checkpoint;
-use super::config::{CheckpointConfig, PERSISTENCE, Role};
+use super::config::{CheckpointConfig, CursorOptions, PERSISTENCE, Role};
 use super::cursors::{Cursor, Cursors};
 use super::deferred::Deferred;
 use super::rollback_log::RollbackLog;
@@ -76,9 +76,14 @@ impl LockedState {
         let account = Account::new(config.quota.clone());
         let queue = Queue::new(account.clone(), 0);
         let mut cursors = Cursors::default();
-        let persistence = config
-            .persistence
-            .then(|| cursors.insert(PERSISTENCE, queue.base(), high, false));
+        let persistence = config.persistence.then(|| {
+            cursors.insert(
+                PERSISTENCE,
+                queue.base(),
+                high,
+                CursorOptions::new().with_droppable(false),
+            )
+        });
         Self {
             role: config.role,
             closed: VecDeque::new(),

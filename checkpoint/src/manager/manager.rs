@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::batch::Batch;
-use super::config::{CheckpointConfig, Role};
+use super::config::{CheckpointConfig, CursorOptions, Role};
 use super::cursors::{Cursor, CursorInfo, Registration};
 use super::locked_state::LockedState;
 use super::operations::{Queued, Recovered};
@@ -17,7 +17,7 @@ use crate::fault::{self, Fault};
 use crate::limits::ItemLimits;
 use crate::model::{Item, Seqno, SnapshotMarker, SnapshotRange};
 use crate::reclaim::Reclaimer;
-use crate::sync::{AtomicU64, Ordering, TryMutex, TryMutexGuard};
+use crate::sync::{AtomicU64, Ordering, Rank, TryMutex, TryMutexGuard};
 
 /// Keeps one vBucket's recent changes in order, in memory, for any number of cursors.
 ///
@@ -47,7 +47,7 @@ impl CheckpointManager {
         Self {
             shared: Arc::new(Shared {
                 reclaimer: config.reclaimer.clone(),
-                state: TryMutex::new(LockedState::new(config, high)),
+                state: TryMutex::new(Rank::Manager, LockedState::new(config, high)),
                 epoch: Epoch(AtomicU64::new(0)),
                 rollbacks: AtomicU64::new(0),
             }),
@@ -72,7 +72,7 @@ impl CheckpointManager {
     /// Queues operations in one critical section, each like [`CheckpointManager::queue`]. Appends
     /// the results to `queued`.
     ///
-    /// The iterator runs under the lock, so it must not wait.
+    /// The iterator runs under the lock, so it must neither wait nor call a manager or a vBucket.
     ///
     /// # Errors
     /// The error of the first item that is refused. Items before it are queued, items after it are
@@ -122,9 +122,9 @@ impl CheckpointManager {
         &self,
         name: &str,
         after: Seqno,
-        droppable: bool,
+        options: CursorOptions,
     ) -> Result<Registration, CheckpointError> {
-        self.with(|state| state.register(name, after, droppable))
+        self.with(|state| state.register(name, after, options))
     }
 
     /// Removes a cursor, and checkpoints that only it needed.

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::batch::Batch;
-use super::config::{CheckpointConfig, Role};
+use super::config::{CheckpointConfig, CursorOptions, Role};
 use super::cursors::Cursor;
 use super::flush::Flush;
 use super::manager::CheckpointManager;
@@ -54,7 +54,7 @@ fn mutation(key: &str, value_bytes: usize) -> Item {
 
 fn cursor(manager: &CheckpointManager, name: &str) -> Cursor {
     manager
-        .register(name, Seqno::ZERO, true)
+        .register(name, Seqno::ZERO, CursorOptions::new())
         .expect("0 is below every seqno")
         .cursor
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::garbage::Garbage;
 use crate::fault::{self, Fault};
-use crate::sync::{AtomicUsize, Mutex, Ordering, Signal};
+use crate::sync::{AtomicUsize, Mutex, Ordering, Rank, Signal};
 
 /// Frees memory for any number of managers. Cloning shares it; two are equal if they are the same
 /// one.
@@ -55,7 +55,10 @@ impl Reclaimer {
     /// Creates a reclaimer with nothing to free.
     #[must_use]
     pub fn new() -> Self {
-        let (pending, pending_bytes) = (Mutex::new(Pending::default()), AtomicUsize::new(0));
+        let (pending, pending_bytes) = (
+            Mutex::new(Rank::Reclaimer, Pending::default()),
+            AtomicUsize::new(0),
+        );
         Self(Arc::new(Shared {
             pending,
             pending_bytes,

@@ -4,7 +4,7 @@
 
 use super::subscription::Subscription;
 use crate::error::CheckpointError;
-use crate::manager::CheckpointManager;
+use crate::manager::{CheckpointManager, CursorOptions};
 use crate::model::{Seqno, VbUuid};
 use crate::resume::ResumePoint;
 
@@ -26,7 +26,7 @@ impl CheckpointManager {
         // Loaded before registering: a rollback in between counts as unseen. The cursor stands at
         // the right place for it either way.
         let rollbacks = self.rollbacks();
-        let registration = self.register(name, from.seqno, true)?;
+        let registration = self.register(name, from.seqno, CursorOptions::new())?;
         Ok(Subscription::new(
             self.clone(),
             name,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::event::{Backfill, Next};
 use super::subscription::{Lock, Subscription};
 use crate::error::CheckpointError;
-use crate::manager::{CheckpointConfig, CheckpointManager, ReadLimit};
+use crate::manager::{CheckpointConfig, CheckpointManager, CursorOptions, ReadLimit};
 use crate::model::{Item, Key, Seqno};
 
 fn manager() -> CheckpointManager {
@@ -162,7 +162,7 @@ fn tail_reader_misses_no_replacement_in_a_rewritten_chunk() {
     set(&manager, "first");
     assert_eq!(poll(&mut subscription), "first@1 ");
     let cursor = manager
-        .register("cursor", Seqno(1), true)
+        .register("cursor", Seqno(1), CursorOptions::new())
         .expect("valid")
         .cursor;
     // More slots die than tolerated without rewriting, while the reader stands in the first of these

@@ -6,7 +6,7 @@ use super::error::VBucketError;
 use super::recover::AfterStop;
 use super::vbucket::VBucket;
 use crate::limits::ItemLimits;
-use crate::manager::{CheckpointConfig, ReadLimit, Role};
+use crate::manager::{CheckpointConfig, CursorOptions, ReadLimit, Role};
 use crate::model::{
     Cas, FailoverEntry, FailoverLog, Item, Key, Operation, Seqno, SnapshotMarker, SnapshotType,
     State, VBucketState, VbUuid, Vbid,
@@ -18,6 +18,8 @@ mod clock;
 mod commit_state;
 mod durable;
 mod inside_a_snapshot;
+#[cfg(all(debug_assertions, not(checkpoint_loom)))]
+mod lock_order;
 mod recover;
 mod rollback;
 mod snapshots;

@@ -10,7 +10,7 @@ use crate::error::CheckpointError;
 use crate::manager::{CheckpointConfig, CheckpointManager, Role};
 use crate::model::{FailoverLog, Hlc, Seqno, State, VBucketState, Vbid};
 use crate::resume::ResumePoint;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, Rank};
 
 /// One partition of the key space on one node.
 #[derive(Debug)]
@@ -47,14 +47,17 @@ impl VBucket {
         let vbucket = Self {
             id,
             manager,
-            locked: Mutex::new(LockedVBucket {
-                current: persisted.clone(),
-                clock: Hlc::starting_at(persisted.max_cas),
-                received: ReceivedSnapshots::on_disk(persisted, high),
-                must_branch: false,
-                active_since: high,
-                subscribers: Vec::new(),
-            }),
+            locked: Mutex::new(
+                Rank::VBucket,
+                LockedVBucket {
+                    current: persisted.clone(),
+                    clock: Hlc::starting_at(persisted.max_cas),
+                    received: ReceivedSnapshots::on_disk(persisted, high),
+                    must_branch: false,
+                    active_since: high,
+                    subscribers: Vec::new(),
+                },
+            ),
         };
         vbucket.resume_snapshot(persisted, high);
         vbucket

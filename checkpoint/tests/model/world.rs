@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
-    Batch, Cas, CheckpointManager, Cursor, Flush, Item, Key, Operation, PERSISTENCE, ReadLimit,
-    Role, Seqno, SnapshotMarker, SnapshotType,
+    Batch, Cas, CheckpointManager, Cursor, CursorOptions, Flush, Item, Key, Operation, PERSISTENCE,
+    ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType,
 };
 use proptest::prelude::*;
 
@@ -202,7 +202,9 @@ impl World {
 
     fn register(&mut self, name: &str, after: i64, droppable: bool) -> Step {
         let after = self.above(after);
-        let got = self.manager.register(name, after, droppable);
+        let got =
+            self.manager
+                .register(name, after, CursorOptions::new().with_droppable(droppable));
         let expected = self.naive.register(name, after, droppable);
         same(
             kind(got.clone().map(|got| (got.next, got.backfill))),

@@ -84,7 +84,11 @@ fn an_end_names_a_snapshots_end() {
         .node
         .vbucket
         .manager()
-        .register("reader", Seqno::ZERO, true)
+        .register(
+            "reader",
+            Seqno::ZERO,
+            lowtide_checkpoint::CursorOptions::new(),
+        )
         .expect("valid")
         .cursor;
     for key in ["a", "b", "c"] {
@@ -271,7 +275,11 @@ fn a_slow_stream_takes_nothing_from_the_others_cursors() {
         .node
         .vbucket
         .manager()
-        .register("other", Seqno::ZERO, true)
+        .register(
+            "other",
+            Seqno::ZERO,
+            lowtide_checkpoint::CursorOptions::new(),
+        )
         .expect("valid")
         .cursor;
     rig.set("a");

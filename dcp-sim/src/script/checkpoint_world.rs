@@ -82,7 +82,11 @@ impl CheckpointWorld {
             } => {
                 let registration = self
                     .manager
-                    .register(name, *after, *droppable)
+                    .register(
+                        name,
+                        *after,
+                        lowtide_checkpoint::CursorOptions::new().with_droppable(*droppable),
+                    )
                     .map_err(kind)?;
                 let backfill = print::yes_or_no(registration.backfill);
                 Ok(vec![format!(

@@ -39,7 +39,7 @@ pub(super) const RULES: &[Rule] = &[
             "std::sync::Mutex",
             "std::sync::atomic",
         ],
-        but: &["checkpoint/src/sync.rs"],
+        but: &["checkpoint/src/sync.rs", "checkpoint/src/sync/"],
     },
     Rule {
         place: "persistence/src/logstor",

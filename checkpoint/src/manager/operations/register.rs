@@ -5,7 +5,7 @@
 //!   seqno (C9).
 
 use crate::error::CheckpointError;
-use crate::manager::config::PERSISTENCE;
+use crate::manager::config::{CursorOptions, PERSISTENCE};
 use crate::manager::cursors::{Cursor, Registration};
 use crate::manager::locked_state::LockedState;
 use crate::model::Seqno;
@@ -37,7 +37,7 @@ impl LockedState {
         &mut self,
         name: &str,
         after: Seqno,
-        droppable: bool,
+        options: CursorOptions,
     ) -> Result<Registration, CheckpointError> {
         if after > self.high {
             return Err(CheckpointError::NotQueuedYet {
@@ -66,7 +66,7 @@ impl LockedState {
             // A thread that waits with the replaced cursor must learn that it is gone.
             self.record_change();
         }
-        let cursor = self.cursors.insert(name, position, seqno, droppable);
+        let cursor = self.cursors.insert(name, position, seqno, options);
         // The replaced cursor may have been the only one in the oldest checkpoint.
         self.remove_unreferenced();
         Ok(Registration {
@@ -96,7 +96,8 @@ impl LockedState {
         }
         let lowest = self.rollbacks.lowest_after(rollbacks);
         let rollback_to = lowest.filter(|&lowest| lowest < seqno);
-        let registration = self.register(name, rollback_to.unwrap_or(seqno), true)?;
+        let registration =
+            self.register(name, rollback_to.unwrap_or(seqno), CursorOptions::new())?;
         Ok(Resumed {
             registration,
             rollback_to,

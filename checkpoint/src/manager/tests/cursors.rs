@@ -35,7 +35,7 @@ fn register_with_a_used_name_makes_the_old_handle_stale() {
     assert_eq!(manager.stats().cursors, 1);
     // A refused registration replaces nothing.
     manager
-        .register("dcp", Seqno(2), true)
+        .register("dcp", Seqno(2), CursorOptions::new())
         .expect_err("2 was not queued yet");
     assert_eq!(manager.cursor("dcp"), Some(new));
 }
@@ -50,7 +50,9 @@ fn persistence_cursor_is_moved_by_flushes_only() {
     for refused in [
         manager.read(persistence, ReadLimit::NONE).map(drop),
         manager.unregister(persistence),
-        manager.register(PERSISTENCE, Seqno::ZERO, true).map(drop),
+        manager
+            .register(PERSISTENCE, Seqno::ZERO, CursorOptions::new())
+            .map(drop),
     ] {
         assert!(
             matches!(refused, Err(CheckpointError::InvalidArgument(_))),

@@ -29,7 +29,7 @@ fn dummy_is_the_lowest_seqno_of_the_cursors_on_it() {
         }
         for after in order {
             replica
-                .register(&format!("c{after}"), Seqno(after), true)
+                .register(&format!("c{after}"), Seqno(after), CursorOptions::new())
                 .expect("queued");
         }
         assert_eq!(replica.expel(), 1);
@@ -54,7 +54,7 @@ fn dummy_after_expelling_is_the_same_with_a_rewritten_chunk() {
         }
     }
     manager
-        .register("reader", Seqno(9), true)
+        .register("reader", Seqno(9), CursorOptions::new())
         .expect("9 was replaced, not expelled");
     assert_eq!(manager.expel(), 0);
     let diagram = manager.to_string();

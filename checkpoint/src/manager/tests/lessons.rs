@@ -39,13 +39,13 @@ fn register_after_expelling_needs_no_backfill_for_replaced_items() {
     // The first resident item is 3, but nothing live is missing above 1.
     assert!(
         !manager
-            .register("late", Seqno(1), true)
+            .register("late", Seqno(1), CursorOptions::new())
             .expect("1 was queued")
             .backfill
     );
     assert!(
         manager
-            .register("later", Seqno(0), true)
+            .register("later", Seqno(0), CursorOptions::new())
             .expect("0 is below every seqno")
             .backfill
     );
@@ -55,7 +55,9 @@ fn register_after_expelling_needs_no_backfill_for_replaced_items() {
 fn register_above_the_high_seqno_is_refused() {
     let manager = active();
     let refused = |after: u64, high: u64| {
-        let got = manager.register("ahead", Seqno(after), true).map(drop);
+        let got = manager
+            .register("ahead", Seqno(after), CursorOptions::new())
+            .map(drop);
         assert_eq!(
             got,
             Err(CheckpointError::NotQueuedYet {
@@ -74,7 +76,7 @@ fn register_above_the_high_seqno_is_refused() {
     refused(2, 1);
     assert_eq!(
         manager
-            .register("there", Seqno(1), true)
+            .register("there", Seqno(1), CursorOptions::new())
             .expect("1 was queued")
             .next,
         Seqno(2)

@@ -56,7 +56,11 @@ fn promoted_copy_truncates_its_partial_snapshot() {
     }
     let reader = replica
         .manager()
-        .register("reader", Seqno::ZERO, false)
+        .register(
+            "reader",
+            Seqno::ZERO,
+            CursorOptions::new().with_droppable(false),
+        )
         .expect("a name")
         .cursor;
     replica

@@ -6,7 +6,11 @@ use super::*;
 fn ends(vbucket: &VBucket) -> Vec<u64> {
     let reader = vbucket
         .manager()
-        .register("reader", Seqno::ZERO, false)
+        .register(
+            "reader",
+            Seqno::ZERO,
+            CursorOptions::new().with_droppable(false),
+        )
         .expect("a name")
         .cursor;
     let mut ends = Vec::new();

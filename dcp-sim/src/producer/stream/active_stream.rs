@@ -241,10 +241,11 @@ impl ActiveStream {
         vbucket: &VBucket,
         after: Seqno,
     ) -> Result<Registration, CheckpointError> {
-        let registration =
-            vbucket
-                .manager()
-                .register(&self.cursor_name, after, self.is_droppable)?;
+        let registration = vbucket.manager().register(
+            &self.cursor_name,
+            after,
+            lowtide_checkpoint::CursorOptions::new().with_droppable(self.is_droppable),
+        )?;
         self.cursor = Some(registration.cursor);
         Ok(registration)
     }

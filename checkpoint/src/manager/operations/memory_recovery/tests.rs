@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Recovered;
 use crate::error::CheckpointError;
-use crate::manager::config::CheckpointConfig;
+use crate::manager::config::{CheckpointConfig, CursorOptions};
 use crate::manager::manager::CheckpointManager;
 use crate::manager::read_limit::ReadLimit;
 use crate::memory::{MemoryState, Quota, QuotaConfig};
@@ -32,7 +32,11 @@ fn with_cursors(cursors: &[(&str, usize, bool)]) -> CheckpointManager {
     let manager = manager(CheckpointConfig::default());
     let register = |&(name, _, droppable): &(&str, usize, bool)| {
         manager
-            .register(name, Seqno::ZERO, droppable)
+            .register(
+                name,
+                Seqno::ZERO,
+                CursorOptions::new().with_droppable(droppable),
+            )
             .expect("valid")
             .cursor
     };
@@ -53,7 +57,7 @@ fn with_cursors(cursors: &[(&str, usize, bool)]) -> CheckpointManager {
 fn recover_drops_no_cursor_while_expelling_is_enough() {
     let manager = manager(CheckpointConfig::default());
     let reader = manager
-        .register("reader", Seqno::ZERO, true)
+        .register("reader", Seqno::ZERO, CursorOptions::new())
         .expect("valid")
         .cursor;
     set(&manager, 1).expect("no quota");
@@ -134,7 +138,7 @@ fn full_quota_refuses_writes_until_memory_is_recovered() {
     };
     let managers = [manager(config.clone()), manager(config)];
     let reader = managers[0]
-        .register("reader", Seqno::ZERO, true)
+        .register("reader", Seqno::ZERO, CursorOptions::new())
         .expect("valid")
         .cursor;
     let written = (0..)
@@ -174,7 +178,7 @@ fn checkpoint_is_closed_at_its_share_of_the_quota() {
         ..CheckpointConfig::default()
     });
     manager
-        .register("reader", Seqno::ZERO, true)
+        .register("reader", Seqno::ZERO, CursorOptions::new())
         .expect("valid");
     for key in 0..100 {
         set(&manager, key).expect("within the quota");

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::manager::config::{CheckpointConfig, Role};
+use crate::manager::config::{CheckpointConfig, CursorOptions, Role};
 use crate::manager::manager::CheckpointManager;
 use crate::manager::read_limit::ReadLimit;
 use crate::model::{Item, Key, Seqno, SnapshotMarker, SnapshotType};
@@ -102,7 +102,11 @@ fn checkpoint_and_cursor_infos_have_exact_figures() {
     };
     let replica = CheckpointManager::new(config, Seqno::ZERO);
     let slow = replica
-        .register("slow", Seqno::ZERO, false)
+        .register(
+            "slow",
+            Seqno::ZERO,
+            CursorOptions::new().with_droppable(false),
+        )
         .expect("valid")
         .cursor;
     replica
@@ -130,7 +134,7 @@ fn checkpoint_and_cursor_infos_have_exact_figures() {
     };
     replica.snapshot(disk).expect("valid");
     let fast = replica
-        .register("fast", Seqno(4), true)
+        .register("fast", Seqno(4), CursorOptions::new())
         .expect("valid")
         .cursor;
     replica.read(fast, ReadLimit::NONE).expect("registered");
