@@ -23,7 +23,13 @@ fn memory_is_recovered_before_a_write_is_refused() {
         .manager()
         .clone();
     // A consumer that reads nothing: its cursor goes, so that what the disk has can go from memory.
-    manager.register("slow", Seqno::ZERO, true).expect("a name");
+    manager
+        .register(
+            "slow",
+            Seqno::ZERO,
+            lowtide_checkpoint::CursorOptions::new(),
+        )
+        .expect("a name");
     for key in 0..300 {
         rig.set(&key.to_string(), 1_000)
             .expect("memory is recovered");

@@ -226,7 +226,7 @@ fn a_stream_whose_cursor_is_dropped_goes_on_at_once_where_memory_has_the_rest() 
     rig.node
         .vbucket
         .manager()
-        .register(&name, Seqno(2), true)
+        .register(&name, Seqno(2), lowtide_checkpoint::CursorOptions::new())
         .expect("it is there");
     assert_eq!(rig.sent(), ["marker 3-4", "mutation @3", "mutation @4"]);
 }

@@ -247,7 +247,11 @@ fn what_was_received_in_parts_is_announced_once() {
             .node
             .vbucket
             .manager()
-            .register("reader", Seqno::ZERO, true)
+            .register(
+                "reader",
+                Seqno::ZERO,
+                lowtide_checkpoint::CursorOptions::new(),
+            )
             .expect("valid")
             .cursor;
         for seqnos in [[1, 3], [4, 5]] {
