@@ -4,15 +4,20 @@
 //! it; when no event is left, nothing will ever happen again, and the cluster is judged.
 
 mod chaos;
+mod checks;
 mod client;
 mod cluster;
+mod due;
+mod events;
 mod fault_injection;
 mod foreign;
+mod guests;
 mod host;
+mod phases;
 mod reads;
 mod state;
 mod view;
 
-pub use client::{Observer, Progress, Silent};
 pub(super) use host::Host;
 pub use state::World;
+pub use view::{Observer, Progress, Silent};

@@ -1,17 +1,24 @@
 //! Invariants that are judged while a run goes on.
 
 pub(in crate::sim) mod branches;
-mod foreign;
+pub(in crate::sim) mod foreign;
 pub(in crate::sim) mod managers;
 pub(in crate::sim) mod memory;
-mod persisted;
+pub(in crate::sim) mod persisted;
 pub(in crate::sim) mod persistence_order;
-mod reads;
-mod streams;
+pub(in crate::sim) mod reads;
+pub(in crate::sim) mod streams;
 
-pub(in crate::sim) use foreign::Foreign;
-pub(in crate::sim) use memory::TakenIn;
-pub(in crate::sim) use persisted::Persisted;
-pub(in crate::sim) use persistence_order::PersistenceOrder;
-pub(in crate::sim) use reads::{Reads, Seen};
-pub(in crate::sim) use streams::Streams;
+pub(super) use memory::TakenIn;
+
+pub(super) use streams::Streams;
+
+pub(super) use reads::Seen;
+
+pub(super) use reads::Reads;
+
+pub(super) use persistence_order::PersistenceOrder;
+
+pub(super) use persisted::Persisted;
+
+pub(super) use foreign::Foreign;

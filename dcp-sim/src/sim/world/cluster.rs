@@ -3,6 +3,4 @@
 mod connections;
 mod leadership;
 mod machines;
-pub(super) mod rebalance;
-
-pub(super) use rebalance::Move;
+mod rebalance;

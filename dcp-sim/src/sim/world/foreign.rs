@@ -4,10 +4,6 @@
 //! them. What always holds: a client that lacks a stream looks for one until it has it; after the time for faults it
 //! asks for live streams only; a client without anything to read or to ask causes no event.
 
-mod guests;
+mod following;
 mod whims;
 mod wires;
-
-pub(super) use guests::Turn;
-
-pub(super) use guests::ForeignClients;

@@ -4,13 +4,14 @@
 //! that can't be reached, or has nothing to show, refuses. Reading takes no virtual time and draws from a stream of the
 //! seed of its own.
 
+use judge::running::Seen;
 use lowtide_checkpoint::{Seqno, State, VbUuid, Vbid};
 use lowtide_persistence::{ScanLimit, Snapshot};
 
-use super::state::{Due, World};
+use super::due::Due;
+use super::state::World;
 use crate::node::{Documents, NodeId, ReadError, Reader};
 use crate::sim::error::SimError;
-use crate::sim::judge::Seen;
 
 /// One read in so many is of everything.
 const WHOLE: u64 = 16;

@@ -3,14 +3,15 @@
 //! The cluster's manager compares what is with what should be, whenever something has changed; what it can't mend now it
 //! looks at again a little later.
 
+use judge::running::TakenIn;
 use lowtide_checkpoint::{State, Vbid};
 
 use crate::consumer::ConsumerEvent;
 use crate::node::{Action, Event, NodeId};
 use crate::sim::error::SimError;
 use crate::sim::hardware::{Ends, LinkId};
-use crate::sim::judge::TakenIn;
-use crate::sim::world::state::{Due, World};
+use crate::sim::world::due::Due;
+use crate::sim::world::state::World;
 use crate::wire::StreamEndReason;
 
 /// A consumer without memory looks again after this time whether it has some.

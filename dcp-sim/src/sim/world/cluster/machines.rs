@@ -9,8 +9,9 @@ use lowtide_persistence::{BackfillStep, CompactionRequest, EngineError, FlushGro
 
 use crate::node::{EngineAnswer, EngineCall, EngineDone, Event, NodeId, Stored};
 use crate::sim::error::SimError;
+use crate::sim::world::due::Due;
 use crate::sim::world::host::{Host, Loss};
-use crate::sim::world::state::{Due, World};
+use crate::sim::world::state::World;
 
 /// Between two steps of a compaction the disk serves others.
 const COMPACTION_PAUSE_MICROS: u64 = 500;

@@ -8,28 +8,13 @@ use lowtide_checkpoint::{State, Vbid};
 use super::leadership::whole;
 use crate::node::{Event, NodeId};
 use crate::sim::error::SimError;
-use crate::sim::world::state::{Due, World};
+use crate::sim::world::due::{Due, Move};
+use crate::sim::world::state::World;
 
 /// A move is looked at so often.
 const LOOK_MICROS: u64 = 1_000;
 /// A hand-over that finds no moment in so many looks is given up.
 const LOOKS_MAX: u32 = 200;
-
-/// A move under way.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::sim) enum Move {
-    /// The active is to hand over to that replica.
-    HandOver { vb: Vbid, to: NodeId, looks: u32 },
-    /// The active is handing over to that replica, as the stream between them has it.
-    TakeOver { vb: Vbid, to: NodeId, looks: u32 },
-    /// A copy is being built on one node, to take the place of another's; if that is the active, it hands over first.
-    Copy {
-        vb: Vbid,
-        from: NodeId,
-        to: NodeId,
-        looks: u32,
-    },
-}
 
 impl World {
     /// Builds a copy of a vBucket on a node that has none, to take the place of another.

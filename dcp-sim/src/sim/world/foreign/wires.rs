@@ -5,10 +5,11 @@
 
 use bytes::Bytes;
 
-use super::guests::{ForeignClients, Inbox, Turn, peer};
 use crate::node::{Event, NodeId};
 use crate::sim::error::SimError;
 use crate::sim::hardware::{Ends, LinkId};
+use crate::sim::world::due::Turn;
+use crate::sim::world::guests::{ForeignClients, Inbox, peer};
 use crate::sim::world::state::World;
 
 /// Bytes for or from a node that nobody can reach are tried again after this time.

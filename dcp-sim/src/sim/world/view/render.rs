@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
+use super::observer::Silent;
 use crate::node::{NodeId, Partition};
 use crate::sim::error::SimError;
 use crate::sim::foreign::Client;
-use crate::sim::world::client::Silent;
 use crate::sim::world::host::Host;
 use crate::sim::world::state::World;
 
