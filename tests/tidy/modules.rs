@@ -14,6 +14,10 @@ use super::paths::paths;
 const CRATES: [&str; 3] = ["checkpoint", "persistence", "dcp-sim"];
 const ROOMS_MAX: usize = 14;
 
+/// Folders that break a rule still. The tests fail for an entry that is not needed any more.
+const CROWDED: [(&str, &str); 2] = [("dcp-sim", "cli"), ("dcp-sim", "script")];
+const CYCLIC: [(&str, &str); 2] = [("dcp-sim", "cli"), ("dcp-sim", "cli/inspect")];
+
 type Module = Vec<String>;
 
 /// The modules of one crate, and what each names of the others.
@@ -193,12 +197,11 @@ fn graphs() -> Vec<(&'static str, Graph)> {
 #[test]
 fn rooms_form_no_cycle() {
     for (name, graph) in graphs() {
-        let cycles: Vec<_> = graph
-            .folders()
-            .into_iter()
-            .flat_map(|folder| graph.cycles(folder))
-            .collect();
-        assert!(cycles.is_empty(), "{name}: {cycles:#?}");
+        for folder in graph.folders() {
+            let cycles = graph.cycles(folder);
+            let is_known = CYCLIC.contains(&(name, folder.join("/").as_str()));
+            assert_eq!(cycles.is_empty(), !is_known, "{name}: {cycles:#?}");
+        }
     }
 }
 
@@ -215,13 +218,15 @@ fn nothing_below_a_face_imports_from_it() {
 #[test]
 fn folders_have_few_rooms() {
     for (name, graph) in graphs() {
-        let full: Vec<_> = graph
-            .folders()
-            .into_iter()
-            .map(|folder| (folder.join("/"), graph.rooms(folder).len()))
-            .filter(|(_, rooms)| *rooms > ROOMS_MAX)
-            .collect();
-        assert!(full.is_empty(), "{name}: {full:?}");
+        for folder in graph.folders() {
+            let (rooms, place) = (graph.rooms(folder).len(), folder.join("/"));
+            let is_known = CROWDED.contains(&(name, place.as_str()));
+            assert_eq!(
+                rooms <= ROOMS_MAX,
+                !is_known,
+                "{name}/{place}: {rooms} rooms"
+            );
+        }
     }
 }
 

@@ -259,7 +259,7 @@ pub(super) const RULES: &[Rule] = &[
         place: "dcp-sim/src/",
         never: &["std::fs"],
         but: &[
-            "dcp-sim/src/sim/storage.rs",
+            "dcp-sim/src/sim/hardware/storage.rs",
             "dcp-sim/src/input/",
             "dcp-sim/src/cli",
             "dcp-sim/src/report/times.rs",

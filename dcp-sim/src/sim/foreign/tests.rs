@@ -10,7 +10,7 @@ use crate::wire::{
 
 mod rig;
 
-use rig::{NODE, Rig, VB, broken, seen, sim::foreign::temper};
+use rig::{NODE, Rig, VB, broken, seen, temper};
 
 /// Guards W20: what a client asks with is its branch, its last seqno and its last marker's range.
 #[test]

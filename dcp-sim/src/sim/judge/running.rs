@@ -1,24 +1,17 @@
 //! Invariants that are judged while a run goes on.
 
 pub(in crate::sim) mod branches;
-pub(in crate::sim) mod foreign;
+mod foreign;
 pub(in crate::sim) mod managers;
 pub(in crate::sim) mod memory;
-pub(in crate::sim) mod persisted;
+mod persisted;
 pub(in crate::sim) mod persistence_order;
-pub(in crate::sim) mod reads;
-pub(in crate::sim) mod streams;
+mod reads;
+mod streams;
 
-pub(super) use memory::TakenIn;
-
-pub(super) use streams::Streams;
-
-pub(super) use reads::Seen;
-
-pub(super) use reads::Reads;
-
-pub(super) use persistence_order::PersistenceOrder;
-
-pub(super) use persisted::Persisted;
-
-pub(super) use foreign::Foreign;
+pub(in crate::sim) use foreign::Foreign;
+pub(in crate::sim) use memory::TakenIn;
+pub(in crate::sim) use persisted::Persisted;
+pub(in crate::sim) use persistence_order::PersistenceOrder;
+pub(in crate::sim) use reads::{Reads, Seen};
+pub(in crate::sim) use streams::Streams;

@@ -10,9 +10,7 @@ use lowtide_checkpoint::{Key, Seqno, VbUuid, Vbid};
 use crate::node::NodeId;
 use crate::producer::ProducerLimits;
 use crate::sim::config::{FaultConfig, FaultPlan};
-use crate::sim::judge::{
-    branches, judge::running::Persisted, judge::running::Reads, judge::running::Streams, memory,
-};
+use crate::sim::judge::{Persisted, Reads, Streams, branches, memory};
 use crate::sim::oracle::History;
 use crate::sim::record::{FaultFigures, Verdict};
 use crate::sim::rng::SimRng;

@@ -11,7 +11,7 @@ use super::view::{Observer, Progress};
 use crate::input::Change;
 use crate::node::{Action, Document, Event, NodeError, NodeId};
 use crate::sim::error::SimError;
-use crate::sim::judge::{judge::running::TakenIn, managers};
+use crate::sim::judge::{TakenIn, managers};
 use crate::sim::limits;
 use crate::sim::record::TraceEvent;
 

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::sim::judge::Foreign;
 use bytes::BytesMut;
-use judge::running::Foreign;
 use lowtide_checkpoint::{Key, Vbid};
 
 use crate::node::NodeId;

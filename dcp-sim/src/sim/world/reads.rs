@@ -4,7 +4,7 @@
 //! that can't be reached, or has nothing to show, refuses. Reading takes no virtual time and draws from a stream of the
 //! seed of its own.
 
-use judge::running::Seen;
+use crate::sim::judge::Seen;
 use lowtide_checkpoint::{Seqno, State, VbUuid, Vbid};
 use lowtide_persistence::{ScanLimit, Snapshot};
 

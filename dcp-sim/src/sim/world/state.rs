@@ -15,7 +15,7 @@ use crate::node::{Node, NodeConfig, NodeId};
 use crate::sim::config::{ClusterConfig, Topology};
 use crate::sim::error::SimError;
 use crate::sim::hardware::{Clock, Links, Network, NodeStorage, SkewedClocks, Storage};
-use crate::sim::judge::{judge::running::PersistenceOrder, managers};
+use crate::sim::judge::{PersistenceOrder, managers};
 use crate::sim::oracle::Oracle;
 use crate::sim::record::{Figures, Timeline, Trace, Verdict};
 use crate::sim::rng::SimRng;

@@ -16,7 +16,7 @@ pub(super) const VB: Vbid = Vbid(3);
 
 pub(super) const NODE: usize = 1;
 
-fn temper() -> Temper {
+pub(super) fn temper() -> Temper {
     Temper {
         asks: Asks::Everything,
         prefers: Prefers::Any,

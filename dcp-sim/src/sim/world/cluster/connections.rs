@@ -3,7 +3,7 @@
 //! The cluster's manager compares what is with what should be, whenever something has changed; what it can't mend now it
 //! looks at again a little later.
 
-use judge::running::TakenIn;
+use crate::sim::judge::TakenIn;
 use lowtide_checkpoint::{State, Vbid};
 
 use crate::consumer::ConsumerEvent;
