@@ -4,8 +4,10 @@
 //! for memory, a consumer registers again.
 //!
 //! # Invariants
-//! - An operation that returns an error has changed nothing (C15).
+//! - An operation that returns an error has changed nothing (C15), except for
+//!   [`CheckpointError::Internal`].
 
+use crate::invariant::Violation;
 use crate::model::Seqno;
 
 /// The reason why a [`CheckpointManager`](crate::CheckpointManager) refused an operation.
@@ -83,6 +85,25 @@ pub enum CheckpointError {
     /// An argument is not valid here.
     #[error("{0}")]
     InvalidArgument(&'static str),
+    /// The manager has found itself in an impossible state, which is a bug of this crate.
+    ///
+    /// The operation may be half done. A manager that has returned this from a write refuses every
+    /// further write with it. The host drops the vBucket and recovers it from its store. Debug
+    /// builds and tests panic instead.
+    #[error("internal error: invariant {invariant} is violated: {what}")]
+    Internal {
+        /// Invariant that does not hold, as `docs/invariants.md` names it.
+        invariant: &'static str,
+        /// Condition that does not hold.
+        what: &'static str,
+    },
+}
+
+impl From<Violation> for CheckpointError {
+    fn from(violation: Violation) -> Self {
+        let Violation { invariant, what } = violation;
+        Self::Internal { invariant, what }
+    }
 }
 
 impl CheckpointError {
@@ -100,6 +121,7 @@ impl CheckpointError {
             Self::NotQueuedYet { .. }
             | Self::ReservedCollection { .. }
             | Self::InvalidArgument(_) => "invalid-argument",
+            Self::Internal { .. } => "internal",
         }
     }
 }

@@ -52,6 +52,7 @@ mod error;
 pub mod fault;
 #[cfg(not(any(checkpoint_loom, feature = "faults")))]
 mod fault;
+mod invariant;
 mod limits;
 mod manager;
 mod memory;

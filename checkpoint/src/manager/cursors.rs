@@ -14,6 +14,7 @@ use slab::Slab;
 
 use super::config::CursorOptions;
 use crate::fault::{self, Fault};
+use crate::invariant::{Invariant, checked_invariant};
 use crate::model::Seqno;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -153,7 +154,11 @@ impl Cursors {
 
     pub(super) fn by_name(&self, name: &str) -> Option<Cursor> {
         let &slot = self.by_name.get(name)?;
-        self.slots.get(slot).map(|state| Cursor {
+        let state = self
+            .slots
+            .get(slot)
+            .expected("C4", "each name has a cursor")?;
+        Some(Cursor {
             slot,
             generation: state.generation,
         })
@@ -174,6 +179,7 @@ impl Cursors {
             .slots
             .get_mut(cursor.slot)
             .filter(|state| state.generation == cursor.generation)
+            .expected("C14", "a cursor that moves is registered")
         else {
             return;
         };
@@ -181,8 +187,9 @@ impl Cursors {
         if (state.position, state.seqno) == (position, seqno) {
             return;
         }
-        self.by_position
-            .remove(&(state.position, state.seqno, cursor.slot));
+        let place = (state.position, state.seqno, cursor.slot);
+        let was_there = self.by_position.remove(&place);
+        checked_invariant!(was_there, "C4", "each cursor is found by its position");
         state.position = position;
         state.seqno = seqno;
         self.by_position.insert((position, seqno, cursor.slot));
@@ -202,15 +209,12 @@ impl Cursors {
     /// Returns the cursor that is furthest behind, as far as the table knows; O(1).
     pub(super) fn first(&self) -> Option<(Cursor, &CursorState)> {
         let &(_, _, slot) = self.by_position.first()?;
-        self.slots.get(slot).map(|state| {
-            (
-                Cursor {
-                    slot,
-                    generation: state.generation,
-                },
-                state,
-            )
-        })
+        let state = self
+            .slots
+            .get(slot)
+            .expected("C4", "each position has a cursor")?;
+        let generation = state.generation;
+        Some((Cursor { slot, generation }, state))
     }
 
     /// Returns every cursor whose owner has published a position beyond the table's.
@@ -246,9 +250,11 @@ impl Cursors {
 
     /// Returns all cursors, ordered by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = &CursorState> {
-        self.by_name
-            .values()
-            .filter_map(|&slot| self.slots.get(slot))
+        self.by_name.values().filter_map(|&slot| {
+            self.slots
+                .get(slot)
+                .expected("C4", "each name has a cursor")
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -268,10 +274,20 @@ impl Cursors {
     }
 
     fn remove_slot(&mut self, slot: usize) {
-        if let Some(state) = self.slots.try_remove(slot) {
-            self.by_name.remove(&state.name);
-            self.by_position
-                .remove(&(state.position, state.seqno, slot));
+        // A cursor that is gone has nothing left to remove.
+        if let Some(state) = self
+            .slots
+            .try_remove(slot)
+            .expected("C4", "a cursor to remove is registered")
+        {
+            let place = (state.position, state.seqno, slot);
+            let had_name = self.by_name.remove(&state.name).is_some();
+            let had_place = self.by_position.remove(&place);
+            checked_invariant!(
+                had_name && had_place,
+                "C4",
+                "each cursor is found by its name and its position"
+            );
         }
     }
 }

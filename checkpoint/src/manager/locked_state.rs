@@ -12,6 +12,7 @@ use super::cursors::{Cursor, Cursors};
 use super::deferred::Deferred;
 use super::rollback_log::RollbackLog;
 use crate::fault::{self, Fault};
+use crate::invariant::{Invariant, Violation};
 use crate::memory::{Account, Charge, Membership, Quota};
 use crate::model::{Operation, Seqno};
 use crate::queue::{Chunk, KeyIndex, Queue, RetiredChunk};
@@ -66,6 +67,8 @@ pub(super) struct LockedState {
     /// Number of cursors that memory recovery dropped.
     pub(super) dropped: u64,
     pub(super) rollbacks: RollbackLog,
+    /// Invariant that a write found violated. Every later write is refused with it.
+    pub(super) violation: Option<Violation>,
     index_charge: Charge,
     deferred: Deferred,
 }
@@ -110,6 +113,7 @@ impl LockedState {
             changes: 0,
             dropped: 0,
             rollbacks: RollbackLog::default(),
+            violation: None,
             index_charge: account.charge(0),
             account,
             deferred: Deferred::default(),
@@ -203,7 +207,11 @@ impl LockedState {
         let lowest = self.lowest().map_or(u64::MAX, |(position, _)| position);
         while !self.closed.is_empty() && self.oldest_end() <= lowest {
             self.evict(self.oldest_end());
-            if let Some(checkpoint) = self.closed.pop_front() {
+            if let Some(checkpoint) = self
+                .closed
+                .pop_front()
+                .expected("C5", "the oldest of the closed checkpoints is there")
+            {
                 self.removed += checkpoint.live.items as u64;
                 self.removed_bytes += checkpoint.live.bytes as u64;
             }

@@ -9,6 +9,7 @@
 //! - The log has at most [`ENTRIES_MAX`] entries. A dropped entry counts as part of the next one,
 //!   whose seqno is lowered to it.
 
+use crate::invariant::Invariant;
 use crate::model::Seqno;
 
 /// Entries kept. Rollbacks to ever higher seqnos are rare. Beyond this number a subscriber may be
@@ -32,7 +33,11 @@ impl RollbackLog {
         if self.entries.len() > ENTRIES_MAX {
             // The lower seqno stands for both.
             let (_, lowest) = self.entries.remove(0);
-            if let Some((_, seqno)) = self.entries.first_mut() {
+            if let Some((_, seqno)) = self
+                .entries
+                .first_mut()
+                .expected("C24", "a full log of rollbacks has more than one entry")
+            {
                 *seqno = lowest;
             }
         }

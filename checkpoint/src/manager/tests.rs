@@ -20,6 +20,7 @@ mod batches;
 mod cursors;
 mod dummy;
 mod flushes;
+mod impossible;
 mod lessons;
 mod limits;
 mod memory;

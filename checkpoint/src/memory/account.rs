@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::quota::Quota;
 use crate::fault::{self, Fault};
+use crate::invariant::checked_invariant;
 use crate::sync::{AtomicUsize, Ordering};
 
 /// A running total of bytes. Cloning shares it.
@@ -57,7 +58,8 @@ impl Account {
     }
 
     fn sub(&self, bytes: usize) {
-        self.0.total.fetch_sub(bytes, Ordering::Relaxed);
+        let before = self.0.total.fetch_sub(bytes, Ordering::Relaxed);
+        checked_invariant!(before >= bytes, "C13", "only charged bytes are discharged");
         if let Some(quota) = &self.0.quota {
             quota.discharge(bytes);
         }

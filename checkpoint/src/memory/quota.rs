@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
+use crate::invariant::checked_invariant;
 use crate::sync::{AtomicUsize, Ordering};
 
 /// Limit, marks and counts. All may be changed while managers run.
@@ -202,8 +203,11 @@ impl Quota {
     /// into the share.
     #[must_use]
     pub fn checkpoint_bytes(&self) -> usize {
-        let shares =
-            self.managers().max(1) * self.0.checkpoints_per_manager.load(Ordering::Relaxed);
+        // The number of checkpoints has no upper limit. Saturated, each share is the smallest one.
+        let shares = self
+            .managers()
+            .max(1)
+            .saturating_mul(self.0.checkpoints_per_manager.load(Ordering::Relaxed));
         let share = self.0.limit_bytes.load(Ordering::Relaxed) / shares;
         share.clamp(1, self.0.checkpoint_bytes_max.load(Ordering::Relaxed))
     }
@@ -232,7 +236,8 @@ impl Quota {
     }
 
     pub(crate) fn discharge(&self, bytes: usize) {
-        self.0.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let before = self.0.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        checked_invariant!(before >= bytes, "C18", "only charged bytes are discharged");
     }
 
     /// Counts a manager until the membership is dropped.
@@ -254,7 +259,8 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.0.0.managers.fetch_sub(1, Ordering::Relaxed);
+        let before = self.0.0.managers.fetch_sub(1, Ordering::Relaxed);
+        checked_invariant!(before >= 1, "C18", "a quota counts its managers");
     }
 }
 

@@ -8,6 +8,7 @@
 //! - No uuid is 0, and seqnos never rise towards older entries.
 
 use super::ids::{Seqno, VbUuid};
+use crate::invariant::Invariant;
 
 /// One branch: `uuid` names the history that continues from `seqno`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,10 +104,15 @@ impl FailoverLog {
     /// Returns the branch that is being written.
     #[must_use]
     pub fn newest(&self) -> FailoverEntry {
-        self.0.first().copied().unwrap_or(FailoverEntry {
-            uuid: VbUuid(0),
-            seqno: Seqno::ZERO,
-        })
+        self.0
+            .first()
+            .copied()
+            .expected("C32", "a failover log has a branch")
+            // Uuid 0 is no branch: a consumer that gets it starts again from 0.
+            .unwrap_or(FailoverEntry {
+                uuid: VbUuid(0),
+                seqno: Seqno::ZERO,
+            })
     }
 
     /// Starts a branch at `seqno`. Entries that begin later belong to a lost history and are
@@ -130,7 +136,11 @@ impl FailoverLog {
     /// Removes branches that begin after `seqno`, for a rollback to `seqno`. The oldest branch
     /// always stays.
     pub fn prune(&mut self, seqno: Seqno) {
-        let oldest = self.0.last().copied();
+        let oldest = self
+            .0
+            .last()
+            .copied()
+            .expected("C32", "a failover log has a branch");
         self.0.retain(|entry| entry.seqno <= seqno);
         if let (true, Some(oldest)) = (self.0.is_empty(), oldest) {
             self.0.push(FailoverEntry {
@@ -153,6 +163,12 @@ mod tests {
                 seqno: Seqno(seqno),
             })
             .collect()
+    }
+
+    #[test]
+    #[should_panic(expected = "invariant C32 is violated: a failover log has a branch")]
+    fn empty_log_panics() {
+        let _entry = FailoverLog(Vec::new()).newest();
     }
 
     #[test]

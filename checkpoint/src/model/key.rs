@@ -13,6 +13,8 @@ use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
+use crate::invariant::Invariant;
+
 /// Bytes that fit next to a length without making a `Key` larger than the `Bytes` of a long key.
 const INLINE_BYTES_MAX: usize = 23;
 
@@ -63,7 +65,11 @@ impl Key {
             }
             *slot |= 0x80;
         }
-        let prefix = prefix.get(..prefix_len).unwrap_or(&[]);
+        let prefix = prefix
+            .get(..prefix_len)
+            .expected("C31", "a prefix has at most 5 bytes")
+            // The longest prefix of that id: the key is still one that can be decoded.
+            .unwrap_or(&prefix);
         inline(prefix, user).unwrap_or_else(|| {
             let mut encoded = Vec::with_capacity(prefix.len() + user.len());
             encoded.extend_from_slice(prefix);
@@ -96,7 +102,11 @@ impl Key {
     #[must_use]
     pub fn encoded(&self) -> &[u8] {
         match &self.0 {
-            Repr::Inline { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or(bytes),
+            Repr::Inline { len, bytes } => bytes
+                .get(..usize::from(*len))
+                .expected("C31", "an inline key's length is within its bytes")
+                // Longer than the key by zero bytes, and still distinct from other keys.
+                .unwrap_or(bytes),
             Repr::Shared(bytes) => bytes,
         }
     }
@@ -146,13 +156,19 @@ impl Key {
     /// Returns the id of the collection; 0 is the default one.
     #[must_use]
     pub fn collection(&self) -> u32 {
-        split(self.encoded()).map_or(0, |(id, _)| id)
+        split(self.encoded())
+            .expected("C31", "a key begins with a valid prefix")
+            // The default collection, to which a key without a prefix would belong.
+            .map_or(0, |(id, _)| id)
     }
 
     /// Returns the key without its prefix.
     #[must_use]
     pub fn user(&self) -> &[u8] {
-        split(self.encoded()).map_or(&[], |(_, user)| user)
+        split(self.encoded())
+            .expected("C31", "a key begins with a valid prefix")
+            // Used for display. The encoded key is what is stored and sent.
+            .map_or(&[], |(_, user)| user)
     }
 }
 

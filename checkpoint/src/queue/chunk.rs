@@ -18,6 +18,7 @@ use std::sync::Arc;
 use super::append_only::{AppendOnly, Appender};
 use super::cost::SLOT_BYTES;
 use super::slot::Slot;
+use crate::invariant::Invariant;
 use crate::memory::{Account, Charge};
 use crate::model::Seqno;
 use crate::sync::{AtomicU64, Link, Ordering};
@@ -263,7 +264,12 @@ impl Chunk {
     fn position(&self, index: usize) -> u64 {
         match &self.header().positions {
             None => self.start() + index as u64,
-            Some(positions) => positions.get(index).copied().unwrap_or(u64::MAX),
+            Some(positions) => positions
+                .get(index)
+                .copied()
+                .expected("C20", "a sparse chunk knows the position of each slot")
+                // Beyond every end, so that no cursor stops there.
+                .unwrap_or(u64::MAX),
         }
     }
 }

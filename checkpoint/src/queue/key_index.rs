@@ -18,6 +18,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::queue::{Queue, SlotRef};
+use crate::invariant::{Invariant, checked_invariant};
 use crate::model::{Item, Key, Namespace};
 
 /// Smallest size of a table.
@@ -157,7 +158,17 @@ impl KeyIndex {
 
     /// Records that the key found at `slot` now has its newest revision at `position`.
     pub(crate) fn insert(&mut self, slot: IndexSlot, position: u64) {
-        if let Some(entry) = self.entries.get_mut(slot.entry) {
+        checked_invariant!(
+            position >= self.origin && !self.is_exhausted(position),
+            "C6",
+            "a position fits into an index entry"
+        );
+        // Without an entry the key is not found, and its next revision does not replace this one.
+        if let Some(entry) = self
+            .entries
+            .get_mut(slot.entry)
+            .expected("C6", "a key's place is in the index")
+        {
             self.used += usize::from(*entry == EMPTY);
             *entry = u64::from(slot.hash) << 32 | (position - self.origin + 1);
         }
@@ -257,7 +268,12 @@ impl KeyIndex {
             while self.entries.get(at).is_some_and(|&entry| entry != EMPTY) {
                 at = (at + 1) & mask;
             }
-            if let Some(free) = self.entries.get_mut(at) {
+            // Without an entry the key is not found, and its next revision does not replace this one.
+            if let Some(free) = self
+                .entries
+                .get_mut(at)
+                .expected("C6", "an index has a free entry")
+            {
                 *free = hash << 32 | (position - self.origin + 1);
             }
         }

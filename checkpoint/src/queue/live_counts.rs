@@ -6,6 +6,8 @@
 //! - The sum below a number is the sum of everything added to the numbers below it.
 //! - Appending, adding and summing are O(log segments).
 
+use crate::invariant::{Invariant, checked_invariant};
+
 /// A count for each segment, and sums over them.
 #[derive(Debug, Default)]
 pub(super) struct LiveCounts {
@@ -42,6 +44,11 @@ impl LiveCounts {
 
     /// Adds to a number's count.
     pub(super) fn add(&mut self, number: usize, count: i64) {
+        checked_invariant!(
+            number < self.tree.len(),
+            "C2",
+            "a segment has a number in the live counts"
+        );
         let mut index = number + 1;
         while let Some(node) = self.tree.get_mut(index - 1) {
             *node += count;
@@ -53,10 +60,20 @@ impl LiveCounts {
     pub(super) fn before(&self, number: usize) -> usize {
         let (mut index, mut sum) = (number, 0);
         while let Some(below) = index.checked_sub(1) {
-            sum += self.tree.get(below).copied().unwrap_or(0);
+            sum += self
+                .tree
+                .get(below)
+                .copied()
+                .expected("C2", "a segment has a number in the live counts")
+                // What is missing counts nothing, and the other counts stay right.
+                .unwrap_or(0);
             index &= below;
         }
-        usize::try_from(sum).unwrap_or(0)
+        usize::try_from(sum)
+            .ok()
+            .expected("C2", "no live count is negative")
+            // A reader that is told too much finds less when it reads.
+            .unwrap_or(0)
     }
 }
 

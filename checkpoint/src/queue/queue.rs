@@ -19,6 +19,7 @@ use super::chunk::{Chunk, Filler};
 use super::live_counts::LiveCounts;
 use super::slot::Slot;
 use super::totals::Totals;
+use crate::invariant::{Violation, invariant, subtract, violated};
 use crate::memory::Account;
 use crate::model::{Item, Seqno};
 
@@ -63,6 +64,20 @@ pub(super) struct Segment {
     /// Whether the next item may enter this segment. Only the last segment is being filled, and its
     /// items are not in the live counts yet.
     pub(super) is_filling: bool,
+}
+
+impl Segment {
+    /// Returns the number of slots whose item was superseded.
+    pub(super) fn dead(&self) -> usize {
+        let mut slots = self.slots;
+        subtract(
+            &mut slots,
+            self.live.items,
+            "C2",
+            "a live slot is one of its chunk's slots",
+        );
+        slots
+    }
 }
 
 /// Items in chunks, and the counts over them.
@@ -140,27 +155,41 @@ impl Queue {
     }
 
     /// Appends an item and returns its position.
+    ///
+    /// # Errors
+    /// A [`Violation`] if there is no room although it has just been made. The item is lost, so its
+    /// writer must not count on it.
     #[inline]
-    pub(crate) fn push(&mut self, item: Item) -> u64 {
+    pub(crate) fn push(&mut self, item: Item) -> Result<u64, Violation> {
         let position = self.end;
         let payload = item.payload_bytes();
         if !self.has_room() {
             self.add_chunk(item.seqno);
         }
-        if let (Some(filler), Some(segment)) = (&mut self.filler, self.segments.back_mut()) {
-            filler.shared().record_payload(payload);
-            let filled = filler.push(Slot::new(item));
-            debug_assert!(filled, "there is no room for position {position}");
-            segment.live.add(payload);
-            segment.slots += 1;
-            segment.filled = position + 1;
-        }
+        let (Some(filler), Some(segment)) = (&mut self.filler, self.segments.back_mut()) else {
+            return Err(violated("C2", "the last segment is being filled"));
+        };
+        filler.shared().record_payload(payload);
+        invariant!(
+            filler.push(Slot::new(item)),
+            "C26",
+            "the chunk has a place for the item"
+        );
+        segment.live.add(payload);
+        segment.slots += 1;
+        segment.filled = position + 1;
         self.live += 1;
         self.uncharged += payload;
         self.filling_bytes += payload;
         self.bytes += payload;
         self.end = position + 1;
-        position
+        Ok(position)
+    }
+
+    /// Loses the chunk that is being filled, as no code does: the next item finds no room.
+    #[cfg(test)]
+    pub(crate) fn lose_filler(&mut self) {
+        self.filler = None;
     }
 
     /// Ends a critical section: charges the items queued in it and publishes them to readers
@@ -207,9 +236,24 @@ impl Queue {
         for segment in self.segments.drain(..whole) {
             self.live_counts
                 .add(segment.number, -(segment.live.items as i64));
-            self.bytes -= segment.chunk.bytes();
-            self.live -= segment.live.items;
-            self.dead -= segment.slots - segment.live.items;
+            subtract(
+                &mut self.bytes,
+                segment.chunk.bytes(),
+                "C2",
+                "a queue counts the bytes of its chunks",
+            );
+            subtract(
+                &mut self.live,
+                segment.live.items,
+                "C2",
+                "a queue counts the live slots of its chunks",
+            );
+            subtract(
+                &mut self.dead,
+                segment.dead(),
+                "C2",
+                "a queue counts the dead slots of its chunks",
+            );
             freed.push(segment.chunk);
         }
         self.renumber_if_stale();

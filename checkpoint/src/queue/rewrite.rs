@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::chunk::{Chunk, RetiredChunk};
 use super::live_counts::LiveCounts;
 use super::queue::{Queue, Segment, SlotRef};
+use crate::invariant::{Invariant, subtract};
 use crate::model::Seqno;
 
 /// Dead slots that are tolerated beyond the number of live slots. Most chunks leave soon as readers
@@ -34,7 +35,10 @@ impl Queue {
         by: Seqno,
     ) -> Option<(usize, SmallVec<[RetiredChunk; 2]>)> {
         let index = at.segment;
-        let segment = self.segments.get_mut(index)?;
+        let segment = self
+            .segments
+            .get_mut(index)
+            .expected("C6", "a slot's location is valid until the queue changes")?;
         let payload = segment.chunk.supersede(at.slot, by)?;
         segment.live.remove(payload);
         if !segment.is_filling {
@@ -74,9 +78,22 @@ impl Queue {
             self.stop_filling();
         }
         self.layout += 1;
-        let segment = self.segments.remove(index)?;
-        self.bytes -= segment.chunk.bytes();
-        self.dead -= segment.slots - segment.live.items;
+        let segment = self
+            .segments
+            .remove(index)
+            .expected("C20", "the segment to rewrite is in the queue")?;
+        subtract(
+            &mut self.bytes,
+            segment.chunk.bytes(),
+            "C2",
+            "a queue counts the bytes of its chunks",
+        );
+        subtract(
+            &mut self.dead,
+            segment.dead(),
+            "C2",
+            "a queue counts the dead slots of its chunks",
+        );
         if segment.live.items == 0 {
             self.renumber_if_stale();
             return Some(RetiredChunk::Shared(segment.chunk));
@@ -87,6 +104,8 @@ impl Queue {
         let first = chunk
             .as_slice()
             .first()
+            .expected("C20", "a rewritten chunk has each live item")
+            // A search begins in this chunk then, as it did before.
             .map_or(segment.first, |slot| slot.item().seqno);
         self.segments.insert(
             index,

@@ -28,7 +28,7 @@ fn item(seqno: u64, value_bytes: usize) -> Item {
 
 /// Queues an item in one critical section.
 fn push(queue: &mut Queue, item: Item) -> u64 {
-    let position = queue.push(item);
+    let position = queue.push(item).expect("there is room");
     queue.publish();
     position
 }

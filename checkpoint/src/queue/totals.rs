@@ -5,6 +5,7 @@
 use std::ops::{AddAssign, SubAssign};
 
 use super::cost::{ENTRY_BYTES, SLOT_BYTES};
+use crate::invariant::{checked_invariant, subtract};
 
 /// A number of items and their bytes: keys, values, slots and index entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,8 +20,15 @@ impl Totals {
     }
 
     /// Returns the bytes of keys and values alone.
-    pub(crate) const fn payload_bytes(&self) -> usize {
-        self.bytes - self.items * Self::cost(0)
+    pub(crate) fn payload_bytes(&self) -> usize {
+        let mut bytes = self.bytes;
+        subtract(
+            &mut bytes,
+            self.items * Self::cost(0),
+            "C2",
+            "a total has the overhead of its items",
+        );
+        bytes
     }
 
     pub(crate) fn add(&mut self, payload_bytes: usize) {
@@ -29,6 +37,11 @@ impl Totals {
     }
 
     pub(crate) fn remove(&mut self, payload_bytes: usize) {
+        checked_invariant!(
+            self.items >= 1 && self.bytes >= Self::cost(payload_bytes),
+            "C2",
+            "a total has the item that is removed"
+        );
         self.items -= 1;
         self.bytes -= Self::cost(payload_bytes);
     }
@@ -43,7 +56,8 @@ impl AddAssign for Totals {
 
 impl SubAssign for Totals {
     fn sub_assign(&mut self, other: Self) {
-        self.items -= other.items;
-        self.bytes -= other.bytes;
+        let what = "a total has the items that are removed";
+        subtract(&mut self.items, other.items, "C2", what);
+        subtract(&mut self.bytes, other.bytes, "C2", what);
     }
 }

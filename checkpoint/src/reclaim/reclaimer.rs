@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::garbage::Garbage;
 use crate::fault::{self, Fault};
+use crate::invariant::checked_invariant;
 use crate::sync::{AtomicUsize, Mutex, Ordering, Rank, Signal};
 
 /// Frees memory for any number of managers. Cloning shares it; two are equal if they are the same
@@ -130,7 +131,8 @@ impl Reclaimer {
         for garbage in garbage {
             let bytes = garbage.bytes();
             drop(garbage);
-            self.0.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            let before = self.0.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            checked_invariant!(before >= bytes, "C27", "garbage is freed once");
         }
         was_any
     }

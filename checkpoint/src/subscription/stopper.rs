@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::invariant::Invariant;
 use crate::model::State;
 use crate::sync::{AtomicUsize, Ordering, Signal};
 
@@ -49,8 +50,10 @@ impl Stopper {
         let index = ENDED
             .iter()
             .position(|&ended| ended == state)
-            .unwrap_or_default();
-        self.status.store(STOPPED + 1 + index, Ordering::Release);
+            .expected("C19", "a subscription ends with one of the four states");
+        // Without its state the end is still an end, as if the user had stopped it.
+        let status = index.map_or(STOPPED, |index| STOPPED + 1 + index);
+        self.status.store(status, Ordering::Release);
         self.signal.raise();
     }
 
@@ -67,7 +70,9 @@ impl Stopper {
             ended => {
                 let state = ended
                     .checked_sub(STOPPED + 1)
-                    .and_then(|index| ENDED.get(index));
+                    .and_then(|index| ENDED.get(index))
+                    .expected("C19", "a subscription ends with one of the four states");
+                // Its waiting must end, whatever the reason.
                 Some(state.map_or(Stop::ByUser, |&state| Stop::ByState(state)))
             }
         }

@@ -10,6 +10,7 @@ use super::snapshot_progress::SnapshotProgress;
 use super::stopper::{Stop, Stopper};
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
+use crate::invariant::checked_invariant;
 use crate::manager::{
     Batch, CheckpointManager, Cursor, Progress, ReadLimit, Registration, Resumed, Subscriber, Tail,
     TailRead,
@@ -314,6 +315,11 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         // A cursor that is already gone needs no removal.
-        let _gone = self.manager.unregister(self.cursor);
+        let removed = self.manager.unregister(self.cursor);
+        checked_invariant!(
+            matches!(removed, Ok(()) | Err(CheckpointError::UnknownCursor)),
+            "C14",
+            "a subscription has a cursor of its own"
+        );
     }
 }

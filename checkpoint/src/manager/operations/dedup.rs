@@ -6,15 +6,15 @@
 
 use crate::manager::locked_state::LockedState;
 use crate::model::{Item, Namespace};
-use crate::queue::IndexSlot;
+use crate::queue::{IndexSlot, Resident};
 
 /// The decision about an item that is about to be queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Verdict {
     /// The item is appended and replaces nothing.
     Append,
-    /// The item replaces the resident revision of its key.
-    Replace,
+    /// The item replaces this resident revision of its key.
+    Replace(Resident),
     /// The item repeats a key that may not be replaced, so it needs a new checkpoint.
     NewCheckpoint,
 }
@@ -39,7 +39,7 @@ impl LockedState {
             return if sync_write || history {
                 Verdict::NewCheckpoint
             } else {
-                Verdict::Replace
+                Verdict::Replace(old)
             };
         }
         // Every cursor has passed an expelled revision, so there is nothing to replace. But a

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use crate::invariant::Invariant;
 use crate::manager::locked_state::LockedState;
 #[cfg(checkpoint_loom)]
 use crate::{manager::cursors::CursorState, model::Seqno};
@@ -54,7 +55,13 @@ impl LockedState {
     pub(crate) fn recover(&mut self, bytes: usize) -> Recovered {
         let mut done = Recovered::default();
         let before = self.live_bytes();
-        let freed = |state: &Self| before.saturating_sub(state.live_bytes());
+        let freed = |state: &Self| {
+            before
+                .checked_sub(state.live_bytes())
+                .expected("C17", "memory recovery adds no item")
+                // Nothing counts as freed, so that the caller looks for memory elsewhere.
+                .unwrap_or(0)
+        };
         if bytes > 0 && self.open.live.items > 0 {
             self.open_next();
             done.checkpoints_created = 1;
@@ -100,7 +107,11 @@ impl LockedState {
             .map(|cursor| Arc::clone(&cursor.name))
             .collect();
         for name in names {
-            if let Some(cursor) = self.cursors.by_name(&name) {
+            if let Some(cursor) = self
+                .cursors
+                .by_name(&name)
+                .expected("C4", "each name has a cursor")
+            {
                 self.cursors.remove(cursor);
                 self.dropped += 1;
                 dropped.push(name);

@@ -8,6 +8,7 @@
 //!   those replaced meanwhile, and the items queued since.
 
 use crate::error::CheckpointError;
+use crate::invariant::Invariant;
 use crate::manager::batch::Batch;
 use crate::manager::locked_state::{FlushInProgress, LockedState};
 use crate::manager::read_limit::{ReadEnd, ReadLimit};
@@ -28,7 +29,7 @@ impl LockedState {
         let state = self
             .cursors
             .get(cursor)
-            .ok_or(CheckpointError::UnknownCursor)?;
+            .invariant("C14", "the persistence cursor stays registered")?;
         let (backup_position, backup_seqno) = (state.position, state.seqno);
         // Set before the read: the cursor may leave the oldest checkpoint, which must stay until the
         // flush has ended.
@@ -55,7 +56,13 @@ impl LockedState {
         let Some(flush) = self.flush.take_if(|flush| flush.token == token) else {
             return;
         };
-        if let (false, Some(cursor)) = (success, self.persistence) {
+        // A flush without its cursor has nothing to move back. What it read stays in memory until
+        // another cursor has passed it.
+        if !success
+            && let Some(cursor) = self
+                .persistence
+                .expected("C10", "a flush belongs to the persistence cursor")
+        {
             self.cursors
                 .restore(cursor, flush.backup_position, flush.backup_seqno);
         }

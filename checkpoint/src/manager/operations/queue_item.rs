@@ -5,6 +5,7 @@
 use super::dedup::Verdict;
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
+use crate::invariant::{Invariant, Violation};
 use crate::manager::config::Role;
 use crate::manager::locked_state::LockedState;
 use crate::memory::MemoryState;
@@ -37,23 +38,44 @@ impl LockedState {
     pub(crate) fn queue_item(&mut self, item: Item) -> Result<Queued, CheckpointError> {
         self.require_memory(&item)?;
         let seqno = self.seqno_of(&item)?;
-        self.config.limits.check(&item, seqno)?;
+        let refused = self.config.limits.check(&item, seqno);
+        refused.map_err(|error| self.violation.map_or(error, CheckpointError::from))?;
+        let effect = self.append(item, seqno);
+        let effect = effect.map_err(|violation| self.refuse_writes(violation))?;
+        self.wake_idle();
+        Ok(Queued { seqno, effect })
+    }
+
+    /// Does everything about queueing an accepted item except waking readers.
+    #[inline]
+    fn append(&mut self, item: Item, seqno: Seqno) -> Result<Effect, Violation> {
         let history =
             item.history || (self.role == Role::Active && item.operation == Operation::SystemEvent);
         self.close_if_full();
-        let namespace = item.operation.namespace();
-        let effect = namespace.map_or(Effect::New, |namespace| {
-            self.record_operation(&item, namespace, seqno, history)
-        });
+        let effect = match item.operation.namespace() {
+            None => Effect::New,
+            Some(namespace) => self.record_operation(&item, namespace, seqno, history)?,
+        };
         // An item is large: it is moved once, into its slot.
         self.open.live.add(item.payload_bytes());
         self.queue.push(Item {
             seqno,
             history,
             ..item
-        });
-        self.wake_idle();
-        Ok(Queued { seqno, effect })
+        })?;
+        Ok(effect)
+    }
+
+    /// Refuses every later document: a key may have lost its revision, and its readers must not take
+    /// what follows for the whole.
+    ///
+    /// The limits do it, because each write is compared with them already. Changes of the vBucket's
+    /// state pass, so that the host can end it.
+    #[cold]
+    fn refuse_writes(&mut self, violation: Violation) -> CheckpointError {
+        self.violation = Some(violation);
+        self.config.limits.seqno_max = Seqno::ZERO;
+        violation.into()
     }
 
     /// Does everything about queueing an operation except the push at the end of the queue.
@@ -63,17 +85,11 @@ impl LockedState {
         namespace: Namespace,
         seqno: Seqno,
         history: bool,
-    ) -> Effect {
+    ) -> Result<Effect, Violation> {
         let (verdict, slot) = self.deduplicate(item, namespace, history);
-        let effect = match (verdict, slot) {
-            (
-                Verdict::Replace,
-                Some(IndexSlot {
-                    resident: Some(old),
-                    ..
-                }),
-            ) => self.replace(old, seqno),
-            _ => Effect::New,
+        let effect = match verdict {
+            Verdict::Replace(old) => self.replace(old, seqno)?,
+            Verdict::Append | Verdict::NewCheckpoint => Effect::New,
         };
         let is_visible = item.operation.is_visible();
         self.high = seqno;
@@ -93,7 +109,7 @@ impl LockedState {
                     .restrict(namespace, &item.key, is_prepare, history);
             }
         }
-        effect
+        Ok(effect)
     }
 
     /// Returns the verdict on the item, and the slot of its key in the index of the checkpoint that
@@ -109,7 +125,7 @@ impl LockedState {
         }
         let slot = self.look_up(item, namespace);
         let verdict = self.verdict(item, namespace, history, slot);
-        if verdict != Verdict::NewCheckpoint {
+        if !matches!(verdict, Verdict::NewCheckpoint) {
             return (verdict, Some(slot));
         }
         self.open_next();
@@ -186,17 +202,18 @@ impl LockedState {
         }
     }
 
-    fn replace(&mut self, old: Resident, by: Seqno) -> Effect {
-        let Some((payload, retired)) = self.queue.supersede(old.at, by) else {
-            return Effect::New;
-        };
+    fn replace(&mut self, old: Resident, by: Seqno) -> Result<Effect, Violation> {
+        let (payload, retired) = self
+            .queue
+            .supersede(old.at, by)
+            .invariant("C6", "a resident revision is live")?;
         self.discard_retired(retired);
         self.open.live.remove(payload);
         self.deduplicated += 1;
         let persisted = self.persistence.and_then(|cursor| self.cursors.get(cursor));
-        match persisted {
+        Ok(match persisted {
             Some(cursor) if cursor.position > old.position => Effect::ReplacedPersisted,
             _ => Effect::Replaced,
-        }
+        })
     }
 }

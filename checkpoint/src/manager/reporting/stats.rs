@@ -3,6 +3,7 @@
 //! Queueing counts only what de-duplication needs; everything else is summed up on request.
 //! `docs/statistics.md` lists the figures of other systems that this one does not have.
 
+use crate::invariant::Invariant;
 use crate::manager::checkpoint::Checkpoint;
 use crate::manager::cursors::{CursorInfo, CursorState};
 use crate::manager::locked_state::LockedState;
@@ -109,7 +110,12 @@ impl LockedState {
             expelled_bytes: self.expelled_bytes,
             removed_bytes: self.removed_bytes,
             checkpoints_created: self.checkpoints_created,
-            checkpoints_removed: self.checkpoints_created - checkpoints as u64,
+            checkpoints_removed: self
+                .checkpoints_created
+                .checked_sub(checkpoints as u64)
+                .expected("C1", "each checkpoint was created")
+                // A figure for people. No decision depends on it.
+                .unwrap_or(0),
             cursors_dropped: self.dropped,
             wake_ups: self.wake_ups,
             queue_bytes,
@@ -117,7 +123,10 @@ impl LockedState {
             reader_bytes: self
                 .account
                 .total()
-                .saturating_sub(queue_bytes + index_bytes),
+                .checked_sub(queue_bytes + index_bytes)
+                .expected("C13", "the account has the bytes of queue and index")
+                // A figure for people. No decision depends on it.
+                .unwrap_or(0),
         }
     }
 
@@ -163,6 +172,8 @@ impl LockedState {
         self.checkpoints()
             .rev()
             .find(|checkpoint| checkpoint.first <= position)
+            .expected("C4", "no cursor is below the base")
+            // The checkpoint that such a cursor would read first.
             .unwrap_or(self.oldest())
     }
 }

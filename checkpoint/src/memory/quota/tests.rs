@@ -97,3 +97,14 @@ fn invalid_configuration_is_refused_and_changes_nothing() {
     quota.charge(900);
     assert_eq!(quota.state(), MemoryState::High);
 }
+
+#[test]
+fn checkpoint_size_does_not_overflow() {
+    let quota = Quota::new(QuotaConfig {
+        checkpoints_per_manager: usize::MAX,
+        ..QuotaConfig::default()
+    })
+    .expect("valid");
+    let _managers = [quota.join(), quota.join()];
+    assert_eq!(quota.checkpoint_bytes(), 1);
+}

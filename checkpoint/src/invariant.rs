@@ -1,0 +1,154 @@
+//! Impossible states: a violated invariant is reported by its id, never passed over.
+//!
+//! A fallback such as `unwrap_or_default` turns a bug into a wrong answer far from its cause. Here
+//! the bug stops where it shows. The checked builds are tests, debug builds, loom's models and builds
+//! with the feature `faults`.
+//!
+//! | tool | checked builds | release builds |
+//! |---|---|---|
+//! | `invariant!`, [`Invariant::invariant`] | panic | return a [`Violation`], which callers see as [`CheckpointError::Internal`] |
+//! | [`Invariant::expected`], [`violated`] | panic | take the fallback that the caller names |
+//! | `checked_invariant!` | panic | evaluate nothing: for the hottest paths |
+//!
+//! The first kind is for functions that can return an error. The second kind is for `Drop` and for
+//! getters that cannot. A comment there says why the fallback does the least harm.
+//!
+//! # Invariants
+//! - Each use names an invariant of `docs/invariants.md`.
+//! - Data from outside is never a reason to come here: it is refused with an error of its own.
+//!
+//! [`CheckpointError::Internal`]: crate::CheckpointError::Internal
+
+/// Whether a violated invariant panics.
+pub(crate) const IS_CHECKED: bool = cfg!(any(
+    test,
+    debug_assertions,
+    feature = "faults",
+    checkpoint_loom
+));
+
+/// An invariant that does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    /// Id of the invariant in `docs/invariants.md`.
+    pub(crate) invariant: &'static str,
+    /// Condition that does not hold.
+    pub(crate) what: &'static str,
+}
+
+/// Reports that an invariant does not hold, and returns the report in a release build.
+///
+/// # Panics
+/// In checked builds.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(crate) fn violated(invariant: &'static str, what: &'static str) -> Violation {
+    assert!(!panics(), "invariant {invariant} is violated: {what}");
+    Violation { invariant, what }
+}
+
+#[cfg(not(test))]
+const fn panics() -> bool {
+    IS_CHECKED
+}
+
+/// Returns an error from the function unless the condition holds. Panics in checked builds.
+macro_rules! invariant {
+    ($holds:expr, $invariant:literal, $what:literal) => {
+        if !$holds {
+            return Err($crate::invariant::violated($invariant, $what).into());
+        }
+    };
+}
+
+/// Panics in checked builds unless the condition holds. Release builds do not evaluate it.
+macro_rules! checked_invariant {
+    ($holds:expr, $invariant:literal, $what:literal) => {
+        if $crate::invariant::IS_CHECKED && !$holds {
+            let _violation = $crate::invariant::violated($invariant, $what);
+        }
+    };
+}
+
+pub(crate) use {checked_invariant, invariant};
+
+/// A value that an invariant promises.
+pub(crate) trait Invariant<T> {
+    /// Returns the value.
+    ///
+    /// # Errors
+    /// A [`Violation`] if there is none, in release builds. Checked builds panic.
+    fn invariant(self, invariant: &'static str, what: &'static str) -> Result<T, Violation>;
+
+    /// Returns itself, for a caller that names a fallback. Checked builds panic if there is no
+    /// value.
+    #[must_use]
+    fn expected(self, invariant: &'static str, what: &'static str) -> Self;
+}
+
+impl<T> Invariant<T> for Option<T> {
+    #[inline]
+    #[track_caller]
+    fn invariant(self, invariant: &'static str, what: &'static str) -> Result<T, Violation> {
+        match self {
+            Some(value) => Ok(value),
+            None => Err(violated(invariant, what)),
+        }
+    }
+
+    #[inline]
+    #[track_caller]
+    fn expected(self, invariant: &'static str, what: &'static str) -> Self {
+        if self.is_none() {
+            let _violation = violated(invariant, what);
+        }
+        self
+    }
+}
+
+/// Subtracts a part from its total. A release build stops at 0 if the part is larger.
+///
+/// A total of 0 is closer to the truth than the huge number that a wrapped one would be.
+#[inline]
+#[track_caller]
+pub(crate) fn subtract(
+    total: &mut usize,
+    part: usize,
+    invariant: &'static str,
+    what: &'static str,
+) {
+    *total = total
+        .checked_sub(part)
+        .expected(invariant, what)
+        .unwrap_or(0);
+}
+
+#[cfg(test)]
+mod release {
+    use std::cell::Cell;
+
+    std::thread_local! {
+        static IS_RELEASE: Cell<bool> = const { Cell::new(false) };
+    }
+
+    pub(super) fn panics() -> bool {
+        !IS_RELEASE.get()
+    }
+
+    /// Runs `step` as a release build does: a violated invariant is returned, not raised.
+    pub(crate) fn as_in_release<T>(step: impl FnOnce() -> T) -> T {
+        IS_RELEASE.set(true);
+        let result = step();
+        IS_RELEASE.set(false);
+        result
+    }
+}
+
+#[cfg(test)]
+pub(crate) use release::as_in_release;
+#[cfg(test)]
+use release::panics;
+
+#[cfg(test)]
+mod tests;
