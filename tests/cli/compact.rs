@@ -217,7 +217,7 @@ fn a_directory_is_compacted_in_place() {
     assert!(
         ended
             .stderr
-            .contains("3.couch.0: a newer revision is there: removed"),
+            .contains("3.couch.0: superseded by a newer revision: removed"),
         "{ended:#?}"
     );
     assert_eq!(

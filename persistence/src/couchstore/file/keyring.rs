@@ -65,9 +65,9 @@ impl Keyring {
         // The parser's message could quote a key; kind and place of the error are enough.
         let json: JsonKeys = serde_json::from_slice(text).map_err(|error| {
             let kind = if error.is_data() {
-                "not the fields a key file has"
+                "unexpected or missing fields"
             } else {
-                "no valid JSON"
+                "invalid JSON"
             };
             invalid(format!(
                 "{kind}, line {} column {}",
@@ -83,7 +83,7 @@ impl Keyring {
             let key = decode(&key)
                 .ok_or_else(|| invalid(format!("key {id} is not 32 bytes in base64")))?;
             if keyring.keys.contains_key(&id) {
-                return Err(invalid(format!("key {id} is there twice")));
+                return Err(invalid(format!("key {id} occurs twice")));
             }
             keyring.keys.insert(id, key);
         }

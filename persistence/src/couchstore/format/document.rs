@@ -1,11 +1,12 @@
-//! Items as documents of the format: keys with the prefix of their name space, metadata, and bodies.
+//! Items as documents of the format: keys with the prefix of their name space, metadata, and
+//! bodies.
 
 mod conversion;
 mod revision_meta;
 mod stored_key;
 
-pub(crate) use self::conversion::{
-    Document, LIMITS, NO_BODY, from_item, from_items, item_of, to_item,
-};
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::conversion::from_item;
+pub(crate) use self::conversion::{Document, LIMITS, NO_BODY, from_items, item_of, to_item};
 pub(crate) use self::revision_meta::RevisionMeta;
 pub(crate) use self::stored_key::{PREPARED, SYSTEM, is_prepared, split_key, stored_key};

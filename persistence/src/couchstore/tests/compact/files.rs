@@ -237,7 +237,7 @@ fn commit_without_activation_is_copied() {
         assert!(contents(&engine, VB) == before);
         let old = (
             dir().join("7.couch.1"),
-            "a newer revision is there: removed".to_owned(),
+            "superseded by a newer revision: removed".to_owned(),
         );
         assert_eq!(
             report.repairs,

@@ -34,7 +34,7 @@ pub(crate) fn flaws(high: u64, info: &DocInfo) -> Vec<(FindingKind, String)> {
     }
     if info.body_position == 0 && info.physical_bytes != 0 {
         let what = format!(
-            "no body, yet it is said to take {} bytes",
+            "no body, but the row says it takes {} bytes",
             info.physical_bytes
         );
         flaws.push((FindingKind::Body, what));
@@ -45,7 +45,7 @@ pub(crate) fn flaws(high: u64, info: &DocInfo) -> Vec<(FindingKind, String)> {
 /// Returns the flaw of a body whose checksum matches.
 pub(crate) fn body_flaw(info: &DocInfo, stored: &[u8]) -> Option<&'static str> {
     (info.is_compressed() && snappy::decompress(stored).is_none())
-        .then_some("body is no snappy block")
+        .then_some("body is not a snappy block")
 }
 
 /// Returns whether the size of a body in its row can be right. Compaction copies older sizes: they

@@ -40,7 +40,7 @@ impl<'a> StateCheck<'a> {
             };
             if told != found {
                 let what = format!(
-                    "the state tells of {} prepares with {} bytes, there are {} with {}",
+                    "the state counts {} prepares with {} bytes, there are {} with {}",
                     told.count, told.bytes, found.count, found.bytes
                 );
                 self.observer
@@ -91,7 +91,8 @@ impl Surveyor for StateCheck<'_> {
                 .found(state_finding(FindingKind::State, leaf, what)),
         }
         if vbucket_state::lacks_namespaces(value) {
-            let what = "keys carry no collection; they are read as if they did".to_owned();
+            let what =
+                "keys have no collection prefix; they are read as if they had one".to_owned();
             self.observer
                 .found(state_finding(FindingKind::Namespaces, leaf, what));
         }
