@@ -43,12 +43,12 @@ pub use self::plan::Fault;
 ///
 /// Effects of each [`Fault`]:
 ///
-/// |                | writes                    | syncs of a file                        | other calls    |
-/// |----------------|---------------------------|----------------------------------------|----------------|
-/// | `Eio`          | not done                  | unsynced bytes go into limbo           | not done       |
-/// | `Enospc`       | not done                  | the same, reported as no space         | not done       |
-/// | `Torn`         | the first bytes, unsynced | as `Eio`                               | as `Eio`       |
-/// | `EioPersisted` | done, unsynced as always  | done: all is durable, and yet reported | done           |
+/// |                | writes                    | syncs of a file              | other calls |
+/// |----------------|---------------------------|------------------------------|-------------|
+/// | `Eio`          | not done                  | unsynced bytes go into limbo | not done    |
+/// | `Enospc`       | not done                  | as `Eio`, but "no space"     | not done    |
+/// | `Torn`         | the first bytes, unsynced | as `Eio`                     | as `Eio`    |
+/// | `EioPersisted` | done, unsynced as always  | done, but reported as failed | done        |
 ///
 /// Bytes in limbo are still read, but no later sync makes them durable; writing and syncing them
 /// again does. A failed sync of a directory changes nothing: the next sync makes its names durable.

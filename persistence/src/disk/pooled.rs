@@ -183,7 +183,7 @@ impl Pool {
         for (index, file) in named.iter().enumerate() {
             file.keep();
             if let Err(error) = file.acquire() {
-                named.iter().take(index + 1).for_each(|file| file.let_go());
+                named.iter().take(index + 1).for_each(|file| file.release());
                 return Err(error);
             }
         }
@@ -221,13 +221,13 @@ impl Disk for PooledDisk {
         // A file that has the target name loses it.
         let replaced = self.pool.keep_open(to)?;
         let moved = self.pool.keep_open(from).inspect_err(|_| {
-            replaced.iter().for_each(|file| file.let_go());
+            replaced.iter().for_each(|file| file.release());
         })?;
         // After a failure it is unknown which name each has: they stay open.
         self.pool.with_room(|| self.pool.disk.rename(from, to))?;
         for file in moved {
             file.set_path(to);
-            file.let_go();
+            file.release();
         }
         Ok(())
     }

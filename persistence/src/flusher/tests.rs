@@ -143,7 +143,7 @@ fn a_vbucket_with_wider_limits_than_the_engine_is_refused_at_its_first_flush() {
     let refused = flushed[0]
         .result
         .as_ref()
-        .expect_err("told before it matters");
+        .expect_err("refused before it matters");
     assert_eq!(refused.kind(), "invalid-argument");
     assert!(
         refused

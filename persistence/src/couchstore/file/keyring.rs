@@ -65,7 +65,7 @@ impl Keyring {
         // The parser's message could quote a key; kind and place of the error are enough.
         let json: JsonKeys = serde_json::from_slice(text).map_err(|error| {
             let kind = if error.is_data() {
-                "unexpected or missing fields"
+                "missing fields or wrong types"
             } else {
                 "invalid JSON"
             };
@@ -143,7 +143,7 @@ mod tests {
     fn invalid_key_file_is_refused_without_quoting_it() {
         for (file, what) in [
             ("{".to_owned(), "line 1"),
-            (r#"{"keys":"secret-text"}"#.to_owned(), "not the fields"),
+            (r#"{"keys":"secret-text"}"#.to_owned(), "missing fields"),
             (
                 r#"{"keys":[{"id":"a","key":"secret-text"}]}"#.to_owned(),
                 "key a is not 32 bytes",

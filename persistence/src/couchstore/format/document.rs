@@ -5,7 +5,7 @@ mod conversion;
 mod revision_meta;
 mod stored_key;
 
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::conversion::from_item;
 pub(crate) use self::conversion::{Document, LIMITS, NO_BODY, from_items, item_of, to_item};
 pub(crate) use self::revision_meta::RevisionMeta;

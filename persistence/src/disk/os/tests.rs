@@ -61,7 +61,7 @@ fn a_lock_with_a_shared_file_is_freed_when_dropped() {
     let shared = file
         .try_clone()
         .expect("a second descriptor of the same open file");
-    file.try_lock().expect("nobody has it");
+    file.try_lock().expect("free");
     let lock = OsLock { file };
     assert!(OsDisk.lock(dir.path()).is_err());
     drop(lock);

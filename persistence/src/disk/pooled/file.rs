@@ -86,7 +86,7 @@ impl PooledFile {
         self.kept.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub(super) fn let_go(&self) {
+    pub(super) fn release(&self) {
         self.kept.fetch_sub(1, Ordering::SeqCst);
     }
 

@@ -252,14 +252,10 @@ fn a_pin_ends_with_its_vbucket_or_its_store() {
     assert_eq!(
         rig.flusher.views().pins(),
         0,
-        "a commit that nobody waited for leaves none"
+        "a commit of a detached vBucket leaves no pin"
     );
 
     let rig = inside_a_snapshot();
     rig.flusher.views().forget_all();
-    assert_eq!(
-        rig.seen(),
-        None,
-        "of a store that was opened anew nothing is pinned"
-    );
+    assert_eq!(rig.seen(), None, "a reopened store has no pins");
 }

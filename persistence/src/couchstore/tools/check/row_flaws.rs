@@ -50,8 +50,8 @@ pub(crate) fn body_flaw(info: &DocInfo, stored: &[u8]) -> Option<&'static str> {
 
 /// Returns whether the size of a body in its row can be right. Compaction copies older sizes: they
 /// include the type bytes inside the chunk, or are those of an encrypted chunk.
-pub(crate) const fn is_plausible(told: u64, disk_bytes: u64) -> bool {
+pub(crate) const fn is_plausible(claimed: u64, disk_bytes: u64) -> bool {
     const ENCRYPTION_BYTES: u64 = 12;
     let most = disk_bytes + ENCRYPTION_BYTES;
-    told >= disk_bytes && told <= most + most / 4095 + 1
+    claimed >= disk_bytes && claimed <= most + most / 4095 + 1
 }

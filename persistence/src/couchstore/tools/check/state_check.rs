@@ -34,14 +34,14 @@ impl<'a> StateCheck<'a> {
     /// Compares the state with the rows. Returns the number of nodes of the tree.
     pub(crate) fn finish(self, found: Prepares) -> u64 {
         if let Some((leaf, figures)) = self.state {
-            let told = Prepares {
+            let claimed = Prepares {
                 count: figures.prepares,
                 bytes: figures.prepare_bytes,
             };
-            if told != found {
+            if claimed != found {
                 let what = format!(
                     "the state counts {} prepares with {} bytes, there are {} with {}",
-                    told.count, told.bytes, found.count, found.bytes
+                    claimed.count, claimed.bytes, found.count, found.bytes
                 );
                 self.observer
                     .found(state_finding(FindingKind::Prepares, leaf, what));
