@@ -1,53 +1,59 @@
-//! Backfill: reading from disk what a consumer can no longer get from memory, in bounded steps.
+//! Backfill: reads from disk, in bounded steps, the items that memory no longer holds for a
+//! consumer.
 //!
 //! ```text
 //! reader --BackfillStep--> host --engine calls--> BackfillOutcome --> reader --BackfillStep--> ...
 //! ```
 //!
-//! In goes a step: pin a snapshot of a vBucket, or read the next slice of one. Out comes what it gave, with the pinned
-//! scan, from which the reader makes the next step when it has room. What always holds: every slice of a scan is of one
-//! commit, whatever is committed, compacted or dropped meanwhile; slices follow one another ascending, without gap or
-//! repeat; a step reads at most about its limit. Nothing here owns a thread: the host runs steps where and when it likes.
+//! A step pins a snapshot of a vBucket, or reads the next slice of one. Its outcome returns the
+//! items and the pinned scan. The reader makes the next step from the scan when it has room.
+//! Nothing here owns a thread: the host decides when and where to run a step.
+//!
+//! # Invariants
+//!
+//! Every slice of a scan is of one commit, even if the vBucket is written, compacted or dropped
+//! meanwhile. Slices follow one another ascending, without gap or repeat. A step reads at most
+//! about its limit.
 
 use lowtide_checkpoint::{Item, Seqno, VBucketState, Vbid};
 
 use crate::contract::{Engine, EngineError, ScanLimit, Snapshot, VBucketInfo};
 
-/// A pinned snapshot, and how far it was read. Dropping it lets go of the snapshot.
+/// A pinned snapshot and the position in it. Dropping it unpins the snapshot.
 #[derive(Debug)]
 pub struct BackfillScan {
     vb: Vbid,
     snapshot: Box<dyn Snapshot>,
-    /// Where the next slice begins; `None` at the end.
+    /// The start of the next slice; `None` at the end.
     next: Option<Seqno>,
 }
 
 impl BackfillScan {
-    /// The highest seqno of the snapshot: memory goes on after it.
+    /// Returns the highest seqno of the snapshot. Reading from memory continues after it.
     #[must_use]
     pub fn high(&self) -> Seqno {
         self.snapshot.high()
     }
 
-    /// The state that was committed with it; `None` before the first commit.
+    /// Returns the state that was committed with it; `None` before the first commit.
     #[must_use]
     pub fn state(&self) -> Option<&VBucketState> {
         self.snapshot.state()
     }
 
-    /// Its figures, the purge seqno among them.
+    /// Returns its figures, the purge seqno among them.
     #[must_use]
     pub fn info(&self) -> VBucketInfo {
         self.snapshot.info()
     }
 
-    /// Whether all of it was read.
+    /// Returns whether all of it was read.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.next.is_none()
     }
 
-    /// Reads it again, from after a seqno on.
+    /// Moves the scan back to the first item after a seqno.
     pub fn restart(&mut self, after: Seqno) {
         self.next = Some(after.next()).filter(|&from| from <= self.snapshot.high());
     }
@@ -83,8 +89,8 @@ enum Work {
 }
 
 impl BackfillStep {
-    /// Pins the vBucket as it is when the step runs, for a reader that has everything up to `after`. Nothing is read yet.
-    /// `id` comes back with the outcome.
+    /// Returns a step that pins the vBucket as it is when the step runs, for a reader that has
+    /// everything up to `after`. It reads nothing yet. The outcome carries `id`.
     pub fn open(id: u64, vb: Vbid, after: Seqno) -> Self {
         Self {
             id,
@@ -92,7 +98,7 @@ impl BackfillStep {
         }
     }
 
-    /// Reads the next slice of a scan.
+    /// Returns a step that reads the next slice of a scan.
     pub fn read(id: u64, scan: BackfillScan, limit: ScanLimit) -> Self {
         Self {
             id,
@@ -100,7 +106,7 @@ impl BackfillStep {
         }
     }
 
-    /// The vBucket it reads.
+    /// Returns the vBucket it reads.
     #[must_use]
     pub fn vb(&self) -> Vbid {
         match &self.work {
@@ -109,7 +115,7 @@ impl BackfillStep {
         }
     }
 
-    /// Does it. O(items of the slice) and what the engine takes to find the first.
+    /// Runs the step. O(items of the slice), and the engine's time to find the first.
     pub fn run(self, engine: &dyn Engine) -> BackfillOutcome {
         let (id, vb) = (self.id, self.vb());
         let result = match self.work {
@@ -127,7 +133,7 @@ impl BackfillStep {
         BackfillOutcome { id, vb, result }
     }
 
-    /// The outcome of a step that was not run, because the store is closed or gone.
+    /// Returns the outcome of a step that was not run, because the store is closed or gone.
     #[must_use]
     pub fn failed(self, error: EngineError) -> BackfillOutcome {
         BackfillOutcome {
@@ -138,23 +144,23 @@ impl BackfillStep {
     }
 }
 
-/// What a step gave.
+/// The outcome of a step.
 #[derive(Debug)]
 pub struct BackfillOutcome {
-    /// The step's.
+    /// The id of the step.
     pub id: u64,
     /// The vBucket.
     pub vb: Vbid,
-    /// What was read, or why nothing could be.
+    /// The slice, or the error.
     pub result: Result<BackfillRead, EngineError>,
 }
 
 /// A slice, and the scan it is from.
 #[derive(Debug)]
 pub struct BackfillRead {
-    /// To go on with.
+    /// The scan, positioned after `items`.
     pub scan: BackfillScan,
-    /// Ascending by seqno; none when the scan was just opened.
+    /// The items, ascending by seqno; empty when the scan was just opened.
     pub items: Vec<Item>,
 }
 

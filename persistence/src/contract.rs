@@ -1,4 +1,7 @@
-//! What hosts, flusher and engines share: the [`Engine`] trait, its values and errors, its jobs.
+//! The contract between hosts, flusher and engines: the [`Engine`] trait, its values and errors,
+//! its jobs.
+//!
+//! It names no engine: hosts and flusher work with any implementation.
 
 mod engine;
 mod error;

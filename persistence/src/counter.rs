@@ -1,4 +1,6 @@
 //! A counter for statistics, shared by threads.
+//!
+//! Its accesses are relaxed: no other memory is read or written because of a counter's value.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,7 +1,7 @@
-//! An error about a store's files that lasts: reported again by every operation on the vBucket it concerns (E11).
+//! A lasting error about a store's files: every operation on the vBucket reports it again (E11).
 //!
-//! An [`EngineError`] owns an [`io::Error`] and cannot be cloned. A vBucket that cannot be read keeps its error in this
-//! form and makes a new [`EngineError`] for each caller.
+//! An [`EngineError`] owns an [`io::Error`] and cannot be cloned. A vBucket that cannot be read
+//! keeps its error in this form and makes a new [`EngineError`] for each caller.
 
 use std::io;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub(crate) enum Damage {
 }
 
 impl Damage {
-    /// Takes corruption.
+    /// Converts corruption.
     ///
     /// # Errors
     /// Any other error, unchanged.
@@ -37,10 +37,10 @@ impl Damage {
         }
     }
 
-    /// Takes any error that lies in one file.
+    /// Converts any error that lies in one file.
     ///
     /// # Errors
-    /// Any other error, unchanged. A failed sync is one: trying again may help.
+    /// Any other error, unchanged. A failed sync is one: a retry may help.
     pub(crate) fn of_file(error: EngineError) -> Result<Self, EngineError> {
         match Self::of(error) {
             Err(EngineError::Unsupported { path, what }) => Ok(Self::Unsupported { path, what }),
@@ -68,8 +68,8 @@ impl Damage {
     }
 }
 
-/// Returns whether a failure concerns this one file: it could not be opened or read. A failed write, a power loss and
-/// a lack of file handles say nothing about the file.
+/// Returns whether a failure concerns this one file: it could not be opened or read. A failed
+/// write, a power loss and a lack of file handles say nothing about the file.
 fn is_of_the_file(error: &DiskError) -> bool {
     matches!(
         error.operation,

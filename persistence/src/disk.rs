@@ -1,12 +1,17 @@
 //! The only way to storage: every byte of I/O of every engine passes through [`Disk`].
 //!
-//! The engines run on real files, on memory, and on a disk that fails on command, so that a test or the simulator can lose
-//! power at any I/O.
+//! The engines run on real files, on memory, and on a disk that fails on command. A test or the
+//! simulator can therefore lose power at any I/O.
 //!
-//! What always holds, for every implementation:
-//! - Written bytes are read back at once, and survive a power loss only after `sync_data` of that file.
-//! - A name that was created, moved or removed survives a power loss only after `sync_dir` of its directory.
-//! - After a failed `sync_data` the unsynced bytes may never reach the disk, even if a later sync succeeds.
+//! # Invariants
+//!
+//! For every implementation:
+//! - Written bytes are read back at once, and survive a power loss only after `sync_data` of that
+//!   file.
+//! - A name that was created, moved or removed survives a power loss only after `sync_dir` of its
+//!   directory.
+//! - After a failed `sync_data` the unsynced bytes may never reach the disk, even if a later sync
+//!   succeeds.
 
 #[cfg(test)]
 mod contract;

@@ -1,34 +1,36 @@
-//! Faults that loom's models and the simulator's tests switch on, one at a time, to see that they notice.
+//! Faults that tests switch on, one at a time, to prove that loom's models and the simulator notice
+//! them.
 //!
-//! Under `--cfg checkpoint_loom` or with the feature `faults` only: without it [`is`] is `false` and nothing of this is compiled in.
-//! Each is a bug that stores have had.
+//! Each is a bug that real stores have had. They exist only under `--cfg checkpoint_loom` or with
+//! the feature `faults`. Without it [`is`] is `false`, and no fault is compiled in.
 
-/// What can be made wrong.
+/// A fault that can be switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A compacted file gets its name without a sync of the directory.
+    /// A compacted file is renamed without a sync of the directory.
     NamesAreNotSynced,
-    /// Opening a store removes the older of a vBucket's files, and the name of the newer may not be durable.
+    /// Opening a store removes the older of a vBucket's files although the name of the newer may
+    /// not be durable.
     NewRevisionIsNotMadeDurable,
-    /// Opening a file takes a commit whose last chunk was torn for whole.
+    /// Opening a file accepts a commit whose last chunk was torn.
     TornCommitIsWhole,
     /// A commit is acknowledged without a sync of the file.
     AcknowledgedBeforeItIsDurable,
     /// A log segment is closed before its records are in the index.
     ClosedBeforeItIsIndexed,
-    /// A record that was moved takes the place of whatever the index names by now.
+    /// A moved record replaces the index's entry, even if that names another record by now.
     RelocatedAnyway,
-    /// A log segment is freed while somebody reads it.
+    /// A log segment is freed while it is being read.
     FreedWhileRead,
-    /// A reader takes hold of the segment after it has let go of the index.
+    /// A reader takes hold of the segment only after it has unlocked the index.
     SegmentTakenLate,
-    /// What was committed while an index was loaded is not put on top of it.
+    /// Commits made while an index was loaded are not applied to it.
     CommitsBesideLoadLost,
-    /// A commit that finds another thread loading a branch takes it for loaded.
+    /// A commit that finds another thread loading a branch treats it as loaded.
     BusyTakenForLoaded,
-    /// A segment that is being written to counts as one that was written to long ago.
+    /// A segment that is being written to counts as one that was last written to long ago.
     BusyTakenForOld,
-    /// A block that is being read when room is made is no longer counted among those that are kept.
+    /// A block that is being read during eviction is no longer counted among the blocks kept.
     BusyBlockForgotten,
 }
 
@@ -37,13 +39,14 @@ std::thread_local! {
     static ON: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
 }
 
-/// Switches a fault on for this thread, on which loom runs all threads of a model and the simulator all its nodes; `None` switches off what was on.
+/// Switches a fault on for this thread; `None` switches it off. loom runs all threads of a model on
+/// it, and the simulator all its nodes.
 #[cfg(any(checkpoint_loom, feature = "faults"))]
 pub fn switch(fault: Option<Fault>) {
     ON.set(fault);
 }
 
-/// Whether it is switched on.
+/// Returns whether the fault is switched on.
 #[cfg(any(checkpoint_loom, feature = "faults"))]
 pub(crate) fn is(fault: Fault) -> bool {
     ON.get() == Some(fault)

@@ -1,38 +1,46 @@
-//! The flusher: from a vBucket's persistence cursor to the engine, and the news back.
+//! The flusher: writes vBuckets' changes to the engine and reports their durability.
 //!
-//! A flush has three steps, so that a host may let time pass between them: [`Flusher::begin`] reads the batches,
-//! [`FlushGroup::commit`] hands them to the engine, [`Flusher::finish`] tells the managers and the host how each went.
-//! What always holds:
+//! A flush has three steps, so that a host may let time pass between them. [`Flusher::begin`] reads
+//! the batches, [`FlushGroup::commit`] commits them to the engine, and [`Flusher::finish`] reports
+//! the results to the checkpoint managers and the host.
 //!
-//! - F1. A persisted seqno is reported only for what the engine acknowledged, and never falls.
-//! - F2. A failed flush loses nothing: the next one reads a superset of it, less what was replaced meanwhile.
-//! - F3. Of several revisions of a key in one batch the newest alone is written.
-//! - F4. The state committed with a batch is true of exactly that batch, whatever is queued while it is written.
-//! - F5. No item stops a vBucket's flushing: what the engine can't store its vBucket does not accept. One that was made with
-//!   wider limits is told so at its first flush.
-//! - S21. A commit that takes a vBucket to a snapshot's end ends with one: no commit has the end of one snapshot and a
-//!   part of the next. What readers may see between ends is kept in [`ReadViews`].
+//! # Invariants
+//!
+//! - F1. A persisted seqno is reported only once the engine acknowledged it, and never falls.
+//! - F2. A failed flush loses nothing: the next one reads a superset of it, less the revisions
+//!   replaced meanwhile.
+//! - F3. Of several revisions of a key in one batch only the newest is written.
+//! - F4. The state committed with a batch is true of exactly that batch, whatever is queued while
+//!   it is written.
+//! - F5. No item stops a vBucket's flushing: a vBucket does not accept what the engine can't store.
+//!   One with wider limits is refused at its first flush.
+//! - S21. A commit that takes a vBucket to a snapshot's end ends with it: no commit holds the end
+//!   of one snapshot and a part of the next. [`ReadViews`] keeps the readers' view between ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod group;
 
-use lowtide_checkpoint::{
-    CheckpointError, Flush, Item, ItemLimits, ReadLimit, Seqno, VBucket, VBucketState, Vbid,
-};
+use std::collections::BTreeMap;
 
-use crate::contract::{Batch, Committed, Engine, EngineError};
+use lowtide_checkpoint::{CheckpointError, ReadLimit, Seqno, VBucket, VBucketState, Vbid};
+
+use self::group::VBucketFlush;
+pub use self::group::{CommittedGroup, FlushGroup};
+use crate::contract::{Committed, EngineError};
 use crate::read_views::ReadViews;
 
-/// Moves vBuckets' changes to disk and knows how far each has come. The host drives it: it owns no thread.
+/// Writes vBuckets' changes to disk and tracks what is durable. The host drives it: it owns no
+/// thread.
 #[derive(Debug)]
 pub struct Flusher {
     limit: ReadLimit,
     progress: BTreeMap<Vbid, Progress>,
-    /// vBuckets attached so far: what was flushed for one is nothing to another of its number.
+    /// The number of attachments. It distinguishes a vBucket from an earlier one of the same
+    /// number, whose flushes don't concern it.
     attached: u64,
     views: ReadViews,
 }
 
-/// What is durable of one vBucket.
+/// The durable part of one vBucket.
 #[derive(Clone, Debug)]
 struct Progress {
     attachment: u64,
@@ -40,31 +48,32 @@ struct Progress {
     high: Seqno,
 }
 
-/// How one vBucket's flush went.
+/// The result of one vBucket's flush.
 #[derive(Debug)]
 pub struct Flushed {
     /// The vBucket.
     pub vb: Vbid,
-    /// What is durable now, or why nothing more is. After a failure the same changes, and newer ones, are flushed
-    /// again: with a delay if it was the disk's, and only once the store was reopened if the store is poisoned.
+    /// The durable part now, or the error. After a failure the same changes, and newer ones, are
+    /// flushed again: after a delay if the disk failed, and only after reopening the store if it is
+    /// poisoned.
     pub result: Result<Persisted, EngineError>,
 }
 
-/// What a flush made durable.
+/// The durable part of a vBucket after a flush.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Persisted {
     /// Everything up to this seqno is durable.
     pub seqno: Seqno,
-    /// Every prepare up to this one is as durable here as it must be.
+    /// Every prepare up to this seqno is as durable here as its level demands.
     pub prepared: Seqno,
-    /// Items written: revisions that a newer one in the same batch replaced are not.
+    /// The number of items written, without revisions that a newer one in the same batch replaced.
     pub items: usize,
     /// Whether the persistence cursor has more already.
     pub more: bool,
 }
 
 impl Flusher {
-    /// A flusher that reads at most about `limit` from a vBucket at once.
+    /// Returns a flusher that reads at most about `limit` from a vBucket at once.
     #[must_use]
     pub fn new(limit: ReadLimit) -> Self {
         Self {
@@ -75,8 +84,9 @@ impl Flusher {
         }
     }
 
-    /// Takes a vBucket on, or anew after its store was reopened: `state` and `high` are what the engine has of it.
-    /// What the engine shows to be there is not written again; what was pinned of it for readers is forgotten.
+    /// Attaches a vBucket, or attaches it again after its store was reopened. `state` and `high`
+    /// are those in the engine: items up to `high` are not written again. Its readers' pin is
+    /// dropped.
     pub fn attach(&mut self, vb: Vbid, state: VBucketState, high: Seqno) {
         self.attached += 1;
         self.views.forget(vb);
@@ -90,35 +100,37 @@ impl Flusher {
         );
     }
 
-    /// Forgets a vBucket.
+    /// Detaches a vBucket.
     pub fn detach(&mut self, vb: Vbid) {
         self.progress.remove(&vb);
         self.views.forget(vb);
     }
 
-    /// What readers of its replicas may see.
+    /// Returns the views for readers of its replicas.
     #[must_use]
     pub fn views(&self) -> &ReadViews {
         &self.views
     }
 
-    /// Everything up to this seqno is durable; `None` for a vBucket it does not have.
+    /// Returns the seqno up to which everything is durable; `None` for a vBucket that is not
+    /// attached.
     #[must_use]
     pub fn persisted_seqno(&self, vb: Vbid) -> Option<Seqno> {
         self.progress.get(&vb).map(|progress| progress.high)
     }
 
-    /// What was committed with it; `None` for a vBucket it does not have.
+    /// Returns the state committed with it; `None` for a vBucket that is not attached.
     #[must_use]
     pub fn persisted_state(&self, vb: Vbid) -> Option<&VBucketState> {
         self.progress.get(&vb).map(|progress| &progress.state)
     }
 
-    /// Reads what is to be persisted of each vBucket. Those with nothing to persist take no part.
+    /// Reads the unpersisted changes of each vBucket. vBuckets without any take no part.
     ///
     /// # Errors
     /// [`CheckpointError::FlushInProgress`] if one of them is being flushed,
-    /// [`CheckpointError::NoPersistenceCursor`] if one has none; no flush is in progress then that was not before.
+    /// [`CheckpointError::NoPersistenceCursor`] if one has no persistence cursor. No flush is then
+    /// in progress that was not before.
     pub fn begin<'a>(
         &self,
         vbuckets: impl IntoIterator<Item = &'a VBucket>,
@@ -151,18 +163,18 @@ impl Flusher {
         })
     }
 
-    /// Takes note of what a commit did, and tells the managers. A vBucket that was detached meanwhile, or attached anew,
-    /// is left out: what was written is not its own.
+    /// Records the results of a commit and reports them to the managers. A vBucket that was
+    /// detached meanwhile, or attached again, is left out: the commit was not its own.
     pub fn finish(&mut self, group: CommittedGroup) -> Vec<Flushed> {
         let is_current = |flusher: &Self, flush: &VBucketFlush| {
             let progress = flusher.progress.get(&flush.vb);
             progress.is_some_and(|progress| progress.attachment == flush.attachment)
         };
-        let (current, strangers): (Vec<_>, Vec<_>) = group
+        let (current, superseded): (Vec<_>, Vec<_>) = group
             .0
             .into_iter()
             .partition(|(flush, _)| is_current(self, flush));
-        strangers
+        superseded
             .iter()
             .for_each(|(flush, _)| self.views.forget(flush.vb));
         current
@@ -202,124 +214,6 @@ impl Flusher {
             persisted
         });
         Flushed { vb, result }
-    }
-}
-
-/// One vBucket's part in a flush.
-#[derive(Debug)]
-struct VBucketFlush {
-    vb: Vbid,
-    attachment: u64,
-    flush: Flush,
-    state: VBucketState,
-    on_disk: Seqno,
-    limits: ItemLimits,
-}
-
-impl VBucketFlush {
-    /// A vBucket that accepts what the engine can't store comes to a halt sooner or later: that is told before it does.
-    fn require_limits_within(&self, engine: &dyn Engine) -> Result<(), EngineError> {
-        let (limits, stored) = (self.limits, engine.capabilities().limits);
-        if limits.are_within(&stored) {
-            return Ok(());
-        }
-        let (vb, engine) = (self.vb, engine.name());
-        Err(EngineError::InvalidArgument(format!(
-            "vBucket {vb} accepts more than {engine} stores: {limits:?} is not within {stored:?}; make it with the engine's limits"
-        )))
-    }
-
-    /// The newest revision of each key that is not on disk yet, ascending by seqno.
-    fn items(&self) -> Vec<&Item> {
-        let mut items: Vec<_> = self
-            .flush
-            .batch()
-            .items()
-            .filter(|item| item.operation.namespace().is_some() && item.seqno > self.on_disk)
-            .collect();
-        if items.len() > 1 {
-            let mut seen = BTreeSet::new();
-            items.reverse();
-            items.retain(|item| seen.insert((item.operation.namespace(), &item.key)));
-            items.reverse();
-        }
-        items
-    }
-
-    /// The last seqno on disk once these are.
-    fn high_with(&self, items: &[&Item]) -> Seqno {
-        items.last().map_or(self.on_disk, |item| item.seqno)
-    }
-}
-
-/// Batches of one or more vBuckets, read and waiting to be committed. Dropped, they count as failed.
-#[derive(Debug)]
-#[must_use = "commit it; dropped, it counts as failed"]
-pub struct FlushGroup {
-    flushes: Vec<VBucketFlush>,
-    views: ReadViews,
-}
-
-impl FlushGroup {
-    /// Whether there was nothing to persist.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.flushes.is_empty()
-    }
-
-    /// Commits all batches in one call; `timestamp` is the host's time in nanoseconds since the epoch.
-    pub fn commit(self, engine: &dyn Engine, timestamp: u64) -> CommittedGroup {
-        let (sound, refused): (Vec<_>, Vec<_>) = self
-            .flushes
-            .into_iter()
-            .map(|flush| (flush.require_limits_within(engine), flush))
-            .partition(|(within, _)| within.is_ok());
-        let refused = refused
-            .into_iter()
-            .filter_map(|(within, flush)| Some((flush, Err(within.err()?))));
-        let refused: Vec<_> = refused.collect();
-        let flushes: Vec<VBucketFlush> = sound.into_iter().map(|(_, flush)| flush).collect();
-        let items: Vec<_> = flushes.iter().map(VBucketFlush::items).collect();
-        let batches: Vec<_> = flushes
-            .iter()
-            .zip(&items)
-            .map(|(flush, items)| Batch {
-                vb: flush.vb,
-                items,
-                state: &flush.state,
-                timestamp,
-            })
-            .collect();
-        for (flush, items) in flushes.iter().zip(&items) {
-            self.views
-                .before(engine, flush.vb, &flush.state, flush.high_with(items));
-        }
-        let results = engine.commit(&batches);
-        for (flush, result) in flushes.iter().zip(&results) {
-            if let Ok(committed) = result {
-                self.views.after(flush.vb, &flush.state, committed.high);
-            }
-        }
-        drop(batches);
-        drop(items);
-        CommittedGroup(flushes.into_iter().zip(results).chain(refused).collect())
-    }
-}
-
-/// What the engine said of a group, not yet taken note of. Dropped, everything in it counts as failed.
-#[derive(Debug)]
-#[must_use = "hand it to Flusher::finish"]
-pub struct CommittedGroup(Vec<(VBucketFlush, Result<Committed, EngineError>)>);
-
-impl CommittedGroup {
-    /// How many items were committed.
-    #[must_use]
-    pub fn items(&self) -> usize {
-        self.0
-            .iter()
-            .filter_map(|(_, result)| result.as_ref().ok())
-            .map(|committed| committed.items)
-            .sum()
     }
 }
 

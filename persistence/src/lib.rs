@@ -1,12 +1,15 @@
-//! Storage engines behind a flusher: what a checkpoint manager holds becomes durable, and readable by key and by seqno.
+//! Storage engines behind a flusher: the items of a checkpoint manager become durable, and readable
+//! by key and by seqno.
 //!
 //! ```text
 //! checkpoint manager --persistence cursor--> Flusher --Batch--> dyn Engine --every byte--> dyn Disk
 //!                    <--persisted seqno-----         <--Committed--
 //! ```
 //!
-//! [`Engine`] is the contract; [`couchstore`] (a file for each vBucket, as the vendor's) and [`logstor`] (one log for all)
-//! keep it; [`disk`] is the only way to storage: real files, memory, or a disk that fails on command. Nothing here owns a thread or reads a clock.
+//! [`Engine`] is the contract. Two engines implement it: [`couchstore`] (a file for each vBucket,
+//! in the vendor's format) and [`logstor`] (one log for all). [`disk`] is the only way to storage:
+//! real files, memory, or a disk that fails on command. This crate owns no thread and reads no
+//! clock.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -1,7 +1,7 @@
 //! The flag that stops writes to a store once something written to it may be lost.
 //!
-//! A failed sync may drop pages that a later sync then reports as durable (E5). A poisoned store therefore refuses
-//! writes until it is reopened, because opening reads what the disk really holds.
+//! A failed sync may drop pages that a later sync then reports as durable (E5). A poisoned store
+//! therefore refuses writes until it is reopened, because opening reads what the disk really holds.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -20,7 +20,8 @@ impl Poison {
         let _ = self.0.set(path.to_path_buf());
     }
 
-    /// Stops all writes if `error` may have lost something. An operation that got no file handle did nothing.
+    /// Stops all writes if `error` may mean lost bytes. An operation that got no file handle did
+    /// nothing.
     pub(crate) fn set_after(&self, error: &DiskError, path: &Path) {
         if error.kind != DiskErrorKind::TooManyFiles {
             self.set(path);

@@ -1,13 +1,17 @@
-//! What readers of a replica may see of its disk: never a part of a snapshot.
+//! The views that readers of a replica have of its disk: never a part of a snapshot.
 //!
-//! A replica's flusher writes whatever has arrived, also half a snapshot. Before a commit that leaves a part of one on disk,
-//! the vBucket as it is, which ends where a snapshot does, is pinned; readers are served from the pin until a commit
-//! ends where a snapshot does. Commits go in, on the host's thread; views come out, on anybody's.
+//! A replica's flusher writes items as they arrive, even half a snapshot. Before a commit leaves a
+//! part of a snapshot on disk, the vBucket is pinned as it is, at the end of the last whole
+//! snapshot. Readers see the pin until a commit ends with a whole snapshot again. The host's thread
+//! commits; any thread may ask for a view.
 //!
-//! - S22. A view is what some commit left that ended with a whole snapshot, and the newest of these.
-//! - A vBucket has one pin at most, and only while a part of a snapshot is on its disk: so no more is kept for it than what
-//!   that snapshot supersedes.
-//! - Who starts with a part of a snapshot on disk has no pin: until the next boundary there is nothing to show.
+//! # Invariants
+//!
+//! - S22. A view is the newest commit that ended with a whole snapshot.
+//! - A vBucket has at most one pin, and only while a part of a snapshot is on its disk. The pin
+//!   therefore keeps no more than the items which that snapshot supersedes.
+//! - A vBucket that starts with a part of a snapshot on disk has no pin and no view, until a commit
+//!   ends with a whole snapshot.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +21,8 @@ use parking_lot::Mutex;
 
 use crate::contract::{Engine, EngineError, Snapshot};
 
-/// Up to where a store has whole snapshots only, that has `high`, committed with `state`.
+/// Returns the seqno up to which a store has whole snapshots only, if its last commit was at `high`
+/// with `state`.
 #[must_use]
 pub fn whole_seqno(state: &VBucketState, high: Seqno) -> Seqno {
     if state.snapshot_start <= high && high < state.snapshot_end {
@@ -27,22 +32,23 @@ pub fn whole_seqno(state: &VBucketState, high: Seqno) -> Seqno {
     }
 }
 
-/// The read views of a store's vBuckets. Clones are handles of the same.
+/// The read views of a store's vBuckets. Clones are handles of the same views.
 #[derive(Clone, Debug, Default)]
 pub struct ReadViews(Arc<Mutex<BTreeMap<Vbid, Arc<dyn Snapshot>>>>);
 
 impl ReadViews {
-    /// The vBucket as a reader may see it, with whole snapshots only; `None` if there is a part of one on disk and nobody
-    /// has what was there before. O(1).
+    /// Returns the vBucket as a reader may see it, with whole snapshots only. `None` if a part of a
+    /// snapshot is on disk and the vBucket has no pin. O(1).
     ///
     /// # Errors
-    /// As [`Engine::snapshot`].
+    /// Same as [`Engine::snapshot`].
     pub fn view(
         &self,
         engine: &dyn Engine,
         vb: Vbid,
     ) -> Result<Option<Arc<dyn Snapshot>>, EngineError> {
-        // The disk is looked at under the lock: a pin that is needed for what is there can't go in between.
+        // The snapshot is taken under the lock: otherwise a commit could make its pin between the
+        // snapshot and the search for a pin.
         let pinned = self.0.lock();
         let on_disk: Arc<dyn Snapshot> = engine.snapshot(vb)?.into();
         let shown = if is_whole(on_disk.as_ref()) {
@@ -53,14 +59,21 @@ impl ReadViews {
         Ok(shown)
     }
 
-    /// How many vBuckets have a part of a snapshot on disk that readers do not see.
+    /// Returns the number of vBuckets with a part of a snapshot on disk that readers do not see.
     #[must_use]
     pub fn pins(&self) -> usize {
         self.0.lock().len()
     }
 
-    /// About to commit up to `high`, with `state`.
-    pub(crate) fn before(&self, engine: &dyn Engine, vb: Vbid, state: &VBucketState, high: Seqno) {
+    /// Pins the vBucket, if the commit up to `high` with `state` leaves a part of a snapshot on
+    /// disk.
+    pub(crate) fn before_commit(
+        &self,
+        engine: &dyn Engine,
+        vb: Vbid,
+        state: &VBucketState,
+        high: Seqno,
+    ) {
         if whole_seqno(state, high) == high {
             return;
         }
@@ -70,27 +83,27 @@ impl ReadViews {
                 pinned.insert(vb, whole.into());
             }
             Ok(_) => {}
-            // Whatever it is a pin of, nobody can tell: better nothing is shown.
+            // It is unknown whether the old pin still fits: no view is better than a wrong one.
             Err(_) => {
                 pinned.remove(&vb);
             }
         }
     }
 
-    /// It is committed.
-    pub(crate) fn after(&self, vb: Vbid, state: &VBucketState, high: Seqno) {
+    /// Drops the pin, if the commit ended with a whole snapshot.
+    pub(crate) fn after_commit(&self, vb: Vbid, state: &VBucketState, high: Seqno) {
         if whole_seqno(state, high) == high {
             self.forget(vb);
         }
     }
 
-    /// The vBucket is gone, went back, or its store was opened anew.
+    /// Drops the pin of a vBucket that was dropped or rolled back, or whose store was reopened.
     pub(crate) fn forget(&self, vb: Vbid) {
         let pin = self.0.lock().remove(&vb);
         drop(pin);
     }
 
-    /// The store is closed: what it had pinned, the next one knows nothing of.
+    /// Drops all pins, when the store is closed: they are unknown to the next one.
     pub fn forget_all(&self) {
         let pins = std::mem::take(&mut *self.0.lock());
         drop(pins);

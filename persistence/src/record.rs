@@ -1,26 +1,30 @@
-//! Small typed records as bytes: anything serde can describe goes in, a frame comes out, and the other way round.
+//! Small typed values as framed bytes, for any type that serde can describe.
 //!
 //! ```text
 //! length u32 | CRC-32C u32 of what follows | bincode, big-endian, fixed-width
 //! ```
 //!
-//! Always: a frame is taken only whole, with its checksum right, nothing behind the value in it, and below the size the
-//! reader allows; no bytes make it take memory beyond that. This is the one place that knows bincode, which is
-//! unmaintained: nothing on the wire and nothing of the vendor's formats goes through here.
+//! bincode is unmaintained, and this is the only file that uses it. No wire format and no vendor
+//! format is encoded here.
+//!
+//! # Invariants
+//!
+//! A frame is accepted only whole, with its checksum right, nothing behind the value in it, and
+//! within the reader's size limit. No bytes make decoding take memory beyond that limit.
 
 use bincode::Options;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Length and checksum.
+/// The size of length and checksum.
 pub(crate) const FRAME_BYTES: usize = 8;
 
-/// Why bytes are no record.
+/// The reason that bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoRecord {
-    /// They end before the record does, or its checksum is wrong: cut short, or damaged.
+    /// They end before the record does, or the checksum is wrong: cut short, or damaged.
     Torn,
-    /// It is whole, and yet not what was expected.
+    /// The record is whole, but its value is not of the expected type.
     Unexpected,
 }
 
@@ -31,7 +35,7 @@ fn options() -> impl Options {
         .reject_trailing_bytes()
 }
 
-/// A value's frame, or `None` if its bytes would be more than `bytes_max`.
+/// Returns a value's frame, or `None` if its bytes exceed `bytes_max`.
 pub(crate) fn encode(value: &impl Serialize, bytes_max: usize) -> Option<Vec<u8>> {
     let body = options()
         .with_limit(bytes_max as u64)
@@ -44,7 +48,7 @@ pub(crate) fn encode(value: &impl Serialize, bytes_max: usize) -> Option<Vec<u8>
     Some(frame)
 }
 
-/// The value at the start of `bytes`, and how many bytes its frame has.
+/// Returns the value at the start of `bytes`, and the size of its frame.
 pub(crate) fn decode<T: DeserializeOwned>(
     bytes: &[u8],
     bytes_max: usize,
@@ -58,7 +62,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
         .get(..len)
         .filter(|_| len <= bytes_max)
         .ok_or(NoRecord::Torn)?;
-    // A frame of nothing is what zeros would be.
+    // An empty frame would be all zeros.
     if len == 0 || crc32c::crc32c(body) != u32::from_be_bytes([c0, c1, c2, c3]) {
         return Err(NoRecord::Torn);
     }
@@ -74,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_comes_back_and_no_other_bytes_are_one() {
+    fn a_record_is_decoded_and_changed_bytes_are_refused() {
         let value = (7_u32, vec!["a".to_owned(), String::new()]);
         let frame = encode(&value, 100).expect("small");
         assert_eq!(
@@ -103,18 +107,18 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_limited_both_ways() {
+    fn records_over_the_limit_are_neither_encoded_nor_decoded() {
         let value = vec![0_u8; 50];
         assert_eq!(encode(&value, 57), None);
         let frame = encode(&value, 58).expect("8 of length and 50");
         assert_eq!(decode::<Vec<u8>>(&frame, 57), Err(NoRecord::Torn));
-        // A length inside that claims more than there is takes no memory.
+        // A length inside the value that exceeds the frame takes no memory.
         let lying = encode(&u64::MAX, 100).expect("small");
         assert_eq!(decode::<Vec<u8>>(&lying, 100), Err(NoRecord::Unexpected));
     }
 
     #[test]
-    fn zeros_are_no_record() {
+    fn zeros_are_not_a_record() {
         assert_eq!(decode::<()>(&[0; 64], 100), Err(NoRecord::Torn));
     }
 }

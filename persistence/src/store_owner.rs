@@ -1,27 +1,29 @@
-//! Whose store a directory is, by the names of its files: no engine opens, or writes to, another one's directory (E32).
+//! The engine that owns a store directory, recognised by the names of its files (E32).
 //!
-//! Each engine's own module knows its names exactly; this one knows as much of both as it takes to tell them apart,
-//! because engines do not know one another.
+//! No engine opens, or writes to, another engine's directory. Each engine's own module knows its
+//! names exactly. This one knows only enough of both to tell them apart, because engines do not
+//! know one another.
 
 use std::path::Path;
 
 use crate::contract::EngineError;
 use crate::disk::{Disk, DiskResult};
 
-/// A log file's number has at least so many digits: fewer, as in `log-2024`, are somebody's notes.
+/// The minimum number of digits in a log file's number. A name with fewer, such as `log-2024`, is
+/// not a store's.
 const LOG_DIGITS: usize = 8;
 
 /// An engine that keeps stores in directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreOwner {
-    /// One file a vBucket: `<vBucket>.couch.<revision>`.
+    /// One file for each vBucket: `<vBucket>.couch.<revision>`.
     Couchstore,
     /// One log: `MANIFEST` and `log-<number>`.
     Logstor,
 }
 
 impl StoreOwner {
-    /// The engine's name on command lines.
+    /// Returns the engine's name on command lines.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -30,7 +32,7 @@ impl StoreOwner {
         }
     }
 
-    /// Whose file a name is that of, if one of these.
+    /// Returns the engine whose files have such names, if it is one of these.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let is_log = |number: &str| number.len() >= LOG_DIGITS && is_number(number);
@@ -41,7 +43,7 @@ impl StoreOwner {
         (is_number(vb) && is_number(revision)).then_some(Self::Couchstore)
     }
 
-    /// Refuses a directory in which another engine's files are.
+    /// Refuses a directory that contains another engine's files.
     ///
     /// # Errors
     /// [`EngineError::ForeignStore`]; [`EngineError::Disk`] if the directory can't be listed.
@@ -57,10 +59,11 @@ impl StoreOwner {
     }
 }
 
-/// The engines whose files are in a directory, each with one of them; none if it is no store's.
+/// Returns the engines whose files are in a directory, each with one of these files. Empty if the
+/// directory is not a store.
 ///
 /// # Errors
-/// Whatever the disk reports.
+/// Any failure of the disk.
 pub fn store_owners(disk: &dyn Disk, dir: &Path) -> DiskResult<Vec<(StoreOwner, String)>> {
     let names = disk.list(dir)?;
     let first = |owner| {
@@ -91,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_whose_they_are() {
+    fn file_names_identify_their_engine() {
         for name in ["7.couch.1", "1023.couch.18446744073709551615"] {
             assert_eq!(
                 StoreOwner::of_name(name),

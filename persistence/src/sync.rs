@@ -1,7 +1,10 @@
-//! The only door to the log store's locks and counters: parking_lot's and std's, or loom's under `--cfg checkpoint_loom`.
+//! The locks and atomics of the log store: parking_lot's and std's, or loom's under `--cfg
+//! checkpoint_loom`.
 //!
-//! Both have parking_lot's signatures here, so that the models run the very code that ships. A mutex that some thread only
-//! tries to lock is a [`TryMutex`]: the models' other locks have no `try_lock`, because loom would not explore its failure.
+//! Both have parking_lot's signatures here, which lets the models run the code that ships. Nothing
+//! in the log store imports a lock from elsewhere. A mutex on which a thread calls `try_lock` is a
+//! [`TryMutex`]: loom would not explore a failed `try_lock` of another lock, and the models' other
+//! locks have none.
 
 #[cfg(not(checkpoint_loom))]
 pub(crate) use parking_lot::{Mutex, Mutex as TryMutex, MutexGuard, RwLock, RwLockReadGuard};
@@ -21,7 +24,8 @@ mod model {
     use loom::sync::atomic::{AtomicBool, Ordering};
     pub(crate) use loom::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 
-    /// loom's mutex with parking_lot's signature: a panicking model ends the run, so poison means nothing here.
+    /// loom's mutex with parking_lot's signature. A panicking model ends the run: poison has no
+    /// meaning here.
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
@@ -43,7 +47,7 @@ mod model {
         }
     }
 
-    /// The same for locks that readers share.
+    /// loom's reader-writer lock, likewise.
     #[derive(Debug, Default)]
     pub(crate) struct RwLock<T>(loom::sync::RwLock<T>);
 
@@ -61,12 +65,13 @@ mod model {
         }
     }
 
-    /// A mutex that may be found locked. loom 0.7 never explores a `try_lock` that finds its mutex locked unless the
-    /// critical section itself has a point at which loom switches threads. Here locking raises an atomic, the guard's drop
-    /// lowers it, and `try_lock` looks at it first: three accesses to one object, which loom explores in every order.
+    /// A mutex with `try_lock`. loom 0.7 never explores a `try_lock` that finds its mutex locked,
+    /// unless loom can switch threads inside the critical section. Here locking raises an atomic,
+    /// dropping the guard lowers it, and `try_lock` reads it first. loom explores three accesses to
+    /// one object in every order.
     ///
-    /// They are relaxed: the flag orders nothing that the mutex itself does not order. As with parking_lot's, an attempt
-    /// may fail though the mutex was unlocked a moment ago.
+    /// They are relaxed: the flag orders nothing that the mutex itself does not order. As with
+    /// parking_lot's, an attempt may fail even if the mutex was unlocked a moment ago.
     #[derive(Debug, Default)]
     pub(crate) struct TryMutex<T> {
         mutex: Mutex<T>,
@@ -116,7 +121,7 @@ mod model {
 
     impl<T> Drop for TryMutexGuard<'_, T> {
         fn drop(&mut self) {
-            // Before the mutex is unlocked, which the field does when it is dropped after this.
+            // The flag is lowered before the mutex is unlocked: the guard is dropped after this.
             self.is_held.store(false, Ordering::Relaxed);
         }
     }

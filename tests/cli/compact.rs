@@ -219,7 +219,7 @@ fn directory_compacted_in_place_keeps_other_files() {
     assert!(
         ended
             .stderr
-            .contains("3.couch.0: a newer revision is there: removed"),
+            .contains("3.couch.0: superseded by a newer revision: removed"),
         "{ended:#?}"
     );
     assert_eq!(

@@ -1,27 +1,38 @@
-//! The contract of a storage engine: batches in, points and scans out, by key and by seqno.
+//! The contract of a storage engine: it takes batches and serves reads of points and ranges, by key
+//! and by seqno.
 //!
-//! One engine is one store directory with any number of vBuckets. It owns no threads and reads no clock. Promises,
-//! numbered as in `docs/invariants.md`, tested by one conformance suite on every engine:
+//! An engine is one store directory with any number of vBuckets. It owns no threads and reads no
+//! clock. Its promises are numbered as in `docs/invariants.md`. One conformance suite tests them on
+//! every engine.
 //!
-//! 1. *Order.* Seqnos in a batch strictly increase and exceed the vBucket's high seqno, else an error and no change.
-//!    Of two items with one key and name space the later wins, and the other is visible nowhere.
-//! 2. *Atomicity.* A commit that returned an error is invisible; after a restart it is there as a whole or not at all;
-//!    once a later batch of that vBucket has committed it is gone for ever.
-//! 3. *Snapshots.* A scan of a snapshot at S gives, ascending, for each key its newest revision at or below S: nothing
-//!    later, nothing superseded, whatever is committed meanwhile.
-//! 4. *No return.* What was dropped, purged or rolled back never comes back.
-//! 5. *Poison.* After a failed sync the store refuses writes until it is reopened; reads go on.
-//! 6. *Durability.* What was acknowledged survives power loss at any instant.
-//! 7. *Rollback.* It restores exactly the newest committed state at or below what was asked that the engine still has,
-//!    less what was purged since, and says which; or it says that there is none, and changes nothing.
-//! 8. *Purge.* No tombstone at or below the purge seqno is shown any more but one that was the vBucket's highest seqno,
-//!    or (where [`Capabilities::keeps_collections_highest`]) its collection's, when the others were purged: the next purge
-//!    takes it if it no longer is. So these high seqnos do not change. System events are in no collection.
-//! 9. *Three views.* A scan by seqno, item by item or shown, a scan by key and a count show the same rows.
-//! 10. *Groups.* A call that commits several batches gives the result each would have alone, in the batches' order,
-//!     whoever runs it; of one vBucket's batches none is committed after one that was not.
-//! 11. *One bad file.* A vBucket that can't be read is there and answers everything with what is wrong; the others serve.
-//!     It can be dropped.
+//! # Invariants
+//!
+//! 1. *Order.* Seqnos in a batch strictly increase and exceed the vBucket's high seqno; otherwise
+//!    the commit fails and changes nothing. Of two items with one key and name space the later one
+//!    wins, and the other is visible nowhere.
+//! 2. *Atomicity.* A commit that returned an error is invisible. After a restart it exists as a
+//!    whole or not at all. Once a later batch of that vBucket has committed, it is gone for ever.
+//! 3. *Snapshots.* A scan of a snapshot at S returns, ascending, each key's newest revision at or
+//!    below S. It returns nothing later and nothing superseded, and commits made meanwhile don't
+//!    change it.
+//! 4. *No return.* Items that were dropped, purged or rolled back never come back.
+//! 5. *Poison.* After a failed sync the store refuses writes until it is reopened. Reads go on.
+//! 6. *Durability.* An acknowledged commit survives power loss at any instant.
+//! 7. *Rollback.* A rollback restores exactly the newest committed state at or below the requested
+//!    seqno that the engine still has, less the tombstones purged since, and returns its seqno. If
+//!    there is no such state, it returns that and changes nothing.
+//! 8. *Purge.* A purge leaves no tombstone at or below the purge seqno visible, except those that
+//!    were the highest seqno of their vBucket or (where
+//!    [`Capabilities::keeps_collections_highest`]) of their collection. The next purge removes such
+//!    a tombstone if it is no longer the highest. High seqnos therefore do not change. System
+//!    events belong to no collection.
+//! 9. *Three views.* A scan by seqno (of items or visited), a scan by key and a count see the same
+//!    rows.
+//! 10. *Groups.* A call that commits several batches returns the result that each would have alone,
+//!     in the batches' order, on any executor. After a batch that was not committed, no other batch
+//!     of its vBucket is.
+//! 11. *One bad file.* A vBucket that can't be read is listed and answers every call with the
+//!     damage. The others serve. It can be dropped.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,66 +45,70 @@ use super::error::EngineError;
 use super::item_ref::ItemRef;
 use super::job::{CompactionRequest, Job};
 
-/// The items of one vBucket that become durable together, and its state with them.
+/// The items of one vBucket that become durable together, with the vBucket's state.
 #[derive(Clone, Debug)]
 pub struct Batch<'a> {
     /// The vBucket.
     pub vb: Vbid,
-    /// Ascending by seqno. Of several with one key and name space only the last is kept. May be empty: then only the
-    /// state is committed. vBucket state items are skipped: `state` speaks for them.
+    /// The items, ascending by seqno. If several have one key and name space, only the last is
+    /// kept. If empty, only the state is committed. vBucket state items are skipped: `state`
+    /// replaces them.
     pub items: &'a [&'a Item],
-    /// What is true of the vBucket once these items are in.
+    /// The vBucket's state once these items are committed.
     pub state: &'a VBucketState,
-    /// When, in nanoseconds since the epoch, as the host's clock has it.
+    /// The host's time in nanoseconds since the epoch.
     pub timestamp: u64,
 }
 
-/// What a committed batch did.
+/// The result of a committed batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// The vBucket's high seqno now.
+    /// The vBucket's high seqno after the commit.
     pub high: Seqno,
-    /// Items written; less than the batch's where a key came twice.
+    /// The number of items written; less than the batch's if a key occurs twice.
     pub items: usize,
 }
 
-/// A vBucket's figures, from the last commit; O(1) for every engine.
+/// A vBucket's figures at the last commit. O(1) for every engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VBucketInfo {
-    /// Highest seqno ever committed.
+    /// The highest seqno ever committed.
     pub high: Seqno,
-    /// Highest tombstone that was purged from this history; 0 if none.
+    /// The highest seqno of a tombstone purged from this history; 0 if none.
     pub purge: Seqno,
-    /// Live documents and prepares.
+    /// The number of live documents and prepares.
     pub items: u64,
-    /// Tombstones.
+    /// The number of tombstones.
     pub deleted: u64,
 }
 
-/// What can be asked of an engine.
+/// The limits and abilities of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// What an item may be: every one within these limits is stored, whatever its name space. A vBucket that this engine persists
-    /// is to be made with them, so that what can't be stored is refused when it is written.
+    /// The limits of an item: every item within them is stored, in any name space. A vBucket that
+    /// this engine persists is to be created with them. An item that can't be stored is then
+    /// refused when it is written.
     pub limits: ItemLimits,
-    /// How far back [`Engine::rollback`] can go.
+    /// The earlier states that [`Engine::rollback`] can return to.
     pub history: History,
-    /// Whether a purge spares a tombstone that is its collection's highest seqno, so that this stays known.
+    /// Whether a purge spares a tombstone that is its collection's highest seqno, so that this
+    /// seqno stays known.
     pub keeps_collections_highest: bool,
 }
 
-/// Which earlier states of a vBucket an engine still has.
+/// The earlier states of a vBucket that an engine still has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum History {
-    /// Every commit since the vBucket was created or last compacted; at first also the empty state.
+    /// Every commit since the vBucket was created or last compacted; until the first compaction
+    /// also the empty state.
     SinceCompaction,
-    /// The commits that a snapshot pins, as long as it does; at first also the empty state, if one was taken then. A
-    /// rollback elsewhere needs a reset.
+    /// The commits pinned by a snapshot, while it lasts; at first also the empty state, if a
+    /// snapshot was taken then. A rollback to any other state needs a reset.
     Pinned,
 }
 
-/// What a rollback did.
+/// The result of a rollback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RolledBack {
     /// The vBucket is as it was at a commit.
@@ -101,31 +116,32 @@ pub enum RolledBack {
         /// That commit's high seqno, and the vBucket's now: the next seqno exceeds it.
         high: Seqno,
     },
-    /// The engine has no state that old; nothing has changed. Whoever must go back so far drops the vBucket.
+    /// The engine has no state that old; nothing has changed. A caller that must go back that far
+    /// drops the vBucket.
     NeedsReset {
         /// The high seqno of the oldest state it has.
         lowest: Seqno,
     },
 }
 
-/// How much of a scan is wanted at once. A slice ends at the first limit it reaches and holds at least one item.
+/// The size of a slice. A slice ends at the first limit it reaches and holds at least one item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScanLimit {
-    /// At most so many items.
+    /// The maximum number of items.
     pub items: usize,
-    /// No further item once keys and values come to so many bytes.
+    /// The bytes of keys and values after which no further item is read.
     pub bytes: usize,
 }
 
 impl ScanLimit {
-    /// Everything at once.
+    /// No limit.
     pub const NONE: Self = Self {
         items: usize::MAX,
         bytes: usize::MAX,
     };
 }
 
-/// What is read at once to be shown.
+/// The slice that [`Snapshot::visit`] reads at once.
 const VISITED_TOGETHER: ScanLimit = ScanLimit {
     items: usize::MAX,
     bytes: 1 << 20,
@@ -134,9 +150,10 @@ const VISITED_TOGETHER: ScanLimit = ScanLimit {
 /// A part of a scan.
 #[derive(Clone, Debug, Default)]
 pub struct ScanSlice {
-    /// Ascending by seqno. Small values may share memory: one that is kept alone keeps up to 4 KiB with it.
+    /// The items, ascending by seqno. Small values may share memory: one that is kept alone keeps
+    /// up to 4 KiB with it.
     pub items: Vec<Item>,
-    /// Where to go on, or `None` at the end.
+    /// The start of the next slice, or `None` at the end.
     pub next: Option<Seqno>,
 }
 
@@ -145,14 +162,14 @@ pub struct ScanSlice {
 pub struct KeyRange {
     /// The name space.
     pub namespace: Namespace,
-    /// The first key, or where it would be.
+    /// The lower bound, inclusive. It need not exist.
     pub from: Key,
-    /// No key from here on; `None` for all to the last.
+    /// The upper bound, exclusive; `None` for no bound.
     pub to: Option<Key>,
 }
 
 impl KeyRange {
-    /// All keys of a name space.
+    /// Returns the range of all keys of a name space.
     #[must_use]
     pub fn all(namespace: Namespace) -> Self {
         // The default collection's prefix is the lowest there is.
@@ -167,40 +184,43 @@ impl KeyRange {
 /// A part of a scan by key.
 #[derive(Clone, Debug, Default)]
 pub struct KeySlice {
-    /// Ascending by key.
+    /// The items, ascending by key.
     pub items: Vec<Item>,
-    /// Where to go on, or `None` at the end.
+    /// The start of the next slice, or `None` at the end.
     pub next: Option<Key>,
 }
 
-/// A vBucket as it was at one commit, whatever has come since. Reads may run beside commits.
+/// A vBucket as it was at one commit. Later commits don't change it. Reads may run concurrently
+/// with commits.
 pub trait Snapshot: Send + Sync + fmt::Debug {
-    /// The high seqno it was taken at.
+    /// Returns the high seqno of its commit.
     fn high(&self) -> Seqno;
 
-    /// The state committed with it; `None` before the first commit.
+    /// Returns the state committed with it; `None` before the first commit.
     fn state(&self) -> Option<&VBucketState>;
 
-    /// The figures at that commit.
+    /// Returns the figures at that commit.
     fn info(&self) -> VBucketInfo;
 
-    /// The newest revision of a key at or below [`Snapshot::high`], tombstones included.
+    /// Returns the newest revision of a key at or below [`Snapshot::high`], tombstones included.
     ///
     /// # Errors
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
     fn get(&self, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError>;
 
-    /// The newest revision of every key with a seqno in `from..=to`, ascending, tombstones included.
+    /// Returns each key's newest revision, if its seqno is in `from..=to`, ascending, tombstones
+    /// included.
     ///
     /// # Errors
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
     fn scan(&self, from: Seqno, to: Seqno, limit: ScanLimit) -> Result<ScanSlice, EngineError>;
 
-    /// Shows what a scan of `from..=to` without limits has, in its order, to who keeps none of it, until `see` breaks off:
-    /// cheaper than [`Snapshot::scan`] where the engine need not make items for it. O(rows shown and their bytes).
+    /// Passes the rows of a scan of `from..=to` without limits to `see`, in order, until it breaks
+    /// off. Cheaper than [`Snapshot::scan`] if the engine need not build items for it. O(rows
+    /// visited and their bytes).
     ///
     /// # Errors
-    /// [`EngineError::Disk`] or [`EngineError::Corrupt`]: what was shown before is sound.
+    /// [`EngineError::Disk`] or [`EngineError::Corrupt`]; the rows visited before are sound.
     fn visit(
         &self,
         from: Seqno,
@@ -218,14 +238,14 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// The newest revision of every key in a range, ascending by key, tombstones included.
+    /// Returns the newest revision of every key in a range, ascending by key, tombstones included.
     ///
     /// # Errors
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
     fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError>;
 
-    /// How many items a scan of `from..=to` has, without reading them: O(log n) where the engine has sums by seqno, else a
-    /// walk over its index in memory.
+    /// Returns the number of items in a scan of `from..=to`, without reading them. O(log n) if the
+    /// engine has sums by seqno, otherwise a walk over its index in memory.
     ///
     /// # Errors
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
@@ -234,54 +254,58 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
 
 /// A store of many vBuckets in one directory.
 pub trait Engine: Send + Sync + fmt::Debug {
-    /// Its name on command lines.
+    /// Returns its name on command lines.
     fn name(&self) -> &'static str;
 
-    /// What can be asked of it.
+    /// Returns its limits and abilities.
     fn capabilities(&self) -> Capabilities;
 
-    /// Makes an empty vBucket, durably: after an error, or power loss, it is there as a whole or not at all.
+    /// Creates an empty vBucket, durably. After an error or power loss it exists as a whole or not
+    /// at all.
     ///
     /// # Errors
     /// [`EngineError::VBucketExists`], [`EngineError::Poisoned`] or [`EngineError::Disk`].
     fn create(&self, vb: Vbid) -> Result<(), EngineError>;
 
-    /// Removes a vBucket, durably, also one that can't be read. Snapshots of it stay valid.
+    /// Removes a vBucket, durably, even one that can't be read. Snapshots of it stay valid.
     ///
     /// # Errors
     /// [`EngineError::UnknownVBucket`], [`EngineError::Poisoned`] or [`EngineError::Disk`].
     fn drop_vbucket(&self, vb: Vbid) -> Result<(), EngineError>;
 
-    /// The vBuckets it has, ascending.
+    /// Returns the vBuckets it has, ascending.
     fn vbuckets(&self) -> Vec<Vbid>;
 
-    /// Commits batches; each is atomic by itself. Durable and visible where the result is `Ok`. One result per batch, in
-    /// their order. Several batches of one vBucket are committed one after the other, as so many calls would, but that
-    /// after one that failed the rest get [`EngineError::EarlierBatchFailed`].
+    /// Commits batches, each atomic by itself. Returns one result per batch, in their order; a
+    /// batch is durable and visible if its result is `Ok`. Several batches of one vBucket are
+    /// committed one after the other, as by separate calls. After one that failed, the rest get
+    /// [`EngineError::EarlierBatchFailed`].
     fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>>;
 
-    /// Goes back to the newest committed state at or below `to` that the engine still has: its rows, its figures and the
-    /// vBucket state that was committed with it. Tombstones purged since stay away, so that the purge seqno may be higher
-    /// than it was. Durable when it returns; what came after is gone for good. Snapshots pinned before stay valid. At or
-    /// above the high seqno it changes nothing.
+    /// Restores the newest committed state at or below `to` that the engine still has: its rows,
+    /// its figures and the vBucket state committed with it. Tombstones purged since stay away: the
+    /// purge seqno may be higher than it was. Durable on return; later commits are gone for good.
+    /// Snapshots pinned before stay valid. At or above the high seqno it changes nothing.
     ///
-    /// What follows from it in the failover log is the caller's to commit: the restored state may name branches that
-    /// begin later.
+    /// The caller commits the consequences for the failover log: the restored state may name
+    /// branches that begin later.
     ///
     /// # Errors
-    /// [`EngineError::UnknownVBucket`], [`EngineError::Poisoned`], [`EngineError::Corrupt`] or [`EngineError::Disk`]:
-    /// nothing has changed; after a restart it is done as a whole or not at all.
+    /// [`EngineError::UnknownVBucket`], [`EngineError::Poisoned`], [`EngineError::Corrupt`] or
+    /// [`EngineError::Disk`]: nothing has changed; after a restart it is done as a whole or not at
+    /// all.
     fn rollback(&self, vb: Vbid, to: Seqno) -> Result<RolledBack, EngineError>;
 
-    /// Removes the tombstones (deletions, expirations, aborts) at or below `upto`, durably, but for those that are
-    /// the vBucket's highest seqno or their collection's. Returns the highest tombstone ever purged, 0 if none. Snapshots pinned before keep theirs.
-    /// The space may come back later. Takes the memory of the rows it removes.
+    /// Removes the tombstones (deletions, expirations, aborts) at or below `upto`, durably, except
+    /// those that are the highest seqno of their vBucket or collection. Returns the highest seqno
+    /// of a tombstone ever purged, 0 if none. Snapshots pinned before keep theirs. The space may be
+    /// freed later. Uses memory for the rows it removes.
     ///
     /// # Errors
-    /// As [`Engine::rollback`].
+    /// Same as [`Engine::rollback`].
     fn purge(&self, vb: Vbid, upto: Seqno) -> Result<Seqno, EngineError>;
 
-    /// The newest committed revision of a key, tombstones included.
+    /// Returns the newest committed revision of a key, tombstones included.
     ///
     /// # Errors
     /// [`EngineError::UnknownVBucket`], [`EngineError::Disk`] or [`EngineError::Corrupt`].
@@ -295,50 +319,53 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// [`EngineError::UnknownVBucket`].
     fn snapshot(&self, vb: Vbid) -> Result<Box<dyn Snapshot>, EngineError>;
 
-    /// The vBucket's figures.
+    /// Returns the vBucket's figures.
     ///
     /// # Errors
     /// [`EngineError::UnknownVBucket`].
     fn info(&self, vb: Vbid) -> Result<VBucketInfo, EngineError>;
 
-    /// Begins to give back the space of a vBucket's superseded revisions, and of what the request names. Readers keep
-    /// their snapshots, commits go on; see [`Job`].
+    /// Starts a job that frees the space of a vBucket's superseded revisions, and of the items that
+    /// the request names. Readers keep their snapshots and commits go on; see [`Job`].
     ///
     /// # Errors
-    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`], [`EngineError::Poisoned`] or
-    /// [`EngineError::Unsupported`].
+    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`],
+    /// [`EngineError::Poisoned`] or [`EngineError::Unsupported`].
     fn compact(&self, vb: Vbid, request: CompactionRequest) -> Result<Box<dyn Job>, EngineError>;
 
-    /// Upkeep that the engine's configuration asks for now, if any; ask again when the job is done. After a job that
-    /// failed, some time should pass.
+    /// Returns the maintenance that the engine's configuration asks for now, if any. Ask again when
+    /// the job is done. After a job that failed, some time should pass.
     fn maintenance(&self) -> Option<Box<dyn Job>>;
 
-    /// Verifies everything that the vBucket's newest commit consists of; returns what is wrong, a line each. Reads all
-    /// of it: O(bytes).
+    /// Verifies everything that the vBucket's newest commit consists of. Returns the damage, one
+    /// line for each finding. Reads all of it: O(bytes).
     ///
     /// # Errors
     /// [`EngineError::UnknownVBucket`] or [`EngineError::Disk`].
     fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError>;
 
-    /// The engine's own counters, by name.
+    /// Returns the engine's own counters, by name.
     fn stats(&self) -> BTreeMap<&'static str, u64>;
 
-    /// Makes everything written durable and lets go of the files. The engine takes no writes afterwards.
+    /// Makes everything written durable and closes the files. The engine takes no writes
+    /// afterwards.
     ///
     /// # Errors
-    /// [`EngineError::Disk`]; what was acknowledged is safe all the same.
+    /// [`EngineError::Disk`]; acknowledged commits are safe nevertheless.
     fn close(&self) -> Result<(), EngineError>;
 }
 
-/// What opening a store found, and did about it.
+/// The findings of opening a store, and the repairs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
-    /// vBuckets found, those that can't be read included.
+    /// The number of vBuckets found, unreadable ones included.
     pub vbuckets: usize,
-    /// vBuckets that can't be read, and why: file, offset, what is wrong there. The others serve.
+    /// The vBuckets that can't be read, each with its damage: file, offset and finding. The others
+    /// serve.
     pub unreadable: Vec<(Vbid, String)>,
-    /// One line for each thing that was repaired, cut off or removed: which file, and what.
+    /// One line for each repair, cut or removal: which file, and what was done.
     pub repairs: Vec<(PathBuf, String)>,
-    /// What else is worth knowing, a line each: what was read, and what was not relied on.
+    /// Other findings, one line each: the sources that were read, and those that were not relied
+    /// on.
     pub notes: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Why an engine refused or failed: precise enough to act on, stable enough to test.
+//! The errors of an engine: precise enough to act on, stable enough to test.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use lowtide_checkpoint::{Seqno, Vbid};
 
 use crate::disk::{DiskError, DiskErrorKind};
 
-/// What engine operations return on failure. Nothing has changed then, but for [`EngineError::Poisoned`].
+/// The error of an engine operation. Nothing has changed, except after [`EngineError::Poisoned`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
@@ -15,9 +15,9 @@ pub enum EngineError {
     OutOfOrder {
         /// The vBucket.
         vb: Vbid,
-        /// The seqno that came too late.
+        /// The seqno that is too low.
         seqno: Seqno,
-        /// The one before it.
+        /// The seqno before it.
         previous: Seqno,
     },
     /// The store has no such vBucket.
@@ -26,76 +26,78 @@ pub enum EngineError {
         /// The vBucket.
         vb: Vbid,
     },
-    /// The vBucket is there already.
+    /// The vBucket exists already.
     #[error("vBucket {vb} exists")]
     VBucketExists {
         /// The vBucket.
         vb: Vbid,
     },
-    /// An earlier batch of the same vBucket in the same call was not committed, so this one was not tried.
+    /// An earlier batch of the same vBucket in the same call was not committed; this one was not
+    /// tried.
     #[error("vBucket {vb}: the batch before this one in the same call was not committed")]
     EarlierBatchFailed {
         /// The vBucket.
         vb: Vbid,
     },
-    /// A record the format can't represent.
+    /// A record that the format can't represent.
     #[error("vBucket {vb}, seqno {seqno}: {what} is {size}, over the format's {limit}")]
     TooLarge {
         /// The vBucket.
         vb: Vbid,
         /// The item's seqno.
         seqno: Seqno,
-        /// Which part of it.
+        /// The part's name.
         what: &'static str,
-        /// How large it is.
+        /// Its size.
         size: u64,
-        /// How large it may be.
+        /// The largest size.
         limit: u64,
     },
-    /// An argument that makes no sense.
+    /// An invalid argument.
     #[error("{0}")]
     InvalidArgument(String),
-    /// The store takes no more: a sync failed earlier, so that what was written since the last good one may be gone, or its memory
-    /// was found to contradict itself.
+    /// The store takes no more writes: a sync failed earlier, and writes since the last successful
+    /// sync may be lost. Or the store's memory was found to contradict itself.
     #[error(
         "{path}: a sync failed, or the store was found inconsistent; it takes no writes until it is reopened"
     )]
     Poisoned {
-        /// The file whose sync failed; the directory, if it is all of the store.
+        /// The file whose sync failed; the directory, if all of the store is affected.
         path: PathBuf,
     },
-    /// The store's memory contradicts itself: a fault of the engine, not of the files. What was to be done was not, and the store
-    /// takes no writes until it is reopened.
+    /// The store's memory contradicts itself: a fault of the engine, not of the files. The
+    /// operation was not done, and the store takes no writes until it is reopened.
     #[error(
         "{path}: the store's memory contradicts itself: {what}; it takes no writes until it is reopened"
     )]
     Inconsistent {
         /// The store's directory.
         path: PathBuf,
-        /// What was found.
+        /// The contradiction.
         what: &'static str,
     },
-    /// A compaction of the vBucket is running: one at a time.
+    /// A compaction of the vBucket is running. Only one may run at a time.
     #[error("vBucket {vb} is being compacted")]
     CompactionInProgress {
         /// The vBucket.
         vb: Vbid,
     },
-    /// A job's vBucket is no longer what the job began with. The job is over; begin another one if it is still wanted.
+    /// A job's vBucket is no longer what the job began with. The job is over; start another one if
+    /// it is still wanted.
     #[error("vBucket {vb}: {why}")]
     Aborted {
         /// The vBucket.
         vb: Vbid,
-        /// What has happened to it.
+        /// The change that happened to it.
         why: &'static str,
     },
-    /// Numbers that only grow have reached the highest there is (E31, L49), and the operation needs more of them. Nothing was
-    /// changed.
+    /// Numbers that only grow have reached their maximum (E31, L49), and the operation needs more
+    /// of them. Nothing was changed.
     #[error("{path}: {what} are used up")]
     NumbersUsedUp {
-        /// Whose numbers they are: the file that has the highest one, or the store's directory.
+        /// The owner of the numbers: the file that has the highest one, or the store's directory.
         path: PathBuf,
-        /// Which numbers.
+        /// The kind of numbers.
         what: &'static str,
     },
     /// A directory in which another engine keeps its store. Nothing was written to it.
@@ -103,7 +105,7 @@ pub enum EngineError {
     ForeignStore {
         /// The directory.
         path: PathBuf,
-        /// Whose it is.
+        /// The engine that owns it.
         engine: &'static str,
         /// One of that engine's files.
         file: String,
@@ -111,20 +113,20 @@ pub enum EngineError {
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// Bytes that are not what was written.
+    /// Bytes that are not the ones written.
     #[error("{path} at offset {offset}: {what}")]
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// Where in it.
+        /// The offset in it.
         offset: u64,
-        /// What is wrong.
+        /// The damage.
         what: String,
     },
-    /// A store that was written to while it was only looked at: what was seen of it is of no one time.
+    /// A store that was written to while it was inspected: the result reflects no single moment.
     #[error("{path}: the store is in use: it was written to while it was read")]
     InUse {
-        /// Its directory.
+        /// The store's directory.
         path: PathBuf,
     },
     /// A file that is encrypted with a key that was not given.
@@ -145,18 +147,18 @@ pub enum EngineError {
         /// The key's id.
         key_id: String,
     },
-    /// A file that is sound but not for us: a newer version, or encrypted and to be written.
+    /// A file that is sound but not supported: a newer version, or encrypted and to be written.
     #[error("{path}: {what}")]
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// What it needs.
+        /// The missing support.
         what: String,
     },
 }
 
 impl EngineError {
-    /// One short stable word for scripts and scenario files.
+    /// Returns one short stable word for scripts and scenario files.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

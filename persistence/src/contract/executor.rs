@@ -1,14 +1,19 @@
-//! Who runs work that can be done side by side: an engine hands in independent tasks, a host decides where they run.
+//! Execution of independent work: an engine hands in tasks, and the host decides where they run.
 //!
-//! Engines own no threads. Always: no task waits for another, and what an engine makes of their results does not depend
-//! on their order. So every executor that runs each task once, to its end, is as good as any other.
+//! Engines own no threads.
+//!
+//! # Invariants
+//!
+//! No task waits for another, and an engine's result does not depend on the tasks' order. Any
+//! executor that runs each task once, to its end, is therefore as good as any other.
 
 use std::fmt;
 
 /// One piece of work.
 pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
 
-/// Runs independent tasks. A host that has threads gives an engine one that uses them; [`InOrder`] needs none.
+/// Runs independent tasks. A host with threads gives an engine an executor that uses them;
+/// [`InOrder`] needs none.
 ///
 /// ```
 /// use lowtide_persistence::{Executor, Task};
@@ -28,11 +33,11 @@ pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
 /// }
 /// ```
 pub trait Executor: Send + Sync + fmt::Debug {
-    /// Runs each task once, in any order, on any threads; returns when all have ended.
+    /// Runs each task once, in any order, on any threads. Returns when all have ended.
     fn run(&self, tasks: Vec<Task<'_>>);
 }
 
-/// Runs tasks one after the other, where it is called: the same run every time.
+/// Runs tasks one after the other on the calling thread: every run is the same.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InOrder;
 

@@ -1,50 +1,55 @@
-//! An item that lies somewhere else: key and value are borrowed from whoever shows it. What looks at items and keeps none
-//! (a check, a digest, a copy to elsewhere) need not have them made.
+//! An item that borrows its key and value.
 //!
-//! Always: it has every field of the item it stands for, and [`ItemRef::to_item`] gives that item.
+//! Code that looks at items and keeps none (a check, a digest, a copy) needs no [`Item`] to be
+//! built.
+//!
+//! # Invariants
+//!
+//! It has every field of the item it represents, and [`ItemRef::to_item`] returns that item.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Datatype, DurabilityLevel, Item, Key, Operation, Seqno};
 
-/// A stored item, as it is shown.
+/// A stored item, borrowed from its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemRef<'a> {
-    /// With its collection's prefix: [`Key::parts`] takes it apart.
+    /// The key, with its collection's prefix. [`Key::parts`] splits it.
     pub key: &'a [u8],
-    /// What it is, as in [`Item`], like all that follows.
+    /// The operation. It and all fields below are as in [`Item`].
     pub operation: Operation,
     /// Its place in the vBucket's history.
     pub seqno: Seqno,
     /// The document's version, as clients compare it.
     pub cas: Cas,
-    /// How many revisions the document has had, this one included.
+    /// The number of revisions of the document, this one included.
     pub rev_seqno: u64,
-    /// The client's, opaque.
+    /// The client's flags, opaque.
     pub flags: u32,
-    /// Expiry of a document or time of a deletion, in seconds since the epoch; 0 is never or unknown.
+    /// Expiry of a document or time of a deletion, in seconds since the epoch; 0 is never or
+    /// unknown.
     pub expiry: u32,
-    /// How the value is encoded, in bits.
+    /// The value's encoding, in bits.
     pub datatype: Datatype,
     /// Whether it is a deletion.
     pub deleted: bool,
     /// Whether it is kept in the history.
     pub history: bool,
-    /// Of a prepare: how durable it is to be.
+    /// For a prepare: its durability level.
     pub durability: Option<DurabilityLevel>,
-    /// Of a commit or an abort: the seqno of its prepare; else 0.
+    /// For a commit or an abort: the seqno of its prepare; otherwise 0.
     pub prepare_seqno: Seqno,
-    /// The value; `None` if it has none, which is not an empty one.
+    /// The value; `None` for no value, which differs from an empty one.
     pub value: Option<&'a [u8]>,
 }
 
 impl ItemRef<'_> {
-    /// The item, with a key and a value of its own; `None` if the key's prefix is none.
+    /// Returns the item, with a key and a value of its own; `None` if the key's prefix is invalid.
     #[must_use]
     pub fn to_item(self) -> Option<Item> {
         self.to_item_with(Bytes::copy_from_slice)
     }
 
-    /// As [`ItemRef::to_item`]; `keep` is what a long key and the value are held by.
+    /// Same as [`ItemRef::to_item`]; `keep` makes the memory that holds a long key and the value.
     #[inline]
     pub(crate) fn to_item_with(self, mut keep: impl FnMut(&[u8]) -> Bytes) -> Option<Item> {
         Some(Item {
@@ -68,7 +73,8 @@ impl ItemRef<'_> {
     }
 }
 
-/// Keys up to there are copied rather than shared: most of them need no memory of their own.
+/// Keys of up to this length are copied rather than shared: most of them need no memory of their
+/// own.
 const KEY_BYTES_COPIED: usize = 64;
 
 impl<'a> From<&'a Item> for ItemRef<'a> {

@@ -1,8 +1,8 @@
-//! Long work of an engine, done in bounded steps: a budget goes in, how far it has come goes out.
+//! Long work of an engine, done in steps of a bounded size.
 //!
-//! A job owns no thread and reads no clock. Whoever has it drives it: a thread in a loop, or a simulator between two
-//! events. Commits and reads go on beside it. Dropping a job aborts it: what it made is removed, and the vBucket is as
-//! if there had been none.
+//! A job owns no thread and reads no clock. Its host drives it: a thread in a loop, or a simulator
+//! between two events. Commits and reads go on concurrently. Dropping a job aborts it: its files
+//! are removed, and the vBucket is as if the job had never started.
 
 use std::fmt;
 
@@ -10,23 +10,23 @@ use lowtide_checkpoint::{Item, Seqno};
 
 use super::error::EngineError;
 
-/// How much a step may do. It ends at the first limit it reaches, and always gets something done.
+/// The limits of a step. A step ends at the first limit it reaches, and always makes progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Items read or written.
+    /// The number of items read or written.
     pub items: usize,
-    /// Bytes of keys and values read or written.
+    /// The bytes of keys and values read or written.
     pub bytes: u64,
 }
 
 impl Budget {
-    /// No bound: each stage is one step.
+    /// No limit: each stage is one step.
     pub const NONE: Self = Self {
         items: usize::MAX,
         bytes: u64::MAX,
     };
 
-    /// Takes one item off; says whether anything is left.
+    /// Subtracts one item. Returns whether anything is left.
     pub(crate) const fn spend(&mut self, bytes: u64) -> bool {
         self.items = self.items.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -34,86 +34,90 @@ impl Budget {
     }
 }
 
-/// How far a job has come with a step.
+/// The progress of a job after a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// There is more to do.
     Working {
-        /// What is being done, in one word.
+        /// The current stage, in one word.
         stage: &'static str,
-        /// How much of it is done, in items.
+        /// The number of items done.
         done: u64,
-        /// How much of it there is, as far as known.
+        /// The number of items in all, as far as known.
         of: u64,
     },
-    /// A named point, at which the host may pause: everything before it is done, nothing after it begun. There is more
-    /// to do. The same point may be met again.
+    /// A named point at which the host may pause: everything before it is done, nothing after it
+    /// has begun. There is more to do. The same point may be reached again.
     Reached(&'static str),
-    /// It is ahead of the commits beside it, and did nothing now: whoever can wait does, a millisecond or so, for their
-    /// throughput's sake. If nothing is committed until the next step, that goes on.
+    /// The job is ahead of the concurrent commits and did nothing. A host that can wait does, for
+    /// about a millisecond, in favour of their throughput. If nothing is committed until the next
+    /// step, that step continues.
     Ahead,
-    /// Nothing is left to do.
+    /// The job is done.
     Done(CompactionReport),
 }
 
-/// What a compaction did.
+/// The result of a compaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CompactionReport {
-    /// What the vBucket took on disk when it began.
+    /// The vBucket's size on disk at the start.
     pub bytes_before: u64,
-    /// What it takes now.
+    /// Its size at the end.
     pub bytes_after: u64,
-    /// Items copied, with those that came meanwhile.
+    /// Items copied, those committed meanwhile included.
     pub items_copied: u64,
-    /// Tombstones given up.
+    /// Tombstones removed.
     pub tombstones_purged: u64,
-    /// Completed prepares given up.
+    /// Completed prepares removed.
     pub prepares_dropped: u64,
-    /// Items given up because the filter said so.
+    /// Items removed by the filter.
     pub items_filtered: u64,
-    /// Items kept that the filter takes for expired.
+    /// Items kept that the filter reported as expired.
     pub items_expired: u64,
-    /// How often it had to catch up with what was committed meanwhile.
+    /// The number of times it caught up with concurrent commits.
     pub catch_up_rounds: u64,
 }
 
 /// Long work in bounded steps.
 pub trait Job: Send + fmt::Debug + 'static {
-    /// Does a part of it.
+    /// Does a part of the work.
     ///
     /// # Errors
-    /// Whatever went wrong; [`EngineError::Aborted`] if the vBucket is no longer what the job began with. The job is
-    /// over then, has left nothing behind, and the vBucket is as it was; unless the store is poisoned, or what it could
-    /// not do was the last thing of all, the removal of what the vBucket needs no more: that is tried again later.
+    /// Any failure; [`EngineError::Aborted`] if the vBucket is no longer what the job began with.
+    /// The job is then over, has left nothing behind, and the vBucket is unchanged. There are two
+    /// exceptions: the store is poisoned, or only the last part failed, the removal of files that
+    /// the vBucket no longer needs. That is retried later.
     fn step(&mut self, budget: Budget) -> Result<Progress, EngineError>;
 }
 
-/// What a compaction is to give up. The item with the vBucket's highest seqno always stays, and no tombstone goes that has
-/// its collection's.
+/// The items that a compaction removes. The item with the vBucket's highest seqno always stays, and
+/// so does a tombstone that has its collection's.
 #[derive(Debug, Default)]
 pub struct CompactionRequest {
-    /// Tombstones of deletions before this time, in seconds since the epoch. Those that don't say when stay.
+    /// Removes tombstones of deletions before this time, in seconds since the epoch. Tombstones
+    /// without a time stay.
     pub purge_before: Option<u32>,
-    /// Tombstones up to this seqno. With `purge_before` both must hold; with neither all tombstones stay.
+    /// Removes tombstones up to this seqno. With `purge_before` both must hold; with neither all
+    /// tombstones stay.
     pub purge_upto: Option<Seqno>,
-    /// What else the host knows of items.
+    /// The host's filter of live items.
     pub filter: Option<Box<dyn CompactionFilter>>,
 }
 
-/// A host's word on each live item that is about to be copied.
+/// The host's decision about each live item that is about to be copied.
 pub trait CompactionFilter: Send + fmt::Debug {
-    /// Judges an item; its value is not there, having not been read. Items committed while the compaction runs are not
-    /// asked about.
+    /// Judges an item. Its value is absent, because it was not read. Items committed while the
+    /// compaction runs are not judged.
     fn judge(&mut self, item: &Item) -> Verdict;
 }
 
-/// What becomes of an item.
+/// The decision about an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It stays.
     Keep,
-    /// It goes, without a tombstone.
+    /// It is removed, without a tombstone.
     Drop,
-    /// It stays and is counted as expired: deleting it, with a tombstone, is for the host to do by a commit.
+    /// It stays and is counted as expired. The host deletes it later, by a commit with a tombstone.
     Expire,
 }

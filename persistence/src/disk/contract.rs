@@ -1,4 +1,5 @@
-//! What every disk does alike, power or no power: run on the real one and on the simulated ones.
+//! The behaviour all disks share without a power loss: one test suite, run on the real disk and on
+//! the simulated ones.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -102,7 +103,7 @@ fn names_are_made_moved_and_removed(disk: &dyn Disk, dir: &Path) {
     }
 }
 
-fn directories_are_no_files(disk: &dyn Disk, dir: &Path) {
+fn directories_are_not_files(disk: &dyn Disk, dir: &Path) {
     let deep = dir.join("x/y/z");
     disk.create_dir(&deep).expect("space");
     disk.create_dir(&deep).expect("one that exists is fine");
@@ -214,7 +215,7 @@ fn all(disk: &dyn Disk, dir: &Path) {
     read_only_handles_only_read(disk, dir);
     a_directory_has_one_lock(disk, dir);
     errors_say_what_and_where(disk, dir);
-    directories_are_no_files(disk, dir);
+    directories_are_not_files(disk, dir);
 }
 
 #[test]

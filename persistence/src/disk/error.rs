@@ -1,9 +1,11 @@
-//! The errors of a disk: which operation on which path failed, and how.
+//! The errors of a disk: which operation failed, on which path, and how.
+//!
+//! Engines act on the kind alone; the rest is for the operator's message.
 
 use std::path::PathBuf;
 use std::{fmt, io};
 
-/// What was being done when a disk failed.
+/// The operation during which a disk failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiskOperation {
@@ -21,7 +23,7 @@ pub enum DiskOperation {
     CreateDir,
     /// Take a directory's lock.
     Lock,
-    /// Ask a file's length.
+    /// Read a file's length.
     Len,
     /// Cut or extend a file.
     SetLen,
@@ -58,7 +60,7 @@ impl fmt::Display for DiskOperation {
     }
 }
 
-/// How a disk failed, as far as callers act on it.
+/// The kind of a disk failure, as fine as callers act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiskErrorKind {
@@ -70,26 +72,27 @@ pub enum DiskErrorKind {
     Locked,
     /// The device or the budget is full.
     NoSpace,
-    /// The process, or the system, has as many files open as it may. Nothing was done; it passes when some are closed.
+    /// The process or the system has as many files open as it may. Nothing was done. Passes once
+    /// files are closed.
     TooManyFiles,
-    /// Power was lost (simulated disks): nothing works until it is back.
+    /// Power was lost (simulated disks): nothing works until it returns.
     PowerLost,
     /// Anything else the device or the system reports.
     Io,
 }
 
-/// A failed disk operation: what, on which path, where in it, and why.
+/// A failed disk operation: what, on which path, at which offset, and why.
 #[derive(Debug)]
 pub struct DiskError {
-    /// What was being done.
+    /// The operation.
     pub operation: DiskOperation,
-    /// On which file or directory.
+    /// The file or directory.
     pub path: PathBuf,
-    /// At which byte offset, for reads and writes.
+    /// The byte offset, for reads and writes.
     pub offset: Option<u64>,
-    /// How it failed.
+    /// The kind of failure.
     pub kind: DiskErrorKind,
-    /// The system's own word for it.
+    /// The system's own error.
     pub source: io::Error,
 }
 
@@ -109,5 +112,5 @@ impl std::error::Error for DiskError {
     }
 }
 
-/// What disk operations return.
+/// The result of disk operations.
 pub type DiskResult<T> = Result<T, DiskError>;

@@ -1,14 +1,18 @@
-//! How the disks word their failures: an `io::Error` and what was being done go in, a [`DiskError`] comes out.
+//! Constructors of [`DiskError`]: each turns an operation and its failure into an error.
 //!
-//! Always: the kind follows from the `io::Error`'s own kind, but for a lost power and a held lock, which no
-//! `io::ErrorKind` names.
+//! They keep the mapping from `io::Error` to [`DiskErrorKind`] in one place.
+//!
+//! # Invariants
+//!
+//! The kind follows from the `io::Error`'s own kind, or from its number if handles ran out. Lost
+//! power and a held lock have neither; each has a constructor here.
 
 use std::io;
 use std::path::Path;
 
 use super::error::{DiskError, DiskErrorKind, DiskOperation};
 
-/// A failure that concerns no particular byte.
+/// Returns a failure that concerns no particular byte.
 pub(super) fn failure(operation: DiskOperation, path: &Path, source: io::Error) -> DiskError {
     DiskError {
         operation,
@@ -19,7 +23,7 @@ pub(super) fn failure(operation: DiskOperation, path: &Path, source: io::Error) 
     }
 }
 
-/// A failure at a byte of a file.
+/// Returns a failure at a byte of a file.
 pub(super) fn failure_at(
     operation: DiskOperation,
     path: &Path,
@@ -32,7 +36,8 @@ pub(super) fn failure_at(
     }
 }
 
-/// The power is off, or was since the handle was opened.
+/// Returns the failure of a call without power, or on a handle that was opened before the power was
+/// lost.
 pub(super) fn power_lost(operation: DiskOperation, path: &Path) -> DiskError {
     let source = io::Error::other("power was lost");
     DiskError {
@@ -41,7 +46,7 @@ pub(super) fn power_lost(operation: DiskOperation, path: &Path) -> DiskError {
     }
 }
 
-/// Another store has the directory.
+/// Returns the failure to lock a directory that another store holds.
 pub(super) fn locked(path: &Path) -> DiskError {
     let source = io::Error::new(io::ErrorKind::WouldBlock, "another store holds the lock");
     DiskError {
@@ -50,12 +55,12 @@ pub(super) fn locked(path: &Path) -> DiskError {
     }
 }
 
-/// The system's numbers for "no more open files in this process" and "in the system": `io::ErrorKind` names neither. They
-/// are the same on Linux, macOS and the BSDs.
+/// The system's numbers for "no more open files in this process" and "in the system".
+/// `io::ErrorKind` names neither. They are the same on Linux, macOS and the BSDs.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 
-/// No more files can be open.
+/// Returns the failure to open one more file.
 pub(super) fn too_many_files(operation: DiskOperation, path: &Path) -> DiskError {
     failure(operation, path, io::Error::from_raw_os_error(EMFILE))
 }

@@ -1,11 +1,13 @@
-//! A memory disk that fails on demand: calls reach a [`MemoryDisk`], except those that a plan makes fail.
+//! A memory disk that fails on demand: calls reach a [`MemoryDisk`], except those that a plan makes
+//! fail.
 //!
-//! A test runs a workload once without faults, counts its n I/Os, and repeats it with each of them failing in turn.
+//! A test runs a workload once without faults, counts its n I/Os, and repeats it with each of them
+//! failing in turn.
 //!
-//! What always holds: the same calls and the same plan give the same failures and the same disk. A fault is planned for
-//! the nth call from now of one of these kinds:
-//! - *I/Os* are all calls that change something: `create`, `rename`, `remove`, `create_dir`, `set_len`, `preallocate`,
-//!   `write_at`, `sync_data`, `sync_dir`.
+//! What always holds: the same calls and the same plan give the same failures and the same disk. A
+//! fault is planned for the nth call from now of one of these kinds:
+//! - *I/Os* are all calls that change something: `create`, `rename`, `remove`, `create_dir`,
+//!   `set_len`, `preallocate`, `write_at`, `sync_data`, `sync_dir`.
 //! - *Writes* are `write_at` and `preallocate`.
 //! - *Syncs* are `sync_data` and `sync_dir`.
 //!
@@ -41,19 +43,20 @@ pub use self::plan::Fault;
 ///
 /// Effects of each [`Fault`]:
 ///
-/// |                | writes                    | syncs of a file                        | other calls    |
-/// |----------------|---------------------------|----------------------------------------|----------------|
-/// | `Eio`          | not done                  | unsynced bytes go into limbo           | not done       |
-/// | `Enospc`       | not done                  | the same, reported as no space         | not done       |
-/// | `Torn`         | the first bytes, unsynced | as `Eio`                               | as `Eio`       |
-/// | `EioPersisted` | done, unsynced as always  | done: all is durable, and yet reported | done           |
+/// |                | writes                    | syncs of a file              | other calls |
+/// |----------------|---------------------------|------------------------------|-------------|
+/// | `Eio`          | not done                  | unsynced bytes go into limbo | not done    |
+/// | `Enospc`       | not done                  | as `Eio`, but "no space"     | not done    |
+/// | `Torn`         | the first bytes, unsynced | as `Eio`                     | as `Eio`    |
+/// | `EioPersisted` | done, unsynced as always  | done, but reported as failed | done        |
 ///
-/// Bytes in limbo are still read, but no later sync makes them durable; writing and syncing them again does. A failed sync of
-/// a directory changes nothing: the next sync makes its names durable. If several faults meet in one call, the loss of power
-/// wins, then a fault for a write or sync, then one for any I/O.
+/// Bytes in limbo are still read, but no later sync makes them durable; writing and syncing them
+/// again does. A failed sync of a directory changes nothing: the next sync makes its names durable.
+/// If several faults meet in one call, the loss of power wins, then a fault for a write or sync,
+/// then one for any I/O.
 ///
-/// Handles can be limited like those of a process ([`FaultyDisk::limit_handles`]): open files, directories and locks count,
-/// and a list or a sync by name takes one while it runs.
+/// Handles can be limited like those of a process ([`FaultyDisk::limit_handles`]): open files,
+/// directories and locks count, and a list or a sync by name takes one while it runs.
 #[derive(Clone, Debug, Default)]
 pub struct FaultyDisk {
     memory: MemoryDisk,
@@ -93,7 +96,8 @@ impl FaultyDisk {
         self.gate.handles().most()
     }
 
-    /// Makes every later opening of a file fail, as with wrong permissions or a bad sector. `None` ends that.
+    /// Makes every later opening of a file fail, as with wrong permissions or a bad sector. `None`
+    /// ends that.
     pub fn refuse_open(&self, path: &Path, kind: Option<io::ErrorKind>) {
         self.gate.plan().refuse_open(path, kind);
     }
@@ -119,9 +123,9 @@ impl FaultyDisk {
         self.gate.plan().fail_io(nth, fault);
     }
 
-    /// Plans a loss of power in the middle of the nth I/O from now. The next one is 1. That call and all later ones fail
-    /// until [`FaultyDisk::crash`]. A write or a new length is left unsynced, and the crash decides how much of it survives;
-    /// any other call is not done.
+    /// Plans a loss of power in the middle of the nth I/O from now. The next one is 1. That call
+    /// and all later ones fail until [`FaultyDisk::crash`]. A write or a new length is left
+    /// unsynced, and the crash decides how much of it survives; any other call is not done.
     pub fn power_off_at_io(&self, nth: u64) {
         self.gate.plan().power_off_at_io(nth);
     }
@@ -142,13 +146,15 @@ impl FaultyDisk {
         self.gate.plan().clear();
     }
 
-    /// Loses the power, unless it is off already, and restores it. Faults planned for later stay planned.
+    /// Loses the power, unless it is off already, and restores it. Faults planned for later stay
+    /// planned.
     pub fn crash(&self, keep: Keep) {
         self.memory.crash(keep);
         self.gate.plan().power_on();
     }
 
-    /// Ends the process that uses the disk, as [`MemoryDisk::restart`] does. Faults planned for later stay planned.
+    /// Ends the process that uses the disk, as [`MemoryDisk::restart`] does. Faults planned for
+    /// later stay planned.
     pub fn restart(&self) {
         self.memory.restart();
         self.gate.plan().power_on();

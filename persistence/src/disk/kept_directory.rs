@@ -1,7 +1,12 @@
-//! A disk whose store's directory stays open: its names can be made durable whatever number of files is open.
+//! A disk that keeps its store's directory open: names can be made durable however many files are
+//! open.
 //!
-//! Always: a sync of the directory takes no new handle, so that want of handles is never met between a name and its
-//! durability. Everything else passes through.
+//! A name and its durability are two calls. Running out of handles between them would leave a store
+//! half changed.
+//!
+//! # Invariants
+//!
+//! A sync of the kept directory takes no new handle. Everything else passes through.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +14,7 @@ use std::sync::Arc;
 use super::error::DiskResult;
 use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
 
-/// A disk, and one directory of it that is open.
+/// A disk, and one of its directories kept open.
 #[derive(Debug)]
 pub(crate) struct KeptDirectory {
     disk: Arc<dyn Disk>,
@@ -21,7 +26,7 @@ impl KeptDirectory {
     /// Opens `dir`.
     ///
     /// # Errors
-    /// As [`Disk::open_dir`].
+    /// Same as [`Disk::open_dir`].
     pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> DiskResult<Self> {
         let directory = disk.open_dir(dir)?;
         Ok(Self {

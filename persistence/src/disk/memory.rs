@@ -1,18 +1,23 @@
-//! A disk in memory that loses what a real one may lose: after [`MemoryDisk::crash`] the files are as a power loss could
-//! have left them.
+//! A disk in memory that loses what a real one may lose: after [`MemoryDisk::crash`] the files are
+//! as a power loss could have left them.
 //!
-//! The simulator and the crash tests run whole stores on it, because it is exact about what an engine may rely on.
+//! The simulator and the crash tests run whole stores on it, because it is exact about what an
+//! engine may rely on.
 //!
 //! What always holds:
-//! - Whatever `sync_data` and `sync_dir` made durable survives, and so does a created directory (as on every [`Disk`]).
-//! - Any part of the rest may survive. Each 512-byte sector is as it was after some number of the unsynced changes to it.
-//!   Each pending name change survives as a whole, and those of one name in order (see `contents` and `names`).
+//! - Whatever `sync_data` and `sync_dir` made durable survives, and so does a created directory (as
+//!   on every [`Disk`]).
+//! - Any part of the rest may survive. Each 512-byte sector is as it was after some number of the
+//!   unsynced changes to it. Each pending name change survives as a whole, and those of one name in
+//!   order (see `contents` and `names`).
 //! - After a power loss all that is left is durable, locks are free, and older handles answer
 //!   [`DiskErrorKind::PowerLost`](super::DiskErrorKind::PowerLost).
-//! - After the end of a process ([`MemoryDisk::restart`]) the same holds, but unsynced changes are kept and still unsynced.
+//! - After the end of a process ([`MemoryDisk::restart`]) the same holds, but unsynced changes are
+//!   kept and still unsynced.
 //! - The same calls and the same choices give the same disk.
 //!
-//! Paths are used as they are, without their `.` parts. There are no links. `/` and the empty path exist from the start.
+//! Paths are used as they are, without their `.` parts. There are no links. `/` and the empty path
+//! exist from the start.
 
 mod contents;
 mod directory;
@@ -63,12 +68,14 @@ pub struct MemoryUsage {
     pub files: u64,
     /// The sum of their lengths, holes included.
     pub bytes: u64,
-    /// The space in use, in pages of 4,096 bytes, which the capacity limits. Open files without a name count too.
+    /// The space in use, in pages of 4,096 bytes, which the capacity limits. Open files without a
+    /// name count too.
     pub allocated_bytes: u64,
 }
 
 impl MemoryDisk {
-    /// The capacity of a disk made without one: more than memory, so that only a wrong length reaches it.
+    /// The capacity of a disk made without one: more than memory, so that only a wrong length
+    /// reaches it.
     pub const CAPACITY_BYTES_DEFAULT: u64 = 64 << 30;
 
     /// Makes an empty disk.
@@ -77,8 +84,8 @@ impl MemoryDisk {
         Self::with_capacity_bytes(Self::CAPACITY_BYTES_DEFAULT)
     }
 
-    /// Makes an empty disk of this capacity. Space is allocated in pages of 4,096 bytes, and a remainder below that is not
-    /// used. Holes and names take no space.
+    /// Makes an empty disk of this capacity. Space is allocated in pages of 4,096 bytes, and a
+    /// remainder below that is not used. Holes and names take no space.
     #[must_use]
     pub fn with_capacity_bytes(capacity_bytes: u64) -> Self {
         Self {
@@ -107,13 +114,15 @@ impl MemoryDisk {
         self.crash_with(&mut keep.chooser());
     }
 
-    /// Loses the power and restores it; `choose` decides what survives of the unsynced changes. `choose(n)` returns one of
-    /// `0..n` (a larger value counts as n - 1): 0 keeps the least, n - 1 the most. It is called first for the names of every
-    /// directory, then for every file left, in the order of paths and then of calls:
+    /// Loses the power and restores it; `choose` decides what survives of the unsynced changes.
+    /// `choose(n)` returns one of `0..n` (a larger value counts as n - 1): 0 keeps the least, n - 1
+    /// the most. It is called first for the names of every directory, then for every file left, in
+    /// the order of paths and then of calls:
     /// - for a change of a name or of a length: lost (0), kept (1);
     /// - for a write within a sector: lost (0), kept (1);
-    /// - for a longer write: lost (0), torn (1), kept (2). For each sector of a torn write: lost (0), kept (1). If a torn
-    ///   write extended the file and lost its end, the file ends with the kept part (0), or as if all was kept (1).
+    /// - for a longer write: lost (0), torn (1), kept (2). For each sector of a torn write: lost
+    ///   (0), kept (1). If a torn write extended the file and lost its end, the file ends with the
+    ///   kept part (0), or as if all was kept (1).
     ///
     /// It is not called for a change that cannot survive because an earlier one was lost.
     pub fn crash_with(&self, choose: &mut dyn FnMut(usize) -> usize) {
@@ -135,12 +144,14 @@ impl MemoryDisk {
         tree.session = session;
     }
 
-    /// Ends the process that uses the disk, with the power on. Handles answer as after a power loss and locks are free.
-    /// Files and names are as they were, and unsynced changes are still unsynced.
+    /// Ends the process that uses the disk, with the power on. Handles answer as after a power loss
+    /// and locks are free. Files and names are as they were, and unsynced changes are still
+    /// unsynced.
     pub fn restart(&self) {
         let mut tree = self.tree.lock();
         let session = tree.end_session();
-        // A file may have several names, some of them earlier ones. Its address tells that they are of one file.
+        // A file may have several names, some of them earlier ones. Its address tells that they are
+        // of one file.
         let mut files: BTreeMap<*const Inode, Arc<Inode>> = BTreeMap::new();
         let mut taken = |inode: &Arc<Inode>| {
             let file = files

@@ -1,7 +1,11 @@
-//! Counts what a disk is asked: calls go in and through to any disk, and [`DiskStats`] come out.
+//! A disk that counts the calls made to another disk, as [`DiskStats`].
 //!
-//! Always: nothing is changed on the way, and the counts never fall. A failed call counts like any other: the device
-//! was busy with it.
+//! Tests and benchmarks use the counts to bound the I/O of an operation.
+//!
+//! # Invariants
+//!
+//! Calls pass through unchanged, and counts never fall. A failed call counts like any other: the
+//! device was busy with it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,18 +14,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::error::DiskResult;
 use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
 
-/// What a disk has been asked since it was wrapped. The difference of two says what something cost.
+/// The calls made to a disk since it was wrapped. The difference of two values is the cost of what
+/// happened between them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskStats {
     /// Files opened.
     pub opens: u64,
     /// Reads.
     pub reads: u64,
-    /// Bytes they returned.
+    /// Bytes read.
     pub read_bytes: u64,
     /// Writes, preallocations included.
     pub writes: u64,
-    /// Bytes they were to write.
+    /// Bytes passed to writes, whether or not the write succeeded.
     pub written_bytes: u64,
     /// Changes of a file's length.
     pub length_changes: u64,
@@ -29,12 +34,12 @@ pub struct DiskStats {
     pub syncs: u64,
     /// Syncs of directories.
     pub dir_syncs: u64,
-    /// Names made, moved or removed, directories included.
+    /// Names created, moved or removed, directories included.
     pub name_operations: u64,
 }
 
 impl DiskStats {
-    /// What came since `earlier`.
+    /// Returns what was counted after `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -72,7 +77,7 @@ pub struct MeteredDisk {
 }
 
 impl MeteredDisk {
-    /// Wraps a disk; the counts begin at 0.
+    /// Wraps a disk. The counts start at 0.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>) -> Self {
         Self {
@@ -81,7 +86,7 @@ impl MeteredDisk {
         }
     }
 
-    /// The counts so far. Of calls under way on other threads some may be in and some not.
+    /// Returns the counts so far. Calls under way on other threads may be included in part.
     #[must_use]
     pub fn stats(&self) -> DiskStats {
         let counters = &self.counters;
@@ -106,7 +111,7 @@ impl MeteredDisk {
     }
 }
 
-// Each count is by itself: nothing is concluded from one about another.
+// Relaxed: no conclusion is drawn from one count about another.
 fn get(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }

@@ -1,9 +1,10 @@
-//! The real disk: calls go in, system calls go out, and what they report comes back.
+//! The real disk: each call is made as system calls of this machine (Unix).
 //!
-//! Always:
-//! - a read or write is done as a whole or reported; interrupted calls are taken up again;
-//! - a write is one system call where the system takes it all at once, however many parts it has;
-//! - a directory that `create_dir` made is durable when it returns, with those above it;
+//! # Invariants
+//!
+//! - A read or write is done as a whole or reported. Interrupted calls are continued.
+//! - A write is one system call if the system accepts it at once, however many parts it has.
+//! - A directory that `create_dir` made is durable on return, with those above it.
 //! - `LOCK` in a directory is the lock's own file: not listed, never removed.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -18,7 +19,7 @@ use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
 
 const LOCK_FILE: &str = "LOCK";
 
-/// Zeros are written so many bytes at a time.
+/// The number of zeros written at a time.
 const ZEROS_BYTES: usize = 1 << 20;
 
 /// The file system of this machine (Unix). Paths are used as they are.
@@ -26,7 +27,7 @@ const ZEROS_BYTES: usize = 1 << 20;
 pub struct OsDisk;
 
 impl OsDisk {
-    /// The file system.
+    /// Returns the file system.
     #[must_use]
     pub fn new() -> Self {
         Self
@@ -66,7 +67,7 @@ impl Disk for OsDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> DiskResult<()> {
         let fail = |source| failure(DiskOperation::Rename, from, source);
-        // The system could, but then it would take two syncs to be durable, and callers make one.
+        // The system could do it. It would take two syncs to be durable, and callers make one.
         if from.parent() != to.parent() {
             return Err(fail(io::ErrorKind::CrossesDevices.into()));
         }
@@ -80,15 +81,15 @@ impl Disk for OsDisk {
         fs::remove_file(path).map_err(|source| failure(DiskOperation::Remove, path, source))
     }
 
-    /// A name that is not UTF-8 is listed with U+FFFD for what is not: it can't be opened under that name, but who
-    /// lists sees that something foreign is there.
+    /// A name that is not UTF-8 is listed with U+FFFD in place of the invalid bytes. It can't be
+    /// opened under that name, but the caller sees a foreign file.
     fn list(&self, dir: &Path) -> DiskResult<Vec<String>> {
         let fail = |source| failure(DiskOperation::List, dir, source);
         let mut names = Vec::new();
         for entry in fs::read_dir(for_system(dir)).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let kind = entry.file_type().map_err(fail)?;
-            // A link to a directory is a directory; one to nowhere is a name that is taken.
+            // A link to a directory is a directory. A dangling link is a name that is taken.
             let is_dir = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
             if !is_dir && entry.file_name() != LOCK_FILE {
                 names.push(entry.file_name().to_string_lossy().into_owned());
@@ -158,7 +159,8 @@ impl DiskDirectory for OsDirectory {
     }
 }
 
-/// The empty path, which is what a bare name is in, is the working directory; the system calls that `.`.
+/// Returns a directory's path for system calls. A bare name is in the empty path, the working
+/// directory, which the system calls `.`.
 fn for_system(dir: &Path) -> &Path {
     if dir.as_os_str().is_empty() {
         Path::new(".")
@@ -171,7 +173,8 @@ fn sync_directory(dir: &Path) -> io::Result<()> {
     File::open(for_system(dir))?.sync_all()
 }
 
-/// The file stays: were it removed, two could hold "the" lock.
+/// A held lock. The lock file stays: if it were removed, two stores could each hold a lock file of
+/// that name.
 #[derive(Debug)]
 struct OsLock {
     file: File,
@@ -179,8 +182,9 @@ struct OsLock {
 
 impl Drop for OsLock {
     fn drop(&mut self) {
-        // Closing would not do: a process that another thread is just starting has the open file, too, for a moment,
-        // and the lock with it. Should this fail, closing gives the lock back a little later.
+        // Closing is not enough: a process that another thread is just starting shares the open
+        // file for a moment, and the lock with it. If this fails, closing frees the lock a little
+        // later.
         let _ = self.file.unlock();
     }
 }
@@ -249,7 +253,8 @@ impl DiskFile for OsFile {
         match parts {
             [] => Ok(()),
             [part] => self.put(DiskOperation::Write, part, offset),
-            // Copying is cheaper than a system call for each, and there is no vectored write at an offset in std.
+            // Copying is cheaper than a system call for each part, and std has no vectored write at
+            // an offset.
             parts => self.put(DiskOperation::Write, &parts.concat(), offset),
         }
     }

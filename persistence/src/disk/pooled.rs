@@ -1,18 +1,22 @@
-//! A disk on which any number of files can be open while few handles are: a file is opened when it is used, and the one that
-//! was not used for longest is closed for it.
+//! A disk that bounds the number of open handles: files are opened on use, and the least recently
+//! used one is closed for them.
 //!
-//! Always (E33):
-//! - A handle is closed only when everything written through it is durable: a failed sync is reported to the handle that
-//!   wrote, and to none that is opened later. What is not durable is synced first; if that fails, the handle stays, and so
-//!   does the failure: the file's own next sync reports it.
-//! - A file that loses its name, or gets another, is open while it does. One without a name stays open: nothing else leads to
-//!   it.
-//! - The bound is soft for what can't be closed: files in use at this moment, files without a name (old ones that
-//!   snapshots still read), and files whose sync failed.
-//! - Want of handles is met by closing one more, as long as there is one to close; then it is an error of the operation,
-//!   which has done nothing.
+//! A store has a file for each vBucket, more than a process may hold open.
 //!
-//! Which file is closed follows from the order of uses alone: first those that need no sync.
+//! # Invariants (E33)
+//!
+//! - A handle is closed only once everything written through it is durable. A failed sync is
+//!   reported to the handle that wrote, never to one that is opened later.
+//! - Unsynced writes are synced before the handle is closed. If that fails, the handle stays open
+//!   and the file's own next sync reports the failure.
+//! - A file is held open while its name is changed or removed. A file without a name stays open: it
+//!   can't be reopened.
+//! - The bound is soft for files that can't be closed: files in use at this moment, files without a
+//!   name (old ones that snapshots still read), and files whose sync failed.
+//! - A lack of handles is met by closing one more file, as long as one can be closed. After that
+//!   the operation fails and has done nothing.
+//!
+//! The order of uses alone decides which file is closed. Files that need no sync come first.
 
 mod file;
 
@@ -27,7 +31,7 @@ use self::file::PooledFile;
 use super::error::{DiskErrorKind, DiskResult};
 use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
 
-/// A disk with a bound on the files that are open.
+/// A disk with a bound on its open files.
 #[derive(Clone, Debug)]
 pub(crate) struct PooledDisk {
     pool: Arc<Pool>,
@@ -37,25 +41,26 @@ pub(crate) struct PooledDisk {
 struct Pool {
     disk: Arc<dyn Disk>,
     open_max: usize,
-    /// Rises with uses of different files.
+    /// Advances when a use follows one of another file.
     clock: AtomicU64,
     files: Mutex<Files>,
 }
 
-/// By number, in the order in which they were first opened.
+/// The files of a pool by number, in the order in which they were first opened.
 #[derive(Debug, Default)]
 struct Files {
     next: u64,
     known: BTreeMap<u64, Weak<PooledFile>>,
-    /// Those with a handle.
+    /// Files with a handle.
     open: BTreeMap<u64, Weak<PooledFile>>,
 }
 
-/// Files that were looked at under the lock; dropped after it, because a file that is dropped takes the lock.
+/// Files that were visited under the lock. They are dropped after it, because dropping a file takes
+/// the lock.
 type Seen = Vec<Arc<PooledFile>>;
 
 impl PooledDisk {
-    /// Keeps at most `open_max` files open, at least one.
+    /// Wraps a disk and keeps at most `open_max` files open, at least one.
     pub(crate) fn new(disk: Arc<dyn Disk>, open_max: usize) -> Self {
         let (clock, files) = (AtomicU64::new(0), Mutex::default());
         Self {
@@ -68,14 +73,14 @@ impl PooledDisk {
         }
     }
 
-    /// Files with a handle.
+    /// Returns the number of files with a handle.
     pub(crate) fn open_files(&self) -> usize {
         self.pool.files.lock().open.len()
     }
 }
 
 impl Pool {
-    /// Makes a handle by `open`, closing others for it; then `keep` has it.
+    /// Gets a handle from `open`, closing others to make room, and passes it to `keep`.
     fn handle(
         &self,
         seen: &mut Seen,
@@ -92,7 +97,8 @@ impl Pool {
         }
     }
 
-    /// Calls what may need a handle for a moment.
+    /// Calls a function that may need a handle for a moment. Retries after closing a file if
+    /// handles run out.
     fn with_room<T>(&self, call: impl Fn() -> DiskResult<T>) -> DiskResult<T> {
         loop {
             let mut seen = Seen::new();
@@ -128,11 +134,11 @@ impl Pool {
         Ok(file)
     }
 
-    /// Opens a file again.
+    /// Reopens a file.
     fn reopen(&self, file: &PooledFile) -> DiskResult<Arc<dyn DiskFile>> {
         let mut seen = Seen::new();
         let mut files = self.files.lock();
-        // Another thread may have been faster.
+        // Another thread may have reopened it first.
         if let Some(handle) = file.handle() {
             return Ok(handle);
         }
@@ -161,7 +167,7 @@ impl Pool {
         self.clock.load(Ordering::Relaxed)
     }
 
-    /// The files of a name, open and kept so.
+    /// Opens the files that have this name, and holds them open.
     fn keep_open(&self, path: &Path) -> DiskResult<Seen> {
         let known: Seen = self
             .files
@@ -177,7 +183,7 @@ impl Pool {
         for (index, file) in named.iter().enumerate() {
             file.keep();
             if let Err(error) = file.acquire() {
-                named.iter().take(index + 1).for_each(|file| file.let_go());
+                named.iter().take(index + 1).for_each(|file| file.release());
                 return Err(error);
             }
         }
@@ -185,7 +191,8 @@ impl Pool {
     }
 }
 
-/// Closes the file that was not used for longest and can be closed; first of those that need no sync.
+/// Closes the least recently used file that can be closed, preferring files that need no sync.
+/// Returns `false` if there is none.
 fn close_one(seen: &mut Seen, files: &mut Files) -> bool {
     let first = seen.len();
     seen.extend(files.open.values().filter_map(Weak::upgrade));
@@ -211,22 +218,22 @@ impl Disk for PooledDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> DiskResult<()> {
-        // Whoever has the name that is taken away is without one.
+        // A file that has the target name loses it.
         let replaced = self.pool.keep_open(to)?;
         let moved = self.pool.keep_open(from).inspect_err(|_| {
-            replaced.iter().for_each(|file| file.let_go());
+            replaced.iter().for_each(|file| file.release());
         })?;
-        // After a failure nobody knows which name they have: they stay open.
+        // After a failure it is unknown which name each has: they stay open.
         self.pool.with_room(|| self.pool.disk.rename(from, to))?;
         for file in moved {
             file.set_path(to);
-            file.let_go();
+            file.release();
         }
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> DiskResult<()> {
-        // They stay open.
+        // Removed files stay open.
         let _nameless = self.pool.keep_open(path)?;
         self.pool.with_room(|| self.pool.disk.remove(path))
     }

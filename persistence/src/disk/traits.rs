@@ -1,4 +1,4 @@
-//! The traits that every disk implements, real or simulated.
+//! The traits of a disk and of what it opens. Every disk implements them, real or simulated.
 
 use std::fmt;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::error::DiskErrorKind;
 use super::error::DiskResult;
 
-/// How a file is opened.
+/// The access with which a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Reads only; writes are errors.
@@ -22,56 +22,57 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens an existing file.
     ///
     /// # Errors
-    /// [`DiskErrorKind::NotFound`] if there is none; whatever the device reports.
+    /// [`DiskErrorKind::NotFound`] if there is no such file; any failure of the device.
     fn open(&self, path: &Path, access: Access) -> DiskResult<Arc<dyn DiskFile>>;
 
-    /// Creates an empty file that must not exist yet, for reading and writing.
+    /// Creates an empty file for reading and writing. It must not exist yet.
     ///
     /// # Errors
-    /// [`DiskErrorKind::AlreadyExists`] if the name is taken; whatever the device reports.
+    /// [`DiskErrorKind::AlreadyExists`] if the name is taken; any failure of the device.
     fn create(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>>;
 
-    /// Gives a file another name in the same directory, replacing what had it. Open handles stay valid.
+    /// Renames a file within its directory, replacing a file of the new name. Open handles stay
+    /// valid.
     ///
     /// # Errors
-    /// [`DiskErrorKind::NotFound`] if there is no `from`; whatever the device reports.
+    /// [`DiskErrorKind::NotFound`] if `from` does not exist; any failure of the device.
     fn rename(&self, from: &Path, to: &Path) -> DiskResult<()>;
 
     /// Removes a file's name. Open handles stay valid.
     ///
     /// # Errors
-    /// [`DiskErrorKind::NotFound`] if there is none; whatever the device reports.
+    /// [`DiskErrorKind::NotFound`] if it does not exist; any failure of the device.
     fn remove(&self, path: &Path) -> DiskResult<()>;
 
-    /// The names of the files (not directories) in a directory, sorted by bytes.
+    /// Returns the names of the files (not directories) in a directory, sorted by bytes.
     ///
     /// # Errors
-    /// [`DiskErrorKind::NotFound`] if there is no such directory; whatever the device reports.
+    /// [`DiskErrorKind::NotFound`] if there is no such directory; any failure of the device.
     fn list(&self, dir: &Path) -> DiskResult<Vec<String>>;
 
-    /// Creates a directory and those above it; one that exists is fine.
+    /// Creates a directory and those above it. An existing one is left as it is.
     ///
     /// # Errors
-    /// Whatever the device reports.
+    /// Any failure of the device.
     fn create_dir(&self, dir: &Path) -> DiskResult<()>;
 
-    /// Takes a directory for one store; released when the guard is dropped.
+    /// Locks a directory for one store, until the guard is dropped.
     ///
     /// # Errors
-    /// [`DiskErrorKind::Locked`] if another holds it.
+    /// [`DiskErrorKind::Locked`] if another store holds it.
     fn lock(&self, dir: &Path) -> DiskResult<Box<dyn DiskLock>>;
 
     /// Makes the names in a directory durable.
     ///
     /// # Errors
-    /// Whatever the device reports; the names may then be lost at the next power loss. A failure of kind
-    /// [`DiskErrorKind::TooManyFiles`] comes before anything was synced.
+    /// Any failure of the device; the names may then be lost at the next power loss. A failure of
+    /// kind [`DiskErrorKind::TooManyFiles`] comes before anything was synced.
     fn sync_dir(&self, dir: &Path) -> DiskResult<()>;
 
-    /// Opens a directory, so that its names can be made durable also when no more files can be opened.
+    /// Opens a directory. Its names can then be made durable even if no more files can be opened.
     ///
     /// # Errors
-    /// [`DiskErrorKind::NotFound`] if there is none; whatever the device reports.
+    /// [`DiskErrorKind::NotFound`] if it does not exist; any failure of the device.
     fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>>;
 }
 
@@ -80,25 +81,26 @@ pub trait DiskDirectory: Send + Sync + fmt::Debug {
     /// Makes the names in it durable.
     ///
     /// # Errors
-    /// Whatever the device reports; the names may then be lost at the next power loss.
+    /// Any failure of the device; the names may then be lost at the next power loss.
     fn sync(&self) -> DiskResult<()>;
 }
 
-/// Holds a directory for one store until dropped.
+/// A directory's lock, held until dropped.
 pub trait DiskLock: Send + Sync + fmt::Debug {}
 
-/// An open file. Handles are shared; offsets are explicit, so that readers don't disturb one another.
+/// An open file. Handles are shared. Offsets are explicit, which keeps readers from disturbing one
+/// another.
 pub trait DiskFile: Send + Sync + fmt::Debug {
-    /// The file's length in bytes.
+    /// Returns the file's length in bytes.
     ///
     /// # Errors
-    /// Whatever the device reports.
+    /// Any failure of the device.
     fn len(&self) -> DiskResult<u64>;
 
-    /// Whether it holds no byte.
+    /// Returns whether the file is empty.
     ///
     /// # Errors
-    /// Whatever the device reports.
+    /// Any failure of the device.
     fn is_empty(&self) -> DiskResult<bool> {
         Ok(self.len()? == 0)
     }
@@ -106,30 +108,33 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Cuts the file, or extends it with a hole that reads as zeros.
     ///
     /// # Errors
-    /// Whatever the device reports; the length is then unchanged.
+    /// Any failure of the device; the length is then unchanged.
     fn set_len(&self, len: u64) -> DiskResult<()>;
 
-    /// Writes zeros over `offset..offset + len`, so that later writes there allocate nothing.
+    /// Writes zeros over `offset..offset + len`. Later writes in that range allocate nothing.
     ///
     /// # Errors
-    /// Whatever the device reports; a part may have been written.
+    /// Any failure of the device; a part may have been written.
     fn preallocate(&self, offset: u64, len: u64) -> DiskResult<()>;
 
-    /// Reads up to `buffer.len()` bytes; fewer only where the file ends. Returns how many.
+    /// Reads up to `buffer.len()` bytes, fewer only at the end of the file. Returns the number
+    /// read.
     ///
     /// # Errors
-    /// Whatever the device reports.
+    /// Any failure of the device.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> DiskResult<usize>;
 
-    /// Writes all `parts`, one after the other, from `offset` on, extending the file where needed.
+    /// Writes all `parts` one after the other, starting at `offset`, and extends the file if
+    /// needed.
     ///
     /// # Errors
-    /// Whatever the device reports; any part of the bytes may have been written.
+    /// Any failure of the device; any part of the bytes may have been written.
     fn write_at(&self, parts: &[&[u8]], offset: u64) -> DiskResult<()>;
 
-    /// Makes all bytes written so far, and the length, durable.
+    /// Makes all bytes written before the call durable, and the length.
     ///
     /// # Errors
-    /// Whatever the device reports. The unsynced bytes may be lost for good then, whatever later syncs say.
+    /// Any failure of the device. The unsynced bytes may then be lost for good, even if later syncs
+    /// succeed.
     fn sync_data(&self) -> DiskResult<()>;
 }

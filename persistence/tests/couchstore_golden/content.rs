@@ -1,4 +1,4 @@
-//! Sound files: everything in them is what the vendor's tools print.
+//! Sound files: everything in them equals the output of the vendor's tools.
 
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
@@ -7,7 +7,7 @@ use lowtide_persistence::ScanLimit;
 use super::support::{check, check_header, open};
 
 #[test]
-fn content_is_what_the_vendors_tools_print() {
+fn content_equals_the_vendors_dumps() {
     for case in [
         "b_ten",
         "d_rich",
@@ -31,7 +31,7 @@ fn files_of_older_releases_are_read() {
 }
 
 #[test]
-fn files_the_vendor_compacted_are_read() {
+fn files_compacted_by_the_vendor_are_read() {
     for case in [
         "k_compact_d_rich",
         "k_compact_drop_d_rich",

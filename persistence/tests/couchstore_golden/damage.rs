@@ -1,4 +1,4 @@
-//! Torn and damaged files: each ends as `ORIGIN.md` says, no damage is taken for content.
+//! Torn and damaged files: each is read as `ORIGIN.md` says, and no damage is taken for content.
 
 use lowtide_checkpoint::{Key, Namespace, Seqno};
 use lowtide_persistence::couchstore::{CouchFile, Keyring};
@@ -8,7 +8,7 @@ use lowtide_persistence::{EngineError, ScanLimit};
 use super::support::{check, check_by_id, check_file, check_locals, dump, open, path};
 
 #[test]
-fn interrupted_commits_are_not_seen() {
+fn interrupted_commits_are_invisible() {
     for case in [
         "e_torn_in_doc",
         "e_torn_before_header",
@@ -21,7 +21,7 @@ fn interrupted_commits_are_not_seen() {
 }
 
 #[test]
-fn damage_under_the_newest_header_is_never_passed_over() {
+fn damage_under_the_newest_header_is_always_reported() {
     for case in ["e_torn_in_header", "f_bad_header", "f_bad_blocktype"] {
         assert!(
             matches!(open(case), Err(EngineError::Corrupt { offset: 12288, .. })),
@@ -31,7 +31,7 @@ fn damage_under_the_newest_header_is_never_passed_over() {
 }
 
 #[test]
-fn one_damaged_body_is_one_error() {
+fn a_damaged_body_is_one_error() {
     for case in ["f_bad_doc", "f_bad_len"] {
         let file = open(case).expect("opens");
         let damaged = Key::new(b"key02");
@@ -56,7 +56,7 @@ fn one_damaged_body_is_one_error() {
 }
 
 #[test]
-fn a_damaged_root_costs_one_index() {
+fn a_damaged_root_makes_one_index_unreadable() {
     let (id, seqno) = (
         open("f_bad_id_root").expect("opens"),
         open("f_bad_seq_root").expect("opens"),
@@ -79,7 +79,7 @@ fn a_damaged_root_costs_one_index() {
 }
 
 #[test]
-fn damage_leaves_the_other_trees_alone() {
+fn damage_in_one_tree_leaves_the_others_readable() {
     for case in ["f_bad_doc", "f_bad_len"] {
         let file = open(case).expect("opens");
         check_by_id(case, &file);
@@ -103,7 +103,7 @@ fn damage_leaves_the_other_trees_alone() {
 }
 
 #[test]
-fn a_rescue_finds_the_newest_whole_header_and_says_what_it_passed() {
+fn a_rescue_finds_the_newest_sound_header_and_lists_those_it_skipped() {
     let older = |case| CouchFile::open_older(&OsDisk::new(), &path(case), &Keyring::new());
     for case in ["e_torn_in_header", "f_bad_header", "f_bad_blocktype"] {
         let (file, passed) = older(case).expect("opens");
@@ -116,7 +116,7 @@ fn a_rescue_finds_the_newest_whole_header_and_says_what_it_passed() {
             matches!(passed[..], [EngineError::Corrupt { offset: 12288, .. }]),
             "{case}: {passed:?}"
         );
-        // What is left is the first commit, as in the file that was cut within the second.
+        // The first commit is left, as in the file that was cut within the second.
         check_file("e_torn_in_doc", &file);
     }
     for case in ["e_base", "e_torn_in_doc", "b_ten"] {

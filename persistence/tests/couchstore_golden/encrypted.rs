@@ -1,4 +1,5 @@
-//! Encrypted files (E18): read with their key, refused by its name without.
+//! Encrypted files (E18): read with their key, and refused without it by an error with the key's
+//! id.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ fn test_key() -> [u8; 32] {
 }
 
 #[test]
-fn content_is_what_the_vendors_tools_print_with_the_key() {
+fn encrypted_content_with_its_key_equals_the_vendors_dumps() {
     for case in CASES {
         let file = CouchFile::open_with_keys(&OsDisk::new(), &path(case), &keys(test_key()))
             .expect("opens");
@@ -44,7 +45,7 @@ fn content_is_what_the_vendors_tools_print_with_the_key() {
 }
 
 #[test]
-fn without_the_key_its_id_is_told() {
+fn an_encrypted_file_without_its_key_is_refused_with_the_keys_id() {
     for case in CASES {
         match open(case) {
             Err(EngineError::KeyMissing { key_id, .. }) => assert_eq!(key_id, "test-key-1"),
@@ -54,7 +55,7 @@ fn without_the_key_its_id_is_told() {
 }
 
 #[test]
-fn another_key_under_the_same_id_is_told_from_damage() {
+fn another_key_under_the_same_id_is_not_reported_as_damage() {
     let mut wrong = test_key();
     wrong[31] ^= 1;
     for case in CASES {
@@ -65,7 +66,7 @@ fn another_key_under_the_same_id_is_told_from_damage() {
     }
 }
 
-/// Opens a case, one of whose bytes is another, and reads all of it.
+/// Opens a case with one byte changed, and reads all of it.
 fn flipped(case: &str, at: usize) -> Result<usize, EngineError> {
     let mut bytes = std::fs::read(path(case)).expect("fixture");
     bytes[at] ^= 1;
@@ -81,9 +82,10 @@ fn flipped(case: &str, at: usize) -> Result<usize, EngineError> {
 }
 
 #[test]
-fn damage_is_told_from_a_missing_key() {
+fn damage_is_not_reported_as_a_missing_key() {
     for case in CASES {
-        // A body is the first thing after the header at the beginning, the key's context the last before the zeros.
+        // A body comes first after the header at the beginning. The key's context comes last before
+        // the zeros.
         let body = open("b_ten")
             .expect("opens")
             .doc_infos(Seqno(0))
@@ -109,7 +111,7 @@ fn damage_is_told_from_a_missing_key() {
 
 const STORED: &str = "/store/7.couch.1";
 
-/// A store that has the case as a vBucket's file.
+/// Returns a store that has the case as a vBucket's file.
 fn store_with(case: &str) -> MemoryDisk {
     let disk = MemoryDisk::new();
     disk.create_dir(Path::new("/store")).expect("made");
@@ -139,9 +141,10 @@ fn assert_refused<T: std::fmt::Debug>(what: &str, result: Result<T, EngineError>
     );
 }
 
-/// Nothing is written to an encrypted file: not beside the encryption, and not in its place.
+/// Nothing is written to an encrypted file: not in plain text beside the encrypted parts, and not
+/// in their place.
 #[test]
-fn whatever_would_write_to_one_is_refused_and_says_why() {
+fn writes_to_an_encrypted_file_are_refused_with_the_reason() {
     for case in CASES {
         let disk = store_with(case);
         let before = stored(&disk);

@@ -1,5 +1,5 @@
-//! The vendor's files, read by us, against what the vendor's own tools say about them.
-//! `persistence/tests/fixtures/couchstore/ORIGIN.md` tells where they come from.
+//! The vendor's files, read by this engine and compared with the output of the vendor's own tools.
+//! `persistence/tests/fixtures/couchstore/ORIGIN.md` names their sources.
 
 mod content;
 mod damage;

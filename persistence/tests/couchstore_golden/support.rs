@@ -1,4 +1,5 @@
-//! What the tests share: fixtures, and how a file is compared with what the vendor's tools print of it.
+//! Shared by the tests: fixtures, and the comparison of a file with the output of the vendor's
+//! tools.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,7 +57,8 @@ fn number(row: &Value, field: &str) -> u64 {
         .unwrap_or_else(|| panic!("{field} in {row}"))
 }
 
-/// A value as the dump shows it: inflated, without extended attributes, parsed where it is JSON.
+/// Returns a value as the dump shows it: inflated, without extended attributes, and parsed if it is
+/// JSON.
 fn shown(item: &Item) -> Value {
     let Some(value) = &item.value else {
         return Value::Null;
@@ -147,7 +149,7 @@ fn check_item(case: &str, row: &Value, item: &Item) {
     }
 }
 
-/// The header as `couch_dbinfo` prints its newest one.
+/// Compares the header with the newest one that `couch_dbinfo` prints.
 pub(crate) fn check_header(case: &str, file: &CouchFile) {
     let text = fs::read_to_string(fixture(&format!("{case}.info.txt"))).expect("fixture");
     let field = |name: &str| {
@@ -187,7 +189,7 @@ pub(crate) fn check_header(case: &str, file: &CouchFile) {
         (header.by_seqno_bytes, "by-seqno tree"),
         (header.local_bytes, "local size"),
     ] {
-        // From a kilobyte on the tool rounds.
+        // The tool rounds sizes of a kilobyte and more.
         if field(name).parse::<u64>().is_ok() {
             assert_eq!(bytes.to_string(), field(name), "{case}");
         }
@@ -256,7 +258,7 @@ fn leaf_entries(file: &CouchFile, tree: Tree) -> usize {
         .sum()
 }
 
-/// A key as the by-id index has it.
+/// Returns a key as the by-id index stores it.
 fn stored_key(id: &str) -> Vec<u8> {
     let (namespace, key) = key(id);
     let prefix: &[u8] = if namespace == Namespace::Prepared {
@@ -294,7 +296,7 @@ pub(crate) fn check_by_id(case: &str, file: &CouchFile) {
     }
 }
 
-/// Compares local documents with the dump: names, and those values that it does not show as something else.
+/// Compares local documents with the dump: all names, and the values that it prints unchanged.
 pub(crate) fn check_locals(case: &str, file: &CouchFile) {
     let (shown, locals) = (dump(case, "local"), file.local_docs().expect("readable"));
     assert_eq!(shown.len(), locals.len(), "{case}");
@@ -352,7 +354,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The operations that set local documents of a case, or of the one it was made from.
+/// Returns the operations that set local documents of a case, or of the case it was made from.
 fn operations(case: &str) -> Option<Vec<Value>> {
     let made_from = ["d_rich", "e_base", "h_boundary", "b_ten"]
         .into_iter()

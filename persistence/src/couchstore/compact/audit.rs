@@ -192,7 +192,7 @@ impl Audit {
                     fields.uint(8).unwrap_or_default(),
                 );
                 if start < *end {
-                    let what = "body or node lies where something else is".to_owned();
+                    let what = "body or node overlaps something else".to_owned();
                     return Err(refusal(
                         view,
                         &Finding::new(FindingKind::Overlap, start, what),
@@ -233,7 +233,7 @@ impl Audit {
             && self.by_id_damaged
             && index_comparison::other(view, tree, &info)?.as_ref() != Some(&info)
         {
-            what = Some("the by-seqno index says other things of it");
+            what = Some("the by-seqno index has different data for it");
         }
         what.map_or(Ok((row.key.len() + row.value.len()) as u64), |what| {
             let finding = Finding::new(FindingKind::Index, row.leaf, what.to_owned());

@@ -67,7 +67,7 @@ impl Rules {
     ) -> Result<bool, EngineError> {
         let collection = tombstones::collection(&info.id);
         if let Some(purged) = collection.and_then(|collection| self.last.remove(&collection)) {
-            self.give_up(&purged, report);
+            self.count_purged(&purged, report);
         }
         if info.seqno == self.high {
             return Ok(true);
@@ -78,7 +78,7 @@ impl Rules {
                 Some(collection) if purges => {
                     self.last.insert(collection, info.clone());
                 }
-                None if purges => self.give_up(info, report),
+                None if purges => self.count_purged(info, report),
                 _ => {}
             }
             return Ok(!purges);
@@ -115,7 +115,7 @@ impl Rules {
         std::mem::take(&mut self.last).into_values()
     }
 
-    fn give_up(&mut self, tombstone: &DocInfo, report: &mut CompactionReport) {
+    fn count_purged(&mut self, tombstone: &DocInfo, report: &mut CompactionReport) {
         self.purged = self.purged.max(tombstone.seqno.0);
         report.tombstones_purged += 1;
     }

@@ -120,7 +120,7 @@ impl Indexing {
         match newest {
             Some((known, _)) if known.id == info.id => {
                 if known.seqno == info.seqno || known.seqno.max(info.seqno) <= self.first_high {
-                    let what = format!("key {} is there twice", key.escape_ascii());
+                    let what = format!("key {} occurs twice", key.escape_ascii());
                     return Err(view.source.corrupt(view.position, what));
                 }
                 if info.seqno > known.seqno {
@@ -147,7 +147,7 @@ impl Indexing {
         if self.builder.push(&mut target.out, key, value)? {
             return Ok(());
         }
-        Err(view.source.corrupt(view.position, "a seqno is there twice"))
+        Err(view.source.corrupt(view.position, "a seqno occurs twice"))
     }
 
     /// Ends an index that has all its rows. Returns whether it was the last one.

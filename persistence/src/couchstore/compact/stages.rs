@@ -116,7 +116,7 @@ impl Context<'_> {
         if view.header.encrypted {
             return Err(view
                 .source
-                .unsupported("compacting would leave the content in the clear"));
+                .unsupported("compacting it would write its content unencrypted"));
         }
         let vb = self.claim.vb();
         *self.revision = with_directory(self.store, vb, |directory| {

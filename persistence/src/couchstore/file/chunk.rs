@@ -161,7 +161,7 @@ impl<'a> ChunkReader<'a> {
             .unwrap_or_default()
             .to_vec();
         if !cipher.open(start, &mut sealed) {
-            let what = "chunk is not what was encrypted here";
+            let what = "encrypted chunk fails authentication";
             return Err(self.window.source.corrupt(position, what));
         }
         self.data = sealed;

@@ -30,21 +30,20 @@ struct KeyBlock {
 
 impl KeyBlock {
     fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
-        let cut = "block that tells of the key is cut short";
+        let cut = "encryption block is cut short";
         let mut fields = Fields::new(bytes);
         if fields.uint(1) != Some(u64::from(block::ENCRYPTION)) {
-            return Err("no block tells how the file is encrypted");
+            return Err("encryption block is missing");
         }
         let length = fields.uint(4).ok_or(cut)?;
         let checksum = fields.uint(4).ok_or(cut)? as u32;
         let body_bytes = length.checked_sub(4).filter(|_| length <= LENGTH_MAX);
-        let body_bytes =
-            body_bytes.ok_or("block that tells of the key has an impossible length")?;
+        let body_bytes = body_bytes.ok_or("encryption block has an impossible length")?;
         let body = fields.bytes(body_bytes as usize).ok_or(cut)?;
         if Checksum::Crc32c.of(body) != checksum {
-            return Err("checksum of the block that tells of the key does not match");
+            return Err("checksum of encryption block does not match");
         }
-        Self::decode_body(body).ok_or("block that tells of the key makes no sense")
+        Self::decode_body(body).ok_or("encryption block is malformed")
     }
 
     fn decode_body(body: &[u8]) -> Option<Self> {

@@ -76,16 +76,17 @@ fn named(view: &CommitView) -> Result<Option<CommitView>, EngineError> {
     if position >= view.position || !position.is_multiple_of(BLOCK_BYTES) {
         return Err(view.source.corrupt(
             view.position,
-            format!("the header before it can't be at {position}"),
+            format!("previous header can't be at {position}"),
         ));
     }
     match view.source.read_raw(position, 1)?.first() {
         Some(&block::HEADER) => commit_at(view, position),
         // A file that began without a header names position 0, which holds none.
         _ if position == 0 => Ok(None),
-        _ => Err(view
-            .source
-            .corrupt(position, "block is no header, though a later one says so")),
+        _ => Err(view.source.corrupt(
+            position,
+            "block is not the header that a later one points to",
+        )),
     }
 }
 

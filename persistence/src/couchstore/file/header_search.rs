@@ -72,7 +72,7 @@ pub(crate) fn newest_whole(
     match found {
         Ok(view) => Ok((Some(unlocked(view, keys)?), passed)),
         Err(EngineError::Corrupt { path, offset, .. }) => {
-            let what = "file has no header that is whole".to_owned();
+            let what = "file has no sound header".to_owned();
             passed.push(EngineError::Corrupt { path, offset, what });
             Ok((None, passed))
         }

@@ -65,9 +65,9 @@ impl Keyring {
         // The parser's message could quote a key; kind and place of the error are enough.
         let json: JsonKeys = serde_json::from_slice(text).map_err(|error| {
             let kind = if error.is_data() {
-                "not the fields a key file has"
+                "missing fields or wrong types"
             } else {
-                "no valid JSON"
+                "invalid JSON"
             };
             invalid(format!(
                 "{kind}, line {} column {}",
@@ -83,7 +83,7 @@ impl Keyring {
             let key = decode(&key)
                 .ok_or_else(|| invalid(format!("key {id} is not 32 bytes in base64")))?;
             if keyring.keys.contains_key(&id) {
-                return Err(invalid(format!("key {id} is there twice")));
+                return Err(invalid(format!("key {id} occurs twice")));
             }
             keyring.keys.insert(id, key);
         }
@@ -143,7 +143,7 @@ mod tests {
     fn invalid_key_file_is_refused_without_quoting_it() {
         for (file, what) in [
             ("{".to_owned(), "line 1"),
-            (r#"{"keys":"secret-text"}"#.to_owned(), "not the fields"),
+            (r#"{"keys":"secret-text"}"#.to_owned(), "missing fields"),
             (
                 r#"{"keys":[{"id":"a","key":"secret-text"}]}"#.to_owned(),
                 "key a is not 32 bytes",

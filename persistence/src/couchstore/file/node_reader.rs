@@ -1,6 +1,7 @@
 //! Reading nodes through the cache.
 //!
-//! Every reader of a tree comes by here, so that one place decides which nodes stay in memory (E22).
+//! Every reader of a tree comes by here, so that one place decides which nodes stay in memory
+//! (E22).
 
 use std::sync::Arc;
 

@@ -122,8 +122,10 @@ impl<'a> ReadAhead<'a> {
     }
 
     fn load(&mut self, start: u64, end: u64) -> Result<(), EngineError> {
-        let length = usize::try_from(end - start)
-            .map_err(|_| self.source.corrupt(start, "a length no memory can hold"))?;
+        let length = usize::try_from(end - start).map_err(|_| {
+            self.source
+                .corrupt(start, "length exceeds the address space")
+        })?;
         (self.start, self.filled) = (start, 0);
         if self.raw.len() < length {
             // A new allocation, because growing the old one would copy its bytes.

@@ -1,4 +1,5 @@
-//! A file to read from: its handle, its path for messages, its checksum, and its cipher if it is encrypted.
+//! A file to read from: its handle, its path for messages, its checksum, and its cipher if it is
+//! encrypted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,10 +65,11 @@ impl Source {
         }
     }
 
-    /// Reads up to `len` raw bytes at `offset`, type bytes included. Returns fewer only at the end of the file.
+    /// Reads up to `len` raw bytes at `offset`, type bytes included. Returns fewer only at the end
+    /// of the file.
     pub(crate) fn read_raw(&self, offset: u64, len: u64) -> Result<Vec<u8>, EngineError> {
         let len = usize::try_from(len)
-            .map_err(|_| self.corrupt(offset, "a length no memory can hold"))?;
+            .map_err(|_| self.corrupt(offset, "length exceeds the address space"))?;
         let mut raw = vec![0; len];
         let read = self.file.read_at(&mut raw, offset)?;
         raw.truncate(read);

@@ -1,4 +1,5 @@
-//! Items as documents of the format: keys with the prefix of their name space, metadata, and bodies.
+//! Items as documents of the format: keys with the prefix of their name space, metadata, and
+//! bodies.
 
 mod conversion;
 mod revision_meta;

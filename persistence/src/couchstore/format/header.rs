@@ -179,7 +179,7 @@ impl Header {
         }
         if Checksum::of_version(version) != used {
             return Err(HeaderError::Malformed(
-                "header's checksum is of another version",
+                "header's checksum does not fit its version",
             ));
         }
         let header = Self::decode_body(body, position)

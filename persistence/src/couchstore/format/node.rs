@@ -100,7 +100,7 @@ impl Node {
     /// # Errors
     /// The flaw, in words.
     pub(crate) fn decode(compressed: &[u8]) -> Result<Self, &'static str> {
-        Self::of_raw(snappy::decompress(compressed).ok_or("node is no snappy block")?)
+        Self::of_raw(snappy::decompress(compressed).ok_or("node is not a snappy block")?)
     }
 
     /// Checks a node that is not compressed.

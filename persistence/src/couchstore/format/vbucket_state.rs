@@ -157,7 +157,7 @@ pub(crate) fn decode(document: &[u8]) -> Result<(VBucketState, StoreFigures), St
         None => Ok(0),
         Some(text) => text
             .parse::<u64>()
-            .map_err(|_| format!("{name} is no number: {text}")),
+            .map_err(|_| format!("{name} is not a number: {text}")),
     };
     let entries = json.failover_table.iter();
     let entries = entries.map(|branch| FailoverEntry {

@@ -2,8 +2,8 @@
 //!
 //! *E19.* A file keeps its version for life. A compaction makes another file, of the later of the
 //! old version and the configured one. What was acknowledged is as durable in each version. Before
-//! version 14 a header does not name the one before, so an unactivated header cannot be told from
-//! garbage; commits to such files take two syncs.
+//! version 14 a header does not name the one before, so an unactivated header cannot be
+//! distinguished from garbage; commits to such files take two syncs.
 
 /// The format version of a file, which decides the releases that can read it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -130,5 +130,5 @@ fn inflated(view: &CommitView, row: &Row<'_>, stored: &[u8]) -> Result<Bytes, En
 
 fn no_snappy(view: &CommitView, row: &Row<'_>) -> EngineError {
     view.source
-        .corrupt(row.body_position, "body is no snappy block")
+        .corrupt(row.body_position, "body is not a snappy block")
 }

@@ -104,10 +104,10 @@ impl Directory {
         for (vb, name) in older {
             match vbuckets.get(&vb) {
                 Some(VBucketSlot::Open(_)) => {
-                    leftovers.push((name, "a newer revision is there: removed"))
+                    leftovers.push((name, "superseded by a newer revision: removed"))
                 }
                 _ => {
-                    let why = "a newer revision is there, but can't be read: kept";
+                    let why = "superseded by a newer revision that can't be read: kept";
                     report.repairs.push((self.path.join(name), why.to_owned()));
                 }
             }

@@ -190,7 +190,7 @@ fn rollback_takes_two_syncs_or_none_without_change() {
     );
 }
 
-/// Purging all rows writes no node, so such a commit could not be told from garbage.
+/// Purging all rows writes no node, so such a commit could not be distinguished from garbage.
 #[test]
 fn purge_of_all_rows_is_durable() {
     let disk = MemoryDisk::new();

@@ -96,7 +96,7 @@ pub(super) fn commit(
 
 /// Finding of the engine's own check on the vendor's `d_rich` until it is compacted: its writer did
 /// not count its prepare.
-const VENDORS_COUNT: &str = "the state tells of 0 prepares with 0 bytes, there are 1 with 24";
+const VENDORS_COUNT: &str = "the state counts 0 prepares with 0 bytes, there are 1 with 24";
 
 /// Returns whether a vBucket has the prepare of `d_rich`, which no other test's vBucket has.
 fn is_d_rich(engine: &dyn Engine, vb: Vbid) -> bool {

@@ -72,7 +72,7 @@ impl Visit<'_> {
             .as_mut()
             .is_some_and(|taken| !taken.take(start, end))
         {
-            let what = "node lies where something else is".to_owned();
+            let what = "node overlaps something else".to_owned();
             self.flaw(FlawKind::Overlap(lost), position, last, what);
             return Ok(None);
         }

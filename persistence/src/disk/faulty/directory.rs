@@ -1,4 +1,5 @@
-//! Open directories and locks of a faulty disk: they count as handles, and a directory's sync can fail.
+//! Open directories and locks of a faulty disk: they count as handles, and a directory's sync can
+//! fail.
 
 use std::path::PathBuf;
 use std::sync::Arc;

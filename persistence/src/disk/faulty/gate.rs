@@ -1,4 +1,5 @@
-//! The gate that every call on a faulty disk passes: it judges the call by the plan and counts open handles.
+//! The gate that every call on a faulty disk passes: it judges the call by the plan and counts open
+//! handles.
 
 use std::io;
 use std::path::Path;

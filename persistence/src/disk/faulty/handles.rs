@@ -1,12 +1,15 @@
-//! How many handles are open, and whether one more may be.
+//! The open handles of a disk: how many there are, and the limit they may not exceed.
 //!
-//! Always: a handle counts from when it was taken until it is dropped, whatever became of the power meanwhile.
+//! # Invariants
+//!
+//! A handle counts from its opening until it is dropped, whether or not the power was lost
+//! meanwhile.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// The handles of one disk.
+/// The handle counts of one disk.
 #[derive(Debug, Default)]
 pub(super) struct Handles(Mutex<Counts>);
 
@@ -36,7 +39,7 @@ impl Handles {
 pub(super) struct Handle(Arc<Handles>);
 
 impl Handle {
-    /// `None` if there are as many as may be.
+    /// Takes a handle, or returns `None` at the limit.
     pub(super) fn take(handles: &Arc<Handles>) -> Option<Self> {
         let mut counts = handles.0.lock();
         if counts.limit.is_some_and(|limit| counts.open >= limit) {

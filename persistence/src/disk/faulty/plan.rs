@@ -1,51 +1,54 @@
-//! Which call fails, and how: calls are counted in, verdicts come out.
+//! The plan of a faulty disk: it counts calls and decides which of them fails, and how.
 //!
-//! Always: verdicts depend on the order of calls and on what was planned, on nothing else. A planned fault strikes
+//! # Invariants
+//!
+//! Verdicts depend on the order of calls and on the planned faults only. A planned fault strikes
 //! once. Calls made without power are not counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What goes wrong with one call. What it means for each kind of call is said at [`FaultyDisk`](super::FaultyDisk).
+/// The failure of one call. [`FaultyDisk`](super::FaultyDisk) lists its effect on each kind of
+/// call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing is done; the device reports an I/O error.
     Eio,
     /// Nothing is done; the device is full.
     Enospc,
-    /// The first bytes of a write land, then comes an I/O error.
+    /// The first bytes of a write land, then the device reports an I/O error.
     Torn {
-        /// How many land.
+        /// The number of bytes that land.
         bytes: u64,
     },
-    /// All is done, and yet an I/O error reported.
+    /// All is done, and the device reports an I/O error nevertheless.
     EioPersisted,
 }
 
-/// What a call is counted as.
+/// The kind that a call counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `write_at` and `preallocate`.
     Write,
     /// `sync_data` and `sync_dir`.
     Sync,
-    /// Anything else that changes something.
+    /// Any other change.
     Other,
 }
 
-/// What becomes of a call.
+/// The fate of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Proceed,
     Fail(Fault),
     /// The power goes off in the middle of it.
     PowerOff,
-    /// There is no power.
+    /// The power is off.
     Off,
 }
 
-/// Calls so far, and faults to come, by the number of the call they strike.
+/// The number of calls made, and the planned faults by the number of the call they strike.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     off: bool,
@@ -132,7 +135,7 @@ impl Plan {
             }
             Kind::Other => None,
         };
-        // Taken out also where it goes unused, so that a plan holds only what is to come.
+        // Removed even if unused: a plan holds only faults of later calls.
         let by_io = self.io_faults.remove(&self.ios);
         if self.power_offs.remove(&self.ios) {
             self.off = true;
@@ -142,7 +145,8 @@ impl Plan {
     }
 }
 
-/// The number of the nth call from now; the next is the first, and so is "0th".
+/// Returns the number of the nth call from now. The next call is the first, and "0th" means the
+/// same.
 fn nth_from(count: u64, nth: u64) -> u64 {
     count.saturating_add(nth.max(1))
 }

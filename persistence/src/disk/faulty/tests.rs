@@ -1,4 +1,4 @@
-//! Every fault at every kind of call, and what is left afterwards.
+//! Every fault at every kind of call, and the state of the disk afterwards.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ fn kind<T>(result: DiskResult<T>) -> Option<DiskErrorKind> {
     result.err().map(|error| error.kind)
 }
 
-/// A disk with a durable file `a` of 1,000 `-`.
+/// Returns a disk with a durable file `a` of 1,000 `-`.
 fn disk() -> (FaultyDisk, Arc<dyn DiskFile>) {
     let disk = FaultyDisk::new(MemoryDisk::new());
     let file = disk.create(Path::new("a")).expect("new");
@@ -50,7 +50,7 @@ fn the_nth_write_fails_once() {
 }
 
 #[test]
-fn each_fault_leaves_of_a_write_what_it_says() {
+fn each_fault_of_a_write_leaves_its_own_part() {
     let cases = [
         (Fault::Eio, "-----", DiskErrorKind::Io),
         (Fault::Enospc, "-----", DiskErrorKind::NoSpace),
@@ -78,7 +78,7 @@ fn each_fault_leaves_of_a_write_what_it_says() {
 }
 
 #[test]
-fn a_failed_sync_is_not_made_good_by_a_later_one() {
+fn a_failed_sync_is_not_repaired_by_a_later_one() {
     let (disk, file) = disk();
     file.write_at(&[b"abcd"], 0).expect("space");
     disk.fail_sync(1);
@@ -90,7 +90,7 @@ fn a_failed_sync_is_not_made_good_by_a_later_one() {
 }
 
 #[test]
-fn a_sync_may_be_done_and_yet_reported() {
+fn a_persisted_fault_of_a_sync_makes_it_durable_and_reports_it() {
     let (disk, file) = disk();
     file.write_at(&[b"abcd"], 0).expect("space");
     disk.fail_io(1, Fault::EioPersisted);
@@ -115,7 +115,7 @@ fn a_directorys_failed_sync_can_be_repeated() {
     assert_eq!(disk.list(Path::new("")).expect("power"), ["a", "b"]);
 }
 
-/// One call of every kind that changes something, in an order in which all succeed.
+/// Makes one call of every kind that changes something, in an order in which all succeed.
 fn workload(disk: &FaultyDisk) -> Vec<DiskResult<()>> {
     let file = disk.open(Path::new("a"), Access::ReadWrite);
     let on_file = |call: &dyn Fn(&dyn DiskFile) -> DiskResult<()>| match &file {
@@ -158,7 +158,7 @@ fn every_io_counts_once_and_can_fail() {
 }
 
 #[test]
-fn an_io_done_and_yet_reported_is_done() {
+fn a_persisted_fault_of_an_io_does_it_and_reports_it() {
     let (disk, file) = disk();
     disk.fail_io(1, Fault::EioPersisted);
     assert!(disk.create(Path::new("b")).is_err());
@@ -175,7 +175,7 @@ fn an_io_done_and_yet_reported_is_done() {
 }
 
 #[test]
-fn without_power_nothing_works_until_it_is_back() {
+fn calls_without_power_fail_until_the_crash_restores_it() {
     for nth in 1..=9 {
         let (disk, file) = disk();
         let before = disk.io_count();
@@ -214,14 +214,14 @@ fn without_power_nothing_works_until_it_is_back() {
 }
 
 #[test]
-fn the_crash_decides_what_is_left_of_the_last_write() {
+fn the_last_write_before_a_crash_is_left_as_the_crash_chooses() {
     let (disk, file) = disk();
     disk.power_off_at_io(1);
     assert_eq!(
         kind(file.write_at(&[&[b'x'; 1000]], 0)),
         Some(DiskErrorKind::PowerLost)
     );
-    // Torn; of its two sectors only the second.
+    // Torn: of its two sectors only the second survives.
     let mut choices = [1, 0, 1].into_iter();
     disk.crash_with(&mut |_| choices.next().expect("no more is asked"));
     assert_eq!(head(&disk, 1000), "-".repeat(512) + &"x".repeat(488));
@@ -244,7 +244,7 @@ fn the_crash_decides_what_is_left_of_the_last_write() {
 }
 
 #[test]
-fn of_faults_that_meet_the_more_precise_one_strikes() {
+fn faults_that_meet_strike_with_the_more_precise_one() {
     let (disk, file) = disk();
     disk.fail_io(1, Fault::Eio);
     disk.fail_write(1, Fault::Enospc);
@@ -262,7 +262,7 @@ fn of_faults_that_meet_the_more_precise_one_strikes() {
 }
 
 #[test]
-fn several_faults_wait_for_their_turn() {
+fn several_planned_faults_strike_in_turn() {
     let (disk, file) = disk();
     disk.fail_write(1, Fault::Eio);
     disk.fail_write(2, Fault::Enospc);
@@ -294,7 +294,7 @@ fn several_faults_wait_for_their_turn() {
 }
 
 #[test]
-fn power_can_be_turned_off_between_two_calls() {
+fn power_turned_off_between_calls_fails_the_next_one() {
     let disk = FaultyDisk::new(MemoryDisk::new());
     let file = disk.create(Path::new("/a")).expect("new");
     disk.power_off();

@@ -1,21 +1,25 @@
-//! One file's bytes: changes go in, and what reads see, what a sync made durable, and what a power loss leaves come
-//! out.
+//! One file's bytes: as reads see them, as syncs made them durable, and as a power loss may leave
+//! them.
 //!
-//! Always: `changes` applied in order to `durable` gives `current`. What a power loss may leave is what a page cache
-//! may have written: each 512-byte sector as it was after some number of the unsynced changes to it, independently of
-//! every other sector. Lengths change in order, but a write may extend the file also where earlier ones were lost.
+//! # Invariants
 //!
-//! A failed sync puts unsynced writes into limbo: read as ever, but later syncs pass them by (where they extended the
-//! file these make the length durable, over zeros). Of several writes of a byte in limbo the disk may have any, also
-//! one that reads no longer see. What is written and synced over them afterwards is durable. Lengths are no bytes, and
-//! the next sync makes them durable.
+//! `changes` applied in order to `durable` gives `current`. A power loss leaves what a page cache
+//! may have written: each 512-byte sector as it was after some number of the unsynced changes to
+//! it, independently of every other sector. Lengths change in order, but a write may extend the
+//! file even if earlier changes of the length were lost.
+//!
+//! A failed sync puts unsynced writes into limbo. They are still read, but later syncs pass them
+//! by; if the writes extended the file, the later syncs make the length durable, over zeros. After
+//! several writes to a byte in limbo the disk may hold any of them, even one that reads no longer
+//! see. Bytes written and synced over them afterwards are durable. Lengths are not bytes: the next
+//! sync makes them durable.
 
 use std::ops::Range;
 
 use super::image::Image;
 use super::ranges::RangeSet;
 
-/// What the simulated device writes as a whole or not at all.
+/// The size of a sector, which the simulated device writes as a whole or not at all.
 pub(super) const SECTOR_BYTES: u64 = 512;
 
 #[derive(Debug)]
@@ -32,7 +36,7 @@ impl Payload {
         }
     }
 
-    /// Writes the part that is for the bytes `range` of a file, of a payload that belongs at `offset`.
+    /// Writes the part of a payload at `offset` that lies in the bytes `range` of a file.
     fn apply(&self, image: &mut Image, offset: u64, range: Range<u64>) {
         match self {
             Self::Bytes(bytes) => {
@@ -68,7 +72,7 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// A file whose bytes are all durable.
+    /// Returns a file whose bytes are all durable.
     pub(super) fn new(image: Image) -> Self {
         Self {
             current: image.clone(),
@@ -77,7 +81,7 @@ impl Contents {
         }
     }
 
-    /// What reads see.
+    /// Returns the bytes that reads see.
     pub(super) fn current(&self) -> &Image {
         &self.current
     }
@@ -111,8 +115,8 @@ impl Contents {
             self.sync_around_limbo(changes);
             return;
         }
-        // Everything becomes durable, so what was written is taken over in whole pages, as it is now, once the cuts
-        // are done.
+        // Everything becomes durable. The written ranges are therefore copied in whole pages, as
+        // they are now, after the cuts are done.
         let mut written = RangeSet::default();
         for change in &changes {
             match change {
@@ -128,7 +132,7 @@ impl Contents {
         }
     }
 
-    /// Makes everything durable but what is in limbo.
+    /// Makes everything durable except bytes in limbo.
     fn sync_around_limbo(&mut self, changes: Vec<Change>) {
         let mut left: Vec<Change> = Vec::new();
         for change in changes {
@@ -163,7 +167,7 @@ impl Contents {
         self.changes = left;
     }
 
-    /// What a sync that fails does.
+    /// Records a failed sync.
     pub(super) fn fail_sync(&mut self) {
         for change in &mut self.changes {
             if let Change::Write {
@@ -177,7 +181,8 @@ impl Contents {
         }
     }
 
-    /// What a power loss leaves. `choose(n)` gives one of `0..n`, larger for more.
+    /// Returns the bytes that a power loss leaves. `choose(n)` returns one of `0..n`, larger for
+    /// more.
     pub(super) fn survivors(&self, choose: &mut dyn FnMut(usize) -> usize) -> Image {
         let mut left = Survivors {
             image: self.durable.clone(),
@@ -208,7 +213,7 @@ impl Contents {
     }
 }
 
-/// Takes out of limbo what has been replaced.
+/// Removes a replaced range from limbo.
 fn replace(changes: &mut [Change], range: Range<u64>) {
     for change in changes {
         if let Change::Write {
@@ -221,10 +226,10 @@ fn replace(changes: &mut [Change], range: Range<u64>) {
     }
 }
 
-/// What a power loss leaves, while it is being chosen.
+/// The bytes that a power loss leaves, while they are being chosen.
 struct Survivors {
     image: Image,
-    /// Sectors that lost a change, and so lose the later ones.
+    /// Sectors that lost a change, and therefore lose the later ones.
     stuck: RangeSet,
     /// Whether a change of length was lost.
     len_stuck: bool,
@@ -237,7 +242,7 @@ impl Survivors {
             return;
         }
         self.len_stuck = true;
-        // Where the cut did not happen, its sectors are not free for what was written there afterwards.
+        // If the cut did not happen, later writes beyond it found no free sectors.
         if to < from {
             self.stuck
                 .insert(to / SECTOR_BYTES..from.div_ceil(SECTOR_BYTES));
@@ -280,7 +285,7 @@ impl Survivors {
                 self.stuck.insert(sector..sector + 1);
             }
         }
-        // Of a torn write the length may have become durable as a whole, over zeros.
+        // The length of a torn write may have become durable as a whole, over zeros.
         let whole = ranges.end();
         if chosen > 0 && (!torn || (end < whole && whole > self.image.len() && choose(2) != 0)) {
             self.image.extend_to(whole);
@@ -288,7 +293,7 @@ impl Survivors {
     }
 }
 
-/// A byte range sector by sector.
+/// Splits a byte range into sectors.
 fn sectors(range: Range<u64>) -> impl Iterator<Item = (u64, Range<u64>)> {
     let mut at = range.start;
     std::iter::from_fn(move || {

@@ -1,7 +1,9 @@
-//! Handles of a memory disk's files: calls go in, bytes or a [`DiskError`](crate::disk::DiskError) come out.
+//! The files of a memory disk and the handles on them.
 //!
-//! Always: a handle works until the power is lost, whatever became of the file's name; a call either happens before
-//! the power loss, as a whole, or is refused.
+//! # Invariants
+//!
+//! A handle works until the power is lost, even if the file's name changes. A call happens as a
+//! whole before the power loss, or is refused.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use crate::disk::traits::{Access, DiskFile};
 /// The largest length of a file, as on Linux.
 const FILE_BYTES_MAX: u64 = i64::MAX as u64;
 
-/// The time from one power loss to the next, and the space in use meanwhile.
+/// The time between two power losses, and the space in use during it.
 #[derive(Debug)]
 pub(super) struct Session {
     alive: AtomicBool,
@@ -40,7 +42,7 @@ impl Session {
         self.alive.load(Ordering::SeqCst)
     }
 
-    /// What comes later is refused; what holds a file's lock still happens.
+    /// Refuses later calls. A call that already holds a file's lock still completes.
     pub(super) fn end(&self) {
         self.alive.store(false, Ordering::SeqCst);
     }
@@ -74,14 +76,15 @@ impl Session {
     }
 }
 
-/// A file, whatever its names.
+/// A file, under any number of names.
 pub(super) struct Inode {
     session: Arc<Session>,
     contents: RwLock<Contents>,
 }
 
 impl Inode {
-    /// A file with durable bytes. They are there already, so their space is taken even if it exceeds the capacity.
+    /// Returns a file with durable bytes. They exist already: their space is taken even if it
+    /// exceeds the capacity.
     pub(super) fn new(session: &Arc<Session>, image: Image) -> Self {
         session
             .used_pages
@@ -92,7 +95,7 @@ impl Inode {
         }
     }
 
-    /// The same file in another session, with all that was not synced. This one is empty then.
+    /// Moves the file to another session, with everything unsynced, and leaves this one empty.
     pub(super) fn taken_by(&self, session: &Arc<Session>) -> Self {
         let contents = std::mem::take(&mut *self.contents.write());
         session
@@ -108,7 +111,7 @@ impl Inode {
         self.contents.read().current().len()
     }
 
-    /// What a power loss leaves.
+    /// Returns the bytes that a power loss leaves.
     pub(super) fn survivors(&self, choose: &mut dyn FnMut(usize) -> usize) -> Image {
         self.contents.read().survivors(choose)
     }
@@ -133,7 +136,7 @@ impl fmt::Debug for Inode {
 #[derive(Debug)]
 pub(in crate::disk) struct MemoryFile {
     inode: Arc<Inode>,
-    /// As it was opened, for errors.
+    /// The path it was opened under, for errors.
     path: PathBuf,
     access: Access,
 }
@@ -147,10 +150,10 @@ impl MemoryFile {
         }
     }
 
-    /// Does what a sync that fails does: the unsynced bytes are read as ever, but later syncs pass them by.
+    /// Records a failed sync: the unsynced bytes are still read, but later syncs pass them by.
     ///
     /// # Errors
-    /// Only if the power was lost; the failure itself is the caller's to report.
+    /// Only if the power was lost. The caller reports the failure itself.
     pub(in crate::disk) fn fail_sync(&self) -> DiskResult<()> {
         let mut contents = self.inode.contents.write();
         self.check_power(DiskOperation::SyncData)?;
@@ -158,7 +161,7 @@ impl MemoryFile {
         Ok(())
     }
 
-    /// To be called with the file's lock held, so that no call outlives the power.
+    /// Checks that the power is on. Called with the file's lock held: no call outlives the power.
     fn check_power(&self, operation: DiskOperation) -> DiskResult<()> {
         if self.inode.session.is_alive() {
             Ok(())

@@ -1,24 +1,28 @@
-//! A file's bytes at one moment, as sparse pages: bytes go in at offsets and come out again.
+//! A file's bytes at one moment, as sparse pages.
 //!
-//! Always: no page lies wholly at or beyond the length, every byte beyond the length within the last page is 0, and
-//! what has no page reads as zeros. Clones share pages until one of them is written. A page takes its space whatever it
-//! holds, and memory only for its sectors up to the last one that ever had a byte other than 0: files are padded, and
-//! made larger than what is in them, and memory that is never touched costs no time.
+//! # Invariants
+//!
+//! No page lies wholly at or beyond the length. Every byte beyond the length in the last page is 0.
+//! A missing page reads as zeros. Clones share pages until one of them is written.
+//!
+//! A page takes its full space, but uses memory only for its sectors up to the last one that ever
+//! had a byte other than 0. Files are padded and preallocated, and memory that is never touched
+//! costs no time.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What space is handed out in.
+/// The unit in which space is allocated.
 pub(super) const PAGE_BYTES: u64 = 4096;
 
 const PAGE: usize = PAGE_BYTES as usize;
 
-/// What pages grow by.
+/// The unit in which pages grow in memory.
 const GRAIN: usize = 512;
 
-/// The first bytes of a page, in whole grains; those behind them are 0.
+/// The first bytes of a page, in whole grains. The bytes behind them are 0.
 type Page = Arc<[u8]>;
 
 #[derive(Clone, Default)]
@@ -41,19 +45,19 @@ impl Image {
         self.len
     }
 
-    /// Pages that take space.
+    /// Returns the number of pages that take space.
     pub(super) fn pages(&self) -> u64 {
         self.pages.len() as u64
     }
 
-    /// Pages that a write over these bytes would add.
+    /// Returns the number of pages that a write over these bytes would add.
     pub(super) fn missing_pages(&self, bytes: Range<u64>) -> u64 {
         let wanted = page_numbers(bytes);
         let present = self.pages.range(wanted.clone()).count() as u64;
         (wanted.end - wanted.start).saturating_sub(present)
     }
 
-    /// Pages that a cut to `len` would free.
+    /// Returns the number of pages that a cut to `len` would free.
     pub(super) fn pages_beyond(&self, len: u64) -> u64 {
         self.pages.range(len.div_ceil(PAGE_BYTES)..).count() as u64
     }
@@ -108,7 +112,7 @@ impl Image {
         }
     }
 
-    /// Fills the buffer as far as the file goes; returns how far.
+    /// Fills the buffer up to the end of the file. Returns the number of bytes read.
     pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> usize {
         let available = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
         let count = buffer.len().min(available);
@@ -128,7 +132,7 @@ impl Image {
         count
     }
 
-    /// Takes over the pages that `other` has under these bytes.
+    /// Shares the pages that `other` has under these bytes.
     pub(super) fn share_pages(&mut self, other: &Self, bytes: Range<u64>) {
         let pages = other.pages.range(page_numbers(bytes));
         self.pages
@@ -136,9 +140,9 @@ impl Image {
     }
 }
 
-/// Writes bytes into a page, from `start` on.
+/// Writes bytes into a page, starting at `start`.
 fn put(page: &mut Page, start: usize, bytes: &[u8]) {
-    // Zeros behind what the page holds are there already.
+    // Zeros behind the page's bytes are there already.
     let held = page.len().saturating_sub(start).min(bytes.len());
     let (over, behind) = bytes.split_at(held);
     let behind = without_zeros(behind);
@@ -168,7 +172,7 @@ fn put(page: &mut Page, start: usize, bytes: &[u8]) {
     *page = larger;
 }
 
-/// The same with zeros.
+/// Same as [`put`], with zeros.
 fn clear(page: &mut Page, within: Range<usize>) {
     let end = within.end.min(page.len());
     if within.start < end
@@ -178,7 +182,7 @@ fn clear(page: &mut Page, within: Range<usize>) {
     }
 }
 
-/// Without the zeros at its end, as far as whole grains of them go.
+/// Returns the bytes without the whole grains of zeros at their end.
 fn without_zeros(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes;
     while let Some((before, last)) = rest.split_last_chunk::<GRAIN>()
@@ -202,12 +206,12 @@ fn page_numbers(bytes: Range<u64>) -> Range<u64> {
     }
 }
 
-/// The page an offset lies in, and where in it.
+/// Returns the page of an offset, and the offset within it.
 fn split(offset: u64) -> (u64, usize) {
     (offset / PAGE_BYTES, (offset % PAGE_BYTES) as usize)
 }
 
-/// A byte range page by page: the page's number and the bytes within it.
+/// Splits a byte range into pages: each page's number and the bytes within it.
 fn pieces(offset: u64, len: u64) -> impl Iterator<Item = (u64, Range<usize>)> {
     let mut at = offset;
     let mut rest = len;
@@ -246,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_replace_and_take_space() {
+    fn written_zeros_replace_bytes_and_take_space() {
         let mut image = Image::default();
         image.write(0, &[7; 100]);
         assert_eq!(image.missing_pages(50..3 * PAGE_BYTES), 2);
@@ -257,9 +261,9 @@ mod tests {
         assert_eq!(bytes(&image), expected);
     }
 
-    /// A page as bytes and the same as it is kept, after writes of all kinds.
+    /// Compares pages as plain bytes with pages as they are kept, after writes of all kinds.
     #[test]
-    fn a_page_holds_what_was_written_and_no_more_than_it_must() {
+    fn a_page_after_any_writes_holds_their_bytes_in_the_least_memory() {
         let (mut image, mut expected) = (Image::default(), vec![0; PAGE]);
         let mut write = |image: &mut Image, at: usize, bytes: &[u8], held: usize| {
             image.write(at as u64, bytes);

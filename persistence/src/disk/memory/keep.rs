@@ -1,31 +1,34 @@
-//! What a power loss keeps of the unsynced: a [`Keep`] goes in, a chooser comes out.
+//! The unsynced changes that a power loss keeps: a [`Keep`], and the choices it makes.
 //!
-//! Always: the same `Keep` chooses the same from the same disk.
+//! # Invariants
+//!
+//! The same `Keep` makes the same choices on the same disk.
 
-/// What survives a power loss of what was not synced. What was synced always survives.
+/// The unsynced changes that survive a power loss. Synced changes always survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// Nothing.
     None,
     /// Everything.
     All,
-    /// Any part of it, in any order: writes torn at 512-byte sectors, names in part.
+    /// Any part, in any order: writes torn at 512-byte sectors, names in part.
     Random {
-        /// The same seed keeps the same.
+        /// The seed of the choices. The same seed keeps the same.
         seed: u64,
     },
 }
 
 impl Keep {
-    /// The chooser: given n, one of `0..n`; 0 keeps the least, n - 1 the most.
+    /// Returns the chooser. Called with n, it returns one of `0..n`: 0 keeps the least, n - 1 the
+    /// most.
     pub(super) fn chooser(self) -> Box<dyn FnMut(usize) -> usize> {
         match self {
             Self::None => Box::new(|_| 0),
             Self::All => Box::new(|options| options.saturating_sub(1)),
             Self::Random { seed } => {
                 let mut random = SplitMix64(seed);
-                // A fair coin per write would almost never keep, or lose, nearly all of a long list; so each crash
-                // has its own odds.
+                // A fair coin per write would almost never keep, or lose, nearly all of a long
+                // list. Each crash therefore has its own odds.
                 let odds = match random.next() % 4 {
                     0 => 4,
                     1 => 32,
@@ -38,7 +41,7 @@ impl Keep {
     }
 }
 
-/// Steele, Lea and Flood's generator: enough to choose by, and the same everywhere.
+/// Steele, Lea and Flood's generator: good enough for choices, and the same everywhere.
 struct SplitMix64(u64);
 
 impl SplitMix64 {
@@ -50,7 +53,8 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// One of `0..options`: not 0 in `odds` of 64 cases, and then any of the others alike.
+    /// Returns one of `0..options`: not 0 in `odds` of 64 cases, and then each of the others with
+    /// equal odds.
     fn choose(&mut self, options: usize, odds: u64) -> usize {
         let others = options.saturating_sub(1) as u64;
         if others == 0 || self.next() % 64 >= odds {
@@ -60,10 +64,10 @@ impl SplitMix64 {
     }
 }
 
-/// Runs `crash` once with every sequence of choices there is.
+/// Runs `crash` once with every possible sequence of choices.
 #[cfg(test)]
 pub(crate) fn for_all_choices(mut crash: impl FnMut(&mut dyn FnMut(usize) -> usize)) {
-    // The choices of the next run, and of how many each was chosen in the last one.
+    // The choices of the next run, each with the number of options it had in the last run.
     let mut path: Vec<(usize, usize)> = Vec::new();
     loop {
         let mut at = 0;

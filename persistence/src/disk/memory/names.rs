@@ -1,9 +1,13 @@
-//! A directory's names: changes go in, what a sync made durable and what a power loss leaves come out.
+//! A directory's names: as they are now, as syncs made them durable, and as a power loss may leave
+//! them.
 //!
-//! Always: `pending` applied in order to `durable` gives `current`. At a power loss each pending change is kept or
-//! lost as a whole, and one that was lost takes with it what came later to the same names; so a rename never leaves
-//! both names or neither, and changes to different names survive independently of their order. A failed sync leaves
-//! changes pending: unlike file bytes, names are written again by the next one.
+//! # Invariants
+//!
+//! `pending` applied in order to `durable` gives `current`. A power loss keeps or loses each
+//! pending change as a whole, and a lost change takes later changes of the same names with it. A
+//! rename therefore never leaves both names or neither. Changes to different names survive
+//! independently of their order. A failed sync leaves changes pending: unlike file bytes, names are
+//! written again by the next sync.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -40,7 +44,7 @@ impl<T: Clone> NameChange<T> {
     }
 }
 
-/// Names of files of type `T`.
+/// The names of a directory, each with its file of type `T`.
 #[derive(Debug)]
 pub(super) struct Directory<T> {
     current: BTreeMap<OsString, T>,
@@ -49,7 +53,7 @@ pub(super) struct Directory<T> {
 }
 
 impl<T: Clone> Directory<T> {
-    /// A directory whose names are all durable.
+    /// Returns a directory whose names are all durable.
     pub(super) fn new(names: BTreeMap<OsString, T>) -> Self {
         Self {
             current: names.clone(),
@@ -97,7 +101,7 @@ impl<T: Clone> Directory<T> {
         }
     }
 
-    /// The same names of other files.
+    /// Returns the same names with other files.
     pub(super) fn map(&self, other: &mut impl FnMut(&T) -> T) -> Self {
         let mut of = |names: &BTreeMap<OsString, T>| -> BTreeMap<OsString, T> {
             names
@@ -120,7 +124,8 @@ impl<T: Clone> Directory<T> {
         }
     }
 
-    /// What a power loss leaves. `choose(2)` says of a change whether it is lost (0) or kept (1).
+    /// Returns the names that a power loss leaves. `choose(2)` decides whether a change is lost (0)
+    /// or kept (1).
     pub(super) fn survivors(
         &self,
         choose: &mut dyn FnMut(usize) -> usize,
@@ -168,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn synced_names_are_all_that_is_left() {
+    fn synced_names_have_one_outcome() {
         let mut directory = directory();
         directory.create("new".as_ref(), 2);
         directory.rename("old".as_ref(), "older".as_ref());
@@ -193,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_not_taken_before_it_is_free() {
+    fn a_name_taken_again_survives_only_with_its_release() {
         let mut directory = directory();
         directory.rename("old".as_ref(), "older".as_ref());
         directory.create("old".as_ref(), 2);

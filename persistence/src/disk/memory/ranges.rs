@@ -1,6 +1,8 @@
-//! Sets of numbers kept as ranges: ranges go in and out, membership comes out.
+//! A set of numbers, kept as ranges.
 //!
-//! Always: the ranges held are not empty, don't touch one another, and ascend.
+//! # Invariants
+//!
+//! Ranges are not empty, do not touch one another, and ascend.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,12 +10,12 @@ use std::ops::Range;
 /// A set of `u64` made of ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RangeSet {
-    /// Start to end.
+    /// The start of each range, with its end.
     ranges: BTreeMap<u64, u64>,
 }
 
 impl RangeSet {
-    /// The set of one range's numbers.
+    /// Returns the set of one range's numbers.
     pub(super) fn from_range(range: Range<u64>) -> Self {
         let mut set = Self::default();
         set.insert(range);
@@ -25,8 +27,8 @@ impl RangeSet {
             return;
         }
         let (mut start, mut end) = (range.start, range.end);
-        // Whatever touches the new range becomes part of it. Later ones first, so that the loop ends at the first
-        // that lies wholly below.
+        // Ranges that touch the new one become part of it. Later ones come first: the loop ends at
+        // the first that lies wholly below.
         while let Some((&low, &high)) = self.ranges.range(..=end).next_back() {
             if high < start {
                 break;
@@ -67,7 +69,7 @@ impl RangeSet {
         self.ranges.is_empty()
     }
 
-    /// One past the largest number, 0 if there is none.
+    /// Returns one past the largest number, or 0 for the empty set.
     pub(super) fn end(&self) -> u64 {
         self.ranges.last_key_value().map_or(0, |(_, &end)| end)
     }
@@ -87,7 +89,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_the_set_it_says(steps in prop::collection::vec((any::<bool>(), 0u64..40, 0u64..12), 0..40)) {
+        fn a_range_set_after_any_steps_equals_a_plain_set(steps in prop::collection::vec((any::<bool>(), 0u64..40, 0u64..12), 0..40)) {
             let mut ranges = RangeSet::default();
             let mut model = BTreeSet::new();
             for (adds, start, len) in steps {

@@ -1,4 +1,4 @@
-//! The memory disk against models, and what only a disk in memory can do.
+//! The memory disk's space, locks and sessions: the behaviour that only a disk in memory has.
 
 mod byte_model;
 mod name_model;
@@ -75,7 +75,7 @@ fn a_power_loss_ends_handles_and_locks() {
 }
 
 #[test]
-fn a_file_needs_both_syncs() {
+fn a_file_survives_only_with_both_syncs() {
     for (sync_name, sync_bytes) in [(false, false), (false, true), (true, false), (true, true)] {
         let disk = disk();
         let file = disk.create(&path("a")).expect("new");
@@ -101,7 +101,7 @@ fn a_file_needs_both_syncs() {
 }
 
 #[test]
-fn the_capacity_is_in_pages_and_given_back() {
+fn the_capacity_is_counted_in_pages_and_freed_by_cuts() {
     let disk = MemoryDisk::with_capacity_bytes(3 * PAGE_BYTES + 100);
     let file = disk.create(Path::new("a")).expect("names are free");
     file.write_at(&[b"x"], 0).expect("one page");
@@ -182,7 +182,7 @@ fn offsets_beyond_any_file_are_refused() {
 }
 
 #[test]
-fn the_same_seed_keeps_the_same_and_seeds_differ() {
+fn equal_seeds_keep_the_same_and_different_seeds_differ() {
     let after = |seed| {
         let disk = disk();
         for name in ["a", "b", "c"] {

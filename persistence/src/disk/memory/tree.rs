@@ -18,7 +18,8 @@ use super::place::{Place, clean};
 pub(super) struct Tree {
     pub(super) session: Arc<Session>,
     pub(super) directories: BTreeMap<PathBuf, Directory<Arc<Inode>>>,
-    /// Locked directories and the number of each lock. A lock from before a power loss must not free a later one.
+    /// Locked directories and the number of each lock. A lock from before a power loss must not
+    /// free a later one.
     locks: BTreeMap<PathBuf, u64>,
     locks_taken: u64,
 }

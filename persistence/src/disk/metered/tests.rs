@@ -1,10 +1,10 @@
-//! Every call is counted once, in its place.
+//! Every call is counted once, in its own count.
 
 use super::*;
 use crate::disk::{Fault, FaultyDisk, MemoryDisk};
 
 #[test]
-fn each_call_counts_in_its_place() {
+fn each_call_raises_its_own_count() {
     let disk = MeteredDisk::new(Arc::new(MemoryDisk::new()));
     disk.create_dir(Path::new("/d")).expect("space");
     let file = disk.create(Path::new("/d/a")).expect("new");

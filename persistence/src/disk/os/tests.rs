@@ -1,4 +1,4 @@
-//! What only the real disk does.
+//! The behaviour of the real disk that simulated disks do not have.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 #[test]
-fn foreign_names_are_seen() {
+fn foreign_names_are_listed() {
     let dir = tempfile::tempdir().expect("a place for temporary files");
     File::create(dir.path().join(OsStr::from_bytes(b"a\xff"))).expect("new");
     fs::create_dir(dir.path().join("dir")).expect("new");
@@ -19,7 +19,7 @@ fn foreign_names_are_seen() {
 }
 
 #[test]
-fn a_lock_is_left_by_who_held_it() {
+fn a_dropped_lock_leaves_its_file_and_is_free() {
     let dir = tempfile::tempdir().expect("a place for temporary files");
     drop(OsDisk.lock(dir.path()).expect("free"));
     assert!(dir.path().join(LOCK_FILE).exists());
@@ -27,7 +27,7 @@ fn a_lock_is_left_by_who_held_it() {
 }
 
 #[test]
-fn a_full_device_is_told_apart() {
+fn a_full_device_is_reported_as_no_space() {
     let Ok(file) = OsDisk.open(Path::new("/dev/full"), crate::disk::Access::ReadWrite) else {
         return; // Not Linux.
     };
@@ -39,7 +39,7 @@ fn a_full_device_is_told_apart() {
 }
 
 #[test]
-fn files_are_what_the_system_has() {
+fn a_written_file_is_read_by_the_system() {
     let dir = tempfile::tempdir().expect("a place for temporary files");
     let path = dir.path().join("a");
     let file = OsDisk.create(&path).expect("new");
@@ -48,7 +48,7 @@ fn files_are_what_the_system_has() {
 }
 
 #[test]
-fn a_lock_is_given_back_also_by_those_who_share_its_file() {
+fn a_lock_with_a_shared_file_is_freed_when_dropped() {
     let dir = tempfile::tempdir().expect("a place for temporary files");
     let path = dir.path().join(LOCK_FILE);
     let file = OpenOptions::new()
@@ -57,11 +57,11 @@ fn a_lock_is_given_back_also_by_those_who_share_its_file() {
         .truncate(false)
         .open(path)
         .expect("new");
-    // What a process that is being started has for a moment.
+    // A process that is being started holds such a handle for a moment.
     let shared = file
         .try_clone()
         .expect("a second descriptor of the same open file");
-    file.try_lock().expect("nobody has it");
+    file.try_lock().expect("free");
     let lock = OsLock { file };
     assert!(OsDisk.lock(dir.path()).is_err());
     drop(lock);

@@ -1,4 +1,5 @@
-//! A file of a pool: it has a handle while it is used, and for as long after as there is room.
+//! A file of a pool: it has a handle while it is in use, and afterwards until the pool needs the
+//! room.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,18 +19,18 @@ pub(super) struct PooledFile {
     number: u64,
     access: Access,
     path: Mutex<PathBuf>,
-    /// Whoever uses it holds a copy, so that it is not closed meanwhile.
+    /// The handle. Each use holds a copy, which keeps it from being closed meanwhile.
     handle: RwLock<Option<Arc<dyn DiskFile>>>,
     used_at: AtomicU64,
-    /// Changes that were begun. Raised with a copy of the handle in hand.
+    /// The number of changes begun. Raised by a thread that holds a copy of the handle.
     changes: AtomicU64,
-    /// So many of them are durable.
+    /// The number of changes that are durable.
     synced: AtomicU64,
-    /// It was synced at least once: also what another process had written to it is durable.
+    /// Whether it was synced at least once. Until then another process's writes may not be durable.
     was_synced: AtomicBool,
-    /// So many have a reason that it stays open.
+    /// The number of reasons to hold it open.
     kept: AtomicU64,
-    /// A sync that made room failed, and nobody has been told.
+    /// Whether a sync that made room failed, and the failure was not reported yet.
     has_failed: AtomicBool,
 }
 
@@ -85,11 +86,11 @@ impl PooledFile {
         self.kept.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub(super) fn let_go(&self) {
+    pub(super) fn release(&self) {
         self.kept.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Whether something that was written is not durable yet.
+    /// Returns whether a written change is not durable yet.
     pub(super) fn is_unsynced(&self) -> bool {
         self.changes.load(Ordering::SeqCst) != self.synced.load(Ordering::SeqCst)
     }
@@ -102,7 +103,7 @@ impl PooledFile {
         *self.handle.write() = Some(handle);
     }
 
-    /// A copy of the handle, which keeps it from being closed.
+    /// Returns a copy of the handle, which keeps it from being closed.
     pub(super) fn acquire(&self) -> DiskResult<Arc<dyn DiskFile>> {
         // Most uses follow one of the same file.
         if self.used_at() != self.pool.now() {
@@ -114,7 +115,7 @@ impl PooledFile {
         }
     }
 
-    /// Closes the handle, if nobody uses it and all that was written is durable, or can be made so.
+    /// Closes the handle, if it is not in use and all writes are durable or can be made durable.
     pub(super) fn close(&self) -> bool {
         let mut handle = self.handle.write();
         let Some(open) = handle.as_ref().filter(|open| Arc::strong_count(open) == 1) else {
@@ -174,7 +175,8 @@ impl DiskFile for PooledFile {
     }
 
     fn sync_data(&self) -> DiskResult<()> {
-        // It was closed when all that was written through it was durable; what another process wrote may not be yet.
+        // The handle was closed once all that was written through it was durable. Writes of another
+        // process may not be yet.
         let handle = match self.handle() {
             Some(handle) => handle,
             None if self.was_synced.load(Ordering::SeqCst) => return Ok(()),

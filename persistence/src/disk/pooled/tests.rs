@@ -1,4 +1,4 @@
-//! The pool does what the disk below does, with few handles.
+//! The pool behaves like the disk below it, with few handles.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn made(disk: &dyn Disk, name: &str) -> Arc<dyn DiskFile> {
 }
 
 #[test]
-fn files_are_found_again_under_the_names_they_have_got() {
+fn a_closed_file_is_reopened_under_its_new_name() {
     let (below, disk) = pool(1);
     let (a, b) = (made(&disk, "/a"), made(&disk, "/b"));
     disk.rename(Path::new("/a"), Path::new("/c"))
@@ -60,11 +60,11 @@ fn a_file_without_a_name_stays_open_until_it_is_dropped() {
 }
 
 #[test]
-fn nothing_unsynced_is_closed_and_clean_files_go_first() {
+fn unsynced_files_are_closed_last_and_only_after_a_sync() {
     let (below, disk) = pool(2);
     let (dirty, clean) = (made(&disk, "/a"), made(&disk, "/b"));
     clean.sync_data().expect("power");
-    // The clean one was used later, and goes all the same.
+    // The clean one was used later, and is closed all the same.
     let syncs = below.io_count();
     let third = disk.create(Path::new("/c")).expect("new");
     assert_eq!(below.io_count(), syncs + 1, "no sync was needed");
@@ -84,7 +84,7 @@ fn nothing_unsynced_is_closed_and_clean_files_go_first() {
 }
 
 #[test]
-fn want_of_handles_is_met_by_closing_and_then_told() {
+fn a_lack_of_handles_closes_files_and_then_is_reported() {
     let (below, disk) = pool(100);
     let files: Vec<_> = (0..10).map(|n| made(&disk, &format!("/{n}"))).collect();
     below.limit_handles(Some(4));
@@ -111,9 +111,10 @@ fn want_of_handles_is_met_by_closing_and_then_told() {
     assert!(files.iter().all(|file| read(&**file).starts_with(b"!")));
 }
 
-/// Found by leaving the sync out: those above notice a failed one, be it the file's own. Nothing else syncs here.
+/// Found by removing the sync before the close: the tests above passed without it, because the
+/// file's own sync failed instead. Here nothing else syncs.
 #[test]
-fn what_was_written_through_a_handle_is_durable_once_that_is_closed() {
+fn a_closed_handles_writes_are_durable() {
     let (below, disk) = pool(1);
     let written = made(&disk, "/a");
     disk.sync_dir(Path::new("/")).expect("power");
@@ -127,10 +128,10 @@ fn what_was_written_through_a_handle_is_durable_once_that_is_closed() {
     assert_eq!(read(&*found), b"/a");
 }
 
-/// What another process left in the page cache is durable only after a sync, and a file that was opened for that may have lost
-/// its handle before it is synced.
+/// Writes of another process are durable only after a sync. A file that was opened to sync them may
+/// have lost its handle by then.
 #[test]
-fn the_first_sync_of_a_file_reaches_the_disk_though_its_handle_was_closed() {
+fn the_first_sync_of_a_closed_file_reaches_the_disk() {
     let (below, disk) = pool(1);
     made(&below, "/a");
     let opened = disk

@@ -1,4 +1,4 @@
-//! S21 and S22: where a replica's commits end, and what its readers see between.
+//! S21 and S22: the ends of a replica's commits, and its readers' view between them.
 
 use lowtide_checkpoint::{AfterStop, SnapshotMarker, SnapshotType};
 
@@ -41,7 +41,7 @@ impl Rig {
             .expect("readable")
     }
 
-    /// What a reader sees of the keys a and b, and how far that goes.
+    /// Returns the values of the keys a and b as a reader sees them, and the view's high seqno.
     fn seen(&self) -> Option<(u64, [Option<Bytes>; 2])> {
         let view = self.view()?;
         let value = |key: &str| {
@@ -62,7 +62,7 @@ const fn value(text: &'static str) -> Option<Bytes> {
     Some(Bytes::from_static(text.as_bytes()))
 }
 
-/// A replica that has 1-2 whole, and of 3-6 the item 4, both on disk.
+/// Returns a replica with the whole snapshot 1-2 and, of the snapshot 3-6, the item 4, all on disk.
 fn inside_a_snapshot() -> Rig {
     let mut rig = replica();
     rig.marker(1, 2);
@@ -98,7 +98,7 @@ fn a_commit_that_takes_a_replica_to_a_snapshots_end_ends_with_one() {
 }
 
 #[test]
-fn a_commit_inside_a_snapshot_is_not_seen_before_its_end() {
+fn a_commit_inside_a_snapshot_is_hidden_until_its_end() {
     let mut rig = inside_a_snapshot();
     assert_eq!(
         (rig.on_disk(), rig.seen()),
@@ -121,9 +121,10 @@ fn a_commit_inside_a_snapshot_is_not_seen_before_its_end() {
     );
 }
 
-/// The time between the engine's commit and the news of it: nobody may look in between.
+/// Covers the time between the engine's commit and its report: no reader may see the part of a
+/// snapshot in between.
 #[test]
-fn a_part_of_a_snapshot_is_hidden_as_soon_as_it_is_on_disk() {
+fn a_part_of_a_snapshot_is_hidden_once_it_is_on_disk() {
     let mut rig = replica();
     rig.marker(1, 3);
     rig.receive(1, "a", "one");
@@ -153,7 +154,7 @@ fn a_view_outlives_a_compaction_and_ends_with_its_snapshot() {
 }
 
 #[test]
-fn a_commit_that_failed_hides_nothing() {
+fn a_failed_commit_hides_nothing() {
     let mut rig = replica();
     rig.marker(1, 2);
     rig.receive(1, "a", "one");
@@ -172,7 +173,7 @@ fn a_commit_that_failed_hides_nothing() {
 }
 
 #[test]
-fn who_starts_inside_a_snapshot_has_nothing_to_show_before_its_end() {
+fn a_store_opened_inside_a_snapshot_has_no_view_before_its_end() {
     let Rig {
         disk,
         engine,
@@ -222,7 +223,7 @@ fn who_starts_inside_a_snapshot_has_nothing_to_show_before_its_end() {
 }
 
 #[test]
-fn a_promoted_copy_shows_what_it_had() {
+fn a_promoted_replica_shows_its_part_of_a_snapshot() {
     let mut rig = inside_a_snapshot();
     rig.vbucket
         .set_state(State::Active, Some(VbUuid(7)))
@@ -237,7 +238,7 @@ fn a_promoted_copy_shows_what_it_had() {
 }
 
 #[test]
-fn what_was_pinned_goes_with_its_vbucket_or_its_store() {
+fn a_pin_ends_with_its_vbucket_or_its_store() {
     let mut rig = inside_a_snapshot();
     rig.flusher.detach(VB);
     assert_eq!(rig.flusher.views().pins(), 0);
@@ -251,14 +252,10 @@ fn what_was_pinned_goes_with_its_vbucket_or_its_store() {
     assert_eq!(
         rig.flusher.views().pins(),
         0,
-        "a commit that nobody waited for leaves none"
+        "a commit of a detached vBucket leaves no pin"
     );
 
     let rig = inside_a_snapshot();
     rig.flusher.views().forget_all();
-    assert_eq!(
-        rig.seen(),
-        None,
-        "of a store that was opened anew nothing is pinned"
-    );
+    assert_eq!(rig.seen(), None, "a reopened store has no pins");
 }

@@ -122,12 +122,7 @@ impl Run {
 
 /// Reads the frame at `position`. Returns its rows and its length.
 fn read_frame(source: &Source, position: u64) -> Result<(Vec<Entry>, u64), EngineError> {
-    let damaged = || {
-        source.corrupt(
-            position,
-            "a run of rows being sorted is not what was written",
-        )
-    };
+    let damaged = || source.corrupt(position, "temporary sort file is damaged");
     let head = source.read_raw(position, FRAME_HEAD_BYTES)?;
     let mut fields = Fields::new(&head);
     let (Some(length), Some(checksum)) = (fields.uint(4), fields.uint(4)) else {

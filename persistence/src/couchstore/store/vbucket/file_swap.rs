@@ -106,7 +106,7 @@ impl CompactionClaim {
 
     fn check(&self) -> Result<(), EngineError> {
         if self.vbucket.epoch.load(Ordering::Acquire) != self.epoch {
-            let why = "the vBucket was dropped, closed, rolled back, or purged of too much, while it was compacted";
+            let why = "the vBucket was dropped, closed, rolled back, or purged too far, while it was compacted";
             return Err(EngineError::Aborted {
                 vb: self.vbucket.vb,
                 why,

@@ -95,7 +95,7 @@ mod tests {
         for (position, seqno) in [(4096, 1), (8192, 2), (12_288, 3)] {
             assert!(purges.remember(position, vec![row(b"key", seqno)]));
         }
-        let mut told = |position| -> Vec<u64> {
+        let mut taken = |position| -> Vec<u64> {
             purges
                 .take(position)
                 .into_iter()
@@ -103,10 +103,10 @@ mod tests {
                 .collect()
         };
         assert_eq!(
-            (told(4095), told(8192), told(8192)),
+            (taken(4095), taken(8192), taken(8192)),
             (vec![], vec![1, 2], vec![])
         );
-        assert_eq!(told(u64::MAX), [3]);
+        assert_eq!(taken(u64::MAX), [3]);
         assert_eq!(purges.bytes, 0);
     }
 }

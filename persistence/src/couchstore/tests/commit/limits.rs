@@ -127,12 +127,12 @@ fn item_beyond_the_limits_changes_nothing() {
         // The items before it in the batch are not written either.
         match commit(&engine, VB, &[set(2, "fits", b"2"), item]) {
             Err(EngineError::TooLarge {
-                what: told,
+                what: part,
                 size: of,
                 limit: over,
                 ..
             }) => {
-                assert_eq!((told, of, over), (what, size, limit));
+                assert_eq!((part, of, over), (what, size, limit));
             }
             other => panic!("{what}: {other:?}"),
         }

@@ -63,7 +63,7 @@ fn drop_or_close_ends_the_job_and_removes_or_keeps_the_vbucket() {
         assert_eq!(
             names(&disk),
             ["7.couch.2", "7.couch.3.compact"],
-            "whoever opens the store next removes it"
+            "the next opening of the store removes it"
         );
         drop(engine);
         let (engine, report) = open(&disk).expect("opens");
@@ -237,7 +237,7 @@ fn commit_without_activation_is_copied() {
         assert!(contents(&engine, VB) == before);
         let old = (
             dir().join("7.couch.1"),
-            "a newer revision is there: removed".to_owned(),
+            "superseded by a newer revision: removed".to_owned(),
         );
         assert_eq!(
             report.repairs,

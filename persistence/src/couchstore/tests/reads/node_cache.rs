@@ -106,12 +106,12 @@ impl Store {
                 }
                 all + &self.commit(first + RETRIES, batch)
             }
-            Step::Rollback(hundredths) => told(
+            Step::Rollback(hundredths) => outcome(
                 self.engine()
                     .rollback(VB, Seqno(now.high * hundredths / 100)),
             ),
             Step::Purge(hundredths) => {
-                told(self.engine().purge(VB, Seqno(now.high * hundredths / 100)))
+                outcome(self.engine().purge(VB, Seqno(now.high * hundredths / 100)))
             }
             Step::Compact => self.compact(),
             Step::Fail(nth, fault) => {
@@ -135,7 +135,7 @@ impl Store {
             .zip(batch)
             .map(|(seqno, change)| item(seqno, change))
             .collect();
-        told(commit(self.engine(), VB, &items))
+        outcome(commit(self.engine(), VB, &items))
     }
 
     fn compact(&self) -> String {
@@ -174,7 +174,7 @@ impl Store {
     }
 }
 
-fn told<T: std::fmt::Debug>(result: Result<T, crate::contract::EngineError>) -> String {
+fn outcome<T: std::fmt::Debug>(result: Result<T, crate::contract::EngineError>) -> String {
     result.map_or_else(|error| error.kind().to_owned(), |done| format!("{done:?}"))
 }
 
@@ -188,9 +188,9 @@ proptest! {
         // A later step may leave nothing worth caching.
         prop_assert!(stores[2].engine().stats()["cache-bytes"] > 0);
         for step in &steps {
-            let told = stores.each_mut().map(|store| store.run(step));
-            prop_assert!(told.iter().all(|other| *other == told[0]), "{step:?}: {told:?}");
-            if told[0] == "poisoned" {
+            let outcomes = stores.each_mut().map(|store| store.run(step));
+            prop_assert!(outcomes.iter().all(|other| *other == outcomes[0]), "{step:?}: {outcomes:?}");
+            if outcomes[0] == "poisoned" {
                 stores.iter_mut().for_each(Store::reopen);
             }
             let [plain, tiny, large] = stores.each_ref().map(Store::shown);

@@ -112,5 +112,5 @@ fn second_opening_of_a_store_is_refused() {
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!(open(&disk).expect_err("locked").kind(), "locked");
     engine.close().expect("closed");
-    open(&disk).expect("closing lets go");
+    open(&disk).expect("closing frees the lock");
 }

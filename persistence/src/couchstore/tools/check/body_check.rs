@@ -67,7 +67,7 @@ impl BodyCheck<'_> {
         if !self.taken.take(start, end) {
             return Ok(Err((
                 FindingKind::Overlap,
-                "body lies where something else is".to_owned(),
+                "body overlaps something else".to_owned(),
             )));
         }
         if let Some(what) = row_flaws::body_flaw(info, &stored) {

@@ -69,7 +69,7 @@ pub(crate) fn difference(
         (Tree::BySeqno, Some(other)) if other.seqno != info.seqno => {
             Some("the by-id index has another revision of it")
         }
-        (Tree::BySeqno, Some(_)) => Some("the by-id index says other things of it"),
+        (Tree::BySeqno, Some(_)) => Some("the by-id index has different data for it"),
         (_, None) => Some("the by-seqno index has no row for it"),
         (_, Some(other)) if other.id != info.id => {
             Some("the by-seqno index has another document there")

@@ -53,7 +53,7 @@ impl<'a> RowCheck<'a> {
         self.seen
     }
 
-    fn told(&mut self, kind: FindingKind, leaf: u64, info: &DocInfo, what: String) {
+    fn report(&mut self, kind: FindingKind, leaf: u64, info: &DocInfo, what: String) {
         let finding = Finding::new(kind, leaf, what)
             .in_tree(self.tree)
             .of_row(info.seqno, &info.id);
@@ -62,7 +62,7 @@ impl<'a> RowCheck<'a> {
 
     fn check(&mut self, leaf: u64, info: &DocInfo) {
         for (kind, what) in row_flaws::flaws(self.view.header.update_seq, info) {
-            self.told(kind, leaf, info, what);
+            self.report(kind, leaf, info, what);
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn flaws(high: u64, info: &DocInfo) -> Vec<(FindingKind, String)> {
     }
     if info.body_position == 0 && info.physical_bytes != 0 {
         let what = format!(
-            "no body, yet it is said to take {} bytes",
+            "no body, but the row says it takes {} bytes",
             info.physical_bytes
         );
         flaws.push((FindingKind::Body, what));
@@ -45,13 +45,13 @@ pub(crate) fn flaws(high: u64, info: &DocInfo) -> Vec<(FindingKind, String)> {
 /// Returns the flaw of a body whose checksum matches.
 pub(crate) fn body_flaw(info: &DocInfo, stored: &[u8]) -> Option<&'static str> {
     (info.is_compressed() && snappy::decompress(stored).is_none())
-        .then_some("body is no snappy block")
+        .then_some("body is not a snappy block")
 }
 
 /// Returns whether the size of a body in its row can be right. Compaction copies older sizes: they
 /// include the type bytes inside the chunk, or are those of an encrypted chunk.
-pub(crate) const fn is_plausible(told: u64, disk_bytes: u64) -> bool {
+pub(crate) const fn is_plausible(claimed: u64, disk_bytes: u64) -> bool {
     const ENCRYPTION_BYTES: u64 = 12;
     let most = disk_bytes + ENCRYPTION_BYTES;
-    told >= disk_bytes && told <= most + most / 4095 + 1
+    claimed >= disk_bytes && claimed <= most + most / 4095 + 1
 }

@@ -34,14 +34,14 @@ impl<'a> StateCheck<'a> {
     /// Compares the state with the rows. Returns the number of nodes of the tree.
     pub(crate) fn finish(self, found: Prepares) -> u64 {
         if let Some((leaf, figures)) = self.state {
-            let told = Prepares {
+            let claimed = Prepares {
                 count: figures.prepares,
                 bytes: figures.prepare_bytes,
             };
-            if told != found {
+            if claimed != found {
                 let what = format!(
-                    "the state tells of {} prepares with {} bytes, there are {} with {}",
-                    told.count, told.bytes, found.count, found.bytes
+                    "the state counts {} prepares with {} bytes, there are {} with {}",
+                    claimed.count, claimed.bytes, found.count, found.bytes
                 );
                 self.observer
                     .found(state_finding(FindingKind::Prepares, leaf, what));
@@ -91,7 +91,8 @@ impl Surveyor for StateCheck<'_> {
                 .found(state_finding(FindingKind::State, leaf, what)),
         }
         if vbucket_state::lacks_namespaces(value) {
-            let what = "keys carry no collection; they are read as if they did".to_owned();
+            let what =
+                "keys have no collection prefix; they are read as if they had one".to_owned();
             self.observer
                 .found(state_finding(FindingKind::Namespaces, leaf, what));
         }

@@ -42,7 +42,7 @@ pub fn salvage(
         let none = || EngineError::Corrupt {
             path: source.into(),
             offset: 0,
-            what: "no header is whole".into(),
+            what: "no header is sound".into(),
         };
         return Err(damage.into_iter().next_back().unwrap_or_else(none));
     };
@@ -128,7 +128,7 @@ fn verify(view: &CommitView) -> Result<(), EngineError> {
         None => Ok(()),
         Some(finding) => Err(view.source.corrupt(
             finding.offset,
-            format!("what was saved contradicts itself: {finding}"),
+            format!("the salvaged file is inconsistent: {finding}"),
         )),
     }
 }

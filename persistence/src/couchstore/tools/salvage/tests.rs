@@ -229,13 +229,13 @@ fn rows_are_saved_or_reported() {
             for (seqno, item) in &after {
                 assert_eq!(before.get(seqno), Some(item), "{case} {at}");
             }
-            let told: u64 = lost
+            let lost_rows: u64 = lost
                 .iter()
                 .filter(|loss| loss.seqnos.is_some())
                 .filter_map(|loss| loss.rows)
                 .sum();
             assert_eq!(
-                after.len() as u64 + told,
+                after.len() as u64 + lost_rows,
                 before.len() as u64,
                 "{case} {at}: {lost:?}"
             );

@@ -1,4 +1,4 @@
-//! Every outcome of a power loss, for files small enough to list them all.
+//! Every outcome of a power loss, for files small enough to list all outcomes.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ fn bytes(image: &Image) -> Vec<u8> {
     buffer
 }
 
-/// Runs of equal bytes, so that outcomes can be read: `a300 b300`.
+/// Shows bytes as runs of equal ones, as in `a300 b300`.
 fn runs(bytes: &[u8]) -> String {
     let runs = bytes.chunk_by(|a, b| a == b);
     runs.map(|run| {
@@ -123,7 +123,7 @@ fn an_append_may_leave_zeros_or_a_short_file() {
 }
 
 #[test]
-fn a_later_append_may_survive_the_earlier_one() {
+fn a_later_append_may_survive_a_lost_earlier_one() {
     let mut contents = durable(b'a', 512);
     write(&mut contents, 512, b'b', 512);
     write(&mut contents, 1024, b'c', 512);
@@ -134,7 +134,7 @@ fn a_later_append_may_survive_the_earlier_one() {
 }
 
 #[test]
-fn a_lost_cut_keeps_what_was_there() {
+fn a_lost_cut_keeps_the_old_bytes() {
     let mut contents = durable(b'a', 1024);
     contents.set_len(512);
     write(&mut contents, 512, b'b', 100);
@@ -155,7 +155,7 @@ fn lengths_change_in_order() {
 }
 
 #[test]
-fn zeros_are_bytes_like_others() {
+fn preallocated_zeros_survive_like_written_bytes() {
     let mut contents = durable(b'a', 1024);
     contents.write(0, Payload::Zeros(1024));
     assert_eq!(
@@ -165,7 +165,7 @@ fn zeros_are_bytes_like_others() {
 }
 
 #[test]
-fn after_a_failed_sync_later_syncs_pass_the_bytes_by() {
+fn bytes_of_a_failed_sync_are_passed_by_later_syncs() {
     let mut contents = durable(b'a', 512);
     write(&mut contents, 0, b'b', 100);
     contents.fail_sync();
@@ -184,7 +184,7 @@ fn after_a_failed_sync_later_syncs_pass_the_bytes_by() {
 }
 
 #[test]
-fn bytes_in_limbo_are_saved_by_writing_them_again() {
+fn bytes_in_limbo_written_and_synced_again_are_durable() {
     let mut contents = durable(b'a', 512);
     write(&mut contents, 0, b'b', 100);
     contents.fail_sync();
@@ -197,7 +197,7 @@ fn bytes_in_limbo_are_saved_by_writing_them_again() {
 }
 
 #[test]
-fn in_limbo_a_sector_may_be_as_after_any_of_its_writes() {
+fn a_sector_in_limbo_may_be_as_after_any_of_its_writes() {
     let mut contents = durable(0, 512);
     write(&mut contents, 0, b'b', 100);
     contents.write(0, Payload::Zeros(60));

@@ -1,4 +1,5 @@
-//! The bytes of a file against a model that keeps, for each byte, the values that a power loss may leave.
+//! The bytes of a file, compared with a model that keeps the values a power loss may leave for each
+//! byte.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,16 +11,17 @@ use crate::disk::traits::{Access, Disk, DiskFile};
 
 use super::{disk, path, read};
 
-/// One byte of a file as the model has it.
+/// One byte of the model's file.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cell {
     current: u8,
-    /// What a good sync leaves here if it passes this byte by.
+    /// The value after a successful sync that passes this byte by.
     settled: u8,
-    /// Written since the last sync, good or bad.
+    /// Whether it was written since the last sync, successful or failed.
     dirty: bool,
-    /// Written before a failed sync, and no good sync has replaced it since. The failed one need not have been the
-    /// first to try: any value since the last good sync may be on the disk already, and is not written over any more.
+    /// Whether it was written before a failed sync and no successful sync has replaced it since. An
+    /// earlier failed sync may have written it too. The disk may therefore hold any value since the
+    /// last successful sync, and nothing overwrites it.
     limbo: bool,
 }
 
@@ -28,9 +30,9 @@ struct Cell {
 struct Model {
     cells: Vec<Cell>,
     durable: Vec<u8>,
-    /// By offset, what a power loss may leave there.
+    /// The values that a power loss may leave, by offset.
     possible: Vec<BTreeSet<u8>>,
-    /// The lengths it has had since the last good sync.
+    /// The lengths since the last successful sync.
     lengths: Vec<usize>,
 }
 
@@ -119,7 +121,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Near sector and page boundaries there is most to get wrong.
+    // Most mistakes happen near sector and page boundaries.
     let place = || {
         prop_oneof![
             0usize..9000,
@@ -139,7 +141,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..40)
 }
 
-/// Takes the steps on a disk and in the model.
+/// Takes the steps on a disk and in the model, and compares them.
 fn survives_as_the_model_says(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let disk = disk();
     let (mut name, mut other) = ("a", "b");
@@ -190,7 +192,7 @@ fn survives_as_the_model_says(steps: Vec<Step>) -> Result<(), TestCaseError> {
                             left.len() <= *model.lengths.iter().max().expect("never empty")
                         );
                         for (at, (byte, values)) in left.iter().zip(&model.possible).enumerate() {
-                            // A hole is left where the length survived and the bytes did not.
+                            // A hole is left if the length survived and the bytes did not.
                             let hole = *byte == 0 && at >= model.durable.len();
                             prop_assert!(
                                 values.contains(byte) || hole,
@@ -211,10 +213,10 @@ fn survives_as_the_model_says(steps: Vec<Step>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Found by the property test: the zeros over byte 275 are what it also was before, but the write between may have
-/// reached the disk alone, and after a failed sync nothing brings it up to date.
+/// Found by the property test. The zeros over byte 275 restore its earlier value, but the write
+/// between may have reached the disk alone. After a failed sync nothing brings it up to date.
 #[test]
-fn a_value_written_over_in_limbo_may_be_what_is_left() {
+fn a_value_written_over_in_limbo_may_survive() {
     let steps = vec![
         Step::Write {
             offset: 2048,
@@ -239,13 +241,13 @@ fn a_value_written_over_in_limbo_may_be_what_is_left() {
 
 proptest! {
     #[test]
-    fn bytes_survive_as_the_model_says(steps in steps()) {
+    fn bytes_after_any_steps_survive_as_in_the_model(steps in steps()) {
         survives_as_the_model_says(steps)?;
     }
 
     /// Without cuts and failed syncs, each sector is as it was at some moment since the last sync.
     #[test]
-    fn each_sector_is_one_it_could_have_been(
+    fn a_sector_without_cuts_survives_as_it_was_at_one_moment(
         before in 0usize..3000,
         writes in prop::collection::vec((0usize..3000, 1usize..1500), 1..8),
         seed in any::<u64>(),

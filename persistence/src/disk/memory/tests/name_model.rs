@@ -1,4 +1,4 @@
-//! The names of a directory against a model that keeps every state since the last sync.
+//! The names of a directory, compared with a model that keeps every state since the last sync.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::{disk, kind, path, read};
 
 proptest! {
     #[test]
-    fn names_survive_as_the_model_says(
+    fn names_after_any_steps_survive_as_in_the_model(
         steps in prop::collection::vec((0usize..4, 0usize..3, 0usize..3), 0..24),
         seed in any::<u64>(),
     ) {

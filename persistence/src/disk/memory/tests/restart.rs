@@ -1,4 +1,4 @@
-//! The loss of a process, which is none of power.
+//! The end of a process while the power stays on.
 
 use std::path::Path;
 
@@ -8,9 +8,9 @@ use crate::disk::traits::{Access, Disk};
 
 use super::{disk, kind, path, read};
 
-/// Guards that a power loss after a restart takes what it would have taken before.
+/// Guards that a power loss after a restart loses the same changes as without the restart.
 #[test]
-fn a_process_that_dies_takes_nothing_with_it_and_makes_nothing_durable() {
+fn a_restart_loses_nothing_and_makes_nothing_durable() {
     let disk = disk();
     let dir = Path::new("/data");
     for name in ["kept", "removed", "renamed"] {
@@ -66,7 +66,7 @@ fn a_process_that_dies_takes_nothing_with_it_and_makes_nothing_durable() {
 }
 
 #[test]
-fn what_is_synced_after_a_restart_is_durable() {
+fn a_sync_after_a_restart_makes_earlier_writes_durable() {
     let disk = disk();
     let file = disk.create(&path("a")).expect("new");
     file.write_at(&[b"1"], 0).expect("there is room");

@@ -138,7 +138,7 @@ fn row_that_lies_in_both_indexes_is_refused() {
     };
     refused(&shared, "one body for two");
     let raw = |row: &mut DocInfo| row.body_position = 60;
-    refused(&both(raw, 2), "a body that is no snappy block");
+    refused(&both(raw, 2), "a body that is not a snappy block");
     refused_image(&Craft::of_wrong_sums().image(), "sums");
 }
 

@@ -43,7 +43,7 @@ fn every_byte(case: &str, step: usize) {
     let mut usual = Vec::new();
     check_file(&disk, &path, &Keyring::new(), &mut usual).expect("readable");
     let before = read(&open().expect("opens")).expect("readable");
-    let (mut silent, mut told) = (0, 0);
+    let (mut silent, mut reported) = (0, 0);
     for at in (0..sound.len()).step_by(step) {
         for flip in [0x01, 0x80] {
             let file = disk.open(&path, Access::ReadWrite).expect("there");
@@ -60,14 +60,14 @@ fn every_byte(case: &str, step: usize) {
                     "{case}: byte {at} changed by {flip:#x}"
                 );
             } else {
-                told += 1;
+                reported += 1;
             }
             file.write_at(&[&[sound[at]]], at as u64).expect("written");
         }
     }
     assert!(
-        told > 0 && silent > 0,
-        "{case}: {told} told, {silent} in dead space"
+        reported > 0 && silent > 0,
+        "{case}: {reported} reported, {silent} in dead space"
     );
 }
 

@@ -47,7 +47,7 @@ impl RowCopy<'_, '_> {
             return self.as_told(leaf, info, false);
         }
         if ours == theirs {
-            let what = "the by-id index tells other things of it, which were saved".to_owned();
+            let what = "the by-id index has different data for it, which were saved".to_owned();
             self.doubt(leaf, &info, what);
         }
         self.copy_disputed(leaf, claim)

@@ -21,7 +21,7 @@ fn indexes_are_compared() {
             &|_, b| b[3].seqno = Seqno(1),
             "by-id index has another revision",
         ),
-        (&|_, b| b[3].rev_seqno = 9, "by-id index says other things"),
+        (&|_, b| b[3].rev_seqno = 9, "by-id index has different data"),
         (
             &|_, b| {
                 b[3].rev_meta = RevisionMeta {
@@ -30,7 +30,7 @@ fn indexes_are_compared() {
                 }
                 .encode()
             },
-            "says other things",
+            "has different data",
         ),
         (
             &|a, _| a[3].id = Bytes::from_static(b"\0key9"),
