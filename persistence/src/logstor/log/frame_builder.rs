@@ -134,6 +134,10 @@ impl FrameBuilder {
 
     /// Places a record into the frame of an open segment. `None` if the segment has no space for
     /// it. `len` is the record's length without padding.
+    // Once for each record of every commit.
+    ///
+    /// Inlined: every record of every commit passes here, and a call made commits 1 % slower.
+    #[inline(always)]
     pub(in crate::logstor) fn place(
         &mut self,
         kind: FrameKind,
@@ -149,14 +153,10 @@ impl FrameBuilder {
         if offset.saturating_add(record.len() as u32) > open.segment.bytes {
             return None;
         }
-        let number = *slot.0.get_or_insert_with(|| {
-            let mut frame = PendingFrame::new(Arc::clone(&open.segment), open.used, kind);
-            if self.expected_bytes > 0 {
-                frame.reserve(self.expected_bytes);
-            }
-            self.frames.push(frame);
-            self.frames.len() - 1
-        });
+        let number = match slot.0 {
+            Some(number) => number,
+            None => self.begin_frame(kind, open, slot),
+        };
         if let Some(frame) = self.frames.get_mut(number) {
             frame.bytes.extend_from_slice(record);
         }
@@ -165,6 +165,19 @@ impl FrameBuilder {
             offset,
             len,
         })
+    }
+
+    /// Begins the frame of an open segment. Returns its number.
+    #[cold]
+    fn begin_frame(&mut self, kind: FrameKind, open: &OpenSegment, slot: &mut FrameSlot) -> usize {
+        let mut frame = PendingFrame::new(Arc::clone(&open.segment), open.used, kind);
+        if self.expected_bytes > 0 {
+            frame.reserve(self.expected_bytes);
+        }
+        let number = self.frames.len();
+        self.frames.push(frame);
+        slot.0 = Some(number);
+        number
     }
 
     /// Places a record that is larger than a segment: a fragment in each of these segments, which
