@@ -4,41 +4,31 @@
 //! host of the nodes' state machines: it owns time, chance, the network, the disks and the engine calls. What always
 //! holds (W8): the same configuration and source give the same events in the same order, hence the same report.
 
-mod clock;
-mod cluster;
-mod disk_time;
+mod config;
 mod error;
-mod faults;
 mod foreign;
-mod history;
-mod host;
-mod invariants;
+mod hardware;
+mod judge;
 mod limits;
-mod links;
-mod network;
 mod oracle;
-mod report;
+mod proof;
+mod record;
 mod rng;
 mod shape;
-mod skew;
-mod storage;
-mod timeline;
-mod trace;
-mod verify;
 mod world;
 
-pub use clock::Clock;
-pub use cluster::{ClusterConfig, Topology};
+pub use config::{ClusterConfig, Topology};
+pub use config::{FaultConfig, FaultKind, Profile};
 pub use error::SimError;
-pub use faults::{FaultConfig, FaultKind, Profile};
-pub use invariants::Verdict;
-pub use network::Network;
+pub use hardware::Clock;
+pub use hardware::Network;
+pub use hardware::{EngineKind, Storage, StoreConfig};
 pub use oracle::Oracle;
-pub use report::{ClientFigures, FaultFigures, Figures, NodeFigures, Report};
+pub use proof::Proof;
+pub use record::Verdict;
+pub use record::{ClientFigures, FaultFigures, Figures, NodeFigures, Report};
+pub use record::{NodeSample, Sample, Span, Timeline};
+pub use record::{Trace, TraceEvent};
 pub use rng::SimRng;
 pub use shape::{Dimension, Fixed, Setting, Shape};
-pub use storage::{EngineKind, Storage, StoreConfig};
-pub use timeline::{NodeSample, Sample, Span, Timeline};
-pub use trace::{Trace, TraceEvent};
-pub use verify::Proof;
 pub use world::{Observer, Progress, Silent, World};

@@ -208,7 +208,7 @@ const RULES: &[Rule] = &[
     Rule {
         place: "dcp-sim/src/script",
         never: &["crate::consumer", "crate::producer"],
-        but: &["dcp-sim/src/script/stream_world"],
+        but: &["dcp-sim/src/script/worlds/stream"],
     },
     Rule {
         place: "dcp-sim/src/report",
@@ -245,7 +245,7 @@ const RULES: &[Rule] = &[
     Rule {
         place: "dcp-sim/src/",
         never: &["std::thread"],
-        but: &["dcp-sim/src/input/git/", "dcp-sim/src/cli/in_order.rs"],
+        but: &["dcp-sim/src/input/git/", "dcp-sim/src/cli/ordered_map.rs"],
     },
     Rule {
         place: "dcp-sim/src/",
@@ -260,7 +260,7 @@ const RULES: &[Rule] = &[
         place: "dcp-sim/src/",
         never: &["std::fs"],
         but: &[
-            "dcp-sim/src/sim/storage.rs",
+            "dcp-sim/src/sim/hardware/storage.rs",
             "dcp-sim/src/input/",
             "dcp-sim/src/cli",
             "dcp-sim/src/report/times.rs",

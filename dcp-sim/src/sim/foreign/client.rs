@@ -14,7 +14,7 @@ use super::position::{Position, Seen};
 use super::session::{Session, Told};
 use super::temper::{Asks, Temper};
 use crate::node::{Document, NodeId};
-use crate::sim::history::Sees;
+use crate::sim::oracle::Sees;
 use crate::wire::{Status, StreamEndReason, StreamRequestFlags};
 
 /// What a client wants of a stream.

@@ -3,7 +3,7 @@
 //! Everything is drawn from one stream of chance, in a fixed order, when the client is made.
 
 use super::position::Manners;
-use crate::sim::history::Sees;
+use crate::sim::oracle::Sees;
 use crate::sim::rng::SimRng;
 
 /// Which copies a client likes to follow.

@@ -8,16 +8,16 @@ use lowtide_persistence::couchstore::{
 use lowtide_persistence::logstor::LogstorConfig;
 
 use super::dimension::Dimension;
+use super::draw::Shape;
 use super::meaning::{ETC, LATEST};
-use super::{Shape, dimension as d, meaning};
+use super::{dimension as d, meaning};
 use crate::input::{
     Distribution, InputError, Mix, MixSource, Preset, PresetSource, Source, ValueSpread,
 };
 use crate::node::NodeConfig;
 use crate::producer::{ProducerLimits, ScanLimit};
-use crate::sim::cluster::ClusterConfig;
-use crate::sim::faults::{FaultConfig, FaultKind, Profile};
-use crate::sim::storage::{EngineKind, StoreConfig};
+use crate::sim::config::{ClusterConfig, FaultConfig, FaultKind, Profile};
+use crate::sim::hardware::{EngineKind, StoreConfig};
 
 /// The smallest disk of a log store, in segments, and how many more each vBucket needs.
 const SEGMENTS_MIN: u64 = 48;

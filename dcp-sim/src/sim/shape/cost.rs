@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use super::dimension as d;
 use super::dimension::Dimension;
-use super::{Shape, dimension as d};
-use crate::sim::faults::FaultKind;
+use super::draw::Shape;
+use crate::sim::config::FaultKind;
 
 /// The most a drawn shape may cost.
 pub(super) const COST_MAX: u64 = 400_000;

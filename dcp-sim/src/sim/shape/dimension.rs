@@ -1,7 +1,7 @@
 //! The dimensions of a drawn cluster: one row each, with its name, its bounds, its simplest value and its law.
 
 use super::law::Law;
-use crate::sim::faults::FaultKind;
+use crate::sim::config::FaultKind;
 
 /// One of the things that are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

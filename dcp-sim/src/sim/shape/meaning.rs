@@ -1,7 +1,7 @@
 //! Which dimensions mean something in a shape, and how those that were drawn yield to those that were fixed.
 
-use super::dimension::Dimension;
-use super::{Fixed, QUOTA_BYTES_PER_VBUCKET, Shape, dimension};
+use super::dimension::{self, Dimension};
+use super::draw::{Fixed, QUOTA_BYTES_PER_VBUCKET, Shape};
 use crate::sim::error::SimError;
 
 const LOGSTOR: u64 = 1;

@@ -5,7 +5,7 @@
 use std::str::FromStr;
 
 use super::dimension::{Dimension, ROWS, Row, Unit};
-use crate::sim::faults::FaultKind;
+use crate::sim::config::FaultKind;
 
 /// A dimension and the value it is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

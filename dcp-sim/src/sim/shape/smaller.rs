@@ -1,7 +1,7 @@
 //! Shapes that are one step simpler: for shrinking.
 
-use super::Shape;
 use super::dimension::Dimension;
+use super::draw::Shape;
 use super::setting::Setting;
 
 impl Shape {

@@ -1,5 +1,9 @@
+use super::dimension::{Dimension, ROWS};
+use super::draw::{Fixed, INTERVAL_MIN, QUOTA_BYTES_PER_VBUCKET, Shape};
 use super::law::Law;
-use super::{dimension as d, *};
+use super::setting::Setting;
+use super::{cost, dimension as d, meaning};
+use crate::sim::config::FaultKind;
 
 const SEEDS: u64 = 3_000;
 

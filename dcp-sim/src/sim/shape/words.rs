@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use super::dimension as d;
 use super::dimension::{Dimension, Unit};
+use super::draw::Shape;
 use super::meaning::LATEST;
 use super::setting::Setting;
-use super::{Shape, dimension as d};
 
 impl Shape {
     /// The cluster in a few words.

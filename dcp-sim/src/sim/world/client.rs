@@ -5,13 +5,15 @@
 
 use lowtide_checkpoint::{CheckpointError, Key, VBucketError, Vbid};
 
-use super::{Due, World};
+use super::due::Due;
+use super::state::World;
+use super::view::{Observer, Progress};
 use crate::input::Change;
 use crate::node::{Action, Document, Event, NodeError, NodeId};
 use crate::sim::error::SimError;
-use crate::sim::invariants::{TakenIn, managers};
+use crate::sim::judge::{TakenIn, managers};
 use crate::sim::limits;
-use crate::sim::trace::TraceEvent;
+use crate::sim::record::TraceEvent;
 
 /// Virtual time a client takes for a batch, and for each of its writes.
 const BATCH_MICROS: u64 = 20;
@@ -22,37 +24,6 @@ const WAIT_MICROS: u64 = 1_000;
 const COPIES_A_BATCH: usize = 64;
 /// The managers audit themselves every so many batches.
 const AUDIT_BATCHES: u64 = 1_024;
-
-/// How far a run has come.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
-    /// Batches written so far.
-    pub batches: u64,
-    /// Batches there are, if known.
-    pub batches_total: Option<u64>,
-    /// Writes so far: seqnos assigned.
-    pub seqnos: u64,
-    /// Seqnos the furthest replica is behind its active, of the vBuckets that may have fallen behind since the last batches.
-    pub lag_seqnos: u64,
-    /// Bytes of all checkpoint managers.
-    pub checkpoint_bytes: usize,
-    /// Everything was written; the cluster comes to rest or is being judged.
-    pub is_settling: bool,
-}
-
-/// Watches a run. It can't change anything.
-pub trait Observer {
-    /// Called after every batch.
-    fn progress(&mut self, progress: &Progress);
-}
-
-/// Watches nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Observer for Silent {
-    fn progress(&mut self, _progress: &Progress) {}
-}
 
 impl World {
     pub(super) fn client(&mut self, observer: &mut dyn Observer) -> Result<(), SimError> {

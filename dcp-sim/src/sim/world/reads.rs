@@ -7,10 +7,11 @@
 use lowtide_checkpoint::{Seqno, State, VbUuid, Vbid};
 use lowtide_persistence::{ScanLimit, Snapshot};
 
-use super::{Due, World};
+use super::due::Due;
+use super::state::World;
 use crate::node::{Documents, NodeId, ReadError, Reader};
 use crate::sim::error::SimError;
-use crate::sim::invariants::Seen;
+use crate::sim::judge::Seen;
 
 /// One read in so many is of everything.
 const WHOLE: u64 = 16;

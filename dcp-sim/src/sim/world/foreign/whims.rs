@@ -3,10 +3,11 @@
 //! Each client draws from a stream of its own, at the pace of the run's faults. A kind of fault that the run leaves out
 //! does not happen to clients either, and is drawn all the same: so that leaving it out moves nothing else.
 
-use super::{Turn, peer};
+use crate::sim::config::FaultKind;
 use crate::sim::error::SimError;
-use crate::sim::faults::FaultKind;
-use crate::sim::world::World;
+use crate::sim::world::due::Turn;
+use crate::sim::world::guests::peer;
+use crate::sim::world::state::World;
 
 /// How much rarer a client's whims are than the commonest faults.
 const RARITY: u64 = 2;

@@ -5,11 +5,12 @@
 
 use bytes::Bytes;
 
-use super::{ForeignClients, Inbox, Turn, peer};
 use crate::node::{Event, NodeId};
 use crate::sim::error::SimError;
-use crate::sim::links::{Ends, LinkId};
-use crate::sim::world::World;
+use crate::sim::hardware::{Ends, LinkId};
+use crate::sim::world::due::Turn;
+use crate::sim::world::guests::{ForeignClients, Inbox, peer};
+use crate::sim::world::state::World;
 
 /// Bytes for or from a node that nobody can reach are tried again after this time.
 const CUT_OFF_MICROS: u64 = 5_000;

@@ -1,0 +1,249 @@
+//! The connections between nodes: bytes in flight, who is connected with whom, and which ways are closed.
+//!
+//! What always holds: bytes of one direction of a connection arrive in the order they were sent, and what arrives is a
+//! prefix of what was sent; a pair of producer and consumer has one connection at most; what is in flight when a
+//! connection is lost is lost, but for its first bytes.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use crate::node::NodeId;
+
+/// Names a connection; never used twice.
+pub(in crate::sim) type LinkId = u64;
+
+/// A producer and a consumer.
+pub(in crate::sim) type Ends = (NodeId, NodeId);
+
+/// One connection.
+#[derive(Debug)]
+pub(in crate::sim) struct Link {
+    pub(in crate::sim) ends: Ends,
+    pub(in crate::sim) is_open: bool,
+    to_consumer: Way,
+    to_producer: Way,
+}
+
+/// One direction of it.
+#[derive(Debug, Default)]
+struct Way {
+    in_flight: VecDeque<Bytes>,
+    /// Pieces that would have arrived, were the way not closed.
+    held: usize,
+}
+
+impl Link {
+    fn way(&mut self, to_consumer: bool) -> &mut Way {
+        if to_consumer {
+            &mut self.to_consumer
+        } else {
+            &mut self.to_producer
+        }
+    }
+
+    /// Bytes on their way to the consumer, and to the producer.
+    pub(in crate::sim) fn in_flight(&self) -> [usize; 2] {
+        [&self.to_consumer, &self.to_producer].map(|way| way.in_flight.iter().map(Bytes::len).sum())
+    }
+
+    /// From which node to which its bytes go.
+    pub(in crate::sim) fn direction(&self, to_consumer: bool) -> (NodeId, NodeId) {
+        let (producer, consumer) = self.ends;
+        if to_consumer {
+            (producer, consumer)
+        } else {
+            (consumer, producer)
+        }
+    }
+}
+
+/// All connections.
+#[derive(Debug, Default)]
+pub(in crate::sim) struct Links {
+    made: LinkId,
+    links: BTreeMap<LinkId, Link>,
+    current: BTreeMap<Ends, LinkId>,
+    /// Ways on which nothing arrives, with how many reasons there are for each.
+    closed: BTreeMap<(NodeId, NodeId), usize>,
+}
+
+impl Links {
+    /// Makes a connection in the place of an older one.
+    pub(in crate::sim) fn connect(&mut self, ends: Ends) -> LinkId {
+        if let Some(older) = self.current.get(&ends).copied() {
+            self.remove(older);
+        }
+        self.made += 1;
+        let link = Link {
+            ends,
+            is_open: true,
+            to_consumer: Way::default(),
+            to_producer: Way::default(),
+        };
+        self.links.insert(self.made, link);
+        self.current.insert(ends, self.made);
+        self.made
+    }
+
+    pub(in crate::sim) fn current(&self, ends: Ends) -> Option<LinkId> {
+        self.current.get(&ends).copied()
+    }
+
+    pub(in crate::sim) fn get(&self, id: LinkId) -> Option<&Link> {
+        self.links.get(&id)
+    }
+
+    /// The open connections, oldest first.
+    pub(in crate::sim) fn open(&self) -> impl Iterator<Item = (LinkId, &Link)> {
+        self.links
+            .iter()
+            .filter(|(_, link)| link.is_open)
+            .map(|(&id, link)| (id, link))
+    }
+
+    /// Forgets a connection.
+    pub(in crate::sim) fn remove(&mut self, id: LinkId) {
+        let removed = self
+            .links
+            .remove(&id)
+            .filter(|link| self.current.get(&link.ends) == Some(&id));
+        if let Some(link) = removed {
+            self.current.remove(&link.ends);
+        }
+    }
+
+    /// Puts bytes on their way; returns whether there is a connection that takes them.
+    pub(in crate::sim) fn send(&mut self, id: LinkId, to_consumer: bool, bytes: Bytes) -> bool {
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.is_open) else {
+            return false;
+        };
+        link.way(to_consumer).in_flight.push_back(bytes);
+        true
+    }
+
+    /// The next piece arrives, unless the way is closed: then it waits.
+    pub(in crate::sim) fn arrive(
+        &mut self,
+        id: LinkId,
+        to_consumer: bool,
+    ) -> Option<(Ends, Bytes)> {
+        let link = self.links.get_mut(&id).filter(|link| link.is_open)?;
+        let is_closed = self.closed.contains_key(&link.direction(to_consumer));
+        let ends = link.ends;
+        let way = link.way(to_consumer);
+        if is_closed {
+            way.held += 1;
+            return None;
+        }
+        way.in_flight.pop_front().map(|bytes| (ends, bytes))
+    }
+
+    /// Closes a connection; returns, for each direction, the first bytes of what was in flight: `keep` says how many of so
+    /// many, the first time for the consumer.
+    pub(in crate::sim) fn lose(
+        &mut self,
+        id: LinkId,
+        mut keep: impl FnMut(usize) -> usize,
+    ) -> Option<(Ends, [Bytes; 2])> {
+        let link = self.links.get_mut(&id).filter(|link| link.is_open)?;
+        link.is_open = false;
+        let mut prefix = |to_consumer: bool| {
+            let is_closed = self.closed.contains_key(&link.direction(to_consumer));
+            let pieces = std::mem::take(&mut link.way(to_consumer).in_flight);
+            let first = pieces.into_iter().next().unwrap_or_default();
+            let kept = keep(first.len()).min(first.len());
+            if is_closed {
+                Bytes::new()
+            } else {
+                first.slice(..kept)
+            }
+        };
+        let kept = [prefix(true), prefix(false)];
+        Some((link.ends, kept))
+    }
+
+    /// Whether bytes get from one node to another.
+    pub(in crate::sim) fn is_way_open(&self, from: NodeId, to: NodeId) -> bool {
+        !self.closed.contains_key(&(from, to))
+    }
+
+    /// Closes a way.
+    pub(in crate::sim) fn close_way(&mut self, from: NodeId, to: NodeId) {
+        *self.closed.entry((from, to)).or_default() += 1;
+    }
+
+    /// Every way that is closed.
+    pub(in crate::sim) fn closed_ways(&self) -> impl Iterator<Item = (NodeId, NodeId)> {
+        self.closed.keys().copied()
+    }
+
+    /// Takes one reason for a way to be closed away. If it was the last, returns how many pieces now arrive, on which
+    /// connection and to which end.
+    pub(in crate::sim) fn open_way(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+    ) -> Vec<(LinkId, bool, usize)> {
+        if let Some(reasons) = self.closed.get_mut(&(from, to)) {
+            *reasons -= 1;
+            if *reasons > 0 {
+                return Vec::new();
+            }
+            self.closed.remove(&(from, to));
+        }
+        let mut released = Vec::new();
+        for (&id, link) in &mut self.links {
+            for to_consumer in [true, false] {
+                if link.is_open && link.direction(to_consumer) == (from, to) {
+                    let held = std::mem::take(&mut link.way(to_consumer).held);
+                    released.push((id, to_consumer, held));
+                }
+            }
+        }
+        released
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
+    #[test]
+    fn what_waits_for_a_closed_way_arrives_in_order() {
+        let mut links = Links::default();
+        let id = links.connect((0, 1));
+        links.close_way(0, 1);
+        links.close_way(0, 1);
+        for text in ["one", "two", "three"] {
+            assert!(links.send(id, true, bytes(text)));
+        }
+        assert!(links.arrive(id, true).is_none() && links.arrive(id, true).is_none());
+        assert!(links.open_way(0, 1).is_empty(), "there is another reason");
+        assert_eq!(links.open_way(0, 1), [(id, true, 2)]);
+        for text in ["one", "two", "three"] {
+            assert_eq!(links.arrive(id, true), Some(((0, 1), bytes(text))));
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_keeps_the_first_bytes_only() {
+        let mut links = Links::default();
+        let id = links.connect((0, 1));
+        assert!(links.send(id, true, bytes("one")) && links.send(id, true, bytes("two")));
+        assert_eq!(
+            links.lose(id, |_| 2),
+            Some(((0, 1), [bytes("on"), Bytes::new()]))
+        );
+        assert!(!links.send(id, true, bytes("three")), "it is lost");
+        assert_eq!(links.arrive(id, true), None);
+        assert_eq!(links.lose(id, |_| 2), None);
+        let newer = links.connect((0, 1));
+        assert_eq!(links.current((0, 1)), Some(newer));
+        assert!(links.get(id).is_none());
+    }
+}

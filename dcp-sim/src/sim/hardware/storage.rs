@@ -1,0 +1,152 @@
+//! Where the simulated nodes' stores are: in memory, or in a directory of real files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lowtide_checkpoint::Vbid;
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::{Disk, FaultyDisk, MemoryDisk, MeteredDisk, OsDisk};
+use lowtide_persistence::logstor::{Logstor, LogstorConfig};
+use lowtide_persistence::{Budget, Engine, EngineError};
+
+use crate::node::NodeId;
+use crate::sim::error::SimError;
+
+/// Where stores are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// Each node has a disk in memory.
+    Memory,
+    /// Real files: node N's store is in the sub-directory `node-N`.
+    Directory(PathBuf),
+}
+
+/// Which engine the nodes' stores have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineKind {
+    /// A file for each vBucket.
+    #[default]
+    Couchstore,
+    /// One log for all.
+    Logstor,
+}
+
+/// How each engine's stores are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Stores of [`EngineKind::Couchstore`].
+    pub couchstore: CouchstoreConfig,
+    /// Stores of [`EngineKind::Logstor`]. *Default*: log files of 8 MiB, since there are many nodes and each has one at
+    /// once; else as [`LogstorConfig::DEFAULT`].
+    pub logstor: LogstorConfig,
+    /// Flushes between two times that an engine is asked for upkeep; at least 1. *Default*: 32.
+    pub upkeep_flushes: u64,
+    /// What one step of upkeep or of a compaction may do. *Default*: 512 items, 1 MiB.
+    pub upkeep_step: Budget,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            couchstore: CouchstoreConfig::DEFAULT,
+            logstor: LogstorConfig {
+                file_bytes: 8 << 20,
+                ..LogstorConfig::DEFAULT
+            },
+            upkeep_flushes: 32,
+            upkeep_step: Budget {
+                items: 512,
+                bytes: 1 << 20,
+            },
+        }
+    }
+}
+
+/// One node's disk and the directory of its store on it.
+#[derive(Clone, Debug)]
+pub(in crate::sim) struct NodeStorage {
+    pub(in crate::sim) disk: MeteredDisk,
+    /// The same disk, where it can be made to fail.
+    pub(in crate::sim) faulty: Option<FaultyDisk>,
+    dir: PathBuf,
+    engine: EngineKind,
+    config: StoreConfig,
+}
+
+impl Storage {
+    /// The storage of every node, empty.
+    pub(in crate::sim) fn nodes(
+        &self,
+        nodes: usize,
+        engine: EngineKind,
+        config: StoreConfig,
+    ) -> Result<Vec<NodeStorage>, SimError> {
+        if let Self::Directory(root) = self {
+            require_empty(root)?;
+        }
+        (0..nodes)
+            .map(|node| self.node(node, engine, config))
+            .collect()
+    }
+
+    fn node(
+        &self,
+        node: NodeId,
+        engine: EngineKind,
+        config: StoreConfig,
+    ) -> Result<NodeStorage, SimError> {
+        let name = format!("node-{node}");
+        let (disk, faulty, dir): (Arc<dyn Disk>, _, _) = match self {
+            Self::Memory => {
+                let faulty = FaultyDisk::new(MemoryDisk::new());
+                (
+                    Arc::new(faulty.clone()),
+                    Some(faulty),
+                    PathBuf::from("/").join(name),
+                )
+            }
+            Self::Directory(root) => (Arc::new(OsDisk::new()), None, root.join(name)),
+        };
+        disk.create_dir(&dir)?;
+        Ok(NodeStorage {
+            disk: MeteredDisk::new(disk),
+            faulty,
+            dir,
+            engine,
+            config,
+        })
+    }
+}
+
+impl NodeStorage {
+    /// Opens the store as it is on the disk.
+    pub(in crate::sim) fn open(&self) -> Result<Box<dyn Engine>, EngineError> {
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        Ok(match self.engine {
+            EngineKind::Couchstore => {
+                Box::new(Couchstore::open(disk, &self.dir, self.config.couchstore)?.0)
+            }
+            EngineKind::Logstor => Box::new(Logstor::open(disk, &self.dir, self.config.logstor)?.0),
+        })
+    }
+
+    /// Opens it with these vBuckets, all empty.
+    pub(in crate::sim) fn create(&self, vbuckets: &[Vbid]) -> Result<Box<dyn Engine>, EngineError> {
+        let engine = self.open()?;
+        for &vb in vbuckets {
+            engine.create(vb)?;
+        }
+        Ok(engine)
+    }
+}
+
+/// A directory that holds something is some earlier run's, or not ours at all.
+fn require_empty(root: &Path) -> Result<(), SimError> {
+    match std::fs::read_dir(root).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Err(SimError::DataNotEmpty {
+            path: root.to_owned(),
+        }),
+        // What else is wrong with it, creating the nodes' directories will tell.
+        Ok(false) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,8 @@
+//! Invariants that are judged when a run has come to rest.
+
+pub(in crate::sim) mod agreement;
+pub(in crate::sim) mod contents;
+pub(in crate::sim) mod durability;
+pub(in crate::sim) mod liveness;
+pub(in crate::sim) mod settled;
+pub(in crate::sim) mod source;

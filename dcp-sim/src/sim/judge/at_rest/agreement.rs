@@ -1,0 +1,35 @@
+//! W3: every replica has the documents of its active: keys, values, seqnos, revisions, CAS, tombstones.
+
+use crate::node::Node;
+use crate::sim::config::Topology;
+use crate::sim::record::Verdict;
+
+pub(in crate::sim) fn check(
+    topology: &Topology,
+    nodes: &[&Node],
+    with_tombstones: bool,
+) -> Verdict {
+    let mut verdict = Verdict::new(
+        "W3",
+        "every replica equals its active, document by document",
+    );
+    for vb in topology.vbuckets() {
+        let copy_on = |node: usize| nodes.get(node)?.partition(vb);
+        for replica in topology.replicas(vb) {
+            let (Some(active), Some(copy)) = (copy_on(topology.active(vb)), copy_on(replica))
+            else {
+                verdict.check(Some(format!("vBucket {vb} lacks a copy on node {replica}")));
+                continue;
+            };
+            let differing = match with_tombstones {
+                true => active.documents.first_difference(&copy.documents),
+                false => active.documents.first_live_difference(&copy.documents),
+            };
+            verdict.check(differing.map(|key| {
+                let (active, copy) = (active.documents.get(key), copy.documents.get(key));
+                format!("vBucket {vb}, key {key}: active {active:?}, node {replica} {copy:?}")
+            }));
+        }
+    }
+    verdict
+}

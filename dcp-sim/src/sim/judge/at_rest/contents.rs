@@ -1,0 +1,53 @@
+//! W15: in the end the actives hold exactly what their history says, key by key.
+
+use std::collections::BTreeMap;
+
+use crate::node::Node;
+use crate::sim::config::Topology;
+use crate::sim::oracle::History;
+use crate::sim::record::Verdict;
+
+pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node], history: &History) -> Verdict {
+    let mut verdict = Verdict::new(
+        "W15",
+        "the actives hold exactly what was written and not lost with a branch",
+    );
+    for vb in topology.vbuckets() {
+        let Some(active) = nodes
+            .get(topology.active(vb))
+            .and_then(|node| node.partition(vb))
+        else {
+            verdict.check(Some(format!("vBucket {vb} has no active")));
+            continue;
+        };
+        let log = active.vbucket.failover_log();
+        let is_newest = history.newest(vb) == Some(log.newest().uuid);
+        verdict.check((!is_newest).then(|| {
+            format!(
+                "vBucket {vb} is on {}, not the newest branch",
+                log.newest().uuid
+            )
+        }));
+        let written: BTreeMap<_, _> = history.live(vb).collect();
+        for (key, &digest) in &written {
+            let found = active
+                .documents
+                .get(key)
+                .map(|document| document.digest(key));
+            verdict.check(
+                (found != Some(digest))
+                    .then(|| format!("vBucket {vb}, {key}: {found:x?}, not {digest:x}")),
+            );
+        }
+        for (key, _) in active
+            .documents
+            .live()
+            .filter(|(key, _)| !written.contains_key(key))
+        {
+            verdict.check(Some(format!(
+                "vBucket {vb}: {key} was never written, deleted, or lost"
+            )));
+        }
+    }
+    verdict
+}

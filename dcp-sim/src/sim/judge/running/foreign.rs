@@ -1,0 +1,186 @@
+//! W19: a foreign client has the documents of its branch, at each snapshot's end and in the end, and comes as far as the
+//! copy that it follows. W20: what the protocol lets it conclude is so.
+
+use std::collections::BTreeMap;
+
+use lowtide_checkpoint::{FailoverEntry, Seqno, VbUuid, Vbid};
+
+use crate::node::Node;
+use crate::sim::foreign::{Client, Seen};
+use crate::sim::oracle::{History, Sees};
+use crate::sim::record::Verdict;
+
+/// Looks at everything that foreign clients see.
+#[derive(Debug)]
+pub(in crate::sim) struct Foreign {
+    /// The branch of each client's stream that the history knows.
+    branches: BTreeMap<(usize, Vbid), VbUuid>,
+    documents: Verdict,
+    conclusions: Verdict,
+}
+
+impl Default for Foreign {
+    fn default() -> Self {
+        let documents = "a foreign client has its branch's documents at each snapshot's end, and everything at rest";
+        let conclusions = "what the protocol lets a foreign client conclude is so";
+        Self {
+            branches: BTreeMap::new(),
+            documents: Verdict::new("W19", documents),
+            conclusions: Verdict::new("W20", conclusions),
+        }
+    }
+}
+
+impl Foreign {
+    /// A client, which gets to see only some collections, has seen or concluded something.
+    pub(in crate::sim) fn observe(
+        &mut self,
+        (client, vb, sees): (usize, Vbid, Sees),
+        seen: &Seen,
+        history: &History,
+    ) {
+        let place = (client, vb);
+        let branch = self.branches.get(&place).copied();
+        let content_at = |branch: Option<VbUuid>, seqno: Seqno| match branch {
+            Some(branch) => history.content_seen_at(vb, branch, seqno, sees),
+            None => (seqno == Seqno::ZERO).then_some(0),
+        };
+        // Inside what a promoted copy had of a snapshot a client may have been sent the disk's part of it, or memory's.
+        let is_content = |branch: Option<VbUuid>, seqno: Seqno, content: u64| {
+            let before = || history.content_before_branching(vb, branch?, seqno, sees);
+            content_at(branch, seqno) == Some(content) || before() == Some(content)
+        };
+        let at = |what: String| format!("client {client}, vBucket {vb}, branch {branch:?}: {what}");
+        match seen {
+            Seen::Opened {
+                log,
+                seqno,
+                content,
+            } => {
+                // A copy that has nothing yet, or was just made, has a branch that nobody wrote.
+                let known = known(vb, log, history);
+                let expected = content_at(known, *seqno);
+                let is_right = expected.is_some()
+                    && content.is_none_or(|content| is_content(known, *seqno, content));
+                self.conclusions.check((!is_right).then(|| {
+                    at(format!(
+                        "it goes on from {seqno} on {known:?} with {content:x?}, not {expected:x?}"
+                    ))
+                }));
+                self.branches.remove(&place);
+                self.branches.extend(known.map(|branch| (place, branch)));
+            }
+            Seen::Item { seqno, digest } => {
+                let written = branch.and_then(|branch| history.revision_at(vb, branch, *seqno));
+                let is_right = written == Some(*digest);
+                self.documents.check(
+                    (!is_right)
+                        .then(|| at(format!("{seqno} is {digest:x}, written was {written:x?}"))),
+                );
+            }
+            Seen::Whole { seqno, content } => {
+                let expected = content_at(branch, *seqno);
+                self.documents
+                    .check((!is_content(branch, *seqno, *content)).then(|| {
+                        at(format!(
+                            "at the end {seqno} it has {content:x}, not {expected:x?}"
+                        ))
+                    }));
+            }
+            Seen::Concluded { upto, content } => {
+                let expected = content_at(branch, *upto);
+                self.conclusions
+                    .check((expected != Some(*content)).then(|| {
+                    at(format!(
+                        "a marker says that it has all up to {upto}: {content:x}, not {expected:x?}"
+                    ))
+                }));
+            }
+            Seen::WentBack {
+                told,
+                to,
+                uuid,
+                content,
+            } => {
+                let branch = if history.knows(vb, *uuid) {
+                    Some(*uuid)
+                } else {
+                    branch
+                };
+                let expected = content_at(branch, *to);
+                self.conclusions
+                    .check((expected != Some(*content)).then(|| {
+                    at(format!(
+                        "told to go back to {told}, at {to} it has {content:x}, not {expected:x?}"
+                    ))
+                }));
+            }
+            Seen::Broken(what) => self.conclusions.check(Some(at(what.clone()))),
+        }
+    }
+
+    /// A client's connection had to be closed because of what came.
+    pub(in crate::sim) fn unusable(&mut self, client: usize, what: &str) {
+        self.conclusions
+            .check(Some(format!("client {client}: {what}")));
+    }
+
+    /// Everything is at rest: a client is compared with the copy that it follows, key by key.
+    pub(in crate::sim) fn at_rest(
+        &mut self,
+        number: usize,
+        client: &Client,
+        (nodes, history, sees): (&[&Node], &History, Sees),
+    ) {
+        for vb in client.vbuckets() {
+            let Some(standing) = client.standing(vb) else {
+                continue;
+            };
+            let at = |what: String| Some(format!("client {number}, vBucket {vb}: {what}"));
+            let followed = standing
+                .at
+                .filter(|_| standing.is_open)
+                .and_then(|node| nodes.get(node));
+            let Some(copy) = followed.and_then(|node| node.partition(vb)) else {
+                self.documents
+                    .check(at(format!("it has no stream: {standing:?}")));
+                continue;
+            };
+            let high = copy.vbucket.high_seqno();
+            // Without Collections nobody is told of what it does not see.
+            let is_there = standing.seqno == high || client.is_bare() && standing.seqno < high;
+            let stands = is_there && standing.is_whole;
+            self.documents.check(if stands {
+                None
+            } else {
+                at(format!("{standing:?}, its copy at {high}"))
+            });
+            let written: BTreeMap<_, _> =
+                history.live(vb).filter(|(key, _)| sees.key(key)).collect();
+            for (key, &digest) in &written {
+                let found = client.live(vb, key);
+                let is_right = found == Some(digest);
+                self.documents.check(if is_right {
+                    None
+                } else {
+                    at(format!("{key}: {found:x?}, not {digest:x}"))
+                });
+            }
+            let extra = client.first_unknown(vb, |key| written.contains_key(key));
+            self.documents.check(
+                extra.and_then(|key| at(format!("{key} was never written, deleted, or lost"))),
+            );
+        }
+    }
+
+    pub(in crate::sim) fn verdicts(self) -> [Verdict; 2] {
+        [self.documents, self.conclusions]
+    }
+}
+
+/// The newest branch of a log that somebody wrote on.
+fn known(vb: Vbid, log: &[FailoverEntry], history: &History) -> Option<VbUuid> {
+    log.iter()
+        .map(|entry| entry.uuid)
+        .find(|&uuid| history.knows(vb, uuid))
+}

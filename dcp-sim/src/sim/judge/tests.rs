@@ -1,0 +1,147 @@
+use bytes::Bytes;
+use lowtide_checkpoint::{
+    AfterStop, FailoverLog, Item, Key, Quota, QuotaConfig, Seqno, State, VBucketState, VbUuid, Vbid,
+};
+
+use super::at_rest::{agreement, settled, source};
+use super::running::{PersistenceOrder, memory};
+use crate::input::Change;
+use crate::node::{Documents, Node, NodeConfig, NodeId, Stored};
+use crate::producer::Collections;
+use crate::sim::config::{ClusterConfig, Topology};
+use crate::sim::oracle::Oracle;
+
+const VB: Vbid = Vbid(0);
+
+/// One vBucket, its active on node 0, its replica on node 1.
+fn topology() -> Topology {
+    let config = ClusterConfig {
+        nodes: 2,
+        replicas: 1,
+        vbuckets: 1,
+        ..ClusterConfig::default()
+    };
+    config.topology().expect("valid")
+}
+
+/// A node whose copy has come to `high` with that document.
+fn node(number: NodeId, high: u64, value: &'static str) -> Node {
+    let state = if number == 0 {
+        State::Active
+    } else {
+        State::Replica
+    };
+    let item = Item {
+        seqno: Seqno(high),
+        ..Item::mutation(Key::new(b"k"), Bytes::from_static(value.as_bytes()))
+    };
+    let documents: Documents = [item].into_iter().collect();
+    let mut node = Node::new(NodeConfig::default());
+    let stored = Stored {
+        state: Some(VBucketState::new(state, FailoverLog::new(VbUuid(1)))),
+        high: Seqno(high),
+        purge: Seqno::ZERO,
+        prepares: Vec::new(),
+        documents,
+        collections: Collections::default(),
+    };
+    node.warm_up(VB, stored, state, AfterStop::Orderly, &mut Vec::new())
+        .expect("it stays what it was");
+    node
+}
+
+#[test]
+fn a_persisted_seqno_that_falls_stays_or_passes_the_high_one_is_told() {
+    let mut order = PersistenceOrder::default();
+    for (seqno, high, items) in [
+        (3, 5, 1),
+        (5, 5, 1),
+        (5, 9, 0),
+        (5, 9, 1),
+        (4, 9, 1),
+        (10, 9, 1),
+    ] {
+        order.observe(0, VB, Seqno(seqno), Seqno(high), items);
+    }
+    let verdict = order.verdict();
+    assert_eq!(
+        (verdict.checked, verdict.violations),
+        (6, 3),
+        "{:?}",
+        verdict.told
+    );
+}
+
+#[test]
+fn a_replica_that_is_behind_or_missing_is_told() {
+    let (active, same, behind) = (node(0, 7, "v"), node(1, 7, "v"), node(1, 6, "v"));
+    assert!(settled::check(&topology(), &[&active, &same]).holds());
+    assert_eq!(
+        settled::check(&topology(), &[&active, &behind]).violations,
+        1
+    );
+    assert_eq!(settled::check(&topology(), &[&active]).violations, 1);
+}
+
+#[test]
+fn a_replica_with_another_document_is_told() {
+    let (active, same, other) = (node(0, 7, "v"), node(1, 7, "v"), node(1, 7, "w"));
+    assert!(agreement::check(&topology(), &[&active, &same], true).holds());
+    assert_eq!(
+        agreement::check(&topology(), &[&active, &other], true).violations,
+        1
+    );
+    assert_eq!(
+        agreement::check(&topology(), &[&active], true).violations,
+        1
+    );
+}
+
+#[test]
+fn documents_that_are_missing_changed_or_too_many_are_told() {
+    let active = node(0, 7, "v");
+    let union = source::union(&topology(), &[&active]);
+    let verdict = |writes: &[(&'static str, Option<&'static str>)]| {
+        let mut oracle = Oracle::default();
+        for &(key, value) in writes {
+            let value = value.map(|value| Bytes::from_static(value.as_bytes()));
+            oracle.apply(&Change {
+                key: Bytes::from_static(key.as_bytes()),
+                value,
+            });
+        }
+        source::check(&oracle, &union).violations
+    };
+    assert_eq!(verdict(&[("k", Some("v"))]), 0);
+    assert_eq!(verdict(&[("k", Some("w"))]), 1);
+    assert_eq!(verdict(&[("k", Some("v")), ("l", Some("v"))]), 1);
+    assert_eq!(verdict(&[("k", Some("v")), ("k", None)]), 1);
+}
+
+#[test]
+fn a_node_over_its_limit_or_a_write_into_a_full_one_is_told() {
+    let quota = Quota::new(QuotaConfig {
+        limit_bytes: 1 << 20,
+        ..QuotaConfig::default()
+    })
+    .expect("valid");
+    let violations = |used_bytes, before_bytes, was_full| {
+        let (mut verdict, mut stats) = (memory::verdict(), quota.stats());
+        stats.used_bytes = used_bytes;
+        let taken = memory::TakenIn {
+            bytes: 100,
+            before_bytes,
+            was_full,
+        };
+        memory::check(&mut verdict, 0, &stats, taken);
+        verdict.violations
+    };
+    assert_eq!(violations(1 << 20, 1 << 19, false), 0);
+    assert_eq!(
+        violations(3 << 20, 3 << 20, false),
+        0,
+        "its limit was lowered"
+    );
+    assert_eq!(violations(2 << 20, 1 << 19, false), 1);
+    assert_eq!(violations(1 << 19, 1 << 20, true), 1);
+}

@@ -1,0 +1,397 @@
+//! What the actives have written: every branch of every vBucket's history, as the clients saw it being made.
+//!
+//! In go the writes that actives took, and the branches that began; out comes what a copy on some branch must hold at some
+//! seqno. What always holds: a branch has everything of the one before it up to its start, and of what came there later
+//! only what the copy that began it had; contents are sums of digests, so that any prefix is compared at once.
+//!
+//! A write whose client got no answer is here if its active took it, and nowhere if not: either is right, as long as
+//! every copy agrees.
+
+use std::collections::BTreeMap;
+
+use lowtide_checkpoint::{Key, Seqno, VbUuid, Vbid};
+
+use crate::node::Documents;
+
+/// One write.
+#[derive(Clone, Debug)]
+struct Write {
+    seqno: Seqno,
+    key: Key,
+    revision: u64,
+    is_live: bool,
+    /// Sum of the digests of the documents there are with it.
+    content: Content,
+}
+
+/// Sums of the digests of documents: those in the default collection, and all others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Content {
+    default: u64,
+    others: u64,
+}
+
+impl Content {
+    fn of(&mut self, key: &Key) -> &mut u64 {
+        if key.collection() == 0 {
+            &mut self.default
+        } else {
+            &mut self.others
+        }
+    }
+
+    fn seen_by(self, sees: Sees) -> u64 {
+        match sees {
+            Sees::Everything => self.default.wrapping_add(self.others),
+            Sees::Default => self.default,
+            Sees::Others => self.others,
+        }
+    }
+}
+
+/// Which collections somebody gets to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sim) enum Sees {
+    Everything,
+    Default,
+    Others,
+}
+
+impl Sees {
+    /// Whether a key is among them.
+    pub(in crate::sim) fn key(self, key: &Key) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Default => key.collection() == 0,
+            Self::Others => key.collection() != 0,
+        }
+    }
+}
+
+/// One branch, with all it shares with those before it.
+#[derive(Clone, Debug)]
+struct Branch {
+    parent: Option<VbUuid>,
+    start: Seqno,
+    /// The last seqno that the copy had which began it.
+    inherited: Seqno,
+    writes: Vec<Write>,
+    live: BTreeMap<Key, u64>,
+}
+
+impl Branch {
+    fn new(parent: Option<VbUuid>, start: Seqno) -> Self {
+        Self {
+            parent,
+            start,
+            inherited: start,
+            writes: Vec::new(),
+            live: BTreeMap::new(),
+        }
+    }
+
+    fn high(&self) -> Seqno {
+        self.writes.last().map_or(Seqno::ZERO, |write| write.seqno)
+    }
+
+    fn push(&mut self, seqno: Seqno, key: Key, revision: u64, is_live: bool) {
+        let mut content = self
+            .writes
+            .last()
+            .map(|write| write.content)
+            .unwrap_or_default();
+        let replaced = match is_live {
+            true => self.live.insert(key.clone(), revision),
+            false => self.live.remove(&key),
+        };
+        let added = if is_live { revision } else { 0 };
+        let sum = content.of(&key);
+        *sum = sum.wrapping_add(added).wrapping_sub(replaced.unwrap_or(0));
+        self.writes.push(Write {
+            seqno,
+            key,
+            revision,
+            is_live,
+            content,
+        });
+    }
+
+    /// Whether a seqno is inside the snapshot that the copy which began it had in part.
+    fn is_inside_its_beginning(&self, seqno: Seqno) -> bool {
+        self.start < seqno && seqno < self.inherited
+    }
+
+    fn at(&self, seqno: Seqno) -> Option<&Write> {
+        let index = self.writes.partition_point(|write| write.seqno <= seqno);
+        self.writes.get(index.checked_sub(1)?)
+    }
+}
+
+/// What the copy has that begins a branch.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sim) struct Copied<'a> {
+    pub(in crate::sim) documents: &'a Documents,
+    pub(in crate::sim) high: Seqno,
+    /// Tombstones up to there may be missing in it.
+    pub(in crate::sim) purged: Seqno,
+}
+
+impl Copied<'_> {
+    /// Whether it is a deletion that nothing else is left of.
+    fn has_purged(self, write: &Write) -> bool {
+        let may_be_gone = write.seqno <= self.purged.min(self.high);
+        !write.is_live && may_be_gone && self.documents.get(&write.key).is_none()
+    }
+}
+
+/// What a new branch carries on and what it gives up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::sim) struct Branched {
+    /// Writes of the branch before it that it does not have.
+    pub(in crate::sim) lost: u64,
+    /// What is wrong with its beginning.
+    pub(in crate::sim) violation: Option<String>,
+}
+
+/// All branches of all vBuckets.
+#[derive(Debug, Default)]
+pub(in crate::sim) struct History {
+    branches: BTreeMap<(Vbid, VbUuid), Branch>,
+    newest: BTreeMap<Vbid, VbUuid>,
+}
+
+impl History {
+    /// A vBucket's first branch.
+    pub(in crate::sim) fn begin(&mut self, vb: Vbid, uuid: VbUuid) {
+        self.branches
+            .insert((vb, uuid), Branch::new(None, Seqno::ZERO));
+        self.newest.insert(vb, uuid);
+    }
+
+    /// The branch that is being written.
+    pub(in crate::sim) fn newest(&self, vb: Vbid) -> Option<VbUuid> {
+        self.newest.get(&vb).copied()
+    }
+
+    /// Whether there ever was such a branch.
+    pub(in crate::sim) fn knows(&self, vb: Vbid, uuid: VbUuid) -> bool {
+        self.branches.contains_key(&(vb, uuid))
+    }
+
+    /// Takes note of a write; returns what is wrong with its seqno.
+    pub(in crate::sim) fn record(
+        &mut self,
+        (vb, uuid): (Vbid, VbUuid),
+        seqno: Seqno,
+        key: Key,
+        revision: u64,
+        is_live: bool,
+    ) -> Option<String> {
+        let is_newest = self.newest(vb) == Some(uuid);
+        let Some(branch) = self.branches.get_mut(&(vb, uuid)).filter(|_| is_newest) else {
+            return Some(format!(
+                "vBucket {vb}: {seqno} was written on {uuid}, which is not its branch"
+            ));
+        };
+        let high = branch.high();
+        branch.push(seqno, key, revision, is_live);
+        (seqno != high.next()).then(|| format!("vBucket {vb}: {seqno} was written after {high}"))
+    }
+
+    /// A copy that was on `parent` began a branch at `start`; it has more than what is whole up to there.
+    pub(in crate::sim) fn branch(
+        &mut self,
+        (vb, uuid): (Vbid, VbUuid),
+        parent: Option<VbUuid>,
+        start: Seqno,
+        copy: Copied<'_>,
+    ) -> Branched {
+        let documents = copy.documents;
+        if parent == Some(uuid) {
+            let violation = Some(format!(
+                "vBucket {vb}: branch {uuid} began at {start}, and had begun before"
+            ));
+            return Branched { lost: 0, violation };
+        }
+        let empty = Branch::new(None, Seqno::ZERO);
+        let before = parent
+            .and_then(|parent| self.branches.get(&(vb, parent)))
+            .unwrap_or(&empty);
+        let mut branch = Branch::new(parent, start);
+        let mut later: BTreeMap<Seqno, u64> = BTreeMap::new();
+        for (key, document) in documents
+            .iter()
+            .filter(|(_, document)| document.seqno > start)
+        {
+            later.insert(document.seqno, document.digest(key));
+        }
+        let mut unknown = later.clone();
+        for write in &before.writes {
+            let carried =
+                later.get(&write.seqno) == Some(&write.revision) || copy.has_purged(write);
+            if write.seqno <= start || carried {
+                unknown.remove(&write.seqno);
+                branch.push(
+                    write.seqno,
+                    write.key.clone(),
+                    write.revision,
+                    write.is_live,
+                );
+            }
+        }
+        branch.inherited = start.max(branch.high());
+        let lost = (before.writes.len() - branch.writes.len()) as u64;
+        let content = branch
+            .writes
+            .last()
+            .map_or(0, |write| write.content.seen_by(Sees::Everything));
+        let violation = if let Some(seqno) = unknown.keys().next() {
+            Some(format!(
+                "vBucket {vb}: branch {uuid} has {seqno}, which its parent {parent:?} has not"
+            ))
+        } else if content != documents.content() {
+            Some(format!(
+                "vBucket {vb}: branch {uuid} begins at {start} with other documents than were written"
+            ))
+        } else {
+            None
+        };
+        self.branches.insert((vb, uuid), branch);
+        self.newest.insert(vb, uuid);
+        Branched { lost, violation }
+    }
+
+    /// What a copy on that branch must hold once it has come to `seqno`; `None` if the branch never came so far.
+    pub(in crate::sim) fn content_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno) -> Option<u64> {
+        self.content_seen_at(vb, uuid, seqno, Sees::Everything)
+    }
+
+    /// The same of what somebody gets to see.
+    pub(in crate::sim) fn content_seen_at(
+        &self,
+        vb: Vbid,
+        uuid: VbUuid,
+        seqno: Seqno,
+        sees: Sees,
+    ) -> Option<u64> {
+        if seqno == Seqno::ZERO {
+            return Some(0);
+        }
+        let branch = self
+            .branches
+            .get(&(vb, uuid))
+            .filter(|branch| seqno <= branch.high())?;
+        Some(
+            branch
+                .at(seqno)
+                .map_or(0, |write| write.content.seen_by(sees)),
+        )
+    }
+
+    /// The content at `seqno` on the branch before. The copy that began this branch may have had only a part of a snapshot, and its
+    /// disk still has what the rest replaced: a client that is sent the disk's items sees this content. `None` for a seqno
+    /// outside that snapshot.
+    pub(in crate::sim) fn content_before_branching(
+        &self,
+        vb: Vbid,
+        uuid: VbUuid,
+        seqno: Seqno,
+        sees: Sees,
+    ) -> Option<u64> {
+        let branch = self
+            .branches
+            .get(&(vb, uuid))
+            .filter(|branch| branch.is_inside_its_beginning(seqno))?;
+        let parent = branch.parent?;
+        self.content_before_branching(vb, parent, seqno, sees)
+            .or_else(|| self.content_seen_at(vb, parent, seqno, sees))
+    }
+
+    /// The digest of the write with exactly that seqno. The disk of the copy that began the branch may have, of half a snapshot,
+    /// also what was replaced by the rest of it.
+    pub(in crate::sim) fn revision_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno) -> Option<u64> {
+        self.write_at(vb, uuid, seqno).map(|write| write.revision)
+    }
+
+    fn write_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno) -> Option<&Write> {
+        let branch = self.branches.get(&(vb, uuid))?;
+        if let Some(write) = branch.at(seqno).filter(|write| write.seqno == seqno) {
+            return Some(write);
+        }
+        let is_replaced = |old: &&Write| {
+            let later = branch
+                .writes
+                .iter()
+                .skip_while(|write| write.seqno <= seqno);
+            later
+                .take_while(|write| write.seqno <= branch.inherited)
+                .any(|write| write.key == old.key)
+        };
+        let parent = branch
+            .parent
+            .filter(|_| branch.is_inside_its_beginning(seqno))?;
+        self.write_at(vb, parent, seqno).filter(is_replaced)
+    }
+
+    /// The digest of what a key is worth once the branch has come to `seqno`; `None` if it is not there. O(writes since it
+    /// was last written).
+    pub(in crate::sim) fn live_at(
+        &self,
+        vb: Vbid,
+        uuid: VbUuid,
+        seqno: Seqno,
+        key: &Key,
+    ) -> Option<u64> {
+        let branch = self.branches.get(&(vb, uuid))?;
+        let upto = branch.writes.partition_point(|write| write.seqno <= seqno);
+        let last = branch
+            .writes
+            .iter()
+            .take(upto)
+            .rfind(|write| write.key == *key)?;
+        last.is_live.then_some(last.revision)
+    }
+
+    /// Some key that was written on a branch, if there is one.
+    pub(in crate::sim) fn some_key(&self, vb: Vbid, uuid: VbUuid, nth: u64) -> Option<Key> {
+        let writes = &self.branches.get(&(vb, uuid))?.writes;
+        let at = nth.checked_rem(writes.len() as u64)?;
+        writes
+            .get(usize::try_from(at).ok()?)
+            .map(|write| write.key.clone())
+    }
+
+    /// Up to where two branches are the same history.
+    pub(in crate::sim) fn shared(&self, vb: Vbid, one: VbUuid, other: VbUuid) -> Seqno {
+        // As good as always.
+        if one == other {
+            return Seqno::MAX;
+        }
+        let ones: BTreeMap<_, _> = self.line(vb, one).collect();
+        let meeting = self
+            .line(vb, other)
+            .find_map(|(uuid, bound)| Some(bound.min(*ones.get(&uuid)?)));
+        meeting.unwrap_or_default()
+    }
+
+    /// A branch and those before it, each with the seqno up to which the branch has what was written there.
+    fn line(&self, vb: Vbid, uuid: VbUuid) -> impl Iterator<Item = (VbUuid, Seqno)> {
+        std::iter::successors(Some((uuid, Seqno::MAX)), move |&(uuid, bound)| {
+            let branch = self.branches.get(&(vb, uuid))?;
+            Some((branch.parent?, bound.min(branch.start)))
+        })
+    }
+
+    /// The keys that are there on the newest branch, with their digests.
+    pub(in crate::sim) fn live(&self, vb: Vbid) -> impl Iterator<Item = (&Key, u64)> {
+        let branch = self
+            .newest(vb)
+            .and_then(|uuid| self.branches.get(&(vb, uuid)));
+        branch
+            .into_iter()
+            .flat_map(|branch| branch.live.iter().map(|(key, &digest)| (key, digest)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

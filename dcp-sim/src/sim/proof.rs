@@ -1,0 +1,147 @@
+//! The end of a run: the cluster at rest is judged, its stores are closed, reopened and judged too.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use lowtide_persistence::EngineError;
+use lowtide_persistence::disk::DiskOperation;
+
+use super::error::SimError;
+use super::judge::{agreement, contents, durability, managers, settled, source};
+use super::record::{Report, Verdict};
+use super::world::{Host, Observer, World};
+
+/// A further proof of the end state, for sources that have one: the documents of all actives go in.
+pub type Proof<'a> = dyn FnMut(&BTreeMap<&[u8], &Bytes>) -> Result<Verdict, SimError> + 'a;
+
+impl World {
+    /// Runs to the end and judges what is there. `proof` is asked for one more verdict.
+    ///
+    /// # Errors
+    /// When the run can't come to its end; broken invariants are in the report.
+    pub fn run(
+        mut self,
+        observer: &mut dyn Observer,
+        proof: Option<&mut Proof<'_>>,
+    ) -> Result<Report, SimError> {
+        self.run_events(observer)?;
+        let mut timeline = self.timeline.take();
+        if let Some(timeline) = &mut timeline {
+            timeline.finish(self.clock.now_micros());
+        }
+        let nodes = self.nodes();
+        let mut managers = self.managers.clone();
+        managers::check(&mut managers, &nodes);
+        let union = source::union(&self.topology, &nodes);
+        // What was purged from one copy's disk another one may have still.
+        let with_tombstones = self.chaos.is_none();
+        let mut verdicts = vec![
+            settled::check(&self.topology, &nodes),
+            agreement::check(&self.topology, &nodes, with_tombstones),
+            managers,
+        ];
+        if let Some(chaos) = &self.chaos {
+            verdicts.push(contents::check(&self.topology, &nodes, &chaos.history));
+        } else {
+            verdicts.push(source::check(&self.oracle, &union));
+            if let Some(proof) = proof {
+                verdicts.push(proof(&union)?);
+            }
+        }
+        let (documents, document_bytes) = (
+            union.len(),
+            union.values().map(|value| value.len() as u64).sum(),
+        );
+        (self.figures.documents, self.figures.document_bytes) = (documents as u64, document_bytes);
+        (self.figures.sets, self.figures.deletes) = (self.oracle.sets, self.oracle.deletes);
+        verdicts.extend(self.settling());
+        verdicts.push(self.reopen_all(with_tombstones)?);
+        verdicts.push(std::mem::take(&mut self.order).verdict());
+        verdicts.extend(self.foreign_verdicts());
+        let clients = self.foreign.figures().clone();
+        let faults = self.chaos.take().map(|chaos| {
+            let (mut figures, of_faults) = chaos.verdicts();
+            figures.clients = clients;
+            verdicts.extend(of_faults);
+            figures
+        });
+        verdicts.sort_by_key(Verdict::number);
+        Ok(Report {
+            source: self.source.describe(),
+            seed: self.config.seed,
+            nodes: self.config.nodes,
+            replicas: self.config.replicas,
+            vbuckets: self.config.vbuckets,
+            shape: None,
+            figures: self.figures,
+            faults,
+            per_node: self.hosts.iter().map(|host| host.figures).collect(),
+            verdicts,
+            timeline,
+        })
+    }
+
+    fn reopen_all(&mut self, with_tombstones: bool) -> Result<Verdict, SimError> {
+        let mut verdict = durability::verdict();
+        for (number, host) in self.hosts.iter_mut().enumerate() {
+            host.take_figures();
+            let reopened = host.reopen(&mut verdict, number, with_tombstones);
+            reopened.map_err(|source| SimError::Engine {
+                node: number,
+                source,
+            })?;
+        }
+        Ok(verdict)
+    }
+}
+
+impl Host {
+    fn take_figures(&mut self) {
+        let disk = self.storage.disk.stats();
+        self.figures.disk_syncs = disk.syncs + disk.dir_syncs;
+        self.figures.disk_written_bytes = disk.written_bytes;
+        for stats in self.node.checkpoint_stats() {
+            self.figures.queued += stats.high_seqno.0;
+            self.figures.deduplicated += stats.deduplicated;
+            self.figures.expelled += stats.expelled;
+            self.figures.removed += stats.removed;
+        }
+        let stats = self
+            .engine
+            .as_ref()
+            .map(|engine| engine.stats())
+            .unwrap_or_default();
+        self.figures.store_bytes = stats.get("file-bytes").copied().unwrap_or(0);
+    }
+
+    fn reopen(
+        &mut self,
+        verdict: &mut Verdict,
+        number: usize,
+        with_tombstones: bool,
+    ) -> Result<(), lowtide_persistence::EngineError> {
+        self.job = None;
+        if let Some(engine) = self.engine.take() {
+            match engine.close() {
+                // A sync failed, and nothing has had to be written since: opening finds out what is there.
+                Err(EngineError::Poisoned { .. }) if self.storage.faulty.is_some() => {}
+                // One that made room for another file's handle had failed: this close is the first to report it.
+                Err(EngineError::Disk(error))
+                    if self.storage.faulty.is_some()
+                        && error.operation == DiskOperation::SyncData => {}
+                closed => closed?,
+            }
+        }
+        let reopened = self.engine.insert(self.storage.open()?);
+        for vb in reopened.vbuckets() {
+            self.figures.store_documents += reopened.info(vb)?.items;
+        }
+        durability::check(
+            verdict,
+            number,
+            &self.node,
+            reopened.as_ref(),
+            with_tombstones,
+        )
+    }
+}

@@ -1,0 +1,11 @@
+//! What a run leaves: figures, verdicts, a timeline, a trace.
+
+mod report;
+mod timeline;
+mod trace;
+mod verdict;
+
+pub use report::{ClientFigures, FaultFigures, Figures, NodeFigures, Report};
+pub use timeline::{NodeSample, Sample, Span, Timeline};
+pub use trace::{Trace, TraceEvent};
+pub use verdict::Verdict;

@@ -1,0 +1,6 @@
+//! The cluster from the outside: machines, connections, who leads, which copy is where.
+
+mod connections;
+mod leadership;
+mod machines;
+mod rebalance;

@@ -1,0 +1,352 @@
+//! Connections between nodes: made when they should be and are not, cut when they should not be, lost when a fault says so.
+//!
+//! The cluster's manager compares what is with what should be, whenever something has changed; what it can't mend now it
+//! looks at again a little later.
+
+use lowtide_checkpoint::{State, Vbid};
+
+use crate::consumer::ConsumerEvent;
+use crate::node::{Action, Event, NodeId};
+use crate::sim::error::SimError;
+use crate::sim::hardware::{Ends, LinkId};
+use crate::sim::judge::TakenIn;
+use crate::sim::world::due::Due;
+use crate::sim::world::state::World;
+use crate::wire::StreamEndReason;
+
+/// A consumer without memory looks again after this time whether it has some.
+const MEMORY_MICROS: u64 = 500;
+/// The manager looks again after this time.
+const RECONCILE_MICROS: u64 = 2_000;
+
+impl World {
+    /// Makes what should be: roles, vBuckets, connections and streams.
+    pub(in crate::sim::world) fn reconcile(&mut self) -> Result<(), SimError> {
+        if let Some(chaos) = &mut self.chaos {
+            chaos.is_reconcile_due = false;
+            self.assign_roles()?;
+        }
+        self.cut_what_should_not_be()?;
+        for (ends, vbs) in self.topology.pairs() {
+            self.connect(ends, &vbs)?;
+        }
+        Ok(())
+    }
+
+    /// Has the manager look soon.
+    pub(in crate::sim::world) fn reconcile_soon(&mut self) {
+        if let Some(chaos) = self.chaos.as_mut().filter(|chaos| !chaos.is_reconcile_due) {
+            chaos.is_reconcile_due = true;
+            self.clock.schedule(RECONCILE_MICROS, Due::Reconcile);
+        }
+    }
+
+    /// Sees to it that a consumer follows these vBuckets on that producer, as far as both can.
+    fn connect(&mut self, ends: Ends, vbs: &[Vbid]) -> Result<(), SimError> {
+        let (producer, consumer) = ends;
+        let wanted = self.missing_streams(ends, vbs);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let current = self.links.current(ends);
+        let is_open = current
+            .and_then(|link| self.links.get(link))
+            .is_some_and(|link| link.is_open);
+        if current.is_some() && !is_open {
+            // Its consumer has yet to learn that it is lost.
+            return Ok(());
+        }
+        let micros = self.clock.now_micros();
+        let failed = |source| SimError::Node {
+            node: consumer,
+            micros,
+            source,
+        };
+        if is_open {
+            let Some(host) = self.hosts.get_mut(consumer) else {
+                return Ok(());
+            };
+            let actions = host.node.follow_more(producer, &wanted).map_err(failed)?;
+            return self.carry_out(consumer, actions);
+        }
+        if !self.can_talk(ends) {
+            self.reconcile_soon();
+            return Ok(());
+        }
+        self.links.connect(ends);
+        if let Some(chaos) = &mut self.chaos {
+            chaos.figures.connections += 1;
+        }
+        if let Some(host) = self.hosts.get_mut(producer) {
+            host.node.accept(consumer);
+        }
+        let Some(host) = self.hosts.get_mut(consumer) else {
+            return Ok(());
+        };
+        let actions = host.node.follow(producer, &wanted).map_err(failed)?;
+        self.carry_out(consumer, actions)
+    }
+
+    /// The vBuckets of a pair that could have a stream and have none.
+    fn missing_streams(&self, (producer, consumer): Ends, vbs: &[Vbid]) -> Vec<Vbid> {
+        let (Some(from), Some(to)) = (self.hosts.get(producer), self.hosts.get(consumer)) else {
+            return Vec::new();
+        };
+        if !from.is_up || !to.is_up {
+            return Vec::new();
+        }
+        let is_missing = |vb: &&Vbid| {
+            let copy = to.node.partition(**vb).filter(|_| to.node.is_settled(**vb));
+            let follows = copy.is_some_and(|copy| copy.vbucket.state() != State::Active);
+            let active = from.node.partition(**vb);
+            let serves = active.is_some_and(|copy| copy.vbucket.state() == State::Active);
+            follows && serves && to.node.followed(**vb).is_none()
+        };
+        vbs.iter().filter(is_missing).copied().collect()
+    }
+
+    fn can_talk(&self, (producer, consumer): Ends) -> bool {
+        self.links.is_way_open(producer, consumer) && self.links.is_way_open(consumer, producer)
+    }
+
+    /// Cuts connections that carry what should come from elsewhere, or go elsewhere.
+    fn cut_what_should_not_be(&mut self) -> Result<(), SimError> {
+        let wrong: Vec<_> = self
+            .links
+            .open()
+            .filter(|(_, link)| self.is_wrong(link.ends))
+            .map(|(id, _)| id)
+            .collect();
+        for link in wrong {
+            self.cut(link)?;
+        }
+        Ok(())
+    }
+
+    fn is_wrong(&self, (producer, consumer): Ends) -> bool {
+        let Some(host) = self.hosts.get(consumer) else {
+            return false;
+        };
+        let follows = |vb| {
+            self.topology.active(vb) == producer
+                && self.topology.role(vb, consumer) == Some(State::Replica)
+        };
+        host.node.followed_from(producer).any(|vb| !follows(vb))
+    }
+
+    /// Closes a connection in order: both ends learn of it at once.
+    pub(in crate::sim::world) fn cut(&mut self, link: LinkId) -> Result<(), SimError> {
+        let Some(((producer, consumer), _)) = self.links.lose(link, |_| 0) else {
+            return Ok(());
+        };
+        self.links.remove(link);
+        self.step(producer, Event::ConsumerGone { peer: consumer })?;
+        self.step(consumer, Event::ProducerGone { peer: producer })
+    }
+
+    /// Cuts every connection of a node that went down; the other ends learn of it later.
+    pub(in crate::sim::world) fn lose_all(&mut self, node: NodeId) -> Result<(), SimError> {
+        let of_node = |ends: Ends| ends.0 == node || ends.1 == node;
+        let lost: Vec<_> = self
+            .links
+            .open()
+            .filter(|(_, link)| of_node(link.ends))
+            .map(|(id, _)| id)
+            .collect();
+        for link in lost {
+            self.lose(link)?;
+        }
+        self.lose_foreign_of(node)
+    }
+
+    /// Loses a connection: the first bytes of what was in flight arrive, and each end learns of it in its own time.
+    pub(in crate::sim::world) fn lose(&mut self, link: LinkId) -> Result<(), SimError> {
+        let Some(chaos) = &mut self.chaos else {
+            return Ok(());
+        };
+        let Some(((producer, consumer), [to_consumer, to_producer])) = self
+            .links
+            .lose(link, |bytes| chaos.rng.range(0, bytes as u64) as usize)
+        else {
+            return Ok(());
+        };
+        let (soon, later) = (chaos.notice_micros(), chaos.notice_micros());
+        self.clock.schedule(
+            soon,
+            Due::Notice {
+                link,
+                consumer: true,
+            },
+        );
+        self.clock.schedule(
+            later,
+            Due::Notice {
+                link,
+                consumer: false,
+            },
+        );
+        if !to_consumer.is_empty() {
+            self.step(
+                consumer,
+                Event::FromProducer {
+                    peer: producer,
+                    bytes: to_consumer,
+                },
+            )?;
+        }
+        if !to_producer.is_empty() {
+            self.step(
+                producer,
+                Event::FromConsumer {
+                    peer: consumer,
+                    bytes: to_producer,
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// An end learns that a connection is lost. Only its consumer makes a new one, which may have happened before its
+    /// producer learns.
+    pub(in crate::sim::world) fn notice(
+        &mut self,
+        link: LinkId,
+        consumer: bool,
+    ) -> Result<(), SimError> {
+        let Some(ends) = self.links.get(link).map(|link| link.ends) else {
+            return Ok(());
+        };
+        let is_current = self.links.current(ends) == Some(link);
+        if !is_current {
+            return Ok(());
+        }
+        let (producer_node, consumer_node) = ends;
+        if !consumer {
+            return self.step(
+                producer_node,
+                Event::ConsumerGone {
+                    peer: consumer_node,
+                },
+            );
+        }
+        self.links.remove(link);
+        self.reconcile_soon();
+        self.step(
+            consumer_node,
+            Event::ProducerGone {
+                peer: producer_node,
+            },
+        )?;
+        // Were no other made, it would never learn.
+        self.step(
+            producer_node,
+            Event::ConsumerGone {
+                peer: consumer_node,
+            },
+        )
+    }
+
+    pub(in crate::sim::world) fn arrive(
+        &mut self,
+        link: LinkId,
+        to_consumer: bool,
+    ) -> Result<(), SimError> {
+        if to_consumer && self.waits_for_memory(link) {
+            // It reads on when it has memory: the bytes stay where they are, and those behind them.
+            self.clock
+                .schedule(MEMORY_MICROS, Due::Arrive { link, to_consumer });
+            return Ok(());
+        }
+        let Some(((producer, consumer), bytes)) = self.links.arrive(link, to_consumer) else {
+            return Ok(());
+        };
+        // Were it full, they would have waited.
+        let taken = TakenIn {
+            bytes: bytes.len(),
+            before_bytes: self.memory_bytes(consumer),
+            was_full: false,
+        };
+        let (node, event) = match to_consumer {
+            true => (
+                consumer,
+                Event::FromProducer {
+                    peer: producer,
+                    bytes,
+                },
+            ),
+            false => (
+                producer,
+                Event::FromConsumer {
+                    peer: consumer,
+                    bytes,
+                },
+            ),
+        };
+        self.step(node, event)?;
+        if to_consumer {
+            self.taken_in(consumer, taken);
+        }
+        Ok(())
+    }
+
+    fn waits_for_memory(&mut self, link: LinkId) -> bool {
+        let consumer = self.links.get(link).map(|link| link.ends.1);
+        let host = consumer.and_then(|node| self.hosts.get_mut(node));
+        self.chaos.is_some() && host.is_some_and(|host| host.node.is_memory_full())
+    }
+
+    pub(in crate::sim::world) fn memory_bytes(&self, node: NodeId) -> usize {
+        let stats = self
+            .hosts
+            .get(node)
+            .and_then(|host| host.node.quota_stats());
+        stats.map_or(0, |stats| stats.used_bytes)
+    }
+
+    pub(in crate::sim::world) fn stream_stopped(
+        &mut self,
+        node: NodeId,
+        peer: NodeId,
+        event: ConsumerEvent,
+    ) -> Result<(), SimError> {
+        if self.chaos.is_none() {
+            return Err(SimError::StreamStopped {
+                node,
+                micros: self.clock.now_micros(),
+                peer,
+                event,
+            });
+        }
+        let is_slow = matches!(
+            event,
+            ConsumerEvent::StreamEnded {
+                reason: StreamEndReason::TooSlow,
+                ..
+            }
+        );
+        if let Some(chaos) = self.chaos.as_mut().filter(|_| is_slow) {
+            chaos.figures.slow_streams += 1;
+        }
+        self.reconcile_soon();
+        Ok(())
+    }
+
+    /// Carries on what a node wants done after something that was no event.
+    pub(in crate::sim::world) fn after(
+        &mut self,
+        node: NodeId,
+        actions: Vec<Action>,
+    ) -> Result<(), SimError> {
+        self.watch(node);
+        self.carry_out(node, actions)
+    }
+
+    /// Bytes that waited for a closed way arrive.
+    pub(in crate::sim::world) fn release(&mut self, from: NodeId, to: NodeId) {
+        for (link, to_consumer, pieces) in self.links.open_way(from, to) {
+            for _ in 0..pieces {
+                self.clock.schedule(0, Due::Arrive { link, to_consumer });
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What each kind of fault does to the world, and how it ends.
+//!
+//! What always holds: a fault that lasts has its end scheduled when it strikes, within half a second; after the time for
+//! faults none strikes.
+
+use lowtide_checkpoint::Vbid;
+
+use crate::node::NodeId;
+use crate::sim::config::FaultKind;
+use crate::sim::error::SimError;
+use crate::sim::world::due::{Due, Undo};
+use crate::sim::world::state::World;
+
+/// The longest a fault lasts.
+const LAST_MICROS_MAX: u64 = 400_000;
+
+impl World {
+    /// A fault of that kind strikes, and the next one is drawn.
+    pub(in crate::sim::world) fn strike(&mut self, kind: FaultKind) -> Result<(), SimError> {
+        let noted = self
+            .timeline
+            .as_ref()
+            .map_or(0, |timeline| timeline.spans.len());
+        self.strike_later(kind);
+        let has_struck = match kind {
+            FaultKind::Delay | FaultKind::SlowConsumer => self.slow_down(kind),
+            FaultKind::Disconnect => self.disconnect()?,
+            FaultKind::Partition => self.partition(),
+            FaultKind::StalledAcks => self.stall_acknowledgements(),
+            FaultKind::Crash => self.crash_or_stop()?,
+            FaultKind::PowerLoss => self.power_loss()?,
+            FaultKind::DiskError | FaultKind::DiskFull | FaultKind::SlowDisk => {
+                self.hurt_disk(kind)
+            }
+            FaultKind::FailOver => self.fail_over_node()?,
+            FaultKind::Move => self.move_something()?,
+            FaultKind::Compaction => self.compact_something(),
+            FaultKind::Memory => self.take_memory(),
+        };
+        let is_noted = self
+            .timeline
+            .as_ref()
+            .is_none_or(|timeline| timeline.spans.len() > noted);
+        // A compaction that is begun is noted as the job it is.
+        if has_struck && !is_noted && kind != FaultKind::Compaction {
+            self.note_fault(kind, 0, String::new());
+        }
+        if let Some(chaos) = self.chaos.as_mut().filter(|_| has_struck) {
+            *chaos.figures.struck.entry(kind.name()).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    pub(in crate::sim::world) fn undo(&mut self, undo: Undo) -> Result<(), SimError> {
+        match undo {
+            Undo::OpenWays(ways) => {
+                for (from, to) in ways {
+                    self.release(from, to);
+                }
+            }
+            Undo::Rejoin(node) => {
+                let Some(chaos) = &mut self.chaos else {
+                    return Ok(());
+                };
+                if let Some(reasons) = chaos.cut_off.get_mut(&node) {
+                    *reasons -= 1;
+                    if *reasons == 0 {
+                        chaos.cut_off.remove(&node);
+                    }
+                }
+            }
+            Undo::TimeOut(links) => {
+                for link in links {
+                    let is_stuck = self.links.get(link).is_some_and(|link| {
+                        [true, false].into_iter().any(|to_consumer| {
+                            let (from, to) = link.direction(to_consumer);
+                            !self.links.is_way_open(from, to)
+                        })
+                    });
+                    if is_stuck {
+                        self.lose(link)?;
+                    }
+                }
+            }
+            Undo::Speed(from, to) => self.network.slow_down((from, to), 0),
+            Undo::DiskSpeed(node) => self.set_slowness(node, 1),
+            Undo::Memory(node) => {
+                if let Some(host) = self.hosts.get_mut(node) {
+                    host.node.set_quota(self.config.node.quota);
+                }
+            }
+        }
+        self.reconcile_soon();
+        Ok(())
+    }
+
+    pub(super) fn draw(&mut self, kind: FaultKind, low: u64, high: u64) -> u64 {
+        self.chaos
+            .as_mut()
+            .map_or(low, |chaos| chaos.plan.draw(kind, low, high))
+    }
+
+    /// Any node, or any but one.
+    pub(super) fn any_node(&mut self, kind: FaultKind, but: Option<NodeId>) -> Option<NodeId> {
+        let nodes: Vec<_> = self
+            .topology
+            .nodes()
+            .filter(|node| Some(*node) != but)
+            .collect();
+        let index = self.draw(kind, 0, (nodes.len() as u64).saturating_sub(1)) as usize;
+        nodes.get(index).copied()
+    }
+
+    pub(super) fn any_vbucket(&mut self, kind: FaultKind) -> Vbid {
+        Vbid(self.draw(kind, 0, u64::from(self.config.vbuckets) - 1) as u16)
+    }
+
+    pub(super) fn end_later(&mut self, kind: FaultKind, undo: Undo) -> u64 {
+        let micros = self.draw(kind, LAST_MICROS_MAX / 20, LAST_MICROS_MAX);
+        self.note_fault(kind, micros, undo.where_it_is());
+        self.clock.schedule(micros, Due::Undo(undo));
+        micros
+    }
+}

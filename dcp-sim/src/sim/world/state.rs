@@ -1,0 +1,181 @@
+//! The world of one run: nodes, their stores, the network and the client, driven event by event.
+//!
+//! What always holds: an event is carried out whole before the next; whatever an event causes is scheduled at or after
+//! it; when no event is left, nothing will ever happen again, and the cluster is judged.
+
+use lowtide_checkpoint::{FailoverLog, VBucketState, VbUuid, Vbid};
+use lowtide_persistence::Capabilities;
+
+use super::chaos::{self, Chaos};
+use super::due::Due;
+use super::guests::ForeignClients;
+use super::host::Host;
+use crate::input::Source;
+use crate::node::{Node, NodeConfig, NodeId};
+use crate::sim::config::{ClusterConfig, Topology};
+use crate::sim::error::SimError;
+use crate::sim::hardware::{Clock, Links, Network, NodeStorage, SkewedClocks, Storage};
+use crate::sim::judge::{PersistenceOrder, managers};
+use crate::sim::oracle::Oracle;
+use crate::sim::record::{Figures, Timeline, Trace, Verdict};
+use crate::sim::rng::SimRng;
+
+/// A cluster and its client.
+pub struct World {
+    pub(in crate::sim) config: ClusterConfig,
+    pub(in crate::sim) topology: Topology,
+    pub(in crate::sim) hosts: Vec<Host>,
+    pub(in crate::sim) source: Box<dyn Source>,
+    pub(in crate::sim) oracle: Oracle,
+    pub(in crate::sim) figures: Figures,
+    pub(in crate::sim) order: PersistenceOrder,
+    pub(in crate::sim) managers: Verdict,
+    /// `None` where nothing is to go wrong.
+    pub(in crate::sim) chaos: Option<Chaos>,
+    /// How far behind replicas were when last looked at.
+    pub(super) lag_seqnos: u64,
+    /// What was written since then.
+    pub(super) written: Vec<Vbid>,
+    /// The event after which nothing happens any more, where somebody wants to look.
+    pub(super) stop_at: Option<u64>,
+    pub(in crate::sim) links: Links,
+    pub(in crate::sim) foreign: ForeignClients,
+    pub(in crate::sim) clock: Clock<Due>,
+    pub(super) rng: SimRng,
+    /// Draws how wrong the clock of a node that starts is.
+    pub(super) clocks: SkewedClocks,
+    pub(super) network: Network,
+    pub(super) trace: Trace,
+    /// While one is wanted.
+    pub(in crate::sim) timeline: Option<Timeline>,
+}
+
+impl World {
+    /// Sets up the cluster: empty vBuckets on every node, and a stream for each replica.
+    ///
+    /// # Errors
+    /// For a cluster that can't be, or storage that fails.
+    pub fn new(
+        mut config: ClusterConfig,
+        storage: &Storage,
+        source: Box<dyn Source>,
+    ) -> Result<Self, SimError> {
+        let topology = config.topology()?;
+        if config.faults.is_some() && *storage != Storage::Memory {
+            return Err(SimError::Config(
+                "faults need disks in memory: they lose what real ones keep".into(),
+            ));
+        }
+        if config.faults.is_some() {
+            chaos::limit_standstill(&mut config.node.producer);
+        }
+        let mut rng = SimRng::new(config.seed);
+        let uuids: Vec<_> = topology.vbuckets().map(|_| VbUuid(rng.uuid())).collect();
+        let mut hosts = Vec::new();
+        for (number, storage) in storage
+            .nodes(config.nodes, config.engine, config.store)?
+            .into_iter()
+            .enumerate()
+        {
+            hosts.push(set_up(&config, &topology, &uuids, number, storage)?);
+        }
+        if let Some(engine) = hosts.first().and_then(|host| host.engine.as_ref()) {
+            let capabilities = engine.capabilities();
+            config.node.keeps_collections_highest = capabilities.keeps_collections_highest;
+            config.node.limits = capabilities.limits;
+        }
+        let mut clocks = SkewedClocks::new(config.seed, config.clock_skew_micros);
+        for host in &mut hosts {
+            host.clock_offset_nanos = clocks.offset_nanos();
+        }
+        let chaos = config.faults.clone().map(|faults| {
+            let branches = topology.vbuckets().zip(uuids.iter().copied());
+            Chaos::new(faults, config.seed, branches)
+        });
+        let foreign = ForeignClients::new(&config);
+        let mut world = Self {
+            config,
+            topology,
+            hosts,
+            source,
+            oracle: Oracle::default(),
+            figures: Figures::default(),
+            order: PersistenceOrder::default(),
+            managers: managers::verdict(),
+            chaos,
+            lag_seqnos: 0,
+            written: Vec::new(),
+            stop_at: None,
+            links: Links::default(),
+            foreign,
+            clock: Clock::default(),
+            rng,
+            clocks,
+            network: Network::default(),
+            trace: Trace::default(),
+            timeline: None,
+        };
+        world.reconcile()?;
+        Ok(world)
+    }
+
+    /// Writes a trace of the run.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Trace) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    pub(in crate::sim) fn nodes(&self) -> Vec<&Node> {
+        self.hosts.iter().map(|host| &host.node).collect()
+    }
+
+    pub(super) fn is_incarnation(&self, node: NodeId, incarnation: u32) -> bool {
+        self.hosts
+            .get(node)
+            .is_some_and(|host| host.is_up && host.incarnation == incarnation)
+    }
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World")
+            .field("config", &self.config)
+            .field("figures", &self.figures)
+            .finish_non_exhaustive()
+    }
+}
+
+fn set_up(
+    config: &ClusterConfig,
+    topology: &Topology,
+    uuids: &[VbUuid],
+    number: NodeId,
+    storage: NodeStorage,
+) -> Result<Host, SimError> {
+    let copies = topology.vbuckets().zip(uuids);
+    let copies: Vec<_> = copies
+        .filter_map(|(vb, &uuid)| Some((vb, topology.role(vb, number)?, uuid)))
+        .collect();
+    let vbs: Vec<_> = copies.iter().map(|&(vb, ..)| vb).collect();
+    let engine = storage.create(&vbs).map_err(|source| SimError::Engine {
+        node: number,
+        source,
+    })?;
+    let Capabilities {
+        keeps_collections_highest,
+        limits,
+        ..
+    } = engine.capabilities();
+    let mut node = Node::new(NodeConfig {
+        keeps_collections_highest,
+        limits,
+        ..config.node.clone()
+    });
+    node.observe(config.faults.is_some());
+    for (vb, state, uuid) in copies {
+        let state = VBucketState::new(state, FailoverLog::new(uuid));
+        node.add_vbucket(vb, &state);
+    }
+    Ok(Host::new(node, engine, storage))
+}

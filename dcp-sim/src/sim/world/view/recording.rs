@@ -1,0 +1,101 @@
+//! What a run's timeline is told, while somebody wants one.
+//!
+//! What always holds: recording changes nothing in the world; a run that is not recorded pays one comparison an event.
+
+use crate::node::NodeId;
+use crate::sim::config::FaultKind;
+use crate::sim::record::{NodeSample, Sample, Span, Timeline};
+use crate::sim::world::state::World;
+
+impl World {
+    /// Records a timeline, which the report then has.
+    #[must_use]
+    pub fn with_timeline(mut self) -> Self {
+        self.timeline = Some(Timeline::default());
+        self
+    }
+
+    /// Takes a sample if one is due.
+    pub(in crate::sim::world) fn record(&mut self) {
+        let micros = self.clock.now_micros();
+        if self
+            .timeline
+            .as_ref()
+            .is_none_or(|timeline| !timeline.is_due(micros))
+        {
+            return;
+        }
+        let nodes = self.hosts.iter().map(|host| {
+            let mut sample = NodeSample::default();
+            for stats in host.node.checkpoint_stats() {
+                sample.checkpoint_bytes += stats.memory_bytes() as u64;
+                sample.expelled += stats.expelled + stats.removed;
+                sample.cursors_dropped += stats.cursors_dropped;
+            }
+            sample
+        });
+        let mut sample = Sample {
+            micros,
+            nodes: nodes.collect(),
+            lags: Default::default(),
+        };
+        for vb in self.topology.vbuckets() {
+            let active = self.topology.active(vb);
+            let high = self.high_seqno(active, vb);
+            for replica in self.topology.replicas(vb) {
+                let behind = high.saturating_sub(self.high_seqno(replica, vb));
+                let lag = sample
+                    .lags
+                    .entry(format!("{active}→{replica}"))
+                    .or_default();
+                *lag = behind.max(*lag);
+            }
+        }
+        if let Some(timeline) = &mut self.timeline {
+            timeline.record(sample);
+        }
+    }
+
+    /// A fault strikes that lasts so long, or not at all.
+    pub(in crate::sim::world) fn note_fault(
+        &mut self,
+        kind: FaultKind,
+        lasts_micros: u64,
+        what: String,
+    ) {
+        let from_micros = self.clock.now_micros();
+        if let Some(timeline) = &mut self.timeline {
+            let to_micros = from_micros + lasts_micros;
+            timeline.span(Span {
+                kind: kind.name(),
+                from_micros,
+                to_micros,
+                what,
+            });
+        }
+    }
+
+    /// Something begins on a node that lasts until it is said to be over.
+    pub(in crate::sim::world) fn note_begin(&mut self, kind: &'static str, node: NodeId) {
+        let micros = self.clock.now_micros();
+        if let Some(timeline) = &mut self.timeline {
+            timeline.begin(kind, node, micros);
+        }
+    }
+
+    /// It is over.
+    pub(in crate::sim::world) fn note_end(&mut self, kind: &'static str, node: NodeId) {
+        let micros = self.clock.now_micros();
+        if let Some(timeline) = &mut self.timeline {
+            timeline.end(kind, node, micros);
+        }
+    }
+
+    fn high_seqno(&self, node: NodeId, vb: lowtide_checkpoint::Vbid) -> u64 {
+        let partition = self
+            .hosts
+            .get(node)
+            .and_then(|host| host.node.partition(vb));
+        partition.map_or(0, |partition| partition.vbucket.high_seqno().0)
+    }
+}

@@ -1,0 +1,140 @@
+//! A world that was stopped, drawn: nodes, their vBuckets and queues, connections, disks.
+
+use std::fmt::Write;
+
+use super::observer::Silent;
+use crate::node::{NodeId, Partition};
+use crate::sim::error::SimError;
+use crate::sim::foreign::Client;
+use crate::sim::world::host::Host;
+use crate::sim::world::state::World;
+
+impl World {
+    /// Runs until so many events have happened, or no more do, and draws what is there then.
+    ///
+    /// # Errors
+    /// When the run can't come so far.
+    pub fn picture_at(mut self, event: u64) -> Result<String, SimError> {
+        self.stop_at = Some(event);
+        let ended = self.run_events(&mut Silent);
+        let mut text = String::new();
+        let (at, micros) = (self.figures.events, self.clock.now_micros());
+        put(&mut text, format_args!("event {at}, {micros} us"));
+        for (number, host) in self.hosts.iter().enumerate() {
+            self.draw_node(&mut text, number, host);
+        }
+        for (id, link) in self.links.open() {
+            let (producer, consumer) = link.ends;
+            let [there, back] = link.in_flight();
+            put(
+                &mut text,
+                format_args!(
+                    "connection {id}: {producer} -> {consumer}, in flight {there} and {back} bytes"
+                ),
+            );
+        }
+        for (from, to) in self.links.closed_ways() {
+            put(&mut text, format_args!("closed: {from} -> {to}"));
+        }
+        for (number, client) in self.foreign.clients().enumerate() {
+            draw_client(&mut text, number, client);
+        }
+        if let Err(error) = ended {
+            put(&mut text, format_args!("then: {error}"));
+        }
+        Ok(text)
+    }
+
+    fn draw_node(&self, text: &mut String, number: NodeId, host: &Host) {
+        let state = match (host.is_up, self.is_reachable(number)) {
+            (false, _) => "down",
+            (true, true) => "up",
+            (true, false) => "up, cut off",
+        };
+        let disk = host.storage.disk.stats();
+        let bytes = host.node.checkpoint_bytes();
+        put(
+            text,
+            format_args!(
+                "\nnode {number}: {state}, start {}, checkpoints {bytes} bytes, {}, disk: {} writes, {} syncs",
+                host.incarnation,
+                if host.node.is_idle() { "idle" } else { "busy" },
+                disk.writes,
+                disk.syncs
+            ),
+        );
+        for partition in host.node.partitions() {
+            self.draw_vbucket(text, number, host, partition);
+        }
+    }
+
+    fn draw_vbucket(&self, text: &mut String, number: NodeId, host: &Host, partition: &Partition) {
+        let vbucket = &partition.vbucket;
+        let (vb, state, point) = (vbucket.id(), vbucket.state(), vbucket.resume_point());
+        let should = self
+            .topology
+            .role(vb, number)
+            .map_or("gone", |role| role.name());
+        let persisted = host.node.persisted_seqno(vb).unwrap_or_default();
+        let from = host
+            .node
+            .followed(vb)
+            .map_or("nobody".to_owned(), |peer| format!("node {peer}"));
+        let settled = if host.node.is_settled(vb) {
+            ""
+        } else {
+            ", unsettled"
+        };
+        put(
+            text,
+            format_args!(
+                "  vBucket {vb}: {state} (should be {should}){settled}, follows {from}, at {} of {}-{}, persisted {persisted}",
+                point.seqno, point.snapshot_start, point.snapshot_end
+            ),
+        );
+        let log = vbucket.failover_log();
+        let branches: Vec<_> = log
+            .entries()
+            .iter()
+            .map(|entry| format!("{}@{}", entry.uuid, entry.seqno))
+            .collect();
+        put(text, format_args!("    branches: {}", branches.join(" ")));
+        for line in vbucket.manager().to_string().lines() {
+            put(text, format_args!("    {line}"));
+        }
+    }
+}
+
+fn draw_client(text: &mut String, number: usize, client: &Client) {
+    put(
+        text,
+        format_args!(
+            "\nclient {number}: asks for {}",
+            client.temper().asks.name()
+        ),
+    );
+    for vb in client.vbuckets() {
+        let Some(standing) = client.standing(vb) else {
+            continue;
+        };
+        let stream = match (standing.at, standing.is_open) {
+            (Some(node), true) => format!("follows node {node}"),
+            (Some(node), false) => format!("asked node {node}"),
+            (None, _) => "follows nobody".to_owned(),
+        };
+        let (start, end) = standing.snapshot;
+        let whole = if standing.is_whole { "whole" } else { "inside" };
+        let (seqno, documents) = (standing.seqno, standing.documents);
+        put(
+            text,
+            format_args!(
+                "  vBucket {vb}: {stream}, at {seqno} of {start}-{end}, {whole}, {documents} documents"
+            ),
+        );
+    }
+}
+
+// Writing to a string can't fail.
+fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(text, "{line}");
+}
