@@ -8,7 +8,10 @@
 //! - S27. Whatever a producer sends, the node that follows it goes on or ends the connection; its vBuckets pass their own
 //!   audit, and nothing is applied outside a snapshot.
 
+mod client;
+mod client_messages;
 mod consumer;
+mod home;
 mod input;
 mod producer;
 

@@ -7,8 +7,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::exit::Exit;
+use super::failure::Failure;
 use super::output::Output;
-use super::{Exit, Failure};
 
 /// Opens a file for results.
 ///

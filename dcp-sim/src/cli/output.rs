@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Exit;
+use super::exit::Exit;
 
 /// A line on standard error; nothing if that can't be written.
 macro_rules! tell {

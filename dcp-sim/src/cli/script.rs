@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::exit::Exit;
+use super::failure::Failure;
 use super::output::Output;
-use super::{Exit, Failure};
 
 #[derive(Debug, Args)]
 #[command(

@@ -1,7 +1,7 @@
 //! A source whose first batch has been read, so that input which is wrong from the start is refused before anything is made.
 
 use super::error::InputError;
-use super::{ChangeBatch, Source};
+use super::source::{ChangeBatch, Source};
 
 /// Gives the batches of another source, all of them.
 pub struct Peeked {

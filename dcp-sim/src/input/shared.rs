@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::InputError;
-use super::{ChangeBatch, Source};
+use super::source::{ChangeBatch, Source};
 
 /// Every batch of another source, in memory. Clones share them; each plays them from the first.
 #[derive(Clone)]

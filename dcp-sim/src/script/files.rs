@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{ParseError, run_file};
+use super::scenario::{ParseError, run_file};
 
 /// How a run of files ended. The worst of its files decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

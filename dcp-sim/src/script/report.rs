@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use similar::{ChangeTag, TextDiff};
 
-use super::parse::Block;
-use super::print::Output;
+use super::language::Block;
+use super::worlds::Output;
 
 /// One command of a file, and what it printed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use rand_chacha::ChaCha8Rng;
 
+use super::distribution::{Distribution, range};
 use super::zipf::Zipf;
-use super::{Distribution, range};
 
 /// Chooses the keys of one source's operations, by their numbers.
 pub(super) struct KeyChoice {

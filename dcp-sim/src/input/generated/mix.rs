@@ -7,9 +7,10 @@ use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 
 use super::choice::KeyChoice;
-use super::{Distribution, KEYS_MAX, VALUE_BYTES_MAX, mix, range, seeded, value_of};
+use super::distribution::{Distribution, range};
+use super::source::{KEYS_MAX, VALUE_BYTES_MAX, mix, seeded, value_of};
 use crate::input::error::InputError;
-use crate::input::{Change, ChangeBatch, Source};
+use crate::input::source::{Change, ChangeBatch, Source};
 
 /// The largest key of a mix: what a store's files can hold, less prefixes.
 const KEY_BYTES_MAX: u64 = 4_000;

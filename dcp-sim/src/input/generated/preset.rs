@@ -19,11 +19,12 @@ use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
+use super::distribution::range;
 use super::sizes::Sizes;
+use super::source::{DELETE_ONE_IN, KEYS_MAX, mix, seeded, value_of};
 use super::zipf::{YCSB, Zipf};
-use super::{DELETE_ONE_IN, KEYS_MAX, mix, range, seeded, value_of};
 use crate::input::error::InputError;
-use crate::input::{Change, ChangeBatch, Source};
+use crate::input::source::{Change, ChangeBatch, Source};
 
 /// Memcached's limits, for [`Preset::Etc`]; a key's number needs 16 bytes.
 const ETC_KEY_BYTES: (u32, u32) = (16, 250);

@@ -1,8 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 
-use super::*;
+use super::distribution::{Distribution, range};
+use super::source::{GeneratedSource, KEYS_MAX, VALUE_BYTES_MAX, value_of};
+use crate::input::source::{Change, Source};
 
 fn all(mut source: GeneratedSource) -> Vec<Change> {
     let mut changes = Vec::new();

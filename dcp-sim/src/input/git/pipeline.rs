@@ -25,7 +25,7 @@ use super::output::ReadError;
 use super::process::{Process, spawn};
 use super::{blobs, history};
 use crate::input::error::InputError;
-use crate::input::{Change, ChangeBatch};
+use crate::input::source::{Change, ChangeBatch};
 
 /// How much is read ahead, in credits: so many small batches, or so many mebibytes.
 const CREDITS: usize = 64;

@@ -1,10 +1,13 @@
 //! The source against repositories made by git, each commit compared with git's own account of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::*;
-use crate::input::Change;
+use super::object_id::ObjectId;
+use super::source::{GitSource, Progress};
+use super::tree::{TreeReport, verify_tree};
+use crate::input::error::InputError;
+use crate::input::source::{Change, ChangeBatch, Source};
 use repository::{Files, Repository};
 
 mod broken;

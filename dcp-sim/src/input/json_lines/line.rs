@@ -8,7 +8,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::de::{Deserialize, IgnoredAny};
 
-use crate::input::Change;
+use crate::input::source::Change;
 
 /// The text of each member the line has.
 #[derive(Default)]

@@ -7,10 +7,9 @@ use crate::wire::{
     Command, Marker, MarkerFlags, Message, Opcode, Reply, Request, Response, Status,
     StreamEndReason, StreamRequestFlags,
 };
+use rig::{NODE, Rig, VB, broken, seen, temper};
 
 mod rig;
-
-use rig::{NODE, Rig, VB, broken, seen, temper};
 
 /// Guards W20: what a client asks with is its branch, its last seqno and its last marker's range.
 #[test]

@@ -5,7 +5,7 @@ mod foreign;
 pub(in crate::sim) mod managers;
 pub(in crate::sim) mod memory;
 mod persisted;
-mod persistence_order;
+pub(super) mod persistence_order;
 mod reads;
 mod streams;
 

@@ -4,7 +4,8 @@ use lowtide_checkpoint::{
 };
 
 use super::at_rest::{agreement, settled, source};
-use super::running::{PersistenceOrder, memory};
+use super::running::memory;
+use super::running::persistence_order::PersistenceOrder;
 use crate::input::Change;
 use crate::node::{Documents, Node, NodeConfig, NodeId, Stored};
 use crate::producer::Collections;

@@ -21,7 +21,7 @@ impl Law {
 }
 
 /// A number from `low` to `high`, where each doubling is as likely as any other. `low` is at least 1.
-pub(super) fn log(rng: &mut SimRng, low: u64, high: u64) -> u64 {
+pub(crate) fn log(rng: &mut SimRng, low: u64, high: u64) -> u64 {
     let (low, high) = (low.max(1), high.max(low.max(1)));
     let doublings = u64::from(high.ilog2() - low.ilog2());
     // The last doubling may be cut short by `high`: then it is as likely as what is left of it.

@@ -4,7 +4,7 @@ use lowtide_checkpoint::{Seqno, VbUuid, Vbid};
 
 use super::state::World;
 use crate::node::{EngineCall, NodeId, Stored};
-use crate::sim::judge::memory::{self, TakenIn};
+use crate::sim::judge::{TakenIn, memory};
 use crate::sim::oracle::{Branched, Copied};
 
 impl World {

@@ -1,6 +1,7 @@
 //! What is no repository, or one that lacks something: errors that say what, and where.
 
 use super::*;
+use crate::input::git::history;
 
 fn refused(dir: &Path) -> InputError {
     match GitSource::open(dir) {

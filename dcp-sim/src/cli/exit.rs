@@ -1,0 +1,32 @@
+//! Exit codes.
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Ok,
+    Violation,
+    Usage,
+    Io,
+    Corrupt,
+}
+
+impl Exit {
+    /// Of a command whose results could not all be written: what it found out counts for more than that.
+    pub(crate) fn or_io(self) -> Self {
+        if self == Self::Ok { Self::Io } else { self }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Ok => 0,
+            Exit::Violation => 1,
+            Exit::Usage => 2,
+            Exit::Io => 3,
+            Exit::Corrupt => 4,
+        })
+    }
+}
