@@ -15,11 +15,11 @@
 //! - N7, N8. A vBucket's engine calls come in their order, and it is settled when all are done (`node/calls.rs`).
 
 mod config;
+mod dispatch;
 mod engine;
 mod error;
 mod event;
 mod state;
-mod step;
 mod steps;
 mod streamed;
 mod vbuckets;

@@ -8,7 +8,7 @@ mod checks;
 mod client;
 mod cluster;
 mod due;
-mod events;
+mod event_loop;
 mod fault_injection;
 mod foreign;
 mod guests;

@@ -93,7 +93,7 @@ impl GitSource {
         self.head.as_ref().map(|head| &head.commit)
     }
 
-    /// The files of that commit as git itself lists them, for [`verify_tree`]; none where there is no commit.
+    /// The files of that commit as git itself lists them, for [`verify_tree`](super::verify_tree); none where there is no commit.
     ///
     /// # Errors
     /// What git fails with.
