@@ -78,7 +78,7 @@ fn a_branch_begins_without_what_was_deleted_though_the_tombstone_was_purged() {
 
 /// W19. Found by this seed: a replica promised its client the end of an extension that its active had lost.
 #[test]
-fn an_extension_of_which_nothing_came_is_promised_to_nobody() {
+fn extension_without_items_is_not_announced() {
     assert_eq!(broken(12_927, &Fixed::default()), None);
 }
 

@@ -1,4 +1,4 @@
-//! What a client may rely on, looked at as the bytes come.
+//! Checks of a client: the guarantees of the protocol, verified as messages arrive.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use lowtide_checkpoint::{Seqno, Vbid};
 
 use crate::wire::{Command, Request, StreamId};
 
-/// What a client may rely on, looked at as the bytes come.
+/// Client that verifies the guarantees of the protocol.
 #[derive(Default)]
 pub(super) struct Client {
     streams: BTreeMap<(Vbid, Option<StreamId>), Snapshot>,
 }
 
-/// The one a stream is in.
+/// Snapshot that a stream is in.
 struct Snapshot {
     start: Seqno,
     end: Seqno,

@@ -1,4 +1,4 @@
-//! Messages that a client might send.
+//! Messages of a fuzzed client.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Seqno, VbUuid, Vbid};
@@ -9,7 +9,7 @@ use crate::wire::{
     StreamRequestFlags,
 };
 
-/// A message a client might send.
+/// Encodes a message that a client might send.
 pub(super) fn encode(input: &mut Input<'_>, bytes: &mut Vec<u8>) -> Option<()> {
     let vb = Vbid(u16::from(input.byte() == 255));
     let command = match input.byte() % 12 {

@@ -1,4 +1,4 @@
-//! The one vBucket of a fuzzed producer, with its store and its flusher.
+//! vBucket of a fuzzed producer, with its store and its flusher.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Home {
     }
 
     pub(super) fn write(&mut self, item: Item) {
-        // Refused when it is not active any more.
+        // Refused if the vBucket is no longer active.
         if let Ok(written) = self.vbucket.write(item.clone(), 1) {
             self.collections.take_note(&Item {
                 seqno: written.queued.seqno,

@@ -1,5 +1,5 @@
-//! S26: any client against a producer over one vBucket that lives on meanwhile: it is written to, flushed, purged, rolled
-//! back, closed and told to change its role.
+//! S26: any client against a producer. Its vBucket is written to, flushed, purged, rolled back,
+//! closed and set to other states.
 
 use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::{Item, Key, Seqno, State, VbUuid};
@@ -12,10 +12,10 @@ use super::input::Input;
 use crate::producer::Producer;
 use crate::wire::{Event, Frame, Message, StreamEndReason, SystemEvent, flow_control_bytes};
 
-/// Whoever is asked so often what it has to send goes round in circles.
+/// More polls than this are an endless loop.
 const POLLS_MAX: usize = 10_000;
 
-/// Whatever a client sends, and whatever happens to the vBucket meanwhile.
+/// Runs the producer against the client that `data` describes.
 pub fn producer(data: &[u8]) {
     let Some(mut home) = Home::new() else { return };
     let mut input = Input(data);
@@ -46,7 +46,7 @@ pub fn producer(data: &[u8]) {
     assert_eq!(home.vbucket.manager().check(), Vec::<String>::new());
 }
 
-/// The next thing that happens. Returns whether the connection stays.
+/// Executes the next event. Returns `true` if the connection continues.
 fn act(
     input: &mut Input<'_>,
     producer: &mut Producer,
@@ -123,7 +123,7 @@ fn act(
     true
 }
 
-/// Takes what there is to send, in pieces, and runs what the producer wants of the engine, some of it later.
+/// Takes the output in pieces, and runs the backfill steps, some of them later.
 fn poll(
     input: &mut Input<'_>,
     producer: &mut Producer,

@@ -73,7 +73,7 @@ pub enum InputError {
         path: PathBuf,
         /// Which line; the first is 1.
         line: u64,
-        /// What is wrong with it.
+        /// The defect.
         what: String,
     },
     /// An argument that makes no sense.

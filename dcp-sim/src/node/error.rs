@@ -21,7 +21,7 @@ pub enum NodeError {
     Producer {
         /// Where the consumer is.
         peer: NodeId,
-        /// Why.
+        /// The reason.
         source: ProducerError,
     },
     /// The connection to a producer broke its rules.
@@ -29,7 +29,7 @@ pub enum NodeError {
     Consumer {
         /// Where the producer is.
         peer: NodeId,
-        /// Why.
+        /// The reason.
         source: ConsumerError,
     },
     /// An event for a vBucket or a connection that is not here.

@@ -130,7 +130,7 @@ pub enum Action {
         peer: NodeId,
         /// The vBucket.
         vb: Vbid,
-        /// The last of them.
+        /// The last acknowledged prepare.
         seqno: Seqno,
     },
     /// A step of a takeover: the vBucket is this here now.
@@ -144,7 +144,7 @@ pub enum Action {
     Written {
         /// The vBucket.
         vb: Vbid,
-        /// Its place in the vBucket's order.
+        /// Position in the vBucket's order.
         seqno: Seqno,
         /// Its CAS.
         cas: Cas,

@@ -19,7 +19,7 @@ pub struct ParseError {
     pub path: PathBuf,
     /// The line, the first being 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The defect.
     pub what: String,
 }
 

@@ -39,7 +39,7 @@ pub enum SimError {
     Engine {
         /// Whose store.
         node: NodeId,
-        /// Why.
+        /// The reason.
         source: EngineError,
     },
     /// A node could not go on.
@@ -49,7 +49,7 @@ pub enum SimError {
         node: NodeId,
         /// When, in virtual time.
         micros: u64,
-        /// Why.
+        /// The reason.
         source: NodeError,
     },
     /// A stream did not go on though nothing was to go wrong.

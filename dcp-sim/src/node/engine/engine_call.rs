@@ -51,7 +51,7 @@ pub enum EngineAnswer {
 /// A call and its answer.
 #[derive(Debug)]
 pub struct EngineDone {
-    /// What was asked.
+    /// The refused command.
     pub call: EngineCall,
     /// What the engine said.
     pub result: Result<EngineAnswer, EngineError>,

@@ -12,7 +12,7 @@ use lowtide_checkpoint::{Cas, Item, Key, Namespace, Seqno};
 /// The newest revision of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// Its place in the vBucket's order.
+    /// Position in the vBucket's order.
     pub seqno: Seqno,
     /// Its CAS.
     pub cas: Cas,

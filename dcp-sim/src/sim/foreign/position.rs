@@ -203,7 +203,7 @@ impl Position {
                 seqno,
                 digest: revision.digest,
             });
-            self.look_at_end(&mut seen);
+            self.check_end(&mut seen);
         }
         seen
     }
@@ -212,7 +212,7 @@ impl Position {
     pub(super) fn advance(&mut self, seqno: Seqno) -> Vec<Seen> {
         let mut seen = Vec::new();
         if self.come_to(seqno, &mut seen) {
-            self.look_at_end(&mut seen);
+            self.check_end(&mut seen);
         }
         seen
     }
@@ -264,7 +264,7 @@ impl Position {
         true
     }
 
-    fn look_at_end(&mut self, seen: &mut Vec<Seen>) {
+    fn check_end(&mut self, seen: &mut Vec<Seen>) {
         // What lies before a snapshot's first seqno is whole, and with that one everything up to there.
         if self.seqno == self.snapshot.1 || self.seqno == self.snapshot.0 {
             self.documents.mark_whole(self.seqno);

@@ -24,7 +24,7 @@ pub struct Report {
     /// What was drawn, of a cluster that was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
-    /// What happened.
+    /// The event.
     pub figures: Figures,
     /// What went wrong, in a run in which something was to.
     #[serde(skip_serializing_if = "Option::is_none")]
