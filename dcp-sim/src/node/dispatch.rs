@@ -1,15 +1,16 @@
-//! One event in, actions out.
+//! [`Node::step`]: calls the step that belongs to an event.
 
 use super::error::NodeError;
 use super::event::{Action, Event};
 use super::state::Node;
 
 impl Node {
-    /// Takes one event at `now` (nanoseconds since the epoch).
+    /// Handles one event at `now`, in nanoseconds since the epoch. Returns the actions to execute.
     ///
     /// # Errors
-    /// When a client is refused, a peer breaks the protocol, or the host names what is not here. Of what failed nothing
-    /// has changed, but a connection whose peer broke the protocol is of no use any more.
+    /// When a client's write is refused, a peer violates the protocol, or the event names a missing
+    /// object. A failed event changes nothing. After a protocol violation the connection must be
+    /// closed.
     pub fn step(&mut self, event: Event, now: u64) -> Result<Vec<Action>, NodeError> {
         let mut actions = Vec::new();
         match event {
