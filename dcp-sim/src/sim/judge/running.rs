@@ -1,4 +1,4 @@
-//! Invariants that are judged while a run goes on.
+//! Invariants that are checked during the run.
 
 pub(in crate::sim) mod branches;
 mod foreign;

@@ -1,4 +1,4 @@
-//! The events of a run, one after the other, and what follows from each.
+//! The event loop: it processes the events of a run in order, and schedules their consequences.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Seqno, Vbid};
@@ -11,17 +11,17 @@ use crate::node::{Action, Event, NodeId};
 use crate::sim::error::SimError;
 use crate::sim::record::TraceEvent;
 
-/// Writes that come within this time are flushed, or sent, together.
+/// Time during which writes gather for one flush or send.
 const GATHER_MICROS: u64 = 50;
 
 impl World {
-    /// Runs until the source is at its end and nothing is left to do.
+    /// Runs until the source is exhausted and no event is left.
     pub(in crate::sim) fn run_events(
         &mut self,
         observer: &mut dyn Observer,
     ) -> Result<(), SimError> {
-        // The client waits for the streams: what an active expelled before its replica asked for it would have to
-        // come from disk.
+        // The client starts after the streams: otherwise an active might expel items before its
+        // replica requests them, and they would come from disk.
         self.run_due(observer)?;
         let connected_micros = self.clock.now_micros();
         self.clock.schedule(0, Due::Client);
@@ -46,14 +46,14 @@ impl World {
             if self.is_out_of_time() {
                 break;
             }
-            self.happen(due, observer)?;
+            self.process(due, observer)?;
             self.notice_lost_power()?;
             self.record();
         }
         Ok(())
     }
 
-    fn happen(&mut self, due: Due, observer: &mut dyn Observer) -> Result<(), SimError> {
+    fn process(&mut self, due: Due, observer: &mut dyn Observer) -> Result<(), SimError> {
         match due {
             Due::Client => self.client(observer),
             Due::Node(node, incarnation, event) if self.is_incarnation(node, incarnation) => {
@@ -73,7 +73,7 @@ impl World {
             Due::Strike(kind) => self.strike(kind),
             Due::Undo(undo) => self.undo(undo),
             Due::Start(node) => self.start(node),
-            Due::Move(step) => self.go_on_moving(step),
+            Due::Move(step) => self.advance_move(step),
             Due::Read => self.read_a_replica(),
             Due::Tick => self.tick(),
             Due::Foreign(turn) => self.foreign(turn),
@@ -81,7 +81,7 @@ impl World {
         }
     }
 
-    /// Has something happen to a node later, unless it goes down before.
+    /// Schedules an event of a node. It is dropped if the node goes down before.
     pub(super) fn schedule(&mut self, node: NodeId, delay_micros: u64, event: Event) {
         if let Some(host) = self.hosts.get(node) {
             self.clock.schedule(
@@ -127,7 +127,7 @@ impl World {
                     self.schedule(node, GATHER_MICROS, Event::SendDue { peer })
                 }
                 Action::Later(micros, event) => self.schedule(node, micros, *event),
-                // No client here waits for a durable write.
+                // No simulated client waits for a durable write.
                 Action::Written { .. } | Action::Prepared { .. } => {}
                 Action::StateSet { vb, state } => self.state_set(node, vb, state)?,
                 Action::Persisted {
@@ -139,7 +139,7 @@ impl World {
                     self.persisted(node, vb, (seqno, whole), items)?;
                 }
                 Action::EngineFailed { error, .. } => self.engine_failed(node, error)?,
-                // Whoever looked meanwhile could not give it a stream.
+                // Streams that were impossible meanwhile are possible now.
                 Action::Settled { .. } => self.reconcile_soon(),
                 Action::RolledBack { vb, seqno } => self.rolled_back(node, vb, seqno),
                 Action::StreamStopped { peer, event } => self.stream_stopped(node, peer, event)?,
